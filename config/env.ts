@@ -1,0 +1,99 @@
+import { z } from 'zod';
+
+/** The only reader of process.env. A wrong value stops the start with all errors at once, each naming its variable. */
+
+const flag = z
+  .enum(['true', 'false', '1', '0'], { error: 'use true or false' })
+  .transform((v) => v === 'true' || v === '1');
+const url = (protocols: string[]) =>
+  z.string().refine((value) => URL.canParse(value) && protocols.includes(new URL(value).protocol), {
+    error: `use a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`,
+  });
+
+const envSchema = z.object({
+  PORT: z
+    .string()
+    .regex(/^\d{1,5}$/, 'use a port number from 0 to 65535')
+    .transform(Number)
+    .refine((port) => port <= 65_535, 'use a port number from 0 to 65535')
+    .default(3000),
+  HOST: z.string().min(1).optional(),
+  BASE_URL: url(['http:', 'https:'])
+    .transform((value) => value.replace(/\/+$/, ''))
+    .optional(),
+  DATA_DIR: z.string().min(1).default('./data'),
+  DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
+  MONGODB_URI: url(['mongodb:', 'mongodb+srv:']).optional(),
+  SMTP_URL: url(['smtp:', 'smtps:']).optional(),
+  SECRET_KEY: z.string().min(32, 'use at least 32 characters').optional(),
+  ROLES: z
+    .string()
+    .transform((value) => value.split(',').map((role) => role.trim()))
+    .pipe(z.array(z.enum(['web', 'worker'], { error: 'use web, worker or web,worker' })).min(1))
+    .default(['web', 'worker']),
+  API_KEY: z.string().min(16, 'use at least 16 characters').optional(),
+  STRIPE_SECRET_KEY: z.string().optional(),
+  STRIPE_WEBHOOK_SECRET: z.string().optional(),
+  DEMO: flag.optional(),
+  LOG_LEVEL: z
+    .enum(['debug', 'info', 'warn', 'error', 'silent'], { error: 'use debug, info, warn, error or silent' })
+    .default('info'),
+});
+
+/** What the process was told, checked. `null` stands for "not set". */
+export interface Config {
+  port: number;
+  host: string;
+  /** Without a trailing slash; every absolute link is built from it, never from a Host header. */
+  baseUrl: string;
+  dataDir: string;
+  /** `null`: the embedded PostgreSQL is started and its address filled in by `main`. */
+  databaseUrl: string | null;
+  mongoUri: string | null;
+  /** `null`: the built-in mailbox takes the place of a relay. */
+  smtpUrl: string | null;
+  secretKey: string | null;
+  roles: readonly ('web' | 'worker')[];
+  apiKey: string | null;
+  demo: boolean;
+  mailboxOn: boolean;
+  logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+}
+
+/** Thrown with one line per wrong variable. */
+export class EnvError extends Error {
+  override readonly name = 'EnvError';
+}
+
+/** Throws {@link EnvError}. An empty string counts as not set, as compose files write it. */
+export function readConfig(env: Record<string, string | undefined> = process.env): Config {
+  const given = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const parsed = envSchema.safeParse(given);
+  const problems = parsed.error?.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`) ?? [];
+  if (given.STRIPE_SECRET_KEY || given.STRIPE_WEBHOOK_SECRET) {
+    problems.push(
+      'STRIPE_SECRET_KEY: the card provider is not part of this release; leave it unset to use the test payment page',
+    );
+  }
+  if (!parsed.success || problems.length > 0) throw new EnvError(problems.join('\n'));
+  const e = parsed.data;
+  const mailboxOn = e.SMTP_URL === undefined;
+  const nothingConfigured = e.DATABASE_URL === undefined && e.SMTP_URL === undefined;
+  return Object.freeze({
+    port: e.PORT,
+    host: e.HOST ?? (mailboxOn ? '127.0.0.1' : '0.0.0.0'),
+    baseUrl: e.BASE_URL ?? `http://localhost:${e.PORT}`,
+    dataDir: e.DATA_DIR,
+    databaseUrl: e.DATABASE_URL ?? null,
+    mongoUri: e.MONGODB_URI ?? null,
+    smtpUrl: e.SMTP_URL ?? null,
+    secretKey: e.SECRET_KEY ?? null,
+    roles: e.ROLES,
+    apiKey: e.API_KEY ?? null,
+    demo: e.DEMO ?? nothingConfigured,
+    mailboxOn,
+    logLevel: e.LOG_LEVEL,
+  });
+}

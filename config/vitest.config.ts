@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+
+/** One PostgreSQL server for the whole run (started by the global set-up), one database per test file. */
+export default defineConfig({
+  root: new URL('..', import.meta.url).pathname,
+  oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
+  test: {
+    include: ['test/**/*.spec.ts'],
+    globalSetup: ['test/support/global-setup.ts'],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    pool: 'forks',
+    maxWorkers: 2,
+    env: { TZ: 'UTC', NODE_ENV: 'test' },
+  },
+});

@@ -1,0 +1,4 @@
+import { Spine1764000000000 } from './migrations/1764000000000-spine.js';
+
+/** In the order they run. Forward only; a released one is never edited. */
+export const migrations = [Spine1764000000000];

@@ -1,0 +1,115 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { DomainError } from './domain-error.js';
+
+/** 128 bits: out of reach for guessing over HTTP, and short enough that a link survives a mail client's line wrap. */
+const MAC_BYTES = 16;
+const ID_BYTES = 8;
+const EXPIRY_BYTES = 5;
+const MAX_ID = 2n ** 63n - 1n;
+const MAX_EXPIRY_SECONDS = 2 ** 40 - 1;
+const MAX_TOKEN_CHARS = 1024;
+const PURPOSE = /^[a-z0-9][a-z0-9._:-]*$/;
+const ID = /^(?:0|[1-9]\d{0,18})$/;
+
+export interface ExpiringPayload {
+  readonly payload: Uint8Array;
+  readonly expiresAt: Date;
+}
+
+/**
+ * `base64url(payload ‖ HMAC-SHA256(secret, purpose ‖ 0x00 ‖ payload)[0..16])`. The payload is signed, not hidden: put
+ * ids in it, never an address. The purpose binds a token to one use, so an open link cannot unsubscribe anyone.
+ * `purpose` is lower-case letters, digits and `._:-`; anything else is a bug and throws `TOKEN_PURPOSE_INVALID`.
+ */
+export function signToken(secret: Buffer, purpose: string, payload: Uint8Array): string {
+  return sign(secret, checkedPurpose(purpose), payload);
+}
+
+/** The payload, or null for anything `signToken` would not have written with this secret and purpose. */
+export function verifyToken(secret: Buffer, purpose: string, token: string): Uint8Array | null {
+  return verify(secret, checkedPurpose(purpose), token);
+}
+
+/** As `signToken`, valid until `expiresAt` (whole seconds, rounded up; years 1970 to 36812). */
+export function signExpiring(secret: Buffer, purpose: string, content: ExpiringPayload): string {
+  const seconds = Math.ceil(content.expiresAt.getTime() / 1000);
+  if (!(seconds >= 0 && seconds <= MAX_EXPIRY_SECONDS)) {
+    throw new DomainError('TOKEN_EXPIRY_INVALID', 'a token expires at a time from the year 1970 on');
+  }
+  const expiry = Buffer.alloc(EXPIRY_BYTES);
+  expiry.writeUIntBE(seconds, 0, EXPIRY_BYTES);
+  return sign(secret, expiringPurpose(purpose), Buffer.concat([expiry, content.payload]));
+}
+
+/**
+ * The content of a token of `signExpiring`; `'expired'` when it is genuine but `now` is at or past its end (say so to
+ * the visitor and offer a new one); null when it is not genuine.
+ */
+export function verifyExpiring(
+  secret: Buffer,
+  purpose: string,
+  read: { token: string; now: Date },
+): ExpiringPayload | 'expired' | null {
+  const signed = verify(secret, expiringPurpose(purpose), read.token);
+  if (signed === null || signed.length < EXPIRY_BYTES) return null;
+  const seconds = Buffer.from(signed.subarray(0, EXPIRY_BYTES)).readUIntBE(0, EXPIRY_BYTES);
+  const expiresAt = new Date(seconds * 1000);
+  return read.now >= expiresAt ? 'expired' : { payload: signed.subarray(EXPIRY_BYTES), expiresAt };
+}
+
+/** Database ids (decimal strings, 0 to 2^63 - 1) as 8 bytes each, big endian. Throws `TOKEN_ID_INVALID`. */
+export function encodeIds(ids: readonly string[]): Uint8Array {
+  const bytes = Buffer.alloc(ids.length * ID_BYTES);
+  ids.forEach((id, index) => {
+    const value = ID.test(id) ? BigInt(id) : -1n;
+    if (value < 0n || value > MAX_ID) {
+      throw new DomainError('TOKEN_ID_INVALID', 'an id in a token is a whole number from 0 to 2^63 - 1', { id });
+    }
+    bytes.writeBigUInt64BE(value, index * ID_BYTES);
+  });
+  return bytes;
+}
+
+/** The ids `encodeIds` wrote, or null when the bytes are not exactly `count` ids. */
+export function decodeIds(bytes: Uint8Array, count: number): string[] | null {
+  if (bytes.length !== count * ID_BYTES) return null;
+  const view = Buffer.from(bytes);
+  return Array.from({ length: count }, (_, index) => view.readBigUInt64BE(index * ID_BYTES).toString());
+}
+
+function checkedPurpose(purpose: string): string {
+  if (!PURPOSE.test(purpose)) {
+    throw new DomainError('TOKEN_PURPOSE_INVALID', 'a token purpose is lower-case letters, digits and . _ : -', {
+      purpose,
+    });
+  }
+  return purpose;
+}
+
+/** A byte no purpose may hold, so an expiring token never passes for a lasting one of the same purpose, or back. */
+function expiringPurpose(purpose: string): string {
+  return `${checkedPurpose(purpose)}\u0001`;
+}
+
+function sign(secret: Buffer, boundPurpose: string, payload: Uint8Array): string {
+  return Buffer.concat([payload, mac(secret, boundPurpose, payload)]).toString('base64url');
+}
+
+function verify(secret: Buffer, boundPurpose: string, token: string): Uint8Array | null {
+  if (token.length > MAX_TOKEN_CHARS) return null;
+  const bytes = Buffer.from(token, 'base64url');
+  // Node's decoder skips foreign characters and unused low bits; only the one spelling we write is a token.
+  if (bytes.length < MAC_BYTES || bytes.toString('base64url') !== token) return null;
+  const payload = bytes.subarray(0, bytes.length - MAC_BYTES);
+  const given = bytes.subarray(bytes.length - MAC_BYTES);
+  return timingSafeEqual(given, mac(secret, boundPurpose, payload)) ? new Uint8Array(payload) : null;
+}
+
+function mac(secret: Buffer, boundPurpose: string, payload: Uint8Array): Buffer {
+  return createHmac('sha256', secret)
+    .update(boundPurpose)
+    .update(Buffer.of(0))
+    .update(payload)
+    .digest()
+    .subarray(0, MAC_BYTES);
+}
