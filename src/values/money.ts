@@ -97,7 +97,10 @@ export function formatMoney(money: Money, locale: string): string {
 export function allocate(amountMinor: number, weights: readonly number[]): number[] {
   assertMinor(amountMinor);
   const total = weights.reduce((sum, weight) => sum + weight, 0);
-  if (!weights.every((weight) => Number.isSafeInteger(weight) && weight >= 0) || !Number.isSafeInteger(total)) {
+  if (
+    !weights.every((weight) => Number.isSafeInteger(weight) && weight >= 0) ||
+    !Number.isSafeInteger(total)
+  ) {
     throw new DomainError('MONEY_WEIGHTS_INVALID', 'weights must be whole numbers from 0', { weights });
   }
   if (total === 0) {
@@ -195,12 +198,18 @@ function assertMinor(amountMinor: number): void {
 
 function assertBps(bps: number): void {
   if (!Number.isInteger(bps) || bps < 0 || bps > FULL_BPS) {
-    throw new DomainError('PERCENT_INVALID', `${bps} is not a rate: use whole basis points from 0 to ${FULL_BPS}`, {
-      bps,
-    });
+    throw new DomainError(
+      'PERCENT_INVALID',
+      `${bps} is not a rate: use whole basis points from 0 to ${FULL_BPS}`,
+      {
+        bps,
+      },
+    );
   }
 }
 
 function moneyInvalid(value: string, allowed: string): DomainError {
-  return new DomainError('MONEY_INVALID', `"${value}" is not an amount: ${allowed}, such as 49.00 EUR`, { value });
+  return new DomainError('MONEY_INVALID', `"${value}" is not an amount: ${allowed}, such as 49.00 EUR`, {
+    value,
+  });
 }

@@ -31,14 +31,14 @@ export function verifyToken(secret: Buffer, purpose: string, token: string): Uin
 }
 
 /** As `signToken`, valid until `expiresAt` (whole seconds, rounded up; years 1970 to 36812). */
-export function signExpiring(secret: Buffer, purpose: string, content: ExpiringPayload): string {
-  const seconds = Math.ceil(content.expiresAt.getTime() / 1000);
+export function signExpiring(secret: Buffer, purpose: string, payload: Uint8Array, expiresAt: Date): string {
+  const seconds = Math.ceil(expiresAt.getTime() / 1000);
   if (!(seconds >= 0 && seconds <= MAX_EXPIRY_SECONDS)) {
     throw new DomainError('TOKEN_EXPIRY_INVALID', 'a token expires at a time from the year 1970 on');
   }
   const expiry = Buffer.alloc(EXPIRY_BYTES);
   expiry.writeUIntBE(seconds, 0, EXPIRY_BYTES);
-  return sign(secret, expiringPurpose(purpose), Buffer.concat([expiry, content.payload]));
+  return sign(secret, expiringPurpose(purpose), Buffer.concat([expiry, payload]));
 }
 
 /**
@@ -48,13 +48,14 @@ export function signExpiring(secret: Buffer, purpose: string, content: ExpiringP
 export function verifyExpiring(
   secret: Buffer,
   purpose: string,
-  read: { token: string; now: Date },
+  token: string,
+  now: Date,
 ): ExpiringPayload | 'expired' | null {
-  const signed = verify(secret, expiringPurpose(purpose), read.token);
+  const signed = verify(secret, expiringPurpose(purpose), token);
   if (signed === null || signed.length < EXPIRY_BYTES) return null;
   const seconds = Buffer.from(signed.subarray(0, EXPIRY_BYTES)).readUIntBE(0, EXPIRY_BYTES);
   const expiresAt = new Date(seconds * 1000);
-  return read.now >= expiresAt ? 'expired' : { payload: signed.subarray(EXPIRY_BYTES), expiresAt };
+  return now >= expiresAt ? 'expired' : { payload: signed.subarray(EXPIRY_BYTES), expiresAt };
 }
 
 /** Database ids (decimal strings, 0 to 2^63 - 1) as 8 bytes each, big endian. Throws `TOKEN_ID_INVALID`. */
@@ -63,7 +64,9 @@ export function encodeIds(ids: readonly string[]): Uint8Array {
   ids.forEach((id, index) => {
     const value = ID.test(id) ? BigInt(id) : -1n;
     if (value < 0n || value > MAX_ID) {
-      throw new DomainError('TOKEN_ID_INVALID', 'an id in a token is a whole number from 0 to 2^63 - 1', { id });
+      throw new DomainError('TOKEN_ID_INVALID', 'an id in a token is a whole number from 0 to 2^63 - 1', {
+        id,
+      });
     }
     bytes.writeBigUInt64BE(value, index * ID_BYTES);
   });
@@ -79,9 +82,13 @@ export function decodeIds(bytes: Uint8Array, count: number): string[] | null {
 
 function checkedPurpose(purpose: string): string {
   if (!PURPOSE.test(purpose)) {
-    throw new DomainError('TOKEN_PURPOSE_INVALID', 'a token purpose is lower-case letters, digits and . _ : -', {
-      purpose,
-    });
+    throw new DomainError(
+      'TOKEN_PURPOSE_INVALID',
+      'a token purpose is lower-case letters, digits and . _ : -',
+      {
+        purpose,
+      },
+    );
   }
   return purpose;
 }

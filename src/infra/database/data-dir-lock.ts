@@ -18,7 +18,7 @@ export interface DataDirLock {
   release(): Promise<void>;
 }
 
-const ATTEMPTS = 4;
+const ATTEMPTS = 10;
 const SOCKET_NAME = /^app-(\d+)-[0-9a-f]{8}\.sock$/;
 /** macOS has room for 103 bytes in a socket's address, Linux for 107; the file's own name takes up to 26. */
 const LONGEST_FOLDER_BYTES = 76;
@@ -27,10 +27,13 @@ const LONGEST_FOLDER_BYTES = 76;
 export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
   const shortened = await shortenedPath(dataDir);
   try {
+    let lastSeen: string | undefined;
     for (let attempt = 1; ; attempt++) {
       const outcome = await tryToLock(dataDir, shortened.path);
       if (outcome.kind === 'locked') return outcome.lock;
-      if (attempt === ATTEMPTS) throw inUse(dataDir, outcome.pid);
+      // A starter that steps back takes a new socket for its next attempt: whoever shows the same one twice stays.
+      if (outcome.socket === lastSeen || attempt === ATTEMPTS) throw inUse(dataDir, pidIn(outcome.socket));
+      lastSeen = outcome.socket;
       // Two starters that saw each other have both stepped back; an unequal pause lets one of them through.
       await sleep(20 + (randomBytes(1)[0] ?? 0));
     }
@@ -39,11 +42,12 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
   }
 }
 
-type LockOutcome = { kind: 'locked'; lock: DataDirLock } | { kind: 'taken'; pid: number };
+type LockOutcome = { kind: 'locked'; lock: DataDirLock } | { kind: 'taken'; socket: string };
 
 async function tryToLock(dataDir: string, shortPath: string): Promise<LockOutcome> {
   const name = `app-${process.pid}-${randomBytes(4).toString('hex')}.sock`;
   const server = await listenOn(join(shortPath, name), dataDir);
+  if (server === undefined) return { kind: 'taken', socket: name };
   const release = async (): Promise<void> => {
     // libuv would remove the file under the shortened path, which is gone by now.
     await unlink(join(dataDir, name)).catch(ignoreMissing);
@@ -55,38 +59,47 @@ async function tryToLock(dataDir: string, shortPath: string): Promise<LockOutcom
       if (other === name) continue;
       if (await answers(join(shortPath, other))) {
         await release();
-        return { kind: 'taken', pid: pidIn(other) };
+        return { kind: 'taken', socket: other };
       }
       await unlink(join(dataDir, other)).catch(ignoreMissing);
     }
     if (names.includes(name)) return { kind: 'locked', lock: { release } };
     // Another starter met this socket between its creation and its first answer, and cleared it away as dead.
     await release();
-    return { kind: 'taken', pid: process.pid };
+    return { kind: 'taken', socket: name };
   } catch (error) {
     await release();
     throw error;
   }
 }
 
-function listenOn(path: string, dataDir: string): Promise<Server> {
+/** @returns undefined when another starter took the new socket for a dead one and removed it. */
+function listenOn(path: string, dataDir: string): Promise<Server | undefined> {
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.destroy());
-    server.once('error', (cause) => {
+    const fail = (cause: unknown): void => {
+      const reason = cause instanceof Error ? cause.message : String(cause);
       reject(
         new DomainError(
           'DATA_DIR_UNUSABLE',
-          `The data folder ${dataDir} cannot be used (${cause.message}). Set DATA_DIR to a folder on a local disk that this user may write to.`,
+          `The data folder ${dataDir} cannot be used (${reason}). Set DATA_DIR to a folder on a local disk that this user may write to.`,
           { dataDir },
           { cause },
         ),
       );
-    });
-    // Writable by all, so that an application of another user can tell a living owner from a dead one.
-    server.listen({ path, writableAll: true }, () => {
-      server.unref();
-      resolve(server);
-    });
+    };
+    server.once('error', fail);
+    try {
+      // Writable by all, so that an application of another user can tell a living owner from a dead one.
+      server.listen({ path, writableAll: true }, () => {
+        server.unref();
+        resolve(server);
+      });
+    } catch (error) {
+      // Node changes the mode after it has bound the socket, and throws from here when the file is gone by then.
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') resolve(undefined);
+      else fail(error);
+    }
   });
 }
 

@@ -13,9 +13,10 @@ import {
   setPassword,
   SUPERUSER,
   type ClusterHost,
+  type RunningServer,
 } from './postgres-cluster.js';
 import { accountMay, choosePostgresAccount, type PostgresAccount } from './postgres-user.js';
-import { findPostmaster, stopPostmaster, type Postmaster } from './postmaster.js';
+import { findPostmaster, removeStalePidFile, servesCluster, stopPostmaster } from './postmaster.js';
 
 /*
  * A real PostgreSQL kept in the data folder, for those who have set no DATABASE_URL. The binaries are those of the npm
@@ -67,7 +68,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     let stopped: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
       try {
-        await stopPostmaster(server.postmaster.pid, server.clusterDir);
+        await stopPostmaster(server.pid, server.isRunning);
       } finally {
         await lock.release();
       }
@@ -90,54 +91,65 @@ export async function findEmbeddedPostgresUrl(dataDir: string): Promise<string |
   if (path === undefined) return undefined;
   const [postmaster, password] = [await findPostmaster(clusterIn(path)), await readSecret(path)];
   if (postmaster?.ready !== true || password === undefined) return undefined;
-  return urlOf(postmaster, password, DATABASE);
+  return urlOf(postmaster.port, password, DATABASE);
 }
 
-interface RunningServer {
-  url: string;
-  adopted: boolean;
-  postmaster: Postmaster;
-  clusterDir: string;
-}
+type UsableServer = RunningServer & { url: string; adopted: boolean };
 
-async function bringUp(dataDir: string, options: EmbeddedPostgresOptions): Promise<RunningServer> {
+async function bringUp(dataDir: string, options: EmbeddedPostgresOptions): Promise<UsableServer> {
   const { log } = options;
   const clusterDir = clusterIn(dataDir);
   const owner = await findClusterOwner(clusterDir);
   refuseForeignCluster(owner, clusterDir);
   const secret = await readSecret(dataDir);
-
-  const survivor = owner === undefined ? undefined : await findPostmaster(clusterDir);
-  if (survivor !== undefined) {
-    const adopted = secret === undefined ? undefined : await tryToAdopt(survivor, secret);
-    if (adopted !== undefined) {
-      log(`Took over the PostgreSQL that was still running on 127.0.0.1:${survivor.port}`);
-      return { url: adopted, adopted: true, postmaster: survivor, clusterDir };
-    }
-    log(`Stopping the PostgreSQL that was still running (process ${survivor.pid})`);
-    await stopPostmaster(survivor.pid, clusterDir);
-  }
+  const survivor = await adoptOrStopSurvivor(clusterDir, secret, log);
+  if (survivor !== undefined) return survivor;
 
   const host = await prepareHost({ dataDir, clusterDir, owner }, options);
   const password = secret ?? randomBytes(24).toString('base64url');
   if (owner === undefined) {
     log(`Making a new database in ${clusterDir}`);
     await createCluster(host, password);
-  } else if (secret === undefined) {
-    log('The password of PostgreSQL was missing from the data folder: setting a new one');
-    setPassword(host, password);
+  } else {
+    await removeStalePidFile(clusterDir);
+    if (secret === undefined) {
+      log('The password of PostgreSQL was missing from the data folder: setting a new one');
+      setPassword(host, password);
+    }
   }
   if (secret === undefined) await writeSecret(dataDir, password);
 
-  const postmaster = await launchServer(host, log);
+  const server = await launchServer(host, log);
   try {
-    await ensureDatabase(postmaster, password, dataDir);
+    await ensureDatabase(server.port, password, dataDir);
   } catch (error) {
-    await stopPostmaster(postmaster.pid, clusterDir);
+    await stopPostmaster(server.pid, server.isRunning);
     throw error;
   }
-  log(`PostgreSQL ${host.binaries.version} runs on 127.0.0.1:${postmaster.port}, data in ${clusterDir}`);
-  return { url: urlOf(postmaster, password, DATABASE), adopted: false, postmaster, clusterDir };
+  log(`PostgreSQL runs on 127.0.0.1:${server.port}, data in ${clusterDir}`);
+  return { ...server, url: urlOf(server.port, password, DATABASE), adopted: false };
+}
+
+/** After a kill -9 of the application its server lives on: take it over, or stop it when it does not let us in. */
+async function adoptOrStopSurvivor(
+  clusterDir: string,
+  secret: string | undefined,
+  log: (line: string) => void,
+): Promise<UsableServer | undefined> {
+  const survivor = await findPostmaster(clusterDir);
+  if (survivor === undefined) return undefined;
+  const { pid, port, ready } = survivor;
+  const isRunning = (): Promise<boolean> => servesCluster(pid, clusterDir);
+  if (ready && secret !== undefined) {
+    const url = urlOf(port, secret, DATABASE);
+    if (await letsIn(url)) {
+      log(`Took over the PostgreSQL that was still running on 127.0.0.1:${port}`);
+      return { pid, port, isRunning, url, adopted: true };
+    }
+  }
+  log(`Stopping the PostgreSQL that was still running (process ${pid})`);
+  await stopPostmaster(pid, isRunning);
+  return undefined;
 }
 
 async function openDataDir(dataDir: string): Promise<string> {
@@ -178,8 +190,12 @@ async function prepareHost(
   return { dataDir, clusterDir, binaries, account, settings };
 }
 
-function canRun(account: PostgresAccount, { root, initdb, postgres }: PostgresBinaries): boolean {
+function canRun(
+  account: PostgresAccount,
+  { root, initdb, postgres, libraryPath }: PostgresBinaries,
+): boolean {
   return (
+    (libraryPath === undefined || accountMay(account, 'rx', libraryPath)) &&
     [initdb, postgres].every((program) => accountMay(account, 'rx', program)) &&
     [join(root, 'lib', 'postgresql'), join(root, 'share', 'postgresql')].every((f) =>
       accountMay(account, 'rx', f),
@@ -188,22 +204,19 @@ function canRun(account: PostgresAccount, { root, initdb, postgres }: PostgresBi
   );
 }
 
-/** @returns the connection string, or undefined when the server does not let us in, or not into this cluster. */
-async function tryToAdopt(survivor: Postmaster, password: string): Promise<string | undefined> {
-  if (!survivor.ready) return undefined;
-  const url = urlOf(survivor, password, DATABASE);
+async function letsIn(url: string): Promise<boolean> {
   try {
     await withClient(url, (client) => client.query('SELECT 1'));
-    return url;
+    return true;
   } catch {
     // Whatever its trouble is, a server we cannot use is stopped and started anew.
-    return undefined;
+    return false;
   }
 }
 
-async function ensureDatabase(postmaster: Postmaster, password: string, dataDir: string): Promise<void> {
+async function ensureDatabase(port: number, password: string, dataDir: string): Promise<void> {
   try {
-    await withClient(urlOf(postmaster, password, 'postgres'), async (client) => {
+    await withClient(urlOf(port, password, 'postgres'), async (client) => {
       const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
       if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
     });
@@ -255,6 +268,6 @@ function clusterIn(dataDir: string): string {
   return join(dataDir, 'postgres');
 }
 
-function urlOf({ port }: Postmaster, password: string, database: string): string {
+function urlOf(port: number, password: string, database: string): string {
   return `postgres://${SUPERUSER}:${password}@127.0.0.1:${port}/${database}`;
 }

@@ -44,7 +44,7 @@ export async function preparePostgresBinaries(linkFolder: string): Promise<Postg
   const version = hasVersion(manifest) ? manifest.version : 'unknown';
   const binaries = binariesIn(join(packageFolder, 'native'), version);
   for (const file of [binaries.initdb, binaries.postgres]) await makeExecutable(file);
-  const libraryPath = await repairLibraryLinks(packageFolder, linkFolder);
+  const libraryPath = await repairLibraryLinks(binaries.root, linkFolder);
   return libraryPath === undefined ? binaries : { ...binaries, libraryPath };
 }
 
@@ -53,18 +53,15 @@ export async function preparePostgresBinaries(linkFolder: string): Promise<Postg
  *
  * @returns `linkFolder` when the links had to be made there, otherwise undefined
  */
-export async function repairLibraryLinks(
-  packageFolder: string,
-  linkFolder: string,
-): Promise<string | undefined> {
-  const list: unknown = JSON.parse(await readFile(join(packageFolder, 'native', 'pg-symlinks.json'), 'utf8'));
-  if (!Array.isArray(list))
-    throw new Error(`${packageFolder}/native/pg-symlinks.json is not a list of links.`);
+export async function repairLibraryLinks(root: string, linkFolder: string): Promise<string | undefined> {
+  const list: unknown = JSON.parse(await readFile(join(root, 'pg-symlinks.json'), 'utf8'));
+  if (!Array.isArray(list)) throw new Error(`${root}/pg-symlinks.json is not a list of links.`);
+  // Its paths begin one folder above; a copy may have another name there.
+  const inRoot = (path: string): string => join(root, relative('native', path));
   const missing: { source: string; target: string }[] = [];
   for (const link of list) {
-    if (!isLink(link))
-      throw new Error(`${packageFolder}/native/pg-symlinks.json has an entry that is not a link.`);
-    const [source, target] = [join(packageFolder, link.source), join(packageFolder, link.target)];
+    if (!isLink(link)) throw new Error(`${root}/pg-symlinks.json has an entry that is not a link.`);
+    const [source, target] = [inRoot(link.source), inRoot(link.target)];
     if (!(await exists(target))) missing.push({ source, target });
   }
   let elsewhere: string | undefined;
@@ -93,11 +90,13 @@ export async function repairLibraryLinks(
 export async function copyForOtherAccounts(binaries: PostgresBinaries): Promise<PostgresBinaries> {
   const folder = join(SYSTEM_FOLDER, `postgresql-${binaries.version}-${process.platform}-${process.arch}`);
   const copy = binariesIn(folder, binaries.version);
-  await mkdir(SYSTEM_FOLDER, { recursive: true, mode: 0o755 });
+  await mkdir(SYSTEM_FOLDER, { recursive: true });
+  await chmod(SYSTEM_FOLDER, 0o755);
   if (!(await exists(folder))) {
     const unfinished = `${folder}.${process.pid}`;
     await rm(unfinished, { recursive: true, force: true });
     await cp(binaries.root, unfinished, { recursive: true, verbatimSymlinks: true });
+    await repairLibraryLinks(unfinished, join(unfinished, 'lib'));
     await openToReaders(unfinished);
     await rename(unfinished, folder).catch(async (error: NodeJS.ErrnoException) => {
       await rm(unfinished, { recursive: true, force: true });
@@ -141,15 +140,17 @@ function binariesIn(root: string, version: string): PostgresBinaries {
 }
 
 async function makeExecutable(file: string): Promise<void> {
-  try {
-    await access(file, constants.X_OK);
-    if (process.getuid?.() !== 0) return;
-  } catch {
-    // Not executable: set right below.
-  }
   const { mode } = await stat(file);
   // Only when needed: even a change to the same mode fails on a read-only file system.
-  if ((mode & EXECUTABLE_BY_ALL) !== EXECUTABLE_BY_ALL) await chmod(file, (mode & 0o777) | EXECUTABLE_BY_ALL);
+  if ((mode & 0o111) !== 0) return;
+  await chmod(file, (mode & 0o777) | EXECUTABLE_BY_ALL).catch((cause: unknown) => {
+    throw new DomainError(
+      'POSTGRES_NOT_INSTALLED',
+      `${file} is not executable, and this user may not change that. Run chmod a+rx on it, or npm ci again.`,
+      { file },
+      { cause },
+    );
+  });
 }
 
 async function openToReaders(path: string): Promise<void> {

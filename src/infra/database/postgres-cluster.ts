@@ -51,7 +51,7 @@ export async function createCluster(host: ClusterHost, password: string): Promis
   await rm(unfinished.clusterDir, { recursive: true, force: true });
   await mkdir(unfinished.clusterDir, { mode: 0o700 });
   if (host.account !== undefined) await chown(unfinished.clusterDir, host.account.uid, host.account.gid);
-  const result = runOnCluster(unfinished, host.binaries.initdb, [
+  const args = [
     `--username=${SUPERUSER}`,
     '--encoding=UTF8',
     // PostgreSQL's own collation: an update of the system's libraries cannot reorder text and break the indexes.
@@ -61,7 +61,8 @@ export async function createCluster(host: ClusterHost, password: string): Promis
     '--auth=reject',
     '--no-instructions',
     ...(host.settings['fsync'] === 'off' ? ['--no-sync'] : []),
-  ]);
+  ];
+  const result = runOnCluster(unfinished, host.binaries.initdb, { args });
   if (result.status !== 0) throw startError('PostgreSQL could not make its data folder', result);
   const accessRules = join(unfinished.clusterDir, 'pg_hba.conf');
   await writeFile(accessRules, `host all ${SUPERUSER} 127.0.0.1/32 scram-sha-256\n`);
@@ -78,8 +79,9 @@ export async function createCluster(host: ClusterHost, password: string): Promis
 
 /** Sets the superuser's password on a cluster no server works on; nobody has to be let in without one for this. */
 export function setPassword(host: ClusterHost, password: string): void {
-  const args = ['--single', ...settingArguments(host.settings)];
-  const result = runOnCluster(host, host.binaries.postgres, [...args, 'postgres'], {
+  const result = runOnCluster(host, host.binaries.postgres, {
+    mode: ['--single'],
+    args: [...settingArguments(host.settings), 'postgres'],
     // One line is one statement here. The password is ours and has no quotes in it.
     input: `ALTER ROLE ${SUPERUSER} PASSWORD '${password}'\n`,
   });
@@ -91,13 +93,17 @@ export function setPassword(host: ClusterHost, password: string): void {
 
 /** Who owns the cluster; undefined when there is no complete one. */
 export async function findClusterOwner(clusterDir: string): Promise<PostgresAccount | undefined> {
-  return stat(join(clusterDir, 'PG_VERSION')).then(
-    ({ uid, gid }) => ({ uid, gid }),
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw error;
-    },
-  );
+  try {
+    const { uid, gid } = await stat(clusterDir);
+    // Another account's cluster hides what is in it; that it is complete is the better guess.
+    await stat(join(clusterDir, 'PG_VERSION')).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EACCES') throw error;
+    });
+    return { uid, gid };
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 /** Gives the cluster, everything in it included, to the account; for a cluster that root copied or restored. */
@@ -110,8 +116,15 @@ export async function giveClusterTo(account: PostgresAccount, path: string): Pro
   }
 }
 
+/** A server that takes connections, and how to know that it still lives. */
+export interface RunningServer {
+  pid: number;
+  port: number;
+  isRunning(): Promise<boolean>;
+}
+
 /** Starts a server on a free port and waits until it takes connections. The error holds the end of its log. */
-export async function launchServer(host: ClusterHost, log: (line: string) => void): Promise<Postmaster> {
+export async function launchServer(host: ClusterHost, log: (line: string) => void): Promise<RunningServer> {
   const logFile = join(host.dataDir, 'postgres.log');
   await rotateLog(logFile);
   for (let attempt = 1; ; attempt++) {
@@ -121,7 +134,7 @@ export async function launchServer(host: ClusterHost, log: (line: string) => voi
     );
     const child = await spawnServer(host, logFile, await findFreePort());
     const outcome = await waitUntilReady(child, host, log);
-    if (outcome.kind === 'ready') return outcome.postmaster;
+    if (outcome.kind === 'ready') return { ...outcome.postmaster, isRunning: async () => !hasEnded(child) };
     const output = (await readFile(logFile)).subarray(sizeBefore).toString();
     // The port was taken in between, or the last of a killed server's children is just leaving.
     const passes = /could not bind|pre-existing shared memory block/.test(output);
@@ -174,7 +187,7 @@ async function waitUntilReady(
   if (hasEnded(child))
     return { kind: 'failed', reason: `it ended with ${child.signalCode ?? `code ${child.exitCode}`}` };
   if (settled && postmaster !== undefined) return { kind: 'ready', postmaster };
-  if (child.pid !== undefined) await stopPostmaster(child.pid, host.clusterDir);
+  if (child.pid !== undefined) await stopPostmaster(child.pid, async () => !hasEnded(child));
   return { kind: 'failed', reason: 'it was not ready in time' };
 }
 
@@ -198,14 +211,13 @@ function clusterArgument(host: ClusterHost): string {
   );
 }
 
+/** Runs `initdb` or a single-user `postgres` to its end, as the database account, in the cluster's folder. */
 function runOnCluster(
   host: ClusterHost,
   program: string,
-  args: string[],
-  { input = '' }: { input?: string } = {},
+  { args, mode = [], input = '' }: { args: string[]; mode?: string[]; input?: string },
 ): SpawnSyncReturns<string> {
-  const [mode, rest] = args[0] === '--single' ? [['--single'], args.slice(1)] : [[], args];
-  const result = spawnSync(program, [...mode, '-D', clusterArgument(host), ...rest], {
+  const result = spawnSync(program, [...mode, '-D', clusterArgument(host), ...args], {
     ...host.account,
     cwd: host.clusterDir,
     env: environment(host),
@@ -220,12 +232,13 @@ function runOnCluster(
 /** Not the application's own environment: a stray PGOPTIONS or locale of the user's must not reach the server. */
 function environment(host: ClusterHost): NodeJS.ProcessEnv {
   const loaderPath = process.platform === 'darwin' ? 'DYLD_LIBRARY_PATH' : 'LD_LIBRARY_PATH';
-  const { libraryPath } = host.binaries;
+  const { libraryPath, root } = host.binaries;
   return {
     PATH: '/usr/bin:/bin',
     LC_ALL: 'C',
     TZ: 'UTC',
-    ...(libraryPath === undefined ? {} : { [loaderPath]: libraryPath }),
+    // The libraries themselves too: one that was reached through a link looks for the next beside the link.
+    ...(libraryPath === undefined ? {} : { [loaderPath]: `${libraryPath}:${join(root, 'lib')}` }),
   };
 }
 

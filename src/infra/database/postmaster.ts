@@ -24,16 +24,28 @@ export async function readPostmaster(clusterDir: string): Promise<Postmaster | u
   return { pid, port, ready: lines[7]?.trim() === 'ready' };
 }
 
-/**
- * Finds the server that works on this cluster, and removes a `postmaster.pid` whose process id has since gone to some
- * other program: PostgreSQL would take that program for its server and refuse to start.
- */
+/** Finds the server that works on this cluster, whoever started it. Changes nothing. */
 export async function findPostmaster(clusterDir: string): Promise<Postmaster | undefined> {
   const postmaster = await readPostmaster(clusterDir);
-  if (postmaster === undefined || !isAlive(postmaster.pid)) return undefined;
-  if (await servesCluster(postmaster.pid, clusterDir)) return postmaster;
+  return postmaster !== undefined && (await servesCluster(postmaster.pid, clusterDir))
+    ? postmaster
+    : undefined;
+}
+
+/**
+ * Removes a `postmaster.pid` whose process id has since gone to some other program: PostgreSQL would take that program
+ * for its server and refuse to start. The id of a process that is gone stays for PostgreSQL, which then looks for
+ * children that outlived it. Only for the holder of the data folder's lock: a server without the file stops itself.
+ */
+export async function removeStalePidFile(clusterDir: string): Promise<void> {
+  const postmaster = await readPostmaster(clusterDir);
+  if (
+    postmaster === undefined ||
+    !isAlive(postmaster.pid) ||
+    (await servesCluster(postmaster.pid, clusterDir))
+  )
+    return;
   await rm(join(clusterDir, 'postmaster.pid'), { force: true });
-  return undefined;
 }
 
 /**
@@ -41,15 +53,15 @@ export async function findPostmaster(clusterDir: string): Promise<Postmaster | u
  * writes everything out; if that takes over 30 s, `SIGQUIT`, after which the next start replays the log. Never
  * `SIGKILL`, which would leave its children working on the files.
  */
-export async function stopPostmaster(pid: number, clusterDir: string): Promise<void> {
+export async function stopPostmaster(pid: number, isRunning: () => Promise<boolean>): Promise<void> {
   const stages: [signal: NodeJS.Signals, timeoutMs: number][] = [
     ['SIGINT', STOP_TIMEOUT_MS],
     ['SIGQUIT', IMMEDIATE_STOP_TIMEOUT_MS],
   ];
   for (const [signal, timeoutMs] of stages) {
-    if (!(await servesCluster(pid, clusterDir))) return;
+    if (!(await isRunning())) return;
     sendSignal(pid, signal);
-    if (await becomesTrue(async () => !(await servesCluster(pid, clusterDir)), timeoutMs)) return;
+    if (await becomesTrue(async () => !(await isRunning()), timeoutMs)) return;
   }
   throw new Error(`PostgreSQL (process ${pid}) did not stop.`);
 }
@@ -65,7 +77,7 @@ export async function becomesTrue(condition: () => Promise<boolean>, timeoutMs: 
 }
 
 /** Whether that process is a PostgreSQL on this very cluster: an id alone may belong to anybody by now. */
-async function servesCluster(pid: number, clusterDir: string): Promise<boolean> {
+export async function servesCluster(pid: number, clusterDir: string): Promise<boolean> {
   if (process.platform === 'linux') {
     // A server works in its cluster's folder. A zombie, which still takes signals, has no folder any more.
     const [cwd, name] = await Promise.all([

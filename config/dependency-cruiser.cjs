@@ -1,0 +1,72 @@
+/** Rules 1 and 2 of the architecture: a pure core, and modules that import only from earlier ones. */
+const ORDER = [
+  ['values', 'infra'],
+  ['subscribers'],
+  ['tracking'],
+  ['delivery'],
+  ['sequences'],
+  ['broadcasts'],
+  ['signup'],
+  ['offers'],
+  ['income'],
+  ['affiliates'],
+  ['orders'],
+  ['analytics'],
+  ['funnels'],
+  ['admin'],
+];
+
+const moduleOrder = ORDER.flatMap((names, place) => {
+  const later = ORDER.slice(place + 1)
+    .flat()
+    .join('|');
+  if (later === '') return [];
+  return names.map((name) => ({
+    name: `module-order-${name}`,
+    severity: 'error',
+    comment: `${name} may not know what comes later in the funnel`,
+    from: { path: `^src/${name}/` },
+    to: { path: `^src/(${later})/` },
+  }));
+});
+
+module.exports = {
+  forbidden: [
+    ...moduleOrder,
+    {
+      name: 'values-alone',
+      severity: 'error',
+      from: { path: '^src/values/' },
+      to: { path: '^src/(?!values/)' },
+    },
+    {
+      name: 'pure-is-pure',
+      comment: 'a plain file name promises: no decorators, no I/O',
+      severity: 'error',
+      from: { path: '^src/(?!infra/)[a-z]+/[a-z-]+\\.ts$' },
+      to: {
+        path: 'node_modules/(@nestjs|typeorm|agenda|@agendajs|nodemailer|mjml|pg)/|\\.(service|queries|entity|controller|jobs|transport|module)\\.ts$|^src/infra|^config',
+      },
+    },
+    {
+      name: 'one-agenda',
+      severity: 'error',
+      from: { pathNot: '^src/infra/jobs/' },
+      to: { path: 'node_modules/(agenda|@agendajs)/' },
+    },
+    {
+      name: 'one-mailer',
+      severity: 'error',
+      from: { pathNot: '\\.transport\\.ts$' },
+      to: { path: 'node_modules/nodemailer/' },
+    },
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'not-to-test', severity: 'error', from: { path: '^src' }, to: { path: '^test' } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};

@@ -1,0 +1,57 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import type { DataSource } from 'typeorm';
+import { AdminModule } from './admin/admin.module.js';
+import { AnalyticsModule } from './analytics/analytics.module.js';
+import { DeliveryModule } from './delivery/delivery.module.js';
+import { FunnelsModule } from './funnels/funnels.module.js';
+import { AccessModule } from './infra/access/access.module.js';
+import type { SystemClock } from './infra/clock.js';
+import type { Clock } from './infra/clock.js';
+import type { Config } from './infra/config.js';
+import { DatabaseModule } from './infra/database/database.module.js';
+import { FilesModule } from './infra/files/files.module.js';
+import { HttpModule } from './infra/http/http.module.js';
+import { JobsModule } from './infra/jobs/jobs.module.js';
+import { MailboxModule } from './infra/mailbox/mailbox.module.js';
+import { SettingsModule } from './infra/settings.module.js';
+import { OffersModule } from './offers/offers.module.js';
+import { OrdersModule } from './orders/orders.module.js';
+import { SequencesModule } from './sequences/sequences.module.js';
+import { SignupModule } from './signup/signup.module.js';
+import { SubscribersModule } from './subscribers/subscribers.module.js';
+import { TrackingModule } from './tracking/tracking.module.js';
+
+export interface AppParts {
+  config: Config;
+  dataSource: DataSource;
+  clock: Clock | SystemClock;
+}
+
+/** The table of contents: the modules in the order in which a visitor meets them. */
+@Module({})
+export class AppModule {
+  static forRoot({ config, dataSource, clock }: AppParts): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        SettingsModule.forRoot(config, clock),
+        DatabaseModule.forRoot(dataSource, config.databaseUrl),
+        JobsModule.forRoot({ mongoUri: config.mongoUri, databaseUrl: config.databaseUrl }),
+        HttpModule,
+        AccessModule,
+        FilesModule,
+        MailboxModule,
+        SignupModule,
+        SubscribersModule,
+        SequencesModule,
+        DeliveryModule,
+        TrackingModule,
+        OffersModule,
+        OrdersModule,
+        AnalyticsModule,
+        FunnelsModule,
+        AdminModule,
+      ],
+    };
+  }
+}

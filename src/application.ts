@@ -1,0 +1,112 @@
+import { mkdir } from 'node:fs/promises';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { DataSource } from 'typeorm';
+import type { Config as EnvConfig } from '../config/env.js';
+import { AppModule, type AppParts } from './app.module.js';
+import { DemoService } from './funnels/demo.service.js';
+import { SystemClock } from './infra/clock.js';
+import type { Config } from './infra/config.js';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from './infra/database/embedded-postgres.js';
+import { migrate, openDataSource } from './infra/database/migrate.js';
+import { configureWebServer } from './infra/http/web-server.js';
+import { Scheduler } from './infra/jobs/scheduler.js';
+import { Wake } from './infra/jobs/wake.js';
+import { freePort, MailboxServer } from './infra/mailbox/mailbox.server.js';
+import { ClockOffset } from './infra/clock-offset.js';
+import { secretKey } from './infra/secret-key.js';
+
+export interface Application {
+  /** Where it listens; `null` for a process without the role `web`. */
+  url: string | null;
+  /** Lets what is under way finish, then ends everything this process started, PostgreSQL last. */
+  stop(): Promise<void>;
+}
+
+/** How long mails and jobs under way may take to finish at the end. */
+const DRAIN_MS = 20_000;
+
+/** Starts what the roles ask for. Whatever fails half-way is taken down again before the error is passed on. */
+export async function startApplication(env: EnvConfig, print: (line: string) => void): Promise<Application> {
+  const undo: (() => Promise<unknown>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const step of undo.splice(0).toReversed()) await step();
+  };
+  try {
+    const { config, dataSource } = await openDatabase(env, print, undo);
+    const clock = new SystemClock();
+    const app = await createApp({ config, dataSource, clock });
+    undo.push(() => app.close());
+    const offset = new ClockOffset(dataSource, clock);
+    await offset.load();
+    if (config.mailboxOn) {
+      const mailbox = app.get(MailboxServer);
+      await mailbox.listen(Number(new URL(config.smtpUrl).port));
+      undo.push(() => mailbox.close());
+    }
+    if (config.demo) for (const line of await app.get(DemoService).applyAll()) print(line);
+    if (config.roles.includes('worker')) {
+      const [scheduler, wake] = [app.get(Scheduler), app.get(Wake)];
+      await scheduler.start();
+      undo.push(() => scheduler.drain(DRAIN_MS));
+      await wake.listen();
+      undo.push(() => wake.close());
+    }
+    if (!config.roles.includes('web')) return { url: null, stop };
+    await app.listen(config.port, config.host);
+    announce(config, print);
+    return { url: config.baseUrl, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** The application without anything that runs by itself; tests start here, with their own clock. */
+export async function createApp(parts: AppParts): Promise<NestFastifyApplication> {
+  const adapter = new FastifyAdapter({ trustProxy: false, forceCloseConnections: true });
+  const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(parts), adapter, {
+    logger: parts.config.logLevel === 'debug' ? undefined! : ['error', 'warn'],
+    abortOnError: false,
+  });
+  await configureWebServer(app, parts.config);
+  await app.init();
+  await app.getHttpAdapter().getInstance().ready();
+  return app;
+}
+
+async function openDatabase(
+  env: EnvConfig,
+  print: (line: string) => void,
+  undo: (() => Promise<unknown>)[],
+): Promise<{ config: Config; dataSource: DataSource }> {
+  await mkdir(env.dataDir, { recursive: true });
+  const key = await secretKey(env.secretKey, env.dataDir);
+  let postgres: EmbeddedPostgres | undefined;
+  if (env.databaseUrl === null) {
+    postgres = await startEmbeddedPostgres({ dataDir: env.dataDir, log: print });
+    const { stop } = postgres;
+    undo.push(() => stop());
+  }
+  const databaseUrl = env.databaseUrl ?? postgres?.url ?? '';
+  const dataSource = await openDataSource(databaseUrl);
+  undo.push(async () => (dataSource.isInitialized ? dataSource.destroy() : undefined));
+  const ran = await migrate(dataSource);
+  if (ran.length > 0)
+    print(`Database brought up to date (${ran.length} migration${ran.length === 1 ? '' : 's'})`);
+  const smtpUrl = env.smtpUrl ?? `smtp://127.0.0.1:${await freePort()}`;
+  return { config: Object.freeze({ ...env, databaseUrl, secretKey: key, smtpUrl }), dataSource };
+}
+
+function announce(config: Config, print: (line: string) => void): void {
+  const rows: [string, string][] = [
+    ['Admin', '/admin'],
+    ['API', '/api/docs'],
+  ];
+  if (config.demo) rows.unshift(['Squeeze page', '/p/niches']);
+  if (config.mailboxOn) rows.push(['Mailbox', '/mailbox']);
+  print('');
+  print(`  Wellspring runs on ${config.baseUrl}`);
+  for (const [name, path] of rows) print(`  ${name.padEnd(13)} ${config.baseUrl}${path}`);
+  print('');
+}

@@ -1,0 +1,108 @@
+import { allSteps, isBranch, type FunnelDefinition, type FunnelStep } from './funnel.schemas.js';
+
+/** One line of a plan. `sign`: + is made, ~ is changed, - is taken away. */
+export interface PlannedChange {
+  sign: '+' | '~' | '-';
+  object: string;
+  detail: string;
+}
+
+/** Hashes of the templates and files a definition names, by their path. Their content is part of the funnel. */
+export type Sources = Readonly<Record<string, string>>;
+
+export interface FunnelState {
+  definition: FunnelDefinition;
+  sources: Sources;
+}
+
+/** What applying `next` over `current` would change, in words. Empty: nothing. */
+export function funnelDiff(current: FunnelState | null, next: FunnelState): PlannedChange[] {
+  const before = current ? partsOf(current.definition) : new Map<string, Record<string, unknown>>();
+  const after = partsOf(next.definition);
+  const changes: PlannedChange[] = [];
+  for (const [object, fields] of after) {
+    const old = before.get(object);
+    if (!old) changes.push({ sign: '+', object, detail: '' });
+    else changes.push(...fieldChanges(object, old, fields));
+  }
+  for (const object of before.keys()) if (!after.has(object)) changes.push({ sign: '-', object, detail: '' });
+  if (current)
+    changes.push(
+      ...orderChange(current.definition, next.definition),
+      ...sourceChanges(current.sources, next.sources),
+    );
+  return changes;
+}
+
+/** `~ product launch-kit: price 49.00 EUR → 59.00 EUR` */
+export function changeText({ sign, object, detail }: PlannedChange): string {
+  return detail === '' ? `${sign} ${object}` : `${sign} ${object}: ${detail}`;
+}
+
+function partsOf(definition: FunnelDefinition): Map<string, Record<string, unknown>> {
+  const { funnel, title, sender, form, sequence, products, offers } = definition;
+  return new Map<string, Record<string, unknown>>([
+    [`funnel ${funnel}`, { title, ...prefixed('sender', sender) }],
+    [`form ${form.slug}`, { ...form }],
+    [`sequence ${funnel}`, { window: sequence.window, exitOn: sequence.exitOn }],
+    ...allSteps(sequence.steps).map(({ step }): [string, Record<string, unknown>] => [
+      `step ${step.key}`,
+      stepFields(step),
+    ]),
+    ...products.map((product): [string, Record<string, unknown>] => [
+      `product ${product.key}`,
+      { ...product },
+    ]),
+    ...offers.map((offer): [string, Record<string, unknown>] => [`offer ${offer.key}`, { ...offer }]),
+  ]);
+}
+
+function stepFields(step: FunnelStep): Record<string, unknown> {
+  if (!isBranch(step)) return { ...step };
+  return { if: step.if, then: step.then.map(({ key }) => key), else: step.else.map(({ key }) => key) };
+}
+
+function prefixed(prefix: string, fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [`${prefix}.${name}`, value]));
+}
+
+function fieldChanges(
+  object: string,
+  before: Record<string, unknown>,
+  after: Record<string, unknown>,
+): PlannedChange[] {
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
+  return [...names]
+    .filter((name) => valueText(before[name]) !== valueText(after[name]))
+    .map((name) => ({
+      sign: '~',
+      object,
+      detail: `${name} ${valueText(before[name])} → ${valueText(after[name])}`,
+    }));
+}
+
+function orderChange(before: FunnelDefinition, after: FunnelDefinition): PlannedChange[] {
+  const order = (definition: FunnelDefinition): string[] =>
+    allSteps(definition.sequence.steps).map(({ step }) => step.key);
+  const [old, now] = [order(before), order(after)];
+  const kept = old.filter((key) => now.includes(key)).join(', ');
+  const keptNow = now.filter((key) => old.includes(key)).join(', ');
+  return kept === keptNow
+    ? []
+    : [{ sign: '~', object: `sequence ${after.funnel}`, detail: `order of steps ${kept} → ${keptNow}` }];
+}
+
+function sourceChanges(before: Sources, after: Sources): PlannedChange[] {
+  return Object.keys(after)
+    .filter((path) => path in before && before[path] !== after[path])
+    .map((path) => ({
+      sign: '~',
+      object: path.startsWith('emails/') ? `email ${path}` : `file ${path}`,
+      detail: 'its content changed',
+    }));
+}
+
+function valueText(value: unknown): string {
+  if (value === undefined) return '(none)';
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

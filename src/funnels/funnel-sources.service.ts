@@ -1,0 +1,152 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { access, readdir, readFile } from 'node:fs/promises';
+import { join, resolve, sep } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { Injectable } from '@nestjs/common';
+import { TemplatesService } from '../delivery/templates.service.js';
+import { DomainError } from '../values/domain-error.js';
+import type { Sources } from './funnel-diff.js';
+import type { DefinitionProblem } from './funnel-problems.js';
+import { allSteps, isBranch, type FunnelDefinition } from './funnel.schemas.js';
+import { unknownVariables, type MailKind } from './template-variables.js';
+
+/** Mails every funnel needs besides its steps. */
+export const CONFIRM_MAIL = 'emails/confirm';
+export const RECEIPT_MAIL = 'emails/receipt';
+
+const TEMPLATES = resolve('templates');
+
+interface NamedSource {
+  name: string;
+  path: readonly PropertyKey[];
+}
+
+/** The templates and files a definition names: whether they are there, in order, and what their content is. */
+@Injectable()
+export class FunnelSourcesService {
+  constructor(private readonly templates: TemplatesService) {}
+
+  /** Problems are reported at the field that names the template or file, with the template's own line in the text. */
+  async problems(definition: FunnelDefinition, folder: string | null): Promise<DefinitionProblem[]> {
+    const mails = await Promise.all(mailsOf(definition).map(async (mail) => this.mailProblems(mail)));
+    const files = await Promise.all(filesOf(definition).map(async (file) => fileProblems(file, folder)));
+    return [...(await pageProblems(definition)), ...mails.flat(), ...files.flat()];
+  }
+
+  /** SHA-256 of each source. A mail's hash covers the layouts, because every mail includes them. */
+  async hashes(definition: FunnelDefinition, folder: string | null, known: Sources): Promise<Sources> {
+    const layouts = await layoutsHash();
+    const hashes: Record<string, string> = {};
+    for (const { name } of mailsOf(definition)) {
+      const source = await readFile(join(TEMPLATES, `${name}.mjml`));
+      hashes[name] = createHash('sha256').update(layouts).update(source).digest('hex');
+    }
+    for (const { name } of filesOf(definition)) {
+      const path = folder === null ? null : insideOf(folder, name);
+      hashes[name] = path === null ? (known[name] ?? '') : await fileHash(path);
+    }
+    return hashes;
+  }
+
+  private async mailProblems({
+    name,
+    path,
+    kind,
+  }: NamedSource & { kind: MailKind }): Promise<DefinitionProblem[]> {
+    const file = `templates/${name}.mjml`;
+    const source = await readFile(join(TEMPLATES, `${name}.mjml`), 'utf8').catch(() => null);
+    if (source === null) return [{ path, message: `there is no ${file}` }];
+    try {
+      const unknown = unknownVariables(source, kind);
+      await this.templates.compile(name);
+      return unknown.map(({ name: variable, line }) => ({
+        path,
+        message: `${file}:${line} prints {{ ${variable} }}, which ${kind} mails do not have`,
+      }));
+    } catch (error) {
+      const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+      return [{ path, message: error instanceof DomainError ? reason : `${file}: ${reason}` }];
+    }
+  }
+}
+
+/** The path of a file of the funnel, or a refusal when it would leave the folder of the funnel. */
+export function insideOf(folder: string, name: string): string {
+  const path = resolve(folder, name);
+  if (!path.startsWith(resolve(folder) + sep)) {
+    throw new DomainError('FUNNEL_FILE_INVALID', `${name} lies outside the folder of the funnel file`, {
+      name,
+    });
+  }
+  return path;
+}
+
+export function filesOf({ form, products }: FunnelDefinition): NamedSource[] {
+  const magnet =
+    form.leadMagnet === undefined ? [] : [{ name: form.leadMagnet, path: ['form', 'leadMagnet'] }];
+  const delivered = products.flatMap((product, index) =>
+    product.delivers.map((name, place) => ({ name, path: ['products', index, 'delivers', place] })),
+  );
+  return [...magnet, ...delivered];
+}
+
+function mailsOf({ sequence, form }: FunnelDefinition): (NamedSource & { kind: MailKind })[] {
+  const steps = allSteps(sequence.steps).flatMap(({ step, path }): (NamedSource & { kind: MailKind })[] =>
+    isBranch(step)
+      ? []
+      : [
+          {
+            name: step.email,
+            path: [...path, 'email'],
+            kind: step.offer === undefined ? 'sequence' : 'offer',
+          },
+        ],
+  );
+  const confirm: NamedSource & { kind: MailKind } = {
+    name: CONFIRM_MAIL,
+    path: ['form'],
+    kind: 'confirmation',
+  };
+  return [
+    ...(form.optIn === 'double' ? [confirm] : []),
+    { name: RECEIPT_MAIL, path: ['offers'], kind: 'receipt' },
+    ...steps,
+  ];
+}
+
+async function pageProblems({ form }: FunnelDefinition): Promise<DefinitionProblem[]> {
+  const there = await access(join(TEMPLATES, `${form.template}.liquid`)).then(
+    () => true,
+    () => false,
+  );
+  return there
+    ? []
+    : [{ path: ['form', 'template'], message: `there is no templates/${form.template}.liquid` }];
+}
+
+async function fileProblems(
+  { name, path }: NamedSource,
+  folder: string | null,
+): Promise<DefinitionProblem[]> {
+  if (folder === null) return [];
+  const there = await access(insideOf(folder, name)).then(
+    () => true,
+    () => false,
+  );
+  return there ? [] : [{ path, message: `there is no file ${name} beside the funnel file` }];
+}
+
+async function layoutsHash(): Promise<string> {
+  const folder = join(TEMPLATES, 'layouts');
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.mjml')).toSorted();
+  const hash = createHash('sha256');
+  for (const name of names) hash.update(name).update(await readFile(join(folder, name)));
+  return hash.digest('hex');
+}
+
+async function fileHash(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
+}

@@ -1,0 +1,164 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { Inject, Injectable } from '@nestjs/common';
+import { Agenda } from 'agenda';
+import type { Logger } from 'pino';
+import type { Job } from './job.js';
+import { JobRegistry } from './job-registry.js';
+import { describeError, JobRunner } from './job-runner.js';
+import type { JobStore } from './job-store.js';
+import { JOBS_CONFIG, JOBS_LOGGER } from './jobs-config.js';
+import type { JobsConfig } from './jobs-config.js';
+import { MongoJobStore } from './mongo-job-store.js';
+import { PostgresJobStore } from './postgres-job-store.js';
+
+const DEFAULT_TICK_MS = 2000;
+/** A lock is taken up to one tick before the run and may cover two runs (see the runner's deadline). */
+const LEAST_TICKS_PER_LOCK = 5;
+/** Agenda looks for each job on every tick: while its store is away, one line in this time says so. */
+const STORE_TROUBLE_LOG_MS = 30_000;
+const MIN_DRAIN_MS = 1;
+
+/**
+ * Ticks the registered jobs through Agenda. Agenda is used for nothing else: its rows are one per job name, and
+ * losing them costs ticks. Several processes may tick on one store; a tick is given to one of them, or to a second
+ * one when the first outlives its lock, hence the rule that every job is safe to run twice at once.
+ */
+@Injectable()
+export class Scheduler {
+  readonly #owner = `${hostname().slice(0, 60)}-${process.pid}-${randomUUID().slice(0, 8)}`;
+  #agenda: Agenda | null = null;
+  #store: JobStore | null = null;
+  #troubleLoggedMs = -Infinity;
+
+  constructor(
+    @Inject(JOBS_CONFIG) private readonly config: JobsConfig,
+    private readonly registry: JobRegistry,
+    private readonly runner: JobRunner,
+    @Inject(JOBS_LOGGER) private readonly logger: Logger,
+  ) {}
+
+  /**
+   * Called once, by the worker process, after all modules have registered their jobs: Agenda never runs a job that
+   * is defined after it has started. Rejects, with nothing left open, when the store cannot be reached or a
+   * job's lock is too short for the tick.
+   */
+  async start(): Promise<void> {
+    if (this.#store) throw new Error('the scheduler has already been started');
+    const jobs = this.registry.all();
+    for (const job of jobs) this.#checkLock(job);
+    this.registry.close();
+    const store = this.config.mongoUri
+      ? new MongoJobStore(this.config.mongoUri)
+      : new PostgresJobStore(this.config.databaseUrl, this.logger);
+    this.#store = store;
+    try {
+      await store.open();
+      const agenda = this.#newAgenda(store, jobs);
+      if (jobs.length > 0) await agenda.purge();
+      for (const job of jobs) await this.#ensureRow(agenda, job);
+      await agenda.start();
+      this.#agenda = agenda;
+    } catch (error) {
+      this.#store = null;
+      await store.close(this.#owner).catch(() => {});
+      throw new Error(`the job store (${store.name}) cannot be used: ${describeError(error).message}`, {
+        cause: error,
+      });
+    }
+    this.logger.info({ jobs: jobs.length, store: store.name }, 'scheduler started');
+  }
+
+  /**
+   * Begins no further run, tells the running ones to stop, waits `timeoutMs` at most, closes the store. Answers
+   * with the jobs that did not stop in time; their locks stay until they run out. Also right when never started:
+   * then it drains the runs that wake-ups began.
+   */
+  async drain(timeoutMs: number): Promise<{ stillRunning: string[] }> {
+    const timeout = Math.max(MIN_DRAIN_MS, timeoutMs);
+    const [stillRunning] = await Promise.all([
+      this.runner.drain(timeout),
+      // Agenda writes the end of each run to its store after our part has ended, so it needs its own wait. It
+      // leaves locked jobs that wait for their moment locked; closing the store gives those back.
+      this.#agenda?.drain({ timeout, closeConnection: false }),
+    ]);
+    this.#agenda = null;
+    const store = this.#store;
+    this.#store = null;
+    await store?.close(this.#owner).catch((error: unknown) => {
+      this.logger.warn(
+        { error: describeError(error) },
+        'job locks could not be given back, they run out by themselves',
+      );
+    });
+    return { stillRunning };
+  }
+
+  get #tickMs(): number {
+    return this.config.tickMs ?? DEFAULT_TICK_MS;
+  }
+
+  #checkLock(job: Job): void {
+    const leastSeconds = (LEAST_TICKS_PER_LOCK * this.#tickMs) / 1000;
+    if (job.lockSeconds < leastSeconds) {
+      throw new Error(`lockSeconds of job ${job.name} must be at least ${leastSeconds}`);
+    }
+  }
+
+  #newAgenda(store: JobStore, jobs: Job[]): Agenda {
+    const agenda = new Agenda({
+      name: this.#owner,
+      processEvery: this.#tickMs,
+      defaultConcurrency: 1,
+      // No job ever waits for another one: a job that waits in Agenda's queue uses up its lock there.
+      maxConcurrency: Math.max(1, jobs.length),
+      // Agenda's constructor connects and does not catch: the store is already open, so there is nothing to fail.
+      backend: {
+        name: store.name,
+        repository: store.repository,
+        ownsConnection: false,
+        connect: async () => {},
+        disconnect: async () => {},
+      },
+    });
+    agenda.on('error', (error: unknown) => this.#logTrouble(error));
+    for (const job of jobs) {
+      agenda.define(
+        job.name,
+        async () => {
+          // Never rejects: Agenda would keep the error's text in its store.
+          await this.runner.run(job.name);
+        },
+        { lockLifetime: job.lockSeconds * 1000, concurrency: 1 },
+      );
+    }
+    return agenda;
+  }
+
+  /**
+   * Leaves one row with the job's present period. A row that fits is not touched: `every()` on MongoDB also clears
+   * the lock, which would start a job a second time whenever another process starts.
+   */
+  async #ensureRow(agenda: Agenda, job: Job): Promise<void> {
+    const everyMs = Math.max(1, Math.round(job.everySeconds * 1000));
+    const { jobs: rows } = await agenda.queryJobs({ name: job.name });
+    const row = rows[0];
+    if (row && row.nextRunAt && !row.disabled && String(row.repeatInterval) === String(everyMs)) return;
+    // `every()` keeps the next run of an existing row, which may be a whole old period away.
+    if (row) await agenda.cancel({ name: job.name });
+    try {
+      await agenda.every(everyMs, job.name);
+    } catch (error) {
+      // Another process that starts at the same moment has inserted the row first.
+      const { total } = await agenda.queryJobs({ name: job.name });
+      if (total !== 1) throw error;
+    }
+  }
+
+  #logTrouble(error: unknown): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#troubleLoggedMs < STORE_TROUBLE_LOG_MS) return;
+    this.#troubleLoggedMs = nowMs;
+    this.logger.warn({ error: describeError(error) }, 'trouble with the job store, ticks may be late');
+  }
+}
