@@ -1,11 +1,11 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { AdminModule } from './admin/admin.module.js';
 import { AnalyticsModule } from './analytics/analytics.module.js';
 import { DeliveryModule } from './delivery/delivery.module.js';
 import { FunnelsModule } from './funnels/funnels.module.js';
 import { AccessModule } from './infra/access/access.module.js';
-import type { SystemClock } from './infra/clock.js';
 import type { Clock } from './infra/clock.js';
 import type { Config } from './infra/config.js';
 import { DatabaseModule } from './infra/database/database.module.js';
@@ -24,19 +24,23 @@ import { TrackingModule } from './tracking/tracking.module.js';
 export interface AppParts {
   config: Config;
   dataSource: DataSource;
-  clock: Clock | SystemClock;
+  clock: Clock;
+  logger: Logger;
 }
 
 /** The table of contents: the modules in the order in which a visitor meets them. */
 @Module({})
 export class AppModule {
-  static forRoot({ config, dataSource, clock }: AppParts): DynamicModule {
+  static forRoot({ config, dataSource, clock, logger }: AppParts): DynamicModule {
     return {
       module: AppModule,
       imports: [
         SettingsModule.forRoot(config, clock),
         DatabaseModule.forRoot(dataSource, config.databaseUrl),
-        JobsModule.forRoot({ mongoUri: config.mongoUri, databaseUrl: config.databaseUrl }),
+        JobsModule.forRoot({
+          config: { mongoUri: config.mongoUri, databaseUrl: config.databaseUrl },
+          logger,
+        }),
         HttpModule,
         AccessModule,
         FilesModule,

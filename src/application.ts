@@ -1,13 +1,19 @@
 import { mkdir } from 'node:fs/promises';
+import type { INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { pino, type Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import type { Config as EnvConfig } from '../config/env.js';
 import { AppModule, type AppParts } from './app.module.js';
 import { DemoService } from './funnels/demo.service.js';
 import { SystemClock } from './infra/clock.js';
 import type { Config } from './infra/config.js';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from './infra/database/embedded-postgres.js';
+import {
+  findEmbeddedPostgresUrl,
+  startEmbeddedPostgres,
+  type EmbeddedPostgres,
+} from './infra/database/embedded-postgres.js';
 import { migrate, openDataSource } from './infra/database/migrate.js';
 import { configureWebServer } from './infra/http/web-server.js';
 import { Scheduler } from './infra/jobs/scheduler.js';
@@ -35,7 +41,8 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
   try {
     const { config, dataSource } = await openDatabase(env, print, undo);
     const clock = new SystemClock();
-    const app = await createApp({ config, dataSource, clock });
+    const logger = pino({ level: config.logLevel });
+    const app = await createApp({ config, dataSource, clock, logger });
     undo.push(() => app.close());
     const offset = new ClockOffset(dataSource, clock);
     await offset.load();
@@ -62,11 +69,49 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
   }
 }
 
+export interface CommandContext {
+  config: Config;
+  dataSource: DataSource;
+  app: INestApplicationContext;
+  /** Migrations that opening the database ran. */
+  migrated: string[];
+  close(): Promise<void>;
+}
+
+/** What a command works with: beside a running application it uses that one's database, else it starts its own. */
+export async function openCommandContext(
+  env: EnvConfig,
+  print: (line: string) => void,
+): Promise<CommandContext> {
+  const undo: (() => Promise<unknown>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const step of undo.splice(0).toReversed()) await step();
+  };
+  try {
+    const beside = env.databaseUrl ?? (await findEmbeddedPostgresUrl(env.dataDir)) ?? null;
+    const { config, dataSource, migrated } = await openDatabase({ ...env, databaseUrl: beside }, print, undo);
+    const clock = new SystemClock();
+    await new ClockOffset(dataSource, clock).load();
+    const app = await NestFactory.createApplicationContext(
+      AppModule.forRoot({ config, dataSource, clock, logger: quiet() }),
+      {
+        logger: false,
+        abortOnError: false,
+      },
+    );
+    undo.push(() => app.close());
+    return { config, dataSource, app, migrated, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
 /** The application without anything that runs by itself; tests start here, with their own clock. */
 export async function createApp(parts: AppParts): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({ trustProxy: false, forceCloseConnections: true });
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(parts), adapter, {
-    logger: parts.config.logLevel === 'debug' ? undefined! : ['error', 'warn'],
+    logger: ['error', 'warn'],
     abortOnError: false,
   });
   await configureWebServer(app, parts.config);
@@ -79,7 +124,7 @@ async function openDatabase(
   env: EnvConfig,
   print: (line: string) => void,
   undo: (() => Promise<unknown>)[],
-): Promise<{ config: Config; dataSource: DataSource }> {
+): Promise<{ config: Config; dataSource: DataSource; migrated: string[] }> {
   await mkdir(env.dataDir, { recursive: true });
   const key = await secretKey(env.secretKey, env.dataDir);
   let postgres: EmbeddedPostgres | undefined;
@@ -95,7 +140,16 @@ async function openDatabase(
   if (ran.length > 0)
     print(`Database brought up to date (${ran.length} migration${ran.length === 1 ? '' : 's'})`);
   const smtpUrl = env.smtpUrl ?? `smtp://127.0.0.1:${await freePort()}`;
-  return { config: Object.freeze({ ...env, databaseUrl, secretKey: key, smtpUrl }), dataSource };
+  return {
+    config: Object.freeze({ ...env, databaseUrl, secretKey: key, smtpUrl }),
+    dataSource,
+    migrated: ran,
+  };
+}
+
+/** Commands say what they do themselves. */
+function quiet(): Logger {
+  return pino({ level: 'silent' });
 }
 
 function announce(config: Config, print: (line: string) => void): void {

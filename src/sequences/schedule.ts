@@ -95,8 +95,10 @@ export function checkTiming(timing: StepTiming): string[] {
 }
 
 function fieldProblems(timing: StepTiming): string[] {
-  const { at, onDays, window, quietHours } = timing;
+  const { delay, at, onDays, window, quietHours } = timing;
+  const delayIsWhole = delay === undefined || (Number.isSafeInteger(delay.value) && delay.value >= 0);
   return [
+    ...(delayIsWhole ? [] : ['delay: use a whole number from 0']),
     ...(at === undefined ? [] : localTimeProblems('at', at)),
     ...(onDays === undefined ? [] : dayProblems('onDays', onDays)),
     ...(window === undefined
@@ -181,8 +183,9 @@ function firstSlot(
 }
 
 /**
- * The first instant from `earliest` on whose local reading is allowed. Walks from one clock change to the next, because
- * between two of them local time runs evenly.
+ * The first instant from `earliest` on whose local reading is allowed; the first instant after a gap also stands for the
+ * readings that were skipped. Walks from one clock change to the next, because between two of them local time runs
+ * evenly.
  */
 function firstAllowed(allowed: readonly WeekSpan[], earliest: number, timeZone: string): number {
   const offsets = zoneOffsets(timeZone);
@@ -190,11 +193,11 @@ function firstAllowed(allowed: readonly WeekSpan[], earliest: number, timeZone: 
   for (;;) {
     const local = instant + offsets.at(instant);
     const wait = waitMs(allowed, local);
-    const candidate = instant + wait;
-    const changedAt = wait === 0 ? null : offsets.nextChange(instant, candidate);
-    if (changedAt === null) return candidate;
-    // The reading we wait for was skipped: this is the first instant after the gap.
-    if (local + wait < changedAt + offsets.at(changedAt)) return changedAt;
+    if (wait === 0) return instant;
+    const skippedFrom = instant + offsets.at(instant - 1);
+    if (skippedFrom < local && skippedFrom + waitMs(allowed, skippedFrom) < local) return instant;
+    const changedAt = offsets.nextChange(instant, instant + wait);
+    if (changedAt === null) return instant + wait;
     instant = changedAt;
   }
 }
@@ -222,7 +225,7 @@ function daySpans(days: readonly Weekday[]): WeekSpan[] {
 
 function windowSpans(window: SendWindow): WeekSpan[] {
   const [from, to] = [parseLocalTime(window.from), parseLocalTime(window.to)];
-  return merged(
+  return sorted(
     WEEKDAYS.flatMap((day, index) => {
       const start = index * DAY_MINUTES;
       if (!window.days.includes(day)) return [];
@@ -249,7 +252,7 @@ function wrapped(span: WeekSpan): WeekSpan[] {
     : [{ start: span.start, end: WEEK_MINUTES }];
 }
 
-function merged(spans: readonly WeekSpan[]): WeekSpan[] {
+function sorted(spans: readonly WeekSpan[]): WeekSpan[] {
   return spans.toSorted((a, b) => a.start - b.start);
 }
 

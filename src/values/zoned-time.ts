@@ -6,13 +6,18 @@ export type Weekday = (typeof WEEKDAYS)[number];
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
 /** Local clocks run from UTC-12 to UTC+14; one hour of slack each way. */
 const FARTHEST_EAST_MS = 15 * HOUR_MS;
 const FARTHEST_WEST_MS = 13 * HOUR_MS;
 /** No clock is put back further in modern data: Antarctica/Troll goes back two hours, all others one or less. */
 const LONGEST_REPEAT_MS = 3 * HOUR_MS;
 const ZONE_NAME = /^[A-Za-z][A-Za-z0-9_+/-]{0,63}$/;
+/** Names come from subscribers' browsers and imports, so the cache has an end. */
+const MAX_CACHED_NAMES = 2_000;
 const LOCAL_TIME = /^([01]\d|2[0-3]):([0-5]\d)$/;
+
+const canonicalNames = new Map<string, string | null>();
 
 /** Whether Intl knows this IANA name (any letter case, old names included). Bare offsets such as `+02:00` are not zones. */
 export function isTimeZone(name: string): boolean {
@@ -21,12 +26,12 @@ export function isTimeZone(name: string): boolean {
 
 /** The spelling Intl prefers (`us/eastern` → `America/New_York`), or null when it is not a zone. */
 export function canonicalTimeZone(name: string): string | null {
-  if (!ZONE_NAME.test(name)) return null;
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone;
-  } catch {
-    return null; // Intl has no other way to say that it does not know a zone.
-  }
+  const known = canonicalNames.get(name);
+  if (known !== undefined) return known;
+  const canonical = ZONE_NAME.test(name) ? askIntl(name) : null;
+  if (canonicalNames.size >= MAX_CACHED_NAMES) canonicalNames.clear();
+  canonicalNames.set(name, canonical);
+  return canonical;
 }
 
 /** The zone to use for a subscriber who has none, or one that no longer exists. `fallback` must be a zone. */
@@ -88,11 +93,19 @@ export function instantOfLocalMs(local: number, zone: string): number {
 
 /** Midnight of the local day, on the same local scale. */
 export function startOfLocalDay(local: number): number {
-  return Math.floor(local / 86_400_000) * 86_400_000;
+  return Math.floor(local / DAY_MS) * DAY_MS;
 }
 
 /** 0 for Monday to 6 for Sunday, as in `WEEKDAYS`, of a local reading. */
 export function weekdayIndex(local: number): number {
-  const day = (Math.floor(local / 86_400_000) + 3) % 7;
+  const day = (Math.floor(local / DAY_MS) + 3) % 7;
   return day < 0 ? day + 7 : day;
+}
+
+function askIntl(name: string): string | null {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone;
+  } catch {
+    return null; // Intl has no other way to say that it does not know a zone.
+  }
 }

@@ -32,7 +32,7 @@ export interface EmbeddedPostgres {
   /** A connection string with the password in it; not for logs. */
   url: string;
   /** Ends open sessions, writes everything out, waits for the server's end, then frees the data folder. */
-  stop(): Promise<void>;
+  stop: () => Promise<void>;
   /** True when a server was taken over that had outlived its application. */
   adopted: boolean;
 }

@@ -120,7 +120,7 @@ export async function giveClusterTo(account: PostgresAccount, path: string): Pro
 export interface RunningServer {
   pid: number;
   port: number;
-  isRunning(): Promise<boolean>;
+  isRunning: () => Promise<boolean>;
 }
 
 /** Starts a server on a free port and waits until it takes connections. The error holds the end of its log. */

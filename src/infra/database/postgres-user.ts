@@ -38,7 +38,10 @@ export function choosePostgresAccount(
 /** True when the account may do with `path` what `tests` say, in the letters of test(1): `r`, `w`, `x`. */
 export function accountMay(account: PostgresAccount, tests: string, path: string): boolean {
   // Asked of the kernel under that account: mode bits alone would miss access lists and every folder above.
-  const script = [...tests].map((letter) => `[ -${letter} "$1" ]`).join(' && ');
+  const script = tests
+    .split('')
+    .map((letter) => `[ -${letter} "$1" ]`)
+    .join(' && ');
   const { status } = spawnSync('/bin/sh', ['-c', script, 'sh', path], {
     ...account,
     cwd: '/',

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import type { DynamicModule } from '@nestjs/common';
+import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { JobRegistry } from './job-registry.js';
 import { JobRunner } from './job-runner.js';
@@ -15,7 +16,8 @@ import { Wake } from './wake.js';
  */
 @Module({})
 export class JobsModule {
-  static forRoot({ config, logger }: { config: JobsConfig; logger: Logger }): DynamicModule {
+  /** @param logger by default one that writes JSON lines of level `warn` and above to standard output. */
+  static forRoot(config: JobsConfig, logger: Logger = pino({ level: 'warn' })): DynamicModule {
     return {
       module: JobsModule,
       global: true,

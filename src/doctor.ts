@@ -1,0 +1,73 @@
+import { access, constants, stat } from 'node:fs/promises';
+import { createConnection } from 'node:net';
+import { join } from 'node:path';
+import type { CommandContext } from './application.js';
+
+export interface Check {
+  name: string;
+  ok: boolean;
+  detail: string;
+}
+
+const TIMEOUT_MS = 5_000;
+
+/** Each thing an installation needs, tried for real. Never throws; what fails says what to do. */
+export async function doctor({ config, dataSource }: CommandContext): Promise<Check[]> {
+  return Promise.all([
+    check('database', async () => {
+      const rows: { version: string }[] = await dataSource.query('show server_version');
+      return `PostgreSQL ${rows[0]?.version}`;
+    }),
+    check('schema', async () => {
+      if (await dataSource.showMigrations())
+        throw new Error('migrations are waiting: run wellspring migrate');
+      return 'up to date';
+    }),
+    check('data folder', async () => {
+      await access(config.dataDir, constants.R_OK | constants.W_OK);
+      return config.dataDir;
+    }),
+    check('secret key', async () => {
+      const mode = (await stat(join(config.dataDir, 'secret.key')).catch(() => null))?.mode;
+      if (mode !== undefined && (mode & 0o077) !== 0)
+        throw new Error('secret.key may be read by other accounts: chmod 600 it');
+      return mode === undefined ? 'from SECRET_KEY' : 'kept in the data folder, mode 600';
+    }),
+    check('job store', async () =>
+      config.mongoUri === null ? 'PostgreSQL' : reach(new URL(config.mongoUri), 27_017),
+    ),
+    check('mail relay', async () =>
+      config.mailboxOn ? 'built-in mailbox (set SMTP_URL to send mail)' : reach(new URL(config.smtpUrl), 587),
+    ),
+    check('address', async () => {
+      if (!config.mailboxOn && !config.baseUrl.startsWith('https://'))
+        throw new Error('BASE_URL: links in mails should start with https://');
+      return config.baseUrl;
+    }),
+  ]);
+}
+
+async function check(name: string, run: () => Promise<string>): Promise<Check> {
+  try {
+    return { name, ok: true, detail: await run() };
+  } catch (error) {
+    return { name, ok: false, detail: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+async function reach({ hostname, port }: URL, defaultPort: number): Promise<string> {
+  const place = `${hostname}:${port || defaultPort}`;
+  return new Promise((resolve, reject) => {
+    const socket = createConnection({
+      host: hostname,
+      port: Number(port) || defaultPort,
+      timeout: TIMEOUT_MS,
+    });
+    socket.once('connect', () => (socket.destroy(), resolve(`answers on ${place}`)));
+    socket.once(
+      'timeout',
+      () => (socket.destroy(), reject(new Error(`${place} does not answer within 5 s`))),
+    );
+    socket.once('error', (error) => reject(new Error(`${place}: ${error.message}`)));
+  });
+}

@@ -1,0 +1,213 @@
+import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { TemplatesService } from '../delivery/templates.service.js';
+import { FilesService } from '../infra/files/files.service.js';
+import { OffersService } from '../offers/offers.service.js';
+import { ProductsService } from '../offers/products.service.js';
+import { SequencesService } from '../sequences/sequences.service.js';
+import { FormsService } from '../signup/forms.service.js';
+import { applyDiscountBps, bpsToText, formatMoney, parseMoney, parsePercentBps } from '../values/money.js';
+import { CONFIRM_MAIL, filesOf, insideOf, RECEIPT_MAIL } from './funnel-sources.service.js';
+import type { DefinitionProblem } from './funnel-problems.js';
+import { allSteps, isBranch, type FunnelDefinition } from './funnel.schemas.js';
+import { sequenceDefinition, type OfferSnapshot } from './sequence-definition.js';
+
+type Ids = ReadonlyMap<string, string>;
+
+/** Hands each part of a funnel to the module that owns it, inside the caller's transaction. */
+@Injectable()
+export class FunnelPublisher {
+  constructor(
+    private readonly files: FilesService,
+    private readonly templates: TemplatesService,
+    private readonly products: ProductsService,
+    private readonly offers: OffersService,
+    private readonly sequences: SequencesService,
+    private readonly forms: FormsService,
+  ) {}
+
+  async publish(manager: EntityManager, definition: FunnelDefinition, folder: string | null): Promise<void> {
+    const fileIds = await this.storeFiles(manager, definition, folder);
+    const templateIds = await this.publishMails(manager, definition);
+    await this.publishShop(manager, definition, fileIds, templateIds);
+    await this.publishSequence(manager, definition, templateIds);
+    await this.publishForm(manager, definition, fileIds, templateIds);
+    await this.archiveRest(manager, definition);
+  }
+
+  /** Addresses are shared by all funnels: a slug or key that another funnel holds cannot be taken. */
+  async conflicts(manager: EntityManager, definition: FunnelDefinition): Promise<DefinitionProblem[]> {
+    const { funnel, form, products, offers } = definition;
+    const taken: { kind: string; key: string; funnel: string }[] = await manager.query(
+      `select 'form' as kind, slug as key, funnel_key as funnel from form where slug = $2 and funnel_key <> $1
+       union all select 'product', key, funnel_key from product where key = any($3) and funnel_key <> $1
+       union all select 'offer', slug, funnel_key from offer where slug = any($4) and funnel_key <> $1`,
+      [funnel, form.slug, products.map(({ key }) => key), offers.map(({ key }) => key)],
+    );
+    return taken.map(({ kind, key, funnel: other }) => ({
+      path:
+        kind === 'form'
+          ? ['form', 'slug']
+          : [`${kind}s`, (kind === 'product' ? products : offers).findIndex((o) => o.key === key), 'key'],
+      message: `the ${kind} "${key}" belongs to the funnel "${other}"`,
+    }));
+  }
+
+  private async storeFiles(
+    manager: EntityManager,
+    definition: FunnelDefinition,
+    folder: string | null,
+  ): Promise<Ids> {
+    const ids = new Map<string, string>();
+    for (const { name } of filesOf(definition)) {
+      const fileName = name.split('/').at(-1) ?? name;
+      const id =
+        folder === null
+          ? await this.files.idByName(manager, fileName)
+          : await this.files.store(manager, { absolutePath: insideOf(folder, name), fileName });
+      ids.set(name, id);
+    }
+    return ids;
+  }
+
+  private async publishMails(manager: EntityManager, definition: FunnelDefinition): Promise<Ids> {
+    const mails = allSteps(definition.sequence.steps).flatMap(({ step }) =>
+      isBranch(step) ? [] : [step.email],
+    );
+    const ids = new Map<string, string>();
+    for (const key of new Set([CONFIRM_MAIL, RECEIPT_MAIL, ...mails]))
+      ids.set(key, await this.templates.publish(manager, key));
+    return ids;
+  }
+
+  private async publishShop(
+    manager: EntityManager,
+    definition: FunnelDefinition,
+    fileIds: Ids,
+    templateIds: Ids,
+  ): Promise<void> {
+    const { funnel: funnelKey, products, offers, sender, title } = definition;
+    for (const { key, name, description, price, delivers, licence } of products) {
+      await this.products.publish(manager, {
+        key,
+        funnelKey,
+        name,
+        description,
+        licence,
+        price: parseMoney(price),
+        fileIds: delivers.map((file) => idOf(fileIds, file)),
+      });
+    }
+    for (const offer of offers) {
+      const product = products.find(({ key }) => key === offer.product);
+      await this.offers.publish(manager, {
+        slug: offer.key,
+        funnelKey,
+        sender,
+        productKey: offer.product,
+        content: {
+          title: product?.name ?? offer.key,
+          headline: offer.headline ?? product?.name ?? offer.key,
+          description: product?.description ?? '',
+          bullets: offer.bullets,
+          funnelTitle: title,
+          receiptTemplateId: idOf(templateIds, RECEIPT_MAIL),
+        },
+        discountBps: offer.discount === undefined ? 0 : parsePercentBps(offer.discount),
+        ...(offer.bump === undefined ? {} : { bumpProductKey: offer.bump }),
+        personalDeadline: hasPersonalDeadline(definition, offer.key),
+      });
+    }
+  }
+
+  private async publishSequence(
+    manager: EntityManager,
+    definition: FunnelDefinition,
+    templateIds: Ids,
+  ): Promise<void> {
+    const { funnel, title, sender } = definition;
+    const snapshots = new Map(
+      definition.offers.map((offer) => [offer.key, offerSnapshot(definition, offer.key)]),
+    );
+    await this.sequences.publish(manager, {
+      key: funnel,
+      funnelKey: funnel,
+      title,
+      sender,
+      definition: sequenceDefinition(
+        definition,
+        (key) => idOf(templateIds, key),
+        (key) => snapshots.get(key),
+      ),
+    });
+  }
+
+  private async publishForm(
+    manager: EntityManager,
+    definition: FunnelDefinition,
+    fileIds: Ids,
+    templateIds: Ids,
+  ): Promise<void> {
+    const { funnel, title, sender, form } = definition;
+    const { slug, template, optIn, consent, leadMagnet, ...texts } = form;
+    await this.forms.publish(manager, {
+      slug,
+      template,
+      optIn,
+      sender,
+      title,
+      funnelKey: funnel,
+      sequenceKey: funnel,
+      consentText: consent,
+      content: { ...texts, confirmTemplateId: idOf(templateIds, CONFIRM_MAIL), funnelTitle: title },
+      leadMagnetFileId: leadMagnet === undefined ? null : idOf(fileIds, leadMagnet),
+    });
+  }
+
+  private async archiveRest(
+    manager: EntityManager,
+    { funnel, form, products, offers }: FunnelDefinition,
+  ): Promise<void> {
+    await this.forms.archiveExcept(manager, funnel, [form.slug]);
+    await this.offers.archiveExcept(
+      manager,
+      funnel,
+      offers.map(({ key }) => key),
+    );
+    await this.products.archiveExcept(
+      manager,
+      funnel,
+      products.map(({ key }) => key),
+    );
+  }
+}
+
+/** A deadline on any step makes the discount personal: only who was sent the offer, and in time, pays less. */
+function hasPersonalDeadline({ sequence }: FunnelDefinition, offerKey: string): boolean {
+  return allSteps(sequence.steps).some(
+    ({ step }) => !isBranch(step) && step.offer === offerKey && step.deadline !== undefined,
+  );
+}
+
+function offerSnapshot({ offers, products }: FunnelDefinition, key: string): OfferSnapshot | undefined {
+  const offer = offers.find((candidate) => candidate.key === key);
+  const product = products.find((candidate) => candidate.key === offer?.product);
+  if (!offer || !product) return undefined;
+  const full = parseMoney(product.price);
+  const discountBps = offer.discount === undefined ? 0 : parsePercentBps(offer.discount);
+  const price = { ...full, amountMinor: applyDiscountBps(full.amountMinor, discountBps) };
+  return {
+    slug: key,
+    title: product.name,
+    price: formatMoney(price, 'en'),
+    fullPrice: formatMoney(full, 'en'),
+    discountBps,
+    discount: bpsToText(discountBps),
+  };
+}
+
+function idOf(ids: Ids, key: string): string {
+  const id = ids.get(key);
+  if (id === undefined) throw new Error(`${key} was not published`);
+  return id;
+}

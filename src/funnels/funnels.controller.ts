@@ -1,0 +1,56 @@
+import { Body, Controller, Get, Header, HttpCode, Param, Put } from '@nestjs/common';
+import type { z } from 'zod';
+import { ApiRoute } from '../infra/http/api-route.js';
+import { DomainError } from '../values/domain-error.js';
+import { FunnelsService } from './funnels.service.js';
+import { applyBody, funnelKey, funnelList, funnelResponse, planResponse } from './funnels.schemas.js';
+
+@Controller('api/v1/funnels')
+export class FunnelsController {
+  constructor(private readonly funnels: FunnelsService) {}
+
+  @Get()
+  @ApiRoute({ summary: 'List funnels', tag: 'funnels', response: funnelList })
+  async list(): Promise<unknown> {
+    return { data: await this.funnels.list(), nextCursor: null };
+  }
+
+  @Get(':key')
+  @ApiRoute({ summary: 'One funnel with its definition', tag: 'funnels', response: funnelResponse })
+  async get(@Param('key', { schema: funnelKey }) key: string): Promise<unknown> {
+    return this.funnels.get(key);
+  }
+
+  @Get(':key/export')
+  @Header('Content-Type', 'application/yaml; charset=utf-8')
+  @ApiRoute({ summary: 'The funnel as YAML', tag: 'funnels' })
+  async export(@Param('key', { schema: funnelKey }) key: string): Promise<string> {
+    return this.funnels.export(key);
+  }
+
+  /** Files that the YAML names must have been stored by an earlier `apply` from disk: a request carries no files. */
+  @Put(':key')
+  @HttpCode(200)
+  @ApiRoute({
+    summary: 'Plan or apply a funnel',
+    tag: 'funnels',
+    body: applyBody,
+    response: planResponse,
+    idempotent: true,
+  })
+  async apply(
+    @Param('key', { schema: funnelKey }) key: string,
+    @Body({ schema: applyBody }) body: z.infer<typeof applyBody>,
+  ): Promise<unknown> {
+    const plan = await this.funnels.plan(body.yaml, null, 'yaml');
+    if (plan.funnel !== key) {
+      throw new DomainError(
+        'FUNNEL_KEY_INVALID',
+        `yaml: funnel is "${plan.funnel}", the address says "${key}"`,
+        { key },
+      );
+    }
+    if (body.dryRun) return { ...plan, applied: false };
+    return { ...(await this.funnels.apply(body.yaml, null, 'yaml')), applied: true };
+  }
+}

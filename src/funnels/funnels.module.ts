@@ -1,0 +1,23 @@
+import { Module } from '@nestjs/common';
+import { DeliveryModule } from '../delivery/delivery.module.js';
+import { FilesModule } from '../infra/files/files.module.js';
+import { OffersModule } from '../offers/offers.module.js';
+import { SequencesModule } from '../sequences/sequences.module.js';
+import { SignupModule } from '../signup/signup.module.js';
+import { DemoService } from './demo.service.js';
+import { FunnelPublisher } from './funnel-publisher.service.js';
+import { FunnelSourcesService } from './funnel-sources.service.js';
+import { FunnelsController } from './funnels.controller.js';
+import { FunnelsService } from './funnels.service.js';
+
+/**
+ * Funnels as code: plan, apply, export. Owns `funnel` and `funnel_version`; the parts of a funnel are written by the
+ * modules that own them.
+ */
+@Module({
+  imports: [FilesModule, DeliveryModule, SequencesModule, SignupModule, OffersModule],
+  controllers: [FunnelsController],
+  providers: [FunnelsService, FunnelSourcesService, FunnelPublisher, DemoService],
+  exports: [FunnelsService, DemoService],
+})
+export class FunnelsModule {}

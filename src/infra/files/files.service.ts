@@ -1,0 +1,178 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream, type ReadStream } from 'node:fs';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { DomainError } from '../../values/domain-error.js';
+import { decodeIds, encodeIds, signExpiring, verifyExpiring } from '../../values/signed-token.js';
+import { CLOCK, type Clock } from '../clock.js';
+import { CONFIG, type Config } from '../config.js';
+import { contentTypeOf } from './content-type.js';
+import { fileSizeText } from './file-size.js';
+
+export interface StoredFile {
+  id: string;
+  fileName: string;
+  contentType: string;
+  sizeBytes: number;
+  /** Hex; also the name of the file on disk. */
+  sha256: string;
+}
+
+/** One line of a download list, as the pages and the receipt show it. */
+export interface Download {
+  name: string;
+  url: string;
+  sizeText: string;
+}
+
+const TOKEN_PURPOSE = 'download';
+
+/**
+ * Files that are promised or sold. The bytes lie under `DATA_DIR/files/<sha256>`, once however many names they have;
+ * `stored_file` gives them a name. A file on disk is never changed, so a link that was mailed keeps giving what it
+ * promised after a new version was applied.
+ */
+@Injectable()
+export class FilesService {
+  private readonly folder: string;
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+    private readonly dataSource: DataSource,
+  ) {
+    this.folder = join(config.dataDir, 'files');
+  }
+
+  /**
+   * Copies the file into the store and returns its id; the same bytes under the same name give the same id. The copy
+   * outlives a roll-back of the caller, which costs disk and nothing else.
+   * Throws `FILE_UNREADABLE` when there is no such file, or none we may read.
+   */
+  async store(manager: EntityManager, file: { absolutePath: string; fileName: string }): Promise<string> {
+    const fileName = basename(file.fileName);
+    const { sha256, sizeBytes } = await this.copyIn(file.absolutePath, fileName);
+    // The empty update makes the row visible to `returning` when it was there already.
+    const rows: { id: string }[] = await manager.query(
+      `insert into stored_file (sha256, file_name, content_type, size_bytes, created_at)
+       values ($1, $2, $3, $4, $5)
+       on conflict (sha256, file_name) do update set content_type = excluded.content_type
+       returning id`,
+      [sha256, fileName, contentTypeOf(fileName), sizeBytes, this.clock.now()],
+    );
+    const id = rows[0]?.id;
+    if (id === undefined) throw new Error(`stored_file gave no id for ${fileName}`);
+    return id;
+  }
+
+  /** The files with these ids, in the order asked for; ids that are not there are left out. */
+  async find(
+    ids: readonly string[],
+    manager: EntityManager = this.dataSource.manager,
+  ): Promise<StoredFile[]> {
+    if (ids.length === 0) return [];
+    return manager.query(
+      `select f.id, f.file_name as "fileName", f.content_type as "contentType", f.size_bytes::float8 as "sizeBytes",
+              encode(f.sha256, 'hex') as "sha256"
+         from unnest($1::bigint[]) with ordinality as asked (id, place)
+         join stored_file f on f.id = asked.id
+        order by asked.place`,
+      [ids],
+    );
+  }
+
+  /** A link that gives the file until `expiresAt` to whoever holds it. */
+  downloadUrl(fileId: string, expiresAt: Date): string {
+    const token = signExpiring(this.config.secretKey, TOKEN_PURPOSE, {
+      payload: encodeIds([fileId]),
+      expiresAt,
+    });
+    return `${this.config.baseUrl}/download/${token}`;
+  }
+
+  /** Names, sizes and signed links of the files, in the order asked for. */
+  async downloads(
+    fileIds: readonly string[],
+    expiresAt: Date,
+    manager: EntityManager = this.dataSource.manager,
+  ): Promise<Download[]> {
+    const files = await this.find(fileIds, manager);
+    return files.map(({ id, fileName, sizeBytes }) => ({
+      name: fileName,
+      url: this.downloadUrl(id, expiresAt),
+      sizeText: fileSizeText(sizeBytes),
+    }));
+  }
+
+  /** The file a link stands for; `'expired'` for a genuine link past its end, null for one we did not write. */
+  async fromToken(token: string): Promise<StoredFile | 'expired' | null> {
+    const read = verifyExpiring(this.config.secretKey, TOKEN_PURPOSE, { token, now: this.clock.now() });
+    if (read === null || read === 'expired') return read;
+    const [id] = decodeIds(read.payload, 1) ?? [];
+    if (id === undefined) return null;
+    const [file] = await this.find([id]);
+    return file ?? null;
+  }
+
+  /** Opened and measured before the first byte is promised. Throws `FILE_LOST` when the disk no longer has it. */
+  async read(file: StoredFile): Promise<ReadStream> {
+    const path = this.pathOf(file.sha256);
+    const lost = (cause?: unknown): DomainError =>
+      new DomainError(
+        'FILE_LOST',
+        `File ${file.id} (${file.fileName}) is not in ${this.folder} any more. Apply its funnel again, or restore DATA_DIR from a backup.`,
+        { fileId: file.id, path },
+        { cause },
+      );
+    const handle = await open(path, 'r').catch((cause: unknown) => {
+      throw lost(cause);
+    });
+    const { size } = await handle.stat();
+    if (size !== file.sizeBytes) {
+      await handle.close();
+      throw lost();
+    }
+    return handle.createReadStream() as ReadStream;
+  }
+
+  private pathOf(sha256: string): string {
+    return join(this.folder, sha256);
+  }
+
+  private async copyIn(source: string, fileName: string): Promise<{ sha256: Buffer; sizeBytes: number }> {
+    await mkdir(this.folder, { recursive: true });
+    const temporary = join(this.folder, `.incoming-${randomUUID()}`);
+    const hash = createHash('sha256');
+    let sizeBytes = 0;
+    const target = await open(temporary, 'wx', 0o600);
+    try {
+      for await (const chunk of createReadStream(source) as AsyncIterable<Buffer>) {
+        hash.update(chunk);
+        sizeBytes += chunk.length;
+        await target.writeFile(chunk);
+      }
+      // Before the rename: after a power cut a file under its hash must hold what the hash says.
+      await target.sync();
+      await target.close();
+      const sha256 = hash.digest();
+      await rename(temporary, this.pathOf(sha256.toString('hex')));
+      return { sha256, sizeBytes };
+    } catch (cause) {
+      await target.close().catch(() => undefined);
+      await rm(temporary, { force: true });
+      const readable = await stat(source).then(
+        (found) => found.isFile(),
+        () => false,
+      );
+      if (readable) throw cause;
+      throw new DomainError(
+        'FILE_UNREADABLE',
+        `The file ${fileName} cannot be read at ${source}: put it there, or correct the path`,
+        { fileName, path: source },
+        { cause },
+      );
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, Injectable, Logger } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { PageRenderer } from './page-renderer.js';
+import { type Problem, PROBLEM_MEDIA_TYPE, problemAnswerOf } from './problem.js';
+import { sendPrivatePage } from './send-page.js';
+
+const ADDRESS = /[\w.+-]+@[\w-]+\.[\w.-]+/g;
+
+const HEADINGS: Readonly<Record<number, string>> = {
+  404: 'There is nothing here',
+  410: 'This link has expired',
+  413: 'That was too much at once',
+  429: 'Too many tries',
+  503: 'Back in a moment',
+};
+
+/**
+ * The one place where what was thrown becomes an answer: problem+json for programs, the page `pages/error` for people.
+ * A bug is logged once, with its stack and the route's pattern, never with a body, an address or a token.
+ */
+@Catch()
+@Injectable()
+export class ProblemFilter implements ExceptionFilter {
+  readonly #log = new Logger('Http');
+
+  constructor(private readonly pages: PageRenderer) {}
+
+  async catch(error: unknown, host: ArgumentsHost): Promise<void> {
+    const request = host.switchToHttp().getRequest<FastifyRequest>();
+    const reply = host.switchToHttp().getResponse<FastifyReply>();
+    const { problem, headers, unexpected } = problemAnswerOf(error);
+    problem.instance = `urn:uuid:${request.id}`;
+    if (unexpected) this.logBug(error, request);
+    if (reply.sent || reply.raw.headersSent) return;
+    reply.headers(headers);
+    if (wantsPage(request)) await this.sendErrorPage(reply, problem);
+    else sendProblem(reply, problem);
+  }
+
+  private async sendErrorPage(reply: FastifyReply, problem: Problem): Promise<void> {
+    const { status, detail, code } = problem;
+    const heading = HEADINGS[status] ?? (status >= 500 ? 'Something went wrong' : 'That did not work');
+    const message =
+      code === 'ROUTE_NOT_FOUND' ? 'The address may have been cut off on its way to you.' : detail;
+    try {
+      sendPrivatePage(reply, status, await this.pages.render('pages/error', { status, heading, message }));
+    } catch (broken) {
+      this.#log.error(`The error page cannot be rendered: ${String(broken)}`);
+      sendProblem(reply, problem);
+    }
+  }
+
+  private logBug(error: unknown, request: FastifyRequest): void {
+    const route = request.routeOptions.url ?? '(no route)';
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#log.error(
+      `${request.method} ${route} failed, request ${request.id}\n${stack.replace(ADDRESS, '(address)')}`,
+    );
+  }
+}
+
+function sendProblem(reply: FastifyReply, problem: Problem): void {
+  reply
+    .status(problem.status)
+    .header('content-type', PROBLEM_MEDIA_TYPE)
+    .header('cache-control', 'no-store')
+    .send(JSON.stringify(problem));
+}
+
+/** Programs get JSON from `/api` whatever they say they accept; elsewhere a browser gets a page. */
+function wantsPage(request: FastifyRequest): boolean {
+  const isApi = /^\/api(?:[/?]|$)/.test(request.url);
+  return !isApi && (request.headers.accept ?? '').includes('text/html');
+}

@@ -1,0 +1,29 @@
+import type { FastifyReply } from 'fastify';
+
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'self'",
+  "img-src 'self' data:",
+  "object-src 'none'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** Answers with a rendered page. Nothing of it is kept by a cache: pages carry names, prices and form tokens. */
+export function sendPage(reply: FastifyReply, status: number, html: string): FastifyReply {
+  return withPageHeaders(reply.status(status), 'strict-origin-when-cross-origin').send(html);
+}
+
+/** For pages whose address holds a token: no request from them tells the address to anybody, no index keeps it. */
+export function sendPrivatePage(reply: FastifyReply, status: number, html: string): FastifyReply {
+  return withPageHeaders(reply.status(status), 'no-referrer').header('x-robots-tag', 'noindex').send(html);
+}
+
+function withPageHeaders(reply: FastifyReply, referrerPolicy: string): FastifyReply {
+  return reply
+    .header('content-type', 'text/html; charset=utf-8')
+    .header('content-security-policy', CONTENT_SECURITY_POLICY)
+    .header('x-content-type-options', 'nosniff')
+    .header('referrer-policy', referrerPolicy)
+    .header('cache-control', 'no-store');
+}

@@ -1,0 +1,43 @@
+import type { Money } from '../values/money.js';
+
+export interface Product {
+  id: string;
+  key: string;
+  funnelKey: string;
+  name: string;
+  description: string;
+  price: Money;
+  /** Ids of stored files, in the order in which they are delivered. */
+  fileIds: string[];
+  licence: boolean;
+}
+
+export interface OfferContent {
+  title: string;
+  headline?: string | undefined;
+  description?: string | undefined;
+  bullets?: string[] | undefined;
+  /** Which mail confirms the order; without one the thanks page is the only place that delivers. */
+  receiptTemplateId?: string | undefined;
+}
+
+/** Who stands under the pages and mails of an offer. */
+export interface OfferSender {
+  name: string;
+  email: string;
+  postalAddress: string;
+}
+
+export interface Offer {
+  id: string;
+  slug: string;
+  funnelKey: string;
+  content: OfferContent;
+  discountBps: number;
+  /** The discount is for subscribers to whom a step of a sequence granted it, until their own deadline. */
+  personalDeadline: boolean;
+  sender: OfferSender;
+  product: Product;
+  /** Sold at its full price beside the product. */
+  bump: Product | null;
+}

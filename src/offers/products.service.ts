@@ -1,0 +1,78 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { DomainError } from '../values/domain-error.js';
+import { moneyOf, type Money } from '../values/money.js';
+import type { Product } from './offer.js';
+import { findProduct, listProducts } from './offers.queries.js';
+
+export interface ProductDefinition {
+  key: string;
+  funnelKey: string;
+  name: string;
+  description: string;
+  price: Money;
+  fileIds: readonly string[];
+  licence: boolean;
+}
+
+/** What is sold. The only writer of `product`. */
+@Injectable()
+export class ProductsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Makes the product, or brings it to this definition; the id stays. Orders that were placed keep their amounts.
+   * Throws `PRODUCT_PRICE_INVALID` below zero, `PRODUCT_KEY_TAKEN` when the key belongs to another funnel.
+   */
+  async publish(manager: EntityManager, definition: ProductDefinition): Promise<string> {
+    const { key, funnelKey, name, description, fileIds, licence } = definition;
+    const price = moneyOf(definition.price.amountMinor, definition.price.currency);
+    if (price.amountMinor < 0) {
+      throw new DomainError('PRODUCT_PRICE_INVALID', `price: product "${key}" needs a price of 0 or more`, {
+        key,
+      });
+    }
+    const rows: { id: string }[] = await manager.query(
+      `insert into product (key, funnel_key, name, description, amount_minor, currency, file_ids, licence, created_at, updated_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+       on conflict (key) do update set name = excluded.name, description = excluded.description,
+         amount_minor = excluded.amount_minor, currency = excluded.currency, file_ids = excluded.file_ids,
+         licence = excluded.licence, updated_at = excluded.updated_at, archived_at = null
+       where product.funnel_key = excluded.funnel_key
+       returning id`,
+      [
+        key,
+        funnelKey,
+        name,
+        description,
+        price.amountMinor,
+        price.currency,
+        JSON.stringify(fileIds),
+        licence,
+        this.clock.now(),
+      ],
+    );
+    const id = rows[0]?.id;
+    if (id === undefined) {
+      throw new DomainError(
+        'PRODUCT_KEY_TAKEN',
+        `key: another funnel has a product "${key}"; choose another key`,
+        { key },
+      );
+    }
+    return id;
+  }
+
+  async findByKey(key: string): Promise<Product | null> {
+    return findProduct(this.dataSource.manager, key);
+  }
+
+  /** Ascending by id, after the id given; `'0'` starts. */
+  async page(afterId: string, limit: number): Promise<Product[]> {
+    return listProducts(this.dataSource.manager, { afterId, limit });
+  }
+}

@@ -1,0 +1,34 @@
+import { decodeIds, encodeIds, signExpiring, verifyExpiring } from '../values/signed-token.js';
+
+/** `order` opens the payment page, `order-page` the page with the downloads: neither stands in for the other. */
+export type OrderTokenPurpose = 'order' | 'order-page';
+
+const HOUR_MS = 3_600_000;
+/** A price that was agreed at the checkout holds this long. */
+const CHECKOUT_MS = 24 * HOUR_MS;
+/** The link in the receipt, under which fresh downloads are handed out. */
+const ORDER_PAGE_MS = 30 * 24 * HOUR_MS;
+/** Each download link on that page and in the receipt. */
+export const DOWNLOAD_MS = 7 * 24 * HOUR_MS;
+
+/** Both count from when the order was made or paid, so the same order has the same address however often it is asked. */
+export function orderToken(
+  secret: Buffer,
+  purpose: OrderTokenPurpose,
+  order: { id: string; from: Date },
+): string {
+  const life = purpose === 'order' ? CHECKOUT_MS : ORDER_PAGE_MS;
+  const expiresAt = new Date(order.from.getTime() + life);
+  return signExpiring(secret, purpose, { payload: encodeIds([order.id]), expiresAt });
+}
+
+/** The order's id; `'expired'` for a genuine link past its end; null for one we did not write. */
+export function readOrderToken(
+  secret: Buffer,
+  purpose: OrderTokenPurpose,
+  read: { token: string; now: Date },
+): string | null {
+  const content = verifyExpiring(secret, purpose, read);
+  if (content === null || content === 'expired') return content;
+  return decodeIds(content.payload, 1)?.[0] ?? null;
+}

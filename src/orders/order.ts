@@ -1,0 +1,36 @@
+import type { Money } from '../values/money.js';
+import type { OrderStatus } from './order-status.js';
+
+export interface OrderLine {
+  id: string;
+  productId: string;
+  productKey: string;
+  name: string;
+  kind: 'main' | 'bump';
+  fullAmount: Money;
+  amount: Money;
+  fileIds: string[];
+  /** Whether this product comes with a licence key. */
+  licensed: boolean;
+  /** Issued when the order is paid. */
+  licenceKey: string | null;
+}
+
+export interface Order {
+  id: string;
+  number: string;
+  funnelKey: string;
+  offerId: string;
+  offerSlug: string;
+  /** The mail that led to the order, and until it is paid that mail's recipient; then the buyer. */
+  messageId: string | null;
+  subscriberId: string | null;
+  email: string;
+  name: string | null;
+  status: OrderStatus;
+  total: Money;
+  provider: string;
+  createdAt: Date;
+  paidAt: Date | null;
+  lines: OrderLine[];
+}

@@ -1,0 +1,105 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { pino } from 'pino';
+import request from 'supertest';
+import type { DataSource } from 'typeorm';
+import { readConfig } from '../../config/env.js';
+import { createApp } from '../../src/application.js';
+import { DemoService } from '../../src/funnels/demo.service.js';
+import { openDataSource } from '../../src/infra/database/migrate.js';
+import { JobRunner } from '../../src/infra/jobs/job-runner.js';
+import { freePort, MailboxServer } from '../../src/infra/mailbox/mailbox.server.js';
+import { secretKey } from '../../src/infra/secret-key.js';
+import { FixedClock } from './clock.js';
+import { createTestDatabase } from './database.js';
+
+/** A Monday morning. */
+export const START = new Date('2026-01-05T09:00:00Z');
+export const API_KEY = 'test-key-of-sixteen-or-more';
+
+export interface TestMail {
+  id: string;
+  subject: string;
+  to: string;
+  html: string;
+  text: string;
+  headers: { name: string; value: string }[];
+}
+
+export interface TestApp {
+  app: NestFastifyApplication;
+  clock: FixedClock;
+  dataSource: DataSource;
+  http: ReturnType<typeof request>;
+  /** Runs what is due now until nothing is left. */
+  runDue(): Promise<void>;
+  /** Mails to the address, oldest first, as the built-in mailbox received them over SMTP. */
+  mailsTo(address: string): Promise<TestMail[]>;
+  close(): Promise<void>;
+}
+
+/** The real application on a fresh database, with the built-in mailbox and the demo funnel; only the clock is ours. */
+export async function startTestApp(): Promise<TestApp> {
+  const database = await createTestDatabase();
+  const dataDir = await mkdtemp(join(tmpdir(), 'wellspring-test-'));
+  const env = readConfig({
+    DATA_DIR: dataDir,
+    DATABASE_URL: database.url,
+    DEMO: 'true',
+    API_KEY,
+    LOG_LEVEL: 'error',
+    BASE_URL: 'http://localhost:3000',
+  });
+  const smtpUrl = `smtp://127.0.0.1:${await freePort()}`;
+  const config = { ...env, databaseUrl: database.url, secretKey: await secretKey(null, dataDir), smtpUrl };
+  const dataSource = await openDataSource(database.url);
+  const clock = new FixedClock(START);
+  const app = await createApp({ config, dataSource, clock, logger: pino({ level: 'error' }) });
+  const mailbox = app.get(MailboxServer);
+  await mailbox.listen(Number(new URL(smtpUrl).port));
+  await app.get(DemoService).applyAll();
+  const http = request(app.getHttpServer());
+  const runner = app.get(JobRunner);
+  return {
+    app,
+    clock,
+    dataSource,
+    http,
+    runDue: async () => {
+      for (let round = 0; round < 3; round++) {
+        await runner.run('sequences.advance-due');
+        await runner.run('delivery.send-due');
+      }
+    },
+    mailsTo: async (address) => {
+      const list = await http.get('/mailbox?limit=200').set('Accept', 'application/json').expect(200);
+      const rows = (list.body.data as { id: string; to: string }[])
+        .filter(({ to }) => to.includes(address))
+        .toReversed();
+      return Promise.all(
+        rows.map(
+          async ({ id }) =>
+            (await http.get(`/mailbox/${id}`).set('Accept', 'application/json').expect(200)).body as TestMail,
+        ),
+      );
+    },
+    close: async () => {
+      await app.close();
+      await mailbox.close();
+      if (dataSource.isInitialized) await dataSource.destroy();
+      await database.drop();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The path of the first link in the mail that matches. */
+export function linkIn(mail: TestMail, pattern: RegExp): string {
+  for (const [, href = ''] of mail.html.matchAll(/(?:href|src)="([^"]+)"/g)) {
+    const url = href.replaceAll('&amp;', '&');
+    if (pattern.test(url)) return url.replace(/^https?:\/\/[^/]+/, '');
+  }
+  throw new Error(`no link like ${pattern} in "${mail.subject}"`);
+}

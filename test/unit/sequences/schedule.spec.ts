@@ -1,0 +1,434 @@
+import fc from 'fast-check';
+import { DateTime, IANAZone } from 'luxon';
+import { describe, expect, it } from 'vitest';
+import { checkTiming, nextDueAt, type StepTiming } from '../../../src/sequences/schedule.js';
+import { parseDuration } from '../../../src/values/duration.js';
+import { zoneOffsets } from '../../../src/values/zone-offsets.js';
+import { localClockMs, WEEKDAYS } from '../../../src/values/zoned-time.js';
+
+const MINUTE_MS = 60_000;
+const QUARTER_MS = 15 * MINUTE_MS;
+const DAY_MS = 86_400_000;
+const workdays = ['mon', 'tue', 'wed', 'thu', 'fri'] as const;
+const office = { days: workdays, from: '08:00', to: '19:00' };
+
+const due = (timing: StepTiming, from: string, zone: string): string =>
+  nextDueAt(timing, new Date(from), zone).toISOString().replace(':00.000Z', 'Z');
+const delay = parseDuration;
+
+describe('when a step is due', () => {
+  it.each<[string, StepTiming, string, string, string]>([
+    ['at once without a timing', {}, '2024-06-01T12:00Z', 'Europe/Berlin', '2024-06-01T12:00Z'],
+    [
+      'after exact hours over a clock change',
+      { delay: delay('24 hours') },
+      '2024-03-30T12:00Z',
+      'Europe/Berlin',
+      '2024-03-31T12:00Z',
+    ],
+    [
+      'a day later by the clock',
+      { delay: delay('1 day') },
+      '2024-03-30T12:00Z',
+      'Europe/Berlin',
+      '2024-03-31T11:00Z',
+    ],
+    [
+      'today when the time is yet to come',
+      { at: '09:30' },
+      '2024-06-03T06:00Z',
+      'Europe/Berlin',
+      '2024-06-03T07:30Z',
+    ],
+    ['at this very instant', { at: '09:30' }, '2024-06-03T07:30Z', 'Europe/Berlin', '2024-06-03T07:30Z'],
+    [
+      'tomorrow when it has passed',
+      { at: '09:30' },
+      '2024-06-03T07:31Z',
+      'Europe/Berlin',
+      '2024-06-04T07:30Z',
+    ],
+    [
+      'two calendar days on, however late it is',
+      { delay: delay('2 days'), at: '09:30' },
+      '2024-06-03T20:00Z',
+      'Europe/Berlin',
+      '2024-06-05T07:30Z',
+    ],
+    [
+      'the day counted where the subscriber lives',
+      { delay: delay('1 day'), at: '09:30' },
+      '2024-06-03T23:00Z',
+      'Europe/Berlin',
+      '2024-06-05T07:30Z',
+    ],
+    [
+      '48 hours, then the time',
+      { delay: delay('48 hours'), at: '09:30' },
+      '2024-06-03T20:00Z',
+      'Europe/Berlin',
+      '2024-06-06T07:30Z',
+    ],
+    [
+      'no delay at all is the next slot',
+      { delay: delay('0 days'), at: '09:30' },
+      '2024-06-03T20:00Z',
+      'Europe/Berlin',
+      '2024-06-04T07:30Z',
+    ],
+    [
+      'a month on, at the last day',
+      { delay: delay('1 month'), at: '09:30' },
+      '2024-01-31T20:00Z',
+      'UTC',
+      '2024-02-29T09:30Z',
+    ],
+    [
+      'on the next allowed weekday at its midnight',
+      { onDays: ['mon'] },
+      '2024-06-04T12:00Z',
+      'Europe/Berlin',
+      '2024-06-09T22:00Z',
+    ],
+    [
+      'on the next allowed weekday at the time',
+      { onDays: ['mon'], at: '09:30' },
+      '2024-06-03T07:31Z',
+      'Europe/Berlin',
+      '2024-06-10T07:30Z',
+    ],
+    [
+      'inside the window, at once',
+      { window: office },
+      '2024-06-03T12:00Z',
+      'Europe/Berlin',
+      '2024-06-03T12:00Z',
+    ],
+    ['when the window opens', { window: office }, '2024-06-03T02:00Z', 'Europe/Berlin', '2024-06-03T06:00Z'],
+    [
+      'the end of the window is outside it',
+      { window: office },
+      '2024-06-03T17:00Z',
+      'Europe/Berlin',
+      '2024-06-04T06:00Z',
+    ],
+    ['after the weekend', { window: office }, '2024-06-07T18:00Z', 'Europe/Berlin', '2024-06-10T06:00Z'],
+    [
+      'a window over midnight belongs to the day it starts on',
+      { window: { days: ['sun'], from: '22:00', to: '02:00' } },
+      '2024-06-09T23:30Z',
+      'Europe/Berlin',
+      '2024-06-09T23:30Z',
+    ],
+    [
+      'and is not open on the evening after',
+      { window: { days: ['sun'], from: '22:00', to: '02:00' } },
+      '2024-06-10T00:30Z',
+      'Europe/Berlin',
+      '2024-06-16T20:00Z',
+    ],
+    [
+      'when quiet hours end',
+      { quietHours: { from: '21:00', to: '08:00' } },
+      '2024-06-03T20:00Z',
+      'Europe/Berlin',
+      '2024-06-04T06:00Z',
+    ],
+    [
+      'window and quiet hours together',
+      { window: office, quietHours: { from: '12:00', to: '13:00' } },
+      '2024-06-03T10:15Z',
+      'Europe/Berlin',
+      '2024-06-03T11:00Z',
+    ],
+    [
+      'delay, time and window together',
+      { delay: delay('1 day'), at: '09:30', window: office },
+      '2024-06-07T12:00Z',
+      'Europe/Berlin',
+      '2024-06-10T07:30Z',
+    ],
+    ['spring in Berlin', { at: '02:30' }, '2024-03-30T12:00Z', 'Europe/Berlin', '2024-03-31T01:00Z'],
+    ['autumn in Berlin', { at: '02:30' }, '2024-10-26T12:00Z', 'Europe/Berlin', '2024-10-27T00:30Z'],
+    ['once in autumn, not twice', { at: '02:30' }, '2024-10-27T00:31Z', 'Europe/Berlin', '2024-10-28T01:30Z'],
+    ['spring in New York', { at: '02:30' }, '2024-03-10T06:00Z', 'America/New_York', '2024-03-10T07:00Z'],
+    ['autumn in New York', { at: '01:30' }, '2024-11-02T12:00Z', 'America/New_York', '2024-11-03T05:30Z'],
+    [
+      'half an hour of spring on Lord Howe',
+      { at: '02:15' },
+      '2024-10-05T12:00Z',
+      'Australia/Lord_Howe',
+      '2024-10-05T15:30Z',
+    ],
+    [
+      'half an hour of autumn on Lord Howe',
+      { at: '01:45' },
+      '2024-04-06T12:00Z',
+      'Australia/Lord_Howe',
+      '2024-04-06T14:45Z',
+    ],
+    ['far east in Apia', { at: '09:30' }, '2024-05-01T00:00Z', 'Pacific/Apia', '2024-05-01T20:30Z'],
+    ['the day Apia left out', { at: '09:30' }, '2011-12-30T09:00Z', 'Pacific/Apia', '2011-12-30T10:00Z'],
+    [
+      'a quarter past in Kathmandu',
+      { at: '09:30' },
+      '2024-05-01T00:00Z',
+      'Asia/Kathmandu',
+      '2024-05-01T03:45Z',
+    ],
+    ['spring in St. Johns', { at: '02:30' }, '2024-03-10T05:00Z', 'America/St_Johns', '2024-03-10T05:30Z'],
+    ['autumn in St. Johns', { at: '01:30' }, '2024-11-03T03:00Z', 'America/St_Johns', '2024-11-03T04:00Z'],
+    [
+      'a window wholly inside the gap',
+      { window: { days: WEEKDAYS, from: '02:10', to: '02:40' } },
+      '2024-03-31T00:50Z',
+      'Europe/Berlin',
+      '2024-03-31T01:00Z',
+    ],
+    [
+      'a window that opens inside the gap',
+      { window: { days: WEEKDAYS, from: '02:30', to: '05:00' } },
+      '2024-03-31T00:50Z',
+      'Europe/Berlin',
+      '2024-03-31T01:00Z',
+    ],
+    [
+      'a window that opens again in autumn',
+      { window: { days: WEEKDAYS, from: '02:00', to: '02:30' } },
+      '2024-10-27T00:45Z',
+      'Europe/Berlin',
+      '2024-10-27T01:00Z',
+    ],
+  ])('%s', (_, timing, from, zone, expected) => {
+    expect(due(timing, from, zone)).toBe(expected);
+  });
+
+  it('refuses a zone that is none and a timing that can never run', () => {
+    expect(() => due({ at: '09:30' }, '2024-06-03T12:00Z', 'Europe/Atlantis')).toThrow(
+      expect.objectContaining({ code: 'TIME_ZONE_INVALID' }),
+    );
+    expect(() => due({ at: '07:00', window: office }, '2024-06-03T12:00Z', 'UTC')).toThrow(
+      expect.objectContaining({ code: 'SCHEDULE_IMPOSSIBLE', message: 'at: 07:00 lies outside the window' }),
+    );
+  });
+});
+
+describe('contradictions in a timing', () => {
+  it.each<[string, StepTiming, string]>([
+    [
+      'a window that is empty',
+      { window: { days: workdays, from: '08:00', to: '08:00' } },
+      'window: from and to are the same',
+    ],
+    [
+      'a window without days',
+      { window: { days: [], from: '08:00', to: '19:00' } },
+      'window.days: name at least one of mon',
+    ],
+    ['no weekdays', { onDays: [] }, 'onDays: name at least one of mon'],
+    ['a time that is none', { at: '25:00' }, 'at: "25:00" is not a time of day'],
+    [
+      'a window time that is none',
+      { window: { ...office, to: '7pm' } },
+      'window.to: "7pm" is not a time of day',
+    ],
+    ['a time outside the window', { at: '19:00', window: office }, 'at: 19:00 lies outside the window'],
+    [
+      'a time inside quiet hours',
+      { at: '23:00', quietHours: { from: '21:00', to: '08:00' } },
+      'at: 23:00 lies inside the quiet hours',
+    ],
+    [
+      'quiet hours over the window',
+      { window: office, quietHours: { from: '07:00', to: '20:00' } },
+      'quietHours: they cover the whole window',
+    ],
+    [
+      'quiet hours all day',
+      { quietHours: { from: '08:00', to: '08:00' } },
+      'quietHours: from and to are the same',
+    ],
+    [
+      'weekdays the window is closed on',
+      { onDays: ['sat'], window: office },
+      'onDays: none of these days is open',
+    ],
+    [
+      'parts that only clash together',
+      { onDays: ['mon'], at: '01:00', window: { days: ['mon'], from: '20:00', to: '02:00' } },
+      'onDays: no time is left',
+    ],
+    [
+      'a delay that is no whole number',
+      { delay: { value: -1, unit: 'days' } },
+      'delay: use a whole number from 0',
+    ],
+  ])('%s', (_, timing, problem) => {
+    expect(checkTiming(timing)).toEqual([expect.stringContaining(problem)]);
+  });
+
+  it('are none in a timing that can run', () => {
+    expect(checkTiming({})).toEqual([]);
+    expect(checkTiming({ delay: delay('2 days'), at: '09:30', onDays: ['mon'], window: office })).toEqual([]);
+    expect(checkTiming({ at: '08:00', window: office, quietHours: { from: '19:00', to: '08:00' } })).toEqual(
+      [],
+    );
+  });
+});
+
+/* All zones, 2024 to 2030, half of the starts within hours of a clock change. */
+
+const zone = fc.constantFrom(...Intl.supportedValuesOf('timeZone'));
+const quarter = fc.integer({ min: 0, max: 95 }).map((count) => {
+  const text = (value: number): string => String(value).padStart(2, '0');
+  return `${text(Math.floor(count / 4))}:${text((count % 4) * 15)}`;
+});
+const nightly = fc.oneof(
+  quarter,
+  fc.constantFrom('00:00', '01:15', '01:30', '02:00', '02:15', '02:30', '02:45', '03:00'),
+);
+const days = fc.subarray([...WEEKDAYS], { minLength: 1 });
+const optional = <T>(values: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.option(values, { nil: undefined });
+const conditions = fc.record({
+  at: optional(nightly),
+  onDays: optional(days),
+  window: optional(fc.record({ days, from: nightly, to: nightly })),
+  quietHours: optional(fc.record({ from: nightly, to: nightly })),
+});
+const exactDelay = fc.record({
+  value: fc.integer({ min: 0, max: 200 }),
+  unit: fc.constantFrom('minutes' as const, 'hours' as const),
+});
+const calendarDelay = fc.record({
+  value: fc.integer({ min: 1, max: 14 }),
+  unit: fc.constantFrom('days' as const, 'weeks' as const),
+});
+
+const start = fc
+  .record({
+    zone,
+    at: fc.integer({ min: Date.UTC(2024, 0) / QUARTER_MS, max: Date.UTC(2030, 11) / QUARTER_MS }),
+    beside: optional(fc.integer({ min: -12, max: 12 })),
+  })
+  .map(({ zone: name, at, beside }) => {
+    const from = at * QUARTER_MS;
+    const change = beside === undefined ? null : zoneOffsets(name).nextChange(from, from + 220 * DAY_MS);
+    return { zone: name, from: change === null ? from : change + (beside ?? 0) * QUARTER_MS };
+  });
+
+const minuteOf = (localTime: string): number =>
+  Number(localTime.slice(0, 2)) * 60 + Number(localTime.slice(3));
+
+/** The rules once more, without clock changes: may a step run at this local reading? */
+function mayRun(timing: StepTiming, local: number): boolean {
+  const reading = new Date(local);
+  const minute = reading.getUTCHours() * 60 + reading.getUTCMinutes();
+  const today = WEEKDAYS[(reading.getUTCDay() + 6) % 7] ?? 'mon';
+  const yesterday = WEEKDAYS[(reading.getUTCDay() + 5) % 7] ?? 'mon';
+  const { at, onDays, window, quietHours } = timing;
+  if (at !== undefined && minute !== minuteOf(at)) return false;
+  if (onDays && !onDays.includes(today)) return false;
+  if (quietHours) {
+    const [from, to] = [minuteOf(quietHours.from), minuteOf(quietHours.to)];
+    if (from < to ? minute >= from && minute < to : minute >= from || minute < to) return false;
+  }
+  if (!window) return true;
+  const [from, to] = [minuteOf(window.from), minuteOf(window.to)];
+  if (from < to) return window.days.includes(today) && minute >= from && minute < to;
+  return (window.days.includes(today) && minute >= from) || (window.days.includes(yesterday) && minute < to);
+}
+
+/** The answer found by looking at every quarter of an hour, with luxon's own offsets. */
+function dueByLooking(timing: StepTiming, from: number, zoneName: string): number {
+  const offset = (instant: number): number => IANAZone.create(zoneName).offset(instant) * MINUTE_MS;
+  for (let instant = from; ; instant += QUARTER_MS) {
+    const local = instant + offset(instant);
+    const before = instant + offset(instant - 1);
+    const readings = [local];
+    for (let skipped = before; skipped < local; skipped += QUARTER_MS) readings.push(skipped);
+    if (!readings.some((reading) => mayRun(timing, reading))) continue;
+    const passes = [1, 2, 4, 8].map((quarters) => instant - quarters * QUARTER_MS);
+    const isSecondPass = passes.some((earlier) => earlier + offset(earlier) === local);
+    if (timing.at === undefined || !isSecondPass) return instant;
+  }
+}
+
+describe('in every zone', () => {
+  it('is the first instant the rules allow, as found by looking at every quarter of an hour', () => {
+    fc.assert(
+      fc.property(start, conditions, ({ zone: name, from }, timing) => {
+        fc.pre(checkTiming(timing).length === 0);
+        const got = nextDueAt(timing, new Date(from), name);
+        expect(got).toEqual(new Date(dueByLooking(timing, from, name)));
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  it('is never before the start and its exact delay', () => {
+    fc.assert(
+      fc.property(start, conditions, exactDelay, ({ zone: name, from }, rest, after) => {
+        fc.pre(checkTiming(rest).length === 0);
+        const earliest = from + after.value * (after.unit === 'hours' ? 60 : 1) * MINUTE_MS;
+        const got = nextDueAt({ ...rest, delay: after }, new Date(from), name);
+        expect(got.getTime()).toBeGreaterThanOrEqual(earliest);
+        expect(got).toEqual(nextDueAt({ ...rest }, new Date(earliest), name));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('counts calendar days on the local calendar and keeps the time of day', () => {
+    fc.assert(
+      fc.property(
+        start,
+        nightly,
+        optional(days),
+        calendarDelay,
+        ({ zone: name, from }, at, onDays, after) => {
+          const got = nextDueAt({ delay: after, at, onDays }, new Date(from), name).getTime();
+          const allowed = onDays ?? WEEKDAYS;
+          let day = DateTime.fromMillis(from, { zone: name })
+            .setZone('UTC', { keepLocalTime: true })
+            .startOf('day');
+          day = day.plus({ [after.unit]: after.value });
+          while (!allowed.includes(WEEKDAYS[day.weekday - 1] ?? 'mon')) day = day.plus({ days: 1 });
+          const wanted = day.toMillis() + minuteOf(at) * MINUTE_MS;
+          if (localClockMs(got, name) === wanted) return;
+          // Otherwise the reading was skipped, and this is the first instant after the gap.
+          expect(localClockMs(got, name)).toBeGreaterThan(wanted);
+          expect(localClockMs(got - 1, name)).toBeLessThan(wanted);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  it('is never earlier for a later start', () => {
+    const later = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 20_000 }));
+    const anyDelay = optional(fc.oneof(exactDelay, calendarDelay));
+    fc.assert(
+      fc.property(start, later, conditions, anyDelay, ({ zone: name, from }, minutes, rest, after) => {
+        const timing = { ...rest, delay: after };
+        fc.pre(checkTiming(timing).length === 0);
+        const first = nextDueAt(timing, new Date(from), name).getTime();
+        const second = nextDueAt(timing, new Date(from + minutes * MINUTE_MS), name).getTime();
+        expect(second).toBeGreaterThanOrEqual(first);
+      }),
+      { numRuns: 700 },
+    );
+  });
+
+  it('stays where it is once allowed', () => {
+    fc.assert(
+      fc.property(start, conditions, ({ zone: name, from }, timing) => {
+        fc.pre(checkTiming(timing).length === 0);
+        const once = nextDueAt(timing, new Date(from + 1_234), name);
+        expect(nextDueAt(timing, once, name)).toEqual(once);
+        expect(nextDueAt({ ...timing }, new Date(from + 1_234), name)).toEqual(once);
+      }),
+      { numRuns: 400 },
+    );
+  });
+});
