@@ -37,10 +37,7 @@ export class AppModule {
       imports: [
         SettingsModule.forRoot(config, clock),
         DatabaseModule.forRoot(dataSource, config.databaseUrl),
-        JobsModule.forRoot({
-          config: { mongoUri: config.mongoUri, databaseUrl: config.databaseUrl },
-          logger,
-        }),
+        JobsModule.forRoot({ mongoUri: config.mongoUri, databaseUrl: config.databaseUrl }, logger),
         HttpModule,
         AccessModule,
         FilesModule,

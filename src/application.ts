@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import type { INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { pino, type Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import type { Config as EnvConfig } from '../config/env.js';
@@ -15,7 +15,7 @@ import {
   type EmbeddedPostgres,
 } from './infra/database/embedded-postgres.js';
 import { migrate, openDataSource } from './infra/database/migrate.js';
-import { configureWebServer } from './infra/http/web-server.js';
+import { configureWebServer, createWebAdapter } from './infra/http/web-server.js';
 import { Scheduler } from './infra/jobs/scheduler.js';
 import { Wake } from './infra/jobs/wake.js';
 import { freePort, MailboxServer } from './infra/mailbox/mailbox.server.js';
@@ -109,8 +109,7 @@ export async function openCommandContext(
 
 /** The application without anything that runs by itself; tests start here, with their own clock. */
 export async function createApp(parts: AppParts): Promise<NestFastifyApplication> {
-  const adapter = new FastifyAdapter({ trustProxy: false, forceCloseConnections: true });
-  const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(parts), adapter, {
+  const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(parts), createWebAdapter(), {
     logger: ['error', 'warn'],
     abortOnError: false,
   });

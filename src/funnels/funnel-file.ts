@@ -73,7 +73,7 @@ function flatten(issue: Issue, root: unknown): { path: readonly PropertyKey[]; m
     const meant = valueAt(root, issue.path);
     const isBranch = typeof meant === 'object' && meant !== null && 'if' in meant;
     const inner = issue.errors[isBranch ? 1 : 0] ?? [];
-    return inner.flatMap((part) => flatten({ ...part, path: [...issue.path, ...part.path] } as Issue, root));
+    return inner.flatMap((part) => flatten({ ...part, path: [...issue.path, ...part.path] }, root));
   }
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((name) => ({

@@ -6,11 +6,12 @@ import { OffersService } from '../offers/offers.service.js';
 import { ProductsService } from '../offers/products.service.js';
 import { SequencesService } from '../sequences/sequences.service.js';
 import { FormsService } from '../signup/forms.service.js';
-import { applyDiscountBps, bpsToText, formatMoney, parseMoney, parsePercentBps } from '../values/money.js';
+import { applyDiscountBps, parseMoney, parsePercentBps } from '../values/money.js';
 import { CONFIRM_MAIL, filesOf, insideOf, RECEIPT_MAIL } from './funnel-sources.service.js';
 import type { DefinitionProblem } from './funnel-problems.js';
 import { allSteps, isBranch, type FunnelDefinition } from './funnel.schemas.js';
-import { sequenceDefinition, type OfferSnapshot } from './sequence-definition.js';
+import type { OfferSnapshot } from '../sequences/definition.js';
+import { sequenceDefinition } from './sequence-definition.js';
 
 type Ids = ReadonlyMap<string, string>;
 
@@ -86,7 +87,7 @@ export class FunnelPublisher {
     fileIds: Ids,
     templateIds: Ids,
   ): Promise<void> {
-    const { funnel: funnelKey, products, offers, sender, title } = definition;
+    const { funnel: funnelKey, products, offers, sender } = definition;
     for (const { key, name, description, price, delivers, licence } of products) {
       await this.products.publish(manager, {
         key,
@@ -110,7 +111,6 @@ export class FunnelPublisher {
           headline: offer.headline ?? product?.name ?? offer.key,
           description: product?.description ?? '',
           bullets: offer.bullets,
-          funnelTitle: title,
           receiptTemplateId: idOf(templateIds, RECEIPT_MAIL),
         },
         discountBps: offer.discount === undefined ? 0 : parsePercentBps(offer.discount),
@@ -126,19 +126,15 @@ export class FunnelPublisher {
     templateIds: Ids,
   ): Promise<void> {
     const { funnel, title, sender } = definition;
-    const snapshots = new Map(
-      definition.offers.map((offer) => [offer.key, offerSnapshot(definition, offer.key)]),
-    );
     await this.sequences.publish(manager, {
       key: funnel,
       funnelKey: funnel,
       title,
       sender,
-      definition: sequenceDefinition(
-        definition,
-        (key) => idOf(templateIds, key),
-        (key) => snapshots.get(key),
-      ),
+      definition: sequenceDefinition(definition, {
+        templateId: (key) => idOf(templateIds, key),
+        offer: (key) => offerSnapshot(definition, key),
+      }),
     });
   }
 
@@ -199,10 +195,9 @@ function offerSnapshot({ offers, products }: FunnelDefinition, key: string): Off
   return {
     slug: key,
     title: product.name,
-    price: formatMoney(price, 'en'),
-    fullPrice: formatMoney(full, 'en'),
+    price,
+    fullPrice: full,
     discountBps,
-    discount: bpsToText(discountBps),
   };
 }
 

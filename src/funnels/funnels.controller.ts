@@ -1,5 +1,5 @@
-import { Body, Controller, Get, Header, HttpCode, Param, Put } from '@nestjs/common';
-import type { z } from 'zod';
+import { Body, Controller, Get, Header, Param, Put } from '@nestjs/common';
+import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { DomainError } from '../values/domain-error.js';
 import { FunnelsService } from './funnels.service.js';
@@ -23,21 +23,14 @@ export class FunnelsController {
 
   @Get(':key/export')
   @Header('Content-Type', 'application/yaml; charset=utf-8')
-  @ApiRoute({ summary: 'The funnel as YAML', tag: 'funnels' })
+  @ApiRoute({ summary: 'Export a funnel as YAML', tag: 'funnels', response: z.string(), status: 200 })
   async export(@Param('key', { schema: funnelKey }) key: string): Promise<string> {
     return this.funnels.export(key);
   }
 
   /** Files that the YAML names must have been stored by an earlier `apply` from disk: a request carries no files. */
   @Put(':key')
-  @HttpCode(200)
-  @ApiRoute({
-    summary: 'Plan or apply a funnel',
-    tag: 'funnels',
-    body: applyBody,
-    response: planResponse,
-    idempotent: true,
-  })
+  @ApiRoute({ summary: 'Plan or apply a funnel', tag: 'funnels', response: planResponse, status: 200 })
   async apply(
     @Param('key', { schema: funnelKey }) key: string,
     @Body({ schema: applyBody }) body: z.infer<typeof applyBody>,

@@ -8,6 +8,7 @@ const COMMON = [
   'sender.name',
   'sender.postalAddress',
   'funnel.title',
+  'baseUrl',
 ];
 const MARKETING = [...COMMON, 'unsubscribeUrl', 'preferencesUrl', 'download.url', 'download.name'];
 const OFFER = [

@@ -17,6 +17,7 @@ export interface OfferContent {
   headline?: string | undefined;
   description?: string | undefined;
   bullets?: string[] | undefined;
+  funnelTitle?: string | undefined;
   /** Which mail confirms the order; without one the thanks page is the only place that delivers. */
   receiptTemplateId?: string | undefined;
 }

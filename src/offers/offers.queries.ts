@@ -23,17 +23,21 @@ export async function findOfferById(db: EntityManager, id: string): Promise<Offe
   return rows[0] ?? null;
 }
 
-/** One page by ascending id, after `afterId`. */
-export async function listOffers(
-  db: EntityManager,
-  page: { afterId: string; limit: number },
-): Promise<Offer[]> {
-  return db.query(`${OFFER} where o.id > $1 and o.archived_at is null order by o.id limit $2`, [
-    page.afterId,
-    page.limit,
-  ]);
+export interface ListPage {
+  /** Undefined starts at the newest. */
+  beforeId?: string | undefined;
+  limit: number;
 }
 
+/** For the API. Newest first. */
+export async function listOffers(db: EntityManager, { beforeId, limit }: ListPage): Promise<Offer[]> {
+  return db.query(
+    `${OFFER} where ($1::bigint is null or o.id < $1) and o.archived_at is null order by o.id desc limit $2`,
+    [beforeId ?? null, limit],
+  );
+}
+
+/** For publishing and the API. Served by the unique key of `key`. */
 export async function findProduct(db: EntityManager, key: string): Promise<Product | null> {
   const rows: { product: Product }[] = await db.query(
     `select ${PRODUCT_COLUMNS('p')} as product from product p where p.key = $1 and p.archived_at is null`,
@@ -42,15 +46,12 @@ export async function findProduct(db: EntityManager, key: string): Promise<Produ
   return rows[0]?.product ?? null;
 }
 
-/** One page by ascending id, after `afterId`. */
-export async function listProducts(
-  db: EntityManager,
-  page: { afterId: string; limit: number },
-): Promise<Product[]> {
+/** For the API. Newest first. */
+export async function listProducts(db: EntityManager, { beforeId, limit }: ListPage): Promise<Product[]> {
   const rows: { product: Product }[] = await db.query(
     `select ${PRODUCT_COLUMNS('p')} as product from product p
-      where p.id > $1 and p.archived_at is null order by p.id limit $2`,
-    [page.afterId, page.limit],
+      where ($1::bigint is null or p.id < $1) and p.archived_at is null order by p.id desc limit $2`,
+    [beforeId ?? null, limit],
   );
   return rows.map(({ product }) => product);
 }

@@ -44,8 +44,8 @@ export class OffersService {
   ) {}
 
   /**
-   * Makes the offer, or brings it to this definition; the id stays. Throws `OFFER_PRODUCT_UNKNOWN`,
-   * `OFFER_BUMP_INVALID` (the same product, or another currency) and `OFFER_SLUG_TAKEN` (another funnel's).
+   * Makes the offer, or brings it to this definition; the id stays. Throws `OFFER_PRODUCT_INVALID`,
+   * `OFFER_BUMP_INVALID` (the same product, or another currency) and `OFFER_SLUG_CONFLICT` (another funnel's).
    */
   async publish(manager: EntityManager, definition: OfferDefinition): Promise<string> {
     const { slug, funnelKey, content, discountBps, personalDeadline, sender } = definition;
@@ -79,7 +79,7 @@ export class OffersService {
     const id = rows[0]?.id;
     if (id === undefined) {
       throw new DomainError(
-        'OFFER_SLUG_TAKEN',
+        'OFFER_SLUG_CONFLICT',
         `key: another funnel has an offer "${slug}"; choose another key`,
         { slug },
       );
@@ -96,9 +96,18 @@ export class OffersService {
     return findOfferById(manager, id);
   }
 
-  /** Ascending by id, after the id given; `'0'` starts. */
-  async page(afterId: string, limit: number): Promise<Offer[]> {
-    return listOffers(this.dataSource.manager, { afterId, limit });
+  /** Newest first; `beforeId` is the last one the caller has seen. */
+  async list(page: { beforeId?: string | undefined; limit: number }): Promise<Offer[]> {
+    return listOffers(this.dataSource.manager, page);
+  }
+
+  /** Takes the funnel's offers that are not named off the site. Their orders and history stay. */
+  async archiveExcept(manager: EntityManager, funnelKey: string, slugs: readonly string[]): Promise<void> {
+    await manager.query(
+      `update offer set archived_at = $3, updated_at = $3
+        where funnel_key = $1 and archived_at is null and slug <> all($2)`,
+      [funnelKey, slugs, this.clock.now()],
+    );
   }
 
   /**
@@ -137,7 +146,7 @@ async function productFor(manager: EntityManager, slug: string, key: string): Pr
   const product = await findProduct(manager, key);
   if (product) return product;
   throw new DomainError(
-    'OFFER_PRODUCT_UNKNOWN',
+    'OFFER_PRODUCT_INVALID',
     `product: offer "${slug}" names the product "${key}", which does not exist`,
     { slug, key },
   );

@@ -26,7 +26,7 @@ export class ProductsService {
 
   /**
    * Makes the product, or brings it to this definition; the id stays. Orders that were placed keep their amounts.
-   * Throws `PRODUCT_PRICE_INVALID` below zero, `PRODUCT_KEY_TAKEN` when the key belongs to another funnel.
+   * Throws `PRODUCT_PRICE_INVALID` below zero, `PRODUCT_KEY_CONFLICT` when the key belongs to another funnel.
    */
   async publish(manager: EntityManager, definition: ProductDefinition): Promise<string> {
     const { key, funnelKey, name, description, fileIds, licence } = definition;
@@ -59,7 +59,7 @@ export class ProductsService {
     const id = rows[0]?.id;
     if (id === undefined) {
       throw new DomainError(
-        'PRODUCT_KEY_TAKEN',
+        'PRODUCT_KEY_CONFLICT',
         `key: another funnel has a product "${key}"; choose another key`,
         { key },
       );
@@ -71,8 +71,17 @@ export class ProductsService {
     return findProduct(this.dataSource.manager, key);
   }
 
-  /** Ascending by id, after the id given; `'0'` starts. */
-  async page(afterId: string, limit: number): Promise<Product[]> {
-    return listProducts(this.dataSource.manager, { afterId, limit });
+  /** Newest first; `beforeId` is the last one the caller has seen. */
+  async list(page: { beforeId?: string | undefined; limit: number }): Promise<Product[]> {
+    return listProducts(this.dataSource.manager, page);
+  }
+
+  /** Takes the funnel's products that are not named out of sale. What was bought is still delivered. */
+  async archiveExcept(manager: EntityManager, funnelKey: string, keys: readonly string[]): Promise<void> {
+    await manager.query(
+      `update product set archived_at = $3, updated_at = $3
+        where funnel_key = $1 and archived_at is null and key <> all($2)`,
+      [funnelKey, keys, this.clock.now()],
+    );
   }
 }

@@ -19,7 +19,7 @@ export function orderToken(
 ): string {
   const life = purpose === 'order' ? CHECKOUT_MS : ORDER_PAGE_MS;
   const expiresAt = new Date(order.from.getTime() + life);
-  return signExpiring(secret, purpose, { payload: encodeIds([order.id]), expiresAt });
+  return signExpiring(secret, purpose, encodeIds([order.id]), expiresAt);
 }
 
 /** The order's id; `'expired'` for a genuine link past its end; null for one we did not write. */
@@ -28,7 +28,7 @@ export function readOrderToken(
   purpose: OrderTokenPurpose,
   read: { token: string; now: Date },
 ): string | null {
-  const content = verifyExpiring(secret, purpose, read);
+  const content = verifyExpiring(secret, purpose, read.token, read.now);
   if (content === null || content === 'expired') return content;
   return decodeIds(content.payload, 1)?.[0] ?? null;
 }

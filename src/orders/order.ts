@@ -25,6 +25,8 @@ export interface Order {
   /** The mail that led to the order, and until it is paid that mail's recipient; then the buyer. */
   messageId: string | null;
   subscriberId: string | null;
+  /** 16 bytes; the browser that placed the order. */
+  visitorId: Buffer | null;
   email: string;
   name: string | null;
   status: OrderStatus;

@@ -24,7 +24,7 @@ const ATOM = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\u{10ffff}-]+$/u;
 /** Controls, bidirectional and other invisible marks, lone surrogates, private and unassigned code points, spaces. */
 const NOT_TEXT = /[\p{C}\p{Z}]/u;
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
-const NON_ASCII = /[^\u0000-\u007f]/;
+const NON_ASCII = /[\u0080-\u{10ffff}]/u;
 /** What may stand in a domain before conversion: `domainToASCII` alone would decode %2E and cut at / ? #. */
 const DOMAIN_TEXT = /^[A-Za-z0-9.\u0080-\u{10ffff}-]+$/u;
 

@@ -1,18 +1,17 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { DataSource } from 'typeorm';
 import { openDataSource } from '../../src/infra/database/migrate.js';
-import { createTestDatabase } from '../support/database.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 let dataSource: DataSource;
-let drop: () => Promise<void>;
+let database: TestDatabase;
 beforeAll(async () => {
-  const database = await createTestDatabase();
-  drop = database.drop;
+  database = await createTestDatabase();
   dataSource = await openDataSource(database.url);
 });
 afterAll(async () => {
   await dataSource.destroy();
-  await drop();
+  await database.drop();
 });
 
 /** `npm run schema:dump` writes the file anew; a review then sees what a migration did to the schema. */

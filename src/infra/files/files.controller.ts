@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream';
 import { Controller, Get, Logger, Param, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { PageRenderer, sendPage } from '../http/page-renderer.js';
+import { PageRenderer } from '../http/page-renderer.js';
+import { sendPrivatePage } from '../http/send-page.js';
 import { DomainError } from '../../values/domain-error.js';
 import { attachment } from './content-disposition.js';
 import { FilesService, type StoredFile } from './files.service.js';
@@ -56,7 +57,7 @@ export class FilesController {
   private async expired(reply: FastifyReply): Promise<void> {
     const message =
       'Download links work for a limited time. Write to the sender of the mail, who can send you a new one.';
-    sendPage(reply, 410, await this.pages.render('pages/expired-link', { message }));
+    sendPrivatePage(reply, 410, await this.pages.render('pages/expired-link', { message }));
   }
 
   private async unknown(reply: FastifyReply): Promise<void> {
@@ -65,7 +66,7 @@ export class FilesController {
       heading: 'No such download',
       message: 'This link is not complete. Copy the whole address from the mail, or press the button in it.',
     };
-    sendPage(reply, 404, await this.pages.render('pages/error', view));
+    sendPrivatePage(reply, 404, await this.pages.render('pages/error', view));
   }
 
   private async lost(reply: FastifyReply): Promise<void> {
@@ -75,6 +76,6 @@ export class FilesController {
       message:
         'Your link is right, but the file is not in its place. Please write to the sender of the mail.',
     };
-    sendPage(reply, 500, await this.pages.render('pages/error', view));
+    sendPrivatePage(reply, 500, await this.pages.render('pages/error', view));
   }
 }

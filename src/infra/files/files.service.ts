@@ -67,6 +67,24 @@ export class FilesService {
     return id;
   }
 
+  /**
+   * The newest file of that name, for a funnel that comes without its folder. Throws `FILE_NOT_FOUND` when no apply
+   * from disk has stored one.
+   */
+  async idByName(manager: EntityManager, fileName: string): Promise<string> {
+    const rows: { id: string }[] = await manager.query(
+      `select id from stored_file where file_name = $1 order by id desc limit 1`,
+      [fileName],
+    );
+    const id = rows[0]?.id;
+    if (id !== undefined) return id;
+    throw new DomainError(
+      'FILE_NOT_FOUND',
+      `There is no stored file "${fileName}": apply the funnel once from the folder that holds it`,
+      { fileName },
+    );
+  }
+
   /** The files with these ids, in the order asked for; ids that are not there are left out. */
   async find(
     ids: readonly string[],
@@ -85,10 +103,7 @@ export class FilesService {
 
   /** A link that gives the file until `expiresAt` to whoever holds it. */
   downloadUrl(fileId: string, expiresAt: Date): string {
-    const token = signExpiring(this.config.secretKey, TOKEN_PURPOSE, {
-      payload: encodeIds([fileId]),
-      expiresAt,
-    });
+    const token = signExpiring(this.config.secretKey, TOKEN_PURPOSE, encodeIds([fileId]), expiresAt);
     return `${this.config.baseUrl}/download/${token}`;
   }
 
@@ -108,7 +123,7 @@ export class FilesService {
 
   /** The file a link stands for; `'expired'` for a genuine link past its end, null for one we did not write. */
   async fromToken(token: string): Promise<StoredFile | 'expired' | null> {
-    const read = verifyExpiring(this.config.secretKey, TOKEN_PURPOSE, { token, now: this.clock.now() });
+    const read = verifyExpiring(this.config.secretKey, TOKEN_PURPOSE, token, this.clock.now());
     if (read === null || read === 'expired') return read;
     const [id] = decodeIds(read.payload, 1) ?? [];
     if (id === undefined) return null;

@@ -1,4 +1,3 @@
-import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { z } from 'zod';
 
 /** One refused field. `field` is a dotted path (`sender.email`, `steps.2.delay`). */
@@ -7,6 +6,12 @@ export interface FieldProblem {
   message: string;
   /** The values or the shape that would have been accepted, where the schema can say. */
   allowed?: string | string[];
+}
+
+/** An issue of any Standard Schema library; those of Zod say more and are asked for it. */
+export interface SchemaIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
 /** More than this helps nobody, and the number is the caller's choice. */
@@ -19,7 +24,7 @@ type Path = readonly PropertyKey[];
  * wrong (`body`, `query` or a parameter's name); `schema` is asked which fields exist when an unknown one was sent.
  */
 export function fieldProblems(
-  issues: readonly StandardSchemaV1.Issue[],
+  issues: readonly SchemaIssue[],
   root: string,
   schema?: unknown,
 ): FieldProblem[] {
@@ -78,9 +83,14 @@ function allowedBy(issue: z.core.$ZodIssue): string | string[] | undefined {
       return 'options' in issue && Array.isArray(issue.options) ? issue.options.map(String) : undefined;
     case 'invalid_format':
       return issue.format === 'regex' ? undefined : issue.format.replaceAll('_', ' ');
-    default:
-      return undefined;
+    // These say all they know in their message.
+    case 'custom':
+    case 'invalid_element':
+    case 'invalid_key':
+    case 'unrecognized_keys':
+      break;
   }
+  return undefined;
 }
 
 function unitOf(origin: string): string {
@@ -112,7 +122,7 @@ function unwrap(schema: unknown): unknown {
   return current instanceof z.ZodPipe ? unwrap(current.in) : current;
 }
 
-function plainProblem(issue: StandardSchemaV1.Issue, root: string): FieldProblem {
+function plainProblem(issue: SchemaIssue, root: string): FieldProblem {
   const path = (issue.path ?? []).map((segment) => (typeof segment === 'object' ? segment.key : segment));
   return { field: fieldName(path, root), message: issue.message };
 }
@@ -121,6 +131,6 @@ function fieldName(path: Path, root: string): string {
   return path.length === 0 ? root : path.map(String).join('.');
 }
 
-function isZodIssue(issue: StandardSchemaV1.Issue): issue is z.core.$ZodIssue {
+function isZodIssue(issue: SchemaIssue): issue is z.core.$ZodIssue {
   return 'code' in issue && Array.isArray(issue.path);
 }

@@ -3,11 +3,13 @@ import { z } from 'zod';
 const MAX_ID = 9_223_372_036_854_775_807n;
 const CURSOR = /^[A-Za-z0-9_-]{2,32}$/;
 
+const ID_ADVICE = 'use the id as the API gave it: a whole number as text';
+
 /** An identity of the database: a bigint as a decimal string, because JSON numbers end at 2^53. */
 export const idSchema = z
   .string()
-  .regex(/^[1-9]\d{0,18}$/, 'use the id as the API gave it: a whole number as text')
-  .refine((id) => BigInt(id) <= MAX_ID, 'use the id as the API gave it: a whole number as text');
+  .regex(/^[1-9]\d{0,18}$/, { error: ID_ADVICE, abort: true })
+  .refine((id) => BigInt(id) <= MAX_ID, ID_ADVICE);
 
 /**
  * Query of every list; a list with filters extends it (`pageQuery.extend({ tag: ... })`). `limit` is 1 to 200, 50 when

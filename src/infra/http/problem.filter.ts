@@ -1,7 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, Injectable, Logger } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { PageRenderer } from './page-renderer.js';
-import { type Problem, PROBLEM_MEDIA_TYPE, problemAnswerOf } from './problem.js';
+import { type Problem, PROBLEM_MEDIA_TYPE, problemAnswerOf, problemBytes } from './problem.js';
 import { sendPrivatePage } from './send-page.js';
 
 const ADDRESS = /[\w.+-]+@[\w-]+\.[\w.-]+/g;
@@ -64,7 +64,7 @@ function sendProblem(reply: FastifyReply, problem: Problem): void {
     .status(problem.status)
     .header('content-type', PROBLEM_MEDIA_TYPE)
     .header('cache-control', 'no-store')
-    .send(JSON.stringify(problem));
+    .send(problemBytes(problem));
 }
 
 /** Programs get JSON from `/api` whatever they say they accept; elsewhere a browser gets a page. */

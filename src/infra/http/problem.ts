@@ -85,6 +85,11 @@ export function problemAnswerOf(error: unknown): ProblemAnswer {
   };
 }
 
+/** Bytes, because Fastify adds a charset to JSON text, a parameter this media type does not have (RFC 9457, section 6.1). */
+export function problemBytes(problem: unknown): Buffer {
+  return Buffer.from(JSON.stringify(problem));
+}
+
 function domainAnswer(error: DomainError): ProblemAnswer {
   const { field, allowed, errors, retryAfterSeconds, ...facts } = error.facts;
   const status = statusOfCode(error.code);

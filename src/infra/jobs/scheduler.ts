@@ -123,16 +123,18 @@ export class Scheduler {
     });
     agenda.on('error', (error: unknown) => this.#logTrouble(error));
     for (const job of jobs) {
-      agenda.define(
-        job.name,
-        async () => {
-          // Never rejects: Agenda would keep the error's text in its store.
-          await this.runner.run(job.name);
-        },
-        { lockLifetime: job.lockSeconds * 1000, concurrency: 1 },
-      );
+      agenda.define(job.name, (_row, done) => void this.#tick(job.name, done), {
+        lockLifetime: job.lockSeconds * 1000,
+        concurrency: 1,
+      });
     }
     return agenda;
+  }
+
+  /** Never ends with an error: Agenda would keep the error's text in its store. */
+  async #tick(name: string, done: () => void): Promise<void> {
+    await this.runner.run(name);
+    done();
   }
 
   /**

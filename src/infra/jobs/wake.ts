@@ -76,21 +76,24 @@ export class Wake {
       await client.connect();
       await client.query(`LISTEN ${CHANNEL}`);
       this.#failures = 0;
-      this.#scheduleHeartbeat(client);
+      // `close` may have come in between.
+      if (this.#client === client) this.#scheduleHeartbeat(client);
     } catch (error) {
       this.#lost(client, error);
     }
   }
 
   #scheduleHeartbeat(client: Client): void {
-    this.#timer = setTimeout(() => {
-      client.query('SELECT 1').then(
-        () => {
-          if (this.#client === client) this.#scheduleHeartbeat(client);
-        },
-        (error: unknown) => this.#lost(client, error),
-      );
-    }, HEARTBEAT_MS);
+    this.#timer = setTimeout(() => void this.#beat(client), HEARTBEAT_MS);
+  }
+
+  async #beat(client: Client): Promise<void> {
+    try {
+      await client.query('SELECT 1');
+      if (this.#client === client) this.#scheduleHeartbeat(client);
+    } catch (error) {
+      this.#lost(client, error);
+    }
   }
 
   /** Several events tell of one loss; only the first one for the present client counts. */

@@ -102,7 +102,7 @@ describe('adding a duration', () => {
     ['a year of months', '2024-02-29T12:00Z', '12 months', 'UTC', '2025-02-28T12:00Z'],
     ['the month of the local day', '2024-01-31T23:30Z', '1 month', 'Asia/Tokyo', '2024-02-29T23:30Z'],
     ['nothing', '2024-10-27T01:30Z', '0 days', 'Europe/Berlin', '2024-10-27T01:30Z'],
-  ])('%s', (_, from, text, zoneName, expected) => {
+  ])('%s', (...[, from, text, zoneName, expected]) => {
     expect(addDuration(new Date(from), parseDuration(text), zoneName)).toEqual(new Date(expected));
   });
 
@@ -125,9 +125,8 @@ describe('adding a duration', () => {
     fc.assert(
       fc.property(zone, instant, duration, (name, from, any) => {
         const took = addDuration(new Date(from), any, name).getTime() - from;
-        if (isExact(any)) expect(took).toBe(durationMs(any));
-        else expect(took).toBeLessThanOrEqual(durationMs(any));
-        expect(took).toBeGreaterThanOrEqual(0);
+        expect(took).toBeLessThanOrEqual(durationMs(any));
+        expect(took).toBeGreaterThanOrEqual(isExact(any) ? durationMs(any) : 0);
       }),
       { numRuns: 600 },
     );

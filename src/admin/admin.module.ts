@@ -1,0 +1,19 @@
+import { Module } from '@nestjs/common';
+import { AnalyticsModule } from '../analytics/analytics.module.js';
+import { DeliveryModule } from '../delivery/delivery.module.js';
+import { MailboxModule } from '../infra/mailbox/mailbox.module.js';
+import { SequencesModule } from '../sequences/sequences.module.js';
+import { DashboardController } from './dashboard.controller.js';
+import { LoginController } from './login.controller.js';
+import { MailboxController } from './mailbox.controller.js';
+import { OwnerAccess } from './owner-access.service.js';
+import { OwnerService } from './owner.service.js';
+import { SkipAheadService } from './skip-ahead.service.js';
+
+/** The owner's pages and the built-in mailbox. Owns `owner` and `owner_session`. */
+@Module({
+  imports: [AnalyticsModule, DeliveryModule, MailboxModule, SequencesModule],
+  controllers: [LoginController, DashboardController, MailboxController],
+  providers: [OwnerService, OwnerAccess, SkipAheadService],
+})
+export class AdminModule {}

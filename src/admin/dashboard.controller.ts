@@ -1,0 +1,109 @@
+import { Controller, Get, Param, Query, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { DataSource } from 'typeorm';
+import { AnalyticsService, type FunnelHeadline } from '../analytics/analytics.service.js';
+import { decodeCursor, idSchema, toPage } from '../infra/http/page.js';
+import { PageRenderer } from '../infra/http/page-renderer.js';
+import { sendPage } from '../infra/http/send-page.js';
+import { DomainError } from '../values/domain-error.js';
+import { OwnerAccess } from './owner-access.service.js';
+import {
+  consentsOf,
+  countSubscribers,
+  enrollmentsOf,
+  findSubscriber,
+  formSlugOf,
+  listSubscribers,
+  messagesOf,
+} from './subscriber-pages.queries.js';
+
+const PAGE_ROWS = 50;
+
+/** The owner's pages: figures and people. They read and change nothing. */
+@Controller('admin')
+export class DashboardController {
+  constructor(
+    private readonly access: OwnerAccess,
+    private readonly analytics: AnalyticsService,
+    private readonly pages: PageRenderer,
+    private readonly dataSource: DataSource,
+  ) {}
+
+  @Get()
+  async dashboard(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+    return this.show(request, reply, 'dashboard', async () => ({ funnels: await this.headlines() }));
+  }
+
+  @Get('funnels')
+  async funnels(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+    return this.show(request, reply, 'funnels', async () => ({ funnels: await this.headlines() }));
+  }
+
+  @Get('funnels/:key')
+  async funnel(
+    @Param('key') key: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    return this.show(request, reply, 'funnel', async () => {
+      const report = await this.analytics.funnel(key);
+      const slug = await formSlugOf(this.dataSource.manager, key);
+      const formUrl = slug === null ? {} : { formUrl: `/p/${slug}` };
+      return { funnel: { key, title: report.title, ...formUrl }, report: withShortRates(report) };
+    });
+  }
+
+  @Get('subscribers')
+  async subscribers(
+    @Query('cursor') cursor: string | string[] | undefined,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    return this.show(request, reply, 'subscribers', async () => {
+      const beforeId = typeof cursor === 'string' ? decodeCursor(cursor) : null;
+      const rows = await listSubscribers(this.dataSource.manager, { beforeId, limit: PAGE_ROWS + 1 });
+      const { data, nextCursor } = toPage(rows, PAGE_ROWS, (row) => row);
+      return { subscribers: data, nextCursor, total: await countSubscribers(this.dataSource.manager) };
+    });
+  }
+
+  @Get('subscribers/:id')
+  async subscriber(
+    @Param('id') id: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    return this.show(request, reply, 'subscriber', async () => {
+      const db = this.dataSource.manager;
+      const subscriber = idSchema.safeParse(id).success ? await findSubscriber(db, id) : null;
+      if (subscriber === null) throw new DomainError('SUBSCRIBER_NOT_FOUND', 'There is no such subscriber', { id });
+      return {
+        subscriber,
+        messages: await messagesOf(db, id),
+        enrollments: await enrollmentsOf(db, id),
+        consents: await consentsOf(db, id),
+      };
+    });
+  }
+
+  private async headlines(): Promise<object[]> {
+    return (await this.analytics.funnels()).map((funnel) => withShortRates(funnel));
+  }
+
+  /** The view is read only once the owner is known. */
+  private async show(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    ...[template, view]: [template: string, view: () => Promise<object>]
+  ): Promise<void> {
+    const owner = await this.access.require(request, reply);
+    if (owner === null) return;
+    const html = await this.pages.render(`admin/${template}`, { ...this.access.frame(owner), ...(await view()) });
+    sendPage(reply, 200, html);
+  }
+}
+
+/** The templates say `rates.confirm` where the API says `rates.confirmation`. */
+function withShortRates<Report extends FunnelHeadline>(report: Report): object {
+  return { ...report, rates: { ...report.rates, confirm: report.rates.confirmation } };
+}

@@ -1,0 +1,146 @@
+import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { hash, verify } from '@node-rs/argon2';
+import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
+import { DataSource } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { CONFIG, type Config } from '../infra/config.js';
+import type { EmailAddressParse } from '../values/email-address.js';
+
+export interface Owner {
+  id: string;
+  email: string;
+}
+
+export interface Credentials {
+  email: Extract<EmailAddressParse, { ok: true }>;
+  password: string;
+}
+
+/** A session's token is shown to the browser once and kept here as its hash: a stolen backup opens no session. */
+export interface OpenedSession {
+  token: string;
+  expiresAt: Date;
+}
+
+export type LoginOutcome =
+  | { kind: 'signed_in'; session: OpenedSession }
+  | { kind: 'wrong' }
+  | { kind: 'limited'; retryAfterSeconds: number };
+
+const SESSION_MS = 30 * 24 * 3_600_000;
+const TOKEN_BYTES = 32;
+const TOKEN = /^[A-Za-z0-9_-]{43}$/;
+
+/** OWASP's second choice of parameters for argon2id: 19 MiB, two passes. */
+const ARGON2 = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
+
+/** Ten wrong guesses from one place in a quarter of an hour; fifty an hour against one account, from wherever. */
+const TRIES_PER_PLACE = { points: 10, duration: 900 };
+const TRIES_PER_ACCOUNT = { points: 50, duration: 3600 };
+
+/** The one account of the installation and its sessions. The only writer of `owner` and `owner_session`. */
+@Injectable()
+export class OwnerService {
+  private readonly perPlace: RateLimiterPostgres;
+  private readonly perAccount: RateLimiterPostgres;
+  /** Verified against when nobody has the address, so that the time of the answer does not tell. */
+  private decoy: Promise<string> | null = null;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {
+    const store = { storeClient: dataSource, storeType: 'typeorm', tableName: 'rate_limit', tableCreated: true };
+    this.perPlace = new RateLimiterPostgres({ ...store, ...TRIES_PER_PLACE, keyPrefix: 'login-place' });
+    this.perAccount = new RateLimiterPostgres({ ...store, ...TRIES_PER_ACCOUNT, keyPrefix: 'login-account' });
+  }
+
+  async exists(): Promise<boolean> {
+    const rows: unknown[] = await this.dataSource.query(`select 1 from owner limit 1`);
+    return rows.length > 0;
+  }
+
+  /** Null when there is an owner already: two first runs at once make one account. */
+  async createFirst({ email, password }: Credentials): Promise<OpenedSession | null> {
+    const passwordHash = await hash(password, ARGON2);
+    const ownerId = await this.dataSource.transaction(async (manager): Promise<string | undefined> => {
+      // Holds back every other writer until we commit, readers not: "none exists" stays true while we insert.
+      await manager.query(`lock table owner in share row exclusive mode`);
+      const rows: { id: string }[] = await manager.query(
+        `insert into owner (email, email_key, password_hash, created_at)
+         select $1, $2, $3, $4 where not exists (select 1 from owner) returning id`,
+        [email.address, email.key, passwordHash, this.clock.now()],
+      );
+      return rows[0]?.id;
+    });
+    return ownerId === undefined ? null : this.open(ownerId);
+  }
+
+  /** `ip` is where the try comes from; only a keyed hash of it is kept. */
+  async login({ email, password }: Credentials, ip: string): Promise<LoginOutcome> {
+    const [place, account] = [this.keyed(`ip:${ip}`), this.keyed(`email:${email.key}`)];
+    const retryAfterSeconds = await this.tooMany(place, account);
+    if (retryAfterSeconds !== null) return { kind: 'limited', retryAfterSeconds };
+    const rows: { id: string; passwordHash: string }[] = await this.dataSource.query(
+      `select id, password_hash as "passwordHash" from owner where email_key = $1`,
+      [email.key],
+    );
+    const owner = rows[0];
+    this.decoy ??= hash(randomBytes(TOKEN_BYTES), ARGON2);
+    const fits = await verify(owner?.passwordHash ?? (await this.decoy), password);
+    if (!owner || !fits) return { kind: 'wrong' };
+    await this.perPlace.delete(place);
+    await this.perAccount.delete(account);
+    return { kind: 'signed_in', session: await this.open(owner.id) };
+  }
+
+  /** Who holds this session; null for none, an unknown one, or one that has ended. */
+  async bySession(token: string | undefined): Promise<Owner | null> {
+    if (token === undefined || !TOKEN.test(token)) return null;
+    const rows: Owner[] = await this.dataSource.query(
+      `select o.id, o.email from owner_session s join owner o on o.id = s.owner_id
+        where s.token_hash = $1 and s.expires_at > $2`,
+      [sha256(token), this.clock.now()],
+    );
+    return rows[0] ?? null;
+  }
+
+  async logout(token: string | undefined): Promise<void> {
+    if (token === undefined) return;
+    await this.dataSource.query(`delete from owner_session where token_hash = $1`, [sha256(token)]);
+  }
+
+  private async open(ownerId: string): Promise<OpenedSession> {
+    const token = randomBytes(TOKEN_BYTES).toString('base64url');
+    const now = this.clock.now();
+    const expiresAt = new Date(now.getTime() + SESSION_MS);
+    await this.dataSource.query(`delete from owner_session where expires_at <= $1`, [now]);
+    await this.dataSource.query(
+      `insert into owner_session (token_hash, owner_id, created_at, expires_at) values ($1, $2, $3, $4)`,
+      [sha256(token), ownerId, now, expiresAt],
+    );
+    return { token, expiresAt };
+  }
+
+  /** Counted before the password is looked at, so that tries at the same moment cannot slip past the limit. */
+  private async tooMany(place: string, account: string): Promise<number | null> {
+    try {
+      await this.perPlace.consume(place);
+      await this.perAccount.consume(account);
+      return null;
+    } catch (refusal) {
+      if (refusal instanceof RateLimiterRes) return Math.max(1, Math.ceil(refusal.msBeforeNext / 1000));
+      throw refusal;
+    }
+  }
+
+  private keyed(value: string): string {
+    return createHmac('sha256', this.config.secretKey).update(`rate-limit\0${value}`).digest('base64url');
+  }
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

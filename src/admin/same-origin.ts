@@ -1,0 +1,24 @@
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
+
+/**
+ * Whether a POST came from one of our own pages. `origin` is the header of that name: every browser sends it with a
+ * form, so a request without it is no browser's and carries no cookie of a victim. On the owner's own machine the
+ * pages answer under any loopback name, whatever BASE_URL says.
+ */
+export function isSameOrigin(origin: string | undefined, own: { baseUrl: string; host: string | undefined }): boolean {
+  if (origin === undefined) return true;
+  if (!URL.canParse(origin)) return false;
+  const { host, hostname, origin: sent } = new URL(origin);
+  if (sent === new URL(own.baseUrl).origin) return true;
+  return LOOPBACK.has(hostname) && host === own.host;
+}
+
+/** Whether only this machine can reach what listens on `host`. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** Where to go after signing in: a path of ours, never another site's address that was slipped into the link. */
+export function returnPath(next: string | undefined): string {
+  return next !== undefined && /^\/(admin|mailbox)(?![\w-])[\w/?=&%.-]*$/.test(next) && !next.includes('//') ? next : '/admin';
+}

@@ -1,0 +1,83 @@
+import type { EntityManager } from 'typeorm';
+
+export interface SubscriberRow {
+  id: string;
+  email: string;
+  name: string | null;
+  status: string;
+  timeZone: string | null;
+  createdAt: Date;
+  confirmedAt: Date | null;
+  tags: string[];
+}
+
+const SUBSCRIBER = `select s.id, s.email, s.name, s.status, s.time_zone as "timeZone", s.created_at as "createdAt",
+    s.confirmed_at as "confirmedAt",
+    array(select t.name from subscriber_tag st join tag t on t.id = st.tag_id where st.subscriber_id = s.id order by t.name) as tags
+  from subscriber s`;
+
+/** Newest first, by the primary key. */
+export async function listSubscribers(
+  db: EntityManager,
+  { beforeId, limit }: { beforeId: string | null; limit: number },
+): Promise<SubscriberRow[]> {
+  return db.query(`${SUBSCRIBER} where $1::bigint is null or s.id < $1 order by s.id desc limit $2`, [beforeId, limit]);
+}
+
+export async function findSubscriber(db: EntityManager, id: string): Promise<SubscriberRow | null> {
+  const rows: SubscriberRow[] = await db.query(`${SUBSCRIBER} where s.id = $1`, [id]);
+  return rows[0] ?? null;
+}
+
+/** The planner's figure for a big table, exact for a small one: the page must not count millions to show a badge. */
+export async function countSubscribers(db: EntityManager): Promise<number> {
+  const rows: { total: number }[] = await db.query(
+    `select case when c.reltuples > 100000 then c.reltuples::float8 else (select count(*) from subscriber)::float8 end as total
+       from pg_class c where c.oid = 'subscriber'::regclass`,
+  );
+  return rows[0]?.total ?? 0;
+}
+
+/** The latest hundred mails. A subject that depends on the reader is left out. Served by message_subscriber. */
+export async function messagesOf(db: EntityManager, subscriberId: string): Promise<Record<string, unknown>[]> {
+  return db.query(
+    `select m.id, case when t.subject !~ '[{]' then t.subject end as subject, m.step_key as step, m.kind,
+            m.state as status, m.due_at as "dueAt", m.accepted_at as "sentAt",
+            (select min(e.at) from tracking_event e where e.message_id = m.id and e.kind = 'open' and e.class in ('human', 'unknown')) as "openedAt",
+            (select min(e.at) from tracking_event e where e.message_id = m.id and e.kind = 'click' and e.class in ('human', 'unknown')) as "clickedAt"
+       from message m join email_template t on t.id = m.email_template_id
+      where m.subscriber_id = $1 order by m.id desc limit 100`,
+    [subscriberId],
+  );
+}
+
+/** Served by enrollment_subscriber. */
+export async function enrollmentsOf(db: EntityManager, subscriberId: string): Promise<Record<string, unknown>[]> {
+  return db.query(
+    `select s.title, s.funnel_key as "funnelKey", e.status, e.exit_reason as "endReason", e.step_key as "stepKey",
+            e.started_at as "startedAt", e.ended_at as "endedAt"
+       from enrollment e join sequence s on s.id = e.sequence_id
+      where e.subscriber_id = $1 order by e.id desc`,
+    [subscriberId],
+  );
+}
+
+/** Every event as it was recorded: this is the proof of consent. Served by consent_event_subscriber. */
+export async function consentsOf(db: EntityManager, subscriberId: string): Promise<Record<string, unknown>[]> {
+  return db.query(
+    `select coalesce(consent_text, kind) as wording, purpose,
+            case when kind <> 'withdrawn' then at end as "givenAt", case when kind = 'withdrawn' then at end as "withdrawnAt",
+            concat_ws(', ', kind, coalesce(page_url, form_slug)) as source
+       from consent_event where subscriber_id = $1 order by id`,
+    [subscriberId],
+  );
+}
+
+/** Slug of the form that leads into the funnel. */
+export async function formSlugOf(db: EntityManager, funnelKey: string): Promise<string | null> {
+  const rows: { slug: string }[] = await db.query(
+    `select slug from form where funnel_key = $1 and archived_at is null order by id limit 1`,
+    [funnelKey],
+  );
+  return rows[0]?.slug ?? null;
+}

@@ -1,0 +1,41 @@
+import { Controller, Get, Param, Query } from '@nestjs/common';
+import { ApiRoute } from '../infra/http/api-route.js';
+import {
+  funnelHeadlinesResponse,
+  funnelKeyParam,
+  funnelReportResponse,
+  headlineJson,
+  periodJson,
+  periodOf,
+  periodQuery,
+  reportJson,
+  type PeriodQuery,
+} from './analytics.schemas.js';
+import { AnalyticsService } from './analytics.service.js';
+
+@Controller('api/v1/analytics/funnels')
+export class AnalyticsController {
+  constructor(private readonly analytics: AnalyticsService) {}
+
+  @Get()
+  @ApiRoute({ summary: 'Headline numbers of all funnels', tag: 'analytics', response: funnelHeadlinesResponse })
+  async list(@Query({ schema: periodQuery }) query: PeriodQuery): Promise<unknown> {
+    const period = periodOf(query);
+    const funnels = await this.analytics.funnels(period);
+    return { data: funnels.map((funnel) => headlineJson(funnel)), nextCursor: null, period: periodJson(period) };
+  }
+
+  @Get(':key')
+  @ApiRoute({
+    summary: 'One funnel, from visitors to revenue, step by step',
+    tag: 'analytics',
+    response: funnelReportResponse,
+  })
+  async get(
+    @Param('key', { schema: funnelKeyParam }) key: string,
+    @Query({ schema: periodQuery }) query: PeriodQuery,
+  ): Promise<unknown> {
+    const period = periodOf(query);
+    return reportJson(await this.analytics.funnel(key, period), period);
+  }
+}

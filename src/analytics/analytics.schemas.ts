@@ -1,0 +1,89 @@
+import { z } from 'zod';
+import type { FunnelHeadline, FunnelReport } from './analytics.service.js';
+import type { Period } from './period.js';
+
+const money = z.object({ amountMinor: z.number().int(), currency: z.string() });
+const rate = z.number().min(0).max(1).nullable();
+const count = z.number().int().min(0);
+
+const instant = z
+  .union([z.iso.datetime({ offset: true }), z.iso.date()], {
+    error: 'use a date such as 2026-03-01, or an instant such as 2026-03-01T09:00:00Z',
+  })
+  .transform((text) => new Date(text));
+
+export const periodQuery = z
+  .strictObject({
+    from: instant.optional().meta({ description: 'Start, inside the period. A date is its midnight in UTC.' }),
+    to: instant.optional().meta({ description: 'End, outside the period. A date is its midnight in UTC.' }),
+  })
+  .refine(({ from, to }) => from === undefined || to === undefined || from < to, {
+    path: ['to'],
+    error: 'use a time after from',
+  });
+
+export type PeriodQuery = z.output<typeof periodQuery>;
+
+export const funnelKeyParam = z.string().regex(/^[a-z0-9-]{1,60}$/, 'use the key of a funnel');
+
+const headline = z.object({
+  funnel: z.string(),
+  title: z.string(),
+  visitors: count,
+  signUps: count,
+  confirmed: count,
+  offerViews: count,
+  orders: count.meta({ description: 'Paid in the period, those refunded since included.' }),
+  refunds: count,
+  revenue: money.meta({ description: "Without refunded orders, in the funnel's own currency." }),
+  revenues: z.array(money).meta({ description: 'One amount for each currency.' }),
+  rates: z.object({
+    signUp: rate.meta({ description: 'Sign-ups of visitors; null when there is nothing to divide by.' }),
+    confirmation: rate,
+    offerView: rate,
+    order: rate,
+    visitorToOrder: rate,
+  }),
+});
+
+const period = z.object({ from: z.string().nullable(), to: z.string().nullable() });
+
+export const funnelReportResponse = headline.extend({
+  period,
+  steps: z.array(
+    z.object({
+      key: z.string(),
+      kind: z.string(),
+      template: z.string().nullable(),
+      sent: count,
+      opened: count,
+      openedMachine: count.meta({ description: 'Mails that only machines opened; not part of `opened`.' }),
+      clicked: count,
+      openRate: rate,
+      clickRate: rate,
+    }),
+  ),
+});
+
+export const funnelHeadlinesResponse = z.object({
+  data: z.array(headline),
+  nextCursor: z.null(),
+  period,
+});
+
+export function periodOf({ from, to }: PeriodQuery): Period {
+  return { from: from ?? null, to: to ?? null };
+}
+
+export function periodJson({ from, to }: Period): z.infer<typeof period> {
+  return { from: from?.toISOString() ?? null, to: to?.toISOString() ?? null };
+}
+
+export function headlineJson({ key, ...rest }: FunnelHeadline): z.infer<typeof headline> {
+  return { funnel: key, ...rest };
+}
+
+export function reportJson(report: FunnelReport, period: Period): z.infer<typeof funnelReportResponse> {
+  const { steps, ...rest } = report;
+  return { ...headlineJson(rest), period: periodJson(period), steps };
+}

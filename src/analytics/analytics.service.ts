@@ -1,0 +1,65 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { DomainError } from '../values/domain-error.js';
+import type { Money } from '../values/money.js';
+import {
+  countStages,
+  countSteps,
+  findFunnel,
+  listFunnels,
+  mailSteps,
+  sumRevenue,
+  type FunnelRow,
+} from './funnel.queries.js';
+import {
+  funnelRates,
+  mainRevenue,
+  stepReports,
+  type FunnelCounts,
+  type FunnelRates,
+  type StepReport,
+} from './funnel-report.js';
+import type { Period } from './period.js';
+
+export interface FunnelHeadline extends FunnelCounts {
+  key: string;
+  title: string;
+  revenue: Money;
+  /** One per currency; sums of different currencies mean nothing. */
+  revenues: Money[];
+  rates: FunnelRates;
+}
+
+export interface FunnelReport extends FunnelHeadline {
+  steps: StepReport[];
+}
+
+const ALWAYS: Period = { from: null, to: null };
+
+/** Read-only questions. The API and the admin pages ask the same ones, so they show the same numbers. */
+@Injectable()
+export class AnalyticsService {
+  constructor(private readonly dataSource: DataSource) {}
+
+  async funnels(period: Period = ALWAYS): Promise<FunnelHeadline[]> {
+    const headlines: FunnelHeadline[] = [];
+    // One after the other: a page of figures must not take all connections from the mails.
+    for (const funnel of await listFunnels(this.dataSource.manager)) headlines.push(await this.headline(funnel, period));
+    return headlines;
+  }
+
+  /** Throws `FUNNEL_NOT_FOUND`. */
+  async funnel(key: string, period: Period = ALWAYS): Promise<FunnelReport> {
+    const db = this.dataSource.manager;
+    const funnel = await findFunnel(db, key);
+    if (funnel === null) throw new DomainError('FUNNEL_NOT_FOUND', `There is no funnel "${key}"`, { key });
+    const headline = await this.headline(funnel, period);
+    return { ...headline, steps: stepReports(await mailSteps(db, key), await countSteps(db, key, period)) };
+  }
+
+  private async headline({ key, title, currency }: FunnelRow, period: Period): Promise<FunnelHeadline> {
+    const counts = await countStages(this.dataSource.manager, key, period);
+    const revenues = await sumRevenue(this.dataSource.manager, key, period);
+    return { key, title, ...counts, revenue: mainRevenue(revenues, currency), revenues, rates: funnelRates(counts) };
+  }
+}

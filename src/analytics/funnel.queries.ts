@@ -1,0 +1,105 @@
+import type { EntityManager } from 'typeorm';
+import type { Money } from '../values/money.js';
+import type { FunnelCounts, MailStep, StepCounts } from './funnel-report.js';
+import type { Period } from './period.js';
+
+export interface FunnelRow {
+  key: string;
+  title: string;
+  createdAt: Date;
+  /** Currency of its first product; EUR for a funnel that sells nothing. */
+  currency: string;
+}
+
+const FUNNEL = `select f.key, f.title, f.created_at as "createdAt",
+    coalesce((select p.currency from product p where p.funnel_key = f.key order by p.archived_at nulls first, p.id limit 1), 'EUR') as currency
+  from funnel f`;
+
+export async function findFunnel(db: EntityManager, key: string): Promise<FunnelRow | null> {
+  const rows: FunnelRow[] = await db.query(`${FUNNEL} where f.key = $1`, [key]);
+  return rows[0] ?? null;
+}
+
+export async function listFunnels(db: EntityManager): Promise<FunnelRow[]> {
+  return db.query(`${FUNNEL} order by f.title, f.key`);
+}
+
+/** `$2` and `$3` are the period; a null end is open. */
+const within = (column: string): string =>
+  `($2::timestamptz is null or ${column} >= $2) and ($3::timestamptz is null or ${column} < $3)`;
+
+/**
+ * The stages of one funnel. Visitors and viewers are counted once each; the id of a visitor is new every day, so
+ * somebody who comes back tomorrow counts again. Scanners of mail gateways are no visitors. Served by visit_funnel,
+ * conversion_funnel and orders_funnel.
+ */
+export async function countStages(db: EntityManager, key: string, period: Period): Promise<FunnelCounts> {
+  const rows: FunnelCounts[] = await db.query(
+    `select
+       (select count(distinct visitor_id) from visit
+         where funnel_key = $1 and page = 'squeeze' and class <> 'scanner' and ${within('at')})::int as "visitors",
+       (select count(*) from conversion where funnel_key = $1 and kind = 'signup' and ${within('at')})::int as "signUps",
+       (select count(*) from conversion where funnel_key = $1 and kind = 'confirmation' and ${within('at')})::int as "confirmed",
+       (select count(distinct coalesce(subscriber_id::text, encode(visitor_id, 'hex'))) from visit
+         where funnel_key = $1 and page = 'offer' and class <> 'scanner' and ${within('at')})::int as "offerViews",
+       (select count(*) from orders
+         where funnel_key = $1 and status in ('paid', 'refunded') and ${within('paid_at')})::int as "orders",
+       (select count(*) from orders
+         where funnel_key = $1 and status = 'refunded' and ${within('paid_at')})::int as "refunds"`,
+    [key, period.from, period.to],
+  );
+  return rows[0] ?? { visitors: 0, signUps: 0, confirmed: 0, offerViews: 0, orders: 0, refunds: 0 };
+}
+
+/** By currency, largest number of orders first. Refunded orders earned nothing. Served by orders_funnel. */
+export async function sumRevenue(db: EntityManager, key: string, period: Period): Promise<Money[]> {
+  return db.query(
+    `select sum(amount_minor)::float8 as "amountMinor", currency from orders
+      where funnel_key = $1 and status = 'paid' and ${within('paid_at')}
+      group by currency order by count(*) desc, currency`,
+    [key, period.from, period.to],
+  );
+}
+
+/**
+ * Per step the mails of the period and what became of them, whenever that was: opens of a mail belong to its sending.
+ * A mail whose fate is unknown counts as sent once anything was fetched from it, since it evidently arrived. Opens and
+ * clicks are mails with at least one hit that is not a machine's; `openedMachine` are those that only machines opened.
+ * Served by message_funnel and tracking_event_message.
+ */
+export async function countSteps(db: EntityManager, key: string, period: Period): Promise<StepCounts[]> {
+  return db.query(
+    `select m.step_key as "stepKey", min(t.key) as template,
+            count(*)::int as "sent",
+            count(*) filter (where hit.opened)::int as "opened",
+            count(*) filter (where hit.machine and not hit.opened)::int as "openedMachine",
+            count(*) filter (where hit.clicked)::int as "clicked"
+       from message m
+       join email_template t on t.id = m.email_template_id
+       cross join lateral (
+         select coalesce(bool_or(e.kind = 'open' and e.class in ('human', 'unknown')), false) as opened,
+                coalesce(bool_or(e.kind = 'open' and e.class in ('proxy', 'scanner')), false) as machine,
+                coalesce(bool_or(e.kind = 'click' and e.class in ('human', 'unknown')), false) as clicked,
+                count(*) > 0 as seen
+           from tracking_event e where e.message_id = m.id) hit
+      where m.funnel_key = $1 and m.kind = 'sequence' and m.step_key is not null
+        and (m.state = 'accepted' or (m.state = 'unknown' and hit.seen))
+        and ${within('coalesce(m.accepted_at, m.data_at, m.due_at)')}
+      group by m.step_key
+      order by min(m.id)`,
+    [key, period.from, period.to],
+  );
+}
+
+/** The steps that send something, in the order of each sequence as it runs now. */
+export async function mailSteps(db: EntityManager, key: string): Promise<MailStep[]> {
+  return db.query(
+    `select node.value ->> 'key' as key, node.value ->> 'kind' as kind, node.value ->> 'templateKey' as template
+       from sequence s
+       join sequence_version v on v.id = s.current_version_id
+       cross join lateral jsonb_array_elements(v.definition -> 'nodes') with ordinality as node (value, place)
+      where s.funnel_key = $1 and node.value ->> 'templateKey' is not null
+      order by s.id, node.place`,
+    [key],
+  );
+}

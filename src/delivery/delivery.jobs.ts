@@ -1,0 +1,33 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { JobRegistry } from '../infra/jobs/job-registry.js';
+import { MessagesQueries } from './messages.queries.js';
+import { SEND_DUE } from './messages.service.js';
+import { SenderService } from './sender.service.js';
+
+@Injectable()
+export class DeliveryJobs implements OnModuleInit {
+  constructor(
+    private readonly registry: JobRegistry,
+    private readonly sender: SenderService,
+    private readonly messages: MessagesQueries,
+  ) {}
+
+  onModuleInit(): void {
+    this.registry.add({
+      name: SEND_DUE,
+      everySeconds: 2,
+      lockSeconds: 600,
+      run: async (context) => {
+        await this.sender.sendDue(context);
+      },
+    });
+    this.registry.add({
+      name: 'delivery.reap',
+      everySeconds: 30,
+      lockSeconds: 600,
+      run: async () => {
+        await this.messages.reap();
+      },
+    });
+  }
+}

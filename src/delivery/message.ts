@@ -1,0 +1,70 @@
+/** Who the mail is from, as the funnel says; frozen into each planned message. */
+export interface Sender {
+  name: string;
+  email: string;
+  postalAddress: string;
+}
+
+export type MessageClass = 'transactional' | 'marketing';
+export type MessageKind = 'confirmation' | 'sequence' | 'broadcast' | 'receipt' | 'notice';
+
+/** One mail to one person, not yet handed to the relay. Its row is the promise that it is sent at most once. */
+export interface PlannedMessage {
+  /** What makes the mail the same mail: `seq:<enrollment>:<step>`, `confirm:<signup>:<n>`, `receipt:<order>`. */
+  dedupeKey: string;
+  class: MessageClass;
+  kind: MessageKind;
+  subscriberId: string | null;
+  funnelKey: string;
+  enrollmentId?: string | undefined;
+  stepKey?: string | undefined;
+  templateId: string;
+  /** Variables of this one mail beside those of the subscriber and the sender. */
+  data: Record<string, unknown>;
+  sender: Sender;
+  address: string;
+  addressHash: Buffer;
+  dueAt: Date;
+  expiresAt?: Date | undefined;
+  /** 0 goes first. Somebody waits for a confirmation or a receipt; nobody for a step. */
+  priority?: number | undefined;
+}
+
+/** A message a worker holds a lease on, with all that rendering needs. */
+export interface ClaimedMessage {
+  id: string;
+  epoch: number;
+  attempt: number;
+  class: MessageClass;
+  address: string;
+  messageIdHeader: string;
+  sender: Sender;
+  data: Record<string, unknown>;
+  funnelKey: string;
+  funnelTitle: string | null;
+  stepKey: string | null;
+  kind: MessageKind;
+  subscriberId: string | null;
+  subscriberName: string | null;
+  trackingConsent: boolean;
+  templateId: string;
+  createdAt: Date;
+}
+
+/** What the attempt came to; every one is a number or a fact from the wire, never a guess. */
+export type SendOutcome =
+  | { kind: 'accepted'; code: number; reply: string }
+  | { kind: 'refused'; permanent: boolean; stage: string; code: number; reply: string }
+  /** The connection ended before the body began: the mail was certainly not sent. */
+  | { kind: 'not_sent'; stage: string; reason: string }
+  /** The barrier said no: suppressed, cancelled or the lease was lost. Nothing of the body was sent. */
+  | { kind: 'held' }
+  /** The body had begun and no reply came: it may or may not have been taken. */
+  | { kind: 'unknown'; reason: string };
+
+const RETRY_MINUTES = [1, 5, 15, 60, 240, 480, 720];
+
+/** Minutes until the next attempt after `attempt` refusals for now; null when it is time to give up (about 25 hours). */
+export function retryDelayMinutes(attempt: number): number | null {
+  return RETRY_MINUTES[attempt - 1] ?? null;
+}

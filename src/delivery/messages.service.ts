@@ -1,0 +1,71 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { CONFIG, type Config } from '../infra/config.js';
+import { Wake } from '../infra/jobs/wake.js';
+import { decodeIds, encodeIds, signToken, verifyToken } from '../values/signed-token.js';
+import type { PlannedMessage } from './message.js';
+import { messageIdFor } from './message-id.js';
+import { MessagesQueries, type MessageRow } from './messages.queries.js';
+
+export const SEND_DUE = 'delivery.send-due';
+
+/** The only writer of `message`. A planned message is a row in the transaction of what caused it. */
+@Injectable()
+export class MessagesService {
+  constructor(
+    private readonly queries: MessagesQueries,
+    private readonly wake: Wake,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Returns the rows that are new; a mail that was planned before is left alone. Wakes the worker on commit. */
+  async plan(
+    manager: EntityManager,
+    messages: PlannedMessage[],
+  ): Promise<{ id: string; dedupeKey: string }[]> {
+    if (messages.length === 0) return [];
+    const rows = messages.map((message) => ({
+      ...message,
+      messageIdHeader: messageIdFor(this.config.secretKey, message.dedupeKey, message.sender.email),
+    }));
+    const planned = await this.queries.insert(manager, rows, this.clock.now());
+    await this.wake.notify(manager, SEND_DUE);
+    return planned;
+  }
+
+  async cancelForEnrollments(
+    manager: EntityManager,
+    enrollmentIds: readonly string[],
+    reason: string,
+  ): Promise<void> {
+    await this.queries.cancelForEnrollments(manager, enrollmentIds, reason);
+  }
+
+  async nextDueAt(): Promise<Date | null> {
+    return this.queries.nextDueAt();
+  }
+
+  async byId(id: string): Promise<MessageRow | null> {
+    return (await this.queries.list({ id, limit: 1 }))[0] ?? null;
+  }
+
+  async list(page: {
+    subscriberId?: string | undefined;
+    beforeId?: string | undefined;
+    limit: number;
+  }): Promise<MessageRow[]> {
+    return this.queries.list(page);
+  }
+
+  messageToken(messageId: string): string {
+    return signToken(this.config.secretKey, 'message', encodeIds([messageId]));
+  }
+
+  /** The message a personal link of ours came from; null for a forged or foreign token. */
+  messageFromToken(token: string): string | null {
+    const payload = verifyToken(this.config.secretKey, 'message', token);
+    return payload === null ? null : (decodeIds(payload, 1)?.[0] ?? null);
+  }
+}

@@ -1,0 +1,156 @@
+import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { CLOCK, type Clock } from '../clock.js';
+import { CONFIG, type Config } from '../config.js';
+
+/** After this long without an answer the process that had the request is taken for dead. */
+const TAKE_OVER_AFTER_MS = 60_000;
+export const KEPT_MS = 24 * 60 * 60 * 1000;
+
+const CIPHER = 'aes-256-gcm';
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+
+/** One use of a key. `startedAt` fences it: once another request has taken the key over, this one cannot settle it. */
+export interface Claim {
+  apiKeyId: string;
+  key: string;
+  requestHash: Buffer;
+  startedAt: Date;
+}
+
+export interface Answer {
+  status: number;
+  /** `undefined` for an answer without body. */
+  body: unknown;
+}
+
+export type ClaimOutcome =
+  | { kind: 'claimed'; claim: Claim }
+  | { kind: 'in_progress' }
+  | { kind: 'reused' }
+  | { kind: 'answered'; answer: Answer };
+
+interface StoredRow {
+  requestHash: Buffer;
+  status: number | null;
+  sealed: string | null;
+}
+
+/**
+ * Remembers the answers to writes that came with an `Idempotency-Key`. Owns the table `idempotency_key`.
+ *
+ * The answer is stored after the work is done, in a transaction of its own: a crash exactly in between leaves a row
+ * without an answer, and a repeat after a minute does the work again. Work that must not happen twice even then
+ * carries its own unique key.
+ */
+@Injectable()
+export class IdempotencyKeys {
+  readonly #sealKey: Buffer;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(CONFIG) config: Config,
+  ) {
+    this.#sealKey = createHmac('sha256', config.secretKey).update('idempotency_key.response').digest();
+  }
+
+  /** Of many requests with one key at once, exactly one gets `claimed`: the primary key decides. */
+  async claim(apiKeyId: string, key: string, request: string): Promise<ClaimOutcome> {
+    const requestHash = createHash('sha256').update(request).digest();
+    for (;;) {
+      const claim: Claim = { apiKeyId, key, requestHash, startedAt: this.clock.now() };
+      if (await this.insert(claim)) return { kind: 'claimed', claim };
+      const row = await this.find(apiKeyId, key);
+      // Freed between the two statements: ours to try again.
+      if (!row) continue;
+      if (!row.requestHash.equals(requestHash)) return { kind: 'reused' };
+      if (row.status === null) return { kind: 'in_progress' };
+      return { kind: 'answered', answer: { status: row.status, body: this.unseal(row.sealed, claim) } };
+    }
+  }
+
+  async settle(claim: Claim, { status, body }: Answer): Promise<void> {
+    const response =
+      body === undefined ? null : JSON.stringify({ sealed: this.seal(JSON.stringify(body), claim) });
+    await this.dataSource.query(
+      `update idempotency_key set status = $4, response = $5, finished_at = $6
+        where api_key_id = $1 and key = $2 and started_at = $3 and finished_at is null`,
+      [claim.apiKeyId, claim.key, claim.startedAt, status, response, this.clock.now()],
+    );
+  }
+
+  /** Nothing was done: the same key may be sent again at once. */
+  async free(claim: Claim): Promise<void> {
+    await this.dataSource.query(
+      `delete from idempotency_key
+        where api_key_id = $1 and key = $2 and started_at = $3 and finished_at is null`,
+      [claim.apiKeyId, claim.key, claim.startedAt],
+    );
+  }
+
+  /** Removes what is older than 24 hours and returns how many. For housekeeping; an old key is not replayed either way. */
+  async removeExpired(): Promise<number> {
+    const [row]: { count: string }[] = await this.dataSource.query(
+      `with gone as (delete from idempotency_key where started_at < $1 returning 1) select count(*) from gone`,
+      [new Date(this.clock.now().getTime() - KEPT_MS)],
+    );
+    return Number(row?.count ?? 0);
+  }
+
+  // A dead request's row is taken over by a repeat of the same request only; an expired one by anybody.
+  private async insert({ apiKeyId, key, requestHash, startedAt }: Claim): Promise<boolean> {
+    const rows: unknown[] = await this.dataSource.query(
+      `insert into idempotency_key as k (api_key_id, key, request_hash, started_at) values ($1, $2, $3, $4)
+       on conflict (api_key_id, key) do update
+         set request_hash = excluded.request_hash, status = null, response = null,
+             started_at = excluded.started_at, finished_at = null
+         where k.started_at < $6
+            or (k.finished_at is null and k.started_at < $5 and k.request_hash = excluded.request_hash)
+       returning 1`,
+      [
+        apiKeyId,
+        key,
+        requestHash,
+        startedAt,
+        new Date(startedAt.getTime() - TAKE_OVER_AFTER_MS),
+        new Date(startedAt.getTime() - KEPT_MS),
+      ],
+    );
+    return rows.length > 0;
+  }
+
+  private async find(apiKeyId: string, key: string): Promise<StoredRow | undefined> {
+    const rows: StoredRow[] = await this.dataSource.query(
+      `select request_hash as "requestHash", status, response->>'sealed' as sealed
+         from idempotency_key where api_key_id = $1 and key = $2`,
+      [apiKeyId, key],
+    );
+    return rows[0];
+  }
+
+  // An answer may hold what is kept nowhere else in the clear (a new API key), so it is stored encrypted and bound to
+  // its row.
+  private seal(text: string, claim: Claim): string {
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv(CIPHER, this.#sealKey, nonce).setAAD(rowName(claim));
+    const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
+    return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64url');
+  }
+
+  private unseal(sealed: string | null, claim: Claim): unknown {
+    if (sealed === null) return undefined;
+    const bytes = Buffer.from(sealed, 'base64url');
+    const bodyStart = NONCE_BYTES + TAG_BYTES;
+    const decipher = createDecipheriv(CIPHER, this.#sealKey, bytes.subarray(0, NONCE_BYTES))
+      .setAAD(rowName(claim))
+      .setAuthTag(bytes.subarray(NONCE_BYTES, bodyStart));
+    return JSON.parse(decipher.update(bytes.subarray(bodyStart), undefined, 'utf8') + decipher.final('utf8'));
+  }
+}
+
+function rowName({ apiKeyId, key }: Claim): Buffer {
+  return Buffer.from(`${apiKeyId}:${key}`);
+}

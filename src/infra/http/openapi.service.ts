@@ -1,0 +1,44 @@
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { CONFIG, type Config } from '../config.js';
+import { type ApiRouteDescription, describeRoutes } from './api-routes.js';
+import { buildOpenApi, type OpenApiDocument } from './openapi.js';
+
+export type { OpenApiDocument } from './openapi.js';
+
+/** The OpenAPI document of the running application, read from its controllers once all of them are known. */
+@Injectable()
+export class OpenApiService implements OnApplicationBootstrap {
+  readonly #scanner = new MetadataScanner();
+  #document: OpenApiDocument | undefined;
+
+  constructor(
+    private readonly discovery: DiscoveryService,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  /** Stops the start when a route under `/api/v1` is not described: an undocumented route is a bug, found early. */
+  onApplicationBootstrap(): void {
+    this.document();
+  }
+
+  document(): OpenApiDocument {
+    this.#document ??= buildOpenApi(this.routes(), this.config.baseUrl);
+    return this.#document;
+  }
+
+  /** Every described route. Throws when one under `/api/v1` is not. */
+  routes(): ApiRouteDescription[] {
+    return this.discovery
+      .getControllers()
+      .flatMap(({ metatype, instance }: { metatype: unknown; instance: object }) =>
+        typeof metatype === 'function'
+          ? describeRoutes(
+              metatype,
+              instance,
+              this.#scanner.getAllMethodNames(Object.getPrototypeOf(instance)),
+            )
+          : [],
+      );
+  }
+}

@@ -1,0 +1,203 @@
+import { z } from 'zod';
+import type { ApiRouteDescription } from './api-routes.js';
+
+type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+export interface JsonObject {
+  [key: string]: Json;
+}
+
+/** An OpenAPI 3.1 document; its schemas are JSON Schema 2020-12, which Zod writes as it is. */
+export interface OpenApiDocument {
+  openapi: '3.1.0';
+  info: { title: string; version: string; description: string };
+  servers: { url: string }[];
+  tags: { name: string }[];
+  security: JsonObject[];
+  paths: Record<string, Record<string, JsonObject>>;
+  components: { securitySchemes: JsonObject; responses: JsonObject; schemas: Record<string, Json> };
+}
+
+const DESCRIPTION = `Everything the web app does, for programs.
+
+- Send an API key as \`Authorization: Bearer KEY\`.
+- Lists answer \`{ "data": [...], "nextCursor": ... }\`; pass \`nextCursor\` back as \`cursor\` for the next page.
+- A refused request is answered as \`application/problem+json\`; branch on its \`code\`.
+- A write may carry an \`Idempotency-Key\`: for 24 hours the same key with the same request gets the first answer again,
+  marked \`Idempotency-Replayed: true\`.
+- Times are ISO 8601 in UTC, money is \`{ "amountMinor": 4900, "currency": "EUR" }\`.`;
+
+const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string().meta({ description: 'Stable; what to branch on.' }),
+    errors: z
+      .array(
+        z.object({
+          field: z.string().meta({ description: 'Dotted path of the field.' }),
+          message: z.string(),
+          allowed: z.union([z.string(), z.array(z.string())]).optional(),
+        }),
+      )
+      .optional(),
+    facts: z.record(z.string(), z.unknown()).optional(),
+    instance: z.string().optional(),
+  })
+  .meta({ id: 'Problem' });
+
+const IDEMPOTENCY_HEADER: JsonObject = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  description:
+    'A new value for each request, such as a UUID. Repeating the request with it does the work once.',
+  schema: { type: 'string', minLength: 1, maxLength: 255 },
+};
+
+const PROBLEM_REF: JsonObject = { $ref: '#/components/responses/Problem' };
+
+/** Throws when a schema cannot be written as JSON Schema, naming the operation. */
+export function buildOpenApi(routes: readonly ApiRouteDescription[], baseUrl: string): OpenApiDocument {
+  const schemas = new ComponentSchemas();
+  const paths: OpenApiDocument['paths'] = {};
+  for (const route of routes.toSorted((a, b) => compare(a.path, b.path))) {
+    const path = route.path.replaceAll(/:(\w+)/g, '{$1}');
+    (paths[path] ??= {})[route.method] = operationOf(route, schemas);
+  }
+  const problem = schemas.write(problemSchema, 'output', 'problem');
+  return {
+    openapi: '3.1.0',
+    info: { title: 'Wellspring', version: '1', description: DESCRIPTION },
+    servers: [{ url: baseUrl }],
+    tags: [...new Set(routes.map(({ route }) => route.tag))].toSorted(compare).map((name) => ({ name })),
+    security: [{ apiKey: [] }],
+    paths,
+    components: {
+      securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } },
+      responses: {
+        Problem: {
+          description: 'The request was refused or failed.',
+          content: { 'application/problem+json': { schema: problem } },
+        },
+      },
+      schemas: schemas.all(),
+    },
+  };
+}
+
+function operationOf(description: ApiRouteDescription, schemas: ComponentSchemas): JsonObject {
+  const { method, operationId, route, body } = description;
+  const status = route.status ?? (route.response === null ? 204 : method === 'post' ? 201 : 200);
+  const answer: JsonObject = { description: route.response === null ? 'Done.' : 'The answer.' };
+  if (route.response) answer['content'] = jsonContent(schemas.write(route.response, 'output', operationId));
+  const operation: JsonObject = {
+    operationId,
+    summary: route.summary,
+    tags: [route.tag],
+    parameters: parametersOf(description, schemas),
+    responses: { [status]: answer, ...problemResponses(description), default: PROBLEM_REF },
+  };
+  if (route.description !== undefined) operation['description'] = route.description;
+  if (body) {
+    operation['requestBody'] = {
+      required: true,
+      content: jsonContent(schemas.write(body, 'input', operationId)),
+    };
+  }
+  if (route.public === true) operation['security'] = [];
+  return operation;
+}
+
+function parametersOf(
+  { method, operationId, route, query, params }: ApiRouteDescription,
+  schemas: ComponentSchemas,
+): Json[] {
+  const parameters: Json[] = Object.entries(params).map(([name, schema]) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: schemas.write(schema, 'input', operationId),
+  }));
+  for (const [name, schema] of Object.entries(query?.shape ?? {})) {
+    const written = schemas.write(schema as z.ZodType, 'input', operationId);
+    const required = !(schema as z.ZodType).safeParse(undefined).success;
+    parameters.push({ name, in: 'query', required, schema: written });
+  }
+  if (method !== 'get' && route.public !== true && route.idempotent !== false)
+    parameters.push(IDEMPOTENCY_HEADER);
+  return parameters;
+}
+
+function problemResponses({ method, route, query, body, params }: ApiRouteDescription): JsonObject {
+  const responses: JsonObject = {};
+  if (route.public !== true) responses['401'] = PROBLEM_REF;
+  if (Object.keys(params).length > 0) responses['404'] = PROBLEM_REF;
+  if (method !== 'get') responses['409'] = PROBLEM_REF;
+  if (body || query || Object.keys(params).length > 0) responses['422'] = PROBLEM_REF;
+  return responses;
+}
+
+function jsonContent(schema: Json): JsonObject {
+  return { 'application/json': { schema } };
+}
+
+/**
+ * The schemas that carry a name (`.meta({ id: 'Order' })`), each written once. One whose input differs from its output
+ * (a default, a transformation) stands twice, the input as `OrderInput`.
+ */
+class ComponentSchemas {
+  readonly #schemas = new Map<string, Json>();
+
+  write(schema: z.ZodType, io: 'input' | 'output', operationId: string): Json {
+    let written: JsonObject;
+    try {
+      written = z.toJSONSchema(schema, { io, target: 'draft-2020-12', reused: 'inline' }) as JsonObject;
+    } catch (cause) {
+      throw new Error(`${operationId}: its ${io} schema cannot be written as JSON Schema`, { cause });
+    }
+    const { $schema: _, $defs: definitions = {}, ...root } = written;
+    const names = new Map<string, string>();
+    const entries = Object.entries(definitions as JsonObject);
+    for (const [name, definition] of entries)
+      names.set(name, this.nameFor(name, definition, { io, operationId }));
+    for (const [name, definition] of entries) {
+      this.#schemas.set(names.get(name) ?? name, withRefs(definition, names));
+    }
+    return withRefs(root, names);
+  }
+
+  all(): Record<string, Json> {
+    return Object.fromEntries([...this.#schemas].toSorted(([a], [b]) => compare(a, b)));
+  }
+
+  // Zod calls a schema without a name that is used by itself `__schema0`, counted anew in each document.
+  private nameFor(
+    name: string,
+    definition: Json,
+    { io, operationId }: { io: string; operationId: string },
+  ): string {
+    if (name.startsWith('__')) return `${operationId}.${io}${name.slice('__schema'.length)}`;
+    const known = this.#schemas.get(name);
+    if (known === undefined) return name;
+    const same = JSON.stringify(known) === JSON.stringify(withRefs(definition, new Map()));
+    return same ? name : `${name}${io === 'input' ? 'Input' : 'Output'}`;
+  }
+}
+
+function withRefs(schema: Json, names: ReadonlyMap<string, string>): Json {
+  if (Array.isArray(schema)) return schema.map((one) => withRefs(one, names));
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const entries = Object.entries(schema).map(([key, value]): [string, Json] => {
+    if (key !== '$ref' || typeof value !== 'string') return [key, withRefs(value, names)];
+    if (value === '#') throw new Error('A schema that contains itself needs a name: .meta({ id })');
+    const name = value.slice('#/$defs/'.length);
+    return [key, `#/components/schemas/${names.get(name) ?? name}`];
+  });
+  return Object.fromEntries(entries);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,76 @@
+import { randomUUID } from 'node:crypto';
+import fastifyCookie from '@fastify/cookie';
+import fastifyStatic from '@fastify/static';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Config } from '../config.js';
+import { SWAGGER_UI_DIR } from './api-docs.controller.js';
+import { ASSETS_DIR } from './page-renderer.js';
+import { PROBLEM_MEDIA_TYPE, problemAnswerOf, problemBytes } from './problem.js';
+
+const BODY_LIMIT_BYTES = 1_048_576;
+/** RFC 8058 one-click bodies are a few hundred bytes; no page of ours uploads files this way. */
+const MULTIPART_LIMIT_BYTES = 65_536;
+/** Signed tokens are path parameters, and Fastify's default of 100 characters would cut them off with a 404. */
+const MAX_PARAM_LENGTH = 1_000;
+
+/** The Fastify side of the application; `trustProxy` as Fastify has it, `false` when nothing stands in front. */
+export function createWebAdapter(trustProxy: boolean | string | string[] = false): FastifyAdapter {
+  return new FastifyAdapter({
+    trustProxy,
+    bodyLimit: BODY_LIMIT_BYTES,
+    genReqId: () => randomUUID(),
+    // Taken from the caller, an id could put anything into the log.
+    requestIdHeader: false,
+    // An address the router cannot read never reaches the filter.
+    frameworkErrors: (error: Error, _request: FastifyRequest, reply: FastifyReply) => {
+      const { problem } = problemAnswerOf(error);
+      reply.status(problem.status).header('content-type', PROBLEM_MEDIA_TYPE).send(problemBytes(problem));
+    },
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: true },
+  });
+}
+
+/** What every request meets before a controller; for the application and for tests alike. Call before `app.init()`. */
+export async function configureWebServer(app: NestFastifyApplication, _config: Config): Promise<void> {
+  const adapter: unknown = app.getHttpAdapter();
+  if (!(adapter instanceof FastifyAdapter)) throw new TypeError('The web server runs on Fastify only');
+  // `rawBody` keeps the bytes beside the parsed body: signatures of webhooks are over bytes.
+  adapter.useBodyParser('application/json', true, { bodyLimit: BODY_LIMIT_BYTES });
+  const server: FastifyInstance = adapter.getInstance();
+  server.addContentTypeParser(
+    'multipart/form-data',
+    { parseAs: 'buffer', bodyLimit: MULTIPART_LIMIT_BYTES },
+    async (request: FastifyRequest, body: Buffer) =>
+      textFieldsOf(body, request.headers['content-type'] ?? ''),
+  );
+  server.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    reply.header('x-content-type-options', 'nosniff');
+    reply.header('referrer-policy', 'strict-origin-when-cross-origin');
+  });
+  await app.register(fastifyCookie);
+  await app.register(fastifyStatic, { root: ASSETS_DIR, prefix: '/assets/', maxAge: '1h', index: false });
+  await app.register(fastifyStatic, {
+    root: SWAGGER_UI_DIR,
+    prefix: '/api/docs/ui/',
+    maxAge: '1h',
+    index: false,
+    decorateReply: false,
+  });
+}
+
+/**
+ * The text fields of a form. A body that is not what its header says counts as an empty form: the one thing that must
+ * work is a one-click unsubscribe (RFC 8058, section 3.2), whose meaning lies in the address.
+ */
+async function textFieldsOf(body: Buffer, contentType: string): Promise<Record<string, string>> {
+  const fields: Record<string, string> = {};
+  try {
+    const form = await new Response(body, { headers: { 'content-type': contentType } }).formData();
+    for (const [name, value] of form) if (typeof value === 'string') fields[name] = value;
+  } catch {
+    return {};
+  }
+  return fields;
+}

@@ -1,0 +1,66 @@
+import { createServer } from 'node:net';
+import { Injectable } from '@nestjs/common';
+import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
+import { MailboxService } from './mailbox.service.js';
+
+const MAX_MAIL_BYTES = 25 * 1024 * 1024;
+const CLOSE_TIMEOUT_MS = 2_000;
+
+/** The SMTP side of the built-in mailbox: mails cross real SMTP on loopback instead of leaving the machine. */
+@Injectable()
+export class MailboxServer {
+  #server: SMTPServer | null = null;
+
+  constructor(private readonly mailbox: MailboxService) {}
+
+  async listen(port: number): Promise<void> {
+    const server = new SMTPServer({
+      authOptional: true,
+      disabledCommands: ['AUTH', 'STARTTLS'],
+      disableReverseLookup: true,
+      size: MAX_MAIL_BYTES,
+      closeTimeout: CLOSE_TIMEOUT_MS,
+      onData: (stream, session, done) => {
+        this.receive(stream, session).then(
+          () => done(null, 'kept in the mailbox'),
+          (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
+        );
+      },
+    });
+    // A client that drops its connection is its own affair.
+    server.on('error', () => undefined);
+    await new Promise<void>((resolve, reject) => {
+      server.server.once('error', reject);
+      server.listen(port, '127.0.0.1', resolve);
+    });
+    this.#server = server;
+  }
+
+  async close(): Promise<void> {
+    const server = this.#server;
+    this.#server = null;
+    if (server) await new Promise<void>((resolve) => server.close(resolve));
+  }
+
+  private async receive(stream: SMTPServerDataStream, { envelope }: SMTPServerSession): Promise<void> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream) chunks.push(Buffer.from(chunk as Uint8Array));
+    await this.mailbox.keep({
+      raw: Buffer.concat(chunks),
+      from: envelope.mailFrom === false ? '' : envelope.mailFrom.address,
+      to: envelope.rcptTo.map(({ address }) => address).join(', '),
+    });
+  }
+}
+
+/** A port nobody listens on at this moment. */
+export async function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+}

@@ -1,0 +1,27 @@
+import { Controller, Get, Param, Query } from '@nestjs/common';
+import { ApiRoute } from '../infra/http/api-route.js';
+import { pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
+import { DomainError } from '../values/domain-error.js';
+import { productJson, productList, productResponse, slugParam } from './offers.schemas.js';
+import { ProductsService } from './products.service.js';
+
+/** Read only: products are written by applying a funnel. */
+@Controller('api/v1/products')
+export class ProductsController {
+  constructor(private readonly products: ProductsService) {}
+
+  @Get()
+  @ApiRoute({ summary: 'List products', tag: 'products', response: productList })
+  async list(@Query({ schema: pageQuery }) query: PageQuery): Promise<unknown> {
+    const rows = await this.products.list({ beforeId: query.cursor, limit: query.limit + 1 });
+    return toPage(rows, query.limit, productJson);
+  }
+
+  @Get(':key')
+  @ApiRoute({ summary: 'One product', tag: 'products', response: productResponse })
+  async get(@Param('key', { schema: slugParam }) key: string): Promise<unknown> {
+    const product = await this.products.findByKey(key);
+    if (product) return productJson(product);
+    throw new DomainError('PRODUCT_NOT_FOUND', `There is no product "${key}"`, { key });
+  }
+}

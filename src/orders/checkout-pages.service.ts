@@ -1,0 +1,116 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { CONFIG, type Config } from '../infra/config.js';
+import { PageRenderer } from '../infra/http/page-renderer.js';
+import { sendPrivatePage } from '../infra/http/send-page.js';
+import { footerOf, tokenQuery } from '../offers/offer-view.js';
+import type { OfferTerms } from '../offers/offers.service.js';
+import { checkoutTotal } from './checkout.js';
+import { orderToken } from './order-token.js';
+import type { Order } from './order.js';
+import { OrdersService } from './orders.service.js';
+import { orderSummary, ReceiptsService } from './receipts.service.js';
+
+export interface CheckoutFormState {
+  terms: OfferTerms;
+  token: string | undefined;
+  values: { email: string; name: string; bump: boolean };
+  errors: Record<string, string>;
+}
+
+/** The pages between the offer and the download. */
+@Injectable()
+export class CheckoutPages {
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly renderer: PageRenderer,
+    private readonly orders: OrdersService,
+    private readonly receipts: ReceiptsService,
+  ) {}
+
+  async form(reply: FastifyReply, status: number, { terms, token, values, errors }: CheckoutFormState): Promise<void> {
+    const { offer, price, fullPrice, discountBps, expired } = terms;
+    const view = {
+      offer: { title: offer.content.title, fullPrice, discountBps, expired },
+      product: offer.product,
+      price,
+      // The price that is shown travels along, so that nobody is charged more than they saw.
+      action: `/checkout/${offer.slug}?seen=${price.amountMinor}`,
+      token: token ?? '',
+      values,
+      errors,
+      footer: footerOf(offer.sender),
+      ...(offer.bump === null ? {} : { bump: offer.bump, totalWithBump: checkoutTotal(price, offer.bump.price) }),
+    };
+    sendPrivatePage(reply, status, await this.renderer.render('pages/checkout', view));
+  }
+
+  /** To the payment page; an order without anything to pay is paid at once. */
+  async toPayment(reply: FastifyReply, order: Order): Promise<void> {
+    if (order.total.amountMinor > 0) {
+      const token = orderToken(this.config.secretKey, 'order', { id: order.id, from: order.createdAt });
+      await reply.redirect(`/checkout/${order.offerSlug}/pay/${token}`, 303);
+      return;
+    }
+    const paid = await this.orders.markPaid(order.id, 'free', `free-${order.id}`);
+    return this.toThanks(reply, paid);
+  }
+
+  async toThanks(reply: FastifyReply, order: Order): Promise<void> {
+    await reply.redirect(this.receipts.orderPath(order), 303);
+  }
+
+  async thanks(reply: FastifyReply, order: Order): Promise<void> {
+    const summary = orderSummary(order);
+    const view = {
+      order: summary,
+      downloads: await this.receipts.downloads(order),
+      licences: summary['licences'],
+      ...(this.config.mailboxOn ? { mailboxUrl: '/mailbox' } : {}),
+    };
+    sendPrivatePage(reply, 200, await this.renderer.render('pages/thanks', view));
+  }
+
+  async testPayment(reply: FastifyReply, order: Order, action: string): Promise<void> {
+    sendPrivatePage(reply, 200, await this.renderer.render('pages/test-payment', { total: order.total, action }));
+  }
+
+  async declined(reply: FastifyReply, retryUrl: string): Promise<void> {
+    sendPrivatePage(reply, 200, await this.renderer.render('pages/declined', { retryUrl }));
+  }
+
+  /** Back to the checkout as the same reader of the same mail, so that the price is the same. */
+  retryUrl(order: Order, messageToken: string | undefined): string {
+    return `/checkout/${order.offerSlug}${tokenQuery(messageToken)}`;
+  }
+
+  async expired(reply: FastifyReply, slug: string): Promise<void> {
+    const view = {
+      heading: 'This checkout has ended',
+      message: 'An order waits a day for its payment. Nothing was charged.',
+      action: { url: `/checkout/${encodeURIComponent(slug)}`, label: 'Start again' },
+    };
+    sendPrivatePage(reply, 410, await this.renderer.render('pages/expired-link', view));
+  }
+
+  async orderLinkExpired(reply: FastifyReply): Promise<void> {
+    const message = 'Links to an order work for 30 days. Reply to your receipt to get a new one.';
+    sendPrivatePage(reply, 410, await this.renderer.render('pages/expired-link', { message }));
+  }
+
+  async refunded(reply: FastifyReply, order: Order): Promise<void> {
+    const message = `Order ${order.number} was refunded, so its downloads are closed.`;
+    const view = { status: 410, heading: 'This order was refunded', message };
+    sendPrivatePage(reply, 410, await this.renderer.render('pages/error', view));
+  }
+
+  async noOffer(reply: FastifyReply): Promise<void> {
+    const message = 'There is nothing to buy at this address. The offer may have ended, or the address is not complete.';
+    sendPrivatePage(reply, 404, await this.renderer.render('pages/error', { status: 404, heading: 'No such offer', message }));
+  }
+
+  async noOrder(reply: FastifyReply): Promise<void> {
+    const message = 'This link is not complete. Copy the whole address from the mail, or press the button in it.';
+    sendPrivatePage(reply, 404, await this.renderer.render('pages/error', { status: 404, heading: 'No such order', message }));
+  }
+}

@@ -1,0 +1,99 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { OffersService, type OfferTerms } from '../offers/offers.service.js';
+import type { EmailAddressParse } from '../values/email-address.js';
+import { checkoutTotal, priceStillHolds } from './checkout.js';
+import { orderNumber } from './order-number.js';
+import type { Order } from './order.js';
+import { findOpenOrder, findOrder, insertOrder, nextOrderId, type NewOrder } from './orders.queries.js';
+
+export interface CheckoutSubmission {
+  slug: string;
+  messageId: string | null;
+  visitorId: Buffer | null;
+  email: Extract<EmailAddressParse, { ok: true }>;
+  name: string | null;
+  withBump: boolean;
+  /** The price that the form showed for the offer; null when the caller saw none. */
+  seenMinor: number | null;
+}
+
+export type CheckoutOutcome =
+  | { kind: 'placed'; order: Order }
+  | { kind: 'price_ended'; terms: OfferTerms }
+  | { kind: 'no_bump'; terms: OfferTerms }
+  | { kind: 'no_offer' };
+
+/** A second click or tab finds the order of the first for this long. */
+const REUSE_MS = 3_600_000;
+
+/** Turns a filled-in checkout into a pending order. Every amount is worked out here; none is taken from the form. */
+@Injectable()
+export class CheckoutService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly offers: OffersService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** The order keeps its amounts until it is paid, or until its payment link ends after 24 hours. */
+  async place(submission: CheckoutSubmission): Promise<CheckoutOutcome> {
+    const terms = await this.offers.terms(submission.slug, submission.messageId, this.clock.now());
+    if (terms === null) return { kind: 'no_offer' };
+    if (submission.withBump && terms.offer.bump === null) return { kind: 'no_bump', terms };
+    if (!priceStillHolds(terms.price, submission.seenMinor, terms.expired)) return { kind: 'price_ended', terms };
+    return { kind: 'placed', order: await this.store(newOrder(submission, terms), submission.email.key) };
+  }
+
+  private async store(order: NewOrder, emailKey: string): Promise<Order> {
+    const now = this.clock.now();
+    return this.dataSource.transaction(async (manager) => {
+      // Two clicks at once would both find no open order: the second waits here until the first has made it.
+      await manager.query(`select pg_advisory_xact_lock(hashtextextended($1, 0))`, [
+        `checkout:${order.offerId}:${emailKey}`,
+      ]);
+      const open = await findOpenOrder(manager, order, new Date(now.getTime() - REUSE_MS));
+      const id = open ?? (await nextOrderId(manager));
+      if (open === null) await insertOrder(manager, order, { id, number: orderNumber(id, now), now });
+      else await manager.query(`update orders set name = $2 where id = $1`, [id, order.name]);
+      const stored = await findOrder(manager, id);
+      if (stored === null) throw new Error(`order ${id} was not stored`);
+      return stored;
+    });
+  }
+}
+
+function newOrder(submission: CheckoutSubmission, terms: OfferTerms): NewOrder {
+  const { offer, price, fullPrice, subscriberId, messageId } = terms;
+  const bump = submission.withBump ? offer.bump : null;
+  const total = checkoutTotal(price, bump?.price ?? null);
+  return {
+    funnelKey: offer.funnelKey,
+    offerId: offer.id,
+    subscriberId,
+    messageId,
+    visitorId: submission.visitorId,
+    email: submission.email.address,
+    name: submission.name,
+    ...total,
+    lines: [
+      {
+        productId: offer.product.id,
+        kind: 'main',
+        fullAmountMinor: fullPrice.amountMinor,
+        amountMinor: price.amountMinor,
+      },
+      ...(bump === null
+        ? []
+        : [
+            {
+              productId: bump.id,
+              kind: 'bump' as const,
+              fullAmountMinor: bump.price.amountMinor,
+              amountMinor: bump.price.amountMinor,
+            },
+          ]),
+    ],
+  };
+}

@@ -1,0 +1,28 @@
+import { Controller, Get, Inject, Param, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { CONFIG, type Config } from '../infra/config.js';
+import { CheckoutPages } from './checkout-pages.service.js';
+import { readOrderToken } from './order-token.js';
+import { OrdersService } from './orders.service.js';
+
+/** What was bought, with fresh download links each time. Reached from the payment and from the receipt. */
+@Controller('order')
+export class OrderPageController {
+  constructor(
+    private readonly orders: OrdersService,
+    private readonly pages: CheckoutPages,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  @Get(':token')
+  async show(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
+    const id = readOrderToken(this.config.secretKey, 'order-page', { token, now: this.clock.now() });
+    if (id === 'expired') return this.pages.orderLinkExpired(reply);
+    const order = id === null ? null : await this.orders.findById(id);
+    if (order?.status === 'refunded') return this.pages.refunded(reply, order);
+    if (order?.status !== 'paid') return this.pages.noOrder(reply);
+    return this.pages.thanks(reply, order);
+  }
+}

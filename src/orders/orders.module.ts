@@ -1,0 +1,23 @@
+import { Module } from '@nestjs/common';
+import { DeliveryModule } from '../delivery/delivery.module.js';
+import { OffersModule } from '../offers/offers.module.js';
+import { SequencesModule } from '../sequences/sequences.module.js';
+import { SubscribersModule } from '../subscribers/subscribers.module.js';
+import { TrackingModule } from '../tracking/tracking.module.js';
+import { CheckoutPages } from './checkout-pages.service.js';
+import { CheckoutController } from './checkout.controller.js';
+import { CheckoutService } from './checkout.service.js';
+import { OrderPageController } from './order-page.controller.js';
+import { OrdersController } from './orders.controller.js';
+import { OrdersService } from './orders.service.js';
+import { ReceiptsService } from './receipts.service.js';
+import { TestPaymentController } from './test-payment.controller.js';
+
+/** From the checkout to the download. Owns `orders`, `order_line` and `licence`. */
+@Module({
+  imports: [DeliveryModule, OffersModule, SequencesModule, SubscribersModule, TrackingModule],
+  controllers: [CheckoutController, TestPaymentController, OrderPageController, OrdersController],
+  providers: [CheckoutService, CheckoutPages, OrdersService, ReceiptsService],
+  exports: [OrdersService],
+})
+export class OrdersModule {}

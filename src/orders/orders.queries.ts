@@ -1,0 +1,116 @@
+import type { EntityManager } from 'typeorm';
+import type { Order } from './order.js';
+
+const LINES = `(select jsonb_agg(jsonb_build_object(
+      'id', l.id::text, 'productId', p.id::text, 'productKey', p.key, 'name', p.name, 'kind', l.kind,
+      'fullAmount', jsonb_build_object('amountMinor', l.full_amount_minor, 'currency', o.currency),
+      'amount', jsonb_build_object('amountMinor', l.amount_minor, 'currency', o.currency),
+      'fileIds', p.file_ids, 'licensed', p.licence, 'licenceKey', k.key) order by l.id)
+    from order_line l join product p on p.id = l.product_id left join licence k on k.order_line_id = l.id
+   where l.order_id = o.id)`;
+
+const ORDER = `select o.id, o.number, o.funnel_key as "funnelKey", o.offer_id as "offerId", f.slug as "offerSlug",
+    o.message_id as "messageId", o.subscriber_id as "subscriberId", o.visitor_id as "visitorId", o.email, o.name, o.status,
+    jsonb_build_object('amountMinor', o.amount_minor, 'currency', o.currency) as total, o.provider,
+    o.created_at as "createdAt", o.paid_at as "paidAt", coalesce(${LINES}, '[]') as lines
+  from orders o join offer f on f.id = o.offer_id`;
+
+export async function findOrder(db: EntityManager, id: string): Promise<Order | null> {
+  const rows: Order[] = await db.query(`${ORDER} where o.id = $1`, [id]);
+  return rows[0] ?? null;
+}
+
+/** As `findOrder`, holding the order against every other payment of it until the transaction ends. */
+export async function lockOrder(db: EntityManager, id: string): Promise<Order | null> {
+  // Locked first and read after, so that what is read is what the transaction before us has left.
+  await db.query(`select 1 from orders where id = $1 for update`, [id]);
+  return findOrder(db, id);
+}
+
+/** For the API. Newest first. */
+export async function listOrders(
+  db: EntityManager,
+  { beforeId, limit }: { beforeId?: string | undefined; limit: number },
+): Promise<Order[]> {
+  return db.query(`${ORDER} where ($1::bigint is null or o.id < $1) order by o.id desc limit $2`, [
+    beforeId ?? null,
+    limit,
+  ]);
+}
+
+export interface NewOrder {
+  funnelKey: string;
+  offerId: string;
+  subscriberId: string | null;
+  messageId: string | null;
+  visitorId: Buffer | null;
+  email: string;
+  name: string | null;
+  amountMinor: number;
+  currency: string;
+  lines: { productId: string; kind: 'main' | 'bump'; fullAmountMinor: number; amountMinor: number }[];
+}
+
+/**
+ * A checkout that the same browser left open with the same content, since `since`: a double click or a second tab.
+ * Bound to the browser (`visitor_id`), so that nobody gets another person's open order by typing their address.
+ */
+export async function findOpenOrder(db: EntityManager, order: NewOrder, since: Date): Promise<string | null> {
+  if (order.visitorId === null) return null;
+  const rows: { id: string }[] = await db.query(
+    `select id from orders o
+      where funnel_key = $1 and status = 'pending' and offer_id = $2 and visitor_id = $3 and lower(email) = lower($4)
+        and amount_minor = $5 and currency = $6 and created_at > $7
+        and $8 = (select count(*) from order_line where order_id = o.id)
+      order by id desc limit 1`,
+    [
+      order.funnelKey,
+      order.offerId,
+      order.visitorId,
+      order.email,
+      order.amountMinor,
+      order.currency,
+      since,
+      order.lines.length,
+    ],
+  );
+  return rows[0]?.id ?? null;
+}
+
+/** The id comes first because the number people quote is made of it, and is not null. */
+export async function nextOrderId(db: EntityManager): Promise<string> {
+  const rows: { id: string }[] = await db.query(`select nextval(pg_get_serial_sequence('orders', 'id')) as id`);
+  return rows[0]?.id ?? '';
+}
+
+export async function insertOrder(
+  db: EntityManager,
+  order: NewOrder,
+  { id, number, now }: { id: string; number: string; now: Date },
+): Promise<void> {
+  await db.query(
+    `insert into orders (id, number, funnel_key, offer_id, subscriber_id, message_id, visitor_id, email, name, status,
+       amount_minor, currency, provider, created_at)
+     overriding system value values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, 'none', $12)`,
+    [
+      id,
+      number,
+      order.funnelKey,
+      order.offerId,
+      order.subscriberId,
+      order.messageId,
+      order.visitorId,
+      order.email,
+      order.name,
+      order.amountMinor,
+      order.currency,
+      now,
+    ],
+  );
+  for (const line of order.lines) {
+    await db.query(
+      `insert into order_line (order_id, product_id, kind, full_amount_minor, amount_minor) values ($1, $2, $3, $4, $5)`,
+      [id, line.productId, line.kind, line.fullAmountMinor, line.amountMinor],
+    );
+  }
+}

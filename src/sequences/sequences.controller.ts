@@ -1,0 +1,49 @@
+import { Controller, Get, Query } from '@nestjs/common';
+import { z } from 'zod';
+import { ApiRoute } from '../infra/http/api-route.js';
+import { idSchema, pageOf, pageQuery, toPage } from '../infra/http/page.js';
+import { SequencesService } from './sequences.service.js';
+
+const sequence = z.object({
+  id: z.string(),
+  key: z.string(),
+  funnelKey: z.string(),
+  title: z.string(),
+  version: z.number().int(),
+  active: z.number().int().meta({ description: 'People who are in it now.' }),
+  updatedAt: z.string(),
+});
+
+const enrollment = z.object({
+  id: z.string(),
+  sequenceKey: z.string(),
+  subscriberId: z.string(),
+  status: z.enum(['active', 'completed', 'exited']),
+  exitReason: z.string().nullable(),
+  stepKey: z.string().nullable(),
+  nextAt: z.string().nullable(),
+  startedAt: z.string(),
+  endedAt: z.string().nullable(),
+});
+
+const enrollmentQuery = pageQuery.extend({ subscriberId: idSchema.optional() });
+
+@Controller('api/v1')
+export class SequencesController {
+  constructor(private readonly sequences: SequencesService) {}
+
+  @Get('sequences')
+  @ApiRoute({ summary: 'List sequences', tag: 'sequences', response: pageOf(sequence) })
+  async list(@Query({ schema: pageQuery }) { cursor, limit }: z.output<typeof pageQuery>): Promise<unknown> {
+    return toPage(await this.sequences.list({ beforeId: cursor, limit: limit + 1 }), limit, (row) => row);
+  }
+
+  @Get('enrollments')
+  @ApiRoute({ summary: 'List enrollments, newest first', tag: 'enrollments', response: pageOf(enrollment) })
+  async enrollments(
+    @Query({ schema: enrollmentQuery }) { cursor, limit, subscriberId }: z.output<typeof enrollmentQuery>,
+  ): Promise<unknown> {
+    const rows = await this.sequences.enrollments({ subscriberId, beforeId: cursor, limit: limit + 1 });
+    return toPage(rows, limit, (row) => row);
+  }
+}

@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import type { Sender } from '../delivery/message.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import type { SequenceDefinition } from './definition.js';
+
+export interface SequenceRow {
+  id: string;
+  key: string;
+  funnelKey: string;
+  title: string;
+  version: number;
+  active: number;
+  updatedAt: Date;
+}
+
+export interface EnrollmentRow {
+  id: string;
+  sequenceKey: string;
+  subscriberId: string;
+  status: string;
+  exitReason: string | null;
+  stepKey: string | null;
+  nextAt: Date | null;
+  startedAt: Date;
+  endedAt: Date | null;
+}
+
+/** Sequences and their versions. Who is enrolled stays with the version they joined. */
+@Injectable()
+export class SequencesService {
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  async publish(
+    manager: EntityManager,
+    sequence: {
+      key: string;
+      funnelKey: string;
+      title: string;
+      sender: Sender;
+      definition: SequenceDefinition;
+    },
+  ): Promise<void> {
+    const { key, funnelKey, title, sender, definition } = sequence;
+    const now = this.clock.now();
+    const json = JSON.stringify(definition);
+    const hash = createHash('sha256').update(json).digest();
+    const rows: { id: string; hash: Buffer | null; version: number | null }[] = await manager.query(
+      `with saved as (
+         insert into sequence (key, funnel_key, title, sender, created_at, updated_at) values ($1, $2, $3, $4, $5, $5)
+         on conflict (key) do update set title = excluded.title, sender = excluded.sender, updated_at = excluded.updated_at
+         returning id, current_version_id)
+       select s.id, v.definition_hash as hash, v.version from saved s left join sequence_version v on v.id = s.current_version_id`,
+      [key, funnelKey, title, JSON.stringify(sender), now],
+    );
+    const saved = rows[0];
+    if (!saved || saved.hash?.equals(hash)) return;
+    await manager.query(
+      `with made as (
+         insert into sequence_version (sequence_id, version, definition, definition_hash, created_at)
+         values ($1, $2, $3, $4, $5) returning id)
+       update sequence set current_version_id = made.id from made where sequence.id = $1`,
+      [saved.id, (saved.version ?? 0) + 1, json, hash, now],
+    );
+  }
+
+  async list(page: { beforeId?: string | undefined; limit: number }): Promise<SequenceRow[]> {
+    return this.dataSource.query(
+      `select q.id, q.key, q.funnel_key as "funnelKey", q.title, v.version, q.updated_at as "updatedAt",
+         (select count(*)::int from enrollment e where e.sequence_id = q.id and e.status = 'active') as active
+       from sequence q join sequence_version v on v.id = q.current_version_id
+       where $1::bigint is null or q.id < $1 order by q.id desc limit $2`,
+      [page.beforeId ?? null, page.limit],
+    );
+  }
+
+  async enrollments(page: {
+    subscriberId?: string | undefined;
+    beforeId?: string | undefined;
+    limit: number;
+  }): Promise<EnrollmentRow[]> {
+    return this.dataSource.query(
+      `select e.id, q.key as "sequenceKey", e.subscriber_id as "subscriberId", e.status, e.exit_reason as "exitReason",
+         e.step_key as "stepKey", e.next_at as "nextAt", e.started_at as "startedAt", e.ended_at as "endedAt"
+       from enrollment e join sequence q on q.id = e.sequence_id
+       where ($1::bigint is null or e.subscriber_id = $1) and ($2::bigint is null or e.id < $2) order by e.id desc limit $3`,
+      [page.subscriberId ?? null, page.beforeId ?? null, page.limit],
+    );
+  }
+}
