@@ -28,7 +28,11 @@ export const firstRunForm = z.object({
 
 export const loginForm = z.object({
   email,
-  password: text.default('').pipe(z.string().min(1, 'Type the password.').max(MAX_PASSWORD_CHARS, 'This is too long for a password.')),
+  password: text
+    .default('')
+    .pipe(
+      z.string().min(1, 'Type the password.').max(MAX_PASSWORD_CHARS, 'This is too long for a password.'),
+    ),
   next: text.optional(),
 });
 

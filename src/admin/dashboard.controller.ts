@@ -76,7 +76,8 @@ export class DashboardController {
     return this.show(request, reply, 'subscriber', async () => {
       const db = this.dataSource.manager;
       const subscriber = idSchema.safeParse(id).success ? await findSubscriber(db, id) : null;
-      if (subscriber === null) throw new DomainError('SUBSCRIBER_NOT_FOUND', 'There is no such subscriber', { id });
+      if (subscriber === null)
+        throw new DomainError('SUBSCRIBER_NOT_FOUND', 'There is no such subscriber', { id });
       return {
         subscriber,
         messages: await messagesOf(db, id),
@@ -98,12 +99,15 @@ export class DashboardController {
   ): Promise<void> {
     const owner = await this.access.require(request, reply);
     if (owner === null) return;
-    const html = await this.pages.render(`admin/${template}`, { ...this.access.frame(owner), ...(await view()) });
+    const html = await this.pages.render(`admin/${template}`, {
+      ...this.access.frame(owner),
+      ...(await view()),
+    });
     sendPage(reply, 200, html);
   }
 }
 
 /** The templates say `rates.confirm` where the API says `rates.confirmation`. */
-function withShortRates<Report extends FunnelHeadline>(report: Report): object {
+function withShortRates(report: FunnelHeadline): object {
   return { ...report, rates: { ...report.rates, confirm: report.rates.confirmation } };
 }

@@ -43,14 +43,21 @@ export class LoginController {
   }
 
   @Get('login')
-  async loginPage(@Query('next') next: string | string[] | undefined, @Res() reply: FastifyReply): Promise<void> {
+  async loginPage(
+    @Query('next') next: string | string[] | undefined,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
     if (!(await this.owners.exists())) return this.go(reply, '/admin/setup');
     const wanted = returnPath(typeof next === 'string' ? next : undefined);
     return this.page(reply, 200, 'login', { values: { email: '' }, errors: {}, next: wanted });
   }
 
   @Post('login')
-  async login(@Body() body: unknown, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+  async login(
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
     this.access.checkOrigin(request);
     const form = loginForm.safeParse(body ?? {});
     const values = { email: typedEmail(body) };
@@ -69,7 +76,9 @@ export class LoginController {
         return this.page(reply, 429, 'login', {
           values,
           next,
-          errors: { form: `Too many tries. Wait ${Math.ceil(outcome.retryAfterSeconds / 60)} minutes, then try again.` },
+          errors: {
+            form: `Too many tries. Wait ${Math.ceil(outcome.retryAfterSeconds / 60)} minutes, then try again.`,
+          },
         });
       case 'wrong':
         return this.page(reply, 422, 'login', {

@@ -34,9 +34,9 @@ export class MailboxController {
     if (!(await this.mayRead(request, reply))) return;
     const rows = await this.mailbox.list({ beforeId: query.cursor, limit: query.limit + 1 });
     if (wantsJson(request.headers.accept)) {
-      const page = toPage(rows, query.limit, ({ id, subject, to, from, receivedAt }) => ({
-        ...{ id, subject, to, from, receivedAt },
-      }));
+      const page = toPage(rows, query.limit, ({ id, subject, to, from, receivedAt }) => {
+        return { id, subject, to, from, receivedAt };
+      });
       await reply.header('cache-control', 'no-store').send(page);
       return;
     }
@@ -55,7 +55,9 @@ export class MailboxController {
     const mail = await this.open(id);
     if (wantsJson(request.headers.accept)) {
       const { id, subject, to, from, receivedAt, html, text, headers } = mail;
-      await reply.header('cache-control', 'no-store').send({ id, subject, to, from, receivedAt, html, text, headers });
+      await reply
+        .header('cache-control', 'no-store')
+        .send({ id, subject, to, from, receivedAt, html, text, headers });
       return;
     }
     const { source, text, headers } = mail;
@@ -107,7 +109,15 @@ export class MailboxController {
     const demo = this.skipper.isOn
       ? { on: true, ...(await this.skipper.time()), skipAction: '/mailbox/skip-ahead' }
       : { on: false };
-    sendPage(reply, 200, await this.pages.render(`admin/${template}`, { ...view, demo, signUpUrl: this.config.demo ? '/p/niches' : undefined }));
+    sendPage(
+      reply,
+      200,
+      await this.pages.render(`admin/${template}`, {
+        ...view,
+        demo,
+        signUpUrl: this.config.demo ? '/p/niches' : undefined,
+      }),
+    );
   }
 }
 

@@ -52,7 +52,12 @@ export class OwnerService {
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(CONFIG) private readonly config: Config,
   ) {
-    const store = { storeClient: dataSource, storeType: 'typeorm', tableName: 'rate_limit', tableCreated: true };
+    const store = {
+      storeClient: dataSource,
+      storeType: 'typeorm',
+      tableName: 'rate_limit',
+      tableCreated: true,
+    };
     this.perPlace = new RateLimiterPostgres({ ...store, ...TRIES_PER_PLACE, keyPrefix: 'login-place' });
     this.perAccount = new RateLimiterPostgres({ ...store, ...TRIES_PER_ACCOUNT, keyPrefix: 'login-account' });
   }

@@ -5,7 +5,10 @@ const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
  * form, so a request without it is no browser's and carries no cookie of a victim. On the owner's own machine the
  * pages answer under any loopback name, whatever BASE_URL says.
  */
-export function isSameOrigin(origin: string | undefined, own: { baseUrl: string; host: string | undefined }): boolean {
+export function isSameOrigin(
+  origin: string | undefined,
+  own: { baseUrl: string; host: string | undefined },
+): boolean {
   if (origin === undefined) return true;
   if (!URL.canParse(origin)) return false;
   const { host, hostname, origin: sent } = new URL(origin);
@@ -20,5 +23,7 @@ export function isLoopback(host: string): boolean {
 
 /** Where to go after signing in: a path of ours, never another site's address that was slipped into the link. */
 export function returnPath(next: string | undefined): string {
-  return next !== undefined && /^\/(admin|mailbox)(?![\w-])[\w/?=&%.-]*$/.test(next) && !next.includes('//') ? next : '/admin';
+  return next !== undefined && /^\/(admin|mailbox)(?![\w-])[\w/?=&%.-]*$/.test(next) && !next.includes('//')
+    ? next
+    : '/admin';
 }

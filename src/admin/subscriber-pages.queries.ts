@@ -21,7 +21,10 @@ export async function listSubscribers(
   db: EntityManager,
   { beforeId, limit }: { beforeId: string | null; limit: number },
 ): Promise<SubscriberRow[]> {
-  return db.query(`${SUBSCRIBER} where $1::bigint is null or s.id < $1 order by s.id desc limit $2`, [beforeId, limit]);
+  return db.query(`${SUBSCRIBER} where $1::bigint is null or s.id < $1 order by s.id desc limit $2`, [
+    beforeId,
+    limit,
+  ]);
 }
 
 export async function findSubscriber(db: EntityManager, id: string): Promise<SubscriberRow | null> {
@@ -39,12 +42,15 @@ export async function countSubscribers(db: EntityManager): Promise<number> {
 }
 
 /** The latest hundred mails. A subject that depends on the reader is left out. Served by message_subscriber. */
-export async function messagesOf(db: EntityManager, subscriberId: string): Promise<Record<string, unknown>[]> {
+export async function messagesOf(
+  db: EntityManager,
+  subscriberId: string,
+): Promise<Record<string, unknown>[]> {
   return db.query(
     `select m.id, case when t.subject !~ '[{]' then t.subject end as subject, m.step_key as step, m.kind,
             m.state as status, m.due_at as "dueAt", m.accepted_at as "sentAt",
             (select min(e.at) from tracking_event e where e.message_id = m.id and e.kind = 'open' and e.class in ('human', 'unknown')) as "openedAt",
-            (select min(e.at) from tracking_event e where e.message_id = m.id and e.kind = 'click' and e.class in ('human', 'unknown')) as "clickedAt"
+            (select min(e.at) from tracking_event e where e.message_id = m.id and e.kind = 'click' and e.class = 'human') as "clickedAt"
        from message m join email_template t on t.id = m.email_template_id
       where m.subscriber_id = $1 order by m.id desc limit 100`,
     [subscriberId],
@@ -52,7 +58,10 @@ export async function messagesOf(db: EntityManager, subscriberId: string): Promi
 }
 
 /** Served by enrollment_subscriber. */
-export async function enrollmentsOf(db: EntityManager, subscriberId: string): Promise<Record<string, unknown>[]> {
+export async function enrollmentsOf(
+  db: EntityManager,
+  subscriberId: string,
+): Promise<Record<string, unknown>[]> {
   return db.query(
     `select s.title, s.funnel_key as "funnelKey", e.status, e.exit_reason as "endReason", e.step_key as "stepKey",
             e.started_at as "startedAt", e.ended_at as "endedAt"
@@ -63,7 +72,10 @@ export async function enrollmentsOf(db: EntityManager, subscriberId: string): Pr
 }
 
 /** Every event as it was recorded: this is the proof of consent. Served by consent_event_subscriber. */
-export async function consentsOf(db: EntityManager, subscriberId: string): Promise<Record<string, unknown>[]> {
+export async function consentsOf(
+  db: EntityManager,
+  subscriberId: string,
+): Promise<Record<string, unknown>[]> {
   return db.query(
     `select coalesce(consent_text, kind) as wording, purpose,
             case when kind <> 'withdrawn' then at end as "givenAt", case when kind = 'withdrawn' then at end as "withdrawnAt",

@@ -18,11 +18,19 @@ export class AnalyticsController {
   constructor(private readonly analytics: AnalyticsService) {}
 
   @Get()
-  @ApiRoute({ summary: 'Headline numbers of all funnels', tag: 'analytics', response: funnelHeadlinesResponse })
+  @ApiRoute({
+    summary: 'Headline numbers of all funnels',
+    tag: 'analytics',
+    response: funnelHeadlinesResponse,
+  })
   async list(@Query({ schema: periodQuery }) query: PeriodQuery): Promise<unknown> {
     const period = periodOf(query);
     const funnels = await this.analytics.funnels(period);
-    return { data: funnels.map((funnel) => headlineJson(funnel)), nextCursor: null, period: periodJson(period) };
+    return {
+      data: funnels.map((funnel) => headlineJson(funnel)),
+      nextCursor: null,
+      period: periodJson(period),
+    };
   }
 
   @Get(':key')

@@ -14,7 +14,9 @@ const instant = z
 
 export const periodQuery = z
   .strictObject({
-    from: instant.optional().meta({ description: 'Start, inside the period. A date is its midnight in UTC.' }),
+    from: instant
+      .optional()
+      .meta({ description: 'Start, inside the period. A date is its midnight in UTC.' }),
     to: instant.optional().meta({ description: 'End, outside the period. A date is its midnight in UTC.' }),
   })
   .refine(({ from, to }) => from === undefined || to === undefined || from < to, {

@@ -44,7 +44,8 @@ export class AnalyticsService {
   async funnels(period: Period = ALWAYS): Promise<FunnelHeadline[]> {
     const headlines: FunnelHeadline[] = [];
     // One after the other: a page of figures must not take all connections from the mails.
-    for (const funnel of await listFunnels(this.dataSource.manager)) headlines.push(await this.headline(funnel, period));
+    for (const funnel of await listFunnels(this.dataSource.manager))
+      headlines.push(await this.headline(funnel, period));
     return headlines;
   }
 
@@ -60,6 +61,13 @@ export class AnalyticsService {
   private async headline({ key, title, currency }: FunnelRow, period: Period): Promise<FunnelHeadline> {
     const counts = await countStages(this.dataSource.manager, key, period);
     const revenues = await sumRevenue(this.dataSource.manager, key, period);
-    return { key, title, ...counts, revenue: mainRevenue(revenues, currency), revenues, rates: funnelRates(counts) };
+    return {
+      key,
+      title,
+      ...counts,
+      revenue: mainRevenue(revenues, currency),
+      revenues,
+      rates: funnelRates(counts),
+    };
   }
 }

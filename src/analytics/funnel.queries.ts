@@ -63,8 +63,9 @@ export async function sumRevenue(db: EntityManager, key: string, period: Period)
 
 /**
  * Per step the mails of the period and what became of them, whenever that was: opens of a mail belong to its sending.
- * A mail whose fate is unknown counts as sent once anything was fetched from it, since it evidently arrived. Opens and
- * clicks are mails with at least one hit that is not a machine's; `openedMachine` are those that only machines opened.
+ * A mail whose fate is unknown counts as sent once anything was fetched from it, since it evidently arrived. An open
+ * counts unless a machine's; a click only when it is a person's, as the branches of a sequence judge it. `openedMachine`
+ * are mails that only machines opened.
  * Served by message_funnel and tracking_event_message.
  */
 export async function countSteps(db: EntityManager, key: string, period: Period): Promise<StepCounts[]> {
@@ -79,7 +80,7 @@ export async function countSteps(db: EntityManager, key: string, period: Period)
        cross join lateral (
          select coalesce(bool_or(e.kind = 'open' and e.class in ('human', 'unknown')), false) as opened,
                 coalesce(bool_or(e.kind = 'open' and e.class in ('proxy', 'scanner')), false) as machine,
-                coalesce(bool_or(e.kind = 'click' and e.class in ('human', 'unknown')), false) as clicked,
+                coalesce(bool_or(e.kind = 'click' and e.class = 'human'), false) as clicked,
                 count(*) > 0 as seen
            from tracking_event e where e.message_id = m.id) hit
       where m.funnel_key = $1 and m.kind = 'sequence' and m.step_key is not null

@@ -151,7 +151,6 @@ export class FunnelPublisher {
       template,
       optIn,
       sender,
-      title,
       funnelKey: funnel,
       sequenceKey: funnel,
       consentText: consent,

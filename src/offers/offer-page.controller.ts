@@ -30,17 +30,28 @@ export class OfferPageController {
     const messageId = sent === undefined ? null : this.messages.messageFromToken(sent);
     const terms = await this.offers.terms(slug, messageId, this.clock.now());
     if (terms === null) {
-      const message = 'There is nothing on offer at this address. It may have ended, or the address is not complete.';
-      sendPrivatePage(reply, 404, await this.pages.render('pages/error', { status: 404, heading: 'No such offer', message }));
+      const message =
+        'There is nothing on offer at this address. It may have ended, or the address is not complete.';
+      sendPrivatePage(
+        reply,
+        404,
+        await this.pages.render('pages/error', { status: 404, heading: 'No such offer', message }),
+      );
       return;
     }
     // A HEAD request is a link checker's: it has seen no page.
     if (request.method !== 'HEAD') await this.record(terms, request);
-    const html = await this.pages.render('pages/offer', this.view(terms, messageId === null ? undefined : sent));
+    const html = await this.pages.render(
+      'pages/offer',
+      this.view(terms, messageId === null ? undefined : sent),
+    );
     sendPrivatePage(reply, 200, html);
   }
 
-  private async record({ offer, subscriberId, messageId }: OfferTerms, request: FastifyRequest): Promise<void> {
+  private async record(
+    { offer, subscriberId, messageId }: OfferTerms,
+    request: FastifyRequest,
+  ): Promise<void> {
     await this.tracking.recordVisit({
       page: 'offer',
       slug: offer.slug,
@@ -55,7 +66,17 @@ export class OfferPageController {
     const { offer, price, fullPrice, discountBps, expired, expiresAt } = terms;
     const { title, headline, description, bullets } = offer.content;
     return {
-      offer: { title, headline, description, bullets, price, fullPrice, discountBps, expired, expiresAt: expiresAt?.toISOString() },
+      offer: {
+        title,
+        headline,
+        description,
+        bullets,
+        price,
+        fullPrice,
+        discountBps,
+        expired,
+        expiresAt: expiresAt?.toISOString(),
+      },
       product: offer.product,
       checkoutUrl: `/checkout/${offer.slug}${tokenQuery(token)}`,
       footer: footerOf(offer.sender),

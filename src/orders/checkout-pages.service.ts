@@ -28,7 +28,11 @@ export class CheckoutPages {
     private readonly receipts: ReceiptsService,
   ) {}
 
-  async form(reply: FastifyReply, status: number, { terms, token, values, errors }: CheckoutFormState): Promise<void> {
+  async form(
+    reply: FastifyReply,
+    status: number,
+    { terms, token, values, errors }: CheckoutFormState,
+  ): Promise<void> {
     const { offer, price, fullPrice, discountBps, expired } = terms;
     const view = {
       offer: { title: offer.content.title, fullPrice, discountBps, expired },
@@ -40,7 +44,9 @@ export class CheckoutPages {
       values,
       errors,
       footer: footerOf(offer.sender),
-      ...(offer.bump === null ? {} : { bump: offer.bump, totalWithBump: checkoutTotal(price, offer.bump.price) }),
+      ...(offer.bump === null
+        ? {}
+        : { bump: offer.bump, totalWithBump: checkoutTotal(price, offer.bump.price) }),
     };
     sendPrivatePage(reply, status, await this.renderer.render('pages/checkout', view));
   }
@@ -72,7 +78,11 @@ export class CheckoutPages {
   }
 
   async testPayment(reply: FastifyReply, order: Order, action: string): Promise<void> {
-    sendPrivatePage(reply, 200, await this.renderer.render('pages/test-payment', { total: order.total, action }));
+    sendPrivatePage(
+      reply,
+      200,
+      await this.renderer.render('pages/test-payment', { total: order.total, action }),
+    );
   }
 
   async declined(reply: FastifyReply, retryUrl: string): Promise<void> {
@@ -105,12 +115,22 @@ export class CheckoutPages {
   }
 
   async noOffer(reply: FastifyReply): Promise<void> {
-    const message = 'There is nothing to buy at this address. The offer may have ended, or the address is not complete.';
-    sendPrivatePage(reply, 404, await this.renderer.render('pages/error', { status: 404, heading: 'No such offer', message }));
+    const message =
+      'There is nothing to buy at this address. The offer may have ended, or the address is not complete.';
+    sendPrivatePage(
+      reply,
+      404,
+      await this.renderer.render('pages/error', { status: 404, heading: 'No such offer', message }),
+    );
   }
 
   async noOrder(reply: FastifyReply): Promise<void> {
-    const message = 'This link is not complete. Copy the whole address from the mail, or press the button in it.';
-    sendPrivatePage(reply, 404, await this.renderer.render('pages/error', { status: 404, heading: 'No such order', message }));
+    const message =
+      'This link is not complete. Copy the whole address from the mail, or press the button in it.';
+    sendPrivatePage(
+      reply,
+      404,
+      await this.renderer.render('pages/error', { status: 404, heading: 'No such order', message }),
+    );
   }
 }

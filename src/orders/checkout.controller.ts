@@ -37,22 +37,29 @@ export class CheckoutController {
     const terms = await this.offers.terms(slug, this.messageIdOf(token), this.clock.now());
     if (terms === null) return this.pages.noOffer(reply);
     if (request.method !== 'HEAD') await this.recordVisit(terms, request);
-    return this.pages.form(reply, 200, { terms, token, values: { email: '', name: '', bump: false }, errors: {} });
+    return this.pages.form(reply, 200, {
+      terms,
+      token,
+      values: { email: '', name: '', bump: false },
+      errors: {},
+    });
   }
 
   @Post(':slug')
   async submit(
     @Param('slug') slug: string,
-    @Query('seen') seen: Text,
     @Body() body: unknown,
-    @Req() request: FastifyRequest,
+    @Req() request: FastifyRequest<{ Querystring: { seen?: Text } }>,
     @Res() reply: FastifyReply,
   ): Promise<void> {
     const parsed = checkoutForm.safeParse(body ?? {});
     const token = parsed.success ? parsed.data.m : only((body as { m?: Text } | null)?.m);
     const messageId = this.messageIdOf(token);
     if (parsed.success) {
-      const outcome = await this.place({ slug, messageId, seen: only(seen), request }, parsed.data);
+      const outcome = await this.place(
+        { slug, messageId, seen: only(request.query.seen), request },
+        parsed.data,
+      );
       return this.answer(reply, outcome, { token, values: typedValues(body) });
     }
     const terms = await this.offers.terms(slug, messageId, this.clock.now());
@@ -62,7 +69,12 @@ export class CheckoutController {
   }
 
   private async place(
-    { slug, messageId, seen, request }: { slug: string; messageId: string | null; seen: string | undefined; request: FastifyRequest },
+    {
+      slug,
+      messageId,
+      seen,
+      request,
+    }: { slug: string; messageId: string | null; seen: string | undefined; request: FastifyRequest },
     form: CheckoutForm,
   ): Promise<CheckoutOutcome> {
     return this.checkouts.place({
@@ -104,7 +116,10 @@ export class CheckoutController {
     return token === undefined || token === '' ? null : this.messages.messageFromToken(token);
   }
 
-  private async recordVisit({ offer, subscriberId, messageId }: OfferTerms, request: FastifyRequest): Promise<void> {
+  private async recordVisit(
+    { offer, subscriberId, messageId }: OfferTerms,
+    request: FastifyRequest,
+  ): Promise<void> {
     await this.tracking.recordVisit({
       page: 'checkout',
       slug: offer.slug,

@@ -42,7 +42,8 @@ export class CheckoutService {
     const terms = await this.offers.terms(submission.slug, submission.messageId, this.clock.now());
     if (terms === null) return { kind: 'no_offer' };
     if (submission.withBump && terms.offer.bump === null) return { kind: 'no_bump', terms };
-    if (!priceStillHolds(terms.price, submission.seenMinor, terms.expired)) return { kind: 'price_ended', terms };
+    if (!priceStillHolds(terms.price, submission.seenMinor, terms.expired))
+      return { kind: 'price_ended', terms };
     return { kind: 'placed', order: await this.store(newOrder(submission, terms), submission.email.key) };
   }
 

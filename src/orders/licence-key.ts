@@ -1,5 +1,6 @@
 /** Crockford's base 32: no I, L, O (read as digits) and no U. */
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+const NOTHING_ELSE = new RegExp(`^[${ALPHABET}]*$`);
 const DATA_CHARS = 15;
 const BITS_PER_CHAR = 5n;
 
@@ -29,7 +30,7 @@ export function licenceKey(random: Uint8Array): string {
  */
 export function readLicenceKey(typed: string): string | null {
   const plain = typed.toUpperCase().replace(/[\s-]/g, '').replaceAll('O', '0').replace(/[IL]/g, '1');
-  if (plain.length !== DATA_CHARS + 1 || [...plain].some((char) => !ALPHABET.includes(char))) return null;
+  if (plain.length !== DATA_CHARS + 1 || !NOTHING_ELSE.test(plain)) return null;
   const data = plain.slice(0, DATA_CHARS);
   return plain.endsWith(checkCharacter(data)) ? grouped(plain) : null;
 }
@@ -38,10 +39,12 @@ export function readLicenceKey(typed: string): string | null {
 function checkCharacter(data: string): string {
   const base = ALPHABET.length;
   let sum = 0;
-  [...data].toReversed().forEach((char, place) => {
-    const value = ALPHABET.indexOf(char) * (place % 2 === 0 ? 2 : 1);
-    sum += Math.floor(value / base) + (value % base);
-  });
+  Array.from(data)
+    .toReversed()
+    .forEach((char, place) => {
+      const value = ALPHABET.indexOf(char) * (place % 2 === 0 ? 2 : 1);
+      sum += Math.floor(value / base) + (value % base);
+    });
   return ALPHABET.charAt((base - (sum % base)) % base);
 }
 

@@ -79,7 +79,9 @@ export async function findOpenOrder(db: EntityManager, order: NewOrder, since: D
 
 /** The id comes first because the number people quote is made of it, and is not null. */
 export async function nextOrderId(db: EntityManager): Promise<string> {
-  const rows: { id: string }[] = await db.query(`select nextval(pg_get_serial_sequence('orders', 'id')) as id`);
+  const rows: { id: string }[] = await db.query(
+    `select nextval(pg_get_serial_sequence('orders', 'id')) as id`,
+  );
   return rows[0]?.id ?? '';
 }
 

@@ -34,13 +34,13 @@ export const orderResponse = z.object({
 export const orderList = pageOf(orderResponse);
 
 export function orderJson(order: Order): z.infer<typeof orderResponse> {
-  const { id, number, funnelKey, offerSlug, subscriberId, messageId, email, name, status, total, provider } = order;
+  const { offerId: _offer, visitorId: _visitor, createdAt, paidAt, lines, ...fields } = order;
   return {
-    ...{ id, number, funnelKey, offerSlug, subscriberId, messageId, email, name, status, total, provider },
-    createdAt: order.createdAt.toISOString(),
-    paidAt: order.paidAt?.toISOString() ?? null,
-    lines: order.lines.map(({ productKey, name, kind, fullAmount, amount, licenceKey }) => ({
-      ...{ productKey, name, kind, fullAmount, amount, licenceKey },
-    })),
+    ...fields,
+    createdAt: createdAt.toISOString(),
+    paidAt: paidAt?.toISOString() ?? null,
+    lines: lines.map(({ productKey, name, kind, fullAmount, amount, licenceKey }) => {
+      return { productKey, name, kind, fullAmount, amount, licenceKey };
+    }),
   };
 }

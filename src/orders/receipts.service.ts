@@ -53,7 +53,11 @@ export class ReceiptsService {
         funnelKey: order.funnelKey,
         templateId,
         data: {
-          order: { ...orderSummary(order), downloads: await this.downloads(order, manager), url: this.config.baseUrl + this.orderPath(order) },
+          order: {
+            ...orderSummary(order),
+            downloads: await this.downloads(order, manager),
+            url: this.config.baseUrl + this.orderPath(order),
+          },
         },
         sender: offer.sender,
         address: email.address,

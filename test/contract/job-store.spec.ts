@@ -198,10 +198,19 @@ function contract(store: JobStoreServer): void {
     const first = scheduler([job(runs)]);
     await first.start();
     await first.drain(DRAIN_MS);
-    await store.insertStray(['test.count-runs', 'test.count-runs', 'test.forgotten-job']);
+    await store.insertStray(
+      ['test.count-runs', 'test.count-runs', 'test.forgotten-job'],
+      PERIOD_SECONDS * 1000,
+    );
     await scheduler([job(runs)]).start();
     expect(await names()).toEqual(['test.count-runs']);
     await runs.reach(runs.count + 2);
+  });
+
+  it('lets nobody add a second row of a name', async () => {
+    await scheduler([job(new JobRuns())]).start();
+    await expect(store.insertSecond('test.count-runs')).rejects.toThrow(/duplicate key/i);
+    expect(await names()).toEqual(['test.count-runs']);
   });
 
   it('takes a changed period over at once', async () => {
@@ -210,8 +219,9 @@ function contract(store: JobStoreServer): void {
     await slow.start();
     await runs.reach(1);
     await slow.drain(DRAIN_MS);
-    await scheduler([job(runs)]).start();
+    await Promise.all([scheduler([job(runs)]).start(), scheduler([job(runs)]).start()]);
     await runs.reach(3);
+    expect(runs.mostAtOnce).toBe(1);
     expect(await names()).toEqual(['test.count-runs']);
   });
 

@@ -20,8 +20,10 @@ export interface JobStoreServer {
   config: JobsConfig;
   rows(): Promise<JobRow[]>;
   change(name: string, values: Partial<Pick<JobRow, 'lockedAt' | 'nextRunAt'>>): Promise<void>;
-  /** Adds rows as other versions and hands have left them: nothing forbids a second one of a name. */
-  insertStray(names: string[]): Promise<void>;
+  /** Adds rows as other versions and hands have left them: what forbids a second one of a name is got round. */
+  insertStray(names: string[], everyMs: number): Promise<void>;
+  /** Adds a second row of `name` like the scheduler's own; rejects when the store forbids that. */
+  insertSecond(name: string): Promise<void>;
   /** Removes the table or collection; removing what is not there is fine. */
   dropJobs(): Promise<void>;
   close(): Promise<void>;
@@ -50,11 +52,16 @@ export async function openPostgresJobStore(): Promise<JobStoreServer> {
         ]);
       }
     },
-    insertStray: async (names) => {
+    insertStray: async (names, everyMs) => {
       await pool.query(
-        `INSERT INTO ${JOB_TABLE} (name, next_run_at, repeat_interval) SELECT unnest($1::text[]), now(), '100'`,
-        [names],
+        `INSERT INTO ${JOB_TABLE} (name, next_run_at, repeat_interval, type)
+         SELECT stray, now(), $2, CASE WHEN EXISTS (SELECT 1 FROM ${JOB_TABLE} WHERE name = stray) THEN 'normal' ELSE 'single' END
+           FROM unnest($1::text[]) AS stray`,
+        [names, String(everyMs)],
       );
+    },
+    insertSecond: async (name) => {
+      await pool.query(`INSERT INTO ${JOB_TABLE} (name, type) VALUES ($1, 'single')`, [name]);
     },
     dropJobs: async () => {
       await pool.query(`DROP TABLE IF EXISTS ${JOB_TABLE}`);
@@ -96,18 +103,14 @@ async function mongoJobStore(server: { uri: string; stop: () => Promise<void> })
     change: async (name, values) => {
       await jobs.updateOne({ name }, { $set: values });
     },
-    insertStray: async (names) => {
+    insertStray: async (names, everyMs) => {
       const indexes = await jobs.indexes();
       if (indexes.some((index) => index.name === 'one_per_name')) await jobs.dropIndex('one_per_name');
-      await jobs.insertMany(
-        names.map((name) => ({
-          name,
-          type: 'single',
-          priority: 0,
-          nextRunAt: new Date(),
-          repeatInterval: 100,
-        })),
-      );
+      const values = { type: 'single', priority: 0, repeatInterval: everyMs, lockedAt: null };
+      await jobs.insertMany(names.map((name) => ({ ...values, name, nextRunAt: new Date() })));
+    },
+    insertSecond: async (name) => {
+      await jobs.insertOne({ name, type: 'single' });
     },
     dropJobs: async () => {
       await jobs.drop();

@@ -27,7 +27,7 @@ export class HealthController {
     const giveUp = new AbortController();
     const late = delay(READY_WITHIN_MS, 'late' as const, { signal: giveUp.signal, ref: false });
     try {
-      const pending = await Promise.race([this.dataSource.showMigrations(), late]);
+      const pending = await Promise.race([this.hasPendingMigrations(), late]);
       if (pending === 'late') throw new Error(`no answer within ${READY_WITHIN_MS} ms`);
       if (pending)
         throw new DomainError('SCHEMA_NOT_READY', 'Migrations are still to run: wellspring migrate');
@@ -45,5 +45,19 @@ export class HealthController {
   async metrics(@Res({ passthrough: true }) reply: FastifyReply): Promise<string> {
     reply.header('content-type', this.registry.contentType).header('cache-control', 'no-store');
     return this.registry.metrics();
+  }
+
+  // Not TypeORM's `showMigrations`: that one may create a table, and keeps its connection for good when the database
+  // fails, so that a balancer asking through an outage would use up the pool.
+  private async hasPendingMigrations(): Promise<boolean> {
+    const [table]: { there: boolean }[] = await this.dataSource.query(
+      `select to_regclass('schema_migration') is not null as there`,
+    );
+    if (table?.there !== true) return true;
+    const rows: { name: string }[] = await this.dataSource.query('select name from schema_migration');
+    const done = new Set(rows.map(({ name }) => name));
+    return this.dataSource.migrations.some(
+      (migration) => !done.has(migration.name ?? migration.constructor.name),
+    );
   }
 }

@@ -11,14 +11,14 @@ export class JobRegistry {
   #closed = false;
 
   /**
-   * @throws Error for a second job of the same name, a name not of the form `module.verb-noun`, a period or lock
+   * @throws Error for a second job of the same name, a name not of the form `module.verb-noun` (or `module.verb`), a period or lock
    * out of range, or a job that comes after the scheduler has started (it would never run).
    */
   add(job: Job): void {
     if (this.#closed) throw new Error(`job ${job.name} was added after the scheduler had started`);
     if (this.#jobs.has(job.name)) throw new Error(`two jobs are called ${job.name}`);
-    if (!/^[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)+$/.test(job.name)) {
-      throw new Error(`job name ${job.name} is not of the form module.verb-noun`);
+    if (!/^[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*$/.test(job.name)) {
+      throw new Error(`job name ${job.name} is not of the form module.verb or module.verb-noun`);
     }
     for (const field of ['everySeconds', 'lockSeconds'] as const) {
       if (!(job[field] > 0 && job[field] <= MAX_SECONDS)) {

@@ -14,6 +14,12 @@ export interface JobStore {
    */
   open(): Promise<void>;
   /**
+   * Leaves one row of this name with this period, due at once if it is new. A row that fits is not touched: it may
+   * be locked by another process, and `Agenda.every` clears that lock on MongoDB. A row with another period is
+   * replaced, because it keeps its next run, which may be a whole old period away. Safe to call at once everywhere.
+   */
+  putRow(name: string, everyMs: number): Promise<void>;
+  /**
    * Closes the connections, then gives back the locks which `owner` took for runs that it never began. Without
    * that the job would stand still for one lock life after each restart. Locks of begun runs stay: they protect
    * work that may still be under way.

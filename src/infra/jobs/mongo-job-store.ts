@@ -15,15 +15,21 @@ const UNIQUE_INDEX_ATTEMPTS = 5;
 interface JobDocument {
   _id: ObjectId;
   name: string;
+  type: 'single';
+  priority: number;
+  nextRunAt: Date | null;
+  repeatInterval: number;
+  disabled?: boolean | null;
   lockedAt?: Date | null;
   lastRunAt?: Date | null;
   lastModifiedBy?: string | null;
 }
 
 /**
- * One document per name: `every()` upserts by name and type, but the back end has no unique index, so concurrent
- * upserts insert one document each. The unique index added here turns the losers' inserts into a duplicate-key
- * error; it covers exactly the fields of the upsert, which lets the server repeat it as an update.
+ * One document per name: the back end has no unique index, so concurrent upserts would insert one document each.
+ * The unique index added here covers exactly the fields of the upsert below.
+ *
+ * Exclusive ticks rest on an atomic `findAndModify`. MongoDB has it; a compatible server must have it, too.
  *
  * The repository is used without its back end's `connect`, which would also create a collection for job logs.
  */
@@ -47,6 +53,24 @@ export class MongoJobStore implements JobStore {
     await repository.connect();
     await this.#keepOnePerName(this.#jobs(this.#client));
     this.#repository = repository;
+  }
+
+  async putRow(name: string, everyMs: number): Promise<void> {
+    const jobs = this.#jobs(this.#client);
+    await jobs.deleteMany({
+      name,
+      $or: [{ repeatInterval: { $ne: everyMs } }, { nextRunAt: null }, { disabled: true }],
+    });
+    try {
+      await jobs.updateOne(
+        { name, type: 'single' },
+        { $setOnInsert: { priority: 0, nextRunAt: new Date(), repeatInterval: everyMs, lockedAt: null } },
+        { upsert: true },
+      );
+    } catch (error) {
+      // Another process has inserted it first; then it is there, which is all that was wanted.
+      if (!isDuplicateKey(error)) throw error;
+    }
   }
 
   async close(owner: string): Promise<void> {

@@ -13,9 +13,9 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /**
  * Agenda's table beside the application's own.
  *
- * One row per name: `every()` writes rows of type `single` by `INSERT ... ON CONFLICT`, and the back end's schema
- * has a unique index on the name of such rows, so concurrent starts cannot make two. (`unique()` would: it is a
- * SELECT followed by an INSERT.) Rows of another type are not ours and would tick in addition: they are deleted.
+ * One row per name: the back end's schema has a unique index on the name of rows of type `single`, and only such
+ * rows are written, so concurrent starts cannot make two. (`unique()` can: it is a SELECT followed by an INSERT.)
+ * Rows of another type are not ours and would tick in addition: they are deleted.
  *
  * The back end's schema statements are not safe to run at once (`CREATE TABLE IF NOT EXISTS` and
  * `CREATE OR REPLACE FUNCTION` fail in the loser), so an advisory lock lets one process at a time through.
@@ -62,6 +62,20 @@ export class PostgresJobStore implements JobStore {
       client.release(true);
       throw error;
     }
+  }
+
+  async putRow(name: string, everyMs: number): Promise<void> {
+    await this.#pool.query(
+      `DELETE FROM ${JOB_TABLE}
+        WHERE name = $1 AND (repeat_interval IS DISTINCT FROM $2 OR next_run_at IS NULL OR disabled)`,
+      [name, String(everyMs)],
+    );
+    await this.#pool.query(
+      `INSERT INTO ${JOB_TABLE} (name, type, next_run_at, repeat_interval) VALUES ($1, 'single', $3, $2)
+       ON CONFLICT (name) WHERE type = 'single' DO NOTHING`,
+      // Agenda compares with this process's clock, so the server's would be a second one.
+      [name, String(everyMs), new Date()],
+    );
   }
 
   async close(owner: string): Promise<void> {

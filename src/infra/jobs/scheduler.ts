@@ -56,7 +56,7 @@ export class Scheduler {
       await store.open();
       const agenda = this.#newAgenda(store, jobs);
       if (jobs.length > 0) await agenda.purge();
-      for (const job of jobs) await this.#ensureRow(agenda, job);
+      for (const job of jobs) await store.putRow(job.name, Math.max(1, Math.round(job.everySeconds * 1000)));
       await agenda.start();
       this.#agenda = agenda;
     } catch (error) {
@@ -135,26 +135,6 @@ export class Scheduler {
   async #tick(name: string, done: () => void): Promise<void> {
     await this.runner.run(name);
     done();
-  }
-
-  /**
-   * Leaves one row with the job's present period. A row that fits is not touched: `every()` on MongoDB also clears
-   * the lock, which would start a job a second time whenever another process starts.
-   */
-  async #ensureRow(agenda: Agenda, job: Job): Promise<void> {
-    const everyMs = Math.max(1, Math.round(job.everySeconds * 1000));
-    const { jobs: rows } = await agenda.queryJobs({ name: job.name });
-    const row = rows[0];
-    if (row && row.nextRunAt && !row.disabled && String(row.repeatInterval) === String(everyMs)) return;
-    // `every()` keeps the next run of an existing row, which may be a whole old period away.
-    if (row) await agenda.cancel({ name: job.name });
-    try {
-      await agenda.every(everyMs, job.name);
-    } catch (error) {
-      // Another process that starts at the same moment has inserted the row first.
-      const { total } = await agenda.queryJobs({ name: job.name });
-      if (total !== 1) throw error;
-    }
   }
 
   #logTrouble(error: unknown): void {

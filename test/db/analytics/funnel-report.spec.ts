@@ -38,14 +38,32 @@ describe('the report of a funnel', () => {
     await database?.drop();
   });
 
-  async function visit(row: { page: string; visitor: number; subscriber?: number; class?: string; at?: string }): Promise<void> {
+  async function visit(row: {
+    page: string;
+    visitor: number;
+    subscriber?: number;
+    class?: string;
+    at?: string;
+  }): Promise<void> {
     await db.query(
       `insert into visit (visitor_id, page, slug, funnel_key, subscriber_id, class, at) values ($1, $2, 'x', 'sold', $3, $4, $5)`,
-      [Buffer.alloc(16, row.visitor), row.page, row.subscriber ?? null, row.class ?? 'human', row.at ?? DAY_1],
+      [
+        Buffer.alloc(16, row.visitor),
+        row.page,
+        row.subscriber ?? null,
+        row.class ?? 'human',
+        row.at ?? DAY_1,
+      ],
     );
   }
 
-  async function message(row: { key: string; step: string; state: string; at?: string; hits?: string[] }): Promise<void> {
+  async function message(row: {
+    key: string;
+    step: string;
+    state: string;
+    at?: string;
+    hits?: string[];
+  }): Promise<void> {
     const [{ id }] = (await db.query(
       `insert into message (dedupe_key, class, kind, subscriber_id, funnel_key, step_key, email_template_id, sender, address, address_hash,
          message_id_header, state, due_at, accepted_at, created_at)
@@ -62,7 +80,13 @@ describe('the report of a funnel', () => {
     }
   }
 
-  async function order(row: { id: number; status: string; amountMinor: number; currency?: string; at?: string }): Promise<void> {
+  async function order(row: {
+    id: number;
+    status: string;
+    amountMinor: number;
+    currency?: string;
+    at?: string;
+  }): Promise<void> {
     await db.query(
       `insert into orders (number, funnel_key, offer_id, email, status, amount_minor, currency, provider, provider_ref, created_at, paid_at)
        values ($1, 'sold', 1, 's1@example.com', $2, $3, $4, 'test', $1, $5, case when $2 in ('paid', 'refunded') then $5::timestamptz end)`,
@@ -72,7 +96,13 @@ describe('the report of a funnel', () => {
 
   it('is empty, with rates unknown, before anything happened', async () => {
     const report = await analytics.funnel('other');
-    expect(report).toMatchObject({ visitors: 0, orders: 0, revenue: { amountMinor: 0, currency: 'EUR' }, revenues: [], steps: [] });
+    expect(report).toMatchObject({
+      visitors: 0,
+      orders: 0,
+      revenue: { amountMinor: 0, currency: 'EUR' },
+      revenues: [],
+      steps: [],
+    });
     expect(Object.values(report.rates)).toEqual([null, null, null, null, null]);
   });
 
@@ -95,7 +125,12 @@ describe('the report of a funnel', () => {
   });
 
   it('counts what became of the mails of each step, in the order of the sequence', async () => {
-    await message({ key: 'w1', step: 'welcome', state: 'accepted', hits: ['open human', 'open human', 'click human'] });
+    await message({
+      key: 'w1',
+      step: 'welcome',
+      state: 'accepted',
+      hits: ['open human', 'open human', 'click human'],
+    });
     await message({ key: 'w2', step: 'welcome', state: 'accepted', hits: ['open proxy', 'click scanner'] });
     await message({ key: 'w3', step: 'welcome', state: 'accepted', hits: ['open scanner', 'open unknown'] });
     await message({ key: 'w4', step: 'welcome', state: 'accepted', at: DAY_2 });
@@ -103,8 +138,28 @@ describe('the report of a funnel', () => {
     await message({ key: 'w6', step: 'welcome', state: 'unknown' });
     await message({ key: 'w7', step: 'welcome', state: 'unknown', hits: ['open proxy'] });
     expect((await analytics.funnel('sold')).steps).toEqual([
-      { key: 'story', kind: 'email', template: 'emails/story', sent: 0, opened: 0, openedMachine: 0, clicked: 0, openRate: null, clickRate: null },
-      { key: 'welcome', kind: 'email', template: 'emails/welcome', sent: 5, opened: 2, openedMachine: 2, clicked: 1, openRate: 0.4, clickRate: 0.2 },
+      {
+        key: 'story',
+        kind: 'email',
+        template: 'emails/story',
+        sent: 0,
+        opened: 0,
+        openedMachine: 0,
+        clicked: 0,
+        openRate: null,
+        clickRate: null,
+      },
+      {
+        key: 'welcome',
+        kind: 'email',
+        template: 'emails/welcome',
+        sent: 5,
+        opened: 2,
+        openedMachine: 2,
+        clicked: 1,
+        openRate: 0.4,
+        clickRate: 0.2,
+      },
     ]);
   });
 
@@ -119,21 +174,35 @@ describe('the report of a funnel', () => {
       orders: 4,
       refunds: 1,
       revenue: { amountMinor: 1500, currency: 'USD' },
-      revenues: [{ amountMinor: 1500, currency: 'USD' }, { amountMinor: 700, currency: 'EUR' }],
+      revenues: [
+        { amountMinor: 1500, currency: 'USD' },
+        { amountMinor: 700, currency: 'EUR' },
+      ],
     });
   });
 
   it('looks at a period with its start and without its end', async () => {
     const report = await analytics.funnel('sold', { from: new Date(DAY_2), to: null });
-    expect(report).toMatchObject({ visitors: 1, offerViews: 1, orders: 1, revenue: { amountMinor: 500, currency: 'USD' } });
+    expect(report).toMatchObject({
+      visitors: 1,
+      offerViews: 1,
+      orders: 1,
+      revenue: { amountMinor: 500, currency: 'USD' },
+    });
     const before = await analytics.funnel('sold', { from: null, to: new Date(DAY_2) });
     expect(before).toMatchObject({ visitors: 1, orders: 3 });
-    expect(before.steps.map(({ sent, opened }) => [sent, opened])).toEqual([[0, 0], [4, 2]]);
+    expect(before.steps.map(({ sent, opened }) => [sent, opened])).toEqual([
+      [0, 0],
+      [4, 2],
+    ]);
   });
 
   it('lists every funnel with its own numbers', async () => {
     const funnels = await analytics.funnels();
-    expect(funnels.map(({ key, visitors, orders }) => [key, visitors, orders])).toEqual([['other', 0, 0], ['sold', 2, 4]]);
+    expect(funnels.map(({ key, visitors, orders }) => [key, visitors, orders])).toEqual([
+      ['other', 0, 0],
+      ['sold', 2, 4],
+    ]);
   });
 
   it('refuses a funnel that does not exist', async () => {

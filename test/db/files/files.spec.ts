@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Module } from '@nestjs/common';
+import { Global, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import request from 'supertest';
@@ -34,17 +34,24 @@ describe('stored files', () => {
     dataSource = await new DataSource(dataSourceOptions(database.url, 4)).initialize();
     dataDir = await mkdtemp(join(tmpdir(), 'wellspring-test-files-'));
     const env = readConfig({ DATA_DIR: dataDir, BASE_URL: 'https://shop.example.com', LOG_LEVEL: 'silent' });
-    const config = { ...env, databaseUrl: database.url, secretKey: Buffer.alloc(32, 1), smtpUrl: 'smtp://127.0.0.1:1' };
+    const config = {
+      ...env,
+      databaseUrl: database.url,
+      secretKey: Buffer.alloc(32, 1),
+      smtpUrl: 'smtp://127.0.0.1:1',
+    };
 
+    @Global()
     @Module({
       imports: [SettingsModule.forRoot(config, clock), FilesModule],
       providers: [PageRenderer, { provide: DataSource, useValue: dataSource }],
       exports: [PageRenderer, DataSource],
     })
     class FilesTestModule {}
-    Reflect.defineMetadata('__module:global__', true, FilesTestModule);
 
-    app = await NestFactory.create<NestFastifyApplication>(FilesTestModule, createWebAdapter(), { logger: false });
+    app = await NestFactory.create<NestFastifyApplication>(FilesTestModule, createWebAdapter(), {
+      logger: false,
+    });
     await configureWebServer(app, config);
     await app.init();
     await app.getHttpAdapter().getInstance().ready();
@@ -76,7 +83,10 @@ describe('stored files', () => {
     expect(second).not.toBe(first);
     const sha256 = createHash('sha256').update(content).digest('hex');
     const found = await files.find([second, '999999', first]);
-    expect(found.map(({ fileName, sha256: hash }) => [fileName, hash])).toEqual([['copy.pdf', sha256], ['guide.pdf', sha256]]);
+    expect(found.map(({ fileName, sha256: hash }) => [fileName, hash])).toEqual([
+      ['copy.pdf', sha256],
+      ['guide.pdf', sha256],
+    ]);
     const onDisk = await readdir(join(dataDir, 'files'));
     expect(onDisk.filter((name) => name === sha256 || name.startsWith('.'))).toEqual([sha256]);
   });
@@ -94,7 +104,9 @@ describe('stored files', () => {
     await stored('list.csv', 'old');
     const newest = await stored('list.csv', 'new');
     expect(await files.idByName(dataSource.manager, 'list.csv')).toBe(newest);
-    await expect(files.idByName(dataSource.manager, 'other.csv')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+    await expect(files.idByName(dataSource.manager, 'other.csv')).rejects.toMatchObject({
+      code: 'FILE_NOT_FOUND',
+    });
   });
 
   it('hands a download out under its own name, as a file and never as a page', async () => {

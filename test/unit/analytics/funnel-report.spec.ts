@@ -13,7 +13,9 @@ describe('rates', () => {
   });
 
   it('compare each stage with the one before it', () => {
-    expect(funnelRates({ visitors: 200, signUps: 50, confirmed: 40, offerViews: 10, orders: 2, refunds: 0 })).toEqual({
+    expect(
+      funnelRates({ visitors: 200, signUps: 50, confirmed: 40, offerViews: 10, orders: 2, refunds: 0 }),
+    ).toEqual({
       signUp: 0.25,
       confirmation: 0.8,
       offerView: 0.25,
@@ -24,7 +26,14 @@ describe('rates', () => {
 });
 
 describe('steps', () => {
-  const sent = { stepKey: 'story', template: 'emails/story', sent: 4, opened: 2, openedMachine: 1, clicked: 1 };
+  const sent = {
+    stepKey: 'story',
+    template: 'emails/story',
+    sent: 4,
+    opened: 2,
+    openedMachine: 1,
+    clicked: 1,
+  };
 
   it('stand in the order of the sequence, with zeros where nothing was sent', () => {
     const steps = [
@@ -38,13 +47,18 @@ describe('steps', () => {
   });
 
   it('keep the numbers of a step that was taken out of the sequence', () => {
-    expect(stepReports([], [sent])).toMatchObject([{ key: 'story', kind: 'removed', template: 'emails/story', sent: 4 }]);
+    expect(stepReports([], [sent])).toMatchObject([
+      { key: 'story', kind: 'removed', template: 'emails/story', sent: 4 },
+    ]);
   });
 });
 
 describe('revenue', () => {
   it('is never added up over currencies', () => {
-    const revenues = [{ amountMinor: 900, currency: 'USD' }, { amountMinor: 100, currency: 'EUR' }];
+    const revenues = [
+      { amountMinor: 900, currency: 'USD' },
+      { amountMinor: 100, currency: 'EUR' },
+    ];
     expect(mainRevenue(revenues, 'EUR')).toEqual({ amountMinor: 100, currency: 'EUR' });
     expect(mainRevenue([], 'JPY')).toEqual({ amountMinor: 0, currency: 'JPY' });
   });

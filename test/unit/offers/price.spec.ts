@@ -6,7 +6,14 @@ const full = { amountMinor: 4900, currency: 'EUR' };
 const reduced = { amountMinor: 3430, currency: 'EUR' };
 
 function priceAt(changes: Partial<OfferPriceQuestion>): ReturnType<typeof offerPrice> {
-  return offerPrice({ full, discountBps: 3000, personalDeadline: true, grant: { expiresAt: deadline }, now: deadline, ...changes });
+  return offerPrice({
+    full,
+    discountBps: 3000,
+    personalDeadline: true,
+    grant: { expiresAt: deadline },
+    now: deadline,
+    ...changes,
+  });
 }
 
 describe('the price of an offer', () => {

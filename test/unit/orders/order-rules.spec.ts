@@ -14,7 +14,9 @@ describe('order numbers', () => {
 
 describe('order status', () => {
   it('moves only along the ways money moves', () => {
-    const ways = ORDER_STATUSES.flatMap((from) => ORDER_STATUSES.filter((to) => canBecome(from, to)).map((to) => `${from} > ${to}`));
+    const ways = ORDER_STATUSES.flatMap((from) =>
+      ORDER_STATUSES.filter((to) => canBecome(from, to)).map((to) => `${from} > ${to}`),
+    );
     expect(ways).toEqual(['pending > paid', 'pending > declined', 'paid > refunded', 'declined > paid']);
   });
 });
@@ -23,7 +25,10 @@ describe('the checkout', () => {
   const price = { amountMinor: 3430, currency: 'EUR' };
 
   it('adds the bump at its full price', () => {
-    expect(checkoutTotal(price, { amountMinor: 900, currency: 'EUR' })).toEqual({ amountMinor: 4330, currency: 'EUR' });
+    expect(checkoutTotal(price, { amountMinor: 900, currency: 'EUR' })).toEqual({
+      amountMinor: 4330,
+      currency: 'EUR',
+    });
     expect(checkoutTotal(price, null)).toEqual(price);
   });
 
@@ -51,7 +56,11 @@ describe('the checkout', () => {
   });
 
   it('keeps what was typed, whatever it is', () => {
-    expect(typedValues({ email: 'nobody', name: ['x'], bump: 'yes' })).toEqual({ email: 'nobody', name: '', bump: true });
+    expect(typedValues({ email: 'nobody', name: ['x'], bump: 'yes' })).toEqual({
+      email: 'nobody',
+      name: '',
+      bump: true,
+    });
     expect(typedValues(null)).toEqual({ email: '', name: '', bump: false });
   });
 });

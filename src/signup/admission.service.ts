@@ -1,0 +1,73 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { FilesService } from '../infra/files/files.service.js';
+import { EnrollmentsService } from '../sequences/enrollments.service.js';
+import { SubscribersService } from '../subscribers/subscribers.service.js';
+import { TrackingService } from '../tracking/tracking.service.js';
+import type { Form } from './forms.service.js';
+import type { Origin } from './signup.service.js';
+
+/** How long the link to the lead magnet works: people come back to a mail weeks later. */
+const LEAD_MAGNET_DAYS = 30;
+const DAY_MS = 86_400_000;
+
+export interface Admission {
+  form: Form;
+  signupId: string;
+  subscriberId: string;
+  /** False when this sign-up was confirmed before. */
+  first: boolean;
+  download: { url: string; name: string } | null;
+  origin: Origin;
+}
+
+/** What a confirmed sign-up leads to: the right to write, the conversion, the place in the sequence. */
+@Injectable()
+export class AdmissionService {
+  constructor(
+    private readonly subscribers: SubscribersService,
+    private readonly tracking: TrackingService,
+    private readonly enrollments: EnrollmentsService,
+    private readonly files: FilesService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  async admit(
+    manager: EntityManager,
+    { form, signupId, subscriberId, first, download, origin }: Admission,
+  ): Promise<void> {
+    // An old link pressed again is no new consent: who has left since then stays away.
+    if (!first) return;
+    if (!(await this.subscribers.activate(manager, subscriberId))) return;
+    await this.subscribers.recordConsent(manager, {
+      subscriberId,
+      kind: 'confirmed',
+      purpose: 'marketing',
+      consentText: form.consentText,
+      formSlug: form.slug,
+      ...origin,
+    });
+    await this.tracking.recordConversion(manager, {
+      kind: 'confirmation',
+      funnelKey: form.funnelKey,
+      dedupeKey: `confirmation:${signupId}`,
+      subscriberId,
+    });
+    await this.enrollments.enroll(manager, {
+      sequenceKey: form.sequenceKey,
+      subscriberId,
+      data: download === null ? {} : { download },
+    });
+  }
+
+  async leadMagnet(
+    manager: EntityManager,
+    { leadMagnetFileId }: Form,
+  ): Promise<{ url: string; name: string } | null> {
+    if (leadMagnetFileId === null) return null;
+    const expiresAt = new Date(this.clock.now().getTime() + LEAD_MAGNET_DAYS * DAY_MS);
+    const [file] = await this.files.downloads([leadMagnetFileId], expiresAt, manager);
+    return file ? { url: file.url, name: file.name } : null;
+  }
+}

@@ -1,0 +1,132 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { MessagesService } from '../delivery/messages.service.js';
+import { CONFIG, type Config } from '../infra/config.js';
+import { addressHash } from '../subscribers/address-hash.js';
+import { decodeIds, encodeIds, signToken, verifyToken } from '../values/signed-token.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { AdmissionService } from './admission.service.js';
+import { FormsService, type Form } from './forms.service.js';
+import type { Origin } from './signup.service.js';
+import type { Submission } from './submission.js';
+
+/** One confirmation mail a day and three in all: nobody can use a form to flood somebody else's mailbox. */
+const MAX_CONFIRMATIONS = 3;
+const PURPOSE = 'confirm';
+
+export interface Confirmed {
+  form: Form;
+  download: { url: string; name: string } | null;
+}
+
+/** Double opt-in: the mail with the link, and what happens when its button is pressed. Owns `signup` with the sign-up. */
+@Injectable()
+export class ConfirmationService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly messages: MessagesService,
+    private readonly forms: FormsService,
+    private readonly admission: AdmissionService,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Plans the mail with the link, unless this address has had one within a day or three in all. */
+  async ask(
+    manager: EntityManager,
+    {
+      form,
+      signup,
+      person,
+      subscriberId,
+    }: {
+      form: Form;
+      signup: { id: string; confirmations: number };
+      person: Submission;
+      subscriberId: string;
+    },
+  ): Promise<void> {
+    const now = this.clock.now();
+    const recent: { count: number; lastDay: number }[] = await manager.query(
+      `select count(*)::int as count, count(*) filter (where created_at > $2::timestamptz - interval '24 hours')::int as "lastDay"
+       from message where subscriber_id = $1 and kind = 'confirmation'
+         and created_at > coalesce((select confirmed_at from subscriber where id = $1), '-infinity')`,
+      [subscriberId, now],
+    );
+    const { count = 0, lastDay = 0 } = recent[0] ?? {};
+    if (lastDay > 0 || count >= MAX_CONFIRMATIONS) return;
+    await manager.query('update signup set confirmation_count = confirmation_count + 1 where id = $1', [
+      signup.id,
+    ]);
+    const token = signToken(this.config.secretKey, PURPOSE, encodeIds([signup.id]));
+    await this.messages.plan(manager, [
+      {
+        dedupeKey: `confirm:${signup.id}:${signup.confirmations + 1}`,
+        class: 'transactional',
+        kind: 'confirmation',
+        subscriberId,
+        funnelKey: form.funnelKey,
+        templateId: form.content.confirmTemplateId,
+        data: {
+          confirmUrl: `${this.config.baseUrl}/confirm/${token}`,
+          form: { headline: form.content.headline },
+        },
+        sender: form.sender,
+        address: person.email.address,
+        addressHash: addressHash(this.config.secretKey, person.email.key),
+        dueAt: now,
+        priority: 0,
+      },
+    ]);
+  }
+
+  /** The form behind the link, for the page with the button; null for a link we did not write. Changes nothing. */
+  async peek(token: string): Promise<Form | null> {
+    const id = this.signupId(token);
+    if (id === null) return null;
+    const rows: { formId: string }[] = await this.dataSource.query(
+      'select form_id as "formId" from signup where id = $1',
+      [id],
+    );
+    return rows[0] ? this.forms.findById(this.dataSource.manager, rows[0].formId) : null;
+  }
+
+  /** Pressing the button twice is pressing it once. */
+  async confirm(token: string, origin: Origin): Promise<Confirmed | null> {
+    const id = this.signupId(token);
+    return id === null
+      ? null
+      : this.dataSource.transaction(async (manager) => this.confirmIn(manager, id, origin));
+  }
+
+  async confirmIn(manager: EntityManager, signupId: string, origin: Origin): Promise<Confirmed | null> {
+    const rows: { formId: string; subscriberId: string; status: string }[] = await manager.query(
+      'select form_id as "formId", subscriber_id as "subscriberId", status from signup where id = $1 for update',
+      [signupId],
+    );
+    const signup = rows[0];
+    const form = signup ? await this.forms.findById(manager, signup.formId) : null;
+    if (!signup || !form) return null;
+    const download = await this.admission.leadMagnet(manager, form);
+    await this.admission.admit(manager, {
+      form,
+      signupId,
+      subscriberId: signup.subscriberId,
+      first: signup.status === 'pending',
+      download,
+      origin,
+    });
+    if (signup.status === 'pending') {
+      await manager.query(`update signup set status = 'confirmed', confirmed_at = $2 where id = $1`, [
+        signupId,
+        this.clock.now(),
+      ]);
+    }
+    return { form, download };
+  }
+
+  private signupId(token: string): string | null {
+    const payload = verifyToken(this.config.secretKey, PURPOSE, token);
+    return payload === null ? null : (decodeIds(payload, 1)?.[0] ?? null);
+  }
+}

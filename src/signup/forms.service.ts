@@ -1,0 +1,98 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import type { Sender } from '../delivery/message.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { DomainError } from '../values/domain-error.js';
+
+export interface FormContent {
+  headline: string;
+  subheadline?: string | undefined;
+  bullets: string[];
+  button: string;
+  confirmTemplateId: string;
+  funnelTitle: string;
+}
+
+export interface FormDefinition {
+  slug: string;
+  funnelKey: string;
+  template: string;
+  optIn: 'double' | 'single';
+  consentText: string;
+  content: FormContent;
+  leadMagnetFileId: string | null;
+  sequenceKey: string;
+  sender: Sender;
+}
+
+export interface Form extends FormDefinition {
+  id: string;
+}
+
+const COLUMNS = `id, slug, funnel_key as "funnelKey", template, opt_in as "optIn", consent_text as "consentText", content,
+  lead_magnet_file_id as "leadMagnetFileId", sequence_key as "sequenceKey", sender`;
+
+/** Where people sign up. The only writer of `form`. */
+@Injectable()
+export class FormsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Throws `FORM_SLUG_CONFLICT` when another funnel has the address. */
+  async publish(manager: EntityManager, form: FormDefinition): Promise<void> {
+    const rows: unknown[] = await manager.query(
+      `insert into form (slug, funnel_key, template, opt_in, consent_text, content, lead_magnet_file_id, sequence_key, sender, created_at, updated_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
+       on conflict (slug) do update set template = excluded.template, opt_in = excluded.opt_in, consent_text = excluded.consent_text,
+         content = excluded.content, lead_magnet_file_id = excluded.lead_magnet_file_id, sequence_key = excluded.sequence_key,
+         sender = excluded.sender, updated_at = excluded.updated_at, archived_at = null
+       where form.funnel_key = excluded.funnel_key returning id`,
+      [
+        form.slug,
+        form.funnelKey,
+        form.template,
+        form.optIn,
+        form.consentText,
+        JSON.stringify(form.content),
+        form.leadMagnetFileId,
+        form.sequenceKey,
+        JSON.stringify(form.sender),
+        this.clock.now(),
+      ],
+    );
+    if (rows.length === 0)
+      throw new DomainError('FORM_SLUG_CONFLICT', `slug: another funnel has a form "${form.slug}"`, {
+        slug: form.slug,
+      });
+  }
+
+  /** Takes the funnel's other forms offline. Who has signed up there stays. */
+  async archiveExcept(manager: EntityManager, funnelKey: string, slugs: readonly string[]): Promise<void> {
+    await manager.query(
+      'update form set archived_at = $3 where funnel_key = $1 and slug <> all($2::text[]) and archived_at is null',
+      [funnelKey, slugs, this.clock.now()],
+    );
+  }
+
+  async findBySlug(slug: string): Promise<Form | null> {
+    const rows: Form[] = await this.dataSource.query(
+      `select ${COLUMNS} from form where slug = $1 and archived_at is null`,
+      [slug],
+    );
+    return rows[0] ?? null;
+  }
+
+  async findById(manager: EntityManager, id: string): Promise<Form | null> {
+    const rows: Form[] = await manager.query(`select ${COLUMNS} from form where id = $1`, [id]);
+    return rows[0] ?? null;
+  }
+
+  async list(page: { beforeId?: string | undefined; limit: number }): Promise<Form[]> {
+    return this.dataSource.query(
+      `select ${COLUMNS} from form where archived_at is null and ($1::bigint is null or id < $1) order by id desc limit $2`,
+      [page.beforeId ?? null, page.limit],
+    );
+  }
+}

@@ -1,0 +1,80 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { CONFIG, type Config } from '../infra/config.js';
+import { EnrollmentsService } from '../sequences/enrollments.service.js';
+import type { Subscriber } from '../subscribers/subscriber.js';
+import { SubscribersService } from '../subscribers/subscribers.service.js';
+import { decodeIds, encodeIds, signToken, verifyToken } from '../values/signed-token.js';
+
+export type LeavePurpose = 'unsubscribe' | 'preferences';
+
+/** What a person decides about themselves by the links in their mails. The tokens need no row but the person's. */
+@Injectable()
+export class LeaveService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly subscribers: SubscribersService,
+    private readonly enrollments: EnrollmentsService,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  /** `null`: not a link of ours. `gone`: a genuine link of somebody whose data were erased. */
+  async person(purpose: LeavePurpose, token: string): Promise<Subscriber | 'gone' | null> {
+    const ids = this.ids(purpose, token);
+    return ids === null ? null : ((await this.subscribers.find(ids[0] ?? '0')) ?? 'gone');
+  }
+
+  /** The same person's link for another purpose, for pages that lead from one to the other. */
+  link(from: LeavePurpose, token: string, to: LeavePurpose): string {
+    const ids = this.ids(from, token) ?? ['0', '0'];
+    return `/${to === 'unsubscribe' ? 'u' : to}/${signToken(this.config.secretKey, to, encodeIds(ids))}`;
+  }
+
+  async senderName(subscriberId: string): Promise<string> {
+    const rows: { name: string }[] = await this.dataSource.query(
+      `select sender->>'name' as name from message where subscriber_id = $1 order by id desc limit 1`,
+      [subscriberId],
+    );
+    return rows[0]?.name ?? 'the sender';
+  }
+
+  async unsubscribe(subscriberId: string, source: 'one_click' | 'page'): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      await this.subscribers.unsubscribe(manager, subscriberId, source);
+      await this.enrollments.exitOnUnsubscribe(manager, subscriberId);
+    });
+  }
+
+  async setTrackingConsent(subscriberId: string, granted: boolean): Promise<void> {
+    await this.dataSource.transaction(async (manager) =>
+      this.subscribers.setTrackingConsent(manager, subscriberId, granted),
+    );
+  }
+
+  async erase(subscriberId: string): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      await this.enrollments.exitOnUnsubscribe(manager, subscriberId);
+      await this.subscribers.erase(manager, subscriberId, 'preferences page');
+    });
+  }
+
+  /** Everything kept about one person, as they may ask for it (GDPR, article 15). */
+  async personalData(subscriberId: string): Promise<Record<string, unknown>> {
+    const consents: unknown[] = await this.dataSource.query(
+      `select kind, purpose, consent_text as "consentText", form_slug as form, page_url as "pageUrl", host(ip) as ip,
+         user_agent as "userAgent", at from consent_event where subscriber_id = $1 order by id`,
+      [subscriberId],
+    );
+    const messages: unknown[] = await this.dataSource.query(
+      `select kind, step_key as step, state, due_at as "dueAt", accepted_at as "acceptedAt" from message
+       where subscriber_id = $1 order by id`,
+      [subscriberId],
+    );
+    return { subscriber: await this.subscribers.find(subscriberId), consents, messages };
+  }
+
+  private ids(purpose: LeavePurpose, token: string): string[] | null {
+    const payload = verifyToken(this.config.secretKey, purpose, token);
+    return payload === null ? null : decodeIds(payload, 2);
+  }
+}

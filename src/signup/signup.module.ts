@@ -1,0 +1,43 @@
+import { Module } from '@nestjs/common';
+import { DeliveryModule } from '../delivery/delivery.module.js';
+import { FilesModule } from '../infra/files/files.module.js';
+import { SequencesModule } from '../sequences/sequences.module.js';
+import { SubscribersModule } from '../subscribers/subscribers.module.js';
+import { TrackingModule } from '../tracking/tracking.module.js';
+import { AdmissionService } from './admission.service.js';
+import { ConfirmController } from './confirm.controller.js';
+import { ConfirmationService } from './confirmation.service.js';
+import { EmbeddedFormController } from './embedded-form.controller.js';
+import { FormsController } from './forms.controller.js';
+import { FormsService } from './forms.service.js';
+import { IntakeService } from './intake.service.js';
+import { LeaveService } from './leave.service.js';
+import { PreferencesController } from './preferences.controller.js';
+import { SignupLimits } from './signup-limits.service.js';
+import { SignupService } from './signup.service.js';
+import { SqueezePageController } from './squeeze-page.controller.js';
+import { UnsubscribeController } from './unsubscribe.controller.js';
+
+/** A visitor becomes a subscriber, and may leave again: squeeze page, embedded form, double opt-in, unsubscribe. Owns `form`, `signup`. */
+@Module({
+  imports: [SubscribersModule, TrackingModule, DeliveryModule, SequencesModule, FilesModule],
+  controllers: [
+    SqueezePageController,
+    EmbeddedFormController,
+    ConfirmController,
+    UnsubscribeController,
+    PreferencesController,
+    FormsController,
+  ],
+  providers: [
+    FormsService,
+    SignupService,
+    ConfirmationService,
+    AdmissionService,
+    IntakeService,
+    SignupLimits,
+    LeaveService,
+  ],
+  exports: [FormsService],
+})
+export class SignupModule {}

@@ -1,0 +1,78 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { SubscribersService } from '../subscribers/subscribers.service.js';
+import { TrackingService } from '../tracking/tracking.service.js';
+import { ConfirmationService } from './confirmation.service.js';
+import type { Form } from './forms.service.js';
+import type { Submission } from './submission.js';
+
+/** Where a sign-up came from, as evidence of consent. */
+export interface Origin {
+  ip: string;
+  userAgent: string;
+  pageUrl: string;
+}
+
+/** A visitor becomes a subscriber. One transaction: person, consent, sign-up, confirmation mail, or nothing. */
+@Injectable()
+export class SignupService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly subscribers: SubscribersService,
+    private readonly confirmation: ConfirmationService,
+    private readonly tracking: TrackingService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Answers nothing about the address: known, new or suppressed, the visitor sees the same page. */
+  async signUp(form: Form, submission: Submission, origin: Origin): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const person = await this.subscribers.upsert(manager, submission);
+      await this.subscribers.recordConsent(manager, {
+        subscriberId: person.id,
+        kind: 'granted',
+        purpose: 'marketing',
+        consentText: form.consentText,
+        formSlug: form.slug,
+        ...origin,
+      });
+      const visitorId = this.tracking.visitorId(origin.ip, origin.userAgent, this.clock.now());
+      const left = person.status !== 'active' && person.status !== 'pending';
+      const signup = await this.join(manager, {
+        formId: form.id,
+        subscriberId: person.id,
+        visitorId,
+        reopen: left,
+      });
+      await this.tracking.recordConversion(manager, {
+        kind: 'signup',
+        funnelKey: form.funnelKey,
+        dedupeKey: `signup:${signup.id}`,
+        subscriberId: person.id,
+        visitorId,
+      });
+      if (person.status === 'bounced' || person.status === 'complained') return;
+      if (form.optIn === 'single') await this.confirmation.confirmIn(manager, signup.id, origin);
+      else if (signup.status === 'pending')
+        await this.confirmation.ask(manager, { form, signup, person: submission, subscriberId: person.id });
+    });
+  }
+
+  private async join(
+    manager: EntityManager,
+    row: { formId: string; subscriberId: string; visitorId: Buffer; reopen: boolean },
+  ): Promise<{ id: string; status: 'pending' | 'confirmed'; confirmations: number }> {
+    const rows: { id: string; status: 'pending' | 'confirmed'; confirmations: number }[] =
+      await manager.query(
+        `insert into signup (form_id, subscriber_id, status, visitor_id, created_at) values ($1, $2, 'pending', $3, $4)
+       on conflict (form_id, subscriber_id) do update set visitor_id = coalesce(signup.visitor_id, excluded.visitor_id),
+         status = case when $5 then 'pending' else signup.status end
+       returning id, status, confirmation_count as confirmations`,
+        [row.formId, row.subscriberId, row.visitorId, this.clock.now(), row.reopen],
+      );
+    const signup = rows[0];
+    if (!signup) throw new Error('the sign-up was neither made nor found');
+    return signup;
+  }
+}

@@ -1,0 +1,88 @@
+import { Body, Controller, Get, Param, Post, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { PageRenderer } from '../infra/http/page-renderer.js';
+import { sendPage } from '../infra/http/send-page.js';
+import { TrackingService } from '../tracking/tracking.service.js';
+import { FormsService, type Form } from './forms.service.js';
+import { IntakeService } from './intake.service.js';
+
+/** Loose on purpose: a visitor with a strange browser gets a page with words, not an error of a machine. */
+const typed = z.record(z.string(), z.unknown()).nullish();
+const LIMITED = 'Too many sign-ups came from your network. Please try again in ten minutes.';
+
+@Controller('p')
+export class SqueezePageController {
+  constructor(
+    private readonly forms: FormsService,
+    private readonly intake: IntakeService,
+    private readonly tracking: TrackingService,
+    private readonly pages: PageRenderer,
+  ) {}
+
+  @Get(':slug')
+  async show(
+    @Param('slug') slug: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const form = await this.forms.findBySlug(slug);
+    if (!form) return this.missing(reply);
+    if (request.method !== 'HEAD') {
+      await this.tracking.recordVisit({ page: 'squeeze', slug, funnelKey: form.funnelKey, request });
+    }
+    sendPage(reply, 200, await this.page(form, {}, {}));
+  }
+
+  @Post(':slug')
+  async submit(
+    @Param('slug') slug: string,
+    @Body({ schema: typed }) body: z.output<typeof typed>,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const form = await this.forms.findBySlug(slug);
+    if (!form) return this.missing(reply);
+    const outcome = await this.intake.take(form, body ?? {}, request);
+    const timeZone = typeof body?.timeZone === 'string' ? body.timeZone : '';
+    if (outcome.kind === 'bad') {
+      sendPage(reply, 422, await this.page(form, { ...outcome.values, timeZone }, outcome.errors));
+      return;
+    }
+    if (outcome.kind === 'limited') {
+      reply.header('retry-after', '600');
+      sendPage(reply, 429, await this.page(form, { ...outcome.values, timeZone }, { form: LIMITED }));
+      return;
+    }
+    const view = {
+      form: { ...form.content, slug, title: form.content.funnelTitle, optIn: form.optIn },
+      email: outcome.email,
+      footer: footerOf(form),
+    };
+    sendPage(reply, 200, await this.pages.render('pages/check-inbox', view));
+  }
+
+  private async page(form: Form, values: object, errors: object): Promise<string> {
+    const { slug, optIn, consentText, content, template } = form;
+    return this.pages.render(template, {
+      form: { ...content, title: content.funnelTitle, slug, optIn, consent: consentText },
+      values,
+      errors,
+      issuedToken: this.intake.issueToken(),
+      footer: footerOf(form),
+    });
+  }
+
+  private async missing(reply: FastifyReply): Promise<void> {
+    const message = 'There is no page at this address. It may have ended, or the address is not complete.';
+    sendPage(
+      reply,
+      404,
+      await this.pages.render('pages/error', { status: 404, heading: 'No such page', message }),
+    );
+  }
+}
+
+export function footerOf({ sender }: Form): { senderName: string; postalAddress: string } {
+  return { senderName: sender.name, postalAddress: sender.postalAddress };
+}

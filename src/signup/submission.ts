@@ -1,0 +1,55 @@
+import { parseEmailAddress, suggestDomain } from '../values/email-address.js';
+import { canonicalTimeZone } from '../values/zoned-time.js';
+
+const MAX_NAME = 80;
+/** Control characters, line and paragraph separators, bidirectional overrides: they change what a reader or a header sees. */
+const HIDDEN = /[\p{Cc}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]/u;
+
+export interface Typed {
+  email?: unknown;
+  name?: unknown;
+  timeZone?: unknown;
+  /** A field no person sees. */
+  website?: unknown;
+}
+
+export interface Submission {
+  email: Extract<ReturnType<typeof parseEmailAddress>, { ok: true }>;
+  name: string | undefined;
+  timeZone: string | undefined;
+}
+
+export type SubmissionCheck =
+  | { kind: 'good'; submission: Submission }
+  | { kind: 'bot' }
+  | { kind: 'bad'; errors: { email?: string; name?: string }; values: { email: string; name: string } };
+
+/** What a visitor typed, checked. What is wrong is said by field, and what was typed is given back. */
+export function checkSubmission(typed: Typed): SubmissionCheck {
+  const email = text(typed.email);
+  const name = text(typed.name).trim();
+  if (text(typed.website) !== '') return { kind: 'bot' };
+  const parsed = parseEmailAddress(email);
+  const errors: { email?: string; name?: string } = {};
+  if (!parsed.ok) errors.email = emailHint(email, parsed.reason);
+  if (name.length > MAX_NAME) errors.name = `A name has at most ${MAX_NAME} characters.`;
+  else if (HIDDEN.test(name)) errors.name = 'A name has no control characters.';
+  if (!parsed.ok || errors.name !== undefined) return { kind: 'bad', errors, values: { email, name } };
+  const timeZone = canonicalTimeZone(text(typed.timeZone)) ?? undefined;
+  return { kind: 'good', submission: { email: parsed, name: name === '' ? undefined : name, timeZone } };
+}
+
+function emailHint(email: string, reason: string): string {
+  const domain = email.slice(email.lastIndexOf('@') + 1).trim();
+  const suggestion = domain === '' ? null : suggestDomain(domain);
+  return suggestion === null ? sentence(reason) : `${sentence(reason)} Did you mean ${suggestion}?`;
+}
+
+function sentence(reason: string): string {
+  const start = reason.charAt(0).toUpperCase() + reason.slice(1);
+  return /[.!?]$/.test(start) ? start : `${start}.`;
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value.slice(0, 1_000) : '';
+}

@@ -1,0 +1,51 @@
+import type { SubscriberStatus } from './subscription-status.js';
+
+/** Own fields of a subscriber: flat, so that a mail or a segment can name each one. */
+export type SubscriberFields = Record<string, string | number | boolean | null>;
+
+export interface Subscriber {
+  id: string;
+  email: string;
+  emailKey: string;
+  name: string | null;
+  status: SubscriberStatus;
+  timeZone: string | null;
+  locale: string | null;
+  fields: SubscriberFields;
+  trackingConsent: boolean;
+  tags: string[];
+  createdAt: Date;
+  confirmedAt: Date | null;
+  updatedAt: Date;
+}
+
+export type ConsentKind = 'granted' | 'confirmed' | 'withdrawn';
+
+/** Evidence of one decision about consent; kept, never changed. */
+export interface ConsentEvidence {
+  subscriberId: string;
+  kind: ConsentKind;
+  /** What it was for, such as `marketing`. */
+  purpose: string;
+  /** The exact words the person saw. */
+  consentText?: string | undefined;
+  formSlug?: string | undefined;
+  pageUrl?: string | undefined;
+  ip?: string | undefined;
+  userAgent?: string | undefined;
+  /** When it happened, if that was not now. */
+  at?: Date | undefined;
+}
+
+export type UnsubscribeSource = 'one_click' | 'page' | 'api';
+
+export interface Suppression {
+  id: string;
+  /** HMAC of the address, hex. */
+  emailHash: string;
+  /** `marketing` still lets receipts and confirmations through; `all` nothing. */
+  scope: 'all' | 'marketing';
+  reason: 'unsubscribed' | 'hard_bounce' | 'complaint' | 'erased' | 'manual';
+  source: string;
+  createdAt: Date;
+}

@@ -1,0 +1,112 @@
+import { Body, Controller, Delete, Get, Param, Patch, Post, Query } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import type { z } from 'zod';
+import { ApiRoute } from '../infra/http/api-route.js';
+import { idSchema, type Page, toPage } from '../infra/http/page.js';
+import { DomainError } from '../values/domain-error.js';
+import {
+  addTagSchema,
+  createSubscriberSchema,
+  subscriberJson,
+  type SubscriberJson,
+  subscriberPage,
+  subscriberQuery,
+  subscriberSchema,
+  tagName,
+  updateSubscriberSchema,
+} from './subscribers.schemas.js';
+import { SubscribersService } from './subscribers.service.js';
+
+const TAG = 'subscribers';
+
+/** Unsubscribing through the API stands in the sign-up module, because it also ends sequences. */
+@Controller('api/v1/subscribers')
+export class SubscribersController {
+  constructor(
+    private readonly subscribers: SubscribersService,
+    private readonly dataSource: DataSource,
+  ) {}
+
+  @Get()
+  @ApiRoute({ summary: 'List subscribers', tag: TAG, response: subscriberPage })
+  async list(
+    @Query({ schema: subscriberQuery }) { email, cursor, limit }: z.output<typeof subscriberQuery>,
+  ): Promise<Page<SubscriberJson>> {
+    if (email === undefined) return toPage(await this.subscribers.page(cursor, limit + 1), limit, subscriberJson);
+    const found = await this.subscribers.findByEmailKey(email.key);
+    return { data: found === null ? [] : [subscriberJson(found)], nextCursor: null };
+  }
+
+  @Get(':id')
+  @ApiRoute({ summary: 'One subscriber', tag: TAG, response: subscriberSchema })
+  async get(@Param('id', { schema: idSchema }) id: string): Promise<SubscriberJson> {
+    return subscriberJson(await this.subscribers.get(id));
+  }
+
+  /** Throws `SUBSCRIBER_ALREADY_EXISTS`: changing somebody by creating them again would hide mistakes. */
+  @Post()
+  @ApiRoute({
+    summary: 'Create a subscriber',
+    description: 'The status is `pending` until the owner of the address has confirmed.',
+    tag: TAG,
+    response: subscriberSchema,
+  })
+  async create(
+    @Body({ schema: createSubscriberSchema }) body: z.output<typeof createSubscriberSchema>,
+  ): Promise<SubscriberJson> {
+    const { tags, consent, ...details } = body;
+    const id = await this.dataSource.transaction(async (manager) => {
+      const { id: subscriberId, created } = await this.subscribers.upsert(manager, details);
+      if (!created) {
+        throw new DomainError('SUBSCRIBER_ALREADY_EXISTS', 'email: there is a subscriber with this address', {
+          id: subscriberId,
+        });
+      }
+      for (const name of tags) await this.subscribers.tag(manager, subscriberId, name);
+      if (consent) {
+        const { text, at, ...rest } = consent;
+        await this.subscribers.recordConsent(manager, {
+          ...rest,
+          subscriberId,
+          kind: 'granted',
+          purpose: 'marketing',
+          consentText: text,
+          ...(at === undefined ? {} : { at: new Date(at) }),
+        });
+      }
+      return subscriberId;
+    });
+    return subscriberJson(await this.subscribers.get(id));
+  }
+
+  @Patch(':id')
+  @ApiRoute({ summary: 'Change a subscriber', tag: TAG, response: subscriberSchema })
+  async update(
+    @Param('id', { schema: idSchema }) id: string,
+    @Body({ schema: updateSubscriberSchema }) body: z.output<typeof updateSubscriberSchema>,
+  ): Promise<SubscriberJson> {
+    await this.dataSource.transaction((manager) => this.subscribers.update(manager, id, body));
+    return subscriberJson(await this.subscribers.get(id));
+  }
+
+  @Post(':id/tags')
+  @ApiRoute({ summary: 'Tag a subscriber', tag: TAG, response: subscriberSchema, status: 200 })
+  async addTag(
+    @Param('id', { schema: idSchema }) id: string,
+    @Body({ schema: addTagSchema }) { name }: z.output<typeof addTagSchema>,
+  ): Promise<SubscriberJson> {
+    await this.subscribers.get(id);
+    await this.subscribers.tag(this.dataSource.manager, id, name);
+    return subscriberJson(await this.subscribers.get(id));
+  }
+
+  @Delete(':id/tags/:name')
+  @ApiRoute({ summary: 'Take a tag off a subscriber', tag: TAG, response: subscriberSchema, status: 200 })
+  async removeTag(
+    @Param('id', { schema: idSchema }) id: string,
+    @Param('name', { schema: tagName }) name: string,
+  ): Promise<SubscriberJson> {
+    await this.subscribers.untag(this.dataSource.manager, id, name);
+    return subscriberJson(await this.subscribers.get(id));
+  }
+}

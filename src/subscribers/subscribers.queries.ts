@@ -1,0 +1,56 @@
+import type { EntityManager } from 'typeorm';
+import type { Subscriber } from './subscriber.js';
+
+const SUBSCRIBER = `select s.id, s.email, s.email_key as "emailKey", s.name, s.status, s.time_zone as "timeZone", s.locale,
+    s.fields, s.tracking_consent as "trackingConsent", s.created_at as "createdAt", s.confirmed_at as "confirmedAt",
+    s.updated_at as "updatedAt",
+    array(select t.name from subscriber_tag st join tag t on t.id = st.tag_id
+           where st.subscriber_id = s.id order by t.name) as tags
+  from subscriber s`;
+
+export async function findSubscriber(db: EntityManager, id: string): Promise<Subscriber | null> {
+  const rows: Subscriber[] = await db.query(`${SUBSCRIBER} where s.id = $1`, [id]);
+  return rows[0] ?? null;
+}
+
+/** Served by the unique key of `email_key`. */
+export async function findSubscriberByEmailKey(db: EntityManager, key: string): Promise<Subscriber | null> {
+  const rows: Subscriber[] = await db.query(`${SUBSCRIBER} where s.email_key = $1`, [key]);
+  return rows[0] ?? null;
+}
+
+/** Newest first, below `beforeId`. */
+export async function listSubscribers(
+  db: EntityManager,
+  { beforeId, limit }: { beforeId: string | undefined; limit: number },
+): Promise<Subscriber[]> {
+  return db.query(
+    `${SUBSCRIBER} where ($1::bigint is null or s.id < $1) order by s.id desc limit $2`,
+    [beforeId ?? null, limit],
+  );
+}
+
+/** Locks the row until the caller's transaction ends, so that two decisions about one person come one after the other. */
+export async function lockSubscriber(
+  db: EntityManager,
+  id: string,
+): Promise<Pick<Subscriber, 'id' | 'status' | 'emailKey'> | null> {
+  const rows: Pick<Subscriber, 'id' | 'status' | 'emailKey'>[] = await db.query(
+    `select id, status, email_key as "emailKey" from subscriber where id = $1 for update`,
+    [id],
+  );
+  return rows[0] ?? null;
+}
+
+/** Newest first; names are unique, so the row's id pages. */
+export async function listTags(
+  db: EntityManager,
+  { beforeId, limit }: { beforeId: string | undefined; limit: number },
+): Promise<{ id: string; name: string; subscribers: number; createdAt: Date }[]> {
+  return db.query(
+    `select t.id, t.name, t.created_at as "createdAt",
+            (select count(*) from subscriber_tag st where st.tag_id = t.id)::int as subscribers
+       from tag t where ($1::bigint is null or t.id < $1) order by t.id desc limit $2`,
+    [beforeId ?? null, limit],
+  );
+}

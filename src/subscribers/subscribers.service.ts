@@ -1,0 +1,238 @@
+import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { DomainError } from '../values/domain-error.js';
+import type { EmailAddressParse } from '../values/email-address.js';
+import type { ConsentEvidence, Subscriber, SubscriberFields, UnsubscribeSource } from './subscriber.js';
+import {
+  findSubscriber,
+  findSubscriberByEmailKey,
+  listSubscribers,
+  listTags,
+  lockSubscriber,
+} from './subscribers.queries.js';
+import { nextStatus, type SubscriberStatus } from './subscription-status.js';
+import { SuppressionsService } from './suppressions.service.js';
+
+type EmailAddress = Extract<EmailAddressParse, { ok: true }>;
+
+export interface SubscriberDetails {
+  email: EmailAddress;
+  name?: string | undefined;
+  timeZone?: string | undefined;
+  locale?: string | undefined;
+  fields?: SubscriberFields | undefined;
+}
+
+const MAX_USER_AGENT_CHARS = 500;
+
+/** Who we may write to. The only writer of `subscriber`, `consent_event`, `tag` and `subscriber_tag`. */
+@Injectable()
+export class SubscribersService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly suppressions: SuppressionsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * The subscriber with this address, made as `pending` when there is none. Somebody we know keeps what we know: whoever
+   * types a stranger's address into a form must not rename them, so only gaps are filled, and the status never changes.
+   * Holds the row's lock until the caller's transaction ends.
+   */
+  async upsert(
+    manager: EntityManager,
+    { email, name, timeZone, locale, fields }: SubscriberDetails,
+  ): Promise<{ id: string; status: SubscriberStatus; created: boolean }> {
+    const rows: { id: string; status: SubscriberStatus; created: boolean }[] = await manager.query(
+      `insert into subscriber (email, email_key, name, status, time_zone, locale, fields, created_at, updated_at)
+       values ($1, $2, $3, 'pending', $4, $5, $6, $7, $7)
+       on conflict (email_key) do update set
+         name = coalesce(subscriber.name, excluded.name), time_zone = coalesce(subscriber.time_zone, excluded.time_zone),
+         locale = coalesce(subscriber.locale, excluded.locale), fields = excluded.fields || subscriber.fields
+       returning id, status, xmax = 0 as created`,
+      [
+        email.address,
+        email.key,
+        name ?? null,
+        timeZone ?? null,
+        locale ?? null,
+        JSON.stringify(fields ?? {}),
+        this.clock.now(),
+      ],
+    );
+    const row = rows[0];
+    if (!row) throw new Error('subscriber gave no row');
+    return row;
+  }
+
+  /** Adds evidence. An address that is no IP address is left out rather than losing the consent. */
+  async recordConsent(manager: EntityManager, evidence: ConsentEvidence): Promise<void> {
+    const { consentText, ip } = evidence;
+    await manager.query(
+      `insert into consent_event (subscriber_id, kind, purpose, consent_text, text_hash, form_slug, page_url, ip, user_agent, at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+      [
+        evidence.subscriberId,
+        evidence.kind,
+        evidence.purpose,
+        consentText ?? null,
+        consentText === undefined ? null : createHash('sha256').update(consentText).digest(),
+        evidence.formSlug ?? null,
+        evidence.pageUrl ?? null,
+        ip !== undefined && isIP(ip) > 0 ? ip : null,
+        evidence.userAgent?.slice(0, MAX_USER_AGENT_CHARS) ?? null,
+        evidence.at ?? this.clock.now(),
+      ],
+    );
+  }
+
+  /**
+   * The owner of the address has said yes just now; the caller has recorded the consent. Lifts the suppression that
+   * unsubscribing made and no other. `refused` for an address that bounced or complained: nothing changes.
+   * Throws `SUBSCRIBER_NOT_FOUND`.
+   */
+  async activate(manager: EntityManager, subscriberId: string): Promise<'activated' | 'already_active' | 'refused'> {
+    const subscriber = await this.lock(manager, subscriberId);
+    const status = nextStatus(subscriber.status, 'confirm');
+    if (status === null) return 'refused';
+    await this.suppressions.liftUnsubscribed(manager, subscriber.emailKey);
+    if (status === subscriber.status) return 'already_active';
+    await manager.query(
+      `update subscriber set status = $2, confirmed_at = $3, updated_at = $3 where id = $1`,
+      [subscriberId, status, this.clock.now()],
+    );
+    return 'activated';
+  }
+
+  /**
+   * Takes effect at once: the send barrier reads status and suppression. Idempotent; true when something changed.
+   * An address that bounced or complained keeps that status and is suppressed all the same.
+   * Throws `SUBSCRIBER_NOT_FOUND`.
+   */
+  async unsubscribe(manager: EntityManager, subscriberId: string, source: UnsubscribeSource): Promise<boolean> {
+    const subscriber = await this.lock(manager, subscriberId);
+    await this.suppressions.add(manager, {
+      emailKey: subscriber.emailKey,
+      scope: 'marketing',
+      reason: 'unsubscribed',
+      source,
+    });
+    const status = nextStatus(subscriber.status, 'unsubscribe');
+    if (status === null || status === subscriber.status) return false;
+    await manager.query(`update subscriber set status = $2, updated_at = $3 where id = $1`, [
+      subscriberId,
+      status,
+      this.clock.now(),
+    ]);
+    await this.recordConsent(manager, { subscriberId, kind: 'withdrawn', purpose: 'marketing' });
+    return true;
+  }
+
+  /** Whether opens and clicks of this person are recorded at all. Throws `SUBSCRIBER_NOT_FOUND`. */
+  async setTrackingConsent(manager: EntityManager, subscriberId: string, allowed: boolean): Promise<void> {
+    await this.lock(manager, subscriberId);
+    const [changed]: [unknown[], number] = await manager.query(
+      `update subscriber set tracking_consent = $2, updated_at = $3 where id = $1 and tracking_consent <> $2 returning id`,
+      [subscriberId, allowed, this.clock.now()],
+    );
+    if (changed.length === 0) return;
+    await this.recordConsent(manager, { subscriberId, kind: allowed ? 'granted' : 'withdrawn', purpose: 'tracking' });
+  }
+
+  /**
+   * Forgets the person: the row goes, and with it consent, tags, sign-ups and enrollments. What stays is the address's
+   * hash, so that no import or form can write to them again. Idempotent.
+   */
+  async erase(manager: EntityManager, subscriberId: string, source: string): Promise<void> {
+    const subscriber = await lockSubscriber(manager, subscriberId);
+    if (!subscriber) return;
+    await this.suppressions.add(manager, { emailKey: subscriber.emailKey, scope: 'all', reason: 'erased', source });
+    await manager.query(`delete from subscriber where id = $1`, [subscriberId]);
+  }
+
+  /** Null empties a field; what is left out stays. Throws `SUBSCRIBER_NOT_FOUND`. */
+  async update(
+    manager: EntityManager,
+    subscriberId: string,
+    change: { name?: string | null | undefined; timeZone?: string | null | undefined; fields?: SubscriberFields | undefined },
+  ): Promise<void> {
+    await this.lock(manager, subscriberId);
+    const { name, timeZone, fields } = change;
+    await manager.query(
+      `update subscriber set name = case when $2 then $3 else name end, time_zone = case when $4 then $5 else time_zone end,
+         fields = jsonb_strip_nulls(fields || $6::jsonb), updated_at = $7 where id = $1`,
+      [
+        subscriberId,
+        name !== undefined,
+        name ?? null,
+        timeZone !== undefined,
+        timeZone ?? null,
+        JSON.stringify(fields ?? {}),
+        this.clock.now(),
+      ],
+    );
+  }
+
+  /** Locks the person's row until the caller's transaction ends; null when there is nobody. */
+  async lockStatus(manager: EntityManager, id: string): Promise<SubscriberStatus | null> {
+    return (await lockSubscriber(manager, id))?.status ?? null;
+  }
+
+  /** Idempotent; the tag is made when it is new. */
+  async tag(manager: EntityManager, subscriberId: string, name: string): Promise<void> {
+    // The empty update makes the row visible to the second insert when the tag was there already.
+    await manager.query(
+      `with named as (
+         insert into tag (name, created_at) values ($2, $3) on conflict (name) do update set name = excluded.name returning id)
+       insert into subscriber_tag (subscriber_id, tag_id, created_at) select $1, id, $3 from named on conflict do nothing`,
+      [subscriberId, name, this.clock.now()],
+    );
+  }
+
+  async untag(manager: EntityManager, subscriberId: string, name: string): Promise<void> {
+    await manager.query(
+      `delete from subscriber_tag st using tag t where t.id = st.tag_id and st.subscriber_id = $1 and t.name = $2`,
+      [subscriberId, name],
+    );
+  }
+
+  async find(id: string, manager: EntityManager = this.dataSource.manager): Promise<Subscriber | null> {
+    return findSubscriber(manager, id);
+  }
+
+  /** Throws `SUBSCRIBER_NOT_FOUND`. */
+  async get(id: string): Promise<Subscriber> {
+    const subscriber = await this.find(id);
+    if (subscriber) return subscriber;
+    throw notFound(id);
+  }
+
+  async findByEmailKey(key: string, manager: EntityManager = this.dataSource.manager): Promise<Subscriber | null> {
+    return findSubscriberByEmailKey(manager, key);
+  }
+
+  /** Newest first; `cursor` is the id of the last one the caller has seen. */
+  async page(cursor: string | undefined, limit: number): Promise<Subscriber[]> {
+    return listSubscribers(this.dataSource.manager, { beforeId: cursor, limit });
+  }
+
+  async tags(cursor: string | undefined, limit: number): Promise<Awaited<ReturnType<typeof listTags>>> {
+    return listTags(this.dataSource.manager, { beforeId: cursor, limit });
+  }
+
+  private async lock(
+    manager: EntityManager,
+    id: string,
+  ): Promise<Pick<Subscriber, 'id' | 'status' | 'emailKey'>> {
+    const subscriber = await lockSubscriber(manager, id);
+    if (subscriber) return subscriber;
+    throw notFound(id);
+  }
+}
+
+function notFound(id: string): DomainError {
+  return new DomainError('SUBSCRIBER_NOT_FOUND', `There is no subscriber with the id ${id}`, { id });
+}

@@ -1,0 +1,24 @@
+/** `pending`: an address somebody typed. `active`: its owner said yes. The rest get no marketing, each for its own reason. */
+export const SUBSCRIBER_STATUSES = ['pending', 'active', 'unsubscribed', 'bounced', 'complained'] as const;
+export type SubscriberStatus = (typeof SUBSCRIBER_STATUSES)[number];
+
+export type SubscriptionEvent = 'confirm' | 'unsubscribe' | 'bounce' | 'complain';
+
+type Row = Readonly<Record<SubscriptionEvent, SubscriberStatus | null>>;
+
+/**
+ * Where each event leads; null is refused. An address that bounced or whose owner called us spam comes back by a
+ * decision of the sender, never by a form: writing to it again costs the reputation every other mail travels on.
+ */
+const TRANSITIONS: Readonly<Record<SubscriberStatus, Row>> = {
+  pending: { confirm: 'active', unsubscribe: 'unsubscribed', bounce: 'bounced', complain: 'complained' },
+  active: { confirm: 'active', unsubscribe: 'unsubscribed', bounce: 'bounced', complain: 'complained' },
+  unsubscribed: { confirm: 'active', unsubscribe: 'unsubscribed', bounce: 'bounced', complain: 'complained' },
+  bounced: { confirm: null, unsubscribe: 'bounced', bounce: 'bounced', complain: 'complained' },
+  complained: { confirm: null, unsubscribe: 'complained', bounce: 'complained', complain: 'complained' },
+};
+
+/** The status after the event, which may be the same one; null when the event must not happen in this status. */
+export function nextStatus(status: SubscriberStatus, event: SubscriptionEvent): SubscriberStatus | null {
+  return TRANSITIONS[status][event];
+}

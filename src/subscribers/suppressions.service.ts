@@ -1,0 +1,87 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { CONFIG, type Config } from '../infra/config.js';
+import { DomainError } from '../values/domain-error.js';
+import { addressHash } from './address-hash.js';
+import type { Suppression } from './subscriber.js';
+
+const SUPPRESSION = `select id, encode(email_hash, 'hex') as "emailHash", scope, reason, source, created_at as "createdAt"
+  from suppression`;
+
+/**
+ * Addresses we do not write to, known by their hash alone, so that the list outlives the people on it. The only writer
+ * of `suppression`; the send barrier of delivery reads it.
+ */
+@Injectable()
+export class SuppressionsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  hash(emailKey: string): Buffer {
+    return addressHash(this.config.secretKey, emailKey);
+  }
+
+  /** One row for each address and scope; the first reason stays. Returns the row's id. */
+  async add(
+    manager: EntityManager,
+    { emailKey, scope, reason, source }: Pick<Suppression, 'scope' | 'reason' | 'source'> & { emailKey: string },
+  ): Promise<string> {
+    const rows: { id: string }[] = await manager.query(
+      `insert into suppression (email_hash, scope, reason, source, created_at) values ($1, $2, $3, $4, $5)
+       on conflict (email_hash, scope) do update set source = suppression.source returning id`,
+      [this.hash(emailKey), scope, reason, source, this.clock.now()],
+    );
+    return rows[0]?.id ?? '';
+  }
+
+  /** For a person who has just confirmed again: only what they themselves caused by unsubscribing. */
+  async liftUnsubscribed(manager: EntityManager, emailKey: string): Promise<void> {
+    await manager.query(
+      `delete from suppression where email_hash = $1 and scope = 'marketing' and reason = 'unsubscribed'`,
+      [this.hash(emailKey)],
+    );
+  }
+
+  /** Every entry for the address; empty when we may write. */
+  async of(emailKey: string, manager: EntityManager = this.dataSource.manager): Promise<Suppression[]> {
+    return manager.query(`${SUPPRESSION} where email_hash = $1 order by id desc`, [this.hash(emailKey)]);
+  }
+
+  /** Newest first, below `cursor`. */
+  async page(cursor: string | undefined, limit: number): Promise<Suppression[]> {
+    return this.dataSource.query(
+      `${SUPPRESSION} where ($1::bigint is null or id < $1) order by id desc limit $2`,
+      [cursor ?? null, limit],
+    );
+  }
+
+  async get(id: string): Promise<Suppression> {
+    const rows: Suppression[] = await this.dataSource.query(`${SUPPRESSION} where id = $1`, [id]);
+    if (rows[0]) return rows[0];
+    throw notFound(id);
+  }
+
+  /**
+   * Takes a hand-made entry off. Throws `SUPPRESSION_NOT_FOUND`, and `SUPPRESSION_REMOVE_CONFLICT` for one that a
+   * person or their mail server caused: that is their word, not the sender's.
+   */
+  async removeManual(id: string): Promise<void> {
+    const { reason } = await this.get(id);
+    if (reason !== 'manual') {
+      throw new DomainError(
+        'SUPPRESSION_REMOVE_CONFLICT',
+        `Only entries made by hand can be removed; this one is there because of "${reason}"`,
+        { id, reason },
+      );
+    }
+    await this.dataSource.query(`delete from suppression where id = $1 and reason = 'manual'`, [id]);
+  }
+}
+
+function notFound(id: string): DomainError {
+  return new DomainError('SUPPRESSION_NOT_FOUND', `There is no suppression with the id ${id}`, { id });
+}

@@ -1,0 +1,285 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { API_KEY, BROWSER, OPENED_AT, openShop, type Shop } from './shop.js';
+
+const DEADLINE = new Date(OPENED_AT.getTime() + 72 * 3_600_000);
+const DAY_MS = 86_400_000;
+
+describe('orders', () => {
+  let shop: Shop;
+
+  beforeAll(async () => {
+    shop = await openShop();
+    await shop.publishOffer();
+  });
+
+  afterEach(() => shop.clock.set(OPENED_AT));
+  afterAll(async () => shop?.close());
+
+  const post = (path: string, form: Record<string, string>) =>
+    shop.http.post(path).set('User-Agent', BROWSER).type('form').send(form);
+
+  async function checkedOut(form: Record<string, string>, path = '/checkout/kit'): Promise<string> {
+    const answer = await post(path, form).expect(303);
+    return answer.headers['location'] ?? '';
+  }
+
+  async function ordersOf(
+    email: string,
+  ): Promise<
+    { id: string; number: string; status: string; amountMinor: number; subscriberId: string | null }[]
+  > {
+    return shop.db.query(
+      `select id, number, status, amount_minor::int as "amountMinor", subscriber_id as "subscriberId" from orders where email = $1 order by id`,
+      [email],
+    );
+  }
+
+  const countOf = async (sql: string, value: unknown): Promise<number> =>
+    ((await shop.db.query(`select count(*)::int as n from ${sql}`, [value])) as { n: number }[])[0]?.n ?? -1;
+
+  it('go from the checkout over the payment to the downloads', async () => {
+    const { token, subscriberId, enrollmentId } = await shop.mailTo('buyer@example.com', {
+      expiresAt: DEADLINE,
+    });
+    const form = await shop.http.get(`/checkout/kit?m=${token}`).expect(200);
+    expect(form.text).toContain('€34.30');
+    const pay = await checkedOut({ email: ' Buyer@example.com', name: 'Bo Byer', bump: 'yes', m: token });
+    expect(pay).toMatch(/^\/checkout\/kit\/pay\//);
+    expect((await shop.http.get(pay).expect(200)).text).toMatch(/TEST PAYMENT[\s\S]*€43\.30/);
+    expect(await ordersOf('Buyer@example.com')).toMatchObject([{ status: 'pending', amountMinor: 4330 }]);
+
+    const thanks = (await post(pay, { outcome: 'paid' }).expect(303)).headers['location'] ?? '';
+    const page = await shop.http.get(thanks).expect(200);
+    const [order] = await ordersOf('Buyer@example.com');
+    expect(order).toMatchObject({ status: 'paid', subscriberId });
+    expect(page.text).toContain(order?.number);
+    expect(page.text).toMatch(/[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}/);
+    const links = [...page.text.matchAll(/\/download\/[\w-]+/g)].map(([path]) => path);
+    expect(links).toHaveLength(2);
+    for (const path of links) await shop.http.get(path).expect(200);
+
+    expect(await countOf(`conversion where kind = 'order' and dedupe_key = $1`, `order:${order?.id}`)).toBe(
+      1,
+    );
+    expect(
+      await countOf(
+        `subscriber_tag st join tag t on t.id = st.tag_id where st.subscriber_id = $1 and t.name in ('bought:kit', 'bought:checklist')`,
+        subscriberId,
+      ),
+    ).toBe(2);
+    const enrollments = await shop.db.query('select status from enrollment where id = $1', [enrollmentId]);
+    expect(enrollments).toEqual([{ status: 'exited' }]);
+  });
+
+  it('are confirmed by a receipt with the amounts, the licences and links that work for a week', async () => {
+    const pay = await checkedOut({ email: 'receipt@example.com' });
+    await post(pay, { outcome: 'paid' }).expect(303);
+    const [order] = await ordersOf('receipt@example.com');
+    const rows = (await shop.db.query(
+      `select class, kind, address, funnel_key as "funnelKey", data from message where dedupe_key = $1`,
+      [`receipt:${order?.id}`],
+    )) as [{ data: { order: { downloads: { url: string }[]; url: string } } }];
+    expect(rows).toMatchObject([
+      {
+        class: 'transactional',
+        kind: 'receipt',
+        address: 'receipt@example.com',
+        funnelKey: 'shop',
+        data: {
+          order: {
+            number: order?.number,
+            total: { amountMinor: 4900, currency: 'EUR' },
+            totalText: '€49.00',
+            lines: [
+              { name: 'Launch kit', amount: { amountMinor: 4900, currency: 'EUR' }, amountText: '€49.00' },
+            ],
+            licences: [{ product: 'Launch kit' }],
+            downloads: [{ name: 'kit.zip' }],
+          },
+        },
+      },
+    ]);
+    const { downloads, url } = rows[0].data.order;
+    const path = new URL(downloads[0]?.url ?? '').pathname;
+    shop.clock.advance(7 * DAY_MS - 1);
+    await shop.http.get(path).expect(200);
+    shop.clock.advance(1);
+    await shop.http.get(path).expect(410);
+    const page = await shop.http.get(new URL(url).pathname).expect(200);
+    await shop.http.get(/\/download\/[\w-]+/.exec(page.text)?.[0] ?? '').expect(200);
+  });
+
+  it('take their amounts from the offer, whatever the form says', async () => {
+    await checkedOut(
+      { email: 'cheap@example.com', price: '1', amountMinor: '1', discountBps: '10000' },
+      '/checkout/kit?seen=99999999',
+    );
+    expect(await ordersOf('cheap@example.com')).toMatchObject([{ amountMinor: 4900 }]);
+    await post('/checkout/kit?seen=1', { email: 'cheap@example.com' }).expect(422);
+  });
+
+  it('keep what was typed when something is wrong with it', async () => {
+    const answer = await post('/checkout/kit', {
+      email: 'not an address',
+      name: 'Bo <b>',
+      bump: 'yes',
+    }).expect(422);
+    expect(answer.text).toContain('value="not an address"');
+    expect(answer.text).toContain('value="Bo &lt;b&gt;"');
+    expect(answer.text).toMatch(/id="bump"[^>]* checked/);
+    expect(answer.text).toContain('Please check the email address');
+    await post('/checkout/nothing', { email: 'a@example.com' }).expect(404);
+  });
+
+  it('are not taken at a price that ended while the form stood open; the new price is shown first', async () => {
+    const { token } = await shop.mailTo('slow@example.com', { expiresAt: DEADLINE });
+    const form = await shop.http.get(`/checkout/kit?m=${token}`).expect(200);
+    const action = /action="([^"]*)"/.exec(form.text)?.[1] ?? '';
+    shop.clock.set(DEADLINE);
+    const refused = await post(action, { email: 'slow@example.com', m: token }).expect(422);
+    expect(refused.text).toContain('The reduced price has ended');
+    expect(refused.text).toContain('value="slow@example.com"');
+    expect(await ordersOf('slow@example.com')).toEqual([]);
+    const newAction = /action="([^"]*)"/.exec(refused.text)?.[1] ?? '';
+    await checkedOut({ email: 'slow@example.com', m: token }, newAction);
+    expect(await ordersOf('slow@example.com')).toMatchObject([{ amountMinor: 4900 }]);
+  });
+
+  it('keep the price of the checkout for a day, over the deadline, and no longer', async () => {
+    const { token } = await shop.mailTo('payer@example.com', { expiresAt: DEADLINE });
+    shop.clock.set(new Date(DEADLINE.getTime() - 1));
+    const pay = await checkedOut({ email: 'payer@example.com', m: token });
+    // A link ends on a whole second.
+    shop.clock.advance(DAY_MS + 1);
+    expect((await shop.http.get(pay).expect(410)).text).toContain('This checkout has ended');
+    await post(pay, { outcome: 'paid' }).expect(410);
+    shop.clock.advance(-1000);
+    await post(pay, { outcome: 'paid' }).expect(303);
+    expect(await ordersOf('payer@example.com')).toMatchObject([{ status: 'paid', amountMinor: 3430 }]);
+  });
+
+  it('are one after a double click', async () => {
+    const locations = await Promise.all([1, 2, 3].map(() => checkedOut({ email: 'twice@example.com' })));
+    expect(new Set(locations).size).toBe(1);
+    expect(await ordersOf('twice@example.com')).toHaveLength(1);
+  });
+
+  it('are another one for another browser, which must not see the first', async () => {
+    const mine = await checkedOut({ email: 'same@example.com' });
+    const theirs = await shop.http
+      .post('/checkout/kit')
+      .set('User-Agent', 'Another/1.0')
+      .type('form')
+      .send({ email: 'same@example.com' })
+      .expect(303);
+    expect(theirs.headers['location']).not.toBe(mine);
+  });
+
+  it('are paid once, however many payments arrive at the same moment', async () => {
+    const pay = await checkedOut({ email: 'once@example.com', bump: 'yes' });
+    const answers = await Promise.all([1, 2, 3, 4].map(() => post(pay, { outcome: 'paid' }).expect(303)));
+    expect(new Set(answers.map(({ headers }) => headers['location'])).size).toBe(1);
+    const [order] = await ordersOf('once@example.com');
+    expect(await countOf('conversion where order_id = $1', order?.id)).toBe(1);
+    expect(
+      await countOf('licence k join order_line l on l.id = k.order_line_id where l.order_id = $1', order?.id),
+    ).toBe(1);
+    expect(await countOf('message where dedupe_key = $1', `receipt:${order?.id}`)).toBe(1);
+  });
+
+  it('leave nothing half done when a payment cannot be booked', async () => {
+    await shop.publishOffer({ slug: 'broken', content: { title: 'Broken', receiptTemplateId: '999999' } });
+    await checkedOut({ email: 'broken@example.com' }, '/checkout/broken');
+    const [order] = await ordersOf('broken@example.com');
+    await expect(shop.orders.markPaid(order?.id ?? '', 'test', 'broken')).rejects.toThrow('foreign key');
+    expect(await ordersOf('broken@example.com')).toMatchObject([{ status: 'pending' }]);
+    expect(await countOf('subscriber where email_key = $1', 'broken@example.com')).toBe(0);
+    expect(
+      await countOf('licence k join order_line l on l.id = k.order_line_id where l.order_id = $1', order?.id),
+    ).toBe(0);
+    await expect(shop.orders.markPaid('999999', 'test', 'nobody')).rejects.toMatchObject({
+      code: 'ORDER_NOT_FOUND',
+    });
+  });
+
+  it('offer the way back after a declined payment, and a second card may work', async () => {
+    const { token } = await shop.mailTo('declined@example.com', { expiresAt: DEADLINE });
+    const pay = await checkedOut({ email: 'declined@example.com', m: token });
+    const declined = await post(pay, { outcome: 'declined' }).expect(200);
+    expect(declined.text).toContain(`/checkout/kit?m=${token}`);
+    expect(await ordersOf('declined@example.com')).toMatchObject([{ status: 'declined' }]);
+    await post(pay, { outcome: 'paid' }).expect(303);
+    await post(pay, { outcome: 'declined' }).expect(303);
+    expect(await ordersOf('declined@example.com')).toMatchObject([{ status: 'paid' }]);
+    await shop.http.get(pay).expect(303);
+  });
+
+  it('name what a payment may come to', async () => {
+    const pay = await checkedOut({ email: 'odd@example.com' });
+    const answer = await post(pay, { outcome: 'stolen' }).expect(422);
+    expect(answer.body).toMatchObject({
+      code: 'PAYMENT_OUTCOME_INVALID',
+      errors: [{ field: 'outcome', allowed: ['paid', 'declined'] }],
+    });
+    await post(pay.replace('/checkout/kit/', '/checkout/broken/'), { outcome: 'paid' }).expect(404);
+    await shop.http.get('/order/forged').expect(404);
+  });
+
+  it('need no payment when there is nothing to pay', async () => {
+    await shop.publishOffer({ slug: 'gift', discountBps: 10_000, personalDeadline: false });
+    const thanks = await checkedOut({ email: 'gift@example.com' }, '/checkout/gift');
+    await shop.http.get(thanks).expect(200);
+    expect(await ordersOf('gift@example.com')).toMatchObject([{ status: 'paid', amountMinor: 0 }]);
+    const withBump = await checkedOut({ email: 'gift2@example.com', bump: 'yes' }, '/checkout/gift');
+    expect(withBump).toContain('/pay/');
+  });
+
+  it('make a stranger known, but give no consent in their name', async () => {
+    await post(await checkedOut({ email: 'stranger@example.com' }), { outcome: 'paid' }).expect(303);
+    const [order] = await ordersOf('stranger@example.com');
+    const rows = await shop.db.query('select status from subscriber where id = $1', [order?.subscriberId]);
+    expect(rows).toEqual([{ status: 'pending' }]);
+    expect(await countOf('consent_event where subscriber_id = $1', order?.subscriberId)).toBe(0);
+  });
+
+  it('end the letters of the reader who bought under another address', async () => {
+    const { token, enrollmentId } = await shop.mailTo('private@example.com', { expiresAt: DEADLINE });
+    await post(await checkedOut({ email: 'work@example.com', m: token }), { outcome: 'paid' }).expect(303);
+    expect(await shop.db.query('select status from enrollment where id = $1', [enrollmentId])).toEqual([
+      { status: 'exited' },
+    ]);
+  });
+
+  it('show no downloads once they are refunded', async () => {
+    const thanks =
+      (await post(await checkedOut({ email: 'back@example.com' }), { outcome: 'paid' }).expect(303)).headers[
+        'location'
+      ] ?? '';
+    await shop.db.query(`update orders set status = 'refunded' where email = 'back@example.com'`);
+    expect((await shop.http.get(thanks).expect(410)).text).not.toContain('/download/');
+  });
+
+  it('are listed for programs, newest first', async () => {
+    const get = (path: string) =>
+      shop.http.get(`/api/v1/orders${path}`).set('Authorization', `Bearer ${API_KEY}`);
+    const { data, nextCursor } = (await get('?limit=2').expect(200)).body as {
+      data: { id: string }[];
+      nextCursor: string;
+    };
+    expect(BigInt(data[0]?.id ?? 0)).toBeGreaterThan(BigInt(data[1]?.id ?? 0));
+    const next = await get(`?limit=2&cursor=${nextCursor}`).expect(200);
+    expect(BigInt(next.body.data[0].id as string)).toBeLessThan(BigInt(data[1]?.id ?? 0));
+    const [order] = await ordersOf('Buyer@example.com');
+    expect((await get(`/${order?.id}`).expect(200)).body).toMatchObject({
+      number: order?.number,
+      status: 'paid',
+      total: { amountMinor: 4330, currency: 'EUR' },
+      lines: [
+        { productKey: 'kit', kind: 'main' },
+        { productKey: 'checklist', kind: 'bump', amount: { amountMinor: 900 } },
+      ],
+    });
+    await get('/999999').expect(404);
+    await get('/abc').expect(422);
+  });
+});

@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+import { mailPolicy, mailTab, withLinksInNewTab } from '../../../src/admin/mail-view.js';
+import { isLoopback, isSameOrigin, returnPath } from '../../../src/admin/same-origin.js';
+
+describe('a form of the owner', () => {
+  const own = { baseUrl: 'https://shop.example.com', host: 'shop.example.com' };
+
+  it.each([
+    ['https://shop.example.com', true],
+    [undefined, true],
+    ['https://evil.example', false],
+    ['http://shop.example.com', false],
+    ['https://shop.example.com.evil.example', false],
+    ['null', false],
+  ])('from origin %s is taken: %s', (origin, taken) => {
+    expect(isSameOrigin(origin, own)).toBe(taken);
+  });
+
+  it('is taken from the same loopback address it goes to, and from no other', () => {
+    const local = { baseUrl: 'http://localhost:3000', host: '127.0.0.1:3000' };
+    expect(isSameOrigin('http://127.0.0.1:3000', local)).toBe(true);
+    expect(isSameOrigin('http://127.0.0.1:4000', local)).toBe(false);
+    expect(isSameOrigin('http://rebound.example:3000', { ...local, host: 'rebound.example:3000' })).toBe(
+      false,
+    );
+  });
+});
+
+describe('the way back after signing in', () => {
+  it.each([
+    ['/admin/funnels/niche-ebook', '/admin/funnels/niche-ebook'],
+    ['/mailbox?cursor=MTI', '/mailbox?cursor=MTI'],
+    ['//evil.example', '/admin'],
+    ['/admin//evil.example', '/admin'],
+    ['https://evil.example', '/admin'],
+    ['/administrator', '/admin'],
+    ['/admin\r\nSet-Cookie: a=b', '/admin'],
+    [undefined, '/admin'],
+  ])('for %j is %s', (next, path) => {
+    expect(returnPath(next)).toBe(path);
+  });
+});
+
+describe('this machine', () => {
+  it.each([
+    ['127.0.0.1', true],
+    ['127.8.9.1', true],
+    ['::1', true],
+    ['localhost', true],
+    ['0.0.0.0', false],
+    ['127.example.com', false],
+  ])('is %s: %s', (host, is) => {
+    expect(isLoopback(host)).toBe(is);
+  });
+});
+
+describe('a mail that is shown', () => {
+  it('gets an origin of its own and no script', () => {
+    const policy = mailPolicy('https://shop.example.com/');
+    expect(policy).toContain('sandbox allow-popups');
+    expect(policy).not.toMatch(/allow-scripts|allow-same-origin|script-src/);
+    expect(policy).toContain("img-src 'self' data: https://shop.example.com;");
+  });
+
+  it('opens its links outside the frame', () => {
+    expect(withLinksInNewTab('<html><head lang="en"><title>T</title></head></html>')).toBe(
+      '<html><head lang="en"><base target="_blank"><title>T</title></head></html>',
+    );
+    expect(withLinksInNewTab('<p>bare</p>')).toBe('<base target="_blank"><p>bare</p>');
+  });
+
+  it('is shown as its reader sees it when an unknown part is asked for', () => {
+    expect([mailTab('source'), mailTab('nothing'), mailTab(undefined)]).toEqual(['source', 'html', 'html']);
+  });
+});
