@@ -37,7 +37,7 @@ const envSchema = z.object({
   DEMO: flag.optional(),
   LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'], { error: 'use debug, info, warn, error or silent' })
-    .default('info'),
+    .default('warn'),
 });
 
 /** What the process was told, checked. `null` stands for "not set". */

@@ -6,7 +6,7 @@ import { EnrollmentsService } from '../sequences/enrollments.service.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { TrackingService } from '../tracking/tracking.service.js';
 import type { Form } from './forms.service.js';
-import type { Origin } from './signup.service.js';
+import type { Origin } from './origin.js';
 
 /** How long the link to the lead magnet works: people come back to a mail weeks later. */
 const LEAD_MAGNET_DAYS = 30;

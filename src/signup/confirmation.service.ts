@@ -7,7 +7,7 @@ import { decodeIds, encodeIds, signToken, verifyToken } from '../values/signed-t
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { AdmissionService } from './admission.service.js';
 import { FormsService, type Form } from './forms.service.js';
-import type { Origin } from './signup.service.js';
+import type { Origin } from './origin.js';
 import type { Submission } from './submission.js';
 
 /** One confirmation mail a day and three in all: nobody can use a form to flood somebody else's mailbox. */

@@ -5,14 +5,8 @@ import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { TrackingService } from '../tracking/tracking.service.js';
 import { ConfirmationService } from './confirmation.service.js';
 import type { Form } from './forms.service.js';
+import type { Origin } from './origin.js';
 import type { Submission } from './submission.js';
-
-/** Where a sign-up came from, as evidence of consent. */
-export interface Origin {
-  ip: string;
-  userAgent: string;
-  pageUrl: string;
-}
 
 /** A visitor becomes a subscriber. One transaction: person, consent, sign-up, confirmation mail, or nothing. */
 @Injectable()

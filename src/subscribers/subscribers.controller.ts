@@ -32,7 +32,8 @@ export class SubscribersController {
   async list(
     @Query({ schema: subscriberQuery }) { email, cursor, limit }: z.output<typeof subscriberQuery>,
   ): Promise<Page<SubscriberJson>> {
-    if (email === undefined) return toPage(await this.subscribers.page(cursor, limit + 1), limit, subscriberJson);
+    if (email === undefined)
+      return toPage(await this.subscribers.page(cursor, limit + 1), limit, subscriberJson);
     const found = await this.subscribers.findByEmailKey(email.key);
     return { data: found === null ? [] : [subscriberJson(found)], nextCursor: null };
   }

@@ -24,10 +24,10 @@ export async function listSubscribers(
   db: EntityManager,
   { beforeId, limit }: { beforeId: string | undefined; limit: number },
 ): Promise<Subscriber[]> {
-  return db.query(
-    `${SUBSCRIBER} where ($1::bigint is null or s.id < $1) order by s.id desc limit $2`,
-    [beforeId ?? null, limit],
-  );
+  return db.query(`${SUBSCRIBER} where ($1::bigint is null or s.id < $1) order by s.id desc limit $2`, [
+    beforeId ?? null,
+    limit,
+  ]);
 }
 
 /** Locks the row until the caller's transaction ends, so that two decisions about one person come one after the other. */

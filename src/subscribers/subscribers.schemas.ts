@@ -13,7 +13,10 @@ export const emailSchema = z
   .transform((text, context): Extract<EmailAddressParse, { ok: true }> => {
     const parsed = parseEmailAddress(text);
     if (parsed.ok) return parsed;
-    context.addIssue({ code: 'custom', message: `This is not an email address we can write to: ${parsed.reason}` });
+    context.addIssue({
+      code: 'custom',
+      message: `This is not an email address we can write to: ${parsed.reason}`,
+    });
     return z.NEVER;
   })
   .meta({ description: 'An email address.' });
@@ -85,18 +88,25 @@ export const createSubscriberSchema = z.strictObject({
     .strictObject({
       text: z.string().trim().min(1).max(2000),
       at: z.iso.datetime({ offset: true }).optional(),
-      pageUrl: z.url({ protocol: /^https?$/ }).max(2000).optional(),
+      pageUrl: z
+        .url({ protocol: /^https?$/ })
+        .max(2000)
+        .optional(),
       ip: z.union([z.ipv4(), z.ipv6()]).optional(),
       userAgent: z.string().max(500).optional(),
     })
     .optional()
-    .meta({ description: 'What the person agreed to, where and when. Kept as evidence; the status stays pending.' }),
+    .meta({
+      description: 'What the person agreed to, where and when. Kept as evidence; the status stays pending.',
+    }),
 });
 
 export const updateSubscriberSchema = z.strictObject({
   name: nameSchema.nullable().optional(),
   timeZone: timeZoneSchema.nullable().optional(),
-  fields: fieldsSchema.optional().meta({ description: 'Merged into the present ones; null removes a field.' }),
+  fields: fieldsSchema
+    .optional()
+    .meta({ description: 'Merged into the present ones; null removes a field.' }),
 });
 
 export const addTagSchema = z.strictObject({ name: tagName });

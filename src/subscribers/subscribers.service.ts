@@ -94,7 +94,10 @@ export class SubscribersService {
    * unsubscribing made and no other. `refused` for an address that bounced or complained: nothing changes.
    * Throws `SUBSCRIBER_NOT_FOUND`.
    */
-  async activate(manager: EntityManager, subscriberId: string): Promise<'activated' | 'already_active' | 'refused'> {
+  async activate(
+    manager: EntityManager,
+    subscriberId: string,
+  ): Promise<'activated' | 'already_active' | 'refused'> {
     const subscriber = await this.lock(manager, subscriberId);
     const status = nextStatus(subscriber.status, 'confirm');
     if (status === null) return 'refused';
@@ -112,7 +115,11 @@ export class SubscribersService {
    * An address that bounced or complained keeps that status and is suppressed all the same.
    * Throws `SUBSCRIBER_NOT_FOUND`.
    */
-  async unsubscribe(manager: EntityManager, subscriberId: string, source: UnsubscribeSource): Promise<boolean> {
+  async unsubscribe(
+    manager: EntityManager,
+    subscriberId: string,
+    source: UnsubscribeSource,
+  ): Promise<boolean> {
     const subscriber = await this.lock(manager, subscriberId);
     await this.suppressions.add(manager, {
       emailKey: subscriber.emailKey,
@@ -139,7 +146,11 @@ export class SubscribersService {
       [subscriberId, allowed, this.clock.now()],
     );
     if (changed.length === 0) return;
-    await this.recordConsent(manager, { subscriberId, kind: allowed ? 'granted' : 'withdrawn', purpose: 'tracking' });
+    await this.recordConsent(manager, {
+      subscriberId,
+      kind: allowed ? 'granted' : 'withdrawn',
+      purpose: 'tracking',
+    });
   }
 
   /**
@@ -149,7 +160,12 @@ export class SubscribersService {
   async erase(manager: EntityManager, subscriberId: string, source: string): Promise<void> {
     const subscriber = await lockSubscriber(manager, subscriberId);
     if (!subscriber) return;
-    await this.suppressions.add(manager, { emailKey: subscriber.emailKey, scope: 'all', reason: 'erased', source });
+    await this.suppressions.add(manager, {
+      emailKey: subscriber.emailKey,
+      scope: 'all',
+      reason: 'erased',
+      source,
+    });
     await manager.query(`delete from subscriber where id = $1`, [subscriberId]);
   }
 
@@ -157,7 +173,11 @@ export class SubscribersService {
   async update(
     manager: EntityManager,
     subscriberId: string,
-    change: { name?: string | null | undefined; timeZone?: string | null | undefined; fields?: SubscriberFields | undefined },
+    change: {
+      name?: string | null | undefined;
+      timeZone?: string | null | undefined;
+      fields?: SubscriberFields | undefined;
+    },
   ): Promise<void> {
     await this.lock(manager, subscriberId);
     const { name, timeZone, fields } = change;
@@ -210,7 +230,10 @@ export class SubscribersService {
     throw notFound(id);
   }
 
-  async findByEmailKey(key: string, manager: EntityManager = this.dataSource.manager): Promise<Subscriber | null> {
+  async findByEmailKey(
+    key: string,
+    manager: EntityManager = this.dataSource.manager,
+  ): Promise<Subscriber | null> {
     return findSubscriberByEmailKey(manager, key);
   }
 

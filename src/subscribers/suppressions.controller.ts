@@ -25,7 +25,8 @@ export class SuppressionsController {
   async list(
     @Query({ schema: subscriberQuery }) { email, cursor, limit }: z.output<typeof subscriberQuery>,
   ): Promise<Page<SuppressionJson>> {
-    if (email === undefined) return toPage(await this.suppressions.page(cursor, limit + 1), limit, suppressionJson);
+    if (email === undefined)
+      return toPage(await this.suppressions.page(cursor, limit + 1), limit, suppressionJson);
     return { data: (await this.suppressions.of(email.key)).map(suppressionJson), nextCursor: null };
   }
 

@@ -28,7 +28,12 @@ export class SuppressionsService {
   /** One row for each address and scope; the first reason stays. Returns the row's id. */
   async add(
     manager: EntityManager,
-    { emailKey, scope, reason, source }: Pick<Suppression, 'scope' | 'reason' | 'source'> & { emailKey: string },
+    {
+      emailKey,
+      scope,
+      reason,
+      source,
+    }: Pick<Suppression, 'scope' | 'reason' | 'source'> & { emailKey: string },
   ): Promise<string> {
     const rows: { id: string }[] = await manager.query(
       `insert into suppression (email_hash, scope, reason, source, created_at) values ($1, $2, $3, $4, $5)

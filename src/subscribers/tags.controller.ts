@@ -12,7 +12,9 @@ export class TagsController {
 
   @Get()
   @ApiRoute({ summary: 'List tags', tag: 'tags', response: pageOf(tagSchema) })
-  async list(@Query({ schema: pageQuery }) { cursor, limit }: PageQuery): Promise<Page<z.output<typeof tagSchema>>> {
+  async list(
+    @Query({ schema: pageQuery }) { cursor, limit }: PageQuery,
+  ): Promise<Page<z.output<typeof tagSchema>>> {
     const rows = await this.subscribers.tags(cursor, limit + 1);
     return toPage(rows, limit, (tag) => ({ ...tag, createdAt: tag.createdAt.toISOString() }));
   }

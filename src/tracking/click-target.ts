@@ -8,7 +8,12 @@ const DECEPTIVE = /[\u0000-\u0020\u007f-\u009f\\\u2028\u2029]/;
  * reads differently from a person: no `user@`, no control characters, no backslash.
  */
 export function safeClickTarget(url: string): string | null {
-  if (url.length > MAX_URL_CHARS || DECEPTIVE.test(url) || !/^https?:\/\/[^/]/i.test(url) || !URL.canParse(url))
+  if (
+    url.length > MAX_URL_CHARS ||
+    DECEPTIVE.test(url) ||
+    !/^https?:\/\/[^/]/i.test(url) ||
+    !URL.canParse(url)
+  )
     return null;
   const { username, password, hostname } = new URL(url);
   return username === '' && password === '' && hostname !== '' ? url : null;

@@ -26,12 +26,17 @@ export class ClicksController {
 
   /** HEAD is answered alike and recorded as a scanner's. Only what we signed redirects: this is no open redirect. */
   @Get('c/:token')
-  async click(@Param('token') token: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+  async click(
+    @Param('token') token: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
     const click = readClickToken(this.config.secretKey, token);
     const url = click === null ? null : (click.url ?? (await this.tracking.linkUrl(click.linkId)));
     const target = url === null ? null : safeClickTarget(url);
     if (click === null || target === null) {
-      const message = 'This link is not complete. Copy the whole address from the mail, or press the link in it.';
+      const message =
+        'This link is not complete. Copy the whole address from the mail, or press the link in it.';
       const view = { status: 404, heading: 'No such link', message };
       sendPrivatePage(reply, 404, await this.pages.render('pages/error', view));
       return;
@@ -43,7 +48,11 @@ export class ClicksController {
 
   /** The picture comes whatever the token is: an error would show as a broken image in somebody's mail. */
   @Get('o/:file')
-  async open(@Param('file') file: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+  async open(
+    @Param('file') file: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
     const messageId = readOpenToken(this.config.secretKey, file.replace(/\.gif$/, ''));
     if (messageId !== null) await this.record({ kind: 'open', messageId, linkId: null }, request);
     withPrivacyHeaders(reply).header('content-type', 'image/gif').send(PIXEL);
@@ -56,7 +65,9 @@ export class ClicksController {
     try {
       await this.tracking.recordHit(hit, request);
     } catch (error) {
-      this.#log.error(`A ${hit.kind} was not recorded: ${error instanceof Error ? error.message : String(error)}`);
+      this.#log.error(
+        `A ${hit.kind} was not recorded: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   }
 }

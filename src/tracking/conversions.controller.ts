@@ -33,13 +33,28 @@ export class ConversionsController {
     @Query({ schema: conversionQuery }) query: z.output<typeof conversionQuery>,
   ): Promise<Page<z.output<typeof conversionSchema>>> {
     const { cursor: beforeId, limit, kind: onlyKind, funnel } = query;
-    const rows = await this.tracking.conversions({ beforeId, limit: limit + 1, kind: onlyKind, funnelKey: funnel });
+    const rows = await this.tracking.conversions({
+      beforeId,
+      limit: limit + 1,
+      kind: onlyKind,
+      funnelKey: funnel,
+    });
     return toPage(rows, limit, conversionJson);
   }
 }
 
 function conversionJson(row: ConversionRow): z.output<typeof conversionSchema> {
-  const { id, kind: conversionKind, funnelKey, subscriberId, messageId, orderId, amountMinor, currency, at } = row;
+  const {
+    id,
+    kind: conversionKind,
+    funnelKey,
+    subscriberId,
+    messageId,
+    orderId,
+    amountMinor,
+    currency,
+    at,
+  } = row;
   return {
     ...{ id, kind: conversionKind, funnel: funnelKey, subscriberId, messageId, orderId },
     amount: amountMinor === null || currency === null ? null : { amountMinor, currency },

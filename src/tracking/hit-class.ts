@@ -51,7 +51,11 @@ interface Rule {
 /** The first rule that applies decides. */
 const RULES: readonly Rule[] = [
   { class: 'scanner', reason: 'HEAD request', applies: ({ method }) => method === 'HEAD' },
-  { class: 'proxy', reason: 'prefetch', applies: ({ purpose }) => /prefetch|preview|prerender/i.test(purpose ?? '') },
+  {
+    class: 'proxy',
+    reason: 'prefetch',
+    applies: ({ purpose }) => /prefetch|preview|prerender/i.test(purpose ?? ''),
+  },
   {
     class: 'human',
     reason: 'built-in mailbox: nothing stands between',
@@ -79,7 +83,9 @@ const RULES: readonly Rule[] = [
 /** Who most likely stands behind a request. Pure; the same hit is always judged the same within a rule version. */
 export function classifyHit(hit: Hit): HitVerdict {
   const rule = RULES.find(({ applies }) => applies(hit));
-  return rule ? { class: rule.class, reason: rule.reason } : { class: 'human', reason: 'no sign of a machine' };
+  return rule
+    ? { class: rule.class, reason: rule.reason }
+    : { class: 'human', reason: 'no sign of a machine' };
 }
 
 /** Whether the user agent is that of a crawler, scanner, proxy or library rather than a person's browser. Empty: yes. */

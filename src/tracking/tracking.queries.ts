@@ -18,7 +18,9 @@ export async function trackedMessage(db: EntityManager, messageId: string): Prom
 
 /** The stored address of a link that is the same for everybody. */
 export async function linkUrl(db: EntityManager, linkId: string): Promise<string | null> {
-  const rows: { url: string }[] = await db.query('select url_template as url from link where id = $1', [linkId]);
+  const rows: { url: string }[] = await db.query('select url_template as url from link where id = $1', [
+    linkId,
+  ]);
   return rows[0]?.url ?? null;
 }
 
@@ -68,7 +70,12 @@ export interface ConversionRow {
 /** Newest first, below `beforeId`; `funnelKey` is served by conversion_funnel. */
 export async function listConversions(
   db: EntityManager,
-  page: { beforeId: string | undefined; limit: number; kind?: string | undefined; funnelKey?: string | undefined },
+  page: {
+    beforeId: string | undefined;
+    limit: number;
+    kind?: string | undefined;
+    funnelKey?: string | undefined;
+  },
 ): Promise<ConversionRow[]> {
   return db.query(
     `select id, kind, funnel_key as "funnelKey", subscriber_id as "subscriberId", message_id as "messageId",

@@ -15,8 +15,8 @@ try {
     settings: JSON.parse(process.argv[3] ?? '{}'),
   });
   process.stdout.write(`${JSON.stringify({ url: server.url, adopted: server.adopted, lines })}\n`);
-  process.stdin.resume().once('end', async () => {
-    await server.stop();
+  process.stdin.resume().once('end', () => {
+    void server.stop().then(() => process.exit(0));
     process.exit(0);
   });
 } catch (error) {

@@ -35,14 +35,25 @@ export class MailboxService {
 
   async keep(mail: { raw: Buffer; from: string; to: string }): Promise<void> {
     const parsed = await PostalMime.parse(mail.raw);
-    const sender = parsed.from?.name ? `${parsed.from.name} <${parsed.from.address ?? ''}>` : (parsed.from?.address ?? mail.from);
+    const sender = parsed.from?.name
+      ? `${parsed.from.name} <${parsed.from.address ?? ''}>`
+      : (parsed.from?.address ?? mail.from);
     const rows: { id: string }[] = await this.dataSource.query(
       `insert into mailbox_mail (envelope_from, envelope_to, subject, from_text, message_id_header, raw, received_at)
        values ($1, $2, $3, $4, $5, $6, $7) returning id`,
-      [mail.from, mail.to, parsed.subject ?? '(no subject)', sender, parsed.messageId ?? null, mail.raw, this.clock.now()],
+      [
+        mail.from,
+        mail.to,
+        parsed.subject ?? '(no subject)',
+        sender,
+        parsed.messageId ?? null,
+        mail.raw,
+        this.clock.now(),
+      ],
     );
     const oldest = BigInt(rows[0]?.id ?? 0) - BigInt(KEPT_MAILS);
-    if (oldest > 0n) await this.dataSource.query('delete from mailbox_mail where id <= $1', [oldest.toString()]);
+    if (oldest > 0n)
+      await this.dataSource.query('delete from mailbox_mail where id <= $1', [oldest.toString()]);
   }
 
   /** Newest first; `beforeId` is the last one the caller has seen. */
@@ -56,10 +67,16 @@ export class MailboxService {
   /** Marks the mail as read. Null when there is no such mail. */
   async open(id: string): Promise<ParsedMail | null> {
     if (!/^\d{1,18}$/.test(id)) return null;
-    const rows: (MailboxMail & { raw: Buffer })[] = await this.dataSource.query(`select ${COLUMNS}, raw from mailbox_mail where id = $1`, [id]);
+    const rows: (MailboxMail & { raw: Buffer })[] = await this.dataSource.query(
+      `select ${COLUMNS}, raw from mailbox_mail where id = $1`,
+      [id],
+    );
     const row = rows[0];
     if (!row) return null;
-    await this.dataSource.query('update mailbox_mail set read_at = $2 where id = $1 and read_at is null', [id, this.clock.now()]);
+    await this.dataSource.query('update mailbox_mail set read_at = $2 where id = $1 and read_at is null', [
+      id,
+      this.clock.now(),
+    ]);
     const { raw, ...mail } = row;
     const parsed = await PostalMime.parse(raw);
     return {

@@ -1,0 +1,6 @@
+/** Where a sign-up came from, as evidence of consent. */
+export interface Origin {
+  ip: string;
+  userAgent: string;
+  pageUrl: string;
+}
