@@ -167,6 +167,21 @@ export class MessagesQueries {
     );
   }
 
+  /** Keeps the hash of the address: a mail in flight still meets the suppression at the barrier. */
+  async forget(manager: EntityManager, subscriberId: string): Promise<void> {
+    await manager.query(
+      `with forgotten as (
+         update message set address = 'erased', data = '{}', reply_text = null,
+           state_reason = case when state in ('ready', 'leased') then 'erased' else state_reason end,
+           settled_at = case when state in ('ready', 'leased') then clock_timestamp() else settled_at end,
+           lease_until = case when state = 'leased' then null else lease_until end,
+           state = case when state in ('ready', 'leased') then 'cancelled' else state end
+         where subscriber_id = $1 returning id)
+       update message_attempt set reply_text = null where message_id in (select id from forgotten)`,
+      [subscriberId],
+    );
+  }
+
   /** When the earliest message that waits is due; null when none waits. */
   async nextDueAt(): Promise<Date | null> {
     const rows: { at: Date | null }[] = await this.dataSource.query(

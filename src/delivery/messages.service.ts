@@ -43,6 +43,11 @@ export class MessagesService {
     await this.queries.cancelForEnrollments(manager, enrollmentIds, reason);
   }
 
+  /** The person is erased: what waits is not sent, and no address or personal data stays in what was. */
+  async forget(manager: EntityManager, subscriberId: string): Promise<void> {
+    await this.queries.forget(manager, subscriberId);
+  }
+
   async nextDueAt(): Promise<Date | null> {
     return this.queries.nextDueAt();
   }

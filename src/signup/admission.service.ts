@@ -16,8 +16,6 @@ export interface Admission {
   form: Form;
   signupId: string;
   subscriberId: string;
-  /** False when this sign-up was confirmed before. */
-  first: boolean;
   download: { url: string; name: string } | null;
   origin: Origin;
 }
@@ -33,13 +31,12 @@ export class AdmissionService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
+  /** False, with nothing changed, for an address that bounced or whose owner complained: no form lifts that. */
   async admit(
     manager: EntityManager,
-    { form, signupId, subscriberId, first, download, origin }: Admission,
-  ): Promise<void> {
-    // An old link pressed again is no new consent: who has left since then stays away.
-    if (!first) return;
-    if (!(await this.subscribers.activate(manager, subscriberId))) return;
+    { form, signupId, subscriberId, download, origin }: Admission,
+  ): Promise<boolean> {
+    if ((await this.subscribers.activate(manager, subscriberId)) === 'refused') return false;
     await this.subscribers.recordConsent(manager, {
       subscriberId,
       kind: 'confirmed',
@@ -59,6 +56,7 @@ export class AdmissionService {
       subscriberId,
       data: download === null ? {} : { download },
     });
+    return true;
   }
 
   async leadMagnet(

@@ -1,8 +1,10 @@
-import { Controller, Get, Param, Post, Req, Res } from '@nestjs/common';
+import { Controller, Get, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { CONFIG, type Config } from '../infra/config.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';
 import { ConfirmationService } from './confirmation.service.js';
+import type { Form } from './forms.service.js';
 import { footerOf } from './squeeze-page.controller.js';
 
 /** Mail scanners open every link, so opening this one changes nothing: the button confirms. */
@@ -11,6 +13,7 @@ export class ConfirmController {
   constructor(
     private readonly confirmation: ConfirmationService,
     private readonly pages: PageRenderer,
+    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   @Get(':token')
@@ -39,13 +42,37 @@ export class ConfirmController {
     };
     const confirmed = await this.confirmation.confirm(token, origin);
     if (!confirmed) return this.missing(reply);
-    const { form, download } = confirmed;
+    const { form } = confirmed;
+    if (confirmed.kind === 'left') return this.left(reply, form);
+    if (confirmed.kind === 'refused') return this.refused(reply, form);
+    const { download } = confirmed;
     const view = {
       form: { title: form.content.funnelTitle },
       footer: footerOf(form),
+      ...(this.config.mailboxOn ? { mailboxUrl: '/mailbox' } : {}),
       ...(download === null ? {} : { downloadUrl: download.url, downloadName: download.name }),
     };
     sendPrivatePage(reply, 200, await this.pages.render('pages/confirmed', view));
+  }
+
+  private async left(reply: FastifyReply, form: Form): Promise<void> {
+    const view = {
+      heading: 'This link has been used',
+      message: 'You confirmed with it, and have left since. You are welcome back by signing up again.',
+      link: { url: `/p/${form.slug}`, label: 'Sign up again' },
+      footer: footerOf(form),
+    };
+    sendPrivatePage(reply, 410, await this.pages.render('pages/expired-link', view));
+  }
+
+  private async refused(reply: FastifyReply, form: Form): Promise<void> {
+    const view = {
+      status: 409,
+      heading: 'This address cannot be confirmed',
+      message: 'Mail to it came back, or was reported as unwanted. Please sign up with another address.',
+      footer: footerOf(form),
+    };
+    sendPrivatePage(reply, 409, await this.pages.render('pages/error', view));
   }
 
   private async missing(reply: FastifyReply): Promise<void> {

@@ -14,10 +14,12 @@ import type { Submission } from './submission.js';
 const MAX_CONFIRMATIONS = 3;
 const PURPOSE = 'confirm';
 
-export interface Confirmed {
-  form: Form;
-  download: { url: string; name: string } | null;
-}
+export type Confirmation =
+  | { kind: 'confirmed'; form: Form; download: { url: string; name: string } | null }
+  /** Confirmed once, and gone since: an old link is no new consent. */
+  | { kind: 'left'; form: Form }
+  /** The address bounced or its owner complained; a form does not lift that. */
+  | { kind: 'refused'; form: Form };
 
 /** Double opt-in: the mail with the link, and what happens when its button is pressed. Owns `signup` with the sign-up. */
 @Injectable()
@@ -92,37 +94,37 @@ export class ConfirmationService {
   }
 
   /** Pressing the button twice is pressing it once. */
-  async confirm(token: string, origin: Origin): Promise<Confirmed | null> {
+  async confirm(token: string, origin: Origin): Promise<Confirmation | null> {
     const id = this.signupId(token);
     return id === null
       ? null
       : this.dataSource.transaction(async (manager) => this.confirmIn(manager, id, origin));
   }
 
-  async confirmIn(manager: EntityManager, signupId: string, origin: Origin): Promise<Confirmed | null> {
-    const rows: { formId: string; subscriberId: string; status: string }[] = await manager.query(
-      'select form_id as "formId", subscriber_id as "subscriberId", status from signup where id = $1 for update',
-      [signupId],
-    );
+  /** Locks the person before the sign-up, in the order in which signing up does: the other order could deadlock. */
+  async confirmIn(manager: EntityManager, signupId: string, origin: Origin): Promise<Confirmation | null> {
+    const rows: { formId: string; subscriberId: string; person: string; status: string }[] =
+      await manager.query(
+        `with person as materialized (
+         select id, status from subscriber where id = (select subscriber_id from signup where id = $1) for update)
+       select g.form_id as "formId", person.id as "subscriberId", person.status as person, g.status
+       from person join signup g on g.subscriber_id = person.id where g.id = $1 for update of g`,
+        [signupId],
+      );
     const signup = rows[0];
     const form = signup ? await this.forms.findById(manager, signup.formId) : null;
     if (!signup || !form) return null;
     const download = await this.admission.leadMagnet(manager, form);
-    await this.admission.admit(manager, {
-      form,
+    if (signup.status === 'confirmed')
+      return signup.person === 'active' ? { kind: 'confirmed', form, download } : { kind: 'left', form };
+    const { subscriberId } = signup;
+    if (!(await this.admission.admit(manager, { form, signupId, subscriberId, download, origin })))
+      return { kind: 'refused', form };
+    await manager.query(`update signup set status = 'confirmed', confirmed_at = $2 where id = $1`, [
       signupId,
-      subscriberId: signup.subscriberId,
-      first: signup.status === 'pending',
-      download,
-      origin,
-    });
-    if (signup.status === 'pending') {
-      await manager.query(`update signup set status = 'confirmed', confirmed_at = $2 where id = $1`, [
-        signupId,
-        this.clock.now(),
-      ]);
-    }
-    return { form, download };
+      this.clock.now(),
+    ]);
+    return { kind: 'confirmed', form, download };
   }
 
   private signupId(token: string): string | null {

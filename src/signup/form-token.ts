@@ -12,13 +12,18 @@ export function issueFormToken(secret: Buffer, now: Date): string {
   return signExpiring(secret, PURPOSE, issuedAt, new Date(now.getTime() + VALID_MS));
 }
 
-/**
- * Whether the form came back faster than a person can fill it. A form without a token, or with an old one, is not
- * called fast: clients that post without loading the page fall under the rate limits alone.
- */
-export function filledTooFast(secret: Buffer, token: unknown, now: Date): boolean {
-  if (typeof token !== 'string') return false;
+/** How long ago the form was handed out, in milliseconds; null without a token of ours from the last day. */
+export function formAgeMs(secret: Buffer, token: unknown, now: Date): number | null {
+  if (typeof token !== 'string') return null;
   const read = verifyExpiring(secret, PURPOSE, token, now);
-  if (read === null || read === 'expired') return false;
-  return now.getTime() - Number(Buffer.from(read.payload).readBigUInt64BE()) < MIN_FILL_MS;
+  if (read === null || read === 'expired') return null;
+  return now.getTime() - Number(Buffer.from(read.payload).readBigUInt64BE());
+}
+
+/**
+ * Whether the form came back faster than a person can fill it. A form of unknown age is not called fast: clients that
+ * post without loading the page fall under stricter rate limits instead.
+ */
+export function filledTooFast(ageMs: number | null): boolean {
+  return ageMs !== null && ageMs < MIN_FILL_MS;
 }

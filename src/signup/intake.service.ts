@@ -2,7 +2,9 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
-import { filledTooFast, issueFormToken } from './form-token.js';
+import { isLoopback } from '../tracking/hit-class.js';
+import { TrackingService } from '../tracking/tracking.service.js';
+import { filledTooFast, formAgeMs, issueFormToken } from './form-token.js';
 import type { Form } from './forms.service.js';
 import { SignupLimits } from './signup-limits.service.js';
 import { SignupService } from './signup.service.js';
@@ -17,14 +19,13 @@ export type IntakeOutcome =
     }
   | { kind: 'limited'; values: { email: string; name: string } };
 
-const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
-
 /** What page and embedded form share: check, limits, sign-up. A bot gets the answer a person gets, and nothing else. */
 @Injectable()
 export class IntakeService {
   constructor(
     private readonly signups: SignupService,
     private readonly limits: SignupLimits,
+    private readonly tracking: TrackingService,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -36,9 +37,14 @@ export class IntakeService {
   async take(form: Form, typed: Typed & { t?: unknown }, request: FastifyRequest): Promise<IntakeOutcome> {
     const checked = checkSubmission(typed);
     if (checked.kind === 'bad') return checked;
-    if (checked.kind === 'bot' || this.tooFast(typed.t, request)) return { kind: 'taken', email: '' };
+    const ageMs = formAgeMs(this.config.secretKey, typed.t, this.clock.now());
+    if (checked.kind === 'bot' || this.tooFast(ageMs, request)) return { kind: 'taken', email: '' };
     const { email, name } = checked.submission;
-    const allowed = await this.limits.take(request.ip, email.key);
+    const allowed = await this.limits.take({
+      ip: request.ip,
+      emailKey: email.key,
+      hasToken: ageMs !== null,
+    });
     if (allowed === 'block') return { kind: 'limited', values: { email: email.address, name: name ?? '' } };
     // Saying that this address has been asked often would tell that somebody has asked: the answer stays the same.
     if (allowed === 'ok') {
@@ -47,13 +53,19 @@ export class IntakeService {
         userAgent: request.headers['user-agent'] ?? '',
         pageUrl: request.headers.referer ?? `${this.config.baseUrl}/p/${form.slug}`,
       });
+      // Nobody looked at a page of ours to fill in a form on another site: whoever signs up has been a visitor.
+      await this.tracking.recordVisit({
+        page: 'squeeze',
+        slug: form.slug,
+        funnelKey: form.funnelKey,
+        request,
+      });
     }
     return { kind: 'taken', email: email.address };
   }
 
   /** While mails stay in the built-in mailbox there is nobody a bot on this machine could flood. */
-  private tooFast(token: unknown, request: FastifyRequest): boolean {
-    if (this.config.mailboxOn && LOOPBACK.test(request.ip)) return false;
-    return filledTooFast(this.config.secretKey, token, this.clock.now());
+  private tooFast(ageMs: number | null, request: FastifyRequest): boolean {
+    return filledTooFast(ageMs) && !(this.config.mailboxOn && isLoopback(request.ip));
   }
 }

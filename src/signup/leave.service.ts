@@ -1,8 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { MessagesService } from '../delivery/messages.service.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { EnrollmentsService } from '../sequences/enrollments.service.js';
-import type { Subscriber } from '../subscribers/subscriber.js';
+import type { Subscriber, UnsubscribeSource } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { decodeIds, encodeIds, signToken, verifyToken } from '../values/signed-token.js';
 
@@ -15,6 +16,7 @@ export class LeaveService {
     private readonly dataSource: DataSource,
     private readonly subscribers: SubscribersService,
     private readonly enrollments: EnrollmentsService,
+    private readonly messages: MessagesService,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -38,7 +40,7 @@ export class LeaveService {
     return rows[0]?.name ?? 'the sender';
   }
 
-  async unsubscribe(subscriberId: string, source: 'one_click' | 'page'): Promise<void> {
+  async unsubscribe(subscriberId: string, source: UnsubscribeSource): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       await this.subscribers.unsubscribe(manager, subscriberId, source);
       await this.enrollments.exitOnUnsubscribe(manager, subscriberId);
@@ -54,6 +56,7 @@ export class LeaveService {
   async erase(subscriberId: string): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       await this.enrollments.exitOnUnsubscribe(manager, subscriberId);
+      await this.messages.forget(manager, subscriberId);
       await this.subscribers.erase(manager, subscriberId, 'preferences page');
     });
   }
@@ -70,7 +73,24 @@ export class LeaveService {
        where subscriber_id = $1 order by id`,
       [subscriberId],
     );
-    return { subscriber: await this.subscribers.find(subscriberId), consents, messages };
+    const signups: unknown[] = await this.dataSource.query(
+      `select f.slug as form, g.status, g.created_at as "createdAt", g.confirmed_at as "confirmedAt"
+       from signup g join form f on f.id = g.form_id where g.subscriber_id = $1 order by g.id`,
+      [subscriberId],
+    );
+    const opensAndClicks: unknown[] = await this.dataSource.query(
+      `select e.kind, e.class, e.user_agent as "userAgent", e.at, l.url_template as link
+       from tracking_event e join message m on m.id = e.message_id left join link l on l.id = e.link_id
+       where m.subscriber_id = $1 order by e.id`,
+      [subscriberId],
+    );
+    const orders: unknown[] = await this.dataSource.query(
+      `select number, status, email, name, amount_minor::float8 as "amountMinor", currency, created_at as "createdAt"
+       from orders where subscriber_id = $1 order by id`,
+      [subscriberId],
+    );
+    const subscriber = await this.subscribers.find(subscriberId);
+    return { subscriber, consents, signups, messages, opensAndClicks, orders };
   }
 
   private ids(purpose: LeavePurpose, token: string): string[] | null {

@@ -3,11 +3,21 @@ import { Inject, Injectable } from '@nestjs/common';
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../infra/config.js';
+import { isLoopback } from '../tracking/hit-class.js';
 
 /** A household or an office shares an address block; a list bomber sends far more than this. */
 const PER_BLOCK = { points: 30, duration: 600 };
 const PER_LOOPBACK = { points: 1_000, duration: 600 };
 const PER_ADDRESS = { points: 5, duration: 3_600 };
+/** Who sends the form without having loaded it is most likely a program: welcome, and counted more. */
+const WITHOUT_TOKEN_WEIGHT = 3;
+
+export interface Attempt {
+  ip: string;
+  emailKey: string;
+  /** The form came with the token it was handed out with, not older than a day. */
+  hasToken: boolean;
+}
 
 /** Counts sign-ups per address and per block of network addresses, in the database, so that all processes count together. */
 @Injectable()
@@ -32,17 +42,19 @@ export class SignupLimits {
   }
 
   /** Counts one more. `block`: too many from this place; `address`: this address has been asked often enough. */
-  async take(ip: string, emailKey: string): Promise<'ok' | 'block' | 'address'> {
-    const loopback = /^(127\.|::1$|::ffff:127\.)/.test(ip);
-    if (!(await consume(loopback ? this.#perLoopback : this.#perBlock, addressBlock(ip)))) return 'block';
+  async take({ ip, emailKey, hasToken }: Attempt): Promise<'ok' | 'block' | 'address'> {
+    const loopback = isLoopback(ip);
+    const weight = hasToken || loopback ? 1 : WITHOUT_TOKEN_WEIGHT;
+    if (!(await consume(loopback ? this.#perLoopback : this.#perBlock, addressBlock(ip), weight)))
+      return 'block';
     const hash = createHmac('sha256', this.config.secretKey).update(`limit\0${emailKey}`).digest('hex');
-    return (await consume(this.#perAddress, hash)) ? 'ok' : 'address';
+    return (await consume(this.#perAddress, hash, 1)) ? 'ok' : 'address';
   }
 }
 
-async function consume(limiter: RateLimiterPostgres, key: string): Promise<boolean> {
+async function consume(limiter: RateLimiterPostgres, key: string, points: number): Promise<boolean> {
   try {
-    await limiter.consume(key);
+    await limiter.consume(key, points);
     return true;
   } catch (refusal) {
     if (refusal instanceof RateLimiterRes) return false;

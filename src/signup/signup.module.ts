@@ -16,6 +16,7 @@ import { PreferencesController } from './preferences.controller.js';
 import { SignupLimits } from './signup-limits.service.js';
 import { SignupService } from './signup.service.js';
 import { SqueezePageController } from './squeeze-page.controller.js';
+import { SubscriberUnsubscribeController } from './subscriber-unsubscribe.controller.js';
 import { UnsubscribeController } from './unsubscribe.controller.js';
 
 /** A visitor becomes a subscriber, and may leave again: squeeze page, embedded form, double opt-in, unsubscribe. Owns `form`, `signup`. */
@@ -28,6 +29,7 @@ import { UnsubscribeController } from './unsubscribe.controller.js';
     UnsubscribeController,
     PreferencesController,
     FormsController,
+    SubscriberUnsubscribeController,
   ],
   providers: [
     FormsService,

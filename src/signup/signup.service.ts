@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
+import { SuppressionsService } from '../subscribers/suppressions.service.js';
 import { TrackingService } from '../tracking/tracking.service.js';
 import { ConfirmationService } from './confirmation.service.js';
 import type { Form } from './forms.service.js';
@@ -14,6 +15,7 @@ export class SignupService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly subscribers: SubscribersService,
+    private readonly suppressions: SuppressionsService,
     private readonly confirmation: ConfirmationService,
     private readonly tracking: TrackingService,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -47,7 +49,9 @@ export class SignupService {
         visitorId,
       });
       if (person.status === 'bounced' || person.status === 'complained') return;
-      if (form.optIn === 'single') await this.confirmation.confirmIn(manager, signup.id, origin);
+      // Who has left, or is suppressed, is asked first: with single opt-in anybody could put them back on the list.
+      const isFree = !left && (await this.suppressions.of(submission.email.key, manager)).length === 0;
+      if (form.optIn === 'single' && isFree) await this.confirmation.confirmIn(manager, signup.id, origin);
       else if (signup.status === 'pending')
         await this.confirmation.ask(manager, { form, signup, person: submission, subscriberId: person.id });
     });

@@ -1,6 +1,7 @@
-import { Body, Controller, Get, Param, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, Get, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { CONFIG, type Config } from '../infra/config.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPage } from '../infra/http/send-page.js';
 import { TrackingService } from '../tracking/tracking.service.js';
@@ -18,6 +19,7 @@ export class SqueezePageController {
     private readonly intake: IntakeService,
     private readonly tracking: TrackingService,
     private readonly pages: PageRenderer,
+    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   @Get(':slug')
@@ -58,8 +60,10 @@ export class SqueezePageController {
       form: { ...form.content, slug, title: form.content.funnelTitle, optIn: form.optIn },
       email: outcome.email,
       footer: footerOf(form),
+      ...(this.config.mailboxOn ? { mailboxUrl: '/mailbox' } : {}),
     };
-    sendPage(reply, 200, await this.pages.render('pages/check-inbox', view));
+    const page = form.optIn === 'double' ? 'pages/check-inbox' : 'pages/confirmed';
+    sendPage(reply, 200, await this.pages.render(page, view));
   }
 
   private async page(form: Form, values: object, errors: object): Promise<string> {

@@ -82,7 +82,7 @@ const RULES: readonly Rule[] = [
 
 /** Who most likely stands behind a request. Pure; the same hit is always judged the same within a rule version. */
 export function classifyHit(hit: Hit): HitVerdict {
-  const rule = RULES.find(({ applies }) => applies(hit));
+  const rule = RULES.find((candidate) => candidate.applies(hit));
   return rule
     ? { class: rule.class, reason: rule.reason }
     : { class: 'human', reason: 'no sign of a machine' };

@@ -17,7 +17,6 @@ try {
   process.stdout.write(`${JSON.stringify({ url: server.url, adopted: server.adopted, lines })}\n`);
   process.stdin.resume().once('end', () => {
     void server.stop().then(() => process.exit(0));
-    process.exit(0);
   });
 } catch (error) {
   process.stdout.write(`${JSON.stringify({ code: error.code, message: error.message })}\n`);
