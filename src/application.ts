@@ -19,6 +19,7 @@ import { configureWebServer, createWebAdapter } from './infra/http/web-server.js
 import { Scheduler } from './infra/jobs/scheduler.js';
 import { Wake } from './infra/jobs/wake.js';
 import { freePort, MailboxServer } from './infra/mailbox/mailbox.server.js';
+import { listenForClock } from './infra/clock-listener.js';
 import { ClockOffset } from './infra/clock-offset.js';
 import { secretKey } from './infra/secret-key.js';
 
@@ -46,6 +47,7 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
     undo.push(() => app.close());
     const offset = new ClockOffset(dataSource, clock);
     await offset.load();
+    if (config.demo) undo.push(await listenForClock(config.databaseUrl, clock));
     if (config.mailboxOn) {
       const mailbox = app.get(MailboxServer);
       await mailbox.listen(Number(new URL(config.smtpUrl).port));

@@ -1,28 +1,46 @@
 /** Links that must work untouched: a redirect between a person and their way out is one step too many. */
 const UNTOUCHED = /\{\{[^}]*\b(unsubscribeUrl|preferencesUrl|confirmUrl)\b/;
-const HREF = /(<a\b[^>]*?\shref=")([^"]*)(")/gi;
-const MARKED = /href="ws-link:(\d+):([^"]*)"/g;
+const HREF = /(<a\b[^>]*?\shref=)(?:"([^"]*)"|'([^']*)')/gi;
+const MARKED = /\bhref=(?:"ws-link:(\d+):([^"]*)"|'ws-link:(\d+):([^']*)')/g;
 
-/** The addresses of the mail's links, as Liquid, each once, in the order of the mail. */
+/** The addresses of the mail's tracked links, as Liquid, unescaped, each once, in the order of the mail. */
 export function linkTemplates(html: string): string[] {
-  const found = [...html.matchAll(HREF)].map(([, , href = '']) => href).filter(isTracked);
+  const found = [...html.matchAll(HREF)]
+    .map(([, , double, single]) => unescapeAttribute(double ?? single ?? ''))
+    .filter(isTracked);
   return [...new Set(found)];
 }
 
-/** Marks each link with its id; `markedLinks` finds the marks again after the variables are filled in. */
+/** Marks each link with its id; `resolveLinks` finds the marks again after the variables are filled in. */
 export function markLinks(html: string, idOf: ReadonlyMap<string, string>): string {
-  return html.replace(HREF, (whole, before: string, href: string, after: string) => {
-    const id = idOf.get(href);
-    return id === undefined ? whole : `${before}ws-link:${id}:${href}${after}`;
+  return html.replace(HREF, (whole, before: string, double?: string, single?: string) => {
+    const href = double ?? single ?? '';
+    const id = idOf.get(unescapeAttribute(href));
+    const quote = double === undefined ? "'" : '"';
+    return id === undefined ? whole : `${before}${quote}ws-link:${id}:${href}${quote}`;
   });
+}
+
+/** Ids of the marked links that are the same for everybody: a click on them needs no address in its token. */
+export function staticLinkIds(marked: string): Set<string> {
+  return new Set(
+    [...marked.matchAll(MARKED)]
+      .filter(([, , double, , single]) => !/\{[{%]/.test(double ?? single ?? ''))
+      .map(([, double, , single]) => double ?? single ?? ''),
+  );
 }
 
 /** Replaces every mark by what `target` makes of the link's id and its filled-in address (not escaped). */
 export function resolveLinks(html: string, target: (linkId: string, url: string) => string): string {
-  return html.replace(
-    MARKED,
-    (_, id: string, escaped: string) => `href="${escapeAttribute(target(id, unescapeAttribute(escaped)))}"`,
-  );
+  return html.replace(MARKED, (_, id1?: string, url1?: string, id2?: string, url2?: string) => {
+    const url = target(id1 ?? id2 ?? '', unescapeAttribute(url1 ?? url2 ?? ''));
+    return `href="${escapeAttribute(url)}"`;
+  });
+}
+
+/** Turns the escapes that MJML and Liquid write back into signs; other entities stay as they are. */
+export function unescapeAttribute(text: string): string {
+  return text.replace(/&(?:amp|lt|gt|quot|#34|#39);/g, (entity) => ENTITIES[entity] ?? entity);
 }
 
 function isTracked(href: string): boolean {
@@ -39,13 +57,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '&#39;': "'",
 };
 
-function unescapeAttribute(text: string): string {
-  return text.replace(/&(?:amp|lt|gt|quot|#34|#39);/g, (entity) => ENTITIES[entity] ?? entity);
-}
+const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 
 function escapeAttribute(text: string): string {
-  return text.replace(
-    /[&<>"]/g,
-    (sign) => Object.keys(ENTITIES).find((entity) => ENTITIES[entity] === sign) ?? sign,
-  );
+  return text.replace(/[&<>"]/g, (sign) => ESCAPES[sign] ?? sign);
 }

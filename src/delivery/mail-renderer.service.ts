@@ -3,8 +3,9 @@ import { Liquid, type Template } from 'liquidjs';
 import { CONFIG, type Config } from '../infra/config.js';
 import { registerLiquidFilters } from '../infra/http/liquid-filters.js';
 import { clickToken, openToken } from '../tracking/tracking-token.js';
+import { DomainError } from '../values/domain-error.js';
 import { encodeIds, signToken } from '../values/signed-token.js';
-import { resolveLinks } from './mail-links.js';
+import { resolveLinks, staticLinkIds, unescapeAttribute } from './mail-links.js';
 import type { ClaimedMessage } from './message.js';
 import { TemplatesService } from './templates.service.js';
 
@@ -19,9 +20,12 @@ interface ParsedVersion {
   subject: Template[];
   html: Template[];
   text: Template[];
+  staticLinks: ReadonlySet<string>;
 }
 
-const LIMITS = { parseLimit: 1_000_000, renderLimit: 1_000, memoryLimit: 20_000_000 };
+/** `templates`: a tag such as `include` finds nothing, least of all a file of this machine. */
+const LIMITS = { parseLimit: 1_000_000, renderLimit: 1_000, memoryLimit: 20_000_000, templates: {} };
+const LINE_BREAK = /[\r\n\u2028\u2029]/;
 
 /** Fills in one person's mail. What a subscriber typed is data: it is escaped, and never read as a template. */
 @Injectable()
@@ -38,13 +42,16 @@ export class MailRenderer {
     registerLiquidFilters(this.#text);
   }
 
+  /** Throws `MAIL_UNSENDABLE` for a mail that must not leave as it is, however often it is tried. */
   async render(message: ClaimedMessage): Promise<RenderedMail> {
     const version = await this.parsed(message.templateId);
     const variables = this.variables(message);
     const html = String(await this.#html.render(version.html, variables));
+    if (message.class === 'marketing' && !html.includes(variables.unsubscribeUrl))
+      throw new DomainError('MAIL_UNSENDABLE', 'the mail has no link to unsubscribe', { id: message.id });
     return {
       subject: oneLine(String(await this.#text.render(version.subject, variables))),
-      html: this.track(html, message),
+      html: this.track(html, message, version.staticLinks),
       text: String(await this.#text.render(version.text, variables)),
       unsubscribeUrl: variables.unsubscribeUrl,
     };
@@ -71,15 +78,16 @@ export class MailRenderer {
   }
 
   /** Without consent to be tracked there is no pixel and every link is the real one. */
-  private track(html: string, message: ClaimedMessage): string {
+  private track(html: string, message: ClaimedMessage, staticLinks: ReadonlySet<string>): string {
     const { baseUrl, secretKey } = this.config;
     if (message.class !== 'marketing' || !message.trackingConsent) return resolveLinks(html, (_, url) => url);
     const marked = resolveLinks(html, (linkId, url) => {
       if (!/^https?:\/\//i.test(url)) return url;
-      return `${baseUrl}/c/${clickToken(secretKey, { messageId: message.id, linkId, url })}`;
+      const personal = staticLinks.has(linkId) ? null : url;
+      return `${baseUrl}/c/${clickToken(secretKey, { messageId: message.id, linkId, url: personal })}`;
     });
     const pixel = `<img src="${baseUrl}/o/${openToken(secretKey, message.id)}.gif" width="1" height="1" alt="" style="display:block;width:1px;height:1px;border:0">`;
-    return marked.includes('</body>') ? marked.replace('</body>', `${pixel}</body>`) : marked + pixel;
+    return marked.includes('</body>') ? marked.replace('</body>', () => `${pixel}</body>`) : marked + pixel;
   }
 
   private async parsed(id: string): Promise<ParsedVersion> {
@@ -87,9 +95,10 @@ export class MailRenderer {
     if (known) return known;
     const { subject, html, text } = await this.templates.version(id);
     const parsed = {
-      subject: this.#text.parse(unescapeSubject(subject)),
+      subject: this.#text.parse(unescapeAttribute(subject)),
       html: this.#html.parse(html),
       text: this.#text.parse(text),
+      staticLinks: staticLinkIds(html),
     };
     this.#parsed.set(id, parsed);
     return parsed;
@@ -108,16 +117,11 @@ function withOwnLinks(
   return { ...data, offer: { ...offer, url: `${baseUrl}/offer/${String(offer.slug)}?m=${token}` } };
 }
 
+/** The template's own line breaks are gone by now: one in the result came from data, and has no business there. */
 function oneLine(subject: string): string {
-  return subject.replace(/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]+/gu, ' ').trim();
-}
-
-/** MJML escapes the title as HTML; a subject is plain text. */
-function unescapeSubject(subject: string): string {
-  return subject
-    .replaceAll('&lt;', '<')
-    .replaceAll('&gt;', '>')
-    .replaceAll('&quot;', '"')
-    .replaceAll('&#39;', "'")
-    .replaceAll('&amp;', '&');
+  if (LINE_BREAK.test(subject.trim()))
+    throw new DomainError('MAIL_UNSENDABLE', 'the subject has a line break in it');
+  const line = subject.replace(/[\p{Cc}\u202A-\u202E\u2066-\u2069]+/gu, ' ').trim();
+  if (line === '') throw new DomainError('MAIL_UNSENDABLE', 'the subject is empty');
+  return line;
 }

@@ -57,6 +57,8 @@ export type SendOutcome =
   | { kind: 'refused'; permanent: boolean; stage: string; code: number; reply: string }
   /** The connection ended before the body began: the mail was certainly not sent. */
   | { kind: 'not_sent'; stage: string; reason: string }
+  /** The mail itself is wrong; trying again would change nothing. */
+  | { kind: 'unsendable'; reason: string }
   /** The barrier said no: suppressed, cancelled or the lease was lost. Nothing of the body was sent. */
   | { kind: 'held' }
   /** The body had begun and no reply came: it may or may not have been taken. */

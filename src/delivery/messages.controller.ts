@@ -12,9 +12,11 @@ export class MessagesController {
 
   @Get()
   @ApiRoute({ summary: 'List messages, newest first', tag: 'messages', response: messagePage })
-  async list(@Query({ schema: messageQuery }) query: z.output<typeof messageQuery>): Promise<unknown> {
-    const rows = await this.messages.list({ beforeId: query.cursor, limit: query.limit + 1 });
-    return toPage(rows, query.limit, (row) => row);
+  async list(
+    @Query({ schema: messageQuery }) { cursor, limit, subscriberId }: z.output<typeof messageQuery>,
+  ): Promise<unknown> {
+    const rows = await this.messages.list({ subscriberId, beforeId: cursor, limit: limit + 1 });
+    return toPage(rows, limit, (row) => row);
   }
 
   @Get(':id')

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { pageOf, pageQuery } from '../infra/http/page.js';
+import { idSchema, pageOf, pageQuery } from '../infra/http/page.js';
 
 export const messageResponse = z.object({
   id: z.string(),
@@ -19,4 +19,6 @@ export const messageResponse = z.object({
 });
 
 export const messagePage = pageOf(messageResponse);
-export const messageQuery = pageQuery;
+export const messageQuery = pageQuery.extend({
+  subscriberId: idSchema.optional().meta({ description: 'Only messages to this subscriber.' }),
+});

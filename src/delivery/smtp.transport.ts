@@ -3,12 +3,16 @@ import { Inject, Injectable } from '@nestjs/common';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { CONFIG, type Config } from '../infra/config.js';
+import { listHeaders } from './headers.js';
 import type { RenderedMail } from './mail-renderer.service.js';
 import type { ClaimedMessage, SendOutcome } from './message.js';
 
 /** Shorter than the lease of a message by far: a stalled relay must not outlive it. */
 const SOCKET_TIMEOUT_MS = 60_000;
 const CONNECT_TIMEOUT_MS = 15_000;
+const MAX_REPLY_CHARS = 500;
+
+type Stage = 'connect' | 'envelope' | 'barrier' | 'body';
 
 interface SmtpError extends Error {
   command?: string;
@@ -31,13 +35,32 @@ export class SmtpLane {
     raw: Buffer,
     barrier: () => Promise<boolean>,
   ): Promise<SendOutcome> {
-    let stage: 'connect' | 'envelope' | 'body' = 'connect';
+    const reused = this.#connection !== null;
+    const outcome = await this.attempt(envelope, raw, barrier);
+    // A relay may end an idle session at the very moment we use it again; that says nothing about the mail.
+    const stale = reused && outcome.kind === 'not_sent' && outcome.stage === 'envelope';
+    return stale ? this.attempt(envelope, raw, barrier) : outcome;
+  }
+
+  /** Not while a mail is on the way: QUIT would be written into its body. */
+  close(): void {
+    this.#connection?.quit();
+    this.#connection = null;
+  }
+
+  private async attempt(
+    envelope: { from: string; to: string },
+    raw: Buffer,
+    barrier: () => Promise<boolean>,
+  ): Promise<SendOutcome> {
+    let stage: Stage = 'connect';
     let held = false;
     try {
       const connection = await this.connected();
       stage = 'envelope';
       const body = Readable.from(
         (async function* () {
+          stage = 'barrier';
           if (!(await barrier())) {
             held = true;
             throw new Error('held by the barrier');
@@ -46,45 +69,22 @@ export class SmtpLane {
           yield raw;
         })(),
       );
-      body.once('error', () => this.drop());
       return await new Promise<SendOutcome>((resolve, reject) => {
-        connection.once('error', reject);
+        // One recipient per transaction, so that one reply is about one person.
         connection.send({ from: envelope.from, to: [envelope.to] }, body, (error, info) => {
-          connection.removeListener('error', reject);
           if (error) reject(error);
           else resolve({ kind: 'accepted', code: 250, reply: String(info?.response ?? '') });
         });
       });
     } catch (error) {
-      return held ? (this.drop(), { kind: 'held' }) : this.failure(error as SmtpError, stage);
+      this.drop();
+      return held ? { kind: 'held' } : outcomeOf(error as SmtpError, stage);
     }
-  }
-
-  close(): void {
-    this.#connection?.quit();
-    this.#connection = null;
   }
 
   private drop(): void {
     this.#connection?.close();
     this.#connection = null;
-  }
-
-  private failure(error: SmtpError, stage: 'connect' | 'envelope' | 'body'): SendOutcome {
-    this.drop();
-    const code = error.responseCode;
-    if (code !== undefined && code >= 400) {
-      const step = error.command ?? stage;
-      return {
-        kind: 'refused',
-        permanent: code >= 500,
-        stage: step,
-        code,
-        reply: (error.response ?? error.message).slice(0, 500),
-      };
-    }
-    if (stage === 'body') return { kind: 'unknown', reason: error.message };
-    return { kind: 'not_sent', stage, reason: error.message };
   }
 
   private async connected(): Promise<SMTPConnection> {
@@ -102,25 +102,56 @@ export class SmtpLane {
       connectionTimeout: CONNECT_TIMEOUT_MS,
       greetingTimeout: CONNECT_TIMEOUT_MS,
     });
+    // Every loss also reaches the callback of what was under way; without a listener it would end the process.
     connection.on('error', () => undefined);
     connection.once('end', () => {
       if (this.#connection === connection) this.#connection = null;
     });
-    await new Promise<void>((resolve, reject) => {
-      connection.once('error', reject);
-      connection.connect((error) => (error ? reject(error) : resolve()));
-    });
-    if (username !== '') {
+    try {
       await new Promise<void>((resolve, reject) => {
-        connection.login(
-          { user: decodeURIComponent(username), pass: decodeURIComponent(password) },
-          (error) => (error ? reject(error) : resolve()),
-        );
+        connection.once('error', reject);
+        connection.connect((error) => (error ? reject(error) : resolve()));
       });
+      if (username !== '') await login(connection, { username, password });
+    } catch (error) {
+      connection.close();
+      throw error;
     }
     this.#connection = connection;
     return connection;
   }
+}
+
+async function login(
+  connection: SMTPConnection,
+  { username, password }: { username: string; password: string },
+): Promise<void> {
+  const auth = { user: decodeURIComponent(username), pass: decodeURIComponent(password) };
+  await new Promise<void>((resolve, reject) => {
+    connection.once('error', reject);
+    connection.login(auth, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+/**
+ * Only an answer about this recipient or this mail can reject it for good. A refused login or sender address is our own
+ * trouble: the mail waits until it is put right.
+ */
+function outcomeOf({ message, command, responseCode, response }: SmtpError, stage: Stage): SendOutcome {
+  if (stage === 'connect')
+    return { kind: 'not_sent', stage, reason: (response ?? message).slice(0, MAX_REPLY_CHARS) };
+  if (responseCode !== undefined && responseCode >= 400) {
+    return {
+      kind: 'refused',
+      permanent: responseCode >= 500 && (command === 'RCPT TO' || command === 'DATA'),
+      stage: command ?? stage,
+      code: responseCode,
+      reply: (response ?? message).slice(0, MAX_REPLY_CHARS),
+    };
+  }
+  return stage === 'body'
+    ? { kind: 'unknown', reason: message }
+    : { kind: 'not_sent', stage, reason: message };
 }
 
 /** Turns a rendered mail into bytes and opens lanes to the relay. */
@@ -133,33 +164,21 @@ export class SmtpTransport {
   }
 
   /**
-   * The mail as it goes over the wire. Recipients are objects, never text: a text with a line break would be read as
-   * more recipients. Marketing mail carries RFC 2369 and RFC 8058 headers, transactional mail neither.
+   * The mail as it goes over the wire, the same bytes but for the MIME boundary on every attempt. Recipients are
+   * objects, never text: a text with a line break would be read as more recipients.
    */
   async bytes(message: ClaimedMessage, mail: RenderedMail): Promise<Buffer> {
-    const { sender, funnelKey, kind, stepKey } = message;
-    const domain = sender.email.slice(sender.email.lastIndexOf('@') + 1);
-    const marketing = message.class === 'marketing';
     const composer = new MailComposer({
-      from: { name: sender.name, address: sender.email },
+      from: { name: message.sender.name, address: message.sender.email },
       to: { name: message.subscriberName ?? '', address: message.address },
       subject: mail.subject,
       html: mail.html,
       text: mail.text,
       date: message.createdAt,
       messageId: message.messageIdHeader,
+      headers: { ...listHeaders(message, mail.unsubscribeUrl) },
       disableFileAccess: true,
       disableUrlAccess: true,
-      ...(marketing
-        ? {
-            list: { id: { url: `${funnelKey}.${domain}`, comment: '' } },
-            headers: {
-              'List-Unsubscribe': { prepared: true, foldLines: false, value: `<${mail.unsubscribeUrl}>` },
-              'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
-              'Feedback-ID': `${stepKey ?? 'none'}:${kind}:${funnelKey}:wellspring`,
-            },
-          }
-        : {}),
     });
     return composer.compile().build();
   }

@@ -1,23 +1,11 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
 import { Inject, Injectable } from '@nestjs/common';
-import { convert } from 'html-to-text';
-import { Liquid } from 'liquidjs';
-import mjml2html from 'mjml';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { TEMPLATES_DIR } from '../infra/http/templates-dir.js';
 import { DomainError } from '../values/domain-error.js';
 import { linkTemplates, markLinks } from './mail-links.js';
-
-const FOLDER = resolve('templates');
-
-/** A mail with its variables still open: subject, HTML and text are Liquid. */
-export interface MailTemplate {
-  subject: string;
-  html: string;
-  text: string;
-}
+import { compileMail, type MailTemplate } from './mjml.templates.js';
 
 export interface MailTemplateVersion extends MailTemplate {
   id: string;
@@ -36,34 +24,9 @@ export class TemplatesService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Compiles `templates/<key>.mjml`. Throws `TEMPLATE_INVALID` with file, line and reason. */
+  /** Compiles `templates/<key>.mjml`. Throws `TEMPLATE_NOT_FOUND` or `TEMPLATE_INVALID` with file, line and reason. */
   async compile(key: string): Promise<MailTemplate & { source: string }> {
-    const path = join(FOLDER, `${key}.mjml`);
-    const source = await readFile(path, 'utf8').catch((cause: unknown) => {
-      throw new DomainError('TEMPLATE_NOT_FOUND', `there is no templates/${key}.mjml`, { key }, { cause });
-    });
-    const { html, errors } = await mjml2html(source, {
-      filePath: path,
-      validationLevel: 'soft',
-      keepComments: false,
-      ...INCLUDES,
-    });
-    const first = errors[0];
-    if (first)
-      throw new DomainError('TEMPLATE_INVALID', `templates/${key}.mjml:${first.line}: ${first.message}`, {
-        key,
-        line: first.line,
-      });
-    const subject = /<title>([\s\S]*?)<\/title>/.exec(html)?.[1]?.trim() ?? '';
-    if (subject === '')
-      throw new DomainError(
-        'TEMPLATE_INVALID',
-        `templates/${key}.mjml:1: <mj-title> is missing; it is the subject`,
-        { key },
-      );
-    const text = convert(html, TEXT_OPTIONS);
-    checkLiquid(key, [subject, html, text]);
-    return { subject: subject.replace(/\s+/g, ' '), html, text, source };
+    return compileMail(TEMPLATES_DIR, key);
   }
 
   /** Compiles and stores; returns the id of the version. Unchanged content gives the version that is there. */
@@ -83,10 +46,10 @@ export class TemplatesService {
        on conflict (key, content_hash) do update set mjml_source = excluded.mjml_source returning id`,
       [key, hash, source, subject, marked, text, this.clock.now()],
     );
-    return rows[0]?.id ?? '';
+    return idOf(rows);
   }
 
-  /** From memory after the first time: a version never changes. */
+  /** From memory after the first time: a version never changes. Throws `TEMPLATE_NOT_FOUND`. */
   async version(id: string): Promise<MailTemplateVersion> {
     const known = this.#versions.get(id);
     if (known) return known;
@@ -108,33 +71,14 @@ export class TemplatesService {
          on conflict (url_hash) do update set url_template = excluded.url_template returning id`,
         [template, createHash('sha256').update(template).digest(), this.clock.now()],
       );
-      ids.set(template, rows[0]?.id ?? '');
+      ids.set(template, idOf(rows));
     }
     return ids;
   }
 }
 
-const INCLUDES = { ignoreIncludes: false, includePath: [FOLDER] };
-
-const TEXT_OPTIONS = {
-  wordwrap: 78,
-  selectors: [
-    { selector: 'img', format: 'skip' },
-    { selector: 'a', options: { hideLinkHrefIfSameAsText: true } },
-    { selector: 'h1', options: { uppercase: false } },
-    { selector: 'h2', options: { uppercase: false } },
-    { selector: 'table', format: 'block' },
-  ],
-};
-
-const liquid = new Liquid();
-
-function checkLiquid(key: string, parts: string[]): void {
-  try {
-    for (const part of parts) liquid.parse(part);
-  } catch (cause) {
-    const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
-    if (reason.includes('undefined filter')) return;
-    throw new DomainError('TEMPLATE_INVALID', `templates/${key}.mjml: ${reason}`, { key }, { cause });
-  }
+function idOf(rows: { id: string }[]): string {
+  const id = rows[0]?.id;
+  if (id === undefined) throw new Error('the upsert gave no row');
+  return id;
 }

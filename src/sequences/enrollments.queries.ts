@@ -32,9 +32,11 @@ export class EnrollmentsQueries {
   /** Brings forward those who wait for a click that has come. Served by `enrollment_waiting`. */
   async noticeClicks(manager: EntityManager, now: Date): Promise<void> {
     await manager.query(
-      `update enrollment set next_at = $1
-       where status = 'active' and waiting_message_id is not null and next_at > $1 and exists (
-         select 1 from tracking_event e where e.message_id = waiting_message_id and e.kind = 'click' and e.class = 'human')`,
+      `update enrollment set next_at = $1 where id in (
+         select n.id from enrollment n
+         where n.status = 'active' and n.waiting_message_id is not null and n.next_at > $1 and exists (
+           select 1 from tracking_event e where e.message_id = n.waiting_message_id and e.kind = 'click' and e.class = 'human')
+         for update of n skip locked)`,
       [now],
     );
   }
@@ -64,6 +66,12 @@ export class EnrollmentsQueries {
        where e.id = u.id`,
       [JSON.stringify(updates), now],
     );
+  }
+
+  /** Leaves people where they are until `until`. */
+  async postpone(manager: EntityManager, ids: readonly string[], until: Date): Promise<void> {
+    if (ids.length === 0) return;
+    await manager.query('update enrollment set next_at = $2 where id = any($1::bigint[])', [ids, until]);
   }
 
   /** What happened, once per step and person: the primary key is the second wall against a step that comes twice. */

@@ -1,4 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { PlannedMessage } from '../delivery/message.js';
 import { MessagesService } from '../delivery/messages.service.js';
@@ -6,6 +6,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { addressHash } from '../subscribers/address-hash.js';
+import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import type { SequenceDefinition } from './definition.js';
 import { EnrollmentsQueries, type DueEnrollment, type EnrollmentUpdate } from './enrollments.queries.js';
@@ -21,6 +22,7 @@ import {
 export const ADVANCE_DUE = 'sequences.advance-due';
 /** For subscribers whose zone is not known. */
 const FALLBACK_ZONE = 'UTC';
+const POSTPONED_MS = 3_600_000;
 
 interface Planned {
   row: DueEnrollment;
@@ -30,6 +32,7 @@ interface Planned {
 /** Who is in which sequence and what comes next for them. Owns `enrollment` and its step and offer records. */
 @Injectable()
 export class EnrollmentsService {
+  readonly #logger = new Logger(EnrollmentsService.name);
   readonly #prepared = new Map<string, PreparedSequence>();
 
   constructor(
@@ -41,7 +44,10 @@ export class EnrollmentsService {
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
-  /** Joins the current version of the sequence. Who has been in it before does not join again. */
+  /**
+   * Joins the current version of the sequence. Who has been in it before does not join again. Throws
+   * `SEQUENCE_NOT_FOUND`.
+   */
   async enroll(
     manager: EntityManager,
     {
@@ -62,7 +68,10 @@ export class EnrollmentsService {
       [sequenceKey, subscriberId],
     );
     const sequence = found[0];
-    if (!sequence?.definition.first) return 'already_enrolled';
+    if (!sequence?.definition.first) {
+      const facts = { sequenceKey, subscriberId };
+      throw new DomainError('SEQUENCE_NOT_FOUND', `there is no sequence "${sequenceKey}" to join`, facts);
+    }
     const prepared = this.prepare(sequence.versionId, sequence.definition);
     const nextAt = dueAt(prepared, sequence.definition.first, {
       now,
@@ -97,7 +106,8 @@ export class EnrollmentsService {
       if (due.length === 0) return 0;
       await this.loadVersions(manager, due);
       const active = due.filter(({ status }) => status === 'active');
-      const planned = active.map((row) => ({ row, progress: this.progress(row, now) }));
+      const { planned, failed } = this.progressOfAll(active, now);
+      await this.queries.postpone(manager, failed, new Date(now.getTime() + POSTPONED_MS));
       await this.messages.plan(
         manager,
         planned.flatMap((one) => this.mails(one, now)),
@@ -145,6 +155,22 @@ export class EnrollmentsService {
   ): Promise<void> {
     const ids = await this.queries.exit(manager, { ...who, now: this.clock.now() });
     if (ids.length > 0) await this.messages.cancelForEnrollments(manager, ids, who.reason);
+  }
+
+  /** One person whose next step cannot be worked out must not hold up everybody behind them. */
+  private progressOfAll(rows: DueEnrollment[], now: Date): { planned: Planned[]; failed: string[] } {
+    const planned: Planned[] = [];
+    const failed: string[] = [];
+    for (const row of rows) {
+      try {
+        planned.push({ row, progress: this.progress(row, now) });
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        this.#logger.error(`enrollment ${row.id} at step ${row.stepKey} waits an hour: ${reason}`);
+        failed.push(row.id);
+      }
+    }
+    return { planned, failed };
   }
 
   private progress(row: DueEnrollment, now: Date): Progress {

@@ -1,7 +1,8 @@
-import { Controller, Get, Query } from '@nestjs/common';
+import { Controller, Get, Param, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, pageOf, pageQuery, toPage } from '../infra/http/page.js';
+import { DomainError } from '../values/domain-error.js';
 import { SequencesService } from './sequences.service.js';
 
 const sequence = z.object({
@@ -38,6 +39,14 @@ export class SequencesController {
     return toPage(await this.sequences.list({ beforeId: cursor, limit: limit + 1 }), limit, (row) => row);
   }
 
+  @Get('sequences/:id')
+  @ApiRoute({ summary: 'One sequence', tag: 'sequences', response: sequence })
+  async sequence(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
+    const [row] = await this.sequences.list({ id, limit: 1 });
+    if (!row) throw new DomainError('SEQUENCE_NOT_FOUND', `there is no sequence ${id}`, { id });
+    return row;
+  }
+
   @Get('enrollments')
   @ApiRoute({ summary: 'List enrollments, newest first', tag: 'enrollments', response: pageOf(enrollment) })
   async enrollments(
@@ -45,5 +54,13 @@ export class SequencesController {
   ): Promise<unknown> {
     const rows = await this.sequences.enrollments({ subscriberId, beforeId: cursor, limit: limit + 1 });
     return toPage(rows, limit, (row) => row);
+  }
+
+  @Get('enrollments/:id')
+  @ApiRoute({ summary: 'One enrollment', tag: 'enrollments', response: enrollment })
+  async enrollment(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
+    const [row] = await this.sequences.enrollments({ id, limit: 1 });
+    if (!row) throw new DomainError('ENROLLMENT_NOT_FOUND', `there is no enrollment ${id}`, { id });
+    return row;
   }
 }

@@ -68,17 +68,22 @@ export class SequencesService {
     );
   }
 
-  async list(page: { beforeId?: string | undefined; limit: number }): Promise<SequenceRow[]> {
+  async list(page: {
+    id?: string | undefined;
+    beforeId?: string | undefined;
+    limit: number;
+  }): Promise<SequenceRow[]> {
     return this.dataSource.query(
       `select q.id, q.key, q.funnel_key as "funnelKey", q.title, v.version, q.updated_at as "updatedAt",
          (select count(*)::int from enrollment e where e.sequence_id = q.id and e.status = 'active') as active
        from sequence q join sequence_version v on v.id = q.current_version_id
-       where $1::bigint is null or q.id < $1 order by q.id desc limit $2`,
-      [page.beforeId ?? null, page.limit],
+       where ($1::bigint is null or q.id < $1) and ($3::bigint is null or q.id = $3) order by q.id desc limit $2`,
+      [page.beforeId ?? null, page.limit, page.id ?? null],
     );
   }
 
   async enrollments(page: {
+    id?: string | undefined;
     subscriberId?: string | undefined;
     beforeId?: string | undefined;
     limit: number;
@@ -87,8 +92,9 @@ export class SequencesService {
       `select e.id, q.key as "sequenceKey", e.subscriber_id as "subscriberId", e.status, e.exit_reason as "exitReason",
          e.step_key as "stepKey", e.next_at as "nextAt", e.started_at as "startedAt", e.ended_at as "endedAt"
        from enrollment e join sequence q on q.id = e.sequence_id
-       where ($1::bigint is null or e.subscriber_id = $1) and ($2::bigint is null or e.id < $2) order by e.id desc limit $3`,
-      [page.subscriberId ?? null, page.beforeId ?? null, page.limit],
+       where ($1::bigint is null or e.subscriber_id = $1) and ($2::bigint is null or e.id < $2)
+         and ($4::bigint is null or e.id = $4) order by e.id desc limit $3`,
+      [page.subscriberId ?? null, page.beforeId ?? null, page.limit, page.id ?? null],
     );
   }
 }

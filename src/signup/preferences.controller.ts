@@ -42,6 +42,7 @@ export class PreferencesController {
     const person = await this.known(token, reply);
     if (!person) return;
     await reply
+      .status(200)
       .header('content-disposition', 'attachment; filename="my-data.json"')
       .header('cache-control', 'no-store')
       .type('application/json')

@@ -40,8 +40,11 @@ export interface TestApp {
   close(): Promise<void>;
 }
 
-/** The real application on a fresh database, with the built-in mailbox and the demo funnel; only the clock is ours. */
-export async function startTestApp(): Promise<TestApp> {
+/**
+ * The real application on a fresh database, with the built-in mailbox and the demo funnel; only the clock is ours.
+ * `baseUrl` is for a test that lets the application listen, so that links in mails lead to it.
+ */
+export async function startTestApp({ baseUrl = 'http://localhost:3000' } = {}): Promise<TestApp> {
   const database = await createTestDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'wellspring-test-'));
   const env = readConfig({
@@ -50,7 +53,7 @@ export async function startTestApp(): Promise<TestApp> {
     DEMO: 'true',
     API_KEY,
     LOG_LEVEL: 'error',
-    BASE_URL: 'http://localhost:3000',
+    BASE_URL: baseUrl,
   });
   const smtpUrl = `smtp://127.0.0.1:${await freePort()}`;
   const config = { ...env, databaseUrl: database.url, secretKey: await secretKey(null, dataDir), smtpUrl };

@@ -44,13 +44,18 @@ export class MailboxServer {
 
   private async receive(stream: SMTPServerDataStream, { envelope }: SMTPServerSession): Promise<void> {
     const chunks: Buffer[] = [];
-    for await (const chunk of stream) chunks.push(Buffer.from(chunk as Uint8Array));
+    for await (const chunk of stream) if (!stream.sizeExceeded) chunks.push(Buffer.from(chunk as Uint8Array));
+    if (stream.sizeExceeded) throw tooLarge();
     await this.mailbox.keep({
       raw: Buffer.concat(chunks),
       from: envelope.mailFrom === false ? '' : envelope.mailFrom.address,
       to: envelope.rcptTo.map(({ address }) => address).join(', '),
     });
   }
+}
+
+function tooLarge(): Error & { responseCode: number } {
+  return Object.assign(new Error(`the mail is larger than ${MAX_MAIL_BYTES} bytes`), { responseCode: 552 });
 }
 
 /** A port nobody listens on at this moment. */

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import PostalMime from 'postal-mime';
+import PostalMime, { type Email } from 'postal-mime';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../clock.js';
 
@@ -34,7 +34,7 @@ export class MailboxService {
   ) {}
 
   async keep(mail: { raw: Buffer; from: string; to: string }): Promise<void> {
-    const parsed = await PostalMime.parse(mail.raw);
+    const parsed = await parse(mail.raw);
     const sender = parsed.from?.name
       ? `${parsed.from.name} <${parsed.from.address ?? ''}>`
       : (parsed.from?.address ?? mail.from);
@@ -78,7 +78,7 @@ export class MailboxService {
       this.clock.now(),
     ]);
     const { raw, ...mail } = row;
-    const parsed = await PostalMime.parse(raw);
+    const parsed = await parse(raw);
     return {
       ...mail,
       html: parsed.html ?? null,
@@ -87,4 +87,20 @@ export class MailboxService {
       source: raw.toString('utf8'),
     };
   }
+}
+
+/** A mail that cannot be read is kept all the same: it is what somebody sent, and its source can be looked at. */
+async function parse(
+  raw: Buffer,
+): Promise<Pick<Email, 'subject' | 'from' | 'messageId' | 'html' | 'text' | 'headers'>> {
+  try {
+    return await PostalMime.parse(raw);
+  } catch {
+    return { subject: '(unreadable mail)', from: undefined, messageId: '', headers: [] };
+  }
+}
+
+/** PostgreSQL cannot store NUL in a text. */
+function storable(text: string): string {
+  return text.replaceAll('\0', '');
 }

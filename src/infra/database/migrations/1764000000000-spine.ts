@@ -161,10 +161,10 @@ create table order_line (
 create table licence (
   ${ID}, key text not null unique, order_line_id bigint not null unique references order_line on delete cascade, created_at timestamptz not null);
 create table funnel (
-  ${ID}, key text not null unique, title text not null, definition jsonb not null, definition_hash bytea not null,
+  ${ID}, key text not null unique, title text not null, definition json not null, definition_hash bytea not null,
   version int not null, created_at timestamptz not null, updated_at timestamptz not null);
 create table funnel_version (
-  funnel_id bigint not null references funnel on delete cascade, version int not null, definition jsonb not null,
+  funnel_id bigint not null references funnel on delete cascade, version int not null, definition json not null,
   applied_at timestamptz not null, primary key (funnel_id, version));
 `;
 

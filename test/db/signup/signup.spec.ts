@@ -1,0 +1,297 @@
+import { Script } from 'node:vm';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
+
+const DAY_MS = 86_400_000;
+
+let t: TestApp;
+let count = 0;
+let reader: string;
+beforeAll(async () => {
+  t = await startTestApp();
+});
+afterAll(async () => t.close());
+beforeEach(() => {
+  reader = `reader${++count}@example.com`;
+});
+
+const signUp = (fields: object) => t.http.post('/p/niches').type('form').send(fields);
+const only = async (sql: string, values: unknown[] = []): Promise<Record<string, unknown> | undefined> =>
+  (await t.dataSource.query<Record<string, unknown>[]>(sql, values))[0];
+const statusOf = async (email: string) =>
+  (await only('select status from subscriber where email_key = $1', [email]))?.status;
+const setStatus = (email: string, status: string) =>
+  t.dataSource.query('update subscriber set status = $2 where email_key = $1', [email, status]);
+const planned = async (email: string) =>
+  (await only(`select count(*)::int as n from message where address = $1 and kind = 'confirmation'`, [email]))
+    ?.n;
+const confirmations = async (email: string): Promise<number | undefined> =>
+  (
+    await only(
+      `select count(*)::int as n from conversion c join subscriber s on s.id = c.subscriber_id
+     where s.email_key = $1 and c.kind = 'confirmation'`,
+      [email],
+    )
+  )?.n as number | undefined;
+const confirmLink = async (email: string): Promise<string> => {
+  await t.runDue();
+  const mails = await t.mailsTo(email);
+  return linkIn(mails.findLast(({ html }) => html.includes('/confirm/')) as TestMail, /\/confirm\//);
+};
+const confirmed = async (email: string): Promise<string> => {
+  await signUp({ email }).expect(200);
+  const link = await confirmLink(email);
+  await t.http.post(link).expect(200);
+  return link;
+};
+
+describe('the squeeze page', () => {
+  it('answers the same for new, pending, active, unsubscribed and bounced addresses', async () => {
+    const page = async (): Promise<string> => (await signUp({ email: reader }).expect(200)).text;
+    const pages = [await page(), await page()];
+    for (const status of ['active', 'unsubscribed', 'bounced', 'complained']) {
+      await setStatus(reader, status);
+      await t.dataSource.query('delete from rate_limit');
+      pages.push(await page());
+    }
+    expect(new Set(pages).size).toBe(1);
+  });
+
+  it('sends one confirmation in 24 hours and three in all', async () => {
+    for (const [wait, expected] of [
+      [0, 1],
+      [DAY_MS - 1, 1],
+      [1, 2],
+      [DAY_MS, 3],
+      [DAY_MS, 3],
+    ] as const) {
+      t.clock.advance(wait);
+      await t.dataSource.query('delete from rate_limit');
+      await signUp({ email: reader }).expect(200);
+      expect(await planned(reader)).toBe(expected);
+    }
+  });
+
+  it('keeps what was typed, escaped, and says what to change', async () => {
+    const answer = await signUp({ email: '<b>"no', name: 'A'.repeat(101) }).expect(422);
+    expect(answer.text).toContain('&lt;b&gt;');
+    expect(answer.text).not.toContain('<b>"no');
+    expect(answer.text).toContain('id="name-error"');
+  });
+
+  it('stores nothing for whoever fills in the trap, and answers with a page all the same', async () => {
+    await signUp({ email: reader, website: 'https://example.com' }).expect(200);
+    expect(await statusOf(reader)).toBeUndefined();
+  });
+
+  it('has no page for an unknown form', async () => {
+    const answers = [
+      await t.http.get('/p/none'),
+      await t.http.post('/p/none').type('form').send({ email: reader }),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([404, 404]);
+    expect(await statusOf(reader)).toBeUndefined();
+  });
+
+  it('refuses with 429 above the limit of an address block and keeps what was typed', async () => {
+    await t.dataSource.query(`insert into rate_limit (key, points, expire)
+      values ('signup-loopback:127.0.0', 100000, 9000000000000) on conflict (key) do update set points = 100000, expire = 9000000000000`);
+    const answer = await signUp({ email: reader }).expect(429);
+    await t.dataSource.query('delete from rate_limit');
+    expect(answer.text).toContain(reader);
+    expect(answer.headers['retry-after']).toBeDefined();
+    expect(await statusOf(reader)).toBeUndefined();
+  });
+
+  it('makes one subscriber, one sign-up and one mail of ten presses at once', async () => {
+    await Promise.all(Array.from({ length: 5 }, () => signUp({ email: reader }).expect(200)));
+    expect(await planned(reader)).toBe(1);
+    expect(
+      await only(
+        `select count(*)::int as n from conversion c join subscriber s on s.id = c.subscriber_id
+      where s.email_key = $1 and c.kind = 'signup'`,
+        [reader],
+      ),
+    ).toEqual({ n: 1 });
+  });
+});
+
+describe('confirming', () => {
+  it('happens by the button alone, and once, also when it is pressed twice at the same moment', async () => {
+    await signUp({ email: reader }).expect(200);
+    const link = await confirmLink(reader);
+    await t.http.get(link).expect(200);
+    await t.http.head(link).expect(200);
+    expect(await statusOf(reader)).toBe('pending');
+    const answers = await Promise.all([t.http.post(link), t.http.post(link), t.http.post(link)]);
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect(answers.map(({ text }) => text.includes('/download/'))).toEqual([true, true, true]);
+    expect(await statusOf(reader)).toBe('active');
+    expect(await confirmations(reader)).toBe(1);
+    const kinds: { kind: string }[] = await t.dataSource.query(
+      `select c.kind from consent_event c join subscriber s on s.id = c.subscriber_id where s.email_key = $1 order by c.id`,
+      [reader],
+    );
+    expect(kinds.map(({ kind }) => kind)).toEqual(['granted', 'confirmed']);
+  });
+
+  it('is refused for a forged link', async () => {
+    const answers = [await t.http.get('/confirm/AAAA'), await t.http.post('/confirm/AAAA')];
+    expect(answers.map(({ status }) => status)).toEqual([404, 404]);
+  });
+
+  it.each(['bounced', 'complained'])('does not lift %s', async (status) => {
+    await signUp({ email: reader }).expect(200);
+    const link = await confirmLink(reader);
+    await setStatus(reader, status);
+    await t.http.post(link).expect(409);
+    expect(await statusOf(reader)).toBe(status);
+    expect(await confirmations(reader)).toBe(0);
+    expect(
+      await only(
+        `select g.status from signup g join subscriber s on s.id = g.subscriber_id where s.email_key = $1`,
+        [reader],
+      ),
+    ).toEqual({ status: 'pending' });
+  });
+
+  it('does not bring back by an old link somebody who has left, but does by a new sign-up', async () => {
+    const link = await confirmed(reader);
+    await setStatus(reader, 'unsubscribed');
+    await t.http.post(link).expect(410);
+    expect(await statusOf(reader)).toBe('unsubscribed');
+    t.clock.advance(DAY_MS);
+    await signUp({ email: reader }).expect(200);
+    await t.http.post(await confirmLink(reader)).expect(200);
+    expect(await statusOf(reader)).toBe('active');
+    expect(await confirmations(reader)).toBe(1);
+  });
+});
+
+describe('single opt-in', () => {
+  beforeAll(() => t.dataSource.query(`update form set opt_in = 'single' where slug = 'niches'`));
+  afterAll(() => t.dataSource.query(`update form set opt_in = 'double' where slug = 'niches'`));
+
+  it('confirms at once', async () => {
+    await signUp({ email: reader }).expect(200);
+    expect(await statusOf(reader)).toBe('active');
+    expect(await planned(reader)).toBe(0);
+  });
+
+  it('asks somebody who has left, so that a stranger cannot put them back on the list', async () => {
+    await signUp({ email: reader }).expect(200);
+    await setStatus(reader, 'unsubscribed');
+    await signUp({ email: reader }).expect(200);
+    expect(await statusOf(reader)).toBe('unsubscribed');
+    expect(await planned(reader)).toBe(1);
+  });
+});
+
+describe('the embedded form', () => {
+  it('is one script without cookies', async () => {
+    const answer = await t.http
+      .get('/f/niches.js')
+      .expect(200)
+      .expect('content-type', /javascript/);
+    expect(answer.headers['set-cookie']).toBeUndefined();
+    expect(() => new Script(answer.text)).not.toThrow();
+    expect(answer.text).toContain('/api/public/forms/niches');
+    await t.http.get('/f/none.js').expect(404);
+  });
+
+  it('takes JSON from any site and names what is wrong', async () => {
+    const post = (body: object) =>
+      t.http.post('/api/public/forms/niches').set('Origin', 'https://blog.example').send(body);
+    await t.http
+      .options('/api/public/forms/niches')
+      .set('Origin', 'https://blog.example')
+      .expect(204)
+      .expect('access-control-allow-origin', '*');
+    const answer = await post({ email: reader, name: 'Ada' })
+      .expect(202)
+      .expect('access-control-allow-origin', '*');
+    expect(answer.body).toEqual({ status: 'check_inbox' });
+    expect(await statusOf(reader)).toBe('pending');
+    const refused = await post({ email: 'ada' }).expect(422).expect('access-control-allow-origin', '*');
+    expect(refused.body.errors).toMatchObject([{ field: 'email' }]);
+  });
+});
+
+describe('leaving', () => {
+  const mailLink = async (pattern: RegExp): Promise<string> => {
+    await confirmed(reader);
+    await t.runDue();
+    return linkIn((await t.mailsTo(reader)).at(-1) as TestMail, pattern);
+  };
+
+  it('changes nothing by looking, and is done by one POST in either encoding, without a redirect or cookie', async () => {
+    const link = await mailLink(/\/u\//);
+    await t.http
+      .get(link)
+      .expect(200)
+      .expect(/<button/);
+    await t.http.head(link).expect(200);
+    expect(await statusOf(reader)).toBe('active');
+    const answer = await t.http.post(link).field('List-Unsubscribe', 'One-Click').expect(200);
+    expect(answer.headers['set-cookie']).toBeUndefined();
+    await t.http.post(link).type('form').send({ 'List-Unsubscribe': 'One-Click' }).expect(200);
+    expect(await statusOf(reader)).toBe('unsubscribed');
+    expect(
+      await only(
+        `select e.status from enrollment e join subscriber s on s.id = e.subscriber_id where s.email_key = $1`,
+        [reader],
+      ),
+    ).toEqual({ status: 'exited' });
+    await t.http.post('/u/AAAA').send({}).expect(404);
+  });
+
+  it('keeps the links apart: one for unsubscribing opens no preferences', async () => {
+    const token = (await mailLink(/\/u\//)).split('/').at(-1);
+    await t.http.get(`/preferences/${token}`).expect(404);
+    await t.http.post(`/preferences/${token}/erase`).expect(404);
+    await t.http.post(`/confirm/${token}`).expect(404);
+    expect(await statusOf(reader)).toBe('active');
+  });
+
+  it('lets a reader switch counting off and take their data', async () => {
+    const link = await mailLink(/\/preferences\//);
+    await t.http.get(link).expect(200);
+    await t.http.post(link).type('form').send({}).expect(200);
+    expect(await only('select tracking_consent as t from subscriber where email_key = $1', [reader])).toEqual(
+      { t: false },
+    );
+    await t.http.post(link).type('form').send({ trackingConsent: 'on' }).expect(200);
+    expect(await only('select tracking_consent as t from subscriber where email_key = $1', [reader])).toEqual(
+      { t: true },
+    );
+    const { body } = await t.http
+      .post(`${link}/export`)
+      .expect(200)
+      .expect('content-disposition', /attachment/);
+    expect(body).toMatchObject({
+      subscriber: { email: reader },
+      signups: [{ form: 'niches', status: 'confirmed' }],
+    });
+  });
+
+  it('erases a person: no address left, nothing waiting, nobody can write to them again', async () => {
+    const link = await mailLink(/\/preferences\//);
+    await t.dataSource.query(`update message set state = 'ready' where address = $1 and kind = 'sequence'`, [
+      reader,
+    ]);
+    await t.http.post(`${link}/erase`).expect(200);
+    expect(await statusOf(reader)).toBeUndefined();
+    expect(await only('select count(*)::int as n from message where address = $1', [reader])).toEqual({
+      n: 0,
+    });
+    expect(
+      await only(`select count(*)::int as n from message where address = 'erased' and state = 'cancelled'`),
+    ).toEqual({ n: 1 });
+    await t.http.get(link).expect(410);
+    await t.http.post(link.replace('preferences', 'u')).expect(404);
+    await signUp({ email: reader }).expect(200);
+    const before = (await t.mailsTo(reader)).length;
+    await t.runDue();
+    expect((await t.mailsTo(reader)).length).toBe(before);
+  });
+});

@@ -1,0 +1,110 @@
+import { spawn } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+const ROOT = new URL('../..', import.meta.url).pathname;
+
+describe('wellspring, the command', () => {
+  let database: TestDatabase;
+  let folder: string;
+  let built: string;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    folder = await mkdtemp(join(tmpdir(), 'wellspring-cli-'));
+    await cp(join(ROOT, 'config/funnels'), folder, { recursive: true });
+    built = join(ROOT, 'dist/src/cli.js');
+    await finished('npm', ['run', '-s', 'build']);
+  });
+  afterAll(async () => {
+    await database.drop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('plans in words, applies, and finds nothing to do the second time', async () => {
+    const file = join(folder, 'niche-ebook.yaml');
+    const plan = await wellspring('plan', file);
+    expect(plan).toMatchObject({ code: 0 });
+    expect(plan.out).toContain('+ product launch-kit');
+    expect((await wellspring('apply', file)).out).toBe(plan.out);
+    expect(await wellspring('apply', file)).toMatchObject({ code: 0, out: 'No changes.\n' });
+    expect(await wellspring('plan', file)).toMatchObject({ code: 0, out: 'No changes.\n' });
+  });
+
+  it('shows what a change of price would do, and changes nothing', async () => {
+    const file = join(folder, 'niche-ebook.yaml');
+    const text = await readFile(file, 'utf8');
+    const dearer = join(folder, 'dearer.yaml');
+    await writeFile(dearer, text.replace('price: 49.00 EUR', 'price: 59.00 EUR'));
+    expect((await wellspring('plan', dearer)).out).toBe(
+      '~ product launch-kit: price 49.00 EUR → 59.00 EUR\n',
+    );
+    expect((await wellspring('plan', file)).out).toBe('No changes.\n');
+  });
+
+  it('exports what was applied, so that applying the export changes nothing', async () => {
+    const exported = await wellspring('export', 'niche-ebook');
+    const file = join(folder, 'exported.yaml');
+    await writeFile(file, exported.out);
+    expect(await wellspring('apply', file)).toMatchObject({ code: 0, out: 'No changes.\n' });
+  });
+
+  it.each([
+    [
+      'an unknown mail',
+      (text: string) => text.replace('emails/story', 'emails/nowhere'),
+      /broken\.yaml:\d+: sequence\.steps\.1\.email: there is no templates\/emails\/nowhere\.mjml/,
+    ],
+    [
+      'a missing file',
+      (text: string) => text.replace('75-niches.pdf', '76-niches.pdf'),
+      /broken\.yaml:\d+: form\.leadMagnet: there is no file/,
+    ],
+    [
+      'an offer without a price',
+      (text: string) => text.replace('    price: 49.00 EUR\n', ''),
+      /broken\.yaml:\d+: products\.0\.price: is missing/,
+    ],
+    [
+      'a mail that prints what it does not have',
+      (text: string) => text.replace('email: emails/story', 'email: emails/receipt'),
+      /templates\/emails\/receipt\.mjml:\d+ prints \{\{ order/,
+    ],
+    ['broken YAML', (text: string) => `${text}\n  - [`, /broken\.yaml:\d+: /],
+  ])('refuses %s with file, line and reason', async (_, damage, message) => {
+    const file = join(folder, 'broken.yaml');
+    await writeFile(file, damage(await readFile(join(folder, 'niche-ebook.yaml'), 'utf8')));
+    const refused = await wellspring('apply', file);
+    expect(refused.code).toBe(1);
+    expect(refused.error).toMatch(message);
+  });
+
+  it('makes an API key that opens the API, and says what is wrong with a call', async () => {
+    expect((await wellspring('api-key', 'create', 'test')).out).toMatch(/^ws_[a-z2-7]{8}_[\w-]{43}\n/);
+    expect((await wellspring('teleport')).code).toBe(2);
+    expect((await wellspring('migrate')).out).toBe('The database is up to date.\n');
+    expect((await wellspring('doctor')).out).toContain('ok   database: PostgreSQL');
+  });
+
+  async function wellspring(...args: string[]): Promise<{ code: number | null; out: string; error: string }> {
+    return finished(process.execPath, [built, ...args]);
+  }
+
+  async function finished(
+    command: string,
+    args: string[],
+  ): Promise<{ code: number | null; out: string; error: string }> {
+    const { BASE_URL: _, ...inherited } = process.env;
+    const env = { ...inherited, DATABASE_URL: database.url, DATA_DIR: join(folder, 'data') };
+    return new Promise((resolve) => {
+      const child = spawn(command, args, { cwd: ROOT, env });
+      let [out, error] = ['', ''];
+      child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+      child.stderr.on('data', (chunk: Buffer) => (error += chunk.toString()));
+      child.once('close', (code) => resolve({ code, out, error }));
+    });
+  }
+}, 120_000);
