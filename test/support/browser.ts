@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { chromium, type Browser, type Page } from 'playwright-core';
 
 /** A common phone, 390 CSS pixels wide. */
@@ -62,30 +62,9 @@ export async function openPhone(executablePath: string): Promise<Phone> {
   return { page: await context.newPage(), complaints, close: async () => browser.close() };
 }
 
+const PAGE_FAULTS = readFileSync(new URL('page-faults.js', import.meta.url), 'utf8');
+
 /** What is wrong with the page as it stands, in words; an empty list is a good page. */
 export async function faultsOf(page: Page): Promise<string[]> {
-  return page.evaluate(() => {
-    const faults: string[] = [];
-    const { scrollWidth, clientWidth } = document.documentElement;
-    if (scrollWidth > clientWidth)
-      faults.push(`scrolls sideways: ${scrollWidth} px wide in ${clientWidth} px`);
-    const headings = document.querySelectorAll('h1').length;
-    if (headings !== 1) faults.push(`${headings} h1 elements`);
-    if (document.documentElement.lang === '') faults.push('no language');
-    if (document.title === '') faults.push('no title');
-    for (const field of document.querySelectorAll<HTMLInputElement>('input, select, textarea')) {
-      if (field.type === 'hidden') continue;
-      const words = [...(field.labels ?? [])].map(({ textContent }) => textContent.trim()).join(' ');
-      if (words === '' && !field.ariaLabel) faults.push(`field ${field.name} has no label`);
-    }
-    for (const element of document.querySelectorAll<HTMLElement>('a[href], button, iframe')) {
-      const words = `${element.textContent}${element.ariaLabel ?? ''}${element.title}`.trim();
-      if (words === '') faults.push(`${element.tagName.toLowerCase()} without words`);
-    }
-    for (const id of [...document.querySelectorAll('[aria-describedby]')].flatMap((element) =>
-      (element.getAttribute('aria-describedby') ?? '').split(' '),
-    ))
-      if (document.getElementById(id) === null) faults.push(`nothing has the id ${id}`);
-    return faults;
-  });
+  return page.evaluate<string[]>(PAGE_FAULTS);
 }

@@ -103,7 +103,7 @@ describe('the squeeze page', () => {
     expect(await statusOf(reader)).toBeUndefined();
   });
 
-  it('makes one subscriber, one sign-up and one mail of ten presses at once', async () => {
+  it('makes one subscriber, one sign-up and one mail of five presses at once', async () => {
     await Promise.all(Array.from({ length: 5 }, () => signUp({ email: reader }).expect(200)));
     expect(await planned(reader)).toBe(1);
     expect(

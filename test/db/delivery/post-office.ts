@@ -1,0 +1,136 @@
+import { Module, type INestApplicationContext } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { pino } from 'pino';
+import type { DataSource } from 'typeorm';
+import { readConfig } from '../../../config/env.js';
+import { DeliveryModule } from '../../../src/delivery/delivery.module.js';
+import { MailRenderer } from '../../../src/delivery/mail-renderer.service.js';
+import type { PlannedMessage } from '../../../src/delivery/message.js';
+import { MessagesQueries } from '../../../src/delivery/messages.queries.js';
+import { MessagesService } from '../../../src/delivery/messages.service.js';
+import { SenderService } from '../../../src/delivery/sender.service.js';
+import { SmtpTransport } from '../../../src/delivery/smtp.transport.js';
+import { TemplatesService } from '../../../src/delivery/templates.service.js';
+import { DatabaseModule } from '../../../src/infra/database/database.module.js';
+import { openDataSource } from '../../../src/infra/database/migrate.js';
+import { JobsModule } from '../../../src/infra/jobs/jobs.module.js';
+import { SettingsModule } from '../../../src/infra/settings.module.js';
+import { SequencesModule } from '../../../src/sequences/sequences.module.js';
+import { addressHash } from '../../../src/subscribers/address-hash.js';
+import { FixedClock } from '../../support/clock.js';
+import { createTestDatabase } from '../../support/database.js';
+import { openSmtpSink, type SmtpSink } from '../../support/smtp-sink.js';
+
+export const SECRET = Buffer.alloc(32, 7);
+export const BASE_URL = 'https://mail.example.com';
+/** A Monday. */
+export const OPENED_AT = new Date('2026-03-02T09:00:00Z');
+export const SENDER = {
+  name: 'Ada Winters',
+  email: 'ada@example.com',
+  postalAddress: '12 Mill Lane, Springfield',
+};
+
+export interface PostOffice {
+  app: INestApplicationContext;
+  db: DataSource;
+  clock: FixedClock;
+  sink: SmtpSink;
+  messages: MessagesService;
+  queries: MessagesQueries;
+  templates: TemplatesService;
+  /** A sender of its own, as a second worker process would have one. */
+  newSender(): SenderService;
+  /** Sends what is due; the number of accepted mails. */
+  sendDue(sender?: SenderService): Promise<number>;
+  subscriber(email: string, fields?: { name?: string; timeZone?: string; status?: string }): Promise<string>;
+  /** Plans a marketing mail to a new subscriber, unless `change` says otherwise. */
+  plan(email: string, change?: Partial<PlannedMessage>): Promise<string>;
+  state(id: string): Promise<Record<string, unknown>>;
+  close(): Promise<void>;
+}
+
+/** The modules from template to relay on a database and an SMTP server of their own. */
+export async function openPostOffice(): Promise<PostOffice> {
+  const [database, sink] = await Promise.all([createTestDatabase(), openSmtpSink()]);
+  const env = readConfig({ BASE_URL, LOG_LEVEL: 'silent', API_KEY: 'test-key-of-sixteen-or-more' });
+  const config = { ...env, databaseUrl: database.url, secretKey: SECRET, smtpUrl: sink.url };
+  const db = await openDataSource(database.url);
+  const clock = new FixedClock(OPENED_AT);
+
+  @Module({
+    imports: [
+      SettingsModule.forRoot(config, clock),
+      DatabaseModule.forRoot(db, database.url),
+      JobsModule.forRoot({ mongoUri: null, databaseUrl: database.url }, pino({ level: 'silent' })),
+      DeliveryModule,
+      SequencesModule,
+    ],
+  })
+  class PostOfficeModule {}
+
+  const app = await NestFactory.createApplicationContext(PostOfficeModule, { logger: false });
+  const get = <T>(type: new (...args: never[]) => T): T => app.get<T>(type, { strict: false });
+  const [messages, queries, templates] = [get(MessagesService), get(MessagesQueries), get(TemplatesService)];
+  const newSender = (): SenderService =>
+    new SenderService(queries, get(MailRenderer), get(SmtpTransport), clock);
+  const welcome = await templates.publish(db.manager, 'emails/welcome');
+  const subscriber: PostOffice['subscriber'] = async (email, { name, timeZone, status = 'active' } = {}) => {
+    const rows: { id: string }[] = await db.query(
+      `insert into subscriber (email, email_key, name, time_zone, status, created_at, updated_at)
+       values ($1, $1, $2, $3, $4, $5, $5) returning id`,
+      [email, name ?? null, timeZone ?? null, status, clock.now()],
+    );
+    return rows[0]?.id ?? '';
+  };
+  return {
+    app,
+    db,
+    clock,
+    sink,
+    messages,
+    queries,
+    templates,
+    newSender,
+    subscriber,
+    sendDue: async (sender = newSender()) =>
+      sender.sendDue({ deadline: clock.now().getTime() + 60_000, signal: new AbortController().signal }),
+    plan: async (email, change = {}) => {
+      const subscriberId = change.subscriberId ?? (await subscriber(email));
+      const [planned] = await db.transaction(async (manager) =>
+        messages.plan(manager, [
+          {
+            dedupeKey: `test:${email}`,
+            class: 'marketing',
+            kind: 'sequence',
+            funnelKey: 'niche-ebook',
+            stepKey: 'welcome',
+            templateId: welcome,
+            data: { download: { url: 'https://files.example.com/guide.pdf' } },
+            sender: SENDER,
+            address: email,
+            addressHash: addressHash(SECRET, email),
+            dueAt: clock.now(),
+            ...change,
+            subscriberId,
+          },
+        ]),
+      );
+      return planned?.id ?? '';
+    },
+    state: async (id) => {
+      const rows: Record<string, unknown>[] = await db.query(
+        `select state, state_reason as reason, attempt, reply_code as code, due_at as "dueAt", accepted_at as "acceptedAt",
+           lease_until as "leaseUntil" from message where id = $1`,
+        [id],
+      );
+      return rows[0] ?? {};
+    },
+    close: async () => {
+      await app.close();
+      if (db.isInitialized) await db.destroy();
+      await sink.close();
+      await database.drop();
+    },
+  };
+}

@@ -1,0 +1,297 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { addressHash } from '../../../src/subscribers/address-hash.js';
+import { openPostOffice, OPENED_AT, SECRET, type PostOffice } from './post-office.js';
+
+const MINUTE_MS = 60_000;
+
+describe('sending what is due', () => {
+  let t: PostOffice;
+  beforeAll(async () => {
+    t = await openPostOffice();
+  });
+  afterAll(async () => t.close());
+  afterEach(async () => {
+    const accept = async (): Promise<undefined> => undefined;
+    Object.assign(t.sink, {
+      mails: [],
+      bodiesBegun: 0,
+      onConnect: accept,
+      onSender: accept,
+      onRecipient: accept,
+      onBody: accept,
+    });
+    t.clock.set(OPENED_AT);
+    await t.db.query('truncate message, suppression, subscriber cascade');
+  });
+
+  const unsubscribe = async (): Promise<undefined> => {
+    await t.db.query(`update subscriber set status = 'unsubscribed'`);
+  };
+
+  it('hands a planned mail to the relay once and writes down its answer', async () => {
+    const id = await t.plan('once@example.com');
+    expect(await t.sendDue()).toBe(1);
+    expect(await t.sendDue()).toBe(0);
+    expect(t.sink.mails).toHaveLength(1);
+    expect(t.sink.mails[0]).toMatchObject({ from: 'ada@example.com', to: ['once@example.com'] });
+    expect(await t.state(id)).toMatchObject({
+      state: 'accepted',
+      code: 250,
+      acceptedAt: OPENED_AT,
+      leaseUntil: null,
+    });
+    expect(
+      await t.db.query('select outcome, stage from message_attempt where message_id = $1', [id]),
+    ).toEqual([{ outcome: 'accepted', stage: 'done' }]);
+  });
+
+  it('plans the same mail once, however often it is asked to', async () => {
+    const id = await t.plan('twice@example.com');
+    expect(await t.plan('other@example.com', { dedupeKey: 'test:twice@example.com' })).toBe('');
+    expect(await t.db.query('select id from message')).toEqual([{ id }]);
+  });
+
+  it('leaves a mail that is not due yet', async () => {
+    const id = await t.plan('later@example.com', { dueAt: new Date(OPENED_AT.getTime() + 1) });
+    expect(await t.sendDue()).toBe(0);
+    t.clock.advance(1);
+    expect(await t.sendDue()).toBe(1);
+    expect(await t.state(id)).toMatchObject({ state: 'accepted' });
+  });
+
+  it('sends each mail once when two workers send at the same time', async () => {
+    const addresses = Array.from({ length: 150 }, (_, index) => `reader${index}@example.com`);
+    for (const address of addresses) await t.plan(address);
+    const accepted = await Promise.all([t.sendDue(), t.sendDue()]);
+    expect(accepted[0] + accepted[1]).toBe(150);
+    expect(t.sink.mails.flatMap(({ to }) => to).toSorted()).toEqual(addresses.toSorted());
+    expect(new Set(t.sink.mails.map(({ parsed }) => parsed.messageId)).size).toBe(150);
+  });
+
+  it.each([
+    ['unsubscribes', unsubscribe, 'suppressed', 'subscriber is not active'],
+    [
+      'is put on the suppression list',
+      async () => {
+        await t.db.query(
+          `insert into suppression (email_hash, scope, reason, source, created_at) values ($1, 'all', 'hard_bounce', 'test', now())`,
+          [addressHash(SECRET, 'gone@example.com')],
+        );
+      },
+      'suppressed',
+      'suppression list',
+    ],
+    [
+      'leaves the sequence',
+      async () => {
+        await t.db.query(
+          `update message set state = 'cancelled', state_reason = 'left' where state = 'leased'`,
+        );
+      },
+      'cancelled',
+      'left',
+    ],
+  ])('sends not one byte of the body when the reader %s after the claim', async (...row) => {
+    const [, change, state, reason] = row;
+    const id = await t.plan('gone@example.com');
+    t.sink.onRecipient = async () => {
+      await change();
+      return undefined;
+    };
+    expect(await t.sendDue()).toBe(0);
+    expect(t.sink.bodiesBegun).toBe(0);
+    expect(await t.state(id)).toMatchObject({ state, reason });
+  });
+
+  it('sends a receipt to somebody who has unsubscribed, and nothing to an address that bounced', async () => {
+    const receipt = await t.plan('buyer@example.com', { class: 'transactional', kind: 'receipt' });
+    await unsubscribe();
+    expect(await t.sendDue()).toBe(1);
+    expect(await t.state(receipt)).toMatchObject({ state: 'accepted' });
+    const again = await t.plan('bounced@example.com', { class: 'transactional', kind: 'receipt' });
+    await t.db.query(
+      `insert into suppression (email_hash, scope, reason, source, created_at) values ($1, 'all', 'hard_bounce', 'test', now())`,
+      [addressHash(SECRET, 'bounced@example.com')],
+    );
+    expect(await t.sendDue()).toBe(0);
+    expect(await t.state(again)).toMatchObject({
+      state: 'suppressed',
+      reason: 'suppression list',
+      attempt: 0,
+    });
+  });
+
+  it('tries again after a 450, later each time, with the same Message-ID', async () => {
+    const id = await t.plan('grey@example.com');
+    t.sink.onBody = async () => 450;
+    expect(await t.sendDue()).toBe(0);
+    expect(await t.state(id)).toMatchObject({
+      state: 'ready',
+      code: 450,
+      attempt: 1,
+      dueAt: new Date(OPENED_AT.getTime() + MINUTE_MS),
+    });
+    t.clock.advance(MINUTE_MS);
+    t.sink.onBody = async () => undefined;
+    t.sink.onRecipient = async () => 451;
+    await t.sendDue();
+    expect(await t.state(id)).toMatchObject({
+      state: 'ready',
+      attempt: 2,
+      dueAt: new Date(OPENED_AT.getTime() + 6 * MINUTE_MS),
+    });
+    t.clock.advance(5 * MINUTE_MS);
+    t.sink.onRecipient = async () => undefined;
+    expect(await t.sendDue()).toBe(1);
+    const stored: { header: string }[] = await t.db.query('select message_id_header as header from message');
+    expect(t.sink.mails.map(({ parsed }) => parsed.messageId)).toEqual([stored[0]?.header]);
+  });
+
+  it('gives up after eight refusals for now', async () => {
+    const id = await t.plan('never@example.com');
+    t.sink.onRecipient = async () => 450;
+    for (let attempt = 0; attempt < 9; attempt++) {
+      await t.sendDue();
+      t.clock.advance(12 * 60 * MINUTE_MS);
+    }
+    expect(await t.state(id)).toMatchObject({ state: 'expired', attempt: 8 });
+  });
+
+  it('rejects for good what the relay refuses for good, and goes on with the next', async () => {
+    const bad = await t.plan('unknown@example.com', { priority: 1 });
+    const good = await t.plan('known@example.com');
+    t.sink.onRecipient = async (address) => (address === 'unknown@example.com' ? 550 : undefined);
+    expect(await t.sendDue()).toBe(1);
+    expect(await t.state(bad)).toMatchObject({ state: 'rejected', code: 550 });
+    expect(await t.state(good)).toMatchObject({ state: 'accepted' });
+  });
+
+  it('does not blame the reader when the relay refuses our own address', async () => {
+    const id = await t.plan('innocent@example.com');
+    t.sink.onSender = async () => 553;
+    await t.sendDue();
+    expect(await t.state(id)).toMatchObject({ state: 'ready', code: 553 });
+  });
+
+  it('uses up no attempt while the relay is closed, and stops knocking at it', async () => {
+    for (let index = 0; index < 30; index++) await t.plan(`waiting${index}@example.com`);
+    t.sink.onConnect = async () => 554;
+    const before = t.sink.connections;
+    expect(await t.sendDue()).toBe(0);
+    expect(t.sink.connections - before).toBeLessThanOrEqual(8);
+    const left: unknown[] = await t.db.query(`select 1 from message where state = 'ready' and attempt = 0`);
+    expect(left).toHaveLength(30);
+    t.sink.onConnect = async () => undefined;
+    t.clock.advance(MINUTE_MS);
+    expect(await t.sendDue()).toBe(30);
+  });
+
+  it('calls a mail unknown when the connection is lost after the dot, and never sends it again', async () => {
+    const id = await t.plan('maybe@example.com');
+    t.sink.onBody = async () => 'drop';
+    expect(await t.sendDue()).toBe(0);
+    expect(await t.state(id)).toMatchObject({ state: 'unknown' });
+    t.sink.onBody = async () => undefined;
+    t.clock.advance(24 * 60 * MINUTE_MS);
+    expect(await t.sendDue()).toBe(0);
+    expect(t.sink.mails).toHaveLength(1);
+  });
+
+  it('sends again what was lost before the body began', async () => {
+    const id = await t.plan('cut@example.com');
+    t.sink.onRecipient = async () => 'drop';
+    await t.sendDue();
+    expect(await t.state(id)).toMatchObject({ state: 'ready' });
+    t.sink.onRecipient = async () => undefined;
+    t.clock.advance(MINUTE_MS);
+    expect(await t.sendDue()).toBe(1);
+  });
+
+  it('ends a mail that is due after its expiry without sending it', async () => {
+    const id = await t.plan('stale@example.com', { expiresAt: OPENED_AT });
+    expect(await t.sendDue()).toBe(0);
+    expect(await t.state(id)).toMatchObject({ state: 'expired', attempt: 0 });
+    expect(t.sink.mails).toEqual([]);
+  });
+
+  it('finishes what is on the way and gives the rest back when it is told to stop', async () => {
+    for (let index = 0; index < 40; index++) await t.plan(`drain${index}@example.com`);
+    const stop = new AbortController();
+    t.sink.onBody = async () => {
+      stop.abort();
+      return undefined;
+    };
+    const accepted = await t
+      .newSender()
+      .sendDue({ deadline: OPENED_AT.getTime() + 60_000, signal: stop.signal });
+    expect(accepted).toBe(t.sink.mails.length);
+    expect(accepted).toBeGreaterThan(0);
+    expect(accepted).toBeLessThanOrEqual(8);
+    const states: unknown[] = await t.db.query(
+      'select state, max(attempt) as attempt, count(*)::int from message group by 1 order by 1',
+    );
+    expect(states).toEqual([
+      { state: 'accepted', attempt: 1, count: accepted },
+      { state: 'ready', attempt: 0, count: 40 - accepted },
+    ]);
+  });
+
+  it('takes back what a dead worker had claimed, and calls unknown what it had begun', async () => {
+    const [claimed, begun] = [await t.plan('claimed@example.com'), await t.plan('begun@example.com')];
+    const { messages } = await t.queries.claim('dead worker', 10, t.clock.now());
+    const epoch = messages[1]?.epoch ?? 0;
+    expect(await t.queries.enterData(begun, epoch)).toBe(true);
+    expect(await t.queries.reap()).toEqual({ returned: 0, unknown: 0 });
+    await t.db.query(`update message set lease_until = clock_timestamp() - interval '1 second'`);
+    expect(await t.queries.enterData(claimed, epoch)).toBe(false);
+    expect(await t.queries.reap()).toEqual({ returned: 1, unknown: 1 });
+    expect(await t.state(claimed)).toMatchObject({ state: 'ready' });
+    expect(await t.state(begun)).toMatchObject({ state: 'unknown' });
+  });
+
+  it('lets a late worker say that its unknown mail was taken, but change nothing that another has claimed', async () => {
+    const id = await t.plan('late@example.com');
+    const first = (await t.queries.claim('slow', 1, t.clock.now())).messages[0]?.epoch ?? 0;
+    const settled = {
+      id,
+      reason: null,
+      dueAt: null,
+      code: 250,
+      reply: 'ok',
+      stage: 'done',
+      countsAsAttempt: true,
+      durationMs: 5,
+    };
+    await t.queries.enterData(id, first);
+    await t.db.query(`update message set state = 'unknown'`);
+    await t.queries.settle({ ...settled, epoch: first, state: 'accepted', acceptedAt: OPENED_AT });
+    expect(await t.state(id)).toMatchObject({ state: 'accepted' });
+    await t.db.query(`update message set state = 'ready'`);
+    await t.queries.claim('other', 1, t.clock.now());
+    await t.queries.settle({ ...settled, epoch: first, state: 'rejected', acceptedAt: null });
+    expect(await t.state(id)).toMatchObject({ state: 'leased' });
+  });
+
+  it('does not send the mail whose subject got a line break from data, and says so', async () => {
+    const offer = await t.templates.publish(t.db.manager, 'emails/offer');
+    const price = { amountMinor: 100, currency: 'EUR' };
+    const id = await t.plan('split@example.com', {
+      templateId: offer,
+      data: {
+        offer: {
+          slug: 'kit',
+          title: 'Kit\r\nBcc: evil@example.net',
+          price,
+          fullPrice: price,
+          discountBps: 0,
+        },
+      },
+    });
+    await t.sendDue();
+    expect(t.sink.mails).toEqual([]);
+    expect(await t.state(id)).toMatchObject({
+      state: 'rejected',
+      reason: 'the subject has a line break in it',
+    });
+  });
+});

@@ -1,0 +1,105 @@
+import type { AddressInfo, Socket } from 'node:net';
+import PostalMime, { type Email } from 'postal-mime';
+import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
+
+export interface SunkMail {
+  from: string;
+  to: string[];
+  raw: string;
+  parsed: Email;
+}
+
+/** A reply code refuses with it; `drop` ends the connection without a word. */
+export type SinkAnswer = number | 'drop' | undefined;
+
+/** A real SMTP server that keeps what it takes and misbehaves where a test tells it to. */
+export interface SmtpSink {
+  url: string;
+  mails: SunkMail[];
+  /** Bodies of which at least the first byte arrived, taken or not. */
+  bodiesBegun: number;
+  /** Connections so far. */
+  connections: number;
+  onConnect: () => Promise<SinkAnswer>;
+  onSender: () => Promise<SinkAnswer>;
+  /** Before the reply to RCPT TO: the moment between claim and body. */
+  onRecipient: (address: string) => Promise<SinkAnswer>;
+  /** After the final dot, before the reply to it. */
+  onBody: () => Promise<SinkAnswer>;
+  close(): Promise<void>;
+}
+
+const accept = async (): Promise<SinkAnswer> => undefined;
+
+export async function openSmtpSink(): Promise<SmtpSink> {
+  const sockets = new Map<number, Socket>();
+  const answer = (
+    session: SMTPServerSession,
+    what: SinkAnswer,
+    done: (error?: Error | null) => void,
+  ): void => {
+    if (what === 'drop') sockets.get(session.remotePort)?.destroy();
+    else
+      done(what === undefined ? null : Object.assign(new Error('as the test says'), { responseCode: what }));
+  };
+  const server = new SMTPServer({
+    authOptional: true,
+    disabledCommands: ['AUTH', 'STARTTLS'],
+    disableReverseLookup: true,
+    logger: false,
+    closeTimeout: 200,
+    onConnect: (session, done) => void sink.onConnect().then((what) => answer(session, what, done)),
+    onMailFrom: (_, session, done) => void sink.onSender().then((what) => answer(session, what, done)),
+    onRcptTo: ({ address }, session, done) =>
+      void sink.onRecipient(address).then((what) => answer(session, what, done)),
+    onData: (stream, session, done) => {
+      read(stream).then(
+        async (raw) => {
+          const what = await sink.onBody();
+          if (what === undefined || what === 'drop') sink.mails.push(await mailOf(raw, session));
+          answer(session, what, done);
+        },
+        // Cut before the dot: there is nobody left to answer.
+        () => undefined,
+      );
+    },
+  });
+  server.server.on('connection', (socket: Socket) => {
+    sink.connections++;
+    sockets.set(socket.remotePort ?? 0, socket);
+  });
+  server.on('error', () => undefined);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.server.address() as AddressInfo;
+
+  async function read(stream: SMTPServerDataStream): Promise<string> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream) {
+      if (chunks.length === 0) sink.bodiesBegun++;
+      chunks.push(Buffer.from(chunk as Uint8Array));
+    }
+    return Buffer.concat(chunks).toString('utf8');
+  }
+
+  const sink: SmtpSink = {
+    url: `smtp://127.0.0.1:${port}`,
+    mails: [],
+    bodiesBegun: 0,
+    connections: 0,
+    onConnect: accept,
+    onSender: accept,
+    onRecipient: accept,
+    onBody: accept,
+    close: () => new Promise<void>((resolve) => server.close(resolve)),
+  };
+  return sink;
+}
+
+async function mailOf(raw: string, { envelope }: SMTPServerSession): Promise<SunkMail> {
+  return {
+    from: envelope.mailFrom === false ? '' : envelope.mailFrom.address,
+    to: envelope.rcptTo.map(({ address }) => address),
+    raw,
+    parsed: await PostalMime.parse(raw),
+  };
+}

@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import { linkTemplates, markLinks, resolveLinks, staticLinkIds } from '../../../src/delivery/mail-links.js';
+
+const HTML = `<a href="https://example.com/?a=1&amp;b=2">one</a>
+<a class='x' href='https://example.com/?q={{ name | url_encode }}'>two</a>
+<a href="{{ offer.url }}">three</a><a href="https://example.com/?a=1&amp;b=2">again</a>
+<a href="{{ unsubscribeUrl }}">out</a><a href="mailto:ada@example.com">mail</a><a href="#top">top</a>
+<link href="https://example.com/style.css">`;
+const IDS = new Map([
+  ['https://example.com/?a=1&b=2', '1'],
+  ['https://example.com/?q={{ name | url_encode }}', '2'],
+  ['{{ offer.url }}', '3'],
+]);
+
+describe('the links of a mail', () => {
+  it('are those that lead elsewhere by http, each once; the ways out stay as they are', () => {
+    expect(linkTemplates(HTML)).toEqual([...IDS.keys()]);
+  });
+
+  it('are found again by their marks, whatever was filled in meanwhile', () => {
+    const filled = markLinks(HTML, IDS)
+      .replace('{{ name | url_encode }}', 'a%20b')
+      .replace('{{ offer.url }}', 'https://example.com/offer?x=1&amp;y=%22');
+    const seen: [string, string][] = [];
+    const done = resolveLinks(filled, (id, url) => {
+      seen.push([id, url]);
+      return `https://example.org/${id}?a&b="`;
+    });
+    expect(seen).toEqual([
+      ['1', 'https://example.com/?a=1&b=2'],
+      ['2', 'https://example.com/?q=a%20b'],
+      ['3', 'https://example.com/offer?x=1&y=%22'],
+      ['1', 'https://example.com/?a=1&b=2'],
+    ]);
+    expect(done.match(/href="https:\/\/example\.org\/[123]\?a&amp;b=&quot;"/g)).toHaveLength(4);
+    expect(done).not.toContain('ws-link');
+    expect(done).toContain('href="{{ unsubscribeUrl }}"');
+  });
+
+  it('are the same for everybody when they hold no variable', () => {
+    expect(staticLinkIds(markLinks(HTML, IDS))).toEqual(new Set(['1']));
+  });
+
+  it('come back unchanged when the target is the address itself', () => {
+    const html = '<a href="https://example.com/?a=1&amp;b=%26&amp;c=&quot;">x</a>';
+    const ids = new Map(linkTemplates(html).map((url) => [url, '9']));
+    expect(resolveLinks(markLinks(html, ids), (_, url) => url)).toBe(html);
+  });
+});

@@ -1,0 +1,162 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { EmailNode, SequenceDefinition, SequenceNode } from '../../../src/sequences/definition.js';
+import { advance, dueAt, prepareSequence, type Progress } from '../../../src/sequences/progress.js';
+import { parseDuration } from '../../../src/values/duration.js';
+
+const MONDAY = new Date('2026-03-02T09:00:00Z');
+const PRICE = { amountMinor: 4900, currency: 'EUR' };
+
+function email(key: string, next: string | null, change: Partial<EmailNode> = {}): EmailNode {
+  const rest = {
+    templateKey: `emails/${key}`,
+    templateId: '1',
+    delay: null,
+    at: null,
+    offer: null,
+    deadline: null,
+  };
+  return { kind: 'email', key, ...rest, ...change, next };
+}
+const branch = (
+  key: string,
+  clicked: string,
+  ways: { then: string | null; else: string | null },
+): SequenceNode => ({
+  kind: 'branch',
+  key,
+  clicked,
+  within: parseDuration('3 days'),
+  ...ways,
+});
+const sequence = (
+  nodes: SequenceNode[],
+  change: Partial<SequenceDefinition> = {},
+): ReturnType<typeof prepareSequence> =>
+  prepareSequence({ window: null, exitOn: [], first: nodes[0]?.key ?? null, nodes, ...change });
+const facts = { now: MONDAY, timeZone: 'UTC', clicked: false };
+const sentKeys = ({ sent }: Progress): string[] => sent.map(({ node }) => node.key);
+const day = { delay: parseDuration('1 day') };
+
+describe('the next step', () => {
+  it('sends the step at hand and waits for the delay of the next', () => {
+    const progress = advance(sequence([email('a', 'b'), email('b', null, day)]), 'a', facts);
+    expect(sentKeys(progress)).toEqual(['a']);
+    expect(progress).toMatchObject({
+      kind: 'waiting',
+      stepKey: 'b',
+      nextAt: new Date('2026-03-03T09:00:00Z'),
+      waitsOnStep: null,
+    });
+  });
+
+  it('takes the steps without delay along at once, and completes after the last', () => {
+    const progress = advance(sequence([email('a', 'b'), email('b', 'c'), email('c', null)]), 'a', facts);
+    expect(progress.kind).toBe('completed');
+    expect(sentKeys(progress)).toEqual(['a', 'b', 'c']);
+  });
+
+  it('waits before a branch for the click on the step it names, as long as it says', () => {
+    const nodes = [
+      email('a', 'pick'),
+      branch('pick', 'a', { then: 'yes', else: 'no' }),
+      email('yes', null),
+      email('no', null),
+    ];
+    expect(advance(sequence(nodes), 'a', facts)).toMatchObject({
+      kind: 'waiting',
+      stepKey: 'pick',
+      waitsOnStep: 'a',
+      nextAt: new Date('2026-03-05T09:00:00Z'),
+    });
+  });
+
+  it.each([
+    [true, ['yes'], 'after'],
+    [false, ['no'], 'after'],
+  ])('goes the way of those who clicked: %s', (clicked, sent, next) => {
+    const nodes = [
+      branch('pick', 'a', { then: 'yes', else: 'no' }),
+      email('yes', 'after'),
+      email('no', 'after'),
+      email('after', null, day),
+    ];
+    const progress = advance(sequence(nodes), 'pick', { ...facts, clicked });
+    expect(sentKeys(progress)).toEqual(sent);
+    expect(progress).toMatchObject({ passed: ['pick'], stepKey: next });
+  });
+
+  it('asks the second of two branches in a row its own question', () => {
+    const nodes = [
+      branch('one', 'a', { then: 'two', else: null }),
+      branch('two', 'b', { then: 'yes', else: null }),
+      email('yes', null),
+    ];
+    expect(advance(sequence(nodes), 'one', { ...facts, clicked: true })).toMatchObject({
+      kind: 'waiting',
+      sent: [],
+      stepKey: 'two',
+      waitsOnStep: 'b',
+    });
+  });
+
+  it('completes where a branch leads nowhere', () => {
+    const nodes = [branch('pick', 'a', { then: 'yes', else: null }), email('yes', null)];
+    expect(advance(sequence(nodes), 'pick', facts)).toEqual({
+      kind: 'completed',
+      sent: [],
+      passed: ['pick'],
+    });
+  });
+
+  it('counts the deadline of an offer from the moment its mail is planned', () => {
+    const offer = { slug: 'kit', title: 'Kit', price: PRICE, fullPrice: PRICE, discountBps: 0 };
+    const nodes = [
+      email('pitch', 'plain', { kind: 'offer', offer, deadline: parseDuration('72 hours') }),
+      email('plain', null, { offer }),
+    ];
+    const { sent } = advance(sequence(nodes), 'pitch', facts);
+    expect(sent.map(({ offerExpiresAt }) => offerExpiresAt)).toEqual([
+      new Date('2026-03-05T09:00:00Z'),
+      null,
+    ]);
+  });
+
+  it('keeps timed steps inside the window, and sends what somebody waits for at any hour', () => {
+    const window = { days: ['mon'], from: '08:00', to: '19:00' } as const;
+    const prepared = sequence([email('a', 'b'), email('b', null, day)], { window });
+    const sunday = new Date('2026-03-01T03:00:00Z');
+    expect(dueAt(prepared, 'a', { now: sunday, timeZone: 'UTC' })).toEqual(sunday);
+    expect(dueAt(prepared, 'b', { now: MONDAY, timeZone: 'UTC' })).toEqual(new Date('2026-03-09T08:00:00Z'));
+  });
+
+  it('ends on every sequence, sends no step twice and never waits into the past', () => {
+    const chain = fc.array(fc.record({ days: fc.integer({ min: 0, max: 2 }), isBranch: fc.boolean() }), {
+      minLength: 1,
+      maxLength: 12,
+    });
+    fc.assert(
+      fc.property(chain, fc.boolean(), (steps, clicked) => {
+        const key = (index: number): string | null => (index < steps.length ? `s${index}` : null);
+        const nodes = steps.map(({ days, isBranch }, index) =>
+          isBranch
+            ? branch(`s${index}`, 's0', { then: key(index + 1), else: key(index + 2) })
+            : email(`s${index}`, key(index + 1), { delay: { value: days, unit: 'days' } }),
+        );
+        const prepared = sequence(nodes);
+        const seen: string[] = [];
+        let now = MONDAY;
+        for (let at: string | null = 's0'; at !== null;) {
+          const progress = advance(prepared, at, { now, timeZone: 'UTC', clicked });
+          seen.push(...sentKeys(progress), ...progress.passed);
+          if (progress.kind === 'completed') break;
+          expect(progress.nextAt.getTime()).toBeGreaterThan(now.getTime());
+          now = progress.nextAt;
+          at = progress.stepKey;
+        }
+        expect(new Set(seen).size).toBe(seen.length);
+        expect(seen.length).toBeGreaterThan(0);
+      }),
+    );
+  });
+});
