@@ -44,9 +44,9 @@ export class MailboxService {
       [
         mail.from,
         mail.to,
-        parsed.subject ?? '(no subject)',
-        sender,
-        parsed.messageId ?? null,
+        storable(parsed.subject || '(no subject)'),
+        storable(sender),
+        parsed.messageId === undefined ? null : storable(parsed.messageId),
         mail.raw,
         this.clock.now(),
       ],
