@@ -151,13 +151,20 @@ export class SenderService {
           return { ...base, state: 'rejected', reason: 'refused by the relay', stage, code, reply };
         return { ...base, ...this.later(attempt, 'the relay asked to try later'), stage, code, reply };
       }
-      case 'not_sent': {
-        const { stage, reason } = outcome;
-        if (stage !== 'connect') return { ...base, ...this.later(attempt, reason), stage };
-        const dueAt = this.inMinutes(RELAY_DOWN_MINUTES);
-        return { ...base, state: 'ready', reason, dueAt, stage, countsAsAttempt: false };
-      }
+      case 'not_sent':
+        return { ...base, ...this.unsent(attempt, outcome), stage: outcome.stage };
+      default:
+        return outcome satisfies never;
     }
+  }
+
+  /** The relay out of reach says nothing about the mail: it waits a minute, for as long as it takes. */
+  private unsent(
+    attempt: number,
+    { stage, reason }: { stage: string; reason: string },
+  ): Pick<Settlement, 'state' | 'reason' | 'dueAt' | 'countsAsAttempt'> {
+    if (stage !== 'connect') return { ...this.later(attempt, reason), countsAsAttempt: true };
+    return { state: 'ready', reason, dueAt: this.inMinutes(RELAY_DOWN_MINUTES), countsAsAttempt: false };
   }
 
   private later(

@@ -73,7 +73,7 @@ export class SmtpLane {
         // One recipient per transaction, so that one reply is about one person.
         connection.send({ from: envelope.from, to: [envelope.to] }, body, (error, info) => {
           if (error) reject(error);
-          else resolve({ kind: 'accepted', code: 250, reply: String(info?.response ?? '') });
+          else resolve({ kind: 'accepted', code: 250, reply: info.response });
         });
       });
     } catch (error) {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import type { FrameLocator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../src/infra/mailbox/mailbox.server.js';
@@ -138,6 +139,36 @@ describe.skipIf(executable === null)('from squeeze page to sale, in a browser on
     }
     expect(await page.getByRole('img', { name: /1 visitors, 1 sign-ups, 1 confirmed/ }).count()).toBe(1);
     expect(await page.getByText('€43.30').count()).toBeGreaterThan(0);
+  });
+
+  it('signs up through the form on another site, by one script tag', async () => {
+    const html = `<!doctype html><html lang="en"><title>Shop</title><h1>Shop</h1><script src="${baseUrl}/f/niches.js" async></script>`;
+    const shop = createServer((_, response) => response.setHeader('content-type', 'text/html').end(html));
+    const port = await freePort();
+    await new Promise<void>((resolve) => shop.listen(port, '127.0.0.1', resolve));
+    try {
+      await page.route('**/favicon.ico', (route) => route.fulfill({ status: 204 }));
+      await page.goto(`http://127.0.0.1:${port}/`);
+      await email().fill('sam@example');
+      await page.getByRole('button', { name: 'Send me the guide' }).click();
+      await page.getByRole('alert').filter({ hasText: 'example.com' }).waitFor();
+      expect(phone.complaints.splice(0)).toEqual([
+        expect.stringMatching(/\/api\/public\/forms\/niches: .* 422/),
+      ]);
+      await expectGoodPage(page);
+      await email().fill('sam@example.com');
+      t.clock.advance(5_000);
+      await page.getByRole('button', { name: 'Send me the guide' }).click();
+      await page.getByRole('status').waitFor();
+      await expectGoodPage(page);
+    } finally {
+      shop.close();
+      shop.closeAllConnections();
+    }
+    await t.runDue();
+    expect((await t.mailsTo('sam@example.com')).map(({ subject }) => subject)).toEqual([
+      expect.stringMatching(/confirm/i),
+    ]);
   });
 
   const email = () => page.getByLabel('Email address');

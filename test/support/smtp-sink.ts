@@ -52,17 +52,7 @@ export async function openSmtpSink(): Promise<SmtpSink> {
     onMailFrom: (_, session, done) => void sink.onSender().then((what) => answer(session, what, done)),
     onRcptTo: ({ address }, session, done) =>
       void sink.onRecipient(address).then((what) => answer(session, what, done)),
-    onData: (stream, session, done) => {
-      read(stream).then(
-        async (raw) => {
-          const what = await sink.onBody();
-          if (what === undefined || what === 'drop') sink.mails.push(await mailOf(raw, session));
-          answer(session, what, done);
-        },
-        // Cut before the dot: there is nobody left to answer.
-        () => undefined,
-      );
-    },
+    onData: (stream, session, done) => void take(stream, session, done),
   });
   server.server.on('connection', (socket: Socket) => {
     sink.connections++;
@@ -71,6 +61,19 @@ export async function openSmtpSink(): Promise<SmtpSink> {
   server.on('error', () => undefined);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.server.address() as AddressInfo;
+
+  async function take(
+    stream: SMTPServerDataStream,
+    session: SMTPServerSession,
+    done: (error?: Error | null) => void,
+  ): Promise<void> {
+    const raw = await read(stream).catch(() => null);
+    // Cut before the dot: there is nobody left to answer.
+    if (raw === null) return;
+    const what = await sink.onBody();
+    if (what === undefined || what === 'drop') sink.mails.push(await mailOf(raw, session));
+    answer(session, what, done);
+  }
 
   async function read(stream: SMTPServerDataStream): Promise<string> {
     const chunks: Buffer[] = [];

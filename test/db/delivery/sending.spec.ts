@@ -68,6 +68,16 @@ describe('sending what is due', () => {
     expect(new Set(t.sink.mails.map(({ parsed }) => parsed.messageId)).size).toBe(150);
   });
 
+  it('gives two workers that claim at the same time different mails', async () => {
+    for (let index = 0; index < 40; index++) await t.plan(`claim${index}@example.com`);
+    const claims = await Promise.all(
+      ['a', 'b', 'c', 'd'].map(async (owner) => t.queries.claim(owner, 10, t.clock.now())),
+    );
+    const ids = claims.flatMap(({ messages }) => messages.map(({ id }) => id));
+    expect(ids).toHaveLength(40);
+    expect(new Set(ids).size).toBe(40);
+  });
+
   it.each([
     ['unsubscribes', unsubscribe, 'suppressed', 'subscriber is not active'],
     [
