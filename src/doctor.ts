@@ -15,8 +15,8 @@ const TIMEOUT_MS = 5_000;
 export async function doctor({ config, dataSource }: CommandContext): Promise<Check[]> {
   return Promise.all([
     check('database', async () => {
-      const rows: { version: string }[] = await dataSource.query('show server_version');
-      return `PostgreSQL ${rows[0]?.version}`;
+      const rows: { server_version: string }[] = await dataSource.query('show server_version');
+      return `PostgreSQL ${rows[0]?.server_version}`;
     }),
     check('schema', async () => {
       if (await dataSource.showMigrations())
