@@ -6,6 +6,7 @@ import { AnalyticsModule } from './analytics/analytics.module.js';
 import { DeliveryModule } from './delivery/delivery.module.js';
 import { FunnelsModule } from './funnels/funnels.module.js';
 import { AccessModule } from './infra/access/access.module.js';
+import { AlertsModule } from './infra/alerts/alerts.module.js';
 import type { Clock } from './infra/clock.js';
 import type { Config } from './infra/config.js';
 import { DatabaseModule } from './infra/database/database.module.js';
@@ -40,6 +41,7 @@ export class AppModule {
         JobsModule.forRoot({ mongoUri: config.mongoUri, databaseUrl: config.databaseUrl }, logger),
         HttpModule,
         AccessModule,
+        AlertsModule,
         FilesModule,
         MailboxModule,
         SignupModule,

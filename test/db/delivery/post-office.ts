@@ -11,6 +11,7 @@ import { MessagesService } from '../../../src/delivery/messages.service.js';
 import { SenderService } from '../../../src/delivery/sender.service.js';
 import { SmtpTransport } from '../../../src/delivery/smtp.transport.js';
 import { TemplatesService } from '../../../src/delivery/templates.service.js';
+import { AlertsModule } from '../../../src/infra/alerts/alerts.module.js';
 import { DatabaseModule } from '../../../src/infra/database/database.module.js';
 import { openDataSource } from '../../../src/infra/database/migrate.js';
 import { JobsModule } from '../../../src/infra/jobs/jobs.module.js';
@@ -63,6 +64,7 @@ export async function openPostOffice(): Promise<PostOffice> {
       SettingsModule.forRoot(config, clock),
       DatabaseModule.forRoot(db, database.url),
       JobsModule.forRoot({ mongoUri: null, databaseUrl: database.url }, pino({ level: 'silent' })),
+      AlertsModule,
       DeliveryModule,
       SequencesModule,
     ],

@@ -1,0 +1,71 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../clock.js';
+
+export type AlertSeverity = 'info' | 'warning' | 'critical';
+
+/** What the owner should know and nobody else can put right. */
+export interface Alert {
+  id: string;
+  /** What it is about, for example `relay:default` or `bounces:broadcast:7`; open once at a time. */
+  key: string;
+  severity: AlertSeverity;
+  /** For people; names no address. */
+  message: string;
+  facts: Record<string, unknown>;
+  raisedAt: Date;
+  lastSeenAt: Date;
+  resolvedAt: Date | null;
+}
+
+const ALERT = `select id, key, severity, message, facts, raised_at as "raisedAt", last_seen_at as "lastSeenAt",
+  resolved_at as "resolvedAt" from alert`;
+
+/** The owner's list of troubles. The only writer of `alert`; any module may raise one. */
+@Injectable()
+export class AlertsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Opens the alert, or says of the open one with that key that it is still so. */
+  async raise(
+    {
+      key,
+      severity,
+      message,
+      facts = {},
+    }: Pick<Alert, 'key' | 'severity' | 'message'> & { facts?: Alert['facts'] },
+    manager: EntityManager = this.dataSource.manager,
+  ): Promise<void> {
+    await manager.query(
+      `insert into alert (key, severity, message, facts, raised_at, last_seen_at) values ($1, $2, $3, $4, $5, $5)
+       on conflict (key) where resolved_at is null
+       do update set severity = excluded.severity, message = excluded.message, facts = excluded.facts,
+         last_seen_at = excluded.last_seen_at`,
+      [key, severity, message, JSON.stringify(facts), this.clock.now()],
+    );
+  }
+
+  /** The trouble is over; nothing happens when no alert with that key is open. */
+  async resolve(key: string, manager: EntityManager = this.dataSource.manager): Promise<void> {
+    await manager.query('update alert set resolved_at = $2 where key = $1 and resolved_at is null', [
+      key,
+      this.clock.now(),
+    ]);
+  }
+
+  /** Open ones only, newest first. */
+  async open(): Promise<Alert[]> {
+    return this.dataSource.query(`${ALERT} where resolved_at is null order by id desc`);
+  }
+
+  /** Open and resolved, newest first, below `beforeId`. */
+  async list({ beforeId, limit }: { beforeId: string | undefined; limit: number }): Promise<Alert[]> {
+    return this.dataSource.query(`${ALERT} where ($1::bigint is null or id < $1) order by id desc limit $2`, [
+      beforeId ?? null,
+      limit,
+    ]);
+  }
+}
