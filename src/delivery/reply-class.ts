@@ -1,0 +1,112 @@
+import { REPLY_PHRASES, STATUS_REASONS } from './reply-phrases.js';
+import { VERDICT_OF, type ReplyReason, type ReplyVerdict } from './reply-reason.js';
+
+/** How far the conversation was when the reply came: `body` is the reply to the final dot. */
+export type ReplyStage = 'connect' | 'auth' | 'mail' | 'rcpt' | 'data' | 'body';
+
+export interface Reply {
+  /** RFC 3463, `5.1.1`; one that stands in the text is found there. */
+  status?: string | null | undefined;
+  replyCode?: number | null | undefined;
+  text: string;
+  stage?: ReplyStage | null | undefined;
+}
+
+export interface ReplyClass {
+  verdict: ReplyVerdict;
+  reason: ReplyReason;
+}
+
+/** The reply codes that say something by themselves (RFC 5321 §4.2.3, RFC 4954 §6). 550 and 554 do not. */
+const CODE_REASONS: Readonly<Record<number, ReplyReason>> = {
+  421: 'system_error',
+  450: 'system_error',
+  451: 'system_error',
+  500: 'protocol',
+  501: 'protocol',
+  502: 'protocol',
+  503: 'protocol',
+  504: 'protocol',
+  530: 'relay_denied',
+  535: 'relay_denied',
+  538: 'relay_denied',
+  555: 'protocol',
+};
+
+const MAX_TEXT_CHARS = 4_000;
+const EMBEDDED_STATUS = /(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?![\d.])/g;
+
+/**
+ * Judges a refusal by its reason, never by its first digit: most 5xx replies are about a full mailbox, a policy or the
+ * sender's standing, and treating those as dead addresses would empty a list. Used for replies during SMTP and for what
+ * a report quotes. What no rule knows is `unclear`, which counts as soft.
+ */
+export function classifyReply({ status, replyCode, text, stage }: Reply): ReplyClass {
+  const words = normalised(text);
+  const statuses = [...(words.match(EMBEDDED_STATUS) ?? []), ...(status ? [status] : [])];
+  const reason = byPhrase(words, statuses) ?? byStatus(statuses) ?? byCode(replyCode ?? null);
+  return replyClass(atStage(reason, stage ?? null));
+}
+
+export function replyClass(reason: ReplyReason): ReplyClass {
+  return { verdict: VERDICT_OF[reason], reason };
+}
+
+/**
+ * What a sender does about a refusal during SMTP. `retry`: any 4xx, whatever it says. `person`: a final answer about this
+ * recipient, to be counted or suppressed by `verdict`. `sender`: a final answer about us; the person stays untouched and
+ * the mail waits for the owner. A 5xx to MAIL FROM or AUTH is always about us.
+ */
+export function smtpConsequence(
+  reply: Reply & { replyCode: number },
+): ReplyClass & { action: 'retry' | 'person' | 'sender' } {
+  const judged = classifyReply(reply);
+  if (reply.replyCode < 500) return { ...judged, action: 'retry' };
+  if (reply.stage === 'connect' || reply.stage === 'auth' || reply.stage === 'mail') {
+    const ours = judged.verdict === 'sender' ? judged : replyClass('sender_rejected');
+    return { ...ours, action: 'sender' };
+  }
+  return { ...judged, action: judged.verdict === 'sender' ? 'sender' : 'person' };
+}
+
+/** Addresses and message ids out (they hold words by chance), continuation codes out, blanks to one, lower case. */
+function normalised(text: string): string {
+  return text
+    .slice(0, MAX_TEXT_CHARS)
+    .replace(/\r?\n/g, ' ')
+    .replace(/<?(?:"[^"<>\s]{0,64}"|[^\s<>"@:;,()[\]]{1,128})@[^\s<>@,;)\]]{1,255}>?/g, '<address>')
+    .replace(/\b([245]\d\d)-(?=\S)/g, '$1 ')
+    .replace(/\s+/g, ' ')
+    .toLowerCase();
+}
+
+function byPhrase(words: string, statuses: readonly string[]): ReplyReason | null {
+  for (const { reason, says, unlessStatus } of REPLY_PHRASES) {
+    if (!says.test(words)) continue;
+    if (unlessStatus && statuses.some((status) => unlessStatus.test(status))) continue;
+    return reason;
+  }
+  return null;
+}
+
+/** The most telling status wins: a gateway's own `5.0.0` or `5.1.0` stands beside the one it quotes. */
+function byStatus(statuses: readonly string[]): ReplyReason | null {
+  for (const status of statuses) {
+    const reason = STATUS_REASONS[status.slice(2)] ?? (/^[245]\.7\./.test(status) ? 'policy' : undefined);
+    if (reason) return reason;
+  }
+  return null;
+}
+
+function byCode(code: number | null): ReplyReason {
+  return (code === null ? undefined : CODE_REASONS[code]) ?? 'unclear';
+}
+
+/**
+ * "No such user" after the body was sent is not what a directory says, which would have spoken at RCPT: it is a
+ * recipient's filter in disguise, and the address may well live.
+ */
+function atStage(reason: ReplyReason, stage: ReplyStage | null): ReplyReason {
+  const afterRecipient = stage === 'data' || stage === 'body';
+  return reason === 'user_unknown' && afterRecipient ? 'filtered' : reason;
+}

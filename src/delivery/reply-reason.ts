@@ -1,0 +1,69 @@
+/** Why a mail was not taken, or what a report about one says. Each has one verdict, see {@link VERDICT_OF}. */
+export type ReplyReason =
+  | 'user_unknown'
+  | 'host_unknown'
+  | 'moved'
+  | 'no_mail_accepted'
+  | 'mailbox_full'
+  | 'suspended'
+  | 'filtered'
+  | 'expired'
+  | 'network_error'
+  | 'system_error'
+  | 'mailer_error'
+  | 'greylisted'
+  | 'too_large'
+  | 'unclear'
+  | 'auth_failure'
+  | 'blocked'
+  | 'bad_reputation'
+  | 'policy'
+  | 'spam'
+  | 'virus'
+  | 'content'
+  | 'sender_rejected'
+  | 'relay_denied'
+  | 'rate_limited'
+  | 'protocol'
+  | 'delayed'
+  | 'delivered'
+  | 'auto_reply'
+  | 'not_a_report';
+
+/**
+ * `hard`: the address will not work again. `soft`: it did not work this time; several in a row count. `sender`: it is
+ * about us, whoever the recipient was, and never held against a person. `ignore`: nothing has failed.
+ */
+export type ReplyVerdict = 'hard' | 'soft' | 'sender' | 'ignore';
+
+export const VERDICT_OF: Readonly<Record<ReplyReason, ReplyVerdict>> = {
+  user_unknown: 'hard',
+  host_unknown: 'hard',
+  moved: 'hard',
+  no_mail_accepted: 'hard',
+  mailbox_full: 'soft',
+  suspended: 'soft',
+  filtered: 'soft',
+  expired: 'soft',
+  network_error: 'soft',
+  system_error: 'soft',
+  mailer_error: 'soft',
+  greylisted: 'soft',
+  too_large: 'soft',
+  unclear: 'soft',
+  auth_failure: 'sender',
+  blocked: 'sender',
+  bad_reputation: 'sender',
+  policy: 'sender',
+  spam: 'sender',
+  virus: 'sender',
+  content: 'sender',
+  sender_rejected: 'sender',
+  relay_denied: 'sender',
+  rate_limited: 'sender',
+  protocol: 'sender',
+  delayed: 'ignore',
+  delivered: 'ignore',
+  auto_reply: 'ignore',
+  not_a_report: 'ignore',
+};
