@@ -1,5 +1,7 @@
 import { Module } from '@nestjs/common';
 import { DeliveryJobs } from './delivery.jobs.js';
+import { DkimKeys } from './dkim-keys.service.js';
+import { DkimService } from './dkim.service.js';
 import { MailRenderer } from './mail-renderer.service.js';
 import { MessagesController } from './messages.controller.js';
 import { MessagesQueries } from './messages.queries.js';
@@ -20,6 +22,8 @@ import { TemplatesService } from './templates.service.js';
     TemplatesService,
     MailRenderer,
     SmtpTransport,
+    DkimKeys,
+    DkimService,
     SenderService,
     DeliveryJobs,
   ],
