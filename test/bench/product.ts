@@ -1,0 +1,174 @@
+import { randomInt } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readConfig } from '../../config/env.js';
+import { openCommandContext, type CommandContext } from '../../src/application.js';
+import { MessagesService } from '../../src/delivery/messages.service.js';
+import { compileMail } from '../../src/delivery/mjml.templates.js';
+import { TEMPLATES_DIR } from '../../src/infra/http/templates-dir.js';
+import { DurablePostgres } from '../support/durable-postgres.js';
+import { planMails, seedReaders, seedTemplate, type Reader } from '../support/mail-seed.js';
+import { SECRET_KEY, WorkerProcess, workersReady } from '../support/worker-process.js';
+import { cpuSeconds } from './process-usage.js';
+import type { Relay } from './relay.js';
+
+export interface SendRun {
+  workers: number;
+  mails: number;
+  /** Mails each worker sends before the measured ones; 1000 when not given. */
+  warmUp?: number;
+  nodeOptions?: readonly string[];
+  env?: Readonly<Record<string, string>>;
+}
+
+export interface SendResult {
+  perSecond: number;
+  seconds: number;
+  /** Seconds of processor time while the mails went out. */
+  cpu: { workers: number; postgres: number; relay: number };
+}
+
+const MAILS = join(TEMPLATES_DIR, '../test/bench/mails');
+const WARM_UP = 1_000;
+const LONGEST_RUN_MS = 300_000;
+const CITIES = ['Springfield', 'Riverside', 'Fairview', 'Oak Hill', 'Großweiler'];
+
+/** The product on its own durable PostgreSQL with a list of readers: a broadcast is planned, and the clock runs until the last mail is settled. */
+export class Product {
+  #batches = 0;
+
+  private constructor(
+    private readonly cluster: DurablePostgres,
+    private readonly database: string,
+    private readonly context: CommandContext,
+    private readonly dataDir: string,
+    private readonly readers: Reader[],
+    private readonly templateId: string,
+  ) {}
+
+  static async open(readerCount: number): Promise<Product> {
+    const cluster = await DurablePostgres.start();
+    const database = await cluster.createDatabase();
+    const dataDir = await mkdtemp(join(tmpdir(), 'wellspring-bench-'));
+    const env = readConfig({
+      DATABASE_URL: cluster.url(database),
+      DATA_DIR: dataDir,
+      SMTP_URL: 'smtp://127.0.0.1:9',
+      SECRET_KEY,
+      DEMO: 'false',
+    });
+    const context = await openCommandContext(env, () => undefined);
+    const readers = await seedReaders(context.dataSource.manager, readerCount);
+    const mail = await compileMail(MAILS, 'letter');
+    const templateId = await seedTemplate(context.dataSource.manager, mail);
+    return new Product(cluster, database, context, dataDir, readers, templateId);
+  }
+
+  async send(
+    relay: Relay,
+    { workers: count, mails, warmUp = WARM_UP, nodeOptions = [], env = {} }: SendRun,
+  ): Promise<SendResult> {
+    await this.context.dataSource.query('truncate message cascade');
+    const databaseUrl = this.cluster.url(this.database);
+    const options = { databaseUrl, smtpUrl: relay.url, dataDir: this.dataDir, nodeOptions, env };
+    const workers = Array.from({ length: count }, () => WorkerProcess.start(options));
+    try {
+      await this.cluster.as(this.database, async (client) => workersReady(client, workers));
+      await this.plan(Math.min(warmUp * count, this.readers.length));
+      await this.finished(workers);
+      const usage = async (): Promise<number[]> =>
+        Promise.all(
+          [workers.map(({ pid }) => pid), [await this.cluster.pid()], [relay.pid]].map(async (pids) =>
+            cpuSeconds(pids),
+          ),
+        );
+      let before: number[] = [];
+      const startedAt = await this.plan(mails, async () => {
+        before = await usage();
+      });
+      await this.finished(workers);
+      const after = await usage();
+      const [ofWorkers = 0, postgres = 0, ofRelay = 0] = after.map(
+        (seconds, i) => seconds - (before[i] ?? 0),
+      );
+      const seconds = await this.secondsUntilSettled(startedAt, mails);
+      return { perSecond: mails / seconds, seconds, cpu: { workers: ofWorkers, postgres, relay: ofRelay } };
+    } finally {
+      await Promise.all(workers.map(async (worker) => worker.stop()));
+    }
+  }
+
+  /** Plans in one transaction, so that all mails are due at the moment of the commit; answers with that moment. */
+  private async plan(
+    mails: number,
+    beforeCommit: () => Promise<void> = async () => undefined,
+  ): Promise<Date> {
+    const batch = `b${++this.#batches}`;
+    return this.context.dataSource.transaction(async (manager) => {
+      const messages = this.context.app.get(MessagesService);
+      const secret = this.context.config.secretKey;
+      const planned = await planMails({ manager, messages, secret }, this.readers.slice(0, mails), {
+        batch,
+        templateId: this.templateId,
+        class: 'marketing',
+        dueAt: new Date(),
+        data: personalFields,
+      });
+      if (planned !== mails) throw new Error(`${planned} of ${mails} mails were planned: too few readers`);
+      await manager.query('analyze message');
+      await beforeCommit();
+      const rows: { at: Date }[] = await manager.query('select clock_timestamp() as at');
+      return rows[0]?.at ?? new Date();
+    });
+  }
+
+  private async finished(workers: readonly WorkerProcess[]): Promise<void> {
+    const deadline = Date.now() + LONGEST_RUN_MS;
+    for (;;) {
+      const rows: { open: boolean }[] = await this.context.dataSource.query(
+        `select exists (select 1 from message where state = 'ready') or exists (select 1 from message where state in ('leased', 'in_data'))
+           as open`,
+      );
+      if (rows[0]?.open === false) return;
+      const dead = workers.find(({ running }) => !running);
+      if (dead || Date.now() > deadline)
+        throw new Error(`the mails did not go out:\n${dead?.output ?? 'time is up'}`);
+      await sleep(100);
+    }
+  }
+
+  private async secondsUntilSettled(startedAt: Date, mails: number): Promise<number> {
+    const rows: { seconds: number; accepted: number }[] = await this.context.dataSource.query(
+      `select extract(epoch from max(settled_at) - $2)::float8 as seconds, count(*) filter (where state = 'accepted')::int as accepted
+       from message where step_key = $1`,
+      [`b${this.#batches}`, startedAt],
+    );
+    const { seconds = 0, accepted = 0 } = rows[0] ?? {};
+    if (accepted !== mails) throw new Error(`only ${accepted} of ${mails} mails were accepted`);
+    return seconds;
+  }
+
+  async close(): Promise<void> {
+    await this.context.close();
+    await this.cluster.close();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+function personalFields(index: number): Record<string, unknown> {
+  return {
+    city: CITIES[index % CITIES.length],
+    points: randomInt(10_000),
+    weeks: 1 + (index % 90),
+    coupon: `W-${(index * 7919).toString(36).toUpperCase()}`,
+    opened: index % 12,
+    favourite: 'The stone that was in the way',
+    numbers: [
+      { value: 62, name: 'sheets filled in' },
+      { value: 31, name: 'years of diary' },
+      { value: 11, name: 'minutes of crossing' },
+    ],
+  };
+}

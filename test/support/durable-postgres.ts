@@ -1,0 +1,99 @@
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/infra/database/embedded-postgres.js';
+import { migrate, openDataSource } from '../../src/infra/database/migrate.js';
+import { becomesTrue, findPostmaster } from '../../src/infra/database/postmaster.js';
+
+const TEMPLATE = 'proof_template';
+const CRASH_TIMEOUT_MS = 10_000;
+
+/** The product's own PostgreSQL with its durable settings: what is measured and what is crashed must be the real thing. */
+export class DurablePostgres {
+  #databases = 0;
+
+  private constructor(
+    readonly dataDir: string,
+    private server: EmbeddedPostgres,
+  ) {}
+
+  static async start(): Promise<DurablePostgres> {
+    const dataDir = await realpath(await mkdtemp(join(tmpdir(), 'wellspring-proof-')));
+    const cluster = new DurablePostgres(dataDir, await startEmbeddedPostgres(options(dataDir)));
+    await cluster.as('postgres', (client) => client.query(`create database ${TEMPLATE}`));
+    const dataSource = await openDataSource(cluster.url(TEMPLATE));
+    try {
+      await migrate(dataSource);
+    } finally {
+      await dataSource.destroy();
+    }
+    return cluster;
+  }
+
+  /** Where the server is reached now: the port is another one after a crash. */
+  get address(): { host: string; port: number } {
+    const { hostname, port } = new URL(this.server.url);
+    return { host: hostname, port: Number(port) };
+  }
+
+  url(database: string, at = this.address): string {
+    const url = new URL(this.server.url);
+    url.hostname = at.host;
+    url.port = String(at.port);
+    url.pathname = `/${database}`;
+    return url.href;
+  }
+
+  async pid(): Promise<number> {
+    const postmaster = await findPostmaster(join(this.dataDir, 'postgres'));
+    if (postmaster === undefined) throw new Error('PostgreSQL does not run');
+    return postmaster.pid;
+  }
+
+  /** A migrated database without rows; returns its name. */
+  async createDatabase(template = TEMPLATE): Promise<string> {
+    const name = `proof_${++this.#databases}`;
+    await this.as('postgres', (client) => client.query(`create database ${name} template ${template}`));
+    return name;
+  }
+
+  async dropDatabase(name: string): Promise<void> {
+    await this.as('postgres', (client) => client.query(`drop database if exists ${name} with (force)`));
+  }
+
+  async as<T>(database: string, work: (client: Client) => Promise<T>): Promise<T> {
+    const client = new Client({ connectionString: this.url(database) });
+    client.on('error', () => undefined);
+    await client.connect();
+    try {
+      return await work(client);
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** What `pg_ctl stop -m immediate` does: every process ends at once, nothing is written out. */
+  async crash(): Promise<void> {
+    const pid = await this.pid();
+    process.kill(pid, 'SIGQUIT');
+    const gone = async (): Promise<boolean> =>
+      (await findPostmaster(join(this.dataDir, 'postgres'))) === undefined;
+    if (!(await becomesTrue(gone, CRASH_TIMEOUT_MS))) throw new Error('PostgreSQL did not end');
+    await this.server.stop();
+  }
+
+  /** Replays its log, as after a power cut. */
+  async restart(): Promise<void> {
+    this.server = await startEmbeddedPostgres(options(this.dataDir));
+  }
+
+  async close(): Promise<void> {
+    await this.server.stop();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+function options(dataDir: string): { dataDir: string; log: () => void; settings: Record<string, string> } {
+  return { dataDir, log: () => undefined, settings: { max_connections: '300' } };
+}
