@@ -10,6 +10,8 @@ const url = (protocols: string[]) =>
     error: `use a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`,
   });
 
+const DOMAIN = /^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+$/i;
+
 const envSchema = z.object({
   PORT: z
     .string()
@@ -25,6 +27,15 @@ const envSchema = z.object({
   DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
   MONGODB_URI: url(['mongodb:', 'mongodb+srv:']).optional(),
   SMTP_URL: url(['smtp:', 'smtps:']).optional(),
+  BOUNCE_DOMAIN: z.string().regex(DOMAIN, 'use a domain such as bounce.example.com').toLowerCase().optional(),
+  FEEDBACK_SENDER_ID: z
+    .string()
+    .regex(/^[a-zA-Z0-9]{5,15}$/, 'use 5 to 15 letters and digits, and never change them')
+    .default('wellspring'),
+  CFBL_ADDRESS: z
+    .string()
+    .regex(/^[\w.+-]{1,64}@[\w.-]{1,250}$/, 'use an address such as fbl@example.com')
+    .optional(),
   SECRET_KEY: z.string().min(32, 'use at least 32 characters').optional(),
   ROLES: z
     .string()
@@ -52,6 +63,10 @@ export interface Config {
   mongoUri: string | null;
   /** `null`: the built-in mailbox takes the place of a relay. */
   smtpUrl: string | null;
+  /** Takes bounces and unsubscribe mails; `null`: the return path is the sender's own address. */
+  bounceDomain: string | null;
+  feedbackSenderId: string;
+  cfblAddress: string | null;
   secretKey: string | null;
   roles: readonly ('web' | 'worker')[];
   apiKey: string | null;
@@ -89,6 +104,9 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     databaseUrl: e.DATABASE_URL ?? null,
     mongoUri: e.MONGODB_URI ?? null,
     smtpUrl: e.SMTP_URL ?? null,
+    bounceDomain: e.BOUNCE_DOMAIN ?? null,
+    feedbackSenderId: e.FEEDBACK_SENDER_ID,
+    cfblAddress: e.CFBL_ADDRESS ?? null,
     secretKey: e.SECRET_KEY ?? null,
     roles: e.ROLES,
     apiKey: e.API_KEY ?? null,

@@ -1,5 +1,6 @@
 import { domainToASCII } from 'node:url';
 import type { ClaimedMessage } from './message.js';
+import { unsubscribeAddress } from './verp.js';
 
 /** A header written as it stands, on one line: a folded List-Unsubscribe broke signatures made further down the way. */
 export interface PreparedHeader {
@@ -8,27 +9,87 @@ export interface PreparedHeader {
   value: string;
 }
 
-const SENDER_ID = 'wellspring';
+/** What the owner has set about headers; a part of the configuration. */
+export interface HeaderSettings {
+  /** Takes unsubscribe mails beside bounces; null: only the link is offered. */
+  bounceDomain: string | null;
+  /** Last part of Feedback-ID, 5 to 15 letters and digits, the same for ever: Gmail's reports are kept under it. */
+  feedbackSenderId: string;
+  /** Where providers may send complaints (RFC 9477); null: nowhere. */
+  cfblAddress: string | null;
+}
+
+type Described = Pick<
+  ClaimedMessage,
+  'class' | 'kind' | 'funnelKey' | 'stepKey' | 'sender' | 'messageIdHeader'
+> & { broadcastId?: string | null };
+
+/** RFC 2919 §3. */
+const MAX_LIST_ID = 255;
 
 /**
- * What marketing mail carries beyond an ordinary mail, and transactional mail must not: List-Id (RFC 2919),
- * List-Unsubscribe (RFC 2369) with one-click (RFC 8058), and Gmail's Feedback-ID, which names no person.
+ * The headers of ours beside those that every mail has. Marketing mail carries List-Id (RFC 2919), List-Unsubscribe (RFC 2369) with one-click
+ * (RFC 8058) and Gmail's Feedback-ID, which names no person; transactional mail must not. Nothing here comes from
+ * what a subscriber or a template says, so no header can be added or doubled that way.
  */
-export function listHeaders(
-  message: Pick<ClaimedMessage, 'class' | 'kind' | 'funnelKey' | 'stepKey' | 'sender'>,
+export function mailHeaders(
+  message: Described,
   unsubscribeUrl: string,
+  settings: HeaderSettings,
 ): Record<string, PreparedHeader> {
-  if (message.class !== 'marketing') return {};
-  const { sender, funnelKey, kind, stepKey } = message;
-  const domain = domainToASCII(sender.email.slice(sender.email.lastIndexOf('@') + 1));
+  const id = message.messageIdHeader.slice(1, message.messageIdHeader.indexOf('@'));
   return {
-    'List-ID': prepared(`<${funnelKey}.${domain}>`),
-    'List-Unsubscribe': prepared(`<${unsubscribeUrl}>`),
-    'List-Unsubscribe-Post': prepared('List-Unsubscribe=One-Click'),
-    'Feedback-ID': prepared(`${stepKey ?? 'none'}:${kind}:${funnelKey}:${SENDER_ID}`),
+    // Some relays put a Message-ID of their own in place of ours; a bounce still brings this one back.
+    'X-Wellspring-Id': prepared(id),
+    ...(message.class === 'marketing' ? marketingHeaders(message, unsubscribeUrl, settings) : {}),
+    // RFC 3834 §5: nobody's vacation program answers a notice.
+    ...(message.kind === 'notice' ? { 'Auto-Submitted': prepared('auto-generated') } : {}),
+    ...(settings.cfblAddress === null
+      ? {}
+      : { 'CFBL-Address': prepared(`${settings.cfblAddress}; report=arf`) }),
   };
+}
+
+function marketingHeaders(
+  { sender, funnelKey, kind, stepKey, broadcastId }: Described,
+  unsubscribeUrl: string,
+  { bounceDomain, feedbackSenderId }: HeaderSettings,
+): Record<string, PreparedHeader> {
+  const list = funnelKey || 'broadcasts';
+  const campaign = stepKey ?? (broadcastId ? `b${broadcastId}` : 'none');
+  const mailto =
+    bounceDomain === null
+      ? ''
+      : `, <mailto:${unsubscribeAddress(unsubscribeUrl.slice(unsubscribeUrl.lastIndexOf('/') + 1), bounceDomain)}?subject=unsubscribe>`;
+  return {
+    'List-ID': prepared(`<${listId(list, sender.email)}>`),
+    'List-Unsubscribe': prepared(`<${unsubscribeUrl}>${mailto}`),
+    'List-Unsubscribe-Post': prepared('List-Unsubscribe=One-Click'),
+    'Feedback-ID': prepared(distinct([campaign, kind, list, feedbackSenderId]).join(':')),
+  };
+}
+
+/** Plain ASCII, as the header has no encoding of its own. A domain too long for it gives its first labels. */
+function listId(list: string, senderEmail: string): string {
+  const labels = domainToASCII(senderEmail.slice(senderEmail.lastIndexOf('@') + 1)).split('.');
+  while (labels.length > 1 && list.length + 1 + labels.join('.').length > MAX_LIST_ID) labels.shift();
+  return `${list}.${labels.join('.')}`;
+}
+
+/** Gmail counts each part by itself, so none may say what another says. The last one stays as it is. */
+function distinct(parts: string[]): string[] {
+  return parts.map((part, index) => (parts.indexOf(part, index + 1) === -1 ? part : `${part}-${index + 1}`));
 }
 
 function prepared(value: string): PreparedHeader {
   return { prepared: true, foldLines: false, value };
+}
+
+/** As {@link mailHeaders} where nothing is set. */
+export function listHeaders(message: Described, unsubscribeUrl: string): Record<string, PreparedHeader> {
+  return mailHeaders(message, unsubscribeUrl, {
+    bounceDomain: null,
+    feedbackSenderId: 'wellspring',
+    cfblAddress: null,
+  });
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseDuration } from '../values/duration.js';
 import { parseEmailAddress } from '../values/email-address.js';
+import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { parseMoney, parsePercentBps } from '../values/money.js';
 
 /**
@@ -20,6 +21,8 @@ const readBy = (parse: (text: string) => unknown) =>
 
 const text = (max: number) =>
   z.string().trim().min(1, 'must not be empty').max(max, `at most ${max} characters`);
+/** What may stand in a subject or a header. */
+const line = (max: number) => text(max).regex(HEADER_TEXT, HEADER_TEXT_ADVICE);
 const key = z
   .string()
   .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'use lower-case letters, digits and single hyphens, such as launch-kit')
@@ -41,10 +44,17 @@ const duration = readBy(parseDuration);
 const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 
 const sender = z.strictObject({
-  name: text(100),
+  name: line(100),
   email: z.string().superRefine((value, context) => {
     const parsed = parseEmailAddress(value);
     if (!parsed.ok) context.addIssue({ code: 'custom', message: parsed.reason });
+    else if (parsed.smtpUtf8)
+      context.addIssue({
+        code: 'custom',
+        message: 'use plain letters before the @: few servers on the way take mail from other ones',
+      });
+    else if (/^[^\w!#$%&'*+/=?^`{|}~-]|[^\p{L}\p{N}\p{M}]$/u.test(value))
+      context.addIssue({ code: 'custom', message: 'remove what stands around it' });
   }),
   postalAddress: text(300),
 });
@@ -52,7 +62,7 @@ const sender = z.strictObject({
 const form = z.strictObject({
   slug: key,
   template: template.default('pages/squeeze'),
-  headline: text(200),
+  headline: line(200),
   subheadline: text(400).optional(),
   bullets: z.array(text(300)).max(12).default([]),
   button: text(60).default('Send it to me'),
@@ -114,7 +124,7 @@ const sequence = z.strictObject({
 
 const product = z.strictObject({
   key,
-  name: text(120),
+  name: line(120),
   description: z.string().trim().max(1000, 'at most 1000 characters').default(''),
   price: readBy(parseMoney),
   delivers: z.array(file).default([]),
@@ -124,7 +134,7 @@ const product = z.strictObject({
 const offer = z.strictObject({
   key,
   product: key,
-  headline: text(200).optional(),
+  headline: line(200).optional(),
   bullets: z.array(text(300)).max(12).default([]),
   discount: readBy(parsePercentBps).optional(),
   bump: key.optional(),
@@ -132,7 +142,7 @@ const offer = z.strictObject({
 
 export const funnelSchema = z.strictObject({
   funnel: key,
-  title: text(120),
+  title: line(120),
   sender,
   form,
   sequence,

@@ -1,9 +1,8 @@
 import { parseEmailAddress, suggestDomain } from '../values/email-address.js';
+import { HEADER_TEXT } from '../values/header-text.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
 
 const MAX_NAME = 80;
-/** Control characters, line and paragraph separators, bidirectional overrides: they change what a reader or a header sees. */
-const HIDDEN = /[\p{Cc}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]/u;
 
 export interface Typed {
   email?: unknown;
@@ -33,7 +32,7 @@ export function checkSubmission(typed: Typed): SubmissionCheck {
   const errors: { email?: string; name?: string } = {};
   if (!parsed.ok) errors.email = emailHint(email, parsed.reason);
   if (name.length > MAX_NAME) errors.name = `A name has at most ${MAX_NAME} characters.`;
-  else if (HIDDEN.test(name)) errors.name = 'A name has no control characters.';
+  else if (!HEADER_TEXT.test(text(typed.name))) errors.name = 'A name has no control characters.';
   if (!parsed.ok || errors.name !== undefined) return { kind: 'bad', errors, values: { email, name } };
   const timeZone = canonicalTimeZone(text(typed.timeZone)) ?? undefined;
   return { kind: 'good', submission: { email: parsed, name: name === '' ? undefined : name, timeZone } };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { pageOf, pageQuery } from '../infra/http/page.js';
 import { parseEmailAddress, type EmailAddressParse } from '../values/email-address.js';
+import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
 import type { Subscriber, Suppression } from './subscriber.js';
 import { SUBSCRIBER_STATUSES } from './subscription-status.js';
@@ -22,11 +23,7 @@ export const emailSchema = z
   .meta({ description: 'An email address.' });
 
 /** No line breaks and other controls: a name ends up in mail headers. */
-export const nameSchema = z
-  .string()
-  .trim()
-  .max(100)
-  .regex(/^[^\p{Cc}\p{Zl}\p{Zp}\p{Cs}]*$/u, 'use letters and signs, without line breaks');
+export const nameSchema = z.string().regex(HEADER_TEXT, HEADER_TEXT_ADVICE).trim().max(100);
 
 const timeZoneSchema = z
   .string()

@@ -4,7 +4,7 @@ import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { dkimRecord, dkimRecordName, dkimSignature, type DkimKey } from '../../../src/delivery/dkim.js';
-import { listHeaders } from '../../../src/delivery/headers.js';
+import { mailHeaders } from '../../../src/delivery/headers.js';
 import { compileMail } from '../../../src/delivery/mjml.templates.js';
 import { registerLiquidFilters } from '../../../src/infra/http/liquid-filters.js';
 
@@ -51,9 +51,17 @@ async function render(name: string): Promise<Parts> {
     order: { total: { amountMinor: 1, currency: 'EUR' }, lines: [], downloads: [], licences: [] },
   };
   const fill = async (part: string): Promise<string> => String(await liquid.parseAndRender(part, variables));
-  const list = listHeaders(
-    { class: 'marketing', kind: 'sequence', funnelKey: 'guide', stepKey: 'hello', sender: SENDER },
+  const list = mailHeaders(
+    {
+      class: 'marketing',
+      kind: 'sequence',
+      funnelKey: 'guide',
+      stepKey: 'hello',
+      messageIdHeader: '<abc@example.com>',
+      sender: SENDER,
+    },
     'https://mail.example.com/u/token',
+    { bounceDomain: null, feedbackSenderId: 'wellspring', cfblAddress: null },
   );
   const raw = await new MailComposer({
     from: { name: SENDER.name, address: SENDER.email },
