@@ -1,13 +1,15 @@
 import { Module } from '@nestjs/common';
+import { AcceptedJournal } from './accepted-journal.service.js';
 import { DeliveryJobs } from './delivery.jobs.js';
-import { DkimKeys } from './dkim-keys.service.js';
-import { DkimService } from './dkim.service.js';
+import { LedgerQueries } from './ledger.queries.js';
+import { Ledger } from './ledger.service.js';
+import { MailComposer } from './mail-composer.service.js';
 import { MailRenderer } from './mail-renderer.service.js';
 import { MessagesController } from './messages.controller.js';
 import { MessagesQueries } from './messages.queries.js';
 import { MessagesService } from './messages.service.js';
 import { SenderService } from './sender.service.js';
-import { SmtpTransport } from './smtp.transport.js';
+import { SmtpLanes } from './smtp-lanes.service.js';
 import { TemplatesService } from './templates.service.js';
 
 /**
@@ -21,9 +23,11 @@ import { TemplatesService } from './templates.service.js';
     MessagesQueries,
     TemplatesService,
     MailRenderer,
-    SmtpTransport,
-    DkimKeys,
-    DkimService,
+    SmtpLanes,
+    MailComposer,
+    LedgerQueries,
+    Ledger,
+    AcceptedJournal,
     SenderService,
     DeliveryJobs,
   ],

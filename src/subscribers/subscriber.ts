@@ -37,10 +37,7 @@ export interface ConsentEvidence {
   at?: Date | undefined;
 }
 
-/** The words of a decision and where it was made. */
-export type ConsentWords = Pick<ConsentEvidence, 'consentText' | 'pageUrl' | 'ip' | 'userAgent'>;
-
-export type UnsubscribeSource = 'one_click' | 'page' | 'mailto' | 'preferences' | 'api';
+export type UnsubscribeSource = 'one_click' | 'page' | 'api';
 
 export interface Suppression {
   id: string;
