@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { readTrustedProxies, type TrustedProxies } from './trusted-proxies.js';
 
 /** The only reader of process.env. A wrong value stops the start with all errors at once, each naming its variable. */
 
@@ -46,6 +47,15 @@ const envSchema = z.object({
   STRIPE_SECRET_KEY: z.string().optional(),
   STRIPE_WEBHOOK_SECRET: z.string().optional(),
   DEMO: flag.optional(),
+  TRUST_PROXY: z
+    .string()
+    .transform((value, context) => {
+      const trusted = readTrustedProxies(value);
+      if (typeof trusted !== 'string') return trusted;
+      context.addIssue({ code: 'custom', message: trusted });
+      return z.NEVER;
+    })
+    .optional(),
   LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'], { error: 'use debug, info, warn, error or silent' })
     .default('warn'),
@@ -70,6 +80,8 @@ export interface Config {
   secretKey: string | null;
   roles: readonly ('web' | 'worker')[];
   apiKey: string | null;
+  /** Whose word about the visitor's address is taken; `null`: nobody's, the connection itself tells. */
+  trustedProxies: TrustedProxies | null;
   demo: boolean;
   mailboxOn: boolean;
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -110,6 +122,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     secretKey: e.SECRET_KEY ?? null,
     roles: e.ROLES,
     apiKey: e.API_KEY ?? null,
+    trustedProxies: e.TRUST_PROXY ?? null,
     demo: e.DEMO ?? nothingConfigured,
     mailboxOn,
     logLevel: e.LOG_LEVEL,

@@ -14,6 +14,7 @@ import { FilesModule } from './infra/files/files.module.js';
 import { HttpModule } from './infra/http/http.module.js';
 import { JobsModule } from './infra/jobs/jobs.module.js';
 import { MailboxModule } from './infra/mailbox/mailbox.module.js';
+import { RateLimitsModule } from './infra/rate-limits/rate-limits.module.js';
 import { SettingsModule } from './infra/settings.module.js';
 import { OffersModule } from './offers/offers.module.js';
 import { OrdersModule } from './orders/orders.module.js';
@@ -40,6 +41,7 @@ export class AppModule {
         DatabaseModule.forRoot(dataSource, config.databaseUrl),
         JobsModule.forRoot({ mongoUri: config.mongoUri, databaseUrl: config.databaseUrl }, logger),
         HttpModule,
+        RateLimitsModule,
         AccessModule,
         AlertsModule,
         FilesModule,

@@ -42,9 +42,13 @@ export interface TestApp {
 
 /**
  * The real application on a fresh database, with the built-in mailbox and the demo funnel; only the clock is ours.
- * `baseUrl` is for a test that lets the application listen, so that links in mails lead to it.
+ * `baseUrl` is for a test that lets the application listen, so that links in mails lead to it; `variables` are more of
+ * the environment.
  */
-export async function startTestApp({ baseUrl = 'http://localhost:3000' } = {}): Promise<TestApp> {
+export async function startTestApp({
+  baseUrl = 'http://localhost:3000',
+  variables = {},
+}: { baseUrl?: string; variables?: Record<string, string> } = {}): Promise<TestApp> {
   const database = await createTestDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'wellspring-test-'));
   const env = readConfig({
@@ -54,6 +58,7 @@ export async function startTestApp({ baseUrl = 'http://localhost:3000' } = {}): 
     API_KEY,
     LOG_LEVEL: 'error',
     BASE_URL: baseUrl,
+    ...variables,
   });
   const smtpUrl = `smtp://127.0.0.1:${await freePort()}`;
   const config = { ...env, databaseUrl: database.url, secretKey: await secretKey(null, dataDir), smtpUrl };
