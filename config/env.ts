@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseRelays, type RelaySettings } from './relays.js';
 import { readTrustedProxies, type TrustedProxies } from './trusted-proxies.js';
 
 /** The only reader of process.env. A wrong value stops the start with all errors at once, each naming its variable. */
@@ -27,7 +28,6 @@ const envSchema = z.object({
   DATA_DIR: z.string().min(1).default('./data'),
   DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
   MONGODB_URI: url(['mongodb:', 'mongodb+srv:']).optional(),
-  SMTP_URL: url(['smtp:', 'smtps:']).optional(),
   BOUNCE_DOMAIN: z.string().regex(DOMAIN, 'use a domain such as bounce.example.com').toLowerCase().optional(),
   FEEDBACK_SENDER_ID: z
     .string()
@@ -36,6 +36,14 @@ const envSchema = z.object({
   CFBL_ADDRESS: z
     .string()
     .regex(/^[\w.+-]{1,64}@[\w.-]{1,250}$/, 'use an address such as fbl@example.com')
+    .optional(),
+  SMTP_URL: z
+    .string()
+    .transform((value, context) => {
+      const { relays, problems } = parseRelays(value);
+      for (const message of problems) context.addIssue({ code: 'custom', message });
+      return relays;
+    })
     .optional(),
   SECRET_KEY: z.string().min(32, 'use at least 32 characters').optional(),
   ROLES: z
@@ -71,12 +79,14 @@ export interface Config {
   /** `null`: the embedded PostgreSQL is started and its address filled in by `main`. */
   databaseUrl: string | null;
   mongoUri: string | null;
-  /** `null`: the built-in mailbox takes the place of a relay. */
+  /** Of the first relay. `null`: the built-in mailbox takes the place of a relay. */
   smtpUrl: string | null;
   /** Takes bounces and unsubscribe mails; `null`: the return path is the sender's own address. */
   bounceDomain: string | null;
   feedbackSenderId: string;
   cfblAddress: string | null;
+  /** Every relay of SMTP_URL; empty when it is not set. */
+  relays: readonly RelaySettings[];
   secretKey: string | null;
   roles: readonly ('web' | 'worker')[];
   apiKey: string | null;
@@ -115,10 +125,11 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     dataDir: e.DATA_DIR,
     databaseUrl: e.DATABASE_URL ?? null,
     mongoUri: e.MONGODB_URI ?? null,
-    smtpUrl: e.SMTP_URL ?? null,
     bounceDomain: e.BOUNCE_DOMAIN ?? null,
     feedbackSenderId: e.FEEDBACK_SENDER_ID,
     cfblAddress: e.CFBL_ADDRESS ?? null,
+    smtpUrl: e.SMTP_URL?.[0]?.url ?? null,
+    relays: e.SMTP_URL ?? [],
     secretKey: e.SECRET_KEY ?? null,
     roles: e.ROLES,
     apiKey: e.API_KEY ?? null,

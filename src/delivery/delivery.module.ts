@@ -8,6 +8,7 @@ import { MailRenderer } from './mail-renderer.service.js';
 import { MessagesController } from './messages.controller.js';
 import { MessagesQueries } from './messages.queries.js';
 import { MessagesService } from './messages.service.js';
+import { PacingModule } from './pacing/pacing.module.js';
 import { SenderService } from './sender.service.js';
 import { SmtpLanes } from './smtp-lanes.service.js';
 import { TemplatesService } from './templates.service.js';
@@ -17,6 +18,7 @@ import { TemplatesService } from './templates.service.js';
  * `message_attempt`, `email_template` and `link`. Decides nothing about who gets what: that is planned elsewhere.
  */
 @Module({
+  imports: [PacingModule],
   controllers: [MessagesController],
   providers: [
     MessagesService,
@@ -31,6 +33,6 @@ import { TemplatesService } from './templates.service.js';
     SenderService,
     DeliveryJobs,
   ],
-  exports: [MessagesService, TemplatesService, SenderService],
+  exports: [PacingModule, MessagesService, TemplatesService, SenderService],
 })
 export class DeliveryModule {}

@@ -1,14 +1,61 @@
-/** Mailbox providers that judge a sender as one, however many domains they run. */
-const GROUPS: readonly (readonly [group: string, domains: RegExp])[] = [
-  ['gmail', /^(?:gmail|googlemail)\.com$/],
-  ['outlook', /^(?:(?:outlook|hotmail|live)\.(?:com|com?\.[a-z]{2}|[a-z]{2})|msn\.com)$/],
-  ['yahoo', /^(?:yahoo\.(?:com|com?\.[a-z]{2}|[a-z]{2})|(?:ymail|rocketmail|aol|aim)\.com|aol\.[a-z]{2})$/],
+/**
+ * Whose servers take the mail. The big three judge a sender by the pace at which mails arrive, each by itself, so each
+ * has its own pace; all others share one.
+ */
+export type RecipientGroup = 'gmail' | 'outlook' | 'yahoo' | 'other';
+
+export const RECIPIENT_GROUPS = ['gmail', 'outlook', 'yahoo', 'other'] as const;
+
+/** Domains by name. Those of companies that let one of the three host their mail are found by their MX. */
+const BY_DOMAIN: readonly (readonly [RecipientGroup, RegExp])[] = [
+  ['gmail', /^(gmail\.com|googlemail\.com|google\.com)$/],
+  // Microsoft and Yahoo have a domain in almost every country.
+  ['outlook', /^(hotmail|outlook|live|windowslive)\.([a-z]{2,3}|(com?|net)\.[a-z]{2})$/],
+  ['outlook', /^(msn|passport|microsoft)\.com$/],
+  ['yahoo', /^yahoo\.([a-z]{2,3}|(com?|net)\.[a-z]{2})$/],
+  ['yahoo', /^(ymail|rocketmail|myyahoo|aol|aim|netscape)\.com$/],
+  ['yahoo', /^(aol\.([a-z]{2}|co\.uk)|verizon\.net|sbcglobal\.net|att\.net|bellsouth\.net)$/],
 ];
 
+const BY_MX: readonly (readonly [RecipientGroup, RegExp])[] = [
+  ['gmail', /(^|\.)(google|googlemail|psmtp)\.com$/],
+  ['outlook', /(^|\.)(outlook\.com|outlook\.de|hotmail\.com|office365\.us|mx\.microsoft)$/],
+  ['yahoo', /(^|\.)yahoodns\.net$/],
+];
+
+/** The group of a domain in lower case and ASCII form, known by its name alone; `other` for the rest of the world. */
+export function recipientGroup(domain: string): RecipientGroup {
+  return BY_DOMAIN.find(([, pattern]) => pattern.test(domain))?.[0] ?? 'other';
+}
+
+/** The group of a mail server as an MX record names it, with or without the final dot. */
+export function groupOfMx(mxHost: string): RecipientGroup {
+  const host = mxHost.toLowerCase().replace(/\.$/, '');
+  return BY_MX.find(([, pattern]) => pattern.test(host))?.[0] ?? 'other';
+}
+
+/** What is paced together: the sender's domain, `|`, the recipient's group. */
+export function laneKey(senderEmail: string, group: RecipientGroup): string {
+  return `${domainOf(senderEmail)}|${group}`;
+}
+
+/** Null for a key of another form, such as the `default` of rows that were planned before there were lanes. */
+export function readLaneKey(key: string): { senderDomain: string; group: RecipientGroup } | null {
+  const bar = key.lastIndexOf('|');
+  const group = RECIPIENT_GROUPS.find((one) => one === key.slice(bar + 1));
+  return bar < 1 || group === undefined ? null : { senderDomain: key.slice(0, bar), group };
+}
+
+/** In lower case; everything after the last @. */
+export function domainOf(address: string): string {
+  return address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+}
+
 /**
- * Who receives mail for `domain` (lower case, A-labels), as far as its name tells: `gmail`, `outlook`, `yahoo` or
- * `other`. A company's own domain at one of them is known by its MX only, which table `mail_domain` keeps.
+ * `recipientGroup` as an SQL expression over a domain in lower case, for statements that plan many rows at once. What
+ * the MX lookup has found (`mail_domain`) goes first.
  */
-export function recipientGroup(domain: string): string {
-  return GROUPS.find(([, domains]) => domains.test(domain))?.[0] ?? 'other';
+export function recipientGroupSql(domain: string): string {
+  const cases = BY_DOMAIN.map(([group, { source }]) => `when ${domain} ~ '${source}' then '${group}'`);
+  return `coalesce((select mail_domain.group_key from mail_domain where mail_domain.domain = ${domain}), case ${cases.join(' ')} else 'other' end)`;
 }
