@@ -4,6 +4,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { FilesService } from '../infra/files/files.service.js';
 import { EnrollmentsService } from '../sequences/enrollments.service.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
+import { TopicsService } from '../subscribers/topics.service.js';
 import { TrackingService } from '../tracking/tracking.service.js';
 import type { Form } from './forms.service.js';
 import type { Origin } from './origin.js';
@@ -25,18 +26,23 @@ export interface Admission {
 export class AdmissionService {
   constructor(
     private readonly subscribers: SubscribersService,
+    private readonly topics: TopicsService,
     private readonly tracking: TrackingService,
     private readonly enrollments: EnrollmentsService,
     private readonly files: FilesService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** False, with nothing changed, for an address that bounced or whose owner complained: no form lifts that. */
+  /**
+   * `refused`, with nothing changed, for an address that bounced or whose owner complained: no form lifts that. `left`,
+   * with nothing changed either, for somebody who has left since this sign-up: an old link is no new consent.
+   */
   async admit(
     manager: EntityManager,
     { form, signupId, subscriberId, download, origin }: Admission,
-  ): Promise<boolean> {
-    if ((await this.subscribers.activate(manager, subscriberId)) === 'refused') return false;
+  ): Promise<'admitted' | 'refused' | 'left'> {
+    const activated = await this.subscribers.activate(manager, subscriberId);
+    if (activated === 'refused' || activated === 'left') return activated;
     await this.subscribers.recordConsent(manager, {
       subscriberId,
       kind: 'confirmed',
@@ -45,6 +51,8 @@ export class AdmissionService {
       formSlug: form.slug,
       ...origin,
     });
+    // They have just asked for this funnel: an opt-out from before would make the sign-up silently void.
+    await this.topics.set(manager, subscriberId, { topicKey: form.funnelKey, wanted: true, ...origin });
     await this.tracking.recordConversion(manager, {
       kind: 'confirmation',
       funnelKey: form.funnelKey,
@@ -56,7 +64,7 @@ export class AdmissionService {
       subscriberId,
       data: download === null ? {} : { download },
     });
-    return true;
+    return 'admitted';
   }
 
   async leadMagnet(

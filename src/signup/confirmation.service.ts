@@ -118,8 +118,9 @@ export class ConfirmationService {
     if (signup.status === 'confirmed')
       return signup.person === 'active' ? { kind: 'confirmed', form, download } : { kind: 'left', form };
     const { subscriberId } = signup;
-    if (!(await this.admission.admit(manager, { form, signupId, subscriberId, download, origin })))
-      return { kind: 'refused', form };
+    const admission = { form, signupId, subscriberId, download, origin };
+    const outcome = await this.admission.admit(manager, admission);
+    if (outcome !== 'admitted') return { kind: outcome, form };
     await manager.query(`update signup set status = 'confirmed', confirmed_at = $2 where id = $1`, [
       signupId,
       this.clock.now(),

@@ -5,7 +5,7 @@ import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { maskEmailAddress } from '../values/email-address.js';
-import { LeaveService } from './leave.service.js';
+import { PreferencesService } from './preferences.service.js';
 
 const fields = z.record(z.string(), z.unknown()).nullish();
 
@@ -13,7 +13,7 @@ const fields = z.record(z.string(), z.unknown()).nullish();
 @Controller('preferences')
 export class PreferencesController {
   constructor(
-    private readonly leave: LeaveService,
+    private readonly leave: PreferencesService,
     private readonly pages: PageRenderer,
   ) {}
 

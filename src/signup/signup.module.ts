@@ -11,13 +11,14 @@ import { EmbeddedFormController } from './embedded-form.controller.js';
 import { FormsController } from './forms.controller.js';
 import { FormsService } from './forms.service.js';
 import { IntakeService } from './intake.service.js';
-import { LeaveService } from './leave.service.js';
 import { PreferencesController } from './preferences.controller.js';
+import { PreferencesService } from './preferences.service.js';
 import { SignupLimits } from './signup-limits.service.js';
 import { SignupService } from './signup.service.js';
 import { SqueezePageController } from './squeeze-page.controller.js';
 import { SubscriberUnsubscribeController } from './subscriber-unsubscribe.controller.js';
 import { UnsubscribeController } from './unsubscribe.controller.js';
+import { UnsubscribeService } from './unsubscribe.service.js';
 
 /** A visitor becomes a subscriber, and may leave again: squeeze page, embedded form, double opt-in, unsubscribe. Owns `form`, `signup`. */
 @Module({
@@ -38,7 +39,8 @@ import { UnsubscribeController } from './unsubscribe.controller.js';
     AdmissionService,
     IntakeService,
     SignupLimits,
-    LeaveService,
+    PreferencesService,
+    UnsubscribeService,
   ],
   exports: [FormsService],
 })

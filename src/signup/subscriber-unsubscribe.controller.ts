@@ -4,14 +4,14 @@ import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema } from '../infra/http/page.js';
 import { subscriberJson, subscriberSchema } from '../subscribers/subscribers.schemas.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
-import { LeaveService } from './leave.service.js';
+import { UnsubscribeService } from './unsubscribe.service.js';
 
 /** Stands here and not with the other routes of a subscriber, because leaving also ends sequences. */
 @Controller('api/v1/subscribers')
 export class SubscriberUnsubscribeController {
   constructor(
     private readonly subscribers: SubscribersService,
-    private readonly leave: LeaveService,
+    private readonly leave: UnsubscribeService,
   ) {}
 
   @Post(':id/unsubscribe')
@@ -26,7 +26,7 @@ export class SubscriberUnsubscribeController {
   async unsubscribe(
     @Param('id', { schema: idSchema }) id: string,
   ): Promise<z.output<typeof subscriberSchema>> {
-    await this.leave.unsubscribe(id, 'api');
+    await this.leave.byId(id, 'api');
     return subscriberJson(await this.subscribers.get(id));
   }
 }

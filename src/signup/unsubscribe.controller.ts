@@ -2,62 +2,73 @@ import { Body, Controller, Get, Param, Post, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { PageRenderer } from '../infra/http/page-renderer.js';
-import { sendPrivatePage } from '../infra/http/send-page.js';
-import { maskEmailAddress } from '../values/email-address.js';
-import { LeaveService } from './leave.service.js';
+import { sendPrivatePage, withPrivateHeaders } from '../infra/http/send-page.js';
+import { LEAVE_REASONS } from '../subscribers/leave-reason.js';
+import { LeaveService } from '../subscribers/leave.service.js';
+import { UnsubscribeService } from './unsubscribe.service.js';
 
-const fields = z.record(z.string(), z.unknown()).nullish();
+/** Anything at all: the meaning lies in the address, and a provider's odd body must not keep anybody on the list. */
+const anything = z.unknown();
+/** The page's own button says so; what does not is RFC 8058's one-click POST. */
+const fromPage = z.object({ from: z.literal('page') });
+const reasonForm = z.object({ reason: z.enum(LEAVE_REASONS), comment: z.string().max(5_000).default('') });
 
 /**
  * RFC 8058: one POST without cookies, login or redirect, in either encoding, and repeating it is harmless. GET and HEAD
- * change nothing, because scanners send them.
+ * change nothing, because scanners send them. The link reads nothing either: whoever holds a forwarded mail learns from
+ * these pages neither the address nor whether the person is still there.
  */
 @Controller('u')
 export class UnsubscribeController {
   constructor(
     private readonly leave: LeaveService,
+    private readonly unsubscribe: UnsubscribeService,
     private readonly pages: PageRenderer,
   ) {}
 
   @Get(':token')
   async show(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
-    const person = await this.leave.person('unsubscribe', token);
-    if (person === null) return this.missing(reply);
-    if (person === 'gone') return this.done(reply, 'the sender', null);
-    const view = {
-      action: `/u/${token}`,
-      senderName: await this.leave.senderName(person.id),
-      addressMasked: maskEmailAddress(person.email),
-      preferencesUrl: this.leave.link('unsubscribe', token, 'preferences'),
-    };
+    const holder = await this.leave.holder('unsubscribe', token);
+    if (holder === null) return this.missing(reply);
+    const view = { action: `/u/${token}`, ...senderOf(holder.senderName) };
     sendPrivatePage(reply, 200, await this.pages.render('pages/unsubscribe', view));
   }
 
   @Post(':token')
-  async unsubscribe(
+  async post(
     @Param('token') token: string,
-    @Body({ schema: fields }) body: z.output<typeof fields>,
+    @Body({ schema: anything }) body: unknown,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const person = await this.leave.person('unsubscribe', token);
-    if (person === null) return this.missing(reply);
-    if (person === 'gone') return this.done(reply, 'the sender', null);
-    await this.leave.unsubscribe(
-      person.id,
-      body?.['List-Unsubscribe'] === 'One-Click' ? 'one_click' : 'page',
-    );
-    return this.done(reply, await this.leave.senderName(person.id), maskEmailAddress(person.email));
+    const byPage = fromPage.safeParse(body).success;
+    const leaving = await this.unsubscribe.byToken(token, byPage ? 'page' : 'one_click');
+    if (!byPage) return this.brief(reply, leaving.kind === 'left');
+    if (leaving.kind === 'not_ours') return this.missing(reply);
+    const holder = await this.leave.holder('unsubscribe', token);
+    const view = { reasonAction: `/u/${token}/reason`, ...senderOf(holder?.senderName) };
+    sendPrivatePage(reply, 200, await this.pages.render('pages/unsubscribed', view));
   }
 
-  private async done(reply: FastifyReply, senderName: string, addressMasked: string | null): Promise<void> {
-    sendPrivatePage(
-      reply,
-      200,
-      await this.pages.render('pages/unsubscribed', {
-        senderName,
-        ...(addressMasked === null ? {} : { addressMasked }),
-      }),
-    );
+  /** After leaving, for those who want to say why; without an answer everything is done already. */
+  @Post(':token/reason')
+  async reason(
+    @Param('token') token: string,
+    @Body({ schema: anything }) body: unknown,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const given = reasonForm.safeParse(body);
+    const known = given.success
+      ? await this.leave.giveReason(token, given.data.reason, given.data.comment)
+      : (await this.leave.holder('unsubscribe', token)) !== null;
+    if (!known) return this.missing(reply);
+    sendPrivatePage(reply, 200, await this.pages.render('pages/unsubscribed', { thanks: given.success }));
+  }
+
+  /** A mailbox provider reads the status at most. */
+  private async brief(reply: FastifyReply, done: boolean): Promise<void> {
+    await withPrivateHeaders(reply.status(done ? 200 : 404))
+      .type('text/plain; charset=utf-8')
+      .send(done ? 'Unsubscribed.\n' : 'This link is not complete.\n');
   }
 
   private async missing(reply: FastifyReply): Promise<void> {
@@ -68,4 +79,8 @@ export class UnsubscribeController {
       await this.pages.render('pages/error', { status: 404, heading: 'This link is not complete', message }),
     );
   }
+}
+
+function senderOf(senderName: string | null | undefined): { senderName?: string } {
+  return typeof senderName === 'string' ? { senderName } : {};
 }

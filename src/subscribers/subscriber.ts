@@ -37,7 +37,10 @@ export interface ConsentEvidence {
   at?: Date | undefined;
 }
 
-export type UnsubscribeSource = 'one_click' | 'page' | 'api';
+/** The words of a decision and where it was made. */
+export type ConsentWords = Pick<ConsentEvidence, 'consentText' | 'pageUrl' | 'ip' | 'userAgent'>;
+
+export type UnsubscribeSource = 'one_click' | 'page' | 'mailto' | 'preferences' | 'api';
 
 export interface Suppression {
   id: string;

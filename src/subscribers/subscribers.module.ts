@@ -1,17 +1,19 @@
 import { Module } from '@nestjs/common';
+import { LeaveService } from './leave.service.js';
 import { SubscribersController } from './subscribers.controller.js';
 import { SubscribersService } from './subscribers.service.js';
 import { SuppressionsController } from './suppressions.controller.js';
 import { SuppressionsService } from './suppressions.service.js';
 import { TagsController } from './tags.controller.js';
+import { TopicsService } from './topics.service.js';
 
 /**
  * Who we may write to: status, evidence of consent, tags, suppression. Owns `subscriber`, `consent_event`, `tag`,
- * `subscriber_tag` and `suppression`.
+ * `subscriber_tag`, `suppression`, `topic_opt_out` and `leave_reason`.
  */
 @Module({
   controllers: [SubscribersController, TagsController, SuppressionsController],
-  providers: [SubscribersService, SuppressionsService],
-  exports: [SubscribersService, SuppressionsService],
+  providers: [SubscribersService, SuppressionsService, TopicsService, LeaveService],
+  exports: [SubscribersService, SuppressionsService, TopicsService, LeaveService],
 })
 export class SubscribersModule {}

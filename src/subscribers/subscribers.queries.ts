@@ -42,6 +42,19 @@ export async function lockSubscriber(
   return rows[0] ?? null;
 }
 
+/**
+ * Whether there is a yes to mails after the last no. Coming back takes a new one: the old yes ended with the no. Served by
+ * consent_event_subscriber.
+ */
+export async function agreedSinceLeaving(db: EntityManager, subscriberId: string): Promise<boolean> {
+  const rows: { agreed: boolean }[] = await db.query(
+    `select coalesce(max(id) filter (where kind <> 'withdrawn'), 0) > coalesce(max(id) filter (where kind = 'withdrawn'), 0) as agreed
+       from consent_event where subscriber_id = $1 and purpose = 'marketing'`,
+    [subscriberId],
+  );
+  return rows[0]?.agreed ?? false;
+}
+
 /** Newest first; names are unique, so the row's id pages. */
 export async function listTags(
   db: EntityManager,

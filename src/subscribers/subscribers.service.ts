@@ -5,8 +5,15 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import type { EmailAddressParse } from '../values/email-address.js';
-import type { ConsentEvidence, Subscriber, SubscriberFields, UnsubscribeSource } from './subscriber.js';
+import type {
+  ConsentEvidence,
+  ConsentWords,
+  Subscriber,
+  SubscriberFields,
+  UnsubscribeSource,
+} from './subscriber.js';
 import {
+  agreedSinceLeaving,
   findSubscriber,
   findSubscriberByEmailKey,
   listSubscribers,
@@ -91,16 +98,18 @@ export class SubscribersService {
 
   /**
    * The owner of the address has said yes just now; the caller has recorded the consent. Lifts the suppression that
-   * unsubscribing made and no other. `refused` for an address that bounced or complained: nothing changes.
-   * Throws `SUBSCRIBER_NOT_FOUND`.
+   * unsubscribing made and no other. `refused` for an address that bounced or complained, and `left` for somebody who
+   * has left and not agreed anew since: nothing changes. Throws `SUBSCRIBER_NOT_FOUND`.
    */
   async activate(
     manager: EntityManager,
     subscriberId: string,
-  ): Promise<'activated' | 'already_active' | 'refused'> {
+  ): Promise<'activated' | 'already_active' | 'refused' | 'left'> {
     const subscriber = await this.lock(manager, subscriberId);
     const status = nextStatus(subscriber.status, 'confirm');
     if (status === null) return 'refused';
+    if (subscriber.status === 'unsubscribed' && !(await agreedSinceLeaving(manager, subscriberId)))
+      return 'left';
     await this.suppressions.liftUnsubscribed(manager, subscriber.emailKey);
     if (status === subscriber.status) return 'already_active';
     await manager.query(
@@ -138,8 +147,15 @@ export class SubscribersService {
     return true;
   }
 
-  /** Whether opens and clicks of this person are recorded at all. Throws `SUBSCRIBER_NOT_FOUND`. */
-  async setTrackingConsent(manager: EntityManager, subscriberId: string, allowed: boolean): Promise<void> {
+  /**
+   * Whether opens and clicks of this person are recorded at all: a decision of its own beside that on mails, kept with the
+   * words it was made by. Throws `SUBSCRIBER_NOT_FOUND`.
+   */
+  async setTrackingConsent(
+    manager: EntityManager,
+    subscriberId: string,
+    { allowed, ...evidence }: { allowed: boolean } & ConsentWords,
+  ): Promise<void> {
     await this.lock(manager, subscriberId);
     const [changed]: [unknown[], number] = await manager.query(
       `update subscriber set tracking_consent = $2, updated_at = $3 where id = $1 and tracking_consent <> $2 returning id`,
@@ -147,6 +163,7 @@ export class SubscribersService {
     );
     if (changed.length === 0) return;
     await this.recordConsent(manager, {
+      ...evidence,
       subscriberId,
       kind: allowed ? 'granted' : 'withdrawn',
       purpose: 'tracking',

@@ -28,17 +28,25 @@ export class SuppressionsService {
   /** One row for each address and scope; the first reason stays. Returns the row's id. */
   async add(
     manager: EntityManager,
+    { emailKey, ...entry }: Pick<Suppression, 'scope' | 'reason' | 'source'> & { emailKey: string },
+  ): Promise<string> {
+    return this.addHash(manager, { ...entry, emailHash: this.hash(emailKey) });
+  }
+
+  /** As `add`, for an address of which only the hash is left. */
+  async addHash(
+    manager: EntityManager,
     {
-      emailKey,
+      emailHash,
       scope,
       reason,
       source,
-    }: Pick<Suppression, 'scope' | 'reason' | 'source'> & { emailKey: string },
+    }: Pick<Suppression, 'scope' | 'reason' | 'source'> & { emailHash: Buffer },
   ): Promise<string> {
     const rows: { id: string }[] = await manager.query(
       `insert into suppression (email_hash, scope, reason, source, created_at) values ($1, $2, $3, $4, $5)
        on conflict (email_hash, scope) do update set source = suppression.source returning id`,
-      [this.hash(emailKey), scope, reason, source, this.clock.now()],
+      [emailHash, scope, reason, source, this.clock.now()],
     );
     return rows[0]?.id ?? '';
   }

@@ -16,7 +16,16 @@ export function sendPage(reply: FastifyReply, status: number, html: string): Fas
 
 /** For pages whose address holds a token: no request from them tells the address to anybody, no index keeps it. */
 export function sendPrivatePage(reply: FastifyReply, status: number, html: string): FastifyReply {
-  return withPageHeaders(reply.status(status), 'no-referrer').header('x-robots-tag', 'noindex').send(html);
+  return withPageHeaders(withPrivateHeaders(reply.status(status)), 'no-referrer').send(html);
+}
+
+/** What `sendPrivatePage` promises, for an answer that is no page: a file, a line of text. */
+export function withPrivateHeaders(reply: FastifyReply): FastifyReply {
+  return reply
+    .header('referrer-policy', 'no-referrer')
+    .header('x-robots-tag', 'noindex')
+    .header('x-content-type-options', 'nosniff')
+    .header('cache-control', 'no-store');
 }
 
 function withPageHeaders(reply: FastifyReply, referrerPolicy: string): FastifyReply {

@@ -224,27 +224,6 @@ describe('leaving', () => {
     return linkIn((await t.mailsTo(reader)).at(-1) as TestMail, pattern);
   };
 
-  it('changes nothing by looking, and is done by one POST in either encoding, without a redirect or cookie', async () => {
-    const link = await mailLink(/\/u\//);
-    await t.http
-      .get(link)
-      .expect(200)
-      .expect(/<button/);
-    await t.http.head(link).expect(200);
-    expect(await statusOf(reader)).toBe('active');
-    const answer = await t.http.post(link).field('List-Unsubscribe', 'One-Click').expect(200);
-    expect(answer.headers['set-cookie']).toBeUndefined();
-    await t.http.post(link).type('form').send({ 'List-Unsubscribe': 'One-Click' }).expect(200);
-    expect(await statusOf(reader)).toBe('unsubscribed');
-    expect(
-      await only(
-        `select e.status from enrollment e join subscriber s on s.id = e.subscriber_id where s.email_key = $1`,
-        [reader],
-      ),
-    ).toEqual({ status: 'exited' });
-    await t.http.post('/u/AAAA').send({}).expect(404);
-  });
-
   it('keeps the links apart: one for unsubscribing opens no preferences', async () => {
     const token = (await mailLink(/\/u\//)).split('/').at(-1);
     await t.http.get(`/preferences/${token}`).expect(404);

@@ -57,7 +57,7 @@ describe('subscribers', () => {
     ]);
   });
 
-  it('come back by confirming, which lifts what unsubscribing had put there and nothing else', async () => {
+  it('come back by agreeing anew, which lifts what unsubscribing had put there and nothing else', async () => {
     const id = await inStatus('returner@example.com', 'active');
     await tx((m) => subscribers.unsubscribe(m, id, 'page'));
     await suppressions.add(t.dataSource.manager, {
@@ -66,6 +66,10 @@ describe('subscribers', () => {
       reason: 'manual',
       source: 'test',
     });
+    expect(await tx((m) => subscribers.activate(m, id))).toBe('left');
+    await tx((m) =>
+      subscribers.recordConsent(m, { subscriberId: id, kind: 'granted', purpose: 'marketing' }),
+    );
     expect(await tx((m) => subscribers.activate(m, id))).toBe('activated');
     expect(await tx((m) => subscribers.activate(m, id))).toBe('already_active');
     expect(await suppressions.of('returner@example.com')).toMatchObject([{ scope: 'all', reason: 'manual' }]);

@@ -3,15 +3,14 @@ import { DataSource } from 'typeorm';
 import { MessagesService } from '../delivery/messages.service.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { EnrollmentsService } from '../sequences/enrollments.service.js';
-import type { Subscriber, UnsubscribeSource } from '../subscribers/subscriber.js';
+import type { Subscriber } from '../subscribers/subscriber.js';
+import type { LeavePurpose } from '../subscribers/leave-token.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { decodeIds, encodeIds, signToken, verifyToken } from '../values/signed-token.js';
 
-export type LeavePurpose = 'unsubscribe' | 'preferences';
-
 /** What a person decides about themselves by the links in their mails. The tokens need no row but the person's. */
 @Injectable()
-export class LeaveService {
+export class PreferencesService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly subscribers: SubscribersService,
@@ -32,24 +31,9 @@ export class LeaveService {
     return `/${to === 'unsubscribe' ? 'u' : to}/${signToken(this.config.secretKey, to, encodeIds(ids))}`;
   }
 
-  async senderName(subscriberId: string): Promise<string> {
-    const rows: { name: string }[] = await this.dataSource.query(
-      `select sender->>'name' as name from message where subscriber_id = $1 order by id desc limit 1`,
-      [subscriberId],
-    );
-    return rows[0]?.name ?? 'the sender';
-  }
-
-  async unsubscribe(subscriberId: string, source: UnsubscribeSource): Promise<void> {
-    await this.dataSource.transaction(async (manager) => {
-      await this.subscribers.unsubscribe(manager, subscriberId, source);
-      await this.enrollments.exitOnUnsubscribe(manager, subscriberId);
-    });
-  }
-
   async setTrackingConsent(subscriberId: string, granted: boolean): Promise<void> {
     await this.dataSource.transaction(async (manager) =>
-      this.subscribers.setTrackingConsent(manager, subscriberId, granted),
+      this.subscribers.setTrackingConsent(manager, subscriberId, { allowed: granted }),
     );
   }
 

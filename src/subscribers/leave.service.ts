@@ -1,0 +1,99 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { CONFIG, type Config } from '../infra/config.js';
+import { MAX_COMMENT_CHARS, type LeaveReason } from './leave-reason.js';
+import { readLeaveToken, type LeavePurpose, type LeaveTicket } from './leave-token.js';
+import type { UnsubscribeSource } from './subscriber.js';
+import { SubscribersService } from './subscribers.service.js';
+import { SuppressionsService } from './suppressions.service.js';
+
+export type Leaving =
+  | { kind: 'not_ours' }
+  /** Nobody is left under this link when `subscriberId` is null; the address is suppressed all the same. */
+  | { kind: 'left'; subscriberId: string | null };
+
+export interface LeaveHolder {
+  subscriberId: string | null;
+  /** Whose mail the link stood in; null when that mail is gone. */
+  senderName: string | null;
+}
+
+interface Holder extends LeaveHolder {
+  /** Of the address that the mail went to. */
+  addressHash: Buffer | null;
+}
+
+/**
+ * Leaving by the link of a mail, whichever way it came: one-click POST, the page's button, a mail to the unsubscribe
+ * address. Stands before delivery and sequences, so that every module after them may call it: the barrier and the
+ * sequences read what it writes. Owns `leave_reason`.
+ */
+@Injectable()
+export class LeaveService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly subscribers: SubscribersService,
+    private readonly suppressions: SuppressionsService,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Idempotent, and in force when the caller's transaction commits. The signature alone makes the link good: it also
+   * works after the person was merged into another or erased, by the address the mail went to. Needs nobody's word on
+   * who sent it, so a mail's forgeable From is of no account (RFC 2369 §3.2).
+   */
+  async leaveByToken(token: string, via: UnsubscribeSource, manager?: EntityManager): Promise<Leaving> {
+    const ticket = readLeaveToken(this.config.secretKey, 'unsubscribe', token);
+    if (ticket === null) return { kind: 'not_ours' };
+    if (manager) return this.leave(manager, ticket, via);
+    return this.dataSource.transaction(async (own) => this.leave(own, ticket, via));
+  }
+
+  /** Who holds the link; null for a link we did not write. The same answer shape whether or not the person is there. */
+  async holder(purpose: LeavePurpose, token: string): Promise<LeaveHolder | null> {
+    const ticket = readLeaveToken(this.config.secretKey, purpose, token);
+    if (ticket === null) return null;
+    const { subscriberId, senderName } = await this.holderOf(this.dataSource.manager, ticket);
+    return { subscriberId, senderName };
+  }
+
+  /** The last word counts. Kept only of somebody who has left; false for a link we did not write. */
+  async giveReason(token: string, reason: LeaveReason, comment: string): Promise<boolean> {
+    const ticket = readLeaveToken(this.config.secretKey, 'unsubscribe', token);
+    if (ticket === null) return false;
+    const { subscriberId } = await this.holderOf(this.dataSource.manager, ticket);
+    const kept = comment.replaceAll('\0', '').trim().slice(0, MAX_COMMENT_CHARS).toWellFormed();
+    await this.dataSource.query(
+      `insert into leave_reason (subscriber_id, funnel_key, reason, comment, at)
+       select s.id, (select m.funnel_key from message m where m.id = $2), $3, nullif($4, ''), $5
+       from subscriber s where s.id = $1 and s.status = 'unsubscribed'
+       on conflict (subscriber_id) do update set funnel_key = excluded.funnel_key, reason = excluded.reason,
+         comment = excluded.comment, at = excluded.at`,
+      [subscriberId, ticket.messageId, reason, kept, this.clock.now()],
+    );
+    return true;
+  }
+
+  private async leave(manager: EntityManager, ticket: LeaveTicket, via: UnsubscribeSource): Promise<Leaving> {
+    const { subscriberId, addressHash } = await this.holderOf(manager, ticket);
+    const entry = { scope: 'marketing', reason: 'unsubscribed', source: via } as const;
+    if (subscriberId !== null && (await this.subscribers.lockStatus(manager, subscriberId)) !== null)
+      await this.subscribers.unsubscribe(manager, subscriberId, via);
+    // The mail may have gone to an address that the person no longer has, or to somebody who is not there any more.
+    if (addressHash !== null) await this.suppressions.addHash(manager, { ...entry, emailHash: addressHash });
+    return { kind: 'left', subscriberId };
+  }
+
+  /** Two reads by primary key. The person of the link, else whoever holds that mail now. */
+  private async holderOf(db: EntityManager, { subscriberId, messageId }: LeaveTicket): Promise<Holder> {
+    const rows: Holder[] = await db.query(
+      `select coalesce(s.id, m.subscriber_id) as "subscriberId", m.address_hash as "addressHash", m.sender->>'name' as "senderName"
+       from (values ($1::bigint, $2::bigint)) as t (subscriber_id, message_id)
+       left join subscriber s on s.id = t.subscriber_id left join message m on m.id = t.message_id`,
+      [subscriberId, messageId],
+    );
+    return rows[0] ?? { subscriberId: null, addressHash: null, senderName: null };
+  }
+}

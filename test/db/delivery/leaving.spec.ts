@@ -1,0 +1,49 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { CONFIG, type Config } from '../../../src/infra/config.js';
+import { LeaveService } from '../../../src/subscribers/leave.service.js';
+import { SubscribersService } from '../../../src/subscribers/subscribers.service.js';
+import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
+import { encodeIds, signToken } from '../../../src/values/signed-token.js';
+import { openPostOffice, SECRET, type PostOffice } from './post-office.js';
+
+let office: PostOffice;
+let leave: LeaveService;
+beforeAll(async () => {
+  office = await openPostOffice();
+  const { db, clock, app } = office;
+  const config = app.get<Config>(CONFIG, { strict: false });
+  const suppressions = new SuppressionsService(db, config, clock);
+  leave = new LeaveService(db, new SubscribersService(db, suppressions, clock), suppressions, config, clock);
+});
+afterAll(async () => office.close());
+
+const tokenOf = (subscriberId: string, messageId: string): string =>
+  signToken(SECRET, 'unsubscribe', encodeIds([subscriberId, messageId]));
+
+it('stops a mail that is under way already: left after the claim, not one byte of the body goes out', async () => {
+  const subscriberId = await office.subscriber('hasty@example.com');
+  const id = await office.plan('hasty@example.com', { subscriberId });
+  office.sink.onRecipient = async () => {
+    expect(await office.state(id)).toMatchObject({ state: 'leased' });
+    await leave.leaveByToken(tokenOf(subscriberId, id), 'mailto');
+    return undefined;
+  };
+  await office.sendDue();
+  expect(await office.state(id)).toMatchObject({ state: 'suppressed', acceptedAt: null });
+  expect([office.sink.bodiesBegun, office.sink.mails.length]).toEqual([0, 0]);
+});
+
+it('leaves by a link alone, whoever sends it, and not by one we did not write', async () => {
+  const subscriberId = await office.subscriber('by-mail@example.com');
+  const [real, forged] = [tokenOf(subscriberId, '0'), tokenOf(subscriberId, '0').replace(/.$/, '_')];
+  expect(await leave.leaveByToken(forged, 'mailto')).toEqual({ kind: 'not_ours' });
+  expect(await leave.leaveByToken(real, 'mailto')).toEqual({ kind: 'left', subscriberId });
+  expect(await leave.leaveByToken(real, 'mailto')).toEqual({ kind: 'left', subscriberId });
+  expect(
+    await office.db.query(
+      `select s.status, x.source from subscriber s, suppression x where s.id = $1 and x.email_hash =
+      (select email_hash from suppression order by id desc limit 1)`,
+      [subscriberId],
+    ),
+  ).toEqual([{ status: 'unsubscribed', source: 'mailto' }]);
+});
