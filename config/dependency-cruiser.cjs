@@ -11,6 +11,7 @@ const ORDER = [
   ['income'],
   ['affiliates'],
   ['orders'],
+  ['privacy'],
   ['analytics'],
   ['funnels'],
   ['admin'],

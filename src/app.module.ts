@@ -18,6 +18,7 @@ import { RateLimitsModule } from './infra/rate-limits/rate-limits.module.js';
 import { SettingsModule } from './infra/settings.module.js';
 import { OffersModule } from './offers/offers.module.js';
 import { OrdersModule } from './orders/orders.module.js';
+import { PrivacyModule } from './privacy/privacy.module.js';
 import { SequencesModule } from './sequences/sequences.module.js';
 import { SignupModule } from './signup/signup.module.js';
 import { SubscribersModule } from './subscribers/subscribers.module.js';
@@ -53,6 +54,7 @@ export class AppModule {
         TrackingModule,
         OffersModule,
         OrdersModule,
+        PrivacyModule,
         AnalyticsModule,
         FunnelsModule,
         AdminModule,

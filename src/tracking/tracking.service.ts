@@ -6,6 +6,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { Wake } from '../infra/jobs/wake.js';
 import type { Money } from '../values/money.js';
+import { forgetSubscriber } from './forget.queries.js';
 import { classifyHit, HIT_RULE_VERSION, isLoopback, type Hit, type HitVerdict } from './hit-class.js';
 import {
   type ConversionRow,
@@ -159,6 +160,11 @@ export class TrackingService {
   /** The same browser on the same UTC day, without a cookie and without a way back to the address. */
   visitorId(ip: string, userAgent: string, now: Date): Buffer {
     return this.dailyHash('visitor', now, `${ip}\0${userAgent}`);
+  }
+
+  /** The person is erased: their hits still count, and tell nothing about anybody. */
+  async forget(manager: EntityManager, subscriberId: string): Promise<void> {
+    await forgetSubscriber(manager, subscriberId);
   }
 
   private dailyHash(purpose: string, at: Date, value: string): Buffer {
