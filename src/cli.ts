@@ -7,6 +7,7 @@ import { doctor } from './doctor.js';
 import { FunnelsService } from './funnels/funnels.service.js';
 import { ApiKeysService } from './infra/access/api-keys.service.js';
 import { migrate } from './infra/database/migrate.js';
+import { addMailCommands } from './mail-commands.js';
 import { isMachineUserAgent } from './tracking/hit-class.js';
 import { DomainError } from './values/domain-error.js';
 import { parseEmailAddress } from './values/email-address.js';
@@ -57,6 +58,8 @@ program
       if (checks.some(({ ok }) => !ok)) process.exitCode = REFUSED;
     }),
   );
+
+addMailCommands(program, { within, print });
 
 for (const [name, description] of [
   ['plan', 'show what applying a funnel file would change'],

@@ -1,6 +1,8 @@
 import { Module } from '@nestjs/common';
 import { AcceptedJournal } from './accepted-journal.service.js';
 import { DeliveryJobs } from './delivery.jobs.js';
+import { DkimKeys } from './dkim-keys.service.js';
+import { DkimService } from './dkim.service.js';
 import { LedgerQueries } from './ledger.queries.js';
 import { Ledger } from './ledger.service.js';
 import { MailComposer } from './mail-composer.service.js';
@@ -25,6 +27,8 @@ import { TemplatesService } from './templates.service.js';
     MessagesQueries,
     TemplatesService,
     MailRenderer,
+    DkimKeys,
+    DkimService,
     SmtpLanes,
     MailComposer,
     LedgerQueries,

@@ -66,7 +66,7 @@ export async function dkimSignature(
   ];
   const unsigned = `${fold(`DKIM-Signature: ${tags.join('; ')};`)}\r\n b=`;
   // The signature covers its own header with an empty b= and no line break at the end (RFC 6376 §3.7).
-  const data = Buffer.from([...lines, canonicalField(unsigned)].join('\r\n'), 'latin1');
+  const data = Buffer.from([...lines, canonicalField(unsigned)].join('\r\n'));
   const signature = await signed(algorithm, data, privateKey);
   return `${unsigned}${chunks(signature.toString('base64'))}\r\n`;
 }

@@ -4,6 +4,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import { ClaimedQueue } from './claimed-queue.js';
 import { passing } from './delivery-probe.js';
+import { SigningRefused } from './dkim.service.js';
 import { LedgerQueries } from './ledger.queries.js';
 import { Ledger } from './ledger.service.js';
 import { MailComposer } from './mail-composer.service.js';
@@ -118,6 +119,7 @@ export class SenderService {
     } catch (error) {
       const reason = (error instanceof Error ? error.message : String(error)).slice(0, 500);
       if (error instanceof DomainError) return { kind: 'unsendable', reason };
+      if (error instanceof SigningRefused) return { kind: 'not_sent', stage: 'signing', reason };
       // It is tried again, as the cause may be the database or a limit under load.
       return { kind: 'not_sent', stage: 'render', reason };
     }

@@ -33,6 +33,8 @@ const STAGES: Readonly<Record<string, ReplyStage>> = {
   BODY: 'body',
 };
 
+/** Nothing of this has to do with the mail: it waits until it is put right, for as long as it takes. */
+const OUR_TROUBLE: ReadonlySet<string> = new Set(['connect', 'login', 'signing']);
 const OUR_TROUBLE_MINUTES = 1;
 const UNKNOWN_RESEND_MINUTES = 1;
 

@@ -52,10 +52,10 @@ export interface PostOffice {
   close(): Promise<void>;
 }
 
-/** The modules from template to relay on a database and an SMTP server of their own. */
-export async function openPostOffice(): Promise<PostOffice> {
+/** The modules from template to relay on a database and an SMTP server of their own. `given`: further settings. */
+export async function openPostOffice(given: Record<string, string> = {}): Promise<PostOffice> {
   const [database, sink] = await Promise.all([createTestDatabase(), openSmtpSink()]);
-  const env = readConfig({ BASE_URL, LOG_LEVEL: 'silent', API_KEY: 'test-key-of-sixteen-or-more' });
+  const env = readConfig({ BASE_URL, LOG_LEVEL: 'silent', API_KEY: 'test-key-of-sixteen-or-more', ...given });
   const config = { ...env, databaseUrl: database.url, secretKey: SECRET, smtpUrl: sink.url };
   const db = await openDataSource(database.url);
   const clock = new FixedClock(OPENED_AT);

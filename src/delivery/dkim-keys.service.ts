@@ -1,0 +1,123 @@
+import { generateKeyPair } from 'node:crypto';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { CONFIG, type Config } from '../infra/config.js';
+import { DomainError } from '../values/domain-error.js';
+import {
+  alignedDomains,
+  datedSelector,
+  dkimDomain,
+  dkimSelector,
+  publicHalf,
+  readDkimKey,
+  signingKeys,
+} from './dkim-keys.js';
+import { dkimRecord, dkimRecordName, type DkimKey } from './dkim.js';
+
+const RSA_BITS = 2048;
+const ENDING = '.pem';
+
+export interface DkimDnsRecord {
+  name: string;
+  type: 'TXT';
+  value: string;
+  /** Where the private half lies. */
+  path: string;
+}
+
+/** The private keys below `DATA_DIR/dkim/<domain>/<selector>.pem`, read once at the start. */
+@Injectable()
+export class DkimKeys implements OnModuleInit {
+  readonly #byDomain = new Map<string, readonly DkimKey[]>();
+  readonly #bySender = new Map<string, readonly DkimKey[]>();
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Throws `DKIM_KEY_INVALID` for a key that cannot sign: nothing starts with it. */
+  async onModuleInit(): Promise<void> {
+    for (const name of await foldersIn(this.folder())) {
+      const domain = dkimDomain(name);
+      const keys = signingKeys(domain, await this.read(domain, join(this.folder(), name)));
+      if (keys.length > 0) this.#byDomain.set(domain, keys);
+    }
+  }
+
+  /** The keys that sign mail from this domain: its own, else those of a domain above it that aligns; none at all: []. */
+  signing(senderDomain: string): readonly DkimKey[] {
+    const known = this.#bySender.get(senderDomain);
+    if (known) return known;
+    const domain = alignedDomains(senderDomain).find((one) => this.#byDomain.has(one)) ?? '';
+    const keys = this.#byDomain.get(domain) ?? [];
+    this.#bySender.set(senderDomain, keys);
+    return keys;
+  }
+
+  /**
+   * Makes a key and returns the record to publish. The running application signs with it after its next start, so
+   * publish first. Throws `DKIM_KEY_EXISTS` rather than overwrite one: mails on the way need it to stay.
+   */
+  async create(
+    domain: string,
+    { selector, kind = 'rsa' }: { selector?: string | undefined; kind?: 'rsa' | 'ed25519' } = {},
+  ): Promise<DkimDnsRecord> {
+    const at = {
+      domain: dkimDomain(domain),
+      selector: dkimSelector(selector ?? datedSelector(this.clock.now(), kind)),
+    };
+    const privateKey =
+      kind === 'rsa'
+        ? (await promisify(generateKeyPair)('rsa', { modulusLength: RSA_BITS })).privateKey
+        : (await promisify(generateKeyPair)('ed25519')).privateKey;
+    const folder = join(this.folder(), at.domain);
+    const path = join(folder, at.selector + ENDING);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
+    await writeFile(path, pem, { mode: 0o600, flag: 'wx' }).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code !== 'EEXIST') throw cause;
+      throw new DomainError(
+        'DKIM_KEY_EXISTS',
+        `${path} is there already; name another with --selector`,
+        { path },
+        { cause },
+      );
+    });
+    return {
+      name: dkimRecordName(at),
+      type: 'TXT',
+      value: dkimRecord(publicHalf({ privateKey })),
+      path,
+    };
+  }
+
+  private folder(): string {
+    return join(this.config.dataDir, 'dkim');
+  }
+
+  private async read(domain: string, folder: string): Promise<DkimKey[]> {
+    const files = (await readdir(folder)).filter((file) => file.endsWith(ENDING));
+    return Promise.all(
+      files.map(async (file) => {
+        const path = join(folder, file);
+        return {
+          domain,
+          selector: dkimSelector(file.slice(0, -ENDING.length)),
+          privateKey: readDkimKey(path, await readFile(path, 'utf8')),
+        };
+      }),
+    );
+  }
+}
+
+async function foldersIn(path: string): Promise<string[]> {
+  const entries = await readdir(path, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+}

@@ -1,0 +1,47 @@
+import type { Command } from 'commander';
+import type { CommandContext } from './application.js';
+import { DkimKeys, type DkimDnsRecord } from './delivery/dkim-keys.service.js';
+
+/** What `cli.ts` lends to the commands of other files. */
+export interface CommandTools {
+  within: (run: (context: CommandContext) => Promise<void>) => Promise<void>;
+  print: (json: boolean, value: unknown, words: () => string) => void;
+}
+
+/** RFC 1035 §3.3.14: one string of a TXT record holds 255 octets. */
+const MAX_STRING = 255;
+
+/** Commands about the mail that leaves. */
+export function addMailCommands(program: Command, { within, print }: CommandTools): void {
+  program
+    .command('dkim')
+    .description('keys that sign outgoing mail')
+    .command('create')
+    .description('make a key for a sending domain and show the DNS record to publish')
+    .argument('<domain>')
+    .option('--selector <name>', 'name of the key, by default from the month')
+    .option('--ed25519', 'a second key for a second signature, beside the RSA one')
+    .option('--json')
+    .action(
+      async (
+        domain: string,
+        { selector, ed25519 = false, json = false }: { selector?: string; ed25519?: boolean; json?: boolean },
+      ) =>
+        within(async ({ app }) => {
+          const kind = ed25519 ? 'ed25519' : 'rsa';
+          const record = await app.get(DkimKeys, { strict: false }).create(domain, { selector, kind });
+          print(json, record, () => recordInWords(record));
+        }),
+    );
+}
+
+function recordInWords({ name, value, path }: DkimDnsRecord): string {
+  const strings = (value.match(new RegExp(`.{1,${MAX_STRING}}`, 'g')) ?? []).map((one) => `"${one}"`);
+  return [
+    `The key is in ${path}; keep it in the backup.`,
+    '',
+    `Publish this TXT record, wait until "wellspring doctor" sees it, then start Wellspring anew:`,
+    '',
+    `  ${name}. IN TXT ( ${strings.join(' ')} )`,
+  ].join('\n');
+}
