@@ -11,7 +11,6 @@ const ORDER = [
   ['income'],
   ['affiliates'],
   ['orders'],
-  ['privacy'],
   ['analytics'],
   ['funnels'],
   ['admin'],

@@ -8,7 +8,7 @@ import { FunnelsService } from './funnels/funnels.service.js';
 import { ApiKeysService } from './infra/access/api-keys.service.js';
 import { migrate } from './infra/database/migrate.js';
 import { addMailCommands } from './mail-commands.js';
-import { isMachineUserAgent } from './tracking/hit-class.js';
+import { judgeUserAgent } from './tracking/user-agent.js';
 import { DomainError } from './values/domain-error.js';
 import { parseEmailAddress } from './values/email-address.js';
 
@@ -118,8 +118,8 @@ const INSPECTORS: Record<string, (input: string) => Judged> = {
     return { input, verdict: parsed.ok ? 'accept' : 'reject', reason: parsed.ok ? '' : parsed.reason };
   },
   'user-agent': (input) => {
-    const machine = isMachineUserAgent(input);
-    return { input, verdict: machine ? 'machine' : 'human', reason: '' };
+    const { kind, reason } = judgeUserAgent(input);
+    return { input, verdict: kind === 'person' ? 'human' : 'machine', reason };
   },
 };
 

@@ -1,7 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
-import { AcceptedJournal } from './accepted-journal.service.js';
-import { LedgerQueries } from './ledger.queries.js';
+import { MessagesQueries } from './messages.queries.js';
 import { SEND_DUE } from './messages.service.js';
 import { SenderService } from './sender.service.js';
 
@@ -10,8 +9,7 @@ export class DeliveryJobs implements OnModuleInit {
   constructor(
     private readonly registry: JobRegistry,
     private readonly sender: SenderService,
-    private readonly ledger: LedgerQueries,
-    private readonly journal: AcceptedJournal,
+    private readonly messages: MessagesQueries,
   ) {}
 
   onModuleInit(): void {
@@ -28,9 +26,7 @@ export class DeliveryJobs implements OnModuleInit {
       everySeconds: 30,
       lockSeconds: 600,
       run: async () => {
-        await this.journal.replay();
-        await this.ledger.reap();
-        await this.ledger.resolveUnknown();
+        await this.messages.reap();
       },
     });
   }

@@ -49,7 +49,7 @@ describe('stored files', () => {
     })
     class FilesTestModule {}
 
-    app = await NestFactory.create<NestFastifyApplication>(FilesTestModule, createWebAdapter(config), {
+    app = await NestFactory.create<NestFastifyApplication>(FilesTestModule, createWebAdapter(), {
       logger: false,
     });
     await configureWebServer(app, config);

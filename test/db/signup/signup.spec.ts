@@ -216,3 +216,61 @@ describe('the embedded form', () => {
     expect(refused.body.errors).toMatchObject([{ field: 'email' }]);
   });
 });
+
+describe('leaving', () => {
+  const mailLink = async (pattern: RegExp): Promise<string> => {
+    await confirmed(reader);
+    await t.runDue();
+    return linkIn((await t.mailsTo(reader)).at(-1) as TestMail, pattern);
+  };
+
+  it('keeps the links apart: one for unsubscribing opens no preferences', async () => {
+    const token = (await mailLink(/\/u\//)).split('/').at(-1);
+    await t.http.get(`/preferences/${token}`).expect(404);
+    await t.http.post(`/preferences/${token}/erase`).expect(404);
+    await t.http.post(`/confirm/${token}`).expect(404);
+    expect(await statusOf(reader)).toBe('active');
+  });
+
+  it('lets a reader switch counting off and take their data', async () => {
+    const link = await mailLink(/\/preferences\//);
+    await t.http.get(link).expect(200);
+    await t.http.post(link).type('form').send({}).expect(200);
+    expect(await only('select tracking_consent as t from subscriber where email_key = $1', [reader])).toEqual(
+      { t: false },
+    );
+    await t.http.post(link).type('form').send({ trackingConsent: 'on' }).expect(200);
+    expect(await only('select tracking_consent as t from subscriber where email_key = $1', [reader])).toEqual(
+      { t: true },
+    );
+    const { body } = await t.http
+      .post(`${link}/export`)
+      .expect(200)
+      .expect('content-disposition', /attachment/);
+    expect(body).toMatchObject({
+      subscriber: { email: reader },
+      signups: [{ form: 'niches', status: 'confirmed' }],
+    });
+  });
+
+  it('erases a person: no address left, nothing waiting, nobody can write to them again', async () => {
+    const link = await mailLink(/\/preferences\//);
+    await t.dataSource.query(`update message set state = 'ready' where address = $1 and kind = 'sequence'`, [
+      reader,
+    ]);
+    await t.http.post(`${link}/erase`).expect(200);
+    expect(await statusOf(reader)).toBeUndefined();
+    expect(await only('select count(*)::int as n from message where address = $1', [reader])).toEqual({
+      n: 0,
+    });
+    expect(
+      await only(`select count(*)::int as n from message where address = 'erased' and state = 'cancelled'`),
+    ).toEqual({ n: 1 });
+    await t.http.get(link).expect(410);
+    await t.http.post(link.replace('preferences', 'u')).expect(404);
+    await signUp({ email: reader }).expect(200);
+    const before = (await t.mailsTo(reader)).length;
+    await t.runDue();
+    expect((await t.mailsTo(reader)).length).toBe(before);
+  });
+});
