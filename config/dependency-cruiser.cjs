@@ -4,6 +4,7 @@ const ORDER = [
   ['subscribers'],
   ['tracking'],
   ['delivery'],
+  ['bounces'],
   ['sequences'],
   ['broadcasts'],
   ['signup'],

@@ -1,5 +1,4 @@
 import 'reflect-metadata';
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { EnvError, readConfig } from '../config/env.js';
 import { openCommandContext, type CommandContext } from './application.js';
@@ -7,10 +6,9 @@ import { doctor } from './doctor.js';
 import { FunnelsService } from './funnels/funnels.service.js';
 import { ApiKeysService } from './infra/access/api-keys.service.js';
 import { migrate } from './infra/database/migrate.js';
+import { addInspectCommand } from './inspect-command.js';
 import { addMailCommands } from './mail-commands.js';
-import { judgeUserAgent } from './tracking/user-agent.js';
 import { DomainError } from './values/domain-error.js';
-import { parseEmailAddress } from './values/email-address.js';
 
 /** Exit codes: 0 good, 1 refused, 2 wrong use. */
 const REFUSED = 1;
@@ -106,49 +104,7 @@ program
     }),
   );
 
-interface Judged {
-  input: string;
-  verdict: string;
-  reason: string;
-}
-
-const INSPECTORS: Record<string, (input: string) => Judged> = {
-  address: (input) => {
-    const parsed = parseEmailAddress(input);
-    return { input, verdict: parsed.ok ? 'accept' : 'reject', reason: parsed.ok ? '' : parsed.reason };
-  },
-  'user-agent': (input) => {
-    const { kind, reason } = judgeUserAgent(input);
-    return { input, verdict: kind === 'person' ? 'human' : 'machine', reason };
-  },
-};
-
-program
-  .command('inspect')
-  .description('show how addresses or user agents are judged, one a line')
-  .argument('<what>', Object.keys(INSPECTORS).join(' or '))
-  .argument('[files...]')
-  .option('--json')
-  .action((what: string, files: string[], { json = false }: { json?: boolean }) => {
-    const inspect = INSPECTORS[what];
-    if (!inspect) {
-      console.error(`inspect takes ${Object.keys(INSPECTORS).join(' or ')}, not "${what}"`);
-      process.exit(WRONG_USE);
-    }
-    const text =
-      files.length === 0
-        ? readFileSync(0, 'utf8')
-        : files.map((file) => readFileSync(file, 'utf8')).join('\n');
-    for (const line of text.split(/\r?\n/)) {
-      if (line === '') continue;
-      const judged = inspect(line);
-      print(
-        json,
-        judged,
-        () => `${judged.verdict}\t${judged.input}${judged.reason === '' ? '' : `\t${judged.reason}`}`,
-      );
-    }
-  });
+addInspectCommand(program, print);
 
 program.parseAsync().catch((error: unknown) => {
   const expected = error instanceof EnvError || error instanceof DomainError;

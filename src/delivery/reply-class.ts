@@ -34,6 +34,8 @@ const CODE_REASONS: Readonly<Record<number, ReplyReason>> = {
 };
 
 const MAX_TEXT_CHARS = 4_000;
+/** RFC 3463 statuses that servers give for want of a better one. */
+const VAGUE_STATUS = /^[245]\.(?:\d\.0|7\.1)$/;
 const EMBEDDED_STATUS = /(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?![\d.])/g;
 
 /**
@@ -41,11 +43,40 @@ const EMBEDDED_STATUS = /(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?![\d.])/g;
  * sender's standing, and treating those as dead addresses would empty a list. Used for replies during SMTP and for what
  * a report quotes. What no rule knows is `unclear`, which counts as soft.
  */
-export function classifyReply({ status, replyCode, text, stage }: Reply): ReplyClass {
+export function classifyReply(reply: Reply): ReplyClass {
+  return classifyInContext(reply, []);
+}
+
+/**
+ * As `classifyReply`, for a report that says more than it quotes: where the reply itself has no known words and no
+ * telling status, `contexts` are asked in their order, before a vague status such as 5.0.0 is.
+ */
+export function classifyInContext(
+  { status, replyCode, text, stage }: Reply,
+  contexts: readonly string[],
+): ReplyClass {
   const words = normalised(text);
   const statuses = [...(words.match(EMBEDDED_STATUS) ?? []), ...(status ? [status] : [])];
-  const reason = byPhrase(words, statuses) ?? byStatus(statuses) ?? byCode(replyCode ?? null);
-  return replyClass(atStage(reason, stage ?? null));
+  const own = byPhrase(words, statuses);
+  const reason =
+    own ??
+    byStatus(statuses.filter((one) => !VAGUE_STATUS.test(one))) ??
+    contexts.map((one) => byPhrase(normalised(one), statuses)).find((one) => one !== null) ??
+    byStatus(statuses) ??
+    byCode(replyCode ?? null);
+  const doubtful = !stage && (Boolean(replyCode) || (own !== null && statuses.length > 0));
+  if (reason === 'user_unknown' && doubtful && !isVouched(words, statuses)) return replyClass('filtered');
+  return replyClass(atStage(reason, statuses, stage ?? null));
+}
+
+/**
+ * Whether "no such user" in a quoted reply may be believed when it is not known to be the answer to RCPT: it names the
+ * address, or a status says so too. A mail system's own account needs neither.
+ */
+function isVouched(words: string, statuses: readonly string[]): boolean {
+  return (
+    /<address>|mailbox unavailable \(-?\d+:/.test(words) || statuses.some((one) => /^[45]\.1\./.test(one))
+  );
 }
 
 export function replyClass(reason: ReplyReason): ReplyClass {
@@ -69,6 +100,9 @@ export function smtpConsequence(
   return { ...judged, action: judged.verdict === 'sender' ? 'sender' : 'person' };
 }
 
+/** What relays put in front of the reason proper, and which is none where one follows. */
+const WRAPPERS = /5\.1\.0 - unknown address error (?=\d)|recipient address rejected: (?=[a-z])/g;
+
 /** Addresses and message ids out (they hold words by chance), continuation codes out, blanks to one, lower case. */
 function normalised(text: string): string {
   return text
@@ -77,7 +111,8 @@ function normalised(text: string): string {
     .replace(/<?(?:"[^"<>\s]{0,64}"|[^\s<>"@:;,()[\]]{1,128})@[^\s<>@,;)\]]{1,255}>?/g, '<address>')
     .replace(/\b([245]\d\d)-(?=\S)/g, '$1 ')
     .replace(/\s+/g, ' ')
-    .toLowerCase();
+    .toLowerCase()
+    .replace(WRAPPERS, '');
 }
 
 function byPhrase(words: string, statuses: readonly string[]): ReplyReason | null {
@@ -104,9 +139,16 @@ function byCode(code: number | null): ReplyReason {
 
 /**
  * "No such user" after the body was sent is not what a directory says, which would have spoken at RCPT: it is a
- * recipient's filter in disguise, and the address may well live.
+ * recipient's filter in disguise, and the address may well live. The same beside x.2.1, a mailbox that is there and
+ * disabled, and beside x.7, a policy. Before RCPT nobody knows the recipient yet, so there it is the sender that "does not exist".
  */
-function atStage(reason: ReplyReason, stage: ReplyStage | null): ReplyReason {
-  const afterRecipient = stage === 'data' || stage === 'body';
-  return reason === 'user_unknown' && afterRecipient ? 'filtered' : reason;
+function atStage(reason: ReplyReason, statuses: readonly string[], stage: ReplyStage | null): ReplyReason {
+  if (stage === 'connect' || stage === 'auth' || stage === 'mail') {
+    return VERDICT_OF[reason] === 'hard' && reason !== 'no_mail_accepted' ? 'sender_rejected' : reason;
+  }
+  if (reason !== 'user_unknown') return reason;
+  if (statuses.some((status) => /^[45]\.7\./.test(status))) return 'filtered';
+  if (stage === 'rcpt') return reason;
+  const disabled = statuses.some((status) => /^[45]\.2\.1$/.test(status));
+  return stage !== null || disabled ? 'filtered' : reason;
 }

@@ -84,10 +84,18 @@ const ABOUT_THE_PERSON: Phrase[] = [
   ...rule(
     'filtered',
     /recipient'?s? preferences|rejected by (?:the )?(?:recipient|user)|recipient .{0,30}(?:refuses|only accepts|not accepting)|not accepting (?:mail|messages|e-?mail) from|restricted (?:recipient|address)|only accepts? (?:mail|messages) from|authrequired|blocked by (?:the )?(?:recipient|user)/,
+    // Said by a mobile carrier's filter, which leaves the address out.
+    /\b550 : user unknown/,
+    // A gateway's summary, the same for a directory and for a filter.
+    /^ ?\[user unknown\]/,
+    // A gateway to another network, open to its own subscribers alone.
+    /not a registered gateway/,
   ),
 ];
 
 const ABOUT_THE_HOST: Phrase[] = [
+  // Gmail's account of a DNS answer, which it calls temporary: somebody may be in the middle of changing the zone.
+  ...rule('network_error', /\bdns error: /),
   ...rule(
     'no_mail_accepted',
     /null ?mx|does(?: ?n[o']t) (?:accept|receive|handle|want) (?:any )?(?:e-?)?mail|(?:domain|host).{0,40}not accept(?:ing)? (?:e-?)?mails?\b|no mail (?:is )?accepted here|mx 0 \.|rfc ?7505/,
@@ -98,28 +106,37 @@ const ABOUT_THE_HOST: Phrase[] = [
   ),
   ...rule(
     'host_unknown',
-    /(?:host|domain|host\/domain|site|server)(?: name)? (?:is )?(?:unknown|not found|not reachable|invalid|non-?existent|does ?n[o']t exist|doesn't exist|not exist|cannot be resolved|not known)|unknown (?:host|domain|mail (?:host|server))|(?:no such|bad|illegal|invalid|non-?existent) (?:host|domain|destination system|hostname)|name (?:or service )?not (?:known|found)|no (?:mx|a|mail) (?:or a )?records?|unrouteable (?:mail )?domain|nxdomain|(?:couldn't|cannot|could not|unable to) (?:find|resolve|locate) .{0,40}(?:host|domain|server|mail exchanger|dns|mx)|unable to route|unresolvable (?:host|domain|destination)|domain .{0,60}(?:not reachable|does ?n[o']t exist|not exist|is unknown|was not found)/,
+    /(?:host|domain|host\/domain|site|server)(?: name)? (?:is )?(?:unknown|not found|not reachable|invalid|non-?existent|does ?n[o']t exist|doesn't exist|not exist|cannot be resolved|not known)|unknown (?:host|domain|mail (?:host|server))|(?:no such|bad|illegal|invalid|non-?existent) (?:host|domain|destination system|hostname)|name (?:or service )?not (?:known|found)|no (?:mx|a|mail) (?:or a )?records?|unrouteable (?:mail )?domain|nxdomain|(?:couldn't|cannot|could not|unable to) (?:find|resolve|locate) .{0,40}(?:host|domain|server|mail exchanger|dns|mx)|unable to route|unresolvable (?:host|domain|destination)|\b[a-z0-9-]+(?:\.[a-z0-9-]+)+ does ?n[o']t exist|domain .{0,60}(?:not reachable|does ?n[o']t exist|not exist|is unknown|was not found)/,
   ),
 ];
 
-const UNKNOWN_PERSON: Phrase[] = [
+const LOCAL_PROGRAM: Phrase[] = rule(
+  'mailer_error',
+  /command (?:failed|died|returned|timed)|exit(?:ed)? (?:status|code|with)|procmail|\bpipe\b|maildrop|child process|x-unix/,
+);
+
+const NOT_NOW: Phrase[] = [
+  ...rule('greylisted', /gr[ea]y-?list|verification in progress/),
   ...rule(
-    'user_unknown',
-    /(?:user|recipient|mailbox|mail ?box|account|address|addressee|customer|member|login|person)(?:'s)?(?: name| address| id| account)?\b.{0,60}(?:\bunknown|not (?:be )?(?:found|known|exist|listed|valid|recogni[sz]ed|present|a (?:known|valid)|our (?:customer|user)|local|here|registered|on this)|does ?n[o']t exist|doesn't exist|don't exist|is invalid|isn't|non-?existent|rejected|has been (?:removed|deleted|terminated|closed)|deleted|no longer|unavailable|not available|undeliverable|cannot be found)/,
-    /(?:unknown|invalid|no such|non-?existent|not a (?:valid|known)|no valid|bad|illegal|undefined|unrouteable|unrecogni[sz]ed|incorrect|nonexistent) (?:local |mail |e-?mail |virtual )?(?:user|recipient|mailbox|mail ?box|account|address|addressee|name|person|local.?part|destination (?:mailbox|user))/,
-    /\bno (?:mailbox|account|user|recipient|one)\b .{0,40}(?:here|by that name|with that|found)|not (?:listed|found) in .{0,40}(?:directory|address book|domino)|does(?: ?n[o']t) (?:have|exist|like recipient)|nosuchuser|recipnotfound|adr\.|no longer (?:valid|available|exists?|in use|on server)|delivery (?:to the following recipients? )?failed permanently.{0,40}no such|there is no (?:such )?(?:user|account|one|mailbox)|recipient (?:address )?rejected|address(?:ee)? rejected|unable to (?:verify|validate) (?:user|recipient|address)|<address> rejected|user ?id .{0,20}not/,
+    'system_error',
+    /(?:mail ?box|account|user|recipient|address)\b.{0,30}\b(?:temporarily|currently|momentarily) (?:unavailable|not available|rejected|deferred|busy|inaccessible)|mail ?box (?:is )?busy/,
   ),
 ];
+
+const UNKNOWN_PERSON: Phrase[] = rule(
+  'user_unknown',
+  /(?:user|recipient|mail ?box|account|address|addressee|customer|member|login|person)(?:'s)?(?: name| address| id| account)?\b.{0,60}(?:\bunknown|not (?:be )?(?:found|known|exist|listed|valid|recogni[sz]ed|present|a (?:known|valid)|our (?:customer|user)|local|here|registered|on this)|does ?n[o']t exist|don't exist|(?:is|are) invalid|isn't|wasn.?t found|couldn.?t be found|non-?existent|has been (?:removed|deleted|terminated|closed)|deleted|no longer|cannot be found)/,
+  /(?:unknown|invalid|no such|non-?existent|not a (?:valid|known)|no valid|bad|illegal|undefined|unrout[e]?able|unrecogni[sz]ed|incorrect) (?:or (?:unknown|invalid|illegal) )?(?:local |mail |e-?mail |virtual )?(?:user|recipient|mail ?box|account|address|addressee|name|person|alias|local.?part|destination (?:mailbox|user))/,
+  /\bno (?:mailbox|account|user|recipient|one)\b .{0,40}(?:here|by that name|with that|found)|not (?:listed|found) in .{0,40}(?:directory|address book|domino)|does(?: ?n[o']t) (?:have|exist)|nosuchuser|recip(?:ient)?notfound|resolver\.adr|no longer (?:valid|available|exists?|in use|on server)|there is no (?:such )?(?:user|account|one|mailbox)/,
+  /(?:recipient|address(?:ee)?) (?:address )?(?:was |is |has been )?(?:rejected|undeliverable|refused)|<address>:? (?:was )?rejected|mail ?box (?:is )?(?:unavailable|not available)|check (?:if |whether |that )?(?:the |your |this )?(?:recipient'?s? )?(?:e-?mail )?address|address is (?:possibly )?(?:incorrect|wrong)|unable to (?:verify|validate) (?:user|recipient|address)|user ?id .{0,20}not|does not like recipient/,
+  // Exchange Online's edge, for an address its directory does not have.
+  /5\.4\.1 .{0,20}access denied/,
+);
 
 const ABOUT_TIME: Phrase[] = [
   ...rule(
     'expired',
     /(?:timed? ?out|time-?out|timeout)|retry (?:time|timeout) .{0,30}exceeded|(?:message|delivery|queue|mail) (?:has |time |was )?(?:expired|expiration)|(?:unable|could not|not been able|cannot|failed) .{0,60}(?:deliver\w*|sent?) .{0,60}(?:hours?|days?|minutes?|period|time)|(?:been )?(?:in the )?queue .{0,30}too long|too long in queue|undelivered (?:for|after)|gave up|giving up|not responding|delivery (?:time|deadline)/,
-  ),
-  ...rule('greylisted', /gr[ea]y-?list/),
-  ...rule(
-    'mailer_error',
-    /command (?:failed|died|returned|timed)|exit(?:ed)? (?:status|code|with)|procmail|\bpipe\b|maildrop|child process|x-unix/,
   ),
   ...rule(
     'system_error',
@@ -132,6 +149,8 @@ export const REPLY_PHRASES: readonly Phrase[] = [
   ...ABOUT_THE_MAIL,
   ...ABOUT_THE_PERSON,
   ...ABOUT_THE_HOST,
+  ...LOCAL_PROGRAM,
+  ...NOT_NOW,
   ...UNKNOWN_PERSON,
   ...ABOUT_TIME,
 ];

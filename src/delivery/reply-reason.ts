@@ -4,6 +4,7 @@ export type ReplyReason =
   | 'host_unknown'
   | 'moved'
   | 'no_mail_accepted'
+  | 'provider_suppressed'
   | 'mailbox_full'
   | 'suspended'
   | 'filtered'
@@ -41,6 +42,7 @@ export const VERDICT_OF: Readonly<Record<ReplyReason, ReplyVerdict>> = {
   host_unknown: 'hard',
   moved: 'hard',
   no_mail_accepted: 'hard',
+  provider_suppressed: 'hard',
   mailbox_full: 'soft',
   suspended: 'soft',
   filtered: 'soft',

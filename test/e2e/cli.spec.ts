@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { RETURNED_MAILS } from '../support/returned-mails.js';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 
@@ -87,6 +88,36 @@ describe('wellspring, the command', () => {
     expect((await wellspring('teleport')).code).toBe(2);
     expect((await wellspring('migrate')).out).toBe('The database is up to date.\n');
     expect((await wellspring('doctor')).out).toMatch(/ok   database: PostgreSQL \d/);
+  });
+
+  it('shows how mails that came back are judged, from files and from standard input', async () => {
+    const files: string[] = [];
+    for (const [at, { mail }] of RETURNED_MAILS.entries()) {
+      files.push(join(folder, `${at}.eml`));
+      await writeFile(files[at] ?? '', mail);
+    }
+    const { code, out } = await wellspring('inspect', 'bounce', ...files, '--json');
+    expect(code).toBe(0);
+    expect(
+      out
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown),
+    ).toEqual(
+      RETURNED_MAILS.map(({ verdict, reason, recipients }, at) => ({
+        input: files[at],
+        verdict,
+        reason,
+        recipients,
+      })),
+    );
+    const piped = await finished('sh', [
+      '-c',
+      `"${process.execPath}" "${built}" inspect bounce < "${files[0]}"`,
+    ]);
+    expect(piped.out).toBe('hard\tstandard input\tuser_unknown\tbob@example.org\n');
+    expect((await wellspring('inspect', 'bounce', join(folder, 'nowhere.eml'))).code).toBe(2);
+    expect((await wellspring('inspect', 'weather')).code).toBe(2);
   });
 
   async function wellspring(...args: string[]): Promise<{ code: number | null; out: string; error: string }> {

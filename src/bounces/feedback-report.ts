@@ -1,0 +1,67 @@
+import { addressesIn } from './addresses.js';
+import { field, parseHeaderBlock, type HeaderBlock } from './header-block.js';
+
+/** What a mailbox provider tells about a mail of ours (RFC 5965 §3, §7.3; RFC 6430 not-spam; RFC 6591 auth-failure). */
+export type FeedbackType = 'abuse' | 'opt_out' | 'fraud' | 'virus' | 'other' | 'not_spam' | 'auth_failure';
+
+export const FEEDBACK_VERDICTS: Readonly<Record<FeedbackType, 'complaint' | 'ignore' | 'sender'>> = {
+  abuse: 'complaint',
+  opt_out: 'complaint',
+  fraud: 'complaint',
+  virus: 'complaint',
+  other: 'complaint',
+  not_spam: 'ignore',
+  auth_failure: 'sender',
+};
+
+export interface FeedbackReport {
+  type: FeedbackType;
+  /** Often redacted by the provider; then our token in the returned headers says who it was. */
+  recipients: string[];
+  /** Who reports, as it calls itself. */
+  userAgent: string;
+}
+
+const TYPES: Readonly<Record<string, FeedbackType>> = {
+  abuse: 'abuse',
+  'opt-out': 'opt_out',
+  'opt-out-list': 'opt_out',
+  fraud: 'fraud',
+  virus: 'virus',
+  'not-spam': 'not_spam',
+  'auth-failure': 'auth_failure',
+};
+
+export function feedbackType(name: string): FeedbackType {
+  return TYPES[name.toLowerCase()] ?? 'other';
+}
+
+const RECIPIENT_FIELDS = ['original-rcpt-to', 'removal-recipient'];
+const RETURNED_FIELDS = ['x-hmxmroriginalrecipient', 'x-original-recipient', 'to', 'x-apparently-to'];
+
+/** Reads a message/feedback-report part; `originals` are the returned headers, for a recipient the report leaves out. */
+export function parseFeedbackReport(text: string, originals: readonly HeaderBlock[]): FeedbackReport {
+  const block = parseHeaderBlock(text.trimStart());
+  const named = RECIPIENT_FIELDS.flatMap((name) => block.get(name) ?? []).flatMap(addressesIn);
+  return {
+    type: feedbackType(field(block, 'feedback-type')),
+    recipients: named.length > 0 ? named : returnedRecipients(originals),
+    userAgent: field(block, 'user-agent').slice(0, 255),
+  };
+}
+
+/** Outlook's Junk Mail Reporting sends the mail back with the recipient in a header of its own, and no report part. */
+export function junkMailReport(originals: readonly HeaderBlock[]): FeedbackReport | null {
+  if (!originals.some((block) => block.has('x-hmxmroriginalrecipient'))) return null;
+  return { type: 'abuse', recipients: returnedRecipients(originals), userAgent: 'JMRP' };
+}
+
+function returnedRecipients(originals: readonly HeaderBlock[]): string[] {
+  for (const block of originals) {
+    for (const name of RETURNED_FIELDS) {
+      const found = (block.get(name) ?? []).flatMap(addressesIn);
+      if (found.length > 0) return found;
+    }
+  }
+  return [];
+}

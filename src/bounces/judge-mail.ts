@@ -1,0 +1,154 @@
+import { classifyReply, replyClass } from '../delivery/reply-class.js';
+import type { ReplyReason } from '../delivery/reply-reason.js';
+import { addressesIn, sameAddress } from './addresses.js';
+import { isAutoReply } from './auto-reply.js';
+import { parseDeliveryReport, replyCodeIn, statusIn, type RecipientReport } from './bounce-report.js';
+import {
+  FEEDBACK_VERDICTS,
+  junkMailReport,
+  parseFeedbackReport,
+  type FeedbackReport,
+} from './feedback-report.js';
+import { field } from './header-block.js';
+import { finding, found, judged, type Finding, type JudgedMail } from './judged-mail.js';
+import { readMail, type MailParts } from './mail-parts.js';
+import { readSesEvent } from './providers/ses.js';
+import { readTextReport, type TextReport } from './text-report.js';
+
+/**
+ * What a mail to the bounce address is about: a delivery report, a complaint, an automatic answer or nothing of the
+ * kind. Reads the standards' fields first (RFC 3464, 5965), then the words. Never throws, and its work is bounded
+ * whatever the mail holds.
+ */
+export async function judgeMail(raw: Uint8Array): Promise<JudgedMail> {
+  const parts = await readMail(raw);
+  const fields =
+    complaint(parts) ?? sesNotice(parts) ?? deliveryReport(parts) ?? (await wrappedReport(parts));
+  return fields ?? autoReply(parts) ?? textReport(parts) ?? judged([], null, []);
+}
+
+/** Gateways send the report they got inside one of their own that says nothing. One level is looked into. */
+async function wrappedReport({ returned, originals }: MailParts): Promise<JudgedMail | null> {
+  const at = originals.findIndex((block) => /multipart\/report/i.test(field(block, 'content-type')));
+  const inner = returned[at];
+  return inner === undefined ? null : deliveryReport(await readMail(inner));
+}
+
+/** Amazon's notices, where the topic sends them by mail. */
+function sesNotice({ text }: MailParts): JudgedMail | null {
+  const json = /^\s*(\{"(?:notificationType|eventType)".*\})\s*$/m.exec(text)?.[1];
+  return json === undefined ? null : readSesEvent(json);
+}
+
+function complaint(parts: MailParts): JudgedMail | null {
+  const reports: FeedbackReport[] = parts.feedback.map((text) => parseFeedbackReport(text, parts.originals));
+  const junk = junkMailReport(parts.originals);
+  const report = reports[0] ?? junk;
+  if (!report) return null;
+  const said = { verdict: FEEDBACK_VERDICTS[report.type], reason: report.type };
+  const recipients = report.recipients.length > 0 ? report.recipients : [null];
+  const findings = recipients.map((recipient) => found({ recipient, ...NOTHING_QUOTED }, said));
+  return judged(findings, report.userAgent === '' ? null : report.userAgent, parts.originals);
+}
+
+const NOTHING_QUOTED = { status: null, replyCode: null, diagnostic: '' };
+
+function deliveryReport(parts: MailParts): JudgedMail | null {
+  const embedded = /^final-recipient\s*:/im.test(parts.text) ? [parts.text] : [];
+  const reports = [...parts.deliveryStatus, ...embedded].map(parseDeliveryReport);
+  const report = reports.find(({ recipients }) => recipients.length > 0);
+  if (!report) return null;
+  const told = readTextReport(parts.text, [], parts.to.flatMap(addressesIn));
+  const findings = report.recipients.map((one) => recipientFinding(one, told, report.reportingMta ?? ''));
+  const originals = told.original === null ? parts.originals : [...parts.originals, told.original];
+  return judged(findings, report.reportingMta, originals);
+}
+
+const CATEGORIES: Readonly<Record<string, ReplyReason>> = {
+  'bad-mailbox': 'user_unknown',
+  'inactive-mailbox': 'suspended',
+  'bad-domain': 'host_unknown',
+};
+
+function recipientFinding(report: RecipientReport, told: TextReport, mta: string): Finding {
+  const { action, status, replyCode, diagnostic } = report;
+  const own = told.recipients.find(
+    ({ recipient }) => report.recipient !== null && sameAddress(recipient, report.recipient),
+  );
+  const recipient = report.recipient ?? told.recipients[0]?.recipient ?? null;
+  const quoted = { recipient, status, replyCode, diagnostic };
+  if (action === 'delayed') return found(quoted, replyClass('delayed'));
+  if (/^(?:deliver|relay|expand)/.test(action) || (action === '' && status?.startsWith('2'))) {
+    return found(quoted, replyClass('delivered'));
+  }
+  const words = classifyReply({ text: told.notice });
+  // A report that contradicts itself is no ground for giving up an address.
+  if (words.reason === 'mailbox_full' && own === undefined) return found(quoted, words);
+  const category = CATEGORIES[report.category ?? ''];
+  if (category) return found(quoted, replyClass(category));
+  return finding(quoted, own === undefined ? [told.notice] : [own.text, told.notice], mta);
+}
+
+/** Somebody is away, or a program answers: nothing was refused. */
+function autoReply(parts: MailParts): JudgedMail | null {
+  if (!isAutoReply(parts)) return null;
+  const recipient = parts.from === '' ? null : parts.from;
+  return judged([found({ recipient, ...NOTHING_QUOTED }, replyClass('auto_reply'))], null, parts.originals);
+}
+
+const REPORTER =
+  /mailer[-_.]?daemon|post[-_.]?master|mail[-_. ]?(?:delivery|deliver|system|admin)|(?:^|[^a-z])(?:no-?reply|bounces?|mailer|mta|root)(?:[^a-z]|$)|-(?:admin|owner|request|bounces)@/i;
+const REPORT_SUBJECT =
+  /undeliver|undelivered|returned? (?:mail|to sender)|(?:mail|message|delivery|sending) ?(?:system )?(?:status|fail|error|problem|delay|notification)|fail(?:ure|ed) (?:notice|delivery)|could(?: not|n't) (?:be )?(?:deliver|send|sent)|delivery (?:report|has)|unzustellbar|non remis|rejected|warning|error sending|not delivered|cannot send|unable to deliver/i;
+const STILL_TRYING =
+  /warning message only|do(?:es)? not need to re-?send|(?:has|have) (?:not yet been delivered|been delayed)|(?:will|shall) (?:be (?:retried|re-?tried)|continue|keep trying|try again)|delivery attempts will continue|still (?:trying|being)|no action is required/i;
+
+function textReport(parts: MailParts): JudgedMail | null {
+  const failed = (parts.headers.get('x-failed-recipients') ?? []).flatMap(addressesIn);
+  const from = (parts.headers.get('from') ?? []).join(' ');
+  const nobody = (parts.headers.get('return-path') ?? []).some((path) => /^<\s*>$|mailer-daemon/i.test(path));
+  const looksLikeOne =
+    failed.length > 0 ||
+    nobody ||
+    REPORTER.test(from) ||
+    REPORT_SUBJECT.test(parts.subject) ||
+    /<>\s*$/.test(from);
+  if (!looksLikeOne) return null;
+  const own = [...parts.to.flatMap(addressesIn), ...addressesIn(from)];
+  const told = readTextReport(parts.text, failed, own);
+  const returned = told.original === null ? parts.originals : [told.original, ...parts.originals];
+  const recipients = told.recipients.length > 0 ? told.recipients : returnedRecipient(returned, own);
+  if (STILL_TRYING.test(told.notice) || /\bdelay(?:ed)?\b/i.test(parts.subject)) {
+    return judged(
+      recipients.map(({ recipient, text }) =>
+        found({ recipient, ...NOTHING_QUOTED, diagnostic: text }, replyClass('delayed')),
+      ),
+      null,
+      returned,
+    );
+  }
+  const transcript = parts.returned.map(textStart).find((text) => /^<<< [45]\d\d /m.test(text)) ?? '';
+  const findings = recipients.map(({ recipient, text }) =>
+    textFinding(recipient, text, [told.notice, parts.subject, transcript]),
+  );
+  return judged(findings, null, returned);
+}
+
+function textFinding(recipient: string, text: string, contexts: readonly [string, ...string[]]): Finding {
+  const near = text.trim() === '' ? contexts[0] : text;
+  const quoted = { recipient, status: statusIn(near), replyCode: replyCodeIn(near), diagnostic: near };
+  return finding(quoted, contexts);
+}
+
+function textStart(mail: Uint8Array): string {
+  return new TextDecoder().decode(mail.subarray(0, 16_000));
+}
+
+function returnedRecipient(
+  originals: JudgedMail['originals'],
+  own: readonly string[],
+): TextReport['recipients'] {
+  const to = originals.flatMap((block) => block.get('to') ?? []).flatMap(addressesIn);
+  const recipient = to.find((address) => !own.some((one) => sameAddress(one, address))) ?? to[0];
+  return recipient === undefined ? [] : [{ recipient, text: '' }];
+}

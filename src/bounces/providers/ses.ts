@@ -1,0 +1,101 @@
+import { z } from 'zod';
+import { replyClass } from '../../delivery/reply-class.js';
+import type { ReplyReason } from '../../delivery/reply-reason.js';
+import { statusIn, replyCodeIn } from '../bounce-report.js';
+import { FEEDBACK_VERDICTS, feedbackType } from '../feedback-report.js';
+import type { HeaderBlock } from '../header-block.js';
+import { finding, found, judged, type Finding, type JudgedMail } from '../judged-mail.js';
+
+const recipient = z.object({
+  emailAddress: z.string(),
+  status: z.string().optional(),
+  diagnosticCode: z.string().optional(),
+});
+const event = z.object({
+  notificationType: z.string().optional(),
+  eventType: z.string().optional(),
+  mail: z.object({
+    source: z.string().optional(),
+    destination: z.array(z.string()).default([]),
+    headers: z.array(z.object({ name: z.string(), value: z.string() })).default([]),
+  }),
+  bounce: z
+    .object({
+      bounceType: z.string(),
+      bounceSubType: z.string().default(''),
+      bouncedRecipients: z.array(recipient),
+      reportingMTA: z.string().optional(),
+    })
+    .optional(),
+  complaint: z
+    .object({
+      complainedRecipients: z.array(recipient),
+      complaintFeedbackType: z.string().nullish(),
+      userAgent: z.string().nullish(),
+    })
+    .optional(),
+});
+
+/** What Amazon calls the kinds of a bounce whose reply it does not quote. */
+const SUB_TYPES: Readonly<Record<string, ReplyReason>> = {
+  NoEmail: 'user_unknown',
+  Suppressed: 'provider_suppressed',
+  OnAccountSuppressionList: 'provider_suppressed',
+  MailboxFull: 'mailbox_full',
+  MessageTooLarge: 'too_large',
+  ContentRejected: 'content',
+  AttachmentRejected: 'content',
+};
+
+/** Reads a notification or an event of Amazon SES; null for anything else. */
+export function readSesEvent(json: string): JudgedMail | null {
+  const parsed = event.safeParse(parseJson(json));
+  if (!parsed.success) return null;
+  const { bounce, complaint, mail } = parsed.data;
+  const returned: HeaderBlock = new Map([
+    ...mail.headers.map(({ name, value }) => [name.toLowerCase(), [value]] as const),
+    ['return-path', [mail.source ?? '']] as const,
+  ]);
+  if (bounce) {
+    const findings = bounce.bouncedRecipients.map((one) => bounced(one, bounce.bounceSubType));
+    return judged(findings, bounce.reportingMTA ?? null, [returned]);
+  }
+  if (complaint) {
+    const type = feedbackType(complaint.complaintFeedbackType ?? 'abuse');
+    const said = { verdict: FEEDBACK_VERDICTS[type], reason: type };
+    const findings = complaint.complainedRecipients.map((one) => found(quoted(one), said));
+    return judged(findings, complaint.userAgent ?? null, [returned]);
+  }
+  const delivered = (parsed.data.notificationType ?? parsed.data.eventType) === 'Delivery';
+  const said = replyClass(delivered ? 'delivered' : 'delayed');
+  return judged(
+    mail.destination.map((emailAddress) => found(quoted({ emailAddress }), said)),
+    null,
+    [returned],
+  );
+}
+
+function bounced(one: z.output<typeof recipient>, subType: string): Finding {
+  const known = SUB_TYPES[subType];
+  if (known && (one.diagnosticCode === undefined || known === 'provider_suppressed')) {
+    return found(quoted(one), replyClass(known));
+  }
+  return finding(quoted(one), []);
+}
+
+function quoted({ emailAddress, status, diagnosticCode = '' }: z.output<typeof recipient>) {
+  return {
+    recipient: emailAddress,
+    status: statusIn(status ?? ''),
+    replyCode: replyCodeIn(diagnosticCode),
+    diagnostic: diagnosticCode.replace(/^smtp;\s*/i, ''),
+  };
+}
+
+function parseJson(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return null;
+  }
+}

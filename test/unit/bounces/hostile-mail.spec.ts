@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+import { judgeMail } from '../../../src/bounces/judge-mail.js';
+import { report } from '../../support/returned-mails.js';
+
+const MULTIPART =
+  'Return-Path: <>\r\nFrom: MAILER-DAEMON\r\nContent-Type: multipart/report; boundary=b\r\n\r\n';
+const nested = (depth: number) =>
+  Array.from(
+    { length: depth },
+    (_, at) => `--b${at || ''}\r\nContent-Type: multipart/mixed; boundary=b${at + 1}\r\n\r\n`,
+  ).join('');
+const wrapped = (depth: number) => 'Content-Type: message/rfc822\r\n\r\n'.repeat(depth);
+
+const HOSTILE: readonly (readonly [string, string | Uint8Array])[] = [
+  ['nothing', ''],
+  ['NUL bytes', Buffer.alloc(100_000)],
+  ['random bytes', Buffer.from(Array.from({ length: 50_000 }, (_, at) => (at * 7919) % 256))],
+  ['10,000 levels of multipart', MULTIPART + nested(10_000)],
+  ['10,000 mails in mails', wrapped(10_000)],
+  ['a million parts', MULTIPART + '--b\r\n\r\nx\r\n'.repeat(1_000_000)],
+  ['two million empty lines', MULTIPART + '\n'.repeat(2_000_000)],
+  ['one line of 20 MB', MULTIPART + 'x'.repeat(20_000_000)],
+  ['a boundary that is the empty text', 'Content-Type: multipart/report; boundary=""\r\n\r\n--\r\n--\r\n'],
+  ['a million brackets', `${MULTIPART}--b\r\nContent-Type: text/html\r\n\r\n${'<'.repeat(1_000_000)}`],
+  ['addresses without end', `Return-Path: <>\r\nSubject: failure notice\r\n\r\n${'a@'.repeat(300_000)}`],
+  [
+    'letters that look like addresses',
+    `Return-Path: <>\r\nSubject: failure notice\r\n\r\n${'a.'.repeat(300_000)}@`,
+  ],
+  ['a header of a million addresses', `To: ${'a@b.c,'.repeat(1_000_000)}\r\n\r\n`],
+  ['comments without end', `From: ${'('.repeat(500_000)}\r\n\r\n`],
+  ['encoded words without end', `Subject: ${'=?utf-8?q?=41?= '.repeat(100_000)}\r\n\r\n`],
+  [
+    'a report of 100,000 recipients',
+    report({
+      words: '',
+      fields: 'Final-Recipient: rfc822; a@example.org\nAction: failed\nStatus: 5.1.1\n\n'.repeat(100_000),
+    }),
+  ],
+  [
+    'words that begin every rule',
+    `Return-Path: <>\r\nSubject: failure\r\n\r\n${'user recipient mailbox address account message spam policy '.repeat(20_000)}`,
+  ],
+  ['base64 that is none', 'Content-Transfer-Encoding: base64\r\n\r\n****\r\n'.repeat(1_000)],
+];
+
+describe('hostile mails', () => {
+  it.each(HOSTILE)('%s neither kill nor stall', async (_, mail) => {
+    const started = performance.now();
+    await expect(judgeMail(Buffer.from(mail))).resolves.toHaveProperty('verdict');
+    // A hundred times what it takes on an idle machine; without the limits some of these take minutes.
+    expect(performance.now() - started).toBeLessThan(10_000);
+  });
+
+  it('a report of 50 MB is judged by its first pages', async () => {
+    const mail = report({
+      words: 'Delivery failed.',
+      fields:
+        'Final-Recipient: rfc822; bob@example.org\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 User unknown',
+    });
+    const big = Buffer.concat([Buffer.from(mail.replace('Hello Bob', '')), Buffer.alloc(50_000_000, 'x')]);
+    const started = performance.now();
+    expect(await judgeMail(big)).toMatchObject({ verdict: 'hard', reason: 'user_unknown' });
+    expect(performance.now() - started).toBeLessThan(10_000);
+  });
+
+  it('what a report quotes is kept short', async () => {
+    const mail = report({
+      words: '',
+      fields: `Final-Recipient: rfc822; bob@example.org\nAction: failed\nDiagnostic-Code: smtp; 550 ${'no '.repeat(100_000)}`,
+    });
+    const { findings } = await judgeMail(Buffer.from(mail));
+    expect(findings[0]?.diagnostic.length).toBeLessThanOrEqual(500);
+  });
+});
