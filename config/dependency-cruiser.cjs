@@ -12,6 +12,7 @@ const ORDER = [
   ['income'],
   ['affiliates'],
   ['orders'],
+  ['privacy'],
   ['analytics'],
   ['funnels'],
   ['admin'],

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { parseRelays, type RelaySettings } from './relays.js';
+import { readTrustedProxies, type TrustedProxies } from './trusted-proxies.js';
 
 /** The only reader of process.env. A wrong value stops the start with all errors at once, each naming its variable. */
 
@@ -26,7 +28,6 @@ const envSchema = z.object({
   DATA_DIR: z.string().min(1).default('./data'),
   DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
   MONGODB_URI: url(['mongodb:', 'mongodb+srv:']).optional(),
-  SMTP_URL: url(['smtp:', 'smtps:']).optional(),
   BOUNCE_DOMAIN: z.string().regex(DOMAIN, 'use a domain such as bounce.example.com').toLowerCase().optional(),
   FEEDBACK_SENDER_ID: z
     .string()
@@ -35,6 +36,14 @@ const envSchema = z.object({
   CFBL_ADDRESS: z
     .string()
     .regex(/^[\w.+-]{1,64}@[\w.-]{1,250}$/, 'use an address such as fbl@example.com')
+    .optional(),
+  SMTP_URL: z
+    .string()
+    .transform((value, context) => {
+      const { relays, problems } = parseRelays(value);
+      for (const message of problems) context.addIssue({ code: 'custom', message });
+      return relays;
+    })
     .optional(),
   SECRET_KEY: z.string().min(32, 'use at least 32 characters').optional(),
   ROLES: z
@@ -46,6 +55,15 @@ const envSchema = z.object({
   STRIPE_SECRET_KEY: z.string().optional(),
   STRIPE_WEBHOOK_SECRET: z.string().optional(),
   DEMO: flag.optional(),
+  TRUST_PROXY: z
+    .string()
+    .transform((value, context) => {
+      const trusted = readTrustedProxies(value);
+      if (typeof trusted !== 'string') return trusted;
+      context.addIssue({ code: 'custom', message: trusted });
+      return z.NEVER;
+    })
+    .optional(),
   LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'], { error: 'use debug, info, warn, error or silent' })
     .default('warn'),
@@ -61,15 +79,19 @@ export interface Config {
   /** `null`: the embedded PostgreSQL is started and its address filled in by `main`. */
   databaseUrl: string | null;
   mongoUri: string | null;
-  /** `null`: the built-in mailbox takes the place of a relay. */
+  /** Of the first relay. `null`: the built-in mailbox takes the place of a relay. */
   smtpUrl: string | null;
   /** Takes bounces and unsubscribe mails; `null`: the return path is the sender's own address. */
   bounceDomain: string | null;
   feedbackSenderId: string;
   cfblAddress: string | null;
+  /** Every relay of SMTP_URL; empty when it is not set. */
+  relays: readonly RelaySettings[];
   secretKey: string | null;
   roles: readonly ('web' | 'worker')[];
   apiKey: string | null;
+  /** Whose word about the visitor's address is taken; `null`: nobody's, the connection itself tells. */
+  trustedProxies: TrustedProxies | null;
   demo: boolean;
   mailboxOn: boolean;
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -103,13 +125,15 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     dataDir: e.DATA_DIR,
     databaseUrl: e.DATABASE_URL ?? null,
     mongoUri: e.MONGODB_URI ?? null,
-    smtpUrl: e.SMTP_URL ?? null,
     bounceDomain: e.BOUNCE_DOMAIN ?? null,
     feedbackSenderId: e.FEEDBACK_SENDER_ID,
     cfblAddress: e.CFBL_ADDRESS ?? null,
+    smtpUrl: e.SMTP_URL?.[0]?.url ?? null,
+    relays: e.SMTP_URL ?? [],
     secretKey: e.SECRET_KEY ?? null,
     roles: e.ROLES,
     apiKey: e.API_KEY ?? null,
+    trustedProxies: e.TRUST_PROXY ?? null,
     demo: e.DEMO ?? nothingConfigured,
     mailboxOn,
     logLevel: e.LOG_LEVEL,

@@ -14,9 +14,11 @@ import { FilesModule } from './infra/files/files.module.js';
 import { HttpModule } from './infra/http/http.module.js';
 import { JobsModule } from './infra/jobs/jobs.module.js';
 import { MailboxModule } from './infra/mailbox/mailbox.module.js';
+import { RateLimitsModule } from './infra/rate-limits/rate-limits.module.js';
 import { SettingsModule } from './infra/settings.module.js';
 import { OffersModule } from './offers/offers.module.js';
 import { OrdersModule } from './orders/orders.module.js';
+import { PrivacyModule } from './privacy/privacy.module.js';
 import { SequencesModule } from './sequences/sequences.module.js';
 import { SignupModule } from './signup/signup.module.js';
 import { SubscribersModule } from './subscribers/subscribers.module.js';
@@ -40,6 +42,7 @@ export class AppModule {
         DatabaseModule.forRoot(dataSource, config.databaseUrl),
         JobsModule.forRoot({ mongoUri: config.mongoUri, databaseUrl: config.databaseUrl }, logger),
         HttpModule,
+        RateLimitsModule,
         AccessModule,
         AlertsModule,
         FilesModule,
@@ -51,6 +54,7 @@ export class AppModule {
         TrackingModule,
         OffersModule,
         OrdersModule,
+        PrivacyModule,
         AnalyticsModule,
         FunnelsModule,
         AdminModule,

@@ -111,10 +111,14 @@ export async function openCommandContext(
 
 /** The application without anything that runs by itself; tests start here, with their own clock. */
 export async function createApp(parts: AppParts): Promise<NestFastifyApplication> {
-  const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(parts), createWebAdapter(), {
-    logger: ['error', 'warn'],
-    abortOnError: false,
-  });
+  const app = await NestFactory.create<NestFastifyApplication>(
+    AppModule.forRoot(parts),
+    createWebAdapter(parts.config),
+    {
+      logger: ['error', 'warn'],
+      abortOnError: false,
+    },
+  );
   await configureWebServer(app, parts.config);
   await app.init();
   await app.getHttpAdapter().getInstance().ready();

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CONFIG, type Config } from '../infra/config.js';
 import { DomainError } from '../values/domain-error.js';
 import { OwnerService, type OpenedSession, type Owner } from './owner.service.js';
-import { isLoopback, isSameOrigin } from './same-origin.js';
+import { isLocalVisit, isLoopback, isSameOrigin } from './same-origin.js';
 
 const COOKIE = 'ws_session';
 
@@ -29,7 +29,8 @@ export class OwnerAccess {
 
   /** As `require`, except that on the owner's own machine the mailbox stands open. */
   async mayReadMailbox(request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
-    return isLoopback(this.config.host) || (await this.require(request, reply)) !== null;
+    const atHome = isLoopback(this.config.host) && isLocalVisit(request.headers);
+    return atHome || (await this.require(request, reply)) !== null;
   }
 
   /** Throws `ORIGIN_FORBIDDEN` for a form that another site sends in the owner's name. */

@@ -1,10 +1,10 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { hash, verify } from '@node-rs/argon2';
-import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
+import { RateLimits, type RateLimit } from '../infra/rate-limits/rate-limits.service.js';
 import type { EmailAddressParse } from '../values/email-address.js';
 
 export interface Owner {
@@ -36,14 +36,12 @@ const TOKEN = /^[A-Za-z0-9_-]{43}$/;
 const ARGON2 = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
 
 /** Ten wrong guesses from one place in a quarter of an hour; fifty an hour against one account, from wherever. */
-const TRIES_PER_PLACE = { points: 10, duration: 900 };
-const TRIES_PER_ACCOUNT = { points: 50, duration: 3600 };
+const TRIES_PER_PLACE: RateLimit = { name: 'login-place', points: 10, seconds: 900 };
+const TRIES_PER_ACCOUNT: RateLimit = { name: 'login-account', points: 50, seconds: 3600 };
 
 /** The one account of the installation and its sessions. The only writer of `owner` and `owner_session`. */
 @Injectable()
 export class OwnerService {
-  private readonly perPlace: RateLimiterPostgres;
-  private readonly perAccount: RateLimiterPostgres;
   /** Verified against when nobody has the address, so that the time of the answer does not tell. */
   private decoy: Promise<string> | null = null;
 
@@ -51,16 +49,8 @@ export class OwnerService {
     private readonly dataSource: DataSource,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(CONFIG) private readonly config: Config,
-  ) {
-    const store = {
-      storeClient: dataSource,
-      storeType: 'typeorm',
-      tableName: 'rate_limit',
-      tableCreated: true,
-    };
-    this.perPlace = new RateLimiterPostgres({ ...store, ...TRIES_PER_PLACE, keyPrefix: 'login-place' });
-    this.perAccount = new RateLimiterPostgres({ ...store, ...TRIES_PER_ACCOUNT, keyPrefix: 'login-account' });
-  }
+    private readonly limits: RateLimits,
+  ) {}
 
   async exists(): Promise<boolean> {
     const rows: unknown[] = await this.dataSource.query(`select 1 from owner limit 1`);
@@ -96,8 +86,8 @@ export class OwnerService {
     this.decoy ??= hash(randomBytes(TOKEN_BYTES), ARGON2);
     const fits = await verify(owner?.passwordHash ?? (await this.decoy), password);
     if (!owner || !fits) return { kind: 'wrong' };
-    await this.perPlace.delete(place);
-    await this.perAccount.delete(account);
+    await this.limits.clear(TRIES_PER_PLACE, place);
+    await this.limits.clear(TRIES_PER_ACCOUNT, account);
     return { kind: 'signed_in', session: await this.open(owner.id) };
   }
 
@@ -131,14 +121,14 @@ export class OwnerService {
 
   /** Counted before the password is looked at, so that tries at the same moment cannot slip past the limit. */
   private async tooMany(place: string, account: string): Promise<number | null> {
-    try {
-      await this.perPlace.consume(place);
-      await this.perAccount.consume(account);
-      return null;
-    } catch (refusal) {
-      if (refusal instanceof RateLimiterRes) return Math.max(1, Math.ceil(refusal.msBeforeNext / 1000));
-      throw refusal;
+    for (const [limit, key] of [
+      [TRIES_PER_PLACE, place],
+      [TRIES_PER_ACCOUNT, account],
+    ] as const) {
+      const verdict = await this.limits.take(limit, key);
+      if (!verdict.allowed) return verdict.retryAfterSeconds;
     }
+    return null;
   }
 
   private keyed(value: string): string {

@@ -27,3 +27,23 @@ export function returnPath(next: string | undefined): string {
     ? next
     : '/admin';
 }
+
+const FORWARDED = [
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-real-ip',
+  'via',
+];
+
+/**
+ * Whether a request that reached a loopback port was made on this machine: asked for under a name of this machine
+ * (another name is a page elsewhere that pointed its own name here), and not handed on by a proxy.
+ */
+export function isLocalVisit(headers: Record<string, string | string[] | undefined>): boolean {
+  const { host } = headers;
+  const url = typeof host === 'string' ? `http://${host}` : '';
+  if (!URL.canParse(url) || !LOOPBACK.has(new URL(url).hostname)) return false;
+  return FORWARDED.every((name) => headers[name] === undefined);
+}

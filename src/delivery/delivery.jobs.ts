@@ -1,6 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
-import { MessagesQueries } from './messages.queries.js';
+import { AcceptedJournal } from './accepted-journal.service.js';
+import { LedgerQueries } from './ledger.queries.js';
 import { SEND_DUE } from './messages.service.js';
 import { SenderService } from './sender.service.js';
 
@@ -9,7 +10,8 @@ export class DeliveryJobs implements OnModuleInit {
   constructor(
     private readonly registry: JobRegistry,
     private readonly sender: SenderService,
-    private readonly messages: MessagesQueries,
+    private readonly ledger: LedgerQueries,
+    private readonly journal: AcceptedJournal,
   ) {}
 
   onModuleInit(): void {
@@ -26,7 +28,9 @@ export class DeliveryJobs implements OnModuleInit {
       everySeconds: 30,
       lockSeconds: 600,
       run: async () => {
-        await this.messages.reap();
+        await this.journal.replay();
+        await this.ledger.reap();
+        await this.ledger.resolveUnknown();
       },
     });
   }

@@ -1,13 +1,18 @@
 import { Module } from '@nestjs/common';
+import { AcceptedJournal } from './accepted-journal.service.js';
 import { DeliveryJobs } from './delivery.jobs.js';
 import { DkimKeys } from './dkim-keys.service.js';
 import { DkimService } from './dkim.service.js';
+import { LedgerQueries } from './ledger.queries.js';
+import { Ledger } from './ledger.service.js';
+import { MailComposer } from './mail-composer.service.js';
 import { MailRenderer } from './mail-renderer.service.js';
 import { MessagesController } from './messages.controller.js';
 import { MessagesQueries } from './messages.queries.js';
 import { MessagesService } from './messages.service.js';
+import { PacingModule } from './pacing/pacing.module.js';
 import { SenderService } from './sender.service.js';
-import { SmtpTransport } from './smtp.transport.js';
+import { SmtpLanes } from './smtp-lanes.service.js';
 import { TemplatesService } from './templates.service.js';
 
 /**
@@ -15,18 +20,23 @@ import { TemplatesService } from './templates.service.js';
  * `message_attempt`, `email_template` and `link`. Decides nothing about who gets what: that is planned elsewhere.
  */
 @Module({
+  imports: [PacingModule],
   controllers: [MessagesController],
   providers: [
     MessagesService,
     MessagesQueries,
     TemplatesService,
     MailRenderer,
-    SmtpTransport,
     DkimKeys,
     DkimService,
+    SmtpLanes,
+    MailComposer,
+    LedgerQueries,
+    Ledger,
+    AcceptedJournal,
     SenderService,
     DeliveryJobs,
   ],
-  exports: [MessagesService, TemplatesService, SenderService],
+  exports: [PacingModule, MessagesService, TemplatesService, SenderService],
 })
 export class DeliveryModule {}

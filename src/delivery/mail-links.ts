@@ -30,11 +30,11 @@ export function staticLinkIds(marked: string): Set<string> {
   );
 }
 
-/** Replaces every mark by what `target` makes of the link's id and its filled-in address (not escaped). */
-export function resolveLinks(html: string, target: (linkId: string, url: string) => string): string {
+/** Turns every mark into the tag that the renderer fills in with the address this recipient gets. */
+export function linkTags(html: string): string {
   return html.replace(MARKED, (_, id1?: string, url1?: string, id2?: string, url2?: string) => {
-    const url = target(id1 ?? id2 ?? '', unescapeAttribute(url1 ?? url2 ?? ''));
-    return `href="${escapeAttribute(url)}"`;
+    const quote = id1 === undefined ? "'" : '"';
+    return `href=${quote}{% link ${id1 ?? id2} %}${url1 ?? url2}{% endlink %}${quote}`;
   });
 }
 
@@ -57,8 +57,15 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '&#39;': "'",
 };
 
-const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+const ESCAPES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&#34;',
+  "'": '&#39;',
+};
 
-function escapeAttribute(text: string): string {
-  return text.replace(/[&<>"]/g, (sign) => ESCAPES[sign] ?? sign);
+/** For a value between quotation marks of either kind. */
+export function escapeAttribute(text: string): string {
+  return text.replace(/[&<>"']/g, (sign) => ESCAPES[sign] ?? sign);
 }

@@ -1,11 +1,17 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { Liquid, type Template } from 'liquidjs';
 import { CONFIG, type Config } from '../infra/config.js';
-import { registerLiquidFilters } from '../infra/http/liquid-filters.js';
 import { clickToken, openToken } from '../tracking/tracking-token.js';
 import { DomainError } from '../values/domain-error.js';
 import { encodeIds, signToken } from '../values/signed-token.js';
-import { resolveLinks, staticLinkIds, unescapeAttribute } from './mail-links.js';
+import {
+  fillIn,
+  parseHtmlPart,
+  parseTextPart,
+  type LinkTarget,
+  type ParsedPart,
+} from './liquid.templates.js';
+import { encodedEmitter, plainEmitter, type MailEmitter } from './mail-emitter.js';
+import { escapeAttribute, staticLinkIds, unescapeAttribute } from './mail-links.js';
 import type { ClaimedMessage } from './message.js';
 import { TemplatesService } from './templates.service.js';
 
@@ -17,47 +23,74 @@ export interface RenderedMail {
 }
 
 interface ParsedVersion {
-  subject: Template[];
-  html: Template[];
-  text: Template[];
+  subject: ParsedPart;
+  html: ParsedPart;
+  text: ParsedPart;
   staticLinks: ReadonlySet<string>;
 }
 
-/** `templates`: a tag such as `include` finds nothing, least of all a file of this machine. */
-const LIMITS = { parseLimit: 1_000_000, renderLimit: 1_000, memoryLimit: 20_000_000, templates: {} };
-const LINE_BREAK = /[\r\n\u2028\u2029]/;
+/** What rendering reads of a message; a preview brings its own. */
+export type RenderedMessage = Pick<
+  ClaimedMessage,
+  | 'id'
+  | 'class'
+  | 'address'
+  | 'sender'
+  | 'data'
+  | 'funnelTitle'
+  | 'subscriberId'
+  | 'subscriberName'
+  | 'trackingConsent'
+> & { templateId: string };
 
-/** Fills in one person's mail. What a subscriber typed is data: it is escaped, and never read as a template. */
+const LINE_BREAK = /[\r\n\u2028\u2029]/;
+const BODY_END = '</body>';
+
+/** Fills in one person's mail. A template is parsed, and its fixed texts encoded, once per version and process. */
 @Injectable()
 export class MailRenderer {
-  readonly #html = new Liquid({ outputEscape: 'escape', ownPropertyOnly: true, ...LIMITS });
-  readonly #text = new Liquid({ ownPropertyOnly: true, ...LIMITS });
   readonly #parsed = new Map<string, ParsedVersion>();
 
   constructor(
     private readonly templates: TemplatesService,
     @Inject(CONFIG) private readonly config: Config,
-  ) {
-    registerLiquidFilters(this.#html);
-    registerLiquidFilters(this.#text);
+  ) {}
+
+  /** The mail as people read it. Throws `MAIL_UNSENDABLE` for one that must not leave, however often it is tried. */
+  async render(message: RenderedMessage): Promise<RenderedMail> {
+    return this.fill(message, await this.parsed(message.templateId), (_, watched) => plainEmitter(watched));
   }
 
-  /** Throws `MAIL_UNSENDABLE` for a mail that must not leave as it is, however often it is tried. */
-  async render(message: ClaimedMessage): Promise<RenderedMail> {
+  /** As {@link render}, with `html` and `text` in quoted-printable, ready for the wire. */
+  async encode(message: RenderedMessage): Promise<RenderedMail> {
     const version = await this.parsed(message.templateId);
+    return this.fill(message, version, ({ encoded }, watched) => encodedEmitter(encoded, watched));
+  }
+
+  private fill(
+    message: RenderedMessage,
+    version: ParsedVersion,
+    emitterFor: (part: ParsedPart, watched: readonly string[]) => MailEmitter,
+  ): RenderedMail {
     const variables = this.variables(message);
-    const html = String(await this.#html.render(version.html, variables));
-    if (message.class === 'marketing' && !html.includes(variables.unsubscribeUrl))
-      throw new DomainError('MAIL_UNSENDABLE', 'the mail has no link to unsubscribe', { id: message.id });
+    const { unsubscribeUrl } = variables;
+    const address = escapeAttribute(message.sender.postalAddress);
+    const emitter = emitterFor(version.html, message.class === 'marketing' ? [unsubscribeUrl, address] : []);
+    fillIn(version.html, variables, { emitter, linkTarget: this.linkTarget(message, version.staticLinks) });
+    if (message.class === 'marketing') {
+      if (!emitter.seen.has(unsubscribeUrl)) throw unsendable('the mail has no link to unsubscribe', message);
+      if (message.sender.postalAddress.trim() === '' || !emitter.seen.has(address))
+        throw unsendable("the mail does not show the sender's postal address", message);
+    }
     return {
-      subject: oneLine(String(await this.#text.render(version.subject, variables))),
-      html: this.track(html, message, version.staticLinks),
-      text: String(await this.#text.render(version.text, variables)),
-      unsubscribeUrl: variables.unsubscribeUrl,
+      subject: oneLine(fillIn(version.subject, variables)),
+      html: emitter.buffer,
+      text: fillIn(version.text, variables, { emitter: emitterFor(version.text, []) }),
+      unsubscribeUrl,
     };
   }
 
-  private variables(message: ClaimedMessage): Record<string, unknown> & { unsubscribeUrl: string } {
+  private variables(message: RenderedMessage): Record<string, unknown> & { unsubscribeUrl: string } {
     const { baseUrl, secretKey } = this.config;
     const ids = encodeIds([message.subscriberId ?? '0', message.id]);
     const name = message.subscriberName ?? '';
@@ -72,22 +105,27 @@ export class MailRenderer {
       sender: message.sender,
       funnel: { title: message.funnelTitle ?? '' },
       baseUrl,
+      openPixel: this.tracks(message)
+        ? `<img src="${baseUrl}/o/${openToken(secretKey, message.id)}.gif" width="1" height="1" alt="" style="display:block;width:1px;height:1px;border:0">`
+        : '',
       unsubscribeUrl: url('u', 'unsubscribe'),
       preferencesUrl: url('preferences', 'preferences'),
     };
   }
 
   /** Without consent to be tracked there is no pixel and every link is the real one. */
-  private track(html: string, message: ClaimedMessage, staticLinks: ReadonlySet<string>): string {
+  private tracks({ class: messageClass, trackingConsent }: RenderedMessage): boolean {
+    return messageClass === 'marketing' && trackingConsent;
+  }
+
+  private linkTarget(message: RenderedMessage, staticLinks: ReadonlySet<string>): LinkTarget {
     const { baseUrl, secretKey } = this.config;
-    if (message.class !== 'marketing' || !message.trackingConsent) return resolveLinks(html, (_, url) => url);
-    const marked = resolveLinks(html, (linkId, url) => {
+    if (!this.tracks(message)) return (_, url) => url;
+    return (linkId, url) => {
       if (!/^https?:\/\//i.test(url)) return url;
       const personal = staticLinks.has(linkId) ? null : url;
       return `${baseUrl}/c/${clickToken(secretKey, { messageId: message.id, linkId, url: personal })}`;
-    });
-    const pixel = `<img src="${baseUrl}/o/${openToken(secretKey, message.id)}.gif" width="1" height="1" alt="" style="display:block;width:1px;height:1px;border:0">`;
-    return marked.includes('</body>') ? marked.replace('</body>', () => `${pixel}</body>`) : marked + pixel;
+    };
   }
 
   private async parsed(id: string): Promise<ParsedVersion> {
@@ -95,9 +133,9 @@ export class MailRenderer {
     if (known) return known;
     const { subject, html, text } = await this.templates.version(id);
     const parsed = {
-      subject: this.#text.parse(unescapeAttribute(subject)),
-      html: this.#html.parse(html),
-      text: this.#text.parse(text),
+      subject: parseTextPart(unescapeAttribute(subject)),
+      html: parseHtmlPart(withPixel(html)),
+      text: parseTextPart(text),
       staticLinks: staticLinkIds(html),
     };
     this.#parsed.set(id, parsed);
@@ -105,16 +143,26 @@ export class MailRenderer {
   }
 }
 
+/** The place of the picture that tells of an opening: last in the mail, where it delays nothing. */
+function withPixel(html: string): string {
+  const pixel = '{{ openPixel | raw }}';
+  return html.includes(BODY_END) ? html.replace(BODY_END, () => `${pixel}${BODY_END}`) : html + pixel;
+}
+
 /** Our own personal links hang on the message alone, so an offer's link can be made here and checked later. */
 function withOwnLinks(
-  { id, data }: ClaimedMessage,
+  { id, data }: RenderedMessage,
   baseUrl: string,
   secret: Buffer,
 ): Record<string, unknown> {
-  const offer = data.offer;
+  const offer = data['offer'];
   if (typeof offer !== 'object' || offer === null || !('slug' in offer)) return data;
   const token = signToken(secret, 'message', encodeIds([id]));
   return { ...data, offer: { ...offer, url: `${baseUrl}/offer/${String(offer.slug)}?m=${token}` } };
+}
+
+function unsendable(reason: string, { id }: Pick<RenderedMessage, 'id'>): DomainError {
+  return new DomainError('MAIL_UNSENDABLE', reason, { id });
 }
 
 /** The template's own line breaks are gone by now: one in the result came from data, and has no business there. */

@@ -49,6 +49,11 @@ export interface ClaimedMessage {
   trackingConsent: boolean;
   templateId: string;
   createdAt: Date;
+  /** Whose servers take it and who sends it: what pacing goes by. */
+  laneKey: string;
+  broadcastId: string | null;
+  /** How often its body was under way without an answer. */
+  unknownCount: number;
 }
 
 /** What the attempt came to; every one is a number or a fact from the wire, never a guess. */

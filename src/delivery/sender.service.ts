@@ -1,22 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
-import { MailRenderer } from './mail-renderer.service.js';
-import { retryDelayMinutes, type ClaimedMessage, type SendOutcome } from './message.js';
-import { MessagesQueries, type Settlement } from './messages.queries.js';
-import { SmtpTransport, type SmtpLane } from './smtp.transport.js';
+import { ClaimedQueue } from './claimed-queue.js';
+import { passing } from './delivery-probe.js';
+import { SigningRefused } from './dkim.service.js';
+import { LedgerQueries } from './ledger.queries.js';
+import { Ledger } from './ledger.service.js';
+import { MailComposer } from './mail-composer.service.js';
+import type { ClaimedMessage, SendOutcome } from './message.js';
+import { relayTrouble, settlementOf } from './settlement.js';
+import type { OutgoingMail, SmtpLane } from './smtp-lane.transport.js';
+import { SmtpLanes } from './smtp-lanes.service.js';
 
-/** Mails on the way at the same time; after a crash at most this many are unknown. */
-const LANES = 8;
-const BATCH = 64;
-const RELAY_DOWN_MINUTES = 1;
-/** About 45 seconds of tries: an accepted mail whose row is never settled would end as unknown. */
-const SETTLE_TRIES = 12;
-const LONGEST_SETTLE_PAUSE_MS = 5_000;
+const BATCH = 128;
 
 interface Run {
+  queue: ClaimedQueue;
   deadline: number;
   signal: AbortSignal;
   /** Set when the relay cannot be reached or a lane has failed: what is claimed goes back untried. */
@@ -25,8 +25,9 @@ interface Run {
 }
 
 /**
- * Hands due messages to the relay. Each lane settles a message before it takes the next, which keeps what a crash can
- * leave unclear at one message per lane.
+ * Hands due messages to the relay over many lanes at once. A lane tells the ledger the end of a mail and takes the next
+ * one's envelope to the relay meanwhile, but its body waits at the barrier until that end is durable: what a crash can
+ * leave unclear is one message per lane.
  */
 @Injectable()
 export class SenderService {
@@ -34,9 +35,10 @@ export class SenderService {
   readonly #logger = new Logger(SenderService.name);
 
   constructor(
-    private readonly messages: MessagesQueries,
-    private readonly renderer: MailRenderer,
-    private readonly transport: SmtpTransport,
+    private readonly queries: LedgerQueries,
+    private readonly ledger: Ledger,
+    private readonly composer: MailComposer,
+    private readonly lanes: SmtpLanes,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -46,36 +48,42 @@ export class SenderService {
    * once. Returns how many were accepted.
    */
   async sendDue({ deadline, signal }: { deadline: number; signal: AbortSignal }): Promise<number> {
-    const run: Run = { deadline, signal, stopped: false, accepted: 0 };
-    const lanes = Array.from({ length: LANES }, () => this.transport.lane());
-    try {
-      while (this.goesOn(run)) {
-        const { taken, messages } = await this.messages.claim(this.#owner, BATCH, this.clock.now());
-        if (taken === 0) break;
-        // All lanes are waited for even if one fails: closing a lane in the middle of a body would write into it.
-        const ends = await Promise.allSettled(lanes.map(async (lane) => this.work(lane, messages, run)));
-        await this.messages.release(messages);
-        for (const end of ends) if (end.status === 'rejected') throw end.reason;
-      }
-    } finally {
-      for (const lane of lanes) lane.close();
-    }
+    const queue = new ClaimedQueue(async () => this.claim());
+    const run: Run = { queue, deadline, signal, stopped: false, accepted: 0 };
+    const lanes = this.lanes.open();
+    // All lanes are waited for even if one fails: closing a lane in the middle of a body would write into it.
+    const ends = await Promise.allSettled(lanes.map(async (lane) => this.work(lane, run)));
+    await this.ledger.settled();
+    await this.queries.release(await queue.rest());
+    for (const lane of lanes) lane.close();
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
     return run.accepted;
+  }
+
+  private async claim(): Promise<{ taken: number; messages: ClaimedMessage[] }> {
+    const lanes = await this.queries.lanes();
+    const claimed = await this.queries.claim(this.#owner, {
+      lanes: lanes.map((laneKey) => ({ laneKey, limit: BATCH })),
+      limit: BATCH,
+      now: this.clock.now(),
+      overdue: { overdueBefore: null, action: null },
+    });
+    for (const { id } of claimed.messages) passing('claimed', id);
+    return claimed;
   }
 
   private goesOn({ signal, stopped, deadline }: Run): boolean {
     return !signal.aborted && !stopped && this.clock.now().getTime() < deadline;
   }
 
-  /** Takes messages from the front of the queue that all lanes share. */
-  private async work(lane: SmtpLane, queue: ClaimedMessage[], run: Run): Promise<void> {
+  private async work(lane: SmtpLane, run: Run): Promise<void> {
     try {
       while (this.goesOn(run)) {
-        const message = queue.shift();
+        const message = await run.queue.next();
         if (!message) return;
         const outcome = await this.sendOne(lane, message);
         if (outcome.kind === 'accepted') run.accepted++;
-        if (outcome.kind === 'not_sent' && outcome.stage === 'connect') run.stopped = true;
+        if (relayTrouble(outcome) === 'connect' || relayTrouble(outcome) === 'auth') run.stopped = true;
       }
     } catch (error) {
       run.stopped = true;
@@ -84,99 +92,36 @@ export class SenderService {
   }
 
   private async sendOne(lane: SmtpLane, message: ClaimedMessage): Promise<SendOutcome> {
-    const { id, epoch } = message;
     const startedMs = performance.now();
-    const outcome = await this.attempt(lane, message);
-    const durationMs = performance.now() - startedMs;
-    if (outcome.kind !== 'accepted') this.#logger.warn(`message ${id}: ${outcome.kind}`);
-    await this.persist(async () =>
-      outcome.kind === 'held'
-        ? this.messages.settleHeld(id, epoch)
-        : this.messages.settle({ ...this.settlement(message, outcome), durationMs }),
+    const mail = await this.composed(message);
+    const outcome =
+      'kind' in mail
+        ? mail
+        : await lane.send(mail, async () =>
+            this.ledger.mayEnterData({ id: message.id, epoch: message.epoch }),
+          );
+    if (outcome.kind !== 'accepted') this.#logger.warn(`message ${message.id}: ${outcome.kind}`);
+    // Not waited for: the ledger answers in order, so the next barrier of this lane comes after this end.
+    void this.ledger.settle(
+      settlementOf(message, outcome, {
+        now: this.clock.now(),
+        durationMs: performance.now() - startedMs,
+        relay: lane.relay,
+        tls: lane.tls,
+      }),
     );
     return outcome;
   }
 
-  private async attempt(lane: SmtpLane, message: ClaimedMessage): Promise<SendOutcome> {
-    let raw: Buffer;
+  private async composed(message: ClaimedMessage): Promise<OutgoingMail | SendOutcome> {
     try {
-      raw = await this.transport.bytes(message, await this.renderer.render(message));
+      return await this.composer.compose(message);
     } catch (error) {
       const reason = (error instanceof Error ? error.message : String(error)).slice(0, 500);
       if (error instanceof DomainError) return { kind: 'unsendable', reason };
+      if (error instanceof SigningRefused) return { kind: 'not_sent', stage: 'signing', reason };
       // It is tried again, as the cause may be the database or a limit under load.
       return { kind: 'not_sent', stage: 'render', reason };
     }
-    const envelope = { from: message.sender.email, to: message.address };
-    return lane.send(envelope, raw, async () => this.messages.enterData(message.id, message.epoch));
-  }
-
-  /** The relay has spoken: the database being away for a moment must not make that unknown. */
-  private async persist(write: () => Promise<void>): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        await write();
-        return;
-      } catch (error) {
-        if (tries === SETTLE_TRIES) throw error;
-        await sleep(Math.min(50 * 2 ** tries, LONGEST_SETTLE_PAUSE_MS));
-      }
-    }
-  }
-
-  private settlement(
-    { id, epoch, attempt }: ClaimedMessage,
-    outcome: Exclude<SendOutcome, { kind: 'held' }>,
-  ): Omit<Settlement, 'durationMs'> {
-    const nothing = { reason: null, dueAt: null, code: null, reply: null, stage: 'done', acceptedAt: null };
-    const base = { id, epoch, ...nothing, countsAsAttempt: true };
-    switch (outcome.kind) {
-      case 'accepted': {
-        const { code, reply } = outcome;
-        return {
-          ...base,
-          state: 'accepted',
-          code,
-          reply: reply.slice(0, 500),
-          acceptedAt: this.clock.now(),
-        };
-      }
-      case 'unknown':
-        return { ...base, state: 'unknown', reason: outcome.reason, stage: 'body' };
-      case 'unsendable':
-        return { ...base, state: 'rejected', reason: outcome.reason, stage: 'render' };
-      case 'refused': {
-        const { stage, code, reply } = outcome;
-        if (outcome.permanent)
-          return { ...base, state: 'rejected', reason: 'refused by the relay', stage, code, reply };
-        return { ...base, ...this.later(attempt, 'the relay asked to try later'), stage, code, reply };
-      }
-      case 'not_sent':
-        return { ...base, ...this.unsent(attempt, outcome), stage: outcome.stage };
-      default:
-        return outcome satisfies never;
-    }
-  }
-
-  /** The relay out of reach says nothing about the mail: it waits a minute, for as long as it takes. */
-  private unsent(
-    attempt: number,
-    { stage, reason }: { stage: string; reason: string },
-  ): Pick<Settlement, 'state' | 'reason' | 'dueAt' | 'countsAsAttempt'> {
-    if (stage !== 'connect') return { ...this.later(attempt, reason), countsAsAttempt: true };
-    return { state: 'ready', reason, dueAt: this.inMinutes(RELAY_DOWN_MINUTES), countsAsAttempt: false };
-  }
-
-  private later(
-    attempt: number,
-    reason: string,
-  ): { state: 'ready' | 'expired'; reason: string; dueAt: Date | null } {
-    const minutes = retryDelayMinutes(attempt);
-    if (minutes === null) return { state: 'expired', reason, dueAt: null };
-    return { state: 'ready', reason, dueAt: this.inMinutes(minutes) };
-  }
-
-  private inMinutes(minutes: number): Date {
-    return new Date(this.clock.now().getTime() + minutes * 60_000);
   }
 }

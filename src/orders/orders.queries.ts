@@ -116,3 +116,23 @@ export async function insertOrder(
     );
   }
 }
+
+/** Stands in an order for the address of somebody who was erased; no address parses to it. */
+export const ERASED = 'erased';
+
+/**
+ * Called by the erasure of a person. Number, amounts, dates and the name on the invoice stay, as tax law asks; the
+ * address and what leads to the person go. An order nobody has paid needs no name, and waits no longer.
+ */
+export async function forgetBuyer(
+  db: EntityManager,
+  { subscriberId, email }: { subscriberId: string; email: string },
+): Promise<void> {
+  await db.query(
+    `update orders set email = $3, subscriber_id = null, visitor_id = null,
+       name = case when status in ('paid', 'refunded') then name end,
+       status = case when status = 'pending' then 'declined' else status end
+     where subscriber_id = $1 or lower(email) = lower($2)`,
+    [subscriberId, email, ERASED],
+  );
+}

@@ -10,7 +10,7 @@ import { parseEmailAddress } from '../values/email-address.js';
 import { LICENCE_KEY_BYTES, licenceKey } from './licence-key.js';
 import { canBecome } from './order-status.js';
 import type { Order } from './order.js';
-import { findOrder, listOrders, lockOrder } from './orders.queries.js';
+import { ERASED, findOrder, forgetBuyer, listOrders, lockOrder } from './orders.queries.js';
 import { ReceiptsService } from './receipts.service.js';
 
 /** Money comes in. The only writer of `orders`, `order_line` and `licence`. */
@@ -54,7 +54,7 @@ export class OrdersService {
       await this.tellOthers(manager, order, buyerId);
       const paid = await findOrder(manager, orderId);
       if (paid === null) throw new Error(`order ${orderId} vanished while it was locked`);
-      await this.receipts.plan(manager, { ...paid, subscriberId: buyerId });
+      if (buyerId !== null) await this.receipts.plan(manager, { ...paid, subscriberId: buyerId });
       return paid;
     });
   }
@@ -69,8 +69,17 @@ export class OrdersService {
     });
   }
 
-  /** A purchase is no consent: a buyer we did not know is entered as pending and gets no marketing. */
-  private async buyer(manager: EntityManager, order: Order): Promise<string> {
+  /** Within the erasure of a person: the books keep their orders, without a way from the address to them. */
+  async forget(manager: EntityManager, person: { subscriberId: string; email: string }): Promise<void> {
+    await forgetBuyer(manager, person);
+  }
+
+  /**
+   * A purchase is no consent: a buyer we did not know is entered as pending and gets no marketing. Null
+   * for somebody who was erased between ordering and paying: the money counts, nobody is entered again.
+   */
+  private async buyer(manager: EntityManager, order: Order): Promise<string | null> {
+    if (order.email === ERASED) return null;
     const email = parseEmailAddress(order.email);
     if (!email.ok) throw new Error(`order ${order.id} was stored with an address that cannot be read`);
     const { id } = await this.subscribers.upsert(manager, {
@@ -90,12 +99,12 @@ export class OrdersService {
     }
   }
 
-  private async tellOthers(manager: EntityManager, order: Order, buyerId: string): Promise<void> {
+  private async tellOthers(manager: EntityManager, order: Order, buyerId: string | null): Promise<void> {
     await this.tracking.recordConversion(manager, {
       kind: 'order',
       funnelKey: order.funnelKey,
       dedupeKey: `order:${order.id}`,
-      subscriberId: buyerId,
+      ...(buyerId === null ? {} : { subscriberId: buyerId }),
       orderId: order.id,
       money: order.total,
       ...(order.visitorId === null ? {} : { visitorId: order.visitorId }),
@@ -103,9 +112,9 @@ export class OrdersService {
     });
     // Who was written to and who typed an address at the checkout are often one person with two addresses: the
     // letters end for both, or a customer would go on being told to buy.
-    const people = new Set([buyerId, ...(order.subscriberId === null ? [] : [order.subscriberId])]);
+    const people = new Set([buyerId, order.subscriberId].filter((id) => id !== null));
     for (const { productKey } of order.lines) {
-      await this.subscribers.tag(manager, buyerId, `bought:${productKey}`);
+      if (buyerId !== null) await this.subscribers.tag(manager, buyerId, `bought:${productKey}`);
       for (const subscriberId of people) {
         await this.enrollments.exitOnPurchase(manager, subscriberId, productKey);
       }

@@ -106,23 +106,30 @@ export class EnrollmentsQueries {
     );
   }
 
-  /** Ends active enrolments and returns their ids; `productKey` null: all of the subscriber's. */
+  /** Ends active enrolments and returns their ids: all of the subscriber's, or those a purchase ends, or one funnel's. */
   async exit(
     manager: EntityManager,
     {
       subscriberId,
       productKey,
+      funnelKey,
       reason,
       now,
-    }: { subscriberId: string; productKey: string | null; reason: string; now: Date },
+    }: {
+      subscriberId: string;
+      productKey: string | null;
+      funnelKey: string | null;
+      reason: string;
+      now: Date;
+    },
   ): Promise<string[]> {
     const [rows]: [{ id: string }[], number] = await manager.query(
       `update enrollment e set status = 'exited', exit_reason = $3, ended_at = $4, next_at = null, waiting_message_id = null
-       from sequence_version v
+       from sequence_version v join sequence q on q.id = v.sequence_id
        where e.subscriber_id = $1 and e.status = 'active' and v.id = e.version_id
-         and ($2::text is null or v.definition->'exitOn' ? $2::text)
+         and ($2::text is null or v.definition->'exitOn' ? $2::text) and ($5::text is null or q.funnel_key = $5)
        returning e.id`,
-      [subscriberId, productKey, reason, now],
+      [subscriberId, productKey, reason, now, funnelKey],
     );
     return rows.map(({ id }) => id);
   }

@@ -124,11 +124,21 @@ export class EnrollmentsService {
 
   /** Buying what the sequence leads to ends it at once, and what was planned is not sent. */
   async exitOnPurchase(manager: EntityManager, subscriberId: string, productKey: string): Promise<void> {
-    await this.exit(manager, { subscriberId, productKey, reason: `purchased ${productKey}` });
+    await this.exit(manager, {
+      subscriberId,
+      productKey,
+      funnelKey: null,
+      reason: `purchased ${productKey}`,
+    });
   }
 
   async exitOnUnsubscribe(manager: EntityManager, subscriberId: string): Promise<void> {
-    await this.exit(manager, { subscriberId, productKey: null, reason: 'unsubscribed' });
+    await this.exit(manager, { subscriberId, productKey: null, funnelKey: null, reason: 'unsubscribed' });
+  }
+
+  /** The person does not want this funnel's mails any more, but others'. */
+  async exitOnTopicOptOut(manager: EntityManager, subscriberId: string, funnelKey: string): Promise<void> {
+    await this.exit(manager, { subscriberId, productKey: null, funnelKey, reason: 'topic opt-out' });
   }
 
   /** The offer as it was granted to this subscriber last; null when no step granted it. */
@@ -151,7 +161,7 @@ export class EnrollmentsService {
 
   private async exit(
     manager: EntityManager,
-    who: { subscriberId: string; productKey: string | null; reason: string },
+    who: { subscriberId: string; productKey: string | null; funnelKey: string | null; reason: string },
   ): Promise<void> {
     const ids = await this.queries.exit(manager, { ...who, now: this.clock.now() });
     if (ids.length > 0) await this.messages.cancelForEnrollments(manager, ids, who.reason);

@@ -71,7 +71,7 @@ export class EmbeddedFormController {
     const outcome = await this.intake.take(form, typed, request);
     if (outcome.kind === 'limited') {
       throw new DomainError('SIGNUP_RATE_LIMITED', 'Too many sign-ups came from your network.', {
-        retryAfterSeconds: 600,
+        retryAfterSeconds: outcome.retryAfterSeconds,
       });
     }
     if (outcome.kind === 'bad') {

@@ -17,7 +17,7 @@ export type IntakeOutcome =
       errors: { email?: string; name?: string; form?: string };
       values: { email: string; name: string };
     }
-  | { kind: 'limited'; values: { email: string; name: string } };
+  | { kind: 'limited'; retryAfterSeconds: number; values: { email: string; name: string } };
 
 /** What page and embedded form share: check, limits, sign-up. A bot gets the answer a person gets, and nothing else. */
 @Injectable()
@@ -45,9 +45,12 @@ export class IntakeService {
       emailKey: email.key,
       hasToken: ageMs !== null,
     });
-    if (allowed === 'block') return { kind: 'limited', values: { email: email.address, name: name ?? '' } };
+    if (allowed.kind === 'block') {
+      const { retryAfterSeconds } = allowed;
+      return { kind: 'limited', retryAfterSeconds, values: { email: email.address, name: name ?? '' } };
+    }
     // Saying that this address has been asked often would tell that somebody has asked: the answer stays the same.
-    if (allowed === 'ok') {
+    if (allowed.kind === 'ok') {
       await this.signups.signUp(form, checked.submission, {
         ip: request.ip,
         userAgent: request.headers['user-agent'] ?? '',

@@ -11,8 +11,6 @@ import { EmbeddedFormController } from './embedded-form.controller.js';
 import { FormsController } from './forms.controller.js';
 import { FormsService } from './forms.service.js';
 import { IntakeService } from './intake.service.js';
-import { PreferencesController } from './preferences.controller.js';
-import { PreferencesService } from './preferences.service.js';
 import { SignupLimits } from './signup-limits.service.js';
 import { SignupService } from './signup.service.js';
 import { SqueezePageController } from './squeeze-page.controller.js';
@@ -28,7 +26,6 @@ import { UnsubscribeService } from './unsubscribe.service.js';
     EmbeddedFormController,
     ConfirmController,
     UnsubscribeController,
-    PreferencesController,
     FormsController,
     SubscriberUnsubscribeController,
   ],
@@ -39,9 +36,8 @@ import { UnsubscribeService } from './unsubscribe.service.js';
     AdmissionService,
     IntakeService,
     SignupLimits,
-    PreferencesService,
     UnsubscribeService,
   ],
-  exports: [FormsService],
+  exports: [FormsService, UnsubscribeService],
 })
 export class SignupModule {}

@@ -52,7 +52,7 @@ export class SqueezePageController {
       return;
     }
     if (outcome.kind === 'limited') {
-      reply.header('retry-after', '600');
+      reply.header('retry-after', String(outcome.retryAfterSeconds));
       sendPage(reply, 429, await this.page(form, { ...outcome.values, timeZone }, { form: LIMITED }));
       return;
     }

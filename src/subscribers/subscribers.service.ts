@@ -89,7 +89,7 @@ export class SubscribersService {
         consentText === undefined ? null : createHash('sha256').update(consentText).digest(),
         evidence.formSlug ?? null,
         evidence.pageUrl ?? null,
-        ip !== undefined && isIP(ip) > 0 ? ip : null,
+        ip !== undefined && isIP(ip) > 0 ? withoutZone(ip) : null,
         evidence.userAgent?.slice(0, MAX_USER_AGENT_CHARS) ?? null,
         evidence.at ?? this.clock.now(),
       ],
@@ -275,4 +275,9 @@ export class SubscribersService {
 
 function notFound(id: string): DomainError {
   return new DomainError('SUBSCRIBER_NOT_FOUND', `There is no subscriber with the id ${id}`, { id });
+}
+
+/** Node names the network card in a link-local address (`fe80::1%eth0`); PostgreSQL's `inet` has no place for it. */
+function withoutZone(ip: string): string {
+  return ip.replace(/%.*$/, '');
 }

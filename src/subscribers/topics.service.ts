@@ -3,14 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { ConsentWords } from './subscriber.js';
 import { SubscribersService } from './subscribers.service.js';
-
-export interface Topic {
-  key: string;
-  title: string;
-  optedOut: boolean;
-  /** When the person opted out; null when they have not. */
-  since: Date | null;
-}
+import type { Topic } from './topic.js';
 
 /**
  * What a person gets mails about: each funnel they were in or had mail of. An opt-out stops the topic's mails at the

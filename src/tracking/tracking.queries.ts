@@ -1,5 +1,60 @@
 import type { EntityManager } from 'typeorm';
 
+export interface TrackedMessage {
+  acceptedAt: Date | null;
+  /** False once the reader has said no, whatever the links in older mails still ask for. */
+  mayTrack: boolean;
+}
+
+/** Called for every click and open. Two reads by primary key; nothing is locked. */
+export async function trackedMessage(db: EntityManager, messageId: string): Promise<TrackedMessage | null> {
+  const rows: TrackedMessage[] = await db.query(
+    `select m.accepted_at as "acceptedAt", coalesce(s.tracking_consent, false) as "mayTrack"
+       from message m left join subscriber s on s.id = m.subscriber_id where m.id = $1`,
+    [messageId],
+  );
+  return rows[0] ?? null;
+}
+
+/** The stored address of a link that is the same for everybody. */
+export async function linkUrl(db: EntityManager, linkId: string): Promise<string | null> {
+  const rows: { url: string }[] = await db.query('select url_template as url from link where id = $1', [
+    linkId,
+  ]);
+  return rows[0]?.url ?? null;
+}
+
+export interface TrackingEvent {
+  kind: 'open' | 'click';
+  messageId: string;
+  linkId: string | null;
+  class: string;
+  reason: string;
+  ruleVersion: number;
+  userAgent: string | null;
+  ipHash: Buffer;
+  at: Date;
+}
+
+/** A link that has been removed since counts as a click on the mail. */
+export async function insertTrackingEvent(db: EntityManager, event: TrackingEvent): Promise<void> {
+  await db.query(
+    `insert into tracking_event (kind, message_id, link_id, class, reason, rule_version, user_agent, ip_hash, at)
+     values ($1, $2, (select id from link where id = $3), $4, $5, $6, $7, $8, $9)`,
+    [
+      event.kind,
+      event.messageId,
+      event.linkId,
+      event.class,
+      event.reason,
+      event.ruleVersion,
+      event.userAgent,
+      event.ipHash,
+      event.at,
+    ],
+  );
+}
+
 export interface ConversionRow {
   id: string;
   kind: 'signup' | 'confirmation' | 'order';

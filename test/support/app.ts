@@ -12,7 +12,6 @@ import { openDataSource } from '../../src/infra/database/migrate.js';
 import { JobRunner } from '../../src/infra/jobs/job-runner.js';
 import { freePort, MailboxServer } from '../../src/infra/mailbox/mailbox.server.js';
 import { secretKey } from '../../src/infra/secret-key.js';
-import { HitRecorder } from '../../src/tracking/hit-recorder.service.js';
 import { FixedClock } from './clock.js';
 import { createTestDatabase } from './database.js';
 
@@ -43,13 +42,13 @@ export interface TestApp {
 
 /**
  * The real application on a fresh database, with the built-in mailbox and the demo funnel; only the clock is ours.
- * `baseUrl` is for a test that lets the application listen, so that links in mails lead to it.
- * `relay`: it believes that a real relay takes its mails, so that nothing passes for the reader beside the mailbox.
+ * `baseUrl` is for a test that lets the application listen, so that links in mails lead to it; `variables` are more of
+ * the environment.
  */
 export async function startTestApp({
   baseUrl = 'http://localhost:3000',
-  relay = false,
-} = {}): Promise<TestApp> {
+  variables = {},
+}: { baseUrl?: string; variables?: Record<string, string> } = {}): Promise<TestApp> {
   const database = await createTestDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'wellspring-test-'));
   const env = readConfig({
@@ -59,7 +58,7 @@ export async function startTestApp({
     API_KEY,
     LOG_LEVEL: 'error',
     BASE_URL: baseUrl,
-    ...(relay ? { SMTP_URL: 'smtp://127.0.0.1:1' } : {}),
+    ...variables,
   });
   const smtpUrl = `smtp://127.0.0.1:${await freePort()}`;
   const config = { ...env, databaseUrl: database.url, secretKey: await secretKey(null, dataDir), smtpUrl };
@@ -77,7 +76,6 @@ export async function startTestApp({
     dataSource,
     http,
     runDue: async () => {
-      await app.get(HitRecorder).flush();
       for (let round = 0; round < 3; round++) {
         await runner.run('sequences.advance-due');
         await runner.run('delivery.send-due');

@@ -57,5 +57,5 @@ export function domainOf(address: string): string {
  */
 export function recipientGroupSql(domain: string): string {
   const cases = BY_DOMAIN.map(([group, { source }]) => `when ${domain} ~ '${source}' then '${group}'`);
-  return `coalesce((select d.group_key from mail_domain d where d.domain = ${domain}), case ${cases.join(' ')} else 'other' end)`;
+  return `coalesce((select mail_domain.group_key from mail_domain where mail_domain.domain = ${domain}), case ${cases.join(' ')} else 'other' end)`;
 }

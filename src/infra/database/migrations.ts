@@ -1,12 +1,14 @@
 import { Spine1764000000000 } from './migrations/1764000000000-spine.js';
 import { DeliveryEngine1764100000000 } from './migrations/1764100000000-delivery-engine.js';
 import { LeaveReasons1764200000000 } from './migrations/1764200000000-leave-reasons.js';
-import { TrackingHits1764210000000 } from './migrations/1764210000000-tracking-hits.js';
+import { ErasureIndexes1764210000000 } from './migrations/1764210000000-erasure-indexes.js';
+import { AttemptTime1764300000000 } from './migrations/1764300000000-attempt-time.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
   Spine1764000000000,
   DeliveryEngine1764100000000,
   LeaveReasons1764200000000,
-  TrackingHits1764210000000,
+  ErasureIndexes1764210000000,
+  AttemptTime1764300000000,
 ];

@@ -3,6 +3,7 @@ import fastifyCookie from '@fastify/cookie';
 import fastifyStatic from '@fastify/static';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { trustsHop } from '../../../config/trusted-proxies.js';
 import type { Config } from '../config.js';
 import { SWAGGER_UI_DIR } from './api-docs.controller.js';
 import { ASSETS_DIR } from './page-renderer.js';
@@ -14,10 +15,16 @@ const MULTIPART_LIMIT_BYTES = 65_536;
 /** Signed tokens are path parameters, and Fastify's default of 100 characters would cut them off with a 404. */
 const MAX_PARAM_LENGTH = 1_000;
 
-/** The Fastify side of the application; `trustProxy` as Fastify has it, `false` when nothing stands in front. */
-export function createWebAdapter(trustProxy: boolean | string | string[] = false): FastifyAdapter {
+/**
+ * The Fastify side of the application. `trustedProxies` decides whether `request.ip` follows X-Forwarded-For; without
+ * them anybody could put any address there.
+ */
+export function createWebAdapter({ trustedProxies }: Pick<Config, 'trustedProxies'>): FastifyAdapter {
   return new FastifyAdapter({
-    trustProxy,
+    trustProxy:
+      typeof trustedProxies === 'number'
+        ? (address, hop) => trustsHop(trustedProxies, address, hop)
+        : (trustedProxies ?? false),
     bodyLimit: BODY_LIMIT_BYTES,
     genReqId: () => randomUUID(),
     // Taken from the caller, an id could put anything into the log.

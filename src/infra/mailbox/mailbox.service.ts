@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import PostalMime, { type Email } from 'postal-mime';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../clock.js';
 
 export interface MailboxMail {
@@ -54,6 +54,11 @@ export class MailboxService {
     const oldest = BigInt(rows[0]?.id ?? 0) - BigInt(KEPT_MAILS);
     if (oldest > 0n)
       await this.dataSource.query('delete from mailbox_mail where id <= $1', [oldest.toString()]);
+  }
+
+  /** The reader is erased, so the demonstration's copies of their mails go too. */
+  async forget(manager: EntityManager, address: string): Promise<void> {
+    await manager.query('delete from mailbox_mail where lower(envelope_to) = lower($1)', [address]);
   }
 
   /** Newest first; `beforeId` is the last one the caller has seen. */

@@ -34,9 +34,9 @@ describe('skipping ahead in demo mode', () => {
     await shop.db.query(`update sequence set sender = $1`, [
       JSON.stringify({ name: 'Ada', email: 'ada@example.com', postalAddress: '12 Mill Lane' }),
     ]);
-    // A letter without a way out is not sent.
+    // A letter without a way out or an address is not sent.
     await shop.db.query(
-      `update email_template set html = html || '<a href="{{ unsubscribeUrl }}">Unsubscribe</a>'`,
+      `update email_template set html = html || '<a href="{{ unsubscribeUrl }}">Unsubscribe</a> {{ sender.postalAddress }}'`,
     );
     const { enrollmentId } = await shop.mailTo('reader@example.com', null);
     await shop.db.query(`update enrollment set step_key = 'story', next_at = $2 where id = $1`, [

@@ -4,12 +4,13 @@ import { pino } from 'pino';
 import type { DataSource } from 'typeorm';
 import { readConfig } from '../../../config/env.js';
 import { DeliveryModule } from '../../../src/delivery/delivery.module.js';
-import { MailRenderer } from '../../../src/delivery/mail-renderer.service.js';
+import { LedgerQueries } from '../../../src/delivery/ledger.queries.js';
+import { Ledger } from '../../../src/delivery/ledger.service.js';
+import { MailComposer } from '../../../src/delivery/mail-composer.service.js';
 import type { PlannedMessage } from '../../../src/delivery/message.js';
-import { MessagesQueries } from '../../../src/delivery/messages.queries.js';
 import { MessagesService } from '../../../src/delivery/messages.service.js';
 import { SenderService } from '../../../src/delivery/sender.service.js';
-import { SmtpTransport } from '../../../src/delivery/smtp.transport.js';
+import { SmtpLanes } from '../../../src/delivery/smtp-lanes.service.js';
 import { TemplatesService } from '../../../src/delivery/templates.service.js';
 import { AlertsModule } from '../../../src/infra/alerts/alerts.module.js';
 import { DatabaseModule } from '../../../src/infra/database/database.module.js';
@@ -38,7 +39,7 @@ export interface PostOffice {
   clock: FixedClock;
   sink: SmtpSink;
   messages: MessagesService;
-  queries: MessagesQueries;
+  ledger: LedgerQueries;
   templates: TemplatesService;
   /** A sender of its own, as a second worker process would have one. */
   newSender(): SenderService;
@@ -73,9 +74,9 @@ export async function openPostOffice(given: Record<string, string> = {}): Promis
 
   const app = await NestFactory.createApplicationContext(PostOfficeModule, { logger: false });
   const get = <T>(type: new (...args: never[]) => T): T => app.get<T>(type, { strict: false });
-  const [messages, queries, templates] = [get(MessagesService), get(MessagesQueries), get(TemplatesService)];
+  const [messages, ledger, templates] = [get(MessagesService), get(LedgerQueries), get(TemplatesService)];
   const newSender = (): SenderService =>
-    new SenderService(queries, get(MailRenderer), get(SmtpTransport), clock);
+    new SenderService(ledger, get(Ledger), get(MailComposer), get(SmtpLanes), clock);
   const welcome = await templates.publish(db.manager, 'emails/welcome');
   const subscriber: PostOffice['subscriber'] = async (email, { name, timeZone, status = 'active' } = {}) => {
     const rows: { id: string }[] = await db.query(
@@ -91,7 +92,7 @@ export async function openPostOffice(given: Record<string, string> = {}): Promis
     clock,
     sink,
     messages,
-    queries,
+    ledger,
     templates,
     newSender,
     subscriber,

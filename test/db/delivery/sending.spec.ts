@@ -24,6 +24,16 @@ describe('sending what is due', () => {
     await t.db.query('truncate message, suppression, subscriber cascade');
   });
 
+  const claim: (owner: string, limit: number) => ReturnType<typeof t.ledger.claim> = async (owner, limit) =>
+    t.ledger.claim(owner, {
+      lanes: [{ laneKey: 'default', limit }],
+      limit,
+      now: t.clock.now(),
+      overdue: { overdueBefore: null, action: null },
+    });
+  const enterData = async (id: string, epoch: number): Promise<boolean> =>
+    (await t.ledger.write([], [{ id, epoch }])).has(id);
+
   const unsubscribe = async (): Promise<undefined> => {
     await t.db.query(`update subscriber set status = 'unsubscribed'`);
   };
@@ -70,9 +80,7 @@ describe('sending what is due', () => {
 
   it('gives two workers that claim at the same time different mails', async () => {
     for (let index = 0; index < 40; index++) await t.plan(`claim${index}@example.com`);
-    const claims = await Promise.all(
-      ['a', 'b', 'c', 'd'].map(async (owner) => t.queries.claim(owner, 10, t.clock.now())),
-    );
+    const claims = await Promise.all(['a', 'b', 'c', 'd'].map(async (owner) => claim(owner, 10)));
     const ids = claims.flatMap(({ messages }) => messages.map(({ id }) => id));
     expect(ids).toHaveLength(40);
     expect(new Set(ids).size).toBe(40);
@@ -248,20 +256,22 @@ describe('sending what is due', () => {
 
   it('takes back what a dead worker had claimed, and calls unknown what it had begun', async () => {
     const [claimed, begun] = [await t.plan('claimed@example.com'), await t.plan('begun@example.com')];
-    const { messages } = await t.queries.claim('dead worker', 10, t.clock.now());
+    const { messages } = await claim('dead worker', 10);
     const epoch = messages[1]?.epoch ?? 0;
-    expect(await t.queries.enterData(begun, epoch)).toBe(true);
-    expect(await t.queries.reap()).toEqual({ returned: 0, unknown: 0 });
-    await t.db.query(`update message set lease_until = clock_timestamp() - interval '1 second'`);
-    expect(await t.queries.enterData(claimed, epoch)).toBe(false);
-    expect(await t.queries.reap()).toEqual({ returned: 1, unknown: 1 });
+    expect(await enterData(begun, epoch)).toBe(true);
+    expect(await t.ledger.reap()).toEqual({ returned: 0, unknown: 0, resent: 0 });
+    await t.db.query(
+      `update message set lease_until = clock_timestamp() - interval '1 second', data_at = data_at - interval '10 minutes'`,
+    );
+    expect(await enterData(claimed, epoch)).toBe(false);
+    expect(await t.ledger.reap()).toEqual({ returned: 1, unknown: 1, resent: 0 });
     expect(await t.state(claimed)).toMatchObject({ state: 'ready' });
     expect(await t.state(begun)).toMatchObject({ state: 'unknown' });
   });
 
   it('lets a late worker say that its unknown mail was taken, but change nothing that another has claimed', async () => {
     const id = await t.plan('late@example.com');
-    const first = (await t.queries.claim('slow', 1, t.clock.now())).messages[0]?.epoch ?? 0;
+    const first = (await claim('slow', 1)).messages[0]?.epoch ?? 0;
     const settled = {
       id,
       reason: null,
@@ -270,15 +280,18 @@ describe('sending what is due', () => {
       reply: 'ok',
       stage: 'done',
       countsAsAttempt: true,
+      countsAsUnknown: false,
+      relay: null,
+      tls: null,
       durationMs: 5,
     };
-    await t.queries.enterData(id, first);
+    await enterData(id, first);
     await t.db.query(`update message set state = 'unknown'`);
-    await t.queries.settle({ ...settled, epoch: first, state: 'accepted', acceptedAt: OPENED_AT });
+    await t.ledger.write([{ ...settled, epoch: first, state: 'accepted', acceptedAt: OPENED_AT }], []);
     expect(await t.state(id)).toMatchObject({ state: 'accepted' });
     await t.db.query(`update message set state = 'ready'`);
-    await t.queries.claim('other', 1, t.clock.now());
-    await t.queries.settle({ ...settled, epoch: first, state: 'rejected', acceptedAt: null });
+    await claim('other', 1);
+    await t.ledger.write([{ ...settled, epoch: first, state: 'rejected', acceptedAt: null }], []);
     expect(await t.state(id)).toMatchObject({ state: 'leased' });
   });
 

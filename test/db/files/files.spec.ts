@@ -49,7 +49,7 @@ describe('stored files', () => {
     })
     class FilesTestModule {}
 
-    app = await NestFactory.create<NestFastifyApplication>(FilesTestModule, createWebAdapter(), {
+    app = await NestFactory.create<NestFastifyApplication>(FilesTestModule, createWebAdapter(config), {
       logger: false,
     });
     await configureWebServer(app, config);

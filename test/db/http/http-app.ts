@@ -58,7 +58,7 @@ export async function startHttpApp(controllers: Type[] = []): Promise<HttpApp> {
     await database.drop();
   };
   try {
-    const app = await NestFactory.create<NestFastifyApplication>(root, createWebAdapter(), {
+    const app = await NestFactory.create<NestFastifyApplication>(root, createWebAdapter(config), {
       logger: false,
       abortOnError: false,
     });

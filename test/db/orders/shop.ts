@@ -18,6 +18,7 @@ import { FilesService } from '../../../src/infra/files/files.service.js';
 import { HttpModule } from '../../../src/infra/http/http.module.js';
 import { configureWebServer, createWebAdapter } from '../../../src/infra/http/web-server.js';
 import { JobsModule } from '../../../src/infra/jobs/jobs.module.js';
+import { RateLimitsModule } from '../../../src/infra/rate-limits/rate-limits.module.js';
 import { SettingsModule } from '../../../src/infra/settings.module.js';
 import { OffersModule } from '../../../src/offers/offers.module.js';
 import { OffersService, type OfferDefinition } from '../../../src/offers/offers.service.js';
@@ -84,6 +85,7 @@ export async function openShop(options: ShopOptions = {}): Promise<Shop> {
       DatabaseModule.forRoot(db, database.url),
       JobsModule.forRoot({ mongoUri: null, databaseUrl: database.url }, pino({ level: 'warn' })),
       HttpModule,
+      RateLimitsModule,
       AccessModule,
       FilesModule,
       OffersModule,
@@ -93,7 +95,7 @@ export async function openShop(options: ShopOptions = {}): Promise<Shop> {
   })
   class ShopModule {}
 
-  const app = await NestFactory.create<NestFastifyApplication>(ShopModule, createWebAdapter(), {
+  const app = await NestFactory.create<NestFastifyApplication>(ShopModule, createWebAdapter(config), {
     logger: ['error'],
   });
   await configureWebServer(app, config);

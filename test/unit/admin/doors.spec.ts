@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { mailPolicy, mailTab, withLinksInNewTab } from '../../../src/admin/mail-view.js';
-import { isLoopback, isSameOrigin, returnPath } from '../../../src/admin/same-origin.js';
+import { isLocalVisit, isLoopback, isSameOrigin, returnPath } from '../../../src/admin/same-origin.js';
 
 describe('a form of the owner', () => {
   const own = { baseUrl: 'https://shop.example.com', host: 'shop.example.com' };
@@ -72,4 +72,20 @@ describe('a mail that is shown', () => {
   it('is shown as its reader sees it when an unknown part is asked for', () => {
     expect([mailTab('source'), mailTab('nothing'), mailTab(undefined)]).toEqual(['source', 'html', 'html']);
   });
+});
+
+describe('a visit to the mailbox on this machine', () => {
+  it.each(['localhost:3000', '127.0.0.1:3000', '[::1]:3000', 'localhost'])('under %s is let in', (host) => {
+    expect(isLocalVisit({ host })).toBe(true);
+  });
+
+  it.each(['evil.example:3000', 'localhost.evil.example', '192.168.0.7:3000', '', 'a b', undefined])(
+    'under the name %j is a page elsewhere that pointed its own name here',
+    (host) => expect(isLocalVisit({ host })).toBe(false),
+  );
+
+  it.each(['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via'])(
+    'that a proxy handed on (%s) comes from elsewhere',
+    (name) => expect(isLocalVisit({ host: 'localhost:3000', [name]: '203.0.113.9' })).toBe(false),
+  );
 });

@@ -1,0 +1,72 @@
+/** One SMTP relay of SMTP_URL. */
+export interface RelaySettings {
+  /** Unique; stands beside each mail it took, in alerts and on the admin page. The host unless `name` says otherwise. */
+  name: string;
+  /** With user and password, without our options: never print it. */
+  url: string;
+  /** Its share of the mails among relays that work; 0: used only when no other works. */
+  weight: number;
+  /** Connections at the same time; null: as many as the sender opens by itself. */
+  lanes: number | null;
+}
+
+const OPTIONS = ['weight', 'lanes', 'name'] as const;
+const MAX_WEIGHT = 1000;
+const MAX_LANES = 256;
+/** A comma may stand in a password: it ends a URL only before the next one. */
+const BETWEEN = /[\s,]+(?=[a-z][a-z+.-]*:\/\/)/i;
+
+/**
+ * Reads `smtp://user:password@host:port?weight=2&lanes=8&name=main`, several of them separated by white space or commas.
+ * `problems` never show a URL: it holds a password.
+ */
+export function parseRelays(text: string): { relays: RelaySettings[]; problems: string[] } {
+  const parts = text.replace(/^[\s,]+|[\s,]+$/g, '').split(BETWEEN);
+  const problems: string[] = [];
+  const relays = parts.flatMap((part, index) => {
+    const say = (problem: string): void => {
+      problems.push(parts.length === 1 ? problem : `relay ${index + 1}: ${problem}`);
+    };
+    return parseRelay(part, say) ?? [];
+  });
+  const names = relays.map(({ name }) => name);
+  for (const name of new Set(names.filter((one, index) => names.indexOf(one) !== index)))
+    problems.push(`two relays are called ${name}: give each its own ?name=`);
+  return { relays, problems };
+}
+
+function parseRelay(part: string, say: (problem: string) => void): RelaySettings | null {
+  if (!URL.canParse(part) || !['smtp:', 'smtps:'].includes(new URL(part).protocol)) {
+    say('use a URL that starts with smtp:// or smtps://');
+    return null;
+  }
+  const url = new URL(part);
+  let good = true;
+  const refuse = (problem: string): void => {
+    good = false;
+    say(problem);
+  };
+  if (url.hostname === '') refuse('the host is missing');
+  if (!['', '/'].includes(url.pathname) || url.hash !== '')
+    refuse('nothing but ?weight=, ?lanes= and ?name= may follow the host');
+  for (const key of new Set(url.searchParams.keys())) {
+    if (!OPTIONS.some((option) => option === key))
+      refuse(`unknown option "${key.slice(0, 40)}"; use ${OPTIONS.join(', ')}`);
+    else if (url.searchParams.getAll(key).length > 1) refuse(`${key} is given twice`);
+  }
+  const weight = wholeNumber(url.searchParams.get('weight') ?? '1', 0, MAX_WEIGHT);
+  if (weight === null) refuse(`weight is a whole number from 0 to ${MAX_WEIGHT}`);
+  const lanesText = url.searchParams.get('lanes');
+  const lanes = lanesText === null ? null : wholeNumber(lanesText, 1, MAX_LANES);
+  if (lanesText !== null && lanes === null) refuse(`lanes is a whole number from 1 to ${MAX_LANES}`);
+  const name = url.searchParams.get('name') ?? url.hostname;
+  if (url.searchParams.has('name') && !/^[a-z0-9][a-z0-9._-]{0,62}$/i.test(name))
+    refuse('name is 1 to 63 letters, digits, dots, hyphens or underscores');
+  url.search = '';
+  return good ? { name, url: url.href, weight: weight ?? 1, lanes } : null;
+}
+
+function wholeNumber(text: string, least: number, most: number): number | null {
+  const value = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  return value >= least && value <= most ? value : null;
+}

@@ -1,0 +1,273 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { pgPool } from '../infra/database/pg-pool.js';
+import type { ClaimedMessage } from './message.js';
+import type { Settlement } from './settlement.js';
+
+export interface Claim {
+  id: string;
+  epoch: number;
+}
+
+export interface LaneWant {
+  laneKey: string;
+  limit: number;
+}
+
+/** What the owner has said about mails that are late after an outage. */
+export interface OverdueRule {
+  /** Marketing mails due before this instant are late; null: none is. */
+  overdueBefore: Date | null;
+  action: 'held' | 'expired' | null;
+}
+
+/** Who may not be written to at this moment. Read at the claim to spare the relay, and by the barrier, which decides. */
+const MAY_BE_SENT = `(m.class = 'transactional' or (
+    exists (select 1 from subscriber s where s.id = m.subscriber_id and s.status = 'active')
+    and not exists (select 1 from topic_opt_out t where t.subscriber_id = m.subscriber_id and t.topic_key = m.funnel_key)))
+  and not exists (select 1 from suppression x where x.email_hash = m.address_hash
+    and (x.scope = 'all' or m.class = 'marketing'))`;
+
+const WHY_SUPPRESSED = `case
+  when exists (select 1 from suppression x where x.email_hash = m.address_hash
+    and (x.scope = 'all' or m.class = 'marketing')) then 'suppression list'
+  when exists (select 1 from topic_opt_out t where t.subscriber_id = m.subscriber_id and t.topic_key = m.funnel_key)
+    then 'opted out of the topic'
+  else 'subscriber is not active' end`;
+
+const BROADCAST_STATE = `(select k.state from broadcast k where k.id = m.broadcast_id)`;
+
+/** Long enough for the slowest relay: body and reply have 60 s each, and a stopped process must not be taken for dead. */
+const LEASE = `clock_timestamp() + interval '5 minutes'`;
+/** After the lease, for the reply of a mail whose body was begun in the lease's last moment. */
+const BODY_GRACE = `interval '5 minutes'`;
+
+/**
+ * The hot statements of the send ledger. Due times are compared with the application's clock, which tests and demo mode
+ * move; leases run on the database's, which no host can turn back.
+ *
+ * A row is touched three times on its way: claim, barrier, settle. The barrier changes no indexed column, so PostgreSQL
+ * writes it in place (HOT); that is why "the body is under way" is `data_at`, not a state of its own.
+ */
+@Injectable()
+export class LedgerQueries {
+  readonly #senders = new Map<string, ClaimedMessage['sender']>();
+
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** The lanes in which anything waits; one index look-up each. Served by `message_ready`. */
+  async lanes(): Promise<string[]> {
+    const { rows } = await pgPool(this.dataSource).query<{ key: string }>({
+      name: 'ledger-lanes',
+      text: `with recursive lane as (
+          (select lane_key as key from message where state = 'ready' order by lane_key limit 1)
+          union all
+          select (select m.lane_key from message m where m.state = 'ready' and m.lane_key > lane.key order by m.lane_key limit 1)
+          from lane where lane.key is not null)
+        select key from lane where key is not null`,
+    });
+    return rows.map(({ key }) => key);
+  }
+
+  /**
+   * Called by delivery.send-due. Takes due rows of each lane and commits at once: a row lock held across SMTP would
+   * stall every other worker. SKIP LOCKED gives two workers disjoint rows. What has expired, is late, belongs to a
+   * broadcast that stands still or may not be sent changes its state here; `taken` counts it too. Served by
+   * `message_ready`.
+   */
+  async claim(
+    owner: string,
+    { lanes, limit, now, overdue }: { lanes: LaneWant[]; limit: number; now: Date; overdue: OverdueRule },
+  ): Promise<{ taken: number; messages: ClaimedMessage[] }> {
+    const { rows } = await pgPool(this.dataSource).query<ClaimedRow>({
+      name: 'ledger-claim',
+      text: CLAIM,
+      values: [
+        owner,
+        limit,
+        now,
+        lanes.map(({ laneKey }) => laneKey),
+        lanes.map((lane) => lane.limit),
+        overdue.overdueBefore,
+        overdue.action,
+      ],
+    });
+    const messages = rows
+      .filter(({ state }) => state === 'leased')
+      .map((row) => ({ ...row, sender: this.sender(row.sender) }));
+    return { taken: rows.length, messages };
+  }
+
+  /**
+   * One transaction for everything that waits: what became of the mails that are through, and the barrier for those
+   * whose relay has said 354. Consent, suppression and cancellation are looked at here, at the last possible moment.
+   * Returns the ids that may go; of any other not one byte of the body may be sent.
+   *
+   * Fenced by the lease's epoch: a worker that comes back late cannot undo what happened since. It may still say what
+   * became of a mail the reaper has called unknown meanwhile: nobody else has had that one. The attempt is written down
+   * in any case; a 250 that came too late is evidence.
+   */
+  async write(settlements: readonly Settlement[], barrier: readonly Claim[]): Promise<Set<string>> {
+    const column = <K extends keyof Settlement>(key: K): Settlement[K][] => settlements.map((s) => s[key]);
+    const { rows } = await pgPool(this.dataSource).query<{ id: string }>({
+      name: 'ledger-write',
+      text: WRITE,
+      values: [
+        column('id'),
+        column('epoch'),
+        column('state'),
+        column('reason'),
+        column('dueAt'),
+        column('code'),
+        column('reply'),
+        column('stage'),
+        column('acceptedAt'),
+        settlements.map((s) => (s.countsAsAttempt ? 0 : 1)),
+        settlements.map((s) => (s.countsAsUnknown ? 1 : 0)),
+        column('relay'),
+        column('tls'),
+        column('durationMs'),
+        barrier.map(({ id }) => id),
+        barrier.map(({ epoch }) => epoch),
+      ],
+    });
+    return new Set(rows.map(({ id }) => id));
+  }
+
+  /** What the barrier held back: its reason decides; ready again when only the lease was short. Fenced. */
+  async settleHeld(claims: readonly Claim[]): Promise<void> {
+    await this.dataSource.query(
+      `update message m set lease_until = null, state = h.state, attempt = m.attempt - 1,
+         state_reason = coalesce(h.why, m.state_reason),
+         settled_at = case when h.state in ('suppressed', 'cancelled') then clock_timestamp() end
+       from (select m.id, c.epoch,
+           case when not (${MAY_BE_SENT}) then 'suppressed'
+                when ${BROADCAST_STATE} = 'cancelled' then 'cancelled'
+                when ${BROADCAST_STATE} = 'paused' then 'held' else 'ready' end as state,
+           case when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED}
+                when ${BROADCAST_STATE} in ('cancelled', 'paused') then 'broadcast ' || ${BROADCAST_STATE} end as why
+         from message m join unnest($1::bigint[], $2::int[]) as c (id, epoch) on c.id = m.id) h
+       where m.id = h.id and m.lease_epoch = h.epoch and m.state = 'leased' and m.data_at is null`,
+      [claims.map(({ id }) => id), claims.map(({ epoch }) => epoch)],
+    );
+  }
+
+  /** Gives back what was claimed and not begun, as if it had not been claimed. Fenced. */
+  async release(claims: readonly Claim[]): Promise<void> {
+    if (claims.length === 0) return;
+    await this.dataSource.query(
+      `update message m set state = 'ready', lease_owner = null, lease_until = null, attempt = attempt - 1
+       from unnest($1::bigint[], $2::int[]) as c (id, epoch)
+       where m.id = c.id and m.lease_epoch = c.epoch and m.state = 'leased' and m.data_at is null`,
+      [claims.map(({ id }) => id), claims.map(({ epoch }) => epoch)],
+    );
+  }
+
+  /**
+   * What a worker left behind when it died. Before the body began, the mail was not sent and goes back; after, it may
+   * have been taken: a bulk mail is unknown, shown, and not sent again; a transactional one is sent once more.
+   */
+  async reap(): Promise<{ returned: number; unknown: number; resent: number }> {
+    const rows: { state: string; count: number }[] = await this.dataSource.query(
+      `with left_behind as (
+         select id, data_at is null as unsent, data_at is not null and class = 'transactional' and unknown_count = 0 as again
+         from message where state = 'leased' and lease_until < clock_timestamp()
+           and (data_at is null or data_at < clock_timestamp() - ${BODY_GRACE})
+         for update skip locked),
+       reaped as (
+         update message m set lease_owner = null, lease_until = null,
+           state = case when l.unsent or l.again then 'ready' else 'unknown' end,
+           unknown_count = m.unknown_count + (not l.unsent)::int, data_at = case when l.again then null else m.data_at end,
+           state_reason = case when l.unsent then m.state_reason else 'the worker ended while the body was being sent' end,
+           settled_at = case when l.unsent or l.again then null else clock_timestamp() end
+         from left_behind l where m.id = l.id returning case when l.again then 'again' else m.state end as state)
+       select state, count(*)::int as count from reaped group by state`,
+    );
+    const count = (state: string): number => rows.find((row) => row.state === state)?.count ?? 0;
+    return { returned: count('ready'), unknown: count('unknown'), resent: count('again') };
+  }
+
+  /**
+   * Unknown mails that something has since shown to have arrived: a 250 that was written down too late, an opening, a
+   * click, a bounce or a complaint that carries their token. Served by `message_unclear`.
+   */
+  async resolveUnknown(): Promise<number> {
+    const [, count]: [unknown[], number] = await this.dataSource.query(
+      `update message m set state = 'accepted', state_reason = e.evidence, accepted_at = coalesce(m.accepted_at, m.data_at)
+       from (select u.id, case
+           when exists (select 1 from message_attempt a where a.message_id = u.id and a.outcome = 'accepted') then 'its 250 came late'
+           when exists (select 1 from tracking_event t where t.message_id = u.id) then 'it was opened'
+           when exists (select 1 from bounce b where b.message_id = u.id and b.trusted) then 'a report about it came back' end as evidence
+         from message u where u.state = 'unknown') e
+       where m.id = e.id and e.evidence is not null and m.state = 'unknown'`,
+    );
+    return count;
+  }
+
+  /** The same few senders stand in every row: parsed once each. */
+  private sender(text: string): ClaimedMessage['sender'] {
+    const known = this.#senders.get(text);
+    if (known) return known;
+    const sender = JSON.parse(text) as ClaimedMessage['sender'];
+    if (this.#senders.size > 1_000) this.#senders.clear();
+    this.#senders.set(text, sender);
+    return sender;
+  }
+}
+
+type ClaimedRow = Omit<ClaimedMessage, 'sender'> & { state: string; sender: string };
+
+const CLAIM = `
+with due as (
+  select d.* from unnest($4::text[], $5::int[]) as lane (key, most) cross join lateral (
+    select m.id, m.priority, m.due_at,
+      case when m.expires_at <= $3 then 'expired'
+           when m.broadcast_id is not null and ${BROADCAST_STATE} = 'cancelled' then 'cancelled'
+           when m.broadcast_id is not null and ${BROADCAST_STATE} = 'paused' then 'held'
+           when m.class = 'marketing' and m.due_at < $6::timestamptz and $7::text is not null then $7
+           when ${MAY_BE_SENT} then 'leased' else 'suppressed' end as state,
+      case when m.expires_at <= $3 then 'too late to be sent'
+           when m.broadcast_id is not null and ${BROADCAST_STATE} in ('cancelled', 'paused') then 'broadcast ' || ${BROADCAST_STATE}
+           when m.class = 'marketing' and m.due_at < $6::timestamptz and $7::text is not null then 'overdue'
+           when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED} end as why
+    from message m where m.state = 'ready' and m.lane_key = lane.key and m.due_at <= $3
+    order by m.priority, m.due_at, m.id limit lane.most for update of m skip locked) d
+  order by d.priority, d.due_at, d.id limit $2),
+taken as (
+  update message m set state = due.state, lease_owner = $1, lease_epoch = lease_epoch + 1, data_at = null,
+    attempt = attempt + (due.state = 'leased')::int, state_reason = coalesce(due.why, m.state_reason),
+    settled_at = case when due.state in ('leased', 'held') then null else clock_timestamp() end,
+    lease_until = case when due.state = 'leased' then ${LEASE} end
+  from due where m.id = due.id returning m.*)
+select t.id, t.state, t.lease_epoch as epoch, t.attempt, t.class, t.kind, t.address, t.message_id_header as "messageIdHeader",
+  t.sender::text as sender, t.data, t.funnel_key as "funnelKey", f.title as "funnelTitle", t.step_key as "stepKey",
+  t.subscriber_id as "subscriberId", s.name as "subscriberName", coalesce(s.tracking_consent, false) as "trackingConsent",
+  t.email_template_id as "templateId", t.created_at as "createdAt", t.lane_key as "laneKey",
+  t.broadcast_id as "broadcastId", t.unknown_count as "unknownCount"
+from taken t left join subscriber s on s.id = t.subscriber_id left join funnel f on f.key = t.funnel_key
+order by t.priority, t.due_at, t.id`;
+
+const WRITE = `
+with given as (
+  select * from unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $7::text[], $8::text[],
+      $9::timestamptz[], $10::int[], $11::int[], $12::text[], $13::text[], $14::float8[])
+    as g (id, epoch, state, reason, due_at, code, reply, stage, accepted_at, spared, unknowns, relay, tls, duration_ms)),
+settled as (
+  update message m set state = g.state, state_reason = g.reason, due_at = coalesce(g.due_at, m.due_at),
+    reply_code = g.code, reply_text = g.reply, lease_until = null, attempt = m.attempt - g.spared,
+    settled_at = case when g.state = 'ready' then null else clock_timestamp() end,
+    data_at = case when g.state = 'ready' then null else m.data_at end,
+    accepted_at = coalesce(g.accepted_at, m.accepted_at), unknown_count = m.unknown_count + g.unknowns, relay = g.relay
+  from given g where m.id = g.id and m.lease_epoch = g.epoch and m.state in ('leased', 'unknown')),
+attempts as (
+  insert into message_attempt (message_id, epoch, started_at, finished_at, stage, outcome, reply_code, reply_text, relay, tls)
+  select id, epoch, clock_timestamp() - duration_ms * interval '1 millisecond', clock_timestamp(), stage, state, code, reply, relay, tls
+  from given on conflict do nothing),
+entered as (
+  update message m set data_at = clock_timestamp()
+  from unnest($15::bigint[], $16::int[]) as b (id, epoch)
+  where m.id = b.id and m.lease_epoch = b.epoch and m.state = 'leased' and m.data_at is null
+    and m.lease_until > clock_timestamp() + interval '1 second' and ${MAY_BE_SENT}
+    and (m.broadcast_id is null or ${BROADCAST_STATE} in ('running', 'planning'))
+  returning m.id)
+select id from entered`;

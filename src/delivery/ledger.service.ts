@@ -1,0 +1,128 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Injectable, Logger } from '@nestjs/common';
+import { AcceptedJournal } from './accepted-journal.service.js';
+import { passing } from './delivery-probe.js';
+import { LedgerQueries, type Claim } from './ledger.queries.js';
+import type { Settlement } from './settlement.js';
+
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 5_000;
+
+interface Asked extends Claim {
+  answer: (may: boolean) => void;
+}
+
+interface Told {
+  settlement: Settlement;
+  done: () => void;
+}
+
+/**
+ * The group commit of the send ledger: whatever lanes ask and tell while one transaction is on its way goes into the
+ * next one together. One transaction at a time and first come, first served: a lane that has told the end of a mail and
+ * then asks for the next is never let through before that end is durable. That order is what bounds what a crash can
+ * leave unclear to one mail per lane.
+ *
+ * While the database is away nothing is answered, so nothing is sent; it is tried until it is back. What relays have
+ * accepted meanwhile is kept in a file, so that even a kill in that moment leaves none of it unknown.
+ */
+@Injectable()
+export class Ledger {
+  readonly #logger = new Logger(Ledger.name);
+  #asked: Asked[] = [];
+  #told: Told[] = [];
+  #writing: Promise<void> | null = null;
+
+  constructor(
+    private readonly queries: LedgerQueries,
+    private readonly journal: AcceptedJournal,
+  ) {}
+
+  /** The barrier: asked after the relay's 354, before the first byte of the body. False: not one byte may be sent. */
+  async mayEnterData(claim: Claim): Promise<boolean> {
+    return new Promise((answer) => {
+      this.#asked.push({ ...claim, answer });
+      this.#write();
+    });
+  }
+
+  /** Resolves when it is durable. */
+  async settle(settlement: Settlement): Promise<void> {
+    return new Promise((done) => {
+      this.#told.push({ settlement, done });
+      this.#write();
+    });
+  }
+
+  /** Everything told so far is durable. */
+  async settled(): Promise<void> {
+    while (this.#writing) await this.#writing;
+  }
+
+  #write(): void {
+    this.#writing ??= this.#writeAll().finally(() => {
+      this.#writing = null;
+    });
+  }
+
+  async #writeAll(): Promise<void> {
+    // What else is asked in this turn of the event loop joins.
+    await new Promise(setImmediate);
+    while (this.#asked.length > 0 || this.#told.length > 0) {
+      const [asked, told] = [this.#asked, this.#told];
+      this.#asked = [];
+      this.#told = [];
+      for (const { id } of asked) passing('barrier-sent', id);
+      for (const { settlement } of told) passing('settle-sent', settlement.id);
+      const may = await this.#untilWritten(asked, told);
+      for (const { settlement, done } of told) {
+        passing('settled', settlement.id);
+        done();
+      }
+      for (const { id, answer } of asked) {
+        passing('barrier-done', id);
+        answer(may.has(id));
+      }
+    }
+  }
+
+  async #untilWritten(asked: Asked[], told: Told[]): Promise<Set<string>> {
+    const settlements = told.map(({ settlement }) => settlement);
+    const held = settlements.filter(({ state }) => state === 'held_back');
+    const ended = settlements.filter(({ state }) => state !== 'held_back');
+    for (let tries = 0; ; tries++) {
+      try {
+        if (held.length > 0) await this.queries.settleHeld(held);
+        const may = await this.queries.write(ended, asked);
+        if (tries > 0) await this.journal.forget();
+        return may;
+      } catch (error) {
+        if (isRefusedData(error) && settlements.length + asked.length > 1) return this.#oneByOne(asked, told);
+        if (isRefusedData(error)) {
+          this.#logger.error(`message ${settlements[0]?.id ?? asked[0]?.id}: the ledger refuses its entry`);
+          return new Set();
+        }
+        if (tries === 0) {
+          this.#logger.error(
+            `the ledger cannot be written: ${error instanceof Error ? error.message : String(error)}`,
+          );
+          await this.journal.keep(ended);
+        }
+        await sleep(Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS));
+      }
+    }
+  }
+
+  /** One entry that PostgreSQL cannot take must not hold up those of all other lanes for ever. */
+  async #oneByOne(asked: Asked[], told: Told[]): Promise<Set<string>> {
+    const may = new Set<string>();
+    for (const one of told) await this.#untilWritten([], [one]);
+    for (const one of asked) for (const id of await this.#untilWritten([one], [])) may.add(id);
+    return may;
+  }
+}
+
+/** SQLSTATE classes 22 and 23, data exception and constraint violation: trying again would change nothing. */
+function isRefusedData(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^2[23]/.test(String(error.code));
+}

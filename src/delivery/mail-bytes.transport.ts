@@ -1,0 +1,84 @@
+import { domainToASCII } from 'node:url';
+import { encodeWord, foldLines } from 'nodemailer/lib/mime-funcs';
+import type { PreparedHeader } from './headers.js';
+
+export interface MailHeaders {
+  from: { name: string; address: string };
+  to: { name: string; address: string };
+  subject: string;
+  date: Date;
+  /** With its angle brackets. */
+  messageId: string;
+  more: Readonly<Record<string, PreparedHeader>>;
+}
+
+const ATOMS = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*$/;
+const ASCII = /^[ -~]*$/;
+/** Nowhere to break the line, which may have 998 octets at most. */
+const UNFOLDABLE = /\S{200}/;
+const LINE = 76;
+
+/**
+ * The header block (RFC 5322 §2.2) up to the empty line, each header once. Values come in as data and leave as data:
+ * whatever is not plain ASCII becomes encoded words (RFC 2047), line breaks among it.
+ */
+export function headerBlock(
+  { from, to, subject, date, messageId, more }: MailHeaders,
+  boundary: string,
+): string {
+  const lines = [
+    fold(`From: ${mailbox(from)}`),
+    fold(`To: ${mailbox(to)}`),
+    fold(`Subject: ${words(subject)}`),
+    `Date: ${date.toUTCString().replace('GMT', '+0000')}`,
+    `Message-ID: ${messageId}`,
+    ...Object.entries(more).map(([name, { value }]) => `${name}: ${value}`),
+    'MIME-Version: 1.0',
+    `Content-Type: multipart/alternative; boundary="${boundary}"`,
+  ];
+  return `${lines.join('\r\n')}\r\n`;
+}
+
+/** multipart/alternative of two quoted-printable parts, the plain text first (RFC 2046 §5.1.4). */
+export function alternativeBody({ text, html }: { text: string; html: string }, boundary: string): string {
+  return `${part('text/plain', text, boundary)}${part('text/html', html, boundary)}--${boundary}--\r\n`;
+}
+
+/** Cannot occur in quoted-printable: an underscore never follows `=` there. Named after the message, so the same each time. */
+export function boundaryFor(messageId: string): string {
+  return `=_${messageId.slice(1, messageId.indexOf('@'))}`;
+}
+
+/** An address as the envelope and the headers carry it: the domain in A-labels (RFC 5891 §4.4). */
+export function wireAddress(address: string): string {
+  const at = address.lastIndexOf('@');
+  const domain = address.slice(at + 1);
+  return `${address.slice(0, at)}@${ASCII.test(domain) ? domain : domainToASCII(domain)}`;
+}
+
+/** Whether the part before the @ needs RFC 6531 on the whole way. */
+export function needsSmtpUtf8(address: string): boolean {
+  return !ASCII.test(address.slice(0, address.lastIndexOf('@')));
+}
+
+function part(type: string, encoded: string, boundary: string): string {
+  // A soft break at the very end would reach into the boundary.
+  const closed = encoded.endsWith('=\r\n') ? `${encoded}\r\n` : encoded;
+  return `--${boundary}\r\nContent-Type: ${type}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n${closed}\r\n`;
+}
+
+function mailbox({ name, address }: { name: string; address: string }): string {
+  const spec = wireAddress(address);
+  if (name.trim() === '') return spec;
+  if (ATOMS.test(name) && !UNFOLDABLE.test(name)) return `${name.trim()} <${spec}>`;
+  return `${ASCII.test(name) && !UNFOLDABLE.test(name) ? `"${name.replace(/["\\]/g, '\\$&')}"` : words(name)} <${spec}>`;
+}
+
+function words(text: string): string {
+  if (ASCII.test(text) && !text.includes('=?') && !UNFOLDABLE.test(text)) return text;
+  return encodeWord(text.replace(/[\r\n\0]+/g, ' '), 'Q', 52);
+}
+
+function fold(line: string): string {
+  return line.length <= LINE ? line : foldLines(line, LINE);
+}

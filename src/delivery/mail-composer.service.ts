@@ -1,0 +1,61 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CONFIG, type Config } from '../infra/config.js';
+import { DkimService } from './dkim.service.js';
+import { mailHeaders } from './headers.js';
+import {
+  alternativeBody,
+  boundaryFor,
+  headerBlock,
+  needsSmtpUtf8,
+  wireAddress,
+} from './mail-bytes.transport.js';
+import { MailRenderer } from './mail-renderer.service.js';
+import type { ClaimedMessage } from './message.js';
+import type { OutgoingMail } from './smtp-lane.transport.js';
+import { verpAddress } from './verp.js';
+
+/** From a claimed message to the bytes that cross the wire, the same ones on every attempt. */
+@Injectable()
+export class MailComposer {
+  constructor(
+    private readonly renderer: MailRenderer,
+    private readonly dkim: DkimService,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  /**
+   * Throws `MAIL_UNSENDABLE` for a mail that must not leave as it is, however often it is tried, and `SigningRefused`
+   * while a key is configured that cannot sign it.
+   */
+  async compose(message: ClaimedMessage): Promise<OutgoingMail> {
+    const mail = await this.renderer.encode(message);
+    const from = wireAddress(message.sender.email);
+    const boundary = boundaryFor(message.messageIdHeader);
+    const headers = headerBlock(
+      {
+        from: { name: message.sender.name, address: message.sender.email },
+        to: { name: message.subscriberName ?? '', address: message.address },
+        subject: mail.subject,
+        date: message.createdAt,
+        messageId: message.messageIdHeader,
+        more: mailHeaders(message, mail.unsubscribeUrl, this.config),
+      },
+      boundary,
+    );
+    const body = Buffer.from(alternativeBody(mail, boundary), 'latin1');
+    const signature = (await this.dkim.sign(from.slice(from.lastIndexOf('@') + 1), headers, body)) ?? '';
+    return {
+      id: message.id,
+      from: this.returnPath(message.id, from),
+      to: wireAddress(message.address),
+      needsSmtpUtf8: needsSmtpUtf8(message.address),
+      raw: Buffer.concat([Buffer.from(`${signature}${headers}\r\n`, 'utf8'), body]),
+    };
+  }
+
+  /** With a domain for bounces, each mail has a return path of its own that says which mail a report is about. */
+  private returnPath(messageId: string, from: string): string {
+    const { bounceDomain, secretKey } = this.config;
+    return bounceDomain === null ? from : verpAddress(secretKey, messageId, bounceDomain);
+  }
+}

@@ -1,0 +1,63 @@
+/** What was wrong with a relay as a whole. None of it says anything about the mail that happened to be on its way. */
+export type RelayTrouble = 'connect' | 'auth' | 'sender_refused' | 'throttled';
+
+export type BreakerState = 'closed' | 'open' | 'half_open';
+
+/** How many troubles in a row open the breaker, and the first pause. */
+const RULES: Readonly<Record<RelayTrouble, { opensAfter: number; firstPauseSeconds: number }>> = {
+  // One lane too many for the relay is no outage: the lanes that work reset the count.
+  connect: { opensAfter: 3, firstPauseSeconds: 5 },
+  // A login that is tried again and again gets the account locked.
+  auth: { opensAfter: 1, firstPauseSeconds: 60 },
+  sender_refused: { opensAfter: 3, firstPauseSeconds: 30 },
+  throttled: { opensAfter: 10, firstPauseSeconds: 15 },
+};
+const LONGEST_PAUSE_SECONDS = 15 * 60;
+
+export interface Breaker {
+  state: BreakerState;
+  /** Troubles in a row without a mail that was taken. */
+  failures: number;
+}
+
+/** The breaker after one more trouble; null when it is open already, which lanes under way are late to learn. */
+export function afterTrouble(
+  { state, failures }: Breaker,
+  kind: RelayTrouble,
+): (Breaker & { pauseSeconds: number }) | null {
+  if (state === 'open') return null;
+  const { opensAfter, firstPauseSeconds } = RULES[kind];
+  const now = failures + 1;
+  if (state === 'closed' && now < opensAfter) return { state, failures: now, pauseSeconds: 0 };
+  // It opens with the count of its rule, so that each failed probe after that doubles the pause.
+  const counted = state === 'closed' ? opensAfter : now;
+  const doublings = Math.min(16, Math.max(0, counted - opensAfter));
+  return {
+    state: 'open',
+    failures: counted,
+    pauseSeconds: Math.min(LONGEST_PAUSE_SECONDS, firstPauseSeconds * 2 ** doublings),
+  };
+}
+
+const TROUBLE_WORDS: Readonly<Record<RelayTrouble, string>> = {
+  connect: 'cannot be reached',
+  auth: 'refuses the login',
+  sender_refused: 'refuses the sender',
+  throttled: 'keeps asking to come back later',
+};
+
+export function troubleWords(kind: RelayTrouble): string {
+  return TROUBLE_WORDS[kind];
+}
+
+const MAX_REASON_CHARS = 200;
+
+/** A reply as it may be kept and shown: relays like to quote addresses, and links with tokens in them. */
+export function withoutAddresses(reply: string): string {
+  return reply
+    .replace(/\bhttps?:\/\/\S+/gi, '(link)')
+    .replace(/[^\s<>"'(),:;]+@[^\s<>"'(),:;]+/g, '(address)')
+    .replace(/[\s\p{Cc}]+/gu, ' ')
+    .trim()
+    .slice(0, MAX_REASON_CHARS);
+}

@@ -1,0 +1,96 @@
+import { quotaOn, rateOf, utcDay, type Bucket } from './token-bucket.js';
+
+const DAY_MS = 86_400_000;
+/** Nobody plans further ahead; beyond it a bucket counts as one that lets nothing through. */
+const LONGEST_DAYS = 3_650;
+
+export interface LaneLoad {
+  laneKey: string;
+  /** Mails that are asked about. */
+  ready: number;
+  /** Other mails that are due now and may go before them. */
+  ahead: number;
+}
+
+export interface Estimate {
+  remaining: number;
+  /** Null: nothing was sent lately that would tell, or it would take more than ten years. */
+  completesAtMs: number | null;
+  /** Mails a second on average until then. */
+  perSecond: number | null;
+  /** The limit that decides, by its bucket's key; `relay`: as fast as mails are taken; null when nothing waits. */
+  limitedBy: string | null;
+}
+
+/** Milliseconds until the bucket, refilled at `bucket.refilledAtMs`, has let `count` mails through; null: never. */
+export function passMs(bucket: Bucket, count: number): number | null {
+  const rate = rateOf(bucket);
+  const perMs = rate === null ? Number.POSITIVE_INFINITY : rate / 1000;
+  let left = count;
+  let tokens = rate === null ? Number.POSITIVE_INFINITY : Math.max(0, bucket.tokens);
+  let atMs = bucket.refilledAtMs;
+  for (let day = 0; day < LONGEST_DAYS && left > 0; day++) {
+    const endMs = (Math.floor(atMs / DAY_MS) + 1) * DAY_MS;
+    const quota = quotaOn(bucket, utcDay(atMs)) ?? Number.POSITIVE_INFINITY;
+    const byQuota = Math.max(0, quota - (day === 0 ? bucket.usedToday : 0));
+    const today = Math.min(byQuota, tokens + perMs * (endMs - atMs));
+    if (left <= today) return atMs + Math.max(0, left - tokens) / perMs - bucket.refilledAtMs;
+    left -= today;
+    tokens = 0;
+    atMs = endMs;
+  }
+  return left > 0 ? null : 0;
+}
+
+/**
+ * When the mails will have gone out at the present rates. Each bucket is asked how long it takes for all that passes
+ * through it; the slowest decides. `observedPerSecond` is what the relays took lately, for lanes without any limit of
+ * pace; null: nothing is known.
+ */
+export function estimate(
+  lanes: readonly LaneLoad[],
+  {
+    buckets,
+    bucketsOf,
+    observedPerSecond,
+  }: {
+    buckets: readonly Bucket[];
+    bucketsOf: (laneKey: string) => readonly string[];
+    observedPerSecond: number | null;
+  },
+  { nowMs, lastDueAtMs }: { nowMs: number; lastDueAtMs: number | null },
+): Estimate {
+  const remaining = lanes.reduce((sum, { ready }) => sum + ready, 0);
+  if (remaining === 0) return { remaining, completesAtMs: nowMs, perSecond: null, limitedBy: null };
+  const asked = lanes.filter(({ ready }) => ready > 0);
+  const times = buckets
+    .map((bucket) => ({
+      bucket,
+      through: lanes.filter(({ laneKey }) => bucketsOf(laneKey).includes(bucket.key)),
+    }))
+    .filter(({ through }) => through.some(({ ready }) => ready > 0))
+    .map(({ bucket, through }) => ({
+      key: bucket.key,
+      ms: passMs(
+        bucket,
+        through.reduce((sum, { ready, ahead }) => sum + ready + ahead, 0),
+      ),
+    }));
+  const paced = new Set(buckets.filter((bucket) => rateOf(bucket) !== null).map(({ key }) => key));
+  const unpaced = asked.some(({ laneKey }) => !bucketsOf(laneKey).some((key) => paced.has(key)));
+  if (unpaced) {
+    const load = lanes.reduce((sum, { ready, ahead }) => sum + ready + ahead, 0);
+    const ms = observedPerSecond === null ? null : (load / observedPerSecond) * 1000;
+    times.push({ key: 'relay', ms });
+  }
+  const never = times.find(({ ms }) => ms === null);
+  if (never) return { remaining, completesAtMs: null, perSecond: null, limitedBy: never.key };
+  const slowest = times.toSorted((a, b) => (b.ms ?? 0) - (a.ms ?? 0))[0];
+  const ms = Math.max(slowest?.ms ?? 0, (lastDueAtMs ?? nowMs) - nowMs);
+  return {
+    remaining,
+    completesAtMs: nowMs + Math.ceil(ms),
+    perSecond: ms > 0 ? remaining / (ms / 1000) : null,
+    limitedBy: slowest?.key ?? null,
+  };
+}

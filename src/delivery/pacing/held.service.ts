@@ -1,0 +1,52 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AlertsService } from '../../infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import { Wake } from '../../infra/jobs/wake.js';
+import { SEND_DUE } from '../messages.service.js';
+import { HeldQueries, type HeldCount, type HeldFilter } from './held.queries.js';
+import { OVERDUE } from './overdue.js';
+import { OVERDUE_ALERT } from './overdue.service.js';
+
+/** Mails that wait for the owner's decision: after an outage, after a restored backup, or because they are unclear. */
+@Injectable()
+export class HeldService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly queries: HeldQueries,
+    private readonly wake: Wake,
+    private readonly alerts: AlertsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  async counts(): Promise<{ held: HeldCount[]; unknown: number }> {
+    const [held, unknown] = await Promise.all([this.queries.counts(), this.queries.unknownCount()]);
+    return { held, unknown };
+  }
+
+  /** Every held mail that matches goes out after all. Returns how many; those that are being changed are left. */
+  async release(filter: HeldFilter): Promise<number> {
+    return this.inBatches(async (manager) => {
+      const count = await this.queries.release(manager, filter, this.clock.now());
+      if (count > 0) await this.wake.notify(manager, SEND_DUE);
+      return count;
+    });
+  }
+
+  /** None of the held mails that match will ever go out. */
+  async cancel(filter: HeldFilter): Promise<number> {
+    return this.inBatches(async (manager) => this.queries.cancel(manager, filter));
+  }
+
+  private async inBatches(work: (manager: EntityManager) => Promise<number>): Promise<number> {
+    let total = 0;
+    for (;;) {
+      const count = await this.dataSource.transaction(work);
+      if (count === 0) break;
+      total += count;
+    }
+    if (!(await this.queries.counts()).some(({ reason }) => reason === OVERDUE))
+      await this.alerts.resolve(OVERDUE_ALERT);
+    return total;
+  }
+}

@@ -1,0 +1,55 @@
+import { Module } from '@nestjs/common';
+import { GenerationGuard } from '../generation/generation-guard.service.js';
+import { GenerationQueries } from '../generation/generation.queries.js';
+import { LedgerNoteFile } from '../generation/ledger-note.service.js';
+import { HeldController } from './held.controller.js';
+import { HeldQueries } from './held.queries.js';
+import { HeldService } from './held.service.js';
+import { MailDomainsService, MX_RESOLVER, SystemMxResolver } from './mail-domains.service.js';
+import { OverdueService } from './overdue.service.js';
+import { PacingJobs } from './pacing.jobs.js';
+import { PacingQueries } from './pacing.queries.js';
+import { PacingService } from './pacing.service.js';
+import { RelaysQueries } from './relays.queries.js';
+import { RelaysService } from './relays.service.js';
+import { SendingController } from './sending.controller.js';
+import { SendingQueries } from './sending.queries.js';
+import { SendingService } from './sending.service.js';
+import { SendingSettingsService } from './sending-settings.service.js';
+
+/**
+ * Whether, how fast and through which relay mails go out. Owns `send_bucket`, `mail_domain`, `relay_state` and the
+ * settings `sending.*` and `ledger.generation`.
+ */
+@Module({
+  controllers: [SendingController, HeldController],
+  providers: [
+    PacingService,
+    PacingQueries,
+    RelaysService,
+    RelaysQueries,
+    GenerationGuard,
+    GenerationQueries,
+    LedgerNoteFile,
+    OverdueService,
+    HeldService,
+    HeldQueries,
+    MailDomainsService,
+    { provide: MX_RESOLVER, useClass: SystemMxResolver },
+    SendingService,
+    SendingQueries,
+    SendingSettingsService,
+    PacingJobs,
+  ],
+  exports: [
+    PacingService,
+    RelaysService,
+    GenerationGuard,
+    OverdueService,
+    HeldService,
+    MailDomainsService,
+    SendingService,
+    SendingSettingsService,
+  ],
+})
+export class PacingModule {}

@@ -1,0 +1,146 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import { PacingQueries, type BucketRow } from './pacing.queries.js';
+import { readLaneKey } from './recipient-group.js';
+import { LaneMeter, recovered, slowed, STEP_PAUSE_MS } from './slow-down.js';
+import { allocate, giveBack, refill, waitMs } from './token-bucket.js';
+
+/** How long a worker may not know of a limit that was just set. */
+const KEYS_CACHE_MS = 1_000;
+/** A lane's recovery is written at most this often. */
+const RECOVERY_EVERY_MS = 1_000;
+
+/** The buckets that mails of a lane pay from. `lane:` is the pace its receiver was found to bear. */
+export function bucketKeysOf(laneKey: string): string[] {
+  const lane = readLaneKey(laneKey);
+  const shared = lane === null ? [] : [`group:${lane.group}`, `sender:${lane.senderDomain}`];
+  return ['global', ...shared, `lane:${laneKey}`];
+}
+
+/**
+ * How many mails may go now. Every worker takes from the same buckets, in the database and on its clock; a bucket that
+ * is not there is no limit. Whoever has taken tokens and does not send gives them back.
+ */
+@Injectable()
+export class PacingService {
+  readonly #meters = new Map<string, LaneMeter>();
+  readonly #recoveredAtMs = new Map<string, number>();
+  #keys: { known: ReadonlySet<string>; readAtMs: number } | null = null;
+
+  constructor(
+    private readonly queries: PacingQueries,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Takes tokens for at most `limit` mails, shared fairly among the lanes; a lane that gets none is not in the answer.
+   * Without limits it costs one small read a second.
+   */
+  async allow(
+    wants: readonly { laneKey: string; ready: number }[],
+    limit: number,
+  ): Promise<Map<string, number>> {
+    const keys = await this.existing(wants.map(({ laneKey }) => laneKey));
+    if (keys.length === 0) return allocate(wants, limit, { buckets: [], bucketsOf: bucketKeysOf }).granted;
+    return this.queries.update(keys, (rows) => {
+      const full = rows.map((row) => refill(row, row.nowMs));
+      const { granted, buckets } = allocate(wants, limit, { buckets: full, bucketsOf: bucketKeysOf });
+      return { result: granted, buckets };
+    });
+  }
+
+  /** For `count` mails of the lane that were allowed and not begun. */
+  async giveBack(laneKey: string, count: number): Promise<void> {
+    const keys = count > 0 ? await this.existing([laneKey]) : [];
+    if (keys.length === 0) return;
+    await this.queries.update(keys, (rows) => ({
+      result: undefined,
+      buckets: rows.map((row) => giveBack(refill(row, row.nowMs), count)),
+    }));
+  }
+
+  /**
+   * The receiver answered 421 or 45x. A single one is greylisting; when they become a storm, the lane goes one step
+   * slower, in all workers.
+   */
+  async slowDown(laneKey: string, code: number): Promise<void> {
+    const nowMs = this.clock.now().getTime();
+    const meter = this.meter(laneKey);
+    if (!meter.throttled(nowMs)) return;
+    const key = `lane:${laneKey}`;
+    const first = slowed({ ratePerSecond: meter.ratePerSecond(nowMs), factor: 1 }, code);
+    if (await this.queries.insertSlowed(key, first.ratePerSecond, first.factor)) {
+      this.#keys = null;
+      return;
+    }
+    await this.queries.updatePace(key, (row) => {
+      if (row.slowedAtMs !== null && row.nowMs - row.slowedAtMs < STEP_PAUSE_MS) return null;
+      const next = slowed({ ratePerSecond: row.ratePerSecond ?? 1, factor: row.slowFactor }, code);
+      return { ratePerSecond: next.ratePerSecond, slowFactor: next.factor, stepped: true };
+    });
+  }
+
+  /** `count` mails of the lane were accepted: if it was slowed down, it may go a little faster. */
+  async sped(laneKey: string, count: number): Promise<void> {
+    const nowMs = this.clock.now().getTime();
+    this.meter(laneKey).accepted(count, nowMs);
+    const key = `lane:${laneKey}`;
+    if (!this.#keys?.known.has(key)) return;
+    if (nowMs - (this.#recoveredAtMs.get(key) ?? 0) < RECOVERY_EVERY_MS) return;
+    this.#recoveredAtMs.set(key, nowMs);
+    await this.queries.updatePace(key, (row) => {
+      const pace = { ratePerSecond: row.ratePerSecond ?? 1, factor: row.slowFactor };
+      const next = recovered(pace, (row.nowMs - row.updatedAtMs) / 1000);
+      if (next === null) return 'forget';
+      return { ratePerSecond: next.ratePerSecond, slowFactor: next.factor, stepped: false };
+    });
+  }
+
+  /**
+   * Milliseconds until the first of the lanes may send one mail; 0: now. Null without lanes. A span and not an instant,
+   * because the buckets run on the database's clock.
+   */
+  async waitMs(laneKeys: readonly string[]): Promise<number | null> {
+    if (laneKeys.length === 0) return null;
+    const keys = await this.existing(laneKeys);
+    if (keys.length === 0) return 0;
+    const waits = new Map(
+      (await this.queries.read(keys)).map((row) => [row.key, waitMs(refill(row, row.nowMs))]),
+    );
+    return Math.min(
+      ...laneKeys.map((lane) => Math.max(...bucketKeysOf(lane).map((key) => waits.get(key) ?? 0))),
+    );
+  }
+
+  /** When the lane may send its next mail, on the application's clock; null when it may send now. */
+  async waitingUntil(laneKey: string): Promise<Date | null> {
+    const wait = (await this.waitMs([laneKey])) ?? 0;
+    return wait === 0 ? null : new Date(this.clock.now().getTime() + wait);
+  }
+
+  /** Every bucket as it stands in the database; `refill` brings it up to its `nowMs`. */
+  async buckets(): Promise<BucketRow[]> {
+    return this.queries.all();
+  }
+
+  /** Limits have just been changed here: read them anew at once. */
+  forgetCache(): void {
+    this.#keys = null;
+  }
+
+  private meter(laneKey: string): LaneMeter {
+    const known = this.#meters.get(laneKey);
+    if (known) return known;
+    const meter = new LaneMeter();
+    this.#meters.set(laneKey, meter);
+    return meter;
+  }
+
+  private async existing(laneKeys: readonly string[]): Promise<string[]> {
+    const nowMs = performance.now();
+    if (this.#keys === null || nowMs - this.#keys.readAtMs > KEYS_CACHE_MS)
+      this.#keys = { known: new Set(await this.queries.keys()), readAtMs: nowMs };
+    const { known } = this.#keys;
+    return [...new Set(laneKeys.flatMap(bucketKeysOf))].filter((key) => known.has(key)).sort();
+  }
+}

@@ -1,0 +1,137 @@
+import { randomInt } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { AlertsService } from '../../infra/alerts/alerts.service.js';
+import { CONFIG, type Config } from '../../infra/config.js';
+import { afterTrouble, troubleWords, withoutAddresses, type RelayTrouble } from './breaker.js';
+import { chooseRelay } from './relay-choice.js';
+import { RelaysQueries, type RelayStateRow } from './relays.queries.js';
+
+/** Where a mail may be handed over. */
+export interface Relay {
+  name: string;
+  /** With user and password: never print it. */
+  url: URL;
+  weight: number;
+  /** Connections at the same time; null: as the sender likes. */
+  lanes: number | null;
+  /** The relay was out and this one mail finds out whether it still is: use one lane, for one mail. */
+  probe: boolean;
+}
+
+export interface RelayView {
+  name: string;
+  host: string;
+  weight: number;
+  lanes: number | null;
+  state: 'closed' | 'open' | 'half_open';
+  retryAt: Date | null;
+  reason: string | null;
+}
+
+const STATES_CACHE_MS = 500;
+const CHANCES = 1 << 30;
+
+/**
+ * Chooses among the relays of SMTP_URL those that work. What the workers find out about a relay they share in the
+ * database: a relay that is down is tried by one mail of one worker after each pause, not by all.
+ */
+@Injectable()
+export class RelaysService {
+  readonly #relays: readonly Omit<Relay, 'probe'>[];
+  #states: { byName: ReadonlyMap<string, RelayStateRow>; readAtMs: number } | null = null;
+
+  constructor(
+    private readonly queries: RelaysQueries,
+    private readonly alerts: AlertsService,
+    @Inject(CONFIG) config: Config,
+  ) {
+    const settings =
+      config.relays.length > 0
+        ? config.relays
+        : [{ name: new URL(config.smtpUrl).hostname, url: config.smtpUrl, weight: 1, lanes: null }];
+    this.#relays = settings.map(({ url, ...rest }) => ({ ...rest, url: new URL(url) }));
+  }
+
+  /** Every relay of the configuration, whether it works or not. */
+  all(): Relay[] {
+    return this.#relays.map((relay) => ({ ...relay, probe: false }));
+  }
+
+  /** Null: none works and none is due for a try. Costs a small read every half second. */
+  async choose(): Promise<Relay | null> {
+    const states = await this.states();
+    for (const relay of this.#relays) {
+      if (states.get(relay.name)?.mayProbe && (await this.queries.takeProbe(relay.name))) {
+        this.#states = null;
+        return { ...relay, probe: true };
+      }
+    }
+    const candidates = this.#relays.map((relay) => ({
+      ...relay,
+      usable: (states.get(relay.name)?.state ?? 'closed') === 'closed',
+    }));
+    const chosen = chooseRelay(candidates, randomInt(CHANCES) / CHANCES);
+    const relay = this.#relays.find(({ name }) => name === chosen?.name);
+    return relay === undefined ? null : { ...relay, probe: false };
+  }
+
+  /** Something was wrong with the relay, not with the mail, which goes back without having used up an attempt. */
+  async failed({ name }: Pick<Relay, 'name'>, kind: RelayTrouble, reason: string): Promise<void> {
+    this.#states = null;
+    const shown = withoutAddresses(reason);
+    await this.queries.update(
+      name,
+      shown,
+      (breaker) => afterTrouble(breaker, kind),
+      async (manager, pauseSeconds) =>
+        this.alerts.raise(
+          {
+            key: `relay:${name}`,
+            severity: this.#relays.length === 1 ? 'critical' : 'warning',
+            message: `The mail relay ${name} ${troubleWords(kind)}. Mails wait and lose no attempt; it is tried again by itself.`,
+            facts: { relay: name, kind, reply: shown, pauseSeconds },
+          },
+          manager,
+        ),
+    );
+  }
+
+  /** The relay took a mail. Nothing is written unless it had failed before. */
+  async worked({ name }: Pick<Relay, 'name'>): Promise<void> {
+    const known = (await this.states()).get(name);
+    if (known === undefined || (known.state === 'closed' && known.failures === 0)) return;
+    this.#states = null;
+    if (await this.queries.close(name)) await this.alerts.resolve(`relay:${name}`);
+  }
+
+  /** There was no mail to try the relay with. */
+  async notTried({ name, probe }: Pick<Relay, 'name' | 'probe'>): Promise<void> {
+    if (!probe) return;
+    this.#states = null;
+    await this.queries.returnProbe(name);
+  }
+
+  /** For people: without user and password. */
+  async view(): Promise<RelayView[]> {
+    this.#states = null;
+    const states = await this.states();
+    return this.#relays.map(({ name, url, weight, lanes }) => {
+      const row = states.get(name);
+      const { state, openedUntil, reason } = row ?? {
+        state: 'closed' as const,
+        openedUntil: null,
+        reason: null,
+      };
+      return { name, host: url.host, weight, lanes, state, retryAt: openedUntil, reason };
+    });
+  }
+
+  private async states(): Promise<ReadonlyMap<string, RelayStateRow>> {
+    const nowMs = performance.now();
+    if (this.#states === null || nowMs - this.#states.readAtMs > STATES_CACHE_MS) {
+      const rows = await this.queries.all();
+      this.#states = { byName: new Map(rows.map((row) => [row.key, row])), readAtMs: nowMs };
+    }
+    return this.#states.byName;
+  }
+}

@@ -1,0 +1,44 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import type { LaneLoad } from './estimate.js';
+
+/** The SQL behind the estimate. */
+@Injectable()
+export class SendingQueries {
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** Ready mails by lane: those of the broadcast, whenever they are due, or all that are due. Served by `message_ready`. */
+  async load(broadcastId: string | null, now: Date): Promise<(LaneLoad & { lastDueAt: Date | null })[]> {
+    if (broadcastId === null)
+      return this.dataSource.query(
+        `select lane_key as "laneKey", count(*)::float8 as ready, 0::float8 as ahead, max(due_at) as "lastDueAt"
+         from message where state = 'ready' and due_at <= $1 group by lane_key`,
+        [now],
+      );
+    return this.dataSource.query(
+      `with own as (select lane_key, count(*) as n, max(due_at) as last from message
+         where broadcast_id = $1 and state = 'ready' group by lane_key),
+       due as (select lane_key, count(*) as n from message where state = 'ready' and due_at <= $2 group by lane_key),
+       own_due as (select lane_key, count(*) as n from message
+         where broadcast_id = $1 and state = 'ready' and due_at <= $2 group by lane_key)
+       select coalesce(own.lane_key, due.lane_key) as "laneKey", coalesce(own.n, 0)::float8 as ready,
+         (coalesce(due.n, 0) - coalesce(own_due.n, 0))::float8 as ahead, own.last as "lastDueAt"
+       from own full join due on due.lane_key = own.lane_key left join own_due on own_due.lane_key = own.lane_key`,
+      [broadcastId, now],
+    );
+  }
+
+  /**
+   * Mails a second that the relays took in the busiest ten of the last sixty seconds; null when they took none. Served
+   * by `message_attempt_finished`.
+   */
+  async observedPerSecond(): Promise<number | null> {
+    const rows: { perSecond: number | null }[] = await this.dataSource.query(
+      `select max(n)::float8 / 10 as "perSecond" from (
+         select count(*) as n from message_attempt
+         where finished_at > clock_timestamp() - interval '60 seconds' and outcome = 'accepted'
+         group by floor(extract(epoch from finished_at) / 10)) slots`,
+    );
+    return rows[0]?.perSecond ?? null;
+  }
+}

@@ -1,0 +1,161 @@
+import { z } from 'zod';
+import { idSchema } from '../../infra/http/page.js';
+import { parseEmailAddress } from '../../values/email-address.js';
+import { UNSENT } from '../generation/generation.js';
+import { DEFAULT_OVERDUE, OVERDUE_POLICIES } from './overdue.js';
+
+const MAX_PER_SECOND = 100_000;
+const MAX_PER_DAY = 1_000_000_000;
+const MAX_SENDERS = 200;
+
+const limitFields = {
+  perSecond: z
+    .number()
+    .positive()
+    .min(0.001)
+    .max(MAX_PER_SECOND)
+    .optional()
+    .meta({ description: 'Mails a second on average; 0.5 is one in two seconds.' }),
+  burst: z
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_PER_SECOND)
+    .optional()
+    .meta({ description: 'Mails that may go at once after a pause; two seconds’ worth when left out.' }),
+  perDay: z
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_PER_DAY)
+    .optional()
+    .meta({ description: 'Mails in one day of UTC.' }),
+};
+
+const burstNeedsRate = ({
+  burst,
+  perSecond,
+}: {
+  burst?: number | undefined;
+  perSecond?: number | undefined;
+}) => burst === undefined || perSecond !== undefined;
+const NEEDS_RATE = { path: ['burst'], message: 'a burst needs perSecond beside it' };
+
+const limit = z.strictObject(limitFields).refine(burstNeedsRate, NEEDS_RATE);
+
+const day = z.iso.date({ error: 'use a day such as 2026-01-31' });
+
+const senderLimit = z
+  .strictObject({
+    ...limitFields,
+    warmUp: z.strictObject({ startedOn: day }).optional().meta({
+      description:
+        'Warm-up of a new domain: 100 mails on the first day and 1.4 times as many on each day after it, for 28 days.',
+    }),
+  })
+  .refine(burstNeedsRate, NEEDS_RATE);
+
+const senders = z.record(z.string(), senderLimit).superRefine((value, context) => {
+  const domains = Object.keys(value);
+  if (domains.length > MAX_SENDERS)
+    context.addIssue({ code: 'custom', message: `at most ${MAX_SENDERS} sender domains` });
+  for (const domain of domains.slice(0, MAX_SENDERS)) {
+    const parsed = parseEmailAddress(`a@${domain}`);
+    if (!parsed.ok || parsed.domain !== domain)
+      context.addIssue({
+        code: 'custom',
+        path: [domain],
+        message: 'use the domain of a sender in lower case, such as news.example.com',
+      });
+  }
+});
+
+/** The limits as a whole: what is left out is no limit. */
+export const sendingSettings = z.strictObject({
+  global: limit.nullable().default(null).meta({ description: 'All mails together.' }),
+  senders: senders.default({}).meta({ description: 'By domain of the sender.' }),
+  groups: z
+    .strictObject({
+      gmail: limit.optional(),
+      outlook: limit.optional(),
+      yahoo: limit.optional(),
+      other: limit.optional(),
+    })
+    .default({})
+    .meta({ description: 'By who receives mail for the recipient, found by the domain and its MX.' }),
+  overdue: z
+    .strictObject({
+      policy: z.enum(OVERDUE_POLICIES),
+      afterHours: z.number().int().min(1).max(720).default(DEFAULT_OVERDUE.afterHours),
+    })
+    .default(DEFAULT_OVERDUE)
+    .meta({
+      description:
+        'What becomes of marketing mails that an outage has made later than `afterHours`: they are sent, skipped, or held until you decide.',
+    }),
+});
+export type SendingSettings = z.output<typeof sendingSettings>;
+export type Limit = z.output<typeof limit> & { warmUp?: { startedOn: string } | undefined };
+
+export const estimateQuery = z.strictObject({
+  broadcastId: idSchema
+    .optional()
+    .meta({ description: 'Only mails of this broadcast; else all that are due.' }),
+});
+
+export const estimateResponse = z.object({
+  broadcastId: z.string().nullable(),
+  remaining: z.number(),
+  completesAt: z.string().nullable(),
+  perSecond: z.number().nullable(),
+  limitedBy: z.string().nullable(),
+});
+
+export const confirmBody = z.strictObject({
+  unsent: z
+    .enum(UNSENT)
+    .default('hold')
+    .meta({ description: 'What to do with mails that may have gone out after the backup was made.' }),
+});
+export const confirmResponse = z.object({
+  needed: z.boolean(),
+  held: z.number(),
+  cancelled: z.number(),
+  unknown: z.number(),
+});
+
+export const heldFilter = z.strictObject({
+  reason: z.string().min(1).max(500).optional().meta({ description: 'Only mails held for this reason.' }),
+  broadcastId: idSchema.optional().meta({ description: 'Only mails of this broadcast.' }),
+});
+export const releasedResponse = z.object({ released: z.number() });
+export const cancelledResponse = z.object({ cancelled: z.number() });
+
+export const sendingState = z.object({
+  maySend: z.boolean(),
+  reason: z.string().nullable(),
+  buckets: z.array(
+    z.object({
+      key: z.string(),
+      perSecond: z.number().nullable(),
+      slowFactor: z.number(),
+      availableNow: z.number().nullable(),
+      usedToday: z.number(),
+      quotaToday: z.number().nullable(),
+      warmUpStartedOn: z.string().nullable(),
+    }),
+  ),
+  relays: z.array(
+    z.object({
+      name: z.string(),
+      host: z.string(),
+      weight: z.number(),
+      lanes: z.number().nullable(),
+      state: z.enum(['closed', 'open', 'half_open']),
+      retryAt: z.string().nullable(),
+      reason: z.string().nullable(),
+    }),
+  ),
+  held: z.array(z.object({ reason: z.string(), broadcastId: z.string().nullable(), count: z.number() })),
+  unknown: z.number(),
+});

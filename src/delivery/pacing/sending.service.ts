@@ -1,0 +1,73 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import { GenerationGuard } from '../generation/generation-guard.service.js';
+import { estimate } from './estimate.js';
+import { HeldService } from './held.service.js';
+import { bucketKeysOf, PacingService } from './pacing.service.js';
+import { RelaysService } from './relays.service.js';
+import { SendingQueries } from './sending.queries.js';
+import { available, quotaOn, rateOf, refill } from './token-bucket.js';
+
+/** How sending stands: what the API and the owner's page show. Changes nothing. */
+@Injectable()
+export class SendingService {
+  constructor(
+    private readonly queries: SendingQueries,
+    private readonly relays: RelaysService,
+    private readonly guard: GenerationGuard,
+    private readonly held: HeldService,
+    private readonly pacing: PacingService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  async state() {
+    const [guard, buckets, relays, counts] = await Promise.all([
+      this.guard.state(),
+      this.pacing.buckets(),
+      this.relays.view(),
+      this.held.counts(),
+    ]);
+    return {
+      maySend: guard.ok,
+      reason: guard.ok ? null : guard.reason,
+      buckets: buckets.map((row) => {
+        const bucket = refill(row, row.nowMs);
+        const now = available(bucket);
+        return {
+          key: bucket.key,
+          perSecond: rateOf(bucket),
+          slowFactor: bucket.slowFactor,
+          availableNow: Number.isFinite(now) ? now : null,
+          usedToday: bucket.usedToday,
+          quotaToday: quotaOn(bucket, bucket.quotaDay ?? ''),
+          warmUpStartedOn: bucket.rampStartedOn,
+        };
+      }),
+      relays,
+      held: counts.held,
+      unknown: counts.unknown,
+    };
+  }
+
+  /** When what is ready will have gone out at the present rates; for one broadcast or all that is due. */
+  async estimate(broadcastId: string | null) {
+    const now = this.clock.now();
+    const [load, buckets, observedPerSecond] = await Promise.all([
+      this.queries.load(broadcastId, now),
+      this.pacing.buckets(),
+      this.queries.observedPerSecond(),
+    ]);
+    const lastDueAtMs = Math.max(0, ...load.map(({ lastDueAt }) => lastDueAt?.getTime() ?? 0));
+    const { remaining, completesAtMs, perSecond, limitedBy } = estimate(
+      load,
+      {
+        buckets: buckets.map((row) => refill(row, row.nowMs)),
+        bucketsOf: bucketKeysOf,
+        observedPerSecond,
+      },
+      { nowMs: now.getTime(), lastDueAtMs: lastDueAtMs === 0 ? null : lastDueAtMs },
+    );
+    const completesAt = completesAtMs === null ? null : new Date(completesAtMs);
+    return { broadcastId, remaining, completesAt, perSecond, limitedBy };
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * One limit that every worker shares: mails a second, with a burst, and mails a day. Times are epoch milliseconds, days
+ * are `YYYY-MM-DD` in UTC, both by the database's clock. Nothing here knows what a bucket is for.
+ */
+export interface Bucket {
+  key: string;
+  /** Null: the pace is not limited (the day may be). */
+  ratePerSecond: number | null;
+  /** Mails that may go at once after a pause; at least 1. */
+  burst: number | null;
+  tokens: number;
+  refilledAtMs: number;
+  dailyQuota: number | null;
+  quotaDay: string | null;
+  usedToday: number;
+  /** What is left of the rate after the receiver has asked for less; grows again by {@link recovered}. */
+  slowFactor: number;
+  /** First day of the warm-up of a new sender domain; null when it is not warmed up. */
+  rampStartedOn: string | null;
+}
+
+const DAY_MS = 86_400_000;
+/** Sending ends its look for due mails at most every two seconds: a smaller burst would leave part of the rate unused. */
+const BURST_SECONDS = 2;
+/** A clock that was put right by more than this has nothing to do with two workers racing. */
+const CLOCK_STEP_MS = 60_000;
+/** Adding up parts of a token leaves 0.9999999 where 1 is meant. */
+const ROUNDING = 1e-9;
+
+/** Mails on the first day of a warm-up, their growth from day to day, and its length: 100, 140, 196 ... 880,000. */
+const RAMP_FIRST_DAY = 100;
+const RAMP_GROWTH = 1.4;
+export const RAMP_DAYS = 28;
+
+export function utcDay(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
+}
+
+/** Mails a second that the bucket lets through now; null: no limit. */
+export function rateOf({ ratePerSecond, slowFactor }: Bucket): number | null {
+  return ratePerSecond === null ? null : ratePerSecond * slowFactor;
+}
+
+function burstOf(bucket: Bucket): number {
+  const { ratePerSecond, burst, slowFactor } = bucket;
+  return Math.max(1, (burst ?? (ratePerSecond ?? 0) * BURST_SECONDS) * Math.min(1, slowFactor));
+}
+
+/** Mails that day `day` of a warm-up may carry; null when it is over. Before its first day as on the first. */
+export function rampQuota(startedOn: string, day: string): number | null {
+  const age = Math.max(0, Math.round((Date.parse(day) - Date.parse(startedOn)) / DAY_MS));
+  return age >= RAMP_DAYS ? null : Math.round(RAMP_FIRST_DAY * RAMP_GROWTH ** age);
+}
+
+/** The smaller of the owner's quota and the warm-up's; null: no limit. */
+export function quotaOn({ dailyQuota, rampStartedOn }: Bucket, day: string): number | null {
+  const ramp = rampStartedOn === null ? null : rampQuota(rampStartedOn, day);
+  if (ramp === null) return dailyQuota;
+  return dailyQuota === null ? ramp : Math.min(dailyQuota, ramp);
+}
+
+/**
+ * The bucket as it stands at `nowMs`. Never takes a token away but those above a burst that has become smaller, and a
+ * clock that runs backwards adds none.
+ */
+export function refill(bucket: Bucket, nowMs: number): Bucket {
+  const stepped = nowMs < bucket.refilledAtMs - CLOCK_STEP_MS;
+  const refilledAtMs = stepped ? nowMs : Math.max(nowMs, bucket.refilledAtMs);
+  const seconds = stepped ? 0 : (refilledAtMs - bucket.refilledAtMs) / 1000;
+  const today = utcDay(refilledAtMs);
+  const newDay = bucket.quotaDay === null || today > bucket.quotaDay;
+  return {
+    ...bucket,
+    tokens: Math.min(burstOf(bucket), bucket.tokens + (rateOf(bucket) ?? 0) * seconds),
+    refilledAtMs,
+    quotaDay: newDay ? today : bucket.quotaDay,
+    usedToday: newDay ? 0 : bucket.usedToday,
+  };
+}
+
+/** How many mails may go now, out of a bucket that has been refilled; Infinity without any limit. */
+export function available(bucket: Bucket): number {
+  const byRate =
+    bucket.ratePerSecond === null ? Number.POSITIVE_INFINITY : Math.floor(bucket.tokens + ROUNDING);
+  const quota = quotaOn(bucket, bucket.quotaDay ?? utcDay(bucket.refilledAtMs));
+  const byDay = quota === null ? Number.POSITIVE_INFINITY : quota - bucket.usedToday;
+  return Math.max(0, Math.min(byRate, byDay));
+}
+
+/** After `count` mails, at most what was available. */
+export function spend(bucket: Bucket, count: number): Bucket {
+  return { ...bucket, tokens: bucket.tokens - count, usedToday: bucket.usedToday + count };
+}
+
+/** Undoes {@link spend} for mails that were not begun. */
+export function giveBack(bucket: Bucket, count: number): Bucket {
+  return {
+    ...bucket,
+    tokens: Math.min(burstOf(bucket), bucket.tokens + count),
+    usedToday: Math.max(0, bucket.usedToday - count),
+  };
+}
+
+/** Milliseconds until one mail may go, out of a bucket that has been refilled; 0 when one may go now. */
+export function waitMs(bucket: Bucket): number {
+  if (available(bucket) > 0) return 0;
+  const quota = quotaOn(bucket, bucket.quotaDay ?? utcDay(bucket.refilledAtMs));
+  if (quota !== null && bucket.usedToday >= quota)
+    return (Math.floor(bucket.refilledAtMs / DAY_MS) + 1) * DAY_MS - bucket.refilledAtMs;
+  const rate = rateOf(bucket) ?? Number.POSITIVE_INFINITY;
+  return Math.ceil(((1 - bucket.tokens) / rate) * 1000);
+}
+
+/**
+ * Shares at most `limit` mails among lanes, one each in turn, so that a lane with a million waiting does not keep the
+ * others from theirs. `bucketsOf` names the buckets a lane has to pay from; each is paid once for each mail. The
+ * buckets come back as they are after it.
+ */
+export function allocate(
+  wants: readonly { laneKey: string; ready: number }[],
+  limit: number,
+  { buckets, bucketsOf }: { buckets: readonly Bucket[]; bucketsOf: (laneKey: string) => readonly string[] },
+): { granted: Map<string, number>; buckets: Bucket[] } {
+  const left = new Map(buckets.map((bucket) => [bucket.key, available(bucket)]));
+  const granted = new Map<string, number>();
+  let total = 0;
+  let open = wants
+    .filter(({ ready }) => ready > 0)
+    .map(({ laneKey, ready }) => ({
+      laneKey,
+      ready,
+      keys: bucketsOf(laneKey).filter((key) => left.has(key)),
+    }));
+  while (open.length > 0 && total < limit) {
+    open = open.filter(({ laneKey, ready, keys }) => {
+      const so = granted.get(laneKey) ?? 0;
+      if (total >= limit || so >= ready || keys.some((key) => (left.get(key) ?? 0) < 1)) return false;
+      for (const key of keys) left.set(key, (left.get(key) ?? 0) - 1);
+      granted.set(laneKey, so + 1);
+      total++;
+      return true;
+    });
+  }
+  const spent = new Map<string, number>();
+  for (const [laneKey, count] of granted)
+    for (const key of bucketsOf(laneKey)) spent.set(key, (spent.get(key) ?? 0) + count);
+  return { granted, buckets: buckets.map((bucket) => spend(bucket, spent.get(bucket.key) ?? 0)) };
+}

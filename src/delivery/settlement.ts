@@ -1,0 +1,164 @@
+import { retryDelayMinutes, type ClaimedMessage, type SendOutcome } from './message.js';
+import { smtpConsequence, type ReplyStage } from './reply-class.js';
+
+/** What the ledger writes down about one attempt. */
+export interface Settlement {
+  id: string;
+  epoch: number;
+  /** `ready` is tried again at `dueAt`. `held_back`: the barrier said no, the ledger finds out why. */
+  state: 'ready' | 'accepted' | 'rejected' | 'unknown' | 'expired' | 'held_back';
+  reason: string | null;
+  dueAt: Date | null;
+  code: number | null;
+  reply: string | null;
+  stage: string;
+  /** On the application's clock; null unless accepted. */
+  acceptedAt: Date | null;
+  /** False when it says nothing about this mail: the relay out of reach, our login or sender refused. */
+  countsAsAttempt: boolean;
+  /** The re-send of a transactional mail whose first attempt is unknown. */
+  countsAsUnknown: boolean;
+  relay: string | null;
+  tls: string | null;
+  durationMs: number;
+}
+
+/** What a relay's refusal says about us rather than about the mail; it pauses the relay, not the person. */
+export type RelayTrouble = 'connect' | 'auth' | 'sender_refused' | 'throttled';
+
+const STAGES: Readonly<Record<string, ReplyStage>> = {
+  'MAIL FROM': 'mail',
+  'RCPT TO': 'rcpt',
+  DATA: 'data',
+  BODY: 'body',
+};
+
+/** Nothing of this has to do with the mail: it waits until it is put right, for as long as it takes. */
+const OUR_TROUBLE: ReadonlySet<string> = new Set(['connect', 'login', 'signing']);
+const OUR_TROUBLE_MINUTES = 1;
+const UNKNOWN_RESEND_MINUTES = 1;
+
+/**
+ * From what happened on the wire to what is written down. Pure. A bulk mail whose body was under way when the
+ * connection broke is `unknown` and stays so; a transactional one is sent once more under the same Message-ID, because
+ * a receipt that never comes is worse than one that comes twice.
+ */
+export function settlementOf(
+  message: Pick<ClaimedMessage, 'id' | 'epoch' | 'attempt' | 'class' | 'unknownCount'>,
+  outcome: SendOutcome,
+  context: { now: Date; durationMs: number; relay: string | null; tls: string | null },
+): Settlement {
+  const { now, ...how } = context;
+  const base: Settlement = {
+    ...how,
+    id: message.id,
+    epoch: message.epoch,
+    state: 'ready',
+    reason: null,
+    dueAt: null,
+    code: null,
+    reply: null,
+    stage: 'done',
+    acceptedAt: null,
+    countsAsAttempt: true,
+    countsAsUnknown: false,
+  };
+  switch (outcome.kind) {
+    case 'accepted':
+      return {
+        ...base,
+        state: 'accepted',
+        code: outcome.code,
+        reply: storable(outcome.reply),
+        acceptedAt: now,
+      };
+    case 'held':
+      return { ...base, state: 'held_back', stage: 'barrier', countsAsAttempt: false };
+    case 'unsendable':
+      return { ...base, state: 'rejected', reason: storable(outcome.reason), stage: 'render' };
+    case 'unknown':
+      return { ...base, ...unknown(message, outcome.reason, now), stage: 'body' };
+    case 'not_sent':
+      return { ...base, ...notSent(message, outcome, now), stage: outcome.stage };
+    case 'refused':
+      return { ...base, ...refused(message, outcome, now) };
+    default:
+      return outcome satisfies never;
+  }
+}
+
+/** The trouble of ours behind an outcome, for the relay's breaker; null when the relay did its part. */
+export function relayTrouble(outcome: SendOutcome): RelayTrouble | null {
+  if (outcome.kind === 'not_sent') {
+    if (outcome.stage === 'login') return 'auth';
+    return outcome.stage === 'connect' ? 'connect' : null;
+  }
+  if (outcome.kind !== 'refused') return null;
+  if (outcome.code === 421) return 'throttled';
+  return consequence(outcome).action === 'sender' ? 'sender_refused' : null;
+}
+
+type Retry = Pick<Settlement, 'state' | 'reason' | 'dueAt'>;
+
+function unknown(
+  { class: messageClass, unknownCount }: Pick<ClaimedMessage, 'class' | 'unknownCount'>,
+  reason: string,
+  now: Date,
+): Retry & { countsAsUnknown: boolean } {
+  if (messageClass === 'marketing' || unknownCount > 0)
+    return { state: 'unknown', reason, dueAt: null, countsAsUnknown: true };
+  return { state: 'ready', reason, dueAt: inMinutes(now, UNKNOWN_RESEND_MINUTES), countsAsUnknown: true };
+}
+
+function notSent(
+  { attempt }: Pick<ClaimedMessage, 'attempt'>,
+  { stage, reason }: { stage: string; reason: string },
+  now: Date,
+): Retry & { countsAsAttempt: boolean } {
+  if (stage !== 'connect' && stage !== 'login')
+    return { ...later(attempt, reason, now), countsAsAttempt: true };
+  return { state: 'ready', reason, dueAt: inMinutes(now, OUR_TROUBLE_MINUTES), countsAsAttempt: false };
+}
+
+function refused(
+  { attempt }: Pick<ClaimedMessage, 'attempt'>,
+  outcome: Extract<SendOutcome, { kind: 'refused' }>,
+  now: Date,
+): Retry & Pick<Settlement, 'countsAsAttempt' | 'stage' | 'code' | 'reply'> {
+  const { stage, code, reply } = outcome;
+  const { action, reason } = consequence(outcome);
+  const said = { stage, code, reply: storable(reply), countsAsAttempt: true };
+  if (action === 'person') return { ...said, state: 'rejected', reason, dueAt: null };
+  // About us but said of this one mail: it may be this recipient's server alone, so its tries are counted.
+  if (action === 'retry' || stage !== 'MAIL FROM') return { ...said, ...later(attempt, reason, now) };
+  return {
+    ...said,
+    state: 'ready',
+    reason,
+    dueAt: inMinutes(now, OUR_TROUBLE_MINUTES),
+    countsAsAttempt: false,
+  };
+}
+
+function consequence({
+  stage,
+  code,
+  reply,
+}: Extract<SendOutcome, { kind: 'refused' }>): ReturnType<typeof smtpConsequence> {
+  return smtpConsequence({ stage: STAGES[stage] ?? null, replyCode: code, text: reply });
+}
+
+/** PostgreSQL stores no NUL; whatever else a relay says is kept as it said it. */
+function storable(text: string): string {
+  return text.replaceAll('\0', '');
+}
+
+function later(attempt: number, reason: string, now: Date): Retry {
+  const minutes = retryDelayMinutes(attempt);
+  if (minutes === null) return { state: 'expired', reason, dueAt: null };
+  return { state: 'ready', reason, dueAt: inMinutes(now, minutes) };
+}
+
+function inMinutes(now: Date, minutes: number): Date {
+  return new Date(now.getTime() + minutes * 60_000);
+}

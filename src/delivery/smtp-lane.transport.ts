@@ -1,0 +1,193 @@
+import { isWatched, passing } from './delivery-probe.js';
+import type { SendOutcome } from './message.js';
+import { SmtpSession, type SmtpReply } from './smtp-session.transport.js';
+
+const MAX_REASON_CHARS = 500;
+/** What may never stand between `<` and `>` of an envelope: it would end the address or the command. */
+const NOT_IN_ENVELOPE = /[\p{Cc}\s<>]/u;
+
+export interface OutgoingMail {
+  id: string;
+  from: string;
+  to: string;
+  /** RFC 6531: an address with signs beyond ASCII before the @. */
+  needsSmtpUtf8: boolean;
+  raw: Buffer;
+}
+
+type SmtpStage = 'MAIL FROM' | 'RCPT TO' | 'DATA' | 'BODY';
+
+/** One connection to one relay, used for one mail after the other. Not for two at once. */
+export class SmtpLane {
+  #session: SmtpSession | null = null;
+
+  constructor(
+    readonly relay: string,
+    private readonly url: URL,
+  ) {}
+
+  /** TLS version and cipher of the connection in use, for the record. */
+  get tls(): string | null {
+    return this.#session?.tls ?? null;
+  }
+
+  /**
+   * Sends one mail. `barrier` is asked after the relay's 354, when the next byte would be the body; when it says no, the
+   * connection is cut before the final dot, so the relay has nothing (RFC 5321 §4.1.1.4).
+   */
+  async send(mail: OutgoingMail, barrier: () => Promise<boolean>): Promise<SendOutcome> {
+    if (NOT_IN_ENVELOPE.test(mail.from) || NOT_IN_ENVELOPE.test(mail.to))
+      return { kind: 'unsendable', reason: 'the address has a sign that no envelope may hold' };
+    const reused = this.#session?.alive === true;
+    const outcome = await this.attempt(mail, barrier);
+    // A relay may end an idle session at the very moment we use it again; that says nothing about the mail.
+    const stale = reused && outcome.kind === 'not_sent' && outcome.stage === 'envelope';
+    return stale ? this.attempt(mail, barrier) : outcome;
+  }
+
+  /** Not while a mail is on the way. */
+  close(): void {
+    this.#session?.quit();
+    this.#session = null;
+  }
+
+  private async attempt(mail: OutgoingMail, barrier: () => Promise<boolean>): Promise<SendOutcome> {
+    let session: SmtpSession;
+    try {
+      session = await this.opened();
+    } catch (error) {
+      return openingFailed(error);
+    }
+    const refusal = beyondRelay(mail, session);
+    if (refusal) return refusal;
+    let stage: 'envelope' | 'barrier' | 'body' = 'envelope';
+    try {
+      const refused = await this.envelope(session, mail);
+      if (refused) return refused;
+      passing('data-354', mail.id);
+      stage = 'barrier';
+      if (!(await barrier())) {
+        session.destroy();
+        return { kind: 'held' };
+      }
+      if (!session.alive)
+        return { kind: 'not_sent', stage: 'barrier', reason: 'the connection ended before the body' };
+      stage = 'body';
+      writeBody(session, mail);
+      const reply = await session.reply();
+      if (reply.code !== 250) return this.refusal('BODY', reply);
+      passing('reply-250', mail.id);
+      return { kind: 'accepted', code: reply.code, reply: reply.text.slice(0, MAX_REASON_CHARS) };
+    } catch (error) {
+      session.destroy();
+      const reason = error instanceof Error ? error.message : String(error);
+      return stage === 'body' ? { kind: 'unknown', reason } : { kind: 'not_sent', stage, reason };
+    }
+  }
+
+  /** One recipient per transaction, so that one reply is about one person. Null when the relay waits for the body. */
+  private async envelope(session: SmtpSession, mail: OutgoingMail): Promise<SendOutcome | null> {
+    const commands: [SmtpStage, string][] = [
+      ['MAIL FROM', `MAIL FROM:<${mail.from}>${mailParameters(mail, session)}\r\n`],
+      ['RCPT TO', `RCPT TO:<${mail.to}>\r\n`],
+      ['DATA', 'DATA\r\n'],
+    ];
+    const { pipelining } = session.extensions;
+    if (pipelining) session.write(commands.map(([, command]) => command).join(''));
+    let refused: SendOutcome | null = null;
+    for (const [stage, command] of commands) {
+      if (!pipelining) session.write(command);
+      const reply = await session.reply();
+      if (stage === 'MAIL FROM') passing('mail-from', mail.id);
+      if (stage === 'RCPT TO') passing('rcpt', mail.id);
+      if (stage === 'DATA' && reply.code === 354) {
+        if (!refused) return null;
+        // RFC 2920 §3.1: a relay that asks for the body of a mail without recipients gets an empty one.
+        session.write('.\r\n');
+        await session.reply().catch(() => session.destroy());
+        return refused;
+      }
+      refused ??= isPositive(reply) ? null : this.refusal(stage, reply);
+      if (refused && !pipelining) break;
+    }
+    // Else the next MAIL FROM would be a second one in the same transaction.
+    await reset(session);
+    return refused ?? this.refusal('DATA', { code: 0, text: 'the relay did not ask for the body' });
+  }
+
+  /** 421 and a reply that is none end the session; any other refusal leaves it fit for the next mail. */
+  private refusal(stage: SmtpStage, { code, text }: SmtpReply): SendOutcome {
+    const reply = text.slice(0, MAX_REASON_CHARS);
+    if (code === 421 || code < 400) this.#session?.destroy();
+    if (code < 400)
+      return stage === 'BODY'
+        ? { kind: 'unknown', reason: `unexpected reply ${code}` }
+        : { kind: 'not_sent', stage: 'envelope', reason: `unexpected reply ${code}` };
+    return { kind: 'refused', permanent: code >= 500, stage, code, reply };
+  }
+
+  private async opened(): Promise<SmtpSession> {
+    if (this.#session?.alive) return this.#session;
+    this.#session = await SmtpSession.open(this.url);
+    return this.#session;
+  }
+}
+
+function isPositive({ code }: SmtpReply): boolean {
+  return code >= 200 && code < 400;
+}
+
+function mailParameters({ raw, needsSmtpUtf8 }: OutgoingMail, { extensions }: SmtpSession): string {
+  const size = extensions.maxSize === null ? '' : ` SIZE=${raw.length}`;
+  return size + (needsSmtpUtf8 ? ' SMTPUTF8' : '');
+}
+
+/** What the relay has said beforehand that it cannot do. Its limit, not the person's: no address is blamed for it. */
+function beyondRelay({ raw, needsSmtpUtf8 }: OutgoingMail, { extensions }: SmtpSession): SendOutcome | null {
+  if (needsSmtpUtf8 && !extensions.smtpUtf8)
+    return { kind: 'unsendable', reason: 'the relay cannot send to addresses beyond ASCII (SMTPUTF8)' };
+  if (extensions.maxSize !== null && raw.length > extensions.maxSize)
+    return {
+      kind: 'unsendable',
+      reason: `the mail is larger than the ${extensions.maxSize} octets the relay takes`,
+    };
+  return null;
+}
+
+function writeBody(session: SmtpSession, { id, raw }: OutgoingMail): void {
+  const stuffed = dotStuffed(raw);
+  const end = stuffed.subarray(-2).toString('latin1') === '\r\n' ? '.\r\n' : '\r\n.\r\n';
+  if (isWatched()) {
+    const half = stuffed.length >>> 1;
+    session.write(stuffed.subarray(0, half));
+    passing('body-half', id);
+    session.write(stuffed.subarray(half), end);
+  } else session.write(stuffed, end);
+  passing('body-sent', id);
+}
+
+/** RFC 5321 §4.5.2. Our encoding leaves no dot at the start of a line, so this is a look and no copy. */
+function dotStuffed(raw: Buffer): Buffer {
+  if (raw[0] !== 0x2e && !raw.includes('\r\n.')) return raw;
+  return Buffer.from(raw.toString('latin1').replace(/^\./gm, '..'), 'latin1');
+}
+
+async function reset(session: SmtpSession): Promise<void> {
+  session.write('RSET\r\n');
+  await session.reply().catch(() => session.destroy());
+}
+
+/** A refused login is our own trouble, as is a relay out of reach: the mail waits until it is put right. */
+function openingFailed(error: unknown): SendOutcome {
+  const { message, response, command, responseCode } = error as Error & {
+    response?: string;
+    command?: string;
+    responseCode?: number;
+  };
+  const login = command?.startsWith('AUTH') === true || responseCode === 535;
+  return {
+    kind: 'not_sent',
+    stage: login ? 'login' : 'connect',
+    reason: (response ?? message).slice(0, MAX_REASON_CHARS),
+  };
+}

@@ -1,0 +1,183 @@
+import type { Socket } from 'node:net';
+import SMTPConnection from 'nodemailer/lib/smtp-connection';
+
+/** Shorter than the lease of a message by far: a stalled relay must not outlive it. */
+export const SOCKET_TIMEOUT_MS = 60_000;
+const CONNECT_TIMEOUT_MS = 15_000;
+/** A reply that does not end is an attack or a bug of the relay. RFC 5321 §4.5.3.1.5 allows 512 octets a line. */
+const MAX_REPLY_CHARS = 64 * 1024;
+const REPLY_LINE = /^(\d{3})([ -]|$)/;
+
+export interface SmtpReply {
+  code: number;
+  /** The whole reply without line breaks between its lines. */
+  text: string;
+}
+
+export interface SmtpExtensions {
+  pipelining: boolean;
+  smtpUtf8: boolean;
+  eightBitMime: boolean;
+  /** Octets the relay takes; null when it does not say. */
+  maxSize: number | null;
+}
+
+/**
+ * An open, greeted and logged-in connection. Opening it, with STARTTLS and AUTH, is nodemailer's part; after that we
+ * speak ourselves, because its `send` asks three times and waits three times where PIPELINING (RFC 2920) takes one.
+ */
+export class SmtpSession {
+  #partial = '';
+  #lines: string[] = [];
+  #replies: SmtpReply[] = [];
+  #waiting: { resolve: (reply: SmtpReply) => void; reject: (error: Error) => void }[] = [];
+  #ended: Error | null = null;
+
+  private constructor(
+    private readonly socket: Socket,
+    readonly extensions: SmtpExtensions,
+    /** For the record of the attempt: `TLSv1.3 TLS_AES_256_GCM_SHA384`, or null without TLS. */
+    readonly tls: string | null,
+  ) {
+    socket.removeAllListeners('data').removeAllListeners('timeout');
+    socket.on('data', (chunk: Buffer) => this.#read(chunk.toString('latin1')));
+    socket.on('timeout', () => this.#end(new Error('the relay did not answer in time')));
+    socket.on('error', (error: Error) => this.#end(error));
+    socket.on('end', () => this.#end(new Error('the relay closed the connection')));
+    socket.on('close', () => this.#end(new Error('the connection was closed')));
+    socket.setTimeout(SOCKET_TIMEOUT_MS);
+    socket.setNoDelay(true);
+  }
+
+  /** Rejects with nodemailer's error: `responseCode` and `command` say what the relay refused. */
+  static async open(url: URL): Promise<SmtpSession> {
+    const { hostname, port, protocol, username, password } = url;
+    const secure = protocol === 'smtps:';
+    const local = hostname === '127.0.0.1' || hostname === 'localhost' || hostname === '[::1]';
+    const connection = new SMTPConnection({
+      host: hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: Number(port) || (secure ? 465 : 587),
+      secure,
+      requireTLS: !secure && !local,
+      ignoreTLS: local,
+      socketTimeout: SOCKET_TIMEOUT_MS,
+      connectionTimeout: CONNECT_TIMEOUT_MS,
+      greetingTimeout: CONNECT_TIMEOUT_MS,
+    });
+    // Every loss reaches the callback of what was under way; without a listener it would end the process.
+    connection.on('error', () => undefined);
+    try {
+      await step((done) => connection.connect(done), connection);
+      const extensions = extensionsOf(connection.lastServerResponse || '');
+      if (username !== '') {
+        const auth = { user: decodeURIComponent(username), pass: decodeURIComponent(password) };
+        await step((done) => connection.login(auth, done), connection);
+      }
+      const socket = connection._socket;
+      if (!socket || socket.destroyed) throw new Error('the relay closed the connection');
+      return new SmtpSession(socket, extensions, tlsOf(socket));
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  }
+
+  get alive(): boolean {
+    return this.#ended === null;
+  }
+
+  write(...chunks: (string | Buffer)[]): void {
+    if (this.#ended) return;
+    this.socket.cork();
+    for (const chunk of chunks) this.socket.write(chunk as string, 'utf8');
+    this.socket.uncork();
+  }
+
+  /** The relay's next reply, in the order of the commands. Rejects when the connection ends before it. */
+  async reply(): Promise<SmtpReply> {
+    const ready = this.#replies.shift();
+    if (ready) return ready;
+    if (this.#ended) throw this.#ended;
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+    });
+  }
+
+  /** At once and without a word: before the final dot, the relay has nothing (RFC 5321 §4.1.1.4). */
+  destroy(): void {
+    this.#end(new Error('we ended the connection'));
+  }
+
+  /** Only between two mails: QUIT would be written into a body. */
+  quit(): void {
+    if (!this.#ended) this.socket.end('QUIT\r\n');
+    this.#ended ??= new Error('we said good-bye');
+    setTimeout(() => this.socket.destroy(), 2_000).unref();
+  }
+
+  #read(data: string): void {
+    const lines = (this.#partial + data).split('\n');
+    this.#partial = lines.pop() ?? '';
+    for (const line of lines) this.#take(line.replace(/\r$/, ''));
+    if (this.#partial.length > MAX_REPLY_CHARS) this.#end(new Error('the reply of the relay does not end'));
+  }
+
+  #take(line: string): void {
+    const [, code, goesOn] = REPLY_LINE.exec(line) ?? [];
+    if (code === undefined) return this.#end(new Error('the relay does not speak SMTP'));
+    this.#lines.push(line);
+    if (goesOn === '-') {
+      if (this.#lines.length > 1_000) this.#end(new Error('the reply of the relay does not end'));
+      return;
+    }
+    const reply = { code: Number(code), text: this.#lines.join(' ') };
+    this.#lines = [];
+    const first = this.#waiting.shift();
+    if (first) first.resolve(reply);
+    else this.#replies.push(reply);
+  }
+
+  #end(reason: Error): void {
+    if (this.#ended) return;
+    this.#ended = reason;
+    this.socket.destroy();
+    for (const { reject } of this.#waiting.splice(0)) reject(reason);
+  }
+}
+
+async function step(
+  run: (done: (error?: Error | null) => void) => void,
+  connection: SMTPConnection,
+): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    connection.once('error', reject);
+    run((error) => (error ? reject(error) : resolve()));
+  });
+}
+
+/** What the answer to EHLO offers (RFC 5321 §4.1.1.1). */
+export function extensionsOf(ehlo: string): SmtpExtensions {
+  const keywords = new Map(
+    ehlo.split(/\r?\n/).map((line) => {
+      const [keyword = '', ...parameters] = line
+        .replace(/^\d{3}[ -]/, '')
+        .trim()
+        .toUpperCase()
+        .split(/\s+/);
+      return [keyword, parameters] as const;
+    }),
+  );
+  const size = Number(keywords.get('SIZE')?.[0]);
+  return {
+    pipelining: keywords.has('PIPELINING'),
+    smtpUtf8: keywords.has('SMTPUTF8'),
+    eightBitMime: keywords.has('8BITMIME'),
+    maxSize: Number.isSafeInteger(size) && size > 0 ? size : null,
+  };
+}
+
+function tlsOf(socket: Socket): string | null {
+  if (!('getCipher' in socket) || typeof socket.getCipher !== 'function') return null;
+  const { name, version } = socket.getCipher() as { name: string; version: string };
+  return `${version} ${name}`;
+}

@@ -1,0 +1,11 @@
+import type { Pool } from 'pg';
+import type { DataSource } from 'typeorm';
+
+/**
+ * The pool behind TypeORM, for statements on hot paths: it takes named ones, which PostgreSQL parses and plans once per
+ * connection. Planning the ledger's statement anew cost as much as ten rows of its work.
+ */
+export function pgPool({ driver }: DataSource): Pool {
+  if (!('master' in driver)) throw new Error('the data source is not PostgreSQL');
+  return driver.master as Pool;
+}

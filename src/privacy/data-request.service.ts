@@ -1,0 +1,97 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import type { Sender } from '../delivery/message.js';
+import { MessagesService } from '../delivery/messages.service.js';
+import { TemplatesService } from '../delivery/templates.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { CONFIG, type Config } from '../infra/config.js';
+import { addressHash } from '../subscribers/address-hash.js';
+import type { Subscriber } from '../subscribers/subscriber.js';
+import { decodeIds, encodeIds, signExpiring, verifyExpiring } from '../values/signed-token.js';
+
+/** `my-data` hands out the file; `erase` is the second step of forgetting. Neither stands in for the other. */
+export type DataPurpose = 'my-data' | 'erase';
+
+const MINUTE_MS = 60_000;
+export const DATA_LINK_MINUTES = 30;
+/** One mail in ten minutes and three a day: a forwarded mail must not become a way to flood its reader. */
+const PAUSE_MS = 10 * MINUTE_MS;
+const MAX_A_DAY = 3;
+const TEMPLATE = 'emails/my-data';
+
+/** Whoever holds a forwarded mail holds its preferences link, so the data go by a mail to the address itself. */
+@Injectable()
+export class DataRequestService {
+  #templateId: string | null = null;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly messages: MessagesService,
+    private readonly templates: TemplatesService,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  token(purpose: DataPurpose, subscriberId: string): string {
+    const expiresAt = new Date(this.clock.now().getTime() + DATA_LINK_MINUTES * MINUTE_MS);
+    return signExpiring(this.config.secretKey, purpose, encodeIds([subscriberId]), expiresAt);
+  }
+
+  /** The subscriber's id; `'expired'` for a genuine link past its end; null for one we did not write. */
+  read(purpose: DataPurpose, token: string): string | null {
+    const content = verifyExpiring(this.config.secretKey, purpose, token, this.clock.now());
+    if (content === null || content === 'expired') return content;
+    return decodeIds(content.payload, 1)?.[0] ?? null;
+  }
+
+  /** Plans the mail with the link, unless one is on its way or the day has had its three. Tells nobody which. */
+  async ask({ id, email, emailKey }: Subscriber): Promise<void> {
+    const now = this.clock.now();
+    this.#templateId ??= await this.templates.publish(this.dataSource.manager, TEMPLATE);
+    const templateId = this.#templateId;
+    await this.dataSource.transaction(async (manager) => {
+      const from = await sentBy(manager, id);
+      const recent: { count: number }[] = await manager.query(
+        `select count(*)::int as count from message
+         where subscriber_id = $1 and step_key = 'my-data' and created_at > $2::timestamptz - interval '24 hours'`,
+        [id, now],
+      );
+      if (from === null || (recent[0]?.count ?? 0) >= MAX_A_DAY) return;
+      await this.messages.plan(manager, [
+        {
+          dedupeKey: `my-data:${id}:${Math.floor(now.getTime() / PAUSE_MS)}`,
+          class: 'transactional',
+          kind: 'notice',
+          subscriberId: id,
+          funnelKey: from.funnelKey,
+          stepKey: 'my-data',
+          templateId,
+          data: {
+            dataUrl: `${this.config.baseUrl}/my-data/${this.token('my-data', id)}`,
+            minutes: DATA_LINK_MINUTES,
+          },
+          sender: from.sender,
+          address: email,
+          addressHash: addressHash(this.config.secretKey, emailKey),
+          dueAt: now,
+          expiresAt: new Date(now.getTime() + DATA_LINK_MINUTES * MINUTE_MS),
+          priority: 0,
+        },
+      ]);
+    });
+  }
+}
+
+/** Who wrote to the person last, else whoever has a form here. Served by message_subscriber. */
+async function sentBy(
+  manager: EntityManager,
+  subscriberId: string,
+): Promise<{ sender: Sender; funnelKey: string } | null> {
+  const rows: { sender: Sender; funnelKey: string }[] = await manager.query(
+    `(select sender, funnel_key as "funnelKey" from message where subscriber_id = $1 and funnel_key is not null
+       order by id desc limit 1)
+     union all (select sender, funnel_key from form order by archived_at nulls first, id limit 1) limit 1`,
+    [subscriberId],
+  );
+  return rows[0] ?? null;
+}

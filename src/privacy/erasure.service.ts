@@ -1,0 +1,39 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { MessagesService } from '../delivery/messages.service.js';
+import { MailboxService } from '../infra/mailbox/mailbox.service.js';
+import { OrdersService } from '../orders/orders.service.js';
+import { SubscribersService } from '../subscribers/subscribers.service.js';
+import { TrackingService } from '../tracking/tracking.service.js';
+
+/** Forgetting a person, everywhere and in one transaction. A new table that knows people gets its line here. */
+@Injectable()
+export class ErasureService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly subscribers: SubscribersService,
+    private readonly tracking: TrackingService,
+    private readonly messages: MessagesService,
+    private readonly orders: OrdersService,
+    private readonly mailbox: MailboxService,
+  ) {}
+
+  /**
+   * What stays: the hash of the address on the suppression list, the ledger's rows without a recipient, counts, and paid
+   * orders as the books need them. False when there is nobody.
+   */
+  async erase(subscriberId: string, source: string): Promise<boolean> {
+    return this.dataSource.transaction(async (manager) => {
+      if ((await this.subscribers.lockStatus(manager, subscriberId)) === null) return false;
+      const person = await this.subscribers.find(subscriberId, manager);
+      if (person === null) return false;
+      // Tracking finds the person's hits by their mails, so it comes before the mails let go of them.
+      await this.tracking.forget(manager, subscriberId);
+      await this.orders.forget(manager, { subscriberId, email: person.email });
+      await this.messages.forget(manager, subscriberId);
+      await this.mailbox.forget(manager, person.email);
+      await this.subscribers.erase(manager, subscriberId, source);
+      return true;
+    });
+  }
+}

@@ -1,0 +1,63 @@
+import type { EntityManager } from 'typeorm';
+
+export interface ConsentRecord {
+  kind: string;
+  purpose: string;
+  wording: string | null;
+  wordingSha256: string | null;
+  form: string | null;
+  page: string | null;
+  ip: string | null;
+  userAgent: string | null;
+  at: Date;
+}
+
+/** In the order in which they were made. Served by consent_event_subscriber. */
+export async function consentsOf(db: EntityManager, subscriberId: string): Promise<ConsentRecord[]> {
+  return db.query(
+    `select kind, purpose, consent_text as wording, encode(text_hash, 'hex') as "wordingSha256", form_slug as form,
+            page_url as page, host(ip) as ip, user_agent as "userAgent", at
+       from consent_event where subscriber_id = $1 order by id`,
+    [subscriberId],
+  );
+}
+
+/** One question for each part of the file; `$1` is the subscriber. Read only, over everybody's tables. */
+const PARTS = {
+  signups: `select f.slug as form, g.status, g.created_at as "createdAt", g.confirmed_at as "confirmedAt"
+    from signup g join form f on f.id = g.form_id where g.subscriber_id = $1 order by g.id`,
+  reasonForLeaving: `select reason, comment, at from leave_reason where subscriber_id = $1`,
+  sequences: `select q.title, e.status, e.exit_reason as "exitReason", e.step_key as "atStep", e.next_at as "nextAt",
+      e.started_at as "startedAt", e.ended_at as "endedAt"
+    from enrollment e join sequence q on q.id = e.sequence_id where e.subscriber_id = $1 order by e.id`,
+  offers: `select offer_slug as offer, expires_at as "expiresAt", created_at as "grantedAt"
+    from enrollment_offer where subscriber_id = $1 order by created_at, offer_slug`,
+  mails: `select m.kind, m.class, m.funnel_key as funnel, m.step_key as step, t.key as template, m.state,
+      m.state_reason as "stateReason", m.address as "to", m.due_at as "dueAt", m.accepted_at as "acceptedAt",
+      m.created_at as "plannedAt"
+    from message m join email_template t on t.id = m.email_template_id where m.subscriber_id = $1 order by m.id`,
+  hits: `select e.kind, e.class, e.reason, e.user_agent as "userAgent", l.url_template as link, m.step_key as step, e.at
+    from tracking_event e join message m on m.id = e.message_id left join link l on l.id = e.link_id
+    where m.subscriber_id = $1 order by e.id`,
+  visits: `select page, slug, user_agent as "userAgent", referrer, utm, at from visit where subscriber_id = $1 order by id`,
+  conversions: `select kind, funnel_key as funnel, at from conversion where subscriber_id = $1 order by id`,
+  returnedMails: `select verdict, reason, diagnostic, received_at as "receivedAt"
+    from bounce where subscriber_id = $1 order by id`,
+  orders: `select o.number, o.status, o.email, o.name, o.amount_minor::float8 as "amountMinor", o.currency,
+      o.created_at as "createdAt", o.paid_at as "paidAt",
+      (select coalesce(jsonb_agg(jsonb_build_object('product', p.name, 'amountMinor', l.amount_minor, 'licence', k.key) order by l.id), '[]')
+         from order_line l join product p on p.id = l.product_id left join licence k on k.order_line_id = l.id
+        where l.order_id = o.id) as lines
+    from orders o where o.subscriber_id = $1 or lower(o.email) = (select lower(email) from subscriber where id = $1)
+    order by o.id`,
+} as const;
+
+export type PersonalParts = Record<keyof typeof PARTS, Record<string, unknown>[]>;
+
+/** Of one moment when the caller's transaction is `repeatable read`. */
+export async function personalParts(db: EntityManager, subscriberId: string): Promise<PersonalParts> {
+  const parts: Partial<PersonalParts> = {};
+  for (const [name, sql] of Object.entries(PARTS) as [keyof typeof PARTS, string][])
+    parts[name] = await db.query(sql, [subscriberId]);
+  return parts as PersonalParts;
+}

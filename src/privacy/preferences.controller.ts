@@ -1,0 +1,130 @@
+import { Body, Controller, Get, Param, Post, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { PageRenderer } from '../infra/http/page-renderer.js';
+import { sendPrivatePage } from '../infra/http/send-page.js';
+import type { Subscriber } from '../subscribers/subscriber.js';
+import { maskEmailAddress } from '../values/email-address.js';
+import { DATA_LINK_MINUTES, DataRequestService } from './data-request.service.js';
+import { ErasureService } from './erasure.service.js';
+import { readPreferencesForm, TRACKING_WORDS, topicWords } from './preferences.js';
+import { PreferencesService } from './preferences.service.js';
+
+const anything = z.unknown();
+const eraseForm = z.object({ confirm: z.string().max(500), understood: z.string() });
+
+type Notice = 'saved' | 'left' | 'mailed' | null;
+
+/** What I get, whether I am counted, my data, forget me. GET shows, POST changes; the address is shown masked. */
+@Controller('preferences')
+export class PreferencesController {
+  constructor(
+    private readonly preferences: PreferencesService,
+    private readonly requests: DataRequestService,
+    private readonly erasure: ErasureService,
+    private readonly pages: PageRenderer,
+  ) {}
+
+  @Get(':token')
+  async show(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
+    const person = await this.known(token, reply);
+    if (person) await this.page(reply, { token, person, notice: null });
+  }
+
+  @Post(':token')
+  async save(
+    @Param('token') token: string,
+    @Body({ schema: anything }) body: unknown,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const person = await this.known(token, reply);
+    if (!person) return;
+    const form = readPreferencesForm(body);
+    const where = { ip: request.ip, userAgent: request.headers['user-agent'] ?? '' };
+    if (form !== null) await this.preferences.save(person.id, form, where);
+    await this.after(reply, token, form === null ? null : 'saved');
+  }
+
+  @Post(':token/leave')
+  async leave(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
+    const person = await this.known(token, reply);
+    if (!person) return;
+    await this.preferences.leave(person.id);
+    await this.after(reply, token, 'left');
+  }
+
+  @Post(':token/export')
+  async export(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
+    const person = await this.known(token, reply);
+    if (!person) return;
+    await this.requests.ask(person);
+    await this.after(reply, token, 'mailed');
+  }
+
+  /** The first press asks, the second erases. The second step's key lives half an hour and is good for nothing else. */
+  @Post(':token/erase')
+  async erase(
+    @Param('token') token: string,
+    @Body({ schema: anything }) body: unknown,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const person = await this.known(token, reply);
+    if (!person) return;
+    const form = eraseForm.safeParse(body);
+    if (form.success && this.requests.read('erase', form.data.confirm) === person.id) {
+      await this.erasure.erase(person.id, 'preferences page');
+      sendPrivatePage(reply, 200, await this.pages.render('pages/erased', {}));
+      return;
+    }
+    const view = {
+      action: `/preferences/${token}/erase`,
+      backUrl: `/preferences/${token}`,
+      addressMasked: maskEmailAddress(person.email),
+      confirm: this.requests.token('erase', person.id),
+    };
+    sendPrivatePage(reply, 200, await this.pages.render('pages/erase', view));
+  }
+
+  private async after(reply: FastifyReply, token: string, notice: Notice): Promise<void> {
+    const person = await this.known(token, reply);
+    if (person) await this.page(reply, { token, person, notice });
+  }
+
+  private async page(
+    reply: FastifyReply,
+    { token, person, notice }: { token: string; person: Subscriber; notice: Notice },
+  ): Promise<void> {
+    const action = `/preferences/${token}`;
+    const topics = await this.preferences.topicsOf(person.id);
+    const view = {
+      action,
+      leaveAction: `${action}/leave`,
+      exportAction: `${action}/export`,
+      eraseAction: `${action}/erase`,
+      addressMasked: maskEmailAddress(person.email),
+      status: person.status,
+      topics: topics.map((topic) => ({ ...topic, words: topicWords(topic.title) })),
+      trackingConsent: person.trackingConsent,
+      trackingWords: TRACKING_WORDS,
+      minutes: DATA_LINK_MINUTES,
+      notice: notice ?? '',
+    };
+    sendPrivatePage(reply, 200, await this.pages.render('pages/preferences', view));
+  }
+
+  private async known(token: string, reply: FastifyReply): Promise<Subscriber | null> {
+    const person = await this.preferences.person(token);
+    if (person !== null && person !== 'gone') return person;
+    const [status, message] =
+      person === 'gone'
+        ? [410, 'Nothing is kept about you any more.']
+        : [404, 'Please open the link from the mail again, whole.'];
+    sendPrivatePage(
+      reply,
+      status,
+      await this.pages.render('pages/error', { status, heading: 'Nothing to show', message }),
+    );
+    return null;
+  }
+}

@@ -1,0 +1,42 @@
+import type { Topic } from '../subscribers/topic.js';
+
+/** The words by which somebody agrees to be counted, or no longer does. They are kept with the decision. */
+export const TRACKING_WORDS = 'Count the mails I open and the links I press';
+
+export function topicWords(title: string): string {
+  return `Send me mails about: ${title}`;
+}
+
+export interface PreferencesForm {
+  trackingConsent: boolean;
+  /** The topics that the page showed: one that came up since was neither kept nor refused. */
+  shown: ReadonlySet<string>;
+  wanted: ReadonlySet<string>;
+}
+
+/** Null for anything but the page's own form: an empty POST is no decision. */
+export function readPreferencesForm(body: unknown): PreferencesForm | null {
+  if (typeof body !== 'object' || body === null) return null;
+  const fields: Partial<Record<string, unknown>> = { ...body };
+  if (fields['form'] !== 'preferences') return null;
+  return {
+    trackingConsent: fields['trackingConsent'] !== undefined,
+    shown: new Set(texts(fields['shown'])),
+    wanted: new Set(texts(fields['topic'])),
+  };
+}
+
+/** The topics to change and how each of them is to stand. */
+export function topicChanges(
+  topics: readonly Pick<Topic, 'key' | 'title' | 'optedOut'>[],
+  { shown, wanted }: Pick<PreferencesForm, 'shown' | 'wanted'>,
+): { topicKey: string; title: string; wanted: boolean }[] {
+  return topics
+    .filter(({ key, optedOut }) => shown.has(key) && wanted.has(key) === optedOut)
+    .map(({ key, title }) => ({ topicKey: key, title, wanted: wanted.has(key) }));
+}
+
+function texts(value: unknown): string[] {
+  const list: unknown[] = Array.isArray(value) ? value : [value];
+  return list.filter((item) => typeof item === 'string');
+}

@@ -1,0 +1,36 @@
+import { Module } from '@nestjs/common';
+import { DeliveryModule } from '../delivery/delivery.module.js';
+import { MailboxModule } from '../infra/mailbox/mailbox.module.js';
+import { OrdersModule } from '../orders/orders.module.js';
+import { SequencesModule } from '../sequences/sequences.module.js';
+import { SignupModule } from '../signup/signup.module.js';
+import { SubscribersModule } from '../subscribers/subscribers.module.js';
+import { TrackingModule } from '../tracking/tracking.module.js';
+import { DataRequestService } from './data-request.service.js';
+import { ErasureService } from './erasure.service.js';
+import { MyDataController } from './my-data.controller.js';
+import { PersonalDataService } from './personal-data.service.js';
+import { PreferencesController } from './preferences.controller.js';
+import { PreferencesService } from './preferences.service.js';
+import { ReceiptKeyController } from './receipt-key.controller.js';
+import { SubscriberDataController } from './subscriber-data.controller.js';
+
+/**
+ * What people decide about themselves: topics, being counted, a copy of their data, being forgotten. Late in the order,
+ * because copying and forgetting reach into every module before. Owns no table.
+ */
+@Module({
+  imports: [
+    SubscribersModule,
+    TrackingModule,
+    DeliveryModule,
+    SequencesModule,
+    SignupModule,
+    OrdersModule,
+    MailboxModule,
+  ],
+  controllers: [PreferencesController, MyDataController, SubscriberDataController, ReceiptKeyController],
+  providers: [PreferencesService, DataRequestService, PersonalDataService, ErasureService],
+  exports: [PersonalDataService, ErasureService],
+})
+export class PrivacyModule {}

@@ -1,0 +1,65 @@
+import { Controller, Delete, Get, Param } from '@nestjs/common';
+import { z } from 'zod';
+import { ApiRoute } from '../infra/http/api-route.js';
+import { idSchema } from '../infra/http/page.js';
+import { ErasureService } from './erasure.service.js';
+import { notFound, type PersonalData, PersonalDataService } from './personal-data.service.js';
+
+const records = z.array(z.record(z.string(), z.unknown()));
+const personalData = z
+  .object({
+    exportedAt: z.iso.datetime(),
+    controller: z.object({ baseUrl: z.string() }),
+    profile: z.record(z.string(), z.unknown()),
+    tags: z.array(z.string()),
+    topics: records,
+    consents: records,
+    signups: records,
+    suppressions: records,
+    reasonForLeaving: records,
+    sequences: records,
+    offers: records,
+    mails: records,
+    hits: records,
+    visits: records,
+    conversions: records,
+    returnedMails: records,
+    orders: records,
+    consentReceipt: z.object({
+      jws: z.string().meta({ description: 'Compact JWS (EdDSA); its key is at /.well-known/jwks.json.' }),
+      publicKey: z.record(z.string(), z.string()),
+      publishedAt: z.string(),
+    }),
+  })
+  .meta({ id: 'PersonalData' });
+
+/** Stands here and not with the other routes of a subscriber, because both reach into every module. */
+@Controller('api/v1/subscribers')
+export class SubscriberDataController {
+  constructor(
+    private readonly data: PersonalDataService,
+    private readonly erasure: ErasureService,
+  ) {}
+
+  @Get(':id/export')
+  @ApiRoute({
+    summary: 'Everything kept about a subscriber, with a signed consent receipt',
+    tag: 'subscribers',
+    response: personalData,
+  })
+  async export(@Param('id', { schema: idSchema }) id: string): Promise<PersonalData> {
+    return this.data.of(id);
+  }
+
+  @Delete(':id')
+  @ApiRoute({
+    summary: 'Erase a subscriber',
+    description:
+      'For good: person, consents, tags and history go; waiting mails are cancelled. A hash of the address stays suppressed, and paid orders stay without it.',
+    tag: 'subscribers',
+    response: null,
+  })
+  async erase(@Param('id', { schema: idSchema }) id: string): Promise<void> {
+    if (!(await this.erasure.erase(id, 'api'))) throw notFound(id);
+  }
+}

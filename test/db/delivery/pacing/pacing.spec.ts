@@ -1,0 +1,139 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { PacingService } from '../../../../src/delivery/pacing/pacing.service.js';
+import { recipientGroup, recipientGroupSql } from '../../../../src/delivery/pacing/recipient-group.js';
+import { SendingSettingsService } from '../../../../src/delivery/pacing/sending-settings.service.js';
+import { sendingSettings } from '../../../../src/delivery/pacing/sending.schemas.js';
+import { openPacing, openWorker, passSeconds, type PacingApp } from './pacing-app.js';
+
+const GMAIL = 'example.com|gmail';
+const OTHER = 'example.com|other';
+
+describe('the pace that all workers share', () => {
+  let t: PacingApp;
+  let pacing: PacingService;
+  beforeAll(async () => {
+    t = await openPacing();
+    pacing = t.app.get(PacingService);
+  });
+  afterAll(async () => t.close());
+  afterEach(async () => {
+    await t.db.query('truncate send_bucket');
+    pacing.forgetCache();
+  });
+
+  const limit = async (settings: unknown): Promise<void> =>
+    t.app.get(SendingSettingsService).replace(sendingSettings.parse(settings));
+  const allow = async (ready: Record<string, number>, most = 1_000): Promise<Record<string, number>> =>
+    Object.fromEntries(
+      await pacing.allow(
+        Object.entries(ready).map(([laneKey, count]) => ({ laneKey, ready: count })),
+        most,
+      ),
+    );
+
+  it('lets everything through where nothing is limited', async () => {
+    expect(await allow({ [GMAIL]: 900, default: 40 }, 500)).toEqual({ [GMAIL]: 460, default: 40 });
+    expect(await pacing.waitMs([GMAIL])).toBe(0);
+    expect(await pacing.waitingUntil(GMAIL)).toBeNull();
+  });
+
+  it('obeys a global pace', async () => {
+    await limit({ global: { perSecond: 10, burst: 30 } });
+    expect(await allow({ [GMAIL]: 100 })).toEqual({ [GMAIL]: 30 });
+    expect(await allow({ [GMAIL]: 100 })).toEqual({});
+    expect(await pacing.waitMs([GMAIL])).toBeGreaterThan(0);
+    await passSeconds(t.db, 2);
+    expect((await allow({ [GMAIL]: 100 }))[GMAIL]).toBeGreaterThanOrEqual(20);
+  });
+
+  it('limits a recipient group without holding up the others', async () => {
+    await limit({ groups: { gmail: { perSecond: 1, burst: 4 } } });
+    expect(await allow({ [GMAIL]: 100, [OTHER]: 100, 'example.org|gmail': 100 })).toEqual({
+      [GMAIL]: 2,
+      'example.org|gmail': 2,
+      [OTHER]: 100,
+    });
+  });
+
+  it('limits a sender domain in all groups together', async () => {
+    await limit({ senders: { 'example.com': { perSecond: 1, burst: 6 } } });
+    expect(await allow({ [GMAIL]: 100, [OTHER]: 100, 'example.org|gmail': 5 })).toEqual({
+      [GMAIL]: 3,
+      [OTHER]: 3,
+      'example.org|gmail': 5,
+    });
+  });
+
+  it('stops at the quota of the day and goes on the next day', async () => {
+    await limit({ global: { perDay: 7 } });
+    expect(await allow({ [GMAIL]: 100 })).toEqual({ [GMAIL]: 7 });
+    expect(await allow({ [GMAIL]: 100 })).toEqual({});
+    expect(await pacing.waitMs([GMAIL])).toBeLessThanOrEqual(86_400_000);
+    await t.db.query(`update send_bucket set quota_day = quota_day - 1`);
+    expect(await allow({ [GMAIL]: 100 })).toEqual({ [GMAIL]: 7 });
+  });
+
+  it('warms up a new sender domain', async () => {
+    const startedOn = new Date().toISOString().slice(0, 10);
+    await limit({ senders: { 'example.com': { warmUp: { startedOn } } } });
+    expect(await allow({ [GMAIL]: 5_000, 'example.org|gmail': 300 }, 5_000)).toEqual({
+      [GMAIL]: 100,
+      'example.org|gmail': 300,
+    });
+  });
+
+  it('takes back what was not sent', async () => {
+    await limit({ global: { perSecond: 0.001, burst: 5, perDay: 5 } });
+    expect(await allow({ [GMAIL]: 5 })).toEqual({ [GMAIL]: 5 });
+    await pacing.giveBack(GMAIL, 3);
+    expect(await allow({ [GMAIL]: 5 })).toEqual({ [GMAIL]: 3 });
+  });
+
+  it('never lets through more than there is when eight workers ask at once', async () => {
+    await limit({
+      global: { perSecond: 0.001, burst: 100 },
+      groups: { gmail: { perSecond: 0.001, burst: 30 } },
+    });
+    const workers = await Promise.all(Array.from({ length: 3 }, async () => openWorker(t.url)));
+    const asked = await Promise.all(
+      Array.from({ length: 24 }, async (_, index) =>
+        (workers[index % 3]?.app.get(PacingService) ?? pacing).allow(
+          [
+            { laneKey: index % 2 === 0 ? GMAIL : OTHER, ready: 9 },
+            { laneKey: index % 2 === 0 ? OTHER : GMAIL, ready: 9 },
+          ],
+          9,
+        ),
+      ),
+    );
+    const sum = (lane: string): number => asked.reduce((all, one) => all + (one.get(lane) ?? 0), 0);
+    expect(sum(GMAIL)).toBe(30);
+    expect(sum(GMAIL) + sum(OTHER)).toBe(100);
+    for (const worker of workers) await worker.close();
+  });
+
+  it('keeps what was used today when limits are set anew, and removes what is left out', async () => {
+    await limit({ global: { perDay: 10 }, groups: { yahoo: { perSecond: 1 } } });
+    await allow({ [GMAIL]: 8 });
+    await limit({ global: { perDay: 20 } });
+    expect(await allow({ [GMAIL]: 100 })).toEqual({ [GMAIL]: 12 });
+    expect(await t.db.query('select key from send_bucket')).toEqual([{ key: 'global' }]);
+  });
+
+  it('finds the same group by SQL as by name', async () => {
+    const domains = [
+      'gmail.com',
+      'hotmail.co.uk',
+      'yahoo.com.br',
+      'live.fr',
+      'aol.de',
+      'example.com',
+      'x.gmail.com',
+    ];
+    const rows: { domain: string; group: string }[] = await t.db.query(
+      `select d.x as domain, ${recipientGroupSql('d.x')} as "group" from unnest($1::text[]) as d (x)`,
+      [domains],
+    );
+    expect(rows).toEqual(domains.map((domain) => ({ domain, group: recipientGroup(domain) })));
+  });
+});

@@ -1,0 +1,193 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CONFIG, type Config } from '../../../src/infra/config.js';
+import { OrdersService } from '../../../src/orders/orders.service.js';
+import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
+import { encodeIds, signToken } from '../../../src/values/signed-token.js';
+import { API_KEY, linkIn, startTestApp, type TestApp } from '../../support/app.js';
+import { newReader, type Reader } from './reader.js';
+
+/** Words that occur nowhere else, in everything a person can leave behind. */
+const CANARY = 'zanzibarine';
+const BROWSER = `Mozilla/5.0 (X11; Linux x86_64) ${CANARY} Firefox/140.0`;
+
+let t: TestApp;
+beforeAll(async () => {
+  t = await startTestApp();
+});
+afterAll(async () => t.close());
+
+/** `table.column` of every place in the database where the word stands, as text. */
+async function traces(word: string): Promise<string[]> {
+  const columns: { table: string; column: string; type: string }[] = await t.dataSource.query(
+    `select c.table_name as "table", c.column_name as "column", c.data_type as type from information_schema.columns c
+     join information_schema.tables k using (table_schema, table_name)
+     where c.table_schema = 'public' and k.table_type = 'BASE TABLE' order by 1, 2`,
+  );
+  const found: string[] = [];
+  for (const { table, column, type } of columns) {
+    const text = type === 'bytea' ? `encode("${column}", 'escape')` : `"${column}"::text`;
+    const rows: unknown[] = await t.dataSource.query(
+      `select 1 from "${table}" where ${text} ilike '%' || $1 || '%' limit 1`,
+      [word],
+    );
+    if (rows.length > 0) found.push(`${table}.${column}`);
+  }
+  return found;
+}
+
+const buy = async (reader: Reader, outcome: 'paid' | 'none'): Promise<string> => {
+  const messageId = signToken(
+    t.app.get<Config>(CONFIG).secretKey,
+    'message',
+    encodeIds([
+      (await one('select max(id) as id from message where subscriber_id = $1', reader.id))['id'] as string,
+    ]),
+  );
+  const placed = await t.http
+    .post('/checkout/launch-kit')
+    .set('User-Agent', BROWSER)
+    .type('form')
+    .send({ email: reader.email, name: `Rita ${CANARY}`, m: messageId })
+    .expect(303);
+  const pay = (placed.headers['location'] as string).replace(/^https?:\/\/[^/]+/, '');
+  if (outcome === 'paid') await t.http.post(pay).type('form').send({ outcome }).expect(303);
+  return (
+    ((await one('select max(id) as id from orders where funnel_key = $1', 'niche-ebook'))['id'] as string) ??
+    ''
+  );
+};
+const one = async (sql: string, value: string): Promise<Record<string, unknown>> =>
+  (await t.dataSource.query<Record<string, unknown>[]>(sql, [value]))[0] ?? {};
+const suppressed = async (email: string) => t.app.get(SuppressionsService).of(email);
+const erase = async ({ preferences }: Reader): Promise<void> => {
+  const asked = await t.http.post(`${preferences}/erase`).expect(200);
+  const confirm = /name="confirm" value="([^"]+)"/.exec(asked.text)?.[1] ?? '';
+  await t.http
+    .post(`${preferences}/erase`)
+    .type('form')
+    .send({ confirm, understood: 'yes' })
+    .expect(200)
+    .expect(/Erased/);
+};
+
+describe('forgetting a person', () => {
+  it('takes two presses, the second with the key of the first', async () => {
+    const reader = await newReader(t, 'twice@example.com');
+    const other = await newReader(t, 'other@example.com');
+    const asked = await t.http.post(`${reader.preferences}/erase`).expect(200);
+    const confirm = /name="confirm" value="([^"]+)"/.exec(asked.text)?.[1] ?? '';
+    const press = (path: string, form: object) =>
+      t.http.post(`${path}/erase`).type('form').send(form).expect(200);
+    await press(reader.preferences, { understood: 'yes' });
+    await press(reader.preferences, { confirm });
+    await press(reader.preferences, { confirm: `${confirm}x`, understood: 'yes' });
+    await press(other.preferences, { confirm, understood: 'yes' });
+    t.clock.advance(30 * 60_000);
+    await press(reader.preferences, { confirm, understood: 'yes' });
+    expect(
+      await one(
+        'select count(*)::int as n from subscriber where email_key = any (string_to_array($1, $$ $$))',
+        'twice@example.com other@example.com',
+      ),
+    ).toEqual({ n: 2 });
+  });
+
+  it('leaves no trace of them anywhere but the name on a paid invoice', async () => {
+    const reader = await newReader(t, `${CANARY}@example.com`, { name: `Rita ${CANARY}` });
+    const headers = { 'User-Agent': BROWSER, Referer: `https://${CANARY}.example.org/` };
+    await t.http.get(linkIn(reader.welcome, /\/o\//)).set(headers).expect(200);
+    await t.http.get(linkIn(reader.welcome, /\/c\//)).set(headers).expect(302);
+    const order = await buy(reader, 'paid');
+    await t.runDue();
+    await t.http.post(`${reader.preferences}/export`).expect(200);
+    const unsubscribe = linkIn(reader.welcome, /\/u\//);
+    await t.http.post(unsubscribe).expect(200);
+    await t.http
+      .post(`${unsubscribe}/reason`)
+      .type('form')
+      .send({ reason: 'other', comment: CANARY })
+      .expect(200);
+    await t.dataSource.query(
+      `update message set reply_text = '550 <' || address || '> unknown' where subscriber_id = $1`,
+      [reader.id],
+    );
+    expect((await traces(CANARY)).length).toBeGreaterThan(8);
+
+    await erase(reader);
+
+    expect(await traces(CANARY)).toEqual(['orders.name']);
+    expect(
+      await one('select status, email, subscriber_id as s, visitor_id as v from orders where id = $1', order),
+    ).toEqual({
+      status: 'paid',
+      email: 'erased',
+      s: null,
+      v: null,
+    });
+    expect(await suppressed(reader.email)).toMatchObject([
+      { scope: 'all', reason: 'erased' },
+      { scope: 'marketing', reason: 'unsubscribed' },
+    ]);
+  });
+
+  it('keeps counting what they did', async () => {
+    const counts = await one(
+      `select (select count(*)::int from tracking_event where user_agent is null and ip_hash is null) as hits,
+         (select count(*)::int from message where address = $1 and state = 'accepted') as mails,
+         (select count(*)::int from conversion where subscriber_id is null and kind = 'order') as orders`,
+      'erased',
+    );
+    expect(counts).toMatchObject({ hits: 2, orders: 1 });
+    expect(counts['mails']).toBeGreaterThanOrEqual(2);
+  });
+
+  it('sends nothing that was waiting, and lets nobody write to them again', async () => {
+    const reader = await newReader(t, 'waiting@example.com');
+    await t.dataSource.query(
+      `update message set state = 'ready', data_at = null where subscriber_id = $1 and kind = 'sequence'`,
+      [reader.id],
+    );
+    await erase(reader);
+    expect(
+      await one(
+        `select count(*)::int as n from message where address = 'erased' and dedupe_key like 'seq:%' and state = $1`,
+        'cancelled',
+      ),
+    ).toEqual({ n: 1 });
+    await t.http.get(reader.preferences).expect(410);
+    await t.http.post(linkIn(reader.welcome, /\/u\//)).expect(200);
+    await t.http.post('/p/niches').type('form').send({ email: reader.email }).expect(200);
+    await t.runDue();
+    expect(await t.mailsTo(reader.email)).toEqual([]);
+  });
+
+  it('takes the money of an order that was open, and enters nobody for it', async () => {
+    const reader = await newReader(t, 'late-payer@example.com');
+    const order = await buy(reader, 'none');
+    await erase(reader);
+    expect(await one('select status, name from orders where id = $1', order)).toEqual({
+      status: 'declined',
+      name: null,
+    });
+    const paid = await t.app.get(OrdersService).markPaid(order, 'test', 'late');
+    expect(paid).toMatchObject({ status: 'paid', subscriberId: null, email: 'erased' });
+    expect(await one('select count(*)::int as n from subscriber where email_key = $1', 'erased')).toEqual({
+      n: 0,
+    });
+  });
+
+  it('is done by the API too, which also hands out the copy', async () => {
+    const reader = await newReader(t, 'by-api@example.com');
+    const api = (method: 'get' | 'delete', path: string) =>
+      t.http[method](`/api/v1/subscribers/${path}`).set('Authorization', `Bearer ${API_KEY}`);
+    const { body } = await api('get', `${reader.id}/export`).expect(200);
+    expect(body).toMatchObject({
+      profile: { email: reader.email },
+      consentReceipt: { publicKey: { crv: 'Ed25519' } },
+    });
+    await api('delete', reader.id).expect(204);
+    await api('delete', reader.id).expect(404);
+    await api('get', `${reader.id}/export`).expect(404);
+    expect(await suppressed(reader.email)).toMatchObject([{ reason: 'erased', source: 'api' }]);
+  });
+});

@@ -1,0 +1,213 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  allocate,
+  available,
+  giveBack,
+  quotaOn,
+  RAMP_DAYS,
+  rampQuota,
+  refill,
+  spend,
+  utcDay,
+  waitMs,
+  type Bucket,
+} from '../../../../src/delivery/pacing/token-bucket.js';
+
+const START = Date.parse('2026-03-02T09:00:00Z');
+const DAY_MS = 86_400_000;
+
+const bucket = (change: Partial<Bucket> = {}): Bucket => ({
+  key: 'global',
+  ratePerSecond: 10,
+  burst: 20,
+  tokens: 20,
+  refilledAtMs: START,
+  dailyQuota: null,
+  quotaDay: utcDay(START),
+  usedToday: 0,
+  slowFactor: 1,
+  rampStartedOn: null,
+  ...change,
+});
+
+/** Steps of a worker's life: time passes, mails are taken. */
+const steps = fc.array(fc.record({ ms: fc.integer({ min: -500, max: 40_000 }), want: fc.nat(200) }), {
+  maxLength: 60,
+});
+
+describe('a token bucket', () => {
+  it('never lets through more than rate × time + burst', () => {
+    fc.assert(
+      fc.property(
+        steps,
+        fc.double({ min: 0.01, max: 500, noNaN: true }),
+        fc.integer({ min: 1, max: 300 }),
+        (life, ratePerSecond, burst) => {
+          let state = bucket({ ratePerSecond, burst, tokens: burst });
+          let [now, latest, sent] = [START, START, 0];
+          for (const { ms, want } of life) {
+            now += ms;
+            latest = Math.max(latest, now);
+            state = refill(state, now);
+            const taken = Math.min(want, available(state));
+            state = spend(state, taken);
+            sent += taken;
+            expect(sent).toBeLessThanOrEqual((ratePerSecond * (latest - START)) / 1000 + burst + 1e-6);
+            expect(state.tokens).toBeGreaterThan(-1e-6);
+          }
+        },
+      ),
+    );
+  });
+
+  it('never lets through more than the quota of a day, whatever the clock does', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ ms: fc.integer({ min: -50_000, max: DAY_MS / 3 }), want: fc.nat(500) })),
+        fc.integer({ min: 1, max: 400 }),
+        (life, dailyQuota) => {
+          let state = bucket({ ratePerSecond: null, burst: null, dailyQuota });
+          let now = START;
+          const sentOn = new Map<string, number>();
+          for (const { ms, want } of life) {
+            now += ms;
+            state = refill(state, now);
+            const taken = Math.min(want, available(state));
+            state = spend(state, taken);
+            const day = state.quotaDay ?? '';
+            sentOn.set(day, (sentOn.get(day) ?? 0) + taken);
+            expect(sentOn.get(day)).toBeLessThanOrEqual(dailyQuota);
+          }
+        },
+      ),
+    );
+  });
+
+  it('has never less after waiting longer', () => {
+    fc.assert(
+      fc.property(fc.nat(1e7), fc.nat(1e7), fc.double({ min: 0, max: 20, noNaN: true }), (a, b, tokens) => {
+        const [sooner, later] = [Math.min(a, b), Math.max(a, b)].map((ms) =>
+          refill(bucket({ tokens }), START + ms),
+        );
+        expect(later?.tokens).toBeGreaterThanOrEqual(sooner?.tokens ?? Number.NaN);
+      }),
+    );
+  });
+
+  it('says how long to wait, and then there is one', () => {
+    fc.assert(
+      fc.property(
+        fc.double({ min: 0, max: 3, noNaN: true }),
+        fc.double({ min: 0.01, max: 100, noNaN: true }),
+        (tokens, ratePerSecond) => {
+          const now = bucket({ tokens, ratePerSecond });
+          const wait = waitMs(now);
+          expect(available(refill(now, START + wait))).toBeGreaterThanOrEqual(1);
+          if (wait > 2) expect(available(refill(now, START + wait - 2))).toBe(0);
+        },
+      ),
+    );
+    const spent = bucket({ dailyQuota: 5, usedToday: 5 });
+    expect(START + waitMs(spent)).toBe(Date.parse('2026-03-03T00:00:00Z'));
+  });
+
+  it('is at most full again after what was taken is given back', () => {
+    const state = giveBack(spend(bucket(), 15), 100);
+    expect(state).toMatchObject({ tokens: 20, usedToday: 0 });
+  });
+
+  it('holds two seconds of its rate without a burst of its own, and one mail at the least', () => {
+    expect(available(refill(bucket({ burst: null, tokens: 0 }), START + 60_000))).toBe(20);
+    expect(
+      available(refill(bucket({ burst: null, ratePerSecond: 0.01, tokens: 0 }), START + 1_000_000)),
+    ).toBe(1);
+  });
+
+  it('goes on after the clock was put back by hours, without a gift of tokens', () => {
+    const back = refill(bucket({ tokens: 3 }), START - 2 * 3_600_000);
+    expect(back.tokens).toBe(3);
+    expect(refill(back, START - 2 * 3_600_000 + 500).tokens).toBe(8);
+  });
+});
+
+describe('the warm-up of a sender domain', () => {
+  it('begins with a hundred mails, grows every day and ends after four weeks', () => {
+    const quotas = Array.from({ length: RAMP_DAYS }, (_, day) =>
+      rampQuota('2026-03-01', utcDay(Date.parse('2026-03-01') + day * DAY_MS)),
+    );
+    expect(quotas.slice(0, 4)).toEqual([100, 140, 196, 274]);
+    for (const [day, quota] of quotas.entries()) expect(quota).toBeGreaterThan(quotas[day - 1] ?? 0);
+    expect(rampQuota('2026-03-01', '2026-03-29')).toBeNull();
+    expect(rampQuota('2026-03-10', '2026-03-01')).toBe(100);
+  });
+
+  it('keeps below the quota that is set beside it', () => {
+    const warm = { rampStartedOn: '2026-03-01' };
+    expect(quotaOn(bucket({ ...warm, dailyQuota: 150 }), '2026-03-01')).toBe(100);
+    expect(quotaOn(bucket({ ...warm, dailyQuota: 150 }), '2026-03-10')).toBe(150);
+    expect(quotaOn(bucket(warm), '2026-04-10')).toBeNull();
+  });
+});
+
+describe('sharing among lanes', () => {
+  const bucketsOf = (lane: string): string[] => ['global', `lane:${lane}`];
+
+  it('gives each lane its turn, and no lane more than it asked for', () => {
+    const wants = [
+      { laneKey: 'a', ready: 1_000_000 },
+      { laneKey: 'b', ready: 2 },
+      { laneKey: 'c', ready: 0 },
+    ];
+    const { granted } = allocate(wants, 10, { buckets: [bucket()], bucketsOf });
+    expect(granted).toEqual(
+      new Map([
+        ['a', 8],
+        ['b', 2],
+      ]),
+    );
+  });
+
+  it('takes from every bucket of the lane, and stops where the first is empty', () => {
+    const buckets = [bucket(), bucket({ key: 'lane:a', tokens: 3 })];
+    const wants = ['a', 'b'].map((laneKey) => ({ laneKey, ready: 50 }));
+    const { granted, buckets: after } = allocate(wants, 100, { buckets, bucketsOf });
+    expect(granted).toEqual(
+      new Map([
+        ['a', 3],
+        ['b', 17],
+      ]),
+    );
+    expect(after.map(({ tokens }) => tokens)).toEqual([0, 0]);
+    expect(after.map(({ usedToday }) => usedToday)).toEqual([20, 3]);
+  });
+
+  it('gives as much as was asked for where there is no bucket', () => {
+    const { granted } = allocate([{ laneKey: 'a', ready: 5 }], 100, { buckets: [], bucketsOf });
+    expect(granted).toEqual(new Map([['a', 5]]));
+  });
+
+  it('never gives more than the limit, than was asked for, or than any bucket holds', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ laneKey: fc.constantFrom('a', 'b', 'c', 'd'), ready: fc.nat(50) })),
+        fc.nat(100),
+        fc.array(fc.nat(30), { minLength: 5, maxLength: 5 }),
+        (given, limit, [all = 0, ...rest]) => {
+          const wants = [...new Map(given.map((want) => [want.laneKey, want])).values()];
+          const buckets = [
+            bucket({ tokens: all }),
+            ...rest.map((tokens, index) => bucket({ key: `lane:${'abcd'[index]}`, tokens })),
+          ];
+          const { granted, buckets: after } = allocate(wants, limit, { buckets, bucketsOf });
+          const total = [...granted.values()].reduce((sum, count) => sum + count, 0);
+          expect(total).toBeLessThanOrEqual(limit);
+          for (const { laneKey, ready } of wants)
+            expect(granted.get(laneKey) ?? 0).toBeLessThanOrEqual(ready);
+          for (const { tokens } of after) expect(tokens).toBeGreaterThanOrEqual(0);
+          expect((after[0]?.tokens ?? 0) + total).toBe(all);
+        },
+      ),
+    );
+  });
+});

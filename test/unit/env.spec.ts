@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest';
+import { EnvError, readConfig } from '../../config/env.js';
+import { trustsHop } from '../../config/trusted-proxies.js';
+
+const refusal = (variables: Record<string, string>): string => {
+  try {
+    readConfig(variables);
+  } catch (error) {
+    if (error instanceof EnvError) return error.message;
+    throw error;
+  }
+  throw new Error('nothing was refused');
+};
+
+describe('the environment', () => {
+  it('may be empty: everything has a default', () => {
+    expect(readConfig({})).toEqual({
+      port: 3000,
+      host: '127.0.0.1',
+      baseUrl: 'http://localhost:3000',
+      dataDir: './data',
+      databaseUrl: null,
+      mongoUri: null,
+      smtpUrl: null,
+      secretKey: null,
+      roles: ['web', 'worker'],
+      apiKey: null,
+      trustedProxies: null,
+      demo: true,
+      mailboxOn: true,
+      logLevel: 'warn',
+    });
+  });
+
+  it('counts an empty text as not set, as compose files write it', () => {
+    expect(readConfig({ PORT: '', SMTP_URL: '', TRUST_PROXY: '' })).toEqual(readConfig({}));
+  });
+
+  it('opens to the network and leaves the demonstration once there is a relay', () => {
+    expect(readConfig({ SMTP_URL: 'smtp://relay.example.com:587' })).toMatchObject({
+      host: '0.0.0.0',
+      demo: false,
+      mailboxOn: false,
+    });
+  });
+
+  it('names every wrong variable at once, with what it takes', () => {
+    const lines = refusal({
+      PORT: '70000',
+      BASE_URL: 'ftp://x.example.com',
+      DATABASE_URL: 'mysql://x',
+      MONGODB_URI: 'x',
+      SMTP_URL: 'relay.example.com',
+      SECRET_KEY: 'short',
+      ROLES: 'web,cook',
+      API_KEY: 'short',
+      DEMO: 'maybe',
+      LOG_LEVEL: 'loud',
+      TRUST_PROXY: 'yes',
+      STRIPE_SECRET_KEY: 'sk_test_1',
+    }).split('\n');
+    expect(lines.map((line) => line.slice(0, line.indexOf(':'))).toSorted()).toEqual([
+      'API_KEY',
+      'BASE_URL',
+      'DATABASE_URL',
+      'DEMO',
+      'LOG_LEVEL',
+      'MONGODB_URI',
+      'PORT',
+      'ROLES',
+      'SECRET_KEY',
+      'SMTP_URL',
+      'STRIPE_SECRET_KEY',
+      'TRUST_PROXY',
+    ]);
+    for (const line of lines) expect(line).toMatch(/: .*(use|leave)/);
+  });
+});
+
+describe('TRUST_PROXY', () => {
+  it.each([
+    ['1', 1],
+    [' 3 ', 3],
+    ['10.0.0.0/8, 192.0.2.7,loopback', ['10.0.0.0/8', '192.0.2.7', 'loopback']],
+    ['2001:db8::/32,::1', ['2001:db8::/32', '::1']],
+  ])('takes %j', (value, expected) => {
+    expect(readConfig({ TRUST_PROXY: value }).trustedProxies).toEqual(expected);
+  });
+
+  it.each(['0', '11', '-1', 'true', '10.0.0', '10.0.0.0/33', '10.0.0.0/8/8', '::1/129', 'a,b', '10.0.0.1,'])(
+    'refuses %j',
+    (value) => expect(refusal({ TRUST_PROXY: value })).toMatch(/^TRUST_PROXY: /),
+  );
+
+  it.each(['0.0.0.0/0', '::/0', '10.0.0.0/8,0.0.0.0/0'])(
+    'refuses %j, with which everybody could say who they are',
+    (value) => expect(refusal({ TRUST_PROXY: value })).toMatch(/holds every address/),
+  );
+
+  it('as a number believes a connection from near, and no stranger that connects itself', () => {
+    for (const near of ['127.0.0.1', '::1', '::ffff:172.17.0.2', '10.1.2.3', 'fd00::1', 'fe80::1'])
+      expect(trustsHop(1, near, 0)).toBe(true);
+    for (const far of ['203.0.113.9', '2001:db8::1', '::ffff:8.8.8.8', '', 'unknown'])
+      expect(trustsHop(1, far, 0)).toBe(false);
+    expect([trustsHop(2, '203.0.113.9', 1), trustsHop(2, '203.0.113.9', 2)]).toEqual([true, false]);
+  });
+});
