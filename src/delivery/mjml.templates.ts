@@ -5,6 +5,7 @@ import { Liquid } from 'liquidjs';
 import mjml2html from 'mjml';
 import { registerLiquidFilters } from '../infra/http/liquid-filters.js';
 import { DomainError } from '../values/domain-error.js';
+import { deceptiveLink } from './link-check.js';
 
 /** A mail with its variables still open: subject, HTML and text are Liquid. */
 export interface MailTemplate {
@@ -91,6 +92,9 @@ async function checkSource(file: SourceFile, includedBy: readonly string[]): Pro
   const source = file.source.replace(/<!--[\s\S]*?-->/g, (comment) => comment.replace(/[^\n]/g, ''));
   checkLiquid({ ...file, source }, null);
   checkTags({ ...file, source });
+  const deceptive = deceptiveLink(source);
+  if (deceptive)
+    throw invalid(file, lineAt(source, deceptive.index), `this link is refused: ${deceptive.href}`);
   for (const include of source.matchAll(INCLUDE)) {
     const name = include[1] ?? include[2] ?? '';
     const line = lineAt(source, include.index);

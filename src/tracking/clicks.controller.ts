@@ -1,85 +1,99 @@
-import { Controller, Get, Inject, Logger, Param, Req, Res } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Controller, Inject, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CONFIG, type Config } from '../infra/config.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';
-import { safeClickTarget } from './click-target.js';
-import { readClickToken, readOpenToken } from './tracking-token.js';
-import { TrackingService } from './tracking.service.js';
+import { locationOf } from './click-target.js';
+import { HitRecorder } from './hit-recorder.service.js';
+import { LinksService } from './links.service.js';
+import { type ClickTarget, readClickToken, readOpenToken } from './tracking-token.js';
 
 /** The smallest GIF: one transparent pixel. */
 const PIXEL = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
 
+const PRIVATE = { 'referrer-policy': 'no-referrer', 'x-robots-tag': 'noindex', 'cache-control': 'no-store' };
+const GONE = {
+  status: 404,
+  heading: 'No such link',
+  message: 'This link is not complete. Copy the whole address from the mail, or press the link in it.',
+};
+const LATER = {
+  status: 503,
+  heading: 'One moment',
+  message: 'This link cannot be looked up right now. Please try again in a minute.',
+};
+
 /**
- * Links and pictures of mails. Recording comes second: a reader gets where they wanted to go, and the pixel, also when
- * it fails.
+ * Links and pictures of mails. They are answered from memory and recorded afterwards: a reader gets where they wanted
+ * to go, and the pixel, also while the database is away. They are routes of Fastify itself, since the whole way through
+ * guards, pipes and interceptors, none of which concerns them, costs more than the answer.
  */
 @Controller()
-export class ClicksController {
-  readonly #log = new Logger('Tracking');
-
+export class ClicksController implements OnModuleInit {
   constructor(
-    private readonly tracking: TrackingService,
+    private readonly adapter: HttpAdapterHost,
+    private readonly recorder: HitRecorder,
+    private readonly links: LinksService,
     private readonly pages: PageRenderer,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
+  async onModuleInit(): Promise<void> {
+    // Commands have the application without a web server.
+    const server = (
+      this.adapter.httpAdapter as typeof this.adapter.httpAdapter | undefined
+    )?.getInstance<FastifyInstance>();
+    if (!server) return;
+    await Promise.all([this.links.start(), this.recorder.start()]);
+    server.get<{ Params: { token: string } }>('/c/:token', (request, reply) => this.click(request, reply));
+    server.get<{ Params: { file: string } }>('/o/:file', (request, reply) => this.open(request, reply));
+  }
+
   /** HEAD is answered alike and recorded as a scanner's. Only what we signed redirects: this is no open redirect. */
-  @Get('c/:token')
-  async click(
-    @Param('token') token: string,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const click = readClickToken(this.config.secretKey, token);
-    const url = click === null ? null : (click.url ?? (await this.tracking.linkUrl(click.linkId)));
-    const target = url === null ? null : safeClickTarget(url);
-    if (click === null || target === null) {
-      const message =
-        'This link is not complete. Copy the whole address from the mail, or press the link in it.';
-      const view = { status: 404, heading: 'No such link', message };
-      sendPrivatePage(reply, 404, await this.pages.render('pages/error', view));
-      return;
+  private click(
+    request: FastifyRequest<{ Params: { token: string } }>,
+    reply: FastifyReply,
+  ): FastifyReply | Promise<FastifyReply> {
+    const click = readClickToken(this.config.secretKey, request.params.token);
+    if (click === null) return this.page(reply, GONE);
+    const location = click.url === null ? this.links.remembered(click.linkId) : locationOf(click.url);
+    if (location === undefined) return this.lookUp(click, request, reply);
+    return location === null ? this.page(reply, GONE) : this.redirect({ click, location }, request, reply);
+  }
+
+  private async lookUp(
+    click: ClickTarget,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<FastifyReply> {
+    let location: string | null;
+    try {
+      location = await this.links.read(click.linkId);
+    } catch {
+      return this.page(reply.header('retry-after', '60'), LATER);
     }
-    const { messageId, linkId } = click;
-    await this.record({ kind: 'click', messageId, linkId }, request);
-    withPrivacyHeaders(reply).status(302).header('location', headerSafe(target)).send('');
+    return location === null ? this.page(reply, GONE) : this.redirect({ click, location }, request, reply);
+  }
+
+  private redirect(
+    { click: { messageId, linkId }, location }: { click: ClickTarget; location: string },
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): FastifyReply {
+    this.recorder.push({ kind: 'click', messageId, linkId }, request);
+    return reply.code(302).headers(PRIVATE).header('location', location).send('');
   }
 
   /** The picture comes whatever the token is: an error would show as a broken image in somebody's mail. */
-  @Get('o/:file')
-  async open(
-    @Param('file') file: string,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const messageId = readOpenToken(this.config.secretKey, file.replace(/\.gif$/, ''));
-    if (messageId !== null) await this.record({ kind: 'open', messageId, linkId: null }, request);
-    withPrivacyHeaders(reply).header('content-type', 'image/gif').send(PIXEL);
+  private open(request: FastifyRequest<{ Params: { file: string } }>, reply: FastifyReply): FastifyReply {
+    const { file } = request.params;
+    const messageId = readOpenToken(this.config.secretKey, file.endsWith('.gif') ? file.slice(0, -4) : file);
+    if (messageId !== null) this.recorder.push({ kind: 'open', messageId, linkId: null }, request);
+    return reply.headers(PRIVATE).header('content-type', 'image/gif').send(PIXEL);
   }
 
-  private async record(
-    hit: { kind: 'open' | 'click'; messageId: string; linkId: string | null },
-    request: FastifyRequest,
-  ): Promise<void> {
-    try {
-      await this.tracking.recordHit(hit, request);
-    } catch (error) {
-      this.#log.error(
-        `A ${hit.kind} was not recorded: ${error instanceof Error ? error.message : String(error)}`,
-      );
-    }
+  private async page(reply: FastifyReply, view: typeof GONE): Promise<FastifyReply> {
+    return sendPrivatePage(reply, view.status, await this.pages.render('pages/error', view));
   }
-}
-
-function withPrivacyHeaders(reply: FastifyReply): FastifyReply {
-  return reply
-    .header('referrer-policy', 'no-referrer')
-    .header('x-robots-tag', 'noindex')
-    .header('cache-control', 'no-store');
-}
-
-/** A header holds ASCII; what is encoded already stays as it is. */
-function headerSafe(url: string): string {
-  return url.replace(/[^\u0021-\u007e]+/gu, (text) => encodeURI(text.toWellFormed()));
 }

@@ -1,12 +1,29 @@
 import { Module } from '@nestjs/common';
 import { ClicksController } from './clicks.controller.js';
 import { ConversionsController } from './conversions.controller.js';
+import { EventsController } from './events.controller.js';
+import { HitMetrics } from './hit-metrics.service.js';
+import { HitRecorder } from './hit-recorder.service.js';
+import { HitSpool } from './hit-spool.service.js';
+import { HitStore } from './hit-store.service.js';
+import { LinksService } from './links.service.js';
+import { TrackingJobs } from './tracking.jobs.js';
 import { TrackingService } from './tracking.service.js';
+import { VerdictsService } from './verdicts.service.js';
 
-/** Opens, clicks, visits, conversions. Owns `tracking_event`, `visit` and `conversion`. */
+/** Opens, clicks, visits, conversions. Owns `tracking_event`, `tracking_batch`, `visit` and `conversion`. */
 @Module({
-  controllers: [ClicksController, ConversionsController],
-  providers: [TrackingService],
+  controllers: [ClicksController, ConversionsController, EventsController],
+  providers: [
+    TrackingService,
+    HitRecorder,
+    HitStore,
+    HitSpool,
+    HitMetrics,
+    LinksService,
+    VerdictsService,
+    TrackingJobs,
+  ],
   exports: [TrackingService],
 })
 export class TrackingModule {}

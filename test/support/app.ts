@@ -12,6 +12,7 @@ import { openDataSource } from '../../src/infra/database/migrate.js';
 import { JobRunner } from '../../src/infra/jobs/job-runner.js';
 import { freePort, MailboxServer } from '../../src/infra/mailbox/mailbox.server.js';
 import { secretKey } from '../../src/infra/secret-key.js';
+import { HitRecorder } from '../../src/tracking/hit-recorder.service.js';
 import { FixedClock } from './clock.js';
 import { createTestDatabase } from './database.js';
 
@@ -76,6 +77,7 @@ export async function startTestApp({
     dataSource,
     http,
     runDue: async () => {
+      await app.get(HitRecorder).flush();
       for (let round = 0; round < 3; round++) {
         await runner.run('sequences.advance-due');
         await runner.run('delivery.send-due');

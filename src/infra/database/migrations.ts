@@ -3,6 +3,7 @@ import { DeliveryEngine1764100000000 } from './migrations/1764100000000-delivery
 import { LeaveReasons1764200000000 } from './migrations/1764200000000-leave-reasons.js';
 import { ErasureIndexes1764210000000 } from './migrations/1764210000000-erasure-indexes.js';
 import { AttemptTime1764300000000 } from './migrations/1764300000000-attempt-time.js';
+import { TrackingHits1764400000000 } from './migrations/1764400000000-tracking-hits.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -11,4 +12,5 @@ export const migrations = [
   LeaveReasons1764200000000,
   ErasureIndexes1764210000000,
   AttemptTime1764300000000,
+  TrackingHits1764400000000,
 ];

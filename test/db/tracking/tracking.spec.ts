@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { clickToken, openToken } from '../../../src/tracking/tracking-token.js';
+import { HitRecorder } from '../../../src/tracking/hit-recorder.service.js';
 import { TrackingService } from '../../../src/tracking/tracking.service.js';
 import { API_KEY, START, startTestApp, type TestApp } from '../../support/app.js';
 
@@ -31,8 +32,10 @@ beforeAll(async () => {
 });
 afterAll(async () => t.close());
 
-const events = async (): Promise<{ kind: string; class: string; linkId: string | null }[]> =>
-  t.dataSource.query('select kind, class, link_id as "linkId" from tracking_event order by id');
+const events = async (): Promise<{ kind: string; class: string; linkId: string | null }[]> => {
+  await t.app.get(HitRecorder).flush();
+  return t.dataSource.query('select kind, class, link_id as "linkId" from tracking_event order by id');
+};
 const forget = async (): Promise<void> => void (await t.dataSource.query('delete from tracking_event'));
 
 describe('clicks', () => {
@@ -82,8 +85,8 @@ describe('clicks', () => {
     await t.dataSource.query('update subscriber set tracking_consent = false where id = $1', [subscriberId]);
     await t.http.get(`/c/${clickToken(secret, { messageId, linkId, url: null })}`).expect(302);
     await t.http.get(`/o/${openToken(secret, messageId)}.gif`).expect(200);
-    await t.dataSource.query('update subscriber set tracking_consent = true where id = $1', [subscriberId]);
     expect(await events()).toEqual([]);
+    await t.dataSource.query('update subscriber set tracking_consent = true where id = $1', [subscriberId]);
   });
 });
 
@@ -104,7 +107,10 @@ describe('visits and conversions', () => {
   const facts = (change: object = {}) => ({
     ip: '203.0.113.9',
     method: 'GET',
-    headers: { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0' },
+    headers: {
+      'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0',
+      'accept-language': 'en',
+    },
     query: {},
     ...change,
   });

@@ -53,6 +53,16 @@ describe('compiling a mail', () => {
   });
 
   it.each([
+    [
+      'a link that runs a script',
+      mail(section('<a href="javascript:alert(1)">x</a>')),
+      'emails/mail.mjml:5: this link',
+    ],
+    [
+      'a link with another scheme than it shows',
+      mail('<mj-include path="../layouts/foot.mjml" />') + `<a href='https://ada@example.com/'>`,
+      'emails/mail.mjml:7: this link',
+    ],
     ['an unknown element', mail('<mj-foo />'), 'emails/mail.mjml:5: Element mj-foo'],
     [
       'an unknown attribute in a layout',

@@ -1,21 +1,21 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { classifyHit, isLoopback, isMachineUserAgent, type Hit } from '../../../src/tracking/hit-class.js';
+import { classifyHit, type Hit, isLoopback } from '../../../src/tracking/hit-class.js';
+import { networkOf } from '../../../src/tracking/network.js';
 
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
-const CORPUS = fileURLToPath(
-  new URL('../../../../shared/corpora/user-agents/machines.json', import.meta.url),
-);
+const STRANGER =
+  'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Peeper/3 Chrome/142.0.0.0 Safari/537.36';
 const AT = new Date('2026-03-02T09:00:10Z');
 
 const hit = (change: Partial<Hit> = {}): Hit => ({
   kind: 'click',
   method: 'GET',
   userAgent: FIREFOX,
-  purpose: undefined,
-  fromLoopback: false,
-  mailboxOn: false,
+  purpose: null,
+  hasAcceptLanguage: true,
+  fetchDest: 'document',
+  network: null,
+  local: false,
   at: AT,
   acceptedAt: new Date('2026-03-02T09:00:00Z'),
   ...change,
@@ -25,27 +25,33 @@ describe('who stands behind a hit', () => {
   it.each<[string, Partial<Hit>, string]>([
     ['a browser ten seconds after the mail', {}, 'human'],
     ['a HEAD request', { method: 'HEAD' }, 'scanner'],
-    [
-      'a HEAD request beside the built-in mailbox',
-      { method: 'HEAD', mailboxOn: true, fromLoopback: true },
-      'scanner',
-    ],
+    ['a HEAD request beside the built-in mailbox', { method: 'HEAD', local: true }, 'scanner'],
     ['a browser that fetches ahead', { purpose: 'prefetch;prerender' }, 'proxy'],
     [
       'a script beside the built-in mailbox',
-      { userAgent: undefined, mailboxOn: true, fromLoopback: true },
+      { userAgent: null, local: true, hasAcceptLanguage: false },
       'human',
     ],
-    ['a script on loopback with a real relay', { userAgent: 'curl/8.5.0', fromLoopback: true }, 'scanner'],
+    ['curl beside the built-in mailbox', { userAgent: 'curl/8.5.0', local: true }, 'human'],
+    ['a browser beside it, at once', { local: true, at: new Date('2026-03-02T09:00:00Z') }, 'human'],
     [
-      'a script from elsewhere with the built-in mailbox',
-      { userAgent: 'curl/8.5.0', mailboxOn: true },
+      'a crawler beside the built-in mailbox',
+      { userAgent: 'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)', local: true },
       'scanner',
     ],
-    ['no user agent', { userAgent: undefined }, 'scanner'],
+    ['a script from elsewhere', { userAgent: 'curl/8.5.0' }, 'scanner'],
+    ['no user agent', { userAgent: null }, 'scanner'],
     ['a click within two seconds', { acceptedAt: new Date(AT.getTime() - 1_999) }, 'scanner'],
     ['a click after two seconds', { acceptedAt: new Date(AT.getTime() - 2_000) }, 'human'],
     ['an open within two seconds', { kind: 'open', acceptedAt: AT }, 'human'],
+    ['a link loaded as a picture of some page', { fetchDest: 'image' }, 'scanner'],
+    ['a picture loaded as a picture', { kind: 'open', fetchDest: 'image' }, 'human'],
+    ['a browser that names no language', { hasAcceptLanguage: false }, 'unknown'],
+    ['a mail program that names no language', { kind: 'open', hasAcceptLanguage: false }, 'human'],
+    ['a hit of which the language was not kept', { hasAcceptLanguage: null }, 'human'],
+    ['a browser with a strange name on it', { userAgent: STRANGER }, 'unknown'],
+    ['an open from Apple’s network', { kind: 'open', network: 'apple' }, 'proxy'],
+    ['a click from Apple’s network', { network: 'apple' }, 'human'],
     [
       'Gmail’s picture proxy',
       {
@@ -55,7 +61,17 @@ describe('who stands behind a hit', () => {
       },
       'proxy',
     ],
+    [
+      'Yahoo’s picture proxy',
+      { kind: 'open', userAgent: 'YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html' },
+      'proxy',
+    ],
     ['Apple’s mail privacy proxy', { kind: 'open', userAgent: 'Mozilla/5.0' }, 'proxy'],
+    [
+      'Apple’s mail privacy proxy beside the mailbox',
+      { kind: 'open', userAgent: 'Mozilla/5.0', local: true },
+      'proxy',
+    ],
   ])('%s', (_, change, expected) => {
     expect(classifyHit(hit(change)).class).toBe(expected);
   });
@@ -71,28 +87,10 @@ describe('who stands behind a hit', () => {
       true,
     );
   });
-});
 
-describe('machine user agents', () => {
-  const known = existsSync(CORPUS);
-  if (!known) console.log('Left out: the corpus of user agents is not at ../shared/corpora/user-agents.');
-
-  it.skipIf(!known)('recognises every crawler and scanner of the corpus', () => {
-    const corpus = JSON.parse(readFileSync(CORPUS, 'utf8')) as { userAgent: string }[];
-    expect(corpus.length).toBeGreaterThan(1_500);
+  it('knows the networks of mail services', () => {
     expect(
-      corpus.map(({ userAgent }) => userAgent).filter((userAgent) => !isMachineUserAgent(userAgent)),
-    ).toEqual([]);
-  });
-
-  it.each([
-    FIREFOX,
-    'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36',
-    'Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1',
-    'Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Instagram 380.0.0.28.104 (iPhone15,2; iOS 18_5; en_US; en; scale=3.00; 1179x2556; IABMV/1)',
-    'Mozilla/5.0 (Linux; Android 15; Pixel 8 Build/AP4A; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/142.0.0.0 Mobile Safari/537.36 [FB_IAB/FB4A;FBAV/520.0.0.0;]',
-    'Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:140.0) Gecko/20100101 Thunderbird/140.0',
-  ])('leaves people alone: %s', (userAgent) => {
-    expect(isMachineUserAgent(userAgent)).toBe(false);
+      ['17.58.1.2', '::ffff:17.58.1.2', '66.249.84.9', '18.0.0.1', '2001:db8::1', 'x'].map(networkOf),
+    ).toEqual(['apple', 'apple', 'google', null, null, null]);
   });
 });

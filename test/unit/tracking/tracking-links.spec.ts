@@ -1,5 +1,11 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { safeClickTarget } from '../../../src/tracking/click-target.js';
+import {
+  isDeceptiveLink,
+  isTrackable,
+  locationOf,
+  safeClickTarget,
+} from '../../../src/tracking/click-target.js';
 import {
   clickToken,
   openToken,
@@ -75,5 +81,113 @@ describe('where a visitor came from', () => {
     expect(source('https://shop.example/p/niches', {})).toEqual({ referrer: null, utm: null });
     expect(source('android-app://mail', null).referrer).toBeNull();
     expect(source('not an address', undefined).referrer).toBeNull();
+  });
+});
+
+describe('links that are saved', () => {
+  it.each([
+    'https://example.com/a?b=c',
+    'mailto:ada@example.com',
+    'tel:+431234',
+    '#top',
+    '{{ unsubscribeUrl }}',
+    '{{ baseUrl }}/p/niches',
+    'https://example.com/{{ subscriber.email | url_encode }}',
+  ])('may be %j', (href) => expect(isDeceptiveLink(href)).toBe(false));
+
+  it.each([
+    'javascript:alert(1)',
+    ' JavaScript:alert(1)',
+    'java\nscript:alert(1)',
+    'javascript:{{ x }}',
+    'data:text/html,hi',
+    'vbscript:x',
+    '//evil.example',
+    '\\\\evil.example',
+    '/\\evil.example',
+    'https:\\\\evil.example',
+    'https:/\\evil.example',
+    'https://good.example@evil.example/',
+    'https:///evil.example',
+    'http://',
+  ])('are refused as %j', (href) => expect(isDeceptiveLink(href)).toBe(true));
+
+  it('stay as they are when their filled-in address cannot travel in a token', () => {
+    expect(isTrackable('https://example.com/a')).toBe(true);
+    expect(isTrackable(`https://example.com/${'ü'.repeat(400)}`)).toBe(false);
+    expect(isTrackable('https://ada@example.com/')).toBe(false);
+    const longest = `https://example.com/${'a'.repeat(630)}`;
+    expect(isTrackable(longest)).toBe(true);
+    const token = clickToken(SECRET, { messageId: '9223372036854775807', linkId: '1', url: longest });
+    expect(token.length).toBeLessThan(1_000);
+    expect(readClickToken(SECRET, token)?.url).toBe(longest);
+  });
+});
+
+describe('whatever is asked for', () => {
+  const ids = fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }).map(String);
+
+  it('a token with any byte changed, cut or added is none of ours', () => {
+    fc.assert(
+      fc.property(
+        ids,
+        ids,
+        fc.option(fc.webUrl()),
+        fc.nat(),
+        fc.integer({ min: 1, max: 255 }),
+        (messageId, linkId, url, place, change) => {
+          const token = clickToken(SECRET, { messageId, linkId, url });
+          expect(readClickToken(SECRET, token)).toEqual({ messageId, linkId, url });
+          const bytes = Buffer.from(token, 'base64url');
+          const at = place % bytes.length;
+          bytes[at] = (bytes[at] ?? 0) ^ change;
+          expect(readClickToken(SECRET, bytes.toString('base64url'))).toBeNull();
+          expect(readClickToken(SECRET, token.slice(0, place % token.length))).toBeNull();
+          expect(readClickToken(SECRET, token + token.slice(0, 1 + (place % 4)))).toBeNull();
+        },
+      ),
+    );
+  });
+
+  it('a target is passed on byte for byte or not at all, and leads to the host it shows', () => {
+    const pieces = fc.constantFrom(
+      'http:',
+      'https:',
+      '//',
+      '/',
+      '\\',
+      '@',
+      ':',
+      'evil.example',
+      'a',
+      '.',
+      '#',
+      '?',
+      '\t',
+      '%2f',
+      '[::1]',
+      'ü',
+      'javascript:',
+    );
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.webUrl(),
+          fc.string(),
+          fc.array(pieces, { maxLength: 8 }).map((all) => all.join('')),
+        ),
+        (url) => {
+          const target = safeClickTarget(url);
+          if (target === null) return;
+          expect(target).toBe(url);
+          const shown = /^https?:\/\/(\[[^\]]*\]|[^/?#:]*)/i.exec(url)?.[1] ?? '';
+          expect(new URL(url).hostname).toBe(new URL(`http://${shown}/`).hostname);
+          const location = locationOf(url) ?? '';
+          expect(location).toMatch(/^https?:\/\/[\u0021-\u007e]+$/i);
+          expect(new URL(location).href).toBe(new URL(url).href);
+        },
+      ),
+      { numRuns: 2_000 },
+    );
   });
 });

@@ -1,0 +1,104 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { Wake } from '../infra/jobs/wake.js';
+import { SETTLE_MS, WAITING } from './burst.js';
+import type { HitBatch, KeptHit } from './hit-batch.js';
+import { classifyHit, HIT_RULE_VERSION, mayBeBurst } from './hit-class.js';
+import { acceptedAtOf, insertHits, type JudgedHit, storedBatches } from './hits.queries.js';
+
+/** A statement of a thousand rows takes some 20 ms. One that takes this long is as good as an outage. */
+const STORE_WITHIN_MS = 5_000;
+/** PostgreSQL, appendix A: the server or the connection is at fault, not the rows. */
+const AWAY = /^(?:08|53|57P|58|XX|25006|40|55P03)/;
+const FOREIGN_KEY_VIOLATION = '23503';
+
+export type Stored =
+  /** `waiting`: there are clicks to be settled in `SETTLE_MS`. */
+  | { outcome: 'stored'; waiting: boolean }
+  /** The database is not there, or too slow: the same batch may be tried again, also when it was stored after all. */
+  | { outcome: 'away' }
+  /** These rows cannot be stored, however often they are tried. */
+  | { outcome: 'refused'; reason: string };
+
+/** Judges hits and stores them, a batch at a time. Never rejects. */
+@Injectable()
+export class HitStore {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly wake: Wake,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  async store(batch: HitBatch): Promise<Stored> {
+    try {
+      return await soon(this.insert(batch));
+    } catch (error) {
+      if (sqlState(error) !== FOREIGN_KEY_VIOLATION) return failed(error);
+    }
+    // A mail was removed between being looked up and being referred to; it is not there any more the second time.
+    try {
+      return await soon(this.insert(batch));
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  /** Those of the batches that a crash of PostgreSQL has undone; null when it cannot say. */
+  async missing(ids: readonly string[]): Promise<Set<string> | null> {
+    try {
+      const stored = await soon(storedBatches(this.dataSource.manager, ids));
+      return new Set(ids.filter((id) => !stored.has(id)));
+    } catch {
+      return null;
+    }
+  }
+
+  private async insert(batch: HitBatch): Promise<Stored> {
+    const db = this.dataSource.manager;
+    const messageIds = [...new Set(batch.hits.map(({ messageId }) => messageId))];
+    const acceptedAt = await acceptedAtOf(db, messageIds);
+    const judged = batch.hits.map((hit) => judge(hit, acceptedAt.get(hit.messageId) ?? null));
+    await insertHits(db, { batch, judged, ruleVersion: HIT_RULE_VERSION, now: this.clock.now() });
+    const certain = judged.some((hit) => hit.kind === 'click' && hit.class === 'human');
+    if (certain) await this.wake.notify(db, 'sequences.advance-due').catch(() => undefined);
+    return { outcome: 'stored', waiting: judged.some(({ settlesAt }) => settlesAt !== null) };
+  }
+}
+
+/** A click that looks like a person's is not counted as one before the rest of a burst would have come. */
+function judge(hit: KeptHit, acceptedAt: Date | null): JudgedHit {
+  const verdict = classifyHit({ ...hit, at: new Date(hit.atMs), acceptedAt });
+  if (verdict.class !== 'human' || !mayBeBurst(hit)) return { ...hit, ...verdict, settlesAt: null };
+  const settlesAt = new Date(hit.atMs + SETTLE_MS);
+  return { ...hit, ...(hit.local ? verdict : WAITING), settlesAt };
+}
+
+async function soon<T>(work: Promise<T>): Promise<T> {
+  const giveUp = new AbortController();
+  const late = delay(STORE_WITHIN_MS, undefined, { signal: giveUp.signal, ref: false });
+  late.catch(() => undefined);
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([
+      work,
+      late.then(() => {
+        throw new Error(`no answer within ${STORE_WITHIN_MS} ms`);
+      }),
+    ]);
+  } finally {
+    giveUp.abort();
+  }
+}
+
+function sqlState(error: unknown): string | null {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null;
+}
+
+/** Errors without a code of SQL come from the connection. */
+function failed(error: unknown): Stored {
+  const state = sqlState(error);
+  if (state === null || !/^[0-9A-Z]{5}$/.test(state) || AWAY.test(state)) return { outcome: 'away' };
+  return { outcome: 'refused', reason: state };
+}

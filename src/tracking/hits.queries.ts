@@ -1,0 +1,177 @@
+import type { EntityManager } from 'typeorm';
+import type { HitBatch, KeptHit } from './hit-batch.js';
+import type { HitVerdict } from './hit-class.js';
+import { type NewVerdict, NOBODY, type StoredHit } from './stored-hit.js';
+
+export type JudgedHit = KeptHit & { class: string; reason: string; settlesAt: Date | null };
+
+/** When each mail went out, for the rule about hits that come too fast. By primary key; nothing is locked. */
+export async function acceptedAtOf(
+  db: EntityManager,
+  messageIds: readonly string[],
+): Promise<Map<string, Date | null>> {
+  const rows: { id: string; acceptedAt: Date | null }[] = await db.query(
+    `select id, coalesce(accepted_at, data_at) as "acceptedAt" from message where id = any($1::bigint[])`,
+    [messageIds],
+  );
+  return new Map(rows.map(({ id, acceptedAt }) => [id, acceptedAt]));
+}
+
+/**
+ * Stores a batch in one statement, which is one transaction; a batch that is there already changes nothing. Not stored
+ * are hits on mails that are gone, and those of readers who do not want to be counted, whatever the links in older mails
+ * still ask for. A link that has been removed since counts as a click on the mail.
+ *
+ * `synchronous_commit` is off for it: a crash of PostgreSQL may lose the last moment, which the caller notices by the
+ * missing batch (`storedBatches`). Locks the new rows only, and shares a lock on their message and link.
+ */
+export async function insertHits(
+  db: EntityManager,
+  {
+    batch,
+    judged,
+    ruleVersion,
+    now,
+  }: { batch: HitBatch; judged: readonly JudgedHit[]; ruleVersion: number; now: Date },
+): Promise<void> {
+  await db.query(
+    `with quick as materialized (select set_config('synchronous_commit', 'off', true)),
+          once as (insert into tracking_batch (id, stored_at) select $1, $2 from quick on conflict do nothing returning id)
+     insert into tracking_event (kind, message_id, link_id, class, reason, rule_version, user_agent, ip_hash, at, method,
+       purpose, accepted_at, has_accept_language, fetch_dest, network, local, settles_at)
+     select h.kind, m.id, l.id, h.class, h.reason, $4, h."userAgent", decode(h."ipHash", 'hex'),
+       to_timestamp(h."atMs" / 1000.0), h.method, h.purpose, coalesce(m.accepted_at, m.data_at), h."hasAcceptLanguage",
+       h."fetchDest", h.network, h.local, h."settlesAt"
+     from once
+     cross join rows from (json_to_recordset($3::json) as (kind text, "messageId" bigint, "linkId" bigint, class text,
+       reason text, "userAgent" text, "ipHash" text, "atMs" float8, method text, purpose text, "hasAcceptLanguage" boolean,
+       "fetchDest" text, network text, local boolean, "settlesAt" timestamptz)) with ordinality as h
+     join message m on m.id = h."messageId"
+     join subscriber s on s.id = m.subscriber_id and s.tracking_consent
+     left join link l on l.id = h."linkId"
+     order by h.ordinality`,
+    [batch.id, now, JSON.stringify(judged), ruleVersion],
+  );
+}
+
+/** Which of the batches PostgreSQL knows. By primary key. */
+export async function storedBatches(db: EntityManager, ids: readonly string[]): Promise<Set<string>> {
+  const rows: { id: string }[] = await db.query('select id from tracking_batch where id = any($1::uuid[])', [
+    ids,
+  ]);
+  return new Set(rows.map(({ id }) => id));
+}
+
+/** Called by a job, hourly: the spool holds nothing of that age any more. Served by tracking_batch_stored. */
+export async function forgetBatches(db: EntityManager, before: Date): Promise<void> {
+  await db.query('delete from tracking_batch where stored_at < $1', [before]);
+}
+
+type StoredRow = Omit<StoredHit, 'judged'> & HitVerdict;
+
+const STORED = `e.id, e.kind, e.message_id as "messageId", e.link_id as "linkId", e.method, e.user_agent as "userAgent",
+  e.purpose, e.has_accept_language as "hasAcceptLanguage", e.fetch_dest as "fetchDest", e.network,
+  coalesce(e.local, false) as local, e.at, coalesce(e.accepted_at, m.accepted_at, m.data_at) as "acceptedAt", e.class, e.reason, e.rule_version as "ruleVersion",
+  e.settles_at as "settlesAt", coalesce(encode(e.ip_hash, 'hex'), '${NOBODY}' || e.id) || ' ' || coalesce(e.user_agent, '') as client
+  from tracking_event e join message m on m.id = e.message_id`;
+
+/** One process settles or re-judges at a time, so that nobody overwrites what another has just found. Until commit. */
+export async function lockVerdicts(manager: EntityManager): Promise<void> {
+  await manager.query(`select pg_advisory_xact_lock(hashtext('wellspring tracking verdicts'))`);
+}
+
+/** Clicks whose moment has passed, oldest first. Under `lockVerdicts`; served by tracking_event_waiting. */
+export async function dueHits(
+  manager: EntityManager,
+  now: Date,
+  limit: number,
+): Promise<{ id: string; messageId: string; at: Date }[]> {
+  return manager.query(
+    `select id, message_id as "messageId", at from tracking_event where settles_at <= $1 order by settles_at, id limit $2`,
+    [now, limit],
+  );
+}
+
+/** All hits of these mails between two instants. Served by tracking_event_message. */
+export async function hitsOfMails(
+  manager: EntityManager,
+  messageIds: readonly string[],
+  { from, to }: { from: Date; to: Date },
+): Promise<StoredHit[]> {
+  const rows: StoredRow[] = await manager.query(
+    `select ${STORED} where e.message_id = any($1::bigint[]) and e.at between $2 and $3`,
+    [messageIds, from, to],
+  );
+  return rows.map(storedHit);
+}
+
+/** Which of these mails were asked for more than `most` times between two instants. Served by tracking_event_message. */
+export async function hammeredMails(
+  manager: EntityManager,
+  messageIds: readonly string[],
+  { from, to, most }: { from: Date; to: Date; most: number },
+): Promise<string[]> {
+  const rows: { id: string }[] = await manager.query(
+    `select message_id as id from tracking_event where message_id = any($1::bigint[]) and at between $2 and $3
+      group by message_id having count(*) > $4`,
+    [messageIds, from, to, most],
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** Makes all hits of these mails between two instants a scanner's, except those of a proxy. */
+export async function closeHammered(
+  manager: EntityManager,
+  messageIds: readonly string[],
+  { from, to, reason, ruleVersion }: { from: Date; to: Date; reason: string; ruleVersion: number },
+): Promise<void> {
+  if (messageIds.length === 0) return;
+  await manager.query(
+    `update tracking_event set settles_at = null, rule_version = $4,
+       class = case when class = 'proxy' then class else 'scanner' end,
+       reason = case when class in ('proxy', 'scanner') then reason else $5 end
+      where message_id = any($1::bigint[]) and at between $2 and $3`,
+    [messageIds, from, to, ruleVersion, reason],
+  );
+}
+
+/** All that wait, also those whose moment has not come; no more than `limit`. Served by tracking_event_waiting. */
+export async function waitingHits(manager: EntityManager, limit: number): Promise<StoredHit[]> {
+  const rows: StoredRow[] = await manager.query(
+    `select ${STORED} where e.settles_at is not null order by e.settles_at limit $1`,
+    [limit],
+  );
+  return rows.map(storedHit);
+}
+
+/** Up to `limit` hits above `afterId` in the order they were stored, only those of `before` and earlier. */
+export async function nextHits(
+  manager: EntityManager,
+  page: { afterId: string; before: Date; limit: number },
+): Promise<{ id: string; messageId: string; ruleVersion: number; at: Date }[]> {
+  return manager.query(
+    `select id, message_id as "messageId", rule_version as "ruleVersion", at from tracking_event
+      where id > $1 and at < $2 order by id limit $3`,
+    [page.afterId, page.before, page.limit],
+  );
+}
+
+/** Gives hits their verdict; nothing waits any more after it. By primary key. */
+export async function updateVerdicts(
+  manager: EntityManager,
+  verdicts: readonly NewVerdict[],
+  ruleVersion: number,
+): Promise<void> {
+  if (verdicts.length === 0) return;
+  await manager.query(
+    `update tracking_event e set class = v.class, reason = v.reason, rule_version = $2, settles_at = null,
+       earlier = case when v.replaces is null then e.earlier else coalesce(e.earlier, '[]') || v.replaces end
+     from json_to_recordset($1::json) as v (id bigint, class text, reason text, replaces jsonb)
+     where e.id = v.id`,
+    [JSON.stringify(verdicts), ruleVersion],
+  );
+}
+
+function storedHit({ class: hitClass, reason, ...row }: StoredRow): StoredHit {
+  return { ...row, judged: { class: hitClass, reason } };
+}

@@ -1,0 +1,179 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import type { JobContext } from '../infra/jobs/job.js';
+import { Wake } from '../infra/jobs/wake.js';
+import { judgeMail, LOOK_AROUND_MS, SEVERAL_MAILS, severalMails } from './burst.js';
+import { HIT_RULE_VERSION, type HitVerdict } from './hit-class.js';
+import {
+  closeHammered,
+  dueHits,
+  hammeredMails,
+  hitsOfMails,
+  lockVerdicts,
+  nextHits,
+  updateVerdicts,
+  waitingHits,
+} from './hits.queries.js';
+import { isForgotten, type NewVerdict, replaced, type StoredHit, withFacts } from './stored-hit.js';
+
+export const SETTLE_CLICKS = 'tracking.settle-clicks';
+export const RECLASSIFY = 'tracking.reclassify';
+
+const SETTLE_AT_ONCE = 1_000;
+const REJUDGE_AT_ONCE = 1_000;
+/** Between two hits that are settled together; nobody presses links that often. */
+const MOST_HITS_OF_A_MAIL = 1_000;
+const MOST_WAITING_COMPARED = 10_000;
+/** Younger hits may still be on their way in with a smaller id than one that is there already. */
+const SETTLED_AFTER_MS = 120_000;
+const PROGRESS = 'tracking.reclassify';
+
+interface Progress {
+  ruleVersion: number;
+  afterId: string;
+}
+
+/** Second thoughts about hits: when the rest of a burst has come or not, and when the rules have changed. */
+@Injectable()
+export class VerdictsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly wake: Wake,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Decides about the clicks whose moment has passed. Earlier hits that turn out to belong to a burst are corrected
+   * with them. Wakes the sequences for those that are a person's.
+   */
+  async settleDue(signal?: AbortSignal): Promise<number> {
+    let settled = 0;
+    for (;;) {
+      const count = await this.dataSource.transaction(async (manager) => this.settleSome(manager));
+      settled += count;
+      if (count < SETTLE_AT_ONCE || signal?.aborted === true) return settled;
+    }
+  }
+
+  /**
+   * Judges the hits of earlier rules anew, a batch in a transaction, until all are done or the run must end; the next
+   * one goes on from there. An earlier verdict stays with the hit, in `earlier`.
+   */
+  async reclassify({ signal }: Pick<JobContext, 'signal'>): Promise<void> {
+    while (!signal.aborted) {
+      const more = await this.dataSource.transaction(async (manager) => this.reclassifySome(manager));
+      if (!more) return;
+    }
+  }
+
+  /** Lets `reclassify` begin at the first hit again; hits that the present rules have judged are left alone. */
+  async startReclassification(): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      await lockVerdicts(manager);
+      await this.saveProgress(manager, { ruleVersion: HIT_RULE_VERSION, afterId: '0' });
+      await this.wake.notify(manager, RECLASSIFY);
+    });
+  }
+
+  private async settleSome(manager: EntityManager): Promise<number> {
+    await lockVerdicts(manager);
+    const now = this.clock.now();
+    const due = await dueHits(manager, now, SETTLE_AT_ONCE);
+    if (due.length === 0) return 0;
+    const hits = await this.hitsAround(manager, due);
+    const crowd = severalMails(await waitingHits(manager, MOST_WAITING_COMPARED));
+    const dueIds = new Set(due.map(({ id }) => id));
+    const verdicts = judgeByMail(hits).flatMap(({ hit, verdict }): NewVerdict[] => {
+      const found = crowd.has(hit.id) && verdict.class !== 'scanner' ? SEVERAL_MAILS : verdict;
+      const isDue = dueIds.has(hit.id);
+      // A hit that was judged before, or whose moment is still to come, is only ever found out.
+      if (!isDue && (found.class !== 'scanner' || hit.judged.class === 'scanner')) return [];
+      const first = hit.settlesAt !== null && hit.judged.class === 'unknown';
+      return [{ id: hit.id, ...found, replaces: first ? null : replaced(hit, found) }];
+    });
+    await updateVerdicts(manager, verdicts, HIT_RULE_VERSION);
+    if (verdicts.some((verdict) => verdict.class === 'human'))
+      await this.wake.notify(manager, 'sequences.advance-due');
+    return due.length;
+  }
+
+  /** False when there is nothing more to look at. */
+  private async reclassifySome(manager: EntityManager): Promise<boolean> {
+    await lockVerdicts(manager);
+    const before = new Date(this.clock.now().getTime() - SETTLED_AFTER_MS);
+    const { afterId } = await this.progress(manager);
+    const page = await nextHits(manager, { afterId, before, limit: REJUDGE_AT_ONCE });
+    const last = page.at(-1);
+    if (!last) return false;
+    const old = new Map(
+      page.filter(({ ruleVersion }) => ruleVersion < HIT_RULE_VERSION).map((row) => [row.id, row]),
+    );
+    if (old.size > 0) {
+      const hits = await this.hitsAround(manager, [...old.values()]);
+      const verdicts = judgeByMail(hits.map(withFacts)).flatMap(({ hit, verdict }): NewVerdict[] => {
+        if (!old.has(hit.id)) return [];
+        // What came from several mails at once cannot be seen from one of them.
+        const kept = hit.judged.reason === SEVERAL_MAILS.reason && verdict.class === 'human';
+        const found = isForgotten(hit) ? hit.judged : kept ? SEVERAL_MAILS : verdict;
+        return [{ id: hit.id, ...found, replaces: replaced(hit, found) }];
+      });
+      await updateVerdicts(manager, verdicts, HIT_RULE_VERSION);
+      if (verdicts.some((verdict) => verdict.class === 'human'))
+        await this.wake.notify(manager, 'sequences.advance-due');
+    }
+    await this.saveProgress(manager, { ruleVersion: HIT_RULE_VERSION, afterId: last.id });
+    return page.length === REJUDGE_AT_ONCE;
+  }
+
+  /** What else came from the same mails at about the same time. Mails that were asked for in masses are dealt with here. */
+  private async hitsAround(
+    manager: EntityManager,
+    some: readonly { messageId: string; at: Date }[],
+  ): Promise<StoredHit[]> {
+    const times = some.map(({ at }) => at.getTime());
+    const window = {
+      from: new Date(Math.min(...times) - LOOK_AROUND_MS),
+      to: new Date(Math.max(...times) + LOOK_AROUND_MS),
+    };
+    const mails = new Set(some.map(({ messageId }) => messageId));
+    const hammered = await hammeredMails(manager, [...mails], { ...window, most: MOST_HITS_OF_A_MAIL });
+    const verdict = { reason: 'asked for in masses', ruleVersion: HIT_RULE_VERSION };
+    await closeHammered(manager, hammered, { ...window, ...verdict });
+    for (const id of hammered) mails.delete(id);
+    return mails.size === 0 ? [] : hitsOfMails(manager, [...mails], window);
+  }
+
+  /** A release with other rules begins at the first hit. */
+  private async progress(manager: EntityManager): Promise<Progress> {
+    const rows: { value: Progress }[] = await manager.query('select value from setting where key = $1', [
+      PROGRESS,
+    ]);
+    const value = rows[0]?.value;
+    return value?.ruleVersion === HIT_RULE_VERSION ? value : { ruleVersion: HIT_RULE_VERSION, afterId: '0' };
+  }
+
+  private async saveProgress(manager: EntityManager, progress: Progress): Promise<void> {
+    await manager.query(
+      `insert into setting (key, value, updated_at) values ($1, $2, $3)
+       on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
+      [PROGRESS, JSON.stringify(progress), this.clock.now()],
+    );
+  }
+}
+
+function judgeByMail(hits: readonly StoredHit[]): { hit: StoredHit; verdict: HitVerdict }[] {
+  const mails = new Map<string, StoredHit[]>();
+  for (const hit of hits) {
+    const mail = mails.get(hit.messageId);
+    if (mail) mail.push(hit);
+    else mails.set(hit.messageId, [hit]);
+  }
+  return [...mails.values()].flatMap((mail) => {
+    const verdicts = judgeMail(mail);
+    return mail.flatMap((hit) => {
+      const verdict = verdicts.get(hit.id);
+      return verdict ? [{ hit, verdict }] : [];
+    });
+  });
+}

@@ -1,0 +1,209 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import request from 'supertest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { readConfig } from '../../../config/env.js';
+import { createApp } from '../../../src/application.js';
+import { openDataSource } from '../../../src/infra/database/migrate.js';
+import { freePort } from '../../../src/infra/mailbox/mailbox.server.js';
+import { HitRecorder } from '../../../src/tracking/hit-recorder.service.js';
+import { clickToken } from '../../../src/tracking/tracking-token.js';
+import { START, type TestApp } from '../../support/app.js';
+import { FixedClock } from '../../support/clock.js';
+import { DurablePostgres } from '../../support/durable-postgres.js';
+import { acceptedMail, type Mail, verdicts, visit } from './trail.js';
+
+const SECRET = Buffer.alloc(32, 5);
+
+let cluster: DurablePostgres;
+let database: string;
+let port: number;
+let front: Server;
+const sockets = new Set<Socket>();
+let dataDir: string;
+let t: TestApp;
+let mail: Mail;
+
+/** The cluster has another port after each start; applications keep the address they were given. */
+function openFront(): Promise<void> {
+  front = createServer((socket) => {
+    const { host, port: behind } = cluster.address;
+    const onward = connect(behind, host);
+    for (const each of [socket, onward]) {
+      sockets.add(each);
+      each.on('close', () => sockets.delete(each));
+      each.on('error', () => undefined);
+    }
+    onward.on('close', () => socket.destroy());
+    socket.on('close', () => onward.destroy());
+    socket.pipe(onward).pipe(socket);
+  });
+  return new Promise((resolve) => front.listen(port, '127.0.0.1', resolve));
+}
+
+async function startApp(): Promise<TestApp> {
+  const url = cluster.url(database, { host: '127.0.0.1', port });
+  const env = readConfig({
+    DATA_DIR: dataDir,
+    DATABASE_URL: url,
+    LOG_LEVEL: 'silent',
+    SMTP_URL: 'smtp://127.0.0.1:1',
+  });
+  const config = { ...env, databaseUrl: url, secretKey: SECRET, smtpUrl: 'smtp://127.0.0.1:1' };
+  const [dataSource, clock] = [await openDataSource(url), new FixedClock(START)];
+  const app = await createApp({ config, dataSource, clock, logger: pino({ level: 'silent' }) });
+  app.useLogger(false);
+  return {
+    ...{ app, clock, dataSource, http: request(app.getHttpServer()) },
+    runDue: async () => undefined,
+    mailsTo: async () => [],
+    close: async () => {
+      await app.close();
+      if (dataSource.isInitialized) await dataSource.destroy();
+    },
+  };
+}
+
+beforeAll(async () => {
+  cluster = await DurablePostgres.start();
+  database = await cluster.createDatabase();
+  dataDir = await mkdtemp(join(tmpdir(), 'wellspring-outage-'));
+  port = await freePort();
+  await openFront();
+  t = await startApp();
+  await t.dataSource.query(
+    `insert into email_template (key, content_hash, mjml_source, subject, html, body_text, created_at)
+     values ('x', '\\x00', '', 's', 'h', 't', $1)`,
+    [START],
+  );
+}, 120_000);
+afterAll(async () => {
+  await t.close();
+  await new Promise((resolve) => {
+    front.close(resolve);
+    for (const socket of sockets) socket.destroy();
+  });
+  await cluster.close();
+  await rm(dataDir, { recursive: true, force: true });
+}, 60_000);
+afterEach(async () => {
+  for (const name of await spooled()) await rm(join(dataDir, 'spool', name));
+});
+
+const spooled = async (): Promise<string[]> => {
+  const names = await readdir(join(dataDir, 'spool')).catch(() => []);
+  return names.filter((name) => name.endsWith('.json'));
+};
+const recorder = (): HitRecorder => t.app.get(HitRecorder);
+const metric = async (name: string): Promise<string | undefined> =>
+  (await t.http.get('/metrics')).text.split('\n').find((line) => line.startsWith(name));
+/** A new mail whose links are in memory, as they are a second after they were made. */
+const knownMail = async (): Promise<Mail> => {
+  const made = await acceptedMail(t, { links: 3 });
+  t.clock.advance(60_000);
+  for (const link of made.links) await t.http.head(link).expect(302);
+  await recorder().flush();
+  await t.dataSource.query('delete from tracking_event where message_id = $1', [made.id]);
+  return made;
+};
+
+describe('while the database is away', () => {
+  it('pictures come and links lead on; the hits are on disk, and stored once it is back', async () => {
+    mail = await knownMail();
+    await cluster.crash();
+    await visit(t, mail.open);
+    await visit(t, mail.links[0]);
+    const personal = clickToken(SECRET, {
+      messageId: mail.id,
+      linkId: '1',
+      url: 'https://example.com/me?x=1',
+    });
+    const answer = await t.http.get(`/c/${personal}`).expect(302);
+    expect(answer.headers.location).toBe('https://example.com/me?x=1');
+    await recorder().flush();
+    const files = await Promise.all(
+      (await spooled()).toSorted().map(async (name) => readFile(join(dataDir, 'spool', name), 'utf8')),
+    );
+    const kept = files.join('');
+    // What had been stored a moment before the crash is there too, to make sure.
+    const hits = files.flatMap(
+      (file) => (JSON.parse(file) as { hits: { kind: string; method: string }[] }).hits,
+    );
+    expect(hits.filter(({ method }) => method === 'GET').map(({ kind }) => kind)).toEqual([
+      'open',
+      'click',
+      'click',
+    ]);
+    expect(kept).not.toContain('127.0.0.1');
+    expect(await metric('wellspring_hits_spooled_bytes')).toBe(
+      `wellspring_hits_spooled_bytes ${kept.length}`,
+    );
+    expect(await metric('wellspring_hits_dropped_total{reason="spool_full"}')).toMatch(/ 0$/);
+
+    await cluster.restart();
+    await recorder().tick();
+    expect(await verdicts(t, mail)).toEqual(['open human', 'click unknown', 'click scanner']);
+    expect(await spooled()).toEqual([]);
+  }, 60_000);
+
+  it('a link that nobody has pressed yet asks for a moment of patience', async () => {
+    const token = clickToken(SECRET, { messageId: mail.id, linkId: '999999', url: null });
+    await cluster.crash();
+    const answer = await t.http.get(`/c/${token}`).expect(503).expect('retry-after', '60');
+    expect(answer.headers.location).toBeUndefined();
+    await cluster.restart();
+    await t.http.get(`/c/${token}`).expect(404);
+  }, 60_000);
+
+  it('a restart of the application loses nothing', async () => {
+    mail = await knownMail();
+    await cluster.crash();
+    for (const link of mail.links) await visit(t, link, { head: true });
+    await t.close();
+    expect(await spooled()).not.toEqual([]);
+    await writeFile(
+      join(dataDir, 'spool/hits-000000000000000-000000-00000000-0000-4000-8000-000000000000.json'),
+      '{"id":',
+    );
+    await cluster.restart();
+    t = await startApp();
+    await recorder().flush();
+    expect(await verdicts(t, mail)).toEqual(['click scanner', 'click scanner', 'click scanner']);
+    expect(await spooled()).toEqual([]);
+    expect((await readdir(join(dataDir, 'spool'))).filter((name) => name.endsWith('.bad'))).toHaveLength(1);
+  }, 60_000);
+});
+
+describe('a crash of the database', () => {
+  it('neither loses nor doubles the hits that were stored a moment before', async () => {
+    mail = await knownMail();
+    for (let round = 0; round < 5; round++) {
+      for (let hit = 0; hit < 4; hit++) await visit(t, mail.open);
+      await recorder().flush();
+    }
+    await cluster.crash();
+    await visit(t, mail.open);
+    await recorder().flush();
+    await cluster.restart();
+    await recorder().tick();
+    expect(await verdicts(t, mail)).toHaveLength(21);
+  }, 60_000);
+
+  it('stores a batch once, however often it comes', async () => {
+    mail = await knownMail();
+    await cluster.crash();
+    await visit(t, mail.open);
+    await recorder().flush();
+    const [name = ''] = await spooled();
+    const text = await readFile(join(dataDir, 'spool', name));
+    await cluster.restart();
+    await recorder().tick();
+    await writeFile(join(dataDir, 'spool', name), text);
+    await recorder().start();
+    await recorder().flush();
+    expect(await verdicts(t, mail)).toEqual(['open human']);
+  }, 60_000);
+});
