@@ -12,12 +12,12 @@ const FACTOR_AFTER_421 = 0.5;
 const FACTOR_AFTER_OTHERS = 0.7;
 /** One mail in five seconds: slow enough for anybody, and fast enough to notice when the receiver is content again. */
 const SLOWEST_PER_SECOND = 0.2;
-/** Back to just below the known limit within half a minute, then feeling the way up for half an hour. */
+/** Back to just below the known limit within half a minute, then feeling the way up, a hundredth of it each second. */
 const NEAR_LIMIT = 0.95;
 const FAST_PER_SECOND = 0.02;
-const SLOW_PER_SECOND = 0.002;
+const SLOW_PER_SECOND = 0.01;
 /** As far above the pace of the last complaint the limit is forgotten. */
-const FORGOTTEN_AT = 4;
+const FORGOTTEN_AT = 8;
 /** Mails sent after a pause say nothing about the seconds of the pause. */
 const MOST_SECONDS_AT_ONCE = 10;
 

@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import {
+  isBehind,
+  judge,
+  readNote,
+  type Fingerprint,
+  type LedgerNote,
+  type LedgerRow,
+} from '../../../../src/delivery/generation/generation.js';
+
+const actual: Fingerprint = { system: '7', timeline: 1, database: '16384', table: '16390' };
+const row: LedgerRow = {
+  lineage: 'a',
+  generation: 2,
+  counter: 50,
+  fingerprint: actual,
+  refused: null,
+  confirmed: null,
+};
+const note: LedgerNote = { lineage: 'a', generation: 2, counter: 50, folder: null };
+const verdict = (change: Partial<Parameters<typeof judge>[0]>): string => {
+  const judged = judge({ row, note, actual, hasMessages: true, folder: null, ...change });
+  return judged.kind === 'refuse' ? judged.reason : judged.kind;
+};
+
+describe('whether this is the database that sent last', () => {
+  it.each<[string, Partial<Parameters<typeof judge>[0]>, RegExp | string]>([
+    ['the one we know', {}, 'same'],
+    ['one that has gone on without us', { row: { ...row, counter: 90 } }, 'same'],
+    ['a worker that has never seen it', { note: null }, 'same'],
+    [
+      'a worker that was at another database before',
+      { note: { ...note, lineage: 'b', counter: 99 } },
+      'same',
+    ],
+    ['one the owner has confirmed meanwhile', { row: { ...row, generation: 3, counter: 1 } }, 'same'],
+    ['a first start', { row: null, note: null, hasMessages: false }, 'new'],
+    ['a first start with this version', { row: null, note: null }, 'new'],
+    ['a fresh database beside an old data folder', { row: null, hasMessages: false }, 'new'],
+    ['a backup of before the first start', { row: null }, /older/],
+    ['a backup', { row: { ...row, counter: 49 } }, /older/],
+    ['a backup of before the last confirmation', { row: { ...row, generation: 1, counter: 900 } }, /older/],
+    ['a copy on the same server', { actual: { ...actual, database: '16999' } }, /copy/],
+    ['a dump restored elsewhere', { actual: { ...actual, system: '8' } }, /copy/],
+    ['a dump restored into the same database', { actual: { ...actual, table: '17000' } }, /copy/],
+    ['a promoted replica', { actual: { ...actual, timeline: 2 } }, /promoted/],
+    ['a copied data folder', { note: { ...note, folder: '11' }, folder: '12' }, /data folder is a copy/],
+    ['a data folder without the database in it', { note: { ...note, folder: '11' }, folder: null }, 'same'],
+    [
+      'a server that does not tell who it is',
+      { actual: { ...actual, system: null, timeline: null } },
+      'same',
+    ],
+    ['a note nobody can read', { note: 'unreadable' }, /cannot be read/],
+    [
+      'what another worker has found out',
+      { note: null, row: { ...row, refused: { reason: 'older', generation: 2, counter: 60 } } },
+      'older',
+    ],
+  ])('%s', (_, change, expected) => expect(verdict(change)).toMatch(expected));
+
+  it('counts a generation before a counter', () => {
+    expect(isBehind({ ...note, generation: 1, counter: 99 }, note)).toBe(true);
+    expect(isBehind(note, note)).toBe(false);
+    expect(isBehind({ ...note, counter: 49 }, note)).toBe(true);
+  });
+
+  it('reads back a note and nothing else', () => {
+    expect(readNote(JSON.stringify(note))).toEqual(note);
+    for (const text of [
+      '',
+      '{',
+      'null',
+      '[]',
+      '{"lineage":"a"}',
+      '{"lineage":"a","generation":1,"counter":"2"}',
+    ])
+      expect(readNote(text)).toBeNull();
+  });
+});

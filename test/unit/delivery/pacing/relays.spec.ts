@@ -1,0 +1,108 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { EnvError, readConfig } from '../../../../config/env.js';
+import { afterTrouble, withoutAddresses } from '../../../../src/delivery/pacing/breaker.js';
+import { chooseRelay } from '../../../../src/delivery/pacing/relay-choice.js';
+
+const relay = (name: string, weight: number, usable = true) => ({ name, weight, usable });
+
+describe('choosing a relay', () => {
+  it('goes by weight, and the same chance chooses the same', () => {
+    const relays = [relay('a', 3), relay('b', 1), relay('spare', 0)];
+    const names = Array.from({ length: 8 }, (_, index) => chooseRelay(relays, index / 8)?.name);
+    expect(names).toEqual(['a', 'a', 'a', 'a', 'a', 'a', 'b', 'b']);
+  });
+
+  it('takes the spare when no other works, and none when none works', () => {
+    expect(chooseRelay([relay('a', 3, false), relay('spare', 0)], 0.9)?.name).toBe('spare');
+    expect(chooseRelay([relay('a', 3, false)], 0)).toBeNull();
+    expect(chooseRelay([], 0)).toBeNull();
+  });
+
+  it('finds a usable one for every chance where there is one', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ weight: fc.nat(5), usable: fc.boolean() }), { maxLength: 6 }),
+        fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+        (list, chance) => {
+          const relays = list.map((one, index) => ({ ...one, name: String(index) }));
+          const chosen = chooseRelay(relays, chance);
+          expect(chosen !== null).toBe(relays.some(({ usable }) => usable));
+          if (chosen) expect(chosen.usable).toBe(true);
+          if (chosen?.weight === 0)
+            expect(relays.some(({ usable, weight }) => usable && weight > 0)).toBe(false);
+        },
+      ),
+    );
+  });
+});
+
+describe('a breaker', () => {
+  it('doubles its pause up to a quarter of an hour', () => {
+    let failures = 0;
+    const pauses = Array.from({ length: 12 }, () => {
+      const next = afterTrouble({ state: 'half_open', failures: Math.max(1, failures) }, 'auth');
+      failures = next?.failures ?? 0;
+      return next?.pauseSeconds;
+    });
+    expect(pauses.slice(0, 4)).toEqual([120, 240, 480, 900]);
+    expect(pauses.at(-1)).toBe(900);
+  });
+
+  it('keeps no address of a reply', () => {
+    expect(withoutAddresses('550 <a.b+c@example.com>, x@y: no\r\nb@example.com')).toBe(
+      '550 <(address)>, (address): no (address)',
+    );
+  });
+});
+
+describe('SMTP_URL', () => {
+  const problems = (SMTP_URL: string): string => {
+    try {
+      readConfig({ SMTP_URL });
+      return '';
+    } catch (error) {
+      if (error instanceof EnvError) return error.message;
+      throw error;
+    }
+  };
+
+  it('holds one relay as before, or several', () => {
+    expect(readConfig({ SMTP_URL: 'smtp://u:p@relay.example.com:587' })).toMatchObject({
+      smtpUrl: 'smtp://u:p@relay.example.com:587',
+      mailboxOn: false,
+      relays: [{ name: 'relay.example.com', weight: 1, lanes: null }],
+    });
+    expect(
+      readConfig({
+        SMTP_URL: 'smtp://u:a,b@one.example.com?weight=0,smtps://two.example.com?lanes=16&name=b',
+      }).relays,
+    ).toEqual([
+      { name: 'one.example.com', url: 'smtp://u:a,b@one.example.com', weight: 0, lanes: null },
+      { name: 'b', url: 'smtps://two.example.com', weight: 1, lanes: 16 },
+    ]);
+    expect(readConfig({}).relays).toEqual([]);
+  });
+
+  it.each([
+    ['http://relay.example.com', 'use a URL that starts with smtp:// or smtps://'],
+    ['smtp://relay.example.com?pool=true', 'unknown option "pool"; use weight, lanes, name'],
+    ['smtp://relay.example.com?weight=-1', 'weight is a whole number from 0 to 1000'],
+    ['smtp://relay.example.com?lanes=0', 'lanes is a whole number from 1 to 256'],
+    ['smtp://relay.example.com?weight=1&weight=2', 'weight is given twice'],
+    ['smtp://relay.example.com?name=a%20b', 'name is 1 to 63 letters'],
+    ['smtp://relay.example.com/path', 'nothing but ?weight=, ?lanes= and ?name= may follow the host'],
+    [
+      'smtp://a.example.com smtp://a.example.com:26',
+      'two relays are called a.example.com: give each its own ?name=',
+    ],
+  ])('refuses %s', (url, problem) => expect(problems(url)).toContain(`SMTP_URL: ${problem}`));
+
+  it('names every wrong relay at once and shows no password', () => {
+    const text = problems('smtp://u:secret@a.example.com?x=1 smtp://u:secret@b.example.com?lanes=many');
+    expect(text.split('\n')).toHaveLength(2);
+    expect(text).toMatch(/relay 1: unknown option "x"/);
+    expect(text).toMatch(/relay 2: lanes is/);
+    expect(text).not.toContain('secret');
+  });
+});
