@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
+import { bucketKeysOf } from './bucket-keys.js';
 import { PacingQueries, type BucketRow } from './pacing.queries.js';
-import { readLaneKey } from './recipient-group.js';
 import { LaneMeter, recovered, slowed, STEP_PAUSE_MS } from './slow-down.js';
 import { allocate, giveBack, refill, waitMs } from './token-bucket.js';
 
@@ -9,13 +9,6 @@ import { allocate, giveBack, refill, waitMs } from './token-bucket.js';
 const KEYS_CACHE_MS = 1_000;
 /** A lane's recovery is written at most this often. */
 const RECOVERY_EVERY_MS = 1_000;
-
-/** The buckets that mails of a lane pay from. `lane:` is the pace its receiver was found to bear. */
-export function bucketKeysOf(laneKey: string): string[] {
-  const lane = readLaneKey(laneKey);
-  const shared = lane === null ? [] : [`group:${lane.group}`, `sender:${lane.senderDomain}`];
-  return ['global', ...shared, `lane:${laneKey}`];
-}
 
 /**
  * How many mails may go now. Every worker takes from the same buckets, in the database and on its clock; a bucket that

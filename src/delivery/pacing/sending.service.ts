@@ -1,9 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
+import { bucketKeysOf } from './bucket-keys.js';
 import { estimate } from './estimate.js';
 import { HeldService } from './held.service.js';
-import { bucketKeysOf, PacingService } from './pacing.service.js';
+import { PacingService } from './pacing.service.js';
 import { RelaysService } from './relays.service.js';
 import { SendingQueries } from './sending.queries.js';
 import { available, quotaOn, rateOf, refill } from './token-bucket.js';
