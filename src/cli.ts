@@ -7,6 +7,7 @@ import { FunnelsService } from './funnels/funnels.service.js';
 import { ApiKeysService } from './infra/access/api-keys.service.js';
 import { migrate } from './infra/database/migrate.js';
 import { addInspectCommand } from './inspect-command.js';
+import { addLedgerCommands } from './ledger-command.js';
 import { addMailCommands } from './mail-commands.js';
 import { DomainError } from './values/domain-error.js';
 
@@ -58,6 +59,7 @@ program
   );
 
 addMailCommands(program, { within, print });
+addLedgerCommands(program, { within, print });
 
 for (const [name, description] of [
   ['plan', 'show what applying a funnel file would change'],

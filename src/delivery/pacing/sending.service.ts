@@ -1,13 +1,19 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { z } from 'zod';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
 import { bucketKeysOf } from './bucket-keys.js';
 import { estimate } from './estimate.js';
 import { HeldService } from './held.service.js';
 import { PacingService } from './pacing.service.js';
-import { RelaysService } from './relays.service.js';
+import { RelaysService, type RelayView } from './relays.service.js';
 import { SendingQueries } from './sending.queries.js';
+import type { estimateResponse, sendingState } from './sending.schemas.js';
 import { available, quotaOn, rateOf, refill } from './token-bucket.js';
+
+export interface SendingState extends Omit<z.output<typeof sendingState>, 'relays'> {
+  relays: RelayView[];
+}
 
 /** How sending stands: what the API and the owner's page show. Changes nothing. */
 @Injectable()
@@ -21,7 +27,7 @@ export class SendingService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  async state() {
+  async state(): Promise<SendingState> {
     const [guard, buckets, relays, counts] = await Promise.all([
       this.guard.state(),
       this.pacing.buckets(),
@@ -51,7 +57,9 @@ export class SendingService {
   }
 
   /** When what is ready will have gone out at the present rates; for one broadcast or all that is due. */
-  async estimate(broadcastId: string | null) {
+  async estimate(
+    broadcastId: string | null,
+  ): Promise<Omit<z.output<typeof estimateResponse>, 'completesAt'> & { completesAt: Date | null }> {
     const now = this.clock.now();
     const [load, buckets, observedPerSecond] = await Promise.all([
       this.queries.load(broadcastId, now),

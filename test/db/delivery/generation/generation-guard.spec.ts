@@ -15,7 +15,7 @@ describe('a database that is not the one that sent last', () => {
   const undo: (() => Promise<unknown>)[] = [];
   beforeEach(async () => {
     t = await openPacing();
-    undo.push(t.close);
+    undo.push(async () => t.close());
   });
   afterEach(async () => {
     for (const step of undo.splice(0).toReversed()) await step();
@@ -24,7 +24,7 @@ describe('a database that is not the one that sent last', () => {
   const guard = ({ app }: PacingApp): GenerationGuard => app.get(GenerationGuard);
   const worker = async (url: string, dataDir?: string): Promise<PacingApp> => {
     const opened = await openWorker(url, dataDir === undefined ? {} : { dataDir });
-    undo.push(opened.close);
+    undo.push(async () => opened.close());
     return opened;
   };
   const note = async ({ dataDir }: PacingApp): Promise<Record<string, unknown>> =>
@@ -105,7 +105,7 @@ describe('a database that is not the one that sent last', () => {
   it('refuses on a dump that was restored into another database', async () => {
     await guard(t).maySend();
     const elsewhere = await createTestDatabase();
-    undo.unshift(elsewhere.drop);
+    undo.unshift(async () => elsewhere.drop());
     const restored = await worker(elsewhere.url);
     const rows: { value: unknown }[] = await t.db.query('select value from setting');
     await restored.db.query(

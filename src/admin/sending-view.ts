@@ -1,0 +1,78 @@
+import type { SendingState } from '../delivery/pacing/sending.service.js';
+
+const GROUPS: Readonly<Record<string, string>> = {
+  gmail: 'Gmail',
+  outlook: 'Outlook',
+  yahoo: 'Yahoo',
+  other: 'all other servers',
+};
+
+/** A bucket's key in the owner's words. */
+export function limitName(key: string): string {
+  const colon = key.indexOf(':');
+  const [kind, rest] = colon < 0 ? [key, ''] : [key.slice(0, colon), key.slice(colon + 1)];
+  switch (kind) {
+    case 'global':
+      return 'All mails';
+    case 'relay':
+      return 'what the relay takes';
+    case 'sender':
+      return `From ${rest}`;
+    case 'group':
+      return `To ${GROUPS[rest] ?? rest}`;
+    case 'lane': {
+      const bar = rest.lastIndexOf('|');
+      const group = rest.slice(bar + 1);
+      return bar < 1 ? rest : `From ${rest.slice(0, bar)} to ${GROUPS[group] ?? group}`;
+    }
+    default:
+      return key;
+  }
+}
+
+/** `12 a second`, `6 a minute`, `1 an hour`: whichever is a number people can picture. */
+export function paceWords(perSecond: number | null): string | null {
+  if (perSecond === null) return null;
+  const [count, unit] =
+    perSecond >= 1
+      ? [perSecond, 'a second']
+      : perSecond * 60 >= 1
+        ? [perSecond * 60, 'a minute']
+        : [perSecond * 3600, 'an hour'];
+  return `${count >= 10 ? Math.round(count) : Math.round(count * 10) / 10} ${unit}`;
+}
+
+const RELAY_STATES = { closed: 'working', open: 'down', half_open: 'being tried' } as const;
+
+export interface SendingPage {
+  limits: {
+    name: string;
+    pace: string | null;
+    slowed: boolean;
+    used: number;
+    quota: number | null;
+    warmUp: string | null;
+  }[];
+  relays: (Omit<SendingState['relays'][number], 'state'> & { state: string })[];
+  held: { reason: string; count: number }[];
+  heldTotal: number;
+}
+
+/** What the page Sending shows. */
+export function sendingPage({ buckets, relays, held }: SendingState): SendingPage {
+  const byReason = new Map<string, number>();
+  for (const { reason, count } of held) byReason.set(reason, (byReason.get(reason) ?? 0) + count);
+  return {
+    limits: buckets.map(({ key, perSecond, usedToday, quotaToday, warmUpStartedOn }) => ({
+      name: limitName(key),
+      pace: paceWords(perSecond),
+      slowed: key.startsWith('lane:'),
+      used: usedToday,
+      quota: quotaToday,
+      warmUp: warmUpStartedOn,
+    })),
+    relays: relays.map((relay) => ({ ...relay, state: RELAY_STATES[relay.state] })),
+    held: [...byReason].map(([reason, count]) => ({ reason, count })),
+    heldTotal: held.reduce((sum, { count }) => sum + count, 0),
+  };
+}

@@ -1,0 +1,55 @@
+import { InvalidArgumentError, type Command } from 'commander';
+import { UNSENT, type Unsent } from './delivery/generation/generation.js';
+import { GenerationGuard, type ConfirmedLedger } from './delivery/generation/generation-guard.service.js';
+import type { CommandTools } from './mail-commands.js';
+
+/** Exit code of a question that was answered with no. */
+const REFUSED = 1;
+
+/** Commands for the owner of a database that refuses to send. */
+export function addLedgerCommands(program: Command, { within, print }: CommandTools): void {
+  const ledger = program.command('ledger').description('which database may send, after a backup or a move');
+  ledger
+    .command('status')
+    .description('say whether mails may go out of this database')
+    .option('--json')
+    .action(async ({ json = false }: { json?: boolean }) =>
+      within(async ({ app }) => {
+        const state = await app.get(GenerationGuard, { strict: false }).state();
+        print(json, state, () => (state.ok ? 'Mails may go out.' : `Nothing is sent: ${state.reason}.`));
+        if (!state.ok) process.exitCode = REFUSED;
+      }),
+    );
+  ledger
+    .command('confirm')
+    .description('say that this database is the one to send from')
+    .option(
+      '--unsent <what>',
+      'mails that may have gone out after the backup: hold them for you to decide, cancel them, or keep them to be sent',
+      readUnsent,
+      'hold',
+    )
+    .option('--json')
+    .action(async ({ unsent, json = false }: { unsent: Unsent; json?: boolean }) =>
+      within(async ({ app }) => {
+        const done = await app.get(GenerationGuard, { strict: false }).confirm(unsent);
+        print(json, done, () => inWords(done));
+      }),
+    );
+}
+
+function readUnsent(value: string): Unsent {
+  const known = UNSENT.find((one) => one === value);
+  if (known === undefined) throw new InvalidArgumentError(`use one of ${UNSENT.join(', ')}`);
+  return known;
+}
+
+function inWords({ needed, held, cancelled, unknown }: ConfirmedLedger): string {
+  if (!needed) return 'There is nothing to confirm: mails may go out of this database.';
+  const parts = [
+    held > 0 ? `${held} mails are held` : '',
+    cancelled > 0 ? `${cancelled} mails are cancelled` : '',
+    unknown > 0 ? `${unknown} mails that were on their way are unknown` : '',
+  ].filter((part) => part !== '');
+  return ['Confirmed: mails go out of this database.', ...parts.map((part) => `${part}.`)].join('\n');
+}
