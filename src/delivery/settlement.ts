@@ -115,8 +115,7 @@ function notSent(
   { stage, reason }: { stage: string; reason: string },
   now: Date,
 ): Retry & { countsAsAttempt: boolean } {
-  if (stage !== 'connect' && stage !== 'login')
-    return { ...later(attempt, reason, now), countsAsAttempt: true };
+  if (!OUR_TROUBLE.has(stage)) return { ...later(attempt, reason, now), countsAsAttempt: true };
   return { state: 'ready', reason, dueAt: inMinutes(now, OUR_TROUBLE_MINUTES), countsAsAttempt: false };
 }
 
