@@ -1,4 +1,4 @@
-import type { SendingState } from '../delivery/pacing/sending.service.js';
+import type { SendingState } from '../delivery/pacing/sending.schemas.js';
 
 const GROUPS: Readonly<Record<string, string>> = {
   gmail: 'Gmail',

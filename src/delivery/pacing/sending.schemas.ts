@@ -159,3 +159,9 @@ export const sendingState = z.object({
   held: z.array(z.object({ reason: z.string(), broadcastId: z.string().nullable(), count: z.number() })),
   unknown: z.number(),
 });
+type StateJson = z.output<typeof sendingState>;
+
+/** As the services know it; instants become text on the way out. */
+export interface SendingState extends Omit<StateJson, 'relays'> {
+  relays: (Omit<StateJson['relays'][number], 'retryAt'> & { retryAt: Date | null })[];
+}

@@ -6,14 +6,10 @@ import { bucketKeysOf } from './bucket-keys.js';
 import { estimate } from './estimate.js';
 import { HeldService } from './held.service.js';
 import { PacingService } from './pacing.service.js';
-import { RelaysService, type RelayView } from './relays.service.js';
+import { RelaysService } from './relays.service.js';
 import { SendingQueries } from './sending.queries.js';
-import type { estimateResponse, sendingState } from './sending.schemas.js';
+import type { estimateResponse, SendingState } from './sending.schemas.js';
 import { available, quotaOn, rateOf, refill } from './token-bucket.js';
-
-export interface SendingState extends Omit<z.output<typeof sendingState>, 'relays'> {
-  relays: RelayView[];
-}
 
 /** How sending stands: what the API and the owner's page show. Changes nothing. */
 @Injectable()
