@@ -23,6 +23,8 @@ process.on('message', (task: NodemailerTask) => {
   void run(task).then((result) => process.send?.(result, () => process.exit(0)));
 });
 
+process.on('disconnect', () => process.exit(1));
+
 async function run({
   port,
   maxConnections,

@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
 import { freePort } from '../../src/infra/mailbox/mailbox.server.js';
+import { atSignal } from '../support/at-signal.js';
 
 /** The peer that takes all mails of a benchmark, in a process of its own. */
 export interface Relay {
@@ -48,7 +49,9 @@ async function startOwnSink(): Promise<Relay> {
 
 function relayOf(name: string, port: number, child: ChildProcess): Relay {
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const forgetSignal = atSignal(() => child.kill('SIGKILL'));
   const close = async (): Promise<void> => {
+    forgetSignal();
     child.kill('SIGKILL');
     await ended;
   };

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { SinkSession } from './sink-session.js';
 
 /** Where in an SMTP transaction the sink is about to answer; `body`: bytes of the mail have come, not yet the dot. */
-export type SinkStage = 'connect' | 'helo' | 'mail' | 'rcpt' | 'data' | 'body' | 'dot';
+export type SinkStage = 'connect' | 'helo' | 'auth' | 'mail' | 'rcpt' | 'data' | 'body' | 'dot';
 
 /**
  * How the sink misbehaves. After the dot, only a refusal leaves the mail untaken: a server that then drops, stalls or
@@ -37,6 +37,10 @@ export interface SinkRule {
 
 export interface SinkOptions {
   port?: number;
+  /** Listens there, too, and names it in its URL: another address of the loopback network is a foreign host to the client. */
+  host?: string;
+  /** `user:password` for the client; only its URL changes. */
+  login?: string;
   rules?: readonly SinkRule[];
   /** Seed of the chances. */
   seed?: number;
@@ -70,6 +74,7 @@ export class CountingSink {
   readonly hits: Record<SinkStage, number> = {
     connect: 0,
     helo: 0,
+    auth: 0,
     mail: 0,
     rcpt: 0,
     data: 0,
@@ -81,10 +86,14 @@ export class CountingSink {
   takenTotal = 0;
   last = '';
   refused = 0;
+  /** Times the client was left with a body begun and no clear answer to it. */
+  unclear = 0;
+  /** The most connections open at once. */
+  mostOpen = 0;
   /** Called before each answer; the answer waits for it. For faults that lie outside the sink. */
   onStage: ((facts: StageFacts) => Promise<void> | void) | null = null;
   rules: readonly SinkRule[];
-  readonly #server: Server;
+  readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
   readonly #random: () => number;
   #windowStartMs = 0;
@@ -95,27 +104,22 @@ export class CountingSink {
     this.keepLast = options.keepLast ?? false;
     this.extensions = options.extensions ?? EXTENSIONS;
     this.#random = randomFrom(options.seed ?? 1);
-    this.#server = createServer({ noDelay: true }, (socket) => {
-      this.#sockets.add(socket);
-      socket.on('close', () => this.#sockets.delete(socket));
-      new SinkSession(socket, this).begin();
-    });
   }
 
   async listen(): Promise<number> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(this.options.port ?? 0, '127.0.0.1', 1024, resolve);
-    });
+    await this.#listenOn('127.0.0.1', this.options.port ?? 0);
+    if (this.options.host !== undefined) await this.#listenOn(this.options.host, this.port);
     return this.port;
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    const address = this.#servers[0]?.address() as AddressInfo | undefined;
+    return address?.port ?? 0;
   }
 
   get url(): string {
-    return `smtp://127.0.0.1:${this.port}`;
+    const login = this.options.login === undefined ? '' : `${this.options.login}@`;
+    return `smtp://${login}${this.options.host ?? '127.0.0.1'}:${this.port}`;
   }
 
   /** Connections open now. */
@@ -124,9 +128,11 @@ export class CountingSink {
   }
 
   async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const closed = this.#servers.map(
+      async (server) => new Promise<void>((resolve) => server.close(() => resolve())),
+    );
     for (const socket of this.#sockets) socket.destroy();
-    await closed;
+    await Promise.all(closed);
   }
 
   /** Called by a session when a stage is reached. */
@@ -153,6 +159,20 @@ export class CountingSink {
     this.taken.set(messageId, (this.taken.get(messageId) ?? 0) + 1);
     this.recipients.set(messageId, recipient);
     if (this.options.logFile !== undefined) appendFileSync(this.options.logFile, `${messageId}\n`);
+  }
+
+  async #listenOn(host: string, port: number): Promise<void> {
+    const server = createServer({ noDelay: true }, (socket) => {
+      this.#sockets.add(socket);
+      this.mostOpen = Math.max(this.mostOpen, this.#sockets.size);
+      socket.on('close', () => this.#sockets.delete(socket));
+      new SinkSession(socket, this).begin();
+    });
+    this.#servers.push(server);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, host, 1024, resolve);
+    });
   }
 
   #overLimit(): boolean {

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -5,6 +6,7 @@ import { Client } from 'pg';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/infra/database/embedded-postgres.js';
 import { migrate, openDataSource } from '../../src/infra/database/migrate.js';
 import { becomesTrue, findPostmaster } from '../../src/infra/database/postmaster.js';
+import { atSignal } from './at-signal.js';
 
 const TEMPLATE = 'proof_template';
 const CRASH_TIMEOUT_MS = 10_000;
@@ -12,15 +14,23 @@ const CRASH_TIMEOUT_MS = 10_000;
 /** The product's own PostgreSQL with its durable settings: what is measured and what is crashed must be the real thing. */
 export class DurablePostgres {
   #databases = 0;
+  #pid = 0;
+  readonly #forgetSignal: () => void;
 
   private constructor(
     readonly dataDir: string,
     private server: EmbeddedPostgres,
-  ) {}
+  ) {
+    this.#forgetSignal = atSignal(() => {
+      if (this.#pid > 0) process.kill(this.#pid, 'SIGQUIT');
+      rmSync(dataDir, { recursive: true, force: true });
+    });
+  }
 
   static async start(): Promise<DurablePostgres> {
     const dataDir = await realpath(await mkdtemp(join(tmpdir(), 'wellspring-proof-')));
     const cluster = new DurablePostgres(dataDir, await startEmbeddedPostgres(options(dataDir)));
+    cluster.#pid = await cluster.pid();
     await cluster.as('postgres', (client) => client.query(`create database ${TEMPLATE}`));
     const dataSource = await openDataSource(cluster.url(TEMPLATE));
     try {
@@ -76,6 +86,7 @@ export class DurablePostgres {
   /** What `pg_ctl stop -m immediate` does: every process ends at once, nothing is written out. */
   async crash(): Promise<void> {
     const pid = await this.pid();
+    this.#pid = 0;
     process.kill(pid, 'SIGQUIT');
     const gone = async (): Promise<boolean> =>
       (await findPostmaster(join(this.dataDir, 'postgres'))) === undefined;
@@ -86,10 +97,13 @@ export class DurablePostgres {
   /** Replays its log, as after a power cut. */
   async restart(): Promise<void> {
     this.server = await startEmbeddedPostgres(options(this.dataDir));
+    this.#pid = await this.pid();
   }
 
   async close(): Promise<void> {
+    this.#pid = 0;
     await this.server.stop();
+    this.#forgetSignal();
     await rm(this.dataDir, { recursive: true, force: true });
   }
 }

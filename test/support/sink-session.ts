@@ -60,6 +60,9 @@ export class SinkSession {
       case 'HELO':
         this.#at('helo', line, '250 sink.example.test');
         break;
+      case 'AUTH':
+        this.#at('auth', line, '235 2.7.0 Ok');
+        break;
       case 'MAIL':
         this.#at('mail', line, '250 2.1.0 Ok');
         break;
@@ -104,7 +107,7 @@ export class SinkSession {
       const fault = this.sink.faultAt('body');
       if (this.sink.onStage !== null || fault !== null) {
         this.#hold('body', '', () => {
-          if (fault !== null) this.#misbehave(fault, '', () => undefined);
+          if (fault !== null) this.#misbehave('body', fault, { reply: '', done: () => undefined });
         });
         return false;
       }
@@ -144,10 +147,11 @@ export class SinkSession {
       this.#output += `${reply}\r\n`;
       return;
     }
+    // It has happened whatever becomes of the client while the hook runs.
+    if (fault === null) done();
     this.#hold(stage, text, () => {
-      if (fault !== null) return this.#misbehave(fault, reply, done);
-      done();
-      this.#output += `${reply}\r\n`;
+      if (fault === null) this.#output += `${reply}\r\n`;
+      else this.#misbehave(stage, fault, { reply, done });
     });
   }
 
@@ -164,7 +168,8 @@ export class SinkSession {
     });
   }
 
-  #misbehave(fault: SinkFault, reply: string, done: () => void): void {
+  #misbehave(stage: SinkStage, fault: SinkFault, { reply, done }: { reply: string; done: () => void }): void {
+    if (fault.kind !== 'reply' && (stage === 'body' || stage === 'dot')) this.sink.unclear++;
     switch (fault.kind) {
       case 'reply':
         this.sink.refused++;
@@ -176,7 +181,10 @@ export class SinkSession {
         return this.#leave(() => this.socket.destroy());
       case 'reset':
         done();
-        return this.#leave(() => this.socket.resetAndDestroy());
+        return this.#leave(() => {
+          this.socket.resetAndDestroy();
+          this.socket.destroy();
+        });
       case 'stall':
         done();
         this.#busy = true;

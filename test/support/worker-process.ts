@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
+import { atSignal } from './at-signal.js';
 
 export interface WorkerOptions {
   databaseUrl: string;
@@ -35,8 +36,12 @@ export class WorkerProcess {
     };
     child.stdout?.on('data', keep);
     child.stderr?.on('data', keep);
+    const forgetSignal = atSignal(() => child.kill('SIGKILL'));
     this.exited = new Promise((resolve) =>
-      child.once('exit', (code, signal) => resolve((this.#exit = { code, signal }))),
+      child.once('exit', (code, signal) => {
+        forgetSignal();
+        resolve((this.#exit = { code, signal }));
+      }),
     );
   }
 
@@ -103,7 +108,7 @@ export async function workersReady(client: Client, workers: readonly WorkerProce
     if (dead) throw new Error(`a worker ended at its start:\n${dead.output}`);
     const { rows } = await client.query<{ count: string }>(
       `select count(*) from pg_stat_activity where datname = current_database()
-         and application_name = 'wellspring wake' and query ilike 'listen%'`,
+         and application_name = 'wellspring wake' and query ~* '^(listen|select 1)'`,
     );
     return Number(rows[0]?.count ?? 0) >= workers.length;
   };

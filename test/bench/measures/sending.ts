@@ -13,15 +13,17 @@ import { startRelay, type Relay } from '../relay.js';
 
 interface Sizes {
   rounds: number;
+  /** At most; a full run takes about ten seconds' worth of the rate it finds. */
   mails: number;
   rawMails: number;
   composedMails: number;
   connections: readonly number[];
 }
 
+const SECONDS_A_RUN = 10;
 const FULL: Sizes = {
   rounds: 3,
-  mails: 8_000,
+  mails: 20_000,
   rawMails: 8_000,
   composedMails: 2_000,
   connections: [4, 8, 16, 32],
@@ -42,12 +44,14 @@ interface Rates {
  */
 export async function measure(context: BenchContext): Promise<Row[]> {
   if (!['sending', 'profile'].some((name) => context.wants(name))) return [];
-  const sizes = context.short ? SHORT : FULL;
-  const product = await Product.open(Math.max(sizes.mails, 1_000));
+  const most = context.short ? SHORT : FULL;
+  const product = await Product.open(Math.max(most.mails, 1_000));
   const relay = await startRelay();
   try {
     const mail = await oneMailOf(product);
     context.print(`sending: ${mail.length} octets a mail, relay is ${relay.name}, ${CORES} cores`);
+    const probe = await product.send(relay, { workers: 1, mails: Math.min(1_000, most.mails) });
+    const sizes = { ...most, mails: Math.min(most.mails, Math.ceil(probe.perSecond * SECONDS_A_RUN)) };
     const rows = context.wants('sending') ? await compare(context, { product, relay, mail, sizes }) : [];
     if (!context.short && context.wants('profile')) await profile(context, product, relay, sizes.mails);
     return rows;

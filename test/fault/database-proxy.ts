@@ -1,0 +1,90 @@
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+
+/**
+ * Stands between the workers and PostgreSQL, so that the network can fail and the server can come back at another port.
+ * `loseAnswers` is the fault that matters most: the statement is committed and the client never hears of it.
+ */
+export class DatabaseProxy {
+  /** Chance that a connection ends right after a request was passed on, before anything of the answer comes back. */
+  loseAnswers = 0;
+  lost = 0;
+  #reachable = true;
+  readonly #server: Server;
+  readonly #pairs = new Set<{ client: Socket; server: Socket }>();
+
+  constructor(
+    private readonly target: () => { host: string; port: number },
+    private readonly random: () => number,
+  ) {
+    this.#server = createServer({ noDelay: true }, (client) => this.#accept(client));
+  }
+
+  async listen(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+  }
+
+  get address(): { host: string; port: number } {
+    return { host: '127.0.0.1', port: (this.#server.address() as AddressInfo).port };
+  }
+
+  /** Cuts every connection and refuses new ones until `open`. */
+  shut(): void {
+    this.#reachable = false;
+    this.cut();
+  }
+
+  open(): void {
+    this.#reachable = true;
+  }
+
+  cut(): void {
+    for (const { client, server } of this.#pairs) {
+      resetNow(client);
+      server.destroy();
+    }
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.cut();
+    await closed;
+  }
+
+  #accept(client: Socket): void {
+    client.on('error', () => undefined);
+    if (!this.#reachable) {
+      resetNow(client);
+      return;
+    }
+    const server = connect({ ...this.target(), noDelay: true });
+    const pair = { client, server };
+    this.#pairs.add(pair);
+    let losing = false;
+    client.on('data', (chunk) => {
+      // Not the first packets of a connection: a failed log-in is another fault.
+      losing ||= client.bytesRead > 2_000 && this.random() < this.loseAnswers;
+      server.write(chunk);
+    });
+    server.on('data', (chunk) => {
+      if (!losing) client.write(chunk);
+      else {
+        this.lost++;
+        resetNow(client);
+        server.destroy();
+      }
+    });
+    const end = (): void => {
+      this.#pairs.delete(pair);
+      client.destroy();
+      server.destroy();
+    };
+    server.on('error', end);
+    for (const socket of [client, server]) socket.on('close', end);
+  }
+}
+
+/** `resetAndDestroy` alone waits for what is still to be written, which a peer that is gone never takes. */
+function resetNow(socket: Socket): void {
+  socket.resetAndDestroy();
+  socket.destroy();
+}

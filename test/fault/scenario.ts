@@ -1,0 +1,21 @@
+import type { SinkOptions } from '../support/counting-sink.js';
+import type { World } from './world.js';
+
+export interface Scenario {
+  name: string;
+  /** Numbers of the fault list this stands for. */
+  covers: string;
+  /** Left out of the short form when false. */
+  short: boolean;
+  mails?: number;
+  sink?: SinkOptions;
+  /** Crashes the server itself, so no other scenario may use it meanwhile. */
+  crashesServer?: boolean;
+  /** Puts the fault in and brings the ledger to its end; returns what is wrong beyond the oracle. */
+  run(world: World, seed: number): Promise<string[] | void>;
+}
+
+/** `[]` when it holds. */
+export function expectThat(holds: boolean, otherwise: string): string[] {
+  return holds ? [] : [otherwise];
+}

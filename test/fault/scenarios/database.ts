@@ -1,0 +1,145 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expectThat, type Scenario } from '../scenario.js';
+import type { World } from '../world.js';
+
+/** The relay's answers are known, so trouble with the database alone must leave nothing unknown. */
+async function nothingUnknown(world: World): Promise<string[]> {
+  const rows = await world.sql(`select 1 from message where state = 'unknown'`);
+  return expectThat(rows.length === 0, `${rows.length} unknown without a crash of a worker`);
+}
+
+export const databaseScenarios: readonly Scenario[] = [
+  crashes({ name: 'PostgreSQL crash x2, one worker', workers: 1, mails: 500, times: 2, short: true }),
+  crashes({ name: 'PostgreSQL crash x4, two workers', workers: 2, mails: 1_500, times: 4, short: false }),
+  {
+    name: 'PostgreSQL crash and kill -9 together',
+    covers: 'F1 F4',
+    short: false,
+    mails: 800,
+    crashesServer: true,
+    run: async (world) => {
+      await world.start();
+      await world.release();
+      for (let n = 1; n <= 3; n++) {
+        await world.takenReaches(n * 150);
+        await Promise.all([world.cluster.crash(), world.killAll()]);
+        await world.cluster.restart();
+        await world.ageLeases();
+        await world.start();
+        await world.hurry();
+      }
+      await world.finish();
+    },
+  },
+  {
+    name: 'pg_terminate_backend x10',
+    covers: 'F5',
+    short: true,
+    mails: 500,
+    run: async (world) => {
+      await world.start();
+      await world.release();
+      for (let n = 1; n <= 10; n++) {
+        await world.takenReaches(n * 40);
+        await world.sql(
+          `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
+        );
+        await world.hurry();
+      }
+      await world.finish();
+      return nothingUnknown(world);
+    },
+  },
+  {
+    name: 'commits whose answers are lost',
+    covers: 'F1 F5',
+    short: true,
+    mails: 500,
+    run: async (world) => {
+      await world.start();
+      world.proxy.loseAnswers = 0.02;
+      await world.release();
+      await world.takenReaches(350, 90_000);
+      world.proxy.loseAnswers = 0;
+      await world.finish();
+      return [...(await nothingUnknown(world)), ...expectThat(world.proxy.lost > 0, 'no answer was lost')];
+    },
+  },
+  unreachable('database unreachable for 5 s', 5_000, true),
+  unreachable('database unreachable for 60 s', 60_000, false),
+  {
+    name: 'row locks held against barrier and settle',
+    covers: 'F8',
+    short: true,
+    mails: 300,
+    run: async (world) => {
+      await world.sql(`alter database ${world.database} set lock_timeout = '300ms'`);
+      await world.start();
+      await world.release();
+      await world.takenReaches(50);
+      for (let n = 0; n < 3; n++) {
+        await world.cluster.as(world.database, async (client) => {
+          await client.query('begin');
+          await client.query('set local lock_timeout = 0');
+          await client.query(`select 1 from message where state in ('leased', 'in_data') for update`);
+          await sleep(900);
+          await client.query('rollback');
+        });
+        await world.hurry();
+      }
+      await world.finish();
+      return nothingUnknown(world);
+    },
+  },
+];
+
+function crashes(options: {
+  name: string;
+  workers: number;
+  mails: number;
+  times: number;
+  short: boolean;
+}): Scenario {
+  const { name, workers, mails, times, short } = options;
+  return {
+    name,
+    covers: workers === 1 ? 'F4' : 'F4 F9',
+    short,
+    mails,
+    crashesServer: true,
+    run: async (world) => {
+      await world.start(workers);
+      await world.release();
+      for (let n = 1; n <= times; n++) {
+        await world.takenReaches(Math.floor((mails / (times + 1)) * n));
+        await sleep(Math.floor(world.random() * 50));
+        await world.cluster.crash();
+        await world.cluster.restart();
+        await world.hurry();
+      }
+      await world.finish();
+      return nothingUnknown(world);
+    },
+  };
+}
+
+function unreachable(name: string, ms: number, short: boolean): Scenario {
+  return {
+    name,
+    covers: 'F6',
+    short,
+    run: async (world) => {
+      await world.start();
+      await world.release();
+      await world.takenReaches(60);
+      world.proxy.shut();
+      await sleep(500);
+      const taken = world.sink.takenTotal;
+      await sleep(ms - 500);
+      const wrong = expectThat(world.sink.takenTotal === taken, 'mails went out while the ledger was away');
+      world.proxy.open();
+      await world.finish();
+      return [...wrong, ...(await nothingUnknown(world))];
+    },
+  };
+}

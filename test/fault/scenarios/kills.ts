@@ -1,0 +1,132 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SinkStage } from '../../support/counting-sink.js';
+import { expectThat, type Scenario } from '../scenario.js';
+import type { World } from '../world.js';
+
+/** As the product names them on its diagnostics channel. */
+export const POINTS = [
+  'claimed',
+  'mail-from',
+  'rcpt',
+  'data-354',
+  'barrier-sent',
+  'barrier-done',
+  'body-half',
+  'body-sent',
+  'reply-250',
+  'settle-sent',
+  'settled',
+] as const;
+
+const STAGES: readonly SinkStage[] = ['mail', 'rcpt', 'data', 'body', 'dot'];
+
+/** Each point on its own in the long form; in the short one all after one another, on one ledger. */
+export function killScenarios(short: boolean): Scenario[] {
+  const chain: Scenario = {
+    name: 'kill -9 at all named points',
+    covers: 'F1',
+    short: true,
+    mails: 600,
+    run: async (world, seed) => killAtPoints(world, POINTS, seed),
+  };
+  const single = POINTS.map((point): Scenario => ({
+    name: `kill -9 at ${point}`,
+    covers: 'F1',
+    short: false,
+    run: async (world, seed) => killAtPoints(world, [point, point], seed),
+  }));
+  return [...(short ? [chain] : single), ...others];
+}
+
+const others: readonly Scenario[] = [
+  {
+    name: 'kill -9 as the relay sees each command',
+    covers: 'F1',
+    short: true,
+    mails: 400,
+    run: async (world) => {
+      for (const stage of STAGES) {
+        const [worker] = await world.start();
+        const hit = world.sink.hits[stage] + 5 + Math.floor(world.random() * 20);
+        world.sink.onStage = async (facts) => {
+          if (facts.stage === stage && facts.hit >= hit) await worker?.kill();
+        };
+        await world.release();
+        await world.hurry();
+        await worker?.exited;
+        world.sink.onStage = null;
+        await world.ageLeases();
+      }
+      await world.finish();
+    },
+  },
+  randomKills({ name: 'kill -9 at random, one worker', kills: 4, workers: 1, mails: 800, short: true }),
+  randomKills({ name: 'kill -9 at random, two workers', kills: 6, workers: 2, mails: 1_200, short: false }),
+  randomKills({ name: 'kill -9 at random x12', kills: 12, workers: 1, mails: 2_000, short: false }),
+  {
+    name: 'database away, then kill -9',
+    covers: 'F1 F6',
+    short: true,
+    run: async (world) => {
+      await world.start();
+      await world.release();
+      await world.takenReaches(60);
+      world.proxy.shut();
+      await sleep(700);
+      await world.killAll();
+      world.proxy.open();
+      await world.finish();
+    },
+  },
+];
+
+async function killAtPoints(world: World, points: readonly string[], seed: number): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const [i, point] of points.entries()) {
+    // The first batch is claimed before any mail is on the way: then nothing can be unknown.
+    const hit = point === 'claimed' && i === 0 ? 1 : 5 + ((seed * 7 + i * 11) % 30);
+    const env = { FAULT_POINT: point, FAULT_HIT: String(hit) };
+    const [worker] = await world.start(1, { preload: ['points'], env });
+    await world.release();
+    const over = Symbol('over');
+    const end = await Promise.race([worker?.exited, sleep(15_000, over, { ref: false })]);
+    if (end === over) {
+      wrong.push(`the product never passed ${point} ${hit} times`);
+      await worker?.stop();
+    }
+    await world.ageLeases();
+  }
+  await world.finish();
+  return wrong;
+}
+
+function randomKills(options: {
+  name: string;
+  kills: number;
+  workers: number;
+  mails: number;
+  short: boolean;
+}): Scenario {
+  const { name, kills, workers, mails, short } = options;
+  return {
+    name,
+    covers: workers === 1 ? 'F1' : 'F1 F9',
+    short,
+    mails,
+    run: async (world) => {
+      await world.start(workers);
+      await world.release();
+      for (let n = 1; n <= kills; n++) {
+        const upTo = Math.floor((mails / (kills + 2)) * n);
+        await world.takenReaches(Math.max(upTo, world.sink.takenTotal + 1));
+        await sleep(Math.floor(world.random() * 60));
+        await world.live[Math.floor(world.random() * world.live.length)]?.kill();
+        if (world.live.length === 0) await world.ageLeases();
+        await world.start();
+        await world.hurry();
+      }
+      await world.finish();
+      return expectThat((await world.kills()) === kills, 'not every kill was made');
+    },
+  };
+}

@@ -1,0 +1,73 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import type { WorkerProcess } from '../../support/worker-process.js';
+import type { Scenario } from '../scenario.js';
+import type { World } from '../world.js';
+import { POINTS } from './kills.js';
+
+const SHORT_POINTS = ['data-354', 'body-half', 'reply-250'];
+
+/**
+ * A worker stands still beyond its lease, another one takes over and brings the ledger to its end, and then the first
+ * one goes on as if nothing had been.
+ */
+export const pauseScenarios: readonly Scenario[] = [
+  ...POINTS.map((point): Scenario => ({
+    name: `SIGSTOP beyond the lease at ${point}`,
+    covers: 'F3',
+    short: SHORT_POINTS.includes(point),
+    mails: 150,
+    run: async (world, seed) => {
+      const env = { FAULT_POINT: point, FAULT_HIT: String(3 + ((seed * 7) % 20)), FAULT_SIGNAL: 'SIGSTOP' };
+      const [worker] = await world.start(1, { preload: ['points'], env });
+      await world.release();
+      if (!worker || !(await becomesTrue(async () => standsStill(worker), 15_000)))
+        return [`the product never passed ${point}`];
+      return takeOver(world, worker);
+    },
+  })),
+  {
+    name: 'SIGSTOP beyond the lease at random',
+    covers: 'F3',
+    short: false,
+    mails: 600,
+    run: async (world) => {
+      for (let n = 1; n <= 3; n++) {
+        const [worker] = await world.start();
+        if (!worker) return;
+        await world.release();
+        await world.takenReaches(world.sink.takenTotal + 40);
+        await sleep(Math.floor(world.random() * 50));
+        worker.signal('SIGSTOP');
+        world.paused++;
+        await becomesTrue(async () => standsStill(worker), 5_000);
+        await world.ageLeases();
+        await world.start();
+        await world.hurry();
+        await world.takenReaches(world.sink.takenTotal + 40);
+        worker.signal('SIGCONT');
+        await sleep(300);
+        await world.stopAll();
+      }
+      await world.finish();
+    },
+  },
+];
+
+async function takeOver(world: World, worker: WorkerProcess): Promise<void> {
+  world.paused++;
+  await world.ageLeases();
+  await world.start();
+  await world.finish();
+  worker.signal('SIGCONT');
+  // What it still does it does at once; SIGTERM then waits for the rest.
+  await sleep(500);
+  await world.stopAll();
+  await world.finish();
+}
+
+async function standsStill({ pid }: WorkerProcess): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
+}

@@ -1,0 +1,222 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { QueryResultRow } from 'pg';
+import { becomesTrue } from '../../src/infra/database/postmaster.js';
+import { CountingSink, randomFrom, type SinkOptions } from '../support/counting-sink.js';
+import type { DurablePostgres } from '../support/durable-postgres.js';
+import { WorkerProcess, workersReady } from '../support/worker-process.js';
+import { DatabaseProxy } from './database-proxy.js';
+import { judge, type LedgerRow, type Verdict } from './oracle.js';
+
+export interface WorldOptions {
+  seed: number;
+  /** Planned mails; every tenth is transactional. */
+  mails: number;
+  sink?: SinkOptions;
+}
+
+export interface StartOptions {
+  preload?: readonly string[];
+  env?: Readonly<Record<string, string>>;
+}
+
+const FINISH_TIMEOUT_MS = 90_000;
+/** So long without any change while nothing is ready: what is left belongs to a worker that is gone. */
+const QUIET_MS = 3_000;
+const POLL_MS = 100;
+
+/** What one scenario has to itself: a database behind a proxy, a relay that counts, and workers that may be killed. */
+export class World {
+  readonly sink: CountingSink;
+  readonly proxy: DatabaseProxy;
+  readonly random: () => number;
+  readonly workers: WorkerProcess[] = [];
+  /** Workers that stood still beyond their lease: what they had under way may be unknown as well. */
+  paused = 0;
+  #mostWorkers = 0;
+  #dataDirs = 0;
+  #trusted = false;
+
+  private constructor(
+    readonly cluster: DurablePostgres,
+    readonly database: string,
+    readonly mails: number,
+    private readonly dataDir: string,
+    { seed, sink }: WorldOptions,
+  ) {
+    this.random = randomFrom(seed);
+    this.sink = new CountingSink({ seed, ...sink });
+    this.proxy = new DatabaseProxy(() => cluster.address, randomFrom(seed + 1));
+  }
+
+  /** `template` is a database with mails planned for a far day, of which the first `mails` are kept. */
+  static async open(cluster: DurablePostgres, template: string, options: WorldOptions): Promise<World> {
+    const database = await cluster.createDatabase(template);
+    const dataDir = await mkdtemp(join(tmpdir(), 'wellspring-fault-'));
+    const world = new World(cluster, database, options.mails, dataDir, options);
+    await Promise.all([world.sink.listen(), world.proxy.listen()]);
+    await world.sql('delete from message where id > (select id from message order by id offset $1 limit 1)', [
+      options.mails - 1,
+    ]);
+    return world;
+  }
+
+  /** On a connection of its own past the proxy, again and again until the server answers. */
+  async sql<T extends QueryResultRow>(text: string, values: unknown[] = []): Promise<T[]> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.cluster.as(
+          this.database,
+          async (client) => (await client.query<T>(text, values)).rows,
+        );
+      } catch (error) {
+        const answered = error instanceof Error && 'severity' in error && error.severity === 'ERROR';
+        if (answered || attempt === 100) throw error;
+        await sleep(100);
+      }
+    }
+  }
+
+  /** Starts workers and waits until each listens. A worker's data folder goes to the next one that is started alone. */
+  async start(count = 1, { preload = [], env = {} }: StartOptions = {}): Promise<WorkerProcess[]> {
+    const free = this.live.length === 0 ? 0 : this.#dataDirs;
+    const started = Array.from({ length: count }, (_, i) =>
+      WorkerProcess.start({
+        databaseUrl: this.cluster.url(this.database, this.proxy.address),
+        smtpUrl: this.#smtpUrl(),
+        dataDir: join(this.dataDir, `worker-${free + i}`),
+        preload: preload.map((name) => join(import.meta.dirname, `${name}.js`)),
+        env: { LOG_LEVEL: 'error', ...env },
+      }),
+    );
+    this.#dataDirs = Math.max(this.#dataDirs, free + count);
+    this.workers.push(...started);
+    this.#mostWorkers = Math.max(this.#mostWorkers, this.live.length);
+    await this.cluster.as(this.database, async (client) => workersReady(client, this.live));
+    return started;
+  }
+
+  get live(): WorkerProcess[] {
+    return this.workers.filter(({ running }) => running);
+  }
+
+  /** Makes everything due and wakes the workers. */
+  async release(): Promise<void> {
+    await this.sql(`update message set due_at = clock_timestamp() where state = 'ready'`);
+    await this.wake();
+  }
+
+  async wake(): Promise<void> {
+    await this.sql(
+      `select pg_notify('wellspring_wake', 'delivery.send-due'), pg_notify('wellspring_wake', 'delivery.reap')`,
+    );
+  }
+
+  async takenReaches(count: number, timeoutMs = 60_000): Promise<void> {
+    if (!(await becomesTrue(async () => this.sink.takenTotal >= count, timeoutMs)))
+      throw new Error(`only ${this.sink.takenTotal} mails were taken, ${count} were waited for`);
+  }
+
+  /** Only when every worker that holds one is gone or stands still: this is what waiting for minutes would do. */
+  async ageLeases(): Promise<void> {
+    await this.sql(
+      `update message set lease_until = lease_until - interval '1 hour' where state in ('leased', 'in_data')`,
+    );
+  }
+
+  async killAll(): Promise<void> {
+    await Promise.all(this.live.map(async (worker) => worker.kill()));
+  }
+
+  async stopAll(): Promise<void> {
+    await Promise.all(this.live.map(async (worker) => worker.stop()));
+  }
+
+  /**
+   * Drives the ledger to its end with an unharmed worker: retries come at once instead of in minutes, and leases of the
+   * dead run out. Returns when no row is open.
+   */
+  async finish(): Promise<void> {
+    const deadline = Date.now() + FINISH_TIMEOUT_MS;
+    let [before, changedMs] = ['', Date.now()];
+    for (;;) {
+      if (this.live.length === 0) {
+        await this.ageLeases();
+        await this.start();
+      }
+      await this.hurry();
+      const open = await this.openRows();
+      if (open.ready + open.held + open.leased === 0) return;
+      const now = `${JSON.stringify(open)} ${this.sink.hits.mail}`;
+      if (now !== before) [before, changedMs] = [now, Date.now()];
+      else if (open.leased > 0 && open.ready === 0 && Date.now() - changedMs > QUIET_MS) {
+        await this.stopAll();
+        changedMs = Date.now();
+      }
+      if (Date.now() > deadline)
+        throw new Error(
+          `not finished: ${now}\n${this.workers.map(({ output }) => output.slice(-2_000)).join('\n')}`,
+        );
+      await sleep(POLL_MS);
+    }
+  }
+
+  /** Nobody waits for minutes here: what was put off is due again, and relays that were given up are tried again. */
+  async hurry(): Promise<void> {
+    await this.sql(
+      `update message set due_at = clock_timestamp() where state = 'ready' and due_at > clock_timestamp() + interval '2 seconds'`,
+    );
+    await this.sql(
+      `update relay_state set opened_until = clock_timestamp() where opened_until > clock_timestamp()`,
+    );
+    await this.wake();
+  }
+
+  async openRows(): Promise<{ ready: number; held: number; leased: number }> {
+    const [row] = await this.sql<{ ready: number; held: number; leased: number }>(
+      `select count(*) filter (where state = 'ready')::int as ready, count(*) filter (where state = 'held')::int as held,
+         count(*) filter (where state in ('leased', 'in_data'))::int as leased from message`,
+    );
+    return row ?? { ready: 0, held: 0, leased: 0 };
+  }
+
+  /** From the next start on the relay is reached at an address that may do without TLS. */
+  trustRelay(): void {
+    this.#trusted = true;
+  }
+
+  #smtpUrl(): string {
+    return this.#trusted ? `smtp://127.0.0.1:${this.sink.port}` : this.sink.url;
+  }
+
+  /** The lanes of one worker, as seen from the relay. */
+  get lanes(): number {
+    return Math.ceil(this.sink.mostOpen / Math.max(1, this.#mostWorkers));
+  }
+
+  async kills(): Promise<number> {
+    const gone = this.workers.filter(({ running }) => !running);
+    const exits = await Promise.all(gone.map(async ({ exited }) => exited));
+    return exits.filter(({ signal }) => signal === 'SIGKILL').length;
+  }
+
+  async verdict(): Promise<Verdict & { unknownBound: number; kills: number }> {
+    const rows = await this.sql<LedgerRow & Record<string, unknown>>(
+      `select message_id_header as "messageId", address, class, state, unknown_count as "unknownCount" from message`,
+    );
+    const kills = await this.kills();
+    const unknownBound = (kills + this.paused) * this.lanes + this.sink.unclear;
+    const { taken, recipients } = this.sink;
+    return { ...judge({ rows, taken, recipients, unknownBound, planned: this.mails }), unknownBound, kills };
+  }
+
+  async close(): Promise<void> {
+    // A process that stands still cannot end in order.
+    await this.killAll();
+    await Promise.all([this.sink.close(), this.proxy.close()]);
+    await this.cluster.dropDatabase(this.database);
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
