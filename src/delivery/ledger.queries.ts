@@ -106,8 +106,15 @@ export class LedgerQueries {
    * Fenced by the lease's epoch: a worker that comes back late cannot undo what happened since. It may still say what
    * became of a mail the reaper has called unknown meanwhile: nobody else has had that one. The attempt is written down
    * in any case; a 250 that came too late is evidence.
+   *
+   * `again`: the answer to the first try was lost, and its commit may have been made. The barrier then lets a mail pass
+   * a second time in the same lease: nothing of its body has gone.
    */
-  async write(settlements: readonly Settlement[], barrier: readonly Claim[]): Promise<Set<string>> {
+  async write(
+    settlements: readonly Settlement[],
+    barrier: readonly Claim[],
+    again = false,
+  ): Promise<Set<string>> {
     const column = <K extends keyof Settlement>(key: K): Settlement[K][] => settlements.map((s) => s[key]);
     const { rows } = await pgPool(this.dataSource).query<{ id: string }>({
       name: 'ledger-write',
@@ -129,15 +136,19 @@ export class LedgerQueries {
         column('durationMs'),
         barrier.map(({ id }) => id),
         barrier.map(({ epoch }) => epoch),
+        again,
       ],
     });
     return new Set(rows.map(({ id }) => id));
   }
 
-  /** What the barrier held back: its reason decides; ready again when only the lease was short. Fenced. */
+  /**
+   * What the barrier held back: its reason decides; ready again when only the lease was short. Fenced. `data_at` may be
+   * set by a barrier whose answer was lost.
+   */
   async settleHeld(claims: readonly Claim[]): Promise<void> {
     await this.dataSource.query(
-      `update message m set lease_until = null, state = h.state, attempt = m.attempt - 1,
+      `update message m set lease_until = null, state = h.state, attempt = m.attempt - 1, data_at = null,
          state_reason = coalesce(h.why, m.state_reason),
          settled_at = case when h.state in ('suppressed', 'cancelled') then clock_timestamp() end
        from (select m.id, c.epoch,
@@ -147,7 +158,7 @@ export class LedgerQueries {
            case when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED}
                 when ${BROADCAST_STATE} in ('cancelled', 'paused') then 'broadcast ' || ${BROADCAST_STATE} end as why
          from message m join unnest($1::bigint[], $2::int[]) as c (id, epoch) on c.id = m.id) h
-       where m.id = h.id and m.lease_epoch = h.epoch and m.state = 'leased' and m.data_at is null`,
+       where m.id = h.id and m.lease_epoch = h.epoch and m.state = 'leased'`,
       [claims.map(({ id }) => id), claims.map(({ epoch }) => epoch)],
     );
   }
@@ -266,7 +277,7 @@ attempts as (
 entered as (
   update message m set data_at = clock_timestamp()
   from unnest($15::bigint[], $16::int[]) as b (id, epoch)
-  where m.id = b.id and m.lease_epoch = b.epoch and m.state = 'leased' and m.data_at is null
+  where m.id = b.id and m.lease_epoch = b.epoch and m.state = 'leased' and (m.data_at is null or $17::boolean)
     and m.lease_until > clock_timestamp() + interval '1 second' and ${MAY_BE_SENT}
     and (m.broadcast_id is null or ${BROADCAST_STATE} in ('running', 'planning'))
   returning m.id)

@@ -86,18 +86,19 @@ export class Ledger {
     }
   }
 
-  async #untilWritten(asked: Asked[], told: Told[]): Promise<Set<string>> {
+  async #untilWritten(asked: Asked[], told: Told[], again = false): Promise<Set<string>> {
     const settlements = told.map(({ settlement }) => settlement);
     const held = settlements.filter(({ state }) => state === 'held_back');
     const ended = settlements.filter(({ state }) => state !== 'held_back');
     for (let tries = 0; ; tries++) {
       try {
         if (held.length > 0) await this.queries.settleHeld(held);
-        const may = await this.queries.write(ended, asked);
+        const may = await this.queries.write(ended, asked, again || tries > 0);
         if (tries > 0) await this.journal.forget();
         return may;
       } catch (error) {
-        if (isRefusedData(error) && settlements.length + asked.length > 1) return this.#oneByOne(asked, told);
+        if (isRefusedData(error) && settlements.length + asked.length > 1)
+          return this.#oneByOne(asked, told, again || tries > 0);
         if (isRefusedData(error)) {
           this.#logger.error(`message ${settlements[0]?.id ?? asked[0]?.id}: the ledger refuses its entry`);
           return new Set();
@@ -114,10 +115,10 @@ export class Ledger {
   }
 
   /** One entry that PostgreSQL cannot take must not hold up those of all other lanes for ever. */
-  async #oneByOne(asked: Asked[], told: Told[]): Promise<Set<string>> {
+  async #oneByOne(asked: Asked[], told: Told[], again: boolean): Promise<Set<string>> {
     const may = new Set<string>();
-    for (const one of told) await this.#untilWritten([], [one]);
-    for (const one of asked) for (const id of await this.#untilWritten([one], [])) may.add(id);
+    for (const one of told) await this.#untilWritten([], [one], again);
+    for (const one of asked) for (const id of await this.#untilWritten([one], [], again)) may.add(id);
     return may;
   }
 }

@@ -16,6 +16,8 @@ export interface Evidence {
   /** The most mails that may be unknown. */
   unknownBound: number;
   planned: number;
+  /** The ledger was set back by a restored backup: what it then says of a mail may be less than what happened. */
+  setBack?: boolean;
 }
 
 export interface Verdict {
@@ -33,7 +35,14 @@ const FINAL = ['accepted', 'rejected', 'unknown', 'suppressed', 'expired', 'canc
  * The promise, checked against what the relay really took: each planned mail in one final state, none taken twice,
  * accepted ⊆ taken ⊆ accepted ∪ unknown, and no more unknown than lanes were open at the crashes.
  */
-export function judge({ rows, taken, recipients, unknownBound, planned }: Evidence): Verdict {
+export function judge({
+  rows,
+  taken,
+  recipients,
+  unknownBound,
+  planned,
+  setBack = false,
+}: Evidence): Verdict {
   const counts: Record<string, number> = Object.fromEntries(FINAL.map((state) => [state, 0]));
   for (const { state } of rows) counts[state] = (counts[state] ?? 0) + 1;
   const known = new Set(rows.map(({ messageId }) => messageId));

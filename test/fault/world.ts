@@ -1,12 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { QueryResultRow } from 'pg';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
 import { CountingSink, randomFrom, type SinkOptions } from '../support/counting-sink.js';
 import type { DurablePostgres } from '../support/durable-postgres.js';
-import { WorkerProcess, workersReady } from '../support/worker-process.js';
+import { SECRET_KEY, WorkerProcess, workersReady } from '../support/worker-process.js';
 import { DatabaseProxy } from './database-proxy.js';
 import { judge, type LedgerRow, type Verdict } from './oracle.js';
 
@@ -22,6 +24,7 @@ export interface StartOptions {
   env?: Readonly<Record<string, string>>;
 }
 
+const runFile = promisify(execFile);
 const FINISH_TIMEOUT_MS = 90_000;
 /** So long without any change while nothing is ready: what is left belongs to a worker that is gone. */
 const QUIET_MS = 3_000;
@@ -35,6 +38,8 @@ export class World {
   readonly workers: WorkerProcess[] = [];
   /** Workers that stood still beyond their lease: what they had under way may be unknown as well. */
   paused = 0;
+  /** Set by the scenario that restores a backup. */
+  setBack = false;
   #mostWorkers = 0;
   #dataDirs = 0;
   #trusted = false;
@@ -119,10 +124,30 @@ export class World {
       throw new Error(`only ${this.sink.takenTotal} mails were taken, ${count} were waited for`);
   }
 
+  /** One of the owner's commands, beside the workers; returns what it printed. */
+  async command(...args: string[]): Promise<string> {
+    const { stdout } = await runFile(
+      process.execPath,
+      [join(import.meta.dirname, '../../src/cli.js'), ...args],
+      {
+        env: {
+          PATH: process.env['PATH'],
+          DATABASE_URL: this.cluster.url(this.database),
+          DATA_DIR: join(this.dataDir, 'worker-0'),
+          SMTP_URL: this.sink.url,
+          SECRET_KEY,
+          DEMO: 'false',
+        },
+      },
+    );
+    return stdout;
+  }
+
   /** Only when every worker that holds one is gone or stands still: this is what waiting for minutes would do. */
   async ageLeases(): Promise<void> {
     await this.sql(
-      `update message set lease_until = lease_until - interval '1 hour' where state in ('leased', 'in_data')`,
+      `update message set lease_until = lease_until - interval '1 hour', data_at = data_at - interval '1 hour'
+       where state in ('leased', 'in_data')`,
     );
   }
 
@@ -209,7 +234,8 @@ export class World {
     const kills = await this.kills();
     const unknownBound = (kills + this.paused) * this.lanes + this.sink.unclear;
     const { taken, recipients } = this.sink;
-    return { ...judge({ rows, taken, recipients, unknownBound, planned: this.mails }), unknownBound, kills };
+    const { mails: planned, setBack } = this;
+    return { ...judge({ rows, taken, recipients, unknownBound, planned, setBack }), unknownBound, kills };
   }
 
   async close(): Promise<void> {

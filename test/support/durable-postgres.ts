@@ -1,13 +1,16 @@
+import { execFile } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { mkdtemp, realpath, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/infra/database/embedded-postgres.js';
 import { migrate, openDataSource } from '../../src/infra/database/migrate.js';
 import { becomesTrue, findPostmaster } from '../../src/infra/database/postmaster.js';
 import { atSignal } from './at-signal.js';
 
+const run = promisify(execFile);
 const TEMPLATE = 'proof_template';
 const CRASH_TIMEOUT_MS = 10_000;
 
@@ -98,6 +101,25 @@ export class DurablePostgres {
   async restart(): Promise<void> {
     this.server = await startEmbeddedPostgres(options(this.dataDir));
     this.#pid = await this.pid();
+  }
+
+  /** A copy of all files while the server is down, as a disk snapshot has it; the server runs again afterwards. */
+  async backUp(): Promise<void> {
+    await this.server.stop();
+    await run('cp', ['-a', join(this.dataDir, 'postgres'), this.#backup]);
+    await this.restart();
+  }
+
+  /** Everything since the backup has not happened. */
+  async restoreBackup(): Promise<void> {
+    await this.server.stop();
+    await rm(join(this.dataDir, 'postgres'), { recursive: true });
+    await rename(this.#backup, join(this.dataDir, 'postgres'));
+    await this.restart();
+  }
+
+  get #backup(): string {
+    return join(this.dataDir, 'postgres.backup');
   }
 
   async close(): Promise<void> {
