@@ -1,5 +1,5 @@
-import { randomInt } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { generateKeyPairSync, randomInt } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import { MessagesService } from '../../src/delivery/messages.service.js';
 import { compileMail } from '../../src/delivery/mjml.templates.js';
 import { TEMPLATES_DIR } from '../../src/infra/http/templates-dir.js';
 import { DurablePostgres } from '../support/durable-postgres.js';
-import { planMails, seedReaders, seedTemplate, type Reader } from '../support/mail-seed.js';
+import { planMails, seedReaders, seedTemplate, SENDER, type Reader } from '../support/mail-seed.js';
 import { SECRET_KEY, WorkerProcess, workersReady } from '../support/worker-process.js';
 import { cpuSeconds } from './process-usage.js';
 import type { Relay } from './relay.js';
@@ -98,6 +98,19 @@ export class Product {
     } finally {
       await Promise.all(workers.map(async (worker) => worker.stop()));
     }
+  }
+
+  /** From the next workers on every mail is signed, or none is. */
+  async signing(on: boolean): Promise<void> {
+    const folder = join(this.dataDir, 'dkim');
+    await rm(folder, { recursive: true, force: true });
+    if (!on) return;
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const ofDomain = join(folder, SENDER.email.slice(SENDER.email.indexOf('@') + 1));
+    await mkdir(ofDomain, { recursive: true });
+    await writeFile(join(ofDomain, 'bench.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }), {
+      mode: 0o600,
+    });
   }
 
   /** Plans in one transaction, so that all mails are due at the moment of the commit; answers with that moment. */

@@ -21,11 +21,12 @@ async function main(): Promise<void> {
     const context: BenchContext = {
       short,
       print,
-      wants: (measure) => only === undefined || named.length > 0 || measure.includes(only),
+      wants: (measure) =>
+        only === undefined || named.length > 0 || measure.includes(only) || only.startsWith(measure),
     };
     const { measure } = (await import(join(folder, file))) as { measure: Measure };
     for (const row of await measure(context)) {
-      if (!context.wants(row.measure)) continue;
+      if (only !== undefined && named.length === 0 && !row.measure.includes(only)) continue;
       rows.push(row);
       if (json) {
         const { measure, value, unit, bar, ok } = row;

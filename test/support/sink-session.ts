@@ -3,6 +3,7 @@ import type { CountingSink, SinkFault, SinkStage } from './counting-sink.js';
 
 const CRLF = Buffer.from('\r\n');
 const END_OF_MAIL = Buffer.from('\r\n.\r\n');
+const OUT_OF_ORDER = '503 5.5.1 Out of order\r\n';
 /** As much of a mail as is looked through for its Message-ID. */
 const HEADER_BYTES = 16_384;
 
@@ -13,7 +14,9 @@ export class SinkSession {
   #busy = false;
   #ended = false;
   #mode: 'command' | 'mail' = 'command';
+  /** Of the transaction under way; empty until one is taken. */
   #recipient = '';
+  #hasSender = false;
   #header: Buffer[] = [];
   #headerBytes = 0;
   /** The last bytes seen, as the end of a mail may lie across two packets. */
@@ -64,13 +67,21 @@ export class SinkSession {
         this.#at('auth', line, '235 2.7.0 Ok');
         break;
       case 'MAIL':
-        this.#at('mail', line, '250 2.1.0 Ok');
+        this.#endTransaction();
+        this.#at('mail', line, '250 2.1.0 Ok', () => (this.#hasSender = true));
         break;
       case 'RCPT':
-        this.#recipient = /<([^>]*)>/.exec(line)?.[1] ?? '';
-        this.#at('rcpt', line, '250 2.1.5 Ok');
+        if (!this.#hasSender) this.#output += OUT_OF_ORDER;
+        else
+          this.#at('rcpt', line, '250 2.1.5 Ok', () => {
+            this.#recipient = /<([^>]*)>/.exec(line)?.[1] ?? '';
+          });
         break;
       case 'DATA':
+        if (this.#recipient === '') {
+          this.#output += OUT_OF_ORDER;
+          break;
+        }
         this.#at('data', line, '354 End data with <CR><LF>.<CR><LF>', () => {
           this.#mode = 'mail';
           this.#header = [];
@@ -80,6 +91,9 @@ export class SinkSession {
         });
         break;
       case 'RSET':
+        this.#endTransaction();
+        this.#output += '250 2.0.0 Ok\r\n';
+        break;
       case 'NOOP':
         this.#output += '250 2.0.0 Ok\r\n';
         break;
@@ -92,6 +106,11 @@ export class SinkSession {
       default:
         this.#output += '502 5.5.2 Command not recognised\r\n';
     }
+  }
+
+  #endTransaction(): void {
+    this.#hasSender = false;
+    this.#recipient = '';
   }
 
   #extensionLines(): string[] {
@@ -128,7 +147,9 @@ export class SinkSession {
     const mail = Buffer.concat(this.#header).toString('latin1');
     const id = messageIdIn(mail);
     if (this.sink.keepLast) this.sink.last = mail.slice(0, -3);
-    this.#at('dot', id, '250 2.0.0 Ok: queued', () => this.sink.take(id, this.#recipient));
+    const recipient = this.#recipient;
+    this.#endTransaction();
+    this.#at('dot', id, '250 2.0.0 Ok: queued', () => this.sink.take(id, recipient));
     return true;
   }
 

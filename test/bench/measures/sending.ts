@@ -1,8 +1,9 @@
-import { fork } from 'node:child_process';
+import { execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import PostalMime from 'postal-mime';
 import { CountingSink } from '../../support/counting-sink.js';
 import { atLeast, fact, median, table, type BenchContext, type Row } from '../bench.js';
@@ -10,6 +11,8 @@ import { partsOfProfile } from '../cpu-profile.js';
 import type { NodemailerResult, NodemailerTask } from '../nodemailer.process.js';
 import { Product, type SendResult } from '../product.js';
 import { startRelay, type Relay } from '../relay.js';
+
+const run = promisify(execFile);
 
 interface Sizes {
   rounds: number;
@@ -36,6 +39,10 @@ interface Rates {
   composed: NodemailerResult[];
   one: SendResult[];
   all: SendResult[];
+  signedOne: SendResult[];
+  signedAll: SendResult[];
+  /** RSA-2048 signatures a second of one core. */
+  signs: number[];
 }
 
 /**
@@ -72,7 +79,15 @@ async function compare(context: BenchContext, { product, relay, mail, sizes }: P
   const parts = await partsOf(mail);
   const port = Number(new URL(relay.url).port);
   const maxConnections = await bestPool(context, { port, mail, sizes });
-  const rates: Rates = { raw: [], composed: [], one: [], all: [] };
+  const rates: Rates = {
+    raw: [],
+    composed: [],
+    one: [],
+    all: [],
+    signedOne: [],
+    signedAll: [],
+    signs: [],
+  };
   const nodemailer = { port, maxConnections, warmUp: 500 };
   for (let round = 1; round <= sizes.rounds; round++) {
     rates.raw.push(await runNodemailer({ ...nodemailer, mails: sizes.rawMails, raw: mail }));
@@ -83,15 +98,40 @@ async function compare(context: BenchContext, { product, relay, mail, sizes }: P
       `round ${round}: bare pool ${whole(rates.raw.at(-1)?.perSecond)}/s, sendMail ${whole(rates.composed.at(-1)?.perSecond)}/s, ` +
         `one worker ${whole(rates.one.at(-1)?.perSecond)}/s, ${CORES} workers ${whole(rates.all.at(-1)?.perSecond)}/s`,
     );
+    await signedRound(context, { product, relay, rates, mails: sizes.mails });
   }
   context.print(stages(rates, sizes));
   return rowsOf(rates, maxConnections);
+}
+
+async function signedRound(
+  context: BenchContext,
+  { product, relay, rates, mails }: { product: Product; relay: Relay; rates: Rates; mails: number },
+): Promise<void> {
+  await product.signing(true);
+  rates.signs.push(await signsPerSecond(context.short ? 1 : 3));
+  rates.signedOne.push(await product.send(relay, { workers: 1, mails }));
+  rates.signedAll.push(await product.send(relay, { workers: CORES, mails }));
+  await product.signing(false);
+  context.print(
+    `  signed: openssl ${whole(rates.signs.at(-1))}/s a core, one worker ${whole(rates.signedOne.at(-1)?.perSecond)}/s, ` +
+      `${CORES} workers ${whole(rates.signedAll.at(-1)?.perSecond)}/s`,
+  );
+}
+
+/** What `openssl speed` says of one core. */
+async function signsPerSecond(seconds: number): Promise<number> {
+  const { stdout } = await run('openssl', ['speed', '-seconds', String(seconds), 'rsa2048']);
+  const perSecond = Number(/^rsa\s+2048 bits\s+\S+\s+\S+\s+([\d.]+)/m.exec(stdout)?.[1]);
+  if (!(perSecond > 0)) throw new Error(`openssl speed says: ${stdout}`);
+  return perSecond;
 }
 
 function rowsOf(rates: Rates, maxConnections: number): Row[] {
   const rate = (results: readonly { perSecond: number }[]): number =>
     median(results.map(({ perSecond }) => perSecond));
   const [raw, composed, one, all] = [rate(rates.raw), rate(rates.composed), rate(rates.one), rate(rates.all)];
+  const [signedOne, signedAll, signs] = [rate(rates.signedOne), rate(rates.signedAll), median(rates.signs)];
   return [
     fact(
       'sending: bare nodemailer pool',
@@ -105,11 +145,23 @@ function rowsOf(rates: Rates, maxConnections: number): Row[] {
     atLeast('sending: one worker / bare pool', one / raw, 0.8),
     atLeast('sending: as many workers as cores / bare pool', all / raw, 1.3),
     atLeast('sending: one worker / sendMail', one / composed, 3),
+    fact('sending: RSA-2048 signatures of one core', signs, 'signs/s', 'openssl speed'),
+    fact('sending: signed, one worker', signedOne, 'mails/s'),
+    fact(`sending: signed, ${CORES} workers`, signedAll, 'mails/s'),
+    atLeast('sending: signed, one worker / signatures of one core', signedOne / signs, 0.8),
+    atLeast(
+      'sending: signed, as many workers as cores / signatures of all cores',
+      signedAll / (signs * CORES),
+      0.8,
+    ),
   ];
 }
 
 /** Milliseconds of processor time a mail costs, by process: this hardly depends on how busy the machine is. */
-function stages({ raw, composed, one, all }: Rates, { mails, rawMails, composedMails }: Sizes): string {
+function stages(
+  { raw, composed, one, all, signedOne, signedAll }: Rates,
+  { mails, rawMails, composedMails }: Sizes,
+): string {
   const ms = (seconds: readonly number[], count: number): string =>
     ((median(seconds) * 1000) / count).toFixed(3);
   const ofProduct = (name: string, results: readonly SendResult[]): string[] => [
@@ -141,6 +193,8 @@ function stages({ raw, composed, one, all }: Rates, { mails, rawMails, composedM
     ofNodemailer('sendMail', composed, composedMails),
     ofProduct('one worker', one),
     ofProduct(`${CORES} workers`, all),
+    ofProduct('one worker, signed', signedOne),
+    ofProduct(`${CORES} workers, signed`, signedAll),
   ])}\n`;
 }
 
