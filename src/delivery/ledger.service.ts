@@ -32,6 +32,9 @@ export class Ledger {
   #asked: Asked[] = [];
   #told: Told[] = [];
   #writing: Promise<void> | null = null;
+  /** From the first statement that failed until nothing waits any more: meanwhile every end goes to the journal, too. */
+  #away = false;
+  #kept: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly queries: LedgerQueries,
@@ -50,6 +53,7 @@ export class Ledger {
   async settle(settlement: Settlement): Promise<void> {
     return new Promise((done) => {
       this.#told.push({ settlement, done });
+      if (this.#away) this.#keep([settlement]);
       this.#write();
     });
   }
@@ -57,6 +61,10 @@ export class Ledger {
   /** Everything told so far is durable. */
   async settled(): Promise<void> {
     while (this.#writing) await this.#writing;
+  }
+
+  #keep(settlements: readonly Settlement[]): void {
+    this.#kept = this.#kept.then(async () => this.journal.keep(settlements));
   }
 
   #write(): void {
@@ -83,7 +91,15 @@ export class Ledger {
         passing('barrier-done', id);
         answer(may.has(id));
       }
+      if (this.#away && this.#told.length === 0) await this.#back();
     }
+  }
+
+  /** All that the journal holds is in the database. */
+  async #back(): Promise<void> {
+    this.#away = false;
+    await this.#kept;
+    await this.journal.forget();
   }
 
   async #untilWritten(asked: Asked[], told: Told[], again = false): Promise<Set<string>> {
@@ -93,9 +109,7 @@ export class Ledger {
     for (let tries = 0; ; tries++) {
       try {
         if (held.length > 0) await this.queries.settleHeld(held);
-        const may = await this.queries.write(ended, asked, again || tries > 0);
-        if (tries > 0) await this.journal.forget();
-        return may;
+        return await this.queries.write(ended, asked, again || tries > 0);
       } catch (error) {
         if (isRefusedData(error) && settlements.length + asked.length > 1)
           return this.#oneByOne(asked, told, again || tries > 0);
@@ -107,7 +121,10 @@ export class Ledger {
           this.#logger.error(
             `the ledger cannot be written: ${error instanceof Error ? error.message : String(error)}`,
           );
-          await this.journal.keep(ended);
+          // Ends that were told meanwhile wait for this very statement.
+          this.#keep(this.#away ? [] : [...ended, ...this.#told.map((one) => one.settlement)]);
+          this.#away = true;
+          await this.#kept;
         }
         await sleep(Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS));
       }

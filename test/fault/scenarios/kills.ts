@@ -72,10 +72,18 @@ const others: readonly Scenario[] = [
       await world.release();
       await world.takenReaches(60);
       world.proxy.shut();
-      await sleep(700);
+      await sleep(1_500);
       await world.killAll();
       world.proxy.open();
       await world.finish();
+      const rows = await world.sql<{ messageId: string }>(
+        `select message_id_header as "messageId" from message where state = 'unknown'`,
+      );
+      const forgotten = rows.filter(({ messageId }) => world.sink.taken.has(messageId)).length;
+      return expectThat(
+        forgotten === 0,
+        `${forgotten} mails are unknown though their 250 had come before the kill`,
+      );
     },
   },
 ];
