@@ -54,9 +54,11 @@ export function judge({
   const lost = rows.filter(({ state, messageId }) => state === 'accepted' && !taken.has(messageId)).length;
   say(duplicates, 'taken twice');
   say(lost, 'accepted but never taken');
+  const took = ({ messageId }: LedgerRow): boolean => taken.has(messageId);
   say(
-    rows.filter(({ state, messageId }) => taken.has(messageId) && state !== 'accepted' && state !== 'unknown')
-      .length,
+    setBack
+      ? 0
+      : rows.filter((row) => took(row) && row.state !== 'accepted' && row.state !== 'unknown').length,
     'taken, but neither accepted nor unknown',
   );
   say(rows.filter(({ state }) => !FINAL.includes(state)).length, 'in no final state');
