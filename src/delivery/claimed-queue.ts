@@ -1,7 +1,10 @@
+import type { Claimed } from './due-messages.service.js';
 import type { ClaimedMessage } from './message.js';
 
 /** Below this many the next batch is fetched, so that no lane waits for the database. */
-const LOW_WATER = 48;
+const LOW_WATER = 64;
+/** Mails whose pace lets them go later than this wait for the next run. */
+const LONGEST_WAIT_MS = 1_000;
 
 /** What is claimed and not yet taken by a lane. Fetches ahead, one batch at a time. */
 export class ClaimedQueue {
@@ -9,10 +12,16 @@ export class ClaimedQueue {
   #fetching: Promise<void> | null = null;
   #exhausted = false;
 
-  /** @param fetch claims one batch; `taken` counts what it put aside, too, and 0 ends the queue. */
-  constructor(private readonly fetch: () => Promise<{ taken: number; messages: ClaimedMessage[] }>) {}
+  /**
+   * @param fetch claims one batch
+   * @param pause waits that many milliseconds, or less when the run is told to stop
+   */
+  constructor(
+    private readonly fetch: () => Promise<Claimed>,
+    private readonly pause: (milliseconds: number) => Promise<void>,
+  ) {}
 
-  /** The next message for a lane; null when nothing is due any more. Rejects when a claim failed. */
+  /** The next message for a lane; null when nothing more may go now. Rejects when a claim failed. */
   async next(): Promise<ClaimedMessage | null> {
     for (;;) {
       if (this.#waiting.length < LOW_WATER && !this.#exhausted) this.#fetching ??= this.#fetch();
@@ -32,9 +41,11 @@ export class ClaimedQueue {
 
   async #fetch(): Promise<void> {
     try {
-      const { taken, messages } = await this.fetch();
+      const { taken, messages, waitMs } = await this.fetch();
       this.#waiting.push(...messages);
-      if (taken === 0) this.#exhausted = true;
+      if (taken > 0) return;
+      if (waitMs !== null && waitMs <= LONGEST_WAIT_MS) await this.pause(waitMs);
+      else this.#exhausted = true;
     } finally {
       this.#fetching = null;
     }

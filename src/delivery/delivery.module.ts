@@ -3,6 +3,7 @@ import { AcceptedJournal } from './accepted-journal.service.js';
 import { DeliveryJobs } from './delivery.jobs.js';
 import { DkimKeys } from './dkim-keys.service.js';
 import { DkimService } from './dkim.service.js';
+import { DueMessages } from './due-messages.service.js';
 import { LedgerQueries } from './ledger.queries.js';
 import { Ledger } from './ledger.service.js';
 import { MailComposer } from './mail-composer.service.js';
@@ -30,6 +31,7 @@ import { TemplatesService } from './templates.service.js';
     DkimKeys,
     DkimService,
     SmtpLanes,
+    DueMessages,
     MailComposer,
     LedgerQueries,
     Ledger,

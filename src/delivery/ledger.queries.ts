@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { pgPool } from '../infra/database/pg-pool.js';
 import type { ClaimedMessage } from './message.js';
+import { overdueSql, type OverdueParameters } from './pacing/overdue.js';
 import type { Settlement } from './settlement.js';
 
 export interface Claim {
@@ -12,13 +13,6 @@ export interface Claim {
 export interface LaneWant {
   laneKey: string;
   limit: number;
-}
-
-/** What the owner has said about mails that are late after an outage. */
-export interface OverdueRule {
-  /** Marketing mails due before this instant are late; null: none is. */
-  overdueBefore: Date | null;
-  action: 'held' | 'expired' | null;
 }
 
 /** Who may not be written to at this moment. Read at the claim to spare the relay, and by the barrier, which decides. */
@@ -55,18 +49,22 @@ export class LedgerQueries {
 
   constructor(private readonly dataSource: DataSource) {}
 
-  /** The lanes in which anything waits; one index look-up each. Served by `message_ready`. */
-  async lanes(): Promise<string[]> {
-    const { rows } = await pgPool(this.dataSource).query<{ key: string }>({
+  /** The lanes in which anything is due, and how much up to `most`; one index look-up each. Served by `message_ready`. */
+  async dueLanes(now: Date, most: number): Promise<{ laneKey: string; ready: number }[]> {
+    const { rows } = await pgPool(this.dataSource).query<{ laneKey: string; ready: number }>({
       name: 'ledger-lanes',
       text: `with recursive lane as (
           (select lane_key as key from message where state = 'ready' order by lane_key limit 1)
           union all
           select (select m.lane_key from message m where m.state = 'ready' and m.lane_key > lane.key order by m.lane_key limit 1)
           from lane where lane.key is not null)
-        select key from lane where key is not null`,
+        select key as "laneKey", waiting.count::int as ready from lane cross join lateral (
+          select count(*) from (
+            select 1 from message m where m.state = 'ready' and m.lane_key = lane.key and m.due_at <= $1 limit $2) due) waiting
+        where key is not null and waiting.count > 0`,
+      values: [now, most],
     });
-    return rows.map(({ key }) => key);
+    return rows;
   }
 
   /**
@@ -77,7 +75,12 @@ export class LedgerQueries {
    */
   async claim(
     owner: string,
-    { lanes, limit, now, overdue }: { lanes: LaneWant[]; limit: number; now: Date; overdue: OverdueRule },
+    {
+      lanes,
+      limit,
+      now,
+      overdue,
+    }: { lanes: LaneWant[]; limit: number; now: Date; overdue: OverdueParameters },
   ): Promise<{ taken: number; messages: ClaimedMessage[] }> {
     const { rows } = await pgPool(this.dataSource).query<ClaimedRow>({
       name: 'ledger-claim',
@@ -90,6 +93,7 @@ export class LedgerQueries {
         lanes.map((lane) => lane.limit),
         overdue.overdueBefore,
         overdue.action,
+        overdue.reason,
       ],
     });
     const messages = rows
@@ -235,11 +239,11 @@ with due as (
       case when m.expires_at <= $3 then 'expired'
            when m.broadcast_id is not null and ${BROADCAST_STATE} = 'cancelled' then 'cancelled'
            when m.broadcast_id is not null and ${BROADCAST_STATE} = 'paused' then 'held'
-           when m.class = 'marketing' and m.due_at < $6::timestamptz and $7::text is not null then $7
+           when ${overdueSql('m', '$6', '$7')} then $7
            when ${MAY_BE_SENT} then 'leased' else 'suppressed' end as state,
       case when m.expires_at <= $3 then 'too late to be sent'
            when m.broadcast_id is not null and ${BROADCAST_STATE} in ('cancelled', 'paused') then 'broadcast ' || ${BROADCAST_STATE}
-           when m.class = 'marketing' and m.due_at < $6::timestamptz and $7::text is not null then 'overdue'
+           when ${overdueSql('m', '$6', '$7')} then $8::text
            when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED} end as why
     from message m where m.state = 'ready' and m.lane_key = lane.key and m.due_at <= $3
     order by m.priority, m.due_at, m.id limit lane.most for update of m skip locked) d

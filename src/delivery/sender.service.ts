@@ -1,31 +1,32 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import { ClaimedQueue } from './claimed-queue.js';
-import { passing } from './delivery-probe.js';
 import { SigningRefused } from './dkim.service.js';
-import { LedgerQueries } from './ledger.queries.js';
+import { DueMessages } from './due-messages.service.js';
 import { Ledger } from './ledger.service.js';
 import { MailComposer } from './mail-composer.service.js';
 import type { ClaimedMessage, SendOutcome } from './message.js';
-import { relayTrouble, settlementOf } from './settlement.js';
-import type { OutgoingMail, SmtpLane } from './smtp-lane.transport.js';
-import { SmtpLanes } from './smtp-lanes.service.js';
+import { settlementOf } from './settlement.js';
+import type { OutgoingMail } from './smtp-lane.transport.js';
+import { SmtpLanes, type LaneSet } from './smtp-lanes.service.js';
 
-const BATCH = 128;
+const BATCH = 256;
 
 interface Run {
   queue: ClaimedQueue;
+  lanes: LaneSet;
   deadline: number;
   signal: AbortSignal;
-  /** Set when the relay cannot be reached or a lane has failed: what is claimed goes back untried. */
+  /** Set when no relay works or a lane has failed: what is claimed goes back untried. */
   stopped: boolean;
   accepted: number;
 }
 
 /**
- * Hands due messages to the relay over many lanes at once. A lane tells the ledger the end of a mail and takes the next
+ * Hands due messages to the relays over many lanes at once. A lane tells the ledger the end of a mail and takes the next
  * one's envelope to the relay meanwhile, but its body waits at the barrier until that end is durable: what a crash can
  * leave unclear is one message per lane.
  */
@@ -35,7 +36,7 @@ export class SenderService {
   readonly #logger = new Logger(SenderService.name);
 
   constructor(
-    private readonly queries: LedgerQueries,
+    private readonly due: DueMessages,
     private readonly ledger: Ledger,
     private readonly composer: MailComposer,
     private readonly lanes: SmtpLanes,
@@ -43,47 +44,36 @@ export class SenderService {
   ) {}
 
   /**
-   * Sends until nothing is due, the time is up (`deadline` in epoch milliseconds of the clock), the relay is out of
+   * Sends until nothing may go any more, the time is up (`deadline` in epoch milliseconds of the clock), no relay is in
    * reach, or `signal` asks to stop: then mails on the way are finished and no other is begun. Safe to run twice at
    * once. Returns how many were accepted.
    */
   async sendDue({ deadline, signal }: { deadline: number; signal: AbortSignal }): Promise<number> {
-    const queue = new ClaimedQueue(async () => this.claim());
-    const run: Run = { queue, deadline, signal, stopped: false, accepted: 0 };
-    const lanes = this.lanes.open();
-    // All lanes are waited for even if one fails: closing a lane in the middle of a body would write into it.
-    const ends = await Promise.allSettled(lanes.map(async (lane) => this.work(lane, run)));
+    if (!(await this.due.maySend())) return 0;
+    const queue = new ClaimedQueue(
+      async () => this.due.claim(this.#owner, BATCH),
+      async (milliseconds) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
+    );
+    const run: Run = { queue, lanes: this.lanes.open(), deadline, signal, stopped: false, accepted: 0 };
+    // All are waited for even if one fails: closing a lane in the middle of a body would write into it.
+    const ends = await Promise.allSettled(Array.from({ length: run.lanes.size }, async () => this.work(run)));
     await this.ledger.settled();
-    await this.queries.release(await queue.rest());
-    for (const lane of lanes) lane.close();
+    await this.due.release(await queue.rest());
+    run.lanes.close();
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     return run.accepted;
-  }
-
-  private async claim(): Promise<{ taken: number; messages: ClaimedMessage[] }> {
-    const lanes = await this.queries.lanes();
-    const claimed = await this.queries.claim(this.#owner, {
-      lanes: lanes.map((laneKey) => ({ laneKey, limit: BATCH })),
-      limit: BATCH,
-      now: this.clock.now(),
-      overdue: { overdueBefore: null, action: null },
-    });
-    for (const { id } of claimed.messages) passing('claimed', id);
-    return claimed;
   }
 
   private goesOn({ signal, stopped, deadline }: Run): boolean {
     return !signal.aborted && !stopped && this.clock.now().getTime() < deadline;
   }
 
-  private async work(lane: SmtpLane, run: Run): Promise<void> {
+  private async work(run: Run): Promise<void> {
     try {
       while (this.goesOn(run)) {
         const message = await run.queue.next();
         if (!message) return;
-        const outcome = await this.sendOne(lane, message);
-        if (outcome.kind === 'accepted') run.accepted++;
-        if (relayTrouble(outcome) === 'connect' || relayTrouble(outcome) === 'auth') run.stopped = true;
+        await this.sendOne(message, run);
       }
     } catch (error) {
       run.stopped = true;
@@ -91,16 +81,21 @@ export class SenderService {
     }
   }
 
-  private async sendOne(lane: SmtpLane, message: ClaimedMessage): Promise<SendOutcome> {
+  private async sendOne(message: ClaimedMessage, run: Run): Promise<void> {
     const startedMs = performance.now();
     const mail = await this.composed(message);
+    const taken = await run.lanes.take();
+    if (taken === null) {
+      run.stopped = true;
+      return this.due.release([message]);
+    }
+    const { lane } = taken;
     const outcome =
       'kind' in mail
         ? mail
         : await lane.send(mail, async () =>
             this.ledger.mayEnterData({ id: message.id, epoch: message.epoch }),
           );
-    if (outcome.kind !== 'accepted') this.#logger.warn(`message ${message.id}: ${outcome.kind}`);
     // Not waited for: the ledger answers in order, so the next barrier of this lane comes after this end.
     void this.ledger.settle(
       settlementOf(message, outcome, {
@@ -110,7 +105,10 @@ export class SenderService {
         tls: lane.tls,
       }),
     );
-    return outcome;
+    await run.lanes.put(taken, outcome);
+    await this.due.answered(message, outcome);
+    if (outcome.kind === 'accepted') run.accepted++;
+    else this.#logger.warn(`message ${message.id}: ${outcome.kind}`);
   }
 
   private async composed(message: ClaimedMessage): Promise<OutgoingMail | SendOutcome> {

@@ -1,16 +1,80 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { CONFIG, type Config } from '../infra/config.js';
+import { Injectable } from '@nestjs/common';
+import type { SendOutcome } from './message.js';
+import { RelaysService, type Relay } from './pacing/relays.service.js';
+import { relayTrouble } from './settlement.js';
 import { SmtpLane } from './smtp-lane.transport.js';
 
-/** Mails on the way at the same time; after a crash at most this many are unknown. */
-const LANES = 8;
+/** Connections to a relay at the same time unless SMTP_URL says otherwise. */
+export const DEFAULT_LANES = 16;
 
-/** Opens lanes to the relay. */
+interface RelayLanes {
+  free: SmtpLane[];
+  open: number;
+  waiting: ((lane: SmtpLane) => void)[];
+}
+
+/** The lanes of one run over all relays. */
+export interface LaneSet {
+  /** Mails that may be on the way at the same time; after a crash at most this many are unknown. */
+  readonly size: number;
+  /** A lane to a relay that works, for one mail; null when no relay works. */
+  take(): Promise<{ lane: SmtpLane; relay: Relay } | null>;
+  /** After the mail; its outcome also says how the relay is. */
+  put(taken: { lane: SmtpLane; relay: Relay }, outcome: SendOutcome): Promise<void>;
+  close(): void;
+}
+
+/** Opens lanes to the relays, to each its share, and to none more than it bears. */
 @Injectable()
 export class SmtpLanes {
-  constructor(@Inject(CONFIG) private readonly config: Config) {}
+  constructor(private readonly relays: RelaysService) {}
 
-  open(): SmtpLane[] {
-    return Array.from({ length: LANES }, () => new SmtpLane('default', new URL(this.config.smtpUrl)));
+  open(): LaneSet {
+    const byRelay = new Map<string, RelayLanes>();
+    const put = ({ lane, relay }: { lane: SmtpLane; relay: Relay }): void => {
+      const lanes = byRelay.get(relay.name);
+      const next = lanes?.waiting.shift();
+      if (next) next(lane);
+      else lanes?.free.push(lane);
+    };
+    return {
+      size: this.relays.all().reduce((sum, relay) => sum + lanesOf(relay), 0),
+      take: async () => {
+        const relay = await this.relays.choose();
+        return relay === null ? null : { relay, lane: await laneTo(relay, byRelay) };
+      },
+      put: async (taken, outcome) => {
+        put(taken);
+        const trouble = relayTrouble(outcome);
+        if (trouble !== null) await this.relays.failed(taken.relay, trouble, reasonOf(outcome));
+        else if (outcome.kind === 'accepted') await this.relays.worked(taken.relay);
+        else await this.relays.notTried(taken.relay);
+      },
+      close: () => {
+        for (const { free } of byRelay.values()) for (const lane of free) lane.close();
+      },
+    };
   }
+}
+
+async function laneTo(relay: Relay, byRelay: Map<string, RelayLanes>): Promise<SmtpLane> {
+  const lanes = byRelay.get(relay.name) ?? { free: [], open: 0, waiting: [] };
+  byRelay.set(relay.name, lanes);
+  // The one used last is still warm; the others may have been closed by the relay meanwhile.
+  const free = lanes.free.pop();
+  if (free) return free;
+  if (lanes.open < lanesOf(relay)) {
+    lanes.open++;
+    return new SmtpLane(relay.name, relay.url);
+  }
+  return new Promise((resolve) => lanes.waiting.push(resolve));
+}
+
+function lanesOf({ lanes }: Relay): number {
+  return lanes ?? DEFAULT_LANES;
+}
+
+function reasonOf(outcome: SendOutcome): string {
+  if (outcome.kind === 'refused') return outcome.reply;
+  return 'reason' in outcome ? outcome.reason : outcome.kind;
 }

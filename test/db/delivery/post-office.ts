@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import type { DataSource } from 'typeorm';
 import { readConfig } from '../../../config/env.js';
 import { DeliveryModule } from '../../../src/delivery/delivery.module.js';
+import { DueMessages } from '../../../src/delivery/due-messages.service.js';
 import { LedgerQueries } from '../../../src/delivery/ledger.queries.js';
 import { Ledger } from '../../../src/delivery/ledger.service.js';
 import { MailComposer } from '../../../src/delivery/mail-composer.service.js';
@@ -76,7 +77,7 @@ export async function openPostOffice(given: Record<string, string> = {}): Promis
   const get = <T>(type: new (...args: never[]) => T): T => app.get<T>(type, { strict: false });
   const [messages, ledger, templates] = [get(MessagesService), get(LedgerQueries), get(TemplatesService)];
   const newSender = (): SenderService =>
-    new SenderService(ledger, get(Ledger), get(MailComposer), get(SmtpLanes), clock);
+    new SenderService(get(DueMessages), get(Ledger), get(MailComposer), get(SmtpLanes), clock);
   const welcome = await templates.publish(db.manager, 'emails/welcome');
   const subscriber: PostOffice['subscriber'] = async (email, { name, timeZone, status = 'active' } = {}) => {
     const rows: { id: string }[] = await db.query(

@@ -1,0 +1,87 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { passing } from './delivery-probe.js';
+import { GenerationGuard } from './generation/generation-guard.service.js';
+import { LedgerQueries } from './ledger.queries.js';
+import type { ClaimedMessage, SendOutcome } from './message.js';
+import { OverdueService } from './pacing/overdue.service.js';
+import { PacingService } from './pacing/pacing.service.js';
+
+/** One look for due messages. */
+export interface Claimed {
+  /** How many rows it changed, those it put aside among them; 0: nothing is due, or nothing may go now. */
+  taken: number;
+  messages: ClaimedMessage[];
+  /** Mails wait for their pace: milliseconds until the first may go; null when none does. */
+  waitMs: number | null;
+}
+
+/** Which messages may go now: the right database, in time, at the pace that was set or that receivers bear. */
+@Injectable()
+export class DueMessages {
+  readonly #logger = new Logger(DueMessages.name);
+
+  constructor(
+    private readonly queries: LedgerQueries,
+    private readonly pacing: PacingService,
+    private readonly overdue: OverdueService,
+    private readonly guard: GenerationGuard,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** False while this may be a copy of the database or a restored backup; the owner knows by an alert. */
+  async maySend(): Promise<boolean> {
+    const verdict = await this.guard.maySend();
+    if (verdict === true) return true;
+    this.#logger.warn(`Nothing is sent: ${verdict.reason}`);
+    return false;
+  }
+
+  async claim(owner: string, limit: number): Promise<Claimed> {
+    const now = this.clock.now();
+    const lanes = await this.queries.dueLanes(now, limit);
+    if (lanes.length === 0) return { taken: 0, messages: [], waitMs: null };
+    const allowed = await this.pacing.allow(lanes, limit);
+    if (allowed.size === 0) {
+      const waitMs = await this.pacing.waitMs(lanes.map(({ laneKey }) => laneKey));
+      return { taken: 0, messages: [], waitMs };
+    }
+    const claimed = await this.queries.claim(owner, {
+      lanes: [...allowed].map(([laneKey, most]) => ({ laneKey, limit: most })),
+      limit,
+      now,
+      overdue: await this.overdue.parameters(),
+    });
+    for (const { id } of claimed.messages) passing('claimed', id);
+    await this.returnUnused(allowed, claimed.messages);
+    return { ...claimed, waitMs: null };
+  }
+
+  /** Claimed and not begun: as if it had not been claimed, its tokens back in their buckets. */
+  async release(messages: readonly ClaimedMessage[]): Promise<void> {
+    await this.queries.release(messages);
+    for (const [laneKey, count] of countByLane(messages)) await this.pacing.giveBack(laneKey, count);
+  }
+
+  /** What the receiver bears shows in its answers. */
+  async answered({ laneKey }: ClaimedMessage, outcome: SendOutcome): Promise<void> {
+    if (outcome.kind === 'accepted') await this.pacing.sped(laneKey, 1);
+    else if (outcome.kind === 'refused' && outcome.code < 500)
+      await this.pacing.slowDown(laneKey, outcome.code);
+  }
+
+  private async returnUnused(
+    allowed: ReadonlyMap<string, number>,
+    messages: readonly ClaimedMessage[],
+  ): Promise<void> {
+    const used = countByLane(messages);
+    for (const [laneKey, count] of allowed)
+      await this.pacing.giveBack(laneKey, count - (used.get(laneKey) ?? 0));
+  }
+}
+
+function countByLane(messages: readonly ClaimedMessage[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { laneKey } of messages) counts.set(laneKey, (counts.get(laneKey) ?? 0) + 1);
+  return counts;
+}
