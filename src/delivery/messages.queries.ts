@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { PlannedMessage } from './message.js';
+import { domainOf, recipientGroupSql } from './pacing/recipient-group.js';
 
 export interface MessageRow {
   id: string;
@@ -42,12 +43,14 @@ export class MessagesQueries {
   ): Promise<{ id: string; dedupeKey: string }[]> {
     return manager.query(
       `insert into message (dedupe_key, class, kind, subscriber_id, funnel_key, enrollment_id, step_key, email_template_id,
-         data, sender, address, address_hash, message_id_header, due_at, expires_at, priority, created_at)
+         data, sender, address, address_hash, message_id_header, due_at, expires_at, priority, created_at, lane_key)
        select r."dedupeKey", r.class, r.kind, r."subscriberId", r."funnelKey", r."enrollmentId", r."stepKey", r."templateId",
-         r.data, r.sender, r.address, decode(r."addressHash", 'hex'), r."messageIdHeader", r."dueAt", r."expiresAt", r.priority, $2
+         r.data, r.sender, r.address, decode(r."addressHash", 'hex'), r."messageIdHeader", r."dueAt", r."expiresAt", r.priority, $2,
+         r."senderDomain" || '|' || ${recipientGroupSql('r."recipientDomain"')}
        from jsonb_to_recordset($1::jsonb) as r ("dedupeKey" text, class text, kind text, "subscriberId" bigint, "funnelKey" text,
          "enrollmentId" bigint, "stepKey" text, "templateId" bigint, data jsonb, sender jsonb, address text, "addressHash" text,
-         "messageIdHeader" text, "dueAt" timestamptz, "expiresAt" timestamptz, priority smallint)
+         "messageIdHeader" text, "dueAt" timestamptz, "expiresAt" timestamptz, priority smallint,
+         "senderDomain" text, "recipientDomain" text)
        on conflict (dedupe_key) do nothing
        returning id, dedupe_key as "dedupeKey"`,
       [
@@ -56,6 +59,8 @@ export class MessagesQueries {
             ...row,
             addressHash: row.addressHash.toString('hex'),
             priority: row.priority ?? 5,
+            senderDomain: domainOf(row.sender.email),
+            recipientDomain: domainOf(row.address),
           })),
         ),
         now,

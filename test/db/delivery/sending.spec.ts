@@ -27,7 +27,7 @@ describe('sending what is due', () => {
 
   const claim: (owner: string, limit: number) => ReturnType<typeof t.ledger.claim> = async (owner, limit) =>
     t.ledger.claim(owner, {
-      lanes: [{ laneKey: 'default', limit }],
+      lanes: [{ laneKey: 'example.com|other', limit }],
       limit,
       now: t.clock.now(),
       overdue: { overdueBefore: null, action: null, reason: null },
