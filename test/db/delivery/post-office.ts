@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Module, type INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { pino } from 'pino';
@@ -56,7 +59,14 @@ export interface PostOffice {
 /** The modules from template to relay on a database and an SMTP server of their own. `given`: further settings. */
 export async function openPostOffice(given: Record<string, string> = {}): Promise<PostOffice> {
   const [database, sink] = await Promise.all([createTestDatabase(), openSmtpSink()]);
-  const env = readConfig({ BASE_URL, LOG_LEVEL: 'silent', API_KEY: 'test-key-of-sixteen-or-more', ...given });
+  const dataDir = await mkdtemp(join(tmpdir(), 'wellspring-post-office-'));
+  const env = readConfig({
+    BASE_URL,
+    DATA_DIR: dataDir,
+    LOG_LEVEL: 'silent',
+    API_KEY: 'test-key-of-sixteen-or-more',
+    ...given,
+  });
   const config = { ...env, databaseUrl: database.url, secretKey: SECRET, smtpUrl: sink.url };
   const db = await openDataSource(database.url);
   const clock = new FixedClock(OPENED_AT);
@@ -135,6 +145,7 @@ export async function openPostOffice(given: Record<string, string> = {}): Promis
       if (db.isInitialized) await db.destroy();
       await sink.close();
       await database.drop();
+      await rm(dataDir, { recursive: true, force: true });
     },
   };
 }
