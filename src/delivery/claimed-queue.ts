@@ -1,5 +1,4 @@
-import type { Claimed } from './due-messages.service.js';
-import type { ClaimedMessage } from './message.js';
+import type { Claimed, ClaimedMessage } from './message.js';
 
 /** Below this many the next batch is fetched, so that no lane waits for the database. */
 const LOW_WATER = 64;

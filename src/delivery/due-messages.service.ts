@@ -3,18 +3,9 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { passing } from './delivery-probe.js';
 import { GenerationGuard } from './generation/generation-guard.service.js';
 import { LedgerQueries } from './ledger.queries.js';
-import type { ClaimedMessage, SendOutcome } from './message.js';
+import type { Claimed, ClaimedMessage, SendOutcome } from './message.js';
 import { OverdueService } from './pacing/overdue.service.js';
 import { PacingService } from './pacing/pacing.service.js';
-
-/** One look for due messages. */
-export interface Claimed {
-  /** How many rows it changed, those it put aside among them; 0: nothing is due, or nothing may go now. */
-  taken: number;
-  messages: ClaimedMessage[];
-  /** Mails wait for their pace: milliseconds until the first may go; null when none does. */
-  waitMs: number | null;
-}
 
 /** Which messages may go now: the right database, in time, at the pace that was set or that receivers bear. */
 @Injectable()

@@ -56,6 +56,15 @@ export interface ClaimedMessage {
   unknownCount: number;
 }
 
+/** One look for due messages. */
+export interface Claimed {
+  /** How many rows it changed, those it put aside among them; 0: nothing is due, or nothing may go now. */
+  taken: number;
+  messages: ClaimedMessage[];
+  /** Mails wait for their pace: milliseconds until the first may go; null when none does. */
+  waitMs: number | null;
+}
+
 /** What the attempt came to; every one is a number or a fact from the wire, never a guess. */
 export type SendOutcome =
   | { kind: 'accepted'; code: number; reply: string }
