@@ -18,7 +18,7 @@ describe('a commit whose answer is lost', () => {
       lanes: [{ laneKey: 'default', limit: 1 }],
       limit: 1,
       now: t.clock.now(),
-      overdue: { overdueBefore: null, action: null },
+      overdue: { overdueBefore: null, action: null, reason: null },
     });
     const [message] = messages;
     if (!message) throw new Error('nothing was claimed');
