@@ -4,6 +4,7 @@ import type { DataSource } from 'typeorm';
 import { AdminModule } from './admin/admin.module.js';
 import { AnalyticsModule } from './analytics/analytics.module.js';
 import { DeliveryModule } from './delivery/delivery.module.js';
+import { PreflightModule } from './delivery/preflight/preflight.module.js';
 import { FunnelsModule } from './funnels/funnels.module.js';
 import { AccessModule } from './infra/access/access.module.js';
 import { AlertsModule } from './infra/alerts/alerts.module.js';
@@ -51,6 +52,7 @@ export class AppModule {
         SubscribersModule,
         SequencesModule,
         DeliveryModule,
+        PreflightModule,
         TrackingModule,
         OffersModule,
         OrdersModule,

@@ -8,7 +8,7 @@ import { ApiKeysService } from './infra/access/api-keys.service.js';
 import { migrate } from './infra/database/migrate.js';
 import { addInspectCommand } from './inspect-command.js';
 import { addLedgerCommands } from './ledger-command.js';
-import { addMailCommands } from './mail-commands.js';
+import { addMailCommands, LEVELS } from './mail-commands.js';
 import { DomainError } from './values/domain-error.js';
 
 /** Exit codes: 0 good, 1 refused, 2 wrong use. */
@@ -46,13 +46,15 @@ program
 
 program
   .command('doctor')
-  .description('check that everything this installation needs is there')
+  .description('check that everything this installation needs is there, and what the DNS says of its domains')
+  .option('--domain <domain...>', 'sending domains to look at, instead of those in use')
+  .option('--ip <address>', 'the address that mail leaves from')
   .option('--json')
-  .action(async ({ json = false }: { json?: boolean }) =>
+  .action(async ({ domain, ip, json = false }: { domain?: string[]; ip?: string; json?: boolean }) =>
     within(async (context) => {
-      const checks = await doctor(context);
+      const checks = await doctor(context, { ...(domain ? { domains: domain } : {}), ip });
       print(json, { checks }, () =>
-        checks.map(({ ok, name, detail }) => `${ok ? 'ok  ' : 'FAIL'} ${name}: ${detail}`).join('\n'),
+        checks.map(({ level, name, detail }) => `${LEVELS[level]} ${name}: ${detail}`).join('\n'),
       );
       if (checks.some(({ ok }) => !ok)) process.exitCode = REFUSED;
     }),

@@ -2,17 +2,36 @@ import { access, constants, stat } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import type { CommandContext } from './application.js';
+import { dkimDomain } from './delivery/dkim-keys.js';
+import { DomainCheckService } from './delivery/domains/domain-check.service.js';
+import type { DnsResolver } from './delivery/domains/dns.js';
+import type { Level } from './delivery/domains/finding.js';
 
 export interface Check {
   name: string;
+  /** False for `fail` alone. */
   ok: boolean;
+  level: Level;
   detail: string;
+}
+
+export interface DoctorOptions {
+  /** Sending domains to look at instead of those that funnels and broadcasts use. */
+  domains?: readonly string[];
+  /** Address that mail leaves from. */
+  ip?: string | undefined;
+  dns?: DnsResolver;
 }
 
 const TIMEOUT_MS = 5_000;
 
-/** Each thing an installation needs, tried for real. Never throws; what fails says what to do. */
-export async function doctor({ config, dataSource }: CommandContext): Promise<Check[]> {
+/** Each thing an installation needs, tried for real. Never throws; what fails says what to do. Ends within 20 seconds. */
+export async function doctor(context: CommandContext, options: DoctorOptions = {}): Promise<Check[]> {
+  const [here, domains] = await Promise.all([installation(context), domainChecks(context, options)]);
+  return [...here, ...domains];
+}
+
+async function installation({ config, dataSource }: CommandContext): Promise<Check[]> {
   return Promise.all([
     check('database', async () => {
       const rows: { server_version: string }[] = await dataSource.query('show server_version');
@@ -47,11 +66,41 @@ export async function doctor({ config, dataSource }: CommandContext): Promise<Ch
   ]);
 }
 
+/** D1 to D9. With the built-in mailbox no mail leaves, so there is nothing to look at unless the owner names a domain. */
+async function domainChecks(
+  { config, app }: CommandContext,
+  { domains, ip, dns }: DoctorOptions,
+): Promise<Check[]> {
+  if (config.mailboxOn && domains === undefined)
+    return [await check('sending domains', async () => 'the built-in mailbox is on, so no mail leaves')];
+  try {
+    const service = app.get(DomainCheckService, { strict: false });
+    const reports = await service.check(domains?.map(dkimDomain) ?? (await service.senderDomains()), {
+      ip,
+      ...(dns ? { dns } : {}),
+    });
+    return reports.flatMap(({ domain, findings }) =>
+      findings.map(({ id, name, level, detail }) => ({
+        name: `${id} ${name}${domain === null ? '' : ` of ${domain}`}`,
+        ok: level !== 'fail',
+        level,
+        detail,
+      })),
+    );
+  } catch (error) {
+    return [
+      await check('sending domains', async () => {
+        throw error;
+      }),
+    ];
+  }
+}
+
 async function check(name: string, run: () => Promise<string>): Promise<Check> {
   try {
-    return { name, ok: true, detail: await run() };
+    return { name, ok: true, level: 'ok', detail: await run() };
   } catch (error) {
-    return { name, ok: false, detail: error instanceof Error ? error.message : String(error) };
+    return { name, ok: false, level: 'fail', detail: error instanceof Error ? error.message : String(error) };
   }
 }
 

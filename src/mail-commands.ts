@@ -1,6 +1,11 @@
 import type { Command } from 'commander';
 import type { CommandContext } from './application.js';
 import { DkimKeys, type DkimDnsRecord } from './delivery/dkim-keys.service.js';
+import type { PreflightFinding } from './delivery/preflight/mail-checks.js';
+import { PreflightService, type PreflightReport } from './delivery/preflight/preflight.service.js';
+import { FunnelPreflightService, type FunnelPreflight } from './funnels/funnel-preflight.service.js';
+
+export const LEVELS = { ok: 'ok  ', warn: 'WARN', fail: 'FAIL', unknown: '??  ' } as const;
 
 /** What `cli.ts` lends to the commands of other files. */
 export interface CommandTools {
@@ -12,7 +17,45 @@ export interface CommandTools {
 const MAX_STRING = 255;
 
 /** Commands about the mail that leaves. */
-export function addMailCommands(program: Command, { within, print }: CommandTools): void {
+export function addMailCommands(program: Command, tools: CommandTools): void {
+  addDkim(program, tools);
+  addPreflight(program, tools);
+}
+
+/** Exit code 1 when something must be put right before the first mail. */
+function addPreflight(program: Command, { within, print }: CommandTools): void {
+  program
+    .command('preflight')
+    .description('check the mails of an applied funnel, or one template, before they are sent')
+    .argument('<funnel or template>', 'key of a funnel, or a template such as emails/welcome')
+    .option('--json')
+    .action(async (what: string, { json = false }: { json?: boolean }) =>
+      within(async ({ app }) => {
+        const isTemplate = what.includes('/');
+        const result: FunnelPreflight | PreflightReport = isTemplate
+          ? await app.get(PreflightService, { strict: false }).checkTemplate({ template: what })
+          : await app.get(FunnelPreflightService, { strict: false }).check(what);
+        const mails = 'mails' in result ? result.mails : [result];
+        const sender = 'mails' in result ? result.sender : [];
+        print(json, result, () => [...mails.map(reportInWords), ...sender.map(findingInWords)].join('\n'));
+        if (!result.ok) process.exitCode = 1;
+      }),
+    );
+}
+
+function reportInWords({ template, findings }: PreflightReport): string {
+  if (findings.length === 0) return `ok   templates/${template}.mjml`;
+  return findings.map(findingInWords).join('\n');
+}
+
+function findingInWords({ level, message, file, line }: PreflightFinding): string {
+  // The message of a template error names its place already.
+  const place =
+    file === undefined || message.startsWith(file) ? '' : `${file}${line === undefined ? '' : `:${line}`}: `;
+  return `${LEVELS[level]} ${place}${message}`;
+}
+
+function addDkim(program: Command, { within, print }: CommandTools): void {
   program
     .command('dkim')
     .description('keys that sign outgoing mail')

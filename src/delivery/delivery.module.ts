@@ -39,6 +39,6 @@ import { TemplatesService } from './templates.service.js';
     SenderService,
     DeliveryJobs,
   ],
-  exports: [PacingModule, MessagesService, TemplatesService, SenderService],
+  exports: [PacingModule, DkimKeys, MessagesService, TemplatesService, SenderService],
 })
 export class DeliveryModule {}

@@ -52,7 +52,7 @@ export class MailRenderer {
   readonly #parsed = new Map<string, ParsedVersion>();
 
   constructor(
-    private readonly templates: TemplatesService,
+    @Inject(TemplatesService) private readonly templates: Pick<TemplatesService, 'version'>,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 

@@ -11,6 +11,13 @@ export interface MailTemplateVersion extends MailTemplate {
   id: string;
 }
 
+export interface TemplateRow {
+  id: string;
+  key: string;
+  subject: string;
+  createdAt: Date;
+}
+
 /**
  * MJML is compiled once per version of a mail; a recipient costs Liquid only. A version is named by its content, so the
  * same source is the same row and a planned message keeps the words it was planned with. Owns `email_template`, `link`.
@@ -61,6 +68,28 @@ export class TemplatesService {
     if (!version) throw new DomainError('TEMPLATE_NOT_FOUND', `there is no mail version ${id}`, { id });
     this.#versions.set(id, version);
     return version;
+  }
+
+  /** The latest version of each mail, newest first. */
+  async list({ beforeId, limit }: { beforeId: string | undefined; limit: number }): Promise<TemplateRow[]> {
+    return this.dataSource.query(
+      `select id, key, subject, created_at as "createdAt" from email_template t
+       where not exists (select 1 from email_template later where later.key = t.key and later.id > t.id)
+         and ($1::bigint is null or id < $1) order by id desc limit $2`,
+      [beforeId ?? null, limit],
+    );
+  }
+
+  /** Null when there is no such version. */
+  async byId(id: string): Promise<(TemplateRow & { mjml: string; text: string; versions: number }) | null> {
+    const rows: (TemplateRow & { mjml: string; text: string; versions: number })[] =
+      await this.dataSource.query(
+        `select id, key, subject, created_at as "createdAt", mjml_source as mjml, body_text as text,
+         (select count(*)::int from email_template other where other.key = t.key) as versions
+       from email_template t where id = $1`,
+        [id],
+      );
+    return rows[0] ?? null;
   }
 
   private async linkIds(manager: EntityManager, templates: string[]): Promise<Map<string, string>> {

@@ -9,7 +9,7 @@ import { DomainError } from '../values/domain-error.js';
 import type { Sources } from './funnel-diff.js';
 import type { DefinitionProblem } from './funnel-problems.js';
 import { allSteps, isBranch, type FunnelDefinition } from './funnel.schemas.js';
-import { unknownVariables, type MailKind } from './template-variables.js';
+import { unknownVariables, type MailKind } from '../delivery/template-variables.js';
 
 /** Mails every funnel needs besides its steps. */
 export const CONFIRM_MAIL = 'emails/confirm';
@@ -91,7 +91,8 @@ export function filesOf({ form, products }: FunnelDefinition): NamedSource[] {
   return [...magnet, ...delivered];
 }
 
-function mailsOf({ sequence, form }: FunnelDefinition): (NamedSource & { kind: MailKind })[] {
+/** Every mail the funnel sends, with what it is for and where the definition names it. */
+export function mailsOf({ sequence, form }: FunnelDefinition): (NamedSource & { kind: MailKind })[] {
   const steps = allSteps(sequence.steps).flatMap(({ step, path }): (NamedSource & { kind: MailKind })[] =>
     isBranch(step)
       ? []

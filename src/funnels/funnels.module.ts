@@ -1,10 +1,12 @@
 import { Module } from '@nestjs/common';
 import { DeliveryModule } from '../delivery/delivery.module.js';
+import { PreflightModule } from '../delivery/preflight/preflight.module.js';
 import { FilesModule } from '../infra/files/files.module.js';
 import { OffersModule } from '../offers/offers.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SignupModule } from '../signup/signup.module.js';
 import { DemoService } from './demo.service.js';
+import { FunnelPreflightService } from './funnel-preflight.service.js';
 import { FunnelPublisher } from './funnel-publisher.service.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
 import { FunnelsController } from './funnels.controller.js';
@@ -15,9 +17,9 @@ import { FunnelsService } from './funnels.service.js';
  * modules that own them.
  */
 @Module({
-  imports: [FilesModule, DeliveryModule, SequencesModule, SignupModule, OffersModule],
+  imports: [FilesModule, DeliveryModule, PreflightModule, SequencesModule, SignupModule, OffersModule],
   controllers: [FunnelsController],
-  providers: [FunnelsService, FunnelSourcesService, FunnelPublisher, DemoService],
-  exports: [FunnelsService, DemoService],
+  providers: [FunnelsService, FunnelSourcesService, FunnelPublisher, FunnelPreflightService, DemoService],
+  exports: [FunnelsService, FunnelPreflightService, DemoService],
 })
 export class FunnelsModule {}

@@ -17,6 +17,8 @@ import { SenderService } from '../../../src/delivery/sender.service.js';
 import { SmtpLanes } from '../../../src/delivery/smtp-lanes.service.js';
 import { TemplatesService } from '../../../src/delivery/templates.service.js';
 import { AlertsModule } from '../../../src/infra/alerts/alerts.module.js';
+import { PreflightModule } from '../../../src/delivery/preflight/preflight.module.js';
+import type { Config } from '../../../src/infra/config.js';
 import { DatabaseModule } from '../../../src/infra/database/database.module.js';
 import { openDataSource } from '../../../src/infra/database/migrate.js';
 import { JobsModule } from '../../../src/infra/jobs/jobs.module.js';
@@ -39,6 +41,7 @@ export const SENDER = {
 
 export interface PostOffice {
   app: INestApplicationContext;
+  config: Config;
   db: DataSource;
   clock: FixedClock;
   sink: SmtpSink;
@@ -78,6 +81,7 @@ export async function openPostOffice(given: Record<string, string> = {}): Promis
       JobsModule.forRoot({ mongoUri: null, databaseUrl: database.url }, pino({ level: 'silent' })),
       AlertsModule,
       DeliveryModule,
+      PreflightModule,
       SequencesModule,
     ],
   })
@@ -99,6 +103,7 @@ export async function openPostOffice(given: Record<string, string> = {}): Promis
   };
   return {
     app,
+    config,
     db,
     clock,
     sink,

@@ -1,0 +1,86 @@
+/** What a mail program leaves out so that a mail falls apart there, not what it only shows plainer. */
+interface Feature {
+  name: string;
+  found: RegExp;
+  /** Programs without it, by the tables of caniemail.com. */
+  missingIn: string;
+}
+
+const OUTLOOK = 'Outlook for Windows';
+
+const FEATURES: readonly Feature[] = [
+  {
+    name: 'display: flex',
+    found: /display\s*:\s*(?:inline-)?flex/i,
+    missingIn: `${OUTLOOK}, GMX and WEB.DE webmail`,
+  },
+  { name: 'display: grid', found: /display\s*:\s*(?:inline-)?grid/i, missingIn: `Gmail, ${OUTLOOK}, Yahoo` },
+  {
+    name: 'position: absolute or fixed',
+    found: /position\s*:\s*(?:absolute|fixed|sticky)/i,
+    missingIn: `Gmail, ${OUTLOOK}, Yahoo`,
+  },
+  { name: 'float', found: /[\s;"'{]float\s*:\s*(?:left|right)/i, missingIn: OUTLOOK },
+  {
+    name: 'transform',
+    found: /[\s;"'{]transform\s*:\s*(?!none)/i,
+    missingIn: `Gmail, Outlook.com, ${OUTLOOK}, Yahoo`,
+  },
+  {
+    name: 'animation',
+    found: /[\s;"'{]animation(?:-name)?\s*:/i,
+    missingIn: `Gmail, Outlook.com, ${OUTLOOK}, Yahoo`,
+  },
+  {
+    name: 'CSS variables',
+    found: /var\(\s*--/i,
+    missingIn: `Gmail, Outlook.com, ${OUTLOOK}, Yahoo`,
+  },
+  { name: 'object-fit', found: /object-fit\s*:/i, missingIn: `${OUTLOOK}, Yahoo, GMX and WEB.DE webmail` },
+  { name: 'background-image', found: /background(?:-image)?\s*:[^;"'}]*url\(/i, missingIn: OUTLOOK },
+  { name: '<video>', found: /<video\b/i, missingIn: `Gmail, Outlook.com, ${OUTLOOK}, Yahoo` },
+  { name: '<picture>', found: /<picture\b/i, missingIn: `Gmail, Outlook.com, ${OUTLOOK}, Yahoo` },
+  { name: '<svg>', found: /<svg\b/i, missingIn: `Gmail, Outlook.com, ${OUTLOOK}, Yahoo` },
+  {
+    name: 'an SVG picture',
+    found: /<img\b[^>]*\bsrc\s*=\s*["'][^"']+\.svg\b/i,
+    missingIn: `Gmail, ${OUTLOOK}`,
+  },
+  { name: 'a WebP picture', found: /<img\b[^>]*\bsrc\s*=\s*["'][^"']+\.webp\b/i, missingIn: OUTLOOK },
+];
+
+/** What no mail may hold (M14): stripped by some, taken for an attack by others. */
+const FORBIDDEN: readonly { name: string; found: RegExp }[] = [
+  { name: '<form>', found: /<(?:form|input|select|textarea)\b/i },
+  { name: '<script>', found: /<script\b/i },
+  { name: '<iframe>', found: /<(?:iframe|object|embed|applet)\b/i },
+  { name: 'an event handler', found: /<[a-z][^>]*\son[a-z]+\s*=/i },
+  { name: 'an outside style sheet', found: /<link\b[^>]*\brel\s*=\s*["']?stylesheet|@import\b/i },
+  { name: 'a data: picture', found: /<img\b[^>]*\bsrc\s*=\s*["']\s*data:/i },
+  { name: 'an automatic reload', found: /<meta\b[^>]*http-equiv\s*=\s*["']?refresh/i },
+];
+
+export interface SupportNote {
+  level: 'warn' | 'fail';
+  message: string;
+  /** To find the line in the source. */
+  found: RegExp;
+}
+
+/** What of the HTML some programs leave out, and what must not stand in a mail at all. */
+export function supportNotes(html: string): SupportNote[] {
+  // Conditional comments are for Outlook alone, which knows what is in them.
+  const shown = html.replace(/<!--\[if\b[\s\S]*?<!\[endif\]-->/gi, '');
+  return [
+    ...FORBIDDEN.filter(({ found }) => found.test(shown)).map(({ name, found }): SupportNote => ({
+      level: 'fail',
+      message: `${name} does not belong in a mail`,
+      found,
+    })),
+    ...FEATURES.filter(({ found }) => found.test(shown)).map(({ name, missingIn, found }): SupportNote => ({
+      level: 'warn',
+      message: `${name} is left out by ${missingIn}`,
+      found,
+    })),
+  ];
+}

@@ -1,0 +1,108 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import { CONFIG, type Config } from '../../infra/config.js';
+import { DomainError } from '../../values/domain-error.js';
+import { linkTemplates, markLinks } from '../mail-links.js';
+import { MailRenderer, type RenderedMail } from '../mail-renderer.service.js';
+import type { Sender } from '../message.js';
+import type { MailTemplate } from '../mjml.templates.js';
+import type { MailKind } from '../template-variables.js';
+import { TemplatesService } from '../templates.service.js';
+import { sampleData } from './sample-data.js';
+import { kindOf } from './variables.js';
+
+export interface DraftReader {
+  email: string;
+  name: string | null;
+}
+
+export interface Draft {
+  template: MailTemplate;
+  kind: MailKind;
+  sender: Sender;
+  funnelTitle: string;
+  data: Record<string, unknown>;
+}
+
+/** Stands in for a link's id; real ones are as long at ten million links. */
+const FIRST_DRAFT_LINK = 10_000_000;
+
+/** Renders a mail that is not published, with the code that renders the real ones. Its links and tokens work for nobody. */
+@Injectable()
+export class Drafts {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly templates: TemplatesService,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** The mail as this subscriber would get it. Throws `TEMPLATE_INVALID`, `SUBSCRIBER_NOT_FOUND`, `MAIL_UNSENDABLE`. */
+  async preview(wanted: {
+    template: string;
+    subscriberId: string;
+    funnel?: string | undefined;
+    kind?: MailKind | undefined;
+  }): Promise<Pick<RenderedMail, 'subject' | 'html' | 'text'>> {
+    const template = await this.templates.compile(wanted.template);
+    const kind = wanted.kind ?? kindOf(`${template.source}${template.html}`);
+    const data = sampleData(kind, this.config.baseUrl, this.clock.now());
+    const reader = await this.reader(wanted.subscriberId);
+    const draft = { template, kind, data, ...(await this.senderOf(wanted.funnel)) };
+    const { subject, html, text } = await this.render(draft, reader, false);
+    return { subject, html, text };
+  }
+
+  /** Throws `MAIL_UNSENDABLE` for a mail that must not leave as it is. */
+  async render(draft: Draft, reader: DraftReader, tracked: boolean): Promise<RenderedMail> {
+    const { subject, html, text } = draft.template;
+    const ids = linkTemplates(html).map((link, index) => [link, String(FIRST_DRAFT_LINK + index)] as const);
+    const version = { id: '0', subject, text, html: markLinks(html, new Map(ids)) };
+    return new MailRenderer({ version: async () => version }, this.config).render({
+      id: '0',
+      class: isMarketing(draft.kind) ? 'marketing' : 'transactional',
+      address: reader.email,
+      sender: draft.sender,
+      data: draft.data,
+      funnelTitle: draft.funnelTitle,
+      // Nobody: a link in a preview must not unsubscribe the person whose name is shown.
+      subscriberId: null,
+      subscriberName: reader.name,
+      trackingConsent: tracked,
+      templateId: '0',
+    });
+  }
+
+  /** Who the mails of a funnel are from; without a key those of the first funnel. Throws `FUNNEL_NOT_FOUND`. */
+  async senderOf(funnelKey: string | undefined): Promise<{ sender: Sender; funnelTitle: string }> {
+    const rows: { sender: Sender; funnelTitle: string | null }[] = await this.dataSource.query(
+      `select s.sender, coalesce(f.title, s.title) as "funnelTitle" from sequence s left join funnel f on f.key = s.funnel_key
+       where $1::text is null or s.funnel_key = $1 order by s.id limit 1`,
+      [funnelKey ?? null],
+    );
+    const [found] = rows;
+    if (found) return { sender: found.sender, funnelTitle: found.funnelTitle ?? '' };
+    if (funnelKey !== undefined)
+      throw new DomainError('FUNNEL_NOT_FOUND', `there is no funnel "${funnelKey}"`, { key: funnelKey });
+    const sender = { name: 'Your name', email: 'you@example.com', postalAddress: 'Your postal address' };
+    return { sender, funnelTitle: 'Your funnel' };
+  }
+
+  private async reader(subscriberId: string): Promise<DraftReader> {
+    const rows: DraftReader[] = await this.dataSource.query(
+      'select email, name from subscriber where id = $1',
+      [subscriberId],
+    );
+    const [reader] = rows;
+    if (!reader)
+      throw new DomainError('SUBSCRIBER_NOT_FOUND', `there is no subscriber ${subscriberId}`, {
+        id: subscriberId,
+      });
+    return reader;
+  }
+}
+
+export function isMarketing(kind: MailKind): boolean {
+  return kind === 'sequence' || kind === 'offer';
+}

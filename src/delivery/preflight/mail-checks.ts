@@ -1,0 +1,107 @@
+import type { Level } from '../domains/finding.js';
+import { unescapeAttribute } from '../mail-links.js';
+
+export interface PreflightFinding {
+  check:
+    | 'template'
+    | 'variables'
+    | 'audience'
+    | 'text'
+    | 'sender'
+    | 'unsubscribe'
+    | 'size'
+    | 'links'
+    | 'clients'
+    | 'dns';
+  level: Level;
+  message: string;
+  /** `templates/emails/welcome.mjml`, with the line where one can be named. */
+  file?: string;
+  line?: number;
+}
+
+/** Gmail shows this much of the HTML, then a link to the rest, with the unsubscribe link behind it. */
+export const GMAIL_CLIP_BYTES = 102 * 1024;
+const SIZE_WARNING_BYTES = 90 * 1024;
+const SHORTEST_TEXT = 40;
+
+export interface CheckedMail {
+  html: string;
+  text: string;
+  unsubscribeUrl: string;
+  postalAddress: string;
+  marketing: boolean;
+}
+
+/** What is wrong with a mail as one reader gets it; [] when nothing is. */
+export function mailFindings(mail: CheckedMail): PreflightFinding[] {
+  return [...sizeFindings(mail), ...textFindings(mail), ...imageFindings(mail.html)];
+}
+
+function sizeFindings({ html }: CheckedMail): PreflightFinding[] {
+  const bytes = Buffer.byteLength(html);
+  const size = `the HTML has ${Math.ceil(bytes / 1024)} KB with its links`;
+  if (bytes > GMAIL_CLIP_BYTES)
+    return [{ check: 'size', level: 'fail', message: `${size}; Gmail cuts it at 102 KB` }];
+  if (bytes > SIZE_WARNING_BYTES)
+    return [
+      { check: 'size', level: 'warn', message: `${size}; Gmail cuts at 102 KB, which a long name may reach` },
+    ];
+  return [];
+}
+
+function textFindings({ text, unsubscribeUrl, postalAddress, marketing }: CheckedMail): PreflightFinding[] {
+  if (text.trim() === '') return [{ check: 'text', level: 'fail', message: 'the plain text part is empty' }];
+  const findings: PreflightFinding[] = [];
+  if (text.trim().length < SHORTEST_TEXT)
+    findings.push({ check: 'text', level: 'warn', message: 'the plain text part says next to nothing' });
+  if (marketing && !text.includes(unsubscribeUrl))
+    findings.push({
+      check: 'unsubscribe',
+      level: 'warn',
+      message: 'the plain text part has no link to unsubscribe',
+    });
+  // The text is wrapped, so an address may be broken over two lines.
+  const flat = (one: string): string => one.replace(/\s+/g, ' ');
+  if (marketing && !flat(text).includes(flat(postalAddress)))
+    findings.push({ check: 'sender', level: 'warn', message: 'the plain text part has no postal address' });
+  return findings;
+}
+
+function imageFindings(html: string): PreflightFinding[] {
+  const without = [...html.matchAll(/<img\b[^>]*>/gi)].filter(([tag]) => !/\salt\s*=/i.test(tag));
+  if (without.length === 0) return [];
+  const message = `${without.length} pictures have no alt text, which is what many readers see first`;
+  return [{ check: 'clients', level: 'warn', message }];
+}
+
+/** Addresses in the mail that can be asked, and findings about those that no mail should hold. */
+export function linksOf(html: string, ownOrigin: string): { urls: string[]; findings: PreflightFinding[] } {
+  const urls = new Set<string>();
+  const findings: PreflightFinding[] = [];
+  for (const [, attribute = '', double, single] of html.matchAll(
+    /<(?:a|img)\b[^>]*?\s(href|src)\s*=\s*(?:"([^"]*)"|'([^']*)')/gi,
+  )) {
+    const url = unescapeAttribute(double ?? single ?? '').trim();
+    const bad = problemOf(url, attribute.toLowerCase() === 'href', ownOrigin);
+    if (bad !== null) findings.push({ check: 'links', ...bad });
+    else if (/^https?:/i.test(url)) urls.add(url);
+  }
+  return { urls: [...urls], findings };
+}
+
+function problemOf(
+  url: string,
+  isLink: boolean,
+  ownOrigin: string,
+): { level: 'warn' | 'fail'; message: string } | null {
+  if (url === '' || url === '#') return { level: 'fail', message: 'a link leads nowhere' };
+  if (isLink && /^(?:mailto|tel):./i.test(url)) return null;
+  if (/^http:/i.test(url) && !url.startsWith(ownOrigin))
+    return { level: 'warn', message: `${url} is not https` };
+  if (/^https?:/i.test(url))
+    return URL.canParse(url) ? null : { level: 'fail', message: `${url} is no address` };
+  // What is inside a picture's data: is the business of the client table.
+  if (!isLink && /^(?:data|cid):/i.test(url)) return null;
+  return { level: 'fail', message: `${url.slice(0, 80)} is none of https, mailto and tel` };
+}

@@ -1,0 +1,15 @@
+import { Module } from '@nestjs/common';
+import { DeliveryModule } from '../delivery.module.js';
+import { DomainCheckService } from '../domains/domain-check.service.js';
+import { Drafts } from './drafts.service.js';
+import { PreflightService } from './preflight.service.js';
+import { TemplatesController } from './templates.controller.js';
+
+/** What can be known about a mail, and about the domain it comes from, before the first one is sent. */
+@Module({
+  imports: [DeliveryModule],
+  controllers: [TemplatesController],
+  providers: [DomainCheckService, Drafts, PreflightService],
+  exports: [DomainCheckService, PreflightService],
+})
+export class PreflightModule {}

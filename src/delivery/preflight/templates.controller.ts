@@ -1,0 +1,70 @@
+import { Body, Controller, Get, Param, Post, Query } from '@nestjs/common';
+import type { z } from 'zod';
+import { ApiRoute } from '../../infra/http/api-route.js';
+import { idSchema, pageQuery, toPage } from '../../infra/http/page.js';
+import { DomainError } from '../../values/domain-error.js';
+import { TemplatesService } from '../templates.service.js';
+import { Drafts } from './drafts.service.js';
+import { PreflightService } from './preflight.service.js';
+import {
+  preflightRequest,
+  preflightResponse,
+  previewRequest,
+  previewResponse,
+  templatePage,
+  templateResponse,
+} from './templates.schemas.js';
+
+@Controller('api/v1/templates')
+export class TemplatesController {
+  constructor(
+    private readonly templates: TemplatesService,
+    private readonly preflight: PreflightService,
+    private readonly drafts: Drafts,
+  ) {}
+
+  @Get()
+  @ApiRoute({
+    summary: 'List mail templates, the latest version of each',
+    tag: 'templates',
+    response: templatePage,
+  })
+  async list(@Query({ schema: pageQuery }) { cursor, limit }: z.output<typeof pageQuery>): Promise<unknown> {
+    return toPage(await this.templates.list({ beforeId: cursor, limit: limit + 1 }), limit, (row) => row);
+  }
+
+  @Get(':id')
+  @ApiRoute({ summary: 'One version of a mail template', tag: 'templates', response: templateResponse })
+  async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
+    const template = await this.templates.byId(id);
+    if (!template) throw new DomainError('TEMPLATE_NOT_FOUND', `there is no mail version ${id}`, { id });
+    return template;
+  }
+
+  @Post('preview')
+  @ApiRoute({
+    summary: 'Show a mail as one subscriber would get it',
+    description: 'Nothing is stored or sent; links in it are real, but what a token opens works for nobody.',
+    tag: 'templates',
+    response: previewResponse,
+    status: 200,
+    idempotent: false,
+  })
+  async preview(@Body({ schema: previewRequest }) body: z.output<typeof previewRequest>): Promise<unknown> {
+    return this.drafts.preview(body);
+  }
+
+  @Post('preflight')
+  @ApiRoute({
+    summary: 'Check a mail before it is sent',
+    description:
+      'Variables over all active subscribers, dead links, size, text part, sender, mail programs and the DNS of the sender.',
+    tag: 'templates',
+    response: preflightResponse,
+    status: 200,
+    idempotent: false,
+  })
+  async check(@Body({ schema: preflightRequest }) body: z.output<typeof preflightRequest>): Promise<unknown> {
+    return this.preflight.checkTemplate(body);
+  }
+}

@@ -1,0 +1,53 @@
+import { z } from 'zod';
+import { idSchema, pageOf } from '../../infra/http/page.js';
+import { MAIL_VARIABLES, type MailKind } from '../template-variables.js';
+
+const template = z
+  .string()
+  .max(200)
+  .regex(
+    /^[a-z0-9-]+(\/[a-z0-9-]+)+$/,
+    'use the path below templates/ without its ending, such as emails/welcome',
+  )
+  .meta({ description: 'Path below `templates/` without its ending.' });
+const funnel = z
+  .string()
+  .max(60)
+  .optional()
+  .meta({ description: 'Key of the funnel whose sender and title are used; the first one when left out.' });
+const kind = z
+  .enum(Object.keys(MAIL_VARIABLES) as [MailKind, ...MailKind[]])
+  .optional()
+  .meta({ description: 'What the mail is for; read from the variables it prints when left out.' });
+
+export const templateSummary = z.object({
+  id: z.string(),
+  key: z.string(),
+  subject: z.string().meta({ description: 'As written, with its variables.' }),
+  createdAt: z.string(),
+});
+export const templatePage = pageOf(templateSummary);
+export const templateResponse = templateSummary.extend({
+  mjml: z.string(),
+  text: z.string(),
+  versions: z.number().int().meta({ description: 'How many versions of this mail there are.' }),
+});
+
+export const previewRequest = z.strictObject({ template, funnel, kind, subscriberId: idSchema });
+export const previewResponse = z.object({ subject: z.string(), html: z.string(), text: z.string() });
+
+export const preflightRequest = z.strictObject({ template, funnel, kind });
+export const preflightResponse = z.object({
+  template: z.string(),
+  kind: z.string().nullable(),
+  ok: z.boolean().meta({ description: 'False when something must be put right before the first mail.' }),
+  findings: z.array(
+    z.object({
+      check: z.string(),
+      level: z.enum(['ok', 'warn', 'fail', 'unknown']),
+      message: z.string(),
+      file: z.string().optional(),
+      line: z.number().int().optional(),
+    }),
+  ),
+});

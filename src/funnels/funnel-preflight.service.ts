@@ -1,0 +1,97 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { PreflightService, type PreflightReport } from '../delivery/preflight/preflight.service.js';
+import { sampleData } from '../delivery/preflight/sample-data.js';
+import type { PreflightFinding } from '../delivery/preflight/mail-checks.js';
+import type { MailKind } from '../delivery/template-variables.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { CONFIG, type Config } from '../infra/config.js';
+import { applyDiscountBps, parseMoney, parsePercentBps } from '../values/money.js';
+import { mailsOf } from './funnel-sources.service.js';
+import { allSteps, isBranch, type FunnelDefinition, type FunnelEmailStep } from './funnel.schemas.js';
+import { FunnelsService } from './funnels.service.js';
+
+const DAY_MS = 86_400_000;
+
+export interface FunnelPreflight {
+  funnel: string;
+  ok: boolean;
+  mails: PreflightReport[];
+  /** What the DNS says of the sender's domain, where it is not good. */
+  sender: PreflightFinding[];
+}
+
+/** Every mail of an applied funnel, checked with what the funnel really gives it. */
+@Injectable()
+export class FunnelPreflightService {
+  constructor(
+    private readonly funnels: FunnelsService,
+    private readonly preflight: PreflightService,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Throws `FUNNEL_NOT_FOUND`. */
+  async check(key: string): Promise<FunnelPreflight> {
+    const { definition } = await this.funnels.get(key);
+    const sender = this.preflight.checkSender(definition.sender.email);
+    const mails: PreflightReport[] = [];
+    for (const { name, kind, step } of distinctMails(definition)) {
+      const now = this.clock.now();
+      const sample = sampleData(kind, this.config.baseUrl, now);
+      mails.push(
+        await this.preflight.check({
+          template: name,
+          kind,
+          sender: definition.sender,
+          funnelTitle: definition.title,
+          data: dataOf(definition, sample, step, now),
+        }),
+      );
+    }
+    const findings = await sender;
+    const ok = mails.every((mail) => mail.ok) && findings.every(({ level }) => level !== 'fail');
+    return { funnel: key, ok, mails, sender: findings };
+  }
+}
+
+interface FunnelMail {
+  name: string;
+  kind: MailKind;
+  /** The step that sends it, if one does. */
+  step: FunnelEmailStep | undefined;
+}
+
+/** A template that several steps use is one mail, unless they offer different things. */
+function distinctMails(definition: FunnelDefinition): FunnelMail[] {
+  const steps = allSteps(definition.sequence.steps).flatMap(({ step }) => (isBranch(step) ? [] : [step]));
+  const sent: FunnelMail[] = steps.map((step) => ({
+    name: step.email,
+    kind: step.offer === undefined ? 'sequence' : 'offer',
+    step,
+  }));
+  const others = mailsOf(definition)
+    .filter(({ kind }) => kind === 'confirmation' || kind === 'receipt')
+    .map(({ name, kind }) => ({ name, kind, step: undefined }));
+  const keyOf = ({ name, kind, step }: FunnelMail): string => `${name} ${kind} ${step?.offer ?? ''}`;
+  return [...new Map([...others, ...sent].map((mail) => [keyOf(mail), mail])).values()];
+}
+
+/** The sample, less what this funnel does not have, with the offer that the step makes. */
+function dataOf(
+  { form, offers, products }: FunnelDefinition,
+  { download, ...sample }: Record<string, unknown>,
+  step: FunnelEmailStep | undefined,
+  now: Date,
+): Record<string, unknown> {
+  const magnet = form.leadMagnet === undefined || download === undefined ? {} : { download };
+  const offer = offers.find(({ key }) => key === step?.offer);
+  const product = products.find(({ key }) => key === offer?.product);
+  if (!offer || !product) return { ...sample, ...magnet };
+  const fullPrice = parseMoney(product.price);
+  const discountBps = offer.discount === undefined ? 0 : parsePercentBps(offer.discount);
+  const price = { ...fullPrice, amountMinor: applyDiscountBps(fullPrice.amountMinor, discountBps) };
+  const endsAt =
+    step?.deadline === undefined ? {} : { expiresAt: new Date(now.getTime() + DAY_MS).toISOString() };
+  const own = { slug: offer.key, title: product.name, price, fullPrice, discountBps, ...endsAt };
+  return { ...sample, ...magnet, offer: own };
+}

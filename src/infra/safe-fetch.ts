@@ -1,0 +1,109 @@
+import { lookup as systemLookup } from 'node:dns/promises';
+import { isIP, type LookupFunction } from 'node:net';
+import { Agent, request } from 'undici';
+import { isPublicAddress } from './public-address.js';
+
+export interface ResolvedAddress {
+  address: string;
+  family: number;
+}
+
+export type Resolve = (hostname: string) => Promise<ResolvedAddress[]>;
+
+/** `refused`: the address lies inside somebody's network, or is none that we ask. */
+export type FetchOutcome =
+  | { kind: 'answered'; status: number; finalUrl: string }
+  | { kind: 'refused'; reason: string }
+  | { kind: 'failed'; reason: string };
+
+const MAX_REDIRECTS = 5;
+const TIMEOUT_MS = 5_000;
+const PORTS = new Set(['', '80', '443']);
+/** Answers of servers that do not do HEAD, or not for everybody. */
+const NOT_FOR_HEAD = new Set([400, 403, 404, 405, 500, 501, 503]);
+
+const systemResolve: Resolve = async (hostname) => systemLookup(hostname, { all: true });
+
+/**
+ * Asks addresses that others wrote whether they answer, without being led into our own network: every address a name
+ * has must be public, the connection goes to the very addresses that were checked, and each redirect is checked anew.
+ * `ownOrigin` is reached wherever it lies. No cookies, no body, five seconds in all.
+ */
+export class SafeFetch {
+  readonly #own = new Agent({ connect: { timeout: TIMEOUT_MS } });
+  readonly #outside: Agent;
+
+  constructor(
+    private readonly ownOrigin: string,
+    private readonly resolve: Resolve = systemResolve,
+  ) {
+    this.#outside = new Agent({ connect: { timeout: TIMEOUT_MS, lookup: this.checkedLookup() } });
+  }
+
+  async probe(url: string): Promise<FetchOutcome> {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const head = await this.follow(url, 'HEAD', signal);
+    return head.kind === 'answered' && NOT_FOR_HEAD.has(head.status) ? this.follow(url, 'GET', signal) : head;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#own.destroy(), this.#outside.destroy()]);
+  }
+
+  private async follow(start: string, method: 'HEAD' | 'GET', signal: AbortSignal): Promise<FetchOutcome> {
+    let url = start;
+    for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
+      const problem = this.problemOf(url);
+      if (problem !== null) return { kind: 'refused', reason: problem };
+      try {
+        const dispatcher = new URL(url).origin === this.ownOrigin ? this.#own : this.#outside;
+        const { statusCode, headers, body } = await request(url, { method, dispatcher, signal });
+        body.on('error', () => undefined).destroy();
+        const { location } = headers;
+        if (statusCode < 300 || statusCode > 399 || typeof location !== 'string')
+          return { kind: 'answered', status: statusCode, finalUrl: url };
+        url = new URL(location, url).href;
+      } catch (error) {
+        return error instanceof InsideAddress
+          ? { kind: 'refused', reason: error.message }
+          : { kind: 'failed', reason: signal.aborted ? 'no answer within 5 s' : reasonOf(error) };
+      }
+    }
+    return { kind: 'failed', reason: `more than ${MAX_REDIRECTS} redirects` };
+  }
+
+  /** What can be said without asking the DNS; an address written as a number is never looked up. */
+  private problemOf(text: string): string | null {
+    if (!URL.canParse(text)) return 'it is no address';
+    const url = new URL(text);
+    if (url.protocol !== 'http:' && url.protocol !== 'https:') return 'only http and https are followed';
+    if (url.origin === this.ownOrigin) return null;
+    if (url.username !== '' || url.password !== '') return 'it holds a login';
+    if (!PORTS.has(url.port)) return `port ${url.port} is not asked`;
+    const host = url.hostname.replace(/^\[|\]$/g, '');
+    return isIP(host) !== 0 && !isPublicAddress(host) ? 'it is an address of an inner network' : null;
+  }
+
+  private checkedLookup(): LookupFunction {
+    return (hostname, { all }, done) => {
+      this.resolve(hostname).then(
+        (addresses) => {
+          const [first] = addresses;
+          if (!first) done(new Error('the name has no address'), '');
+          else if (!addresses.every(({ address }) => isPublicAddress(address)))
+            done(new InsideAddress('the name leads into an inner network'), '');
+          else if (all) done(null, addresses);
+          else done(null, first.address, first.family);
+        },
+        (error: NodeJS.ErrnoException) => done(error, ''),
+      );
+    };
+  }
+}
+
+class InsideAddress extends Error {}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
+}
