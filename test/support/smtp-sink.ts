@@ -31,7 +31,8 @@ export interface SmtpSink {
 
 const accept = async (): Promise<SinkAnswer> => undefined;
 
-export async function openSmtpSink(): Promise<SmtpSink> {
+/** `host`: an address of this machine; `smtpUtf8`: whether it takes addresses beyond ASCII. */
+export async function openSmtpSink({ host = '127.0.0.1', smtpUtf8 = true } = {}): Promise<SmtpSink> {
   const sockets = new Map<number, Socket>();
   const answer = (
     session: SMTPServerSession,
@@ -46,6 +47,7 @@ export async function openSmtpSink(): Promise<SmtpSink> {
     authOptional: true,
     disabledCommands: ['AUTH', 'STARTTLS'],
     disableReverseLookup: true,
+    hideSMTPUTF8: !smtpUtf8,
     logger: false,
     closeTimeout: 200,
     onConnect: (session, done) => void sink.onConnect().then((what) => answer(session, what, done)),
@@ -59,7 +61,7 @@ export async function openSmtpSink(): Promise<SmtpSink> {
     sockets.set(socket.remotePort ?? 0, socket);
   });
   server.on('error', () => undefined);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const { port } = server.server.address() as AddressInfo;
 
   async function take(
@@ -85,7 +87,7 @@ export async function openSmtpSink(): Promise<SmtpSink> {
   }
 
   const sink: SmtpSink = {
-    url: `smtp://127.0.0.1:${port}`,
+    url: `smtp://${host}:${port}`,
     mails: [],
     bodiesBegun: 0,
     connections: 0,
