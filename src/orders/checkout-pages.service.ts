@@ -4,7 +4,7 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';
 import { footerOf, tokenQuery } from '../offers/offer-view.js';
-import type { OfferTerms } from '../offers/offers.service.js';
+import { OffersService, type OfferTerms } from '../offers/offers.service.js';
 import { checkoutTotal } from './checkout.js';
 import { orderToken } from './order-token.js';
 import type { Order } from './order.js';
@@ -26,6 +26,7 @@ export class CheckoutPages {
     private readonly renderer: PageRenderer,
     private readonly orders: OrdersService,
     private readonly receipts: ReceiptsService,
+    private readonly offers: OffersService,
   ) {}
 
   async form(
@@ -38,8 +39,9 @@ export class CheckoutPages {
       offer: { title: offer.content.title, fullPrice, discountBps, expired },
       product: offer.product,
       price,
-      // The price that is shown travels along, so that nobody is charged more than they saw.
-      action: `/checkout/${offer.slug}?seen=${price.amountMinor}`,
+      // The price that is shown travels along, so that nobody is charged more than they saw; the mail's token, so that
+      // loading the page anew after a mistake shows the same price.
+      action: `/checkout/${offer.slug}?seen=${price.amountMinor}${tokenQuery(token).replace('?', '&')}`,
       token: token ?? '',
       values,
       errors,
@@ -72,21 +74,20 @@ export class CheckoutPages {
       order: summary,
       downloads: await this.receipts.downloads(order),
       licences: summary['licences'],
+      ...(await this.footer(order)),
       ...(this.config.mailboxOn ? { mailboxUrl: '/mailbox' } : {}),
     };
     sendPrivatePage(reply, 200, await this.renderer.render('pages/thanks', view));
   }
 
   async testPayment(reply: FastifyReply, order: Order, action: string): Promise<void> {
-    sendPrivatePage(
-      reply,
-      200,
-      await this.renderer.render('pages/test-payment', { total: order.total, action }),
-    );
+    const view = { total: order.total, action, ...(await this.footer(order)) };
+    sendPrivatePage(reply, 200, await this.renderer.render('pages/test-payment', view));
   }
 
-  async declined(reply: FastifyReply, retryUrl: string): Promise<void> {
-    sendPrivatePage(reply, 200, await this.renderer.render('pages/declined', { retryUrl }));
+  async declined(reply: FastifyReply, order: Order, retryUrl: string): Promise<void> {
+    const view = { retryUrl, ...(await this.footer(order)) };
+    sendPrivatePage(reply, 200, await this.renderer.render('pages/declined', view));
   }
 
   /** Back to the checkout as the same reader of the same mail, so that the price is the same. */
@@ -110,7 +111,7 @@ export class CheckoutPages {
 
   async refunded(reply: FastifyReply, order: Order): Promise<void> {
     const message = `Order ${order.number} was refunded, so its downloads are closed.`;
-    const view = { status: 410, heading: 'This order was refunded', message };
+    const view = { status: 410, heading: 'This order was refunded', message, ...(await this.footer(order)) };
     sendPrivatePage(reply, 410, await this.renderer.render('pages/error', view));
   }
 
@@ -132,5 +133,11 @@ export class CheckoutPages {
       404,
       await this.renderer.render('pages/error', { status: 404, heading: 'No such order', message }),
     );
+  }
+
+  /** The seller, at the head and the foot of every page of an order: nobody pays at a stranger's. */
+  private async footer(order: Order): Promise<{ footer?: ReturnType<typeof footerOf> }> {
+    const offer = await this.offers.findById(order.offerId);
+    return offer === null ? {} : { footer: footerOf(offer.sender) };
   }
 }

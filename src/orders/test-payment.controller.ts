@@ -59,7 +59,7 @@ export class TestPaymentController {
     const after = await this.orders.markDeclined(order.id);
     if (after.status !== 'declined') return this.pages.toThanks(reply, after);
     const messageToken = after.messageId === null ? undefined : this.messages.messageToken(after.messageId);
-    return this.pages.declined(reply, this.pages.retryUrl(after, messageToken));
+    return this.pages.declined(reply, after, this.pages.retryUrl(after, messageToken));
   }
 
   private async orderOf(slug: string, token: string): Promise<Order | 'expired' | null> {
