@@ -41,14 +41,16 @@ export async function countSubscribers(db: EntityManager): Promise<number> {
   return rows[0]?.total ?? 0;
 }
 
-/** The latest hundred mails. What a subject says about its reader is left out (…). Served by message_subscriber. */
+/** The latest hundred mails. What a subject says about its reader is left out (…);
+ * one that begins with it says nothing, and the name of the step has to do. Served by message_subscriber. */
 export async function messagesOf(
   db: EntityManager,
   subscriberId: string,
 ): Promise<Record<string, unknown>[]> {
   return db.query(
     `select m.id, m.step_key as step, m.kind,
-            regexp_replace(regexp_replace(t.subject, '[{]%.*?%[}]', '', 'g'), '[{]{2}.*?[}]{2}', '…', 'g') as subject,
+            case when t.subject !~ '^[{]' then
+              regexp_replace(regexp_replace(t.subject, '[{]%.*?%[}]', '', 'g'), '[{]{2}.*?[}]{2}', '…', 'g') end as subject,
             m.state as status, m.due_at as "dueAt", m.accepted_at as "sentAt",
             (select min(e.at) from tracking_event e where e.message_id = m.id and e.kind = 'open' and e.class in ('human', 'unknown')) as "openedAt",
             (select min(e.at) from tracking_event e where e.message_id = m.id and e.kind = 'click' and e.class = 'human') as "clickedAt"

@@ -41,12 +41,12 @@ export function checkSubmission(typed: Typed): SubmissionCheck {
 function emailHint(email: string, reason: string): string {
   const domain = email.slice(email.lastIndexOf('@') + 1).trim();
   const suggestion = domain === '' ? null : suggestDomain(domain);
-  return suggestion === null ? sentence(reason) : `${sentence(reason)} Did you mean ${suggestion}?`;
+  const words = sentence(`Please check the email address: ${reason}`);
+  return suggestion === null ? words : `${words} Did you mean ${suggestion}?`;
 }
 
 function sentence(reason: string): string {
-  const start = reason.charAt(0).toUpperCase() + reason.slice(1);
-  return /[.!?]$/.test(start) ? start : `${start}.`;
+  return /[.!?]$/.test(reason) ? reason : `${reason}.`;
 }
 
 function text(value: unknown): string {
