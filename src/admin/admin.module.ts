@@ -8,13 +8,20 @@ import { LoginController } from './login.controller.js';
 import { MailboxController } from './mailbox.controller.js';
 import { OwnerAccess } from './owner-access.service.js';
 import { OwnerService } from './owner.service.js';
+import { RootController } from './root.controller.js';
 import { SendingPageController } from './sending.controller.js';
 import { SkipAheadService } from './skip-ahead.service.js';
 
 /** The owner's pages and the built-in mailbox. Owns `owner` and `owner_session`. */
 @Module({
   imports: [AnalyticsModule, DeliveryModule, MailboxModule, SequencesModule],
-  controllers: [LoginController, DashboardController, MailboxController, SendingPageController],
+  controllers: [
+    RootController,
+    LoginController,
+    DashboardController,
+    MailboxController,
+    SendingPageController,
+  ],
   providers: [OwnerService, OwnerAccess, SkipAheadService],
 })
 export class AdminModule {}

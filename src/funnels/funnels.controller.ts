@@ -1,6 +1,7 @@
-import { Body, Controller, Get, Header, Param, Put } from '@nestjs/common';
+import { Body, Controller, Get, Header, Param, Put, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
+import { pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
 import { DomainError } from '../values/domain-error.js';
 import { FunnelsService } from './funnels.service.js';
 import { applyBody, funnelKey, funnelList, funnelResponse, planResponse } from './funnels.schemas.js';
@@ -11,8 +12,9 @@ export class FunnelsController {
 
   @Get()
   @ApiRoute({ summary: 'List funnels', tag: 'funnels', response: funnelList })
-  async list(): Promise<unknown> {
-    return { data: await this.funnels.list(), nextCursor: null };
+  async list(@Query({ schema: pageQuery }) query: PageQuery): Promise<unknown> {
+    const rows = await this.funnels.page({ beforeId: query.cursor, limit: query.limit + 1 });
+    return toPage(rows, query.limit, ({ id: _, ...funnel }) => funnel);
   }
 
   @Get(':key')

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { pageOf } from '../infra/http/page.js';
 
 export const funnelKey = z.string().regex(/^[a-z0-9-]{1,60}$/, 'use the key of a funnel');
 
@@ -10,7 +11,7 @@ export const funnelResponse = z.object({
   definition: z.record(z.string(), z.unknown()),
 });
 
-export const funnelList = z.object({ data: z.array(funnelResponse), nextCursor: z.null() });
+export const funnelList = pageOf(funnelResponse);
 
 export const applyBody = z.strictObject({
   /** The funnel as YAML, the same text as a file in config/funnels. */

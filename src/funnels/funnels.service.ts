@@ -28,6 +28,14 @@ interface StoredFunnel {
   state: FunnelState;
 }
 
+export interface FunnelRow {
+  key: string;
+  title: string;
+  version: number;
+  updatedAt: Date;
+  definition: FunnelDefinition;
+}
+
 /**
  * The only way configuration comes in: a funnel is read, checked as a whole, compared with what is there, and applied
  * in one transaction or not at all. Throws `FUNNEL_INVALID` with every problem, its line and its field.
@@ -80,17 +88,26 @@ export class FunnelsService {
     return rows.map(({ definition }) => writeFunnelFile(definition.definition)).join('---\n');
   }
 
-  async list(): Promise<
-    { key: string; title: string; version: number; updatedAt: Date; definition: FunnelDefinition }[]
-  > {
+  /** Every funnel, by its key. */
+  async list(): Promise<FunnelRow[]> {
     return this.dataSource.query(
       `select key, title, version, updated_at as "updatedAt", definition->'definition' as definition from funnel order by key`,
     );
   }
 
-  async get(
-    key: string,
-  ): Promise<{ key: string; title: string; version: number; updatedAt: Date; definition: FunnelDefinition }> {
+  /** Newest first; `beforeId` is the last one the caller has seen. */
+  async page(page: {
+    beforeId?: string | undefined;
+    limit: number;
+  }): Promise<(FunnelRow & { id: string })[]> {
+    return this.dataSource.query(
+      `select id, key, title, version, updated_at as "updatedAt", definition->'definition' as definition from funnel
+        where $1::bigint is null or id < $1 order by id desc limit $2`,
+      [page.beforeId ?? null, page.limit],
+    );
+  }
+
+  async get(key: string): Promise<FunnelRow> {
     const funnel = (await this.list()).find((row) => row.key === key);
     if (!funnel) throw notFound(key);
     return funnel;

@@ -1,12 +1,10 @@
-import { spawn } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildOnce, finished, ROOT, type Finished } from '../support/build.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { RETURNED_MAILS } from '../support/returned-mails.js';
-
-const ROOT = new URL('../..', import.meta.url).pathname;
 
 describe('wellspring, the command', () => {
   let database: TestDatabase;
@@ -18,7 +16,7 @@ describe('wellspring, the command', () => {
     folder = await mkdtemp(join(tmpdir(), 'wellspring-cli-'));
     await cp(join(ROOT, 'config/funnels'), folder, { recursive: true });
     built = join(ROOT, 'dist/src/cli.js');
-    await finished('npm', ['run', '-s', 'build']);
+    await buildOnce();
   });
   afterAll(async () => {
     await database.drop();
@@ -111,31 +109,22 @@ describe('wellspring, the command', () => {
         recipients,
       })),
     );
-    const piped = await finished('sh', [
-      '-c',
-      `"${process.execPath}" "${built}" inspect bounce < "${files[0]}"`,
-    ]);
+    const piped = await finished(
+      'sh',
+      ['-c', `"${process.execPath}" "${built}" inspect bounce < "${files[0]}"`],
+      environment(),
+    );
     expect(piped.out).toBe('hard\tstandard input\tuser_unknown\tbob@example.org\n');
     expect((await wellspring('inspect', 'bounce', join(folder, 'nowhere.eml'))).code).toBe(2);
     expect((await wellspring('inspect', 'weather')).code).toBe(2);
   });
 
-  async function wellspring(...args: string[]): Promise<{ code: number | null; out: string; error: string }> {
-    return finished(process.execPath, [built, ...args]);
+  async function wellspring(...args: string[]): Promise<Finished> {
+    return finished(process.execPath, [built, ...args], environment());
   }
 
-  async function finished(
-    command: string,
-    args: string[],
-  ): Promise<{ code: number | null; out: string; error: string }> {
+  function environment(): NodeJS.ProcessEnv {
     const { BASE_URL: _, ...inherited } = process.env;
-    const env = { ...inherited, DATABASE_URL: database.url, DATA_DIR: join(folder, 'data') };
-    return new Promise((resolve) => {
-      const child = spawn(command, args, { cwd: ROOT, env });
-      let [out, error] = ['', ''];
-      child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-      child.stderr.on('data', (chunk: Buffer) => (error += chunk.toString()));
-      child.once('close', (code) => resolve({ code, out, error }));
-    });
+    return { ...inherited, DATABASE_URL: database.url, DATA_DIR: join(folder, 'data') };
   }
 }, 120_000);

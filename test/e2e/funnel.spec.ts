@@ -1,5 +1,6 @@
 import type { Response } from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readLicenceKey } from '../../src/orders/licence-key.js';
 import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../support/app.js';
 
 const READER = 'reader@example.com';
@@ -102,11 +103,18 @@ describe('from squeeze page to sale', () => {
     ]);
     expect(first.status).toBe(303);
     const thanks = await get(pathOf(first.headers.location)).expect(200);
+    const licence = /<code class="licence-key">([^<]*)</.exec(thanks.text)?.[1] ?? '';
+    expect(readLicenceKey(licence)).toBe(licence);
     const download = /href="([^"]*\/download\/[^"]*)"/.exec(thanks.text)?.[1] ?? '';
     const zip = await get(pathOf(download)).expect(200).buffer(true).parse(binary);
     expect((zip.body as Buffer).subarray(0, 2).toString()).toBe('PK');
     await t.runDue();
-    expect((await lastMail()).text).toContain('/download/');
+    const receipt = await lastMail();
+    expect(receipt.text).toContain('/download/');
+    // The file says `licence: true`: one key, the same on the page and in the mail, though Pay was pressed twice.
+    expect(receipt.text).toContain(licence);
+    const licences: unknown[] = await t.dataSource.query('select key from licence');
+    expect(licences).toEqual([{ key: licence }]);
   });
 
   it('ended the sequence and shows exactly one of each in the analytics', async () => {

@@ -9,6 +9,7 @@ import request from 'supertest';
 import type { DataSource } from 'typeorm';
 import { readConfig } from '../../../config/env.js';
 import { MessagesService } from '../../../src/delivery/messages.service.js';
+import { AlertsModule } from '../../../src/infra/alerts/alerts.module.js';
 import { AccessModule } from '../../../src/infra/access/access.module.js';
 import type { Clock } from '../../../src/infra/clock.js';
 import { DatabaseModule } from '../../../src/infra/database/database.module.js';
@@ -85,6 +86,7 @@ export async function openShop(options: ShopOptions = {}): Promise<Shop> {
       DatabaseModule.forRoot(db, database.url),
       JobsModule.forRoot({ mongoUri: null, databaseUrl: database.url }, pino({ level: 'warn' })),
       HttpModule,
+      AlertsModule,
       RateLimitsModule,
       AccessModule,
       FilesModule,
