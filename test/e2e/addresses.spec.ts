@@ -122,18 +122,21 @@ describe('what nobody would type', () => {
     (x: string) => `/assets/${x}`,
   ];
 
-  it.each(bad)('in an address (%.20j) is no error of ours, by any method', async (text) => {
-    for (const place of places) {
-      for (const method of ['get', 'head', 'post'] as const) {
-        const answer = await t.http[method](place(text)).set('Authorization', `Bearer ${API_KEY}`);
-        expect([method, place(text).slice(0, 40), answer.status < 500]).toEqual([
-          method,
-          place(text).slice(0, 40),
-          true,
-        ]);
+  it.each(bad.map((text) => [text.slice(0, 30), text]))(
+    'in an address (%s) is no error of ours',
+    async (_, text) => {
+      for (const place of places) {
+        for (const method of ['get', 'head', 'post'] as const) {
+          const answer = await t.http[method](place(text)).set('Authorization', `Bearer ${API_KEY}`);
+          expect([method, place(text).slice(0, 40), answer.status < 500]).toEqual([
+            method,
+            place(text).slice(0, 40),
+            true,
+          ]);
+        }
       }
-    }
-  });
+    },
+  );
 
   it.each([
     ['nothing', {}, 422],

@@ -17,7 +17,7 @@ describe('wellspring, the command', () => {
     await cp(join(ROOT, 'config/funnels'), folder, { recursive: true });
     built = join(ROOT, 'dist/src/cli.js');
     await buildOnce();
-  });
+  }, 300_000);
   afterAll(async () => {
     await database.drop();
     await rm(folder, { recursive: true, force: true });
