@@ -14,7 +14,13 @@ export class FunnelsController {
   @ApiRoute({ summary: 'List funnels', tag: 'funnels', response: funnelList })
   async list(@Query({ schema: pageQuery }) query: PageQuery): Promise<unknown> {
     const rows = await this.funnels.page({ beforeId: query.cursor, limit: query.limit + 1 });
-    return toPage(rows, query.limit, ({ id: _, ...funnel }) => funnel);
+    return toPage(rows, query.limit, ({ key, title, version, updatedAt, definition }) => ({
+      key,
+      title,
+      version,
+      updatedAt,
+      definition,
+    }));
   }
 
   @Get(':key')

@@ -70,7 +70,8 @@ describe('looking', () => {
   });
 
   it('at the bare address leads to the owner’s pages', async () => {
-    await t.http.get('/').expect(303).expect('location', '/admin');
+    const { status, headers } = await t.http.get('/');
+    expect([status, headers.location]).toEqual([303, '/admin']);
   });
 
   /** All rows of all tables but those that only count looks, and those that tick by themselves. */
