@@ -3,6 +3,7 @@ import { AnalyticsModule } from '../analytics/analytics.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { MailboxModule } from '../infra/mailbox/mailbox.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
+import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { DashboardController } from './dashboard.controller.js';
 import { LoginController } from './login.controller.js';
 import { MailboxController } from './mailbox.controller.js';
@@ -11,14 +12,16 @@ import { OwnerService } from './owner.service.js';
 import { RootController } from './root.controller.js';
 import { SendingPageController } from './sending.controller.js';
 import { SkipAheadService } from './skip-ahead.service.js';
+import { WhyController } from './why.controller.js';
 
 /** The owner's pages and the built-in mailbox. Owns `owner` and `owner_session`. */
 @Module({
-  imports: [AnalyticsModule, DeliveryModule, MailboxModule, SequencesModule],
+  imports: [AnalyticsModule, DeliveryModule, MailboxModule, SequencesModule, SubscribersModule],
   controllers: [
     RootController,
     LoginController,
     DashboardController,
+    WhyController,
     MailboxController,
     SendingPageController,
   ],

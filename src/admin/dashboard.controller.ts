@@ -5,6 +5,7 @@ import { AnalyticsService, type FunnelHeadline } from '../analytics/analytics.se
 import { decodeCursor, idSchema, toPage } from '../infra/http/page.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPage } from '../infra/http/send-page.js';
+import { TopicsService } from '../subscribers/topics.service.js';
 import { DomainError } from '../values/domain-error.js';
 import { OwnerAccess } from './owner-access.service.js';
 import {
@@ -15,6 +16,8 @@ import {
   formSlugOf,
   listSubscribers,
   messagesOf,
+  reasonOf,
+  stepsOf,
 } from './subscriber-pages.queries.js';
 
 const PAGE_ROWS = 50;
@@ -26,6 +29,7 @@ export class DashboardController {
     private readonly access: OwnerAccess,
     private readonly analytics: AnalyticsService,
     private readonly pages: PageRenderer,
+    private readonly topics: TopicsService,
     private readonly dataSource: DataSource,
   ) {}
 
@@ -83,6 +87,9 @@ export class DashboardController {
         messages: await messagesOf(db, id),
         enrollments: await enrollmentsOf(db, id),
         consents: await consentsOf(db, id),
+        topics: await this.topics.of(id),
+        funnelSteps: await stepsOf(db, id),
+        leaveReason: await reasonOf(db, id),
       };
     });
   }

@@ -8,11 +8,12 @@ export interface SubscriberRow {
   timeZone: string | null;
   createdAt: Date;
   confirmedAt: Date | null;
+  trackingConsent: boolean;
   tags: string[];
 }
 
 const SUBSCRIBER = `select s.id, s.email, s.name, s.status, s.time_zone as "timeZone", s.created_at as "createdAt",
-    s.confirmed_at as "confirmedAt",
+    s.confirmed_at as "confirmedAt", s.tracking_consent as "trackingConsent",
     array(select t.name from subscriber_tag st join tag t on t.id = st.tag_id where st.subscriber_id = s.id order by t.name) as tags
   from subscriber s`;
 
@@ -84,6 +85,33 @@ export async function consentsOf(
             case when kind <> 'withdrawn' then at end as "givenAt", case when kind = 'withdrawn' then at end as "withdrawnAt",
             concat_ws(', ', kind, coalesce(page_url, form_slug)) as source
        from consent_event where subscriber_id = $1 order by id`,
+    [subscriberId],
+  );
+}
+
+/** Null for somebody who has not left, or not said why. */
+export async function reasonOf(
+  db: EntityManager,
+  subscriberId: string,
+): Promise<{ reason: string; comment: string | null; at: Date } | null> {
+  const rows: { reason: string; comment: string | null; at: Date }[] = await db.query(
+    'select reason, comment, at from leave_reason where subscriber_id = $1',
+    [subscriberId],
+  );
+  return rows[0] ?? null;
+}
+
+/** The steps of the funnels the person is or was in, to ask about each; those of the version they are in. */
+export async function stepsOf(
+  db: EntityManager,
+  subscriberId: string,
+): Promise<{ funnelKey: string; steps: string[] }[]> {
+  return db.query(
+    `select q.funnel_key as "funnelKey",
+            array(select n->>'key' from jsonb_array_elements(v.definition->'nodes') with ordinality as nodes (n, place)
+                   where n->>'kind' <> 'branch' order by place) as steps
+       from enrollment e join sequence q on q.id = e.sequence_id join sequence_version v on v.id = e.version_id
+      where e.subscriber_id = $1 order by e.id desc`,
     [subscriberId],
   );
 }

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { forgetSubscriber as forgetBounces } from '../bounces/forget.queries.js';
 import { MessagesService } from '../delivery/messages.service.js';
 import { MailboxService } from '../infra/mailbox/mailbox.service.js';
 import { OrdersService } from '../orders/orders.service.js';
@@ -27,8 +28,9 @@ export class ErasureService {
       if ((await this.subscribers.lockStatus(manager, subscriberId)) === null) return false;
       const person = await this.subscribers.find(subscriberId, manager);
       if (person === null) return false;
-      // Tracking finds the person's hits by their mails, so it comes before the mails let go of them.
+      // Hits and bounces are found by the person's mails, so they come before the mails let go of them.
       await this.tracking.forget(manager, subscriberId);
+      await forgetBounces(manager, subscriberId);
       await this.orders.forget(manager, { subscriberId, email: person.email });
       await this.messages.forget(manager, subscriberId);
       await this.mailbox.forget(manager, person.email);

@@ -97,6 +97,7 @@ export class PreferencesController {
   ): Promise<void> {
     const action = `/preferences/${token}`;
     const topics = await this.preferences.topicsOf(person.id);
+    const senderName = await this.preferences.senderName(token);
     const view = {
       action,
       leaveAction: `${action}/leave`,
@@ -109,6 +110,7 @@ export class PreferencesController {
       trackingWords: TRACKING_WORDS,
       minutes: DATA_LINK_MINUTES,
       notice: notice ?? '',
+      ...(senderName === null ? {} : { footer: { senderName } }),
     };
     sendPrivatePage(reply, 200, await this.pages.render('pages/preferences', view));
   }

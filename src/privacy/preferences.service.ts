@@ -1,9 +1,8 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { CONFIG, type Config } from '../infra/config.js';
 import { EnrollmentsService } from '../sequences/enrollments.service.js';
 import { UnsubscribeService } from '../signup/unsubscribe.service.js';
-import { readLeaveToken } from '../subscribers/leave-token.js';
+import { LeaveService } from '../subscribers/leave.service.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import type { Topic } from '../subscribers/topic.js';
@@ -26,13 +25,20 @@ export class PreferencesService {
     private readonly topics: TopicsService,
     private readonly enrollments: EnrollmentsService,
     private readonly unsubscribe: UnsubscribeService,
-    @Inject(CONFIG) private readonly config: Config,
+    private readonly leaving: LeaveService,
   ) {}
 
   /** `null`: not a link of ours. `gone`: a genuine link of somebody whose data were erased. */
   async person(token: string): Promise<Subscriber | 'gone' | null> {
-    const ticket = readLeaveToken(this.config.secretKey, 'preferences', token);
-    return ticket === null ? null : ((await this.subscribers.find(ticket.subscriberId)) ?? 'gone');
+    const holder = await this.leaving.holder('preferences', token);
+    if (holder === null) return null;
+    const { subscriberId } = holder;
+    return (subscriberId === null ? null : await this.subscribers.find(subscriberId)) ?? 'gone';
+  }
+
+  /** Whose mail the link stood in. */
+  async senderName(token: string): Promise<string | null> {
+    return (await this.leaving.holder('preferences', token))?.senderName ?? null;
   }
 
   async topicsOf(subscriberId: string): Promise<Topic[]> {

@@ -81,6 +81,6 @@ export class UnsubscribeController {
   }
 }
 
-function senderOf(senderName: string | null | undefined): { senderName?: string } {
-  return typeof senderName === 'string' ? { senderName } : {};
+function senderOf(senderName: string | null | undefined): object {
+  return typeof senderName === 'string' ? { senderName, footer: { senderName } } : {};
 }

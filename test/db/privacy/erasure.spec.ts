@@ -111,6 +111,12 @@ describe('forgetting a person', () => {
       `update message set reply_text = '550 <' || address || '> unknown' where subscriber_id = $1`,
       [reader.id],
     );
+    await t.dataSource.query(
+      `insert into bounce (dedupe_key, message_id, verdict, reason, diagnostic, source, trusted, received_at)
+       select 'test', max(id), 'hard', 'user unknown', '550 <' || $2::text || '@example.com>', 'smtp', true, now()
+       from message where subscriber_id = $1`,
+      [reader.id, CANARY],
+    );
     expect((await traces(CANARY)).length).toBeGreaterThan(8);
 
     await erase(reader);

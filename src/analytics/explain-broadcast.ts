@@ -1,0 +1,89 @@
+import { explanation, instantText, quoted, rule, type Explanation, type Rule } from './explanation.js';
+import {
+  broadcastStop,
+  consentRule,
+  suppressionRule,
+  topicRule,
+  type BroadcastFacts,
+  type PersonFacts,
+  type SuppressionFacts,
+} from './explain-rules.js';
+
+export interface BroadcastAbsence {
+  broadcast: BroadcastFacts & { topic: string | null; endedAt: Date | null };
+  person: PersonFacts;
+  suppressions: SuppressionFacts[];
+  optedOutSince: Date | null;
+  /** The planner has come past the person's place in the list. */
+  passed: boolean;
+  /** The person was not there yet when the audience was fixed. */
+  joinedLater: boolean;
+  /** Another entry of the list with the same mailbox got the mail. */
+  sameMailbox: boolean;
+}
+
+/** Why there is no mail of this broadcast for this person. Pure. */
+export function explainBroadcast(facts: BroadcastAbsence): Explanation {
+  const { broadcast, person, suppressions, optedOutSince } = facts;
+  const asked = { stopped: false, open: true };
+  return explanation([
+    ...notBegun(broadcast),
+    consentRule(person, false, true),
+    suppressionRule(suppressions, { ...asked, marketing: true }),
+    ...(broadcast.topic === null ? [] : [topicRule(optedOutSince, { ...asked, topic: broadcast.topic })]),
+    ...planning(facts),
+  ]);
+}
+
+function notBegun(broadcast: BroadcastFacts): Rule[] {
+  const { title, state, scheduledAt } = broadcast;
+  const stop = broadcastStop(broadcast);
+  if (stop !== null) return [stop];
+  if (state === 'draft')
+    return [
+      rule('BROADCAST_DRAFT', 'waits', `The broadcast ${quoted(title)} is a draft; nobody has got it.`),
+    ];
+  if (state === 'scheduled') {
+    const when = scheduledAt === null ? 'is about to start' : `starts at ${instantText(scheduledAt)}`;
+    return [rule('BROADCAST_SCHEDULED', 'waits', `The broadcast ${quoted(title)} ${when}.`, scheduledAt)];
+  }
+  return [];
+}
+
+function planning({ broadcast, passed, joinedLater, sameMailbox }: BroadcastAbsence): Rule[] {
+  const { title, state, startedAt } = broadcast;
+  if (state === 'draft' || state === 'scheduled') return [];
+  if (joinedLater)
+    return [
+      rule(
+        'JOINED_LATER',
+        'stopped',
+        `The person came to the list after the audience of ${quoted(title)} was fixed${startedAt === null ? '' : `, on ${instantText(startedAt)}`}.`,
+        startedAt,
+      ),
+    ];
+  if (sameMailbox)
+    return [
+      rule(
+        'SAME_MAILBOX',
+        'stopped',
+        'Another entry of the list has the same mailbox and got the mail: one mailbox, one mail.',
+      ),
+    ];
+  if (!passed)
+    return [
+      rule(
+        'NOT_PLANNED_YET',
+        'waits',
+        `The mails of ${quoted(title)} are being planned, and the person’s turn has not come.`,
+      ),
+    ];
+  return [
+    rule(
+      'NOT_IN_AUDIENCE',
+      'stopped',
+      `The person did not belong to the audience of ${quoted(title)} when it was planned, by the conditions it was sent with or because they were not to be written to then.`,
+      broadcast.plannedAt,
+    ),
+  ];
+}

@@ -1,0 +1,133 @@
+import { instantText, quoted, rule, type Rule } from './explanation.js';
+
+export interface PersonFacts {
+  status: string;
+  /** The last decision about mails. */
+  consent: { kind: string; at: Date; wording: string | null } | null;
+}
+
+export interface SuppressionFacts {
+  scope: 'all' | 'marketing';
+  reason: string;
+  source: string;
+  since: Date;
+}
+
+export interface BroadcastFacts {
+  title: string;
+  state: string;
+  stateReason: string | null;
+  scheduledAt: Date | null;
+  startedAt: Date | null;
+  plannedAt: Date | null;
+}
+
+const STATUS_TEXT: Readonly<Record<string, string>> = {
+  active: 'is on the list',
+  pending: 'has not confirmed the address yet',
+  unsubscribed: 'has unsubscribed',
+  bounced: 'is off the list because the address does not take mail',
+  complained: 'is off the list because of a complaint',
+};
+
+export function statusText(status: string): string {
+  return STATUS_TEXT[status] ?? `is ${status}`;
+}
+
+/** What the person last said about mails: the words behind the status. */
+export function consentText({ consent }: PersonFacts): string {
+  if (consent === null) return 'No decision about mails is on record.';
+  const words = consent.wording === null ? '' : ` The words were: “${consent.wording}”`;
+  return `The last decision on record: ${consent.kind} on ${instantText(consent.at)}.${words}`;
+}
+
+/** Only an active person gets marketing. `open`: it is still asked, else it was asked at the time. */
+export function consentRule(person: PersonFacts | null, stopped: boolean, open: boolean): Rule {
+  if (person === null)
+    return stopped || open
+      ? rule('PERSON_ERASED', 'stopped', 'The person was erased; nothing is sent to them.')
+      : rule('PERSON_ERASED', 'info', 'The person has been erased since.');
+  const at = person.consent?.at ?? null;
+  const status = statusText(person.status);
+  if (stopped) {
+    const since = person.status === 'active' ? ', and is on the list again today' : `, and ${status} today`;
+    const text = `The person was not on the list when the mail came up${since}. ${consentText(person)}`;
+    return rule('SUBSCRIBER_NOT_ACTIVE', 'stopped', text, at);
+  }
+  if (open && person.status !== 'active')
+    return rule('SUBSCRIBER_NOT_ACTIVE', 'stopped', `The person ${status}. ${consentText(person)}`, at);
+  const text =
+    person.status === 'active'
+      ? `The person ${status}. ${consentText(person)}`
+      : `The person was no obstacle then, and ${status} today. ${consentText(person)}`;
+  return rule('CONSENT_GIVEN', 'passed', text, at);
+}
+
+/** Entries that concern this class of mail. */
+export function suppressionRule(
+  entries: readonly SuppressionFacts[],
+  { marketing, stopped, open }: { marketing: boolean; stopped: boolean; open: boolean },
+): Rule {
+  const entry = entries.find(({ scope }) => scope === 'all' || marketing);
+  if (entry && (stopped || open)) {
+    const what = entry.scope === 'all' ? 'every mail' : 'newsletters and offers';
+    return rule(
+      'SUPPRESSED',
+      'stopped',
+      `The address is on the suppression list for ${what} since ${instantText(entry.since)}: ${entry.reason.replace('_', ' ')}, by way of ${quoted(entry.source)}.`,
+      entry.since,
+    );
+  }
+  if (stopped)
+    return rule(
+      'SUPPRESSED',
+      'stopped',
+      'The address was on the suppression list when the mail came up; that entry has been lifted since.',
+    );
+  if (entry)
+    return rule(
+      'NOT_SUPPRESSED',
+      'passed',
+      `No entry stood against it then; one does today, since ${instantText(entry.since)}.`,
+      entry.since,
+    );
+  return rule('NOT_SUPPRESSED', 'passed', 'The address is not on the suppression list.');
+}
+
+export function topicRule(
+  optedOutSince: Date | null,
+  { topic, stopped, open }: { topic: string; stopped: boolean; open: boolean },
+): Rule {
+  const name = quoted(topic);
+  if (optedOutSince !== null && (stopped || open))
+    return rule(
+      'TOPIC_OPTED_OUT',
+      'stopped',
+      `The person does not want mails about ${name} since ${instantText(optedOutSince)}.`,
+      optedOutSince,
+    );
+  if (stopped)
+    return rule(
+      'TOPIC_OPTED_OUT',
+      'stopped',
+      `The person did not want mails about ${name} then; now they do.`,
+    );
+  return optedOutSince === null
+    ? rule('TOPIC_WANTED', 'passed', `The person has not opted out of ${name}.`)
+    : rule(
+        'TOPIC_WANTED',
+        'passed',
+        `The person opted out of ${name} only later, on ${instantText(optedOutSince)}.`,
+        optedOutSince,
+      );
+}
+
+/** Null while the broadcast lets its mails go. */
+export function broadcastStop({ title, state, stateReason }: BroadcastFacts): Rule | null {
+  const why = stateReason === null ? '' : ` (${stateReason})`;
+  if (state === 'cancelled')
+    return rule('BROADCAST_CANCELLED', 'stopped', `The broadcast ${quoted(title)} was cancelled${why}.`);
+  if (state === 'paused')
+    return rule('BROADCAST_PAUSED', 'waits', `The broadcast ${quoted(title)} is paused${why}.`);
+  return null;
+}

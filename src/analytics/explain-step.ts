@@ -1,0 +1,224 @@
+import type { SequenceDefinition, SequenceNode } from '../sequences/definition.js';
+import { prepareSequence } from '../sequences/progress.js';
+import {
+  explanation,
+  instantText,
+  quoted,
+  rule,
+  timingText,
+  type Explanation,
+  type Rule,
+} from './explanation.js';
+import { consentText, statusText, type PersonFacts } from './explain-rules.js';
+
+export interface EnrollmentFacts {
+  status: 'active' | 'completed' | 'exited';
+  exitReason: string | null;
+  stepKey: string | null;
+  nextAt: Date | null;
+  startedAt: Date;
+  endedAt: Date | null;
+  version: number;
+  definition: SequenceDefinition;
+  /** What came of the steps that ran; `then` or `else` for a branch. */
+  outcomes: { stepKey: string; outcome: string; at: Date }[];
+}
+
+export interface StepFacts {
+  now: Date;
+  stepKey: string;
+  sequence: { title: string; version: number };
+  person: PersonFacts & { zone: string };
+  /** The person's sign-up to the funnel; null when there is none. */
+  signup: { status: string; at: Date } | null;
+  /** The latest one; null: never. */
+  enrollment: EnrollmentFacts | null;
+}
+
+/** Why there is no mail of this step for this person. Pure; every enrolment gets an answer. */
+export function explainStep(facts: StepFacts): Explanation {
+  const { enrollment } = facts;
+  if (enrollment === null) return explanation([notEnrolled(facts)]);
+  const joined = rule(
+    'ENROLLED',
+    'info',
+    `The person joined ${quoted(facts.sequence.title)}, version ${enrollment.version}, on ${instantText(enrollment.startedAt)}.`,
+    enrollment.startedAt,
+  );
+  return explanation([joined, ...place(facts, enrollment)]);
+}
+
+function notEnrolled({ person, signup, sequence }: StepFacts): Rule {
+  const title = quoted(sequence.title);
+  if (signup !== null && signup.status !== 'confirmed')
+    return rule(
+      'NOT_CONFIRMED',
+      'stopped',
+      `The person signed up on ${instantText(signup.at)} and has not confirmed the address, so ${title} has not begun.`,
+      signup.at,
+    );
+  if (person.status !== 'active')
+    return rule('NOT_ENROLLED', 'stopped', `The person is not in ${title} and ${statusText(person.status)}.`);
+  return rule('NOT_ENROLLED', 'stopped', `The person never joined ${title}.`);
+}
+
+function place(facts: StepFacts, enrollment: EnrollmentFacts): Rule[] {
+  const { stepKey, sequence } = facts;
+  const { definition, outcomes, version } = enrollment;
+  const step = quoted(stepKey);
+  if (!definition.nodes.some(({ key }) => key === stepKey)) {
+    const text = `Version ${version}, which the person is in, has no step ${step}. The present one is ${sequence.version}.`;
+    return [rule('STEP_NOT_IN_VERSION', 'stopped', text)];
+  }
+  const ran = outcomes.find((outcome) => outcome.stepKey === stepKey);
+  if (ran) {
+    const text =
+      ran.outcome === 'planned'
+        ? `The step ran on ${instantText(ran.at)}; its mail is no longer kept.`
+        : `The step was passed over on ${instantText(ran.at)}: ${ran.outcome}.`;
+    return [rule(ran.outcome === 'planned' ? 'MAIL_GONE' : 'STEP_SKIPPED', 'stopped', text, ran.at)];
+  }
+  const { decided, open } = walk(definition, stepKey, enrollment);
+  const passed = decided.map(({ branch, outcome, at }) =>
+    branchRule(branch, outcome, { stepKey, at, definition }),
+  );
+  if (!open)
+    return passed.some(({ verdict }) => verdict === 'stopped') ? passed : [...passed, unreachable(facts)];
+  return [...passed, ...standing(facts, enrollment)];
+}
+
+interface Decision {
+  branch: Extract<SequenceNode, { kind: 'branch' }>;
+  outcome: 'then' | 'else';
+  at: Date;
+}
+
+/** The branches behind the person that bear on the step, and whether the step still lies ahead. */
+function walk(
+  definition: SequenceDefinition,
+  stepKey: string,
+  { outcomes, stepKey: current }: EnrollmentFacts,
+): { decided: Decision[]; open: boolean } {
+  const decided: Decision[] = [];
+  const nodes = new Map(definition.nodes.map((node) => [node.key, node]));
+  let key = definition.first;
+  for (let met = 0; key !== null && met <= nodes.size; met++) {
+    if (key === current) return { decided, open: leadsTo(nodes, key, stepKey) };
+    // Behind the person, unless it is not known where they stood.
+    if (key === stepKey) return { decided, open: current === null };
+    const node = nodes.get(key);
+    if (node?.kind !== 'branch') {
+      key = node?.next ?? null;
+      continue;
+    }
+    const taken = outcomes.find((outcome) => outcome.stepKey === node.key);
+    if (taken?.outcome !== 'then' && taken?.outcome !== 'else')
+      return { decided, open: leadsTo(nodes, key, stepKey) };
+    const bears = leadsTo(nodes, node.then, stepKey) !== leadsTo(nodes, node.else, stepKey);
+    if (bears) decided.push({ branch: node, outcome: taken.outcome, at: taken.at });
+    key = node[taken.outcome];
+  }
+  return { decided, open: false };
+}
+
+/** Whether the step can still come for somebody who is at `from`. */
+function leadsTo(nodes: ReadonlyMap<string, SequenceNode>, from: string | null, stepKey: string): boolean {
+  const seen = new Set<string>();
+  const ahead = [from];
+  for (let key = ahead.pop(); key !== undefined; key = ahead.pop()) {
+    if (key === null || seen.has(key)) continue;
+    if (key === stepKey) return true;
+    seen.add(key);
+    const node = nodes.get(key);
+    if (node?.kind === 'branch') ahead.push(node.then, node.else);
+    else ahead.push(node?.next ?? null);
+  }
+  return false;
+}
+
+function branchRule(
+  branch: Decision['branch'],
+  outcome: 'then' | 'else',
+  { stepKey, at, definition }: { stepKey: string; at: Date; definition: SequenceDefinition },
+): Rule {
+  const nodes = new Map(definition.nodes.map((node) => [node.key, node]));
+  const did = outcome === 'then' ? 'was clicked' : 'was not clicked in time';
+  const came = `At ${quoted(branch.key)} the mail ${quoted(branch.clicked)} ${did}, on ${instantText(at)}`;
+  return leadsTo(nodes, branch[outcome], stepKey)
+    ? rule('BRANCH_TAKEN', 'passed', `${came}: the way that leads to ${quoted(stepKey)}.`, at)
+    : rule('BRANCH_WENT_OTHER_WAY', 'stopped', `${came}: ${quoted(stepKey)} lies on the other way.`, at);
+}
+
+function unreachable({ stepKey }: StepFacts): Rule {
+  return rule(
+    'STEP_PASSED',
+    'stopped',
+    `The person is past the place of ${quoted(stepKey)}, and it did not run for them.`,
+  );
+}
+
+/** The step may still come, or would have, had the person stayed. */
+function standing(facts: StepFacts, enrollment: EnrollmentFacts): Rule[] {
+  const { status, exitReason, endedAt } = enrollment;
+  if (status === 'exited') return [exited(exitReason ?? 'no reason is written down', endedAt)];
+  if (status === 'completed')
+    return [rule('COMPLETED', 'stopped', 'The sequence came to its end without this step.', endedAt)];
+  if (facts.person.status !== 'active') {
+    const text = `The person ${statusText(facts.person.status)}, so the sequence ends at its next step. ${consentText(facts.person)}`;
+    return [rule('SUBSCRIBER_NOT_ACTIVE', 'stopped', text, facts.person.consent?.at ?? null)];
+  }
+  return [ahead(facts, enrollment)];
+}
+
+function ahead(
+  { now, stepKey, person }: StepFacts,
+  { definition, stepKey: current, nextAt }: EnrollmentFacts,
+): Rule {
+  if (current === null || nextAt === null)
+    return rule('NOT_REACHED', 'waits', `The person has not come to ${quoted(stepKey)} yet.`);
+  const until = instantText(nextAt, person.zone);
+  const late = nextAt <= now;
+  if (current === stepKey) {
+    const words = timingText(prepareSequence(definition).timings.get(stepKey) ?? {}, person.zone);
+    return late
+      ? rule('STEP_DUE', 'waits', `The step is due since ${until} and runs with the next run.`, nextAt)
+      : rule('STEP_NOT_DUE', 'waits', `The step is next. It runs ${words}: at ${until}.`, nextAt);
+  }
+  const at = `The person is at ${quoted(current)}`;
+  const node = definition.nodes.find(({ key }) => key === current);
+  if (node?.kind === 'branch') {
+    const text = `${at}, which waits for a click on ${quoted(node.clicked)}, at most until ${until}.`;
+    return rule('WAITS_FOR_CLICK', 'waits', text, nextAt);
+  }
+  return rule('NOT_REACHED', 'waits', `${at}, which comes before it and runs at ${until}.`, nextAt);
+}
+
+function exited(reason: string, at: Date | null): Rule {
+  const on = at === null ? '' : ` on ${instantText(at)}`;
+  const bought = /^purchased (.+)$/.exec(reason)?.[1];
+  if (bought !== undefined)
+    return rule(
+      'EXITED_BY_PURCHASE',
+      'stopped',
+      `The person bought ${quoted(bought)}${on}, which ended the sequence before this step.`,
+      at,
+    );
+  if (reason === 'unsubscribed')
+    return rule('EXITED_BY_UNSUBSCRIBING', 'stopped', `The person unsubscribed${on}, before this step.`, at);
+  if (reason === 'topic opt-out')
+    return rule(
+      'EXITED_BY_TOPIC',
+      'stopped',
+      `The person opted out of this topic${on}, before this step.`,
+      at,
+    );
+  const status = /^subscriber is (.+)$/.exec(reason)?.[1];
+  if (status !== undefined)
+    return rule(
+      'SUBSCRIBER_NOT_ACTIVE',
+      'stopped',
+      `The sequence ended${on}, because the person ${statusText(status)}.`,
+      at,
+    );
+  return rule('EXITED', 'stopped', `The sequence ended${on}: ${reason}.`, at);
+}

@@ -1,0 +1,198 @@
+import type { EntityManager } from 'typeorm';
+import type { SequenceDefinition } from '../sequences/definition.js';
+import type { BroadcastAbsence } from './explain-broadcast.js';
+import type { AttemptFacts, MessageFacts } from './explain-message.js';
+import type { BroadcastFacts, PersonFacts, SuppressionFacts } from './explain-rules.js';
+import type { EnrollmentFacts } from './explain-step.js';
+
+export type MessageRow = MessageFacts['message'] & {
+  subscriberId: string | null;
+  broadcastId: string | null;
+  enrollmentId: string | null;
+  addressHash: Buffer;
+  laneKey: string;
+};
+
+export type PersonRow = PersonFacts & { timeZone: string | null; addressKey: string };
+
+const BROADCAST = `b.title, b.state, b.state_reason as "stateReason", b.scheduled_at as "scheduledAt",
+  b.started_at as "startedAt", b.planned_at as "plannedAt"`;
+
+export async function messageRow(db: EntityManager, id: string): Promise<MessageRow | null> {
+  const rows: MessageRow[] = await db.query(
+    `select id, kind, class, state, state_reason as "stateReason", coalesce(funnel_key, '') as topic, step_key as "stepKey",
+       due_at as "dueAt", created_at as "createdAt", expires_at as "expiresAt", data_at as "dataAt", settled_at as "settledAt",
+       accepted_at as "acceptedAt", unknown_count as "unknownCount", subscriber_id as "subscriberId",
+       broadcast_id as "broadcastId", enrollment_id as "enrollmentId", address_hash as "addressHash", lane_key as "laneKey"
+     from message where id = $1`,
+    [id],
+  );
+  return rows[0] ?? null;
+}
+
+/** The latest mail of the step for the person. Served by message_subscriber. */
+export async function stepMessageId(
+  db: EntityManager,
+  { subscriberId, funnel, step }: { subscriberId: string; funnel: string; step: string },
+): Promise<string | null> {
+  const rows: { id: string }[] = await db.query(
+    `select id from message where subscriber_id = $1 and funnel_key = $2 and step_key = $3 order by id desc limit 1`,
+    [subscriberId, funnel, step],
+  );
+  return rows[0]?.id ?? null;
+}
+
+/** Served by message_subscriber. */
+export async function broadcastMessageId(
+  db: EntityManager,
+  subscriberId: string,
+  broadcastId: string,
+): Promise<string | null> {
+  const rows: { id: string }[] = await db.query(
+    `select id from message where subscriber_id = $1 and broadcast_id = $2 order by id desc limit 1`,
+    [subscriberId, broadcastId],
+  );
+  return rows[0]?.id ?? null;
+}
+
+export async function personRow(db: EntityManager, id: string): Promise<PersonRow | null> {
+  const rows: (Omit<PersonRow, 'consent'> & { kind: string | null; at: Date; wording: string | null })[] =
+    await db.query(
+      `select s.status, s.time_zone as "timeZone", s.email_key as "addressKey", c.kind, c.at, c.consent_text as wording
+     from subscriber s left join lateral (
+       select kind, at, consent_text from consent_event where subscriber_id = s.id and purpose = 'marketing'
+       order by id desc limit 1) c on true where s.id = $1`,
+      [id],
+    );
+  const row = rows[0];
+  if (!row) return null;
+  const { kind, at, wording, ...person } = row;
+  return { ...person, consent: kind === null ? null : { kind, at, wording } };
+}
+
+export async function suppressionRows(db: EntityManager, addressHash: Buffer): Promise<SuppressionFacts[]> {
+  return db.query(
+    `select scope, reason, source, created_at as since from suppression where email_hash = $1 order by scope, id`,
+    [addressHash],
+  );
+}
+
+export async function optedOutSince(
+  db: EntityManager,
+  subscriberId: string,
+  topic: string,
+): Promise<Date | null> {
+  const rows: { at: Date }[] = await db.query(
+    'select created_at as at from topic_opt_out where subscriber_id = $1 and topic_key = $2',
+    [subscriberId, topic],
+  );
+  return rows[0]?.at ?? null;
+}
+
+export async function broadcastRow(db: EntityManager, id: string): Promise<BroadcastFacts | null> {
+  const rows: BroadcastFacts[] = await db.query(`select ${BROADCAST} from broadcast b where b.id = $1`, [id]);
+  return rows[0] ?? null;
+}
+
+/** How far the planner of the broadcast has come, seen from the person. */
+export async function absenceRow(
+  db: EntityManager,
+  {
+    broadcastId,
+    subscriberId,
+    addressHash,
+  }: { broadcastId: string; subscriberId: string; addressHash: Buffer },
+): Promise<Omit<BroadcastAbsence, 'person' | 'suppressions' | 'optedOutSince'> | null> {
+  const rows: (BroadcastAbsence['broadcast'] &
+    Pick<BroadcastAbsence, 'passed' | 'joinedLater' | 'sameMailbox'>)[] = await db.query(
+    `select ${BROADCAST}, b.topic_key as topic, b.ended_at as "endedAt",
+         b.planned_at is not null or b.cursor_subscriber_id >= $2 as passed,
+         coalesce(b.audience_last_id < $2, false) as "joinedLater",
+         exists (select 1 from message m where m.broadcast_id = b.id and m.address_hash = $3) as "sameMailbox"
+       from broadcast b where b.id = $1`,
+    [broadcastId, subscriberId, addressHash],
+  );
+  const row = rows[0];
+  if (!row) return null;
+  const { passed, joinedLater, sameMailbox, ...broadcast } = row;
+  return { broadcast, passed, joinedLater, sameMailbox };
+}
+
+export async function attemptRows(db: EntityManager, messageId: string): Promise<AttemptFacts[]> {
+  return db.query(
+    `select started_at as "startedAt", stage, outcome, reply_code as "replyCode", reply_text as "replyText", relay
+     from message_attempt where message_id = $1 order by epoch`,
+    [messageId],
+  );
+}
+
+/** Served by bounce_message. */
+export async function reportRows(db: EntityManager, messageId: string): Promise<MessageFacts['reports']> {
+  return db.query(
+    `select verdict, reason, received_at as at from bounce where message_id = $1 and trusted order by id`,
+    [messageId],
+  );
+}
+
+export async function versionOfEnrollment(
+  db: EntityManager,
+  enrollmentId: string,
+): Promise<{ title: string; version: number; definition: SequenceDefinition } | null> {
+  const rows: { title: string; version: number; definition: SequenceDefinition }[] = await db.query(
+    `select q.title, v.version, v.definition from enrollment e join sequence q on q.id = e.sequence_id
+     join sequence_version v on v.id = e.version_id where e.id = $1`,
+    [enrollmentId],
+  );
+  return rows[0] ?? null;
+}
+
+/** The sequence of the funnel as it is today. */
+export async function sequenceOf(
+  db: EntityManager,
+  funnel: string,
+): Promise<{ id: string; title: string; version: number; steps: string[] } | null> {
+  const rows: { id: string; title: string; version: number; steps: string[] }[] = await db.query(
+    `select q.id, q.title, v.version,
+       array(select distinct n->>'key' from sequence_version any_v, jsonb_array_elements(any_v.definition->'nodes') n
+             where any_v.sequence_id = q.id) as steps
+     from sequence q join sequence_version v on v.id = q.current_version_id where q.funnel_key = $1 order by q.id limit 1`,
+    [funnel],
+  );
+  return rows[0] ?? null;
+}
+
+export async function enrollmentRow(
+  db: EntityManager,
+  subscriberId: string,
+  sequenceId: string,
+): Promise<EnrollmentFacts | null> {
+  const rows: (Omit<EnrollmentFacts, 'outcomes'> & { id: string })[] = await db.query(
+    `select e.id, e.status, e.exit_reason as "exitReason", e.step_key as "stepKey", e.next_at as "nextAt",
+       e.started_at as "startedAt", e.ended_at as "endedAt", v.version, v.definition
+     from enrollment e join sequence_version v on v.id = e.version_id
+     where e.subscriber_id = $1 and e.sequence_id = $2 order by e.occurrence desc limit 1`,
+    [subscriberId, sequenceId],
+  );
+  const row = rows[0];
+  if (!row) return null;
+  const { id, ...enrollment } = row;
+  const outcomes: EnrollmentFacts['outcomes'] = await db.query(
+    `select step_key as "stepKey", outcome, at from enrollment_step where enrollment_id = $1 order by at, step_key`,
+    [id],
+  );
+  return { ...enrollment, outcomes };
+}
+
+/** The person's latest sign-up to the funnel. Served by signup_subscriber. */
+export async function signupRow(
+  db: EntityManager,
+  subscriberId: string,
+  funnel: string,
+): Promise<{ status: string; at: Date } | null> {
+  const rows: { status: string; at: Date }[] = await db.query(
+    `select g.status, coalesce(g.confirmed_at, g.created_at) as at from signup g join form f on f.id = g.form_id
+     where g.subscriber_id = $1 and f.funnel_key = $2 order by g.id desc limit 1`,
+    [subscriberId, funnel],
+  );
+  return rows[0] ?? null;
+}

@@ -1,0 +1,165 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
+import { bucketKeysOf } from '../delivery/pacing/bucket-keys.js';
+import { PacingService } from '../delivery/pacing/pacing.service.js';
+import { RelaysService } from '../delivery/pacing/relays.service.js';
+import { quotaOn, refill, utcDay, waitMs } from '../delivery/pacing/token-bucket.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { CONFIG, type Config } from '../infra/config.js';
+import { prepareSequence } from '../sequences/progress.js';
+import { addressHash } from '../subscribers/address-hash.js';
+import { DomainError } from '../values/domain-error.js';
+import { timeZoneOr } from '../values/zoned-time.js';
+import { explainBroadcast } from './explain-broadcast.js';
+import { explainMessage, type MessageFacts } from './explain-message.js';
+import { explainStep } from './explain-step.js';
+import {
+  absenceRow,
+  attemptRows,
+  broadcastMessageId,
+  broadcastRow,
+  enrollmentRow,
+  type MessageRow,
+  messageRow,
+  optedOutSince,
+  personRow,
+  type PersonRow,
+  reportRows,
+  sequenceOf,
+  signupRow,
+  stepMessageId,
+  suppressionRows,
+  versionOfEnrollment,
+} from './explain.queries.js';
+import type { Explanation } from './explanation.js';
+
+export interface Answer extends Explanation {
+  /** The mail that was explained; null when there is none. */
+  messageId: string | null;
+}
+
+const FALLBACK_ZONE = 'UTC';
+
+/** Why was this (not) sent: gathers what the rules read, and lets the pure half put it in order. Changes nothing. */
+@Injectable()
+export class ExplainService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly guard: GenerationGuard,
+    private readonly pacing: PacingService,
+    private readonly relays: RelaysService,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Throws `MESSAGE_NOT_FOUND`. */
+  async message(id: string): Promise<Answer> {
+    const row = await messageRow(this.dataSource.manager, id);
+    if (!row) throw new DomainError('MESSAGE_NOT_FOUND', `there is no message ${id}`, { id });
+    return { messageId: id, ...explainMessage(await this.messageFacts(row)) };
+  }
+
+  /** Throws `SUBSCRIBER_NOT_FOUND`, `FUNNEL_NOT_FOUND`, and `STEP_NOT_FOUND` when no version of the sequence has it. */
+  async step(subscriberId: string, funnel: string, step: string): Promise<Answer> {
+    const db = this.dataSource.manager;
+    const person = await this.person(db, subscriberId);
+    const sequence = await sequenceOf(db, funnel);
+    if (!sequence)
+      throw new DomainError('FUNNEL_NOT_FOUND', `There is no funnel "${funnel}"`, { key: funnel });
+    if (!sequence.steps.includes(step)) {
+      const facts = { funnel, step, steps: sequence.steps };
+      throw new DomainError('STEP_NOT_FOUND', `The funnel "${funnel}" has no step "${step}"`, facts);
+    }
+    const id = await stepMessageId(db, { subscriberId, funnel, step });
+    if (id !== null) return this.message(id);
+    const absence = explainStep({
+      now: this.clock.now(),
+      stepKey: step,
+      sequence,
+      person: { ...person, zone: zoneOf(person) },
+      signup: await signupRow(db, subscriberId, funnel),
+      enrollment: await enrollmentRow(db, subscriberId, sequence.id),
+    });
+    return { messageId: null, ...absence };
+  }
+
+  /** Throws `SUBSCRIBER_NOT_FOUND` and `BROADCAST_NOT_FOUND`. */
+  async broadcast(subscriberId: string, broadcastId: string): Promise<Answer> {
+    const db = this.dataSource.manager;
+    const person = await this.person(db, subscriberId);
+    const hash = addressHash(this.config.secretKey, person.addressKey);
+    const absence = await absenceRow(db, { broadcastId, subscriberId, addressHash: hash });
+    if (!absence)
+      throw new DomainError('BROADCAST_NOT_FOUND', `There is no broadcast ${broadcastId}`, {
+        id: broadcastId,
+      });
+    const id = await broadcastMessageId(db, subscriberId, broadcastId);
+    if (id !== null) return this.message(id);
+    const { topic } = absence.broadcast;
+    return {
+      messageId: null,
+      ...explainBroadcast({
+        ...absence,
+        person,
+        suppressions: await suppressionRows(db, hash),
+        optedOutSince: topic === null ? null : await optedOutSince(db, subscriberId, topic),
+      }),
+    };
+  }
+
+  private async messageFacts(row: MessageRow): Promise<MessageFacts> {
+    const db = this.dataSource.manager;
+    const { subscriberId, broadcastId } = row;
+    const person = subscriberId === null ? null : await personRow(db, subscriberId);
+    const waits = row.state === 'ready';
+    const guard = waits ? await this.guard.state() : ({ ok: true } as const);
+    return {
+      now: this.clock.now(),
+      message: row,
+      person,
+      suppressions: await suppressionRows(db, row.addressHash),
+      optedOutSince: subscriberId === null ? null : await optedOutSince(db, subscriberId, row.topic),
+      sequence: await this.sequence(row, person),
+      broadcast: broadcastId === null ? null : await broadcastRow(db, broadcastId),
+      attempts: await attemptRows(db, row.id),
+      reports: await reportRows(db, row.id),
+      refusal: guard.ok ? null : guard.reason,
+      pacing: waits ? await this.limits(row.laneKey) : [],
+      relays: waits ? await this.relays.view() : [],
+    };
+  }
+
+  private async sequence(row: MessageRow, person: PersonRow | null): Promise<MessageFacts['sequence']> {
+    if (row.enrollmentId === null || row.stepKey === null) return null;
+    const version = await versionOfEnrollment(this.dataSource.manager, row.enrollmentId);
+    if (!version) return null;
+    const timing = prepareSequence(version.definition).timings.get(row.stepKey) ?? {};
+    return { title: version.title, version: version.version, timing, zone: zoneOf(person) };
+  }
+
+  /** The buckets of the mail's lane that let nothing through now. */
+  private async limits(laneKey: string): Promise<MessageFacts['pacing']> {
+    const keys = new Set(bucketKeysOf(laneKey));
+    const nowMs = this.clock.now().getTime();
+    return (await this.pacing.buckets())
+      .filter(({ key }) => keys.has(key))
+      .map((row) => refill(row, row.nowMs))
+      .filter((bucket) => waitMs(bucket) > 0)
+      .map((bucket) => {
+        const quota = quotaOn(bucket, bucket.quotaDay ?? utcDay(bucket.refilledAtMs));
+        const byDay = quota !== null && bucket.usedToday >= quota;
+        return { bucket: bucket.key, byDay, until: new Date(nowMs + waitMs(bucket)) };
+      });
+  }
+
+  private async person(db: EntityManager, id: string): Promise<PersonRow> {
+    const person = await personRow(db, id);
+    if (person) return person;
+    throw new DomainError('SUBSCRIBER_NOT_FOUND', `There is no subscriber with the id ${id}`, { id });
+  }
+}
+
+function zoneOf(person: { timeZone: string | null } | null): string {
+  return timeZoneOr(person?.timeZone ?? null, FALLBACK_ZONE).zone;
+}

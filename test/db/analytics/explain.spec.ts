@@ -1,0 +1,185 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { API_KEY, linkIn, startTestApp, type TestApp } from '../../support/app.js';
+import { newReader, preferencesForm, type Reader } from '../privacy/reader.js';
+
+const DAY_MS = 86_400_000;
+
+interface Answer {
+  messageId: string | null;
+  decidedBy: string;
+  answer: string;
+  chain: { code: string; verdict: string; text: string; at: string | null }[];
+}
+
+let t: TestApp;
+beforeAll(async () => {
+  t = await startTestApp();
+});
+afterAll(async () => t.close());
+
+const get = (path: string) =>
+  t.http.get(`/api/v1/messages/${path}`).set('Authorization', `Bearer ${API_KEY}`);
+const step = async ({ id }: Pick<Reader, 'id'>, key: string): Promise<Answer> =>
+  (await get(`explain?subscriberId=${id}&funnel=niche-ebook&step=${key}`).expect(200)).body as Answer;
+const value = async (sql: string, parameters: unknown[]): Promise<string> =>
+  (await t.dataSource.query<{ v: string }[]>(sql, parameters))[0]?.v ?? '';
+const messageOf = async (reader: Reader, key: string): Promise<string> =>
+  value('select id as v from message where subscriber_id = $1 and step_key = $2', [reader.id, key]);
+
+describe('GET /api/v1/messages/:id/explain', () => {
+  it('walks the rules of a mail that was sent', async () => {
+    const reader = await newReader(t, 'sent@example.com');
+    const id = await messageOf(reader, 'welcome');
+    const { body } = await get(`${id}/explain`).expect(200);
+    expect(body).toMatchObject({ messageId: id, decidedBy: 'ACCEPTED' });
+    expect((body as Answer).chain.map(({ code }) => code)).toEqual([
+      'PLANNED_BY_SEQUENCE',
+      'DUE_BY_STEP',
+      'CLASS_MARKETING',
+      'CONSENT_GIVEN',
+      'NOT_SUPPRESSED',
+      'TOPIC_WANTED',
+      'ATTEMPT_ACCEPTED',
+      'ACCEPTED',
+    ]);
+    expect(await step(reader, 'welcome')).toEqual(body);
+    await get('999999/explain').expect(404);
+  });
+
+  it('finds what stops a planned mail, and says the same of it when it has been taken off', async () => {
+    const reader = await newReader(t, 'stopped@example.com');
+    const id = await messageOf(reader, 'welcome');
+    const again = () =>
+      t.dataSource.query(
+        `update message set state = 'ready', data_at = null, accepted_at = null, settled_at = null where id = $1`,
+        [id],
+      );
+    const decided = async () => ((await get(`${id}/explain`).expect(200)).body as Answer).decidedBy;
+    await again();
+    expect(await decided()).toBe('NEXT_RUN');
+    await t.http
+      .post(reader.preferences)
+      .type('form')
+      .send(preferencesForm({ tracking: true }))
+      .expect(200);
+    expect(await decided()).toBe('EXITED_BY_TOPIC');
+    await again();
+    expect(await decided()).toBe('TOPIC_OPTED_OUT');
+    await t.runDue();
+    expect(await decided()).toBe('TOPIC_OPTED_OUT');
+    await t.http.post(linkIn(reader.welcome, /\/u\//)).expect(200);
+    await again();
+    expect(await decided()).toBe('SUBSCRIBER_NOT_ACTIVE');
+    await t.runDue();
+    expect(await decided()).toMatch(/SUPPRESSED|SUBSCRIBER_NOT_ACTIVE/);
+  });
+
+  it('reads the limits, the relays and the hold of the owner as they are', async () => {
+    const reader = await newReader(t, 'paced@example.com');
+    const id = await messageOf(reader, 'welcome');
+    const decided = async (): Promise<Answer> => (await get(`${id}/explain`).expect(200)).body as Answer;
+    await t.dataSource.query(`update message set state = 'ready', data_at = null where id = $1`, [id]);
+    await t.dataSource.query(
+      `insert into send_bucket (key, rate_per_second, burst, tokens, refilled_at, updated_at)
+       values ('global', 0.001, 1, 0, clock_timestamp(), clock_timestamp())`,
+    );
+    expect(await decided()).toMatchObject({
+      decidedBy: 'PACED',
+      answer: expect.stringContaining('“global”'),
+    });
+    await t.dataSource.query('delete from send_bucket');
+    await t.dataSource.query(
+      `insert into relay_state (key, state, failures, opened_until, reason, updated_at)
+       values ('127.0.0.1', 'open', 3, clock_timestamp() + interval '1 minute', '421 busy', clock_timestamp())`,
+    );
+    expect(await decided()).toMatchObject({
+      decidedBy: 'RELAY_OUT',
+      answer: expect.stringContaining('421 busy'),
+    });
+    await t.dataSource.query('delete from relay_state');
+    await t.dataSource.query(
+      `update message set state = 'held', state_reason = 'overdue after an outage' where id = $1`,
+      [id],
+    );
+    expect((await decided()).decidedBy).toBe('HELD_OVERDUE');
+  });
+});
+
+describe('GET /api/v1/messages/explain', () => {
+  it('tells of a step without a mail where the person stands', async () => {
+    const reader = await newReader(t, 'ahead@example.com');
+    expect(await step(reader, 'story')).toMatchObject({ messageId: null, decidedBy: 'STEP_NOT_DUE' });
+    expect((await step(reader, 'offer')).decidedBy).toBe('NOT_REACHED');
+    t.clock.advance(4 * DAY_MS);
+    await t.runDue();
+    expect((await step(reader, 'deep-dive')).decidedBy).toBe('WAITS_FOR_CLICK');
+    t.clock.advance(4 * DAY_MS);
+    await t.runDue();
+    expect((await step(reader, 'deep-dive')).decidedBy).toBe('BRANCH_WENT_OTHER_WAY');
+    await t.http.post(`${reader.preferences}/leave`).expect(200);
+    expect((await step(reader, 'offer')).decidedBy).toBe('EXITED_BY_UNSUBSCRIBING');
+  });
+
+  it('tells of people who are in no sequence', async () => {
+    await t.http.post('/p/niches').type('form').send({ email: 'pending@example.com' }).expect(200);
+    const pending = await value('select id as v from subscriber where email_key = $1', [
+      'pending@example.com',
+    ]);
+    expect((await step({ id: pending }, 'welcome')).decidedBy).toBe('NOT_CONFIRMED');
+    const { body } = await t.http
+      .post('/api/v1/subscribers')
+      .set('Authorization', `Bearer ${API_KEY}`)
+      .send({ email: 'stranger@example.com' })
+      .expect(201);
+    expect((await step({ id: body.id as string }, 'welcome')).decidedBy).toBe('NOT_ENROLLED');
+  });
+
+  it('leaves no enrolment and no mail of the database without an explanation', async () => {
+    const steps = ['welcome', 'story', 'deep-dive', 'nudge', 'offer'];
+    const people: { id: string }[] = await t.dataSource.query(
+      'select distinct subscriber_id as id from enrollment',
+    );
+    for (const person of people) {
+      for (const key of steps) expect((await step(person, key)).answer.length).toBeGreaterThan(10);
+    }
+    const mails: { id: string }[] = await t.dataSource.query('select id from message');
+    for (const { id } of mails)
+      expect((await get(`${id}/explain`).expect(200)).body.answer.length).toBeGreaterThan(10);
+  });
+
+  it('tells of a broadcast without a mail', async () => {
+    const reader = await newReader(t, 'cast@example.com');
+    const id = await value(
+      `insert into broadcast (title, email_template_id, sender, state, planned_at, audience_last_id, created_at)
+       values ('News', (select min(id) from email_template), '{}', 'draft', null, 1000000, now()) returning id as v`,
+      [],
+    );
+    const decided = async (): Promise<string> =>
+      ((await get(`explain?subscriberId=${reader.id}&broadcastId=${id}`).expect(200)).body as Answer)
+        .decidedBy;
+    expect(await decided()).toBe('BROADCAST_DRAFT');
+    await t.dataSource.query(`update broadcast set state = 'planning' where id = $1`, [id]);
+    expect(await decided()).toBe('NOT_PLANNED_YET');
+    await t.dataSource.query(`update broadcast set state = 'running', planned_at = now() where id = $1`, [
+      id,
+    ]);
+    expect(await decided()).toBe('NOT_IN_AUDIENCE');
+    await t.dataSource.query('update broadcast set audience_last_id = 0 where id = $1', [id]);
+    expect(await decided()).toBe('JOINED_LATER');
+  });
+
+  it('says what is wrong with the question', async () => {
+    const reader = await newReader(t, 'question@example.com');
+    const q = `explain?subscriberId=${reader.id}`;
+    const asked: [path: string, status: number][] = [
+      [q, 422],
+      [`${q}&funnel=niche-ebook`, 422],
+      [`${q}&funnel=niche-ebook&step=welcome&broadcastId=1`, 422],
+      [`${q}&funnel=niche-ebook&step=none`, 404],
+      [`${q}&funnel=none&step=welcome`, 404],
+      [`${q}&broadcastId=999999`, 404],
+      ['explain?subscriberId=999999&funnel=niche-ebook&step=welcome', 404],
+    ];
+    for (const [path, status] of asked) expect([path, (await get(path)).status]).toEqual([path, status]);
+  });
+});

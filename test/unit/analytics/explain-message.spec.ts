@@ -1,0 +1,261 @@
+import { describe, expect, it } from 'vitest';
+import { explainMessage, type MessageFacts } from '../../../src/analytics/explain-message.js';
+
+const NOW = new Date('2026-01-07T12:00:00Z');
+const EARLIER = new Date('2026-01-07T09:00:00Z');
+const LATER = new Date('2026-01-07T15:00:00Z');
+
+type Change = Partial<Omit<MessageFacts, 'message'>> & { message?: Partial<MessageFacts['message']> };
+
+const BASE: MessageFacts = {
+  now: NOW,
+  message: {
+    id: '1',
+    kind: 'sequence',
+    class: 'marketing',
+    state: 'ready',
+    stateReason: null,
+    topic: 'niche-ebook',
+    stepKey: 'story',
+    dueAt: EARLIER,
+    createdAt: EARLIER,
+    expiresAt: null,
+    dataAt: null,
+    settledAt: null,
+    acceptedAt: null,
+    unknownCount: 0,
+  },
+  person: { status: 'active', consent: { kind: 'confirmed', at: EARLIER, wording: 'Send me tips.' } },
+  suppressions: [],
+  optedOutSince: null,
+  sequence: {
+    title: 'Niches',
+    version: 2,
+    timing: {
+      delay: { value: 2, unit: 'days' },
+      at: '09:30',
+      window: { days: ['mon', 'tue'], from: '08:00', to: '19:00' },
+    },
+    zone: 'Europe/Berlin',
+  },
+  broadcast: null,
+  attempts: [],
+  reports: [],
+  refusal: null,
+  pacing: [],
+  relays: [{ name: 'main', state: 'closed', retryAt: null, reason: null }],
+};
+const BROADCAST = {
+  title: 'News',
+  state: 'running',
+  stateReason: null,
+  scheduledAt: null,
+  startedAt: EARLIER,
+  plannedAt: null,
+};
+const with_ = ({ message, ...rest }: Change): MessageFacts => ({
+  ...BASE,
+  ...rest,
+  message: { ...BASE.message, ...message },
+});
+const suppression = (scope: 'all' | 'marketing', reason = 'hard_bounce') => ({
+  scope,
+  reason,
+  source: 'smtp',
+  since: EARLIER,
+});
+const attempt = (outcome: string, stage = 'RCPT TO') => ({
+  startedAt: EARLIER,
+  stage,
+  outcome,
+  replyCode: 450,
+  replyText: 'busy',
+  relay: 'main',
+});
+const status = (value: string) => ({
+  status: value,
+  consent: { kind: 'withdrawn', at: EARLIER, wording: null },
+});
+const broadcast = (state: string) => ({ ...BROADCAST, state });
+const held = (stateReason: string | null) => ({ state: 'held', stateReason });
+const ended = (state: string, stateReason: string) => ({ state, stateReason, settledAt: NOW });
+
+const CASES: [decidedBy: string, words: RegExp, change: Change][] = [
+  ['NEXT_RUN', /next run/, {}],
+  ['NOT_DUE_YET', /due at Wed 7 Jan 2026, 15:00 UTC/, { message: { dueAt: LATER } }],
+  [
+    'RETRY_LATER',
+    /tried again at .*: greylisted/,
+    { message: { dueAt: LATER, stateReason: 'greylisted' }, attempts: [attempt('ready')] },
+  ],
+  ['RETRY_LATER', /tried again/, { message: { dueAt: LATER, unknownCount: 1 } }],
+  ['SENDING_REFUSED', /a copy/, { refusal: 'this is a copy of the database' }],
+  ['PACED', /“group:gmail”.*15:00/, { pacing: [{ bucket: 'group:gmail', byDay: false, until: LATER }] }],
+  ['DAILY_QUOTA', /“global” has used up/, { pacing: [{ bucket: 'global', byDay: true, until: LATER }] }],
+  [
+    'RELAY_OUT',
+    /main \(421 busy\)/,
+    { relays: [{ name: 'main', state: 'open', retryAt: LATER, reason: '421 busy' }] },
+  ],
+  ['SUBSCRIBER_NOT_ACTIVE', /has unsubscribed.*withdrawn on/, { person: status('unsubscribed') }],
+  ['SUBSCRIBER_NOT_ACTIVE', /not confirmed/, { person: { status: 'pending', consent: null } }],
+  ['SUBSCRIBER_NOT_ACTIVE', /does not take mail/, { person: status('bounced') }],
+  ['SUBSCRIBER_NOT_ACTIVE', /complaint/, { person: status('complained') }],
+  [
+    'SUBSCRIBER_NOT_ACTIVE',
+    /was not on the list.*again today/,
+    { message: ended('suppressed', 'subscriber is not active') },
+  ],
+  [
+    'SUBSCRIBER_NOT_ACTIVE',
+    /has unsubscribed today/,
+    { message: ended('suppressed', 'subscriber is not active'), person: status('unsubscribed') },
+  ],
+  ['PERSON_ERASED', /erased/, { person: null }],
+  ['SUPPRESSED', /every mail since .*hard bounce, by way of “smtp”/, { suppressions: [suppression('all')] }],
+  ['SUPPRESSED', /newsletters and offers/, { suppressions: [suppression('marketing', 'unsubscribed')] }],
+  [
+    'SUPPRESSED',
+    /every mail/,
+    { message: ended('suppressed', 'suppression list'), suppressions: [suppression('all')] },
+  ],
+  ['SUPPRESSED', /lifted since/, { message: ended('suppressed', 'suppression list') }],
+  ['SUPPRESSED_STATE', /taken off.*some new rule/, { message: ended('suppressed', 'some new rule') }],
+  ['TOPIC_OPTED_OUT', /mails about “niche-ebook” since/, { optedOutSince: EARLIER }],
+  ['TOPIC_OPTED_OUT', /now they do/, { message: ended('suppressed', 'opted out of the topic') }],
+  ['BROADCAST_PAUSED', /“News” is paused/, { sequence: null, broadcast: broadcast('paused') }],
+  ['BROADCAST_PAUSED', /paused/, { message: held('broadcast paused') }],
+  ['BROADCAST_CANCELLED', /“News” was cancelled/, { sequence: null, broadcast: broadcast('cancelled') }],
+  [
+    'BROADCAST_CANCELLED',
+    /“News” was cancelled/,
+    { message: ended('cancelled', 'broadcast cancelled'), broadcast: BROADCAST },
+  ],
+  ['HELD_OVERDUE', /until the owner decides: overdue/, { message: held('overdue after an outage') }],
+  ['HELD', /restored backup/, { message: held('restored backup') }],
+  ['HELD', /no reason/, { message: held(null) }],
+  ['LEASED', /worker has it/, { message: { state: 'leased' } }],
+  ['IN_DATA', /on its way/, { message: { state: 'leased', dataAt: NOW } }],
+  ['EXPIRED', /of use until/, { message: { expiresAt: EARLIER } }],
+  [
+    'EXPIRED',
+    /of use until/,
+    { message: { ...ended('expired', 'too late to be sent'), expiresAt: EARLIER } },
+  ],
+  ['EXPIRED_OVERDUE', /skipped: overdue/, { message: ended('expired', 'overdue after an outage') }],
+  ['RETRIES_EXHAUSTED', /without success: greylisted/, { message: ended('expired', 'greylisted') }],
+  ['ACCEPTED', /took it at Wed 7 Jan/, { message: { state: 'accepted', acceptedAt: NOW } }],
+  [
+    'REJECTED',
+    /refused for good: unknown user/,
+    { message: ended('rejected', 'unknown user'), attempts: [attempt('rejected')] },
+  ],
+  [
+    'UNSENDABLE',
+    /no link to unsubscribe/,
+    {
+      message: ended('rejected', 'the mail has no link to unsubscribe'),
+      attempts: [attempt('rejected', 'render')],
+    },
+  ],
+  [
+    'UNKNOWN',
+    /taken it or not: connection lost/,
+    { message: ended('unknown', 'connection lost'), attempts: [attempt('unknown')] },
+  ],
+  ['EXITED_BY_PURCHASE', /bought “launch-kit”/, { message: ended('cancelled', 'purchased launch-kit') }],
+  [
+    'EXITED_BY_UNSUBSCRIBING',
+    /unsubscribed before its turn/,
+    { message: ended('cancelled', 'unsubscribed') },
+  ],
+  ['EXITED_BY_TOPIC', /opted out of this topic/, { message: ended('cancelled', 'topic opt-out') }],
+  ['CANCELLED', /cancelled by the owner/, { message: ended('cancelled', 'cancelled by the owner') }],
+];
+
+describe('why a mail was (not) sent', () => {
+  it.each(CASES)('%s %s', (decidedBy, words, change) => {
+    const answer = explainMessage(with_(change));
+    expect(answer.decidedBy).toBe(decidedBy);
+    expect(answer.answer).toMatch(words);
+  });
+
+  it('tells the whole way in the order in which the engine asks', () => {
+    const answer = explainMessage(
+      with_({
+        message: { state: 'accepted', acceptedAt: NOW },
+        attempts: [attempt('ready'), { ...attempt('accepted', 'done'), replyCode: 250, replyText: '250 OK' }],
+        reports: [{ verdict: 'hard', reason: 'unknown user', at: LATER }],
+      }),
+    );
+    expect(answer.chain.map(({ code }) => code)).toEqual([
+      'PLANNED_BY_SEQUENCE',
+      'DUE_BY_STEP',
+      'CLASS_MARKETING',
+      'CONSENT_GIVEN',
+      'NOT_SUPPRESSED',
+      'TOPIC_WANTED',
+      'ATTEMPT_DEFERRED',
+      'ATTEMPT_ACCEPTED',
+      'ACCEPTED',
+      'REPORT_HARD',
+    ]);
+    expect(answer.chain[1]?.text).toBe(
+      "The step runs 2 days after the step before, at 09:30, within mon, tue 08:00 to 19:00, on the reader's clock (Europe/Berlin): that was Wed 7 Jan 2026, 10:00 Europe/Berlin.",
+    );
+    expect(answer.chain[3]?.text).toContain('Send me tips.');
+    expect(answer.chain[6]?.text).toBe(
+      'Attempt 1 through main: not taken for now (stage: RCPT TO). The relay said: 450 busy',
+    );
+  });
+
+  it.each([
+    ['confirmation', 'PLANNED_BY_SIGNUP'],
+    ['receipt', 'PLANNED_BY_ORDER'],
+    ['notice', 'PLANNED_BY_REQUEST'],
+  ])('asks a %s for no consent, only whether the address is closed to all mail', (kind, code) => {
+    const service = { kind, class: 'transactional', stepKey: null } as const;
+    const change = {
+      sequence: null,
+      person: status('unsubscribed'),
+      optedOutSince: EARLIER,
+      message: service,
+    };
+    const free = explainMessage(with_({ ...change, suppressions: [suppression('marketing')] }));
+    expect([free.chain[0]?.code, free.decidedBy]).toEqual([code, 'NEXT_RUN']);
+    expect(explainMessage(with_({ ...change, suppressions: [suppression('all')] })).decidedBy).toBe(
+      'SUPPRESSED',
+    );
+  });
+
+  it('does not blame what came after the mail had left', () => {
+    const answer = explainMessage(
+      with_({
+        message: { state: 'accepted', acceptedAt: EARLIER },
+        person: status('unsubscribed'),
+        suppressions: [suppression('marketing')],
+        optedOutSince: NOW,
+      }),
+    );
+    expect(answer.decidedBy).toBe('ACCEPTED');
+    expect(answer.chain.slice(3, 6).map(({ verdict }) => verdict)).toEqual(['passed', 'passed', 'passed']);
+    expect(explainMessage(with_({ message: { state: 'accepted' }, person: null })).decidedBy).toBe(
+      'ACCEPTED',
+    );
+  });
+
+  it('counts a relay as out only when none is left', () => {
+    const relays = [
+      { name: 'a', state: 'open', retryAt: LATER, reason: null },
+      { name: 'b', state: 'closed', retryAt: null, reason: null },
+    ];
+    expect(explainMessage(with_({ relays })).decidedBy).toBe('NEXT_RUN');
+  });
+
+  it('names when a broadcast was set for', () => {
+    const chain = explainMessage(
+      with_({ sequence: null, broadcast: { ...BROADCAST, scheduledAt: EARLIER } }),
+    ).chain;
+    expect(chain.slice(0, 2).map(({ code }) => code)).toEqual(['PLANNED_BY_BROADCAST', 'DUE_BY_SCHEDULE']);
+  });
+});
