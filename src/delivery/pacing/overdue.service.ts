@@ -15,6 +15,7 @@ import {
 const SETTINGS_KEY = 'sending.overdue';
 const HEARTBEAT_KEY = 'sending.heartbeat';
 export const OVERDUE_ALERT = 'sending:overdue';
+const HOUR_MS = 3_600_000;
 const BEAT_EVERY_MS = 60_000;
 const CACHE_MS = 1_000;
 
@@ -122,12 +123,13 @@ export class OverdueService {
         JSON.stringify({ aliveAt: latest, resumedAt }),
         now,
       ]);
-      if (outage && settings.policy === 'ask' && !this.config.demo)
+      const lateBefore = new Date(now.getTime() - settings.afterHours * HOUR_MS);
+      if (outage && settings.policy === 'ask' && !this.config.demo && (await anyLate(manager, lateBefore)))
         await this.alerts.raise(
           {
             key: OVERDUE_ALERT,
             severity: 'warning',
-            message: `Nothing was sent for ${Math.round((now.getTime() - aliveAt.getTime()) / 3_600_000)} hours. Marketing mails that are more than ${settings.afterHours} hours late are held until you decide on the page Sending.`,
+            message: `Nothing was sent for ${Math.round((now.getTime() - aliveAt.getTime()) / HOUR_MS)} hours. Marketing mails that are more than ${settings.afterHours} hours late are held until you decide on the page Sending.`,
             facts: { silentSince: aliveAt, resumedAt: now },
           },
           manager,
@@ -135,4 +137,13 @@ export class OverdueService {
       return resumedAt === null ? null : new Date(resumedAt);
     });
   }
+}
+
+/** A quiet installation is silent without anything being late. Served by `message_ready`. */
+async function anyLate(manager: EntityManager, before: Date): Promise<boolean> {
+  const rows: unknown[] = await manager.query(
+    `select 1 from message where state = 'ready' and class = 'marketing' and due_at < $1 limit 1`,
+    [before],
+  );
+  return rows.length > 0;
 }

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AlertsModule } from '../../infra/alerts/alerts.module.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
 import { GenerationQueries } from '../generation/generation.queries.js';
 import { LedgerNoteFile } from '../generation/ledger-note.service.js';
@@ -22,6 +23,7 @@ import { SendingSettingsService } from './sending-settings.service.js';
  * settings `sending.*` and `ledger.generation`.
  */
 @Module({
+  imports: [AlertsModule],
   controllers: [SendingController, HeldController],
   providers: [
     PacingService,

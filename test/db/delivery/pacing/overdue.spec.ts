@@ -96,6 +96,15 @@ describe('mails that an outage has made late', () => {
     expect(await states()).toEqual(['leased']);
   });
 
+  it('are no trouble where nothing was due', async () => {
+    await claim();
+    t.clock.set(at(72));
+    await insertMessage(t.db, { due_at: at(72) });
+    await claim();
+    expect(await states()).toEqual(['leased']);
+    expect(await t.app.get(AlertsService).open()).toEqual([]);
+  });
+
   it('are known to every worker, also to one that comes back a moment later', async () => {
     await claim();
     t.clock.set(at(72));
