@@ -6,6 +6,7 @@ import { LedgerQueries } from './ledger.queries.js';
 import type { Claimed, ClaimedMessage, SendOutcome } from './message.js';
 import { OverdueService } from './pacing/overdue.service.js';
 import { PacingService } from './pacing/pacing.service.js';
+import { RelaysService } from './pacing/relays.service.js';
 
 /** Which messages may go now: the right database, in time, at the pace that was set or that receivers bear. */
 @Injectable()
@@ -17,19 +18,25 @@ export class DueMessages {
     private readonly pacing: PacingService,
     private readonly overdue: OverdueService,
     private readonly guard: GenerationGuard,
+    private readonly relays: RelaysService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** False while this may be a copy of the database or a restored backup; the owner knows by an alert. */
+  /**
+   * False while this may be a copy of the database or a restored backup, or no relay works; the owner knows by an
+   * alert. Nothing is claimed then: rows taken and given back every two seconds would wear out the table.
+   */
   async maySend(): Promise<boolean> {
     const verdict = await this.guard.maySend();
-    if (verdict === true) return true;
+    if (verdict === true) return this.relays.anyUsable();
     this.#logger.warn(`Nothing is sent: ${verdict.reason}`);
     return false;
   }
 
   async claim(owner: string, limit: number): Promise<Claimed> {
     const now = this.clock.now();
+    // First, also when nothing is due or allowed: its being asked is what tells sending from an outage.
+    const overdue = await this.overdue.parameters();
     const lanes = await this.queries.dueLanes(now, limit);
     if (lanes.length === 0) return { taken: 0, messages: [], waitMs: null };
     const allowed = await this.pacing.allow(lanes, limit);
@@ -41,7 +48,7 @@ export class DueMessages {
       lanes: [...allowed].map(([laneKey, most]) => ({ laneKey, limit: most })),
       limit,
       now,
-      overdue: await this.overdue.parameters(),
+      overdue,
     });
     for (const { id } of claimed.messages) passing('claimed', id);
     await this.returnUnused(allowed, claimed.messages);

@@ -57,6 +57,15 @@ export class RelaysService {
     return this.#relays.map((relay) => ({ ...relay, probe: false }));
   }
 
+  /** Whether `choose` would answer with a relay now. */
+  async anyUsable(): Promise<boolean> {
+    const states = await this.states();
+    return this.#relays.some(({ name }) => {
+      const row = states.get(name);
+      return row === undefined || row.state === 'closed' || row.mayProbe;
+    });
+  }
+
   /** Null: none works and none is due for a try. Costs a small read every half second. */
   async choose(): Promise<Relay | null> {
     const states = await this.states();

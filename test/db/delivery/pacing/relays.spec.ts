@@ -68,6 +68,10 @@ describe('several relays', () => {
     expect(await chosen(20)).toEqual(new Set(['spare.example.com']));
     await fail('spare.example.com', 'connect', 3);
     expect(await relays.choose()).toBeNull();
+    expect(await relays.anyUsable()).toBe(false);
+    await endPause();
+    await relays.view();
+    expect(await relays.anyUsable()).toBe(true);
   });
 
   it.each([

@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AdminModule } from '../../../src/admin/admin.module.js';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
+import { insertMessage } from '../delivery/pacing/pacing-app.js';
+import { OPENED_AT, openShop, type Shop } from '../orders/shop.js';
+
+const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
+
+describe('the page Sending', () => {
+  let shop: Shop;
+  let cookie = '';
+  beforeAll(async () => {
+    shop = await openShop({ modules: [AdminModule] });
+    const answer = await shop.http.post('/admin/setup').type('form').send(OWNER).expect(303);
+    cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
+  });
+  afterAll(async () => shop.close());
+
+  const page = async (): Promise<string> =>
+    (await shop.http.get('/admin/sending').set('Cookie', cookie).expect(200)).text;
+  const post = (path: string, form: Record<string, string>) =>
+    shop.http.post(`/admin/sending/${path}`).set('Cookie', cookie).type('form').send(form);
+  const states = async (): Promise<unknown> =>
+    shop.db.query(`select state, count(*)::int as n from message group by 1 order by 1`);
+
+  it('is for the owner', async () => {
+    expect((await shop.http.get('/admin/sending')).headers['location']).toMatch(/^\/admin\/login/);
+    await shop.http
+      .post('/admin/sending/held')
+      .type('form')
+      .send({ reason: 'a', decision: 'cancel' })
+      .expect(303);
+    await post('held', { reason: 'a', decision: 'cancel' }).set('Origin', 'https://evil.example').expect(403);
+  });
+
+  it('says that all is well', async () => {
+    const html = await page();
+    expect(html).toContain('mails may go out');
+    expect(html).toContain('No mail is held.');
+    expect(html).toContain('127.0.0.1:1');
+    expect(html).toContain('aria-current="page">Sending');
+  });
+
+  it('shows limits, slowed lanes, warm-ups, alerts and what waits, with every text escaped', async () => {
+    await shop.db.query(
+      `insert into send_bucket (key, rate_per_second, tokens, refilled_at, daily_quota, ramp_started_on, slow_factor, updated_at)
+       values ('global', 20, 0, now(), 5000, null, 1, now()), ('lane:example.com|gmail', 1, 0, now(), null, null, 0.5, now()),
+         ('sender:example.com', null, 0, now(), null, $1, 1, now())`,
+      ['2026-03-01'],
+    );
+    await insertMessage(shop.db);
+    await insertMessage(shop.db, { state: 'held', state_reason: '<b>reason</b>' });
+    await insertMessage(shop.db, { state: 'unknown' });
+    await shop.app
+      .get(AlertsService, { strict: false })
+      .raise({ key: 'k', severity: 'warning', message: 'A <trouble>' });
+    const html = await page();
+    for (const text of [
+      'All mails',
+      '20 a second',
+      'From example.com to Gmail',
+      '30 a minute',
+      'slowed down',
+      'warming up since 2026-03-01',
+      '&lt;b&gt;reason&lt;/b&gt;',
+      'A &lt;trouble&gt;',
+      'What decides: All mails',
+    ])
+      expect(html).toContain(text);
+    expect(html).not.toContain('<b>reason');
+  });
+
+  it('releases and cancels what is held', async () => {
+    await shop.db.query('truncate message cascade');
+    for (const reason of ['a', 'b']) await insertMessage(shop.db, { state: 'held', state_reason: reason });
+    await post('held', { reason: 'a', decision: 'release' }).expect(303);
+    await post('held', { reason: 'b', decision: 'cancel' }).expect(303);
+    await post('held', { reason: 'b', decision: 'keep' }).expect(422);
+    expect(await states()).toEqual([
+      { state: 'cancelled', n: 1 },
+      { state: 'ready', n: 1 },
+    ]);
+  });
+
+  it('asks what to do after a restored backup, and does it', async () => {
+    await shop.db.query(`insert into setting (key, value, updated_at) values ('ledger.generation', $1, $2)`, [
+      JSON.stringify({
+        lineage: 'a',
+        generation: 1,
+        counter: 1,
+        fingerprint: { system: null, timeline: null, database: '1', table: '1' },
+        refused: null,
+        confirmed: null,
+      }),
+      OPENED_AT,
+    ]);
+    expect(await page()).toContain('Is this the database to send from?');
+    await post('confirm', {}).expect(422);
+    await post('confirm', { unsent: 'hold' }).expect(303);
+    expect(await page()).toContain('mails may go out');
+    expect(await states()).toEqual([
+      { state: 'cancelled', n: 1 },
+      { state: 'held', n: 1 },
+    ]);
+  });
+});
