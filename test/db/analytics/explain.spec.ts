@@ -97,6 +97,7 @@ describe('GET /api/v1/messages/:id/explain', () => {
       answer: expect.stringContaining('421 busy'),
     });
     await t.dataSource.query('delete from relay_state');
+    expect((await decided()).decidedBy).toBe('NEXT_RUN');
     await t.dataSource.query(
       `update message set state = 'held', state_reason = 'overdue after an outage' where id = $1`,
       [id],

@@ -47,3 +47,25 @@ it('leaves by a link alone, whoever sends it, and not by one we did not write', 
     ),
   ).toEqual([{ status: 'unsubscribed', source: 'mailto' }]);
 });
+
+it('stops a mail of a topic nobody wants any more in the same moment, and no other topic’s', async () => {
+  const subscriberId = await office.subscriber('choosy@example.com');
+  const id = await office.plan('choosy@example.com', { subscriberId });
+  const other = await office.plan('choosy@example.com', {
+    subscriberId,
+    funnelKey: 'another',
+    dedupeKey: 'test:another-topic',
+  });
+  const before = office.sink.mails.length;
+  office.sink.onRecipient = async () => {
+    await office.db.query(
+      `insert into topic_opt_out (subscriber_id, topic_key, created_at) values ($1, 'niche-ebook', now()) on conflict do nothing`,
+      [subscriberId],
+    );
+    return undefined;
+  };
+  await office.sendDue();
+  expect(await office.state(id)).toMatchObject({ state: 'suppressed', reason: 'opted out of the topic' });
+  expect(await office.state(other)).toMatchObject({ state: 'accepted' });
+  expect(office.sink.mails.length - before).toBe(1);
+});
