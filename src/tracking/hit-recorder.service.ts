@@ -23,6 +23,7 @@ import { HitMetrics } from './hit-metrics.service.js';
 import { HitSpool } from './hit-spool.service.js';
 import { HitStore } from './hit-store.service.js';
 import { networkOf } from './network.js';
+import { SETTLE_CLICKS } from './verdicts.service.js';
 
 /** A reader's click is with the sequences this much later, and a thousand of them cost as much as one. */
 const FLUSH_MS = 20;
@@ -36,7 +37,7 @@ const TICK_MS = 1_000;
 /** PostgreSQL writes a commit that nobody waits for to disk within three of its 200 ms rounds. */
 const SAFE_AFTER_MS = 1_500;
 const MOST_RETAINED_HITS = 60_000;
-const SETTLE_SLACK_MS = 250;
+const SETTLE_TOGETHER_MS = 500;
 
 interface QueuedHit extends HeaderFacts {
   kind: 'open' | 'click';
@@ -60,7 +61,8 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
   #flushing: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #ticking: NodeJS.Timeout | undefined;
-  #settling: NodeJS.Timeout | undefined;
+  readonly #settling = new Set<NodeJS.Timeout>();
+  #settleArmedMs = -Infinity;
   #away = false;
   readonly #networks = new Map<string, { ipHash: string; network: string | null }>();
   #day = '';
@@ -118,13 +120,12 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
   /** While requests may still come in. */
   async beforeApplicationShutdown(): Promise<void> {
     clearInterval(this.#ticking);
-    clearTimeout(this.#settling);
     await this.flush();
   }
 
   /** No request comes any more; the database may be gone by now, then the rest goes to disk. */
   async onApplicationShutdown(): Promise<void> {
-    clearTimeout(this.#settling);
+    for (const timer of this.#settling) clearTimeout(timer);
     if (this.#queue.length > 0) await this.flush();
     clearTimeout(this.#timer);
   }
@@ -214,14 +215,17 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     for (const batch of lost) if (!(await this.tryToStore(batch))) await this.toDisk([batch]);
   }
 
-  /** The job does it too, with its tick; this saves the wait for that. */
+  /** The job does it too, with its tick; this saves the wait for that. One timer stands for the clicks of a while. */
   private settleSoon(): void {
-    if (this.#settling) return;
-    this.#settling = setTimeout(() => {
-      this.#settling = undefined;
-      void this.runner.run('tracking.settle-clicks');
-    }, SETTLE_MS + SETTLE_SLACK_MS);
-    this.#settling.unref();
+    const nowMs = performance.now();
+    if (nowMs - this.#settleArmedMs < SETTLE_TOGETHER_MS) return;
+    this.#settleArmedMs = nowMs;
+    const timer = setTimeout(() => {
+      this.#settling.delete(timer);
+      void this.runner.run(SETTLE_CLICKS);
+    }, SETTLE_MS + SETTLE_TOGETHER_MS);
+    timer.unref();
+    this.#settling.add(timer);
   }
 
   private cutBatch(most: number): HitBatch {

@@ -198,6 +198,18 @@ describe('hits of earlier rules', () => {
     ]);
   });
 
+  it('keep their verdict when their reader was erased, for what it was based on is gone', async () => {
+    const mail = await acceptedMail(t);
+    await t.dataSource.query(
+      `insert into tracking_event (kind, message_id, class, reason, rule_version, at, method)
+       values ('click', $1, 'human', 'no sign of a machine', 1, $2, 'GET')`,
+      [mail.id, t.clock.now()],
+    );
+    t.clock.advance(10 * MINUTE);
+    await t.app.get(JobRunner).run('tracking.reclassify');
+    expect(await verdicts(t, mail)).toEqual(['click human']);
+  });
+
   it('are found by the job itself after an upgrade, once', async () => {
     const mail = await acceptedMail(t);
     const insert = `insert into tracking_event (kind, message_id, class, reason, rule_version, user_agent, at)

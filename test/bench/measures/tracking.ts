@@ -1,0 +1,200 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
+import { freePort } from '../../../src/infra/mailbox/mailbox.server.js';
+import { secretKey } from '../../../src/infra/secret-key.js';
+import { clickToken, openToken } from '../../../src/tracking/tracking-token.js';
+import { DurablePostgres } from '../../support/durable-postgres.js';
+import { SECRET_KEY, WorkerProcess } from '../../support/worker-process.js';
+import { atLeast, atMost, type BenchContext, fact, median, type Row } from '../bench.js';
+import type { LoadResult, LoadTask } from '../http-load.process.js';
+
+interface Sizes {
+  rounds: number;
+  seconds: number;
+  mails: number;
+}
+
+const FULL: Sizes = { rounds: 5, seconds: 4, mails: 50_000 };
+const SHORT: Sizes = { rounds: 1, seconds: 1, mails: 2_000 };
+const CONNECTIONS = 50;
+const LINKS = 10;
+/** A person's browser: the dearest kind of hit, since it is settled later on. */
+const HEADERS =
+  'user-agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36\r\n' +
+  'accept-language: en-GB,en;q=0.9\r\naccept: text/html\r\n';
+const LONGEST_WAIT_MS = 120_000;
+
+/** A product process that serves requests on a durable PostgreSQL, with mails whose links and pictures are asked for. */
+interface Site {
+  port: number;
+  clicks: string[];
+  opens: string[];
+  client: Client;
+  close(): Promise<void>;
+}
+
+/**
+ * Clicks and pictures against a Fastify that answers a constant, in turns, from the same source of load; every hit is
+ * judged and stored in PostgreSQL meanwhile. Then the time of an answer at 60 % of the rate just seen.
+ */
+export async function measure(context: BenchContext): Promise<Row[]> {
+  if (!['click', 'pixel', 'tracking'].some((name) => context.wants(name))) return [];
+  const sizes = context.short ? SHORT : FULL;
+  const site = await openSite(sizes.mails);
+  const bare = fork(join(import.meta.dirname, '../bare-fastify.process.js'));
+  try {
+    const [{ port: barePort }] = (await once(bare, 'message')) as [{ port: number }];
+    return await compare(context, { site, barePort, sizes });
+  } finally {
+    bare.disconnect();
+    await site.close();
+  }
+}
+
+async function compare(
+  context: BenchContext,
+  { site, barePort, sizes }: { site: Site; barePort: number; sizes: Sizes },
+): Promise<Row[]> {
+  const { seconds } = sizes;
+  const all = { headers: HEADERS, connections: CONNECTIONS, seconds, perSecond: null };
+  const tasks = {
+    bare: { ...all, port: barePort, paths: ['/'], status: 200 },
+    click: { ...all, port: site.port, paths: site.clicks, status: 302 },
+    pixel: { ...all, port: site.port, paths: site.opens, status: 200 },
+  };
+  const rates = { bare: [] as number[], click: [] as number[], pixel: [] as number[] };
+  let hits = 0;
+  const ask = async (task: LoadTask): Promise<LoadResult> => {
+    const result = await load(task);
+    if (task.port === site.port) hits += result.answered;
+    return result;
+  };
+  for (const task of Object.values(tasks)) await ask({ ...task, seconds: 1 });
+  for (let round = 1; round <= sizes.rounds; round++) {
+    for (const name of ['bare', 'click', 'pixel'] as const) {
+      rates[name].push((await ask(tasks[name])).perSecond);
+      await stored(site, hits);
+    }
+    const [bare, click, pixel] = Object.values(rates).map((each) => Math.floor(each.at(-1) ?? 0));
+    context.print(`round ${round}: bare Fastify ${bare}/s, click ${click}/s, pixel ${pixel}/s`);
+  }
+  const rows: Row[] = [fact('bare Fastify route', median(rates.bare), '1/s')];
+  for (const name of ['click', 'pixel'] as const) {
+    const ratios = rates[name].map((rate, round) => rate / (rates.bare[round] ?? Number.NaN));
+    rows.push(fact(`${name}, answered and stored`, median(rates[name]), '1/s'));
+    rows.push(atLeast(`${name} against a bare Fastify route`, median(ratios), 0.7));
+    const perSecond = 0.6 * median(rates[name]);
+    const calm = await ask({ ...tasks[name], perSecond, seconds: sizes.seconds * 3 });
+    await stored(site, hits);
+    rows.push(fact(`${name} at 60 % load, median`, calm.p50Ms, 'ms'));
+    rows.push(atMost(`${name} at 60 % load, p99`, calm.p99Ms, 20, 'ms'));
+  }
+  rows.push(atLeast('hits stored of those answered', (await storedHits(site)) / hits, 1));
+  return rows;
+}
+
+async function load(task: LoadTask): Promise<LoadResult> {
+  const child = fork(join(import.meta.dirname, '../http-load.process.js'));
+  const exit = once(child, 'exit');
+  child.send(task);
+  const [result] = (await once(child, 'message')) as [LoadResult];
+  await exit;
+  if (result.wrong > 0) throw new Error(`${result.wrong} of ${result.answered} answers were wrong`);
+  return result;
+}
+
+async function storedHits({ client }: Site): Promise<number> {
+  const { rows } = await client.query<{ count: string }>('select count(*) from tracking_event');
+  return Number(rows[0]?.count ?? 0);
+}
+
+/** Waits until no hit is under way and none waits to be settled, so that rounds do not burden each other. */
+async function stored(site: Site, hits: number): Promise<void> {
+  const deadline = performance.now() + LONGEST_WAIT_MS;
+  for (;;) {
+    const { rows } = await site.client.query<{ waiting: boolean }>(
+      'select exists (select 1 from tracking_event where settles_at is not null) as waiting',
+    );
+    if (rows[0]?.waiting === false && (await storedHits(site)) >= hits) return;
+    if (performance.now() > deadline) throw new Error(`${hits} hits were not stored and settled in time`);
+    await sleep(250);
+  }
+}
+
+async function openSite(mails: number): Promise<Site> {
+  const cluster = await DurablePostgres.start();
+  const database = await cluster.createDatabase();
+  const dataDir = await mkdtemp(join(tmpdir(), 'wellspring-bench-'));
+  const client = new Client({ connectionString: cluster.url(database) });
+  await client.connect();
+  const ids = await seed(client, mails);
+  const port = await freePort();
+  const product = WorkerProcess.start({
+    databaseUrl: cluster.url(database),
+    smtpUrl: 'smtp://127.0.0.1:9',
+    dataDir,
+    env: { ROLES: 'web', PORT: String(port), HOST: '127.0.0.1', NODE_ENV: 'production' },
+  });
+  const close = async (): Promise<void> => {
+    await product.stop();
+    await client.end();
+    await cluster.close();
+    await rm(dataDir, { recursive: true, force: true });
+  };
+  try {
+    await answers(port, product);
+    const secret = await secretKey(SECRET_KEY, dataDir);
+    const click = (messageId: string, index: number): string =>
+      `/c/${clickToken(secret, { messageId, linkId: ids.links[index % LINKS] ?? '1', url: null })}`;
+    const opens = ids.messages.map((id) => `/o/${openToken(secret, id)}.gif`);
+    return { port, client, close, opens, clicks: ids.messages.map(click) };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Mails that were accepted an hour ago. */
+async function seed(client: Client, mails: number): Promise<{ messages: string[]; links: string[] }> {
+  const idsOf = async (sql: string, values: unknown[] = []): Promise<string[]> =>
+    (await client.query<{ id: string }>(sql, values)).rows.map(({ id }) => id);
+  await client.query(
+    `insert into email_template (key, content_hash, mjml_source, subject, html, body_text, created_at)
+     values ('bench', '\\x00', '', 's', 'h', 't', now())`,
+  );
+  await client.query(
+    `insert into subscriber (email, email_key, status, created_at, updated_at)
+     select mail, mail, 'active', now(), now() from (select 'r' || n || '@example.com' as mail from generate_series(1, $1::int) n) s`,
+    [mails],
+  );
+  const messages = await idsOf(
+    `insert into message (dedupe_key, class, kind, subscriber_id, email_template_id, sender, address, address_hash,
+       message_id_header, state, due_at, accepted_at, created_at)
+     select 'bench:' || s.id, 'marketing', 'broadcast', s.id, t.id, '{}', s.email, '\\x00', s.email, 'accepted',
+       now() - interval '1 hour', now() - interval '1 hour', now() - interval '1 hour'
+     from subscriber s cross join email_template t returning id`,
+  );
+  const links = await idsOf(
+    `insert into link (url_template, url_hash, created_at)
+     select 'https://example.com/page/' || n, decode(md5(n::text), 'hex'), now() from generate_series(1, $1::int) n returning id`,
+    [LINKS],
+  );
+  await client.query('vacuum analyze');
+  return { messages, links };
+}
+
+async function answers(port: number, product: WorkerProcess): Promise<void> {
+  const deadline = performance.now() + LONGEST_WAIT_MS;
+  for (;;) {
+    const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null);
+    if (answer?.ok === true) return;
+    if (!product.running || performance.now() > deadline)
+      throw new Error(`the product does not answer:\n${product.output}`);
+    await sleep(200);
+  }
+}
