@@ -17,7 +17,7 @@ const BURSTS: readonly { links: number; withinMs: number }[] = [
 ];
 /** One client, so many mails, each soon after its acceptance: the mails of a whole company being checked. */
 const MAILS_AT_ONCE = 3;
-const CHECKED_AT_DELIVERY_MS = 120_000;
+export const CHECKED_AT_DELIVERY_MS = 120_000;
 
 export const WAITING: HitVerdict = {
   class: 'unknown',

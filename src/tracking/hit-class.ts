@@ -40,8 +40,11 @@ export interface HitVerdict {
 }
 
 /** Nobody reads a mail and presses a link in less; filters follow links while the mail is still being delivered. */
-const FASTEST_READER_MS = 2_000;
+export const FASTEST_READER_MS = 2_000;
 const HERE = 'built-in mailbox: nothing stands between';
+
+/** The verdict on what no rule applies to. */
+export const PERSON: HitVerdict = { class: 'human', reason: 'no sign of a machine' };
 
 interface Rule {
   class: HitClass;
@@ -107,9 +110,7 @@ const RULES: readonly Rule[] = [
 export function classifyHit(hit: Hit): HitVerdict {
   const userAgent = (hit.userAgent ?? '').trim();
   const rule = RULES.find((candidate) => candidate.applies(hit, userAgent));
-  return rule
-    ? { class: rule.class, reason: rule.reason }
-    : { class: 'human', reason: 'no sign of a machine' };
+  return rule ? { class: rule.class, reason: rule.reason } : PERSON;
 }
 
 /** Whether what else comes from the same mail may still show a machine: not of a tool beside the built-in mailbox. */

@@ -5,8 +5,8 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { SETTLE_MS, WAITING } from './burst.js';
 import type { HitBatch, KeptHit } from './hit-batch.js';
-import { classifyHit, HIT_RULE_VERSION, mayBeBurst } from './hit-class.js';
-import { acceptedAtOf, insertHits, type JudgedHit, storedBatches } from './hits.queries.js';
+import { classifyHit, FASTEST_READER_MS, HIT_RULE_VERSION, mayBeBurst } from './hit-class.js';
+import { acceptedSince, insertHits, type JudgedHit, storedBatches } from './hits.queries.js';
 
 /** A statement of a thousand rows takes some 20 ms. One that takes this long is as good as an outage. */
 const STORE_WITHIN_MS = 5_000;
@@ -58,21 +58,22 @@ export class HitStore {
   private async insert(batch: HitBatch): Promise<Stored> {
     const db = this.dataSource.manager;
     const messageIds = [...new Set(batch.hits.map(({ messageId }) => messageId))];
-    const acceptedAt = await acceptedAtOf(db, messageIds);
+    const first = batch.hits.reduce((earliest, { atMs }) => Math.min(earliest, atMs), Infinity);
+    const acceptedAt = await acceptedSince(db, messageIds, new Date(first - FASTEST_READER_MS));
     const judged = batch.hits.map((hit) => judge(hit, acceptedAt.get(hit.messageId) ?? null));
-    await insertHits(db, { batch, judged, ruleVersion: HIT_RULE_VERSION, now: this.clock.now() });
+    const parameters = { ruleVersion: HIT_RULE_VERSION, settleMs: SETTLE_MS, now: this.clock.now() };
+    await insertHits(db, { id: batch.id, judged, ...parameters });
     const certain = judged.some((hit) => hit.kind === 'click' && hit.class === 'human');
     if (certain) await this.wake.notify(db, 'sequences.advance-due').catch(() => undefined);
-    return { outcome: 'stored', waiting: judged.some(({ settlesAt }) => settlesAt !== null) };
+    return { outcome: 'stored', waiting: judged.some(({ waits }) => waits) };
   }
 }
 
 /** A click that looks like a person's is not counted as one before the rest of a burst would have come. */
 function judge(hit: KeptHit, acceptedAt: Date | null): JudgedHit {
   const verdict = classifyHit({ ...hit, at: new Date(hit.atMs), acceptedAt });
-  if (verdict.class !== 'human' || !mayBeBurst(hit)) return { ...hit, ...verdict, settlesAt: null };
-  const settlesAt = new Date(hit.atMs + SETTLE_MS);
-  return { ...hit, ...(hit.local ? verdict : WAITING), settlesAt };
+  const waits = verdict.class === 'human' && mayBeBurst(hit);
+  return { ...hit, ...(waits && !hit.local ? WAITING : verdict), waits };
 }
 
 async function soon<T>(work: Promise<T>): Promise<T> {

@@ -1,18 +1,23 @@
 import type { EntityManager } from 'typeorm';
-import type { HitBatch, KeptHit } from './hit-batch.js';
+import type { KeptHit } from './hit-batch.js';
 import type { HitVerdict } from './hit-class.js';
 import { type NewVerdict, NOBODY, type StoredHit } from './stored-hit.js';
 
-export type JudgedHit = KeptHit & { class: string; reason: string; settlesAt: Date | null };
+export type JudgedHit = KeptHit & HitVerdict & { waits: boolean };
 
-/** When each mail went out, for the rule about hits that come too fast. By primary key; nothing is locked. */
-export async function acceptedAtOf(
+/**
+ * When those of the mails went out that did so after `since`, by id; for the rule about hits that come too fast. By
+ * primary key; nothing is locked.
+ */
+export async function acceptedSince(
   db: EntityManager,
   messageIds: readonly string[],
-): Promise<Map<string, Date | null>> {
-  const rows: { id: string; acceptedAt: Date | null }[] = await db.query(
-    `select id, coalesce(accepted_at, data_at) as "acceptedAt" from message where id = any($1::bigint[])`,
-    [messageIds],
+  since: Date,
+): Promise<Map<string, Date>> {
+  const rows: { id: string; acceptedAt: Date }[] = await db.query(
+    `select id, coalesce(accepted_at, data_at) as "acceptedAt" from message
+      where id = any($1::bigint[]) and coalesce(accepted_at, data_at) > $2`,
+    [arrayOf(messageIds), since],
   );
   return new Map(rows.map(({ id, acceptedAt }) => [id, acceptedAt]));
 }
@@ -22,36 +27,68 @@ export async function acceptedAtOf(
  * are hits on mails that are gone, and those of readers who do not want to be counted, whatever the links in older mails
  * still ask for. A link that has been removed since counts as a click on the mail.
  *
- * `synchronous_commit` is off for it: a crash of PostgreSQL may lose the last moment, which the caller notices by the
- * missing batch (`storedBatches`). Locks the new rows only, and shares a lock on their message and link.
+ * What many hits have in common goes over once ($7), and each hit names it by its number ($6): that halves the work on
+ * both sides. `synchronous_commit` is off: a crash of PostgreSQL may lose the last moment, which the caller notices by
+ * the missing batch (`storedBatches`). Locks the new rows only, and shares a lock on their message and link.
  */
 export async function insertHits(
   db: EntityManager,
   {
-    batch,
+    id,
     judged,
-    ruleVersion,
-    now,
-  }: { batch: HitBatch; judged: readonly JudgedHit[]; ruleVersion: number; now: Date },
+    ...parameters
+  }: { id: string; judged: readonly JudgedHit[]; ruleVersion: number; settleMs: number; now: Date },
 ): Promise<void> {
+  const { kinds, places } = inKinds(judged);
   await db.query(
     `with quick as materialized (select set_config('synchronous_commit', 'off', true)),
-          once as (insert into tracking_batch (id, stored_at) select $1, $2 from quick on conflict do nothing returning id)
+          once as (insert into tracking_batch (id, stored_at) select $1, $2 from quick on conflict do nothing returning id),
+          kinds as materialized (select * from json_to_recordset($7::json) as (place int, kind text, class text, reason text,
+            "userAgent" text, "ipHash" text, method text, purpose text, "hasAcceptLanguage" boolean, "fetchDest" text,
+            network text, local boolean, waits boolean))
      insert into tracking_event (kind, message_id, link_id, class, reason, rule_version, user_agent, ip_hash, at, method,
        purpose, accepted_at, has_accept_language, fetch_dest, network, local, settles_at)
-     select h.kind, m.id, l.id, h.class, h.reason, $4, h."userAgent", decode(h."ipHash", 'hex'),
-       to_timestamp(h."atMs" / 1000.0), h.method, h.purpose, coalesce(m.accepted_at, m.data_at), h."hasAcceptLanguage",
-       h."fetchDest", h.network, h.local, h."settlesAt"
+     select k.kind, m.id, l.id, k.class, k.reason, $8, k."userAgent", decode(k."ipHash", 'hex'),
+       to_timestamp(h.at_ms / 1000.0), k.method, k.purpose, coalesce(m.accepted_at, m.data_at), k."hasAcceptLanguage",
+       k."fetchDest", k.network, k.local, case when k.waits then to_timestamp((h.at_ms + $9::float8) / 1000.0) end
      from once
-     cross join rows from (json_to_recordset($3::json) as (kind text, "messageId" bigint, "linkId" bigint, class text,
-       reason text, "userAgent" text, "ipHash" text, "atMs" float8, method text, purpose text, "hasAcceptLanguage" boolean,
-       "fetchDest" text, network text, local boolean, "settlesAt" timestamptz)) with ordinality as h
-     join message m on m.id = h."messageId"
+     cross join unnest($3::bigint[], $4::bigint[], $5::float8[], $6::int[]) with ordinality
+       as h (message_id, link_id, at_ms, place, turn)
+     join kinds k on k.place = h.place
+     join message m on m.id = h.message_id
      join subscriber s on s.id = m.subscriber_id and s.tracking_consent
-     left join link l on l.id = h."linkId"
-     order by h.ordinality`,
-    [batch.id, now, JSON.stringify(judged), ruleVersion],
+     left join link l on l.id = h.link_id
+     order by h.turn`,
+    [
+      id,
+      parameters.now,
+      arrayOf(judged.map(({ messageId }) => messageId)),
+      arrayOf(judged.map(({ linkId }) => linkId ?? 'null')),
+      arrayOf(judged.map(({ atMs }) => atMs)),
+      arrayOf(places),
+      JSON.stringify(kinds),
+      parameters.ruleVersion,
+      parameters.settleMs,
+    ],
   );
+}
+
+/** Numbers need no quotes, so this is a good deal cheaper than what the driver makes of an array. */
+function arrayOf(numbers: readonly (string | number)[]): string {
+  return `{${numbers.join(',')}}`;
+}
+
+/** Sorts hits by all that is not their own alone. */
+function inKinds(judged: readonly JudgedHit[]): { kinds: object[]; places: number[] } {
+  const known = new Map<string, number>();
+  const kinds: object[] = [];
+  const places = judged.map(({ messageId: _, linkId: _link, atMs: _at, ...kind }) => {
+    const key = `${kind.ipHash} ${kind.kind} ${kind.class} ${kind.reason} ${kind.method} ${kind.purpose} ${kind.hasAcceptLanguage} ${kind.fetchDest} ${kind.userAgent}`;
+    const place = known.get(key) ?? kinds.push({ ...kind, place: kinds.length }) - 1;
+    known.set(key, place);
+    return place;
+  });
+  return { kinds, places };
 }
 
 /** Which of the batches PostgreSQL knows. By primary key. */
@@ -78,6 +115,31 @@ const STORED = `e.id, e.kind, e.message_id as "messageId", e.link_id as "linkId"
 /** One process settles or re-judges at a time, so that nobody overwrites what another has just found. Until commit. */
 export async function lockVerdicts(manager: EntityManager): Promise<void> {
   await manager.query(`select pg_advisory_xact_lock(hashtext('wellspring tracking verdicts'))`);
+}
+
+/**
+ * Settles the clicks whose moment has passed and beside which nothing else came from the same mail, long after the mail
+ * went out: nobody but a person is left. Answers with their number, at most `limit`. Under `lockVerdicts`; served by
+ * tracking_event_waiting and tracking_event_message.
+ */
+export async function settleLonely(
+  manager: EntityManager,
+  due: { now: Date; limit: number; lookAroundMs: number; atDeliveryMs: number; reason: string },
+): Promise<number> {
+  const [, count]: [unknown, number] = await manager.query(
+    `update tracking_event e set settles_at = null, class = 'human',
+       reason = case when class = 'unknown' then $5 else reason end
+      from (select id, message_id, at from tracking_event
+             where settles_at <= $1 and (accepted_at is null or at > accepted_at + $4 * interval '1 millisecond')
+               and class in ('unknown', 'human')
+             order by settles_at limit $2) d
+      where e.id = d.id and not exists (
+        select 1 from tracking_event o
+         where o.message_id = d.message_id and o.id <> d.id
+           and o.at between d.at - $3 * interval '1 millisecond' and d.at + $3 * interval '1 millisecond')`,
+    [due.now, due.limit, due.lookAroundMs, due.atDeliveryMs, due.reason],
+  );
+  return count;
 }
 
 /** Clicks whose moment has passed, oldest first. Under `lockVerdicts`; served by tracking_event_waiting. */

@@ -3,8 +3,8 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { JobContext } from '../infra/jobs/job.js';
 import { Wake } from '../infra/jobs/wake.js';
-import { judgeMail, LOOK_AROUND_MS, SEVERAL_MAILS, severalMails } from './burst.js';
-import { HIT_RULE_VERSION, type HitVerdict } from './hit-class.js';
+import { CHECKED_AT_DELIVERY_MS, judgeMail, LOOK_AROUND_MS, SEVERAL_MAILS, severalMails } from './burst.js';
+import { HIT_RULE_VERSION, type HitVerdict, PERSON } from './hit-class.js';
 import {
   closeHammered,
   dueHits,
@@ -12,6 +12,7 @@ import {
   hitsOfMails,
   lockVerdicts,
   nextHits,
+  settleLonely,
   updateVerdicts,
   waitingHits,
 } from './hits.queries.js';
@@ -21,6 +22,7 @@ export const SETTLE_CLICKS = 'tracking.settle-clicks';
 export const RECLASSIFY = 'tracking.reclassify';
 
 const SETTLE_AT_ONCE = 1_000;
+const LONELY_AT_ONCE = 2_000;
 const REJUDGE_AT_ONCE = 1_000;
 /** Between two hits that are settled together; nobody presses links that often. */
 const MOST_HITS_OF_A_MAIL = 1_000;
@@ -79,8 +81,14 @@ export class VerdictsService {
   private async settleSome(manager: EntityManager): Promise<number> {
     await lockVerdicts(manager);
     const now = this.clock.now();
+    const lonely = await settleLonely(manager, {
+      ...{ now, limit: LONELY_AT_ONCE, reason: PERSON.reason },
+      ...{ lookAroundMs: LOOK_AROUND_MS, atDeliveryMs: CHECKED_AT_DELIVERY_MS },
+    });
+    if (lonely > 0) await this.wake.notify(manager, 'sequences.advance-due');
+    if (lonely === LONELY_AT_ONCE) return lonely;
     const due = await dueHits(manager, now, SETTLE_AT_ONCE);
-    if (due.length === 0) return 0;
+    if (due.length === 0) return lonely;
     const hits = await this.hitsAround(manager, due);
     const crowd = severalMails(await waitingHits(manager, MOST_WAITING_COMPARED));
     const dueIds = new Set(due.map(({ id }) => id));

@@ -10,6 +10,7 @@ import { secretKey } from '../../../src/infra/secret-key.js';
 import { clickToken, openToken } from '../../../src/tracking/tracking-token.js';
 import { DurablePostgres } from '../../support/durable-postgres.js';
 import { SECRET_KEY, WorkerProcess } from '../../support/worker-process.js';
+import { cpuSeconds } from '../process-usage.js';
 import { atLeast, atMost, type BenchContext, fact, median, type Row } from '../bench.js';
 import type { LoadResult, LoadTask } from '../http-load.process.js';
 
@@ -35,6 +36,8 @@ interface Site {
   clicks: string[];
   opens: string[];
   client: Client;
+  /** Microseconds of processor time so far, of the web process and of PostgreSQL. */
+  cpu(): Promise<[web: number, postgres: number]>;
   close(): Promise<void>;
 }
 
@@ -49,7 +52,8 @@ export async function measure(context: BenchContext): Promise<Row[]> {
   const bare = fork(join(import.meta.dirname, '../bare-fastify.process.js'));
   try {
     const [{ port: barePort }] = (await once(bare, 'message')) as [{ port: number }];
-    return await compare(context, { site, barePort, sizes });
+    const barePid = bare.pid ?? 0;
+    return await compare(context, { site, bare: { port: barePort, pid: barePid }, sizes });
   } finally {
     bare.disconnect();
     await site.close();
@@ -58,17 +62,18 @@ export async function measure(context: BenchContext): Promise<Row[]> {
 
 async function compare(
   context: BenchContext,
-  { site, barePort, sizes }: { site: Site; barePort: number; sizes: Sizes },
+  { site, bare, sizes }: { site: Site; bare: { port: number; pid: number }; sizes: Sizes },
 ): Promise<Row[]> {
   const { seconds } = sizes;
   const all = { headers: HEADERS, connections: CONNECTIONS, seconds, perSecond: null };
   const tasks = {
-    bare: { ...all, port: barePort, paths: ['/'], status: 200 },
+    bare: { ...all, port: bare.port, paths: ['/'], status: 200 },
     click: { ...all, port: site.port, paths: site.clicks, status: 302 },
     pixel: { ...all, port: site.port, paths: site.opens, status: 200 },
   };
   const rates = { bare: [] as number[], click: [] as number[], pixel: [] as number[] };
   let hits = 0;
+  const cpu = async (): Promise<number[]> => [(await cpuSeconds([bare.pid])) * 1e6, ...(await site.cpu())];
   const ask = async (task: LoadTask): Promise<LoadResult> => {
     const result = await load(task);
     if (task.port === site.port) hits += result.answered;
@@ -77,11 +82,19 @@ async function compare(
   for (const task of Object.values(tasks)) await ask({ ...task, seconds: 1 });
   for (let round = 1; round <= sizes.rounds; round++) {
     for (const name of ['bare', 'click', 'pixel'] as const) {
-      rates[name].push((await ask(tasks[name])).perSecond);
+      const before = await cpu();
+      const { perSecond, answered } = await ask(tasks[name]);
+      const answeredAt = await cpu();
+      rates[name].push(perSecond);
       await stored(site, hits);
+      const after = await cpu();
+      const each = (from: number[], to: number[]): string[] =>
+        to.map((us, index) => ((us - (from[index] ?? 0)) / answered).toFixed(0));
+      context.print(
+        `round ${round}: ${name} ${Math.floor(perSecond)}/s; microseconds of processor time an answer, bare/web/PostgreSQL: ` +
+          `${each(before, answeredAt).join('/')} while answering, ${each(answeredAt, after).join('/')} afterwards`,
+      );
     }
-    const [bare, click, pixel] = Object.values(rates).map((each) => Math.floor(each.at(-1) ?? 0));
-    context.print(`round ${round}: bare Fastify ${bare}/s, click ${click}/s, pixel ${pixel}/s`);
   }
   const rows: Row[] = [fact('bare Fastify route', median(rates.bare), '1/s')];
   for (const name of ['click', 'pixel'] as const) {
@@ -134,10 +147,12 @@ async function openSite(mails: number): Promise<Site> {
   await client.connect();
   const ids = await seed(client, mails);
   const port = await freePort();
+  const profileFolder = process.env['TRACKING_PROFILE'];
   const product = WorkerProcess.start({
     databaseUrl: cluster.url(database),
     smtpUrl: 'smtp://127.0.0.1:9',
     dataDir,
+    nodeOptions: profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`],
     env: { ROLES: 'web', PORT: String(port), HOST: '127.0.0.1', NODE_ENV: 'production' },
   });
   const close = async (): Promise<void> => {
@@ -152,7 +167,11 @@ async function openSite(mails: number): Promise<Site> {
     const click = (messageId: string, index: number): string =>
       `/c/${clickToken(secret, { messageId, linkId: ids.links[index % LINKS] ?? '1', url: null })}`;
     const opens = ids.messages.map((id) => `/o/${openToken(secret, id)}.gif`);
-    return { port, client, close, opens, clicks: ids.messages.map(click) };
+    const cpu = async (): Promise<[number, number]> => [
+      (await cpuSeconds([product.pid])) * 1e6,
+      (await cpuSeconds([await cluster.pid()])) * 1e6,
+    ];
+    return { port, client, cpu, close, opens, clicks: ids.messages.map(click) };
   } catch (error) {
     await close();
     throw error;
