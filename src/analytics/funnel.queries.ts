@@ -84,7 +84,7 @@ export async function countSteps(db: EntityManager, key: string, period: Period)
                 count(*) > 0 as seen
            from tracking_event e where e.message_id = m.id) hit
       where m.funnel_key = $1 and m.kind = 'sequence' and m.step_key is not null
-        and (m.state = 'accepted' or (m.state = 'unknown' and hit.seen))
+        and m.state in ('accepted', 'unknown') and (m.state = 'accepted' or hit.seen)
         and ${within('coalesce(m.accepted_at, m.data_at, m.due_at)')}
       group by m.step_key
       order by min(m.id)`,

@@ -12,6 +12,7 @@ import { MessagesController } from './messages.controller.js';
 import { MessagesQueries } from './messages.queries.js';
 import { MessagesService } from './messages.service.js';
 import { PacingModule } from './pacing/pacing.module.js';
+import { PlanningQueries } from './planning.queries.js';
 import { SenderService } from './sender.service.js';
 import { SmtpLanes } from './smtp-lanes.service.js';
 import { TemplatesService } from './templates.service.js';
@@ -26,6 +27,7 @@ import { TemplatesService } from './templates.service.js';
   providers: [
     MessagesService,
     MessagesQueries,
+    PlanningQueries,
     TemplatesService,
     MailRenderer,
     DkimKeys,

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { hmacSha256 } from '../values/hmac.js';
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
 const LENGTH = 26;
@@ -8,7 +8,8 @@ const LENGTH = 26;
  * Made from the dedupe key under our secret: it names neither the person nor the list.
  */
 export function messageIdFor(secret: Buffer, dedupeKey: string, senderEmail: string): string {
-  const mac = createHmac('sha256', secret).update('message-id\0').update(dedupeKey).digest();
-  const letters = Array.from(mac.subarray(0, LENGTH), (byte) => ALPHABET[byte & 31]).join('');
+  const mac = hmacSha256(secret, `message-id\0${dedupeKey}`);
+  let letters = '';
+  for (let place = 0; place < LENGTH; place++) letters += ALPHABET.charAt((mac[place] ?? 0) & 31);
   return `<${letters}@${senderEmail.slice(senderEmail.lastIndexOf('@') + 1)}>`;
 }

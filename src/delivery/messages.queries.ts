@@ -74,18 +74,21 @@ export class MessagesQueries {
     reason: string,
   ): Promise<void> {
     await manager.query(
-      `update message set state = 'cancelled', state_reason = $2, lease_until = null, settled_at = clock_timestamp()
-       where enrollment_id = any($1::bigint[]) and ${NOT_BEGUN}`,
+      `update message m set state = 'cancelled', state_reason = $2, lease_until = null, settled_at = clock_timestamp()
+       from enrollment e
+       where e.id = any($1::bigint[]) and m.subscriber_id = e.subscriber_id and m.enrollment_id = e.id
+         and ${NOT_BEGUN}`,
       [enrollmentIds, reason],
     );
   }
 
   /**
-   * Keeps the hash of the address: a mail in flight still meets the suppression at the barrier. Lets go of person and
-   * enrollment by itself: PostgreSQL checks a row that was changed in this transaction again while it cascades, and
-   * would find the enrollment gone already.
+   * Keeps the hash of the address: a mail in flight still meets the suppression at the barrier. Nothing but this takes
+   * the ids of person and enrollment out of the ledger; no foreign key does, as it would cost each planned mail.
    */
   async forget(manager: EntityManager, subscriberId: string): Promise<void> {
+    // Waits for a step that is being planned for them at this moment: its mail would not be seen yet.
+    await manager.query('select 1 from enrollment where subscriber_id = $1 for update', [subscriberId]);
     await manager.query(
       `with forgotten as (
          update message set address = 'erased', data = '{}', reply_text = null, subscriber_id = null, enrollment_id = null,

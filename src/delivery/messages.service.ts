@@ -3,10 +3,13 @@ import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { Wake } from '../infra/jobs/wake.js';
+import { addressHash } from '../subscribers/address-hash.js';
 import { decodeIds, encodeIds, signToken, verifyToken } from '../values/signed-token.js';
+import type { MailBatch } from './mail-batch.js';
 import type { PlannedMessage } from './message.js';
 import { messageIdFor } from './message-id.js';
 import { MessagesQueries, type MessageRow } from './messages.queries.js';
+import { PlanningQueries, type MailColumns } from './planning.queries.js';
 
 export const SEND_DUE = 'delivery.send-due';
 
@@ -15,6 +18,7 @@ export const SEND_DUE = 'delivery.send-due';
 export class MessagesService {
   constructor(
     private readonly queries: MessagesQueries,
+    private readonly planning: PlanningQueries,
     private readonly wake: Wake,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -72,5 +76,39 @@ export class MessagesService {
   messageFromToken(token: string): string | null {
     const payload = verifyToken(this.config.secretKey, 'message', token);
     return payload === null ? null : (decodeIds(payload, 1)?.[0] ?? null);
+  }
+
+  /** As `plan`, for many mails that have most in common. Returns how many of them are new. */
+  async planBatch(manager: EntityManager, { shared, mails }: MailBatch): Promise<number> {
+    if (mails.length === 0) return 0;
+    const columns = this.columns({ shared, mails });
+    const count = await this.planning.insertBatch(manager, { shared, columns, now: this.clock.now() });
+    await this.wake.notify(manager, SEND_DUE);
+    return count;
+  }
+
+  /** Hashes are made here: PostgreSQL could, but must not know the secret. */
+  private columns({ shared, mails }: MailBatch): MailColumns {
+    const { secretKey } = this.config;
+    const columns: MailColumns = {
+      shared: [],
+      dedupeKeys: [],
+      subscriberIds: [],
+      enrollmentIds: [],
+      addresses: [],
+      addressHashes: [],
+      messageIdHeaders: [],
+    };
+    for (const mail of mails) {
+      const from = shared[mail.shared]?.sender.email ?? '';
+      columns.shared.push(mail.shared);
+      columns.dedupeKeys.push(mail.dedupeKey);
+      columns.subscriberIds.push(mail.subscriberId);
+      columns.enrollmentIds.push(mail.enrollmentId ?? null);
+      columns.addresses.push(mail.address);
+      columns.addressHashes.push(addressHash(secretKey, mail.emailKey).toString('hex'));
+      columns.messageIdHeaders.push(messageIdFor(secretKey, mail.dedupeKey, from));
+    }
+    return columns;
   }
 }

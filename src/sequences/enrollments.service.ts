@@ -1,32 +1,30 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import type { PlannedMessage } from '../delivery/message.js';
 import { MessagesService } from '../delivery/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { CONFIG, type Config } from '../infra/config.js';
 import { Wake } from '../infra/jobs/wake.js';
-import { addressHash } from '../subscribers/address-hash.js';
 import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';
+import { planBatch, type BatchPlan, type DueEnrollment, type RunningVersion } from './advance-batch.js';
 import type { SequenceDefinition } from './definition.js';
-import { EnrollmentsQueries, type DueEnrollment, type EnrollmentUpdate } from './enrollments.queries.js';
-import {
-  advance,
-  dueAt,
-  prepareSequence,
-  type PreparedSequence,
-  type Progress,
-  type Sent,
-} from './progress.js';
+import { EnrollmentsQueries, type DuePlace } from './enrollments.queries.js';
+import { dueAt, prepareSequence, type PreparedSequence } from './progress.js';
 
 export const ADVANCE_DUE = 'sequences.advance-due';
 /** For subscribers whose zone is not known. */
 const FALLBACK_ZONE = 'UTC';
 const POSTPONED_MS = 3_600_000;
+/** More gain nothing and hold their row locks for longer. */
+const BATCH = 2_000;
+/** Batches under way at the same time: while the database writes one, this process works out the other. */
+const LANES = 2;
+/** A hit may be judged anew long after it came; who waits for it is then found by looking at all of them. */
+const ALL_CLICKS_EVERY_MS = 3_600_000;
 
-interface Planned {
-  row: DueEnrollment;
-  progress: Progress;
+/** How far a run has come; its lanes share it. */
+interface Run {
+  after: DuePlace | null;
+  moved: number;
 }
 
 /** Who is in which sequence and what comes next for them. Owns `enrollment` and its step and offer records. */
@@ -34,6 +32,7 @@ interface Planned {
 export class EnrollmentsService {
   readonly #logger = new Logger(EnrollmentsService.name);
   readonly #prepared = new Map<string, PreparedSequence>();
+  #clicks: { seen: string; allSeenAtMs: number } | null = null;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -41,7 +40,6 @@ export class EnrollmentsService {
     private readonly messages: MessagesService,
     private readonly wake: Wake,
     @Inject(CLOCK) private readonly clock: Clock,
-    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   /**
@@ -99,27 +97,30 @@ export class EnrollmentsService {
    * together or not at all. Returns how many people were moved on.
    */
   async advanceDue(limit: number): Promise<number> {
-    return this.dataSource.transaction(async (manager) => {
-      const now = this.clock.now();
-      await this.queries.noticeClicks(manager, now);
-      const due = await this.queries.claimDue(manager, now, limit);
-      if (due.length === 0) return 0;
-      await this.loadVersions(manager, due);
-      const active = due.filter(({ status }) => status === 'active');
-      const { planned, failed } = this.progressOfAll(active, now);
-      await this.queries.postpone(manager, failed, new Date(now.getTime() + POSTPONED_MS));
-      await this.messages.plan(
-        manager,
-        planned.flatMap((one) => this.mails(one, now)),
-      );
-      await this.queries.grantOffers(manager, planned.flatMap(grants), now);
-      await this.queries.recordSteps(manager, planned.flatMap(steps), now);
-      const left = due
-        .filter(({ status }) => status !== 'active')
-        .map(({ id, status }) => exited(id, `subscriber is ${status}`));
-      await this.queries.update(manager, [...planned.map(updateOf), ...left], now);
-      return due.length;
-    });
+    await this.noticeClicks();
+    return this.advanceBatch({ after: null, moved: 0 }, limit);
+  }
+
+  /**
+   * Runs the steps that are due until none is left, the time is up (`deadline` in epoch milliseconds of the clock) or
+   * `signal` asks to stop. Returns how many people were moved on. Safe to run twice at once.
+   */
+  async advanceAllDue({ deadline, signal }: { deadline: number; signal: AbortSignal }): Promise<number> {
+    await this.noticeClicks();
+    const run: Run = { after: null, moved: 0 };
+    const goesOn = (): boolean => !signal.aborted && this.clock.now().getTime() < deadline;
+    // Whom another worker had locked, and then did not move on, is found by beginning once more from the front.
+    for (let moved = 1; moved > 0 && goesOn();) {
+      run.after = null;
+      moved = await this.advanceBatch(run, BATCH);
+      if (moved < BATCH) continue;
+      const lane = async (): Promise<void> => {
+        while (goesOn() && (await this.advanceBatch(run, BATCH)) > 0);
+      };
+      const ends = await Promise.allSettled(Array.from({ length: LANES }, lane));
+      for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    }
+    return run.moved;
   }
 
   /** Buying what the sequence leads to ends it at once, and what was planned is not sent. */
@@ -167,60 +168,55 @@ export class EnrollmentsService {
     if (ids.length > 0) await this.messages.cancelForEnrollments(manager, ids, who.reason);
   }
 
-  /** One person whose next step cannot be worked out must not hold up everybody behind them. */
-  private progressOfAll(rows: DueEnrollment[], now: Date): { planned: Planned[]; failed: string[] } {
-    const planned: Planned[] = [];
-    const failed: string[] = [];
-    for (const row of rows) {
-      try {
-        planned.push({ row, progress: this.progress(row, now) });
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        this.#logger.error(`enrollment ${row.id} at step ${row.stepKey} waits an hour: ${reason}`);
-        failed.push(row.id);
-      }
-    }
-    return { planned, failed };
-  }
-
-  private progress(row: DueEnrollment, now: Date): Progress {
-    const prepared = this.#prepared.get(row.versionId);
-    if (!prepared) throw new Error(`version ${row.versionId} was not loaded`);
-    return advance(prepared, row.stepKey, {
-      now,
-      timeZone: timeZoneOr(row.timeZone, FALLBACK_ZONE).zone,
-      clicked: row.clicked,
+  private async advanceBatch(run: Run, limit: number): Promise<number> {
+    return this.dataSource.transaction(async (manager) => {
+      const now = this.clock.now();
+      const due = await this.queries.claimDue(manager, { now, limit, after: run.after });
+      if (due.length === 0) return 0;
+      run.after = furthest(due, run.after);
+      const plan = planBatch(due, await this.versions(manager, due), now);
+      await this.postponeStuck(manager, plan, now);
+      await this.messages.planBatch(manager, plan.mail);
+      await this.queries.grantOffers(manager, plan.grants, now);
+      await this.queries.recordDecisions(manager, plan.decisions, now);
+      await this.queries.move(manager, plan, now);
+      run.moved += due.length;
+      return due.length;
     });
   }
 
-  private mails({ row, progress }: Planned, now: Date): PlannedMessage[] {
-    return progress.sent.map((sent) => ({
-      dedupeKey: `seq:${row.id}:${sent.node.key}`,
-      class: 'marketing',
-      kind: 'sequence',
-      subscriberId: row.subscriberId,
-      funnelKey: row.funnelKey,
-      enrollmentId: row.id,
-      stepKey: sent.node.key,
-      templateId: sent.node.templateId,
-      data: { ...row.data, ...offerData(sent) },
-      sender: row.sender,
-      address: row.email,
-      addressHash: addressHash(this.config.secretKey, row.emailKey),
-      dueAt: now,
-    }));
+  /** A click is noticed once per run, not per batch, and only among new hits: a million may wait at one branch. */
+  private async noticeClicks(): Promise<void> {
+    const now = this.clock.now();
+    const { manager } = this.dataSource;
+    const newest = await this.queries.newestHit(manager);
+    const known = this.#clicks;
+    const all = known === null || Math.abs(now.getTime() - known.allSeenAtMs) > ALL_CLICKS_EVERY_MS;
+    await this.queries.noticeClicks(manager, now, all ? null : known.seen);
+    this.#clicks = { seen: newest, allSeenAtMs: all ? now.getTime() : known.allSeenAtMs };
   }
 
-  private async loadVersions(manager: EntityManager, due: DueEnrollment[]): Promise<void> {
-    const missing = [...new Set(due.map(({ versionId }) => versionId))].filter(
-      (id) => !this.#prepared.has(id),
+  private async postponeStuck(manager: EntityManager, { stuck }: BatchPlan, now: Date): Promise<void> {
+    for (const { ids, stepKey, reason } of stuck) {
+      this.#logger.error(
+        `${ids.length} enrollments, ${ids[0] ?? ''} first, wait an hour at step ${stepKey}: ${reason}`,
+      );
+      await this.queries.postpone(manager, ids, new Date(now.getTime() + POSTPONED_MS));
+    }
+  }
+
+  private async versions(
+    manager: EntityManager,
+    due: readonly DueEnrollment[],
+  ): Promise<Map<string, RunningVersion>> {
+    const ids = [...new Set(due.map(({ versionId }) => versionId))];
+    const rows = await this.queries.versions(manager, ids);
+    return new Map(
+      rows.map(({ id, definition, funnelKey, sender }) => [
+        id,
+        { sequence: this.prepare(id, definition), funnelKey, sender },
+      ]),
     );
-    if (missing.length === 0) return;
-    const rows: { id: string; definition: SequenceDefinition }[] = await manager.query(
-      'select id, definition from sequence_version where id = any($1::bigint[])',
-      [missing],
-    );
-    for (const { id, definition } of rows) this.prepare(id, definition);
   }
 
   private prepare(versionId: string, definition: SequenceDefinition): PreparedSequence {
@@ -232,60 +228,20 @@ export class EnrollmentsService {
   }
 }
 
-function offerData({ node, offerExpiresAt }: Sent): Record<string, unknown> {
-  if (node.offer === null) return {};
-  return {
-    offer: { ...node.offer, ...(offerExpiresAt === null ? {} : { expiresAt: offerExpiresAt.toISOString() }) },
-  };
-}
-
-function grants({
-  row,
-  progress,
-}: Planned): { enrollmentId: string; subscriberId: string; offerSlug: string; expiresAt: Date | null }[] {
-  return progress.sent.flatMap(({ node, offerExpiresAt }) =>
-    node.offer === null
-      ? []
-      : [
-          {
-            enrollmentId: row.id,
-            subscriberId: row.subscriberId,
-            offerSlug: node.offer.slug,
-            expiresAt: offerExpiresAt,
-          },
-        ],
-  );
-}
-
-function steps({ row, progress }: Planned): { enrollmentId: string; stepKey: string; outcome: string }[] {
-  const sent = progress.sent.map(({ node }) => ({
-    enrollmentId: row.id,
-    stepKey: node.key,
-    outcome: 'planned',
-  }));
-  const passed = progress.passed.map((stepKey) => ({
-    enrollmentId: row.id,
-    stepKey,
-    outcome: row.clicked ? 'then' : 'else',
-  }));
-  return [...sent, ...passed];
-}
-
-function updateOf({ row, progress }: Planned): EnrollmentUpdate {
-  if (progress.kind === 'completed') {
-    return {
-      id: row.id,
-      status: 'completed',
-      exitReason: null,
-      stepKey: null,
-      nextAt: null,
-      waitsOnStep: null,
-    };
+/** Batches of two lanes may end in either order. */
+function furthest(
+  due: readonly { nextAtMs: number; id: string }[],
+  before: DuePlace | null,
+): DuePlace | null {
+  let last = before;
+  for (const { nextAtMs, id } of due) {
+    if (last === null || nextAtMs > last.nextAtMs || (nextAtMs === last.nextAtMs && isLater(id, last.id)))
+      last = { nextAtMs, id };
   }
-  const { stepKey, nextAt, waitsOnStep } = progress;
-  return { id: row.id, status: 'active', exitReason: null, stepKey, nextAt, waitsOnStep };
+  return last;
 }
 
-function exited(id: string, reason: string): EnrollmentUpdate {
-  return { id, status: 'exited', exitReason: reason, stepKey: null, nextAt: null, waitsOnStep: null };
+/** Ids are whole numbers as text, without leading zeros. */
+function isLater(id: string, other: string): boolean {
+  return id.length === other.length ? id > other : id.length > other.length;
 }

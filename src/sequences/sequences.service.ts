@@ -75,8 +75,10 @@ export class SequencesService {
   }): Promise<SequenceRow[]> {
     return this.dataSource.query(
       `select q.id, q.key, q.funnel_key as "funnelKey", q.title, v.version, q.updated_at as "updatedAt",
-         (select count(*)::int from enrollment e where e.sequence_id = q.id and e.status = 'active') as active
+         coalesce(e.active, 0) as active
        from sequence q join sequence_version v on v.id = q.current_version_id
+       left join (select sequence_id, count(*)::int as active from enrollment where status = 'active' group by 1) e
+         on e.sequence_id = q.id
        where ($1::bigint is null or q.id < $1) and ($3::bigint is null or q.id = $3) order by q.id desc limit $2`,
       [page.beforeId ?? null, page.limit, page.id ?? null],
     );

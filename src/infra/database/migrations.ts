@@ -4,6 +4,7 @@ import { LeaveReasons1764200000000 } from './migrations/1764200000000-leave-reas
 import { ErasureIndexes1764210000000 } from './migrations/1764210000000-erasure-indexes.js';
 import { AttemptTime1764300000000 } from './migrations/1764300000000-attempt-time.js';
 import { TrackingHits1764400000000 } from './migrations/1764400000000-tracking-hits.js';
+import { PlanningSpeed1764310000000 } from './migrations/1764310000000-planning-speed.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -13,4 +14,5 @@ export const migrations = [
   ErasureIndexes1764210000000,
   AttemptTime1764300000000,
   TrackingHits1764400000000,
+  PlanningSpeed1764310000000,
 ];

@@ -3,6 +3,7 @@ import type { EmailNode, SequenceDefinition } from '../../../src/sequences/defin
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { SequencesService } from '../../../src/sequences/sequences.service.js';
 import { parseDuration } from '../../../src/values/duration.js';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { OPENED_AT, openPostOffice, SENDER, type PostOffice } from '../delivery/post-office.js';
 
 const EUR = (amountMinor: number) => ({ amountMinor, currency: 'EUR' });
@@ -195,12 +196,67 @@ describe('people in a sequence', () => {
     expect(await t.db.query('select distinct step_key as step from enrollment')).toEqual([{ step: 'story' }]);
   });
 
+  it('forgets the address in a step that was being planned when the person was erased', async () => {
+    await publish(demo());
+    const id = await t.subscriber('erased@example.com');
+    await enroll(id);
+    const planning = t.db.createQueryRunner();
+    await planning.startTransaction();
+    await planning.query('select * from enrollment where subscriber_id = $1 for update', [id]);
+    const forgotten = t.db.transaction(async (manager) => t.messages.forget(manager, id));
+    await becomesTrue(async () => {
+      const waiting: unknown[] = await t.db.query(
+        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+      );
+      return waiting.length > 0;
+    }, 10_000);
+    await planning.query(
+      `insert into message (dedupe_key, class, kind, subscriber_id, email_template_id, sender, address, address_hash,
+         message_id_header, due_at, created_at)
+       values ('seq:1:welcome', 'marketing', 'sequence', $1, 1, '{}', 'erased@example.com', 'x', '<1@example.com>', now(), now())`,
+      [id],
+    );
+    await planning.commitTransaction();
+    await planning.release();
+    await forgotten;
+    expect(await t.db.query('select address, state, subscriber_id as id from message')).toEqual([
+      { address: 'erased', state: 'cancelled', id: null },
+    ]);
+  });
+
+  it('advances everybody who is due in one run, each once, with several runs at the same time', async () => {
+    await publish(demo());
+    for (let index = 0; index < 40; index++) await enroll(await t.subscriber(`all${index}@example.com`));
+    const forever = { deadline: Infinity, signal: new AbortController().signal };
+    const moved = await Promise.all([1, 2, 3].map(async () => enrollments.advanceAllDue(forever)));
+    expect(moved.reduce((sum, count) => sum + count, 0)).toBe(40);
+    expect(await planned()).toHaveLength(40);
+    expect(await enrollments.advanceAllDue(forever)).toBe(0);
+  });
+
+  it('notices a click among a few new hits, and one that is judged anew within the hour', async () => {
+    await publish(demo());
+    await enroll(await t.subscriber('later@example.com', { timeZone: 'America/New_York' }));
+    await enrollments.advanceDue(100);
+    await advanceTo('2026-03-04T14:30:00Z');
+    await click('story', 'unknown');
+    expect(await enrollments.advanceDue(100)).toBe(0);
+    await t.db.query('alter table tracking_event alter id restart 20000');
+    await click('story', 'scanner');
+    expect(await enrollments.advanceDue(100)).toBe(0);
+    await t.db.query(`update tracking_event set class = 'human' where id < 20000`);
+    expect(await enrollments.advanceDue(100)).toBe(0);
+    t.clock.advance(3_600_001);
+    expect(await enrollments.advanceDue(100)).toBe(1);
+    await t.db.query('alter table tracking_event alter id restart 1');
+  });
+
   it('moves nobody when planning the mail fails', async () => {
     await publish({
       window: null,
       exitOn: [],
       first: 'a',
-      nodes: [email('a', null, { templateId: '999999' })],
+      nodes: [email('a', null, { templateId: 'none' })],
     });
     await enroll(await t.subscriber('stuck@example.com'));
     await expect(enrollments.advanceDue(100)).rejects.toThrow();

@@ -1,0 +1,44 @@
+import * as crypto from 'node:crypto';
+
+const BLOCK_BYTES = 64;
+const DIGEST_BYTES = 32;
+const LONGEST_TEXT_BYTES = 2_048;
+
+interface KeyBlocks {
+  /** Inner block, then room for the text. */
+  inner: Buffer;
+  /** Outer block, then room for the inner digest. */
+  outer: Buffer;
+}
+
+const blocksOf = new WeakMap<Buffer, KeyBlocks>();
+
+/**
+ * HMAC-SHA-256 (RFC 2104) of a UTF-8 text under `secret`, the same as `createHmac` gives. For the places that make
+ * millions: two one-shot hashes leave no native object behind for each, which halved the time and the garbage. The
+ * secret's bytes must not change afterwards.
+ */
+export function hmacSha256(secret: Buffer, text: string): Buffer {
+  const { inner, outer } = keyBlocks(secret);
+  // UTF-8 takes at most three bytes for a UTF-16 unit.
+  if (text.length * 3 > LONGEST_TEXT_BYTES) return crypto.createHmac('sha256', secret).update(text).digest();
+  const written = inner.write(text, BLOCK_BYTES);
+  crypto.hash('sha256', inner.subarray(0, BLOCK_BYTES + written), 'buffer').copy(outer, BLOCK_BYTES);
+  return crypto.hash('sha256', outer, 'buffer');
+}
+
+function keyBlocks(secret: Buffer): KeyBlocks {
+  const known = blocksOf.get(secret);
+  if (known) return known;
+  const key = secret.length > BLOCK_BYTES ? crypto.createHash('sha256').update(secret).digest() : secret;
+  const made = {
+    inner: Buffer.alloc(BLOCK_BYTES + LONGEST_TEXT_BYTES),
+    outer: Buffer.alloc(BLOCK_BYTES + DIGEST_BYTES),
+  };
+  for (let place = 0; place < BLOCK_BYTES; place++) {
+    made.inner[place] = (key[place] ?? 0) ^ 0x36;
+    made.outer[place] = (key[place] ?? 0) ^ 0x5c;
+  }
+  blocksOf.set(secret, made);
+  return made;
+}
