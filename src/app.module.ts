@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { AdminModule } from './admin/admin.module.js';
 import { AnalyticsModule } from './analytics/analytics.module.js';
+import { BroadcastsModule } from './broadcasts/broadcasts.module.js';
 import { DeliveryModule } from './delivery/delivery.module.js';
 import { PreflightModule } from './delivery/preflight/preflight.module.js';
 import { FunnelsModule } from './funnels/funnels.module.js';
@@ -51,6 +52,7 @@ export class AppModule {
         SignupModule,
         SubscribersModule,
         SequencesModule,
+        BroadcastsModule,
         DeliveryModule,
         PreflightModule,
         TrackingModule,

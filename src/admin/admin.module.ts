@@ -1,9 +1,11 @@
 import { Module } from '@nestjs/common';
 import { AnalyticsModule } from '../analytics/analytics.module.js';
+import { BroadcastsModule } from '../broadcasts/broadcasts.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { MailboxModule } from '../infra/mailbox/mailbox.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
+import { BroadcastPagesController } from './broadcast-pages.controller.js';
 import { DashboardController } from './dashboard.controller.js';
 import { LoginController } from './login.controller.js';
 import { MailboxController } from './mailbox.controller.js';
@@ -16,11 +18,19 @@ import { WhyController } from './why.controller.js';
 
 /** The owner's pages and the built-in mailbox. Owns `owner` and `owner_session`. */
 @Module({
-  imports: [AnalyticsModule, DeliveryModule, MailboxModule, SequencesModule, SubscribersModule],
+  imports: [
+    AnalyticsModule,
+    BroadcastsModule,
+    DeliveryModule,
+    MailboxModule,
+    SequencesModule,
+    SubscribersModule,
+  ],
   controllers: [
     RootController,
     LoginController,
     DashboardController,
+    BroadcastPagesController,
     WhyController,
     MailboxController,
     SendingPageController,

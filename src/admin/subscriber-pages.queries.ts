@@ -61,7 +61,7 @@ export async function messagesOf(
   );
 }
 
-/** Served by enrollment_subscriber. */
+/** Served by the unique key of `enrollment`. */
 export async function enrollmentsOf(
   db: EntityManager,
   subscriberId: string,

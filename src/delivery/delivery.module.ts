@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { AcceptedJournal } from './accepted-journal.service.js';
+import { BroadcastMailsQueries } from './broadcast-mails.queries.js';
 import { DeliveryJobs } from './delivery.jobs.js';
 import { DkimKeys } from './dkim-keys.service.js';
 import { DkimService } from './dkim.service.js';
@@ -28,6 +29,7 @@ import { TemplatesService } from './templates.service.js';
     MessagesService,
     MessagesQueries,
     PlanningQueries,
+    BroadcastMailsQueries,
     TemplatesService,
     MailRenderer,
     DkimKeys,
@@ -41,6 +43,6 @@ import { TemplatesService } from './templates.service.js';
     SenderService,
     DeliveryJobs,
   ],
-  exports: [PacingModule, DkimKeys, MessagesService, TemplatesService, SenderService],
+  exports: [PacingModule, DkimKeys, MessagesService, BroadcastMailsQueries, TemplatesService, SenderService],
 })
 export class DeliveryModule {}

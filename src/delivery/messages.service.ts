@@ -3,15 +3,20 @@ import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { Wake } from '../infra/jobs/wake.js';
-import { addressHash } from '../subscribers/address-hash.js';
 import { decodeIds, encodeIds, signToken, verifyToken } from '../values/signed-token.js';
-import type { MailBatch } from './mail-batch.js';
+import { laneKeys, mailColumns, type MailBatch, type MailColumns, type SharedMail } from './mail-batch.js';
 import type { PlannedMessage } from './message.js';
 import { messageIdFor } from './message-id.js';
 import { MessagesQueries, type MessageRow } from './messages.queries.js';
-import { PlanningQueries, type MailColumns } from './planning.queries.js';
+import { PlanningQueries } from './planning.queries.js';
 
 export const SEND_DUE = 'delivery.send-due';
+
+/** A batch whose hashes are made. */
+export interface PreparedBatch {
+  shared: SharedMail[];
+  columns: MailColumns;
+}
 
 /** The only writer of `message`. A planned message is a row in the transaction of what caused it. */
 @Injectable()
@@ -78,37 +83,27 @@ export class MessagesService {
     return payload === null ? null : (decodeIds(payload, 1)?.[0] ?? null);
   }
 
-  /** As `plan`, for many mails that have most in common. Returns how many of them are new. */
-  async planBatch(manager: EntityManager, { shared, mails }: MailBatch): Promise<number> {
-    if (mails.length === 0) return 0;
-    const columns = this.columns({ shared, mails });
-    const count = await this.planning.insertBatch(manager, { shared, columns, now: this.clock.now() });
+  /**
+   * As `plan`, for many mails that have most in common. Returns how many of them are new. `lockReaders` unless the caller
+   * holds a lock by which the erasure of a recipient waits.
+   */
+  async planBatch(
+    manager: EntityManager,
+    { shared, columns }: PreparedBatch,
+    { lockReaders = true } = {},
+  ): Promise<number> {
+    if (columns.shared.length === 0) return 0;
+    const groups = await this.planning.groupsByMx(manager, [...new Set(columns.domains)]);
+    const lanes = laneKeys(shared, columns, groups);
+    const now = this.clock.now();
+    const batch = { shared, columns, laneKeys: lanes, now, lockReaders };
+    const count = await this.planning.insertBatch(manager, batch);
     await this.wake.notify(manager, SEND_DUE);
     return count;
   }
 
-  /** Hashes are made here: PostgreSQL could, but must not know the secret. */
-  private columns({ shared, mails }: MailBatch): MailColumns {
-    const { secretKey } = this.config;
-    const columns: MailColumns = {
-      shared: [],
-      dedupeKeys: [],
-      subscriberIds: [],
-      enrollmentIds: [],
-      addresses: [],
-      addressHashes: [],
-      messageIdHeaders: [],
-    };
-    for (const mail of mails) {
-      const from = shared[mail.shared]?.sender.email ?? '';
-      columns.shared.push(mail.shared);
-      columns.dedupeKeys.push(mail.dedupeKey);
-      columns.subscriberIds.push(mail.subscriberId);
-      columns.enrollmentIds.push(mail.enrollmentId ?? null);
-      columns.addresses.push(mail.address);
-      columns.addressHashes.push(addressHash(secretKey, mail.emailKey).toString('hex'));
-      columns.messageIdHeaders.push(messageIdFor(secretKey, mail.dedupeKey, from));
-    }
-    return columns;
+  /** The part of `planBatch` that needs no database: done before a transaction, it does not keep one waiting. */
+  prepareBatch(batch: MailBatch): PreparedBatch {
+    return { shared: batch.shared, columns: mailColumns(this.config.secretKey, batch) };
   }
 }

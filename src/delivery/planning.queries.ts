@@ -1,43 +1,57 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { arrayLiteral } from '../infra/database/array-literal.js';
-import type { SharedMail } from './mail-batch.js';
-
-/** The mails of a batch by column, one entry per mail in each. */
-export interface MailColumns {
-  shared: number[];
-  dedupeKeys: string[];
-  subscriberIds: string[];
-  enrollmentIds: (string | null)[];
-  addresses: string[];
-  /** Hex. */
-  addressHashes: string[];
-  messageIdHeaders: string[];
-}
+import type { MailColumns, SharedMail } from './mail-batch.js';
 
 /** The SQL that plans thousands of mails at once. */
 @Injectable()
 export class PlanningQueries {
+  /** The groups of those domains that were found by their MX. */
+  async groupsByMx(manager: EntityManager, domains: readonly string[]): Promise<Map<string, string>> {
+    if (domains.length === 0) return new Map();
+    const rows: { domain: string; group: string }[] = await manager.query(
+      'select domain, group_key as "group" from mail_domain where domain = any ($1::text[])',
+      [arrayLiteral(domains)],
+    );
+    return new Map(rows.map(({ domain, group }) => [domain, group]));
+  }
+
   /**
    * Called for each batch of a sequence or a broadcast, in the transaction that moves its pointer or cursor. Adds what is
    * not there yet, by dedupe key and by broadcast and mailbox, and returns how many that were. Columns travel as arrays:
-   * reading the rows from JSON cost more than all their index entries.
+   * reading the rows from JSON cost more than all their index entries. `lockReaders` holds the subscribers until the
+   * transaction ends and leaves out who is gone, so that nobody is erased while a mail to them is written; not needed
+   * where the caller holds their enrollment.
    */
   async insertBatch(
     manager: EntityManager,
-    { shared, columns, now }: { shared: readonly SharedMail[]; columns: MailColumns; now: Date },
+    {
+      shared,
+      columns,
+      laneKeys,
+      now,
+      lockReaders,
+    }: {
+      shared: readonly SharedMail[];
+      columns: MailColumns;
+      laneKeys: readonly string[];
+      now: Date;
+      lockReaders: boolean;
+    },
   ): Promise<number> {
     const rows: { count: number }[] = await manager.query(
       `with added as (
          insert into message (dedupe_key, class, kind, subscriber_id, funnel_key, enrollment_id, step_key, broadcast_id,
-           email_template_id, data, sender, address, address_hash, message_id_header, due_at, expires_at, created_at)
+           email_template_id, data, sender, address, address_hash, message_id_header, due_at, expires_at, lane_key, created_at)
          select r.dedupe_key, s.class, s.kind, r.subscriber_id, s."funnelKey", r.enrollment_id, s."stepKey", s."broadcastId",
-           s."templateId", s.data, s.sender, r.address, decode(r.hash, 'hex'), r.message_id, s."dueAt", s."expiresAt", $9
-         from unnest($1::int[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[])
-           as r (shared, dedupe_key, subscriber_id, enrollment_id, address, hash, message_id)
-         join jsonb_to_recordset($8::jsonb) as s (place int, class text, kind text, "funnelKey" text, "stepKey" text,
+           s."templateId", s.data, s.sender, r.address, decode(r.hash, 'hex'), r.message_id, s."dueAt", s."expiresAt",
+           r.lane_key, $10
+         from unnest($1::int[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[])
+           as r (shared, dedupe_key, subscriber_id, enrollment_id, address, hash, message_id, lane_key)
+         join jsonb_to_recordset($9::jsonb) as s (place int, class text, kind text, "funnelKey" text, "stepKey" text,
            "broadcastId" bigint, "templateId" bigint, data jsonb, sender jsonb, "dueAt" timestamptz, "expiresAt" timestamptz)
            on s.place = r.shared
+         ${lockReaders ? 'join subscriber p on p.id = r.subscriber_id for key share of p' : ''}
          on conflict do nothing returning 1)
        select count(*)::int from added`,
       [
@@ -48,6 +62,7 @@ export class PlanningQueries {
         arrayLiteral(columns.addresses),
         arrayLiteral(columns.addressHashes),
         arrayLiteral(columns.messageIdHeaders),
+        arrayLiteral(laneKeys),
         JSON.stringify(shared.map((mail, place) => ({ ...mail, place }))),
         now,
       ],

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { senderSchema } from '../delivery/sender.schemas.js';
 import { parseDuration } from '../values/duration.js';
-import { parseEmailAddress } from '../values/email-address.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { parseMoney, parsePercentBps } from '../values/money.js';
 
@@ -42,22 +42,6 @@ const template = z
 const localTime = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'use a time of day from 00:00 to 23:59');
 const duration = readBy(parseDuration);
 const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
-
-const sender = z.strictObject({
-  name: line(100),
-  email: z.string().superRefine((value, context) => {
-    const parsed = parseEmailAddress(value);
-    if (!parsed.ok) context.addIssue({ code: 'custom', message: parsed.reason });
-    else if (parsed.smtpUtf8)
-      context.addIssue({
-        code: 'custom',
-        message: 'use plain letters before the @: few servers on the way take mail from other ones',
-      });
-    else if (/^[^\w!#$%&'*+/=?^`{|}~-]|[^\p{L}\p{N}\p{M}]$/u.test(value))
-      context.addIssue({ code: 'custom', message: 'remove what stands around it' });
-  }),
-  postalAddress: text(300),
-});
 
 const form = z.strictObject({
   slug: key,
@@ -143,7 +127,7 @@ const offer = z.strictObject({
 export const funnelSchema = z.strictObject({
   funnel: key,
   title: line(120),
-  sender,
+  sender: senderSchema,
   form,
   sequence,
   products: z.array(product).default([]),

@@ -176,7 +176,8 @@ export class EnrollmentsService {
       run.after = furthest(due, run.after);
       const plan = planBatch(due, await this.versions(manager, due), now);
       await this.postponeStuck(manager, plan, now);
-      await this.messages.planBatch(manager, plan.mail);
+      // The locked enrollments are what an erasure waits for.
+      await this.messages.planBatch(manager, this.messages.prepareBatch(plan.mail), { lockReaders: false });
       await this.queries.grantOffers(manager, plan.grants, now);
       await this.queries.recordDecisions(manager, plan.decisions, now);
       await this.queries.move(manager, plan, now);

@@ -17,7 +17,7 @@ export class TopicsService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** By title. Served by message_subscriber, enrollment_subscriber and the key of topic_opt_out. */
+  /** By title. Served by message_subscriber, the unique key of enrollment and that of topic_opt_out. */
   async of(subscriberId: string, manager: EntityManager = this.dataSource.manager): Promise<Topic[]> {
     return manager.query(
       `with keys as (

@@ -1,0 +1,72 @@
+import { z } from 'zod';
+
+const MAX_TAGS = 50;
+
+const tags = z
+  .array(z.string().trim().min(1).max(100))
+  .min(1, 'name at least one tag, or leave this out')
+  .max(MAX_TAGS, `at most ${MAX_TAGS} tags`)
+  .transform((names) => [...new Set(names)]);
+
+/** Nobody should write to everybody because a filter was forgotten, so everybody has to be said. */
+const everybody = z.strictObject({ everybody: z.literal(true) });
+
+const some = z
+  .strictObject({
+    tags: z
+      .strictObject({ any: tags.optional(), all: tags.optional(), none: tags.optional() })
+      .refine((given) => Object.keys(given).length > 0, 'name tags under any, all or none, or leave tags out')
+      .optional(),
+    funnel: z
+      .string()
+      .regex(/^[a-z0-9-]{1,60}$/, 'use the key of a funnel')
+      .optional(),
+  })
+  .refine(
+    (given) => Object.keys(given).length > 0,
+    'say who gets it: { "everybody": true }, tags, or a funnel',
+  );
+
+/**
+ * Who gets a broadcast, among the active subscribers: everybody, or those who have the tags (`any` of them, `all` of
+ * them, `none` of them) and have been in the funnel.
+ */
+export const audienceSchema = z.union([everybody, some]).meta({
+  description:
+    '`{"everybody": true}`, or a filter: `{"tags": {"any": [], "all": [], "none": []}, "funnel": "key"}`. All parts of a filter must hold.',
+});
+
+export type Audience = z.output<typeof audienceSchema>;
+
+export interface SqlCondition {
+  /** Over `subscriber s`; made of fixed texts, whatever the audience says. */
+  text: string;
+  parameters: unknown[];
+}
+
+const HAS_TAG = `exists (select 1 from subscriber_tag st where st.subscriber_id = s.id
+  and st.tag_id = any (array(select t.id from tag t where t.name = any ($n::text[]))))`;
+
+const HAS_ALL_TAGS = `(select count(*) from subscriber_tag st join tag t on t.id = st.tag_id
+  where st.subscriber_id = s.id and t.name = any ($n::text[])) = cardinality($n::text[])`;
+
+const WAS_IN_FUNNEL = `exists (select 1 from enrollment e join sequence q on q.id = e.sequence_id
+  where e.subscriber_id = s.id and q.funnel_key = $n)`;
+
+/** The audience as a condition whose parameters are numbered from `first`. What was typed is only ever a parameter. */
+export function compileAudience(audience: Audience, first: number): SqlCondition {
+  const parts: string[] = [`s.status = 'active'`];
+  const parameters: unknown[] = [];
+  const add = (text: string, value: unknown): void => {
+    if (value === undefined) return;
+    parts.push(text.replaceAll('$n', `$${first + parameters.length}`));
+    parameters.push(value);
+  };
+  if (!('everybody' in audience)) {
+    add(HAS_TAG, audience.tags?.any);
+    add(HAS_ALL_TAGS, audience.tags?.all);
+    add(`not ${HAS_TAG}`, audience.tags?.none);
+    add(WAS_IN_FUNNEL, audience.funnel);
+  }
+  return { text: parts.join(' and '), parameters };
+}

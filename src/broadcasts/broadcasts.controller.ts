@@ -1,0 +1,115 @@
+import { Body, Controller, Get, Param, Patch, Post, Query } from '@nestjs/common';
+import type { z } from 'zod';
+import { ApiRoute } from '../infra/http/api-route.js';
+import { idSchema, pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
+import { topicOf, type Broadcast } from './broadcast.js';
+import {
+  audienceSize,
+  broadcastBody,
+  broadcastChange,
+  broadcastPage,
+  broadcastReport,
+  startBody,
+} from './broadcasts.schemas.js';
+import { BroadcastsService, type BroadcastReport } from './broadcasts.service.js';
+
+const tag = 'broadcasts';
+const response = broadcastReport;
+
+@Controller('api/v1/broadcasts')
+export class BroadcastsController {
+  constructor(private readonly broadcasts: BroadcastsService) {}
+
+  @Get()
+  @ApiRoute({ summary: 'List broadcasts, newest first', tag, response: broadcastPage })
+  async list(@Query({ schema: pageQuery }) { cursor, limit }: PageQuery): Promise<unknown> {
+    return toPage(await this.broadcasts.list({ beforeId: cursor, limit: limit + 1 }), limit, toJson);
+  }
+
+  @Post()
+  @ApiRoute({
+    summary: 'Write a broadcast',
+    description: 'As a draft; nothing is sent before its start.',
+    tag,
+    response,
+  })
+  async create(@Body({ schema: broadcastBody }) body: z.output<typeof broadcastBody>): Promise<unknown> {
+    return reportJson(await this.broadcasts.create(body));
+  }
+
+  @Get(':id')
+  @ApiRoute({ summary: 'One broadcast, with its mails counted by state', tag, response })
+  async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
+    return reportJson(await this.broadcasts.get(id));
+  }
+
+  @Get(':id/audience')
+  @ApiRoute({ summary: 'How many subscribers would get it now', tag, response: audienceSize })
+  async audience(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
+    return { size: await this.broadcasts.audienceSize(id) };
+  }
+
+  @Patch(':id')
+  @ApiRoute({ summary: 'Change a draft', tag, response, idempotent: false })
+  async edit(
+    @Param('id', { schema: idSchema }) id: string,
+    @Body({ schema: broadcastChange }) body: z.output<typeof broadcastChange>,
+  ): Promise<unknown> {
+    const given = Object.entries(body).filter(([, value]) => value !== undefined);
+    return reportJson(await this.broadcasts.edit(id, Object.fromEntries(given)));
+  }
+
+  @Post(':id/start')
+  @ApiRoute({
+    summary: 'Start a broadcast, now or at a time',
+    description:
+      'Freezes its words now and its audience when it begins: who signs up later does not get it, who has left by then does not either. Repeating it changes nothing.',
+    tag,
+    response,
+    status: 200,
+    idempotent: false,
+  })
+  async start(
+    @Param('id', { schema: idSchema }) id: string,
+    @Body({ schema: startBody }) body: z.output<typeof startBody>,
+  ): Promise<unknown> {
+    return reportJson(await this.broadcasts.start(id, body?.at ?? null));
+  }
+
+  @Post(':id/pause')
+  @ApiRoute({ summary: 'Pause a broadcast', tag, response, status: 200, idempotent: false })
+  async pause(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
+    return reportJson(await this.broadcasts.pause(id));
+  }
+
+  @Post(':id/resume')
+  @ApiRoute({ summary: 'Go on with a paused broadcast', tag, response, status: 200, idempotent: false })
+  async resume(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
+    return reportJson(await this.broadcasts.resume(id));
+  }
+
+  @Post(':id/cancel')
+  @ApiRoute({
+    summary: 'Cancel a broadcast; what was sent stays sent',
+    tag,
+    response,
+    status: 200,
+    idempotent: false,
+  })
+  async cancel(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
+    return reportJson(await this.broadcasts.cancel(id));
+  }
+}
+
+function toJson(broadcast: Broadcast): Record<string, unknown> {
+  const { id, title, template, audience, sender, state, stateReason } = broadcast;
+  const { scheduledAt, expiresAt, startedAt, plannedAt, endedAt, createdAt } = broadcast;
+  return {
+    ...{ id, title, template, audience, sender, topic: topicOf(broadcast), state, stateReason },
+    ...{ scheduledAt, expiresAt, startedAt, plannedAt, endedAt, createdAt },
+  };
+}
+
+function reportJson(report: BroadcastReport): Record<string, unknown> {
+  return { ...toJson(report), counts: report.counts, complete: report.complete };
+}

@@ -1,0 +1,16 @@
+import { Module } from '@nestjs/common';
+import { DeliveryModule } from '../delivery/delivery.module.js';
+import { BroadcastPlanner } from './broadcast-planner.service.js';
+import { BroadcastsController } from './broadcasts.controller.js';
+import { BroadcastsJobs } from './broadcasts.jobs.js';
+import { BroadcastsQueries } from './broadcasts.queries.js';
+import { BroadcastsService } from './broadcasts.service.js';
+
+/** One message to many people at a time. Owns `broadcast`. It plans messages and never sends them. */
+@Module({
+  imports: [DeliveryModule],
+  controllers: [BroadcastsController],
+  providers: [BroadcastsService, BroadcastsQueries, BroadcastPlanner, BroadcastsJobs],
+  exports: [BroadcastsService],
+})
+export class BroadcastsModule {}

@@ -1,0 +1,173 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { compileAudience } from './audience.js';
+import type { Broadcast, BroadcastDraft } from './broadcast.js';
+import type { BroadcastState } from './broadcast-status.js';
+
+export interface Recipient {
+  id: string;
+  email: string;
+  emailKey: string;
+}
+
+const BROADCAST = `select b.id, b.title, t.key as template, b.email_template_id as "templateId", b.audience, b.sender,
+    b.topic_key as topic, b.state, b.state_reason as "stateReason", b.scheduled_at as "scheduledAt", b.expires_at as "expiresAt",
+    b.cursor_subscriber_id as cursor, b.audience_last_id as "lastSubscriberId", b.planned_count::int as planned,
+    b.created_at as "createdAt", b.started_at as "startedAt", b.planned_at as "plannedAt", b.ended_at as "endedAt"
+  from broadcast b join email_template t on t.id = b.email_template_id`;
+
+const OPEN = `m.state in ('ready', 'held', 'leased', 'in_data')`;
+
+/** The SQL of `broadcast`. Its mails are written by the delivery module. */
+@Injectable()
+export class BroadcastsQueries {
+  constructor(private readonly dataSource: DataSource) {}
+
+  async insert(
+    manager: EntityManager,
+    draft: BroadcastDraft & { templateId: string },
+    now: Date,
+  ): Promise<string> {
+    const { title, templateId, audience, sender, topic, expiresAt } = draft;
+    const rows: { id: string }[] = await manager.query(
+      `insert into broadcast (title, email_template_id, audience, sender, topic_key, expires_at, created_at)
+       values ($1, $2, $3, $4, $5, $6, $7) returning id`,
+      [title, templateId, JSON.stringify(audience), JSON.stringify(sender), topic, expiresAt, now],
+    );
+    return rows[0]?.id ?? '';
+  }
+
+  async updateDraft(
+    manager: EntityManager,
+    id: string,
+    draft: BroadcastDraft & { templateId: string },
+  ): Promise<void> {
+    const { title, templateId, audience, sender, topic, expiresAt } = draft;
+    await manager.query(
+      `update broadcast set title = $2, email_template_id = $3, audience = $4, sender = $5, topic_key = $6, expires_at = $7
+       where id = $1 and state = 'draft'`,
+      [id, title, templateId, JSON.stringify(audience), JSON.stringify(sender), topic, expiresAt],
+    );
+  }
+
+  /** Locks the row until the caller's transaction ends, so that two clicks come one after the other. */
+  async lock(manager: EntityManager, id: string): Promise<Broadcast | null> {
+    const rows: Broadcast[] = await manager.query(`${BROADCAST} where b.id = $1 for update of b`, [id]);
+    return rows[0] ?? null;
+  }
+
+  async find(id: string): Promise<Broadcast | null> {
+    const rows: Broadcast[] = await this.dataSource.query(`${BROADCAST} where b.id = $1`, [id]);
+    return rows[0] ?? null;
+  }
+
+  /** Newest first. */
+  async list(page: { beforeId: string | undefined; limit: number }): Promise<Broadcast[]> {
+    return this.dataSource.query(
+      `${BROADCAST} where ($1::bigint is null or b.id < $1) order by b.id desc limit $2`,
+      [page.beforeId ?? null, page.limit],
+    );
+  }
+
+  async setState(
+    manager: EntityManager,
+    id: string,
+    { state, reason, now }: { state: BroadcastState; reason: string | null; now: Date },
+  ): Promise<void> {
+    await manager.query(
+      `update broadcast set state = $2, state_reason = $3,
+         ended_at = case when $2 in ('done', 'cancelled') then $4::timestamptz end where id = $1`,
+      [id, state, reason, now],
+    );
+  }
+
+  async schedule(
+    manager: EntityManager,
+    id: string,
+    { templateId, at }: { templateId: string; at: Date },
+  ): Promise<void> {
+    await manager.query(
+      `update broadcast set state = 'scheduled', email_template_id = $2, scheduled_at = $3, state_reason = null where id = $1`,
+      [id, templateId, at],
+    );
+  }
+
+  /** Freezes the audience: who signs up from now on is not part of it. */
+  async begin(manager: EntityManager, id: string, now: Date): Promise<void> {
+    await manager.query(
+      `update broadcast set state = 'planning', started_at = $2,
+         audience_last_id = (select coalesce(max(id), 0) from subscriber) where id = $1`,
+      [id, now],
+    );
+  }
+
+  /** All that any work is left for. Ended ones only while a mail of theirs is open. Served by `message_broadcast_open`. */
+  async unfinished(now: Date): Promise<{ id: string; state: BroadcastState }[]> {
+    return this.dataSource.query(
+      `select b.id, b.state from broadcast b where (b.state = 'scheduled' and b.scheduled_at <= $1)
+         or b.state in ('planning', 'running')
+         or (b.state in ('done', 'cancelled') and exists (select 1 from message m where m.broadcast_id = b.id and ${OPEN}))
+       order by b.id`,
+      [now],
+    );
+  }
+
+  async hasOpenMails(id: string): Promise<boolean> {
+    const rows: unknown[] = await this.dataSource.query(
+      `select 1 from message m where m.broadcast_id = $1 and ${OPEN} limit 1`,
+      [id],
+    );
+    return rows.length === 1;
+  }
+
+  /** Recipients behind `after`, in the order of their ids. Takes no lock. Served by the primary key of `subscriber`. */
+  async recipients(
+    { audience, lastSubscriberId }: Pick<Broadcast, 'audience' | 'lastSubscriberId'>,
+    { after, limit }: { after: string; limit: number },
+  ): Promise<Recipient[]> {
+    const condition = compileAudience(audience, 4);
+    return this.dataSource.query(
+      `select s.id, s.email, s.email_key as "emailKey" from subscriber s
+       where s.id > $1 and s.id <= $2 and ${condition.text} order by s.id limit $3`,
+      [after, lastSubscriberId, limit, ...condition.parameters],
+    );
+  }
+
+  /** How many would get it now. */
+  async audienceSize({ audience }: Pick<Broadcast, 'audience'>): Promise<number> {
+    const condition = compileAudience(audience, 1);
+    const rows: { count: number }[] = await this.dataSource.query(
+      `select count(*)::int from subscriber s where ${condition.text}`,
+      condition.parameters,
+    );
+    return rows[0]?.count ?? 0;
+  }
+
+  /**
+   * Locks the broadcast for the batch behind `from`. False when it is paused or cancelled, or another worker has planned
+   * this batch meanwhile: then nothing may be written.
+   */
+  async lockBatch(manager: EntityManager, id: string, from: string): Promise<boolean> {
+    const rows: unknown[] = await manager.query(
+      `select 1 from broadcast where id = $1 and state = 'planning' and cursor_subscriber_id = $2 for update`,
+      [id, from],
+    );
+    return rows.length === 1;
+  }
+
+  async moveCursor(
+    manager: EntityManager,
+    id: string,
+    { to, added, plannedAt }: { to: string; added: number; plannedAt: Date | null },
+  ): Promise<void> {
+    await manager.query(
+      `update broadcast set cursor_subscriber_id = $2, planned_count = planned_count + $3, planned_at = $4,
+         state = case when $4::timestamptz is null then state else 'running' end where id = $1`,
+      [id, to, added, plannedAt],
+    );
+  }
+
+  async endPlanning(manager: EntityManager, id: string, now: Date): Promise<void> {
+    await manager.query('update broadcast set planned_at = $2 where id = $1', [id, now]);
+  }
+}

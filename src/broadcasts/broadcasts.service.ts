@@ -1,0 +1,177 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
+import { TemplatesService } from '../delivery/templates.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { Wake } from '../infra/jobs/wake.js';
+import { DomainError } from '../values/domain-error.js';
+import type { Broadcast, BroadcastDraft } from './broadcast.js';
+import { isRepeated, nextState, type BroadcastAction, type BroadcastState } from './broadcast-status.js';
+import { BroadcastsQueries } from './broadcasts.queries.js';
+
+export const PLAN_BROADCASTS = 'broadcasts.plan';
+
+const OPEN_MAIL_STATES: ReadonlySet<string> = new Set(['ready', 'held', 'leased', 'in_data']);
+
+/** A broadcast with what the ledger says of its mails. */
+export interface BroadcastReport extends Broadcast {
+  /** Mails per state; a state without a mail is left out. */
+  counts: Record<string, number>;
+  /** Every mail is written, and none of them is open any more. */
+  complete: boolean;
+}
+
+/** One message to many people at a time, as the owner handles it. Owns `broadcast`, together with its planner. */
+@Injectable()
+export class BroadcastsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly queries: BroadcastsQueries,
+    private readonly mails: BroadcastMailsQueries,
+    private readonly templates: TemplatesService,
+    private readonly wake: Wake,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Throws `TEMPLATE_NOT_FOUND` or `TEMPLATE_INVALID`. */
+  async create(draft: BroadcastDraft): Promise<BroadcastReport> {
+    const id = await this.dataSource.transaction(async (manager) => {
+      const templateId = await this.publish(manager, draft.template);
+      return this.queries.insert(manager, { ...draft, templateId }, this.clock.now());
+    });
+    return this.get(id);
+  }
+
+  /** Changes a draft; what is started keeps its words. Throws `BROADCAST_STATE_CONFLICT` and what `create` throws. */
+  async edit(id: string, change: Partial<BroadcastDraft>): Promise<BroadcastReport> {
+    await this.dataSource.transaction(async (manager) => {
+      const before = await this.locked(manager, id);
+      if (before.state !== 'draft') throw notNow(before, 'edit');
+      const draft = { ...before, ...change };
+      await this.queries.updateDraft(manager, id, {
+        ...draft,
+        templateId: await this.publish(manager, draft.template),
+      });
+    });
+    return this.get(id);
+  }
+
+  /**
+   * Freezes the words; at `at` (now when null) the audience is frozen and planning begins. Any number of clicks start it
+   * once. Throws `BROADCAST_STATE_CONFLICT`, `BROADCAST_EXPIRY_INVALID`, and what `create` throws.
+   */
+  async start(id: string, at: Date | null): Promise<BroadcastReport> {
+    await this.dataSource.transaction(async (manager) => {
+      const broadcast = await this.locked(manager, id);
+      if (isRepeated(broadcast, 'start')) return;
+      if (nextState(broadcast, 'start') === null) throw notNow(broadcast, 'start');
+      const startsAt = at ?? this.clock.now();
+      if (broadcast.expiresAt !== null && broadcast.expiresAt <= startsAt) {
+        throw new DomainError('BROADCAST_EXPIRY_INVALID', 'it would expire before it starts', {
+          field: 'expiresAt',
+        });
+      }
+      const templateId = await this.publish(manager, broadcast.template);
+      await this.queries.schedule(manager, id, { templateId, at: startsAt });
+      await this.wake.notify(manager, PLAN_BROADCASTS);
+    });
+    return this.get(id);
+  }
+
+  /** Takes effect at once: the barrier of each mail reads the state. Throws `BROADCAST_STATE_CONFLICT`. */
+  async pause(id: string): Promise<BroadcastReport> {
+    return this.change(id, 'pause', 'paused by the owner');
+  }
+
+  /** Goes on where the pause came. Throws `BROADCAST_STATE_CONFLICT`. */
+  async resume(id: string): Promise<BroadcastReport> {
+    return this.change(id, 'resume', null);
+  }
+
+  /** For good; what was sent stays sent. Throws `BROADCAST_STATE_CONFLICT`. */
+  async cancel(id: string): Promise<BroadcastReport> {
+    return this.change(id, 'cancel', 'cancelled by the owner');
+  }
+
+  /** Throws `BROADCAST_NOT_FOUND`. */
+  async get(id: string): Promise<BroadcastReport> {
+    const broadcast = await this.queries.find(id);
+    if (!broadcast) throw notFound(id);
+    const [report] = await this.reports([broadcast]);
+    if (!report) throw notFound(id);
+    return report;
+  }
+
+  /** Newest first. */
+  async list(page: { beforeId: string | undefined; limit: number }): Promise<Broadcast[]> {
+    return this.queries.list(page);
+  }
+
+  /** Newest first, counted. Counting takes about a second for a million mails, so keep `limit` small. */
+  async reportsOf(page: { beforeId: string | undefined; limit: number }): Promise<BroadcastReport[]> {
+    return this.reports(await this.queries.list(page));
+  }
+
+  /** How many subscribers would get it if it started now. Throws `BROADCAST_NOT_FOUND`. */
+  async audienceSize(id: string): Promise<number> {
+    const broadcast = await this.queries.find(id);
+    if (!broadcast) throw notFound(id);
+    return this.queries.audienceSize(broadcast);
+  }
+
+  private async change(id: string, action: BroadcastAction, reason: string | null): Promise<BroadcastReport> {
+    await this.dataSource.transaction(async (manager) => {
+      const broadcast = await this.locked(manager, id);
+      if (isRepeated(broadcast, action)) return;
+      const state = nextState(broadcast, action);
+      if (state === null) throw notNow(broadcast, action);
+      await this.queries.setState(manager, id, { state, reason, now: this.clock.now() });
+      await this.wake.notify(manager, PLAN_BROADCASTS);
+    });
+    return this.get(id);
+  }
+
+  private async reports(broadcasts: Broadcast[]): Promise<BroadcastReport[]> {
+    const rows = await this.mails.counts(broadcasts.map(({ id }) => id));
+    return broadcasts.map((broadcast) => {
+      const own = rows.filter(({ broadcastId }) => broadcastId === broadcast.id);
+      const open = own.some(({ state }) => OPEN_MAIL_STATES.has(state));
+      return {
+        ...broadcast,
+        counts: Object.fromEntries(own.map(({ state, count }) => [state, count])),
+        complete: !open && (broadcast.plannedAt !== null || broadcast.state === 'cancelled'),
+      };
+    });
+  }
+
+  private async publish(manager: EntityManager, template: string): Promise<string> {
+    const { html } = await this.templates.compile(template);
+    if (!/\{\{-?\s*unsubscribeUrl\b/.test(html)) {
+      const message = `templates/${template}.mjml has no link to unsubscribe: write {{ unsubscribeUrl }}, or include layouts/mail-foot-marketing.mjml`;
+      throw new DomainError('TEMPLATE_INVALID', message, { field: 'template' });
+    }
+    return this.templates.publish(manager, template);
+  }
+
+  private async locked(manager: EntityManager, id: string): Promise<Broadcast> {
+    const broadcast = await this.queries.lock(manager, id);
+    if (broadcast) return broadcast;
+    throw notFound(id);
+  }
+}
+
+function notFound(id: string): DomainError {
+  return new DomainError('BROADCAST_NOT_FOUND', `there is no broadcast ${id}`, { id });
+}
+
+function notNow({ id, state }: { id: string; state: BroadcastState }, action: string): DomainError {
+  return new DomainError(
+    'BROADCAST_STATE_CONFLICT',
+    `a broadcast that is ${state} cannot be changed by "${action}"`,
+    {
+      id,
+      state,
+      action,
+    },
+  );
+}
