@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { QueryResultRow } from 'pg';
+import { readConfig } from '../../config/env.js';
+import { openCommandContext, type CommandContext } from '../../src/application.js';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
 import { CountingSink, randomFrom, type SinkOptions } from '../support/counting-sink.js';
 import type { DurablePostgres } from '../support/durable-postgres.js';
@@ -47,7 +49,8 @@ export class World {
   private constructor(
     readonly cluster: DurablePostgres,
     readonly database: string,
-    readonly mails: number,
+    /** Planned mails; a scenario that plans more says so here. */
+    public mails: number,
     private readonly dataDir: string,
     { seed, sink }: WorldOptions,
   ) {
@@ -113,10 +116,19 @@ export class World {
     await this.wake();
   }
 
-  async wake(): Promise<void> {
-    await this.sql(
-      `select pg_notify('wellspring_wake', 'delivery.send-due'), pg_notify('wellspring_wake', 'delivery.reap')`,
-    );
+  async wake(...jobs: string[]): Promise<void> {
+    const names = jobs.length > 0 ? jobs : ['delivery.send-due', 'delivery.reap'];
+    await this.sql(`select pg_notify('wellspring_wake', name) from unnest($1::text[]) name`, [names]);
+  }
+
+  /** Work by the product's own services on this database, beside the workers. */
+  async inProduct<T>(work: (context: CommandContext) => Promise<T>): Promise<T> {
+    const context = await openCommandContext(readConfig(this.#env()), () => undefined);
+    try {
+      return await work(context);
+    } finally {
+      await context.close();
+    }
   }
 
   async takenReaches(count: number, timeoutMs = 60_000): Promise<void> {
@@ -129,18 +141,19 @@ export class World {
     const { stdout } = await runFile(
       process.execPath,
       [join(import.meta.dirname, '../../src/cli.js'), ...args],
-      {
-        env: {
-          PATH: process.env['PATH'],
-          DATABASE_URL: this.cluster.url(this.database),
-          DATA_DIR: join(this.dataDir, 'worker-0'),
-          SMTP_URL: this.sink.url,
-          SECRET_KEY,
-          DEMO: 'false',
-        },
-      },
+      { env: { PATH: process.env['PATH'], ...this.#env() } },
     );
     return stdout;
+  }
+
+  #env(): Record<string, string> {
+    return {
+      DATABASE_URL: this.cluster.url(this.database),
+      DATA_DIR: join(this.dataDir, 'worker-0'),
+      SMTP_URL: this.sink.url,
+      SECRET_KEY,
+      DEMO: 'false',
+    };
   }
 
   /** Only when every worker that holds one is gone or stands still: this is what waiting for minutes would do. */

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import type { SinkStage } from '../../support/counting-sink.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
@@ -58,6 +59,29 @@ const others: readonly Scenario[] = [
         await world.ageLeases();
       }
       await world.finish();
+    },
+  },
+  {
+    name: 'started again after kill -9, nothing else happens',
+    covers: 'F1',
+    short: true,
+    mails: 1_500,
+    run: async (world) => {
+      await world.start();
+      await world.release();
+      await world.takenReaches(30);
+      // A tick has its lock in the job store when the process ends.
+      await sleep(4_000);
+      await world.sql(
+        `update message set due_at = clock_timestamp() + interval '1 second' where state = 'ready'`,
+      );
+      await world.killAll();
+      const taken = world.sink.takenTotal;
+      await world.start();
+      const goesOn =
+        taken === world.mails || (await becomesTrue(async () => world.sink.takenTotal > taken, 20_000));
+      await world.finish();
+      return expectThat(goesOn, 'the new worker sent nothing for 20 s');
     },
   },
   randomKills({ name: 'kill -9 at random, one worker', kills: 4, workers: 1, mails: 800, short: true }),

@@ -1,3 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DemoService } from '../../../src/funnels/demo.service.js';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 
@@ -92,7 +96,91 @@ export const logicScenarios: readonly Scenario[] = [
       return expectThat(got.length === 0, `${got.length} erased people got their mail`);
     },
   },
+  {
+    name: 'broadcast paused and resumed x20',
+    covers: 'F30',
+    short: true,
+    mails: 600,
+    run: async (world) => {
+      await asBroadcast(world);
+      await world.start();
+      await world.release();
+      let sentWhilePaused = 0;
+      for (let n = 1; n <= 20; n++) {
+        await world.takenReaches(Math.min(world.sink.takenTotal + 10, world.mails));
+        await world.sql(`update broadcast set state = 'paused'`);
+        // What had passed the barrier before is still on its way.
+        await sleep(200);
+        const taken = world.sink.takenTotal;
+        await world.wake();
+        await sleep(100);
+        sentWhilePaused += world.sink.takenTotal - taken;
+        await world.sql(`update broadcast set state = 'running'`);
+        await world.sql(`update message set state = 'ready' where state = 'held'`);
+        await world.wake();
+      }
+      await world.finish();
+      return expectThat(
+        sentWhilePaused <= world.lanes,
+        `${sentWhilePaused} mails left while the broadcast was paused`,
+      );
+    },
+  },
+  {
+    name: 'sequence advanced by two workers at once, kill -9',
+    covers: 'F33 F39',
+    short: true,
+    mails: 10,
+    run: async (world) => {
+      const people = await enrollEverybody(world);
+      await world.start(2);
+      const until = Date.now() + 3_000;
+      while (Date.now() < until) {
+        await world.wake('sequences.advance-due');
+        await sleep(20);
+      }
+      await world.live[0]?.kill();
+      await world.start();
+      await world.wake('sequences.advance-due');
+      const planned = async (): Promise<number> =>
+        (
+          await world.sql<{ count: number }>(
+            `select count(*)::int as count from message where kind = 'sequence'`,
+          )
+        )[0]?.count ?? 0;
+      await becomesTrue(async () => (await planned()) >= people, 20_000);
+      world.mails += people;
+      await world.release();
+      await world.finish();
+      return expectThat((await planned()) === people, `${await planned()} first steps for ${people} people`);
+    },
+  },
 ];
+
+/** Everything planned becomes one broadcast that runs. */
+async function asBroadcast(world: World): Promise<void> {
+  await world.sql(
+    `with b as (insert into broadcast (title, email_template_id, sender, state, created_at)
+       select 'Fault', max(email_template_id), '{}', 'running', now() from message returning id)
+     update message set broadcast_id = b.id, class = 'marketing' from b`,
+  );
+}
+
+/** The demo funnel's sequence, joined by all readers through the product. */
+async function enrollEverybody(world: World): Promise<number> {
+  return world.inProduct(async ({ app, dataSource }) => {
+    await app.get(DemoService).applyAll();
+    return dataSource.transaction(async (manager) => {
+      const rows: { id: string }[] = await manager.query('select id from subscriber order by id limit 300');
+      const [sequence]: { key: string }[] = await manager.query('select key from sequence');
+      for (const { id } of rows)
+        await app
+          .get(EnrollmentsService)
+          .enroll(manager, { sequenceKey: sequence?.key ?? '', subscriberId: id, data: {} });
+      return rows.length;
+    });
+  });
+}
 
 async function onlyTransactional(world: World, addresses: readonly string[]): Promise<string[]> {
   const rows = await world.sql<{ count: number }>(

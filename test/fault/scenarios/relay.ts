@@ -122,6 +122,33 @@ export const relayScenarios: readonly Scenario[] = [
     },
   }),
   {
+    name: 'relay that takes only small mails',
+    covers: 'F25',
+    short: false,
+    mails: 50,
+    sink: { extensions: ['PIPELINING', 'SIZE 1000'] },
+    run: async (world) => {
+      await withShortTimeouts(world);
+      return expectThat(
+        world.sink.hits.data === 0,
+        'a mail was begun that the relay had said it would not take',
+      );
+    },
+  },
+  {
+    name: 'relay without SMTPUTF8',
+    covers: 'F26',
+    short: false,
+    mails: 100,
+    sink: { extensions: ['PIPELINING', '8BITMIME', 'SIZE 10000000'] },
+    run: async (world) => {
+      await world.sql(`update message set address = 'grüße-' || id || '@example.net' where id % 10 = 3`);
+      await withShortTimeouts(world);
+      const { counts } = await world.verdict();
+      return expectThat(counts['rejected'] === 10, `${counts['rejected']} of the 10 such mails were refused`);
+    },
+  },
+  {
     name: 'hidden limit of the relay, 421',
     covers: 'F21',
     short: false,
