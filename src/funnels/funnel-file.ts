@@ -1,4 +1,4 @@
-import { isNode, LineCounter, parseDocument, stringify, type Document } from 'yaml';
+import { isMap, isNode, LineCounter, parseDocument, stringify, type Document } from 'yaml';
 import type { ZodError } from 'zod';
 import { funnelSchema, type FunnelDefinition } from './funnel.schemas.js';
 
@@ -15,6 +15,8 @@ export type FunnelFile =
   | { ok: false; problems: FunnelProblem[] };
 
 const MAX_FILE_CHARACTERS = 500_000;
+/** An alias may stand for a tree of aliases; a hundred of them are more than any honest file has. */
+const MAX_ALIASES = 100;
 
 /** Reads one funnel from YAML (or JSON, which is YAML). Collects every problem instead of stopping at the first. */
 export function readFunnelFile(text: string): FunnelFile {
@@ -27,7 +29,6 @@ export function readFunnelFile(text: string): FunnelFile {
     };
   }
   const lines = new LineCounter();
-  // An alias may stand for a tree of aliases; a hundred of them are more than any honest file has.
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
   if (document.errors.length > 0) {
     return {
@@ -39,8 +40,16 @@ export function readFunnelFile(text: string): FunnelFile {
       })),
     };
   }
+  if (!isMap(document.contents)) {
+    const message = 'a funnel file holds options by name, beginning with one such as "funnel: my-funnel"';
+    return { ok: false, problems: [{ line: 1, field: '', message }] };
+  }
   const lineOf = (path: readonly PropertyKey[]): number | null => lineOfPath(document, lines, path);
-  const value: unknown = document.toJS({ maxAliasCount: 100 });
+  const value = valueOf(document);
+  if (value === null) {
+    const message = `an alias (*name) stands for too much here: ${MAX_ALIASES} in all are the most`;
+    return { ok: false, problems: [{ line: 1, field: '', message }] };
+  }
   const parsed = funnelSchema.safeParse(value);
   if (!parsed.success) return { ok: false, problems: problemsOf(parsed.error, value, lineOf) };
   return { ok: true, definition: parsed.data, lineOf };
@@ -49,6 +58,17 @@ export function readFunnelFile(text: string): FunnelFile {
 /** The file that describes the definition. Keys stand in the order of the schema, so equal funnels give equal bytes. */
 export function writeFunnelFile(definition: FunnelDefinition): string {
   return stringify(definition, { lineWidth: 110 });
+}
+
+/** `null` where the aliases stand for more than is taken, which the library says by throwing. */
+function valueOf(document: Document): object | null {
+  try {
+    const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
+    return typeof value === 'object' ? value : null;
+  } catch (error) {
+    if (error instanceof ReferenceError) return null;
+    throw error;
+  }
 }
 
 type Issue = ZodError['issues'][number];

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Injectable } from '@nestjs/common';
@@ -16,6 +16,8 @@ export const CONFIRM_MAIL = 'emails/confirm';
 export const RECEIPT_MAIL = 'emails/receipt';
 
 const TEMPLATES = resolve('templates');
+/** What makes a page one to sign up on, and no thanks page or sign-in: it asks for the address and prints the consent. */
+const SIGN_UP_PARTS = ['name="email"', 'form.consent'];
 
 interface NamedSource {
   name: string;
@@ -117,13 +119,14 @@ export function mailsOf({ sequence, form }: FunnelDefinition): (NamedSource & { 
 }
 
 async function pageProblems({ form }: FunnelDefinition): Promise<DefinitionProblem[]> {
-  const there = await access(join(TEMPLATES, `${form.template}.liquid`)).then(
-    () => true,
-    () => false,
-  );
-  return there
-    ? []
-    : [{ path: ['form', 'template'], message: `there is no templates/${form.template}.liquid` }];
+  const path = ['form', 'template'];
+  const file = `templates/${form.template}.liquid`;
+  const source = await readFile(join(TEMPLATES, `${form.template}.liquid`), 'utf8').catch(() => null);
+  if (source === null) return [{ path, message: `there is no ${file}` }];
+  if (form.template.startsWith('pages/') && SIGN_UP_PARTS.every((part) => source.includes(part))) return [];
+  return [
+    { path, message: `${file} is no page to sign up on, which has a field email and prints form.consent` },
+  ];
 }
 
 async function fileProblems(
@@ -131,11 +134,9 @@ async function fileProblems(
   folder: string | null,
 ): Promise<DefinitionProblem[]> {
   if (folder === null) return [];
-  const there = await access(insideOf(folder, name)).then(
-    () => true,
-    () => false,
-  );
-  return there ? [] : [{ path, message: `there is no file ${name} beside the funnel file` }];
+  const found = await stat(insideOf(folder, name)).catch(() => null);
+  if (found === null) return [{ path, message: `there is no file ${name} beside the funnel file` }];
+  return found.isFile() ? [] : [{ path, message: `${name} is a folder; name the files in it one by one` }];
 }
 
 async function layoutsHash(): Promise<string> {

@@ -192,7 +192,12 @@ function notFound(key: string): DomainError {
 }
 
 async function readText(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch((cause: unknown) => {
+  const bytes = await readFile(path).catch((cause: unknown) => {
     throw new DomainError('FUNNEL_FILE_NOT_FOUND', `${path} cannot be read`, { path }, { cause });
   });
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new DomainError('FUNNEL_FILE_INVALID', `${path}:1: save the file as UTF-8`, { path }, { cause });
+  }
 }

@@ -73,12 +73,38 @@ describe('wellspring, the command', () => {
       /templates\/emails\/receipt\.mjml:\d+ prints \{\{ order/,
     ],
     ['broken YAML', (text: string) => `${text}\n  - [`, /broken\.yaml:\d+: /],
+    [
+      'a folder in place of a file',
+      (text: string) => text.replace('files/75-niches.pdf', 'files'),
+      /broken\.yaml:\d+: form\.leadMagnet: files is a folder/,
+    ],
+    [
+      'a page nobody can sign up on',
+      (text: string) => text.replace('pages/squeeze', 'pages/thanks'),
+      /broken\.yaml:\d+: form\.template: templates\/pages\/thanks\.liquid is no page to sign up on/,
+    ],
   ])('refuses %s with file, line and reason', async (_, damage, message) => {
     const file = join(folder, 'broken.yaml');
     await writeFile(file, damage(await readFile(join(folder, 'niche-ebook.yaml'), 'utf8')));
-    const refused = await wellspring('apply', file);
-    expect(refused.code).toBe(1);
-    expect(refused.error).toMatch(message);
+    for (const command of ['plan', 'apply']) {
+      const refused = await wellspring(command, file);
+      expect(refused).toMatchObject({ code: 1, out: '' });
+      expect(refused.error).toMatch(message);
+    }
+  });
+
+  it('refuses a file that is not UTF-8, which would lose its letters', async () => {
+    const file = join(folder, 'latin.yaml');
+    const text = await readFile(join(folder, 'niche-ebook.yaml'), 'utf8');
+    await writeFile(file, Buffer.from(text.replace('Ada Winters', 'Ad\u00e4'), 'latin1'));
+    expect(await wellspring('apply', file)).toMatchObject({
+      code: 1,
+      error: expect.stringContaining('UTF-8'),
+    });
+  });
+
+  it('has changed nothing by all it refused', async () => {
+    expect((await wellspring('plan', join(folder, 'niche-ebook.yaml'))).out).toBe('No changes.\n');
   });
 
   it('makes an API key that opens the API, and says what is wrong with a call', async () => {

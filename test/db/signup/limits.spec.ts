@@ -48,6 +48,24 @@ describe('the limit on sign-ups behind a proxy that is trusted', () => {
     expect(refused.body).toMatchObject({ code: 'SIGNUP_RATE_LIMITED' });
   });
 
+  it('takes no form that comes back faster than anybody types, and does not say so', async () => {
+    const sendAfter = async (ms: number, email: string): Promise<string> => {
+      const page = await t.http.get('/p/niches').set('X-Forwarded-For', '203.0.113.9');
+      const token = /name="t" value="([^"]+)"/.exec(page.text)?.[1] ?? '';
+      t.clock.advance(ms);
+      const fields = { email, t: token };
+      const sent = t.http.post('/p/niches').set('X-Forwarded-For', '203.0.113.9').type('form').send(fields);
+      return (await sent.expect(200)).text;
+    };
+    const [fast, slow] = [address(), address()];
+    await sendAfter(799, fast);
+    await sendAfter(800, slow);
+    const known: unknown[] = await t.dataSource.query('select email from subscriber where email = any($1)', [
+      [fast, slow],
+    ]);
+    expect(known).toEqual([{ email: slow }]);
+  });
+
   it('believes the proxy alone: what the visitor wrote before it is not looked at', async () => {
     await fill('198.51.100.1, 203.0.113.9');
     expect((await signUp('198.51.100.2, 203.0.113.9')).status).toBe(429);

@@ -76,6 +76,24 @@ describe('a funnel file', () => {
     expect(problemsOf('funnel: x\ntitle: [a')[0]?.line).toBe(2);
   });
 
+  it.each(['', '# only a comment\n', '- a\n', 'hello\n', '~\n', '7\n'])(
+    'refuses %j, which is no funnel',
+    (text) => {
+      expect(problemsOf(text)).toEqual([
+        { line: 1, field: '', message: expect.stringContaining('options by name') },
+      ]);
+    },
+  );
+
+  it('refuses aliases that stand for millions of values, in words', () => {
+    const levels = ['a: &a [x, x, x, x, x, x, x, x, x]'];
+    for (const [name, of] of ['ba', 'cb', 'dc', 'ed', 'fe'].map((pair) => [...pair]))
+      levels.push(`${name}: &${name} [${Array.from({ length: 9 }, () => `*${of}`).join(', ')}]`);
+    expect(problemsOf(levels.join('\n'))).toEqual([
+      { line: 1, field: '', message: expect.stringContaining('alias') },
+    ]);
+  });
+
   it.each([
     [
       'an offer without its product',
