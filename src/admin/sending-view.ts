@@ -15,7 +15,7 @@ export function limitName(key: string): string {
     case 'global':
       return 'All mails';
     case 'relay':
-      return 'what the relay takes';
+      return 'what the relays take';
     case 'sender':
       return `From ${rest}`;
     case 'group':

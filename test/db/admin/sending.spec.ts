@@ -64,7 +64,7 @@ describe('the page Sending', () => {
       'warming up since 2026-03-01',
       '&lt;b&gt;reason&lt;/b&gt;',
       'A &lt;trouble&gt;',
-      'What decides: All mails',
+      'The limit that decides: All mails',
     ])
       expect(html).toContain(text);
     expect(html).not.toContain('<b>reason');

@@ -9,7 +9,7 @@ describe('sending in the owner’s words', () => {
     ['group:other', 'To all other servers'],
     ['lane:example.com|outlook', 'From example.com to Outlook'],
     ['lane:default', 'default'],
-    ['relay', 'what the relay takes'],
+    ['relay', 'what the relays take'],
   ])('calls %s %s', (key, name) => expect(limitName(key)).toBe(name));
 
   it.each([
