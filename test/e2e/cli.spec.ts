@@ -1,6 +1,7 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildOnce, finished, ROOT, type Finished } from '../support/build.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
@@ -143,6 +144,25 @@ describe('wellspring, the command', () => {
     expect(piped.out).toBe('hard\tstandard input\tuser_unknown\tbob@example.org\n');
     expect((await wellspring('inspect', 'bounce', join(folder, 'nowhere.eml'))).code).toBe(2);
     expect((await wellspring('inspect', 'weather')).code).toBe(2);
+  });
+
+  it('says that a copied database does not send, until it is confirmed', async () => {
+    expect(await wellspring('ledger', 'status')).toMatchObject({ code: 0, out: 'Mails may go out.\n' });
+    const client = new Client({ connectionString: database.url });
+    await client.connect();
+    const row = { lineage: 'a', generation: 1, counter: 1, refused: null, confirmed: null };
+    await client.query(
+      `insert into setting (key, value, updated_at) values ('ledger.generation', $1, now())`,
+      [JSON.stringify({ ...row, fingerprint: { system: null, timeline: null, database: '1', table: '1' } })],
+    );
+    await client.end();
+    const refused = await wellspring('ledger', 'status');
+    expect(refused).toMatchObject({ code: 1, out: expect.stringContaining('copy') });
+    expect((await wellspring('ledger', 'confirm', '--unsent', 'all')).code).toBe(2);
+    const confirmed = await wellspring('ledger', 'confirm', '--unsent', 'hold', '--json');
+    expect(JSON.parse(confirmed.out)).toEqual({ needed: true, held: 0, cancelled: 0, unknown: 0 });
+    expect((await wellspring('ledger', 'confirm')).out).toContain('nothing to confirm');
+    expect((await wellspring('ledger', 'status')).code).toBe(0);
   });
 
   async function wellspring(...args: string[]): Promise<Finished> {

@@ -1,0 +1,79 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { GenerationGuard } from '../../../src/delivery/generation/generation-guard.service.js';
+import { HeldService } from '../../../src/delivery/pacing/held.service.js';
+import { PacingService } from '../../../src/delivery/pacing/pacing.service.js';
+import { sendingSettings } from '../../../src/delivery/pacing/sending.schemas.js';
+import { SendingSettingsService } from '../../../src/delivery/pacing/sending-settings.service.js';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
+import { openPostOffice, OPENED_AT, type PostOffice } from './post-office.js';
+
+const HOUR_MS = 3_600_000;
+const at = (hours: number): Date => new Date(OPENED_AT.getTime() + hours * HOUR_MS);
+
+describe('sending after it could not be done', () => {
+  let t: PostOffice;
+  beforeEach(async () => {
+    t = await openPostOffice({ DEMO: 'false' });
+  });
+  afterEach(async () => t.close());
+
+  const get = <T>(type: new (...args: never[]) => T): T => t.app.get<T>(type, { strict: false });
+  const states = async (...ids: string[]): Promise<unknown[]> =>
+    Promise.all(ids.map(async (id) => (await t.state(id))['state']));
+
+  it('holds marketing mails of a three-day outage, sends what people wait for, and the rest on the owner’s word', async () => {
+    await t.sendDue();
+    const old = await t.plan('old@example.net', { dueAt: at(10) });
+    const receipt = await t.plan('receipt@example.net', { dueAt: at(10), class: 'transactional' });
+    const fresh = await t.plan('fresh@example.net', { dueAt: at(60) });
+    t.clock.set(at(72));
+    expect(await t.sendDue()).toBe(2);
+    expect(await states(old, receipt, fresh)).toEqual(['held', 'accepted', 'accepted']);
+    expect(await t.state(old)).toMatchObject({ reason: 'overdue after an outage', attempt: 0 });
+    expect(await get(AlertsService).open()).toMatchObject([{ key: 'sending:overdue' }]);
+    expect(await get(HeldService).release({})).toBe(1);
+    expect(await t.sendDue()).toBe(1);
+    expect(t.sink.mails.map(({ to }) => to[0]).toSorted()).toEqual([
+      'fresh@example.net',
+      'old@example.net',
+      'receipt@example.net',
+    ]);
+  });
+
+  it('takes three days without a working relay for the same, and burns no attempt of any mail', async () => {
+    t.sink.onConnect = async () => 421;
+    const id = await t.plan('old@example.net', { dueAt: at(1) });
+    for (const hours of [0, 1, 2, 30, 60]) {
+      t.clock.set(at(hours));
+      await t.db.query(`update message set due_at = $1 where state = 'ready'`, [at(1)]);
+      expect(await t.sendDue()).toBe(0);
+    }
+    expect(await t.state(id)).toMatchObject({ state: 'ready', attempt: 0 });
+  });
+
+  it('goes at the pace that was set, and tells when it will be done', async () => {
+    await get(SendingSettingsService).replace(sendingSettings.parse({ global: { perDay: 3 } }));
+    const ids = [];
+    for (let count = 0; count < 5; count++) ids.push(await t.plan(`reader${count}@example.net`));
+    expect(await t.sendDue()).toBe(3);
+    expect(await get(PacingService).waitMs(['example.com|other'])).toBeGreaterThan(0);
+    expect((await states(...ids)).filter((state) => state === 'ready')).toHaveLength(2);
+    await t.db.query('update send_bucket set quota_day = quota_day - 1');
+    expect(await t.sendDue()).toBe(2);
+  });
+
+  it('sends nothing from a restored backup until the owner has spoken', async () => {
+    await t.sendDue();
+    await t.db.query(
+      `update setting set value = jsonb_set(value, '{counter}', '0') where key = 'ledger.generation'`,
+    );
+    const id = await t.plan('old@example.net');
+    expect(await t.sendDue()).toBe(0);
+    expect(t.sink.mails).toEqual([]);
+    expect(await get(GenerationGuard).confirm('hold')).toMatchObject({ held: 1 });
+    expect(await t.sendDue()).toBe(0);
+    expect(await t.state(id)).toMatchObject({ state: 'held', reason: 'restored backup' });
+    expect(await get(HeldService).release({ reason: 'restored backup' })).toBe(1);
+    expect(await t.sendDue()).toBe(1);
+  });
+});
