@@ -51,7 +51,7 @@ function reportInWords({ template, findings }: PreflightReport): string {
 function findingInWords({ level, message, file, line }: PreflightFinding): string {
   // The message of a template error names its place already.
   const place =
-    file === undefined || message.startsWith(file) ? '' : `${file}${line === undefined ? '' : `:${line}`}: `;
+    file === undefined || message.includes(file) ? '' : `${file}${line === undefined ? '' : `:${line}`}: `;
   return `${LEVELS[level]} ${place}${message}`;
 }
 

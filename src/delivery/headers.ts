@@ -84,12 +84,3 @@ function distinct(parts: string[]): string[] {
 function prepared(value: string): PreparedHeader {
   return { prepared: true, foldLines: false, value };
 }
-
-/** As {@link mailHeaders} where nothing is set. */
-export function listHeaders(message: Described, unsubscribeUrl: string): Record<string, PreparedHeader> {
-  return mailHeaders(message, unsubscribeUrl, {
-    bounceDomain: null,
-    feedbackSenderId: 'wellspring',
-    cfblAddress: null,
-  });
-}

@@ -115,6 +115,37 @@ describe('wellspring, the command', () => {
     expect((await wellspring('doctor')).out).toMatch(/ok   database: PostgreSQL \d/);
   });
 
+  it('checks the mails of a funnel, or one of them, before they are sent', async () => {
+    const funnel = await wellspring('preflight', 'niche-ebook', '--json');
+    expect(funnel.code).toBe(0);
+    expect(JSON.parse(funnel.out)).toMatchObject({ funnel: 'niche-ebook', ok: true });
+    expect(await wellspring('preflight', 'emails/welcome')).toMatchObject({
+      code: 0,
+      out: 'ok   templates/emails/welcome.mjml\n',
+    });
+    const missing = await wellspring('preflight', 'emails/nowhere');
+    expect(missing.code).toBe(1);
+    expect(missing.out).toBe('FAIL there is no templates/emails/nowhere.mjml\n');
+    expect((await wellspring('preflight', 'no-such-funnel')).code).toBe(1);
+    expect((await wellspring('preflight')).code).toBe(2);
+  });
+
+  it('makes a DKIM key once, and refuses to work beside one that is broken', async () => {
+    const made = await wellspring('dkim', 'create', 'example.com', '--selector', 's1');
+    expect(made.code).toBe(0);
+    expect(made.out).toMatch(
+      / s1\._domainkey\.example\.com\. IN TXT \( "v=DKIM1; k=rsa; p=[^"]+" "[^"]+" \)/,
+    );
+    expect((await wellspring('dkim', 'create', 'example.com', '--selector', 's1')).code).toBe(1);
+    const path = join(folder, 'data/dkim/example.com/s1.pem');
+    expect(await readFile(path, 'utf8')).toContain('PRIVATE KEY');
+    await writeFile(path, 'broken');
+    const refused = await wellspring('doctor');
+    expect(refused.code).toBe(1);
+    expect(refused.error).toContain('s1.pem: this is no private key');
+    await rm(path);
+  });
+
   it('shows how mails that came back are judged, from files and from standard input', async () => {
     const files: string[] = [];
     for (const [at, { mail }] of RETURNED_MAILS.entries()) {

@@ -56,3 +56,19 @@ export function endedBy(dns: DnsResolver, signal: AbortSignal): DnsResolver {
     reverse: async (ip) => within(async () => dns.reverse(ip)),
   };
 }
+
+/** Exists as long as the DNS does. */
+const ALWAYS_THERE = 'a.root-servers.net';
+
+/**
+ * A resolver without a way out often answers "no such name" to everything, which would read as a domain without a single
+ * record. One that does not even know a root server is taken for no answer at all.
+ */
+export async function unlessBlind(dns: DnsResolver): Promise<DnsResolver> {
+  const sees = await ask(async () => dns.resolve4(ALWAYS_THERE));
+  if (sees.kind === 'found') return dns;
+  const blind = async (): Promise<never> => {
+    throw Object.assign(new Error('the resolver knows no name'), { code: 'NO_NETWORK' });
+  };
+  return { resolveTxt: blind, resolveMx: blind, resolve4: blind, resolve6: blind, reverse: blind };
+}

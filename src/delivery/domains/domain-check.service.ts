@@ -9,7 +9,7 @@ import { dkimDomain } from '../dkim-keys.js';
 import { DkimKeys } from '../dkim-keys.service.js';
 import { checkCertificate, type CertificateSeen } from './certificate.js';
 import { checkDomain, checkReverse } from './domain-check.js';
-import { endedBy, type DnsResolver } from './dns.js';
+import { endedBy, unlessBlind, type DnsResolver } from './dns.js';
 import type { Finding } from './finding.js';
 
 /** For the whole check: without a network it says so after this long. */
@@ -40,12 +40,13 @@ export class DomainCheckService {
     return [...new Set(rows.map(({ email }) => dkimDomain(email.slice(email.lastIndexOf('@') + 1))))].sort();
   }
 
-  /** `ip`: the address mail leaves from, when the owner knows it. */
+  /** `ip`: the address mail leaves from, when the owner knows it. `dns`: instead of the machine's own. */
   async check(
     domains: readonly string[],
-    { ip, dns = systemDns() }: { ip?: string | undefined; dns?: DnsResolver } = {},
+    { ip, dns }: { ip?: string | undefined; dns?: DnsResolver } = {},
   ): Promise<DomainReport[]> {
-    const limited = endedBy(dns, AbortSignal.timeout(TIME_LIMIT_MS));
+    const signal = AbortSignal.timeout(TIME_LIMIT_MS);
+    const limited = dns ? endedBy(dns, signal) : await unlessBlind(endedBy(systemDns(), signal));
     const reports = domains.map(async (domain) => ({
       domain,
       findings: await checkDomain(limited, {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { dkimRecord, type DkimKey } from '../../../../src/delivery/dkim.js';
 import { checkCertificate } from '../../../../src/delivery/domains/certificate.js';
 import { checkDomain, checkReverse } from '../../../../src/delivery/domains/domain-check.js';
-import { endedBy } from '../../../../src/delivery/domains/dns.js';
+import { endedBy, unlessBlind } from '../../../../src/delivery/domains/dns.js';
 import { dnsOf, SILENT_DNS, type Zone } from '../../../support/zone.js';
 
 const rsa = (modulusLength: number): DkimKey => ({
@@ -318,4 +318,15 @@ it('without a network every answer is "could not ask", at once when the time is 
   const levels = Object.fromEntries(findings.map(({ id, level }) => [id, level]));
   expect(levels).toMatchObject({ D1: 'unknown', D2: 'unknown', D3: 'unknown', D5: 'unknown', D9: 'unknown' });
   expect(findings.find(({ id }) => id === 'D1')?.detail).toContain('could not ask');
+});
+
+it('a resolver that says "no such name" to everything is taken for no network; one that sees is used as it is', async () => {
+  const domain = { from: 'example.com', returnPath: 'example.com', keys: [KEY] };
+  const blind = await checkDomain(await unlessBlind(dnsOf({})), domain);
+  expect(blind.map(({ id, level }) => `${id} ${level}`)).toEqual(
+    expect.arrayContaining(['D1 unknown', 'D2 unknown', 'D3 unknown', 'D5 unknown']),
+  );
+  const seeing = dnsOf({ ...GOOD, 'A a.root-servers.net': ['198.41.0.4'] });
+  const findings = await checkDomain(await unlessBlind(seeing), domain);
+  expect(findings.every(({ level }) => level === 'ok')).toBe(true);
 });

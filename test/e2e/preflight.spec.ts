@@ -1,0 +1,84 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FunnelPreflightService } from '../../src/funnels/funnel-preflight.service.js';
+import { API_KEY, startTestApp, type TestApp } from '../support/app.js';
+
+describe('templates by the API', () => {
+  let t: TestApp;
+  let subscriberId: string;
+  beforeAll(async () => {
+    // Nothing listens there: links of our own cannot be reached, which is said and stops nothing.
+    t = await startTestApp({ baseUrl: 'http://127.0.0.1:9' });
+    const rows: { id: string }[] = await t.dataSource.query(
+      `insert into subscriber (email, email_key, name, status, created_at, updated_at)
+       values ('grace@example.org', 'grace@example.org', 'Grace Hopper', 'active', now(), now()) returning id`,
+    );
+    subscriberId = rows[0]?.id ?? '';
+  });
+  afterAll(async () => t.close());
+  const post = (path: string, body: object) =>
+    t.http.post(`/api/v1/templates/${path}`).set('authorization', `Bearer ${API_KEY}`).send(body);
+  const get = (path: string) =>
+    t.http.get(`/api/v1/templates${path}`).set('authorization', `Bearer ${API_KEY}`);
+
+  it('lists the latest version of each mail, page by page, and shows one', async () => {
+    const first = await get('?limit=2').expect(200);
+    expect(first.body.data).toHaveLength(2);
+    const rest = await get(`?limit=50&cursor=${first.body.nextCursor}`).expect(200);
+    const keys = [...first.body.data, ...rest.body.data].map(({ key }: { key: string }) => key);
+    expect(new Set(keys).size).toBe(keys.length);
+    expect(keys).toContain('emails/story');
+    const one = await get(`/${first.body.data[0].id}`).expect(200);
+    expect(one.body).toMatchObject({ key: first.body.data[0].key, versions: 1 });
+    expect(one.body.mjml).toContain('<mjml');
+    await get('/999999').expect(404);
+  });
+
+  it('shows a mail as one subscriber would get it', async () => {
+    const { body } = await post('preview', { template: 'emails/story', subscriberId }).expect(200);
+    expect(body.html).toContain('Hi Grace,');
+    expect(body.text).toContain('Hi Grace,');
+    expect(body.subject).toBe('My first e-book sold three copies');
+  });
+
+  it('checks a mail and says what is wrong with it', async () => {
+    const { body } = await post('preflight', { template: 'emails/story' }).expect(200);
+    expect(body).toMatchObject({ template: 'emails/story', kind: 'sequence', ok: true });
+    const wrong = await post('preflight', { template: 'emails/receipt', kind: 'sequence' }).expect(200);
+    expect(wrong.body.ok).toBe(false);
+    expect(wrong.body.findings[0]).toMatchObject({
+      check: 'variables',
+      level: 'fail',
+      file: 'templates/emails/receipt.mjml',
+      line: expect.any(Number),
+    });
+    await post('preflight', { template: '../secret' }).expect(422);
+    await post('preview', { template: 'emails/nowhere', subscriberId }).expect(404);
+  });
+
+  it('checks every mail of a funnel with what the funnel really gives it', async () => {
+    const service = t.app.get(FunnelPreflightService, { strict: false });
+    const report = await service.check('niche-ebook');
+    expect(report.ok).toBe(true);
+    expect(report.mails.map(({ template, kind }) => `${template} ${kind}`).sort()).toEqual([
+      'emails/confirm confirmation',
+      'emails/deep-dive sequence',
+      'emails/nudge sequence',
+      'emails/offer offer',
+      'emails/receipt receipt',
+      'emails/story sequence',
+      'emails/welcome sequence',
+    ]);
+    await t.dataSource.query(
+      `update funnel set definition = (definition::jsonb #- '{definition,form,leadMagnet}')::json where key = 'niche-ebook'`,
+    );
+    const without = await service.check('niche-ebook');
+    const welcome = without.mails.find(({ template }) => template === 'emails/welcome');
+    expect(welcome?.findings).toContainEqual(
+      expect.objectContaining({
+        level: 'fail',
+        message: expect.stringContaining('{{ download }}, which is empty'),
+      }),
+    );
+    await expect(service.check('nothing')).rejects.toMatchObject({ code: 'FUNNEL_NOT_FOUND' });
+  });
+});
