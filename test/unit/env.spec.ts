@@ -14,7 +14,7 @@ const refusal = (variables: Record<string, string>): string => {
 
 describe('the environment', () => {
   it('may be empty: everything has a default', () => {
-    expect(readConfig({})).toEqual({
+    expect(readConfig({})).toMatchObject({
       port: 3000,
       host: '127.0.0.1',
       baseUrl: 'http://localhost:3000',
