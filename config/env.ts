@@ -29,6 +29,23 @@ const envSchema = z.object({
   DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
   MONGODB_URI: url(['mongodb:', 'mongodb+srv:']).optional(),
   BOUNCE_DOMAIN: z.string().regex(DOMAIN, 'use a domain such as bounce.example.com').toLowerCase().optional(),
+  BOUNCE_SMTP_PORT: z
+    .string()
+    .regex(/^\d{1,5}$/, 'use a port number from 0 to 65535')
+    .transform(Number)
+    .refine((port) => port <= 65_535, 'use a port number from 0 to 65535')
+    .optional(),
+  BOUNCE_IMAP_URL: url(['imap:', 'imaps:']).optional(),
+  SES_TOPIC_ARN: z
+    .string()
+    .regex(/^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]+$/, 'use the ARN of the SNS topic')
+    .optional(),
+  SENDGRID_WEBHOOK_KEY: z
+    .string()
+    .regex(/^[A-Za-z0-9+/=]{80,400}$/, 'use the verification key as SendGrid shows it')
+    .optional(),
+  POSTMARK_WEBHOOK_SECRET: z.string().min(16, 'use at least 16 characters').optional(),
+  MAILGUN_WEBHOOK_KEY: z.string().min(16, 'use the HTTP webhook signing key').optional(),
   FEEDBACK_SENDER_ID: z
     .string()
     .regex(/^[a-zA-Z0-9]{5,15}$/, 'use 5 to 15 letters and digits, and never change them')
@@ -83,6 +100,15 @@ export interface Config {
   smtpUrl: string | null;
   /** Takes bounces and unsubscribe mails; `null`: the return path is the sender's own address. */
   bounceDomain: string | null;
+  /** The built-in SMTP listener for `bounceDomain`; `null`: none is started. */
+  bounceSmtpPort: number | null;
+  /** A mailbox that bounces and complaints are sent to, read every minute: `imaps://user:password@host/INBOX`. */
+  bounceImapUrl: string | null;
+  /** Webhooks of providers; each is off until its key is set. */
+  sesTopicArn: string | null;
+  sendgridWebhookKey: string | null;
+  postmarkWebhookSecret: string | null;
+  mailgunWebhookKey: string | null;
   feedbackSenderId: string;
   cfblAddress: string | null;
   /** Every relay of SMTP_URL; empty when it is not set. */
@@ -114,6 +140,9 @@ export function readConfig(env: Record<string, string | undefined> = process.env
       'STRIPE_SECRET_KEY: the card provider is not part of this release; leave it unset to use the test payment page',
     );
   }
+  if (given.BOUNCE_SMTP_PORT && !given.BOUNCE_DOMAIN) {
+    problems.push('BOUNCE_DOMAIN: set the domain whose mail the port takes');
+  }
   if (!parsed.success || problems.length > 0) throw new EnvError(problems.join('\n'));
   const e = parsed.data;
   const mailboxOn = e.SMTP_URL === undefined;
@@ -126,6 +155,12 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     databaseUrl: e.DATABASE_URL ?? null,
     mongoUri: e.MONGODB_URI ?? null,
     bounceDomain: e.BOUNCE_DOMAIN ?? null,
+    bounceSmtpPort: e.BOUNCE_SMTP_PORT ?? null,
+    bounceImapUrl: e.BOUNCE_IMAP_URL ?? null,
+    sesTopicArn: e.SES_TOPIC_ARN ?? null,
+    sendgridWebhookKey: e.SENDGRID_WEBHOOK_KEY ?? null,
+    postmarkWebhookSecret: e.POSTMARK_WEBHOOK_SECRET ?? null,
+    mailgunWebhookKey: e.MAILGUN_WEBHOOK_KEY ?? null,
     feedbackSenderId: e.FEEDBACK_SENDER_ID,
     cfblAddress: e.CFBL_ADDRESS ?? null,
     smtpUrl: e.SMTP_URL?.[0]?.url ?? null,

@@ -4,6 +4,7 @@ import type { DataSource } from 'typeorm';
 import { AdminModule } from './admin/admin.module.js';
 import { AnalyticsModule } from './analytics/analytics.module.js';
 import { BroadcastsModule } from './broadcasts/broadcasts.module.js';
+import { BouncesModule } from './bounces/bounces.module.js';
 import { DeliveryModule } from './delivery/delivery.module.js';
 import { PreflightModule } from './delivery/preflight/preflight.module.js';
 import { FunnelsModule } from './funnels/funnels.module.js';
@@ -55,6 +56,7 @@ export class AppModule {
         BroadcastsModule,
         DeliveryModule,
         PreflightModule,
+        BouncesModule,
         TrackingModule,
         OffersModule,
         OrdersModule,

@@ -6,6 +6,7 @@ import { pino, type Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import type { Config as EnvConfig } from '../config/env.js';
 import { AppModule, type AppParts } from './app.module.js';
+import { BounceSmtpServer } from './bounces/bounce-smtp.server.js';
 import { DemoService } from './funnels/demo.service.js';
 import { SystemClock } from './infra/clock.js';
 import type { Config } from './infra/config.js';
@@ -66,6 +67,11 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
       undo.push(() => wake.close());
     }
     if (!config.roles.includes('web')) return { url: null, stop };
+    if (config.bounceSmtpPort !== null) {
+      const bounces = app.get(BounceSmtpServer);
+      await bounces.listen(config.bounceSmtpPort, config.host);
+      undo.push(() => bounces.close());
+    }
     await app.listen(config.port, config.host);
     announce(config, print);
     return { url: config.baseUrl, stop };

@@ -24,8 +24,14 @@ export async function judgeMail(raw: Uint8Array): Promise<JudgedMail> {
   const parts = await readMail(raw);
   const fields =
     complaint(parts) ?? sesNotice(parts) ?? deliveryReport(parts) ?? (await wrappedReport(parts));
-  return fields ?? autoReply(parts) ?? textReport(parts) ?? judged([], null, []);
+  const judgement = fields ?? autoReply(parts) ?? textReport(parts) ?? judged([], null, []);
+  return {
+    ...judgement,
+    addressedTo: ADDRESSED.flatMap((name) => parts.headers.get(name) ?? []).flatMap(addressesIn),
+  };
 }
+
+const ADDRESSED = ['delivered-to', 'x-original-to', 'envelope-to', 'x-envelope-to', 'x-forwarded-to', 'to'];
 
 /** Gateways send the report they got inside one of their own that says nothing. One level is looked into. */
 async function wrappedReport({ returned, originals }: MailParts): Promise<JudgedMail | null> {

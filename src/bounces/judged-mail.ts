@@ -26,6 +26,8 @@ export interface JudgedMail {
   reportingMta: string | null;
   /** Headers of the mails that came back, which may carry a token of ours. */
   originals: HeaderBlock[];
+  /** Where the mail itself went, as its headers say: the return path it answers to may be among them. */
+  addressedTo: string[];
 }
 
 const GRAVITY: readonly BounceVerdict[] = ['complaint', 'hard', 'sender', 'soft', 'ignore'];
@@ -38,7 +40,7 @@ export function judged(
 ): JudgedMail {
   const gravest = [...findings].sort((a, b) => GRAVITY.indexOf(a.verdict) - GRAVITY.indexOf(b.verdict))[0];
   const { verdict, reason } = gravest ?? replyClass('not_a_report');
-  return { verdict, reason, findings, reportingMta, originals };
+  return { verdict, reason, findings, reportingMta, originals, addressedTo: [] };
 }
 
 /** A refusal as a report quotes it; `contexts` are what else it says, the nearest first. */

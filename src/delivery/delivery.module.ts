@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { AcceptedJournal } from './accepted-journal.service.js';
 import { BroadcastMailsQueries } from './broadcast-mails.queries.js';
+import { BroadcastGuard } from './broadcast-guard.service.js';
 import { DeliveryJobs } from './delivery.jobs.js';
 import { DkimKeys } from './dkim-keys.service.js';
 import { DkimService } from './dkim.service.js';
@@ -42,7 +43,16 @@ import { TemplatesService } from './templates.service.js';
     AcceptedJournal,
     SenderService,
     DeliveryJobs,
+    BroadcastGuard,
   ],
-  exports: [PacingModule, DkimKeys, MessagesService, BroadcastMailsQueries, TemplatesService, SenderService],
+  exports: [
+    PacingModule,
+    BroadcastGuard,
+    DkimKeys,
+    MessagesService,
+    BroadcastMailsQueries,
+    TemplatesService,
+    SenderService,
+  ],
 })
 export class DeliveryModule {}

@@ -6,6 +6,7 @@ import { Wake } from '../infra/jobs/wake.js';
 import { decodeIds, encodeIds, signToken, verifyToken } from '../values/signed-token.js';
 import { laneKeys, mailColumns, type MailBatch, type MailColumns, type SharedMail } from './mail-batch.js';
 import type { PlannedMessage } from './message.js';
+import { resolveUnknown } from './message-evidence.queries.js';
 import { messageIdFor } from './message-id.js';
 import { MessagesQueries, type MessageRow } from './messages.queries.js';
 import { PlanningQueries } from './planning.queries.js';
@@ -105,5 +106,13 @@ export class MessagesService {
   /** The part of `planBatch` that needs no database: done before a transaction, it does not keep one waiting. */
   prepareBatch(batch: MailBatch): PreparedBatch {
     return { shared: batch.shared, columns: mailColumns(this.config.secretKey, batch) };
+  }
+
+  /**
+   * Something came back that only a mail that was taken can cause: a bounce, a complaint, a click. An `unknown` one
+   * becomes `accepted`; any other state stays. True when this changed anything.
+   */
+  async resolveUnknown(manager: EntityManager, messageId: string, evidence: string): Promise<boolean> {
+    return resolveUnknown(manager, { id: messageId, evidence, now: this.clock.now() });
   }
 }

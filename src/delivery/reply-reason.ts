@@ -69,3 +69,7 @@ export const VERDICT_OF: Readonly<Record<ReplyReason, ReplyVerdict>> = {
   auto_reply: 'ignore',
   not_a_report: 'ignore',
 };
+
+export function isReplyReason(text: string): text is ReplyReason {
+  return Object.hasOwn(VERDICT_OF, text);
+}

@@ -6,6 +6,7 @@ import { SuppressionsController } from './suppressions.controller.js';
 import { SuppressionsService } from './suppressions.service.js';
 import { TagsController } from './tags.controller.js';
 import { TopicsService } from './topics.service.js';
+import { UndeliverableService } from './undeliverable.service.js';
 
 /**
  * Who we may write to: status, evidence of consent, tags, suppression. Owns `subscriber`, `consent_event`, `tag`,
@@ -13,7 +14,7 @@ import { TopicsService } from './topics.service.js';
  */
 @Module({
   controllers: [SubscribersController, TagsController, SuppressionsController],
-  providers: [SubscribersService, SuppressionsService, TopicsService, LeaveService],
-  exports: [SubscribersService, SuppressionsService, TopicsService, LeaveService],
+  providers: [SubscribersService, SuppressionsService, TopicsService, LeaveService, UndeliverableService],
+  exports: [SubscribersService, SuppressionsService, TopicsService, LeaveService, UndeliverableService],
 })
 export class SubscribersModule {}

@@ -5,6 +5,7 @@ import { ErasureIndexes1764210000000 } from './migrations/1764210000000-erasure-
 import { AttemptTime1764300000000 } from './migrations/1764300000000-attempt-time.js';
 import { TrackingHits1764400000000 } from './migrations/1764400000000-tracking-hits.js';
 import { PlanningSpeed1764310000000 } from './migrations/1764310000000-planning-speed.js';
+import { Bounces1764500000000 } from './migrations/1764500000000-bounces.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -15,4 +16,5 @@ export const migrations = [
   AttemptTime1764300000000,
   TrackingHits1764400000000,
   PlanningSpeed1764310000000,
+  Bounces1764500000000,
 ];

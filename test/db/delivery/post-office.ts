@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import type { DataSource } from 'typeorm';
 import { readConfig } from '../../../config/env.js';
 import { BroadcastsModule } from '../../../src/broadcasts/broadcasts.module.js';
+import { BouncesModule } from '../../../src/bounces/bounces.module.js';
 import { DeliveryModule } from '../../../src/delivery/delivery.module.js';
 import { DueMessages } from '../../../src/delivery/due-messages.service.js';
 import { LedgerQueries } from '../../../src/delivery/ledger.queries.js';
@@ -83,6 +84,7 @@ export async function openPostOffice(given: Record<string, string> = {}): Promis
       AlertsModule,
       DeliveryModule,
       PreflightModule,
+      BouncesModule,
       SequencesModule,
       BroadcastsModule,
     ],

@@ -1,0 +1,38 @@
+import { createHash } from 'node:crypto';
+import { addressesIn } from './addresses.js';
+import type { Finding } from './judged-mail.js';
+
+const DAY_CHARS = 10;
+
+/** The same report, told twice on one day, counts once: by mail, reporting server and status. */
+export function trustedKey(messageId: string, mta: string | null, found: Finding, at: Date): string {
+  return ['report', messageId, digest(mta ?? ''), found.verdict, found.status ?? found.reason, day(at)].join(
+    ':',
+  );
+}
+
+/** A report without a token of ours: kept once a day for what it says, and changes nothing. */
+export function untrustedKey(mta: string | null, found: Finding, at: Date): string {
+  const said = [mta, found.recipient, found.verdict, found.status, found.reason, found.diagnostic].join('\0');
+  return `untrusted:${digest(said)}:${day(at)}`;
+}
+
+/** What a server said, without the addresses in it: those are kept in one place only. */
+export function withoutAddresses(text: string): string {
+  return addressesIn(text).reduce(
+    (left, address) => left.replaceAll(new RegExp(escaped(address), 'gi'), '…'),
+    text.replaceAll('\0', ''),
+  );
+}
+
+function escaped(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
+
+function day(at: Date): string {
+  return at.toISOString().slice(0, DAY_CHARS);
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('base64url').slice(0, 22);
+}

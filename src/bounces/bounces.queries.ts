@@ -1,0 +1,172 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import type { BounceReason, BounceVerdict } from './judged-mail.js';
+
+export interface NewBounce {
+  dedupeKey: string;
+  messageId: string | null;
+  subscriberId: string | null;
+  addressHash: Buffer | null;
+  broadcastId: string | null;
+  providerGroup: string | null;
+  verdict: BounceVerdict;
+  reason: BounceReason;
+  status: string | null;
+  replyCode: number | null;
+  diagnostic: string;
+  reportingMta: string | null;
+  source: string;
+  trusted: boolean;
+  receivedAt: Date;
+}
+
+export interface BounceRow {
+  id: string;
+  messageId: string | null;
+  subscriberId: string | null;
+  broadcastId: string | null;
+  verdict: string;
+  reason: string;
+  statusCode: string | null;
+  replyCode: number | null;
+  diagnostic: string | null;
+  reportingMta: string | null;
+  source: string;
+  trusted: boolean;
+  receivedAt: Date;
+}
+
+export interface BounceFilter {
+  id?: string | undefined;
+  verdict?: string | undefined;
+  trusted?: boolean | undefined;
+  messageId?: string | undefined;
+  subscriberId?: string | undefined;
+  broadcastId?: string | undefined;
+  beforeId?: string | undefined;
+  limit: number;
+}
+
+/** The SQL of `bounce`. */
+@Injectable()
+export class BouncesQueries {
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** Null when the report was there already. */
+  async insert(manager: EntityManager, bounce: NewBounce): Promise<string | null> {
+    const rows: { id: string }[] = await manager.query(
+      `insert into bounce (dedupe_key, message_id, subscriber_id, address_hash, broadcast_id, provider_group, verdict, reason,
+         status_code, reply_code, diagnostic, reporting_mta, source, trusted, received_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+       on conflict (dedupe_key) do nothing returning id`,
+      [
+        bounce.dedupeKey,
+        bounce.messageId,
+        bounce.subscriberId,
+        bounce.addressHash,
+        bounce.broadcastId,
+        bounce.providerGroup,
+        bounce.verdict,
+        bounce.reason,
+        bounce.status,
+        bounce.replyCode,
+        bounce.diagnostic,
+        bounce.reportingMta,
+        bounce.source,
+        bounce.trusted,
+        bounce.receivedAt,
+      ],
+    );
+    return rows[0]?.id ?? null;
+  }
+
+  /**
+   * Mails to the address that failed softly since `since` and since the last one that arrived: accepted, and nothing has
+   * come back of it. Served by `bounce_address` and `message_subscriber`.
+   */
+  async softInARow(
+    manager: EntityManager,
+    { addressHash, subscriberId, since }: { addressHash: Buffer; subscriberId: string | null; since: Date },
+  ): Promise<number> {
+    const rows: { count: number }[] = await manager.query(
+      `select count(distinct coalesce(b.message_id::text, b.dedupe_key))::int as count from bounce b
+       where b.address_hash = $1 and b.verdict = 'soft' and b.trusted and b.received_at > greatest($3::timestamptz, coalesce((
+         select max(m.accepted_at) from message m
+         where m.subscriber_id = $2 and m.address_hash = $1 and m.state = 'accepted'
+           and not exists (select 1 from bounce x where x.message_id = m.id and x.verdict in ('soft', 'hard'))), $3))`,
+      [addressHash, subscriberId, since],
+    );
+    return rows[0]?.count ?? 0;
+  }
+
+  /** When the address's domain was first reported unknown, since the last mail that arrived there or `since`. */
+  async hostUnknownSince(manager: EntityManager, addressHash: Buffer, since: Date): Promise<Date | null> {
+    const rows: { at: Date | null }[] = await manager.query(
+      `select min(received_at) as at from bounce
+       where address_hash = $1 and trusted and reason = 'host_unknown' and received_at > $2`,
+      [addressHash, since],
+    );
+    return rows[0]?.at ?? null;
+  }
+
+  async countUntrusted(manager: EntityManager, since: Date): Promise<number> {
+    const rows: { count: number }[] = await manager.query(
+      `select count(*)::int as count from bounce where not trusted and received_at > $1`,
+      [since],
+    );
+    return rows[0]?.count ?? 0;
+  }
+
+  /** Broadcasts with something to count since `since`. */
+  async reportedBroadcasts(since: Date): Promise<string[]> {
+    const rows: { id: string }[] = await this.dataSource.query(
+      `select distinct b.broadcast_id as id from bounce b join broadcast k on k.id = b.broadcast_id
+       where b.received_at > $1 and b.trusted and k.state in ('scheduled', 'planning', 'running')`,
+      [since],
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  /**
+   * Complaints by mailbox provider since `since`, each with the mails it took in that time. Reads the ledger from end to
+   * end, so it is asked only when somebody has complained. Served by `bounce_complaint`.
+   */
+  async complaintsByProvider(
+    since: Date,
+  ): Promise<{ group: string; complaints: number; accepted: number }[]> {
+    return this.dataSource.query(
+      `with complained as (
+         select provider_group as group, count(distinct message_id)::int as complaints from bounce
+         where verdict = 'complaint' and reason <> 'opt_out' and trusted and received_at > $1 and provider_group is not null
+         group by 1 having count(distinct message_id) > 1)
+       select c.group, c.complaints, (select count(*)::int from message m
+         where m.state = 'accepted' and m.accepted_at > $1 and split_part(m.lane_key, '|', 2) = c.group) as accepted
+       from complained c`,
+      [since],
+    );
+  }
+
+  /** Newest first. */
+  async list(filter: BounceFilter): Promise<BounceRow[]> {
+    return this.dataSource.query(
+      `select id, message_id as "messageId", subscriber_id as "subscriberId", broadcast_id as "broadcastId", verdict, reason,
+         status_code as "statusCode", reply_code as "replyCode", diagnostic, reporting_mta as "reportingMta", source, trusted,
+         received_at as "receivedAt"
+       from bounce
+       where ($1::bigint is null or id = $1) and ($2::text is null or verdict = $2) and ($3::boolean is null or trusted = $3)
+         and ($4::bigint is null or message_id = $4) and ($5::bigint is null or subscriber_id = $5)
+         and ($6::bigint is null or broadcast_id = $6) and ($7::bigint is null or id < $7)
+       order by id desc limit $8`,
+      [
+        filter.id ?? null,
+        filter.verdict ?? null,
+        filter.trusted ?? null,
+        filter.messageId ?? null,
+        filter.subscriberId ?? null,
+        filter.broadcastId ?? null,
+        filter.beforeId ?? null,
+        filter.limit,
+      ],
+    );
+  }
+}

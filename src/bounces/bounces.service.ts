@@ -1,0 +1,176 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import {
+  messageByHeader,
+  reportedMessage,
+  type Refusal,
+  type ReportedMessage,
+} from '../delivery/message-evidence.queries.js';
+import { MessagesService } from '../delivery/messages.service.js';
+import { classifyReply, replyClass } from '../delivery/reply-class.js';
+import { isReplyReason } from '../delivery/reply-reason.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { CONFIG, type Config } from '../infra/config.js';
+import { sameAddress } from './addresses.js';
+import { trustedKey, untrustedKey, withoutAddresses } from './bounce-key.js';
+import { BouncesQueries, type BounceFilter, type BounceRow, type NewBounce } from './bounces.queries.js';
+import type { Finding, JudgedMail } from './judged-mail.js';
+import { OutcomesService } from './outcomes.service.js';
+import { messageByToken, messageIdHeaders } from './report-identity.js';
+
+export type BounceSource = 'smtp' | 'imap' | 'ses' | 'sendgrid' | 'postmark' | 'mailgun';
+
+export interface IncomingReport {
+  judged: JudgedMail;
+  source: BounceSource;
+  /** Where the mail went by its envelope; empty where there was none. */
+  envelopeTo: readonly string[];
+}
+
+/** `untrusted`: without a token of ours, kept and without effect. `nothing`: no report at all. */
+export type Taken = 'counted' | 'repeated' | 'untrusted' | 'nothing';
+
+const DAY_MS = 86_400_000;
+/** Anybody can send reports that prove nothing: they may not fill the disk. */
+const UNTRUSTED_A_DAY = 1_000;
+const MAX_MTA_CHARS = 255;
+
+/** The only writer of `bounce`. Every report is written down and takes effect in one transaction, once. */
+@Injectable()
+export class BouncesService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly bounces: BouncesQueries,
+    private readonly outcomes: OutcomesService,
+    private readonly messages: MessagesService,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  async take(report: IncomingReport): Promise<Taken> {
+    const { judged, envelopeTo } = report;
+    if (judged.findings.length === 0) return 'nothing';
+    return this.dataSource.transaction(async (manager) => {
+      const clues = { addressedTo: [...envelopeTo, ...judged.addressedTo], originals: judged.originals };
+      const id =
+        messageByToken(this.config.secretKey, clues) ??
+        (await messageByHeader(manager, messageIdHeaders(judged.originals)));
+      const message = id === null ? null : await reportedMessage(manager, id);
+      return message === null
+        ? this.takeUntrusted(manager, report)
+        : this.takeTrusted(manager, message, report);
+    });
+  }
+
+  /** A refusal the relay gave while it was talked to: judged by the same table, counted in the same way. */
+  async takeRefusal(refusal: Refusal): Promise<Taken> {
+    const { replyCode, replyText, reason } = refusal;
+    const found: Finding = {
+      ...(isReplyReason(reason) ? replyClass(reason) : classifyReply({ replyCode, text: replyText })),
+      recipient: null,
+      status: null,
+      replyCode,
+      diagnostic: replyText.slice(0, 500),
+    };
+    return this.dataSource.transaction(async (manager) => {
+      const key = `refusal:${refusal.id}`;
+      const row = {
+        ...this.row(found, 'smtp_reply', null),
+        ...ofMessage(refusal),
+        dedupeKey: key,
+        trusted: true,
+      };
+      if ((await this.bounces.insert(manager, row)) === null) return 'repeated';
+      await this.outcomes.apply(manager, refusal, found);
+      return 'counted';
+    });
+  }
+
+  async list(filter: BounceFilter): Promise<BounceRow[]> {
+    return this.bounces.list(filter);
+  }
+
+  private async takeTrusted(
+    manager: EntityManager,
+    message: ReportedMessage,
+    { judged, source }: IncomingReport,
+  ): Promise<Taken> {
+    const found = findingFor(message, judged.findings);
+    if (found.reason === 'not_a_report') return 'nothing';
+    await this.messages.resolveUnknown(
+      manager,
+      message.id,
+      found.verdict === 'complaint' ? 'a complaint' : 'a report',
+    );
+    // Somebody is away: that proves the mail arrived, and is nothing to count.
+    if (found.reason === 'auto_reply') return 'nothing';
+    const row = { ...this.row(found, source, judged.reportingMta), ...ofMessage(message), trusted: true };
+    const dedupeKey = trustedKey(message.id, judged.reportingMta, found, row.receivedAt);
+    if ((await this.bounces.insert(manager, { ...row, dedupeKey })) === null) return 'repeated';
+    await this.outcomes.apply(manager, message, found);
+    return 'counted';
+  }
+
+  private async takeUntrusted(manager: EntityManager, { judged, source }: IncomingReport): Promise<Taken> {
+    const reports = judged.findings.filter(({ verdict }) => verdict !== 'ignore').slice(0, 1);
+    if (reports.length === 0) return 'nothing';
+    const since = new Date(this.clock.now().getTime() - DAY_MS);
+    if ((await this.bounces.countUntrusted(manager, since)) >= UNTRUSTED_A_DAY) return 'untrusted';
+    for (const found of reports) {
+      const row = { ...this.row(found, source, judged.reportingMta), ...NO_MESSAGE, trusted: false };
+      const dedupeKey = untrustedKey(judged.reportingMta, found, row.receivedAt);
+      await this.bounces.insert(manager, { ...row, dedupeKey });
+    }
+    return 'untrusted';
+  }
+
+  private row(
+    found: Finding,
+    source: string,
+    reportingMta: string | null,
+  ): Omit<NewBounce, 'dedupeKey' | 'trusted' | keyof typeof NO_MESSAGE> {
+    const { verdict, reason, status, replyCode, diagnostic } = found;
+    return {
+      verdict,
+      reason,
+      status,
+      replyCode,
+      diagnostic: withoutAddresses(diagnostic),
+      reportingMta: reportingMta?.replaceAll('\0', '').slice(0, MAX_MTA_CHARS) ?? null,
+      source,
+      receivedAt: this.clock.now(),
+    };
+  }
+}
+
+const NO_MESSAGE = {
+  messageId: null,
+  subscriberId: null,
+  addressHash: null,
+  broadcastId: null,
+  providerGroup: null,
+};
+
+function ofMessage(
+  message: ReportedMessage,
+): Pick<NewBounce, 'messageId' | 'subscriberId' | 'addressHash' | 'broadcastId' | 'providerGroup'> {
+  const { id, subscriberId, addressHash, broadcastId, laneKey } = message;
+  return {
+    messageId: id,
+    subscriberId,
+    addressHash,
+    broadcastId,
+    providerGroup: laneKey.split('|')[1] ?? null,
+  };
+}
+
+/**
+ * Each of our mails has one recipient, so a report about it is about that one, under whatever name it was forwarded to.
+ * Where it names several, ours is the one with our address, else the first.
+ */
+function findingFor(message: ReportedMessage, findings: readonly Finding[]): Finding {
+  const own = findings.find(({ recipient }) => recipient !== null && sameAddress(recipient, message.address));
+  const found = own ?? findings[0];
+  if (!found) throw new Error('a report without findings');
+  return found;
+}

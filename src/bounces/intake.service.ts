@@ -1,0 +1,52 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CONFIG, type Config } from '../infra/config.js';
+import { readUnsubscribeAddress, readVerp } from '../delivery/verp.js';
+import { LeaveService } from '../subscribers/leave.service.js';
+import { BouncesService, type BounceSource, type Taken } from './bounces.service.js';
+import { judgeMail } from './judge-mail.js';
+import { localPart } from './report-identity.js';
+
+export interface IncomingMail {
+  raw: Uint8Array;
+  /** Recipients by the envelope; empty where it is not known. */
+  envelopeTo: readonly string[];
+  source: Extract<BounceSource, 'smtp' | 'imap'>;
+}
+
+/** A mail to the bounce domain, by whichever door it came in. */
+@Injectable()
+export class IntakeService {
+  constructor(
+    private readonly bounces: BouncesService,
+    private readonly leave: LeaveService,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  /** Whether the address is one of ours: a return path or an unsubscribe address with its token, or the postmaster. */
+  accepts(address: string): boolean {
+    const domain = address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+    if (domain !== this.config.bounceDomain) return false;
+    const local = localPart(address);
+    return (
+      local.toLowerCase() === 'postmaster' ||
+      readVerp(this.config.secretKey, local) !== null ||
+      readUnsubscribeAddress(local) !== null
+    );
+  }
+
+  /** In force when it returns. The From of an unsubscribe mail is anybody's word and is not looked at. */
+  async receive({ raw, envelopeTo, source }: IncomingMail): Promise<Taken | 'unsubscribed'> {
+    const judged = await judgeMail(raw);
+    const known = envelopeTo.length > 0 ? envelopeTo : judged.addressedTo;
+    const tokens = known
+      .filter((address) => this.accepts(address))
+      .flatMap((address) => readUnsubscribeAddress(localPart(address)) ?? []);
+    let left = false;
+    for (const token of new Set(tokens)) {
+      const leaving = await this.leave.leaveByToken(token, 'mailto');
+      left ||= leaving.kind === 'left';
+    }
+    if (tokens.length > 0) return left ? 'unsubscribed' : 'nothing';
+    return this.bounces.take({ judged, source, envelopeTo });
+  }
+}

@@ -1,0 +1,83 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { BroadcastGuard } from '../delivery/broadcast-guard.service.js';
+import type { ReportedMessage } from '../delivery/message-evidence.queries.js';
+import { AlertsService } from '../infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { UndeliverableService } from '../subscribers/undeliverable.service.js';
+import { BouncesQueries } from './bounces.queries.js';
+import type { Finding } from './judged-mail.js';
+
+/** Five mails in a row within a month that could not be delivered: the mailbox is as good as gone. */
+const SOFT_LIMIT = 5;
+const SOFT_DAYS = 30;
+/** A domain may be unreachable for a weekend. */
+const HOST_UNKNOWN_DAYS = 3;
+const DAY_MS = 86_400_000;
+
+/** What a report that is surely about a mail of ours does. Everything in the caller's transaction. */
+@Injectable()
+export class OutcomesService {
+  constructor(
+    private readonly bounces: BouncesQueries,
+    private readonly undeliverable: UndeliverableService,
+    private readonly guard: BroadcastGuard,
+    private readonly alerts: AlertsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** The bounce has been written down already and counts. */
+  async apply(manager: EntityManager, message: ReportedMessage, found: Finding): Promise<void> {
+    const { addressHash, subscriberId, broadcastId } = message;
+    const about = { addressHash, subscriberId };
+    if (found.verdict === 'complaint') {
+      await this.undeliverable.giveUp(manager, 'complaint', {
+        ...about,
+        source: `complaint: ${found.reason}`,
+      });
+    } else if (await this.isGone(manager, message, found)) {
+      await this.undeliverable.giveUp(manager, 'hard_bounce', {
+        ...about,
+        source: `bounce: ${found.reason}`,
+      });
+    }
+    if (found.verdict === 'sender') await this.alertSender(manager, message, found);
+    if (broadcastId !== null && found.verdict !== 'ignore' && found.verdict !== 'soft') {
+      await this.guard.check(manager, broadcastId);
+    }
+  }
+
+  private async isGone(manager: EntityManager, message: ReportedMessage, found: Finding): Promise<boolean> {
+    const { addressHash, subscriberId } = message;
+    if (found.verdict === 'soft') {
+      const since = this.daysAgo(SOFT_DAYS);
+      return (await this.bounces.softInARow(manager, { addressHash, subscriberId, since })) >= SOFT_LIMIT;
+    }
+    if (found.verdict !== 'hard') return false;
+    if (found.reason !== 'host_unknown') return true;
+    const first = await this.bounces.hostUnknownSince(manager, addressHash, this.daysAgo(SOFT_DAYS));
+    return first !== null && first <= this.daysAgo(HOST_UNKNOWN_DAYS);
+  }
+
+  /** About us: the owner hears of it, the person is left alone. */
+  private async alertSender(
+    manager: EntityManager,
+    { laneKey, broadcastId }: ReportedMessage,
+    { reason, status, replyCode }: Finding,
+  ): Promise<void> {
+    const domain = laneKey.split('|')[0] ?? '';
+    await this.alerts.raise(
+      {
+        key: `bounces:sender:${domain}:${reason}`,
+        severity: 'warning',
+        message: `Mails from ${domain} are refused because of the sender: ${reason.replaceAll('_', ' ')}`,
+        facts: { reason, status, replyCode, broadcastId },
+      },
+      manager,
+    );
+  }
+
+  private daysAgo(days: number): Date {
+    return new Date(this.clock.now().getTime() - days * DAY_MS);
+  }
+}

@@ -1,0 +1,78 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { z } from 'zod';
+import type { ReplyReason } from '../../delivery/reply-reason.js';
+import type { JudgedMail } from '../judged-mail.js';
+import { bounceEvent, plainEvent, type ProviderEvent } from './provider-event.js';
+
+export const mailgunBody = z.object({
+  signature: z.object({ timestamp: z.string(), token: z.string().max(200), signature: z.string() }),
+  'event-data': z.object({
+    event: z.string(),
+    severity: z.string().optional(),
+    reason: z.string().optional(),
+    recipient: z.string().max(320),
+    'delivery-status': z
+      .object({
+        code: z.number().optional(),
+        'enhanced-code': z.string().nullish(),
+        message: z.string().nullish(),
+        description: z.string().nullish(),
+      })
+      .optional(),
+    envelope: z.object({ sender: z.string().optional() }).optional(),
+    message: z.object({ headers: z.object({ 'message-id': z.string().optional() }) }).optional(),
+    'user-variables': z.record(z.string(), z.unknown()).optional(),
+  }),
+});
+
+const REASONS: Readonly<Record<string, ReplyReason>> = {
+  'suppress-bounce': 'provider_suppressed',
+  'suppress-complaint': 'provider_suppressed',
+  'suppress-unsubscribe': 'provider_suppressed',
+  espblock: 'blocked',
+  old: 'expired',
+};
+
+/** Null for what says nothing about delivery. */
+export function readMailgunEvent({ 'event-data': given }: z.output<typeof mailgunBody>): JudgedMail | null {
+  const status = given['delivery-status'];
+  const tag = given['user-variables']?.['wellspring'];
+  const words = status?.message || status?.description || '';
+  const about: ProviderEvent = {
+    recipient: given.recipient,
+    diagnostic: status?.code !== undefined && !/^\d{3}/.test(words) ? `${status.code} ${words}` : words,
+    status: status?.['enhanced-code'] ?? undefined,
+    messageId: given.message?.headers['message-id'],
+    returnPath: typeof tag === 'string' ? tag : given.envelope?.sender,
+    reporter: 'mailgun',
+  };
+  switch (given.event) {
+    case 'failed': {
+      if (given.severity === 'temporary') return plainEvent(about, { verdict: 'ignore', reason: 'delayed' });
+      const known = REASONS[given.reason ?? ''];
+      return known === 'provider_suppressed'
+        ? plainEvent(about, { verdict: 'hard', reason: known })
+        : bounceEvent(about, known ?? null);
+    }
+    case 'complained':
+      return plainEvent(about, { verdict: 'complaint', reason: 'abuse' });
+    case 'unsubscribed':
+      return plainEvent(about, { verdict: 'complaint', reason: 'opt_out' });
+    case 'delivered':
+      return plainEvent(about, { verdict: 'ignore', reason: 'delivered' });
+    default:
+      return null;
+  }
+}
+
+/** HMAC-SHA256 over time and token. It does not cover the event: keep the key as secret as a password. */
+export function isSignedByMailgun(
+  key: string,
+  { timestamp, token, signature }: z.output<typeof mailgunBody>['signature'],
+): boolean {
+  const wanted = createHmac('sha256', key)
+    .update(timestamp + token)
+    .digest();
+  const given = Buffer.from(signature, 'hex');
+  return given.length === wanted.length && timingSafeEqual(given, wanted);
+}

@@ -1,0 +1,74 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { z } from 'zod';
+import type { ReplyReason } from '../../delivery/reply-reason.js';
+import type { JudgedMail } from '../judged-mail.js';
+import { bounceEvent, plainEvent, type ProviderEvent } from './provider-event.js';
+
+const event = z.object({
+  RecordType: z.string(),
+  Type: z.string().default(''),
+  Email: z.string().max(320).optional(),
+  Recipient: z.string().max(320).optional(),
+  Details: z.string().optional(),
+  Description: z.string().optional(),
+  SuppressSending: z.boolean().optional(),
+  SuppressionReason: z.string().nullish(),
+  Metadata: z.record(z.string(), z.string()).default({}),
+});
+
+/** Postmark's own classes, for a bounce whose reply no rule knows. */
+const TYPES: Readonly<Record<string, ReplyReason>> = {
+  HardBounce: 'user_unknown',
+  BadEmailAddress: 'user_unknown',
+  ManuallyDeactivated: 'provider_suppressed',
+  SoftBounce: 'unclear',
+  Transient: 'delayed',
+  DnsError: 'network_error',
+  SpamNotification: 'spam',
+  Blocked: 'blocked',
+  DMARCPolicy: 'auth_failure',
+  VirusNotification: 'virus',
+  AddressChange: 'moved',
+  AutoResponder: 'auto_reply',
+  ChallengeVerification: 'auto_reply',
+};
+const NO_BOUNCE = new Set(['Transient', 'AutoResponder', 'ChallengeVerification', 'AddressChange']);
+
+/** Null for what says nothing about delivery. */
+export function readPostmarkEvent(body: unknown): JudgedMail | null {
+  const given = event.parse(body);
+  const about: ProviderEvent = {
+    recipient: given.Email ?? given.Recipient ?? '',
+    diagnostic: given.Details ?? given.Description,
+    returnPath: given.Metadata['wellspring'],
+    reporter: 'postmark',
+  };
+  switch (given.RecordType) {
+    case 'Bounce': {
+      const known = TYPES[given.Type] ?? null;
+      return bounceEvent(NO_BOUNCE.has(given.Type) ? { ...about, diagnostic: '' } : about, known);
+    }
+    case 'SpamComplaint':
+      return plainEvent(about, { verdict: 'complaint', reason: 'abuse' });
+    case 'SubscriptionChange':
+      return given.SuppressSending === true && given.SuppressionReason === 'ManualSuppression'
+        ? plainEvent(about, { verdict: 'complaint', reason: 'opt_out' })
+        : null;
+    case 'Delivery':
+      return plainEvent(about, { verdict: 'ignore', reason: 'delivered' });
+    default:
+      return null;
+  }
+}
+
+/** Postmark signs nothing: the secret stands in the address it calls, as `https://hooks:SECRET@…` (HTTP Basic). */
+export function isFromPostmark(secret: string, authorization: string): boolean {
+  const given = /^basic ([A-Za-z0-9+/=]{1,1000})$/i.exec(authorization)?.[1];
+  const decoded = Buffer.from(given ?? '', 'base64').toString('utf8');
+  const password = decoded.slice(decoded.indexOf(':') + 1);
+  return timingSafeEqual(sha256(password), sha256(secret));
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

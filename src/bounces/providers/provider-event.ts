@@ -1,0 +1,57 @@
+import { replyClass } from '../../delivery/reply-class.js';
+import type { ReplyReason } from '../../delivery/reply-reason.js';
+import { replyCodeIn, statusIn } from '../bounce-report.js';
+import {
+  finding,
+  found,
+  judged,
+  type BounceReason,
+  type BounceVerdict,
+  type Finding,
+  type JudgedMail,
+} from '../judged-mail.js';
+
+/** What a provider's event says of one mail. */
+export interface ProviderEvent {
+  recipient: string;
+  /** What the other server said. */
+  diagnostic?: string | undefined;
+  status?: string | undefined;
+  /** Our Message-ID, where the provider kept it. */
+  messageId?: string | undefined;
+  /** The envelope sender, which is a return path of ours, or the tag that carries its local part. */
+  returnPath?: string | undefined;
+  reporter: string;
+}
+
+/** By the same table as everything else; `known` where the provider's own word is all there is. */
+export function bounceEvent(event: ProviderEvent, known: ReplyReason | null): JudgedMail {
+  const quoted = quote(event);
+  const said = finding(quoted, []);
+  return wrap(event, said.reason === 'unclear' && known !== null ? found(quoted, replyClass(known)) : said);
+}
+
+export function plainEvent(
+  event: ProviderEvent,
+  said: { verdict: BounceVerdict; reason: BounceReason },
+): JudgedMail {
+  return wrap(event, found(quote(event), said));
+}
+
+function quote({ recipient, diagnostic = '', status }: ProviderEvent): Omit<Finding, 'verdict' | 'reason'> {
+  return {
+    recipient,
+    status: statusIn(status ?? '') ?? statusIn(diagnostic),
+    replyCode: replyCodeIn(diagnostic),
+    diagnostic,
+  };
+}
+
+function wrap({ messageId, returnPath, reporter }: ProviderEvent, one: Finding): JudgedMail {
+  const headers = new Map<string, string[]>();
+  if (messageId !== undefined)
+    headers.set('message-id', [messageId.startsWith('<') ? messageId : `<${messageId}>`]);
+  if (returnPath !== undefined)
+    headers.set('return-path', [returnPath.includes('@') ? returnPath : `${returnPath}@return-path.invalid`]);
+  return judged([one], reporter, [headers]);
+}

@@ -1,0 +1,75 @@
+import { createPublicKey, verify } from 'node:crypto';
+import { z } from 'zod';
+import type { ReplyReason } from '../../delivery/reply-reason.js';
+import type { JudgedMail } from '../judged-mail.js';
+import { bounceEvent, plainEvent, type ProviderEvent } from './provider-event.js';
+
+const event = z.object({
+  event: z.string(),
+  email: z.string().max(320),
+  reason: z.string().optional(),
+  response: z.string().optional(),
+  status: z.string().optional(),
+  type: z.string().optional(),
+  'smtp-id': z.string().optional(),
+  wellspring: z.string().optional(),
+});
+
+/** Why SendGrid did not even try. */
+const DROPPED: readonly (readonly [RegExp, ReplyReason])[] = [
+  [/bounced address|invalid|unsubscribed address|spam reporting address/i, 'provider_suppressed'],
+  [/spam content/i, 'spam'],
+  [/quota/i, 'rate_limited'],
+];
+
+/** Events that say nothing about delivery, and those this release does not know, are left out. */
+export function readSendgridEvents(body: unknown): JudgedMail[] {
+  return z
+    .array(z.unknown())
+    .max(10_000)
+    .parse(body)
+    .flatMap((one) => {
+      const parsed = event.safeParse(one);
+      return parsed.success ? (readEvent(parsed.data) ?? []) : [];
+    });
+}
+
+function readEvent(given: z.output<typeof event>): JudgedMail | null {
+  const about: ProviderEvent = {
+    recipient: given.email,
+    diagnostic: given.reason ?? given.response,
+    status: given.status,
+    messageId: given['smtp-id'],
+    returnPath: given.wellspring,
+    reporter: 'sendgrid',
+  };
+  switch (given.event) {
+    case 'bounce':
+      return bounceEvent(about, given.type === 'blocked' ? 'blocked' : null);
+    case 'dropped':
+      return bounceEvent(about, DROPPED.find(([says]) => says.test(given.reason ?? ''))?.[1] ?? null);
+    case 'spamreport':
+      return plainEvent(about, { verdict: 'complaint', reason: 'abuse' });
+    case 'unsubscribe':
+    case 'group_unsubscribe':
+      return plainEvent(about, { verdict: 'complaint', reason: 'opt_out' });
+    case 'delivered':
+      return plainEvent(about, { verdict: 'ignore', reason: 'delivered' });
+    default:
+      return null;
+  }
+}
+
+/** ECDSA over the time and the raw body, as SendGrid's signed event webhook sends it. `key`: base64 of the DER. */
+export function isSignedBySendgrid(
+  key: string,
+  { timestamp, signature, raw }: { timestamp: string; signature: string; raw: Buffer },
+): boolean {
+  try {
+    const publicKey = createPublicKey({ key: Buffer.from(key, 'base64'), format: 'der', type: 'spki' });
+    const signed = Buffer.concat([Buffer.from(timestamp), raw]);
+    return verify('sha256', signed, publicKey, Buffer.from(signature, 'base64'));
+  } catch {
+    return false;
+  }
+}

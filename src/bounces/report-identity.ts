@@ -1,0 +1,60 @@
+import { readUnsubscribeAddress, readVerp } from '../delivery/verp.js';
+import { readLeaveToken } from '../subscribers/leave-token.js';
+import { addressesIn } from './addresses.js';
+import { field, type HeaderBlock } from './header-block.js';
+
+export interface ReportClues {
+  /** Addresses the report went to: the envelope's, and those of its headers. */
+  addressedTo: readonly string[];
+  /** Headers of the mails it brings back. */
+  originals: readonly HeaderBlock[];
+}
+
+const LINK_TOKEN = /\/u\/([A-Za-z0-9_-]{20,200})/;
+
+/**
+ * The mail a report is about, by something only we can have written: the return path's token, or the token in the
+ * List-Unsubscribe that came back. Null when there is none, however plausible the rest looks: an address alone would
+ * let anybody silence anybody.
+ */
+export function messageByToken(secret: Buffer, { addressedTo, originals }: ReportClues): string | null {
+  const returnPaths = originals.flatMap((block) =>
+    ['return-path', 'x-envelope-from', 'errors-to'].map((name) => field(block, name)),
+  );
+  for (const address of [...addressedTo, ...returnPaths.flatMap(addressesIn)]) {
+    const found = readVerp(secret, localPart(address));
+    if (found !== null) return found;
+  }
+  for (const block of originals) {
+    const token = leaveToken(field(block, 'list-unsubscribe'));
+    const found = token === null ? null : readLeaveToken(secret, 'unsubscribe', token);
+    if (found !== null) return found.messageId;
+  }
+  return null;
+}
+
+/**
+ * Message-IDs that may be ours, for a look into the ledger: they are made under our secret, so only who has had the
+ * mail can name one. Some relays put their own in its place and leave our `X-Wellspring-Id`.
+ */
+export function messageIdHeaders(originals: readonly HeaderBlock[]): string[] {
+  return originals.flatMap((block) => {
+    const given = /<[a-z2-7]{26}@[^\s<>]{1,255}>/.exec(field(block, 'message-id'))?.[0];
+    const own = /^[a-z2-7]{26}$/.exec(field(block, 'x-wellspring-id'))?.[0];
+    const domain = addressesIn(field(block, 'from'))[0]?.replace(/^.*@/, '');
+    return [given, own === undefined || domain === undefined ? undefined : `<${own}@${domain}>`].filter(
+      (one) => one !== undefined,
+    );
+  });
+}
+
+function leaveToken(header: string): string | null {
+  const link = LINK_TOKEN.exec(header)?.[1];
+  if (link !== undefined) return link;
+  const mailto = /mailto:([^\s<>?@]{1,64})@/i.exec(header)?.[1];
+  return mailto === undefined ? null : readUnsubscribeAddress(mailto);
+}
+
+export function localPart(address: string): string {
+  return address.slice(0, address.lastIndexOf('@'));
+}

@@ -1,0 +1,58 @@
+/** How a broadcast fares, counted in mails. */
+export interface BroadcastTally {
+  accepted: number;
+  /** Accepted or refused for good. */
+  tried: number;
+  /** Addresses that turned out dead, at RCPT or by a bounce. */
+  hard: number;
+  /** Refused because of us: policy, reputation, authentication. */
+  sender: number;
+  complaints: number;
+}
+
+export interface HealthVerdict {
+  action: 'none' | 'warn' | 'pause';
+  /** For people; null when all is well. */
+  reason: string | null;
+}
+
+/** Gmail and Yahoo: stay below 0.1 %, never reach 0.3 %. */
+const COMPLAINTS_WARN = 0.001;
+const COMPLAINTS_PAUSE = 0.003;
+/** One angry reader among the first two hundred says little. */
+const COMPLAINTS_MIN = 2;
+const COMPLAINTS_MIN_ACCEPTED = 100;
+
+/** A bought or rotten list shows at once; 20 dead addresses are found long before 200 mails have left. */
+const HARD_PAUSE = 0.1;
+const HARD_MIN = 20;
+
+/** One is enough in a small broadcast: whatever is wrong with us is wrong with the next mail too. */
+const SENDER_PAUSE = 0.003;
+
+/** What the numbers call for; the gravest comes first. */
+export function broadcastHealth(tally: BroadcastTally): HealthVerdict {
+  const { accepted, tried, hard, sender, complaints } = tally;
+  if (hard >= HARD_MIN && hard >= tried * HARD_PAUSE) {
+    return { action: 'pause', reason: `${hard} of ${tried} addresses do not exist` };
+  }
+  const complained = complaintHealth({ complaints, accepted });
+  if (complained.action === 'pause') return complained;
+  if (sender > 0 && sender >= tried * SENDER_PAUSE) {
+    return { action: 'pause', reason: `${sender} of ${tried} mails were refused because of the sender` };
+  }
+  return complained;
+}
+
+/** The rate of complaints alone, of a broadcast or at one provider. */
+export function complaintHealth({
+  complaints,
+  accepted,
+}: Pick<BroadcastTally, 'complaints' | 'accepted'>): HealthVerdict {
+  if (complaints < COMPLAINTS_MIN || accepted < COMPLAINTS_MIN_ACCEPTED)
+    return { action: 'none', reason: null };
+  const rate = complaints / accepted;
+  if (rate < COMPLAINTS_WARN) return { action: 'none', reason: null };
+  const reason = `${complaints} of ${accepted} recipients complained (${(rate * 100).toFixed(2)} %)`;
+  return { action: rate >= COMPLAINTS_PAUSE ? 'pause' : 'warn', reason };
+}

@@ -1,0 +1,51 @@
+import type { EntityManager } from 'typeorm';
+import type { BroadcastTally } from './broadcast-health.js';
+
+/** Reasons under which a refusal at RCPT says that the address is dead. */
+const DEAD = ['user_unknown', 'host_unknown', 'moved', 'no_mail_accepted', 'provider_suppressed'];
+/** Enough to tell a rotten list; more would make each look at a broadcast of a million slow. */
+const SAMPLE = 20_000;
+
+/**
+ * Stops a broadcast that runs or waits; the owner resumes it. `broadcast` belongs to a module that comes after this one
+ * and reads its state as data, so the word is left here. Locks the broadcast's row. True when it was not paused before.
+ */
+export async function pauseBroadcast(manager: EntityManager, id: string, reason: string): Promise<boolean> {
+  const [rows]: [unknown[], number] = await manager.query(
+    `update broadcast set state = 'paused', state_reason = $2
+     where id = $1 and state in ('scheduled', 'planning', 'running') returning id`,
+    [id, reason],
+  );
+  return rows.length === 1;
+}
+
+/**
+ * Counts over at most 20,000 of a broadcast's ended mails, or over all of them. Refusals at RCPT are read from the
+ * ledger, so they count before anybody has written them down as bounces. Served by `message_broadcast_mailbox` and
+ * `bounce_broadcast`; changes nothing and locks nothing.
+ */
+export async function tallyBroadcast(
+  db: EntityManager,
+  id: string,
+  { exact = false }: { exact?: boolean } = {},
+): Promise<BroadcastTally> {
+  const rows: BroadcastTally[] = await db.query(
+    `with ended as (
+       select state, state_reason from message
+       where broadcast_id = $1 and state in ('accepted', 'rejected') limit $3),
+     sent as (
+       select count(*) filter (where state = 'accepted') as accepted, count(*) as tried,
+         count(*) filter (where state = 'rejected' and state_reason = any($2::text[])) as refused
+       from ended),
+     reported as (
+       select count(distinct message_id) filter (where verdict = 'hard' and source <> 'smtp_reply') as hard,
+         count(distinct message_id) filter (where verdict = 'sender') as sender,
+         count(distinct message_id) filter (where verdict = 'complaint' and reason <> 'opt_out') as complaints
+       from bounce where broadcast_id = $1 and trusted)
+     select s.accepted::int as accepted, s.tried::int as tried, (s.refused + r.hard)::int as hard, r.sender::int as sender,
+       r.complaints::int as complaints
+     from sent s cross join reported r`,
+    [id, DEAD, exact ? null : SAMPLE],
+  );
+  return rows[0] ?? { accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0 };
+}

@@ -1,0 +1,69 @@
+import type { EntityManager } from 'typeorm';
+
+/** A mail of ours that a report is about. */
+export interface ReportedMessage {
+  id: string;
+  subscriberId: string | null;
+  address: string;
+  addressHash: Buffer;
+  broadcastId: string | null;
+  state: string;
+  laneKey: string;
+}
+
+export interface Refusal extends ReportedMessage {
+  replyCode: number;
+  replyText: string;
+  reason: string;
+}
+
+const REPORTED = `m.id, m.subscriber_id as "subscriberId", m.address, m.address_hash as "addressHash",
+  m.broadcast_id as "broadcastId", m.state, m.lane_key as "laneKey"`;
+
+/** By primary key; null when the mail is not there any more. */
+export async function reportedMessage(db: EntityManager, id: string): Promise<ReportedMessage | null> {
+  const rows: ReportedMessage[] = await db.query(`select ${REPORTED} from message m where m.id = $1`, [id]);
+  return rows[0] ?? null;
+}
+
+/** The mail with one of these Message-IDs, brackets included, if it was taken. Served by `message_header_id`. */
+export async function messageByHeader(db: EntityManager, headers: readonly string[]): Promise<string | null> {
+  if (headers.length === 0) return null;
+  const rows: { id: string }[] = await db.query(
+    `select id from message where message_id_header = any($1::text[]) and state in ('accepted', 'unknown') limit 1`,
+    [headers],
+  );
+  return rows[0]?.id ?? null;
+}
+
+/**
+ * A mail whose end was unclear has been taken after all. Fenced by the state: what was settled otherwise stays. True
+ * when this changed anything.
+ */
+export async function resolveUnknown(
+  manager: EntityManager,
+  { id, evidence, now }: { id: string; evidence: string; now: Date },
+): Promise<boolean> {
+  const [rows]: [unknown[], number] = await manager.query(
+    `update message set state = 'accepted', state_reason = 'proved by ' || $2, accepted_at = coalesce(accepted_at, $3)
+     where id = $1 and state = 'unknown' returning id`,
+    [id, evidence, now],
+  );
+  return rows.length === 1;
+}
+
+/**
+ * Mails the relay has refused for good in the last week and which `bounce` does not know yet, oldest first. Called by
+ * bounces.take-refusals. Served by `message_refused` and the unique key of `bounce`.
+ */
+export async function uncountedRefusals(db: EntityManager, limit: number): Promise<Refusal[]> {
+  return db.query(
+    `select ${REPORTED}, m.reply_code as "replyCode", coalesce(m.reply_text, '') as "replyText",
+       coalesce(m.state_reason, '') as reason
+     from message m
+     where m.state = 'rejected' and m.reply_code is not null and m.settled_at > clock_timestamp() - interval '7 days'
+       and not exists (select 1 from bounce b where b.dedupe_key = 'refusal:' || m.id)
+     order by m.settled_at limit $1`,
+    [limit],
+  );
+}

@@ -1,0 +1,111 @@
+import { BouncesService } from '../../../src/bounces/bounces.service.js';
+import { IntakeService } from '../../../src/bounces/intake.service.js';
+import { verpAddress } from '../../../src/delivery/verp.js';
+import type { PlannedMessage } from '../../../src/delivery/message.js';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
+import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
+import { report } from '../../support/returned-mails.js';
+import { openPostOffice, SECRET, SENDER, type PostOffice } from '../delivery/post-office.js';
+
+export const BOUNCE_DOMAIN = 'bounce.example.com';
+
+/** What a server says about `bob@example.org`. */
+export interface Said {
+  status: string;
+  diagnostic: string;
+  action?: string;
+  mta?: string;
+}
+
+export const DEAD: Said = { status: '5.1.1', diagnostic: '550 5.1.1 <bob@example.org>: User unknown' };
+export const FULL: Said = { status: '5.2.2', diagnostic: '552 5.2.2 Mailbox full' };
+export const UNSIGNED: Said = { status: '5.7.26', diagnostic: '550 5.7.26 neither SPF nor DKIM passed' };
+export const NO_HOST: Said = { status: '5.1.2', diagnostic: '550 5.1.2 Host unknown' };
+
+export interface BounceOffice extends PostOffice {
+  bounces: BouncesService;
+  intake: IntakeService;
+  alertKeys(): Promise<string[]>;
+  /** A mail the relay has accepted just now. */
+  sent(email: string, change?: Partial<PlannedMessage>): Promise<string>;
+  broadcast(): Promise<string>;
+  /** The report comes to the return path of the mail. */
+  comesBack(messageId: string, said: Said): Promise<string>;
+  complains(messageId: string, type?: string): Promise<string>;
+  status(email: string): Promise<string>;
+  suppressed(email: string): Promise<string[]>;
+}
+
+export async function openBounceOffice(given: Record<string, string> = {}): Promise<BounceOffice> {
+  const office = await openPostOffice({ BOUNCE_DOMAIN, ...given });
+  const { app, db, clock } = office;
+  const [bounces, intake, alerts, suppressions] = [
+    app.get(BouncesService, { strict: false }),
+    app.get(IntakeService, { strict: false }),
+    app.get(AlertsService, { strict: false }),
+    app.get(SuppressionsService, { strict: false }),
+  ];
+  const receive = async (messageId: string, mail: string): Promise<string> =>
+    intake.receive({
+      raw: Buffer.from(mail),
+      envelopeTo: [verpAddress(SECRET, messageId, BOUNCE_DOMAIN)],
+      source: 'smtp',
+    });
+  let sent = 0;
+  return {
+    ...office,
+    bounces,
+    intake,
+    alertKeys: async () => (await alerts.open()).map(({ key }) => key),
+    sent: async (email, change = {}) => {
+      const rows: { id: string }[] = await db.query('select id from subscriber where email = $1', [email]);
+      const id = await office.plan(email, {
+        dedupeKey: `sent:${email}:${++sent}`,
+        ...(rows[0] ? { subscriberId: rows[0].id } : {}),
+        ...change,
+      });
+      await db.query(
+        `update message set state = 'accepted', accepted_at = $2, settled_at = $2, lane_key = 'example.com|gmail' where id = $1`,
+        [id, clock.now()],
+      );
+      return id;
+    },
+    broadcast: async () => {
+      const rows: { id: string }[] = await db.query(
+        `insert into broadcast (title, email_template_id, sender, state, created_at)
+         values ('News', (select max(id) from email_template), $1, 'running', $2) returning id`,
+        [JSON.stringify(SENDER), clock.now()],
+      );
+      return rows[0]?.id ?? '';
+    },
+    comesBack: async (messageId, { status, diagnostic, action = 'failed', mta = 'mx.example.net' }) => {
+      const words = `<bob@example.org>: host mx.example.org said: ${diagnostic} (in reply to RCPT TO command)`;
+      const fields = `Final-Recipient: rfc822; bob@example.org\nAction: ${action}\nStatus: ${status}\nDiagnostic-Code: smtp; ${diagnostic}`;
+      return receive(messageId, report({ words, fields }).replace('dns; mx.example.net', `dns; ${mta}`));
+    },
+    complains: async (messageId, type = 'abuse') => receive(messageId, feedback(type)),
+    status: async (email) => {
+      const rows: { status: string }[] = await db.query('select status from subscriber where email = $1', [
+        email,
+      ]);
+      return rows[0]?.status ?? 'nobody';
+    },
+    suppressed: async (email) =>
+      (await suppressions.of(email)).map(({ scope, reason }) => `${scope} ${reason}`),
+  };
+}
+
+function feedback(type: string): string {
+  return `From: feedback@fbl.example.net
+Content-Type: multipart/report; report-type=feedback-report; boundary="=b"
+
+--=b
+Content-Type: message/feedback-report
+
+Feedback-Type: ${type}
+User-Agent: Example-FBL/1.0
+Version: 1
+
+--=b--
+`;
+}

@@ -1,0 +1,120 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { unsubscribeAddress, verpAddress } from '../../../src/delivery/verp.js';
+import { encodeIds, signToken } from '../../../src/values/signed-token.js';
+import { report } from '../../support/returned-mails.js';
+import { SECRET } from '../delivery/post-office.js';
+import { BOUNCE_DOMAIN, openBounceOffice, type BounceOffice } from './bounce-office.js';
+
+const FIELDS = (email: string) =>
+  `Final-Recipient: rfc822; ${email}\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 <${email}>: User unknown`;
+
+describe('reports anybody can write', () => {
+  let office: BounceOffice;
+  const people = Array.from({ length: 20 }, (_, n) => `victim${n}@example.org`);
+  const messages = new Map<string, string>();
+
+  beforeAll(async () => {
+    office = await openBounceOffice();
+    for (const email of people) messages.set(email, await office.sent(email));
+  });
+  afterAll(async () => office.close());
+
+  const forged = (email: string): string[] => {
+    const id = messages.get(email) ?? '0';
+    return [
+      verpAddress(Buffer.alloc(32, 9), id, BOUNCE_DOMAIN),
+      `b+${'a'.repeat(39)}@${BOUNCE_DOMAIN}`,
+      `b+${id}@${BOUNCE_DOMAIN}`,
+      `postmaster@${BOUNCE_DOMAIN}`,
+      // Made with our secret for another use.
+      unsubscribeAddress(signToken(SECRET, 'message', encodeIds([id])), BOUNCE_DOMAIN).replace('u+', 'b+'),
+    ];
+  };
+
+  it('change nobody, whatever address or token they name', async () => {
+    for (const email of people) {
+      for (const envelope of forged(email)) {
+        const mail = report({ words: `<${email}>: User unknown`, fields: FIELDS(email) });
+        await office.intake.receive({ raw: Buffer.from(mail), envelopeTo: [envelope], source: 'smtp' });
+      }
+    }
+    const statuses: unknown[] = await office.db.query(`select 1 from subscriber where status <> 'active'`);
+    const suppressed: unknown[] = await office.db.query(`select 1 from suppression`);
+    expect([statuses.length, suppressed.length]).toEqual([0, 0]);
+  });
+
+  it('are kept, once a day, as untrusted, and without the address', async () => {
+    const kept = await office.bounces.list({ trusted: false, limit: 200 });
+    expect(kept).toHaveLength(people.length);
+    expect(kept.every(({ messageId, subscriberId }) => messageId === null && subscriberId === null)).toBe(
+      true,
+    );
+    expect(JSON.stringify(kept)).not.toContain('@');
+  });
+
+  it('cannot fill the disk', async () => {
+    await office.db.query(
+      `insert into bounce (dedupe_key, verdict, reason, source, trusted, received_at)
+       select 'flood:' || n, 'hard', 'user_unknown', 'smtp', false, $1 from generate_series(1, 1000) n`,
+      [office.clock.now()],
+    );
+    const mail = report({ words: '', fields: FIELDS('more@example.org') });
+    await office.intake.receive({ raw: Buffer.from(mail), envelopeTo: [], source: 'imap' });
+    const rows: unknown[] = await office.db.query(`select 1 from bounce where dedupe_key like 'untrusted:%'`);
+    expect(rows).toHaveLength(people.length);
+  });
+
+  it('a Message-ID of ours in what came back is proof, as only who had the mail knows it', async () => {
+    const [email = ''] = people;
+    const rows: { header: string }[] = await office.db.query(
+      'select message_id_header as header from message where id = $1',
+      [messages.get(email)],
+    );
+    const mail = report({ words: '', fields: FIELDS('elsewhere@example.org') });
+    const stranger = Buffer.from(mail.replace('<abc@example.com>', `<${'a'.repeat(26)}@example.com>`));
+    expect(await office.intake.receive({ raw: stranger, envelopeTo: [], source: 'imap' })).toBe('untrusted');
+    const own = Buffer.from(mail.replace('<abc@example.com>', rows[0]?.header ?? ''));
+    expect(await office.intake.receive({ raw: own, envelopeTo: [], source: 'imap' })).toBe('counted');
+    expect(await office.status(email)).toBe('bounced');
+  });
+
+  it('so is our own id where a relay has put a Message-ID of its own, and the unsubscribe link', async () => {
+    const [, second = '', third = ''] = people;
+    const rows: { header: string }[] = await office.db.query(
+      'select message_id_header as header from message where id = $1',
+      [messages.get(second)],
+    );
+    const id = /<([^@]+)@/.exec(rows[0]?.header ?? '')?.[1] ?? '';
+    const mail = report({ words: '', fields: FIELDS('elsewhere@example.org') });
+    const own = mail.replace(
+      'Message-ID: <abc@example.com>',
+      `Message-ID: <x@relay.example>\nX-Wellspring-Id: ${id}`,
+    );
+    await office.intake.receive({ raw: Buffer.from(own), envelopeTo: [], source: 'imap' });
+    expect(await office.status(second)).toBe('bounced');
+    const token = signToken(SECRET, 'unsubscribe', encodeIds(['1', messages.get(third) ?? '0']));
+    const link = mail.replace(
+      'Message-ID:',
+      `List-Unsubscribe: <https://mail.example.com/u/${token}>\nMessage-ID:`,
+    );
+    await office.intake.receive({ raw: Buffer.from(link), envelopeTo: [], source: 'imap' });
+    expect(await office.status(third)).toBe('bounced');
+  });
+
+  it('a mail to the unsubscribe address ends marketing mail to the person of the token, whoever wrote it', async () => {
+    const [, , , fourth = '', fifth = ''] = people;
+    const rows: { id: string }[] = await office.db.query('select id from subscriber where email = $1', [
+      fourth,
+    ]);
+    const token = signToken(
+      SECRET,
+      'unsubscribe',
+      encodeIds([rows[0]?.id ?? '0', messages.get(fourth) ?? '0']),
+    );
+    const raw = Buffer.from(`From: ${fifth}\nSubject: unsubscribe\n\n`);
+    const envelopeTo = [unsubscribeAddress(token, BOUNCE_DOMAIN).toUpperCase()];
+    expect(await office.intake.receive({ raw, envelopeTo, source: 'smtp' })).toBe('unsubscribed');
+    expect(await office.status(fourth)).toBe('unsubscribed');
+    expect(await office.status(fifth)).toBe('active');
+  });
+});

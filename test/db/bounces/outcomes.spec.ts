@@ -1,0 +1,185 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BroadcastGuard } from '../../../src/delivery/broadcast-guard.service.js';
+import { RatesWatch } from '../../../src/bounces/rates-watch.service.js';
+import { DEAD, FULL, NO_HOST, openBounceOffice, UNSIGNED, type BounceOffice } from './bounce-office.js';
+
+const DAY_MS = 86_400_000;
+
+describe('what comes back', () => {
+  let office: BounceOffice;
+
+  beforeAll(async () => {
+    office = await openBounceOffice();
+  });
+  afterAll(async () => office.close());
+
+  it('a dead address is given up at once, and nothing more is sent to it', async () => {
+    const id = await office.sent('dead@example.org');
+    expect(await office.comesBack(id, DEAD)).toBe('counted');
+    expect(await office.status('dead@example.org')).toBe('bounced');
+    expect(await office.suppressed('dead@example.org')).toEqual(['all hard_bounce']);
+    const rows: { id: string }[] = await office.db.query('select id from subscriber where email = $1', [
+      'dead@example.org',
+    ]);
+    const next = await office.plan('dead@example.org', {
+      dedupeKey: 'next',
+      subscriberId: rows[0]?.id ?? '',
+    });
+    await office.sendDue();
+    expect(await office.state(next)).toMatchObject({ state: 'suppressed' });
+    expect(office.sink.mails).toHaveLength(0);
+  });
+
+  it('the same report counts once a day, however often it comes', async () => {
+    const id = await office.sent('twice@example.org');
+    expect(await office.comesBack(id, FULL)).toBe('counted');
+    const again = await Promise.all(Array.from({ length: 10 }, async () => office.comesBack(id, FULL)));
+    expect(new Set(again)).toEqual(new Set(['repeated']));
+    expect(await office.bounces.list({ messageId: id, limit: 10 })).toHaveLength(1);
+  });
+
+  it('reports that arrive at the same moment count once', async () => {
+    const id = await office.sent('together@example.org');
+    const taken = await Promise.all(Array.from({ length: 10 }, async () => office.comesBack(id, DEAD)));
+    expect(taken.filter((one) => one === 'counted')).toHaveLength(1);
+  });
+
+  it('a full mailbox is given up after five mails in a row', async () => {
+    for (let count = 1; count <= 5; count++) {
+      expect(await office.status('full@example.org')).toBe(count === 1 ? 'nobody' : 'active');
+      const id = await office.sent('full@example.org');
+      office.clock.advance(DAY_MS);
+      await office.comesBack(id, FULL);
+    }
+    expect(await office.status('full@example.org')).toBe('bounced');
+  });
+
+  it('a mail that arrives in between starts the count anew', async () => {
+    for (let count = 1; count <= 4; count++) {
+      const id = await office.sent('slow@example.org');
+      office.clock.advance(DAY_MS);
+      await office.comesBack(id, FULL);
+    }
+    await office.sent('slow@example.org');
+    office.clock.advance(DAY_MS);
+    await office.comesBack(await office.sent('slow@example.org'), FULL);
+    expect(await office.status('slow@example.org')).toBe('active');
+  });
+
+  it('full mailboxes of more than a month ago are forgotten', async () => {
+    for (let count = 1; count <= 4; count++)
+      await office.comesBack(await office.sent('rare@example.org'), FULL);
+    office.clock.advance(31 * DAY_MS);
+    await office.comesBack(await office.sent('rare@example.org'), FULL);
+    expect(await office.status('rare@example.org')).toBe('active');
+  });
+
+  it('an unknown domain is given up only when it is still unknown three days later', async () => {
+    await office.comesBack(await office.sent('nohost@example.org'), NO_HOST);
+    office.clock.advance(2 * DAY_MS);
+    await office.comesBack(await office.sent('nohost@example.org'), NO_HOST);
+    expect(await office.status('nohost@example.org')).toBe('active');
+    office.clock.advance(1.5 * DAY_MS);
+    await office.comesBack(await office.sent('nohost@example.org'), NO_HOST);
+    expect(await office.status('nohost@example.org')).toBe('bounced');
+  });
+
+  it('what is about the sender pauses the broadcast, tells the owner and leaves the person alone', async () => {
+    const broadcastId = await office.broadcast();
+    const id = await office.sent('fine@example.org');
+    await office.db.query('update message set broadcast_id = $2 where id = $1', [id, broadcastId]);
+    await office.comesBack(id, UNSIGNED);
+    expect(await office.status('fine@example.org')).toBe('active');
+    expect(await office.suppressed('fine@example.org')).toEqual([]);
+    expect(await broadcastState(broadcastId)).toBe('paused');
+    expect(await office.alertKeys()).toEqual(
+      expect.arrayContaining(['bounces:sender:example.com:auth_failure', `bounces:broadcast:${broadcastId}`]),
+    );
+  });
+
+  it('a complaint ends all mail to the address, receipts too', async () => {
+    const id = await office.sent('angry@example.org');
+    expect(await office.complains(id)).toBe('counted');
+    expect(await office.status('angry@example.org')).toBe('complained');
+    expect(await office.suppressed('angry@example.org')).toEqual(['all complaint']);
+  });
+
+  it('"not spam" and a failed authentication change nothing about the person', async () => {
+    const id = await office.sent('calm@example.org');
+    await office.complains(id, 'not-spam');
+    await office.complains(id, 'auth-failure');
+    expect(await office.status('calm@example.org')).toBe('active');
+    expect(await office.suppressed('calm@example.org')).toEqual([]);
+  });
+
+  it.each(['delayed', 'relayed', 'delivered', 'expanded'])('"%s" is no failure', async (action) => {
+    const id = await office.sent(`${action}@example.org`);
+    await office.comesBack(id, { ...DEAD, action });
+    expect(await office.status(`${action}@example.org`)).toBe('active');
+  });
+
+  it('a bounce proves that a mail of unclear end was taken', async () => {
+    const id = await office.sent('unclear@example.org');
+    await office.db.query(`update message set state = 'unknown', accepted_at = null where id = $1`, [id]);
+    await office.comesBack(id, FULL);
+    expect(await office.state(id)).toMatchObject({ state: 'accepted', reason: 'proved by a report' });
+  });
+
+  it('an erased person stays erased, and their address stays suppressed', async () => {
+    const id = await office.sent('gone@example.org');
+    await office.db.query('delete from subscriber where email = $1', ['gone@example.org']);
+    await office.comesBack(id, DEAD);
+    expect(await office.status('gone@example.org')).toBe('nobody');
+    expect(await office.suppressed('gone@example.org')).toEqual(['all hard_bounce']);
+  });
+
+  it('a broadcast is paused when three of a thousand complain', async () => {
+    const broadcastId = await office.broadcast();
+    const ids = await audience(broadcastId, 1_000);
+    for (const id of ids.slice(0, 2)) await office.complains(id);
+    expect(await broadcastState(broadcastId)).toBe('running');
+    expect(await office.alertKeys()).toContain(`bounces:broadcast:${broadcastId}`);
+    await office.complains(ids[2] ?? '');
+    expect(await broadcastState(broadcastId)).toBe('paused');
+  });
+
+  it('the owner hears of complaints at one provider', async () => {
+    await office.app.get(RatesWatch, { strict: false }).look();
+    expect(await office.alertKeys()).toContain('complaints:provider:gmail');
+  });
+
+  it('a rotten list is stopped by its first dead addresses', async () => {
+    const broadcastId = await office.broadcast();
+    const ids = await audience(broadcastId, 30);
+    const guard = office.app.get(BroadcastGuard, { strict: false });
+    for (const id of ids.slice(0, 20)) {
+      await office.db.query(
+        `update message set state = 'rejected', state_reason = 'user_unknown', reply_code = 550 where id = $1`,
+        [id],
+      );
+      await guard.refused([broadcastId]);
+    }
+    expect(await broadcastState(broadcastId)).toBe('paused');
+  });
+
+  async function broadcastState(id: string): Promise<string> {
+    const rows: { state: string }[] = await office.db.query('select state from broadcast where id = $1', [
+      id,
+    ]);
+    return rows[0]?.state ?? '';
+  }
+
+  /** Accepted mails of a broadcast to so many people. */
+  async function audience(broadcastId: string, count: number): Promise<string[]> {
+    const rows: { id: string }[] = await office.db.query(
+      `insert into message (dedupe_key, class, kind, email_template_id, sender, address, address_hash, message_id_header, state,
+         due_at, settled_at, accepted_at, created_at, lane_key, broadcast_id)
+       select 'c:' || $1 || ':' || n, 'marketing', 'broadcast', (select max(id) from email_template), '{}', n || '@example.net',
+         decode(md5($1 || ':' || n), 'hex'), '<' || $1 || '-' || n || '@example.com>', 'accepted', $3, $3, $3, $3,
+         'example.com|gmail', $1::bigint
+       from generate_series(1, $2::int) n returning id`,
+      [broadcastId, count, office.clock.now()],
+    );
+    return rows.map(({ id }) => id);
+  }
+});
