@@ -1,12 +1,12 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { BroadcastGuard } from './broadcast-guard.service.js';
 import { passing } from './delivery-probe.js';
 import { GenerationGuard } from './generation/generation-guard.service.js';
 import { LedgerQueries } from './ledger.queries.js';
 import type { Claimed, ClaimedMessage, SendOutcome } from './message.js';
 import { OverdueService } from './pacing/overdue.service.js';
 import { PacingService } from './pacing/pacing.service.js';
-import { RelaysService } from './pacing/relays.service.js';
 
 /** Which messages may go now: the right database, in time, at the pace that was set or that receivers bear. */
 @Injectable()
@@ -18,17 +18,14 @@ export class DueMessages {
     private readonly pacing: PacingService,
     private readonly overdue: OverdueService,
     private readonly guard: GenerationGuard,
-    private readonly relays: RelaysService,
+    private readonly broadcasts: BroadcastGuard,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /**
-   * False while this may be a copy of the database or a restored backup, or no relay works; the owner knows by an
-   * alert. Nothing is claimed then: rows taken and given back every two seconds would wear out the table.
-   */
+  /** False while this may be a copy of the database or a restored backup; the owner knows by an alert. */
   async maySend(): Promise<boolean> {
     const verdict = await this.guard.maySend();
-    if (verdict === true) return this.relays.anyUsable();
+    if (verdict === true) return true;
     this.#logger.warn(`Nothing is sent: ${verdict.reason}`);
     return false;
   }
@@ -55,17 +52,23 @@ export class DueMessages {
     return { ...claimed, waitMs: null };
   }
 
+  /** Claimed, and its broadcast was paused since. */
+  standsStill({ broadcastId }: ClaimedMessage): boolean {
+    return this.broadcasts.stopped(broadcastId);
+  }
+
   /** Claimed and not begun: as if it had not been claimed, its tokens back in their buckets. */
   async release(messages: readonly ClaimedMessage[]): Promise<void> {
     await this.queries.release(messages);
     for (const [laneKey, count] of countByLane(messages)) await this.pacing.giveBack(laneKey, count);
   }
 
-  /** What the receiver bears shows in its answers. */
-  async answered({ laneKey }: ClaimedMessage, outcome: SendOutcome): Promise<void> {
+  /** What the receiver bears, and whether a broadcast goes to dead addresses, shows in the answers. */
+  async answered({ laneKey, broadcastId }: ClaimedMessage, outcome: SendOutcome): Promise<void> {
     if (outcome.kind === 'accepted') await this.pacing.sped(laneKey, 1);
     else if (outcome.kind === 'refused' && outcome.code < 500)
       await this.pacing.slowDown(laneKey, outcome.code);
+    else if (outcome.kind === 'refused' && broadcastId !== null) await this.broadcasts.refused(broadcastId);
   }
 
   private async returnUnused(

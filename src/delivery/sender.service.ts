@@ -49,7 +49,7 @@ export class SenderService {
    * once. Returns how many were accepted.
    */
   async sendDue({ deadline, signal }: { deadline: number; signal: AbortSignal }): Promise<number> {
-    if (!(await this.due.maySend())) return 0;
+    if (!(await this.due.maySend()) || !(await this.lanes.anyUsable())) return 0;
     const queue = new ClaimedQueue(
       async () => this.due.claim(this.#owner, BATCH),
       async (milliseconds) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
@@ -82,6 +82,7 @@ export class SenderService {
   }
 
   private async sendOne(message: ClaimedMessage, run: Run): Promise<void> {
+    if (this.due.standsStill(message)) return this.due.release([message]);
     const startedMs = performance.now();
     const mail = await this.composed(message);
     const taken = await run.lanes.take();

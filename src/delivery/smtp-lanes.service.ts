@@ -29,6 +29,14 @@ export interface LaneSet {
 export class SmtpLanes {
   constructor(private readonly relays: RelaysService) {}
 
+  /**
+   * False while no relay works; the owner knows by an alert. Nothing is claimed then: rows taken and given back every
+   * two seconds would wear out the table.
+   */
+  async anyUsable(): Promise<boolean> {
+    return this.relays.anyUsable();
+  }
+
   open(): LaneSet {
     const byRelay = new Map<string, RelayLanes>();
     const put = ({ lane, relay }: { lane: SmtpLane; relay: Relay }): void => {

@@ -157,7 +157,7 @@ describe('what comes back', () => {
         `update message set state = 'rejected', state_reason = 'user_unknown', reply_code = 550 where id = $1`,
         [id],
       );
-      await guard.refused([broadcastId]);
+      await guard.refused(broadcastId);
     }
     expect(await broadcastState(broadcastId)).toBe('paused');
   });

@@ -1,0 +1,102 @@
+import { SMTPServer } from 'smtp-server';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { JobRegistry } from '../../../src/infra/jobs/job-registry.js';
+import { openBounceOffice, type BounceOffice } from './bounce-office.js';
+
+/** A relay that knows nobody but whom the test says. */
+async function openRelay(
+  refusal: (address: string) => string | null,
+): Promise<{ url: string; asked: string[]; close(): Promise<void> }> {
+  const asked: string[] = [];
+  const server = new SMTPServer({
+    authOptional: true,
+    disabledCommands: ['AUTH', 'STARTTLS'],
+    disableReverseLookup: true,
+    closeTimeout: 200,
+    onRcptTo: ({ address }, _session, done) => {
+      asked.push(address);
+      const said = refusal(address);
+      done(said === null ? null : Object.assign(new Error(said), { responseCode: 550 }));
+    },
+    onData: (stream, _session, done) => {
+      stream.resume();
+      stream.once('end', () => done(null, 'taken'));
+    },
+  });
+  server.on('error', () => undefined);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.server.address() as AddressInfo;
+  return {
+    url: `smtp://127.0.0.1:${port}`,
+    asked,
+    close: async () => new Promise<void>((resolve) => server.close(resolve)),
+  };
+}
+
+describe('refusals while sending', () => {
+  let relay: Awaited<ReturnType<typeof openRelay>>;
+  let office: BounceOffice;
+
+  beforeAll(async () => {
+    relay = await openRelay((address) => {
+      if (address.startsWith('dead')) return '5.1.1 no such user';
+      return address.startsWith('policy') ? '5.7.1 rejected for policy reasons' : null;
+    });
+    office = await openBounceOffice({ SMTP_URL: relay.url });
+  });
+  afterAll(async () => {
+    await office.close();
+    await relay.close();
+  });
+
+  it('count like a bounce: a dead address is given up, a policy is not held against the person', async () => {
+    await office.plan('dead@example.org');
+    await office.plan('policy@example.org');
+    await office.plan('alive@example.org');
+    await office.sendDue();
+    await countRefusals();
+    await countRefusals();
+    expect(await office.suppressed('dead@example.org')).toEqual(['all hard_bounce']);
+    expect([await office.status('dead@example.org'), await office.status('policy@example.org')]).toEqual([
+      'bounced',
+      'active',
+    ]);
+    const kept = await office.bounces.list({ limit: 10 });
+    expect(kept.map(({ source, reason, trusted }) => [source, reason, trusted])).toEqual([
+      ['smtp_reply', 'user_unknown', true],
+    ]);
+  });
+
+  it('a broadcast to 10,000 dead addresses is paused before 200 were tried, and says why', async () => {
+    const id = await office.broadcast();
+    await office.db.query(
+      `with people as (
+         insert into subscriber (email, email_key, status, created_at, updated_at)
+         select 'dead' || n || '@example.org', 'dead' || n || '@example.org', 'active', $2, $2 from generate_series(1, 10000) n
+         returning id, email)
+       insert into message (dedupe_key, class, kind, subscriber_id, funnel_key, email_template_id, data, sender, address, address_hash,
+         message_id_header, due_at, created_at, lane_key, broadcast_id)
+       select 'c:' || p.id, 'marketing', 'broadcast', p.id, 'niche-ebook', m.email_template_id, m.data, m.sender, p.email,
+         decode(md5(p.email), 'hex'), '<' || p.id || '@example.com>', $2, $2, m.lane_key, $1
+       from people p, (select * from message order by id limit 1) m`,
+      [id, office.clock.now()],
+    );
+    relay.asked.length = 0;
+    await office.sendDue();
+    expect(relay.asked.length).toBeGreaterThanOrEqual(20);
+    expect(relay.asked.length).toBeLessThan(200);
+    const rows: unknown[] = await office.db.query('select state, state_reason from broadcast where id = $1', [
+      id,
+    ]);
+    expect(rows).toEqual([
+      { state: 'paused', state_reason: expect.stringMatching(/^\d+ of \d+ addresses do not exist$/) },
+    ]);
+    expect(await office.alertKeys()).toContain(`bounces:broadcast:${id}`);
+  });
+
+  async function countRefusals(): Promise<void> {
+    const job = office.app.get(JobRegistry, { strict: false }).get('bounces.take-refusals');
+    await job?.run({ deadline: Number.MAX_SAFE_INTEGER, signal: new AbortController().signal });
+  }
+});
