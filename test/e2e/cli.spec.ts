@@ -116,6 +116,7 @@ describe('wellspring, the command', () => {
   });
 
   it('checks the mails of a funnel, or one of them, before they are sent', async () => {
+    await wellspring('apply', join(folder, 'niche-ebook.yaml'));
     const funnel = await wellspring('preflight', 'niche-ebook', '--json');
     expect(funnel.code).toBe(0);
     expect(JSON.parse(funnel.out)).toMatchObject({ funnel: 'niche-ebook', ok: true });
