@@ -1,4 +1,4 @@
-import type { BroadcastReport } from '../broadcasts/broadcasts.service.js';
+import type { BroadcastReport } from '../broadcasts/broadcast.js';
 import { nextState, type BroadcastAction } from '../broadcasts/broadcast-status.js';
 
 export interface BroadcastView {

@@ -46,3 +46,11 @@ export function topicOf({ topic, audience }: Pick<Broadcast, 'topic' | 'audience
 export function broadcastMailKey(broadcastId: string, subscriberId: string): string {
   return `b:${broadcastId}:${subscriberId}`;
 }
+
+/** A broadcast with what the ledger says of its mails. */
+export interface BroadcastReport extends Broadcast {
+  /** Mails per state; a state without a mail is left out. */
+  counts: Record<string, number>;
+  /** Every mail is written, and none of them is open any more. */
+  complete: boolean;
+}

@@ -5,21 +5,13 @@ import { TemplatesService } from '../delivery/templates.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { DomainError } from '../values/domain-error.js';
-import type { Broadcast, BroadcastDraft } from './broadcast.js';
+import type { Broadcast, BroadcastDraft, BroadcastReport } from './broadcast.js';
 import { isRepeated, nextState, type BroadcastAction, type BroadcastState } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 
 export const PLAN_BROADCASTS = 'broadcasts.plan';
 
 const OPEN_MAIL_STATES: ReadonlySet<string> = new Set(['ready', 'held', 'leased', 'in_data']);
-
-/** A broadcast with what the ledger says of its mails. */
-export interface BroadcastReport extends Broadcast {
-  /** Mails per state; a state without a mail is left out. */
-  counts: Record<string, number>;
-  /** Every mail is written, and none of them is open any more. */
-  complete: boolean;
-}
 
 /** One message to many people at a time, as the owner handles it. Owns `broadcast`, together with its planner. */
 @Injectable()
