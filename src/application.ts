@@ -17,7 +17,6 @@ import {
 } from './infra/database/embedded-postgres.js';
 import { migrate, openDataSource } from './infra/database/migrate.js';
 import { configureWebServer, createWebAdapter } from './infra/http/web-server.js';
-import { JobRegistry } from './infra/jobs/job-registry.js';
 import { JobRunner } from './infra/jobs/job-runner.js';
 import { Scheduler } from './infra/jobs/scheduler.js';
 import { Wake } from './infra/jobs/wake.js';
@@ -62,8 +61,7 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
       await scheduler.start();
       undo.push(() => scheduler.drain(DRAIN_MS));
       await wake.listen();
-      // A process that was killed leaves the ticks of its jobs locked for minutes; what waits is looked at now.
-      for (const { name } of app.get(JobRegistry).all()) void app.get(JobRunner).run(name);
+      app.get(JobRunner).runAll();
       undo.push(() => wake.close());
     }
     if (!config.roles.includes('web')) return { url: null, stop };

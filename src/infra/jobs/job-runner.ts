@@ -56,6 +56,14 @@ export class JobRunner {
     return slot.next;
   }
 
+  /**
+   * Looks at everything once, without waiting. For the moments when ticks and wake-ups may have been missed: a process
+   * that was killed, or a store that was away, leaves the ticks of its jobs locked for as long as their lock lasts.
+   */
+  runAll(): void {
+    for (const { name } of this.registry.all()) void this.run(name);
+  }
+
   /** What has run since the start of the process, by job name. */
   statistics(): ReadonlyMap<string, JobStatistics> {
     return this.#statistics;

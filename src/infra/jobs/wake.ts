@@ -14,8 +14,8 @@ const LONGEST_RETRY_MS = 30_000;
 const HEARTBEAT_MS = 30_000;
 
 /**
- * Starts jobs the moment their rows are committed. Wake-ups may be lost (no listener, lost connection); the next
- * tick finds the same rows, so the loss costs one period.
+ * Starts jobs the moment their rows are committed. Wake-ups may be lost (no listener, lost connection): a new
+ * connection looks at everything once, and each tick finds the same rows.
  */
 @Injectable()
 export class Wake {
@@ -23,6 +23,8 @@ export class Wake {
   #timer: NodeJS.Timeout | undefined;
   #failures = 0;
   #listening = false;
+  /** Then a new connection means that something may have been called out meanwhile. */
+  #heardBefore = false;
 
   constructor(
     @Inject(JOBS_CONFIG) private readonly config: JobsConfig,
@@ -76,6 +78,8 @@ export class Wake {
       await client.connect();
       await client.query(`LISTEN ${CHANNEL}`);
       this.#failures = 0;
+      if (this.#heardBefore) this.runner.runAll();
+      this.#heardBefore = true;
       // `close` may have come in between.
       if (this.#client === client) this.#scheduleHeartbeat(client);
     } catch (error) {
