@@ -66,7 +66,8 @@ export class SkipAheadService {
     // What falls due while we wait belongs to the next press: a present that moved along might never be quiet.
     const now = this.clock.now();
     for (let waitedMs = 0; waitedMs < SETTLE_TIMEOUT_MS; waitedMs += POLL_MS) {
-      if (!(await hasDueWork(this.dataSource.manager, now))) return;
+      const until = { stepsUntil: now, mailsUntil: this.clock.now() };
+      if (!(await hasDueWork(this.dataSource.manager, until))) return;
       await sleep(POLL_MS);
     }
   }
