@@ -11,7 +11,8 @@ import {
   broadcastReport,
   startBody,
 } from './broadcasts.schemas.js';
-import { BroadcastsService, type BroadcastReport } from './broadcasts.service.js';
+import type { BroadcastReport } from './broadcast.js';
+import { BroadcastsService } from './broadcasts.service.js';
 
 const tag = 'broadcasts';
 const response = broadcastReport;
