@@ -82,7 +82,7 @@ function arrayOf(numbers: readonly (string | number)[]): string {
 function inKinds(judged: readonly JudgedHit[]): { kinds: object[]; places: number[] } {
   const known = new Map<string, number>();
   const kinds: object[] = [];
-  const places = judged.map(({ messageId: _, linkId: _link, atMs: _at, ...kind }) => {
+  const places = judged.map(({ messageId: _messageId, linkId: _link, atMs: _at, ...kind }) => {
     const key = `${kind.ipHash} ${kind.kind} ${kind.class} ${kind.reason} ${kind.method} ${kind.purpose} ${kind.hasAcceptLanguage} ${kind.fetchDest} ${kind.userAgent}`;
     const place = known.get(key) ?? kinds.push({ ...kind, place: kinds.length }) - 1;
     known.set(key, place);
