@@ -11,6 +11,7 @@ import {
   type OverdueParameters,
   type OverdueSettings,
 } from './overdue.js';
+import { RelaysService } from './relays.service.js';
 
 const SETTINGS_KEY = 'sending.overdue';
 const HEARTBEAT_KEY = 'sending.heartbeat';
@@ -20,7 +21,7 @@ const BEAT_EVERY_MS = 60_000;
 const CACHE_MS = 1_000;
 
 interface Heartbeat {
-  /** When a worker last asked for mails to send. */
+  /** When a worker last asked for mails to send, with a relay to send them through. */
   aliveAt: string;
   resumedAt: string | null;
 }
@@ -37,6 +38,7 @@ export class OverdueService {
     private readonly dataSource: DataSource,
     private readonly guard: GenerationGuard,
     private readonly alerts: AlertsService,
+    private readonly relays: RelaysService,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
@@ -102,8 +104,12 @@ export class OverdueService {
     return at === null ? null : new Date(at);
   }
 
-  /** Locks the row: of the workers that come back together, one finds the outage and all learn of it. */
+  /**
+   * Locks the row: of the workers that come back together, one finds the outage and all learn of it. While relays are
+   * merely tried, the silence goes on.
+   */
   private async beat(now: Date, settings: OverdueSettings): Promise<Date | null> {
+    const works = await this.relays.anyWorks();
     return this.dataSource.transaction(async (manager) => {
       await manager.query(
         `insert into setting (key, value, updated_at) values ($1, $2, $3) on conflict do nothing`,
@@ -117,7 +123,7 @@ export class OverdueService {
       const aliveAt = new Date(before.aliveAt);
       const outage = isOutage(aliveAt, now, settings);
       const resumedAt = outage ? now.toISOString() : before.resumedAt;
-      const latest = new Date(Math.max(aliveAt.getTime(), now.getTime()));
+      const latest = works ? new Date(Math.max(aliveAt.getTime(), now.getTime())) : aliveAt;
       await manager.query('update setting set value = $2, updated_at = $3 where key = $1', [
         HEARTBEAT_KEY,
         JSON.stringify({ aliveAt: latest, resumedAt }),

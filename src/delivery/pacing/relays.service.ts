@@ -66,6 +66,12 @@ export class RelaysService {
     });
   }
 
+  /** Whether any is believed to work, so that a mail would not be a mere try. */
+  async anyWorks(): Promise<boolean> {
+    const states = await this.states();
+    return this.#relays.some(({ name }) => (states.get(name)?.state ?? 'closed') === 'closed');
+  }
+
   /** Null: none works and none is due for a try. Costs a small read every half second. */
   async choose(): Promise<Relay | null> {
     const states = await this.states();

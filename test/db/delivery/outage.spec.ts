@@ -43,12 +43,19 @@ describe('sending after it could not be done', () => {
   it('takes three days without a working relay for the same, and burns no attempt of any mail', async () => {
     t.sink.onConnect = async () => 421;
     const id = await t.plan('old@example.net', { dueAt: at(1) });
-    for (const hours of [0, 1, 2, 30, 60]) {
+    const tries = async (): Promise<number> =>
+      ((await t.db.query('select count(*)::int as n from message_attempt')) as { n: number }[])[0]?.n ?? 0;
+    for (let hours = 0; hours <= 72; hours++) {
       t.clock.set(at(hours));
-      await t.db.query(`update message set due_at = $1 where state = 'ready'`, [at(1)]);
       expect(await t.sendDue()).toBe(0);
+      if (hours % 10 === 0) await t.db.query('update relay_state set opened_until = clock_timestamp()');
     }
-    expect(await t.state(id)).toMatchObject({ state: 'ready', attempt: 0 });
+    expect(await t.state(id)).toMatchObject({ state: 'held', attempt: 0, reason: 'overdue after an outage' });
+    expect(await tries()).toBeGreaterThan(2);
+    expect((await get(AlertsService).open()).map(({ key }) => key).toSorted()).toEqual([
+      'relay:127.0.0.1',
+      'sending:overdue',
+    ]);
   });
 
   it('goes at the pace that was set, and tells when it will be done', async () => {
