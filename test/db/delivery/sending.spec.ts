@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
 import { DEFAULT_LANES } from '../../../src/delivery/smtp-lanes.service.js';
 import { addressHash } from '../../../src/subscribers/address-hash.js';
 import { openPostOffice, OPENED_AT, SECRET, type PostOffice } from './post-office.js';
@@ -202,6 +203,8 @@ describe('sending what is due', () => {
     expect(left).toHaveLength(30);
     t.sink.onConnect = async () => undefined;
     await t.db.query(`update relay_state set opened_until = clock_timestamp()`);
+    // Reads the states anew, which are remembered for half a second.
+    await t.app.get(RelaysService, { strict: false }).view();
     t.clock.advance(MINUTE_MS);
     // One mail finds out whether the relay is back; then the others follow.
     expect(await t.sendDue()).toBe(1);
