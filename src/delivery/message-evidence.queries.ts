@@ -17,7 +17,8 @@ export interface Refusal extends ReportedMessage {
   reason: string;
 }
 
-const REPORTED = `m.id, m.subscriber_id as "subscriberId", m.address, m.address_hash as "addressHash",
+/** No foreign key holds the person: somebody who was erased is nobody here. */
+const REPORTED = `m.id, (select s.id from subscriber s where s.id = m.subscriber_id) as "subscriberId", m.address, m.address_hash as "addressHash",
   m.broadcast_id as "broadcastId", m.state, m.lane_key as "laneKey"`;
 
 /** By primary key; null when the mail is not there any more. */
