@@ -15,7 +15,7 @@ describe('a commit whose answer is lost', () => {
   const claimed = async (email: string): Promise<{ id: string; epoch: number }> => {
     await t.plan(email);
     const { messages } = await t.ledger.claim('first', {
-      lanes: [{ laneKey: 'default', limit: 1 }],
+      lanes: [{ laneKey: 'example.com|other', limit: 1 }],
       limit: 1,
       now: t.clock.now(),
       overdue: { overdueBefore: null, action: null, reason: null },

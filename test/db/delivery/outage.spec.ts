@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GenerationGuard } from '../../../src/delivery/generation/generation-guard.service.js';
 import { HeldService } from '../../../src/delivery/pacing/held.service.js';
+import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
 import { PacingService } from '../../../src/delivery/pacing/pacing.service.js';
 import { sendingSettings } from '../../../src/delivery/pacing/sending.schemas.js';
 import { SendingSettingsService } from '../../../src/delivery/pacing/sending-settings.service.js';
@@ -48,7 +49,9 @@ describe('sending after it could not be done', () => {
     for (let hours = 0; hours <= 72; hours++) {
       t.clock.set(at(hours));
       expect(await t.sendDue()).toBe(0);
-      if (hours % 10 === 0) await t.db.query('update relay_state set opened_until = clock_timestamp()');
+      if (hours % 10 !== 0) continue;
+      await t.db.query('update relay_state set opened_until = clock_timestamp()');
+      await get(RelaysService).view();
     }
     expect(await t.state(id)).toMatchObject({ state: 'held', attempt: 0, reason: 'overdue after an outage' });
     expect(await tries()).toBeGreaterThan(2);
