@@ -269,6 +269,7 @@ with given as (
     as g (id, epoch, state, reason, due_at, code, reply, stage, accepted_at, spared, unknowns, relay, tls, duration_ms)),
 settled as (
   update message m set state = g.state, state_reason = g.reason, due_at = coalesce(g.due_at, m.due_at),
+    planned_for = case when g.due_at is null then m.planned_for else coalesce(m.planned_for, m.due_at) end,
     reply_code = g.code, reply_text = g.reply, lease_until = null, attempt = m.attempt - g.spared,
     settled_at = case when g.state = 'ready' then null else clock_timestamp() end,
     data_at = case when g.state = 'ready' then null else m.data_at end,

@@ -10,6 +10,8 @@ export interface DueEnrollment {
   id: string;
   versionId: string;
   stepKey: string;
+  /** When the step was due, in epoch milliseconds. */
+  nextAtMs: number;
   /** JSON as the database wrote it: most people of a funnel have the same, which is then read once. */
   data: string;
   clicked: boolean;
@@ -61,8 +63,9 @@ export interface BatchPlan {
   stuck: { ids: string[]; stepKey: string; reason: string }[];
 }
 
-/** What people at the same step, in the same zone, with the same click have in common. */
+/** What people at the same step, in the same zone, with the same click and delay have in common. */
 interface Peers {
+  mailsDueAt: Date;
   state: number;
   progress: Progress | null;
   version: RunningVersion | null;
@@ -90,22 +93,46 @@ export function planBatch(
   };
   const known = new Map<string, Peers>();
   for (const row of due) {
+    const mailsDueAt = mailsDue(row.nextAtMs, now);
     const key =
       row.status === 'active'
-        ? `${row.versionId} ${row.stepKey} ${row.timeZone ?? ''} ${row.clicked ? 1 : 0}`
+        ? `${row.versionId} ${row.stepKey} ${row.timeZone ?? ''} ${row.clicked ? 1 : 0} ${mailsDueAt.getTime()}`
         : row.status;
     let peers = known.get(key);
-    if (peers === undefined) known.set(key, (peers = peersOf(row, { plan, versions, now })));
-    addPerson(plan, row, peers, now);
+    if (peers === undefined) known.set(key, (peers = peersOf(row, { plan, versions, now, mailsDueAt })));
+    addPerson(plan, row, peers);
   }
   return plan;
 }
 
+const HOUR_MS = 3_600_000;
+
+/**
+ * Now, unless the step is over an hour late, as after an outage: then the mail is as late as its step, to the hour, so
+ * that the rule for overdue mail sees it.
+ */
+function mailsDue(nextAtMs: number, now: Date): Date {
+  if (now.getTime() - nextAtMs <= HOUR_MS) return now;
+  return new Date(Math.ceil(nextAtMs / HOUR_MS) * HOUR_MS);
+}
+
 function peersOf(
   row: DueEnrollment,
-  { plan, versions, now }: { plan: BatchPlan; versions: ReadonlyMap<string, RunningVersion>; now: Date },
+  {
+    plan,
+    versions,
+    now,
+    mailsDueAt,
+  }: { plan: BatchPlan; versions: ReadonlyMap<string, RunningVersion>; now: Date; mailsDueAt: Date },
 ): Peers {
-  const peers: Peers = { state: -1, progress: null, version: null, sharedByData: new Map(), stuckIds: [] };
+  const peers: Peers = {
+    mailsDueAt,
+    state: -1,
+    progress: null,
+    version: null,
+    sharedByData: new Map(),
+    stuckIds: [],
+  };
   if (row.status !== 'active') {
     peers.state = plan.states.push(ended('exited', `subscriber is ${row.status}`)) - 1;
     return peers;
@@ -124,8 +151,8 @@ function peersOf(
   }
 }
 
-function addPerson(plan: BatchPlan, row: DueEnrollment, peers: Peers, now: Date): void {
-  const { state, progress, version } = peers;
+function addPerson(plan: BatchPlan, row: DueEnrollment, peers: Peers): void {
+  const { state, progress, version, mailsDueAt } = peers;
   if (state < 0) {
     peers.stuckIds.push(row.id);
     return;
@@ -135,7 +162,7 @@ function addPerson(plan: BatchPlan, row: DueEnrollment, peers: Peers, now: Date)
   let shared = peers.sharedByData.get(row.data);
   if (shared === undefined) {
     const data = JSON.parse(row.data) as Record<string, unknown>;
-    shared = progress.sent.map((sent) => plan.mail.shared.push(sharedMail(sent, version, data, now)) - 1);
+    shared = progress.sent.map((sent) => plan.mail.shared.push(sharedMail(sent, version, data, mailsDueAt)) - 1);
     peers.sharedByData.set(row.data, shared);
   }
   for (const [index, { node, offerExpiresAt }] of progress.sent.entries()) {
@@ -168,7 +195,7 @@ export function stepMailKey(enrollmentId: string, stepKey: string): string {
 function sharedMail(
   { node, offerExpiresAt }: Sent,
   { funnelKey, sender }: RunningVersion,
-  ...[data, now]: [Record<string, unknown>, Date]
+  ...[data, dueAt]: [Record<string, unknown>, Date]
 ): SharedMail {
   const expires = offerExpiresAt === null ? {} : { expiresAt: offerExpiresAt.toISOString() };
   const offer = node.offer === null ? {} : { offer: { ...node.offer, ...expires } };
@@ -180,7 +207,7 @@ function sharedMail(
     stepKey: node.key,
     templateId: node.templateId,
     data: { ...data, ...offer },
-    dueAt: now,
+    dueAt,
   };
 }
 

@@ -47,7 +47,7 @@ export class EnrollmentsQueries {
   async claimDue(
     manager: EntityManager,
     { now, limit, after }: { now: Date; limit: number; after: DuePlace | null },
-  ): Promise<(DueEnrollment & { nextAtMs: number })[]> {
+  ): Promise<DueEnrollment[]> {
     return manager.query(
       `with due as materialized (
          select id, version_id, step_key, data, subscriber_id, waiting_message_id, next_at

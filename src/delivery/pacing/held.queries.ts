@@ -39,7 +39,7 @@ export class HeldQueries {
   /** Ready and due from now on: it must not be taken for overdue once more. Returns how many; fewer than asked: no more. */
   async release(manager: EntityManager, filter: HeldFilter, now: Date): Promise<number> {
     return this.change(manager, filter, {
-      set: `state = 'ready', state_reason = null, due_at = greatest(m.due_at, $4)`,
+      set: `state = 'ready', state_reason = null, due_at = greatest(m.due_at, $4), planned_for = null`,
       parameter: now,
     });
   }

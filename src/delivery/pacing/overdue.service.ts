@@ -145,10 +145,10 @@ export class OverdueService {
   }
 }
 
-/** A quiet installation is silent without anything being late. Served by `message_ready`. */
+/** A quiet installation is silent without anything being late. Reads what is ready until it finds one. */
 async function anyLate(manager: EntityManager, before: Date): Promise<boolean> {
   const rows: unknown[] = await manager.query(
-    `select 1 from message where state = 'ready' and class = 'marketing' and due_at < $1 limit 1`,
+    `select 1 from message where state = 'ready' and class = 'marketing' and coalesce(planned_for, due_at) < $1 limit 1`,
     [before],
   );
   return rows.length > 0;

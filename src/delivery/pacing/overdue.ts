@@ -69,5 +69,5 @@ export function isOutage(aliveAt: Date, now: Date, { afterHours }: OverdueSettin
  * for a confirmation or a receipt however late it is.
  */
 export function overdueSql(alias: string, overdueBefore: string, action: string): string {
-  return `(${action}::text is not null and ${alias}.class = 'marketing' and ${alias}.due_at < ${overdueBefore}::timestamptz)`;
+  return `(${action}::text is not null and ${alias}.class = 'marketing' and coalesce(${alias}.planned_for, ${alias}.due_at) < ${overdueBefore}::timestamptz)`;
 }

@@ -39,6 +39,8 @@ const CHANCES = 1 << 30;
 export class RelaysService {
   readonly #relays: readonly Omit<Relay, 'probe'>[];
   #states: { byName: ReadonlyMap<string, RelayStateRow>; readAtMs: number } | null = null;
+  /** Counts what was written: a read that began before the last write must not be remembered. */
+  #writes = 0;
 
   constructor(
     private readonly queries: RelaysQueries,
@@ -77,7 +79,7 @@ export class RelaysService {
     const states = await this.states();
     for (const relay of this.#relays) {
       if (states.get(relay.name)?.mayProbe && (await this.queries.takeProbe(relay.name))) {
-        this.#states = null;
+        this.forget();
         return { ...relay, probe: true };
       }
     }
@@ -92,7 +94,6 @@ export class RelaysService {
 
   /** Something was wrong with the relay, not with the mail, which goes back without having used up an attempt. */
   async failed({ name }: Pick<Relay, 'name'>, kind: RelayTrouble, reason: string): Promise<void> {
-    this.#states = null;
     const shown = withoutAddresses(reason);
     await this.queries.update(
       name,
@@ -109,26 +110,28 @@ export class RelaysService {
           manager,
         ),
     );
+    this.forget();
   }
 
   /** The relay took a mail. Nothing is written unless it had failed before. */
   async worked({ name }: Pick<Relay, 'name'>): Promise<void> {
     const known = (await this.states()).get(name);
     if (known === undefined || (known.state === 'closed' && known.failures === 0)) return;
-    this.#states = null;
-    if (await this.queries.close(name)) await this.alerts.resolve(`relay:${name}`);
+    const closed = await this.queries.close(name);
+    this.forget();
+    if (closed) await this.alerts.resolve(`relay:${name}`);
   }
 
   /** There was no mail to try the relay with. */
   async notTried({ name, probe }: Pick<Relay, 'name' | 'probe'>): Promise<void> {
     if (!probe) return;
-    this.#states = null;
     await this.queries.returnProbe(name);
+    this.forget();
   }
 
   /** For people: without user and password. */
   async view(): Promise<RelayView[]> {
-    this.#states = null;
+    this.forget();
     const states = await this.states();
     return this.#relays.map(({ name, url, weight, lanes }) => {
       const row = states.get(name);
@@ -143,10 +146,17 @@ export class RelaysService {
 
   private async states(): Promise<ReadonlyMap<string, RelayStateRow>> {
     const nowMs = performance.now();
-    if (this.#states === null || nowMs - this.#states.readAtMs > STATES_CACHE_MS) {
-      const rows = await this.queries.all();
-      this.#states = { byName: new Map(rows.map((row) => [row.key, row])), readAtMs: nowMs };
-    }
-    return this.#states.byName;
+    if (this.#states !== null && nowMs - this.#states.readAtMs <= STATES_CACHE_MS)
+      return this.#states.byName;
+    const writes = this.#writes;
+    const rows = await this.queries.all();
+    const byName = new Map(rows.map((row) => [row.key, row]));
+    if (writes === this.#writes) this.#states = { byName, readAtMs: nowMs };
+    return byName;
+  }
+
+  private forget(): void {
+    this.#states = null;
+    this.#writes++;
   }
 }

@@ -6,6 +6,7 @@ import { AttemptTime1764300000000 } from './migrations/1764300000000-attempt-tim
 import { TrackingHits1764400000000 } from './migrations/1764400000000-tracking-hits.js';
 import { PlanningSpeed1764310000000 } from './migrations/1764310000000-planning-speed.js';
 import { Bounces1764500000000 } from './migrations/1764500000000-bounces.js';
+import { PlannedFor1764600000000 } from './migrations/1764600000000-planned-for.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -17,4 +18,5 @@ export const migrations = [
   TrackingHits1764400000000,
   PlanningSpeed1764310000000,
   Bounces1764500000000,
+  PlannedFor1764600000000,
 ];

@@ -6,7 +6,11 @@ import { PacingService } from '../../../src/delivery/pacing/pacing.service.js';
 import { sendingSettings } from '../../../src/delivery/pacing/sending.schemas.js';
 import { SendingSettingsService } from '../../../src/delivery/pacing/sending-settings.service.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
-import { openPostOffice, OPENED_AT, type PostOffice } from './post-office.js';
+import type { SequenceDefinition } from '../../../src/sequences/definition.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { SequencesService } from '../../../src/sequences/sequences.service.js';
+import { parseDuration } from '../../../src/values/duration.js';
+import { openPostOffice, OPENED_AT, SENDER, type PostOffice } from './post-office.js';
 
 const HOUR_MS = 3_600_000;
 const at = (hours: number): Date => new Date(OPENED_AT.getTime() + hours * HOUR_MS);
@@ -41,8 +45,7 @@ describe('sending after it could not be done', () => {
     ]);
   });
 
-  // Not true yet: days in which relays are only tried do not hold late mail. It burns no attempt, which is shown elsewhere.
-  it.skip('takes three days without a working relay for the same, and burns no attempt of any mail', async () => {
+  it('takes three days without a working relay for the same, and burns no attempt of any mail', async () => {
     t.sink.onConnect = async () => 421;
     const id = await t.plan('old@example.net', { dueAt: at(1) });
     const tries = async (): Promise<number> =>
@@ -59,6 +62,49 @@ describe('sending after it could not be done', () => {
     expect((await get(AlertsService).open()).map(({ key }) => key).toSorted()).toEqual([
       'relay:127.0.0.1',
       'sending:overdue',
+    ]);
+  });
+
+  it('holds the step of a sequence that fell due during the outage, and sends the one that is due now', async () => {
+    const templateId = await t.templates.publish(t.db.manager, 'emails/story');
+    const definition: SequenceDefinition = {
+      window: null,
+      exitOn: [],
+      first: 'lesson',
+      nodes: [
+        {
+          kind: 'email',
+          key: 'lesson',
+          templateKey: 'emails/story',
+          templateId,
+          delay: parseDuration('1 day'),
+          at: null,
+          offer: null,
+          deadline: null,
+          next: null,
+        },
+      ],
+    };
+    const enroll = async (address: string): Promise<void> => {
+      const subscriberId = await t.subscriber(address);
+      await t.db.transaction(async (manager) => {
+        const sequence = { key: 'guide', funnelKey: 'guide', title: 'Guide', sender: SENDER, definition };
+        await get(SequencesService).publish(manager, sequence);
+        await get(EnrollmentsService).enroll(manager, { sequenceKey: 'guide', subscriberId, data: {} });
+      });
+    };
+    await enroll('early@example.net');
+    t.clock.set(at(71));
+    await enroll('late@example.net');
+    t.clock.set(at(0));
+    await t.sendDue();
+    t.clock.set(at(96));
+    expect(await get(EnrollmentsService).advanceDue(100)).toBe(2);
+    expect(await t.sendDue()).toBe(1);
+    const found: unknown[] = await t.db.query('select address, state from message order by id');
+    expect(found).toEqual([
+      { address: 'early@example.net', state: 'held' },
+      { address: 'late@example.net', state: 'accepted' },
     ]);
   });
 

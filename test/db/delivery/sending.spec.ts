@@ -198,7 +198,8 @@ describe('sending what is due', () => {
     t.sink.onConnect = async () => 554;
     const before = t.sink.connections;
     expect(await t.sendDue()).toBe(0);
-    expect(t.sink.connections - before).toBeLessThan(30);
+    // One for each lane; the third failure opens the breaker, so two lanes may knock once more.
+    expect(t.sink.connections - before).toBeLessThanOrEqual(DEFAULT_LANES + 2);
     const left: unknown[] = await t.db.query(`select 1 from message where state = 'ready' and attempt = 0`);
     expect(left).toHaveLength(30);
     t.sink.onConnect = async () => undefined;
