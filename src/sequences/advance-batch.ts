@@ -162,7 +162,9 @@ function addPerson(plan: BatchPlan, row: DueEnrollment, peers: Peers): void {
   let shared = peers.sharedByData.get(row.data);
   if (shared === undefined) {
     const data = JSON.parse(row.data) as Record<string, unknown>;
-    shared = progress.sent.map((sent) => plan.mail.shared.push(sharedMail(sent, version, data, mailsDueAt)) - 1);
+    shared = progress.sent.map(
+      (sent) => plan.mail.shared.push(sharedMail(sent, version, data, mailsDueAt)) - 1,
+    );
     peers.sharedByData.set(row.data, shared);
   }
   for (const [index, { node, offerExpiresAt }] of progress.sent.entries()) {

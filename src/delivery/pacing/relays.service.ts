@@ -146,8 +146,7 @@ export class RelaysService {
 
   private async states(): Promise<ReadonlyMap<string, RelayStateRow>> {
     const nowMs = performance.now();
-    if (this.#states !== null && nowMs - this.#states.readAtMs <= STATES_CACHE_MS)
-      return this.#states.byName;
+    if (this.#states !== null && nowMs - this.#states.readAtMs <= STATES_CACHE_MS) return this.#states.byName;
     const writes = this.#writes;
     const rows = await this.queries.all();
     const byName = new Map(rows.map((row) => [row.key, row]));
