@@ -7,6 +7,7 @@ import type { DataSource } from 'typeorm';
 import type { Config as EnvConfig } from '../config/env.js';
 import { AppModule, type AppParts } from './app.module.js';
 import { BounceSmtpServer } from './bounces/bounce-smtp.server.js';
+import { SignedDomains } from './delivery/signed-domains.service.js';
 import { DemoService } from './funnels/demo.service.js';
 import { SystemClock } from './infra/clock.js';
 import type { Config } from './infra/config.js';
@@ -57,6 +58,7 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
     }
     if (config.demo) for (const line of await app.get(DemoService).applyAll()) print(line);
     if (config.roles.includes('worker')) {
+      await app.get(SignedDomains).noteKeys();
       const [scheduler, wake] = [app.get(Scheduler), app.get(Wake)];
       await scheduler.start();
       undo.push(() => scheduler.drain(DRAIN_MS));

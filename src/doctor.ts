@@ -5,6 +5,7 @@ import type { CommandContext } from './application.js';
 import { dkimDomain } from './delivery/dkim-keys.js';
 import { DomainCheckService } from './delivery/domains/domain-check.service.js';
 import type { DnsResolver } from './delivery/domains/dns.js';
+import { SignedDomains } from './delivery/signed-domains.service.js';
 import type { Level } from './delivery/domains/finding.js';
 
 export interface Check {
@@ -31,7 +32,7 @@ export async function doctor(context: CommandContext, options: DoctorOptions = {
   return [...here, ...domains];
 }
 
-async function installation({ config, dataSource }: CommandContext): Promise<Check[]> {
+async function installation({ config, dataSource, app }: CommandContext): Promise<Check[]> {
   return Promise.all([
     check('database', async () => {
       const rows: { server_version: string }[] = await dataSource.query('show server_version');
@@ -52,6 +53,7 @@ async function installation({ config, dataSource }: CommandContext): Promise<Che
         throw new Error('secret.key may be read by other accounts: chmod 600 it');
       return mode === undefined ? 'from SECRET_KEY' : 'kept in the data folder, mode 600';
     }),
+    check('signing keys', async () => app.get(SignedDomains, { strict: false }).checkKeys()),
     check('job store', async () =>
       config.mongoUri === null ? 'PostgreSQL' : reach(new URL(config.mongoUri), 27_017),
     ),

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { CommandContext } from './application.js';
 import { DkimKeys, type DkimDnsRecord } from './delivery/dkim-keys.service.js';
+import { SignedDomains } from './delivery/signed-domains.service.js';
 import type { PreflightFinding } from './delivery/preflight/mail-checks.js';
 import { PreflightService, type PreflightReport } from './delivery/preflight/preflight.service.js';
 import { FunnelPreflightService, type FunnelPreflight } from './funnels/funnel-preflight.service.js';
@@ -56,9 +57,22 @@ function findingInWords({ level, message, file, line }: PreflightFinding): strin
 }
 
 function addDkim(program: Command, { within, print }: CommandTools): void {
-  program
-    .command('dkim')
-    .description('keys that sign outgoing mail')
+  const dkim = program.command('dkim').description('keys that sign outgoing mail');
+  dkim
+    .command('forget')
+    .description('let mail of a domain leave unsigned from now on, as no worker has its key any more')
+    .argument('<domain>')
+    .option('--json')
+    .action(async (domain: string, { json = false }: { json?: boolean }) =>
+      within(async ({ app }) => {
+        const signed = app.get(SignedDomains, { strict: false });
+        const forgotten = await signed.forget(domain);
+        print(json, { domain, forgotten }, () =>
+          forgotten ? `Mail of ${domain} may leave unsigned.` : `Mail of ${domain} need not be signed.`,
+        );
+      }),
+    );
+  dkim
     .command('create')
     .description('make a key for a sending domain and show the DNS record to publish')
     .argument('<domain>')
@@ -73,6 +87,7 @@ function addDkim(program: Command, { within, print }: CommandTools): void {
         within(async ({ app }) => {
           const kind = ed25519 ? 'ed25519' : 'rsa';
           const record = await app.get(DkimKeys, { strict: false }).create(domain, { selector, kind });
+          await app.get(SignedDomains, { strict: false }).announce(domain);
           print(json, record, () => recordInWords(record));
         }),
     );

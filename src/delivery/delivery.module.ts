@@ -16,12 +16,13 @@ import { MessagesService } from './messages.service.js';
 import { PacingModule } from './pacing/pacing.module.js';
 import { PlanningQueries } from './planning.queries.js';
 import { SenderService } from './sender.service.js';
+import { SignedDomains } from './signed-domains.service.js';
 import { SmtpLanes } from './smtp-lanes.service.js';
 import { TemplatesService } from './templates.service.js';
 
 /**
  * From a planned message to the relay's answer: templates, the send ledger, SMTP lanes. Owns `message`,
- * `message_attempt`, `email_template` and `link`. Decides nothing about who gets what: that is planned elsewhere.
+ * `message_attempt`, `email_template`, `link` and `signed_domain`. Decides nothing about who gets what: that is planned elsewhere.
  */
 @Module({
   imports: [PacingModule],
@@ -34,6 +35,7 @@ import { TemplatesService } from './templates.service.js';
     TemplatesService,
     MailRenderer,
     DkimKeys,
+    SignedDomains,
     DkimService,
     SmtpLanes,
     DueMessages,
@@ -49,6 +51,7 @@ import { TemplatesService } from './templates.service.js';
     PacingModule,
     BroadcastGuard,
     DkimKeys,
+    SignedDomains,
     MessagesService,
     BroadcastMailsQueries,
     TemplatesService,

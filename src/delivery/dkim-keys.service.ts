@@ -1,5 +1,5 @@
 import { generateKeyPair } from 'node:crypto';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
@@ -19,6 +19,8 @@ import { dkimRecord, dkimRecordName, type DkimKey } from './dkim.js';
 
 const RSA_BITS = 2048;
 const ENDING = '.pem';
+/** Permission bits of the group and of everybody. */
+const OTHERS = 0o077;
 
 export interface DkimDnsRecord {
   name: string;
@@ -33,19 +35,30 @@ export interface DkimDnsRecord {
 export class DkimKeys implements OnModuleInit {
   readonly #byDomain = new Map<string, readonly DkimKey[]>();
   readonly #bySender = new Map<string, readonly DkimKey[]>();
+  readonly #exposed: string[] = [];
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Throws `DKIM_KEY_INVALID` for a key that cannot sign: nothing starts with it. */
+  /** Throws `DKIM_KEY_INVALID` for a key that cannot sign or be read: nothing starts with it. */
   async onModuleInit(): Promise<void> {
     for (const name of await foldersIn(this.folder())) {
       const domain = dkimDomain(name);
       const keys = signingKeys(domain, await this.read(domain, join(this.folder(), name)));
       if (keys.length > 0) this.#byDomain.set(domain, keys);
     }
+  }
+
+  /** The domains there is a key for, A-labels in lower case. */
+  domains(): string[] {
+    return [...this.#byDomain.keys()];
+  }
+
+  /** Key files that other accounts of this machine may read or write: whoever has one signs as the owner does. */
+  exposed(): readonly string[] {
+    return this.#exposed;
   }
 
   /** The keys that sign mail from this domain: its own, else those of a domain above it that aligns; none at all: []. */
@@ -100,24 +113,31 @@ export class DkimKeys implements OnModuleInit {
   }
 
   private async read(domain: string, folder: string): Promise<DkimKey[]> {
-    const files = (await readdir(folder)).filter((file) => file.endsWith(ENDING));
+    const files = (await readable(folder, readdir(folder))).filter((file) => file.endsWith(ENDING));
     return Promise.all(
       files.map(async (file) => {
         const path = join(folder, file);
-        return {
-          domain,
-          selector: dkimSelector(file.slice(0, -ENDING.length)),
-          privateKey: readDkimKey(path, await readFile(path, 'utf8')),
-        };
+        const selector = dkimSelector(file.slice(0, -ENDING.length));
+        const privateKey = readDkimKey(path, await readable(path, readFile(path, 'utf8')));
+        if (((await stat(path)).mode & OTHERS) !== 0) this.#exposed.push(path);
+        return { domain, selector, privateKey };
       }),
     );
   }
 }
 
+/** A folder of keys that cannot be read is not the same as none: mail would leave unsigned. */
+async function readable<T>(path: string, reading: Promise<T>): Promise<T> {
+  return reading.catch((cause: NodeJS.ErrnoException) => {
+    throw new DomainError('DKIM_KEY_INVALID', `${path}: cannot be read (${cause.code})`, { path }, { cause });
+  });
+}
+
 async function foldersIn(path: string): Promise<string[]> {
-  const entries = await readdir(path, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+  const reading = readdir(path, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw error;
   });
+  const entries = await readable(path, reading);
   return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
 }

@@ -4,6 +4,7 @@ import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { publicHalf } from './dkim-keys.js';
 import { DkimKeys } from './dkim-keys.service.js';
+import { SignedDomains } from './signed-domains.service.js';
 import { dkimRecord, dkimRecordName, dkimSignature, type DkimKey } from './dkim.js';
 
 /**
@@ -21,20 +22,24 @@ export class DkimService {
 
   constructor(
     private readonly keys: DkimKeys,
+    private readonly domains: SignedDomains,
     private readonly alerts: AlertsService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /**
    * The DKIM-Signature header lines, each with its CRLF, to stand before `headers`; see `dkimSignature` for what the
-   * two parts must be. Null only when neither the sender's domain nor one above it has a key.
+   * two parts must be. Null only when neither the sender's domain nor one above it has a key, here or elsewhere.
    *
    * The first signature of each key in this process is checked with a verifier that is not ours, against the public
    * half that `dkim create` printed. Throws {@link SigningRefused}, and raises the alert `dkim:<domain>`, until one passes.
    */
   async sign(senderDomain: string, headers: string, body: Buffer): Promise<string | null> {
     const keys = this.keys.signing(senderDomain);
-    if (keys.length === 0) return null;
+    if (keys.length === 0) {
+      await this.refuseUnsigned(senderDomain);
+      return null;
+    }
     const result = await this.attempt(keys, headers, body);
     if (result.signatures !== null) return result.signatures;
     const domain = keys[0]?.domain ?? senderDomain;
@@ -45,6 +50,14 @@ export class DkimService {
       facts: { domain, selectors: keys.map(({ selector }) => selector) },
     });
     throw new SigningRefused(`DKIM for ${domain}: ${result.reason}`);
+  }
+
+  /** Throws {@link SigningRefused} when mail of the domain is signed, and this worker has no key to do it with. */
+  private async refuseUnsigned(senderDomain: string): Promise<void> {
+    const domain = await this.domains.signedAbove(senderDomain);
+    if (domain === null) return;
+    await this.domains.reportMissingKey(domain);
+    throw new SigningRefused(`DKIM for ${domain}: this worker has no key`);
   }
 
   private async attempt(
@@ -66,6 +79,7 @@ export class DkimService {
     const reason = await failedCheck(keys, Buffer.concat([head, body]));
     if (reason !== null) return { signatures: null, reason };
     for (const key of unproven) this.#proven.add(dkimRecordName(key));
+    await this.domains.noteSigned(unproven.map(({ domain }) => domain));
     await this.alerts.resolve(`dkim:${unproven[0]?.domain}`);
     return { signatures };
   }

@@ -7,6 +7,7 @@ import { TrackingHits1764400000000 } from './migrations/1764400000000-tracking-h
 import { PlanningSpeed1764310000000 } from './migrations/1764310000000-planning-speed.js';
 import { Bounces1764500000000 } from './migrations/1764500000000-bounces.js';
 import { PlannedFor1764600000000 } from './migrations/1764600000000-planned-for.js';
+import { SignedDomains1764710000000 } from './migrations/1764710000000-signed-domains.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -19,4 +20,5 @@ export const migrations = [
   PlanningSpeed1764310000000,
   Bounces1764500000000,
   PlannedFor1764600000000,
+  SignedDomains1764710000000,
 ];
