@@ -1,5 +1,14 @@
-import type { SequenceDefinition, SequenceNode } from '../sequences/definition.js';
-import { prepareSequence } from '../sequences/progress.js';
+import { conditionText, type Condition } from '../sequences/condition.js';
+import {
+  isAsking,
+  waysOut,
+  type BranchNode,
+  type ChoiceNode,
+  type GoalNode,
+  type SequenceDefinition,
+  type SequenceNode,
+} from '../sequences/definition.js';
+import { prepareSequence } from '../sequences/prepared.js';
 import {
   explanation,
   instantText,
@@ -20,7 +29,7 @@ export interface EnrollmentFacts {
   endedAt: Date | null;
   version: number;
   definition: SequenceDefinition;
-  /** What came of the steps that ran; `then` or `else` for a branch. */
+  /** What came of the steps that are no mails, or were passed over; `then` or `else` for a branch. */
   outcomes: { stepKey: string; outcome: string; at: Date }[];
 }
 
@@ -71,13 +80,7 @@ function place(facts: StepFacts, enrollment: EnrollmentFacts): Rule[] {
     return [rule('STEP_NOT_IN_VERSION', 'stopped', text)];
   }
   const ran = outcomes.find((outcome) => outcome.stepKey === stepKey);
-  if (ran) {
-    const text =
-      ran.outcome === 'planned'
-        ? `The step ran on ${instantText(ran.at)}; its mail is no longer kept.`
-        : `The step was passed over on ${instantText(ran.at)}: ${ran.outcome}.`;
-    return [rule(ran.outcome === 'planned' ? 'MAIL_GONE' : 'STEP_SKIPPED', 'stopped', text, ran.at)];
-  }
+  if (ran) return [ranRule(stepKey, ran)];
   const { decided, open } = walk(definition, stepKey, enrollment);
   const passed = decided.map(({ branch, outcome, at }) =>
     branchRule(branch, outcome, { stepKey, at, definition }),
@@ -87,9 +90,33 @@ function place(facts: StepFacts, enrollment: EnrollmentFacts): Rule[] {
   return [...passed, ...standing(facts, enrollment)];
 }
 
+/** What is written down about the step itself. */
+function ranRule(stepKey: string, { outcome, at }: EnrollmentFacts['outcomes'][number]): Rule {
+  const on = instantText(at);
+  const expired = /^expired (.+)$/.exec(outcome)?.[1];
+  if (expired !== undefined)
+    return rule(
+      'STEP_EXPIRED',
+      'stopped',
+      `The step was passed over on ${on}: it expired on ${expired}.`,
+      at,
+    );
+  const field = /^no date in (.+)$/.exec(outcome)?.[1];
+  if (field !== undefined) {
+    const text = `The step was passed over on ${on}: the field ${quoted(field)} held no date.`;
+    return rule('STEP_HAS_NO_DATE', 'stopped', text, at);
+  }
+  if (outcome === 'planned')
+    return rule('MAIL_GONE', 'stopped', `The step ran on ${on}; its mail is no longer kept.`, at);
+  if (outcome === 'ran') return rule('STEP_RAN', 'done', `The step ran on ${on}. It sends no mail.`, at);
+  return rule('STEP_DECIDED', 'done', `${quoted(stepKey)} was decided on ${on}: ${outcome}.`, at);
+}
+
+type AskingNode = BranchNode | ChoiceNode | GoalNode;
+
 interface Decision {
-  branch: Extract<SequenceNode, { kind: 'branch' }>;
-  outcome: 'then' | 'else';
+  branch: AskingNode;
+  outcome: string;
   at: Date;
 }
 
@@ -107,16 +134,18 @@ function walk(
     // Behind the person, unless it is not known where they stood.
     if (key === stepKey) return { decided, open: current === null };
     const node = nodes.get(key);
-    if (node?.kind !== 'branch') {
-      key = node?.next ?? null;
+    if (!node) break;
+    const ways = waysOut(node);
+    if (!isAsking(node)) {
+      key = ways[0]?.to ?? null;
       continue;
     }
     const taken = outcomes.find((outcome) => outcome.stepKey === node.key);
-    if (taken?.outcome !== 'then' && taken?.outcome !== 'else')
-      return { decided, open: leadsTo(nodes, key, stepKey) };
-    const bears = leadsTo(nodes, node.then, stepKey) !== leadsTo(nodes, node.else, stepKey);
-    if (bears) decided.push({ branch: node, outcome: taken.outcome, at: taken.at });
-    key = node[taken.outcome];
+    const way = ways.find(({ outcome }) => outcome === taken?.outcome);
+    if (!taken || !way) return { decided, open: leadsTo(nodes, key, stepKey) };
+    const leads = new Set(ways.map(({ to }) => leadsTo(nodes, to, stepKey)));
+    if (leads.size > 1) decided.push({ branch: node, outcome: taken.outcome, at: taken.at });
+    key = way.to;
   }
   return { decided, open: false };
 }
@@ -130,23 +159,35 @@ function leadsTo(nodes: ReadonlyMap<string, SequenceNode>, from: string | null, 
     if (key === stepKey) return true;
     seen.add(key);
     const node = nodes.get(key);
-    if (node?.kind === 'branch') ahead.push(node.then, node.else);
-    else ahead.push(node?.next ?? null);
+    if (node) ahead.push(...waysOut(node).map(({ to }) => to));
   }
   return false;
 }
 
 function branchRule(
-  branch: Decision['branch'],
-  outcome: 'then' | 'else',
+  branch: AskingNode,
+  outcome: string,
   { stepKey, at, definition }: { stepKey: string; at: Date; definition: SequenceDefinition },
 ): Rule {
   const nodes = new Map(definition.nodes.map((node) => [node.key, node]));
-  const did = outcome === 'then' ? 'was clicked' : 'was not clicked in time';
-  const came = `At ${quoted(branch.key)} the mail ${quoted(branch.clicked)} ${did}, on ${instantText(at)}`;
-  return leadsTo(nodes, branch[outcome], stepKey)
+  const came = `At ${quoted(branch.key)} ${decisionText(branch, outcome)}, on ${instantText(at)}`;
+  const to = waysOut(branch).find((way) => way.outcome === outcome)?.to ?? null;
+  return leadsTo(nodes, to, stepKey)
     ? rule('BRANCH_TAKEN', 'passed', `${came}: the way that leads to ${quoted(stepKey)}.`, at)
     : rule('BRANCH_WENT_OTHER_WAY', 'stopped', `${came}: ${quoted(stepKey)} lies on the other way.`, at);
+}
+
+function decisionText(branch: AskingNode, outcome: string): string {
+  if (branch.kind === 'branch')
+    return `the mail ${quoted(branch.clicked)} ${outcome === 'then' ? 'was clicked' : 'was not clicked in time'}`;
+  if (branch.kind === 'goal') return `the goal was ${outcome}`;
+  const taken = branch.cases.find((one) => one.outcome === outcome);
+  if (taken) return `it held that ${conditionText(taken.when)}`;
+  return `it did not hold${branch.within === null ? '' : ' in time'} that ${casesText(branch)}`;
+}
+
+function casesText({ cases }: ChoiceNode): string {
+  return conditionText({ kind: 'any', of: cases.map(({ when }): Condition => when) });
 }
 
 function unreachable({ stepKey }: StepFacts): Rule {
@@ -190,6 +231,10 @@ function ahead(
     const text = `${at}, which waits for a click on ${quoted(node.clicked)}, at most until ${until}.`;
     return rule('WAITS_FOR_CLICK', 'waits', text, nextAt);
   }
+  if (node?.kind === 'choice' && node.within !== null) {
+    const text = `${at}, which waits until ${casesText(node)}, at most until ${until}.`;
+    return rule('WAITS_FOR_CONDITION', 'waits', text, nextAt);
+  }
   return rule('NOT_REACHED', 'waits', `${at}, which comes before it and runs at ${until}.`, nextAt);
 }
 
@@ -212,6 +257,19 @@ function exited(reason: string, at: Date | null): Rule {
       `The person opted out of this topic${on}, before this step.`,
       at,
     );
+  const moved = /^moved to (.+)$/.exec(reason)?.[1];
+  if (moved !== undefined)
+    return rule('MOVED_ON', 'stopped', `The person moved on to ${quoted(moved)}${on}, before this step.`, at);
+  const tag = /^tagged (.+)$/.exec(reason)?.[1];
+  if (tag !== undefined) {
+    const text = `The person got the tag ${quoted(tag)}${on}, which ended the sequence before this step.`;
+    return rule('EXITED_BY_TAG', 'stopped', text, at);
+  }
+  const event = /^event (.+)$/.exec(reason)?.[1];
+  if (event !== undefined) {
+    const text = `The event ${quoted(event)}${on} ended the sequence before this step.`;
+    return rule('EXITED_BY_EVENT', 'stopped', text, at);
+  }
   const status = /^subscriber is (.+)$/.exec(reason)?.[1];
   if (status !== undefined)
     return rule(

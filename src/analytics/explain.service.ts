@@ -7,7 +7,7 @@ import { RelaysService } from '../delivery/pacing/relays.service.js';
 import { quotaOn, refill, utcDay, waitMs } from '../delivery/pacing/token-bucket.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
-import { prepareSequence } from '../sequences/progress.js';
+import { prepareSequence } from '../sequences/prepared.js';
 import { addressHash } from '../subscribers/address-hash.js';
 import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';

@@ -1,4 +1,5 @@
 import { DateTime } from 'luxon';
+import { beginOf } from '../sequences/moment.js';
 import type { StepTiming } from '../sequences/schedule.js';
 import { durationText } from '../values/duration.js';
 
@@ -51,13 +52,18 @@ export function instantText(at: Date, zone = 'UTC'): string {
 }
 
 /** When a step runs, in words: `2 days after the step before, at 09:30 ...`. */
-export function timingText({ delay, at, window }: StepTiming, zone: string): string {
+export function timingText(timing: StepTiming, zone: string): string {
+  const { delay, at, onDays, window, quietHours, until } = timing;
+  const start = until === undefined ? 'at once' : `not before ${instantText(beginOf(until, zone), zone)}`;
   const parts = [
-    delay === undefined ? 'at once' : `${durationText(delay)} after the step before`,
+    delay === undefined ? start : `${durationText(delay)} after the step before`,
     ...(at === undefined ? [] : [`at ${at}`]),
+    ...(onDays === undefined ? [] : [`on ${onDays.join(', ')}`]),
     ...(window === undefined ? [] : [`within ${window.days.join(', ')} ${window.from} to ${window.to}`]),
+    ...(quietHours === undefined ? [] : [`not from ${quietHours.from} to ${quietHours.to}`]),
   ];
-  const local = at === undefined && window === undefined ? '' : `, on the reader's clock (${zone})`;
+  const isLocal = [at, onDays, window, quietHours].some((part) => part !== undefined);
+  const local = isLocal ? `, on the reader's clock (${zone})` : '';
   return parts.join(', ') + local;
 }
 

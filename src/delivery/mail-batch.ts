@@ -16,6 +16,8 @@ export interface SharedMail {
   sender: Sender;
   dueAt: Date;
   expiresAt?: Date | undefined;
+  /** Among the mails that are due: 1 goes first; 5 when it is left out. */
+  priority?: number | undefined;
 }
 
 /** One mail of a batch. */

@@ -42,14 +42,15 @@ export class PlanningQueries {
     const rows: { count: number }[] = await manager.query(
       `with added as (
          insert into message (dedupe_key, class, kind, subscriber_id, funnel_key, enrollment_id, step_key, broadcast_id,
-           email_template_id, data, sender, address, address_hash, message_id_header, due_at, expires_at, lane_key, created_at)
+           email_template_id, data, sender, address, address_hash, message_id_header, due_at, expires_at, priority, lane_key, created_at)
          select r.dedupe_key, s.class, s.kind, r.subscriber_id, s."funnelKey", r.enrollment_id, s."stepKey", s."broadcastId",
            s."templateId", s.data, s.sender, r.address, decode(r.hash, 'hex'), r.message_id, s."dueAt", s."expiresAt",
-           r.lane_key, $10
+           coalesce(s.priority, 5), r.lane_key, $10
          from unnest($1::int[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[])
            as r (shared, dedupe_key, subscriber_id, enrollment_id, address, hash, message_id, lane_key)
          join jsonb_to_recordset($9::jsonb) as s (place int, class text, kind text, "funnelKey" text, "stepKey" text,
-           "broadcastId" bigint, "templateId" bigint, data jsonb, sender jsonb, "dueAt" timestamptz, "expiresAt" timestamptz)
+           "broadcastId" bigint, "templateId" bigint, data jsonb, sender jsonb, "dueAt" timestamptz, "expiresAt" timestamptz,
+           priority smallint)
            on s.place = r.shared
          ${lockReaders ? 'join subscriber p on p.id = r.subscriber_id for key share of p' : ''}
          on conflict do nothing returning 1)

@@ -1,10 +1,9 @@
-import type { BatchMail, MailBatch, SharedMail } from '../delivery/mail-batch.js';
+import type { BatchMail, SharedMail } from '../delivery/mail-batch.js';
 import type { Sender } from '../delivery/message.js';
 import { timeZoneOr } from '../values/zoned-time.js';
-import { advance, type PreparedSequence, type Progress, type Sent } from './progress.js';
-
-/** For subscribers whose zone is not known. */
-const FALLBACK_ZONE = 'UTC';
+import { emptyPlan, type BatchPlan, type NextState } from './batch-plan.js';
+import { needKey, type Need, type PreparedSequence } from './prepared.js';
+import { advance, type Facts, type Progress, type Sent } from './progress.js';
 
 export interface DueEnrollment {
   id: string;
@@ -12,9 +11,12 @@ export interface DueEnrollment {
   stepKey: string;
   /** When the step was due, in epoch milliseconds. */
   nextAtMs: number;
+  /** When the wait for something to happen is over; null when the step only waits for its time. */
+  waitUntilMs: number | null;
   /** JSON as the database wrote it: most people of a funnel have the same, which is then read once. */
   data: string;
-  clicked: boolean;
+  /** JSON of the steps that do not come again; null for nearly everybody. */
+  had: string | null;
   subscriberId: string;
   email: string;
   emailKey: string;
@@ -29,41 +31,10 @@ export interface RunningVersion {
   sender: Sender;
 }
 
-/** Where an enrollment stands after its step; many share one. */
-export interface NextState {
-  status: 'active' | 'completed' | 'exited';
-  exitReason: string | null;
-  stepKey: string | null;
-  nextAt: Date | null;
-  waitsOnStep: string | null;
-}
+/** What is known about the people of a batch, by enrollment and `needKey`: a yes or no, or what a field holds. */
+export type Answers = ReadonlyMap<string, ReadonlyMap<string, unknown>>;
 
-export interface Decision {
-  enrollmentId: string;
-  stepKey: string;
-  outcome: 'then' | 'else';
-}
-
-export interface Grant {
-  enrollmentId: string;
-  subscriberId: string;
-  offerSlug: string;
-  expiresAt: Date | null;
-}
-
-/** All that a batch of due enrollments comes to. */
-export interface BatchPlan {
-  mail: MailBatch;
-  states: NextState[];
-  /** `state` is a place in `states`. */
-  moves: { id: string; state: number }[];
-  decisions: Decision[];
-  grants: Grant[];
-  /** Those whose next step cannot be worked out, by the reason: they must not hold up everybody behind them. */
-  stuck: { ids: string[]; stepKey: string; reason: string }[];
-}
-
-/** What people at the same step, in the same zone, with the same click and delay have in common. */
+/** What people at the same step, in the same zone, with the same answers and delay have in common. */
 interface Peers {
   mailsDueAt: Date;
   state: number;
@@ -74,35 +45,49 @@ interface Peers {
   stuckIds: string[];
 }
 
+interface Batch {
+  plan: BatchPlan;
+  versions: ReadonlyMap<string, RunningVersion>;
+  answers: Answers;
+  now: Date;
+}
+
 /**
- * Works out what is next for each. People at one step with one clock have the same answer, so it is found once for all
- * of them; what is left per person is a few identifiers.
+ * Works out what is next for each. People at one step with one clock and the same answers have the same next step, so it
+ * is found once for all of them; what is left per person is a few identifiers.
  */
 export function planBatch(
   due: readonly DueEnrollment[],
   versions: ReadonlyMap<string, RunningVersion>,
+  answers: Answers,
   now: Date,
 ): BatchPlan {
-  const plan: BatchPlan = {
-    mail: { shared: [], mails: [] },
-    states: [],
-    moves: [],
-    decisions: [],
-    grants: [],
-    stuck: [],
-  };
+  const batch: Batch = { plan: emptyPlan(), versions, answers, now };
   const known = new Map<string, Peers>();
   for (const row of due) {
     const mailsDueAt = mailsDue(row.nextAtMs, now);
+    const wait = waitOf(row, now);
     const key =
       row.status === 'active'
-        ? `${row.versionId} ${row.stepKey} ${row.timeZone ?? ''} ${row.clicked ? 1 : 0} ${mailsDueAt.getTime()}`
+        ? `${row.versionId} ${row.stepKey} ${row.timeZone ?? ''} ${wait} ${mailsDueAt.getTime()}${answersText(row, batch)}${row.had ?? ''}`
         : row.status;
     let peers = known.get(key);
-    if (peers === undefined) known.set(key, (peers = peersOf(row, { plan, versions, now, mailsDueAt })));
-    addPerson(plan, row, peers);
+    if (peers === undefined) known.set(key, (peers = peersOf(row, batch, { mailsDueAt, wait })));
+    addPerson(batch.plan, row, peers);
   }
-  return plan;
+  return batch.plan;
+}
+
+/** What has to be looked up before the batch can be planned. */
+export function needsOf(
+  due: readonly DueEnrollment[],
+  versions: ReadonlyMap<string, RunningVersion>,
+): { row: DueEnrollment; need: Need }[] {
+  return due.flatMap((row) => {
+    if (row.status !== 'active') return [];
+    const needs = versions.get(row.versionId)?.sequence.needs.get(row.stepKey) ?? [];
+    return needs.map((need) => ({ row, need }));
+  });
 }
 
 const HOUR_MS = 3_600_000;
@@ -116,14 +101,23 @@ function mailsDue(nextAtMs: number, now: Date): Date {
   return new Date(Math.ceil(nextAtMs / HOUR_MS) * HOUR_MS);
 }
 
+function waitOf({ waitUntilMs }: DueEnrollment, now: Date): Facts['wait'] {
+  if (waitUntilMs === null) return 'new';
+  return waitUntilMs <= now.getTime() ? 'over' : 'pending';
+}
+
+/** Empty for nearly all steps: nothing is asked there. */
+function answersText(row: DueEnrollment, { versions, answers }: Batch): string {
+  const needs = versions.get(row.versionId)?.sequence.needs.get(row.stepKey);
+  if (needs === undefined || needs.length === 0) return '';
+  const own = answers.get(row.id);
+  return ` ${JSON.stringify(needs.map((need) => own?.get(needKey(need)) ?? false))}`;
+}
+
 function peersOf(
   row: DueEnrollment,
-  {
-    plan,
-    versions,
-    now,
-    mailsDueAt,
-  }: { plan: BatchPlan; versions: ReadonlyMap<string, RunningVersion>; now: Date; mailsDueAt: Date },
+  { plan, versions, answers, now }: Batch,
+  { mailsDueAt, wait }: { mailsDueAt: Date; wait: Facts['wait'] },
 ): Peers {
   const peers: Peers = {
     mailsDueAt,
@@ -140,8 +134,15 @@ function peersOf(
   try {
     const version = versions.get(row.versionId);
     if (!version) throw new Error(`version ${row.versionId} was not loaded`);
-    const timeZone = timeZoneOr(row.timeZone, FALLBACK_ZONE).zone;
-    const progress = advance(version.sequence, row.stepKey, { now, timeZone, clicked: row.clicked });
+    const own = answers.get(row.id);
+    const progress = advance(version.sequence, row.stepKey, {
+      now,
+      wait,
+      timeZone: timeZoneOr(row.timeZone, version.sequence.fallbackZone).zone,
+      answer: (leaf) => own?.get(needKey(leaf)) === true,
+      field: (field) => own?.get(needKey({ kind: 'date', field })),
+      had: row.had === null ? null : (JSON.parse(row.had) as Record<string, string>),
+    });
     peers.state = plan.states.push(stateAfter(progress)) - 1;
     return Object.assign(peers, { version, progress });
   } catch (error) {
@@ -173,8 +174,33 @@ function addPerson(plan: BatchPlan, row: DueEnrollment, peers: Peers): void {
     const { id: enrollmentId, subscriberId } = row;
     plan.grants.push({ enrollmentId, subscriberId, offerSlug: node.offer.slug, expiresAt: offerExpiresAt });
   }
-  for (const stepKey of progress.passed) {
-    plan.decisions.push({ enrollmentId: row.id, stepKey, outcome: row.clicked ? 'then' : 'else' });
+  for (const { key: stepKey, outcome } of progress.passed) {
+    plan.decisions.push({ enrollmentId: row.id, stepKey, outcome });
+  }
+  addEffects(plan, row, progress);
+}
+
+function addEffects(plan: BatchPlan, row: DueEnrollment, { effects }: Progress): void {
+  const { id: enrollmentId, subscriberId, data } = row;
+  for (const effect of effects) {
+    switch (effect.kind) {
+      case 'tag':
+      case 'untag':
+      case 'set':
+        plan.changes.push({ ...effect, subscriberId });
+        break;
+      case 'enter':
+        plan.entries.push({ sequenceKey: effect.sequence, subscriberId, data });
+        break;
+      case 'webhook':
+        plan.hooks.push({ enrollmentId, stepKey: effect.node.key, url: effect.node.url });
+        break;
+      case 'notify':
+        plan.notices.push({ enrollmentId, stepKey: effect.node.key, text: effect.node.text });
+        break;
+      default:
+        effect satisfies never;
+    }
   }
 }
 
@@ -195,12 +221,13 @@ export function stepMailKey(enrollmentId: string, stepKey: string): string {
 }
 
 function sharedMail(
-  { node, offerExpiresAt }: Sent,
-  { funnelKey, sender }: RunningVersion,
+  { node, offerExpiresAt, expiresAt }: Sent,
+  { funnelKey, sender, sequence }: RunningVersion,
   ...[data, dueAt]: [Record<string, unknown>, Date]
 ): SharedMail {
   const expires = offerExpiresAt === null ? {} : { expiresAt: offerExpiresAt.toISOString() };
   const offer = node.offer === null ? {} : { offer: { ...node.offer, ...expires } };
+  const { priority } = sequence.definition;
   return {
     class: 'marketing',
     kind: 'sequence',
@@ -210,15 +237,34 @@ function sharedMail(
     templateId: node.templateId,
     data: { ...data, ...offer },
     dueAt,
+    ...(expiresAt === null ? {} : { expiresAt }),
+    ...(priority === undefined ? {} : { priority }),
   };
 }
 
 function stateAfter(progress: Progress): NextState {
   if (progress.kind === 'completed') return ended('completed', null);
-  const { stepKey, nextAt, waitsOnStep } = progress;
-  return { status: 'active', exitReason: null, stepKey, nextAt, waitsOnStep };
+  if (progress.kind === 'exited') return ended('exited', progress.reason);
+  const { stepKey, nextAt, deadline, watches } = progress;
+  return {
+    status: 'active',
+    exitReason: null,
+    stepKey,
+    nextAt: nextAt === 'deadline' ? null : nextAt,
+    waitUntil: deadline === 'same' ? null : deadline,
+    keepsDeadline: deadline === 'same',
+    watches: watches.length === 0 ? null : watches,
+  };
 }
 
 function ended(status: 'completed' | 'exited', exitReason: string | null): NextState {
-  return { status, exitReason, stepKey: null, nextAt: null, waitsOnStep: null };
+  return {
+    status,
+    exitReason,
+    stepKey: null,
+    nextAt: null,
+    waitUntil: null,
+    keepsDeadline: false,
+    watches: null,
+  };
 }

@@ -1,6 +1,8 @@
 import type { Duration } from '../values/duration.js';
 import type { Money } from '../values/money.js';
-import type { SendWindow } from './schedule.js';
+import type { Weekday } from '../values/zoned-time.js';
+import type { Condition, FieldValue, Trigger } from './condition.js';
+import type { LocalSpan, SendWindow } from './schedule.js';
 
 /** The offer as it stood when the version was published: what a mail promised stays promised. */
 export interface OfferSnapshot {
@@ -11,39 +13,158 @@ export interface OfferSnapshot {
   discountBps: number;
 }
 
-export interface EmailNode {
-  kind: 'email' | 'offer';
+interface Step {
   /** Never changes and is never a position: people are inside while the owner edits. */
   key: string;
-  templateKey: string;
-  templateId: string;
+}
+
+/** When a step runs. What is not set is left out, so that an old version and its copy of today have one hash. */
+interface TimedStep extends Step {
   delay: Duration | null;
   /** Local time of day of the subscriber. */
   at: string | null;
-  offer: OfferSnapshot | null;
-  /** How long the offer's price holds for this person, from the sending of the step. */
-  deadline: Duration | null;
+  onDays?: Weekday[];
+  /** Of this step alone, in place of the sequence's. */
+  window?: SendWindow;
+  quietHours?: LocalSpan;
+  /** Not before this date, as `parseMoment` reads it. */
+  until?: string;
+  /** The date in a field of the subscriber, `offset` before or after it. */
+  untilField?: { field: string; offset: Duration | null; sign: 1 | -1 };
+  /** Passed over after this date, as `parseMoment` reads it; a day counts to its end. */
+  expires?: string;
   /** `null`: the sequence ends. */
   next: string | null;
 }
 
+export interface EmailNode extends TimedStep {
+  kind: 'email' | 'offer';
+  templateKey: string;
+  templateId: string;
+  offer: OfferSnapshot | null;
+  /** How long the offer's price holds for this person, from the sending of the step. */
+  deadline: Duration | null;
+}
+
+export interface WaitNode extends TimedStep {
+  kind: 'wait';
+}
+
+export interface TagNode extends TimedStep {
+  kind: 'tag' | 'untag';
+  tags: string[];
+}
+
+/** Null empties a field. */
+export interface SetNode extends TimedStep {
+  kind: 'set';
+  fields: Record<string, FieldValue | null>;
+}
+
+/** Leaves this sequence and joins another. */
+export interface MoveNode extends TimedStep {
+  kind: 'move';
+  sequence: string;
+}
+
+export interface WebhookNode extends TimedStep {
+  kind: 'webhook';
+  url: string;
+}
+
+export interface NotifyNode extends TimedStep {
+  kind: 'notify';
+  text: string;
+}
+
+export interface EndNode extends TimedStep {
+  kind: 'end';
+}
+
 /** Waits until the mail of step `clicked` is clicked by a person, at most `within`. */
-export interface BranchNode {
+export interface BranchNode extends Step {
   kind: 'branch';
-  key: string;
   clicked: string;
   within: Duration;
   then: string | null;
   else: string | null;
 }
 
-export type SequenceNode = EmailNode | BranchNode;
+/** The first case whose condition holds; waits for one, at most `within`, when that is set. */
+export interface ChoiceNode extends Step {
+  kind: 'choice';
+  cases: { when: Condition; outcome: string; to: string | null }[];
+  within: Duration | null;
+  else: string | null;
+}
 
-/** A version of a sequence: a flat list in which every node names the next. */
+/** Who meets a trigger comes here at once from anywhere before it; who walks here without goes on or ends. */
+export interface GoalNode extends Step {
+  kind: 'goal';
+  triggers: Trigger[];
+  otherwise: 'continue' | 'end';
+  next: string | null;
+}
+
+export type TimedNode =
+  EmailNode | WaitNode | TagNode | SetNode | MoveNode | WebhookNode | NotifyNode | EndNode;
+export type SequenceNode = TimedNode | BranchNode | ChoiceNode | GoalNode;
+
+/** Whether somebody who left or finished may join again. `event`: once for each key of an event. */
+export type Reentry = { mode: 'always' } | { mode: 'after'; days: number } | { mode: 'event' };
+
+/** A version of a sequence: a flat list, in the order of the file, in which every node names the next. */
 export interface SequenceDefinition {
   window: SendWindow | null;
+  quietHours?: LocalSpan;
+  /** For people whose zone is not known; UTC when it is left out. */
+  fallbackZone?: string;
   /** Keys of the products whose purchase ends the sequence. */
   exitOn: string[];
+  /** What else ends it. */
+  exits?: Trigger[];
+  /** What makes active subscribers join. */
+  enterOn?: Trigger[];
+  /** Never, when it is left out. */
+  reentry?: Reentry;
+  /** Of its mails among those due at the same time: 1 goes first, 5 is usual. */
+  priority?: number;
   first: string | null;
   nodes: SequenceNode[];
+}
+
+/** The ways out of a step, by the outcome that is written down; every other step has one, under any name. */
+export function waysOut(node: SequenceNode): { outcome: string; to: string | null }[] {
+  if (node.kind === 'branch') {
+    return [
+      { outcome: 'then', to: node.then },
+      { outcome: 'else', to: node.else },
+    ];
+  }
+  if (node.kind === 'choice') {
+    const cases = node.cases.map(({ outcome, to }) => ({ outcome, to }));
+    return [...cases, { outcome: 'else', to: node.else }];
+  }
+  if (node.kind === 'goal') {
+    return [
+      { outcome: 'reached', to: node.next },
+      { outcome: 'not reached', to: node.otherwise === 'end' ? null : node.next },
+    ];
+  }
+  const isLast = node.kind === 'end' || node.kind === 'move';
+  return [{ outcome: 'ran', to: isLast ? null : node.next }];
+}
+
+/** A step that asks something before it knows where it leads. */
+export function isAsking(node: SequenceNode): node is BranchNode | ChoiceNode | GoalNode {
+  return node.kind === 'branch' || node.kind === 'choice' || node.kind === 'goal';
+}
+
+export function isMail(node: SequenceNode): node is EmailNode {
+  return node.kind === 'email' || node.kind === 'offer';
+}
+
+/** All triggers that end the sequence. */
+export function exitsOf({ exitOn, exits = [] }: SequenceDefinition): Trigger[] {
+  return [...exitOn.map((product): Trigger => ({ kind: 'purchased', product })), ...exits];
 }

@@ -1,95 +1,244 @@
 import { addDuration } from '../values/duration.js';
-import type { BranchNode, EmailNode, SequenceDefinition, SequenceNode } from './definition.js';
-import { nextDueAt, type StepTiming } from './schedule.js';
+import { holds, watchedSteps, type FieldValue, type Leaf } from './condition.js';
+import {
+  isAsking,
+  isMail,
+  waysOut,
+  type BranchNode,
+  type ChoiceNode,
+  type EmailNode,
+  type GoalNode,
+  type SequenceNode,
+  type TimedNode,
+  type WebhookNode,
+  type NotifyNode,
+} from './definition.js';
+import { endOf, fieldMoment } from './moment.js';
+import type { PreparedSequence } from './prepared.js';
+import { nextDueAt } from './schedule.js';
 
 export interface Sent {
   node: EmailNode;
   /** Until when the offer's price holds; null without an offer or a deadline. */
   offerExpiresAt: Date | null;
+  /** When the step itself expires: the mail must not go later. */
+  expiresAt: Date | null;
 }
 
-export type Progress =
-  | { kind: 'completed'; sent: Sent[]; passed: string[] }
-  | {
-      kind: 'waiting';
-      sent: Sent[];
-      /** Branches decided on the way, `<key>` of each. */
-      passed: string[];
-      stepKey: string;
-      nextAt: Date;
-      /** Step whose mail a branch waits on. */
-      waitsOnStep: string | null;
-    };
+/** What a step does to the person besides mail. */
+export type Effect =
+  | { kind: 'tag' | 'untag'; tags: readonly string[] }
+  | { kind: 'set'; fields: Readonly<Record<string, FieldValue | null>> }
+  | { kind: 'enter'; sequence: string }
+  | { kind: 'webhook'; node: WebhookNode }
+  | { kind: 'notify'; node: NotifyNode };
+
+interface Done {
+  sent: Sent[];
+  effects: Effect[];
+  /** Steps that are no mails, or whose mail was passed over, with what came of each. */
+  passed: { key: string; outcome: string }[];
+}
+
+export type Progress = Done &
+  (
+    | { kind: 'completed' }
+    | { kind: 'exited'; reason: string }
+    | {
+        kind: 'waiting';
+        stepKey: string;
+        nextAt: Date | 'deadline';
+        /** When the wait for something to happen is over; null when the step only waits for its time. */
+        deadline: Date | 'same' | null;
+        /** Steps whose mails' opens and clicks end the wait. */
+        watches: string[];
+      }
+  );
 
 export interface Facts {
   now: Date;
   timeZone: string;
-  /** Whether a person clicked the mail that the branch at hand waits on. */
-  clicked: boolean;
+  /** Whether something holds for the person; what is not known does not. */
+  answer(this: void, leaf: Leaf): boolean;
+  /** What a field of the subscriber holds. */
+  field(this: void, name: string): unknown;
+  /** How a step that waits for something stands: it has not begun to wait, it waits, or its time is over. */
+  wait: 'new' | 'pending' | 'over';
+  /** Steps that were behind the person in an earlier version, with their outcomes: they do not come again. */
+  had: Readonly<Record<string, string>> | null;
 }
 
-/** A sequence prepared for many people: the timing of each step is built once, as `nextDueAt` keeps its answers by it. */
-export interface PreparedSequence {
-  nodes: ReadonlyMap<string, SequenceNode>;
-  timings: ReadonlyMap<string, StepTiming>;
+interface Turn extends Done {
+  sequence: PreparedSequence;
+  facts: Facts;
 }
 
-export function prepareSequence(definition: SequenceDefinition): PreparedSequence {
-  const nodes = new Map(definition.nodes.map((node) => [node.key, node]));
-  const timings = new Map<string, StepTiming>();
-  for (const node of definition.nodes) {
-    if (node.kind === 'branch') continue;
-    const delay = node.delay ?? undefined;
-    const at = node.at ?? undefined;
-    // Somebody waits for a step without delay, so it goes at any hour; the window is for mails nobody expects.
-    const timed = delay !== undefined || at !== undefined;
-    const window = timed ? (definition.window ?? undefined) : undefined;
-    timings.set(node.key, { delay, at, window });
-  }
-  return { nodes, timings };
-}
+/** Where the turn goes after a step. */
+type Next = { to: string | null } | { stop: Progress };
 
 /** Runs the step that is due, and those after it that are due at the same moment. */
 export function advance(sequence: PreparedSequence, stepKey: string, facts: Facts): Progress {
-  const sent: Sent[] = [];
-  const passed: string[] = [];
-  let key: string | null = stepKey;
+  const turn: Turn = { sequence, facts, sent: [], effects: [], passed: [] };
+  let key: string | null = behindHad(turn, stepKey);
+  if (key !== stepKey) {
+    const stop = arrive(turn, key);
+    if (stop !== null) return stop;
+  }
   // A step can be met once only: the list of nodes bounds the loop even if a definition were circular.
   for (let met = 0; key !== null && met <= sequence.nodes.size; met++) {
     const node = sequence.nodes.get(key);
     if (!node) break;
-    if (node.kind === 'branch') {
-      passed.push(node.key);
-      key = facts.clicked ? node.then : node.else;
-    } else {
-      sent.push({ node, offerExpiresAt: offerExpiry(node, facts) });
-      key = node.next;
-    }
-    const upcoming: SequenceNode | undefined = key === null ? undefined : sequence.nodes.get(key);
-    if (!upcoming) break;
-    if (upcoming.kind === 'branch') return waitForBranch(upcoming, { sent, passed, facts });
-    const nextAt = dueAt(sequence, upcoming.key, facts);
-    if (nextAt > facts.now)
-      return { kind: 'waiting', sent, passed, stepKey: upcoming.key, nextAt, waitsOnStep: null };
+    const wait = key === stepKey ? facts.wait : 'new';
+    const next: Next = isAsking(node) ? ask(turn, node, wait) : run(turn, node);
+    if ('stop' in next) return next.stop;
+    key = behindHad(turn, next.to);
+    const stop = arrive(turn, key);
+    if (stop !== null) return stop;
   }
-  return { kind: 'completed', sent, passed };
+  return { kind: 'completed', ...doneBy(turn) };
 }
 
-/** When the first step runs for somebody who joins at `facts.now`. */
+/** When somebody who comes to a step at `now` has their turn there; a step that asks something is asked at once. */
 export function dueAt(
   sequence: PreparedSequence,
   key: string,
   { now, timeZone }: Pick<Facts, 'now' | 'timeZone'>,
 ): Date {
+  const node = sequence.nodes.get(key);
+  if (node && asksFirst(node)) return now;
   return nextDueAt(sequence.timings.get(key) ?? {}, now, timeZone);
 }
 
-function waitForBranch(
-  node: BranchNode,
-  { sent, passed, facts }: { sent: Sent[]; passed: string[]; facts: Facts },
+/** The first step from `start` on that the person has not had. */
+function behindHad({ sequence, facts }: Turn, start: string | null): string | null {
+  let key = start;
+  for (let met = 0; key !== null && met <= sequence.nodes.size; met++) {
+    const outcome = facts.had?.[key];
+    const node = sequence.nodes.get(key);
+    if (outcome === undefined || !node) return key;
+    const ways = waysOut(node);
+    const way = ways.find((one) => one.outcome === outcome) ?? (isAsking(node) ? undefined : ways[0]);
+    if (way === undefined) return key;
+    key = way.to;
+  }
+  return key;
+}
+
+/** Null when the step at `key` runs in this turn. */
+function arrive(turn: Turn, key: string | null): Progress | null {
+  const { sequence, facts, effects } = turn;
+  const node = key === null ? undefined : sequence.nodes.get(key);
+  if (!node) return null;
+  const changed = effects.some(({ kind }) => kind === 'tag' || kind === 'untag' || kind === 'set');
+  // What the database said before this turn's changes is no answer any more: the step gets a turn of its own.
+  if (asksFirst(node)) return changed ? waiting(turn, node.key, { nextAt: facts.now }) : null;
+  const nextAt = dueAt(sequence, node.key, facts);
+  return nextAt > facts.now ? waiting(turn, node.key, { nextAt }) : null;
+}
+
+function asksFirst(node: SequenceNode): boolean {
+  return isAsking(node) || node.untilField !== undefined;
+}
+
+function waiting(
+  turn: Turn,
+  stepKey: string,
+  {
+    nextAt,
+    deadline = null,
+    watches = [],
+  }: { nextAt: Date | 'deadline'; deadline?: Date | 'same' | null; watches?: string[] },
 ): Progress {
-  const nextAt = addDuration(facts.now, node.within, facts.timeZone);
-  return { kind: 'waiting', sent, passed, stepKey: node.key, nextAt, waitsOnStep: node.clicked };
+  return { kind: 'waiting', ...doneBy(turn), stepKey, nextAt, deadline, watches };
+}
+
+function ask(turn: Turn, node: BranchNode | ChoiceNode | GoalNode, wait: Facts['wait']): Next {
+  const { answer } = turn.facts;
+  if (node.kind === 'goal') {
+    const reached = node.triggers.some(answer);
+    turn.passed.push({ key: node.key, outcome: reached ? 'reached' : 'not reached' });
+    return { to: reached || node.otherwise === 'continue' ? node.next : null };
+  }
+  const cases =
+    node.kind === 'choice'
+      ? node.cases
+      : [{ when: { kind: 'clicked' as const, step: node.clicked }, outcome: 'then', to: node.then }];
+  const found = cases.find(({ when }) => holds(when, answer));
+  if (found === undefined && node.within !== null && wait !== 'over') {
+    const watches = watchedSteps(cases.map(({ when }) => when));
+    if (wait === 'pending')
+      return { stop: waiting(turn, node.key, { nextAt: 'deadline', deadline: 'same', watches }) };
+    const deadline = addDuration(turn.facts.now, node.within, turn.facts.timeZone);
+    return { stop: waiting(turn, node.key, { nextAt: deadline, deadline, watches }) };
+  }
+  turn.passed.push({ key: node.key, outcome: found?.outcome ?? 'else' });
+  return { to: found ? found.to : node.else };
+}
+
+function run(turn: Turn, node: TimedNode): Next {
+  const { facts, sequence, passed, effects } = turn;
+  const expiry = sequence.expiries.get(node.key);
+  const expiresAt = expiry === undefined ? null : endOf(expiry, facts.timeZone);
+  if (expiresAt !== null && expiresAt <= facts.now) {
+    passed.push({ key: node.key, outcome: `expired ${node.expires ?? ''}` });
+    return { to: node.next };
+  }
+  if (node.untilField !== undefined) {
+    const dated = waitForDate(turn, node, node.untilField);
+    if (dated !== null) return dated;
+  }
+  if (isMail(node)) {
+    turn.sent.push({ node, offerExpiresAt: offerExpiry(node, facts), expiresAt });
+    return { to: node.next };
+  }
+  passed.push({ key: node.key, outcome: 'ran' });
+  switch (node.kind) {
+    case 'tag':
+    case 'untag':
+      effects.push({ kind: node.kind, tags: node.tags });
+      break;
+    case 'set':
+      effects.push({ kind: 'set', fields: node.fields });
+      break;
+    case 'webhook':
+      effects.push({ kind: 'webhook', node });
+      break;
+    case 'notify':
+      effects.push({ kind: 'notify', node });
+      break;
+    case 'move':
+      effects.push({ kind: 'enter', sequence: node.sequence });
+      return { stop: { kind: 'exited', reason: `moved to ${node.sequence}`, ...doneBy(turn) } };
+    case 'end':
+      return { stop: { kind: 'completed', ...doneBy(turn) } };
+    case 'wait':
+      break;
+    default:
+      return node satisfies never;
+  }
+  return { to: node.next };
+}
+
+/** Null when the date has come. An empty field passes the step over; a date that is long past is as good as today. */
+function waitForDate(
+  turn: Turn,
+  node: TimedNode,
+  { field, ...offset }: NonNullable<TimedNode['untilField']>,
+): Next | null {
+  const { facts, sequence } = turn;
+  const date = fieldMoment(facts.field(field), offset, facts.timeZone);
+  if (date === null) {
+    turn.passed.push({ key: node.key, outcome: `no date in ${field}` });
+    return { to: node.next };
+  }
+  const { at, ...rest } = sequence.timings.get(node.key) ?? {};
+  const planned = nextDueAt({ ...rest, at }, date, facts.timeZone);
+  const nextAt = planned > facts.now ? planned : nextDueAt(rest, facts.now, facts.timeZone);
+  return nextAt > facts.now ? { stop: waiting(turn, node.key, { nextAt, deadline: nextAt }) } : null;
+}
+
+function doneBy({ sent, effects, passed }: Turn): Done {
+  return { sent, effects, passed };
 }
 
 function offerExpiry({ offer, deadline }: EmailNode, { now, timeZone }: Facts): Date | null {

@@ -1,6 +1,7 @@
 import { DomainError } from '../values/domain-error.js';
 import { addDuration, addToLocalDay, durationMs, isExact, type Duration } from '../values/duration.js';
 import { zoneOffsets } from '../values/zone-offsets.js';
+import { beginOf, type Moment } from './moment.js';
 import {
   instantOfLocalMs,
   parseLocalTime,
@@ -29,6 +30,8 @@ export interface StepTiming {
   readonly onDays?: readonly Weekday[] | undefined;
   readonly window?: SendWindow | undefined;
   readonly quietHours?: LocalSpan | undefined;
+  /** Not before this; takes the place of a delay. */
+  readonly until?: Moment | undefined;
 }
 
 /** Half-open range of minutes of the week; 0 is Monday 00:00. */
@@ -53,20 +56,21 @@ const WHOLE_WEEK: readonly WeekSpan[] = [{ start: 0, end: WEEK_MINUTES }];
 const compiled = new WeakMap<StepTiming, CompiledTiming>();
 
 /**
- * When a step is due, in UTC: `from` plus the delay, then `at`, then the first instant that weekdays, window and quiet
- * hours allow. Never before `from`.
+ * When a step is due, in UTC: `asked` plus the delay (or the later of `asked` and `until`), then `at`, then the first
+ * instant that weekdays, window and quiet hours allow. Never before `asked`.
  *
  * - With `at` there is one slot a local day. A delay in days, weeks or months picks the day by the calendar, not by
  *   elapsed hours: two days after Monday 22:00 at 09:30 is Wednesday 09:30.
  * - A local time skipped in spring runs at the first instant after the gap; one repeated in autumn runs the first time.
- * - The same input gives the same result, and a later `from` never an earlier one, except that months ending on a
+ * - The same input gives the same result, and a later `asked` never an earlier one, except that months ending on a
  *   shorter month's last day share that day.
  *
  * Throws `SCHEDULE_IMPOSSIBLE` when no instant can ever match (`checkTiming` says why) and `TIME_ZONE_INVALID`.
  */
-export function nextDueAt(timing: StepTiming, from: Date, timeZone: string): Date {
+export function nextDueAt(timing: StepTiming, asked: Date, timeZone: string): Date {
   const { atMinute, allowed } = compiledTiming(timing);
-  const { delay } = timing;
+  const { delay, until } = timing;
+  const from = until === undefined ? asked : later(asked, beginOf(until, timeZone));
   if (atMinute !== null) return new Date(firstSlot({ delay, atMinute, allowed }, from.getTime(), timeZone));
   const earliest = delay === undefined ? from.getTime() : addDelay(delay, from, timeZone);
   return new Date(allowed === null ? earliest : firstAllowed(allowed, earliest, timeZone));
@@ -95,10 +99,11 @@ export function checkTiming(timing: StepTiming): string[] {
 }
 
 function fieldProblems(timing: StepTiming): string[] {
-  const { delay, at, onDays, window, quietHours } = timing;
+  const { delay, at, onDays, window, quietHours, until } = timing;
   const delayIsWhole = delay === undefined || (Number.isSafeInteger(delay.value) && delay.value >= 0);
   return [
     ...(delayIsWhole ? [] : ['delay: use a whole number from 0']),
+    ...(delay === undefined || until === undefined ? [] : ['until: it says when, so leave out the delay']),
     ...(at === undefined ? [] : localTimeProblems('at', at)),
     ...(onDays === undefined ? [] : dayProblems('onDays', onDays)),
     ...(window === undefined
@@ -155,6 +160,10 @@ function compiledTiming(timing: StepTiming): CompiledTiming {
   };
   compiled.set(timing, result);
   return result;
+}
+
+function later(a: Date, b: Date): Date {
+  return a > b ? a : b;
 }
 
 function addDelay(delay: Duration, from: Date, timeZone: string): number {

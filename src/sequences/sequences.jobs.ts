@@ -1,12 +1,15 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
-import { ADVANCE_DUE, EnrollmentsService } from './enrollments.service.js';
+import { AdvanceService } from './advance.service.js';
+import { ADVANCE_DUE } from './enrolling.service.js';
+import { SignalsService } from './signals.service.js';
 
 @Injectable()
 export class SequencesJobs implements OnModuleInit {
   constructor(
     private readonly registry: JobRegistry,
-    private readonly enrollments: EnrollmentsService,
+    private readonly advance: AdvanceService,
+    private readonly signals: SignalsService,
   ) {}
 
   onModuleInit(): void {
@@ -15,7 +18,10 @@ export class SequencesJobs implements OnModuleInit {
       everySeconds: 2,
       lockSeconds: 600,
       run: async (context) => {
-        await this.enrollments.advanceAllDue(context);
+        await this.signals.takeAll(context.signal);
+        await this.advance.advanceAllDue(context);
+        // What this run's steps have changed is heard by other sequences before it ends.
+        if ((await this.signals.takeAll(context.signal)) > 0) await this.advance.advanceAllDue(context);
       },
     });
   }

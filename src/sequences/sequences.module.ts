@@ -1,19 +1,42 @@
 import { Module } from '@nestjs/common';
 import { DeliveryModule } from '../delivery/delivery.module.js';
+import { SubscribersModule } from '../subscribers/subscribers.module.js';
+import { AdvanceService } from './advance.service.js';
+import { EffectsService } from './effects.service.js';
+import { EnrollingService } from './enrolling.service.js';
 import { EnrollmentsQueries } from './enrollments.queries.js';
 import { EnrollmentsService } from './enrollments.service.js';
+import { EventsController } from './events.controller.js';
+import { EventsService } from './events.service.js';
+import { ReactionsService } from './reactions.service.js';
 import { SequencesController } from './sequences.controller.js';
 import { SequencesJobs } from './sequences.jobs.js';
 import { SequencesService } from './sequences.service.js';
+import { SignalsService } from './signals.service.js';
+import { SubscriberChangesController } from './subscriber-changes.controller.js';
+import { VersionsService } from './versions.service.js';
 
 /**
- * Which step is due for whom. Owns `sequence`, `sequence_version`, `enrollment` and its records. It plans messages and
+ * Which step is due for whom. Owns `sequence`, `sequence_version`, `enrollment` and its records,
+ * `subscriber_event` and `sequence_signal`. It plans messages and
  * never sends them.
  */
 @Module({
-  imports: [DeliveryModule],
-  controllers: [SequencesController],
-  providers: [SequencesService, EnrollmentsService, EnrollmentsQueries, SequencesJobs],
-  exports: [SequencesService, EnrollmentsService],
+  imports: [SubscribersModule, DeliveryModule],
+  controllers: [SequencesController, EventsController, SubscriberChangesController],
+  providers: [
+    SequencesService,
+    EnrollmentsService,
+    EnrollmentsQueries,
+    EnrollingService,
+    VersionsService,
+    AdvanceService,
+    EffectsService,
+    ReactionsService,
+    SignalsService,
+    EventsService,
+    SequencesJobs,
+  ],
+  exports: [SequencesService, EnrollmentsService, ReactionsService],
 })
 export class SequencesModule {}

@@ -1,25 +1,22 @@
-import { Body, Controller, Delete, Get, Param, Patch, Post, Query } from '@nestjs/common';
+import { Body, Controller, Get, Param, Post, Query } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, type Page, toPage } from '../infra/http/page.js';
 import { DomainError } from '../values/domain-error.js';
 import {
-  addTagSchema,
   createSubscriberSchema,
   subscriberJson,
   type SubscriberJson,
   subscriberPage,
   subscriberQuery,
   subscriberSchema,
-  tagName,
-  updateSubscriberSchema,
 } from './subscribers.schemas.js';
 import { SubscribersService } from './subscribers.service.js';
 
 const TAG = 'subscribers';
 
-/** Unsubscribing through the API stands in the sign-up module, because it also ends sequences. */
+/** Changing and unsubscribing through the API stand in later modules, because sequences look at what changed. */
 @Controller('api/v1/subscribers')
 export class SubscribersController {
   constructor(
@@ -77,37 +74,6 @@ export class SubscribersController {
       }
       return subscriberId;
     });
-    return subscriberJson(await this.subscribers.get(id));
-  }
-
-  @Patch(':id')
-  @ApiRoute({ summary: 'Change a subscriber', tag: TAG, response: subscriberSchema })
-  async update(
-    @Param('id', { schema: idSchema }) id: string,
-    @Body({ schema: updateSubscriberSchema }) body: z.output<typeof updateSubscriberSchema>,
-  ): Promise<SubscriberJson> {
-    await this.dataSource.transaction((manager) => this.subscribers.update(manager, id, body));
-    return subscriberJson(await this.subscribers.get(id));
-  }
-
-  @Post(':id/tags')
-  @ApiRoute({ summary: 'Tag a subscriber', tag: TAG, response: subscriberSchema, status: 200 })
-  async addTag(
-    @Param('id', { schema: idSchema }) id: string,
-    @Body({ schema: addTagSchema }) { name }: z.output<typeof addTagSchema>,
-  ): Promise<SubscriberJson> {
-    await this.subscribers.get(id);
-    await this.subscribers.tag(this.dataSource.manager, id, name);
-    return subscriberJson(await this.subscribers.get(id));
-  }
-
-  @Delete(':id/tags/:name')
-  @ApiRoute({ summary: 'Take a tag off a subscriber', tag: TAG, response: subscriberSchema, status: 200 })
-  async removeTag(
-    @Param('id', { schema: idSchema }) id: string,
-    @Param('name', { schema: tagName }) name: string,
-  ): Promise<SubscriberJson> {
-    await this.subscribers.untag(this.dataSource.manager, id, name);
     return subscriberJson(await this.subscribers.get(id));
   }
 }

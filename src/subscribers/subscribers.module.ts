@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { BatchChangesQueries } from './batch-changes.queries.js';
 import { LeaveService } from './leave.service.js';
 import { SubscribersController } from './subscribers.controller.js';
 import { SubscribersService } from './subscribers.service.js';
@@ -14,7 +15,21 @@ import { UndeliverableService } from './undeliverable.service.js';
  */
 @Module({
   controllers: [SubscribersController, TagsController, SuppressionsController],
-  providers: [SubscribersService, SuppressionsService, TopicsService, LeaveService, UndeliverableService],
-  exports: [SubscribersService, SuppressionsService, TopicsService, LeaveService, UndeliverableService],
+  providers: [
+    SubscribersService,
+    SuppressionsService,
+    TopicsService,
+    LeaveService,
+    UndeliverableService,
+    BatchChangesQueries,
+  ],
+  exports: [
+    SubscribersService,
+    SuppressionsService,
+    TopicsService,
+    LeaveService,
+    UndeliverableService,
+    BatchChangesQueries,
+  ],
 })
 export class SubscribersModule {}

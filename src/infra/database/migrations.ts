@@ -8,6 +8,7 @@ import { PlanningSpeed1764310000000 } from './migrations/1764310000000-planning-
 import { Bounces1764500000000 } from './migrations/1764500000000-bounces.js';
 import { PlannedFor1764600000000 } from './migrations/1764600000000-planned-for.js';
 import { SignedDomains1764710000000 } from './migrations/1764710000000-signed-domains.js';
+import { SequenceSteps1764810000000 } from './migrations/1764810000000-sequence-steps.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -21,4 +22,5 @@ export const migrations = [
   Bounces1764500000000,
   PlannedFor1764600000000,
   SignedDomains1764710000000,
+  SequenceSteps1764810000000,
 ];

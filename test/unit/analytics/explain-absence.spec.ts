@@ -129,7 +129,21 @@ const STEPS: [decidedBy: string, words: RegExp, facts: StepFacts][] = [
   ['COMPLETED', /without this step/, facts('offer', { status: 'completed', stepKey: null, nextAt: null })],
   ['STEP_PASSED', /past the place/, facts('welcome', { outcomes: [] })],
   ['MAIL_GONE', /no longer kept/, facts('welcome', {})],
-  ['STEP_SKIPPED', /passed over.*skipped/, facts('welcome', { outcomes: [ran('welcome', 'skipped')] })],
+  [
+    'STEP_EXPIRED',
+    /passed over.*expired on 2026-01-06/,
+    facts('welcome', { outcomes: [ran('welcome', 'expired 2026-01-06')] }),
+  ],
+  [
+    'STEP_HAS_NO_DATE',
+    /passed over.*field “trialEnd” held no date/,
+    facts('welcome', { outcomes: [ran('welcome', 'no date in trialEnd')] }),
+  ],
+  ['STEP_RAN', /sends no mail/, facts('welcome', { outcomes: [ran('welcome', 'ran')] })],
+  ['STEP_DECIDED', /decided.*then/, facts('pick', { outcomes: [ran('pick', 'then')] })],
+  ['MOVED_ON', /moved on to “clients”/, facts('offer', { ...out('moved to clients') })],
+  ['EXITED_BY_TAG', /tag “vip”/, facts('offer', { ...out('tagged vip') })],
+  ['EXITED_BY_EVENT', /event “demo-booked”/, facts('offer', { ...out('event demo-booked') })],
 ];
 
 describe('why there is no mail of a step', () => {
@@ -165,7 +179,7 @@ describe('why there is no mail of a step', () => {
       outcomes: fc.array(
         fc.record({
           stepKey: key,
-          outcome: fc.constantFrom('planned', 'then', 'else', 'skipped'),
+          outcome: fc.constantFrom('planned', 'then', 'else', 'ran', 'expired 2026-01-06'),
           at: fc.constant(EARLIER),
         }),
       ),

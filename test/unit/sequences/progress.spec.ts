@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { EmailNode, SequenceDefinition, SequenceNode } from '../../../src/sequences/definition.js';
-import { advance, dueAt, prepareSequence, type Progress } from '../../../src/sequences/progress.js';
+import { prepareSequence } from '../../../src/sequences/prepared.js';
+import { advance, dueAt, type Facts, type Progress } from '../../../src/sequences/progress.js';
 import { parseDuration } from '../../../src/values/duration.js';
 
 const MONDAY = new Date('2026-03-02T09:00:00Z');
@@ -34,7 +35,16 @@ const sequence = (
   change: Partial<SequenceDefinition> = {},
 ): ReturnType<typeof prepareSequence> =>
   prepareSequence({ window: null, exitOn: [], first: nodes[0]?.key ?? null, nodes, ...change });
-const facts = { now: MONDAY, timeZone: 'UTC', clicked: false };
+const facts: Facts = {
+  now: MONDAY,
+  timeZone: 'UTC',
+  answer: () => false,
+  field: () => undefined,
+  wait: 'new',
+  had: null,
+};
+/** Whoever clicked, or waited for it to the end. */
+const decided = (clicked: boolean): Facts => ({ ...facts, answer: () => clicked, wait: 'over' });
 const sentKeys = ({ sent }: Progress): string[] => sent.map(({ node }) => node.key);
 const day = { delay: parseDuration('1 day') };
 
@@ -46,7 +56,8 @@ describe('the next step', () => {
       kind: 'waiting',
       stepKey: 'b',
       nextAt: new Date('2026-03-03T09:00:00Z'),
-      waitsOnStep: null,
+      deadline: null,
+      watches: [],
     });
   });
 
@@ -66,8 +77,9 @@ describe('the next step', () => {
     expect(advance(sequence(nodes), 'a', facts)).toMatchObject({
       kind: 'waiting',
       stepKey: 'pick',
-      waitsOnStep: 'a',
+      watches: ['a'],
       nextAt: new Date('2026-03-05T09:00:00Z'),
+      deadline: new Date('2026-03-05T09:00:00Z'),
     });
   });
 
@@ -81,9 +93,12 @@ describe('the next step', () => {
       email('no', 'after'),
       email('after', null, day),
     ];
-    const progress = advance(sequence(nodes), 'pick', { ...facts, clicked });
+    const progress = advance(sequence(nodes), 'pick', decided(clicked));
     expect(sentKeys(progress)).toEqual(sent);
-    expect(progress).toMatchObject({ passed: ['pick'], stepKey: next });
+    expect(progress).toMatchObject({
+      passed: [{ key: 'pick', outcome: clicked ? 'then' : 'else' }],
+      stepKey: next,
+    });
   });
 
   it('asks the second of two branches in a row its own question', () => {
@@ -92,20 +107,22 @@ describe('the next step', () => {
       branch('two', 'b', { then: 'yes', else: null }),
       email('yes', null),
     ];
-    expect(advance(sequence(nodes), 'one', { ...facts, clicked: true })).toMatchObject({
+    const answer: Facts['answer'] = (leaf) => leaf.kind === 'clicked' && leaf.step === 'a';
+    expect(advance(sequence(nodes), 'one', { ...facts, answer })).toMatchObject({
       kind: 'waiting',
       sent: [],
       stepKey: 'two',
-      waitsOnStep: 'b',
+      watches: ['b'],
     });
   });
 
   it('completes where a branch leads nowhere', () => {
     const nodes = [branch('pick', 'a', { then: 'yes', else: null }), email('yes', null)];
-    expect(advance(sequence(nodes), 'pick', facts)).toEqual({
+    expect(advance(sequence(nodes), 'pick', decided(false))).toEqual({
       kind: 'completed',
       sent: [],
-      passed: ['pick'],
+      effects: [],
+      passed: [{ key: 'pick', outcome: 'else' }],
     });
   });
 
@@ -146,11 +163,13 @@ describe('the next step', () => {
         const prepared = sequence(nodes);
         const seen: string[] = [];
         let now = MONDAY;
+        let wait: Facts['wait'] = 'new';
         for (let at: string | null = 's0'; at !== null;) {
-          const progress = advance(prepared, at, { now, timeZone: 'UTC', clicked });
-          seen.push(...sentKeys(progress), ...progress.passed);
-          if (progress.kind === 'completed') break;
+          const progress = advance(prepared, at, { ...facts, now, answer: () => clicked, wait });
+          seen.push(...sentKeys(progress), ...progress.passed.map(({ key: passed }) => passed));
+          if (progress.kind !== 'waiting' || progress.nextAt === 'deadline') break;
           expect(progress.nextAt.getTime()).toBeGreaterThan(now.getTime());
+          wait = progress.deadline === null ? 'new' : 'over';
           now = progress.nextAt;
           at = progress.stepKey;
         }

@@ -1,0 +1,143 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { MessagesService } from '../delivery/messages.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { needsOf, planBatch, type DueEnrollment } from './advance-batch.js';
+import { touchedSubscribers, type BatchPlan } from './batch-plan.js';
+import { EffectsService } from './effects.service.js';
+import { EnrollmentsQueries, type DuePlace } from './enrollments.queries.js';
+import { loadAnswers } from './facts.queries.js';
+import { VersionsService } from './versions.service.js';
+
+const POSTPONED_MS = 3_600_000;
+/** More gain nothing and hold their row locks for longer. */
+const BATCH = 2_000;
+/** Batches under way at the same time: while the database writes one, this process works out the other. */
+const LANES = 2;
+/** A hit may be judged anew long after it came; who waits for it is then found by looking at all of them. */
+const ALL_HITS_EVERY_MS = 3_600_000;
+
+/** How far a run has come; its lanes share it. */
+interface Run {
+  after: DuePlace | null;
+  moved: number;
+}
+
+/** Runs the steps that are due. */
+@Injectable()
+export class AdvanceService {
+  readonly #logger = new Logger(AdvanceService.name);
+  #hits: { seen: string; allSeenAtMs: number } | null = null;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly queries: EnrollmentsQueries,
+    private readonly versions: VersionsService,
+    private readonly messages: MessagesService,
+    private readonly effects: EffectsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Runs the steps that are due, at most `limit` people in one transaction: the pointer moves and the mail is planned
+   * together or not at all. Returns how many people were moved on.
+   */
+  async advanceDue(limit: number): Promise<number> {
+    await this.noticeHits();
+    return this.advanceBatch({ after: null, moved: 0 }, limit);
+  }
+
+  /**
+   * Runs the steps that are due until none is left, the time is up (`deadline` in epoch milliseconds of the clock) or
+   * `signal` asks to stop. Returns how many people were moved on. Safe to run twice at once.
+   */
+  async advanceAllDue({ deadline, signal }: { deadline: number; signal: AbortSignal }): Promise<number> {
+    await this.noticeHits();
+    const run: Run = { after: null, moved: 0 };
+    const goesOn = (): boolean => !signal.aborted && this.clock.now().getTime() < deadline;
+    // Whom another worker had locked, and then did not move on, is found by beginning once more from the front.
+    for (let moved = 1; moved > 0 && goesOn();) {
+      run.after = null;
+      moved = await this.advanceBatch(run, BATCH);
+      if (moved < BATCH) continue;
+      const lane = async (): Promise<void> => {
+        while (goesOn() && (await this.advanceBatch(run, BATCH)) > 0);
+      };
+      const ends = await Promise.allSettled(Array.from({ length: LANES }, lane));
+      for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    }
+    return run.moved;
+  }
+
+  private async advanceBatch(run: Run, limit: number): Promise<number> {
+    return this.dataSource.transaction(async (manager) => {
+      const now = this.clock.now();
+      const due = await this.queries.claimDue(manager, { now, limit, after: run.after });
+      if (due.length === 0) return 0;
+      run.after = furthest(due, run.after);
+      const plan = await this.plan(manager, due, now);
+      await this.postponeStuck(manager, plan, now);
+      // The locked enrollments are what an erasure waits for.
+      await this.messages.planBatch(manager, this.messages.prepareBatch(plan.mail), { lockReaders: false });
+      await this.queries.grantOffers(manager, plan.grants, now);
+      await this.queries.recordDecisions(manager, plan.decisions, now);
+      await this.queries.move(manager, plan, now);
+      await this.effects.apply(manager, plan, now);
+      run.moved += plan.moves.length;
+      return due.length;
+    });
+  }
+
+  /** Leaves out who is being changed by somebody else at this moment; they stay due. */
+  private async plan(manager: EntityManager, due: readonly DueEnrollment[], now: Date): Promise<BatchPlan> {
+    const versions = await this.versions.running(manager, due);
+    const answers = await loadAnswers(manager, needsOf(due, versions));
+    const plan = planBatch(due, versions, answers, now);
+    const touched = touchedSubscribers(plan);
+    if (touched.length === 0) return plan;
+    const free = await this.effects.lockFree(manager, touched);
+    if (free.size === touched.length) return plan;
+    const busy = new Set(touched.filter((id) => !free.has(id)));
+    const rest = due.filter(({ subscriberId }) => !busy.has(subscriberId));
+    return planBatch(rest, versions, answers, now);
+  }
+
+  /** A hit is noticed once per run, not per batch, and only among new ones: a million may wait at one branch. */
+  private async noticeHits(): Promise<void> {
+    const now = this.clock.now();
+    const { manager } = this.dataSource;
+    const newest = await this.queries.newestHit(manager);
+    const known = this.#hits;
+    const all = known === null || Math.abs(now.getTime() - known.allSeenAtMs) > ALL_HITS_EVERY_MS;
+    if (all) await this.queries.noticeAllHits(manager, now);
+    else await this.queries.noticeHits(manager, now, known.seen);
+    this.#hits = { seen: newest, allSeenAtMs: all ? now.getTime() : known.allSeenAtMs };
+  }
+
+  private async postponeStuck(manager: EntityManager, { stuck }: BatchPlan, now: Date): Promise<void> {
+    for (const { ids, stepKey, reason } of stuck) {
+      this.#logger.error(
+        `${ids.length} enrollments, ${ids[0] ?? ''} first, wait an hour at step ${stepKey}: ${reason}`,
+      );
+      await this.queries.postpone(manager, ids, new Date(now.getTime() + POSTPONED_MS));
+    }
+  }
+}
+
+/** Batches of two lanes may end in either order. */
+function furthest(
+  due: readonly { nextAtMs: number; id: string }[],
+  before: DuePlace | null,
+): DuePlace | null {
+  let last = before;
+  for (const { nextAtMs, id } of due) {
+    if (last === null || nextAtMs > last.nextAtMs || (nextAtMs === last.nextAtMs && isLater(id, last.id)))
+      last = { nextAtMs, id };
+  }
+  return last;
+}
+
+/** Ids are whole numbers as text, without leading zeros. */
+function isLater(id: string, other: string): boolean {
+  return id.length === other.length ? id > other : id.length > other.length;
+}

@@ -1,0 +1,90 @@
+import type { MailBatch } from '../delivery/mail-batch.js';
+import type { FieldValue } from './condition.js';
+
+/** Where an enrollment stands after its step; many share one. */
+export interface NextState {
+  status: 'active' | 'completed' | 'exited';
+  exitReason: string | null;
+  stepKey: string | null;
+  /** Null while active: at the deadline that is there already. */
+  nextAt: Date | null;
+  /** When the wait for something to happen is over. `keepsDeadline`: as it was. */
+  waitUntil: Date | null;
+  keepsDeadline: boolean;
+  watches: string[] | null;
+}
+
+/** What came of a step that is no mail, or whose mail was passed over. */
+export interface Decision {
+  enrollmentId: string;
+  stepKey: string;
+  outcome: string;
+}
+
+export interface Grant {
+  enrollmentId: string;
+  subscriberId: string;
+  offerSlug: string;
+  expiresAt: Date | null;
+}
+
+/** One change to one person, in the order of the steps. */
+export type SubscriberChange =
+  | { kind: 'tag' | 'untag'; subscriberId: string; tags: readonly string[] }
+  | { kind: 'set'; subscriberId: string; fields: Readonly<Record<string, FieldValue | null>> };
+
+/** Somebody moves on to another sequence. */
+export interface Entry {
+  sequenceKey: string;
+  subscriberId: string;
+  /** JSON. */
+  data: string;
+}
+
+export interface PlannedHook {
+  enrollmentId: string;
+  stepKey: string;
+  url: string;
+}
+
+export interface PlannedNotice {
+  enrollmentId: string;
+  stepKey: string;
+  text: string;
+}
+
+/** All that a batch of due enrollments comes to. */
+export interface BatchPlan {
+  mail: MailBatch;
+  states: NextState[];
+  /** `state` is a place in `states`. */
+  moves: { id: string; state: number }[];
+  decisions: Decision[];
+  grants: Grant[];
+  changes: SubscriberChange[];
+  entries: Entry[];
+  hooks: PlannedHook[];
+  notices: PlannedNotice[];
+  /** Those whose next step cannot be worked out, by the reason: they must not hold up everybody behind them. */
+  stuck: { ids: string[]; stepKey: string; reason: string }[];
+}
+
+export function emptyPlan(): BatchPlan {
+  return {
+    mail: { shared: [], mails: [] },
+    states: [],
+    moves: [],
+    decisions: [],
+    grants: [],
+    changes: [],
+    entries: [],
+    hooks: [],
+    notices: [],
+    stuck: [],
+  };
+}
+
+/** Everybody whose own row the batch writes or refers to. */
+export function touchedSubscribers({ changes, entries }: BatchPlan): string[] {
+  return [...new Set([...changes, ...entries].map(({ subscriberId }) => subscriberId))];
+}

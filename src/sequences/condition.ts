@@ -1,0 +1,135 @@
+/** What a branch or a goal asks about a person. */
+export type Condition =
+  | Leaf
+  | { readonly kind: 'all'; readonly of: readonly Condition[] }
+  | { readonly kind: 'any'; readonly of: readonly Condition[] }
+  | { readonly kind: 'not'; readonly of: Condition };
+
+/** A question that the database answers. */
+export type Leaf =
+  /** The mail of this step of the same enrollment, by a person: no scanner and no mail service counts. */
+  | { readonly kind: 'clicked' | 'opened'; readonly step: string }
+  | { readonly kind: 'tag'; readonly tag: string }
+  | { readonly kind: 'purchased'; readonly product: string }
+  /** Told by the API since the person joined the sequence. */
+  | { readonly kind: 'event'; readonly event: string }
+  | { readonly kind: 'step'; readonly step: string; readonly was: StepOutcome }
+  | {
+      readonly kind: 'field';
+      readonly field: string;
+      readonly op: FieldOperator;
+      readonly value: FieldValue;
+    };
+
+export const STEP_OUTCOMES = ['ran', 'skipped', 'then', 'else'] as const;
+export type StepOutcome = (typeof STEP_OUTCOMES)[number];
+export const FIELD_OPERATORS = ['is', 'isNot', 'over', 'under', 'exists'] as const;
+export type FieldOperator = (typeof FIELD_OPERATORS)[number];
+export type FieldValue = string | number | boolean;
+
+/** Something that happens to a person and may end a sequence, begin one, or take them to a goal. */
+export type Trigger = Extract<Leaf, { kind: 'tag' | 'purchased' | 'event' }>;
+
+/** Names a leaf among others; equal questions have equal names. */
+export function leafKey(leaf: Leaf): string {
+  switch (leaf.kind) {
+    case 'clicked':
+    case 'opened':
+      return `${leaf.kind} ${leaf.step}`;
+    case 'tag':
+      return `tag ${leaf.tag}`;
+    case 'purchased':
+      return `purchased ${leaf.product}`;
+    case 'event':
+      return `event ${leaf.event}`;
+    case 'step':
+      return `step ${leaf.step} ${leaf.was}`;
+    case 'field':
+      return `field ${leaf.field} ${leaf.op} ${JSON.stringify(leaf.value)}`;
+    default:
+      return leaf satisfies never;
+  }
+}
+
+/** The questions of a condition, each once. */
+export function leavesOf(condition: Condition): Leaf[] {
+  const leaves = new Map<string, Leaf>();
+  const visit = (part: Condition): void => {
+    if (part.kind === 'all' || part.kind === 'any') part.of.forEach(visit);
+    else if (part.kind === 'not') visit(part.of);
+    else leaves.set(leafKey(part), part);
+  };
+  visit(condition);
+  return [...leaves.values()];
+}
+
+export function holds(condition: Condition, answer: (leaf: Leaf) => boolean): boolean {
+  if (condition.kind === 'all') return condition.of.every((part) => holds(part, answer));
+  if (condition.kind === 'any') return condition.of.some((part) => holds(part, answer));
+  return condition.kind === 'not' ? !holds(condition.of, answer) : answer(condition);
+}
+
+/** Whether a subscriber's field answers; an empty field is equal to nothing. */
+export function fieldHolds(
+  { op, value }: Extract<Leaf, { kind: 'field' }>,
+  found: FieldValue | null | undefined,
+): boolean {
+  const present = found !== undefined && found !== null && found !== '';
+  switch (op) {
+    case 'exists':
+      return present === value;
+    case 'is':
+      return present && String(found) === String(value);
+    case 'isNot':
+      return !present || String(found) !== String(value);
+    case 'over':
+      return present && Number(found) > Number(value);
+    case 'under':
+      return present && Number(found) < Number(value);
+    default:
+      return op satisfies never;
+  }
+}
+
+/** The steps whose mails a condition watches for opens and clicks. */
+export function watchedSteps(conditions: readonly Condition[]): string[] {
+  const steps = conditions
+    .flatMap(leavesOf)
+    .flatMap((leaf) => (leaf.kind === 'clicked' || leaf.kind === 'opened' ? [leaf.step] : []));
+  return [...new Set(steps)];
+}
+
+export function sameTrigger(one: Trigger, other: Trigger): boolean {
+  return leafKey(one) === leafKey(other);
+}
+
+/** In words, for people: `the mail “story” is clicked`. */
+export function conditionText(condition: Condition): string {
+  switch (condition.kind) {
+    case 'all':
+      return condition.of.map(conditionText).join(' and ');
+    case 'any':
+      return `(${condition.of.map(conditionText).join(' or ')})`;
+    case 'not':
+      return `not (${conditionText(condition.of)})`;
+    case 'clicked':
+    case 'opened':
+      return `the mail “${condition.step}” is ${condition.kind}`;
+    case 'tag':
+      return `the tag “${condition.tag}” is there`;
+    case 'purchased':
+      return `“${condition.product}” is bought`;
+    case 'event':
+      return `the event “${condition.event}” comes`;
+    case 'step':
+      return `the step “${condition.step}” was “${condition.was}”`;
+    case 'field':
+      return condition.op === 'exists'
+        ? `the field “${condition.field}” is ${condition.value === true ? 'filled' : 'empty'}`
+        : `the field “${condition.field}” ${OPERATOR_TEXT[condition.op]} ${JSON.stringify(condition.value)}`;
+    default:
+      return condition satisfies never;
+  }
+}
+
+const OPERATOR_TEXT = { is: 'is', isNot: 'is not', over: 'is over', under: 'is under' } as const;

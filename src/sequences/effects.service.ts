@@ -1,0 +1,97 @@
+import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { Wake } from '../infra/jobs/wake.js';
+import { BatchChangesQueries } from '../subscribers/batch-changes.queries.js';
+import type { BatchPlan, Entry, SubscriberChange } from './batch-plan.js';
+import type { Trigger } from './condition.js';
+import { ADVANCE_DUE, EnrollingService } from './enrolling.service.js';
+
+type TagChange = Extract<SubscriberChange, { kind: 'tag' | 'untag' }>;
+
+/** What the steps of a batch do besides planning mail. */
+@Injectable()
+export class EffectsService {
+  constructor(
+    private readonly subscribers: BatchChangesQueries,
+    private readonly enrolling: EnrollingService,
+    private readonly wake: Wake,
+  ) {}
+
+  /** Those of the people whom nobody else works on at the moment; locked until the transaction ends. */
+  async lockFree(manager: EntityManager, subscriberIds: readonly string[]): Promise<Set<string>> {
+    return this.subscribers.lockFree(manager, subscriberIds);
+  }
+
+  /** In the transaction that moves the people on. */
+  async apply(manager: EntityManager, { changes, entries }: BatchPlan, now: Date): Promise<void> {
+    for (const run of runsOf(changes)) await this.change(manager, run, now);
+    await this.signal(manager, changes, now);
+    for (const [key, people] of byKey(entries))
+      await this.enrolling.join(manager, key, people, { byMove: true });
+  }
+
+  private async change(manager: EntityManager, run: readonly SubscriberChange[], now: Date): Promise<void> {
+    const tags = run.filter((change): change is TagChange => change.kind !== 'set');
+    const pairs = tags.flatMap(({ subscriberId, tags: names }) =>
+      names.map((tag) => ({ subscriberId, tag })),
+    );
+    if (run[0]?.kind === 'tag') await this.subscribers.addTags(manager, pairs, now);
+    else if (run[0]?.kind === 'untag') await this.subscribers.removeTags(manager, pairs);
+    else await this.subscribers.setFields(manager, mergedFields(run), now);
+  }
+
+  /**
+   * A person's other sequences hear of it in a transaction of its own, right after: another worker may hold them, and
+   * waiting here, with this batch's locks, could be a deadlock.
+   */
+  private async signal(
+    manager: EntityManager,
+    changes: readonly SubscriberChange[],
+    now: Date,
+  ): Promise<void> {
+    const given = changes.flatMap((change): { id: string; trigger: Trigger | null }[] =>
+      change.kind === 'tag'
+        ? change.tags.map((tag) => ({ id: change.subscriberId, trigger: { kind: 'tag', tag } }))
+        : [{ id: change.subscriberId, trigger: null }],
+    );
+    if (given.length === 0) return;
+    await manager.query(
+      `insert into sequence_signal (subscriber_id, trigger, created_at)
+       select id, trigger, $3 from unnest($1::bigint[], $2::jsonb[]) as g (id, trigger)`,
+      [given.map(({ id }) => id), given.map(({ trigger }) => JSON.stringify(trigger)), now],
+    );
+    await this.wake.notify(manager, ADVANCE_DUE);
+  }
+}
+
+/** Changes of one kind that follow each other: a tag that is given and taken in one turn ends as the last step says. */
+function runsOf(changes: readonly SubscriberChange[]): SubscriberChange[][] {
+  const runs: SubscriberChange[][] = [];
+  for (const change of changes) {
+    const last = runs.at(-1);
+    if (last?.[0]?.kind === change.kind) last.push(change);
+    else runs.push([change]);
+  }
+  return runs;
+}
+
+function mergedFields(
+  run: readonly SubscriberChange[],
+): { subscriberId: string; fields: Record<string, string | number | boolean | null> }[] {
+  const merged = new Map<string, Record<string, string | number | boolean | null>>();
+  for (const change of run) {
+    if (change.kind !== 'set') continue;
+    merged.set(change.subscriberId, { ...merged.get(change.subscriberId), ...change.fields });
+  }
+  return [...merged].map(([subscriberId, fields]) => ({ subscriberId, fields }));
+}
+
+function byKey(entries: readonly Entry[]): Map<string, Entry[]> {
+  const groups = new Map<string, Entry[]>();
+  for (const entry of entries) {
+    const group = groups.get(entry.sequenceKey);
+    if (group) group.push(entry);
+    else groups.set(entry.sequenceKey, [entry]);
+  }
+  return groups;
+}

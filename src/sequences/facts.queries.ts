@@ -1,0 +1,115 @@
+import type { EntityManager } from 'typeorm';
+import type { Answers, DueEnrollment } from './advance-batch.js';
+import { fieldHolds, type Leaf } from './condition.js';
+import { needKey, type Need } from './prepared.js';
+
+interface Ask<N extends Need = Need> {
+  row: Pick<DueEnrollment, 'id' | 'subscriberId'>;
+  need: N;
+}
+
+/** The tag by which an order says what was bought. */
+const BOUGHT = 'bought:';
+
+/**
+ * Answers what the steps of a batch ask, one statement for each sort of question. Called by sequences.advance-due in its
+ * transaction; locks nothing. Everything is found by an enrollment's mails (`message_dedupe_key_key`) or by primary keys
+ * that begin with the subscriber or the enrollment.
+ */
+export async function loadAnswers(manager: EntityManager, asks: readonly Ask[]): Promise<Answers> {
+  const answers = new Map<string, Map<string, unknown>>();
+  const put = ({ row, need }: Ask, value: unknown): void => {
+    let own = answers.get(row.id);
+    if (own === undefined) answers.set(row.id, (own = new Map()));
+    own.set(needKey(need), value);
+  };
+  const of = <K extends Need['kind']>(...kinds: K[]): Ask<Extract<Need, { kind: K }>>[] =>
+    asks.filter((ask): ask is Ask<Extract<Need, { kind: K }>> => (kinds as string[]).includes(ask.need.kind));
+
+  const yes = async (questions: readonly Ask[], condition: string, texts: string[], more: string[] = []) => {
+    if (questions.length === 0) return;
+    for (const place of await placesWhere(manager, questions, condition, texts, more)) {
+      const ask = questions[place];
+      if (ask) put(ask, true);
+    }
+  };
+  const hits = of('clicked', 'opened');
+  const [steps, kinds] = [
+    hits.map(({ need }) => need.step),
+    hits.map(({ need }) => (need.kind === 'clicked' ? 'click' : 'open')),
+  ];
+  await yes(hits, HIT, steps, kinds);
+  const tags = of('tag', 'purchased');
+  await yes(
+    tags,
+    TAGGED,
+    tags.map(({ need }) => tagOf(need)),
+  );
+  const events = of('event');
+  await yes(
+    events,
+    HAPPENED,
+    events.map(({ need }) => need.event),
+  );
+  const earlier = of('step');
+  await yes(
+    earlier,
+    WAS,
+    earlier.map(({ need }) => need.step),
+    earlier.map(({ need }) => need.was),
+  );
+  const fields = of('field', 'date');
+  for (const [place, value] of await fieldValues(manager, fields)) {
+    const ask = fields[place];
+    if (ask) put(ask, ask.need.kind === 'date' ? value : fieldHolds(ask.need, value));
+  }
+  return answers;
+}
+
+function tagOf(need: Extract<Leaf, { kind: 'tag' | 'purchased' }>): string {
+  return need.kind === 'tag' ? need.tag : `${BOUGHT}${need.product}`;
+}
+
+/** Conditions over `u`: the enrollment, the subscriber and two texts. */
+const HIT = `exists (select 1 from message m join tracking_event e on e.message_id = m.id
+  where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and e.kind = u.two and e.class = 'human')`;
+const TAGGED = `exists (select 1 from tag t join subscriber_tag st on st.tag_id = t.id
+  where t.name = u.one and st.subscriber_id = u.subscriber_id)`;
+const HAPPENED = `exists (select 1 from subscriber_event v join enrollment n on n.id = u.enrollment_id
+  where v.subscriber_id = u.subscriber_id and v.name = u.one and v.created_at > n.started_at)`;
+const WAS = `case u.two
+  when 'ran' then exists (select 1 from message m where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and m.state <> 'cancelled')
+    or exists (select 1 from enrollment_step o where o.enrollment_id = u.enrollment_id and o.step_key = u.one
+      and o.outcome not like 'expired %' and o.outcome not like 'no date %')
+  when 'skipped' then exists (select 1 from enrollment_step o where o.enrollment_id = u.enrollment_id and o.step_key = u.one
+      and (o.outcome like 'expired %' or o.outcome like 'no date %'))
+  else exists (select 1 from enrollment_step o where o.enrollment_id = u.enrollment_id and o.step_key = u.one
+      and o.outcome = u.two) end`;
+
+async function placesWhere(
+  manager: EntityManager,
+  asks: readonly Ask[],
+  condition: string,
+  ...[one, two]: [string[], string[]]
+): Promise<number[]> {
+  const rows: { place: number }[] = await manager.query(
+    `select u.place::int as place from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) with ordinality
+       as u (enrollment_id, subscriber_id, one, two, place) where ${condition}`,
+    [asks.map(({ row }) => row.id), asks.map(({ row }) => row.subscriberId), one, two],
+  );
+  return rows.map(({ place }) => place - 1);
+}
+
+async function fieldValues(
+  manager: EntityManager,
+  asks: readonly Ask<Extract<Need, { field: string }>>[],
+): Promise<[number, string | null][]> {
+  if (asks.length === 0) return [];
+  const rows: { place: number; value: string | null }[] = await manager.query(
+    `select u.place::int as place, s.fields ->> u.field as value
+     from unnest($1::bigint[], $2::text[]) with ordinality as u (subscriber_id, field, place)
+     join subscriber s on s.id = u.subscriber_id`,
+    [asks.map(({ row }) => row.subscriberId), asks.map(({ need }) => need.field)],
+  );
+  return rows.map(({ place, value }) => [place - 1, value]);
+}

@@ -1,0 +1,106 @@
+import { leafKey, leavesOf, type Leaf } from './condition.js';
+import {
+  isAsking,
+  isMail,
+  waysOut,
+  type SequenceDefinition,
+  type SequenceNode,
+  type TimedNode,
+} from './definition.js';
+import { parseMoment, type Moment } from './moment.js';
+import type { StepTiming } from './schedule.js';
+
+/** For subscribers whose zone is not known, unless the sequence names another. */
+export const FALLBACK_ZONE = 'UTC';
+
+/** What has to be known about a person before a step can run. */
+export type Need = Leaf | { readonly kind: 'date'; readonly field: string };
+
+/** A sequence prepared for many people: the timing of each step is built once, as `nextDueAt` keeps its answers by it. */
+export interface PreparedSequence {
+  definition: SequenceDefinition;
+  nodes: ReadonlyMap<string, SequenceNode>;
+  timings: ReadonlyMap<string, StepTiming>;
+  expiries: ReadonlyMap<string, Moment>;
+  /** Per step, what those need who are due there: its own questions and those it may meet in the same turn. */
+  needs: ReadonlyMap<string, readonly Need[]>;
+  fallbackZone: string;
+}
+
+export function prepareSequence(definition: SequenceDefinition): PreparedSequence {
+  const nodes = new Map(definition.nodes.map((node) => [node.key, node]));
+  const timings = new Map<string, StepTiming>();
+  const expiries = new Map<string, Moment>();
+  for (const node of definition.nodes) {
+    if (isAsking(node)) continue;
+    timings.set(node.key, timingOf(node, definition));
+    if (node.expires !== undefined) expiries.set(node.key, parseMoment(node.expires));
+  }
+  const needs = new Map(definition.nodes.map(({ key }) => [key, needsAt(key, nodes)]));
+  const fallbackZone = definition.fallbackZone ?? FALLBACK_ZONE;
+  return { definition, nodes, timings, expiries, needs, fallbackZone };
+}
+
+export function needKey(need: Need): string {
+  return need.kind === 'date' ? `date ${need.field}` : leafKey(need);
+}
+
+/** The conditions a step asks about. */
+export function questionsOf(node: SequenceNode): Leaf[] {
+  if (node.kind === 'branch') return [{ kind: 'clicked', step: node.clicked }];
+  if (node.kind === 'choice') return node.cases.flatMap(({ when }) => leavesOf(when));
+  return node.kind === 'goal' ? node.triggers : [];
+}
+
+function timingOf(node: TimedNode, { window, quietHours }: SequenceDefinition): StepTiming {
+  const delay = node.delay ?? undefined;
+  const at = node.at ?? undefined;
+  const until = node.until === undefined ? undefined : parseMoment(node.until);
+  // Somebody waits for a step without delay, so it goes at any hour; the window is for mails nobody expects.
+  const timed =
+    delay !== undefined || at !== undefined || until !== undefined || node.untilField !== undefined;
+  const isForMail = timed && (isMail(node) || node.kind === 'wait');
+  return {
+    delay,
+    at,
+    ...(node.onDays === undefined ? {} : { onDays: node.onDays }),
+    window: node.window ?? (isForMail ? (window ?? undefined) : undefined),
+    ...given('quietHours', node.quietHours ?? (isForMail ? quietHours : undefined)),
+    ...given('until', until),
+  };
+}
+
+function given<K extends string, V>(name: K, value: V | undefined): Partial<Record<K, V>> {
+  return value === undefined ? {} : ({ [name]: value } as Partial<Record<K, V>>);
+}
+
+/** Whether the step runs in the turn of the one before it. */
+function isInstant(node: SequenceNode): boolean {
+  if (isAsking(node)) return true;
+  return node.delay === null && node.at === null && node.onDays === undefined && node.until === undefined;
+}
+
+function needsAt(start: string, nodes: ReadonlyMap<string, SequenceNode>): Need[] {
+  const needs = new Map<string, Need>();
+  const seen = new Set<string>();
+  // A mail that is planned in this very turn has been neither opened nor clicked: nothing to look up.
+  const visit = (key: string | null, justSent: ReadonlySet<string>): void => {
+    const node = key === null || seen.has(key) ? undefined : nodes.get(key);
+    if (!node) return;
+    seen.add(node.key);
+    if (key !== start && !isInstant(node)) return;
+    for (const need of ownNeeds(node)) {
+      const isNews = (need.kind === 'clicked' || need.kind === 'opened') && justSent.has(need.step);
+      if (!isNews) needs.set(needKey(need), need);
+    }
+    const sent = isMail(node) ? new Set([...justSent, node.key]) : justSent;
+    for (const { to } of waysOut(node)) visit(to, sent);
+  };
+  visit(start, new Set());
+  return [...needs.values()];
+}
+
+function ownNeeds(node: SequenceNode): Need[] {
+  if (isAsking(node)) return questionsOf(node);
+  return node.untilField === undefined ? [] : [{ kind: 'date', field: node.untilField.field }];
+}

@@ -1,0 +1,158 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { MessagesService } from '../delivery/messages.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { Wake } from '../infra/jobs/wake.js';
+import { timeZoneOr } from '../values/zoned-time.js';
+import type { Trigger } from './condition.js';
+import { ADVANCE_DUE, EnrollingService } from './enrolling.service.js';
+import { dueAt } from './progress.js';
+import { reactionTo } from './reactions.js';
+import { VersionsService } from './versions.service.js';
+
+interface Place {
+  id: string;
+  versionId: string;
+  stepKey: string;
+  timeZone: string | null;
+}
+
+interface Jump {
+  ids: string[];
+  goal: string;
+  to: string | null;
+  nextAt: Date | null;
+}
+
+/** What happens to people outside of their sequences, and what it means inside: in the transaction of what happened. */
+@Injectable()
+export class ReactionsService {
+  constructor(
+    private readonly versions: VersionsService,
+    private readonly messages: MessagesService,
+    private readonly enrolling: EnrollingService,
+    private readonly wake: Wake,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * They leave the sequences that this ends, go to the goals that it reaches, and join the sequences that it begins; what
+   * waits looks again. What was planned for who leaves or jumps is not sent. `entryKey` names the event.
+   */
+  async happened(
+    manager: EntityManager,
+    subscriberIds: readonly string[],
+    trigger: Trigger,
+    entryKey?: string,
+  ): Promise<void> {
+    const places = await this.places(manager, subscriberIds);
+    const versions = await this.versions.running(manager, places);
+    const now = this.clock.now();
+    const exits: string[] = [];
+    let reason = '';
+    const jumps = new Map<string, Jump>();
+    for (const { id, versionId, stepKey, timeZone } of places) {
+      const sequence = versions.get(versionId)?.sequence;
+      if (!sequence) continue;
+      const reaction = reactionTo(sequence, stepKey, trigger);
+      if (reaction.kind === 'exit') {
+        exits.push(id);
+        reason = reaction.reason;
+      } else if (reaction.kind === 'jump') {
+        const { key: goal, next: to } = reaction.goal;
+        const name = `${versionId} ${goal} ${timeZone ?? ''}`;
+        const zone = timeZoneOr(timeZone, sequence.fallbackZone).zone;
+        const nextAt = to === null ? null : dueAt(sequence, to, { now, timeZone: zone });
+        const jump = jumps.get(name) ?? { ids: [], goal, to, nextAt };
+        jump.ids.push(id);
+        jumps.set(name, jump);
+      }
+    }
+    await this.end(manager, exits, reason);
+    for (const jump of jumps.values()) await this.jump(manager, jump, now);
+    await this.lookAgain(manager, subscriberIds);
+    await this.begin(manager, subscriberIds, trigger, entryKey);
+  }
+
+  /** Something about the people has changed: whoever of them waits for it is looked at now. */
+  async lookAgain(manager: EntityManager, subscriberIds: readonly string[]): Promise<void> {
+    await manager.query(
+      `update enrollment set next_at = $2 where subscriber_id = any($1::bigint[]) and status = 'active'
+         and wait_until is not null and next_at > $2`,
+      [subscriberIds, this.clock.now()],
+    );
+    await this.wake.notify(manager, ADVANCE_DUE);
+  }
+
+  /** Ends all of a subscriber's enrollments, or those in one funnel. */
+  async leave(
+    manager: EntityManager,
+    { subscriberId, funnelKey, reason }: { subscriberId: string; funnelKey: string | null; reason: string },
+  ): Promise<void> {
+    const rows: { id: string }[] = await manager.query(
+      `select e.id from enrollment e join sequence q on q.id = e.sequence_id
+       where e.subscriber_id = $1 and e.status = 'active' and ($2::text is null or q.funnel_key = $2)
+       order by e.id for update of e`,
+      [subscriberId, funnelKey],
+    );
+    const ids = rows.map(({ id }) => id);
+    await this.end(manager, ids, reason);
+  }
+
+  /** Locked, in one order: two things may happen to a person at once. Served by the unique key of `enrollment`. */
+  private async places(manager: EntityManager, subscriberIds: readonly string[]): Promise<Place[]> {
+    return manager.query(
+      `select e.id, e.version_id as "versionId", e.step_key as "stepKey", s.time_zone as "timeZone"
+       from enrollment e join subscriber s on s.id = e.subscriber_id
+       where e.subscriber_id = any($1::bigint[]) and e.status = 'active' order by e.id for update of e`,
+      [subscriberIds],
+    );
+  }
+
+  private async end(manager: EntityManager, ids: readonly string[], reason: string): Promise<void> {
+    if (ids.length === 0) return;
+    await manager.query(
+      `update enrollment set status = 'exited', exit_reason = $2, ended_at = $3, next_at = null, wait_until = null, watches = null
+       where id = any($1::bigint[])`,
+      [ids, reason, this.clock.now()],
+    );
+    await this.messages.cancelForEnrollments(manager, ids, reason);
+  }
+
+  private async jump(manager: EntityManager, { ids, goal, to, nextAt }: Jump, now: Date): Promise<void> {
+    await manager.query(
+      `insert into enrollment_step (enrollment_id, step_key, outcome, at)
+       select id, $2, 'reached', $3 from unnest($1::bigint[]) id on conflict do nothing`,
+      [ids, goal, now],
+    );
+    await manager.query(
+      `update enrollment set step_key = $2, next_at = $3, wait_until = null, watches = null,
+         status = case when $2::text is null then 'completed' else 'active' end,
+         ended_at = case when $2::text is null then $4::timestamptz end
+       where id = any($1::bigint[])`,
+      [ids, to, nextAt, now],
+    );
+    await this.messages.cancelForEnrollments(manager, ids, `goal ${goal} reached`);
+  }
+
+  /** Only who may be written to joins anything. */
+  private async begin(
+    manager: EntityManager,
+    subscriberIds: readonly string[],
+    trigger: Trigger,
+    entryKey: string | undefined,
+  ): Promise<void> {
+    const sequences: { key: string }[] = await manager.query(
+      `select q.key from sequence q join sequence_version v on v.id = q.current_version_id
+       where v.definition -> 'enterOn' @> $1::jsonb order by q.id`,
+      [JSON.stringify([trigger])],
+    );
+    if (sequences.length === 0) return;
+    const active: { id: string }[] = await manager.query(
+      `select id from subscriber where id = any($1::bigint[]) and status = 'active' order by id`,
+      [subscriberIds],
+    );
+    const newcomers = active.map(({ id }) => ({ subscriberId: id, data: '{}', entryKey }));
+    for (const { key } of sequences) await this.enrolling.join(manager, key, newcomers);
+  }
+}

@@ -1,0 +1,41 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import type { Trigger } from './condition.js';
+import { ReactionsService } from './reactions.service.js';
+
+const MOST = 500;
+
+/** What steps of sequences have changed about people, told to the other sequences of the same people. */
+@Injectable()
+export class SignalsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly reactions: ReactionsService,
+  ) {}
+
+  /** One sort of signal for many people in each transaction, until none is left. Returns how many there were. */
+  async takeAll(signal: AbortSignal): Promise<number> {
+    let taken = 0;
+    for (let count = 1; count > 0 && !signal.aborted; taken += count) count = await this.takeSome();
+    return taken;
+  }
+
+  /** Two workers take disjoint ones. */
+  private async takeSome(): Promise<number> {
+    return this.dataSource.transaction(async (manager) => {
+      const [rows]: [{ subscriberId: string; trigger: Trigger | null }[], number] = await manager.query(
+        `delete from sequence_signal where id in (
+           select id from sequence_signal
+           where trigger = (select trigger from sequence_signal order by id limit 1) order by id limit ${MOST}
+           for update skip locked)
+         returning subscriber_id as "subscriberId", trigger`,
+      );
+      const [first] = rows;
+      if (!first) return 0;
+      const people = [...new Set(rows.map(({ subscriberId }) => subscriberId))];
+      if (first.trigger === null) await this.reactions.lookAgain(manager, people);
+      else await this.reactions.happened(manager, people, first.trigger);
+      return rows.length;
+    });
+  }
+}
