@@ -114,6 +114,46 @@ function contract(store: JobStoreServer): void {
     expect((heir.startedMs[0] ?? 0) - lockedMs).toBeGreaterThan(950);
   });
 
+  it('takes over within half a minute, however long a run may be', async () => {
+    const [killed, heir] = [new JobRuns(), new JobRuns()];
+    const first = scheduler([job(killed, { lockSeconds: 600 })]);
+    await first.start();
+    await killed.reach(1);
+    await first.drain(DRAIN_MS);
+    await store.change('test.count-runs', { lockedAt: new Date(Date.now() - 30_000) });
+    await scheduler([job(heir, { lockSeconds: 600 })]).start();
+    await heir.reach(1);
+  });
+
+  it('renews the lock of a run that goes on, and leaves it to a run that does not stop in time', async () => {
+    const runs = new JobRuns();
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const first = scheduler([job(runs, { lockSeconds: 3, run: () => runs.during(() => held) })]);
+    await first.start();
+    await runs.reach(1);
+    const lockedAt = async (): Promise<number> => (await store.rows())[0]?.lockedAt?.getTime() ?? 0;
+    const begunAt = await lockedAt();
+    await until(async () => (await lockedAt()) > begunAt + 500);
+    expect(await first.drain(50)).toEqual({ stillRunning: ['test.count-runs'] });
+    expect(await lockedAt()).toBeGreaterThan(begunAt);
+    release();
+  });
+
+  it('runs at once what a host whose clock is ahead has locked and put off', async () => {
+    const [before, after] = [new JobRuns(), new JobRuns()];
+    const first = scheduler([job(before)]);
+    await first.start();
+    await before.reach(1);
+    await first.drain(DRAIN_MS);
+    const later = new Date(Date.now() + 3_600_000);
+    await store.change('test.count-runs', { lockedAt: later, nextRunAt: later });
+    await scheduler([job(after)]).start();
+    await after.reach(2);
+  });
+
   it('runs a job again that has thrown', async () => {
     const runs = new JobRuns();
     const failing = job(runs, { run: () => runs.during(() => Promise.reject(new Error('no'))) });

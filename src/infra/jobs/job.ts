@@ -19,8 +19,9 @@ export interface Job {
   /** Seconds between two ticks. No row waits for a tick if its writer calls `Wake.notify`. */
   everySeconds: number;
   /**
-   * Seconds after which the work of a process that died is taken over by another. At least ten times the longest
-   * run to be expected: a run that outlives its lock is started a second time. A run is told to stop at 40 % of it.
+   * The longest time in seconds for which one run keeps other processes' ticks away; a process that dies keeps them
+   * away for half a minute. At least ten times the longest run to be expected: a run that outlives it is started a
+   * second time. A run is told to stop at 40 % of it.
    */
   lockSeconds: number;
   /** Safe to run twice at once, in one process or in several. A rejection is logged; the next tick runs it again. */

@@ -2,7 +2,7 @@ import { MongoBackend } from '@agendajs/mongo-backend';
 import type { JobRepository } from 'agenda';
 import { MongoClient, MongoServerError } from 'mongodb';
 import type { Collection, ObjectId } from 'mongodb';
-import { JOB_TABLE } from './job-store.js';
+import { CLOCK_TOLERANCE_MS, JOB_TABLE } from './job-store.js';
 import type { JobStore } from './job-store.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -22,6 +22,7 @@ interface JobDocument {
   disabled?: boolean | null;
   lockedAt?: Date | null;
   lastRunAt?: Date | null;
+  lastFinishedAt?: Date | null;
   lastModifiedBy?: string | null;
 }
 
@@ -73,6 +74,23 @@ export class MongoJobStore implements JobStore {
     }
   }
 
+  async forgetFuture(now: Date): Promise<number> {
+    const jobs = this.#jobs(this.#client);
+    const latestMs = now.getTime() + CLOCK_TOLERANCE_MS;
+    let count = 0;
+    // One comparison per row, made here: not every compatible server knows `$expr`.
+    for (const { _id, nextRunAt, lockedAt, repeatInterval } of await jobs.find().toArray()) {
+      const [runsMs, lockedMs] = [nextRunAt?.getTime() ?? 0, lockedAt?.getTime() ?? 0];
+      if (lockedMs <= latestMs && runsMs <= latestMs + repeatInterval) continue;
+      const { modifiedCount } = await jobs.updateOne(
+        { _id, nextRunAt },
+        { $set: { nextRunAt: now, lockedAt: null } },
+      );
+      count += modifiedCount;
+    }
+    return count;
+  }
+
   async close(owner: string): Promise<void> {
     await this.#client.close();
     const client = this.#newClient();
@@ -80,8 +98,8 @@ export class MongoJobStore implements JobStore {
       const jobs = this.#jobs(client);
       // The comparison of two fields is made here: not every compatible server knows `$expr`.
       const locked = await jobs.find({ lastModifiedBy: owner, lockedAt: { $ne: null } }).toArray();
-      for (const { _id, lockedAt, lastRunAt } of locked) {
-        if (!lockedAt || (lastRunAt && lastRunAt >= lockedAt)) continue;
+      for (const { _id, lockedAt, lastRunAt, lastFinishedAt } of locked) {
+        if (!lockedAt || (lastRunAt && !(lastFinishedAt && lastRunAt <= lastFinishedAt))) continue;
         await jobs.updateOne({ _id, lockedAt, lastModifiedBy: owner }, { $set: { lockedAt: null } });
       }
     } finally {

@@ -3,7 +3,7 @@ import type { JobRepository } from 'agenda';
 import { Client, Pool } from 'pg';
 import type { Logger } from 'pino';
 import { describeError } from './job-runner.js';
-import { JOB_TABLE } from './job-store.js';
+import { CLOCK_TOLERANCE_MS, JOB_TABLE } from './job-store.js';
 import type { JobStore } from './job-store.js';
 
 /** Two connections: one holds the advisory lock while the back end uses the other; later both serve the ticks. */
@@ -78,6 +78,15 @@ export class PostgresJobStore implements JobStore {
     );
   }
 
+  async forgetFuture(now: Date): Promise<number> {
+    const { rowCount } = await this.#pool.query(
+      `UPDATE ${JOB_TABLE} SET locked_at = NULL, next_run_at = $1
+        WHERE locked_at > $2 OR next_run_at > $2 + repeat_interval::bigint * interval '1 millisecond'`,
+      [now, new Date(now.getTime() + CLOCK_TOLERANCE_MS)],
+    );
+    return rowCount ?? 0;
+  }
+
   async close(owner: string): Promise<void> {
     // Waits for statements under way, so that none of them can take a lock after the ones below are given back.
     await this.#pool.end();
@@ -92,7 +101,7 @@ export class PostgresJobStore implements JobStore {
       await client.query(
         `UPDATE ${JOB_TABLE} SET locked_at = NULL
           WHERE last_modified_by = $1 AND locked_at IS NOT NULL
-            AND (last_run_at IS NULL OR last_run_at < locked_at)`,
+            AND (last_run_at IS NULL OR last_run_at <= last_finished_at)`,
         [owner],
       );
     } finally {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Inject, Injectable } from '@nestjs/common';
 import { Agenda } from 'agenda';
+import type { Job as Row } from 'agenda';
 import type { Logger } from 'pino';
 import type { Job } from './job.js';
 import { JobRegistry } from './job-registry.js';
@@ -15,6 +16,14 @@ import { PostgresJobStore } from './postgres-job-store.js';
 const DEFAULT_TICK_MS = 2000;
 /** A lock is taken up to one tick before the run and may cover two runs (see the runner's deadline). */
 const LEAST_TICKS_PER_LOCK = 5;
+/**
+ * A lock lasts this long unless its holder says that it is still there, so this is how long the ticks of a process that
+ * was killed stand still.
+ */
+const LOCK_LIFE_MS = 30_000;
+/** A holder that is busy, or whose store is away for a moment, must not lose the lock by one late word. */
+const BEATS_PER_LOCK_LIFE = 6;
+const CLOCK_CHECK_MS = 30_000;
 /** Agenda looks for each job on every tick: while its store is away, one line in this time says so. */
 const STORE_TROUBLE_LOG_MS = 30_000;
 const MIN_DRAIN_MS = 1;
@@ -30,6 +39,7 @@ export class Scheduler {
   #agenda: Agenda | null = null;
   #store: JobStore | null = null;
   #troubleLoggedMs = -Infinity;
+  #clockCheck: NodeJS.Timeout | undefined;
 
   constructor(
     @Inject(JOBS_CONFIG) private readonly config: JobsConfig,
@@ -57,8 +67,10 @@ export class Scheduler {
       const agenda = this.#newAgenda(store, jobs);
       if (jobs.length > 0) await agenda.purge();
       for (const job of jobs) await store.putRow(job.name, Math.max(1, Math.round(job.everySeconds * 1000)));
+      await this.#forgetFuture();
       await agenda.start();
       this.#agenda = agenda;
+      this.#clockCheck = setInterval(() => void this.#forgetFuture(), CLOCK_CHECK_MS);
     } catch (error) {
       this.#store = null;
       await store.close(this.#owner).catch(() => {});
@@ -76,6 +88,7 @@ export class Scheduler {
    */
   async drain(timeoutMs: number): Promise<{ stillRunning: string[] }> {
     const timeout = Math.max(MIN_DRAIN_MS, timeoutMs);
+    clearInterval(this.#clockCheck);
     const [stillRunning] = await Promise.all([
       this.runner.drain(timeout),
       // Agenda writes the end of each run to its store after our part has ended, so it needs its own wait. It
@@ -123,8 +136,9 @@ export class Scheduler {
     });
     agenda.on('error', (error: unknown) => this.#logTrouble(error));
     for (const job of jobs) {
-      agenda.define(job.name, (_row, done) => void this.#tick(job.name, done), {
-        lockLifetime: job.lockSeconds * 1000,
+      const lockLifetime = this.#lockLifeMs(job);
+      agenda.define(job.name, (row, done) => void this.#tick(job, row, done), {
+        lockLifetime,
         concurrency: 1,
       });
     }
@@ -132,9 +146,47 @@ export class Scheduler {
   }
 
   /** Never ends with an error: Agenda would keep the error's text in its store. */
-  async #tick(name: string, done: () => void): Promise<void> {
-    await this.runner.run(name);
+  async #tick(job: Job, row: Row, done: () => void): Promise<void> {
+    const letGo = this.#keepLock(job, row);
+    await this.runner.run(job.name);
+    await letGo();
     done();
+  }
+
+  /**
+   * Renews the lock until the answer is called, for the job's `lockSeconds` at most: a run that hangs loses it. A lock
+   * that was lost stays lost, the job is safe to run twice.
+   */
+  #keepLock(job: Job, row: Row): () => Promise<void> {
+    const endMs = performance.now() + job.lockSeconds * 1000;
+    let renewing: Promise<void> = Promise.resolve();
+    const timer = setInterval(
+      () => {
+        if (performance.now() > endMs) clearInterval(timer);
+        else renewing = row.touch().catch((error: unknown) => this.#logTrouble(error));
+      },
+      this.#lockLifeMs(job) / BEATS_PER_LOCK_LIFE,
+    );
+    return async () => {
+      clearInterval(timer);
+      // Or it could be written after the run's end, which gives the lock back.
+      await renewing;
+    };
+  }
+
+  #lockLifeMs({ lockSeconds }: Job): number {
+    return Math.min(lockSeconds * 1000, Math.max(LOCK_LIFE_MS, LEAST_TICKS_PER_LOCK * this.#tickMs));
+  }
+
+  /** Ticks are written by each host's own clock: one that is an hour ahead would silence the others for an hour. */
+  async #forgetFuture(): Promise<void> {
+    try {
+      const jobs = (await this.#store?.forgetFuture(new Date())) ?? 0;
+      if (jobs > 0)
+        this.logger.warn({ jobs }, 'jobs were put off by a host whose clock is wrong, they run now');
+    } catch (error) {
+      this.#logTrouble(error);
+    }
   }
 
   #logTrouble(error: unknown): void {
