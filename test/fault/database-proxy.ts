@@ -1,5 +1,15 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
+/** The `hit`-th passing of a named statement, and what happens then. */
+export interface StatementFault {
+  /** Name under which the statement is prepared; it stands in each request to run it. */
+  statement: string;
+  /** `sent`: the server has the request. `committed`: its answer has come, and the client never sees it. */
+  moment: 'sent' | 'committed';
+  hit: number;
+  act: () => void;
+}
+
 /**
  * Stands between the workers and PostgreSQL, so that the network can fail and the server can come back at another port.
  * `loseAnswers` is the fault that matters most: the statement is committed and the client never hears of it.
@@ -8,6 +18,8 @@ export class DatabaseProxy {
   /** Chance that a connection ends right after a request was passed on, before anything of the answer comes back. */
   loseAnswers = 0;
   lost = 0;
+  /** Happens once. */
+  statementFault: StatementFault | null = null;
   #reachable = true;
   readonly #server: Server;
   readonly #pairs = new Set<{ client: Socket; server: Socket }>();
@@ -60,15 +72,20 @@ export class DatabaseProxy {
     const pair = { client, server };
     this.#pairs.add(pair);
     let losing = false;
+    let onAnswer: (() => void) | null = null;
     client.on('data', (chunk) => {
       // Not the first packets of a connection: a failed log-in is another fault.
       losing ||= client.bytesRead > 2_000 && this.random() < this.loseAnswers;
+      const fault = this.#faultIn(chunk);
       server.write(chunk);
+      if (fault?.moment === 'sent') fault.act();
+      else if (fault) [losing, onAnswer] = [true, fault.act];
     });
     server.on('data', (chunk) => {
       if (!losing) client.write(chunk);
       else {
         this.lost++;
+        onAnswer?.();
         resetNow(client);
         server.destroy();
       }
@@ -80,6 +97,13 @@ export class DatabaseProxy {
     };
     server.on('error', end);
     for (const socket of [client, server]) socket.on('close', end);
+  }
+
+  #faultIn(chunk: Buffer): StatementFault | null {
+    const fault = this.statementFault;
+    if (fault === null || !chunk.includes(fault.statement) || --fault.hit > 0) return null;
+    this.statementFault = null;
+    return fault;
   }
 }
 

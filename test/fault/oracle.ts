@@ -22,14 +22,19 @@ export interface Evidence {
 
 export interface Verdict {
   counts: Record<string, number>;
+  /** Mails that were unknown at any time. */
+  unclear: number;
   taken: number;
   duplicates: number;
+  /** Transactional ones taken a second time after their first try was unclear, as is stated. */
+  again: number;
   /** Called accepted, and the relay never had them. */
   lost: number;
   violations: string[];
 }
 
 const FINAL = ['accepted', 'rejected', 'unknown', 'suppressed', 'expired', 'cancelled'];
+const MAY_BE_TAKEN: ReadonlySet<string> = new Set(['accepted', 'unknown']);
 
 /**
  * The promise, checked against what the relay really took: each planned mail in one final state, none taken twice,
@@ -49,16 +54,16 @@ export function judge({
   const violations: string[] = [];
   const say = (count: number, what: string): void => void (count > 0 && violations.push(`${count} ${what}`));
 
-  const allowed = (row: LedgerRow): number => (row.class === 'transactional' && row.unknownCount > 0 ? 2 : 1);
+  const mayGoAgain = (row: LedgerRow): boolean => row.class === 'transactional' && row.unknownCount > 0;
+  const allowed = (row: LedgerRow): number => (mayGoAgain(row) ? 2 : 1);
+  const again = rows.filter((row) => mayGoAgain(row) && taken.get(row.messageId) === 2).length;
   const duplicates = rows.filter((row) => (taken.get(row.messageId) ?? 0) > allowed(row)).length;
   const lost = rows.filter(({ state, messageId }) => state === 'accepted' && !taken.has(messageId)).length;
   say(duplicates, 'taken twice');
   say(lost, 'accepted but never taken');
   const took = ({ messageId }: LedgerRow): boolean => taken.has(messageId);
   say(
-    setBack
-      ? 0
-      : rows.filter((row) => took(row) && row.state !== 'accepted' && row.state !== 'unknown').length,
+    setBack ? 0 : rows.filter((row) => took(row) && !MAY_BE_TAKEN.has(row.state) && !mayGoAgain(row)).length,
     'taken, but neither accepted nor unknown',
   );
   say(rows.filter(({ state }) => !FINAL.includes(state)).length, 'in no final state');
@@ -67,11 +72,15 @@ export function judge({
     rows.filter(({ messageId, address }) => (recipients.get(messageId) ?? address) !== address).length,
     'to the wrong address',
   );
-  const unknown = counts['unknown'] ?? 0;
+  // Also those that were sent once more, or that something has since shown to have arrived.
+  const unknown = rows.reduce(
+    (sum, row) => sum + Math.max(row.unknownCount, row.state === 'unknown' ? 1 : 0),
+    0,
+  );
   if (unknown > unknownBound) violations.push(`${unknown} unknown, ${unknownBound} allowed`);
   const sum = FINAL.reduce((total, state) => total + (counts[state] ?? 0), 0);
   if (sum !== planned || new Set(rows.map(({ messageId }) => messageId)).size !== planned)
     violations.push(`${sum} rows for ${planned} planned mails`);
   const total = [...taken.values()].reduce((a, b) => a + b, 0);
-  return { counts, taken: total, duplicates, lost, violations };
+  return { counts, unclear: unknown, taken: total, duplicates, again, lost, violations };
 }

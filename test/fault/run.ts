@@ -1,23 +1,13 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { TEMPLATES_DIR } from '../../src/infra/http/templates-dir.js';
 import { DurablePostgres } from '../support/durable-postgres.js';
-import { table } from '../bench/bench.js';
+import { jsonRow, markdownPage, numbersOf, outcomeOf, textTable, titleOf, type Result } from './results.js';
 import type { Scenario } from './scenario.js';
-import { databaseScenarios } from './scenarios/database.js';
-import { killScenarios } from './scenarios/kills.js';
-import { logicScenarios } from './scenarios/logic.js';
-import { pauseScenarios } from './scenarios/pauses.js';
-import { relayScenarios } from './scenarios/relay.js';
-import { workerScenarios } from './scenarios/workers.js';
+import { scenarios } from './scenarios.js';
 import { seedLedger } from './seeded-ledger.js';
 import { World } from './world.js';
-
-interface Result {
-  name: string;
-  covers: string;
-  seed: number;
-  cells: string[];
-  violations: string[];
-}
 
 interface Task {
   scenario: Scenario;
@@ -29,10 +19,13 @@ const MOST_MAILS = 2_000;
 const DEFAULT_MAILS = 300;
 /** Scenarios under way at once; those that crash their server have one to themselves beside. */
 const AT_ONCE = 2;
+/** Where the complete long form leaves its table. */
+const PAGE = join(TEMPLATES_DIR, '../docs/faults.md');
 
 /**
  * `npm run fault [-- --short] [-- --json] [-- --only NAME] [-- --seed N]`. Real worker processes, a real PostgreSQL with
- * its durable settings, a relay that counts. Exit code 1 when any promise is broken.
+ * its durable settings, a relay that counts. Exit code 1 when any promise is broken. The long form, when nothing is left
+ * out of it by an option, writes `docs/faults.md`.
  */
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -43,42 +36,55 @@ async function main(): Promise<void> {
       seed: { type: 'string' },
     },
   });
-  const { short = false, json = false, only = '' } = values;
-  const seeds = values.seed === undefined ? (short ? [1] : LONG_SEEDS) : [Number(values.seed)];
-  const tasks = [
-    ...killScenarios(short),
-    ...pauseScenarios,
-    ...databaseScenarios,
-    ...relayScenarios,
-    ...workerScenarios,
-    ...logicScenarios,
-  ]
-    .filter(({ short: inShort, name, covers }) => (inShort || !short) && `${covers} ${name}`.includes(only))
-    .flatMap((scenario) => seeds.map((seed): Task => ({ scenario, seed })));
+  const { short = false, json = false, only = '', seed } = values;
+  const tasks = scenarios(short)
+    .filter(({ name, covers }) => `${covers} ${name}`.includes(only))
+    .flatMap((scenario) => seedsOf(scenario, short, seed).map((one): Task => ({ scenario, seed: one })));
   if (tasks.length === 0) throw new Error(`there is no scenario like ${only}`);
-  const started = Date.now();
-  const results: Result[] = [];
-  const tell = (result: Result): void => {
-    results.push(result);
+  const startedMs = Date.now();
+  const results = await runAll(tasks, (result) => {
     if (json) console.log(JSON.stringify(jsonRow(result)));
-    else console.error(`${result.violations.length === 0 ? 'good' : 'BROKEN'}  ${titleOf(result)}`);
+    else console.error(`${outcomeOf(result).padEnd(6)}  ${titleOf(result)}`);
     for (const violation of result.violations) console.error(`        ${violation}`);
-  };
-  const crashing = tasks.filter(({ scenario }) => scenario.crashesServer === true);
-  const others = tasks.filter((task) => !crashing.includes(task));
-  await Promise.all([onOneServer(crashing, 1, tell), onOneServer(others, AT_ONCE, tell)]);
-  const broken = results.filter(({ violations }) => violations.length > 0).length;
-  if (!json) {
-    const order = new Map(tasks.map(({ scenario, seed }, i) => [`${scenario.name} ${seed}`, i]));
-    const place = ({ name, seed }: Result): number => order.get(`${name} ${seed}`) ?? 0;
-    console.log(`\n${report(results.toSorted((a, b) => place(a) - place(b)))}`);
-    const minutes = ((Date.now() - started) / 60_000).toFixed(1);
-    console.log(`\n${results.length} runs in ${minutes} minutes, ${broken} broken`);
+  });
+  const broken = results.filter((result) => outcomeOf(result) === 'BROKEN').length;
+  const minutes = ((Date.now() - startedMs) / 60_000).toFixed(1);
+  if (!json)
+    console.log(`\n${textTable(results)}\n\n${results.length} runs in ${minutes} minutes, ${broken} broken`);
+  if (!short && only === '' && seed === undefined) {
+    await mkdir(join(PAGE, '..'), { recursive: true });
+    await writeFile(PAGE, markdownPage(results, { at: new Date(startedMs), minutes }));
   }
   if (broken > 0) process.exitCode = 1;
 }
 
-async function onOneServer(tasks: Task[], atOnce: number, tell: (result: Result) => void): Promise<void> {
+function seedsOf(
+  { sameForEverySeed = false }: Scenario,
+  short: boolean,
+  given: string | undefined,
+): number[] {
+  if (given !== undefined) return [Number(given)];
+  return short || sameForEverySeed ? LONG_SEEDS.slice(0, 1) : LONG_SEEDS;
+}
+
+/** In the order of the tasks, whichever ends first. */
+async function runAll(tasks: readonly Task[], tell: (result: Result) => void): Promise<Result[]> {
+  const results = new Map<Task, Result>();
+  const keep = (task: Task, result: Result): void => {
+    results.set(task, result);
+    tell(result);
+  };
+  const crashing = tasks.filter(({ scenario }) => scenario.crashesServer === true);
+  const others = tasks.filter((task) => !crashing.includes(task));
+  await Promise.all([onOneServer(crashing, 1, keep), onOneServer(others, AT_ONCE, keep)]);
+  return tasks.flatMap((task) => results.get(task) ?? []);
+}
+
+async function onOneServer(
+  tasks: readonly Task[],
+  atOnce: number,
+  keep: (task: Task, result: Result) => void,
+): Promise<void> {
   if (tasks.length === 0) return;
   const cluster = await DurablePostgres.start();
   try {
@@ -86,7 +92,7 @@ async function onOneServer(tasks: Task[], atOnce: number, tell: (result: Result)
     const queue = [...tasks];
     const lane = async (): Promise<void> => {
       for (let task = queue.shift(); task !== undefined; task = queue.shift())
-        tell(await runOne(cluster, template, task));
+        keep(task, await runOne(cluster, template, task));
     };
     await Promise.all(Array.from({ length: atOnce }, lane));
   } finally {
@@ -94,80 +100,31 @@ async function onOneServer(tasks: Task[], atOnce: number, tell: (result: Result)
   }
 }
 
+/** Never rejects: a scenario that cannot even open its world is a red line like any other, and the rest go on. */
 async function runOne(cluster: DurablePostgres, template: string, { scenario, seed }: Task): Promise<Result> {
   const { name, covers, mails = DEFAULT_MAILS, sink = {} } = scenario;
   const startedMs = Date.now();
-  const world = await World.open(cluster, template, { seed, mails, sink });
-  try {
-    const extra = (await scenario.run(world, seed)) ?? [];
-    const verdict = await world.verdict();
-    const { counts, taken, duplicates, lost, unknownBound, kills } = verdict;
-    const cells = [
-      mails,
-      counts['accepted'],
-      counts['rejected'],
-      counts['suppressed'],
-      (counts['expired'] ?? 0) + (counts['cancelled'] ?? 0),
-      `${counts['unknown']}/${unknownBound}`,
-      taken,
-      lost,
-      duplicates,
-      kills,
-      ((Date.now() - startedMs) / 1000).toFixed(1),
-    ].map(String);
-    return { name, covers, seed, cells, violations: [...verdict.violations, ...extra] };
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return { name, covers, seed, cells: [], violations: [message] };
-  } finally {
-    await world.close();
-  }
-}
-
-const HEAD = [
-  'scenario',
-  'faults',
-  'seed',
-  'planned',
-  'accepted',
-  'rejected',
-  'suppressed',
-  'exp+canc',
-  'unknown/bound',
-  'taken',
-  'lost',
-  'twice',
-  'kills',
-  's',
-  '',
-];
-
-function report(results: readonly Result[]): string {
-  return table([
-    HEAD,
-    ...results.map(({ name, covers, seed, cells, violations }) => [
-      name,
-      covers,
-      String(seed),
-      ...(cells.length > 0 ? cells : Array.from({ length: HEAD.length - 4 }, () => '-')),
-      violations.length === 0 ? 'good' : 'BROKEN',
-    ]),
-  ]);
-}
-
-function titleOf({ covers, name, seed }: Result): string {
-  return `${covers} ${name}, seed ${seed}`;
-}
-
-function jsonRow(result: Result): Record<string, unknown> {
-  const { violations } = result;
-  return {
-    measure: `fault: ${titleOf(result)}`,
-    value: violations.length,
-    unit: 'broken promises',
-    bar: 0,
-    ok: violations.length === 0,
+  const result: Result = { name, covers, seed, numbers: null, violations: [], leftOut: null };
+  const noting = async (work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      result.violations.push(error instanceof Error ? error.message : String(error));
+    }
   };
+  await noting(async () => {
+    result.leftOut = (await scenario.leftOut?.()) ?? null;
+    if (result.leftOut !== null) return;
+    const world = await World.open(cluster, template, { seed, mails, sink });
+    await noting(async () => {
+      const extra = (await scenario.run(world, seed)) ?? [];
+      const verdict = await world.verdict();
+      result.numbers = numbersOf(verdict, world.mails, (Date.now() - startedMs) / 1000);
+      result.violations.push(...verdict.violations, ...extra);
+    });
+    await world.close();
+  });
+  return result;
 }
 
 main().catch((error: unknown) => {

@@ -7,10 +7,14 @@ export interface Scenario {
   covers: string;
   /** Left out of the short form when false. */
   short: boolean;
+  /** Nothing in it is left to chance, so one run says what three would. */
+  sameForEverySeed?: boolean;
   mails?: number;
   sink?: SinkOptions;
   /** Crashes the server itself, so no other scenario may use it meanwhile. */
   crashesServer?: boolean;
+  /** Why it cannot be had on this machine; null when it can. */
+  leftOut?(): Promise<string | null>;
   /** Puts the fault in and brings the ledger to its end; returns what is wrong beyond the oracle. */
   run(world: World, seed: number): Promise<string[] | void>;
 }

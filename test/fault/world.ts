@@ -26,8 +26,14 @@ export interface StartOptions {
   env?: Readonly<Record<string, string>>;
 }
 
+export interface WorldVerdict extends Verdict {
+  unknownBound: number;
+  kills: number;
+}
+
 const runFile = promisify(execFile);
-const FINISH_TIMEOUT_MS = 90_000;
+/** So long without any mail coming nearer to its end, on however busy a machine, is standing still. */
+const STANDSTILL_MS = 60_000;
 /** So long without any change while nothing is ready: what is left belongs to a worker that is gone. */
 const QUIET_MS = 3_000;
 const POLL_MS = 100;
@@ -42,6 +48,7 @@ export class World {
   paused = 0;
   /** Set by the scenario that restores a backup. */
   setBack = false;
+  readonly #afterClose: (() => Promise<void>)[] = [];
   #mostWorkers = 0;
   #dataDirs = 0;
   #trusted = false;
@@ -122,8 +129,11 @@ export class World {
   }
 
   /** Work by the product's own services on this database, beside the workers. */
-  async inProduct<T>(work: (context: CommandContext) => Promise<T>): Promise<T> {
-    const context = await openCommandContext(readConfig(this.#env()), () => undefined);
+  async inProduct<T>(
+    work: (context: CommandContext) => Promise<T>,
+    env: Record<string, string> = {},
+  ): Promise<T> {
+    const context = await openCommandContext(readConfig({ ...this.#env(), ...env }), () => undefined);
     try {
       return await work(context);
     } finally {
@@ -131,7 +141,7 @@ export class World {
     }
   }
 
-  async takenReaches(count: number, timeoutMs = 60_000): Promise<void> {
+  async takenReaches(count: number, timeoutMs = 120_000): Promise<void> {
     if (!(await becomesTrue(async () => this.sink.takenTotal >= count, timeoutMs)))
       throw new Error(`only ${this.sink.takenTotal} mails were taken, ${count} were waited for`);
   }
@@ -177,8 +187,8 @@ export class World {
    * dead run out. Returns when no row is open.
    */
   async finish(): Promise<void> {
-    const deadline = Date.now() + FINISH_TIMEOUT_MS;
     let [before, changedMs] = ['', Date.now()];
+    let stopped = false;
     for (;;) {
       if (this.live.length === 0) {
         await this.ageLeases();
@@ -188,12 +198,12 @@ export class World {
       const open = await this.openRows();
       if (open.ready + open.held + open.leased === 0) return;
       const now = `${JSON.stringify(open)} ${this.sink.hits.mail}`;
-      if (now !== before) [before, changedMs] = [now, Date.now()];
-      else if (open.leased > 0 && open.ready === 0 && Date.now() - changedMs > QUIET_MS) {
+      if (now !== before) [before, changedMs, stopped] = [now, Date.now(), false];
+      else if (!stopped && open.leased > 0 && open.ready === 0 && Date.now() - changedMs > QUIET_MS) {
         await this.stopAll();
-        changedMs = Date.now();
+        stopped = true;
       }
-      if (Date.now() > deadline)
+      if (Date.now() - changedMs > STANDSTILL_MS)
         throw new Error(
           `not finished: ${now}\n${this.workers.map(({ output }) => output.slice(-2_000)).join('\n')}`,
         );
@@ -240,7 +250,7 @@ export class World {
     return exits.filter(({ signal }) => signal === 'SIGKILL').length;
   }
 
-  async verdict(): Promise<Verdict & { unknownBound: number; kills: number }> {
+  async verdict(): Promise<WorldVerdict> {
     const rows = await this.sql<LedgerRow & Record<string, unknown>>(
       `select message_id_header as "messageId", address, class, state, unknown_count as "unknownCount" from message`,
     );
@@ -257,5 +267,11 @@ export class World {
     await Promise.all([this.sink.close(), this.proxy.close()]);
     await this.cluster.dropDatabase(this.database);
     await rm(this.dataDir, { recursive: true, force: true });
+    for (const work of this.#afterClose) await work();
+  }
+
+  /** For what must outlive the database. */
+  afterClose(work: () => Promise<void>): void {
+    this.#afterClose.push(work);
   }
 }

@@ -22,7 +22,7 @@ export interface Exit {
 
 /** The same for every process on one database, as in production. */
 export const SECRET_KEY = 'a secret of the test programs, long enough';
-const START_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 180_000;
 
 /** A worker of the product as it runs in production: a process of its own, told only by its environment. */
 export class WorkerProcess {

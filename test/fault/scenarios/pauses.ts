@@ -22,7 +22,7 @@ export const pauseScenarios: readonly Scenario[] = [
       const env = { FAULT_POINT: point, FAULT_HIT: String(3 + ((seed * 7) % 20)), FAULT_SIGNAL: 'SIGSTOP' };
       const [worker] = await world.start(1, { preload: ['points'], env });
       await world.release();
-      if (!worker || !(await becomesTrue(async () => standsStill(worker), 15_000)))
+      if (!worker || !(await becomesTrue(async () => standsStill(worker), 60_000)))
         return [`the product never passed ${point}`];
       return takeOver(world, worker);
     },

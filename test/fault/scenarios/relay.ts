@@ -13,6 +13,7 @@ function at(stage: SinkStage, fault: SinkFault, covers: string, name: string): S
     name,
     covers,
     short: false,
+    sameForEverySeed: true,
     mails: 150,
     sink: { rules: [{ stage, fault, every: 12 }] },
     run: withShortTimeouts,
@@ -177,6 +178,7 @@ function ownTrouble({
   return {
     ...scenario,
     short: false,
+    sameForEverySeed: true,
     mails: 50,
     run: async (world) => {
       await world.start();

@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import type { WorkerProcess } from '../../support/worker-process.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 
 const HOUR_MS = 3_600_000;
+const TICKS_WITHIN_MS = 90_000;
 
 async function nothingUnknown(world: World): Promise<string[]> {
   const { counts } = await world.verdict();
@@ -49,9 +52,66 @@ export const workerScenarios: readonly Scenario[] = [
       return nothingUnknown(world);
     },
   },
+  {
+    name: 'two workers, kill -9 of the one that holds the tick, ticks alone',
+    covers: 'F1 F9',
+    short: false,
+    mails: 600,
+    run: async (world) => {
+      await world.start(2);
+      await world.release();
+      await world.takenReaches(30);
+      const holder = await killTickHolder(world);
+      return [...expectThat(holder, 'no worker held the tick'), ...(await goesOnByTicks(world))];
+    },
+  },
+  {
+    name: 'host whose clock is an hour ahead gets kill -9, the other goes on by ticks alone',
+    covers: 'F1 F10',
+    short: false,
+    mails: 300,
+    run: async (world) => {
+      await world.start(1, { preload: ['shifted-clock'], env: { FAULT_CLOCK_MS: String(HOUR_MS) } });
+      // It has set its hour into the job store.
+      await sleep(6_000);
+      const [ahead] = world.live;
+      await world.start();
+      await world.sql(
+        `update message set due_at = clock_timestamp() + interval '5 seconds' where state = 'ready'`,
+      );
+      await ahead?.kill();
+      return goesOnByTicks(world);
+    },
+  },
   clockJump('clock of one host jumps an hour ahead', HOUR_MS, true),
   clockJump('clock of one host jumps an hour back', -HOUR_MS, false),
 ];
+
+/** Everything waits for a few seconds, so that no run is under way by a wake-up, and then its holder dies in a tick. */
+async function killTickHolder(world: World): Promise<boolean> {
+  const held = async (): Promise<WorkerProcess | undefined> => {
+    const [row] = await world.sql<{ owner: string }>(
+      `select last_modified_by as owner from agenda_jobs where name = 'delivery.send-due' and locked_at is not null`,
+    );
+    return world.live.find(({ pid }) => row?.owner.includes(`-${pid}-`));
+  };
+  return becomesTrue(async () => {
+    await world.sql(
+      `update message set due_at = clock_timestamp() + interval '6 seconds' where state = 'ready'`,
+    );
+    const holder = await held();
+    await holder?.kill();
+    return holder !== undefined;
+  }, 60_000);
+}
+
+/** Nobody is woken: what is due goes out because a tick finds it. */
+async function goesOnByTicks(world: World): Promise<string[]> {
+  const taken = world.sink.takenTotal;
+  const goesOn = await becomesTrue(async () => world.sink.takenTotal > taken + 100, TICKS_WITHIN_MS);
+  await world.finish();
+  return expectThat(goesOn, `nothing went out by ticks alone for ${TICKS_WITHIN_MS / 1000} s`);
+}
 
 function together(name: string, count: number, mails: number, short: boolean): Scenario {
   return {

@@ -62,6 +62,29 @@ describe('the oracle of the fault runs', () => {
     expect(violations({ rows: [row(1), row(2, { state: 'unknown' })], unknownBound: 1 })).toEqual([]);
   });
 
+  it.each(['rejected', 'expired', 'suppressed', 'cancelled', 'held'])(
+    'sees that a mail called %s was taken',
+    (state) => {
+      expect(violations({ rows: [row(1), row(2, { state })] })).toContain(
+        '1 taken, but neither accepted nor unknown',
+      );
+    },
+  );
+
+  it('counts as unknown also what was sent once more, and what has since been shown to have arrived', () => {
+    const rows = [row(1, { class: 'transactional', unknownCount: 1 }), row(2, { unknownCount: 1 })];
+    expect(violations({ rows, unknownBound: 1 })).toEqual(['2 unknown, 1 allowed']);
+    const taken = new Map([
+      ['<1@example.com>', 2],
+      ['<2@example.com>', 1],
+    ]);
+    expect(judge(evidence({ rows, taken, unknownBound: 2 }))).toMatchObject({
+      violations: [],
+      again: 1,
+      unclear: 2,
+    });
+  });
+
   it('sees more unknown mails than crashes explain, open rows, lost rows and wrong addresses', () => {
     const one = new Map([['<1@example.com>', 1]]);
     expect(violations({ rows: [row(1), row(2, { state: 'unknown' })], taken: one })).toEqual([

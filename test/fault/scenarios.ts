@@ -1,0 +1,25 @@
+import type { Scenario } from './scenario.js';
+import { broadcastScenarios } from './scenarios/broadcasts.js';
+import { databaseScenarios } from './scenarios/database.js';
+import { diskScenarios } from './scenarios/disk.js';
+import { killScenarios } from './scenarios/kills.js';
+import { logicScenarios } from './scenarios/logic.js';
+import { pauseScenarios } from './scenarios/pauses.js';
+import { relayScenarios } from './scenarios/relay.js';
+import { reportScenarios } from './scenarios/reports.js';
+import { workerScenarios } from './scenarios/workers.js';
+
+/** All of them, or the selection of each kind that fits into two minutes. */
+export function scenarios(short: boolean): Scenario[] {
+  return [
+    ...killScenarios(short),
+    ...pauseScenarios,
+    ...databaseScenarios,
+    ...diskScenarios,
+    ...relayScenarios,
+    ...workerScenarios,
+    ...logicScenarios,
+    ...broadcastScenarios,
+    ...reportScenarios,
+  ].filter((scenario) => scenario.short || !short);
+}

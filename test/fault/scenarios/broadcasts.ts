@@ -1,0 +1,153 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import { SENDER } from '../../support/mail-seed.js';
+import { expectThat, type Scenario } from '../scenario.js';
+import type { World } from '../world.js';
+
+const CLICKS = 10_000;
+const CLICKS_AT_ONCE = 40;
+
+/** Broadcasts as the owner handles them: written, started, paused and cancelled through the product. */
+export const broadcastScenarios: readonly Scenario[] = [
+  {
+    name: 'broadcast paused, kill -9 in the same moment, resumed, x4',
+    covers: 'F30 F36',
+    short: true,
+    mails: 1,
+    run: async (world) =>
+      withBroadcast(world, 500, async (broadcasts, id) => {
+        const wrong: string[] = [];
+        for (let n = 1; n <= 4; n++) {
+          await world.takenReaches(n * 60);
+          wrong.push(...(await stands(world, async () => broadcasts.pause(id))));
+          await broadcasts.resume(id);
+          await world.hurry();
+        }
+        await world.finish();
+        return wrong;
+      }),
+  },
+  {
+    name: 'broadcast cancelled, kill -9 in the same moment',
+    covers: 'F36',
+    short: true,
+    mails: 1,
+    run: async (world) =>
+      withBroadcast(world, 400, async (broadcasts, id) => {
+        await world.takenReaches(80);
+        const wrong = await stands(world, async () => broadcasts.cancel(id));
+        await world.finish();
+        const { counts } = await world.verdict();
+        return [...wrong, ...expectThat((counts['cancelled'] ?? 0) > 0, 'nothing was left to cancel')];
+      }),
+  },
+  {
+    name: 'kill -9 while a broadcast is planned, x3',
+    covers: 'F1 F36',
+    short: false,
+    mails: 1,
+    run: async (world) =>
+      withBroadcast(world, 8_000, async (broadcasts, id) => {
+        let kills = 0;
+        for (let batches = 1; batches <= 3; batches++) {
+          const reached = async (): Promise<boolean> => (await broadcasts.get(id)).planned >= batches * 2_000;
+          await becomesTrue(reached, 120_000);
+          await sleep(Math.floor(world.random() * 40));
+          if ((await broadcasts.get(id)).state === 'planning') kills++;
+          await world.killAll();
+          await world.ageLeases();
+          await world.start();
+          await world.wake('broadcasts.plan');
+        }
+        await becomesTrue(async () => (await broadcasts.get(id)).state !== 'planning', 120_000);
+        await world.finish();
+        return expectThat(kills > 0, 'planning was over before the first kill');
+      }),
+  },
+  {
+    name: `broadcast started by ${CLICKS} clicks, two workers`,
+    covers: 'F37',
+    short: false,
+    mails: 1,
+    run: async (world) => {
+      await world.start();
+      return withBroadcast(world, 500, async (broadcasts, id) => {
+        let clicks = 1;
+        const click = async (): Promise<void> => {
+          while (clicks++ < CLICKS) await broadcasts.start(id, null);
+        };
+        await Promise.all(Array.from({ length: CLICKS_AT_ONCE }, click));
+        await world.finish();
+        const rows = await world.sql<{ count: number }>('select count(*)::int as count from broadcast');
+        return expectThat(rows[0]?.count === 1, `${rows[0]?.count} broadcasts after one was started`);
+      });
+    },
+  },
+];
+
+/** A broadcast to `people` readers, started and being sent by one worker more. */
+async function withBroadcast(
+  world: World,
+  people: number,
+  work: (broadcasts: BroadcastsService, id: string) => Promise<string[]>,
+): Promise<string[]> {
+  await audience(world, people);
+  await world.start();
+  return world.inProduct(async ({ app }) => {
+    const broadcasts = app.get(BroadcastsService, { strict: false });
+    const { id } = await broadcasts.create({
+      title: 'News',
+      template: 'emails/story',
+      audience: { everybody: true },
+      sender: SENDER,
+      topic: null,
+      expiresAt: null,
+    });
+    await broadcasts.start(id, null);
+    world.mails += people;
+    await world.release();
+    return work(broadcasts, id);
+  });
+}
+
+/** So many active readers, those of the seed or more of them. */
+async function audience(world: World, count: number): Promise<void> {
+  await world.sql(
+    `delete from subscriber where id > (select id from subscriber order by id offset $1 limit 1)`,
+    [count - 1],
+  );
+  await world.sql(
+    `insert into subscriber (email, email_key, name, status, time_zone, locale, created_at, confirmed_at, updated_at)
+     select 'more-' || n || '@example.net', 'more-' || n || '@example.net', 'Reader', 'active', 'UTC', 'en', now(), now(), now()
+     from generate_series((select count(*)::int from subscriber) + 1, $1) n`,
+    [count],
+  );
+}
+
+/** After the owner's word and a kill, whoever comes next sends nothing more: what had passed the barrier may still arrive. */
+async function stands(world: World, word: () => Promise<unknown>): Promise<string[]> {
+  const before = Math.floor(world.random() * 30);
+  await word();
+  const taken = world.sink.takenTotal;
+  await sleep(before);
+  await world.killAll();
+  await world.ageLeases();
+  await world.start();
+  await world.wake('delivery.reap');
+  await world.hurry();
+  // Until nothing is claimable any more: then the new worker has looked at all that is due.
+  const looked = async (): Promise<boolean> => {
+    const { ready, leased } = await world.openRows();
+    return ready + leased === 0;
+  };
+  const ended = await becomesTrue(looked, 60_000);
+  const after = world.sink.takenTotal - taken;
+  return [
+    ...expectThat(ended, 'mails of a broadcast that stands still were neither held nor cancelled'),
+    ...expectThat(
+      after <= world.lanes,
+      `${after} mails left after the owner's word, over ${world.lanes} lanes`,
+    ),
+  ];
+}

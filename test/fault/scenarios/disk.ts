@@ -1,0 +1,123 @@
+import { execFile } from 'node:child_process';
+import { chown, mkdir, mkdtemp, rm, stat, statfs, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { atSignal } from '../../support/at-signal.js';
+import { expectThat, type Scenario } from '../scenario.js';
+import type { World } from '../world.js';
+
+const run = promisify(execFile);
+const DISK_MB = 48;
+const FULL_MS = 3_000;
+
+export const diskScenarios: readonly Scenario[] = [
+  {
+    name: 'disk of the tables full for 3 s',
+    covers: 'F7',
+    short: false,
+    mails: 2_000,
+    leftOut: async () => ((await mayMount()) ? null : 'mounting a small disk takes root'),
+    run: async (world) => {
+      const disk = await SmallDisk.mount(world);
+      await disk.holdTables(world);
+      await world.start();
+      await world.release();
+      await world.takenReaches(100);
+      await disk.fill();
+      await sleep(FULL_MS);
+      const taken = world.sink.takenTotal;
+      const refused = await disk.refuses(world);
+      await disk.free();
+      await world.finish();
+      const { counts } = await world.verdict();
+      return [
+        ...expectThat(refused, 'the disk was never full'),
+        ...expectThat(taken < world.mails, 'every mail was out before the disk was full'),
+        ...expectThat(counts['unknown'] === 0, `${counts['unknown']} unknown without a crash of a worker`),
+      ];
+    },
+  },
+];
+
+/** A file system of a few megabytes in memory, with one file that fills it. */
+class SmallDisk {
+  private constructor(private readonly folder: string) {}
+
+  /** Gone when the world is closed. */
+  static async mount(world: World): Promise<SmallDisk> {
+    const folder = await mkdtemp(join(tmpdir(), 'wellspring-disk-'));
+    await run('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MB}m`, 'tmpfs', folder]);
+    const disk = new SmallDisk(folder);
+    const forget = atSignal(() => void run('umount', ['-l', folder]));
+    world.afterClose(async () => {
+      await world.cluster.as('postgres', async (client) =>
+        client.query(`drop tablespace if exists ${disk.space(world)}`),
+      );
+      await run('umount', [folder]);
+      await rm(folder, { recursive: true });
+      forget();
+    });
+    return disk;
+  }
+
+  /** Moves the whole database there; the write-ahead log stays where it is. */
+  async holdTables(world: World): Promise<void> {
+    const place = join(this.folder, 'tables');
+    await mkdir(place, { mode: 0o700 });
+    const { uid, gid } = await stat(join(world.cluster.dataDir, 'postgres'));
+    await chown(place, uid, gid);
+    await world.cluster.as('postgres', async (client) => {
+      await client.query(`create tablespace ${this.space(world)} location '${place}'`);
+      await client.query(`alter database ${world.database} set tablespace ${this.space(world)}`);
+    });
+  }
+
+  async fill(): Promise<void> {
+    const { bavail, bsize } = await statfs(this.folder);
+    await writeFile(this.#ballast, Buffer.alloc(bavail * bsize)).catch((error: unknown) => {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error;
+    });
+  }
+
+  /** Whether PostgreSQL itself finds no room. */
+  async refuses(world: World): Promise<boolean> {
+    return world.cluster.as(world.database, async (client) => {
+      try {
+        await client.query(
+          'create table no_room as select repeat(md5(n::text), 50) from generate_series(1, 10000) n',
+        );
+        return false;
+      } catch (error) {
+        return error instanceof Error && 'code' in error && error.code === '53100';
+      }
+    });
+  }
+
+  async free(): Promise<void> {
+    await truncate(this.#ballast);
+  }
+
+  get #ballast(): string {
+    return join(this.folder, 'ballast');
+  }
+
+  private space(world: World): string {
+    return `small_${world.database}`;
+  }
+}
+
+async function mayMount(): Promise<boolean> {
+  if (process.getuid?.() !== 0) return false;
+  const folder = await mkdtemp(join(tmpdir(), 'wellspring-disk-'));
+  try {
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder]);
+    await run('umount', [folder]);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}

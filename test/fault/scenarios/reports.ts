@@ -1,0 +1,84 @@
+import { IntakeService } from '../../../src/bounces/intake.service.js';
+import { verpAddress } from '../../../src/delivery/verp.js';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import { report } from '../../support/returned-mails.js';
+import { expectThat, type Scenario } from '../scenario.js';
+import type { World } from '../world.js';
+
+const BOUNCE_DOMAIN = 'bounce.example.com';
+const DIAGNOSTIC = '550 5.1.1 <bob@example.org>: User unknown';
+const BOUNCED: ReadonlySet<number> = new Set([3, 12, 45, 46, 90]);
+/** The first is about a receipt, which would be sent once more, the last about a bulk mail. */
+const KILLED: ReadonlySet<number> = new Set([3, 90]);
+
+/** What comes back about a mail, in the worst moments. */
+export const reportScenarios: readonly Scenario[] = [
+  {
+    name: 'bounces that arrive before the 250, two of them with kill -9',
+    covers: 'F38',
+    short: true,
+    mails: 200,
+    run: async (world) => {
+      const bounced: string[] = [];
+      await bounceBeforeReply(world, bounced);
+      const rows = await world.sql<{ state: string; status: string }>(
+        `select m.state, s.status from message m join subscriber s on s.id = m.subscriber_id
+         where m.message_id_header = any($1)`,
+        [bounced],
+      );
+      return [
+        ...expectThat(bounced.length === BOUNCED.size, `${bounced.length} of ${BOUNCED.size} mails bounced`),
+        ...expectThat(
+          rows.every(({ state }) => state === 'accepted'),
+          `mails that bounced, so were taken, are ${rows.map(({ state }) => state).join(', ')}`,
+        ),
+        ...expectThat(
+          rows.every(({ status }) => status === 'bounced'),
+          `people whose address is dead are ${rows.map(({ status }) => status).join(', ')}`,
+        ),
+      ];
+    },
+  },
+];
+
+async function bounceBeforeReply(world: World, bounced: string[]): Promise<void> {
+  const env = { BOUNCE_DOMAIN };
+  await world.inProduct(async ({ app, config }) => {
+    const intake = app.get(IntakeService, { strict: false });
+    world.sink.onStage = async ({ stage, hit, text: messageId }) => {
+      if (stage !== 'dot' || !BOUNCED.has(hit)) return;
+      bounced.push(messageId);
+      const [row] = await world.sql<{ id: string }>('select id from message where message_id_header = $1', [
+        messageId,
+      ]);
+      await intake.receive({
+        raw: deadAddress(),
+        envelopeTo: [verpAddress(config.secretKey, row?.id ?? '', BOUNCE_DOMAIN)],
+        source: 'smtp',
+      });
+      if (KILLED.has(hit)) await world.killAll();
+    };
+    for (let n = 0; n < KILLED.size; n++) {
+      const [worker] = await world.start(1, { env });
+      await (n === 0 ? world.release() : world.hurry());
+      await worker?.exited;
+      await world.ageLeases();
+    }
+    await world.start(1, { env });
+    await world.finish();
+    // Evidence is looked for after each reaping.
+    await becomesTrue(async () => {
+      await world.wake('delivery.reap');
+      return (await world.sql(`select 1 from message where state = 'unknown'`)).length === 0;
+    }, 20_000);
+  }, env);
+}
+
+function deadAddress(): Buffer {
+  return Buffer.from(
+    report({
+      words: `<bob@example.org>: host mx.example.org said: ${DIAGNOSTIC} (in reply to RCPT TO command)`,
+      fields: `Final-Recipient: rfc822; bob@example.org\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; ${DIAGNOSTIC}`,
+    }),
+  );
+}
