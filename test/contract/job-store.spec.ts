@@ -123,6 +123,7 @@ function contract(store: JobStoreServer): void {
     await store.change('test.count-runs', { lockedAt: new Date(Date.now() - 30_000) });
     await scheduler([job(heir, { lockSeconds: 600 })]).start();
     await heir.reach(1);
+    expect(heir.mostAtOnce).toBe(1);
   });
 
   it('renews the lock of a run that goes on, and leaves it to a run that does not stop in time', async () => {
@@ -152,6 +153,7 @@ function contract(store: JobStoreServer): void {
     await store.change('test.count-runs', { lockedAt: later, nextRunAt: later });
     await scheduler([job(after)]).start();
     await after.reach(2);
+    expect((await store.rows())[0]?.nextRunAt?.getTime()).toBeLessThan(later.getTime() - 3_000_000);
   });
 
   it('runs a job again that has thrown', async () => {
