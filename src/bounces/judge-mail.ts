@@ -70,11 +70,28 @@ function deliveryReport(parts: MailParts): JudgedMail | null {
   return judged(findings, report.reportingMta, originals);
 }
 
-const CATEGORIES: Readonly<Record<string, ReplyReason>> = {
+/** PowerMTA's own classes. The first three it knows better than the reply shows; the others help where that is mute. */
+const SURE_CATEGORIES: Readonly<Record<string, ReplyReason>> = {
   'bad-mailbox': 'user_unknown',
   'inactive-mailbox': 'suspended',
   'bad-domain': 'host_unknown',
 };
+const CATEGORIES: Readonly<Record<string, ReplyReason>> = {
+  'spam-related': 'spam',
+  'policy-related': 'policy',
+  'content-related': 'content',
+  'virus-related': 'virus',
+  'relaying-issues': 'relay_denied',
+  'invalid-sender': 'sender_rejected',
+  'protocol-errors': 'protocol',
+  'quota-issues': 'mailbox_full',
+  'message-expired': 'expired',
+  'no-answer-from-host': 'network_error',
+  'bad-connection': 'network_error',
+  'routing-errors': 'network_error',
+};
+
+const MUTE: ReadonlySet<string> = new Set<ReplyReason>(['unclear', 'system_error', 'filtered']);
 
 function recipientFinding(report: RecipientReport, told: TextReport, mta: string): Finding {
   const { action, status, replyCode, diagnostic } = report;
@@ -90,9 +107,11 @@ function recipientFinding(report: RecipientReport, told: TextReport, mta: string
   const words = classifyReply({ text: told.notice });
   // A report that contradicts itself is no ground for giving up an address.
   if (words.reason === 'mailbox_full' && own === undefined) return found(quoted, words);
+  const sure = SURE_CATEGORIES[report.category ?? ''];
+  if (sure) return found(quoted, replyClass(sure));
+  const said = finding(quoted, own === undefined ? [told.notice] : [own.text, told.notice], mta);
   const category = CATEGORIES[report.category ?? ''];
-  if (category) return found(quoted, replyClass(category));
-  return finding(quoted, own === undefined ? [told.notice] : [own.text, told.notice], mta);
+  return category && MUTE.has(said.reason) ? found(quoted, replyClass(category)) : said;
 }
 
 /** Somebody is away, or a program answers: nothing was refused. */

@@ -60,6 +60,7 @@ export function classifyInContext(
   const own = byPhrase(words, statuses);
   const reason =
     own ??
+    (saysNoMailHere(replyCode ?? null, statuses) ? 'no_mail_accepted' : null) ??
     byStatus(statuses.filter((one) => !VAGUE_STATUS.test(one))) ??
     contexts.map((one) => byPhrase(normalised(one), statuses)).find((one) => one !== null) ??
     byStatus(statuses) ??
@@ -75,8 +76,14 @@ export function classifyInContext(
  */
 function isVouched(words: string, statuses: readonly string[]): boolean {
   return (
-    /<address>|mailbox unavailable \(-?\d+:/.test(words) || statuses.some((one) => /^[45]\.1\./.test(one))
+    /<address>|mailbox unavailable \(-?\d+:|5\.4\.1 .{0,40}access denied/.test(words) ||
+    statuses.some((one) => /^[45]\.1\./.test(one))
   );
+}
+
+/** 521 and 556 say that a host takes no mail at all (RFC 7504), unless the status beside them tells of something else. */
+function saysNoMailHere(code: number | null, statuses: readonly string[]): boolean {
+  return (code === 521 || code === 556) && statuses.every((one) => /^5\.(?:\d\.0|3\.2|1\.10)$/.test(one));
 }
 
 export function replyClass(reason: ReplyReason): ReplyClass {
@@ -108,7 +115,7 @@ function normalised(text: string): string {
   return text
     .slice(0, MAX_TEXT_CHARS)
     .replace(/\r?\n/g, ' ')
-    .replace(/<?(?:"[^"<>\s]{0,64}"|[^\s<>"@:;,()[\]]{1,128})@[^\s<>@,;)\]]{1,255}>?/g, '<address>')
+    .replace(/<?(?:"[^"<>\s]{0,64}"|[^\s<>"@:;,()[\]]{1,128})@[^\s<>@,;:)\]]{1,255}>?/g, '<address>')
     .replace(/\b([245]\d\d)-(?=\S)/g, '$1 ')
     .replace(/\s+/g, ' ')
     .toLowerCase()

@@ -23,15 +23,16 @@ const ABOUT_THE_SENDER: Phrase[] = [
     /too many (?:recipients|connections|messages|e-?mails|mails|sessions|concurrent|sending|invalid recipients|errors)/,
     /(?:rate|frequency|connection|sending|hourly|daily|volume|throughput) ?(?:limit|limited|quota)/,
     /(?:exceed(?:ed|s|ing)?|over|reached|limit of) .{0,40}(?:\brate\b|connections|per (?:second|minute|hour|day)|sending limit|hourly|daily)/,
-    /throttl|sent too (?:many|much)|sending too (?:fast|many|much)|unusual(?:ly high)? (?:rate|volume)|slow down|receiving mail at a rate/,
+    /throttl|sent too (?:many|much)|sending too (?:fast|many|much)|(?:unusual(?:ly high)?|unexpected) (?:rate|volume)|slow down|receiving mail at a rate/,
   ),
-  ...rule('bad_reputation', /reputation|sender ?score|senderbase|poor sending history/),
+  ...rule('bad_reputation', /reputation|sender ?score|senderbase|poor sending history|user complaints/),
   ...rule(
     'blocked',
     /spamhaus|spamcop|sorbs|barracudacentral|dnsbl|rbldns|\br?bl\b|\brbl[./]|black ?-?list|block ?-?list|deny ?-?list|blacklisted|blocklisted/,
     /blocked (?:using|by|for|ip|due to (?:your|the) ip)|blocked .{0,30}\bip\b|\bip\b.{0,60}\b(?:blocked|banned|rejected|refused|denied|listed|not allowed|not accepted)|banned sending ip|(?:is|are) (?:currently )?listed (?:at|in|by|on)\b/,
     /client host .{0,80}(?:rejected|blocked|denied)|connections? (?:not accepted|refused by policy|rejected|from your)|may not be mail exchanger/,
     /reverse dns|\brdns\b|\bptr\b|ptr record|forward.confirmed|hostname .{0,40}(?:not resolve|lookup)|dynamic(?:ally)?[- ](?:ip|assigned|address)|\bhelo\b.{0,60}(?:reject|invalid|refus|denied|bad|need|not )|bad helo|mismatches client ip/,
+    /\(<address>:\s?blocked\)|invalid ip (?:address )?for sending/,
     /aup#|(?:refused|not accepted) from (?:your|this) (?:ip|host|server|network)|bad dns|your (?:server|host|network|isp) .{0,40}(?:blocked|banned|rejected)/,
   ),
   ...rule('virus', /\bvirus|malware|infected|trojan/),
@@ -39,7 +40,7 @@ const ABOUT_THE_SENDER: Phrase[] = [
     'sender_rejected',
     /sender (?:address|domain)?\s?(?:rejected|refused|denied|blocked|not allowed|not accepted|unknown|invalid|verif\w+ failed)|sender (?:verify|verification) (?:failed|failure)/,
     /domain of sender|sender(?:'s)? (?:address |domain )?.{0,40}(?:does ?n[o']t (?:exist|resolve)|not exist|not found|no mx|cannot be verified|could not be verified)|(?:mail from|return.path|envelope sender|from address|sending) .{0,60}(?:does ?n[o']t exist|not exist|not (?:be )?(?:resolve|valid)|invalid|unresolvable|not found)/,
-    /invalid sender|bad sender|unknown sender|access denied.{0,20}sender|not allowed to (?:send|post)|sender not (?:pre-?approved|authori[sz]ed)|only .{0,40}(?:members?|subscribers?|owner) .{0,40}(?:can|may|are allowed to) (?:post|send)|(?:not have|doesn'?t have) permission to (?:post|send)|you are not allowed/,
+    /blocked senders?\b|invalid sender|bad sender|unknown sender|access denied.{0,20}sender|not allowed to (?:send|post)|sender not (?:pre-?approved|authori[sz]ed)|only .{0,40}(?:members?|subscribers?|owner) .{0,40}(?:can|may|are allowed to) (?:post|send)|(?:not have|doesn'?t have) permission to (?:post|send)|you are not allowed/,
   ),
   ...rule(
     'spam',
@@ -95,11 +96,12 @@ const ABOUT_THE_PERSON: Phrase[] = [
 
 const ABOUT_THE_HOST: Phrase[] = [
   // Gmail's account of a DNS answer, which it calls temporary: somebody may be in the middle of changing the zone.
-  ...rule('network_error', /\bdns error: /),
+  ...rule('network_error', /\bdns error: |host not found, try again/),
   ...rule(
     'no_mail_accepted',
     /null ?mx|does(?: ?n[o']t) (?:accept|receive|handle|want) (?:any )?(?:e-?)?mail|(?:domain|host).{0,40}not accept(?:ing)? (?:e-?)?mails?\b|no mail (?:is )?accepted here|mx 0 \.|rfc ?7505/,
   ),
+  ...rule('host_unknown', /\bhost \S{1,255} not found/),
   ...rule(
     'network_error',
     /dns (?:error|type)|dns (?:lookup|query|server|resolver) (?:failure|failed|error|timeout)|(?:temporary|transient) .{0,30}(?:lookup|resolution)|too many hops|hop count|(?:mail|routing|forwarding|message)?[ -]?loop|loops? back|connection (?:refused|dropped|reset|lost|closed)|lost connection|network (?:is )?unreachable|no route to host|could not connect/,

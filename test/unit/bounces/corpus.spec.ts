@@ -17,8 +17,28 @@ const NOT_THE_PERSON = [
   'norelaying toomanyconn ratelimited speeding contenterror notcompliantrfc mesgtoobig exceedlimit',
 ].flatMap((names) => names.split(' '));
 
-/** Mails the oracle found nothing in, though they are reports, are not compared. */
-describe.skipIf(folder === null)('361 mails others collected, as Sisimai reads them', () => {
+/** Recipients who are named after what happened to their mail. */
+const NAMED_AFTER: Readonly<Record<string, string>> = {
+  authfailure: 'sender',
+  blocked: 'sender',
+  contenterror: 'sender',
+  policyviolation: 'sender',
+  securityerror: 'sender',
+  virusdetected: 'sender',
+  filtered: 'soft',
+  onhold: 'soft',
+  systemerror: 'soft',
+  hasmoved: 'hard',
+  hostunknown: 'hard',
+  notaccept: 'hard',
+  userunknown: 'hard',
+};
+
+/**
+ * Of the 364 mails 340 carry what the oracle found and are all compared; 3 are no bounces. In 21 reports of two mail systems it
+ * found nothing, as it did not know them yet: those are judged by what the names of their recipients say.
+ */
+describe.skipIf(folder === null)('364 mails others collected, as Sisimai reads them', () => {
   const expected = JSON.parse(
     folder === null ? '{}' : readFileSync(`${folder}expected.json`, 'utf8'),
   ) as Record<string, Expected[]>;
@@ -49,6 +69,24 @@ describe.skipIf(folder === null)('361 mails others collected, as Sisimai reads t
     expect(share(wrong.hard)).toBeGreaterThanOrEqual(BAR);
     expect(share(wrong.recipient)).toBeGreaterThanOrEqual(BAR);
   }, 120_000);
+
+  it('reads the reports the oracle had no eyes for', async () => {
+    const unread = Object.keys(expected).filter(
+      (name) => expected[name]?.length === 0 && name.startsWith('bounce/'),
+    );
+    const wrong: string[] = [];
+    for (const name of unread) {
+      const { verdict, findings } = await judge(name);
+      const local = findings[0]?.recipient?.split('@')[0] ?? 'nobody';
+      const wanted = NAMED_AFTER[local];
+      if (findings.length !== 1 || (wanted !== undefined && wanted !== verdict)) wrong.push(name);
+    }
+    console.log(
+      `bounces: ${unread.length} more without an answer to compare with, ${wrong.length} not as named`,
+    );
+    // "User unknown" beside 5.2.1: the oracle's authors call it a filter; in the rest of the corpus it is an unknown user.
+    expect(wrong.length).toBeLessThanOrEqual(1);
+  });
 
   it('finds nothing in mails that are no bounces', async () => {
     const others = Object.keys(expected).filter((name) => name.startsWith('not-a-bounce/'));
