@@ -35,6 +35,8 @@ const envSchema = z.object({
     .transform(Number)
     .refine((port) => port <= 65_535, 'use a port number from 0 to 65535')
     .optional(),
+  BOUNCE_TLS_CERT: z.string().min(1).optional(),
+  BOUNCE_TLS_KEY: z.string().min(1).optional(),
   BOUNCE_IMAP_URL: url(['imap:', 'imaps:']).optional(),
   SES_TOPIC_ARN: z
     .string()
@@ -102,6 +104,8 @@ export interface Config {
   bounceDomain: string | null;
   /** The built-in SMTP listener for `bounceDomain`; `null`: none is started. */
   bounceSmtpPort: number | null;
+  /** Files in PEM with which the listener offers STARTTLS; `null`: it does not. */
+  bounceTls: { certFile: string; keyFile: string } | null;
   /** A mailbox that bounces and complaints are sent to, read every minute: `imaps://user:password@host/INBOX`. */
   bounceImapUrl: string | null;
   /** Webhooks of providers; each is off until its key is set. */
@@ -143,6 +147,11 @@ export function readConfig(env: Record<string, string | undefined> = process.env
   if (given.BOUNCE_SMTP_PORT && !given.BOUNCE_DOMAIN) {
     problems.push('BOUNCE_DOMAIN: set the domain whose mail the port takes');
   }
+  if (Boolean(given.BOUNCE_TLS_CERT) !== Boolean(given.BOUNCE_TLS_KEY)) {
+    problems.push(
+      'BOUNCE_TLS_CERT: set it together with BOUNCE_TLS_KEY, the files of a certificate and its key',
+    );
+  }
   if (!parsed.success || problems.length > 0) throw new EnvError(problems.join('\n'));
   const e = parsed.data;
   const mailboxOn = e.SMTP_URL === undefined;
@@ -156,6 +165,10 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     mongoUri: e.MONGODB_URI ?? null,
     bounceDomain: e.BOUNCE_DOMAIN ?? null,
     bounceSmtpPort: e.BOUNCE_SMTP_PORT ?? null,
+    bounceTls:
+      e.BOUNCE_TLS_CERT && e.BOUNCE_TLS_KEY
+        ? { certFile: e.BOUNCE_TLS_CERT, keyFile: e.BOUNCE_TLS_KEY }
+        : null,
     bounceImapUrl: e.BOUNCE_IMAP_URL ?? null,
     sesTopicArn: e.SES_TOPIC_ARN ?? null,
     sendgridWebhookKey: e.SENDGRID_WEBHOOK_KEY ?? null,

@@ -1,3 +1,5 @@
+import { PROVIDERS, providerOf, type MailProvider } from './mail-providers.js';
+
 /** One SMTP relay of SMTP_URL. */
 export interface RelaySettings {
   /** Unique; stands beside each mail it took, in alerts and on the admin page. The host unless `name` says otherwise. */
@@ -8,9 +10,11 @@ export interface RelaySettings {
   weight: number;
   /** Connections at the same time; null: as many as the sender opens by itself. */
   lanes: number | null;
+  /** Whose relay it is, as far as that is known: mails get the provider's tag, so that its webhooks name them. */
+  provider: MailProvider | null;
 }
 
-const OPTIONS = ['weight', 'lanes', 'name'] as const;
+const OPTIONS = ['weight', 'lanes', 'name', 'provider'] as const;
 const MAX_WEIGHT = 1000;
 const MAX_LANES = 256;
 /** A comma may stand in a password: it ends a URL only before the next one. */
@@ -48,7 +52,7 @@ function parseRelay(part: string, say: (problem: string) => void): RelaySettings
   };
   if (url.hostname === '') refuse('the host is missing');
   if (!['', '/'].includes(url.pathname) || url.hash !== '')
-    refuse('nothing but ?weight=, ?lanes= and ?name= may follow the host');
+    refuse('nothing but ?weight=, ?lanes=, ?name= and ?provider= may follow the host');
   for (const key of new Set(url.searchParams.keys())) {
     if (!OPTIONS.some((option) => option === key))
       refuse(`unknown option "${key.slice(0, 40)}"; use ${OPTIONS.join(', ')}`);
@@ -62,8 +66,12 @@ function parseRelay(part: string, say: (problem: string) => void): RelaySettings
   const name = url.searchParams.get('name') ?? url.hostname;
   if (url.searchParams.has('name') && !/^[a-z0-9][a-z0-9._-]{0,62}$/i.test(name))
     refuse('name is 1 to 63 letters, digits, dots, hyphens or underscores');
+  const said = url.searchParams.get('provider');
+  const provider = said === null ? providerOf(url.hostname) : (PROVIDERS.find((one) => one === said) ?? null);
+  if (said !== null && said !== 'none' && provider === null)
+    refuse(`provider is one of ${PROVIDERS.join(', ')}, none`);
   url.search = '';
-  return good ? { name, url: url.href, weight: weight ?? 1, lanes } : null;
+  return good ? { name, url: url.href, weight: weight ?? 1, lanes, provider } : null;
 }
 
 function wholeNumber(text: string, least: number, most: number): number | null {

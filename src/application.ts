@@ -69,7 +69,7 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
     if (!config.roles.includes('web')) return { url: null, stop };
     if (config.bounceSmtpPort !== null) {
       const bounces = app.get(BounceSmtpServer);
-      await bounces.listen(config.bounceSmtpPort, config.host);
+      await bounces.listen(config.bounceSmtpPort, config.host, config.bounceTls);
       undo.push(() => bounces.close());
     }
     await app.listen(config.port, config.host);

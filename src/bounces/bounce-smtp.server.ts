@@ -1,13 +1,27 @@
+import { readFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import { Injectable, Logger } from '@nestjs/common';
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
+import { DomainError } from '../values/domain-error.js';
 import { IntakeService } from './intake.service.js';
 
-/** A report may carry our whole mail back, and that of a stranger; what it says stands in its first pages. */
-const MAX_MAIL_BYTES = 50 * 1024 * 1024;
+/** A report may carry our whole mail back, which is far smaller; what it says stands in its first pages. */
+export const MAX_MAIL_BYTES = 10 * 1024 * 1024;
 const KEPT_BYTES = 512 * 1024;
 const MAX_CLIENTS = 100;
+/** A provider has many hosts and opens few connections from each; nobody takes all the places. */
+export const MAX_CLIENTS_PER_ADDRESS = 10;
 const SOCKET_TIMEOUT_MS = 60_000;
+/** A whole conversation; a report needs seconds. */
+const CONVERSATION_MS = 300_000;
 const CLOSE_TIMEOUT_MS = 2_000;
+
+/** Files in PEM. */
+export interface TlsFiles {
+  certFile: string;
+  keyFile: string;
+}
 
 /**
  * Takes the mail of the bounce domain from other servers: return paths, unsubscribe addresses and the postmaster, which
@@ -16,20 +30,27 @@ const CLOSE_TIMEOUT_MS = 2_000;
 @Injectable()
 export class BounceSmtpServer {
   #server: SMTPServer | null = null;
+  readonly #sockets = new Map<string, Socket>();
   readonly #logger = new Logger(BounceSmtpServer.name);
 
   constructor(private readonly intake: IntakeService) {}
 
-  /** Returns the port, which is another one when 0 was asked for. */
-  async listen(port: number, host: string): Promise<number> {
+  /**
+   * Returns the port, which is another one when 0 was asked for. STARTTLS is offered with `tls` only; throws
+   * `BOUNCE_TLS_INVALID` when those files are none to offer it with.
+   */
+  async listen(port: number, host: string, tls: TlsFiles | null = null): Promise<number> {
+    const keyPair = tls === null ? null : await readKeyPair(tls);
     const server = new SMTPServer({
       authOptional: true,
-      disabledCommands: ['AUTH', 'STARTTLS'],
+      disabledCommands: keyPair === null ? ['AUTH', 'STARTTLS'] : ['AUTH'],
+      ...keyPair,
       disableReverseLookup: true,
       size: MAX_MAIL_BYTES,
       maxClients: MAX_CLIENTS,
       socketTimeout: SOCKET_TIMEOUT_MS,
       closeTimeout: CLOSE_TIMEOUT_MS,
+      onConnect: (session, done) => done(this.placeFor(session)),
       onRcptTo: ({ address }, _session, done) =>
         done(this.intake.accepts(address) ? null : refusal(550, '5.1.1 there is no such address here')),
       onData: (stream, session, done) => {
@@ -41,6 +62,7 @@ export class BounceSmtpServer {
     });
     // A client that drops its connection is its own affair.
     server.on('error', () => undefined);
+    server.server.on('connection', (socket: Socket) => this.watch(socket));
     await new Promise<void>((resolve, reject) => {
       server.server.once('error', reject);
       server.listen(port, host, resolve);
@@ -56,20 +78,44 @@ export class BounceSmtpServer {
     if (server) await new Promise<void>((resolve) => server.close(resolve));
   }
 
-  private async receive(stream: SMTPServerDataStream, { envelope }: SMTPServerSession): Promise<void> {
+  private watch(socket: Socket): void {
+    const peer = peerOf(socket);
+    this.#sockets.set(peer, socket);
+    const tooLong = setTimeout(() => socket.destroy(), CONVERSATION_MS).unref();
+    socket.once('close', () => {
+      clearTimeout(tooLong);
+      this.#sockets.delete(peer);
+    });
+  }
+
+  private placeFor({ remoteAddress }: SMTPServerSession): Error | null {
+    const open = [...this.#sockets.keys()].filter((peer) => peer.startsWith(`${remoteAddress}|`)).length;
+    return open > MAX_CLIENTS_PER_ADDRESS
+      ? refusal(421, '4.7.0 too many connections from your address')
+      : null;
+  }
+
+  private async receive(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<void> {
     const chunks: Buffer[] = [];
     let kept = 0;
     for await (const chunk of stream) {
       const bytes = Buffer.from(chunk as Uint8Array).subarray(0, KEPT_BYTES - kept);
       kept += bytes.length;
       if (bytes.length > 0) chunks.push(bytes);
+      if (stream.sizeExceeded) this.hangUp(session);
     }
-    if (stream.sizeExceeded) throw refusal(552, '5.3.4 the mail is too large');
     await this.intake.receive({
       raw: Buffer.concat(chunks),
-      envelopeTo: envelope.rcptTo.map(({ address }) => address),
+      envelopeTo: session.envelope.rcptTo.map(({ address }) => address),
       source: 'smtp',
     });
+  }
+
+  /** Who says the size is refused before the mail; who does not is not listened to until the end. */
+  private hangUp(session: SMTPServerSession): never {
+    const socket = this.#sockets.get(`${session.remoteAddress}|${session.remotePort}`);
+    socket?.end(`552 5.3.4 the mail is larger than ${MAX_MAIL_BYTES} bytes\r\n`, () => socket.destroy());
+    throw refusal(552, '5.3.4 the mail is too large');
   }
 
   /** The mail was not counted, so the other side keeps it and tries again. */
@@ -81,6 +127,24 @@ export class BounceSmtpServer {
     );
     return refusal(451, '4.3.0 try again later');
   }
+}
+
+async function readKeyPair({ certFile, keyFile }: TlsFiles): Promise<{ cert: string; key: string }> {
+  try {
+    const [cert, key] = await Promise.all([readFile(certFile, 'utf8'), readFile(keyFile, 'utf8')]);
+    createSecureContext({ cert, key });
+    return { cert, key };
+  } catch (error) {
+    throw new DomainError(
+      'BOUNCE_TLS_INVALID',
+      `BOUNCE_TLS_CERT and BOUNCE_TLS_KEY: name the files of a certificate and its key in PEM (${error instanceof Error ? error.message : ''})`,
+    );
+  }
+}
+
+/** As smtp-server names them in a session. */
+function peerOf({ remoteAddress = '', remotePort = 0 }: Socket): string {
+  return `${remoteAddress.replace(/^::ffff:/i, '')}|${remotePort}`;
 }
 
 function refusal(responseCode: number, message: string): Error {

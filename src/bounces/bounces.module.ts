@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { DeliveryModule } from '../delivery/delivery.module.js';
+import { RateLimitsModule } from '../infra/rate-limits/rate-limits.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { BounceImap } from './bounce-imap.service.js';
 import { BounceSmtpServer } from './bounce-smtp.server.js';
@@ -19,7 +20,7 @@ import { SnsVerifier } from './sns-verifier.service.js';
  * takes effect without a token of ours; an address alone proves nothing.
  */
 @Module({
-  imports: [DeliveryModule, SubscribersModule],
+  imports: [DeliveryModule, RateLimitsModule, SubscribersModule],
   controllers: [BouncesController, HooksController],
   providers: [
     BouncesService,

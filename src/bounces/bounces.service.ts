@@ -49,7 +49,6 @@ export class BouncesService {
 
   async take(report: IncomingReport): Promise<Taken> {
     const { judged, envelopeTo } = report;
-    if (judged.findings.length === 0) return 'nothing';
     return this.dataSource.transaction(async (manager) => {
       const clues = { addressedTo: [...envelopeTo, ...judged.addressedTo], originals: judged.originals };
       const id =
@@ -93,10 +92,11 @@ export class BouncesService {
   private async takeTrusted(
     manager: EntityManager,
     message: ReportedMessage,
-    { judged, source }: IncomingReport,
+    report: IncomingReport,
   ): Promise<Taken> {
+    const { judged, source } = report;
     const found = findingFor(message, judged.findings);
-    if (found.reason === 'not_a_report') return 'nothing';
+    if (found.reason === 'not_a_report') return this.keepUnread(manager, message, report);
     await this.messages.resolveUnknown(
       manager,
       message.id,
@@ -109,6 +109,18 @@ export class BouncesService {
     if ((await this.bounces.insert(manager, { ...row, dedupeKey })) === null) return 'repeated';
     await this.outcomes.apply(manager, message, found);
     return 'counted';
+  }
+
+  /** Something came to a return path of ours and no rule knows what: once a day, for a person to look at. No effect. */
+  private async keepUnread(
+    manager: EntityManager,
+    message: ReportedMessage,
+    { source }: IncomingReport,
+  ): Promise<Taken> {
+    const row = { ...this.row(UNREAD, source, null), ...ofMessage(message), trusted: true };
+    const dedupeKey = trustedKey(message.id, null, UNREAD, row.receivedAt);
+    await this.bounces.insert(manager, { ...row, dedupeKey });
+    return 'nothing';
   }
 
   private async takeUntrusted(manager: EntityManager, { judged, source }: IncomingReport): Promise<Taken> {
@@ -143,6 +155,15 @@ export class BouncesService {
   }
 }
 
+/** What a mail without any finding comes to. */
+const UNREAD: Finding = {
+  ...replyClass('not_a_report'),
+  recipient: null,
+  status: null,
+  replyCode: null,
+  diagnostic: '',
+};
+
 const NO_MESSAGE = {
   messageId: null,
   subscriberId: null,
@@ -170,7 +191,5 @@ function ofMessage(
  */
 function findingFor(message: ReportedMessage, findings: readonly Finding[]): Finding {
   const own = findings.find(({ recipient }) => recipient !== null && sameAddress(recipient, message.address));
-  const found = own ?? findings[0];
-  if (!found) throw new Error('a report without findings');
-  return found;
+  return own ?? findings[0] ?? UNREAD;
 }

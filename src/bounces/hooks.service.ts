@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
+import { RateLimits } from '../infra/rate-limits/rate-limits.service.js';
 import { DomainError } from '../values/domain-error.js';
 import { BouncesService, type BounceSource } from './bounces.service.js';
 import type { JudgedMail } from './judged-mail.js';
@@ -21,6 +22,13 @@ export interface HookCall {
 
 /** Older than this, a signed call may be somebody's copy. A repeated one in time counts once, like any report. */
 const MAX_AGE_MS = 300_000;
+/**
+ * Amazon signs an event once and repeats it for up to an hour while nobody answers. Its signature covers all of it and
+ * each event counts once, so an old copy does nothing that the first one has not done.
+ */
+const MAX_SNS_AGE_MS = 3_900_000;
+/** Mailgun signs no event, only a token, so each token is good for one call while its time would be. */
+const MAILGUN_TOKEN = { name: 'mailgun-token', points: 1, seconds: 900 };
 
 /** Webhooks of mail providers. The answer is 2xx only when all of a call is counted; else the provider sends it again. */
 @Injectable()
@@ -28,21 +36,42 @@ export class HooksService {
   constructor(
     private readonly bounces: BouncesService,
     private readonly sns: SnsVerifier,
+    private readonly limits: RateLimits,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /**
-   * Throws `HOOK_NOT_FOUND` for a provider without a key in the settings, `HOOK_UNSIGNED` for a call that is not
+   * Throws `HOOK_NOT_FOUND` for a provider without a key in the settings, `HOOK_FORBIDDEN` for a call that is not
    * genuine or too old, `HOOK_INVALID` for one that is no event.
    */
   async receive(provider: Provider, call: HookCall): Promise<void> {
-    for (const judged of await this.read(provider, call)) {
-      await this.bounces.take({ judged, source: provider, envelopeTo: [] });
+    if (provider === 'mailgun') return this.receiveMailgun(call);
+    for (const judged of await this.read(provider, call)) await this.take(provider, judged);
+  }
+
+  private async take(provider: Provider, judged: JudgedMail): Promise<void> {
+    await this.bounces.take({ judged, source: provider, envelopeTo: [] });
+  }
+
+  private async receiveMailgun({ body: given }: HookCall): Promise<void> {
+    const secret = key(this.config.mailgunWebhookKey);
+    const body = event(() => mailgunBody.parse(given));
+    const { timestamp, token } = body.signature;
+    if (!isSignedByMailgun(secret, body.signature)) throw unsigned();
+    this.inTime(Number(timestamp) * 1000);
+    if (!(await this.limits.take(MAILGUN_TOKEN, token)).allowed) throw unsigned();
+    const judged = readMailgunEvent(body);
+    try {
+      if (judged !== null) await this.take('mailgun', judged);
+    } catch (error) {
+      // Nothing was counted: Mailgun's next try with this token is to be heard.
+      await this.limits.clear(MAILGUN_TOKEN, token);
+      throw error;
     }
   }
 
-  private async read(provider: Provider, call: HookCall): Promise<JudgedMail[]> {
+  private async read(provider: Exclude<Provider, 'mailgun'>, call: HookCall): Promise<JudgedMail[]> {
     switch (provider) {
       case 'ses':
         return this.readSes(key(this.config.sesTopicArn), call);
@@ -60,13 +89,6 @@ export class HooksService {
         if (!isFromPostmark(key(this.config.postmarkWebhookSecret), call.header('authorization')))
           throw unsigned();
         return event(() => [readPostmarkEvent(call.body)].filter((one) => one !== null));
-      case 'mailgun': {
-        const secret = key(this.config.mailgunWebhookKey);
-        const body = event(() => mailgunBody.parse(call.body));
-        if (!isSignedByMailgun(secret, body.signature)) throw unsigned();
-        this.inTime(Number(body.signature.timestamp) * 1000);
-        return [readMailgunEvent(body)].filter((one) => one !== null);
-      }
       default:
         return provider satisfies never;
     }
@@ -77,7 +99,7 @@ export class HooksService {
     const message = event(() => snsMessage.parse(JSON.parse(raw.toString('utf8'))));
     if (message.TopicArn !== topicArn) throw unsigned();
     if (!(await this.sns.isGenuine(message, this.clock.now()))) throw unsigned();
-    this.inTime(Date.parse(message.Timestamp));
+    this.inTime(Date.parse(message.Timestamp), MAX_SNS_AGE_MS);
     if (message.Type === 'SubscriptionConfirmation') {
       if (!(await this.sns.confirm(message))) throw unsigned();
       return [];
@@ -86,8 +108,9 @@ export class HooksService {
     return judged === null ? [] : [judged];
   }
 
-  private inTime(atMs: number): void {
-    if (!(Math.abs(this.clock.now().getTime() - atMs) <= MAX_AGE_MS)) throw unsigned();
+  private inTime(atMs: number, maxAgeMs = MAX_AGE_MS): void {
+    const ageMs = this.clock.now().getTime() - atMs;
+    if (!(ageMs <= maxAgeMs && ageMs >= -MAX_AGE_MS)) throw unsigned();
   }
 }
 
@@ -99,7 +122,7 @@ function key(configured: string | null): string {
 }
 
 function unsigned(): DomainError {
-  return new DomainError('HOOK_UNSIGNED', 'the call is not signed by the provider, or too old');
+  return new DomainError('HOOK_FORBIDDEN', 'the call is not signed by the provider, or too old');
 }
 
 function event<T>(read: () => T): T {

@@ -12,7 +12,7 @@ import {
 import { MailRenderer } from './mail-renderer.service.js';
 import type { ClaimedMessage } from './message.js';
 import type { OutgoingMail } from './smtp-lane.transport.js';
-import { verpAddress } from './verp.js';
+import { verpAddress, verpToken } from './verp.js';
 
 /** From a claimed message to the bytes that cross the wire, the same ones on every attempt. */
 @Injectable()
@@ -49,6 +49,7 @@ export class MailComposer {
       from: this.returnPath(message.id, from),
       to: wireAddress(message.address),
       needsSmtpUtf8: needsSmtpUtf8(message.address),
+      tag: verpToken(this.config.secretKey, message.id),
       raw: Buffer.concat([Buffer.from(`${signature}${headers}\r\n`, 'utf8'), body]),
     };
   }

@@ -1,5 +1,7 @@
+import type { MailProvider } from '../../config/mail-providers.js';
 import { isWatched, passing } from './delivery-probe.js';
 import type { SendOutcome } from './message.js';
+import { tagHeader } from './provider-tag.js';
 import { SmtpSession, type SmtpReply } from './smtp-session.transport.js';
 
 const MAX_REASON_CHARS = 500;
@@ -13,6 +15,8 @@ export interface OutgoingMail {
   /** RFC 6531: an address with signs beyond ASCII before the @. */
   needsSmtpUtf8: boolean;
   raw: Buffer;
+  /** Names the mail in a provider's reports. */
+  tag: string;
 }
 
 type SmtpStage = 'MAIL FROM' | 'RCPT TO' | 'DATA' | 'BODY';
@@ -24,6 +28,7 @@ export class SmtpLane {
   constructor(
     readonly relay: string,
     private readonly url: URL,
+    private readonly provider: MailProvider | null = null,
   ) {}
 
   /** TLS version and cipher of the connection in use, for the record. */
@@ -35,7 +40,8 @@ export class SmtpLane {
    * Sends one mail. `barrier` is asked after the relay's 354, when the next byte would be the body; when it says no, the
    * connection is cut before the final dot, so the relay has nothing (RFC 5321 §4.1.1.4).
    */
-  async send(mail: OutgoingMail, barrier: () => Promise<boolean>): Promise<SendOutcome> {
+  async send(untagged: OutgoingMail, barrier: () => Promise<boolean>): Promise<SendOutcome> {
+    const mail = tagged(untagged, this.provider);
     if (NOT_IN_ENVELOPE.test(mail.from) || NOT_IN_ENVELOPE.test(mail.to))
       return { kind: 'unsendable', reason: 'the address has a sign that no envelope may hold' };
     const reused = this.#session?.alive === true;
@@ -131,6 +137,12 @@ export class SmtpLane {
     this.#session = await SmtpSession.open(this.url);
     return this.#session;
   }
+}
+
+/** In front of everything else, so that no signature covers what the provider takes out again. */
+function tagged(mail: OutgoingMail, provider: MailProvider | null): OutgoingMail {
+  if (provider === null) return mail;
+  return { ...mail, raw: Buffer.concat([Buffer.from(tagHeader(provider, mail.tag), 'latin1'), mail.raw]) };
 }
 
 function isPositive({ code }: SmtpReply): boolean {

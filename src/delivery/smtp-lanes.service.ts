@@ -73,7 +73,7 @@ async function laneTo(relay: Relay, byRelay: Map<string, RelayLanes>): Promise<S
   if (free) return free;
   if (lanes.open < lanesOf(relay)) {
     lanes.open++;
-    return new SmtpLane(relay.name, relay.url);
+    return new SmtpLane(relay.name, relay.url, relay.provider);
   }
   return new Promise((resolve) => lanes.waiting.push(resolve));
 }

@@ -16,7 +16,17 @@ const MAX_LOCAL_CHARS = 64;
 
 /** The return path of one message. The domain is ours: it gets bounces and nothing else. */
 export function verpAddress(secret: Buffer, messageId: string, bounceDomain: string): string {
-  return `${BOUNCE}${toBase32(signToken(secret, PURPOSE, encodeIds([messageId])))}@${bounceDomain}`;
+  return `${BOUNCE}${verpToken(secret, messageId)}@${bounceDomain}`;
+}
+
+/** What stands after `b+`: letters and digits alone, for the tags of mail providers. */
+export function verpToken(secret: Buffer, messageId: string): string {
+  return toBase32(signToken(secret, PURPOSE, encodeIds([messageId])));
+}
+
+/** The return path that a tag stands for; its domain is nobody's. */
+export function verpOfTag(tag: string): string {
+  return `${BOUNCE}${tag}@return-path.invalid`;
 }
 
 /** The id of the message a bounce to this local part is about; null unless we wrote it. */

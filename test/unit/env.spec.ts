@@ -58,10 +58,12 @@ describe('the environment', () => {
       LOG_LEVEL: 'loud',
       TRUST_PROXY: 'yes',
       STRIPE_SECRET_KEY: 'sk_test_1',
+      BOUNCE_TLS_CERT: 'cert.pem',
     }).split('\n');
     expect(lines.map((line) => line.slice(0, line.indexOf(':'))).toSorted()).toEqual([
       'API_KEY',
       'BASE_URL',
+      'BOUNCE_TLS_CERT',
       'DATABASE_URL',
       'DEMO',
       'LOG_LEVEL',
@@ -73,7 +75,7 @@ describe('the environment', () => {
       'STRIPE_SECRET_KEY',
       'TRUST_PROXY',
     ]);
-    for (const line of lines) expect(line).toMatch(/: .*(use|leave)/);
+    for (const line of lines) expect(line).toMatch(/: .*(use|leave|set)/);
   });
 });
 

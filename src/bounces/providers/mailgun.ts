@@ -43,7 +43,8 @@ export function readMailgunEvent({ 'event-data': given }: z.output<typeof mailgu
     diagnostic: status?.code !== undefined && !/^\d{3}/.test(words) ? `${status.code} ${words}` : words,
     status: status?.['enhanced-code'] ?? undefined,
     messageId: given.message?.headers['message-id'],
-    returnPath: typeof tag === 'string' ? tag : given.envelope?.sender,
+    returnPath: given.envelope?.sender,
+    tag: typeof tag === 'string' ? tag : undefined,
     reporter: 'mailgun',
   };
   switch (given.event) {

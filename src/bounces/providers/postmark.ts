@@ -40,7 +40,7 @@ export function readPostmarkEvent(body: unknown): JudgedMail | null {
   const about: ProviderEvent = {
     recipient: given.Email ?? given.Recipient ?? '',
     diagnostic: given.Details ?? given.Description,
-    returnPath: given.Metadata['wellspring'],
+    tag: given.Metadata['wellspring'],
     reporter: 'postmark',
   };
   switch (given.RecordType) {

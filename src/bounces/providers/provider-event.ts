@@ -1,5 +1,6 @@
 import { replyClass } from '../../delivery/reply-class.js';
 import type { ReplyReason } from '../../delivery/reply-reason.js';
+import { verpOfTag } from '../../delivery/verp.js';
 import { replyCodeIn, statusIn } from '../bounce-report.js';
 import {
   finding,
@@ -19,8 +20,10 @@ export interface ProviderEvent {
   status?: string | undefined;
   /** Our Message-ID, where the provider kept it. */
   messageId?: string | undefined;
-  /** The envelope sender, which is a return path of ours, or the tag that carries its local part. */
+  /** The envelope sender, where it is a return path of ours. */
   returnPath?: string | undefined;
+  /** Our tag, which every mail to a provider carries. */
+  tag?: string | undefined;
   reporter: string;
 }
 
@@ -47,11 +50,13 @@ function quote({ recipient, diagnostic = '', status }: ProviderEvent): Omit<Find
   };
 }
 
-function wrap({ messageId, returnPath, reporter }: ProviderEvent, one: Finding): JudgedMail {
+function wrap({ messageId, returnPath, tag, reporter }: ProviderEvent, one: Finding): JudgedMail {
   const headers = new Map<string, string[]>();
+  const paths = [returnPath, tag === undefined ? undefined : verpOfTag(tag)].filter(
+    (path) => path !== undefined,
+  );
   if (messageId !== undefined)
     headers.set('message-id', [messageId.startsWith('<') ? messageId : `<${messageId}>`]);
-  if (returnPath !== undefined)
-    headers.set('return-path', [returnPath.includes('@') ? returnPath : `${returnPath}@return-path.invalid`]);
+  headers.set('return-path', [paths.join(' ')]);
   return judged([one], reporter, [headers]);
 }

@@ -40,7 +40,7 @@ function readEvent(given: z.output<typeof event>): JudgedMail | null {
     diagnostic: given.reason ?? given.response,
     status: given.status,
     messageId: given['smtp-id'],
-    returnPath: given.wellspring,
+    tag: given.wellspring,
     reporter: 'sendgrid',
   };
   switch (given.event) {

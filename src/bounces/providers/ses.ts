@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { replyClass } from '../../delivery/reply-class.js';
 import type { ReplyReason } from '../../delivery/reply-reason.js';
+import { TAG } from '../../delivery/provider-tag.js';
+import { verpOfTag } from '../../delivery/verp.js';
 import { statusIn, replyCodeIn } from '../bounce-report.js';
 import { FEEDBACK_VERDICTS, feedbackType } from '../feedback-report.js';
 import type { HeaderBlock } from '../header-block.js';
@@ -16,6 +18,7 @@ const event = z.object({
   eventType: z.string().optional(),
   mail: z.object({
     source: z.string().optional(),
+    tags: z.record(z.string(), z.array(z.string())).default({}),
     destination: z.array(z.string()).default([]),
     headers: z.array(z.object({ name: z.string(), value: z.string() })).default([]),
   }),
@@ -54,7 +57,7 @@ export function readSesEvent(json: string): JudgedMail | null {
   const { bounce, complaint, mail } = parsed.data;
   const returned: HeaderBlock = new Map([
     ...mail.headers.map(({ name, value }) => [name.toLowerCase(), [value]] as const),
-    ['return-path', [mail.source ?? '']] as const,
+    ['return-path', [[mail.source ?? '', ...(mail.tags[TAG] ?? []).map(verpOfTag)].join(' ')]] as const,
   ]);
   if (bounce) {
     const findings = bounce.bouncedRecipients.map((one) => bounced(one, bounce.bounceSubType));

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
+import type { MailProvider } from '../../../config/mail-providers.js';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { afterTrouble, troubleWords, withoutAddresses, type RelayTrouble } from './breaker.js';
@@ -14,6 +15,7 @@ export interface Relay {
   weight: number;
   /** Connections at the same time; null: as the sender likes. */
   lanes: number | null;
+  provider: MailProvider | null;
   /** The relay was out and this one mail finds out whether it still is: use one lane, for one mail. */
   probe: boolean;
 }
@@ -50,7 +52,15 @@ export class RelaysService {
     const settings =
       config.relays.length > 0
         ? config.relays
-        : [{ name: new URL(config.smtpUrl).hostname, url: config.smtpUrl, weight: 1, lanes: null }];
+        : [
+            {
+              name: new URL(config.smtpUrl).hostname,
+              url: config.smtpUrl,
+              weight: 1,
+              lanes: null,
+              provider: null,
+            },
+          ];
     this.#relays = settings.map(({ url, ...rest }) => ({ ...rest, url: new URL(url) }));
   }
 

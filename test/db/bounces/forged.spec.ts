@@ -52,6 +52,38 @@ describe('reports anybody can write', () => {
     expect(JSON.stringify(kept)).not.toContain('@');
   });
 
+  it('a complaint that proves nothing ends nobody', async () => {
+    for (const email of people) {
+      const raw = Buffer.from(`From: feedback@fbl.example.net
+Content-Type: multipart/report; report-type=feedback-report; boundary="=b"
+
+--=b
+Content-Type: message/feedback-report
+
+Feedback-Type: abuse
+User-Agent: Example-FBL/1.0
+Version: 1
+Original-Rcpt-To: <${email}>
+
+--=b
+Content-Type: text/rfc822-headers
+
+From: ada@example.com
+To: ${email}
+Message-ID: <${'b'.repeat(26)}@example.com>
+
+--=b--
+`);
+      const envelopeTo = [`postmaster@${BOUNCE_DOMAIN}`];
+      expect(await office.intake.receive({ raw, envelopeTo, source: 'smtp' })).toBe('untrusted');
+    }
+    const changed: unknown[] = await office.db.query(
+      `select 1 from subscriber where status <> 'active' union all select 1 from suppression`,
+    );
+    expect(changed).toEqual([]);
+    await office.db.query(`delete from bounce where verdict = 'complaint'`);
+  });
+
   it('cannot fill the disk', async () => {
     await office.db.query(
       `insert into bounce (dedupe_key, verdict, reason, source, trusted, received_at)

@@ -1,7 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BroadcastGuard } from '../../../src/delivery/broadcast-guard.service.js';
 import { RatesWatch } from '../../../src/bounces/rates-watch.service.js';
-import { DEAD, FULL, NO_HOST, openBounceOffice, UNSIGNED, type BounceOffice } from './bounce-office.js';
+import { verpAddress } from '../../../src/delivery/verp.js';
+import { SECRET } from '../delivery/post-office.js';
+import {
+  BOUNCE_DOMAIN,
+  DEAD,
+  FULL,
+  NO_HOST,
+  openBounceOffice,
+  UNSIGNED,
+  type BounceOffice,
+} from './bounce-office.js';
 
 const DAY_MS = 86_400_000;
 
@@ -116,6 +126,17 @@ describe('what comes back', () => {
     const id = await office.sent(`${action}@example.org`);
     await office.comesBack(id, { ...DEAD, action });
     expect(await office.status(`${action}@example.org`)).toBe('active');
+  });
+
+  it('a mail that no rule can read is shown to the owner, once a day, and does nothing', async () => {
+    const id = await office.sent('riddle@example.org');
+    const envelopeTo = [verpAddress(SECRET, id, BOUNCE_DOMAIN)];
+    const raw = Buffer.from('From: Bob <bob@example.org>\nSubject: Hello\n\nThanks for the letter!\n');
+    for (let time = 0; time < 3; time++)
+      expect(await office.intake.receive({ raw, envelopeTo, source: 'smtp' })).toBe('nothing');
+    const kept = await office.bounces.list({ messageId: id, limit: 10 });
+    expect(kept.map(({ verdict, reason }) => [verdict, reason])).toEqual([['ignore', 'not_a_report']]);
+    expect(await office.status('riddle@example.org')).toBe('active');
   });
 
   it('a bounce proves that a mail of unclear end was taken', async () => {

@@ -237,6 +237,7 @@ describe('outgoing mail', () => {
       to: 'käthe@example.org',
       needsSmtpUtf8: true,
       raw: Buffer.from('x'),
+      tag: 'x',
     };
     expect(await lane.send(mail, async () => true)).toMatchObject({ kind: 'unsendable' });
     expect(old.bodiesBegun).toBe(0);
@@ -371,6 +372,7 @@ describe('outgoing mail', () => {
       to: 'a@example.org',
       needsSmtpUtf8: false,
       raw: Buffer.from('x'),
+      tag: 'x',
     };
     expect(await lane.send(mail, async () => true)).toMatchObject({ kind: 'not_sent' });
     expect(elsewhere.bodiesBegun).toBe(0);

@@ -10,7 +10,7 @@ describe('reports of mail systems one meets', () => {
       const judged = await judgeMail(Buffer.from(mail));
       expect(judged.verdict).toBe(verdict);
       if (verdict === 'ignore') return;
-      expect(judged.findings.map(({ recipient }) => recipient).toSorted()).toEqual(recipients.toSorted());
+      expect(new Set(judged.findings.map(({ recipient }) => recipient))).toEqual(new Set(recipients));
     },
   );
 });

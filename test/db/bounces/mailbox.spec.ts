@@ -1,0 +1,226 @@
+import { ImapFlow } from 'imapflow';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { BounceImap } from '../../../src/bounces/bounce-imap.service.js';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
+import { hasDovecot, openDovecot, type Dovecot } from '../../support/dovecot.js';
+import { openImapProxy } from '../../support/imap-proxy.js';
+import { report } from '../../support/returned-mails.js';
+import { openBounceOffice, type BounceOffice } from './bounce-office.js';
+import { returnedMail } from './returned-mail.js';
+
+const unaborted = () => ({ signal: new AbortController().signal });
+
+describe.skipIf(!hasDovecot())('the bounce mailbox, read over IMAP from dovecot', () => {
+  let server: Dovecot;
+  let office: BounceOffice;
+  let user = 0;
+
+  beforeAll(async () => {
+    [server, office] = await Promise.all([openDovecot(), openBounceOffice()]);
+  });
+  afterAll(async () => {
+    await office.close();
+    await server.close();
+  });
+  beforeEach(() => {
+    user++;
+  });
+
+  const url = () => server.url(`box${user}`);
+  /** The reader of one worker process. */
+  const reader = (bounceImapUrl = url()): BounceImap =>
+    new BounceImap(office.intake, office.app.get(AlertsService, { strict: false }), {
+      ...office.config,
+      bounceImapUrl,
+    });
+  const read = async (): Promise<number> => reader().readNew(unaborted());
+
+  /** A report about a mail that was really sent. */
+  async function bounceOf(email: string): Promise<string> {
+    await office.plan(email, { dedupeKey: `mailbox:${email}` });
+    await office.sendDue();
+    const mail = office.sink.mails.findLast(({ to }) => to.includes(email));
+    const notice = returnedMail(mail?.raw ?? '', '5.1.1', '550 5.1.1 no such user');
+    // Delivered by a catch-all: the return path stands in To.
+    return notice.replace('undisclosed-recipients:;', mail?.from ?? '');
+  }
+
+  async function put(...mails: (string | Buffer)[]): Promise<void> {
+    await within(async (client) => {
+      for (const mail of mails) await client.append('INBOX', mail);
+    });
+  }
+
+  /** Mails by mailbox. */
+  async function contents(): Promise<Record<string, number>> {
+    return within(async (client) => {
+      const counts: Record<string, number> = {};
+      for (const { path } of await client.list()) {
+        const status = await client.status(path, { messages: true });
+        counts[path] = status ? (status.messages ?? 0) : 0;
+      }
+      return counts;
+    });
+  }
+
+  async function within<T>(work: (client: ImapFlow) => Promise<T>): Promise<T> {
+    const { hostname, port, username, password } = new URL(url());
+    const client = new ImapFlow({
+      host: hostname,
+      port: Number(port),
+      secure: false,
+      auth: { user: username, pass: password },
+      logger: false,
+    });
+    await client.connect();
+    try {
+      return await work(client);
+    } finally {
+      await client.logout();
+    }
+  }
+
+  it('a bounce takes effect and is put away', async () => {
+    await put(await bounceOf('first@example.org'));
+    expect(await read()).toBe(1);
+    expect(await office.suppressed('first@example.org')).toEqual(['all hard_bounce']);
+    expect(await contents()).toEqual({ INBOX: 0, 'INBOX.Other': 0, 'INBOX.Processed': 1 });
+    expect(await read()).toBe(0);
+  });
+
+  it('so does one that somebody has looked at before', async () => {
+    await put(await bounceOf('seen@example.org'));
+    await within(async (client) => {
+      await client.mailboxOpen('INBOX');
+      await client.messageFlagsAdd('1', ['\\Seen']);
+    });
+    expect(await read()).toBe(1);
+    expect(await office.suppressed('seen@example.org')).toEqual(['all hard_bounce']);
+  });
+
+  it('letters and forged reports change nothing and are put away apart', async () => {
+    const fields = 'Final-Recipient: rfc822; first@example.org\nAction: failed\nStatus: 5.1.1';
+    await put(
+      'From: Bob <bob@example.org>\nTo: ada@example.com\nSubject: Hello\n\nUser unknown? Only joking.\n',
+      report({ words: 'User unknown', fields }),
+    );
+    expect(await read()).toBe(2);
+    expect(await contents()).toEqual({ INBOX: 0, 'INBOX.Other': 1, 'INBOX.Processed': 1 });
+    const [kept] = await office.bounces.list({ trusted: false, limit: 1 });
+    expect(kept).toMatchObject({ verdict: 'hard', source: 'imap', messageId: null });
+  });
+
+  it('what was counted and not yet put away when the process died is counted once', async () => {
+    await put(await bounceOf('crash@example.org'), await bounceOf('next@example.org'));
+    // The first thing that is said after the commit is not heard any more.
+    const proxy = await openImapProxy(url(), (said) => (/ UID (?:STORE|MOVE) /.test(said) ? 'cut' : 'pass'));
+    await reader(proxy.url).readNew(unaborted());
+    await proxy.close();
+    expect((await contents()).INBOX).toBe(2);
+    expect(await read()).toBe(2);
+    expect((await contents()).INBOX).toBe(0);
+    for (const email of ['crash@example.org', 'next@example.org']) {
+      const rows: { id: string }[] = await office.db.query('select id from message where address = $1', [
+        email,
+      ]);
+      expect(await office.bounces.list({ messageId: rows[0]?.id ?? '', limit: 10 })).toHaveLength(1);
+    }
+  });
+
+  it('two workers that read at once count nothing twice', async () => {
+    for (const name of ['a', 'b', 'c']) await put(await bounceOf(`${name}@example.net`));
+    await Promise.all([read(), read()]);
+    expect((await contents()).INBOX).toBe(0);
+    const rows: { count: number }[] = await office.db.query(
+      `select count(*)::int as count from bounce b join message m on m.id = b.message_id where m.address like '_@example.net'`,
+    );
+    expect(rows[0]?.count).toBe(3);
+  });
+
+  /** The database refuses what these mails say. */
+  const poison = (count: number): string[] =>
+    Array.from({ length: count }, (_, at) =>
+      report({
+        words: 'poison',
+        fields: `Final-Recipient: rfc822; p${at}@example.org\nAction: failed\nDiagnostic-Code: smtp; 550 poison ${at}`,
+      }),
+    );
+  async function whilePoisonHurts(work: () => Promise<void>): Promise<void> {
+    await office.db.query(`create function refuse_poison() returns trigger language plpgsql as
+      $$ begin if new.diagnostic like '%poison%' then raise exception 'poison'; end if; return new; end $$`);
+    await office.db.query(
+      'create trigger refuse_poison before insert on bounce for each row execute function refuse_poison()',
+    );
+    try {
+      await work();
+    } finally {
+      await office.db.query('drop function refuse_poison() cascade');
+    }
+  }
+
+  it('mails that cannot be taken stay and hold up no other', async () => {
+    await put(...poison(2), await bounceOf('after@example.org'));
+    await whilePoisonHurts(async () => {
+      expect(await read()).toBe(1);
+      expect(await office.suppressed('after@example.org')).toEqual(['all hard_bounce']);
+      expect(await contents()).toMatchObject({ INBOX: 2, 'INBOX.Processed': 1 });
+      expect(await office.alertKeys()).toContain('bounces:imap-mail');
+    });
+    expect(await read()).toBe(2);
+    expect(await office.alertKeys()).not.toContain('bounces:imap-mail');
+  });
+
+  it('many of them at the head hold up no other for longer than one look', async () => {
+    await put(...poison(5), await bounceOf('behind@example.org'));
+    await whilePoisonHurts(async () => {
+      const worker = reader();
+      await worker.readNew(unaborted());
+      await worker.readNew(unaborted());
+      expect(await office.suppressed('behind@example.org')).toEqual(['all hard_bounce']);
+    });
+  });
+
+  it('hostile mails are read to the end', async () => {
+    const nested = Array.from(
+      { length: 2_000 },
+      (_, at) => `--b${at}\nContent-Type: multipart/mixed; boundary=b${at + 1}\n\n`,
+    );
+    await put(
+      `Content-Type: multipart/report; boundary=b0\n\n${nested.join('')}`,
+      Buffer.concat([
+        Buffer.from('From: MAILER-DAEMON\r\nSubject: failure\r\n\r\n'),
+        Buffer.alloc(30_000_000, 'x'),
+      ]),
+      `From: ${'('.repeat(100_000)}\n\nx`,
+      await bounceOf('last@example.org'),
+    );
+    const before = process.memoryUsage().rss;
+    expect(await read()).toBe(4);
+    expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024);
+    expect(await office.suppressed('last@example.org')).toEqual(['all hard_bounce']);
+  });
+
+  it('stops where it is asked to, and goes on there', async () => {
+    await put(await bounceOf('one@example.org'), await bounceOf('two@example.org'));
+    const stop = new AbortController();
+    const proxy = await openImapProxy(url(), (said) => {
+      if (said.includes(' UID MOVE ')) stop.abort();
+      return 'pass';
+    });
+    expect(await reader(proxy.url).readNew({ signal: stop.signal })).toBe(1);
+    await proxy.close();
+    expect((await contents()).INBOX).toBe(1);
+    expect(await read()).toBe(1);
+  });
+
+  it('a wrong password tells the owner, without the password, and nothing is lost', async () => {
+    const wrong = reader(url().replace(/:[^:@/]+@/, ':wrong-password@'));
+    expect(await wrong.readNew(unaborted())).toBe(0);
+    const open = await office.app.get(AlertsService, { strict: false }).open();
+    const alert = open.find(({ key }) => key === 'bounces:imap');
+    expect(alert).toBeDefined();
+    expect(JSON.stringify(alert)).not.toContain('wrong-password');
+    await read();
+    expect(await office.alertKeys()).not.toContain('bounces:imap');
+  });
+});

@@ -1,0 +1,193 @@
+import { createSign, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BouncesService } from '../../../src/bounces/bounces.service.js';
+import { HooksService } from '../../../src/bounces/hooks.service.js';
+import { signedText, snsMessage } from '../../../src/bounces/providers/sns.js';
+import { SnsVerifier } from '../../../src/bounces/sns-verifier.service.js';
+import { CONFIG, type Config } from '../../../src/infra/config.js';
+import { RateLimits } from '../../../src/infra/rate-limits/rate-limits.service.js';
+import { startTestApp, type TestApp } from '../../support/app.js';
+import { sentMails, type Sent, type SentMails } from './sent-mails.js';
+
+const fixture = (name: string): string =>
+  readFileSync(new URL(`../../fixtures/${name}`, import.meta.url), 'utf8');
+const TOPIC = 'arn:aws:sns:eu-west-1:123456789012:bounces';
+const CERTIFICATE_URL = 'https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem';
+
+describe('webhooks of Amazon SES', () => {
+  let t: TestApp;
+  let config: Config;
+  let sent: SentMails['sent'];
+  let statusOf: SentMails['statusOf'];
+  let counted: SentMails['counted'];
+
+  beforeAll(async () => {
+    t = await startTestApp({ variables: { SES_TOPIC_ARN: TOPIC } });
+    config = t.app.get<Config>(CONFIG, { strict: false });
+    ({ sent, statusOf, counted } = sentMails(t));
+  });
+  afterAll(async () => t.close());
+
+  const asked: string[] = [];
+  /** Amazon, as far as it is asked; every other host answers with a certificate of its own, too. */
+  const amazon = async (url: URL): Promise<string> => {
+    asked.push(url.href);
+    return fixture('test-certificate.pem');
+  };
+  const hooks = (): HooksService =>
+    new HooksService(
+      t.app.get(BouncesService, { strict: false }),
+      new SnsVerifier(amazon),
+      t.app.get(RateLimits, { strict: false }),
+      config,
+      t.clock,
+    );
+  const message = (change: object, key = fixture('test-key.pem')): Buffer => {
+    const unsigned = snsMessage.parse({
+      Type: 'Notification',
+      MessageId: randomBytes(8).toString('hex'),
+      TopicArn: TOPIC,
+      Message: '{}',
+      Timestamp: t.clock.now().toISOString(),
+      SignatureVersion: '2',
+      Signature: '',
+      SigningCertURL: CERTIFICATE_URL,
+      ...change,
+    });
+    const signer = createSign(unsigned.SignatureVersion === '1' ? 'RSA-SHA1' : 'RSA-SHA256');
+    const Signature = signer.update(signedText(unsigned)).sign(key, 'base64');
+    return Buffer.from(JSON.stringify({ ...unsigned, Signature }));
+  };
+  const receive = async (raw: Buffer): Promise<void> =>
+    hooks().receive('ses', { raw, body: raw.toString(), header: () => '' });
+  const bounce = (mail: Sent, more: object = {}): string =>
+    JSON.stringify({
+      notificationType: 'Bounce',
+      bounce: {
+        bounceType: 'Permanent',
+        bounceSubType: 'General',
+        bouncedRecipients: [
+          {
+            emailAddress: mail.email,
+            status: '5.1.1',
+            diagnosticCode: `smtp; 550 5.1.1 <${mail.email}>: user unknown`,
+          },
+        ],
+      },
+      mail: { source: 'ada@example.com', destination: [mail.email], tags: { wellspring: [mail.tag] } },
+      ...more,
+    });
+
+  it('takes signed bounces and complaints, by tag, return path or returned headers', async () => {
+    const [dead, angry, other, old] = [await sent(), await sent(), await sent(), await sent()];
+    await receive(message({ Message: bounce(dead) }));
+    await receive(
+      message({
+        Message: JSON.stringify({
+          eventType: 'Complaint',
+          complaint: {
+            complainedRecipients: [{ emailAddress: angry.email }],
+            complaintFeedbackType: 'abuse',
+          },
+          mail: { source: `b+${angry.tag}@bounce.example.com`, destination: [angry.email] },
+        }),
+      }),
+    );
+    const headers = [
+      { name: 'X-Wellspring-Id', value: other.messageId.slice(1, 27) },
+      { name: 'From', value: 'ada@example.com' },
+    ];
+    await receive(message({ Message: bounce(other, { mail: { destination: [other.email], headers } }) }));
+    await receive(message({ Message: bounce(old), SignatureVersion: '1' }));
+    expect(await Promise.all([dead, angry, other, old].map(statusOf))).toEqual([
+      'bounced',
+      'complained',
+      'bounced',
+      'bounced',
+    ]);
+  });
+
+  it('counts a repeated message once, also half an hour later', async () => {
+    const mail = await sent();
+    const raw = message({ Message: bounce(mail) });
+    await receive(raw);
+    t.clock.advance(30 * 60_000);
+    await receive(raw);
+    expect(await counted(mail)).toBe(1);
+  });
+
+  it('refuses another topic, another key, an old message and a changed one', async () => {
+    const mail = await sent();
+    const other = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({
+      format: 'pem',
+      type: 'pkcs8',
+    });
+    const changed = JSON.parse(message({ Message: bounce(await sent()) }).toString()) as object;
+    for (const raw of [
+      message({ Message: bounce(mail), TopicArn: `${TOPIC}-of-somebody-else` }),
+      message({ Message: bounce(mail) }, String(other)),
+      message({
+        Message: bounce(mail),
+        Timestamp: new Date(t.clock.now().getTime() - 4_000_000).toISOString(),
+      }),
+      message({
+        Message: bounce(mail),
+        Timestamp: new Date(t.clock.now().getTime() + 301_000).toISOString(),
+      }),
+      Buffer.from(JSON.stringify({ ...changed, Message: bounce(mail) })),
+    ]) {
+      await expect(receive(raw)).rejects.toMatchObject({ code: 'HOOK_FORBIDDEN' });
+    }
+    expect([await statusOf(mail), await counted(mail)]).toEqual(['active', 0]);
+  });
+
+  it.each([
+    'https://example.com/SimpleNotificationService-1.pem',
+    'http://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem',
+    'https://sns.eu-west-1.amazonaws.com.example.com/a.pem',
+    'https://sns.eu-west-1.amazonaws.com@example.com/a.pem',
+    'https://sns.eu-west-1.amazonaws.com:8443/a.pem',
+    'https://bucket.s3.amazonaws.com/a.pem',
+    'https://sns.eu-west-1.amazonaws.com/a.pem?x=1',
+    'https://sns.eu-west-1.amazonaws.com/a/../b.html',
+    'file:///etc/passwd',
+  ])('asks no certificate of %s', async (SigningCertURL) => {
+    const mail = await sent();
+    asked.length = 0;
+    await expect(receive(message({ Message: bounce(mail), SigningCertURL }))).rejects.toMatchObject({
+      code: 'HOOK_FORBIDDEN',
+    });
+    expect(asked).toEqual([]);
+    expect(await statusOf(mail)).toBe('active');
+  });
+
+  it('confirms a subscription to its own topic at Amazon and nowhere else', async () => {
+    const subscription = (SubscribeURL: string, change: object = {}) =>
+      message({ Type: 'SubscriptionConfirmation', Token: 'abc', SubscribeURL, ...change });
+    const genuine = `https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=${TOPIC}&Token=abc`;
+    asked.length = 0;
+    await receive(subscription(genuine));
+    expect(asked).toContain(genuine);
+    asked.length = 0;
+    for (const raw of [
+      subscription('https://example.com/?Action=ConfirmSubscription'),
+      subscription('https://sns.eu-west-1.amazonaws.com/?Action=DeleteTopic'),
+      subscription(genuine, { TopicArn: `${TOPIC}-of-somebody-else` }),
+    ]) {
+      await expect(receive(raw)).rejects.toMatchObject({ code: 'HOOK_FORBIDDEN' });
+    }
+    expect(asked.filter((url) => !url.endsWith('.pem'))).toEqual([]);
+  });
+
+  it('reads the text/plain that Amazon posts, and refuses it unsigned', async () => {
+    const raw = message({ Message: '{}', SigningCertURL: 'https://example.com/a.pem' }).toString();
+    const answer = await t.http
+      .post('/api/public/hooks/ses')
+      .set('Content-Type', 'text/plain; charset=UTF-8')
+      .send(raw);
+    expect(answer.status).toBe(403);
+    const none = await t.http.post('/api/public/hooks/ses').set('Content-Type', 'text/plain').send('hello');
+    expect(none.status).toBe(422);
+  });
+});
