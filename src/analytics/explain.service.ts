@@ -4,7 +4,7 @@ import { GenerationGuard } from '../delivery/generation/generation-guard.service
 import { bucketKeysOf } from '../delivery/pacing/bucket-keys.js';
 import { PacingService } from '../delivery/pacing/pacing.service.js';
 import { RelaysService } from '../delivery/pacing/relays.service.js';
-import { quotaOn, refill, utcDay, waitMs } from '../delivery/pacing/token-bucket.js';
+import { quotaOn, refill, reserveOf, utcDay, waitMs } from '../delivery/pacing/token-bucket.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { prepareSequence } from '../sequences/prepared.js';
@@ -125,7 +125,7 @@ export class ExplainService {
       attempts: await attemptRows(db, row.id),
       reports: await reportRows(db, row.id),
       refusal: guard.ok ? null : guard.reason,
-      pacing: waits ? await this.limits(row.laneKey) : [],
+      pacing: waits ? await this.limits(row) : [],
       relays: waits ? await this.relays.view() : [],
     };
   }
@@ -139,17 +139,19 @@ export class ExplainService {
   }
 
   /** The buckets of the mail's lane that let nothing through now. */
-  private async limits(laneKey: string): Promise<MessageFacts['pacing']> {
+  private async limits({ laneKey, class: messageClass }: MessageRow): Promise<MessageFacts['pacing']> {
+    const urgency = messageClass === 'transactional' ? 'urgent' : 'bulk';
     const keys = new Set(bucketKeysOf(laneKey));
     const nowMs = this.clock.now().getTime();
     return (await this.pacing.buckets())
       .filter(({ key }) => keys.has(key))
       .map((row) => refill(row, row.nowMs))
-      .filter((bucket) => waitMs(bucket) > 0)
+      .filter((bucket) => waitMs(bucket, urgency) > 0)
       .map((bucket) => {
         const quota = quotaOn(bucket, bucket.quotaDay ?? utcDay(bucket.refilledAtMs));
-        const byDay = quota !== null && bucket.usedToday >= quota;
-        return { bucket: bucket.key, byDay, until: new Date(nowMs + waitMs(bucket)) };
+        const reserve = quota === null || urgency === 'urgent' ? 0 : reserveOf(quota);
+        const byDay = quota !== null && bucket.usedToday >= quota - reserve;
+        return { bucket: bucket.key, byDay, until: new Date(nowMs + waitMs(bucket, urgency)) };
       });
   }
 

@@ -1,5 +1,6 @@
 import { Body, Controller, Get, Param, Patch, Post, Query } from '@nestjs/common';
 import type { z } from 'zod';
+import { preflightResponse } from '../delivery/preflight/templates.schemas.js';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
 import { topicOf, type Broadcast } from './broadcast.js';
@@ -60,11 +61,25 @@ export class BroadcastsController {
     return reportJson(await this.broadcasts.edit(id, Object.fromEntries(given)));
   }
 
+  @Post(':id/preflight')
+  @ApiRoute({
+    summary: 'Check a broadcast before it is sent',
+    description:
+      'Variables over everybody who would get it now, links, size, text part, sender and mail programs. The start refuses what would reach its readers broken.',
+    tag,
+    response: preflightResponse,
+    status: 200,
+    idempotent: false,
+  })
+  async preflight(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
+    return this.broadcasts.check(id);
+  }
+
   @Post(':id/start')
   @ApiRoute({
     summary: 'Start a broadcast, now or at a time',
     description:
-      'Freezes its words now and its audience when it begins: who signs up later does not get it, who has left by then does not either. Repeating it changes nothing.',
+      'Freezes its words now and its audience when it begins: who signs up later does not get it, who has left by then does not either. A mail that would reach its readers broken (see preflight) is refused before the first one. Repeating it changes nothing.',
     tag,
     response,
     status: 200,

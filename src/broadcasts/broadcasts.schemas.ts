@@ -1,12 +1,18 @@
 import { z } from 'zod';
 import { senderSchema } from '../delivery/sender.schemas.js';
 import { pageOf } from '../infra/http/page.js';
+import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { audienceSchema } from './audience.js';
 import { BROADCAST_STATES } from './broadcast-status.js';
 
 const instant = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
 
-const title = z.string().trim().min(1, 'must not be empty').max(200, 'at most 200 characters');
+const title = z
+  .string()
+  .trim()
+  .min(1, 'must not be empty')
+  .max(200, 'at most 200 characters')
+  .regex(HEADER_TEXT, HEADER_TEXT_ADVICE);
 const template = z
   .string()
   .regex(

@@ -1,11 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
-import { TemplatesService } from '../delivery/templates.service.js';
+import type { PreflightReport } from '../delivery/preflight/preflight.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { DomainError } from '../values/domain-error.js';
 import type { Broadcast, BroadcastDraft, BroadcastReport } from './broadcast.js';
+import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { isRepeated, nextState, type BroadcastAction, type BroadcastState } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 
@@ -20,7 +21,7 @@ export class BroadcastsService {
     private readonly dataSource: DataSource,
     private readonly queries: BroadcastsQueries,
     private readonly mails: BroadcastMailsQueries,
-    private readonly templates: TemplatesService,
+    private readonly preflight: BroadcastPreflight,
     private readonly wake: Wake,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -28,7 +29,7 @@ export class BroadcastsService {
   /** Throws `TEMPLATE_NOT_FOUND` or `TEMPLATE_INVALID`. */
   async create(draft: BroadcastDraft): Promise<BroadcastReport> {
     const id = await this.dataSource.transaction(async (manager) => {
-      const templateId = await this.publish(manager, draft.template);
+      const templateId = await this.preflight.publish(manager, draft.template);
       return this.queries.insert(manager, { ...draft, templateId }, this.clock.now());
     });
     return this.get(id);
@@ -42,7 +43,7 @@ export class BroadcastsService {
       const draft = { ...before, ...change };
       await this.queries.updateDraft(manager, id, {
         ...draft,
-        templateId: await this.publish(manager, draft.template),
+        templateId: await this.preflight.publish(manager, draft.template),
       });
     });
     return this.get(id);
@@ -50,20 +51,25 @@ export class BroadcastsService {
 
   /**
    * Freezes the words; at `at` (now when null) the audience is frozen and planning begins. Any number of clicks start it
-   * once. Throws `BROADCAST_STATE_CONFLICT`, `BROADCAST_EXPIRY_INVALID`, and what `create` throws.
+   * once. Throws `BROADCAST_PREFLIGHT_INVALID` for words that would reach their readers broken,
+   * `BROADCAST_STATE_CONFLICT`, `BROADCAST_EXPIRY_INVALID`, and what `create` throws.
    */
   async start(id: string, at: Date | null): Promise<BroadcastReport> {
+    const looked = await this.found(id);
+    // Before the transaction: it asks pages whether they are there, which may take seconds.
+    if (nextState(looked, 'start') !== null) await this.preflight.pass(looked);
     await this.dataSource.transaction(async (manager) => {
       const broadcast = await this.locked(manager, id);
       if (isRepeated(broadcast, 'start')) return;
       if (nextState(broadcast, 'start') === null) throw notNow(broadcast, 'start');
+      if (contentOf(broadcast) !== contentOf(looked)) throw changedMeanwhile(broadcast);
       const startsAt = at ?? this.clock.now();
       if (broadcast.expiresAt !== null && broadcast.expiresAt <= startsAt) {
         throw new DomainError('BROADCAST_EXPIRY_INVALID', 'it would expire before it starts', {
           field: 'expiresAt',
         });
       }
-      const templateId = await this.publish(manager, broadcast.template);
+      const templateId = await this.preflight.publish(manager, broadcast.template);
       await this.queries.schedule(manager, id, { templateId, at: startsAt });
       await this.wake.notify(manager, PLAN_BROADCASTS);
     });
@@ -87,8 +93,7 @@ export class BroadcastsService {
 
   /** Throws `BROADCAST_NOT_FOUND`. */
   async get(id: string): Promise<BroadcastReport> {
-    const broadcast = await this.queries.find(id);
-    if (!broadcast) throw notFound(id);
+    const broadcast = await this.found(id);
     const [report] = await this.reports([broadcast]);
     if (!report) throw notFound(id);
     return report;
@@ -106,9 +111,12 @@ export class BroadcastsService {
 
   /** How many subscribers would get it if it started now. Throws `BROADCAST_NOT_FOUND`. */
   async audienceSize(id: string): Promise<number> {
-    const broadcast = await this.queries.find(id);
-    if (!broadcast) throw notFound(id);
-    return this.queries.audienceSize(broadcast);
+    return this.queries.audienceSize(await this.found(id));
+  }
+
+  /** What is wrong with its mail, over everybody who would get it now. Throws `BROADCAST_NOT_FOUND`. */
+  async check(id: string): Promise<PreflightReport> {
+    return this.preflight.report(await this.found(id));
   }
 
   private async change(id: string, action: BroadcastAction, reason: string | null): Promise<BroadcastReport> {
@@ -136,13 +144,10 @@ export class BroadcastsService {
     });
   }
 
-  private async publish(manager: EntityManager, template: string): Promise<string> {
-    const { html } = await this.templates.compile(template);
-    if (!/\{\{-?\s*unsubscribeUrl\b/.test(html)) {
-      const message = `templates/${template}.mjml has no link to unsubscribe: write {{ unsubscribeUrl }}, or include layouts/mail-foot-marketing.mjml`;
-      throw new DomainError('TEMPLATE_INVALID', message, { field: 'template' });
-    }
-    return this.templates.publish(manager, template);
+  private async found(id: string): Promise<Broadcast> {
+    const broadcast = await this.queries.find(id);
+    if (broadcast) return broadcast;
+    throw notFound(id);
   }
 
   private async locked(manager: EntityManager, id: string): Promise<Broadcast> {
@@ -150,6 +155,16 @@ export class BroadcastsService {
     if (broadcast) return broadcast;
     throw notFound(id);
   }
+}
+
+/** What the preflight judged. */
+function contentOf({ template, sender, audience, topic }: Broadcast): string {
+  return JSON.stringify([template, sender, audience, topic]);
+}
+
+function changedMeanwhile({ id, state }: Broadcast): DomainError {
+  const message = 'it was changed while it was looked at; start it again';
+  return new DomainError('BROADCAST_STATE_CONFLICT', message, { id, state });
 }
 
 function notFound(id: string): DomainError {

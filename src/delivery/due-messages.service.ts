@@ -38,7 +38,7 @@ export class DueMessages {
     if (lanes.length === 0) return { taken: 0, messages: [], waitMs: null };
     const allowed = await this.pacing.allow(lanes, limit);
     if (allowed.size === 0) {
-      const waitMs = await this.pacing.waitMs(lanes.map(({ laneKey }) => laneKey));
+      const waitMs = await this.pacing.waitMs(lanes);
       return { taken: 0, messages: [], waitMs };
     }
     const claimed = await this.queries.claim(owner, {

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { pgPool } from '../infra/database/pg-pool.js';
 import type { ClaimedMessage } from './message.js';
+import type { LaneReady } from './pacing/token-bucket.js';
 import { overdueSql, type OverdueParameters } from './pacing/overdue.js';
 import type { Settlement } from './settlement.js';
 
@@ -49,18 +50,19 @@ export class LedgerQueries {
 
   constructor(private readonly dataSource: DataSource) {}
 
-  /** The lanes in which anything is due, and how much up to `most`; one index look-up each. Served by `message_ready`. */
-  async dueLanes(now: Date, most: number): Promise<{ laneKey: string; ready: number }[]> {
-    const { rows } = await pgPool(this.dataSource).query<{ laneKey: string; ready: number }>({
+  /** The lanes in which anything is due, how much up to `most`, and how much of that somebody waits for; one index look-up each. Served by `message_ready`. */
+  async dueLanes(now: Date, most: number): Promise<LaneReady[]> {
+    const { rows } = await pgPool(this.dataSource).query<LaneReady>({
       name: 'ledger-lanes',
       text: `with recursive lane as (
           (select lane_key as key from message where state = 'ready' order by lane_key limit 1)
           union all
           select (select m.lane_key from message m where m.state = 'ready' and m.lane_key > lane.key order by m.lane_key limit 1)
           from lane where lane.key is not null)
-        select key as "laneKey", waiting.count::int as ready from lane cross join lateral (
-          select count(*) from (
-            select 1 from message m where m.state = 'ready' and m.lane_key = lane.key and m.due_at <= $1 limit $2) due) waiting
+        select key as "laneKey", waiting.count::int as ready, waiting.urgent::int from lane cross join lateral (
+          select count(*), count(*) filter (where priority = 0) as urgent from (
+            select m.priority from message m where m.state = 'ready' and m.lane_key = lane.key and m.due_at <= $1
+            order by m.priority limit $2) due) waiting
         where key is not null and waiting.count > 0`,
       values: [now, most],
     });
@@ -256,7 +258,7 @@ taken as (
   from due where m.id = due.id returning m.*)
 select t.id, t.state, t.lease_epoch as epoch, t.attempt, t.class, t.kind, t.address, t.message_id_header as "messageIdHeader",
   t.sender::text as sender, t.data, t.funnel_key as "funnelKey", f.title as "funnelTitle", t.step_key as "stepKey",
-  t.subscriber_id as "subscriberId", s.name as "subscriberName", coalesce(s.tracking_consent, false) as "trackingConsent",
+  t.subscriber_id as "subscriberId", s.name as "subscriberName", s.fields as "subscriberFields", coalesce(s.tracking_consent, false) as "trackingConsent",
   t.email_template_id as "templateId", t.created_at as "createdAt", t.lane_key as "laneKey",
   t.broadcast_id as "broadcastId", t.unknown_count as "unknownCount"
 from taken t left join subscriber s on s.id = t.subscriber_id left join funnel f on f.key = t.funnel_key

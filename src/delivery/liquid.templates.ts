@@ -17,8 +17,10 @@ import { quotedPrintable } from './quoted-printable.js';
 /** What becomes of a tracked link: its id and its address, filled in and not escaped, give the address in the mail. */
 export type LinkTarget = (linkId: string, url: string) => string;
 
-/** `templates`: a tag such as `include` finds nothing, least of all a file of this machine. */
-const LIMITS = { parseLimit: 1_000_000, renderLimit: 1_000, memoryLimit: 20_000_000, templates: {} };
+/**
+ * Characters of a source, milliseconds of one mail, and values held by its filters and ranges: what ends a template that
+ * would not end by itself. `templates`: a tag such as `include` finds nothing, least of all a file of this machine. */
+export const LIMITS = { parseLimit: 1_000_000, renderLimit: 1_000, memoryLimit: 5_000_000, templates: {} };
 const LINK_TARGET = Symbol('link target');
 
 /** A part of a mail, parsed: its templates, and its fixed texts in quoted-printable. */

@@ -1,5 +1,8 @@
 import { quotedPrintable } from './quoted-printable.js';
 
+/** Fifty times what Gmail shows: only a loop that went wrong writes more, and it must not fill the memory. */
+const MAX_CHARS = 5_000_000;
+
 /** Where Liquid writes a mail piece by piece. */
 export interface MailEmitter {
   write(value: unknown): void;
@@ -34,6 +37,8 @@ function emitter(encode: (text: string) => string, watched: readonly string[]): 
       if (text === '') return;
       for (const wanted of watched) if (!seen.has(wanted) && text.includes(wanted)) seen.add(wanted);
       this.buffer += encode(text);
+      if (this.buffer.length > MAX_CHARS)
+        throw new Error(`a part of the mail is larger than ${MAX_CHARS} characters`);
     },
   };
 }

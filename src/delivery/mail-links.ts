@@ -1,6 +1,6 @@
 /** Links that must work untouched: a redirect between a person and their way out is one step too many. */
 const UNTOUCHED = /\{\{[^}]*\b(unsubscribeUrl|preferencesUrl|confirmUrl)\b/;
-const HREF = /(<a\b[^>]*?\shref=)(?:"([^"]*)"|'([^']*)')/gi;
+const HREF = /(<a\b[^>]{0,1000}?\shref=)(?:"([^"]*)"|'([^']*)')/gi;
 const MARKED = /\bhref=(?:"ws-link:(\d+):([^"]*)"|'ws-link:(\d+):([^']*)')/g;
 
 /** The addresses of the mail's tracked links, as Liquid, unescaped, each once, in the order of the mail. */

@@ -40,6 +40,7 @@ export type RenderedMessage = Pick<
   | 'funnelTitle'
   | 'subscriberId'
   | 'subscriberName'
+  | 'subscriberFields'
   | 'trackingConsent'
 > & { templateId: string };
 
@@ -100,6 +101,7 @@ export class MailRenderer {
       ...withOwnLinks(message, baseUrl, secretKey),
       subscriber: {
         email: message.address,
+        fields: message.subscriberFields ?? {},
         ...(name === '' ? {} : { name, firstName: name.split(/\s+/)[0] }),
       },
       sender: message.sender,

@@ -26,7 +26,7 @@ export interface PlannedMessage {
   addressHash: Buffer;
   dueAt: Date;
   expiresAt?: Date | undefined;
-  /** 0 goes first. Somebody waits for a confirmation or a receipt; nobody for a step. */
+  /** 0 goes first, and is what transactional mails have: somebody waits for a receipt, nobody for a step. */
   priority?: number | undefined;
 }
 
@@ -46,6 +46,8 @@ export interface ClaimedMessage {
   kind: MessageKind;
   subscriberId: string | null;
   subscriberName: string | null;
+  /** The owner's own fields of the person. */
+  subscriberFields?: Record<string, unknown> | null;
   trackingConsent: boolean;
   templateId: string;
   createdAt: Date;

@@ -58,7 +58,7 @@ export class MessagesQueries {
           rows.map((row) => ({
             ...row,
             addressHash: row.addressHash.toString('hex'),
-            priority: row.priority ?? 5,
+            priority: row.priority ?? (row.class === 'transactional' ? 0 : 5),
             senderDomain: domainOf(row.sender.email),
             recipientDomain: domainOf(row.address),
           })),

@@ -5,6 +5,8 @@ import { Liquid } from 'liquidjs';
 import mjml2html from 'mjml';
 import { registerLiquidFilters } from '../infra/http/liquid-filters.js';
 import { DomainError } from '../values/domain-error.js';
+import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
+import { LIMITS } from './liquid.templates.js';
 import { deceptiveLink } from './link-check.js';
 
 /** A mail with its variables still open: subject, HTML and text are Liquid. */
@@ -20,9 +22,13 @@ interface SourceFile {
   source: string;
 }
 
+/** Of one file. Some of the checks, and MJML itself, take time by the square of it. */
+const MAX_SOURCE_CHARS = 400_000;
+/** With its tags; mail programs show some 70. */
+const MAX_SUBJECT_CHARS = 300;
 const KEY = /^[a-z0-9-]+(\/[a-z0-9-]+)*$/;
-const INCLUDE = /<mj-include\b(?:"[^"]*"|'[^']*'|[^>"'])*?\bpath=(?:"([^"]*)"|'([^']*)')/g;
-const MJ_TAG = /<(\/?)(mjml|mj-[a-z-]+)\b((?:"[^"]*"|'[^']*'|[^>"'])*?)(\/?)>/g;
+const INCLUDE = /<mj-include\b(?:"[^"]*"|'[^']*'|[^>"']){0,1000}?\bpath=(?:"([^"]*)"|'([^']*)')/g;
+const MJ_TAG = /<(\/?)(mjml|mj-[a-z-]+)\b((?:"[^"]*"|'[^']*'|[^>"']){0,5000}?)(\/?)>/g;
 
 const TEXT_OPTIONS = {
   wordwrap: 78,
@@ -38,7 +44,7 @@ const TEXT_OPTIONS = {
 };
 
 /** Checks only. Nothing is ever read from disk by a Liquid tag: `templates` replaces the file system. */
-const checker = new Liquid({ strictFilters: true, templates: {} });
+const checker = new Liquid({ strictFilters: true, ...LIMITS });
 registerLiquidFilters(checker);
 
 /**
@@ -60,6 +66,12 @@ export async function compileMail(folder: string, key: string): Promise<MailTemp
   const html = await compileHtml(file);
   const subject = (/<title>([\s\S]*?)<\/title>/.exec(html)?.[1] ?? '').replace(/\s+/g, ' ').trim();
   if (subject === '') throw invalid(file, 1, '<mj-title> is missing; it is the subject');
+  if (!HEADER_TEXT.test(subject) || subject.length > MAX_SUBJECT_CHARS)
+    throw invalid(
+      file,
+      1,
+      `the subject in <mj-title>: ${HEADER_TEXT_ADVICE}, at most ${MAX_SUBJECT_CHARS} characters`,
+    );
   const text = convert(html, TEXT_OPTIONS).trim();
   if (text === '') throw invalid(file, 1, 'the mail has no text');
   // Once more on the results: a tag that MJML took apart is whole in the source.
@@ -88,8 +100,13 @@ async function compileHtml(file: SourceFile): Promise<string> {
 
 /** What MJML lets pass without a word: files that are not there, tags left open, broken Liquid. */
 async function checkSource(file: SourceFile, includedBy: readonly string[]): Promise<void> {
-  // Line breaks stay, so that lines keep their numbers.
-  const source = file.source.replace(/<!--[\s\S]*?-->/g, (comment) => comment.replace(/[^\n]/g, ''));
+  if (file.source.length > MAX_SOURCE_CHARS)
+    throw invalid(
+      file,
+      1,
+      `it has ${file.source.length} characters; ${MAX_SOURCE_CHARS} are the most, and Gmail shows 102 KB`,
+    );
+  const source = withoutComments(file.source);
   checkLiquid({ ...file, source }, null);
   checkTags({ ...file, source });
   const deceptive = deceptiveLink(source);
@@ -107,6 +124,18 @@ async function checkSource(file: SourceFile, includedBy: readonly string[]): Pro
       throw invalid(file, line, `mj-include names a file that is not there: ${name}`);
     });
     await checkSource({ folder: file.folder, path, source: content }, [...includedBy, file.path]);
+  }
+}
+
+/** Line breaks inside comments stay. In one pass: a pattern would look for the end of each anew. */
+function withoutComments(source: string): string {
+  let kept = '';
+  for (let at = 0; ;) {
+    const start = source.indexOf('<!--', at);
+    const end = start < 0 ? -1 : source.indexOf('-->', start + 4);
+    if (end < 0) return kept + source.slice(at);
+    kept += source.slice(at, start) + source.slice(start, end).replace(/[^\n]/g, '');
+    at = end + 3;
   }
 }
 

@@ -36,6 +36,8 @@ const STAGES: Readonly<Record<string, ReplyStage>> = {
 /** Nothing of this has to do with the mail: it waits until it is put right, for as long as it takes. */
 const OUR_TROUBLE: ReadonlySet<string> = new Set(['connect', 'login', 'signing']);
 const OUR_TROUBLE_MINUTES = 1;
+/** "Too many messages": the lane goes slower by itself, so this is only how soon the one mail asks again. */
+const RATE_LIMITED_MINUTES = 5;
 const UNKNOWN_RESEND_MINUTES = 1;
 
 /**
@@ -94,8 +96,15 @@ export function relayTrouble(outcome: SendOutcome): RelayTrouble | null {
     return outcome.stage === 'connect' ? 'connect' : null;
   }
   if (outcome.kind !== 'refused') return null;
-  if (outcome.code === 421) return 'throttled';
-  return consequence(outcome).action === 'sender' ? 'sender_refused' : null;
+  const { action, reason } = consequence(outcome);
+  if (outcome.code === 421 || (action === 'retry' && reason === 'rate_limited')) return 'throttled';
+  return action === 'sender' ? 'sender_refused' : null;
+}
+
+/** Whether the outcome shows a relay at work: it took the mail, or turned down its recipient for good. */
+export function provesRelay(outcome: SendOutcome): boolean {
+  if (outcome.kind === 'accepted') return true;
+  return outcome.kind === 'refused' && consequence(outcome).action === 'person';
 }
 
 type Retry = Pick<Settlement, 'state' | 'reason' | 'dueAt'>;
@@ -128,15 +137,13 @@ function refused(
   const { action, reason } = consequence(outcome);
   const said = { stage, code, reply: storable(reply), countsAsAttempt: true };
   if (action === 'person') return { ...said, state: 'rejected', reason, dueAt: null };
+  const ours = { ...said, state: 'ready', reason, countsAsAttempt: false } as const;
+  // About the pace of all mails, and no fault of the one that happened to be next.
+  if (action === 'retry' && reason === 'rate_limited')
+    return { ...ours, dueAt: inMinutes(now, RATE_LIMITED_MINUTES) };
   // About us but said of this one mail: it may be this recipient's server alone, so its tries are counted.
   if (action === 'retry' || stage !== 'MAIL FROM') return { ...said, ...later(attempt, reason, now) };
-  return {
-    ...said,
-    state: 'ready',
-    reason,
-    dueAt: inMinutes(now, OUR_TROUBLE_MINUTES),
-    countsAsAttempt: false,
-  };
+  return { ...ours, dueAt: inMinutes(now, OUR_TROUBLE_MINUTES) };
 }
 
 function consequence({

@@ -114,6 +114,8 @@ export class SmtpLane {
         return refused;
       }
       refused ??= isPositive(reply) ? null : this.refusal(stage, reply);
+      // After a 421 no further reply comes.
+      if (refused && !session.alive) return refused;
       if (refused && !pipelining) break;
     }
     // Else the next MAIL FROM would be a second one in the same transaction.

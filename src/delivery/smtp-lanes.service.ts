@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { SendOutcome } from './message.js';
 import { RelaysService, type Relay } from './pacing/relays.service.js';
-import { relayTrouble } from './settlement.js';
+import { provesRelay, relayTrouble } from './settlement.js';
 import { SmtpLane } from './smtp-lane.transport.js';
 
 /** Connections to a relay at the same time unless SMTP_URL says otherwise. */
@@ -55,7 +55,7 @@ export class SmtpLanes {
         put(taken);
         const trouble = relayTrouble(outcome);
         if (trouble !== null) await this.relays.failed(taken.relay, trouble, reasonOf(outcome));
-        else if (outcome.kind === 'accepted') await this.relays.worked(taken.relay);
+        else if (provesRelay(outcome)) await this.relays.worked(taken.relay);
         else await this.relays.notTried(taken.relay);
       },
       close: () => {

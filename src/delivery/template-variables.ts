@@ -5,6 +5,7 @@ const COMMON = [
   'subscriber.firstName',
   'subscriber.name',
   'subscriber.email',
+  'subscriber.fields',
   'sender.name',
   'sender.postalAddress',
   'funnel.title',

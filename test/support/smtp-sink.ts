@@ -9,8 +9,8 @@ export interface SunkMail {
   parsed: Email;
 }
 
-/** A reply code refuses with it; `drop` ends the connection without a word. */
-export type SinkAnswer = number | 'drop' | undefined;
+/** A reply code refuses with it, in words of one's own where they matter; `drop` ends the connection without a word. */
+export type SinkAnswer = number | { code: number; text: string } | 'drop' | undefined;
 
 /** A real SMTP server that keeps what it takes and misbehaves where a test tells it to. */
 export interface SmtpSink {
@@ -39,9 +39,10 @@ export async function openSmtpSink({ host = '127.0.0.1', smtpUtf8 = true } = {})
     what: SinkAnswer,
     done: (error?: Error | null) => void,
   ): void => {
-    if (what === 'drop') sockets.get(session.remotePort)?.destroy();
-    else
-      done(what === undefined ? null : Object.assign(new Error('as the test says'), { responseCode: what }));
+    if (what === 'drop') return void sockets.get(session.remotePort)?.destroy();
+    if (what === undefined) return done(null);
+    const { code, text } = typeof what === 'number' ? { code: what, text: 'as the test says' } : what;
+    done(Object.assign(new Error(text), { responseCode: code }));
   };
   const server = new SMTPServer({
     authOptional: true,

@@ -1,4 +1,4 @@
-import { quotaOn, rateOf, utcDay, type Bucket } from './token-bucket.js';
+import { quotaOn, rateOf, reserveOf, utcDay, type Bucket } from './token-bucket.js';
 
 const DAY_MS = 86_400_000;
 /** Nobody plans further ahead; beyond it a bucket counts as one that lets nothing through. */
@@ -31,8 +31,10 @@ export function passMs(bucket: Bucket, count: number): number | null {
   let atMs = bucket.refilledAtMs;
   for (let day = 0; day < LONGEST_DAYS && left > 0; day++) {
     const endMs = (Math.floor(atMs / DAY_MS) + 1) * DAY_MS;
-    const quota = quotaOn(bucket, utcDay(atMs)) ?? Number.POSITIVE_INFINITY;
-    const byQuota = Math.max(0, quota - (day === 0 ? bucket.usedToday : 0));
+    // Bulk mails, which an estimate is about, leave the reserve.
+    const quota = quotaOn(bucket, utcDay(atMs));
+    const forBulk = quota === null ? Number.POSITIVE_INFINITY : quota - reserveOf(quota);
+    const byQuota = Math.max(0, forBulk - (day === 0 ? bucket.usedToday : 0));
     const today = Math.min(byQuota, tokens + perMs * (endMs - atMs));
     if (left <= today) return atMs + Math.max(0, left - tokens) / perMs - bucket.refilledAtMs;
     left -= today;

@@ -3,7 +3,7 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { bucketKeysOf } from './bucket-keys.js';
 import { PacingQueries, type BucketRow } from './pacing.queries.js';
 import { LaneMeter, recovered, slowed, STEP_PAUSE_MS } from './slow-down.js';
-import { allocate, giveBack, refill, waitMs } from './token-bucket.js';
+import { allocate, giveBack, refill, waitMs, type LaneReady } from './token-bucket.js';
 
 /** How long a worker may not know of a limit that was just set. */
 const KEYS_CACHE_MS = 1_000;
@@ -26,13 +26,11 @@ export class PacingService {
   ) {}
 
   /**
-   * Takes tokens for at most `limit` mails, shared fairly among the lanes; a lane that gets none is not in the answer.
+   * Takes tokens for at most `limit` mails, shared fairly among the lanes, urgent ones first; a lane that gets none is not
+   * in the answer.
    * Without limits it costs one small read a second.
    */
-  async allow(
-    wants: readonly { laneKey: string; ready: number }[],
-    limit: number,
-  ): Promise<Map<string, number>> {
+  async allow(wants: readonly LaneReady[], limit: number): Promise<Map<string, number>> {
     const keys = await this.existing(wants.map(({ laneKey }) => laneKey));
     if (keys.length === 0) return allocate(wants, limit, { buckets: [], bucketsOf: bucketKeysOf }).granted;
     return this.queries.update(keys, (rows) => {
@@ -93,21 +91,21 @@ export class PacingService {
    * Milliseconds until the first of the lanes may send one mail; 0: now. Null without lanes. A span and not an instant,
    * because the buckets run on the database's clock.
    */
-  async waitMs(laneKeys: readonly string[]): Promise<number | null> {
-    if (laneKeys.length === 0) return null;
-    const keys = await this.existing(laneKeys);
+  async waitMs(lanes: readonly Pick<LaneReady, 'laneKey' | 'urgent'>[]): Promise<number | null> {
+    if (lanes.length === 0) return null;
+    const keys = await this.existing(lanes.map(({ laneKey }) => laneKey));
     if (keys.length === 0) return 0;
-    const waits = new Map(
-      (await this.queries.read(keys)).map((row) => [row.key, waitMs(refill(row, row.nowMs))]),
-    );
-    return Math.min(
-      ...laneKeys.map((lane) => Math.max(...bucketKeysOf(lane).map((key) => waits.get(key) ?? 0))),
-    );
+    const buckets = new Map((await this.queries.read(keys)).map((row) => [row.key, refill(row, row.nowMs)]));
+    const waits = lanes.map(({ laneKey, urgent = 0 }) => {
+      const paid = bucketKeysOf(laneKey).flatMap((key) => buckets.get(key) ?? []);
+      return Math.max(0, ...paid.map((bucket) => waitMs(bucket, urgent > 0 ? 'urgent' : 'bulk')));
+    });
+    return Math.min(...waits);
   }
 
-  /** When the lane may send its next mail, on the application's clock; null when it may send now. */
+  /** When the lane may send its next bulk mail, on the application's clock; null when it may send now. */
   async waitingUntil(laneKey: string): Promise<Date | null> {
-    const wait = (await this.waitMs([laneKey])) ?? 0;
+    const wait = (await this.waitMs([{ laneKey }])) ?? 0;
     return wait === 0 ? null : new Date(this.clock.now().getTime() + wait);
   }
 

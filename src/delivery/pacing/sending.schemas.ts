@@ -23,13 +23,9 @@ const limitFields = {
     .max(MAX_PER_SECOND)
     .optional()
     .meta({ description: 'Mails that may go at once after a pause; two seconds’ worth when left out.' }),
-  perDay: z
-    .number()
-    .int()
-    .min(1)
-    .max(MAX_PER_DAY)
-    .optional()
-    .meta({ description: 'Mails in one day of UTC.' }),
+  perDay: z.number().int().min(1).max(MAX_PER_DAY).optional().meta({
+    description: 'Mails in one day of UTC, 5 % of them kept for confirmations, receipts and the like.',
+  }),
 };
 
 const burstNeedsRate = ({
@@ -142,6 +138,9 @@ export const sendingState = z.object({
       availableNow: z.number().nullable(),
       usedToday: z.number(),
       quotaToday: z.number().nullable(),
+      reservedToday: z.number().meta({
+        description: 'The part of `quotaToday` that only confirmations, receipts and the like may use: 5 %.',
+      }),
       warmUpStartedOn: z.string().nullable(),
     }),
   ),

@@ -9,7 +9,7 @@ import { PacingService } from './pacing.service.js';
 import { RelaysService } from './relays.service.js';
 import { SendingQueries } from './sending.queries.js';
 import type { estimateResponse, SendingState } from './sending.schemas.js';
-import { available, quotaOn, rateOf, refill } from './token-bucket.js';
+import { available, quotaOn, rateOf, refill, reserveOf } from './token-bucket.js';
 
 /** How sending stands: what the API and the owner's page show. Changes nothing. */
 @Injectable()
@@ -35,14 +35,16 @@ export class SendingService {
       reason: guard.ok ? null : guard.reason,
       buckets: buckets.map((row) => {
         const bucket = refill(row, row.nowMs);
-        const now = available(bucket);
+        const now = available(bucket, 'bulk');
+        const quota = quotaOn(bucket, bucket.quotaDay ?? '');
         return {
           key: bucket.key,
           perSecond: rateOf(bucket),
           slowFactor: bucket.slowFactor,
           availableNow: Number.isFinite(now) ? now : null,
           usedToday: bucket.usedToday,
-          quotaToday: quotaOn(bucket, bucket.quotaDay ?? ''),
+          quotaToday: quota,
+          reservedToday: quota === null ? 0 : reserveOf(quota),
           warmUpStartedOn: bucket.rampStartedOn,
         };
       }),

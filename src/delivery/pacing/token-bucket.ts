@@ -27,6 +27,9 @@ const CLOCK_STEP_MS = 60_000;
 /** Adding up parts of a token leaves 0.9999999 where 1 is meant. */
 const ROUNDING = 1e-9;
 
+/** Part of a day's quota that is kept for confirmations, receipts and the like, in hundredths. */
+const RESERVE_PERCENT = 5;
+
 /** Mails on the first day of a warm-up, their growth from day to day, and its length: 100, 140, 196 ... 880,000. */
 const RAMP_FIRST_DAY = 100;
 const RAMP_GROWTH = 1.4;
@@ -59,6 +62,11 @@ export function quotaOn({ dailyQuota, rampStartedOn }: Bucket, day: string): num
   return dailyQuota === null ? ramp : Math.min(dailyQuota, ramp);
 }
 
+/** Mails of the day's quota that no bulk mail may use: whoever signs up after a big broadcast still gets an answer. */
+export function reserveOf(quota: number): number {
+  return Math.floor((quota * RESERVE_PERCENT) / 100);
+}
+
 /**
  * The bucket as it stands at `nowMs`. Never takes a token away but those above a burst that has become smaller, and a
  * clock that runs backwards adds none.
@@ -78,11 +86,19 @@ export function refill(bucket: Bucket, nowMs: number): Bucket {
   };
 }
 
+/** Who asks: a mail that somebody waits for may use the whole quota, a bulk mail leaves the reserve. */
+export type Urgency = 'urgent' | 'bulk';
+
+function quotaFor(bucket: Bucket, urgency: Urgency): number | null {
+  const quota = quotaOn(bucket, bucket.quotaDay ?? utcDay(bucket.refilledAtMs));
+  return quota === null || urgency === 'urgent' ? quota : quota - reserveOf(quota);
+}
+
 /** How many mails may go now, out of a bucket that has been refilled; Infinity without any limit. */
-export function available(bucket: Bucket): number {
+export function available(bucket: Bucket, urgency: Urgency = 'urgent'): number {
   const byRate =
     bucket.ratePerSecond === null ? Number.POSITIVE_INFINITY : Math.floor(bucket.tokens + ROUNDING);
-  const quota = quotaOn(bucket, bucket.quotaDay ?? utcDay(bucket.refilledAtMs));
+  const quota = quotaFor(bucket, urgency);
   const byDay = quota === null ? Number.POSITIVE_INFINITY : quota - bucket.usedToday;
   return Math.max(0, Math.min(byRate, byDay));
 }
@@ -102,47 +118,59 @@ export function giveBack(bucket: Bucket, count: number): Bucket {
 }
 
 /** Milliseconds until one mail may go, out of a bucket that has been refilled; 0 when one may go now. */
-export function waitMs(bucket: Bucket): number {
-  if (available(bucket) > 0) return 0;
-  const quota = quotaOn(bucket, bucket.quotaDay ?? utcDay(bucket.refilledAtMs));
+export function waitMs(bucket: Bucket, urgency: Urgency = 'urgent'): number {
+  if (available(bucket, urgency) > 0) return 0;
+  const quota = quotaFor(bucket, urgency);
   if (quota !== null && bucket.usedToday >= quota)
     return (Math.floor(bucket.refilledAtMs / DAY_MS) + 1) * DAY_MS - bucket.refilledAtMs;
   const rate = rateOf(bucket) ?? Number.POSITIVE_INFINITY;
   return Math.ceil(((1 - bucket.tokens) / rate) * 1000);
 }
 
+/** What one lane has to send: `urgent` of its `ready` mails are waited for, and they are claimed first. */
+export interface LaneReady {
+  laneKey: string;
+  ready: number;
+  urgent?: number;
+}
+
 /**
  * Shares at most `limit` mails among lanes, one each in turn, so that a lane with a million waiting does not keep the
- * others from theirs. `bucketsOf` names the buckets a lane has to pay from; each is paid once for each mail. The
- * buckets come back as they are after it.
+ * others from theirs; urgent ones first, which alone may use the reserve of a day's quota. `bucketsOf` names the buckets
+ * a lane has to pay from; each is paid once for each mail. The buckets come back as they are after it.
  */
 export function allocate(
-  wants: readonly { laneKey: string; ready: number }[],
+  wants: readonly LaneReady[],
   limit: number,
   { buckets, bucketsOf }: { buckets: readonly Bucket[]; bucketsOf: (laneKey: string) => readonly string[] },
 ): { granted: Map<string, number>; buckets: Bucket[] } {
-  const left = new Map(buckets.map((bucket) => [bucket.key, available(bucket)]));
   const granted = new Map<string, number>();
-  let total = 0;
-  let open = wants
-    .filter(({ ready }) => ready > 0)
-    .map(({ laneKey, ready }) => ({
-      laneKey,
-      ready,
-      keys: bucketsOf(laneKey).filter((key) => left.has(key)),
-    }));
-  while (open.length > 0 && total < limit) {
-    open = open.filter(({ laneKey, ready, keys }) => {
-      const so = granted.get(laneKey) ?? 0;
-      if (total >= limit || so >= ready || keys.some((key) => (left.get(key) ?? 0) < 1)) return false;
-      for (const key of keys) left.set(key, (left.get(key) ?? 0) - 1);
-      granted.set(laneKey, so + 1);
-      total++;
-      return true;
-    });
-  }
   const spent = new Map<string, number>();
-  for (const [laneKey, count] of granted)
-    for (const key of bucketsOf(laneKey)) spent.set(key, (spent.get(key) ?? 0) + count);
+  let total = 0;
+  const share = (urgency: Urgency, mostOf: (want: LaneReady) => number): void => {
+    const left = new Map(
+      buckets.map((bucket) => [bucket.key, available(bucket, urgency) - (spent.get(bucket.key) ?? 0)]),
+    );
+    let open = wants.map((want) => ({
+      laneKey: want.laneKey,
+      most: mostOf(want),
+      keys: bucketsOf(want.laneKey).filter((key) => left.has(key)),
+    }));
+    while (open.length > 0 && total < limit) {
+      open = open.filter(({ laneKey, most, keys }) => {
+        const so = granted.get(laneKey) ?? 0;
+        if (total >= limit || so >= most || keys.some((key) => (left.get(key) ?? 0) < 1)) return false;
+        for (const key of keys) {
+          left.set(key, (left.get(key) ?? 0) - 1);
+          spent.set(key, (spent.get(key) ?? 0) + 1);
+        }
+        granted.set(laneKey, so + 1);
+        total++;
+        return true;
+      });
+    }
+  };
+  share('urgent', ({ urgent = 0, ready }) => Math.min(urgent, ready));
+  share('bulk', ({ ready }) => ready);
   return { granted, buckets: buckets.map((bucket) => spend(bucket, spent.get(bucket.key) ?? 0)) };
 }

@@ -15,6 +15,8 @@ import { kindOf } from './variables.js';
 export interface DraftReader {
   email: string;
   name: string | null;
+  /** The owner's own fields of this person. */
+  fields: Record<string, unknown>;
 }
 
 export interface Draft {
@@ -69,6 +71,7 @@ export class Drafts {
       // Nobody: a link in a preview must not unsubscribe the person whose name is shown.
       subscriberId: null,
       subscriberName: reader.name,
+      subscriberFields: reader.fields,
       trackingConsent: tracked,
       templateId: '0',
     });
@@ -91,7 +94,7 @@ export class Drafts {
 
   private async reader(subscriberId: string): Promise<DraftReader> {
     const rows: DraftReader[] = await this.dataSource.query(
-      'select email, name from subscriber where id = $1',
+      'select email, name, fields from subscriber where id = $1',
       [subscriberId],
     );
     const [reader] = rows;

@@ -42,15 +42,18 @@ function findingOf(
 ): Pick<PreflightFinding, 'level' | 'message'> | null {
   if (outcome.kind === 'refused') return { level: 'fail', message: `${url}: ${outcome.reason}` };
   if (outcome.kind === 'failed') {
-    if (outcome.reason === 'ENOTFOUND') return { level: 'fail', message: `${url}: the name does not exist` };
-    const own = originOf(url) === ownOrigin ? '; is Wellspring running there?' : '';
-    return { level: 'unknown', message: `${url} could not be reached (${outcome.reason})${own}` };
+    // Our own name may be one that only the outside knows.
+    const own = originOf(url) === ownOrigin;
+    if (outcome.reason === 'ENOTFOUND' && !own)
+      return { level: 'fail', message: `${url}: the name does not exist` };
+    const hint = own ? '; is Wellspring running there?' : '';
+    return { level: 'unknown', message: `${url} could not be reached (${outcome.reason})${hint}` };
   }
   if (outcome.status < 400) return null;
   if (GONE.has(outcome.status)) return { level: 'fail', message: `${url} answers ${outcome.status}` };
   return { level: 'warn', message: `${url} answers ${outcome.status} to us; look at it yourself` };
 }
 
-function originOf(url: string): string | null {
+export function originOf(url: string): string | null {
   return URL.canParse(url) ? new URL(url).origin : null;
 }

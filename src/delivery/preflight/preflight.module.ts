@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { DeliveryModule } from '../delivery.module.js';
 import { DomainCheckService } from '../domains/domain-check.service.js';
+import { AudienceQueries } from './audience.queries.js';
 import { Drafts } from './drafts.service.js';
 import { PreflightService } from './preflight.service.js';
 import { TemplatesController } from './templates.controller.js';
@@ -9,7 +10,7 @@ import { TemplatesController } from './templates.controller.js';
 @Module({
   imports: [DeliveryModule],
   controllers: [TemplatesController],
-  providers: [DomainCheckService, Drafts, PreflightService],
+  providers: [AudienceQueries, DomainCheckService, Drafts, PreflightService],
   exports: [DomainCheckService, PreflightService],
 })
 export class PreflightModule {}

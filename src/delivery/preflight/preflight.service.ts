@@ -1,5 +1,4 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { SafeFetch, type Resolve } from '../../infra/safe-fetch.js';
@@ -11,12 +10,13 @@ import type { MailTemplate } from '../mjml.templates.js';
 import type { Sender } from '../message.js';
 import { unknownVariables, type MailKind } from '../template-variables.js';
 import { TemplatesService } from '../templates.service.js';
+import { AudienceQueries, EVERYBODY, ownField, type Lacking, type Readers } from './audience.queries.js';
 import { supportNotes } from './client-support.js';
 import { Drafts, isMarketing, type Draft } from './drafts.service.js';
-import { probeLinks } from './link-probe.js';
+import { originOf, probeLinks } from './link-probe.js';
 import { linksOf, mailFindings, type PreflightFinding } from './mail-checks.js';
 import { sampleData } from './sample-data.js';
-import { AUDIENCE_FIELDS, emptyPlaces, kindOf, lineOfVariable, variablesOf, without } from './variables.js';
+import { emptyPlaces, isPrinted, kindOf, lineOfVariable, variablesOf, without } from './variables.js';
 
 export interface MailToCheck {
   /** Path below `templates/` without its ending. */
@@ -27,6 +27,15 @@ export interface MailToCheck {
   kind?: MailKind | undefined;
   /** What mails of this kind get in reality; a stand-in when left out. */
   data?: Record<string, unknown> | undefined;
+  /** Who would get it; every active subscriber when left out. */
+  readers?: Readers | undefined;
+}
+
+export interface CheckOptions {
+  /** How names in links are looked up. */
+  resolve?: Resolve;
+  /** Ask only pages of our own whether they answer: what others run is no reason to wait. */
+  ownLinksOnly?: boolean;
 }
 
 export interface PreflightReport {
@@ -37,13 +46,13 @@ export interface PreflightReport {
   findings: PreflightFinding[];
 }
 
-const READER = { email: 'reader@example.com', name: 'Grace Hopper' };
+const READER = { email: 'reader@example.com', name: 'Grace Hopper', fields: {} };
 
 /** What is wrong with a mail, found before the first one is sent. Changes nothing and sends nothing. */
 @Injectable()
 export class PreflightService {
   constructor(
-    private readonly dataSource: DataSource,
+    private readonly audience: AudienceQueries,
     private readonly templates: TemplatesService,
     private readonly drafts: Drafts,
     private readonly domains: DomainCheckService,
@@ -70,9 +79,9 @@ export class PreflightService {
   }
 
   /** Everything but the DNS of the sender. A template that cannot be compiled gives that one finding, with its line. */
-  async check(mail: MailToCheck): Promise<PreflightReport> {
+  async check(mail: MailToCheck, options: CheckOptions = {}): Promise<PreflightReport> {
     try {
-      return await this.checkCompiled(await this.templates.compile(mail.template), mail);
+      return await this.checkCompiled(await this.templates.compile(mail.template), mail, options);
     } catch (error) {
       if (!(error instanceof DomainError) || !error.code.startsWith('TEMPLATE_')) throw error;
       const { file = `templates/${mail.template}.mjml`, line } = error.facts as {
@@ -84,18 +93,19 @@ export class PreflightService {
     }
   }
 
-  /** `resolve`: how names in links are looked up. */
   async checkCompiled(
     compiled: MailTemplate & { source: string },
     mail: MailToCheck,
-    { resolve }: { resolve?: Resolve } = {},
+    options: CheckOptions = {},
   ): Promise<PreflightReport> {
     const { source } = compiled;
     const kind = mail.kind ?? kindOf(`${source}${compiled.html}`);
     const data = mail.data ?? sampleData(kind, this.config.baseUrl, this.clock.now());
     const draft = { template: compiled, kind, sender: mail.sender, funnelTitle: mail.funnelTitle, data };
-    const variables = await this.variableFindings(draft);
-    const rendered = await this.renderedFindings(draft, resolve);
+    const rendered = await this.renderedFindings(draft, options);
+    // A mail that cannot be filled in would only fail, as slowly, in each of the checks.
+    const broken = rendered.some(({ check }) => check === 'template');
+    const variables = broken ? [] : await this.variableFindings(draft, mail.readers ?? EVERYBODY);
     const file = `templates/${mail.template}.mjml`;
     return report(
       mail.template,
@@ -119,45 +129,41 @@ export class PreflightService {
   }
 
   /** Over everybody who would get the mail, not one sample: a field that one reader lacks is seen here. */
-  private async variableFindings({
-    template: { subject, html, text },
-    kind,
-    ...draft
-  }: Draft): Promise<Located[]> {
+  private async variableFindings(
+    { template: { subject, html, text }, kind, ...draft }: Draft,
+    readers: Readers,
+  ): Promise<Located[]> {
     const parts = [subject, html, text];
     const all = parts.join('\n');
     const unknown = unknownVariables(all, kind).map(({ name }) => name);
-    const values = this.values(draft);
+    const used = variablesOf(all);
+    const values = this.values(draft, used);
     const findings: Located[] = unknown.map((name) => ({
       check: 'variables',
       level: 'fail',
       message: `it prints {{ ${name} }}, which ${kind} mails do not have`,
       found: name,
     }));
-    for (const name of emptyPlaces(parts, values)) {
+    const emptyHere = emptyPlaces(parts, values);
+    for (const name of emptyHere) {
       if (unknown.some((one) => one === name || one.startsWith(`${name}.`))) continue;
       const message = `it prints {{ ${name} }}, which is empty here for everybody`;
       findings.push({ check: 'variables', level: 'fail', message, found: name });
     }
-    const used = variablesOf(all);
-    for (const [name, missing] of Object.entries(AUDIENCE_FIELDS)) {
-      if (!used.includes(name) || !emptyPlaces(parts, without(values, name)).has(name)) continue;
-      const { total, empty } = await this.audience(missing);
-      const message = `${empty} of ${total} active subscribers would see an empty place for {{ ${name} }}; give it a default`;
-      if (empty > 0) findings.push({ check: 'audience', level: 'warn', message, found: name });
+    for (const name of used) {
+      if (unknown.includes(name) || emptyHere.has(name) || !isPrinted(parts, values, name)) continue;
+      if (!emptyPlaces(parts, without(values, name)).has(name)) continue;
+      const lacking = await this.audience.lacking(name, readers);
+      if (lacking !== null && lacking.empty > 0) findings.push(lackingFinding(name, lacking));
     }
     return findings;
   }
 
-  /** One pass over the active subscribers; `missing` is one of our own conditions. */
-  private async audience(missing: string): Promise<{ total: number; empty: number }> {
-    const rows: { total: number; empty: number }[] = await this.dataSource.query(
-      `select count(*)::float8 as total, count(*) filter (where ${missing})::float8 as empty from subscriber where status = 'active'`,
-    );
-    return rows[0] ?? { total: 0, empty: 0 };
-  }
-
-  private values({ data, sender, funnelTitle }: Omit<Draft, 'template' | 'kind'>): Record<string, unknown> {
+  /** What a reader who lacks nothing gets. `used`: the template's variables, among them fields of the owner's own. */
+  private values(
+    { data, sender, funnelTitle }: Omit<Draft, 'template' | 'kind'>,
+    used: readonly string[],
+  ): Record<string, unknown> {
     const { baseUrl } = this.config;
     const offer =
       typeof data.offer === 'object' ? { offer: { url: `${baseUrl}/offer/x`, ...data.offer } } : {};
@@ -165,14 +171,19 @@ export class PreflightService {
       ...{ ...data, ...offer, sender, baseUrl },
       // Asked for by the filters for money and times, which do without.
       locale: 'en',
-      subscriber: { ...READER, firstName: 'Grace' },
-      funnel: { title: funnelTitle },
+      subscriber: {
+        ...{ email: READER.email, name: READER.name, firstName: 'Grace' },
+        fields: Object.fromEntries(
+          used.map(ownField).flatMap((name) => (name === null ? [] : [[name, 'x']])),
+        ),
+      },
+      funnel: funnelTitle === '' ? {} : { title: funnelTitle },
       unsubscribeUrl: `${baseUrl}/u/x`,
       preferencesUrl: `${baseUrl}/preferences/x`,
     };
   }
 
-  private async renderedFindings(draft: Draft, resolve: Resolve | undefined): Promise<Located[]> {
+  private async renderedFindings(draft: Draft, options: CheckOptions): Promise<Located[]> {
     const marketing = isMarketing(draft.kind);
     try {
       const [tracked, untracked] = [
@@ -189,10 +200,10 @@ export class PreflightService {
           found,
         })),
         ...links.findings,
-        ...(await this.askLinks(links.urls, ownOrigin, resolve)),
+        ...(await this.askLinks(links.urls, ownOrigin, options)),
       ];
     } catch (error) {
-      if (!(error instanceof DomainError)) throw error;
+      if (!(error instanceof DomainError)) return [brokenFinding(error)];
       const check = /unsubscribe/.test(error.message)
         ? 'unsubscribe'
         : /postal/.test(error.message)
@@ -205,15 +216,37 @@ export class PreflightService {
   private async askLinks(
     urls: readonly string[],
     ownOrigin: string,
-    resolve: Resolve | undefined,
+    { resolve, ownLinksOnly = false }: CheckOptions,
   ): Promise<PreflightFinding[]> {
     const fetch = new SafeFetch(ownOrigin, resolve);
+    const asked = ownLinksOnly ? urls.filter((url) => originOf(url) === ownOrigin) : urls;
     try {
-      return await probeLinks(urls, fetch, ownOrigin);
+      return await probeLinks(asked, fetch, ownOrigin);
     } finally {
       await fetch.close();
     }
   }
+}
+
+/** Filling in failed: an error of Liquid, one of its limits, or the stack's end. Names the tag where there is one. */
+function brokenFinding(error: unknown): Located {
+  const { message, token } = error as Error & { token?: { getText?: () => string } };
+  // Liquid counts lines of the compiled mail, which nobody has written.
+  const reason = message.split('\n')[0]?.replace(/, line:\d+, col:\d+/, '') ?? '';
+  const tag = token?.getText?.();
+  return {
+    ...({ check: 'template', level: 'fail', message: `it cannot be filled in: ${reason}` } as const),
+    ...(tag === undefined ? {} : { found: tag }),
+  };
+}
+
+/** A field of the owner's own that nobody has is a name that was mistyped; any other may be left out by some. */
+function lackingFinding(name: string, { total, empty, words, examples }: Lacking): Located {
+  const nobody = ownField(name) !== null && empty === total;
+  const message = nobody
+    ? `it prints {{ ${name} }}, a field that none of ${total} ${words} has`
+    : `${empty} of ${total} ${words} would see an empty place for {{ ${name} }} (such as ${examples.join(', ')}); give it a default`;
+  return { check: 'audience', level: nobody ? 'fail' : 'warn', message, subscribers: examples, found: name };
 }
 
 /** A finding with what to look for in the source. */

@@ -48,6 +48,10 @@ export const preflightResponse = z.object({
       message: z.string(),
       file: z.string().optional(),
       line: z.number().int().optional(),
+      subscribers: z
+        .array(z.string())
+        .optional()
+        .meta({ description: 'Ids of up to three subscribers it is about.' }),
     }),
   ),
 });

@@ -1,5 +1,6 @@
 import { Liquid, type LiquidErrors } from 'liquidjs';
 import { registerLiquidFilters } from '../../infra/http/liquid-filters.js';
+import { LIMITS } from '../liquid.templates.js';
 import { unknownVariables, type MailKind } from '../template-variables.js';
 
 /** Every print of something that is not there is an error, unless a default or a condition provides for it. */
@@ -8,16 +9,12 @@ const strict = new Liquid({
   lenientIf: true,
   ownPropertyOnly: true,
   catchAllErrors: true,
-  templates: {},
+  ...LIMITS,
 });
 registerLiquidFilters(strict);
-const plain = new Liquid();
-
-/** Fields that one reader has and another has not, with the SQL that is true for whom it is missing. */
-export const AUDIENCE_FIELDS: Readonly<Record<string, string>> = {
-  'subscriber.name': `coalesce(btrim(name), '') = ''`,
-  'subscriber.firstName': `coalesce(btrim(name), '') = ''`,
-};
+const lenient = new Liquid({ ownPropertyOnly: true, ...LIMITS });
+registerLiquidFilters(lenient);
+const plain = new Liquid(LIMITS);
 
 /** In the order of the funnel; the first one that has all of a template's variables is taken for its kind. */
 const KINDS: readonly MailKind[] = ['sequence', 'offer', 'confirmation', 'receipt'];
@@ -47,6 +44,30 @@ export function emptyPlaces(parts: readonly string[], values: Record<string, unk
     }
   }
   return empty;
+}
+
+/** Two values that come out different after nearly every filter. */
+const MARKS = ['7171717', '8282828'] as const;
+
+/** Whether the value of the variable itself can be read in the mail, beyond deciding which branch is taken. */
+export function isPrinted(parts: readonly string[], values: Record<string, unknown>, path: string): boolean {
+  const [one, other] = MARKS.map((mark) => {
+    const marked = withValue(values, path, mark);
+    try {
+      return parts.map((part) => lenient.parseAndRenderSync(part, marked)).join('\n');
+    } catch {
+      return mark;
+    }
+  });
+  return one !== other;
+}
+
+function withValue(values: Record<string, unknown>, path: string, value: string): Record<string, unknown> {
+  const [head = '', ...rest] = path.split('.');
+  if (rest.length === 0) return { ...values, [head]: value };
+  const inner = values[head];
+  const record = typeof inner === 'object' && inner !== null ? (inner as Record<string, unknown>) : {};
+  return { ...values, [head]: withValue(record, rest.join('.'), value) };
 }
 
 /** A copy of the values without one path. */

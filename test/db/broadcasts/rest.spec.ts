@@ -1,4 +1,7 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 
@@ -8,6 +11,32 @@ const BODY = {
   audience: { everybody: true },
   sender: { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St, Springfield' },
 };
+
+it('a broadcast with a dead link of our own does not start; dead links of others stop nothing', async () => {
+  let status = 404;
+  const asked: string[] = [];
+  const web = createServer(({ url = '' }, answer) => {
+    asked.push(url);
+    answer.writeHead(status).end();
+  });
+  await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
+  const t = await startTestApp({ baseUrl: `http://127.0.0.1:${(web.address() as AddressInfo).port}` });
+  const broadcasts = t.app.get(BroadcastsService, { strict: false });
+  const draft = { ...BODY, audience: { everybody: true as const }, topic: null, expiresAt: null };
+  const { id } = await broadcasts.create(draft);
+  await expect(broadcasts.start(id, null)).rejects.toMatchObject({
+    code: 'BROADCAST_PREFLIGHT_INVALID',
+    message: expect.stringMatching(
+      /templates\/emails\/story\.mjml: http:.*three-questions\.html answers 404/,
+    ),
+  });
+  status = 200;
+  expect(await broadcasts.start(id, null)).toMatchObject({ state: 'scheduled' });
+  expect(asked.every((path) => path.startsWith('/assets/'))).toBe(true);
+  await t.close();
+  web.closeAllConnections();
+  await new Promise((resolve) => web.close(resolve));
+});
 
 describe('broadcasts by REST and on the owner’s page', () => {
   let t: TestApp;
@@ -89,6 +118,14 @@ describe('broadcasts by REST and on the owner’s page', () => {
     ['an audience that says nothing', { audience: {} }],
     ['a sender without a postal address', { sender: { name: 'Ada', email: 'ada@example.com' } }],
     ['a sender whose name breaks the line', { sender: { ...BODY.sender, name: 'Ada\r\nBcc: x' } }],
+    ['a title that breaks the line', { title: 'News\r\nBcc: x' }],
+    ['a title that turns its letters round', { title: 'News \u202Eof January' }],
+    ['a title of 201 characters', { title: 'x'.repeat(201) }],
+    [
+      'a sender whose address breaks the line',
+      { sender: { ...BODY.sender, email: 'ada@example.com\r\nBcc: x@example.com' } },
+    ],
+    ['a sender whose name is too long', { sender: { ...BODY.sender, name: 'x'.repeat(101) } }],
     ['a template outside its folder', { template: '../config/env' }],
     ['a time without a zone', { expiresAt: '2026-02-01T00:00:00' }],
   ])('refuses %s', async (_, change) => {
@@ -99,6 +136,24 @@ describe('broadcasts by REST and on the owner’s page', () => {
     const { body } = await post('', { ...BODY, template: 'emails/none' }).expect(404);
     expect(body).toMatchObject({ code: 'TEMPLATE_NOT_FOUND' });
     expect(body.detail).toContain('templates/emails/none.mjml');
+  });
+
+  it('starts nothing that would reach its readers broken, and names file and line', async () => {
+    const id = await created({ template: 'emails/welcome', topic: 'niche-ebook' });
+    const { body: report } = await post(`/${id}/preflight`).expect(200);
+    expect(report).toMatchObject({ template: 'emails/welcome', ok: false });
+    const { body } = await post(`/${id}/start`).expect(422);
+    expect(body).toMatchObject({ code: 'BROADCAST_PREFLIGHT_INVALID' });
+    expect(body.detail).toMatch(
+      /^templates\/emails\/welcome\.mjml:\d+: it prints \{\{ download\S* \}\}, which is empty here for everybody/,
+    );
+    expect(body.facts.findings[0]).toMatchObject({ check: 'variables', level: 'fail' });
+    await run('broadcasts.plan');
+    expect((await get(`/${id}`)).body).toMatchObject({ state: 'draft', counts: {} });
+    const good = await created();
+    expect((await post(`/${good}/preflight`).expect(200)).body).toMatchObject({ ok: true });
+    await post('/999999/preflight').expect(404);
+    await post('/999999/start').expect(404);
   });
 
   it('refuses what does not fit the state, and knows when it is asked twice', async () => {

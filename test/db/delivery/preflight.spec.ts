@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compileMail } from '../../../src/delivery/mjml.templates.js';
 import { Drafts } from '../../../src/delivery/preflight/drafts.service.js';
-import { PreflightService } from '../../../src/delivery/preflight/preflight.service.js';
+import { PreflightService, type MailToCheck } from '../../../src/delivery/preflight/preflight.service.js';
 import type { Resolve } from '../../../src/infra/safe-fetch.js';
+import { seedTemplate } from '../../support/mail-seed.js';
 import { dnsOf } from '../../support/zone.js';
 import { openPostOffice, SENDER, type PostOffice } from './post-office.js';
 
@@ -35,7 +36,8 @@ describe('preflight', () => {
     preflight = t.app.get(PreflightService, { strict: false });
     folder = await mkdtemp(join(tmpdir(), 'ws-preflight-'));
     await mkdir(join(folder, 'emails'));
-    await t.subscriber('grace@example.org', { name: 'Grace' });
+    const grace = await t.subscriber('grace@example.org', { name: 'Grace' });
+    await t.db.query(`update subscriber set fields = '{"city": "Springfield"}' where id = $1`, [grace]);
     await t.subscriber('nameless@example.org');
     await t.subscriber('blank@example.org', { name: '  ' });
     await t.subscriber('gone@example.org', { status: 'unsubscribed' });
@@ -45,14 +47,20 @@ describe('preflight', () => {
     await rm(folder, { recursive: true });
   });
 
-  async function findings(source: string): Promise<string[]> {
+  async function compiledDraft(source: string): Promise<Awaited<ReturnType<typeof compileMail>>> {
     await writeFile(join(folder, 'emails/draft.mjml'), source);
-    const compiled = await compileMail(folder, 'emails/draft');
+    return compileMail(folder, 'emails/draft');
+  }
+
+  async function findings(source: string, change: Partial<MailToCheck> = {}): Promise<string[]> {
+    const compiled = await compiledDraft(source);
     const wanted = {
       template: 'emails/draft',
       sender: SENDER,
-      funnelTitle: '75 niches',
+      // As in a broadcast to people of no funnel.
+      funnelTitle: source.includes('funnel.title') ? '' : '75 niches',
       kind: 'sequence' as const,
+      ...change,
     };
     const report = await preflight.checkCompiled(compiled, wanted, { resolve });
     expect(report.ok).toBe(report.findings.every(({ level }) => level !== 'fail'));
@@ -80,6 +88,21 @@ describe('preflight', () => {
       'a name that two of three readers lack',
       mail('<p>Hi {{ subscriber.firstName }}</p>'),
       /^warn audience 5: 2 of 3 active subscribers would see an empty place for \{\{ subscriber\.firstName/,
+    ],
+    [
+      'a field of their own that one of three has',
+      mail('<p>Hi from {{ subscriber.fields.city }}</p>'),
+      /^warn audience 5: 2 of 3 active subscribers would see an empty place for \{\{ subscriber\.fields\.city \}\} \(such as \d+, \d+\)/,
+    ],
+    [
+      'a field that nobody has',
+      mail('<p>{{ subscriber.fields.citty | upcase }}</p>'),
+      /^fail audience 5: it prints \{\{ subscriber\.fields\.citty \}\}, a field that none of 3 active subscribers has/,
+    ],
+    [
+      'no funnel to name',
+      mail('<p>About {{ funnel.title }}</p>'),
+      /^fail variables 5: it prints \{\{ funnel\.title \}\}, which is empty here for everybody/,
     ],
     ['a link that leads nowhere', mail('<p><a href="#">x</a></p>'), /^fail links -: a link leads nowhere/],
     [
@@ -120,6 +143,60 @@ describe('preflight', () => {
     ['a form', mail('<form action="https://a.test"></form>'), /^fail clients 5: <form>/],
   ])('finds %s', async (_, source, expected) => {
     expect((await findings(source)).filter((finding) => expected.test(finding))).toHaveLength(1);
+  });
+
+  it.each([
+    ['stands in for it', '<p>{{ subscriber.fields.citty | default: "your town" }}</p>'],
+    ['only tests for it', '<p>{% if subscriber.fields.citty == "Paris" %}Bonjour!{% endif %}</p>'],
+    [
+      'prints it only where it is',
+      '<p>{% if subscriber.fields.citty %}{{ subscriber.fields.citty }}{% endif %}</p>',
+    ],
+  ])('has nothing against a field that nobody has when the mail %s', async (_, body) => {
+    expect(await findings(mail(body))).toEqual([]);
+  });
+
+  it('counts over those who would get it, and over what the people of a funnel were given', async () => {
+    const name = mail('<p>Hi {{ subscriber.firstName }}</p>');
+    const named = { text: `s.status = 'active' and s.email like $1`, parameters: ['grace@%'] };
+    const readers = { condition: named, words: 'readers', funnelKey: null };
+    expect(await findings(name, { readers })).toEqual([]);
+
+    const [{ id: sequence = '' } = {}]: { id?: string }[] = await t.db.query(
+      `with q as (insert into sequence (key, funnel_key, title, sender, created_at, updated_at)
+         values ('kit', 'kit', 'Kit', $1, now(), now()) returning id)
+       insert into sequence_version (sequence_id, version, definition, definition_hash, created_at)
+       select id, 1, '{}', 'x', now() from q returning sequence_id as id`,
+      [JSON.stringify(SENDER)],
+    );
+    await t.db.query(
+      `insert into enrollment (sequence_id, version_id, subscriber_id, status, data, started_at)
+       select $1, v.id, s.id, 'active', case when s.name = 'Grace' then '{"download": {"url": "https://x", "name": "x"}}' else '{}' end::jsonb, now()
+       from subscriber s, sequence_version v where v.sequence_id = $1 and s.status = 'active'`,
+      [sequence],
+    );
+    const enrolled = { readers: { ...readers, funnelKey: 'kit' } };
+    const [{ id: lacking = '' } = {}]: { id?: string }[] = await t.db.query(
+      `select min(subscriber_id)::text as id from enrollment where data = '{}'`,
+    );
+    expect(await findings(mail('<p>{{ download.name }}</p>'), enrolled)).toEqual([
+      `warn audience 5: 2 of 3 people in the funnel would see an empty place for {{ download.name }} (such as ${lacking}, ${Number(lacking) + 1}); give it a default`,
+    ]);
+  });
+
+  it('a field of their own stands in the mail that is sent', async () => {
+    const compiled = await compiledDraft(mail('<p>Hello {{ subscriber.fields.city | default: "you" }}!</p>'));
+    const templateId = await seedTemplate(t.db.manager, compiled);
+    const [{ id: grace = '' } = {}]: { id?: string }[] = await t.db.query(
+      `select id from subscriber where email = 'grace@example.org'`,
+    );
+    await t.plan('grace@example.org', { subscriberId: grace, templateId });
+    await t.plan('new@example.org', { templateId });
+    expect(await t.sendDue()).toBe(2);
+    const greeting = (to: string): string | undefined =>
+      /Hello [\w]+!/.exec(t.sink.mails.find((one) => one.to[0] === to)?.parsed.text ?? '')?.[0];
+    expect(greeting('grace@example.org')).toBe('Hello Springfield!');
+    expect(greeting('new@example.org')).toBe('Hello you!');
   });
 
   it('names file and line of a template that cannot be compiled, and of one that is not there', async () => {

@@ -33,7 +33,7 @@ describe('the pace that all workers share', () => {
 
   it('lets everything through where nothing is limited', async () => {
     expect(await allow({ [GMAIL]: 900, default: 40 }, 500)).toEqual({ [GMAIL]: 460, default: 40 });
-    expect(await pacing.waitMs([GMAIL])).toBe(0);
+    expect(await pacing.waitMs([{ laneKey: GMAIL }])).toBe(0);
     expect(await pacing.waitingUntil(GMAIL)).toBeNull();
   });
 
@@ -41,7 +41,7 @@ describe('the pace that all workers share', () => {
     await limit({ global: { perSecond: 10, burst: 30 } });
     expect(await allow({ [GMAIL]: 100 })).toEqual({ [GMAIL]: 30 });
     expect(await allow({ [GMAIL]: 100 })).toEqual({});
-    expect(await pacing.waitMs([GMAIL])).toBeGreaterThan(0);
+    expect(await pacing.waitMs([{ laneKey: GMAIL }])).toBeGreaterThan(0);
     await passSeconds(t.db, 2);
     expect((await allow({ [GMAIL]: 100 }))[GMAIL]).toBeGreaterThanOrEqual(20);
   });
@@ -68,16 +68,30 @@ describe('the pace that all workers share', () => {
     await limit({ global: { perDay: 7 } });
     expect(await allow({ [GMAIL]: 100 })).toEqual({ [GMAIL]: 7 });
     expect(await allow({ [GMAIL]: 100 })).toEqual({});
-    expect(await pacing.waitMs([GMAIL])).toBeLessThanOrEqual(86_400_000);
+    expect(await pacing.waitMs([{ laneKey: GMAIL }])).toBeLessThanOrEqual(86_400_000);
     await t.db.query(`update send_bucket set quota_day = quota_day - 1`);
     expect(await allow({ [GMAIL]: 100 })).toEqual({ [GMAIL]: 7 });
+  });
+
+  it('keeps a twentieth of the day for mails that somebody waits for', async () => {
+    await limit({ global: { perDay: 100 } });
+    expect(await allow({ [GMAIL]: 500 })).toEqual({ [GMAIL]: 95 });
+    expect(await allow({ [GMAIL]: 500 })).toEqual({});
+    expect(await pacing.waitMs([{ laneKey: GMAIL }])).toBeGreaterThan(0);
+    const waited = [{ laneKey: GMAIL, ready: 500, urgent: 3 }];
+    expect(await pacing.waitMs(waited)).toBe(0);
+    expect(await pacing.allow(waited, 1_000)).toEqual(new Map([[GMAIL, 3]]));
+    expect(await pacing.allow([{ laneKey: GMAIL, ready: 9, urgent: 9 }], 1_000)).toEqual(
+      new Map([[GMAIL, 2]]),
+    );
+    expect(await pacing.allow([{ laneKey: GMAIL, ready: 9, urgent: 9 }], 1_000)).toEqual(new Map());
   });
 
   it('warms up a new sender domain', async () => {
     const startedOn = new Date().toISOString().slice(0, 10);
     await limit({ senders: { 'example.com': { warmUp: { startedOn } } } });
     expect(await allow({ [GMAIL]: 5_000, 'example.org|gmail': 300 }, 5_000)).toEqual({
-      [GMAIL]: 100,
+      [GMAIL]: 95,
       'example.org|gmail': 300,
     });
   });
@@ -116,7 +130,7 @@ describe('the pace that all workers share', () => {
     await limit({ global: { perDay: 10 }, groups: { yahoo: { perSecond: 1 } } });
     await allow({ [GMAIL]: 8 });
     await limit({ global: { perDay: 20 } });
-    expect(await allow({ [GMAIL]: 100 })).toEqual({ [GMAIL]: 12 });
+    expect(await allow({ [GMAIL]: 100 })).toEqual({ [GMAIL]: 11 });
     expect(await t.db.query('select key from send_bucket')).toEqual([{ key: 'global' }]);
   });
 

@@ -1,0 +1,88 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+
+/** Those who would get a mail. */
+export interface Readers {
+  /** A condition over `subscriber s`, of fixed texts, with its parameters from $1 on. */
+  condition: { text: string; parameters: unknown[] };
+  /** In words, for people: `active subscribers`. */
+  words: string;
+  /** The funnel whose enrolments bring data of their own; null when none do. */
+  funnelKey: string | null;
+}
+
+export const EVERYBODY: Readers = {
+  condition: { text: `s.status = 'active'`, parameters: [] },
+  words: 'active subscribers',
+  funnelKey: null,
+};
+
+export interface Lacking {
+  total: number;
+  empty: number;
+  words: string;
+  /** Ids of up to three subscribers who lack it. */
+  examples: string[];
+}
+
+const EXAMPLES = 3;
+const NAMED = new Set(['subscriber.name', 'subscriber.firstName']);
+/** As the API lets fields be named, so the name may stand in a statement. */
+const OWN_FIELD = /^subscriber\.fields\.([a-z][a-zA-Z0-9]{0,49})$/;
+const ENROLLED_DATA = /^(download)(?:\.(url|name))?$/;
+
+/** Name of the subscriber's own field that a variable prints; null for any other variable. */
+export function ownField(variable: string): string | null {
+  return OWN_FIELD.exec(variable)?.[1] ?? null;
+}
+
+/** Who lacks what a mail prints, counted over all who would get it. Reads only. */
+@Injectable()
+export class AudienceQueries {
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** One pass over the readers; null for a variable that nobody can lack. */
+  async lacking(variable: string, readers: Readers): Promise<Lacking | null> {
+    const { text, parameters } = readers.condition;
+    const field = ownField(variable);
+    if (NAMED.has(variable) || field !== null) {
+      const missing = field === null ? `btrim(s.name)` : `s.fields->>'${field}'`;
+      const from = `from subscriber s where ${text}`;
+      return this.count({ from, parameters, missing, words: readers.words });
+    }
+    const [, head, key] = ENROLLED_DATA.exec(variable) ?? [];
+    if (head === undefined || readers.funnelKey === null) return null;
+    return this.count({
+      from: `from enrollment e join sequence q on q.id = e.sequence_id join subscriber s on s.id = e.subscriber_id
+        where q.funnel_key = $1 and e.status = 'active'`,
+      parameters: [readers.funnelKey],
+      missing: `e.data#>>'{${key === undefined ? head : `${head},${key}`}}'`,
+      words: 'people in the funnel',
+    });
+  }
+
+  private async count({
+    from,
+    parameters,
+    missing,
+    words,
+  }: {
+    from: string;
+    parameters: unknown[];
+    missing: string;
+    words: string;
+  }): Promise<Lacking> {
+    const lacks = `coalesce(${missing}, '') = ''`;
+    const counted: { total: number; empty: number }[] = await this.dataSource.query(
+      `select count(*)::float8 as total, count(*) filter (where ${lacks})::float8 as empty ${from}`,
+      parameters,
+    );
+    const { total, empty } = counted[0] ?? { total: 0, empty: 0 };
+    if (empty === 0) return { total, empty, words, examples: [] };
+    const rows: { id: string }[] = await this.dataSource.query(
+      `select s.id ${from} and ${lacks} order by s.id limit ${EXAMPLES}`,
+      parameters,
+    );
+    return { total, empty, words, examples: rows.map(({ id }) => id) };
+  }
+}
