@@ -18,6 +18,8 @@ export interface FeedbackReport {
   type: FeedbackType;
   /** Often redacted by the provider; then our token in the returned headers says who it was. */
   recipients: string[];
+  /** Where our mail came from by its envelope (RFC 5965 §3.2): a return path of ours, when the headers are left out. */
+  mailFrom: string;
   /** Who reports, as it calls itself. */
   userAgent: string;
 }
@@ -46,6 +48,7 @@ export function parseFeedbackReport(text: string, originals: readonly HeaderBloc
   return {
     type: feedbackType(field(block, 'feedback-type')),
     recipients: named.length > 0 ? named : returnedRecipients(originals),
+    mailFrom: field(block, 'original-mail-from'),
     userAgent: field(block, 'user-agent').slice(0, 255),
   };
 }
@@ -53,7 +56,7 @@ export function parseFeedbackReport(text: string, originals: readonly HeaderBloc
 /** Outlook's Junk Mail Reporting sends the mail back with the recipient in a header of its own, and no report part. */
 export function junkMailReport(originals: readonly HeaderBlock[]): FeedbackReport | null {
   if (!originals.some((block) => block.has('x-hmxmroriginalrecipient'))) return null;
-  return { type: 'abuse', recipients: returnedRecipients(originals), userAgent: 'JMRP' };
+  return { type: 'abuse', recipients: returnedRecipients(originals), mailFrom: '', userAgent: 'JMRP' };
 }
 
 function returnedRecipients(originals: readonly HeaderBlock[]): string[] {

@@ -54,7 +54,9 @@ function complaint(parts: MailParts): JudgedMail | null {
   const said = { verdict: FEEDBACK_VERDICTS[report.type], reason: report.type };
   const recipients = report.recipients.length > 0 ? report.recipients : [null];
   const findings = recipients.map((recipient) => found({ recipient, ...NOTHING_QUOTED }, said));
-  return judged(findings, report.userAgent === '' ? null : report.userAgent, parts.originals);
+  const envelope = new Map([['return-path', [report.mailFrom]]]);
+  const originals = [...parts.originals, envelope];
+  return judged(findings, report.userAgent === '' ? null : report.userAgent, originals);
 }
 
 const NOTHING_QUOTED = { status: null, replyCode: null, diagnostic: '' };

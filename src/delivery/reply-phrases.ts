@@ -31,7 +31,7 @@ const ABOUT_THE_SENDER: Phrase[] = [
     /spamhaus|spamcop|sorbs|barracudacentral|dnsbl|rbldns|\br?bl\b|\brbl[./]|black ?-?list|block ?-?list|deny ?-?list|blacklisted|blocklisted/,
     /blocked (?:using|by|for|ip|due to (?:your|the) ip)|blocked .{0,30}\bip\b|\bip\b.{0,60}\b(?:blocked|banned|rejected|refused|denied|listed|not allowed|not accepted)|banned sending ip|(?:is|are) (?:currently )?listed (?:at|in|by|on)\b/,
     /client host .{0,80}(?:rejected|blocked|denied)|connections? (?:not accepted|refused by policy|rejected|from your)|may not be mail exchanger/,
-    /reverse dns|\brdns\b|\bptr\b|ptr record|forward.confirmed|hostname .{0,40}(?:not resolve|lookup)|dynamic(?:ally)?[- ](?:ip|assigned|address)|\bhelo\b.{0,60}(?:reject|invalid|refus|denied|bad|need|not )|bad helo|mismatches client ip/,
+    /reverse dns|\brdns\b|\bptr\b|ptr record|forward.confirmed|hostname .{0,40}(?:not resolve|lookup)|dynamic(?:ally)?[- ](?:ip|assigned|address)|\bhelo\b.{0,60}(?:reject|invalid|refus|denied|bad|need|not )|(?:bad|invalid) helo|your host ?name does not match|mismatches client ip/,
     /\(<address>:\s?blocked\)|invalid ip (?:address )?for sending/,
     /aup#|(?:refused|not accepted) from (?:your|this) (?:ip|host|server|network)|bad dns|your (?:server|host|network|isp) .{0,40}(?:blocked|banned|rejected)/,
   ),
@@ -45,7 +45,7 @@ const ABOUT_THE_SENDER: Phrase[] = [
   ...rule(
     'spam',
     /(?:classified|identified|detected|scored|marked|flagged|recognized|considered|regarded|suspected|appears to be|looks like|rejected) (?:as |to be |by |for )?(?:being )?(?:a |an )?(?:probable |likely |possible |potential )?(?:spam|ube|uce|unsolicited|junk)/,
-    /spam (?:message|mail|content|score|detected|classification|filter|rejected|signature|pattern)|spamsignature|\b(?:ube|uce)\b|unsolicited|bulk (?:e-?)?mail|(?:message|content|mail) .{0,60}\bspam\b|\bspam\b.{0,60}(?:reject|refus|denied|detect|block)|looks like spam|anti-?spam/,
+    /probability of spam|spam (?:message|mail|content|score|detected|classification|filter|rejected|signature|pattern)|spamsignature|\b(?:ube|uce)\b|unsolicited|bulk (?:e-?)?mail|(?:message|content|mail) .{0,60}\bspam\b|\bspam\b.{0,60}(?:reject|refus|denied|detect|block)|looks like spam|anti-?spam/,
   ),
   ...rule(
     'relay_denied',
@@ -130,7 +130,7 @@ const UNKNOWN_PERSON: Phrase[] = rule(
   /(?:user|recipient|mail ?box|account|address|addressee|customer|member|login|person)(?:'s)?(?: name| address| id| account)?\b.{0,60}(?:\bunknown|not (?:be )?(?:found|known|exist|listed|valid|recogni[sz]ed|present|a (?:known|valid)|our (?:customer|user)|local|here|registered|on this)|does ?n[o']t exist|don't exist|(?:is|are) invalid|isn't|wasn.?t found|couldn.?t be found|non-?existent|has been (?:removed|deleted|terminated|closed)|deleted|no longer|cannot be found)/,
   /(?:unknown|invalid|no such|non-?existent|not a (?:valid|known)|no valid|bad|illegal|undefined|unrout[e]?able|unrecogni[sz]ed|incorrect) (?:or (?:unknown|invalid|illegal) )?(?:local |mail |e-?mail |virtual )?(?:user|recipient|mail ?box|account|address|addressee|name|person|alias|local.?part|destination (?:mailbox|user))/,
   /\bno (?:mailbox|account|user|recipient|one)\b .{0,40}(?:here|by that name|with that|found)|not (?:listed|found) in .{0,40}(?:directory|address book|domino)|does(?: ?n[o']t) (?:have|exist)|nosuchuser|recip(?:ient)?notfound|resolver\.adr|no longer (?:valid|available|exists?|in use|on server)|there is no (?:such )?(?:user|account|one|mailbox)/,
-  /(?:recipient|address(?:ee)?) (?:address )?(?:was |is |has been )?(?:rejected|undeliverable|refused)|<address>:? (?:was )?rejected|mail ?box (?:is )?(?:unavailable|not available)|check (?:if |whether |that )?(?:the |your |this )?(?:recipient'?s? )?(?:e-?mail )?address|address is (?:possibly )?(?:incorrect|wrong)|unable to (?:verify|validate) (?:user|recipient|address)|user ?id .{0,20}not|does not like recipient/,
+  /(?:recipient|address(?:ee)?) (?:address )?(?:was |is |has been )?(?:rejected|undeliverable|refused)|<address>:? (?:was )?rejected|mail ?box (?:is )?(?:unavailable|not available)|check (?:if |whether |that )?(?:the |your |this )?(?:recipient'?s? )?(?:e-?mail )?address|address is (?:possibly )?(?:incorrect|wrong)|unable to (?:verify|validate) (?:user|recipient|address)|user ?id .{0,20}not|does not like recipient|(?:recipient|address) is not in my\b/,
   // Exchange Online's edge, for an address its directory does not have.
   /5\.4\.1 .{0,20}access denied/,
 );

@@ -114,6 +114,21 @@ describe('what comes back', () => {
     expect(await office.suppressed('angry@example.org')).toEqual(['all complaint']);
   });
 
+  it('a complaint without our headers is told by the envelope sender it names', async () => {
+    const id = await office.sent('redacted@example.org');
+    const complaint = (mailFrom: string) =>
+      Buffer.from(
+        `From: fbl@example.net\nContent-Type: multipart/report; report-type=feedback-report; boundary="=b"\n\n--=b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nUser-Agent: Example/1\nVersion: 1\nOriginal-Mail-From: <${mailFrom}>\n\n--=b--\n`,
+      );
+    const take = async (mailFrom: string) =>
+      office.intake.receive({ raw: complaint(mailFrom), envelopeTo: [], source: 'imap' });
+    expect(await take(verpAddress(Buffer.alloc(32, 9), id, BOUNCE_DOMAIN))).toBe('untrusted');
+    expect(await take('ada@example.com')).not.toBe('counted');
+    expect(await office.status('redacted@example.org')).toBe('active');
+    expect(await take(verpAddress(SECRET, id, BOUNCE_DOMAIN))).toBe('counted');
+    expect(await office.status('redacted@example.org')).toBe('complained');
+  });
+
   it('"not spam" and a failed authentication change nothing about the person', async () => {
     const id = await office.sent('calm@example.org');
     await office.complains(id, 'not-spam');
