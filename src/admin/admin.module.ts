@@ -7,6 +7,7 @@ import { SequencesModule } from '../sequences/sequences.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { BroadcastPagesController } from './broadcast-pages.controller.js';
 import { DashboardController } from './dashboard.controller.js';
+import { LimitsController } from './limits.controller.js';
 import { LoginController } from './login.controller.js';
 import { MailboxController } from './mailbox.controller.js';
 import { OwnerAccess } from './owner-access.service.js';
@@ -34,6 +35,7 @@ import { WhyController } from './why.controller.js';
     WhyController,
     MailboxController,
     SendingPageController,
+    LimitsController,
   ],
   providers: [OwnerService, OwnerAccess, SkipAheadService],
 })

@@ -20,6 +20,8 @@ export interface BroadcastAbsence {
   joinedLater: boolean;
   /** Another entry of the list with the same mailbox got the mail. */
   sameMailbox: boolean;
+  /** Conditions of the audience that the person does not meet today, in words. */
+  leftOut: string[];
 }
 
 /** Why there is no mail of this broadcast for this person. Pure. */
@@ -50,7 +52,7 @@ function notBegun(broadcast: BroadcastFacts): Rule[] {
   return [];
 }
 
-function planning({ broadcast, passed, joinedLater, sameMailbox }: BroadcastAbsence): Rule[] {
+function planning({ broadcast, passed, joinedLater, sameMailbox, leftOut }: BroadcastAbsence): Rule[] {
   const { title, state, startedAt } = broadcast;
   if (state === 'draft' || state === 'scheduled') return [];
   if (joinedLater)
@@ -82,8 +84,14 @@ function planning({ broadcast, passed, joinedLater, sameMailbox }: BroadcastAbse
     rule(
       'NOT_IN_AUDIENCE',
       'stopped',
-      `The person did not belong to the audience of ${quoted(title)} when it was planned, by the conditions it was sent with or because they were not to be written to then.`,
+      `The person did not belong to the audience of ${quoted(title)} when it was planned. ${leftOutText(leftOut)}`,
       broadcast.plannedAt,
     ),
   ];
+}
+
+/** The conditions are asked today: what tags somebody had at the time is not kept. */
+function leftOutText(leftOut: readonly string[]): string {
+  if (leftOut.length === 0) return 'They meet each of its conditions today; then they did not.';
+  return `It went to whoever ${leftOut.join(' and ')}, which is not so of them today either.`;
 }

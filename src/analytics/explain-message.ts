@@ -1,3 +1,4 @@
+import { PAUSED_BY_READER } from '../delivery/message.js';
 import type { StepTiming } from '../sequences/schedule.js';
 import {
   explanation,
@@ -11,6 +12,7 @@ import {
 import {
   broadcastStop,
   consentRule,
+  pauseRule,
   suppressionRule,
   topicRule,
   type BroadcastFacts,
@@ -135,6 +137,7 @@ function audience(facts: MessageFacts): Rule[] {
   return [
     consentRule(person, gone === 'subscriber is not active', open),
     suppressed(facts),
+    ...pauseRule(person, open),
     topicRule(optedOutSince, { topic: message.topic, stopped: gone === 'opted out of the topic', open }),
   ];
 }
@@ -172,6 +175,8 @@ function held(reason: string | null): Rule {
   const why = reason ?? 'no reason is written down';
   if (why.startsWith('broadcast paused'))
     return rule('BROADCAST_PAUSED', 'waits', 'It waits while its broadcast is paused.');
+  if (why === PAUSED_BY_READER)
+    return rule('HELD_BY_READER', 'waits', 'It is held until the pause is over that the reader asked for.');
   const code = why.startsWith('overdue') ? 'HELD_OVERDUE' : 'HELD';
   return rule(code, 'waits', `It is held until the owner decides: ${why}.`);
 }

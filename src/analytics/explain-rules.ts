@@ -2,6 +2,8 @@ import { instantText, quoted, rule, type Rule } from './explanation.js';
 
 export interface PersonFacts {
   status: string;
+  /** Until when they want no marketing mail; null: no pause. */
+  pausedUntil?: Date | null;
   /** The last decision about mails. */
   consent: { kind: string; at: Date; wording: string | null } | null;
 }
@@ -92,6 +94,14 @@ export function suppressionRule(
       entry.since,
     );
   return rule('NOT_SUPPRESSED', 'passed', 'The address is not on the suppression list.');
+}
+
+/** [] when there is no pause or the mail is past asking. */
+export function pauseRule(person: PersonFacts | null, open: boolean): Rule[] {
+  const until = person?.pausedUntil ?? null;
+  if (until === null || !open) return [];
+  const text = `The person has asked for a pause until ${instantText(until)}: marketing mails wait until then.`;
+  return [rule('PAUSED_BY_READER', 'waits', text, until)];
 }
 
 export function topicRule(

@@ -18,7 +18,7 @@ import {
   type Explanation,
   type Rule,
 } from './explanation.js';
-import { consentText, statusText, type PersonFacts } from './explain-rules.js';
+import { consentText, pauseRule, statusText, type PersonFacts } from './explain-rules.js';
 
 export interface EnrollmentFacts {
   status: 'active' | 'completed' | 'exited';
@@ -54,7 +54,9 @@ export function explainStep(facts: StepFacts): Explanation {
     `The person joined ${quoted(facts.sequence.title)}, version ${enrollment.version}, on ${instantText(enrollment.startedAt)}.`,
     enrollment.startedAt,
   );
-  return explanation([joined, ...place(facts, enrollment)]);
+  const rules = place(facts, enrollment);
+  const waits = rules.some(({ verdict }) => verdict === 'waits');
+  return explanation([joined, ...pauseRule(facts.person, waits), ...rules]);
 }
 
 function notEnrolled({ person, signup, sequence }: StepFacts): Rule {

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { audienceParts, type Audience } from '../broadcasts/audience.js';
 import type { SequenceDefinition } from '../sequences/definition.js';
 import type { BroadcastAbsence } from './explain-broadcast.js';
 import type { AttemptFacts, MessageFacts } from './explain-message.js';
@@ -58,7 +59,8 @@ export async function broadcastMessageId(
 export async function personRow(db: EntityManager, id: string): Promise<PersonRow | null> {
   const rows: (Omit<PersonRow, 'consent'> & { kind: string | null; at: Date; wording: string | null })[] =
     await db.query(
-      `select s.status, s.time_zone as "timeZone", s.email_key as "addressKey", c.kind, c.at, c.consent_text as wording
+      `select s.status, s.time_zone as "timeZone", s.email_key as "addressKey",
+       s.paused_until as "pausedUntil", c.kind, c.at, c.consent_text as wording
      from subscriber s left join lateral (
        select kind, at, consent_text from consent_event where subscriber_id = s.id and purpose = 'marketing'
        order by id desc limit 1) c on true where s.id = $1`,
@@ -102,10 +104,15 @@ export async function absenceRow(
     subscriberId,
     addressHash,
   }: { broadcastId: string; subscriberId: string; addressHash: Buffer },
-): Promise<Omit<BroadcastAbsence, 'person' | 'suppressions' | 'optedOutSince'> | null> {
-  const rows: (BroadcastAbsence['broadcast'] &
-    Pick<BroadcastAbsence, 'passed' | 'joinedLater' | 'sameMailbox'>)[] = await db.query(
-    `select ${BROADCAST}, b.topic_key as topic, b.ended_at as "endedAt",
+): Promise<
+  | (Omit<BroadcastAbsence, 'person' | 'suppressions' | 'optedOutSince' | 'leftOut'> & { audience: Audience })
+  | null
+> {
+  const rows: (BroadcastAbsence['broadcast'] & { audience: Audience } & Pick<
+      BroadcastAbsence,
+      'passed' | 'joinedLater' | 'sameMailbox'
+    >)[] = await db.query(
+    `select ${BROADCAST}, b.topic_key as topic, b.audience, b.ended_at as "endedAt",
          b.planned_at is not null or b.cursor_subscriber_id >= $2 as passed,
          coalesce(b.audience_last_id < $2, false) as "joinedLater",
          exists (select 1 from message m where m.broadcast_id = b.id and m.address_hash = $3) as "sameMailbox"
@@ -114,8 +121,23 @@ export async function absenceRow(
   );
   const row = rows[0];
   if (!row) return null;
-  const { passed, joinedLater, sameMailbox, ...broadcast } = row;
-  return { broadcast, passed, joinedLater, sameMailbox };
+  const { passed, joinedLater, sameMailbox, audience, ...broadcast } = row;
+  return { broadcast, audience, passed, joinedLater, sameMailbox };
+}
+
+/** The conditions of the audience that the person does not meet today, in words. */
+export async function conditionsUnmet(
+  db: EntityManager,
+  subscriberId: string,
+  audience: Audience,
+): Promise<string[]> {
+  const parts = audienceParts(audience, 2);
+  const columns = parts.map(({ condition }, place) => `(${condition.text}) as p${place}`);
+  const rows: Record<string, boolean>[] = await db.query(
+    `select ${columns.join(', ')} from subscriber s where s.id = $1`,
+    [subscriberId, ...parts.flatMap(({ condition }) => condition.parameters)],
+  );
+  return parts.filter((_, place) => rows[0]?.[`p${place}`] === false).map(({ words }) => words);
 }
 
 export async function attemptRows(db: EntityManager, messageId: string): Promise<AttemptFacts[]> {

@@ -19,6 +19,7 @@ import {
   attemptRows,
   broadcastMessageId,
   broadcastRow,
+  conditionsUnmet,
   enrollmentRow,
   type MessageRow,
   messageRow,
@@ -96,11 +97,13 @@ export class ExplainService {
       });
     const id = await broadcastMessageId(db, subscriberId, broadcastId);
     if (id !== null) return this.message(id);
-    const { topic } = absence.broadcast;
+    const { audience, ...known } = absence;
+    const { topic } = known.broadcast;
     return {
       messageId: null,
       ...explainBroadcast({
-        ...absence,
+        ...known,
+        leftOut: await conditionsUnmet(db, subscriberId, audience),
         person,
         suppressions: await suppressionRows(db, hash),
         optedOutSince: topic === null ? null : await optedOutSince(db, subscriberId, topic),

@@ -53,20 +53,58 @@ const HAS_ALL_TAGS = `(select count(*) from subscriber_tag st join tag t on t.id
 const WAS_IN_FUNNEL = `exists (select 1 from enrollment e join sequence q on q.id = e.sequence_id
   where e.subscriber_id = s.id and q.funnel_key = $n)`;
 
+/** One of the conditions that must all hold. */
+interface AudiencePart {
+  /** For people, after "somebody who": `has one of the tags “vip”`. */
+  words: string;
+  /** Over `subscriber s`; `$n` stands for the value. */
+  text: string;
+  value?: string | string[];
+}
+
+function partsOf(audience: Audience): AudiencePart[] {
+  const quoted = (names: readonly string[]): string => names.map((name) => `“${name}”`).join(', ');
+  const parts: AudiencePart[] = [
+    { words: 'is on the list', text: `s.status = 'active'` },
+    { words: 'has not asked for a pause', text: `s.paused_until is null` },
+  ];
+  if ('everybody' in audience) return parts;
+  const { any: oneOf, all, none } = audience.tags ?? {};
+  if (oneOf) parts.push({ words: `has one of the tags ${quoted(oneOf)}`, text: HAS_TAG, value: oneOf });
+  if (all) parts.push({ words: `has all of the tags ${quoted(all)}`, text: HAS_ALL_TAGS, value: all });
+  if (none)
+    parts.push({ words: `has none of the tags ${quoted(none)}`, text: `not ${HAS_TAG}`, value: none });
+  const { funnel } = audience;
+  if (funnel !== undefined)
+    parts.push({ words: `was in the funnel ${quoted([funnel])}`, text: WAS_IN_FUNNEL, value: funnel });
+  return parts;
+}
+
+function compilePart({ text, value }: AudiencePart, number: number): SqlCondition {
+  if (value === undefined) return { text, parameters: [] };
+  return { text: text.replaceAll('$n', `$${number}`), parameters: [value] };
+}
+
 /** The audience as a condition whose parameters are numbered from `first`. What was typed is only ever a parameter. */
 export function compileAudience(audience: Audience, first: number): SqlCondition {
-  const parts: string[] = [`s.status = 'active'`];
   const parameters: unknown[] = [];
-  const add = (text: string, value: unknown): void => {
-    if (value === undefined) return;
-    parts.push(text.replaceAll('$n', `$${first + parameters.length}`));
-    parameters.push(value);
-  };
-  if (!('everybody' in audience)) {
-    add(HAS_TAG, audience.tags?.any);
-    add(HAS_ALL_TAGS, audience.tags?.all);
-    add(`not ${HAS_TAG}`, audience.tags?.none);
-    add(WAS_IN_FUNNEL, audience.funnel);
-  }
-  return { text: parts.join(' and '), parameters };
+  const texts = partsOf(audience).map((part) => {
+    const compiled = compilePart(part, first + parameters.length);
+    parameters.push(...compiled.parameters);
+    return compiled.text;
+  });
+  return { text: texts.join(' and '), parameters };
+}
+
+/** Each condition of the audience by itself, in words and as SQL; all parameters are numbered on from `first`. */
+export function audienceParts(
+  audience: Audience,
+  first: number,
+): { words: string; condition: SqlCondition }[] {
+  let next = first;
+  return partsOf(audience).map((part) => {
+    const condition = compilePart(part, next);
+    next += condition.parameters.length;
+    return { words: part.words, condition };
+  });
 }

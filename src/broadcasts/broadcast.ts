@@ -4,6 +4,8 @@ import type { BroadcastProgress } from './broadcast-status.js';
 
 export interface Broadcast extends BroadcastProgress {
   id: string;
+  /** The owner's own name for it, by which writing it again is the same broadcast. */
+  key: string | null;
   title: string;
   template: string;
   templateId: string;

@@ -118,10 +118,10 @@ export class BroadcastsController {
 }
 
 function toJson(broadcast: Broadcast): Record<string, unknown> {
-  const { id, title, template, audience, sender, state, stateReason } = broadcast;
+  const { id, key, title, template, audience, sender, state, stateReason } = broadcast;
   const { scheduledAt, expiresAt, startedAt, plannedAt, endedAt, createdAt } = broadcast;
   return {
-    ...{ id, title, template, audience, sender, topic: topicOf(broadcast), state, stateReason },
+    ...{ id, key, title, template, audience, sender, topic: topicOf(broadcast), state, stateReason },
     ...{ scheduledAt, expiresAt, startedAt, plannedAt, endedAt, createdAt },
   };
 }

@@ -10,7 +10,7 @@ export interface Recipient {
   emailKey: string;
 }
 
-const BROADCAST = `select b.id, b.title, t.key as template, b.email_template_id as "templateId", b.audience, b.sender,
+const BROADCAST = `select b.id, b.key, b.title, t.key as template, b.email_template_id as "templateId", b.audience, b.sender,
     b.topic_key as topic, b.state, b.state_reason as "stateReason", b.scheduled_at as "scheduledAt", b.expires_at as "expiresAt",
     b.cursor_subscriber_id as cursor, b.audience_last_id as "lastSubscriberId", b.planned_count::int as planned,
     b.created_at as "createdAt", b.started_at as "startedAt", b.planned_at as "plannedAt", b.ended_at as "endedAt"
@@ -23,18 +23,21 @@ const OPEN = `m.state in ('ready', 'held', 'leased', 'in_data')`;
 export class BroadcastsQueries {
   constructor(private readonly dataSource: DataSource) {}
 
+  /** The id of the new one; of a key that is taken, the id of the one that has it, which stays as it is. */
   async insert(
     manager: EntityManager,
-    draft: BroadcastDraft & { templateId: string },
+    draft: BroadcastDraft & { templateId: string; key: string | null },
     now: Date,
   ): Promise<string> {
-    const { title, templateId, audience, sender, topic, expiresAt } = draft;
+    const { key, title, templateId, audience, sender, topic, expiresAt } = draft;
     const rows: { id: string }[] = await manager.query(
-      `insert into broadcast (title, email_template_id, audience, sender, topic_key, expires_at, created_at)
-       values ($1, $2, $3, $4, $5, $6, $7) returning id`,
-      [title, templateId, JSON.stringify(audience), JSON.stringify(sender), topic, expiresAt, now],
+      `insert into broadcast (title, email_template_id, audience, sender, topic_key, expires_at, created_at, key)
+       values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (key) do nothing returning id`,
+      [title, templateId, JSON.stringify(audience), JSON.stringify(sender), topic, expiresAt, now, key],
     );
-    return rows[0]?.id ?? '';
+    if (rows[0]) return rows[0].id;
+    const taken: { id: string }[] = await manager.query('select id from broadcast where key = $1', [key]);
+    return taken[0]?.id ?? '';
   }
 
   async updateDraft(

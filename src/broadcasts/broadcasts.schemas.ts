@@ -33,7 +33,18 @@ const expiresAt = instant
   .nullable()
   .meta({ description: 'A mail that is not sent by then is not sent at all.' });
 
+const key = z
+  .string()
+  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'use lower-case letters, digits and single hyphens, such as launch-2026')
+  .max(60)
+  .nullable()
+  .meta({
+    description:
+      'A name of your own. Writing one with a key that is taken gives the broadcast that has it, unchanged.',
+  });
+
 export const broadcastBody = z.strictObject({
+  key: key.default(null),
   title,
   template,
   audience: audienceSchema,
@@ -59,6 +70,7 @@ export const startBody = z
 
 export const broadcastResponse = z.object({
   id: z.string(),
+  key: z.string().nullable(),
   title: z.string(),
   template: z.string(),
   audience: z.record(z.string(), z.unknown()),

@@ -26,11 +26,11 @@ export class BroadcastsService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Throws `TEMPLATE_NOT_FOUND` or `TEMPLATE_INVALID`. */
-  async create(draft: BroadcastDraft): Promise<BroadcastReport> {
+  /** With a key that is taken: the broadcast that has it, unchanged. Throws `TEMPLATE_NOT_FOUND` or `TEMPLATE_INVALID`. */
+  async create({ key = null, ...draft }: BroadcastDraft & { key?: string | null }): Promise<BroadcastReport> {
     const id = await this.dataSource.transaction(async (manager) => {
       const templateId = await this.preflight.publish(manager, draft.template);
-      return this.queries.insert(manager, { ...draft, templateId }, this.clock.now());
+      return this.queries.insert(manager, { ...draft, key, templateId }, this.clock.now());
     });
     return this.get(id);
   }

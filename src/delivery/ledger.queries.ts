@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { pgPool } from '../infra/database/pg-pool.js';
-import type { ClaimedMessage } from './message.js';
+import { PAUSED_BY_READER, type ClaimedMessage } from './message.js';
 import type { LaneReady } from './pacing/token-bucket.js';
 import { overdueSql, type OverdueParameters } from './pacing/overdue.js';
 import type { Settlement } from './settlement.js';
@@ -17,13 +17,16 @@ export interface LaneWant {
 }
 
 /** Who may not be written to at this moment. Read at the claim to spare the relay, and by the barrier, which decides. */
-const MAY_BE_SENT = `(m.class = 'transactional' or (
-    exists (select 1 from subscriber s where s.id = m.subscriber_id and s.status = 'active')
+const mayBeSent = (person: string): string => `(m.class = 'transactional' or (
+    exists (select 1 from subscriber s where s.id = m.subscriber_id and ${person})
     and not exists (select 1 from topic_opt_out t where t.subscriber_id = m.subscriber_id and t.topic_key = m.funnel_key)))
   and not exists (select 1 from suppression x where x.email_hash = m.address_hash
     and (x.scope = 'all' or m.class = 'marketing'))`;
+const MAY_BE_SENT = mayBeSent(`s.status = 'active' and s.paused_until is null`);
+/** Asked of what may not be sent: whether that is only for the reader's pause. */
+const MAY_BE_SENT_LATER = mayBeSent(`s.status = 'active'`);
 
-const WHY_SUPPRESSED = `case
+const WHY_SUPPRESSED = `case when ${MAY_BE_SENT_LATER} then '${PAUSED_BY_READER}'
   when exists (select 1 from suppression x where x.email_hash = m.address_hash
     and (x.scope = 'all' or m.class = 'marketing')) then 'suppression list'
   when exists (select 1 from topic_opt_out t where t.subscriber_id = m.subscriber_id and t.topic_key = m.funnel_key)
@@ -158,7 +161,8 @@ export class LedgerQueries {
          state_reason = coalesce(h.why, m.state_reason),
          settled_at = case when h.state in ('suppressed', 'cancelled') then clock_timestamp() end
        from (select m.id, c.epoch,
-           case when not (${MAY_BE_SENT}) then 'suppressed'
+           case when not (${MAY_BE_SENT_LATER}) then 'suppressed'
+                when not (${MAY_BE_SENT}) then 'held'
                 when ${BROADCAST_STATE} = 'cancelled' then 'cancelled'
                 when ${BROADCAST_STATE} = 'paused' then 'held' else 'ready' end as state,
            case when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED}
@@ -242,7 +246,7 @@ with due as (
            when m.broadcast_id is not null and ${BROADCAST_STATE} = 'cancelled' then 'cancelled'
            when m.broadcast_id is not null and ${BROADCAST_STATE} = 'paused' then 'held'
            when ${overdueSql('m', '$6', '$7')} then $7
-           when ${MAY_BE_SENT} then 'leased' else 'suppressed' end as state,
+           when ${MAY_BE_SENT} then 'leased' when ${MAY_BE_SENT_LATER} then 'held' else 'suppressed' end as state,
       case when m.expires_at <= $3 then 'too late to be sent'
            when m.broadcast_id is not null and ${BROADCAST_STATE} in ('cancelled', 'paused') then 'broadcast ' || ${BROADCAST_STATE}
            when ${overdueSql('m', '$6', '$7')} then $8::text

@@ -5,6 +5,9 @@ export interface Sender {
   postalAddress: string;
 }
 
+/** `state_reason` of a mail that is held because its reader wants none for a while. */
+export const PAUSED_BY_READER = 'paused by the reader';
+
 export type MessageClass = 'transactional' | 'marketing';
 export type MessageKind = 'confirmation' | 'sequence' | 'broadcast' | 'receipt' | 'notice';
 

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import type { PlannedMessage } from './message.js';
+import { PAUSED_BY_READER, type PlannedMessage } from './message.js';
 import { domainOf, recipientGroupSql } from './pacing/recipient-group.js';
 
 export interface MessageRow {
@@ -80,6 +80,19 @@ export class MessagesQueries {
          and ${NOT_BEGUN}`,
       [enrollmentIds, reason],
     );
+  }
+
+  /** Held for a reader's pause that is over. Not late: they wanted it so. Served by `message_unclear`. */
+  async releasePaused(manager: EntityManager, now: Date): Promise<number> {
+    const [, count]: [unknown[], number] = await manager.query(
+      `update message m set state = 'ready', state_reason = null, due_at = greatest(m.due_at, $1), planned_for = null
+       from (select p.id from message p where p.state = 'held' and p.state_reason = $2 and not exists (
+           select 1 from subscriber s where s.id = p.subscriber_id and s.paused_until is not null)
+         order by p.id limit 5000 for update of p skip locked) h
+       where m.id = h.id`,
+      [now, PAUSED_BY_READER],
+    );
+    return count;
   }
 
   /**

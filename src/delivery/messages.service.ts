@@ -45,6 +45,12 @@ export class MessagesService {
     return planned;
   }
 
+  /** What was held for a reader's pause that is over goes out from now on. */
+  async releasePaused(manager: EntityManager): Promise<void> {
+    const released = await this.queries.releasePaused(manager, this.clock.now());
+    if (released > 0) await this.wake.notify(manager, SEND_DUE);
+  }
+
   async cancelForEnrollments(
     manager: EntityManager,
     enrollmentIds: readonly string[],

@@ -37,6 +37,11 @@ export class DataRequestService {
     return signExpiring(this.config.secretKey, purpose, encodeIds([subscriberId]), expiresAt);
   }
 
+  /** In whose name pages without a mail of their own speak; null when nobody has written to the person. */
+  async senderName(subscriberId: string): Promise<string | null> {
+    return (await sentBy(this.dataSource.manager, subscriberId))?.sender.name ?? null;
+  }
+
   /** The subscriber's id; `'expired'` for a genuine link past its end; null for one we did not write. */
   read(purpose: DataPurpose, token: string): string | null {
     const content = verifyExpiring(this.config.secretKey, purpose, token, this.clock.now());

@@ -4,6 +4,7 @@ import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage, withPrivateHeaders } from '../infra/http/send-page.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { DATA_LINK_MINUTES, DataRequestService } from './data-request.service.js';
+import { footerOf } from './preferences.js';
 import { PersonalDataService } from './personal-data.service.js';
 
 /** Reached by the link of the mail alone. Opening it shows a button: scanners open every link, and must not get the file. */
@@ -18,8 +19,10 @@ export class MyDataController {
 
   @Get(':token')
   async show(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
-    if ((await this.holder(token, reply)) === null) return;
-    const view = { action: `/my-data/${token}`, minutes: DATA_LINK_MINUTES };
+    const id = await this.holder(token, reply);
+    if (id === null) return;
+    const footer = footerOf(await this.requests.senderName(id));
+    const view = { action: `/my-data/${token}`, minutes: DATA_LINK_MINUTES, ...footer };
     sendPrivatePage(reply, 200, await this.pages.render('pages/my-data', view));
   }
 

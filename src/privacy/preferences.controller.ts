@@ -7,13 +7,21 @@ import type { Subscriber } from '../subscribers/subscriber.js';
 import { maskEmailAddress } from '../values/email-address.js';
 import { DATA_LINK_MINUTES, DataRequestService } from './data-request.service.js';
 import { ErasureService } from './erasure.service.js';
-import { readPreferencesForm, TRACKING_WORDS, topicWords } from './preferences.js';
+import {
+  footerOf,
+  PAUSE_DAYS,
+  readPauseForm,
+  readPreferencesForm,
+  TRACKING_WORDS,
+  topicWords,
+} from './preferences.js';
+import { PausesService } from './pauses.service.js';
 import { PreferencesService } from './preferences.service.js';
 
 const anything = z.unknown();
 const eraseForm = z.object({ confirm: z.string().max(500), understood: z.string() });
 
-type Notice = 'saved' | 'left' | 'mailed' | null;
+type Notice = 'saved' | 'left' | 'mailed' | 'paused' | 'resumed' | null;
 
 /** What I get, whether I am counted, my data, forget me. GET shows, POST changes; the address is shown masked. */
 @Controller('preferences')
@@ -22,6 +30,7 @@ export class PreferencesController {
     private readonly preferences: PreferencesService,
     private readonly requests: DataRequestService,
     private readonly erasure: ErasureService,
+    private readonly pauses: PausesService,
     private readonly pages: PageRenderer,
   ) {}
 
@@ -54,6 +63,27 @@ export class PreferencesController {
     await this.after(reply, token, 'left');
   }
 
+  @Post(':token/pause')
+  async pause(
+    @Param('token') token: string,
+    @Body({ schema: anything }) body: unknown,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const person = await this.known(token, reply);
+    if (!person) return;
+    const days = readPauseForm(body);
+    if (days !== null) await this.pauses.begin(person.id, days);
+    await this.after(reply, token, days === null ? null : 'paused');
+  }
+
+  @Post(':token/resume')
+  async resume(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
+    const person = await this.known(token, reply);
+    if (!person) return;
+    await this.pauses.end(person.id);
+    await this.after(reply, token, 'resumed');
+  }
+
   @Post(':token/export')
   async export(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
     const person = await this.known(token, reply);
@@ -72,9 +102,11 @@ export class PreferencesController {
     const person = await this.known(token, reply);
     if (!person) return;
     const form = eraseForm.safeParse(body);
+    // Asked before: once they are forgotten, nothing leads from the link to a sender.
+    const footer = footerOf(await this.senderName(token, person));
     if (form.success && this.requests.read('erase', form.data.confirm) === person.id) {
       await this.erasure.erase(person.id, 'preferences page');
-      sendPrivatePage(reply, 200, await this.pages.render('pages/erased', {}));
+      sendPrivatePage(reply, 200, await this.pages.render('pages/erased', footer));
       return;
     }
     const view = {
@@ -82,6 +114,7 @@ export class PreferencesController {
       backUrl: `/preferences/${token}`,
       addressMasked: maskEmailAddress(person.email),
       confirm: this.requests.token('erase', person.id),
+      ...footer,
     };
     sendPrivatePage(reply, 200, await this.pages.render('pages/erase', view));
   }
@@ -97,10 +130,13 @@ export class PreferencesController {
   ): Promise<void> {
     const action = `/preferences/${token}`;
     const topics = await this.preferences.topicsOf(person.id);
-    const senderName = await this.preferences.senderName(token);
     const view = {
       action,
       leaveAction: `${action}/leave`,
+      pauseAction: `${action}/pause`,
+      resumeAction: `${action}/resume`,
+      pauseDays: PAUSE_DAYS,
+      pausedUntil: person.pausedUntil,
       exportAction: `${action}/export`,
       eraseAction: `${action}/erase`,
       addressMasked: maskEmailAddress(person.email),
@@ -110,9 +146,14 @@ export class PreferencesController {
       trackingWords: TRACKING_WORDS,
       minutes: DATA_LINK_MINUTES,
       notice: notice ?? '',
-      ...(senderName === null ? {} : { footer: { senderName } }),
+      ...footerOf(await this.senderName(token, person)),
     };
     sendPrivatePage(reply, 200, await this.pages.render('pages/preferences', view));
+  }
+
+  /** Of the mail with the link, else of whoever wrote to them last. */
+  private async senderName(token: string, { id }: Subscriber): Promise<string | null> {
+    return (await this.preferences.senderName(token)) ?? (await this.requests.senderName(id));
   }
 
   private async known(token: string, reply: FastifyReply): Promise<Subscriber | null> {
@@ -125,7 +166,10 @@ export class PreferencesController {
     sendPrivatePage(
       reply,
       status,
-      await this.pages.render('pages/error', { status, heading: 'Nothing to show', message }),
+      await this.pages.render('pages/error', {
+        ...{ status, heading: 'Nothing to show', message },
+        ...footerOf(await this.preferences.senderName(token)),
+      }),
     );
     return null;
   }

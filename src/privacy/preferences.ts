@@ -7,11 +7,26 @@ export function topicWords(title: string): string {
   return `Send me mails about: ${title}`;
 }
 
+/** How long a pause may be. */
+export const PAUSE_DAYS = [7, 30, 90] as const;
+export type PauseDays = (typeof PAUSE_DAYS)[number];
+
+/** Null for anything but a length the page offers. */
+export function readPauseForm(body: unknown): PauseDays | null {
+  if (typeof body !== 'object' || body === null || !('days' in body)) return null;
+  return PAUSE_DAYS.find((days) => String(days) === body.days) ?? null;
+}
+
 export interface PreferencesForm {
   trackingConsent: boolean;
   /** The topics that the page showed: one that came up since was neither kept nor refused. */
   shown: ReadonlySet<string>;
   wanted: ReadonlySet<string>;
+}
+
+/** Pages speak in the name of who wrote the mail, where one is known. */
+export function footerOf(senderName: string | null): object {
+  return senderName === null ? {} : { footer: { senderName } };
 }
 
 /** Null for anything but the page's own form: an empty POST is no decision. */

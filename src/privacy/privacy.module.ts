@@ -9,6 +9,8 @@ import { TrackingModule } from '../tracking/tracking.module.js';
 import { DataRequestService } from './data-request.service.js';
 import { ErasureService } from './erasure.service.js';
 import { MyDataController } from './my-data.controller.js';
+import { PausesJobs } from './pauses.jobs.js';
+import { PausesService } from './pauses.service.js';
 import { PersonalDataService } from './personal-data.service.js';
 import { PreferencesController } from './preferences.controller.js';
 import { PreferencesService } from './preferences.service.js';
@@ -16,7 +18,7 @@ import { ReceiptKeyController } from './receipt-key.controller.js';
 import { SubscriberDataController } from './subscriber-data.controller.js';
 
 /**
- * What people decide about themselves: topics, being counted, a copy of their data, being forgotten. Late in the order,
+ * What people decide about themselves: topics, pauses, being counted, a copy of their data, being forgotten. Late in the order,
  * because copying and forgetting reach into every module before. Owns no table.
  */
 @Module({
@@ -30,7 +32,14 @@ import { SubscriberDataController } from './subscriber-data.controller.js';
     MailboxModule,
   ],
   controllers: [PreferencesController, MyDataController, SubscriberDataController, ReceiptKeyController],
-  providers: [PreferencesService, DataRequestService, PersonalDataService, ErasureService],
+  providers: [
+    PreferencesService,
+    DataRequestService,
+    PersonalDataService,
+    ErasureService,
+    PausesService,
+    PausesJobs,
+  ],
   exports: [PersonalDataService, ErasureService],
 })
 export class PrivacyModule {}

@@ -6,6 +6,9 @@ import { ReactionsService } from './reactions.service.js';
 
 export { ADVANCE_DUE } from './enrolling.service.js';
 
+/** Far more than come in between two looks; whoever is older than these has long been met by their next step. */
+const LATEST_WITHDRAWALS = 10_000;
+
 /** Who is in which sequence: what other modules ask and tell. Owns `enrollment` and its step and offer records. */
 @Injectable()
 export class EnrollmentsService {
@@ -53,9 +56,45 @@ export class EnrollmentsService {
     await this.reactions.leave(manager, { subscriberId, funnelKey: null, reason: 'unsubscribed' });
   }
 
+  /**
+   * Ends the sequences of people who have left by a way that does not end them itself, such as a mail to the unsubscribe
+   * address. Looks at the latest withdrawals, by the primary key of `consent_event`.
+   */
+  async exitLeft(): Promise<void> {
+    const rows: { id: string }[] = await this.dataSource.query(
+      `select distinct e.subscriber_id as id from consent_event c join subscriber s on s.id = c.subscriber_id
+         join enrollment e on e.subscriber_id = s.id and e.status = 'active'
+       where c.id > (select max(id) - $1::int from consent_event) and c.kind = 'withdrawn' and c.purpose = 'marketing'
+         and s.status = 'unsubscribed' order by 1`,
+      [LATEST_WITHDRAWALS],
+    );
+    for (const { id } of rows)
+      await this.dataSource.transaction(async (manager) => this.exitOnUnsubscribe(manager, id));
+  }
+
   /** The person does not want this funnel's mails any more, but others'. */
   async exitOnTopicOptOut(manager: EntityManager, subscriberId: string, funnelKey: string): Promise<void> {
     await this.reactions.leave(manager, { subscriberId, funnelKey, reason: 'topic opt-out' });
+  }
+
+  /** The person wants a pause: no step of theirs comes before its end. */
+  async postpone(manager: EntityManager, subscriberId: string, until: Date): Promise<void> {
+    await manager.query(
+      `update enrollment set next_at = $2 where subscriber_id = $1 and status = 'active' and next_at < $2`,
+      [subscriberId, until],
+    );
+  }
+
+  /** The pause ended before its time: what waited for its end comes now. */
+  async resume(
+    manager: EntityManager,
+    subscriberId: string,
+    { pausedUntil, now }: { pausedUntil: Date; now: Date },
+  ): Promise<void> {
+    await manager.query(
+      `update enrollment set next_at = $3 where subscriber_id = $1 and status = 'active' and next_at = $2`,
+      [subscriberId, pausedUntil, now],
+    );
   }
 
   /** The offer as it was granted to this subscriber last; null when no step granted it. */

@@ -2,6 +2,8 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
 import { AdvanceService } from './advance.service.js';
 import { ADVANCE_DUE } from './enrolling.service.js';
+import { EXIT_LEFT } from '../subscribers/leave.service.js';
+import { EnrollmentsService } from './enrollments.service.js';
 import { SignalsService } from './signals.service.js';
 
 @Injectable()
@@ -10,6 +12,7 @@ export class SequencesJobs implements OnModuleInit {
     private readonly registry: JobRegistry,
     private readonly advance: AdvanceService,
     private readonly signals: SignalsService,
+    private readonly enrollments: EnrollmentsService,
   ) {}
 
   onModuleInit(): void {
@@ -23,6 +26,12 @@ export class SequencesJobs implements OnModuleInit {
         // What this run's steps have changed is heard by other sequences before it ends.
         if ((await this.signals.takeAll(context.signal)) > 0) await this.advance.advanceAllDue(context);
       },
+    });
+    this.registry.add({
+      name: EXIT_LEFT,
+      everySeconds: 60,
+      lockSeconds: 600,
+      run: async () => this.enrollments.exitLeft(),
     });
   }
 }

@@ -2,11 +2,15 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
+import { Wake } from '../infra/jobs/wake.js';
 import { MAX_COMMENT_CHARS, type LeaveReason } from './leave-reason.js';
 import { readLeaveToken, type LeavePurpose, type LeaveTicket } from './leave-token.js';
 import type { UnsubscribeSource } from './subscriber.js';
 import { SubscribersService } from './subscribers.service.js';
 import { SuppressionsService } from './suppressions.service.js';
+
+/** Job that ends the sequences of those who have left; a mail to the unsubscribe address comes in before sequences do. */
+export const EXIT_LEFT = 'sequences.exit-left';
 
 export type Leaving =
   | { kind: 'not_ours' }
@@ -35,6 +39,7 @@ export class LeaveService {
     private readonly dataSource: DataSource,
     private readonly subscribers: SubscribersService,
     private readonly suppressions: SuppressionsService,
+    private readonly wake: Wake,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -79,8 +84,10 @@ export class LeaveService {
   private async leave(manager: EntityManager, ticket: LeaveTicket, via: UnsubscribeSource): Promise<Leaving> {
     const { subscriberId, addressHash } = await this.holderOf(manager, ticket);
     const entry = { scope: 'marketing', reason: 'unsubscribed', source: via } as const;
-    if (subscriberId !== null && (await this.subscribers.lockStatus(manager, subscriberId)) !== null)
+    if (subscriberId !== null && (await this.subscribers.lockStatus(manager, subscriberId)) !== null) {
       await this.subscribers.unsubscribe(manager, subscriberId, via);
+      await this.wake.notify(manager, EXIT_LEFT);
+    }
     // The mail may have gone to an address that the person no longer has, or to somebody who is not there any more.
     if (addressHash !== null) await this.suppressions.addHash(manager, { ...entry, emailHash: addressHash });
     return { kind: 'left', subscriberId };

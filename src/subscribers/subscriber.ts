@@ -12,6 +12,8 @@ export interface Subscriber {
   timeZone: string | null;
   locale: string | null;
   fields: SubscriberFields;
+  /** Until when they want no marketing mail; null: no pause. */
+  pausedUntil: Date | null;
   trackingConsent: boolean;
   tags: string[];
   createdAt: Date;

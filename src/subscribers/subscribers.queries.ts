@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import type { Subscriber } from './subscriber.js';
 
 const SUBSCRIBER = `select s.id, s.email, s.email_key as "emailKey", s.name, s.status, s.time_zone as "timeZone", s.locale,
-    s.fields, s.tracking_consent as "trackingConsent", s.created_at as "createdAt", s.confirmed_at as "confirmedAt",
+    s.fields, s.paused_until as "pausedUntil", s.tracking_consent as "trackingConsent", s.created_at as "createdAt", s.confirmed_at as "confirmedAt",
     s.updated_at as "updatedAt",
     array(select t.name from subscriber_tag st join tag t on t.id = st.tag_id
            where st.subscriber_id = s.id order by t.name) as tags

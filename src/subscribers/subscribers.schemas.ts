@@ -58,6 +58,10 @@ export const subscriberSchema = z
     timeZone: z.string().nullable(),
     locale: z.string().nullable(),
     fields: z.record(z.string(), z.unknown()),
+    pausedUntil: z.iso
+      .datetime()
+      .nullable()
+      .meta({ description: 'Until then they have asked for no marketing mail.' }),
     trackingConsent: z.boolean(),
     tags: z.array(z.string()),
     createdAt: z.iso.datetime(),
@@ -134,6 +138,7 @@ export function subscriberJson(subscriber: Subscriber): SubscriberJson {
     ...{ id, email, name, status, timeZone, locale, fields, trackingConsent, tags },
     createdAt: subscriber.createdAt.toISOString(),
     confirmedAt: subscriber.confirmedAt?.toISOString() ?? null,
+    pausedUntil: subscriber.pausedUntil?.toISOString() ?? null,
     updatedAt: subscriber.updatedAt.toISOString(),
   };
 }

@@ -186,6 +186,22 @@ export class SubscribersService {
     await manager.query(`delete from subscriber where id = $1`, [subscriberId]);
   }
 
+  /** Null ends the pause. Returns until when one was set before. Throws `SUBSCRIBER_NOT_FOUND`. */
+  async setPause(manager: EntityManager, subscriberId: string, until: Date | null): Promise<Date | null> {
+    await this.lock(manager, subscriberId);
+    const [rows]: [{ before: Date | null }[], number] = await manager.query(
+      `update subscriber s set paused_until = $2, updated_at = $3 from subscriber old
+       where s.id = $1 and old.id = s.id returning old.paused_until as before`,
+      [subscriberId, until, this.clock.now()],
+    );
+    return rows[0]?.before ?? null;
+  }
+
+  /** Ends the pauses whose time has come. Served by `subscriber_paused`. */
+  async endPauses(now: Date): Promise<void> {
+    await this.dataSource.query('update subscriber set paused_until = null where paused_until <= $1', [now]);
+  }
+
   /** Null empties a field; what is left out stays. Throws `SUBSCRIBER_NOT_FOUND`. */
   async update(
     manager: EntityManager,

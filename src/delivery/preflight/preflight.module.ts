@@ -1,6 +1,9 @@
 import { Module } from '@nestjs/common';
 import { DeliveryModule } from '../delivery.module.js';
+import { AlertsModule } from '../../infra/alerts/alerts.module.js';
 import { DomainCheckService } from '../domains/domain-check.service.js';
+import { DomainWatch } from '../domains/domain-watch.service.js';
+import { DomainsJobs } from '../domains/domains.jobs.js';
 import { AudienceQueries } from './audience.queries.js';
 import { Drafts } from './drafts.service.js';
 import { PreflightService } from './preflight.service.js';
@@ -8,9 +11,9 @@ import { TemplatesController } from './templates.controller.js';
 
 /** What can be known about a mail, and about the domain it comes from, before the first one is sent. */
 @Module({
-  imports: [DeliveryModule],
+  imports: [AlertsModule, DeliveryModule],
   controllers: [TemplatesController],
-  providers: [AudienceQueries, DomainCheckService, Drafts, PreflightService],
+  providers: [AudienceQueries, DomainCheckService, DomainWatch, DomainsJobs, Drafts, PreflightService],
   exports: [DomainCheckService, PreflightService],
 })
 export class PreflightModule {}

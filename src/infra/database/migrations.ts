@@ -9,6 +9,7 @@ import { Bounces1764500000000 } from './migrations/1764500000000-bounces.js';
 import { PlannedFor1764600000000 } from './migrations/1764600000000-planned-for.js';
 import { SignedDomains1764710000000 } from './migrations/1764710000000-signed-domains.js';
 import { SequenceSteps1764810000000 } from './migrations/1764810000000-sequence-steps.js';
+import { Pauses1764820000000 } from './migrations/1764820000000-pauses.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -23,4 +24,5 @@ export const migrations = [
   PlannedFor1764600000000,
   SignedDomains1764710000000,
   SequenceSteps1764810000000,
+  Pauses1764820000000,
 ];

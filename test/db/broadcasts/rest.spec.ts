@@ -138,6 +138,17 @@ describe('broadcasts by REST and on the owner’s page', () => {
     expect(body.detail).toContain('templates/emails/none.mjml');
   });
 
+  it('with a key of its own is written once, however often it is asked for', async () => {
+    const body = { ...BODY, key: 'news-2026-01' };
+    const answers = await Promise.all([1, 2, 3].map(async () => post('', body).expect(201)));
+    const ids = new Set(answers.map((answer) => answer.body.id as string));
+    expect(ids.size).toBe(1);
+    const again = await post('', { ...body, title: 'Other words' }).expect(201);
+    expect(again.body).toMatchObject({ id: [...ids][0], key: 'news-2026-01', title: BODY.title });
+    expect((await post('', BODY).expect(201)).body).toMatchObject({ key: null });
+    await post('', { ...BODY, key: 'Not a key' }).expect(422);
+  });
+
   it('starts nothing that would reach its readers broken, and names file and line', async () => {
     const id = await created({ template: 'emails/welcome', topic: 'niche-ebook' });
     const { body: report } = await post(`/${id}/preflight`).expect(200);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
+import { Wake } from '../../../src/infra/jobs/wake.js';
 import { LeaveService } from '../../../src/subscribers/leave.service.js';
 import { SubscribersService } from '../../../src/subscribers/subscribers.service.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
@@ -13,7 +14,9 @@ beforeAll(async () => {
   const { db, clock, app } = office;
   const config = app.get<Config>(CONFIG, { strict: false });
   const suppressions = new SuppressionsService(db, config, clock);
-  leave = new LeaveService(db, new SubscribersService(db, suppressions, clock), suppressions, config, clock);
+  const subscribers = new SubscribersService(db, suppressions, clock);
+  const wake = app.get(Wake, { strict: false });
+  leave = new LeaveService(db, subscribers, suppressions, wake, config, clock);
 });
 afterAll(async () => office.close());
 

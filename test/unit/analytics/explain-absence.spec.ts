@@ -216,6 +216,7 @@ describe('why there is no mail of a broadcast', () => {
     passed: true,
     joinedLater: false,
     sameMailbox: false,
+    leftOut: [],
   };
   const cast = (state: string, rest: object = {}) => ({ broadcast: { ...BASE.broadcast, state, ...rest } });
 

@@ -1,0 +1,19 @@
+import type { Finding } from './finding.js';
+
+/**
+ * What the owner is told of one domain's findings: of those that failed, or `good`, or `unknown` when nothing failed and
+ * something could not be asked.
+ */
+export function domainAlert(
+  domain: string | null,
+  findings: readonly Finding[],
+): { message: string; facts: Record<string, unknown> } | 'good' | 'unknown' {
+  const failed = findings.filter(({ level }) => level === 'fail');
+  if (failed.length === 0) return findings.some(({ level }) => level === 'unknown') ? 'unknown' : 'good';
+  const what = failed.map(({ id, name, detail }) => `${id} ${name}: ${detail}`).join('; ');
+  const where = domain === null ? 'This installation' : `The sending domain ${domain}`;
+  return {
+    message: `${where} does not pass its daily check, so mail may be refused or taken for spam. ${what}`,
+    facts: { domain, failed: failed.map(({ id }) => id) },
+  };
+}

@@ -1,0 +1,68 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { AlertsService } from '../../infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import { CONFIG, type Config } from '../../infra/config.js';
+import { DomainCheckService, type DomainReport } from './domain-check.service.js';
+import type { DnsResolver } from './dns.js';
+import { domainAlert } from './domain-alert.js';
+
+const DAY_MS = 86_400_000;
+/** A day, less what a tick may come early. */
+const CHECK_AFTER_MS = DAY_MS - 60 * 60_000;
+const CHECKED_KEY = 'domains.checked';
+const ALERT_PREFIX = 'domain:';
+
+/**
+ * Looks once a day whether what the world must see of our sending domains is still there: records get lost when a zone
+ * is moved, certificates run out. Owns the setting `domains.checked` and the alerts `domain:<domain>`.
+ */
+@Injectable()
+export class DomainWatch {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly domains: DomainCheckService,
+    private readonly alerts: AlertsService,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Does nothing within a day of the last look, and nothing at all while no mail leaves. */
+  async checkDaily(options: { dns?: DnsResolver } = {}): Promise<void> {
+    if (this.config.mailboxOn) return;
+    const now = this.clock.now();
+    const rows: { at: string }[] = await this.dataSource.query(
+      `select value->>'at' as at from setting where key = $1`,
+      [CHECKED_KEY],
+    );
+    if (rows[0] && now.getTime() - Date.parse(rows[0].at) < CHECK_AFTER_MS) return;
+    await this.check(options);
+    await this.dataSource.query(
+      `insert into setting (key, value, updated_at) values ($1, $2, $3)
+       on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
+      [CHECKED_KEY, JSON.stringify({ at: now.toISOString() }), now],
+    );
+  }
+
+  private async check(options: { dns?: DnsResolver }): Promise<void> {
+    const senders = await this.domains.senderDomains();
+    const reports = senders.length === 0 ? [] : await this.domains.check(senders, options);
+    for (const report of reports) await this.tell(report);
+    const watched = new Set(reports.map(({ domain }) => keyOf(domain)));
+    for (const { key } of await this.alerts.open())
+      if (key.startsWith(ALERT_PREFIX) && !watched.has(key)) await this.alerts.resolve(key);
+  }
+
+  /** What could not be asked neither raises an alert nor ends one. */
+  private async tell({ domain, findings }: DomainReport): Promise<void> {
+    const key = keyOf(domain);
+    const alert = domainAlert(domain, findings);
+    if (alert === 'good') await this.alerts.resolve(key);
+    else if (alert !== 'unknown') await this.alerts.raise({ key, severity: 'warning', ...alert });
+  }
+}
+
+/** Null stands for the installation: its address and certificate. */
+function keyOf(domain: string | null): string {
+  return `${ALERT_PREFIX}${domain ?? '(this installation)'}`;
+}

@@ -1,0 +1,53 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { MessagesService } from '../delivery/messages.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { EnrollmentsService } from '../sequences/enrollments.service.js';
+import { SubscribersService } from '../subscribers/subscribers.service.js';
+import type { PauseDays } from './preferences.js';
+
+const DAY_MS = 86_400_000;
+
+/**
+ * Nothing but what they asked for themselves for a while. Steps of sequences wait for the end and follow one another as
+ * before; a marketing mail that comes up all the same is held by the claim and by the barrier, which read the pause.
+ */
+@Injectable()
+export class PausesService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly subscribers: SubscribersService,
+    private readonly enrollments: EnrollmentsService,
+    private readonly messages: MessagesService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** From now on, in place of a pause that is under way. In force when it returns. */
+  async begin(subscriberId: string, days: PauseDays): Promise<Date> {
+    const now = this.clock.now();
+    const until = new Date(now.getTime() + days * DAY_MS);
+    await this.dataSource.transaction(async (manager) => {
+      const before = await this.subscribers.setPause(manager, subscriberId, until);
+      // A shorter pause than before: what waits for the old end comes forward first.
+      if (before !== null) await this.enrollments.resume(manager, subscriberId, { pausedUntil: before, now });
+      await this.enrollments.postpone(manager, subscriberId, until);
+    });
+    return until;
+  }
+
+  /** Before its time; nothing happens when there is no pause. */
+  async end(subscriberId: string): Promise<void> {
+    const now = this.clock.now();
+    await this.dataSource.transaction(async (manager) => {
+      const before = await this.subscribers.setPause(manager, subscriberId, null);
+      if (before !== null) await this.enrollments.resume(manager, subscriberId, { pausedUntil: before, now });
+      await this.messages.releasePaused(manager);
+    });
+  }
+
+  /** Called every minute: ends pauses whose time has come, and lets go of what was held for one that is over. */
+  async endDue(): Promise<void> {
+    await this.subscribers.endPauses(this.clock.now());
+    await this.dataSource.transaction(async (manager) => this.messages.releasePaused(manager));
+  }
+}
