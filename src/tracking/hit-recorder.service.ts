@@ -26,7 +26,7 @@ import { networkOf } from './network.js';
 import { SETTLE_CLICKS } from './verdicts.service.js';
 
 /** A reader's click is with the sequences this much later, and a thousand of them cost as much as one. */
-const FLUSH_MS = 20;
+const FLUSH_MS = 40;
 const STORE_HITS = 1_000;
 const SPOOL_HITS = 5_000;
 /** Above this the database does not keep up: the rest goes to disk, to be stored in a quieter moment. */
