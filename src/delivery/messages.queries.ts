@@ -100,8 +100,9 @@ export class MessagesQueries {
    * the ids of person and enrollment out of the ledger; no foreign key does, as it would cost each planned mail.
    */
   async forget(manager: EntityManager, subscriberId: string): Promise<void> {
-    // Waits for a step that is being planned for them at this moment: its mail would not be seen yet.
+    // Waits for what is being planned for them at this moment: its mail would not be seen yet.
     await manager.query('select 1 from enrollment where subscriber_id = $1 for update', [subscriberId]);
+    await manager.query(`select 1 from broadcast where state = 'planning' order by id for share`);
     await manager.query(
       `with forgotten as (
          update message set address = 'erased', data = '{}', reply_text = null, subscriber_id = null, enrollment_id = null,

@@ -91,20 +91,15 @@ export class MessagesService {
   }
 
   /**
-   * As `plan`, for many mails that have most in common. Returns how many of them are new. `lockReaders` unless the caller
-   * holds a lock by which the erasure of a recipient waits.
+   * As `plan`, for many mails that have most in common. Returns how many of them are new. The caller's transaction holds
+   * the enrollments or the broadcast they come from.
    */
-  async planBatch(
-    manager: EntityManager,
-    { shared, columns }: PreparedBatch,
-    { lockReaders = true } = {},
-  ): Promise<number> {
+  async planBatch(manager: EntityManager, { shared, columns }: PreparedBatch): Promise<number> {
     if (columns.shared.length === 0) return 0;
     const groups = await this.planning.groupsByMx(manager, [...new Set(columns.domains)]);
     const lanes = laneKeys(shared, columns, groups);
     const now = this.clock.now();
-    const batch = { shared, columns, laneKeys: lanes, now, lockReaders };
-    const count = await this.planning.insertBatch(manager, batch);
+    const count = await this.planning.insertBatch(manager, { shared, columns, laneKeys: lanes, now });
     await this.wake.notify(manager, SEND_DUE);
     return count;
   }

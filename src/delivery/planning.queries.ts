@@ -19,9 +19,9 @@ export class PlanningQueries {
   /**
    * Called for each batch of a sequence or a broadcast, in the transaction that moves its pointer or cursor. Adds what is
    * not there yet, by dedupe key and by broadcast and mailbox, and returns how many that were. Columns travel as arrays:
-   * reading the rows from JSON cost more than all their index entries. `lockReaders` holds the subscribers until the
-   * transaction ends and leaves out who is gone, so that nobody is erased while a mail to them is written; not needed
-   * where the caller holds their enrollment.
+   * reading the rows from JSON cost more than all their index entries. Who was erased since they were read is left out.
+   * Locking each subscriber instead would double the cost; so it is the erasure that waits for the enrollment or the
+   * broadcast that the caller holds locked (`MessagesQueries.forget`).
    */
   async insertBatch(
     manager: EntityManager,
@@ -30,13 +30,11 @@ export class PlanningQueries {
       columns,
       laneKeys,
       now,
-      lockReaders,
     }: {
       shared: readonly SharedMail[];
       columns: MailColumns;
       laneKeys: readonly string[];
       now: Date;
-      lockReaders: boolean;
     },
   ): Promise<number> {
     const rows: { count: number }[] = await manager.query(
@@ -52,7 +50,7 @@ export class PlanningQueries {
            "broadcastId" bigint, "templateId" bigint, data jsonb, sender jsonb, "dueAt" timestamptz, "expiresAt" timestamptz,
            priority smallint)
            on s.place = r.shared
-         ${lockReaders ? 'join subscriber p on p.id = r.subscriber_id for key share of p' : ''}
+         where exists (select 1 from subscriber p where p.id = r.subscriber_id)
          on conflict do nothing returning 1)
        select count(*)::int from added`,
       [

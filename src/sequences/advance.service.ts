@@ -78,7 +78,7 @@ export class AdvanceService {
       const plan = await this.plan(manager, due, now);
       await this.postponeStuck(manager, plan, now);
       // The locked enrollments are what an erasure waits for.
-      await this.messages.planBatch(manager, this.messages.prepareBatch(plan.mail), { lockReaders: false });
+      await this.messages.planBatch(manager, this.messages.prepareBatch(plan.mail));
       await this.queries.grantOffers(manager, plan.grants, now);
       await this.queries.recordDecisions(manager, plan.decisions, now);
       await this.queries.move(manager, plan, now);

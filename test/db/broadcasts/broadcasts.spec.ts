@@ -318,24 +318,59 @@ describe('a broadcast', () => {
     expect(await t.sendDue()).toBe(1);
   });
 
-  it('writes no mail to somebody who is erased while it is planned', async () => {
-    await people(2);
-    const id = await started();
-    const erasure = t.db.createQueryRunner();
-    await erasure.startTransaction();
-    await erasure.query(`delete from subscriber where email_key = 'p1@example.com'`);
-    const planned = planner.run(FOREVER);
-    await becomesTrue(async () => {
+  const somebodyWaits = async (): Promise<void> => {
+    const waits = async (): Promise<boolean> => {
       const waiting: unknown[] = await t.db.query(
         `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
       );
       return waiting.length > 0;
-    }, 10_000);
-    await erasure.commitTransaction();
-    await erasure.release();
+    };
+    expect(await becomesTrue(waits, 10_000)).toBe(true);
+  };
+
+  it('writes no mail to somebody who was erased after the batch was read', async () => {
+    await people(2);
+    const id = await started();
+    const held = t.db.createQueryRunner();
+    await held.startTransaction();
+    // Planning has read its batch when it waits for the broadcast.
+    await held.query(
+      `update broadcast set state = 'planning', started_at = now(), audience_last_id = 9999999`,
+    );
+    await held.commitTransaction();
+    await held.startTransaction();
+    await held.query('select * from broadcast for update');
+    const planned = planner.run(FOREVER);
+    await somebodyWaits();
+    await held.query(`delete from subscriber where email_key = 'p1@example.com'`);
+    await held.commitTransaction();
+    await held.release();
     await planned;
     expect(await addresses()).toEqual(['p2@example.com']);
     expect(await broadcasts.get(id)).toMatchObject({ state: 'running', planned: 1 });
+  });
+
+  it('lets an erasure wait for the batch that is being written', async () => {
+    await people(1);
+    const id = await started();
+    const { id: subscriberId } =
+      ((await t.db.query('select id from subscriber')) as { id: string }[])[0] ?? {};
+    await t.db.query(`update broadcast set state = 'planning'`);
+    const planning = t.db.createQueryRunner();
+    await planning.startTransaction();
+    await planning.query('select * from broadcast for update');
+    const forgotten = t.db.transaction(async (manager) => t.messages.forget(manager, subscriberId ?? ''));
+    await somebodyWaits();
+    await planning.query(
+      `insert into message (dedupe_key, class, kind, subscriber_id, broadcast_id, email_template_id, sender, address,
+         address_hash, message_id_header, due_at, created_at)
+       values ('b:1:1', 'marketing', 'broadcast', $1, $2, 1, '{}', 'p1@example.com', 'x', '<1@example.com>', now(), now())`,
+      [subscriberId, id],
+    );
+    await planning.commitTransaction();
+    await planning.release();
+    await forgotten;
+    expect(await addresses()).toEqual(['erased']);
   });
 
   it.each([
