@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { PLANNING_LOCK } from '../delivery/planning.queries.js';
 import { compileAudience } from './audience.js';
 import type { Broadcast, BroadcastDraft } from './broadcast.js';
 import type { BroadcastState } from './broadcast-status.js';
@@ -151,6 +152,8 @@ export class BroadcastsQueries {
    * this batch meanwhile: then nothing may be written.
    */
   async lockBatch(manager: EntityManager, id: string, from: string): Promise<boolean> {
+    // Batches do not wait for each other by this, an erasure waits for all of them and they for it.
+    await manager.query('select pg_advisory_xact_lock_shared($1)', [PLANNING_LOCK]);
     const rows: unknown[] = await manager.query(
       `select 1 from broadcast where id = $1 and state = 'planning' and cursor_subscriber_id = $2 for update`,
       [id, from],

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { PAUSED_BY_READER, type PlannedMessage } from './message.js';
 import { domainOf, recipientGroupSql } from './pacing/recipient-group.js';
+import { PLANNING_LOCK } from './planning.queries.js';
 
 export interface MessageRow {
   id: string;
@@ -102,7 +103,7 @@ export class MessagesQueries {
   async forget(manager: EntityManager, subscriberId: string): Promise<void> {
     // Waits for what is being planned for them at this moment: its mail would not be seen yet.
     await manager.query('select 1 from enrollment where subscriber_id = $1 for update', [subscriberId]);
-    await manager.query(`select 1 from broadcast where state = 'planning' order by id for share`);
+    await manager.query('select pg_advisory_xact_lock($1)', [PLANNING_LOCK]);
     await manager.query(
       `with forgotten as (
          update message set address = 'erased', data = '{}', reply_text = null, subscriber_id = null, enrollment_id = null,

@@ -3,6 +3,9 @@ import type { EntityManager } from 'typeorm';
 import { arrayLiteral } from '../infra/database/array-literal.js';
 import type { MailColumns, SharedMail } from './mail-batch.js';
 
+/** Advisory lock: shared by each batch of a broadcast, exclusive to an erasure. */
+export const PLANNING_LOCK = 7_311_402_617;
+
 /** The SQL that plans thousands of mails at once. */
 @Injectable()
 export class PlanningQueries {
@@ -21,7 +24,7 @@ export class PlanningQueries {
    * not there yet, by dedupe key and by broadcast and mailbox, and returns how many that were. Columns travel as arrays:
    * reading the rows from JSON cost more than all their index entries. Who was erased since they were read is left out.
    * Locking each subscriber instead would double the cost; so it is the erasure that waits for the enrollment or the
-   * broadcast that the caller holds locked (`MessagesQueries.forget`).
+   * planning lock that the caller holds (`MessagesQueries.forget`).
    */
   async insertBatch(
     manager: EntityManager,

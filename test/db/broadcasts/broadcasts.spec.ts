@@ -5,6 +5,7 @@ import { BroadcastPlanner } from '../../../src/broadcasts/broadcast-planner.serv
 import { BroadcastsQueries } from '../../../src/broadcasts/broadcasts.queries.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import { PLANNING_LOCK } from '../../../src/delivery/planning.queries.js';
 import { OPENED_AT, openPostOffice, SENDER, type PostOffice } from '../delivery/post-office.js';
 
 const FOREVER = { deadline: Infinity, signal: new AbortController().signal };
@@ -355,10 +356,9 @@ describe('a broadcast', () => {
     const id = await started();
     const { id: subscriberId } =
       ((await t.db.query('select id from subscriber')) as { id: string }[])[0] ?? {};
-    await t.db.query(`update broadcast set state = 'planning'`);
     const planning = t.db.createQueryRunner();
     await planning.startTransaction();
-    await planning.query('select * from broadcast for update');
+    await planning.query('select pg_advisory_xact_lock_shared($1)', [PLANNING_LOCK]);
     const forgotten = t.db.transaction(async (manager) => t.messages.forget(manager, subscriberId ?? ''));
     await somebodyWaits();
     await planning.query(
