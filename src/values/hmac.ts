@@ -13,17 +13,21 @@ interface KeyBlocks {
 
 const blocksOf = new WeakMap<Buffer, KeyBlocks>();
 
+const NOTHING = new Uint8Array();
+
 /**
- * HMAC-SHA-256 (RFC 2104) of a UTF-8 text under `secret`, the same as `createHmac` gives. For the places that make
- * millions: two one-shot hashes leave no native object behind for each, which halved the time and the garbage. The
- * secret's bytes must not change afterwards.
+ * HMAC-SHA-256 (RFC 2104) of a UTF-8 text and the bytes behind it under `secret`, the same as `createHmac` gives. For the
+ * places that make millions: two one-shot hashes leave no native object behind for each, which halved the time and the
+ * garbage. The secret's bytes must not change afterwards.
  */
-export function hmacSha256(secret: Buffer, text: string): Buffer {
+export function hmacSha256(secret: Buffer, text: string, bytes: Uint8Array = NOTHING): Buffer {
   const { inner, outer } = keyBlocks(secret);
   // UTF-8 takes at most three bytes for a UTF-16 unit.
-  if (text.length * 3 > LONGEST_TEXT_BYTES) return crypto.createHmac('sha256', secret).update(text).digest();
-  const written = inner.write(text, BLOCK_BYTES);
-  crypto.hash('sha256', inner.subarray(0, BLOCK_BYTES + written), 'buffer').copy(outer, BLOCK_BYTES);
+  if (text.length * 3 + bytes.length > LONGEST_TEXT_BYTES)
+    return crypto.createHmac('sha256', secret).update(text).update(bytes).digest();
+  const bytesAt = BLOCK_BYTES + inner.write(text, BLOCK_BYTES);
+  inner.set(bytes, bytesAt);
+  crypto.hash('sha256', inner.subarray(0, bytesAt + bytes.length), 'buffer').copy(outer, BLOCK_BYTES);
   return crypto.hash('sha256', outer, 'buffer');
 }
 

@@ -1,5 +1,6 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { DomainError } from './domain-error.js';
+import { hmacSha256 } from './hmac.js';
 
 /** 128 bits: out of reach for guessing over HTTP, and short enough that a link survives a mail client's line wrap. */
 const MAC_BYTES = 16;
@@ -113,10 +114,5 @@ function verify(secret: Buffer, boundPurpose: string, token: string): Uint8Array
 }
 
 function mac(secret: Buffer, boundPurpose: string, payload: Uint8Array): Buffer {
-  return createHmac('sha256', secret)
-    .update(boundPurpose)
-    .update(Buffer.of(0))
-    .update(payload)
-    .digest()
-    .subarray(0, MAC_BYTES);
+  return hmacSha256(secret, `${boundPurpose}\0`, payload).subarray(0, MAC_BYTES);
 }

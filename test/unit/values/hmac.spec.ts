@@ -8,10 +8,13 @@ it('is HMAC-SHA-256 for keys and texts of any length', () => {
     fc.property(
       fc.uint8Array({ maxLength: 200 }),
       fc.string({ unit: 'binary', maxLength: 3_000 }),
-      (key, text) => {
+      fc.uint8Array({ maxLength: 300 }),
+      (key, text, bytes) => {
         const secret = Buffer.from(key);
         const expected = createHmac('sha256', secret).update(text).digest('hex');
         expect(hmacSha256(secret, text).toString('hex')).toBe(expected);
+        const longer = createHmac('sha256', secret).update(text).update(bytes).digest('hex');
+        expect(hmacSha256(secret, text, bytes).toString('hex')).toBe(longer);
         expect(hmacSha256(secret, text).toString('hex')).toBe(expected);
       },
     ),
