@@ -11,7 +11,8 @@ import {
 } from 'liquidjs';
 import { registerLiquidFilters } from '../infra/http/liquid-filters.js';
 import { escapeAttribute, linkTags, unescapeAttribute } from './mail-links.js';
-import { plainEmitter, type MailEmitter } from './mail-emitter.js';
+import { PlainEmitter, type FixedText, type MailEmitter } from './mail-emitter.js';
+import { fixedTextOf, mailSteps, type LinkLike, type MailStep } from './mail-steps.templates.js';
 import { quotedPrintable } from './quoted-printable.js';
 
 /** What becomes of a tracked link: its id and its address, filled in and not escaped, give the address in the mail. */
@@ -27,23 +28,25 @@ const LINK_TARGET = Symbol('link target');
 export interface ParsedPart {
   engine: Liquid;
   templates: Template[];
-  encoded: ReadonlyMap<string, string>;
+  /** Null when all of it is Liquid's. */
+  steps: MailStep[] | null;
+  fixed: ReadonlyMap<string, FixedText>;
 }
 
 /** `{% link <id> %}<address, escaped>{% endlink %}`: written by us around the addresses of tracked links. */
-class LinkTag extends Tag {
-  readonly #id: string;
-  readonly #address: Template[] = [];
+class LinkTag extends Tag implements LinkLike {
+  readonly id: string;
+  readonly address: Template[] = [];
 
   constructor(token: TagToken, rest: TopLevelToken[], liquid: Liquid, parser: Parser) {
     super(token, rest, liquid);
-    this.#id = token.args.trim();
+    this.id = token.args.trim();
     parser
       .parseStream(rest)
       .on('tag:endlink', function () {
         this.stop();
       })
-      .on('template', (template: Template) => this.#address.push(template))
+      .on('template', (template: Template) => this.address.push(template))
       .on('end', () => {
         throw new Error('the mark of a link is not closed');
       })
@@ -51,14 +54,14 @@ class LinkTag extends Tag {
   }
 
   override *render(context: Context, emitter: Emitter): Generator<unknown, void, string> {
-    const address = yield this.liquid.renderer.renderTemplates(this.#address, context);
+    const address = yield this.liquid.renderer.renderTemplates(this.address, context);
     const target = (context.environments as Record<PropertyKey, unknown>)[LINK_TARGET] as LinkTarget;
-    emitter.write(escapeAttribute(target(this.#id, unescapeAttribute(address))));
+    emitter.write(linkAddress(this.id, address, target));
   }
 
   *children(): Generator<unknown, Template[]> {
     yield;
-    return this.#address;
+    return this.address;
   }
 }
 
@@ -75,18 +78,44 @@ export function parseTextPart(source: string): ParsedPart {
 }
 
 /** Fills in one person's variables; throws where Liquid's limits are passed. */
-export function fillIn(
-  { engine, templates }: ParsedPart,
+export function fillIn(part: ParsedPart, scope: Record<string, unknown>, linkTarget?: LinkTarget): string {
+  return emit(part, scope, new PlainEmitter(), linkTarget);
+}
+
+/** As {@link fillIn}, into an emitter. */
+export function emit<T>(
+  part: ParsedPart,
   scope: Record<string, unknown>,
-  {
-    emitter = plainEmitter(),
-    linkTarget = (_, url) => url,
-  }: { emitter?: MailEmitter; linkTarget?: LinkTarget } = {},
-): string {
-  const environment: Record<PropertyKey, unknown> = { ...scope, [LINK_TARGET]: linkTarget };
-  const context = new Context(environment, engine.options, { sync: true }, { liquid: engine });
-  toValueSync(engine.renderer.renderTemplates(templates, context, emitter));
-  return emitter.buffer;
+  emitter: MailEmitter<T>,
+  linkTarget: LinkTarget = (_, url) => url,
+): T {
+  const liquid = liquidRenderer(part, { ...scope, [LINK_TARGET]: linkTarget }, emitter);
+  if (part.steps === null) liquid(part.templates);
+  else
+    for (const step of part.steps) {
+      if (step.kind === 'fixed') emitter.writeFixed(step.fixed);
+      else if (step.kind === 'value') emitter.write(step.read(scope));
+      else if (step.kind === 'link') emitter.write(linkAddress(step.id, step.address(scope), linkTarget));
+      else liquid([step.template]);
+    }
+  return emitter.end();
+}
+
+/** One context, with its limits, for all that Liquid does of a part; none where it does nothing. */
+function liquidRenderer(
+  { engine }: ParsedPart,
+  environment: Record<PropertyKey, unknown>,
+  emitter: MailEmitter,
+): (templates: Template[]) => void {
+  let context: Context | null = null;
+  return (templates) => {
+    context ??= new Context(environment, engine.options, { sync: true }, { liquid: engine });
+    toValueSync(engine.renderer.renderTemplates(templates, context, emitter));
+  };
+}
+
+function linkAddress(id: string, escapedAddress: string, target: LinkTarget): string {
+  return escapeAttribute(target(id, unescapeAttribute(escapedAddress)));
 }
 
 function engine(options: { outputEscape?: 'escape' }): Liquid {
@@ -98,18 +127,25 @@ function engine(options: { outputEscape?: 'escape' }): Liquid {
 
 function parsePart(liquid: Liquid, source: string): ParsedPart {
   const templates = liquid.parse(source);
-  return { engine: liquid, templates, encoded: encodedTexts(templates) };
+  const everything = [...withChildren(templates)];
+  const fixed = new Map<string, FixedText>();
+  const fixedOf = (text: string): FixedText => {
+    const known = fixed.get(text) ?? { text, encoded: quotedPrintable(text) };
+    fixed.set(text, known);
+    return known;
+  };
+  for (const template of everything) {
+    const text = fixedTextOf(template);
+    if (text !== null) fixedOf(text);
+  }
+  const linkOf = (template: Template): LinkLike | null => (template instanceof LinkTag ? template : null);
+  return { engine: liquid, templates, steps: mailSteps(templates, { fixedOf, linkOf }, everything), fixed };
 }
 
-/** Each fixed text of the template, at any depth, with its encoding. */
-function encodedTexts(templates: Iterable<Template>): Map<string, string> {
-  const found = new Map<string, string>();
+/** Every template at any depth. */
+function* withChildren(templates: Iterable<Template>): Generator<Template> {
   for (const template of templates) {
-    if ('str' in template && typeof template.str === 'string')
-      found.set(template.str, quotedPrintable(template.str));
-    if (!template.children) continue;
-    const children = toValueSync<Template[]>(template.children(false, true));
-    for (const [text, encoded] of encodedTexts(children)) found.set(text, encoded);
+    yield template;
+    if (template.children) yield* withChildren(toValueSync<Template[]>(template.children(false, true)));
   }
-  return found;
 }

@@ -17,6 +17,10 @@ const ASCII = /^[ -~]*$/;
 /** Nowhere to break the line, which may have 998 octets at most. */
 const UNFOLDABLE = /\S{200}/;
 const LINE = 76;
+const EQUALS = 0x3d;
+const LF = 0x0a;
+const ONE_BREAK = Buffer.from('\r\n', 'latin1');
+const TWO_BREAKS = Buffer.from('\r\n\r\n', 'latin1');
 
 /**
  * The header block (RFC 5322 §2.2) up to the empty line, each header once. Values come in as data and leave as data:
@@ -40,8 +44,12 @@ export function headerBlock(
 }
 
 /** multipart/alternative of two quoted-printable parts, the plain text first (RFC 2046 §5.1.4). */
-export function alternativeBody({ text, html }: { text: string; html: string }, boundary: string): string {
-  return `${part('text/plain', text, boundary)}${part('text/html', html, boundary)}--${boundary}--\r\n`;
+export function alternativeBody({ text, html }: { text: Buffer; html: Buffer }, boundary: string): Buffer {
+  return Buffer.concat([
+    ...part('text/plain', text, boundary),
+    ...part('text/html', html, boundary),
+    Buffer.from(`--${boundary}--\r\n`, 'latin1'),
+  ]);
 }
 
 /** Cannot occur in quoted-printable: an underscore never follows `=` there. Named after the message, so the same each time. */
@@ -61,10 +69,11 @@ export function needsSmtpUtf8(address: string): boolean {
   return !ASCII.test(address.slice(0, address.lastIndexOf('@')));
 }
 
-function part(type: string, encoded: string, boundary: string): string {
+function part(type: string, encoded: Buffer, boundary: string): Buffer[] {
+  const head = `--${boundary}\r\nContent-Type: ${type}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n`;
   // A soft break at the very end would reach into the boundary.
-  const closed = encoded.endsWith('=\r\n') ? `${encoded}\r\n` : encoded;
-  return `--${boundary}\r\nContent-Type: ${type}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n${closed}\r\n`;
+  const softEnd = encoded.at(-3) === EQUALS && encoded.at(-1) === LF;
+  return [Buffer.from(head, 'latin1'), encoded, softEnd ? TWO_BREAKS : ONE_BREAK];
 }
 
 function mailbox({ name, address }: { name: string; address: string }): string {

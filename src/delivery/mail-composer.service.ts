@@ -42,7 +42,7 @@ export class MailComposer {
       },
       boundary,
     );
-    const body = Buffer.from(alternativeBody(mail, boundary), 'latin1');
+    const body = alternativeBody(mail, boundary);
     const signature = (await this.dkim.sign(from.slice(from.lastIndexOf('@') + 1), headers, body)) ?? '';
     return {
       id: message.id,

@@ -1,50 +1,123 @@
-import { quotedPrintable } from './quoted-printable.js';
+import { quotedPrintableRoom, writeQuotedPrintable } from './quoted-printable.js';
 
 /** Fifty times what Gmail shows: only a loop that went wrong writes more, and it must not fill the memory. */
 const MAX_CHARS = 5_000_000;
 
-/** Where Liquid writes a mail piece by piece. */
-export interface MailEmitter {
+/** A fixed text of a template: as people read it, and as it crosses the wire. */
+export interface FixedText {
+  text: string;
+  encoded: Buffer;
+}
+
+/** Where a mail is written piece by piece. `T` is what comes out at the end. */
+export interface MailEmitter<T = unknown> {
+  /** A value as Liquid has it. */
   write(value: unknown): void;
-  buffer: string;
-  /** Which of `watched` texts have been written. */
-  readonly seen: Set<string>;
+  writeFixed(fixed: FixedText): void;
+  /** Of no use to us; Liquid's own emitters have it. */
+  readonly buffer: string;
+  /** Which of the watched texts have been written as values. */
+  readonly seen: ReadonlySet<string>;
+  /** To be called once, at the end. */
+  end(): T;
+}
+
+/** Notes which of a few texts are written. */
+class Watch {
+  readonly seen = new Set<string>();
+
+  constructor(private readonly watched: readonly string[]) {}
+
+  look(text: string): void {
+    for (const wanted of this.watched)
+      if (!this.seen.has(wanted) && text.includes(wanted)) this.seen.add(wanted);
+  }
 }
 
 /** Keeps the text as it is: for previews and checks. */
-export function plainEmitter(watched: readonly string[] = []): MailEmitter {
-  return emitter((text) => text, watched);
+export class PlainEmitter extends Watch implements MailEmitter<string> {
+  readonly buffer = '';
+  #text = '';
+
+  constructor(watched: readonly string[] = []) {
+    super(watched);
+  }
+
+  write(value: unknown): void {
+    const text = textOf(value);
+    this.look(text);
+    this.#text += text;
+    checkLength(this.#text.length);
+  }
+
+  writeFixed({ text }: FixedText): void {
+    this.#text += text;
+    checkLength(this.#text.length);
+  }
+
+  end(): string {
+    return this.#text;
+  }
 }
 
 /**
- * Writes quoted-printable. `memo` holds the encoding of the template's fixed texts, so that a recipient costs only what
- * is theirs.
+ * Writes quoted-printable octets. Fixed texts come encoded, by themselves or through `memo` where Liquid writes them, so
+ * that a recipient costs only what is theirs.
  */
-export function encodedEmitter(
-  memo: ReadonlyMap<string, string>,
-  watched: readonly string[] = [],
-): MailEmitter {
-  return emitter((text) => memo.get(text) ?? quotedPrintable(text), watched);
+export class EncodedEmitter extends Watch implements MailEmitter<Buffer> {
+  /** Taken over from mail to mail: a new one of this size each time is work for the garbage collector. */
+  static #spare: Buffer | null = null;
+  readonly buffer = '';
+  #octets: Buffer;
+  #length = 0;
+
+  constructor(
+    private readonly memo: ReadonlyMap<string, FixedText>,
+    watched: readonly string[] = [],
+  ) {
+    super(watched);
+    this.#octets = EncodedEmitter.#spare ?? Buffer.allocUnsafe(64 * 1024);
+    EncodedEmitter.#spare = null;
+  }
+
+  write(value: unknown): void {
+    const text = textOf(value);
+    if (text === '') return;
+    const fixed = this.memo.get(text);
+    if (fixed) return this.writeFixed(fixed);
+    this.look(text);
+    this.#reserve(quotedPrintableRoom(text));
+    this.#length = writeQuotedPrintable(text, this.#octets, this.#length);
+  }
+
+  writeFixed({ encoded }: FixedText): void {
+    this.#reserve(encoded.length);
+    this.#octets.set(encoded, this.#length);
+    this.#length += encoded.length;
+  }
+
+  end(): Buffer {
+    const octets = Buffer.from(this.#octets.subarray(0, this.#length));
+    EncodedEmitter.#spare = this.#octets;
+    this.#octets = Buffer.alloc(0);
+    return octets;
+  }
+
+  #reserve(octets: number): void {
+    if (this.#length + octets <= this.#octets.length) return;
+    checkLength(this.#length);
+    const larger = Buffer.allocUnsafe((this.#length + octets) * 2);
+    larger.set(this.#octets.subarray(0, this.#length));
+    this.#octets = larger;
+  }
 }
 
-function emitter(encode: (text: string) => string, watched: readonly string[]): MailEmitter {
-  const seen = new Set<string>();
-  return {
-    buffer: '',
-    seen,
-    write(value: unknown): void {
-      const text = textOf(value);
-      if (text === '') return;
-      for (const wanted of watched) if (!seen.has(wanted) && text.includes(wanted)) seen.add(wanted);
-      this.buffer += encode(text);
-      if (this.buffer.length > MAX_CHARS)
-        throw new Error(`a part of the mail is larger than ${MAX_CHARS} characters`);
-    },
-  };
+function checkLength(length: number): void {
+  if (length > MAX_CHARS) throw new Error(`a part of the mail is larger than ${MAX_CHARS} characters`);
 }
 
 /** As Liquid writes values: nothing for null, lists without separators. */
-function textOf(value: unknown): string {
+export function textOf(value: unknown): string {
   if (typeof value === 'string') return value;
   if (value === null || value === undefined) return '';
   if (Array.isArray(value)) return value.map(textOf).join('');

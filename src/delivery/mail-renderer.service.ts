@@ -4,21 +4,22 @@ import { clickToken, openToken } from '../tracking/tracking-token.js';
 import { DomainError } from '../values/domain-error.js';
 import { encodeIds, signToken } from '../values/signed-token.js';
 import {
+  emit,
   fillIn,
   parseHtmlPart,
   parseTextPart,
   type LinkTarget,
   type ParsedPart,
 } from './liquid.templates.js';
-import { encodedEmitter, plainEmitter, type MailEmitter } from './mail-emitter.js';
+import { EncodedEmitter, PlainEmitter, type MailEmitter } from './mail-emitter.js';
 import { escapeAttribute, staticLinkIds, unescapeAttribute } from './mail-links.js';
 import type { ClaimedMessage } from './message.js';
 import { TemplatesService } from './templates.service.js';
 
-export interface RenderedMail {
+export interface RenderedMail<T = string> {
   subject: string;
-  html: string;
-  text: string;
+  html: T;
+  text: T;
   unsubscribeUrl: string;
 }
 
@@ -59,34 +60,39 @@ export class MailRenderer {
 
   /** The mail as people read it. Throws `MAIL_UNSENDABLE` for one that must not leave, however often it is tried. */
   async render(message: RenderedMessage): Promise<RenderedMail> {
-    return this.fill(message, await this.parsed(message.templateId), (_, watched) => plainEmitter(watched));
+    return this.fill(
+      message,
+      await this.parsed(message.templateId),
+      (_, watched) => new PlainEmitter(watched),
+    );
   }
 
   /** As {@link render}, with `html` and `text` in quoted-printable, ready for the wire. */
-  async encode(message: RenderedMessage): Promise<RenderedMail> {
+  async encode(message: RenderedMessage): Promise<RenderedMail<Buffer>> {
     const version = await this.parsed(message.templateId);
-    return this.fill(message, version, ({ encoded }, watched) => encodedEmitter(encoded, watched));
+    return this.fill(message, version, ({ fixed }, watched) => new EncodedEmitter(fixed, watched));
   }
 
-  private fill(
+  private fill<T>(
     message: RenderedMessage,
     version: ParsedVersion,
-    emitterFor: (part: ParsedPart, watched: readonly string[]) => MailEmitter,
-  ): RenderedMail {
+    emitterFor: (part: ParsedPart, watched: readonly string[]) => MailEmitter<T>,
+  ): RenderedMail<T> {
     const variables = this.variables(message);
     const { unsubscribeUrl } = variables;
     const address = escapeAttribute(message.sender.postalAddress);
     const emitter = emitterFor(version.html, message.class === 'marketing' ? [unsubscribeUrl, address] : []);
-    fillIn(version.html, variables, { emitter, linkTarget: this.linkTarget(message, version.staticLinks) });
+    const html = emit(version.html, variables, emitter, this.linkTarget(message, version.staticLinks));
     if (message.class === 'marketing') {
       if (!emitter.seen.has(unsubscribeUrl)) throw unsendable('the mail has no link to unsubscribe', message);
-      if (message.sender.postalAddress.trim() === '' || !emitter.seen.has(address))
+      const shown = emitter.seen.has(address) || isFixed(version.html, address);
+      if (message.sender.postalAddress.trim() === '' || !shown)
         throw unsendable("the mail does not show the sender's postal address", message);
     }
     return {
       subject: oneLine(fillIn(version.subject, variables)),
-      html: emitter.buffer,
-      text: fillIn(version.text, variables, { emitter: emitterFor(version.text, []) }),
+      html,
+      text: emit(version.text, variables, emitterFor(version.text, [])),
       unsubscribeUrl,
     };
   }
@@ -161,6 +167,11 @@ function withOwnLinks(
   if (typeof offer !== 'object' || offer === null || !('slug' in offer)) return data;
   const token = signToken(secret, 'message', encodeIds([id]));
   return { ...data, offer: { ...offer, url: `${baseUrl}/offer/${String(offer.slug)}?m=${token}` } };
+}
+
+/** Where an owner wrote it into the template itself. */
+function isFixed({ fixed }: ParsedPart, wanted: string): boolean {
+  return [...fixed.keys()].some((text) => text.includes(wanted));
 }
 
 function unsendable(reason: string, { id }: Pick<RenderedMessage, 'id'>): DomainError {

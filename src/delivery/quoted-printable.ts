@@ -1,60 +1,78 @@
 /** RFC 2045 §6.7 rule 5: at most 76 characters, the closing `=` among them. */
 const MAX_LINE = 76;
-const SOFT_BREAK = '=\r\n';
 const EQUALS = 0x3d;
 const DOT = 0x2e;
 const SPACE = 0x20;
 const TAB = 0x09;
+const CR = 0x0d;
+const LF = 0x0a;
+const HEX = Buffer.from('0123456789ABCDEF', 'latin1');
 
-const ENCODED = Array.from(
-  { length: 256 },
-  (_, byte) => `=${byte.toString(16).toUpperCase().padStart(2, '0')}`,
-);
-const PLAIN = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte));
+/** Grows to the longest text; holds nothing between two calls. */
+let source = Buffer.alloc(4_096);
+
+/** The most octets that {@link writeQuotedPrintable} writes for this text. */
+export function quotedPrintableRoom(text: string): number {
+  // Three octets for each of at most three bytes of a UTF-16 unit, and a soft break for each 73 of them.
+  return text.length * 10 + 8;
+}
 
 /**
- * Text as whole quoted-printable lines: what is encoded piece by piece and put together says the same as encoding the
- * whole, because every piece ends with a line break, a soft one where the text has none. That is what lets the fixed
- * parts of a mail be encoded once per template instead of once per recipient.
+ * Writes text as whole quoted-printable lines into `target` from `at` on, and returns where they end. What is written
+ * piece by piece says the same as the whole written at once, because every piece ends with a line break, a soft one where
+ * the text has none. That is what lets the fixed parts of a mail be encoded once per template instead of once per
+ * recipient.
  *
  * Line breaks become CRLF. A dot at the start of a line is encoded too, so nothing on the way needs to stuff or unstuff
  * it, and white space at the end of a line, which relays may drop.
  */
-export function quotedPrintable(text: string): string {
-  if (text === '') return '';
-  let out = '';
-  const lines = text.split(/\r\n|\n|\r/);
-  const last = lines.length - 1;
-  lines.forEach((line, index) => {
-    if (line !== '') out += encodedLine(line);
-    if (index < last) out += '\r\n';
-    else if (line !== '') out += SOFT_BREAK;
-  });
-  return out;
+export function writeQuotedPrintable(text: string, target: Buffer, at: number): number {
+  if (source.length < text.length * 3) source = Buffer.alloc(text.length * 3);
+  const end = source.write(text, 0, 'utf8');
+  let out = at;
+  let column = 0;
+  let inLine = false;
+  for (let index = 0; index < end; index++) {
+    const byte = source[index] ?? 0;
+    if (byte === CR || byte === LF) {
+      if (byte === CR && source[index + 1] === LF && index + 1 < end) index++;
+      out = writeBreak(target, out, false);
+      column = 0;
+      inLine = false;
+      continue;
+    }
+    inLine = true;
+    const next = index + 1 < end ? source[index + 1] : LF;
+    const plain = isPlain(byte, column, next === LF || next === CR);
+    // One column stays free for the `=` of a soft break.
+    if (column + (plain ? 1 : 3) > MAX_LINE - 1) {
+      out = writeBreak(target, out, true);
+      column = 0;
+    }
+    if (plain && (byte !== DOT || column > 0)) {
+      target[out++] = byte;
+      column++;
+    } else {
+      target[out++] = EQUALS;
+      target[out++] = HEX[byte >> 4] ?? 0;
+      target[out++] = HEX[byte & 15] ?? 0;
+      column += 3;
+    }
+  }
+  return inLine ? writeBreak(target, out, true) : out;
 }
 
-function encodedLine(line: string): string {
-  const bytes = Buffer.from(line, 'utf8');
-  let out = '';
-  let column = 0;
-  for (let index = 0; index < bytes.length; index++) {
-    const byte = bytes[index] ?? 0;
-    const piece = isPlain(byte, column, index === bytes.length - 1) ? PLAIN[byte] : ENCODED[byte];
-    const width = piece?.length ?? 0;
-    // One column stays free for the `=` of a soft break.
-    if (column + width > MAX_LINE - 1) {
-      out += SOFT_BREAK;
-      column = 0;
-      // Now first in its line.
-      if (byte === DOT) {
-        out += ENCODED[DOT];
-        column = 3;
-        continue;
-      }
-    }
-    out += piece;
-    column += width;
-  }
+/** As {@link writeQuotedPrintable}, in octets of its own. */
+export function quotedPrintable(text: string): Buffer {
+  const target = Buffer.alloc(quotedPrintableRoom(text));
+  return Buffer.from(target.subarray(0, writeQuotedPrintable(text, target, 0)));
+}
+
+function writeBreak(target: Buffer, at: number, soft: boolean): number {
+  let out = at;
+  if (soft) target[out++] = EQUALS;
+  target[out++] = CR;
+  target[out++] = LF;
   return out;
 }
 

@@ -25,11 +25,9 @@ describe('the links of a mail', () => {
       offer: { url: 'https://example.com/offer?x=1&y="' },
       unsubscribeUrl: 'https://example.com/u',
     };
-    const done = fillIn(parseHtmlPart(markLinks(HTML, IDS)), values, {
-      linkTarget: (id, url) => {
-        seen.push([id, url]);
-        return `https://example.org/${id}?a&b="`;
-      },
+    const done = fillIn(parseHtmlPart(markLinks(HTML, IDS)), values, (id, url) => {
+      seen.push([id, url]);
+      return `https://example.org/${id}?a&b="`;
     });
     expect(seen).toEqual([
       ['1', 'https://example.com/?a=1&b=2'],

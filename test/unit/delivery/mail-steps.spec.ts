@@ -1,0 +1,86 @@
+import fc from 'fast-check';
+import { Liquid } from 'liquidjs';
+import { describe, expect, it } from 'vitest';
+import { emit, fillIn, parseHtmlPart, parseTextPart } from '../../../src/delivery/liquid.templates.js';
+import { EncodedEmitter } from '../../../src/delivery/mail-emitter.js';
+
+const PATHS = [
+  'name',
+  'city.name',
+  'list',
+  'list.size',
+  'list.first',
+  'none',
+  'none.at.all',
+  'toString',
+  'city.__proto__',
+  'n',
+  'no',
+];
+const FILTERS = [
+  '',
+  " | default: 'friend & co'",
+  ' | default: name',
+  ' | escape',
+  ' | raw',
+  ' | upcase',
+  ' | url_encode',
+  ' | url_encode | raw',
+  " | default: '' | raw",
+];
+const outputs = fc
+  .tuple(fc.constantFrom(...PATHS), fc.constantFrom(...FILTERS))
+  .map(([path, filter]) => `{{ ${path}${filter} }}`);
+const pieces = fc.oneof(
+  fc.constantFrom('Hello ', '<b>\n', '.\r\n', 'ü=\t', ' '),
+  outputs,
+  fc.constantFrom(
+    '{% if name %}yes {{ name }}{% else %}no{% endif %}',
+    '{% for one in list %}{{ one }}{{ forloop.index }}{% endfor %}',
+    '{% comment %}x{% endcomment %}',
+    '{% assign name = "set" %}',
+    '{% capture no %}caught{% endcapture %}',
+    '{% unless no %}{% increment n %}{% endunless %}',
+  ),
+);
+const values = fc.oneof(
+  fc.string({ unit: fc.constantFrom('a', '<', '&', '"', "'", '.', '\n', 'ü', '😀', ' ') }),
+  fc.constantFrom(null, false, true, 0, 1.5, '', ' ', [], {}),
+);
+const scopes = fc.record({
+  name: values,
+  city: fc.oneof(values, fc.record({ name: values })),
+  list: fc.oneof(values, fc.array(values, { maxLength: 3 })),
+  n: values,
+  no: values,
+});
+
+describe('a mail put together from its steps', () => {
+  it.each([
+    ['html', parseHtmlPart, new Liquid({ outputEscape: 'escape', ownPropertyOnly: true })],
+    ['text', parseTextPart, new Liquid({ ownPropertyOnly: true })],
+  ] as const)('says what Liquid alone would say, as %s', (_, parse, liquid) => {
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 8 }), scopes, (parts, scope) => {
+        const template = parts.join('');
+        expect(fillIn(parse(template), scope)).toBe(liquid.parseAndRenderSync(template, scope));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('says the same on the wire', () => {
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 8 }), scopes, (parts, scope) => {
+        const part = parseHtmlPart(parts.join(''));
+        const sent = emit(part, scope, new EncodedEmitter(part.fixed)).toString('latin1');
+        const bytes = sent
+          .replaceAll('=\r\n', '')
+          .replace(/=([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+        const read = fillIn(part, scope);
+        expect(Buffer.from(bytes, 'latin1').toString('utf8')).toBe(read.replace(/\r\n|\n|\r/g, '\r\n'));
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
