@@ -12,7 +12,7 @@ import {
 import { registerLiquidFilters } from '../infra/http/liquid-filters.js';
 import { escapeAttribute, linkTags, unescapeAttribute } from './mail-links.js';
 import { PlainEmitter, type FixedText, type MailEmitter } from './mail-emitter.js';
-import { fixedTextOf, mailSteps, type LinkLike, type MailStep } from './mail-steps.templates.js';
+import { fixedTextOf, mailSteps, writeSteps, type LinkLike, type MailStep } from './mail-steps.templates.js';
 import { quotedPrintable } from './quoted-printable.js';
 
 /** What becomes of a tracked link: its id and its address, filled in and not escaped, give the address in the mail. */
@@ -92,12 +92,16 @@ export function emit<T>(
   const liquid = liquidRenderer(part, { ...scope, [LINK_TARGET]: linkTarget }, emitter);
   if (part.steps === null) liquid(part.templates);
   else
-    for (const step of part.steps) {
-      if (step.kind === 'fixed') emitter.writeFixed(step.fixed);
-      else if (step.kind === 'value') emitter.write(step.read(scope));
-      else if (step.kind === 'link') emitter.write(linkAddress(step.id, step.address(scope), linkTarget));
-      else liquid([step.template]);
-    }
+    writeSteps(
+      part.steps,
+      { own: scope, outer: null },
+      {
+        emitter,
+        link: (id, address) => linkAddress(id, address, linkTarget),
+        liquid: (template) => liquid([template]),
+        turns: 0,
+      },
+    );
   return emitter.end();
 }
 
@@ -139,7 +143,7 @@ function parsePart(liquid: Liquid, source: string): ParsedPart {
     if (text !== null) fixedOf(text);
   }
   const linkOf = (template: Template): LinkLike | null => (template instanceof LinkTag ? template : null);
-  return { engine: liquid, templates, steps: mailSteps(templates, { fixedOf, linkOf }, everything), fixed };
+  return { engine: liquid, templates, steps: mailSteps(templates, everything, { fixedOf, linkOf }), fixed };
 }
 
 /** Every template at any depth. */

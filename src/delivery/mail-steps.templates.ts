@@ -1,23 +1,49 @@
-import { Output, Tag, TokenKind, type Token, type Template } from 'liquidjs';
-import { textOf, type FixedText } from './mail-emitter.js';
+import {
+  ForTag,
+  IfTag,
+  Output,
+  Tag,
+  TokenKind,
+  UnlessTag,
+  type Token,
+  type Template,
+  type Value,
+} from 'liquidjs';
+import { textOf, type FixedText, type MailEmitter } from './mail-emitter.js';
+
+/** Variables, those of a loop before those around it. */
+export interface Scope {
+  own: Readonly<Record<string, unknown>>;
+  outer: Scope | null;
+}
+
+type Read = (scope: Scope) => unknown;
+type ReadText = (scope: Scope) => string;
+type Test = (scope: Scope) => boolean;
 
 /**
- * One piece of a part, in order. Most of a mail is fixed text, tracked links and names from the data; these are written
- * without Liquid, whose generators cost more than all the rest of a mail. What is anything else is Liquid's.
+ * One piece of a part, in order. Most of a mail is fixed text, tracked links, names from the data, and plain loops and
+ * conditions over them; these are written without Liquid, whose generators cost more than all the rest of a mail. What is
+ * anything else is Liquid's.
  */
 export type MailStep =
   | { kind: 'fixed'; fixed: FixedText }
   | { kind: 'value'; read: ReadText }
   /** `address` gives it escaped. */
   | { kind: 'link'; id: string; address: ReadText }
+  | { kind: 'choice'; branches: { test: Test; steps: MailStep[] }[]; otherwise: MailStep[] }
+  | { kind: 'loop'; variable: string; items: Read; steps: MailStep[]; otherwise: MailStep[] }
   | { kind: 'liquid'; template: Template };
-
-type ReadText = (scope: Readonly<Record<string, unknown>>) => string;
 
 /** What these steps need to know of our own link tag. */
 export interface LinkLike {
   id: string;
   address: readonly Template[];
+}
+
+interface Helpers {
+  fixedOf: (text: string) => FixedText;
+  linkOf: (template: Template) => LinkLike | null;
 }
 
 /** These change no variable that what stands behind them could read. */
@@ -31,33 +57,130 @@ const HARMLESS_TAGS: ReadonlySet<string> = new Set([
   '#',
   'raw',
 ]);
+/** Loops in loops over a person's data must come to an end soon; Liquid has a time limit for its own. */
+const MOST_TURNS = 100_000;
 
 /**
  * The steps of a template; null where a tag may set variables, since then every value must be read through Liquid.
+ * `everything` is all of `templates` at any depth.
  */
 export function mailSteps(
   templates: readonly Template[],
-  {
-    fixedOf,
-    linkOf,
-  }: { fixedOf: (text: string) => FixedText; linkOf: (template: Template) => LinkLike | null },
   everything: Iterable<Template>,
+  helpers: Helpers,
 ): MailStep[] | null {
   for (const template of everything)
     if (template instanceof Tag && !HARMLESS_TAGS.has(template.name)) return null;
-  return templates.map((template) => {
-    const text = fixedTextOf(template);
-    if (text !== null) return { kind: 'fixed', fixed: fixedOf(text) };
-    const link = linkOf(template);
-    const address = link && textReader(link.address);
-    if (link && address) return { kind: 'link', id: link.id, address };
-    const read = template instanceof Output ? readerOf(template) : null;
-    return read === null ? { kind: 'liquid', template } : { kind: 'value', read };
-  });
+  return templates.map((template) => stepOf(template, helpers) ?? { kind: 'liquid', template });
 }
 
 export function fixedTextOf(template: Template): string | null {
   return 'str' in template && typeof template.str === 'string' ? template.str : null;
+}
+
+/** Where steps are written. `liquid` writes one that is Liquid's. */
+export interface StepWriter {
+  emitter: MailEmitter;
+  link: (id: string, escapedAddress: string) => string;
+  liquid: (template: Template) => void;
+  turns: number;
+}
+
+export function writeSteps(steps: readonly MailStep[], scope: Scope, to: StepWriter): void {
+  for (const step of steps) {
+    if (step.kind === 'fixed') to.emitter.writeFixed(step.fixed);
+    else if (step.kind === 'value') to.emitter.write(step.read(scope));
+    else if (step.kind === 'link') to.emitter.write(to.link(step.id, step.address(scope)));
+    else if (step.kind === 'choice')
+      writeSteps(step.branches.find(({ test }) => test(scope))?.steps ?? step.otherwise, scope, to);
+    else if (step.kind === 'loop') writeLoop(step, scope, to);
+    else to.liquid(step.template);
+  }
+}
+
+function writeLoop(
+  { variable, items, steps, otherwise }: Extract<MailStep, { kind: 'loop' }>,
+  outer: Scope,
+  to: StepWriter,
+): void {
+  const list = listOf(items(outer));
+  if (list.length === 0) return writeSteps(otherwise, outer, to);
+  for (const [index0, item] of list.entries()) {
+    if (++to.turns > MOST_TURNS)
+      throw new Error(`the template's loops go on for more than ${MOST_TURNS} turns`);
+    const { length } = list;
+    const forloop = {
+      index: index0 + 1,
+      index0,
+      first: index0 === 0,
+      last: index0 === length - 1,
+      rindex: length - index0,
+      rindex0: length - index0 - 1,
+      length,
+    };
+    writeSteps(steps, { own: { forloop, [variable]: item }, outer }, to);
+  }
+}
+
+/** As Liquid goes through a value. */
+function listOf(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  if (typeof value === 'string') return value === '' ? [] : [value];
+  return typeof value === 'object' && value !== null ? Object.entries(value) : [];
+}
+
+/** Null for what only Liquid can do. */
+function stepOf(template: Template, helpers: Helpers): MailStep | null {
+  const text = fixedTextOf(template);
+  if (text !== null) return { kind: 'fixed', fixed: helpers.fixedOf(text) };
+  const link = helpers.linkOf(template);
+  if (link) {
+    const address = textReader(link.address);
+    return address && { kind: 'link', id: link.id, address };
+  }
+  if (template instanceof Output) {
+    const read = readerOf(template);
+    return read && { kind: 'value', read };
+  }
+  if (template instanceof IfTag || template instanceof UnlessTag) return choiceOf(template, helpers);
+  return template instanceof ForTag ? loopOf(template, helpers) : null;
+}
+
+function choiceOf(tag: IfTag | UnlessTag, helpers: Helpers): MailStep | null {
+  const { branches: given, elseTemplates = [] } = tag as unknown as {
+    branches: { value: Value; templates: Template[] }[];
+    elseTemplates?: Template[];
+  };
+  const branches = given.map(({ value, templates }, index) => {
+    const test = testOf(value);
+    const steps = stepsOf(templates, helpers);
+    if (test === null || steps === null) return null;
+    const turned = index === 0 && tag instanceof UnlessTag;
+    return { test: turned ? (scope: Scope): boolean => !test(scope) : test, steps };
+  });
+  const otherwise = stepsOf(elseTemplates, helpers);
+  if (otherwise === null || !branches.every((branch) => branch !== null)) return null;
+  return { kind: 'choice', branches, otherwise };
+}
+
+function loopOf(tag: ForTag, helpers: Helpers): MailStep | null {
+  const { variable, collection, hash, templates, elseTemplates } = tag as unknown as {
+    variable: string;
+    collection: Token;
+    hash: { hash: Record<string, unknown> };
+    templates: Template[];
+    elseTemplates: Template[];
+  };
+  const items = Object.keys(hash.hash).length === 0 ? pathReader(collection) : null;
+  const steps = stepsOf(templates, helpers);
+  const otherwise = stepsOf(elseTemplates, helpers);
+  if (items === null || steps === null || otherwise === null) return null;
+  return { kind: 'loop', variable, items, steps, otherwise };
+}
+
+function stepsOf(templates: readonly Template[], helpers: Helpers): MailStep[] | null {
+  const steps = templates.map((template) => stepOf(template, helpers));
+  return steps.every((step) => step !== null) ? steps : null;
 }
 
 /** For fixed texts and simple values in a row. */
@@ -73,11 +196,9 @@ function textReader(templates: readonly Template[]): ReadText | null {
   return (scope) => reads.map((read) => read(scope)).join('');
 }
 
-type Read = (scope: Readonly<Record<string, unknown>>) => unknown;
-
-/** For `{{ a.b | default: 'c' }}` and what is simpler than that; null for everything else. */
+/** For `{{ a.b | default: 'c' }}` and what is simpler than that. */
 function readerOf({ value }: Output): ReadText | null {
-  const { postfix } = value.initial as unknown as { postfix: readonly Token[] };
+  const postfix = postfixOf(value);
   let read = postfix.length === 1 && postfix[0] ? pathReader(postfix[0]) : null;
   for (const { name, args } of value.filters) {
     if (read === null) return null;
@@ -90,14 +211,49 @@ function readerOf({ value }: Output): ReadText | null {
   return last && ((scope) => textOf(last(scope)));
 }
 
+/** For `a.b`, and for `a.b == 'c'` with any comparison to a text or a number. */
+function testOf(value: Value): Test | null {
+  const [left, right, operator, ...more] = postfixOf(value);
+  if (value.filters.length > 0 || left === undefined || more.length > 0) return null;
+  const read = pathReader(left);
+  if (read === null) return null;
+  if (right === undefined) return (scope) => !isFalsy(read(scope));
+  const wanted = literalOf(right);
+  const compare = COMPARISONS[(operator as (Token & { operator?: string }) | undefined)?.operator ?? ''];
+  if (wanted === null || compare === undefined) return null;
+  return (scope) => compare(read(scope) as never, wanted as never);
+}
+
+/** As JavaScript compares, which is what Liquid leaves it to. */
+const COMPARISONS: Readonly<Record<string, (left: never, right: never) => boolean>> = {
+  '==': (left, right) => left === right,
+  '!=': (left, right) => left !== right,
+  '>': (left, right) => left > right,
+  '<': (left, right) => left < right,
+  '>=': (left, right) => left >= right,
+  '<=': (left, right) => left <= right,
+};
+
+function postfixOf({ initial }: Value): readonly Token[] {
+  return (initial as unknown as { postfix: readonly Token[] }).postfix;
+}
+
+function literalOf(token: Token): string | number | null {
+  const { content } = token as Token & { content?: unknown };
+  if (token.kind === TokenKind.Quoted && typeof content === 'string') return content;
+  return token.kind === TokenKind.Number && typeof content === 'number' ? content : null;
+}
+
 /** Only own properties, as the engines are told, and none of those names that mean something else to Liquid. */
 function pathReader(token: Token): Read | null {
   if (token.kind !== TokenKind.PropertyAccess) return null;
   const { variable, props } = token as Token & { variable?: Token; props: (Token & { content?: unknown })[] };
-  const names = props.map(({ kind, content }) => (kind === TokenKind.Word ? content : undefined));
-  if (variable !== undefined || names.length === 0 || !names.every(isPlainName)) return null;
+  const [root, ...names] = props.map(({ kind, content }) => (kind === TokenKind.Word ? content : undefined));
+  if (variable !== undefined || !isPlainName(root)) return null;
+  const loopWord = root === 'forloop' && names.length === 1 && (names[0] === 'first' || names[0] === 'last');
+  if (!names.every((name): name is string => isPlainName(name) || loopWord)) return null;
   return (scope) => {
-    let found: unknown = scope;
+    let found = variableOf(scope, root);
     for (const name of names) {
       if (found === null || found === undefined) return found;
       if (!Object.hasOwn(found, name)) return undefined;
@@ -107,15 +263,19 @@ function pathReader(token: Token): Read | null {
   };
 }
 
+function variableOf(scope: Scope, name: string): unknown {
+  for (let place: Scope | null = scope; place !== null; place = place.outer)
+    if (Object.hasOwn(place.own, name)) return place.own[name];
+  return undefined;
+}
+
 function isPlainName(name: unknown): name is string {
   return typeof name === 'string' && /^[a-z_]\w*$/i.test(name) && !/^(?:size|first|last)$/.test(name);
 }
 
 function withDefault(read: Read, args: readonly unknown[]): Read | null {
-  const argument = args[0] as (Token & { content?: unknown }) | undefined;
-  if (args.length !== 1 || argument?.kind !== TokenKind.Quoted || typeof argument.content !== 'string')
-    return null;
-  const instead = argument.content;
+  const instead = args.length === 1 ? literalOf(args[0] as Token) : null;
+  if (instead === null) return null;
   return (scope) => {
     const value = read(scope);
     const empty = typeof value === 'string' || Array.isArray(value) ? value.length === 0 : isFalsy(value);
@@ -123,7 +283,7 @@ function withDefault(read: Read, args: readonly unknown[]): Read | null {
   };
 }
 
-/** Zero is true to Liquid. */
+/** Zero and an empty text are true to Liquid. */
 function isFalsy(value: unknown): boolean {
   return value === false || value === null || value === undefined;
 }

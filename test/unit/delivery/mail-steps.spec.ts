@@ -37,6 +37,13 @@ const pieces = fc.oneof(
   fc.constantFrom(
     '{% if name %}yes {{ name }}{% else %}no{% endif %}',
     '{% for one in list %}{{ one }}{{ forloop.index }}{% endfor %}',
+    '{% for one in list %}{{ one.name }}{% unless forloop.last %}, {% endunless %}{% else %}nobody{% endfor %}',
+    '{% for a in list %}{% for b in city %}{{ a }}{{ b }}{{ name }}{{ forloop.rindex }}{% endfor %}{% endfor %}',
+    '{% for one in list limit: 1 %}{{ one }}{% endfor %}{% for name in none %}{{ name }}{% else %}-{% endfor %}',
+    '{% if n == 0 %}zero{% elsif n > 1 %}more{% elsif name != "a" %}not a{% else %}{{ n }}{% endif %}',
+    '{% unless name == "" %}{{ name | upcase }}{% elsif n <= 0 %}less{% else %}empty{% endunless %}',
+    '{% for one in list %}{% if one == empty %}e{% endif %}{{ forloop.length }}{% endfor %}',
+    '{% if name and no %}both{% endif %}{% case n %}{% when 0 %}0{% else %}other{% endcase %}',
     '{% comment %}x{% endcomment %}',
     '{% assign name = "set" %}',
     '{% capture no %}caught{% endcapture %}',
@@ -67,6 +74,14 @@ describe('a mail put together from its steps', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it('ends loops in loops in loops', () => {
+    const list = Array.from({ length: 500 }, (_, index) => index);
+    const part = parseTextPart(
+      '{% for a in list %}{% for b in list %}{% for c in list %}x{% endfor %}{% endfor %}{% endfor %}',
+    );
+    expect(() => fillIn(part, { list })).toThrow("the template's loops go on for more than 100000 turns");
   });
 
   it('says the same on the wire', () => {
