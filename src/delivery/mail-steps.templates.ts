@@ -1,4 +1,5 @@
 import {
+  filters as liquidFilters,
   ForTag,
   IfTag,
   Output,
@@ -196,14 +197,21 @@ function textReader(templates: readonly Template[]): ReadText | null {
   return (scope) => reads.map((read) => read(scope)).join('');
 }
 
+interface FilterUse {
+  name: string;
+  args: readonly unknown[];
+  handler: unknown;
+}
+
 /** For `{{ a.b | default: 'c' }}` and what is simpler than that. */
 function readerOf({ value }: Output): ReadText | null {
   const postfix = postfixOf(value);
   let read = postfix.length === 1 && postfix[0] ? pathReader(postfix[0]) : null;
-  for (const { name, args } of value.filters) {
+  for (const { name, args, handler } of value.filters as unknown as FilterUse[]) {
     if (read === null) return null;
     if (name === 'default') read = withDefault(read, args);
-    else if (name === 'escape' && args.length === 0) read = escaped(read);
+    // The engine's own escaping of every output has a function for its name.
+    else if (handler === liquidFilters['escape'] && args.length === 0) read = escaped(read);
     else if (name === 'url_encode' && args.length === 0) read = urlEncoded(read);
     else if (name !== 'raw' || args.length > 0) return null;
   }
