@@ -86,11 +86,13 @@ export class EncodedEmitter extends Watch implements MailEmitter<Buffer> {
     const fixed = this.memo.get(text);
     if (fixed) return this.writeFixed(fixed);
     this.look(text);
+    checkLength(this.#length + text.length);
     this.#reserve(quotedPrintableRoom(text));
     this.#length = writeQuotedPrintable(text, this.#octets, this.#length);
   }
 
   writeFixed({ encoded }: FixedText): void {
+    checkLength(this.#length + encoded.length);
     this.#reserve(encoded.length);
     this.#octets.set(encoded, this.#length);
     this.#length += encoded.length;
@@ -105,7 +107,6 @@ export class EncodedEmitter extends Watch implements MailEmitter<Buffer> {
 
   #reserve(octets: number): void {
     if (this.#length + octets <= this.#octets.length) return;
-    checkLength(this.#length);
     const larger = Buffer.allocUnsafe((this.#length + octets) * 2);
     larger.set(this.#octets.subarray(0, this.#length));
     this.#octets = larger;
