@@ -78,8 +78,14 @@ describe('SMTP_URL', () => {
         SMTP_URL: 'smtp://u:a,b@one.example.com?weight=0,smtps://two.example.com?lanes=16&name=b',
       }).relays,
     ).toEqual([
-      { name: 'one.example.com', url: 'smtp://u:a,b@one.example.com', weight: 0, lanes: null },
-      { name: 'b', url: 'smtps://two.example.com', weight: 1, lanes: 16 },
+      {
+        name: 'one.example.com',
+        url: 'smtp://u:a,b@one.example.com',
+        weight: 0,
+        lanes: null,
+        provider: null,
+      },
+      { name: 'b', url: 'smtps://two.example.com', weight: 1, lanes: 16, provider: null },
     ]);
     expect(readConfig({}).relays).toEqual([]);
   });
@@ -91,7 +97,10 @@ describe('SMTP_URL', () => {
     ['smtp://relay.example.com?lanes=0', 'lanes is a whole number from 1 to 256'],
     ['smtp://relay.example.com?weight=1&weight=2', 'weight is given twice'],
     ['smtp://relay.example.com?name=a%20b', 'name is 1 to 63 letters'],
-    ['smtp://relay.example.com/path', 'nothing but ?weight=, ?lanes= and ?name= may follow the host'],
+    [
+      'smtp://relay.example.com/path',
+      'nothing but ?weight=, ?lanes=, ?name= and ?provider= may follow the host',
+    ],
     [
       'smtp://a.example.com smtp://a.example.com:26',
       'two relays are called a.example.com: give each its own ?name=',
