@@ -1,10 +1,12 @@
 import { Module } from '@nestjs/common';
 import { AnalyticsModule } from '../analytics/analytics.module.js';
+import { BouncesModule } from '../bounces/bounces.module.js';
 import { BroadcastsModule } from '../broadcasts/broadcasts.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { MailboxModule } from '../infra/mailbox/mailbox.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
+import { BouncesPageController } from './bounces-page.controller.js';
 import { BroadcastPagesController } from './broadcast-pages.controller.js';
 import { DashboardController } from './dashboard.controller.js';
 import { LimitsController } from './limits.controller.js';
@@ -21,6 +23,7 @@ import { WhyController } from './why.controller.js';
 @Module({
   imports: [
     AnalyticsModule,
+    BouncesModule,
     BroadcastsModule,
     DeliveryModule,
     MailboxModule,
@@ -36,6 +39,7 @@ import { WhyController } from './why.controller.js';
     MailboxController,
     SendingPageController,
     LimitsController,
+    BouncesPageController,
   ],
   providers: [OwnerService, OwnerAccess, SkipAheadService],
 })

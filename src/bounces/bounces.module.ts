@@ -34,6 +34,6 @@ import { SnsVerifier } from './sns-verifier.service.js';
     HooksService,
     SnsVerifier,
   ],
-  exports: [BounceSmtpServer],
+  exports: [BounceSmtpServer, BouncesService],
 })
 export class BouncesModule {}

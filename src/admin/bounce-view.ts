@@ -1,0 +1,42 @@
+import type { BounceReason, BounceVerdict } from '../bounces/judged-mail.js';
+
+/** What each verdict means for the person, in the owner's words. */
+export const VERDICT_WORDS: Readonly<Record<BounceVerdict, { label: string; badge: string }>> = {
+  hard: { label: 'dead address', badge: 'badge-bad' },
+  complaint: { label: 'complaint', badge: 'badge-bad' },
+  sender: { label: 'about the sender', badge: 'badge-warn' },
+  soft: { label: 'counted', badge: 'badge-warn' },
+  ignore: { label: 'no effect', badge: '' },
+};
+
+const REASON_WORDS: Readonly<Partial<Record<BounceReason, string>>> = {
+  user_unknown: 'no such user',
+  host_unknown: 'no such domain',
+  no_mail_accepted: 'the domain takes no mail',
+  provider_suppressed: 'on the provider’s own list',
+  mailbox_full: 'mailbox full',
+  auth_failure: 'SPF, DKIM or DMARC failed',
+  bad_reputation: 'poor reputation',
+  not_a_report: 'nothing any rule could read',
+  opt_out: 'unsubscribed at the provider',
+  unclear: 'no rule knows the words',
+};
+
+/** `no such user`, or the name of the reason in words. */
+export function reasonWords(reason: string): string {
+  return Object.entries(REASON_WORDS).find(([name]) => name === reason)?.[1] ?? reason.replaceAll('_', ' ');
+}
+
+const SOURCES: Readonly<Record<string, string>> = {
+  smtp: 'by mail',
+  imap: 'from the mailbox',
+  smtp_reply: 'while sending',
+  ses: 'from Amazon SES',
+  sendgrid: 'from SendGrid',
+  postmark: 'from Postmark',
+  mailgun: 'from Mailgun',
+};
+
+export function sourceWords(source: string): string {
+  return SOURCES[source] ?? source;
+}
