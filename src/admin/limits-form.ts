@@ -128,6 +128,26 @@ const POLICY_WORDS: Readonly<Record<(typeof OVERDUE_POLICIES)[number], string>> 
   ask: 'Hold them until I decide',
 };
 
+const FIELD_WORDS: Readonly<Record<string, string>> = {
+  perSecond: 'mails a second',
+  perDay: 'mails a day',
+  startedOn: 'warm-up since',
+  domain: 'domain',
+  afterHours: 'hours late',
+  policy: 'what becomes of them',
+};
+
+/** Which field a message is about, where it does not stand beside it: `To Gmail, mails a day`. */
+function placeOf(name: string, typed: Typed): string {
+  const [head = '', key = ''] = name.split('.');
+  const field = FIELD_WORDS[name.slice(name.lastIndexOf('.') + 1)] ?? name;
+  if (head === 'global') return `All mails, ${field}`;
+  if (head === 'groups') return `${LABELS[key] ?? key}, ${field}`;
+  if (head === 'overdue') return `Late newsletters, ${field}`;
+  const domain = typed[`senders.${key}.domain`] ?? '';
+  return `${domain === '' ? 'Another sender' : `From ${domain}`}, ${field}`;
+}
+
 export interface LimitField {
   name: string;
   label: string;
@@ -163,6 +183,9 @@ export function limitsPage(typed: Typed, errors: Record<string, string>): object
     })),
     policyError: errors['overdue.policy'] ?? null,
     afterHours: field('overdue.afterHours', 'Hours late'),
-    problems: Object.entries(errors).map(([name, message]) => ({ name, message })),
+    problems: Object.entries(errors).map(([name, message]) => ({
+      name,
+      message: `${placeOf(name, typed)}: ${message}`,
+    })),
   };
 }

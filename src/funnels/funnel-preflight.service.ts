@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { EVERYBODY } from '../delivery/preflight/audience.queries.js';
 import { PreflightService, type PreflightReport } from '../delivery/preflight/preflight.service.js';
 import { sampleData } from '../delivery/preflight/sample-data.js';
 import type { PreflightFinding } from '../delivery/preflight/mail-checks.js';
@@ -45,6 +46,7 @@ export class FunnelPreflightService {
           sender: definition.sender,
           funnelTitle: definition.title,
           data: dataOf(definition, sample, step, now),
+          readers: { ...EVERYBODY, funnelKey: key },
         }),
       );
     }

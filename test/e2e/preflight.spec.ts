@@ -69,6 +69,20 @@ describe('templates by the API', () => {
       'emails/welcome sequence',
     ]);
     await t.dataSource.query(
+      `insert into enrollment (sequence_id, version_id, subscriber_id, status, step_key, next_at, data, started_at)
+       select q.id, q.current_version_id, $1, 'active', 'story', now(), '{}', now() from sequence q where q.funnel_key = 'niche-ebook'`,
+      [subscriberId],
+    );
+    const lacking = (await service.check('niche-ebook')).mails.flatMap(({ findings }) => findings);
+    expect(lacking).toContainEqual(
+      expect.objectContaining({
+        check: 'audience',
+        level: 'warn',
+        subscribers: [subscriberId],
+        message: expect.stringMatching(/^1 of 1 people in the funnel .* \{\{ download\.url \}\}/),
+      }),
+    );
+    await t.dataSource.query(
       `update funnel set definition = (definition::jsonb #- '{definition,form,leadMagnet}')::json where key = 'niche-ebook'`,
     );
     const without = await service.check('niche-ebook');

@@ -43,10 +43,10 @@ const FEATURES: readonly Feature[] = [
   { name: '<svg>', found: /<svg\b/i, missingIn: `Gmail, Outlook.com, ${OUTLOOK}, Yahoo` },
   {
     name: 'an SVG picture',
-    found: /<img\b[^>]{0,1000}\bsrc\s*=\s*["'][^"']+\.svg\b/i,
+    found: /<img\b[^<>]{0,1000}\bsrc\s*=\s*["'][^"']+\.svg\b/i,
     missingIn: `Gmail, ${OUTLOOK}`,
   },
-  { name: 'a WebP picture', found: /<img\b[^>]{0,1000}\bsrc\s*=\s*["'][^"']+\.webp\b/i, missingIn: OUTLOOK },
+  { name: 'a WebP picture', found: /<img\b[^<>]{0,1000}\bsrc\s*=\s*["'][^"']+\.webp\b/i, missingIn: OUTLOOK },
 ];
 
 /** What no mail may hold (M14): stripped by some, taken for an attack by others. */
@@ -54,10 +54,10 @@ const FORBIDDEN: readonly { name: string; found: RegExp }[] = [
   { name: '<form>', found: /<(?:form|input|select|textarea)\b/i },
   { name: '<script>', found: /<script\b/i },
   { name: '<iframe>', found: /<(?:iframe|object|embed|applet)\b/i },
-  { name: 'an event handler', found: /<[a-z][^>]{0,1000}\son[a-z]+\s*=/i },
-  { name: 'an outside style sheet', found: /<link\b[^>]{0,1000}\brel\s*=\s*["']?stylesheet|@import\b/i },
-  { name: 'a data: picture', found: /<img\b[^>]{0,1000}\bsrc\s*=\s*["']\s*data:/i },
-  { name: 'an automatic reload', found: /<meta\b[^>]{0,1000}http-equiv\s*=\s*["']?refresh/i },
+  { name: 'an event handler', found: /<[a-z][^<>]{0,1000}\son[a-z]+\s*=/i },
+  { name: 'an outside style sheet', found: /<link\b[^<>]{0,1000}\brel\s*=\s*["']?stylesheet|@import\b/i },
+  { name: 'a data: picture', found: /<img\b[^<>]{0,1000}\bsrc\s*=\s*["']\s*data:/i },
+  { name: 'an automatic reload', found: /<meta\b[^<>]{0,1000}http-equiv\s*=\s*["']?refresh/i },
 ];
 
 export interface SupportNote {

@@ -71,7 +71,7 @@ function textFindings({ text, unsubscribeUrl, postalAddress, marketing }: Checke
 }
 
 function imageFindings(html: string): PreflightFinding[] {
-  const without = [...html.matchAll(/<img\b[^>]{0,1000}>/gi)].filter(([tag]) => !/\salt\s*=/i.test(tag));
+  const without = [...html.matchAll(/<img\b[^<>]{0,1000}>/gi)].filter(([tag]) => !/\salt\s*=/i.test(tag));
   if (without.length === 0) return [];
   const message = `${without.length} pictures have no alt text, which is what many readers see first`;
   return [{ check: 'clients', level: 'warn', message }];
@@ -82,7 +82,7 @@ export function linksOf(html: string, ownOrigin: string): { urls: string[]; find
   const urls = new Set<string>();
   const findings: PreflightFinding[] = [];
   for (const [, attribute = '', double, single] of html.matchAll(
-    /<(?:a|img)\b[^>]{0,1000}?\s(href|src)\s*=\s*(?:"([^"]*)"|'([^']*)')/gi,
+    /<(?:a|img)\b[^<>]{0,1000}?\s(href|src)\s*=\s*(?:"([^"]*)"|'([^']*)')/gi,
   )) {
     const url = unescapeAttribute(double ?? single ?? '').trim();
     const bad = problemOf(url, attribute.toLowerCase() === 'href', ownOrigin);

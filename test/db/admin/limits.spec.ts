@@ -107,6 +107,17 @@ describe('the form of the limits', () => {
     expect(await settings.read()).toEqual(before);
   });
 
+  it('says above the form which field each message is about', async () => {
+    const { text } = await post({
+      ...LATE,
+      'groups.gmail.perDay': '-5',
+      'senders.0.domain': 'example.com',
+      'senders.0.perSecond': 'x',
+    }).expect(422);
+    expect(text).toContain('To Gmail, mails a day: Use a whole number');
+    expect(text).toContain('From example.com, mails a second: Use a number');
+  });
+
   it('escapes what was typed', async () => {
     const { text } = await post({ ...LATE, 'global.perSecond': '"><script>alert(1)</script>' }).expect(422);
     expect(text).not.toContain('<script>alert');
