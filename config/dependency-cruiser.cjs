@@ -2,6 +2,7 @@
 const ORDER = [
   ['values', 'infra'],
   ['subscribers'],
+  ['segments', 'imports'],
   ['tracking'],
   ['delivery'],
   ['bounces'],

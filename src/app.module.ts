@@ -22,6 +22,7 @@ import { SettingsModule } from './infra/settings.module.js';
 import { OffersModule } from './offers/offers.module.js';
 import { OrdersModule } from './orders/orders.module.js';
 import { PrivacyModule } from './privacy/privacy.module.js';
+import { SegmentsModule } from './segments/segments.module.js';
 import { SequencesModule } from './sequences/sequences.module.js';
 import { SignupModule } from './signup/signup.module.js';
 import { SubscribersModule } from './subscribers/subscribers.module.js';
@@ -52,6 +53,7 @@ export class AppModule {
         MailboxModule,
         SignupModule,
         SubscribersModule,
+        SegmentsModule,
         SequencesModule,
         BroadcastsModule,
         DeliveryModule,

@@ -1,6 +1,9 @@
 import type { EntityManager } from 'typeorm';
-import { audienceParts, type Audience } from '../broadcasts/audience.js';
+import { audienceParts, type Audience, segmentCondition } from '../broadcasts/audience.js';
+import { compileConditions } from '../segments/compile.js';
+import type { Condition } from '../segments/condition.js';
 import type { SequenceDefinition } from '../sequences/definition.js';
+import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import type { BroadcastAbsence } from './explain-broadcast.js';
 import type { AttemptFacts, MessageFacts } from './explain-message.js';
 import type { BroadcastFacts, PersonFacts, SuppressionFacts } from './explain-rules.js';
@@ -96,6 +99,12 @@ export async function broadcastRow(db: EntityManager, id: string): Promise<Broad
   return rows[0] ?? null;
 }
 
+/** Whom a broadcast is for, with its segments as they were when planning began; null before. */
+interface Chosen {
+  audience: Audience;
+  segments: Record<string, Condition> | null;
+}
+
 /** How far the planner of the broadcast has come, seen from the person. */
 export async function absenceRow(
   db: EntityManager,
@@ -105,14 +114,12 @@ export async function absenceRow(
     addressHash,
   }: { broadcastId: string; subscriberId: string; addressHash: Buffer },
 ): Promise<
-  | (Omit<BroadcastAbsence, 'person' | 'suppressions' | 'optedOutSince' | 'leftOut'> & { audience: Audience })
-  | null
+  (Omit<BroadcastAbsence, 'person' | 'suppressions' | 'optedOutSince' | 'leftOut'> & Chosen) | null
 > {
-  const rows: (BroadcastAbsence['broadcast'] & { audience: Audience } & Pick<
-      BroadcastAbsence,
-      'passed' | 'joinedLater' | 'sameMailbox'
-    >)[] = await db.query(
-    `select ${BROADCAST}, b.topic_key as topic, b.audience, b.ended_at as "endedAt",
+  const rows: (BroadcastAbsence['broadcast'] &
+    Chosen &
+    Pick<BroadcastAbsence, 'passed' | 'joinedLater' | 'sameMailbox'>)[] = await db.query(
+    `select ${BROADCAST}, b.topic_key as topic, b.audience, b.segments, b.ended_at as "endedAt",
          b.planned_at is not null or b.cursor_subscriber_id >= $2 as passed,
          coalesce(b.audience_last_id < $2, false) as "joinedLater",
          exists (select 1 from message m where m.broadcast_id = b.id and m.address_hash = $3) as "sameMailbox"
@@ -121,17 +128,25 @@ export async function absenceRow(
   );
   const row = rows[0];
   if (!row) return null;
-  const { passed, joinedLater, sameMailbox, audience, ...broadcast } = row;
-  return { broadcast, audience, passed, joinedLater, sameMailbox };
+  const { passed, joinedLater, sameMailbox, audience, segments, ...broadcast } = row;
+  return { broadcast, audience, segments, passed, joinedLater, sameMailbox };
 }
 
-/** The conditions of the audience that the person does not meet today, in words. */
+/** The conditions of the audience that the person does not meet today, in words; windows of time end at the start. */
 export async function conditionsUnmet(
   db: EntityManager,
   subscriberId: string,
-  audience: Audience,
+  { audience, segments, startedAt }: Chosen & { startedAt: Date | null },
 ): Promise<string[]> {
-  const parts = audienceParts(audience, 2);
+  const inSegments = segments === null ? null : segmentCondition(audience, segments);
+  const options = {
+    ...{ definitions: await fieldDefinitions(db), now: startedAt ?? new Date(0), mode: 'row' as const },
+  };
+  const parts = audienceParts(
+    audience,
+    2,
+    inSegments && ((first) => compileConditions(inSegments, { ...options, first })),
+  );
   const columns = parts.map(({ condition }, place) => `(${condition.text}) as p${place}`);
   const rows: Record<string, boolean>[] = await db.query(
     `select ${columns.join(', ')} from subscriber s where s.id = $1`,

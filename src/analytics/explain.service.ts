@@ -97,13 +97,15 @@ export class ExplainService {
       });
     const id = await broadcastMessageId(db, subscriberId, broadcastId);
     if (id !== null) return this.message(id);
-    const { audience, ...known } = absence;
+    const { audience, segments, ...known } = absence;
     const { topic } = known.broadcast;
     return {
       messageId: null,
       ...explainBroadcast({
         ...known,
-        leftOut: await conditionsUnmet(db, subscriberId, audience),
+        leftOut: await conditionsUnmet(db, subscriberId, {
+          ...{ audience, segments, startedAt: known.broadcast.startedAt },
+        }),
         person,
         suppressions: await suppressionRows(db, hash),
         optedOutSince: topic === null ? null : await optedOutSince(db, subscriberId, topic),

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { SqlCondition } from '../segments/compile.js';
+import type { Condition } from '../segments/condition.js';
 
 const MAX_TAGS = 50;
 
@@ -7,6 +9,13 @@ const tags = z
   .min(1, 'name at least one tag, or leave this out')
   .max(MAX_TAGS, `at most ${MAX_TAGS} tags`)
   .transform((names) => [...new Set(names)]);
+
+const MAX_SEGMENTS = 20;
+const segments = z
+  .array(z.string().regex(/^[a-z0-9-]{1,60}$/, 'use the key of a segment'))
+  .min(1, 'name at least one segment, or leave this out')
+  .max(MAX_SEGMENTS, `at most ${MAX_SEGMENTS} segments`)
+  .transform((keys) => [...new Set(keys)]);
 
 /** Nobody should write to everybody because a filter was forgotten, so everybody has to be said. */
 const everybody = z.strictObject({ everybody: z.literal(true) });
@@ -21,28 +30,29 @@ const some = z
       .string()
       .regex(/^[a-z0-9-]{1,60}$/, 'use the key of a funnel')
       .optional(),
+    segments: z
+      .strictObject({ any: segments.optional(), none: segments.optional() })
+      .refine(
+        (given) => Object.keys(given).length > 0,
+        'name segments under any or none, or leave segments out',
+      )
+      .optional(),
   })
   .refine(
     (given) => Object.keys(given).length > 0,
-    'say who gets it: { "everybody": true }, tags, or a funnel',
+    'say who gets it: { "everybody": true }, tags, segments, or a funnel',
   );
 
 /**
  * Who gets a broadcast, among the active subscribers: everybody, or those who have the tags (`any` of them, `all` of
- * them, `none` of them) and have been in the funnel.
+ * them, `none` of them), have been in the funnel, and belong to any of the segments less those of `none`.
  */
 export const audienceSchema = z.union([everybody, some]).meta({
   description:
-    '`{"everybody": true}`, or a filter: `{"tags": {"any": [], "all": [], "none": []}, "funnel": "key"}`. All parts of a filter must hold.',
+    '`{"everybody": true}`, or a filter: `{"tags": {"any": [], "all": [], "none": []}, "funnel": "key", "segments": {"any": [], "none": []}}`. All parts of a filter must hold.',
 });
 
 export type Audience = z.output<typeof audienceSchema>;
-
-export interface SqlCondition {
-  /** Over `subscriber s`; made of fixed texts, whatever the audience says. */
-  text: string;
-  parameters: unknown[];
-}
 
 const HAS_TAG = `exists (select 1 from subscriber_tag st where st.subscriber_id = s.id
   and st.tag_id = any (array(select t.id from tag t where t.name = any ($n::text[]))))`;
@@ -53,6 +63,35 @@ const HAS_ALL_TAGS = `(select count(*) from subscriber_tag st join tag t on t.id
 const WAS_IN_FUNNEL = `exists (select 1 from enrollment e join sequence q on q.id = e.sequence_id
   where e.subscriber_id = s.id and q.funnel_key = $n)`;
 
+/** The segments an audience names, each once. */
+export function segmentsOf(audience: Audience): string[] {
+  if ('everybody' in audience) return [];
+  return [...new Set([...(audience.segments?.any ?? []), ...(audience.segments?.none ?? [])])];
+}
+
+/**
+ * Those in any segment and in none of the others, as one tree; null when no segment is named. Throws for a key without
+ * conditions: the broadcast has frozen them at its start.
+ */
+export function segmentCondition(
+  audience: Audience,
+  conditions: Readonly<Record<string, Condition>>,
+): Condition | null {
+  if ('everybody' in audience || !audience.segments) return null;
+  const named = (key: string): Condition => {
+    const condition = conditions[key];
+    if (condition) return condition;
+    throw new Error(`the segment ${key} of the audience has no conditions`);
+  };
+  const { any: wanted, none: unwanted } = audience.segments;
+  return {
+    all: [
+      ...(wanted ? [{ any: wanted.map(named) }] : []),
+      ...(unwanted ? [{ not: { any: unwanted.map(named) } }] : []),
+    ],
+  };
+}
+
 /** One of the conditions that must all hold. */
 interface AudiencePart {
   /** For people, after "somebody who": `has one of the tags “vip”`. */
@@ -61,6 +100,9 @@ interface AudiencePart {
   text: string;
   value?: string | string[];
 }
+
+/** What `segmentCondition` said, compiled with parameters from a number on. */
+export type InSegments = (first: number) => SqlCondition;
 
 function partsOf(audience: Audience): AudiencePart[] {
   const quoted = (names: readonly string[]): string => names.map((name) => `“${name}”`).join(', ');
@@ -85,26 +127,41 @@ function compilePart({ text, value }: AudiencePart, number: number): SqlConditio
   return { text: text.replaceAll('$n', `$${number}`), parameters: [value] };
 }
 
-/** The audience as a condition whose parameters are numbered from `first`. What was typed is only ever a parameter. */
-export function compileAudience(audience: Audience, first: number): SqlCondition {
-  const parameters: unknown[] = [];
-  const texts = partsOf(audience).map((part) => {
-    const compiled = compilePart(part, first + parameters.length);
-    parameters.push(...compiled.parameters);
-    return compiled.text;
-  });
-  return { text: texts.join(' and '), parameters };
+/**
+ * The audience as a condition whose parameters are numbered from `first`. What was typed is only ever a parameter. Of one
+ * that names segments, `inSegments` says who is in them.
+ */
+export function compileAudience(
+  audience: Audience,
+  first: number,
+  inSegments: InSegments | null = null,
+): SqlCondition {
+  const conditions = audienceParts(audience, first, inSegments).map(({ condition }) => condition);
+  return {
+    text: conditions.map(({ text }) => text).join(' and '),
+    parameters: conditions.flatMap(({ parameters }) => parameters),
+  };
 }
 
 /** Each condition of the audience by itself, in words and as SQL; all parameters are numbered on from `first`. */
 export function audienceParts(
   audience: Audience,
   first: number,
+  inSegments: InSegments | null = null,
 ): { words: string; condition: SqlCondition }[] {
   let next = first;
-  return partsOf(audience).map((part) => {
+  const parts = partsOf(audience).map((part) => {
     const condition = compilePart(part, next);
     next += condition.parameters.length;
     return { words: part.words, condition };
   });
+  if (inSegments === null || 'everybody' in audience) return parts;
+  const { any: wanted = [], none: unwanted = [] } = audience.segments ?? {};
+  const words = [
+    ...(wanted.length > 0 ? [`is in one of the segments ${wanted.map((key) => `“${key}”`).join(', ')}`] : []),
+    ...(unwanted.length > 0
+      ? [`is in none of the segments ${unwanted.map((key) => `“${key}”`).join(', ')}`]
+      : []),
+  ];
+  return [...parts, { words: words.join(' and '), condition: inSegments(next) }];
 }

@@ -108,7 +108,7 @@ export class BroadcastPlanner {
       const broadcast = await this.queries.lock(manager, id);
       const state = broadcast && nextState(broadcast, action);
       if (!state) return;
-      if (action === 'begin') await this.queries.begin(manager, id, now);
+      if (action === 'begin') await this.queries.begin(manager, broadcast, now);
       else await this.queries.setState(manager, id, { state, reason, now });
       if (action === 'planned') await this.queries.endPlanning(manager, id, now);
     });

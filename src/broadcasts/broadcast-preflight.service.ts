@@ -8,8 +8,8 @@ import {
 } from '../delivery/preflight/preflight.service.js';
 import { TemplatesService } from '../delivery/templates.service.js';
 import { DomainError } from '../values/domain-error.js';
-import { compileAudience } from './audience.js';
 import { topicOf, type Broadcast } from './broadcast.js';
+import { BroadcastsQueries } from './broadcasts.queries.js';
 
 /**
  * A failure in one of these would reach every reader. Dead links of others and a mail that Gmail cuts are for the owner
@@ -37,6 +37,7 @@ export class BroadcastPreflight {
     private readonly dataSource: DataSource,
     private readonly templates: TemplatesService,
     private readonly preflight: PreflightService,
+    private readonly queries: BroadcastsQueries,
   ) {}
 
   /** Stores the words as they are now. Throws `TEMPLATE_NOT_FOUND` or `TEMPLATE_INVALID`. */
@@ -56,12 +57,13 @@ export class BroadcastPreflight {
       [topicOf(content)],
     );
     const { template, sender, audience } = content;
+    const condition = await this.queries.conditionNow(audience, 'row');
     return this.preflight.check(
       {
         ...{ template, sender, kind: 'sequence', funnelTitle: titles[0]?.title ?? '' },
         // A broadcast has no data beyond the reader, the sender and the funnel.
         data: {},
-        readers: { condition: compileAudience(audience, 1), words: 'readers', funnelKey: null },
+        readers: { condition, words: 'readers', funnelKey: null },
       },
       options,
     );

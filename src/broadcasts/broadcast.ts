@@ -1,4 +1,5 @@
 import type { Sender } from '../delivery/message.js';
+import type { Condition } from '../segments/condition.js';
 import type { Audience } from './audience.js';
 import type { BroadcastProgress } from './broadcast-status.js';
 
@@ -19,6 +20,8 @@ export interface Broadcast extends BroadcastProgress {
   cursor: string;
   /** The last subscriber there was when planning began; who joins later is not part of it. */
   lastSubscriberId: string | null;
+  /** The conditions of the segments as they were when planning began; null before. */
+  segments: Record<string, Condition> | null;
   /** Mails written, counted in the transactions that wrote them. */
   planned: number;
   createdAt: Date;

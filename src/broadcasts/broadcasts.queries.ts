@@ -1,7 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { PLANNING_LOCK } from '../delivery/planning.queries.js';
-import { compileAudience } from './audience.js';
+import type { SqlCondition } from '../segments/compile.js';
+import type { Condition } from '../segments/condition.js';
+import { SegmentsService } from '../segments/segments.service.js';
+import { type Audience, compileAudience, segmentCondition, segmentsOf } from './audience.js';
 import type { Broadcast, BroadcastDraft } from './broadcast.js';
 import type { BroadcastState } from './broadcast-status.js';
 
@@ -13,7 +16,7 @@ export interface Recipient {
 
 const BROADCAST = `select b.id, b.key, b.title, t.key as template, b.email_template_id as "templateId", b.audience, b.sender,
     b.topic_key as topic, b.state, b.state_reason as "stateReason", b.scheduled_at as "scheduledAt", b.expires_at as "expiresAt",
-    b.cursor_subscriber_id as cursor, b.audience_last_id as "lastSubscriberId", b.planned_count::int as planned,
+    b.cursor_subscriber_id as cursor, b.audience_last_id as "lastSubscriberId", b.planned_count::int as planned, b.segments,
     b.created_at as "createdAt", b.started_at as "startedAt", b.planned_at as "plannedAt", b.ended_at as "endedAt"
   from broadcast b join email_template t on t.id = b.email_template_id`;
 
@@ -22,15 +25,22 @@ const OPEN = `m.state in ('ready', 'held', 'leased', 'in_data')`;
 /** The SQL of `broadcast`. Its mails are written by the delivery module. */
 @Injectable()
 export class BroadcastsQueries {
-  constructor(private readonly dataSource: DataSource) {}
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly segments: SegmentsService,
+  ) {}
 
-  /** The id of the new one; of a key that is taken, the id of the one that has it, which stays as it is. */
+  /**
+   * The id of the new one; of a key that is taken, the id of the one that has it, which stays as it is. Throws
+   * `SEGMENT_NOT_FOUND`, as does `updateDraft`.
+   */
   async insert(
     manager: EntityManager,
     draft: BroadcastDraft & { templateId: string; key: string | null },
     now: Date,
   ): Promise<string> {
     const { key, title, templateId, audience, sender, topic, expiresAt } = draft;
+    await this.segments.conditionsOf(segmentsOf(audience), manager);
     const rows: { id: string }[] = await manager.query(
       `insert into broadcast (title, email_template_id, audience, sender, topic_key, expires_at, created_at, key)
        values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (key) do nothing returning id`,
@@ -47,6 +57,7 @@ export class BroadcastsQueries {
     draft: BroadcastDraft & { templateId: string },
   ): Promise<void> {
     const { title, templateId, audience, sender, topic, expiresAt } = draft;
+    await this.segments.conditionsOf(segmentsOf(audience), manager);
     await manager.query(
       `update broadcast set title = $2, email_template_id = $3, audience = $4, sender = $5, topic_key = $6, expires_at = $7
        where id = $1 and state = 'draft'`,
@@ -96,12 +107,16 @@ export class BroadcastsQueries {
     );
   }
 
-  /** Freezes the audience: who signs up from now on is not part of it. */
-  async begin(manager: EntityManager, id: string, now: Date): Promise<void> {
+  /**
+   * Freezes the audience: who signs up from now on is not part of it, and the segments stay what they say now. Throws
+   * `SEGMENT_NOT_FOUND`.
+   */
+  async begin(manager: EntityManager, { id, audience }: Broadcast, now: Date): Promise<void> {
+    const segments = await this.segments.conditionsOf(segmentsOf(audience), manager);
     await manager.query(
-      `update broadcast set state = 'planning', started_at = $2,
+      `update broadcast set state = 'planning', started_at = $2, segments = $3,
          audience_last_id = (select coalesce(max(id), 0) from subscriber) where id = $1`,
-      [id, now],
+      [id, now, JSON.stringify(segments)],
     );
   }
 
@@ -124,12 +139,20 @@ export class BroadcastsQueries {
     return rows.length === 1;
   }
 
-  /** Recipients behind `after`, in the order of their ids. Takes no lock. Served by the primary key of `subscriber`. */
+  /**
+   * Recipients behind `after`, in the order of their ids. What segments say of time counts from the start. Takes no lock.
+   * Served by the primary key of `subscriber`.
+   */
   async recipients(
-    { audience, lastSubscriberId }: Pick<Broadcast, 'audience' | 'lastSubscriberId'>,
+    broadcast: Pick<Broadcast, 'audience' | 'lastSubscriberId' | 'segments' | 'startedAt'>,
     { after, limit }: { after: string; limit: number },
   ): Promise<Recipient[]> {
-    const condition = compileAudience(audience, 4);
+    const { audience, lastSubscriberId, segments, startedAt } = broadcast;
+    const condition = await this.compile(audience, 4, {
+      segments: segments ?? {},
+      mode: 'row',
+      now: startedAt,
+    });
     return this.dataSource.query(
       `select s.id, s.email, s.email_key as "emailKey" from subscriber s
        where s.id > $1 and s.id <= $2 and ${condition.text} order by s.id limit $3`,
@@ -139,12 +162,24 @@ export class BroadcastsQueries {
 
   /** How many would get it now. */
   async audienceSize({ audience }: Pick<Broadcast, 'audience'>): Promise<number> {
-    const condition = compileAudience(audience, 1);
-    const rows: { count: number }[] = await this.dataSource.query(
-      `select count(*)::int from subscriber s where ${condition.text}`,
-      condition.parameters,
-    );
-    return rows[0]?.count ?? 0;
+    return this.segments.countWhere(await this.conditionNow(audience, 'set'));
+  }
+
+  /** Who would get it now, with parameters from $1 on. Throws `SEGMENT_NOT_FOUND`. */
+  async conditionNow(audience: Audience, mode: 'set' | 'row'): Promise<SqlCondition> {
+    const segments = await this.segments.conditionsOf(segmentsOf(audience));
+    return this.compile(audience, 1, { segments, mode, now: null });
+  }
+
+  private async compile(
+    audience: Audience,
+    first: number,
+    { segments, mode, now }: { segments: Record<string, Condition>; mode: 'set' | 'row'; now: Date | null },
+  ): Promise<SqlCondition> {
+    const inSegments = segmentCondition(audience, segments);
+    if (inSegments === null) return compileAudience(audience, first);
+    const compiler = await this.segments.compiler({ mode, ...(now === null ? {} : { now }) });
+    return compileAudience(audience, first, (from) => compiler(inSegments, from));
   }
 
   /**

@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import type { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema } from '../infra/http/page.js';
+import { FieldsService } from '../subscribers/fields.service.js';
 import {
   addTagSchema,
   subscriberJson,
@@ -23,6 +24,7 @@ export class SubscriberChangesController {
     private readonly subscribers: SubscribersService,
     private readonly reactions: ReactionsService,
     private readonly dataSource: DataSource,
+    private readonly fields: FieldsService,
   ) {}
 
   @Patch(':id')
@@ -31,6 +33,7 @@ export class SubscriberChangesController {
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: updateSubscriberSchema }) body: z.output<typeof updateSubscriberSchema>,
   ): Promise<SubscriberJson> {
+    await this.fields.check(body.fields);
     await this.dataSource.transaction(async (manager) => {
       await this.subscribers.update(manager, id, body);
       await this.reactions.lookAgain(manager, [id]);

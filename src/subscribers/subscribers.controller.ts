@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, type Page, toPage } from '../infra/http/page.js';
 import { DomainError } from '../values/domain-error.js';
+import { FieldsService } from './fields.service.js';
 import {
   createSubscriberSchema,
   subscriberJson,
@@ -22,6 +23,7 @@ export class SubscribersController {
   constructor(
     private readonly subscribers: SubscribersService,
     private readonly dataSource: DataSource,
+    private readonly fields: FieldsService,
   ) {}
 
   @Get()
@@ -53,6 +55,7 @@ export class SubscribersController {
     @Body({ schema: createSubscriberSchema }) body: z.output<typeof createSubscriberSchema>,
   ): Promise<SubscriberJson> {
     const { tags, consent, ...details } = body;
+    await this.fields.check(details.fields);
     const id = await this.dataSource.transaction(async (manager) => {
       const { id: subscriberId, created } = await this.subscribers.upsert(manager, details);
       if (!created) {

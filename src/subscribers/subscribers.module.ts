@@ -1,6 +1,10 @@
 import { Module } from '@nestjs/common';
 import { BatchChangesQueries } from './batch-changes.queries.js';
+import { FieldsController } from './fields.controller.js';
+import { FieldsService } from './fields.service.js';
 import { LeaveService } from './leave.service.js';
+import { ListsController } from './lists.controller.js';
+import { ListsService } from './lists.service.js';
 import { SubscribersController } from './subscribers.controller.js';
 import { SubscribersService } from './subscribers.service.js';
 import { SuppressionsController } from './suppressions.controller.js';
@@ -11,10 +15,17 @@ import { UndeliverableService } from './undeliverable.service.js';
 
 /**
  * Who we may write to: status, evidence of consent, tags, suppression. Owns `subscriber`, `consent_event`, `tag`,
- * `subscriber_tag`, `suppression`, `topic_opt_out` and `leave_reason`.
+ * `subscriber_tag`,
+ * `suppression`, `topic_opt_out`, `leave_reason`, `subscriber_field`, `list` and `list_member`.
  */
 @Module({
-  controllers: [SubscribersController, TagsController, SuppressionsController],
+  controllers: [
+    SubscribersController,
+    TagsController,
+    FieldsController,
+    ListsController,
+    SuppressionsController,
+  ],
   providers: [
     SubscribersService,
     SuppressionsService,
@@ -22,6 +33,8 @@ import { UndeliverableService } from './undeliverable.service.js';
     LeaveService,
     UndeliverableService,
     BatchChangesQueries,
+    FieldsService,
+    ListsService,
   ],
   exports: [
     SubscribersService,
@@ -30,6 +43,8 @@ import { UndeliverableService } from './undeliverable.service.js';
     LeaveService,
     UndeliverableService,
     BatchChangesQueries,
+    FieldsService,
+    ListsService,
   ],
 })
 export class SubscribersModule {}

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import type { FieldDefinition } from './field.js';
 import type { Subscriber } from './subscriber.js';
 
 const SUBSCRIBER = `select s.id, s.email, s.email_key as "emailKey", s.name, s.status, s.time_zone as "timeZone", s.locale,
@@ -19,15 +20,23 @@ export async function findSubscriberByEmailKey(db: EntityManager, key: string): 
   return rows[0] ?? null;
 }
 
-/** Newest first, below `beforeId`. */
+/** Newest first, below `beforeId`; a condition over `s` has its parameters from $3 on. */
 export async function listSubscribers(
   db: EntityManager,
-  { beforeId, limit }: { beforeId: string | undefined; limit: number },
-): Promise<Subscriber[]> {
-  return db.query(`${SUBSCRIBER} where ($1::bigint is null or s.id < $1) order by s.id desc limit $2`, [
-    beforeId ?? null,
+  {
+    beforeId,
     limit,
-  ]);
+    condition = { text: 'true', parameters: [] },
+  }: {
+    beforeId: string | undefined;
+    limit: number;
+    condition?: { text: string; parameters: readonly unknown[] };
+  },
+): Promise<Subscriber[]> {
+  return db.query(
+    `${SUBSCRIBER} where ($1::bigint is null or s.id < $1) and ${condition.text} order by s.id desc limit $2`,
+    [beforeId ?? null, limit, ...condition.parameters],
+  );
 }
 
 /** Locks the row until the caller's transaction ends, so that two decisions about one person come one after the other. */
@@ -66,4 +75,12 @@ export async function listTags(
        from tag t where ($1::bigint is null or t.id < $1) order by t.id desc limit $2`,
     [beforeId ?? null, limit],
   );
+}
+
+/** Every own field by its key, in the order they were defined. */
+export async function fieldDefinitions(db: EntityManager): Promise<Map<string, FieldDefinition>> {
+  const rows: FieldDefinition[] = await db.query(
+    'select key, label, type, choices from subscriber_field order by id',
+  );
+  return new Map(rows.map((row) => [row.key, row]));
 }

@@ -35,11 +35,18 @@ const timeZoneSchema = z
     return z.NEVER;
   });
 
+export const fieldKey = z
+  .string()
+  .regex(/^[a-z][a-zA-Z0-9]{0,49}$/, 'name a field in camelCase, at most 50 characters');
+
+/** What lists and segments are called by programs and by each other. */
+export const objectKey = z
+  .string()
+  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'use lower-case letters, digits and single hyphens, such as customers')
+  .max(60);
+
 const fieldsSchema = z
-  .record(
-    z.string().regex(/^[a-z][a-zA-Z0-9]{0,49}$/, 'name a field in camelCase, at most 50 characters'),
-    z.union([z.string().max(1000), z.number(), z.boolean(), z.null()]),
-  )
+  .record(fieldKey, z.union([z.string().max(1000), z.number(), z.boolean(), z.null()]))
   .refine((fields) => Object.keys(fields).length <= MAX_FIELDS, `use at most ${MAX_FIELDS} fields`);
 
 export const tagName = z

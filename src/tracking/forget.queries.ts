@@ -6,7 +6,7 @@ import type { EntityManager } from 'typeorm';
  */
 export async function forgetSubscriber(db: EntityManager, subscriberId: string): Promise<void> {
   await db.query(
-    `update tracking_event set user_agent = null, ip_hash = null
+    `update tracking_event set user_agent = null, ip_hash = null, subscriber_id = null
      where message_id in (select id from message where subscriber_id = $1)`,
     [subscriberId],
   );

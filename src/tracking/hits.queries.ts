@@ -47,10 +47,10 @@ export async function insertHits(
             "userAgent" text, "ipHash" text, method text, purpose text, "hasAcceptLanguage" boolean, "fetchDest" text,
             network text, local boolean, waits boolean))
      insert into tracking_event (kind, message_id, link_id, class, reason, rule_version, user_agent, ip_hash, at, method,
-       purpose, accepted_at, has_accept_language, fetch_dest, network, local, settles_at)
+       purpose, accepted_at, has_accept_language, fetch_dest, network, local, settles_at, subscriber_id)
      select k.kind, m.id, l.id, k.class, k.reason, $8, k."userAgent", decode(k."ipHash", 'hex'),
        to_timestamp(h.at_ms / 1000.0), k.method, k.purpose, coalesce(m.accepted_at, m.data_at), k."hasAcceptLanguage",
-       k."fetchDest", k.network, k.local, case when k.waits then to_timestamp((h.at_ms + $9::float8) / 1000.0) end
+       k."fetchDest", k.network, k.local, case when k.waits then to_timestamp((h.at_ms + $9::float8) / 1000.0) end, s.id
      from once
      cross join unnest($3::bigint[], $4::bigint[], $5::float8[], $6::int[]) with ordinality
        as h (message_id, link_id, at_ms, place, turn)

@@ -10,6 +10,7 @@ import { PlannedFor1764600000000 } from './migrations/1764600000000-planned-for.
 import { SignedDomains1764710000000 } from './migrations/1764710000000-signed-domains.js';
 import { SequenceSteps1764810000000 } from './migrations/1764810000000-sequence-steps.js';
 import { Pauses1764820000000 } from './migrations/1764820000000-pauses.js';
+import { Segments1764840000000 } from './migrations/1764840000000-segments.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -25,4 +26,5 @@ export const migrations = [
   SignedDomains1764710000000,
   SequenceSteps1764810000000,
   Pauses1764820000000,
+  Segments1764840000000,
 ];

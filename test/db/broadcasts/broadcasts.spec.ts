@@ -236,7 +236,7 @@ describe('a broadcast', () => {
     expect(await broadcasts.get(id)).toMatchObject({ state: 'scheduled', counts: {} });
     t.clock.set('2026-03-02T12:00:00Z');
     const queries = t.app.get(BroadcastsQueries, { strict: false });
-    await queries.begin(t.db.manager, id, t.clock.now());
+    await queries.begin(t.db.manager, await broadcasts.get(id), t.clock.now());
     await t.subscriber('late@example.com');
     await t.db.query(`update subscriber set status = 'unsubscribed' where email_key = 'p2@example.com'`);
     await planner.run(FOREVER);

@@ -1,0 +1,288 @@
+import type { FieldDefinition, FieldType } from '../subscribers/field.js';
+import type { Condition, FieldCondition, Leaf, MailFilter, TimeWindow } from './condition.js';
+import { COLUMNS, isColumn } from './segment-fields.js';
+
+const DAY_MS = 86_400_000;
+
+export interface SqlCondition {
+  /** Over `subscriber s`; made of fixed texts, whatever the conditions say. Never null. */
+  text: string;
+  parameters: unknown[];
+}
+
+export interface CompileOptions {
+  definitions: ReadonlyMap<string, FieldDefinition>;
+  /** What "in the last 30 days" counts from. */
+  now: Date;
+  /** Number of the first parameter. */
+  first: number;
+  /**
+   * `set` reads each set of people once: for counts and pages over everybody. `row` asks about each subscriber by
+   * index: for batches of a few thousand, which would otherwise read the whole sets again and again.
+   */
+  mode: 'set' | 'row';
+}
+
+/** A set of people by id: `select column from source where conditions`. */
+interface People {
+  column: string;
+  source: string;
+  where: string[];
+}
+
+/** As the rest of the product counts them: machines that fetch pictures and follow links are nobody. */
+const OPENED = `e.kind = 'open' and e.class in ('human', 'unknown')`;
+const CLICKED = `e.kind = 'click' and e.class = 'human'`;
+/** Fits the partial indexes on the reader, which hold these two classes. */
+const OF_A_READER = `e.class in ('human', 'unknown')`;
+
+/**
+ * A tree of conditions as SQL. Whatever was typed is a parameter; the text is made of what stands in this file alone.
+ * Throws for a field that is not defined: `fieldProblemsOf` has refused it before.
+ */
+export function compileConditions(condition: Condition, options: CompileOptions): SqlCondition {
+  const parameters: unknown[] = [];
+  const parameter: Parameter = (value, type) => {
+    parameters.push(value);
+    return `$${options.first + parameters.length - 1}::${type}`;
+  };
+  return { text: compile(condition, { ...options, parameter }), parameters };
+}
+
+type Parameter = (value: unknown, type: 'text' | 'text[]' | 'timestamptz' | 'jsonb' | 'bigint') => string;
+type Context = CompileOptions & { parameter: Parameter };
+
+function compile(condition: Condition, context: Context): string {
+  if ('all' in condition) return `(${condition.all.map((one) => compile(one, context)).join(' and ')})`;
+  if ('any' in condition) return `(${condition.any.map((one) => compile(one, context)).join(' or ')})`;
+  if ('not' in condition) return `not ${compile(condition.not, context)}`;
+  if ('status' in condition) return `s.status = any (${context.parameter(condition.status, 'text[]')})`;
+  if ('field' in condition) return compileField(condition, context);
+  if ('signedUp' in condition) return within('s.created_at', condition.signedUp, context);
+  if ('confirmed' in condition)
+    return `(s.confirmed_at is not null and ${within('s.confirmed_at', condition.confirmed, context)})`;
+  return belongs(peopleOf(condition, context), context);
+}
+
+type PeopleLeaf = Exclude<
+  Leaf,
+  { status: unknown } | FieldCondition | { signedUp: unknown } | { confirmed: unknown }
+>;
+
+function peopleOf(leaf: PeopleLeaf, context: Context): People {
+  const { parameter } = context;
+  if ('tag' in leaf)
+    return {
+      column: 'st.subscriber_id',
+      source: 'subscriber_tag st',
+      where: [`st.tag_id = (select t.id from tag t where t.name = ${parameter(leaf.tag, 'text')})`],
+    };
+  if ('list' in leaf)
+    return {
+      column: 'lm.subscriber_id',
+      source: 'list_member lm',
+      where: [`lm.list_id = (select l.id from list l where l.key = ${parameter(leaf.list, 'text')})`],
+    };
+  if ('purchased' in leaf) return buyers(leaf.purchased, context);
+  if ('sequence' in leaf) return enrolled(leaf.sequence, context);
+  if ('funnel' in leaf)
+    return {
+      column: 'n.subscriber_id',
+      source: 'enrollment n join sequence q on q.id = n.sequence_id',
+      where: [`q.funnel_key = ${parameter(leaf.funnel, 'text')}`],
+    };
+  if ('form' in leaf)
+    return {
+      column: 'u.subscriber_id',
+      source: 'signup u join form f on f.id = u.form_id',
+      where: [`f.slug = ${parameter(leaf.form, 'text')}`],
+    };
+  if ('received' in leaf) return receivers(leaf.received, context);
+  return 'opened' in leaf ? readers(OPENED, leaf.opened, context) : readers(CLICKED, leaf.clicked, context);
+}
+
+function belongs({ column, source, where }: People, { mode }: Context): string {
+  const conditions = where.join(' and ');
+  return mode === 'row'
+    ? `exists (select 1 from ${source} where ${column} = s.id and ${conditions})`
+    : `s.id in (select ${column} from ${source} where ${column} is not null and ${conditions})`;
+}
+
+/** Served by tracking_event_reader and tracking_event_of_reader; with a mail named, by the index of its kind. */
+function readers(what: string, event: TimeWindow & MailFilter, context: Context): People {
+  const mails = mailConditions(event, context);
+  return {
+    column: 'e.subscriber_id',
+    source:
+      mails.length === 0 ? 'tracking_event e' : 'tracking_event e join message m on m.id = e.message_id',
+    where: [what, OF_A_READER, within('e.at', event, context), ...mails],
+  };
+}
+
+/** Served by message_broadcast_mailbox and message_funnel, and by message_subscriber. */
+function receivers(event: TimeWindow & MailFilter, context: Context): People {
+  return {
+    column: 'm.subscriber_id',
+    source: 'message m',
+    where: [
+      `m.state in ('accepted', 'unknown') and m.accepted_at is not null`,
+      within('m.accepted_at', event, context),
+      ...mailConditions(event, context),
+    ],
+  };
+}
+
+function mailConditions({ broadcast, funnel, step }: MailFilter, { parameter }: Context): string[] {
+  return [
+    ...(broadcast === undefined ? [] : [`m.broadcast_id = ${parameter(broadcast, 'bigint')}`]),
+    ...(funnel === undefined ? [] : [`m.funnel_key = ${parameter(funnel, 'text')}`]),
+    ...(step === undefined ? [] : [`m.step_key = ${parameter(step, 'text')}`]),
+  ];
+}
+
+/** A refunded order is no purchase. */
+function buyers(
+  { product, ...window }: TimeWindow & { product?: string | undefined },
+  context: Context,
+): People {
+  const time = [`o.status = 'paid'`, within('o.paid_at', window, context)];
+  if (product === undefined) return { column: 'o.subscriber_id', source: 'orders o', where: time };
+  return {
+    column: 'o.subscriber_id',
+    source: 'orders o join order_line ol on ol.order_id = o.id join product p on p.id = ol.product_id',
+    where: [...time, `p.key = ${context.parameter(product, 'text')}`],
+  };
+}
+
+function enrolled({ key, is }: { key: string; is: string }, { parameter }: Context): People {
+  return {
+    column: 'n.subscriber_id',
+    source: 'enrollment n join sequence q on q.id = n.sequence_id',
+    where: [
+      `q.key = ${parameter(key, 'text')}`,
+      ...(is === 'ever' ? [] : [`n.status = ${parameter(is, 'text')}`]),
+    ],
+  };
+}
+
+function within(
+  column: string,
+  { withinDays, since, until }: TimeWindow,
+  { now, parameter }: Context,
+): string {
+  const from = withinDays === undefined ? since : new Date(now.getTime() - withinDays * DAY_MS).toISOString();
+  const parts = [
+    ...(from === undefined ? [] : [`${column} >= ${parameter(from, 'timestamptz')}`]),
+    ...(until === undefined ? [] : [`${column} < ${parameter(until, 'timestamptz')}`]),
+  ];
+  return parts.length === 0 ? 'true' : `(${parts.join(' and ')})`;
+}
+
+function compileField(condition: FieldCondition, context: Context): string {
+  const { field } = condition;
+  if (isColumn(field))
+    return compileText(COLUMNS[field], isAddress(field) ? lowered(condition) : condition, context);
+  const definition = context.definitions.get(field);
+  if (!definition) throw new Error(`the field ${field} is not defined`);
+  return compileOwn(definition, condition, context);
+}
+
+/** Addresses are known by their lower case. */
+function isAddress(field: string): boolean {
+  return field === 'email' || field === 'emailDomain';
+}
+
+function lowered(condition: FieldCondition): FieldCondition {
+  const lower = (value: unknown): string => String(value).toLowerCase();
+  if (condition.op === 'oneOf') return { ...condition, value: condition.value.map(lower) };
+  if (condition.op === 'is' || condition.op === 'isNot')
+    return { ...condition, value: lower(condition.value) };
+  return condition;
+}
+
+const JSON_TYPES: Readonly<Record<FieldType, string>> = {
+  text: 'string',
+  choice: 'string',
+  date: 'string',
+  number: 'number',
+  boolean: 'boolean',
+};
+const COMPARED = { atLeast: '>=', atMost: '<=', above: '>', below: '<', before: '<', after: '>' } as const;
+
+/** A value of another type than the field's, from before it was defined, counts as none. */
+function compileOwn({ key, type }: FieldDefinition, condition: FieldCondition, context: Context): string {
+  const { parameter, now } = context;
+  const value = (): string => `s.fields->${parameter(key, 'text')}`;
+  const ofType = (): string => `jsonb_typeof(${value()}) = '${JSON_TYPES[type]}'`;
+  const day = (offset: number): string =>
+    new Date(now.getTime() + offset * DAY_MS).toISOString().slice(0, 10);
+  const compared = (operator: string, other: unknown): string =>
+    known(`${value()} ${operator} ${parameter(JSON.stringify(other), 'jsonb')}`);
+  // ISO dates in byte order are in the order of the calendar.
+  const dated = (operator: string, other: string): string =>
+    `(s.fields->>${parameter(key, 'text')}) collate "C" ${operator} ${parameter(other, 'text')}`;
+  const isDated = (): string => `(s.fields->>${parameter(key, 'text')}) ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'`;
+  const isSet = (): string => (type === 'date' ? `${ofType()} and ${isDated()}` : ofType());
+  switch (condition.op) {
+    case 'is':
+      return compared('=', condition.value);
+    case 'isNot':
+      return known(`${isSet()} and not ${compared('=', condition.value)}`);
+    case 'isSet':
+      return known(isSet());
+    case 'oneOf':
+      return known(
+        `${value()} in (${condition.value.map((one) => parameter(JSON.stringify(one), 'jsonb')).join(', ')})`,
+      );
+    case 'atLeast':
+    case 'atMost':
+    case 'above':
+    case 'below':
+      return known(`${ofType()} and ${compared(COMPARED[condition.op], condition.value)}`);
+    case 'before':
+    case 'after':
+      return known(`${isDated()} and ${dated(COMPARED[condition.op], condition.value)}`);
+    case 'withinDays':
+      return known(`${isDated()} and ${dated('>=', day(-condition.value))} and ${dated('<=', day(0))}`);
+    case 'inNextDays':
+      return known(`${isDated()} and ${dated('>', day(0))} and ${dated('<=', day(condition.value))}`);
+    case 'contains':
+    case 'startsWith':
+      return known(
+        `${ofType()} and ${compileText(`s.fields->>${parameter(key, 'text')}`, condition, context)}`,
+      );
+  }
+}
+
+/** Case is ignored for the letters A to Z, the same on every database whatever its locale. */
+function compileText(column: string, condition: FieldCondition, { parameter }: Context): string {
+  const lower = (sql: string): string => `lower((${sql}) collate "C")`;
+  switch (condition.op) {
+    case 'is':
+      return known(`${column} = ${parameter(condition.value, 'text')}`);
+    case 'isNot':
+      return known(`${column} <> ${parameter(condition.value, 'text')}`);
+    case 'oneOf':
+      return known(`${column} = any (${parameter(condition.value, 'text[]')})`);
+    case 'contains':
+      return known(`strpos(${lower(column)}, ${lower(parameter(condition.value, 'text'))}) > 0`);
+    case 'startsWith':
+      return known(`starts_with(${lower(column)}, ${lower(parameter(condition.value, 'text'))})`);
+    case 'isSet':
+      return `${column} is not null`;
+    case 'atLeast':
+    case 'atMost':
+    case 'above':
+    case 'below':
+    case 'before':
+    case 'after':
+    case 'withinDays':
+    case 'inNextDays':
+      throw new Error(`a text cannot be asked ${condition.op}`);
+  }
+}
+
+/** `not` of a null is null, and nobody with an empty field would be found. */
+function known(sql: string): string {
+  return `coalesce(${sql}, false)`;
+}

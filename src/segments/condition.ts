@@ -1,0 +1,191 @@
+import { z } from 'zod';
+import { SUBSCRIBER_STATUSES, type SubscriberStatus } from '../subscribers/subscription-status.js';
+
+/** Enough for any question a person asks, and little enough that no request can keep the database busy with one. */
+export const MAX_DEPTH = 8;
+export const MAX_NODES = 100;
+const MAX_DAYS = 3_650;
+const MAX_VALUES = 50;
+
+/** From `since` or the last `withinDays` times 24 hours on, and before `until`; nothing given is any time. */
+export interface TimeWindow {
+  withinDays?: number | undefined;
+  since?: string | undefined;
+  until?: string | undefined;
+}
+
+/** A mail of a broadcast, or of a funnel's sequence; a step is one mail of it. */
+export interface MailFilter {
+  broadcast?: string | undefined;
+  funnel?: string | undefined;
+  step?: string | undefined;
+}
+
+export type FieldOperator =
+  | { op: 'is' | 'isNot'; value: string | number | boolean }
+  | { op: 'oneOf'; value: string[] }
+  | { op: 'contains' | 'startsWith'; value: string }
+  | { op: 'atLeast' | 'atMost' | 'above' | 'below'; value: number }
+  | { op: 'before' | 'after'; value: string }
+  | { op: 'withinDays' | 'inNextDays'; value: number }
+  | { op: 'isSet' };
+
+export type FieldCondition = { field: string } & FieldOperator;
+
+export type Leaf =
+  | { status: SubscriberStatus[] }
+  | { tag: string }
+  | { list: string }
+  | FieldCondition
+  | { signedUp: TimeWindow }
+  | { confirmed: TimeWindow }
+  | { opened: TimeWindow & MailFilter }
+  | { clicked: TimeWindow & MailFilter }
+  | { received: TimeWindow & MailFilter }
+  | { purchased: TimeWindow & { product?: string | undefined } }
+  | { sequence: { key: string; is: 'active' | 'completed' | 'exited' | 'ever' } }
+  | { funnel: string }
+  | { form: string };
+
+/** Who belongs to a segment: a tree whose leaves each say one thing about a subscriber. */
+export type Condition = { all: Condition[] } | { any: Condition[] } | { not: Condition } | Leaf;
+
+export const CONDITION_KINDS = [
+  ...['all', 'any', 'not', 'status', 'tag', 'list', 'field', 'signedUp', 'confirmed', 'opened', 'clicked'],
+  ...['received', 'purchased', 'sequence', 'funnel', 'form'],
+];
+
+const key = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,59}$/, 'use a key: lower-case letters, digits and hyphens');
+const stepKey = z.string().regex(/^[\w-]{1,60}$/, 'use the key of a step');
+const id = z.string().regex(/^[1-9]\d{0,17}$/, 'use the id as the API gave it');
+const days = z.number().int().min(1).max(MAX_DAYS);
+const instant = z.iso.datetime({ offset: true });
+const text = z.string().max(1_000).refine(isPlain, 'must not hold NUL or half a character');
+const someText = text.min(1);
+
+const window = { withinDays: days.optional(), since: instant.optional(), until: instant.optional() };
+const mail = { broadcast: id.optional(), funnel: key.optional(), step: stepKey.optional() };
+
+const ONE_START = 'use withinDays or since, not both';
+const STEP_OF_FUNNEL = 'a step needs the funnel it belongs to, and no broadcast';
+const oneStart = (given: TimeWindow): boolean => given.withinDays === undefined || given.since === undefined;
+const stepOfFunnel = (given: MailFilter): boolean =>
+  given.step === undefined || (given.funnel !== undefined && given.broadcast === undefined);
+
+const timeWindow = z.strictObject(window).refine(oneStart, ONE_START);
+const mailEvent = z
+  .strictObject({ ...window, ...mail })
+  .refine(oneStart, ONE_START)
+  .refine(stepOfFunnel, STEP_OF_FUNNEL);
+
+const fieldName = z.string().regex(/^[a-z][a-zA-Z0-9]{0,49}$/, 'use the key of a field');
+const operators = [
+  z.strictObject({
+    field: fieldName,
+    op: z.enum(['is', 'isNot']),
+    value: z.union([text, z.number(), z.boolean()]),
+  }),
+  z.strictObject({ field: fieldName, op: z.literal('oneOf'), value: z.array(text).min(1).max(MAX_VALUES) }),
+  z.strictObject({ field: fieldName, op: z.enum(['contains', 'startsWith']), value: someText }),
+  z.strictObject({
+    field: fieldName,
+    op: z.enum(['atLeast', 'atMost', 'above', 'below']),
+    value: z.number(),
+  }),
+  z.strictObject({ field: fieldName, op: z.enum(['before', 'after']), value: z.iso.date() }),
+  z.strictObject({ field: fieldName, op: z.enum(['withinDays', 'inNextDays']), value: days }),
+  z.strictObject({ field: fieldName, op: z.literal('isSet') }),
+] as const;
+
+const node: z.ZodType<Condition> = z
+  .union([
+    z.strictObject({ all: z.array(z.lazy(() => node)).min(1) }),
+    z.strictObject({ any: z.array(z.lazy(() => node)).min(1) }),
+    z.strictObject({ not: z.lazy(() => node) }),
+    z.strictObject({ status: z.array(z.enum(SUBSCRIBER_STATUSES)).min(1).max(SUBSCRIBER_STATUSES.length) }),
+    z.strictObject({ tag: someText.max(100) }),
+    z.strictObject({ list: key }),
+    z.discriminatedUnion('op', operators),
+    z.strictObject({ signedUp: timeWindow }),
+    z.strictObject({ confirmed: timeWindow }),
+    z.strictObject({ opened: mailEvent }),
+    z.strictObject({ clicked: mailEvent }),
+    z.strictObject({
+      received: mailEvent.refine(
+        ({ broadcast, funnel }) => broadcast !== undefined || funnel !== undefined,
+        'say which broadcast or funnel the mail was of',
+      ),
+    }),
+    z.strictObject({
+      purchased: z.strictObject({ ...window, product: key.optional() }).refine(oneStart, ONE_START),
+    }),
+    z.strictObject({
+      sequence: z.strictObject({
+        key,
+        is: z.enum(['active', 'completed', 'exited', 'ever']).default('ever'),
+      }),
+    }),
+    z.strictObject({ funnel: key }),
+    z.strictObject({ form: key }),
+  ])
+  .meta({
+    id: 'SegmentCondition',
+    description:
+      'One of: `all`, `any` or `not` over more conditions; `status`; `tag`; `list`; `field` with `op` and `value`; ' +
+      '`signedUp`, `confirmed`; `opened`, `clicked` (by people, not by machines), `received`; `purchased`; `sequence`; `funnel`; `form`.',
+  });
+
+/** Refuses trees that are too deep or too large before anything walks them by recursion. */
+export const conditionSchema = z.preprocess((given, context) => {
+  const problem = problemOfShape(given);
+  if (problem === null) return given;
+  context.addIssue({ code: 'custom', message: problem.message, path: problem.path });
+  return z.NEVER;
+}, node);
+
+interface ShapeProblem {
+  path: (string | number)[];
+  message: string;
+}
+
+/** What is wrong with the tree as such; the values in its leaves are the schema's. Walks without recursion. */
+function problemOfShape(given: unknown): ShapeProblem | null {
+  const open: { value: unknown; path: (string | number)[] }[] = [{ value: given, path: [] }];
+  let nodes = 0;
+  for (let at = open.pop(); at !== undefined; at = open.pop()) {
+    const { value, path } = at;
+    nodes += 1;
+    if (nodes > MAX_NODES) return { path: [], message: `use at most ${MAX_NODES} conditions` };
+    // Each level of the tree is one or two steps of the path.
+    if (path.filter((part) => typeof part === 'string').length >= MAX_DEPTH)
+      return { path, message: `conditions may stand ${MAX_DEPTH} levels deep` };
+    const kinds = typeof value === 'object' && value !== null ? Object.keys(value) : [];
+    const kind = kinds.find((name) => CONDITION_KINDS.includes(name));
+    if (kind === undefined) return { path, message: `say one of ${CONDITION_KINDS.join(', ')}` };
+    const inner: unknown = Reflect.get(Object(value), kind);
+    if (kind === 'not') open.push({ value: inner, path: [...path, kind] });
+    else if ((kind === 'all' || kind === 'any') && Array.isArray(inner))
+      open.push(
+        ...inner
+          .slice(0, MAX_NODES + 1)
+          .map((value: unknown, index) => ({ value, path: [...path, kind, index] }))
+          .toReversed(),
+      );
+  }
+  return null;
+}
+
+/** Every leaf with its place in the tree, such as `all.0.not`. */
+export function leavesOf(condition: Condition, path = ''): { leaf: Leaf; path: string }[] {
+  const below = path === '' ? '' : `${path}.`;
+  if ('not' in condition) return leavesOf(condition.not, `${below}not`);
+  if ('all' in condition) return condition.all.flatMap((one, index) => leavesOf(one, `${below}all.${index}`));
+  if ('any' in condition) return condition.any.flatMap((one, index) => leavesOf(one, `${below}any.${index}`));
+  return [{ leaf: condition, path }];
+}
+
+function isPlain(value: string): boolean {
+  return !value.includes('\0') && value.isWellFormed();
+}

@@ -1,0 +1,137 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import type { Subscriber } from '../subscribers/subscriber.js';
+import { listSubscribers } from '../subscribers/subscribers.queries.js';
+import { type SqlCondition } from './compile.js';
+import { type Leaf } from './condition.js';
+import type { Segment, SegmentDraft } from './segment.js';
+
+const SEGMENT = `select g.id, g.key, g.title, g.conditions, g.created_at as "createdAt", g.updated_at as "updatedAt" from segment g`;
+
+/** A set of people that does not fit here is looked through once for each subscriber, which takes minutes. */
+const WORK_MEM = '128MB';
+/** A segment that takes this long would keep others from the database. */
+const LONGEST = '30s';
+
+/** The SQL of `segment`, and that over subscribers which segments ask. */
+@Injectable()
+export class SegmentsQueries {
+  constructor(private readonly dataSource: DataSource) {}
+
+  async insert({ key, title, conditions }: SegmentDraft, now: Date): Promise<string | null> {
+    const rows: { id: string }[] = await this.dataSource.query(
+      `insert into segment (key, title, conditions, created_at, updated_at) values ($1, $2, $3, $4, $4)
+       on conflict (key) do nothing returning id`,
+      [key, title, JSON.stringify(conditions), now],
+    );
+    return rows[0]?.id ?? null;
+  }
+
+  async update(id: string, { title, conditions }: SegmentDraft, now: Date): Promise<void> {
+    await this.dataSource.query(
+      'update segment set title = $2, conditions = $3, updated_at = $4 where id = $1',
+      [id, title, JSON.stringify(conditions), now],
+    );
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.dataSource.query('delete from segment where id = $1', [id]);
+  }
+
+  async find(id: string): Promise<Segment | null> {
+    const rows: Segment[] = await this.dataSource.query(`${SEGMENT} where g.id = $1`, [id]);
+    return rows[0] ?? null;
+  }
+
+  async byKeys(keys: readonly string[], db: EntityManager = this.dataSource.manager): Promise<Segment[]> {
+    return db.query(`${SEGMENT} where g.key = any ($1::text[])`, [keys]);
+  }
+
+  /** Newest first, below `beforeId`. */
+  async page(beforeId: string | undefined, limit: number): Promise<Segment[]> {
+    return this.dataSource.query(
+      `${SEGMENT} where ($1::bigint is null or g.id < $1) order by g.id desc limit $2`,
+      [beforeId ?? null, limit],
+    );
+  }
+
+  /** Exact, as of now. Takes no lock. The condition is compiled with parameters from $1 on, as sets. */
+  async count({ text, parameters }: SqlCondition): Promise<number> {
+    return this.calm(async (db) => {
+      const rows: { count: number }[] = await db.query(
+        `select count(*)::int as count from subscriber s where ${text}`,
+        parameters,
+      );
+      return rows[0]?.count ?? 0;
+    });
+  }
+
+  /** Newest first, below `beforeId`. The condition is compiled with parameters from $3 on, as sets. */
+  async people(
+    condition: SqlCondition,
+    page: { beforeId: string | undefined; limit: number },
+  ): Promise<Subscriber[]> {
+    return this.calm((db) => listSubscribers(db, { ...page, condition }));
+  }
+
+  /** Which of the things that the leaves name are not there. Tags need not be: nobody has it yet. */
+  async missing(leaves: readonly Leaf[]): Promise<Set<string>> {
+    const named = leaves.flatMap((leaf) => namedIn(leaf));
+    if (named.length === 0) return new Set();
+    const rows: { name: string }[] = await this.dataSource.query(
+      `select n.kind || ' ' || n.key as name from unnest($1::text[], $2::text[]) as n (kind, key) where not case n.kind
+         when 'list' then exists (select 1 from list where key = n.key)
+         when 'sequence' then exists (select 1 from sequence where key = n.key)
+         when 'funnel' then exists (select 1 from funnel where key = n.key)
+           or exists (select 1 from sequence where funnel_key = n.key)
+         when 'form' then exists (select 1 from form where slug = n.key)
+         when 'product' then exists (select 1 from product where key = n.key)
+         else exists (select 1 from broadcast where id::text = n.key) end`,
+      [named.map(([kind]) => kind), named.map(([, key]) => key)],
+    );
+    return new Set(rows.map(({ name }) => name));
+  }
+
+  /** Drafts and broadcasts under way that were given the segment by its key. */
+  async broadcastsWith(key: string): Promise<string[]> {
+    const rows: { title: string }[] = await this.dataSource.query(
+      `select title from broadcast where state not in ('done', 'cancelled')
+         and (audience->'segments'->'any' ? $1 or audience->'segments'->'none' ? $1) order by id limit 5`,
+      [key],
+    );
+    return rows.map(({ title }) => title);
+  }
+
+  /** Compiling a plan to machine code takes longer than most of these questions. */
+  private async calm<T>(work: (db: EntityManager) => Promise<T>): Promise<T> {
+    return this.dataSource.transaction(async (db) => {
+      await db.query(
+        `select set_config('work_mem', $1, true), set_config('jit', 'off', true), set_config('statement_timeout', $2, true)`,
+        [WORK_MEM, LONGEST],
+      );
+      return work(db);
+    });
+  }
+}
+
+/** What a leaf refers to, as kind and key. */
+export function namedIn(leaf: Leaf): [kind: string, key: string][] {
+  if ('list' in leaf) return [['list', leaf.list]];
+  if ('funnel' in leaf) return [['funnel', leaf.funnel]];
+  if ('form' in leaf) return [['form', leaf.form]];
+  if ('sequence' in leaf) return [['sequence', leaf.sequence.key]];
+  if ('purchased' in leaf)
+    return leaf.purchased.product === undefined ? [] : [['product', leaf.purchased.product]];
+  const mail =
+    'opened' in leaf
+      ? leaf.opened
+      : 'clicked' in leaf
+        ? leaf.clicked
+        : 'received' in leaf
+          ? leaf.received
+          : {};
+  return [
+    ...(mail.broadcast === undefined ? [] : [['broadcast', mail.broadcast] satisfies [string, string]]),
+    ...(mail.funnel === undefined ? [] : [['funnel', mail.funnel] satisfies [string, string]]),
+  ];
+}

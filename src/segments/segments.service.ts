@@ -1,0 +1,130 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { FieldsService } from '../subscribers/fields.service.js';
+import type { Subscriber } from '../subscribers/subscriber.js';
+import { DomainError } from '../values/domain-error.js';
+import { compileConditions, type CompileOptions, type SqlCondition } from './compile.js';
+import { type Condition, leavesOf } from './condition.js';
+import type { Segment, SegmentDraft } from './segment.js';
+import { type ConditionProblem, fieldProblemsOf } from './segment-fields.js';
+import { namedIn, SegmentsQueries } from './segments.queries.js';
+
+/** Named sets of subscribers. Owns `segment`. */
+@Injectable()
+export class SegmentsService {
+  constructor(
+    private readonly queries: SegmentsQueries,
+    private readonly fields: FieldsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Throws `SEGMENT_ALREADY_EXISTS` and `SEGMENT_CONDITIONS_INVALID`. */
+  async create(draft: SegmentDraft): Promise<Segment> {
+    await this.check(draft.conditions);
+    const id = await this.queries.insert(draft, this.clock.now());
+    if (id !== null) return this.get(id);
+    throw new DomainError('SEGMENT_ALREADY_EXISTS', `key: there is a segment "${draft.key}"`, {
+      field: 'key',
+    });
+  }
+
+  /** The key stays: broadcasts refer to it. Throws `SEGMENT_NOT_FOUND` and `SEGMENT_CONDITIONS_INVALID`. */
+  async update(
+    id: string,
+    change: { title?: string | undefined; conditions?: Condition | undefined },
+  ): Promise<Segment> {
+    const before = await this.get(id);
+    if (change.conditions) await this.check(change.conditions);
+    await this.queries.update(
+      id,
+      { ...before, title: change.title ?? before.title, conditions: change.conditions ?? before.conditions },
+      this.clock.now(),
+    );
+    return this.get(id);
+  }
+
+  /** Throws `SEGMENT_NOT_FOUND`, and `SEGMENT_IN_USE_CONFLICT` while a broadcast that is not over names it. */
+  async remove(id: string): Promise<void> {
+    const { key } = await this.get(id);
+    const broadcasts = await this.queries.broadcastsWith(key);
+    if (broadcasts.length > 0) {
+      const message = `The segment "${key}" is used by ${broadcasts.map((title) => `"${title}"`).join(', ')}`;
+      throw new DomainError('SEGMENT_IN_USE_CONFLICT', message, { broadcasts });
+    }
+    await this.queries.remove(id);
+  }
+
+  /** Throws `SEGMENT_NOT_FOUND`. */
+  async get(id: string): Promise<Segment> {
+    const segment = await this.queries.find(id);
+    if (segment) return segment;
+    throw new DomainError('SEGMENT_NOT_FOUND', `There is no segment with the id ${id}`, { id });
+  }
+
+  async page(beforeId: string | undefined, limit: number): Promise<Segment[]> {
+    return this.queries.page(beforeId, limit);
+  }
+
+  /** How many belong to it now, counted. */
+  async count(conditions: Condition): Promise<number> {
+    return this.queries.count((await this.compiler({ mode: 'set' }))(conditions, 1));
+  }
+
+  /** Who belongs to it now, newest first, below `beforeId`. */
+  async people(
+    conditions: Condition,
+    page: { beforeId: string | undefined; limit: number },
+  ): Promise<Subscriber[]> {
+    return this.queries.people((await this.compiler({ mode: 'set' }))(conditions, 3), page);
+  }
+
+  /** The conditions of the segments by their keys. Throws `SEGMENT_NOT_FOUND` for one that is not there. */
+  async conditionsOf(keys: readonly string[], manager?: EntityManager): Promise<Record<string, Condition>> {
+    if (keys.length === 0) return {};
+    const found = new Map((await this.queries.byKeys(keys, manager)).map((one) => [one.key, one.conditions]));
+    const missing = keys.find((key) => !found.has(key));
+    if (missing === undefined) return Object.fromEntries(found);
+    throw new DomainError('SEGMENT_NOT_FOUND', `There is no segment "${missing}"`, { segment: missing });
+  }
+
+  /** Conditions as SQL over `subscriber s`, counted from now unless the options say otherwise. */
+  async compiler(
+    options: Pick<CompileOptions, 'mode'> & { now?: Date },
+  ): Promise<(conditions: Condition, first: number) => SqlCondition> {
+    const definitions = await this.fields.definitions();
+    const all = { now: this.clock.now(), ...options, definitions };
+    return (conditions, first) => compileConditions(conditions, { ...all, first });
+  }
+
+  /** How many meet a condition that was compiled with parameters from $1 on, as sets. */
+  async countWhere(condition: SqlCondition): Promise<number> {
+    return this.queries.count(condition);
+  }
+
+  /** Throws `SEGMENT_CONDITIONS_INVALID` naming every field, operator, value and reference that cannot be. */
+  async check(conditions: Condition): Promise<void> {
+    const leaves = leavesOf(conditions);
+    const missing = await this.queries.missing(leaves.map(({ leaf }) => leaf));
+    const problems: ConditionProblem[] = [
+      ...fieldProblemsOf(conditions, await this.fields.definitions()),
+      ...leaves.flatMap(({ leaf, path }) =>
+        namedIn(leaf)
+          .filter(([kind, key]) => missing.has(`${kind} ${key}`))
+          .map(([kind, key]) => ({
+            path,
+            message: `there is no ${kind} "${key}"`,
+            allowed: `a ${kind} that exists`,
+          })),
+      ),
+    ];
+    if (problems.length === 0) return;
+    const errors = problems.map(({ path, message, allowed }) => ({
+      field: path === '' ? 'conditions' : `conditions.${path}`,
+      message,
+      allowed,
+    }));
+    const named = errors.map(({ field, message }) => `${field}: ${message}`).join('; ');
+    throw new DomainError('SEGMENT_CONDITIONS_INVALID', named, { errors });
+  }
+}

@@ -1,0 +1,99 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { DomainError } from '../values/domain-error.js';
+import { checkFieldValue, type FieldDefinition } from './field.js';
+import type { SubscriberFields } from './subscriber.js';
+import { fieldDefinitions } from './subscribers.queries.js';
+
+export interface StoredField extends FieldDefinition {
+  id: string;
+  createdAt: Date;
+}
+
+const FIELD = `select id, key, label, type, choices, created_at as "createdAt" from subscriber_field`;
+
+/** The owner's own fields and their types. Owns `subscriber_field`; the values stand with the subscriber. */
+@Injectable()
+export class FieldsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Every field by its key: what segments may ask and imports may fill. */
+  async definitions(): Promise<Map<string, FieldDefinition>> {
+    return fieldDefinitions(this.dataSource.manager);
+  }
+
+  /** Newest first, below `beforeId`. */
+  async page(beforeId: string | undefined, limit: number): Promise<StoredField[]> {
+    return this.dataSource.query(`${FIELD} where ($1::bigint is null or id < $1) order by id desc limit $2`, [
+      beforeId ?? null,
+      limit,
+    ]);
+  }
+
+  /** Throws `FIELD_NOT_FOUND`. */
+  async get(id: string): Promise<StoredField> {
+    const rows: StoredField[] = await this.dataSource.query(`${FIELD} where id = $1`, [id]);
+    if (rows[0]) return rows[0];
+    throw new DomainError('FIELD_NOT_FOUND', `There is no field with the id ${id}`, { id });
+  }
+
+  /** Throws `FIELD_ALREADY_EXISTS`. */
+  async create({ key, label, type, choices }: FieldDefinition): Promise<StoredField> {
+    const rows: { id: string }[] = await this.dataSource.query(
+      `insert into subscriber_field (key, label, type, choices, created_at) values ($1, $2, $3, $4, $5)
+       on conflict (key) do nothing returning id`,
+      [key, label, type, JSON.stringify(choices), this.clock.now()],
+    );
+    const id = rows[0]?.id;
+    if (id !== undefined) return this.get(id);
+    throw new DomainError('FIELD_ALREADY_EXISTS', `key: there is a field "${key}"`, { field: 'key' });
+  }
+
+  /**
+   * The type stays: values were checked by it. Choices are only added, since people may have the old ones. Throws
+   * `FIELD_NOT_FOUND` and `FIELD_CHOICES_INVALID`.
+   */
+  async update(
+    id: string,
+    { label, choices }: { label?: string | undefined; choices?: string[] | undefined },
+  ): Promise<StoredField> {
+    const before = await this.get(id);
+    if (choices !== undefined) {
+      const missing = before.choices.filter((choice) => !choices.includes(choice));
+      const message =
+        before.type !== 'choice'
+          ? `choices: a field of type ${before.type} has none`
+          : `choices: keep ${missing.join(', ')}, people may have it`;
+      if (before.type !== 'choice' || missing.length > 0)
+        throw new DomainError('FIELD_CHOICES_INVALID', message, { field: 'choices' });
+    }
+    await this.dataSource.query(
+      `update subscriber_field set label = coalesce($2, label), choices = coalesce($3::jsonb, choices) where id = $1`,
+      [id, label ?? null, choices === undefined ? null : JSON.stringify(choices)],
+    );
+    return this.get(id);
+  }
+
+  /**
+   * Fields that are defined must fit their type; others are kept as they come, for programs that bring their own. Throws
+   * `FIELD_VALUE_INVALID` naming each.
+   */
+  async check(fields: SubscriberFields | undefined): Promise<void> {
+    const given = Object.entries(fields ?? {}).filter(([, value]) => value !== null);
+    if (given.length === 0) return;
+    const definitions = await this.definitions();
+    const errors = given.flatMap(([key, value]) => {
+      const definition = definitions.get(key);
+      const checked = definition ? checkFieldValue(definition, value) : null;
+      if (checked === null || checked.ok) return [];
+      return [{ field: `fields.${key}`, message: `must be ${checked.allowed}`, allowed: checked.allowed }];
+    });
+    if (errors.length === 0) return;
+    const named = errors.map(({ field, message }) => `${field} ${message}`).join('; ');
+    throw new DomainError('FIELD_VALUE_INVALID', named, { errors });
+  }
+}

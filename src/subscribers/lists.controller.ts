@@ -1,0 +1,84 @@
+import { Body, Controller, Delete, Get, Param, Patch, Post, Query } from '@nestjs/common';
+import { z } from 'zod';
+import { ApiRoute } from '../infra/http/api-route.js';
+import { idSchema, type Page, pageOf, pageQuery, type PageQuery, toPage } from '../infra/http/page.js';
+import { ListsService, type SubscriberList } from './lists.service.js';
+import { objectKey } from './subscribers.schemas.js';
+
+const title = z.string().trim().min(1).max(200);
+const description = z.string().trim().max(2000);
+
+const listSchema = z
+  .object({
+    id: z.string(),
+    key: z.string(),
+    title: z.string(),
+    description: z.string(),
+    subscribers: z.number().int(),
+    createdAt: z.iso.datetime(),
+  })
+  .meta({ id: 'List' });
+
+const createList = z.strictObject({ key: objectKey, title, description: description.default('') });
+const updateList = z
+  .strictObject({ title: title.optional(), description: description.optional() })
+  .refine((change) => Object.keys(change).length > 0, 'name title or description');
+const addMember = z.strictObject({ subscriberId: idSchema });
+
+type ListJson = z.output<typeof listSchema>;
+
+@Controller('api/v1/lists')
+export class ListsController {
+  constructor(private readonly lists: ListsService) {}
+
+  @Get()
+  @ApiRoute({ summary: 'List the lists', tag: 'lists', response: pageOf(listSchema) })
+  async list(@Query({ schema: pageQuery }) { cursor, limit }: PageQuery): Promise<Page<ListJson>> {
+    return toPage(await this.lists.page(cursor, limit + 1), limit, listJson);
+  }
+
+  @Get(':id')
+  @ApiRoute({ summary: 'One list', tag: 'lists', response: listSchema })
+  async get(@Param('id', { schema: idSchema }) id: string): Promise<ListJson> {
+    return listJson(await this.lists.get(id));
+  }
+
+  @Post()
+  @ApiRoute({ summary: 'Make a list', tag: 'lists', response: listSchema })
+  async create(@Body({ schema: createList }) body: z.output<typeof createList>): Promise<ListJson> {
+    return listJson(await this.lists.create(body));
+  }
+
+  @Patch(':id')
+  @ApiRoute({ summary: 'Change a list', tag: 'lists', response: listSchema })
+  async update(
+    @Param('id', { schema: idSchema }) id: string,
+    @Body({ schema: updateList }) body: z.output<typeof updateList>,
+  ): Promise<ListJson> {
+    return listJson(await this.lists.update(id, body));
+  }
+
+  @Post(':id/subscribers')
+  @ApiRoute({ summary: 'Put a subscriber on a list', tag: 'lists', response: listSchema, status: 200 })
+  async add(
+    @Param('id', { schema: idSchema }) id: string,
+    @Body({ schema: addMember }) { subscriberId }: z.output<typeof addMember>,
+  ): Promise<ListJson> {
+    await this.lists.add(id, subscriberId);
+    return listJson(await this.lists.get(id));
+  }
+
+  @Delete(':id/subscribers/:subscriberId')
+  @ApiRoute({ summary: 'Take a subscriber off a list', tag: 'lists', response: listSchema, status: 200 })
+  async remove(
+    @Param('id', { schema: idSchema }) id: string,
+    @Param('subscriberId', { schema: idSchema }) subscriberId: string,
+  ): Promise<ListJson> {
+    await this.lists.remove(id, subscriberId);
+    return listJson(await this.lists.get(id));
+  }
+}
+
+function listJson({ createdAt, ...list }: SubscriberList): ListJson {
+  return { ...list, createdAt: createdAt.toISOString() };
+}

@@ -1,0 +1,81 @@
+import fc from 'fast-check';
+import type { DataSource } from 'typeorm';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openDataSource } from '../../../src/infra/database/migrate.js';
+import { compileConditions } from '../../../src/segments/compile.js';
+import { type Condition, conditionSchema } from '../../../src/segments/condition.js';
+import { fieldProblemsOf } from '../../../src/segments/segment-fields.js';
+import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+import { meets } from './evaluator.js';
+import { DEFINITIONS, NOW, person, type Person, seedPeople } from './people.js';
+import { tree } from './trees.js';
+
+const PEOPLE = 150;
+const TREES = 250;
+
+let database: TestDatabase;
+let db: DataSource;
+let people: (Person & { id: string })[];
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  db = await openDataSource(database.url);
+  const drawn = fc.sample(person, { numRuns: PEOPLE, seed: 20_260_302 });
+  const ids = await seedPeople(db, drawn);
+  people = drawn.map((one, index) => ({
+    ...one,
+    email: one.email.replace('@', `${index}@`),
+    id: ids[index] ?? '',
+  }));
+});
+afterAll(async () => {
+  await db.destroy();
+  await database.drop();
+});
+
+async function idsBySql(condition: Condition, mode: 'set' | 'row'): Promise<string[]> {
+  const { text, parameters } = compileConditions(condition, {
+    definitions: DEFINITIONS,
+    now: NOW,
+    first: 2,
+    mode,
+  });
+  const rows: { id: string }[] = await db.query(
+    `select s.id from subscriber s where s.id > $1 and ${text} order by s.id`,
+    ['0', ...parameters],
+  );
+  return rows.map(({ id }) => id);
+}
+
+describe('the SQL of a segment', () => {
+  it('finds the same people as a plain reading of the conditions, whatever the tree, in both modes', async () => {
+    const sizes: number[] = [];
+    await fc.assert(
+      fc.asyncProperty(tree, async (drawn) => {
+        const condition = conditionSchema.parse(drawn);
+        expect(fieldProblemsOf(condition, DEFINITIONS)).toEqual([]);
+        const expected = people.filter((one) => meets(one, condition)).map(({ id }) => id);
+        sizes.push(expected.length);
+        expect(await idsBySql(condition, 'set')).toEqual(expected);
+        expect(await idsBySql(condition, 'row')).toEqual(expected);
+      }),
+      { numRuns: TREES },
+    );
+    // A property over trees that find nobody, or everybody, would show nothing.
+    const telling = sizes.filter((size) => size > 0 && size < PEOPLE).length;
+    expect(telling / sizes.length).toBeGreaterThan(0.5);
+  });
+
+  it.each([
+    { tag: `'); drop table subscriber; --` },
+    { field: 'name', op: 'is' as const, value: `' or '1'='1` },
+    { field: 'plan', op: 'contains' as const, value: `$1; select pg_sleep(9) --` },
+    { field: 'plan', op: 'oneOf' as const, value: [`{"a"}`, `x' or true --`] },
+  ])('takes what was typed as data: %j', async (condition) => {
+    const options = { definitions: DEFINITIONS, now: NOW, first: 1, mode: 'set' } as const;
+    const { text } = compileConditions(conditionSchema.parse(condition), options);
+    for (const typed of ['drop', 'sleep', '1=', 'or true']) expect(text).not.toContain(typed);
+    const expected = people.filter((one) => meets(one, condition)).map(({ id }) => id);
+    expect(await idsBySql(condition, 'set')).toEqual(expected);
+  });
+});
