@@ -17,15 +17,15 @@ interface Task {
 const LONG_SEEDS = [1, 2, 3];
 const MOST_MAILS = 2_000;
 const DEFAULT_MAILS = 300;
-/** Scenarios under way at once; those that crash their server have one to themselves beside. */
+/** Scenarios under way at once unless `--at-once` says otherwise; those that crash their server have one beside. */
 const AT_ONCE = 2;
 /** Where the complete long form leaves its table. */
 const PAGE = join(TEMPLATES_DIR, '../docs/faults.md');
 
 /**
- * `npm run fault [-- --short] [-- --json] [-- --only NAME] [-- --seed N]`. Real worker processes, a real PostgreSQL with
- * its durable settings, a relay that counts. Exit code 1 when any promise is broken. The long form, when nothing is left
- * out of it by an option, writes `docs/faults.md`.
+ * `npm run fault [-- --short] [-- --json] [-- --only NAME] [-- --seed N] [-- --at-once N]`. Real worker processes, a real PostgreSQL with
+ * its durable settings, a relay that counts. Exit code 1 when any promise is broken. The long form, when
+ * `--only` leaves nothing out, writes `docs/faults.md`.
  */
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -34,15 +34,16 @@ async function main(): Promise<void> {
       json: { type: 'boolean' },
       only: { type: 'string' },
       seed: { type: 'string' },
+      'at-once': { type: 'string' },
     },
   });
-  const { short = false, json = false, only = '', seed } = values;
+  const { short = false, json = false, only = '', seed, 'at-once': atOnce = AT_ONCE } = values;
   const tasks = scenarios(short)
     .filter(({ name, covers }) => `${covers} ${name}`.includes(only))
     .flatMap((scenario) => seedsOf(scenario, short, seed).map((one): Task => ({ scenario, seed: one })));
   if (tasks.length === 0) throw new Error(`there is no scenario like ${only}`);
   const startedMs = Date.now();
-  const results = await runAll(tasks, (result) => {
+  const results = await runAll(tasks, Number(atOnce), (result) => {
     if (json) console.log(JSON.stringify(jsonRow(result)));
     else console.error(`${outcomeOf(result).padEnd(6)}  ${titleOf(result)}`);
     for (const violation of result.violations) console.error(`        ${violation}`);
@@ -51,7 +52,7 @@ async function main(): Promise<void> {
   const minutes = ((Date.now() - startedMs) / 60_000).toFixed(1);
   if (!json)
     console.log(`\n${textTable(results)}\n\n${results.length} runs in ${minutes} minutes, ${broken} broken`);
-  if (!short && only === '' && seed === undefined) {
+  if (!short && only === '') {
     await mkdir(join(PAGE, '..'), { recursive: true });
     await writeFile(PAGE, markdownPage(results, { at: new Date(startedMs), minutes }));
   }
@@ -68,7 +69,11 @@ function seedsOf(
 }
 
 /** In the order of the tasks, whichever ends first. */
-async function runAll(tasks: readonly Task[], tell: (result: Result) => void): Promise<Result[]> {
+async function runAll(
+  tasks: readonly Task[],
+  atOnce: number,
+  tell: (result: Result) => void,
+): Promise<Result[]> {
   const results = new Map<Task, Result>();
   const keep = (task: Task, result: Result): void => {
     results.set(task, result);
@@ -76,7 +81,7 @@ async function runAll(tasks: readonly Task[], tell: (result: Result) => void): P
   };
   const crashing = tasks.filter(({ scenario }) => scenario.crashesServer === true);
   const others = tasks.filter((task) => !crashing.includes(task));
-  await Promise.all([onOneServer(crashing, 1, keep), onOneServer(others, AT_ONCE, keep)]);
+  await Promise.all([onOneServer(crashing, 1, keep), onOneServer(others, atOnce, keep)]);
   return tasks.flatMap((task) => results.get(task) ?? []);
 }
 
