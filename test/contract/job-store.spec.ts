@@ -1,10 +1,13 @@
+import { randomUUID } from 'node:crypto';
+import type { JobParameters } from 'agenda';
 import { pino } from 'pino';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { SystemClock } from '../../src/infra/clock.js';
 import type { Job } from '../../src/infra/jobs/job.js';
 import { JobRegistry } from '../../src/infra/jobs/job-registry.js';
 import { JobRunner } from '../../src/infra/jobs/job-runner.js';
-import { Scheduler } from '../../src/infra/jobs/scheduler.js';
+import { PostgresJobStore } from '../../src/infra/jobs/postgres-job-store.js';
+import { givingBackQuietly, Scheduler } from '../../src/infra/jobs/scheduler.js';
 import { aborted, JobRuns } from '../support/job-runs.js';
 import { openMongoJobStore, openPostgresJobStore } from '../support/job-store-server.js';
 import type { JobStoreServer } from '../support/job-store-server.js';
@@ -33,6 +36,23 @@ if (typeof mongo === 'string') {
     contract(mongo);
   });
 }
+
+it('a lock that cannot be given back, because the store is away, ends no process', async () => {
+  const away = new PostgresJobStore('postgresql://127.0.0.1:1/nobody', SILENT);
+  const told: unknown[] = [];
+  const repository = givingBackQuietly(away.repository, (error) => told.push(error));
+  const row = {
+    _id: randomUUID(),
+    name: 'test.count-runs',
+    type: 'single',
+    priority: 0,
+    nextRunAt: null,
+    data: {},
+  };
+  await repository.unlockJob(row as unknown as JobParameters);
+  expect(told).toEqual([expect.objectContaining({ code: 'ECONNREFUSED' })]);
+  await expect(repository.queryJobs({})).rejects.toThrow();
+});
 
 /** What every job store must do, on the real server behind `store`. */
 function contract(store: JobStoreServer): void {

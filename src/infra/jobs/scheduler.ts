@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Inject, Injectable } from '@nestjs/common';
 import { Agenda } from 'agenda';
-import type { Job as Row } from 'agenda';
+import type { Job as Row, JobParameters, JobRepository } from 'agenda';
 import type { Logger } from 'pino';
 import type { Job } from './job.js';
 import { JobRegistry } from './job-registry.js';
@@ -128,7 +128,7 @@ export class Scheduler {
       // Agenda's constructor connects and does not catch: the store is already open, so there is nothing to fail.
       backend: {
         name: store.name,
-        repository: store.repository,
+        repository: givingBackQuietly(store.repository, (error) => this.#logTrouble(error)),
         ownsConnection: false,
         connect: async () => {},
         disconnect: async () => {},
@@ -195,4 +195,19 @@ export class Scheduler {
     this.#troubleLoggedMs = nowMs;
     this.logger.warn({ error: describeError(error) }, 'trouble with the job store, ticks may be late');
   }
+}
+
+/**
+ * Agenda gives locks back without waiting for it and without looking at what becomes of it: in the moment the store is
+ * away, the rejection would end the process. The lock then runs out by itself.
+ */
+export function givingBackQuietly(repository: JobRepository, tell: (error: unknown) => void): JobRepository {
+  return new Proxy(repository, {
+    get(target, key): unknown {
+      const value: unknown = Reflect.get(target, key, target);
+      if (typeof value !== 'function') return value;
+      if (key === 'unlockJob') return async (job: JobParameters) => target.unlockJob(job).catch(tell);
+      return value.bind(target) as unknown;
+    },
+  });
 }
