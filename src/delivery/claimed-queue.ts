@@ -10,6 +10,7 @@ export class ClaimedQueue {
   #waiting: ClaimedMessage[] = [];
   #fetching: Promise<void> | null = null;
   #exhausted = false;
+  #failure: { error: unknown } | null = null;
 
   /**
    * @param fetch claims one batch
@@ -20,10 +21,11 @@ export class ClaimedQueue {
     private readonly pause: (milliseconds: number) => Promise<void>,
   ) {}
 
-  /** The next message for a lane; null when nothing more may go now. Rejects when a claim failed. */
+  /** The next message for a lane; null when nothing more may go now. Rejects once a claim has failed; see `rest`. */
   async next(): Promise<ClaimedMessage | null> {
     for (;;) {
       if (this.#waiting.length < LOW_WATER && !this.#exhausted) this.#fetching ??= this.#fetch();
+      if (this.#failure) throw this.#failure.error;
       const first = this.#waiting.shift();
       if (first) return first;
       if (!this.#fetching) return null;
@@ -34,10 +36,11 @@ export class ClaimedQueue {
   /** What no lane has taken; nothing more is handed out afterwards. */
   async rest(): Promise<ClaimedMessage[]> {
     this.#exhausted = true;
-    await this.#fetching?.catch(() => undefined);
+    await this.#fetching;
     return this.#waiting.splice(0);
   }
 
+  /** Never rejects: while mails are waiting nobody listens, and an unheard rejection would end the process. */
   async #fetch(): Promise<void> {
     try {
       const { taken, messages, waitMs } = await this.fetch();
@@ -45,6 +48,9 @@ export class ClaimedQueue {
       if (taken > 0) return;
       if (waitMs !== null && waitMs <= LONGEST_WAIT_MS) await this.pause(waitMs);
       else this.#exhausted = true;
+    } catch (error) {
+      this.#failure = { error };
+      this.#exhausted = true;
     } finally {
       this.#fetching = null;
     }

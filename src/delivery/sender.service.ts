@@ -34,6 +34,8 @@ interface Run {
 export class SenderService {
   readonly #owner = randomUUID();
   readonly #logger = new Logger(SenderService.name);
+  /** Claimed, not sent, and not given back: the database was away. Else they would wait for their lease to run out. */
+  #unsent: ClaimedMessage[] = [];
 
   constructor(
     private readonly due: DueMessages,
@@ -49,6 +51,7 @@ export class SenderService {
    * once. Returns how many were accepted.
    */
   async sendDue({ deadline, signal }: { deadline: number; signal: AbortSignal }): Promise<number> {
+    await this.giveBackUnsent();
     if (!(await this.due.maySend()) || !(await this.lanes.anyUsable())) return 0;
     const queue = new ClaimedQueue(
       async () => this.due.claim(this.#owner, BATCH),
@@ -58,8 +61,9 @@ export class SenderService {
     // All are waited for even if one fails: closing a lane in the middle of a body would write into it.
     const ends = await Promise.allSettled(Array.from({ length: run.lanes.size }, async () => this.work(run)));
     await this.ledger.settled();
-    await this.due.release(await queue.rest());
     run.lanes.close();
+    this.#unsent.push(...(await queue.rest()));
+    await this.giveBackUnsent();
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     return run.accepted;
   }
@@ -73,10 +77,24 @@ export class SenderService {
       while (this.goesOn(run)) {
         const message = await run.queue.next();
         if (!message) return;
-        await this.sendOne(message, run);
+        await this.sendOne(message, run).catch((error: unknown) => {
+          this.#unsent.push(message);
+          throw error;
+        });
       }
     } catch (error) {
       run.stopped = true;
+      throw error;
+    }
+  }
+
+  /** Only what is still claimed and not begun goes back, so what did end in between is safe in the list. */
+  private async giveBackUnsent(): Promise<void> {
+    const messages = this.#unsent.splice(0);
+    try {
+      await this.due.release(messages);
+    } catch (error) {
+      this.#unsent.push(...messages);
       throw error;
     }
   }

@@ -103,7 +103,7 @@ export class World {
         smtpUrl: this.#smtpUrl(),
         dataDir: join(this.dataDir, `worker-${free + i}`),
         preload: preload.map((name) => join(import.meta.dirname, `${name}.js`)),
-        env: { LOG_LEVEL: 'error', ...env },
+        env: { LOG_LEVEL: 'warn', ...env },
       }),
     );
     this.#dataDirs = Math.max(this.#dataDirs, free + count);
@@ -143,7 +143,9 @@ export class World {
 
   async takenReaches(count: number, timeoutMs = 120_000): Promise<void> {
     if (!(await becomesTrue(async () => this.sink.takenTotal >= count, timeoutMs)))
-      throw new Error(`only ${this.sink.takenTotal} mails were taken, ${count} were waited for`);
+      throw new Error(
+        `only ${this.sink.takenTotal} mails were taken, ${count} were waited for: ${await this.#whatIsOpen()}`,
+      );
   }
 
   /** One of the owner's commands, beside the workers; returns what it printed. */
@@ -204,9 +206,7 @@ export class World {
         stopped = true;
       }
       if (Date.now() - changedMs > STANDSTILL_MS)
-        throw new Error(
-          `not finished: ${now}\n${this.workers.map(({ output }) => output.slice(-2_000)).join('\n')}`,
-        );
+        throw new Error(`not finished: ${await this.#whatIsOpen()}`);
       await sleep(POLL_MS);
     }
   }
@@ -228,6 +228,14 @@ export class World {
          count(*) filter (where state in ('leased', 'in_data'))::int as leased from message`,
     );
     return row ?? { ready: 0, held: 0, leased: 0 };
+  }
+
+  /** For the reader of a failure. */
+  async #whatIsOpen(): Promise<string> {
+    const outputs = this.workers.map(
+      ({ output, running }) => `${running ? 'runs' : 'ended'}\n${output.slice(-2_000)}`,
+    );
+    return [JSON.stringify(await this.openRows()), ...outputs].join('\n');
   }
 
   /** From the next start on the relay is reached at an address that may do without TLS. */

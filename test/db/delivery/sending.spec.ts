@@ -262,6 +262,31 @@ describe('sending what is due', () => {
     ]);
   });
 
+  it('gives back in its next run what it could not give back while the database was away', async () => {
+    for (let index = 0; index < 40; index++) await t.plan(`away${index}@example.com`);
+    await t.db.query(
+      `create function no_room() returns trigger language plpgsql as $$ begin raise exception 'no room' using errcode = '53100'; end $$`,
+    );
+    await t.db.query(
+      `create trigger no_room before update on message for each row
+       when (old.state = 'leased' and new.state = 'ready') execute function no_room()`,
+    );
+    const stop = new AbortController();
+    t.sink.onBody = async () => {
+      stop.abort();
+      return undefined;
+    };
+    const sender = t.newSender();
+    const deadline = OPENED_AT.getTime() + 60_000;
+    await expect(sender.sendDue({ deadline, signal: stop.signal })).rejects.toThrow('no room');
+    await t.db.query('drop function no_room cascade');
+    t.sink.onBody = async () => undefined;
+    await sender.sendDue({ deadline, signal: new AbortController().signal });
+    const states: unknown[] = await t.db.query('select state, count(*)::int from message group by 1');
+    expect(states).toEqual([{ state: 'accepted', count: 40 }]);
+    expect(t.sink.mails).toHaveLength(40);
+  });
+
   it('takes back what a dead worker had claimed, and calls unknown what it had begun', async () => {
     const [claimed, begun] = [await t.plan('claimed@example.com'), await t.plan('begun@example.com')];
     const { messages } = await claim('dead worker', 10);
