@@ -13,7 +13,7 @@ export const broadcastScenarios: readonly Scenario[] = [
   {
     name: 'broadcast paused, kill -9 in the same moment, resumed, x4',
     covers: 'F30 F36',
-    short: true,
+    short: false,
     mails: 1,
     run: async (world) =>
       withBroadcast(world, 500, async (broadcasts, id) => {

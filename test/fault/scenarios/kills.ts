@@ -43,7 +43,7 @@ const others: readonly Scenario[] = [
   {
     name: 'kill -9 as the relay sees each command',
     covers: 'F1',
-    short: true,
+    short: false,
     mails: 400,
     run: async (world) => {
       for (const stage of STAGES) {
@@ -83,7 +83,7 @@ const others: readonly Scenario[] = [
   {
     name: 'started again after kill -9, nothing else happens',
     covers: 'F1',
-    short: true,
+    short: false,
     mails: 1_500,
     run: async (world) => {
       await world.start();
@@ -103,7 +103,7 @@ const others: readonly Scenario[] = [
       return expectThat(goesOn, 'the new worker sent nothing for a minute');
     },
   },
-  randomKills({ name: 'kill -9 at random, one worker', kills: 4, workers: 1, mails: 800, short: true }),
+  randomKills({ name: 'kill -9 at random, one worker', kills: 3, workers: 1, mails: 600, short: true }),
   randomKills({ name: 'kill -9 at random, two workers', kills: 6, workers: 2, mails: 1_200, short: false }),
   randomKills({ name: 'kill -9 at random x12', kills: 12, workers: 1, mails: 2_000, short: false }),
   {

@@ -44,7 +44,7 @@ export const logicScenarios: readonly Scenario[] = [
   {
     name: 'suppression list imported in the middle',
     covers: 'F29',
-    short: true,
+    short: false,
     mails: 300,
     run: async (world) => {
       const suppressed: string[] = [];
@@ -77,7 +77,7 @@ export const logicScenarios: readonly Scenario[] = [
   {
     name: 'people erased in the middle',
     covers: 'F31',
-    short: true,
+    short: false,
     mails: 200,
     run: async (world) => {
       const erased: string[] = [];
@@ -129,7 +129,7 @@ export const logicScenarios: readonly Scenario[] = [
   {
     name: 'sequence advanced by two workers at once, kill -9',
     covers: 'F33 F39',
-    short: true,
+    short: false,
     mails: 10,
     run: async (world) => {
       const people = await enrollEverybody(world);

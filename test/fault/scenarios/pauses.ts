@@ -6,7 +6,7 @@ import type { Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 import { POINTS } from './kills.js';
 
-const SHORT_POINTS = ['data-354', 'body-half', 'reply-250'];
+const SHORT_POINTS = ['data-354', 'reply-250'];
 
 /**
  * A worker stands still beyond its lease, another one takes over and brings the ledger to its end, and then the first
