@@ -148,10 +148,8 @@ function stepOf(template: Template, helpers: Helpers): MailStep | null {
 }
 
 function choiceOf(tag: IfTag | UnlessTag, helpers: Helpers): MailStep | null {
-  const { branches: given, elseTemplates = [] } = tag as unknown as {
-    branches: { value: Value; templates: Template[] }[];
-    elseTemplates?: Template[];
-  };
+  const given = inner<{ value: Value; templates: Template[] }[]>(tag, 'branches');
+  const elseTemplates = inner<Template[] | undefined>(tag, 'elseTemplates') ?? [];
   const branches = given.map(({ value, templates }, index) => {
     const test = testOf(value);
     const steps = stepsOf(templates, helpers);
@@ -165,23 +163,22 @@ function choiceOf(tag: IfTag | UnlessTag, helpers: Helpers): MailStep | null {
 }
 
 function loopOf(tag: ForTag, helpers: Helpers): MailStep | null {
-  const { variable, collection, hash, templates, elseTemplates } = tag as unknown as {
-    variable: string;
-    collection: Token;
-    hash: { hash: Record<string, unknown> };
-    templates: Template[];
-    elseTemplates: Template[];
-  };
-  const items = Object.keys(hash.hash).length === 0 ? pathReader(collection) : null;
-  const steps = stepsOf(templates, helpers);
-  const otherwise = stepsOf(elseTemplates, helpers);
+  const { hash: options } = inner<{ hash: Record<string, unknown> }>(tag, 'hash');
+  const items = Object.keys(options).length === 0 ? pathReader(inner<Token>(tag, 'collection')) : null;
+  const steps = stepsOf(inner<Template[]>(tag, 'templates'), helpers);
+  const otherwise = stepsOf(inner<Template[]>(tag, 'elseTemplates'), helpers);
   if (items === null || steps === null || otherwise === null) return null;
-  return { kind: 'loop', variable, items, steps, otherwise };
+  return { kind: 'loop', variable: inner<string>(tag, 'variable'), items, steps, otherwise };
 }
 
 function stepsOf(templates: readonly Template[], helpers: Helpers): MailStep[] | null {
   const steps = templates.map((template) => stepOf(template, helpers));
   return steps.every((step) => step !== null) ? steps : null;
+}
+
+/** What Liquid's own classes keep for themselves: its version is pinned, and the tests compare what comes out. */
+function inner<T>(of: object, name: string): T {
+  return Reflect.get(of, name) as T;
 }
 
 /** For fixed texts and simple values in a row. */
@@ -207,7 +204,7 @@ interface FilterUse {
 function readerOf({ value }: Output): ReadText | null {
   const postfix = postfixOf(value);
   let read = postfix.length === 1 && postfix[0] ? pathReader(postfix[0]) : null;
-  for (const { name, args, handler } of value.filters as unknown as FilterUse[]) {
+  for (const { name, args, handler } of inner<FilterUse[]>(value, 'filters')) {
     if (read === null) return null;
     if (name === 'default') read = withDefault(read, args);
     // The engine's own escaping of every output has a function for its name.
@@ -243,7 +240,7 @@ const COMPARISONS: Readonly<Record<string, (left: never, right: never) => boolea
 };
 
 function postfixOf({ initial }: Value): readonly Token[] {
-  return (initial as unknown as { postfix: readonly Token[] }).postfix;
+  return inner<readonly Token[]>(initial, 'postfix');
 }
 
 function literalOf(token: Token): string | number | null {

@@ -5,7 +5,7 @@ import { provesRelay, relayTrouble } from './settlement.js';
 import { SmtpLane } from './smtp-lane.transport.js';
 
 /** Connections to a relay at the same time unless SMTP_URL says otherwise. */
-export const DEFAULT_LANES = 16;
+export const DEFAULT_LANES = 32;
 
 interface RelayLanes {
   free: SmtpLane[];
