@@ -22,7 +22,8 @@ export class PlanningQueries {
   /**
    * Called for each batch of a sequence or a broadcast, in the transaction that moves its pointer or cursor. Adds what is
    * not there yet, by dedupe key and by broadcast and mailbox, and returns how many that were. Columns travel as arrays:
-   * reading the rows from JSON cost more than all their index entries. Who was erased since they were read is left out.
+   * reading the rows from JSON cost more than all their index entries. Written in their order, as two steps of a person may
+   * be due at one moment, and the earlier one goes first. Who was erased since they were read is left out.
    * Locking each subscriber instead would double the cost; so it is the erasure that waits for the enrollment or the
    * planning lock that the caller holds (`MessagesQueries.forget`).
    */
@@ -48,12 +49,12 @@ export class PlanningQueries {
            s."templateId", s.data, s.sender, r.address, decode(r.hash, 'hex'), r.message_id, s."dueAt", s."expiresAt",
            coalesce(s.priority, 5), r.lane_key, $10
          from unnest($1::int[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[])
-           as r (shared, dedupe_key, subscriber_id, enrollment_id, address, hash, message_id, lane_key)
+           with ordinality as r (shared, dedupe_key, subscriber_id, enrollment_id, address, hash, message_id, lane_key, nth)
          join jsonb_to_recordset($9::jsonb) as s (place int, class text, kind text, "funnelKey" text, "stepKey" text,
            "broadcastId" bigint, "templateId" bigint, data jsonb, sender jsonb, "dueAt" timestamptz, "expiresAt" timestamptz,
            priority smallint)
            on s.place = r.shared
-         where exists (select 1 from subscriber p where p.id = r.subscriber_id)
+         where exists (select 1 from subscriber p where p.id = r.subscriber_id) order by r.nth
          on conflict do nothing returning 1)
        select count(*)::int from added`,
       [

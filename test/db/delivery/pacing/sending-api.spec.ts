@@ -115,6 +115,7 @@ describe('/api/v1/sending', () => {
           availableNow: 8,
           usedToday: 0,
           quotaToday: 100,
+          reservedToday: 5,
           warmUpStartedOn: null,
         },
       ],
