@@ -11,6 +11,7 @@ import {
   type Value,
 } from 'liquidjs';
 import { textOf, type FixedText, type MailEmitter } from './mail-emitter.js';
+import { escapeAttribute } from './mail-links.js';
 
 /** Variables, those of a loop before those around it. */
 export interface Scope {
@@ -294,21 +295,9 @@ function isFalsy(value: unknown): boolean {
 }
 
 function escaped(read: Read): Read {
-  return (scope) => {
-    const text = textOf(read(scope));
-    return SPECIAL.test(text) ? text.replace(/[&<>"']/g, (sign) => ESCAPES[sign] ?? sign) : text;
-  };
+  return (scope) => escapeAttribute(textOf(read(scope)));
 }
 
 function urlEncoded(read: Read): Read {
   return (scope) => encodeURIComponent(textOf(read(scope))).replaceAll('%20', '+');
 }
-
-const SPECIAL = /[&<>"']/;
-const ESCAPES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&#34;',
-  "'": '&#39;',
-};
