@@ -135,8 +135,7 @@ describe('segments', () => {
   });
 
   it('knows who clicked by the hits of the product itself, and lets go of who is erased', async () => {
-    const [id, [mail]] = [await subscriber('clicker@example.com'), await t.dataSource.query('select 1')];
-    expect(mail).toBeDefined();
+    const id = await subscriber('clicker@example.com');
     const [message] = await t.dataSource.query(
       `with t as (insert into email_template (key, content_hash, mjml_source, subject, html, body_text, created_at)
          values ('s', 's', '', '', '', '', now()) returning id)
