@@ -195,6 +195,7 @@ export class World {
       if (this.live.length === 0) {
         await this.ageLeases();
         await this.start();
+        changedMs = Date.now();
       }
       await this.hurry();
       const open = await this.openRows();
