@@ -74,6 +74,7 @@ const envSchema = z.object({
   STRIPE_SECRET_KEY: z.string().optional(),
   STRIPE_WEBHOOK_SECRET: z.string().optional(),
   DEMO: flag.optional(),
+  WEBHOOK_PRIVATE_NETWORKS: flag.default(false),
   TRUST_PROXY: z
     .string()
     .transform((value, context) => {
@@ -122,6 +123,8 @@ export interface Config {
   apiKey: string | null;
   /** Whose word about the visitor's address is taken; `null`: nobody's, the connection itself tells. */
   trustedProxies: TrustedProxies | null;
+  /** Whether webhooks of sequences may go to addresses inside of a network, at any port. */
+  webhookPrivateNetworks: boolean;
   demo: boolean;
   mailboxOn: boolean;
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -182,6 +185,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     roles: e.ROLES,
     apiKey: e.API_KEY ?? null,
     trustedProxies: e.TRUST_PROXY ?? null,
+    webhookPrivateNetworks: e.WEBHOOK_PRIVATE_NETWORKS,
     demo: e.DEMO ?? nothingConfigured,
     mailboxOn,
     logLevel: e.LOG_LEVEL,

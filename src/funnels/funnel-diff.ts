@@ -1,4 +1,5 @@
-import { allSteps, isBranch, type FunnelDefinition, type FunnelStep } from './funnel.schemas.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+import { allSteps, type FunnelStep } from './step.schemas.js';
 
 /** One line of a plan. `sign`: + is made, ~ is changed, - is taken away. */
 export interface PlannedChange {
@@ -44,7 +45,7 @@ function partsOf(definition: FunnelDefinition): Map<string, Record<string, unkno
   return new Map<string, Record<string, unknown>>([
     [`funnel ${funnel}`, { title, ...prefixed('sender', sender) }],
     [`form ${form.slug}`, { ...form }],
-    [`sequence ${funnel}`, { window: sequence.window, exitOn: sequence.exitOn }],
+    [`sequence ${funnel}`, { ...sequence, steps: undefined }],
     ...allSteps(sequence.steps).map(({ step }): [string, Record<string, unknown>] => [
       `step ${step.key}`,
       stepFields(step),
@@ -58,8 +59,11 @@ function partsOf(definition: FunnelDefinition): Map<string, Record<string, unkno
 }
 
 function stepFields(step: FunnelStep): Record<string, unknown> {
-  if (!isBranch(step)) return { ...step };
-  return { if: step.if, then: step.then.map(({ key }) => key), else: step.else.map(({ key }) => key) };
+  const keys = (steps: readonly FunnelStep[]): string[] => steps.map(({ key }) => key);
+  if ('if' in step) return { ...step, then: keys(step.then), else: keys(step.else) };
+  if (!('switch' in step)) return { ...step };
+  const cases = step.switch.map(({ if: asked, then }) => ({ if: asked, then: keys(then) }));
+  return { ...step, switch: cases, else: keys(step.else) };
 }
 
 function prefixed(prefix: string, fields: Record<string, unknown>): Record<string, unknown> {

@@ -1,6 +1,7 @@
 import { isMap, isNode, LineCounter, parseDocument, stringify, type Document } from 'yaml';
 import type { ZodError } from 'zod';
 import { funnelSchema, type FunnelDefinition } from './funnel.schemas.js';
+import { KIND_OPTIONS } from './step.schemas.js';
 
 /** One thing that is wrong, where it stands, and what would be right. `line` counts from 1. */
 export interface FunnelProblem {
@@ -89,20 +90,53 @@ function problemsOf(
 
 /** A union's issue says only "invalid input": take the alternative that the writer evidently meant. */
 function flatten(issue: Issue, root: unknown): { path: readonly PropertyKey[]; message: string }[] {
-  if (issue.code === 'invalid_union') {
-    const meant = valueAt(root, issue.path);
-    const isBranch = typeof meant === 'object' && meant !== null && 'if' in meant;
-    const inner = issue.errors[isBranch ? 1 : 0] ?? [];
-    return inner.flatMap((part) => flatten({ ...part, path: [...issue.path, ...part.path] }, root));
-  }
+  if (issue.code === 'invalid_union') return flattenUnion(issue, root);
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((name) => ({
       path: [...issue.path, name],
-      message: `"${name}" is not an option here`,
+      message: `"${name}" is not an option here; ${issue.message}`,
     }));
   }
+  if (issue.code === 'invalid_key') return issue.issues.map(({ message }) => ({ path: issue.path, message }));
   const missing = valueAt(root, issue.path) === undefined;
   return [{ path: issue.path, message: missing ? `is missing (${issue.message})` : issue.message }];
+}
+
+/** An alternative is meant when the option that tells it from the others is there. */
+function flattenUnion(
+  issue: Extract<Issue, { code: 'invalid_union' }>,
+  root: unknown,
+): { path: readonly PropertyKey[]; message: string }[] {
+  const given = valueAt(root, issue.path);
+  if (given === undefined) return [{ path: issue.path, message: 'is missing' }];
+  const kindMissing = (alternative: readonly Issue[]): string[] =>
+    alternative.flatMap(({ path: [name], path: { length } }) =>
+      length === 1 && KIND_OPTIONS.has(String(name)) && valueAt(given, [String(name)]) === undefined
+        ? [String(name)]
+        : [],
+    );
+  if (issue.message !== 'Invalid input') return [{ path: issue.path, message: issue.message }];
+  const fitting = issue.errors.filter(hasRightType);
+  const meant = fitting.find((alternative) => kindMissing(alternative).length === 0);
+  if (meant) return meant.flatMap((part) => flatten({ ...part, path: [...issue.path, ...part.path] }, root));
+  const kinds = [...new Set(fitting.flatMap(kindMissing))];
+  if (typeof given !== 'object' || given === null || kinds.length === 0)
+    return [{ path: issue.path, message: unionText(issue) }];
+  const unknown = Object.keys(given).find((name) => name !== 'key' && !kinds.includes(name));
+  const oneOf = `name one of ${kinds.join(', ')}`;
+  return unknown === undefined
+    ? [{ path: issue.path, message: oneOf }]
+    : [{ path: [...issue.path, unknown], message: `"${unknown}" is not an option here; ${oneOf}` }];
+}
+
+/** A text is no map, and the alternatives for maps say nothing about it. */
+function hasRightType(alternative: readonly Issue[]): boolean {
+  return !alternative.some(({ code, path }) => code === 'invalid_type' && path.length === 0);
+}
+
+function unionText(issue: Extract<Issue, { code: 'invalid_union' }>): string {
+  const texts = issue.errors.flatMap((alternative) => alternative.map(({ message }) => message));
+  return [...new Set(texts)].join('; or ');
 }
 
 function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {

@@ -1,5 +1,7 @@
 import { parseMoney } from '../values/money.js';
-import { allSteps, isBranch, type FunnelDefinition } from './funnel.schemas.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+import { stepProblems } from './step-problems.js';
+import { allSteps } from './step.schemas.js';
 
 export interface DefinitionProblem {
   path: readonly PropertyKey[];
@@ -24,52 +26,6 @@ function keyProblems({ sequence, products, offers }: FunnelDefinition): Definiti
       return [{ path, message: `a second ${kind} has the key "${key}"; each key is used once` }];
     });
   });
-}
-
-function stepProblems({ sequence, offers, products }: FunnelDefinition): DefinitionProblem[] {
-  const offerKeys = offers.map(({ key }) => key);
-  const problems: DefinitionProblem[] = [];
-  const earlierEmails: string[] = [];
-  for (const { step, path } of allSteps(sequence.steps)) {
-    if (isBranch(step)) {
-      if (!earlierEmails.includes(step.if.clicked)) {
-        problems.push({
-          path: [...path, 'if', 'clicked'],
-          message: `"${step.if.clicked}" is not an email step before this one${among(earlierEmails)}`,
-        });
-      }
-      if (step.then.length + step.else.length === 0)
-        problems.push({ path, message: 'a branch needs steps in then or else' });
-      continue;
-    }
-    earlierEmails.push(step.key);
-    if (step.offer !== undefined && !offerKeys.includes(step.offer)) {
-      problems.push({
-        path: [...path, 'offer'],
-        message: `there is no offer "${step.offer}"${among(offerKeys)}`,
-      });
-    }
-    if (step.deadline !== undefined && step.offer === undefined) {
-      problems.push({ path: [...path, 'deadline'], message: 'a deadline belongs to a step with an offer' });
-    }
-    const window = sequence.window;
-    if (step.at !== undefined && window && !within(step.at, window.from, window.to)) {
-      problems.push({
-        path: [...path, 'at'],
-        message: `${step.at} lies outside the send window ${window.from} to ${window.to}`,
-      });
-    }
-  }
-  for (const [index, { purchased }] of sequence.exitOn.entries()) {
-    const keys = products.map(({ key }) => key);
-    if (!keys.includes(purchased)) {
-      problems.push({
-        path: ['sequence', 'exitOn', index, 'purchased'],
-        message: `there is no product "${purchased}"${among(keys)}`,
-      });
-    }
-  }
-  return problems;
 }
 
 function offerProblems({ offers, products }: FunnelDefinition): DefinitionProblem[] {
@@ -101,10 +57,6 @@ function offerProblems({ offers, products }: FunnelDefinition): DefinitionProble
     }
     return problems;
   });
-}
-
-function within(time: string, from: string, to: string): boolean {
-  return from <= to ? from <= time && time <= to : time >= from || time <= to;
 }
 
 function among(names: readonly string[]): string {

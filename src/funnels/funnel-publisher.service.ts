@@ -9,7 +9,8 @@ import { FormsService } from '../signup/forms.service.js';
 import { applyDiscountBps, parseMoney, parsePercentBps } from '../values/money.js';
 import { CONFIRM_MAIL, filesOf, insideOf, RECEIPT_MAIL } from './funnel-sources.service.js';
 import type { DefinitionProblem } from './funnel-problems.js';
-import { allSteps, isBranch, type FunnelDefinition } from './funnel.schemas.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+import { allSteps, mailSteps } from './step.schemas.js';
 import type { OfferSnapshot } from '../sequences/definition.js';
 import { sequenceDefinition } from './sequence-definition.js';
 
@@ -45,13 +46,40 @@ export class FunnelPublisher {
        union all select 'offer', slug, funnel_key from offer where slug = any($4) and funnel_key <> $1`,
       [funnel, form.slug, products.map(({ key }) => key), offers.map(({ key }) => key)],
     );
-    return taken.map(({ kind, key, funnel: other }) => ({
+    const problems = taken.map(({ kind, key, funnel: other }) => ({
       path:
         kind === 'form'
           ? ['form', 'slug']
           : [`${kind}s`, (kind === 'product' ? products : offers).findIndex((o) => o.key === key), 'key'],
       message: `the ${kind} "${key}" belongs to the funnel "${other}"`,
     }));
+    return [...problems, ...(await this.lostMoves(manager, definition))];
+  }
+
+  /** Steps that move people to a sequence that is not there. */
+  private async lostMoves(
+    manager: EntityManager,
+    { funnel, sequence }: FunnelDefinition,
+  ): Promise<DefinitionProblem[]> {
+    const moves = allSteps(sequence.steps).flatMap(({ step, path }) =>
+      'move' in step ? [{ target: step.move, path: [...path, 'move'] }] : [],
+    );
+    if (moves.length === 0) return [];
+    const others: { key: string }[] = await manager.query(
+      'select key from sequence where key <> $1 order by key',
+      [funnel],
+    );
+    const keys = others.map(({ key }) => key);
+    const there = keys.length === 0 ? '' : `; there are: ${keys.join(', ')}`;
+    return moves
+      .filter(({ target }) => !keys.includes(target))
+      .map(({ target, path }) => ({
+        path,
+        message:
+          target === funnel
+            ? 'a sequence cannot move people to itself; see reentry'
+            : `there is no sequence "${target}"${there}`,
+      }));
   }
 
   private async storeFiles(
@@ -72,9 +100,7 @@ export class FunnelPublisher {
   }
 
   private async publishMails(manager: EntityManager, definition: FunnelDefinition): Promise<Ids> {
-    const mails = allSteps(definition.sequence.steps).flatMap(({ step }) =>
-      isBranch(step) ? [] : [step.email],
-    );
+    const mails = mailSteps(definition.sequence.steps).map(({ step }) => step.email);
     const ids = new Map<string, string>();
     for (const key of new Set([CONFIRM_MAIL, RECEIPT_MAIL, ...mails]))
       ids.set(key, await this.templates.publish(manager, key));
@@ -179,9 +205,7 @@ export class FunnelPublisher {
 
 /** A deadline on any step makes the discount personal: only who was sent the offer, and in time, pays less. */
 function hasPersonalDeadline({ sequence }: FunnelDefinition, offerKey: string): boolean {
-  return allSteps(sequence.steps).some(
-    ({ step }) => !isBranch(step) && step.offer === offerKey && step.deadline !== undefined,
-  );
+  return mailSteps(sequence.steps).some(({ step }) => step.offer === offerKey && step.deadline !== undefined);
 }
 
 function offerSnapshot({ offers, products }: FunnelDefinition, key: string): OfferSnapshot | undefined {

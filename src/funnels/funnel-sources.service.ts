@@ -8,7 +8,8 @@ import { TemplatesService } from '../delivery/templates.service.js';
 import { DomainError } from '../values/domain-error.js';
 import type { Sources } from './funnel-diff.js';
 import type { DefinitionProblem } from './funnel-problems.js';
-import { allSteps, isBranch, type FunnelDefinition } from './funnel.schemas.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+import { mailSteps } from './step.schemas.js';
 import { unknownVariables, type MailKind } from '../delivery/template-variables.js';
 
 /** Mails every funnel needs besides its steps. */
@@ -95,17 +96,11 @@ export function filesOf({ form, products }: FunnelDefinition): NamedSource[] {
 
 /** Every mail the funnel sends, with what it is for and where the definition names it. */
 export function mailsOf({ sequence, form }: FunnelDefinition): (NamedSource & { kind: MailKind })[] {
-  const steps = allSteps(sequence.steps).flatMap(({ step, path }): (NamedSource & { kind: MailKind })[] =>
-    isBranch(step)
-      ? []
-      : [
-          {
-            name: step.email,
-            path: [...path, 'email'],
-            kind: step.offer === undefined ? 'sequence' : 'offer',
-          },
-        ],
-  );
+  const steps = mailSteps(sequence.steps).map(({ step, path }): NamedSource & { kind: MailKind } => ({
+    name: step.email,
+    path: [...path, 'email'],
+    kind: step.offer === undefined ? 'sequence' : 'offer',
+  }));
   const confirm: NamedSource & { kind: MailKind } = {
     name: CONFIRM_MAIL,
     path: ['form'],

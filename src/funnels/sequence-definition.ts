@@ -1,6 +1,25 @@
+import type { Condition } from '../sequences/condition.js';
+import type {
+  OfferSnapshot,
+  Reentry,
+  SequenceDefinition,
+  SequenceNode,
+  TimedStep,
+} from '../sequences/definition.js';
 import { parseDuration } from '../values/duration.js';
-import type { OfferSnapshot, SequenceDefinition, SequenceNode } from '../sequences/definition.js';
-import { isBranch, type FunnelDefinition, type FunnelStep } from './funnel.schemas.js';
+import { canonicalTimeZone } from '../values/zoned-time.js';
+import { conditionOf, triggerOf } from './condition.schemas.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+import {
+  isMailStep,
+  waysOf,
+  type FunnelActionStep,
+  type FunnelBranchStep,
+  type FunnelEmailStep,
+  type FunnelStep,
+  type FunnelSwitchStep,
+  type FunnelTiming,
+} from './step.schemas.js';
 
 export interface SequenceParts {
   templateId(key: string): string;
@@ -9,44 +28,131 @@ export interface SequenceParts {
 
 /** Flattens the tree of steps: every node names the next, the last of a branch the step after the branch. */
 export function sequenceDefinition({ sequence }: FunnelDefinition, parts: SequenceParts): SequenceDefinition {
-  const { window, steps, exitOn } = sequence;
+  const { window, steps, exitOn, quietHours, fallbackTimezone, enterOn, reentry, priority } = sequence;
+  const exits = exitOn.map(triggerOf);
+  const others = exits.filter(({ kind }) => kind !== 'purchased');
   return {
     window: window ? { days: window.days, from: window.from, to: window.to } : null,
-    exitOn: exitOn.map(({ purchased }) => purchased),
+    ...(quietHours === undefined ? {} : { quietHours }),
+    ...(fallbackTimezone === undefined ? {} : { fallbackZone: canonicalTimeZone(fallbackTimezone) ?? 'UTC' }),
+    exitOn: exits.flatMap((exit) => (exit.kind === 'purchased' ? [exit.product] : [])),
+    ...(others.length === 0 ? {} : { exits: others }),
+    ...(enterOn === undefined ? {} : { enterOn: enterOn.map(triggerOf) }),
+    ...(reentry === undefined || reentry === 'never' ? {} : { reentry: reentryOf(reentry) }),
+    ...(priority === undefined ? {} : { priority }),
     first: steps[0]?.key ?? null,
     nodes: nodesOf(steps, null, parts),
   };
 }
 
+function reentryOf(text: string): Reentry {
+  if (text === 'always') return { mode: 'always' };
+  if (text === 'per event') return { mode: 'event' };
+  return { mode: 'after', days: Number(/\d+/.exec(text)?.[0]) };
+}
+
 function nodesOf(steps: readonly FunnelStep[], after: string | null, parts: SequenceParts): SequenceNode[] {
   return steps.flatMap((step, index): SequenceNode[] => {
     const next = steps[index + 1]?.key ?? after;
-    if (isBranch(step)) {
-      return [
-        {
-          kind: 'branch',
-          key: step.key,
-          clicked: step.if.clicked,
-          within: parseDuration(step.if.within),
-          then: step.then[0]?.key ?? next,
-          else: step.else[0]?.key ?? next,
-        },
-        ...nodesOf(step.then, next, parts),
-        ...nodesOf(step.else, next, parts),
-      ];
-    }
-    return [
-      {
-        kind: step.offer === undefined ? 'email' : 'offer',
-        key: step.key,
-        templateKey: step.email,
-        templateId: parts.templateId(step.email),
-        delay: step.delay === undefined ? null : parseDuration(step.delay),
-        at: step.at ?? null,
-        offer: step.offer === undefined ? null : (parts.offer(step.offer) ?? null),
-        deadline: step.deadline === undefined ? null : parseDuration(step.deadline),
-        next,
-      },
-    ];
+    const inside = waysOf(step).flatMap((way) => nodesOf(way.steps, next, parts));
+    return [nodeOf(step, next, parts), ...inside];
   });
+}
+
+function nodeOf(step: FunnelStep, next: string | null, parts: SequenceParts): SequenceNode {
+  if ('if' in step) return branchNode(step, next);
+  if ('switch' in step) return switchNode(step, next);
+  if ('goal' in step) {
+    const triggers = (Array.isArray(step.goal) ? step.goal : [step.goal]).map(triggerOf);
+    return { kind: 'goal', key: step.key, triggers, otherwise: step.otherwise, next };
+  }
+  return isMailStep(step) ? mailNode(step, next, parts) : actionNode(step, next);
+}
+
+/** A click that is waited for keeps the form it has had since the first version, so that nothing is published anew. */
+function branchNode({ key, if: asked, ...ways }: FunnelBranchStep, next: string | null): SequenceNode {
+  const [then, other] = [ways.then[0]?.key ?? next, ways.else[0]?.key ?? next];
+  const { within, ...question } = asked;
+  const when = conditionOf(question);
+  const duration = within === undefined ? null : parseDuration(within);
+  if (when.kind === 'clicked' && duration !== null)
+    return { kind: 'branch', key, clicked: when.step, within: duration, then, else: other };
+  return { kind: 'choice', key, cases: [{ when, outcome: 'then', to: then }], within: duration, else: other };
+}
+
+function switchNode(step: FunnelSwitchStep, next: string | null): SequenceNode {
+  const cases = step.switch.map(
+    ({ if: asked, then }, index): { when: Condition; outcome: string; to: string | null } => ({
+      when: conditionOf(asked),
+      outcome: `case ${index + 1}`,
+      to: then[0]?.key ?? next,
+    }),
+  );
+  const within = step.within === undefined ? null : parseDuration(step.within);
+  return { kind: 'choice', key: step.key, cases, within, else: step.else[0]?.key ?? next };
+}
+
+function mailNode(step: FunnelEmailStep, next: string | null, parts: SequenceParts): SequenceNode {
+  return {
+    kind: step.offer === undefined ? 'email' : 'offer',
+    key: step.key,
+    templateKey: step.email,
+    templateId: parts.templateId(step.email),
+    ...usualTiming(step),
+    offer: step.offer === undefined ? null : (parts.offer(step.offer) ?? null),
+    deadline: step.deadline === undefined ? null : parseDuration(step.deadline),
+    next,
+    ...otherTiming(step),
+  };
+}
+
+function actionNode(step: FunnelActionStep, next: string | null): SequenceNode {
+  const { key } = step;
+  const timed = { key, ...usualTiming(step), ...otherTiming(step), next };
+  if ('wait' in step) {
+    const delay = step.wait === true ? timed.delay : parseDuration(step.wait);
+    return { kind: 'wait', ...timed, delay };
+  }
+  if ('tag' in step) return { kind: 'tag', tags: [step.tag].flat(), ...timed };
+  if ('untag' in step) return { kind: 'untag', tags: [step.untag].flat(), ...timed };
+  if ('set' in step) return { kind: 'set', fields: step.set, ...timed };
+  if ('move' in step) return { kind: 'move', sequence: step.move, ...timed };
+  if ('webhook' in step) return { kind: 'webhook', url: step.webhook, ...timed };
+  if ('notify' in step) return { kind: 'notify', text: step.notify, ...timed };
+  return { kind: 'end', ...timed };
+}
+
+function usualTiming({ delay, at }: FunnelTiming): Pick<TimedStep, 'delay' | 'at'> {
+  return { delay: delay === undefined ? null : parseDuration(delay), at: at ?? null };
+}
+
+/** Only what is there: an older definition and its copy of today have one hash. */
+function otherTiming({
+  onDays,
+  window,
+  quietHours,
+  until,
+  expires,
+}: FunnelTiming): Omit<TimedStep, 'key' | 'next' | 'delay' | 'at'> {
+  return {
+    ...(onDays === undefined ? {} : { onDays }),
+    ...(window === undefined ? {} : { window }),
+    ...(quietHours === undefined ? {} : { quietHours }),
+    ...(typeof until === 'string' ? { until } : {}),
+    ...(typeof until === 'object' ? { untilField: fieldDate(until) } : {}),
+    ...(expires === undefined ? {} : { expires }),
+  };
+}
+
+function fieldDate({
+  field,
+  plus,
+  minus,
+}: Exclude<NonNullable<FunnelTiming['until']>, string>): NonNullable<TimedStep['untilField']> {
+  const offset = plus ?? minus;
+  return {
+    field,
+    offset: offset === undefined ? null : parseDuration(offset),
+    sign: minus === undefined ? 1 : -1,
+  };
 }

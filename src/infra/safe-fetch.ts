@@ -33,9 +33,11 @@ export class SafeFetch {
   readonly #own = new Agent({ connect: { timeout: TIMEOUT_MS } });
   readonly #outside: Agent;
 
+  /** `allowInside`: the owner has said that addresses of inner networks may be asked, at any port. */
   constructor(
     private readonly ownOrigin: string,
     private readonly resolve: Resolve = systemResolve,
+    private readonly allowInside = false,
   ) {
     this.#outside = new Agent({ connect: { timeout: TIMEOUT_MS, lookup: this.checkedLookup() } });
   }
@@ -44,6 +46,24 @@ export class SafeFetch {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const head = await this.follow(url, 'HEAD', signal);
     return head.kind === 'answered' && NOT_FOR_HEAD.has(head.status) ? this.follow(url, 'GET', signal) : head;
+  }
+
+  /** One POST. A redirect is an answer like any other: what is posted goes where it was meant to go or nowhere. */
+  async post(
+    url: string,
+    { headers, body }: { headers: Record<string, string>; body: string },
+  ): Promise<FetchOutcome> {
+    const problem = this.problemOf(url);
+    if (problem !== null) return { kind: 'refused', reason: problem };
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    try {
+      const dispatcher = this.dispatcherFor(url);
+      const answer = await request(url, { method: 'POST', dispatcher, signal, headers, body });
+      answer.body.on('error', () => undefined).destroy();
+      return { kind: 'answered', status: answer.statusCode, finalUrl: url };
+    } catch (error) {
+      return outcomeOf(error, signal);
+    }
   }
 
   async close(): Promise<void> {
@@ -56,7 +76,7 @@ export class SafeFetch {
       const problem = this.problemOf(url);
       if (problem !== null) return { kind: 'refused', reason: problem };
       try {
-        const dispatcher = new URL(url).origin === this.ownOrigin ? this.#own : this.#outside;
+        const dispatcher = this.dispatcherFor(url);
         const { statusCode, headers, body } = await request(url, { method, dispatcher, signal });
         body.on('error', () => undefined).destroy();
         const { location } = headers;
@@ -64,12 +84,14 @@ export class SafeFetch {
           return { kind: 'answered', status: statusCode, finalUrl: url };
         url = new URL(location, url).href;
       } catch (error) {
-        return error instanceof InsideAddress
-          ? { kind: 'refused', reason: error.message }
-          : { kind: 'failed', reason: signal.aborted ? 'no answer within 5 s' : reasonOf(error) };
+        return outcomeOf(error, signal);
       }
     }
     return { kind: 'failed', reason: `more than ${MAX_REDIRECTS} redirects` };
+  }
+
+  private dispatcherFor(url: string): Agent {
+    return new URL(url).origin === this.ownOrigin ? this.#own : this.#outside;
   }
 
   /** What can be said without asking the DNS; an address written as a number is never looked up. */
@@ -79,6 +101,7 @@ export class SafeFetch {
     if (url.protocol !== 'http:' && url.protocol !== 'https:') return 'only http and https are followed';
     if (url.origin === this.ownOrigin) return null;
     if (url.username !== '' || url.password !== '') return 'it holds a login';
+    if (this.allowInside) return null;
     if (!PORTS.has(url.port)) return `port ${url.port} is not asked`;
     const host = url.hostname.replace(/^\[|\]$/g, '');
     return isIP(host) !== 0 && !isPublicAddress(host) ? 'it is an address of an inner network' : null;
@@ -90,7 +113,7 @@ export class SafeFetch {
         (addresses) => {
           const [first] = addresses;
           if (!first) done(new Error('the name has no address'), '');
-          else if (!addresses.every(({ address }) => isPublicAddress(address)))
+          else if (!this.allowInside && !addresses.every(({ address }) => isPublicAddress(address)))
             done(new InsideAddress('the name leads into an inner network'), '');
           else if (all) done(null, addresses);
           else done(null, first.address, first.family);
@@ -102,6 +125,12 @@ export class SafeFetch {
 }
 
 class InsideAddress extends Error {}
+
+function outcomeOf(error: unknown, signal: AbortSignal): FetchOutcome {
+  return error instanceof InsideAddress
+    ? { kind: 'refused', reason: error.message }
+    : { kind: 'failed', reason: signal.aborted ? 'no answer within 5 s' : reasonOf(error) };
+}
 
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

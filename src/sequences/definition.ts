@@ -19,7 +19,7 @@ interface Step {
 }
 
 /** When a step runs. What is not set is left out, so that an old version and its copy of today have one hash. */
-interface TimedStep extends Step {
+export interface TimedStep extends Step {
   delay: Duration | null;
   /** Local time of day of the subscriber. */
   at: string | null;

@@ -6,6 +6,9 @@ import type { BatchPlan, Entry, SubscriberChange } from './batch-plan.js';
 import type { Trigger } from './condition.js';
 import { ADVANCE_DUE, EnrollingService } from './enrolling.service.js';
 
+export const DELIVER_WEBHOOKS = 'sequences.deliver-webhooks';
+export const NOTIFY_OWNER = 'sequences.notify-owner';
+
 type TagChange = Extract<SubscriberChange, { kind: 'tag' | 'untag' }>;
 
 /** What the steps of a batch do besides planning mail. */
@@ -23,11 +26,48 @@ export class EffectsService {
   }
 
   /** In the transaction that moves the people on. */
-  async apply(manager: EntityManager, { changes, entries }: BatchPlan, now: Date): Promise<void> {
+  async apply(manager: EntityManager, plan: BatchPlan, now: Date): Promise<void> {
+    const { changes, entries, hooks, notices } = plan;
     for (const run of runsOf(changes)) await this.change(manager, run, now);
     await this.signal(manager, changes, now);
     for (const [key, people] of byKey(entries))
       await this.enrolling.join(manager, key, people, { byMove: true });
+    await this.tell(manager, { hooks, notices }, now);
+  }
+
+  /** Rows that a job of their own sends from: nothing leaves before the transaction has committed. */
+  private async tell(
+    manager: EntityManager,
+    { hooks, notices }: Pick<BatchPlan, 'hooks' | 'notices'>,
+    now: Date,
+  ): Promise<void> {
+    if (hooks.length > 0) {
+      await manager.query(
+        `insert into webhook_delivery (enrollment_id, step_key, url, due_at, created_at)
+         select id, step_key, url, $4, $4 from unnest($1::bigint[], $2::text[], $3::text[]) as h (id, step_key, url)
+         on conflict do nothing`,
+        [
+          hooks.map(({ enrollmentId }) => enrollmentId),
+          hooks.map(({ stepKey }) => stepKey),
+          hooks.map(({ url }) => url),
+          now,
+        ],
+      );
+      await this.wake.notify(manager, DELIVER_WEBHOOKS);
+    }
+    if (notices.length === 0) return;
+    await manager.query(
+      `insert into owner_notice (enrollment_id, step_key, notice, created_at)
+       select id, step_key, notice, $4 from unnest($1::bigint[], $2::text[], $3::text[]) as n (id, step_key, notice)
+       on conflict do nothing`,
+      [
+        notices.map(({ enrollmentId }) => enrollmentId),
+        notices.map(({ stepKey }) => stepKey),
+        notices.map(({ text }) => text),
+        now,
+      ],
+    );
+    await this.wake.notify(manager, NOTIFY_OWNER);
   }
 
   private async change(manager: EntityManager, run: readonly SubscriberChange[], now: Date): Promise<void> {

@@ -52,7 +52,8 @@ export function questionsOf(node: SequenceNode): Leaf[] {
   return node.kind === 'goal' ? node.triggers : [];
 }
 
-function timingOf(node: TimedNode, { window, quietHours }: SequenceDefinition): StepTiming {
+/** When a step runs, with what the sequence says for all of its mails. */
+export function timingOf(node: TimedNode, { window, quietHours }: SequenceDefinition): StepTiming {
   const delay = node.delay ?? undefined;
   const at = node.at ?? undefined;
   const until = node.until === undefined ? undefined : parseMoment(node.until);
@@ -74,9 +75,9 @@ function given<K extends string, V>(name: K, value: V | undefined): Partial<Reco
   return value === undefined ? {} : ({ [name]: value } as Partial<Record<K, V>>);
 }
 
-/** Whether the step runs in the turn of the one before it. */
+/** Whether the step may run in the turn of the one before it. */
 function isInstant(node: SequenceNode): boolean {
-  if (isAsking(node)) return true;
+  if (isAsking(node) || node.untilField !== undefined) return true;
   return node.delay === null && node.at === null && node.onDays === undefined && node.until === undefined;
 }
 

@@ -4,7 +4,10 @@ import { AdvanceService } from './advance.service.js';
 import { ADVANCE_DUE } from './enrolling.service.js';
 import { EXIT_LEFT } from '../subscribers/leave.service.js';
 import { EnrollmentsService } from './enrollments.service.js';
+import { DELIVER_WEBHOOKS, NOTIFY_OWNER } from './effects.service.js';
+import { OwnerNoticesService } from './owner-notices.service.js';
 import { SignalsService } from './signals.service.js';
+import { WebhooksService } from './webhooks.service.js';
 
 @Injectable()
 export class SequencesJobs implements OnModuleInit {
@@ -13,6 +16,8 @@ export class SequencesJobs implements OnModuleInit {
     private readonly advance: AdvanceService,
     private readonly signals: SignalsService,
     private readonly enrollments: EnrollmentsService,
+    private readonly webhooks: WebhooksService,
+    private readonly notices: OwnerNoticesService,
   ) {}
 
   onModuleInit(): void {
@@ -32,6 +37,20 @@ export class SequencesJobs implements OnModuleInit {
       everySeconds: 60,
       lockSeconds: 600,
       run: async () => this.enrollments.exitLeft(),
+    });
+    this.registry.add({
+      name: DELIVER_WEBHOOKS,
+      everySeconds: 10,
+      lockSeconds: 600,
+      run: async ({ signal }) => {
+        while (!signal.aborted && (await this.webhooks.deliverDue()) > 0);
+      },
+    });
+    this.registry.add({
+      name: NOTIFY_OWNER,
+      everySeconds: 60,
+      lockSeconds: 600,
+      run: async () => this.notices.sendWaiting(),
     });
   }
 }

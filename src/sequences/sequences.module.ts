@@ -9,21 +9,24 @@ import { EnrollmentsService } from './enrollments.service.js';
 import { EventsController } from './events.controller.js';
 import { EventsService } from './events.service.js';
 import { ReactionsService } from './reactions.service.js';
+import { OwnerNoticesService } from './owner-notices.service.js';
 import { SequencesController } from './sequences.controller.js';
 import { SequencesJobs } from './sequences.jobs.js';
 import { SequencesService } from './sequences.service.js';
 import { SignalsService } from './signals.service.js';
 import { SubscriberChangesController } from './subscriber-changes.controller.js';
+import { WebhooksController } from './webhooks.controller.js';
+import { WebhooksService } from './webhooks.service.js';
 import { VersionsService } from './versions.service.js';
 
 /**
  * Which step is due for whom. Owns `sequence`, `sequence_version`, `enrollment` and its records,
- * `subscriber_event` and `sequence_signal`. It plans messages and
+ * `subscriber_event`, `sequence_signal`, `webhook_delivery` and `owner_notice`. It plans messages and
  * never sends them.
  */
 @Module({
   imports: [SubscribersModule, DeliveryModule],
-  controllers: [SequencesController, EventsController, SubscriberChangesController],
+  controllers: [SequencesController, EventsController, SubscriberChangesController, WebhooksController],
   providers: [
     SequencesService,
     EnrollmentsService,
@@ -35,6 +38,8 @@ import { VersionsService } from './versions.service.js';
     ReactionsService,
     SignalsService,
     EventsService,
+    WebhooksService,
+    OwnerNoticesService,
     SequencesJobs,
   ],
   exports: [SequencesService, EnrollmentsService, ReactionsService],

@@ -1,0 +1,125 @@
+import { z } from 'zod';
+import {
+  FIELD_OPERATORS,
+  STEP_OUTCOMES,
+  type Condition,
+  type FieldOperator,
+  type FieldValue,
+  type Trigger,
+} from '../sequences/condition.js';
+import { eventName } from '../sequences/sequences.schemas.js';
+import { tagName } from '../subscribers/subscribers.schemas.js';
+import { duration, fieldName, key, strict } from './schema-parts.js';
+
+/** `{ clicked: story }`, `{ field: country, is: DE }`, `{ any: [...] }`: what a branch asks, as people write it. */
+export type FunnelCondition =
+  | { clicked: string }
+  | { opened: string }
+  | { tag: string }
+  | { purchased: string }
+  | { event: string }
+  | { step: string; was: (typeof STEP_OUTCOMES)[number] }
+  | ({ field: string } & Partial<Record<FieldOperator, FieldValue | undefined>>)
+  | { all: FunnelCondition[] }
+  | { any: FunnelCondition[] }
+  | { not: FunnelCondition };
+
+const value = z.union([z.string().max(1000), z.number(), z.boolean()], {
+  error: 'use a text, a number, true or false',
+});
+const number = z.number({ error: 'use a number' });
+
+const field = strict({
+  field: fieldName,
+  is: value.optional(),
+  isNot: value.optional(),
+  over: number.optional(),
+  under: number.optional(),
+  exists: z.boolean({ error: 'use true or false' }).optional(),
+}).superRefine((given, context) => {
+  const operators = FIELD_OPERATORS.filter((name) => given[name] !== undefined);
+  if (operators.length === 1) return;
+  context.addIssue({ code: 'custom', message: `needs exactly one of ${FIELD_OPERATORS.join(', ')}` });
+});
+
+const alternatives = [
+  strict({ clicked: key }),
+  strict({ opened: key }),
+  strict({ tag: tagName }),
+  strict({ purchased: key }),
+  strict({ event: eventName }),
+  strict({ step: key, was: z.enum(STEP_OUTCOMES, { error: `use ${STEP_OUTCOMES.join(', ')}` }) }),
+  field,
+  strict({
+    get all() {
+      return z.array(condition).min(1, 'name at least one condition');
+    },
+  }),
+  strict({
+    get any() {
+      return z.array(condition).min(1, 'name at least one condition');
+    },
+  }),
+  strict({
+    get not() {
+      return condition;
+    },
+  }),
+] as const;
+
+export const condition: z.ZodType<FunnelCondition> = z.lazy(() =>
+  z.union(alternatives),
+) as z.ZodType<FunnelCondition>;
+
+const within = { within: duration.optional() };
+
+/** As `condition`, with how long to wait for it beside the first question: `{ clicked: story, within: 3 days }`. */
+export const timedCondition = z.union([
+  strict({ clicked: key, ...within }),
+  strict({ opened: key, ...within }),
+  strict({ tag: tagName, ...within }),
+  strict({ purchased: key, ...within }),
+  strict({ event: eventName, ...within }),
+  alternatives[5],
+  field.safeExtend(within),
+  strict({ all: z.array(condition).min(1, 'name at least one condition'), ...within }),
+  strict({ any: z.array(condition).min(1, 'name at least one condition'), ...within }),
+  strict({ not: condition, ...within }),
+]) as z.ZodType<FunnelCondition & { within?: string | undefined }>;
+
+/** What may end or begin a sequence, or lead to a goal. */
+export const trigger = z.union([
+  strict({ purchased: key }),
+  strict({ tag: tagName }),
+  strict({ event: eventName }),
+]);
+export type FunnelTrigger = z.infer<typeof trigger>;
+
+export function conditionOf(given: FunnelCondition): Condition {
+  if ('clicked' in given) return { kind: 'clicked', step: given.clicked };
+  if ('opened' in given) return { kind: 'opened', step: given.opened };
+  if ('purchased' in given || 'tag' in given || 'event' in given) return triggerOf(given);
+  if ('step' in given) return { kind: 'step', step: given.step, was: given.was };
+  if ('all' in given) return { kind: 'all', of: given.all.map(conditionOf) };
+  if ('any' in given) return { kind: 'any', of: given.any.map(conditionOf) };
+  if ('not' in given) return { kind: 'not', of: conditionOf(given.not) };
+  const op = FIELD_OPERATORS.find((name) => given[name] !== undefined) ?? 'exists';
+  return { kind: 'field', field: given.field, op, value: given[op] ?? true };
+}
+
+export function triggerOf(given: FunnelTrigger): Trigger {
+  if ('purchased' in given) return { kind: 'purchased', product: given.purchased };
+  if ('tag' in given) return { kind: 'tag', tag: given.tag };
+  return { kind: 'event', event: given.event };
+}
+
+/** Every question of a condition with its place. */
+export function questionsIn(
+  given: FunnelCondition,
+  path: readonly PropertyKey[],
+): { question: FunnelCondition; path: readonly PropertyKey[] }[] {
+  if ('all' in given) return given.all.flatMap((part, index) => questionsIn(part, [...path, 'all', index]));
+  if ('any' in given) return given.any.flatMap((part, index) => questionsIn(part, [...path, 'any', index]));
+  if ('not' in given) return questionsIn(given.not, [...path, 'not']);
+  return [{ question: given, path }];
+}

@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { parseMoment } from '../sequences/moment.js';
+import { parseDuration } from '../values/duration.js';
+import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
+import { WEEKDAYS } from '../values/zoned-time.js';
+
+/** What the parts of a funnel file are made of. Durations, dates and money stay text, so that an export reads like the file. */
+
+/** Wraps a parser that throws into a schema that reports its message. */
+export const readBy = (parse: (text: string) => unknown) =>
+  z.string().superRefine((text, context) => {
+    try {
+      parse(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'not readable' });
+    }
+  });
+
+/** An object that refuses an option nobody knows, and names those it has. */
+export const strict = <S extends z.ZodRawShape>(shape: S) =>
+  z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === 'unrecognized_keys' ? `there are: ${Object.keys(shape).join(', ')}` : undefined,
+  });
+
+export const text = (max: number) =>
+  z.string().trim().min(1, 'must not be empty').max(max, `at most ${max} characters`);
+/** What may stand in a subject or a header. */
+export const line = (max: number) => text(max).regex(HEADER_TEXT, HEADER_TEXT_ADVICE);
+export const key = z
+  .string()
+  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'use lower-case letters, digits and single hyphens, such as launch-kit')
+  .max(60);
+export const file = z
+  .string()
+  .regex(
+    /^(?!.*\.\.)[\w][\w./ -]*$/,
+    'use a path below the folder of the funnel file, such as files/guide.pdf',
+  );
+export const template = z
+  .string()
+  .regex(
+    /^[a-z0-9-]+(\/[a-z0-9-]+)+$/,
+    'use the path below templates/ without its ending, such as emails/welcome',
+  );
+export const localTime = z
+  .string()
+  .regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'use a time of day from 00:00 to 23:59');
+export const duration = readBy(parseDuration);
+export const moment = readBy(parseMoment);
+export const weekdays = z
+  .array(z.enum(WEEKDAYS, { error: `use ${WEEKDAYS.join(', ')}` }))
+  .min(1, `name at least one of ${WEEKDAYS.join(', ')}`);
+export const fieldName = z
+  .string()
+  .regex(/^[a-z][a-zA-Z0-9]{0,49}$/, 'name a field in camelCase, such as trialEnd');
+export const window = strict({ days: weekdays, from: localTime, to: localTime });
+export const quietHours = strict({ from: localTime, to: localTime });

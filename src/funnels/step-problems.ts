@@ -1,0 +1,157 @@
+import { timingOf } from '../sequences/prepared.js';
+import { checkTiming } from '../sequences/schedule.js';
+import { questionsIn, triggerOf, type FunnelCondition } from './condition.schemas.js';
+import type { DefinitionProblem } from './funnel-problems.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+import { sequenceDefinition } from './sequence-definition.js';
+import { allSteps, isMailStep, isTimed, waysOf, type FunnelStep, type FunnelTiming } from './step.schemas.js';
+
+/** What the steps of a funnel name: mails before them, offers, products, other steps. */
+interface Names {
+  offers: readonly string[];
+  products: readonly string[];
+  /** Steps in the order of the file, up to the one at hand. */
+  earlier: string[];
+  earlierMails: string[];
+}
+
+/** What is wrong with the steps of a funnel: names that lead nowhere, times that never come, steps nobody reaches. */
+export function stepProblems(definition: FunnelDefinition): DefinitionProblem[] {
+  const { sequence, offers, products } = definition;
+  const names: Names = {
+    offers: offers.map(({ key }) => key),
+    products: products.map(({ key }) => key),
+    earlier: [],
+    earlierMails: [],
+  };
+  const problems = allSteps(sequence.steps).flatMap(({ step, path }) => {
+    const found = [...ownProblems(step, names), ...conditionProblems(step, names)];
+    names.earlier.push(step.key);
+    if (isMailStep(step)) names.earlierMails.push(step.key);
+    return found.map((problem) => ({ ...problem, path: [...path, ...problem.path] }));
+  });
+  return [
+    ...problems,
+    ...timingProblems(definition),
+    ...unreachable(sequence.steps, ['sequence', 'steps']),
+    ...triggerProblems(definition, names),
+  ];
+}
+
+function ownProblems(step: FunnelStep, names: Names): DefinitionProblem[] {
+  if (!isTimed(step)) {
+    const isEmpty = waysOf(step).every(({ steps }) => steps.length === 0);
+    if ('if' in step && isEmpty && step.if.within === undefined)
+      return [{ path: [], message: 'a branch needs steps in then or else, or within to wait' }];
+    return 'switch' in step && isEmpty ? [{ path: [], message: 'a switch needs steps in its cases' }] : [];
+  }
+  const problems = dateProblems(step);
+  if ('wait' in step) {
+    if (step.wait !== true && step.delay !== undefined)
+      problems.push({ path: ['delay'], message: 'wait says how long already; leave out one of the two' });
+    if (step.wait !== true && step.until !== undefined)
+      problems.push({ path: ['until'], message: 'with until, write wait: true' });
+    if (step.wait === true && step.delay === undefined && step.at === undefined && step.until === undefined)
+      problems.push({
+        path: ['wait'],
+        message: 'say how long, such as 2 days, or until when with at or until',
+      });
+  }
+  if (!isMailStep(step)) return problems;
+  if (step.offer !== undefined && !names.offers.includes(step.offer))
+    problems.push({ path: ['offer'], message: `there is no offer "${step.offer}"${among(names.offers)}` });
+  if (step.deadline !== undefined && step.offer === undefined)
+    problems.push({ path: ['deadline'], message: 'a deadline belongs to a step with an offer' });
+  return problems;
+}
+
+function dateProblems({ until, delay }: FunnelTiming): DefinitionProblem[] {
+  if (until === undefined) return [];
+  const problems: DefinitionProblem[] = [];
+  if (delay !== undefined)
+    problems.push({ path: ['until'], message: 'until says when already; leave out the delay' });
+  if (typeof until === 'object' && until.plus !== undefined && until.minus !== undefined)
+    problems.push({ path: ['until'], message: 'use plus or minus, one of the two' });
+  return problems;
+}
+
+function conditionProblems(step: FunnelStep, names: Names): DefinitionProblem[] {
+  const asked: { given: FunnelCondition; path: PropertyKey[] }[] = [];
+  if ('if' in step) asked.push({ given: step.if, path: ['if'] });
+  if ('switch' in step)
+    for (const [index, { if: given }] of step.switch.entries())
+      asked.push({ given, path: ['switch', index, 'if'] });
+  return asked
+    .flatMap(({ given, path }) => questionsIn(given, path))
+    .flatMap(({ question, path }) => questionProblems(question, path, names));
+}
+
+function questionProblems(
+  question: FunnelCondition,
+  path: readonly PropertyKey[],
+  { earlier, earlierMails, products }: Names,
+): DefinitionProblem[] {
+  for (const name of ['clicked', 'opened'] as const) {
+    const mail: unknown = Reflect.get(question, name);
+    if (typeof mail === 'string' && !earlierMails.includes(mail)) {
+      const message = `"${mail}" is not an email step before this one${among(earlierMails)}`;
+      return [{ path: [...path, name], message }];
+    }
+  }
+  if ('step' in question && !earlier.includes(question.step)) {
+    const message = `"${question.step}" is not a step before this one${among(earlier)}`;
+    return [{ path: [...path, 'step'], message }];
+  }
+  if ('purchased' in question) return productProblems(question.purchased, path, products);
+  return [];
+}
+
+function productProblems(
+  product: string,
+  path: readonly PropertyKey[],
+  products: readonly string[],
+): DefinitionProblem[] {
+  if (products.includes(product)) return [];
+  return [{ path: [...path, 'purchased'], message: `there is no product "${product}"${among(products)}` }];
+}
+
+function triggerProblems({ sequence }: FunnelDefinition, { products }: Names): DefinitionProblem[] {
+  const goals = allSteps(sequence.steps).flatMap(({ step, path }) => {
+    if (!('goal' in step)) return [];
+    if (!Array.isArray(step.goal)) return [{ trigger: step.goal, path: [...path, 'goal'] }];
+    return step.goal.map((trigger, index) => ({ trigger, path: [...path, 'goal', index] }));
+  });
+  const exits = sequence.exitOn.map((trigger, index) => ({ trigger, path: ['sequence', 'exitOn', index] }));
+  return [...goals, ...exits].flatMap(({ trigger, path }) => {
+    const given = triggerOf(trigger);
+    return given.kind === 'purchased' ? productProblems(given.product, path, products) : [];
+  });
+}
+
+/** Times that can never come, as the schedule itself says. */
+function timingProblems(definition: FunnelDefinition): DefinitionProblem[] {
+  const compiled = sequenceDefinition(definition, { templateId: () => '', offer: () => undefined });
+  const places = new Map(allSteps(definition.sequence.steps).map(({ step, path }) => [step.key, path]));
+  return compiled.nodes.flatMap((node) => {
+    if (node.kind === 'branch' || node.kind === 'choice' || node.kind === 'goal') return [];
+    return checkTiming(timingOf(node, compiled)).map((problem) => {
+      const [, field = '', message = problem] = /^([\w.]+): (.*)$/s.exec(problem) ?? [];
+      return { path: [...(places.get(node.key) ?? []), ...field.split('.')], message };
+    });
+  });
+}
+
+/** Steps after one that ends the sequence for everybody. */
+function unreachable(steps: readonly FunnelStep[], path: readonly PropertyKey[]): DefinitionProblem[] {
+  return steps.flatMap((step, index) => {
+    const inside = waysOf(step).flatMap((way) => unreachable(way.steps, [...path, index, ...way.path]));
+    const isLast = 'end' in step || 'move' in step;
+    if (!isLast || index === steps.length - 1) return inside;
+    const message = `nobody comes to the steps after "${step.key}", which ends the sequence`;
+    return [...inside, { path: [...path, index + 1], message }];
+  });
+}
+
+function among(names: readonly string[]): string {
+  return names.length === 0 ? '' : `; there are: ${names.join(', ')}`;
+}

@@ -1,0 +1,177 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { openCourse, type Course } from './course.js';
+
+const mail = (key: string, more = ''): string => `- { key: ${key}, email: emails/story${more} }`;
+
+describe('what happens to people in sequences', () => {
+  let t: Course;
+  beforeAll(async () => {
+    t = await openCourse();
+  });
+  afterAll(async () => t?.test.close());
+  afterEach(async () => t.clear());
+
+  const tag = async (id: string, name: string): Promise<void> => {
+    expect(await t.post(`/api/v1/subscribers/${id}/tags`, { name })).toMatchObject({ status: 200 });
+  };
+  const tell = async (body: object): Promise<Record<string, unknown>> =>
+    (await t.post('/api/v1/events', body)).body;
+  const buy = async (id: string): Promise<void> =>
+    t.db.transaction(async (manager) =>
+      t.test.app.get(EnrollmentsService, { strict: false }).exitOnPurchase(manager, id, 'course-kit'),
+    );
+  const begin = async (steps: string, more = ''): Promise<string> => {
+    await t.publish(steps, more);
+    const id = await t.person('reader@example.com');
+    await t.enroll(id);
+    await t.run();
+    return id;
+  };
+  const two = `${mail('one')}\n${mail('two', ', delay: 1 day')}`;
+
+  it.each([
+    ['purchased: course-kit', buy, 'purchased course-kit'],
+    ['tag: client', async (id: string) => tag(id, 'client'), 'tagged client'],
+    [
+      'event: refunded',
+      async (subscriberId: string) => tell({ subscriberId, name: 'refunded' }),
+      'event refunded',
+    ],
+  ])('ends the sequence at once, and what was planned is not sent: %s', async (trigger, happens, reason) => {
+    const id = await begin(two, `exitOn: [{ ${trigger} }]`);
+    expect(await t.mails(id)).toEqual(['one']);
+    await happens(id);
+    expect(await t.place(id)).toMatchObject({ status: 'exited', reason, nextAt: null });
+    expect(await t.mails(id)).toEqual([]);
+  });
+
+  const goal = (more = ''): string => `
+${mail('one')}
+- { key: pick, if: { clicked: one, within: 3 days }, then: [${mail('more', ', delay: 1 day').slice(2)}] }
+${mail('pitch', ', delay: 1 day')}
+- { key: bought, goal: [{ purchased: course-kit }, { tag: client }]${more} }
+${mail('thanks', ', delay: 1 hour')}`;
+
+  it.each([
+    ['from before a branch', '2026-01-05T09:00:00Z', ['thanks']],
+    ['while a branch waits', '2026-01-06T09:00:00Z', ['thanks']],
+    ['after its last step before', '2026-01-10T09:00:00Z', ['thanks']],
+  ])('jumps to the goal %s, and on from there', async (_, at, mails) => {
+    const id = await begin(goal());
+    await t.at(at);
+    await buy(id);
+    expect(await t.place(id)).toMatchObject({
+      status: 'active',
+      step: 'thanks',
+      nextAt: new Date(new Date(at).getTime() + 3_600_000),
+    });
+    expect(await t.outcomes(id)).toMatchObject({ bought: 'reached' });
+    await t.at('2026-02-01T09:00:00Z');
+    expect(await t.mails(id)).toEqual(mails);
+    expect(await t.place(id)).toMatchObject({ status: 'completed' });
+  });
+
+  it('does not go back to a goal that is behind', async () => {
+    const id = await begin(goal());
+    for (const at of ['2026-01-08T09:00:00Z', '2026-01-09T09:00:00Z', '2026-01-09T10:00:00Z']) await t.at(at);
+    expect(await t.place(id)).toMatchObject({ status: 'completed' });
+    await tag(id, 'client');
+    expect(await t.place(id)).toMatchObject({ status: 'completed' });
+    expect(await t.mails(id)).toEqual(['one', 'pitch', 'thanks']);
+    expect(await t.outcomes(id)).toMatchObject({ bought: 'not reached' });
+  });
+
+  it('ends at a goal that was not reached, where the goal says so', async () => {
+    const id = await begin(
+      `${mail('one')}\n- { key: met, goal: { tag: client }, otherwise: end }\n${mail('thanks')}`,
+    );
+    expect(await t.place(id)).toMatchObject({ status: 'completed' });
+    expect(await t.mails(id)).toEqual(['one']);
+    const client = await t.person('client@example.com', { tags: ['client'] });
+    await t.enroll(client);
+    await t.run();
+    expect(await t.mails(client)).toEqual(['one', 'thanks']);
+  });
+
+  it('hears of a tag that another sequence has given', async () => {
+    await t.publish(`- { key: mark, tag: client }`, '', 'second');
+    const id = await begin(two, 'exitOn: [{ tag: client }]');
+    await t.enroll(id, 'second');
+    await t.run();
+    expect(await t.place(id)).toMatchObject({ status: 'exited', reason: 'tagged client' });
+    expect(await t.db.query('select * from sequence_signal')).toEqual([]);
+  });
+
+  it('begins a sequence for active people alone', async () => {
+    await t.publish(mail('one'), 'enterOn: [{ event: cart-left }, { tag: lead }]');
+    const id = await t.person('reader@example.com');
+    const gone = await t.person('gone@example.com');
+    await t.db.query(`update subscriber set status = 'unsubscribed' where id = $1`, [gone]);
+    await tell({ email: 'reader@example.com', name: 'cart-left' });
+    await tag(gone, 'lead');
+    await t.run();
+    expect(await t.mails(id)).toEqual(['one']);
+    expect(await t.place(gone)).toBeUndefined();
+  });
+
+  it.each([
+    ['', [1, 1, 1]],
+    ['reentry: never', [1, 1, 1]],
+    ['reentry: always', [2, 3, 4]],
+    ['reentry: after 3 days', [1, 2, 2]],
+  ])('lets people join again: %s', async (more, occurrences) => {
+    const id = await begin(mail('one'), more);
+    const joined: unknown[] = [];
+    for (const at of ['2026-01-07T09:00:00Z', '2026-01-08T09:00:00Z', '2026-01-09T09:00:00Z']) {
+      t.clock.set(at);
+      await t.enroll(id);
+      await t.run();
+      joined.push((await t.place(id))?.occurrence);
+    }
+    expect(joined).toEqual(occurrences);
+    expect(await t.mails(id)).toHaveLength(occurrences.at(-1) ?? 0);
+  });
+
+  it('lets nobody join again who is still in it', async () => {
+    const id = await begin(two, 'reentry: always');
+    expect(await t.enroll(id)).toBe('already_enrolled');
+  });
+
+  it('lets people join once for each event, two at a time', async () => {
+    const more = 'reentry: per event\nenterOn: [{ event: cart-left }]';
+    const id = await begin(two, more);
+    for (const key of ['a', 'b', 'a']) await tell({ subscriberId: id, name: 'cart-left', key });
+    await t.run();
+    expect(await t.mails(id)).toEqual(['one', 'one', 'one']);
+    expect(await t.enroll(id)).toBe('already_enrolled');
+    expect(await t.enroll(id, 'course', 'cart-left a')).toBe('already_enrolled');
+  });
+
+  it('counts an event that is told twice once, and refuses one of nobody', async () => {
+    const id = await t.person('reader@example.com');
+    const event = { subscriberId: id, name: 'visited', key: '7', at: '2026-01-01T00:00:00Z' };
+    expect(await tell(event)).toMatchObject({ known: false });
+    expect(await tell(event)).toMatchObject({ known: true });
+    expect(await t.db.query('select name, key, at from subscriber_event')).toEqual([
+      { name: 'visited', key: '7', at: new Date('2026-01-01T00:00:00Z') },
+    ]);
+    expect(await tell({ subscriberId: '999', name: 'visited' })).toMatchObject({
+      code: 'SUBSCRIBER_NOT_FOUND',
+    });
+    expect(await tell({ email: 'nobody@example.com', name: 'visited' })).toMatchObject({
+      code: 'SUBSCRIBER_NOT_FOUND',
+    });
+    expect(await t.post('/api/v1/events', { name: 'visited' })).toMatchObject({ status: 422 });
+    expect(await t.post('/api/v1/events', { subscriberId: id, name: 'Not A Name' })).toMatchObject({
+      status: 422,
+    });
+  });
+
+  it('gives the mails of a sequence its priority', async () => {
+    const id = await begin(mail('one'), 'priority: 2');
+    expect(await t.db.query('select priority from message where subscriber_id = $1', [id])).toEqual([
+      { priority: 2 },
+    ]);
+  });
+});

@@ -1,0 +1,191 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { openCourse, type Course } from './course.js';
+
+/** Monday 5 January 2026, 09:00 UTC is when each test begins. */
+describe('the steps of a sequence', () => {
+  let t: Course;
+  beforeAll(async () => {
+    t = await openCourse();
+  });
+  afterAll(async () => t?.test.close());
+  afterEach(async () => t.clear());
+
+  const begin = async (steps: string, person = {}, more = ''): Promise<string> => {
+    await t.publish(steps, more);
+    const id = await t.person('reader@example.com', person);
+    await t.enroll(id);
+    await t.run();
+    return id;
+  };
+  const mail = (key: string, more = ''): string => `- { key: ${key}, email: emails/story${more} }`;
+
+  it('wait for a while, and until an hour, before what follows', async () => {
+    const id = await begin(`
+- { key: pause, wait: 90 minutes }
+${mail('one')}
+- { key: morning, wait: true, at: "08:00", onDays: [thu] }
+${mail('two')}`);
+    await t.at('2026-01-05T10:29:59Z');
+    expect(await t.mails(id)).toEqual([]);
+    await t.at('2026-01-05T10:30:00Z');
+    expect(await t.mails(id)).toEqual(['one']);
+    expect(await t.place(id)).toMatchObject({ step: 'morning', nextAt: new Date('2026-01-08T08:00:00Z') });
+    await t.at('2026-01-08T08:00:00Z');
+    expect(await t.mails(id)).toEqual(['one', 'two']);
+    expect(await t.place(id)).toMatchObject({ status: 'completed' });
+  });
+
+  it.each([
+    ['onDays: [wed]', 'delay: 1 hour, onDays: [wed]', '2026-01-07T00:00:00Z'],
+    [
+      'its own window',
+      'delay: 1 hour, window: { days: [sat], from: "10:00", to: "12:00" }',
+      '2026-01-10T10:00:00Z',
+    ],
+    ['quietHours', 'delay: 1 hour, quietHours: { from: "09:30", to: "14:15" }', '2026-01-05T14:15:00Z'],
+    ['until a day of all', 'until: 2026-02-01', '2026-02-01T00:00:00Z'],
+    ['until an hour', 'until: "2026-02-01 18:30"', '2026-02-01T18:30:00Z'],
+    ['until an instant', 'until: "2026-02-01T18:30:00+02:00"', '2026-02-01T16:30:00Z'],
+    ['until a day at an hour', 'until: 2026-02-01, at: "07:15"', '2026-02-01T07:15:00Z'],
+    ['until a field', 'until: { field: trialEnd }', '2026-03-10T00:00:00Z'],
+    ['days before a field', 'until: { field: trialEnd, minus: 3 days }, at: "09:30"', '2026-03-07T09:30:00Z'],
+    ['a month after a field', 'until: { field: trialEnd, plus: 1 month }', '2026-04-10T00:00:00Z'],
+    ['hours before a field', 'until: { field: trialEnd, minus: 2 hours }', '2026-03-09T22:00:00Z'],
+  ])('come %s', async (_, timing, due) => {
+    const id = await begin(`${mail('one')}\n${mail('two', `, ${timing}`)}`, {
+      fields: { trialEnd: '2026-03-10' },
+    });
+    expect(await t.place(id)).toMatchObject({ step: 'two', nextAt: new Date(due) });
+    await t.at(new Date(new Date(due).getTime() - 1).toISOString());
+    expect(await t.mails(id)).toEqual(['one']);
+    await t.at(due);
+    expect(await t.mails(id)).toEqual(['one', 'two']);
+  });
+
+  it('read every local time on the clock of the subscriber', async () => {
+    const id = await begin(`${mail('one')}\n${mail('two', ', until: { field: day }, at: "09:30"')}`, {
+      fields: { day: '2026-07-01' },
+      timeZone: 'America/New_York',
+    });
+    expect(await t.place(id)).toMatchObject({ nextAt: new Date('2026-07-01T13:30:00Z') });
+  });
+
+  it('keep to the quiet hours of the whole sequence, in the zone it falls back to', async () => {
+    const more = 'quietHours: { from: "20:00", to: "08:00" }\nfallbackTimezone: Asia/Tokyo';
+    const id = await begin(`${mail('one')}\n${mail('two', ', delay: 3 hours')}`, {}, more);
+    // 12:00 UTC is 21:00 in Tokyo.
+    expect(await t.place(id)).toMatchObject({ nextAt: new Date('2026-01-05T23:00:00Z') });
+  });
+
+  it('look anew at a date when its field changes, and pass over an empty one', async () => {
+    const id = await begin(
+      `${mail('one', ', until: { field: trialEnd }')}\n${mail('two', ', delay: 1 day')}`,
+      {
+        fields: { trialEnd: '2026-03-10' },
+      },
+    );
+    const change = async (fields: object): Promise<void> => {
+      const answer = await t.test.http
+        .patch(`/api/v1/subscribers/${id}`)
+        .set('Authorization', 'Bearer test-key-of-sixteen-or-more')
+        .send({ fields });
+      expect(answer.status).toBe(200);
+      await t.run();
+    };
+    await change({ trialEnd: '2026-02-10' });
+    expect(await t.place(id)).toMatchObject({ step: 'one', nextAt: new Date('2026-02-10T00:00:00Z') });
+    await change({ trialEnd: null });
+    expect(await t.outcomes(id)).toEqual({ one: 'no date in trialEnd' });
+    expect(await t.place(id)).toMatchObject({ step: 'two', nextAt: new Date('2026-01-06T09:00:00Z') });
+  });
+
+  it('are passed over once they have expired, and say so; their mail does not go later either', async () => {
+    const id = await begin(`${mail('early', ', delay: 1 day, expires: 2026-01-06')}
+${mail('bird', ', delay: 1 day, expires: "2026-01-07T08:59:00Z"')}
+${mail('late', ', delay: 1 hour')}`);
+    await t.at('2026-01-06T09:00:00Z');
+    expect(await t.mails(id)).toEqual(['early']);
+    expect(await t.db.query(`select expires_at as at from message where step_key = 'early'`)).toEqual([
+      { at: new Date('2026-01-07T00:00:00Z') },
+    ]);
+    await t.at('2026-01-07T09:00:00Z');
+    expect(await t.mails(id)).toEqual(['early']);
+    expect(await t.outcomes(id)).toEqual({ bird: 'expired 2026-01-07T08:59:00Z' });
+    const why = await t.test.http
+      .get(`/api/v1/messages/explain?subscriberId=${id}&funnel=course&step=bird`)
+      .set('Authorization', 'Bearer test-key-of-sixteen-or-more');
+    expect(JSON.stringify(why.body)).toContain('STEP_EXPIRED');
+    await t.at('2026-01-07T10:00:00Z');
+    expect(await t.mails(id)).toEqual(['early', 'late']);
+  });
+
+  it('tag, untag and set fields, in their order', async () => {
+    const id = await begin(
+      `
+- { key: in, tag: [student, fresh] }
+- { key: out, untag: fresh }
+- { key: facts, set: { level: 2, city: Berlin, old: null } }
+- { key: sure, if: { all: [{ tag: student }, { not: { tag: fresh } }, { field: level, is: 2 }] }, then: [${mail('yes').slice(2)}], else: [${mail('no').slice(2)}] }`,
+      { fields: { old: 'gone', kept: true } },
+    );
+    expect(await t.mails(id)).toEqual(['yes']);
+    expect(await t.db.query('select fields from subscriber where id = $1', [id])).toEqual([
+      { fields: { level: 2, city: 'Berlin', kept: true } },
+    ]);
+  });
+
+  it('end the sequence, and move people to another', async () => {
+    await t.publish(mail('hello'), '', 'clients');
+    const id = await begin(`
+- { key: kind, if: { tag: client }, then: [{ key: go, move: clients, delay: 1 day }], else: [{ key: stop, end: true }] }`);
+    expect(await t.place(id)).toMatchObject({ status: 'completed' });
+    const client = await t.person('client@example.com', { tags: ['client'] });
+    await t.enroll(client);
+    await t.run();
+    expect(await t.mails(client)).toEqual([]);
+    await t.at('2026-01-06T09:00:00Z');
+    expect(await t.place(client)).toMatchObject({ status: 'exited', reason: 'moved to clients' });
+    expect(await t.mails(client)).toEqual(['hello']);
+  });
+
+  it('do not move people round and round', async () => {
+    await t.publish(mail('end'), '', 'second');
+    await t.publish(`- { key: over, move: second }`, 'reentry: always');
+    await t.publish(`- { key: back, move: course }`, 'reentry: always', 'second');
+    const id = await t.person('dizzy@example.com');
+    await t.enroll(id);
+    await t.run();
+    await t.run();
+    const rows: unknown[] = await t.db.query('select id from enrollment');
+    expect(rows).toHaveLength(2);
+  });
+
+  it('tell the owner by mail, one an hour with everybody who came by', async () => {
+    const id = await begin('- { key: hot, notify: Somebody wants a call }');
+    const tell = async (): Promise<void> => {
+      const { JobRunner } = await import('../../../src/infra/jobs/job-runner.js');
+      await t.test.app.get(JobRunner).run('sequences.notify-owner');
+    };
+    const notices = async (): Promise<Record<string, unknown>[]> =>
+      t.db.query(
+        `select address, class, data->'notice' as notice from message where kind = 'notice' order by id`,
+      );
+    await tell();
+    expect(await notices()).toMatchObject([
+      {
+        address: 'ada@example.com',
+        class: 'transactional',
+        notice: { text: 'Somebody wants a call', count: 1, people: [{ id }] },
+      },
+    ]);
+    for (const name of ['b', 'c']) await t.enroll(await t.person(`${name}@example.com`));
+    await t.run();
+    await tell();
+    expect(await notices()).toHaveLength(1);
+    t.clock.advance(3_600_001);
+    await tell();
+    expect((await notices())[1]).toMatchObject({ notice: { count: 2 } });
+    await t.test.runDue();
+    expect((await t.test.mailsTo('ada@example.com'))[0]?.subject).toBe('Somebody wants a call');
+  });
+});
