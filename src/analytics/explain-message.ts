@@ -1,4 +1,5 @@
 import { PAUSED_BY_READER } from '../delivery/message.js';
+import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
 import type { StepTiming } from '../sequences/schedule.js';
 import {
   explanation,
@@ -189,7 +190,11 @@ function underway({ message }: MessageFacts): Rule {
 
 function waits({ message, attempts, now, refusal, pacing, relays }: MessageFacts): Rule[] {
   const rules: Rule[] = [];
-  if (message.dueAt > now) {
+  if (message.dueAt > now && message.stateReason?.startsWith(FREQUENCY_CAP) === true) {
+    const most = message.stateReason.slice(FREQUENCY_CAP.length + 2);
+    const text = `The person has had as many mails as one gets, ${most}; this one may go at ${instantText(message.dueAt)}.`;
+    rules.push(rule('FREQUENCY_CAP', 'waits', text, message.dueAt));
+  } else if (message.dueAt > now) {
     const again = attempts.length > 0 || message.unknownCount > 0;
     const why = again
       ? `It is tried again at ${instantText(message.dueAt)}`

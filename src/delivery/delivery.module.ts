@@ -6,6 +6,7 @@ import { DeliveryJobs } from './delivery.jobs.js';
 import { DkimKeys } from './dkim-keys.service.js';
 import { DkimService } from './dkim.service.js';
 import { DueMessages } from './due-messages.service.js';
+import { LedgerClaims } from './ledger-claims.service.js';
 import { LedgerQueries } from './ledger.queries.js';
 import { Ledger } from './ledger.service.js';
 import { MailComposer } from './mail-composer.service.js';
@@ -41,6 +42,7 @@ import { TemplatesService } from './templates.service.js';
     DueMessages,
     MailComposer,
     LedgerQueries,
+    LedgerClaims,
     Ledger,
     AcceptedJournal,
     SenderService,

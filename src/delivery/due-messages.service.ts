@@ -3,7 +3,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { BroadcastGuard } from './broadcast-guard.service.js';
 import { passing } from './delivery-probe.js';
 import { GenerationGuard } from './generation/generation-guard.service.js';
-import { LedgerQueries } from './ledger.queries.js';
+import { LedgerClaims } from './ledger-claims.service.js';
 import type { Claimed, ClaimedMessage, SendOutcome } from './message.js';
 import { OverdueService } from './pacing/overdue.service.js';
 import { PacingService } from './pacing/pacing.service.js';
@@ -14,7 +14,7 @@ export class DueMessages {
   readonly #logger = new Logger(DueMessages.name);
 
   constructor(
-    private readonly queries: LedgerQueries,
+    private readonly claims: LedgerClaims,
     private readonly pacing: PacingService,
     private readonly overdue: OverdueService,
     private readonly guard: GenerationGuard,
@@ -34,14 +34,14 @@ export class DueMessages {
     const now = this.clock.now();
     // First, also when nothing is due or allowed: its being asked is what tells sending from an outage.
     const overdue = await this.overdue.parameters();
-    const lanes = await this.queries.dueLanes(now, limit);
+    const lanes = await this.claims.dueLanes(now, limit);
     if (lanes.length === 0) return { taken: 0, messages: [], waitMs: null };
     const allowed = await this.pacing.allow(lanes, limit);
     if (allowed.size === 0) {
       const waitMs = await this.pacing.waitMs(lanes);
       return { taken: 0, messages: [], waitMs };
     }
-    const claimed = await this.queries.claim(owner, {
+    const claimed = await this.claims.claim(owner, {
       lanes: [...allowed].map(([laneKey, most]) => ({ laneKey, limit: most })),
       limit,
       now,
@@ -59,7 +59,7 @@ export class DueMessages {
 
   /** Claimed and not begun: as if it had not been claimed, its tokens back in their buckets. */
   async release(messages: readonly ClaimedMessage[]): Promise<void> {
-    await this.queries.release(messages);
+    await this.claims.release(messages);
     for (const [laneKey, count] of countByLane(messages)) await this.pacing.giveBack(laneKey, count);
   }
 

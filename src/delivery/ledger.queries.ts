@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { PoolClient } from 'pg';
 import { DataSource } from 'typeorm';
 import { pgPool } from '../infra/database/pg-pool.js';
 import { PAUSED_BY_READER, type ClaimedMessage } from './message.js';
@@ -14,6 +15,14 @@ export interface Claim {
 export interface LaneWant {
   laneKey: string;
   limit: number;
+}
+
+/** What a worker asks for. */
+export interface ClaimOrder {
+  lanes: LaneWant[];
+  limit: number;
+  now: Date;
+  overdue: OverdueParameters;
 }
 
 /** Who may not be written to at this moment. Read at the claim to spare the relay, and by the barrier, which decides. */
@@ -76,18 +85,14 @@ export class LedgerQueries {
    * Called by delivery.send-due. Takes due rows of each lane and commits at once: a row lock held across SMTP would
    * stall every other worker. SKIP LOCKED gives two workers disjoint rows. What has expired, is late, belongs to a
    * broadcast that stands still or may not be sent changes its state here; `taken` counts it too. Served by
-   * `message_ready`.
+   * `message_ready`. `db` is the connection of a transaction that decides more before it commits.
    */
   async claim(
     owner: string,
-    {
-      lanes,
-      limit,
-      now,
-      overdue,
-    }: { lanes: LaneWant[]; limit: number; now: Date; overdue: OverdueParameters },
+    { lanes, limit, now, overdue }: ClaimOrder,
+    db: Pick<PoolClient, 'query'> = pgPool(this.dataSource),
   ): Promise<{ taken: number; messages: ClaimedMessage[] }> {
-    const { rows } = await pgPool(this.dataSource).query<ClaimedRow>({
+    const { rows } = await db.query<ClaimedRow>({
       name: 'ledger-claim',
       text: CLAIM,
       values: [

@@ -8,6 +8,8 @@ import { EnrollmentsQueries } from './enrollments.queries.js';
 import { EnrollmentsService } from './enrollments.service.js';
 import { EventsController } from './events.controller.js';
 import { EventsService } from './events.service.js';
+import { PeopleMovesController } from './people-moves.controller.js';
+import { PeopleMovesService } from './people-moves.service.js';
 import { ReactionsService } from './reactions.service.js';
 import { OwnerNoticesService } from './owner-notices.service.js';
 import { SequencesController } from './sequences.controller.js';
@@ -26,7 +28,13 @@ import { VersionsService } from './versions.service.js';
  */
 @Module({
   imports: [SubscribersModule, DeliveryModule],
-  controllers: [SequencesController, EventsController, SubscriberChangesController, WebhooksController],
+  controllers: [
+    SequencesController,
+    EventsController,
+    SubscriberChangesController,
+    WebhooksController,
+    PeopleMovesController,
+  ],
   providers: [
     SequencesService,
     EnrollmentsService,
@@ -39,6 +47,7 @@ import { VersionsService } from './versions.service.js';
     SignalsService,
     EventsService,
     WebhooksService,
+    PeopleMovesService,
     OwnerNoticesService,
     SequencesJobs,
   ],

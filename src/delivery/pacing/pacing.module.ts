@@ -3,6 +3,8 @@ import { AlertsModule } from '../../infra/alerts/alerts.module.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
 import { GenerationQueries } from '../generation/generation.queries.js';
 import { LedgerNoteFile } from '../generation/ledger-note.service.js';
+import { FrequencyCapController } from './frequency-cap.controller.js';
+import { FrequencyCapService } from './frequency-cap.service.js';
 import { HeldController } from './held.controller.js';
 import { HeldQueries } from './held.queries.js';
 import { HeldService } from './held.service.js';
@@ -24,7 +26,7 @@ import { SendingSettingsService } from './sending-settings.service.js';
  */
 @Module({
   imports: [AlertsModule],
-  controllers: [SendingController, HeldController],
+  controllers: [SendingController, FrequencyCapController, HeldController],
   providers: [
     PacingService,
     PacingQueries,
@@ -41,6 +43,7 @@ import { SendingSettingsService } from './sending-settings.service.js';
     SendingService,
     SendingQueries,
     SendingSettingsService,
+    FrequencyCapService,
     PacingJobs,
   ],
   exports: [
@@ -52,6 +55,7 @@ import { SendingSettingsService } from './sending-settings.service.js';
     MailDomainsService,
     SendingService,
     SendingSettingsService,
+    FrequencyCapService,
   ],
 })
 export class PacingModule {}

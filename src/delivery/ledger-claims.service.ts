@@ -1,0 +1,102 @@
+import { Injectable } from '@nestjs/common';
+import type { PoolClient } from 'pg';
+import { DataSource } from 'typeorm';
+import { pgPool } from '../infra/database/pg-pool.js';
+import { LedgerQueries, type Claim, type ClaimOrder } from './ledger.queries.js';
+import type { ClaimedMessage } from './message.js';
+import { heldBack, LONGEST_SPAN_MS, type FrequencyCap, type HeldBack } from './pacing/frequency-cap.js';
+import { FrequencyCapService } from './pacing/frequency-cap.service.js';
+
+/** Any constant: claims under a cap come one after the other. */
+const CAP_LOCK = 7_311_402_619;
+
+/**
+ * Claims mails so that nobody gets more than the owner allows, over all sequences and broadcasts. Without a cap a claim
+ * is the ledger's own, with nothing added.
+ */
+@Injectable()
+export class LedgerClaims {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly ledger: LedgerQueries,
+    private readonly caps: FrequencyCapService,
+  ) {}
+
+  /** As `LedgerQueries.dueLanes`. */
+  async dueLanes(now: Date, most: number): ReturnType<LedgerQueries['dueLanes']> {
+    return this.ledger.dueLanes(now, most);
+  }
+
+  /** As `LedgerQueries.release`. */
+  async release(claims: readonly Claim[]): Promise<void> {
+    await this.ledger.release(claims);
+  }
+
+  /** As `LedgerQueries.claim`; mails that are too many for their reader are put back until they are not. */
+  async claim(owner: string, order: ClaimOrder): Promise<{ taken: number; messages: ClaimedMessage[] }> {
+    const cap = await this.caps.current();
+    if (cap.perDay === null && cap.perWeek === null) return this.ledger.claim(owner, order);
+    const client = await pgPool(this.dataSource).connect();
+    try {
+      await client.query('begin');
+      // Taken before the claim looks: its snapshot then holds what the claims before it have taken.
+      await client.query('select pg_advisory_xact_lock($1)', [CAP_LOCK]);
+      const claimed = await this.ledger.claim(owner, order, client);
+      const held = await this.tooMany(client, claimed.messages, cap, order.now);
+      await client.query('commit');
+      const waiting = new Set(held.map(({ id }) => id));
+      return { ...claimed, messages: claimed.messages.filter(({ id }) => !waiting.has(id)) };
+    } catch (error) {
+      await client.query('rollback').catch(() => undefined);
+      throw error;
+    } finally {
+      client.release();
+    }
+  }
+
+  private async tooMany(
+    client: Pick<PoolClient, 'query'>,
+    messages: readonly ClaimedMessage[],
+    cap: FrequencyCap,
+    now: Date,
+  ): Promise<HeldBack[]> {
+    const mails = messages.flatMap(({ id, class: messageClass, subscriberId }) =>
+      messageClass === 'marketing' && subscriberId !== null ? [{ id, subscriberId }] : [],
+    );
+    if (mails.length === 0) return [];
+    const ids = mails.map(({ id }) => id);
+    const { rows } = await client.query<{ subscriberId: string; at: Date }>({
+      name: 'frequency-sent',
+      text: SENT,
+      values: [
+        [...new Set(mails.map(({ subscriberId }) => subscriberId))],
+        ids,
+        new Date(now.getTime() - LONGEST_SPAN_MS),
+        now,
+      ],
+    });
+    const sent = new Map<string, Date[]>();
+    for (const { subscriberId, at } of rows) sent.set(subscriberId, [...(sent.get(subscriberId) ?? []), at]);
+    const held = heldBack(mails, sent, cap, now);
+    if (held.length === 0) return [];
+    await client.query({
+      name: 'frequency-put-back',
+      text: PUT_BACK,
+      values: [held.map(({ id }) => id), held.map(({ until }) => until), held.map(({ reason }) => reason)],
+    });
+    return held;
+  }
+}
+
+/** What the people have got, or are about to; served by `message_subscriber`. */
+const SENT = `
+select m.subscriber_id as "subscriberId", case when m.state = 'leased' then $4::timestamptz else coalesce(m.accepted_at, m.data_at) end as at
+from message m
+where m.subscriber_id = any($1::bigint[]) and m.class = 'marketing' and m.id <> all($2::bigint[])
+  and (m.state = 'leased' or (m.state in ('accepted', 'unknown') and coalesce(m.accepted_at, m.data_at) > $3))`;
+
+/** As if they had not been claimed. Their new time is no delay of an outage's making, so it is also what they were planned for. */
+const PUT_BACK = `
+update message m set state = 'ready', lease_owner = null, lease_until = null, attempt = attempt - 1, due_at = h.until,
+  planned_for = case when m.planned_for is not null then h.until end, state_reason = h.reason
+from unnest($1::bigint[], $2::timestamptz[], $3::text[]) as h (id, until, reason) where m.id = h.id and m.state = 'leased'`;

@@ -1,0 +1,235 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { Wake } from '../infra/jobs/wake.js';
+import { DomainError } from '../values/domain-error.js';
+import { timeZoneOr } from '../values/zoned-time.js';
+import { ADVANCE_DUE } from './enrolling.service.js';
+import {
+  mailsAhead,
+  placeIn,
+  type DoneStep,
+  type MoveMode,
+  type Placement,
+  type Standing,
+} from './placement.js';
+import type { PreparedSequence } from './prepared.js';
+import { VersionsService } from './versions.service.js';
+
+const PAGE = 1_000;
+
+/** Who would get what. */
+export interface MovePreview {
+  toVersion: number;
+  /** People in earlier versions. */
+  people: number;
+  /** From step to step; null is the end of the sequence. */
+  moves: { from: string | null; to: string | null; people: number }[];
+  stays: { reason: string; people: number }[];
+  /** Mails that come to people who would not get them in their version, and the other way round. */
+  gains: { step: string; people: number }[];
+  losses: { step: string; people: number }[];
+}
+
+interface Row extends Omit<Standing, 'timeZone' | 'done'> {
+  id: string;
+  versionId: string;
+  timeZone: string | null;
+  done: { key: string; outcome: string; atMs: number }[] | null;
+}
+
+type Move = { id: string } & Extract<Placement, { kind: 'goes' }>;
+
+/** Takes people to the present version of their sequence, as its owner chooses. Until then they stay in theirs. */
+@Injectable()
+export class PeopleMovesService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly versions: VersionsService,
+    private readonly wake: Wake,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** What `apply` would do now; writes nothing. Throws `SEQUENCE_NOT_FOUND` and `STEP_NOT_FOUND`. */
+  async preview(sequenceId: string, mode: MoveMode): Promise<MovePreview> {
+    const count = new MoveCount();
+    const { manager } = this.dataSource;
+    const target = await this.target(manager, sequenceId, mode);
+    for (let after = '0'; ;) {
+      const rows = await this.page(manager, { sequenceId, ...target, after, mode, lock: '' });
+      await this.place(manager, { rows, to: target.to, mode, count });
+      const last = rows.at(-1);
+      if (!last) return count.result(target.version);
+      after = last.id;
+    }
+  }
+
+  /**
+   * Moves people, a thousand in one transaction each; done again after a crash, it goes on where it ended. Returns what it
+   * did. Throws as `preview`.
+   */
+  async apply(sequenceId: string, mode: MoveMode): Promise<MovePreview> {
+    const count = new MoveCount();
+    const target = await this.target(this.dataSource.manager, sequenceId, mode);
+    for (let after: string | null = '0'; after !== null;) {
+      const start: string = after;
+      after = await this.dataSource.transaction(async (manager) => {
+        const rows = await this.page(manager, {
+          sequenceId,
+          ...target,
+          after: start,
+          mode,
+          lock: 'for update of e',
+        });
+        const moves = await this.place(manager, { rows, to: target.to, mode, count });
+        await this.write(manager, target.versionId, moves);
+        return rows.at(-1)?.id ?? null;
+      });
+    }
+    return count.result(target.version);
+  }
+
+  private async target(
+    manager: EntityManager,
+    sequenceId: string,
+    mode: MoveMode,
+  ): Promise<{ versionId: string; version: number; to: PreparedSequence }> {
+    const rows: { versionId: string; version: number }[] = await manager.query(
+      `select v.id as "versionId", v.version from sequence q join sequence_version v on v.id = q.current_version_id where q.id = $1`,
+      [sequenceId],
+    );
+    const [row] = rows;
+    if (!row)
+      throw new DomainError('SEQUENCE_NOT_FOUND', `there is no sequence ${sequenceId}`, { id: sequenceId });
+    const to = (await this.versions.running(manager, [row])).get(row.versionId)?.sequence;
+    if (!to) throw new Error(`version ${row.versionId} was not loaded`);
+    const unknown =
+      mode.kind === 're-map' ? Object.values(mode.steps).find((step) => !to.nodes.has(step)) : undefined;
+    if (unknown !== undefined) {
+      const steps = [...to.nodes.keys()];
+      const text = `steps: the present version has no step "${unknown}"; there are: ${steps.join(', ')}`;
+      throw new DomainError('STEP_NOT_FOUND', text, { step: unknown, steps });
+    }
+    return { ...row, to };
+  }
+
+  /** Also those who finished since, where the owner wants to catch up with them. */
+  private async page(
+    manager: EntityManager,
+    {
+      sequenceId,
+      versionId,
+      after,
+      mode,
+      lock,
+    }: { sequenceId: string; versionId: string; after: string; mode: MoveMode; lock: '' | 'for update of e' },
+  ): Promise<Row[]> {
+    return manager.query(
+      `select e.id, e.version_id as "versionId", e.status, e.step_key as "stepKey", e.next_at as "nextAt", e.had,
+         e.started_at as "startedAt", e.ended_at as "endedAt", s.time_zone as "timeZone", (
+           select jsonb_agg(jsonb_build_object('key', d.key, 'outcome', d.outcome, 'atMs', extract(epoch from d.at) * 1000)) from (
+             select m.step_key as key, 'ran' as outcome, m.created_at as at from message m
+               where m.subscriber_id = e.subscriber_id and m.enrollment_id = e.id and m.step_key is not null
+             union all select o.step_key, o.outcome, o.at from enrollment_step o where o.enrollment_id = e.id) d) as done
+       from enrollment e join subscriber s on s.id = e.subscriber_id
+       where e.sequence_id = $1 and e.version_id <> $2 and e.id > $3
+         and (e.status = 'active' or (e.status = 'completed' and e.ended_at >= $4))
+       order by e.id limit ${PAGE} ${lock}`,
+      [sequenceId, versionId, after, mode.kind === 'catch-up' ? mode.since : null],
+    );
+  }
+
+  private async place(
+    manager: EntityManager,
+    {
+      rows,
+      to,
+      mode,
+      count,
+    }: { rows: readonly Row[]; to: PreparedSequence; mode: MoveMode; count: MoveCount },
+  ): Promise<Move[]> {
+    const versions = await this.versions.running(manager, rows);
+    const now = this.clock.now();
+    return rows.flatMap((row): Move[] => {
+      const from = versions.get(row.versionId)?.sequence;
+      if (!from) return [];
+      const standing = {
+        ...row,
+        timeZone: timeZoneOr(row.timeZone, to.fallbackZone).zone,
+        done: (row.done ?? []).map(({ atMs, ...step }): DoneStep => ({ ...step, at: new Date(atMs) })),
+      };
+      const placement = placeIn({ from, to }, standing, mode, now);
+      count.add({ from, to }, standing, placement);
+      return placement.kind === 'goes' ? [{ ...placement, id: row.id }] : [];
+    });
+  }
+
+  private async write(manager: EntityManager, versionId: string, moves: readonly Move[]): Promise<void> {
+    if (moves.length === 0) return;
+    // Without a new time they go on waiting as they do.
+    await manager.query(
+      `update enrollment e set version_id = $1, step_key = m.step_key, had = m.had,
+         status = case when m.step_key is null then 'completed' else 'active' end,
+         ended_at = case when m.step_key is null then coalesce(e.ended_at, $6::timestamptz) end,
+         next_at = case when m.step_key is null then null else coalesce(m.next_at, e.next_at) end,
+         wait_until = case when m.step_key is null or m.next_at is not null then null else e.wait_until end,
+         watches = case when m.step_key is null or m.next_at is not null then null else e.watches end
+       from unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::jsonb[]) as m (id, step_key, next_at, had)
+       where e.id = m.id`,
+      [
+        versionId,
+        moves.map(({ id }) => id),
+        moves.map(({ stepKey }) => stepKey),
+        moves.map(({ nextAt }) => nextAt),
+        moves.map(({ had }) => (had === null ? null : JSON.stringify(had))),
+        this.clock.now(),
+      ],
+    );
+    await this.wake.notify(manager, ADVANCE_DUE);
+  }
+}
+
+class MoveCount {
+  #people = 0;
+  readonly #moves = new Map<string, MovePreview['moves'][number]>();
+  readonly #stays = new Map<string, number>();
+  readonly #gains = new Map<string, number>();
+  readonly #losses = new Map<string, number>();
+
+  add(
+    { from, to }: { from: PreparedSequence; to: PreparedSequence },
+    { stepKey, had }: Pick<Standing, 'stepKey' | 'had'>,
+    placement: Placement,
+  ): void {
+    this.#people++;
+    if (placement.kind === 'stays') {
+      increase(this.#stays, placement.reason);
+      return;
+    }
+    const name = `${stepKey ?? ''} ${placement.stepKey ?? ''}`;
+    const move = this.#moves.get(name) ?? { from: stepKey, to: placement.stepKey, people: 0 };
+    move.people++;
+    this.#moves.set(name, move);
+    const before = new Set(mailsAhead(from, stepKey, had));
+    const after = new Set(mailsAhead(to, placement.stepKey, placement.had));
+    for (const step of after) if (!before.has(step)) increase(this.#gains, step);
+    for (const step of before) if (!after.has(step)) increase(this.#losses, step);
+  }
+
+  result(toVersion: number): MovePreview {
+    const list = (counts: ReadonlyMap<string, number>): { step: string; people: number }[] =>
+      [...counts].map(([step, people]) => ({ step, people }));
+    return {
+      toVersion,
+      people: this.#people,
+      moves: [...this.#moves.values()],
+      stays: [...this.#stays].map(([reason, people]) => ({ reason, people })),
+      gains: list(this.#gains),
+      losses: list(this.#losses),
+    };
+  }
+}
+
+function increase(counts: Map<string, number>, name: string): void {
+  counts.set(name, (counts.get(name) ?? 0) + 1);
+}

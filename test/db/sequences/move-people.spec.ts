@@ -1,0 +1,110 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { openCourse, type Course } from './course.js';
+
+const mail = (key: string): string => `- { key: ${key}, email: emails/story, delay: 1 day }`;
+const steps = (...keys: string[]): string => keys.map(mail).join('\n');
+
+describe('a sequence that is edited while people are in it', () => {
+  let t: Course;
+  beforeAll(async () => {
+    t = await openCourse();
+  });
+  afterAll(async () => t?.test.close());
+  afterEach(async () => t.clear());
+
+  const move = async (body: object): Promise<{ status: number; body: Record<string, unknown> }> => {
+    const [sequence]: { id: string }[] = await t.db.query(`select id from sequence where key = 'course'`);
+    return t.post(`/api/v1/sequences/${sequence?.id}/move-people`, body);
+  };
+  const days = async (from: number, to: number): Promise<void> => {
+    for (let day = from; day <= to; day++) await t.at(`2026-01-${String(day).padStart(2, '0')}T09:00:00Z`);
+  };
+  /** One has had a, one a and b; the sequence then gets x behind a. */
+  const edited = async (): Promise<{ one: string; two: string }> => {
+    await t.publish(steps('a', 'b', 'c'));
+    const two = await t.person('two@example.com');
+    await t.enroll(two);
+    await days(6, 6);
+    const one = await t.person('one@example.com');
+    await t.enroll(one);
+    await days(7, 7);
+    await t.publish(steps('a', 'x', 'b', 'c'));
+    return { one, two };
+  };
+
+  it('keeps everybody in the version they joined until its owner chooses', async () => {
+    const { one, two } = await edited();
+    await days(8, 10);
+    expect(await t.mails(one)).toEqual(['a', 'b', 'c']);
+    expect(await t.mails(two)).toEqual(['a', 'b', 'c']);
+  });
+
+  it('counts who would get what before anything is written', async () => {
+    await edited();
+    const before: unknown = await t.db.query('select * from enrollment order by id');
+    expect((await move({ mode: 'forward-only' })).body).toEqual({
+      applied: false,
+      toVersion: 2,
+      people: 2,
+      moves: [
+        { from: 'c', to: 'c', people: 1 },
+        { from: 'b', to: 'x', people: 1 },
+      ],
+      stays: [],
+      gains: [{ step: 'x', people: 1 }],
+      losses: [],
+    });
+    expect((await move({ mode: 'catch-up', within: '2 days' })).body).toMatchObject({
+      gains: [{ step: 'x', people: 2 }],
+    });
+    expect(await t.db.query('select * from enrollment order by id')).toEqual(before);
+  });
+
+  it.each([
+    ['forward-only', {}, ['a', 'x', 'b', 'c'], ['a', 'b', 'c']],
+    ['catch-up', { within: '2 days' }, ['a', 'x', 'b', 'c'], ['a', 'b', 'x', 'c']],
+    ['re-map', { steps: { b: 'c' } }, ['a', 'c'], ['a', 'b', 'c']],
+  ])('%s %j', async (mode, more, mailsOfOne, mailsOfTwo) => {
+    const { one, two } = await edited();
+    const preview = (await move({ mode, ...more })).body;
+    expect((await move({ mode, ...more, dryRun: false })).body).toEqual({ ...preview, applied: true });
+    await t.run();
+    await days(8, 14);
+    expect(await t.mails(one)).toEqual(mailsOfOne);
+    expect(await t.mails(two)).toEqual(mailsOfTwo);
+    expect(await t.place(two)).toMatchObject({ status: 'completed' });
+    expect((await move({ mode, ...more })).body).toMatchObject({ people: 0 });
+  });
+
+  it('catches up with people who finished within the window, too', async () => {
+    await t.publish(steps('a', 'b'));
+    const id = await t.person('reader@example.com');
+    await t.enroll(id);
+    await days(6, 7);
+    expect(await t.place(id)).toMatchObject({ status: 'completed' });
+    await t.publish(steps('a', 'b', 'more'));
+    t.clock.set('2026-01-10T09:00:00Z');
+    expect((await move({ mode: 'forward-only' })).body).toMatchObject({ people: 0 });
+    expect((await move({ mode: 'catch-up', within: '1 day' })).body).toMatchObject({ people: 0 });
+    expect((await move({ mode: 'catch-up', within: '7 days', dryRun: false })).body).toMatchObject({
+      moves: [{ from: null, to: 'more', people: 1 }],
+    });
+    await t.run();
+    expect(await t.mails(id)).toEqual(['a', 'b', 'more']);
+    expect(await t.place(id)).toMatchObject({ status: 'completed' });
+  });
+
+  it.each([
+    [{ mode: 'sideways' }, 'use forward-only'],
+    [{ mode: 'catch-up' }, 'belongs to catch-up'],
+    [{ mode: 'forward-only', within: '1 day' }, 'belongs to catch-up'],
+    [{ mode: 'catch-up', within: 'soon' }, 'is not a duration'],
+    [{ mode: 're-map' }, 'belongs to re-map'],
+    [{ mode: 're-map', steps: { b: 'nowhere' } }, 'there are: a, x, b, c'],
+  ])('refuses %j', async (body, message) => {
+    await edited();
+    const answer = await move(body);
+    expect(answer.status).toBeGreaterThanOrEqual(400);
+    expect(JSON.stringify(answer.body)).toContain(message);
+  });
+});
