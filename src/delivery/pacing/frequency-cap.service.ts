@@ -37,8 +37,8 @@ export class FrequencyCapService {
 
   /** As it is at most a second ago. */
   async current(): Promise<FrequencyCap> {
-    const nowMs = Date.now();
-    if (this.#known === null || nowMs - this.#known.readAtMs > REMEMBERED_MS || nowMs < this.#known.readAtMs)
+    const nowMs = performance.now();
+    if (this.#known === null || nowMs - this.#known.readAtMs > REMEMBERED_MS)
       this.#known = { cap: await this.read(), readAtMs: nowMs };
     return this.#known.cap;
   }

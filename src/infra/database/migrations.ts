@@ -11,7 +11,7 @@ import { SignedDomains1764710000000 } from './migrations/1764710000000-signed-do
 import { SequenceSteps1764810000000 } from './migrations/1764810000000-sequence-steps.js';
 import { Pauses1764820000000 } from './migrations/1764820000000-pauses.js';
 import { Segments1764840000000 } from './migrations/1764840000000-segments.js';
-import { SequenceOutboxes1764830000000 } from './migrations/1764830000000-sequence-outboxes.js';
+import { SequenceOutboxes1764850000000 } from './migrations/1764850000000-sequence-outboxes.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -28,5 +28,5 @@ export const migrations = [
   SequenceSteps1764810000000,
   Pauses1764820000000,
   Segments1764840000000,
-  SequenceOutboxes1764830000000,
+  SequenceOutboxes1764850000000,
 ];

@@ -23,7 +23,7 @@ describe('the cap on mails to one person', () => {
   };
   const states = async (): Promise<Record<string, unknown>[]> =>
     t.db.query(
-      `select step_key as step, state, state_reason as reason, due_at as "dueAt" from message order by id`,
+      `select step_key as step, state, state_reason as reason, due_at as "dueAt" from message order by step_key desc, subscriber_id`,
     );
   const two = async (): Promise<string> => {
     await t.publish('- { key: low, email: emails/story }', 'priority: 6', 'first');

@@ -16,7 +16,7 @@ create index owner_notice_waiting on owner_notice (id) where sent_at is null;
 `;
 
 /** What steps of sequences tell others: the owner's programs by webhook, the owner by mail. */
-export class SequenceOutboxes1764830000000 implements MigrationInterface {
+export class SequenceOutboxes1764850000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(outboxes);
   }
