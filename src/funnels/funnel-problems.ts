@@ -1,12 +1,10 @@
 import { parseMoney } from '../values/money.js';
+import type { DefinitionProblem } from './definition-problem.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { stepProblems } from './step-problems.js';
 import { allSteps } from './step.schemas.js';
 
-export interface DefinitionProblem {
-  path: readonly PropertyKey[];
-  message: string;
-}
+export type { DefinitionProblem };
 
 /** What is wrong between the objects of one funnel: names that lead nowhere, steps nobody reaches, mixed currencies. */
 export function funnelProblems(definition: FunnelDefinition): DefinitionProblem[] {

@@ -1,7 +1,7 @@
 import { timingOf } from '../sequences/prepared.js';
 import { checkTiming } from '../sequences/schedule.js';
 import { questionsIn, triggerOf, type FunnelCondition } from './condition.schemas.js';
-import type { DefinitionProblem } from './funnel-problems.js';
+import type { DefinitionProblem } from './definition-problem.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { sequenceDefinition } from './sequence-definition.js';
 import { allSteps, isMailStep, isTimed, waysOf, type FunnelStep, type FunnelTiming } from './step.schemas.js';
