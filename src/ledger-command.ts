@@ -3,11 +3,8 @@ import { UNSENT, type Unsent } from './delivery/generation/generation.js';
 import { GenerationGuard, type ConfirmedLedger } from './delivery/generation/generation-guard.service.js';
 import type { CommandTools } from './mail-commands.js';
 
-/** Exit code of a question that was answered with no. */
-const REFUSED = 1;
-
 /** Commands for the owner of a database that refuses to send. */
-export function addLedgerCommands(program: Command, { within, print }: CommandTools): void {
+export function addLedgerCommands(program: Command, { within, print, refuse }: CommandTools): void {
   const ledger = program.command('ledger').description('which database may send, after a backup or a move');
   ledger
     .command('status')
@@ -17,7 +14,7 @@ export function addLedgerCommands(program: Command, { within, print }: CommandTo
       within(async ({ app }) => {
         const state = await app.get(GenerationGuard, { strict: false }).state();
         print(json, state, () => (state.ok ? 'Mails may go out.' : `Nothing is sent: ${state.reason}.`));
-        if (!state.ok) process.exitCode = REFUSED;
+        if (!state.ok) refuse();
       }),
     );
   ledger

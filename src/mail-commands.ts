@@ -8,10 +8,15 @@ import { FunnelPreflightService, type FunnelPreflight } from './funnels/funnel-p
 
 export const LEVELS = { ok: 'ok  ', warn: 'WARN', fail: 'FAIL', unknown: '??  ' } as const;
 
-/** What `cli.ts` lends to the commands of other files. */
+/** What `commands.ts` lends to the commands of other files. */
 export interface CommandTools {
   within: (run: (context: CommandContext) => Promise<void>) => Promise<void>;
+  /** A line: the value as JSON, or its words. */
   print: (json: boolean, value: unknown, words: () => string) => void;
+  /** Text as it is. */
+  out: (text: string) => void;
+  /** Ends with exit code 1: the question was answered with no. */
+  refuse: () => void;
 }
 
 /** RFC 1035 §3.3.14: one string of a TXT record holds 255 octets. */
@@ -24,7 +29,7 @@ export function addMailCommands(program: Command, tools: CommandTools): void {
 }
 
 /** Exit code 1 when something must be put right before the first mail. */
-function addPreflight(program: Command, { within, print }: CommandTools): void {
+function addPreflight(program: Command, { within, print, refuse }: CommandTools): void {
   program
     .command('preflight')
     .description('check the mails of an applied funnel, or one template, before they are sent')
@@ -39,7 +44,7 @@ function addPreflight(program: Command, { within, print }: CommandTools): void {
         const mails = 'mails' in result ? result.mails : [result];
         const sender = 'mails' in result ? result.sender : [];
         print(json, result, () => [...mails.map(reportInWords), ...sender.map(findingInWords)].join('\n'));
-        if (!result.ok) process.exitCode = 1;
+        if (!result.ok) refuse();
       }),
     );
 }

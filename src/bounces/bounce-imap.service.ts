@@ -1,5 +1,5 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { ImapFlow } from 'imapflow';
+import type { ImapFlow } from 'imapflow';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import type { JobContext } from '../infra/jobs/job.js';
@@ -42,7 +42,7 @@ export class BounceImap {
   async readNew({ signal }: Pick<JobContext, 'signal'>): Promise<number> {
     const url = this.config.bounceImapUrl;
     if (url === null) return 0;
-    const client = clientFor(new URL(url));
+    const client = await clientFor(new URL(url));
     // Every failure also reaches the call under way; without a listener it would end the process.
     client.on('error', () => undefined);
     try {
@@ -152,7 +152,9 @@ export class BounceImap {
   }
 }
 
-function clientFor(url: URL): ImapFlow {
+/** The library is loaded by those who read a mailbox alone. */
+async function clientFor(url: URL): Promise<ImapFlow> {
+  const { ImapFlow } = await import('imapflow');
   const secure = url.protocol === 'imaps:';
   const local = ['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname);
   return new ImapFlow({

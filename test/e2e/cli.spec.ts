@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runCommand } from '../../src/commands.js';
 import { buildOnce, finished, ROOT, type Finished } from '../support/build.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { RETURNED_MAILS } from '../support/returned-mails.js';
@@ -197,8 +198,25 @@ describe('wellspring, the command', () => {
     expect((await wellspring('ledger', 'status')).code).toBe(0);
   });
 
+  it('ends as a process with the same words and codes', async () => {
+    const asProcess = async (...args: string[]) =>
+      finished(process.execPath, [built, ...args], environment());
+    expect(await asProcess('teleport')).toMatchObject({ code: 2, out: '' });
+    const args = ['export', 'niche-ebook'];
+    expect(await asProcess(...args)).toEqual(await wellspring(...args));
+    const refused = await asProcess('apply', join(folder, 'broken.yaml'));
+    expect(refused).toMatchObject({ code: 1, out: '', error: expect.stringMatching(/broken\.yaml:\d+: /) });
+  });
+
+  /** In this process: to start one for each command would take minutes. */
   async function wellspring(...args: string[]): Promise<Finished> {
-    return finished(process.execPath, [built, ...args], environment());
+    const said = { out: '', error: '' };
+    const code = await runCommand(args, {
+      env: environment(),
+      out: (text) => (said.out += text),
+      error: (text) => (said.error += text),
+    });
+    return { code, ...said };
   }
 
   function environment(): NodeJS.ProcessEnv {

@@ -1,0 +1,151 @@
+import 'reflect-metadata';
+import { inspect } from 'node:util';
+import { Command, CommanderError } from 'commander';
+import { EnvError, readConfig } from '../config/env.js';
+import { openCommandContext } from './application.js';
+import { doctor } from './doctor.js';
+import { FunnelsService } from './funnels/funnels.service.js';
+import { ApiKeysService } from './infra/access/api-keys.service.js';
+import { migrate } from './infra/database/migrate.js';
+import { addInspectCommand } from './inspect-command.js';
+import { addLedgerCommands } from './ledger-command.js';
+import { addMailCommands, LEVELS, type CommandTools } from './mail-commands.js';
+import { DomainError } from './values/domain-error.js';
+
+/** Exit codes: 0 good, 1 refused, 2 wrong use. */
+const REFUSED = 1;
+const WRONG_USE = 2;
+
+/** Where a command is run: its variables, and where its words go. */
+export interface CommandSurroundings {
+  env: Record<string, string | undefined>;
+  out: (text: string) => void;
+  error: (text: string) => void;
+}
+
+/** Runs `wellspring ARGS`. Resolves with the exit code; never rejects. */
+export async function runCommand(args: readonly string[], around: CommandSurroundings): Promise<number> {
+  const { env, out, error: tell } = around;
+  let code = 0;
+  const tools: CommandTools = {
+    /** Opens what a command needs and closes it again, whatever happened. */
+    within: async (run) => {
+      const context = await openCommandContext(readConfig(env), (line) => tell(`${line}\n`));
+      try {
+        await run(context);
+      } finally {
+        await context.close();
+      }
+    },
+    print: (json, value, words) => out(`${json ? JSON.stringify(value) : words()}\n`),
+    out,
+    refuse: () => {
+      code = REFUSED;
+    },
+  };
+  try {
+    await wellspring(tools, tell).parseAsync(args, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USE;
+    const expected = error instanceof EnvError || error instanceof DomainError;
+    tell(`${expected ? error.message : inspect(error)}\n`);
+    return error instanceof EnvError ? WRONG_USE : REFUSED;
+  }
+}
+
+function wellspring(tools: CommandTools, tell: (text: string) => void): Command {
+  const program = new Command('wellspring')
+    .description('Self-hosted autoresponder and sales funnel engine')
+    .configureOutput({ writeOut: tools.out, writeErr: tell })
+    .exitOverride();
+  addInstallationCommands(program, tools);
+  addMailCommands(program, tools);
+  addLedgerCommands(program, tools);
+  addFunnelCommands(program, tools);
+  addKeyCommands(program, tools);
+  addInspectCommand(program, tools.print);
+  return program;
+}
+
+function addInstallationCommands(program: Command, { within, print, refuse }: CommandTools): void {
+  program
+    .command('migrate')
+    .description('bring the database up to date')
+    .option('--json')
+    .action(async ({ json = false }: { json?: boolean }) =>
+      within(async ({ dataSource, migrated }) => {
+        const ran = [...migrated, ...(await migrate(dataSource))];
+        print(json, { ran }, () =>
+          ran.length === 0 ? 'The database is up to date.' : ran.map((name) => `ran ${name}`).join('\n'),
+        );
+      }),
+    );
+
+  program
+    .command('doctor')
+    .description(
+      'check that everything this installation needs is there, and what the DNS says of its domains',
+    )
+    .option('--domain <domain...>', 'sending domains to look at, instead of those in use')
+    .option('--ip <address>', 'the address that mail leaves from')
+    .option('--json')
+    .action(async ({ domain, ip, json = false }: { domain?: string[]; ip?: string; json?: boolean }) =>
+      within(async (context) => {
+        const checks = await doctor(context, { ...(domain ? { domains: domain } : {}), ip });
+        print(json, { checks }, () =>
+          checks.map(({ level, name, detail }) => `${LEVELS[level]} ${name}: ${detail}`).join('\n'),
+        );
+        if (checks.some(({ ok }) => !ok)) refuse();
+      }),
+    );
+}
+
+function addFunnelCommands(program: Command, { within, print, out }: CommandTools): void {
+  for (const [name, description] of [
+    ['plan', 'show what applying a funnel file would change'],
+    ['apply', 'make the database say what the funnel file says'],
+  ] as const) {
+    program
+      .command(name)
+      .description(description)
+      .argument('<file>')
+      .option('--json')
+      .action(async (file: string, { json = false }: { json?: boolean }) =>
+        within(async ({ app }) => {
+          const funnels = app.get(FunnelsService);
+          const plan = name === 'plan' ? await funnels.planFile(file) : await funnels.applyFile(file);
+          print(json, { ...plan, applied: name === 'apply' }, () =>
+            plan.words.length === 0 ? 'No changes.' : plan.words.join('\n'),
+          );
+        }),
+      );
+  }
+
+  program
+    .command('export')
+    .description('write the funnels as files describe them')
+    .argument('[funnel]')
+    .option('--json')
+    .action(async (funnel: string | undefined, { json = false }: { json?: boolean }) =>
+      within(async ({ app }) => {
+        const yaml = await app.get(FunnelsService).export(funnel);
+        out(json ? `${JSON.stringify({ yaml })}\n` : yaml);
+      }),
+    );
+}
+
+function addKeyCommands(program: Command, { within, print }: CommandTools): void {
+  program
+    .command('api-key')
+    .description('keys for the REST API')
+    .command('create')
+    .argument('<name>')
+    .option('--json')
+    .action(async (name: string, { json = false }: { json?: boolean }) =>
+      within(async ({ app }) => {
+        const created = await app.get(ApiKeysService).create(name);
+        print(json, created, () => `${created.key}\nIt is shown this once only.`);
+      }),
+    );
+}
