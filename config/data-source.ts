@@ -1,4 +1,5 @@
 import type { DataSourceOptions } from 'typeorm';
+import { onConnect } from '../src/infra/database/pg-pool.js';
 import { migrations } from '../src/infra/database/migrations.js';
 
 /** Shared by the application, the commands and the tests. The schema only ever changes by a migration. */
@@ -13,6 +14,6 @@ export function dataSourceOptions(url: string, poolSize = 20): DataSourceOptions
     synchronize: false,
     logging: false,
     poolSize,
-    extra: { application_name: 'wellspring' },
+    extra: { application_name: 'wellspring', onConnect },
   };
 }

@@ -148,6 +148,29 @@ export class World {
       );
   }
 
+  /**
+   * As `takenReaches`, where workers were killed beside others that live: when nothing but leases of the dead is left,
+   * all begin anew, as they would when those leases have run out.
+   */
+  async takenReachesAfterKills(count: number): Promise<void> {
+    let [before, changedMs] = ['', Date.now()];
+    while (this.sink.takenTotal < count) {
+      const open = await this.openRows();
+      const now = `${JSON.stringify(open)} ${this.sink.takenTotal}`;
+      if (now !== before) [before, changedMs] = [now, Date.now()];
+      else if (open.ready === 0 && open.leased > 0 && Date.now() - changedMs > QUIET_MS) {
+        const workers = this.live.length;
+        await this.stopAll();
+        await this.ageLeases();
+        await this.start(workers);
+        await this.hurry();
+        changedMs = Date.now();
+      } else if (Date.now() - changedMs > STANDSTILL_MS)
+        throw new Error(`${count} mails were waited for: ${await this.#whatIsOpen()}`);
+      await sleep(POLL_MS);
+    }
+  }
+
   /** One of the owner's commands, beside the workers; returns what it printed. */
   async command(...args: string[]): Promise<string> {
     const { stdout } = await runFile(

@@ -1,4 +1,4 @@
-import type { Pool } from 'pg';
+import type { ClientBase, Pool } from 'pg';
 import type { DataSource } from 'typeorm';
 
 /**
@@ -8,4 +8,12 @@ import type { DataSource } from 'typeorm';
 export function pgPool({ driver }: DataSource): Pool {
   if (!('master' in driver)) throw new Error('the data source is not PostgreSQL');
   return driver.master as Pool;
+}
+
+/**
+ * For every pool. The pool takes its own listener away as it lends a connection, so the end of one that is lent and has
+ * no statement under way would be nobody's: that ends the process. Its borrower hears of it at the next statement.
+ */
+export function onConnect(client: ClientBase): void {
+  client.on('error', () => undefined);
 }

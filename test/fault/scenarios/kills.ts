@@ -169,7 +169,7 @@ function randomKills(options: {
       await world.release();
       for (let n = 1; n <= kills; n++) {
         const upTo = Math.floor((mails / (kills + 2)) * n);
-        await world.takenReaches(Math.max(upTo, world.sink.takenTotal + 1));
+        await world.takenReachesAfterKills(Math.max(upTo, world.sink.takenTotal + 1));
         await sleep(Math.floor(world.random() * 60));
         await world.live[Math.floor(world.random() * world.live.length)]?.kill();
         if (world.live.length === 0) await world.ageLeases();
