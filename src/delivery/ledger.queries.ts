@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { PoolClient } from 'pg';
 import { DataSource } from 'typeorm';
 import { pgPool } from '../infra/database/pg-pool.js';
-import { PAUSED_BY_READER, type ClaimedMessage } from './message.js';
+import { PAUSED_BY_READER, withoutSending, type ClaimedMessage } from './message.js';
 import type { LaneReady } from './pacing/token-bucket.js';
 import { overdueSql, type OverdueParameters } from './pacing/overdue.js';
 import type { Settlement } from './settlement.js';
@@ -41,6 +41,12 @@ const WHY_SUPPRESSED = `case when ${MAY_BE_SENT_LATER} then '${PAUSED_BY_READER}
   when exists (select 1 from topic_opt_out t where t.subscriber_id = m.subscriber_id and t.topic_key = m.funnel_key)
     then 'opted out of the topic'
   else 'subscriber is not active' end`;
+
+/** Proof that a mail was taken although its end was unclear: a 250 written down too late, or what came back about it. */
+const EVIDENCE = (id: string): string => `case
+  when exists (select 1 from message_attempt a where a.message_id = ${id} and a.outcome = 'accepted') then 'its 250 came late'
+  when exists (select 1 from tracking_event t where t.message_id = ${id}) then 'it was opened'
+  when exists (select 1 from bounce b where b.message_id = ${id} and b.trusted) then 'a report about it came back' end`;
 
 const BROADCAST_STATE = `(select k.state from broadcast k where k.id = m.broadcast_id)`;
 
@@ -162,7 +168,7 @@ export class LedgerQueries {
    */
   async settleHeld(claims: readonly Claim[]): Promise<void> {
     await this.dataSource.query(
-      `update message m set lease_until = null, state = h.state, attempt = m.attempt - 1, data_at = null,
+      `update message m set lease_until = null, state = ${withoutSending('h.state')}, attempt = m.attempt - 1, data_at = null,
          state_reason = coalesce(h.why, m.state_reason),
          settled_at = case when h.state in ('suppressed', 'cancelled') then clock_timestamp() end
        from (select m.id, c.epoch,
@@ -196,7 +202,8 @@ export class LedgerQueries {
   async reap(): Promise<{ returned: number; unknown: number; resent: number }> {
     const rows: { state: string; count: number }[] = await this.dataSource.query(
       `with left_behind as (
-         select id, data_at is null as unsent, data_at is not null and class = 'transactional' and unknown_count = 0 as again
+         select id, data_at is null as unsent,
+           data_at is not null and class = 'transactional' and unknown_count = 0 and (${EVIDENCE('message.id')}) is null as again
          from message where state = 'leased' and lease_until < clock_timestamp()
            and (data_at is null or data_at < clock_timestamp() - ${BODY_GRACE})
          for update skip locked),
@@ -220,10 +227,7 @@ export class LedgerQueries {
   async resolveUnknown(): Promise<number> {
     const [, count]: [unknown[], number] = await this.dataSource.query(
       `update message m set state = 'accepted', state_reason = e.evidence, accepted_at = coalesce(m.accepted_at, m.data_at)
-       from (select u.id, case
-           when exists (select 1 from message_attempt a where a.message_id = u.id and a.outcome = 'accepted') then 'its 250 came late'
-           when exists (select 1 from tracking_event t where t.message_id = u.id) then 'it was opened'
-           when exists (select 1 from bounce b where b.message_id = u.id and b.trusted) then 'a report about it came back' end as evidence
+       from (select u.id, ${EVIDENCE('u.id')} as evidence
          from message u where u.state = 'unknown') e
        where m.id = e.id and e.evidence is not null and m.state = 'unknown'`,
     );
@@ -260,7 +264,7 @@ with due as (
     order by m.priority, m.due_at, m.id limit lane.most for update of m skip locked) d
   order by d.priority, d.due_at, d.id limit $2),
 taken as (
-  update message m set state = due.state, lease_owner = $1, lease_epoch = lease_epoch + 1, data_at = null,
+  update message m set state = ${withoutSending('due.state')}, lease_owner = $1, lease_epoch = lease_epoch + 1, data_at = null,
     attempt = attempt + (due.state = 'leased')::int, state_reason = coalesce(due.why, m.state_reason),
     settled_at = case when due.state in ('leased', 'held') then null else clock_timestamp() end,
     lease_until = case when due.state = 'leased' then ${LEASE} end
@@ -279,7 +283,7 @@ with given as (
       $9::timestamptz[], $10::int[], $11::int[], $12::text[], $13::text[], $14::float8[])
     as g (id, epoch, state, reason, due_at, code, reply, stage, accepted_at, spared, unknowns, relay, tls, duration_ms)),
 settled as (
-  update message m set state = g.state, state_reason = g.reason, due_at = coalesce(g.due_at, m.due_at),
+  update message m set state = ${withoutSending('g.state')}, state_reason = g.reason, due_at = coalesce(g.due_at, m.due_at),
     planned_for = case when g.due_at is null then m.planned_for else coalesce(m.planned_for, m.due_at) end,
     reply_code = g.code, reply_text = g.reply, lease_until = null, attempt = m.attempt - g.spared,
     settled_at = case when g.state = 'ready' then null else clock_timestamp() end,

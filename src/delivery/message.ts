@@ -6,6 +6,13 @@ export interface Sender {
 }
 
 /** `state_reason` of a mail that is held because its reader wants none for a while. */
+/**
+ * The state, in SQL, of a message `m` that ends without being sent. One whose first try is unclear, so that it waited to
+ * be sent once more, may have been taken then: nobody can say that it was not.
+ */
+export const withoutSending = (state: string): string =>
+  `case when m.unknown_count > 0 and ${state} in ('suppressed', 'cancelled', 'expired') then 'unknown' else ${state} end`;
+
 export const PAUSED_BY_READER = 'paused by the reader';
 
 export type MessageClass = 'transactional' | 'marketing';

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { PAUSED_BY_READER, type PlannedMessage } from './message.js';
+import { PAUSED_BY_READER, withoutSending, type PlannedMessage } from './message.js';
 import { domainOf, recipientGroupSql } from './pacing/recipient-group.js';
 import { PLANNING_LOCK } from './planning.queries.js';
 
@@ -106,11 +106,11 @@ export class MessagesQueries {
     await manager.query('select pg_advisory_xact_lock($1)', [PLANNING_LOCK]);
     await manager.query(
       `with forgotten as (
-         update message set address = 'erased', data = '{}', reply_text = null, subscriber_id = null, enrollment_id = null,
+         update message m set address = 'erased', data = '{}', reply_text = null, subscriber_id = null, enrollment_id = null,
            state_reason = case when ${NOT_BEGUN} then 'erased' else state_reason end,
            settled_at = case when ${NOT_BEGUN} then clock_timestamp() else settled_at end,
            lease_until = case when ${NOT_BEGUN} then null else lease_until end,
-           state = case when ${NOT_BEGUN} then 'cancelled' else state end
+           state = case when ${NOT_BEGUN} then ${withoutSending(`'cancelled'`)} else state end
          where subscriber_id = $1 returning id)
        update message_attempt set reply_text = null where message_id in (select id from forgotten)`,
       [subscriberId],

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, QueryFailedError, type EntityManager } from 'typeorm';
+import { withoutSending } from '../message.js';
 import { RESTORED } from '../pacing/overdue.js';
 import type { Fingerprint, LedgerRow, LedgerToken, Unsent } from './generation.js';
 
@@ -87,7 +88,7 @@ export class GenerationQueries {
       const [, changed]: [unknown[], number] = await manager.query(
         unsent === 'hold'
           ? `update message set state = 'held', state_reason = $1 where state = 'ready'`
-          : `update message set state = 'cancelled', state_reason = $1, settled_at = clock_timestamp() where state = 'ready'`,
+          : `update message m set state = ${withoutSending(`'cancelled'`)}, state_reason = $1, settled_at = clock_timestamp() where state = 'ready'`,
         [RESTORED],
       );
       return { held: unsent === 'hold' ? changed : 0, cancelled: unsent === 'cancel' ? changed : 0, unknown };
