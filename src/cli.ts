@@ -2,7 +2,6 @@ import { runCommand } from './commands.js';
 
 // Set rather than exit, so that what was written to a pipe arrives whole; only a failure ends at once, whatever is open.
 const code = await runCommand(process.argv.slice(2), {
-  env: process.env,
   out: (text) => process.stdout.write(text),
   error: (text) => process.stderr.write(text),
 });

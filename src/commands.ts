@@ -16,9 +16,9 @@ import { DomainError } from './values/domain-error.js';
 const REFUSED = 1;
 const WRONG_USE = 2;
 
-/** Where a command is run: its variables, and where its words go. */
+/** Where a command is run: its variables, by default those of the process, and where its words go. */
 export interface CommandSurroundings {
-  env: Record<string, string | undefined>;
+  env?: Record<string, string | undefined>;
   out: (text: string) => void;
   error: (text: string) => void;
 }

@@ -150,12 +150,13 @@ export class World {
 
   /**
    * As `takenReaches`, where workers were killed beside others that live: when nothing but leases of the dead is left,
-   * all begin anew, as they would when those leases have run out.
+   * all begin anew, as they would when those leases have run out. Ends as well when no mail is left to wait for.
    */
   async takenReachesAfterKills(count: number): Promise<void> {
     let [before, changedMs] = ['', Date.now()];
     while (this.sink.takenTotal < count) {
       const open = await this.openRows();
+      if (open.ready + open.held + open.leased === 0) return;
       const now = `${JSON.stringify(open)} ${this.sink.takenTotal}`;
       if (now !== before) [before, changedMs] = [now, Date.now()];
       else if (open.ready === 0 && open.leased > 0 && Date.now() - changedMs > QUIET_MS) {

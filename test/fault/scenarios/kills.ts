@@ -106,7 +106,7 @@ const others: readonly Scenario[] = [
     },
   },
   randomKills({ name: 'kill -9 at random, one worker', kills: 3, workers: 1, mails: 600, short: true }),
-  randomKills({ name: 'kill -9 at random, two workers', kills: 6, workers: 2, mails: 1_200, short: false }),
+  randomKills({ name: 'kill -9 at random, two workers', kills: 4, workers: 2, mails: 2_000, short: false }),
   randomKills({ name: 'kill -9 at random x12', kills: 12, workers: 1, mails: 2_000, short: false }),
   {
     name: 'database away, then kill -9',
