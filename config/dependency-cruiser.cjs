@@ -6,6 +6,7 @@ const ORDER = [
   ['tracking'],
   ['delivery'],
   ['bounces'],
+  ['experiments'],
   ['sequences'],
   ['broadcasts'],
   ['signup'],

@@ -7,6 +7,7 @@ import { BroadcastsModule } from './broadcasts/broadcasts.module.js';
 import { BouncesModule } from './bounces/bounces.module.js';
 import { DeliveryModule } from './delivery/delivery.module.js';
 import { PreflightModule } from './delivery/preflight/preflight.module.js';
+import { ExperimentsModule } from './experiments/experiments.module.js';
 import { FunnelsModule } from './funnels/funnels.module.js';
 import { AccessModule } from './infra/access/access.module.js';
 import { AlertsModule } from './infra/alerts/alerts.module.js';
@@ -54,6 +55,7 @@ export class AppModule {
         SignupModule,
         SubscribersModule,
         SegmentsModule,
+        ExperimentsModule,
         SequencesModule,
         BroadcastsModule,
         DeliveryModule,

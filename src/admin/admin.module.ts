@@ -3,12 +3,14 @@ import { AnalyticsModule } from '../analytics/analytics.module.js';
 import { BouncesModule } from '../bounces/bounces.module.js';
 import { BroadcastsModule } from '../broadcasts/broadcasts.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
+import { ExperimentsModule } from '../experiments/experiments.module.js';
 import { MailboxModule } from '../infra/mailbox/mailbox.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { BouncesPageController } from './bounces-page.controller.js';
 import { BroadcastPagesController } from './broadcast-pages.controller.js';
 import { DashboardController } from './dashboard.controller.js';
+import { ExperimentPagesController } from './experiment-pages.controller.js';
 import { LimitsController } from './limits.controller.js';
 import { LoginController } from './login.controller.js';
 import { MailboxController } from './mailbox.controller.js';
@@ -26,6 +28,7 @@ import { WhyController } from './why.controller.js';
     BouncesModule,
     BroadcastsModule,
     DeliveryModule,
+    ExperimentsModule,
     MailboxModule,
     SequencesModule,
     SubscribersModule,
@@ -35,6 +38,7 @@ import { WhyController } from './why.controller.js';
     LoginController,
     DashboardController,
     BroadcastPagesController,
+    ExperimentPagesController,
     WhyController,
     MailboxController,
     SendingPageController,

@@ -1,3 +1,4 @@
+import { HOLDOUT } from '../experiments/assign.js';
 import { conditionText, type Condition } from '../sequences/condition.js';
 import {
   isAsking,
@@ -107,6 +108,10 @@ function ranRule(stepKey: string, { outcome, at }: EnrollmentFacts['outcomes'][n
   if (field !== undefined) {
     const text = `The step was passed over on ${on}: the field ${quoted(field)} held no date.`;
     return rule('STEP_HAS_NO_DATE', 'stopped', text, at);
+  }
+  if (outcome === HOLDOUT) {
+    const text = `The step was passed over on ${on}: the person is among those whom its split test holds out.`;
+    return rule('HELD_OUT', 'stopped', text, at);
   }
   if (outcome === 'planned')
     return rule('MAIL_GONE', 'stopped', `The step ran on ${on}; its mail is no longer kept.`, at);

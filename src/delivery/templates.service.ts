@@ -36,9 +36,13 @@ export class TemplatesService {
     return compileMail(TEMPLATES_DIR, key);
   }
 
-  /** Compiles and stores; returns the id of the version. Unchanged content gives the version that is there. */
-  async publish(manager: EntityManager, key: string): Promise<string> {
-    const { subject, html, text, source } = await this.compile(key);
+  /**
+   * Compiles and stores; returns the id of the version. Unchanged content gives the version that is there. `ownSubject`
+   * takes the place of the template's; it is Liquid, and checked before.
+   */
+  async publish(manager: EntityManager, key: string, ownSubject?: string): Promise<string> {
+    const { html, text, source, ...compiled } = await this.compile(key);
+    const subject = ownSubject ?? compiled.subject;
     const marked = markLinks(html, await this.linkIds(manager, linkTemplates(html)));
     const hash = createHash('sha256')
       .update(subject)

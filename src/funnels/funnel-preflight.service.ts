@@ -9,7 +9,7 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { applyDiscountBps, parseMoney, parsePercentBps } from '../values/money.js';
 import { mailsOf } from './funnel-sources.service.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
-import { mailSteps, type FunnelEmailStep } from './step.schemas.js';
+import { stepMails, type FunnelEmailStep } from './step.schemas.js';
 import { FunnelsService } from './funnels.service.js';
 
 const DAY_MS = 86_400_000;
@@ -66,7 +66,7 @@ interface FunnelMail {
 
 /** A template that several steps use is one mail, unless they offer different things. */
 function distinctMails(definition: FunnelDefinition): FunnelMail[] {
-  const steps = mailSteps(definition.sequence.steps).map(({ step }) => step);
+  const steps = stepMails(definition.sequence.steps).map(({ step }) => step);
   const sent: FunnelMail[] = steps.map((step) => ({
     name: step.email,
     kind: step.offer === undefined ? 'sequence' : 'offer',

@@ -8,9 +8,11 @@ import { SequencesService } from '../sequences/sequences.service.js';
 import { FormsService } from '../signup/forms.service.js';
 import { applyDiscountBps, parseMoney, parsePercentBps } from '../values/money.js';
 import { CONFIRM_MAIL, filesOf, insideOf, RECEIPT_MAIL } from './funnel-sources.service.js';
+import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
+import { fieldProblems } from './field-problems.js';
 import type { DefinitionProblem } from './funnel-problems.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
-import { allSteps, mailSteps } from './step.schemas.js';
+import { allSteps, stepMails } from './step.schemas.js';
 import type { OfferSnapshot } from '../sequences/definition.js';
 import { sequenceDefinition } from './sequence-definition.js';
 
@@ -53,7 +55,8 @@ export class FunnelPublisher {
           : [`${kind}s`, (kind === 'product' ? products : offers).findIndex((o) => o.key === key), 'key'],
       message: `the ${kind} "${key}" belongs to the funnel "${other}"`,
     }));
-    return [...problems, ...(await this.lostMoves(manager, definition))];
+    const fields = fieldProblems(definition, await fieldDefinitions(manager));
+    return [...problems, ...fields, ...(await this.lostMoves(manager, definition))];
   }
 
   /** Steps that move people to a sequence that is not there. */
@@ -100,10 +103,14 @@ export class FunnelPublisher {
   }
 
   private async publishMails(manager: EntityManager, definition: FunnelDefinition): Promise<Ids> {
-    const mails = mailSteps(definition.sequence.steps).map(({ step }) => step.email);
+    const mails = stepMails(definition.sequence.steps);
     const ids = new Map<string, string>();
-    for (const key of new Set([CONFIRM_MAIL, RECEIPT_MAIL, ...mails]))
+    for (const key of new Set([CONFIRM_MAIL, RECEIPT_MAIL, ...mails.map(({ step }) => step.email)]))
       ids.set(key, await this.templates.publish(manager, key));
+    for (const { step, subject } of mails) {
+      if (subject === undefined) continue;
+      ids.set(mailName(step.email, subject), await this.templates.publish(manager, step.email, subject));
+    }
     return ids;
   }
 
@@ -158,7 +165,7 @@ export class FunnelPublisher {
       title,
       sender,
       definition: sequenceDefinition(definition, {
-        templateId: (key) => idOf(templateIds, key),
+        templateId: (key, subject) => idOf(templateIds, mailName(key, subject)),
         offer: (key) => offerSnapshot(definition, key),
       }),
     });
@@ -205,7 +212,12 @@ export class FunnelPublisher {
 
 /** A deadline on any step makes the discount personal: only who was sent the offer, and in time, pays less. */
 function hasPersonalDeadline({ sequence }: FunnelDefinition, offerKey: string): boolean {
-  return mailSteps(sequence.steps).some(({ step }) => step.offer === offerKey && step.deadline !== undefined);
+  return stepMails(sequence.steps).some(({ step }) => step.offer === offerKey && step.deadline !== undefined);
+}
+
+/** Two arms may send one template with different subjects. */
+function mailName(key: string, subject: string | undefined): string {
+  return subject === undefined ? key : `${key} ${subject}`;
 }
 
 function offerSnapshot({ offers, products }: FunnelDefinition, key: string): OfferSnapshot | undefined {

@@ -9,7 +9,7 @@ import { DomainError } from '../values/domain-error.js';
 import type { Sources } from './funnel-diff.js';
 import type { DefinitionProblem } from './funnel-problems.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
-import { mailSteps } from './step.schemas.js';
+import { stepMails } from './step.schemas.js';
 import { unknownVariables, type MailKind } from '../delivery/template-variables.js';
 
 /** Mails every funnel needs besides its steps. */
@@ -34,7 +34,8 @@ export class FunnelSourcesService {
   async problems(definition: FunnelDefinition, folder: string | null): Promise<DefinitionProblem[]> {
     const mails = await Promise.all(mailsOf(definition).map(async (mail) => this.mailProblems(mail)));
     const files = await Promise.all(filesOf(definition).map(async (file) => fileProblems(file, folder)));
-    return [...(await pageProblems(definition)), ...mails.flat(), ...files.flat()];
+    const subjects = subjectProblems(definition);
+    return [...(await pageProblems(definition)), ...mails.flat(), ...subjects, ...files.flat()];
   }
 
   /** SHA-256 of each source. A mail's hash covers the layouts, because every mail includes them. */
@@ -96,7 +97,7 @@ export function filesOf({ form, products }: FunnelDefinition): NamedSource[] {
 
 /** Every mail the funnel sends, with what it is for and where the definition names it. */
 export function mailsOf({ sequence, form }: FunnelDefinition): (NamedSource & { kind: MailKind })[] {
-  const steps = mailSteps(sequence.steps).map(({ step, path }): NamedSource & { kind: MailKind } => ({
+  const steps = stepMails(sequence.steps).map(({ step, path }): NamedSource & { kind: MailKind } => ({
     name: step.email,
     path: [...path, 'email'],
     kind: step.offer === undefined ? 'sequence' : 'offer',
@@ -111,6 +112,24 @@ export function mailsOf({ sequence, form }: FunnelDefinition): (NamedSource & { 
     { name: RECEIPT_MAIL, path: ['offers'], kind: 'receipt' },
     ...steps,
   ];
+}
+
+/** The subjects that arms of split tests have of their own are Liquid, as those of templates. */
+function subjectProblems({ sequence }: FunnelDefinition): DefinitionProblem[] {
+  return stepMails(sequence.steps).flatMap(({ step, subject, path: at }) => {
+    if (subject === undefined) return [];
+    const path = [...at, 'subject'];
+    const kind = step.offer === undefined ? 'sequence' : 'offer';
+    try {
+      return unknownVariables(subject, kind).map(({ name }) => ({
+        path,
+        message: `it prints {{ ${name} }}, which ${kind} mails do not have`,
+      }));
+    } catch (error) {
+      const [message = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+      return [{ path, message }];
+    }
+  });
 }
 
 async function pageProblems({ form }: FunnelDefinition): Promise<DefinitionProblem[]> {

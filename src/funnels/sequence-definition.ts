@@ -1,5 +1,6 @@
 import type { Condition } from '../sequences/condition.js';
 import type {
+  EmailNode,
   OfferSnapshot,
   Reentry,
   SequenceDefinition,
@@ -10,6 +11,7 @@ import { parseDuration } from '../values/duration.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
 import { conditionOf, triggerOf } from './condition.schemas.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
+import { splitOf } from './split-definition.js';
 import {
   isMailStep,
   waysOf,
@@ -22,13 +24,15 @@ import {
 } from './step.schemas.js';
 
 export interface SequenceParts {
-  templateId(key: string): string;
+  /** `subject`: of an arm, in place of the template's. */
+  templateId(key: string, subject?: string): string;
   offer(key: string): OfferSnapshot | undefined;
 }
 
 /** Flattens the tree of steps: every node names the next, the last of a branch the step after the branch. */
-export function sequenceDefinition({ sequence }: FunnelDefinition, parts: SequenceParts): SequenceDefinition {
-  const { window, steps, exitOn, quietHours, fallbackTimezone, enterOn, reentry, priority } = sequence;
+export function sequenceDefinition(definition: FunnelDefinition, parts: SequenceParts): SequenceDefinition {
+  const { window, steps, exitOn, quietHours, fallbackTimezone, enterOn, reentry, priority } =
+    definition.sequence;
   const exits = exitOn.map(triggerOf);
   const others = exits.filter(({ kind }) => kind !== 'purchased');
   return {
@@ -41,7 +45,7 @@ export function sequenceDefinition({ sequence }: FunnelDefinition, parts: Sequen
     ...(reentry === undefined || reentry === 'never' ? {} : { reentry: reentryOf(reentry) }),
     ...(priority === undefined ? {} : { priority }),
     first: steps[0]?.key ?? null,
-    nodes: nodesOf(steps, null, parts),
+    nodes: nodesOf(steps, null, { ...parts, definition }),
   };
 }
 
@@ -51,7 +55,11 @@ function reentryOf(text: string): Reentry {
   return { mode: 'after', days: Number(/\d+/.exec(text)?.[0]) };
 }
 
-function nodesOf(steps: readonly FunnelStep[], after: string | null, parts: SequenceParts): SequenceNode[] {
+interface Parts extends SequenceParts {
+  definition: FunnelDefinition;
+}
+
+function nodesOf(steps: readonly FunnelStep[], after: string | null, parts: Parts): SequenceNode[] {
   return steps.flatMap((step, index): SequenceNode[] => {
     const next = steps[index + 1]?.key ?? after;
     const inside = waysOf(step).flatMap((way) => nodesOf(way.steps, next, parts));
@@ -59,7 +67,7 @@ function nodesOf(steps: readonly FunnelStep[], after: string | null, parts: Sequ
   });
 }
 
-function nodeOf(step: FunnelStep, next: string | null, parts: SequenceParts): SequenceNode {
+function nodeOf(step: FunnelStep, next: string | null, parts: Parts): SequenceNode {
   if ('if' in step) return branchNode(step, next);
   if ('switch' in step) return switchNode(step, next);
   if ('goal' in step) {
@@ -92,17 +100,34 @@ function switchNode(step: FunnelSwitchStep, next: string | null): SequenceNode {
   return { kind: 'choice', key: step.key, cases, within, else: step.else[0]?.key ?? next };
 }
 
-function mailNode(step: FunnelEmailStep, next: string | null, parts: SequenceParts): SequenceNode {
+function mailNode(step: FunnelEmailStep, next: string | null, parts: Parts): SequenceNode {
+  const { split, ...rest } = step;
   return {
     kind: step.offer === undefined ? 'email' : 'offer',
     key: step.key,
+    ...mailOf(step, undefined, parts),
+    next,
+    ...otherTiming(step),
+    ...(split === undefined
+      ? {}
+      : {
+          split: splitOf(parts.definition, { ...rest, split }, (arm, subject) => mailOf(arm, subject, parts)),
+        }),
+  };
+}
+
+/** What an arm of a split test may have of its own. */
+function mailOf(
+  step: FunnelEmailStep,
+  subject: string | undefined,
+  parts: SequenceParts,
+): Pick<EmailNode, 'templateKey' | 'templateId' | 'delay' | 'at' | 'offer' | 'deadline'> {
+  return {
     templateKey: step.email,
-    templateId: parts.templateId(step.email),
+    templateId: parts.templateId(step.email, subject),
     ...usualTiming(step),
     offer: step.offer === undefined ? null : (parts.offer(step.offer) ?? null),
     deadline: step.deadline === undefined ? null : parseDuration(step.deadline),
-    next,
-    ...otherTiming(step),
   };
 }
 

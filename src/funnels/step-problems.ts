@@ -1,9 +1,11 @@
+import { isMail } from '../sequences/definition.js';
 import { timingOf } from '../sequences/prepared.js';
-import { checkTiming } from '../sequences/schedule.js';
+import { checkTiming, type StepTiming } from '../sequences/schedule.js';
 import { questionsIn, triggerOf, type FunnelCondition } from './condition.schemas.js';
 import type { DefinitionProblem } from './definition-problem.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { sequenceDefinition } from './sequence-definition.js';
+import { splitProblems } from './split-problems.js';
 import { allSteps, isMailStep, isTimed, waysOf, type FunnelStep, type FunnelTiming } from './step.schemas.js';
 
 /** What the steps of a funnel name: mails before them, offers, products, other steps. */
@@ -25,7 +27,8 @@ export function stepProblems(definition: FunnelDefinition): DefinitionProblem[] 
     earlierMails: [],
   };
   const problems = allSteps(sequence.steps).flatMap(({ step, path }) => {
-    const found = [...ownProblems(step, names), ...conditionProblems(step, names)];
+    const tests = isMailStep(step) ? splitProblems(step, definition) : [];
+    const found = [...ownProblems(step, names), ...tests, ...conditionProblems(step, names)];
     names.earlier.push(step.key);
     if (isMailStep(step)) names.earlierMails.push(step.key);
     return found.map((problem) => ({ ...problem, path: [...path, ...problem.path] }));
@@ -134,10 +137,21 @@ function timingProblems(definition: FunnelDefinition): DefinitionProblem[] {
   const places = new Map(allSteps(definition.sequence.steps).map(({ step, path }) => [step.key, path]));
   return compiled.nodes.flatMap((node) => {
     if (node.kind === 'branch' || node.kind === 'choice' || node.kind === 'goal') return [];
-    return checkTiming(timingOf(node, compiled)).map((problem) => {
-      const [, field = '', message = problem] = /^([\w.]+): (.*)$/s.exec(problem) ?? [];
-      return { path: [...(places.get(node.key) ?? []), ...field.split('.')], message };
-    });
+    const path = places.get(node.key) ?? [];
+    const own = timesNobody(timingOf(node, compiled), path);
+    if (own.length > 0 || !isMail(node) || node.split === undefined) return own;
+    // Arms with times of their own are refused there already.
+    if (node.until !== undefined) return own;
+    return node.split.arms.flatMap(({ delay, at }, index) =>
+      timesNobody(timingOf({ ...node, delay, at }, compiled), [...path, 'split', 'arms', index]),
+    );
+  });
+}
+
+function timesNobody(timing: StepTiming, path: readonly PropertyKey[]): DefinitionProblem[] {
+  return checkTiming(timing).map((problem) => {
+    const [, field = '', message = problem] = /^([\w.]+): (.*)$/s.exec(problem) ?? [];
+    return { path: [...path, ...field.split('.')], message };
   });
 }
 

@@ -20,6 +20,7 @@ import {
   weekdays,
   window,
 } from './schema-parts.js';
+import { split, type FunnelArm, type FunnelSplit } from './split.schemas.js';
 
 /** When a step runs: the same options for every kind that waits for nothing but its time. */
 const timing = {
@@ -49,6 +50,7 @@ export type FunnelEmailStep = FunnelTiming & {
   email: string;
   offer?: string | undefined;
   deadline?: string | undefined;
+  split?: FunnelSplit | undefined;
 };
 export type FunnelActionStep = FunnelTiming & { key: string } & (
     | { wait: string | true }
@@ -98,6 +100,7 @@ const emailStep = strict({
   quietHours: timing.quietHours,
   until: timing.until,
   expires: timing.expires,
+  split: split.optional(),
 });
 
 const branchStep = strict({
@@ -195,4 +198,31 @@ export function mailSteps(
   steps: readonly FunnelStep[],
 ): { step: FunnelEmailStep; path: readonly PropertyKey[] }[] {
   return allSteps(steps).flatMap(({ step: one, path }) => (isMailStep(one) ? [{ step: one, path }] : []));
+}
+
+/** Each arm of a step's split test as the step it would be alone; the step itself where there is no test. */
+export function armSteps({ split: test, ...step }: FunnelEmailStep): {
+  key: string;
+  subject: string | undefined;
+  step: FunnelEmailStep;
+  own: Partial<FunnelArm>;
+}[] {
+  if (test === undefined) return [{ key: step.key, subject: undefined, step, own: {} }];
+  return test.arms.map(({ key: arm, subject, email, offer, deadline, delay, at }) => {
+    const given = Object.entries({ email, offer, deadline, delay, at });
+    const own = Object.fromEntries(given.filter(([, value]) => value !== undefined));
+    return { key: arm, subject, step: { ...step, ...own }, own };
+  });
+}
+
+/** The mails a funnel may send by its steps, with their places. */
+export function stepMails(
+  steps: readonly FunnelStep[],
+): { step: FunnelEmailStep; subject: string | undefined; path: readonly PropertyKey[] }[] {
+  return mailSteps(steps).flatMap(({ step: one, path }) =>
+    armSteps(one).map(({ step: mail, subject, own }, index) => ({
+      ...{ step: mail, subject },
+      path: own.email === undefined && subject === undefined ? path : [...path, 'split', 'arms', index],
+    })),
+  );
 }

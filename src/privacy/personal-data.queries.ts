@@ -32,6 +32,9 @@ const PARTS = {
     from enrollment e join sequence q on q.id = e.sequence_id where e.subscriber_id = $1 order by e.id`,
   offers: `select offer_slug as offer, expires_at as "expiresAt", created_at as "grantedAt"
     from enrollment_offer where subscriber_id = $1 order by created_at, offer_slug`,
+  splitTests: `select x.funnel_key as funnel, x.step_key as step, a.arm, a.assigned_at as "assignedAt"
+    from experiment_assignment a join experiment x on x.id = a.experiment_id where a.subscriber_id = $1
+    order by a.experiment_id`,
   mails: `select m.kind, m.class, m.funnel_key as funnel, m.step_key as step, t.key as template, m.state,
       m.state_reason as "stateReason", m.address as "to", m.due_at as "dueAt", m.accepted_at as "acceptedAt",
       m.created_at as "plannedAt"

@@ -1,8 +1,9 @@
 import type { BatchMail, SharedMail } from '../delivery/mail-batch.js';
 import type { Sender } from '../delivery/message.js';
+import type { Assignment } from '../experiments/experiment-terms.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { emptyPlan, type BatchPlan, type NextState } from './batch-plan.js';
-import { needKey, type Need, type PreparedSequence } from './prepared.js';
+import { armKey, needKey, type Need, type PreparedSequence } from './prepared.js';
 import { advance, type Facts, type Progress, type Sent } from './progress.js';
 
 export interface DueEnrollment {
@@ -31,7 +32,7 @@ export interface RunningVersion {
   sender: Sender;
 }
 
-/** What is known about the people of a batch, by enrollment and `needKey`: a yes or no, or what a field holds. */
+/** What is known about the people of a batch, by enrollment and `needKey`: a yes or no, what a field holds, or their place in a test. */
 export type Answers = ReadonlyMap<string, ReadonlyMap<string, unknown>>;
 
 /** What people at the same step, in the same zone, with the same answers and delay have in common. */
@@ -141,6 +142,7 @@ function peersOf(
       timeZone: timeZoneOr(row.timeZone, version.sequence.fallbackZone).zone,
       answer: (leaf) => own?.get(needKey(leaf)) === true,
       field: (field) => own?.get(needKey({ kind: 'date', field })),
+      arm: (experiment) => (own?.get(armKey(experiment)) as Assignment | undefined) ?? null,
       had: row.had === null ? null : (JSON.parse(row.had) as Record<string, string>),
     });
     peers.state = plan.states.push(stateAfter(progress)) - 1;
@@ -198,6 +200,11 @@ function addEffects(plan: BatchPlan, row: DueEnrollment, { effects }: Progress):
       case 'notify':
         plan.notices.push({ enrollmentId, stepKey: effect.node.key, text: effect.node.text });
         break;
+      case 'assign': {
+        const { isNew: _, ...assignment } = effect.assignment;
+        plan.assignments.push({ ...assignment, enrollmentId, subscriberId });
+        break;
+      }
       default:
         effect satisfies never;
     }

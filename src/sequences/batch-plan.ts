@@ -1,4 +1,5 @@
 import type { MailBatch } from '../delivery/mail-batch.js';
+import type { NewAssignment } from '../experiments/experiment-terms.js';
 import type { FieldValue } from './condition.js';
 
 /** Where an enrollment stands after its step; many share one. */
@@ -65,6 +66,7 @@ export interface BatchPlan {
   entries: Entry[];
   hooks: PlannedHook[];
   notices: PlannedNotice[];
+  assignments: NewAssignment[];
   /** Those whose next step cannot be worked out, by the reason: they must not hold up everybody behind them. */
   stuck: { ids: string[]; stepKey: string; reason: string }[];
 }
@@ -80,6 +82,7 @@ export function emptyPlan(): BatchPlan {
     entries: [],
     hooks: [],
     notices: [],
+    assignments: [],
     stuck: [],
   };
 }

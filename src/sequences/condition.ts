@@ -1,3 +1,5 @@
+import { HOLDOUT } from '../experiments/assign.js';
+
 /** What a branch or a goal asks about a person. */
 export type Condition =
   | Leaf
@@ -89,6 +91,13 @@ export function fieldHolds(
     default:
       return op satisfies never;
   }
+}
+
+/** Whether a step, of which `outcome` is written down, was what a condition asks. */
+export function wasSo(outcome: string, was: StepOutcome): boolean {
+  const isPassedOver = /^(expired|no date) /.test(outcome) || outcome === HOLDOUT;
+  if (was === 'ran' || was === 'skipped') return isPassedOver === (was === 'skipped');
+  return outcome === was;
 }
 
 /** The steps whose mails a condition watches for opens and clicks. */

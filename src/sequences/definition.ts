@@ -1,3 +1,4 @@
+import type { ExperimentTerms } from '../experiments/experiment-terms.js';
 import type { Duration } from '../values/duration.js';
 import type { Money } from '../values/money.js';
 import type { Weekday } from '../values/zoned-time.js';
@@ -44,6 +45,24 @@ export interface EmailNode extends TimedStep {
   offer: OfferSnapshot | null;
   /** How long the offer's price holds for this person, from the sending of the step. */
   deadline: Duration | null;
+  split?: Split;
+}
+
+/** What one arm of a split test has of its own. */
+export type SplitArm = { key: string } & Pick<
+  EmailNode,
+  'templateKey' | 'templateId' | 'offer' | 'deadline' | 'delay' | 'at'
+>;
+
+/** A test of a step. Whichever arm somebody gets, it is the one mail of the step. */
+export interface Split {
+  /** Names the place and what is compared. */
+  experiment: string;
+  /** Names the place alone. */
+  test: string;
+  terms: ExperimentTerms;
+  /** In the order of the terms. */
+  arms: SplitArm[];
 }
 
 export interface WaitNode extends TimedStep {

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
+import { ExperimentsService } from '../experiments/experiments.service.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { BatchChangesQueries } from '../subscribers/batch-changes.queries.js';
 import type { BatchPlan, Entry, SubscriberChange } from './batch-plan.js';
@@ -17,6 +18,7 @@ export class EffectsService {
   constructor(
     private readonly subscribers: BatchChangesQueries,
     private readonly enrolling: EnrollingService,
+    private readonly experiments: ExperimentsService,
     private readonly wake: Wake,
   ) {}
 
@@ -27,7 +29,8 @@ export class EffectsService {
 
   /** In the transaction that moves the people on. */
   async apply(manager: EntityManager, plan: BatchPlan, now: Date): Promise<void> {
-    const { changes, entries, hooks, notices } = plan;
+    const { changes, entries, hooks, notices, assignments } = plan;
+    await this.experiments.assign(manager, assignments, now);
     for (const run of runsOf(changes)) await this.change(manager, run, now);
     await this.signal(manager, changes, now);
     for (const [key, people] of byKey(entries))

@@ -1,4 +1,6 @@
 import type { EntityManager } from 'typeorm';
+import { HOLDOUT } from '../experiments/assign.js';
+import { loadAssignments } from '../experiments/assignments.queries.js';
 import type { Answers, DueEnrollment } from './advance-batch.js';
 import { fieldHolds, type Leaf } from './condition.js';
 import { needKey, type Need } from './prepared.js';
@@ -63,6 +65,15 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[]):
     const ask = fields[place];
     if (ask) put(ask, ask.need.kind === 'date' ? value : fieldHolds(ask.need, value));
   }
+  const arms = of('arm');
+  const places = await loadAssignments(
+    manager,
+    arms.map(({ row, need }) => ({ experiment: need.split.experiment, subscriberId: row.subscriberId })),
+  );
+  for (const [place, assignment] of places.entries()) {
+    const ask = arms[place];
+    if (ask && assignment !== null) put(ask, assignment);
+  }
   return answers;
 }
 
@@ -77,12 +88,13 @@ const TAGGED = `exists (select 1 from tag t join subscriber_tag st on st.tag_id 
   where t.name = u.one and st.subscriber_id = u.subscriber_id)`;
 const HAPPENED = `exists (select 1 from subscriber_event v join enrollment n on n.id = u.enrollment_id
   where v.subscriber_id = u.subscriber_id and v.name = u.one and v.created_at > n.started_at)`;
+const PASSED_OVER = `(o.outcome like 'expired %' or o.outcome like 'no date %' or o.outcome = '${HOLDOUT}')`;
 const WAS = `case u.two
   when 'ran' then exists (select 1 from message m where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and m.state <> 'cancelled')
     or exists (select 1 from enrollment_step o where o.enrollment_id = u.enrollment_id and o.step_key = u.one
-      and o.outcome not like 'expired %' and o.outcome not like 'no date %')
+      and not ${PASSED_OVER})
   when 'skipped' then exists (select 1 from enrollment_step o where o.enrollment_id = u.enrollment_id and o.step_key = u.one
-      and (o.outcome like 'expired %' or o.outcome like 'no date %'))
+      and ${PASSED_OVER})
   else exists (select 1 from enrollment_step o where o.enrollment_id = u.enrollment_id and o.step_key = u.one
       and o.outcome = u.two) end`;
 

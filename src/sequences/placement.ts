@@ -1,5 +1,5 @@
 import { isAsking, isMail, waysOut, type SequenceNode } from './definition.js';
-import { questionsOf, type PreparedSequence } from './prepared.js';
+import { asksFirst, questionsOf, type PreparedSequence } from './prepared.js';
 import { dueAt } from './progress.js';
 import { nextDueAt } from './schedule.js';
 
@@ -213,7 +213,7 @@ function withoutDelay(
   { now, timeZone }: { now: Date; timeZone: string },
 ): Date {
   const node = to.nodes.get(key);
-  if (!node || isAsking(node) || node.untilField !== undefined) return now;
+  if (!node || asksFirst(node)) return now;
   const { window, quietHours, onDays } = to.timings.get(key) ?? {};
   return nextDueAt({ window, quietHours, onDays }, now, timeZone);
 }

@@ -4,7 +4,9 @@ import {
   isMail,
   waysOut,
   type SequenceDefinition,
+  type EmailNode,
   type SequenceNode,
+  type Split,
   type TimedNode,
 } from './definition.js';
 import { parseMoment, type Moment } from './moment.js';
@@ -14,7 +16,10 @@ import type { StepTiming } from './schedule.js';
 export const FALLBACK_ZONE = 'UTC';
 
 /** What has to be known about a person before a step can run. */
-export type Need = Leaf | { readonly kind: 'date'; readonly field: string };
+export type Need =
+  | Leaf
+  | { readonly kind: 'date'; readonly field: string }
+  | { readonly kind: 'arm'; readonly split: Pick<Split, 'experiment' | 'test' | 'terms'> };
 
 /** A sequence prepared for many people: the timing of each step is built once, as `nextDueAt` keeps its answers by it. */
 export interface PreparedSequence {
@@ -22,6 +27,8 @@ export interface PreparedSequence {
   nodes: ReadonlyMap<string, SequenceNode>;
   timings: ReadonlyMap<string, StepTiming>;
   expiries: ReadonlyMap<string, Moment>;
+  /** Per step with a test, its mail and timing by arm. */
+  arms: ReadonlyMap<string, ReadonlyMap<string, { node: EmailNode; timing: StepTiming }>>;
   /** Per step, what those need who are due there: its own questions and those it may meet in the same turn. */
   needs: ReadonlyMap<string, readonly Need[]>;
   fallbackZone: string;
@@ -37,11 +44,36 @@ export function prepareSequence(definition: SequenceDefinition): PreparedSequenc
     if (node.expires !== undefined) expiries.set(node.key, parseMoment(node.expires));
   }
   const needs = new Map(definition.nodes.map(({ key }) => [key, needsAt(key, nodes)]));
+  const arms = new Map(
+    definition.nodes.filter(isMail).flatMap((node) => {
+      const own = armsOf(node, definition);
+      return own === null ? [] : [[node.key, own] as const];
+    }),
+  );
   const fallbackZone = definition.fallbackZone ?? FALLBACK_ZONE;
-  return { definition, nodes, timings, expiries, needs, fallbackZone };
+  return { definition, nodes, timings, expiries, arms, needs, fallbackZone };
+}
+
+function armsOf(
+  node: EmailNode,
+  definition: SequenceDefinition,
+): Map<string, { node: EmailNode; timing: StepTiming }> | null {
+  if (node.split === undefined) return null;
+  return new Map(
+    node.split.arms.map(({ key, ...own }) => {
+      const mail: EmailNode = { ...node, ...own };
+      return [key, { node: mail, timing: timingOf(mail, definition) }];
+    }),
+  );
+}
+
+/** As `needKey`, of somebody's place in a test. */
+export function armKey(experiment: string): string {
+  return `arm ${experiment}`;
 }
 
 export function needKey(need: Need): string {
+  if (need.kind === 'arm') return armKey(need.split.experiment);
   return need.kind === 'date' ? `date ${need.field}` : leafKey(need);
 }
 
@@ -75,9 +107,15 @@ function given<K extends string, V>(name: K, value: V | undefined): Partial<Reco
   return value === undefined ? {} : ({ [name]: value } as Partial<Record<K, V>>);
 }
 
+/** A step whose time is not known before something about the person is. */
+export function asksFirst(node: SequenceNode): boolean {
+  if (isAsking(node) || node.untilField !== undefined) return true;
+  return isMail(node) && node.split?.terms.isTimed === true;
+}
+
 /** Whether the step may run in the turn of the one before it. */
 function isInstant(node: SequenceNode): boolean {
-  if (isAsking(node) || node.untilField !== undefined) return true;
+  if (isAsking(node) || asksFirst(node)) return true;
   return node.delay === null && node.at === null && node.onDays === undefined && node.until === undefined;
 }
 
@@ -103,5 +141,7 @@ function needsAt(start: string, nodes: ReadonlyMap<string, SequenceNode>): Need[
 
 function ownNeeds(node: SequenceNode): Need[] {
   if (isAsking(node)) return questionsOf(node);
-  return node.untilField === undefined ? [] : [{ kind: 'date', field: node.untilField.field }];
+  const date: Need[] = node.untilField === undefined ? [] : [{ kind: 'date', field: node.untilField.field }];
+  if (!isMail(node) || node.split === undefined) return date;
+  return [...date, { kind: 'arm', split: node.split }];
 }

@@ -1,5 +1,7 @@
+import { HOLDOUT } from '../experiments/assign.js';
+import type { Assignment } from '../experiments/experiment-terms.js';
 import { addDuration } from '../values/duration.js';
-import { holds, watchedSteps, type FieldValue, type Leaf } from './condition.js';
+import { holds, watchedSteps, wasSo, type FieldValue, type Leaf } from './condition.js';
 import {
   isAsking,
   isMail,
@@ -8,13 +10,12 @@ import {
   type ChoiceNode,
   type EmailNode,
   type GoalNode,
-  type SequenceNode,
   type TimedNode,
   type WebhookNode,
   type NotifyNode,
 } from './definition.js';
 import { endOf, fieldMoment } from './moment.js';
-import type { PreparedSequence } from './prepared.js';
+import { asksFirst, type PreparedSequence } from './prepared.js';
 import { nextDueAt } from './schedule.js';
 
 export interface Sent {
@@ -31,7 +32,8 @@ export type Effect =
   | { kind: 'set'; fields: Readonly<Record<string, FieldValue | null>> }
   | { kind: 'enter'; sequence: string }
   | { kind: 'webhook'; node: WebhookNode }
-  | { kind: 'notify'; node: NotifyNode };
+  | { kind: 'notify'; node: NotifyNode }
+  | { kind: 'assign'; assignment: Assignment };
 
 interface Done {
   sent: Sent[];
@@ -62,6 +64,8 @@ export interface Facts {
   answer(this: void, leaf: Leaf): boolean;
   /** What a field of the subscriber holds. */
   field(this: void, name: string): unknown;
+  /** The person's place in the test of a step; null where it is not known, which gives the control. */
+  arm(this: void, experiment: string): Assignment | null;
   /** How a step that waits for something stands: it has not begun to wait, it waits, or its time is over. */
   wait: 'new' | 'pending' | 'over';
   /** Steps that were behind the person in an earlier version, with their outcomes: they do not come again. */
@@ -89,7 +93,7 @@ export function advance(sequence: PreparedSequence, stepKey: string, facts: Fact
     const node = sequence.nodes.get(key);
     if (!node) break;
     const wait = key === stepKey ? facts.wait : 'new';
-    const next: Next = isAsking(node) ? ask(turn, node, wait) : run(turn, node);
+    const next: Next = isAsking(node) ? ask(turn, node, wait) : run(turn, node, wait);
     if ('stop' in next) return next.stop;
     key = behindHad(turn, next.to);
     const stop = arrive(turn, key);
@@ -136,10 +140,6 @@ function arrive(turn: Turn, key: string | null): Progress | null {
   return nextAt > facts.now ? waiting(turn, node.key, { nextAt }) : null;
 }
 
-function asksFirst(node: SequenceNode): boolean {
-  return isAsking(node) || node.untilField !== undefined;
-}
-
 function waiting(
   turn: Turn,
   stepKey: string,
@@ -153,7 +153,7 @@ function waiting(
 }
 
 function ask(turn: Turn, node: BranchNode | ChoiceNode | GoalNode, wait: Facts['wait']): Next {
-  const { answer } = turn.facts;
+  const answer = (leaf: Leaf): boolean => answerIn(turn, leaf);
   if (node.kind === 'goal') {
     const reached = node.triggers.some(answer);
     turn.passed.push({ key: node.key, outcome: reached ? 'reached' : 'not reached' });
@@ -175,7 +175,15 @@ function ask(turn: Turn, node: BranchNode | ChoiceNode | GoalNode, wait: Facts['
   return { to: found ? found.to : node.else };
 }
 
-function run(turn: Turn, node: TimedNode): Next {
+/** What this very turn has done is not in the database yet. */
+function answerIn({ passed, sent, facts }: Turn, leaf: Leaf): boolean {
+  if (leaf.kind !== 'step') return facts.answer(leaf);
+  if (sent.some(({ node }) => node.key === leaf.step)) return leaf.was === 'ran';
+  const now = passed.find(({ key }) => key === leaf.step);
+  return now === undefined ? facts.answer(leaf) : wasSo(now.outcome, leaf.was);
+}
+
+function run(turn: Turn, node: TimedNode, wait: Facts['wait']): Next {
   const { facts, sequence, passed, effects } = turn;
   const expiry = sequence.expiries.get(node.key);
   const expiresAt = expiry === undefined ? null : endOf(expiry, facts.timeZone);
@@ -187,10 +195,7 @@ function run(turn: Turn, node: TimedNode): Next {
     const dated = waitForDate(turn, node, node.untilField);
     if (dated !== null) return dated;
   }
-  if (isMail(node)) {
-    turn.sent.push({ node, offerExpiresAt: offerExpiry(node, facts), expiresAt });
-    return { to: node.next };
-  }
+  if (isMail(node)) return send(turn, node, { wait, expiresAt });
   passed.push({ key: node.key, outcome: 'ran' });
   switch (node.kind) {
     case 'tag':
@@ -216,6 +221,36 @@ function run(turn: Turn, node: TimedNode): Next {
     default:
       return node satisfies never;
   }
+  return { to: node.next };
+}
+
+/** A step with a test sends what the person's arm says, at the arm's time, and nothing to who is held out. */
+function send(
+  turn: Turn,
+  node: EmailNode,
+  { wait, expiresAt }: { wait: Facts['wait']; expiresAt: Date | null },
+): Next {
+  const { facts, sequence } = turn;
+  let mail = node;
+  if (node.split !== undefined) {
+    const assignment = facts.arm(node.split.experiment);
+    if (assignment?.isNew === true) turn.effects.push({ kind: 'assign', assignment });
+    const arm = assignment?.arm ?? node.split.arms[0]?.key ?? '';
+    const own = sequence.arms.get(node.key)?.get(arm);
+    if (node.split.terms.isTimed && wait !== 'over') {
+      if (wait === 'pending')
+        return { stop: waiting(turn, node.key, { nextAt: 'deadline', deadline: 'same' }) };
+      const timing = own?.timing ?? sequence.timings.get(node.key) ?? {};
+      const nextAt = nextDueAt(timing, facts.now, facts.timeZone);
+      if (nextAt > facts.now) return { stop: waiting(turn, node.key, { nextAt, deadline: nextAt }) };
+    }
+    if (arm === HOLDOUT) {
+      turn.passed.push({ key: node.key, outcome: HOLDOUT });
+      return { to: node.next };
+    }
+    mail = own?.node ?? node;
+  }
+  turn.sent.push({ node: mail, offerExpiresAt: offerExpiry(mail, facts), expiresAt });
   return { to: node.next };
 }
 

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { DeliveryModule } from '../delivery/delivery.module.js';
+import { ExperimentsModule } from '../experiments/experiments.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { AdvanceService } from './advance.service.js';
 import { EffectsService } from './effects.service.js';
@@ -27,7 +28,7 @@ import { VersionsService } from './versions.service.js';
  * never sends them.
  */
 @Module({
-  imports: [SubscribersModule, DeliveryModule],
+  imports: [SubscribersModule, DeliveryModule, ExperimentsModule],
   controllers: [
     SequencesController,
     EventsController,

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { Sender } from '../delivery/message.js';
+import { ExperimentsService } from '../experiments/experiments.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import type { SequenceDefinition } from './definition.js';
+import { isMail, type SequenceDefinition } from './definition.js';
 
 export interface SequenceRow {
   id: string;
@@ -32,6 +33,7 @@ export interface EnrollmentRow {
 export class SequencesService {
   constructor(
     private readonly dataSource: DataSource,
+    private readonly experiments: ExperimentsService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -59,6 +61,11 @@ export class SequencesService {
     );
     const saved = rows[0];
     if (!saved || saved.hash?.equals(hash)) return;
+    for (const { key: stepKey, split } of definition.nodes.filter(isMail)) {
+      if (split === undefined) continue;
+      const { experiment, test, terms } = split;
+      await this.experiments.open(manager, { key: experiment, test, funnelKey, stepKey, terms });
+    }
     await manager.query(
       `with made as (
          insert into sequence_version (sequence_id, version, definition, definition_hash, created_at)

@@ -12,6 +12,7 @@ import { SequenceSteps1764810000000 } from './migrations/1764810000000-sequence-
 import { Pauses1764820000000 } from './migrations/1764820000000-pauses.js';
 import { Segments1764840000000 } from './migrations/1764840000000-segments.js';
 import { SequenceOutboxes1764850000000 } from './migrations/1764850000000-sequence-outboxes.js';
+import { Experiments1764910000000 } from './migrations/1764910000000-experiments.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -29,4 +30,5 @@ export const migrations = [
   Pauses1764820000000,
   Segments1764840000000,
   SequenceOutboxes1764850000000,
+  Experiments1764910000000,
 ];

@@ -40,6 +40,7 @@ const facts: Facts = {
   timeZone: 'UTC',
   answer: () => false,
   field: () => undefined,
+  arm: () => null,
   wait: 'new',
   had: null,
 };

@@ -1,0 +1,85 @@
+import type { EntityManager } from 'typeorm';
+import { assign, HOLDOUT } from './assign.js';
+import type { Assignment, ExperimentTerms, NewAssignment } from './experiment-terms.js';
+import type { Shares } from './test-plan.js';
+
+interface Row {
+  place: number;
+  id: string;
+  test: string;
+  terms: ExperimentTerms;
+  decided: string | null;
+  period: number;
+  shares: Shares;
+  /** In this test, and in the last one at the same step. */
+  own: { arm: string; period: number } | null;
+  before: string | null;
+}
+
+/**
+ * The arm of each person, in the order of the questions; null for a test nobody has opened. Writes nothing: most of those
+ * who are asked about come to the step later. Called by sequences.advance-due in its transaction; locks nothing. Served by
+ * the keys of `experiment` and `experiment_assignment` and by `experiment_assignment_subscriber`.
+ */
+export async function loadAssignments(
+  manager: EntityManager,
+  asks: readonly { experiment: string; subscriberId: string }[],
+): Promise<(Assignment | null)[]> {
+  const found: (Assignment | null)[] = asks.map(() => null);
+  if (asks.length === 0) return found;
+  const rows: Row[] = await manager.query(
+    `select u.place::int as place, x.id, x.test, x.terms, x.verdict ->> 'arm' as decided, p.period, p.shares,
+       case when a.arm is not null then jsonb_build_object('arm', a.arm, 'period', a.period) end as own, o.arm as before
+     from unnest($1::text[], $2::bigint[]) with ordinality as u (key, subscriber_id, place)
+     join experiment x on x.key = u.key
+     join lateral (select period, shares from experiment_period where experiment_id = x.id order by period desc limit 1) p on true
+     left join experiment_assignment a on a.experiment_id = x.id and a.subscriber_id = u.subscriber_id
+     left join lateral (
+       select b.arm from experiment_assignment b join experiment y on y.id = b.experiment_id
+       where b.subscriber_id = u.subscriber_id and y.test = x.test and a.arm is null order by y.id desc limit 1) o on true`,
+    [asks.map(({ experiment }) => experiment), asks.map(({ subscriberId }) => subscriberId)],
+  );
+  for (const row of rows) {
+    const ask = asks[row.place - 1];
+    if (ask) found[row.place - 1] = assignmentOf(row, ask.subscriberId);
+  }
+  return found;
+}
+
+function assignmentOf(row: Row, subscriberId: string): Assignment {
+  const { id: experimentId, test, terms, decided, period, shares, own, before } = row;
+  if (own !== null) return { experimentId, ...own, carried: false, isNew: false };
+  const kept = before !== null && isArm(terms, before);
+  if (kept) return { experimentId, arm: before, period, carried: true, isNew: true };
+  // Nobody is drawn any more, so there is nothing to write down.
+  if (decided !== null) return { experimentId, arm: decided, period, carried: false, isNew: false };
+  const arm = assign({ test, arms: terms.arms, holdoutBps: terms.holdoutBps }, shares, subscriberId);
+  return { experimentId, arm, period, carried: false, isNew: true };
+}
+
+function isArm({ arms, holdoutBps }: ExperimentTerms, arm: string): boolean {
+  return arms.some(({ key }) => key === arm) || (arm === HOLDOUT && holdoutBps > 0);
+}
+
+/** In the transaction that moves the people on: they keep their arm from here on. The first of two at once is kept. */
+export async function storeAssignments(
+  manager: EntityManager,
+  people: readonly NewAssignment[],
+  now: Date,
+): Promise<void> {
+  if (people.length === 0) return;
+  await manager.query(
+    `insert into experiment_assignment (experiment_id, subscriber_id, arm, period, enrollment_id, carried, assigned_at)
+     select u.*, $7 from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::bigint[], $6::boolean[]) as u
+     on conflict do nothing`,
+    [
+      people.map(({ experimentId }) => experimentId),
+      people.map(({ subscriberId }) => subscriberId),
+      people.map(({ arm }) => arm),
+      people.map(({ period }) => period),
+      people.map(({ enrollmentId }) => enrollmentId),
+      people.map(({ carried }) => carried),
+      now,
+    ],
+  );
+}

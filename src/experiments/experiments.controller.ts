@@ -1,0 +1,117 @@
+import { Controller, Get, Param, Query } from '@nestjs/common';
+import { z } from 'zod';
+import { ApiRoute } from '../infra/http/api-route.js';
+import { idSchema, pageOf, pageQuery, toPage } from '../infra/http/page.js';
+import type { Experiment } from './experiment.js';
+import { ExperimentsService } from './experiments.service.js';
+import { verdictText } from './results.js';
+
+const TAG = 'experiments';
+
+const experiment = z.object({
+  id: z.string(),
+  key: z.string(),
+  funnelKey: z.string(),
+  stepKey: z.string(),
+  judge: z.enum(['clicks', 'revenue']),
+  alpha: z.number(),
+  holdout: z.number().meta({ description: 'Part of the people that gets nothing at this step.' }),
+  optimise: z.enum(['thompson']).nullable(),
+  cap: z
+    .object({ amountMinor: z.number().int(), currency: z.string() })
+    .nullable()
+    .meta({ description: 'What one person can bring at most, where revenue judges.' }),
+  countsAfterSeconds: z
+    .number()
+    .int()
+    .meta({ description: 'How long after coming to the step a person counts.' }),
+  startedAt: z.string(),
+  endsAt: z.string(),
+  state: z.enum(['running', 'decided']),
+  decision: z
+    .object({
+      kind: z.enum(['winner', 'no_winner']),
+      arm: z.string().meta({ description: 'What everybody new gets.' }),
+      because: z.enum(['horizon', 'sample_ratio', 'guard_rails']).nullable(),
+      decidedAt: z.string(),
+      text: z.string(),
+    })
+    .nullable(),
+});
+
+const group = z.object({
+  people: z.number().int(),
+  reached: z.number().int().meta({ description: 'Their mail left.' }),
+  counted: z.number().int().meta({ description: 'Their time to act is over.' }),
+  acted: z.number().int().meta({ description: 'Of those counted, who clicked or bought.' }),
+  total: z.number().meta({ description: 'Clicks, or minor units up to the cap of each person.' }),
+  perPerson: z.number(),
+  unsubscribes: z.number().int(),
+  complaints: z.number().int(),
+});
+
+const details = experiment.extend({
+  arms: z.array(
+    group.extend({
+      key: z.string(),
+      isControl: z.boolean(),
+      isStopped: z.boolean(),
+      share: z.number(),
+      lift: z
+        .object({ low: z.number(), high: z.number().nullable() })
+        .nullable()
+        .meta({ description: 'How many times as much as the control, valid at every look at once.' }),
+      eValue: z.number(),
+      pValue: z.number().meta({ description: 'Valid at every look at once.' }),
+    }),
+  ),
+  holdoutGroup: group.nullable(),
+  eValueNeeded: z.number(),
+  sampleRatio: z.object({ mismatch: z.boolean(), chiSquareP: z.number(), anytimeP: z.number() }),
+});
+
+@Controller('api/v1/experiments')
+export class ExperimentsController {
+  constructor(private readonly experiments: ExperimentsService) {}
+
+  @Get()
+  @ApiRoute({ summary: 'List split tests, newest first', tag: TAG, response: pageOf(experiment) })
+  async list(@Query({ schema: pageQuery }) { cursor, limit }: z.output<typeof pageQuery>): Promise<unknown> {
+    return toPage(await this.experiments.list({ beforeId: cursor, limit: limit + 1 }), limit, toJson);
+  }
+
+  @Get(':id')
+  @ApiRoute({ summary: 'One split test with its results', tag: TAG, response: details })
+  async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
+    const { results, ...one } = await this.experiments.get(id);
+    const { arms, holdout, sampleRatio, eValueNeeded } = results;
+    return { ...toJson(one), arms, holdoutGroup: holdout, sampleRatio, eValueNeeded };
+  }
+}
+
+function toJson({ terms, verdict, decidedAt, ...row }: Experiment): z.input<typeof experiment> {
+  const { id, key, funnelKey, stepKey, startedAt, endsAt } = row;
+  const decision =
+    verdict === null || decidedAt === null
+      ? null
+      : {
+          kind: verdict.kind,
+          arm: verdict.arm,
+          because: verdict.kind === 'winner' ? null : verdict.because,
+          decidedAt: decidedAt.toISOString(),
+          text: verdictText(verdict, terms),
+        };
+  return {
+    ...{ id, key, funnelKey, stepKey },
+    judge: terms.judge,
+    alpha: terms.alpha,
+    holdout: terms.holdoutBps / 10_000,
+    optimise: terms.optimise === null ? null : 'thompson',
+    cap: terms.cap,
+    countsAfterSeconds: terms.withinSeconds,
+    startedAt: startedAt.toISOString(),
+    endsAt: endsAt.toISOString(),
+    state: decision === null ? 'running' : 'decided',
+    decision,
+  };
+}

@@ -1,0 +1,193 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AlertsService } from '../infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { DomainError } from '../values/domain-error.js';
+import { storeAssignments } from './assignments.queries.js';
+import type { Judgement } from './decide.js';
+import type { ExperimentTerms, NewAssignment } from './experiment-terms.js';
+import type { Experiment } from './experiment.js';
+import { countOutcomes, countPeople } from './outcomes.queries.js';
+import { cohortsOf, judge, resultsOf, verdictText, type Evidence, type Results } from './results.js';
+import { plannedShares, type Shares } from './test-plan.js';
+import { nextShares } from './thompson.js';
+
+const EXPERIMENT = `select id, key, funnel_key as "funnelKey", step_key as "stepKey", terms, started_at as "startedAt",
+  started_at + (terms ->> 'horizonSeconds')::bigint * interval '1 second' as "endsAt", verdict, decided_at as "decidedAt"
+  from experiment`;
+
+/** Smaller moves are not worth a period of their own. */
+const MOVE = 0.02;
+
+/** Split tests: who gets what, and what came of it. The only writer of `experiment` and its tables. */
+@Injectable()
+export class ExperimentsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly alerts: AlertsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Begins a test, unless one with the key has begun already: nothing of it changes any more. */
+  async open(
+    manager: EntityManager,
+    {
+      key,
+      test,
+      funnelKey,
+      stepKey,
+      terms,
+    }: { key: string; test: string; funnelKey: string; stepKey: string; terms: ExperimentTerms },
+  ): Promise<void> {
+    await manager.query(
+      `with made as (
+         insert into experiment (key, test, funnel_key, step_key, terms, started_at) values ($1, $2, $3, $4, $5, $6)
+         on conflict (key) do nothing returning id)
+       insert into experiment_period (experiment_id, period, shares, since) select id, 0, $7, $6 from made`,
+      [
+        key,
+        test,
+        funnelKey,
+        stepKey,
+        JSON.stringify(terms),
+        this.clock.now(),
+        JSON.stringify(plannedShares(terms)),
+      ],
+    );
+  }
+
+  /** As `storeAssignments`. */
+  async assign(manager: EntityManager, people: readonly NewAssignment[], now: Date): Promise<void> {
+    await storeAssignments(manager, people, now);
+  }
+
+  /** Looks at every test that runs, each in a transaction of its own; a test that another process looks at is left to it. */
+  async decideAll(signal: AbortSignal): Promise<void> {
+    const running: { id: string }[] = await this.dataSource.query(
+      'select id from experiment where decided_at is null order by id',
+    );
+    for (const { id } of running) {
+      if (signal.aborted) return;
+      await this.dataSource.transaction(async (manager) => this.look(manager, id));
+    }
+  }
+
+  /** Newest first. */
+  async list(page: { beforeId?: string | undefined; limit: number }): Promise<Experiment[]> {
+    return this.dataSource.query(
+      `${EXPERIMENT} where $1::bigint is null or id < $1 order by id desc limit $2`,
+      [page.beforeId ?? null, page.limit],
+    );
+  }
+
+  /** With the numbers of this moment. Throws `EXPERIMENT_NOT_FOUND`. */
+  async get(id: string): Promise<Experiment & { results: Results }> {
+    const { manager } = this.dataSource;
+    const rows: Experiment[] = await manager.query(`${EXPERIMENT} where id = $1`, [id]);
+    const [experiment] = rows;
+    if (!experiment) throw new DomainError('EXPERIMENT_NOT_FOUND', `there is no experiment ${id}`, { id });
+    const evidence = await this.evidence(manager, experiment);
+    return { ...experiment, results: resultsOf(evidence) };
+  }
+
+  /** The decision is written once: who holds the row writes it, and nobody looks at it again. */
+  private async look(manager: EntityManager, id: string): Promise<void> {
+    const rows: Experiment[] = await manager.query(
+      `${EXPERIMENT} where id = $1 and decided_at is null for update skip locked`,
+      [id],
+    );
+    const [experiment] = rows;
+    if (!experiment) return;
+    const evidence = await this.evidence(manager, experiment);
+    const judgement = judge(evidence);
+    await this.warn(manager, experiment, judgement);
+    const { verdict } = judgement;
+    if (verdict.kind !== 'running') {
+      await manager.query('update experiment set verdict = $2, decided_at = $3 where id = $1', [
+        id,
+        JSON.stringify(verdict),
+        this.clock.now(),
+      ]);
+      await this.alerts.raise(
+        {
+          key: `experiment:${id}:decided`,
+          severity: 'info',
+          message: `Split test ${experiment.stepKey} of ${experiment.funnelKey}: ${verdictText(verdict, experiment.terms)}`,
+        },
+        manager,
+      );
+      return;
+    }
+    const stopped = new Set(judgement.breaches.map(({ arm }) => arm));
+    await this.share(
+      manager,
+      id,
+      evidence.periods,
+      nextShares(experiment.terms, cohortsOf(evidence), stopped),
+    );
+  }
+
+  private async share(
+    manager: EntityManager,
+    id: string,
+    periods: readonly Shares[],
+    shares: Shares,
+  ): Promise<void> {
+    const present = periods.at(-1) ?? [];
+    // The last of an arm that was stopped matters, however little it is.
+    const moved = shares.some(
+      (share, arm) => Math.abs(share - (present[arm] ?? 0)) >= MOVE || (share === 0) !== (present[arm] === 0),
+    );
+    if (!moved) return;
+    await manager.query(
+      'insert into experiment_period (experiment_id, period, shares, since) values ($1, $2, $3, $4)',
+      [id, periods.length, JSON.stringify(shares), this.clock.now()],
+    );
+  }
+
+  private async warn(
+    manager: EntityManager,
+    { id, stepKey, funnelKey, terms }: Experiment,
+    { ratio, breaches }: Judgement,
+  ): Promise<void> {
+    const name = `Split test ${stepKey} of ${funnelKey}`;
+    const key = `experiment:${id}:sample-ratio`;
+    if (ratio.mismatch)
+      await this.alerts.raise(
+        {
+          key,
+          severity: 'warning',
+          message: `${name}: the arms do not hold the numbers of people they should, so no winner is named.`,
+          facts: { ...ratio },
+        },
+        manager,
+      );
+    else await this.alerts.resolve(key, manager);
+    for (const { arm, rail, rate, limit } of breaches) {
+      const percent = (value: number): string => `${(value * 100).toFixed(2)} %`;
+      await this.alerts.raise(
+        {
+          key: `experiment:${id}:arm:${arm}`,
+          severity: 'warning',
+          message: `${name}: the arm “${terms.arms[arm]?.key ?? ''}” was stopped: ${percent(rate)} ${rail}, at most ${percent(limit)} are allowed.`,
+        },
+        manager,
+      );
+    }
+  }
+
+  private async evidence(manager: EntityManager, { id, terms, endsAt }: Experiment): Promise<Evidence> {
+    const now = this.clock.now();
+    const periods: { shares: Shares }[] = await manager.query(
+      'select shares from experiment_period where experiment_id = $1 order by period',
+      [id],
+    );
+    return {
+      terms,
+      periods: periods.map(({ shares }) => shares),
+      outcomes: await countOutcomes(manager, { id, terms, now }),
+      people: await countPeople(manager, { id, terms }),
+      isOver: endsAt <= now,
+    };
+  }
+}

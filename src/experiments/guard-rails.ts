@@ -1,0 +1,39 @@
+import { logMean } from './evidence.js';
+import type { Harm, TestPlan } from './test-plan.js';
+
+/** The chance that an arm is stopped although it keeps to the limit, over its whole life. */
+const FALSE_STOP = 0.02;
+const RATIOS = [1.25, 1.5, 2, 3, 5, 10];
+
+export interface Breach {
+  arm: number;
+  rail: 'unsubscribes' | 'complaints';
+  rate: number;
+  limit: number;
+}
+
+/** The arms that are shown to do more harm than the plan allows, each by the first rail it breaks. */
+export function breaches({ guardRails }: Pick<TestPlan, 'guardRails'>, harms: readonly Harm[]): Breach[] {
+  return harms.flatMap((harm) => {
+    for (const rail of ['complaints', 'unsubscribes'] as const) {
+      const limit = guardRails[rail];
+      if (limit === null || !exceeds(harm.people, harm[rail], limit)) continue;
+      return [{ arm: harm.arm, rail, rate: harm[rail] / harm.people, limit }];
+    }
+    return [];
+  });
+}
+
+/**
+ * Whether a rate is shown to lie above `limit`, at any look: the stake of bets on rates above it. Who has done no harm
+ * yet counts as one who does none, which can only make the evidence smaller.
+ */
+export function exceeds(people: number, events: number, limit: number): boolean {
+  if (events === 0) return false;
+  const calm = people - events;
+  const stakes = RATIOS.map((ratio) => {
+    const rate = Math.min(ratio * limit, (1 + limit) / 2);
+    return events * Math.log(rate / limit) + calm * Math.log((1 - rate) / (1 - limit));
+  });
+  return logMean(stakes) >= -Math.log(FALSE_STOP);
+}

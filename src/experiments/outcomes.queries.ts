@@ -1,0 +1,59 @@
+import type { EntityManager } from 'typeorm';
+import type { ExperimentTerms } from './experiment-terms.js';
+import type { ArmRow, OutcomeRow } from './results.js';
+
+const MAIL = `m.dedupe_key = 'seq:' || a.enrollment_id || ':' || x.step_key`;
+const SENT = `m.state in ('accepted', 'unknown')`;
+
+/**
+ * Called by experiments.decide, hourly; locks nothing. People are all who came up to one moment, those without mail too:
+ * arms can only be compared as they were drawn. Clicks by `message_dedupe_key_key` and `tracking_event_message`, orders
+ * by `conversion_subscriber`.
+ */
+export async function countOutcomes(
+  manager: EntityManager,
+  { id, terms, now }: { id: string; terms: ExperimentTerms; now: Date },
+): Promise<OutcomeRow[]> {
+  const { cap, withinSeconds } = terms;
+  const value = cap === null ? CLICKED : PAID;
+  return manager.query(
+    `with person as (
+       select a.arm, a.period, ${value} as value,
+         exists (select 1 from message m where ${MAIL} and ${SENT}) as reached
+       from experiment_assignment a join experiment x on x.id = a.experiment_id
+       where a.experiment_id = $1 and not a.carried and a.assigned_at <= $2::timestamptz - $3 * interval '1 second'),
+     sums as (
+       select arm, period, value, count(*)::int as count, count(*) filter (where reached)::int as reached
+       from person group by 1, 2, 3)
+     select arm, period, sum(count)::int as people, sum(reached)::int as reached,
+       coalesce(jsonb_agg(jsonb_build_object('value', value, 'count', count) order by value) filter (where value > 0), '[]') as outcomes
+     from sums group by 1, 2 order by 1, 2`,
+    [id, now, withinSeconds, ...(cap === null ? [] : [cap.amountMinor, cap.currency])],
+  );
+}
+
+const CLICKED = `(exists (select 1 from message m join tracking_event t on t.message_id = m.id
+  where ${MAIL} and t.kind = 'click' and t.class = 'human' and t.at <= a.assigned_at + $3 * interval '1 second'))::int`;
+/** Orders of the funnel, whichever mail they came by: an arm may only hurry what would have been bought anyway. */
+const PAID = `least($4::bigint, (select coalesce(sum(c.amount_minor), 0) from conversion c left join orders o on o.id = c.order_id
+  where c.subscriber_id = a.subscriber_id and c.kind = 'order' and c.funnel_key = x.funnel_key and c.currency = $5
+    and c.at >= a.assigned_at and c.at <= a.assigned_at + $3 * interval '1 second' and coalesce(o.status, 'paid') = 'paid'))::int`;
+
+/** Called by experiments.decide and by its pages. Served as above, by `consent_event_subscriber` and `bounce_message`. */
+export async function countPeople(
+  manager: EntityManager,
+  { id, terms }: { id: string; terms: ExperimentTerms },
+): Promise<ArmRow[]> {
+  return manager.query(
+    `select a.arm, count(*)::int as people,
+       count(*) filter (where exists (select 1 from message m where ${MAIL} and ${SENT}))::int as reached,
+       count(*) filter (where exists (select 1 from consent_event c where c.subscriber_id = a.subscriber_id
+         and c.kind = 'withdrawn' and c.purpose = 'marketing' and c.at >= a.assigned_at
+         and c.at <= a.assigned_at + $2 * interval '1 second'))::int as unsubscribes,
+       count(*) filter (where exists (select 1 from message m join bounce b on b.message_id = m.id
+         where ${MAIL} and b.verdict = 'complaint'))::int as complaints
+     from experiment_assignment a join experiment x on x.id = a.experiment_id
+     where a.experiment_id = $1 and not a.carried group by 1 order by 1`,
+    [id, terms.withinSeconds],
+  );
+}

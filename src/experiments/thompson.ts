@@ -1,0 +1,117 @@
+import { plannedShares, type Cohort, type Shares, type TestPlan } from './test-plan.js';
+
+const POINTS = 500;
+/** Standard deviations around the mean that are looked at. */
+const REACH = 7;
+
+interface Belief {
+  /** Parameters of the Beta distribution of what a person of the arm brings. */
+  a: number;
+  b: number;
+}
+
+/**
+ * The shares of the next period: each arm gets the chance that it is the best one, after what is known, plus its even
+ * part of the people who are there to explore. Arms in `stopped` get nobody. The same people give the same shares.
+ *
+ * Thompson's rule, with the chances integrated instead of drawn. A value between 0 and 1 counts as that part of a
+ * success, which takes the spread of money for larger than it is: the shares then move later, never too soon.
+ */
+export function nextShares(
+  plan: Pick<TestPlan, 'arms' | 'optimise'>,
+  cohorts: readonly Cohort[],
+  stopped: ReadonlySet<number> = new Set(),
+): Shares {
+  const live = plan.arms.map((_, arm) => arm).filter((arm) => !stopped.has(arm));
+  if (live.length === 0) throw new Error('every arm is stopped');
+  if (plan.optimise === null) {
+    const planned = plannedShares(plan).map((share, arm) => (stopped.has(arm) ? 0 : share));
+    return rounded(planned);
+  }
+  const best = chancesOfBest(live.map((arm) => beliefOf(cohorts, arm)));
+  const { explore } = plan.optimise;
+  const shares = plan.arms.map((_, arm) => {
+    const place = live.indexOf(arm);
+    return place < 0 ? 0 : explore / live.length + (1 - explore) * (best[place] ?? 0);
+  });
+  return rounded(shares);
+}
+
+function beliefOf(cohorts: readonly Cohort[], arm: number): Belief {
+  let [people, brought] = [0, 0];
+  for (const cohort of cohorts) {
+    if (cohort.arm !== arm) continue;
+    people += cohort.people;
+    for (const { value, count } of cohort.outcomes) brought += value * count;
+  }
+  return { a: 1 + brought, b: 1 + people - brought };
+}
+
+/** For each, the chance that it is the largest. Sums to 1. */
+export function chancesOfBest(beliefs: readonly Belief[]): number[] {
+  const spans = beliefs.map(({ a, b }) => {
+    const mean = a / (a + b);
+    const reach = REACH * Math.sqrt((mean * (1 - mean)) / (a + b + 1));
+    return { low: mean - reach, high: mean + reach };
+  });
+  // Below the highest low end nothing can be the largest any more.
+  const low = Math.max(0, Math.max(...spans.map((span) => span.low)));
+  const high = Math.min(1, Math.max(...spans.map((span) => span.high)));
+  const at = (point: number): number => low + ((high - low) * (point + 0.5)) / POINTS;
+  const curves = beliefs.map((belief) => densityOn(belief, at, low));
+  const chances = beliefs.map((_, arm) => {
+    let chance = 0;
+    for (let point = 0; point < POINTS; point++) {
+      let part = curves[arm]?.density[point] ?? 0;
+      for (const [other, { below }] of curves.entries()) if (other !== arm) part *= below[point] ?? 0;
+      chance += part;
+    }
+    return chance;
+  });
+  const all = chances.reduce((sum, chance) => sum + chance, 0);
+  return chances.map((chance) => (all > 0 ? chance / all : 1 / chances.length));
+}
+
+/** The weight of each point, and of all below it; what lies below `low` is all of the rest. */
+function densityOn(
+  { a, b }: Belief,
+  at: (point: number) => number,
+  low: number,
+): { density: Float64Array; below: Float64Array } {
+  const mean = a / (a + b);
+  const reach = REACH * Math.sqrt((mean * (1 - mean)) / (a + b + 1));
+  const top = logWeight(a, b, mean);
+  const [density, below] = [new Float64Array(POINTS), new Float64Array(POINTS)];
+  const begin = Math.max(0, mean - reach);
+  const step = Math.max(0, low - begin) / POINTS;
+  let sum = 0;
+  for (let point = 0; point < POINTS && step > 0; point++)
+    sum += Math.exp(logWeight(a, b, begin + (point + 0.5) * step) - top);
+  // In the steps of the points, so that one sum stands for both parts.
+  sum *= step / (at(1) - at(0));
+  for (let point = 0; point < POINTS; point++) {
+    const weight = Math.exp(logWeight(a, b, at(point)) - top);
+    density[point] = weight;
+    below[point] = sum + weight / 2;
+    sum += weight;
+  }
+  for (let point = 0; point < POINTS; point++) {
+    density[point] = (density[point] ?? 0) / sum;
+    below[point] = (below[point] ?? 0) / sum;
+  }
+  return { density, below };
+}
+
+function logWeight(a: number, b: number, x: number): number {
+  return (a - 1) * Math.log(x) + (b - 1) * Math.log1p(-x);
+}
+
+/** To four places, the largest taking what is left over. */
+function rounded(shares: readonly number[]): number[] {
+  const all = shares.reduce((sum, share) => sum + share, 0);
+  const result = shares.map((share) => Math.round((share / all) * 10_000) / 10_000);
+  const rest = 1 - result.reduce((sum, share) => sum + share, 0);
+  const largest = result.indexOf(Math.max(...result));
+  result[largest] = (result[largest] ?? 0) + rest;
+  return result;
+}

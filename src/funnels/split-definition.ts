@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto';
+import type { ExperimentTerms } from '../experiments/experiment-terms.js';
+import type { Split, SplitArm } from '../sequences/definition.js';
+import { durationMs, parseDuration } from '../values/duration.js';
+import { parseMoney, parsePercentBps, type Money } from '../values/money.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+import type { FunnelSplit } from './split.schemas.js';
+import { armSteps, type FunnelEmailStep } from './step.schemas.js';
+
+const DAY_MS = 86_400_000;
+const WEEK_MS = 7 * DAY_MS;
+const DEFAULT_ALPHA = 0.05;
+const DEFAULT_HORIZON = '60 days';
+const DEFAULT_WITHIN = { clicks: '3 days', revenue: '14 days' } as const;
+/** What the large mail services take for the limit, and twice of what a good list loses by a mail. */
+const DEFAULT_RAILS = { complaints: 0.003, unsubscribes: 0.02 };
+const DEFAULT_EXPLORE = 0.1;
+
+/** `armOf` compiles the mail of an arm, whose step has the arm's options in place of its own. */
+export function splitOf(
+  definition: FunnelDefinition,
+  step: FunnelEmailStep & { split: FunnelSplit },
+  armOf: (step: FunnelEmailStep, subject: string | undefined) => Omit<SplitArm, 'key'>,
+): Split {
+  const arms = armSteps(step).map(({ key, subject, step: one }) => ({ key, ...armOf(one, subject) }));
+  const terms = termsOf(definition, step);
+  const test = `${definition.funnel}/${step.key}`;
+  const compared = createHash('sha256')
+    .update(JSON.stringify([terms, arms]))
+    .digest('hex');
+  return { experiment: `${test}/${compared.slice(0, 16)}`, test, terms, arms };
+}
+
+function termsOf(
+  definition: FunnelDefinition,
+  step: FunnelEmailStep & { split: FunnelSplit },
+): ExperimentTerms {
+  const { split } = step;
+  const { judge, arms, alpha, holdout, optimise, explore } = split;
+  return {
+    judge,
+    arms: arms.map(({ key, weight }) => ({ key, weight: weight ?? 1 })),
+    alpha: alpha ?? DEFAULT_ALPHA,
+    holdoutBps: holdout === undefined ? 0 : parsePercentBps(holdout),
+    optimise:
+      optimise === undefined ? null : { explore: explore === undefined ? DEFAULT_EXPLORE : rateOf(explore) },
+    guardRails: guardRailsOf(split),
+    withinSeconds: withinMs(definition, step) / 1_000,
+    horizonSeconds: durationMs(parseDuration(split.horizon ?? DEFAULT_HORIZON)) / 1_000,
+    cap: judge === 'clicks' ? null : (capOf(split) ?? dearestOrder(definition)),
+    isTimed: isTimedSplit(step),
+  };
+}
+
+function guardRailsOf({ guardRails, optimise }: FunnelSplit): ExperimentTerms['guardRails'] {
+  const usual = optimise === undefined ? { unsubscribes: null, complaints: null } : DEFAULT_RAILS;
+  const { unsubscribes, complaints } = guardRails ?? {};
+  return {
+    unsubscribes: unsubscribes === undefined ? usual.unsubscribes : rateOf(unsubscribes),
+    complaints: complaints === undefined ? usual.complaints : rateOf(complaints),
+  };
+}
+
+function rateOf(percent: string): number {
+  return parsePercentBps(percent) / 10_000;
+}
+
+/** Whether the arms send at different times. */
+export function isTimedSplit(step: FunnelEmailStep & { split: FunnelSplit }): boolean {
+  const times = armSteps(step).map(({ step: { delay, at } }) => JSON.stringify([delay ?? null, at ?? null]));
+  return new Set(times).size > 1;
+}
+
+/**
+ * How long after coming to the step a person counts: what the owner gives them to act, and, where people are drawn before
+ * the mail goes, the longest time until it does in any arm. It is the same for all arms, or they could not be compared.
+ */
+export function withinMs(
+  definition: FunnelDefinition,
+  step: FunnelEmailStep & { split: FunnelSplit },
+): number {
+  const acts = durationMs(parseDuration(step.split.within ?? DEFAULT_WITHIN[step.split.judge]));
+  if (!isTimedSplit(step)) return acts;
+  const steps = armSteps(step).map(({ step: one }) => one);
+  const delays = steps.map(({ delay }) => (delay === undefined ? 0 : durationMs(parseDuration(delay))));
+  const hour = steps.some(({ at }) => at !== undefined) ? DAY_MS : 0;
+  const { window, quietHours } = definition.sequence;
+  const isKeptBack = [step.onDays, step.window, step.quietHours, window, quietHours].some(
+    (one) => one !== undefined,
+  );
+  return acts + Math.max(...delays) + hour + (isKeptBack ? WEEK_MS : 0);
+}
+
+function capOf({ cap }: FunnelSplit): Money | null {
+  return cap === undefined ? null : parseMoney(cap);
+}
+
+/** What one order of the funnel can come to at most: beyond it lies only a second one. Null without an offer. */
+export function dearestOrder({ offers, products }: FunnelDefinition): Money | null {
+  const priceOf = (key: string | undefined): Money | null => {
+    const product = products.find((one) => one.key === key);
+    return product === undefined ? null : parseMoney(product.price);
+  };
+  return offers.reduce<Money | null>((most, { product, bump }) => {
+    const main = priceOf(product);
+    if (main === null) return most;
+    const amountMinor = main.amountMinor + (priceOf(bump)?.amountMinor ?? 0);
+    return most !== null && most.amountMinor >= amountMinor ? most : { ...main, amountMinor };
+  }, null);
+}

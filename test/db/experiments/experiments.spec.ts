@@ -1,0 +1,329 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { assign } from '../../../src/experiments/assign.js';
+import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
+import { API_KEY } from '../../support/app.js';
+import { openCourse, type Course } from '../sequences/course.js';
+
+const SUBJECTS = 'arms: [{ key: a }, { key: b, subject: "{{ subscriber.firstName }}, another" }]';
+
+/** Monday 5 January 2026, 09:00 UTC is when each test begins. */
+describe('a split test in a sequence', () => {
+  let t: Course;
+  beforeAll(async () => {
+    t = await openCourse();
+  });
+  afterAll(async () => t?.test.close());
+  afterEach(async () => {
+    await t.db.query('truncate experiment, conversion, consent_event, alert cascade');
+    await t.clear();
+  });
+
+  const step = (split: string, more = ''): string =>
+    `- { key: pitch, email: emails/story${more}, split: { ${split} } }`;
+  /** Puts so many people straight into the sequence, and runs what is due. */
+  const join = async (count: number, from = 1): Promise<string[]> => {
+    const rows: { id: string }[] = await t.db.query(
+      `with s as (
+         insert into subscriber (email, email_key, name, status, created_at, confirmed_at, updated_at)
+         select n || '@example.com', n || '@example.com', 'Reader', 'active', $3, $3, $3 from generate_series($1::int, $2::int) n returning id)
+       insert into enrollment (sequence_id, version_id, subscriber_id, status, step_key, next_at, started_at)
+       select q.id, q.current_version_id, s.id, 'active', v.definition ->> 'first', $3, $3
+       from s, sequence q join sequence_version v on v.id = q.current_version_id where q.key = 'course'
+       returning subscriber_id as id`,
+      [from, from + count - 1, t.clock.now()],
+    );
+    await t.run();
+    return rows.map(({ id }) => id);
+  };
+  const arms = async (): Promise<Record<string, number>> => {
+    const rows: { arm: string; people: number }[] = await t.db.query(
+      'select arm, count(*)::int as people from experiment_assignment group by 1',
+    );
+    return Object.fromEntries(rows.map(({ arm, people }) => [arm, people]));
+  };
+  const armOf = async (id: string): Promise<string | undefined> => {
+    const rows: { arm: string }[] = await t.db.query(
+      'select arm from experiment_assignment where subscriber_id = $1 order by experiment_id desc limit 1',
+      [id],
+    );
+    return rows[0]?.arm;
+  };
+  /** The mails left, and so many of an arm's readers clicked at once. */
+  const act = async (clicks: Record<string, number>): Promise<void> => {
+    await t.db.query(`update message set state = 'accepted', accepted_at = $1`, [t.clock.now()]);
+    for (const [arm, count] of Object.entries(clicks))
+      await t.db.query(
+        `insert into tracking_event (kind, message_id, class, reason, rule_version, at)
+         select 'click', m.id, 'human', 'test', 1, $3 from experiment_assignment a
+         join message m on m.enrollment_id = a.enrollment_id where a.arm = $1 order by a.subscriber_id limit $2`,
+        [arm, count, t.clock.now()],
+      );
+  };
+  const decideNow = async (): Promise<void> => {
+    expect(await t.test.app.get(JobRunner).run('experiments.decide')).toBe('done');
+  };
+  const get = async (path: string): Promise<{ status: number; body: Record<string, never> }> => {
+    const { status, body } = await t.test.http.get(path).set('Authorization', `Bearer ${API_KEY}`);
+    return { status, body: body as Record<string, never> };
+  };
+  const shown = async (): Promise<Record<string, unknown>> => {
+    const { body } = await get('/api/v1/experiments');
+    const [first] = body['data'] as unknown as { id: string }[];
+    return (await get(`/api/v1/experiments/${first?.id ?? 0}`)).body;
+  };
+
+  it('gives each person one arm, each arm its mail, and whoever is held out nothing', async () => {
+    await t.publish(`${step(`judge: clicks, holdout: 20%, ${SUBJECTS}`)}
+- { key: ran, if: { step: pitch, was: skipped }, then: [{ key: out, tag: out }] }`);
+    const people = await join(200);
+    const counts = await arms();
+    expect(counts['holdout']).toBeGreaterThan(20);
+    const named = {
+      test: 'course/pitch',
+      arms: [
+        { key: 'a', weight: 1 },
+        { key: 'b', weight: 1 },
+      ],
+      holdoutBps: 2_000,
+    };
+    for (const id of people.slice(0, 20)) expect(await armOf(id)).toBe(assign(named, [0.5, 0.5], id));
+    const mails: { arm: string; subject: string; mails: number }[] = await t.db.query(
+      `select a.arm, e.subject, count(*)::int as mails from message m join experiment_assignment a on a.enrollment_id = m.enrollment_id
+       join email_template e on e.id = m.email_template_id group by 1, 2 order by 1`,
+    );
+    expect(mails).toEqual([
+      { arm: 'a', subject: expect.not.stringContaining('another'), mails: counts['a'] },
+      { arm: 'b', subject: '{{ subscriber.firstName }}, another', mails: counts['b'] },
+    ]);
+    const out = people[await firstOf(people, 'holdout')] ?? '';
+    expect(await t.outcomes(out)).toMatchObject({ pitch: 'holdout', ran: 'then' });
+    const why = await get(`/api/v1/messages/explain?subscriberId=${out}&funnel=course&step=pitch`);
+    expect(JSON.stringify(why.body)).toContain('HELD_OUT');
+  });
+
+  const firstOf = async (people: string[], arm: string): Promise<number> => {
+    for (const [index, id] of people.entries()) if ((await armOf(id)) === arm) return index;
+    throw new Error(`nobody got ${arm}`);
+  };
+
+  it('sends each arm at its own time, and the offer it names', async () => {
+    await t.publish(
+      step(
+        'judge: clicks, arms: [{ key: soon }, { key: late, delay: 3 days, at: "18:00", offer: course-kit, deadline: 2 days }]',
+        ', delay: 1 hour',
+      ),
+    );
+    const people = await join(12);
+    expect(await t.db.query('select 1 from message')).toEqual([]);
+    const [soon, late] = [
+      people[await firstOf(people, 'soon')] ?? '',
+      people[await firstOf(people, 'late')] ?? '',
+    ];
+    expect(await t.place(soon)).toMatchObject({ step: 'pitch', nextAt: new Date('2026-01-05T10:00:00Z') });
+    expect(await t.place(late)).toMatchObject({ step: 'pitch', nextAt: new Date('2026-01-08T18:00:00Z') });
+    // A change that makes waiting steps look again must not hurry it.
+    const tagged = await t.post(`/api/v1/subscribers/${late}/tags`, { name: 'vip' });
+    expect(tagged.status).toBe(200);
+    await t.at('2026-01-05T10:00:00Z');
+    expect([await t.mails(soon), await t.mails(late)]).toEqual([['pitch'], []]);
+    await t.at('2026-01-08T17:59:59Z');
+    expect(await t.mails(late)).toEqual([]);
+    await t.at('2026-01-08T18:00:00Z');
+    expect(await t.mails(late)).toEqual(['pitch']);
+    expect(
+      await t.db.query(
+        'select subscriber_id as id, expires_at as until from enrollment_offer where subscriber_id = $1',
+        [late],
+      ),
+    ).toEqual([{ id: late, until: new Date('2026-01-10T18:00:00Z') }]);
+    expect(await t.db.query('select 1 from enrollment_offer where subscriber_id = $1', [soon])).toEqual([]);
+  });
+
+  it('keeps people in their arm when they come again, and through edits of the test', async () => {
+    const test = (more: string): string => step(`judge: clicks, ${more}`);
+    await t.publish(test(SUBJECTS), 'reentry: always');
+    const people = await join(30);
+    const before = await Promise.all(people.map(armOf));
+    const edited = 'alpha: 0.1, arms: [{ key: a, weight: 9 }, { key: b, subject: Words, weight: 1 }]';
+    await t.publish(test(edited), 'reentry: always');
+    t.clock.advance(86_400_000);
+    for (const id of people) await t.enroll(id);
+    await t.run();
+    expect(await Promise.all(people.map(armOf))).toEqual(before);
+    const rows: { carried: boolean; people: number }[] = await t.db.query(
+      'select carried, count(*)::int as people from experiment_assignment group by 1 order by 1',
+    );
+    expect(rows).toEqual([
+      { carried: false, people: 30 },
+      { carried: true, people: 30 },
+    ]);
+    // They were drawn by other shares, and do not count in the new test.
+    expect(((await shown())['arms'] as { people: number }[]).map((arm) => arm.people)).toEqual([0, 0]);
+  });
+
+  it('names a winner once, gives it to everybody new, and says why', async () => {
+    await t.publish(step(`judge: clicks, within: 24 hours, ${SUBJECTS}`));
+    await join(1_000);
+    await act({ a: 15, b: 100 });
+    await decideNow();
+    expect(await shown()).toMatchObject({ state: 'running', arms: [{ counted: 0 }, { counted: 0 }] });
+    t.clock.advance(86_400_000);
+    await decideNow();
+    const decided = await shown();
+    expect(decided).toMatchObject({
+      judge: 'clicks',
+      state: 'decided',
+      decision: {
+        kind: 'winner',
+        arm: 'b',
+        decidedAt: '2026-01-06T09:00:00.000Z',
+        text: '“b” brings more clicks per person than the other arm. Everybody who comes from here on gets “b”.',
+      },
+      sampleRatio: { mismatch: false },
+      eValueNeeded: 40,
+    });
+    const [a, b] = decided['arms'] as {
+      counted: number;
+      acted: number;
+      lift: { low: number };
+      pValue: number;
+    }[];
+    expect((a?.counted ?? 0) + (b?.counted ?? 0)).toBe(1_000);
+    expect(b?.acted).toBeGreaterThan(80);
+    expect(b?.lift.low).toBeGreaterThan(1);
+    expect(b?.pValue).toBeLessThan(0.05);
+    const setUp = await t.test.http
+      .post('/admin/setup')
+      .type('form')
+      .send({ email: 'owner@example.com', password: 'three unrelated words' });
+    const cookie = String(setUp.headers['set-cookie']).split(';')[0] ?? '';
+    const page = await t.test.http.get('/admin/experiments').set('Cookie', cookie).expect(200);
+    expect(page.text).toContain('pitch of course');
+    expect(page.text).toContain('“b” brings more clicks per person');
+    expect(page.text).toContain('everybody new gets it');
+    const before = await arms();
+    const late = await join(40, 5_001);
+    expect(await arms()).toEqual(before);
+    const subjects: unknown[] = await t.db.query(
+      `select distinct e.subject from message m join email_template e on e.id = m.email_template_id where m.subscriber_id = any($1::bigint[])`,
+      [late],
+    );
+    expect(subjects).toEqual([{ subject: '{{ subscriber.firstName }}, another' }]);
+    t.clock.advance(86_400_000);
+    await decideNow();
+    expect((await shown())['decision']).toEqual(decided['decision']);
+    const alerts: { message: string }[] = await t.db.query('select message from alert');
+    expect(alerts).toEqual([
+      { message: expect.stringContaining('Split test pitch of course: “b” brings more') },
+    ]);
+  });
+
+  it('ends without a winner when its time is up, with the control for everybody', async () => {
+    await t.publish(step(`judge: clicks, within: 24 hours, horizon: 10 days, ${SUBJECTS}`));
+    await join(200);
+    await act({ a: 10, b: 11 });
+    await t.at('2026-01-15T08:00:00Z');
+    await decideNow();
+    expect(await shown()).toMatchObject({ state: 'running' });
+    await t.at('2026-01-15T12:00:01Z');
+    await decideNow();
+    expect(await shown()).toMatchObject({
+      decision: {
+        kind: 'no_winner',
+        arm: 'a',
+        because: 'horizon',
+        text: expect.stringContaining('no arm is shown to be better'),
+      },
+    });
+  });
+
+  it('judges by money: each person’s orders in the funnel up to the cap, without refunds', async () => {
+    await t.publish(step(`judge: revenue, within: 48 hours, holdout: 10%, ${SUBJECTS}`));
+    const people = await join(400);
+    await act({});
+    const buyers = [people[await firstOf(people, 'b')] ?? '', people[await firstOf(people, 'holdout')] ?? ''];
+    const buy = async (id: string, amount: number, hours: number, funnel = 'course'): Promise<void> => {
+      await t.db.query(
+        `insert into conversion (kind, funnel_key, dedupe_key, subscriber_id, amount_minor, currency, at)
+         values ('order', $1, $2, $3, $4, 'EUR', $5)`,
+        [
+          funnel,
+          `order:${id}:${hours}:${funnel}`,
+          id,
+          amount,
+          new Date(t.clock.now().getTime() + hours * 3_600_000),
+        ],
+      );
+    };
+    await buy(buyers[0] ?? '', 3_430, 1);
+    await buy(buyers[0] ?? '', 9_900, 2);
+    await buy(buyers[0] ?? '', 1_000, 3, 'other');
+    await buy(buyers[1] ?? '', 3_430, 1);
+    await buy(people[await firstOf(people, 'a')] ?? '', 3_430, 49);
+    t.clock.advance(72 * 3_600_000);
+    const { cap, arms: found, holdoutGroup } = await shown();
+    expect(cap).toEqual({ amountMinor: 4900, currency: 'EUR' });
+    expect(found).toMatchObject([
+      { key: 'a', acted: 0, total: 0 },
+      { key: 'b', acted: 1, total: 4900 },
+    ]);
+    expect(holdoutGroup).toMatchObject({ acted: 1, total: 3430, reached: 0 });
+  });
+
+  it('optimises itself when it is told to, and stops an arm that makes people leave', async () => {
+    await t.publish(step(`judge: clicks, within: 24 hours, optimise: thompson, explore: 20%, ${SUBJECTS}`));
+    await join(600);
+    await act({ a: 10, b: 20 });
+    t.clock.advance(86_400_000);
+    await decideNow();
+    const shares = async (): Promise<number[]> =>
+      ((await shown())['arms'] as { share: number }[]).map(({ share }) => share);
+    const [a = 0, b = 0] = await shares();
+    expect(b).toBeGreaterThan(0.6);
+    expect(a).toBeGreaterThanOrEqual(0.1);
+    await join(300, 5_001);
+    const rows: { people: number }[] = await t.db.query(
+      `select count(*)::int as people from experiment_assignment where period = 1 and arm = 'b'`,
+    );
+    expect(Math.abs((rows[0]?.people ?? 0) / 300 - b)).toBeLessThan(0.1);
+    await t.db.query(
+      `insert into consent_event (subscriber_id, kind, purpose, at)
+       select subscriber_id, 'withdrawn', 'marketing', assigned_at from experiment_assignment where arm = 'b' and subscriber_id % 10 = 0`,
+    );
+    await decideNow();
+    expect(await shown()).toMatchObject({
+      arms: [{ key: 'a' }, { key: 'b', isStopped: true }],
+      decision: { kind: 'no_winner', arm: 'a', because: 'guard_rails' },
+    });
+    expect(JSON.stringify(await t.db.query('select message from alert'))).toContain(
+      'the arm “b” was stopped',
+    );
+  });
+
+  it('believes no result when an arm has lost its people, and warns', async () => {
+    await t.publish(step(`judge: clicks, within: 24 hours, ${SUBJECTS}`));
+    await join(1_000);
+    await act({ a: 15, b: 100 });
+    await t.db.query(
+      `update message m set state = 'rejected' from experiment_assignment a
+       where a.enrollment_id = m.enrollment_id and a.arm = 'b' and a.subscriber_id % 3 = 0`,
+    );
+    t.clock.advance(86_400_000);
+    await decideNow();
+    expect(await shown()).toMatchObject({ state: 'running', sampleRatio: { mismatch: true } });
+    expect(JSON.stringify(await t.db.query('select message from alert'))).toContain('no winner is named');
+  });
+
+  it('refuses a subject that cannot be sent, and answers for tests that are there only', async () => {
+    const bad = step(
+      'judge: clicks, arms: [{ key: a }, { key: b, subject: "Hi {{ subscriber.nickname }}" }]',
+    );
+    await expect(t.publish(bad)).rejects.toThrow(
+      /course\.yaml:\d+: sequence\.steps\.0\.split\.arms\.1\.subject: it prints \{\{ subscriber\.nickname \}\}/,
+    );
+    await expect(t.publish(bad.replace('{{ subscriber.nickname }}', '{{ subscriber.name'))).rejects.toThrow(
+      'subject',
+    );
+    expect((await get('/api/v1/experiments/999999')).status).toBe(404);
+  });
+});
