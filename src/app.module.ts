@@ -11,6 +11,7 @@ import { ExperimentsModule } from './experiments/experiments.module.js';
 import { FunnelsModule } from './funnels/funnels.module.js';
 import { AccessModule } from './infra/access/access.module.js';
 import { AlertsModule } from './infra/alerts/alerts.module.js';
+import { ImportsModule } from './imports/imports.module.js';
 import type { Clock } from './infra/clock.js';
 import type { Config } from './infra/config.js';
 import { DatabaseModule } from './infra/database/database.module.js';
@@ -56,6 +57,7 @@ export class AppModule {
         SubscribersModule,
         SegmentsModule,
         ExperimentsModule,
+        ImportsModule,
         SequencesModule,
         BroadcastsModule,
         DeliveryModule,

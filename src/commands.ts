@@ -7,6 +7,7 @@ import { doctor } from './doctor.js';
 import { FunnelsService } from './funnels/funnels.service.js';
 import { ApiKeysService } from './infra/access/api-keys.service.js';
 import { migrate } from './infra/database/migrate.js';
+import { addImportCommands } from './import-command.js';
 import { addInspectCommand } from './inspect-command.js';
 import { addLedgerCommands } from './ledger-command.js';
 import { addMailCommands, LEVELS, type CommandTools } from './mail-commands.js';
@@ -63,6 +64,7 @@ function wellspring(tools: CommandTools, tell: (text: string) => void): Command 
   addMailCommands(program, tools);
   addLedgerCommands(program, tools);
   addFunnelCommands(program, tools);
+  addImportCommands(program, tools);
   addKeyCommands(program, tools);
   addInspectCommand(program, tools.print);
   return program;

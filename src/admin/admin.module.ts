@@ -4,19 +4,24 @@ import { BouncesModule } from '../bounces/bounces.module.js';
 import { BroadcastsModule } from '../broadcasts/broadcasts.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { ExperimentsModule } from '../experiments/experiments.module.js';
+import { ImportsModule } from '../imports/imports.module.js';
 import { MailboxModule } from '../infra/mailbox/mailbox.module.js';
+import { SegmentsModule } from '../segments/segments.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { BouncesPageController } from './bounces-page.controller.js';
 import { BroadcastPagesController } from './broadcast-pages.controller.js';
 import { DashboardController } from './dashboard.controller.js';
 import { ExperimentPagesController } from './experiment-pages.controller.js';
+import { ImportPagesController } from './import-pages.controller.js';
 import { LimitsController } from './limits.controller.js';
 import { LoginController } from './login.controller.js';
 import { MailboxController } from './mailbox.controller.js';
 import { OwnerAccess } from './owner-access.service.js';
 import { OwnerService } from './owner.service.js';
+import { PeoplePagesController } from './people-pages.controller.js';
 import { RootController } from './root.controller.js';
+import { SegmentPagesController } from './segment-pages.controller.js';
 import { SendingPageController } from './sending.controller.js';
 import { SkipAheadService } from './skip-ahead.service.js';
 import { WhyController } from './why.controller.js';
@@ -29,13 +34,16 @@ import { WhyController } from './why.controller.js';
     BroadcastsModule,
     DeliveryModule,
     ExperimentsModule,
+    ImportsModule,
     MailboxModule,
+    SegmentsModule,
     SequencesModule,
     SubscribersModule,
   ],
   controllers: [
     RootController,
     LoginController,
+    PeoplePagesController,
     DashboardController,
     BroadcastPagesController,
     ExperimentPagesController,
@@ -44,6 +52,8 @@ import { WhyController } from './why.controller.js';
     SendingPageController,
     LimitsController,
     BouncesPageController,
+    ImportPagesController,
+    SegmentPagesController,
   ],
   providers: [OwnerService, OwnerAccess, SkipAheadService],
 })

@@ -1,8 +1,8 @@
-import { Controller, Get, Param, Query, Req, Res } from '@nestjs/common';
+import { Controller, Get, Param, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DataSource } from 'typeorm';
 import { AnalyticsService, type FunnelHeadline } from '../analytics/analytics.service.js';
-import { decodeCursor, idSchema, toPage } from '../infra/http/page.js';
+import { idSchema } from '../infra/http/page.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPage } from '../infra/http/send-page.js';
 import { TopicsService } from '../subscribers/topics.service.js';
@@ -10,17 +10,13 @@ import { DomainError } from '../values/domain-error.js';
 import { OwnerAccess } from './owner-access.service.js';
 import {
   consentsOf,
-  countSubscribers,
   enrollmentsOf,
   findSubscriber,
   formSlugOf,
-  listSubscribers,
   messagesOf,
   reasonOf,
   stepsOf,
 } from './subscriber-pages.queries.js';
-
-const PAGE_ROWS = 50;
 
 /** The owner's pages: figures and people. They read and change nothing. */
 @Controller('admin')
@@ -54,20 +50,6 @@ export class DashboardController {
       const slug = await formSlugOf(this.dataSource.manager, key);
       const formUrl = slug === null ? {} : { formUrl: `/p/${slug}` };
       return { funnel: { key, title: report.title, ...formUrl }, report: withShortRates(report) };
-    });
-  }
-
-  @Get('subscribers')
-  async subscribers(
-    @Query('cursor') cursor: string | string[] | undefined,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    return this.show(request, reply, 'subscribers', async () => {
-      const beforeId = typeof cursor === 'string' ? decodeCursor(cursor) : null;
-      const rows = await listSubscribers(this.dataSource.manager, { beforeId, limit: PAGE_ROWS + 1 });
-      const { data, nextCursor } = toPage(rows, PAGE_ROWS, (row) => row);
-      return { subscribers: data, nextCursor, total: await countSubscribers(this.dataSource.manager) };
     });
   }
 

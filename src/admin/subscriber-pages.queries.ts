@@ -17,17 +17,6 @@ const SUBSCRIBER = `select s.id, s.email, s.name, s.status, s.time_zone as "time
     array(select t.name from subscriber_tag st join tag t on t.id = st.tag_id where st.subscriber_id = s.id order by t.name) as tags
   from subscriber s`;
 
-/** Newest first, by the primary key. */
-export async function listSubscribers(
-  db: EntityManager,
-  { beforeId, limit }: { beforeId: string | null; limit: number },
-): Promise<SubscriberRow[]> {
-  return db.query(`${SUBSCRIBER} where $1::bigint is null or s.id < $1 order by s.id desc limit $2`, [
-    beforeId,
-    limit,
-  ]);
-}
-
 export async function findSubscriber(db: EntityManager, id: string): Promise<SubscriberRow | null> {
   const rows: SubscriberRow[] = await db.query(`${SUBSCRIBER} where s.id = $1`, [id]);
   return rows[0] ?? null;

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { forgetSubscriber as forgetBounces } from '../bounces/forget.queries.js';
 import { MessagesService } from '../delivery/messages.service.js';
+import { forgetImportedRows } from '../imports/forget.queries.js';
 import { MailboxService } from '../infra/mailbox/mailbox.service.js';
 import { OrdersService } from '../orders/orders.service.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
@@ -34,6 +35,7 @@ export class ErasureService {
       await this.orders.forget(manager, { subscriberId, email: person.email });
       await this.messages.forget(manager, subscriberId);
       await this.mailbox.forget(manager, person.email);
+      await forgetImportedRows(manager, person.emailKey);
       await this.subscribers.erase(manager, subscriberId, source);
       return true;
     });

@@ -5,6 +5,7 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPage } from '../infra/http/send-page.js';
 import { TrackingService } from '../tracking/tracking.service.js';
+import { reviewEmailAddress } from '../values/email-address-advice.js';
 import { FormsService, type Form } from './forms.service.js';
 import { IntakeService } from './intake.service.js';
 
@@ -59,6 +60,7 @@ export class SqueezePageController {
     const view = {
       form: { ...form.content, slug, title: form.content.funnelTitle, optIn: form.optIn },
       email: outcome.email,
+      suggestion: suggestionFor(outcome.email),
       footer: footerOf(form),
       ...(this.config.mailboxOn ? { mailboxUrl: '/mailbox' } : {}),
     };
@@ -89,4 +91,10 @@ export class SqueezePageController {
 
 export function footerOf({ sender }: Form): { senderName: string; postalAddress: string } {
   return { senderName: sender.name, postalAddress: sender.postalAddress };
+}
+
+/** The address that was probably meant, for the page that says where the mail went; the sign-up stands as it was typed. */
+function suggestionFor(email: string): string | null {
+  const review = reviewEmailAddress(email);
+  return review.ok ? review.suggestion : null;
 }

@@ -1,4 +1,4 @@
-import { Body, Controller, Get, Param, Patch, Post, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Param, Patch, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, type Page, pageOf, pageQuery, type PageQuery, toPage } from '../infra/http/page.js';
@@ -77,6 +77,17 @@ export class FieldsController {
     @Body({ schema: updateField }) body: z.output<typeof updateField>,
   ): Promise<FieldJson> {
     return fieldJson(await this.fields.update(id, body));
+  }
+
+  @Delete(':id')
+  @ApiRoute({
+    summary: 'Remove a field, and what everybody has in it',
+    description: 'Refused while a segment, a broadcast under way or a sequence asks for it.',
+    tag: 'fields',
+    response: null,
+  })
+  async remove(@Param('id', { schema: idSchema }) id: string): Promise<void> {
+    await this.fields.remove(id);
   }
 }
 

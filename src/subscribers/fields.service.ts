@@ -5,6 +5,7 @@ import { DomainError } from '../values/domain-error.js';
 import { checkFieldValue, type FieldDefinition } from './field.js';
 import type { SubscriberFields } from './subscriber.js';
 import { fieldDefinitions } from './subscribers.queries.js';
+import { usesInWords, usesOfField } from './uses.queries.js';
 
 export interface StoredField extends FieldDefinition {
   id: string;
@@ -76,6 +77,26 @@ export class FieldsService {
       [id, label ?? null, choices === undefined ? null : JSON.stringify(choices)],
     );
     return this.get(id);
+  }
+
+  /**
+   * The values go with it: a field that nobody can see must not keep what people were promised is deleted. Locks every
+   * subscriber who has one. Throws `FIELD_NOT_FOUND`, and `FIELD_IN_USE_CONFLICT` while something asks for it.
+   */
+  async remove(id: string): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const { key } = await this.get(id);
+      const uses = await usesOfField(manager, key);
+      if (uses.length > 0)
+        throw new DomainError('FIELD_IN_USE_CONFLICT', `The field "${key}" is used by ${usesInWords(uses)}`, {
+          uses,
+        });
+      await manager.query('delete from subscriber_field where id = $1', [id]);
+      await manager.query(
+        'update subscriber set fields = fields - $1::text, updated_at = $2 where fields ? $1::text',
+        [key, this.clock.now()],
+      );
+    });
   }
 
   /**

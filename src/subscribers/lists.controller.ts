@@ -58,6 +58,17 @@ export class ListsController {
     return listJson(await this.lists.update(id, body));
   }
 
+  @Delete(':id')
+  @ApiRoute({
+    summary: 'Remove a list',
+    description: 'Who was on it stays. Refused while a segment or a broadcast under way asks for it.',
+    tag: 'lists',
+    response: null,
+  })
+  async removeList(@Param('id', { schema: idSchema }) id: string): Promise<void> {
+    await this.lists.removeList(id);
+  }
+
   @Post(':id/subscribers')
   @ApiRoute({ summary: 'Put a subscriber on a list', tag: 'lists', response: listSchema, status: 200 })
   async add(

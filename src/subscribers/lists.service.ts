@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
+import { usesInWords, usesOfList } from './uses.queries.js';
 
 export interface SubscriberList {
   id: string;
@@ -64,6 +65,19 @@ export class ListsService {
       [id, title ?? null, description ?? null],
     );
     return this.get(id);
+  }
+
+  /** Who was on it stays a subscriber. Throws `LIST_NOT_FOUND`, and `LIST_IN_USE_CONFLICT` while something asks for it. */
+  async removeList(id: string): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const { key } = await this.get(id);
+      const uses = await usesOfList(manager, key);
+      if (uses.length > 0)
+        throw new DomainError('LIST_IN_USE_CONFLICT', `The list "${key}" is used by ${usesInWords(uses)}`, {
+          uses,
+        });
+      await manager.query('delete from list where id = $1', [id]);
+    });
   }
 
   /** Idempotent. Throws `LIST_NOT_FOUND` and `SUBSCRIBER_NOT_FOUND`. */

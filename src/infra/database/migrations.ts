@@ -13,6 +13,7 @@ import { Pauses1764820000000 } from './migrations/1764820000000-pauses.js';
 import { Segments1764840000000 } from './migrations/1764840000000-segments.js';
 import { SequenceOutboxes1764850000000 } from './migrations/1764850000000-sequence-outboxes.js';
 import { Experiments1764910000000 } from './migrations/1764910000000-experiments.js';
+import { Imports1764920000000 } from './migrations/1764920000000-imports.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -31,4 +32,5 @@ export const migrations = [
   Segments1764840000000,
   SequenceOutboxes1764850000000,
   Experiments1764910000000,
+  Imports1764920000000,
 ];

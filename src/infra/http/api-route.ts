@@ -16,6 +16,10 @@ export interface ApiRouteOptions {
   status?: number;
   /** `false` for a write that needs no `Idempotency-Key` because repeating it changes nothing. */
   idempotent?: boolean;
+  /** Kind of the body when that is no JSON. */
+  consumes?: 'text/csv';
+  /** Kind of the answer when that is no JSON. */
+  produces?: 'text/csv';
   /** `true` for a route that is reached without a key. */
   public?: boolean;
 }

@@ -56,6 +56,8 @@ const IDEMPOTENCY_HEADER: JsonObject = {
   schema: { type: 'string', minLength: 1, maxLength: 255 },
 };
 
+const JSON_TYPE = 'application/json';
+
 const PROBLEM_REF: JsonObject = { $ref: '#/components/responses/Problem' };
 
 /** Throws when a schema cannot be written as JSON Schema, naming the operation. */
@@ -91,7 +93,10 @@ function operationOf(description: ApiRouteDescription, schemas: ComponentSchemas
   const { method, operationId, route, body } = description;
   const status = route.status ?? (route.response === null ? 204 : method === 'post' ? 201 : 200);
   const answer: JsonObject = { description: route.response === null ? 'Done.' : 'The answer.' };
-  if (route.response) answer['content'] = jsonContent(schemas.write(route.response, 'output', operationId));
+  if (route.response) {
+    const schema = schemas.write(route.response, 'output', operationId);
+    answer['content'] = { [route.produces ?? JSON_TYPE]: { schema } };
+  }
   const operation: JsonObject = {
     operationId,
     summary: route.summary,
@@ -103,9 +108,14 @@ function operationOf(description: ApiRouteDescription, schemas: ComponentSchemas
   if (body) {
     operation['requestBody'] = {
       required: true,
-      content: jsonContent(schemas.write(body, 'input', operationId)),
+      content: { [JSON_TYPE]: { schema: schemas.write(body, 'input', operationId) } },
     };
   }
+  if (route.consumes)
+    operation['requestBody'] = {
+      required: true,
+      content: { [route.consumes]: { schema: { type: 'string' } } },
+    };
   if (route.public === true) operation['security'] = [];
   return operation;
 }
@@ -137,10 +147,6 @@ function problemResponses({ method, route, query, body, params }: ApiRouteDescri
   if (method !== 'get') responses['409'] = PROBLEM_REF;
   if (body || query || Object.keys(params).length > 0) responses['422'] = PROBLEM_REF;
   return responses;
-}
-
-function jsonContent(schema: Json): JsonObject {
-  return { 'application/json': { schema } };
 }
 
 /**

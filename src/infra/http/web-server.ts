@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import { PayloadTooLargeException, UnsupportedMediaTypeException } from '@nestjs/common';
 import fastifyCookie from '@fastify/cookie';
 import fastifyStatic from '@fastify/static';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -10,8 +12,9 @@ import { ASSETS_DIR } from './page-renderer.js';
 import { PROBLEM_MEDIA_TYPE, problemAnswerOf, problemBytes } from './problem.js';
 
 const BODY_LIMIT_BYTES = 1_048_576;
-/** RFC 8058 one-click bodies are a few hundred bytes; no page of ours uploads files this way. */
+/** RFC 8058 one-click bodies are a few hundred bytes; one page of ours uploads files this way. */
 const MULTIPART_LIMIT_BYTES = 65_536;
+const UPLOAD_PATH = '/admin/imports';
 /** Signed tokens are path parameters, and Fastify's default of 100 characters would cut them off with a 404. */
 const MAX_PARAM_LENGTH = 1_000;
 
@@ -45,12 +48,16 @@ export async function configureWebServer(app: NestFastifyApplication, _config: C
   // `rawBody` keeps the bytes beside the parsed body: signatures of webhooks are over bytes.
   adapter.useBodyParser('application/json', true, { bodyLimit: BODY_LIMIT_BYTES });
   const server: FastifyInstance = adapter.getInstance();
-  server.addContentTypeParser(
-    'multipart/form-data',
-    { parseAs: 'buffer', bodyLimit: MULTIPART_LIMIT_BYTES },
-    async (request: FastifyRequest, body: Buffer) =>
-      textFieldsOf(body, request.headers['content-type'] ?? ''),
+  server.addContentTypeParser('multipart/form-data', async (request: FastifyRequest, payload: Readable) =>
+    request.url === UPLOAD_PATH
+      ? payload
+      : textFieldsOf(await bounded(payload), request.headers['content-type'] ?? ''),
   );
+  // Tables are of any size and go to the controller as they come; nobody has looked at who sends them before that.
+  server.addContentTypeParser(['text/csv', 'application/zip'], (request: FastifyRequest, payload, done) => {
+    const isTable = request.url.startsWith('/api/v1/imports/');
+    done(isTable ? null : new UnsupportedMediaTypeException(), payload);
+  });
   server.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
@@ -65,6 +72,17 @@ export async function configureWebServer(app: NestFastifyApplication, _config: C
     index: false,
     decorateReply: false,
   });
+}
+
+async function bounded(payload: Readable): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of payload as AsyncIterable<Buffer>) {
+    size += piece.length;
+    if (size > MULTIPART_LIMIT_BYTES) throw new PayloadTooLargeException();
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
 }
 
 /**

@@ -38,6 +38,37 @@ describe('own fields', () => {
     await api('get', 'fields/999999').expect(404);
   });
 
+  it('are removed with what people have in them, unless something asks for them', async () => {
+    const { body } = await api('post', 'fields')
+      .send({ key: 'shoe', label: 'Shoe', type: 'number' })
+      .expect(201);
+    const id = await subscriber('shoe@example.com', { fields: { shoe: 41, other: 1 } });
+    const conditions = { any: [{ tag: 'x' }, { not: { field: 'shoe', op: 'above', value: 40 } }] };
+    const segment = await api('post', 'segments').send({ key: 'big', title: 'Big', conditions }).expect(201);
+    const refused = await api('delete', `fields/${body.id}`).expect(409);
+    expect(refused.body).toMatchObject({
+      code: 'FIELD_IN_USE_CONFLICT',
+      detail: 'The field "shoe" is used by the segment "Big"',
+    });
+    await api('delete', `segments/${segment.body.id}`).expect(204);
+    await t.dataSource.query(
+      `with q as (insert into sequence (key, funnel_key, title, sender, created_at, updated_at)
+         values ('fills', 'f', 'Fills', '{}', now(), now()) returning id),
+       v as (insert into sequence_version (sequence_id, version, definition, definition_hash, created_at)
+         select id, 1, '{"nodes": [{"kind": "set", "fields": {"shoe": 1}}]}', '\\x00', now() from q returning id)
+       select 1`,
+    );
+    await t.dataSource.query(
+      `update sequence q set current_version_id = v.id from sequence_version v where v.sequence_id = q.id and q.key = 'fills'`,
+    );
+    const { body: inUse } = await api('delete', `fields/${body.id}`).expect(409);
+    expect(inUse.detail).toContain('the sequence "Fills"');
+    await t.dataSource.query(`update sequence set current_version_id = null where key = 'fills'`);
+    await api('delete', `fields/${body.id}`).expect(204);
+    expect((await api('get', `subscribers/${id}`)).body.fields).toEqual({ other: 1 });
+    await api('delete', `fields/${body.id}`).expect(404);
+  });
+
   it.each([
     ['a choice without choices', { key: 'a', label: 'A', type: 'choice' }],
     ['choices of a number', { key: 'a', label: 'A', type: 'number', choices: ['1'] }],
@@ -68,6 +99,23 @@ describe('own fields', () => {
 });
 
 describe('lists', () => {
+  it('are removed, and the people stay, unless something asks for them', async () => {
+    const { body } = await api('post', 'lists').send({ key: 'gone', title: 'Gone' }).expect(201);
+    const id = await subscriber('stays@example.com');
+    await api('post', `lists/${body.id}/subscribers`).send({ subscriberId: id }).expect(200);
+    const draft = { key: 'listed', title: 'Listed', conditions: { all: [{ list: 'gone' }] } };
+    const segment = await api('post', 'segments').send(draft).expect(201);
+    const { body: refused } = await api('delete', `lists/${body.id}`).expect(409);
+    expect(refused).toMatchObject({
+      code: 'LIST_IN_USE_CONFLICT',
+      detail: expect.stringContaining('"Listed"'),
+    });
+    await api('delete', `segments/${segment.body.id}`).expect(204);
+    await api('delete', `lists/${body.id}`).expect(204);
+    await api('delete', `lists/${body.id}`).expect(404);
+    await api('get', `subscribers/${id}`).expect(200);
+  });
+
   it('are made, changed, filled and emptied', async () => {
     const { body } = await api('post', 'lists').send({ key: 'news', title: 'News' }).expect(201);
     await api('post', 'lists').send({ key: 'news', title: 'News' }).expect(409);

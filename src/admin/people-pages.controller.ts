@@ -1,0 +1,89 @@
+import { Readable } from 'node:stream';
+import { Controller, Get, Query, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { DataSource } from 'typeorm';
+import { ExportsService } from '../imports/exports.service.js';
+import { attachment } from '../infra/files/content-disposition.js';
+import { decodeCursor, toPage } from '../infra/http/page.js';
+import { PageRenderer } from '../infra/http/page-renderer.js';
+import { sendPage } from '../infra/http/send-page.js';
+import type { Condition } from '../segments/condition.js';
+import { SegmentsService } from '../segments/segments.service.js';
+import { SUBSCRIBER_STATUSES } from '../subscribers/subscription-status.js';
+import { DomainError } from '../values/domain-error.js';
+import { OwnerAccess } from './owner-access.service.js';
+import { conditionOfSearch, type PeopleSearch, queryOfSearch, readSearch } from './people-search.js';
+import { countSubscribers } from './subscriber-pages.queries.js';
+
+const PAGE_ROWS = 50;
+/** Enough to choose from; the others are found by their page. */
+const MAX_SEGMENTS = 200;
+
+/** Who is there: everybody, or those of a search, on the page and as a table to take away. */
+@Controller('admin/subscribers')
+export class PeoplePagesController {
+  constructor(
+    private readonly access: OwnerAccess,
+    private readonly segments: SegmentsService,
+    private readonly exports: ExportsService,
+    private readonly pages: PageRenderer,
+    private readonly dataSource: DataSource,
+  ) {}
+
+  @Get()
+  async list(
+    @Query() query: Record<string, unknown>,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const owner = await this.access.require(request, reply);
+    if (owner === null) return;
+    const search = readSearch(query);
+    const condition = await this.conditionOf(search);
+    const cursor =
+      typeof query['cursor'] === 'string' ? (decodeCursor(query['cursor']) ?? undefined) : undefined;
+    const rows = await this.segments.people(condition ?? EVERYBODY, {
+      beforeId: cursor,
+      limit: PAGE_ROWS + 1,
+    });
+    const { data, nextCursor } = toPage(rows, PAGE_ROWS, (row) => row);
+    const html = await this.pages.render('admin/subscribers', {
+      ...this.access.frame(owner),
+      ...{ subscribers: data, nextCursor, search, isSearch: condition !== null },
+      ...{ statuses: SUBSCRIBER_STATUSES, segments: await this.segments.page(undefined, MAX_SEGMENTS) },
+      searchQuery: queryOfSearch(search),
+      exportQuery: search.segment === '' ? '' : `?segment=${encodeURIComponent(search.segment)}`,
+      total: condition
+        ? await this.segments.count(condition)
+        : await countSubscribers(this.dataSource.manager),
+    });
+    sendPage(reply, 200, html);
+  }
+
+  @Get('export.csv')
+  async export(
+    @Query() query: Record<string, unknown>,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    if ((await this.access.require(request, reply)) === null) return;
+    const { segment } = readSearch(query);
+    const pieces = await this.exports.subscribers(segment === '' ? null : segment);
+    await reply
+      .header('content-type', 'text/csv; charset=utf-8')
+      .header('content-disposition', attachment(`${segment === '' ? 'subscribers' : segment}.csv`))
+      .header('cache-control', 'no-store')
+      .send(Readable.from(pieces));
+  }
+
+  private async conditionOf(search: PeopleSearch): Promise<Condition | null> {
+    if (search.segment === '') return conditionOfSearch(search, null);
+    const found = await this.segments.conditionsOf([search.segment]);
+    const segment = found[search.segment];
+    if (!segment) throw new DomainError('SEGMENT_NOT_FOUND', 'There is no such segment');
+    return conditionOfSearch(search, segment);
+  }
+}
+
+/** Nobody has another status. */
+const EVERYBODY: Condition = { status: [...SUBSCRIBER_STATUSES] };

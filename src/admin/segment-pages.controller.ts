@@ -1,0 +1,255 @@
+import { Body, Controller, Get, Param, Post, Query, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { DataSource } from 'typeorm';
+import { fieldProblems } from '../infra/http/field-problems.js';
+import { decodeCursor, idSchema, toPage } from '../infra/http/page.js';
+import { PageRenderer } from '../infra/http/page-renderer.js';
+import { sendPage } from '../infra/http/send-page.js';
+import { type Condition, conditionSchema } from '../segments/condition.js';
+import { SegmentsService } from '../segments/segments.service.js';
+import { COLUMN_KEYS } from '../subscribers/field.js';
+import { FieldsService } from '../subscribers/fields.service.js';
+import { SUBSCRIBER_STATUSES } from '../subscribers/subscription-status.js';
+import { DomainError } from '../values/domain-error.js';
+import { OwnerAccess } from './owner-access.service.js';
+import type { Owner } from './owner.service.js';
+import {
+  conditionsTyped,
+  EMPTY_ROW,
+  keyOf,
+  KIND_GROUPS,
+  NAMES_OF_KIND,
+  type SegmentTyped,
+  segmentTypedFrom,
+  typedOfSegment,
+} from './segment-form.js';
+import { knownNames } from './segment-pages.queries.js';
+import { conditionInWords, OPERATOR_CHOICES } from './segment-words.js';
+
+const PAGE_ROWS = 50;
+
+interface Shown {
+  /** Null for one that is not kept yet. */
+  id: string | null;
+  status: number;
+  typed: SegmentTyped;
+  problems: string[];
+  count: number | null;
+}
+
+type Checked = { ok: true; conditions: Condition } | { ok: false; problems: string[] };
+
+/** Segments for the owner: who belongs to them now, and the conditions as a form. */
+@Controller('admin/segments')
+export class SegmentPagesController {
+  constructor(
+    private readonly access: OwnerAccess,
+    private readonly segments: SegmentsService,
+    private readonly fields: FieldsService,
+    private readonly pages: PageRenderer,
+    private readonly dataSource: DataSource,
+  ) {}
+
+  @Get()
+  async list(
+    @Query('cursor') cursor: string | string[] | undefined,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const owner = await this.access.require(request, reply);
+    if (owner === null) return;
+    const beforeId = typeof cursor === 'string' ? (decodeCursor(cursor) ?? undefined) : undefined;
+    const rows = await this.segments.page(beforeId, PAGE_ROWS + 1);
+    const { data, nextCursor } = toPage(rows, PAGE_ROWS, ({ id, key, title, conditions }) => ({
+      ...{ id, key, title, words: conditionInWords(conditions) },
+    }));
+    const view = { ...this.access.frame(owner), segments: data, nextCursor };
+    sendPage(reply, 200, await this.pages.render('admin/segments', view));
+  }
+
+  @Get('new')
+  async blank(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+    const owner = await this.access.require(request, reply);
+    if (owner === null) return;
+    const typed: SegmentTyped = { title: '', match: 'all', rows: [EMPTY_ROW], text: null };
+    await this.show(reply, owner, { id: null, status: 200, typed, problems: [], count: null });
+  }
+
+  @Get(':id')
+  async edit(
+    @Param('id') id: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const owner = await this.access.require(request, reply);
+    if (owner === null) return;
+    const { title, conditions } = await this.segments.get(this.known(id));
+    const count = await this.segments.count(conditions);
+    const typed = typedOfSegment(title, conditions);
+    await this.show(reply, owner, { id, status: 200, typed, problems: [], count });
+  }
+
+  /** For the number that a page fills in after it has been shown. */
+  @Get(':id/count')
+  async count(
+    @Param('id') id: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    if ((await this.access.require(request, reply)) === null) return;
+    const { conditions } = await this.segments.get(this.known(id));
+    await reply.header('cache-control', 'no-store').send({ count: await this.segments.count(conditions) });
+  }
+
+  /** What the conditions in the form would hold, while it is being typed. */
+  @Post('count')
+  async preview(
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    this.access.checkOrigin(request);
+    if ((await this.access.require(request, reply)) === null) return;
+    const checked = await this.check(segmentTypedFrom(body));
+    await reply
+      .status(200)
+      .header('cache-control', 'no-store')
+      .send(checked.ok ? { count: await this.segments.count(checked.conditions) } : { count: null });
+  }
+
+  @Post()
+  async create(
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    await this.save(null, body, { request, reply });
+  }
+
+  @Post(':id')
+  async update(
+    @Param('id') id: string,
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    await this.save(this.known(id), body, { request, reply });
+  }
+
+  @Post(':id/remove')
+  async remove(
+    @Param('id') id: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    this.access.checkOrigin(request);
+    const owner = await this.access.require(request, reply);
+    if (owner === null) return;
+    const { title, conditions } = await this.segments.get(this.known(id));
+    try {
+      await this.segments.remove(id);
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      const typed = typedOfSegment(title, conditions);
+      return this.show(reply, owner, { id, status: 409, typed, problems: [error.message], count: null });
+    }
+    await reply.header('cache-control', 'no-store').redirect('/admin/segments', 303);
+  }
+
+  private async save(
+    id: string | null,
+    body: unknown,
+    { request, reply }: { request: FastifyRequest; reply: FastifyReply },
+  ): Promise<void> {
+    this.access.checkOrigin(request);
+    const owner = await this.access.require(request, reply);
+    if (owner === null) return;
+    const typed = segmentTypedFrom(body);
+    const action: unknown = Reflect.get(Object(body), 'action');
+    const shown = { id, typed, problems: [], count: null };
+    if (action === 'add')
+      return this.show(reply, owner, {
+        ...shown,
+        ...{ status: 200, typed: { ...typed, rows: [...typed.rows, EMPTY_ROW] } },
+      });
+    const checked = await this.check(typed);
+    if (!checked.ok) return this.show(reply, owner, { ...shown, status: 422, problems: checked.problems });
+    const { conditions } = checked;
+    if (action === 'count') {
+      const count = await this.segments.count(conditions);
+      return this.show(reply, owner, { ...shown, status: 200, count });
+    }
+    const { title } = typed;
+    if (title === '')
+      return this.show(reply, owner, { ...shown, status: 422, problems: ['Give it a name.'] });
+    try {
+      if (id === null) await this.segments.create({ key: keyOf(title), title, conditions });
+      else await this.segments.update(id, { title, conditions });
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      const problems = [
+        error.code === 'SEGMENT_ALREADY_EXISTS' ? 'There is a segment of this name.' : error.message,
+      ];
+      return this.show(reply, owner, { ...shown, status: 422, problems });
+    }
+    await reply.header('cache-control', 'no-store').redirect('/admin/segments', 303);
+  }
+
+  /** The conditions in the form, or what is wrong with them. */
+  private async check(typed: SegmentTyped): Promise<Checked> {
+    let given: unknown;
+    try {
+      given = conditionsTyped(typed, await this.fields.definitions());
+    } catch {
+      return { ok: false, problems: ['The conditions are no JSON.'] };
+    }
+    if (given === null) return { ok: false, problems: ['Choose at least one condition.'] };
+    const parsed = conditionSchema.safeParse(given);
+    if (!parsed.success) {
+      const problems = fieldProblems(parsed.error.issues, 'conditions');
+      return { ok: false, problems: problems.map(({ field, message }) => `${placeOf(field)}${message}.`) };
+    }
+    try {
+      await this.segments.check(parsed.data);
+      return { ok: true, conditions: parsed.data };
+    } catch (error) {
+      if (!(error instanceof DomainError) || !Array.isArray(error.facts['errors'])) throw error;
+      const errors = error.facts['errors'] as { field: string; message: string }[];
+      return { ok: false, problems: errors.map(({ field, message }) => `${placeOf(field)}${message}.`) };
+    }
+  }
+
+  private known(id: string): string {
+    if (idSchema.safeParse(id).success) return id;
+    throw new DomainError('SEGMENT_NOT_FOUND', 'There is no such segment');
+  }
+
+  private async show(reply: FastifyReply, owner: Owner, { id, status, ...shown }: Shown): Promise<void> {
+    const { typed } = shown;
+    const definitions = await this.fields.definitions();
+    const names = {
+      ...(await knownNames(this.dataSource.manager)),
+      ...{ statuses: SUBSCRIBER_STATUSES, fields: [...COLUMN_KEYS, ...definitions.keys()] },
+    };
+    const html = await this.pages.render('admin/segment', {
+      ...this.access.frame(owner),
+      ...{ ...shown, id, operators: OPERATOR_CHOICES, kinds: KIND_GROUPS },
+      lists: Object.entries(names).map(([name, values]) => ({ name, values })),
+      typed: {
+        ...typed,
+        rows: typed.rows.map((row, index) => ({
+          ...{ ...row, name: `row.${index}` },
+          list: row.kind === '' ? null : (NAMES_OF_KIND[row.kind] ?? null),
+        })),
+      },
+      action: id === null ? '/admin/segments' : `/admin/segments/${id}`,
+    });
+    sendPage(reply, status, html);
+  }
+}
+
+/** `conditions.all.1.not.field` is about the second condition of the form. */
+function placeOf(field: string): string {
+  const place = /^(?:conditions\.)?(?:all|any)\.(\d+)/.exec(field)?.[1];
+  return place === undefined ? '' : `Condition ${Number(place) + 1}: `;
+}

@@ -1,0 +1,78 @@
+import type { Condition, FieldCondition, Leaf, MailFilter, TimeWindow } from '../segments/condition.js';
+
+const OPERATORS: Readonly<Record<FieldCondition['op'], string>> = {
+  is: 'is',
+  isNot: 'is not',
+  oneOf: 'is one of',
+  contains: 'contains',
+  startsWith: 'begins with',
+  atLeast: 'is at least',
+  atMost: 'is at most',
+  above: 'is above',
+  below: 'is below',
+  before: 'is before',
+  after: 'is after',
+  withinDays: 'was in the last',
+  inNextDays: 'is in the next',
+  isSet: 'is filled',
+};
+
+export const OPERATOR_CHOICES = Object.entries(OPERATORS)
+  .filter(([op]) => op !== 'oneOf')
+  .map(([value, label]) => ({ value, label }));
+
+/** A tree of conditions as a sentence; brackets where one level stands inside another. */
+export function conditionInWords(condition: Condition, isInner = false): string {
+  if ('all' in condition || 'any' in condition) {
+    const [parts, word] = 'all' in condition ? [condition.all, ' and '] : [condition.any, ' or '];
+    const text = parts.map((one) => conditionInWords(one, parts.length > 1)).join(word);
+    return isInner && parts.length > 1 ? `(${text})` : text;
+  }
+  if ('not' in condition) return `not ${conditionInWords(condition.not, true)}`;
+  return leafInWords(condition);
+}
+
+function leafInWords(leaf: Leaf): string {
+  if ('status' in leaf) return `status ${leaf.status.join(' or ')}`;
+  if ('tag' in leaf) return `tag “${leaf.tag}”`;
+  if ('list' in leaf) return `on the list “${leaf.list}”`;
+  if ('field' in leaf) return fieldInWords(leaf);
+  if ('signedUp' in leaf) return `signed up${windowInWords(leaf.signedUp)}`;
+  if ('confirmed' in leaf) return `confirmed${windowInWords(leaf.confirmed)}`;
+  if ('opened' in leaf) return `opened${mailInWords(leaf.opened)}${windowInWords(leaf.opened)}`;
+  if ('clicked' in leaf) return `clicked${mailInWords(leaf.clicked)}${windowInWords(leaf.clicked)}`;
+  if ('received' in leaf) return `received${mailInWords(leaf.received)}${windowInWords(leaf.received)}`;
+  if ('purchased' in leaf) {
+    const { product } = leaf.purchased;
+    return `bought ${product === undefined ? 'anything' : `“${product}”`}${windowInWords(leaf.purchased)}`;
+  }
+  if ('sequence' in leaf) {
+    const { key, is } = leaf.sequence;
+    const how = { active: 'in', ever: 'ever in', completed: 'through', exited: 'left' }[is];
+    return `${how} the sequence “${key}”`;
+  }
+  return 'funnel' in leaf ? `in the funnel “${leaf.funnel}”` : `came by the form “${leaf.form}”`;
+}
+
+function fieldInWords(condition: FieldCondition): string {
+  const start = `${condition.field} ${OPERATORS[condition.op]}`;
+  if (condition.op === 'isSet') return start;
+  if (condition.op === 'oneOf') return `${start} ${condition.value.map((one) => `“${one}”`).join(', ')}`;
+  const days = condition.op === 'withinDays' || condition.op === 'inNextDays';
+  if (days) return `${start} ${condition.value} days`;
+  return `${start} ${typeof condition.value === 'string' ? `“${condition.value}”` : String(condition.value)}`;
+}
+
+function windowInWords({ withinDays, since, until }: TimeWindow): string {
+  return [
+    withinDays === undefined ? '' : ` in the last ${withinDays} days`,
+    since === undefined ? '' : ` since ${since.slice(0, 10)}`,
+    until === undefined ? '' : ` before ${until.slice(0, 10)}`,
+  ].join('');
+}
+
+function mailInWords({ broadcast, funnel, step }: MailFilter): string {
+  if (broadcast !== undefined) return ` broadcast ${broadcast}`;
+  if (funnel === undefined) return '';
+  return step === undefined ? ` a mail of “${funnel}”` : ` “${step}” of “${funnel}”`;
+}

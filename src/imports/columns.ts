@@ -1,0 +1,237 @@
+import type { FieldDefinition } from '../subscribers/field.js';
+import type { DateOrder } from './instant.js';
+
+/** What a column of a table can be, beside an own field (`field:plan`). */
+export const TARGETS = [
+  ...['email', 'name', 'firstName', 'lastName', 'status', 'timeZone', 'locale', 'tags', 'lists', 'createdAt'],
+  ...['consentText', 'consentAt', 'consentIp', 'confirmedAt', 'confirmedIp', 'leftAt', 'trackingConsent'],
+  ...['otherFields', 'ignore'],
+] as const;
+export type Target = 'email' | (string & {});
+
+export type Shape = 'wellspring' | 'mailchimp' | 'kit' | 'mailerlite' | 'aweber' | 'other';
+
+export interface Columns {
+  shape: Shape;
+  /** A target for each column, in the table's order. */
+  targets: Target[];
+  /** Headers of columns that nothing is made of. */
+  ignored: string[];
+  /** Every row has this status: the table has no column for it, but is known to hold only these. */
+  status: 'active' | 'pending' | 'unsubscribed' | 'bounced' | null;
+  dateOrder: DateOrder | null;
+}
+
+export interface ColumnProblem {
+  field: string;
+  message: string;
+  allowed?: string[];
+}
+
+export type ColumnsRead = { ok: true; columns: Columns } | { ok: false; problems: ColumnProblem[] };
+
+/** Header of our own export's address column: no other table has it, and its cells are read back exactly. */
+export const OWN_ADDRESS_HEADER = 'wellspring:email';
+
+const EMAIL = ['email', 'emailaddress', 'subscriber', 'subscriberemail', 'mail', 'emailaddr'];
+const COMMON: Readonly<Record<string, Target>> = {
+  name: 'name',
+  fullname: 'name',
+  firstname: 'firstName',
+  lastname: 'lastName',
+  surname: 'lastName',
+  status: 'status',
+  state: 'status',
+  timezone: 'timeZone',
+  locale: 'locale',
+  language: 'locale',
+  tags: 'tags',
+  lists: 'lists',
+  createdat: 'createdAt',
+};
+const OF_SHAPE: Readonly<Record<Exclude<Shape, 'wellspring' | 'other'>, Readonly<Record<string, Target>>>> = {
+  mailchimp: {
+    ...{ optintime: 'consentAt', optinip: 'consentIp', confirmtime: 'confirmedAt', confirmip: 'confirmedIp' },
+    ...{ unsubtime: 'leftAt', cleantime: 'leftAt' },
+  },
+  kit: { confirmedat: 'confirmedAt', createdat: 'consentAt' },
+  mailerlite: {
+    ...{ subscribed: 'consentAt', signupip: 'consentIp', confirmationip: 'confirmedIp' },
+    ...{
+      confirmationdate: 'confirmedAt',
+      confirmedat: 'confirmedAt',
+      optindate: 'confirmedAt',
+      optinip: 'confirmedIp',
+    },
+    ...{ unsubscribed: 'leftAt' },
+  },
+  aweber: {
+    ipaddress: 'consentIp',
+    signedup: 'consentAt',
+    datetimesignedup: 'consentAt',
+    stoptime: 'leftAt',
+  },
+};
+
+/** Headers that together only this shape has. */
+const MARKS: readonly (readonly [Exclude<Shape, 'wellspring' | 'other'>, readonly string[]])[] = [
+  ['mailchimp', ['emailaddress', 'optintime']],
+  ['mailchimp', ['emailaddress', 'leid']],
+  ['aweber', ['email', 'adtracking']],
+  ['aweber', ['email', 'stoptime']],
+  ['mailerlite', ['subscribed', 'signupip']],
+  ['mailerlite', ['subscriber', 'subscribed']],
+  ['kit', ['email', 'firstname', 'status', 'createdat', 'tags']],
+  ['kit', ['email', 'firstname', 'confirmedat']],
+];
+
+/**
+ * What each column is: by `mapping` (a header or `#2` for the second column, to a target), else by what is known of the
+ * table it comes from, else by its name. A column called like an own field, by key or label, is that field. Refused when
+ * no column holds the address, or several might.
+ */
+export function readColumns(
+  headers: readonly string[],
+  mapping: Readonly<Record<string, Target>>,
+  definitions: ReadonlyMap<string, FieldDefinition>,
+  fileName = '',
+): ColumnsRead {
+  const names = headers.map(plainName);
+  const shape = shapeOf(headers, names);
+  const problems = mappingProblems(headers, mapping, definitions);
+  const targets = headers.map((header, index) => {
+    const said = mapping[`#${index + 1}`] ?? mapping[header] ?? mapping[header.trim()];
+    return said ?? targetOf(header.trim(), names[index] ?? '', shape, definitions);
+  });
+  const used = targets.map((target, index) => ({ target, header: headers[index] ?? '', index }));
+  for (const target of new Set(targets.filter((one) => one !== 'ignore'))) {
+    const same = used.filter((one) => one.target === target);
+    if (same.length > 1) {
+      const which = same.map(({ header, index }) => `"${header}" (#${index + 1})`).join(' and ');
+      problems.push({
+        field: 'columns',
+        message: `${which} would both be ${target}: say which, and ignore the other`,
+      });
+    }
+  }
+  if (!targets.includes('email') && problems.length === 0)
+    problems.push({
+      field: 'columns',
+      message: 'no column holds the address: say which is email',
+      allowed: [...headers],
+    });
+  if (problems.length > 0) return { ok: false, problems };
+  const ignored = used.filter(({ target }) => target === 'ignore').map(({ header }) => header);
+  const columns = { shape, targets, ignored, dateOrder: shape === 'aweber' ? ('mdy' as const) : null };
+  return { ok: true, columns: { ...columns, status: statusOf(shape, names, fileName) } };
+}
+
+/** What each column seems to be, for a form in which the owner says it; columns that share a target are left to them. */
+export function guessTargets(
+  headers: readonly string[],
+  definitions: ReadonlyMap<string, FieldDefinition>,
+): { shape: Shape; targets: Target[] } {
+  const names = headers.map(plainName);
+  const shape = shapeOf(headers, names);
+  const targets = headers.map((header, index) =>
+    targetOf(header.trim(), names[index] ?? '', shape, definitions),
+  );
+  const isFirst = (target: Target, index: number): boolean => targets.indexOf(target) === index;
+  return { shape, targets: targets.map((target, index) => (isFirst(target, index) ? target : 'ignore')) };
+}
+
+function shapeOf(headers: readonly string[], names: readonly string[]): Shape {
+  if (headers.includes(OWN_ADDRESS_HEADER)) return 'wellspring';
+  return MARKS.find(([, marks]) => marks.every((mark) => names.includes(mark)))?.[0] ?? 'other';
+}
+
+/**
+ * Mailchimp has a file for each status, and no column for it. `nonsubscribed` are customers who never agreed to mails:
+ * their file has the columns of the others, and only its name tells.
+ */
+function statusOf(shape: Shape, names: readonly string[], fileName: string): Columns['status'] {
+  if (shape !== 'mailchimp' || names.includes('status')) return null;
+  if (names.includes('unsubtime')) return 'unsubscribed';
+  if (names.includes('cleantime')) return 'bounced';
+  const file = fileName.slice(fileName.lastIndexOf('/') + 1).toLowerCase();
+  return MAILCHIMP_FILES.find(([word]) => file.startsWith(word))?.[1] ?? 'active';
+}
+
+const MAILCHIMP_FILES = [
+  ['unsubscribed', 'unsubscribed'],
+  ['cleaned', 'bounced'],
+  ['nonsubscribed', 'pending'],
+] as const;
+
+/** `readColumns` for each table of an archive: a column that is named need stand in one of them only. */
+export function readTables(
+  tables: readonly { name: string; headers: readonly string[] }[],
+  mapping: Readonly<Record<string, Target>>,
+  definitions: ReadonlyMap<string, FieldDefinition>,
+): { ok: true; tables: Columns[] } | { ok: false; problems: ColumnProblem[] } {
+  const isIn = (name: string, headers: readonly string[]): boolean =>
+    name.startsWith('#') || headers.some((header) => header.trim() === name.trim());
+  const read = tables.map(({ name, headers }, index) => {
+    const elsewhere = (column: string): boolean =>
+      tables.some((other, place) => place !== index && isIn(column, other.headers));
+    const own = Object.entries(mapping).filter(([column]) => isIn(column, headers) || !elsewhere(column));
+    return readColumns(headers, Object.fromEntries(own), definitions, name);
+  });
+  const problems = read.flatMap((one, index) =>
+    one.ok
+      ? []
+      : one.problems.map((problem) => ({
+          ...problem,
+          message: tables.length === 1 ? problem.message : `${tables[index]?.name ?? ''}: ${problem.message}`,
+        })),
+  );
+  if (problems.length > 0) return { ok: false, problems };
+  return { ok: true, tables: read.flatMap((one) => (one.ok ? [one.columns] : [])) };
+}
+
+function targetOf(
+  header: string,
+  name: string,
+  shape: Shape,
+  definitions: ReadonlyMap<string, FieldDefinition>,
+): Target {
+  if (shape === 'wellspring') {
+    if (header === OWN_ADDRESS_HEADER) return 'email';
+    if (header.startsWith('field:'))
+      return definitions.has(header.slice('field:'.length)) ? header : 'ignore';
+    return TARGETS.some((target) => target === header) ? header : 'ignore';
+  }
+  if (EMAIL.includes(name)) return 'email';
+  const known = shape === 'other' ? undefined : OF_SHAPE[shape][name];
+  if (known !== undefined) return known;
+  for (const { key, label } of definitions.values())
+    if (plainName(key) === name || plainName(label) === name) return `field:${key}`;
+  return Object.hasOwn(COMMON, name) ? (COMMON[name] ?? 'ignore') : 'ignore';
+}
+
+function mappingProblems(
+  headers: readonly string[],
+  mapping: Readonly<Record<string, Target>>,
+  definitions: ReadonlyMap<string, FieldDefinition>,
+): ColumnProblem[] {
+  return Object.entries(mapping).flatMap(([name, target]): ColumnProblem[] => {
+    const field = `columns.${name}`;
+    const place = /^#(\d{1,5})$/.exec(name);
+    const isThere = place
+      ? Number(place[1]) >= 1 && Number(place[1]) <= headers.length
+      : headers.some((header) => header.trim() === name.trim());
+    if (!isThere) return [{ field, message: 'there is no such column', allowed: [...headers] }];
+    const twice = headers.filter((header) => header.trim() === name.trim()).length > 1;
+    if (!place && twice)
+      return [{ field, message: 'several columns are called so: say which by its place, such as #2' }];
+    const isField = target.startsWith('field:') && definitions.has(target.slice('field:'.length));
+    if (isField || TARGETS.some((one) => one === target)) return [];
+    const allowed = [...TARGETS, ...[...definitions.keys()].map((key) => `field:${key}`)];
+    return [{ field, message: `"${target}" is nothing a column can be`, allowed }];
+  });
+}
+
+/** `E-Mail Address`, `EMAIL_ADDRESS` and `emailAddress` are one. */
+function plainName(header: string): string {
+  return header.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '');
+}

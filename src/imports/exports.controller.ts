@@ -1,0 +1,37 @@
+import { Readable } from 'node:stream';
+import { Controller, Get, Query, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
+import { attachment } from '../infra/files/content-disposition.js';
+import { ApiRoute } from '../infra/http/api-route.js';
+import { objectKey } from '../subscribers/subscribers.schemas.js';
+import { ExportsService } from './exports.service.js';
+
+const exportQuery = z.strictObject({
+  segment: objectKey.optional().meta({ description: 'Key of a segment; everybody when left out.' }),
+});
+
+@Controller('api/v1/exports')
+export class ExportsController {
+  constructor(private readonly exports: ExportsService) {}
+
+  @Get('subscribers')
+  @ApiRoute({
+    summary: 'Subscribers as a table',
+    description: 'Spreadsheets cannot execute it, and an import reads it back as the same people.',
+    tag: 'exports',
+    response: z.string(),
+    produces: 'text/csv',
+  })
+  async subscribers(
+    @Query({ schema: exportQuery }) { segment }: z.output<typeof exportQuery>,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const pieces = await this.exports.subscribers(segment ?? null);
+    await reply
+      .header('content-type', 'text/csv; charset=utf-8')
+      .header('content-disposition', attachment(`${segment ?? 'subscribers'}.csv`))
+      .header('cache-control', 'no-store')
+      .send(Readable.from(pieces));
+  }
+}

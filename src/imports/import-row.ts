@@ -1,0 +1,257 @@
+import { isIP } from 'node:net';
+import { type FieldDefinition, isStorable, readFieldText } from '../subscribers/field.js';
+import type { SubscriberFields } from '../subscribers/subscriber.js';
+import type { SubscriberStatus } from '../subscribers/subscription-status.js';
+import { adviseOnAddress, type AddressAdvice } from '../values/email-address-advice.js';
+import { parseEmailAddress } from '../values/email-address.js';
+import { HEADER_TEXT } from '../values/header-text.js';
+import { canonicalTimeZone } from '../values/zoned-time.js';
+import { type Columns, type Target } from './columns.js';
+import { readCell } from './export-cell.js';
+import { type DateOrder, readInstant } from './instant.js';
+
+/** Somebody of an imported table, before it is known whether they are here already. */
+export interface ImportedPerson {
+  email: string;
+  emailKey: string;
+  name: string | null;
+  status: SubscriberStatus;
+  timeZone: string | null;
+  locale: string | null;
+  fields: SubscriberFields;
+  tags: string[];
+  lists: string[];
+  createdAt: Date | null;
+  consentText: string | null;
+  consentAt: Date | null;
+  consentIp: string | null;
+  confirmedAt: Date | null;
+  confirmedIp: string | null;
+  leftAt: Date | null;
+  trackingConsent: boolean | null;
+}
+
+export interface RowOptions {
+  columns: Columns;
+  definitions: ReadonlyMap<string, FieldDefinition>;
+  /** Of rows whose table says nothing: what the owner vouches for. */
+  status: 'active' | 'pending';
+  dateOrder: DateOrder | null;
+  /** Put on everybody, besides those of the row. */
+  tags: readonly string[];
+  lists: readonly string[];
+  listKeys: ReadonlySet<string>;
+  /** The owner has said what everybody agreed to. */
+  hasConsent: boolean;
+  now: Date;
+}
+
+export type RowRead =
+  | {
+      ok: true;
+      person: ImportedPerson;
+      advice: AddressAdvice;
+      withoutConsent: boolean;
+      /** A time zone was given that is none; the person has none now. */
+      unknownZone: boolean;
+    }
+  | { ok: false; problem: string };
+
+const STATUSES: Readonly<Record<string, SubscriberStatus>> = {
+  ...{ active: 'active', subscribed: 'active', confirmed: 'active' },
+  ...{ pending: 'pending', unconfirmed: 'pending', cold: 'pending', inactive: 'pending' },
+  ...{
+    unsubscribed: 'unsubscribed',
+    cancelled: 'unsubscribed',
+    canceled: 'unsubscribed',
+    optedout: 'unsubscribed',
+  },
+  ...{ bounced: 'bounced', cleaned: 'bounced', hardbounced: 'bounced' },
+  ...{ complained: 'complained', complaint: 'complained', junk: 'complained', spam: 'complained' },
+};
+const MAX_NAME = 100;
+const MAX_CONSENT = 10_000;
+const MAX_TAGS = 50;
+const MAX_TAG = 100;
+const CLOCKS_APART_MS = 86_400_000;
+
+class Refused extends Error {}
+
+/**
+ * A row as a person, or why it is none: each value is checked as the REST interface checks it, and a row with one that
+ * cannot be kept is refused as a whole, since half a person is worse than a line in a report.
+ */
+export function readRow(cells: readonly string[], options: RowOptions): RowRead {
+  try {
+    return read(cells, options);
+  } catch (error) {
+    if (error instanceof Refused) return { ok: false, problem: error.message };
+    throw error;
+  }
+}
+
+function read(cells: readonly string[], options: RowOptions): RowRead {
+  const { columns, definitions } = options;
+  const { targets } = columns;
+  // Empty cells at the end of a line are harmless; missing ones may have shifted all the others.
+  const tooMany = cells.slice(targets.length).some((cell) => cell.trim() !== '');
+  if (tooMany || cells.length < targets.length)
+    throw new Refused(`it has ${cells.length} cells, the header has ${targets.length}`);
+  const values = new Map<Target, string>();
+  const fields: SubscriberFields = {};
+  for (const [index, target] of targets.entries()) {
+    if (target === 'ignore') continue;
+    const text = readCell(cells[index] ?? '', columns.shape === 'wellspring');
+    if (!isStorable(text)) throw new Refused(`${target}: it holds a NUL or half a character`);
+    if (target.startsWith('field:')) setField(fields, definitions.get(target.slice('field:'.length)), text);
+    else if (text.trim() !== '') values.set(target, text);
+  }
+  return personOf(values, fields, options);
+}
+
+function personOf(
+  values: ReadonlyMap<Target, string>,
+  fields: SubscriberFields,
+  options: RowOptions,
+): RowRead {
+  const parsed = parseEmailAddress(values.get('email') ?? '');
+  if (!parsed.ok) throw new Refused(`email: ${parsed.reason}`);
+  const at = (target: Target): Date | null => instantOf(target, values.get(target), options);
+  const consent = {
+    consentText: short('consentText', values.get('consentText'), MAX_CONSENT),
+    consentAt: at('consentAt'),
+    consentIp: ipOf(values.get('consentIp')),
+    confirmedAt: at('confirmedAt'),
+    confirmedIp: ipOf(values.get('confirmedIp')),
+  };
+  const said = statusOf(values.get('status'), options);
+  // Without any word of theirs nobody is written to: they stay as if they had typed their address and not confirmed.
+  const proven =
+    options.hasConsent ||
+    consent.consentAt !== null ||
+    consent.confirmedAt !== null ||
+    consent.consentText !== null;
+  const withoutConsent = said === 'active' && !proven;
+  const person: ImportedPerson = {
+    email: parsed.address,
+    emailKey: parsed.key,
+    name: nameOf(values),
+    status: withoutConsent ? 'pending' : said,
+    timeZone: timeZoneOf(values.get('timeZone'), options),
+    locale: short('locale', values.get('locale'), 35),
+    fields: { ...otherFields(values.get('otherFields')), ...fields },
+    tags: namesOf('tags', values.get('tags'), options.tags),
+    lists: listsOf(values.get('lists'), options),
+    createdAt: at('createdAt'),
+    ...consent,
+    leftAt: at('leftAt'),
+    trackingConsent: yesOrNo(values.get('trackingConsent')),
+  };
+  const unknownZone = person.timeZone === null && values.has('timeZone');
+  return { ok: true, person, advice: adviseOnAddress(parsed), withoutConsent, unknownZone };
+}
+
+function setField(fields: SubscriberFields, definition: FieldDefinition | undefined, text: string): void {
+  if (!definition || (text.trim() === '' && definition.type !== 'text') || text === '') return;
+  const checked = readFieldText(definition, text);
+  if (!checked.ok) throw new Refused(`${definition.key}: must be ${checked.allowed}`);
+  fields[definition.key] = checked.value;
+}
+
+function statusOf(text: string | undefined, { columns, status }: RowOptions): SubscriberStatus {
+  if (text === undefined) return columns.status ?? status;
+  const word = text.toLowerCase().replace(/[^a-z]/g, '');
+  const found = Object.hasOwn(STATUSES, word) ? STATUSES[word] : undefined;
+  if (found) return found;
+  throw new Refused('status: use active, pending, unsubscribed, bounced or complained');
+}
+
+function instantOf(
+  target: Target,
+  text: string | undefined,
+  { columns, dateOrder, now }: RowOptions,
+): Date | null {
+  // Mailchimp writes a date of zeros for never.
+  if (text === undefined || /^0{4}-00-00/.test(text)) return null;
+  const read = readInstant(text, dateOrder ?? columns.dateOrder);
+  if (!read.ok) throw new Refused(`${target}: ${read.problem}`);
+  if (read.at.getTime() > now.getTime() + CLOCKS_APART_MS)
+    throw new Refused(`${target}: it lies in the future`);
+  return read.at;
+}
+
+function nameOf(values: ReadonlyMap<Target, string>): string | null {
+  const parts = [values.get('firstName'), values.get('lastName')].map((part) => part?.trim() ?? '');
+  const name = (values.get('name') ?? parts.join(' ')).trim();
+  if (name === '') return null;
+  if (!HEADER_TEXT.test(name)) throw new Refused('name: it has line breaks, control or direction characters');
+  return short('name', name, MAX_NAME);
+}
+
+/** A zone nobody knows is left out and counted when another product wrote it, as `UTC-05` is; our own export has none. */
+function timeZoneOf(text: string | undefined, { columns }: RowOptions): string | null {
+  const zone = text === undefined ? null : canonicalTimeZone(text.trim());
+  if (zone === null && text !== undefined && columns.shape === 'wellspring')
+    throw new Refused('timeZone: use an IANA time zone, such as Europe/Berlin');
+  return zone;
+}
+
+function ipOf(text: string | undefined): string | null {
+  const ip = text?.trim() ?? '';
+  return isIP(ip) > 0 && !ip.includes('%') ? ip : null;
+}
+
+function yesOrNo(text: string | undefined): boolean | null {
+  if (text === undefined) return null;
+  if (text === 'true' || text === 'false') return text === 'true';
+  throw new Refused('trackingConsent: use true or false');
+}
+
+function short(target: string, text: string | undefined, most: number): string | null {
+  if (text === undefined) return null;
+  if (text.length > most) throw new Refused(`${target}: use at most ${most} characters`);
+  return text;
+}
+
+/** Names between commas; one with a comma or a quotation mark stands in quotation marks, as in a cell of a table. */
+export function splitNames(text: string): string[] {
+  const names: string[] = [];
+  for (const [, quoted, plain = ''] of text.matchAll(/\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))(?:,|$)/g)) {
+    const name = (quoted === undefined ? plain : quoted.replaceAll('""', '"')).trim();
+    if (name !== '') names.push(name);
+  }
+  return [...new Set(names)];
+}
+
+function namesOf(target: string, text: string | undefined, always: readonly string[]): string[] {
+  const names = [...new Set([...(text === undefined ? [] : splitNames(text)), ...always])];
+  if (names.length > MAX_TAGS) throw new Refused(`${target}: use at most ${MAX_TAGS}`);
+  if (names.some((name) => name.length > MAX_TAG || /[\p{Cc}\p{Zl}\p{Zp}]/u.test(name)))
+    throw new Refused(`${target}: a name has at most ${MAX_TAG} characters and no line breaks`);
+  return names;
+}
+
+function listsOf(text: string | undefined, { lists, listKeys }: RowOptions): string[] {
+  const keys = namesOf('lists', text, lists);
+  const unknown = keys.find((key) => !listKeys.has(key));
+  if (unknown !== undefined) throw new Refused(`lists: there is no list "${unknown}"`);
+  return keys;
+}
+
+function otherFields(text: string | undefined): SubscriberFields {
+  if (text === undefined) return {};
+  let given: unknown;
+  try {
+    given = JSON.parse(text);
+  } catch {
+    given = null;
+  }
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw new Refused('otherFields: must be a JSON object');
+  const entries = Object.entries(given).filter((entry): entry is [string, string | number | boolean] =>
+    ['string', 'number', 'boolean'].includes(typeof entry[1]),
+  );
+  if (entries.some(([key, value]) => !isStorable(key) || (typeof value === 'string' && !isStorable(value))))
+    throw new Refused('otherFields: it holds a NUL or half a character');
+  return Object.fromEntries(entries);
+}

@@ -1,0 +1,174 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import type { Staged } from './staging.service.js';
+import type { ImportCounts, ImportJob, ImportPreview, ImportState } from './import-job.js';
+
+const IMPORT = `select j.id, j.file_name as "fileName", j.state, j.dry_run as "dryRun", j.options, j.source, j.preview, j.advice,
+    j.total_rows as "totalRows", j.last_line as "lastLine", j.cursor_line as "cursorLine", j.counts,
+    j.created_at as "createdAt", j.staged_at as "stagedAt", j.started_at as "startedAt", j.ended_at as "endedAt"
+  from import_job j`;
+
+export interface ReportedRow {
+  line: number;
+  reason: string;
+  email: string | null;
+  cells: string[] | null;
+}
+
+/** In the words of the report; what else became of a row is no reason to report it. */
+const REASONS = `case outcome when 'suppressed' then 'the address is suppressed'
+  when 'keptOut' then 'they unsubscribed, bounced or complained here' when 'skipped' then 'they are here already'
+  when 'left' then 'the table says they left, and so it is' end`;
+
+/** The SQL of `import_job` and `import_row`. Subscribers are written by their own module. */
+@Injectable()
+export class ImportsQueries {
+  constructor(private readonly dataSource: DataSource) {}
+
+  async insert(job: Pick<ImportJob, 'fileName' | 'dryRun' | 'options'>, now: Date): Promise<string> {
+    const rows: { id: string }[] = await this.dataSource.query(
+      `insert into import_job (file_name, state, dry_run, options, created_at) values ($1, 'waiting', $2, $3, $4) returning id`,
+      [job.fileName, job.dryRun, JSON.stringify(job.options), now],
+    );
+    return rows[0]?.id ?? '';
+  }
+
+  async find(id: string): Promise<ImportJob | null> {
+    const rows: ImportJob[] = await this.dataSource.query(`${IMPORT} where j.id = $1`, [id]);
+    return rows[0] ?? null;
+  }
+
+  /** Locks the row until the caller's transaction ends. */
+  async lock(manager: EntityManager, id: string): Promise<ImportJob | null> {
+    const rows: ImportJob[] = await manager.query(`${IMPORT} where j.id = $1 for update`, [id]);
+    return rows[0] ?? null;
+  }
+
+  /** Newest first, below `beforeId`. */
+  async page(beforeId: string | undefined, limit: number): Promise<ImportJob[]> {
+    return this.dataSource.query(
+      `${IMPORT} where ($1::bigint is null or j.id < $1) order by j.id desc limit $2`,
+      [beforeId ?? null, limit],
+    );
+  }
+
+  /** Those that a worker has something to do for, oldest first. */
+  async open(): Promise<string[]> {
+    const rows: { id: string }[] = await this.dataSource.query(
+      `select id from import_job where state in ('reading', 'ready', 'running') order by id`,
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  /** What reading the file has found. */
+  async staged(manager: EntityManager, id: string, staged: Staged, now: Date): Promise<void> {
+    const { source, advice, totalRows, refused, duplicates, lastLine } = staged;
+    await manager.query(
+      `update import_job set source = $2, advice = $3, total_rows = $4, last_line = $5, counts = $6, staged_at = $7 where id = $1`,
+      [
+        ...[id, JSON.stringify(source), JSON.stringify(advice), totalRows, lastLine],
+        ...[JSON.stringify({ rejected: refused, duplicate: duplicates }), now],
+      ],
+    );
+  }
+
+  /** The file is kept; how its columns are read is the owner's to say. */
+  async awaitMapping(manager: EntityManager, id: string, preview: ImportPreview | null): Promise<void> {
+    await manager.query(
+      `update import_job set state = 'mapping', preview = coalesce($2, preview), counts = '{}', advice = '{}', cursor_line = 0,
+         started_at = null, ended_at = null where id = $1`,
+      [id, preview === null ? null : JSON.stringify(preview)],
+    );
+    await manager.query('delete from import_row where import_id = $1', [id]);
+  }
+
+  /** As the owner said; the rows are taken by a worker. */
+  async beginReading(
+    manager: EntityManager,
+    id: string,
+    { options, dryRun }: Pick<ImportJob, 'options' | 'dryRun'>,
+  ): Promise<void> {
+    await manager.query(`update import_job set state = 'reading', options = $2, dry_run = $3 where id = $1`, [
+      id,
+      JSON.stringify(options),
+      dryRun,
+    ]);
+  }
+
+  async setState(
+    manager: EntityManager,
+    id: string,
+    { state, dryRun, now }: { state: ImportState; dryRun?: boolean; now: Date },
+  ): Promise<void> {
+    await manager.query(
+      `update import_job set state = $2, dry_run = coalesce($3, dry_run),
+         started_at = case when $2 = 'running' then $4 else started_at end,
+         ended_at = case when $2 in ('done', 'checked', 'cancelled') then $4 end,
+         preview = case when $2 in ('done', 'cancelled') then null else preview end where id = $1`,
+      [id, state, dryRun ?? null, now],
+    );
+  }
+
+  /** A new run over the same rows. What refused them stands; what became of the others is asked anew. */
+  async rewind(manager: EntityManager, id: string, counts: ImportCounts): Promise<void> {
+    await manager.query('update import_job set cursor_line = 0, counts = $2 where id = $1', [
+      id,
+      JSON.stringify(counts),
+    ]);
+  }
+
+  async advance(manager: EntityManager, id: string, to: number, counts: ImportCounts): Promise<void> {
+    await manager.query('update import_job set cursor_line = $2, counts = $3 where id = $1', [
+      ...[id, to, JSON.stringify(counts)],
+    ]);
+  }
+
+  /** The line at which a batch of so many rows ends; null when there are none behind `from`. By the primary key. */
+  async batchEnd(manager: EntityManager, id: string, from: number, size: number): Promise<number | null> {
+    const rows: { line: number | null }[] = await manager.query(
+      `select max(line) as line from (select line from import_row where import_id = $1 and line > $2 order by line limit $3) b`,
+      [id, from, size],
+    );
+    return rows[0]?.line ?? null;
+  }
+
+  /** Rows that were refused or came to nothing, in the order of the file, behind `after`. */
+  async report(id: string, after: number, limit: number): Promise<ReportedRow[]> {
+    return this.dataSource.query(
+      `select line, coalesce(problem, ${REASONS}) as reason, email, cells from import_row
+       where import_id = $1 and line > $2 and (problem is not null or outcome is not null) order by line limit $3`,
+      [id, after, limit],
+    );
+  }
+
+  /** Rows that nobody needs: those that became subscribers at once, the report after `reportBefore`, files after `fileBefore`. */
+  async clean({ reportBefore, fileBefore }: { reportBefore: Date; fileBefore: Date }): Promise<void> {
+    await this.dataSource.query(
+      `delete from import_row r using import_job j where j.id = r.import_id and j.cleaned_at is null
+         and (j.state = 'cancelled' or (j.state = 'done' and r.problem is null and r.outcome is null))`,
+    );
+    await this.dataSource.query(
+      `update import_job set cleaned_at = ended_at where state in ('done', 'cancelled') and cleaned_at is null`,
+    );
+    // Files whose columns nobody named, and uploads that broke off; after a dry run the rows are enough.
+    await this.dataSource.query(
+      `update import_job set state = 'cancelled', ended_at = created_at
+        where state in ('waiting', 'mapping') and created_at < $1`,
+      [fileBefore],
+    );
+    await this.dataSource.query(
+      `update import_job set preview = null
+        where preview is not null and (state = 'cancelled' or (state = 'checked' and created_at < $1))`,
+      [fileBefore],
+    );
+    await this.dataSource.query(
+      `delete from import_file f using import_job j where j.id = f.import_id
+         and (j.state in ('done', 'cancelled') or (j.state = 'checked' and j.preview is null))`,
+    );
+    await this.dataSource.query(
+      `delete from import_row r using import_job j where j.id = r.import_id
+         and coalesce(j.ended_at, j.staged_at, j.created_at) < $1`,
+      [reportBefore],
+    );
+  }
+}

@@ -1,0 +1,232 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { Wake } from '../infra/jobs/wake.js';
+import { createTagsOfImport, judgeRows, mergeRows } from '../subscribers/merge.queries.js';
+import { DomainError } from '../values/domain-error.js';
+import { ImportFiles } from './import-files.service.js';
+import { IMPORT_STATES, type ImportJob, type ImportOptions, type ImportState } from './import-job.js';
+import { ImportsQueries, type ReportedRow } from './imports.queries.js';
+import { type OnProgress, StagingService } from './staging.service.js';
+
+export const RUN_IMPORTS = 'imports.run';
+
+/** Larger ones are no faster, and hold locks on the subscribers they change for longer. */
+const BATCH = 10_000;
+const REPORT_DAYS = 30;
+/** A file holds everybody of it, also who asks to be erased meanwhile. */
+const FILE_DAYS = 1;
+const DAY_MS = 86_400_000;
+
+/** Tables of people becoming subscribers. Owns `import_job` and `import_row`. */
+@Injectable()
+export class ImportsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly queries: ImportsQueries,
+    private readonly staging: StagingService,
+    private readonly files: ImportFiles,
+    private readonly wake: Wake,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** An import that waits for its file. A dry run counts what would become of the rows and changes nobody. */
+  async create(job: { fileName: string; dryRun: boolean; options: ImportOptions }): Promise<ImportJob> {
+    return this.get(await this.queries.insert(job, this.clock.now()));
+  }
+
+  /** Throws `IMPORT_NOT_FOUND`. */
+  async get(id: string): Promise<ImportJob> {
+    const job = await this.queries.find(id);
+    if (job) return job;
+    throw new DomainError('IMPORT_NOT_FOUND', `There is no import with the id ${id}`, { id });
+  }
+
+  async page(beforeId: string | undefined, limit: number): Promise<ImportJob[]> {
+    return this.queries.page(beforeId, limit);
+  }
+
+  /**
+   * Takes the rows of the file; the workers do the rest. Throws `IMPORT_FILE_INVALID`, and `IMPORT_STATE_CONFLICT` when
+   * the import has a file; a file that is refused changes nothing, and another one may follow.
+   */
+  async takeFile(id: string, path: string, onProgress?: OnProgress): Promise<ImportJob> {
+    const job = await this.get(id);
+    if (job.state !== 'waiting') throw notNow(job, 'take a file');
+    await this.read(job, path, onProgress);
+    return this.get(id);
+  }
+
+  /**
+   * Keeps a file until its owner has said what its columns are. Throws `IMPORT_FILE_INVALID` for one that is no table,
+   * and `IMPORT_STATE_CONFLICT`.
+   */
+  async keepFile(id: string, path: string): Promise<ImportJob> {
+    const job = await this.get(id);
+    if (job.state !== 'waiting') throw notNow(job, 'take a file');
+    const preview = await this.staging.preview(path, job);
+    await this.files.keep(id, path);
+    await this.change(id, 'take a file', ['waiting'], (manager) =>
+      this.queries.awaitMapping(manager, id, preview),
+    );
+    return this.get(id);
+  }
+
+  /** Reads the file that is kept, by the options. Throws `IMPORT_FILE_INVALID` for columns that cannot be so. */
+  async begin(id: string, how: Pick<ImportJob, 'options' | 'dryRun'>): Promise<ImportJob> {
+    const { preview } = await this.get(id);
+    await this.staging.checkColumns(preview?.tables ?? [], how.options);
+    await this.change(id, 'begin', ['mapping'], async (manager) => {
+      await this.queries.beginReading(manager, id, how);
+      await this.wake.notify(manager, RUN_IMPORTS);
+    });
+    return this.get(id);
+  }
+
+  /** After a dry run: the columns may be named anew. Throws `IMPORT_STATE_CONFLICT`, also when no file is kept. */
+  async remap(id: string): Promise<ImportJob> {
+    await this.change(id, 'be read anew', ['checked'], async (manager, job) => {
+      if (job.preview === null) throw notNow(job, 'be read anew: its file is not kept');
+      await this.queries.awaitMapping(manager, id, null);
+    });
+    return this.get(id);
+  }
+
+  /** The real run after a dry one, over the same rows. Throws `IMPORT_STATE_CONFLICT`. */
+  async runForReal(id: string): Promise<ImportJob> {
+    await this.change(id, 'run', ['checked'], async (manager, job) => {
+      await this.queries.rewind(manager, id, untouched(job));
+      await this.queries.setState(manager, id, { state: 'ready', dryRun: false, now: this.clock.now() });
+      await this.wake.notify(manager, RUN_IMPORTS);
+    });
+    return this.get(id);
+  }
+
+  /** What was taken stays taken. Throws `IMPORT_STATE_CONFLICT` for one that is over. */
+  async cancel(id: string): Promise<ImportJob> {
+    const open = IMPORT_STATES.filter((state) => state !== 'done');
+    await this.change(id, 'be cancelled', open, async (manager) => {
+      await this.queries.setState(manager, id, { state: 'cancelled', now: this.clock.now() });
+      await this.files.forget(manager, id);
+    });
+    return this.get(id);
+  }
+
+  /** Works on every open import until all are done or the signal says stop. */
+  async runOpen(signal: AbortSignal): Promise<void> {
+    for (const id of await this.queries.open()) await this.run(id, { signal });
+  }
+
+  /**
+   * Works on one import, a batch in a transaction that also moves its cursor: whatever dies in between, no row is taken
+   * twice and none is left out. Safe to run in several processes at once.
+   */
+  async run(
+    id: string,
+    { signal, onProgress }: { signal?: AbortSignal; onProgress?: OnProgress } = {},
+  ): Promise<void> {
+    const waiting = await this.get(id);
+    if (waiting.state === 'reading' && !(await this.readKept(waiting, onProgress))) return;
+    while (signal?.aborted !== true) {
+      const done = await this.dataSource.transaction(async (manager) => {
+        const job = await this.queries.lock(manager, id);
+        if (!job || (job.state !== 'ready' && job.state !== 'running')) return null;
+        const now = this.clock.now();
+        const { options, dryRun, cursorLine: from } = job;
+        if (job.state === 'ready') {
+          await this.queries.setState(manager, id, { state: 'running', now });
+          if (!dryRun) await createTagsOfImport(manager, id, now);
+        }
+        const to = await this.queries.batchEnd(manager, id, from, BATCH);
+        if (to === null) {
+          await this.queries.setState(manager, id, { state: dryRun ? 'checked' : 'done', now });
+          if (!dryRun) await this.files.forget(manager, id);
+          return null;
+        }
+        const batch = { importId: id, from, to, existing: options.existing, now };
+        const became = dryRun
+          ? await judgeRows(manager, batch)
+          : await mergeRows(manager, { ...batch, consentText: options.consentText });
+        const counts = { ...job.counts };
+        for (const [outcome, count] of became) counts[outcome] = (counts[outcome] ?? 0) + count;
+        await this.queries.advance(manager, id, to, counts);
+        return Object.values(counts).reduce((sum, count) => sum + count, 0);
+      });
+      if (done === null) return;
+      onProgress?.(done);
+    }
+  }
+
+  /** Whether the rows are here now: another process may be reading them, or the owner has cancelled. */
+  private async readKept(job: ImportJob, onProgress?: OnProgress): Promise<boolean> {
+    try {
+      await this.files.withCopy(job.id, (path) => this.read(job, path, onProgress));
+      return true;
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      if (error.code !== 'IMPORT_STATE_CONFLICT')
+        await this.change(job.id, 'be read', ['reading'], (manager, { preview }) =>
+          this.queries.awaitMapping(manager, job.id, {
+            ...{ tables: preview?.tables ?? [], problem: error.message },
+          }),
+        );
+      return false;
+    }
+  }
+
+  /** From the file to rows that wait for a worker. */
+  private async read(job: ImportJob, path: string, onProgress?: OnProgress): Promise<void> {
+    const staged = await this.staging.stage(job, path, onProgress);
+    await this.change(job.id, 'take rows', [job.state], async (manager) => {
+      const now = this.clock.now();
+      await this.queries.staged(manager, job.id, staged, now);
+      await this.queries.setState(manager, job.id, { state: 'ready', now });
+      await this.wake.notify(manager, RUN_IMPORTS);
+    });
+  }
+
+  /** Changes an import in one of the states, with its row locked. Throws `IMPORT_NOT_FOUND`, `IMPORT_STATE_CONFLICT`. */
+  private async change(
+    id: string,
+    action: string,
+    states: readonly ImportState[],
+    work: (manager: EntityManager, job: ImportJob) => Promise<void>,
+  ): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const job = await this.queries.lock(manager, id);
+      if (!job) throw new DomainError('IMPORT_NOT_FOUND', `There is no import with the id ${id}`, { id });
+      if (!states.includes(job.state)) throw notNow(job, action);
+      await work(manager, job);
+    });
+  }
+
+  /** Rows that came to nothing, with the reason, in the order of the file. Throws `IMPORT_NOT_FOUND`. */
+  async *report(id: string): AsyncGenerator<ReportedRow[]> {
+    await this.get(id);
+    for (let after = 0; ;) {
+      const rows = await this.queries.report(id, after, BATCH);
+      const last = rows.at(-1);
+      if (!last) return;
+      yield rows;
+      after = last.line;
+    }
+  }
+
+  /** Called by a job, hourly: addresses that nobody needs any more do not stay. */
+  async clean(): Promise<void> {
+    const daysAgo = (days: number): Date => new Date(this.clock.now().getTime() - days * DAY_MS);
+    await this.queries.clean({ reportBefore: daysAgo(REPORT_DAYS), fileBefore: daysAgo(FILE_DAYS) });
+  }
+}
+
+/** What reading the file said of rows, which no run changes. */
+function untouched({ counts }: ImportJob): Record<string, number> {
+  return { rejected: counts['rejected'] ?? 0, duplicate: counts['duplicate'] ?? 0 };
+}
+
+function notNow({ id, state }: Pick<ImportJob, 'id' | 'state'>, action: string): DomainError {
+  return new DomainError('IMPORT_STATE_CONFLICT', `an import that is ${state} cannot ${action}`, {
+    id,
+    state,
+  });
+}

@@ -1,0 +1,53 @@
+import type { EntityManager } from 'typeorm';
+
+/** What names a field or a list, so that removing it would change who is written to. */
+export interface Use {
+  kind: 'segment' | 'broadcast' | 'sequence';
+  title: string;
+}
+
+/** Enough to say where to look. */
+const MOST = 5;
+
+/**
+ * Segments, broadcasts that are not over, and sequences that ask for the field or fill it: the version that is published,
+ * and each that somebody is still in. Reads every definition; called when a field is removed, and by nobody else.
+ */
+export async function usesOfField(db: EntityManager, key: string): Promise<Use[]> {
+  return db.query(
+    `with uses as (
+       ${CONDITIONS.replaceAll('PATH', '$.**.field ? (@ == $name)')}
+       union all
+       select 'sequence', q.title from sequence q where exists (
+         select 1 from sequence_version v where v.sequence_id = q.id
+           and (v.id = q.current_version_id
+             or exists (select 1 from enrollment e where e.version_id = v.id and e.status = 'active'))
+           and (jsonb_path_exists(v.definition, '$.**.field ? (@ == $name)', jsonb_build_object('name', $1::text))
+             or jsonb_path_exists(v.definition, '$.nodes[*].fields.keyvalue() ? (@.key == $name)',
+                  jsonb_build_object('name', $1::text)))))
+     select kind, title from uses order by kind, title limit ${MOST}`,
+    [key],
+  );
+}
+
+/** Segments, and broadcasts that are not over, which ask for the list. */
+export async function usesOfList(db: EntityManager, key: string): Promise<Use[]> {
+  return db.query(
+    `with uses as (${CONDITIONS.replaceAll('PATH', '$.**.list ? (@ == $name)')})
+     select kind, title from uses order by kind, title limit ${MOST}`,
+    [key],
+  );
+}
+
+/** A broadcast holds the conditions of its segments as they were when it began. */
+const CONDITIONS = `
+       select 'segment' as kind, title from segment
+         where jsonb_path_exists(conditions, 'PATH', jsonb_build_object('name', $1::text))
+       union all
+       select 'broadcast', title from broadcast where state not in ('done', 'cancelled')
+         and jsonb_path_exists(segments, 'PATH', jsonb_build_object('name', $1::text))`;
+
+/** The uses in words: `the segment "Pros" and the sequence "Welcome"`. */
+export function usesInWords(uses: readonly Use[]): string {
+  return uses.map(({ kind, title }) => `the ${kind} "${title}"`).join(' and ');
+}

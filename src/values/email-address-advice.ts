@@ -1,0 +1,44 @@
+import { isDisposableDomain } from './disposable-domains.js';
+import { isRoleAccount, parseEmailAddress, suggestDomain } from './email-address.js';
+
+/** What is worth saying about an address that can be written to; none of it is a reason to refuse it. */
+export interface AddressAdvice {
+  /** The address that was probably meant, such as that at gmail.com for gmial.com; null when nothing looks wrong. */
+  suggestion: string | null;
+  /** A mailbox that is thrown away after minutes. */
+  disposable: boolean;
+  /** A function such as info@, read by several people or by nobody. */
+  role: boolean;
+}
+
+export type AddressReview = ({ ok: true } & AddressAdvice) | { ok: false; reason: string };
+
+/** Advice on an address that `parseEmailAddress` has accepted. */
+export function adviseOnAddress({ address, domain }: { address: string; domain: string }): AddressAdvice {
+  const local = address.slice(0, address.lastIndexOf('@'));
+  const meant = meantDomain(domain);
+  return {
+    suggestion: meant === null ? null : `${local}@${meant}`,
+    disposable: isDisposableDomain(domain),
+    role: isRoleAccount(local),
+  };
+}
+
+/** A million addresses have a few thousand domains, and comparing one with all providers is the dearest part of a row. */
+const MOST_REMEMBERED = 10_000;
+const remembered = new Map<string, string | null>();
+
+function meantDomain(domain: string): string | null {
+  const known = remembered.get(domain);
+  if (known !== undefined) return known;
+  const meant = suggestDomain(domain);
+  if (remembered.size >= MOST_REMEMBERED) remembered.clear();
+  remembered.set(domain, meant);
+  return meant;
+}
+
+/** Whether an address can be written to, and what is worth saying about it. */
+export function reviewEmailAddress(input: string): AddressReview {
+  const parsed = parseEmailAddress(input);
+  return parsed.ok ? { ok: true, ...adviseOnAddress(parsed) } : { ok: false, reason: parsed.reason };
+}

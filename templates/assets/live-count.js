@@ -1,0 +1,53 @@
+// Fills in how many people belong to a segment, once the page is there and while conditions are typed. Without it a
+// button counts.
+for (const output of document.querySelectorAll('output[data-count]')) {
+  fetch(output.dataset.count)
+    .then((answer) => (answer.ok ? answer.json() : null))
+    .then((found) => {
+      if (found) output.textContent = Number(found.count).toLocaleString('en');
+    })
+    .catch(() => undefined);
+}
+
+const KNOWN = {
+  status: 'statuses',
+  tag: 'tags',
+  list: 'lists',
+  field: 'fields',
+  purchased: 'products',
+  sequence: 'sequences',
+  sequenceNow: 'sequences',
+  funnel: 'funnels',
+  form: 'forms',
+};
+
+for (const form of document.querySelectorAll('form[data-count-form]')) {
+  const output = form.querySelector('[data-count-output]');
+  let timer = 0;
+  let asked = 0;
+  const count = async () => {
+    const turn = (asked += 1);
+    const answer = await fetch(form.dataset.countForm, {
+      method: 'POST',
+      body: new URLSearchParams(new FormData(form)),
+    }).catch(() => null);
+    const found = answer?.ok ? await answer.json() : null;
+    // A slower answer to an earlier question must not replace that to a later one.
+    if (turn !== asked) return;
+    const people = Number(found?.count);
+    output.textContent =
+      found === null || found.count === null
+        ? 'These conditions are not complete yet.'
+        : `${people.toLocaleString('en')} ${people === 1 ? 'person belongs' : 'people belong'} to it now.`;
+  };
+  form.addEventListener('input', (event) => {
+    if (event.target.matches('.kind')) {
+      const which = form.elements[event.target.name.replace('.kind', '.which')];
+      const known = KNOWN[event.target.value];
+      if (known) which.setAttribute('list', `known-${known}`);
+      else which.removeAttribute('list');
+    }
+    clearTimeout(timer);
+    timer = setTimeout(count, 400);
+  });
+}

@@ -1,0 +1,249 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { readColumns } from '../../../src/imports/columns.js';
+import { exportCell, joinNames, readCell } from '../../../src/imports/export-cell.js';
+import { readRow, type RowOptions, splitNames } from '../../../src/imports/import-row.js';
+import { readInstant } from '../../../src/imports/instant.js';
+import { readFieldText } from '../../../src/subscribers/field.js';
+
+const DEFINITIONS = new Map([
+  ['plan', { key: 'plan', label: 'Plan name', type: 'text' as const, choices: [] }],
+  ['age', { key: 'age', label: 'Age', type: 'number' as const, choices: [] }],
+]);
+const NOW = new Date('2026-03-02T09:00:00Z');
+
+function row(
+  headers: string,
+  cells: string,
+  rest: Partial<RowOptions> = {},
+  mapping: Record<string, string> = {},
+) {
+  const read = readColumns(headers.split('|'), mapping, DEFINITIONS);
+  if (!read.ok) throw new Error(JSON.stringify(read.problems));
+  return readRow(cells.split('|'), {
+    ...{
+      columns: read.columns,
+      definitions: DEFINITIONS,
+      status: 'pending',
+      dateOrder: null,
+      tags: [],
+      lists: [],
+    },
+    ...{ listKeys: new Set(['news']), hasConsent: false, now: NOW, ...rest },
+  });
+}
+
+describe('the tables of other products', () => {
+  it.each([
+    [
+      'mailchimp',
+      'Email Address|First Name|Last Name|MEMBER_RATING|OPTIN_TIME|OPTIN_IP|CONFIRM_TIME|CONFIRM_IP|LEID|NOTES|TAGS',
+      'Ada@Example.com|Ada|Lovelace|2|2024-01-02 03:04:05|203.0.113.9|2024-01-02 03:05:00|203.0.113.9|1||"a","b, c"',
+      {
+        status: 'active',
+        name: 'Ada Lovelace',
+        emailKey: 'ada@example.com',
+        consentAt: new Date('2024-01-02T03:04:05Z'),
+        consentIp: '203.0.113.9',
+        confirmedAt: new Date('2024-01-02T03:05:00Z'),
+        tags: ['a', 'b, c'],
+      },
+    ],
+    [
+      'mailchimp',
+      'Email Address|OPTIN_TIME|UNSUB_TIME|UNSUB_REASON',
+      'a@example.com||2024-05-06 07:08:09|N/A',
+      { status: 'unsubscribed', leftAt: new Date('2024-05-06T07:08:09Z') },
+    ],
+    [
+      'mailchimp',
+      'Email Address|OPTIN_TIME|CLEAN_TIME',
+      'a@example.com|0000-00-00 00:00:00|2024-05-06 07:08:09',
+      { status: 'bounced' },
+    ],
+    [
+      'kit',
+      'first_name|email|created_at|status|plan|tags',
+      'Ada|a@example.com|2024-01-02 03:04:05 UTC|confirmed|pro|x, y',
+      { status: 'active', name: 'Ada', fields: { plan: 'pro' }, tags: ['x', 'y'] },
+    ],
+    [
+      'kit',
+      'first_name|email|created_at|status|tags',
+      '|a@example.com|2024-01-02T03:04:05Z|cancelled|',
+      { status: 'unsubscribed' },
+    ],
+    [
+      'kit',
+      'first_name|email|created_at|status|tags',
+      '|a@example.com|2024-01-02T03:04:05Z|cold|',
+      { status: 'pending' },
+    ],
+    [
+      'mailerlite',
+      'Subscriber|Name|Status|Subscribed|Signup IP|Confirmation IP',
+      'a@example.com|Ada|Active|2024-01-02 03:04:05|203.0.113.9|',
+      { status: 'active', consentIp: '203.0.113.9' },
+    ],
+    [
+      'aweber',
+      'Email|Name|Message|Ad Tracking|IP Address|Last Followup|Signed Up|Status|Stop Time|Tags',
+      'a@example.com|Ada|1|x|203.0.113.9|2|1/2/2024 3:04 PM|Unsubscribed|02/03/24 10:00 AM|',
+      {
+        status: 'unsubscribed',
+        consentAt: new Date('2024-01-02T15:04:00Z'),
+        leftAt: new Date('2024-02-03T10:00:00Z'),
+      },
+    ],
+    [
+      'other',
+      'E-Mail|Name|AGE|Plan Name|shoe size',
+      'a@example.com|Ada|41|pro|40',
+      { status: 'pending', fields: { age: 41, plan: 'pro' } },
+    ],
+  ])('%s is known by its header', (shape, headers, cells, person) => {
+    const read = readColumns(headers.split('|'), {}, DEFINITIONS);
+    expect(read).toMatchObject({ ok: true, columns: { shape } });
+    expect(row(headers, cells)).toMatchObject({ ok: true, person });
+  });
+
+  it('names columns that nothing is made of', () => {
+    expect(readColumns(['email', 'shoe size'], {}, DEFINITIONS)).toMatchObject({
+      columns: { ignored: ['shoe size'] },
+    });
+  });
+
+  it.each([
+    ['no address', ['name'], {}, 'no column holds the address'],
+    [
+      'two addresses',
+      ['Email', 'E-mail address'],
+      {},
+      '"Email" (#1) and "E-mail address" (#2) would both be email',
+    ],
+    ['a header twice', ['email', 'x', 'x'], { x: 'name' }, 'several columns are called so'],
+    ['a column that is not there', ['email'], { '#3': 'name' }, 'there is no such column'],
+    ['a target that is none', ['email', 'x'], { x: 'field:secret' }, 'nothing a column can be'],
+  ])('are refused: %s', (_, headers, mapping, message) => {
+    const read = readColumns(headers, mapping as Record<string, string>, DEFINITIONS);
+    expect(
+      JSON.stringify(read.ok ? [] : read.problems.map((problem) => problem.message)).replaceAll('\\"', '"'),
+    ).toContain(message);
+  });
+
+  it('lets the owner say which of two columns it is', () => {
+    const mapping = { '#2': 'email', '#1': 'ignore' };
+    expect(row('Email|Email', 'a@example.com|b@example.com', {}, mapping)).toMatchObject({
+      person: { email: 'b@example.com' },
+    });
+  });
+});
+
+describe('a row', () => {
+  it.each([
+    ['email|name', 'a@example.com', 'it has 1 cells, the header has 2'],
+    ['email|name', 'a@example.com|b|c', 'it has 3 cells'],
+    ['email', 'nobody', 'email: it has no @'],
+    ['email|name', 'a@example.com|a\nb', 'name: '],
+    ['email|name', 'a@example.com|a\0b', 'NUL'],
+    ['email|age', 'a@example.com|1,5', 'age: must be a number'],
+    ['email|status', 'a@example.com|maybe', 'status: use active'],
+    ['email|created_at', 'a@example.com|3/4/2024', 'may be two dates'],
+    ['email|created_at', 'a@example.com|2024-02-30', 'is no date'],
+    ['email|created_at', 'a@example.com|2036-01-01', 'lies in the future'],
+    ['email|lists', 'a@example.com|gone', 'there is no list "gone"'],
+    ['email|tags', `a@example.com|${'x'.repeat(101)}`, 'tags: '],
+  ])('of %s is refused: %j', (headers, cells, problem) => {
+    expect(row(headers, cells)).toEqual({ ok: false, problem: expect.stringContaining(problem) });
+  });
+
+  it('is nobody to write to without a word of consent, however active it says they are', () => {
+    expect(row('email|status', 'a@example.com|active')).toMatchObject({
+      person: { status: 'pending' },
+      withoutConsent: true,
+    });
+    expect(row('email|status', 'a@example.com|active', { hasConsent: true })).toMatchObject({
+      person: { status: 'active' },
+    });
+  });
+
+  it('comes with advice and is taken all the same', () => {
+    expect(row('email', 'info@gmial.com')).toMatchObject({
+      ok: true,
+      advice: { suggestion: 'info@gmail.com', role: true },
+    });
+    expect(row('email', 'a@mailinator.com')).toMatchObject({ ok: true, advice: { disposable: true } });
+  });
+});
+
+describe('times', () => {
+  it.each([
+    ['2024-01-31', null, '2024-01-31T00:00:00.000Z'],
+    ['2024-01-31 9:05', null, '2024-01-31T09:05:00.000Z'],
+    ['2024-01-31T09:05:06+02:00', null, '2024-01-31T07:05:06.000Z'],
+    ['2024-01-31 09:05:06 -0500', null, '2024-01-31T14:05:06.000Z'],
+    ['31.01.2024 09:05', null, '2024-01-31T09:05:00.000Z'],
+    ['1/31/2024 12:05 AM', null, '2024-01-31T00:05:00.000Z'],
+    ['3/4/2024', 'dmy', '2024-04-03T00:00:00.000Z'],
+    ['3/4/2024', 'mdy', '2024-03-04T00:00:00.000Z'],
+  ] as const)('%s (%s) is %s', (text, order, at) => {
+    expect(readInstant(text, order)).toEqual({ ok: true, at: new Date(at) });
+  });
+
+  it.each(['', 'yesterday', '2024-13-01', '31/31/2024', '1/2/2024 13:00 PM', '2024-01-01T25:00'])(
+    '%j is none',
+    (text) => {
+      expect(readInstant(text, 'mdy').ok).toBe(false);
+    },
+  );
+});
+
+describe('cells of our own export', () => {
+  const text = fc.oneof(
+    fc.string({ unit: 'grapheme' }),
+    fc.constantFrom('=1+1', "'=1", "''", '-5', '-a', '@x', '\t=1', ' =1', '＝1', '%0a'),
+  );
+
+  it('come back as they were', () => {
+    fc.assert(
+      fc.property(text, (value) => {
+        const cell = exportCell(value).slice(1, -1).replaceAll('""', '"');
+        expect(readCell(cell, true)).toBe(value);
+      }),
+    );
+  });
+
+  it.each(['=1+1', '+1+1', '-1+1', '@SUM(A1)', '\t=1', '\r=1', ' =1', "=cmd|' /C calc'!A0", '＝1+1', '|x'])(
+    '%j cannot run in a spreadsheet',
+    (value) => {
+      expect(exportCell(value)).toMatch(/^"'/);
+    },
+  );
+
+  it('hold names with commas and quotation marks', () => {
+    const name = fc
+      .string({ unit: 'grapheme-ascii', minLength: 1 })
+      .map((one) => one.trim())
+      .filter((one) => one !== '');
+    fc.assert(
+      fc.property(fc.uniqueArray(name, { maxLength: 5 }), (names) => {
+        expect(splitNames(joinNames(names))).toEqual(names);
+      }),
+    );
+  });
+});
+
+describe('fields as text', () => {
+  it('are read by their type', () => {
+    const field = (type: 'boolean' | 'choice' | 'date', choices: string[] = []) => ({
+      key: 'k',
+      label: 'k',
+      type,
+      choices,
+    });
+    expect(readFieldText(field('boolean'), ' Yes ')).toEqual({ ok: true, value: true });
+    expect(readFieldText(field('boolean'), '2').ok).toBe(false);
+    expect(readFieldText(field('choice', ['Small']), 'small')).toEqual({ ok: true, value: 'Small' });
+    expect(readFieldText(field('date'), '2023-02-29').ok).toBe(false);
+  });
+});
