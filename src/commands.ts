@@ -4,7 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { EnvError, readConfig } from '../config/env.js';
 import { openCommandContext } from './application.js';
 import { doctor } from './doctor.js';
-import { FunnelsService } from './funnels/funnels.service.js';
+import { addFunnelCommands } from './funnel-commands.js';
 import { ApiKeysService } from './infra/access/api-keys.service.js';
 import { migrate } from './infra/database/migrate.js';
 import { addImportCommands } from './import-command.js';
@@ -40,6 +40,7 @@ export async function runCommand(args: readonly string[], around: CommandSurroun
     },
     print: (json, value, words) => out(`${json ? JSON.stringify(value) : words()}\n`),
     out,
+    note: (line) => tell(`${line}\n`),
     refuse: () => {
       code = REFUSED;
     },
@@ -99,40 +100,6 @@ function addInstallationCommands(program: Command, { within, print, refuse }: Co
           checks.map(({ level, name, detail }) => `${LEVELS[level]} ${name}: ${detail}`).join('\n'),
         );
         if (checks.some(({ ok }) => !ok)) refuse();
-      }),
-    );
-}
-
-function addFunnelCommands(program: Command, { within, print, out }: CommandTools): void {
-  for (const [name, description] of [
-    ['plan', 'show what applying a funnel file would change'],
-    ['apply', 'make the database say what the funnel file says'],
-  ] as const) {
-    program
-      .command(name)
-      .description(description)
-      .argument('<file>')
-      .option('--json')
-      .action(async (file: string, { json = false }: { json?: boolean }) =>
-        within(async ({ app }) => {
-          const funnels = app.get(FunnelsService);
-          const plan = name === 'plan' ? await funnels.planFile(file) : await funnels.applyFile(file);
-          print(json, { ...plan, applied: name === 'apply' }, () =>
-            plan.words.length === 0 ? 'No changes.' : plan.words.join('\n'),
-          );
-        }),
-      );
-  }
-
-  program
-    .command('export')
-    .description('write the funnels as files describe them')
-    .argument('[funnel]')
-    .option('--json')
-    .action(async (funnel: string | undefined, { json = false }: { json?: boolean }) =>
-      within(async ({ app }) => {
-        const yaml = await app.get(FunnelsService).export(funnel);
-        out(json ? `${JSON.stringify({ yaml })}\n` : yaml);
       }),
     );
 }

@@ -15,6 +15,8 @@ export interface CommandTools {
   print: (json: boolean, value: unknown, words: () => string) => void;
   /** Text as it is. */
   out: (text: string) => void;
+  /** A line beside the answer, on the error output. */
+  note: (line: string) => void;
   /** Ends with exit code 1: the question was answered with no. */
   refuse: () => void;
 }

@@ -1,19 +1,12 @@
 import { isMap, isNode, LineCounter, parseDocument, stringify, type Document } from 'yaml';
 import type { ZodError } from 'zod';
 import { funnelSchema, type FunnelDefinition } from './funnel.schemas.js';
+import { findingOf, type DefinitionProblem, type Finding, type RuleName } from './lint/rules.js';
 import { KIND_OPTIONS } from './step.schemas.js';
-
-/** One thing that is wrong, where it stands, and what would be right. `line` counts from 1. */
-export interface FunnelProblem {
-  line: number | null;
-  /** Dotted path such as `sequence.steps.2.email`; empty for the whole file. */
-  field: string;
-  message: string;
-}
 
 export type FunnelFile =
   | { ok: true; definition: FunnelDefinition; lineOf(path: readonly PropertyKey[]): number | null }
-  | { ok: false; problems: FunnelProblem[] };
+  | { ok: false; problems: Finding[] };
 
 const MAX_FILE_CHARACTERS = 500_000;
 /** An alias may stand for a tree of aliases; a hundred of them are more than any honest file has. */
@@ -22,12 +15,7 @@ const MAX_ALIASES = 100;
 /** Reads one funnel from YAML (or JSON, which is YAML). Collects every problem instead of stopping at the first. */
 export function readFunnelFile(text: string): FunnelFile {
   if (text.length > MAX_FILE_CHARACTERS) {
-    return {
-      ok: false,
-      problems: [
-        { line: null, field: '', message: `a funnel file has at most ${MAX_FILE_CHARACTERS} characters` },
-      ],
-    };
+    return unreadable(`a funnel file has at most ${MAX_FILE_CHARACTERS} characters`, null);
   }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
@@ -35,21 +23,20 @@ export function readFunnelFile(text: string): FunnelFile {
     return {
       ok: false,
       problems: document.errors.map((error) => ({
-        line: error.linePos?.[0].line ?? null,
-        field: '',
+        ...unreadableAt(error.linePos?.[0].line ?? null),
         message: error.message.split('\n')[0] ?? 'not readable as YAML',
       })),
     };
   }
   if (!isMap(document.contents)) {
     const message = 'a funnel file holds options by name, beginning with one such as "funnel: my-funnel"';
-    return { ok: false, problems: [{ line: 1, field: '', message }] };
+    return unreadable(message, 1);
   }
   const lineOf = (path: readonly PropertyKey[]): number | null => lineOfPath(document, lines, path);
   const value = valueOf(document);
   if (value === null) {
     const message = `an alias (*name) stands for too much here: ${MAX_ALIASES} in all are the most`;
-    return { ok: false, problems: [{ line: 1, field: '', message }] };
+    return unreadable(message, 1);
   }
   const parsed = funnelSchema.safeParse(value);
   if (!parsed.success) return { ok: false, problems: problemsOf(parsed.error, value, lineOf) };
@@ -74,59 +61,78 @@ function valueOf(document: Document): object | null {
 
 type Issue = ZodError['issues'][number];
 
+function unreadable(message: string, line: number | null): Extract<FunnelFile, { ok: false }> {
+  return { ok: false, problems: [{ ...unreadableAt(line), message }] };
+}
+
+function unreadableAt(line: number | null): Omit<Finding, 'message'> {
+  return { rule: 'unreadable-file', severity: 'error', line, field: '' };
+}
+
 function problemsOf(
   error: ZodError,
   value: unknown,
   lineOf: (path: readonly PropertyKey[]) => number | null,
-): FunnelProblem[] {
+): Finding[] {
   return error.issues
     .flatMap((issue) => flatten(issue, value))
-    .map(({ path, message }) => ({
-      line: lineOf(path),
-      field: path.map(String).join('.'),
-      message,
-    }));
+    .map((problem) => findingOf({ ...problem, rule: ruleAt(problem) }, lineOf(problem.path)));
+}
+
+/** Two things whose absence costs more than a wrong file have rules of their own. */
+function ruleAt({ rule, path }: DefinitionProblem): RuleName {
+  const [part, name, field] = path;
+  if (part === 'form' && name === 'consent') return 'missing-consent';
+  return rule === 'missing-value' && part === 'products' && field === 'price' ? 'offer-without-price' : rule;
 }
 
 /** A union's issue says only "invalid input": take the alternative that the writer evidently meant. */
-function flatten(issue: Issue, root: unknown): { path: readonly PropertyKey[]; message: string }[] {
+function flatten(issue: Issue, root: unknown): DefinitionProblem[] {
   if (issue.code === 'invalid_union') return flattenUnion(issue, root);
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((name) => ({
+      rule: 'unknown-option',
       path: [...issue.path, name],
       message: `"${name}" is not an option here; ${issue.message}`,
     }));
   }
-  if (issue.code === 'invalid_key') return issue.issues.map(({ message }) => ({ path: issue.path, message }));
-  const missing = valueAt(root, issue.path) === undefined;
-  return [{ path: issue.path, message: missing ? `is missing (${issue.message})` : issue.message }];
+  const { path } = issue;
+  if (issue.code === 'invalid_key')
+    return issue.issues.map(({ message }) => ({ rule: 'wrong-value', path, message }));
+  if (valueAt(root, path) === undefined)
+    return [{ rule: 'missing-value', path, message: `is missing (${issue.message})` }];
+  return [{ rule: 'wrong-value', path, message: issue.message }];
 }
 
 /** An alternative is meant when the option that tells it from the others is there. */
-function flattenUnion(
-  issue: Extract<Issue, { code: 'invalid_union' }>,
-  root: unknown,
-): { path: readonly PropertyKey[]; message: string }[] {
-  const given = valueAt(root, issue.path);
-  if (given === undefined) return [{ path: issue.path, message: 'is missing' }];
+function flattenUnion(issue: Extract<Issue, { code: 'invalid_union' }>, root: unknown): DefinitionProblem[] {
+  const { path } = issue;
+  const given = valueAt(root, path);
+  if (given === undefined) return [{ rule: 'missing-value', path, message: 'is missing' }];
   const kindMissing = (alternative: readonly Issue[]): string[] =>
     alternative.flatMap(({ path: [name], path: { length } }) =>
       length === 1 && KIND_OPTIONS.has(String(name)) && valueAt(given, [String(name)]) === undefined
         ? [String(name)]
         : [],
     );
-  if (issue.message !== 'Invalid input') return [{ path: issue.path, message: issue.message }];
+  if (issue.message !== 'Invalid input') return [{ rule: 'wrong-value', path, message: issue.message }];
   const fitting = issue.errors.filter(hasRightType);
   const meant = fitting.find((alternative) => kindMissing(alternative).length === 0);
-  if (meant) return meant.flatMap((part) => flatten({ ...part, path: [...issue.path, ...part.path] }, root));
+  if (meant) return meant.flatMap((part) => flatten({ ...part, path: [...path, ...part.path] }, root));
   const kinds = [...new Set(fitting.flatMap(kindMissing))];
   if (typeof given !== 'object' || given === null || kinds.length === 0)
-    return [{ path: issue.path, message: unionText(issue) }];
+    return [{ rule: 'wrong-value', path, message: unionText(issue) }];
   const unknown = Object.keys(given).find((name) => name !== 'key' && !kinds.includes(name));
   const oneOf = `name one of ${kinds.join(', ')}`;
   return unknown === undefined
-    ? [{ path: issue.path, message: oneOf }]
-    : [{ path: [...issue.path, unknown], message: `"${unknown}" is not an option here; ${oneOf}` }];
+    ? [{ rule: 'missing-value', path, message: oneOf }]
+    : [
+        {
+          rule: 'unknown-option',
+          path: [...path, unknown],
+          message: `"${unknown}" is not an option here; ${oneOf}`,
+        },
+      ];
 }
 
 /** A text is no map, and the alternatives for maps say nothing about it. */

@@ -1,10 +1,8 @@
 import { parseMoney } from '../values/money.js';
-import type { DefinitionProblem } from './definition-problem.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
+import type { DefinitionProblem } from './lint/rules.js';
 import { stepProblems } from './step-problems.js';
 import { allSteps } from './step.schemas.js';
-
-export type { DefinitionProblem };
 
 /** What is wrong between the objects of one funnel: names that lead nowhere, steps nobody reaches, mixed currencies. */
 export function funnelProblems(definition: FunnelDefinition): DefinitionProblem[] {
@@ -19,9 +17,15 @@ function keyProblems({ sequence, products, offers }: FunnelDefinition): Definiti
   ];
   return lists.flatMap(([kind, entries]) => {
     const seen = new Set<string>();
-    return entries.flatMap(({ key, path }) => {
+    return entries.flatMap(({ key, path }): DefinitionProblem[] => {
       if (!seen.has(key)) return (seen.add(key), []);
-      return [{ path, message: `a second ${kind} has the key "${key}"; each key is used once` }];
+      return [
+        {
+          rule: 'duplicate-key',
+          path,
+          message: `a second ${kind} has the key "${key}"; each key is used once`,
+        },
+      ];
     });
   });
 }
@@ -34,21 +38,25 @@ function offerProblems({ offers, products }: FunnelDefinition): DefinitionProble
     const bump = offer.bump === undefined ? undefined : byKey.get(offer.bump);
     if (!main)
       problems.push({
+        rule: 'unknown-product',
         path: ['offers', index, 'product'],
         message: `there is no product "${offer.product}"${among([...byKey.keys()])}`,
       });
     if (offer.bump !== undefined && !bump)
       problems.push({
+        rule: 'unknown-product',
         path: ['offers', index, 'bump'],
         message: `there is no product "${offer.bump}"${among([...byKey.keys()])}`,
       });
     if (offer.bump === offer.product)
       problems.push({
+        rule: 'bump-mismatch',
         path: ['offers', index, 'bump'],
         message: 'the bump must be another product than the offer',
       });
     if (main && bump && parseMoney(main.price).currency !== parseMoney(bump.price).currency) {
       problems.push({
+        rule: 'bump-mismatch',
         path: ['offers', index, 'bump'],
         message: 'the bump must be priced in the currency of the offer',
       });

@@ -10,13 +10,19 @@ import { applyDiscountBps, parseMoney, parsePercentBps } from '../values/money.j
 import { CONFIRM_MAIL, filesOf, insideOf, RECEIPT_MAIL } from './funnel-sources.service.js';
 import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import { fieldProblems } from './field-problems.js';
-import type { DefinitionProblem } from './funnel-problems.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
+import type { DefinitionProblem } from './lint/rules.js';
 import { allSteps, stepMails } from './step.schemas.js';
 import type { OfferSnapshot } from '../sequences/definition.js';
 import { sequenceDefinition } from './sequence-definition.js';
 
-type Ids = ReadonlyMap<string, string>;
+type Ids = Readonly<Record<string, string>>;
+
+/** What a funnel is made of: ids of the mails and of the stored files, by the names the funnel gives them. */
+export interface FunnelParts {
+  mails: Ids;
+  files: Ids;
+}
 
 /** Hands each part of a funnel to the module that owns it, inside the caller's transaction. */
 @Injectable()
@@ -30,13 +36,27 @@ export class FunnelPublisher {
     private readonly forms: FormsService,
   ) {}
 
-  async publish(manager: EntityManager, definition: FunnelDefinition, folder: string | null): Promise<void> {
-    const fileIds = await this.storeFiles(manager, definition, folder);
-    const templateIds = await this.publishMails(manager, definition);
-    await this.publishShop(manager, definition, fileIds, templateIds);
-    await this.publishSequence(manager, definition, templateIds);
-    await this.publishForm(manager, definition, fileIds, templateIds);
+  /** Stores the mails and files that the funnel names, as they are now. `folder`: null for the files of an earlier apply. */
+  async parts(
+    manager: EntityManager,
+    definition: FunnelDefinition,
+    folder: string | null,
+  ): Promise<FunnelParts> {
+    const files = await this.storeFiles(manager, definition, folder);
+    return { files, mails: await this.publishMails(manager, definition) };
+  }
+
+  /** Makes the objects say what the definition says; returns the id of the sequence. */
+  async publish(
+    manager: EntityManager,
+    definition: FunnelDefinition,
+    { mails, files }: FunnelParts,
+  ): Promise<string> {
+    await this.publishShop(manager, definition, files, mails);
+    const sequenceId = await this.publishSequence(manager, definition, mails);
+    await this.publishForm(manager, definition, files, mails);
     await this.archiveRest(manager, definition);
+    return sequenceId;
   }
 
   /** Addresses are shared by all funnels: a slug or key that another funnel holds cannot be taken. */
@@ -48,7 +68,8 @@ export class FunnelPublisher {
        union all select 'offer', slug, funnel_key from offer where slug = any($4) and funnel_key <> $1`,
       [funnel, form.slug, products.map(({ key }) => key), offers.map(({ key }) => key)],
     );
-    const problems = taken.map(({ kind, key, funnel: other }) => ({
+    const problems = taken.map(({ kind, key, funnel: other }): DefinitionProblem => ({
+      rule: 'name-taken',
       path:
         kind === 'form'
           ? ['form', 'slug']
@@ -77,6 +98,7 @@ export class FunnelPublisher {
     return moves
       .filter(({ target }) => !keys.includes(target))
       .map(({ target, path }) => ({
+        rule: 'unknown-sequence',
         path,
         message:
           target === funnel
@@ -90,26 +112,26 @@ export class FunnelPublisher {
     definition: FunnelDefinition,
     folder: string | null,
   ): Promise<Ids> {
-    const ids = new Map<string, string>();
+    const ids: Record<string, string> = {};
     for (const { name } of filesOf(definition)) {
       const fileName = name.split('/').at(-1) ?? name;
       const id =
         folder === null
           ? await this.files.idByName(manager, fileName)
           : await this.files.store(manager, { absolutePath: insideOf(folder, name), fileName });
-      ids.set(name, id);
+      ids[name] = id;
     }
     return ids;
   }
 
-  private async publishMails(manager: EntityManager, definition: FunnelDefinition): Promise<Ids> {
+  async publishMails(manager: EntityManager, definition: FunnelDefinition): Promise<Ids> {
     const mails = stepMails(definition.sequence.steps);
-    const ids = new Map<string, string>();
+    const ids: Record<string, string> = {};
     for (const key of new Set([CONFIRM_MAIL, RECEIPT_MAIL, ...mails.map(({ step }) => step.email)]))
-      ids.set(key, await this.templates.publish(manager, key));
+      ids[key] = await this.templates.publish(manager, key);
     for (const { step, subject } of mails) {
       if (subject === undefined) continue;
-      ids.set(mailName(step.email, subject), await this.templates.publish(manager, step.email, subject));
+      ids[mailName(step.email, subject)] = await this.templates.publish(manager, step.email, subject);
     }
     return ids;
   }
@@ -153,13 +175,13 @@ export class FunnelPublisher {
     }
   }
 
-  private async publishSequence(
+  async publishSequence(
     manager: EntityManager,
     definition: FunnelDefinition,
     templateIds: Ids,
-  ): Promise<void> {
+  ): Promise<string> {
     const { funnel, title, sender } = definition;
-    await this.sequences.publish(manager, {
+    return this.sequences.publish(manager, {
       key: funnel,
       funnelKey: funnel,
       title,
@@ -237,7 +259,7 @@ function offerSnapshot({ offers, products }: FunnelDefinition, key: string): Off
 }
 
 function idOf(ids: Ids, key: string): string {
-  const id = ids.get(key);
+  const id = ids[key];
   if (id === undefined) throw new Error(`${key} was not published`);
   return id;
 }

@@ -4,13 +4,14 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Injectable } from '@nestjs/common';
-import { TemplatesService } from '../delivery/templates.service.js';
+import { compileMail } from '../delivery/mjml.templates.js';
+import { TEMPLATES_DIR } from '../infra/http/templates-dir.js';
 import { DomainError } from '../values/domain-error.js';
 import type { Sources } from './funnel-diff.js';
-import type { DefinitionProblem } from './funnel-problems.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
+import type { DefinitionProblem } from './lint/rules.js';
 import { stepMails } from './step.schemas.js';
-import { unknownVariables, type MailKind } from '../delivery/template-variables.js';
+import { MAIL_VARIABLES, unknownVariables, type MailKind } from '../delivery/template-variables.js';
 
 /** Mails every funnel needs besides its steps. */
 export const CONFIRM_MAIL = 'emails/confirm';
@@ -28,8 +29,6 @@ interface NamedSource {
 /** The templates and files a definition names: whether they are there, in order, and what their content is. */
 @Injectable()
 export class FunnelSourcesService {
-  constructor(private readonly templates: TemplatesService) {}
-
   /** Problems are reported at the field that names the template or file, with the template's own line in the text. */
   async problems(definition: FunnelDefinition, folder: string | null): Promise<DefinitionProblem[]> {
     const mails = await Promise.all(mailsOf(definition).map(async (mail) => this.mailProblems(mail)));
@@ -60,17 +59,20 @@ export class FunnelSourcesService {
   }: NamedSource & { kind: MailKind }): Promise<DefinitionProblem[]> {
     const file = `templates/${name}.mjml`;
     const source = await readFile(join(TEMPLATES, `${name}.mjml`), 'utf8').catch(() => null);
-    if (source === null) return [{ path, message: `there is no ${file}` }];
+    if (source === null) return [{ rule: 'unknown-template', path, message: `there is no ${file}` }];
     try {
       const unknown = unknownVariables(source, kind);
-      await this.templates.compile(name);
+      await compileMail(TEMPLATES_DIR, name);
+      const allowed = MAIL_VARIABLES[kind].join(', ');
       return unknown.map(({ name: variable, line }) => ({
+        rule: 'unknown-variable',
         path,
-        message: `${file}:${line} prints {{ ${variable} }}, which ${kind} mails do not have`,
+        message: `${file}:${line} prints {{ ${variable} }}, which ${kind} mails do not have; they have: ${allowed}`,
       }));
     } catch (error) {
       const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
-      return [{ path, message: error instanceof DomainError ? reason : `${file}: ${reason}` }];
+      const message = error instanceof DomainError ? reason : `${file}: ${reason}`;
+      return [{ rule: 'broken-template', path, message }];
     }
   }
 }
@@ -116,18 +118,19 @@ export function mailsOf({ sequence, form }: FunnelDefinition): (NamedSource & { 
 
 /** The subjects that arms of split tests have of their own are Liquid, as those of templates. */
 function subjectProblems({ sequence }: FunnelDefinition): DefinitionProblem[] {
-  return stepMails(sequence.steps).flatMap(({ step, subject, path: at }) => {
+  return stepMails(sequence.steps).flatMap(({ step, subject, path: at }): DefinitionProblem[] => {
     if (subject === undefined) return [];
     const path = [...at, 'subject'];
     const kind = step.offer === undefined ? 'sequence' : 'offer';
     try {
       return unknownVariables(subject, kind).map(({ name }) => ({
+        rule: 'unknown-variable',
         path,
         message: `it prints {{ ${name} }}, which ${kind} mails do not have`,
       }));
     } catch (error) {
       const [message = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
-      return [{ path, message }];
+      return [{ rule: 'broken-template', path, message }];
     }
   });
 }
@@ -136,11 +139,10 @@ async function pageProblems({ form }: FunnelDefinition): Promise<DefinitionProbl
   const path = ['form', 'template'];
   const file = `templates/${form.template}.liquid`;
   const source = await readFile(join(TEMPLATES, `${form.template}.liquid`), 'utf8').catch(() => null);
-  if (source === null) return [{ path, message: `there is no ${file}` }];
+  if (source === null) return [{ rule: 'unknown-template', path, message: `there is no ${file}` }];
   if (form.template.startsWith('pages/') && SIGN_UP_PARTS.every((part) => source.includes(part))) return [];
-  return [
-    { path, message: `${file} is no page to sign up on, which has a field email and prints form.consent` },
-  ];
+  const message = `${file} is no page to sign up on, which has a field email and prints form.consent`;
+  return [{ rule: 'page-without-form', path, message }];
 }
 
 async function fileProblems(
@@ -149,8 +151,11 @@ async function fileProblems(
 ): Promise<DefinitionProblem[]> {
   if (folder === null) return [];
   const found = await stat(insideOf(folder, name)).catch(() => null);
-  if (found === null) return [{ path, message: `there is no file ${name} beside the funnel file` }];
-  return found.isFile() ? [] : [{ path, message: `${name} is a folder; name the files in it one by one` }];
+  const rule = 'unknown-file';
+  if (found === null) return [{ rule, path, message: `there is no file ${name} beside the funnel file` }];
+  return found.isFile()
+    ? []
+    : [{ rule, path, message: `${name} is a folder; name the files in it one by one` }];
 }
 
 async function layoutsHash(): Promise<string> {

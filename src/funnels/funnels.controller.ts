@@ -1,10 +1,24 @@
-import { Body, Controller, Get, Header, Param, Put, Query } from '@nestjs/common';
+import { Body, Controller, Get, Header, Param, Post, Put, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
 import { DomainError } from '../values/domain-error.js';
 import { FunnelsService } from './funnels.service.js';
-import { applyBody, funnelKey, funnelList, funnelResponse, planResponse } from './funnels.schemas.js';
+import {
+  applyBody,
+  funnelKey,
+  funnelList,
+  funnelResponse,
+  lintBody,
+  lintResponse,
+  planResponse,
+  rollbackBody,
+  rollbackResponse,
+  versionList,
+} from './funnels.schemas.js';
+
+/** What its column holds; a cursor may say more. */
+const MAX_VERSION = 2_147_483_647;
 
 @Controller('api/v1/funnels')
 export class FunnelsController {
@@ -41,9 +55,10 @@ export class FunnelsController {
   @ApiRoute({ summary: 'Plan or apply a funnel', tag: 'funnels', response: planResponse, status: 200 })
   async apply(
     @Param('key', { schema: funnelKey }) key: string,
-    @Body({ schema: applyBody }) body: z.infer<typeof applyBody>,
+    @Body({ schema: applyBody }) body: z.output<typeof applyBody>,
   ): Promise<unknown> {
-    const plan = await this.funnels.plan(body.yaml, null, 'yaml');
+    const { yaml, dryRun, movePeople: move, plan: token } = body;
+    const plan = await this.funnels.plan(yaml, null, 'yaml', { move });
     if (plan.funnel !== key) {
       throw new DomainError(
         'FUNNEL_KEY_INVALID',
@@ -51,7 +66,59 @@ export class FunnelsController {
         { key },
       );
     }
-    if (body.dryRun) return { ...plan, applied: false };
-    return { ...(await this.funnels.apply(body.yaml, null, 'yaml')), applied: true };
+    if (dryRun) return { ...plan, applied: false };
+    return { ...(await this.funnels.apply(yaml, null, 'yaml', { move, token })), applied: true };
+  }
+
+  @Post('lint')
+  @ApiRoute({
+    summary: 'Look a funnel through before it is applied',
+    description: 'Everything that would be refused, and what is likely a mistake. Changes nothing.',
+    tag: 'funnels',
+    response: lintResponse,
+    status: 200,
+    idempotent: false,
+  })
+  async lint(@Body({ schema: lintBody }) { yaml }: z.output<typeof lintBody>): Promise<unknown> {
+    const findings = await this.funnels.lint(yaml, null);
+    return { ok: findings.every(({ severity }) => severity !== 'error'), findings };
+  }
+
+  @Get(':key/versions')
+  @ApiRoute({
+    summary: 'List the versions of a funnel, newest first',
+    tag: 'funnels',
+    response: versionList,
+  })
+  async versions(
+    @Param('key', { schema: funnelKey }) key: string,
+    @Query({ schema: pageQuery }) { cursor, limit }: PageQuery,
+  ): Promise<unknown> {
+    const before = cursor === undefined ? undefined : Math.min(Number(cursor), MAX_VERSION);
+    const rows = await this.funnels.history(key, { before, limit: limit + 1 });
+    const numbered = rows.map((row) => ({ ...row, id: String(row.version) }));
+    return toPage(numbered, limit, ({ version, appliedAt, restored, changes }) => ({
+      version,
+      appliedAt,
+      restored,
+      changes,
+    }));
+  }
+
+  @Post(':key/rollback')
+  @ApiRoute({
+    summary: 'Bring back an earlier version of a funnel',
+    description:
+      'Mails and files are those of then. It becomes a new version, so a rollback can be rolled back itself.',
+    tag: 'funnels',
+    response: rollbackResponse,
+    status: 200,
+  })
+  async rollback(
+    @Param('key', { schema: funnelKey }) key: string,
+    @Body({ schema: rollbackBody }) body: z.output<typeof rollbackBody>,
+  ): Promise<unknown> {
+    const { to, dryRun, movePeople: move, plan: token } = body;
+    return { ...(await this.funnels.rollback(key, { to, dryRun, move, token })), applied: !dryRun };
   }
 }

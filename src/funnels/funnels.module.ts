@@ -6,20 +6,32 @@ import { OffersModule } from '../offers/offers.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SignupModule } from '../signup/signup.module.js';
 import { DemoService } from './demo.service.js';
+import { FunnelChanges } from './funnel-changes.service.js';
+import { FunnelLintService } from './funnel-lint.service.js';
 import { FunnelPreflightService } from './funnel-preflight.service.js';
 import { FunnelPublisher } from './funnel-publisher.service.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
+import { FunnelStore } from './funnel-store.service.js';
 import { FunnelsController } from './funnels.controller.js';
 import { FunnelsService } from './funnels.service.js';
 
 /**
- * Funnels as code: plan, apply, export. Owns `funnel` and `funnel_version`; the parts of a funnel are written by the
+ * Funnels as code: plan, apply, roll back, export. Owns `funnel` and `funnel_version`; the parts of a funnel are written by the
  * modules that own them.
  */
 @Module({
   imports: [FilesModule, DeliveryModule, PreflightModule, SequencesModule, SignupModule, OffersModule],
   controllers: [FunnelsController],
-  providers: [FunnelsService, FunnelSourcesService, FunnelPublisher, FunnelPreflightService, DemoService],
+  providers: [
+    FunnelsService,
+    FunnelStore,
+    FunnelChanges,
+    FunnelLintService,
+    FunnelSourcesService,
+    FunnelPublisher,
+    FunnelPreflightService,
+    DemoService,
+  ],
   exports: [FunnelsService, FunnelPreflightService, DemoService],
 })
 export class FunnelsModule {}

@@ -1,5 +1,8 @@
 import { z } from 'zod';
 import { pageOf } from '../infra/http/page.js';
+import { moveChoice } from '../sequences/people-moves.schemas.js';
+import { RULES, type RuleName } from './lint/rules.js';
+import { parsePlanToken } from './plan-token.js';
 
 export const funnelKey = z.string().regex(/^[a-z0-9-]{1,60}$/, 'use the key of a funnel');
 
@@ -13,16 +16,95 @@ export const funnelResponse = z.object({
 
 export const funnelList = pageOf(funnelResponse);
 
+const changeOptions = {
+  dryRun: z.boolean().default(false).meta({ description: 'True: answer with the plan and change nothing.' }),
+  movePeople: moveChoice.optional().meta({
+    description:
+      'What becomes of the people in the sequence. Without it they stay in the version they joined.',
+  }),
+  plan: z
+    .string()
+    .transform((text, context) => {
+      const token = parsePlanToken(text);
+      if (token) return token;
+      context.addIssue({ code: 'custom', message: 'use the token of a plan, from a call with dryRun' });
+      return z.NEVER;
+    })
+    .optional()
+    .meta({ description: 'Token of a plan: do what it showed, or nothing.' }),
+};
+
 export const applyBody = z.strictObject({
-  /** The funnel as YAML, the same text as a file in config/funnels. */
-  yaml: z.string().max(500_000),
-  /** True: answer with the plan and change nothing. */
-  dryRun: z.boolean().default(false),
+  yaml: z
+    .string()
+    .max(500_000)
+    .meta({ description: 'The funnel as YAML, the same text as a file in config/funnels.' }),
+  ...changeOptions,
+});
+
+export const rollbackBody = z.strictObject({
+  to: z
+    .int({ error: 'use the number of a version, from 1' })
+    .min(1, 'use the number of a version, from 1')
+    .optional()
+    .meta({ description: 'The version to bring back; by default the one before the present.' }),
+  ...changeOptions,
+});
+
+const counted = z.array(z.object({ step: z.string(), people: z.number().int() }));
+const people = z.object({
+  sequence: z.string(),
+  choice: z.enum(['stay', 'forward-only', 'catch-up', 're-map']).meta({
+    description: '`stay`: nobody is moved, and the numbers are those that forward-only would give.',
+  }),
+  people: z.number().int(),
+  moves: z.array(
+    z.object({ from: z.string().nullable(), to: z.string().nullable(), people: z.number().int() }),
+  ),
+  stays: z.array(z.object({ reason: z.string(), people: z.number().int() })),
+  gains: counted,
+  losses: counted,
+  steps: z
+    .array(
+      z.object({ step: z.string(), isNew: z.boolean(), ahead: z.number().int(), past: z.number().int() }),
+    )
+    .meta({ description: 'How people stand to the steps that are new or changed.' }),
+});
+
+const finding = z.object({
+  rule: z.enum(Object.keys(RULES) as [RuleName, ...RuleName[]]),
+  severity: z.enum(['error', 'warning']),
+  line: z.number().int().nullable().meta({ description: 'From 1; null when no file is at hand.' }),
+  field: z.string(),
+  message: z.string(),
+});
+
+export const lintBody = applyBody.pick({ yaml: true });
+
+export const lintResponse = z.object({
+  ok: z.boolean().meta({ description: 'False when there are errors: the funnel would be refused.' }),
+  findings: z.array(finding),
 });
 
 export const planResponse = z.object({
   funnel: z.string(),
   applied: z.boolean(),
   changes: z.array(z.object({ sign: z.enum(['+', '~', '-']), object: z.string(), detail: z.string() })),
+  people: z.array(people),
   words: z.array(z.string()),
+  warnings: z.array(finding),
+  token: z
+    .string()
+    .meta({ description: 'Stands for this plan; send it as `plan` to apply this or nothing.' }),
 });
+
+export const rollbackResponse = planResponse.extend({ to: z.number().int() });
+
+export const versionList = pageOf(
+  z.object({
+    version: z.number().int(),
+    appliedAt: z.string(),
+    restored: z.number().int().nullable().meta({ description: 'The version that a rollback brought back.' }),
+    changes: z.array(z.string()),
+  }),
+);

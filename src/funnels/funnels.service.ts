@@ -1,39 +1,32 @@
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { Inject, Injectable } from '@nestjs/common';
-import { DataSource, type EntityManager } from 'typeorm';
-import { CLOCK, type Clock } from '../infra/clock.js';
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
 import { DomainError } from '../values/domain-error.js';
-import { changeText, funnelDiff, type FunnelState, type PlannedChange } from './funnel-diff.js';
-import { readFunnelFile, writeFunnelFile, type FunnelFile, type FunnelProblem } from './funnel-file.js';
-import { funnelProblems, type DefinitionProblem } from './funnel-problems.js';
+import {
+  FunnelChanges,
+  type ChangeOptions,
+  type PlannedFunnel,
+  type WantedFunnel,
+} from './funnel-changes.service.js';
+import { changeText, funnelDiff } from './funnel-diff.js';
+import { writeFunnelFile } from './funnel-file.js';
 import { FunnelPublisher } from './funnel-publisher.service.js';
+import { readFunnelText } from './funnel-lint.files.js';
+import { FunnelLintService, type LintedFunnel } from './funnel-lint.service.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
+import { funnelNotFound, FunnelStore, type FunnelRow } from './funnel-store.service.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
+import { findingText, type Finding } from './lint/rules.js';
 
-/** Any constant; one funnel is applied at a time, so that a plan cannot be overtaken by another. */
-const APPLY_LOCK = 7_311_402_616;
+/** With what the linter says of it. */
+export type FunnelPlan = PlannedFunnel & { warnings: Finding[] };
 
-export interface FunnelPlan {
-  funnel: string;
-  changes: PlannedChange[];
-  /** The changes as sentences, for people. */
-  words: string[];
-}
-
-interface StoredFunnel {
-  id: string;
+export interface FunnelHistoryEntry {
   version: number;
-  state: FunnelState;
-}
-
-export interface FunnelRow {
-  key: string;
-  title: string;
-  version: number;
-  updatedAt: Date;
-  definition: FunnelDefinition;
+  appliedAt: Date;
+  restored: number | null;
+  /** What it changed, as sentences. */
+  changes: string[];
 }
 
 /**
@@ -46,158 +39,144 @@ export class FunnelsService {
     private readonly dataSource: DataSource,
     private readonly sources: FunnelSourcesService,
     private readonly publisher: FunnelPublisher,
-    @Inject(CLOCK) private readonly clock: Clock,
+    private readonly store: FunnelStore,
+    private readonly changes: FunnelChanges,
+    private readonly linter: FunnelLintService,
   ) {}
 
-  async planFile(path: string): Promise<FunnelPlan> {
-    return this.plan(await readText(path), dirname(path), path);
+  async planFile(path: string, options?: ChangeOptions): Promise<FunnelPlan> {
+    return this.plan(await readFunnelText(path), dirname(path), path, options);
   }
 
-  async applyFile(path: string): Promise<FunnelPlan> {
-    return this.apply(await readText(path), dirname(path), path);
+  async applyFile(path: string, options?: ChangeOptions): Promise<FunnelPlan> {
+    return this.apply(await readFunnelText(path), dirname(path), path, options);
   }
 
   /** @param folder where `files/…` are looked up; `null` keeps the files that an earlier apply stored. */
-  async plan(text: string, folder: string | null, name: string): Promise<FunnelPlan> {
-    const definition = await this.check(text, folder, name);
-    const stored = await this.stored(this.dataSource.manager, definition.funnel);
-    return planOf(stored?.state ?? null, await this.stateOf(definition, folder, stored));
+  async plan(
+    text: string,
+    folder: string | null,
+    name: string,
+    options?: ChangeOptions,
+  ): Promise<FunnelPlan> {
+    const { definition, warnings } = await this.check(text, folder, name);
+    return { ...(await this.changes.plan(this.wanted(definition, folder), options)), warnings };
   }
 
-  async apply(text: string, folder: string | null, name: string): Promise<FunnelPlan> {
-    const definition = await this.check(text, folder, name);
-    return this.dataSource.transaction(async (manager) => {
-      await manager.query('select pg_advisory_xact_lock($1)', [APPLY_LOCK]);
-      const stored = await this.stored(manager, definition.funnel);
-      const next = await this.stateOf(definition, folder, stored);
-      const plan = planOf(stored?.state ?? null, next);
-      if (plan.changes.length === 0) return plan;
-      await this.publisher.publish(manager, definition, folder);
-      await this.store(manager, next, stored);
-      return plan;
+  async apply(
+    text: string,
+    folder: string | null,
+    name: string,
+    options?: ChangeOptions,
+  ): Promise<FunnelPlan> {
+    const { definition, warnings } = await this.check(text, folder, name);
+    return { ...(await this.changes.apply(this.wanted(definition, folder), options)), warnings };
+  }
+
+  /**
+   * Brings back an earlier version, by default the one before the present; it becomes a new version, so a rollback can be
+   * rolled back. Mails and files are those of then, whatever stands on the disk now. Throws `FUNNEL_NOT_FOUND`,
+   * `FUNNEL_VERSION_NOT_FOUND` and `FUNNEL_INVALID`.
+   */
+  async rollback(
+    key: string,
+    { to, dryRun, ...options }: { to?: number | undefined; dryRun: boolean } & ChangeOptions,
+  ): Promise<FunnelPlan & { to: number }> {
+    const { manager } = this.dataSource;
+    const stored = await this.store.find(manager, key);
+    if (!stored) throw funnelNotFound(key);
+    const version = await this.store.version(manager, stored, to ?? stored.version - 1);
+    const { definition, warnings } = checked(
+      `${key} version ${version.version}`,
+      await this.linter.checkStored(version.state.definition),
+    );
+    const { parts } = version;
+    const now = this.wanted(definition, null);
+    const wanted: WantedFunnel = {
+      ...now,
+      ...(parts === null
+        ? {}
+        : {
+            stateOver: async () => Promise.resolve({ definition, sources: version.state.sources }),
+            parts: async () => Promise.resolve(parts),
+            mails: async () => Promise.resolve(parts.mails),
+          }),
+      restored: version.version,
+    };
+    const plan = dryRun
+      ? await this.changes.plan(wanted, options)
+      : await this.changes.apply(wanted, options);
+    return { ...plan, warnings, to: version.version };
+  }
+
+  /** Versions before `before`, newest first, with what each changed. Throws `FUNNEL_NOT_FOUND`. */
+  async history(
+    key: string,
+    { before, limit }: { before?: number | undefined; limit: number },
+  ): Promise<FunnelHistoryEntry[]> {
+    const versions = await this.store.versions(key, { before, limit: limit + 1 });
+    return versions.slice(0, limit).map(({ version, appliedAt, restored, state }, index) => {
+      const earlier = versions[index + 1]?.state ?? null;
+      return { version, appliedAt, restored, changes: funnelDiff(earlier, state).map(changeText) };
     });
+  }
+
+  /** Looks a file through without a plan; findings of both severities, none thrown. */
+  async lint(text: string, folder: string | null): Promise<Finding[]> {
+    return (await this.linter.check(text, folder)).findings;
   }
 
   /** The funnel file of one funnel, or of all, in the order of their keys. */
   async export(key?: string): Promise<string> {
-    const rows: { definition: { definition: FunnelDefinition } }[] = await this.dataSource.query(
-      'select definition from funnel where $1::text is null or key = $1 order by key',
-      [key ?? null],
-    );
-    if (key !== undefined && rows.length === 0) throw notFound(key);
-    return rows.map(({ definition }) => writeFunnelFile(definition.definition)).join('---\n');
+    const rows = await this.store.list();
+    const wanted = rows.filter((row) => key === undefined || row.key === key);
+    if (key !== undefined && wanted.length === 0) throw funnelNotFound(key);
+    return wanted.map(({ definition }) => writeFunnelFile(definition)).join('---\n');
   }
 
-  /** Every funnel, by its key. */
   async list(): Promise<FunnelRow[]> {
-    return this.dataSource.query(
-      `select key, title, version, updated_at as "updatedAt", definition->'definition' as definition from funnel order by key`,
-    );
+    return this.store.list();
   }
 
-  /** Newest first; `beforeId` is the last one the caller has seen. */
-  async page(page: {
-    beforeId?: string | undefined;
-    limit: number;
-  }): Promise<(FunnelRow & { id: string })[]> {
-    return this.dataSource.query(
-      `select id, key, title, version, updated_at as "updatedAt", definition->'definition' as definition from funnel
-        where $1::bigint is null or id < $1 order by id desc limit $2`,
-      [page.beforeId ?? null, page.limit],
-    );
+  async page(page: Parameters<FunnelStore['page']>[0]): ReturnType<FunnelStore['page']> {
+    return this.store.page(page);
   }
 
   async get(key: string): Promise<FunnelRow> {
-    const funnel = (await this.list()).find((row) => row.key === key);
-    if (!funnel) throw notFound(key);
+    const funnel = (await this.store.list()).find((row) => row.key === key);
+    if (!funnel) throw funnelNotFound(key);
     return funnel;
   }
 
-  private async check(text: string, folder: string | null, name: string): Promise<FunnelDefinition> {
-    const file = readFunnelFile(text);
-    if (!file.ok) throw invalid(name, file.problems);
-    const own = funnelProblems(file.definition);
-    if (own.length > 0) throw invalid(name, located(file, own));
-    const found = await this.sources.problems(file.definition, folder);
-    const foreign = await this.publisher.conflicts(this.dataSource.manager, file.definition);
-    if (found.length + foreign.length > 0) throw invalid(name, located(file, [...found, ...foreign]));
-    return file.definition;
-  }
-
-  private async stateOf(
-    definition: FunnelDefinition,
-    folder: string | null,
-    stored: StoredFunnel | null,
-  ): Promise<FunnelState> {
+  /** As the definition says, with mails from the disk and files from the folder. */
+  private wanted(definition: FunnelDefinition, folder: string | null): WantedFunnel {
     return {
       definition,
-      sources: await this.sources.hashes(definition, folder, stored?.state.sources ?? {}),
+      stateOver: async (stored) => ({
+        definition,
+        sources: await this.sources.hashes(definition, folder, stored?.state.sources ?? {}),
+      }),
+      parts: async (manager) => this.publisher.parts(manager, definition, folder),
+      mails: async (manager) => this.publisher.publishMails(manager, definition),
+      restored: null,
     };
   }
 
-  private async stored(manager: EntityManager, key: string): Promise<StoredFunnel | null> {
-    const rows: StoredFunnel[] = await manager.query(
-      'select id, version, definition as state from funnel where key = $1',
-      [key],
-    );
-    return rows[0] ?? null;
-  }
-
-  private async store(
-    manager: EntityManager,
-    state: FunnelState,
-    stored: StoredFunnel | null,
-  ): Promise<void> {
-    const { funnel, title } = state.definition;
-    const version = (stored?.version ?? 0) + 1;
-    const json = JSON.stringify(state);
-    const rows: { id: string }[] = await manager.query(
-      `insert into funnel (key, title, definition, definition_hash, version, created_at, updated_at)
-       values ($1, $2, $3, $4, $5, $6, $6)
-       on conflict (key) do update set title = excluded.title, definition = excluded.definition,
-         definition_hash = excluded.definition_hash, version = excluded.version, updated_at = excluded.updated_at
-       returning id`,
-      [funnel, title, json, createHash('sha256').update(json).digest(), version, this.clock.now()],
-    );
-    await manager.query(
-      'insert into funnel_version (funnel_id, version, definition, applied_at) values ($1, $2, $3, $4)',
-      [rows[0]?.id, version, json, this.clock.now()],
-    );
+  private async check(text: string, folder: string | null, name: string): Promise<Checked> {
+    return checked(name, await this.linter.check(text, folder));
   }
 }
 
-function planOf(current: FunnelState | null, next: FunnelState): FunnelPlan {
-  const changes = funnelDiff(current, next);
-  return { funnel: next.definition.funnel, changes, words: changes.map(changeText) };
+interface Checked {
+  definition: FunnelDefinition;
+  warnings: Finding[];
 }
 
-function located(file: Extract<FunnelFile, { ok: true }>, problems: DefinitionProblem[]): FunnelProblem[] {
-  return problems.map(({ path, message }) => ({
-    line: file.lineOf(path),
-    field: path.map(String).join('.'),
-    message,
-  }));
-}
-
-function invalid(name: string, problems: FunnelProblem[]): DomainError {
-  const lines = problems.map(
-    ({ line, field, message }) =>
-      `${name}${line === null ? '' : `:${line}`}: ${field === '' ? '' : `${field}: `}${message}`,
-  );
-  return new DomainError('FUNNEL_INVALID', lines.join('\n'), { file: name, problems });
-}
-
-function notFound(key: string): DomainError {
-  return new DomainError('FUNNEL_NOT_FOUND', `there is no funnel "${key}"`, { key });
-}
-
-async function readText(path: string): Promise<string> {
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    throw new DomainError('FUNNEL_FILE_NOT_FOUND', `${path} cannot be read`, { path }, { cause });
-  });
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new DomainError('FUNNEL_FILE_INVALID', `${path}:1: save the file as UTF-8`, { path }, { cause });
-  }
+/** Throws `FUNNEL_INVALID` over errors; warnings go along. */
+function checked(name: string, { definition, findings }: LintedFunnel): Checked {
+  const errors = findings.filter(({ severity }) => severity === 'error');
+  const warnings = findings.filter(({ severity }) => severity === 'warning');
+  if (definition !== null && errors.length === 0) return { definition, warnings };
+  const lines = errors.map((finding) => findingText(name, finding));
+  throw new DomainError('FUNNEL_INVALID', lines.join('\n'), { file: name, problems: errors });
 }

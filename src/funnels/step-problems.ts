@@ -1,9 +1,9 @@
-import { isMail } from '../sequences/definition.js';
+import { isMail, waysOut } from '../sequences/definition.js';
 import { timingOf } from '../sequences/prepared.js';
 import { checkTiming, type StepTiming } from '../sequences/schedule.js';
 import { questionsIn, triggerOf, type FunnelCondition } from './condition.schemas.js';
-import type { DefinitionProblem } from './definition-problem.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
+import type { DefinitionProblem } from './lint/rules.js';
 import { sequenceDefinition } from './sequence-definition.js';
 import { splitProblems } from './split-problems.js';
 import { allSteps, isMailStep, isTimed, waysOf, type FunnelStep, type FunnelTiming } from './step.schemas.js';
@@ -36,7 +36,7 @@ export function stepProblems(definition: FunnelDefinition): DefinitionProblem[] 
   return [
     ...problems,
     ...timingProblems(definition),
-    ...unreachable(sequence.steps, ['sequence', 'steps']),
+    ...unreachable(sequence.steps, ['sequence', 'steps'], reachedSteps(definition)),
     ...triggerProblems(definition, names),
   ];
 }
@@ -45,37 +45,54 @@ function ownProblems(step: FunnelStep, names: Names): DefinitionProblem[] {
   if (!isTimed(step)) {
     const isEmpty = waysOf(step).every(({ steps }) => steps.length === 0);
     if ('if' in step && isEmpty && step.if.within === undefined)
-      return [{ path: [], message: 'a branch needs steps in then or else, or within to wait' }];
-    return 'switch' in step && isEmpty ? [{ path: [], message: 'a switch needs steps in its cases' }] : [];
+      return [
+        {
+          rule: 'empty-branch',
+          path: [],
+          message: 'a branch needs steps in then or else, or within to wait',
+        },
+      ];
+    return 'switch' in step && isEmpty
+      ? [{ rule: 'empty-branch', path: [], message: 'a switch needs steps in its cases' }]
+      : [];
   }
+  const rule = 'conflicting-times';
   const problems = dateProblems(step);
   if ('wait' in step) {
     if (step.wait !== true && step.delay !== undefined)
-      problems.push({ path: ['delay'], message: 'wait says how long already; leave out one of the two' });
+      problems.push({
+        rule,
+        path: ['delay'],
+        message: 'wait says how long already; leave out one of the two',
+      });
     if (step.wait !== true && step.until !== undefined)
-      problems.push({ path: ['until'], message: 'with until, write wait: true' });
+      problems.push({ rule, path: ['until'], message: 'with until, write wait: true' });
     if (step.wait === true && step.delay === undefined && step.at === undefined && step.until === undefined)
       problems.push({
+        rule,
         path: ['wait'],
         message: 'say how long, such as 2 days, or until when with at or until',
       });
   }
   if (!isMailStep(step)) return problems;
   if (step.offer !== undefined && !names.offers.includes(step.offer))
-    problems.push({ path: ['offer'], message: `there is no offer "${step.offer}"${among(names.offers)}` });
+    problems.push({
+      rule: 'unknown-offer',
+      path: ['offer'],
+      message: `there is no offer "${step.offer}"${among(names.offers)}`,
+    });
   if (step.deadline !== undefined && step.offer === undefined)
-    problems.push({ path: ['deadline'], message: 'a deadline belongs to a step with an offer' });
+    problems.push({
+      rule: 'deadline-without-offer',
+      path: ['deadline'],
+      message: 'a deadline belongs to a step with an offer',
+    });
   return problems;
 }
 
-function dateProblems({ until, delay }: FunnelTiming): DefinitionProblem[] {
-  if (until === undefined) return [];
-  const problems: DefinitionProblem[] = [];
-  if (delay !== undefined)
-    problems.push({ path: ['until'], message: 'until says when already; leave out the delay' });
-  if (typeof until === 'object' && until.plus !== undefined && until.minus !== undefined)
-    problems.push({ path: ['until'], message: 'use plus or minus, one of the two' });
-  return problems;
+function dateProblems({ until }: FunnelTiming): DefinitionProblem[] {
+  if (typeof until !== 'object' || until.plus === undefined || until.minus === undefined) return [];
+  return [{ rule: 'conflicting-times', path: ['until'], message: 'use plus or minus, one of the two' }];
 }
 
 function conditionProblems(step: FunnelStep, names: Names): DefinitionProblem[] {
@@ -98,12 +115,12 @@ function questionProblems(
     const mail: unknown = Reflect.get(question, name);
     if (typeof mail === 'string' && !earlierMails.includes(mail)) {
       const message = `"${mail}" is not an email step before this one${among(earlierMails)}`;
-      return [{ path: [...path, name], message }];
+      return [{ rule: 'unknown-step', path: [...path, name], message }];
     }
   }
   if ('step' in question && !earlier.includes(question.step)) {
     const message = `"${question.step}" is not a step before this one${among(earlier)}`;
-    return [{ path: [...path, 'step'], message }];
+    return [{ rule: 'unknown-step', path: [...path, 'step'], message }];
   }
   if ('purchased' in question) return productProblems(question.purchased, path, products);
   return [];
@@ -115,7 +132,13 @@ function productProblems(
   products: readonly string[],
 ): DefinitionProblem[] {
   if (products.includes(product)) return [];
-  return [{ path: [...path, 'purchased'], message: `there is no product "${product}"${among(products)}` }];
+  return [
+    {
+      rule: 'unknown-product',
+      path: [...path, 'purchased'],
+      message: `there is no product "${product}"${among(products)}`,
+    },
+  ];
 }
 
 function triggerProblems({ sequence }: FunnelDefinition, { products }: Names): DefinitionProblem[] {
@@ -149,21 +172,43 @@ function timingProblems(definition: FunnelDefinition): DefinitionProblem[] {
 }
 
 function timesNobody(timing: StepTiming, path: readonly PropertyKey[]): DefinitionProblem[] {
-  return checkTiming(timing).map((problem) => {
+  return checkTiming(timing).map((problem): DefinitionProblem => {
     const [, field = '', message = problem] = /^([\w.]+): (.*)$/s.exec(problem) ?? [];
-    return { path: [...path, ...field.split('.')], message };
+    const rule = field === 'until' ? 'conflicting-times' : 'impossible-time';
+    return { rule, path: [...path, ...field.split('.')], message };
   });
 }
 
-/** Steps after one that ends the sequence for everybody. */
-function unreachable(steps: readonly FunnelStep[], path: readonly PropertyKey[]): DefinitionProblem[] {
-  return steps.flatMap((step, index) => {
-    const inside = waysOf(step).flatMap((way) => unreachable(way.steps, [...path, index, ...way.path]));
-    const isLast = 'end' in step || 'move' in step;
-    if (!isLast || index === steps.length - 1) return inside;
-    const message = `nobody comes to the steps after "${step.key}", which ends the sequence`;
-    return [...inside, { path: [...path, index + 1], message }];
+/** Steps after those that end the sequence for everybody; the first of them stands for the rest. */
+function unreachable(
+  steps: readonly FunnelStep[],
+  path: readonly PropertyKey[],
+  reached: ReadonlySet<string>,
+): DefinitionProblem[] {
+  return steps.flatMap((step, index): DefinitionProblem[] => {
+    const inside = waysOf(step).flatMap((way) =>
+      unreachable(way.steps, [...path, index, ...way.path], reached),
+    );
+    const next = steps[index + 1];
+    if (!reached.has(step.key) || next === undefined || reached.has(next.key)) return inside;
+    const why = isTimed(step) ? 'which ends the sequence' : 'all of whose ways end the sequence';
+    const message = `nobody comes to the steps after "${step.key}", ${why}`;
+    return [...inside, { rule: 'unreachable-step', path: [...path, index + 1], message }];
   });
+}
+
+function reachedSteps(definition: FunnelDefinition): Set<string> {
+  const { first, nodes } = sequenceDefinition(definition, { templateId: () => '', offer: () => undefined });
+  const byKey = new Map(nodes.map((node) => [node.key, node]));
+  const reached = new Set<string>();
+  const open = [first];
+  for (let key = open.pop(); key !== undefined; key = open.pop()) {
+    const node = key === null || reached.has(key) ? undefined : byKey.get(key);
+    if (!node) continue;
+    reached.add(node.key);
+    open.push(...waysOut(node).map(({ to }) => to));
+  }
+  return reached;
 }
 
 function among(names: readonly string[]): string {

@@ -3,43 +3,15 @@ import { z } from 'zod';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema } from '../infra/http/page.js';
-import { durationMs, parseDuration } from '../values/duration.js';
+import { moveChoiceShape, moveModeOf, withChoiceRules } from './people-moves.schemas.js';
 import { PeopleMovesService } from './people-moves.service.js';
-import type { MoveMode } from './placement.js';
 
-const stepKey = z.string().min(1).max(60);
-const within = z.string().transform((text, context) => {
-  try {
-    return parseDuration(text);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'not readable' });
-    return z.NEVER;
-  }
-});
-
-const moveBody = z
-  .strictObject({
-    mode: z
-      .enum(['forward-only', 'catch-up', 're-map'], { error: 'use forward-only, catch-up or re-map' })
-      .meta({
-        description:
-          '`forward-only`: behind the furthest step they have had. `catch-up`: first the steps that were added at places they passed `within` this time. `re-map`: from each step to the one that `steps` names.',
-      }),
-    within: within.optional().meta({ description: 'With catch-up, such as "7 days".' }),
-    steps: z
-      .record(stepKey, stepKey)
-      .optional()
-      .meta({ description: 'With re-map: step of now, step to go to.' }),
+const moveBody = withChoiceRules(
+  z.strictObject({
+    ...moveChoiceShape,
     dryRun: z.boolean().default(true).meta({ description: 'True: count and write nothing.' }),
-  })
-  .refine(({ mode, within: span }) => (mode === 'catch-up') === (span !== undefined), {
-    path: ['within'],
-    error: 'belongs to catch-up, which needs it',
-  })
-  .refine(({ mode, steps }) => (mode === 're-map') === (steps !== undefined), {
-    path: ['steps'],
-    error: 'belongs to re-map, which needs it',
-  });
+  }),
+);
 
 const counted = z.array(z.object({ step: z.string(), people: z.number().int() }));
 const moveAnswer = z.object({
@@ -73,14 +45,8 @@ export class PeopleMovesController {
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: moveBody }) body: z.output<typeof moveBody>,
   ): Promise<z.output<typeof moveAnswer>> {
-    const mode = this.modeOf(body);
+    const mode = moveModeOf(body, this.clock.now());
     if (body.dryRun) return { applied: false, ...(await this.moves.preview(id, mode)) };
     return { applied: true, ...(await this.moves.apply(id, mode)) };
-  }
-
-  private modeOf({ mode, within: span, steps }: z.output<typeof moveBody>): MoveMode {
-    if (span !== undefined)
-      return { kind: 'catch-up', since: new Date(this.clock.now().getTime() - durationMs(span)) };
-    return mode === 're-map' ? { kind: 're-map', steps: steps ?? {} } : { kind: 'forward-only' };
   }
 }

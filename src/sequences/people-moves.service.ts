@@ -5,37 +5,29 @@ import { Wake } from '../infra/jobs/wake.js';
 import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { ADVANCE_DUE } from './enrolling.service.js';
-import {
-  mailsAhead,
-  placeIn,
-  type DoneStep,
-  type MoveMode,
-  type Placement,
-  type Standing,
-} from './placement.js';
+import { MoveCount, type MovePreview, type StepStanding } from './move-count.js';
+import { placeIn, type DoneStep, type MoveMode, type Placement, type Standing } from './placement.js';
 import type { PreparedSequence } from './prepared.js';
 import { VersionsService } from './versions.service.js';
 
 const PAGE = 1_000;
-
-/** Who would get what. */
-export interface MovePreview {
-  toVersion: number;
-  /** People in earlier versions. */
-  people: number;
-  /** From step to step; null is the end of the sequence. */
-  moves: { from: string | null; to: string | null; people: number }[];
-  stays: { reason: string; people: number }[];
-  /** Mails that come to people who would not get them in their version, and the other way round. */
-  gains: { step: string; people: number }[];
-  losses: { step: string; people: number }[];
-}
 
 interface Row extends Omit<Standing, 'timeZone' | 'done'> {
   id: string;
   versionId: string;
   timeZone: string | null;
   done: { key: string; outcome: string; atMs: number }[] | null;
+}
+
+interface Target {
+  versionId: string;
+  version: number;
+  to: PreparedSequence;
+}
+
+export interface CountedMove {
+  preview: MovePreview;
+  standings: StepStanding[];
 }
 
 type Move = { id: string } & Extract<Placement, { kind: 'goes' }>;
@@ -52,16 +44,39 @@ export class PeopleMovesService {
 
   /** What `apply` would do now; writes nothing. Throws `SEQUENCE_NOT_FOUND` and `STEP_NOT_FOUND`. */
   async preview(sequenceId: string, mode: MoveMode): Promise<MovePreview> {
-    const count = new MoveCount();
-    const { manager } = this.dataSource;
+    return (await this.previewWithin(this.dataSource.manager, sequenceId, mode)).preview;
+  }
+
+  /** As `preview`, of what the caller's transaction has published; with how people stand to some steps of it. */
+  async previewWithin(
+    manager: EntityManager,
+    sequenceId: string,
+    mode: MoveMode,
+    steps: readonly string[] = [],
+  ): Promise<CountedMove> {
+    const count = new MoveCount(steps);
     const target = await this.target(manager, sequenceId, mode);
     for (let after = '0'; ;) {
       const rows = await this.page(manager, { sequenceId, ...target, after, mode, lock: '' });
       await this.place(manager, { rows, to: target.to, mode, count });
       const last = rows.at(-1);
-      if (!last) return count.result(target.version);
+      if (!last) return { preview: count.result(target.version), standings: count.standings() };
       after = last.id;
     }
+  }
+
+  /** As `apply`, all in the caller's transaction: it happens with what else is done there or not at all. */
+  async applyWithin(
+    manager: EntityManager,
+    sequenceId: string,
+    mode: MoveMode,
+    steps: readonly string[] = [],
+  ): Promise<CountedMove> {
+    const count = new MoveCount(steps);
+    const target = await this.target(manager, sequenceId, mode);
+    for (let after: string | null = '0'; after !== null;)
+      after = await this.movePage(manager, { sequenceId, target, after, mode, count });
+    return { preview: count.result(target.version), standings: count.standings() };
   }
 
   /**
@@ -73,27 +88,26 @@ export class PeopleMovesService {
     const target = await this.target(this.dataSource.manager, sequenceId, mode);
     for (let after: string | null = '0'; after !== null;) {
       const start: string = after;
-      after = await this.dataSource.transaction(async (manager) => {
-        const rows = await this.page(manager, {
-          sequenceId,
-          ...target,
-          after: start,
-          mode,
-          lock: 'for update of e',
-        });
-        const moves = await this.place(manager, { rows, to: target.to, mode, count });
-        await this.write(manager, target.versionId, moves);
-        return rows.at(-1)?.id ?? null;
-      });
+      after = await this.dataSource.transaction(async (manager) =>
+        this.movePage(manager, { sequenceId, target, after: start, mode, count }),
+      );
     }
     return count.result(target.version);
   }
 
-  private async target(
+  /** Moves the next thousand behind `after`; returns the last of them, null when there was nobody. */
+  private async movePage(
     manager: EntityManager,
-    sequenceId: string,
-    mode: MoveMode,
-  ): Promise<{ versionId: string; version: number; to: PreparedSequence }> {
+    given: { sequenceId: string; target: Target; after: string; mode: MoveMode; count: MoveCount },
+  ): Promise<string | null> {
+    const { sequenceId, target, after, mode, count } = given;
+    const rows = await this.page(manager, { sequenceId, ...target, after, mode, lock: 'for update of e' });
+    const moves = await this.place(manager, { rows, to: target.to, mode, count });
+    await this.write(manager, target.versionId, moves);
+    return rows.at(-1)?.id ?? null;
+  }
+
+  private async target(manager: EntityManager, sequenceId: string, mode: MoveMode): Promise<Target> {
     const rows: { versionId: string; version: number }[] = await manager.query(
       `select v.id as "versionId", v.version from sequence q join sequence_version v on v.id = q.current_version_id where q.id = $1`,
       [sequenceId],
@@ -187,49 +201,4 @@ export class PeopleMovesService {
     );
     await this.wake.notify(manager, ADVANCE_DUE);
   }
-}
-
-class MoveCount {
-  #people = 0;
-  readonly #moves = new Map<string, MovePreview['moves'][number]>();
-  readonly #stays = new Map<string, number>();
-  readonly #gains = new Map<string, number>();
-  readonly #losses = new Map<string, number>();
-
-  add(
-    { from, to }: { from: PreparedSequence; to: PreparedSequence },
-    { stepKey, had }: Pick<Standing, 'stepKey' | 'had'>,
-    placement: Placement,
-  ): void {
-    this.#people++;
-    if (placement.kind === 'stays') {
-      increase(this.#stays, placement.reason);
-      return;
-    }
-    const name = `${stepKey ?? ''} ${placement.stepKey ?? ''}`;
-    const move = this.#moves.get(name) ?? { from: stepKey, to: placement.stepKey, people: 0 };
-    move.people++;
-    this.#moves.set(name, move);
-    const before = new Set(mailsAhead(from, stepKey, had));
-    const after = new Set(mailsAhead(to, placement.stepKey, placement.had));
-    for (const step of after) if (!before.has(step)) increase(this.#gains, step);
-    for (const step of before) if (!after.has(step)) increase(this.#losses, step);
-  }
-
-  result(toVersion: number): MovePreview {
-    const list = (counts: ReadonlyMap<string, number>): { step: string; people: number }[] =>
-      [...counts].map(([step, people]) => ({ step, people }));
-    return {
-      toVersion,
-      people: this.#people,
-      moves: [...this.#moves.values()],
-      stays: [...this.#stays].map(([reason, people]) => ({ reason, people })),
-      gains: list(this.#gains),
-      losses: list(this.#losses),
-    };
-  }
-}
-
-function increase(counts: Map<string, number>, name: string): void {
-  counts.set(name, (counts.get(name) ?? 0) + 1);
 }

@@ -71,6 +71,18 @@ export function placeIn(versions: Versions, standing: Standing, mode: MoveMode, 
 
 /** The mails that may still come to somebody who is at `from`. */
 export function mailsAhead(
+  sequence: PreparedSequence,
+  from: string | null,
+  had: Readonly<Record<string, string>> | null,
+): string[] {
+  return stepsAhead(sequence, from, had).filter((key) => {
+    const node = sequence.nodes.get(key);
+    return node !== undefined && isMail(node);
+  });
+}
+
+/** The steps that may still come to somebody who is at `from`, their own among them. */
+export function stepsAhead(
   { nodes }: PreparedSequence,
   from: string | null,
   had: Readonly<Record<string, string>> | null,
@@ -83,10 +95,7 @@ export function mailsAhead(
     seen.add(node.key);
     ahead.push(...waysOut(node).map(({ to }) => to));
   }
-  return [...seen].filter((key) => {
-    const node = nodes.get(key);
-    return node !== undefined && isMail(node) && had?.[key] === undefined;
-  });
+  return [...seen].filter((key) => had?.[key] === undefined);
 }
 
 /** A step's place in the file; every way leads to a higher one. */

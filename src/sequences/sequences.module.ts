@@ -52,6 +52,6 @@ import { VersionsService } from './versions.service.js';
     OwnerNoticesService,
     SequencesJobs,
   ],
-  exports: [SequencesService, EnrollmentsService, ReactionsService],
+  exports: [SequencesService, EnrollmentsService, ReactionsService, PeopleMovesService],
 })
 export class SequencesModule {}

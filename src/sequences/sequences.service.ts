@@ -37,6 +37,7 @@ export class SequencesService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
+  /** Returns the id. What an earlier version said is that version again, so that who joined it then is not in an old one. */
   async publish(
     manager: EntityManager,
     sequence: {
@@ -46,33 +47,46 @@ export class SequencesService {
       sender: Sender;
       definition: SequenceDefinition;
     },
-  ): Promise<void> {
+  ): Promise<string> {
     const { key, funnelKey, title, sender, definition } = sequence;
     const now = this.clock.now();
     const json = JSON.stringify(definition);
     const hash = createHash('sha256').update(json).digest();
-    const rows: { id: string; hash: Buffer | null; version: number | null }[] = await manager.query(
-      `with saved as (
+    const rows: { id: string; current: string | null; versionId: string | null; last: number }[] =
+      await manager.query(
+        `with saved as (
          insert into sequence (key, funnel_key, title, sender, created_at, updated_at) values ($1, $2, $3, $4, $5, $5)
          on conflict (key) do update set title = excluded.title, sender = excluded.sender, updated_at = excluded.updated_at
-         returning id, current_version_id)
-       select s.id, v.definition_hash as hash, v.version from saved s left join sequence_version v on v.id = s.current_version_id`,
-      [key, funnelKey, title, JSON.stringify(sender), now],
-    );
+         returning id, current_version_id as current)
+       select s.id, s.current, v.id as "versionId",
+         (select coalesce(max(l.version), 0) from sequence_version l where l.sequence_id = s.id) as last
+       from saved s left join sequence_version v on v.sequence_id = s.id and v.definition_hash = $6
+       order by v.version desc limit 1`,
+        [key, funnelKey, title, JSON.stringify(sender), now, hash],
+      );
     const saved = rows[0];
-    if (!saved || saved.hash?.equals(hash)) return;
+    if (!saved) throw new Error(`sequence ${key} was not written`);
+    if (saved.versionId !== null && saved.versionId === saved.current) return saved.id;
     for (const { key: stepKey, split } of definition.nodes.filter(isMail)) {
       if (split === undefined) continue;
       const { experiment, test, terms } = split;
       await this.experiments.open(manager, { key: experiment, test, funnelKey, stepKey, terms });
     }
-    await manager.query(
-      `with made as (
-         insert into sequence_version (sequence_id, version, definition, definition_hash, created_at)
-         values ($1, $2, $3, $4, $5) returning id)
-       update sequence set current_version_id = made.id from made where sequence.id = $1`,
-      [saved.id, (saved.version ?? 0) + 1, json, hash, now],
-    );
+    if (saved.versionId === null) {
+      await manager.query(
+        `with made as (
+           insert into sequence_version (sequence_id, version, definition, definition_hash, created_at)
+           values ($1, $2, $3, $4, $5) returning id)
+         update sequence set current_version_id = made.id from made where sequence.id = $1`,
+        [saved.id, saved.last + 1, json, hash, now],
+      );
+    } else {
+      await manager.query('update sequence set current_version_id = $2 where id = $1', [
+        saved.id,
+        saved.versionId,
+      ]);
+    }
+    return saved.id;
   }
 
   async list(page: {

@@ -109,6 +109,77 @@ describe('wellspring, the command', () => {
     expect((await wellspring('plan', join(folder, 'niche-ebook.yaml'))).out).toBe('No changes.\n');
   });
 
+  it('applies the plan that it showed, or nothing, and goes back', async () => {
+    const file = join(folder, 'niche-ebook.yaml');
+    const text = await readFile(file, 'utf8');
+    const titled = join(folder, 'titled.yaml');
+    await writeFile(titled, text.replace('title: 75 niches', 'title: 80 niches'));
+    const planned = await wellspring('plan', titled, '--json');
+    await writeFile(join(folder, 'plan.json'), planned.out);
+    const { token } = JSON.parse(planned.out) as { token: string };
+    expect(planned.error).toBe(`To apply this or nothing: wellspring apply ${titled} --plan ${token}\n`);
+    const other = await wellspring('apply', file, '--plan', join(folder, 'plan.json'));
+    expect(other).toMatchObject({ code: 1, out: '', error: expect.stringContaining('is not the one') });
+    expect((await wellspring('apply', titled, '--plan', 'plan.txt')).code).toBe(2);
+    const done = await wellspring('apply', titled, '--plan', join(folder, 'plan.json'));
+    expect(done).toMatchObject({ code: 0, out: expect.stringMatching(/^~ funnel niche-ebook: title 75/) });
+    const again = await wellspring('apply', titled, '--plan', token);
+    expect(again).toMatchObject({ code: 1, error: expect.stringContaining('was changed since') });
+    expect((await wellspring('rollback', 'niche-ebook', '--dry-run')).out).toMatch(/title 80 .* → 75/);
+    expect((await wellspring('rollback', 'niche-ebook', '--to', '1')).code).toBe(0);
+    expect((await wellspring('plan', file)).out).toBe('No changes.\n');
+    const { out } = await wellspring('history', 'niche-ebook');
+    expect(out.match(/^version \d.*/gm)).toEqual([
+      expect.stringMatching(/^version 3, \S+Z, brought back version 1$/),
+      expect.stringMatching(/^version 2, \S+Z$/),
+      expect.stringMatching(/^version 1, \S+Z$/),
+    ]);
+    expect((await wellspring('rollback', 'niche-ebook', '--to', 'first')).code).toBe(2);
+  });
+
+  it.each([
+    [['--within', '7 days'], 'belong to --move-people'],
+    [['--move-people', 'catch-up'], '--within belongs to catch-up'],
+    [['--move-people', 'catch-up', '--within', 'soon'], 'is not a duration'],
+    [['--move-people', 're-map', '--map', 'story'], 'step=step'],
+    [['--move-people', 'sideways'], 'forward-only, catch-up, re-map'],
+  ])('knows what may become of people: not %j', async (flags, message) => {
+    const refused = await wellspring('plan', join(folder, 'niche-ebook.yaml'), ...flags);
+    expect(refused).toMatchObject({ code: 2, out: '', error: expect.stringContaining(message) });
+  });
+
+  it('looks files through without a database', async () => {
+    const good = join(folder, 'niche-ebook.yaml');
+    expect(await wellspring('lint', good)).toEqual({ code: 0, out: 'Nothing found.\n', error: '' });
+    const bad = join(folder, 'bad.yaml');
+    const text = await readFile(good, 'utf8');
+    await writeFile(
+      bad,
+      text
+        .replace('funnel: niche-ebook', 'funnel: bad')
+        .replace('emails/story', 'emails/receipt')
+        .replace('files/75-niches.pdf', 'files/none.pdf')
+        .replace('      deadline: 72 hours', '      expires: 2020-01-01'),
+    );
+    const found = await wellspring('lint', bad, good, '--json');
+    expect(found.code).toBe(1);
+    const { findings } = JSON.parse(found.out) as {
+      findings: { file: string; rule: string; line: number }[];
+    };
+    const rules = findings.filter(({ file }) => file === bad).map(({ rule, line }) => `${line} ${rule}`);
+    expect(new Set(rules)).toEqual(
+      new Set([
+        ...['11 name-taken', '24 unknown-file', '36 unknown-variable', '49 date-passed'],
+        ...['54 name-taken', '62 name-taken', '69 name-taken'],
+      ]),
+    );
+    await writeFile(bad, text.replace('      deadline: 72 hours', '      expires: 2020-01-01'));
+    const warned = await wellspring('lint', bad);
+    expect(warned).toMatchObject({ code: 0, out: expect.stringContaining('[warning date-passed]') });
+    expect((await wellspring('lint', bad, '--strict')).code).toBe(1);
+    expect((await wellspring('plan', bad)).error).toContain('warning: ');
+  });
+
   it('makes an API key that opens the API, and says what is wrong with a call', async () => {
     expect((await wellspring('api-key', 'create', 'test')).out).toMatch(/^ws_[a-z2-7]{8}_[\w-]{43}\n/);
     expect((await wellspring('teleport')).code).toBe(2);

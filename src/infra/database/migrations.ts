@@ -14,6 +14,7 @@ import { Segments1764840000000 } from './migrations/1764840000000-segments.js';
 import { SequenceOutboxes1764850000000 } from './migrations/1764850000000-sequence-outboxes.js';
 import { Experiments1764910000000 } from './migrations/1764910000000-experiments.js';
 import { Imports1764920000000 } from './migrations/1764920000000-imports.js';
+import { FunnelParts1764935000000 } from './migrations/1764935000000-funnel-parts.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -33,4 +34,5 @@ export const migrations = [
   SequenceOutboxes1764850000000,
   Experiments1764910000000,
   Imports1764920000000,
+  FunnelParts1764935000000,
 ];

@@ -61,7 +61,7 @@ describe('people in a sequence', () => {
       email('offer', null, { ...day, kind: 'offer', offer: OFFER, deadline: parseDuration('72 hours') }),
     ],
   });
-  const publish = async (definition: SequenceDefinition): Promise<void> =>
+  const publish = async (definition: SequenceDefinition): Promise<string> =>
     t.db.transaction(async (manager) =>
       sequences.publish(manager, {
         key: 'guide',

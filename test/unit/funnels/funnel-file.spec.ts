@@ -80,7 +80,7 @@ describe('a funnel file', () => {
     'refuses %j, which is no funnel',
     (text) => {
       expect(problemsOf(text)).toEqual([
-        { line: 1, field: '', message: expect.stringContaining('options by name') },
+        expect.objectContaining({ line: 1, field: '', message: expect.stringContaining('options by name') }),
       ]);
     },
   );
@@ -90,7 +90,7 @@ describe('a funnel file', () => {
     for (const [name, of] of ['ba', 'cb', 'dc', 'ed', 'fe'].map((pair) => [...pair]))
       levels.push(`${name}: &${name} [${Array.from({ length: 9 }, () => `*${of}`).join(', ')}]`);
     expect(problemsOf(levels.join('\n'))).toEqual([
-      { line: 1, field: '', message: expect.stringContaining('alias') },
+      expect.objectContaining({ line: 1, field: '', message: expect.stringContaining('alias') }),
     ]);
   });
 

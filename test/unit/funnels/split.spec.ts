@@ -105,7 +105,7 @@ describe('the split test of a step', () => {
 
   const refused = (text: string): { line: number | null; field: string; message: string }[] => {
     const found = readFunnelFile(text);
-    if (!found.ok) return found.problems;
+    if (!found.ok) return found.problems.map(({ line, field, message }) => ({ line, field, message }));
     return funnelProblems(found.definition).map(({ path, message }) => ({
       line: found.lineOf(path),
       field: path.join('.'),

@@ -50,7 +50,7 @@ describe('the steps of a funnel file', () => {
 
   const refused = (text: string): { line: number | null; field: string; message: string }[] => {
     const read = readFunnelFile(text);
-    if (!read.ok) return read.problems;
+    if (!read.ok) return read.problems.map(({ line, field, message }) => ({ line, field, message }));
     return funnelProblems(read.definition).map(({ path, message }) => ({
       line: read.lineOf(path),
       field: path.join('.'),

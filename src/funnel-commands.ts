@@ -1,0 +1,238 @@
+import { readFileSync } from 'node:fs';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { lintFiles } from './funnels/funnel-lint.files.js';
+import { FunnelsService, type FunnelPlan } from './funnels/funnels.service.js';
+import { findingText, type Finding } from './funnels/lint/rules.js';
+import { parsePlanToken, type PlanToken } from './funnels/plan-token.js';
+import { SystemClock } from './infra/clock.js';
+import type { CommandTools } from './mail-commands.js';
+import { moveChoice, type MoveChoice } from './sequences/people-moves.schemas.js';
+
+const WRONG_USE = 2;
+const HISTORY_LINES = 20;
+
+interface ChangeFlags {
+  movePeople?: string;
+  within?: string;
+  map?: Record<string, string>;
+  plan?: PlanToken;
+  json?: boolean;
+}
+
+/** Funnels as code: plan, apply, history, rollback, export. */
+export function addFunnelCommands(program: Command, tools: CommandTools): void {
+  addPlanAndApply(program, tools);
+  addHistory(program, tools);
+  addRollback(program, tools);
+  addExport(program, tools);
+  addLint(program, tools);
+}
+
+function addPlanAndApply(program: Command, { within, print, note }: CommandTools): void {
+  const plan = program
+    .command('plan')
+    .description('show what applying a funnel file would change, and for whom')
+    .argument('<file>');
+  withPeople(plan).action(async (file: string, flags: ChangeFlags) => {
+    const move = choiceOf(plan, flags);
+    await within(async ({ app }) => {
+      const planned = await app.get(FunnelsService).planFile(file, { move });
+      print(flags.json ?? false, { ...planned, applied: false }, () => inWords(planned));
+      warn(note, file, planned);
+      if (planned.words.length > 0)
+        note(`To apply this or nothing: wellspring apply ${file} --plan ${planned.token}`);
+    });
+  });
+  const apply = program
+    .command('apply')
+    .description('make the database say what the funnel file says')
+    .argument('<file>');
+  withPeople(apply)
+    .addOption(planOption())
+    .action(async (file: string, flags: ChangeFlags) => {
+      const move = choiceOf(apply, flags);
+      await within(async ({ app }) => {
+        const applied = await app.get(FunnelsService).applyFile(file, { move, token: flags.plan });
+        print(flags.json ?? false, { ...applied, applied: true }, () => inWords(applied));
+        warn(note, file, applied);
+      });
+    });
+}
+
+function addHistory(program: Command, { within, print }: CommandTools): void {
+  program
+    .command('history')
+    .description('show the versions of a funnel, newest first, with what each changed')
+    .argument('<funnel>')
+    .option('--json')
+    .action(async (funnel: string, { json = false }: { json?: boolean }) =>
+      within(async ({ app }) => {
+        const versions = await app.get(FunnelsService).history(funnel, { limit: HISTORY_LINES });
+        print(json, { funnel, versions }, () =>
+          versions
+            .map(({ version, appliedAt, restored, changes }) =>
+              [
+                `version ${version}, ${appliedAt.toISOString()}${restored === null ? '' : `, brought back version ${restored}`}`,
+                ...changes.map((change) => `    ${change}`),
+              ].join('\n'),
+            )
+            .join('\n'),
+        );
+      }),
+    );
+}
+
+function addRollback(program: Command, { within, print, note }: CommandTools): void {
+  const rollback = program
+    .command('rollback')
+    .description('bring back an earlier version of a funnel, its mails and files included')
+    .argument('<funnel>')
+    .option('--to <version>', 'which version, by default the one before the present', wholeNumber)
+    .option('--dry-run', 'show what it would change, and for whom');
+  withPeople(rollback)
+    .addOption(planOption())
+    .action(async (funnel: string, flags: ChangeFlags & { to?: number; dryRun?: boolean }) => {
+      const move = choiceOf(rollback, flags);
+      const { to, plan: token, dryRun = false, json = false } = flags;
+      await within(async ({ app }) => {
+        const plan = await app.get(FunnelsService).rollback(funnel, { to, dryRun, move, token });
+        print(json, { ...plan, applied: !dryRun }, () => inWords(plan));
+        warn(note, `${funnel} version ${plan.to}`, plan);
+      });
+    });
+}
+
+function addExport(program: Command, { within, out }: CommandTools): void {
+  program
+    .command('export')
+    .description('write the funnels as files describe them')
+    .argument('[funnel]')
+    .option('--json')
+    .action(async (funnel: string | undefined, { json = false }: { json?: boolean }) =>
+      within(async ({ app }) => {
+        const yaml = await app.get(FunnelsService).export(funnel);
+        out(
+          json
+            ? `${JSON.stringify({ yaml })}
+`
+            : yaml,
+        );
+      }),
+    );
+}
+
+/** Without a database, so that it runs anywhere the files are. Exit code 1 when something would be refused. */
+function addLint(program: Command, { print, refuse }: CommandTools): void {
+  program
+    .command('lint')
+    .description('look funnel files through before they are applied; needs no database')
+    .argument(
+      '<files...>',
+      'taken together: sequences that people are moved to are looked for in all of them',
+    )
+    .option('--strict', 'fail on warnings, too')
+    .option('--json')
+    .action(
+      async (files: string[], { strict = false, json = false }: { strict?: boolean; json?: boolean }) => {
+        const linted = await lintFiles(files, new SystemClock().now());
+        const findings = linted.flatMap(({ file, findings: found }) =>
+          found.map((one) => ({ file, ...one })),
+        );
+        const ok = findings.every(({ severity }) => !strict && severity === 'warning');
+        print(json, { ok, findings }, () =>
+          findings.length === 0 ? 'Nothing found.' : findings.map(lintText).join('\n'),
+        );
+        if (!ok) refuse();
+      },
+    );
+}
+
+function lintText({ file, ...finding }: Finding & { file: string }): string {
+  return `${findingText(file, finding)} [${finding.severity} ${finding.rule}]`;
+}
+
+/** On the error output: what a plan would change is all that stands on the other. */
+function warn(note: CommandTools['note'], name: string, { warnings }: FunnelPlan): void {
+  for (const warning of warnings) note(`warning: ${findingText(name, warning)} [${warning.rule}]`);
+}
+
+function inWords({ words }: FunnelPlan): string {
+  return words.length === 0 ? 'No changes.' : words.join('\n');
+}
+
+/** What becomes of who is in the sequence; without it they stay in the version they joined. */
+function withPeople(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--move-people <how>', 'take who is in the sequence to the new version').choices([
+        'forward-only',
+        'catch-up',
+        're-map',
+      ]),
+    )
+    .option(
+      '--within <duration>',
+      'with catch-up: how far back steps that were passed still come, such as "7 days"',
+    )
+    .option(
+      '--map <step=step>',
+      'with re-map: from a step of now to one of the new version, repeatable',
+      mapped,
+    )
+    .option('--json');
+}
+
+function planOption(): Option {
+  return new Option(
+    '--plan <plan>',
+    'do what this plan showed or nothing: its token, or a file of plan --json',
+  ).argParser(planToken);
+}
+
+function choiceOf(
+  command: Command,
+  { movePeople: mode, within, map: steps }: ChangeFlags,
+): MoveChoice | undefined {
+  if (mode === undefined) {
+    if (within !== undefined || steps !== undefined)
+      command.error('--within and --map belong to --move-people', { exitCode: WRONG_USE });
+    return undefined;
+  }
+  const choice = moveChoice.safeParse({
+    mode,
+    ...(within === undefined ? {} : { within }),
+    ...(steps === undefined ? {} : { steps }),
+  });
+  if (choice.success) return choice.data;
+  const flags: Record<string, string> = { within: '--within', steps: '--map' };
+  const words = choice.error.issues.map(
+    ({ path: [name], message }) => `${flags[String(name)] ?? ''} ${message}`,
+  );
+  return command.error(words.join('; '), { exitCode: WRONG_USE });
+}
+
+function mapped(text: string, before: Record<string, string> = {}): Record<string, string> {
+  const [from, to, ...rest] = text.split('=');
+  if (!from || !to || rest.length > 0) throw new InvalidArgumentError('Write it as step=step.');
+  return { ...before, [from]: to };
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Use the number of a version, from 1.');
+  return Number(text);
+}
+
+function planToken(text: string): PlanToken {
+  const token = parsePlanToken(text) ?? parsePlanToken(tokenInFile(text));
+  if (token) return token;
+  throw new InvalidArgumentError('Use the token that plan shows, or a file that plan --json wrote.');
+}
+
+function tokenInFile(path: string): string {
+  try {
+    const plan: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    return typeof plan === 'object' && plan !== null && 'token' in plan ? String(plan.token) : '';
+  } catch {
+    return '';
+  }
+}

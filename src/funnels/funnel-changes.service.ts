@@ -1,0 +1,177 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { moveModeOf, type MoveChoice } from '../sequences/people-moves.schemas.js';
+import { PeopleMovesService } from '../sequences/people-moves.service.js';
+import { DomainError } from '../values/domain-error.js';
+import { changeText, funnelDiff, type FunnelState, type PlannedChange } from './funnel-diff.js';
+import { FunnelPublisher, type FunnelParts } from './funnel-publisher.service.js';
+import { FunnelStore, type StoredFunnel } from './funnel-store.service.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+import { changedSteps, peopleWords, type PeopleAffected } from './people-affected.js';
+import { planDifferences, planToken, planTokenText, type PlanToken } from './plan-token.js';
+
+/** Any constant; one funnel is applied at a time, so that a plan cannot be overtaken by another. */
+const APPLY_LOCK = 7_311_402_616;
+
+export interface PlannedFunnel {
+  funnel: string;
+  changes: PlannedChange[];
+  /** For each sequence that gets a new version: what that means for who is in it. */
+  people: PeopleAffected[];
+  /** The changes and the people as sentences, for people. */
+  words: string[];
+  /** Stands for this plan: with it, `apply` does this or nothing. */
+  token: string;
+}
+
+/** A funnel as it shall be, and where what it is made of comes from. */
+export interface WantedFunnel {
+  definition: FunnelDefinition;
+  stateOver(stored: StoredFunnel | null): Promise<FunnelState>;
+  parts(manager: EntityManager): Promise<FunnelParts>;
+  mails(manager: EntityManager): Promise<FunnelParts['mails']>;
+  /** The version that it brings back. */
+  restored: number | null;
+}
+
+/** What becomes of the people in its sequence, and the plan it must be. Without a choice everybody stays. */
+export interface ChangeOptions {
+  move?: MoveChoice | undefined;
+  token?: PlanToken | undefined;
+}
+
+/**
+ * Compares a funnel with what is there, and brings it about in one transaction or not at all. A plan is made by the same
+ * statements in a transaction that is taken back, so it counts what `apply` would do.
+ */
+@Injectable()
+export class FunnelChanges {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly store: FunnelStore,
+    private readonly publisher: FunnelPublisher,
+    private readonly moves: PeopleMovesService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Stores no file and leaves the database as it was. */
+  async plan(wanted: WantedFunnel, { move }: ChangeOptions = {}): Promise<PlannedFunnel> {
+    const runner = this.dataSource.createQueryRunner();
+    await runner.connect();
+    try {
+      await runner.startTransaction();
+      const { manager } = runner;
+      const { stored, next, changes } = await this.compare(manager, wanted);
+      const before = await this.sequence(manager, next.definition.funnel);
+      const isChanged = changes.length > 0 && before !== null;
+      if (isChanged)
+        await this.publisher.publishSequence(manager, wanted.definition, await wanted.mails(manager));
+      const people = await this.people(manager, { next, changes, before, move, isApplied: false });
+      return planOf({ stored, next, changes, people, move });
+    } finally {
+      await runner.rollbackTransaction();
+      await runner.release();
+    }
+  }
+
+  /** Throws `FUNNEL_PLAN_CONFLICT` when this is no more the plan that the token stands for. */
+  async apply(wanted: WantedFunnel, { move, token }: ChangeOptions = {}): Promise<PlannedFunnel> {
+    return this.dataSource.transaction(async (manager) => {
+      await manager.query('select pg_advisory_xact_lock($1)', [APPLY_LOCK]);
+      const { stored, next, changes } = await this.compare(manager, wanted);
+      const before = await this.sequence(manager, next.definition.funnel);
+      if (changes.length > 0) {
+        const parts = await wanted.parts(manager);
+        await this.publisher.publish(manager, wanted.definition, parts);
+        await this.store.save(manager, next, { stored, parts, restored: wanted.restored });
+      }
+      const people = await this.people(manager, { next, changes, before, move, isApplied: true });
+      const plan = planOf({ stored, next, changes, people, move });
+      if (token) checkToken(plan, token, { stored, next, people, move });
+      return plan;
+    });
+  }
+
+  private async compare(
+    manager: EntityManager,
+    wanted: WantedFunnel,
+  ): Promise<{ stored: StoredFunnel | null; next: FunnelState; changes: PlannedChange[] }> {
+    const stored = await this.store.find(manager, wanted.definition.funnel);
+    const next = await wanted.stateOver(stored);
+    return { stored, next, changes: funnelDiff(stored?.state ?? null, next) };
+  }
+
+  /** Null where nobody is concerned: the sequence has no other version now, or nobody is in an earlier one. */
+  private async people(
+    manager: EntityManager,
+    given: {
+      next: FunnelState;
+      changes: readonly PlannedChange[];
+      before: { id: string; versionId: string } | null;
+      move: MoveChoice | undefined;
+      isApplied: boolean;
+    },
+  ): Promise<PeopleAffected | null> {
+    const { next, changes, before, move, isApplied } = given;
+    const { definition } = next;
+    if (before === null) return null;
+    const after = await this.sequence(manager, definition.funnel);
+    if (move === undefined && after?.versionId === before.versionId) return null;
+    const steps = changedSteps(changes, definition);
+    const names = [...steps.keys()];
+    const mode = move === undefined ? { kind: 'forward-only' as const } : moveModeOf(move, this.clock.now());
+    const { preview, standings } =
+      isApplied && move !== undefined
+        ? await this.moves.applyWithin(manager, before.id, mode, names)
+        : await this.moves.previewWithin(manager, before.id, mode, names);
+    if (preview.people === 0) return null;
+    const { toVersion: _, ...counts } = preview;
+    return {
+      sequence: definition.funnel,
+      choice: move?.mode ?? 'stay',
+      ...counts,
+      steps: standings.map((standing) => ({ ...standing, isNew: steps.get(standing.step) ?? false })),
+    };
+  }
+
+  private async sequence(
+    manager: EntityManager,
+    key: string,
+  ): Promise<{ id: string; versionId: string } | null> {
+    const rows: { id: string; versionId: string }[] = await manager.query(
+      'select id, current_version_id as "versionId" from sequence where key = $1',
+      [key],
+    );
+    return rows[0] ?? null;
+  }
+}
+
+interface Compared {
+  stored: StoredFunnel | null;
+  next: FunnelState;
+  people: PeopleAffected | null;
+  move: MoveChoice | undefined;
+}
+
+function planOf({ changes, ...compared }: Compared & { changes: PlannedChange[] }): PlannedFunnel {
+  const { people } = compared;
+  return {
+    funnel: compared.next.definition.funnel,
+    changes,
+    people: people === null ? [] : [people],
+    words: [...changes.map(changeText), ...(people === null ? [] : peopleWords(people))],
+    token: planTokenText(tokenOf(compared)),
+  };
+}
+
+function tokenOf({ stored, next, people, move }: Compared): PlanToken {
+  return planToken({ next, move: move ?? null }, stored?.hash ?? null, people);
+}
+
+function checkToken({ funnel }: PlannedFunnel, shown: PlanToken, compared: Compared): void {
+  const differences = planDifferences(shown, tokenOf(compared));
+  if (differences.length === 0) return;
+  const message = `plan: not applied, because ${differences.join('; ')}. Plan again and look at what it says now.`;
+  throw new DomainError('FUNNEL_PLAN_CONFLICT', message, { funnel, differences });
+}

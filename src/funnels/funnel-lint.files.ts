@@ -1,0 +1,96 @@
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { DomainError } from '../values/domain-error.js';
+import { readFunnelFile, type FunnelFile } from './funnel-file.js';
+import { byLine } from './funnel-lint.service.js';
+import { FunnelSourcesService } from './funnel-sources.service.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+import { lintDefinition, outlineOf } from './lint/lint.js';
+import { findingOf, type DefinitionProblem, type Finding } from './lint/rules.js';
+import { allSteps } from './step.schemas.js';
+
+export interface LintedFile {
+  file: string;
+  findings: Finding[];
+}
+
+type ReadFile = Extract<FunnelFile, { ok: true }>;
+
+/**
+ * Looks funnel files through without a database. They are taken together: what one names in another is looked for there.
+ * Throws `FUNNEL_FILE_NOT_FOUND` and `FUNNEL_FILE_INVALID`.
+ */
+export async function lintFiles(paths: readonly string[], now: Date): Promise<LintedFile[]> {
+  const read = new Map<string, FunnelFile>();
+  for (const path of paths) read.set(path, readFunnelFile(await readFunnelText(path)));
+  const good = [...read].flatMap(([path, file]) => (file.ok ? [{ path, file }] : []));
+  const sources = new FunnelSourcesService();
+  const results: LintedFile[] = [];
+  for (const [path, file] of read) {
+    if (!file.ok) {
+      results.push({ file: path, findings: file.problems });
+      continue;
+    }
+    const others = good.filter((other) => other.path !== path).map((other) => other.file.definition);
+    const problems = [
+      ...lintDefinition(file.definition, { now, others: others.map(outlineOf) }),
+      ...between(file.definition, others),
+      ...(await sources.problems(file.definition, dirname(path))),
+    ];
+    results.push({ file: path, findings: located(file, problems) });
+  }
+  return results;
+}
+
+/** What the database says of other funnels, from the files at hand. */
+function between(definition: FunnelDefinition, others: readonly FunnelDefinition[]): DefinitionProblem[] {
+  const { funnel, sequence, form, products, offers } = definition;
+  const taken = (kind: string, key: string, path: PropertyKey[], keys: (of: FunnelDefinition) => string[]) =>
+    others
+      .filter((other) => keys(other).includes(key))
+      .map(({ funnel: other }): DefinitionProblem => {
+        const message = `the ${kind} "${key}" belongs to the funnel "${other}"; choose another name`;
+        return { rule: 'name-taken', path, message };
+      });
+  const names = [
+    ...taken('funnel', funnel, ['funnel'], (other) => [other.funnel]),
+    ...taken('form', form.slug, ['form', 'slug'], (other) => [other.form.slug]),
+    ...products.flatMap(({ key }, index) =>
+      taken('product', key, ['products', index, 'key'], (other) => other.products.map((one) => one.key)),
+    ),
+    ...offers.flatMap(({ key }, index) =>
+      taken('offer', key, ['offers', index, 'key'], (other) => other.offers.map((one) => one.key)),
+    ),
+  ];
+  const keys = others.map((other) => other.funnel);
+  const moves = allSteps(sequence.steps).flatMap(({ step, path }): DefinitionProblem[] => {
+    if (!('move' in step) || keys.includes(step.move)) return [];
+    const here = [...path, 'move'];
+    if (step.move === funnel)
+      return [
+        {
+          ...{ rule: 'unknown-sequence', path: here },
+          message: 'a sequence cannot move people to itself; see reentry',
+        },
+      ];
+    const message = `the sequence "${step.move}" is in none of the files; name its file as well, to have it looked at`;
+    return [{ rule: 'sequence-elsewhere', path: here, message }];
+  });
+  return [...names, ...moves];
+}
+
+function located(file: ReadFile, problems: readonly DefinitionProblem[]): Finding[] {
+  return problems.map((problem) => findingOf(problem, file.lineOf(problem.path))).toSorted(byLine);
+}
+
+/** Throws `FUNNEL_FILE_NOT_FOUND`, and `FUNNEL_FILE_INVALID` for what is not UTF-8. */
+export async function readFunnelText(path: string): Promise<string> {
+  const bytes = await readFile(path).catch((cause: unknown) => {
+    throw new DomainError('FUNNEL_FILE_NOT_FOUND', `${path} cannot be read`, { path }, { cause });
+  });
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new DomainError('FUNNEL_FILE_INVALID', `${path}:1: save the file as UTF-8`, { path }, { cause });
+  }
+}

@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { DomainError } from '../values/domain-error.js';
+import type { FunnelState } from './funnel-diff.js';
+import type { FunnelParts } from './funnel-publisher.service.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+
+export interface StoredFunnel {
+  id: string;
+  version: number;
+  hash: Buffer;
+  state: FunnelState;
+}
+
+export interface FunnelRow {
+  key: string;
+  title: string;
+  version: number;
+  updatedAt: Date;
+  definition: FunnelDefinition;
+}
+
+export interface FunnelVersion {
+  version: number;
+  appliedAt: Date;
+  /** The version it brought back, when it was made by a rollback. */
+  restored: number | null;
+  state: FunnelState;
+  /** Null in a version of before this was kept: what it was made of is not known. */
+  parts: FunnelParts | null;
+}
+
+/** Funnels and their versions. The only writer of `funnel` and `funnel_version`. */
+@Injectable()
+export class FunnelStore {
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Every funnel, by its key. */
+  async list(): Promise<FunnelRow[]> {
+    return this.dataSource.query(
+      `select key, title, version, updated_at as "updatedAt", definition->'definition' as definition from funnel order by key`,
+    );
+  }
+
+  /** Newest first; `beforeId` is the last one the caller has seen. */
+  async page(page: {
+    beforeId?: string | undefined;
+    limit: number;
+  }): Promise<(FunnelRow & { id: string })[]> {
+    return this.dataSource.query(
+      `select id, key, title, version, updated_at as "updatedAt", definition->'definition' as definition from funnel
+        where $1::bigint is null or id < $1 order by id desc limit $2`,
+      [page.beforeId ?? null, page.limit],
+    );
+  }
+
+  async find(manager: EntityManager, key: string): Promise<StoredFunnel | null> {
+    const rows: StoredFunnel[] = await manager.query(
+      'select id, version, definition_hash as hash, definition as state from funnel where key = $1',
+      [key],
+    );
+    return rows[0] ?? null;
+  }
+
+  /** Versions before `before`, newest first. Throws `FUNNEL_NOT_FOUND`. */
+  async versions(
+    key: string,
+    { before, limit }: { before?: number | undefined; limit: number },
+  ): Promise<FunnelVersion[]> {
+    const { manager } = this.dataSource;
+    const funnel = await this.find(manager, key);
+    if (!funnel) throw funnelNotFound(key);
+    return manager.query(
+      `select version, applied_at as "appliedAt", restored, definition as state, parts from funnel_version
+       where funnel_id = $1 and ($2::int is null or version < $2) order by version desc limit $3`,
+      [funnel.id, before ?? null, limit],
+    );
+  }
+
+  /** Throws `FUNNEL_VERSION_NOT_FOUND`, which names those that are there. */
+  async version(manager: EntityManager, funnel: StoredFunnel, version: number): Promise<FunnelVersion> {
+    const rows: FunnelVersion[] = await manager.query(
+      `select version, applied_at as "appliedAt", restored, definition as state, parts from funnel_version
+       where funnel_id = $1 and version = $2`,
+      [funnel.id, version],
+    );
+    if (rows[0]) return rows[0];
+    const key = funnel.state.definition.funnel;
+    const there =
+      funnel.version === 1 ? 'there is only version 1, the first' : `there are 1 to ${funnel.version}`;
+    const message = `to: funnel "${key}" has no version ${version}; ${there}`;
+    throw new DomainError('FUNNEL_VERSION_NOT_FOUND', message, { key, version, versions: funnel.version });
+  }
+
+  /** Writes the funnel and its next version. `restored`: the version this one brings back. */
+  async save(
+    manager: EntityManager,
+    state: FunnelState,
+    { stored, parts, restored }: { stored: StoredFunnel | null; parts: FunnelParts; restored: number | null },
+  ): Promise<void> {
+    const { funnel, title } = state.definition;
+    const version = (stored?.version ?? 0) + 1;
+    const json = JSON.stringify(state);
+    const rows: { id: string }[] = await manager.query(
+      `insert into funnel (key, title, definition, definition_hash, version, created_at, updated_at)
+       values ($1, $2, $3, $4, $5, $6, $6)
+       on conflict (key) do update set title = excluded.title, definition = excluded.definition,
+         definition_hash = excluded.definition_hash, version = excluded.version, updated_at = excluded.updated_at
+       returning id`,
+      [funnel, title, json, createHash('sha256').update(json).digest(), version, this.clock.now()],
+    );
+    await manager.query(
+      'insert into funnel_version (funnel_id, version, definition, parts, restored, applied_at) values ($1, $2, $3, $4, $5, $6)',
+      [rows[0]?.id, version, json, JSON.stringify(parts), restored, this.clock.now()],
+    );
+  }
+}
+
+export function funnelNotFound(key: string): DomainError {
+  return new DomainError('FUNNEL_NOT_FOUND', `there is no funnel "${key}"`, { key });
+}

@@ -1,0 +1,136 @@
+import { isAsking, waysOut, type SequenceDefinition, type SequenceNode } from '../../sequences/definition.js';
+import type { DefinitionProblem } from './rules.js';
+
+/** A sequence of this or another funnel, as far as what leads from one to the other goes. */
+export interface SequenceOutline {
+  key: string;
+  definition: SequenceDefinition;
+}
+
+/** A step that brings people into a sequence. */
+interface Link {
+  from: string;
+  step: string;
+  to: string;
+  kind: 'move' | 'tag';
+  /** Nobody waits on the way from the first step to this one. */
+  atOnce: boolean;
+}
+
+/**
+ * Ways round through sequences. Where everybody may join again at once and nobody waits, people go round for ever; where
+ * nobody may join again, the move back does nothing.
+ */
+export function loopProblems(
+  own: SequenceOutline,
+  others: readonly SequenceOutline[],
+  places: ReadonlyMap<string, readonly PropertyKey[]>,
+): DefinitionProblem[] {
+  const sequences = new Map([own, ...others].map((sequence) => [sequence.key, sequence]));
+  const links = [...sequences.values()].flatMap((sequence) => linksOf(sequence, sequences));
+  return links
+    .filter(({ from }) => from === own.key)
+    .flatMap((link): DefinitionProblem[] => {
+      const path = [...(places.get(link.step) ?? []), link.kind];
+      const joinsAgain = ({ atOnce, to }: Link): boolean =>
+        atOnce && sequences.get(to)?.definition.reentry?.mode === 'always';
+      const round = wayBack(link, links.filter(joinsAgain));
+      if (joinsAgain(link) && round !== null) {
+        const message = `people go round ${[own.key, ...round].join(' → ')} for ever without a wait; give a step on the way a delay, or let one of the sequences be joined once (reentry: never)`;
+        return [{ rule: 'loop-without-delay', path, message }];
+      }
+      if (link.kind === 'tag' || joinsMore(sequences.get(link.to))) return [];
+      const back = wayBack(
+        link,
+        links.filter(({ kind }) => kind === 'move'),
+      );
+      if (back === null) return [];
+      const message = `who has come from "${link.to}" may not join it again, and leaves here instead; give "${link.to}" a reentry, such as always or after 30 days`;
+      return [{ rule: 'move-without-return', path, message }];
+    });
+}
+
+function joinsMore(sequence: SequenceOutline | undefined): boolean {
+  return sequence?.definition.reentry !== undefined;
+}
+
+/** The sequences from the link's target back to where it starts; null when no way leads there. */
+function wayBack(link: Link, links: readonly Link[]): string[] | null {
+  const cameFrom = new Map<string, string | null>([[link.to, null]]);
+  const queue = [link.to];
+  for (let at = queue.shift(); at !== undefined; at = queue.shift()) {
+    if (at === link.from) return chain(cameFrom, at);
+    for (const { from, to } of links) {
+      if (from !== at || cameFrom.has(to)) continue;
+      cameFrom.set(to, at);
+      queue.push(to);
+    }
+  }
+  return null;
+}
+
+function chain(cameFrom: ReadonlyMap<string, string | null>, end: string): string[] {
+  const way: string[] = [];
+  for (let at: string | null = end; at !== null; at = cameFrom.get(at) ?? null) way.unshift(at);
+  return way;
+}
+
+function linksOf({ key, definition }: SequenceOutline, all: ReadonlyMap<string, SequenceOutline>): Link[] {
+  const nodes = new Map(definition.nodes.map((node) => [node.key, node]));
+  const early = reachedAtOnce(definition.first, nodes);
+  return definition.nodes.flatMap((node): Link[] => {
+    const atOnce = early.has(node.key) && isInstant(node);
+    if (node.kind === 'move') {
+      return all.has(node.sequence)
+        ? [{ from: key, step: node.key, to: node.sequence, kind: 'move', atOnce }]
+        : [];
+    }
+    if (node.kind !== 'tag') return [];
+    // Who is still in a sequence does not join it anew.
+    const ends = atOnce && endsAtOnce(node.next, nodes);
+    return [...all.values()]
+      .filter(({ definition: { enterOn = [] } }) =>
+        enterOn.some((trigger) => trigger.kind === 'tag' && node.tags.includes(trigger.tag)),
+      )
+      .map(({ key: to }) => ({ from: key, step: node.key, to, kind: 'tag', atOnce: ends }));
+  });
+}
+
+/** Steps that somebody can come to from `first` in one turn. */
+function reachedAtOnce(first: string | null, nodes: ReadonlyMap<string, SequenceNode>): Set<string> {
+  const reached = new Set<string>();
+  const open = [first];
+  for (let key = open.pop(); key !== undefined; key = open.pop()) {
+    const node = key === null || reached.has(key) ? undefined : nodes.get(key);
+    if (!node) continue;
+    reached.add(node.key);
+    open.push(...instantWays(node));
+  }
+  return reached;
+}
+
+function endsAtOnce(from: string | null, nodes: ReadonlyMap<string, SequenceNode>): boolean {
+  return (
+    from === null ||
+    [...reachedAtOnce(from, nodes)].some((key) => {
+      const node = nodes.get(key);
+      return node !== undefined && instantWays(node).includes(null);
+    })
+  );
+}
+
+function instantWays(node: SequenceNode): (string | null)[] {
+  if (!isInstant(node)) return [];
+  const waits = (node.kind === 'branch' || node.kind === 'choice') && node.within !== null;
+  return waysOut(node)
+    .filter(({ outcome }) => !(waits && outcome === 'else'))
+    .map(({ to }) => to);
+}
+
+/** A window may be open just now, so it is no wait. */
+function isInstant(node: SequenceNode): boolean {
+  if (isAsking(node)) return true;
+  const { delay, at, onDays, until, untilField } = node;
+  const isDelayed = delay !== null && delay.value > 0;
+  return !isDelayed && at === null && onDays === undefined && until === undefined && untilField === undefined;
+}

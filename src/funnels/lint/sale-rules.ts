@@ -1,0 +1,61 @@
+import { parseMoney, parsePercentBps } from '../../values/money.js';
+import type { FunnelTrigger } from '../condition.schemas.js';
+import type { FunnelDefinition } from '../funnel.schemas.js';
+import { allSteps } from '../step.schemas.js';
+import type { DefinitionProblem } from './rules.js';
+
+const ALL_BPS = 10_000;
+
+/** The products that somebody can buy: through an offer, or beside one. */
+export function soldProducts({ offers }: FunnelDefinition): Set<string> {
+  return new Set(offers.flatMap(({ product, bump }) => (bump === undefined ? [product] : [product, bump])));
+}
+
+/** Products nobody gets anything for or nobody can buy, offers that cost nothing, goals that never come. */
+export function saleProblems(definition: FunnelDefinition, sold: ReadonlySet<string>): DefinitionProblem[] {
+  const { products, offers } = definition;
+  const prices = new Map(products.map(({ key, price }) => [key, parseMoney(price).amountMinor]));
+  return [
+    ...products.flatMap(({ key, delivers, licence }, index): DefinitionProblem[] => {
+      const path = ['products', index];
+      const problems: DefinitionProblem[] = [];
+      if (delivers.length === 0 && !licence) {
+        const message = `who buys "${key}" gets nothing from here; name files in delivers, or give it a licence`;
+        problems.push({ rule: 'product-without-delivery', path, message });
+      }
+      if (!sold.has(key)) {
+        const message = `no offer sells "${key}"; name it as the product or the bump of one`;
+        problems.push({ rule: 'product-not-offered', path, message });
+      }
+      return problems;
+    }),
+    ...offers.flatMap(({ key, product, discount }, index): DefinitionProblem[] => {
+      const isFree = discount !== undefined && parsePercentBps(discount) >= ALL_BPS;
+      if (!isFree && prices.get(product) !== 0) return [];
+      const message = `the offer "${key}" costs nothing; set a price above 0 or a discount below 100%`;
+      return [{ rule: 'offer-for-nothing', path: ['offers', index], message }];
+    }),
+    ...goalProblems(definition, sold),
+  ];
+}
+
+/** A product that is not there at all is an error of its own. */
+function goalProblems(
+  { sequence, products }: FunnelDefinition,
+  sold: ReadonlySet<string>,
+): DefinitionProblem[] {
+  const known = new Set(products.map(({ key }) => key));
+  const never = (trigger: FunnelTrigger): boolean =>
+    'purchased' in trigger && known.has(trigger.purchased) && !sold.has(trigger.purchased);
+  const goals = allSteps(sequence.steps).flatMap(({ step, path }): DefinitionProblem[] => {
+    if (!('goal' in step) || ![step.goal].flat().every(never)) return [];
+    const message = `nobody comes to the goal "${step.key}": no offer sells what it waits for; sell it, or wait for a tag or an event`;
+    return [{ rule: 'goal-never-reached', path: [...path, 'goal'], message }];
+  });
+  const exits = sequence.exitOn.flatMap((trigger, index): DefinitionProblem[] => {
+    if (!('purchased' in trigger) || !never(trigger)) return [];
+    const message = `nobody leaves by buying "${trigger.purchased}": no offer sells it`;
+    return [{ rule: 'goal-never-reached', path: ['sequence', 'exitOn', index, 'purchased'], message }];
+  });
+  return [...goals, ...exits];
+}

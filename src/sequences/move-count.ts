@@ -1,0 +1,82 @@
+import { mailsAhead, stepsAhead, type Placement, type Standing, type Versions } from './placement.js';
+
+/** Who would get what. */
+export interface MovePreview {
+  toVersion: number;
+  /** People in earlier versions. */
+  people: number;
+  /** From step to step; null is the end of the sequence. */
+  moves: { from: string | null; to: string | null; people: number }[];
+  stays: { reason: string; people: number }[];
+  /** Mails that come to people who would not get them in their version, and the other way round. */
+  gains: { step: string; people: number }[];
+  losses: { step: string; people: number }[];
+}
+
+/** How the people of a sequence stand to a step of the version they would go to. */
+export interface StepStanding {
+  step: string;
+  ahead: number;
+  past: number;
+}
+
+/** Adds up where people would go, one by one. `steps`: those of the new version to say how people stand to. */
+export class MoveCount {
+  #people = 0;
+  readonly #moves = new Map<string, MovePreview['moves'][number]>();
+  readonly #stays = new Map<string, number>();
+  readonly #gains = new Map<string, number>();
+  readonly #losses = new Map<string, number>();
+  readonly #ahead = new Map<string, number>();
+
+  constructor(private readonly steps: readonly string[] = []) {}
+
+  add(
+    { from, to }: Versions,
+    { stepKey, had }: Pick<Standing, 'stepKey' | 'had'>,
+    placement: Placement,
+  ): void {
+    this.#people++;
+    if (placement.kind === 'stays') {
+      increase(this.#stays, placement.reason);
+      return;
+    }
+    const name = `${stepKey ?? ''} ${placement.stepKey ?? ''}`;
+    const move = this.#moves.get(name) ?? { from: stepKey, to: placement.stepKey, people: 0 };
+    move.people++;
+    this.#moves.set(name, move);
+    const before = new Set(mailsAhead(from, stepKey, had));
+    const after = new Set(mailsAhead(to, placement.stepKey, placement.had));
+    for (const step of after) if (!before.has(step)) increase(this.#gains, step);
+    for (const step of before) if (!after.has(step)) increase(this.#losses, step);
+    if (this.steps.length === 0) return;
+    const ahead = new Set(stepsAhead(to, placement.stepKey, placement.had));
+    for (const step of this.steps) if (ahead.has(step)) increase(this.#ahead, step);
+  }
+
+  result(toVersion: number): MovePreview {
+    const list = (counts: ReadonlyMap<string, number>): { step: string; people: number }[] =>
+      [...counts].map(([step, people]) => ({ step, people }));
+    return {
+      toVersion,
+      people: this.#people,
+      moves: [...this.#moves.values()],
+      stays: [...this.#stays].map(([reason, people]) => ({ reason, people })),
+      gains: list(this.#gains),
+      losses: list(this.#losses),
+    };
+  }
+
+  /** Of those who would go to the new version; who stays in theirs stands to none of its steps. */
+  standings(): StepStanding[] {
+    const going = this.#people - [...this.#stays.values()].reduce((sum, people) => sum + people, 0);
+    return this.steps.map((step) => {
+      const ahead = this.#ahead.get(step) ?? 0;
+      return { step, ahead, past: going - ahead };
+    });
+  }
+}
+
+function increase(counts: Map<string, number>, name: string): void {
+  counts.set(name, (counts.get(name) ?? 0) + 1);
+}

@@ -1,0 +1,106 @@
+/** A funnel that people are moved to. */
+export const OTHER_FUNNEL = `funnel: clients
+title: Clients
+sender: { name: Ada, email: ada@example.com, postalAddress: 1 Main St }
+form: { slug: clients, headline: Welcome, consent: Send it to me }
+sequence:
+  steps:
+    - { key: hello, email: emails/welcome }
+`;
+
+/** A funnel that uses every option there is, once at least; a unit test compares it with the schema. */
+export const EVERY_KEY = `funnel: every
+title: "Every option: there is"
+sender: { name: "Ada, of Springfield", email: ada@example.com, postalAddress: "12 Mill Lane\\nSpringfield" }
+form:
+  slug: every
+  template: pages/squeeze
+  headline: 'No: "really"'
+  subheadline: |
+    Two lines
+    # of text
+  bullets: ["- one", "yes", "1.5", "null"]
+  button: "Send → it"
+  optIn: single
+  consent: "Send me the letters, please: weekly."
+  leadMagnet: files/every.zip
+sequence:
+  window: { days: [mon, tue, wed, thu, fri, sat, sun], from: "00:00", to: "23:30", timezone: subscriber }
+  quietHours: { from: "22:00", to: "06:00" }
+  fallbackTimezone: Europe/Berlin
+  priority: 3
+  enterOn: [{ tag: new }, { purchased: checklist-two }, { event: booked.call }]
+  reentry: after 30 days
+  steps:
+    - { key: hello, email: emails/welcome }
+    - key: story
+      email: emails/story
+      delay: 2 days
+      at: "09:30"
+      onDays: [tue, thu]
+      window: { days: [tue, thu], from: "08:00", to: "12:00" }
+      quietHours: { from: "20:00", to: "07:00" }
+      expires: 2099-12-31
+    - { key: dated, email: emails/story, until: { field: trialEnd, plus: 1 day }, expires: "2099-12-31 18:00" }
+    - { key: before, email: emails/story, until: { field: trialEnd, minus: 1 week } }
+    - { key: fixed, email: emails/story, until: 2099-06-01T09:00:00Z }
+    - { key: pause, wait: 3 hours, at: "10:00", onDays: [mon], window: { days: [mon], from: "09:00", to: "11:00" }, quietHours: { from: "20:00", to: "07:00" }, expires: 2099-01-01 }
+    - { key: pause-until, wait: true, until: "2098-12-24 18:00" }
+    - { key: pause-more, wait: true, delay: 1 month }
+    - { key: label, tag: [a, b], at: "09:00", onDays: [fri], window: { days: [fri], from: "08:00", to: "10:00" }, quietHours: { from: "20:00", to: "07:00" }, until: 2099-01-01, expires: 2099-02-01 }
+    - { key: unlabel, untag: a, at: "09:00" }
+    - { key: fill, set: { level: 2, city: null, vip: true, note: "2" }, delay: 1 minute }
+    - { key: hook, webhook: "https://example.com/hook?a=1&b=2", delay: 1 minute }
+    - { key: call, notify: "Somebody wants a call: # 1", delay: 1 minute }
+    - key: pick
+      if: { clicked: story, within: 3 days }
+      then: [{ key: deep, email: emails/deep-dive, delay: 1 day }]
+      else: [{ key: nudge, email: emails/nudge, delay: 1 day }]
+    - { key: q-opened, if: { opened: story, within: 1 day }, then: [{ key: t1, tag: t1 }] }
+    - { key: q-tag, if: { tag: a, within: 1 day }, then: [] , else: [] }
+    - { key: q-bought, if: { purchased: kit-two, within: 1 day }, then: [], else: [] }
+    - { key: q-event, if: { event: booked.call, within: 1 day }, then: [], else: [] }
+    - { key: q-step, if: { step: pick, was: then }, then: [{ key: t2, tag: t2 }], else: [] }
+    - { key: q-field, if: { field: level, over: 1.5, within: 1 day }, then: [], else: [] }
+    - { key: q-not, if: { not: { tag: b }, within: 1 day }, then: [], else: [] }
+    - { key: q-all, if: { all: [{ field: a, is: "1" }, { field: b, isNot: false }, { field: c, under: 3 }, { field: d, exists: false }], within: 1 day } }
+    - { key: q-any, if: { any: [{ clicked: story }, { opened: story }, { not: { all: [{ tag: a }, { any: [{ event: booked.call }, { purchased: kit-two }] }] } }], within: 1 day } }
+    - key: ways
+      switch:
+        - if: { tag: a }
+          then: [{ key: w1, tag: w1 }]
+        - if: { step: label, was: ran }
+      within: 2 days
+      else: [{ key: w2, tag: w2 }]
+    - { key: bought, goal: [{ purchased: kit-two }, { tag: gold }, { event: done }], otherwise: continue }
+    - { key: pitch, email: emails/offer, offer: kit-two, delay: 1 day, deadline: 72 hours }
+    - key: tested
+      email: emails/offer
+      offer: kit-two
+      split:
+        judge: revenue
+        arms:
+          - { key: first, weight: 2 }
+          - { key: second, weight: 1, subject: "{{ subscriber.firstName }}: look", email: emails/offer, offer: kit-two, deadline: 2 days, delay: 2 days, at: "18:00" }
+        within: 10 days
+        horizon: 90 days
+        alpha: 0.1
+        holdout: 10%
+        cap: 80.00 EUR
+        optimise: thompson
+        explore: 20%
+        guardRails: { unsubscribes: 1%, complaints: 0.1% }
+    - { key: last-goal, goal: { tag: silver }, otherwise: end }
+    - key: fork
+      if: { tag: old }
+      then: [{ key: onward, move: clients, delay: 1 day }]
+    - { key: finish, end: true, delay: 1 day }
+  exitOn: [{ purchased: kit-two }, { tag: left }, { event: stop }]
+products:
+  - { key: kit-two, name: The Kit, description: "What: is in it", price: 49.00 EUR, delivers: [files/every.zip], licence: true }
+  - { key: checklist-two, name: List, price: 19.00 EUR }
+  - { key: checklist-three, name: List, price: 9.00 EUR, delivers: [] , licence: false }
+offers:
+  - { key: kit-two, product: kit-two, headline: "30% off", bullets: ["a: b"], discount: 12.5%, bump: checklist-three }
+  - { key: list-two, product: checklist-two }
+`;
