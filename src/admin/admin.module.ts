@@ -10,6 +10,7 @@ import { SegmentsModule } from '../segments/segments.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { BouncesPageController } from './bounces-page.controller.js';
+import { BroadcastEditorController } from './broadcast-editor.controller.js';
 import { BroadcastPagesController } from './broadcast-pages.controller.js';
 import { DashboardController } from './dashboard.controller.js';
 import { ExperimentPagesController } from './experiment-pages.controller.js';
@@ -45,6 +46,7 @@ import { WhyController } from './why.controller.js';
     LoginController,
     PeoplePagesController,
     DashboardController,
+    BroadcastEditorController,
     BroadcastPagesController,
     ExperimentPagesController,
     WhyController,

@@ -2,12 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { MessagesService } from '../delivery/messages.service.js';
+import { PLAN_BROADCASTS } from '../broadcasts/broadcasts.service.js';
 import { CLOCK, SystemClock, type Clock } from '../infra/clock.js';
 import { ClockOffset } from '../infra/clock-offset.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { EnrollmentsService } from '../sequences/enrollments.service.js';
-import { hasDueWork } from './due-work.queries.js';
+import { hasDueWork, nextBroadcastAt } from './due-work.queries.js';
 
 /** Other processes on the database hear of a moved clock here; the payload is the offset in milliseconds. */
 const CLOCK_CHANNEL = 'wellspring_clock';
@@ -37,7 +38,11 @@ export class SkipAheadService {
   }
 
   async time(): Promise<DemoTime> {
-    const dueAt = [await this.enrollments.nextDueAt(), await this.messages.nextDueAt()];
+    const dueAt = [
+      await this.enrollments.nextDueAt(),
+      await this.messages.nextDueAt(),
+      await nextBroadcastAt(this.dataSource.manager),
+    ];
     const times = dueAt.filter((at) => at !== null).map((at) => at.getTime());
     return { now: this.clock.now(), nextDueAt: times.length === 0 ? null : new Date(Math.min(...times)) };
   }
@@ -56,6 +61,7 @@ export class SkipAheadService {
     await this.dataSource.transaction(async (manager) => {
       await manager.query(`select pg_notify($1, $2)`, [CLOCK_CHANNEL, String(offsetMs)]);
       await this.wake.notify(manager, 'sequences.advance-due');
+      await this.wake.notify(manager, PLAN_BROADCASTS);
       await this.wake.notify(manager, 'delivery.send-due');
     });
     await this.settle();

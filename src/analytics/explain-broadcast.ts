@@ -20,7 +20,7 @@ export interface BroadcastAbsence {
   joinedLater: boolean;
   /** Another entry of the list with the same mailbox got the mail. */
   sameMailbox: boolean;
-  /** Conditions of the audience that the person does not meet today, in words. */
+  /** Conditions of the audience that the person did not meet when it was frozen, as far as that is kept, in words. */
   leftOut: string[];
 }
 
@@ -84,14 +84,15 @@ function planning({ broadcast, passed, joinedLater, sameMailbox, leftOut }: Broa
     rule(
       'NOT_IN_AUDIENCE',
       'stopped',
-      `The person did not belong to the audience of ${quoted(title)} when it was planned. ${leftOutText(leftOut)}`,
-      broadcast.plannedAt,
+      `The audience of ${quoted(title)} was frozen${startedAt === null ? '' : ` on ${instantText(startedAt)}`}, and the person was not in it. ${leftOutText(leftOut)}`,
+      startedAt,
     ),
   ];
 }
 
-/** The conditions are asked today: what tags somebody had at the time is not kept. */
+/** Tags and funnels are judged by when they were given; what was taken off since, and old values of fields, are not kept. */
 function leftOutText(leftOut: readonly string[]): string {
-  if (leftOut.length === 0) return 'They meet each of its conditions today; then they did not.';
-  return `It went to whoever ${leftOut.join(' and ')}, which is not so of them today either.`;
+  if (leftOut.length === 0)
+    return 'As far as is kept they met its conditions; their status, a tag or a field has changed since.';
+  return `It went to whoever ${leftOut.join(' and ')}, which, as far as is kept, was not so of them then.`;
 }

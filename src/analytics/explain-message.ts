@@ -1,4 +1,4 @@
-import { PAUSED_BY_READER } from '../delivery/message.js';
+import { PAUSED_BY_READER, WAITS_FOR_TEST } from '../delivery/message.js';
 import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
 import type { StepTiming } from '../sequences/schedule.js';
 import {
@@ -138,7 +138,11 @@ function audience(facts: MessageFacts): Rule[] {
   return [
     consentRule(person, gone === 'subscriber is not active', open),
     suppressed(facts),
-    ...pauseRule(person, open),
+    ...pauseRule(person, {
+      open,
+      stopped: gone === PAUSED_BY_READER,
+      broadcast: message.kind === 'broadcast',
+    }),
     topicRule(optedOutSince, { topic: message.topic, stopped: gone === 'opted out of the topic', open }),
   ];
 }
@@ -178,6 +182,8 @@ function held(reason: string | null): Rule {
     return rule('BROADCAST_PAUSED', 'waits', 'It waits while its broadcast is paused.');
   if (why === PAUSED_BY_READER)
     return rule('HELD_BY_READER', 'waits', 'It is held until the pause is over that the reader asked for.');
+  if (why === WAITS_FOR_TEST)
+    return rule('WAITS_FOR_TEST', 'waits', 'It waits for the result of the split test of its broadcast.');
   const code = why.startsWith('overdue') ? 'HELD_OVERDUE' : 'HELD';
   return rule(code, 'waits', `It is held until the owner decides: ${why}.`);
 }

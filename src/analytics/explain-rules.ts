@@ -96,10 +96,25 @@ export function suppressionRule(
   return rule('NOT_SUPPRESSED', 'passed', 'The address is not on the suppression list.');
 }
 
-/** [] when there is no pause or the mail is past asking. */
-export function pauseRule(person: PersonFacts | null, open: boolean): Rule[] {
+/**
+ * [] when there is no pause or the mail is past asking. A step waits for the end of a pause, a broadcast passes by.
+ * `stopped`: a pause was what took the mail off.
+ */
+export function pauseRule(
+  person: PersonFacts | null,
+  { open, stopped, broadcast }: { open: boolean; stopped: boolean; broadcast: boolean },
+): Rule[] {
   const until = person?.pausedUntil ?? null;
+  if (stopped) {
+    const since = until === null ? 'which is over today' : `until ${instantText(until)}`;
+    const text = `The person had asked for a pause, ${since}, when the mail came up. A broadcast does not come later.`;
+    return [rule('PAUSED_BY_READER', 'stopped', text, until)];
+  }
   if (until === null || !open) return [];
+  if (broadcast) {
+    const text = `The person has asked for a pause until ${instantText(until)}: a broadcast that comes up before then passes them by.`;
+    return [rule('PAUSED_BY_READER', 'waits', text, until)];
+  }
   const text = `The person has asked for a pause until ${instantText(until)}: marketing mails wait until then.`;
   return [rule('PAUSED_BY_READER', 'waits', text, until)];
 }

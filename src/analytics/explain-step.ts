@@ -57,7 +57,11 @@ export function explainStep(facts: StepFacts): Explanation {
   );
   const rules = place(facts, enrollment);
   const waits = rules.some(({ verdict }) => verdict === 'waits');
-  return explanation([joined, ...pauseRule(facts.person, waits), ...rules]);
+  return explanation([
+    joined,
+    ...pauseRule(facts.person, { open: waits, stopped: false, broadcast: false }),
+    ...rules,
+  ]);
 }
 
 function notEnrolled({ person, signup, sequence }: StepFacts): Rule {

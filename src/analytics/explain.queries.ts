@@ -132,7 +132,10 @@ export async function absenceRow(
   return { broadcast, audience, segments, passed, joinedLater, sameMailbox };
 }
 
-/** The conditions of the audience that the person does not meet today, in words; windows of time end at the start. */
+/**
+ * The conditions of the audience that the person did not meet at the start, in words; before it, those of today. What
+ * came later does not count: tags, funnels, and windows of time.
+ */
 export async function conditionsUnmet(
   db: EntityManager,
   subscriberId: string,
@@ -146,6 +149,7 @@ export async function conditionsUnmet(
     audience,
     2,
     inSegments && ((first) => compileConditions(inSegments, { ...options, first })),
+    startedAt,
   );
   const columns = parts.map(({ condition }, place) => `(${condition.text}) as p${place}`);
   const rows: Record<string, boolean>[] = await db.query(

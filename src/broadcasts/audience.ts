@@ -52,21 +52,37 @@ export const audienceSchema = z.union([everybody, some]).meta({
     '`{"everybody": true}`, or a filter: `{"tags": {"any": [], "all": [], "none": []}, "funnel": "key", "segments": {"any": [], "none": []}}`. All parts of a filter must hold.',
 });
 
-export type Audience = z.output<typeof audienceSchema>;
+/**
+ * Those who got the mail of another broadcast and did nothing with it. Made by the product alone, never accepted from
+ * outside.
+ */
+export interface ResendAudience {
+  resendOf: string;
+  /** Openings and clicks of machines are none. */
+  unless: 'opened' | 'clicked';
+}
 
-const HAS_TAG = `exists (select 1 from subscriber_tag st where st.subscriber_id = s.id
+export type Audience = z.output<typeof audienceSchema> | ResendAudience;
+type Filter = z.output<typeof some>;
+
+function filterOf(audience: Audience): Filter {
+  return 'everybody' in audience || 'resendOf' in audience ? {} : audience;
+}
+
+/** `$tagged` and `$entered` stand for a condition on what was there at a time, or for nothing. */
+const HAS_TAG = `exists (select 1 from subscriber_tag st where st.subscriber_id = s.id$tagged
   and st.tag_id = any (array(select t.id from tag t where t.name = any ($n::text[]))))`;
 
 const HAS_ALL_TAGS = `(select count(*) from subscriber_tag st join tag t on t.id = st.tag_id
-  where st.subscriber_id = s.id and t.name = any ($n::text[])) = cardinality($n::text[])`;
+  where st.subscriber_id = s.id$tagged and t.name = any ($n::text[])) = cardinality($n::text[])`;
 
 const WAS_IN_FUNNEL = `exists (select 1 from enrollment e join sequence q on q.id = e.sequence_id
-  where e.subscriber_id = s.id and q.funnel_key = $n)`;
+  where e.subscriber_id = s.id$entered and q.funnel_key = $n)`;
 
 /** The segments an audience names, each once. */
 export function segmentsOf(audience: Audience): string[] {
-  if ('everybody' in audience) return [];
-  return [...new Set([...(audience.segments?.any ?? []), ...(audience.segments?.none ?? [])])];
+  const { segments: named } = filterOf(audience);
+  return [...new Set([...(named?.any ?? []), ...(named?.none ?? [])])];
 }
 
 /**
@@ -77,13 +93,14 @@ export function segmentCondition(
   audience: Audience,
   conditions: Readonly<Record<string, Condition>>,
 ): Condition | null {
-  if ('everybody' in audience || !audience.segments) return null;
+  const { segments: chosen } = filterOf(audience);
+  if (!chosen) return null;
   const named = (key: string): Condition => {
     const condition = conditions[key];
     if (condition) return condition;
     throw new Error(`the segment ${key} of the audience has no conditions`);
   };
-  const { any: wanted, none: unwanted } = audience.segments;
+  const { any: wanted, none: unwanted } = chosen;
   return {
     all: [
       ...(wanted ? [{ any: wanted.map(named) }] : []),
@@ -96,7 +113,7 @@ export function segmentCondition(
 interface AudiencePart {
   /** For people, after "somebody who": `has one of the tags “vip”`. */
   words: string;
-  /** Over `subscriber s`; `$n` stands for the value. */
+  /** Over `subscriber s`; `$n` stands for the value, `$tagged` and `$entered` for the time. */
   text: string;
   value?: string | string[];
 }
@@ -106,25 +123,67 @@ export type InSegments = (first: number) => SqlCondition;
 
 function partsOf(audience: Audience): AudiencePart[] {
   const quoted = (names: readonly string[]): string => names.map((name) => `“${name}”`).join(', ');
-  const parts: AudiencePart[] = [
-    { words: 'is on the list', text: `s.status = 'active'` },
-    { words: 'has not asked for a pause', text: `s.paused_until is null` },
-  ];
-  if ('everybody' in audience) return parts;
-  const { any: oneOf, all, none } = audience.tags ?? {};
+  const parts: AudiencePart[] = [{ words: 'is on the list', text: `s.status = 'active'` }];
+  if ('resendOf' in audience) return [...parts, ...resendParts(audience)];
+  const { tags: tagged, funnel } = filterOf(audience);
+  const { any: oneOf, all, none } = tagged ?? {};
   if (oneOf) parts.push({ words: `has one of the tags ${quoted(oneOf)}`, text: HAS_TAG, value: oneOf });
   if (all) parts.push({ words: `has all of the tags ${quoted(all)}`, text: HAS_ALL_TAGS, value: all });
   if (none)
     parts.push({ words: `has none of the tags ${quoted(none)}`, text: `not ${HAS_TAG}`, value: none });
-  const { funnel } = audience;
   if (funnel !== undefined)
     parts.push({ words: `was in the funnel ${quoted([funnel])}`, text: WAS_IN_FUNNEL, value: funnel });
   return parts;
 }
 
-function compilePart({ text, value }: AudiencePart, number: number): SqlCondition {
+/** A hit that is certainly a machine's says nothing; one that may be a person's counts, so that nobody is bothered who has read it. */
+const ACTED: Readonly<Record<ResendAudience['unless'], string>> = {
+  opened: `e.kind in ('open', 'click')`,
+  clicked: `e.kind = 'click'`,
+};
+
+/** Served by message_subscriber, tracking_event_message and conversion_subscriber. */
+function resendParts({ resendOf, unless }: ResendAudience): AudiencePart[] {
+  const got = (condition: string): string =>
+    `exists (select 1 from message first where first.subscriber_id = s.id and first.broadcast_id = $n::bigint
+       and first.state = 'accepted' and ${condition})`;
+  return [
+    { words: 'got the first mail', text: got('true'), value: resendOf },
+    {
+      words: `has not ${unless} it, as far as a machine’s doing can be told from a person’s`,
+      text: got(`not exists (select 1 from tracking_event e where e.message_id = first.id and ${ACTED[unless]}
+        and e.class in ('human', 'unknown'))`),
+      value: resendOf,
+    },
+    { words: 'agrees that openings and clicks are seen', text: 's.tracking_consent' },
+    {
+      words: 'has bought nothing since',
+      text: got(`not exists (select 1 from conversion c where c.subscriber_id = s.id and c.kind = 'order'
+        and c.at >= first.accepted_at)`),
+      value: resendOf,
+    },
+    {
+      words: 'is not on the suppression list',
+      text: got('not exists (select 1 from suppression x where x.email_hash = first.address_hash)'),
+      value: resendOf,
+    },
+    {
+      words: 'has not got it a second time already',
+      text: `not exists (select 1 from message again join broadcast r on r.id = again.broadcast_id
+        where again.subscriber_id = s.id and r.resend_of = $n::bigint)`,
+      value: resendOf,
+    },
+  ];
+}
+
+function compilePart({ text, value }: AudiencePart, number: number, asOf: Date | null): SqlCondition {
   if (value === undefined) return { text, parameters: [] };
-  return { text: text.replaceAll('$n', `$${number}`), parameters: [value] };
+  const since = (column: string): string => (asOf === null ? '' : ` and ${column} <= $${number + 1}`);
+  const compiled = text
+    .replaceAll('$tagged', since('st.created_at'))
+    .replaceAll('$entered', since('e.started_at'))
+    .replaceAll('$n', `$${number}`);
+  return { text: compiled, parameters: asOf === null ? [value] : [value, asOf] };
 }
 
 /**
@@ -143,20 +202,24 @@ export function compileAudience(
   };
 }
 
-/** Each condition of the audience by itself, in words and as SQL; all parameters are numbered on from `first`. */
+/**
+ * Each condition of the audience by itself, in words and as SQL; all parameters are numbered on from `first`. With
+ * `asOf` tags and funnels count only if they were there then.
+ */
 export function audienceParts(
   audience: Audience,
   first: number,
   inSegments: InSegments | null = null,
+  asOf: Date | null = null,
 ): { words: string; condition: SqlCondition }[] {
   let next = first;
   const parts = partsOf(audience).map((part) => {
-    const condition = compilePart(part, next);
+    const condition = compilePart(part, next, asOf);
     next += condition.parameters.length;
     return { words: part.words, condition };
   });
-  if (inSegments === null || 'everybody' in audience) return parts;
-  const { any: wanted = [], none: unwanted = [] } = audience.segments ?? {};
+  if (inSegments === null) return parts;
+  const { any: wanted = [], none: unwanted = [] } = filterOf(audience).segments ?? {};
   const words = [
     ...(wanted.length > 0 ? [`is in one of the segments ${wanted.map((key) => `“${key}”`).join(', ')}`] : []),
     ...(unwanted.length > 0

@@ -10,6 +10,7 @@ import { TemplatesService } from '../delivery/templates.service.js';
 import { DomainError } from '../values/domain-error.js';
 import { topicOf, type Broadcast } from './broadcast.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
+import { armKey, sameArms, wordsOf, type PublishedWords, type Words } from './split.js';
 
 /**
  * A failure in one of these would reach every reader. Dead links of others and a mail that Gmail cuts are for the owner
@@ -25,7 +26,8 @@ const STOPS: ReadonlySet<PreflightFinding['check']> = new Set([
   'clients',
 ]);
 
-type Content = Pick<Broadcast, 'template' | 'sender' | 'audience' | 'topic'>;
+type Draft = Parameters<typeof wordsOf>[0];
+type Content = Draft & Pick<Broadcast, 'sender' | 'audience' | 'topic'>;
 
 /** What a broadcast is about to say, looked at before the first of its mails. */
 @Injectable()
@@ -40,41 +42,63 @@ export class BroadcastPreflight {
     private readonly queries: BroadcastsQueries,
   ) {}
 
-  /** Stores the words as they are now. Throws `TEMPLATE_NOT_FOUND` or `TEMPLATE_INVALID`. */
-  async publish(manager: EntityManager, template: string): Promise<string> {
-    const { html } = await this.templates.compile(template);
+  /**
+   * Stores the words as they are now, those of each arm where arms are tried. Throws `TEMPLATE_NOT_FOUND`,
+   * `TEMPLATE_INVALID`, and `BROADCAST_SPLIT_INVALID` for a test of two arms that are one mail.
+   */
+  async publish(manager: EntityManager, draft: Draft): Promise<PublishedWords> {
+    const words = wordsOf(draft);
+    const same = sameArms(words);
+    if (same !== null) {
+      const message = `split.arms: arms ${same[0] + 1} and ${same[1] + 1} are the same mail; give one of them another subject or template`;
+      throw new DomainError('BROADCAST_SPLIT_INVALID', message, { field: 'split.arms' });
+    }
+    const { template, subject = null, split = null } = draft;
+    const templateId = await this.publishOne(manager, { template, subject });
+    if (split === null) return { templateId, armTemplateIds: null };
+    const armTemplateIds: string[] = [];
+    for (const one of words) armTemplateIds.push(await this.publishOne(manager, one));
+    return { templateId, armTemplateIds };
+  }
+
+  private async publishOne(manager: EntityManager, { template, subject }: Words): Promise<string> {
+    const { html } = await this.templates.compile(template, subject);
     if (!/\{\{-?\s*unsubscribeUrl\b/.test(html)) {
       const message = `templates/${template}.mjml has no link to unsubscribe: write {{ unsubscribeUrl }}, or include layouts/mail-foot-marketing.mjml`;
       throw new DomainError('TEMPLATE_INVALID', message, { field: 'template' });
     }
-    return this.templates.publish(manager, template);
+    return this.templates.publish(manager, template, subject);
   }
 
-  /** Its mail as each of its readers would get it now, in one pass over them. */
+  /** Its mail, or that of each arm, as each of its readers would get it now: one pass over them for each. */
   async report(content: Content, options: CheckOptions = {}): Promise<PreflightReport> {
     const titles: { title: string }[] = await this.dataSource.query(
       'select title from funnel where key = $1',
       [topicOf(content)],
     );
-    const { template, sender, audience } = content;
-    const condition = await this.queries.conditionNow(audience, 'row');
-    return this.preflight.check(
-      {
-        ...{ template, sender, kind: 'sequence', funnelTitle: titles[0]?.title ?? '' },
-        // A broadcast has no data beyond the reader, the sender and the funnel.
-        data: {},
-        readers: { condition, words: 'readers', funnelKey: null },
-      },
-      options,
-    );
+    const condition = await this.queries.conditionNow(content.audience, 'row');
+    const reports: PreflightReport[] = [];
+    for (const words of wordsOf(content))
+      reports.push(
+        await this.preflight.check(
+          {
+            ...{ ...words, sender: content.sender, kind: 'sequence', funnelTitle: titles[0]?.title ?? '' },
+            // A broadcast has no data beyond the reader, the sender and the funnel.
+            data: {},
+            readers: { condition, words: 'readers', funnelKey: null },
+          },
+          options,
+        ),
+      );
+    return together(reports);
   }
 
   /**
    * Throws `BROADCAST_PREFLIGHT_INVALID`, naming file and line, for a broadcast that would reach its readers broken. Asks
    * pages of our own whether they are there; what others run does not keep a broadcast waiting.
    */
-  async pass({ template, sender, audience, topic }: Content): Promise<void> {
-    const content = { template, sender, audience, topic };
+  async pass({ template, subject, split, sender, audience, topic }: Content): Promise<void> {
+    const content = { template, subject, split, sender, audience, topic };
     const key = JSON.stringify(content);
     const report = this.#underWay.get(key) ?? this.report(content, { ownLinksOnly: true });
     this.#underWay.set(key, report);
@@ -92,4 +116,18 @@ export class BroadcastPreflight {
 function inWords({ message, file, line }: PreflightFinding): string {
   if (file === undefined || message.includes(file)) return message;
   return `${file}${line === undefined ? '' : `:${line}`}: ${message}`;
+}
+
+/** The findings of several arms say which one they are about. */
+function together(reports: readonly PreflightReport[]): PreflightReport {
+  const [first] = reports;
+  if (first === undefined) throw new Error('a broadcast has no mail');
+  if (reports.length === 1) return first;
+  const findings = reports.flatMap((report, arm) =>
+    report.findings.map((finding) => ({
+      ...finding,
+      message: `arm ${armKey(arm).toUpperCase()}: ${finding.message}`,
+    })),
+  );
+  return { ...first, ok: reports.every(({ ok }) => ok), findings };
 }

@@ -2,6 +2,8 @@ import type { Sender } from '../delivery/message.js';
 import type { Condition } from '../segments/condition.js';
 import type { Audience } from './audience.js';
 import type { BroadcastProgress } from './broadcast-status.js';
+import type { ArmFigures, Split, SplitDecision } from './split.js';
+import type { BroadcastTiming } from './timing.js';
 
 export interface Broadcast extends BroadcastProgress {
   id: string;
@@ -9,12 +11,18 @@ export interface Broadcast extends BroadcastProgress {
   key: string | null;
   title: string;
   template: string;
+  /** In place of the template's own; may hold variables. */
+  subject: string | null;
+  /** The version of its own words, frozen at the start. */
   templateId: string;
   audience: Audience;
   sender: Sender;
   topic: string | null;
   stateReason: string | null;
+  /** When it begins: its audience is frozen then, and no mail is due before. */
   scheduledAt: Date | null;
+  /** When its mails are due; null before the start. */
+  timing: BroadcastTiming | null;
   expiresAt: Date | null;
   /** How far planning has come: every recipient up to this id has their mail. */
   cursor: string;
@@ -24,6 +32,21 @@ export interface Broadcast extends BroadcastProgress {
   segments: Record<string, Condition> | null;
   /** Mails written, counted in the transactions that wrote them. */
   planned: number;
+  /** What is tried on a part of the audience before the rest gets it. */
+  split: Split | null;
+  /** The frozen words of each arm; null before the start and without a test. */
+  armTemplateIds: string[] | null;
+  /** When the test is judged; null until each of its mails was tried. */
+  decideAt: Date | null;
+  decision: SplitDecision | null;
+  /** Recipients whose time zone is not known, counted as `planned`. */
+  withoutZone: number;
+  /** Recipients whose clock was past the hour when it began. */
+  hourPassed: number;
+  /** The broadcast that it sends once more. */
+  resendOf: string | null;
+  /** The broadcast that sends it once more, unless that was cancelled. */
+  resentBy: string | null;
   createdAt: Date;
   endedAt: Date | null;
 }
@@ -32,6 +55,8 @@ export interface Broadcast extends BroadcastProgress {
 export interface BroadcastDraft {
   title: string;
   template: string;
+  subject?: string | null | undefined;
+  split?: Split | null | undefined;
   audience: Audience;
   sender: Sender;
   topic: string | null;
@@ -52,10 +77,49 @@ export function broadcastMailKey(broadcastId: string, subscriberId: string): str
   return `b:${broadcastId}:${subscriberId}`;
 }
 
+export interface BroadcastEstimate {
+  remaining: number;
+  /** Null: at the present rates it cannot be said. */
+  completesAt: Date | null;
+  perSecond: number | null;
+}
+
 /** A broadcast with what the ledger says of its mails. */
 export interface BroadcastReport extends Broadcast {
   /** Mails per state; a state without a mail is left out. */
   counts: Record<string, number>;
   /** Every mail is written, and none of them is open any more. */
   complete: boolean;
+  /** When the rest will have gone out at the present rates and due times; null when nothing of it is under way. */
+  estimate: BroadcastEstimate | null;
+  /** How the arms of its test fare; null without one and before its start. */
+  arms: ArmFigures[] | null;
+}
+
+/** What a broadcast's mails came to, in mails. */
+export interface BroadcastResults {
+  sent: number;
+  /** Opened by somebody, as far as pictures tell; a machine that fetches them is nobody. */
+  opened: number;
+  clicked: number;
+  bounced: number;
+  complained: number;
+  /** Readers who have left the list since their mail. */
+  left: number;
+}
+
+/** What a broadcast can be put together from. */
+export interface BroadcastChoices {
+  mails: { key: string; subject: string }[];
+  segments: { key: string; title: string }[];
+  funnels: { key: string; title: string }[];
+  /** As in the last broadcast, or in the first funnel. */
+  sender: Sender;
+}
+
+export interface BroadcastPreview {
+  subject: string;
+  html: string;
+  /** Whose mail is shown; null: nobody of the audience, which is empty. */
+  reader: string | null;
 }

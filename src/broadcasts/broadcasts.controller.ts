@@ -3,16 +3,20 @@ import type { z } from 'zod';
 import { preflightResponse } from '../delivery/preflight/templates.schemas.js';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
-import { topicOf, type Broadcast } from './broadcast.js';
+import { reportJson, toJson } from './broadcast-json.js';
 import {
   audienceSize,
   broadcastBody,
   broadcastChange,
   broadcastPage,
   broadcastReport,
+  broadcastResults,
+  resendBody,
   startBody,
+  timingOf,
 } from './broadcasts.schemas.js';
-import type { BroadcastReport } from './broadcast.js';
+import { BroadcastResends } from './broadcast-resends.service.js';
+import { BroadcastReports } from './broadcast-reports.service.js';
 import { BroadcastsService } from './broadcasts.service.js';
 
 const tag = 'broadcasts';
@@ -20,12 +24,16 @@ const response = broadcastReport;
 
 @Controller('api/v1/broadcasts')
 export class BroadcastsController {
-  constructor(private readonly broadcasts: BroadcastsService) {}
+  constructor(
+    private readonly broadcasts: BroadcastsService,
+    private readonly reports: BroadcastReports,
+    private readonly resends: BroadcastResends,
+  ) {}
 
   @Get()
   @ApiRoute({ summary: 'List broadcasts, newest first', tag, response: broadcastPage })
   async list(@Query({ schema: pageQuery }) { cursor, limit }: PageQuery): Promise<unknown> {
-    return toPage(await this.broadcasts.list({ beforeId: cursor, limit: limit + 1 }), limit, toJson);
+    return toPage(await this.reports.list({ beforeId: cursor, limit: limit + 1 }), limit, toJson);
   }
 
   @Post()
@@ -43,6 +51,12 @@ export class BroadcastsController {
   @ApiRoute({ summary: 'One broadcast, with its mails counted by state', tag, response })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     return reportJson(await this.broadcasts.get(id));
+  }
+
+  @Get(':id/results')
+  @ApiRoute({ summary: 'What the mails of a broadcast came to', tag, response: broadcastResults })
+  async results(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
+    return this.reports.results(id);
   }
 
   @Get(':id/audience')
@@ -77,9 +91,9 @@ export class BroadcastsController {
 
   @Post(':id/start')
   @ApiRoute({
-    summary: 'Start a broadcast, now or at a time',
+    summary: 'Start a broadcast: now, at a time, or at the local time of each reader',
     description:
-      'Freezes its words now and its audience when it begins: who signs up later does not get it, who has left by then does not either. A mail that would reach its readers broken (see preflight) is refused before the first one. Repeating it changes nothing.',
+      'Freezes its words now and its audience when it begins: who signs up later does not get it, who has left by then does not either, and whoever wants a pause is passed by. Of a split test the rest of the frozen audience waits for the result; without a winner it gets the first arm. A mail that would reach its readers broken (see preflight) is refused before the first one. Repeating it changes nothing.',
     tag,
     response,
     status: 200,
@@ -89,7 +103,23 @@ export class BroadcastsController {
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: startBody }) body: z.output<typeof startBody>,
   ): Promise<unknown> {
-    return reportJson(await this.broadcasts.start(id, body?.at ?? null));
+    return reportJson(await this.broadcasts.start(id, body?.at ?? null, timingOf(body)));
+  }
+
+  @Post(':id/resend')
+  @ApiRoute({
+    summary: 'Write a broadcast that sends this one again, to those who did not open or click',
+    description:
+      'As a draft with another subject, or another mail. Its audience is read at its start: readers who got the first mail and have not opened it (or not clicked), as far as can be seen. Openings by machines are none. Who has left, is suppressed, has bought since or does not want to be tracked is out, and everybody gets it once at most.',
+    tag,
+    response,
+  })
+  async resend(
+    @Param('id', { schema: idSchema }) id: string,
+    @Body({ schema: resendBody }) body: z.output<typeof resendBody>,
+  ): Promise<unknown> {
+    const { subject = null, template = null, title = null, unless } = body;
+    return reportJson(await this.resends.draft(id, { subject, template, title, unless }));
   }
 
   @Post(':id/pause')
@@ -115,17 +145,4 @@ export class BroadcastsController {
   async cancel(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     return reportJson(await this.broadcasts.cancel(id));
   }
-}
-
-function toJson(broadcast: Broadcast): Record<string, unknown> {
-  const { id, key, title, template, audience, sender, state, stateReason } = broadcast;
-  const { scheduledAt, expiresAt, startedAt, plannedAt, endedAt, createdAt } = broadcast;
-  return {
-    ...{ id, key, title, template, audience, sender, topic: topicOf(broadcast), state, stateReason },
-    ...{ scheduledAt, expiresAt, startedAt, plannedAt, endedAt, createdAt },
-  };
-}
-
-function reportJson(report: BroadcastReport): Record<string, unknown> {
-  return { ...toJson(report), counts: report.counts, complete: report.complete };
 }

@@ -6,17 +6,26 @@ import type { Condition } from '../segments/condition.js';
 import { SegmentsService } from '../segments/segments.service.js';
 import { type Audience, compileAudience, segmentCondition, segmentsOf } from './audience.js';
 import type { Broadcast, BroadcastDraft } from './broadcast.js';
+import type { Recipient } from './broadcast-batch.js';
+import type { PublishedWords } from './split.js';
 import type { BroadcastState } from './broadcast-status.js';
+import type { BroadcastTiming } from './timing.js';
 
-export interface Recipient {
-  id: string;
-  email: string;
-  emailKey: string;
+/** What the transaction that writes a batch of mails says of it. */
+export interface CursorMove {
+  to: string;
+  added: number;
+  plannedAt: Date | null;
+  withoutZone: number;
+  hourPassed: number;
 }
 
-const BROADCAST = `select b.id, b.key, b.title, t.key as template, b.email_template_id as "templateId", b.audience, b.sender,
+const BROADCAST = `select b.id, b.key, b.title, t.key as template, b.subject, b.email_template_id as "templateId", b.audience, b.sender,
     b.topic_key as topic, b.state, b.state_reason as "stateReason", b.scheduled_at as "scheduledAt", b.expires_at as "expiresAt",
     b.cursor_subscriber_id as cursor, b.audience_last_id as "lastSubscriberId", b.planned_count::int as planned, b.segments,
+    b.timing, b.split, b.arm_template_ids as "armTemplateIds", b.decide_at as "decideAt", b.decision,
+    b.resend_of as "resendOf", (select r.id from broadcast r where r.resend_of = b.id and r.state <> 'cancelled') as "resentBy",
+    b.without_zone_count::int as "withoutZone", b.hour_passed_count::int as "hourPassed",
     b.created_at as "createdAt", b.started_at as "startedAt", b.planned_at as "plannedAt", b.ended_at as "endedAt"
   from broadcast b join email_template t on t.id = b.email_template_id`;
 
@@ -36,15 +45,37 @@ export class BroadcastsQueries {
    */
   async insert(
     manager: EntityManager,
-    draft: BroadcastDraft & { templateId: string; key: string | null },
+    draft: BroadcastDraft & { templateId: string; key: string | null; resendOf?: string },
     now: Date,
   ): Promise<string> {
-    const { key, title, templateId, audience, sender, topic, expiresAt } = draft;
+    const {
+      key,
+      title,
+      templateId,
+      subject = null,
+      split = null,
+      audience,
+      sender,
+      topic,
+      expiresAt,
+    } = draft;
     await this.segments.conditionsOf(segmentsOf(audience), manager);
     const rows: { id: string }[] = await manager.query(
-      `insert into broadcast (title, email_template_id, audience, sender, topic_key, expires_at, created_at, key)
-       values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (key) do nothing returning id`,
-      [title, templateId, JSON.stringify(audience), JSON.stringify(sender), topic, expiresAt, now, key],
+      `insert into broadcast (title, email_template_id, audience, sender, topic_key, expires_at, created_at, key, subject, split, resend_of)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict (key) do nothing returning id`,
+      [
+        title,
+        templateId,
+        JSON.stringify(audience),
+        JSON.stringify(sender),
+        topic,
+        expiresAt,
+        now,
+        key,
+        subject,
+        jsonOrNull(split),
+        draft.resendOf ?? null,
+      ],
     );
     if (rows[0]) return rows[0].id;
     const taken: { id: string }[] = await manager.query('select id from broadcast where key = $1', [key]);
@@ -56,12 +87,23 @@ export class BroadcastsQueries {
     id: string,
     draft: BroadcastDraft & { templateId: string },
   ): Promise<void> {
-    const { title, templateId, audience, sender, topic, expiresAt } = draft;
+    const { title, templateId, subject = null, split = null, audience, sender, topic, expiresAt } = draft;
     await this.segments.conditionsOf(segmentsOf(audience), manager);
     await manager.query(
-      `update broadcast set title = $2, email_template_id = $3, audience = $4, sender = $5, topic_key = $6, expires_at = $7
+      `update broadcast set title = $2, email_template_id = $3, audience = $4, sender = $5, topic_key = $6, expires_at = $7, subject = $8,
+         split = $9
        where id = $1 and state = 'draft'`,
-      [id, title, templateId, JSON.stringify(audience), JSON.stringify(sender), topic, expiresAt],
+      [
+        id,
+        title,
+        templateId,
+        JSON.stringify(audience),
+        JSON.stringify(sender),
+        topic,
+        expiresAt,
+        subject,
+        jsonOrNull(split),
+      ],
     );
   }
 
@@ -84,6 +126,7 @@ export class BroadcastsQueries {
     );
   }
 
+  /** One that goes on before its beginning, or the end of its test, is not late by that: the owner's word is not overdue. */
   async setState(
     manager: EntityManager,
     id: string,
@@ -91,6 +134,8 @@ export class BroadcastsQueries {
   ): Promise<void> {
     await manager.query(
       `update broadcast set state = $2, state_reason = $3,
+         scheduled_at = case when $2 = 'scheduled' then greatest(scheduled_at, $4::timestamptz) else scheduled_at end,
+         decide_at = case when state = 'paused' and decide_at is not null then greatest(decide_at, $4) else decide_at end,
          ended_at = case when $2 in ('done', 'cancelled') then $4::timestamptz end where id = $1`,
       [id, state, reason, now],
     );
@@ -99,11 +144,12 @@ export class BroadcastsQueries {
   async schedule(
     manager: EntityManager,
     id: string,
-    { templateId, at }: { templateId: string; at: Date },
+    { templateId, armTemplateIds, at, timing }: PublishedWords & { at: Date; timing: BroadcastTiming },
   ): Promise<void> {
     await manager.query(
-      `update broadcast set state = 'scheduled', email_template_id = $2, scheduled_at = $3, state_reason = null where id = $1`,
-      [id, templateId, at],
+      `update broadcast set state = 'scheduled', email_template_id = $2, scheduled_at = $3, timing = $4,
+         arm_template_ids = $5::bigint[], state_reason = null where id = $1`,
+      [id, templateId, at, JSON.stringify(timing), armTemplateIds],
     );
   }
 
@@ -140,7 +186,8 @@ export class BroadcastsQueries {
   }
 
   /**
-   * Recipients behind `after`, in the order of their ids. What segments say of time counts from the start. Takes no lock.
+   * Recipients behind `after`, in the order of their ids. What segments say of time counts from the start. Readers who
+   * want a pause are among them: their mail is suppressed when it comes up, unless the pause is over by then. No lock.
    * Served by the primary key of `subscriber`.
    */
   async recipients(
@@ -154,7 +201,7 @@ export class BroadcastsQueries {
       now: startedAt,
     });
     return this.dataSource.query(
-      `select s.id, s.email, s.email_key as "emailKey" from subscriber s
+      `select s.id, s.email, s.email_key as "emailKey", s.time_zone as "timeZone" from subscriber s
        where s.id > $1 and s.id <= $2 and ${condition.text} order by s.id limit $3`,
       [after, lastSubscriberId, limit, ...condition.parameters],
     );
@@ -168,7 +215,8 @@ export class BroadcastsQueries {
   /** Who would get it now, with parameters from $1 on. Throws `SEGMENT_NOT_FOUND`. */
   async conditionNow(audience: Audience, mode: 'set' | 'row'): Promise<SqlCondition> {
     const segments = await this.segments.conditionsOf(segmentsOf(audience));
-    return this.compile(audience, 1, { segments, mode, now: null });
+    const { text, parameters } = await this.compile(audience, 1, { segments, mode, now: null });
+    return { text: `${text} and s.paused_until is null`, parameters };
   }
 
   private async compile(
@@ -199,16 +247,21 @@ export class BroadcastsQueries {
   async moveCursor(
     manager: EntityManager,
     id: string,
-    { to, added, plannedAt }: { to: string; added: number; plannedAt: Date | null },
+    { to, added, plannedAt, withoutZone, hourPassed }: CursorMove,
   ): Promise<void> {
     await manager.query(
       `update broadcast set cursor_subscriber_id = $2, planned_count = planned_count + $3, planned_at = $4,
+         without_zone_count = without_zone_count + $5, hour_passed_count = hour_passed_count + $6,
          state = case when $4::timestamptz is null then state else 'running' end where id = $1`,
-      [id, to, added, plannedAt],
+      [id, to, added, plannedAt, withoutZone, hourPassed],
     );
   }
 
   async endPlanning(manager: EntityManager, id: string, now: Date): Promise<void> {
     await manager.query('update broadcast set planned_at = $2 where id = $1', [id, now]);
   }
+}
+
+function jsonOrNull(value: unknown): string | null {
+  return value === null ? null : JSON.stringify(value);
 }

@@ -2,8 +2,11 @@ import { z } from 'zod';
 import { senderSchema } from '../delivery/sender.schemas.js';
 import { pageOf } from '../infra/http/page.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
+import { canonicalTimeZone, isTimeZone } from '../values/zoned-time.js';
 import { audienceSchema } from './audience.js';
 import { BROADCAST_STATES } from './broadcast-status.js';
+import { splitSchema, subjectSchema, templateSchema } from './split.js';
+import { IF_PASSED, type BroadcastTiming } from './timing.js';
 
 const instant = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
 
@@ -13,13 +16,9 @@ const title = z
   .min(1, 'must not be empty')
   .max(200, 'at most 200 characters')
   .regex(HEADER_TEXT, HEADER_TEXT_ADVICE);
-const template = z
-  .string()
-  .regex(
-    /^[a-z0-9-]+(\/[a-z0-9-]+)+$/,
-    'use the path below templates/ without its ending, such as emails/story',
-  )
-  .meta({ description: 'The mail, as a path below `templates/`. Its words are frozen at the start.' });
+const template = templateSchema;
+const subject = subjectSchema.nullable();
+const split = splitSchema.nullable();
 const topic = z
   .string()
   .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'use lower-case letters, digits and single hyphens, such as news')
@@ -47,6 +46,8 @@ export const broadcastBody = z.strictObject({
   key: key.default(null),
   title,
   template,
+  subject: subject.default(null),
+  split: split.default(null),
   audience: audienceSchema,
   sender: senderSchema,
   topic: topic.default(null),
@@ -57,6 +58,8 @@ export const broadcastChange = z
   .strictObject({
     title: title.optional(),
     template: template.optional(),
+    subject: subject.optional(),
+    split: split.optional(),
     audience: audienceSchema.optional(),
     sender: senderSchema.optional(),
     topic: topic.optional(),
@@ -64,21 +67,138 @@ export const broadcastChange = z
   })
   .refine((change) => Object.keys(change).length > 0, 'name at least one field to change');
 
+const MAX_SPREAD_MINUTES = 7 * 24 * 60;
+
+/** When the mails are due. */
 export const startBody = z
-  .strictObject({ at: instant.optional().meta({ description: 'When; left out: now.' }) })
+  .strictObject({
+    at: instant.optional().meta({ description: 'When, the same instant for everybody; left out: now.' }),
+    atLocal: z
+      .string()
+      .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d$/, 'write day and time of day such as 2026-03-05T09:30')
+      .optional()
+      .meta({
+        description:
+          'In place of `at`: each recipient gets it when their own clock shows this. The audience is frozen when the first clock on earth does, or now if that is over.',
+      }),
+    fallbackZone: z
+      .string()
+      .refine(isTimeZone, 'use an IANA time zone such as Europe/Vienna')
+      .optional()
+      .meta({ description: 'With `atLocal`: the clock of those whose zone is not known; left out: UTC.' }),
+    ifPassed: z.enum(IF_PASSED).optional().meta({
+      description:
+        'With `atLocal`: for those whose clock is past it when the broadcast begins. `nextDay`, at the same hour a day later (when left out); `send`, at once; `skip`, not at all, which the ledger keeps as expired.',
+    }),
+    spreadMinutes: z
+      .number()
+      .int()
+      .min(0)
+      .max(MAX_SPREAD_MINUTES, 'at most a week, 10080 minutes')
+      .optional()
+      .meta({ description: 'Spreads the mails evenly over so many minutes; left out: 0.' }),
+  })
+  .refine((given) => given.at === undefined || given.atLocal === undefined, 'give at or atLocal, not both')
+  .refine(
+    (given) =>
+      given.atLocal !== undefined || (given.fallbackZone === undefined && given.ifPassed === undefined),
+    'fallbackZone and ifPassed belong to atLocal: give it, or leave them out',
+  )
   .optional();
+
+/** Once more, to those whom the first mail did not reach. */
+export const resendBody = z
+  .strictObject({
+    subject: subjectSchema.optional(),
+    template: templateSchema.optional(),
+    title: title.optional(),
+    unless: z
+      .enum(['opened', 'clicked'])
+      .default('opened')
+      .meta({ description: 'Who is passed by; whoever clicked has opened. Machines do neither.' }),
+  })
+  .refine((given) => given.subject !== undefined || given.template !== undefined, {
+    path: ['subject'],
+    message: 'give another subject, or another template with its own',
+  });
+
+/** What was said of the hour. */
+export function timingOf(body: z.output<typeof startBody>): BroadcastTiming {
+  const { atLocal, fallbackZone = 'UTC', ifPassed = 'nextDay', spreadMinutes = 0 } = body ?? {};
+  if (atLocal === undefined) return { local: null, spreadMinutes };
+  const zone = canonicalTimeZone(fallbackZone) ?? 'UTC';
+  return { local: { atLocal, fallbackZone: zone, ifPassed }, spreadMinutes };
+}
+
+const timing = z
+  .object({
+    atLocal: z.string().nullable(),
+    fallbackZone: z.string().nullable(),
+    ifPassed: z.enum(IF_PASSED).nullable(),
+    spreadMinutes: z.number().int(),
+    withoutZone: z
+      .number()
+      .int()
+      .meta({ description: 'Recipients so far whose time zone is not known; theirs is fallbackZone.' }),
+    hourPassed: z
+      .number()
+      .int()
+      .meta({ description: 'Recipients so far whose clock was past the hour when it began.' }),
+  })
+  .nullable();
+
+const splitResponse = z
+  .object({
+    arms: z.array(
+      z.object({
+        key: z.string(),
+        template: z.string(),
+        subject: z.string().nullable(),
+        sent: z.number().int().nullable().meta({ description: 'Mails a relay took; null before the start.' }),
+        clickers: z
+          .number()
+          .int()
+          .nullable()
+          .meta({ description: 'Readers with a click that a person made.' }),
+        revenue: z.object({ amountMinor: z.number().int(), currency: z.string() }).nullable(),
+      }),
+    ),
+    testPercent: z.number().int(),
+    waitMinutes: z.number().int(),
+    judge: z.enum(['clicks', 'revenue']),
+    revenueCap: z.object({ amountMinor: z.number().int(), currency: z.string() }).nullable(),
+    decidesAt: z
+      .string()
+      .nullable()
+      .meta({ description: 'Null until each mail of the test was tried; waitMinutes count from then.' }),
+    decision: z
+      .object({
+        verdict: z.enum(['winner', 'no_winner']),
+        because: z.enum(['horizon', 'sample_ratio', 'guard_rails']).nullable(),
+        arm: z.string(),
+        at: z.string(),
+        text: z.string(),
+      })
+      .nullable(),
+  })
+  .nullable();
 
 export const broadcastResponse = z.object({
   id: z.string(),
   key: z.string().nullable(),
   title: z.string(),
   template: z.string(),
+  subject: z.string().nullable(),
+  split: splitResponse,
   audience: z.record(z.string(), z.unknown()),
   sender: z.object({ name: z.string(), email: z.string(), postalAddress: z.string() }),
   topic: z.string(),
   state: z.enum(BROADCAST_STATES),
   stateReason: z.string().nullable(),
   scheduledAt: z.string().nullable(),
+  timing,
+  resendOf: z.string().nullable().meta({ description: 'The broadcast that it sends once more.' }),
+  resentBy: z.string().nullable().meta({ description: 'The broadcast that sends it once more.' }),
   expiresAt: z.string().nullable(),
   startedAt: z.string().nullable(),
   plannedAt: z.string().nullable(),
@@ -91,6 +211,29 @@ export const broadcastReport = broadcastResponse.extend({
     .record(z.string(), z.number().int())
     .meta({ description: 'Mails per state, counted in the ledger; a state without a mail is left out.' }),
   complete: z.boolean().meta({ description: 'Every mail is written, and none of them is open any more.' }),
+  estimate: z
+    .object({
+      remaining: z.number().int(),
+      completesAt: z.string().nullable(),
+      perSecond: z.number().nullable(),
+    })
+    .nullable()
+    .meta({
+      description:
+        'When the rest will have gone out, by due times, limits and the present rates; null unless it is under way.',
+    }),
+});
+
+export const broadcastResults = z.object({
+  sent: z.number().int(),
+  opened: z
+    .number()
+    .int()
+    .meta({ description: 'Mails opened, as far as pictures tell; machines that fetch them are nobody.' }),
+  clicked: z.number().int().meta({ description: 'Mails with a click that a person made.' }),
+  bounced: z.number().int(),
+  complained: z.number().int(),
+  left: z.number().int().meta({ description: 'Readers who have left since they got it.' }),
 });
 
 export const broadcastPage = pageOf(broadcastResponse);

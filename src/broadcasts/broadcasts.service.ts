@@ -1,18 +1,17 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
 import type { PreflightReport } from '../delivery/preflight/preflight.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { DomainError } from '../values/domain-error.js';
 import type { Broadcast, BroadcastDraft, BroadcastReport } from './broadcast.js';
+import { BroadcastReports, notFound } from './broadcast-reports.service.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { isRepeated, nextState, type BroadcastAction, type BroadcastState } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
+import { AT_ONCE, beginOf, type BroadcastTiming } from './timing.js';
 
 export const PLAN_BROADCASTS = 'broadcasts.plan';
-
-const OPEN_MAIL_STATES: ReadonlySet<string> = new Set(['ready', 'held', 'leased', 'in_data']);
 
 /** One message to many people at a time, as the owner handles it. Owns `broadcast`, together with its planner. */
 @Injectable()
@@ -20,16 +19,19 @@ export class BroadcastsService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly queries: BroadcastsQueries,
-    private readonly mails: BroadcastMailsQueries,
+    private readonly reports: BroadcastReports,
     private readonly preflight: BroadcastPreflight,
     private readonly wake: Wake,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** With a key that is taken: the broadcast that has it, unchanged. Throws `TEMPLATE_NOT_FOUND` or `TEMPLATE_INVALID`. */
+  /**
+   * With a key that is taken: the broadcast that has it, unchanged. Throws `TEMPLATE_NOT_FOUND`, `TEMPLATE_INVALID` and
+   * `BROADCAST_SPLIT_INVALID`.
+   */
   async create({ key = null, ...draft }: BroadcastDraft & { key?: string | null }): Promise<BroadcastReport> {
     const id = await this.dataSource.transaction(async (manager) => {
-      const templateId = await this.preflight.publish(manager, draft.template);
+      const { templateId } = await this.preflight.publish(manager, draft);
       return this.queries.insert(manager, { ...draft, key, templateId }, this.clock.now());
     });
     return this.get(id);
@@ -40,21 +42,24 @@ export class BroadcastsService {
     await this.dataSource.transaction(async (manager) => {
       const before = await this.locked(manager, id);
       if (before.state !== 'draft') throw notNow(before, 'edit');
+      if (before.resendOf !== null && change.audience !== undefined) {
+        const message = 'audience: it goes to those whom the first mail did not reach, and to nobody else';
+        throw new DomainError('BROADCAST_RESEND_INVALID', message, { field: 'audience' });
+      }
       const draft = { ...before, ...change };
-      await this.queries.updateDraft(manager, id, {
-        ...draft,
-        templateId: await this.preflight.publish(manager, draft.template),
-      });
+      const { templateId } = await this.preflight.publish(manager, draft);
+      await this.queries.updateDraft(manager, id, { ...draft, templateId });
     });
     return this.get(id);
   }
 
   /**
-   * Freezes the words; at `at` (now when null) the audience is frozen and planning begins. Any number of clicks start it
-   * once. Throws `BROADCAST_PREFLIGHT_INVALID` for words that would reach their readers broken,
-   * `BROADCAST_STATE_CONFLICT`, `BROADCAST_EXPIRY_INVALID`, and what `create` throws.
+   * Freezes the words; at `at` (now when null; of a local hour, when the first clock on earth shows it) the audience is
+   * frozen and planning begins. Any number of clicks start it once. Throws `BROADCAST_PREFLIGHT_INVALID` for words that
+   * would reach their readers broken, `BROADCAST_STATE_CONFLICT`, `BROADCAST_TIMING_INVALID`, `BROADCAST_EXPIRY_INVALID`,
+   * and what `create` throws.
    */
-  async start(id: string, at: Date | null): Promise<BroadcastReport> {
+  async start(id: string, at: Date | null, timing: BroadcastTiming = AT_ONCE): Promise<BroadcastReport> {
     const looked = await this.found(id);
     // Before the transaction: it asks pages whether they are there, which may take seconds.
     if (nextState(looked, 'start') !== null) await this.preflight.pass(looked);
@@ -63,14 +68,10 @@ export class BroadcastsService {
       if (isRepeated(broadcast, 'start')) return;
       if (nextState(broadcast, 'start') === null) throw notNow(broadcast, 'start');
       if (contentOf(broadcast) !== contentOf(looked)) throw changedMeanwhile(broadcast);
-      const startsAt = at ?? this.clock.now();
-      if (broadcast.expiresAt !== null && broadcast.expiresAt <= startsAt) {
-        throw new DomainError('BROADCAST_EXPIRY_INVALID', 'it would expire before it starts', {
-          field: 'expiresAt',
-        });
-      }
-      const templateId = await this.preflight.publish(manager, broadcast.template);
-      await this.queries.schedule(manager, id, { templateId, at: startsAt });
+      const { expiresAt } = broadcast;
+      const startsAt = beginOf(timing, { at, now: this.clock.now(), expiresAt });
+      const words = await this.preflight.publish(manager, broadcast);
+      await this.queries.schedule(manager, id, { ...words, at: startsAt, timing });
       await this.wake.notify(manager, PLAN_BROADCASTS);
     });
     return this.get(id);
@@ -93,20 +94,7 @@ export class BroadcastsService {
 
   /** Throws `BROADCAST_NOT_FOUND`. */
   async get(id: string): Promise<BroadcastReport> {
-    const broadcast = await this.found(id);
-    const [report] = await this.reports([broadcast]);
-    if (!report) throw notFound(id);
-    return report;
-  }
-
-  /** Newest first. */
-  async list(page: { beforeId: string | undefined; limit: number }): Promise<Broadcast[]> {
-    return this.queries.list(page);
-  }
-
-  /** Newest first, counted. Counting takes about a second for a million mails, so keep `limit` small. */
-  async reportsOf(page: { beforeId: string | undefined; limit: number }): Promise<BroadcastReport[]> {
-    return this.reports(await this.queries.list(page));
+    return this.reports.get(id);
   }
 
   /** How many subscribers would get it if it started now. Throws `BROADCAST_NOT_FOUND`. */
@@ -131,19 +119,6 @@ export class BroadcastsService {
     return this.get(id);
   }
 
-  private async reports(broadcasts: Broadcast[]): Promise<BroadcastReport[]> {
-    const rows = await this.mails.counts(broadcasts.map(({ id }) => id));
-    return broadcasts.map((broadcast) => {
-      const own = rows.filter(({ broadcastId }) => broadcastId === broadcast.id);
-      const open = own.some(({ state }) => OPEN_MAIL_STATES.has(state));
-      return {
-        ...broadcast,
-        counts: Object.fromEntries(own.map(({ state, count }) => [state, count])),
-        complete: !open && (broadcast.plannedAt !== null || broadcast.state === 'cancelled'),
-      };
-    });
-  }
-
   private async found(id: string): Promise<Broadcast> {
     const broadcast = await this.queries.find(id);
     if (broadcast) return broadcast;
@@ -158,17 +133,13 @@ export class BroadcastsService {
 }
 
 /** What the preflight judged. */
-function contentOf({ template, sender, audience, topic }: Broadcast): string {
-  return JSON.stringify([template, sender, audience, topic]);
+function contentOf({ template, subject, split, sender, audience, topic }: Broadcast): string {
+  return JSON.stringify([template, subject, split, sender, audience, topic]);
 }
 
 function changedMeanwhile({ id, state }: Broadcast): DomainError {
   const message = 'it was changed while it was looked at; start it again';
   return new DomainError('BROADCAST_STATE_CONFLICT', message, { id, state });
-}
-
-function notFound(id: string): DomainError {
-  return new DomainError('BROADCAST_NOT_FOUND', `there is no broadcast ${id}`, { id });
 }
 
 function notNow({ id, state }: { id: string; state: BroadcastState }, action: string): DomainError {

@@ -1,5 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
+import { Wake } from '../infra/jobs/wake.js';
+import type { MailTimes } from './mail-batch.js';
+import { WAITS_FOR_TEST } from './message.js';
+import { SEND_DUE } from './messages.service.js';
 
 /** Why the claim holds a mail of a broadcast that stands still. */
 const PAUSED = 'broadcast paused';
@@ -13,7 +17,10 @@ export interface BroadcastMailCount {
 /** The ledger's rows of a broadcast, as a whole. */
 @Injectable()
 export class BroadcastMailsQueries {
-  constructor(private readonly dataSource: DataSource) {}
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly wake: Wake,
+  ) {}
 
   /** Counted from the rows each time, so no crash can make it wrong. Served by `message_broadcast_mailbox`. */
   async counts(broadcastIds: readonly string[]): Promise<BroadcastMailCount[]> {
@@ -36,6 +43,45 @@ export class BroadcastMailsQueries {
       [broadcastId, limit],
     );
     return count;
+  }
+
+  /**
+   * Mails that wait for the result of a split test, with their readers' zones. Locks them. Served by
+   * `message_broadcast_open`.
+   */
+  async waitingForTest(
+    manager: EntityManager,
+    broadcastId: string,
+    limit: number,
+  ): Promise<{ id: string; dueAt: Date; timeZone: string | null }[]> {
+    return manager.query(
+      `select m.id, m.due_at as "dueAt", (select s.time_zone from subscriber s where s.id = m.subscriber_id) as "timeZone"
+       from message m where m.broadcast_id = $1 and m.state = 'held' and m.state_reason = $3
+       order by m.id limit $2 for update of m`,
+      [broadcastId, limit, WAITS_FOR_TEST],
+    );
+  }
+
+  /** What waited for the test goes out, with the words that came out of it. By primary key. */
+  async giveWinner(
+    manager: EntityManager,
+    { templateId, mails }: { templateId: string; mails: readonly ({ id: string } & MailTimes)[] },
+  ): Promise<void> {
+    if (mails.length === 0) return;
+    await manager.query(
+      `update message m set state = 'ready', state_reason = null, email_template_id = $1, due_at = w.due_at,
+         planned_for = w.planned_for, expires_at = coalesce(w.expires_at, m.expires_at)
+       from unnest($2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[]) as w (id, due_at, planned_for, expires_at)
+       where m.id = w.id`,
+      [
+        templateId,
+        mails.map(({ id }) => id),
+        mails.map(({ dueAt }) => dueAt),
+        mails.map(({ plannedFor }) => plannedFor),
+        mails.map(({ expiresAt }) => expiresAt),
+      ],
+    );
+    await this.wake.notify(manager, SEND_DUE);
   }
 
   /** Called for a broadcast that goes on after a pause, as `cancel`. Mails held for another reason stay held. */

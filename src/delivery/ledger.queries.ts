@@ -35,6 +35,12 @@ const MAY_BE_SENT = mayBeSent(`s.status = 'active' and s.paused_until is null`);
 /** Asked of what may not be sent: whether that is only for the reader's pause. */
 const MAY_BE_SENT_LATER = mayBeSent(`s.status = 'active'`);
 
+/**
+ * A step of a series waits for the end of its reader's pause. A broadcast is of its moment, and must come to its end: it
+ * passes by whoever has a pause when their mail comes up.
+ */
+const WAITS_FOR_READER = `(m.broadcast_id is null and ${MAY_BE_SENT_LATER})`;
+
 const WHY_SUPPRESSED = `case when ${MAY_BE_SENT_LATER} then '${PAUSED_BY_READER}'
   when exists (select 1 from suppression x where x.email_hash = m.address_hash
     and (x.scope = 'all' or m.class = 'marketing')) then 'suppression list'
@@ -172,10 +178,8 @@ export class LedgerQueries {
          state_reason = coalesce(h.why, m.state_reason),
          settled_at = case when h.state in ('suppressed', 'cancelled') then clock_timestamp() end
        from (select m.id, c.epoch,
-           case when not (${MAY_BE_SENT_LATER}) then 'suppressed'
-                when not (${MAY_BE_SENT}) then 'held'
-                when ${BROADCAST_STATE} = 'cancelled' then 'cancelled'
-                when ${BROADCAST_STATE} = 'paused' then 'held' else 'ready' end as state,
+           case when ${MAY_BE_SENT} then case ${BROADCAST_STATE} when 'cancelled' then 'cancelled' when 'paused' then 'held' else 'ready' end
+                when ${WAITS_FOR_READER} then 'held' else 'suppressed' end as state,
            case when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED}
                 when ${BROADCAST_STATE} in ('cancelled', 'paused') then 'broadcast ' || ${BROADCAST_STATE} end as why
          from message m join unnest($1::bigint[], $2::int[]) as c (id, epoch) on c.id = m.id) h
@@ -255,7 +259,7 @@ with due as (
            when m.broadcast_id is not null and ${BROADCAST_STATE} = 'cancelled' then 'cancelled'
            when m.broadcast_id is not null and ${BROADCAST_STATE} = 'paused' then 'held'
            when ${overdueSql('m', '$6', '$7')} then $7
-           when ${MAY_BE_SENT} then 'leased' when ${MAY_BE_SENT_LATER} then 'held' else 'suppressed' end as state,
+           when ${MAY_BE_SENT} then 'leased' when ${WAITS_FOR_READER} then 'held' else 'suppressed' end as state,
       case when m.expires_at <= $3 then 'too late to be sent'
            when m.broadcast_id is not null and ${BROADCAST_STATE} in ('cancelled', 'paused') then 'broadcast ' || ${BROADCAST_STATE}
            when ${overdueSql('m', '$6', '$7')} then $8::text

@@ -11,6 +11,10 @@ export interface SharedMail {
   funnelKey: string;
   stepKey?: string | undefined;
   broadcastId?: string | undefined;
+  /** Place of the arm in a split test. */
+  arm?: number | undefined;
+  /** It is written, and held for this reason. */
+  heldFor?: string | undefined;
   templateId: string;
   data: Record<string, unknown>;
   sender: Sender;
@@ -18,6 +22,14 @@ export interface SharedMail {
   expiresAt?: Date | undefined;
   /** Among the mails that are due: 1 goes first; 5 when it is left out. */
   priority?: number | undefined;
+}
+
+export interface MailTimes {
+  dueAt: Date;
+  /** What an overdue mail is judged by, where that is not when it is due. */
+  plannedFor: Date | null;
+  /** Null: that of its `SharedMail`. */
+  expiresAt: Date | null;
 }
 
 /** One mail of a batch. */
@@ -30,6 +42,8 @@ export interface BatchMail {
   address: string;
   /** The address as it is compared and hashed. */
   emailKey: string;
+  /** Times of its own, in place of those of its `SharedMail`. */
+  times?: MailTimes | undefined;
 }
 
 export interface MailBatch {
@@ -49,6 +63,8 @@ export interface MailColumns {
   messageIdHeaders: string[];
   /** Of the recipients. */
   domains: string[];
+  /** Null when no mail of the batch has times of its own. */
+  times: (MailTimes | null)[] | null;
 }
 
 /** Hashes are made here: PostgreSQL could, but must not know the secret. */
@@ -62,6 +78,7 @@ export function mailColumns(secret: Buffer, { shared, mails }: MailBatch): MailC
     addressHashes: [],
     messageIdHeaders: [],
     domains: [],
+    times: mails.some(({ times }) => times) ? mails.map(({ times }) => times ?? null) : null,
   };
   for (const mail of mails) {
     const from = shared[mail.shared]?.sender.email ?? '';

@@ -15,6 +15,12 @@ export const withoutSending = (state: string): string =>
 
 export const PAUSED_BY_READER = 'paused by the reader';
 
+/** `state_reason` of a mail of a broadcast that is held until its split test has a result. */
+export const WAITS_FOR_TEST = 'waits for the split test';
+
+/** Held, and not for the owner's word: it is not theirs to release or to cancel one by one. */
+export const NOT_FOR_OWNER: readonly string[] = [PAUSED_BY_READER, WAITS_FOR_TEST];
+
 export type MessageClass = 'transactional' | 'marketing';
 export type MessageKind = 'confirmation' | 'sequence' | 'broadcast' | 'receipt' | 'notice';
 

@@ -48,18 +48,24 @@ registerLiquidFilters(checker);
 
 /**
  * Compiles `<folder>/<key>.mjml`. Includes must lie below `folder`: what a mail shows is read by strangers.
- * Throws `TEMPLATE_NOT_FOUND`, or `TEMPLATE_INVALID` naming file, line and reason.
+ * `ownSubject`, which may hold Liquid, takes the place of the one in the file. Throws `TEMPLATE_NOT_FOUND`, or
+ * `TEMPLATE_INVALID` naming file, line and reason.
  */
-export async function compileMail(folder: string, key: string): Promise<MailTemplate & { source: string }> {
+export async function compileMail(
+  folder: string,
+  key: string,
+  ownSubject: string | null = null,
+): Promise<MailTemplate & { source: string }> {
   const path = join(folder, `${key}.mjml`);
   if (!KEY.test(key)) {
     throw new DomainError('TEMPLATE_INVALID', `"${key}" is no template key; use one like emails/welcome`, {
       key,
     });
   }
-  const source = await readFile(path, 'utf8').catch((cause: unknown) => {
+  const written = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new DomainError('TEMPLATE_NOT_FOUND', `there is no templates/${key}.mjml`, { key }, { cause });
   });
+  const source = ownSubject === null ? written : withSubject(written, ownSubject);
   const file = { folder, path, source };
   await checkSource(file, []);
   const html = await compileHtml(file);
@@ -76,6 +82,15 @@ export async function compileMail(folder: string, key: string): Promise<MailTemp
   // Once more on the results: a tag that MJML took apart is whole in the source.
   for (const part of [subject, html, text]) checkLiquid({ ...file, source: part }, 1);
   return { subject, html, text, source };
+}
+
+/** Lines stay where they are: what is wrong with the rest is still found at its line. */
+function withSubject(source: string, subject: string): string {
+  const escaped = subject.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+  return source.replace(
+    /<mj-title>([\s\S]*?)<\/mj-title>/,
+    (_, before: string) => `<mj-title>${escaped}${before.replace(/[^\n]/g, '')}</mj-title>`,
+  );
 }
 
 /** MJML is loaded by the first mail that needs it: it is a fifth of what a command takes to start. */

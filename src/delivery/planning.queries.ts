@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { arrayLiteral } from '../infra/database/array-literal.js';
-import type { MailColumns, SharedMail } from './mail-batch.js';
+import type { MailColumns, MailTimes, SharedMail } from './mail-batch.js';
 
 /** Advisory lock: shared by each batch of a broadcast, exclusive to an erasure. */
 export const PLANNING_LOCK = 7_311_402_617;
@@ -44,15 +44,19 @@ export class PlanningQueries {
     const rows: { count: number }[] = await manager.query(
       `with added as (
          insert into message (dedupe_key, class, kind, subscriber_id, funnel_key, enrollment_id, step_key, broadcast_id,
-           email_template_id, data, sender, address, address_hash, message_id_header, due_at, expires_at, priority, lane_key, created_at)
+           email_template_id, data, sender, address, address_hash, message_id_header, due_at, expires_at, planned_for, priority,
+           lane_key, created_at, arm, state, state_reason)
          select r.dedupe_key, s.class, s.kind, r.subscriber_id, s."funnelKey", r.enrollment_id, s."stepKey", s."broadcastId",
-           s."templateId", s.data, s.sender, r.address, decode(r.hash, 'hex'), r.message_id, s."dueAt", s."expiresAt",
-           coalesce(s.priority, 5), r.lane_key, $10
-         from unnest($1::int[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[])
-           with ordinality as r (shared, dedupe_key, subscriber_id, enrollment_id, address, hash, message_id, lane_key, nth)
+           s."templateId", s.data, s.sender, r.address, decode(r.hash, 'hex'), r.message_id, coalesce(r.due_at, s."dueAt"),
+           coalesce(r.expires_at, s."expiresAt"), r.planned_for, coalesce(s.priority, 5), r.lane_key, $10,
+           s.arm, case when s."heldFor" is null then 'ready' else 'held' end, s."heldFor"
+         from unnest($1::int[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
+             $11::timestamptz[], $12::timestamptz[], $13::timestamptz[])
+           with ordinality as r (shared, dedupe_key, subscriber_id, enrollment_id, address, hash, message_id, lane_key, due_at,
+             expires_at, planned_for, nth)
          join jsonb_to_recordset($9::jsonb) as s (place int, class text, kind text, "funnelKey" text, "stepKey" text,
            "broadcastId" bigint, "templateId" bigint, data jsonb, sender jsonb, "dueAt" timestamptz, "expiresAt" timestamptz,
-           priority smallint)
+           priority smallint, arm smallint, "heldFor" text)
            on s.place = r.shared
          where exists (select 1 from subscriber p where p.id = r.subscriber_id) order by r.nth
          on conflict do nothing returning 1)
@@ -68,8 +72,17 @@ export class PlanningQueries {
         arrayLiteral(laneKeys),
         JSON.stringify(shared.map((mail, place) => ({ ...mail, place }))),
         now,
+        timesLiteral(columns, ({ dueAt }) => dueAt),
+        timesLiteral(columns, ({ expiresAt }) => expiresAt),
+        timesLiteral(columns, ({ plannedFor }) => plannedFor),
       ],
     );
     return rows[0]?.count ?? 0;
   }
+}
+
+/** Null for a batch whose mails have no times of their own: PostgreSQL fills it up with nulls, and nothing crosses to it. */
+function timesLiteral({ times }: MailColumns, of: (times: MailTimes) => Date | null): string | null {
+  if (times === null) return null;
+  return arrayLiteral(times.map((one) => (one === null ? null : (of(one)?.toISOString() ?? null))));
 }

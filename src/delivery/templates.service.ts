@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
@@ -31,18 +33,37 @@ export class TemplatesService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Compiles `templates/<key>.mjml`. Throws `TEMPLATE_NOT_FOUND` or `TEMPLATE_INVALID` with file, line and reason. */
-  async compile(key: string): Promise<MailTemplate & { source: string }> {
-    return compileMail(TEMPLATES_DIR, key);
+  /**
+   * Compiles `templates/<key>.mjml`, with another subject if one is given. Throws `TEMPLATE_NOT_FOUND` or
+   * `TEMPLATE_INVALID` with file, line and reason.
+   */
+  async compile(key: string, subject: string | null = null): Promise<MailTemplate & { source: string }> {
+    return compileMail(TEMPLATES_DIR, key, subject);
+  }
+
+  /** The mails below `templates/emails` that have a way out, as marketing must, each with the subject as it is written. */
+  async marketingMails(): Promise<{ key: string; subject: string }[]> {
+    const names = await readdir(join(TEMPLATES_DIR, 'emails'), { recursive: true });
+    const keys = names.filter((name) => name.endsWith('.mjml')).map((name) => `emails/${name.slice(0, -5)}`);
+    const mails = await Promise.all(
+      keys.map(async (key) => {
+        const source = await readFile(join(TEMPLATES_DIR, `${key}.mjml`), 'utf8');
+        const subject = /<mj-title>([\s\S]*?)<\/mj-title>/.exec(source)?.[1] ?? '';
+        return { key, subject: subject.trim(), leaves: /mail-foot-marketing|unsubscribeUrl/.test(source) };
+      }),
+    );
+    return mails
+      .filter(({ leaves }) => leaves)
+      .map(({ key, subject }) => ({ key, subject }))
+      .toSorted((a, b) => (a.key < b.key ? -1 : 1));
   }
 
   /**
-   * Compiles and stores; returns the id of the version. Unchanged content gives the version that is there. `ownSubject`
-   * takes the place of the template's; it is Liquid, and checked before.
+   * Compiles and stores; returns the id of the version. Unchanged content gives the version that is there. `ownSubject`,
+   * which may hold Liquid, takes the place of the template's.
    */
-  async publish(manager: EntityManager, key: string, ownSubject?: string): Promise<string> {
-    const { html, text, source, ...compiled } = await this.compile(key);
-    const subject = ownSubject ?? compiled.subject;
+  async publish(manager: EntityManager, key: string, ownSubject: string | null = null): Promise<string> {
+    const { subject, html, text, source } = await this.compile(key, ownSubject);
     const marked = markLinks(html, await this.linkIds(manager, linkTemplates(html)));
     const hash = createHash('sha256')
       .update(subject)

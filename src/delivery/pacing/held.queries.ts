@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { EntityManager } from 'typeorm';
-import { PAUSED_BY_READER } from '../message.js';
+import { NOT_FOR_OWNER } from '../message.js';
 
 export interface HeldFilter {
   /** As it stands in `state_reason`. */
@@ -15,10 +15,12 @@ export interface HeldCount {
   count: number;
 }
 
+const FOR_OWNER = `(state_reason is null or state_reason not in (${NOT_FOR_OWNER.map((reason) => `'${reason}'`).join(', ')}))`;
+
 /** So many rows in one transaction: others wait for none of them for long, and a restart loses little. */
 const BATCH = 5_000;
 
-/** The SQL of mails that wait for the owner's decision: what a reader has paused is not theirs to decide. Served by `message_unclear`. */
+/** The SQL of mails that wait for the owner's decision: what waits for a reader or for a split test is not theirs to decide. Served by `message_unclear`. */
 @Injectable()
 export class HeldQueries {
   constructor(private readonly dataSource: DataSource) {}
@@ -26,7 +28,7 @@ export class HeldQueries {
   async counts(): Promise<HeldCount[]> {
     return this.dataSource.query(
       `select coalesce(state_reason, '') as reason, broadcast_id as "broadcastId", count(*)::float8 as count
-       from message where state = 'held' and state_reason is distinct from '${PAUSED_BY_READER}' group by 1, 2 order by count(*) desc limit 200`,
+       from message where state = 'held' and ${FOR_OWNER} group by 1, 2 order by count(*) desc limit 200`,
     );
   }
 
@@ -59,7 +61,7 @@ export class HeldQueries {
   ): Promise<number> {
     const [, count]: [unknown[], number] = await manager.query(
       `update message m set ${set} from (
-         select id from message where state = 'held' and state_reason is distinct from '${PAUSED_BY_READER}' and ($1::text is null or state_reason = $1)
+         select id from message where state = 'held' and ${FOR_OWNER} and ($1::text is null or state_reason = $1)
            and ($2::bigint is null or broadcast_id = $2) order by id limit $3 for update skip locked) h
        where m.id = h.id`,
       [reason ?? null, broadcastId ?? null, BATCH, parameter],

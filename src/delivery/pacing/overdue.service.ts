@@ -9,6 +9,7 @@ import {
   isOutage,
   overdueParameters,
   type OverdueParameters,
+  type OverduePolicy,
   type OverdueSettings,
 } from './overdue.js';
 import { RelaysService } from './relays.service.js';
@@ -64,6 +65,16 @@ export class OverdueService {
     });
     this.#cache = { parameters, readAtMs: nowMs, beatAt: beaten ? cache.beatAt : now };
     return parameters;
+  }
+
+  /**
+   * What becomes of something as a whole whose time was `dueAt` and which nothing has begun since; null: it is not late.
+   * To be asked only of what begins within seconds of its time while anything runs at all.
+   */
+  async policyFor(dueAt: Date): Promise<OverduePolicy | null> {
+    const { settings, chosen } = await this.read();
+    if (this.config.demo && !chosen) return null;
+    return isOutage(dueAt, this.clock.now(), settings) ? settings.policy : null;
   }
 
   async settings(): Promise<OverdueSettings> {

@@ -14,6 +14,6 @@ import { TemplatesController } from './templates.controller.js';
   imports: [AlertsModule, DeliveryModule],
   controllers: [TemplatesController],
   providers: [AudienceQueries, DomainCheckService, DomainWatch, DomainsJobs, Drafts, PreflightService],
-  exports: [DomainCheckService, PreflightService],
+  exports: [DomainCheckService, Drafts, PreflightService],
 })
 export class PreflightModule {}

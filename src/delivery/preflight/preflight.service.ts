@@ -21,6 +21,8 @@ import { emptyPlaces, isPrinted, kindOf, lineOfVariable, variablesOf, without } 
 export interface MailToCheck {
   /** Path below `templates/` without its ending. */
   template: string;
+  /** In place of the one in its file. */
+  subject?: string | null;
   sender: Sender;
   funnelTitle: string;
   /** What it is for; read from what it prints when left out. */
@@ -81,7 +83,11 @@ export class PreflightService {
   /** Everything but the DNS of the sender. A template that cannot be compiled gives that one finding, with its line. */
   async check(mail: MailToCheck, options: CheckOptions = {}): Promise<PreflightReport> {
     try {
-      return await this.checkCompiled(await this.templates.compile(mail.template), mail, options);
+      return await this.checkCompiled(
+        await this.templates.compile(mail.template, mail.subject),
+        mail,
+        options,
+      );
     } catch (error) {
       if (!(error instanceof DomainError) || !error.code.startsWith('TEMPLATE_')) throw error;
       const { file = `templates/${mail.template}.mjml`, line } = error.facts as {

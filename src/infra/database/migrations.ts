@@ -15,6 +15,9 @@ import { SequenceOutboxes1764850000000 } from './migrations/1764850000000-sequen
 import { Experiments1764910000000 } from './migrations/1764910000000-experiments.js';
 import { Imports1764920000000 } from './migrations/1764920000000-imports.js';
 import { FunnelParts1764935000000 } from './migrations/1764935000000-funnel-parts.js';
+import { BroadcastTiming1764930000000 } from './migrations/1764930000000-broadcast-timing.js';
+import { BroadcastSplits1764931000000 } from './migrations/1764931000000-broadcast-splits.js';
+import { BroadcastResends1764932000000 } from './migrations/1764932000000-broadcast-resends.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -35,4 +38,7 @@ export const migrations = [
   Experiments1764910000000,
   Imports1764920000000,
   FunnelParts1764935000000,
+  BroadcastTiming1764930000000,
+  BroadcastSplits1764931000000,
+  BroadcastResends1764932000000,
 ];

@@ -113,7 +113,89 @@ describe('broadcasts by REST and on the owner’s page', () => {
     expect(page.data).toMatchObject([{ id, state: 'done', title: 'News of the month' }]);
   });
 
+  it('starts at the local hour of its readers, tries arms, tells results, and is sent once more', async () => {
+    const split = { arms: [{}, { subject: 'B' }], testPercent: 50, waitMinutes: 60, judge: 'clicks' };
+    const id = await created({ subject: 'Hello', split });
+    const tomorrow = new Date(t.clock.now().getTime() + 86_400_000).toISOString().slice(0, 10);
+    const when = { atLocal: `${tomorrow}T09:30`, fallbackZone: 'asia/tokyo', spreadMinutes: 30 };
+    const { body } = await post(`/${id}/start`, when).expect(200);
+    expect(body).toMatchObject({
+      subject: 'Hello',
+      scheduledAt: new Date(Date.parse(`${tomorrow}T09:30Z`) - 14 * 3_600_000).toISOString(),
+      timing: { ...when, fallbackZone: 'Asia/Tokyo', ifPassed: 'nextDay', withoutZone: 0, hourPassed: 0 },
+      split: {
+        arms: [
+          { key: 'a', template: 'emails/story', subject: 'Hello', sent: null, revenue: null },
+          { key: 'b', template: 'emails/story', subject: 'B', clickers: null },
+        ],
+        testPercent: 50,
+        decidesAt: null,
+        decision: null,
+      },
+      estimate: null,
+      resendOf: null,
+    });
+    expect((await post(`/${id}/resend`, { subject: 'C' }).expect(409)).body).toMatchObject({
+      code: 'BROADCAST_STATE_CONFLICT',
+    });
+    t.clock.set(`${tomorrow}T00:00:00Z`);
+    await run('broadcasts.plan');
+    expect((await get(`/${id}`)).body).toMatchObject({
+      timing: { withoutZone: expect.any(Number) },
+      estimate: { remaining: expect.any(Number) },
+    });
+    for (let hours = 0; hours < 30; hours++) {
+      t.clock.advance(3_600_000);
+      await run('delivery.send-due');
+      await run('broadcasts.plan');
+    }
+    const { body: done } = await get(`/${id}`);
+    expect(done).toMatchObject({
+      state: 'done',
+      split: {
+        decision: {
+          verdict: 'no_winner',
+          because: 'horizon',
+          arm: 'a',
+          text: expect.stringMatching(/^No winner: /),
+        },
+      },
+    });
+    expect((await get(`/${id}/results`).expect(200)).body).toEqual({
+      ...{ sent: done.counts.accepted, opened: 0, clicked: 0, bounced: 0, complained: 0, left: 0 },
+    });
+    const { body: again } = await post(`/${id}/resend`, { subject: 'C' }).expect(201);
+    expect(again).toMatchObject({
+      state: 'draft',
+      resendOf: id,
+      audience: { resendOf: id, unless: 'opened' },
+    });
+    expect((await get(`/${again.id}/audience`)).body).toEqual({ size: done.counts.accepted });
+    await post(`/${id}/resend`, { subject: 'D' }).expect(409);
+  });
+
   it.each([
+    ['two times', { at: '2030-01-01T00:00:00Z', atLocal: '2030-01-01T09:30' }],
+    ['a local time that is none', { atLocal: '9:30' }],
+    ['a day that is none', { atLocal: '2030-02-30T09:30' }],
+    ['a zone that is none', { atLocal: '2030-01-01T09:30', fallbackZone: '+02:00' }],
+    ['a zone without a local time', { fallbackZone: 'UTC' }],
+    ['a rule for the late without a local time', { ifPassed: 'skip' }],
+    ['a rule it does not know', { atLocal: '2030-01-01T09:30', ifPassed: 'never' }],
+    ['a spread of more than a week', { spreadMinutes: 10_081 }],
+    ['an hour that is over everywhere', { atLocal: '2020-01-01T09:30' }],
+  ])('does not start with %s', async (_, when) => {
+    const id = await created();
+    expect((await post(`/${id}/start`, when).expect(422)).body.code).toMatch(
+      /^(REQUEST|BROADCAST_TIMING)_INVALID$/,
+    );
+    expect((await get(`/${id}`)).body).toMatchObject({ state: 'draft' });
+  });
+
+  it.each([
+    ['an audience of those who did not open something', { audience: { resendOf: '1', unless: 'opened' } }],
+    ['a subject that breaks the line', { subject: 'a\nBcc: x' }],
+    ['a test of one arm', { split: { arms: [{}], testPercent: 50, waitMinutes: 60, judge: 'clicks' } }],
     ['a field it does not know', { segment: 'all' }],
     ['an audience that says nothing', { audience: {} }],
     ['a sender without a postal address', { sender: { name: 'Ada', email: 'ada@example.com' } }],

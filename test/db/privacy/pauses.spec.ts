@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { BroadcastReports } from '../../../src/broadcasts/broadcast-reports.service.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
+import { SubscribersService } from '../../../src/subscribers/subscribers.service.js';
 import { LeaveService } from '../../../src/subscribers/leave.service.js';
 import { API_KEY, linkIn, startTestApp, type TestApp } from '../../support/app.js';
 import { newReader, type Reader } from './reader.js';
@@ -66,16 +68,22 @@ describe('a pause', () => {
     },
   );
 
-  it('holds a mail that was planned already, tells why, and lets it go when the reader ends the pause', async () => {
+  it('holds a step that was planned already, tells why, and lets it go when the reader ends the pause', async () => {
     const before = await mails();
-    const id = await startedBroadcast();
+    await rows(
+      `insert into message (dedupe_key, class, kind, subscriber_id, funnel_key, step_key, email_template_id, data, sender,
+         address, address_hash, message_id_header, due_at, created_at, lane_key)
+       select 'again:' || id, class, kind, subscriber_id, funnel_key, step_key, email_template_id, data, sender, address,
+         address_hash, '<again-' || message_id_header, due_at, created_at, lane_key
+       from message where subscriber_id = $1 and step_key = 'welcome'`,
+    );
     await press('pause', { days: '30' }).expect(200);
     await t.runDue();
     const mine = await rows<{ state: string; reason: string }>(
-      `select state, state_reason as reason from message where subscriber_id = $1 and kind = 'broadcast'`,
+      `select state, state_reason as reason from message where subscriber_id = $1 and dedupe_key like 'again:%'`,
     );
     expect(mine).toEqual([{ state: 'held', reason: 'paused by the reader' }]);
-    expect(await explain(`broadcastId=${id}`)).toMatchObject({ decidedBy: 'PAUSED_BY_READER' });
+    expect(await explain('funnel=niche-ebook&step=welcome')).toMatchObject({ decidedBy: 'PAUSED_BY_READER' });
     // Not the owner's to decide.
     const state = await t.http
       .get('/api/v1/sending/state')
@@ -93,13 +101,31 @@ describe('a pause', () => {
     expect(await rows(`select 1 from message where subscriber_id = $1 and state = 'held'`)).toEqual([]);
   });
 
-  it('is passed by by a broadcast that begins meanwhile, and explained', async () => {
-    await press('pause', { days: '7' }).expect(200);
+  it.each([
+    ['begins meanwhile', false],
+    ['was planned before', true],
+  ])('is passed by by a broadcast that %s, which is done without them, and explained', async (_, before) => {
+    const pause = async (): Promise<unknown> => press('pause', { days: '90' }).expect(200);
+    if (!before) await pause();
     const id = await startedBroadcast();
-    expect(await explain(`broadcastId=${id}`)).toMatchObject({
-      decidedBy: 'NOT_IN_AUDIENCE',
-      answer: expect.stringContaining('has not asked for a pause'),
+    if (before) await pause();
+    await t.runDue();
+    await run('broadcasts.plan');
+    expect(await t.app.get(BroadcastReports, { strict: false }).get(id)).toMatchObject({
+      state: 'done',
+      complete: true,
     });
+    expect(await explain(`broadcastId=${id}`)).toMatchObject({
+      decidedBy: 'PAUSED_BY_READER',
+      answer: expect.stringContaining('A broadcast does not come later'),
+    });
+    await press('resume').expect(200);
+    await t.runDue();
+    expect(
+      await rows(
+        `select 1 from message where subscriber_id = $1 and kind = 'broadcast' and state <> 'suppressed'`,
+      ),
+    ).toEqual([]);
   });
 
   it('does not keep back what they ask for, is in their data, and is no length but those on offer', async () => {
@@ -134,7 +160,15 @@ it('who was left out of a broadcast is told by which condition', async () => {
   const id = await startedBroadcast({ tags: { any: ['vip', 'press'] }, funnel: 'niche-ebook' });
   expect(await explain(`broadcastId=${id}`)).toMatchObject({
     decidedBy: 'NOT_IN_AUDIENCE',
-    answer: expect.stringMatching(/It went to whoever has one of the tags “vip”, “press”, which is not so/),
+    answer: expect.stringMatching(
+      /was frozen on .* It went to whoever has one of the tags “vip”, “press”, which, as far as is kept, was not so/,
+    ),
+  });
+  // What they are given after the audience was frozen changes nothing about why they were not in it.
+  t.clock.advance(60_000);
+  await t.app.get(SubscribersService, { strict: false }).tag(t.dataSource.manager, reader.id, 'vip');
+  expect(await explain(`broadcastId=${id}`)).toMatchObject({
+    answer: expect.stringMatching(/It went to whoever has one of the tags/),
   });
 });
 

@@ -21,9 +21,9 @@ describe('an audience', () => {
     expect(audienceSchema.parse({ tags: { all: ['a', 'a ', 'b'] } })).toEqual({ tags: { all: ['a', 'b'] } });
   });
 
-  it('is everybody who is active and wants no pause when it says so', () => {
+  it('is everybody who is active when it says so', () => {
     expect(compileAudience({ everybody: true }, 4)).toEqual({
-      text: `s.status = 'active' and s.paused_until is null`,
+      text: `s.status = 'active'`,
       parameters: [],
     });
   });

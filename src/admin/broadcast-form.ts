@@ -1,0 +1,259 @@
+import type { z } from 'zod';
+import type { Audience } from '../broadcasts/audience.js';
+import type { Broadcast, BroadcastChoices } from '../broadcasts/broadcast.js';
+import { broadcastBody } from '../broadcasts/broadcasts.schemas.js';
+import { armKey, type Split } from '../broadcasts/split.js';
+
+/** What was typed, by field name; a field of which several can be ticked has each of them. */
+export type BroadcastTyped = Record<string, string[]>;
+
+const MAX_TYPED_CHARS = 2_000;
+const MAX_VALUES = 200;
+const FEWEST_ARMS = 3;
+const MOST_ARMS = 5;
+
+/** What a field takes, said when it does not take what was typed, and what the field is called in a list of such words. */
+const ADVICE: Readonly<Record<string, string>> = {
+  title: 'Give it a name of your own, of at most 200 characters.',
+  template: 'Choose a mail.',
+  subject: 'Use one line of at most 300 characters, or leave it empty for the subject of the mail.',
+  audience: 'Say who gets it: everybody, or at least one segment, tag or funnel.',
+  senderName: 'Give the name it comes from.',
+  senderEmail: 'Use a complete email address, such as ada@example.com.',
+  senderPostalAddress: 'Give the postal address; the law asks for it in every newsletter.',
+  topic: 'Use lower-case letters, digits and hyphens, such as news, or leave it empty.',
+  'arms.0.subject': 'Give at least two arms, each with another subject or another mail.',
+  testPercent: 'Use a whole number from 1 to 90.',
+  waitHours: 'Use a number of hours up to 168, such as 4 or 0.5.',
+  capAmount: 'Use an amount such as 49.00; each reader’s orders count up to it.',
+  capCurrency: 'Use three letters such as EUR.',
+};
+
+const FIELD_OF_PATH: readonly (readonly [RegExp, string])[] = [
+  [/^sender\.name/, 'senderName'],
+  [/^sender\.email/, 'senderEmail'],
+  [/^sender/, 'senderPostalAddress'],
+  [/^audience/, 'audience'],
+  [/^split\.testPercent/, 'testPercent'],
+  [/^split\.waitMinutes/, 'waitHours'],
+  [/^split\.revenueCap\.currency/, 'capCurrency'],
+  [/^split\.revenueCap/, 'capAmount'],
+  [/^split/, 'arms.0.subject'],
+];
+
+/** The fields of a POST, as text. */
+export function typedBroadcast(body: unknown): BroadcastTyped {
+  const given = typeof body === 'object' && body !== null ? Object.entries(body) : [];
+  return Object.fromEntries(
+    given.map(([name, value]) => [
+      name,
+      (Array.isArray(value) ? value : [value])
+        .filter((one) => typeof one === 'string')
+        .slice(0, MAX_VALUES)
+        .map((one) => one.trim().slice(0, MAX_TYPED_CHARS)),
+    ]),
+  );
+}
+
+/** An empty form, with the sender of the last broadcast. */
+export function newBroadcast({ sender, mails }: BroadcastChoices): BroadcastTyped {
+  return {
+    ...senderTyped(sender),
+    template: [mails.find(({ key }) => key === 'emails/story')?.key ?? mails[0]?.key ?? ''],
+    audience: [''],
+    testPercent: ['20'],
+    waitHours: ['4'],
+    judge: ['clicks'],
+  };
+}
+
+/** The form of a draft. */
+export function typedOfBroadcast(
+  broadcast: Pick<Broadcast, 'title' | 'template' | 'subject' | 'audience' | 'sender' | 'topic' | 'split'>,
+): BroadcastTyped {
+  const { title, template, subject, audience, sender, topic, split } = broadcast;
+  const filter = 'everybody' in audience || 'resendOf' in audience ? {} : audience;
+  return {
+    ...{ title: [title], template: [template], subject: [subject ?? ''], topic: [topic ?? ''] },
+    ...senderTyped(sender),
+    audience: ['everybody' in audience ? 'everybody' : 'some'],
+    segmentsAny: filter.segments?.any ?? [],
+    segmentsNone: filter.segments?.none ?? [],
+    tagsAny: [(filter.tags?.any ?? []).join(', ')],
+    tagsAll: [(filter.tags?.all ?? []).join(', ')],
+    tagsNone: [(filter.tags?.none ?? []).join(', ')],
+    funnel: [filter.funnel ?? ''],
+    ...splitTyped(split),
+  };
+}
+
+/** What the form says, or what is wrong with each field. */
+export function readBroadcast(
+  typed: BroadcastTyped,
+  before: Pick<Broadcast, 'audience' | 'expiresAt' | 'resendOf'> | null,
+): z.output<typeof broadcastBody> | { errors: Record<string, string> } {
+  const isResend = before !== null && before.resendOf !== null;
+  const read = broadcastBody.safeParse({
+    title: one(typed, 'title'),
+    template: one(typed, 'template'),
+    subject: one(typed, 'subject') || null,
+    // That of a mail sent once more is not the form's to say; any that passes will do.
+    audience: isResend ? { everybody: true } : audienceOf(typed),
+    sender: {
+      name: one(typed, 'senderName'),
+      email: one(typed, 'senderEmail'),
+      postalAddress: one(typed, 'senderPostalAddress'),
+    },
+    topic: one(typed, 'topic') || null,
+    expiresAt: before?.expiresAt?.toISOString() ?? null,
+    split: one(typed, 'split') === 'on' ? splitOf(typed) : null,
+  });
+  if (read.success) return read.data;
+  const errors: Record<string, string> = {};
+  for (const { path } of read.error.issues) {
+    const name = path.join('.');
+    const field = FIELD_OF_PATH.find(([pattern]) => pattern.test(name))?.[1] ?? name;
+    errors[field] ??= ADVICE[field] ?? 'This is not accepted.';
+  }
+  return { errors };
+}
+
+function one(typed: BroadcastTyped, name: string): string {
+  return typed[name]?.[0] ?? '';
+}
+
+function senderTyped({ name, email, postalAddress }: BroadcastChoices['sender']): BroadcastTyped {
+  return { senderName: [name], senderEmail: [email], senderPostalAddress: [postalAddress] };
+}
+
+function splitTyped(split: Split | null): BroadcastTyped {
+  if (split === null) return { split: [''], testPercent: ['20'], waitHours: ['4'], judge: ['clicks'] };
+  const { arms, testPercent, waitMinutes, judge, revenueCap } = split;
+  return {
+    ...{ split: ['on'], testPercent: [String(testPercent)], waitHours: [String(waitMinutes / 60)] },
+    judge: [judge],
+    capAmount: [revenueCap === undefined ? '' : (revenueCap.amountMinor / 100).toFixed(2)],
+    capCurrency: [revenueCap?.currency ?? ''],
+    ...Object.fromEntries(
+      arms.flatMap(({ subject = '', template = '' }, arm) => [
+        [`arms.${arm}.subject`, [subject]],
+        [`arms.${arm}.template`, [template]],
+      ]),
+    ),
+  };
+}
+
+/** Left out where nothing was said, so that the schema asks for it. */
+function audienceOf(typed: BroadcastTyped): unknown {
+  if (one(typed, 'audience') === 'everybody') return { everybody: true };
+  const list = (name: string): string[] | undefined => {
+    const names = (typed[name] ?? []).flatMap((text) => text.split(',')).map((text) => text.trim());
+    const given = names.filter((text) => text !== '');
+    return given.length === 0 ? undefined : given;
+  };
+  return without({
+    tags: without({ any: list('tagsAny'), all: list('tagsAll'), none: list('tagsNone') }),
+    segments: without({ any: list('segmentsAny'), none: list('segmentsNone') }),
+    funnel: one(typed, 'funnel') || undefined,
+  });
+}
+
+function splitOf(typed: BroadcastTyped): unknown {
+  const arms = Array.from({ length: MOST_ARMS }, (_, arm) => ({
+    subject: one(typed, `arms.${arm}.subject`) || undefined,
+    template: one(typed, `arms.${arm}.template`) || undefined,
+  }));
+  const last = arms.findLastIndex((arm) => arm.subject !== undefined || arm.template !== undefined);
+  const judge = one(typed, 'judge');
+  return {
+    arms: arms.slice(0, Math.max(1, last + 1)).map((arm) => without(arm) ?? {}),
+    testPercent: Number(one(typed, 'testPercent')),
+    waitMinutes: Math.round(Number(one(typed, 'waitHours')) * 60),
+    judge,
+    ...(judge === 'revenue'
+      ? {
+          revenueCap: {
+            amountMinor: Math.round(Number(one(typed, 'capAmount')) * 100),
+            currency: one(typed, 'capCurrency').toUpperCase(),
+          },
+        }
+      : {}),
+  };
+}
+
+function without(values: Record<string, unknown>): Record<string, unknown> | undefined {
+  const given = Object.entries(values).filter(([, value]) => value !== undefined);
+  return given.length === 0 ? undefined : Object.fromEntries(given);
+}
+
+/** What the page of the form prints. */
+export function broadcastFormPage(
+  typed: BroadcastTyped,
+  { mails, segments, funnels }: BroadcastChoices,
+  errors: Record<string, string> = {},
+): Record<string, unknown> {
+  const field = (name: string, label: string): object => ({
+    ...{ name, label, value: one(typed, name), error: errors[name] ?? null },
+  });
+  const chosen = (name: string, options: readonly { key: string }[]): object[] =>
+    options.map((option) => ({ ...option, chosen: (typed[name] ?? []).includes(option.key) }));
+  const rows = Math.max(FEWEST_ARMS, ...Object.keys(typed).map(armRows));
+  return {
+    title: field('title', 'Name of your own'),
+    subject: field('subject', 'Subject'),
+    topic: field('topic', 'Topic'),
+    mails: chosen('template', mails),
+    templateError: errors['template'] ?? null,
+    audience: one(typed, 'audience'),
+    audienceError: errors['audience'] ?? null,
+    segmentsAny: chosen('segmentsAny', segments),
+    segmentsNone: chosen('segmentsNone', segments),
+    tags: [
+      field('tagsAny', 'Any of these tags'),
+      field('tagsAll', 'All of these tags'),
+      field('tagsNone', 'None of these tags'),
+    ],
+    funnels: chosen('funnel', funnels),
+    sender: [
+      field('senderName', 'Name'),
+      field('senderEmail', 'Email address'),
+      field('senderPostalAddress', 'Postal address'),
+    ],
+    split: one(typed, 'split') === 'on',
+    armError: errors['arms.0.subject'] ?? null,
+    arms: Array.from({ length: Math.min(rows, MOST_ARMS) }, (_, arm) => ({
+      key: armKey(arm).toUpperCase(),
+      subject: field(`arms.${arm}.subject`, 'Subject'),
+      templateName: `arms.${arm}.template`,
+      mails: chosen(`arms.${arm}.template`, mails),
+    })),
+    numbers: [field('testPercent', 'Percent of the audience'), field('waitHours', 'Hours to wait')],
+    revenue: one(typed, 'judge') === 'revenue',
+    cap: [field('capAmount', 'Each reader counts up to'), field('capCurrency', 'Currency')],
+    problems: Object.entries(errors).map(([name, message]) => ({ name, message })),
+  };
+}
+
+function armRows(name: string): number {
+  const arm = /^arms\.([0-4])\./.exec(name)?.[1];
+  return arm === undefined ? 0 : Number(arm) + 1;
+}
+
+/** Who a broadcast is for, in words. */
+export function audienceText(audience: Audience): string {
+  if ('everybody' in audience) return 'Everybody on the list';
+  if ('resendOf' in audience)
+    return `Those who got the first mail and have not ${audience.unless} it: nobody who has left, bought since or is suppressed`;
+  const quoted = (names: readonly string[]): string => names.map((name) => `“${name}”`).join(', ');
+  const { tags, segments, funnel } = audience;
+  const parts = [
+    segments?.any &&
+      `in ${segments.any.length === 1 ? 'the segment' : 'any of the segments'} ${quoted(segments.any)}`,
+    segments?.none && `not in ${quoted(segments.none)}`,
+    tags?.any && `with ${tags.any.length === 1 ? 'the tag' : 'any of the tags'} ${quoted(tags.any)}`,
+    tags?.all && `with all of the tags ${quoted(tags.all)}`,
+    tags?.none && `without the tags ${quoted(tags.none)}`,
+    funnel !== undefined && `in the funnel “${funnel}” or once in it`,
+  ];
+  return `People ${parts.filter((part) => typeof part === 'string').join(', ')}`;
+}

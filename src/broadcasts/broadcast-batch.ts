@@ -1,0 +1,101 @@
+import type { MailBatch, MailTimes, SharedMail } from '../delivery/mail-batch.js';
+import { WAITS_FOR_TEST } from '../delivery/message.js';
+import { broadcastMailKey, topicOf, type Broadcast } from './broadcast.js';
+import { armOf } from './split.js';
+import { AT_ONCE, mailTime, spreadOffsetMs, type MailTime } from './timing.js';
+
+export interface Recipient {
+  id: string;
+  email: string;
+  emailKey: string;
+  timeZone: string | null;
+}
+
+/**
+ * The mails of a broadcast to some of its recipients, of whom the first is number `position`, and what there is to count.
+ * Of a split test, those who are not part of it get a mail that is held, so that the audience stays as it was frozen.
+ */
+export function broadcastBatch(
+  broadcast: Broadcast,
+  recipients: readonly Recipient[],
+  position: number,
+): { batch: MailBatch; withoutZone: number; hourPassed: number } {
+  const arms = recipients.map(({ id }) => armFor(broadcast, id));
+  const times = timesOf(broadcast, recipients, position);
+  return {
+    batch: {
+      shared: sharedOf(broadcast),
+      mails: recipients.map(({ id, email, emailKey }, place) => ({
+        // Each arm has its place; the mails that wait come last.
+        shared: arms[place] ?? broadcast.split?.arms.length ?? 0,
+        dedupeKey: broadcastMailKey(broadcast.id, id),
+        subscriberId: id,
+        address: email,
+        emailKey,
+        times:
+          broadcast.split !== null && arms[place] === null
+            ? waitingTimes(broadcast, position + place)
+            : timesInLedger(times?.[place]),
+      })),
+    },
+    withoutZone: times?.filter(({ fellBack }) => fellBack).length ?? 0,
+    hourPassed: times?.filter(({ passed }, place) => passed && arms[place] !== null).length ?? 0,
+  };
+}
+
+/** 0 without a test. Null: they wait for its result. */
+function armFor({ id, split }: Broadcast, subscriberId: string): number | null {
+  return split === null ? 0 : armOf({ id, split }, subscriberId);
+}
+
+function sharedOf(broadcast: Broadcast): SharedMail[] {
+  const { id, templateId, sender, scheduledAt, createdAt, expiresAt, armTemplateIds } = broadcast;
+  const mail: SharedMail = {
+    class: 'marketing',
+    kind: 'broadcast',
+    funnelKey: topicOf(broadcast),
+    broadcastId: id,
+    templateId,
+    data: {},
+    sender,
+    // Not the present: a broadcast that is late because nothing ran meets the rule for overdue mails.
+    dueAt: scheduledAt ?? createdAt,
+    ...(expiresAt === null ? {} : { expiresAt }),
+  };
+  if (armTemplateIds === null) return [mail];
+  const arms = armTemplateIds.map((armTemplateId, arm) => ({ ...mail, templateId: armTemplateId, arm }));
+  return [...arms, { ...mail, heldFor: WAITS_FOR_TEST }];
+}
+
+/** Null when all are due at the same instant, which then crosses to the database once. */
+function timesOf(
+  broadcast: Broadcast,
+  recipients: readonly Recipient[],
+  position: number,
+): MailTime[] | null {
+  const timing = broadcast.timing ?? AT_ONCE;
+  if (timing.local === null && timing.spreadMinutes === 0) return null;
+  const moments = { scheduledAt: beginOf(broadcast), startedAt: broadcast.startedAt ?? beginOf(broadcast) };
+  return recipients.map(({ timeZone }, place) =>
+    mailTime(timing, moments, { timeZone, position: position + place }),
+  );
+}
+
+/** Their place in the spread, counted from the beginning; the rest of their time comes with the result of the test. */
+function waitingTimes(broadcast: Broadcast, position: number): MailTimes {
+  const { startedAt, timing } = broadcast;
+  const begun = startedAt ?? beginOf(broadcast);
+  const offsetMs = spreadOffsetMs(position, timing?.spreadMinutes ?? 0);
+  return { dueAt: new Date(begun.getTime() + offsetMs), plannedFor: null, expiresAt: null };
+}
+
+/** One that is too late has expired when it is due: the ledger then says so itself. */
+function timesInLedger(time: MailTime | undefined): MailTimes | undefined {
+  if (time === undefined) return undefined;
+  const { dueAt, plannedFor, tooLate } = time;
+  return { dueAt, plannedFor, expiresAt: tooLate ? dueAt : null };
+}
+
+function beginOf({ scheduledAt, createdAt }: Broadcast): Date {
+  return scheduledAt ?? createdAt;
+}

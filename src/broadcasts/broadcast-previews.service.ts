@@ -1,0 +1,66 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { Drafts, type DraftReader } from '../delivery/preflight/drafts.service.js';
+import { TemplatesService } from '../delivery/templates.service.js';
+import { topicOf, type Broadcast, type BroadcastChoices, type BroadcastPreview } from './broadcast.js';
+import { BroadcastsQueries } from './broadcasts.queries.js';
+import { wordsOf } from './split.js';
+
+const NOBODY: DraftReader = { email: 'reader@example.com', name: 'Grace Hopper', fields: {} };
+/** More segments than this are chosen by their keys, over the API. */
+const MAX_CHOICES = 200;
+
+/** What the owner sees before a broadcast is sent. Changes nothing. */
+@Injectable()
+export class BroadcastPreviews {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly queries: BroadcastsQueries,
+    private readonly templates: TemplatesService,
+    private readonly drafts: Drafts,
+  ) {}
+
+  async choices(): Promise<BroadcastChoices> {
+    const named = async (table: 'segment' | 'funnel'): Promise<{ key: string; title: string }[]> =>
+      this.dataSource.query(`select key, title from ${table} order by title, key limit ${MAX_CHOICES}`);
+    const last: Pick<BroadcastChoices, 'sender'>[] = await this.dataSource.query(
+      'select sender from broadcast order by id desc limit 1',
+    );
+    return {
+      mails: await this.templates.marketingMails(),
+      segments: await named('segment'),
+      funnels: await named('funnel'),
+      sender: last[0]?.sender ?? (await this.drafts.senderOf(undefined)).sender,
+    };
+  }
+
+  /** The mail of an arm (0 without a test) as the first of its readers would get it. Throws what rendering throws. */
+  async preview(broadcast: Broadcast, arm: number): Promise<BroadcastPreview> {
+    const words = wordsOf(broadcast);
+    const { template, subject } = words[arm] ?? words[0] ?? broadcast;
+    const reader = await this.firstReader(broadcast);
+    const titles: { title: string }[] = await this.dataSource.query(
+      'select title from funnel where key = $1',
+      [topicOf(broadcast)],
+    );
+    const mail = await this.drafts.render(
+      {
+        template: await this.templates.compile(template, subject),
+        ...{ kind: 'sequence', sender: broadcast.sender, data: {} },
+        funnelTitle: titles[0]?.title ?? '',
+      },
+      reader ?? NOBODY,
+      false,
+    );
+    return { subject: mail.subject, html: mail.html, reader: reader?.email ?? null };
+  }
+
+  private async firstReader({ audience }: Broadcast): Promise<DraftReader | null> {
+    const { text, parameters } = await this.queries.conditionNow(audience, 'row');
+    const rows: DraftReader[] = await this.dataSource.query(
+      `select s.email, s.name, s.fields from subscriber s where ${text} order by s.id limit 1`,
+      parameters,
+    );
+    return rows[0] ?? null;
+  }
+}

@@ -1,0 +1,84 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { DomainError } from '../values/domain-error.js';
+import { topicOf, type Broadcast, type BroadcastReport } from './broadcast.js';
+import { BroadcastPreflight } from './broadcast-preflight.service.js';
+import { BroadcastReports, notFound } from './broadcast-reports.service.js';
+import { BroadcastsQueries } from './broadcasts.queries.js';
+import { sameArms, wordsOf } from './split.js';
+
+export interface Resend {
+  subject: string | null;
+  /** Null: the mail of the first one. */
+  template: string | null;
+  unless: 'opened' | 'clicked';
+  title: string | null;
+}
+
+/** The same news once more, in other words, to those whom the first mail did not reach. */
+@Injectable()
+export class BroadcastResends {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly queries: BroadcastsQueries,
+    private readonly preflight: BroadcastPreflight,
+    private readonly reports: BroadcastReports,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * A draft that is started like any other; its audience is read at its start. Throws `BROADCAST_NOT_FOUND`,
+   * `BROADCAST_STATE_CONFLICT` before all of the first one is under way, `BROADCAST_ALREADY_RESENT`,
+   * `BROADCAST_RESEND_INVALID`, `TEMPLATE_NOT_FOUND` and `TEMPLATE_INVALID`.
+   */
+  async draft(id: string, resend: Resend): Promise<BroadcastReport> {
+    const draftId = await this.dataSource.transaction(async (manager) => {
+      const first = await this.queries.lock(manager, id);
+      if (first === null) throw notFound(id);
+      checkFirst(first);
+      const { sender, title } = first;
+      const words = { template: resend.template ?? first.template, subject: resend.subject };
+      if (sameArms([...wordsOf(first), words]) !== null)
+        throw invalid(
+          'subject: the first mail had these very words; give another subject or template',
+          'subject',
+        );
+      const { templateId } = await this.preflight.publish(manager, words);
+      return this.queries.insert(
+        manager,
+        {
+          ...{
+            ...words,
+            templateId,
+            sender,
+            topic: topicOf(first),
+            key: null,
+            expiresAt: null,
+            resendOf: id,
+          },
+          title: resend.title ?? `${title} (again)`.slice(0, 200),
+          audience: { resendOf: id, unless: resend.unless },
+        },
+        this.clock.now(),
+      );
+    });
+    return this.reports.get(draftId);
+  }
+}
+
+function checkFirst({ id, state, plannedAt, split, decision, resendOf, resentBy }: Broadcast): void {
+  if (resendOf !== null) throw invalid('it is itself sent once more; a person gets it twice at most', 'id');
+  if (resentBy !== null) {
+    const message = `it is sent once more already, as broadcast ${resentBy}`;
+    throw new DomainError('BROADCAST_ALREADY_RESENT', message, { id, resentBy });
+  }
+  const underWay = plannedAt !== null && (split === null || decision !== null);
+  if (underWay && (state === 'running' || state === 'done')) return;
+  const message = 'it can be sent once more when all of its mails are on their way';
+  throw new DomainError('BROADCAST_STATE_CONFLICT', message, { id, state });
+}
+
+function invalid(message: string, field: string): DomainError {
+  return new DomainError('BROADCAST_RESEND_INVALID', message, { field });
+}

@@ -1,0 +1,107 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
+import { OverdueService } from '../delivery/pacing/overdue.service.js';
+import { AlertsService } from '../infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import type { Broadcast } from './broadcast.js';
+import { nextState, type BroadcastAction } from './broadcast-status.js';
+import { BroadcastsQueries } from './broadcasts.queries.js';
+
+const BATCH = 2_000;
+const HOUR_MS = 3_600_000;
+const ALERT = 'broadcast:overdue:';
+
+/** What happens to broadcasts beside the writing of their mails: they begin, end, open again, and come out of a pause. */
+@Injectable()
+export class BroadcastUpkeep {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly queries: BroadcastsQueries,
+    private readonly mails: BroadcastMailsQueries,
+    private readonly overdue: OverdueService,
+    private readonly alerts: AlertsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Freezes the audience. One whose time passed long ago, because nothing ran, does not begin by itself: by the policy
+   * for overdue mails it waits for the owner's word or is cancelled.
+   */
+  async begin(id: string): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const broadcast = await this.queries.lock(manager, id);
+      if (!broadcast || nextState(broadcast, 'begin') === null) return;
+      const now = this.clock.now();
+      if (await this.stopOverdue(manager, broadcast, broadcast.scheduledAt ?? now)) return;
+      await this.queries.begin(manager, broadcast, now);
+    });
+  }
+
+  /** The same question about what a running one was to do at `dueAt`. True: it does not. */
+  async stoppedAsOverdue(id: string, dueAt: Date): Promise<boolean> {
+    return this.dataSource.transaction(async (manager) => {
+      const broadcast = await this.queries.lock(manager, id);
+      return broadcast?.state !== 'running' || this.stopOverdue(manager, broadcast, dueAt);
+    });
+  }
+
+  /** Nothing happens when it does not fit the state. */
+  async move(id: string, action: BroadcastAction, reason: string | null = null): Promise<void> {
+    const now = this.clock.now();
+    await this.dataSource.transaction(async (manager) => {
+      const broadcast = await this.queries.lock(manager, id);
+      const state = broadcast && nextState(broadcast, action);
+      if (!state) return;
+      await this.queries.setState(manager, id, { state, reason, now });
+      if (action === 'planned') await this.queries.endPlanning(manager, id, now);
+    });
+  }
+
+  /** What was held during a pause. The claim may hold a few more after the resumption, so each run looks again. */
+  async afterPause(id: string, goesOn: () => boolean): Promise<void> {
+    while (goesOn() && (await this.mails.release(id, BATCH)) === BATCH);
+  }
+
+  async cancelRest(id: string, goesOn: () => boolean): Promise<void> {
+    while (goesOn() && (await this.mails.cancel(id, BATCH)) === BATCH);
+  }
+
+  async hasOpenMails(id: string): Promise<boolean> {
+    return this.queries.hasOpenMails(id);
+  }
+
+  /** The owner has given their word about these. */
+  async closeAlerts(): Promise<void> {
+    for (const { key } of await this.alerts.open()) {
+      if (!key.startsWith(ALERT)) continue;
+      const broadcast = await this.queries.find(key.slice(ALERT.length));
+      if (broadcast?.state !== 'paused') await this.alerts.resolve(key);
+    }
+  }
+
+  private async stopOverdue(manager: EntityManager, { id, title }: Broadcast, dueAt: Date): Promise<boolean> {
+    const policy = await this.overdue.policyFor(dueAt);
+    if (policy === null || policy === 'send') return false;
+    const now = this.clock.now();
+    const hours = Math.floor((now.getTime() - dueAt.getTime()) / HOUR_MS);
+    const late = `its time passed ${hours} hours ago while nothing was sent`;
+    if (policy === 'skip') {
+      const reason = `overdue: ${late}, and the policy is to skip`;
+      await this.queries.setState(manager, id, { state: 'cancelled', reason, now });
+      return true;
+    }
+    const reason = `overdue: ${late}; go on to send it now, or cancel it`;
+    await this.queries.setState(manager, id, { state: 'paused', reason, now });
+    await this.alerts.raise(
+      {
+        key: `${ALERT}${id}`,
+        severity: 'warning',
+        message: `The broadcast "${title}" waits for your word: ${late}. Go on with it or cancel it on the page Broadcasts.`,
+        facts: { broadcastId: id, dueAt },
+      },
+      manager,
+    );
+    return true;
+  }
+}

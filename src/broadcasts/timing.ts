@@ -1,0 +1,149 @@
+import { DomainError } from '../values/domain-error.js';
+import { instantOfLocalMs, timeZoneOr } from '../values/zoned-time.js';
+
+export const IF_PASSED = ['nextDay', 'send', 'skip'] as const;
+/** What becomes of those whose clock is past the hour when the broadcast begins: the same hour a day later, at once, or nothing. */
+export type IfPassed = (typeof IF_PASSED)[number];
+
+/** The same reading of every recipient's own clock. */
+export interface LocalHour {
+  /** Day and time of day, such as `2026-03-05T09:30`. */
+  atLocal: string;
+  /** For those whose zone is not known; an IANA name. */
+  fallbackZone: string;
+  ifPassed: IfPassed;
+}
+
+/** When each mail of a broadcast is due. */
+export interface BroadcastTiming {
+  /** Null: the same instant for everybody. */
+  local: LocalHour | null;
+  /** The mails are spread evenly over so many minutes; 0: all at once. */
+  spreadMinutes: number;
+}
+
+export const AT_ONCE: BroadcastTiming = { local: null, spreadMinutes: 0 };
+
+/** When one mail is due, as the ledger keeps it. */
+export interface MailTime {
+  dueAt: Date;
+  /** When it would have been due, had the broadcast not begun late: what overdue mails and restored backups are judged by. */
+  plannedFor: Date | null;
+  /** The hour has passed and the owner wants no mail after it: never to be sent. */
+  tooLate: boolean;
+  /** The recipient's zone is not known. */
+  fellBack: boolean;
+  /** The recipient's clock was past the hour. */
+  passed: boolean;
+}
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+/** No clock on earth is further ahead or further behind. */
+const FARTHEST_EAST_MS = 14 * HOUR_MS;
+const FARTHEST_WEST_MS = 12 * HOUR_MS;
+/** A planner that looks every few seconds is no outage. */
+const LATE_MS = 60_000;
+/** Multiples of it, without their whole part, fill the unit interval more evenly than chance, however many there are. */
+const GOLDEN = 0.618_033_988_749_894_9;
+const LOCAL = /^\d{4}-\d\d-\d\dT\d\d:\d\d$/;
+
+/** Epoch milliseconds of a local reading as if it were UTC. Throws `BROADCAST_TIMING_INVALID`. */
+export function localMs(atLocal: string): number {
+  const ms = LOCAL.test(atLocal) ? Date.parse(`${atLocal}:00.000Z`) : Number.NaN;
+  // 30 February is a date to nobody, but JavaScript reads it as 2 March.
+  if (!Number.isNaN(ms) && new Date(ms).toISOString().startsWith(atLocal)) return ms;
+  throw new DomainError(
+    'BROADCAST_TIMING_INVALID',
+    `atLocal: "${atLocal}" is no local time: write day and time of day such as 2026-03-05T09:30`,
+    { field: 'atLocal' },
+  );
+}
+
+/**
+ * When a broadcast begins that is started at `now`: at the time the owner names, at once, or when the first clock on
+ * earth shows the hour. Throws `BROADCAST_TIMING_INVALID` and `BROADCAST_EXPIRY_INVALID` for one that can never reach
+ * its readers.
+ */
+export function beginOf(
+  timing: BroadcastTiming,
+  { at, now, expiresAt }: { at: Date | null; now: Date; expiresAt: Date | null },
+): Date {
+  const { local } = timing;
+  const reading = local === null ? null : localMs(local.atLocal);
+  if (reading !== null && reading + FARTHEST_WEST_MS < now.getTime()) {
+    const message = 'atLocal: that hour has passed everywhere on earth';
+    throw new DomainError('BROADCAST_TIMING_INVALID', message, { field: 'atLocal' });
+  }
+  const begins = reading === null ? (at ?? now) : later(now, new Date(reading - FARTHEST_EAST_MS));
+  const base = reading === null ? begins : later(begins, new Date(reading + FARTHEST_WEST_MS));
+  const lastDueAt = new Date(base.getTime() + timing.spreadMinutes * MINUTE_MS);
+  if (expiresAt !== null && expiresAt <= lastDueAt) {
+    const message =
+      begins < lastDueAt
+        ? `it would expire before the last of its mails is due, at ${lastDueAt.toISOString()}`
+        : 'it would expire before it starts';
+    throw new DomainError('BROADCAST_EXPIRY_INVALID', message, { field: 'expiresAt' });
+  }
+  return begins;
+}
+
+/**
+ * When the mail of one recipient is due. `position` counts the recipients of the broadcast: the spread gives each the
+ * place that leaves the gaps even at any time. `scheduledAt` is when the broadcast was to begin, `startedAt` when it did.
+ *
+ * A local time that is skipped in spring gives the first instant after the gap, one that is repeated the first.
+ */
+export function mailTime(
+  { local, spreadMinutes }: BroadcastTiming,
+  { scheduledAt, startedAt }: { scheduledAt: Date; startedAt: Date },
+  { timeZone, position }: { timeZone: string | null; position: number },
+): MailTime {
+  const started = startedAt.getTime();
+  const offset = spreadOffsetMs(position, spreadMinutes);
+  if (local === null) {
+    const scheduled = scheduledAt.getTime();
+    // Not the present: a broadcast that is late because nothing ran meets the rule for overdue mails.
+    const late = started - scheduled > LATE_MS;
+    const base = late && spreadMinutes > 0 ? started : scheduled;
+    return timeOf(base + offset, base === scheduled ? null : scheduled + offset);
+  }
+  const { zone, fellBack } = timeZoneOr(timeZone, local.fallbackZone);
+  const reading = localMs(local.atLocal);
+  const hour = instantOfLocalMs(reading, zone);
+  if (hour >= started) return { ...timeOf(hour + offset, null), fellBack };
+  const passed = { fellBack, passed: true };
+  if (local.ifPassed === 'skip') return { ...timeOf(hour, null), ...passed, tooLate: true };
+  const base = local.ifPassed === 'send' ? started : nextTime(reading, zone, started);
+  // Late by the owner's own start is late by no outage: only a beginning after its hour is.
+  const plannedFor = started - scheduledAt.getTime() > LATE_MS ? hour + offset : null;
+  return { ...timeOf(base + offset, plannedFor), ...passed };
+}
+
+/** Between 0 and the spread, even over any run of positions. */
+export function spreadOffsetMs(position: number, spreadMinutes: number): number {
+  const place = (position * GOLDEN) % 1;
+  return Math.floor(place * spreadMinutes * MINUTE_MS);
+}
+
+/** The first instant from `from` on at which the clock shows the same time of day, on a later day. */
+function nextTime(reading: number, zone: string, from: number): number {
+  let days = Math.max(1, Math.floor((from - instantOfLocalMs(reading, zone)) / DAY_MS));
+  while (instantOfLocalMs(reading + days * DAY_MS, zone) < from) days += 1;
+  return instantOfLocalMs(reading + days * DAY_MS, zone);
+}
+
+function later(a: Date, b: Date): Date {
+  return a > b ? a : b;
+}
+
+function timeOf(dueMs: number, plannedForMs: number | null): MailTime {
+  return {
+    dueAt: new Date(dueMs),
+    plannedFor: plannedForMs === null ? null : new Date(plannedForMs),
+    tooLate: false,
+    fellBack: false,
+    passed: false,
+  };
+}

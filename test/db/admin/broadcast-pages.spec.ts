@@ -1,0 +1,120 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
+import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+
+const FORM = {
+  title: 'News <of> March',
+  template: 'emails/story',
+  subject: 'Hello {{ subscriber.firstName | default: "you" }}',
+  audience: 'everybody',
+  senderName: 'Ada',
+  senderEmail: 'ada@example.com',
+  senderPostalAddress: '1 Main St, Springfield',
+};
+
+describe('the owner’s pages of broadcasts', () => {
+  let t: TestApp;
+  let cookie = '';
+  beforeAll(async () => {
+    t = await startTestApp();
+    await t.dataSource.query(
+      `insert into subscriber (email, email_key, name, status, created_at, updated_at)
+       select 'p' || g || '@example.com', 'p' || g || '@example.com', 'Pia Reader', 'active', now(), now() from generate_series(1, 3) g`,
+    );
+    const owner = { email: 'owner@example.com', password: 'three unrelated words' };
+    const setup = await t.http.post('/admin/setup').type('form').send(owner).expect(303);
+    cookie = String(setup.headers['set-cookie']).split(';')[0] ?? '';
+  });
+  afterAll(async () => t.close());
+
+  const get = (path: string) => t.http.get(`/admin/broadcasts${path}`).set('Cookie', cookie);
+  const post = (path: string, form: object) =>
+    t.http.post(`/admin/broadcasts${path}`).set('Cookie', cookie).type('form').send(form);
+  const written = async (change: object = {}): Promise<string> => {
+    const { headers } = await post('', { ...FORM, ...change }).expect(303);
+    return /^\/admin\/broadcasts\/(\d+)$/.exec(headers['location'] ?? '')?.[1] ?? '';
+  };
+  const state = async (id: string): Promise<Record<string, unknown>> =>
+    (await t.http.get(`/api/v1/broadcasts/${id}`).set('Authorization', `Bearer ${API_KEY}`)).body as Record<
+      string,
+      unknown
+    >;
+
+  it('let nobody in but the owner, and no form of another site', async () => {
+    const id = await written();
+    for (const path of ['/new', `/${id}`, `/${id}/edit`, `/${id}/preview`])
+      await t.http.get(`/admin/broadcasts${path}`).expect(303);
+    for (const path of ['', `/${id}/edit`, `/${id}/start`, `/${id}/resend`]) {
+      await t.http.post(`/admin/broadcasts${path}`).type('form').send(FORM).expect(303);
+      await post(path, FORM).set('Origin', 'https://evil.example').expect(403);
+    }
+    expect(await state(id)).toMatchObject({ state: 'draft' });
+    await get('/999999').expect(404);
+    await get('/none').expect(404);
+  });
+
+  it('write one, say beside each field what is wrong, and keep what was typed', async () => {
+    expect((await get('/new').expect(200)).text).toContain('emails/story: My first e-book');
+    const wrong = await post('', { ...FORM, senderEmail: 'ada@', audience: 'some' }).expect(422);
+    expect(wrong.text).toContain('<a href="#senderEmail">Use a complete email address');
+    expect(wrong.text).toContain('Say who gets it');
+    expect(wrong.text).toContain('value="News &lt;of&gt; March"');
+    const none = await post('', { ...FORM, subject: 'Hello {{ subscriber' }).expect(422);
+    expect(none.text).toContain('id="template-error"');
+    const id = await written({
+      split: 'on',
+      'arms.1.subject': 'Other words',
+      testPercent: '50',
+      waitHours: '1',
+      judge: 'clicks',
+    });
+    const { text } = await get(`/${id}`).expect(200);
+    expect(text).toContain('News &lt;of&gt; March');
+    expect(text).toContain('3 people at this moment');
+    expect(text).toContain('Hello Pia');
+    expect(text).toContain('50 % of the audience try 2 arms; after 1 hour');
+    await post(`/${id}/edit`, { ...FORM, title: 'Other name' }).expect(303);
+    expect(await state(id)).toMatchObject({ title: 'Other name', split: null });
+    expect((await get(`/${id}/edit`).expect(200)).text).toContain('value="Other name"');
+    const preview = await get(`/${id}/preview`).expect(200);
+    expect(preview.text).toContain('Hi Pia');
+    expect(preview.headers['content-security-policy']).toMatch(/^sandbox allow-popups/);
+    expect((await get(`/${id}?check=1`).expect(200)).text).toContain('id="checks"');
+  });
+
+  it('start one at a time, show it go, and send it once more', async () => {
+    const id = await written();
+    expect((await post(`/${id}/start`, { when: 'local', time: '' }).expect(422)).text).toContain(
+      'Give the day and the time of day.',
+    );
+    const passed = { when: 'local', time: '2020-01-01T09:30', zone: 'UTC' };
+    expect((await post(`/${id}/start`, passed).expect(422)).text).toContain('has passed everywhere');
+    await post(`/${id}/start`, { when: 'now', spreadHours: '1' }).expect(303);
+    const run = async (job: string): Promise<void> => {
+      expect(await t.app.get(JobRunner).run(job)).toBe('done');
+    };
+    await run('broadcasts.plan');
+    const { text } = await get(`/${id}`).expect(200);
+    expect(text).toContain('3 mails to go');
+    expect(text).toContain('spread over 1 hour');
+    await get(`/${id}/edit`).expect(409);
+    t.clock.advance(3_600_000);
+    await run('delivery.send-due');
+    await run('broadcasts.plan');
+    const done = (await get(`/${id}`).expect(200)).text;
+    expect(done).toContain('Once more');
+    expect((await post(`/${id}/resend`, { resendSubject: '', unless: 'opened' }).expect(422)).text).toContain(
+      'id="resend-error"',
+    );
+    const again = await post(`/${id}/resend`, { resendSubject: 'Did you see this?', unless: 'clicked' });
+    const draft = again.headers['location']?.split('/').at(-1) ?? '';
+    expect(await state(draft)).toMatchObject({
+      resendOf: id,
+      subject: 'Did you see this?',
+      audience: { resendOf: id, unless: 'clicked' },
+    });
+    expect((await get(`/${draft}/edit`).expect(200)).text).toContain('that is not to be changed here');
+    await post(`/${draft}/edit`, { ...FORM, audience: 'everybody' }).expect(303);
+    expect(await state(draft)).toMatchObject({ audience: { resendOf: id } });
+  });
+});

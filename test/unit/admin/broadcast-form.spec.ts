@@ -1,0 +1,195 @@
+import { describe, expect, it } from 'vitest';
+import {
+  audienceText,
+  broadcastFormPage,
+  readBroadcast,
+  typedBroadcast,
+  typedOfBroadcast,
+} from '../../../src/admin/broadcast-form.js';
+import { readStart, timingText } from '../../../src/admin/broadcast-start-form.js';
+import type { Broadcast } from '../../../src/broadcasts/broadcast.js';
+
+const FORM = {
+  title: 'News of March',
+  template: 'emails/story',
+  subject: '',
+  audience: 'everybody',
+  senderName: 'Ada',
+  senderEmail: 'ada@example.com',
+  senderPostalAddress: '1 Main St, Springfield',
+  topic: '',
+  testPercent: '20',
+  waitHours: '4',
+  judge: 'clicks',
+};
+const read = (change: object = {}): ReturnType<typeof readBroadcast> =>
+  readBroadcast(typedBroadcast({ ...FORM, ...change }), null);
+
+describe('the form of a broadcast', () => {
+  it('says what the API would be told', () => {
+    expect(read()).toMatchObject({ title: 'News of March', audience: { everybody: true }, split: null });
+    expect(
+      read({
+        audience: 'some',
+        segmentsAny: ['a', 'b'],
+        segmentsNone: 'c',
+        tagsAny: 'vip, press,',
+        funnel: 'guide',
+      }),
+    ).toMatchObject({
+      audience: {
+        segments: { any: ['a', 'b'], none: ['c'] },
+        tags: { any: ['vip', 'press'] },
+        funnel: 'guide',
+      },
+    });
+    expect(
+      read({
+        split: 'on',
+        'arms.1.subject': 'Other words',
+        waitHours: '0.5',
+        judge: 'revenue',
+        capAmount: '49.00',
+        capCurrency: 'eur',
+      }),
+    ).toMatchObject({
+      split: {
+        arms: [{}, { subject: 'Other words' }],
+        testPercent: 20,
+        waitMinutes: 30,
+        judge: 'revenue',
+        revenueCap: { amountMinor: 4900, currency: 'EUR' },
+      },
+    });
+  });
+
+  it.each([
+    ['title', { title: '' }],
+    ['title', { title: 'x'.repeat(201) }],
+    ['template', { template: '../secret' }],
+    ['subject', { subject: 'x'.repeat(301) }],
+    ['audience', { audience: '' }],
+    ['audience', { audience: 'some', tagsAny: ' , ' }],
+    ['senderName', { senderName: '' }],
+    ['senderEmail', { senderEmail: 'ada' }],
+    ['senderPostalAddress', { senderPostalAddress: '' }],
+    ['topic', { topic: 'My News' }],
+    ['arms.0.subject', { split: 'on' }],
+    ['testPercent', { split: 'on', 'arms.1.subject': 'B', testPercent: '95' }],
+    ['testPercent', { split: 'on', 'arms.1.subject': 'B', testPercent: 'some' }],
+    ['waitHours', { split: 'on', 'arms.1.subject': 'B', waitHours: '' }],
+    ['waitHours', { split: 'on', 'arms.1.subject': 'B', waitHours: '169' }],
+    [
+      'capAmount',
+      { split: 'on', 'arms.1.subject': 'B', judge: 'revenue', capAmount: '', capCurrency: 'EUR' },
+    ],
+    [
+      'capCurrency',
+      { split: 'on', 'arms.1.subject': 'B', judge: 'revenue', capAmount: '9', capCurrency: 'euros' },
+    ],
+  ])('says at %s what is wrong with %j', (field, change) => {
+    const result = read(change);
+    expect('errors' in result && Object.keys(result.errors)).toEqual([field]);
+    expect('errors' in result && result.errors[field]).toMatch(/\w.*\.$/);
+  });
+
+  it('is filled with a draft, and gives the draft back', () => {
+    const draft = {
+      title: 'News',
+      template: 'emails/story',
+      subject: 'Mine',
+      audience: { segments: { any: ['a'] }, tags: { all: ['x', 'y'] } },
+      sender: { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' },
+      topic: 'tips',
+      expiresAt: new Date('2026-05-01T00:00:00Z'),
+      split: {
+        arms: [{}, {}, {}, { template: 'emails/nudge' }],
+        testPercent: 10,
+        waitMinutes: 90,
+        judge: 'clicks' as const,
+      },
+      resendOf: null,
+    } satisfies Partial<Broadcast>;
+    const typed = typedOfBroadcast(draft);
+    const { resendOf, ...words } = draft;
+    expect(resendOf).toBeNull();
+    expect(readBroadcast(typed, draft)).toEqual({ key: null, ...words });
+    const sender = draft.sender;
+    const page = broadcastFormPage(typed, {
+      mails: [{ key: 'emails/story', subject: 'S' }],
+      segments: [{ key: 'a', title: 'A' }],
+      funnels: [],
+      sender,
+    });
+    expect(page).toMatchObject({
+      audience: 'some',
+      segmentsAny: [{ key: 'a', chosen: true }],
+      mails: [{ chosen: true }],
+      split: true,
+    });
+    expect((page['arms'] as object[]).length).toBe(4);
+  });
+
+  it('keeps nothing but text of what is sent to it', () => {
+    expect(typedBroadcast({ title: { evil: 1 }, subject: ['a', 2, 'b'] })).toEqual({
+      title: [],
+      subject: ['a', 'b'],
+    });
+    expect(typedBroadcast(null)).toEqual({});
+  });
+
+  it('names the audience in words', () => {
+    expect(audienceText({ everybody: true })).toBe('Everybody on the list');
+    expect(
+      audienceText({ segments: { any: ['a', 'b'], none: ['c'] }, tags: { any: ['vip'] }, funnel: 'guide' }),
+    ).toBe(
+      'People in any of the segments “a”, “b”, not in “c”, with the tag “vip”, in the funnel “guide” or once in it',
+    );
+    expect(audienceText({ resendOf: '7', unless: 'opened' })).toMatch(/have not opened it/);
+  });
+});
+
+describe('the form of the start', () => {
+  const start = (typed: Record<string, string>): ReturnType<typeof readStart> =>
+    readStart(typedBroadcast(typed));
+  it('reads a time on the clock of the zone, and the hour of each reader', () => {
+    expect(start({ when: 'now' })).toEqual({ at: null, timing: { local: null, spreadMinutes: 0 } });
+    expect(
+      start({ when: 'at', time: '2026-07-01T09:30', zone: 'Europe/Vienna', spreadHours: '1.5' }),
+    ).toEqual({
+      at: new Date('2026-07-01T07:30:00Z'),
+      timing: { local: null, spreadMinutes: 90 },
+    });
+    expect(
+      start({ when: 'local', time: '2026-07-01T09:30', zone: 'europe/vienna', ifPassed: 'skip' }),
+    ).toEqual({
+      at: null,
+      timing: {
+        local: { atLocal: '2026-07-01T09:30', fallbackZone: 'Europe/Vienna', ifPassed: 'skip' },
+        spreadMinutes: 0,
+      },
+    });
+  });
+
+  it.each([
+    ['time', { when: 'at', time: '', zone: 'UTC' }],
+    ['time', { when: 'local', time: 'tomorrow' }],
+    ['zone', { when: 'local', time: '2026-07-01T09:30', zone: 'Mars' }],
+    ['spreadHours', { when: 'now', spreadHours: '-1' }],
+    ['spreadHours', { when: 'now', spreadHours: '1000' }],
+    ['spreadHours', { when: 'now', spreadHours: 'a while' }],
+  ])('says at %s what is wrong with %j', (field, typed) => {
+    const result = start(typed as Record<string, string>);
+    expect('errors' in result && Object.keys(result.errors)).toEqual([field]);
+  });
+
+  it('says afterwards how it goes', () => {
+    const local = { atLocal: '2026-07-01T09:30', fallbackZone: 'UTC', ifPassed: 'send' as const };
+    expect(timingText({ timing: { local, spreadMinutes: 240 }, withoutZone: 3, hourPassed: 2 })).toBe(
+      'at 2026-07-01, 09:30 on each reader’s clock; spread over 4 hours; 3 without a known zone by UTC; 2 past the hour get it at once',
+    );
+    expect(
+      timingText({ timing: { local: null, spreadMinutes: 0 }, withoutZone: 0, hourPassed: 0 }),
+    ).toBeNull();
+  });
+});
