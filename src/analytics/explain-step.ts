@@ -281,6 +281,16 @@ function exited(reason: string, at: Date | null): Rule {
     const text = `The event ${quoted(event)}${on} ended the sequence before this step.`;
     return rule('EXITED_BY_EVENT', 'stopped', text, at);
   }
+  const hit = /^(clicked|opened) (.+)$/.exec(reason);
+  if (hit) {
+    const text = `The person ${hit[1] ?? ''} the mail ${quoted(hit[2] ?? '')}${on}, which ended the sequence before this step.`;
+    return rule('EXITED_BY_MAIL', 'stopped', text, at);
+  }
+  const field = /^field (.+)$/.exec(reason)?.[1];
+  if (field !== undefined) {
+    const text = `The field ${quoted(field)} took a value${on} that ended the sequence before this step.`;
+    return rule('EXITED_BY_FIELD', 'stopped', text, at);
+  }
   const status = /^subscriber is (.+)$/.exec(reason)?.[1];
   if (status !== undefined)
     return rule(

@@ -87,30 +87,48 @@ export const timedCondition = z.union([
   strict({ not: condition, ...within }),
 ]) as z.ZodType<FunnelCondition & { within?: string | undefined }>;
 
-/** What may end or begin a sequence, or lead to a goal. */
-export const trigger = z.union([
+const happenings = [
   strict({ purchased: key }),
   strict({ tag: tagName }),
   strict({ event: eventName }),
-]);
-export type FunnelTrigger = z.infer<typeof trigger>;
+] as const;
+
+/** What may begin a sequence. */
+export const entryTrigger = z.union(happenings);
+
+/** What may end a sequence or lead to a goal. */
+export const trigger = z.union([
+  ...happenings,
+  strict({ clicked: key }),
+  strict({ opened: key }),
+  field,
+]) as z.ZodType<FunnelTrigger>;
+export type FunnelTrigger = Extract<
+  FunnelCondition,
+  | { purchased: string }
+  | { tag: string }
+  | { event: string }
+  | { clicked: string }
+  | { opened: string }
+  | { field: string }
+>;
 
 export function conditionOf(given: FunnelCondition): Condition {
-  if ('clicked' in given) return { kind: 'clicked', step: given.clicked };
-  if ('opened' in given) return { kind: 'opened', step: given.opened };
-  if ('purchased' in given || 'tag' in given || 'event' in given) return triggerOf(given);
   if ('step' in given) return { kind: 'step', step: given.step, was: given.was };
   if ('all' in given) return { kind: 'all', of: given.all.map(conditionOf) };
   if ('any' in given) return { kind: 'any', of: given.any.map(conditionOf) };
   if ('not' in given) return { kind: 'not', of: conditionOf(given.not) };
-  const op = FIELD_OPERATORS.find((name) => given[name] !== undefined) ?? 'exists';
-  return { kind: 'field', field: given.field, op, value: given[op] ?? true };
+  return triggerOf(given);
 }
 
 export function triggerOf(given: FunnelTrigger): Trigger {
   if ('purchased' in given) return { kind: 'purchased', product: given.purchased };
   if ('tag' in given) return { kind: 'tag', tag: given.tag };
-  return { kind: 'event', event: given.event };
+  if ('event' in given) return { kind: 'event', event: given.event };
+  if ('clicked' in given) return { kind: 'clicked', step: given.clicked };
+  if ('opened' in given) return { kind: 'opened', step: given.opened };
+  const op = FIELD_OPERATORS.find((name) => given[name] !== undefined) ?? 'exists';
+  return { kind: 'field', field: given.field, op, value: given[op] ?? true };
 }
 
 /** Every question of a condition with its place. */

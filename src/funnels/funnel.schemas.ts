@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { senderSchema } from '../delivery/sender.schemas.js';
 import { parseMoney, parsePercentBps } from '../values/money.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
-import { trigger } from './condition.schemas.js';
+import { entryTrigger, trigger } from './condition.schemas.js';
 import {
   file,
   key,
@@ -53,7 +53,7 @@ const sequence = strict({
     .min(1, 'use a whole number from 1, which goes first, to 9')
     .max(9, 'use a whole number from 1, which goes first, to 9')
     .optional(),
-  enterOn: z.array(trigger).max(20).optional(),
+  enterOn: z.array(entryTrigger).max(20).optional(),
   reentry: z
     .string()
     .regex(/^(never|always|per event|after [1-9]\d{0,3} days?)$/, REENTRY)

@@ -141,7 +141,10 @@ function productProblems(
   ];
 }
 
-function triggerProblems({ sequence }: FunnelDefinition, { products }: Names): DefinitionProblem[] {
+function triggerProblems(
+  { sequence }: FunnelDefinition,
+  { products, earlierMails }: Names,
+): DefinitionProblem[] {
   const goals = allSteps(sequence.steps).flatMap(({ step, path }) => {
     if (!('goal' in step)) return [];
     if (!Array.isArray(step.goal)) return [{ trigger: step.goal, path: [...path, 'goal'] }];
@@ -150,6 +153,11 @@ function triggerProblems({ sequence }: FunnelDefinition, { products }: Names): D
   const exits = sequence.exitOn.map((trigger, index) => ({ trigger, path: ['sequence', 'exitOn', index] }));
   return [...goals, ...exits].flatMap(({ trigger, path }) => {
     const given = triggerOf(trigger);
+    if (given.kind === 'clicked' || given.kind === 'opened') {
+      if (earlierMails.includes(given.step)) return [];
+      const message = `"${given.step}" is not an email step of the sequence${among(earlierMails)}`;
+      return [{ path: [...path, given.kind], message }];
+    }
     return given.kind === 'purchased' ? productProblems(given.product, path, products) : [];
   });
 }

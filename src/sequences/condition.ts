@@ -29,8 +29,10 @@ export const FIELD_OPERATORS = ['is', 'isNot', 'over', 'under', 'exists'] as con
 export type FieldOperator = (typeof FIELD_OPERATORS)[number];
 export type FieldValue = string | number | boolean;
 
-/** Something that happens to a person and may end a sequence, begin one, or take them to a goal. */
-export type Trigger = Extract<Leaf, { kind: 'tag' | 'purchased' | 'event' }>;
+/** Something that happens to a person and may end a sequence or take them to a goal; the first three may begin one. */
+export type Trigger = Extract<Leaf, { kind: 'tag' | 'purchased' | 'event' | 'clicked' | 'opened' | 'field' }>;
+export type FieldTrigger = Extract<Trigger, { kind: 'field' }>;
+export type MailTrigger = Extract<Trigger, { kind: 'clicked' | 'opened' }>;
 
 /** Names a leaf among others; equal questions have equal names. */
 export function leafKey(leaf: Leaf): string {

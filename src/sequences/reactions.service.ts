@@ -4,14 +4,15 @@ import { MessagesService } from '../delivery/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { timeZoneOr } from '../values/zoned-time.js';
-import type { Trigger } from './condition.js';
+import { fieldHolds, leafKey, type FieldTrigger, type Trigger } from './condition.js';
 import { ADVANCE_DUE, EnrollingService } from './enrolling.service.js';
 import { dueAt } from './progress.js';
-import { reactionTo } from './reactions.js';
+import { fieldTriggersOf, reactionTo } from './reactions.js';
 import { VersionsService } from './versions.service.js';
 
 interface Place {
   id: string;
+  subscriberId: string;
   versionId: string;
   stepKey: string;
   timeZone: string | null;
@@ -23,6 +24,10 @@ interface Jump {
   to: string | null;
   nextAt: Date | null;
 }
+
+const PLACES = `select e.id, e.subscriber_id as "subscriberId", e.version_id as "versionId", e.step_key as "stepKey",
+  s.time_zone as "timeZone" from enrollment e join subscriber s on s.id = e.subscriber_id where e.status = 'active'`;
+const IN_ORDER = 'order by e.id for update of e';
 
 /** What happens to people outside of their sequences, and what it means inside: in the transaction of what happened. */
 @Injectable()
@@ -45,7 +50,30 @@ export class ReactionsService {
     trigger: Trigger,
     entryKey?: string,
   ): Promise<void> {
-    const places = await this.places(manager, subscriberIds);
+    await this.react(manager, await this.places(manager, subscriberIds), trigger);
+    await this.lookAgain(manager, subscriberIds);
+    await this.begin(manager, subscriberIds, trigger, entryKey);
+  }
+
+  /** What has happened in these enrollments alone, such as a click on a mail of theirs. */
+  async metIn(manager: EntityManager, enrollmentIds: readonly string[], trigger: Trigger): Promise<void> {
+    const places: Place[] = await manager.query(`${PLACES} and e.id = any($1::bigint[]) ${IN_ORDER}`, [
+      enrollmentIds,
+    ]);
+    await this.react(manager, places, trigger);
+  }
+
+  /**
+   * Fields of the people have other values: they leave what that ends and go to the goals it reaches, and what waits
+   * looks again.
+   */
+  async changed(manager: EntityManager, subscriberIds: readonly string[]): Promise<void> {
+    const met = await this.fieldsMet(manager, subscriberIds);
+    for (const { trigger, places } of met) await this.react(manager, places, trigger);
+    await this.lookAgain(manager, subscriberIds);
+  }
+
+  private async react(manager: EntityManager, places: readonly Place[], trigger: Trigger): Promise<void> {
     const versions = await this.versions.running(manager, places);
     const now = this.clock.now();
     const exits: string[] = [];
@@ -70,8 +98,33 @@ export class ReactionsService {
     }
     await this.end(manager, exits, reason);
     for (const jump of jumps.values()) await this.jump(manager, jump, now);
-    await this.lookAgain(manager, subscriberIds);
-    await this.begin(manager, subscriberIds, trigger, entryKey);
+  }
+
+  /** Each place once: the first of several values that hold is the reason. */
+  private async fieldsMet(
+    manager: EntityManager,
+    subscriberIds: readonly string[],
+  ): Promise<{ trigger: FieldTrigger; places: Place[] }[]> {
+    const places = await this.places(manager, subscriberIds);
+    const versions = await this.versions.running(manager, places);
+    const asked = places.map((place) => {
+      const definition = versions.get(place.versionId)?.sequence.definition;
+      return { place, triggers: definition === undefined ? [] : fieldTriggersOf(definition) };
+    });
+    if (asked.every(({ triggers }) => triggers.length === 0)) return [];
+    const rows: { id: string; fields: Record<string, string | number | boolean | null> }[] =
+      await manager.query('select id, fields from subscriber where id = any($1::bigint[])', [subscriberIds]);
+    const fields = new Map(rows.map((row) => [row.id, row.fields]));
+    const met = new Map<string, { trigger: FieldTrigger; places: Place[] }>();
+    for (const { place, triggers } of asked) {
+      const own = fields.get(place.subscriberId);
+      const trigger = triggers.find((one) => fieldHolds(one, own?.[one.field]));
+      if (trigger === undefined) continue;
+      const group = met.get(leafKey(trigger)) ?? { trigger, places: [] };
+      group.places.push(place);
+      met.set(leafKey(trigger), group);
+    }
+    return [...met.values()];
   }
 
   /** Something about the people has changed: whoever of them waits for it is looked at now. */
@@ -101,12 +154,7 @@ export class ReactionsService {
 
   /** Locked, in one order: two things may happen to a person at once. Served by the unique key of `enrollment`. */
   private async places(manager: EntityManager, subscriberIds: readonly string[]): Promise<Place[]> {
-    return manager.query(
-      `select e.id, e.version_id as "versionId", e.step_key as "stepKey", s.time_zone as "timeZone"
-       from enrollment e join subscriber s on s.id = e.subscriber_id
-       where e.subscriber_id = any($1::bigint[]) and e.status = 'active' order by e.id for update of e`,
-      [subscriberIds],
-    );
+    return manager.query(`${PLACES} and e.subscriber_id = any($1::bigint[]) ${IN_ORDER}`, [subscriberIds]);
   }
 
   private async end(manager: EntityManager, ids: readonly string[], reason: string): Promise<void> {

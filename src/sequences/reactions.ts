@@ -1,5 +1,5 @@
-import { sameTrigger, type Trigger } from './condition.js';
-import { exitsOf, waysOut, type GoalNode } from './definition.js';
+import { sameTrigger, type FieldTrigger, type MailTrigger, type Trigger } from './condition.js';
+import { exitsOf, waysOut, type GoalNode, type SequenceDefinition } from './definition.js';
 import type { PreparedSequence } from './prepared.js';
 
 /** What something that happens to a person means for their place in a sequence. */
@@ -24,6 +24,11 @@ export function triggerText(trigger: Trigger): string {
       return `tagged ${trigger.tag}`;
     case 'event':
       return `event ${trigger.event}`;
+    case 'clicked':
+    case 'opened':
+      return `${trigger.kind} ${trigger.step}`;
+    case 'field':
+      return `field ${trigger.field}`;
     default:
       return trigger satisfies never;
   }
@@ -41,4 +46,25 @@ export function isAhead({ nodes }: PreparedSequence, from: string, goal: string)
     ahead.push(...waysOut(node).map(({ to }) => to));
   }
   return false;
+}
+
+/** Values of fields that end the sequence or take people to a goal. */
+export function fieldTriggersOf(definition: SequenceDefinition): FieldTrigger[] {
+  return allTriggers(definition).flatMap(({ trigger }) => (trigger.kind === 'field' ? [trigger] : []));
+}
+
+/** Opens and clicks that end the sequence (`goal` null) or take people to a goal. */
+export function mailTriggersOf(
+  definition: SequenceDefinition,
+): { trigger: MailTrigger; goal: string | null }[] {
+  return allTriggers(definition).flatMap(({ trigger, goal }) =>
+    trigger.kind === 'clicked' || trigger.kind === 'opened' ? [{ trigger, goal }] : [],
+  );
+}
+
+function allTriggers(definition: SequenceDefinition): { trigger: Trigger; goal: string | null }[] {
+  const goals = definition.nodes.flatMap((node) =>
+    node.kind === 'goal' ? node.triggers.map((trigger) => ({ trigger, goal: node.key })) : [],
+  );
+  return [...exitsOf(definition).map((trigger) => ({ trigger, goal: null })), ...goals];
 }

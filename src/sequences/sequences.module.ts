@@ -11,6 +11,7 @@ import { EventsController } from './events.controller.js';
 import { EventsService } from './events.service.js';
 import { PeopleMovesController } from './people-moves.controller.js';
 import { PeopleMovesService } from './people-moves.service.js';
+import { HitSignalsService } from './hit-signals.service.js';
 import { ReactionsService } from './reactions.service.js';
 import { OwnerNoticesService } from './owner-notices.service.js';
 import { SequencesController } from './sequences.controller.js';
@@ -46,6 +47,7 @@ import { VersionsService } from './versions.service.js';
     EffectsService,
     ReactionsService,
     SignalsService,
+    HitSignalsService,
     EventsService,
     WebhooksService,
     PeopleMovesService,

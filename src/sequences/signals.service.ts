@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { Trigger } from './condition.js';
+import { HitSignalsService } from './hit-signals.service.js';
 import { ReactionsService } from './reactions.service.js';
 
 const MOST = 500;
@@ -11,10 +12,12 @@ export class SignalsService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly reactions: ReactionsService,
+    private readonly hits: HitSignalsService,
   ) {}
 
   /** One sort of signal for many people in each transaction, until none is left. Returns how many there were. */
   async takeAll(signal: AbortSignal): Promise<number> {
+    await this.hits.take();
     let taken = 0;
     for (let count = 1; count > 0 && !signal.aborted; taken += count) count = await this.takeSome();
     return taken;
@@ -33,7 +36,7 @@ export class SignalsService {
       const [first] = rows;
       if (!first) return 0;
       const people = [...new Set(rows.map(({ subscriberId }) => subscriberId))];
-      if (first.trigger === null) await this.reactions.lookAgain(manager, people);
+      if (first.trigger === null) await this.reactions.changed(manager, people);
       else await this.reactions.happened(manager, people, first.trigger);
       return rows.length;
     });

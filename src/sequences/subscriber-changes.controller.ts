@@ -36,7 +36,7 @@ export class SubscriberChangesController {
     await this.fields.check(body.fields);
     await this.dataSource.transaction(async (manager) => {
       await this.subscribers.update(manager, id, body);
-      await this.reactions.lookAgain(manager, [id]);
+      await this.reactions.changed(manager, [id]);
     });
     return subscriberJson(await this.subscribers.get(id));
   }

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
 
 const mail = (key: string, more = ''): string => `- { key: ${key}, email: emails/story${more} }`;
@@ -44,6 +45,53 @@ describe('what happens to people in sequences', () => {
     await happens(id);
     expect(await t.place(id)).toMatchObject({ status: 'exited', reason, nextAt: null });
     expect(await t.mails(id)).toEqual([]);
+  });
+
+  const change = async (id: string, fields: object): Promise<void> => {
+    const patch = t.test.http.patch(`/api/v1/subscribers/${id}`).set('Authorization', `Bearer ${API_KEY}`);
+    expect((await patch.send({ fields })).status).toBe(200);
+  };
+
+  it.each([
+    ['clicked: one', async (id: string) => t.hit(id, 'one', 'click'), 'clicked one'],
+    ['opened: one', async (id: string) => t.hit(id, 'one', 'open'), 'opened one'],
+    ['field: level, over: 2', async (id: string) => change(id, { level: 3 }), 'field level'],
+  ])(
+    'leaves the sequence, or goes to a goal, by what a person does: %s',
+    async (trigger, happens, reason) => {
+      const id = await begin(two, `exitOn: [{ ${trigger} }]`);
+      await t.hit(id, 'one', 'click', 'scanner');
+      await change(id, { level: 1 });
+      await t.run();
+      expect(await t.place(id)).toMatchObject({ status: 'active', step: 'two' });
+      await happens(id);
+      await t.run();
+      expect(await t.place(id)).toMatchObject({ status: 'exited', reason });
+      const why = await t.test.http
+        .get(`/api/v1/messages/explain?subscriberId=${id}&funnel=course&step=two`)
+        .set('Authorization', `Bearer ${API_KEY}`);
+      expect(JSON.stringify(why.body)).toMatch(/EXITED_BY_(MAIL|FIELD)/);
+
+      const steps = `${two}\n- { key: there, goal: { ${trigger} } }\n${mail('thanks', ', delay: 1 hour')}`;
+      await t.publish(steps, 'reentry: always');
+      const other = await t.person('other@example.com');
+      await t.enroll(other);
+      await t.run();
+      await happens(other);
+      await t.run();
+      await t.run();
+      expect(await t.place(other)).toMatchObject({ status: 'active', step: 'thanks' });
+      expect(await t.outcomes(other)).toEqual({ there: 'reached' });
+    },
+  );
+
+  it('takes a value that a step sets for a change, too', async () => {
+    await t.publish(`- { key: facts, set: { level: 3 } }`, '', 'setter');
+    const id = await begin(two, 'exitOn: [{ field: level, is: 3 }]');
+    await t.enroll(id, 'setter');
+    await t.run();
+    await t.run();
+    expect(await t.place(id)).toMatchObject({ status: 'exited', reason: 'field level' });
   });
 
   const goal = (more = ''): string => `
