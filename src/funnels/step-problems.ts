@@ -156,7 +156,7 @@ function triggerProblems(
     if (given.kind === 'clicked' || given.kind === 'opened') {
       if (earlierMails.includes(given.step)) return [];
       const message = `"${given.step}" is not an email step of the sequence${among(earlierMails)}`;
-      return [{ path: [...path, given.kind], message }];
+      return [{ rule: 'unknown-step', path: [...path, given.kind], message }];
     }
     return given.kind === 'purchased' ? productProblems(given.product, path, products) : [];
   });

@@ -1,5 +1,6 @@
 import { leafKey, leavesOf, type Leaf } from './condition.js';
 import {
+  exitsOf,
   isAsking,
   isMail,
   waysOut,
@@ -82,6 +83,16 @@ export function questionsOf(node: SequenceNode): Leaf[] {
   if (node.kind === 'branch') return [{ kind: 'clicked', step: node.clicked }];
   if (node.kind === 'choice') return node.cases.flatMap(({ when }) => leavesOf(when));
   return node.kind === 'goal' ? node.triggers : [];
+}
+
+/** The tags by which people begin the sequence, leave it, come to a goal or are told apart at a step. */
+export function tagsAskedBy(definition: SequenceDefinition): string[] {
+  const asked = [
+    ...exitsOf(definition),
+    ...(definition.enterOn ?? []),
+    ...definition.nodes.flatMap(questionsOf),
+  ];
+  return [...new Set(asked.flatMap((leaf) => (leaf.kind === 'tag' ? [leaf.tag] : [])))];
 }
 
 /** When a step runs, with what the sequence says for all of its mails. */

@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { Sender } from '../delivery/message.js';
+import { listenForTags } from '../subscribers/tag-signals.queries.js';
 import { ExperimentsService } from '../experiments/experiments.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { isMail, type SequenceDefinition } from './definition.js';
+import { tagsAskedBy } from './prepared.js';
 
 export interface SequenceRow {
   id: string;
@@ -67,6 +69,7 @@ export class SequencesService {
     const saved = rows[0];
     if (!saved) throw new Error(`sequence ${key} was not written`);
     if (saved.versionId !== null && saved.versionId === saved.current) return saved.id;
+    await listenForTags(manager, tagsAskedBy(definition));
     for (const { key: stepKey, split } of definition.nodes.filter(isMail)) {
       if (split === undefined) continue;
       const { experiment, test, terms } = split;

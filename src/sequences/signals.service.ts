@@ -1,12 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { takeTagSignals } from '../subscribers/tag-signals.queries.js';
 import type { Trigger } from './condition.js';
 import { HitSignalsService } from './hit-signals.service.js';
 import { ReactionsService } from './reactions.service.js';
 
 const MOST = 500;
 
-/** What steps of sequences have changed about people, told to the other sequences of the same people. */
+/** What steps of sequences, and imports, have changed about people, told to the other sequences of the same people. */
 @Injectable()
 export class SignalsService {
   constructor(
@@ -20,7 +21,17 @@ export class SignalsService {
     await this.hits.take();
     let taken = 0;
     for (let count = 1; count > 0 && !signal.aborted; taken += count) count = await this.takeSome();
+    for (let count = 1; count > 0 && !signal.aborted; taken += count) count = await this.takeTags();
     return taken;
+  }
+
+  private async takeTags(): Promise<number> {
+    return this.dataSource.transaction(async (manager) => {
+      const taken = await takeTagSignals(manager, MOST);
+      if (taken === null) return 0;
+      await this.reactions.happened(manager, taken.subscriberIds, { kind: 'tag', tag: taken.tag });
+      return taken.subscriberIds.length;
+    });
   }
 
   /** Two workers take disjoint ones. */

@@ -120,7 +120,10 @@ const MERGE = `with r as (select * from merge_batch),
      tagged as (
        insert into subscriber_tag (subscriber_id, tag_id, created_at)
        select t.id, g.id, $2 from touched t join r on r.line = t.line cross join unnest(r.tags) n join tag g on g.name = n
-       on conflict do nothing),
+       on conflict do nothing returning subscriber_id, tag_id),
+     told as (
+       insert into tag_signal (subscriber_id, name, created_at)
+       select d.subscriber_id, g.name, $2 from tagged d join tag g on g.id = d.tag_id join listened_tag using (name)),
      listed as (
        insert into list_member (list_id, subscriber_id, created_at)
        select l.id, t.id, $2 from touched t join r on r.line = t.line cross join unnest(r.lists) n join list l on l.key = n

@@ -14,6 +14,7 @@ import { Segments1764840000000 } from './migrations/1764840000000-segments.js';
 import { SequenceOutboxes1764850000000 } from './migrations/1764850000000-sequence-outboxes.js';
 import { Experiments1764910000000 } from './migrations/1764910000000-experiments.js';
 import { Imports1764920000000 } from './migrations/1764920000000-imports.js';
+import { TagSignals1764930000000 } from './migrations/1764930000000-tag-signals.js';
 import { FunnelParts1764935000000 } from './migrations/1764935000000-funnel-parts.js';
 import { BroadcastTiming1764930000000 } from './migrations/1764930000000-broadcast-timing.js';
 import { BroadcastSplits1764931000000 } from './migrations/1764931000000-broadcast-splits.js';
@@ -37,6 +38,7 @@ export const migrations = [
   SequenceOutboxes1764850000000,
   Experiments1764910000000,
   Imports1764920000000,
+  TagSignals1764930000000,
   FunnelParts1764935000000,
   BroadcastTiming1764930000000,
   BroadcastSplits1764931000000,

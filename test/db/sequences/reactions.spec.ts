@@ -1,4 +1,9 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { importOptions } from '../../../src/imports/imports.schemas.js';
+import { ImportsService } from '../../../src/imports/imports.service.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
@@ -149,6 +154,38 @@ ${mail('thanks', ', delay: 1 hour')}`;
     await t.run();
     expect(await t.place(id)).toMatchObject({ status: 'exited', reason: 'tagged client' });
     expect(await t.db.query('select * from sequence_signal')).toEqual([]);
+  });
+
+  it('hears of tags that an import gives, once, and of those alone that it asks about', async () => {
+    await t.publish(two, 'enterOn: [{ tag: client }]', 'clients');
+    const id = await begin(two, 'exitOn: [{ tag: client }]');
+    const imports = t.test.app.get(ImportsService, { strict: false });
+    const path = join(await mkdtemp(join(tmpdir(), 'wellspring-tags-spec-')), 'people.csv');
+    await writeFile(path, 'email\nreader@example.com\nnew@example.com\n');
+    const take = async (): Promise<void> => {
+      const options = importOptions.parse({
+        tags: ['client', 'other'],
+        status: 'active',
+        consentText: 'Yes',
+      });
+      const job = await imports.create({ fileName: 'people.csv', dryRun: false, options });
+      await imports.takeFile(job.id, path);
+      await imports.run(job.id);
+    };
+    await take();
+    expect(await t.db.query('select name, count(*)::int as people from tag_signal group by 1')).toEqual([
+      { name: 'client', people: 2 },
+    ]);
+    await t.run();
+    expect(await t.place(id)).toMatchObject({ status: 'exited', reason: 'tagged client' });
+    expect(await t.place(id, 'clients')).toMatchObject({ status: 'active' });
+    const rows: { people: number }[] = await t.db.query(
+      `select count(*)::int as people from enrollment e join sequence q on q.id = e.sequence_id where q.key = 'clients'`,
+    );
+    expect(rows).toEqual([{ people: 2 }]);
+    await take();
+    expect(await t.db.query('select 1 from tag_signal')).toEqual([]);
+    await rm(dirname(path), { recursive: true });
   });
 
   it('begins a sequence for active people alone', async () => {

@@ -99,7 +99,7 @@ describe('the steps of a funnel file', () => {
     ['{ key: x, set: { Bad Name: 1 } }', 'set.Bad Name', 'camelCase'],
     ['{ key: x, webhook: ftp://example.com }', 'webhook', 'https://'],
     ['{ key: x, end: false }', 'end', 'use true'],
-    ['{ key: x, goal: { clicked: hello } }', 'goal.clicked', 'name one of purchased, tag, event'],
+    ['{ key: x, goal: { clicked: away } }', 'goal.clicked', 'is not an email step of the sequence'],
     ['{ key: x, goal: { purchased: car } }', 'goal.purchased', 'there is no product "car"; there are: kit'],
     ['{ key: x, goal: { tag: a }, otherwise: wait }', 'otherwise', 'use continue or end'],
     ['{ key: x, if: { member: gold }, then: [] }', 'if.member', `name one of ${QUESTIONS}`],
