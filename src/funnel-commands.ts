@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { funnelJsonSchema } from './funnels/funnel-json-schema.js';
 import { lintFiles } from './funnels/funnel-lint.files.js';
 import { FunnelsService, type FunnelPlan } from './funnels/funnels.service.js';
 import { findingText, type Finding } from './funnels/lint/rules.js';
@@ -26,6 +27,7 @@ export function addFunnelCommands(program: Command, tools: CommandTools): void {
   addRollback(program, tools);
   addExport(program, tools);
   addLint(program, tools);
+  addSchema(program, tools);
 }
 
 function addPlanAndApply(program: Command, { within, print, note }: CommandTools): void {
@@ -145,6 +147,13 @@ function addLint(program: Command, { print, refuse }: CommandTools): void {
         if (!ok) refuse();
       },
     );
+}
+
+function addSchema(program: Command, { out }: CommandTools): void {
+  program
+    .command('schema')
+    .description('write the JSON Schema of funnel files, for editors')
+    .action(() => out(`${JSON.stringify(funnelJsonSchema(), null, 2)}\n`));
 }
 
 function lintText({ file, ...finding }: Finding & { file: string }): string {

@@ -44,7 +44,7 @@ export function readFunnelFile(text: string): FunnelFile {
 }
 
 /** The file that describes the definition. Keys stand in the order of the schema, so equal funnels give equal bytes. */
-export function writeFunnelFile(definition: FunnelDefinition): string {
+export function writeFunnelFile(definition: object): string {
   return stringify(definition, { lineWidth: 110 });
 }
 

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { senderSchema } from '../delivery/sender.schemas.js';
-import { parseMoney, parsePercentBps } from '../values/money.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
 import { entryTrigger, trigger } from './condition.schemas.js';
 import {
@@ -8,8 +7,9 @@ import {
   key,
   line,
   localTime,
+  money,
+  percent,
   quietHours,
-  readBy,
   strict,
   template,
   text,
@@ -22,7 +22,7 @@ import { step } from './step.schemas.js';
  * an export reads like the file that was applied. Every object is strict: an unknown option is refused, never ignored.
  */
 
-const form = strict({
+export const formShape = strict({
   slug: key,
   template: template.default('pages/squeeze'),
   headline: line(200),
@@ -62,21 +62,21 @@ const sequence = strict({
   exitOn: z.array(trigger).default([]),
 });
 
-const product = strict({
+export const productShape = strict({
   key,
   name: line(120),
   description: z.string().trim().max(1000, 'at most 1000 characters').default(''),
-  price: readBy(parseMoney),
+  price: money,
   delivers: z.array(file).default([]),
   licence: z.boolean().default(false),
 });
 
-const offer = strict({
+export const offerShape = strict({
   key,
   product: key,
   headline: line(200).optional(),
   bullets: z.array(text(300)).max(12).default([]),
-  discount: readBy(parsePercentBps).optional(),
+  discount: percent.optional(),
   bump: key.optional(),
 });
 
@@ -84,10 +84,10 @@ export const funnelSchema = strict({
   funnel: key,
   title: line(120),
   sender: senderSchema,
-  form,
+  form: formShape,
   sequence,
-  products: z.array(product).default([]),
-  offers: z.array(offer).default([]),
+  products: z.array(productShape).default([]),
+  offers: z.array(offerShape).default([]),
 });
 
 /** Checked by {@link funnelSchema}; what stands between its objects is checked by `funnelProblems`. */

@@ -8,8 +8,11 @@ import { SignupModule } from '../signup/signup.module.js';
 import { DemoService } from './demo.service.js';
 import { FunnelChanges } from './funnel-changes.service.js';
 import { FunnelLintService } from './funnel-lint.service.js';
+import { FunnelObjectsController } from './funnel-objects.controller.js';
+import { FunnelObjectsService } from './funnel-objects.service.js';
 import { FunnelPreflightService } from './funnel-preflight.service.js';
 import { FunnelPublisher } from './funnel-publisher.service.js';
+import { FunnelSchemaController } from './funnel-schema.controller.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
 import { FunnelStore } from './funnel-store.service.js';
 import { FunnelsController } from './funnels.controller.js';
@@ -21,9 +24,10 @@ import { FunnelsService } from './funnels.service.js';
  */
 @Module({
   imports: [FilesModule, DeliveryModule, PreflightModule, SequencesModule, SignupModule, OffersModule],
-  controllers: [FunnelsController],
+  controllers: [FunnelsController, FunnelObjectsController, FunnelSchemaController],
   providers: [
     FunnelsService,
+    FunnelObjectsService,
     FunnelStore,
     FunnelChanges,
     FunnelLintService,

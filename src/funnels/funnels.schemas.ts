@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { pageOf } from '../infra/http/page.js';
 import { moveChoice } from '../sequences/people-moves.schemas.js';
+import { formShape, offerShape, productShape } from './funnel.schemas.js';
 import { RULES, type RuleName } from './lint/rules.js';
 import { parsePlanToken } from './plan-token.js';
 
@@ -50,6 +51,43 @@ export const rollbackBody = z.strictObject({
     .meta({ description: 'The version to bring back; by default the one before the present.' }),
   ...changeOptions,
 });
+
+const price = z.strictObject({
+  amountMinor: z.int({ error: 'use whole minor units, such as 4900 for 49.00' }).min(0, 'use 0 or more'),
+  currency: z.string().regex(/^[A-Z]{3}$/, 'use a currency of three capital letters, such as EUR'),
+});
+const ofFunnel = {
+  funnel: funnelKey.meta({ description: 'Key of the funnel it belongs to.' }),
+  ...changeOptions,
+};
+
+export const productBody = z.strictObject({
+  ...ofFunnel,
+  ...productShape.omit({ key: true, price: true }).shape,
+  price,
+});
+
+export const offerBody = z.strictObject({
+  ...ofFunnel,
+  ...offerShape.omit({ key: true, discount: true }).shape,
+  discountBps: z
+    .int({ error: 'use basis points: 3000 is 30%' })
+    .min(0, 'use 0 to 10000')
+    .max(10_000, 'use 0 to 10000')
+    .default(0),
+});
+
+export const formBody = z.strictObject({ ...ofFunnel, ...formShape.omit({ slug: true }).shape });
+
+/** Checked with its funnel, which says of each step what is wrong. */
+export const sequenceBody = z.strictObject({
+  sequence: z.record(z.string(), z.unknown()).meta({
+    description: 'As `sequence` in a funnel file; see /schema/funnel.json.',
+  }),
+  ...changeOptions,
+});
+
+export type ChangeBody = Pick<z.output<typeof applyBody>, 'dryRun' | 'movePeople' | 'plan'>;
 
 const counted = z.array(z.object({ step: z.string(), people: z.number().int() }));
 const people = z.object({

@@ -1,7 +1,16 @@
 import { z } from 'zod';
 import { HOLDOUT } from '../experiments/assign.js';
-import { parseMoney, parsePercentBps } from '../values/money.js';
-import { duration, key, line, localTime, readBy, strict, template } from './schema-parts.js';
+import { parsePercentBps } from '../values/money.js';
+import {
+  duration,
+  key,
+  line,
+  localTime,
+  money,
+  percent as percentText,
+  strict,
+  template,
+} from './schema-parts.js';
 
 /** `split` of an email step, as people write it: what each arm has of its own takes the place of the step's. */
 
@@ -30,7 +39,7 @@ export interface FunnelSplit {
 }
 
 const percent = (least: number, most: number) =>
-  readBy(parsePercentBps).refine((text) => {
+  percentText.refine((text) => {
     const bps = readable(text);
     return bps === null || (bps >= least * 100 && bps <= most * 100);
   }, `use a percentage from ${least}% to ${most}%`);
@@ -71,7 +80,7 @@ export const split: z.ZodType<FunnelSplit> = strict({
   horizon: duration.optional(),
   alpha: z.number({ error: ALPHA }).min(0.001, ALPHA).max(0.2, ALPHA).optional(),
   holdout: percent(1, 50).optional(),
-  cap: readBy(parseMoney).optional(),
+  cap: money.optional(),
   optimise: z
     .literal('thompson', { error: 'use thompson, or leave it out to keep the shares as they are' })
     .optional(),

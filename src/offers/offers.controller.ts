@@ -5,7 +5,7 @@ import { DomainError } from '../values/domain-error.js';
 import { offerJson, offerList, offerResponse, slugParam } from './offers.schemas.js';
 import { OffersService } from './offers.service.js';
 
-/** Read only: offers are written by applying a funnel. */
+/** Read only: offers are written by the funnel they belong to. */
 @Controller('api/v1/offers')
 export class OffersController {
   constructor(private readonly offers: OffersService) {}

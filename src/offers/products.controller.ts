@@ -5,7 +5,7 @@ import { DomainError } from '../values/domain-error.js';
 import { productJson, productList, productResponse, slugParam } from './offers.schemas.js';
 import { ProductsService } from './products.service.js';
 
-/** Read only: products are written by applying a funnel. */
+/** Read only: products are written by the funnel they belong to. */
 @Controller('api/v1/products')
 export class ProductsController {
   constructor(private readonly products: ProductsService) {}

@@ -178,6 +178,11 @@ describe('wellspring, the command', () => {
     expect(warned).toMatchObject({ code: 0, out: expect.stringContaining('[warning date-passed]') });
     expect((await wellspring('lint', bad, '--strict')).code).toBe(1);
     expect((await wellspring('plan', bad)).error).toContain('warning: ');
+    const schema = JSON.parse((await wellspring('schema')).out) as Record<string, unknown>;
+    expect(schema).toMatchObject({
+      $schema: 'http://json-schema.org/draft-07/schema#',
+      required: expect.any(Array),
+    });
   });
 
   it('makes an API key that opens the API, and says what is wrong with a call', async () => {

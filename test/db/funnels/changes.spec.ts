@@ -228,6 +228,69 @@ describe('a funnel that is changed while people are in it', () => {
     );
   });
 
+  it('is written one object at a time, too, as a change of its funnel', async () => {
+    await t.publish(steps('a'));
+    const api = async (method: 'put' | 'delete', path: string, body?: object): Promise<Answer> => {
+      const answer = await t.test.http[method](`/api/v1/${path}`)
+        .set('Authorization', `Bearer ${API_KEY}`)
+        .send(body);
+      return { status: answer.status, body: answer.body as Record<string, unknown> };
+    };
+    const price = { amountMinor: 1990, currency: 'EUR' };
+    const funnel = 'course';
+    const words = async (answer: Promise<Answer>): Promise<unknown> => (await answer).body['words'];
+    expect(
+      await words(api('put', 'products/extra', { funnel, name: 'Extra', price, licence: true })),
+    ).toEqual(['+ product extra']);
+    expect(await words(api('put', 'products/extra', { funnel, name: 'More', price, licence: true }))).toEqual(
+      ['~ product extra: name Extra → More'],
+    );
+    expect(await words(api('put', 'offers/extra', { funnel, product: 'extra', discountBps: 1250 }))).toEqual([
+      '+ offer extra',
+    ]);
+    const form = { funnel, headline: 'New', consent: 'Yes, please', dryRun: true };
+    expect((await api('put', 'forms/course', form)).body).toMatchObject({
+      applied: false,
+      words: ['~ form course: headline Get it → New', '~ form course: consent Send it to me → Yes, please'],
+    });
+    const sequence = {
+      steps: [
+        { key: 'a', email: 'emails/story', delay: '1 day' },
+        { key: 'b', email: 'emails/story' },
+      ],
+    };
+    expect(await words(api('put', 'sequences/course', { sequence }))).toEqual(['+ step b']);
+    expect((await call('get', 'course')).body).toMatchObject({
+      version: 5,
+      definition: {
+        products: [{ key: 'course-kit' }, { key: 'extra', name: 'More', price: '19.90 EUR' }],
+        offers: [{ key: 'course-kit' }, { key: 'extra', discount: '12.5%' }],
+      },
+    });
+    expect(await api('delete', 'products/extra')).toMatchObject({
+      status: 422,
+      body: {
+        code: 'FUNNEL_INVALID',
+        detail: expect.stringContaining('offers.1.product: there is no product "extra"'),
+      },
+    });
+    expect(await words(api('delete', 'offers/extra'))).toEqual(['- offer extra']);
+    expect(await words(api('delete', 'products/extra'))).toEqual(['- product extra']);
+    expect((await api('delete', 'products/extra')).status).toBe(404);
+    expect((await api('put', 'products/x', { funnel: 'nowhere', name: 'X', price })).status).toBe(404);
+    expect((await api('put', 'products/x', { funnel, name: 'X', price: '1 EUR' })).status).toBe(422);
+    const broken = await api('put', 'sequences/course', {
+      sequence: { steps: [{ key: 'a', teleport: 'home' }] },
+    });
+    expect(broken.body['detail']).toContain('sequence.steps.0.teleport: "teleport" is not an option here');
+    const lint = await call('post', 'lint', {
+      yaml: text('a').replace('delay: 1 day', 'expires: 2020-01-01'),
+    });
+    expect(lint.body).toMatchObject({ ok: true, findings: [{ rule: 'date-passed', line: 8 }, {}] });
+    const schema = await t.test.http.get('/schema/funnel.json').expect(200);
+    expect(schema.headers['content-type']).toContain('application/schema+json');
+  });
+
   it('is exported, applied to an empty database and exported again as the same bytes, every option of it', async () => {
     const funnels = t.test.app.get(FunnelsService, { strict: false });
     const apply = async (yaml: string): Promise<unknown> => funnels.apply(yaml, null, 'funnel.yaml');

@@ -1,0 +1,68 @@
+import { Injectable } from '@nestjs/common';
+import { DomainError } from '../values/domain-error.js';
+import type { ChangeOptions } from './funnel-changes.service.js';
+import { writeFunnelFile } from './funnel-file.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+import { FunnelsService, type FunnelPlan } from './funnels.service.js';
+
+type ObjectList = 'products' | 'offers';
+
+/**
+ * The objects of a funnel one by one: each change is the change of its funnel, so that it is checked, planned, kept as a
+ * version and rolled back like any other. Throws as `FunnelsService`; lines are those of the funnel's export.
+ */
+@Injectable()
+export class FunnelObjectsService {
+  constructor(private readonly funnels: FunnelsService) {}
+
+  /** Makes the object of this key, at the end of its list, or puts it in the place of the one that is there. */
+  async put(
+    funnel: string,
+    { list, key, fields }: { list: ObjectList; key: string; fields: object },
+    options: ChangeOptions & { dryRun: boolean },
+  ): Promise<FunnelPlan> {
+    return this.change(funnel, options, (definition) => {
+      const before: readonly { key: string }[] = definition[list];
+      const next = { key, ...fields };
+      const isThere = before.some((one) => one.key === key);
+      const after = isThere ? before.map((one) => (one.key === key ? next : one)) : [...before, next];
+      return { ...definition, [list]: after };
+    });
+  }
+
+  /** Takes it out of its funnel. Throws `FUNNEL_OBJECT_NOT_FOUND`. */
+  async remove(list: ObjectList, key: string): Promise<FunnelPlan> {
+    const owner = (await this.funnels.list()).find(({ definition }) =>
+      definition[list].some((one) => one.key === key),
+    );
+    if (!owner) {
+      const kind = list === 'products' ? 'product' : 'offer';
+      throw new DomainError('FUNNEL_OBJECT_NOT_FOUND', `there is no ${kind} "${key}"`, { kind, key });
+    }
+    return this.change(owner.key, { dryRun: false }, (definition) => ({
+      ...definition,
+      [list]: definition[list].filter((one) => one.key !== key),
+    }));
+  }
+
+  async putPart(
+    funnel: string,
+    part: 'form' | 'sequence',
+    fields: object,
+    options: ChangeOptions & { dryRun: boolean },
+  ): Promise<FunnelPlan> {
+    return this.change(funnel, options, (definition) => ({ ...definition, [part]: fields }));
+  }
+
+  private async change(
+    funnel: string,
+    { dryRun, ...options }: ChangeOptions & { dryRun: boolean },
+    next: (definition: FunnelDefinition) => object,
+  ): Promise<FunnelPlan> {
+    const { definition } = await this.funnels.get(funnel);
+    const yaml = writeFunnelFile(next(definition));
+    return dryRun
+      ? this.funnels.plan(yaml, null, funnel, options)
+      : this.funnels.apply(yaml, null, funnel, options);
+  }
+}

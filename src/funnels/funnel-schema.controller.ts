@@ -1,0 +1,15 @@
+import { Controller, Get, Header } from '@nestjs/common';
+import { funnelJsonSchema } from './funnel-json-schema.js';
+
+/** For editors: `# yaml-language-server: $schema=ADDRESS` on the first line of a funnel file. Holds no data. */
+@Controller('schema')
+export class FunnelSchemaController {
+  private readonly schema = JSON.stringify(funnelJsonSchema(), null, 2);
+
+  @Get('funnel.json')
+  @Header('Content-Type', 'application/schema+json; charset=utf-8')
+  @Header('Access-Control-Allow-Origin', '*')
+  funnel(): string {
+    return this.schema;
+  }
+}
