@@ -11,6 +11,7 @@ import { addImportCommands } from './import-command.js';
 import { addInspectCommand } from './inspect-command.js';
 import { addLedgerCommands } from './ledger-command.js';
 import { addMailCommands, LEVELS, type CommandTools } from './mail-commands.js';
+import { addSimulateCommand } from './simulate-command.js';
 import { DomainError } from './values/domain-error.js';
 
 /** Exit codes: 0 good, 1 refused, 2 wrong use. */
@@ -66,6 +67,7 @@ function wellspring(tools: CommandTools, tell: (text: string) => void): Command 
   addLedgerCommands(program, tools);
   addFunnelCommands(program, tools);
   addImportCommands(program, tools);
+  addSimulateCommand(program, tools);
   addKeyCommands(program, tools);
   addInspectCommand(program, tools.print);
   return program;

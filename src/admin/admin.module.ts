@@ -5,6 +5,7 @@ import { BroadcastsModule } from '../broadcasts/broadcasts.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { ExperimentsModule } from '../experiments/experiments.module.js';
 import { ImportsModule } from '../imports/imports.module.js';
+import { FunnelsModule } from '../funnels/funnels.module.js';
 import { MailboxModule } from '../infra/mailbox/mailbox.module.js';
 import { SegmentsModule } from '../segments/segments.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
@@ -15,6 +16,7 @@ import { BroadcastPagesController } from './broadcast-pages.controller.js';
 import { DashboardController } from './dashboard.controller.js';
 import { ExperimentPagesController } from './experiment-pages.controller.js';
 import { ImportPagesController } from './import-pages.controller.js';
+import { ForecastPageController } from './forecast-page.controller.js';
 import { LimitsController } from './limits.controller.js';
 import { LoginController } from './login.controller.js';
 import { MailboxController } from './mailbox.controller.js';
@@ -36,6 +38,7 @@ import { WhyController } from './why.controller.js';
     DeliveryModule,
     ExperimentsModule,
     ImportsModule,
+    FunnelsModule,
     MailboxModule,
     SegmentsModule,
     SequencesModule,
@@ -56,6 +59,7 @@ import { WhyController } from './why.controller.js';
     BouncesPageController,
     ImportPagesController,
     SegmentPagesController,
+    ForecastPageController,
   ],
   providers: [OwnerService, OwnerAccess, SkipAheadService],
 })

@@ -6,14 +6,14 @@ import { OffersService } from '../offers/offers.service.js';
 import { ProductsService } from '../offers/products.service.js';
 import { SequencesService } from '../sequences/sequences.service.js';
 import { FormsService } from '../signup/forms.service.js';
-import { applyDiscountBps, parseMoney, parsePercentBps } from '../values/money.js';
+import { parseMoney, parsePercentBps } from '../values/money.js';
 import { CONFIRM_MAIL, filesOf, insideOf, RECEIPT_MAIL } from './funnel-sources.service.js';
 import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import { fieldProblems } from './field-problems.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import type { DefinitionProblem } from './lint/rules.js';
+import { hasPersonalDeadline, offerSnapshot } from './offer-snapshot.js';
 import { allSteps, stepMails } from './step.schemas.js';
-import type { OfferSnapshot } from '../sequences/definition.js';
 import { sequenceDefinition } from './sequence-definition.js';
 
 type Ids = Readonly<Record<string, string>>;
@@ -232,30 +232,9 @@ export class FunnelPublisher {
   }
 }
 
-/** A deadline on any step makes the discount personal: only who was sent the offer, and in time, pays less. */
-function hasPersonalDeadline({ sequence }: FunnelDefinition, offerKey: string): boolean {
-  return stepMails(sequence.steps).some(({ step }) => step.offer === offerKey && step.deadline !== undefined);
-}
-
 /** Two arms may send one template with different subjects. */
 function mailName(key: string, subject: string | undefined): string {
   return subject === undefined ? key : `${key} ${subject}`;
-}
-
-function offerSnapshot({ offers, products }: FunnelDefinition, key: string): OfferSnapshot | undefined {
-  const offer = offers.find((candidate) => candidate.key === key);
-  const product = products.find((candidate) => candidate.key === offer?.product);
-  if (!offer || !product) return undefined;
-  const full = parseMoney(product.price);
-  const discountBps = offer.discount === undefined ? 0 : parsePercentBps(offer.discount);
-  const price = { ...full, amountMinor: applyDiscountBps(full.amountMinor, discountBps) };
-  return {
-    slug: key,
-    title: product.name,
-    price,
-    fullPrice: full,
-    discountBps,
-  };
 }
 
 function idOf(ids: Ids, key: string): string {

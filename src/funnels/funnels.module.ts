@@ -17,6 +17,10 @@ import { FunnelSourcesService } from './funnel-sources.service.js';
 import { FunnelStore } from './funnel-store.service.js';
 import { FunnelsController } from './funnels.controller.js';
 import { FunnelsService } from './funnels.service.js';
+import { ForecastController } from './forecast/forecast.controller.js';
+import { ForecastQueries } from './forecast/forecast.queries.js';
+import { ForecastService } from './forecast/forecast.service.js';
+import { SimulationController } from './simulation/simulation.controller.js';
 
 /**
  * Funnels as code: plan, apply, roll back, export. Owns `funnel` and `funnel_version`; the parts of a funnel are written by the
@@ -24,7 +28,13 @@ import { FunnelsService } from './funnels.service.js';
  */
 @Module({
   imports: [FilesModule, DeliveryModule, PreflightModule, SequencesModule, SignupModule, OffersModule],
-  controllers: [FunnelsController, FunnelObjectsController, FunnelSchemaController],
+  controllers: [
+    FunnelsController,
+    FunnelObjectsController,
+    FunnelSchemaController,
+    SimulationController,
+    ForecastController,
+  ],
   providers: [
     FunnelsService,
     FunnelObjectsService,
@@ -35,7 +45,9 @@ import { FunnelsService } from './funnels.service.js';
     FunnelPublisher,
     FunnelPreflightService,
     DemoService,
+    ForecastQueries,
+    ForecastService,
   ],
-  exports: [FunnelsService, FunnelPreflightService, DemoService],
+  exports: [FunnelsService, FunnelPreflightService, DemoService, ForecastService],
 })
 export class FunnelsModule {}

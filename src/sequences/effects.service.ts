@@ -34,7 +34,7 @@ export class EffectsService {
     for (const run of runsOf(changes)) await this.change(manager, run, now);
     await this.signal(manager, changes, now);
     for (const [key, people] of byKey(entries))
-      await this.enrolling.join(manager, key, people, { byMove: true });
+      await this.enrolling.join(manager, key, people, { byStep: true });
     await this.tell(manager, { hooks, notices }, now);
   }
 

@@ -5,13 +5,11 @@ import { Wake } from '../infra/jobs/wake.js';
 import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import type { SequenceDefinition } from './definition.js';
+import { mayJoin, type EarlierTimes } from './joining.js';
 import { dueAt } from './progress.js';
 import { VersionsService } from './versions.service.js';
 
 export const ADVANCE_DUE = 'sequences.advance-due';
-/** Two sequences that move people to each other without a wait would go round for ever. */
-const MOVES_AGAIN_AFTER_MS = 3_600_000;
-
 export interface Newcomer {
   subscriberId: string;
   /** Variables of the mails, as JSON. */
@@ -30,14 +28,14 @@ export class EnrollingService {
   ) {}
 
   /**
-   * Joins the current version of the sequence, as its rule for joining again allows; returns who did. `byMove`: they come
-   * from another sequence. Throws `SEQUENCE_NOT_FOUND`.
+   * Joins the current version of the sequence, as its rule for joining again allows; returns who did. `byStep`: a
+   * step of some sequence made them come. Throws `SEQUENCE_NOT_FOUND`.
    */
   async join(
     manager: EntityManager,
     sequenceKey: string,
     newcomers: readonly Newcomer[],
-    { byMove = false } = {},
+    { byStep = false } = {},
   ): Promise<string[]> {
     const now = this.clock.now();
     const found: { id: string; versionId: string; definition: SequenceDefinition }[] = await manager.query(
@@ -52,57 +50,73 @@ export class EnrollingService {
     }
     const { first, reentry } = sequence.definition;
     const prepared = this.versions.prepare(sequence.versionId, sequence.definition);
-    const zones = await zonesOf(manager, newcomers);
+    const people = await earlierTimes(manager, sequence.id, newcomers);
     const dueIn = new Map<string | null, Date>();
-    const nextAt = newcomers.map(({ subscriberId }) => {
-      const name = zones.get(subscriberId) ?? null;
-      const timeZone = timeZoneOr(name, prepared.fallbackZone).zone;
-      const known = dueIn.get(name) ?? dueAt(prepared, first, { now, timeZone });
-      dueIn.set(name, known);
-      return known;
+    const joining = people.flatMap(({ place, zone, earlier }) => {
+      const newcomer = newcomers[place];
+      const cause = { now, entryKey: newcomer?.entryKey, byStep };
+      if (newcomer === undefined || !mayJoin(reentry, earlier, cause)) return [];
+      const timeZone = timeZoneOr(zone, prepared.fallbackZone).zone;
+      const nextAt = dueIn.get(zone) ?? dueAt(prepared, first, { now, timeZone });
+      dueIn.set(zone, nextAt);
+      return [{ ...newcomer, nextAt, occurrence: (earlier?.count ?? 0) + 1 }];
     });
-    const days = reentry?.mode === 'after' ? reentry.days : 0;
+    if (joining.length === 0) return [];
     const rows: { id: string }[] = await manager.query(JOIN, [
       sequence.id,
       sequence.versionId,
       first,
-      newcomers.map(({ subscriberId }) => subscriberId),
-      nextAt,
-      newcomers.map(({ data }) => data),
-      newcomers.map(({ entryKey }) => entryKey ?? null),
+      joining.map(({ subscriberId }) => subscriberId),
+      joining.map(({ nextAt }) => nextAt),
+      joining.map(({ data }) => data),
+      joining.map(({ entryKey }) => entryKey ?? null),
+      joining.map(({ occurrence }) => occurrence),
       now,
-      reentry?.mode ?? 'never',
-      new Date(now.getTime() - days * 86_400_000),
-      byMove ? new Date(now.getTime() - MOVES_AGAIN_AFTER_MS) : now,
     ]);
     if (rows.length > 0) await this.wake.notify(manager, ADVANCE_DUE);
     return rows.map(({ id }) => id);
   }
 }
 
-/** Served by the unique key of `enrollment`; two who join at once take the same occurrence, and one of them does nothing. */
+/** Two who join at once take the same occurrence, by the unique key of `enrollment`, and one of them does nothing. */
 const JOIN = `
 insert into enrollment (sequence_id, version_id, subscriber_id, occurrence, status, step_key, next_at, data, started_at, entry_key)
-select $1, $2, p.id, coalesce(before.occurrence, 0) + 1, 'active', $3, p.next_at, p.data, $8, p.entry_key
-from unnest($4::bigint[], $5::timestamptz[], $6::jsonb[], $7::text[]) as p (id, next_at, data, entry_key)
+select $1, $2, p.id, p.occurrence, 'active', $3, p.next_at, p.data, $9, p.entry_key
+from unnest($4::bigint[], $5::timestamptz[], $6::jsonb[], $7::text[], $8::int[]) as p (id, next_at, data, entry_key, occurrence)
 join subscriber s on s.id = p.id
-cross join lateral (
-  select max(e.occurrence) as occurrence, bool_or(e.status = 'active') as is_in, max(e.started_at) as started_at,
-    max(coalesce(e.ended_at, e.started_at)) as last_at
-  from enrollment e where e.subscriber_id = p.id and e.sequence_id = $1) before
-where before.occurrence is null
-  or ($9 = 'always' and not before.is_in and before.started_at <= $11)
-  or ($9 = 'after' and not before.is_in and before.last_at <= $10 and before.started_at <= $11)
-  or ($9 = 'event' and p.entry_key is not null)
 on conflict do nothing returning subscriber_id as id`;
 
-async function zonesOf(
+interface Candidate {
+  /** Among the newcomers. */
+  place: number;
+  zone: string | null;
+  earlier: EarlierTimes | null;
+}
+
+/** Who is no subscriber any more is left out. Served by the unique key of `enrollment`. */
+async function earlierTimes(
   manager: EntityManager,
+  sequenceId: string,
   newcomers: readonly Newcomer[],
-): Promise<Map<string, string | null>> {
-  const rows: { id: string; zone: string | null }[] = await manager.query(
-    'select id, time_zone as zone from subscriber where id = any($1::bigint[])',
-    [newcomers.map(({ subscriberId }) => subscriberId)],
-  );
-  return new Map(rows.map(({ id, zone }) => [id, zone]));
+): Promise<Candidate[]> {
+  const rows: ({ place: number; zone: string | null } & Record<keyof EarlierTimes, unknown>)[] =
+    await manager.query(
+      `select p.place::int - 1 as place, s.time_zone as zone, before.*
+       from unnest($2::bigint[], $3::text[]) with ordinality as p (id, entry_key, place)
+       join subscriber s on s.id = p.id
+       cross join lateral (
+         select max(e.occurrence) as count, bool_or(e.status = 'active') as "isIn", max(e.started_at) as "lastStartedAt",
+           max(coalesce(e.ended_at, e.started_at)) as "lastAt", coalesce(bool_or(e.entry_key = p.entry_key), false) as "sameEntry"
+         from enrollment e where e.subscriber_id = p.id and e.sequence_id = $1) before
+       order by p.place`,
+      [
+        sequenceId,
+        newcomers.map(({ subscriberId }) => subscriberId),
+        newcomers.map(({ entryKey }) => entryKey ?? null),
+      ],
+    );
+  return rows.map(({ place, zone, ...earlier }) => ({
+    ...{ place, zone },
+    earlier: earlier.count === null ? null : (earlier as EarlierTimes),
+  }));
 }

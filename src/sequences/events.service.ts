@@ -35,7 +35,7 @@ export class EventsService {
       );
       if (rows.length === 0) return { known: true };
       const entryKey = key === undefined ? undefined : `${name} ${key}`;
-      await this.reactions.happened(manager, [subscriberId], { kind: 'event', event: name }, entryKey);
+      await this.reactions.happened(manager, [subscriberId], { kind: 'event', event: name }, { entryKey });
       return { known: false };
     });
   }

@@ -3,27 +3,19 @@ import type { EntityManager } from 'typeorm';
 import { MessagesService } from '../delivery/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
-import { timeZoneOr } from '../values/zoned-time.js';
-import { fieldHolds, leafKey, type FieldTrigger, type Trigger } from './condition.js';
+import type { FieldTrigger, FieldValue, Trigger } from './condition.js';
 import { ADVANCE_DUE, EnrollingService } from './enrolling.service.js';
-import { dueAt } from './progress.js';
-import { fieldTriggersOf, reactionTo } from './reactions.js';
+import { listenedFields, metByFields, reactionsTo, type Jump, type Place } from './reactions.js';
 import { VersionsService } from './versions.service.js';
 
-interface Place {
-  id: string;
-  subscriberId: string;
-  versionId: string;
-  stepKey: string;
-  timeZone: string | null;
+/** What the people were told by: `entryKey` names an event, `byStep` is a step of one of their sequences. */
+export interface Cause {
+  entryKey?: string | undefined;
+  byStep?: boolean;
 }
 
-interface Jump {
-  ids: string[];
-  goal: string;
-  to: string | null;
-  nextAt: Date | null;
-}
+/** With whom it belongs to. */
+type OwnPlace = Place & { subscriberId: string };
 
 const PLACES = `select e.id, e.subscriber_id as "subscriberId", e.version_id as "versionId", e.step_key as "stepKey",
   s.time_zone as "timeZone" from enrollment e join subscriber s on s.id = e.subscriber_id where e.status = 'active'`;
@@ -42,17 +34,17 @@ export class ReactionsService {
 
   /**
    * They leave the sequences that this ends, go to the goals that it reaches, and join the sequences that it begins; what
-   * waits looks again. What was planned for who leaves or jumps is not sent. `entryKey` names the event.
+   * waits looks again. What was planned for who leaves or jumps is not sent.
    */
   async happened(
     manager: EntityManager,
     subscriberIds: readonly string[],
     trigger: Trigger,
-    entryKey?: string,
+    cause: Cause = {},
   ): Promise<void> {
     await this.react(manager, await this.places(manager, subscriberIds), trigger);
     await this.lookAgain(manager, subscriberIds);
-    await this.begin(manager, subscriberIds, trigger, entryKey);
+    await this.begin(manager, subscriberIds, trigger, cause);
   }
 
   /** What has happened in these enrollments alone, such as a click on a mail of theirs. */
@@ -76,55 +68,24 @@ export class ReactionsService {
   private async react(manager: EntityManager, places: readonly Place[], trigger: Trigger): Promise<void> {
     const versions = await this.versions.running(manager, places);
     const now = this.clock.now();
-    const exits: string[] = [];
-    let reason = '';
-    const jumps = new Map<string, Jump>();
-    for (const { id, versionId, stepKey, timeZone } of places) {
-      const sequence = versions.get(versionId)?.sequence;
-      if (!sequence) continue;
-      const reaction = reactionTo(sequence, stepKey, trigger);
-      if (reaction.kind === 'exit') {
-        exits.push(id);
-        reason = reaction.reason;
-      } else if (reaction.kind === 'jump') {
-        const { key: goal, next: to } = reaction.goal;
-        const name = `${versionId} ${goal} ${timeZone ?? ''}`;
-        const zone = timeZoneOr(timeZone, sequence.fallbackZone).zone;
-        const nextAt = to === null ? null : dueAt(sequence, to, { now, timeZone: zone });
-        const jump = jumps.get(name) ?? { ids: [], goal, to, nextAt };
-        jump.ids.push(id);
-        jumps.set(name, jump);
-      }
-    }
+    const { exits, reason, jumps } = reactionsTo(places, versions, trigger, now);
     await this.end(manager, exits, reason);
-    for (const jump of jumps.values()) await this.jump(manager, jump, now);
+    for (const jump of jumps) await this.jump(manager, jump, now);
   }
 
-  /** Each place once: the first of several values that hold is the reason. */
   private async fieldsMet(
     manager: EntityManager,
     subscriberIds: readonly string[],
-  ): Promise<{ trigger: FieldTrigger; places: Place[] }[]> {
+  ): Promise<{ trigger: FieldTrigger; places: OwnPlace[] }[]> {
     const places = await this.places(manager, subscriberIds);
     const versions = await this.versions.running(manager, places);
-    const asked = places.map((place) => {
-      const definition = versions.get(place.versionId)?.sequence.definition;
-      return { place, triggers: definition === undefined ? [] : fieldTriggersOf(definition) };
-    });
-    if (asked.every(({ triggers }) => triggers.length === 0)) return [];
-    const rows: { id: string; fields: Record<string, string | number | boolean | null> }[] =
-      await manager.query('select id, fields from subscriber where id = any($1::bigint[])', [subscriberIds]);
+    if (places.every((place) => listenedFields(place, versions).length === 0)) return [];
+    const rows: { id: string; fields: Record<string, FieldValue | null> }[] = await manager.query(
+      'select id, fields from subscriber where id = any($1::bigint[])',
+      [subscriberIds],
+    );
     const fields = new Map(rows.map((row) => [row.id, row.fields]));
-    const met = new Map<string, { trigger: FieldTrigger; places: Place[] }>();
-    for (const { place, triggers } of asked) {
-      const own = fields.get(place.subscriberId);
-      const trigger = triggers.find((one) => fieldHolds(one, own?.[one.field]));
-      if (trigger === undefined) continue;
-      const group = met.get(leafKey(trigger)) ?? { trigger, places: [] };
-      group.places.push(place);
-      met.set(leafKey(trigger), group);
-    }
-    return [...met.values()];
+    return metByFields(places, versions, ({ subscriberId }) => fields.get(subscriberId) ?? {});
   }
 
   /** Something about the people has changed: whoever of them waits for it is looked at now. */
@@ -153,7 +114,7 @@ export class ReactionsService {
   }
 
   /** Locked, in one order: two things may happen to a person at once. Served by the unique key of `enrollment`. */
-  private async places(manager: EntityManager, subscriberIds: readonly string[]): Promise<Place[]> {
+  private async places(manager: EntityManager, subscriberIds: readonly string[]): Promise<OwnPlace[]> {
     return manager.query(`${PLACES} and e.subscriber_id = any($1::bigint[]) ${IN_ORDER}`, [subscriberIds]);
   }
 
@@ -188,7 +149,7 @@ export class ReactionsService {
     manager: EntityManager,
     subscriberIds: readonly string[],
     trigger: Trigger,
-    entryKey: string | undefined,
+    { entryKey, byStep = false }: Cause,
   ): Promise<void> {
     const sequences: { key: string }[] = await manager.query(
       `select q.key from sequence q join sequence_version v on v.id = q.current_version_id
@@ -201,6 +162,6 @@ export class ReactionsService {
       [subscriberIds],
     );
     const newcomers = active.map(({ id }) => ({ subscriberId: id, data: '{}', entryKey }));
-    for (const { key } of sequences) await this.enrolling.join(manager, key, newcomers);
+    for (const { key } of sequences) await this.enrolling.join(manager, key, newcomers, { byStep });
   }
 }

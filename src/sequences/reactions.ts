@@ -1,9 +1,66 @@
-import { sameTrigger, type FieldTrigger, type MailTrigger, type Trigger } from './condition.js';
+import { timeZoneOr } from '../values/zoned-time.js';
+import {
+  fieldHolds,
+  leafKey,
+  sameTrigger,
+  type FieldTrigger,
+  type FieldValue,
+  type MailTrigger,
+  type Trigger,
+} from './condition.js';
 import { exitsOf, waysOut, type GoalNode, type SequenceDefinition } from './definition.js';
 import type { PreparedSequence } from './prepared.js';
+import { dueAt } from './progress.js';
 
 /** What something that happens to a person means for their place in a sequence. */
 export type Reaction = { kind: 'none' } | { kind: 'exit'; reason: string } | { kind: 'jump'; goal: GoalNode };
+
+/** Where somebody stands in a sequence. */
+export interface Place {
+  id: string;
+  versionId: string;
+  stepKey: string;
+  timeZone: string | null;
+}
+
+/** Enrollments that go to what follows a goal. */
+export interface Jump {
+  ids: string[];
+  goal: string;
+  /** Null: the sequence is over. */
+  to: string | null;
+  nextAt: Date | null;
+}
+
+/** What a trigger means for all places of the people it happened to. */
+export function reactionsTo(
+  places: readonly Place[],
+  versions: ReadonlyMap<string, { sequence: PreparedSequence }>,
+  trigger: Trigger,
+  now: Date,
+): { exits: string[]; reason: string; jumps: Jump[] } {
+  const exits: string[] = [];
+  let reason = '';
+  const jumps = new Map<string, Jump>();
+  for (const { id, versionId, stepKey, timeZone } of places) {
+    const sequence = versions.get(versionId)?.sequence;
+    if (!sequence) continue;
+    const reaction = reactionTo(sequence, stepKey, trigger);
+    if (reaction.kind === 'exit') {
+      exits.push(id);
+      reason = reaction.reason;
+    } else if (reaction.kind === 'jump') {
+      const { key: goal, next: to } = reaction.goal;
+      const name = `${versionId} ${goal} ${timeZone ?? ''}`;
+      const zone = timeZoneOr(timeZone, sequence.fallbackZone).zone;
+      const nextAt = to === null ? null : dueAt(sequence, to, { now, timeZone: zone });
+      const jump = jumps.get(name) ?? { ids: [], goal, to, nextAt };
+      jump.ids.push(id);
+      jumps.set(name, jump);
+    }
+  }
+  return { exits, reason, jumps: [...jumps.values()] };
+}
 
 /** A goal that lies ahead goes before an exit; one that is behind the person means nothing. */
 export function reactionTo(sequence: PreparedSequence, stepKey: string, trigger: Trigger): Reaction {
@@ -46,6 +103,33 @@ export function isAhead({ nodes }: PreparedSequence, from: string, goal: string)
     ahead.push(...waysOut(node).map(({ to }) => to));
   }
   return false;
+}
+
+/** The values of fields that the place's version listens for. */
+export function listenedFields(
+  { versionId }: Place,
+  versions: ReadonlyMap<string, { sequence: PreparedSequence }>,
+): FieldTrigger[] {
+  const definition = versions.get(versionId)?.sequence.definition;
+  return definition === undefined ? [] : fieldTriggersOf(definition);
+}
+
+/** What the fields of people mean for their places. Each place once: the first of several values that hold is the reason. */
+export function metByFields<P extends Place>(
+  places: readonly P[],
+  versions: ReadonlyMap<string, { sequence: PreparedSequence }>,
+  fieldsOf: (place: P) => Readonly<Record<string, FieldValue | null>>,
+): { trigger: FieldTrigger; places: P[] }[] {
+  const met = new Map<string, { trigger: FieldTrigger; places: P[] }>();
+  for (const place of places) {
+    const fields = fieldsOf(place);
+    const trigger = listenedFields(place, versions).find((one) => fieldHolds(one, fields[one.field]));
+    if (trigger === undefined) continue;
+    const group = met.get(leafKey(trigger)) ?? { trigger, places: [] };
+    group.places.push(place);
+    met.set(leafKey(trigger), group);
+  }
+  return [...met.values()];
 }
 
 /** Values of fields that end the sequence or take people to a goal. */

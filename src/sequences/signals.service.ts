@@ -48,7 +48,7 @@ export class SignalsService {
       if (!first) return 0;
       const people = [...new Set(rows.map(({ subscriberId }) => subscriberId))];
       if (first.trigger === null) await this.reactions.changed(manager, people);
-      else await this.reactions.happened(manager, people, first.trigger);
+      else await this.reactions.happened(manager, people, first.trigger, { byStep: true });
       return rows.length;
     });
   }

@@ -1,0 +1,58 @@
+import type { Band, Outlook } from '../funnels/forecast/outlook.js';
+import type { Money } from '../values/money.js';
+
+/** In the units of the chart's view box. */
+const HEIGHT = 160;
+const STEP = 20;
+const BAR = 12;
+
+interface Bar {
+  date: string;
+  expected: number;
+  low: number;
+  high: number;
+  x: number;
+  middle: number;
+  y: number;
+  height: number;
+  /** The band, as a line from top to bottom. */
+  top: number;
+  bottom: number;
+}
+
+export interface ForecastView {
+  people: number;
+  mailsInAll: Band;
+  basis: { mails: number; purchases: number; left: number; days: number };
+  income: { expected: Money; low: Money; high: Money }[];
+  bars: Bar[];
+  chart: { width: number; height: number; barWidth: number };
+}
+
+/** What the page prints and draws: a bar for each day, as high as what is expected, and a line for the band. */
+export function forecastView({
+  people,
+  dates,
+  mails,
+  mailsInAll,
+  income,
+  basis,
+}: Outlook & { people: number; dates: string[]; basis: ForecastView['basis'] }): ForecastView {
+  const most = Math.max(1, ...mails.map(({ high }) => high));
+  const up = (count: number): number => Math.round((count / most) * HEIGHT * 10) / 10;
+  return {
+    people,
+    basis,
+    mailsInAll: { ...mailsInAll, expected: Math.round(mailsInAll.expected) },
+    income: income.map(({ currency, amount }) => {
+      const inMoney = (amountMinor: number): Money => ({ amountMinor: Math.round(amountMinor), currency });
+      return { expected: inMoney(amount.expected), low: inMoney(amount.low), high: inMoney(amount.high) };
+    }),
+    bars: mails.map(({ expected, low, high }, day) => ({
+      ...{ date: dates[day] ?? '', expected: Math.round(expected), low, high },
+      ...{ x: day * STEP, middle: day * STEP + BAR / 2 },
+      ...{ y: HEIGHT - up(expected), height: up(expected), top: HEIGHT - up(high), bottom: HEIGHT - up(low) },
+    })),
+    chart: { width: mails.length * STEP, height: HEIGHT, barWidth: BAR },
+  };
+}

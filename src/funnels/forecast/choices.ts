@@ -1,0 +1,55 @@
+import { isMail, waysOut, type SequenceDefinition, type SequenceNode } from '../../sequences/definition.js';
+
+/** A point where people part: which way out of a step, or what becomes of somebody after a mail. */
+export interface Parting {
+  name: string;
+  options: readonly string[];
+}
+
+/** The name of a condition that stands for a way out of a step; no event of the API has a colon. */
+const WAY = 'way:';
+
+export function wayParting(sequence: string, node: SequenceNode): Parting {
+  return { name: `way ${sequence} ${node.key}`, options: waysOut(node).map(({ outcome }) => outcome) };
+}
+
+export const STAYS = 'stays';
+export const LEAVES = 'leaves';
+export const BUYS = 'buys';
+export const BUYS_WITH_BUMP = 'buys with bump';
+
+export function mailParting(sequence: string, step: string, hasOffer: boolean): Parting {
+  const options = hasOffer ? [STAYS, LEAVES, BUYS, BUYS_WITH_BUMP] : [STAYS, LEAVES];
+  return { name: `mail ${sequence} ${step}`, options };
+}
+
+/**
+ * The sequence with each question in place of a name for its answer, so that people part as they were measured to,
+ * without dates of fields, as who waits for one has their time already, and without split tests: all get the control. Purchases still lead to goals and ends.
+ */
+export function withoutQuestions(definition: SequenceDefinition): SequenceDefinition {
+  return { ...definition, nodes: definition.nodes.map(withoutQuestion) };
+}
+
+/** The step and the place of the way among its ways, from the name of a condition; null for any other. */
+export function wayOf(event: string): { step: string; way: number } | null {
+  if (!event.startsWith(WAY)) return null;
+  const [, step = '', way = ''] = event.split(':');
+  return { step, way: Number(way) };
+}
+
+function withoutQuestion(node: SequenceNode): SequenceNode {
+  const { key } = node;
+  const answer = (way: number) => ({ kind: 'event' as const, event: `${WAY}${key}:${way}` });
+  if (node.kind === 'branch') {
+    const { then: to, else: other, within } = node;
+    return { kind: 'choice', key, cases: [{ when: answer(0), outcome: 'then', to }], within, else: other };
+  }
+  if (node.kind === 'choice')
+    return { ...node, cases: node.cases.map((one, way) => ({ ...one, when: answer(way) })) };
+  if (node.kind === 'goal') return { ...node, triggers: [...node.triggers, answer(0)] };
+  const { untilField: _, ...rest } = node;
+  if (!isMail(rest)) return rest;
+  const { split: __, ...mail } = rest;
+  return mail;
+}

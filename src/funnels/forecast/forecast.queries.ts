@@ -1,0 +1,114 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import type { SequenceDefinition } from '../../sequences/definition.js';
+
+export interface StandRow {
+  versionId: string;
+  stepKey: string;
+  nextAt: Date;
+  waitUntil: Date | null;
+  timeZone: string | null;
+  count: number;
+}
+
+export interface VersionRow {
+  id: string;
+  sequence: string;
+  isCurrent: boolean;
+  definition: SequenceDefinition;
+}
+
+export interface MailCount {
+  sequence: string;
+  step: string;
+  sent: number;
+  left: number;
+  bought: number;
+  boughtWithBump: number;
+}
+
+export interface OfferRow {
+  slug: string;
+  productKey: string;
+  amountMinor: number;
+  currency: string;
+  discountBps: number;
+  personalDeadline: boolean;
+  bumpKey: string | null;
+  bumpAmountMinor: number | null;
+}
+
+/** What a forecast is made from; each is one look at a table, a few seconds for millions of rows. */
+@Injectable()
+export class ForecastQueries {
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** Everybody in a sequence who may be written to, to the hour. Served by `enrollment_due`. */
+  async stands(): Promise<StandRow[]> {
+    return this.dataSource.query(
+      `select e.version_id as "versionId", e.step_key as "stepKey", s.time_zone as "timeZone", count(*)::int as count,
+         min(e.next_at) as "nextAt", min(e.wait_until) as "waitUntil"
+       from enrollment e join subscriber s on s.id = e.subscriber_id
+       where e.status = 'active' and s.status = 'active' and e.step_key is not null
+       group by e.version_id, e.step_key, s.time_zone, date_trunc('hour', e.next_at), date_trunc('hour', e.wait_until)`,
+    );
+  }
+
+  /** The versions people are in, and the current one of every sequence. */
+  async versions(): Promise<VersionRow[]> {
+    return this.dataSource.query(
+      `select v.id, q.key as sequence, v.definition, v.id = q.current_version_id as "isCurrent"
+       from sequence_version v join sequence q on q.id = v.sequence_id
+       where v.id = q.current_version_id or v.id in (select version_id from enrollment where status = 'active')
+       order by q.id, v.id`,
+    );
+  }
+
+  async offers(): Promise<OfferRow[]> {
+    return this.dataSource.query(
+      `select o.slug, p.key as "productKey", p.amount_minor::float8 as "amountMinor", p.currency, o.discount_bps as "discountBps",
+         o.personal_deadline as "personalDeadline", b.key as "bumpKey", b.amount_minor::float8 as "bumpAmountMinor"
+       from offer o join product p on p.id = o.product_id left join product b on b.id = o.bump_product_id
+       where o.archived_at is null`,
+    );
+  }
+
+  /**
+   * What came of the mails of each step that were sent from `since` to `until`: whether the person left the sequence, other
+   * than by buying or moving on, or ordered the step's offer, before the next mail of that sequence. Served by
+   * `message_funnel` and the unique key of `enrollment`.
+   */
+  async mails(since: Date, until: Date): Promise<MailCount[]> {
+    return this.dataSource.query(
+      `with mail as (
+         select q.key as sequence, m.step_key as step, m.subscriber_id, m.funnel_key, m.accepted_at as at, e.ended_at,
+           e.status = 'exited' and e.exit_reason not like 'purchased %' and e.exit_reason not like 'moved to %' as gone,
+           m.data -> 'offer' ->> 'slug' as offer,
+           lead(m.accepted_at) over (partition by m.enrollment_id order by m.accepted_at, m.id) as next_at
+         from message m join enrollment e on e.id = m.enrollment_id join sequence q on q.id = e.sequence_id
+         where m.kind = 'sequence' and m.state = 'accepted' and m.accepted_at >= $1 and m.accepted_at < $2)
+       select mail.sequence, mail.step, count(*)::int as sent,
+         count(*) filter (where gone and next_at is null and bought.bump is null)::int as left,
+         count(*) filter (where bought.bump = false)::int as bought,
+         count(*) filter (where bought.bump)::int as "boughtWithBump"
+       from mail left join lateral (
+         select exists (select 1 from order_line l where l.order_id = o.id and l.kind = 'bump') as bump
+         from orders o join offer f on f.id = o.offer_id
+         where mail.offer is not null and o.subscriber_id = mail.subscriber_id and f.slug = mail.offer
+           and o.status in ('paid', 'refunded') and o.paid_at >= mail.at and (mail.next_at is null or o.paid_at < mail.next_at)
+         order by o.id limit 1) bought on true
+       group by 1, 2`,
+      [since, until],
+    );
+  }
+
+  /** Which way people went at each step that asks something. */
+  async ways(since: Date): Promise<{ sequence: string; step: string; outcome: string; count: number }[]> {
+    return this.dataSource.query(
+      `select q.key as sequence, s.step_key as step, s.outcome, count(*)::int as count
+       from enrollment_step s join enrollment e on e.id = s.enrollment_id join sequence q on q.id = e.sequence_id
+       where s.at >= $1 group by 1, 2, 3`,
+      [since],
+    );
+  }
+}

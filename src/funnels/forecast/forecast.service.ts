@@ -1,0 +1,161 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import { prepareSequence } from '../../sequences/prepared.js';
+import type { VirtualFunnels, VirtualOffer } from '../simulation/virtual-sequences.js';
+import type { Measured } from './beliefs.js';
+import { BUYS, BUYS_WITH_BUMP, LEAVES, mailParting, STAYS, wayParting, withoutQuestions } from './choices.js';
+import { ForecastQueries, type MailCount, type OfferRow, type VersionRow } from './forecast.queries.js';
+import { mergedStands, type Stand } from './groups.js';
+import { outlook, type Outlook } from './outlook.js';
+import { pathsFrom } from './paths.js';
+
+const DAY_MS = 86_400_000;
+/** Older measurements are of another time. */
+const MEASURED_DAYS = 365;
+/** A mail tells nothing before people have had time to buy or leave. */
+const SETTLED_DAYS = 3;
+const MOST_GROUPS = 150;
+/** Any; it is the same for every forecast, so that nothing moves but by what has happened. */
+const SEED = 20_260_101;
+
+export interface Forecast extends Outlook {
+  /** UTC; the first day is the rest of today. */
+  dates: string[];
+  /** In sequences now. */
+  people: number;
+  /** What the shares were measured by. */
+  basis: { mails: number; purchases: number; left: number; days: number };
+}
+
+/**
+ * Mails a day and income from the people who are in sequences now: nobody who joins later is in it. Everybody walks on
+ * from where they are by the code of the real run, on every way that is not too rare; where ways part, as many take each
+ * as were measured here in the last year (`outlook` says how the band comes about). Leaving a sequence by a tag or an
+ * event counts as leaving after the last mail; a person is taken to buy a day after the mail of an offer. In a split test all get the control. Steps that wait
+ * for a date in a field are taken to come at once for those who do not stand there yet.
+ */
+@Injectable()
+export class ForecastService {
+  constructor(
+    private readonly queries: ForecastQueries,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** `level`: how often the truth is to lie in the bands, such as 0.8. */
+  async forecast({ days, level }: { days: number; level: number }): Promise<Forecast> {
+    const now = this.clock.now();
+    const today = Math.floor(now.getTime() / DAY_MS);
+    const versions = await this.queries.versions();
+    const sequences = new Map(versions.map((version) => [versionName(version.id), version.sequence]));
+    const stands = (await this.queries.stands()).map(({ versionId, ...stand }): Stand => ({
+      ...stand,
+      version: versionName(versionId),
+      sequence: sequences.get(versionName(versionId)) ?? '',
+    }));
+    const since = new Date(now.getTime() - MEASURED_DAYS * DAY_MS);
+    const mails = await this.queries.mails(since, new Date(now.getTime() - SETTLED_DAYS * DAY_MS));
+    const measured = measuredShares(versions, mails, await this.queries.ways(since));
+    const question = {
+      funnels: funnelsOf(versions, await this.queries.offers()),
+      ...{ sequences, measured, from: now, until: new Date((today + days) * DAY_MS) },
+    };
+    const groups = mergedStands(stands, MOST_GROUPS).map((stand) => ({
+      count: stand.count,
+      paths: pathsFrom(question, stand),
+    }));
+    const dayOf = (at: Date): number => Math.floor(at.getTime() / DAY_MS) - today;
+    const sum = (of: (count: MailCount) => number): number =>
+      mails.reduce((total, one) => total + of(one), 0);
+    return {
+      ...outlook(groups, { measured, days, dayOf, level, seed: SEED }),
+      dates: Array.from({ length: days }, (_, day) =>
+        new Date((today + day) * DAY_MS).toISOString().slice(0, 10),
+      ),
+      people: stands.reduce((total, { count }) => total + count, 0),
+      basis: {
+        mails: sum(({ sent }) => sent),
+        purchases: sum(({ bought, boughtWithBump }) => bought + boughtWithBump),
+        left: sum(({ left }) => left),
+        days: MEASURED_DAYS,
+      },
+    };
+  }
+}
+
+/** Never the key of a sequence, which has no colon. */
+function versionName(id: string): string {
+  return `v:${id}`;
+}
+
+/** Each version by its name, and the current one by the key of the sequence, which is where steps move people. */
+function funnelsOf(versions: readonly VersionRow[], offers: readonly OfferRow[]): VirtualFunnels {
+  const running = new Map<string, ReturnType<typeof runningOf>>();
+  for (const version of versions) {
+    const one = runningOf(version);
+    running.set(versionName(version.id), one);
+    if (version.isCurrent) running.set(version.sequence, one);
+  }
+  return {
+    versions: running,
+    offers: new Map(offers.map((offer) => [offer.slug, virtualOffer(offer)])),
+    form: { funnel: '', optIn: 'single' },
+  };
+}
+
+function runningOf({ sequence, definition }: VersionRow): {
+  sequence: ReturnType<typeof prepareSequence>;
+  funnelKey: string;
+  sender: { name: string; email: string; postalAddress: string };
+} {
+  return {
+    sequence: prepareSequence(withoutQuestions(definition)),
+    funnelKey: sequence,
+    sender: { name: '', email: '', postalAddress: '' },
+  };
+}
+
+function virtualOffer(offer: OfferRow): VirtualOffer {
+  const { slug, productKey, amountMinor, currency, discountBps, personalDeadline, bumpKey, bumpAmountMinor } =
+    offer;
+  return {
+    ...{ slug, discountBps, personalDeadline },
+    product: { key: productKey, price: { amountMinor, currency } },
+    bump:
+      bumpKey === null || bumpAmountMinor === null
+        ? null
+        : { key: bumpKey, price: { amountMinor: bumpAmountMinor, currency } },
+  };
+}
+
+function measuredShares(
+  versions: readonly VersionRow[],
+  mails: readonly MailCount[],
+  ways: readonly { sequence: string; step: string; outcome: string; count: number }[],
+): Measured {
+  const measured = new Map<string, Map<string, number>>();
+  for (const { sequence, step, sent, left, bought, boughtWithBump } of mails) {
+    const { name } = mailParting(sequence, step, true);
+    const stayed = sent - left - bought - boughtWithBump;
+    measured.set(
+      name,
+      new Map([
+        [STAYS, stayed],
+        [LEAVES, left],
+        [BUYS, bought],
+        [BUYS_WITH_BUMP, boughtWithBump],
+      ]),
+    );
+  }
+  const asking = new Set(
+    versions.flatMap(({ sequence, definition }) =>
+      definition.nodes.map((node) => wayParting(sequence, node).name),
+    ),
+  );
+  for (const { sequence, step, outcome, count } of ways) {
+    const name = `way ${sequence} ${step}`;
+    if (!asking.has(name)) continue;
+    const own = measured.get(name) ?? new Map<string, number>();
+    measured.set(name, own.set(outcome, count));
+  }
+  return measured;
+}

@@ -1,0 +1,148 @@
+import { belief, type Measured } from './beliefs.js';
+import type { Parting } from './choices.js';
+import { Draws } from './draws.js';
+import type { ForecastPath } from './paths.js';
+
+/** People who stand at one place, and the ways they may go. */
+export interface Group {
+  count: number;
+  paths: readonly ForecastPath[];
+}
+
+/** The truth lies from `low` to `high` with the probability that was asked for. */
+export interface Band {
+  expected: number;
+  low: number;
+  high: number;
+}
+
+export interface Outlook {
+  /** By the days from the first one on. */
+  mails: Band[];
+  mailsInAll: Band;
+  /** In minor units. */
+  income: { currency: string; amount: Band }[];
+}
+
+export interface OutlookQuestion {
+  measured: Measured;
+  days: number;
+  /** The number of the day a moment falls on; 0 is the first. */
+  dayOf(this: void, at: Date): number;
+  /** How often the truth is to lie in the band, such as 0.8. */
+  level: number;
+  seed: number;
+}
+
+const ROUNDS = 400;
+
+interface Sums {
+  mails: number[];
+  income: Map<string, number>;
+}
+
+/** What a path adds for one person. */
+interface PathSums {
+  mails: [day: number, count: number][];
+  income: [currency: string, amountMinor: number][];
+  /** `parting` is its place among all of the forecast. */
+  choices: [parting: number, option: number][];
+}
+
+/**
+ * How many mails go on each day, and what comes in. Two things are not known: how likely people are to take each option,
+ * of which measuring tells the more the more was measured, and what these people will do. So the future is drawn many
+ * times: each time the shares of the options from their Dirichlet distributions after what was measured, then from these
+ * how many of each group go each way; the band holds the middle `level` of all futures. People are taken to decide each
+ * for themselves, by shares that stay what they were.
+ */
+export function outlook(groups: readonly Group[], question: OutlookQuestion): Outlook {
+  const draws = new Draws(question.seed);
+  const partings = new Map<string, { place: number; parting: Parting }>();
+  for (const { paths } of groups)
+    for (const { choices } of paths)
+      for (const { parting } of choices)
+        if (!partings.has(parting.name)) partings.set(parting.name, { place: partings.size, parting });
+  const prepared = groups.map(({ count, paths }) => ({
+    count,
+    paths: paths.map((path) => sumsOf(path, partings, question)),
+  }));
+  const beliefs = [...partings.values()].map(({ parting }) => belief(parting, question.measured));
+  const futures = Array.from({ length: ROUNDS }, () => {
+    const shares = beliefs.map((alphas) => draws.dirichlet(alphas));
+    return oneFuture(prepared, shares, { draws, days: question.days });
+  });
+  const { level } = question;
+  const currencies = [...new Set(futures.flatMap(({ income }) => [...income.keys()]))].toSorted();
+  return {
+    mails: Array.from({ length: question.days }, (_, day) =>
+      band(
+        futures.map(({ mails }) => mails[day] ?? 0),
+        level,
+      ),
+    ),
+    mailsInAll: band(
+      futures.map(({ mails }) => mails.reduce((sum, count) => sum + count, 0)),
+      level,
+    ),
+    income: currencies.map((currency) => ({
+      currency,
+      amount: band(
+        futures.map(({ income }) => income.get(currency) ?? 0),
+        level,
+      ),
+    })),
+  };
+}
+
+function oneFuture(
+  groups: readonly { count: number; paths: readonly PathSums[] }[],
+  shares: readonly (readonly number[])[],
+  { draws, days }: { draws: Draws; days: number },
+): Sums {
+  const sums: Sums = { mails: Array.from({ length: days }, () => 0), income: new Map() };
+  for (const { count, paths } of groups) {
+    const weights = paths.map(({ choices }) =>
+      choices.reduce((product, [parting, option]) => product * (shares[parting]?.[option] ?? 0), 1),
+    );
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    if (total <= 0) continue;
+    const people = draws.multinomial(
+      count,
+      weights.map((weight) => weight / total),
+    );
+    for (const [place, number] of people.entries()) {
+      if (number === 0) continue;
+      for (const [day, mails] of paths[place]?.mails ?? [])
+        sums.mails[day] = (sums.mails[day] ?? 0) + mails * number;
+      for (const [currency, amount] of paths[place]?.income ?? [])
+        sums.income.set(currency, (sums.income.get(currency) ?? 0) + amount * number);
+    }
+  }
+  return sums;
+}
+
+function sumsOf(
+  { choices, mails, income }: ForecastPath,
+  partings: ReadonlyMap<string, { place: number }>,
+  { dayOf, days }: OutlookQuestion,
+): PathSums {
+  const byDay = new Map<number, number>();
+  for (const at of mails) byDay.set(dayOf(at), (byDay.get(dayOf(at)) ?? 0) + 1);
+  return {
+    mails: [...byDay].filter(([day]) => day >= 0 && day < days),
+    income: income.map(({ currency, amountMinor }) => [currency, amountMinor]),
+    choices: choices.map(({ parting, option }) => [partings.get(parting.name)?.place ?? -1, option]),
+  };
+}
+
+/** The mean, and the quantiles that leave out as much below as above. */
+function band(values: readonly number[], level: number): Band {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.round(share * (sorted.length - 1))] ?? 0;
+  return {
+    expected: values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length),
+    low: Math.floor(at((1 - level) / 2)),
+    high: Math.ceil(at((1 + level) / 2)),
+  };
+}

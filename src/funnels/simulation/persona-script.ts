@@ -1,0 +1,79 @@
+import { createHash } from 'node:crypto';
+import { addDuration } from '../../values/duration.js';
+import { FULL_BPS, parsePercentBps } from '../../values/money.js';
+import { EVERY_MAIL, parseRange, type Persona, type PersonaAction } from './personas.schemas.js';
+import type { VirtualMail } from './virtual-record.js';
+
+/** Something a person does at a time of theirs. `mail` is the one that they do it with or after. */
+export interface PlannedAction {
+  at: Date;
+  action: PersonaAction;
+  mail: VirtualMail | null;
+}
+
+/** One of the people of a persona. */
+export interface Actor {
+  persona: Persona;
+  /** From 1 within the persona. */
+  number: number;
+  seed: string;
+  /** In which their days are counted. */
+  clockZone: string;
+}
+
+const MINUTE_MS = 60_000;
+
+/** What the person does without a mail: times count from the sign-up. */
+export function actionsFromSignUp(actor: Actor, signedUpAt: Date): PlannedAction[] {
+  return actor.persona.does.flatMap((action, place) =>
+    mailOf(action) === undefined ? planned(actor, action, { place, from: signedUpAt, mail: null }) : [],
+  );
+}
+
+/** What the person does with a mail they have got, or because of it. `nth`: their how manieth mail it is. */
+export function actionsAfterMail(actor: Actor, mail: VirtualMail, nth: number): PlannedAction[] {
+  const { kind, step, sentAt } = mail;
+  if (kind !== 'sequence' || sentAt === null) return [];
+  return actor.persona.does.flatMap((action, place) => {
+    const named = mailOf(action);
+    if (named !== step && named !== EVERY_MAIL) return [];
+    return planned(actor, action, { place, from: sentAt, mail, nth });
+  });
+}
+
+/** The time in the span that falls to this person; the ends are included. */
+export function timeIn(actor: Actor, text: string | undefined, name: string, from: Date): Date {
+  if (text === undefined) return from;
+  const span = parseRange(text);
+  const first = addDuration(from, span.from, actor.clockZone).getTime();
+  const last = addDuration(from, span.to, actor.clockZone).getTime();
+  if (last <= first) return new Date(first);
+  const minutes = Math.floor((last - first) / MINUTE_MS);
+  return new Date(first + Math.floor(drawn(actor, `${name} time`) * (minutes + 1)) * MINUTE_MS);
+}
+
+/** The mail of a step that the action is about; undefined for one that counts from the sign-up. */
+function mailOf(action: PersonaAction): string | undefined {
+  if ('opens' in action) return action.opens;
+  return 'clicks' in action ? action.clicks : action.afterMail;
+}
+
+function planned(
+  actor: Actor,
+  action: PersonaAction,
+  { place, from, mail, nth = 0 }: { place: number; from: Date; mail: VirtualMail | null; nth?: number },
+): PlannedAction[] {
+  const name = `${place} ${nth}`;
+  const isDone =
+    action.chance === undefined || drawn(actor, name) * FULL_BPS < parsePercentBps(action.chance);
+  return isDone ? [{ at: timeIn(actor, action.after, name, from), action, mail }] : [];
+}
+
+/**
+ * From 0 up to but not including 1, evenly. Made from the names of what is drawn, so that another persona or action
+ * beside it changes nothing.
+ */
+function drawn({ seed, persona, number }: Actor, name: string): number {
+  const digest = createHash('sha256').update(`${seed}\n${persona.name}\n${number}\n${name}`).digest();
+  return digest.readUIntBE(0, 6) / 2 ** 48;
+}

@@ -1,0 +1,93 @@
+import type { FunnelDefinition } from '../funnel.schemas.js';
+import type { DefinitionProblem } from '../lint/rules.js';
+import { mailSteps } from '../step.schemas.js';
+import { readYamlFile, type YamlFile } from '../yaml-file.js';
+import {
+  ACTION_KINDS,
+  EVERY_MAIL,
+  personasSchema,
+  type PersonaAction,
+  type Personas,
+} from './personas.schemas.js';
+
+/** Reads the people of a simulation. Collects every problem instead of stopping at the first. */
+export function readPersonasFile(text: string): YamlFile<Personas> {
+  return readYamlFile(text, {
+    schema: personasSchema,
+    name: 'a file of personas',
+    example: 'personas:',
+    kinds: ACTION_KINDS,
+  });
+}
+
+/** What the personas name that the funnels do not have. */
+export function personaProblems(
+  { personas }: Personas,
+  definitions: readonly FunnelDefinition[],
+): DefinitionProblem[] {
+  const mails = definitions.flatMap(({ sequence }) => mailSteps(sequence.steps).map(({ step }) => step.key));
+  const offers = definitions.flatMap((definition) => definition.offers.map(({ key }) => key));
+  const names = new Set<string>();
+  return personas.flatMap(({ name, does }, index): DefinitionProblem[] => {
+    const own = does.flatMap((action, place) =>
+      actionProblems(action, mails, offers).map((problem) => ({
+        ...problem,
+        path: ['personas', index, 'does', place, ...problem.path],
+      })),
+    );
+    if (!names.has(name)) return (names.add(name), own);
+    return [
+      ...own,
+      {
+        rule: 'duplicate-key',
+        path: ['personas', index, 'name'],
+        message: `a second persona is called "${name}"`,
+      },
+    ];
+  });
+}
+
+/** People who do the usual things, for a simulation without a file of personas. */
+export function usualPersonas({ offers, sequence }: FunnelDefinition): Personas {
+  const usual = { timeZone: 'Europe/Berlin' };
+  const clicks = { clicks: EVERY_MAIL, after: '3 hours' };
+  const buys = offers.flatMap(({ key }) => {
+    const mail = mailSteps(sequence.steps).find(({ step }) => step.offer === key);
+    return mail === undefined ? [] : [{ buys: key, afterMail: mail.step.key, after: '1 day' }];
+  });
+  return personasSchema.parse({
+    personas: [
+      { name: 'reads-nothing', ...usual },
+      { name: 'clicks-everything', ...usual, does: [clicks] },
+      ...(buys.length === 0 ? [] : [{ name: 'buys', ...usual, does: [clicks, ...buys] }]),
+    ],
+  });
+}
+
+function actionProblems(
+  action: PersonaAction,
+  mails: readonly string[],
+  offers: readonly string[],
+): DefinitionProblem[] {
+  const problems: DefinitionProblem[] = [];
+  for (const name of ['opens', 'clicks', 'afterMail'] as const) {
+    const mail: unknown = Reflect.get(action, name);
+    if (typeof mail === 'string' && mail !== EVERY_MAIL && !mails.includes(mail))
+      problems.push({
+        rule: 'unknown-step',
+        path: [name],
+        message: `no step "${mail}" sends a mail${among(mails)}`,
+      });
+  }
+  if ('buys' in action && !offers.includes(action.buys))
+    problems.push({
+      rule: 'unknown-offer',
+      path: ['buys'],
+      message: `there is no offer "${action.buys}"${among(offers)}`,
+    });
+  return problems;
+}
+
+function among(names: readonly string[]): string {
+  return names.length === 0 ? '' : `; there are: ${names.join(', ')}`;
+}

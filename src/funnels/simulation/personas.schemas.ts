@@ -1,0 +1,101 @@
+import { z } from 'zod';
+import { eventName } from '../../sequences/sequences.schemas.js';
+import { tagName } from '../../subscribers/subscribers.schemas.js';
+import { parseDuration, type Duration } from '../../values/duration.js';
+import { canonicalTimeZone } from '../../values/zoned-time.js';
+import { duration, fieldName, key, percent, readBy, strict } from '../schema-parts.js';
+
+/** A span of time; when the two ends differ, each person has a time between them. */
+export interface DurationRange {
+  from: Duration;
+  to: Duration;
+}
+
+/** Reads `2 hours` and `1 hour to 3 days`. Throws `DURATION_INVALID`. */
+export function parseRange(text: string): DurationRange {
+  const [from = '', to = from] = text.split(' to ');
+  return { from: parseDuration(from), to: parseDuration(to) };
+}
+
+const range = readBy(parseRange, /^\s*\d{1,7} *[A-Za-z]+( to \d{1,7} *[A-Za-z]+)?\s*$/);
+const zone = z
+  .string()
+  .refine((name) => canonicalTimeZone(name) !== null, 'use an IANA time zone, such as Europe/Berlin');
+const fieldValue = z.union([z.string().max(1000), z.number(), z.boolean()], {
+  error: 'use a text, a number, true or false',
+});
+
+/** A day is its midnight in UTC. */
+export const startText = z.union([z.iso.datetime({ offset: true }), z.iso.date()], {
+  error: 'use a date such as 2026-03-02, or an instant such as 2026-03-02T09:00:00Z',
+});
+const MOST_DAYS = 730;
+export const dayCount = z
+  .int(`use a number of days from 1 to ${MOST_DAYS}`)
+  .min(1, `use a number of days from 1 to ${MOST_DAYS}`)
+  .max(MOST_DAYS, `use a number of days from 1 to ${MOST_DAYS}`);
+
+/** The mails of every step. No key of a step has a space. */
+export const EVERY_MAIL = 'every mail';
+const mailKey = z.union([key, z.literal(EVERY_MAIL)], {
+  error: `use the key of a step that sends a mail, or "${EVERY_MAIL}"`,
+});
+
+const timing = { after: range.optional(), chance: percent.optional() };
+/** Measured from the mail of a step, or from the sign-up. */
+const since = { afterMail: mailKey.optional(), ...timing };
+
+const action = z.union([
+  strict({ opens: mailKey, ...timing }),
+  strict({ clicks: mailKey, ...timing }),
+  strict({ buys: key, withBump: z.boolean().optional(), ...since }),
+  strict({ unsubscribes: z.literal(true, { error: 'use true' }), ...since }),
+  strict({ event: eventName, key: z.string().trim().min(1).max(200).optional(), ...since }),
+  strict({ tag: tagName, ...since }),
+  strict({ untag: tagName, ...since }),
+  strict({
+    set: z
+      .record(fieldName, z.union([fieldValue, z.null()]))
+      .refine((fields) => Object.keys(fields).length > 0, 'name at least one field'),
+    ...since,
+  }),
+]);
+
+export const ACTION_KINDS: ReadonlySet<string> = new Set([
+  ...['opens', 'clicks', 'buys', 'unsubscribes', 'event', 'tag', 'untag', 'set'],
+]);
+
+const persona = strict({
+  name: key,
+  count: z
+    .int('use a whole number of people from 1')
+    .min(1, 'use a whole number of people from 1')
+    .default(1),
+  /** With several, people take them in turn. */
+  timeZone: z.union([zone, z.array(zone).min(1).max(50)]).optional(),
+  tags: z.array(tagName).max(50).default([]),
+  fields: z.record(fieldName, fieldValue).default({}),
+  /** False: an active subscriber from their time on who does not use the form. */
+  signsUp: z.boolean({ error: 'use true or false' }).default(true),
+  /** From the start of the simulation. */
+  joins: range.optional(),
+  /** How long after the sign-up, where the form asks. */
+  confirms: z.union([z.literal('never'), duration]).optional(),
+  does: z.array(action).max(100).default([]),
+});
+
+const perSpan = z.int('use a whole number from 1').min(1, 'use a whole number from 1').optional();
+
+export const personasSchema = strict({
+  start: startText.optional(),
+  days: dayCount.optional(),
+  /** Chance is drawn from it: the same seed gives the same timeline. */
+  seed: z.union([z.string().max(100), z.number()]).default(1),
+  /** As the installation has it. */
+  frequencyCap: strict({ perDay: perSpan, perWeek: perSpan }).optional(),
+  personas: z.array(persona).min(1, 'name at least one persona').max(200),
+});
+
+export type Personas = z.infer<typeof personasSchema>;
+export type Persona = Personas['personas'][number];
+export type PersonaAction = Persona['does'][number];

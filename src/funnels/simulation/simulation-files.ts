@@ -1,0 +1,104 @@
+import { readFunnelFile } from '../funnel-file.js';
+import type { FunnelDefinition } from '../funnel.schemas.js';
+import { lintDefinition, outlineOf } from '../lint/lint.js';
+import { RULES, type DefinitionProblem } from '../lint/rules.js';
+import { allSteps } from '../step.schemas.js';
+import { fileInvalid, located } from '../yaml-file.js';
+import { personaProblems, readPersonasFile, usualPersonas } from './personas-file.js';
+import type { Personas } from './personas.schemas.js';
+import type { SimulationOrder } from './simulate.js';
+
+export interface NamedText {
+  name: string;
+  text: string;
+}
+
+/** What was asked for beside the files; it goes before what the personas say. */
+export interface SimulationWishes {
+  start: Date | null;
+  days: number | null;
+  /** For a simulation that says nothing about it. */
+  now: Date;
+}
+
+const USUAL_DAYS = 90;
+
+/**
+ * A simulation from the texts of its files, the funnel that people sign up with first. Throws `FUNNEL_INVALID` and
+ * `PERSONAS_INVALID`, with every problem, its file, line and field.
+ */
+export function simulationFromFiles(
+  files: readonly [NamedText, ...NamedText[]],
+  personas: NamedText | null,
+  wishes: SimulationWishes,
+): SimulationOrder {
+  const [first, ...others] = files.map((file) => ({ ...file, read: readFunnelFile(file.text) }));
+  if (!first) throw new Error('a simulation needs a funnel');
+  const definitions = [first, ...others].map(({ name, read }) => {
+    if (!read.ok) throw fileInvalid(name, read.problems);
+    return read.definition;
+  });
+  const keys = definitions.map(({ funnel }) => funnel);
+  for (const { name, read } of [first, ...others]) {
+    if (!read.ok) continue;
+    const others = definitions.filter((definition) => definition !== read.definition).map(outlineOf);
+    const found = [
+      ...lintDefinition(read.definition, { now: wishes.now, others }).filter(isError),
+      ...lostMoves(read.definition, keys),
+    ];
+    if (found.length > 0) throw fileInvalid(name, located(read, found));
+  }
+  const [main, ...rest] = definitions;
+  if (main === undefined) throw new Error('a simulation needs a funnel');
+  return orderOf([main, ...rest], readPersonas(personas, [main, ...rest]), wishes);
+}
+
+/** A simulation of funnels that have been applied, which are known to be good. `personas` as `simulationFromFiles`. */
+export function simulationOf(
+  definitions: readonly [FunnelDefinition, ...FunnelDefinition[]],
+  personas: NamedText | null,
+  wishes: SimulationWishes,
+): SimulationOrder {
+  return orderOf(definitions, readPersonas(personas, definitions), wishes);
+}
+
+export function peopleOf({ personas }: Personas): number {
+  return personas.reduce((sum, { count }) => sum + count, 0);
+}
+
+function readPersonas(
+  personas: NamedText | null,
+  definitions: readonly [FunnelDefinition, ...FunnelDefinition[]],
+): Personas {
+  if (personas === null) return usualPersonas(definitions[0]);
+  const read = readPersonasFile(personas.text);
+  if (!read.ok) throw fileInvalid(personas.name, read.problems, 'PERSONAS_INVALID');
+  const found = personaProblems(read.definition, definitions);
+  if (found.length > 0) throw fileInvalid(personas.name, located(read, found), 'PERSONAS_INVALID');
+  return read.definition;
+}
+
+function orderOf(
+  definitions: SimulationOrder['definitions'],
+  personas: Personas,
+  { start, days, now }: SimulationWishes,
+): SimulationOrder {
+  const own = personas.start === undefined ? null : new Date(personas.start);
+  return { definitions, personas, start: start ?? own ?? now, days: days ?? personas.days ?? USUAL_DAYS };
+}
+
+function isError({ rule }: DefinitionProblem): boolean {
+  return RULES[rule].severity === 'error';
+}
+
+/** Steps that move people to a sequence that no file describes. */
+function lostMoves({ funnel, sequence }: FunnelDefinition, keys: readonly string[]): DefinitionProblem[] {
+  return allSteps(sequence.steps).flatMap(({ step, path }): DefinitionProblem[] => {
+    if (!('move' in step) || (step.move !== funnel && keys.includes(step.move))) return [];
+    const message =
+      step.move === funnel
+        ? 'a sequence cannot move people to itself; see reentry'
+        : `no file here describes the sequence "${step.move}"; name it with --with`;
+    return [{ rule: 'unknown-sequence', path: [...path, 'move'], message }];
+  });
+}

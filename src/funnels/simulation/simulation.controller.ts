@@ -1,0 +1,91 @@
+import { Body, Controller, Inject, Param, Post } from '@nestjs/common';
+import { z } from 'zod';
+import { ApiRoute } from '../../infra/http/api-route.js';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import { DomainError } from '../../values/domain-error.js';
+import { funnelKey } from '../funnels.schemas.js';
+import { FunnelsService } from '../funnels.service.js';
+import { dayCount, startText } from './personas.schemas.js';
+import { simulate } from './simulate.js';
+import { peopleOf, simulationOf } from './simulation-files.js';
+import type { Simulation } from './timeline.js';
+
+/** More would keep this process from its other requests; the command has no such limit. */
+const MOST_PEOPLE = 200;
+
+const simulateBody = z.strictObject({
+  personas: z
+    .string()
+    .max(100_000)
+    .optional()
+    .meta({
+      description: `Who signs up and what they do, as YAML or JSON: the text of a file for "wellspring simulate --personas". At most ${MOST_PEOPLE} people. Some usual ones when left out.`,
+    }),
+  start: startText.optional().meta({ description: 'Now when neither this nor the personas say it.' }),
+  days: dayCount.optional().meta({ description: '90 when neither this nor the personas say it.' }),
+});
+
+const money = z.object({ amountMinor: z.number().int(), currency: z.string() });
+const count = z.number().int().min(0);
+
+const simulationResponse = z.object({
+  funnel: z.string(),
+  start: z.string(),
+  days: z.number().int(),
+  people: z.array(
+    z.object({
+      persona: z.string(),
+      number: z.number().int(),
+      timeZone: z.string().nullable(),
+      timeline: z.array(z.looseObject({ at: z.string(), what: z.string() })),
+    }),
+  ),
+  summary: z.object({
+    people: count,
+    mails: count,
+    mailsByStep: z.array(z.object({ sequence: z.string().nullable(), step: z.string(), mails: count })),
+    purchases: count,
+    income: z.array(money),
+    unsubscribed: count,
+    completed: count,
+    exited: count,
+  }),
+});
+
+@Controller('api/v1/funnels')
+export class SimulationController {
+  constructor(
+    private readonly funnels: FunnelsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Its steps may lead to any other funnel that is there. */
+  @Post(':key/simulate')
+  @ApiRoute({
+    summary: 'Simulate a funnel on a virtual clock',
+    description: 'Every mail, wait, branch, offer and payment of invented people. Writes nothing.',
+    tag: 'funnels',
+    response: simulationResponse,
+    status: 200,
+    idempotent: false,
+  })
+  async run(
+    @Param('key', { schema: funnelKey }) key: string,
+    @Body({ schema: simulateBody }) { personas, start, days }: z.output<typeof simulateBody>,
+  ): Promise<Simulation> {
+    const main = await this.funnels.get(key);
+    const others = (await this.funnels.list()).filter((funnel) => funnel.key !== key);
+    const order = simulationOf(
+      [main.definition, ...others.map(({ definition }) => definition)],
+      personas === undefined ? null : { name: 'personas', text: personas },
+      { start: start === undefined ? null : new Date(start), days: days ?? null, now: this.clock.now() },
+    );
+    const people = peopleOf(order.personas);
+    if (people <= MOST_PEOPLE) return simulate(order);
+    throw new DomainError(
+      'PERSONAS_INVALID',
+      `personas: ${people} people are more than the ${MOST_PEOPLE} of a request; use the command for more`,
+      { people },
+    );
+  }
+}

@@ -1,0 +1,128 @@
+import { moneyToText } from '../../values/money.js';
+import { localClockMs, weekdayIndex, WEEKDAYS } from '../../values/zoned-time.js';
+import type { PersonTimeline, Simulation, SimulationSummary, TimelineEntry } from './timeline.js';
+
+/**
+ * The simulation for people, and as an expectation to compare with: people of one persona with the same timeline stand
+ * together. Times are those of the person's clock; who has no zone is shown in UTC.
+ */
+export function simulationText(simulation: Simulation): string {
+  return [headline(simulation), ...blocksOf(simulation), summaryText(simulation.summary)].join('\n\n');
+}
+
+export function summaryText({
+  people,
+  mails,
+  mailsByStep,
+  purchases,
+  income,
+  ...ends
+}: SimulationSummary): string {
+  const earned = income.length === 0 ? 'no income' : income.map(moneyToText).join(' and ');
+  const steps = mailsByStep.map(({ sequence, step, mails: count }) =>
+    sequence === null ? `${count} ${step}` : `${count} ${step} of ${sequence}`,
+  );
+  return [
+    `In all: ${count(people, 'person', 'people')}, ${count(mails, 'mail')}, ${count(purchases, 'purchase')}, ${earned}`,
+    `  sequences: ${ends.completed} finished, ${ends.exited} left; ${ends.unsubscribed} unsubscribed`,
+    ...(steps.length === 0 ? [] : [`  mails: ${steps.join(', ')}`]),
+  ].join('\n');
+}
+
+type Name = (one: { sequence: string; step: string }) => string;
+type Time = (at: string) => string;
+
+export function headline({ funnel, start, days, people }: Simulation): string {
+  return `${funnel}: ${count(people.length, 'person', 'people')} from ${start} for ${count(days, 'day')}`;
+}
+
+function blocksOf({ funnel, people }: Simulation): string[] {
+  const groups = new Map<string, { first: PersonTimeline; numbers: number[]; lines: string }>();
+  for (const person of people) {
+    const lines = person.timeline
+      .map((entry) => entryLine(entry, person.timeZone ?? 'UTC', funnel))
+      .join('\n');
+    const name = `${person.persona} ${person.timeZone ?? ''}\n${lines}`;
+    const group = groups.get(name) ?? { first: person, numbers: [], lines };
+    group.numbers.push(person.number);
+    groups.set(name, group);
+  }
+  return [...groups.values()].map(({ first, numbers, lines }) => {
+    const zone = first.timeZone ?? 'time zone not known, shown in UTC';
+    return `${first.persona} ${spans(numbers)} (${zone})\n${lines === '' ? '  nothing happens' : lines}`;
+  });
+}
+
+function entryLine(entry: TimelineEntry, zone: string, funnel: string): string {
+  return `  ${localText(entry.at, zone)}  ${entryText(entry, zone, funnel)}`;
+}
+
+function entryText(entry: TimelineEntry, zone: string, funnel: string): string {
+  const name = (one: { sequence: string; step: string }): string =>
+    one.sequence === funnel ? one.step : `${one.sequence}/${one.step}`;
+  const time = (at: string): string => localText(at, zone);
+  return changeText(entry) ?? mailText(entry, name, time) ?? placeText(entry, name, time);
+}
+
+/** What people do, or is done to them. */
+function changeText(entry: TimelineEntry): string | undefined {
+  if (entry.what === 'signed up') return 'signs up';
+  if (entry.what === 'confirmed') return 'confirms the address';
+  if (entry.what === 'unsubscribed') return 'unsubscribes';
+  if (entry.what === 'event') return `event ${entry.event}${entry.key === undefined ? '' : ` ${entry.key}`}`;
+  if (entry.what === 'tagged') return `is tagged ${entry.tag}`;
+  if (entry.what === 'untagged') return `loses the tag ${entry.tag}`;
+  if (entry.what === 'changed') return `fields change: ${JSON.stringify(entry.fields)}`;
+  if (entry.what === 'bought') return `buys ${entry.products.join(' and ')} for ${moneyToText(entry.total)}`;
+  return undefined;
+}
+
+function mailText(entry: TimelineEntry, name: Name, time: Time): string | undefined {
+  if (entry.what === 'mail') {
+    const { kind, sequence = '', step = '', template = '' } = entry;
+    if (kind === 'sequence') return `mail ${name({ sequence, step })} (${template})`;
+    return kind === 'receipt' ? 'mail with the receipt' : 'mail with the confirmation link';
+  }
+  if (entry.what === 'cancelled') return `mail ${name(entry)} is not sent: ${entry.reason}`;
+  if (entry.what === 'held') return `mail ${name(entry)} waits until ${time(entry.until)}: ${entry.reason}`;
+  if (entry.what === 'opened') return `opens ${name(entry)}`;
+  if (entry.what === 'clicked') return `clicks in ${name(entry)}`;
+  if (entry.what !== 'offer') return undefined;
+  const until = entry.until === null ? '' : ` until ${time(entry.until)}`;
+  return `offer ${entry.offer} for ${moneyToText(entry.price)}${until}`;
+}
+
+function placeText(entry: TimelineEntry, name: Name, time: Time): string {
+  if (entry.what === 'joined') return `joins ${entry.sequence}`;
+  if (entry.what === 'completed') return `finishes ${entry.sequence}`;
+  if (entry.what === 'exited') return `leaves ${entry.sequence}: ${entry.reason}`;
+  if (entry.what === 'step') return `${name(entry)}: ${entry.does ?? entry.outcome}`;
+  if (entry.what === 'stuck') return `cannot go on at ${name(entry)}: ${entry.reason}`;
+  if (entry.what !== 'waits') return entry.what;
+  const hits = entry.watches.length === 0 ? '' : `, or for a hit on ${entry.watches.join(', ')}`;
+  return `waits at ${name(entry)} until ${time(entry.until)}${hits}`;
+}
+
+/** `Wed 2026-03-04 09:30`, with seconds where there are any. */
+function localText(at: string, zone: string): string {
+  const local = localClockMs(Date.parse(at), zone);
+  const text = new Date(local).toISOString();
+  const day = WEEKDAYS[weekdayIndex(local)] ?? '';
+  const seconds = text.slice(17, 19) === '00' ? '' : text.slice(16, 19);
+  return `${day[0]?.toUpperCase() ?? ''}${day.slice(1)} ${text.slice(0, 10)} ${text.slice(11, 16)}${seconds}`;
+}
+
+/** `1-3, 5`. */
+function spans(numbers: readonly number[]): string {
+  const parts: { from: number; to: number }[] = [];
+  for (const number of numbers) {
+    const last = parts.at(-1);
+    if (last !== undefined && last.to === number - 1) last.to = number;
+    else parts.push({ from: number, to: number });
+  }
+  return parts.map(({ from, to }) => (from === to ? String(from) : `${from}-${to}`)).join(', ');
+}
+
+function count(value: number, one: string, many = `${one}s`): string {
+  return `${value} ${value === 1 ? one : many}`;
+}

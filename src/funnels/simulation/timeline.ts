@@ -1,0 +1,127 @@
+import type { Money } from '../../values/money.js';
+
+/** One thing that happens to one person. `step` is the key of a step of `sequence`. */
+export type Happening =
+  | { what: 'signed up' | 'confirmed' | 'unsubscribed' }
+  | {
+      what: 'mail';
+      kind: 'confirmation' | 'sequence' | 'receipt';
+      sequence?: string;
+      step?: string;
+      template?: string;
+    }
+  /** A mail that was planned and does not go. */
+  | { what: 'cancelled'; sequence: string; step: string; reason: string }
+  /** A mail that waits for the frequency cap. */
+  | { what: 'held'; sequence: string; step: string; until: string; reason: string }
+  /** The price of an offer holds for the person until then; null: without an end. */
+  | { what: 'offer'; sequence: string; step: string; offer: string; price: Money; until: string | null }
+  | { what: 'joined'; sequence: string }
+  /** `occurrence`: how manieth time the person is in the sequence. */
+  | { what: 'waits'; sequence: string; occurrence: number; step: string; until: string; watches: string[] }
+  /** What came of a step that is no mail, or whose mail was passed over. */
+  | { what: 'step'; sequence: string; step: string; outcome: string; does?: string }
+  | { what: 'exited'; sequence: string; reason: string }
+  | { what: 'completed'; sequence: string }
+  /** `sentAt` says which mail, where a step has sent several. */
+  | { what: 'opened' | 'clicked'; sequence: string; step: string; sentAt: string }
+  | { what: 'event'; event: string; key?: string }
+  | { what: 'tagged'; tag: string }
+  | { what: 'untagged'; tag: string }
+  | { what: 'changed'; fields: Record<string, string | number | boolean | null> }
+  | { what: 'bought'; offer: string; products: string[]; total: Money; discounted: boolean }
+  /** A step whose time cannot be worked out: it is tried again an hour later. */
+  | { what: 'stuck'; sequence: string; step: string; reason: string };
+
+/** `at` is ISO 8601 in UTC. */
+export type TimelineEntry = { at: string } & Happening;
+
+export interface PersonTimeline {
+  persona: string;
+  /** From 1 within the persona. */
+  number: number;
+  /** Null: not known, the sequence falls back to its own. */
+  timeZone: string | null;
+  timeline: TimelineEntry[];
+}
+
+export interface SimulationSummary {
+  people: number;
+  mails: number;
+  /** By sequence and step, in the order of the first mail; mails around them by their kind. */
+  mailsByStep: { sequence: string | null; step: string; mails: number }[];
+  purchases: number;
+  /** One amount for each currency, by its code. */
+  income: Money[];
+  unsubscribed: number;
+  /** Of sequences. */
+  completed: number;
+  exited: number;
+}
+
+export interface Simulation {
+  funnel: string;
+  start: string;
+  days: number;
+  people: PersonTimeline[];
+  summary: SimulationSummary;
+}
+
+/**
+ * What happened at one moment, with each mail of a sequence where its step stands: before what comes of later steps, and
+ * before the wait for them. Mails are told last, as they are sent when all steps have run.
+ */
+export function mailsInOrder(
+  entries: readonly TimelineEntry[],
+  placeOf: (sequence: string, step: string) => number,
+): TimelineEntry[] {
+  const ordered: TimelineEntry[] = entries.filter((entry) => !isStepMail(entry));
+  for (const mail of entries.filter(isStepMail)) {
+    const { sequence = '', step = '' } = mail;
+    const isBehind = (entry: TimelineEntry): boolean => {
+      if (!('sequence' in entry) || entry.sequence !== sequence) return false;
+      if (entry.what === 'waits' || entry.what === 'completed' || entry.what === 'exited') return true;
+      if (entry.what === 'offer') return placeOf(sequence, entry.step) >= placeOf(sequence, step);
+      const isStep = entry.what === 'step' || isStepMail(entry);
+      return isStep && placeOf(sequence, entry.step ?? '') > placeOf(sequence, step);
+    };
+    const place = ordered.findIndex(isBehind);
+    ordered.splice(place < 0 ? ordered.length : place, 0, mail);
+  }
+  return ordered;
+}
+
+function isStepMail(entry: TimelineEntry): entry is Extract<TimelineEntry, { what: 'mail' }> {
+  return entry.what === 'mail' && entry.kind === 'sequence';
+}
+
+export function summaryOf(people: readonly PersonTimeline[]): SimulationSummary {
+  const entries = people.flatMap(({ timeline }) => timeline);
+  const steps = new Map<string, { sequence: string | null; step: string; mails: number }>();
+  const income = new Map<string, number>();
+  const count = (what: Happening['what']): number => entries.filter((entry) => entry.what === what).length;
+  for (const entry of entries) {
+    if (entry.what === 'bought') {
+      const { amountMinor, currency } = entry.total;
+      income.set(currency, (income.get(currency) ?? 0) + amountMinor);
+    }
+    if (entry.what !== 'mail') continue;
+    const { sequence = null, step = entry.kind } = entry;
+    const name = `${sequence ?? ''} ${step}`;
+    const known = steps.get(name) ?? { sequence, step, mails: 0 };
+    known.mails++;
+    steps.set(name, known);
+  }
+  return {
+    people: people.length,
+    mails: count('mail'),
+    mailsByStep: [...steps.values()],
+    purchases: count('bought'),
+    income: [...income]
+      .map(([currency, amountMinor]) => ({ amountMinor, currency }))
+      .toSorted((a, b) => (a.currency < b.currency ? -1 : 1)),
+    unsubscribed: count('unsubscribed'),
+    completed: count('completed'),
+    exited: count('exited'),
+  };
+}

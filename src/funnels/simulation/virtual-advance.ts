@@ -1,0 +1,193 @@
+import { needsOf, planBatch, type DueEnrollment } from '../../sequences/advance-batch.js';
+import type { BatchPlan, NextState } from '../../sequences/batch-plan.js';
+import { leafKey, type FieldValue, type Trigger } from '../../sequences/condition.js';
+import type { OfferSnapshot, SequenceNode } from '../../sequences/definition.js';
+import { DomainError } from '../../values/domain-error.js';
+import { answersFrom } from './virtual-facts.js';
+import { changed, happened, join, putOutcome } from './virtual-reactions.js';
+import { activeOf, type VirtualEnrollment, type VirtualMail } from './virtual-record.js';
+import { tellWait, type VirtualRun } from './virtual-run.js';
+import { nodeOf, placeOf } from './virtual-sequences.js';
+
+/** Far more than an honest funnel does at one moment. */
+const MOST_ROUNDS = 1_000;
+const POSTPONED_MS = 3_600_000;
+
+/**
+ * Runs what is due at `now` until nothing is, as `sequences.advance-due` does for everybody. Throws
+ * `SIMULATION_INVALID` when that never ends.
+ */
+export function advanceVirtual(run: VirtualRun, now: Date): void {
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    // All steps that are due go before the other sequences hear of what they changed.
+    if (advanceOnce(run, now) > 0) continue;
+    if (run.record.signals.length === 0) return;
+    while (run.record.signals.length > 0) takeSignals(run, now);
+  }
+  throw new DomainError(
+    'SIMULATION_INVALID',
+    `steps without a wait lead back to each other at ${now.toISOString()}; put a wait between them`,
+    { at: now.toISOString() },
+  );
+}
+
+/** As `SignalsService`: one sort of signal at a time, each sort once. */
+function takeSignals(run: VirtualRun, now: Date): void {
+  const { record } = run;
+  const first = record.signals[0] ?? null;
+  const name = (signal: Trigger | null): string => (signal === null ? '' : leafKey(signal));
+  record.signals = record.signals.filter((signal) => name(signal) !== name(first));
+  if (first === null) changed(run, now);
+  else happened(run, first, now, { byStep: true });
+}
+
+/** As one batch of `AdvanceService`, for one person. Returns how many of their enrollments were due. */
+function advanceOnce(run: VirtualRun, now: Date): number {
+  const { record, funnels } = run;
+  const due = dueRows(run, now);
+  if (due.length === 0) return 0;
+  const answers = answersFrom(run, needsOf(due, funnels.versions));
+  const plan = planBatch(due, funnels.versions, answers, now);
+  for (const { ids } of plan.stuck) postpone(run, ids, now);
+  for (const { stepKey, reason, ids } of plan.stuck)
+    for (const one of record.enrollments.filter(({ id }) => ids.includes(id)))
+      run.tell(now, { what: 'stuck', sequence: one.sequence, step: stepKey, reason });
+  for (const { id, state } of plan.moves) {
+    const one = record.enrollments.find((candidate) => candidate.id === id);
+    const next = plan.states[state];
+    if (one && next) move(run, one, { plan, next, now });
+  }
+  applyEffects(run, plan, now);
+  return due.length;
+}
+
+function dueRows({ record }: VirtualRun, now: Date): DueEnrollment[] {
+  return activeOf(record)
+    .filter(({ nextAt }) => nextAt !== null && nextAt <= now)
+    .toSorted(
+      (a, b) => (a.nextAt?.getTime() ?? 0) - (b.nextAt?.getTime() ?? 0) || Number(a.id) - Number(b.id),
+    )
+    .map(({ id, sequence, stepKey, nextAt, waitUntil }) => ({
+      ...{ id, versionId: sequence, stepKey: stepKey ?? '', data: '{}', had: null, subscriberId: '1' },
+      ...{ email: '', emailKey: '', status: record.status, timeZone: record.timeZone },
+      nextAtMs: nextAt?.getTime() ?? 0,
+      waitUntilMs: waitUntil?.getTime() ?? null,
+    }));
+}
+
+/** What one enrollment's turn has done, told in the order of the steps, and where it stands now. */
+function move(
+  run: VirtualRun,
+  one: VirtualEnrollment,
+  { plan, next, now }: { plan: BatchPlan; next: NextState; now: Date },
+): void {
+  const order = (step: string): number => placeOf(run.funnels, one.sequence, step);
+  const steps: { step: string; tell: () => void }[] = [];
+  for (const mail of plan.mail.mails.filter(({ enrollmentId }) => enrollmentId === one.id)) {
+    const shared = plan.mail.shared[mail.shared];
+    const step = shared?.stepKey ?? '';
+    if (!shared || run.record.mails.some((known) => known.enrollmentId === one.id && known.step === step))
+      continue;
+    run.record.mails.push(plannedMail(one, shared));
+    const offer = shared.data['offer'] as (OfferSnapshot & { expiresAt?: string }) | undefined;
+    if (offer !== undefined) steps.push({ step, tell: () => grantOffer(run, one, { step, offer, now }) });
+  }
+  for (const { stepKey: step, outcome } of plan.decisions.filter(
+    ({ enrollmentId }) => enrollmentId === one.id,
+  )) {
+    if (!putOutcome(run, one.id, step, outcome)) continue;
+    const does = doing(nodeOf(run.funnels, one.sequence, step), outcome);
+    const more = does === undefined ? {} : { does };
+    steps.push({
+      step,
+      tell: () => run.tell(now, { what: 'step', sequence: one.sequence, step, outcome, ...more }),
+    });
+  }
+  for (const { tell } of steps.toSorted((a, b) => order(a.step) - order(b.step))) tell();
+  stand(run, one, next, now);
+}
+
+function stand(run: VirtualRun, one: VirtualEnrollment, next: NextState, now: Date): void {
+  const { sequence, waitUntil } = one;
+  Object.assign(one, {
+    status: next.status,
+    exitReason: next.exitReason,
+    stepKey: next.stepKey,
+    nextAt: next.status === 'active' ? (next.nextAt ?? waitUntil) : null,
+    endedAt: next.status === 'active' ? null : now,
+    waitUntil: next.keepsDeadline ? waitUntil : next.waitUntil,
+    watches: next.watches,
+  });
+  if (next.status === 'completed') run.tell(now, { what: 'completed', sequence });
+  else if (next.status === 'exited')
+    run.tell(now, { what: 'exited', sequence, reason: next.exitReason ?? '' });
+  else tellWait(run, one, now);
+}
+
+function plannedMail(
+  { id, sequence }: VirtualEnrollment,
+  { stepKey, templateId, priority, dueAt, expiresAt }: BatchPlan['mail']['shared'][number],
+): VirtualMail {
+  return {
+    ...{ kind: 'sequence', enrollmentId: id, sequence, step: stepKey ?? null, template: templateId },
+    ...{ priority: priority ?? 5, dueAt, sentAt: null, expiresAt: expiresAt ?? null },
+    ...{ state: 'ready', opened: false, clicked: false },
+  };
+}
+
+function grantOffer(
+  run: VirtualRun,
+  { id, sequence }: VirtualEnrollment,
+  { step, offer, now }: { step: string; offer: OfferSnapshot & { expiresAt?: string }; now: Date },
+): void {
+  const { slug, price, expiresAt = null } = offer;
+  const isKnown = run.record.grants.some((grant) => grant.enrollmentId === id && grant.offer === slug);
+  const until = expiresAt === null ? null : new Date(expiresAt);
+  if (!isKnown) run.record.grants.push({ enrollmentId: id, offer: slug, expiresAt: until, at: now });
+  run.tell(now, { what: 'offer', sequence, step, offer: slug, price, until: expiresAt });
+}
+
+/** As `EffectsService.apply`. */
+function applyEffects(run: VirtualRun, { changes, entries }: BatchPlan, now: Date): void {
+  const { record } = run;
+  for (const change of changes) {
+    if (change.kind === 'set') setFields(record.fields, change.fields);
+    else for (const tag of change.tags) changeTag(record.tags, change.kind, tag);
+    record.signals.push(
+      ...(change.kind === 'tag' ? change.tags.map((tag): Trigger => ({ kind: 'tag', tag })) : [null]),
+    );
+  }
+  for (const { sequenceKey } of entries) join(run, sequenceKey, now, { byStep: true });
+}
+
+export function setFields(
+  fields: Record<string, FieldValue | null>,
+  changes: Readonly<Record<string, FieldValue | null>>,
+): void {
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) delete fields[name];
+    else fields[name] = value;
+  }
+}
+
+function changeTag(tags: Set<string>, kind: 'tag' | 'untag', tag: string): void {
+  if (kind === 'tag') tags.add(tag);
+  else tags.delete(tag);
+}
+
+function postpone({ record }: VirtualRun, ids: readonly string[], now: Date): void {
+  for (const one of record.enrollments)
+    if (ids.includes(one.id)) one.nextAt = new Date(now.getTime() + POSTPONED_MS);
+}
+
+/** What a step that ran does, in words; undefined for one that does nothing but lead on. */
+function doing(node: SequenceNode | undefined, outcome: string): string | undefined {
+  if (outcome !== 'ran' || node === undefined) return undefined;
+  if (node.kind === 'tag') return `tags ${node.tags.join(', ')}`;
+  if (node.kind === 'untag') return `takes off ${node.tags.join(', ')}`;
+  if (node.kind === 'webhook') return `calls ${node.url}`;
+  if (node.kind === 'notify') return `tells the owner: ${node.text}`;
+  if (node.kind !== 'set') return undefined;
+  const fields = Object.entries(node.fields).map(([name, value]) => `${name} to ${JSON.stringify(value)}`);
+  return `sets ${fields.join(', ')}`;
+}

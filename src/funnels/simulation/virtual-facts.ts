@@ -1,0 +1,68 @@
+import type { Answers, DueEnrollment } from '../../sequences/advance-batch.js';
+import { drawnAtFirst } from '../../experiments/experiment-terms.js';
+import { fieldHolds, wasSo, type FieldValue, type StepOutcome } from '../../sequences/condition.js';
+import { needKey, type Need } from '../../sequences/prepared.js';
+import type { VirtualRecord } from './virtual-record.js';
+import type { VirtualRun } from './virtual-run.js';
+
+/** The tag by which an order says what was bought. */
+export const BOUGHT = 'bought:';
+
+/** What `loadAnswers` reads from the database, read from the record of one person. */
+export function answersFrom(run: VirtualRun, asks: readonly { row: DueEnrollment; need: Need }[]): Answers {
+  const answers = new Map<string, Map<string, unknown>>();
+  for (const { row, need } of asks) {
+    const own = answers.get(row.id) ?? new Map<string, unknown>();
+    answers.set(row.id, own);
+    own.set(needKey(need), answer(run, row.id, need));
+  }
+  return answers;
+}
+
+function answer({ record, decide }: VirtualRun, enrollmentId: string, need: Need): unknown {
+  switch (need.kind) {
+    case 'clicked':
+    case 'opened': {
+      const mail = record.mails.find((one) => one.enrollmentId === enrollmentId && one.step === need.step);
+      return mail !== undefined && (need.kind === 'clicked' ? mail.clicked : mail.opened);
+    }
+    case 'tag':
+      return record.tags.has(need.tag);
+    case 'purchased':
+      return record.tags.has(BOUGHT + need.product);
+    case 'event': {
+      const own = record.enrollments.find(({ id }) => id === enrollmentId);
+      if (own === undefined) return false;
+      if (decide?.(own, need.event) === true) return true;
+      return record.events.some(({ name, at }) => name === need.event && at > own.startedAt);
+    }
+    case 'step':
+      return stepWas(record, enrollmentId, need);
+    case 'field':
+      return fieldHolds(need, fieldText(record.fields[need.field]));
+    case 'arm':
+      return drawnAtFirst(need.split, record.personId);
+    case 'date':
+      return fieldText(record.fields[need.field]);
+    default:
+      return need satisfies never;
+  }
+}
+
+function stepWas(
+  record: VirtualRecord,
+  enrollmentId: string,
+  { step, was }: { step: string; was: StepOutcome },
+): boolean {
+  const outcome = record.outcomes.get(enrollmentId)?.get(step);
+  if (outcome !== undefined && wasSo(outcome, was)) return true;
+  const isPlanned = record.mails.some(
+    (mail) => mail.enrollmentId === enrollmentId && mail.step === step && mail.state !== 'cancelled',
+  );
+  return was === 'ran' && isPlanned;
+}
+
+/** As PostgreSQL's `->>` gives a field: text, whatever its type. */
+function fieldText(value: FieldValue | null | undefined): string | null {
+  return value === undefined || value === null ? null : String(value);
+}

@@ -1,0 +1,160 @@
+import type { Trigger } from '../../sequences/condition.js';
+import { mayJoin, type EarlierTimes } from '../../sequences/joining.js';
+import { dueAt } from '../../sequences/progress.js';
+import { metByFields, reactionsTo, type Place } from '../../sequences/reactions.js';
+import { timeZoneOr } from '../../values/zoned-time.js';
+import { activeOf, type VirtualEnrollment, type VirtualRecord } from './virtual-record.js';
+import { tellWait, type VirtualRun } from './virtual-run.js';
+import { sequencesBegunBy } from './virtual-sequences.js';
+
+interface Cause {
+  entryKey?: string | undefined;
+  byStep?: boolean;
+}
+
+/** As `EnrollingService.join` for one person. */
+export function join(
+  run: VirtualRun,
+  key: string,
+  now: Date,
+  { entryKey, byStep = false }: Cause = {},
+): boolean {
+  const { record, funnels } = run;
+  const sequence = funnels.versions.get(key)?.sequence;
+  const first = sequence?.definition.first;
+  if (!sequence || first === undefined || first === null) return false;
+  const earlier = earlierTimes(record.enrollments, key, entryKey);
+  if (!mayJoin(sequence.definition.reentry, earlier, { now, entryKey, byStep })) return false;
+  const timeZone = timeZoneOr(record.timeZone, sequence.fallbackZone).zone;
+  const enrollment: VirtualEnrollment = {
+    id: String(record.enrollments.length + 1),
+    sequence: key,
+    occurrence: (earlier?.count ?? 0) + 1,
+    status: 'active',
+    exitReason: null,
+    stepKey: first,
+    nextAt: dueAt(sequence, first, { now, timeZone }),
+    waitUntil: null,
+    watches: null,
+    startedAt: now,
+    endedAt: null,
+    entryKey,
+  };
+  record.enrollments.push(enrollment);
+  run.tell(now, { what: 'joined', sequence: key });
+  tellWait(run, enrollment, now);
+  return true;
+}
+
+/** As `ReactionsService.happened` for one person. */
+export function happened(run: VirtualRun, trigger: Trigger, now: Date, cause: Cause = {}): void {
+  const { record, funnels } = run;
+  react(run, placesOf(record), trigger, now);
+  lookAgain(run, now);
+  if (record.status !== 'active') return;
+  for (const key of sequencesBegunBy(funnels, trigger)) join(run, key, now, cause);
+}
+
+/** As `ReactionsService.changed`: fields have other values. */
+export function changed(run: VirtualRun, now: Date): void {
+  const { record, funnels } = run;
+  for (const { trigger, places } of metByFields(placesOf(record), funnels.versions, () => record.fields))
+    react(run, places, trigger, now);
+  lookAgain(run, now);
+}
+
+/** As `ReactionsService.metIn`: it has happened in this enrollment alone. */
+export function metIn(run: VirtualRun, enrollmentId: string, trigger: Trigger, now: Date): void {
+  const places = placesOf(run.record).filter(({ id }) => id === enrollmentId);
+  react(run, places, trigger, now);
+}
+
+function placesOf(record: VirtualRecord): Place[] {
+  return activeOf(record).map(({ id, sequence, stepKey }) => ({
+    ...{ id, versionId: sequence, stepKey: stepKey ?? '' },
+    timeZone: record.timeZone,
+  }));
+}
+
+function react(run: VirtualRun, places: readonly Place[], trigger: Trigger, now: Date): void {
+  const { exits, reason, jumps } = reactionsTo(places, run.funnels.versions, trigger, now);
+  for (const one of those(run, exits)) end(run, one, reason, now);
+  for (const { ids, goal, to, nextAt } of jumps) {
+    for (const one of those(run, ids)) {
+      putOutcome(run, one.id, goal, 'reached');
+      run.tell(now, { what: 'step', sequence: one.sequence, step: goal, outcome: 'reached' });
+      Object.assign(one, { stepKey: to, nextAt, waitUntil: null, watches: null });
+      if (to === null) Object.assign(one, { status: 'completed', endedAt: now });
+      if (to === null) run.tell(now, { what: 'completed', sequence: one.sequence });
+      cancelMails(run, one, `goal ${goal} reached`, now);
+      tellWait(run, one, now);
+    }
+  }
+}
+
+/** As `ReactionsService.lookAgain`: whoever waits for something is looked at now. */
+export function lookAgain({ record }: VirtualRun, now: Date): void {
+  for (const one of activeOf(record))
+    if (one.waitUntil !== null && one.nextAt !== null && one.nextAt > now) one.nextAt = now;
+}
+
+/** As `ReactionsService.leave`, from all sequences. */
+export function leaveAll(run: VirtualRun, reason: string, now: Date): void {
+  for (const one of activeOf(run.record)) end(run, one, reason, now);
+}
+
+/** False when something was written down for the step before; that stays. */
+export function putOutcome(
+  { record }: VirtualRun,
+  enrollmentId: string,
+  step: string,
+  outcome: string,
+): boolean {
+  const own = record.outcomes.get(enrollmentId) ?? new Map<string, string>();
+  record.outcomes.set(enrollmentId, own);
+  if (own.has(step)) return false;
+  own.set(step, outcome);
+  return true;
+}
+
+function those({ record }: VirtualRun, ids: readonly string[]): VirtualEnrollment[] {
+  return record.enrollments.filter(({ id }) => ids.includes(id));
+}
+
+function end(run: VirtualRun, one: VirtualEnrollment, reason: string, now: Date): void {
+  Object.assign(one, {
+    status: 'exited',
+    exitReason: reason,
+    endedAt: now,
+    nextAt: null,
+    waitUntil: null,
+    watches: null,
+  });
+  run.tell(now, { what: 'exited', sequence: one.sequence, reason });
+  cancelMails(run, one, reason, now);
+}
+
+function cancelMails(run: VirtualRun, { id }: VirtualEnrollment, reason: string, now: Date): void {
+  for (const mail of run.record.mails) {
+    if (mail.enrollmentId !== id || mail.state !== 'ready') continue;
+    mail.state = 'cancelled';
+    run.tell(now, { what: 'cancelled', sequence: mail.sequence ?? '', step: mail.step ?? '', reason });
+  }
+}
+
+function earlierTimes(
+  enrollments: readonly VirtualEnrollment[],
+  key: string,
+  entryKey: string | undefined,
+): EarlierTimes | null {
+  const own = enrollments.filter(({ sequence }) => sequence === key);
+  if (own.length === 0) return null;
+  const latest = (times: Date[]): Date => new Date(Math.max(...times.map((time) => time.getTime())));
+  return {
+    count: own.length,
+    isIn: own.some(({ status }) => status === 'active'),
+    lastStartedAt: latest(own.map(({ startedAt }) => startedAt)),
+    lastAt: latest(own.map(({ endedAt, startedAt }) => endedAt ?? startedAt)),
+    sameEntry: entryKey !== undefined && own.some((one) => one.entryKey === entryKey),
+  };
+}

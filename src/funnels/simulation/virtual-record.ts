@@ -1,0 +1,72 @@
+import type { FieldValue, Trigger } from '../../sequences/condition.js';
+
+/** A row of `enrollment`. The version is that of the sequence's funnel. */
+export interface VirtualEnrollment {
+  id: string;
+  sequence: string;
+  /** How manieth time the person is in it, from 1. */
+  occurrence: number;
+  status: 'active' | 'completed' | 'exited';
+  exitReason: string | null;
+  stepKey: string | null;
+  nextAt: Date | null;
+  waitUntil: Date | null;
+  watches: string[] | null;
+  startedAt: Date;
+  endedAt: Date | null;
+  entryKey: string | undefined;
+}
+
+/** A row of `message`. */
+export interface VirtualMail {
+  kind: 'confirmation' | 'sequence' | 'receipt';
+  enrollmentId: string | null;
+  sequence: string | null;
+  step: string | null;
+  template: string | null;
+  priority: number;
+  dueAt: Date;
+  /** When it went. */
+  sentAt: Date | null;
+  expiresAt: Date | null;
+  state: 'ready' | 'sent' | 'cancelled';
+  opened: boolean;
+  clicked: boolean;
+}
+
+/** All rows of one person that a sequence reads or writes. */
+export interface VirtualRecord {
+  /** By which split tests draw. */
+  personId: string;
+  timeZone: string | null;
+  status: 'pending' | 'active' | 'unsubscribed';
+  tags: Set<string>;
+  fields: Record<string, FieldValue | null>;
+  enrollments: VirtualEnrollment[];
+  mails: VirtualMail[];
+  /** By enrollment and step: what came of steps that are no mails. */
+  outcomes: Map<string, Map<string, string>>;
+  events: { name: string; key: string | undefined; at: Date }[];
+  grants: { enrollmentId: string; offer: string; expiresAt: Date | null; at: Date }[];
+  /** What steps have changed and other sequences have not heard of yet; null: something else than a tag given. */
+  signals: (Trigger | null)[];
+}
+
+export function emptyRecord(person: Pick<VirtualRecord, 'personId' | 'timeZone' | 'status'>): VirtualRecord {
+  return {
+    ...person,
+    tags: new Set(),
+    fields: {},
+    enrollments: [],
+    mails: [],
+    outcomes: new Map(),
+    events: [],
+    grants: [],
+    signals: [],
+  };
+}
+
+/** Those who are in, in the order in which they joined. */
+export function activeOf({ enrollments }: VirtualRecord): VirtualEnrollment[] {
+  return enrollments.filter(({ status }) => status === 'active');
+}

@@ -1,0 +1,76 @@
+import { heldBack, LONGEST_SPAN_MS, type FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
+import type { VirtualMail } from './virtual-record.js';
+import type { VirtualRun } from './virtual-run.js';
+
+/** Sends what is due, as a worker without delay would. Returns the mails that went, in their order. */
+export function sendVirtual(run: VirtualRun, now: Date, cap: FrequencyCap | null): VirtualMail[] {
+  const due = run.record.mails
+    .filter(({ state, dueAt }) => state === 'ready' && dueAt <= now)
+    .toSorted((a, b) => a.priority - b.priority || a.dueAt.getTime() - b.dueAt.getTime());
+  const allowed = due.filter((mail) => mayGo(run, mail, now));
+  const waiting = cap === null ? new Set<VirtualMail>() : holdBack(run, allowed, cap, now);
+  const going = allowed.filter((mail) => !waiting.has(mail));
+  for (const mail of going) {
+    Object.assign(mail, { state: 'sent', sentAt: now });
+    const { kind, sequence, step, template } = mail;
+    run.tell(now, {
+      ...{ what: 'mail', kind },
+      ...(sequence === null ? {} : { sequence }),
+      ...(step === null ? {} : { step }),
+      ...(template === null ? {} : { template }),
+    });
+  }
+  return going;
+}
+
+/** When the next mail that waits may go; null when none does. */
+export function nextMailAt({ record }: VirtualRun): Date | null {
+  const times = record.mails.flatMap(({ state, dueAt }) => (state === 'ready' ? [dueAt.getTime()] : []));
+  return times.length === 0 ? null : new Date(Math.min(...times));
+}
+
+function mayGo(run: VirtualRun, mail: VirtualMail, now: Date): boolean {
+  if (mail.kind !== 'sequence') return true;
+  const reason =
+    mail.expiresAt !== null && mail.expiresAt <= now
+      ? 'too late to be sent'
+      : run.record.status === 'active'
+        ? null
+        : 'subscriber is not active';
+  if (reason === null) return true;
+  mail.state = 'cancelled';
+  run.tell(now, { what: 'cancelled', sequence: mail.sequence ?? '', step: mail.step ?? '', reason });
+  return false;
+}
+
+/** As `LedgerClaims`: those that are too many for one reader get a later time. */
+function holdBack(
+  run: VirtualRun,
+  mails: readonly VirtualMail[],
+  cap: FrequencyCap,
+  now: Date,
+): Set<VirtualMail> {
+  const marketing = mails.filter(({ kind }) => kind === 'sequence');
+  const sent = run.record.mails.flatMap(({ kind, sentAt }) =>
+    kind === 'sequence' && sentAt !== null && sentAt.getTime() > now.getTime() - LONGEST_SPAN_MS
+      ? [sentAt]
+      : [],
+  );
+  const named = marketing.map((_, place) => ({ id: String(place), subscriberId: '1' }));
+  const held = new Set<VirtualMail>();
+  for (const { id, until, reason } of heldBack(named, new Map([['1', sent]]), cap, now)) {
+    const mail = marketing[Number(id)];
+    if (!mail) continue;
+    mail.dueAt = until;
+    held.add(mail);
+    const { sequence, step } = mail;
+    run.tell(now, {
+      what: 'held',
+      sequence: sequence ?? '',
+      step: step ?? '',
+      until: until.toISOString(),
+      reason,
+    });
+  }
+  return held;
+}

@@ -1,0 +1,96 @@
+import type { Sender } from '../../delivery/message.js';
+import type { RunningVersion } from '../../sequences/advance-batch.js';
+import { leafKey, type Trigger } from '../../sequences/condition.js';
+import type { OfferSnapshot, SequenceNode } from '../../sequences/definition.js';
+import { prepareSequence, type PreparedSequence } from '../../sequences/prepared.js';
+import { parseMoney, parsePercentBps, type Money } from '../../values/money.js';
+import type { FunnelDefinition } from '../funnel.schemas.js';
+import { hasPersonalDeadline, offerSnapshot } from '../offer-snapshot.js';
+import { sequenceDefinition } from '../sequence-definition.js';
+
+/** An offer as a checkout sells it. */
+export interface VirtualOffer {
+  slug: string;
+  product: { key: string; price: Money };
+  bump: { key: string; price: Money } | null;
+  discountBps: number;
+  personalDeadline: boolean;
+}
+
+/** The funnels of a simulation as they would stand in the database after they were applied, in that order. */
+export interface VirtualFunnels {
+  /** By the key of the sequence, which is that of its funnel. */
+  versions: ReadonlyMap<string, RunningVersion>;
+  offers: ReadonlyMap<string, VirtualOffer>;
+  /** The funnel whose form people sign up with. */
+  form: { funnel: string; optIn: 'double' | 'single' };
+}
+
+/** The first of the funnels is the one people sign up with. The others, to which it leads, were there before it. */
+export function virtualFunnels(
+  definitions: readonly [FunnelDefinition, ...FunnelDefinition[]],
+): VirtualFunnels {
+  const [first, ...others] = definitions;
+  return {
+    versions: new Map(
+      [...others, first].map((definition) => [
+        definition.funnel,
+        runningVersion(definition.funnel, definition.sender, prepared(definition)),
+      ]),
+    ),
+    offers: new Map(definitions.flatMap(offersOf).map((offer) => [offer.slug, offer])),
+    form: { funnel: first.funnel, optIn: first.form.optIn },
+  };
+}
+
+/** The sequences that begin with the trigger, in the order in which they were applied. */
+export function sequencesBegunBy({ versions }: VirtualFunnels, trigger: Trigger): string[] {
+  return [...versions]
+    .filter(([, { sequence }]) =>
+      (sequence.definition.enterOn ?? []).some((one) => leafKey(one) === leafKey(trigger)),
+    )
+    .map(([key]) => key);
+}
+
+export function nodeOf(funnels: VirtualFunnels, sequence: string, step: string): SequenceNode | undefined {
+  return funnels.versions.get(sequence)?.sequence.nodes.get(step);
+}
+
+/** The place of a step in the file of its sequence, from 0. */
+export function placeOf({ versions }: VirtualFunnels, sequence: string, step: string): number {
+  return versions.get(sequence)?.sequence.definition.nodes.findIndex(({ key }) => key === step) ?? -1;
+}
+
+function prepared(definition: FunnelDefinition): PreparedSequence {
+  return prepareSequence(
+    sequenceDefinition(definition, {
+      // An arm of a split test may have a subject of its own.
+      templateId: (key, subject) => (subject === undefined ? key : `${key}, “${subject}”`),
+      offer: (key): OfferSnapshot | undefined => offerSnapshot(definition, key),
+    }),
+  );
+}
+
+function runningVersion(funnelKey: string, sender: Sender, sequence: PreparedSequence): RunningVersion {
+  return { funnelKey, sender, sequence };
+}
+
+function offersOf(definition: FunnelDefinition): VirtualOffer[] {
+  const product = (key: string | undefined): { key: string; price: Money } | null => {
+    const found = definition.products.find((one) => one.key === key);
+    return found ? { key: found.key, price: parseMoney(found.price) } : null;
+  };
+  return definition.offers.flatMap(({ key: slug, product: sold, bump, discount }): VirtualOffer[] => {
+    const main = product(sold);
+    if (main === null) return [];
+    return [
+      {
+        slug,
+        product: main,
+        bump: product(bump),
+        discountBps: discount === undefined ? 0 : parsePercentBps(discount),
+        personalDeadline: hasPersonalDeadline(definition, slug),
+      },
+    ];
+  });
+}

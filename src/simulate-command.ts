@@ -1,0 +1,99 @@
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { readFunnelText } from './funnels/funnel-lint.files.js';
+import { dayCount, startText } from './funnels/simulation/personas.schemas.js';
+import { simulate } from './funnels/simulation/simulate.js';
+import { simulationFromFiles, type NamedText } from './funnels/simulation/simulation-files.js';
+import { timelineDifferences } from './funnels/simulation/timeline-diff.js';
+import { headline, simulationText, summaryText } from './funnels/simulation/timeline-text.js';
+import { SystemClock } from './infra/clock.js';
+import type { CommandTools } from './mail-commands.js';
+
+interface Options {
+  with?: string[];
+  personas?: string;
+  start?: string;
+  days?: string;
+  expect?: string;
+  update?: boolean;
+  summary?: boolean;
+  json?: boolean;
+}
+
+const WRONG_USE = 2;
+
+/** `simulate`: what a funnel would do, without a database. Exit code 1 when it is not what `--expect` says. */
+export function addSimulateCommand(program: Command, { print, refuse, note }: CommandTools): void {
+  program
+    .command('simulate')
+    .description(
+      'show every mail, wait, branch, offer and payment of a funnel on a virtual clock; writes nothing',
+    )
+    .argument('<file>', 'the funnel that people sign up with')
+    .option('--with <file...>', 'further funnels, to which its steps lead')
+    .option('--personas <file>', 'who signs up and what they do; some usual people when left out')
+    .option('--start <instant>', 'when it begins, such as 2026-03-02 or 2026-03-02T09:00:00Z')
+    .option('--days <number>', 'how long it lasts, 90 days when neither this nor the personas say it')
+    .option('--expect <file>', 'compare with the timeline in this file')
+    .option('--update', 'write the timeline to the file of --expect instead')
+    .option('--summary', 'print the sums only')
+    .option('--json')
+    .action(async (file: string, options: Options) => {
+      const wishes = wishesOf(program, options);
+      const { expect, update = false, summary = false, json = false } = options;
+      if (update && expect === undefined)
+        program.error('--update needs --expect, which names the file to write', { exitCode: WRONG_USE });
+      const funnels = await Promise.all([file, ...(options.with ?? [])].map(named));
+      const personas = options.personas === undefined ? null : await named(options.personas);
+      const simulation = simulate(
+        simulationFromFiles(funnels as [NamedText, ...NamedText[]], personas, wishes),
+      );
+      const text = simulationText(simulation);
+      if (expect === undefined) {
+        print(json, simulation, () =>
+          summary ? `${headline(simulation)}\n\n${summaryText(simulation.summary)}` : text,
+        );
+        return;
+      }
+      if (update) {
+        await writeFile(expect, `${text}\n`);
+        print(json, { expect, written: true }, () => `wrote ${expect}`);
+        return;
+      }
+      if (!existsSync(expect)) {
+        note(`there is no ${expect}; --update writes it`);
+        refuse();
+        return;
+      }
+      const differences = timelineDifferences(await readFunnelText(expect), text);
+      print(json, { expect, ok: differences.length === 0, differences }, () =>
+        differences.length === 0
+          ? `as ${expect} says`
+          : [`not as ${expect} says:`, ...differences].join('\n'),
+      );
+      if (differences.length > 0) refuse();
+    });
+}
+
+async function named(name: string): Promise<NamedText> {
+  return { name, text: await readFunnelText(name) };
+}
+
+function wishesOf(
+  program: Command,
+  { start, days }: Options,
+): { start: Date | null; days: number | null; now: Date } {
+  const from = startText.optional().safeParse(start);
+  if (!from.success)
+    program.error('--start: use a date such as 2026-03-02, or an instant such as 2026-03-02T09:00:00Z', {
+      exitCode: WRONG_USE,
+    });
+  const length = dayCount.optional().safeParse(days === undefined ? undefined : Number(days));
+  if (!length.success) program.error('--days: use a number of days from 1 to 730', { exitCode: WRONG_USE });
+  return {
+    start: from.data === undefined ? null : new Date(from.data),
+    days: length.data ?? null,
+    now: new SystemClock().now(),
+  };
+}

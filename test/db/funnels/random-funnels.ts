@@ -1,0 +1,346 @@
+import { stringify } from 'yaml';
+import type { Dice } from '../../support/dice.js';
+
+export interface Scenario {
+  start: string;
+  days: number;
+  /** As YAML; people sign up with the first. */
+  funnels: [string, string];
+  personas: string;
+}
+
+type Options = Record<string, unknown>;
+
+/** Clocks that change by an hour, by half an hour, by two, at midnight, and none. */
+const ZONES = [
+  'Europe/Berlin',
+  'America/New_York',
+  'Australia/Lord_Howe',
+  'Antarctica/Troll',
+  'America/Santiago',
+  'Asia/Kolkata',
+  'Pacific/Auckland',
+];
+/** Days before clocks change somewhere. */
+const STARTS = [
+  '2026-03-04',
+  '2026-03-25',
+  '2026-04-01',
+  '2026-10-21',
+  '2026-10-28',
+  '2026-09-02',
+  '2026-09-23',
+];
+const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
+const TAGS = ['hot', 'cold', 'vip'];
+const EVENTS = ['webinar', 'call'];
+const FIELDS = ['trialEnd', 'level'];
+
+/** Two funnels with every kind of step, and people who do all there is to do. Not every one is free of contradictions. */
+export function randomScenario(dice: Dice): Scenario {
+  const start = `${dice.pick(STARTS)}T${two(dice.whole(0, 23))}:${two(dice.whole(0, 59))}:00Z`;
+  const main = new FunnelMaker(dice, { key: 'main', other: 'side', start });
+  const side = new FunnelMaker(dice, { key: 'side', other: null, start });
+  const funnels: [string, string] = [main.text(6), side.text(3)];
+  const mails = [...main.mails, ...side.mails];
+  return { start, days: 21, funnels, personas: personas(dice, mails, start) };
+}
+
+class FunnelMaker {
+  /** Steps that send a mail, so far. */
+  readonly mails: string[] = [];
+  readonly #steps: string[] = [];
+  #count = 0;
+
+  constructor(
+    private readonly dice: Dice,
+    private readonly about: { key: string; other: string | null; start: string },
+  ) {}
+
+  text(length: number): string {
+    const { key } = this.about;
+    const steps = this.steps(length, 2);
+    return stringify({
+      funnel: key,
+      title: `Funnel ${key}`,
+      sender: { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' },
+      form: {
+        slug: key,
+        headline: 'Get it',
+        consent: 'Send it to me',
+        optIn: this.dice.pick(['double', 'single']),
+      },
+      sequence: { ...this.frame(), steps },
+      products: [
+        { key: `${key}-kit`, name: 'Kit', price: '49.00 EUR' },
+        { key: `${key}-list`, name: 'List', price: '9.00 EUR' },
+      ],
+      offers: [{ key: `${key}-kit`, product: `${key}-kit`, discount: '30%', bump: `${key}-list` }],
+    });
+  }
+
+  private frame(): Options {
+    const { dice } = this;
+    const exits = [
+      ...[
+        { purchased: `${this.about.key}-kit` },
+        { tag: 'cold' },
+        { event: 'call' },
+        { field: 'level', over: 4 },
+      ],
+      ...(this.mails.length > 0 ? [{ clicked: dice.pick(this.mails) }] : []),
+    ];
+    return {
+      ...this.maybe(0.4, 'window', () => this.window()),
+      ...this.maybe(0.3, 'quietHours', () => ({ from: '21:30', to: '07:15' })),
+      ...this.maybe(0.3, 'fallbackTimezone', () => dice.pick(ZONES)),
+      ...this.maybe(0.3, 'priority', () => dice.whole(1, 9)),
+      ...this.maybe(0.5, 'exitOn', () => exits.filter(() => dice.chance(0.35))),
+      ...this.maybe(0.4, 'reentry', () => dice.pick(['always', 'after 3 days', 'per event', 'never'])),
+      ...this.maybe(this.about.other === null ? 0.7 : 0.2, 'enterOn', () => [
+        dice.pick([
+          { tag: 'hot' },
+          { event: 'webinar' },
+          { purchased: `${this.about.key}-kit` },
+          { tag: 'vip' },
+        ]),
+      ]),
+    };
+  }
+
+  private steps(length: number, depth: number): Options[] {
+    return Array.from({ length }, (_, place) => this.step(depth, place === length - 1));
+  }
+
+  private step(depth: number, isLast: boolean): Options {
+    const { dice } = this;
+    const key = `s${++this.#count}`;
+    const kinds = [
+      'email',
+      'email',
+      'email',
+      'offer',
+      'wait',
+      'tag',
+      'untag',
+      'set',
+      'goal',
+      'notify',
+      'webhook',
+    ];
+    const kind = dice.pick([
+      ...kinds,
+      ...(depth > 0 ? ['if', 'if', 'switch'] : []),
+      ...(isLast ? ['end', ...(this.about.other === null ? [] : ['move', 'move'])] : []),
+    ]);
+    const made = { key, ...this.ofKind(kind, depth) };
+    this.#steps.push(key);
+    if (kind === 'email' || kind === 'offer') this.mails.push(key);
+    return made;
+  }
+
+  private ofKind(kind: string, depth: number): Options {
+    const { dice } = this;
+    const ways = (): Options[] => this.steps(dice.whole(0, 2), depth - 1);
+    switch (kind) {
+      case 'email':
+        return { email: 'emails/story', ...this.timing(), ...this.maybe(0.2, 'split', () => this.split()) };
+      case 'offer':
+        return {
+          ...{ offer: `${this.about.key}-kit`, email: 'emails/offer', ...this.timing() },
+          ...this.maybe(0.7, 'deadline', () => dice.pick(['36 hours', '2 days', '1 week'])),
+        };
+      case 'wait':
+        return dice.chance(0.5)
+          ? { wait: dice.pick(['90 minutes', '1 day', '30 hours']) }
+          : { wait: true, at: dice.pick(['02:30', '09:30', '23:45']) };
+      case 'tag':
+        return { tag: dice.chance(0.3) ? ['vip', 'hot'] : dice.pick(TAGS), ...this.timing(0.3) };
+      case 'untag':
+        return { untag: dice.pick(TAGS), ...this.timing(0.3) };
+      case 'set':
+        return {
+          set: dice.chance(0.5) ? { level: dice.whole(1, 5) } : { trialEnd: this.day(), level: null },
+        };
+      case 'goal':
+        return {
+          goal: dice.pick([
+            ...[
+              { purchased: `${this.about.key}-kit` },
+              { tag: 'vip' },
+              { event: 'webinar' },
+              { field: 'level', is: 2 },
+            ],
+            ...this.mails.map((step) => (dice.chance(0.5) ? { clicked: step } : { opened: step })),
+          ]),
+          otherwise: dice.pick(['continue', 'end']),
+        };
+      case 'notify':
+        return { notify: 'Look here', ...this.timing(0.3) };
+      case 'webhook':
+        return { webhook: 'https://hooks.example.com/in', ...this.timing(0.3) };
+      case 'end':
+        return { end: true, ...this.timing(0.3) };
+      case 'move':
+        return { move: this.about.other, ...this.timing(0.3) };
+      case 'if':
+        return {
+          if: { ...this.condition(1), ...this.maybe(0.7, 'within', () => this.delay()) },
+          then: ways(),
+          else: ways(),
+        };
+      default:
+        return {
+          switch: [
+            { if: this.condition(1), then: ways() },
+            { if: this.condition(1), then: ways() },
+          ],
+          ...this.maybe(0.5, 'within', () => this.delay()),
+          else: ways(),
+        };
+    }
+  }
+
+  private split(): Options {
+    const { dice } = this;
+    const other = dice.pick<() => Options>([
+      () => ({ delay: this.delay() }),
+      () => ({ subject: 'Another subject' }),
+      () => ({ subject: 'Later', delay: this.delay(), at: '09:30' }),
+    ])();
+    return {
+      judge: 'clicks',
+      arms: [{ key: 'a' }, { key: 'b', weight: dice.whole(1, 3), ...other }],
+      ...this.maybe(0.4, 'holdout', () => '30%'),
+    };
+  }
+
+  private condition(depth: number): Options {
+    const { dice } = this;
+    const leaves: (() => Options)[] = [
+      () => ({ tag: dice.pick(TAGS) }),
+      () => ({ event: dice.pick(EVENTS) }),
+      () => ({ purchased: `${this.about.key}-kit` }),
+      () =>
+        dice.pick([
+          { field: 'level', over: 2 },
+          { field: 'level', is: 3 },
+          { field: 'trialEnd', exists: true },
+        ]),
+      ...(this.mails.length > 0
+        ? [() => ({ clicked: dice.pick(this.mails) }), () => ({ opened: dice.pick(this.mails) })]
+        : []),
+      ...(this.mails.length > 0 ? [() => ({ clicked: dice.pick(this.mails) })] : []),
+      ...(this.#steps.length > 0
+        ? [() => ({ step: dice.pick(this.#steps), was: dice.pick(['ran', 'skipped', 'then', 'else']) })]
+        : []),
+    ];
+    const kind = depth > 0 ? dice.pick(['leaf', 'leaf', 'leaf', 'all', 'any', 'not']) : 'leaf';
+    if (kind === 'not') return { not: this.condition(0) };
+    if (kind === 'leaf') return dice.pick(leaves)();
+    return { [kind]: [this.condition(0), this.condition(0)] };
+  }
+
+  private timing(probability = 0.8): Options {
+    const { dice } = this;
+    if (!dice.chance(probability)) return {};
+    const when = dice.pick<() => Options>([
+      () => ({ delay: this.delay() }),
+      () => ({ delay: this.delay() }),
+      () => ({ delay: dice.pick(['1 day', '2 days', '1 week']), at: dice.pick(['02:30', '09:30', '18:00']) }),
+      () => ({ until: dice.pick([this.day(), `${this.day()} 02:15`, `${this.day()}T08:20:00Z`]) }),
+      () => ({
+        until: { field: 'trialEnd', ...this.maybe(0.6, dice.pick(['plus', 'minus']), () => this.delay()) },
+      }),
+    ])();
+    return {
+      ...when,
+      ...this.maybe(0.2, 'onDays', () =>
+        DAYS.filter(() => dice.chance(0.6))
+          .concat('wed')
+          .filter(first),
+      ),
+      ...this.maybe(0.2, 'window', () => this.window()),
+      ...this.maybe(0.15, 'quietHours', () => ({ from: '01:00', to: '05:30' })),
+      ...this.maybe(0.25, 'expires', () =>
+        dice.pick([this.day(), `${this.day()} 09:30`, `${this.day()}T12:00:00Z`]),
+      ),
+    };
+  }
+
+  private delay(): string {
+    return this.dice.pick(['45 minutes', '5 hours', '23 hours', '1 day', '2 days', '3 days', '1 week']);
+  }
+
+  private window(): Options {
+    return this.dice.pick([
+      { days: ['mon', 'tue', 'wed', 'thu', 'fri'], from: '08:00', to: '19:00' },
+      { days: ['sat', 'sun', 'wed'], from: '01:30', to: '10:00' },
+      { days: DAYS, from: '22:00', to: '03:00' },
+    ]);
+  }
+
+  /** Within the simulation or shortly before it. */
+  private day(): string {
+    return dayAfter(this.about.start, this.dice.whole(-2, 18));
+  }
+
+  private maybe(probability: number, name: string, value: () => unknown): Options {
+    return this.dice.chance(probability) ? { [name]: value() } : {};
+  }
+}
+
+function personas(dice: Dice, mails: readonly string[], start: string): string {
+  const people = Array.from({ length: 6 }, (_, index) => ({
+    name: `p${index + 1}`,
+    ...(dice.chance(0.8) ? { timeZone: dice.pick(ZONES) } : {}),
+    tags: TAGS.filter(() => dice.chance(0.2)),
+    fields: dice.chance(0.6) ? { trialEnd: dayAfter(start, dice.whole(0, 15)), level: dice.whole(1, 5) } : {},
+    joins: `${dice.whole(0, 4_000)} minutes`,
+    ...(dice.chance(0.1) ? { signsUp: false } : {}),
+    ...(dice.chance(0.1) ? { confirms: 'never' } : { confirms: `${dice.whole(1, 300)} minutes` }),
+    does: Array.from({ length: dice.whole(0, 6) }, () => action(dice, mails, start)),
+  }));
+  const cap = dice.chance(0.25)
+    ? { frequencyCap: dice.pick([{ perDay: 1 }, { perWeek: 2 }, { perDay: 1, perWeek: 3 }]) }
+    : {};
+  return stringify({ seed: dice.whole(1, 1_000), ...cap, personas: people });
+}
+
+function action(dice: Dice, mails: readonly string[], start: string): Options {
+  const after = { after: `${dice.whole(1, 14_000)} minutes` };
+  const soon = { after: `1 minute to ${dice.whole(2, 90)} hours`, chance: dice.pick(['100%', '70%']) };
+  const mail = mails.length > 0 ? dice.pick([...mails, 'every mail']) : 'every mail';
+  return dice.pick<() => Options>([
+    () => ({ opens: mail, ...soon }),
+    () => ({ clicks: mail, ...soon }),
+    () => ({ clicks: 'every mail', ...soon }),
+    () => ({ buys: dice.pick(['main-kit', 'side-kit']), withBump: dice.chance(0.4), ...after }),
+    () => ({ buys: 'main-kit', afterMail: mail, ...soon }),
+    () => ({
+      event: dice.pick(EVENTS),
+      ...(dice.chance(0.5) ? { key: `k${dice.whole(1, 3)}` } : {}),
+      ...after,
+    }),
+    () => ({ event: 'webinar', afterMail: mail, ...soon }),
+    () => ({ tag: dice.pick(TAGS), ...after }),
+    () => ({ untag: dice.pick(TAGS), ...after }),
+    () => ({
+      set: { [dice.pick(FIELDS)]: dice.chance(0.3) ? null : dayAfter(start, dice.whole(2, 15)) },
+      ...after,
+    }),
+    () => ({ unsubscribes: true, after: `${dice.whole(4_000, 25_000)} minutes` }),
+  ])();
+}
+
+function dayAfter(start: string, days: number): string {
+  return new Date(Date.parse(start) + days * 86_400_000).toISOString().slice(0, 10);
+}
+
+function first<T>(value: T, index: number, all: readonly T[]): boolean {
+  return all.indexOf(value) === index;
+}
+
+function two(value: number): string {
+  return String(value).padStart(2, '0');
+}

@@ -1,0 +1,211 @@
+import { FrequencyCapService } from '../../../src/delivery/pacing/frequency-cap.service.js';
+import { MessagesService } from '../../../src/delivery/messages.service.js';
+import { FunnelsService } from '../../../src/funnels/funnels.service.js';
+import type { Persona } from '../../../src/funnels/simulation/personas.schemas.js';
+import type { SimulatedPerson, SimulationOrder } from '../../../src/funnels/simulation/simulate.js';
+import type { TimelineEntry } from '../../../src/funnels/simulation/timeline.js';
+import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
+import { OffersService } from '../../../src/offers/offers.service.js';
+import { CheckoutService } from '../../../src/orders/checkout.service.js';
+import { OrdersService } from '../../../src/orders/orders.service.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { EventsService } from '../../../src/sequences/events.service.js';
+import { ReactionsService } from '../../../src/sequences/reactions.service.js';
+import { ConfirmationService } from '../../../src/signup/confirmation.service.js';
+import { FormsService } from '../../../src/signup/forms.service.js';
+import { SignupService } from '../../../src/signup/signup.service.js';
+import { UnsubscribeService } from '../../../src/signup/unsubscribe.service.js';
+import { SubscribersService } from '../../../src/subscribers/subscribers.service.js';
+import { parseEmailAddress } from '../../../src/values/email-address.js';
+import type { TestApp } from '../../support/app.js';
+
+const ORIGIN = { ip: '203.0.113.5', userAgent: 'Firefox', pageUrl: 'https://example.com/' };
+const DAY_MS = 86_400_000;
+
+/** Does in a real installation, on its fixed clock, what simulated people did, and runs what falls due. */
+export class Replay {
+  /** Where enrollments were found waiting after each moment. */
+  readonly waits = new Map<string, string[]>();
+  readonly #ids = new Map<string, string>();
+  readonly #told = new Map<string, string>();
+
+  constructor(
+    private readonly test: TestApp,
+    private readonly order: SimulationOrder,
+  ) {}
+
+  /** Enters the people with what is known of them before they sign up, so that split tests draw the same ones in both worlds. */
+  async enterAll(): Promise<void> {
+    this.test.clock.set(this.order.start);
+    for (const persona of this.order.personas.personas)
+      for (let number = 1; number <= persona.count; number++) await this.enter(persona, number);
+  }
+
+  async run(funnels: readonly string[], people: readonly SimulatedPerson[]): Promise<void> {
+    const { start, days, personas } = this.order;
+    // In the order in which a sequence must be there before another leads to it.
+    for (const text of funnels.toReversed())
+      await this.get(FunnelsService).apply(text, null, 'scenario.yaml');
+    const { perDay = null, perWeek = null } = personas.frequencyCap ?? {};
+    await this.get(FrequencyCapService).set({ perDay, perWeek });
+    const actions = people
+      .flatMap((person) => person.timeline.map((entry) => ({ person, entry })))
+      .toSorted((a, b) => (a.entry.at < b.entry.at ? -1 : a.entry.at > b.entry.at ? 1 : 0));
+    const until = start.getTime() + days * DAY_MS;
+    for (;;) {
+      const now = Math.min(...(await this.nextTimes()), Date.parse(actions[0]?.entry.at ?? '9999-01-01'));
+      if (now >= until) return;
+      this.test.clock.set(new Date(now));
+      while (actions[0] && Date.parse(actions[0].entry.at) <= now) {
+        const { person, entry } = actions.shift() ?? actions[0];
+        await this.act(person, entry);
+      }
+      await this.settle();
+      await this.noteWaits();
+    }
+  }
+
+  idOf(persona: string, number: number): string {
+    return this.#ids.get(`${persona} ${number}`) ?? '';
+  }
+
+  private get<T>(token: new (...given: never[]) => T): T {
+    return this.test.app.get<T>(token, { strict: false });
+  }
+
+  private async nextTimes(): Promise<number[]> {
+    const times = [
+      await this.get(EnrollmentsService).nextDueAt(),
+      await this.get(MessagesService).nextDueAt(),
+    ];
+    return times.map((at) => at?.getTime() ?? Number.POSITIVE_INFINITY);
+  }
+
+  private async enter({ name, signsUp, fields, tags, timeZone }: Persona, number: number): Promise<void> {
+    const { clock, dataSource } = this.test;
+    const zone = typeof timeZone === 'string' ? timeZone : null;
+    const rows: { id: string }[] = await dataSource.query(
+      `insert into subscriber (email, email_key, status, time_zone, fields, created_at, updated_at)
+       values ($1, $1, $2, $3, $4, $5, $5) returning id`,
+      [emailOf(name, number), signsUp ? 'pending' : 'active', zone, JSON.stringify(fields), clock.now()],
+    );
+    const id = rows[0]?.id ?? '';
+    this.#ids.set(`${name} ${number}`, id);
+    for (const tag of tags) await this.get(SubscribersService).tag(dataSource.manager, id, tag);
+  }
+
+  private async act(person: SimulatedPerson, entry: TimelineEntry): Promise<void> {
+    const id = this.idOf(person.persona, person.number);
+    const subscribers = this.get(SubscribersService);
+    const reactions = this.get(ReactionsService);
+    const { dataSource } = this.test;
+    if (entry.what === 'signed up') return this.signUp(person);
+    if (entry.what === 'confirmed') return this.confirm(id);
+    if (entry.what === 'bought') return this.buy(person, entry);
+    if (entry.what === 'opened' || entry.what === 'clicked') {
+      const { at, sequence, step, sentAt } = entry;
+      await dataSource.query(
+        `insert into tracking_event (kind, message_id, class, reason, rule_version, at)
+         select $1, id, 'human', 'test', 1, $2 from message
+         where subscriber_id = $3 and funnel_key = $4 and step_key = $5 and accepted_at = $6`,
+        [entry.what === 'opened' ? 'open' : 'click', at, id, sequence, step, sentAt],
+      );
+    } else if (entry.what === 'event')
+      await this.get(EventsService).tell({ subscriberId: id, name: entry.event, key: entry.key });
+    else if (entry.what === 'tagged')
+      await dataSource.transaction(async (manager) => {
+        await subscribers.tag(manager, id, entry.tag);
+        await reactions.happened(manager, [id], { kind: 'tag', tag: entry.tag });
+      });
+    else if (entry.what === 'untagged' || entry.what === 'changed')
+      await dataSource.transaction(async (manager) => {
+        if (entry.what === 'untagged') await subscribers.untag(manager, id, entry.tag);
+        else await subscribers.update(manager, id, { fields: entry.fields });
+        if (entry.what === 'untagged') await reactions.lookAgain(manager, [id]);
+        else await reactions.changed(manager, [id]);
+      });
+    else if (entry.what === 'unsubscribed') await this.get(UnsubscribeService).byId(id, 'page');
+  }
+
+  private async signUp(person: SimulatedPerson): Promise<void> {
+    const email = parseEmailAddress(emailOf(person.persona, person.number));
+    const form = await this.get(FormsService).findBySlug(this.order.definitions[0].form.slug);
+    if (!email.ok || !form) throw new Error('nobody can sign up');
+    const submission = { email, name: undefined, timeZone: undefined };
+    await this.get(SignupService).signUp(form, submission, ORIGIN);
+  }
+
+  private async confirm(id: string): Promise<void> {
+    await this.test.dataSource.transaction(async (manager) => {
+      const rows: { id: string }[] = await manager.query('select id from signup where subscriber_id = $1', [
+        id,
+      ]);
+      await this.get(ConfirmationService).confirmIn(manager, rows[0]?.id ?? '', ORIGIN);
+    });
+  }
+
+  private async buy(
+    person: SimulatedPerson,
+    { offer: slug, products }: Extract<TimelineEntry, { what: 'bought' }>,
+  ): Promise<void> {
+    const email = parseEmailAddress(emailOf(person.persona, person.number));
+    if (!email.ok) throw new Error('nobody can buy');
+    const mails: { id: string }[] = await this.test.dataSource.query(
+      `select id from message where subscriber_id = $1 and state = 'accepted' order by id desc limit 1`,
+      [this.idOf(person.persona, person.number)],
+    );
+    const messageId = mails[0]?.id ?? null;
+    const terms = await this.get(OffersService).terms(slug, messageId, this.test.clock.now());
+    const placed = await this.get(CheckoutService).place({
+      ...{ slug, messageId, email, visitorId: null, name: null },
+      withBump: products.length > 1,
+      seenMinor: terms?.price.amountMinor ?? null,
+    });
+    if (placed.kind !== 'placed') throw new Error(`the checkout says ${placed.kind}`);
+    await this.get(OrdersService).markPaid(placed.order.id, 'test', placed.order.id);
+  }
+
+  /** Runs steps and mails until nothing is due. */
+  private async settle(): Promise<void> {
+    const runner = this.get(JobRunner);
+    const nowMs = this.test.clock.now().getTime();
+    const isOpen = async (): Promise<boolean> => {
+      const rows: { open: boolean }[] = await this.test.dataSource.query(
+        'select exists (select 1 from sequence_signal) as open',
+      );
+      return rows[0]?.open === true || ((await this.nextTimes())[0] ?? 0) <= nowMs;
+    };
+    // A hit is noticed by the run itself, so there is one at least.
+    do await runner.run('sequences.advance-due');
+    while (await isOpen());
+    for (let round = 0; ((await this.nextTimes())[1] ?? 0) <= nowMs; round++) {
+      if (round > 20) throw new Error('mails that are due are not sent');
+      await runner.run('delivery.send-due');
+    }
+  }
+
+  private async noteWaits(): Promise<void> {
+    const rows: {
+      id: string;
+      occurrence: number;
+      who: string;
+      step: string;
+      until: Date;
+      sequence: string;
+    }[] = await this.test.dataSource.query(
+      `select e.id, e.occurrence, e.subscriber_id as who, e.step_key as step, e.next_at as until, q.key as sequence
+         from enrollment e join sequence q on q.id = e.sequence_id where e.status = 'active' order by e.id`,
+    );
+    const at = this.test.clock.now().toISOString();
+    for (const { id, who, step, until, sequence, occurrence } of rows) {
+      const wait = `${sequence} ${occurrence} ${step} until ${until.toISOString()}`;
+      if (this.#told.get(id) === wait) continue;
+      this.#told.set(id, wait);
+      this.waits.set(who, [...(this.waits.get(who) ?? []), `${at} ${wait}`]);
+    }
+  }
+}
+
+function emailOf(persona: string, number: number): string {
+  return `${persona}-${number}@example.com`;
+}

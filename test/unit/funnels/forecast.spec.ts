@@ -1,0 +1,269 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { belief, expectedShares, type Measured } from '../../../src/funnels/forecast/beliefs.js';
+import {
+  BUYS,
+  BUYS_WITH_BUMP,
+  LEAVES,
+  STAYS,
+  withoutQuestions,
+} from '../../../src/funnels/forecast/choices.js';
+import { Draws } from '../../../src/funnels/forecast/draws.js';
+import { mergedStands, type Stand } from '../../../src/funnels/forecast/groups.js';
+import { outlook, type Band } from '../../../src/funnels/forecast/outlook.js';
+import { pathsFrom, type ForecastPath, type PathQuestion } from '../../../src/funnels/forecast/paths.js';
+import { readFunnelFile } from '../../../src/funnels/funnel-file.js';
+import { virtualFunnels, type VirtualFunnels } from '../../../src/funnels/simulation/virtual-sequences.js';
+import { prepareSequence } from '../../../src/sequences/prepared.js';
+
+const DAY_MS = 86_400_000;
+/** A Monday. */
+const NOW = new Date('2026-03-02T09:00:00Z');
+const DAYS = 30;
+
+function demoFunnels(): VirtualFunnels {
+  const file = readFunnelFile(readFileSync('config/funnels/niche-ebook.yaml', 'utf8'));
+  if (!file.ok) throw new Error('the demo cannot be read');
+  const funnels = virtualFunnels([file.definition]);
+  const versions = [...funnels.versions].map(([key, version]) => {
+    const sequence = prepareSequence(withoutQuestions(version.sequence.definition));
+    return [key, { ...version, sequence }] as const;
+  });
+  return { ...funnels, versions: new Map(versions) };
+}
+
+const dayOf = (at: Date): number => Math.floor(at.getTime() / DAY_MS) - Math.floor(NOW.getTime() / DAY_MS);
+const question = (measured: Measured): PathQuestion => ({
+  ...{ funnels: demoFunnels(), sequences: new Map([['niche-ebook', 'niche-ebook']]), measured, from: NOW },
+  until: new Date(Date.parse('2026-03-02') + DAYS * DAY_MS),
+});
+const stand = (stepKey: string, nextAt: string, more: Partial<Stand> = {}): Stand => ({
+  ...{ version: 'niche-ebook', sequence: 'niche-ebook', stepKey, nextAt: new Date(nextAt), waitUntil: null },
+  ...{ timeZone: 'Europe/Berlin', count: 1, ...more },
+});
+const measuredAs = (shares: Record<string, Record<string, number>>): Measured =>
+  new Map(Object.entries(shares).map(([name, options]) => [name, new Map(Object.entries(options))]));
+const taken = ({ choices }: ForecastPath): string =>
+  choices
+    .map(({ parting, option }) => `${parting.name.split(' ').at(-1)}: ${parting.options[option]}`)
+    .join(', ');
+
+describe('the ways on from a place in a sequence', () => {
+  it('are all there, each once, with the mails and the income of the real run', () => {
+    const paths = pathsFrom(question(new Map()), stand('offer', '2026-03-03T08:00:00Z'));
+    expect(paths.map((path) => [taken(path), path.mails.length, path.income])).toEqual([
+      ['offer: stays', 1, []],
+      // Buying is followed by a receipt; the price is the one that was promised for 72 hours.
+      ['offer: buys', 2, [{ amountMinor: 3430, currency: 'EUR' }]],
+      ['offer: leaves', 1, []],
+      ['offer: buys with bump', 2, [{ amountMinor: 4330, currency: 'EUR' }]],
+    ]);
+    expect(paths[0]?.mails).toEqual([new Date('2026-03-03T08:00:00Z')]);
+  });
+
+  it('part at branches by their answers, and end where people leave or buy', () => {
+    const paths = pathsFrom(question(new Map()), stand('story', '2026-03-04T08:30:00Z'));
+    const texts = paths.map(taken);
+    expect(new Set(texts).size).toBe(texts.length);
+    expect(texts).toEqual(
+      expect.arrayContaining([
+        'pick: else, story: leaves',
+        'pick: then, story: stays, deep-dive: stays, offer: stays',
+        'pick: else, story: stays, nudge: leaves',
+        'pick: else, story: stays, nudge: stays, offer: buys',
+      ]),
+    );
+    const steps = ['pick: then', 'story: stays', 'deep-dive: stays', 'offer: stays'].join(', ');
+    // Answered a day after the mail, on Thursday; a day later is Friday, the offer comes on Monday morning.
+    expect(paths.find((path) => taken(path) === steps)?.mails).toEqual(
+      ['2026-03-04T08:30:00Z', '2026-03-06T08:30:00Z', '2026-03-09T07:00:00Z'].map((at) => new Date(at)),
+    );
+    // Each of the rare ways is less than one in ten thousand.
+    const sum = paths.reduce((total, { choices }) => {
+      const product = choices.map(
+        ({ parting, option }) => expectedShares(belief(parting, new Map()))[option] ?? 0,
+      );
+      return total + product.reduce((a, b) => a * b, 1);
+    }, 0);
+    expect(sum).toBeGreaterThan(0.999);
+    expect(sum).toBeLessThan(1 + 1e-9);
+  });
+
+  it('wait to the end of a branch that people are in the midst of', () => {
+    const waiting = stand('pick', '2026-03-05T08:30:00Z', { waitUntil: new Date('2026-03-05T08:30:00Z') });
+    const [likely] = pathsFrom(question(measuredAs({ 'way niche-ebook pick': { else: 100 } })), waiting);
+    expect(likely && taken(likely)).toBe('pick: else, nudge: stays, offer: stays');
+    expect(likely?.mails[0]).toEqual(new Date('2026-03-06T08:30:00Z'));
+  });
+});
+
+describe('a forecast', () => {
+  const groups = (measured: Measured, count: number) =>
+    [
+      stand('story', '2026-03-04T08:30:00Z', { count }),
+      stand('offer', '2026-03-03T08:00:00Z', { count: Math.ceil(count / 2) }),
+    ].map((one) => ({ count: one.count, paths: pathsFrom(question(measured), one) }));
+  const look = (measured: Measured, count: number, level: number, seed = 1) =>
+    outlook(groups(measured, count), { measured, days: DAYS, dayOf, level, seed });
+
+  it('counts people who have no choice exactly, on their days', () => {
+    const certain = measuredAs(
+      Object.fromEntries(
+        ['story', 'nudge', 'deep-dive', 'offer'].map((step) => [
+          `mail niche-ebook ${step}`,
+          { [STAYS]: 1e9 },
+        ]),
+      ),
+    );
+    const sure = new Map([...certain, ['way niche-ebook pick', new Map([['then', 1e9]])]]);
+    const { mails, mailsInAll, income } = look(sure, 10, 0.8);
+    expect(mails.slice(0, 9).map(({ low, high }) => [low, high])).toEqual(
+      [0, 5, 10, 0, 10, 0, 0, 10, 0].map((count) => [count, count]),
+    );
+    expect(mailsInAll.expected).toBeCloseTo(35, 5);
+    expect(income).toEqual([]);
+  });
+
+  it('is the same each time for the same facts, and surer the more was measured', () => {
+    const measured = (times: number): Measured =>
+      measuredAs({
+        'mail niche-ebook offer': {
+          [STAYS]: 90 * times,
+          [LEAVES]: times,
+          [BUYS]: 8 * times,
+          [BUYS_WITH_BUMP]: times,
+        },
+      });
+    expect(look(measured(1), 2_000, 0.8)).toEqual(look(measured(1), 2_000, 0.8));
+    const width = (times: number): number => {
+      const { low = 0, high = 0 } = look(measured(times), 2_000, 0.8).income[0]?.amount ?? {};
+      return high - low;
+    };
+    expect(width(100)).toBeLessThan(width(1) / 2);
+    const wider = look(measured(1), 2_000, 0.95).income[0]?.amount;
+    expect((wider?.high ?? 0) - (wider?.low ?? 0)).toBeGreaterThan(width(1));
+  });
+
+  const manyOf = (shares: Record<string, number>): Map<string, number> =>
+    new Map(Object.entries(shares).map(([option, share]) => [option, share * 1e4]));
+
+  /** Within three standard errors below what the band says; whole mails and purchases can only widen it. */
+  it.each([
+    [0.8, 60, 150],
+    [0.8, 2_000, 400],
+    [0.95, 500, 300],
+  ])(
+    'covers the truth in at least %d of futures, with %i people and %i measured',
+    (level, people, history) => {
+      const draws = new Draws(level * 1_000 + people);
+      const trials = 120;
+      const covered = { mails: 0, income: 0, day: 0 };
+      const truth: Record<string, Record<string, number>> = {
+        'mail niche-ebook story': { [STAYS]: 0.97, [LEAVES]: 0.03 },
+        'mail niche-ebook nudge': { [STAYS]: 0.95, [LEAVES]: 0.05 },
+        'mail niche-ebook deep-dive': { [STAYS]: 0.99, [LEAVES]: 0.01 },
+        'mail niche-ebook offer': { [STAYS]: 0.88, [LEAVES]: 0.03, [BUYS]: 0.07, [BUYS_WITH_BUMP]: 0.02 },
+        'way niche-ebook pick': { then: 0.3, else: 0.7 },
+      };
+      const all = groups(
+        new Map(Object.entries(truth).map(([name, shares]) => [name, manyOf(shares)])),
+        people,
+      );
+      for (let trial = 0; trial < trials; trial++) {
+        const measured = measuredAs(
+          Object.fromEntries(
+            Object.entries(truth).map(([name, shares]) => {
+              const counts = draws.multinomial(history, Object.values(shares));
+              return [
+                name,
+                Object.fromEntries(Object.keys(shares).map((option, at) => [option, counts[at] ?? 0])),
+              ];
+            }),
+          ),
+        );
+        const seen = outlook(all, { measured, days: DAYS, dayOf, level, seed: trial });
+        const real = { mails: 0, income: 0, day: 0 };
+        for (const { count, paths } of all) {
+          const shares = paths.map(({ choices }) =>
+            choices.reduce(
+              (product, { parting, option }) =>
+                product * (truth[parting.name]?.[parting.options[option] ?? ''] ?? 0),
+              1,
+            ),
+          );
+          const sum = shares.reduce((a, b) => a + b, 0);
+          const went = draws.multinomial(
+            count,
+            shares.map((share) => share / sum),
+          );
+          for (const [at, number] of went.entries()) {
+            const { mails = [], income = [] } = paths[at] ?? {};
+            real.mails += number * mails.length;
+            real.day += number * mails.filter((mail) => dayOf(mail) === 7).length;
+            real.income += number * income.reduce((total, { amountMinor }) => total + amountMinor, 0);
+          }
+        }
+        const inside = (value: number, { low, high }: Band): number =>
+          value >= low && value <= high ? 1 : 0;
+        covered.mails += inside(real.mails, seen.mailsInAll);
+        covered.income += inside(real.income, seen.income[0]?.amount ?? { expected: 0, low: 0, high: 0 });
+        covered.day += inside(real.day, seen.mails[7] ?? { expected: 0, low: 0, high: 0 });
+      }
+      const least = level - 3 * Math.sqrt((level * (1 - level)) / trials);
+      const lowest = Object.entries(covered).filter(([, count]) => count / trials <= least);
+      expect(lowest).toEqual([]);
+      // And is no wider than it need be.
+      if (people >= 500)
+        expect(covered.mails / trials).toBeLessThan(
+          level + 3 * Math.sqrt((level * (1 - level)) / trials) + 0.02,
+        );
+    },
+  );
+
+  it('puts few people of a step to the others of it whose time is near', () => {
+    const stands = [
+      stand('a', '2026-03-03T08:00:00Z', { count: 50 }),
+      stand('a', '2026-03-08T08:00:00Z', { count: 40 }),
+      stand('a', '2026-03-07T08:00:00Z', { count: 2 }),
+      stand('b', '2026-03-07T08:00:00Z', { count: 1 }),
+    ];
+    expect(mergedStands(stands, 2).map(({ stepKey, count }) => [stepKey, count])).toEqual([
+      ['a', 50],
+      ['a', 42],
+      ['b', 1],
+    ]);
+    expect(mergedStands(stands, 10)).toHaveLength(4);
+  });
+});
+
+describe('draws', () => {
+  const mean = (values: number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+  const variance = (values: number[]): number => {
+    const middle = mean(values);
+    return mean(values.map((value) => (value - middle) ** 2));
+  };
+  const many = (draw: (draws: Draws) => number): number[] => {
+    const draws = new Draws(7);
+    return Array.from({ length: 20_000 }, () => draw(draws));
+  };
+
+  it.each<[string, (draws: Draws) => number, number, number]>([
+    ['uniform', (draws) => draws.uniform(), 0.5, 1 / 12],
+    ['normal', (draws) => draws.normal(), 0, 1],
+    ['gamma of 0.3', (draws) => draws.gamma(0.3), 0.3, 0.3],
+    ['gamma of 7', (draws) => draws.gamma(7), 7, 7],
+    ['binomial of 20', (draws) => draws.binomial(20, 0.3), 6, 4.2],
+    ['binomial of 1,000, rare', (draws) => draws.binomial(1_000, 0.01), 10, 9.9],
+    ['binomial of 1,000', (draws) => draws.binomial(1_000, 0.4), 400, 240],
+    ['binomial, likely', (draws) => draws.binomial(1_000, 0.99), 990, 9.9],
+    ['multinomial, last', (draws) => draws.multinomial(100, [0.2, 0.3, 0.5])[2] ?? 0, 50, 25],
+    ['dirichlet, first', (draws) => draws.dirichlet([2, 3, 5])[0] ?? 0, 0.2, (0.2 * 0.8) / 11],
+  ])('%s has its mean and variance', (_, draw, expectedMean, expectedVariance) => {
+    const values = many(draw);
+    expect(Math.abs(mean(values) - expectedMean)).toBeLessThan(
+      5 * Math.sqrt(expectedVariance / values.length),
+    );
+    expect(variance(values) / expectedVariance).toBeGreaterThan(0.93);
+    expect(variance(values) / expectedVariance).toBeLessThan(1.07);
+  });
+});
