@@ -45,7 +45,7 @@ export function columnsOf({ tables }: ImportPreview): { header: string; samples:
     for (const [index, header] of headers.entries()) {
       const key = tables.length === 1 ? String(index) : header.trim();
       if (columns.has(key)) continue;
-      const cells = samples.map((row) => row[index] ?? '').filter((cell) => cell !== '');
+      const cells = [...new Set(samples.map((row) => row[index] ?? ''))].filter((cell) => cell !== '');
       columns.set(key, { header, samples: cells });
     }
   return [...columns.values()];

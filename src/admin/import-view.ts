@@ -48,14 +48,11 @@ const FIGURES: readonly (readonly [name: string, label: string, hint: string])[]
 const REPORTED = ['skipped', 'left', 'keptOut', 'suppressed', 'duplicate', 'rejected'];
 
 const ADVICE: readonly (readonly [name: keyof ImportJob['advice'], words: string])[] = [
-  [
-    'withoutConsent',
-    'are called active without a word on what they agreed to; they stay pending and get no mail',
-  ],
-  ['unknownZone', 'have a time zone that is none; their mails go by the zone of the sequence, or UTC'],
-  ['suspect', 'have an address that looks mistyped, such as one at gmial.com'],
-  ['disposable', 'have a mailbox that is thrown away after minutes'],
-  ['role', 'are functions such as info@, read by several people or by nobody'],
+  ['withoutConsent', 'marked active without a word on what was agreed to: pending, and no mail'],
+  ['unknownZone', 'with a time zone that is none: mails by the zone of the sequence, or UTC'],
+  ['suspect', 'with an address that looks mistyped, such as one at gmial.com'],
+  ['disposable', 'with a mailbox that is thrown away after minutes'],
+  ['role', 'with the address of a function such as info@, read by several people or by nobody'],
 ];
 
 const BUSY = new Set<ImportJob['state']>(['reading', 'ready', 'running']);
@@ -76,7 +73,7 @@ export function importView(job: ImportJob): ImportView {
     reported: REPORTED.reduce((sum, name) => sum + count(name), 0),
     advice: ADVICE.flatMap(([name, words]) => {
       const rows = advice[name] ?? 0;
-      return rows === 0 ? [] : [`${rows.toLocaleString('en')} ${words}.`];
+      return rows === 0 ? [] : [`${rows.toLocaleString('en')} ${rows === 1 ? 'row' : 'rows'} ${words}.`];
     }),
     ignored: source?.ignored ?? [],
     shape: source?.shape ?? null,

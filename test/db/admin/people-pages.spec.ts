@@ -126,7 +126,7 @@ describe('the pages of an import', () => {
     await work();
     const html = await get(page);
     expect(figures(html)).toEqual({ New: 4, Repeated: 1, Refused: 1 });
-    expect(html).toContain('1 have a time zone that is none');
+    expect(html).toContain('1 row with a time zone that is none');
     const people = await t.dataSource.query(
       `select email, status from subscriber where email !~ '^(ada|bob)' order by email`,
     );
