@@ -57,17 +57,20 @@ export class BroadcastPreflight {
     const templateId = await this.publishOne(manager, { template, subject });
     if (split === null) return { templateId, armTemplateIds: null };
     const armTemplateIds: string[] = [];
-    for (const one of words) armTemplateIds.push(await this.publishOne(manager, one));
+    for (const one of words) {
+      const isBase = one.template === template && one.subject === subject;
+      armTemplateIds.push(isBase ? templateId : await this.publishOne(manager, one));
+    }
     return { templateId, armTemplateIds };
   }
 
   private async publishOne(manager: EntityManager, { template, subject }: Words): Promise<string> {
-    const { html } = await this.templates.compile(template, subject);
-    if (!/\{\{-?\s*unsubscribeUrl\b/.test(html)) {
+    const compiled = await this.templates.compile(template, subject);
+    if (!/\{\{-?\s*unsubscribeUrl\b/.test(compiled.html)) {
       const message = `templates/${template}.mjml has no link to unsubscribe: write {{ unsubscribeUrl }}, or include layouts/mail-foot-marketing.mjml`;
       throw new DomainError('TEMPLATE_INVALID', message, { field: 'template' });
     }
-    return this.templates.publish(manager, template, subject);
+    return this.templates.store(manager, template, compiled);
   }
 
   /** Its mail, or that of each arm, as each of its readers would get it now: one pass over them for each. */

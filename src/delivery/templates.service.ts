@@ -63,7 +63,15 @@ export class TemplatesService {
    * which may hold Liquid, takes the place of the template's.
    */
   async publish(manager: EntityManager, key: string, ownSubject: string | null = null): Promise<string> {
-    const { subject, html, text, source } = await this.compile(key, ownSubject);
+    return this.store(manager, key, await this.compile(key, ownSubject));
+  }
+
+  /** As `publish`, of what `compile` gave. */
+  async store(
+    manager: EntityManager,
+    key: string,
+    { subject, html, text, source }: MailTemplate & { source: string },
+  ): Promise<string> {
     const marked = markLinks(html, await this.linkIds(manager, linkTemplates(html)));
     const hash = createHash('sha256')
       .update(subject)

@@ -134,6 +134,17 @@ const CASES: [decidedBy: string, words: RegExp, change: Change][] = [
   ['HELD_OVERDUE', /until the owner decides: overdue/, { message: held('overdue after an outage') }],
   ['HELD', /restored backup/, { message: held('restored backup') }],
   ['HELD', /no reason/, { message: held(null) }],
+  ['WAITS_FOR_TEST', /result of the split test/, { message: held('waits for the split test') }],
+  [
+    'PAUSED_BY_READER',
+    /pause, which is over today, .* A broadcast does not come later/,
+    { message: { ...ended('suppressed', 'paused by the reader'), kind: 'broadcast' } },
+  ],
+  [
+    'PAUSED_BY_READER',
+    /until .*: a broadcast that comes up before then passes them by/,
+    { message: { kind: 'broadcast' }, person: { ...status('active'), pausedUntil: LATER } },
+  ],
   ['LEASED', /worker has it/, { message: { state: 'leased' } }],
   ['IN_DATA', /on its way/, { message: { state: 'leased', dataAt: NOW } }],
   ['EXPIRED', /of use until/, { message: { expiresAt: EARLIER } }],
