@@ -34,7 +34,7 @@ export const databaseScenarios: readonly Scenario[] = [
   {
     name: 'pg_terminate_backend x10',
     covers: 'F5',
-    short: true,
+    short: false,
     mails: 500,
     run: async (world) => {
       await world.start();
@@ -65,12 +65,12 @@ export const databaseScenarios: readonly Scenario[] = [
       return [...(await nothingUnknown(world)), ...expectThat(world.proxy.lost > 0, 'no answer was lost')];
     },
   },
-  unreachable('database unreachable for 5 s', 5_000, true),
+  unreachable('database unreachable for 5 s', 5_000, false),
   unreachable('database unreachable for 60 s', 60_000, false),
   {
     name: 'restored backup must not send again',
     covers: 'F11',
-    short: true,
+    short: false,
     mails: 300,
     crashesServer: true,
     run: async (world) => {
@@ -104,7 +104,7 @@ export const databaseScenarios: readonly Scenario[] = [
   {
     name: 'row locks held against barrier and settle',
     covers: 'F8',
-    short: true,
+    short: false,
     mails: 300,
     run: async (world) => {
       await world.sql(`alter database ${world.database} set lock_timeout = '300ms'`);

@@ -64,7 +64,7 @@ const others: readonly Scenario[] = [
   {
     name: 'kill -9 with a claim, a barrier, an end on its way to the database',
     covers: 'F1',
-    short: true,
+    short: false,
     mails: 400,
     run: async (world) => {
       for (const statement of ['ledger-claim', 'ledger-write'])
@@ -111,7 +111,7 @@ const others: readonly Scenario[] = [
   {
     name: 'database away, then kill -9',
     covers: 'F1 F6',
-    short: true,
+    short: false,
     run: async (world) => {
       await world.start();
       await world.release();

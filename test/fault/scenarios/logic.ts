@@ -99,7 +99,7 @@ export const logicScenarios: readonly Scenario[] = [
   {
     name: 'broadcast paused and resumed x20',
     covers: 'F30',
-    short: true,
+    short: false,
     mails: 600,
     run: async (world) => {
       await asBroadcast(world);

@@ -6,7 +6,8 @@ import type { Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 import { POINTS } from './kills.js';
 
-const SHORT_POINTS = ['data-354', 'reply-250'];
+/** The one where a mail would be sent twice if the lease were not looked at again. */
+const SHORT_POINT = 'reply-250';
 
 /**
  * A worker stands still beyond its lease, another one takes over and brings the ledger to its end, and then the first
@@ -16,7 +17,7 @@ export const pauseScenarios: readonly Scenario[] = [
   ...POINTS.map((point): Scenario => ({
     name: `SIGSTOP beyond the lease at ${point}`,
     covers: 'F3',
-    short: SHORT_POINTS.includes(point),
+    short: point === SHORT_POINT,
     mails: 150,
     run: async (world, seed) => {
       const env = { FAULT_POINT: point, FAULT_HIT: String(3 + ((seed * 7) % 20)), FAULT_SIGNAL: 'SIGSTOP' };
