@@ -1,4 +1,5 @@
 import { mailsAhead, stepsAhead, type Placement, type Standing, type Versions } from './placement.js';
+import type { PreparedSequence } from './prepared.js';
 
 /** Who would get what. */
 export interface MovePreview {
@@ -20,6 +21,11 @@ export interface StepStanding {
   past: number;
 }
 
+interface Ahead {
+  mails: ReadonlySet<string>;
+  steps: ReadonlySet<string>;
+}
+
 /** Adds up where people would go, one by one. `steps`: those of the new version to say how people stand to. */
 export class MoveCount {
   #people = 0;
@@ -28,6 +34,7 @@ export class MoveCount {
   readonly #gains = new Map<string, number>();
   readonly #losses = new Map<string, number>();
   readonly #ahead = new Map<string, number>();
+  readonly #known = new Map<PreparedSequence, Map<string, Ahead>>();
 
   constructor(private readonly steps: readonly string[] = []) {}
 
@@ -45,13 +52,24 @@ export class MoveCount {
     const move = this.#moves.get(name) ?? { from: stepKey, to: placement.stepKey, people: 0 };
     move.people++;
     this.#moves.set(name, move);
-    const before = new Set(mailsAhead(from, stepKey, had));
-    const after = new Set(mailsAhead(to, placement.stepKey, placement.had));
-    for (const step of after) if (!before.has(step)) increase(this.#gains, step);
-    for (const step of before) if (!after.has(step)) increase(this.#losses, step);
-    if (this.steps.length === 0) return;
-    const ahead = new Set(stepsAhead(to, placement.stepKey, placement.had));
-    for (const step of this.steps) if (ahead.has(step)) increase(this.#ahead, step);
+    const before = this.aheadOf(from, stepKey, had);
+    const after = this.aheadOf(to, placement.stepKey, placement.had);
+    for (const step of after.mails) if (!before.mails.has(step)) increase(this.#gains, step);
+    for (const step of before.mails) if (!after.mails.has(step)) increase(this.#losses, step);
+    for (const step of this.steps) if (after.steps.has(step)) increase(this.#ahead, step);
+  }
+
+  /** Thousands stand at one step, and the same lies ahead of all who have had the same. */
+  private aheadOf(sequence: PreparedSequence, stepKey: string | null, had: Standing['had']): Ahead {
+    const known = this.#known.get(sequence) ?? new Map<string, Ahead>();
+    this.#known.set(sequence, known);
+    const name = `${stepKey ?? ''} ${had === null ? '' : JSON.stringify(had)}`;
+    const ahead = known.get(name) ?? {
+      mails: new Set(mailsAhead(sequence, stepKey, had)),
+      steps: new Set(stepsAhead(sequence, stepKey, had)),
+    };
+    known.set(name, ahead);
+    return ahead;
   }
 
   result(toVersion: number): MovePreview {

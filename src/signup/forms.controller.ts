@@ -1,8 +1,9 @@
-import { Controller, Get, Query } from '@nestjs/common';
+import { Controller, Get, Param, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { pageOf, pageQuery, toPage } from '../infra/http/page.js';
-import { FormsService } from './forms.service.js';
+import { DomainError } from '../values/domain-error.js';
+import { FormsService, type Form } from './forms.service.js';
 
 const form = z.object({
   id: z.string(),
@@ -14,6 +15,8 @@ const form = z.object({
   headline: z.string(),
 });
 
+const slugParam = z.string().regex(/^[a-z0-9-]{1,60}$/, 'use the slug as the funnel file writes it');
+
 @Controller('api/v1/forms')
 export class FormsController {
   constructor(private readonly forms: FormsService) {}
@@ -22,14 +25,26 @@ export class FormsController {
   @ApiRoute({ summary: 'List forms', tag: 'forms', response: pageOf(form) })
   async list(@Query({ schema: pageQuery }) { cursor, limit }: z.output<typeof pageQuery>): Promise<unknown> {
     const rows = await this.forms.list({ beforeId: cursor, limit: limit + 1 });
-    return toPage(rows, limit, ({ id, slug, funnelKey, template, optIn, consentText, content }) => ({
-      id,
-      slug,
-      funnelKey,
-      template,
-      optIn,
-      consentText,
-      headline: content.headline,
-    }));
+    return toPage(rows, limit, formJson);
   }
+
+  @Get(':slug')
+  @ApiRoute({ summary: 'One form', tag: 'forms', response: form })
+  async form(@Param('slug', { schema: slugParam }) slug: string): Promise<unknown> {
+    const found = await this.forms.findBySlug(slug);
+    if (found) return formJson(found);
+    throw new DomainError('FORM_NOT_FOUND', `there is no form "${slug}"`, { slug });
+  }
+}
+
+function formJson({
+  id,
+  slug,
+  funnelKey,
+  template,
+  optIn,
+  consentText,
+  content,
+}: Form): z.output<typeof form> {
+  return { id, slug, funnelKey, template, optIn, consentText, headline: content.headline };
 }

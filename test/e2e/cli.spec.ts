@@ -8,6 +8,10 @@ import { buildOnce, finished, ROOT, type Finished } from '../support/build.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { RETURNED_MAILS } from '../support/returned-mails.js';
 
+/** A step's mail as a split test of two subjects. */
+const split = (subject: string): string =>
+  `email: emails/story\n      split: { judge: clicks, arms: [{ key: a }, { key: b, subject: "${subject}" }] }`;
+
 describe('wellspring, the command', () => {
   let database: TestDatabase;
   let folder: string;
@@ -183,6 +187,33 @@ describe('wellspring, the command', () => {
       $schema: 'http://json-schema.org/draft-07/schema#',
       required: expect.any(Array),
     });
+  });
+
+  it.each<[string, (text: string) => string]>([
+    ['unknown-template', (text) => text.replace('emails/story', 'emails/nowhere')],
+    ['page-without-form', (text) => text.replace('pages/squeeze', 'pages/thanks')],
+    ['unknown-file', (text) => text.replace('files/launch-kit.zip', 'files/none.zip')],
+    ['unknown-variable', (text) => text.replace('email: emails/story', 'email: emails/offer')],
+    ['unknown-variable', (text) => text.replace('email: emails/story', split('Hello {{ order.number }}'))],
+    ['broken-template', (text) => text.replace('email: emails/story', split('Hello {{ subscriber'))],
+    ['split-test', (text) => text.replace('email: emails/story', split('x').replace(', subject: "x"', ''))],
+    [
+      'unknown-sequence',
+      (text) => text.replace('  exitOn:', '    - { key: on, move: niche-ebook }\n  exitOn:'),
+    ],
+    [
+      'sequence-elsewhere',
+      (text) => text.replace('  exitOn:', '    - { key: on, move: clients }\n  exitOn:'),
+    ],
+  ])('finds %s in a file with its templates and files', async (rule, damage) => {
+    const bad = join(folder, 'bad.yaml');
+    const text = await readFile(join(folder, 'niche-ebook.yaml'), 'utf8');
+    await writeFile(bad, damage(text));
+    const { findings } = JSON.parse((await wellspring('lint', bad, '--json')).out) as {
+      findings: { rule: string; line: number }[];
+    };
+    expect(new Set(findings.map((one) => one.rule))).toEqual(new Set([rule]));
+    expect(findings.every(({ line }) => line > 1)).toBe(true);
   });
 
   it('makes an API key that opens the API, and says what is wrong with a call', async () => {

@@ -81,7 +81,8 @@ function linksOf({ key, definition }: SequenceOutline, all: ReadonlyMap<string, 
   return definition.nodes.flatMap((node): Link[] => {
     const atOnce = early.has(node.key) && isInstant(node);
     if (node.kind === 'move') {
-      return all.has(node.sequence)
+      // To move to the own sequence is an error of its own.
+      return all.has(node.sequence) && node.sequence !== key
         ? [{ from: key, step: node.key, to: node.sequence, kind: 'move', atOnce }]
         : [];
     }

@@ -253,6 +253,11 @@ describe('a funnel that is changed while people are in it', () => {
       applied: false,
       words: ['~ form course: headline Get it → New', '~ form course: consent Send it to me → Yes, please'],
     });
+    const read = async (path: string): Promise<number> =>
+      (await t.test.http.get(`/api/v1/${path}`).set('Authorization', `Bearer ${API_KEY}`)).status;
+    expect(
+      await Promise.all(['forms/course', 'products/extra', 'offers/extra', 'forms/none'].map(read)),
+    ).toEqual([200, 200, 200, 404]);
     const sequence = {
       steps: [
         { key: 'a', email: 'emails/story', delay: '1 day' },
