@@ -163,16 +163,19 @@ ${mail('early', ', expires: 2026-01-01')}
     expect(await t.mails(client)).toEqual(['hello']);
   });
 
-  it('do not move people round and round', async () => {
+  it('do not move people round and round: refused without a wait, once an hour at most with one', async () => {
     await t.publish(mail('end'), '', 'second');
-    await t.publish(`- { key: over, move: second }`, 'reentry: always');
-    await t.publish(`- { key: back, move: course }`, 'reentry: always', 'second');
-    const id = await t.person('dizzy@example.com');
-    await t.enroll(id);
+    await t.publish('- { key: over, move: second }', 'reentry: always');
+    const back = (delay: string): string => `- { key: back, move: course${delay} }`;
+    await expect(t.publish(back(''), 'reentry: always', 'second')).rejects.toThrow('for ever without a wait');
+    await t.publish(back(', delay: 1 minute'), 'reentry: always', 'second');
+    await t.enroll(await t.person('dizzy@example.com'));
+    const rounds = async (): Promise<number> =>
+      ((await t.db.query('select id from enrollment')) as unknown[]).length;
     await t.run();
-    await t.run();
-    const rows: unknown[] = await t.db.query('select id from enrollment');
-    expect(rows).toHaveLength(2);
+    expect(await rounds()).toBe(2);
+    for (const minute of ['01', '02', '03', '04', '05']) await t.at(`2026-01-05T09:${minute}:00Z`);
+    expect(await rounds()).toBeLessThanOrEqual(3);
   });
 
   it('tell the owner by mail, one an hour with everybody who came by', async () => {
