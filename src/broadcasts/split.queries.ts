@@ -29,7 +29,8 @@ export class SplitQueries {
 
   /**
    * What the arms brought until a time. A reader's orders count from the moment their mail was taken, whether they came
-   * through a link in it or not: arms are drawn by lot, so all that differs is the arm's doing. Served by
+   * through a link in it or not: arms are drawn by lot, so all that differs is the arm's doing. What was paid back counts
+   * for nothing. Served by
    * `message_broadcast_mailbox`, `tracking_event_message` and `conversion_subscriber`.
    */
   async figures({ broadcastId, cap, until }: FiguresOf): Promise<ArmFigures[]> {
@@ -43,7 +44,9 @@ export class SplitQueries {
          group by r.arm),
        buyer as (
          select r.arm, r.id, sum(c.amount_minor) as amount from reader r join conversion c on c.subscriber_id = r.subscriber_id
-         where c.kind = 'order' and c.currency = $3 and c.at >= r.taken_at and c.at <= $2 group by r.arm, r.id),
+           left join orders o on o.id = c.order_id
+         where c.kind = 'order' and c.currency = $3 and c.at >= r.taken_at and c.at <= $2 and coalesce(o.status, 'paid') = 'paid'
+         group by r.arm, r.id),
        paid as (
          select arm, sum(n * amount)::float8 as revenue,
            json_agg(json_build_object('amountMinor', least(amount, $4), 'readers', n)) as capped

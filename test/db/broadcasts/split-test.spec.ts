@@ -107,15 +107,34 @@ describe('a split test of a broadcast', () => {
     const orders = async (arm: number, count: number, amount: number, currency = 'EUR'): Promise<void> => {
       await t.db.query(
         `insert into conversion (kind, funnel_key, dedupe_key, subscriber_id, amount_minor, currency, at)
-         select 'order', 'x', $1 || ':' || $4::text || ':' || id, subscriber_id, $3::bigint, $4, $5 from message
+         select 'order', 'x', $1 || ':' || $4::text || ':' || $3::bigint || ':' || id, subscriber_id, $3::bigint, $4, $5 from message
          where arm = $1::int order by id limit $2`,
         [String(arm), count, amount, currency, t.clock.now()],
+      );
+    };
+    const refund = async (amount: number): Promise<void> => {
+      await t.db.query(
+        `with p as (
+           insert into product (key, funnel_key, name, amount_minor, currency, created_at, updated_at)
+           values ('kit', 'x', 'Kit', $1, 'EUR', $2, $2) returning id),
+         f as (
+           insert into offer (slug, funnel_key, product_id, content, sender, created_at, updated_at)
+           select 'kit', 'x', id, '{}', '{}', $2, $2 from p returning id),
+         o as (
+           insert into orders (number, funnel_key, offer_id, email, status, amount_minor, currency, provider, created_at)
+           select 'R-' || c.id, 'x', f.id, 'reader@example.com', 'refunded', $1, 'EUR', 'test', $2
+           from f, conversion c where c.amount_minor = $1 returning id, number)
+         update conversion c set order_id = o.id from o where o.number = 'R-' || c.id`,
+        [amount, t.clock.now()],
       );
     };
     // One large order and much money of another currency do not win.
     await orders(0, 1, 9_999_900);
     await orders(0, 30, 4_900, 'USD');
     await orders(1, 30, 4_900);
+    // What was paid back counts for nothing: without that, the other arm would have won.
+    await orders(0, 40, 4_800);
+    await refund(4_800);
     await over();
     const { decision, arms } = await get(id);
     expect(decision).toMatchObject({ verdict: 'winner', arm: 1 });
