@@ -87,6 +87,10 @@ describe('the owner’s pages of broadcasts', () => {
     expect((await post(`/${id}/start`, { when: 'local', time: '' }).expect(422)).text).toContain(
       'Give the day and the time of day.',
     );
+    const elsewhere = { when: 'at', time: '2030-01-01T09:30', zone: 'Mars/Base' };
+    const kept = (await post(`/${id}/start`, elsewhere).expect(422)).text;
+    expect(kept).toContain('value="Mars/Base"');
+    expect(kept).toContain('id="zone-error"');
     const passed = { when: 'local', time: '2020-01-01T09:30', zone: 'UTC' };
     expect((await post(`/${id}/start`, passed).expect(422)).text).toContain('has passed everywhere');
     await post(`/${id}/start`, { when: 'now', spreadHours: '1' }).expect(303);

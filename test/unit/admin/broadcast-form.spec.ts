@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import {
   audienceText,
@@ -181,6 +183,14 @@ describe('the form of the start', () => {
   ])('says at %s what is wrong with %j', (field, typed) => {
     const result = start(typed as Record<string, string>);
     expect('errors' in result && Object.keys(result.errors)).toEqual([field]);
+  });
+
+  it('does not lose the zone that was typed to that of the browser', () => {
+    const fields = [{ value: 'Mars/Base' }, { value: '' }];
+    const script = readFileSync('templates/assets/time-zone.js', 'utf8');
+    runInNewContext(script, { document: { querySelectorAll: () => fields } });
+    const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+    expect(fields).toEqual([{ value: 'Mars/Base' }, { value: timeZone }]);
   });
 
   it('says afterwards how it goes', () => {
