@@ -3,6 +3,8 @@ import type { Audience } from '../broadcasts/audience.js';
 import type { Broadcast, BroadcastChoices } from '../broadcasts/broadcast.js';
 import { broadcastBody } from '../broadcasts/broadcasts.schemas.js';
 import { armKey, type Split } from '../broadcasts/split.js';
+import { DomainError } from '../values/domain-error.js';
+import { isCurrency, moneyToText, parseMoney } from '../values/money.js';
 
 /** What was typed, by field name; a field of which several can be ticked has each of them. */
 export type BroadcastTyped = Record<string, string[]>;
@@ -25,8 +27,9 @@ const ADVICE: Readonly<Record<string, string>> = {
   'arms.0.subject': 'Give at least two arms, each with another subject or another mail.',
   testPercent: 'Use a whole number from 1 to 90.',
   waitHours: 'Use a number of hours up to 168, such as 4 or 0.5.',
-  capAmount: 'Use an amount such as 49.00; each reader’s orders count up to it.',
-  capCurrency: 'Use three letters such as EUR.',
+  capAmount:
+    'Use an amount such as 49.00, with no more decimals than its currency has; each reader’s orders count up to it.',
+  capCurrency: 'Use the three letters of a currency, such as EUR.',
 };
 
 const FIELD_OF_PATH: readonly (readonly [RegExp, string])[] = [
@@ -132,7 +135,7 @@ function splitTyped(split: Split | null): BroadcastTyped {
   return {
     ...{ split: ['on'], testPercent: [String(testPercent)], waitHours: [String(waitMinutes / 60)] },
     judge: [judge],
-    capAmount: [revenueCap === undefined ? '' : (revenueCap.amountMinor / 100).toFixed(2)],
+    capAmount: [revenueCap === undefined ? '' : (moneyToText(revenueCap).split(' ')[0] ?? '')],
     capCurrency: [revenueCap?.currency ?? ''],
     ...Object.fromEntries(
       arms.flatMap(({ subject = '', template = '' }, arm) => [
@@ -170,15 +173,21 @@ function splitOf(typed: BroadcastTyped): unknown {
     testPercent: Number(one(typed, 'testPercent')),
     waitMinutes: Math.round(Number(one(typed, 'waitHours')) * 60),
     judge,
-    ...(judge === 'revenue'
-      ? {
-          revenueCap: {
-            amountMinor: Math.round(Number(one(typed, 'capAmount')) * 100),
-            currency: one(typed, 'capCurrency').toUpperCase(),
-          },
-        }
-      : {}),
+    ...(judge === 'revenue' ? { revenueCap: capOf(typed) } : {}),
   };
+}
+
+/** Without an amount where what was typed is none, so that the schema asks for it. */
+function capOf(typed: BroadcastTyped): unknown {
+  const currency = one(typed, 'capCurrency').toUpperCase();
+  // How many decimals an amount may have hangs on its currency: without one, only that is asked for.
+  if (!isCurrency(currency)) return { amountMinor: 1, currency };
+  try {
+    return parseMoney(`${one(typed, 'capAmount')} ${currency}`);
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    return { currency };
+  }
 }
 
 function without(values: Record<string, unknown>): Record<string, unknown> | undefined {

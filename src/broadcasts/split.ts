@@ -3,9 +3,11 @@ import { assign, HOLDOUT } from '../experiments/assign.js';
 import type { Verdict } from '../experiments/decide.js';
 import { plannedShares, type Cohort, type TestPlan } from '../experiments/test-plan.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
+import { isCurrency } from '../values/money.js';
 
 const MAX_ARMS = 5;
 const MINUTES_A_WEEK = 7 * 24 * 60;
+const CURRENCY_ADVICE = 'use the ISO 4217 code of a currency, such as EUR';
 /** The chance of a false winner. */
 const ALPHA = 0.05;
 
@@ -54,7 +56,10 @@ export const splitSchema = z
     revenueCap: z
       .strictObject({
         amountMinor: z.number().int().min(1),
-        currency: z.string().regex(/^[A-Z]{3}$/, 'use three capital letters such as EUR'),
+        currency: z
+          .string()
+          .regex(/^[A-Z]{3}$/, { error: CURRENCY_ADVICE, abort: true })
+          .refine(isCurrency, CURRENCY_ADVICE),
       })
       .optional()
       .meta({

@@ -24,6 +24,7 @@ const FORM = {
   waitHours: '4',
   judge: 'clicks',
 };
+const REVENUE = { split: 'on', 'arms.1.subject': 'B', judge: 'revenue' };
 const read = (change: object = {}): ReturnType<typeof readBroadcast> =>
   readBroadcast(typedBroadcast({ ...FORM, ...change }), null);
 
@@ -81,19 +82,31 @@ describe('the form of a broadcast', () => {
     ['testPercent', { split: 'on', 'arms.1.subject': 'B', testPercent: 'some' }],
     ['waitHours', { split: 'on', 'arms.1.subject': 'B', waitHours: '' }],
     ['waitHours', { split: 'on', 'arms.1.subject': 'B', waitHours: '169' }],
-    [
-      'capAmount',
-      { split: 'on', 'arms.1.subject': 'B', judge: 'revenue', capAmount: '', capCurrency: 'EUR' },
-    ],
-    [
-      'capCurrency',
-      { split: 'on', 'arms.1.subject': 'B', judge: 'revenue', capAmount: '9', capCurrency: 'euros' },
-    ],
+    ['capAmount', { ...REVENUE, capAmount: '', capCurrency: 'EUR' }],
+    ['capCurrency', { ...REVENUE, capAmount: '9', capCurrency: 'euros' }],
+    ['capCurrency', { ...REVENUE, capAmount: '9', capCurrency: 'ABC' }],
+    ['capAmount', { ...REVENUE, capAmount: '1500.00', capCurrency: 'JPY' }],
+    ['capAmount', { ...REVENUE, capAmount: '49,00', capCurrency: 'EUR' }],
+    ['capAmount', { ...REVENUE, capAmount: '0', capCurrency: 'EUR' }],
   ])('says at %s what is wrong with %j', (field, change) => {
     const result = read(change);
     expect('errors' in result && Object.keys(result.errors)).toEqual([field]);
     expect('errors' in result && result.errors[field]).toMatch(/\w.*\.$/);
   });
+
+  it.each([
+    ['1500', 'JPY', 1500],
+    ['1.250', 'KWD', 1250],
+    ['49.00', 'EUR', 4900],
+  ])(
+    'takes a cap of %s %s for no hundred times as much, and shows it so again',
+    (amount, currency, amountMinor) => {
+      const draft = read({ ...REVENUE, capAmount: amount, capCurrency: currency });
+      if ('errors' in draft) throw new Error(JSON.stringify(draft.errors));
+      expect(draft.split?.revenueCap).toEqual({ amountMinor, currency });
+      expect(typedOfBroadcast(draft)).toMatchObject({ capAmount: [amount], capCurrency: [currency] });
+    },
+  );
 
   it('is filled with a draft, and gives the draft back', () => {
     const draft = {

@@ -26,6 +26,10 @@ describe('a split test of a broadcast', () => {
     ['opens as the judge', { judge: 'opens' }],
     ['revenue without a cap', { judge: 'revenue' }],
     ['a cap with clicks', { revenueCap: { amountMinor: 4900, currency: 'EUR' } }],
+    [
+      'a cap in a currency that is none',
+      { judge: 'revenue', revenueCap: { amountMinor: 4900, currency: 'ABC' } },
+    ],
     ['a subject that breaks the line', { arms: [{}, { subject: 'a\nBcc: x' }] }],
     ['a field it does not know', { alpha: 0.5 }],
   ])('is refused with %s', (_, change) => {
