@@ -117,7 +117,8 @@ export function readMapping(
       ]),
     ),
     status: typed['status'],
-    consentText: typed['consentText'] === '' ? null : typed['consentText'],
+    // Words left in the field say nothing while the owner does not vouch for them: with them, everybody would be active.
+    consentText: typed['status'] === 'active' ? typed['consentText'] || null : null,
     existing: typed['existing'],
     dateOrder: typed['dateOrder'] === '' ? null : typed['dateOrder'],
     tags: names(typed['tags']),
