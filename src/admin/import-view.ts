@@ -14,7 +14,7 @@ export interface ImportView {
   total: number;
   done: number;
   figures: { label: string; count: number; hint: string }[];
-  /** Rows that came to nothing, which the report names. */
+  /** Rows that the report names; 0 when there is none. */
   reported: number;
   advice: string[];
   ignored: string[];
@@ -45,7 +45,9 @@ const FIGURES: readonly (readonly [name: string, label: string, hint: string])[]
   ['duplicate', 'Repeated', 'an earlier row has the address'],
   ['rejected', 'Refused', 'rows that cannot be read'],
 ];
-const REPORTED = ['skipped', 'left', 'keptOut', 'suppressed', 'duplicate', 'rejected'];
+/** Known once the file is read. */
+const UNREADABLE = ['duplicate', 'rejected'];
+const REPORTED = ['skipped', 'left', 'keptOut', 'suppressed', ...UNREADABLE];
 
 const ADVICE: readonly (readonly [name: keyof ImportJob['advice'], words: string])[] = [
   ['withoutConsent', 'marked active without a word on what was agreed to: pending, and no mail'],
@@ -70,7 +72,7 @@ export function importView(job: ImportJob): ImportView {
     figures: FIGURES.filter(([name]) => count(name) > 0 || name === 'created').map(([name, words, hint]) => ({
       ...{ label: words, count: count(name), hint },
     })),
-    reported: REPORTED.reduce((sum, name) => sum + count(name), 0),
+    reported: reportedIn(job).reduce((sum, name) => sum + count(name), 0),
     advice: ADVICE.flatMap(([name, words]) => {
       const rows = advice[name] ?? 0;
       return rows === 0 ? [] : [`${rows.toLocaleString('en')} ${rows === 1 ? 'row' : 'rows'} ${words}.`];
@@ -80,4 +82,10 @@ export function importView(job: ImportJob): ImportView {
     mayCancel: state !== 'done' && state !== 'cancelled',
     mayRemap: state === 'checked' && preview !== null,
   };
+}
+
+/** Of which counts the report has the rows: a dry run writes to none of them, and of a cancelled import they are gone. */
+function reportedIn({ state, dryRun }: ImportJob): readonly string[] {
+  if (state === 'cancelled') return [];
+  return dryRun ? UNREADABLE : REPORTED;
 }

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readMapping, typedFrom } from '../../../src/admin/import-form.js';
+import { importView } from '../../../src/admin/import-view.js';
+import type { ImportJob } from '../../../src/imports/import-job.js';
 
 describe('the form of an import', () => {
   const preview = { tables: [{ name: 'a.csv', headers: ['Email'], samples: [] }] };
@@ -12,5 +14,28 @@ describe('the form of an import', () => {
     expect(read('active')).toMatchObject({ options: { status: 'active', consentText: 'Send me tips' } });
     const empty = readMapping(typedFrom({ ...FORM, status: 'active', consentText: ' ' }), preview, known);
     expect(empty).toMatchObject({ ok: false, errors: { consentText: expect.any(String) as string } });
+  });
+});
+
+describe('the page of an import', () => {
+  const job: ImportJob = {
+    ...{ id: '1', fileName: 'a.csv', state: 'checked', dryRun: true, source: null, preview: null },
+    options: {
+      ...{ columns: {}, status: 'pending', consentText: null, existing: 'fill', tags: [], lists: [] },
+      ...{ dateOrder: null, encoding: null, delimiter: null },
+    },
+    advice: {},
+    counts: { created: 5, skipped: 40, suppressed: 2, duplicate: 3, rejected: 1 },
+    ...{ totalRows: 51, lastLine: 52, cursorLine: 52, createdAt: new Date(0) },
+    ...{ stagedAt: new Date(0), startedAt: new Date(0), endedAt: new Date(0) },
+  };
+
+  it.each([
+    ['checked', true, 4],
+    ['done', false, 46],
+    ['cancelled', true, 0],
+    ['cancelled', false, 0],
+  ] as const)('offers no rows that its report does not have: %s, dry run %s', (state, dryRun, reported) => {
+    expect(importView({ ...job, state, dryRun }).reported).toBe(reported);
   });
 });
