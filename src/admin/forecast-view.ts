@@ -1,8 +1,10 @@
 import type { Band, Outlook } from '../funnels/forecast/outlook.js';
 import type { Money } from '../values/money.js';
 
-/** In the units of the chart's view box. */
-const HEIGHT = 160;
+/** In the units of the chart's view box. Wide and low: it is as wide as the page. */
+const HEIGHT = 120;
+/** Room above the highest day. */
+const HEAD = 6;
 const STEP = 20;
 const BAR = 12;
 
@@ -39,7 +41,7 @@ export function forecastView({
   basis,
 }: Outlook & { people: number; dates: string[]; basis: ForecastView['basis'] }): ForecastView {
   const most = Math.max(1, ...mails.map(({ high }) => high));
-  const up = (count: number): number => Math.round((count / most) * HEIGHT * 10) / 10;
+  const up = (count: number): number => Math.round((count / most) * (HEIGHT - HEAD) * 10) / 10;
   return {
     people,
     basis,
