@@ -124,9 +124,11 @@ export class WebhooksService implements OnModuleDestroy {
          settled_at = case when $2 = 'waiting' then null else $6::timestamptz end where id = $1 and state = 'waiting'`,
       [id, state, status, reason, new Date(now.getTime() + (minutes ?? 0) * MINUTE_MS), now],
     );
+    const key = `webhook:${sequenceKey ?? ''}:${stepKey}`;
+    if (isDelivered) await this.alerts.resolve(key);
     if (state !== 'failed' || delivery.subscriber === null) return;
     await this.alerts.raise({
-      key: `webhook:${sequenceKey ?? ''}:${stepKey}`,
+      key,
       severity: 'warning',
       message: `The webhook of step "${stepKey}" of "${sequenceKey ?? ''}" was given up: ${reason ?? ''}`,
     });

@@ -112,9 +112,15 @@ describe('webhooks of sequences', () => {
       t.clock.advance(86_400_000);
     }
     expect(await rows()).toMatchObject([{ state: 'failed', attempt: 9, reason: 'answered 503' }]);
-    expect(
-      await t.db.query(`select key from alert where resolved_at is null and key like 'webhook:%'`),
-    ).toEqual([{ key: 'webhook:course:tell' }]);
+    const alerts = async (): Promise<unknown[]> =>
+      t.db.query(`select key from alert where resolved_at is null and key like 'webhook:%'`);
+    expect(await alerts()).toEqual([{ key: 'webhook:course:tell' }]);
+    // Until one arrives again.
+    await t.enroll(await t.person('second@example.com'));
+    await t.run();
+    answers = [];
+    expect(await deliver()).toBe(1);
+    expect(await alerts()).toEqual([]);
     await t.clear();
     await begin();
     answers = [410];
