@@ -18,6 +18,12 @@ const EXPERIMENT = `select id, key, funnel_key as "funnelKey", step_key as "step
 
 /** Smaller moves are not worth a period of their own. */
 const MOVE = 0.02;
+/** How long the owner is told that a test has been decided. */
+const NEWS_MS = 7 * 86_400_000;
+
+const decidedKey = (id: string): string => `experiment:${id}:decided`;
+const sampleRatioKey = (id: string): string => `experiment:${id}:sample-ratio`;
+const armKey = (id: string, arm: number): string => `experiment:${id}:arm:${arm}`;
 
 /** Split tests: who gets what, and what came of it. The only writer of `experiment` and its tables. */
 @Injectable()
@@ -70,6 +76,17 @@ export class ExperimentsService {
       if (signal.aborted) return;
       await this.dataSource.transaction(async (manager) => this.look(manager, id));
     }
+    await this.forgetNews();
+  }
+
+  /** That a test was decided is news, not a trouble somebody puts right: it stands for a week. */
+  private async forgetNews(): Promise<void> {
+    const old = new Date(this.clock.now().getTime() - NEWS_MS);
+    const rows: { id: string }[] = await this.dataSource.query(
+      `select id from experiment where decided_at > $1::timestamptz - interval '1 day' and decided_at <= $1`,
+      [old],
+    );
+    for (const { id } of rows) await this.alerts.resolve(decidedKey(id));
   }
 
   /** Newest first. */
@@ -108,9 +125,12 @@ export class ExperimentsService {
         JSON.stringify(verdict),
         this.clock.now(),
       ]);
+      // What was wrong with a test that is over is part of its result.
+      await this.alerts.resolve(sampleRatioKey(id), manager);
+      for (const arm of experiment.terms.arms.keys()) await this.alerts.resolve(armKey(id, arm), manager);
       await this.alerts.raise(
         {
-          key: `experiment:${id}:decided`,
+          key: decidedKey(id),
           severity: 'info',
           message: `Split test ${experiment.stepKey} of ${experiment.funnelKey}: ${verdictText(verdict, experiment.terms)}`,
         },
@@ -151,7 +171,7 @@ export class ExperimentsService {
     { ratio, breaches }: Judgement,
   ): Promise<void> {
     const name = `Split test ${stepKey} of ${funnelKey}`;
-    const key = `experiment:${id}:sample-ratio`;
+    const key = sampleRatioKey(id);
     if (ratio.mismatch)
       await this.alerts.raise(
         {
@@ -167,7 +187,7 @@ export class ExperimentsService {
       const percent = (value: number): string => `${(value * 100).toFixed(2)} %`;
       await this.alerts.raise(
         {
-          key: `experiment:${id}:arm:${arm}`,
+          key: armKey(id, arm),
           severity: 'warning',
           message: `${name}: the arm “${terms.arms[arm]?.key ?? ''}” was stopped: ${percent(rate)} ${rail}, at most ${percent(limit)} are allowed.`,
         },

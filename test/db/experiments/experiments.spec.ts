@@ -212,10 +212,15 @@ describe('a split test in a sequence', () => {
     t.clock.advance(86_400_000);
     await decideNow();
     expect((await shown())['decision']).toEqual(decided['decision']);
-    const alerts: { message: string }[] = await t.db.query('select message from alert');
-    expect(alerts).toEqual([
+    const alerts = async (): Promise<unknown[]> =>
+      t.db.query('select message from alert where resolved_at is null');
+    expect(await alerts()).toEqual([
       { message: expect.stringContaining('Split test pitch of course: “b” brings more') },
     ]);
+    // It is news, and not for ever.
+    t.clock.advance(6 * 86_400_000);
+    await decideNow();
+    expect(await alerts()).toEqual([]);
   });
 
   it('ends without a winner when its time is up, with the control for everybody', async () => {
