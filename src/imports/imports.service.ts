@@ -1,4 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
@@ -21,6 +21,8 @@ const DAY_MS = 86_400_000;
 /** Tables of people becoming subscribers. Owns `import_job` and `import_row`. */
 @Injectable()
 export class ImportsService {
+  readonly #logger = new Logger(ImportsService.name);
+
   constructor(
     private readonly dataSource: DataSource,
     private readonly queries: ImportsQueries,
@@ -114,7 +116,15 @@ export class ImportsService {
 
   /** Works on every open import until all are done or the signal says stop. */
   async runOpen(signal: AbortSignal): Promise<void> {
-    for (const id of await this.queries.open()) await this.run(id, { signal });
+    for (const id of await this.queries.open()) {
+      try {
+        await this.run(id, { signal });
+      } catch (error) {
+        // The others have done nothing to deserve waiting for this one.
+        const reason = error instanceof Error ? error.message : String(error);
+        this.#logger.error(`import ${id} is tried again: ${reason}`);
+      }
+    }
   }
 
   /**

@@ -222,6 +222,31 @@ describe('an import', () => {
     expect([all, events]).toEqual([20_500, 20_500]);
   }, 120_000);
 
+  it('that fails again and again holds up no other', async () => {
+    const open = async (table: string): Promise<string> => {
+      const path = join(folder, 'table.csv');
+      await writeFile(path, table);
+      const { id } = await imports.create({
+        fileName: 't.csv',
+        dryRun: false,
+        options: importOptions.parse(active),
+      });
+      await imports.takeFile(id, path);
+      return id;
+    };
+    await t.dataSource.query(
+      `create function broken() returns trigger language plpgsql as $$ begin raise exception 'broken'; end $$;
+       create trigger broken before insert on subscriber for each row when (new.email_key = 'broken@example.com') execute function broken()`,
+    );
+    const [bad, good] = [await open('email\nbroken@example.com\n'), await open('email\nada@example.com\n')];
+    await imports.runOpen(new AbortController().signal);
+    await t.dataSource.query('drop function broken cascade');
+    expect(await people()).toEqual({ 'ada@example.com': 'active' });
+    expect((await imports.get(good)).state).toBe('done');
+    await imports.runOpen(new AbortController().signal);
+    expect((await imports.get(bad)).state).toBe('done');
+  });
+
   it('that is refused leaves nothing, and may be sent again', async () => {
     const { id } = await imports.create({
       fileName: 't.csv',
