@@ -32,7 +32,7 @@ interface Given {
 const more = (value: string, all: string[]): string[] => [...all, value];
 
 /** `import` and `export-subscribers`: tables of people on their way in and out. */
-export function addImportCommands(program: Command, { within, print, out }: CommandTools): void {
+export function addImportCommands(program: Command, { within, print, out, note }: CommandTools): void {
   program
     .command('import')
     .description(
@@ -70,8 +70,8 @@ export function addImportCommands(program: Command, { within, print, out }: Comm
         const imports = app.get(ImportsService, { strict: false });
         const dryRun = given.dryRun === true;
         const { id } = await imports.create({ fileName: basename(file), dryRun, options: read.data });
-        await imports.takeFile(id, file, nowAndThen('read'));
-        await imports.run(id, { onProgress: nowAndThen(dryRun ? 'judged' : 'took') });
+        await imports.takeFile(id, file, nowAndThen('read', note));
+        await imports.run(id, { onProgress: nowAndThen(dryRun ? 'judged' : 'took', note) });
         const job = await imports.get(id);
         if (given.rejected !== undefined) {
           const report = reportCsv(job.source, imports.report(id));
@@ -107,12 +107,12 @@ function optionsOf(given: Given): Record<string, unknown> {
 }
 
 /** Says how far the work is, a line a second at most. */
-function nowAndThen(what: string): (rows: number) => void {
+function nowAndThen(what: string, note: CommandTools['note']): (rows: number) => void {
   let saidAt = performance.now();
   return (rows) => {
     if (performance.now() - saidAt < SECOND_MS) return;
     saidAt = performance.now();
-    process.stderr.write(`${what} ${rows} rows\n`);
+    note(`${what} ${rows} rows`);
   };
 }
 

@@ -5,7 +5,6 @@ export interface Sender {
   postalAddress: string;
 }
 
-/** `state_reason` of a mail that is held because its reader wants none for a while. */
 /**
  * The state, in SQL, of a message `m` that ends without being sent. One whose first try is unclear, so that it waited to
  * be sent once more, may have been taken then: nobody can say that it was not.
@@ -13,6 +12,7 @@ export interface Sender {
 export const withoutSending = (state: string): string =>
   `case when m.unknown_count > 0 and ${state} in ('suppressed', 'cancelled', 'expired') then 'unknown' else ${state} end`;
 
+/** `state_reason` of a mail that is held because its reader wants none for a while. */
 export const PAUSED_BY_READER = 'paused by the reader';
 
 /** `state_reason` of a mail of a broadcast that is held until its split test has a result. */
