@@ -192,7 +192,9 @@ describe('the OpenAPI document', () => {
   it('says which route needs no key and which answers nothing', () => {
     expect(operation('/api/v1/gadgets/sample', 'get').security).toEqual([]);
     expect(operation('/api/v1/api-keys/{id}', 'delete').responses['204']?.content).toBeUndefined();
-    expect(operation('/api/v1/api-keys', 'post').responses['201']?.content).toBeDefined();
+    const made = schemaOf(operation('/api/v1/api-keys', 'post').responses['201']?.content);
+    expect(made).toEqual({ $ref: '#/components/schemas/NewApiKey' });
+    expect(schemaNamed('NewApiKey')?.properties).toHaveProperty('key');
   });
 
   it('stops the start for a route without description or without a check', async () => {
