@@ -52,7 +52,6 @@ export class PeoplePagesController {
       ...{ subscribers: data, nextCursor, search, isSearch: condition !== null },
       ...{ statuses: SUBSCRIBER_STATUSES, segments: await this.segments.page(undefined, MAX_SEGMENTS) },
       searchQuery: queryOfSearch(search),
-      exportQuery: search.segment === '' ? '' : `?segment=${encodeURIComponent(search.segment)}`,
       total: condition
         ? await this.segments.count(condition)
         : await countSubscribers(this.dataSource.manager),
@@ -67,8 +66,9 @@ export class PeoplePagesController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     if ((await this.access.require(request, reply)) === null) return;
-    const { segment } = readSearch(query);
-    const pieces = await this.exports.subscribers(segment === '' ? null : segment);
+    const search = readSearch(query);
+    const { segment } = search;
+    const pieces = await this.exports.people(await this.conditionOf(search));
     await reply
       .header('content-type', 'text/csv; charset=utf-8')
       .header('content-disposition', attachment(`${segment === '' ? 'subscribers' : segment}.csv`))

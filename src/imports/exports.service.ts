@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import type { Condition } from '../segments/condition.js';
 import { SegmentsService } from '../segments/segments.service.js';
 import { FieldsService } from '../subscribers/fields.service.js';
 import { exportHeader, exportRow, type ExportedPerson } from './export-row.js';
@@ -15,16 +16,21 @@ export class ExportsService {
     private readonly fields: FieldsService,
   ) {}
 
-  /**
-   * Everybody, or those of a segment, as a table that spreadsheets cannot execute and our own import reads back the same.
-   * Holds one batch in memory. Who signs up meanwhile may be in it or not. Throws `SEGMENT_NOT_FOUND` before the first piece.
-   */
+  /** Everybody, or those of a segment. Throws `SEGMENT_NOT_FOUND` before the first piece. */
   async subscribers(segmentKey: string | null): Promise<AsyncGenerator<string>> {
-    const conditions = segmentKey === null ? {} : await this.segments.conditionsOf([segmentKey]);
-    const tree = segmentKey === null ? undefined : conditions[segmentKey];
+    if (segmentKey === null) return this.people(null);
+    const { [segmentKey]: conditions = null } = await this.segments.conditionsOf([segmentKey]);
+    return this.people(conditions);
+  }
+
+  /**
+   * Everybody, or those who meet the conditions, as a table that spreadsheets cannot execute and our own import reads back
+   * the same. Holds one batch in memory. Who signs up meanwhile may be in it or not.
+   */
+  async people(conditions: Condition | null): Promise<AsyncGenerator<string>> {
+    if (conditions === null) return this.pieces({ text: 'true', parameters: [] });
     const compiler = await this.segments.compiler({ mode: 'row' });
-    const condition = tree ? compiler(tree, 3) : { text: 'true', parameters: [] };
-    return this.pieces(condition);
+    return this.pieces(compiler(conditions, 3));
   }
 
   private async *pieces(condition: { text: string; parameters: unknown[] }): AsyncGenerator<string> {

@@ -204,6 +204,9 @@ describe('the pages of segments', () => {
     const people = await get('/admin/subscribers?segment=angstlich-jung&q=ada');
     expect(people).toContain('ada@example.com');
     expect(people).not.toContain('bob@example.com');
+    const file = await get('/admin/subscribers/export.csv?segment=angstlich-jung&q=ada');
+    expect(file).toContain('ada@example.com');
+    expect(file).not.toContain('bob@example.com');
     await post(`/admin/segments/${id}`, { ...form, title: 'Other' }).expect(303);
     await post(`/admin/segments/${id}/remove`).expect(303);
     expect(await get('/admin/segments')).toContain('No segment yet.');
@@ -224,10 +227,16 @@ describe('the page of subscribers', () => {
     const html = await get(`/admin/subscribers${query}`);
     const found = [...html.matchAll(/href="\/admin\/subscribers\/\d+">(\w+)@/g)].map(([, name = '']) => name);
     expect(found.toSorted((a, b) => a.localeCompare(b))).toEqual(names);
+    // What is taken away is what was found, and not everybody.
+    const file = /href="(\/admin\/subscribers\/export\.csv[^"]*)"/.exec(html)?.[1] ?? '';
+    const lines = (await get(file.replaceAll('&amp;', '&'))).trim().split('\n').slice(1);
+    const taken = lines.map((line) => /"(\w+)@/.exec(line)?.[1] ?? line);
+    expect(taken.toSorted((a, b) => a.localeCompare(b))).toEqual(names);
   });
 
   it('gives them away as a table', async () => {
     expect(await get('/admin/subscribers/export.csv')).toContain('"ada@example.com"');
-    await t.http.get('/admin/subscribers?segment=gone').set('Cookie', cookie).expect(404);
+    for (const path of ['', '/export.csv'])
+      await t.http.get(`/admin/subscribers${path}?segment=gone`).set('Cookie', cookie).expect(404);
   });
 });
