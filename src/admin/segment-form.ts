@@ -178,6 +178,24 @@ export function segmentTypedFrom(body: unknown): SegmentTyped {
   };
 }
 
+/** With one more line, as long as the form takes one. */
+export function withAnotherRow(typed: SegmentTyped): SegmentTyped {
+  return mayAddRow(typed) ? { ...typed, rows: [...typed.rows, EMPTY_ROW] } : typed;
+}
+
+export function mayAddRow({ rows }: SegmentTyped): boolean {
+  return rows.length < MAX_ROWS;
+}
+
+/** `conditions.all.1.not.field` is about the second condition that was given: on which line of the form it stands. */
+export function placeOf(field: string, { rows }: SegmentTyped): string {
+  const place = /^(?:conditions\.)?(?:all|any)\.(\d+)/.exec(field)?.[1];
+  if (place === undefined) return '';
+  // Lines that were left out are no conditions, but are counted by who looks at the form.
+  const lines = rows.flatMap(({ kind }, index) => (kind === '' ? [] : [index + 1]));
+  return `Condition ${lines[Number(place)] ?? Number(place) + 1}: `;
+}
+
 /** The conditions that were typed, still to be checked; null when nothing was. Throws `SyntaxError` for text that is no JSON. */
 export function conditionsTyped(
   { match, rows, text }: SegmentTyped,

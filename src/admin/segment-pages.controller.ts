@@ -18,10 +18,13 @@ import {
   EMPTY_ROW,
   keyOf,
   KIND_GROUPS,
+  mayAddRow,
   NAMES_OF_KIND,
+  placeOf,
   type SegmentTyped,
   segmentTypedFrom,
   typedOfSegment,
+  withAnotherRow,
 } from './segment-form.js';
 import { knownNames } from './segment-pages.queries.js';
 import { conditionInWords, OPERATOR_CHOICES } from './segment-words.js';
@@ -168,10 +171,7 @@ export class SegmentPagesController {
     const action: unknown = Reflect.get(Object(body), 'action');
     const shown = { id, typed, problems: [], count: null };
     if (action === 'add')
-      return this.show(reply, owner, {
-        ...shown,
-        ...{ status: 200, typed: { ...typed, rows: [...typed.rows, EMPTY_ROW] } },
-      });
+      return this.show(reply, owner, { ...shown, status: 200, typed: withAnotherRow(typed) });
     const checked = await this.check(typed);
     if (!checked.ok) return this.show(reply, owner, { ...shown, status: 422, problems: checked.problems });
     const { conditions } = checked;
@@ -207,7 +207,10 @@ export class SegmentPagesController {
     const parsed = conditionSchema.safeParse(given);
     if (!parsed.success) {
       const problems = fieldProblems(parsed.error.issues, 'conditions');
-      return { ok: false, problems: problems.map(({ field, message }) => `${placeOf(field)}${message}.`) };
+      return {
+        ok: false,
+        problems: problems.map(({ field, message }) => `${placeOf(field, typed)}${message}.`),
+      };
     }
     try {
       await this.segments.check(parsed.data);
@@ -215,7 +218,10 @@ export class SegmentPagesController {
     } catch (error) {
       if (!(error instanceof DomainError) || !Array.isArray(error.facts['errors'])) throw error;
       const errors = error.facts['errors'] as { field: string; message: string }[];
-      return { ok: false, problems: errors.map(({ field, message }) => `${placeOf(field)}${message}.`) };
+      return {
+        ok: false,
+        problems: errors.map(({ field, message }) => `${placeOf(field, typed)}${message}.`),
+      };
     }
   }
 
@@ -233,7 +239,7 @@ export class SegmentPagesController {
     };
     const html = await this.pages.render('admin/segment', {
       ...this.access.frame(owner),
-      ...{ ...shown, id, operators: OPERATOR_CHOICES, kinds: KIND_GROUPS },
+      ...{ ...shown, id, operators: OPERATOR_CHOICES, kinds: KIND_GROUPS, mayAdd: mayAddRow(typed) },
       lists: Object.entries(names).map(([name, values]) => ({ name, values })),
       typed: {
         ...typed,
@@ -246,10 +252,4 @@ export class SegmentPagesController {
     });
     sendPage(reply, status, html);
   }
-}
-
-/** `conditions.all.1.not.field` is about the second condition of the form. */
-function placeOf(field: string): string {
-  const place = /^(?:conditions\.)?(?:all|any)\.(\d+)/.exec(field)?.[1];
-  return place === undefined ? '' : `Condition ${Number(place) + 1}: `;
 }
