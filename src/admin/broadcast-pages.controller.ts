@@ -13,7 +13,7 @@ import { DomainError } from '../values/domain-error.js';
 import { broadcastDetail } from './broadcast-detail.js';
 import { checkedId } from './broadcast-editor.controller.js';
 import { typedBroadcast, type BroadcastTyped } from './broadcast-form.js';
-import { readStart, startFormPage } from './broadcast-start-form.js';
+import { readResend, readStart, startFormPage } from './broadcast-start-form.js';
 import { broadcastView } from './broadcast-view.js';
 import { OwnerAccess } from './owner-access.service.js';
 import type { Owner } from './owner.service.js';
@@ -101,18 +101,18 @@ export class BroadcastPagesController {
   ): Promise<void> {
     const owner = await this.owner(request, reply);
     if (owner === null) return;
+    checkedId(id);
     const typed = typedBroadcast(body);
-    const subject = typed['resendSubject']?.[0] ?? '';
-    const unless = typed['unless']?.[0] === 'clicked' ? 'clicked' : 'opened';
+    const refused = async (resendError: string): Promise<void> =>
+      this.page(reply, owner, await this.reports.get(id), { status: 422, typed, resendError });
+    const read = readResend(typed);
+    if ('error' in read) return refused(read.error);
     try {
-      if (subject === '') throw new DomainError('BROADCAST_RESEND_INVALID', 'Give another subject.');
-      const words = { subject: subject.slice(0, 300), template: null, title: null };
-      const draft = await this.resends.draft(checkedId(id), { ...words, unless });
+      const draft = await this.resends.draft(id, read);
       await done(reply, `/admin/broadcasts/${draft.id}`);
     } catch (error) {
       if (!(error instanceof DomainError) || error.code === 'BROADCAST_NOT_FOUND') throw error;
-      const answered = { status: 422, typed, resendError: error.message };
-      await this.page(reply, owner, await this.reports.get(id), answered);
+      await refused(error.message);
     }
   }
 
@@ -158,7 +158,10 @@ export class BroadcastPagesController {
       }),
       reader: previews[0]?.reader ?? null,
       start: startFormPage(typed, errors),
-      ...{ resendError, resendSubject: typed['resendSubject']?.[0] ?? '' },
+      resend: {
+        ...{ error: resendError, subject: typed['resendSubject']?.[0] ?? '' },
+        unless: typed['unless']?.[0] ?? 'opened',
+      },
       ...more,
     };
     sendPage(reply, status, await this.pages.render('admin/broadcast', view));

@@ -1,5 +1,7 @@
+import type { Resend } from '../broadcasts/broadcast.js';
+import { resendBody, startBody, timingOf } from '../broadcasts/broadcasts.schemas.js';
 import { IF_PASSED, localMs, type BroadcastTiming } from '../broadcasts/timing.js';
-import { canonicalTimeZone, instantOfLocalMs } from '../values/zoned-time.js';
+import { instantOfLocalMs } from '../values/zoned-time.js';
 import type { BroadcastTyped } from './broadcast-form.js';
 
 export interface BroadcastStart {
@@ -7,8 +9,13 @@ export interface BroadcastStart {
   timing: BroadcastTiming;
 }
 
-const LOCAL = /^\d{4}-\d\d-\d\dT\d\d:\d\d$/;
-const MAX_SPREAD_HOURS = 168;
+/** Of each field of the API, the one of the form that says it, and what it takes. */
+const FIELDS: Readonly<Record<string, readonly [field: string, advice: string]>> = {
+  atLocal: ['time', 'Give the day and the time of day.'],
+  fallbackZone: ['zone', 'Use a time zone such as Europe/Vienna.'],
+  ifPassed: ['ifPassed', 'Say what becomes of readers whose clock is past it.'],
+  spreadMinutes: ['spreadHours', 'Use a number of hours up to 168, or leave it empty.'],
+};
 
 const IF_PASSED_WORDS: Readonly<Record<(typeof IF_PASSED)[number], string>> = {
   nextDay: 'get it at the same hour a day later',
@@ -19,25 +26,26 @@ const IF_PASSED_WORDS: Readonly<Record<(typeof IF_PASSED)[number], string>> = {
 /** When it is to go, as it was typed, or what is wrong with each field. */
 export function readStart(typed: BroadcastTyped): BroadcastStart | { errors: Record<string, string> } {
   const one = (name: string): string => typed[name]?.[0] ?? '';
-  const errors: Record<string, string> = {};
-  const hours = Number(one('spreadHours') || '0');
-  if (!(hours >= 0 && hours <= MAX_SPREAD_HOURS))
-    errors['spreadHours'] = `Use a number of hours up to ${MAX_SPREAD_HOURS}, or leave it empty.`;
-  const spreadMinutes = Math.round(hours * 60);
   const when = one('when');
-  const zone = canonicalTimeZone(one('zone') || 'UTC');
-  if (when !== 'now' && zone === null) errors['zone'] = 'Use a time zone such as Europe/Vienna.';
-  const time = one('time');
-  if (when !== 'now' && !LOCAL.test(time)) errors['time'] = 'Give the day and the time of day.';
-  if (Object.keys(errors).length > 0 || zone === null) return { errors };
-  if (when === 'now') return { at: null, timing: { local: null, spreadMinutes } };
-  if (when === 'at')
-    return {
-      at: new Date(instantOfLocalMs(localMs(time), zone)),
-      timing: { local: null, spreadMinutes },
-    };
-  const ifPassed = IF_PASSED.find((value) => value === one('ifPassed')) ?? 'nextDay';
-  return { at: null, timing: { local: { atLocal: time, fallbackZone: zone, ifPassed }, spreadMinutes } };
+  const read = startBody.safeParse({
+    spreadMinutes: Math.round(Number(one('spreadHours')) * 60),
+    ...(when === 'now'
+      ? {}
+      : {
+          atLocal: one('time'),
+          fallbackZone: one('zone') || undefined,
+          ifPassed: one('ifPassed') || undefined,
+        }),
+  });
+  if (!read.success) {
+    const said = read.error.issues.map(({ path }) => FIELDS[String(path[0])] ?? FIELDS['atLocal']);
+    return { errors: Object.fromEntries(said.filter((one) => one !== undefined)) };
+  }
+  const timing = timingOf(read.data);
+  if (when !== 'at' || timing.local === null) return { at: null, timing };
+  const { atLocal, fallbackZone } = timing.local;
+  const at = new Date(instantOfLocalMs(localMs(atLocal), fallbackZone));
+  return { at, timing: { ...timing, local: null } };
 }
 
 /** What the form prints: now, unless something else was typed. */
@@ -65,6 +73,17 @@ export function startFormPage(
     })),
     problems: Object.entries(errors).map(([name, message]) => ({ name, message })),
   };
+}
+
+/** The words in which a broadcast is sent once more, and to whom; or what is wrong with them. */
+export function readResend(typed: BroadcastTyped): Resend | { error: string } {
+  const read = resendBody.safeParse({
+    subject: typed['resendSubject']?.[0] || undefined,
+    unless: typed['unless']?.[0] || undefined,
+  });
+  if (!read.success) return { error: 'Give another subject: one line of at most 300 characters.' };
+  const { subject = null, template = null, title = null, unless } = read.data;
+  return { subject, template, title, unless };
 }
 
 /** When the mails of a broadcast that was started are due, in words; null for at once. */

@@ -2,19 +2,11 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
-import { topicOf, type Broadcast, type BroadcastReport } from './broadcast.js';
+import { topicOf, type Broadcast, type BroadcastReport, type Resend } from './broadcast.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { BroadcastReports, notFound } from './broadcast-reports.service.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { sameArms, wordsOf } from './split.js';
-
-export interface Resend {
-  subject: string | null;
-  /** Null: the mail of the first one. */
-  template: string | null;
-  unless: 'opened' | 'clicked';
-  title: string | null;
-}
 
 /** The same news once more, in other words, to those whom the first mail did not reach. */
 @Injectable()

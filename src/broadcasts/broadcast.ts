@@ -123,3 +123,12 @@ export interface BroadcastPreview {
   /** Whose mail is shown; null: nobody of the audience, which is empty. */
   reader: string | null;
 }
+
+/** What is other when a broadcast is sent once more, and who is passed by. */
+export interface Resend {
+  subject: string | null;
+  /** Null: the mail of the first one. */
+  template: string | null;
+  unless: 'opened' | 'clicked';
+  title: string | null;
+}

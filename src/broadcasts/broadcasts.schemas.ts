@@ -6,7 +6,7 @@ import { canonicalTimeZone, isTimeZone } from '../values/zoned-time.js';
 import { audienceSchema } from './audience.js';
 import { BROADCAST_STATES } from './broadcast-status.js';
 import { splitSchema, subjectSchema, templateSchema } from './split.js';
-import { IF_PASSED, type BroadcastTiming } from './timing.js';
+import { IF_PASSED, isLocalReading, type BroadcastTiming } from './timing.js';
 
 const instant = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
 
@@ -68,6 +68,7 @@ export const broadcastChange = z
   .refine((change) => Object.keys(change).length > 0, 'name at least one field to change');
 
 const MAX_SPREAD_MINUTES = 7 * 24 * 60;
+const LOCAL_ADVICE = 'write day and time of day such as 2026-03-05T09:30';
 
 /** When the mails are due. */
 export const startBody = z
@@ -75,7 +76,8 @@ export const startBody = z
     at: instant.optional().meta({ description: 'When, the same instant for everybody; left out: now.' }),
     atLocal: z
       .string()
-      .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d$/, 'write day and time of day such as 2026-03-05T09:30')
+      .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d$/, { error: LOCAL_ADVICE, abort: true })
+      .refine(isLocalReading, LOCAL_ADVICE)
       .optional()
       .meta({
         description:

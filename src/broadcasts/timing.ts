@@ -49,16 +49,25 @@ const LATE_MS = 60_000;
 const GOLDEN = 0.618_033_988_749_894_9;
 const LOCAL = /^\d{4}-\d\d-\d\dT\d\d:\d\d$/;
 
+/** Whether it is a day of the calendar and a time of day, such as `2026-03-05T09:30`. */
+export function isLocalReading(atLocal: string): boolean {
+  const ms = LOCAL.test(atLocal) ? readingMs(atLocal) : Number.NaN;
+  // 30 February is a date to nobody, but JavaScript reads it as 2 March.
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(atLocal);
+}
+
 /** Epoch milliseconds of a local reading as if it were UTC. Throws `BROADCAST_TIMING_INVALID`. */
 export function localMs(atLocal: string): number {
-  const ms = LOCAL.test(atLocal) ? Date.parse(`${atLocal}:00.000Z`) : Number.NaN;
-  // 30 February is a date to nobody, but JavaScript reads it as 2 March.
-  if (!Number.isNaN(ms) && new Date(ms).toISOString().startsWith(atLocal)) return ms;
+  if (isLocalReading(atLocal)) return readingMs(atLocal);
   throw new DomainError(
     'BROADCAST_TIMING_INVALID',
     `atLocal: "${atLocal}" is no local time: write day and time of day such as 2026-03-05T09:30`,
     { field: 'atLocal' },
   );
+}
+
+function readingMs(atLocal: string): number {
+  return Date.parse(`${atLocal}:00.000Z`);
 }
 
 /**

@@ -51,6 +51,7 @@ describe('the owner’s pages of broadcasts', () => {
     expect(await state(id)).toMatchObject({ state: 'draft' });
     await get('/999999').expect(404);
     await get('/none').expect(404);
+    for (const path of ['/none/resend', '/none/start']) await post(path, { when: 'now' }).expect(404);
   });
 
   it('write one, say beside each field what is wrong, and keep what was typed', async () => {
@@ -107,9 +108,9 @@ describe('the owner’s pages of broadcasts', () => {
     await run('broadcasts.plan');
     const done = (await get(`/${id}`).expect(200)).text;
     expect(done).toContain('Once more');
-    expect((await post(`/${id}/resend`, { resendSubject: '', unless: 'opened' }).expect(422)).text).toContain(
-      'id="resend-error"',
-    );
+    const unsaid = (await post(`/${id}/resend`, { resendSubject: '', unless: 'clicked' }).expect(422)).text;
+    expect(unsaid).toContain('id="resend-error"');
+    expect(unsaid).toContain('<option value="clicked" selected>');
     const again = await post(`/${id}/resend`, { resendSubject: 'Did you see this?', unless: 'clicked' });
     const draft = again.headers['location']?.split('/').at(-1) ?? '';
     expect(await state(draft)).toMatchObject({

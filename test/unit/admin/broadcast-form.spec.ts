@@ -8,7 +8,7 @@ import {
   typedBroadcast,
   typedOfBroadcast,
 } from '../../../src/admin/broadcast-form.js';
-import { readStart, timingText } from '../../../src/admin/broadcast-start-form.js';
+import { readResend, readStart, timingText } from '../../../src/admin/broadcast-start-form.js';
 import type { Broadcast } from '../../../src/broadcasts/broadcast.js';
 
 const FORM = {
@@ -189,6 +189,9 @@ describe('the form of the start', () => {
   it.each([
     ['time', { when: 'at', time: '', zone: 'UTC' }],
     ['time', { when: 'local', time: 'tomorrow' }],
+    ['time', { when: 'local', time: '2026-02-30T09:30' }],
+    ['time', { when: 'at', time: '2026-02-30T09:30', zone: 'UTC' }],
+    ['ifPassed', { when: 'local', time: '2026-07-01T09:30', ifPassed: 'perhaps' }],
     ['zone', { when: 'local', time: '2026-07-01T09:30', zone: 'Mars' }],
     ['spreadHours', { when: 'now', spreadHours: '-1' }],
     ['spreadHours', { when: 'now', spreadHours: '1000' }],
@@ -196,6 +199,13 @@ describe('the form of the start', () => {
   ])('says at %s what is wrong with %j', (field, typed) => {
     const result = start(typed as Record<string, string>);
     expect('errors' in result && Object.keys(result.errors)).toEqual([field]);
+  });
+
+  it('starts now, whatever stands in the fields for later', () => {
+    expect(start({ when: 'now', zone: 'Mars', time: '2026-02-30T09:30', ifPassed: 'perhaps' })).toEqual({
+      at: null,
+      timing: { local: null, spreadMinutes: 0 },
+    });
   });
 
   it('does not lose the zone that was typed to that of the browser', () => {
@@ -214,5 +224,22 @@ describe('the form of the start', () => {
     expect(
       timingText({ timing: { local: null, spreadMinutes: 0 }, withoutZone: 0, hourPassed: 0 }),
     ).toBeNull();
+  });
+});
+
+describe('the form of a broadcast that is sent once more', () => {
+  it.each([[''], ['x'.repeat(301)], ['Hello\r\nBcc: all@example.com'], ['Hello \u202e olleH']])(
+    'refuses the subject %j, as the API does',
+    (resendSubject) => {
+      expect(readResend(typedBroadcast({ resendSubject }))).toHaveProperty('error');
+    },
+  );
+
+  it('says what the API would be told', () => {
+    const rest = { subject: 'Again', template: null, title: null };
+    const read = (unless: object): unknown =>
+      readResend(typedBroadcast({ resendSubject: 'Again', ...unless }));
+    expect(read({ unless: 'clicked' })).toEqual({ ...rest, unless: 'clicked' });
+    expect(read({})).toEqual({ ...rest, unless: 'opened' });
   });
 });
