@@ -35,10 +35,13 @@ export interface WantedFunnel {
   restored: number | null;
 }
 
-/** What becomes of the people in its sequence, and the plan it must be. Without a choice everybody stays. */
+/** What becomes of the people in its sequence, and what it must be a change of. Without a choice everybody stays. */
 export interface ChangeOptions {
   move?: MoveChoice | undefined;
+  /** The plan it must be. */
   token?: PlanToken | undefined;
+  /** The version that it was made from, which must be the present one. */
+  version?: number | undefined;
 }
 
 /**
@@ -75,11 +78,15 @@ export class FunnelChanges {
     }
   }
 
-  /** Throws `FUNNEL_PLAN_CONFLICT` when this is no more the plan that the token stands for. */
-  async apply(wanted: WantedFunnel, { move, token }: ChangeOptions = {}): Promise<PlannedFunnel> {
+  /**
+   * Throws `FUNNEL_PLAN_CONFLICT` when this is no more the plan that the token stands for, or the version that the
+   * change was made from is not the present one.
+   */
+  async apply(wanted: WantedFunnel, { move, token, version }: ChangeOptions = {}): Promise<PlannedFunnel> {
     return this.dataSource.transaction(async (manager) => {
       await manager.query('select pg_advisory_xact_lock($1)', [APPLY_LOCK]);
       const { stored, next, changes } = await this.compare(manager, wanted);
+      checkVersion(stored, version);
       const before = await this.sequence(manager, next.definition.funnel);
       if (changes.length > 0) {
         const parts = await wanted.parts(manager);
@@ -167,6 +174,13 @@ function planOf({ changes, ...compared }: Compared & { changes: PlannedChange[] 
 
 function tokenOf({ stored, next, people, move }: Compared): PlanToken {
   return planToken({ next, move: move ?? null }, stored?.hash ?? null, people);
+}
+
+function checkVersion(stored: StoredFunnel | null, version: number | undefined): void {
+  if (version === undefined || stored?.version === version) return;
+  const message =
+    'not applied, because the funnel was changed by somebody else at the same time; send it again';
+  throw new DomainError('FUNNEL_PLAN_CONFLICT', message, { version, present: stored?.version ?? null });
 }
 
 function checkToken({ funnel }: PlannedFunnel, shown: PlanToken, compared: Compared): void {

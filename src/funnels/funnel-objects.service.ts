@@ -9,7 +9,8 @@ type ObjectList = 'products' | 'offers';
 
 /**
  * The objects of a funnel one by one: each change is the change of its funnel, so that it is checked, planned, kept as a
- * version and rolled back like any other. Throws as `FunnelsService`; lines are those of the funnel's export.
+ * version and rolled back like any other. Throws as `FunnelsService`, and `FUNNEL_PLAN_CONFLICT` when the funnel changed
+ * while this was under way; lines are those of the funnel's export.
  */
 @Injectable()
 export class FunnelObjectsService {
@@ -59,10 +60,10 @@ export class FunnelObjectsService {
     { dryRun, ...options }: ChangeOptions & { dryRun: boolean },
     next: (definition: FunnelDefinition) => object,
   ): Promise<FunnelPlan> {
-    const { definition } = await this.funnels.get(funnel);
+    const { definition, version } = await this.funnels.get(funnel);
     const yaml = writeFunnelFile(next(definition));
     return dryRun
       ? this.funnels.plan(yaml, null, funnel, options)
-      : this.funnels.apply(yaml, null, funnel, options);
+      : this.funnels.apply(yaml, null, funnel, { ...options, version });
   }
 }

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { API_KEY } from '../../support/app.js';
 import { EVERY_KEY, OTHER_FUNNEL } from '../../support/every-key.js';
 import { funnelText, openCourse, type Course } from '../sequences/course.js';
@@ -25,6 +26,15 @@ describe('a funnel that is changed while people are in it', () => {
   };
   const put = async (yaml: string, more: object = {}): Promise<Answer> =>
     call('put', 'course', { yaml, ...more });
+  const lockedOut = async (count: number): Promise<void> => {
+    const all = async (): Promise<boolean> => {
+      const waiting: unknown[] = await t.db.query(
+        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+      );
+      return waiting.length === count;
+    };
+    expect(await becomesTrue(all, 10_000)).toBe(true);
+  };
   const days = async (from: number, to: number): Promise<void> => {
     for (let day = from; day <= to; day++) await t.at(`2026-01-${String(day).padStart(2, '0')}T09:00:00Z`);
   };
@@ -294,6 +304,32 @@ describe('a funnel that is changed while people are in it', () => {
     expect(lint.body).toMatchObject({ ok: true, findings: [{ rule: 'date-passed', line: 8 }, {}] });
     const schema = await t.test.http.get('/schema/funnel.json').expect(200);
     expect(schema.headers['content-type']).toContain('application/schema+json');
+  });
+
+  it('keeps the product of one request when another writes the same funnel at the same time', async () => {
+    await t.publish(steps('a'));
+    const put = async (key: string): Promise<Answer> => {
+      const price = { amountMinor: 1990, currency: 'EUR' };
+      const answer = await t.test.http
+        .put(`/api/v1/products/${key}`)
+        .set('Authorization', `Bearer ${API_KEY}`)
+        .send({ funnel: 'course', name: key, price });
+      return { status: answer.status, body: answer.body as Record<string, unknown> };
+    };
+    const held = t.db.createQueryRunner();
+    await held.startTransaction();
+    await held.query('lock table funnel_version in share mode');
+    const answers = Promise.all(['one', 'two'].map(put));
+    await lockedOut(2);
+    await held.commitTransaction();
+    await held.release();
+    const [good, ...rest] = (await answers).toSorted((a, b) => a.status - b.status);
+    expect(good?.status).toBe(200);
+    expect(rest).toMatchObject([{ status: 409, body: { code: 'FUNNEL_PLAN_CONFLICT' } }]);
+    const lost = (await answers)[0] === good ? 'two' : 'one';
+    expect((await put(lost)).body['words']).toEqual([`+ product ${lost}`]);
+    const products = (await call('get', 'course')).body['definition'];
+    expect(products).toMatchObject({ products: [{ key: 'course-kit' }, {}, { key: lost }] });
   });
 
   it('is exported, applied to an empty database and exported again as the same bytes, every option of it', async () => {
