@@ -2,7 +2,6 @@ import { Body, Controller, Get, Header, Param, Post, Put, Query } from '@nestjs/
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
-import { DomainError } from '../values/domain-error.js';
 import { FunnelsService } from './funnels.service.js';
 import {
   applyBody,
@@ -58,16 +57,10 @@ export class FunnelsController {
     @Body({ schema: applyBody }) body: z.output<typeof applyBody>,
   ): Promise<unknown> {
     const { yaml, dryRun, movePeople: move, plan: token } = body;
-    const plan = await this.funnels.plan(yaml, null, 'yaml', { move });
-    if (plan.funnel !== key) {
-      throw new DomainError(
-        'FUNNEL_KEY_INVALID',
-        `yaml: funnel is "${plan.funnel}", the address says "${key}"`,
-        { key },
-      );
-    }
-    if (dryRun) return { ...plan, applied: false };
-    return { ...(await this.funnels.apply(yaml, null, 'yaml', { move, token })), applied: true };
+    const plan = dryRun
+      ? await this.funnels.plan(yaml, null, 'yaml', { key, move })
+      : await this.funnels.apply(yaml, null, 'yaml', { key, move, token });
+    return { ...plan, applied: !dryRun };
   }
 
   @Post('lint')

@@ -21,6 +21,11 @@ import { findingText, type Finding } from './lint/rules.js';
 /** With what the linter says of it. */
 export type FunnelPlan = PlannedFunnel & { warnings: Finding[] };
 
+export interface FileOptions extends ChangeOptions {
+  /** Of the funnel that the file must be of. */
+  key?: string | undefined;
+}
+
 export interface FunnelHistoryEntry {
   version: number;
   appliedAt: Date;
@@ -52,24 +57,28 @@ export class FunnelsService {
     return this.apply(await readFunnelText(path), dirname(path), path, options);
   }
 
-  /** @param folder where `files/…` are looked up; `null` keeps the files that an earlier apply stored. */
+  /**
+   * @param folder where `files/…` are looked up; `null` keeps the files that an earlier apply stored.
+   * Throws `FUNNEL_KEY_INVALID` for another funnel than that of `options.key`.
+   */
   async plan(
     text: string,
     folder: string | null,
     name: string,
-    options?: ChangeOptions,
+    options: FileOptions = {},
   ): Promise<FunnelPlan> {
-    const { definition, warnings } = await this.check(text, folder, name);
+    const { definition, warnings } = await this.check(text, folder, name, options.key);
     return { ...(await this.changes.plan(this.wanted(definition, folder), options)), warnings };
   }
 
+  /** As `plan`. */
   async apply(
     text: string,
     folder: string | null,
     name: string,
-    options?: ChangeOptions,
+    options: FileOptions = {},
   ): Promise<FunnelPlan> {
-    const { definition, warnings } = await this.check(text, folder, name);
+    const { definition, warnings } = await this.check(text, folder, name, options.key);
     return { ...(await this.changes.apply(this.wanted(definition, folder), options)), warnings };
   }
 
@@ -162,8 +171,17 @@ export class FunnelsService {
     };
   }
 
-  private async check(text: string, folder: string | null, name: string): Promise<Checked> {
-    return checked(name, await this.linter.check(text, folder));
+  private async check(
+    text: string,
+    folder: string | null,
+    name: string,
+    key: string | undefined,
+  ): Promise<Checked> {
+    const file = checked(name, await this.linter.check(text, folder));
+    const { funnel } = file.definition;
+    if (key === undefined || funnel === key) return file;
+    const message = `${name}: funnel is "${funnel}", the address says "${key}"`;
+    throw new DomainError('FUNNEL_KEY_INVALID', message, { key });
   }
 }
 

@@ -95,6 +95,16 @@ describe('a funnel that is changed while people are in it', () => {
     expect(await t.mails(three ?? '')).toEqual(['a', 'x', 'b', 'c']);
   });
 
+  it.each([true, false])(
+    'refuses a file of another funnel than the address says: dryRun %j',
+    async (dryRun) => {
+      const { status, body } = await call('put', 'other', { yaml: text('a'), dryRun });
+      expect({ status, code: body['code'] }).toEqual({ status: 422, code: 'FUNNEL_KEY_INVALID' });
+      expect(body['detail']).toBe('yaml: funnel is "course", the address says "other"');
+      expect(await t.db.query('select key from funnel')).toEqual([]);
+    },
+  );
+
   it('takes people along with the change as its plan said', async () => {
     const [one] = await started();
     const movePeople = { mode: 'catch-up', within: '2 days' };
