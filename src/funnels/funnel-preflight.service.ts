@@ -37,19 +37,19 @@ export class FunnelPreflightService {
     const { definition } = await this.funnels.get(key);
     const sender = this.preflight.checkSender(definition.sender.email);
     const mails: PreflightReport[] = [];
-    for (const { name, kind, step } of distinctMails(definition)) {
+    for (const { name, kind, step, subject } of distinctMails(definition)) {
       const now = this.clock.now();
       const sample = sampleData(kind, this.config.baseUrl, now);
-      mails.push(
-        await this.preflight.check({
-          template: name,
-          kind,
-          sender: definition.sender,
-          funnelTitle: definition.title,
-          data: dataOf(definition, sample, step, now),
-          readers: { ...EVERYBODY, funnelKey: key },
-        }),
-      );
+      const report = await this.preflight.check({
+        template: name,
+        subject: subject ?? null,
+        kind,
+        sender: definition.sender,
+        funnelTitle: definition.title,
+        data: dataOf(definition, sample, step, now),
+        readers: { ...EVERYBODY, funnelKey: key },
+      });
+      mails.push(subject === undefined ? report : ofSubject(subject, report));
     }
     const findings = await sender;
     const ok = mails.every((mail) => mail.ok) && findings.every(({ level }) => level !== 'fail');
@@ -62,20 +62,32 @@ interface FunnelMail {
   kind: MailKind;
   /** The step that sends it, if one does. */
   step: FunnelEmailStep | undefined;
+  /** An arm's own, in place of the template's. */
+  subject: string | undefined;
 }
 
-/** A template that several steps use is one mail, unless they offer different things. */
+/** The findings say which of the subjects that a template is mailed with they are about. */
+function ofSubject(subject: string, report: PreflightReport): PreflightReport {
+  const findings = report.findings.map((finding) => ({
+    ...finding,
+    message: `with the subject "${subject}": ${finding.message}`,
+  }));
+  return { ...report, findings };
+}
+
+/** A template that several steps use is one mail, unless they offer different things or have other subjects. */
 function distinctMails(definition: FunnelDefinition): FunnelMail[] {
-  const steps = stepMails(definition.sequence.steps).map(({ step }) => step);
-  const sent: FunnelMail[] = steps.map((step) => ({
+  const sent = stepMails(definition.sequence.steps).map(({ step, subject }): FunnelMail => ({
     name: step.email,
     kind: step.offer === undefined ? 'sequence' : 'offer',
     step,
+    subject,
   }));
   const others = mailsOf(definition)
     .filter(({ kind }) => kind === 'confirmation' || kind === 'receipt')
-    .map(({ name, kind }) => ({ name, kind, step: undefined }));
-  const keyOf = ({ name, kind, step }: FunnelMail): string => `${name} ${kind} ${step?.offer ?? ''}`;
+    .map(({ name, kind }): FunnelMail => ({ name, kind, step: undefined, subject: undefined }));
+  const keyOf = ({ name, kind, step, subject = '' }: FunnelMail): string =>
+    `${name} ${kind} ${step?.offer ?? ''} ${subject}`;
   return [...new Map([...others, ...sent].map((mail) => [keyOf(mail), mail])).values()];
 }
 

@@ -95,4 +95,23 @@ describe('templates by the API', () => {
     );
     await expect(service.check('nothing')).rejects.toMatchObject({ code: 'FUNNEL_NOT_FOUND' });
   });
+
+  it('checks the subject that one arm of a split test has of its own', async () => {
+    const service = t.app.get(FunnelPreflightService, { strict: false });
+    const arms = [{ key: 'first' }, { key: 'second', subject: 'For {{ subscriber.fields.nickname }}' }];
+    await t.dataSource.query(
+      `update funnel set definition = jsonb_insert(definition::jsonb, '{definition,sequence,steps,0}', $1)::json where key = 'niche-ebook'`,
+      [JSON.stringify({ key: 'tested', email: 'emails/story', split: { judge: 'clicks', arms } })],
+    );
+    const tested = (await service.check('niche-ebook')).mails.filter(
+      ({ template }) => template === 'emails/story',
+    );
+    expect(tested.map(({ ok }) => ok)).toEqual([true, false]);
+    expect(tested[1]?.findings).toContainEqual(
+      expect.objectContaining({
+        level: 'fail',
+        message: expect.stringMatching(/^with the subject "For .*": it prints .*, a field that none of/),
+      }),
+    );
+  });
 });
