@@ -24,6 +24,10 @@ const moveAnswer = z.object({
   stays: z.array(z.object({ reason: z.string(), people: z.number().int() })),
   gains: counted,
   losses: counted,
+  overtaken: z.boolean().meta({
+    description:
+      'True: another version became the present one meanwhile. Who was not moved yet stays where they were; call again.',
+  }),
 });
 
 @Controller('api/v1/sequences')
@@ -46,7 +50,7 @@ export class PeopleMovesController {
     @Body({ schema: moveBody }) body: z.output<typeof moveBody>,
   ): Promise<z.output<typeof moveAnswer>> {
     const mode = moveModeOf(body, this.clock.now());
-    if (body.dryRun) return { applied: false, ...(await this.moves.preview(id, mode)) };
+    if (body.dryRun) return { applied: false, ...(await this.moves.preview(id, mode)), overtaken: false };
     return { applied: true, ...(await this.moves.apply(id, mode)) };
   }
 }

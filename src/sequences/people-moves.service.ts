@@ -30,6 +30,9 @@ export interface CountedMove {
   standings: StepStanding[];
 }
 
+/** `overtaken`: a newer version was published meanwhile, so that who was not moved yet is still where they were. */
+export type MoveResult = MovePreview & { overtaken: boolean };
+
 type Move = { id: string } & Extract<Placement, { kind: 'goes' }>;
 
 /** Takes people to the present version of their sequence, as its owner chooses. Until then they stay in theirs. */
@@ -80,19 +83,34 @@ export class PeopleMovesService {
   }
 
   /**
-   * Moves people, a thousand in one transaction each; done again after a crash, it goes on where it ended. Returns what it
-   * did. Throws as `preview`.
+   * Moves people, a thousand in one transaction each; done again after a crash, it goes on where it ended. Stops when
+   * another version becomes the present one. Returns what it did. Throws as `preview`.
    */
-  async apply(sequenceId: string, mode: MoveMode): Promise<MovePreview> {
+  async apply(sequenceId: string, mode: MoveMode): Promise<MoveResult> {
     const count = new MoveCount();
     const target = await this.target(this.dataSource.manager, sequenceId, mode);
+    let overtaken = false;
     for (let after: string | null = '0'; after !== null;) {
       const start: string = after;
-      after = await this.dataSource.transaction(async (manager) =>
-        this.movePage(manager, { sequenceId, target, after: start, mode, count }),
-      );
+      after = await this.dataSource.transaction(async (manager) => {
+        overtaken = !(await this.holdVersion(manager, sequenceId, target));
+        return overtaken ? null : this.movePage(manager, { sequenceId, target, after: start, mode, count });
+      });
     }
-    return count.result(target.version);
+    return { ...count.result(target.version), overtaken };
+  }
+
+  /** No other version becomes the present one before the transaction ends; false when one has. Before any other lock. */
+  private async holdVersion(
+    manager: EntityManager,
+    sequenceId: string,
+    { versionId }: Target,
+  ): Promise<boolean> {
+    const rows: unknown[] = await manager.query(
+      'select 1 from sequence where id = $1 and current_version_id = $2 for share',
+      [sequenceId, versionId],
+    );
+    return rows.length > 0;
   }
 
   /** Moves the next thousand behind `after`; returns the last of them, null when there was nobody. */

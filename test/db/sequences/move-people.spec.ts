@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { openCourse, type Course } from './course.js';
 
 const mail = (key: string): string => `- { key: ${key}, email: emails/story, delay: 1 day }`;
@@ -53,6 +54,7 @@ describe('a sequence that is edited while people are in it', () => {
       stays: [],
       gains: [{ step: 'x', people: 1 }],
       losses: [],
+      overtaken: false,
     });
     expect((await move({ mode: 'catch-up', within: '2 days' })).body).toMatchObject({
       gains: [{ step: 'x', people: 2 }],
@@ -74,6 +76,37 @@ describe('a sequence that is edited while people are in it', () => {
     expect(await t.mails(two)).toEqual(mailsOfTwo);
     expect(await t.place(two)).toMatchObject({ status: 'completed' });
     expect((await move({ mode, ...more })).body).toMatchObject({ people: 0 });
+  });
+
+  it('does not take back to an old version who joins one that is published meanwhile', async () => {
+    const { one } = await edited();
+    await t.publish(steps('a', 'x', 'b', 'c', 'd'));
+    const [, second, third]: { id: string }[] = await t.db.query(
+      `select v.id from sequence_version v join sequence q on q.id = v.sequence_id where q.key = 'course' order by v.version`,
+    );
+    const makePresent = `update sequence set current_version_id = $1 where key = 'course'`;
+    await t.db.query(makePresent, [second?.id]);
+    const publishing = t.db.createQueryRunner();
+    await publishing.startTransaction();
+    await publishing.query(makePresent, [third?.id]);
+    await publishing.query('update enrollment set version_id = $1 where subscriber_id = $2', [
+      third?.id,
+      one,
+    ]);
+    const answer = move({ mode: 'forward-only', dryRun: false });
+    const isWaiting = async (): Promise<boolean> => {
+      const waiting: unknown[] = await t.db.query(
+        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+      );
+      return waiting.length > 0;
+    };
+    expect(await becomesTrue(isWaiting, 10_000)).toBe(true);
+    await publishing.commitTransaction();
+    await publishing.release();
+    expect((await answer).body).toMatchObject({ applied: true, toVersion: 2, people: 0, overtaken: true });
+    expect((await move({ mode: 'forward-only', dryRun: false })).body).toMatchObject({
+      ...{ toVersion: 3, people: 1, overtaken: false },
+    });
   });
 
   it('catches up with people who finished within the window, too', async () => {
