@@ -12,15 +12,22 @@ export interface ConditionRow {
   days: string;
 }
 
+interface KindChoice {
+  value: RowKind;
+  label: string;
+  /** The list of known names that goes with it. */
+  names?: string;
+}
+
 /** What a line may ask, in groups. */
-export const KIND_GROUPS: readonly { label: string; kinds: { value: RowKind; label: string }[] }[] = [
+export const KIND_GROUPS: readonly { label: string; kinds: readonly KindChoice[] }[] = [
   {
     label: 'They are',
     kinds: [
-      { value: 'status', label: 'have the status' },
-      { value: 'tag', label: 'have the tag' },
-      { value: 'list', label: 'are on the list' },
-      { value: 'field', label: 'have in the field' },
+      { value: 'status', label: 'have the status', names: 'statuses' },
+      { value: 'tag', label: 'have the tag', names: 'tags' },
+      { value: 'list', label: 'are on the list', names: 'lists' },
+      { value: 'field', label: 'have in the field', names: 'fields' },
     ],
   },
   {
@@ -30,32 +37,23 @@ export const KIND_GROUPS: readonly { label: string; kinds: { value: RowKind; lab
       { value: 'confirmed', label: 'confirmed' },
       { value: 'opened', label: 'opened a mail' },
       { value: 'clicked', label: 'clicked in a mail' },
-      { value: 'purchased', label: 'bought' },
+      { value: 'purchased', label: 'bought', names: 'products' },
     ],
   },
   {
     label: 'They came through',
     kinds: [
-      { value: 'sequence', label: 'were ever in the sequence' },
-      { value: 'sequenceNow', label: 'are in the sequence' },
-      { value: 'funnel', label: 'are or were in the funnel' },
-      { value: 'form', label: 'signed up by the form' },
+      { value: 'sequence', label: 'were ever in the sequence', names: 'sequences' },
+      { value: 'sequenceNow', label: 'are in the sequence', names: 'sequences' },
+      { value: 'funnel', label: 'are or were in the funnel', names: 'funnels' },
+      { value: 'form', label: 'signed up by the form', names: 'forms' },
     ],
   },
 ];
 
-/** Which known names go with a kind, as the page calls their list. */
-export const NAMES_OF_KIND: Readonly<Partial<Record<RowKind, string>>> = {
-  status: 'statuses',
-  tag: 'tags',
-  list: 'lists',
-  field: 'fields',
-  purchased: 'products',
-  sequence: 'sequences',
-  sequenceNow: 'sequences',
-  funnel: 'funnels',
-  form: 'forms',
-};
+export function namesOfKind(kind: ConditionRow['kind']): string | null {
+  return KIND_GROUPS.flatMap(({ kinds }) => kinds).find(({ value }) => value === kind)?.names ?? null;
+}
 
 export interface SegmentTyped {
   title: string;

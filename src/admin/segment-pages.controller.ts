@@ -19,7 +19,7 @@ import {
   keyOf,
   KIND_GROUPS,
   mayAddRow,
-  NAMES_OF_KIND,
+  namesOfKind,
   placeOf,
   type SegmentTyped,
   segmentTypedFrom,
@@ -244,8 +244,8 @@ export class SegmentPagesController {
       typed: {
         ...typed,
         rows: typed.rows.map((row, index) => ({
-          ...{ ...row, name: `row.${index}` },
-          list: row.kind === '' ? null : (NAMES_OF_KIND[row.kind] ?? null),
+          ...row,
+          ...{ name: `row.${index}`, list: namesOfKind(row.kind) },
         })),
       },
       action: id === null ? '/admin/segments' : `/admin/segments/${id}`,

@@ -9,18 +9,6 @@ for (const output of document.querySelectorAll('output[data-count]')) {
     .catch(() => undefined);
 }
 
-const KNOWN = {
-  status: 'statuses',
-  tag: 'tags',
-  list: 'lists',
-  field: 'fields',
-  purchased: 'products',
-  sequence: 'sequences',
-  sequenceNow: 'sequences',
-  funnel: 'funnels',
-  form: 'forms',
-};
-
 for (const form of document.querySelectorAll('form[data-count-form]')) {
   const output = form.querySelector('[data-count-output]');
   let timer = 0;
@@ -43,7 +31,7 @@ for (const form of document.querySelectorAll('form[data-count-form]')) {
   form.addEventListener('input', (event) => {
     if (event.target.matches('.kind')) {
       const which = form.elements[event.target.name.replace('.kind', '.which')];
-      const known = KNOWN[event.target.value];
+      const known = event.target.selectedOptions[0]?.dataset.names;
       if (known) which.setAttribute('list', `known-${known}`);
       else which.removeAttribute('list');
     }

@@ -199,7 +199,10 @@ describe('the pages of segments', () => {
     const id = /href="\/admin\/segments\/(\d+)"/.exec(list)?.[1] ?? '';
     expect(JSON.parse(await get(`/admin/segments/${id}/count`))).toEqual({ count: 3 });
     const edit = await get(`/admin/segments/${id}`);
-    expect(edit).toMatch(/<option value="field" selected>/);
+    expect(edit).toMatch(/<option value="field" data-names="fields" selected>/);
+    expect(edit).toMatch(/<option value="opened">/);
+    expect(edit).toContain('list="known-fields"');
+    expect(edit).toContain('<datalist id="known-fields">');
     expect(edit).toContain('value="40"');
     const people = await get('/admin/subscribers?segment=angstlich-jung&q=ada');
     expect(people).toContain('ada@example.com');
