@@ -44,7 +44,8 @@ export class BroadcastEditorController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    await this.save(body, { request, reply, before: null });
+    const owner = await this.access.requireForPost(request, reply);
+    if (owner !== null) await this.save(body, { owner, reply, before: null });
   }
 
   @Get(':id/edit')
@@ -66,8 +67,8 @@ export class BroadcastEditorController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    if ((await this.access.require(request, reply)) === null) return;
-    await this.save(body, { request, reply, before: await this.draft(id) });
+    const owner = await this.access.requireForPost(request, reply);
+    if (owner !== null) await this.save(body, { owner, reply, before: await this.draft(id) });
   }
 
   /** The mail alone, for the frame: no script runs, no form is sent, nothing is fetched but pictures of ours. */
@@ -92,15 +93,8 @@ export class BroadcastEditorController {
 
   private async save(
     body: unknown,
-    {
-      request,
-      reply,
-      before,
-    }: { request: FastifyRequest; reply: FastifyReply; before: BroadcastReport | null },
+    { owner, reply, before }: { owner: Owner; reply: FastifyReply; before: BroadcastReport | null },
   ): Promise<void> {
-    this.access.checkOrigin(request);
-    const owner = await this.access.require(request, reply);
-    if (owner === null) return;
     const typed = typedBroadcast(body);
     const read = readBroadcast(typed, before);
     if ('errors' in read) return this.page(reply, owner, { typed, before, status: 422, errors: read.errors });

@@ -77,7 +77,7 @@ export class BroadcastPagesController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const owner = await this.owner(request, reply);
+    const owner = await this.access.requireForPost(request, reply);
     if (owner === null) return;
     const typed = typedBroadcast(body);
     const read = readStart(typed);
@@ -99,7 +99,7 @@ export class BroadcastPagesController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const owner = await this.owner(request, reply);
+    const owner = await this.access.requireForPost(request, reply);
     if (owner === null) return;
     checkedId(id);
     const typed = typedBroadcast(body);
@@ -123,18 +123,13 @@ export class BroadcastPagesController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    if ((await this.owner(request, reply)) === null) return;
+    if ((await this.access.requireForPost(request, reply)) === null) return;
     checkedId(id);
     if (action === 'pause') await this.broadcasts.pause(id);
     else if (action === 'resume') await this.broadcasts.resume(id);
     else if (action === 'cancel') await this.broadcasts.cancel(id);
     else throw new DomainError('BROADCAST_NOT_FOUND', 'There is no such broadcast');
     await done(reply, `/admin/broadcasts/${id}`);
-  }
-
-  private async owner(request: FastifyRequest, reply: FastifyReply): Promise<Owner | null> {
-    this.access.checkOrigin(request);
-    return this.access.require(request, reply);
   }
 
   private async page(

@@ -47,8 +47,7 @@ export class ImportPagesController {
 
   @Post()
   async upload(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
-    this.access.checkOrigin(request);
-    const owner = await this.access.require(request, reply);
+    const owner = await this.access.requireForPost(request, reply);
     if (owner === null) return;
     try {
       const id = await this.take(request);
@@ -85,8 +84,7 @@ export class ImportPagesController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    this.access.checkOrigin(request);
-    const owner = await this.access.require(request, reply);
+    const owner = await this.access.requireForPost(request, reply);
     if (owner === null) return;
     const job = await this.find(id);
     const typed = typedFrom(body);
@@ -104,8 +102,7 @@ export class ImportPagesController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    this.access.checkOrigin(request);
-    if ((await this.access.require(request, reply)) === null) return;
+    if ((await this.access.requireForPost(request, reply)) === null) return;
     await this.find(id);
     if (action === 'run') await this.imports.runForReal(id);
     else if (action === 'cancel') await this.imports.cancel(id);

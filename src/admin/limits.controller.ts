@@ -29,8 +29,7 @@ export class LimitsController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    this.access.checkOrigin(request);
-    const owner = await this.access.require(request, reply);
+    const owner = await this.access.requireForPost(request, reply);
     if (owner === null) return;
     const typed = typedFrom(body);
     const read = readLimits(typed, await this.settings.read());

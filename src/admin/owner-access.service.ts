@@ -27,6 +27,12 @@ export class OwnerAccess {
     return null;
   }
 
+  /** As `require`, for a form; first throws `ORIGIN_FORBIDDEN` as `checkOrigin` does. */
+  async requireForPost(request: FastifyRequest, reply: FastifyReply): Promise<Owner | null> {
+    this.checkOrigin(request);
+    return this.require(request, reply);
+  }
+
   /** As `require`, except that on the owner's own machine the mailbox stands open. */
   async mayReadMailbox(request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
     const atHome = isLoopback(this.config.host) && isLocalVisit(request.headers);

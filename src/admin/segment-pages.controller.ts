@@ -111,8 +111,7 @@ export class SegmentPagesController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    this.access.checkOrigin(request);
-    if ((await this.access.require(request, reply)) === null) return;
+    if ((await this.access.requireForPost(request, reply)) === null) return;
     const checked = await this.check(segmentTypedFrom(body));
     await reply
       .status(200)
@@ -145,8 +144,7 @@ export class SegmentPagesController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    this.access.checkOrigin(request);
-    const owner = await this.access.require(request, reply);
+    const owner = await this.access.requireForPost(request, reply);
     if (owner === null) return;
     const { title, conditions } = await this.segments.get(this.known(id));
     try {
@@ -164,8 +162,7 @@ export class SegmentPagesController {
     body: unknown,
     { request, reply }: { request: FastifyRequest; reply: FastifyReply },
   ): Promise<void> {
-    this.access.checkOrigin(request);
-    const owner = await this.access.require(request, reply);
+    const owner = await this.access.requireForPost(request, reply);
     if (owner === null) return;
     const typed = segmentTypedFrom(body);
     const action: unknown = Reflect.get(Object(body), 'action');

@@ -72,8 +72,7 @@ export class SendingPageController {
     reply: FastifyReply,
     work: () => Promise<unknown>,
   ): Promise<void> {
-    this.access.checkOrigin(request);
-    if ((await this.access.require(request, reply)) === null) return;
+    if ((await this.access.requireForPost(request, reply)) === null) return;
     await work();
     await reply.header('cache-control', 'no-store').redirect('/admin/sending', 303);
   }
