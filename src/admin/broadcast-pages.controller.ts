@@ -6,7 +6,7 @@ import { BroadcastReports } from '../broadcasts/broadcast-reports.service.js';
 import { BroadcastResends } from '../broadcasts/broadcast-resends.service.js';
 import { BroadcastsService } from '../broadcasts/broadcasts.service.js';
 import { wordsOf } from '../broadcasts/split.js';
-import { decodeCursor, toPage } from '../infra/http/page.js';
+import { cursorOf, toPage } from '../infra/http/page.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPage } from '../infra/http/send-page.js';
 import { DomainError } from '../values/domain-error.js';
@@ -48,7 +48,7 @@ export class BroadcastPagesController {
   ): Promise<void> {
     const owner = await this.access.require(request, reply);
     if (owner === null) return;
-    const beforeId = typeof cursor === 'string' ? (decodeCursor(cursor) ?? undefined) : undefined;
+    const beforeId = cursorOf(cursor);
     const rows = await this.reports.reportsOf({ beforeId, limit: PAGE_ROWS + 1 });
     const { data, nextCursor } = toPage(rows, PAGE_ROWS, broadcastView);
     const view = { ...this.access.frame(owner), broadcasts: data, nextCursor };

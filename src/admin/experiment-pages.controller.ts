@@ -1,7 +1,7 @@
 import { Controller, Get, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ExperimentsService } from '../experiments/experiments.service.js';
-import { decodeCursor, toPage } from '../infra/http/page.js';
+import { cursorOf, toPage } from '../infra/http/page.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPage } from '../infra/http/send-page.js';
 import { experimentView } from './experiment-view.js';
@@ -27,7 +27,7 @@ export class ExperimentPagesController {
   ): Promise<void> {
     const owner = await this.access.require(request, reply);
     if (owner === null) return;
-    const beforeId = typeof cursor === 'string' ? (decodeCursor(cursor) ?? undefined) : undefined;
+    const beforeId = cursorOf(cursor);
     const rows = await this.experiments.list({ beforeId, limit: PAGE_ROWS + 1 });
     const { data, nextCursor } = toPage(rows, PAGE_ROWS, ({ id }) => id);
     const experiments = [];

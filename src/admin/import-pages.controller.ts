@@ -7,7 +7,7 @@ import { importOptions } from '../imports/imports.schemas.js';
 import { ImportsService } from '../imports/imports.service.js';
 import { reportCsv } from '../imports/report-csv.js';
 import { attachment } from '../infra/files/content-disposition.js';
-import { decodeCursor, idSchema, toPage } from '../infra/http/page.js';
+import { cursorOf, idSchema, toPage } from '../infra/http/page.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPage } from '../infra/http/send-page.js';
 import { openUpload } from '../infra/http/upload.js';
@@ -41,7 +41,7 @@ export class ImportPagesController {
   ): Promise<void> {
     const owner = await this.access.require(request, reply);
     if (owner === null) return;
-    const beforeId = typeof cursor === 'string' ? (decodeCursor(cursor) ?? undefined) : undefined;
+    const beforeId = cursorOf(cursor);
     await this.showList(reply, owner, { status: 200, beforeId, error: null });
   }
 

@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DataSource } from 'typeorm';
 import { ExportsService } from '../imports/exports.service.js';
 import { attachment } from '../infra/files/content-disposition.js';
-import { decodeCursor, toPage } from '../infra/http/page.js';
+import { cursorOf, toPage } from '../infra/http/page.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPage } from '../infra/http/send-page.js';
 import type { Condition } from '../segments/condition.js';
@@ -40,12 +40,8 @@ export class PeoplePagesController {
     if (owner === null) return;
     const search = readSearch(query);
     const condition = await this.conditionOf(search);
-    const cursor =
-      typeof query['cursor'] === 'string' ? (decodeCursor(query['cursor']) ?? undefined) : undefined;
-    const rows = await this.segments.people(condition ?? EVERYBODY, {
-      beforeId: cursor,
-      limit: PAGE_ROWS + 1,
-    });
+    const beforeId = cursorOf(query['cursor']);
+    const rows = await this.segments.people(condition ?? EVERYBODY, { beforeId, limit: PAGE_ROWS + 1 });
     const { data, nextCursor } = toPage(rows, PAGE_ROWS, (row) => row);
     const html = await this.pages.render('admin/subscribers', {
       ...this.access.frame(owner),

@@ -2,7 +2,7 @@ import { Body, Controller, Get, Param, Post, Query, Req, Res } from '@nestjs/com
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DataSource } from 'typeorm';
 import { fieldProblems } from '../infra/http/field-problems.js';
-import { decodeCursor, idSchema, toPage } from '../infra/http/page.js';
+import { cursorOf, idSchema, toPage } from '../infra/http/page.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPage } from '../infra/http/send-page.js';
 import { type Condition, conditionSchema } from '../segments/condition.js';
@@ -61,7 +61,7 @@ export class SegmentPagesController {
   ): Promise<void> {
     const owner = await this.access.require(request, reply);
     if (owner === null) return;
-    const beforeId = typeof cursor === 'string' ? (decodeCursor(cursor) ?? undefined) : undefined;
+    const beforeId = cursorOf(cursor);
     const rows = await this.segments.page(beforeId, PAGE_ROWS + 1);
     const { data, nextCursor } = toPage(rows, PAGE_ROWS, ({ id, key, title, conditions }) => ({
       ...{ id, key, title, words: conditionInWords(conditions) },

@@ -78,3 +78,8 @@ export function decodeCursor(cursor: string): string | null {
   const id = Buffer.from(cursor, 'base64url').toString('latin1');
   return idSchema.safeParse(id).success && encodeCursor(id) === cursor ? id : null;
 }
+
+/** The id behind which a page of the owner goes on; what is no cursor gives the first page. */
+export function cursorOf(given: unknown): string | undefined {
+  return typeof given === 'string' ? (decodeCursor(given) ?? undefined) : undefined;
+}
