@@ -5,7 +5,6 @@ import { BroadcastPreviews } from '../broadcasts/broadcast-previews.service.js';
 import { BroadcastsService } from '../broadcasts/broadcasts.service.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
-import { idSchema } from '../infra/http/page.js';
 import { sendPage } from '../infra/http/send-page.js';
 import { DomainError } from '../values/domain-error.js';
 import {
@@ -19,6 +18,7 @@ import {
 import { mailPolicy, withLinksInNewTab } from './mail-view.js';
 import { OwnerAccess } from './owner-access.service.js';
 import type { Owner } from './owner.service.js';
+import { checkedId } from './page-id.schemas.js';
 
 /** Where the owner writes a broadcast, and sees what its readers will. */
 @Controller('admin/broadcasts')
@@ -80,7 +80,7 @@ export class BroadcastEditorController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     if ((await this.access.require(request, reply)) === null) return;
-    const broadcast = await this.broadcasts.get(checkedId(id));
+    const broadcast = await this.broadcasts.get(checkedId(id, 'broadcast'));
     const { html } = await this.previews.preview(broadcast, typeof arm === 'string' ? Number(arm) : 0);
     await reply
       .header('content-type', 'text/html; charset=utf-8')
@@ -115,7 +115,7 @@ export class BroadcastEditorController {
   }
 
   private async draft(id: string): Promise<BroadcastReport> {
-    const broadcast = await this.broadcasts.get(checkedId(id));
+    const broadcast = await this.broadcasts.get(checkedId(id, 'broadcast'));
     if (broadcast.state === 'draft') return broadcast;
     throw new DomainError('BROADCAST_STATE_CONFLICT', 'It has been started, and its words are frozen');
   }
@@ -142,11 +142,6 @@ export class BroadcastEditorController {
     const view = { ...this.access.frame(owner), form, action, back, isNew: before === null, isResend };
     sendPage(reply, status, await this.pages.render('admin/broadcast-form', view));
   }
-}
-
-export function checkedId(id: string): string {
-  if (idSchema.safeParse(id).success) return id;
-  throw new DomainError('BROADCAST_NOT_FOUND', 'There is no such broadcast');
 }
 
 /** Beside which field a refusal of the product stands. */

@@ -11,12 +11,12 @@ import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPage } from '../infra/http/send-page.js';
 import { DomainError } from '../values/domain-error.js';
 import { broadcastDetail } from './broadcast-detail.js';
-import { checkedId } from './broadcast-editor.controller.js';
 import { typedBroadcast, type BroadcastTyped } from './broadcast-form.js';
 import { readResend, readStart, startFormPage } from './broadcast-start-form.js';
 import { broadcastView } from './broadcast-view.js';
 import { OwnerAccess } from './owner-access.service.js';
 import type { Owner } from './owner.service.js';
+import { checkedId } from './page-id.schemas.js';
 
 /** Each row counts its mails, which takes a moment for big ones. */
 const PAGE_ROWS = 20;
@@ -64,7 +64,7 @@ export class BroadcastPagesController {
   ): Promise<void> {
     const owner = await this.access.require(request, reply);
     if (owner === null) return;
-    const report = await this.reports.get(checkedId(id));
+    const report = await this.reports.get(checkedId(id, 'broadcast'));
     const findings =
       check === undefined || report.state !== 'draft' ? null : (await this.broadcasts.check(id)).findings;
     await this.page(reply, owner, report, {}, { findings });
@@ -81,7 +81,7 @@ export class BroadcastPagesController {
     if (owner === null) return;
     const typed = typedBroadcast(body);
     const read = readStart(typed);
-    const report = await this.reports.get(checkedId(id));
+    const report = await this.reports.get(checkedId(id, 'broadcast'));
     if ('errors' in read) return this.page(reply, owner, report, { status: 422, typed, errors: read.errors });
     try {
       await this.broadcasts.start(id, read.at, read.timing);
@@ -101,7 +101,7 @@ export class BroadcastPagesController {
   ): Promise<void> {
     const owner = await this.access.requireForPost(request, reply);
     if (owner === null) return;
-    checkedId(id);
+    checkedId(id, 'broadcast');
     const typed = typedBroadcast(body);
     const refused = async (resendError: string): Promise<void> =>
       this.page(reply, owner, await this.reports.get(id), { status: 422, typed, resendError });
@@ -124,7 +124,7 @@ export class BroadcastPagesController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     if ((await this.access.requireForPost(request, reply)) === null) return;
-    checkedId(id);
+    checkedId(id, 'broadcast');
     if (action === 'pause') await this.broadcasts.pause(id);
     else if (action === 'resume') await this.broadcasts.resume(id);
     else if (action === 'cancel') await this.broadcasts.cancel(id);

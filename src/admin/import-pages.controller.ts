@@ -7,7 +7,7 @@ import { importOptions } from '../imports/imports.schemas.js';
 import { ImportsService } from '../imports/imports.service.js';
 import { reportCsv } from '../imports/report-csv.js';
 import { attachment } from '../infra/files/content-disposition.js';
-import { cursorOf, idSchema, toPage } from '../infra/http/page.js';
+import { cursorOf, toPage } from '../infra/http/page.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPage } from '../infra/http/send-page.js';
 import { openUpload } from '../infra/http/upload.js';
@@ -18,6 +18,7 @@ import { mappingView, readMapping, type Typed, typedFrom, typedOf } from './impo
 import { importView } from './import-view.js';
 import { OwnerAccess } from './owner-access.service.js';
 import type { Owner } from './owner.service.js';
+import { checkedId } from './page-id.schemas.js';
 
 const PAGE_ROWS = 20;
 const LOOK_AGAIN_SECONDS = 2;
@@ -66,7 +67,7 @@ export class ImportPagesController {
   ): Promise<void> {
     const owner = await this.access.require(request, reply);
     if (owner === null) return;
-    const job = await this.find(id);
+    const job = await this.imports.get(checkedId(id, 'import'));
     if (job.state === 'mapping' && job.preview !== null) {
       const typed = typedOf(job.preview, importOptions.parse(job.options), await this.fields.definitions());
       return this.showMapping(reply, owner, { job, status: 200, typed, errors: {} });
@@ -86,7 +87,7 @@ export class ImportPagesController {
   ): Promise<void> {
     const owner = await this.access.requireForPost(request, reply);
     if (owner === null) return;
-    const job = await this.find(id);
+    const job = await this.imports.get(checkedId(id, 'import'));
     const typed = typedFrom(body);
     const known = { definitions: await this.fields.definitions(), lists: await this.lists.keys() };
     const read = readMapping(typed, job.preview ?? { tables: [] }, known);
@@ -103,11 +104,11 @@ export class ImportPagesController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     if ((await this.access.requireForPost(request, reply)) === null) return;
-    await this.find(id);
+    checkedId(id, 'import');
     if (action === 'run') await this.imports.runForReal(id);
     else if (action === 'cancel') await this.imports.cancel(id);
     else if (action === 'remap') await this.imports.remap(id);
-    else throw notFound();
+    else throw new DomainError('IMPORT_NOT_FOUND', 'There is no such import');
     await reply.header('cache-control', 'no-store').redirect(`/admin/imports/${id}`, 303);
   }
 
@@ -118,7 +119,7 @@ export class ImportPagesController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     if ((await this.access.require(request, reply)) === null) return;
-    const { source } = await this.find(id);
+    const { source } = await this.imports.get(checkedId(id, 'import'));
     await reply
       .header('content-type', 'text/csv; charset=utf-8')
       .header('content-disposition', attachment(`import-${id}-rejected.csv`))
@@ -142,11 +143,6 @@ export class ImportPagesController {
       });
       return id;
     });
-  }
-
-  private async find(id: string): Promise<ImportJob> {
-    if (!idSchema.safeParse(id).success) throw notFound();
-    return this.imports.get(id);
   }
 
   private async showList(
@@ -177,8 +173,4 @@ export class ImportPagesController {
     });
     sendPage(reply, status, html);
   }
-}
-
-function notFound(): DomainError {
-  return new DomainError('IMPORT_NOT_FOUND', 'There is no such import');
 }

@@ -2,7 +2,7 @@ import { Body, Controller, Get, Param, Post, Query, Req, Res } from '@nestjs/com
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DataSource } from 'typeorm';
 import { fieldProblems } from '../infra/http/field-problems.js';
-import { cursorOf, idSchema, toPage } from '../infra/http/page.js';
+import { cursorOf, toPage } from '../infra/http/page.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPage } from '../infra/http/send-page.js';
 import { type Condition, conditionSchema } from '../segments/condition.js';
@@ -13,6 +13,7 @@ import { SUBSCRIBER_STATUSES } from '../subscribers/subscription-status.js';
 import { DomainError } from '../values/domain-error.js';
 import { OwnerAccess } from './owner-access.service.js';
 import type { Owner } from './owner.service.js';
+import { checkedId } from './page-id.schemas.js';
 import {
   conditionsTyped,
   EMPTY_ROW,
@@ -86,7 +87,7 @@ export class SegmentPagesController {
   ): Promise<void> {
     const owner = await this.access.require(request, reply);
     if (owner === null) return;
-    const { title, conditions } = await this.segments.get(this.known(id));
+    const { title, conditions } = await this.segments.get(checkedId(id, 'segment'));
     const count = await this.segments.count(conditions);
     const typed = typedOfSegment(title, conditions);
     await this.show(reply, owner, { id, status: 200, typed, problems: [], count });
@@ -100,7 +101,7 @@ export class SegmentPagesController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     if ((await this.access.require(request, reply)) === null) return;
-    const { conditions } = await this.segments.get(this.known(id));
+    const { conditions } = await this.segments.get(checkedId(id, 'segment'));
     await reply.header('cache-control', 'no-store').send({ count: await this.segments.count(conditions) });
   }
 
@@ -135,7 +136,7 @@ export class SegmentPagesController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    await this.save(this.known(id), body, { request, reply });
+    await this.save(checkedId(id, 'segment'), body, { request, reply });
   }
 
   @Post(':id/remove')
@@ -146,7 +147,7 @@ export class SegmentPagesController {
   ): Promise<void> {
     const owner = await this.access.requireForPost(request, reply);
     if (owner === null) return;
-    const { title, conditions } = await this.segments.get(this.known(id));
+    const { title, conditions } = await this.segments.get(checkedId(id, 'segment'));
     try {
       await this.segments.remove(id);
     } catch (error) {
@@ -220,11 +221,6 @@ export class SegmentPagesController {
         problems: errors.map(({ field, message }) => `${placeOf(field, typed)}${message}.`),
       };
     }
-  }
-
-  private known(id: string): string {
-    if (idSchema.safeParse(id).success) return id;
-    throw new DomainError('SEGMENT_NOT_FOUND', 'There is no such segment');
   }
 
   private async show(reply: FastifyReply, owner: Owner, { id, status, ...shown }: Shown): Promise<void> {
