@@ -5,7 +5,7 @@ import { BroadcastPreviews } from '../broadcasts/broadcast-previews.service.js';
 import { BroadcastsService } from '../broadcasts/broadcasts.service.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
-import { sendPage } from '../infra/http/send-page.js';
+import { seeOther, sendPage } from '../infra/http/send-page.js';
 import { DomainError } from '../values/domain-error.js';
 import {
   broadcastFormPage,
@@ -100,7 +100,7 @@ export class BroadcastEditorController {
     if ('errors' in read) return this.page(reply, owner, { typed, before, status: 422, errors: read.errors });
     try {
       const { id } = await this.stored(read, before);
-      await reply.header('cache-control', 'no-store').redirect(`/admin/broadcasts/${id}`, 303);
+      await seeOther(reply, `/admin/broadcasts/${id}`);
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
       const errors = { [fieldOf(error)]: error.message };

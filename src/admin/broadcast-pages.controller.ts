@@ -8,7 +8,7 @@ import { BroadcastsService } from '../broadcasts/broadcasts.service.js';
 import { wordsOf } from '../broadcasts/split.js';
 import { cursorOf, toPage } from '../infra/http/page.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
-import { sendPage } from '../infra/http/send-page.js';
+import { seeOther, sendPage } from '../infra/http/send-page.js';
 import { DomainError } from '../values/domain-error.js';
 import { broadcastDetail } from './broadcast-detail.js';
 import { typedBroadcast, type BroadcastTyped } from './broadcast-form.js';
@@ -89,7 +89,7 @@ export class BroadcastPagesController {
       if (!(error instanceof DomainError)) throw error;
       return this.page(reply, owner, report, { status: 422, typed, errors: { time: error.message } });
     }
-    await done(reply, `/admin/broadcasts/${id}`);
+    await seeOther(reply, `/admin/broadcasts/${id}`);
   }
 
   @Post(':id/resend')
@@ -109,7 +109,7 @@ export class BroadcastPagesController {
     if ('error' in read) return refused(read.error);
     try {
       const draft = await this.resends.draft(id, read);
-      await done(reply, `/admin/broadcasts/${draft.id}`);
+      await seeOther(reply, `/admin/broadcasts/${draft.id}`);
     } catch (error) {
       if (!(error instanceof DomainError) || error.code === 'BROADCAST_NOT_FOUND') throw error;
       await refused(error.message);
@@ -129,7 +129,7 @@ export class BroadcastPagesController {
     else if (action === 'resume') await this.broadcasts.resume(id);
     else if (action === 'cancel') await this.broadcasts.cancel(id);
     else throw new DomainError('BROADCAST_NOT_FOUND', 'There is no such broadcast');
-    await done(reply, `/admin/broadcasts/${id}`);
+    await seeOther(reply, `/admin/broadcasts/${id}`);
   }
 
   private async page(
@@ -167,8 +167,4 @@ export class BroadcastPagesController {
 function readable(error: unknown): { subject: string; reader: null } {
   if (error instanceof DomainError) return { subject: `(${error.message})`, reader: null };
   throw error;
-}
-
-async function done(reply: FastifyReply, to: string): Promise<void> {
-  await reply.header('cache-control', 'no-store').redirect(to, 303);
 }

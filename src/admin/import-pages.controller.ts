@@ -9,7 +9,7 @@ import { reportCsv } from '../imports/report-csv.js';
 import { attachment } from '../infra/files/content-disposition.js';
 import { cursorOf, toPage } from '../infra/http/page.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
-import { sendPage } from '../infra/http/send-page.js';
+import { seeOther, sendPage } from '../infra/http/send-page.js';
 import { openUpload } from '../infra/http/upload.js';
 import { FieldsService } from '../subscribers/fields.service.js';
 import { ListsService } from '../subscribers/lists.service.js';
@@ -52,7 +52,7 @@ export class ImportPagesController {
     if (owner === null) return;
     try {
       const id = await this.take(request);
-      await reply.header('cache-control', 'no-store').redirect(`/admin/imports/${id}`, 303);
+      await seeOther(reply, `/admin/imports/${id}`);
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
       await this.showList(reply, owner, { status: 422, beforeId: undefined, error: error.message });
@@ -93,7 +93,7 @@ export class ImportPagesController {
     const read = readMapping(typed, job.preview ?? { tables: [] }, known);
     if (!read.ok) return this.showMapping(reply, owner, { job, status: 422, typed, errors: read.errors });
     await this.imports.begin(id, read);
-    await reply.header('cache-control', 'no-store').redirect(`/admin/imports/${id}`, 303);
+    await seeOther(reply, `/admin/imports/${id}`);
   }
 
   @Post(':id/:action')
@@ -109,7 +109,7 @@ export class ImportPagesController {
     else if (action === 'cancel') await this.imports.cancel(id);
     else if (action === 'remap') await this.imports.remap(id);
     else throw new DomainError('IMPORT_NOT_FOUND', 'There is no such import');
-    await reply.header('cache-control', 'no-store').redirect(`/admin/imports/${id}`, 303);
+    await seeOther(reply, `/admin/imports/${id}`);
   }
 
   @Get(':id/rejected.csv')

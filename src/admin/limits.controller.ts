@@ -2,7 +2,7 @@ import { Body, Controller, Get, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { SendingSettingsService } from '../delivery/pacing/sending-settings.service.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
-import { sendPage } from '../infra/http/send-page.js';
+import { seeOther, sendPage } from '../infra/http/send-page.js';
 import { limitsPage, readLimits, typedFrom, typedOf, type Typed } from './limits-form.js';
 import { OwnerAccess } from './owner-access.service.js';
 import type { Owner } from './owner.service.js';
@@ -35,7 +35,7 @@ export class LimitsController {
     const read = readLimits(typed, await this.settings.read());
     if ('errors' in read) return this.page(reply, owner, { status: 422, typed, errors: read.errors });
     await this.settings.replace(read);
-    await reply.header('cache-control', 'no-store').redirect('/admin/sending#limits', 303);
+    await seeOther(reply, '/admin/sending#limits');
   }
 
   private async page(

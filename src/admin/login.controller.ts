@@ -2,7 +2,7 @@ import { Body, Controller, Get, Post, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { fieldProblems, messagesByField } from '../infra/http/field-problems.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
-import { sendPage } from '../infra/http/send-page.js';
+import { seeOther, sendPage } from '../infra/http/send-page.js';
 import { firstRunForm, loginForm, typedEmail } from './admin.schemas.js';
 import { OwnerAccess } from './owner-access.service.js';
 import { OwnerService } from './owner.service.js';
@@ -102,6 +102,6 @@ export class LoginController {
   }
 
   private async go(reply: FastifyReply, path: string): Promise<void> {
-    await reply.header('cache-control', 'no-store').redirect(path, 303);
+    await seeOther(reply, path);
   }
 }

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CONFIG, type Config } from '../infra/config.js';
+import { seeOther } from '../infra/http/send-page.js';
 import { DomainError } from '../values/domain-error.js';
 import { OwnerService, type OpenedSession, type Owner } from './owner.service.js';
 import { isLocalVisit, isLoopback, isSameOrigin } from './same-origin.js';
@@ -19,11 +20,10 @@ export class OwnerAccess {
   async require(request: FastifyRequest, reply: FastifyReply): Promise<Owner | null> {
     const owner = await this.owners.bySession(request.cookies[COOKIE]);
     if (owner !== null) return owner;
-    reply.header('cache-control', 'no-store');
     const target = (await this.owners.exists())
       ? `/admin/login?next=${encodeURIComponent(request.url)}`
       : '/admin/setup';
-    await reply.redirect(target, 303);
+    await seeOther(reply, target);
     return null;
   }
 

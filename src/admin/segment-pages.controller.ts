@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import { fieldProblems } from '../infra/http/field-problems.js';
 import { cursorOf, toPage } from '../infra/http/page.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
-import { sendPage } from '../infra/http/send-page.js';
+import { seeOther, sendPage } from '../infra/http/send-page.js';
 import { type Condition, conditionSchema } from '../segments/condition.js';
 import { SegmentsService } from '../segments/segments.service.js';
 import { COLUMN_KEYS } from '../subscribers/field.js';
@@ -155,7 +155,7 @@ export class SegmentPagesController {
       const typed = typedOfSegment(title, conditions);
       return this.show(reply, owner, { id, status: 409, typed, problems: [error.message], count: null });
     }
-    await reply.header('cache-control', 'no-store').redirect('/admin/segments', 303);
+    await seeOther(reply, '/admin/segments');
   }
 
   private async save(
@@ -190,7 +190,7 @@ export class SegmentPagesController {
       ];
       return this.show(reply, owner, { ...shown, status: 422, problems });
     }
-    await reply.header('cache-control', 'no-store').redirect('/admin/segments', 303);
+    await seeOther(reply, '/admin/segments');
   }
 
   /** The conditions in the form, or what is wrong with them. */

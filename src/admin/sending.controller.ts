@@ -5,7 +5,7 @@ import { HeldService } from '../delivery/pacing/held.service.js';
 import { SendingService } from '../delivery/pacing/sending.service.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
-import { sendPage } from '../infra/http/send-page.js';
+import { seeOther, sendPage } from '../infra/http/send-page.js';
 import { confirmForm, heldForm, type ConfirmForm, type HeldForm } from './admin.schemas.js';
 import { OwnerAccess } from './owner-access.service.js';
 import { limitName, paceWords, sendingPage } from './sending-view.js';
@@ -74,6 +74,6 @@ export class SendingPageController {
   ): Promise<void> {
     if ((await this.access.requireForPost(request, reply)) === null) return;
     await work();
-    await reply.header('cache-control', 'no-store').redirect('/admin/sending', 303);
+    await seeOther(reply, '/admin/sending');
   }
 }

@@ -14,6 +14,11 @@ export function sendPage(reply: FastifyReply, status: number, html: string): Fas
   return withPageHeaders(reply.status(status), 'strict-origin-when-cross-origin').send(html);
 }
 
+/** Sends a browser on with GET, after a form as well; no cache keeps where to. */
+export function seeOther(reply: FastifyReply, to: string): FastifyReply {
+  return reply.header('cache-control', 'no-store').redirect(to, 303);
+}
+
 /** For pages whose address holds a token: no request from them tells the address to anybody, no index keeps it. */
 export function sendPrivatePage(reply: FastifyReply, status: number, html: string): FastifyReply {
   return withPageHeaders(withPrivateHeaders(reply.status(status)), 'no-referrer').send(html);
