@@ -6,9 +6,9 @@ import type { ImportJob } from '../imports/import-job.js';
 import { importOptions } from '../imports/imports.schemas.js';
 import { ImportsService } from '../imports/imports.service.js';
 import { reportCsv } from '../imports/report-csv.js';
-import { attachment } from '../infra/files/content-disposition.js';
 import { cursorOf, toPage } from '../infra/http/page.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
+import { sendCsv } from '../infra/http/send-csv.js';
 import { seeOther, sendPage } from '../infra/http/send-page.js';
 import { openUpload } from '../infra/http/upload.js';
 import { FieldsService } from '../subscribers/fields.service.js';
@@ -120,11 +120,7 @@ export class ImportPagesController {
   ): Promise<void> {
     if ((await this.access.require(request, reply)) === null) return;
     const { source } = await this.imports.get(checkedId(id, 'import'));
-    await reply
-      .header('content-type', 'text/csv; charset=utf-8')
-      .header('content-disposition', attachment(`import-${id}-rejected.csv`))
-      .header('cache-control', 'no-store')
-      .send(Readable.from(reportCsv(source, this.imports.report(id))));
+    await sendCsv(reply, `import-${id}-rejected.csv`, reportCsv(source, this.imports.report(id)));
   }
 
   /** Makes an import of the file in the form and answers with its id. */

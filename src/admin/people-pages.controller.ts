@@ -1,11 +1,10 @@
-import { Readable } from 'node:stream';
 import { Controller, Get, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DataSource } from 'typeorm';
 import { ExportsService } from '../imports/exports.service.js';
-import { attachment } from '../infra/files/content-disposition.js';
 import { cursorOf, toPage } from '../infra/http/page.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
+import { sendCsv } from '../infra/http/send-csv.js';
 import { sendPage } from '../infra/http/send-page.js';
 import type { Condition } from '../segments/condition.js';
 import { SegmentsService } from '../segments/segments.service.js';
@@ -65,11 +64,7 @@ export class PeoplePagesController {
     const search = readSearch(query);
     const { segment } = search;
     const pieces = await this.exports.people(await this.conditionOf(search));
-    await reply
-      .header('content-type', 'text/csv; charset=utf-8')
-      .header('content-disposition', attachment(`${segment === '' ? 'subscribers' : segment}.csv`))
-      .header('cache-control', 'no-store')
-      .send(Readable.from(pieces));
+    await sendCsv(reply, `${segment === '' ? 'subscribers' : segment}.csv`, pieces);
   }
 
   private async conditionOf(search: PeopleSearch): Promise<Condition | null> {

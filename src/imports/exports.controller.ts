@@ -1,9 +1,8 @@
-import { Readable } from 'node:stream';
 import { Controller, Get, Query, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { attachment } from '../infra/files/content-disposition.js';
 import { ApiRoute } from '../infra/http/api-route.js';
+import { sendCsv } from '../infra/http/send-csv.js';
 import { objectKey } from '../subscribers/subscribers.schemas.js';
 import { ExportsService } from './exports.service.js';
 
@@ -28,10 +27,6 @@ export class ExportsController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     const pieces = await this.exports.subscribers(segment ?? null);
-    await reply
-      .header('content-type', 'text/csv; charset=utf-8')
-      .header('content-disposition', attachment(`${segment ?? 'subscribers'}.csv`))
-      .header('cache-control', 'no-store')
-      .send(Readable.from(pieces));
+    await sendCsv(reply, `${segment ?? 'subscribers'}.csv`, pieces);
   }
 }

@@ -2,9 +2,9 @@ import { Readable } from 'node:stream';
 import { Body, Controller, Get, Param, Post, Put, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { attachment } from '../infra/files/content-disposition.js';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, type Page, pageOf, pageQuery, type PageQuery, toPage } from '../infra/http/page.js';
+import { sendCsv } from '../infra/http/send-csv.js';
 import { DomainError } from '../values/domain-error.js';
 import { inTemporaryFile, receiveFile } from './import-files.service.js';
 import type { ImportJob } from './import-job.js';
@@ -101,11 +101,7 @@ export class ImportsController {
   })
   async rejected(@Param('id', { schema: idSchema }) id: string, @Res() reply: FastifyReply): Promise<void> {
     const job = await this.imports.get(id);
-    await reply
-      .header('content-type', 'text/csv; charset=utf-8')
-      .header('content-disposition', attachment(`import-${id}-rejected.csv`))
-      .header('cache-control', 'no-store')
-      .send(Readable.from(reportCsv(job.source, this.imports.report(id))));
+    await sendCsv(reply, `import-${id}-rejected.csv`, reportCsv(job.source, this.imports.report(id)));
   }
 
   private async take(id: string, body: Readable): Promise<ImportJob> {
