@@ -1,4 +1,4 @@
-import { PAUSED_BY_READER, WAITS_FOR_TEST } from '../delivery/message.js';
+import { OUTSIDE_HOURS, PAUSED_BY_READER, WAITS_FOR_TEST } from '../delivery/message.js';
 import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
 import type { StepTiming } from '../sequences/schedule.js';
 import {
@@ -194,12 +194,17 @@ function underway({ message }: MessageFacts): Rule {
     : rule('IN_DATA', 'waits', 'It is on its way to the relay at this moment.', message.dataAt);
 }
 
-function waits({ message, attempts, now, refusal, pacing, relays }: MessageFacts): Rule[] {
+function waits(facts: MessageFacts): Rule[] {
+  const { message, attempts, now, refusal, pacing, relays } = facts;
   const rules: Rule[] = [];
   if (message.dueAt > now && message.stateReason?.startsWith(FREQUENCY_CAP) === true) {
     const most = message.stateReason.slice(FREQUENCY_CAP.length + 2);
     const text = `The person has had as many mails as one gets, ${most}; this one may go at ${instantText(message.dueAt)}.`;
     rules.push(rule('FREQUENCY_CAP', 'waits', text, message.dueAt));
+  } else if (message.dueAt > now && message.stateReason === OUTSIDE_HOURS) {
+    const opening = instantText(message.dueAt, facts.sequence?.zone);
+    const text = `When its turn came, the hours in which it may go were over; they open again at ${opening}.`;
+    rules.push(rule('OUTSIDE_SEND_WINDOW', 'waits', text, message.dueAt));
   } else if (message.dueAt > now) {
     const again = attempts.length > 0 || message.unknownCount > 0;
     const why = again

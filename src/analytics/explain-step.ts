@@ -26,6 +26,8 @@ export interface EnrollmentFacts {
   exitReason: string | null;
   stepKey: string | null;
   nextAt: Date | null;
+  /** When the step was due that came up too late for its hours; null for all others. */
+  plannedFor: Date | null;
   startedAt: Date;
   endedAt: Date | null;
   version: number;
@@ -224,12 +226,17 @@ function standing(facts: StepFacts, enrollment: EnrollmentFacts): Rule[] {
 
 function ahead(
   { now, stepKey, person }: StepFacts,
-  { definition, stepKey: current, nextAt }: EnrollmentFacts,
+  { definition, stepKey: current, nextAt, plannedFor }: EnrollmentFacts,
 ): Rule {
   if (current === null || nextAt === null)
     return rule('NOT_REACHED', 'waits', `The person has not come to ${quoted(stepKey)} yet.`);
   const until = instantText(nextAt, person.zone);
   const late = nextAt <= now;
+  if (plannedFor !== null && !late) {
+    const was = instantText(plannedFor, person.zone);
+    const text = `The step ${quoted(current)} was due at ${was}, but its turn came outside the hours in which it may run; they open again at ${until}.`;
+    return rule('OUTSIDE_SEND_WINDOW', 'waits', text, nextAt);
+  }
   if (current === stepKey) {
     const words = timingText(prepareSequence(definition).timings.get(stepKey) ?? {}, person.zone);
     return late

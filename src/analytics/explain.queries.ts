@@ -209,7 +209,7 @@ export async function enrollmentRow(
 ): Promise<EnrollmentFacts | null> {
   const rows: (Omit<EnrollmentFacts, 'outcomes'> & { id: string })[] = await db.query(
     `select e.id, e.status, e.exit_reason as "exitReason", e.step_key as "stepKey", e.next_at as "nextAt",
-       e.started_at as "startedAt", e.ended_at as "endedAt", v.version, v.definition
+       e.planned_for as "plannedFor", e.started_at as "startedAt", e.ended_at as "endedAt", v.version, v.definition
      from enrollment e join sequence_version v on v.id = e.version_id
      where e.subscriber_id = $1 and e.sequence_id = $2 order by e.occurrence desc limit 1`,
     [subscriberId, sequenceId],

@@ -139,8 +139,10 @@ export class ExplainService {
     if (row.enrollmentId === null || row.stepKey === null) return null;
     const version = await versionOfEnrollment(this.dataSource.manager, row.enrollmentId);
     if (!version) return null;
-    const timing = prepareSequence(version.definition).timings.get(row.stepKey) ?? {};
-    return { title: version.title, version: version.version, timing, zone: zoneOf(person) };
+    const { timings, fallbackZone } = prepareSequence(version.definition);
+    const timing = timings.get(row.stepKey) ?? {};
+    const { zone } = timeZoneOr(person?.timeZone ?? null, fallbackZone);
+    return { title: version.title, version: version.version, timing, zone };
   }
 
   /** The buckets of the mail's lane that let nothing through now. */

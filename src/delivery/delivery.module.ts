@@ -16,6 +16,7 @@ import { MessagesQueries } from './messages.queries.js';
 import { MessagesService } from './messages.service.js';
 import { PacingModule } from './pacing/pacing.module.js';
 import { PlanningQueries } from './planning.queries.js';
+import { SendHours } from './send-hours.service.js';
 import { SenderService } from './sender.service.js';
 import { SignedDomains } from './signed-domains.service.js';
 import { SmtpLanes } from './smtp-lanes.service.js';
@@ -23,7 +24,7 @@ import { TemplatesService } from './templates.service.js';
 
 /**
  * From a planned message to the relay's answer: templates, the send ledger, SMTP lanes. Owns `message`,
- * `message_attempt`, `email_template`, `link` and `signed_domain`. Decides nothing about who gets what: that is planned elsewhere.
+ * `message_attempt`, `send_hours`, `email_template`, `link` and `signed_domain`. Decides nothing about who gets what: that is planned elsewhere.
  */
 @Module({
   imports: [PacingModule],
@@ -32,6 +33,7 @@ import { TemplatesService } from './templates.service.js';
     MessagesService,
     MessagesQueries,
     PlanningQueries,
+    SendHours,
     BroadcastMailsQueries,
     TemplatesService,
     MailRenderer,

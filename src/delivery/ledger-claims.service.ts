@@ -3,16 +3,17 @@ import type { PoolClient } from 'pg';
 import { DataSource } from 'typeorm';
 import { pgPool } from '../infra/database/pg-pool.js';
 import { LedgerQueries, type Claim, type ClaimOrder } from './ledger.queries.js';
-import type { ClaimedMessage } from './message.js';
+import { OUTSIDE_HOURS, type ClaimedMessage } from './message.js';
 import { heldBack, LONGEST_SPAN_MS, type FrequencyCap, type HeldBack } from './pacing/frequency-cap.js';
 import { FrequencyCapService } from './pacing/frequency-cap.service.js';
+import { SendHours } from './send-hours.service.js';
 
 /** Any constant: claims under a cap come one after the other. */
 const CAP_LOCK = 7_311_402_619;
 
 /**
- * Claims mails so that nobody gets more than the owner allows, over all sequences and broadcasts. Without a cap a claim
- * is the ledger's own, with nothing added.
+ * Claims mails so that nobody gets more than the owner allows, over all sequences and broadcasts, and none outside of its
+ * hours. Without a cap and hours a claim is the ledger's own, with nothing added.
  */
 @Injectable()
 export class LedgerClaims {
@@ -20,6 +21,7 @@ export class LedgerClaims {
     private readonly dataSource: DataSource,
     private readonly ledger: LedgerQueries,
     private readonly caps: FrequencyCapService,
+    private readonly hours: SendHours,
   ) {}
 
   /** As `LedgerQueries.dueLanes`. */
@@ -32,26 +34,44 @@ export class LedgerClaims {
     await this.ledger.release(claims);
   }
 
-  /** As `LedgerQueries.claim`; mails that are too many for their reader are put back until they are not. */
+  /**
+   * As `LedgerQueries.claim`; a mail that has waited until its hours were over is put back until they open, and one that
+   * is too many for its reader until it is not.
+   */
   async claim(owner: string, order: ClaimOrder): Promise<{ taken: number; messages: ClaimedMessage[] }> {
     const cap = await this.caps.current();
-    if (cap.perDay === null && cap.perWeek === null) return this.ledger.claim(owner, order);
+    if (cap.perDay === null && cap.perWeek === null) {
+      const claimed = await this.ledger.claim(owner, order);
+      const late = await this.tooLate(pgPool(this.dataSource), claimed.messages, order.now);
+      return { ...claimed, messages: without(claimed.messages, late) };
+    }
     const client = await pgPool(this.dataSource).connect();
     try {
       await client.query('begin');
       // Taken before the claim looks: its snapshot then holds what the claims before it have taken.
       await client.query('select pg_advisory_xact_lock($1)', [CAP_LOCK]);
       const claimed = await this.ledger.claim(owner, order, client);
-      const held = await this.tooMany(client, claimed.messages, cap, order.now);
+      const inTime = without(claimed.messages, await this.tooLate(client, claimed.messages, order.now));
+      const held = await this.tooMany(client, inTime, cap, order.now);
       await client.query('commit');
-      const waiting = new Set(held.map(({ id }) => id));
-      return { ...claimed, messages: claimed.messages.filter(({ id }) => !waiting.has(id)) };
+      return { ...claimed, messages: without(inTime, held) };
     } catch (error) {
       await client.query('rollback').catch(() => undefined);
       throw error;
     } finally {
       client.release();
     }
+  }
+
+  private async tooLate(
+    db: Pick<PoolClient, 'query'>,
+    messages: readonly ClaimedMessage[],
+    now: Date,
+  ): Promise<HeldBack[]> {
+    const closed = await this.hours.closed(messages, now);
+    const held = closed.map((mail) => ({ ...mail, reason: OUTSIDE_HOURS }));
+    await putBack(db, held);
+    return held;
   }
 
   private async tooMany(
@@ -78,14 +98,24 @@ export class LedgerClaims {
     const sent = new Map<string, Date[]>();
     for (const { subscriberId, at } of rows) sent.set(subscriberId, [...(sent.get(subscriberId) ?? []), at]);
     const held = heldBack(mails, sent, cap, now);
-    if (held.length === 0) return [];
-    await client.query({
-      name: 'frequency-put-back',
-      text: PUT_BACK,
-      values: [held.map(({ id }) => id), held.map(({ until }) => until), held.map(({ reason }) => reason)],
-    });
+    await putBack(client, held);
     return held;
   }
+}
+
+function without(messages: ClaimedMessage[], held: readonly HeldBack[]): ClaimedMessage[] {
+  if (held.length === 0) return messages;
+  const waiting = new Set(held.map(({ id }) => id));
+  return messages.filter(({ id }) => !waiting.has(id));
+}
+
+async function putBack(db: Pick<PoolClient, 'query'>, held: readonly HeldBack[]): Promise<void> {
+  if (held.length === 0) return;
+  await db.query({
+    name: 'ledger-put-back',
+    text: PUT_BACK,
+    values: [held.map(({ id }) => id), held.map(({ until }) => until), held.map(({ reason }) => reason)],
+  });
 }
 
 /** What the people have got, or are about to; served by `message_subscriber`. */

@@ -277,7 +277,7 @@ select t.id, t.state, t.lease_epoch as epoch, t.attempt, t.class, t.kind, t.addr
   t.sender::text as sender, t.data, t.funnel_key as "funnelKey", f.title as "funnelTitle", t.step_key as "stepKey",
   t.subscriber_id as "subscriberId", s.name as "subscriberName", s.fields as "subscriberFields", coalesce(s.tracking_consent, false) as "trackingConsent",
   t.email_template_id as "templateId", t.created_at as "createdAt", t.lane_key as "laneKey",
-  t.broadcast_id as "broadcastId", t.unknown_count as "unknownCount"
+  t.broadcast_id as "broadcastId", t.unknown_count as "unknownCount", t.send_hours_id as "sendHoursId"
 from taken t left join subscriber s on s.id = t.subscriber_id left join funnel f on f.key = t.funnel_key
 order by t.priority, t.due_at, t.id`;
 

@@ -1,4 +1,5 @@
 import { addressHash } from '../subscribers/address-hash.js';
+import type { OpenHours } from '../values/week-hours.js';
 import type { MessageClass, MessageKind, Sender } from './message.js';
 import { messageIdFor } from './message-id.js';
 import { domainOf, laneKey, recipientGroup, type RecipientGroup } from './pacing/recipient-group.js';
@@ -22,6 +23,8 @@ export interface SharedMail {
   expiresAt?: Date | undefined;
   /** Among the mails that are due: 1 goes first; 5 when it is left out. */
   priority?: number | undefined;
+  /** In which it may go, however long it has had to wait; at any time when it is left out. */
+  hours?: OpenHours | undefined;
 }
 
 export interface MailTimes {

@@ -18,6 +18,9 @@ export const PAUSED_BY_READER = 'paused by the reader';
 /** `state_reason` of a mail of a broadcast that is held until its split test has a result. */
 export const WAITS_FOR_TEST = 'waits for the split test';
 
+/** `state_reason` of a mail that came up outside its hours and waits for their next opening. */
+export const OUTSIDE_HOURS = 'outside the send window';
+
 /** Held, and not for the owner's word: it is not theirs to release or to cancel one by one. */
 export const NOT_FOR_OWNER: readonly string[] = [PAUSED_BY_READER, WAITS_FOR_TEST];
 
@@ -72,6 +75,8 @@ export interface ClaimedMessage {
   broadcastId: string | null;
   /** How often its body was under way without an answer. */
   unknownCount: number;
+  /** The hours in which it may go; null: at any time. */
+  sendHoursId: number | null;
 }
 
 /** One look for due messages. */

@@ -10,6 +10,7 @@ import { resolveUnknown } from './message-evidence.queries.js';
 import { messageIdFor } from './message-id.js';
 import { MessagesQueries, type MessageRow } from './messages.queries.js';
 import { PlanningQueries } from './planning.queries.js';
+import { SendHours } from './send-hours.service.js';
 
 export const SEND_DUE = 'delivery.send-due';
 
@@ -25,6 +26,7 @@ export class MessagesService {
   constructor(
     private readonly queries: MessagesQueries,
     private readonly planning: PlanningQueries,
+    private readonly hours: SendHours,
     private readonly wake: Wake,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -99,7 +101,13 @@ export class MessagesService {
     const groups = await this.planning.groupsByMx(manager, [...new Set(columns.domains)]);
     const lanes = laneKeys(shared, columns, groups);
     const now = this.clock.now();
-    const count = await this.planning.insertBatch(manager, { shared, columns, laneKeys: lanes, now });
+    const numbered = await this.hours.number(shared);
+    const count = await this.planning.insertBatch(manager, {
+      shared: numbered,
+      columns,
+      laneKeys: lanes,
+      now,
+    });
     await this.wake.notify(manager, SEND_DUE);
     return count;
   }

@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { arrayLiteral } from '../infra/database/array-literal.js';
-import type { MailColumns, MailTimes, SharedMail } from './mail-batch.js';
+import type { MailColumns, MailTimes } from './mail-batch.js';
+import type { NumberedMail } from './send-hours.service.js';
 
 /** Advisory lock: shared by each batch of a broadcast, exclusive to an erasure. */
 export const PLANNING_LOCK = 7_311_402_617;
@@ -35,7 +36,7 @@ export class PlanningQueries {
       laneKeys,
       now,
     }: {
-      shared: readonly SharedMail[];
+      shared: readonly NumberedMail[];
       columns: MailColumns;
       laneKeys: readonly string[];
       now: Date;
@@ -45,18 +46,18 @@ export class PlanningQueries {
       `with added as (
          insert into message (dedupe_key, class, kind, subscriber_id, funnel_key, enrollment_id, step_key, broadcast_id,
            email_template_id, data, sender, address, address_hash, message_id_header, due_at, expires_at, planned_for, priority,
-           lane_key, created_at, arm, state, state_reason)
+           lane_key, created_at, arm, state, state_reason, send_hours_id)
          select r.dedupe_key, s.class, s.kind, r.subscriber_id, s."funnelKey", r.enrollment_id, s."stepKey", s."broadcastId",
            s."templateId", s.data, s.sender, r.address, decode(r.hash, 'hex'), r.message_id, coalesce(r.due_at, s."dueAt"),
            coalesce(r.expires_at, s."expiresAt"), r.planned_for, coalesce(s.priority, 5), r.lane_key, $10,
-           s.arm, case when s."heldFor" is null then 'ready' else 'held' end, s."heldFor"
+           s.arm, case when s."heldFor" is null then 'ready' else 'held' end, s."heldFor", s."sendHoursId"
          from unnest($1::int[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
              $11::timestamptz[], $12::timestamptz[], $13::timestamptz[])
            with ordinality as r (shared, dedupe_key, subscriber_id, enrollment_id, address, hash, message_id, lane_key, due_at,
              expires_at, planned_for, nth)
          join jsonb_to_recordset($9::jsonb) as s (place int, class text, kind text, "funnelKey" text, "stepKey" text,
            "broadcastId" bigint, "templateId" bigint, data jsonb, sender jsonb, "dueAt" timestamptz, "expiresAt" timestamptz,
-           priority smallint, arm smallint, "heldFor" text)
+           priority smallint, arm smallint, "heldFor" text, "sendHoursId" int)
            on s.place = r.shared
          where exists (select 1 from subscriber p where p.id = r.subscriber_id) order by r.nth
          on conflict do nothing returning 1)

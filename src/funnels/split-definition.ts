@@ -65,10 +65,10 @@ function rateOf(percent: string): number {
   return parsePercentBps(percent) / 10_000;
 }
 
-/** Whether the arms send at different times. */
+/** Whether an arm sends at a time of its own: people are then drawn when they come to the step, not when it is due. */
 export function isTimedSplit(step: FunnelEmailStep & { split: FunnelSplit }): boolean {
-  const times = armSteps(step).map(({ step: { delay, at } }) => JSON.stringify([delay ?? null, at ?? null]));
-  return new Set(times).size > 1;
+  const timeOf = ({ delay, at }: FunnelEmailStep): string => JSON.stringify([delay ?? null, at ?? null]);
+  return armSteps(step).some(({ step: arm }) => timeOf(arm) !== timeOf(step));
 }
 
 /**

@@ -12,6 +12,8 @@ export interface DueEnrollment {
   stepKey: string;
   /** When the step was due, in epoch milliseconds. */
   nextAtMs: number;
+  /** When it was due at first, where it was too late for its hours and waits for them; null for nearly everybody. */
+  plannedForMs: number | null;
   /** When the wait for something to happen is over; null when the step only waits for its time. */
   waitUntilMs: number | null;
   /** JSON as the database wrote it: most people of a funnel have the same, which is then read once. */
@@ -66,7 +68,7 @@ export function planBatch(
   const batch: Batch = { plan: emptyPlan(), versions, answers, now };
   const known = new Map<string, Peers>();
   for (const row of due) {
-    const mailsDueAt = mailsDue(row.nextAtMs, now);
+    const mailsDueAt = mailsDue(row.plannedForMs ?? row.nextAtMs, now);
     const wait = waitOf(row, now);
     const key =
       row.status === 'active'
@@ -228,7 +230,7 @@ export function stepMailKey(enrollmentId: string, stepKey: string): string {
 }
 
 function sharedMail(
-  { node, offerExpiresAt, expiresAt }: Sent,
+  { node, offerExpiresAt, expiresAt, hours }: Sent,
   { funnelKey, sender, sequence }: RunningVersion,
   ...[data, dueAt]: [Record<string, unknown>, Date]
 ): SharedMail {
@@ -245,6 +247,7 @@ function sharedMail(
     data: { ...data, ...offer },
     dueAt,
     ...(expiresAt === null ? {} : { expiresAt }),
+    ...(hours === null ? {} : { hours }),
     ...(priority === undefined ? {} : { priority }),
   };
 }
@@ -252,7 +255,7 @@ function sharedMail(
 function stateAfter(progress: Progress): NextState {
   if (progress.kind === 'completed') return ended('completed', null);
   if (progress.kind === 'exited') return ended('exited', progress.reason);
-  const { stepKey, nextAt, deadline, watches } = progress;
+  const { stepKey, nextAt, deadline, isPutOff, watches } = progress;
   return {
     status: 'active',
     exitReason: null,
@@ -260,6 +263,7 @@ function stateAfter(progress: Progress): NextState {
     nextAt: nextAt === 'deadline' ? null : nextAt,
     waitUntil: deadline === 'same' ? null : deadline,
     keepsDeadline: deadline === 'same',
+    isPutOff,
     watches: watches.length === 0 ? null : watches,
   };
 }
@@ -272,6 +276,7 @@ function ended(status: 'completed' | 'exited', exitReason: string | null): NextS
     nextAt: null,
     waitUntil: null,
     keepsDeadline: false,
+    isPutOff: false,
     watches: null,
   };
 }

@@ -12,6 +12,8 @@ export interface NextState {
   /** When the wait for something to happen is over. `keepsDeadline`: as it was. */
   waitUntil: Date | null;
   keepsDeadline: boolean;
+  /** What was due waits for its next opening; when it was due at first is kept. */
+  isPutOff: boolean;
   watches: string[] | null;
 }
 

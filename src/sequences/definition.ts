@@ -1,9 +1,9 @@
 import type { ExperimentTerms } from '../experiments/experiment-terms.js';
 import type { Duration } from '../values/duration.js';
 import type { Money } from '../values/money.js';
+import type { LocalSpan, SendWindow } from '../values/week-hours.js';
 import type { Weekday } from '../values/zoned-time.js';
 import type { Condition, FieldValue, Trigger } from './condition.js';
-import type { LocalSpan, SendWindow } from './schedule.js';
 
 /** The offer as it stood when the version was published: what a mail promised stays promised. */
 export interface OfferSnapshot {

@@ -80,7 +80,8 @@ export class EnrollmentsService {
   /** The person wants a pause: no step of theirs comes before its end. */
   async postpone(manager: EntityManager, subscriberId: string, until: Date): Promise<void> {
     await manager.query(
-      `update enrollment set next_at = $2 where subscriber_id = $1 and status = 'active' and next_at < $2`,
+      `update enrollment set next_at = $2, planned_for = null
+       where subscriber_id = $1 and status = 'active' and next_at < $2`,
       [subscriberId, until],
     );
   }

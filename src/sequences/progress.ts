@@ -1,6 +1,7 @@
 import { HOLDOUT } from '../experiments/assign.js';
 import type { Assignment } from '../experiments/experiment-terms.js';
 import { addDuration } from '../values/duration.js';
+import type { OpenHours } from '../values/week-hours.js';
 import { holds, watchedSteps, wasSo, type FieldValue, type Leaf } from './condition.js';
 import {
   isAsking,
@@ -16,7 +17,7 @@ import {
 } from './definition.js';
 import { endOf, fieldMoment } from './moment.js';
 import { asksFirst, type PreparedSequence } from './prepared.js';
-import { nextDueAt } from './schedule.js';
+import { nextDueAt, openHours, reopensAt } from './schedule.js';
 
 export interface Sent {
   node: EmailNode;
@@ -24,6 +25,8 @@ export interface Sent {
   offerExpiresAt: Date | null;
   /** When the step itself expires: the mail must not go later. */
   expiresAt: Date | null;
+  /** In which the mail may go, also when it has to wait for something; null: at any time. */
+  hours: OpenHours | null;
 }
 
 /** What a step does to the person besides mail. */
@@ -52,6 +55,8 @@ export type Progress = Done &
         nextAt: Date | 'deadline';
         /** When the wait for something to happen is over; null when the step only waits for its time. */
         deadline: Date | 'same' | null;
+        /** The step came up too late for its hours: `nextAt` is their next opening. */
+        isPutOff: boolean;
         /** Steps whose mails' opens and clicks end the wait. */
         watches: string[];
       }
@@ -75,6 +80,8 @@ export interface Facts {
 interface Turn extends Done {
   sequence: PreparedSequence;
   facts: Facts;
+  /** The hours of the step that is due, which mails keep that follow it at once and have none of their own. */
+  hours: OpenHours | null;
 }
 
 /** Where the turn goes after a step. */
@@ -82,7 +89,8 @@ type Next = { to: string | null } | { stop: Progress };
 
 /** Runs the step that is due, and those after it that are due at the same moment. */
 export function advance(sequence: PreparedSequence, stepKey: string, facts: Facts): Progress {
-  const turn: Turn = { sequence, facts, sent: [], effects: [], passed: [] };
+  const hours = openHours(sequence.timings.get(stepKey) ?? {}, facts.timeZone);
+  const turn: Turn = { sequence, facts, hours, sent: [], effects: [], passed: [] };
   let key: string | null = behindHad(turn, stepKey);
   if (key !== stepKey) {
     const stop = arrive(turn, key);
@@ -92,8 +100,9 @@ export function advance(sequence: PreparedSequence, stepKey: string, facts: Fact
   for (let met = 0; key !== null && met <= sequence.nodes.size; met++) {
     const node = sequence.nodes.get(key);
     if (!node) break;
-    const wait = key === stepKey ? facts.wait : 'new';
-    const next: Next = isAsking(node) ? ask(turn, node, wait) : run(turn, node, wait);
+    const isDue = key === stepKey;
+    const wait = isDue ? facts.wait : 'new';
+    const next: Next = isAsking(node) ? ask(turn, node, wait) : run(turn, node, { wait, isDue });
     if ('stop' in next) return next.stop;
     key = behindHad(turn, next.to);
     const stop = arrive(turn, key);
@@ -147,9 +156,10 @@ function waiting(
     nextAt,
     deadline = null,
     watches = [],
-  }: { nextAt: Date | 'deadline'; deadline?: Date | 'same' | null; watches?: string[] },
+    isPutOff = false,
+  }: { nextAt: Date | 'deadline'; deadline?: Date | 'same' | null; watches?: string[]; isPutOff?: boolean },
 ): Progress {
-  return { kind: 'waiting', ...doneBy(turn), stepKey, nextAt, deadline, watches };
+  return { kind: 'waiting', ...doneBy(turn), stepKey, nextAt, deadline, isPutOff, watches };
 }
 
 function ask(turn: Turn, node: BranchNode | ChoiceNode | GoalNode, wait: Facts['wait']): Next {
@@ -183,7 +193,8 @@ function answerIn({ passed, sent, facts }: Turn, leaf: Leaf): boolean {
   return now === undefined ? facts.answer(leaf) : wasSo(now.outcome, leaf.was);
 }
 
-function run(turn: Turn, node: TimedNode, wait: Facts['wait']): Next {
+/** `isDue`: the node's own time has come, and may have passed; it was not met on the way. */
+function run(turn: Turn, node: TimedNode, { wait, isDue }: { wait: Facts['wait']; isDue: boolean }): Next {
   const { facts, sequence, passed, effects } = turn;
   const expiry = sequence.expiries.get(node.key);
   const expiresAt = expiry === undefined ? null : endOf(expiry, facts.timeZone);
@@ -192,8 +203,11 @@ function run(turn: Turn, node: TimedNode, wait: Facts['wait']): Next {
     return { to: node.next };
   }
   if (node.untilField !== undefined) {
-    const dated = waitForDate(turn, node, node.untilField);
+    const dated = waitForDate(turn, node, node.untilField, wait);
     if (dated !== null) return dated;
+  } else if (isDue && !asksFirst(node)) {
+    const nextAt = reopensAt(sequence.timings.get(node.key) ?? {}, facts.now, facts.timeZone);
+    if (nextAt !== null) return { stop: waiting(turn, node.key, { nextAt, isPutOff: true }) };
   }
   if (isMail(node)) return send(turn, node, { wait, expiresAt });
   passed.push({ key: node.key, outcome: 'ran' });
@@ -232,17 +246,22 @@ function send(
 ): Next {
   const { facts, sequence } = turn;
   let mail = node;
+  let timing = sequence.timings.get(node.key) ?? {};
   if (node.split !== undefined) {
     const assignment = facts.arm(node.split.experiment);
     if (assignment?.isNew === true) turn.effects.push({ kind: 'assign', assignment });
     const arm = assignment?.arm ?? node.split.arms[0]?.key ?? '';
     const own = sequence.arms.get(node.key)?.get(arm);
-    if (node.split.terms.isTimed && wait !== 'over') {
-      if (wait === 'pending')
-        return { stop: waiting(turn, node.key, { nextAt: 'deadline', deadline: 'same' }) };
-      const timing = own?.timing ?? sequence.timings.get(node.key) ?? {};
-      const nextAt = nextDueAt(timing, facts.now, facts.timeZone);
-      if (nextAt > facts.now) return { stop: waiting(turn, node.key, { nextAt, deadline: nextAt }) };
+    timing = own?.timing ?? timing;
+    if (node.split.terms.isTimed && wait === 'pending')
+      return { stop: waiting(turn, node.key, { nextAt: 'deadline', deadline: 'same' }) };
+    if (node.split.terms.isTimed) {
+      const isPutOff = wait === 'over';
+      const nextAt = isPutOff
+        ? reopensAt(timing, facts.now, facts.timeZone)
+        : nextDueAt(timing, facts.now, facts.timeZone);
+      if (nextAt !== null && nextAt > facts.now)
+        return { stop: waiting(turn, node.key, { nextAt, deadline: nextAt, isPutOff }) };
     }
     if (arm === HOLDOUT) {
       turn.passed.push({ key: node.key, outcome: HOLDOUT });
@@ -250,7 +269,8 @@ function send(
     }
     mail = own?.node ?? node;
   }
-  turn.sent.push({ node: mail, offerExpiresAt: offerExpiry(mail, facts), expiresAt });
+  const hours = openHours(timing, facts.timeZone) ?? turn.hours;
+  turn.sent.push({ node: mail, offerExpiresAt: offerExpiry(mail, facts), expiresAt, hours });
   return { to: node.next };
 }
 
@@ -259,6 +279,7 @@ function waitForDate(
   turn: Turn,
   node: TimedNode,
   { field, ...offset }: NonNullable<TimedNode['untilField']>,
+  wait: Facts['wait'],
 ): Next | null {
   const { facts, sequence } = turn;
   const date = fieldMoment(facts.field(field), offset, facts.timeZone);
@@ -269,7 +290,9 @@ function waitForDate(
   const { at, ...rest } = sequence.timings.get(node.key) ?? {};
   const planned = nextDueAt({ ...rest, at }, date, facts.timeZone);
   const nextAt = planned > facts.now ? planned : nextDueAt(rest, facts.now, facts.timeZone);
-  return nextAt > facts.now ? { stop: waiting(turn, node.key, { nextAt, deadline: nextAt }) } : null;
+  if (nextAt <= facts.now) return null;
+  const isPutOff = wait === 'over' && planned <= facts.now;
+  return { stop: waiting(turn, node.key, { nextAt, deadline: nextAt, isPutOff }) };
 }
 
 function doneBy({ sent, effects, passed }: Turn): Done {

@@ -1,27 +1,29 @@
 import { DomainError } from '../values/domain-error.js';
 import { addDuration, addToLocalDay, durationMs, isExact, type Duration } from '../values/duration.js';
-import { zoneOffsets } from '../values/zone-offsets.js';
-import { beginOf, type Moment } from './moment.js';
+import {
+  daySpans,
+  everyDay,
+  firstAllowed,
+  intersect,
+  minutesToAllowed,
+  opensAt,
+  outside,
+  WHOLE_WEEK,
+  windowSpans,
+  type LocalSpan,
+  type OpenHours,
+  type SendWindow,
+  type WeekSpan,
+} from '../values/week-hours.js';
 import {
   instantOfLocalMs,
   parseLocalTime,
   startOfLocalDay,
   steadyLocalClockMs,
-  weekdayIndex,
   WEEKDAYS,
   type Weekday,
 } from '../values/zoned-time.js';
-
-/** Local times of day; from `from` up to but not including `to`. When `to` is the smaller, it ends on the next day. */
-export interface LocalSpan {
-  readonly from: string;
-  readonly to: string;
-}
-
-/** A span over midnight belongs to the day it starts on: `fri` 22:00 to 02:00 ends on Saturday. */
-export interface SendWindow extends LocalSpan {
-  readonly days: readonly Weekday[];
-}
+import { beginOf, type Moment } from './moment.js';
 
 /** When a step may run. All local times are read on the subscriber's clock. Treated as immutable once used. */
 export interface StepTiming {
@@ -34,12 +36,6 @@ export interface StepTiming {
   readonly until?: Moment | undefined;
 }
 
-/** Half-open range of minutes of the week; 0 is Monday 00:00. */
-interface WeekSpan {
-  readonly start: number;
-  readonly end: number;
-}
-
 interface CompiledTiming {
   /** Minutes of the day, or null. */
   readonly atMinute: number | null;
@@ -48,10 +44,7 @@ interface CompiledTiming {
 }
 
 const MINUTE_MS = 60_000;
-const DAY_MINUTES = 1_440;
-const DAY_MS = DAY_MINUTES * MINUTE_MS;
-const WEEK_MINUTES = 7 * DAY_MINUTES;
-const WHOLE_WEEK: readonly WeekSpan[] = [{ start: 0, end: WEEK_MINUTES }];
+const DAY_MS = 1_440 * MINUTE_MS;
 
 const compiled = new WeakMap<StepTiming, CompiledTiming>();
 
@@ -74,6 +67,25 @@ export function nextDueAt(timing: StepTiming, asked: Date, timeZone: string): Da
   if (atMinute !== null) return new Date(firstSlot({ delay, atMinute, allowed }, from.getTime(), timeZone));
   const earliest = delay === undefined ? from.getTime() : addDelay(delay, from, timeZone);
   return new Date(allowed === null ? earliest : firstAllowed(allowed, earliest, timeZone));
+}
+
+/**
+ * When a step that comes up at `now`, later than it was due, may run after all: at its next slot or opening; null when
+ * `now` is as good. The delay and `until` are behind it.
+ */
+export function reopensAt(timing: StepTiming, now: Date, timeZone: string): Date | null {
+  const hours = openHours(timing, timeZone);
+  const opening = hours === null ? null : opensAt(hours, now);
+  if (opening === null) return null;
+  const { atMinute, allowed } = compiledTiming(timing);
+  if (atMinute === null) return opening;
+  return new Date(firstSlot({ delay: undefined, atMinute, allowed }, now.getTime(), timeZone));
+}
+
+/** What weekdays, window and quiet hours leave of a week; null when that is all of it. */
+export function openHours(timing: StepTiming, timeZone: string): OpenHours | null {
+  const { allowed } = compiledTiming(timing);
+  return allowed === null ? null : { spans: allowed, timeZone };
 }
 
 /** Contradictions in a timing, each a sentence naming the field; empty when it can run. */
@@ -189,86 +201,4 @@ function firstSlot(
     if (instant >= earliest) return instant;
   }
   throw new DomainError('SCHEDULE_IMPOSSIBLE', 'no day of the week allows this time');
-}
-
-/**
- * The first instant from `earliest` on whose local reading is allowed; the first instant after a gap also stands for the
- * readings that were skipped. Walks from one clock change to the next, because between two of them local time runs
- * evenly.
- */
-function firstAllowed(allowed: readonly WeekSpan[], earliest: number, timeZone: string): number {
-  const offsets = zoneOffsets(timeZone);
-  let instant = earliest;
-  for (;;) {
-    const local = instant + offsets.at(instant);
-    const wait = waitMs(allowed, local);
-    if (wait === 0) return instant;
-    const skippedFrom = instant + offsets.at(instant - 1);
-    if (skippedFrom < local && skippedFrom + waitMs(allowed, skippedFrom) < local) return instant;
-    const changedAt = offsets.nextChange(instant, instant + wait);
-    if (changedAt === null) return instant + wait;
-    instant = changedAt;
-  }
-}
-
-/** Local milliseconds until the next allowed reading, 0 when `local` is one. */
-function waitMs(allowed: readonly WeekSpan[], local: number): number {
-  const minutes = minutesToAllowed(allowed, local);
-  return minutes === 0 ? 0 : minutes * MINUTE_MS - (local - Math.floor(local / MINUTE_MS) * MINUTE_MS);
-}
-
-/** Whole minutes from the start of `local`'s minute to the next allowed one. */
-function minutesToAllowed(allowed: readonly WeekSpan[], local: number): number {
-  const minuteOfDay = Math.floor((local - startOfLocalDay(local)) / MINUTE_MS);
-  const minute = weekdayIndex(local) * DAY_MINUTES + minuteOfDay;
-  const span = allowed.find((candidate) => minute < candidate.end);
-  if (span !== undefined) return Math.max(0, span.start - minute);
-  return (allowed[0]?.start ?? 0) + WEEK_MINUTES - minute;
-}
-
-function daySpans(days: readonly Weekday[]): WeekSpan[] {
-  return WEEKDAYS.flatMap((day, index) =>
-    days.includes(day) ? [{ start: index * DAY_MINUTES, end: (index + 1) * DAY_MINUTES }] : [],
-  );
-}
-
-function windowSpans(window: SendWindow): WeekSpan[] {
-  const [from, to] = [parseLocalTime(window.from), parseLocalTime(window.to)];
-  return sorted(
-    WEEKDAYS.flatMap((day, index) => {
-      const start = index * DAY_MINUTES;
-      if (!window.days.includes(day)) return [];
-      return wrapped({ start: start + from, end: start + (to > from ? to : to + DAY_MINUTES) });
-    }),
-  );
-}
-
-/** The part of the week that is not in a daily span. */
-function outside(span: LocalSpan): WeekSpan[] {
-  return windowSpans({ days: WEEKDAYS, from: span.to, to: span.from });
-}
-
-function everyDay(start: number, end: number): WeekSpan[] {
-  return WEEKDAYS.map((_, index) => ({ start: index * DAY_MINUTES + start, end: index * DAY_MINUTES + end }));
-}
-
-/** Sunday's part after midnight is Monday's first minutes. */
-function wrapped(span: WeekSpan): WeekSpan[] {
-  if (span.end <= WEEK_MINUTES) return [span];
-  const rest = { start: 0, end: span.end - WEEK_MINUTES };
-  return rest.end > 0
-    ? [{ start: span.start, end: WEEK_MINUTES }, rest]
-    : [{ start: span.start, end: WEEK_MINUTES }];
-}
-
-function sorted(spans: readonly WeekSpan[]): WeekSpan[] {
-  return spans.toSorted((a, b) => a.start - b.start);
-}
-
-function intersect(a: readonly WeekSpan[], b: readonly WeekSpan[]): WeekSpan[] {
-  return a.flatMap((one) =>
-    b
-      .map((other) => ({ start: Math.max(one.start, other.start), end: Math.min(one.end, other.end) }))
-      .filter((span) => span.start < span.end),
-  );
 }

@@ -12,7 +12,7 @@ export type Happening =
     }
   /** A mail that was planned and does not go. */
   | { what: 'cancelled'; sequence: string; step: string; reason: string }
-  /** A mail that waits for the frequency cap. */
+  /** A mail that waits for the frequency cap, or for the next opening of its hours. */
   | { what: 'held'; sequence: string; step: string; until: string; reason: string }
   /** The price of an offer holds for the person until then; null: without an end. */
   | { what: 'offer'; sequence: string; step: string; offer: string; price: Money; until: string | null }

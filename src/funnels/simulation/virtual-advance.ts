@@ -67,11 +67,12 @@ function dueRows({ record }: VirtualRun, now: Date): DueEnrollment[] {
     .toSorted(
       (a, b) => (a.nextAt?.getTime() ?? 0) - (b.nextAt?.getTime() ?? 0) || Number(a.id) - Number(b.id),
     )
-    .map(({ id, sequence, stepKey, nextAt, waitUntil }) => ({
+    .map(({ id, sequence, stepKey, nextAt, waitUntil, plannedFor }) => ({
       ...{ id, versionId: sequence, stepKey: stepKey ?? '', data: '{}', had: null, subscriberId: '1' },
       ...{ email: '', emailKey: '', status: record.status, timeZone: record.timeZone },
       nextAtMs: nextAt?.getTime() ?? 0,
       waitUntilMs: waitUntil?.getTime() ?? null,
+      plannedForMs: plannedFor?.getTime() ?? null,
     }));
 }
 
@@ -108,7 +109,7 @@ function move(
 }
 
 function stand(run: VirtualRun, one: VirtualEnrollment, next: NextState, now: Date): void {
-  const { sequence, waitUntil } = one;
+  const { sequence, waitUntil, nextAt, plannedFor } = one;
   Object.assign(one, {
     status: next.status,
     exitReason: next.exitReason,
@@ -116,6 +117,7 @@ function stand(run: VirtualRun, one: VirtualEnrollment, next: NextState, now: Da
     nextAt: next.status === 'active' ? (next.nextAt ?? waitUntil) : null,
     endedAt: next.status === 'active' ? null : now,
     waitUntil: next.keepsDeadline ? waitUntil : next.waitUntil,
+    plannedFor: next.isPutOff ? (plannedFor ?? nextAt) : next.keepsDeadline ? plannedFor : null,
     watches: next.watches,
   });
   if (next.status === 'completed') run.tell(now, { what: 'completed', sequence });
@@ -126,12 +128,12 @@ function stand(run: VirtualRun, one: VirtualEnrollment, next: NextState, now: Da
 
 function plannedMail(
   { id, sequence }: VirtualEnrollment,
-  { stepKey, templateId, priority, dueAt, expiresAt }: BatchPlan['mail']['shared'][number],
+  { stepKey, templateId, priority, dueAt, expiresAt, hours }: BatchPlan['mail']['shared'][number],
 ): VirtualMail {
   return {
     ...{ kind: 'sequence', enrollmentId: id, sequence, step: stepKey ?? null, template: templateId },
     ...{ priority: priority ?? 5, dueAt, sentAt: null, expiresAt: expiresAt ?? null },
-    ...{ state: 'ready', opened: false, clicked: false },
+    ...{ hours: hours ?? null, state: 'ready', opened: false, clicked: false },
   };
 }
 

@@ -1,4 +1,5 @@
 import type { FieldValue, Trigger } from '../../sequences/condition.js';
+import type { OpenHours } from '../../values/week-hours.js';
 
 /** A row of `enrollment`. The version is that of the sequence's funnel. */
 export interface VirtualEnrollment {
@@ -11,6 +12,7 @@ export interface VirtualEnrollment {
   stepKey: string | null;
   nextAt: Date | null;
   waitUntil: Date | null;
+  plannedFor: Date | null;
   watches: string[] | null;
   startedAt: Date;
   endedAt: Date | null;
@@ -29,6 +31,7 @@ export interface VirtualMail {
   /** When it went. */
   sentAt: Date | null;
   expiresAt: Date | null;
+  hours: OpenHours | null;
   state: 'ready' | 'sent' | 'cancelled';
   opened: boolean;
   clicked: boolean;

@@ -1,4 +1,6 @@
+import { OUTSIDE_HOURS } from '../../delivery/message.js';
 import { heldBack, LONGEST_SPAN_MS, type FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
+import { opensAt } from '../../values/week-hours.js';
 import type { VirtualMail } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
 
@@ -7,7 +9,7 @@ export function sendVirtual(run: VirtualRun, now: Date, cap: FrequencyCap | null
   const due = run.record.mails
     .filter(({ state, dueAt }) => state === 'ready' && dueAt <= now)
     .toSorted((a, b) => a.priority - b.priority || a.dueAt.getTime() - b.dueAt.getTime());
-  const allowed = due.filter((mail) => mayGo(run, mail, now));
+  const allowed = due.filter((mail) => mayGo(run, mail, now) && !isTooLate(run, mail, now));
   const waiting = cap === null ? new Set<VirtualMail>() : holdBack(run, allowed, cap, now);
   const going = allowed.filter((mail) => !waiting.has(mail));
   for (const mail of going) {
@@ -43,6 +45,28 @@ function mayGo(run: VirtualRun, mail: VirtualMail, now: Date): boolean {
   return false;
 }
 
+/** As `LedgerClaims`: a mail that has waited until its hours were over gets the time of their next opening. */
+function isTooLate(run: VirtualRun, mail: VirtualMail, now: Date): boolean {
+  const until = mail.hours === null ? null : opensAt(mail.hours, now);
+  if (until === null) return false;
+  hold(run, mail, { until, reason: OUTSIDE_HOURS }, now);
+  return true;
+}
+
+function hold(
+  run: VirtualRun,
+  mail: VirtualMail,
+  { until, reason }: { until: Date; reason: string },
+  now: Date,
+): void {
+  mail.dueAt = until;
+  const { sequence, step } = mail;
+  run.tell(now, {
+    ...{ what: 'held', sequence: sequence ?? '', step: step ?? '' },
+    ...{ until: until.toISOString(), reason },
+  });
+}
+
 /** As `LedgerClaims`: those that are too many for one reader get a later time. */
 function holdBack(
   run: VirtualRun,
@@ -61,16 +85,8 @@ function holdBack(
   for (const { id, until, reason } of heldBack(named, new Map([['1', sent]]), cap, now)) {
     const mail = marketing[Number(id)];
     if (!mail) continue;
-    mail.dueAt = until;
+    hold(run, mail, { until, reason }, now);
     held.add(mail);
-    const { sequence, step } = mail;
-    run.tell(now, {
-      what: 'held',
-      sequence: sequence ?? '',
-      step: step ?? '',
-      until: until.toISOString(),
-      reason,
-    });
   }
   return held;
 }

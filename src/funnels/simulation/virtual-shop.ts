@@ -43,7 +43,7 @@ export function buy(
 export function transactional(kind: 'confirmation' | 'receipt', now: Date): VirtualMail {
   return {
     ...{ kind, enrollmentId: null, sequence: null, step: null, template: null },
-    ...{ priority: 0, dueAt: now, sentAt: null, expiresAt: null },
+    ...{ priority: 0, dueAt: now, sentAt: null, expiresAt: null, hours: null },
     ...{ state: 'ready', opened: false, clicked: false },
   };
 }

@@ -19,6 +19,7 @@ import { FunnelParts1764935000000 } from './migrations/1764935000000-funnel-part
 import { BroadcastTiming1764930000000 } from './migrations/1764930000000-broadcast-timing.js';
 import { BroadcastSplits1764931000000 } from './migrations/1764931000000-broadcast-splits.js';
 import { BroadcastResends1764932000000 } from './migrations/1764932000000-broadcast-resends.js';
+import { SendHours1764980000000 } from './migrations/1764980000000-send-hours.js';
 import { SignupTimes1764960000000 } from './migrations/1764960000000-signup-times.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
@@ -45,4 +46,5 @@ export const migrations = [
   BroadcastSplits1764931000000,
   BroadcastResends1764932000000,
   SignupTimes1764960000000,
+  SendHours1764980000000,
 ];

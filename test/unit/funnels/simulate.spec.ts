@@ -137,6 +137,21 @@ describe('what people of a simulation do', () => {
     expect(of(told, 'held')).toMatchObject([{ step: 'b', reason: 'frequency cap: 1 a day' }]);
   });
 
+  it('get a mail that had to wait for the cap when its hours open again', () => {
+    const cap = 'frequencyCap: { perDay: 1 }\npersonas: [{ name: one }]';
+    const steps = `${mail('a', ', delay: 30 minutes')}\n${mail('b', ', delay: 1 minute')}`;
+    const window = 'window: { days: [mon, tue, thu], from: "09:00", to: "09:31" }';
+    const told = run(steps, cap, window).people[0]?.timeline ?? [];
+    // Due on Tuesday at 09:00, after the first; the cap lets it go at 09:30 + 24 hours, a minute before the window closes.
+    expect(mails(told)).toEqual(['a 2026-03-02T09:30', 'b 2026-03-03T09:30']);
+    const narrow = run(steps, cap, 'window: { days: [mon, tue, thu], from: "09:00", to: "09:30" }');
+    expect(mails(narrow.people[0]?.timeline ?? [])).toEqual(['a 2026-03-03T09:00', 'b 2026-03-05T09:00']);
+    expect(of(narrow.people[0]?.timeline ?? [], 'held').map(({ reason }) => reason)).toEqual([
+      'frequency cap: 1 a day',
+      'outside the send window',
+    ]);
+  });
+
   it('do by chance what the seed says, and another persona beside them changes nothing', () => {
     const people = (seed: number, more = ''): string =>
       `seed: ${seed}\npersonas: [{ name: many, count: 400, does: [{ clicks: a, after: 1 minute to 3 days, chance: 25% }] }${more}]`;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { DateTime, IANAZone } from 'luxon';
 import { describe, expect, it } from 'vitest';
-import { checkTiming, nextDueAt, type StepTiming } from '../../../src/sequences/schedule.js';
+import { checkTiming, nextDueAt, reopensAt, type StepTiming } from '../../../src/sequences/schedule.js';
 import { localClockMs, WEEKDAYS } from '../../../src/values/zoned-time.js';
 
 const MINUTE_MS = 60_000;
@@ -116,6 +116,21 @@ describe('in every zone', () => {
         fc.pre(checkTiming(timing).length === 0);
         const got = nextDueAt(timing, new Date(from), name);
         expect(got).toEqual(new Date(dueByLooking(timing, from, name)));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('holds for a step that comes up late: it runs if its hours are open, and else when a fresh one would', () => {
+    fc.assert(
+      fc.property(start, conditions, ({ zone: name, from }, timing) => {
+        fc.pre(checkTiming(timing).length === 0);
+        const at = new Date(from);
+        const got = reopensAt({ ...timing, delay: { value: 3, unit: 'days' } }, at, name);
+        const { at: _, ...hours } = timing;
+        const isOpen = dueByLooking(hours, from, name) === from;
+        expect(got).toEqual(isOpen ? null : nextDueAt(timing, at, name));
+        expect(reopensAt(timing, nextDueAt(timing, at, name), name)).toBeNull();
       }),
       { numRuns: 200 },
     );

@@ -1,0 +1,178 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { API_KEY } from '../../support/app.js';
+import { openCourse, type Course } from './course.js';
+
+const OFFICE = 'window: { days: [mon, tue, wed, thu, fri], from: "08:00", to: "19:00" }';
+const STEPS = `- { key: first, email: emails/welcome }
+- { key: story, email: emails/story, delay: 1 day }
+- { key: last, email: emails/deep-dive, delay: 2 hours }`;
+
+/** Monday 5 January 2026, 09:00 UTC is when each test begins. */
+describe('the hours of a sequence, when a step or its mail is late', () => {
+  let t: Course;
+  beforeAll(async () => {
+    t = await openCourse();
+  });
+  afterAll(async () => t?.test.close());
+  afterEach(async () => {
+    await put('/api/v1/sending/frequency', { perDay: null, perWeek: null });
+    await t.db.query('delete from topic_opt_out');
+    await t.clear();
+  });
+
+  const put = async (path: string, body: object): Promise<void> => {
+    await t.test.http.put(path).set('Authorization', `Bearer ${API_KEY}`).send(body).expect(200);
+  };
+  const why = async (id: string, step: string): Promise<unknown> =>
+    (
+      await t.test.http
+        .get(`/api/v1/messages/explain?subscriberId=${id}&funnel=course&step=${step}`)
+        .set('Authorization', `Bearer ${API_KEY}`)
+    ).body;
+  const message = async (step: string): Promise<Record<string, unknown> | undefined> => {
+    const rows: Record<string, unknown>[] = await t.db.query(
+      `select state, state_reason as reason, due_at as "dueAt", planned_for as "plannedFor" from message where step_key = $1`,
+      [step],
+    );
+    return rows[0];
+  };
+
+  it('puts a step that comes up at night off until they open, says so, and counts its delays from there', async () => {
+    await t.publish(STEPS, OFFICE);
+    const id = await t.person('reader@example.com');
+    await t.enroll(id);
+    await t.run();
+    // Due on Tuesday 09:00; nothing runs until Wednesday 03:00.
+    await t.at('2026-01-07T03:00:00Z');
+    const opening = new Date('2026-01-07T08:00:00Z');
+    expect(await t.place(id)).toMatchObject({ step: 'story', nextAt: opening });
+    expect(await t.mails(id)).toEqual(['first']);
+    expect(await why(id, 'story')).toMatchObject({
+      decidedBy: 'OUTSIDE_SEND_WINDOW',
+      answer: expect.stringMatching(
+        /due at Tue 6 Jan 2026, 09:00 UTC.*open again at Wed 7 Jan 2026, 08:00 UTC/,
+      ),
+    });
+    await t.at('2026-01-07T08:00:00Z');
+    expect(await t.mails(id)).toEqual(['first', 'story']);
+    expect(await t.place(id)).toMatchObject({ step: 'last', nextAt: new Date('2026-01-07T10:00:00Z') });
+    // How late it is, is not forgotten: the rule for overdue mail goes by it.
+    expect(await message('story')).toMatchObject({ dueAt: new Date('2026-01-06T09:00:00Z') });
+    expect(await t.db.query('select planned_for from enrollment')).toEqual([{ planned_for: null }]);
+  });
+
+  it('holds for steps with an hour of their own, a date, and a test, and not for one that somebody waits for', async () => {
+    const arms =
+      'judge: clicks, arms: [{ key: a, delay: 1 day, at: "10:00" }, { key: b, subject: Other, delay: 1 day, at: "10:00" }]';
+    const steps: [string, string, string][] = [
+      ['- { key: x, email: emails/story, delay: 1 day, at: "10:30" }', '', '2026-01-07T10:30:00Z'],
+      ['- { key: x, email: emails/story, delay: 1 day, onDays: [tue] }', '', '2026-01-13T00:00:00Z'],
+      ['- { key: x, email: emails/story, until: 2026-01-06 }', OFFICE, '2026-01-07T08:00:00Z'],
+      ['- { key: x, email: emails/story, until: { field: day } }', OFFICE, '2026-01-07T08:00:00Z'],
+      [`- { key: x, email: emails/story, split: { ${arms} } }`, OFFICE, '2026-01-07T10:00:00Z'],
+      ['- { key: x, wait: 1 day }\n- { key: y, email: emails/story }', OFFICE, '2026-01-07T08:00:00Z'],
+      [
+        '- { key: x, webhook: "https://hooks.example.com/in", delay: 1 day, quietHours: { from: "22:00", to: "08:30" } }',
+        '',
+        '2026-01-07T08:30:00Z',
+      ],
+    ];
+    for (const [index, [step, more]] of steps.entries()) {
+      const quiet = index === 0 ? 'quietHours: { from: "22:00", to: "07:00" }' : more;
+      await t.publish(step, quiet, `seq-${index}`);
+      await t.publish(
+        step.replace('key: x,', 'key: x, expires: 2026-01-07T05:00:00Z,'),
+        quiet,
+        `exp-${index}`,
+      );
+    }
+    const id = await t.person('reader@example.com', { fields: { day: '2026-01-06' } });
+    for (const index of steps.keys()) {
+      await t.enroll(id, `seq-${index}`);
+      await t.enroll(id, `exp-${index}`);
+    }
+    await t.publish('- { key: x, email: emails/story }', OFFICE, 'at-once');
+    await t.run();
+    await t.at('2026-01-07T03:00:00Z');
+    await t.enroll(id, 'at-once');
+    await t.run();
+    const waits = await Promise.all(
+      steps.map(async (_, index) => (await t.place(id, `seq-${index}`))?.['nextAt']),
+    );
+    expect(waits).toEqual(steps.map(([, , at]) => new Date(at)));
+    expect(await t.mails(id)).toEqual(['x']);
+    const planned: { n: number }[] = await t.db.query('select count(planned_for)::int as n from enrollment');
+    expect(planned).toEqual([{ n: 14 }]);
+    // Who expires before the opening is passed over at it, and not sent late.
+    await t.at('2026-01-13T10:30:00Z');
+    const expired: { n: number }[] = await t.db.query(
+      `select count(*)::int as n from enrollment_step where outcome like 'expired %'`,
+    );
+    expect(expired).toEqual([{ n: 7 }]);
+  });
+
+  it('holds for the end of a reader’s pause', async () => {
+    await t.publish(STEPS, OFFICE);
+    const id = await t.person('reader@example.com');
+    await t.enroll(id);
+    await t.run();
+    const enrollments = t.test.app.get(EnrollmentsService, { strict: false });
+    await enrollments.postpone(t.db.manager, id, new Date('2026-01-10T21:00:00Z'));
+    await t.at('2026-01-10T21:00:00Z');
+    expect(await t.place(id)).toMatchObject({ step: 'story', nextAt: new Date('2026-01-12T08:00:00Z') });
+  });
+
+  it('sends no mail that had to wait outside of them, says so, and lets what is transactional pass', async () => {
+    await put('/api/v1/sending/frequency', { perDay: 1, perWeek: null });
+    await t.publish(
+      `- { key: late, email: emails/story, delay: 9 hours }\n- { key: soon, email: emails/deep-dive, delay: 5 minutes }`,
+      OFFICE,
+    );
+    const id = await t.person('reader@example.com', { timeZone: 'Europe/Berlin' });
+    await t.enroll(id);
+    await t.run();
+    // 18:00 in London is 19:00 in Berlin, so the step is due on Tuesday at eight there.
+    t.clock.set('2026-01-06T07:00:00Z');
+    await t.test.runDue();
+    expect(await message('late')).toMatchObject({ state: 'accepted' });
+    t.clock.set('2026-01-06T07:05:00Z');
+    await t.test.runDue();
+    expect(await message('soon')).toMatchObject({ state: 'ready', reason: 'frequency cap: 1 a day' });
+    // The cap is over, but no worker was there before the evening.
+    t.clock.set('2026-01-07T18:00:00Z');
+    await t.test.runDue();
+    const opening = new Date('2026-01-08T07:00:00Z');
+    expect(await message('soon')).toMatchObject({
+      state: 'ready',
+      reason: 'outside the send window',
+      dueAt: opening,
+    });
+    expect(await why(id, 'soon')).toMatchObject({
+      decidedBy: 'OUTSIDE_SEND_WINDOW',
+      answer: expect.stringContaining('open again at Thu 8 Jan 2026, 08:00 Europe/Berlin'),
+    });
+    await t.db.query(
+      `update message set class = 'transactional', send_hours_id = null, due_at = $1 where step_key = 'soon'`,
+      [t.clock.now()],
+    );
+    await t.test.runDue();
+    expect(await message('soon')).toMatchObject({ state: 'accepted', reason: null });
+    const hours: unknown[] = await t.db.query('select time_zone from send_hours');
+    expect(hours).toContainEqual({ time_zone: 'Europe/Berlin' });
+  });
+
+  it('gives the reader their mail as soon as they open, without a cap too', async () => {
+    await t.publish(STEPS, OFFICE);
+    const id = await t.person('reader@example.com');
+    await t.enroll(id);
+    await t.run();
+    await t.at('2026-01-06T18:59:59Z');
+    t.clock.set('2026-01-06T19:00:00Z');
+    await t.test.runDue();
+    expect(await message('story')).toMatchObject({ state: 'ready', reason: 'outside the send window' });
+    t.clock.set('2026-01-07T08:00:00Z');
+    await t.test.runDue();
+    expect(await message('story')).toMatchObject({ state: 'accepted', reason: null });
+  });
+});
