@@ -6,9 +6,9 @@ import type { PreflightFinding } from '../delivery/preflight/mail-checks.js';
 import type { MailKind } from '../delivery/template-variables.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
-import { applyDiscountBps, parseMoney, parsePercentBps } from '../values/money.js';
 import { mailsOf } from './funnel-sources.service.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
+import { offerSnapshot } from './offer-snapshot.js';
 import { stepMails, type FunnelEmailStep } from './step.schemas.js';
 import { FunnelsService } from './funnels.service.js';
 
@@ -93,20 +93,16 @@ function distinctMails(definition: FunnelDefinition): FunnelMail[] {
 
 /** The sample, less what this funnel does not have, with the offer that the step makes. */
 function dataOf(
-  { form, offers, products }: FunnelDefinition,
+  definition: FunnelDefinition,
   { download, ...sample }: Record<string, unknown>,
   step: FunnelEmailStep | undefined,
   now: Date,
 ): Record<string, unknown> {
-  const magnet = form.leadMagnet === undefined || download === undefined ? {} : { download };
-  const offer = offers.find(({ key }) => key === step?.offer);
-  const product = products.find(({ key }) => key === offer?.product);
-  if (!offer || !product) return { ...sample, ...magnet };
-  const fullPrice = parseMoney(product.price);
-  const discountBps = offer.discount === undefined ? 0 : parsePercentBps(offer.discount);
-  const price = { ...fullPrice, amountMinor: applyDiscountBps(fullPrice.amountMinor, discountBps) };
+  const hasMagnet = definition.form.leadMagnet !== undefined && download !== undefined;
+  const data = { ...sample, ...(hasMagnet ? { download } : {}) };
+  const offer = step?.offer === undefined ? undefined : offerSnapshot(definition, step.offer);
+  if (offer === undefined) return data;
   const endsAt =
     step?.deadline === undefined ? {} : { expiresAt: new Date(now.getTime() + DAY_MS).toISOString() };
-  const own = { slug: offer.key, title: product.name, price, fullPrice, discountBps, ...endsAt };
-  return { ...sample, ...magnet, offer: own };
+  return { ...data, offer: { ...offer, ...endsAt } };
 }
