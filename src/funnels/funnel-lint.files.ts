@@ -7,7 +7,7 @@ import { FunnelSourcesService } from './funnel-sources.service.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { lintDefinition, outlineOf } from './lint/lint.js';
 import { findingOf, type DefinitionProblem, type Finding } from './lint/rules.js';
-import { allSteps } from './step.schemas.js';
+import { movesOf } from './step.schemas.js';
 
 export interface LintedFile {
   file: string;
@@ -62,20 +62,13 @@ function between(definition: FunnelDefinition, others: readonly FunnelDefinition
       taken('offer', key, ['offers', index, 'key'], (other) => other.offers.map((one) => one.key)),
     ),
   ];
-  const keys = others.map((other) => other.funnel);
-  const moves = allSteps(sequence.steps).flatMap(({ step, path }): DefinitionProblem[] => {
-    if (!('move' in step) || keys.includes(step.move)) return [];
-    const here = [...path, 'move'];
-    if (step.move === funnel)
-      return [
-        {
-          ...{ rule: 'unknown-sequence', path: here },
-          message: 'a sequence cannot move people to itself; see reentry',
-        },
-      ];
-    const message = `the sequence "${step.move}" is in none of the files; name its file as well, to have it looked at`;
-    return [{ rule: 'sequence-elsewhere', path: here, message }];
-  });
+  const here = new Set([funnel, ...others.map((other) => other.funnel)]);
+  const moves = movesOf(sequence.steps)
+    .filter(({ to }) => !here.has(to))
+    .map(({ to, path }): DefinitionProblem => {
+      const message = `the sequence "${to}" is in none of the files; name its file as well, to have it looked at`;
+      return { rule: 'sequence-elsewhere', path, message };
+    });
   return [...names, ...moves];
 }
 

@@ -13,7 +13,7 @@ import { fieldProblems } from './field-problems.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import type { DefinitionProblem } from './lint/rules.js';
 import { hasPersonalDeadline, offerSnapshot } from './offer-snapshot.js';
-import { allSteps, stepMails } from './step.schemas.js';
+import { movesOf, stepMails } from './step.schemas.js';
 import { sequenceDefinition } from './sequence-definition.js';
 
 type Ids = Readonly<Record<string, string>>;
@@ -85,9 +85,7 @@ export class FunnelPublisher {
     manager: EntityManager,
     { funnel, sequence }: FunnelDefinition,
   ): Promise<DefinitionProblem[]> {
-    const moves = allSteps(sequence.steps).flatMap(({ step, path }) =>
-      'move' in step ? [{ target: step.move, path: [...path, 'move'] }] : [],
-    );
+    const moves = movesOf(sequence.steps).filter(({ to }) => to !== funnel);
     if (moves.length === 0) return [];
     const others: { key: string }[] = await manager.query(
       'select key from sequence where key <> $1 order by key',
@@ -96,14 +94,11 @@ export class FunnelPublisher {
     const keys = others.map(({ key }) => key);
     const there = keys.length === 0 ? '' : `; there are: ${keys.join(', ')}`;
     return moves
-      .filter(({ target }) => !keys.includes(target))
-      .map(({ target, path }) => ({
+      .filter(({ to }) => !keys.includes(to))
+      .map(({ to, path }) => ({
         rule: 'unknown-sequence',
         path,
-        message:
-          target === funnel
-            ? 'a sequence cannot move people to itself; see reentry'
-            : `there is no sequence "${target}"${there}`,
+        message: `there is no sequence "${to}"${there}`,
       }));
   }
 

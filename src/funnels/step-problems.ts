@@ -10,6 +10,7 @@ import { allSteps, isMailStep, isTimed, waysOf, type FunnelStep, type FunnelTimi
 
 /** What the steps of a funnel name: mails before them, offers, products, other steps. */
 interface Names {
+  funnel: string;
   offers: readonly string[];
   products: readonly string[];
   /** Steps in the order of the file, up to the one at hand. */
@@ -19,8 +20,9 @@ interface Names {
 
 /** What is wrong with the steps of a funnel: names that lead nowhere, times that never come, steps nobody reaches. */
 export function stepProblems(definition: FunnelDefinition): DefinitionProblem[] {
-  const { sequence, offers, products } = definition;
+  const { funnel, sequence, offers, products } = definition;
   const names: Names = {
+    funnel,
     offers: offers.map(({ key }) => key),
     products: products.map(({ key }) => key),
     earlier: [],
@@ -74,6 +76,12 @@ function ownProblems(step: FunnelStep, names: Names): DefinitionProblem[] {
         message: 'say how long, such as 2 days, or until when with at or until',
       });
   }
+  if ('move' in step && step.move === names.funnel)
+    problems.push({
+      rule: 'unknown-sequence',
+      path: ['move'],
+      message: 'a sequence cannot move people to itself; see reentry',
+    });
   if (!isMailStep(step)) return problems;
   if (step.offer !== undefined && !names.offers.includes(step.offer))
     problems.push({

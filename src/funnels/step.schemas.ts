@@ -200,6 +200,13 @@ export function mailSteps(
   return allSteps(steps).flatMap(({ step: one, path }) => (isMailStep(one) ? [{ step: one, path }] : []));
 }
 
+/** Where the steps move people, with the places that say so. */
+export function movesOf(steps: readonly FunnelStep[]): { to: string; path: readonly PropertyKey[] }[] {
+  return allSteps(steps).flatMap(({ step: one, path }) =>
+    'move' in one ? [{ to: one.move, path: [...path, 'move'] }] : [],
+  );
+}
+
 /** Each arm of a step's split test as the step it would be alone; the step itself where there is no test. */
 export function armSteps({ split: test, ...step }: FunnelEmailStep): {
   key: string;

@@ -2,7 +2,7 @@ import { readFunnelFile } from '../funnel-file.js';
 import type { FunnelDefinition } from '../funnel.schemas.js';
 import { lintDefinition, outlineOf } from '../lint/lint.js';
 import { RULES, type DefinitionProblem } from '../lint/rules.js';
-import { allSteps } from '../step.schemas.js';
+import { movesOf } from '../step.schemas.js';
 import { fileInvalid, located } from '../yaml-file.js';
 import { personaProblems, readPersonasFile, usualPersonas } from './personas-file.js';
 import type { Personas } from './personas.schemas.js';
@@ -92,13 +92,12 @@ function isError({ rule }: DefinitionProblem): boolean {
 }
 
 /** Steps that move people to a sequence that no file describes. */
-function lostMoves({ funnel, sequence }: FunnelDefinition, keys: readonly string[]): DefinitionProblem[] {
-  return allSteps(sequence.steps).flatMap(({ step, path }): DefinitionProblem[] => {
-    if (!('move' in step) || (step.move !== funnel && keys.includes(step.move))) return [];
-    const message =
-      step.move === funnel
-        ? 'a sequence cannot move people to itself; see reentry'
-        : `no file here describes the sequence "${step.move}"; name it with --with`;
-    return [{ rule: 'unknown-sequence', path: [...path, 'move'], message }];
-  });
+function lostMoves({ sequence }: FunnelDefinition, keys: readonly string[]): DefinitionProblem[] {
+  return movesOf(sequence.steps)
+    .filter(({ to }) => !keys.includes(to))
+    .map(({ to, path }) => ({
+      rule: 'unknown-sequence',
+      path,
+      message: `no file here describes the sequence "${to}"; name it with --with`,
+    }));
 }

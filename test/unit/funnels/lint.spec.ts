@@ -17,6 +17,7 @@ interface Parts {
   form?: string;
 }
 
+const GO = '{ key: go, move: other }';
 const GOOD_STEPS = '- { key: hello, email: emails/welcome }';
 /** A funnel with nothing wrong, except for what the parts say. Its steps begin at line 10. */
 const funnel = (
@@ -141,6 +142,7 @@ describe('the funnel linter', () => {
           mail('y'),
       ),
     ],
+    ['unknown-sequence', 10, 'cannot move people to itself', steps('- { key: x, move: course }')],
     ['empty-branch', 10, 'a branch needs steps', steps('- { key: x, if: { tag: a } }')],
     ['conflicting-times', 10, 'leave out one of the two', steps('- { key: x, wait: 1 day, delay: 1 day }')],
     ['conflicting-times', 10, 'leave out the delay', steps(mail('x', ', delay: 1 day, until: 2026-12-01'))],
@@ -312,22 +314,19 @@ describe('the funnel linter', () => {
     [
       'loop-without-delay',
       ['course → other → course'],
-      funnel({ sequence: always, steps: '- { key: go, move: other }' }),
+      funnel({ sequence: always, steps: `- ${GO}` }),
       other('- { key: back, move: course }'),
     ],
     [
       'a wait on the way',
       [],
-      funnel({ sequence: always, steps: '- { key: go, move: other }' }),
+      funnel({ sequence: always, steps: `- ${GO}` }),
       other('- { key: back, move: course, delay: 1 hour }'),
     ],
     [
       'a branch that may wait, but need not',
       ['course → other'],
-      funnel({
-        sequence: always,
-        steps: '- { key: b, if: { tag: a, within: 1 day }, then: [{ key: go, move: other }] }',
-      }),
+      funnel({ sequence: always, steps: `- { key: b, if: { tag: a, within: 1 day }, then: [${GO}] }` }),
       other('- { key: back, move: course }'),
     ],
     [
@@ -335,21 +334,20 @@ describe('the funnel linter', () => {
       [],
       funnel({
         sequence: always,
-        steps:
-          '- { key: b, if: { tag: a, within: 1 day }, then: [{ key: e, end: true }], else: [{ key: go, move: other }] }',
+        steps: `- { key: b, if: { tag: a, within: 1 day }, then: [{ key: e, end: true }], else: [${GO}] }`,
       }),
       other('- { key: back, move: course }'),
     ],
     [
       'the goal of nobody joining again',
       ['may not join it again'],
-      funnel({ steps: '- { key: go, move: other }' }),
+      funnel({ steps: `- ${GO}` }),
       other('- { key: back, move: course }', 'priority: 5'),
     ],
     [
       'a number of days',
       [],
-      funnel({ steps: '- { key: go, move: other }' }),
+      funnel({ steps: `- ${GO}` }),
       other('- { key: back, move: course }', 'reentry: after 2 days'),
     ],
     [
@@ -373,12 +371,7 @@ describe('the funnel linter', () => {
       funnel({ sequence: 'enterOn: [{ tag: x }]\n  reentry: always', steps: '- { key: give, tag: y }' }),
       other('- { key: give, tag: x }', 'enterOn: [{ tag: y }]\n  reentry: always'),
     ],
-    [
-      'a move that leads away',
-      [],
-      funnel({ sequence: always, steps: '- { key: go, move: other }' }),
-      other(mail('m')),
-    ],
+    ['a move that leads away', [], funnel({ sequence: always, steps: `- ${GO}` }), other(mail('m'))],
   ])('looks for ways round: %s', (_, messages, text, second) => {
     const found = lint(text, second);
     expect(found.map(({ message }) => message)).toEqual(
