@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { EnvError, readConfig } from '../config/env.js';
 import { openCommandContext } from './application.js';
+import { LEVELS, type CommandTools } from './command-tools.js';
 import { doctor } from './doctor.js';
 import { addFunnelCommands } from './funnel-commands.js';
 import { ApiKeysService } from './infra/access/api-keys.service.js';
@@ -10,7 +11,7 @@ import { migrate } from './infra/database/migrate.js';
 import { addImportCommands } from './import-command.js';
 import { addInspectCommand } from './inspect-command.js';
 import { addLedgerCommands } from './ledger-command.js';
-import { addMailCommands, LEVELS, type CommandTools } from './mail-commands.js';
+import { addMailCommands } from './mail-commands.js';
 import { addSimulateCommand } from './simulate-command.js';
 import { DomainError } from './values/domain-error.js';
 

@@ -1,15 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { CommandTools } from './command-tools.js';
 import { funnelJsonSchema } from './funnels/funnel-json-schema.js';
 import { lintFiles } from './funnels/funnel-lint.files.js';
 import { FunnelsService, type FunnelPlan } from './funnels/funnels.service.js';
 import { findingText, type Finding } from './funnels/lint/rules.js';
 import { parsePlanToken, type PlanToken } from './funnels/plan-token.js';
 import { SystemClock } from './infra/clock.js';
-import type { CommandTools } from './mail-commands.js';
 import { moveChoice, type MoveChoice } from './sequences/people-moves.schemas.js';
 
-const WRONG_USE = 2;
 const HISTORY_LINES = 20;
 
 interface ChangeFlags {
@@ -204,7 +203,7 @@ function choiceOf(
 ): MoveChoice | undefined {
   if (mode === undefined) {
     if (within !== undefined || steps !== undefined)
-      command.error('--within and --map belong to --move-people', { exitCode: WRONG_USE });
+      command.error('--within and --map belong to --move-people');
     return undefined;
   }
   const choice = moveChoice.safeParse({
@@ -217,7 +216,7 @@ function choiceOf(
   const words = choice.error.issues.map(
     ({ path: [name], message }) => `${flags[String(name)] ?? ''} ${message}`,
   );
-  return command.error(words.join('; '), { exitCode: WRONG_USE });
+  return command.error(words.join('; '));
 }
 
 function mapped(text: string, before: Record<string, string> = {}): Record<string, string> {

@@ -3,15 +3,14 @@ import { basename } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
+import type { CommandTools } from './command-tools.js';
 import { ExportsService } from './imports/exports.service.js';
 import type { ImportJob } from './imports/import-job.js';
 import { importJson, importOptions } from './imports/imports.schemas.js';
 import { ImportsService } from './imports/imports.service.js';
 import { reportCsv } from './imports/report-csv.js';
 import { fieldProblems } from './infra/http/field-problems.js';
-import type { CommandTools } from './mail-commands.js';
 
-const WRONG_USE = 2;
 const SECOND_MS = 1_000;
 
 interface Given {
@@ -57,7 +56,7 @@ export function addImportCommands(program: Command, { within, print, out, note }
     .option('--rejected <file>', 'write the rows that came to nothing there')
     .option('--json')
     .action(async (file: string, given: Given) => {
-      const use = (message: string): never => program.error(message, { exitCode: WRONG_USE });
+      const use = (message: string): never => program.error(message);
       if (!existsSync(file)) use(`there is no file ${file}`);
       const read = importOptions.safeParse(optionsOf(given));
       if (!read.success)

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { judgeMail } from './bounces/judge-mail.js';
+import type { CommandTools } from './command-tools.js';
 import { judgeUserAgent } from './tracking/user-agent.js';
 import { parseEmailAddress } from './values/email-address.js';
 
@@ -11,9 +12,6 @@ interface Judged {
   recipients?: string[];
 }
 
-type Print = (json: boolean, value: unknown, words: () => string) => void;
-
-const WRONG_USE = 2;
 const STANDARD_INPUT = 0;
 
 const BY_LINE: Readonly<Record<string, (input: string) => Judged>> = {
@@ -28,7 +26,7 @@ const BY_LINE: Readonly<Record<string, (input: string) => Judged>> = {
 };
 
 /** `inspect`: shows how what comes from outside is judged, without a database. */
-export function addInspectCommand(program: Command, print: Print): void {
+export function addInspectCommand(program: Command, print: CommandTools['print']): void {
   program
     .command('inspect')
     .description(
@@ -40,10 +38,10 @@ export function addInspectCommand(program: Command, print: Print): void {
     .action(async (what: string, files: string[], { json = false }: { json?: boolean }) => {
       const byLine = BY_LINE[what];
       if (!byLine && what !== 'bounce') {
-        program.error(`inspect takes bounce, address or user-agent, not "${what}"`, { exitCode: WRONG_USE });
+        program.error(`inspect takes bounce, address or user-agent, not "${what}"`);
       }
       const missing = files.find((file) => !existsSync(file));
-      if (missing !== undefined) program.error(`there is no file ${missing}`, { exitCode: WRONG_USE });
+      if (missing !== undefined) program.error(`there is no file ${missing}`);
       const results = byLine ? lines(files).map(byLine) : mails(files);
       for await (const judged of results) print(json, judged, () => inWords(judged));
     });

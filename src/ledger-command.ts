@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
+import type { CommandTools } from './command-tools.js';
 import { UNSENT, type Unsent } from './delivery/generation/generation.js';
 import { GenerationGuard, type ConfirmedLedger } from './delivery/generation/generation-guard.service.js';
-import type { CommandTools } from './mail-commands.js';
 
 /** Commands for the owner of a database that refuses to send. */
 export function addLedgerCommands(program: Command, { within, print, refuse }: CommandTools): void {

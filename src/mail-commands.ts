@@ -1,25 +1,10 @@
 import type { Command } from 'commander';
-import type { CommandContext } from './application.js';
+import { LEVELS, type CommandTools } from './command-tools.js';
 import { DkimKeys, type DkimDnsRecord } from './delivery/dkim-keys.service.js';
 import { SignedDomains } from './delivery/signed-domains.service.js';
 import type { PreflightFinding } from './delivery/preflight/mail-checks.js';
 import { PreflightService, type PreflightReport } from './delivery/preflight/preflight.service.js';
 import { FunnelPreflightService, type FunnelPreflight } from './funnels/funnel-preflight.service.js';
-
-export const LEVELS = { ok: 'ok  ', warn: 'WARN', fail: 'FAIL', unknown: '??  ' } as const;
-
-/** What `commands.ts` lends to the commands of other files. */
-export interface CommandTools {
-  within: (run: (context: CommandContext) => Promise<void>) => Promise<void>;
-  /** A line: the value as JSON, or its words. */
-  print: (json: boolean, value: unknown, words: () => string) => void;
-  /** Text as it is. */
-  out: (text: string) => void;
-  /** A line beside the answer, on the error output. */
-  note: (line: string) => void;
-  /** Ends with exit code 1: the question was answered with no. */
-  refuse: () => void;
-}
 
 /** RFC 1035 §3.3.14: one string of a TXT record holds 255 octets. */
 const MAX_STRING = 255;

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import type { CommandTools } from './command-tools.js';
 import { readFunnelText } from './funnels/funnel-lint.files.js';
 import { dayCount, startText } from './funnels/simulation/personas.schemas.js';
 import { simulate } from './funnels/simulation/simulate.js';
@@ -8,7 +9,6 @@ import { simulationFromFiles, type NamedText } from './funnels/simulation/simula
 import { timelineDifferences } from './funnels/simulation/timeline-diff.js';
 import { headline, simulationText, summaryText } from './funnels/simulation/timeline-text.js';
 import { SystemClock } from './infra/clock.js';
-import type { CommandTools } from './mail-commands.js';
 
 interface Options {
   with?: string[];
@@ -20,8 +20,6 @@ interface Options {
   summary?: boolean;
   json?: boolean;
 }
-
-const WRONG_USE = 2;
 
 /** `simulate`: what a funnel would do, without a database. Exit code 1 when it is not what `--expect` says. */
 export function addSimulateCommand(program: Command, { print, refuse, note }: CommandTools): void {
@@ -43,7 +41,7 @@ export function addSimulateCommand(program: Command, { print, refuse, note }: Co
       const wishes = wishesOf(program, options);
       const { expect, update = false, summary = false, json = false } = options;
       if (update && expect === undefined)
-        program.error('--update needs --expect, which names the file to write', { exitCode: WRONG_USE });
+        program.error('--update needs --expect, which names the file to write');
       const funnels = await Promise.all([file, ...(options.with ?? [])].map(named));
       const personas = options.personas === undefined ? null : await named(options.personas);
       const simulation = simulate(
@@ -86,11 +84,9 @@ function wishesOf(
 ): { start: Date | null; days: number | null; now: Date } {
   const from = startText.optional().safeParse(start);
   if (!from.success)
-    program.error('--start: use a date such as 2026-03-02, or an instant such as 2026-03-02T09:00:00Z', {
-      exitCode: WRONG_USE,
-    });
+    program.error('--start: use a date such as 2026-03-02, or an instant such as 2026-03-02T09:00:00Z');
   const length = dayCount.optional().safeParse(days === undefined ? undefined : Number(days));
-  if (!length.success) program.error('--days: use a number of days from 1 to 730', { exitCode: WRONG_USE });
+  if (!length.success) program.error('--days: use a number of days from 1 to 730');
   return {
     start: from.data === undefined ? null : new Date(from.data),
     days: length.data ?? null,

@@ -1,0 +1,17 @@
+import type { CommandContext } from './application.js';
+
+/** How a finding begins its line. */
+export const LEVELS = { ok: 'ok  ', warn: 'WARN', fail: 'FAIL', unknown: '??  ' } as const;
+
+/** What `commands.ts` lends to the commands of other files. */
+export interface CommandTools {
+  within: (run: (context: CommandContext) => Promise<void>) => Promise<void>;
+  /** A line: the value as JSON, or its words. */
+  print: (json: boolean, value: unknown, words: () => string) => void;
+  /** Text as it is. */
+  out: (text: string) => void;
+  /** A line beside the answer, on the error output. */
+  note: (line: string) => void;
+  /** Ends with exit code 1: the question was answered with no. */
+  refuse: () => void;
+}
