@@ -10,7 +10,11 @@ export interface Parting {
 const WAY = 'way:';
 
 export function wayParting(sequence: string, node: SequenceNode): Parting {
-  return { name: `way ${sequence} ${node.key}`, options: waysOut(node).map(({ outcome }) => outcome) };
+  return { name: wayName(sequence, node.key), options: waysOut(node).map(({ outcome }) => outcome) };
+}
+
+export function wayName(sequence: string, step: string): string {
+  return `way ${sequence} ${step}`;
 }
 
 export const STAYS = 'stays';

@@ -34,7 +34,9 @@ const forecastResponse = z.object({
     .meta({ description: 'In sequences now. Nobody who joins later is in the forecast.' }),
   mails: z.array(band.extend({ date: z.string() })),
   mailsInAll: band,
-  income: z.array(z.object({ currency: z.string(), expected: money, low: money, high: money })),
+  income: z
+    .array(z.object({ currency: z.string(), expected: money, low: money, high: money }))
+    .meta({ description: 'What people pay: refunds, fees and commissions are not taken off.' }),
   basis: z
     .object({
       mails: z.number().int(),

@@ -3,7 +3,7 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { prepareSequence } from '../../sequences/prepared.js';
 import type { VirtualFunnels, VirtualOffer } from '../simulation/virtual-sequences.js';
 import type { Measured } from './beliefs.js';
-import { BUYS, BUYS_WITH_BUMP, LEAVES, mailParting, STAYS, wayParting, withoutQuestions } from './choices.js';
+import { BUYS, BUYS_WITH_BUMP, LEAVES, mailParting, STAYS, wayName, withoutQuestions } from './choices.js';
 import { ForecastQueries, type MailCount, type OfferRow, type VersionRow } from './forecast.queries.js';
 import { mergedStands, type Stand } from './groups.js';
 import { outlook, type Outlook } from './outlook.js';
@@ -54,7 +54,7 @@ export class ForecastService {
     }));
     const since = new Date(now.getTime() - MEASURED_DAYS * DAY_MS);
     const mails = await this.queries.mails(since, new Date(now.getTime() - SETTLED_DAYS * DAY_MS));
-    const measured = measuredShares(versions, mails, await this.queries.ways(since));
+    const measured = measuredShares(mails, await this.queries.ways(since));
     const question = {
       funnels: funnelsOf(versions, await this.queries.offers()),
       ...{ sequences, measured, from: now, until: new Date((today + days) * DAY_MS) },
@@ -128,7 +128,6 @@ function virtualOffer(offer: OfferRow): VirtualOffer {
 }
 
 function measuredShares(
-  versions: readonly VersionRow[],
   mails: readonly MailCount[],
   ways: readonly { sequence: string; step: string; outcome: string; count: number }[],
 ): Measured {
@@ -146,14 +145,8 @@ function measuredShares(
       ]),
     );
   }
-  const asking = new Set(
-    versions.flatMap(({ sequence, definition }) =>
-      definition.nodes.map((node) => wayParting(sequence, node).name),
-    ),
-  );
   for (const { sequence, step, outcome, count } of ways) {
-    const name = `way ${sequence} ${step}`;
-    if (!asking.has(name)) continue;
+    const name = wayName(sequence, step);
     const own = measured.get(name) ?? new Map<string, number>();
     measured.set(name, own.set(outcome, count));
   }

@@ -20,7 +20,7 @@ export interface Outlook {
   /** By the days from the first one on. */
   mails: Band[];
   mailsInAll: Band;
-  /** In minor units. */
+  /** What people pay, in minor units; nothing is taken off for refunds, fees or commissions. */
   income: { currency: string; amount: Band }[];
 }
 
