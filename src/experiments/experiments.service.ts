@@ -49,7 +49,7 @@ export class ExperimentsService {
       `with made as (
          insert into experiment (key, test, funnel_key, step_key, terms, started_at) values ($1, $2, $3, $4, $5, $6)
          on conflict (key) do nothing returning id)
-       insert into experiment_period (experiment_id, period, shares, since) select id, 0, $7, $6 from made`,
+       insert into experiment_period (experiment_id, period, shares) select id, 0, $7 from made`,
       [
         key,
         test,
@@ -159,10 +159,11 @@ export class ExperimentsService {
       (share, arm) => Math.abs(share - (present[arm] ?? 0)) >= MOVE || (share === 0) !== (present[arm] === 0),
     );
     if (!moved) return;
-    await manager.query(
-      'insert into experiment_period (experiment_id, period, shares, since) values ($1, $2, $3, $4)',
-      [id, periods.length, JSON.stringify(shares), this.clock.now()],
-    );
+    await manager.query('insert into experiment_period (experiment_id, period, shares) values ($1, $2, $3)', [
+      id,
+      periods.length,
+      JSON.stringify(shares),
+    ]);
   }
 
   private async warn(

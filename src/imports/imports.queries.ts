@@ -4,7 +4,7 @@ import type { Staged } from './staging.service.js';
 import type { ImportCounts, ImportJob, ImportPreview, ImportState } from './import-job.js';
 
 const IMPORT = `select j.id, j.file_name as "fileName", j.state, j.dry_run as "dryRun", j.options, j.source, j.preview, j.advice,
-    j.total_rows as "totalRows", j.last_line as "lastLine", j.cursor_line as "cursorLine", j.counts,
+    j.total_rows as "totalRows", j.cursor_line as "cursorLine", j.counts,
     j.created_at as "createdAt", j.staged_at as "stagedAt", j.started_at as "startedAt", j.ended_at as "endedAt"
   from import_job j`;
 
@@ -62,11 +62,11 @@ export class ImportsQueries {
 
   /** What reading the file has found. */
   async staged(manager: EntityManager, id: string, staged: Staged, now: Date): Promise<void> {
-    const { source, advice, totalRows, refused, duplicates, lastLine } = staged;
+    const { source, advice, totalRows, refused, duplicates } = staged;
     await manager.query(
-      `update import_job set source = $2, advice = $3, total_rows = $4, last_line = $5, counts = $6, staged_at = $7 where id = $1`,
+      `update import_job set source = $2, advice = $3, total_rows = $4, counts = $5, staged_at = $6 where id = $1`,
       [
-        ...[id, JSON.stringify(source), JSON.stringify(advice), totalRows, lastLine],
+        ...[id, JSON.stringify(source), JSON.stringify(advice), totalRows],
         ...[JSON.stringify({ rejected: refused, duplicate: duplicates }), now],
       ],
     );

@@ -22,7 +22,6 @@ export interface Staged {
   totalRows: number;
   refused: number;
   duplicates: number;
-  lastLine: number;
 }
 
 /** Told now and then while rows are read. */
@@ -55,8 +54,7 @@ export class StagingService {
       const duplicates = await this.copy(id, rows.lines(tables));
       return {
         source: sourceOf(tables, rows.before),
-        ...{ advice: rows.advice, totalRows: rows.total, refused: rows.refused },
-        ...{ duplicates, lastLine: rows.lastLine },
+        ...{ advice: rows.advice, totalRows: rows.total, refused: rows.refused, duplicates },
       };
     } finally {
       for (const { batches } of opened) await batches.return(undefined);
@@ -168,7 +166,7 @@ type ReadableTable = OpenedTable & { columns: Columns; options: RowOptions };
 class RowsOfImport {
   total = 0;
   refused = 0;
-  lastLine = 0;
+  #lastLine = 0;
   /** Lines of the tables before each, so that every row of an archive has a line of its own. */
   readonly before: number[] = [];
   readonly advice: ImportAdvice = { suspect: 0, disposable: 0, role: 0, withoutConsent: 0, unknownZone: 0 };
@@ -181,7 +179,7 @@ class RowsOfImport {
 
   async *lines(tables: readonly ReadableTable[]): AsyncGenerator<string> {
     for (const { firstRows, batches, options } of tables) {
-      const before = this.lastLine;
+      const before = this.#lastLine;
       this.before.push(before);
       yield firstRows.map((record) => this.#lineOf(record, before, options)).join('');
       for await (const batch of batches) {
@@ -194,7 +192,7 @@ class RowsOfImport {
   #lineOf(record: CsvRecord, before: number, options: RowOptions): string {
     const line = before + record.line;
     this.total += 1;
-    this.lastLine = line;
+    this.#lastLine = line;
     const place = { importId: this.importId, line };
     if ('problem' in record) {
       this.refused += 1;

@@ -21,6 +21,7 @@ import { BroadcastSplits1764931000000 } from './migrations/1764931000000-broadca
 import { BroadcastResends1764932000000 } from './migrations/1764932000000-broadcast-resends.js';
 import { SendHours1764980000000 } from './migrations/1764980000000-send-hours.js';
 import { SignupTimes1764960000000 } from './migrations/1764960000000-signup-times.js';
+import { UnreadColumns1764970000000 } from './migrations/1764970000000-unread-columns.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -46,5 +47,6 @@ export const migrations = [
   BroadcastSplits1764931000000,
   BroadcastResends1764932000000,
   SignupTimes1764960000000,
+  UnreadColumns1764970000000,
   SendHours1764980000000,
 ];
