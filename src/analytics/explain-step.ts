@@ -2,6 +2,7 @@ import { HOLDOUT } from '../experiments/assign.js';
 import { conditionText, type Condition } from '../sequences/condition.js';
 import {
   isAsking,
+  stepsFrom,
   waysOut,
   type BranchNode,
   type ChoiceNode,
@@ -165,16 +166,7 @@ function walk(
 
 /** Whether the step can still come for somebody who is at `from`. */
 function leadsTo(nodes: ReadonlyMap<string, SequenceNode>, from: string | null, stepKey: string): boolean {
-  const seen = new Set<string>();
-  const ahead = [from];
-  for (let key = ahead.pop(); key !== undefined; key = ahead.pop()) {
-    if (key === null || seen.has(key)) continue;
-    if (key === stepKey) return true;
-    seen.add(key);
-    const node = nodes.get(key);
-    if (node) ahead.push(...waysOut(node).map(({ to }) => to));
-  }
-  return false;
+  return stepsFrom(nodes, from).has(stepKey);
 }
 
 function branchRule(

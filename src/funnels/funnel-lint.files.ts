@@ -6,15 +6,14 @@ import { byLine } from './funnel-lint.service.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { lintDefinition, outlineOf } from './lint/lint.js';
-import { findingOf, type DefinitionProblem, type Finding } from './lint/rules.js';
+import type { DefinitionProblem, Finding } from './lint/rules.js';
 import { movesOf } from './step.schemas.js';
+import { located } from './yaml-file.js';
 
 export interface LintedFile {
   file: string;
   findings: Finding[];
 }
-
-type ReadFile = Extract<FunnelFile, { ok: true }>;
 
 /**
  * Looks funnel files through without a database. They are taken together: what one names in another is looked for there.
@@ -23,7 +22,9 @@ type ReadFile = Extract<FunnelFile, { ok: true }>;
 export async function lintFiles(paths: readonly string[], now: Date): Promise<LintedFile[]> {
   const read = new Map<string, FunnelFile>();
   for (const path of paths) read.set(path, readFunnelFile(await readFunnelText(path)));
-  const good = [...read].flatMap(([path, file]) => (file.ok ? [{ path, file }] : []));
+  const good = [...read].flatMap(([path, file]) =>
+    file.ok ? [{ path, definition: file.definition, outline: outlineOf(file.definition) }] : [],
+  );
   const sources = new FunnelSourcesService();
   const results: LintedFile[] = [];
   for (const [path, file] of read) {
@@ -31,13 +32,16 @@ export async function lintFiles(paths: readonly string[], now: Date): Promise<Li
       results.push({ file: path, findings: file.problems });
       continue;
     }
-    const others = good.filter((other) => other.path !== path).map((other) => other.file.definition);
+    const others = good.filter((other) => other.path !== path);
     const problems = [
-      ...lintDefinition(file.definition, { now, others: others.map(outlineOf) }),
-      ...between(file.definition, others),
+      ...lintDefinition(file.definition, { now, others: others.map(({ outline }) => outline) }),
+      ...between(
+        file.definition,
+        others.map(({ definition }) => definition),
+      ),
       ...(await sources.problems(file.definition, dirname(path))),
     ];
-    results.push({ file: path, findings: located(file, problems) });
+    results.push({ file: path, findings: located(file, problems).toSorted(byLine) });
   }
   return results;
 }
@@ -70,10 +74,6 @@ function between(definition: FunnelDefinition, others: readonly FunnelDefinition
       return { rule: 'sequence-elsewhere', path, message };
     });
   return [...names, ...moves];
-}
-
-function located(file: ReadFile, problems: readonly DefinitionProblem[]): Finding[] {
-  return problems.map((problem) => findingOf(problem, file.lineOf(problem.path))).toSorted(byLine);
 }
 
 /** Throws `FUNNEL_FILE_NOT_FOUND`, and `FUNNEL_FILE_INVALID` for what is not UTF-8. */

@@ -8,6 +8,7 @@ import { funnelSchema, type FunnelDefinition } from './funnel.schemas.js';
 import { lintDefinition } from './lint/lint.js';
 import type { SequenceOutline } from './lint/loop-rules.js';
 import { findingOf, type DefinitionProblem, type Finding } from './lint/rules.js';
+import { located } from './yaml-file.js';
 
 export interface LintedFunnel {
   /** Null when it is no funnel at all. */
@@ -33,8 +34,7 @@ export class FunnelLintService {
       ...(await this.problems(file.definition)),
       ...(await this.sources.problems(file.definition, folder)),
     ];
-    const findings = problems.map((problem) => findingOf(problem, file.lineOf(problem.path)));
-    return { definition: file.definition, findings: findings.toSorted(byLine) };
+    return { definition: file.definition, findings: located(file, problems).toSorted(byLine) };
   }
 
   /** A definition of then may use what is not allowed any more, or names that another funnel has taken since. */

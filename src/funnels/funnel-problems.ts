@@ -1,12 +1,16 @@
 import { parseMoney } from '../values/money.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
-import type { DefinitionProblem } from './lint/rules.js';
+import { among, type DefinitionProblem } from './lint/rules.js';
+import { bareSequence } from './sequence-definition.js';
 import { stepProblems } from './step-problems.js';
 import { allSteps } from './step.schemas.js';
 
 /** What is wrong between the objects of one funnel: names that lead nowhere, steps nobody reaches, mixed currencies. */
-export function funnelProblems(definition: FunnelDefinition): DefinitionProblem[] {
-  return [...keyProblems(definition), ...stepProblems(definition), ...offerProblems(definition)];
+export function funnelProblems(
+  definition: FunnelDefinition,
+  compiled = bareSequence(definition),
+): DefinitionProblem[] {
+  return [...keyProblems(definition), ...stepProblems(definition, compiled), ...offerProblems(definition)];
 }
 
 function keyProblems({ sequence, products, offers }: FunnelDefinition): DefinitionProblem[] {
@@ -63,8 +67,4 @@ function offerProblems({ offers, products }: FunnelDefinition): DefinitionProble
     }
     return problems;
   });
-}
-
-function among(names: readonly string[]): string {
-  return names.length === 0 ? '' : `; there are: ${names.join(', ')}`;
 }

@@ -9,12 +9,12 @@ import { FormsService } from '../signup/forms.service.js';
 import { parseMoney, parsePercentBps } from '../values/money.js';
 import { CONFIRM_MAIL, filesOf, insideOf, RECEIPT_MAIL } from './funnel-sources.service.js';
 import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
-import { fieldProblems } from './field-problems.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
-import type { DefinitionProblem } from './lint/rules.js';
+import { among, type DefinitionProblem } from './lint/rules.js';
 import { hasPersonalDeadline, offerSnapshot } from './offer-snapshot.js';
 import { movesOf, stepMails } from './step.schemas.js';
 import { sequenceDefinition } from './sequence-definition.js';
+import { setProblems } from './set-problems.js';
 
 type Ids = Readonly<Record<string, string>>;
 
@@ -76,8 +76,8 @@ export class FunnelPublisher {
           : [`${kind}s`, (kind === 'product' ? products : offers).findIndex((o) => o.key === key), 'key'],
       message: `the ${kind} "${key}" belongs to the funnel "${other}"`,
     }));
-    const fields = fieldProblems(definition, await fieldDefinitions(manager));
-    return [...problems, ...fields, ...(await this.lostMoves(manager, definition))];
+    const sets = setProblems(definition, await fieldDefinitions(manager));
+    return [...problems, ...sets, ...(await this.lostMoves(manager, definition))];
   }
 
   /** Steps that move people to a sequence that is not there. */
@@ -92,13 +92,12 @@ export class FunnelPublisher {
       [funnel],
     );
     const keys = others.map(({ key }) => key);
-    const there = keys.length === 0 ? '' : `; there are: ${keys.join(', ')}`;
     return moves
       .filter(({ to }) => !keys.includes(to))
       .map(({ to, path }) => ({
         rule: 'unknown-sequence',
         path,
-        message: `there is no sequence "${to}"${there}`,
+        message: `there is no sequence "${to}"${among(keys)}`,
       }));
   }
 

@@ -49,6 +49,11 @@ export function sequenceDefinition(definition: FunnelDefinition, parts: Sequence
   };
 }
 
+/** What can be said of the sequence without the ids of its mails and the words of its offers. */
+export function bareSequence(definition: FunnelDefinition): SequenceDefinition {
+  return sequenceDefinition(definition, { templateId: () => '', offer: () => undefined });
+}
+
 function reentryOf(text: string): Reentry {
   if (text === 'always') return { mode: 'always' };
   if (text === 'per event') return { mode: 'event' };

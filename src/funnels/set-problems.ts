@@ -4,7 +4,7 @@ import type { DefinitionProblem } from './lint/rules.js';
 import { allSteps } from './step.schemas.js';
 
 /** Values that a step would set although the field, as its owner defined it, cannot hold them. */
-export function fieldProblems(
+export function setProblems(
   { sequence }: FunnelDefinition,
   definitions: ReadonlyMap<string, FieldDefinition>,
 ): DefinitionProblem[] {

@@ -1,10 +1,9 @@
-import { isMail, waysOut } from '../sequences/definition.js';
+import { isMail, stepsFrom, type SequenceDefinition } from '../sequences/definition.js';
 import { timingOf } from '../sequences/prepared.js';
 import { checkTiming, type StepTiming } from '../sequences/schedule.js';
 import { questionsIn, triggerOf, type FunnelCondition } from './condition.schemas.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
-import type { DefinitionProblem } from './lint/rules.js';
-import { sequenceDefinition } from './sequence-definition.js';
+import { among, type DefinitionProblem } from './lint/rules.js';
 import { splitProblems } from './split-problems.js';
 import { allSteps, isMailStep, isTimed, waysOf, type FunnelStep, type FunnelTiming } from './step.schemas.js';
 
@@ -19,7 +18,10 @@ interface Names {
 }
 
 /** What is wrong with the steps of a funnel: names that lead nowhere, times that never come, steps nobody reaches. */
-export function stepProblems(definition: FunnelDefinition): DefinitionProblem[] {
+export function stepProblems(
+  definition: FunnelDefinition,
+  compiled: SequenceDefinition,
+): DefinitionProblem[] {
   const { funnel, sequence, offers, products } = definition;
   const names: Names = {
     funnel,
@@ -37,8 +39,8 @@ export function stepProblems(definition: FunnelDefinition): DefinitionProblem[] 
   });
   return [
     ...problems,
-    ...timingProblems(definition),
-    ...unreachable(sequence.steps, ['sequence', 'steps'], reachedSteps(definition)),
+    ...timingProblems(definition, compiled),
+    ...unreachable(sequence.steps, ['sequence', 'steps'], reachedSteps(compiled)),
     ...triggerProblems(definition, names),
   ];
 }
@@ -171,8 +173,7 @@ function triggerProblems(
 }
 
 /** Times that can never come, as the schedule itself says. */
-function timingProblems(definition: FunnelDefinition): DefinitionProblem[] {
-  const compiled = sequenceDefinition(definition, { templateId: () => '', offer: () => undefined });
+function timingProblems(definition: FunnelDefinition, compiled: SequenceDefinition): DefinitionProblem[] {
   const places = new Map(allSteps(definition.sequence.steps).map(({ step, path }) => [step.key, path]));
   return compiled.nodes.flatMap((node) => {
     if (node.kind === 'branch' || node.kind === 'choice' || node.kind === 'goal') return [];
@@ -213,20 +214,6 @@ function unreachable(
   });
 }
 
-function reachedSteps(definition: FunnelDefinition): Set<string> {
-  const { first, nodes } = sequenceDefinition(definition, { templateId: () => '', offer: () => undefined });
-  const byKey = new Map(nodes.map((node) => [node.key, node]));
-  const reached = new Set<string>();
-  const open = [first];
-  for (let key = open.pop(); key !== undefined; key = open.pop()) {
-    const node = key === null || reached.has(key) ? undefined : byKey.get(key);
-    if (!node) continue;
-    reached.add(node.key);
-    open.push(...waysOut(node).map(({ to }) => to));
-  }
-  return reached;
-}
-
-function among(names: readonly string[]): string {
-  return names.length === 0 ? '' : `; there are: ${names.join(', ')}`;
+function reachedSteps({ first, nodes }: SequenceDefinition): Set<string> {
+  return stepsFrom(new Map(nodes.map((node) => [node.key, node])), first);
 }

@@ -174,6 +174,27 @@ export function waysOut(node: SequenceNode): { outcome: string; to: string | nul
   return [{ outcome: 'ran', to: isLast ? null : node.next }];
 }
 
+/** The steps that somebody who comes to `from` may still come to by these ways, that one among them. */
+export function stepsFrom(
+  nodes: ReadonlyMap<string, SequenceNode>,
+  from: string | null,
+  ways: (node: SequenceNode) => (string | null)[] = everyWay,
+): Set<string> {
+  const reached = new Set<string>();
+  const open = [from];
+  for (let key = open.pop(); key !== undefined; key = open.pop()) {
+    const node = key === null || reached.has(key) ? undefined : nodes.get(key);
+    if (!node) continue;
+    reached.add(node.key);
+    open.push(...ways(node));
+  }
+  return reached;
+}
+
+function everyWay(node: SequenceNode): (string | null)[] {
+  return waysOut(node).map(({ to }) => to);
+}
+
 /** A step that asks something before it knows where it leads. */
 export function isAsking(node: SequenceNode): node is BranchNode | ChoiceNode | GoalNode {
   return node.kind === 'branch' || node.kind === 'choice' || node.kind === 'goal';

@@ -1,4 +1,4 @@
-import { isAsking, isMail, waysOut, type SequenceNode } from './definition.js';
+import { isAsking, isMail, stepsFrom, waysOut, type SequenceNode } from './definition.js';
 import { asksFirst, questionsOf, type PreparedSequence } from './prepared.js';
 import { dueAt } from './progress.js';
 import { nextDueAt } from './schedule.js';
@@ -87,15 +87,7 @@ export function stepsAhead(
   from: string | null,
   had: Readonly<Record<string, string>> | null,
 ): string[] {
-  const seen = new Set<string>();
-  const ahead = [from];
-  for (let key = ahead.pop(); key !== undefined; key = ahead.pop()) {
-    const node = key === null || seen.has(key) ? undefined : nodes.get(key);
-    if (!node) continue;
-    seen.add(node.key);
-    ahead.push(...waysOut(node).map(({ to }) => to));
-  }
-  return [...seen].filter((key) => had?.[key] === undefined);
+  return [...stepsFrom(nodes, from)].filter((key) => had?.[key] === undefined);
 }
 
 /** A step's place in the file; every way leads to a higher one. */

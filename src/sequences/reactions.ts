@@ -8,7 +8,7 @@ import {
   type MailTrigger,
   type Trigger,
 } from './condition.js';
-import { exitsOf, waysOut, type GoalNode, type SequenceDefinition } from './definition.js';
+import { exitsOf, stepsFrom, type GoalNode, type SequenceDefinition } from './definition.js';
 import type { PreparedSequence } from './prepared.js';
 import { dueAt } from './progress.js';
 
@@ -93,16 +93,7 @@ export function triggerText(trigger: Trigger): string {
 
 /** Whether somebody who stands before `from` can still come to `goal`; standing before the goal itself counts. */
 export function isAhead({ nodes }: PreparedSequence, from: string, goal: string): boolean {
-  const seen = new Set<string>();
-  const ahead: (string | null)[] = [from];
-  for (let key = ahead.pop(); key !== undefined; key = ahead.pop()) {
-    if (key === goal) return true;
-    const node = key === null || seen.has(key) ? undefined : nodes.get(key);
-    if (!node) continue;
-    seen.add(node.key);
-    ahead.push(...waysOut(node).map(({ to }) => to));
-  }
-  return false;
+  return stepsFrom(nodes, from).has(goal);
 }
 
 /** The values of fields that the place's version listens for. */

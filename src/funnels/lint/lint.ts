@@ -1,6 +1,6 @@
 import type { FunnelDefinition } from '../funnel.schemas.js';
 import { funnelProblems } from '../funnel-problems.js';
-import { sequenceDefinition } from '../sequence-definition.js';
+import { bareSequence } from '../sequence-definition.js';
 import { allSteps } from '../step.schemas.js';
 import { conditionProblems } from './condition-rules.js';
 import { loopProblems, type SequenceOutline } from './loop-rules.js';
@@ -22,10 +22,10 @@ export function lintDefinition(
   definition: FunnelDefinition,
   { now, others }: LintContext,
 ): DefinitionProblem[] {
-  const errors = funnelProblems(definition);
+  const own = outlineOf(definition);
+  const errors = funnelProblems(definition, own.definition);
   // Names that stand for two things or for nothing would give answers that are wrong in turn.
   if (errors.some(({ rule }) => rule === 'duplicate-key')) return errors;
-  const own = outlineOf(definition);
   const places = new Map(allSteps(definition.sequence.steps).map(({ step, path }) => [step.key, path]));
   const sold = soldProducts(definition);
   const isSmall = own.definition.nodes.length <= MAX_STEPS;
@@ -40,6 +40,5 @@ export function lintDefinition(
 
 /** A funnel's sequence, as other funnels see it. */
 export function outlineOf(definition: FunnelDefinition): SequenceOutline {
-  const compiled = sequenceDefinition(definition, { templateId: () => '', offer: () => undefined });
-  return { key: definition.funnel, definition: compiled };
+  return { key: definition.funnel, definition: bareSequence(definition) };
 }

@@ -1,4 +1,10 @@
-import { isAsking, waysOut, type SequenceDefinition, type SequenceNode } from '../../sequences/definition.js';
+import {
+  isAsking,
+  stepsFrom,
+  waysOut,
+  type SequenceDefinition,
+  type SequenceNode,
+} from '../../sequences/definition.js';
 import type { DefinitionProblem } from './rules.js';
 
 /** A sequence of this or another funnel, as far as what leads from one to the other goes. */
@@ -77,7 +83,8 @@ function chain(cameFrom: ReadonlyMap<string, string | null>, end: string): strin
 
 function linksOf({ key, definition }: SequenceOutline, all: ReadonlyMap<string, SequenceOutline>): Link[] {
   const nodes = new Map(definition.nodes.map((node) => [node.key, node]));
-  const early = reachedAtOnce(definition.first, nodes);
+  // Those that somebody can come to in one turn.
+  const early = stepsFrom(nodes, definition.first, instantWays);
   return definition.nodes.flatMap((node): Link[] => {
     const atOnce = early.has(node.key) && isInstant(node);
     if (node.kind === 'move') {
@@ -97,23 +104,10 @@ function linksOf({ key, definition }: SequenceOutline, all: ReadonlyMap<string, 
   });
 }
 
-/** Steps that somebody can come to from `first` in one turn. */
-function reachedAtOnce(first: string | null, nodes: ReadonlyMap<string, SequenceNode>): Set<string> {
-  const reached = new Set<string>();
-  const open = [first];
-  for (let key = open.pop(); key !== undefined; key = open.pop()) {
-    const node = key === null || reached.has(key) ? undefined : nodes.get(key);
-    if (!node) continue;
-    reached.add(node.key);
-    open.push(...instantWays(node));
-  }
-  return reached;
-}
-
 function endsAtOnce(from: string | null, nodes: ReadonlyMap<string, SequenceNode>): boolean {
   return (
     from === null ||
-    [...reachedAtOnce(from, nodes)].some((key) => {
+    [...stepsFrom(nodes, from, instantWays)].some((key) => {
       const node = nodes.get(key);
       return node !== undefined && instantWays(node).includes(null);
     })

@@ -65,6 +65,11 @@ export function findingOf(problem: DefinitionProblem, line: number | null): Find
   return { rule, severity: RULES[rule].severity, line, field: path.map(String).join('.'), message };
 }
 
+/** The end of a message about a name that leads nowhere. */
+export function among(names: readonly string[]): string {
+  return names.length === 0 ? '' : `; there are: ${names.join(', ')}`;
+}
+
 /** `funnel.yaml:12: sequence.steps.2.email: there is no …` */
 export function findingText(name: string, { line, field, message }: Finding): string {
   const place = line === null ? name : `${name}:${line}`;

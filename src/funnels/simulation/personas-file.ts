@@ -1,5 +1,5 @@
 import type { FunnelDefinition } from '../funnel.schemas.js';
-import type { DefinitionProblem } from '../lint/rules.js';
+import { among, type DefinitionProblem } from '../lint/rules.js';
 import { mailSteps } from '../step.schemas.js';
 import { readYamlFile, type YamlFile } from '../yaml-file.js';
 import {
@@ -86,8 +86,4 @@ function actionProblems(
       message: `there is no offer "${action.buys}"${among(offers)}`,
     });
   return problems;
-}
-
-function among(names: readonly string[]): string {
-  return names.length === 0 ? '' : `; there are: ${names.join(', ')}`;
 }
