@@ -42,13 +42,18 @@ const field = strict({
   context.addIssue({ code: 'custom', message: `needs exactly one of ${FIELD_OPERATORS.join(', ')}` });
 });
 
+const stepWas = strict({
+  step: key,
+  was: z.enum(STEP_OUTCOMES, { error: `use ${STEP_OUTCOMES.join(', ')}` }),
+});
+
 const alternatives = [
   strict({ clicked: key }),
   strict({ opened: key }),
   strict({ tag: tagName }),
   strict({ purchased: key }),
   strict({ event: eventName }),
-  strict({ step: key, was: z.enum(STEP_OUTCOMES, { error: `use ${STEP_OUTCOMES.join(', ')}` }) }),
+  stepWas,
   field,
   strict({
     get all() {
@@ -80,7 +85,7 @@ export const timedCondition = z.union([
   strict({ tag: tagName, ...within }),
   strict({ purchased: key, ...within }),
   strict({ event: eventName, ...within }),
-  alternatives[5],
+  stepWas,
   field.safeExtend(within),
   strict({ all: z.array(condition).min(1, 'name at least one condition'), ...within }),
   strict({ any: z.array(condition).min(1, 'name at least one condition'), ...within }),

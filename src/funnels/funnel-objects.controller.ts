@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { bpsToText, moneyToText } from '../values/money.js';
 import { FunnelObjectsService } from './funnel-objects.service.js';
+import type { FunnelPlan } from './funnels.service.js';
 import {
   formBody,
   funnelKey,
@@ -31,12 +32,13 @@ export class FunnelObjectsController {
     @Param('key', { schema: funnelKey }) key: string,
     @Body({ schema: productBody }) body: z.output<typeof productBody>,
   ): Promise<unknown> {
-    const { funnel, dryRun, movePeople, plan, price, ...fields } = body;
-    const object = { list: 'products', key, fields: { ...fields, price: moneyToText(price) } } as const;
-    return {
-      ...(await this.objects.put(funnel, object, optionsOf({ dryRun, movePeople, plan }))),
-      applied: !dryRun,
-    };
+    const { funnel, change, fields } = partsOf(body);
+    const object = {
+      list: 'products',
+      key,
+      fields: { ...fields, price: moneyToText(fields.price) },
+    } as const;
+    return answered(change, await this.objects.put(funnel, object, change));
   }
 
   @Delete('products/:key')
@@ -48,7 +50,7 @@ export class FunnelObjectsController {
     status: 200,
   })
   async removeProduct(@Param('key', { schema: funnelKey }) key: string): Promise<unknown> {
-    return { ...(await this.objects.remove('products', key)), applied: true };
+    return answered({ dryRun: false }, await this.objects.remove('products', key));
   }
 
   @Put('offers/:slug')
@@ -62,13 +64,11 @@ export class FunnelObjectsController {
     @Param('slug', { schema: funnelKey }) key: string,
     @Body({ schema: offerBody }) body: z.output<typeof offerBody>,
   ): Promise<unknown> {
-    const { funnel, dryRun, movePeople, plan, discountBps, ...fields } = body;
+    const { funnel, change, fields } = partsOf(body);
+    const { discountBps, ...rest } = fields;
     const discount = discountBps === 0 ? {} : { discount: bpsToText(discountBps) };
-    const object = { list: 'offers', key, fields: { ...fields, ...discount } } as const;
-    return {
-      ...(await this.objects.put(funnel, object, optionsOf({ dryRun, movePeople, plan }))),
-      applied: !dryRun,
-    };
+    const object = { list: 'offers', key, fields: { ...rest, ...discount } } as const;
+    return answered(change, await this.objects.put(funnel, object, change));
   }
 
   @Delete('offers/:slug')
@@ -80,7 +80,7 @@ export class FunnelObjectsController {
     status: 200,
   })
   async removeOffer(@Param('slug', { schema: funnelKey }) key: string): Promise<unknown> {
-    return { ...(await this.objects.remove('offers', key)), applied: true };
+    return answered({ dryRun: false }, await this.objects.remove('offers', key));
   }
 
   @Put('forms/:slug')
@@ -94,12 +94,8 @@ export class FunnelObjectsController {
     @Param('slug', { schema: funnelKey }) slug: string,
     @Body({ schema: formBody }) body: z.output<typeof formBody>,
   ): Promise<unknown> {
-    const { funnel, dryRun, movePeople, plan, ...fields } = body;
-    const options = optionsOf({ dryRun, movePeople, plan });
-    return {
-      ...(await this.objects.putPart(funnel, 'form', { slug, ...fields }, options)),
-      applied: !dryRun,
-    };
+    const { funnel, change, fields } = partsOf(body);
+    return answered(change, await this.objects.putPart(funnel, 'form', { slug, ...fields }, change));
   }
 
   @Put('sequences/:key')
@@ -113,18 +109,26 @@ export class FunnelObjectsController {
     @Param('key', { schema: funnelKey }) funnel: string,
     @Body({ schema: sequenceBody }) body: z.output<typeof sequenceBody>,
   ): Promise<unknown> {
-    const { dryRun, sequence } = body;
-    return {
-      ...(await this.objects.putPart(funnel, 'sequence', sequence, optionsOf(body))),
-      applied: !dryRun,
-    };
+    const { change, fields } = partsOf({ funnel, ...body });
+    return answered(change, await this.objects.putPart(funnel, 'sequence', fields.sequence, change));
   }
 }
 
-function optionsOf({ dryRun, movePeople: move, plan: token }: ChangeBody): {
-  dryRun: boolean;
-  move: ChangeBody['movePeople'];
-  token: ChangeBody['plan'];
+/** A body, parted into whose object it is, how the change is made, and what the object says. */
+function partsOf<Body extends ChangeBody & { funnel: string }>({
+  funnel,
+  dryRun,
+  movePeople: move,
+  plan: token,
+  ...fields
+}: Body): {
+  funnel: string;
+  change: { dryRun: boolean; move: ChangeBody['movePeople']; token: ChangeBody['plan'] };
+  fields: Omit<Body, 'funnel' | keyof ChangeBody>;
 } {
-  return { dryRun, move, token };
+  return { funnel, change: { dryRun, move, token }, fields };
+}
+
+function answered({ dryRun }: { dryRun: boolean }, plan: FunnelPlan): FunnelPlan & { applied: boolean } {
+  return { ...plan, applied: !dryRun };
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { pageOf } from '../infra/http/page.js';
-import { moveChoice } from '../sequences/people-moves.schemas.js';
+import { moveChoice, movePreviewShape } from '../sequences/people-moves.schemas.js';
 import { formShape, offerShape, productShape } from './funnel.schemas.js';
 import { RULES, type RuleName } from './lint/rules.js';
 import { parsePlanToken } from './plan-token.js';
@@ -89,19 +89,12 @@ export const sequenceBody = z.strictObject({
 
 export type ChangeBody = Pick<z.output<typeof applyBody>, 'dryRun' | 'movePeople' | 'plan'>;
 
-const counted = z.array(z.object({ step: z.string(), people: z.number().int() }));
 const people = z.object({
   sequence: z.string(),
   choice: z.enum(['stay', 'forward-only', 'catch-up', 're-map']).meta({
     description: '`stay`: nobody is moved, and the numbers are those that forward-only would give.',
   }),
-  people: z.number().int(),
-  moves: z.array(
-    z.object({ from: z.string().nullable(), to: z.string().nullable(), people: z.number().int() }),
-  ),
-  stays: z.array(z.object({ reason: z.string(), people: z.number().int() })),
-  gains: counted,
-  losses: counted,
+  ...movePreviewShape,
   steps: z
     .array(
       z.object({ step: z.string(), isNew: z.boolean(), ahead: z.number().int(), past: z.number().int() }),

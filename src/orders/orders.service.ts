@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { boughtTag } from '../sequences/condition.js';
 import { EnrollmentsService } from '../sequences/enrollments.service.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { TrackingService } from '../tracking/tracking.service.js';
@@ -114,7 +115,7 @@ export class OrdersService {
     // letters end for both, or a customer would go on being told to buy.
     const people = new Set([buyerId, order.subscriberId].filter((id) => id !== null));
     for (const { productKey } of order.lines) {
-      if (buyerId !== null) await this.subscribers.tag(manager, buyerId, `bought:${productKey}`);
+      if (buyerId !== null) await this.subscribers.tag(manager, buyerId, boughtTag(productKey));
       for (const subscriberId of people) {
         await this.enrollments.exitOnPurchase(manager, subscriberId, productKey);
       }

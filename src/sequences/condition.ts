@@ -23,6 +23,11 @@ export type Leaf =
       readonly value: FieldValue;
     };
 
+/** The tag by which an order says what was bought. */
+export function boughtTag(product: string): string {
+  return `bought:${product}`;
+}
+
 export const STEP_OUTCOMES = ['ran', 'skipped', 'then', 'else'] as const;
 export type StepOutcome = (typeof STEP_OUTCOMES)[number];
 export const FIELD_OPERATORS = ['is', 'isNot', 'over', 'under', 'exists'] as const;

@@ -2,16 +2,13 @@ import type { EntityManager } from 'typeorm';
 import { HOLDOUT } from '../experiments/assign.js';
 import { loadAssignments } from '../experiments/assignments.queries.js';
 import type { Answers, DueEnrollment } from './advance-batch.js';
-import { fieldHolds, type Leaf } from './condition.js';
+import { boughtTag, fieldHolds, type Leaf } from './condition.js';
 import { needKey, type Need } from './prepared.js';
 
 interface Ask<N extends Need = Need> {
   row: Pick<DueEnrollment, 'id' | 'subscriberId'>;
   need: N;
 }
-
-/** The tag by which an order says what was bought. */
-const BOUGHT = 'bought:';
 
 /**
  * Answers what the steps of a batch ask, one statement for each sort of question. Called by sequences.advance-due in its
@@ -78,7 +75,7 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[]):
 }
 
 function tagOf(need: Extract<Leaf, { kind: 'tag' | 'purchased' }>): string {
-  return need.kind === 'tag' ? need.tag : `${BOUGHT}${need.product}`;
+  return need.kind === 'tag' ? need.tag : boughtTag(need.product);
 }
 
 /** Conditions over `u`: the enrollment, the subscriber and two texts. */

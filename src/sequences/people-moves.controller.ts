@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema } from '../infra/http/page.js';
-import { moveChoiceShape, moveModeOf, withChoiceRules } from './people-moves.schemas.js';
+import { moveChoiceShape, moveModeOf, movePreviewShape, withChoiceRules } from './people-moves.schemas.js';
 import { PeopleMovesService } from './people-moves.service.js';
 
 const moveBody = withChoiceRules(
@@ -13,17 +13,10 @@ const moveBody = withChoiceRules(
   }),
 );
 
-const counted = z.array(z.object({ step: z.string(), people: z.number().int() }));
 const moveAnswer = z.object({
   applied: z.boolean(),
   toVersion: z.number().int(),
-  people: z.number().int(),
-  moves: z.array(
-    z.object({ from: z.string().nullable(), to: z.string().nullable(), people: z.number().int() }),
-  ),
-  stays: z.array(z.object({ reason: z.string(), people: z.number().int() })),
-  gains: counted,
-  losses: counted,
+  ...movePreviewShape,
   overtaken: z.boolean().meta({
     description:
       'True: another version became the present one meanwhile. Who was not moved yet stays where they were; call again.',

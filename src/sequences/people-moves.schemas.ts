@@ -27,6 +27,19 @@ export const moveChoiceShape = {
     .meta({ description: 'With re-map: step of now, step to go to.' }),
 };
 
+const counted = z.array(z.object({ step: z.string(), people: z.number().int() }));
+
+/** What a move does, or would do, to how many. */
+export const movePreviewShape = {
+  people: z.number().int(),
+  moves: z.array(
+    z.object({ from: z.string().nullable(), to: z.string().nullable(), people: z.number().int() }),
+  ),
+  stays: z.array(z.object({ reason: z.string(), people: z.number().int() })),
+  gains: counted,
+  losses: counted,
+};
+
 /** Each mode takes its own option and no other. */
 export const withChoiceRules = <T extends { mode: string; within?: unknown; steps?: unknown }, I>(
   schema: z.ZodType<T, I>,

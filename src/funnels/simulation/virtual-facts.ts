@@ -1,12 +1,15 @@
 import type { Answers, DueEnrollment } from '../../sequences/advance-batch.js';
 import { drawnAtFirst } from '../../experiments/experiment-terms.js';
-import { fieldHolds, wasSo, type FieldValue, type StepOutcome } from '../../sequences/condition.js';
+import {
+  boughtTag,
+  fieldHolds,
+  wasSo,
+  type FieldValue,
+  type StepOutcome,
+} from '../../sequences/condition.js';
 import { needKey, type Need } from '../../sequences/prepared.js';
 import type { VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
-
-/** The tag by which an order says what was bought. */
-export const BOUGHT = 'bought:';
 
 /** What `loadAnswers` reads from the database, read from the record of one person. */
 export function answersFrom(run: VirtualRun, asks: readonly { row: DueEnrollment; need: Need }[]): Answers {
@@ -29,7 +32,7 @@ function answer({ record, decide }: VirtualRun, enrollmentId: string, need: Need
     case 'tag':
       return record.tags.has(need.tag);
     case 'purchased':
-      return record.tags.has(BOUGHT + need.product);
+      return record.tags.has(boughtTag(need.product));
     case 'event': {
       const own = record.enrollments.find(({ id }) => id === enrollmentId);
       if (own === undefined) return false;

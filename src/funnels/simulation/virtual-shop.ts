@@ -1,6 +1,6 @@
 import { offerPrice } from '../../offers/price.js';
 import { checkoutTotal } from '../../orders/checkout.js';
-import { BOUGHT } from './virtual-facts.js';
+import { boughtTag } from '../../sequences/condition.js';
 import { happened } from './virtual-reactions.js';
 import type { VirtualMail } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
@@ -33,7 +33,7 @@ export function buy(
   const total = checkoutTotal(price, bump?.price ?? null);
   run.tell(now, { what: 'bought', offer: offer.slug, products, total, discounted });
   for (const product of products) {
-    record.tags.add(BOUGHT + product);
+    record.tags.add(boughtTag(product));
     happened(run, { kind: 'purchased', product }, now);
   }
   record.mails.push(transactional('receipt', now));
