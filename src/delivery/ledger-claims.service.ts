@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { PoolClient } from 'pg';
 import { DataSource } from 'typeorm';
 import { pgPool } from '../infra/database/pg-pool.js';
-import { LedgerQueries, type Claim, type ClaimOrder } from './ledger.queries.js';
+import { IS_LEASED, LedgerQueries, type Claim, type ClaimOrder } from './ledger.queries.js';
 import { OUTSIDE_HOURS, type ClaimedMessage } from './message.js';
 import { heldBack, LONGEST_SPAN_MS, type FrequencyCap, type HeldBack } from './pacing/frequency-cap.js';
 import { FrequencyCapService } from './pacing/frequency-cap.service.js';
@@ -129,4 +129,4 @@ where m.subscriber_id = any($1::bigint[]) and m.class = 'marketing' and m.id <> 
 const PUT_BACK = `
 update message m set state = 'ready', lease_owner = null, lease_until = null, attempt = attempt - 1, due_at = h.until,
   planned_for = case when m.planned_for is not null then h.until end, state_reason = h.reason
-from unnest($1::bigint[], $2::timestamptz[], $3::text[]) as h (id, until, reason) where m.id = h.id and m.state = 'leased'`;
+from unnest($1::bigint[], $2::timestamptz[], $3::text[]) as h (id, until, reason) where m.id = h.id and ${IS_LEASED}`;

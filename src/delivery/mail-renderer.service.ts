@@ -51,7 +51,7 @@ const BODY_END = '</body>';
 /** Fills in one person's mail. A template is parsed, and its fixed texts encoded, once per version and process. */
 @Injectable()
 export class MailRenderer {
-  readonly #parsed = new Map<string, ParsedVersion>();
+  readonly #parsed = new Map<string, Promise<ParsedVersion>>();
 
   constructor(
     @Inject(TemplatesService) private readonly templates: Pick<TemplatesService, 'version'>,
@@ -136,18 +136,25 @@ export class MailRenderer {
     };
   }
 
+  /** Of many who ask for a version at once, as all lanes do when a broadcast begins, one reads and parses it. */
   private async parsed(id: string): Promise<ParsedVersion> {
     const known = this.#parsed.get(id);
     if (known) return known;
+    const parsing = this.parse(id);
+    this.#parsed.set(id, parsing);
+    // It is read anew by the next who asks: the database may have been away.
+    parsing.catch(() => this.#parsed.delete(id));
+    return parsing;
+  }
+
+  private async parse(id: string): Promise<ParsedVersion> {
     const { subject, html, text } = await this.templates.version(id);
-    const parsed = {
+    return {
       subject: parseTextPart(unescapeAttribute(subject)),
       html: parseHtmlPart(withPixel(html)),
       text: parseTextPart(text),
       staticLinks: staticLinkIds(html),
     };
-    this.#parsed.set(id, parsed);
-    return parsed;
   }
 }
 

@@ -48,11 +48,9 @@ const UNKNOWN_RESEND_MINUTES = 1;
 export function settlementOf(
   message: Pick<ClaimedMessage, 'id' | 'epoch' | 'attempt' | 'class' | 'unknownCount'>,
   outcome: SendOutcome,
-  context: { now: Date; durationMs: number; relay: string | null; tls: string | null },
+  { now, durationMs, relay, tls }: { now: Date } & Pick<Settlement, 'durationMs' | 'relay' | 'tls'>,
 ): Settlement {
-  const { now, ...how } = context;
   const base: Settlement = {
-    ...how,
     id: message.id,
     epoch: message.epoch,
     state: 'ready',
@@ -64,6 +62,9 @@ export function settlementOf(
     acceptedAt: null,
     countsAsAttempt: true,
     countsAsUnknown: false,
+    relay,
+    tls,
+    durationMs,
   };
   switch (outcome.kind) {
     case 'accepted':

@@ -2,6 +2,7 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { Remembered } from '../infra/remembered.js';
 import { DomainError } from '../values/domain-error.js';
 import { alignedDomains, dkimDomain } from './dkim-keys.js';
 import { DkimKeys } from './dkim-keys.service.js';
@@ -20,7 +21,7 @@ const EXPOSED = 'dkim-exposed';
 export class SignedDomains implements OnModuleInit {
   /** Announced before this process started: had it been given the key, it would have read it. */
   #atStart: ReadonlySet<string> = new Set();
-  #known: { domains: ReadonlySet<string>; readAtMs: number } | null = null;
+  readonly #known = new Remembered(async () => this.announced(), CACHE_MS);
   readonly #reportedAtMs = new Map<string, number>();
 
   constructor(
@@ -36,14 +37,7 @@ export class SignedDomains implements OnModuleInit {
 
   /** The domain, at the sender's or above it, whose key has to sign; null when mail of this sender may leave unsigned. */
   async signedAbove(senderDomain: string): Promise<string | null> {
-    const nowMs = performance.now();
-    if (this.#known === null || nowMs - this.#known.readAtMs > CACHE_MS) {
-      const signed = (await this.rows()).filter(
-        ({ domain, signing }) => signing || this.#atStart.has(domain),
-      );
-      this.#known = { domains: new Set(signed.map(({ domain }) => domain)), readAtMs: nowMs };
-    }
-    const { domains } = this.#known;
+    const domains = await this.#known.get();
     if (domains.size === 0) return null;
     return alignedDomains(senderDomain).find((domain) => domains.has(domain)) ?? null;
   }
@@ -106,7 +100,7 @@ export class SignedDomains implements OnModuleInit {
     const rows: unknown = await this.dataSource.query('delete from signed_domain where domain = $1', [
       domain,
     ]);
-    this.#known = null;
+    this.#known.forget();
     await this.alerts.resolve(`dkim:${domain}`);
     return Array.isArray(rows) && rows[1] === 1;
   }
@@ -120,6 +114,11 @@ export class SignedDomains implements OnModuleInit {
     if (missing !== undefined)
       throw new Error(`mail of ${missing} is signed, and its key is not here. ${remedy(missing)}`);
     return here.length === 0 ? 'none (wellspring dkim create makes one)' : here.join(', ');
+  }
+
+  private async announced(): Promise<ReadonlySet<string>> {
+    const signed = (await this.rows()).filter(({ domain, signing }) => signing || this.#atStart.has(domain));
+    return new Set(signed.map(({ domain }) => domain));
   }
 
   private async rows(): Promise<{ domain: string; signing: boolean }[]> {

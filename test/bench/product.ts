@@ -70,7 +70,7 @@ export class Product {
     relay: Relay,
     { workers: count, mails, warmUp = WARM_UP, nodeOptions = [], env = {} }: SendRun,
   ): Promise<SendResult> {
-    await this.context.dataSource.query('truncate message cascade');
+    await this.context.dataSource.query('truncate message, message_attempt cascade');
     const databaseUrl = this.cluster.url(this.database);
     const options = { databaseUrl, smtpUrl: relay.url, dataDir: this.dataDir, nodeOptions, env };
     const workers = Array.from({ length: count }, () => WorkerProcess.start(options));

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
+import { Remembered } from '../../infra/remembered.js';
 import type { FrequencyCap } from './frequency-cap.js';
 
 const SETTING = 'sending.frequency';
@@ -10,7 +11,7 @@ const NO_CAP: FrequencyCap = { perDay: null, perWeek: null };
 /** How many mails the owner lets one person get. The only writer of the setting `sending.frequency`. */
 @Injectable()
 export class FrequencyCapService {
-  #known: { cap: FrequencyCap; readAtMs: number } | null = null;
+  readonly #known = new Remembered(async () => this.read(), REMEMBERED_MS);
 
   constructor(
     private readonly dataSource: DataSource,
@@ -32,14 +33,11 @@ export class FrequencyCapService {
        on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
       [SETTING, JSON.stringify(cap), this.clock.now()],
     );
-    this.#known = null;
+    this.#known.forget();
   }
 
   /** As it is at most a second ago. */
   async current(): Promise<FrequencyCap> {
-    const nowMs = performance.now();
-    if (this.#known === null || nowMs - this.#known.readAtMs > REMEMBERED_MS)
-      this.#known = { cap: await this.read(), readAtMs: nowMs };
-    return this.#known.cap;
+    return this.#known.get();
   }
 }

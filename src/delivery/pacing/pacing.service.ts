@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
+import { Remembered } from '../../infra/remembered.js';
 import { bucketKeysOf } from './bucket-keys.js';
 import { PacingQueries, type BucketRow } from './pacing.queries.js';
 import { LaneMeter, recovered, slowed, STEP_PAUSE_MS } from './slow-down.js';
@@ -18,12 +19,14 @@ const RECOVERY_EVERY_MS = 1_000;
 export class PacingService {
   readonly #meters = new Map<string, LaneMeter>();
   readonly #recoveredAtMs = new Map<string, number>();
-  #keys: { known: ReadonlySet<string>; readAtMs: number } | null = null;
+  readonly #keys: Remembered<ReadonlySet<string>>;
 
   constructor(
     private readonly queries: PacingQueries,
     @Inject(CLOCK) private readonly clock: Clock,
-  ) {}
+  ) {
+    this.#keys = new Remembered(async () => new Set(await queries.keys()), KEYS_CACHE_MS);
+  }
 
   /**
    * Takes tokens for at most `limit` mails, shared fairly among the lanes, urgent ones first; a lane that gets none is not
@@ -61,7 +64,7 @@ export class PacingService {
     const key = `lane:${laneKey}`;
     const first = slowed({ ratePerSecond: meter.ratePerSecond(nowMs), factor: 1 }, code);
     if (await this.queries.insertSlowed(key, first.ratePerSecond, first.factor)) {
-      this.#keys = null;
+      this.#keys.forget();
       return;
     }
     await this.queries.updatePace(key, (row) => {
@@ -76,7 +79,7 @@ export class PacingService {
     const nowMs = this.clock.now().getTime();
     this.meter(laneKey).accepted(count, nowMs);
     const key = `lane:${laneKey}`;
-    if (!this.#keys?.known.has(key)) return;
+    if (!this.#keys.last?.has(key)) return;
     if (nowMs - (this.#recoveredAtMs.get(key) ?? 0) < RECOVERY_EVERY_MS) return;
     this.#recoveredAtMs.set(key, nowMs);
     await this.queries.updatePace(key, (row) => {
@@ -116,7 +119,7 @@ export class PacingService {
 
   /** Limits have just been changed here: read them anew at once. */
   forgetCache(): void {
-    this.#keys = null;
+    this.#keys.forget();
   }
 
   private meter(laneKey: string): LaneMeter {
@@ -128,10 +131,7 @@ export class PacingService {
   }
 
   private async existing(laneKeys: readonly string[]): Promise<string[]> {
-    const nowMs = performance.now();
-    if (this.#keys === null || nowMs - this.#keys.readAtMs > KEYS_CACHE_MS)
-      this.#keys = { known: new Set(await this.queries.keys()), readAtMs: nowMs };
-    const { known } = this.#keys;
+    const known = await this.#keys.get();
     return [...new Set(laneKeys.flatMap(bucketKeysOf))].filter((key) => known.has(key)).sort();
   }
 }

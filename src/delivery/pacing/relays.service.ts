@@ -3,6 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { MailProvider } from '../../../config/mail-providers.js';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../infra/config.js';
+import { Remembered } from '../../infra/remembered.js';
 import { afterTrouble, troubleWords, withoutAddresses, type RelayTrouble } from './breaker.js';
 import { chooseRelay } from './relay-choice.js';
 import { RelaysQueries, type RelayStateRow } from './relays.queries.js';
@@ -40,15 +41,17 @@ const CHANCES = 1 << 30;
 @Injectable()
 export class RelaysService {
   readonly #relays: readonly Omit<Relay, 'probe'>[];
-  #states: { byName: ReadonlyMap<string, RelayStateRow>; readAtMs: number } | null = null;
-  /** Counts what was written: a read that began before the last write must not be remembered. */
-  #writes = 0;
+  readonly #states: Remembered<ReadonlyMap<string, RelayStateRow>>;
 
   constructor(
     private readonly queries: RelaysQueries,
     private readonly alerts: AlertsService,
     @Inject(CONFIG) config: Config,
   ) {
+    this.#states = new Remembered(
+      async () => new Map((await queries.all()).map((row) => [row.key, row])),
+      STATES_CACHE_MS,
+    );
     const settings =
       config.relays.length > 0
         ? config.relays
@@ -71,7 +74,7 @@ export class RelaysService {
 
   /** Whether `choose` would answer with a relay now. */
   async anyUsable(): Promise<boolean> {
-    const states = await this.states();
+    const states = await this.#states.get();
     return this.#relays.some(({ name }) => {
       const row = states.get(name);
       return row === undefined || row.state === 'closed' || row.mayProbe;
@@ -80,16 +83,16 @@ export class RelaysService {
 
   /** Whether any is believed to work, so that a mail would not be a mere try. */
   async anyWorks(): Promise<boolean> {
-    const states = await this.states();
+    const states = await this.#states.get();
     return this.#relays.some(({ name }) => (states.get(name)?.state ?? 'closed') === 'closed');
   }
 
   /** Null: none works and none is due for a try. Costs a small read every half second. */
   async choose(): Promise<Relay | null> {
-    const states = await this.states();
+    const states = await this.#states.get();
     for (const relay of this.#relays) {
       if (states.get(relay.name)?.mayProbe && (await this.queries.takeProbe(relay.name))) {
-        this.forget();
+        this.#states.forget();
         return { ...relay, probe: true };
       }
     }
@@ -120,15 +123,15 @@ export class RelaysService {
           manager,
         ),
     );
-    this.forget();
+    this.#states.forget();
   }
 
   /** The relay took a mail. Nothing is written unless it had failed before. */
   async worked({ name }: Pick<Relay, 'name'>): Promise<void> {
-    const known = (await this.states()).get(name);
+    const known = (await this.#states.get()).get(name);
     if (known === undefined || (known.state === 'closed' && known.failures === 0)) return;
     const closed = await this.queries.close(name);
-    this.forget();
+    this.#states.forget();
     if (closed) await this.alerts.resolve(`relay:${name}`);
   }
 
@@ -136,13 +139,13 @@ export class RelaysService {
   async notTried({ name, probe }: Pick<Relay, 'name' | 'probe'>): Promise<void> {
     if (!probe) return;
     await this.queries.returnProbe(name);
-    this.forget();
+    this.#states.forget();
   }
 
   /** For people: without user and password. */
   async view(): Promise<RelayView[]> {
-    this.forget();
-    const states = await this.states();
+    this.#states.forget();
+    const states = await this.#states.get();
     return this.#relays.map(({ name, url, weight, lanes }) => {
       const row = states.get(name);
       const { state, openedUntil, reason } = row ?? {
@@ -152,20 +155,5 @@ export class RelaysService {
       };
       return { name, host: url.host, weight, lanes, state, retryAt: openedUntil, reason };
     });
-  }
-
-  private async states(): Promise<ReadonlyMap<string, RelayStateRow>> {
-    const nowMs = performance.now();
-    if (this.#states !== null && nowMs - this.#states.readAtMs <= STATES_CACHE_MS) return this.#states.byName;
-    const writes = this.#writes;
-    const rows = await this.queries.all();
-    const byName = new Map(rows.map((row) => [row.key, row]));
-    if (writes === this.#writes) this.#states = { byName, readAtMs: nowMs };
-    return byName;
-  }
-
-  private forget(): void {
-    this.#states = null;
-    this.#writes++;
   }
 }

@@ -20,6 +20,7 @@ import { BroadcastTiming1764930000000 } from './migrations/1764930000000-broadca
 import { BroadcastSplits1764931000000 } from './migrations/1764931000000-broadcast-splits.js';
 import { BroadcastResends1764932000000 } from './migrations/1764932000000-broadcast-resends.js';
 import { SendHours1764980000000 } from './migrations/1764980000000-send-hours.js';
+import { AttemptsWithoutCheck1765100000000 } from './migrations/1765100000000-attempts-without-check.js';
 import { SignupTimes1764960000000 } from './migrations/1764960000000-signup-times.js';
 import { UnreadColumns1764970000000 } from './migrations/1764970000000-unread-columns.js';
 
@@ -49,4 +50,5 @@ export const migrations = [
   SignupTimes1764960000000,
   UnreadColumns1764970000000,
   SendHours1764980000000,
+  AttemptsWithoutCheck1765100000000,
 ];

@@ -23,7 +23,7 @@ describe('sending what is due', () => {
       onBody: accept,
     });
     t.clock.set(OPENED_AT);
-    await t.db.query('truncate message, suppression, subscriber, relay_state cascade');
+    await t.db.query('truncate message, message_attempt, suppression, subscriber, relay_state cascade');
   });
 
   const claim: (owner: string, limit: number) => ReturnType<typeof t.ledger.claim> = async (owner, limit) =>
