@@ -53,7 +53,7 @@ export function typedBroadcast(body: unknown): BroadcastTyped {
       (Array.isArray(value) ? value : [value])
         .filter((one) => typeof one === 'string')
         .slice(0, MAX_VALUES)
-        .map((one) => one.trim().slice(0, MAX_TYPED_CHARS)),
+        .map((one) => one.replaceAll('\r\n', '\n').trim().slice(0, MAX_TYPED_CHARS)),
     ]),
   );
 }
@@ -226,7 +226,8 @@ export function broadcastFormPage(
     sender: [
       field('senderName', 'Name'),
       field('senderEmail', 'Email address'),
-      field('senderPostalAddress', 'Postal address'),
+      // Of several lines, which a field of one would run together.
+      { ...field('senderPostalAddress', 'Postal address'), rows: 3 },
     ],
     split: one(typed, 'split') === 'on',
     armError: errors['arms.0.subject'] ?? null,

@@ -74,9 +74,14 @@ describe('the owner’s pages of broadcasts', () => {
     expect(text).toContain('3 people at this moment');
     expect(text).toContain('Hello Pia');
     expect(text).toContain('50 % of the audience try 2 arms; after 1 hour');
-    await post(`/${id}/edit`, { ...FORM, title: 'Other name' }).expect(303);
-    expect(await state(id)).toMatchObject({ title: 'Other name', split: null });
-    expect((await get(`/${id}/edit`).expect(200)).text).toContain('value="Other name"');
+    // Browsers send the lines of a text with both signs; one field of one line would run them together.
+    const lines = { senderPostalAddress: '1 Main St\r\nSpringfield' };
+    await post(`/${id}/edit`, { ...FORM, ...lines, title: 'Other name' }).expect(303);
+    const sender = { postalAddress: '1 Main St\nSpringfield' };
+    expect(await state(id)).toMatchObject({ title: 'Other name', split: null, sender });
+    const form = (await get(`/${id}/edit`).expect(200)).text;
+    expect(form).toContain('value="Other name"');
+    expect(form).toMatch(/<textarea id="senderPostalAddress"[^>]*>1 Main St\nSpringfield<\/textarea>/);
     const preview = await get(`/${id}/preview`).expect(200);
     expect(preview.text).toContain('Hi Pia');
     expect(preview.headers['content-security-policy']).toMatch(/^sandbox allow-popups/);
