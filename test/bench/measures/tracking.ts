@@ -118,7 +118,11 @@ async function load(task: LoadTask): Promise<LoadResult> {
   const child = fork(join(import.meta.dirname, '../http-load.process.js'));
   const exit = once(child, 'exit');
   child.send(task);
-  const [result] = (await once(child, 'message')) as [LoadResult];
+  const ended = exit.then(([code]) => {
+    throw new Error(`the load ended with ${String(code)}`);
+  });
+  ended.catch(() => undefined);
+  const [result] = (await Promise.race([once(child, 'message'), ended])) as [LoadResult];
   await exit;
   if (result.wrong > 0) throw new Error(`${result.wrong} of ${result.answered} answers were wrong`);
   return result;
@@ -181,7 +185,7 @@ async function openSite(mails: number): Promise<Site> {
   }
 }
 
-/** Mails that were accepted an hour ago. */
+/** Mails that were accepted an hour ago, and links of one length: the load takes answers of one kind for equally long. */
 async function seed(client: Client, mails: number): Promise<{ messages: string[]; links: string[] }> {
   const idsOf = async (sql: string, values: unknown[] = []): Promise<string[]> =>
     (await client.query<{ id: string }>(sql, values)).rows.map(({ id }) => id);
@@ -203,7 +207,7 @@ async function seed(client: Client, mails: number): Promise<{ messages: string[]
   );
   const links = await idsOf(
     `insert into link (url_template, url_hash, created_at)
-     select 'https://example.com/page/' || n, decode(md5(n::text), 'hex'), now() from generate_series(1, $1::int) n returning id`,
+     select 'https://example.com/page/' || (100 + n), decode(md5(n::text), 'hex'), now() from generate_series(1, $1::int) n returning id`,
     [LINKS],
   );
   await client.query('vacuum analyze');
