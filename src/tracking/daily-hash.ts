@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { hmacSha256 } from '../values/hmac.js';
 
 const HASH_BYTES = 16;
 
@@ -7,5 +7,5 @@ export function dailyHash(
   secret: Buffer,
   { purpose, day, value }: { purpose: string; day: string; value: string },
 ): Buffer {
-  return createHmac('sha256', secret).update(`${purpose}\0${day}\0${value}`).digest().subarray(0, HASH_BYTES);
+  return hmacSha256(secret, `${purpose}\0${day}\0${value}`).subarray(0, HASH_BYTES);
 }

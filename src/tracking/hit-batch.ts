@@ -9,14 +9,11 @@ export interface RequestFacts {
   query: unknown;
 }
 
-/** A hit as it is kept until it is stored. There is no address in it: it may lie in a file for a while. */
-const keptHitSchema = z.object({
+const id = z.string().regex(/^\d{1,19}$/);
+
+/** What the hits of one client have in common; kept and stored once for many of them. There is no address in it. */
+const hitSourceSchema = z.object({
   kind: z.enum(['open', 'click']),
-  messageId: z.string().regex(/^\d{1,19}$/),
-  linkId: z
-    .string()
-    .regex(/^\d{1,19}$/)
-    .nullable(),
   method: z.string(),
   userAgent: z.string().nullable(),
   purpose: z.string().nullable(),
@@ -26,19 +23,41 @@ const keptHitSchema = z.object({
   local: z.boolean(),
   /** Hexadecimal; differs from day to day for the same address. */
   ipHash: z.string().regex(/^(?:[0-9a-f]{2})*$/),
-  atMs: z.number().int(),
 });
 
-/** Hits that are stored in one transaction, or not at all. */
-const hitBatchSchema = z.object({ id: z.uuid(), hits: z.array(keptHitSchema) });
+const keptHitSchema = z.object({
+  /** Place among the batch's sources. */
+  source: z.int().nonnegative(),
+  messageId: id,
+  linkId: id.nullable(),
+  atMs: z.int(),
+});
 
+/** Hits that are stored in one transaction, or not at all. They may lie in a file for a while. */
+const hitBatchSchema = z
+  .object({ id: z.uuid(), sources: z.array(hitSourceSchema), hits: z.array(keptHitSchema) })
+  .refine(({ sources, hits }) => hits.every(({ source }) => source < sources.length));
+
+export type HitSource = z.output<typeof hitSourceSchema>;
 export type KeptHit = z.output<typeof keptHitSchema>;
 export type HitBatch = z.output<typeof hitBatchSchema>;
+
+/** As earlier releases wrote it: each hit with all that is known of its client. */
+const earlierBatchSchema = z
+  .object({
+    id: z.uuid(),
+    hits: z.array(keptHitSchema.omit({ source: true }).extend(hitSourceSchema.shape)),
+  })
+  .transform(({ id: batchId, hits }) => ({
+    id: batchId,
+    sources: hits.map(({ messageId: _message, linkId: _link, atMs: _at, ...source }) => source),
+    hits: hits.map(({ messageId, linkId, atMs }, source) => ({ source, messageId, linkId, atMs })),
+  }));
 
 /** The batch that `JSON.stringify` wrote, or null for anything else, such as a torn file. */
 export function readHitBatch(text: string): HitBatch | null {
   try {
-    return hitBatchSchema.safeParse(JSON.parse(text)).data ?? null;
+    return z.union([hitBatchSchema, earlierBatchSchema]).safeParse(JSON.parse(text)).data ?? null;
   } catch {
     return null;
   }
@@ -48,7 +67,7 @@ const MAX_USER_AGENT_CHARS = 500;
 const MAX_HEADER_CHARS = 60;
 
 export type HeaderFacts = Pick<
-  KeptHit,
+  HitSource,
   'method' | 'userAgent' | 'purpose' | 'hasAcceptLanguage' | 'fetchDest'
 >;
 

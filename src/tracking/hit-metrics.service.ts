@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Counter, Gauge, Registry } from 'prom-client';
+import type { HitBatch } from './hit-batch.js';
 
 /** What the process that serves requests knows of opens and clicks. */
 @Injectable()
@@ -47,8 +48,8 @@ export class HitMetrics {
     this.#now = now;
   }
 
-  stored(hits: readonly { kind: 'open' | 'click' }[]): void {
-    const clicks = hits.filter(({ kind }) => kind === 'click').length;
+  stored({ sources, hits }: Pick<HitBatch, 'sources' | 'hits'>): void {
+    const clicks = hits.filter(({ source }) => sources[source]?.kind === 'click').length;
     this.#stored.inc({ kind: 'click' }, clicks);
     this.#stored.inc({ kind: 'open' }, hits.length - clicks);
   }

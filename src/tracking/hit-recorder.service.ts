@@ -10,19 +10,11 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { JobRunner } from '../infra/jobs/job-runner.js';
 import { SETTLE_MS } from './burst.js';
-import { dailyHash } from './daily-hash.js';
-import {
-  type HeaderFacts,
-  headerFacts,
-  type HitBatch,
-  type KeptHit,
-  type RequestFacts,
-} from './hit-batch.js';
-import { isLoopback } from './hit-class.js';
+import type { HitBatch, HitSource, RequestFacts } from './hit-batch.js';
 import { HitMetrics } from './hit-metrics.service.js';
+import { HitSources } from './hit-sources.js';
 import { HitSpool } from './hit-spool.service.js';
 import { HitStore } from './hit-store.service.js';
-import { networkOf } from './network.js';
 import { SETTLE_CLICKS } from './verdicts.service.js';
 
 /** A reader's click is with the sequences this much later, and a thousand of them cost as much as one. */
@@ -39,11 +31,10 @@ const SAFE_AFTER_MS = 1_500;
 const MOST_RETAINED_HITS = 60_000;
 const SETTLE_TOGETHER_MS = 500;
 
-interface QueuedHit extends HeaderFacts {
-  kind: 'open' | 'click';
+interface QueuedHit {
+  source: HitSource;
   messageId: string;
   linkId: string | null;
-  ip: string;
   atMs: number;
 }
 
@@ -64,17 +55,17 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
   readonly #settling = new Set<NodeJS.Timeout>();
   #settleArmedMs = -Infinity;
   #away = false;
-  readonly #networks = new Map<string, { ipHash: string; network: string | null }>();
-  #day = '';
+  readonly #sources: HitSources;
 
   constructor(
     private readonly store: HitStore,
     private readonly spool: HitSpool,
     private readonly metrics: HitMetrics,
     private readonly runner: JobRunner,
-    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CONFIG) { secretKey, mailboxOn }: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
+    this.#sources = new HitSources(secretKey, mailboxOn);
     metrics.watch(() => ({ queued: this.#queue.length, spooledBytes: this.spool.bytes }));
   }
 
@@ -97,7 +88,7 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     }
     const { kind, messageId, linkId } = hit;
     const atMs = this.clock.now().getTime();
-    this.#queue.push({ kind, messageId, linkId, ip: request.ip, atMs, ...headerFacts(request) });
+    this.#queue.push({ source: this.#sources.of(kind, request, atMs), messageId, linkId, atMs });
     this.#timer ??= setTimeout(() => void this.flush(), this.#away ? TICK_MS : FLUSH_MS);
   }
 
@@ -158,13 +149,13 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
       this.#log.warn('The database is back: opens and clicks that were kept on disk are stored');
     this.#away = false;
     if (stored.outcome === 'refused') return this.storeHalves(batch, stored.reason);
-    this.metrics.stored(batch.hits);
+    this.metrics.stored(batch);
     this.retain(batch);
     if (stored.waiting) this.settleSoon();
     return true;
   }
 
-  private async storeHalves({ hits }: HitBatch, reason: string): Promise<boolean> {
+  private async storeHalves({ sources, hits }: HitBatch, reason: string): Promise<boolean> {
     if (hits.length <= 1) {
       this.metrics.dropped('refused', hits.length);
       this.#log.error(`A hit cannot be stored: PostgreSQL answers ${reason}`);
@@ -172,7 +163,7 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     }
     const middle = hits.length >> 1;
     for (const part of [hits.slice(0, middle), hits.slice(middle)]) {
-      const half = { id: randomUUID(), hits: part };
+      const half = { id: randomUUID(), sources, hits: part };
       if (!(await this.tryToStore(half))) await this.toDisk([half]);
     }
     return true;
@@ -229,23 +220,13 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
   }
 
   private cutBatch(most: number): HitBatch {
-    const hits = this.#queue.splice(0, most).map(({ ip, ...hit }): KeptHit => {
-      const { ipHash, network } = this.placeOf(ip, hit.atMs);
-      return { ...hit, ipHash, network, local: this.config.mailboxOn && isLoopback(ip) };
+    const places = new Map<HitSource, number>();
+    const hits = this.#queue.splice(0, most).map(({ source, messageId, linkId, atMs }) => {
+      let place = places.get(source);
+      if (place === undefined) places.set(source, (place = places.size));
+      return { source: place, messageId, linkId, atMs };
     });
-    return { id: randomUUID(), hits };
-  }
-
-  private placeOf(ip: string, atMs: number): { ipHash: string; network: string | null } {
-    const day = new Date(atMs).toISOString().slice(0, 10);
-    if (day !== this.#day || this.#networks.size > 10_000) this.#networks.clear();
-    this.#day = day;
-    const known = this.#networks.get(ip);
-    if (known) return known;
-    const ipHash = dailyHash(this.config.secretKey, { purpose: 'ip', day, value: ip }).toString('hex');
-    const place = { ipHash, network: networkOf(ip) };
-    this.#networks.set(ip, place);
-    return place;
+    return { id: randomUUID(), sources: [...places.keys()], hits };
   }
 
   #complain(what: string, error: unknown): void {

@@ -4,9 +4,15 @@ import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { SETTLE_MS, WAITING } from './burst.js';
-import type { HitBatch, KeptHit } from './hit-batch.js';
-import { classifyHit, FASTEST_READER_MS, HIT_RULE_VERSION, mayBeBurst } from './hit-class.js';
-import { acceptedSince, insertHits, type JudgedHit, storedBatches } from './hits.queries.js';
+import type { HitBatch, HitSource } from './hit-batch.js';
+import {
+  classifyHit,
+  FASTEST_READER_MS,
+  HIT_RULE_VERSION,
+  type HitVerdict,
+  mayBeBurst,
+} from './hit-class.js';
+import { insertHits, type JudgedSource, storedBatches } from './hits.queries.js';
 
 /** A statement of a thousand rows takes some 20 ms. One that takes this long is as good as an outage. */
 const STORE_WITHIN_MS = 5_000;
@@ -55,25 +61,31 @@ export class HitStore {
     }
   }
 
-  private async insert(batch: HitBatch): Promise<Stored> {
+  private async insert({ id, sources, hits }: HitBatch): Promise<Stored> {
     const db = this.dataSource.manager;
-    const messageIds = [...new Set(batch.hits.map(({ messageId }) => messageId))];
-    const first = batch.hits.reduce((earliest, { atMs }) => Math.min(earliest, atMs), Infinity);
-    const acceptedAt = await acceptedSince(db, messageIds, new Date(first - FASTEST_READER_MS));
-    const judged = batch.hits.map((hit) => judge(hit, acceptedAt.get(hit.messageId) ?? null));
-    const parameters = { ruleVersion: HIT_RULE_VERSION, settleMs: SETTLE_MS, now: this.clock.now() };
-    await insertHits(db, { id: batch.id, judged, ...parameters });
-    const certain = judged.some((hit) => hit.kind === 'click' && hit.class === 'human');
+    const judged = sources.map(judge);
+    const rules = { ruleVersion: HIT_RULE_VERSION, fastestMs: FASTEST_READER_MS, settleMs: SETTLE_MS };
+    await insertHits(db, { id, sources: judged, hits, ...rules, now: this.clock.now() });
+    const certain = judged.some(({ kind, usual }) => kind === 'click' && usual.class === 'human');
     if (certain) await this.wake.notify(db, 'sequences.advance-due').catch(() => undefined);
-    return { outcome: 'stored', waiting: judged.some(({ waits }) => waits) };
+    return { outcome: 'stored', waiting: judged.some(({ usual }) => usual.waits) };
   }
 }
 
+/** Nothing but the time since the mail went out differs between hits of one client, and the database knows that. */
+function judge(source: HitSource): JudgedSource {
+  const at = new Date(0);
+  return {
+    ...source,
+    usual: verdictOn(source, classifyHit({ ...source, at, acceptedAt: null })),
+    tooFast: verdictOn(source, classifyHit({ ...source, at, acceptedAt: at })),
+  };
+}
+
 /** A click that looks like a person's is not counted as one before the rest of a burst would have come. */
-function judge(hit: KeptHit, acceptedAt: Date | null): JudgedHit {
-  const verdict = classifyHit({ ...hit, at: new Date(hit.atMs), acceptedAt });
-  const waits = verdict.class === 'human' && mayBeBurst(hit);
-  return { ...hit, ...(waits && !hit.local ? WAITING : verdict), waits };
+function verdictOn(source: HitSource, verdict: HitVerdict): JudgedSource['usual'] {
+  const waits = verdict.class === 'human' && mayBeBurst(source);
+  return { ...(waits && !source.local ? WAITING : verdict), waits };
 }
 
 async function soon<T>(work: Promise<T>): Promise<T> {

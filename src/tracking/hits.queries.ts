@@ -1,25 +1,12 @@
 import type { EntityManager } from 'typeorm';
-import type { KeptHit } from './hit-batch.js';
+import type { HitSource, KeptHit } from './hit-batch.js';
 import type { HitVerdict } from './hit-class.js';
 import { type NewVerdict, NOBODY, type StoredHit } from './stored-hit.js';
 
-export type JudgedHit = KeptHit & HitVerdict & { waits: boolean };
-
-/**
- * When those of the mails went out that did so after `since`, by id; for the rule about hits that come too fast. By
- * primary key; nothing is locked.
- */
-export async function acceptedSince(
-  db: EntityManager,
-  messageIds: readonly string[],
-  since: Date,
-): Promise<Map<string, Date>> {
-  const rows: { id: string; acceptedAt: Date }[] = await db.query(
-    `select id, coalesce(accepted_at, data_at) as "acceptedAt" from message
-      where id = any($1::bigint[]) and coalesce(accepted_at, data_at) > $2`,
-    [arrayOf(messageIds), since],
-  );
-  return new Map(rows.map(({ id, acceptedAt }) => [id, acceptedAt]));
+/** How the hits of one client are judged: usually, and those that come sooner after their mail than anybody reads it. */
+export interface JudgedSource extends HitSource {
+  usual: HitVerdict & { waits: boolean };
+  tooFast: HitVerdict & { waits: boolean };
 }
 
 /**
@@ -27,48 +14,61 @@ export async function acceptedSince(
  * are hits on mails that are gone, and those of readers who do not want to be counted, whatever the links in older mails
  * still ask for. A link that has been removed since counts as a click on the mail.
  *
- * What many hits have in common goes over once ($7), and each hit names it by its number ($6): that halves the work on
- * both sides. `synchronous_commit` is off: a crash of PostgreSQL may lose the last moment, which the caller notices by
- * the missing batch (`storedBatches`). Locks the new rows only, and shares a lock on their message and link.
+ * What the hits of one client have in common goes over once ($7), and each hit names it by its place ($6): that halves the
+ * work on both sides. `synchronous_commit` is off: a crash of PostgreSQL may lose the last moment, which the caller
+ * notices by the missing batch (`storedBatches`). Locks the new rows only.
  */
 export async function insertHits(
   db: EntityManager,
   {
-    id,
-    judged,
+    sources,
+    hits,
     ...parameters
-  }: { id: string; judged: readonly JudgedHit[]; ruleVersion: number; settleMs: number; now: Date },
+  }: {
+    id: string;
+    sources: readonly JudgedSource[];
+    hits: readonly KeptHit[];
+    ruleVersion: number;
+    fastestMs: number;
+    settleMs: number;
+    now: Date;
+  },
 ): Promise<void> {
-  const { kinds, places } = inKinds(judged);
   await db.query(
     `with quick as materialized (select set_config('synchronous_commit', 'off', true)),
           once as (insert into tracking_batch (id, stored_at) select $1, $2 from quick on conflict do nothing returning id),
-          kinds as materialized (select * from json_to_recordset($7::json) as (place int, kind text, class text, reason text,
-            "userAgent" text, "ipHash" text, method text, purpose text, "hasAcceptLanguage" boolean, "fetchDest" text,
-            network text, local boolean, waits boolean))
+          sources as materialized (select * from json_to_recordset($7::json) as (place int, kind text, "userAgent" text,
+            "ipHash" text, method text, purpose text, "hasAcceptLanguage" boolean, "fetchDest" text, network text,
+            local boolean, usual json, "tooFast" json)),
+          verdicts as materialized (
+            select place, fast, v ->> 'class' as class, v ->> 'reason' as reason, (v ->> 'waits')::boolean as waits
+            from sources, lateral (values (false, usual), (true, "tooFast")) as either (fast, v))
      insert into tracking_event (kind, message_id, link_id, class, reason, rule_version, user_agent, ip_hash, at, method,
        purpose, accepted_at, has_accept_language, fetch_dest, network, local, settles_at, subscriber_id)
-     select k.kind, m.id, l.id, k.class, k.reason, $8, k."userAgent", decode(k."ipHash", 'hex'),
-       to_timestamp(h.at_ms / 1000.0), k.method, k.purpose, coalesce(m.accepted_at, m.data_at), k."hasAcceptLanguage",
-       k."fetchDest", k.network, k.local, case when k.waits then to_timestamp((h.at_ms + $9::float8) / 1000.0) end, s.id
+     select s.kind, h.message_id, l.id, v.class, v.reason, $8, s."userAgent", decode(s."ipHash", 'hex'),
+       to_timestamp(h.at_ms / 1000.0), s.method, s.purpose, h.accepted_at, s."hasAcceptLanguage",
+       s."fetchDest", s.network, s.local, case when v.waits then to_timestamp((h.at_ms + $9::float8) / 1000.0) end, p.id
      from once
-     cross join unnest($3::bigint[], $4::bigint[], $5::float8[], $6::int[]) with ordinality
-       as h (message_id, link_id, at_ms, place, turn)
-     join kinds k on k.place = h.place
-     join message m on m.id = h.message_id
-     join subscriber s on s.id = m.subscriber_id and s.tracking_consent
+     cross join (
+       select h.*, m.subscriber_id, coalesce(m.accepted_at, m.data_at) as accepted_at,
+         coalesce(h.at_ms - extract(epoch from coalesce(m.accepted_at, m.data_at)) * 1000 < $10::float8, false) as fast
+       from unnest($3::bigint[], $4::bigint[], $5::float8[], $6::int[]) with ordinality
+         as h (message_id, link_id, at_ms, place, turn)
+       join message m on m.id = h.message_id) h
+     join sources s on s.place = h.place
+     join verdicts v on v.place = h.place and v.fast = h.fast
+     join subscriber p on p.id = h.subscriber_id and p.tracking_consent
      left join link l on l.id = h.link_id
      order by h.turn`,
     [
-      id,
+      parameters.id,
       parameters.now,
-      arrayOf(judged.map(({ messageId }) => messageId)),
-      arrayOf(judged.map(({ linkId }) => linkId ?? 'null')),
-      arrayOf(judged.map(({ atMs }) => atMs)),
-      arrayOf(places),
-      JSON.stringify(kinds),
-      parameters.ruleVersion,
-      parameters.settleMs,
+      arrayOf(hits.map(({ messageId }) => messageId)),
+      arrayOf(hits.map(({ linkId }) => linkId ?? 'null')),
+      arrayOf(hits.map(({ atMs }) => atMs)),
+      arrayOf(hits.map(({ source }) => source)),
+      JSON.stringify(sources.map((source, place) => ({ ...source, place }))),
+      ...[parameters.ruleVersion, parameters.settleMs, parameters.fastestMs],
     ],
   );
 }
@@ -76,19 +76,6 @@ export async function insertHits(
 /** Numbers need no quotes, so this is a good deal cheaper than what the driver makes of an array. */
 function arrayOf(numbers: readonly (string | number)[]): string {
   return `{${numbers.join(',')}}`;
-}
-
-/** Sorts hits by all that is not their own alone. */
-function inKinds(judged: readonly JudgedHit[]): { kinds: object[]; places: number[] } {
-  const known = new Map<string, number>();
-  const kinds: object[] = [];
-  const places = judged.map(({ messageId: _messageId, linkId: _link, atMs: _at, ...kind }) => {
-    const key = `${kind.ipHash} ${kind.kind} ${kind.class} ${kind.reason} ${kind.method} ${kind.purpose} ${kind.hasAcceptLanguage} ${kind.fetchDest} ${kind.userAgent}`;
-    const place = known.get(key) ?? kinds.push({ ...kind, place: kinds.length }) - 1;
-    known.set(key, place);
-    return place;
-  });
-  return { kinds, places };
 }
 
 /** Which of the batches PostgreSQL knows. By primary key. */

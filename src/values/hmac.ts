@@ -17,8 +17,8 @@ const NOTHING = new Uint8Array();
 
 /**
  * HMAC-SHA-256 (RFC 2104) of a UTF-8 text and the bytes behind it under `secret`, the same as `createHmac` gives. For the
- * places that make millions: two one-shot hashes leave no native object behind for each, which halved the time and the
- * garbage. The secret's bytes must not change afterwards.
+ * places that make millions: two one-shot hashes leave no native object behind for each, and as text they leave no memory
+ * outside the heap either, which more than halves the time. The secret's bytes must not change afterwards.
  */
 export function hmacSha256(secret: Buffer, text: string, bytes: Uint8Array = NOTHING): Buffer {
   const { inner, outer } = keyBlocks(secret);
@@ -27,8 +27,12 @@ export function hmacSha256(secret: Buffer, text: string, bytes: Uint8Array = NOT
     return crypto.createHmac('sha256', secret).update(text).update(bytes).digest();
   const bytesAt = BLOCK_BYTES + inner.write(text, BLOCK_BYTES);
   inner.set(bytes, bytesAt);
-  crypto.hash('sha256', inner.subarray(0, bytesAt + bytes.length), 'buffer').copy(outer, BLOCK_BYTES);
-  return crypto.hash('sha256', outer, 'buffer');
+  outer.write(
+    crypto.hash('sha256', inner.subarray(0, bytesAt + bytes.length), 'binary'),
+    BLOCK_BYTES,
+    'latin1',
+  );
+  return Buffer.from(crypto.hash('sha256', outer, 'binary'), 'latin1');
 }
 
 function keyBlocks(secret: Buffer): KeyBlocks {

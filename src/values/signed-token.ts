@@ -77,8 +77,15 @@ export function encodeIds(ids: readonly string[]): Uint8Array {
 /** The ids `encodeIds` wrote, or null when the bytes are not exactly `count` ids. */
 export function decodeIds(bytes: Uint8Array, count: number): string[] | null {
   if (bytes.length !== count * ID_BYTES) return null;
-  const view = Buffer.from(bytes);
-  return Array.from({ length: count }, (_, index) => view.readBigUInt64BE(index * ID_BYTES).toString());
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const ids: string[] = [];
+  for (let at = 0; at < bytes.length; at += ID_BYTES) {
+    const high = view.getUint32(at);
+    // A number holds what stands in real databases, at a tenth of the cost.
+    const small = high < 2 ** 21;
+    ids.push(small ? String(high * 2 ** 32 + view.getUint32(at + 4)) : view.getBigUint64(at).toString());
+  }
+  return ids;
 }
 
 function checkedPurpose(purpose: string): string {
