@@ -18,7 +18,6 @@ import { insertHits, type JudgedSource, storedBatches } from './hits.queries.js'
 const STORE_WITHIN_MS = 5_000;
 /** PostgreSQL, appendix A: the server or the connection is at fault, not the rows. */
 const AWAY = /^(?:08|53|57P|58|XX|25006|40|55P03)/;
-const FOREIGN_KEY_VIOLATION = '23503';
 
 export type Stored =
   /** `waiting`: there are clicks to be settled in `SETTLE_MS`. */
@@ -38,12 +37,6 @@ export class HitStore {
   ) {}
 
   async store(batch: HitBatch): Promise<Stored> {
-    try {
-      return await soon(this.insert(batch));
-    } catch (error) {
-      if (sqlState(error) !== FOREIGN_KEY_VIOLATION) return failed(error);
-    }
-    // A mail was removed between being looked up and being referred to; it is not there any more the second time.
     try {
       return await soon(this.insert(batch));
     } catch (error) {

@@ -22,6 +22,7 @@ import { BroadcastResends1764932000000 } from './migrations/1764932000000-broadc
 import { SendHours1764980000000 } from './migrations/1764980000000-send-hours.js';
 import { AttemptsWithoutCheck1765100000000 } from './migrations/1765100000000-attempts-without-check.js';
 import { SignupTimes1764960000000 } from './migrations/1764960000000-signup-times.js';
+import { HitsWithoutLocks1765000000000 } from './migrations/1765000000000-hits-without-locks.js';
 import { UnreadColumns1764970000000 } from './migrations/1764970000000-unread-columns.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
@@ -48,6 +49,7 @@ export const migrations = [
   BroadcastSplits1764931000000,
   BroadcastResends1764932000000,
   SignupTimes1764960000000,
+  HitsWithoutLocks1765000000000,
   UnreadColumns1764970000000,
   SendHours1764980000000,
   AttemptsWithoutCheck1765100000000,

@@ -192,17 +192,19 @@ describe('segments', () => {
        select 'seg', 'marketing', 'broadcast', $1, t.id, '{}', 'a', 'h', 'h', 'accepted', now(), now() from t returning id`,
       [id],
     );
+    const verdict = { class: 'human', reason: 'r', waits: false } as const;
     const { insertHits } = await import('../../../src/tracking/hits.queries.js');
     await insertHits(t.dataSource.manager, {
       id: '00000000-0000-4000-8000-000000000001',
-      judged: [
+      sources: [
         {
-          ...{ kind: 'click', messageId: message.id, linkId: null, atMs: t.clock.now().getTime() - 1_000 },
-          ...{ class: 'human', reason: 'r', userAgent: 'x', ipHash: '00', method: 'GET', purpose: null },
-          ...{ hasAcceptLanguage: true, fetchDest: null, network: null, local: false, waits: false },
+          ...{ kind: 'click', userAgent: 'x', ipHash: '00', method: 'GET', purpose: null },
+          ...{ hasAcceptLanguage: true, fetchDest: null, network: null, local: false },
+          ...{ usual: verdict, tooFast: verdict },
         },
       ],
-      ruleVersion: 1,
+      hits: [{ source: 0, messageId: message.id, linkId: null, atMs: t.clock.now().getTime() - 1_000 }],
+      ...{ ruleVersion: 1, fastestMs: 0 },
       settleMs: 0,
       now: t.clock.now(),
     });
