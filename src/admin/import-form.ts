@@ -39,7 +39,7 @@ export interface ColumnChoice {
 }
 
 /** Columns of the table, or each header once of an archive's tables. */
-export function columnsOf({ tables }: ImportPreview): { header: string; samples: string[] }[] {
+function columnsOf({ tables }: ImportPreview): { header: string; samples: string[] }[] {
   const columns = new Map<string, { header: string; samples: string[] }>();
   for (const { headers, samples } of tables)
     for (const [index, header] of headers.entries()) {

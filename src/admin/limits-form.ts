@@ -52,7 +52,7 @@ export function typedFrom(body: unknown): Typed {
 }
 
 /** How many rows of senders were typed. */
-export function senderRows(typed: Typed): number {
+function senderRows(typed: Typed): number {
   const rows = Object.keys(typed).flatMap((name) => /^senders\.(\d{1,3})\.domain$/.exec(name)?.[1] ?? []);
   return Math.min(MAX_ROWS, Math.max(0, ...rows.map((row) => Number(row) + 1)));
 }

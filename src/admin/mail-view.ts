@@ -1,4 +1,4 @@
-export const MAIL_TABS = ['html', 'text', 'source', 'headers'] as const;
+const MAIL_TABS = ['html', 'text', 'source', 'headers'] as const;
 export type MailTab = (typeof MAIL_TABS)[number];
 
 /** The part asked for; anything else shows the mail as its reader sees it. */

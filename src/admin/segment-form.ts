@@ -63,7 +63,7 @@ export interface SegmentTyped {
   text: string | null;
 }
 
-export const ROW_KINDS = [
+const ROW_KINDS = [
   'status',
   'tag',
   'list',

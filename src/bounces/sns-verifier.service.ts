@@ -3,7 +3,7 @@ import { Inject, Injectable, Optional } from '@nestjs/common';
 import { amazonUrl, isSignedBy, type SnsMessage } from './providers/sns.js';
 
 /** Injection token: how an address of Amazon's is fetched. Tests bring their own. */
-export const FETCH_AMAZON = Symbol('fetch from Amazon');
+const FETCH_AMAZON = Symbol('fetch from Amazon');
 export type FetchAmazon = (url: URL) => Promise<string>;
 
 const TIMEOUT_MS = 5_000;

@@ -57,7 +57,7 @@ export function readTextReport(text: string, failed: readonly string[], own: rea
   return { recipients: told === null ? [] : [{ recipient: told, text: '' }], notice, original };
 }
 
-export function splitCopy(text: string): { notice: string; original: HeaderBlock | null } {
+function splitCopy(text: string): { notice: string; original: HeaderBlock | null } {
   const lines = text.split(/\r?\n/).slice(0, MAX_LINES);
   const marker = lines.findIndex((line) => COPY_BELOW.some((pattern) => pattern.test(line)));
   const header = lines.findIndex((line) => HEADER_LINE.test(line));

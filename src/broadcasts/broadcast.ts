@@ -64,7 +64,7 @@ export interface BroadcastDraft {
 }
 
 /** Topic of a broadcast that names neither a topic nor a funnel: readers can opt out of these as of any other. */
-export const DEFAULT_TOPIC = 'news';
+const DEFAULT_TOPIC = 'news';
 
 /** What the mails belong to: opting out of it stops them, and List-Id names it. */
 export function topicOf({ topic, audience }: Pick<Broadcast, 'topic' | 'audience'>): string {

@@ -185,7 +185,7 @@ const splitResponse = z
   })
   .nullable();
 
-export const broadcastResponse = z.object({
+const broadcastResponse = z.object({
   id: z.string(),
   key: z.string().nullable(),
   title: z.string(),

@@ -2,7 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
 import { ExperimentsService } from './experiments.service.js';
 
-export const DECIDE = 'experiments.decide';
+const DECIDE = 'experiments.decide';
 
 @Injectable()
 export class ExperimentsJobs implements OnModuleInit {

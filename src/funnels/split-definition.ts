@@ -66,7 +66,7 @@ function rateOf(percent: string): number {
 }
 
 /** Whether an arm sends at a time of its own: people are then drawn when they come to the step, not when it is due. */
-export function isTimedSplit(step: FunnelEmailStep & { split: FunnelSplit }): boolean {
+function isTimedSplit(step: FunnelEmailStep & { split: FunnelSplit }): boolean {
   const timeOf = ({ delay, at }: FunnelEmailStep): string => JSON.stringify([delay ?? null, at ?? null]);
   return armSteps(step).some(({ step: arm }) => timeOf(arm) !== timeOf(step));
 }

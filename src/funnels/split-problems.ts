@@ -16,7 +16,7 @@ export function splitProblems(step: FunnelEmailStep, definition: FunnelDefinitio
   ].map((problem) => ({ ...problem, path: ['split', ...problem.path] }));
 }
 
-export function hasSplit(step: FunnelEmailStep): step is FunnelEmailStep & { split: FunnelSplit } {
+function hasSplit(step: FunnelEmailStep): step is FunnelEmailStep & { split: FunnelSplit } {
   return step.split !== undefined;
 }
 

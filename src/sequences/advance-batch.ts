@@ -225,7 +225,7 @@ function mailTo(row: DueEnrollment, stepKey: string, shared: number): BatchMail 
 }
 
 /** The dedupe key of a step's mail. */
-export function stepMailKey(enrollmentId: string, stepKey: string): string {
+function stepMailKey(enrollmentId: string, stepKey: string): string {
   return `seq:${enrollmentId}:${stepKey}`;
 }
 

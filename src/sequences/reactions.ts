@@ -63,7 +63,7 @@ export function reactionsTo(
 }
 
 /** A goal that lies ahead goes before an exit; one that is behind the person means nothing. */
-export function reactionTo(sequence: PreparedSequence, stepKey: string, trigger: Trigger): Reaction {
+function reactionTo(sequence: PreparedSequence, stepKey: string, trigger: Trigger): Reaction {
   for (const node of sequence.definition.nodes) {
     if (node.kind !== 'goal' || !node.triggers.some((one) => sameTrigger(one, trigger))) continue;
     if (isAhead(sequence, stepKey, node.key)) return { kind: 'jump', goal: node };
@@ -73,7 +73,7 @@ export function reactionTo(sequence: PreparedSequence, stepKey: string, trigger:
 }
 
 /** As it stands in `exit_reason`. */
-export function triggerText(trigger: Trigger): string {
+function triggerText(trigger: Trigger): string {
   switch (trigger.kind) {
     case 'purchased':
       return `purchased ${trigger.product}`;
@@ -92,7 +92,7 @@ export function triggerText(trigger: Trigger): string {
 }
 
 /** Whether somebody who stands before `from` can still come to `goal`; standing before the goal itself counts. */
-export function isAhead({ nodes }: PreparedSequence, from: string, goal: string): boolean {
+function isAhead({ nodes }: PreparedSequence, from: string, goal: string): boolean {
   return stepsFrom(nodes, from).has(goal);
 }
 
@@ -124,7 +124,7 @@ export function metByFields<P extends Place>(
 }
 
 /** Values of fields that end the sequence or take people to a goal. */
-export function fieldTriggersOf(definition: SequenceDefinition): FieldTrigger[] {
+function fieldTriggersOf(definition: SequenceDefinition): FieldTrigger[] {
   return allTriggers(definition).flatMap(({ trigger }) => (trigger.kind === 'field' ? [trigger] : []));
 }
 

@@ -9,7 +9,7 @@ export function webhookRetryMinutes(attempt: number): number | null {
 }
 
 /** The key that receivers check signatures with, derived so that it is nowhere stored. 32 bytes. */
-export function webhookKey(secretKey: Buffer): Buffer {
+function webhookKey(secretKey: Buffer): Buffer {
   return hmacSha256(secretKey, 'webhook signatures');
 }
 

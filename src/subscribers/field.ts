@@ -17,7 +17,7 @@ export type FieldValue = string | number | boolean;
 
 export type FieldCheck = { ok: true; value: FieldValue } | { ok: false; allowed: string };
 
-export const MAX_FIELD_TEXT = 1_000;
+const MAX_FIELD_TEXT = 1_000;
 const DATE = /^(\d{4})-(\d{2})-(\d{2})$/;
 const NUMBER = /^[+-]?(\d+(\.\d+)?|\.\d+)(e[+-]?\d{1,3})?$/i;
 const YES: ReadonlySet<string> = new Set(['true', 'yes', 'y', '1', 'on']);

@@ -21,7 +21,7 @@ interface OffsetDay {
  *
  * A day is taken to hold at most one change, which is true of every zone in the IANA data.
  */
-export class ZoneOffsets {
+class ZoneOffsets {
   private readonly days = new Map<number, OffsetDay>();
 
   constructor(private readonly zone: IANAZone) {}

@@ -6,7 +6,7 @@ import { CONFIG, type Config } from '../config.js';
 
 /** After this long without an answer the process that had the request is taken for dead. */
 const TAKE_OVER_AFTER_MS = 60_000;
-export const KEPT_MS = 24 * 60 * 60 * 1000;
+const KEPT_MS = 24 * 60 * 60 * 1000;
 
 const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;

@@ -23,7 +23,7 @@ const moneyFilter: FilterImplOptions = function (this, value: unknown, locale?: 
 };
 
 /** `Tue 24 Nov 2026, 09:30 UTC`; in `zone` (IANA) with its abbreviation. An unknown zone falls back to UTC. */
-export function formatInstant(value: unknown, zone: unknown = 'UTC'): string {
+function formatInstant(value: unknown, zone: unknown = 'UTC'): string {
   const instant =
     value instanceof Date ? DateTime.fromJSDate(value) : DateTime.fromISO(String(value), { zone: 'UTC' });
   if (!instant.isValid) return NOTHING;
@@ -33,12 +33,12 @@ export function formatInstant(value: unknown, zone: unknown = 'UTC'): string {
 }
 
 /** A ratio from 0 to 1 as `12.3 %`. */
-export function formatRatio(value: unknown): string {
+function formatRatio(value: unknown): string {
   return typeof value === 'number' && Number.isFinite(value) ? `${(value * 100).toFixed(1)} %` : NOTHING;
 }
 
 /** With thousands separators: `12,345`. Accepts the strings PostgreSQL gives for bigint. */
-export function formatNumber(value: unknown): string {
+function formatNumber(value: unknown): string {
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
   return typeof number === 'number' && Number.isFinite(number) ? integers.format(number) : NOTHING;
 }
