@@ -59,6 +59,13 @@ export class CsvReader {
         at = end + 1;
         continue;
       }
+      const cells = stop < 0 && !isLast ? null : cellsOfLine(line, this.delimiter);
+      if (cells) {
+        records.push({ line: this.#line, cells });
+        this.#line += 1;
+        at = end + 1;
+        continue;
+      }
       const parsed = this.#parse(text, at, isLast);
       if (parsed.kind === 'unfinished') break;
       if (parsed.kind === 'record') {
@@ -120,6 +127,36 @@ export class CsvReader {
 
   #isOpen(text: string, start: number, isLast: boolean): Parsed | null {
     return !isLast && text.length - start <= MAX_RECORD_CHARS ? { kind: 'unfinished' } : null;
+  }
+}
+
+/**
+ * The cells of a line of which every quotation mark is closed in it, as nearly all are; null for what needs a second look.
+ * Looking for the next mark or delimiter takes a tenth of going through the characters.
+ */
+function cellsOfLine(line: string, delimiter: string): string[] | null {
+  const cells: string[] = [];
+  for (let at = 0; ;) {
+    if (line[at] === '"') {
+      let quote = line.indexOf('"', at + 1);
+      let cell = line.slice(at + 1, quote);
+      while (quote >= 0 && line[quote + 1] === '"') {
+        const next = line.indexOf('"', quote + 2);
+        cell += line.slice(quote + 1, next);
+        quote = next;
+      }
+      if (quote < 0) return null;
+      cells.push(cell);
+      at = quote + 1;
+      if (at === line.length) return cells;
+      if (line[at] !== delimiter) return null;
+    } else {
+      const stop = line.indexOf(delimiter, at);
+      cells.push(stop < 0 ? line.slice(at) : line.slice(at, stop));
+      if (stop < 0) return cells;
+      at = stop;
+    }
+    at += 1;
   }
 }
 

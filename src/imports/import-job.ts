@@ -76,7 +76,6 @@ export interface ImportJob {
   preview: ImportPreview | null;
   advice: Partial<ImportAdvice>;
   totalRows: number;
-  cursorLine: number;
   counts: ImportCounts;
   createdAt: Date;
   stagedAt: Date | null;

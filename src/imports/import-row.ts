@@ -94,12 +94,14 @@ function read(cells: readonly string[], options: RowOptions): RowRead {
   const { columns, definitions } = options;
   const { targets } = columns;
   // Empty cells at the end of a line are harmless; missing ones may have shifted all the others.
-  const tooMany = cells.slice(targets.length).some((cell) => cell.trim() !== '');
+  const tooMany =
+    cells.length > targets.length && cells.slice(targets.length).some((cell) => cell.trim() !== '');
   if (tooMany || cells.length < targets.length)
     throw new Refused(`it has ${cells.length} cells, the header has ${targets.length}`);
   const values = new Map<Target, string>();
   const fields: SubscriberFields = {};
-  for (const [index, target] of targets.entries()) {
+  for (let index = 0; index < targets.length; index += 1) {
+    const target = targets[index] ?? 'ignore';
     if (target === 'ignore') continue;
     const text = readCell(cells[index] ?? '', columns.shape === 'wellspring');
     if (!isStorable(text)) throw new Refused(`${target}: it holds a NUL or half a character`);
@@ -117,20 +119,12 @@ function personOf(
   const parsed = parseEmailAddress(values.get('email') ?? '');
   if (!parsed.ok) throw new Refused(`email: ${parsed.reason}`);
   const at = (target: Target): Date | null => instantOf(target, values.get(target), options);
-  const consent = {
-    consentText: short('consentText', values.get('consentText'), MAX_CONSENT),
-    consentAt: at('consentAt'),
-    consentIp: ipOf(values.get('consentIp')),
-    confirmedAt: at('confirmedAt'),
-    confirmedIp: ipOf(values.get('confirmedIp')),
-  };
+  const consentText = short('consentText', values.get('consentText'), MAX_CONSENT);
+  const consentAt = at('consentAt');
+  const confirmedAt = at('confirmedAt');
   const said = statusOf(values.get('status'), options);
   // Without any word of theirs nobody is written to: they stay as if they had typed their address and not confirmed.
-  const proven =
-    options.hasConsent ||
-    consent.consentAt !== null ||
-    consent.confirmedAt !== null ||
-    consent.consentText !== null;
+  const proven = options.hasConsent || consentAt !== null || confirmedAt !== null || consentText !== null;
   const withoutConsent = said === 'active' && !proven;
   const person: ImportedPerson = {
     email: parsed.address,
@@ -139,11 +133,15 @@ function personOf(
     status: withoutConsent ? 'pending' : said,
     timeZone: timeZoneOf(values.get('timeZone'), options),
     locale: short('locale', values.get('locale'), 35),
-    fields: { ...otherFields(values.get('otherFields')), ...fields },
+    fields: values.has('otherFields') ? { ...otherFields(values.get('otherFields')), ...fields } : fields,
     tags: namesOf('tags', values.get('tags'), options.tags),
     lists: listsOf(values.get('lists'), options),
     createdAt: at('createdAt'),
-    ...consent,
+    consentText,
+    consentAt,
+    consentIp: ipOf(values.get('consentIp')),
+    confirmedAt,
+    confirmedIp: ipOf(values.get('confirmedIp')),
     leftAt: at('leftAt'),
     trackingConsent: yesOrNo(values.get('trackingConsent')),
   };
@@ -197,7 +195,8 @@ function timeZoneOf(text: string | undefined, { columns }: RowOptions): string |
 }
 
 function ipOf(text: string | undefined): string | null {
-  const ip = text?.trim() ?? '';
+  if (text === undefined) return null;
+  const ip = text.trim();
   return isIP(ip) > 0 && !ip.includes('%') ? ip : null;
 }
 
@@ -223,15 +222,35 @@ export function splitNames(text: string): string[] {
   return [...new Set(names)];
 }
 
+/** A million rows have a few thousand different sets of tags. Nobody changes the arrays. */
+const MOST_REMEMBERED = 10_000;
+const LONGEST_REMEMBERED = 500;
+const rememberedBeside = new WeakMap<readonly string[], Map<string, string[] | { problem: string }>>();
+
+/** The names of a cell and those that everybody gets, each once. */
 function namesOf(target: string, text: string | undefined, always: readonly string[]): string[] {
-  const names = [...new Set([...(text === undefined ? [] : splitNames(text)), ...always])];
-  if (names.length > MAX_TAGS) throw new Refused(`${target}: use at most ${MAX_TAGS}`);
-  if (names.some((name) => name.length > MAX_TAG || /[\p{Cc}\p{Zl}\p{Zp}]/u.test(name)))
-    throw new Refused(`${target}: a name has at most ${MAX_TAG} characters and no line breaks`);
+  const remembered = rememberedBeside.get(always) ?? new Map<string, string[] | { problem: string }>();
+  rememberedBeside.set(always, remembered);
+  const cell = text ?? '';
+  const known = remembered.get(cell);
+  const names = known ?? checkedNames([...new Set([...splitNames(cell), ...always])]);
+  if (known === undefined && cell.length <= LONGEST_REMEMBERED) {
+    if (remembered.size >= MOST_REMEMBERED) remembered.clear();
+    remembered.set(cell, names);
+  }
+  if ('problem' in names) throw new Refused(`${target}: ${names.problem}`);
   return names;
 }
 
+function checkedNames(names: string[]): string[] | { problem: string } {
+  if (names.length > MAX_TAGS) return { problem: `use at most ${MAX_TAGS}` };
+  return names.some((name) => name.length > MAX_TAG || /[\p{Cc}\p{Zl}\p{Zp}]/u.test(name))
+    ? { problem: `a name has at most ${MAX_TAG} characters and no line breaks` }
+    : names;
+}
+
 function listsOf(text: string | undefined, { lists, listKeys }: RowOptions): string[] {
+  if (text === undefined && lists.length === 0) return [];
   const keys = namesOf('lists', text, lists);
   const unknown = keys.find((key) => !listKeys.has(key));
   if (unknown !== undefined) throw new Refused(`lists: there is no list "${unknown}"`);

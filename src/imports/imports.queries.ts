@@ -3,8 +3,14 @@ import { DataSource, type EntityManager } from 'typeorm';
 import type { Staged } from './staging.service.js';
 import type { ImportCounts, ImportJob, ImportPreview, ImportState } from './import-job.js';
 
+/** Counted while the file was read, or in full when the import is over; meanwhile those of the batches come to them. */
+const COUNTS = `(select coalesce(jsonb_object_agg(key, rows), '{}') from (
+    select key, sum(value::int) as rows from (
+      select j.counts union all select b.counts from import_batch b where b.import_id = j.id and b.counts is not null) c
+      cross join jsonb_each_text(c.counts) group by key) sums)`;
+
 const IMPORT = `select j.id, j.file_name as "fileName", j.state, j.dry_run as "dryRun", j.options, j.source, j.preview, j.advice,
-    j.total_rows as "totalRows", j.cursor_line as "cursorLine", j.counts,
+    j.total_rows as "totalRows", ${COUNTS} as counts,
     j.created_at as "createdAt", j.staged_at as "stagedAt", j.started_at as "startedAt", j.ended_at as "endedAt"
   from import_job j`;
 
@@ -40,7 +46,7 @@ export class ImportsQueries {
 
   /** Locks the row until the caller's transaction ends. */
   async lock(manager: EntityManager, id: string): Promise<ImportJob | null> {
-    const rows: ImportJob[] = await manager.query(`${IMPORT} where j.id = $1 for update`, [id]);
+    const rows: ImportJob[] = await manager.query(`${IMPORT} where j.id = $1 for update of j`, [id]);
     return rows[0] ?? null;
   }
 
@@ -75,7 +81,7 @@ export class ImportsQueries {
   /** The file is kept; how its columns are read is the owner's to say. */
   async awaitMapping(manager: EntityManager, id: string, preview: ImportPreview | null): Promise<void> {
     await manager.query(
-      `update import_job set state = 'mapping', preview = coalesce($2, preview), counts = '{}', advice = '{}', cursor_line = 0,
+      `update import_job set state = 'mapping', preview = coalesce($2, preview), counts = '{}', advice = '{}',
          started_at = null, ended_at = null where id = $1`,
       [id, preview === null ? null : JSON.stringify(preview)],
     );
@@ -111,25 +117,47 @@ export class ImportsQueries {
 
   /** A new run over the same rows. What refused them stands; what became of the others is asked anew. */
   async rewind(manager: EntityManager, id: string, counts: ImportCounts): Promise<void> {
-    await manager.query('update import_job set cursor_line = 0, counts = $2 where id = $1', [
-      id,
-      JSON.stringify(counts),
-    ]);
+    await manager.query('update import_job set counts = $2 where id = $1', [id, JSON.stringify(counts)]);
   }
 
-  async advance(manager: EntityManager, id: string, to: number, counts: ImportCounts): Promise<void> {
-    await manager.query('update import_job set cursor_line = $2, counts = $3 where id = $1', [
-      ...[id, to, JSON.stringify(counts)],
-    ]);
-  }
-
-  /** The line at which a batch of so many rows ends; null when there are none behind `from`. By the primary key. */
-  async batchEnd(manager: EntityManager, id: string, from: number, size: number): Promise<number | null> {
-    const rows: { line: number | null }[] = await manager.query(
-      `select max(line) as line from (select line from import_row where import_id = $1 and line > $2 order by line limit $3) b`,
-      [id, from, size],
+  /** Cuts the lines of an import that begins into batches of at most so many rows. */
+  async cut(manager: EntityManager, id: string, size: number): Promise<void> {
+    await manager.query(
+      `insert into import_batch (import_id, from_line, to_line)
+       select $1::bigint, n, n + $2 from generate_series(0, (select max(line) from import_row where import_id = $1::bigint) - 1, $2::int) n`,
+      [id, size],
     );
-    return rows[0]?.line ?? null;
+  }
+
+  /** The first batch that nobody has done or works on, locked until the transaction ends; null when there is none. */
+  async claim(manager: EntityManager, id: string): Promise<{ from: number; to: number } | null> {
+    const rows: { from: number; to: number }[] = await manager.query(
+      `select b.from_line as "from", b.to_line as "to" from import_batch b join import_job j on j.id = b.import_id
+        where b.import_id = $1 and b.counts is null and j.state = 'running'
+        order by b.from_line limit 1 for update of b skip locked`,
+      [id],
+    );
+    return rows[0] ?? null;
+  }
+
+  async settle(manager: EntityManager, id: string, from: number, counts: ImportCounts): Promise<void> {
+    await manager.query('update import_batch set counts = $3 where import_id = $1 and from_line = $2', [
+      ...[id, from, JSON.stringify(counts)],
+    ]);
+  }
+
+  async hasOpenBatches(manager: EntityManager, id: string): Promise<boolean> {
+    const rows: unknown[] = await manager.query(
+      'select from import_batch where import_id = $1 and counts is null limit 1',
+      [id],
+    );
+    return rows.length > 0;
+  }
+
+  /** The counts of all batches become those of the import. */
+  async sumUp(manager: EntityManager, id: string): Promise<void> {
+    await manager.query(`update import_job j set counts = ${COUNTS} where j.id = $1`, [id]);
+    await manager.query('delete from import_batch where import_id = $1', [id]);
   }
 
   /** Rows that were refused or came to nothing, in the order of the file, behind `after`. */

@@ -5,7 +5,13 @@ import { Wake } from '../infra/jobs/wake.js';
 import { createTagsOfImport, judgeRows, mergeRows } from '../subscribers/merge.queries.js';
 import { DomainError } from '../values/domain-error.js';
 import { ImportFiles } from './import-files.service.js';
-import { IMPORT_STATES, type ImportJob, type ImportOptions, type ImportState } from './import-job.js';
+import {
+  IMPORT_STATES,
+  type ImportCounts,
+  type ImportJob,
+  type ImportOptions,
+  type ImportState,
+} from './import-job.js';
 import { ImportsQueries, type ReportedRow } from './imports.queries.js';
 import { type OnProgress, StagingService } from './staging.service.js';
 
@@ -13,6 +19,8 @@ export const RUN_IMPORTS = 'imports.run';
 
 /** Larger ones are no faster, and hold locks on the subscribers they change for longer. */
 const BATCH = 10_000;
+/** PostgreSQL works on a statement with one processor. */
+const LANES = 2;
 const REPORT_DAYS = 30;
 /** A file holds everybody of it, also who asks to be erased meanwhile. */
 const FILE_DAYS = 1;
@@ -128,8 +136,8 @@ export class ImportsService {
   }
 
   /**
-   * Works on one import, a batch in a transaction that also moves its cursor: whatever dies in between, no row is taken
-   * twice and none is left out. Safe to run in several processes at once.
+   * Works on one import, a batch in a transaction that also notes it as done: whatever dies in between, no row is taken
+   * twice and none is left out. Safe to run in several processes at once, which then share the batches.
    */
   async run(
     id: string,
@@ -137,34 +145,61 @@ export class ImportsService {
   ): Promise<void> {
     const waiting = await this.get(id);
     if (waiting.state === 'reading' && !(await this.readKept(waiting, onProgress))) return;
-    while (signal?.aborted !== true) {
-      const done = await this.dataSource.transaction(async (manager) => {
-        const job = await this.queries.lock(manager, id);
-        if (!job || (job.state !== 'ready' && job.state !== 'running')) return null;
-        const now = this.clock.now();
-        const { options, dryRun, cursorLine: from } = job;
-        if (job.state === 'ready') {
-          await this.queries.setState(manager, id, { state: 'running', now });
-          if (!dryRun) await createTagsOfImport(manager, id, now);
-        }
-        const to = await this.queries.batchEnd(manager, id, from, BATCH);
-        if (to === null) {
-          await this.queries.setState(manager, id, { state: dryRun ? 'checked' : 'done', now });
-          if (!dryRun) await this.files.forget(manager, id);
-          return null;
-        }
-        const batch = { importId: id, from, to, existing: options.existing, now };
-        const became = dryRun
-          ? await judgeRows(manager, batch)
-          : await mergeRows(manager, { ...batch, consentText: options.consentText });
-        const counts = { ...job.counts };
-        for (const [outcome, count] of became) counts[outcome] = (counts[outcome] ?? 0) + count;
-        await this.queries.advance(manager, id, to, counts);
-        return Object.values(counts).reduce((sum, count) => sum + count, 0);
-      });
-      if (done === null) return;
-      onProgress?.(done);
-    }
+    const job = await this.start(id);
+    if (!job) return;
+    const taken = { rows: sumOf(job.counts) };
+    const lane = async (): Promise<void> => {
+      while (signal?.aborted !== true) {
+        const rows = await this.takeBatch(job);
+        if (rows === null) return;
+        taken.rows += rows;
+        onProgress?.(taken.rows);
+      }
+    };
+    const ends = await Promise.allSettled(Array.from({ length: LANES }, lane));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    await this.finish(id);
+  }
+
+  /** Null unless there are rows to take. */
+  private async start(id: string): Promise<ImportJob | null> {
+    return this.dataSource.transaction(async (manager) => {
+      const job = await this.queries.lock(manager, id);
+      if (job?.state === 'running') return job;
+      if (job?.state !== 'ready') return null;
+      const now = this.clock.now();
+      await this.queries.cut(manager, id, BATCH);
+      await this.queries.setState(manager, id, { state: 'running', now });
+      if (!job.dryRun) await createTagsOfImport(manager, id, now);
+      return job;
+    });
+  }
+
+  /** The number of rows, null when none are left for the caller. A cancelled import ends with the batches under way. */
+  private async takeBatch({ id, options, dryRun }: ImportJob): Promise<number | null> {
+    return this.dataSource.transaction(async (manager) => {
+      const lines = await this.queries.claim(manager, id);
+      if (!lines) return null;
+      const batch = { ...lines, importId: id, existing: options.existing, now: this.clock.now() };
+      const became = dryRun
+        ? await judgeRows(manager, batch)
+        : await mergeRows(manager, { ...batch, consentText: options.consentText });
+      const counts = Object.fromEntries(became);
+      await this.queries.settle(manager, id, lines.from, counts);
+      return sumOf(counts);
+    });
+  }
+
+  /** Whoever ends the last batch ends the import. */
+  private async finish(id: string): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const job = await this.queries.lock(manager, id);
+      if (job?.state !== 'running' || (await this.queries.hasOpenBatches(manager, id))) return;
+      await this.queries.sumUp(manager, id);
+      const state = job.dryRun ? 'checked' : 'done';
+      await this.queries.setState(manager, id, { state, now: this.clock.now() });
+      if (!job.dryRun) await this.files.forget(manager, id);
+    });
   }
 
   /** Whether the rows are here now: another process may be reading them, or the owner has cancelled. */
@@ -232,6 +267,10 @@ export class ImportsService {
 /** What reading the file said of rows, which no run changes. */
 function untouched({ counts }: ImportJob): Record<string, number> {
   return { rejected: counts['rejected'] ?? 0, duplicate: counts['duplicate'] ?? 0 };
+}
+
+function sumOf(counts: ImportCounts): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
 function notNow({ id, state }: Pick<ImportJob, 'id' | 'state'>, action: string): DomainError {

@@ -12,9 +12,14 @@ const ISO =
 const PARTED =
   /^(\d{1,2})[/.](\d{1,2})[/.](\d{4}|\d{2})(?:[ ,T]+(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([ap]m)?)?\s*(?:UTC|GMT|Z)?$/i;
 
+/** As nearly all exports write it. */
+const PLAIN = /^(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})Z?$/;
+
 /** An instant as exports write it, in UTC where no zone is named. A date alone is its first moment. */
 export function readInstant(text: string, order: DateOrder | null): InstantRead {
   const trimmed = text.trim();
+  const plain = readPlain(trimmed);
+  if (plain !== null) return { ok: true, at: plain };
   if (ISO.test(trimmed)) {
     const day = trimmed.slice(0, 10);
     const [, clock = '00:00', zone = ''] = /^.{10}(?:[T ]([\d:.]+))?\s*(.*)$/.exec(trimmed) ?? [];
@@ -25,6 +30,18 @@ export function readInstant(text: string, order: DateOrder | null): InstantRead 
   }
   const parts = PARTED.exec(trimmed);
   return parts ? readParted(parts, order) : bad(trimmed);
+}
+
+/** Null for what is written otherwise, and for what may be no instant at all. */
+function readPlain(text: string): Date | null {
+  const parts = PLAIN.exec(text);
+  if (!parts) return null;
+  const [year, month, day] = [Number(parts[1]), Number(parts[2]), Number(parts[3])];
+  const [hour, minute, second] = [Number(parts[4]), Number(parts[5]), Number(parts[6])];
+  // JavaScript takes the year 24 for 1924, the hour 24 for the next day, and 30 February for 1 March.
+  if (year < 1000 || hour > 23 || minute > 59 || second > 59) return null;
+  const at = new Date(Date.UTC(year, month - 1, day, hour, minute, second));
+  return at.getUTCMonth() === month - 1 && at.getUTCDate() === day ? at : null;
 }
 
 function readParted(parts: RegExpExecArray, order: DateOrder | null): InstantRead {

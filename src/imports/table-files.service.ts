@@ -20,7 +20,8 @@ import {
 export const MAX_TABLE_BYTES = 1_073_741_824;
 const MAX_TABLES = 20;
 const MAX_DIRECTORY_BYTES = 1_048_576;
-const PIECE_BYTES = 262_144;
+/** The server copies what was sent while the next piece is read; of larger ones it has to wait for more. */
+const PIECE_BYTES = 65_536;
 const HEAD_BYTES = 65_536;
 
 /** A file that holds a table, or one of an archive's. */

@@ -97,7 +97,7 @@ const MERGE = `with r as (select * from merge_batch),
        where r.outcome = 'left' and s.id = r.id and s.status in ('pending', 'active') returning s.id),
      touched as materialized (
        select made.id, r.line from made join r using (email_key)
-       union all select id, line from r where outcome = 'updated'),
+       union all select changed.id, r.line from changed join r on r.id = changed.id),
      evidence as (
        insert into consent_event (subscriber_id, kind, purpose, consent_text, text_hash, page_url, ip, at)
        select t.id, e.kind, 'marketing', e.text, sha256(convert_to(e.text, 'UTF8')), 'import:' || $1::bigint, e.ip, e.at
@@ -108,9 +108,9 @@ const MERGE = `with r as (select * from merge_batch),
        ) as e (kind, text, ip, at, given)
        where e.given and (r.outcome = 'created' or r.activates)
        union all
-       select coalesce(t.id, r.id), 'withdrawn', 'marketing', null, null, 'import:' || $1::bigint, null, coalesce(r.left_at, $2)
-       from r left join touched t on t.line = r.line
-       where r.status = 'unsubscribed' and (r.outcome = 'left' or (r.outcome = 'created' and t.id is not null))),
+       select n.id, 'withdrawn', 'marketing', null, null, 'import:' || $1::bigint, null, coalesce(r.left_at, $2)
+       from (select t.id, t.line from touched t union all select gone.id, r.line from gone join r on r.id = gone.id) n
+       join r on r.line = n.line where r.status = 'unsubscribed'),
      barred as (
        insert into suppression (email_hash, scope, reason, source, created_at)
        select email_hash, case status when 'unsubscribed' then 'marketing' else 'all' end,
@@ -120,10 +120,14 @@ const MERGE = `with r as (select * from merge_batch),
      tagged as (
        insert into subscriber_tag (subscriber_id, tag_id, created_at)
        select t.id, g.id, $2 from touched t join r on r.line = t.line cross join unnest(r.tags) n join tag g on g.name = n
-       on conflict do nothing returning subscriber_id, tag_id),
+        where r.outcome = 'created' returning subscriber_id, tag_id),
+     tagged_more as (
+       insert into subscriber_tag (subscriber_id, tag_id, created_at)
+       select t.id, g.id, $2 from touched t join r on r.line = t.line cross join unnest(r.tags) n join tag g on g.name = n
+        where r.outcome = 'updated' on conflict do nothing returning subscriber_id, tag_id),
      told as (
        insert into tag_signal (subscriber_id, name, created_at)
-       select d.subscriber_id, g.name, $2 from tagged d join tag g on g.id = d.tag_id join listened_tag using (name)),
+       select d.subscriber_id, g.name, $2 from (select * from tagged union all select * from tagged_more) d join tag g on g.id = d.tag_id join listened_tag using (name)),
      listed as (
        insert into list_member (list_id, subscriber_id, created_at)
        select l.id, t.id, $2 from touched t join r on r.line = t.line cross join unnest(r.lists) n join list l on l.key = n
@@ -146,7 +150,7 @@ export async function mergeRows(
   // Compiling a statement of this size to machine code costs more than it saves on ten thousand rows.
   await manager.query(`select set_config('jit', 'off', true)`);
   await manager.query(`create temp table merge_batch on commit drop as ${JUDGED}`, parametersOf(batch));
-  await manager.query('analyze merge_batch');
+  await manager.query('analyze merge_batch (line, outcome, id)');
   const rows: { outcome: Outcome; count: number }[] = await manager.query(MERGE, [
     batch.importId,
     batch.now,
@@ -158,8 +162,9 @@ export async function mergeRows(
 /** Makes the tags that the rows of an import name, so that `mergeRows` finds them. */
 export async function createTagsOfImport(manager: EntityManager, importId: string, now: Date): Promise<void> {
   await manager.query(
-    `insert into tag (name, created_at) select distinct n, $2::timestamptz from import_row i cross join unnest(i.tags) n
-       where i.import_id = $1 and i.problem is null on conflict (name) do nothing`,
+    `insert into tag (name, created_at) select distinct n, $2::timestamptz
+       from (select distinct tags from import_row where import_id = $1 and problem is null) i cross join unnest(i.tags) n
+       on conflict (name) do nothing`,
     [importId, now],
   );
 }

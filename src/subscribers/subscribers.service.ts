@@ -78,9 +78,10 @@ export class SubscribersService {
   /** Adds evidence. An address that is no IP address is left out rather than losing the consent. */
   async recordConsent(manager: EntityManager, evidence: ConsentEvidence): Promise<void> {
     const { consentText, ip } = evidence;
-    await manager.query(
+    // Locked against an erasure meanwhile: no foreign key holds the evidence to the person.
+    const rows: unknown[] = await manager.query(
       `insert into consent_event (subscriber_id, kind, purpose, consent_text, text_hash, form_slug, page_url, ip, user_agent, at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+       select s.id, $2, $3, $4, $5, $6, $7, $8, $9, $10 from subscriber s where s.id = $1 for key share returning id`,
       [
         evidence.subscriberId,
         evidence.kind,
@@ -94,6 +95,7 @@ export class SubscribersService {
         evidence.at ?? this.clock.now(),
       ],
     );
+    if (rows.length === 0) throw notFound(evidence.subscriberId);
   }
 
   /**
@@ -183,7 +185,13 @@ export class SubscribersService {
       reason: 'erased',
       source,
     });
-    await manager.query(`delete from subscriber where id = $1`, [subscriberId]);
+    // What no foreign key takes along: imports write millions of them.
+    await manager.query(
+      `with tags as (delete from subscriber_tag where subscriber_id = $1),
+         evidence as (delete from consent_event where subscriber_id = $1)
+       delete from subscriber where id = $1`,
+      [subscriberId],
+    );
   }
 
   /** Null ends the pause. Returns until when one was set before. Throws `SUBSCRIBER_NOT_FOUND`. */
@@ -240,7 +248,8 @@ export class SubscribersService {
     await manager.query(
       `with named as (
          insert into tag (name, created_at) values ($2, $3) on conflict (name) do update set name = excluded.name returning id)
-       insert into subscriber_tag (subscriber_id, tag_id, created_at) select $1, id, $3 from named on conflict do nothing`,
+       insert into subscriber_tag (subscriber_id, tag_id, created_at)
+       select s.id, named.id, $3 from named, subscriber s where s.id = $1 for key share of s on conflict do nothing`,
       [subscriberId, name, this.clock.now()],
     );
   }

@@ -16,25 +16,30 @@ export type AddressReview = ({ ok: true } & AddressAdvice) | { ok: false; reason
 /** Advice on an address that `parseEmailAddress` has accepted. */
 export function adviseOnAddress({ address, domain }: { address: string; domain: string }): AddressAdvice {
   const local = address.slice(0, address.lastIndexOf('@'));
-  const meant = meantDomain(domain);
+  const { meant, disposable } = judgeDomain(domain);
   return {
     suggestion: meant === null ? null : `${local}@${meant}`,
-    disposable: isDisposableDomain(domain),
+    disposable,
     role: isRoleAccount(local),
   };
 }
 
 /** A million addresses have a few thousand domains, and comparing one with all providers is the dearest part of a row. */
 const MOST_REMEMBERED = 10_000;
-const remembered = new Map<string, string | null>();
+const remembered = new Map<string, DomainAdvice>();
 
-function meantDomain(domain: string): string | null {
+interface DomainAdvice {
+  meant: string | null;
+  disposable: boolean;
+}
+
+function judgeDomain(domain: string): DomainAdvice {
   const known = remembered.get(domain);
-  if (known !== undefined) return known;
-  const meant = suggestDomain(domain);
+  if (known) return known;
+  const advice = { meant: suggestDomain(domain), disposable: isDisposableDomain(domain) };
   if (remembered.size >= MOST_REMEMBERED) remembered.clear();
-  remembered.set(domain, meant);
-  return meant;
+  remembered.set(domain, advice);
+  return advice;
 }
 
 /** Whether an address can be written to, and what is worth saying about it. */

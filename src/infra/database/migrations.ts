@@ -24,6 +24,8 @@ import { AttemptsWithoutCheck1765100000000 } from './migrations/1765100000000-at
 import { SignupTimes1764960000000 } from './migrations/1764960000000-signup-times.js';
 import { HitsWithoutLocks1765000000000 } from './migrations/1765000000000-hits-without-locks.js';
 import { UnreadColumns1764970000000 } from './migrations/1764970000000-unread-columns.js';
+import { ImportSpeed1764990000000 } from './migrations/1764990000000-import-speed.js';
+import { ImportBatches1764991000000 } from './migrations/1764991000000-import-batches.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -53,4 +55,6 @@ export const migrations = [
   UnreadColumns1764970000000,
   SendHours1764980000000,
   AttemptsWithoutCheck1765100000000,
+  ImportSpeed1764990000000,
+  ImportBatches1764991000000,
 ];

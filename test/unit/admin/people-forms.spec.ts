@@ -27,7 +27,7 @@ describe('the page of an import', () => {
     },
     advice: {},
     counts: { created: 5, skipped: 40, suppressed: 2, duplicate: 3, rejected: 1 },
-    ...{ totalRows: 51, lastLine: 52, cursorLine: 52, createdAt: new Date(0) },
+    ...{ totalRows: 51, createdAt: new Date(0) },
     ...{ stagedAt: new Date(0), startedAt: new Date(0), endedAt: new Date(0) },
   };
 

@@ -196,6 +196,19 @@ describe('times', () => {
       expect(readInstant(text, 'mdy').ok).toBe(false);
     },
   );
+
+  it('are the same however they are read: the plain form has a shorter way', () => {
+    const two = (most: number) => fc.nat(most).map((n) => String(n).padStart(2, '0'));
+    const day = fc.tuple(fc.constantFrom('0000', '0024', '1970', '2023', '2024', '9999'), two(13), two(32));
+    fc.assert(
+      fc.property(day, fc.tuple(two(25), two(61), two(61)), (date, clock) => {
+        const text = `${date.join('-')} ${clock.join(':')}`;
+        const [plain, full] = [readInstant(text, null), readInstant(`${text}.0`, null)];
+        expect(plain.ok ? plain.at : null).toEqual(full.ok ? full.at : null);
+      }),
+      { numRuns: 500 },
+    );
+  });
 });
 
 describe('cells of our own export', () => {

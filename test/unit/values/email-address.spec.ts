@@ -210,6 +210,35 @@ describe('suggestDomain', () => {
   });
 });
 
+describe('the shorter way for plain addresses', () => {
+  it('tells the same as the full one, which a space behind the address takes', () => {
+    const part = fc.constantFrom(
+      'a',
+      'B',
+      '9',
+      '-',
+      '.',
+      '@',
+      '_',
+      '+',
+      'é',
+      '"',
+      ' ',
+      'x'.repeat(63),
+      'com',
+      'xn--',
+    );
+    const typed = fc.array(part, { minLength: 1, maxLength: 9 }).map((parts) => parts.join(''));
+    const likely = fc.tuple(typed, typed).map(([local, domain]) => `${local}@${domain}.com`);
+    fc.assert(
+      fc.property(fc.oneof(typed, likely), (text) => {
+        expect(parseEmailAddress(text)).toEqual(parseEmailAddress(`${text} `));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
 describe('isRoleAccount', () => {
   it('knows functions from people', () => {
     expect(['info', 'Postmaster', 'no-reply', 'support+eu'].map(isRoleAccount)).toEqual([
