@@ -41,21 +41,27 @@ const OF_A_READER = `e.class in ('human', 'unknown')`;
  * Throws for a field that is not defined: `fieldProblemsOf` has refused it before.
  */
 export function compileConditions(condition: Condition, options: CompileOptions): SqlCondition {
+  const { context, parameters } = contextOf(options);
+  return { text: compileNode(condition, context), parameters };
+}
+
+/** The parameters are filled as conditions are compiled in the context. */
+export function contextOf(options: CompileOptions): { context: Context; parameters: unknown[] } {
   const parameters: unknown[] = [];
   const parameter: Parameter = (value, type) => {
     parameters.push(value);
     return `$${options.first + parameters.length - 1}::${type}`;
   };
-  return { text: compile(condition, { ...options, parameter }), parameters };
+  return { context: { ...options, parameter }, parameters };
 }
 
 type Parameter = (value: unknown, type: 'text' | 'text[]' | 'timestamptz' | 'jsonb' | 'bigint') => string;
-type Context = CompileOptions & { parameter: Parameter };
+export type Context = CompileOptions & { parameter: Parameter };
 
-function compile(condition: Condition, context: Context): string {
-  if ('all' in condition) return `(${condition.all.map((one) => compile(one, context)).join(' and ')})`;
-  if ('any' in condition) return `(${condition.any.map((one) => compile(one, context)).join(' or ')})`;
-  if ('not' in condition) return `not ${compile(condition.not, context)}`;
+export function compileNode(condition: Condition, context: Context): string {
+  if ('all' in condition) return `(${condition.all.map((one) => compileNode(one, context)).join(' and ')})`;
+  if ('any' in condition) return `(${condition.any.map((one) => compileNode(one, context)).join(' or ')})`;
+  if ('not' in condition) return `not ${compileNode(condition.not, context)}`;
   if ('status' in condition) return `s.status = any (${context.parameter(condition.status, 'text[]')})`;
   if ('field' in condition) return compileField(condition, context);
   if ('signedUp' in condition) return within('s.created_at', condition.signedUp, context);
@@ -64,12 +70,17 @@ function compile(condition: Condition, context: Context): string {
   return belongs(peopleOf(condition, context), context);
 }
 
-type PeopleLeaf = Exclude<
+export type PeopleLeaf = Exclude<
   Leaf,
   { status: unknown } | FieldCondition | { signedUp: unknown } | { confirmed: unknown }
 >;
 
-function peopleOf(leaf: PeopleLeaf, context: Context): People {
+/** Whether a set of people answers it, and not the subscriber's own row. */
+export function isOfPeople(leaf: Leaf): leaf is PeopleLeaf {
+  return !('status' in leaf || 'field' in leaf || 'signedUp' in leaf || 'confirmed' in leaf);
+}
+
+export function peopleOf(leaf: PeopleLeaf, context: Context): People {
   const { parameter } = context;
   if ('tag' in leaf)
     return {
@@ -227,11 +238,14 @@ function compileOwn({ key, type }: FieldDefinition, condition: FieldCondition, c
     `(s.fields->>${parameter(key, 'text')}) collate "C" ${operator} ${parameter(other, 'text')}`;
   const isDated = (): string => `(s.fields->>${parameter(key, 'text')}) ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'`;
   const isSet = (): string => (type === 'date' ? `${ofType()} and ${isDated()}` : ofType());
+  // Never null, and half the work of taking the value out.
+  const equal = (other: unknown): string =>
+    `s.fields @> ${parameter(JSON.stringify({ [key]: other }), 'jsonb')}`;
   switch (condition.op) {
     case 'is':
-      return compared('=', condition.value);
+      return equal(condition.value);
     case 'isNot':
-      return known(`${isSet()} and not ${compared('=', condition.value)}`);
+      return known(`${isSet()} and not ${equal(condition.value)}`);
     case 'isSet':
       return known(isSet());
     case 'oneOf':

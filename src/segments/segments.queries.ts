@@ -10,8 +10,17 @@ const SEGMENT = `select g.id, g.key, g.title, g.conditions, g.created_at as "cre
 
 /** A set of people that does not fit here is looked through once for each subscriber, which takes minutes. */
 const WORK_MEM = '128MB';
+/** Asking so many people one by one takes some milliseconds. */
+const NEAR_IDS = 4_000n;
+const FAR_IDS = 200_000n;
 /** A segment that takes this long would keep others from the database. */
 const LONGEST = '30s';
+
+/** Each with parameters from the number given on. */
+export interface PeopleCompiler {
+  rows: (first: number) => SqlCondition;
+  blocks: (first: number, range: { from: string; below: string }) => SqlCondition;
+}
 
 /** The SQL of `segment`, and that over subscribers which segments ask. */
 @Injectable()
@@ -66,12 +75,43 @@ export class SegmentsQueries {
     });
   }
 
-  /** Newest first, below `beforeId`. The condition is compiled with parameters from $3 on, as sets. */
+  /** Exact, as of now. Takes no lock. The blocks are compiled with parameters from $1 on. */
+  async countBlocks({ text, parameters }: SqlCondition): Promise<number> {
+    return this.calm(async (db) => {
+      const rows: { count: number }[] = await db.query(
+        `select coalesce(sum(bit_count(x.w::bit(64))), 0)::int as count from (${text}) x`,
+        parameters,
+      );
+      return rows[0]?.count ?? 0;
+    });
+  }
+
+  /**
+   * Newest first, below `beforeId`. The people next to the page's beginning are asked one by one, among whom nearly every
+   * page is found. Where too few of them belong to the segment the others may be anywhere, and going on one by one went
+   * through everybody: then blocks are read, of some more people and at last of all.
+   */
   async people(
-    condition: SqlCondition,
-    page: { beforeId: string | undefined; limit: number },
+    compile: PeopleCompiler,
+    { beforeId, limit }: { beforeId: string | undefined; limit: number },
   ): Promise<Subscriber[]> {
-    return this.calm((db) => listSubscribers(db, { ...page, condition }));
+    return this.calm(async (db) => {
+      const below = BigInt(beforeId ?? (await idBehindTheLast(db)));
+      const [near, far] = [atLeastOne(below - NEAR_IDS), atLeastOne(below - NEAR_IDS - FAR_IDS)];
+      const { text, parameters } = compile.rows(4);
+      const condition = { text: `s.id >= $3::bigint and ${text}`, parameters: [String(near), ...parameters] };
+      const found = await listSubscribers(db, { beforeId: String(below), limit, condition });
+      for (const [from, end] of [
+        [far, near],
+        [1n, far],
+      ] as const) {
+        if (found.length >= limit || from >= end) continue;
+        const blocks = compile.blocks(2, { from: String(from), below: String(end) });
+        const ids = await idsOf(db, blocks, limit - found.length);
+        found.push(...(await listSubscribers(db, { beforeId: undefined, limit, condition: anyOf(ids) })));
+      }
+      return found;
+    });
   }
 
   /** Which of the things that the leaves name are not there. Tags need not be: nobody has it yet. */
@@ -112,6 +152,34 @@ export class SegmentsQueries {
       return work(db);
     });
   }
+}
+
+/** The newest people in blocks that were compiled with parameters from $2 on. */
+async function idsOf(
+  db: EntityManager,
+  { text, parameters }: SqlCondition,
+  limit: number,
+): Promise<string[]> {
+  const rows: { id: string }[] = await db.query(
+    `select (x.b << 6) + i as id
+       from (select x.b, x.w from (${text}) x where x.w <> 0 order by x.b desc limit $1::int) x
+       cross join generate_series(0, 63) i where (x.w >> i) & 1 = 1 order by 1 desc limit $1::int`,
+    [limit, ...parameters],
+  );
+  return rows.map(({ id }) => id);
+}
+
+async function idBehindTheLast(db: EntityManager): Promise<string> {
+  const rows: { id: string }[] = await db.query('select coalesce(max(id), 0) + 1 as id from subscriber');
+  return rows[0]?.id ?? '1';
+}
+
+function anyOf(ids: readonly string[]): SqlCondition {
+  return { text: 's.id = any ($3::bigint[])', parameters: [ids] };
+}
+
+function atLeastOne(id: bigint): bigint {
+  return id > 1n ? id : 1n;
 }
 
 /** What a leaf refers to, as kind and key. */

@@ -4,6 +4,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { FieldsService } from '../subscribers/fields.service.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { DomainError } from '../values/domain-error.js';
+import { compileBlocks, isPlain } from './blocks.js';
 import { compileConditions, type CompileOptions, type SqlCondition } from './compile.js';
 import { type Condition, leavesOf } from './condition.js';
 import type { Segment, SegmentDraft } from './segment.js';
@@ -68,7 +69,8 @@ export class SegmentsService {
 
   /** How many belong to it now, counted. */
   async count(conditions: Condition): Promise<number> {
-    return this.queries.count((await this.compiler({ mode: 'set' }))(conditions, 1));
+    if (isPlain(conditions)) return this.queries.count((await this.compiler({ mode: 'set' }))(conditions, 1));
+    return this.queries.countBlocks(compileBlocks(conditions, { ...(await this.ground()), first: 1 }));
   }
 
   /** Who belongs to it now, newest first, below `beforeId`. */
@@ -76,7 +78,13 @@ export class SegmentsService {
     conditions: Condition,
     page: { beforeId: string | undefined; limit: number },
   ): Promise<Subscriber[]> {
-    return this.queries.people((await this.compiler({ mode: 'set' }))(conditions, 3), page);
+    const ground = await this.ground();
+    const compile = {
+      rows: (first: number) => compileConditions(conditions, { ...ground, first, mode: 'row' }),
+      blocks: (first: number, range: { from: string; below: string }) =>
+        compileBlocks(conditions, { ...ground, first, range }),
+    };
+    return this.queries.people(compile, page);
   }
 
   /** The conditions of the segments by their keys. Throws `SEGMENT_NOT_FOUND` for one that is not there. */
@@ -92,9 +100,12 @@ export class SegmentsService {
   async compiler(
     options: Pick<CompileOptions, 'mode'> & { now?: Date },
   ): Promise<(conditions: Condition, first: number) => SqlCondition> {
-    const definitions = await this.fields.definitions();
-    const all = { now: this.clock.now(), ...options, definitions };
+    const all = { ...(await this.ground()), ...options };
     return (conditions, first) => compileConditions(conditions, { ...all, first });
+  }
+
+  private async ground(): Promise<Pick<CompileOptions, 'definitions' | 'now'>> {
+    return { definitions: await this.fields.definitions(), now: this.clock.now() };
   }
 
   /** How many meet a condition that was compiled with parameters from $1 on, as sets. */

@@ -160,6 +160,40 @@ describe('segments', () => {
     await api('get', `segments/${body.id}`).expect(404);
   });
 
+  it('have pages that go through all of them, however far apart they are', async () => {
+    const ids = [1_024, 1_088, 1_151, 1_152, 150_000, 390_000, 396_500, 399_999, 400_000, 400_001];
+    await t.dataSource.query(
+      `insert into subscriber (id, email, email_key, status, created_at, updated_at) overriding system value
+       select id, 'far' || id || '@example.com', 'far' || id || '@example.com', 'active', now(), now() from unnest($1::bigint[]) id`,
+      [ids],
+    );
+    await t.dataSource.query(
+      `with g as (insert into tag (name, created_at) values ('far', now()) returning id)
+       insert into subscriber_tag select s.id, g.id, now() from subscriber s, g where s.id = any ($1::bigint[])`,
+      [ids],
+    );
+    const conditions = { all: [{ tag: 'far' }, { not: { clicked: { withinDays: 1 } } }] };
+    const { body } = await api('post', 'segments').send({ key: 'far', title: 'Far', conditions }).expect(201);
+    for (const limit of [1, 3, 100]) {
+      const found: string[] = [];
+      for (let path = `segments/${body.id}/subscribers?limit=${limit}`; path !== '';) {
+        const { data, nextCursor } = (await api('get', path).expect(200)).body as {
+          data: { id: string }[];
+          nextCursor: string | null;
+        };
+        found.push(...data.map(({ id }) => id));
+        const next = `segments/${body.id}/subscribers?limit=${limit}&cursor=${nextCursor}`;
+        path = nextCursor === null ? '' : next;
+      }
+      expect(found).toEqual(ids.map(String).toReversed());
+    }
+    expect((await api('get', `segments/${body.id}/count`)).body).toEqual({ count: ids.length });
+    await api('delete', `segments/${body.id}`).expect(204);
+    await t.dataSource.query(
+      'delete from subscriber where id >= 1000; delete from subscriber_tag where subscriber_id >= 1000',
+    );
+  });
+
   it('refuse what is not there, by its place in the tree, and change nothing', async () => {
     const conditions = {
       all: [
