@@ -5,11 +5,13 @@ import { broadcastBody } from '../broadcasts/broadcasts.schemas.js';
 import { armKey, type Split } from '../broadcasts/split.js';
 import { DomainError } from '../values/domain-error.js';
 import { isCurrency, moneyToText, parseMoney } from '../values/money.js';
+import { namesIn, namesText } from './name-list.js';
 
 /** What was typed, by field name; a field of which several can be ticked has each of them. */
 export type BroadcastTyped = Record<string, string[]>;
 
-const MAX_TYPED_CHARS = 2_000;
+/** Fifty tags of the longest fit: a list that was cut would be another audience. */
+const MAX_TYPED_CHARS = 12_000;
 const MAX_VALUES = 200;
 const FEWEST_ARMS = 3;
 const MOST_ARMS = 5;
@@ -82,9 +84,9 @@ export function typedOfBroadcast(
     audience: ['everybody' in audience ? 'everybody' : 'some'],
     segmentsAny: filter.segments?.any ?? [],
     segmentsNone: filter.segments?.none ?? [],
-    tagsAny: [(filter.tags?.any ?? []).join(', ')],
-    tagsAll: [(filter.tags?.all ?? []).join(', ')],
-    tagsNone: [(filter.tags?.none ?? []).join(', ')],
+    tagsAny: [namesText(filter.tags?.any ?? [])],
+    tagsAll: [namesText(filter.tags?.all ?? [])],
+    tagsNone: [namesText(filter.tags?.none ?? [])],
     funnel: [filter.funnel ?? ''],
     ...splitTyped(split),
   };
@@ -150,12 +152,15 @@ function splitTyped(split: Split | null): BroadcastTyped {
 function audienceOf(typed: BroadcastTyped): unknown {
   if (one(typed, 'audience') === 'everybody') return { everybody: true };
   const list = (name: string): string[] | undefined => {
-    const names = (typed[name] ?? []).flatMap((text) => text.split(',')).map((text) => text.trim());
-    const given = names.filter((text) => text !== '');
-    return given.length === 0 ? undefined : given;
+    const names = (typed[name] ?? []).filter((one) => one !== '');
+    return names.length === 0 ? undefined : names;
+  };
+  const tags = (name: string): string[] | undefined => {
+    const names = namesIn(one(typed, name));
+    return names.length === 0 ? undefined : names;
   };
   return without({
-    tags: without({ any: list('tagsAny'), all: list('tagsAll'), none: list('tagsNone') }),
+    tags: without({ any: tags('tagsAny'), all: tags('tagsAll'), none: tags('tagsNone') }),
     segments: without({ any: list('segmentsAny'), none: list('segmentsNone') }),
     funnel: one(typed, 'funnel') || undefined,
   });
@@ -204,8 +209,13 @@ export function broadcastFormPage(
   const field = (name: string, label: string): object => ({
     ...{ name, label, value: one(typed, name), error: errors[name] ?? null },
   });
-  const chosen = (name: string, options: readonly { key: string }[]): object[] =>
-    options.map((option) => ({ ...option, chosen: (typed[name] ?? []).includes(option.key) }));
+  // What was chosen stands there even when it is not among the choices: left out, something else would be sent.
+  const chosen = (name: string, options: readonly { key: string }[]): object[] => {
+    const keys = new Set((typed[name] ?? []).filter((key) => key !== ''));
+    const known = options.map((option) => ({ ...option, chosen: keys.has(option.key) }));
+    for (const { key } of options) keys.delete(key);
+    return [...known, ...[...keys].map((key) => ({ key, title: key, subject: 'not found', chosen: true }))];
+  };
   const rows = Math.max(FEWEST_ARMS, ...Object.keys(typed).map(armRows));
   return {
     title: field('title', 'Name of your own'),

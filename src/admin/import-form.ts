@@ -2,6 +2,7 @@ import { readTables, guessTargets, TARGETS, type Target } from '../imports/colum
 import type { ImportJob, ImportOptions, ImportPreview } from '../imports/import-job.js';
 import { importOptions } from '../imports/imports.schemas.js';
 import type { FieldDefinition } from '../subscribers/field.js';
+import { namesIn, namesText } from './name-list.js';
 
 /** What was typed, by field name; columns are `column.0` and so on. */
 export type Typed = Record<string, string>;
@@ -70,7 +71,7 @@ export function typedOf(
     status: options.status,
     consentText: options.consentText ?? '',
     existing: options.existing,
-    tags: options.tags.join(', '),
+    tags: namesText(options.tags),
     lists: options.lists.join(', '),
     dateOrder: options.dateOrder ?? '',
   };
@@ -104,11 +105,6 @@ export function readMapping(
 ): MappingRead {
   const columns = columnsOf(preview);
   const isArchive = preview.tables.length > 1;
-  const names = (text = ''): string[] =>
-    text
-      .split(',')
-      .map((name) => name.trim())
-      .filter((name) => name !== '');
   const parsed = importOptions.safeParse({
     columns: Object.fromEntries(
       columns.map(({ header }, index) => [
@@ -121,8 +117,8 @@ export function readMapping(
     consentText: typed['status'] === 'active' ? typed['consentText'] || null : null,
     existing: typed['existing'],
     dateOrder: typed['dateOrder'] === '' ? null : typed['dateOrder'],
-    tags: names(typed['tags']),
-    lists: names(typed['lists']),
+    tags: namesIn(typed['tags'] ?? ''),
+    lists: namesIn(typed['lists'] ?? ''),
   });
   if (!parsed.success) {
     const errors: Record<string, string> = {};

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { runInNewContext } from 'node:vm';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   audienceText,
@@ -63,6 +64,42 @@ describe('the form of a broadcast', () => {
         judge: 'revenue',
         revenueCap: { amountMinor: 4900, currency: 'EUR' },
       },
+    });
+  });
+
+  it('keeps a draft as it is when nothing was changed, also tags with commas and long lists of them', () => {
+    const tag = fc.oneof(
+      fc.constantFrom('Rock, Pop', '5" pipe', '"', '","', 'a,', '"a", b', 'news'),
+      fc.string({ minLength: 1, maxLength: 100 }).map((text) => text.trim() || 'x'),
+    );
+    const tags = fc.uniqueArray(tag, { minLength: 1, maxLength: 50 });
+    const draft = read({
+      split: 'on',
+      'arms.1.subject': 'B',
+      waitHours: '0.1',
+      senderPostalAddress: 'A\r\nB',
+    });
+    fc.assert(
+      fc.property(fc.record({ any: tags, none: tags }), (filter) => {
+        const before = { ...draft, audience: { tags: filter } } as unknown as Broadcast;
+        const sent = typedOfBroadcast(before);
+        expect(readBroadcast(typedBroadcast(sent), { ...before, resendOf: null })).toEqual(before);
+      }),
+    );
+  });
+
+  it('shows the mail, segment and funnel of a draft also when they are not among the choices', () => {
+    const typed = typedBroadcast({ ...FORM, template: 'emails/gone', segmentsAny: 'old', funnel: 'past' });
+    const page = broadcastFormPage(typed, {
+      mails: [{ key: 'emails/story', subject: 'A story' }],
+      segments: [{ key: 'new', title: 'New' }],
+      ...{ funnels: [], sender: { name: '', email: '', postalAddress: '' } },
+    });
+    expect(page).toMatchObject({
+      mails: [{ chosen: false }, { key: 'emails/gone', chosen: true }],
+      segmentsAny: [{ chosen: false }, { key: 'old', chosen: true }],
+      segmentsNone: [{ chosen: false }],
+      funnels: [{ key: 'past', chosen: true }],
     });
   });
 
