@@ -104,6 +104,8 @@ export class Product {
   async signing(on: boolean): Promise<void> {
     const folder = join(this.dataDir, 'dkim');
     await rm(folder, { recursive: true, force: true });
+    // A worker without the key would hold the mail of a domain that has once been signed.
+    await this.context.dataSource.query('delete from signed_domain');
     if (!on) return;
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     const ofDomain = join(folder, SENDER.email.slice(SENDER.email.indexOf('@') + 1));
