@@ -55,8 +55,6 @@ export function judge({
   const say = (count: number, what: string): void => void (count > 0 && violations.push(`${count} ${what}`));
 
   const mayGoAgain = (row: LedgerRow): boolean => row.class === 'transactional' && row.unknownCount > 0;
-  // The relay's last word about a mail that was sent once more is a refusal, whatever became of the first try.
-  const refusedAgain = (row: LedgerRow): boolean => mayGoAgain(row) && row.state === 'rejected';
   const allowed = (row: LedgerRow): number => (mayGoAgain(row) ? 2 : 1);
   const again = rows.filter((row) => mayGoAgain(row) && taken.get(row.messageId) === 2).length;
   const duplicates = rows.filter((row) => (taken.get(row.messageId) ?? 0) > allowed(row)).length;
@@ -65,9 +63,7 @@ export function judge({
   say(lost, 'accepted but never taken');
   const took = ({ messageId }: LedgerRow): boolean => taken.has(messageId);
   say(
-    setBack
-      ? 0
-      : rows.filter((row) => took(row) && !MAY_BE_TAKEN.has(row.state) && !refusedAgain(row)).length,
+    setBack ? 0 : rows.filter((row) => took(row) && !MAY_BE_TAKEN.has(row.state)).length,
     'taken, but neither accepted nor unknown',
   );
   say(rows.filter(({ state }) => !FINAL.includes(state)).length, 'in no final state');

@@ -324,6 +324,14 @@ describe('sending what is due', () => {
       expect(await t.state(id)).toMatchObject({ state: 'unknown', reason: 'suppression list' });
     });
 
+    it('is unknown, not rejected, when the relay refuses it for good the second time', async () => {
+      const id = await begun();
+      await t.ledger.reap();
+      t.sink.onRecipient = async () => 550;
+      expect(await t.sendDue()).toBe(0);
+      expect(await t.state(id)).toMatchObject({ state: 'unknown', code: 550 });
+    });
+
     it('is not sent once more when a report shows that it was taken', async () => {
       const id = await begun();
       await t.db.query(
