@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import {
   FIELD_OPERATORS,
+  isMailTrigger,
   STEP_OUTCOMES,
   type Condition,
+  type EntryTrigger,
   type FieldOperator,
   type FieldValue,
   type Trigger,
@@ -98,8 +100,14 @@ const happenings = [
   strict({ event: eventName }),
 ] as const;
 
-/** What may begin a sequence. */
-export const entryTrigger = z.union(happenings);
+/** What may begin a sequence. `sequence`: whose mail it is; its own when it is left out. */
+export const entryTrigger = z.union([
+  ...happenings,
+  strict({ clicked: key, sequence: key.optional() }),
+  strict({ opened: key, sequence: key.optional() }),
+  field,
+]) as z.ZodType<FunnelEntryTrigger>;
+export type FunnelEntryTrigger = FunnelTrigger & { sequence?: string | undefined };
 
 /** What may end a sequence or lead to a goal. */
 export const trigger = z.union([
@@ -124,6 +132,12 @@ export function conditionOf(given: FunnelCondition): Condition {
   if ('any' in given) return { kind: 'any', of: given.any.map(conditionOf) };
   if ('not' in given) return { kind: 'not', of: conditionOf(given.not) };
   return triggerOf(given);
+}
+
+/** `funnel`: the key of the funnel, which is that of its sequence. */
+export function entryTriggerOf(given: FunnelEntryTrigger, funnel: string): EntryTrigger {
+  const trigger = triggerOf(given);
+  return isMailTrigger(trigger) ? { ...trigger, sequence: given.sequence ?? funnel } : trigger;
 }
 
 export function triggerOf(given: FunnelTrigger): Trigger {

@@ -7,7 +7,7 @@ import { FunnelSourcesService } from './funnel-sources.service.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { lintDefinition, outlineOf } from './lint/lint.js';
 import type { DefinitionProblem, Finding } from './lint/rules.js';
-import { movesOf } from './step.schemas.js';
+import { lostSequences } from './sequences-named.js';
 import { located } from './yaml-file.js';
 
 export interface LintedFile {
@@ -48,7 +48,7 @@ export async function lintFiles(paths: readonly string[], now: Date): Promise<Li
 
 /** What the database says of other funnels, from the files at hand. */
 function between(definition: FunnelDefinition, others: readonly FunnelDefinition[]): DefinitionProblem[] {
-  const { funnel, sequence, form, products, offers } = definition;
+  const { funnel, form, products, offers } = definition;
   const taken = (kind: string, key: string, path: PropertyKey[], keys: (of: FunnelDefinition) => string[]) =>
     others
       .filter((other) => keys(other).includes(key))
@@ -66,14 +66,12 @@ function between(definition: FunnelDefinition, others: readonly FunnelDefinition
       taken('offer', key, ['offers', index, 'key'], (other) => other.offers.map((one) => one.key)),
     ),
   ];
-  const here = new Set([funnel, ...others.map((other) => other.funnel)]);
-  const moves = movesOf(sequence.steps)
-    .filter(({ to }) => !here.has(to))
-    .map(({ to, path }): DefinitionProblem => {
-      const message = `the sequence "${to}" is in none of the files; name its file as well, to have it looked at`;
-      return { rule: 'sequence-elsewhere', path, message };
-    });
-  return [...names, ...moves];
+  const keys = others.map((other) => other.funnel);
+  const lost = lostSequences(definition, keys, ({ key, path }) => ({
+    ...{ rule: 'sequence-elsewhere', path },
+    message: `the sequence "${key}" is in none of the files; name its file as well, to have it looked at`,
+  }));
+  return [...names, ...lost];
 }
 
 /** Throws `FUNNEL_FILE_NOT_FOUND`, and `FUNNEL_FILE_INVALID` for what is not UTF-8. */

@@ -12,8 +12,9 @@ import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { among, type DefinitionProblem } from './lint/rules.js';
 import { hasPersonalDeadline, offerSnapshot } from './offer-snapshot.js';
-import { movesOf, stepMails } from './step.schemas.js';
+import { stepMails } from './step.schemas.js';
 import { sequenceDefinition } from './sequence-definition.js';
+import { lostSequences, sequencesNamed } from './sequences-named.js';
 import { setProblems } from './set-problems.js';
 
 type Ids = Readonly<Record<string, string>>;
@@ -77,28 +78,21 @@ export class FunnelPublisher {
       message: `the ${kind} "${key}" belongs to the funnel "${other}"`,
     }));
     const sets = setProblems(definition, await fieldDefinitions(manager));
-    return [...problems, ...sets, ...(await this.lostMoves(manager, definition))];
+    return [...problems, ...sets, ...(await this.lost(manager, definition))];
   }
 
-  /** Steps that move people to a sequence that is not there. */
-  private async lostMoves(
-    manager: EntityManager,
-    { funnel, sequence }: FunnelDefinition,
-  ): Promise<DefinitionProblem[]> {
-    const moves = movesOf(sequence.steps).filter(({ to }) => to !== funnel);
-    if (moves.length === 0) return [];
+  /** Sequences that are named and not there. */
+  private async lost(manager: EntityManager, definition: FunnelDefinition): Promise<DefinitionProblem[]> {
+    if (sequencesNamed(definition).length === 0) return [];
     const others: { key: string }[] = await manager.query(
       'select key from sequence where key <> $1 order by key',
-      [funnel],
+      [definition.funnel],
     );
     const keys = others.map(({ key }) => key);
-    return moves
-      .filter(({ to }) => !keys.includes(to))
-      .map(({ to, path }) => ({
-        rule: 'unknown-sequence',
-        path,
-        message: `there is no sequence "${to}"${among(keys)}`,
-      }));
+    return lostSequences(definition, keys, ({ key, path, isEntry }) => ({
+      ...{ rule: isEntry ? 'sequence-elsewhere' : 'unknown-sequence', path },
+      message: `there is no sequence "${key}"${isEntry ? ' yet' : ''}${among(keys)}`,
+    }));
   }
 
   private async storeFiles(

@@ -29,7 +29,8 @@ const TEXTS: Readonly<Record<string, string>> = {
   quietHours: 'Hours in which nothing is sent.',
   fallbackTimezone: 'IANA time zone of people whose own is not known; UTC when it is left out.',
   priority: 'Of mails that are due at once: 1 goes first, 5 is usual, 9 last.',
-  enterOn: 'What makes active subscribers join, besides the form.',
+  enterOn:
+    'What makes active subscribers join, besides the form. A mail counts once; a field, when it comes to hold.',
   reentry: 'Whether who has left or finished may join again: never, always, per event, after 30 days.',
   steps: 'What happens, in this order. A key never changes: people are inside.',
   exitOn: 'What ends the sequence at once, from anywhere.',
@@ -67,6 +68,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   purchased: 'Has bought this product.',
   event: 'Your programs have told this event by the API.',
   step: 'A step before, with what came of it in was.',
+  'condition.sequence': 'Of which sequence the mail is, where it is not this one.',
   was: 'What came of the step: ran, skipped, then, else.',
   field: 'Field of the subscriber, compared by is, isNot, over, under or exists.',
   is: 'The field equals this.',

@@ -9,7 +9,7 @@ import type {
 } from '../sequences/definition.js';
 import { parseDuration } from '../values/duration.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
-import { conditionOf, triggerOf } from './condition.schemas.js';
+import { conditionOf, entryTriggerOf, triggerOf } from './condition.schemas.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { splitOf } from './split-definition.js';
 import {
@@ -41,7 +41,9 @@ export function sequenceDefinition(definition: FunnelDefinition, parts: Sequence
     ...(fallbackTimezone === undefined ? {} : { fallbackZone: canonicalTimeZone(fallbackTimezone) ?? 'UTC' }),
     exitOn: exits.flatMap((exit) => (exit.kind === 'purchased' ? [exit.product] : [])),
     ...(others.length === 0 ? {} : { exits: others }),
-    ...(enterOn === undefined ? {} : { enterOn: enterOn.map(triggerOf) }),
+    ...(enterOn === undefined
+      ? {}
+      : { enterOn: enterOn.map((one) => entryTriggerOf(one, definition.funnel)) }),
     ...(reentry === undefined || reentry === 'never' ? {} : { reentry: reentryOf(reentry) }),
     ...(priority === undefined ? {} : { priority }),
     first: steps[0]?.key ?? null,

@@ -152,7 +152,7 @@ function productProblems(
 }
 
 function triggerProblems(
-  { sequence }: FunnelDefinition,
+  { sequence, funnel }: FunnelDefinition,
   { products, earlierMails }: Names,
 ): DefinitionProblem[] {
   const goals = allSteps(sequence.steps).flatMap(({ step, path }) => {
@@ -161,7 +161,12 @@ function triggerProblems(
     return step.goal.map((trigger, index) => ({ trigger, path: [...path, 'goal', index] }));
   });
   const exits = sequence.exitOn.map((trigger, index) => ({ trigger, path: ['sequence', 'exitOn', index] }));
-  return [...goals, ...exits].flatMap(({ trigger, path }) => {
+  const entries = (sequence.enterOn ?? []).flatMap((trigger, index) =>
+    trigger.sequence === undefined || trigger.sequence === funnel
+      ? [{ trigger, path: ['sequence', 'enterOn', index] }]
+      : [],
+  );
+  return [...goals, ...exits, ...entries].flatMap(({ trigger, path }) => {
     const given = triggerOf(trigger);
     if (given.kind === 'clicked' || given.kind === 'opened') {
       if (earlierMails.includes(given.step)) return [];

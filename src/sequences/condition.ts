@@ -34,10 +34,16 @@ export const FIELD_OPERATORS = ['is', 'isNot', 'over', 'under', 'exists'] as con
 export type FieldOperator = (typeof FIELD_OPERATORS)[number];
 export type FieldValue = string | number | boolean;
 
-/** Something that happens to a person and may end a sequence or take them to a goal; the first three may begin one. */
+/** Something that happens to a person and may end a sequence or take them to a goal. */
 export type Trigger = Extract<Leaf, { kind: 'tag' | 'purchased' | 'event' | 'clicked' | 'opened' | 'field' }>;
+/** What may begin a sequence: an open or click says in which sequence its mail stands, as the person is in none yet. */
+export type EntryTrigger = Exclude<Trigger, MailTrigger> | (MailTrigger & { readonly sequence: string });
 export type FieldTrigger = Extract<Trigger, { kind: 'field' }>;
 export type MailTrigger = Extract<Trigger, { kind: 'clicked' | 'opened' }>;
+
+export function isMailTrigger(trigger: Trigger): trigger is MailTrigger {
+  return trigger.kind === 'clicked' || trigger.kind === 'opened';
+}
 
 /** Names a leaf among others; equal questions have equal names. */
 export function leafKey(leaf: Leaf): string {

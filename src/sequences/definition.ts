@@ -3,7 +3,7 @@ import type { Duration } from '../values/duration.js';
 import type { Money } from '../values/money.js';
 import type { LocalSpan, SendWindow } from '../values/week-hours.js';
 import type { Weekday } from '../values/zoned-time.js';
-import type { Condition, FieldValue, Trigger } from './condition.js';
+import type { Condition, EntryTrigger, FieldValue, Trigger } from './condition.js';
 
 /** The offer as it stood when the version was published: what a mail promised stays promised. */
 export interface OfferSnapshot {
@@ -143,7 +143,7 @@ export interface SequenceDefinition {
   /** What else ends it. */
   exits?: Trigger[];
   /** What makes active subscribers join. */
-  enterOn?: Trigger[];
+  enterOn?: EntryTrigger[];
   /** Never, when it is left out. */
   reentry?: Reentry;
   /** Of its mails among those due at the same time: 1 goes first, 5 is usual. */

@@ -3,12 +3,20 @@ import type { EntityManager } from 'typeorm';
 import { ExperimentsService } from '../experiments/experiments.service.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { BatchChangesQueries } from '../subscribers/batch-changes.queries.js';
+import type { SubscriberFields } from '../subscribers/subscriber.js';
 import type { BatchPlan, Entry, SubscriberChange } from './batch-plan.js';
 import type { Trigger } from './condition.js';
 import { ADVANCE_DUE, EnrollingService } from './enrolling.service.js';
 
 export const DELIVER_WEBHOOKS = 'sequences.deliver-webhooks';
 export const NOTIFY_OWNER = 'sequences.notify-owner';
+
+/** `before`: what the fields of the person held, where they were set. */
+interface Signal {
+  id: string;
+  trigger: Trigger | null;
+  before: SubscriberFields | null;
+}
 
 type TagChange = Extract<SubscriberChange, { kind: 'tag' | 'untag' }>;
 
@@ -31,8 +39,12 @@ export class EffectsService {
   async apply(manager: EntityManager, plan: BatchPlan, now: Date): Promise<void> {
     const { changes, entries, hooks, notices, assignments } = plan;
     await this.experiments.assign(manager, assignments, now);
-    for (const run of runsOf(changes)) await this.change(manager, run, now);
-    await this.signal(manager, changes, now);
+    const before = new Map<string, SubscriberFields>();
+    for (const run of runsOf(changes)) {
+      const held = await this.change(manager, run, now);
+      for (const [id, fields] of held) if (!before.has(id)) before.set(id, fields);
+    }
+    await this.signal(manager, changes, before, now);
     for (const [key, people] of byKey(entries))
       await this.enrolling.join(manager, key, people, { byStep: true });
     await this.tell(manager, { hooks, notices }, now);
@@ -73,14 +85,20 @@ export class EffectsService {
     await this.wake.notify(manager, NOTIFY_OWNER);
   }
 
-  private async change(manager: EntityManager, run: readonly SubscriberChange[], now: Date): Promise<void> {
+  /** Returns what the people's fields held before, where the run sets fields. */
+  private async change(
+    manager: EntityManager,
+    run: readonly SubscriberChange[],
+    now: Date,
+  ): Promise<ReadonlyMap<string, SubscriberFields>> {
     const tags = run.filter((change): change is TagChange => change.kind !== 'set');
     const pairs = tags.flatMap(({ subscriberId, tags: names }) =>
       names.map((tag) => ({ subscriberId, tag })),
     );
     if (run[0]?.kind === 'tag') await this.subscribers.addTags(manager, pairs, now);
     else if (run[0]?.kind === 'untag') await this.subscribers.removeTags(manager, pairs);
-    else await this.subscribers.setFields(manager, mergedFields(run), now);
+    else return this.subscribers.setFields(manager, mergedFields(run), now);
+    return new Map();
   }
 
   /**
@@ -90,18 +108,30 @@ export class EffectsService {
   private async signal(
     manager: EntityManager,
     changes: readonly SubscriberChange[],
+    before: ReadonlyMap<string, SubscriberFields>,
     now: Date,
   ): Promise<void> {
-    const given = changes.flatMap((change): { id: string; trigger: Trigger | null }[] =>
+    const given = changes.flatMap((change): Signal[] =>
       change.kind === 'tag'
-        ? change.tags.map((tag) => ({ id: change.subscriberId, trigger: { kind: 'tag', tag } }))
-        : [{ id: change.subscriberId, trigger: null }],
+        ? change.tags.map((tag) => ({ id: change.subscriberId, trigger: { kind: 'tag', tag }, before: null }))
+        : [
+            {
+              id: change.subscriberId,
+              trigger: null,
+              before: change.kind === 'set' ? (before.get(change.subscriberId) ?? null) : null,
+            },
+          ],
     );
     if (given.length === 0) return;
     await manager.query(
-      `insert into sequence_signal (subscriber_id, trigger, created_at)
-       select id, trigger, $3 from unnest($1::bigint[], $2::jsonb[]) as g (id, trigger)`,
-      [given.map(({ id }) => id), given.map(({ trigger }) => JSON.stringify(trigger)), now],
+      `insert into sequence_signal (subscriber_id, trigger, before, created_at)
+       select id, trigger, before, $4 from unnest($1::bigint[], $2::jsonb[], $3::jsonb[]) as g (id, trigger, before)`,
+      [
+        given.map(({ id }) => id),
+        given.map(({ trigger }) => JSON.stringify(trigger)),
+        given.map((one) => (one.before === null ? null : JSON.stringify(one.before))),
+        now,
+      ],
     );
     await this.wake.notify(manager, ADVANCE_DUE);
   }

@@ -26,8 +26,10 @@ export function mayJoin(
   { now, entryKey, byStep }: { now: Date; entryKey?: string | undefined; byStep: boolean },
 ): boolean {
   if (earlier === null) return true;
+  // What has begun it once does not begin it again, however often it is looked at.
+  if (earlier.sameEntry) return false;
   if (reentry === undefined) return false;
-  if (reentry.mode === 'event') return entryKey !== undefined && !earlier.sameEntry;
+  if (reentry.mode === 'event') return entryKey !== undefined;
   const restMs = byStep ? STEP_LEADS_BACK_AFTER_MS : 0;
   if (earlier.isIn || earlier.lastStartedAt.getTime() > now.getTime() - restMs) return false;
   return reentry.mode === 'always' || earlier.lastAt.getTime() <= now.getTime() - reentry.days * DAY_MS;

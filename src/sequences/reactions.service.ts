@@ -3,15 +3,29 @@ import type { EntityManager } from 'typeorm';
 import { MessagesService } from '../delivery/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
-import type { FieldTrigger, FieldValue, Trigger } from './condition.js';
+import { leafKey, type EntryTrigger, type FieldTrigger, type Trigger } from './condition.js';
 import { ADVANCE_DUE, EnrollingService } from './enrolling.service.js';
-import { listenedFields, metByFields, reactionsTo, type Jump, type Place } from './reactions.js';
+import {
+  cameToHold,
+  listenedFields,
+  metByFields,
+  reactionsTo,
+  type FieldsOf,
+  type Jump,
+  type Place,
+} from './reactions.js';
 import { VersionsService } from './versions.service.js';
 
 /** What the people were told by: `entryKey` names an event, `byStep` is a step of one of their sequences. */
 export interface Cause {
   entryKey?: string | undefined;
   byStep?: boolean;
+}
+
+/** Somebody who may join, and what names the event that makes them. */
+export interface Beginner {
+  id: string;
+  entryKey: string | undefined;
 }
 
 /** With whom it belongs to. */
@@ -44,7 +58,13 @@ export class ReactionsService {
   ): Promise<void> {
     await this.react(manager, await this.places(manager, subscriberIds), trigger);
     await this.lookAgain(manager, subscriberIds);
-    await this.begin(manager, subscriberIds, trigger, cause);
+    const people = subscriberIds.map((id) => ({ id, entryKey: cause.entryKey }));
+    await this.begin(manager, people, trigger, cause.byStep);
+  }
+
+  /** People have opened or clicked a mail for the first time; each mail is an event of its own. */
+  async readMail(manager: EntityManager, people: readonly Beginner[], trigger: EntryTrigger): Promise<void> {
+    await this.begin(manager, people, trigger);
   }
 
   /** What has happened in these enrollments alone, such as a click on a mail of theirs. */
@@ -56,13 +76,18 @@ export class ReactionsService {
   }
 
   /**
-   * Fields of the people have other values: they leave what that ends and go to the goals it reaches, and what waits
-   * looks again.
+   * Fields of the people have other values: they leave what that ends and go to the goals it reaches, what waits looks
+   * again, and they join what begins with a value that was not there `before`.
    */
-  async changed(manager: EntityManager, subscriberIds: readonly string[]): Promise<void> {
+  async changed(
+    manager: EntityManager,
+    subscriberIds: readonly string[],
+    { before, byStep = false }: { before?: ReadonlyMap<string, FieldsOf>; byStep?: boolean } = {},
+  ): Promise<void> {
     const met = await this.fieldsMet(manager, subscriberIds);
     for (const { trigger, places } of met) await this.react(manager, places, trigger);
     await this.lookAgain(manager, subscriberIds);
+    if (before !== undefined && before.size > 0) await this.beginByFields(manager, before, byStep);
   }
 
   private async react(manager: EntityManager, places: readonly Place[], trigger: Trigger): Promise<void> {
@@ -80,11 +105,7 @@ export class ReactionsService {
     const places = await this.places(manager, subscriberIds);
     const versions = await this.versions.running(manager, places);
     if (places.every((place) => listenedFields(place, versions).length === 0)) return [];
-    const rows: { id: string; fields: Record<string, FieldValue | null> }[] = await manager.query(
-      'select id, fields from subscriber where id = any($1::bigint[])',
-      [subscriberIds],
-    );
-    const fields = new Map(rows.map((row) => [row.id, row.fields]));
+    const fields = await fieldsOf(manager, subscriberIds);
     return metByFields(places, versions, ({ subscriberId }) => fields.get(subscriberId) ?? {});
   }
 
@@ -147,9 +168,9 @@ export class ReactionsService {
   /** Only who may be written to joins anything. */
   private async begin(
     manager: EntityManager,
-    subscriberIds: readonly string[],
-    trigger: Trigger,
-    { entryKey, byStep = false }: Cause,
+    people: readonly Beginner[],
+    trigger: Trigger | EntryTrigger,
+    byStep = false,
   ): Promise<void> {
     const sequences: { key: string }[] = await manager.query(
       `select q.key from sequence q join sequence_version v on v.id = q.current_version_id
@@ -159,9 +180,47 @@ export class ReactionsService {
     if (sequences.length === 0) return;
     const active: { id: string }[] = await manager.query(
       `select id from subscriber where id = any($1::bigint[]) and status = 'active' order by id`,
-      [subscriberIds],
+      [people.map(({ id }) => id)],
     );
-    const newcomers = active.map(({ id }) => ({ subscriberId: id, data: '{}', entryKey }));
+    const isActive = new Set(active.map(({ id }) => id));
+    const newcomers = people
+      .filter(({ id }) => isActive.has(id))
+      .map(({ id, entryKey }) => ({ subscriberId: id, data: '{}', entryKey }));
     for (const { key } of sequences) await this.enrolling.join(manager, key, newcomers, { byStep });
   }
+
+  /** One small question where no sequence begins with a field. */
+  private async beginByFields(
+    manager: EntityManager,
+    before: ReadonlyMap<string, FieldsOf>,
+    byStep: boolean,
+  ): Promise<void> {
+    const listening: { enterOn: EntryTrigger[] }[] = await manager.query(
+      `select v.definition -> 'enterOn' as "enterOn" from sequence q join sequence_version v on v.id = q.current_version_id
+       where v.definition -> 'enterOn' @> '[{"kind": "field"}]' order by q.id`,
+    );
+    if (listening.length === 0) return;
+    const ids = [...before.keys()];
+    const after = await fieldsOf(manager, ids);
+    const triggers = new Map(
+      listening.flatMap(({ enterOn }) => enterOn).map((trigger) => [leafKey(trigger), trigger]),
+    );
+    for (const trigger of triggers.values()) {
+      if (trigger.kind !== 'field') continue;
+      const met = ids.filter((id) => cameToHold(trigger, before.get(id) ?? {}, after.get(id) ?? {}));
+      const people = met.map((id) => ({ id, entryKey: undefined }));
+      if (people.length > 0) await this.begin(manager, people, trigger, byStep);
+    }
+  }
+}
+
+async function fieldsOf(
+  manager: EntityManager,
+  subscriberIds: readonly string[],
+): Promise<Map<string, FieldsOf>> {
+  const rows: { id: string; fields: FieldsOf }[] = await manager.query(
+    'select id, fields from subscriber where id = any($1::bigint[])',
+    [subscriberIds],
+  );
+  return new Map(rows.map(({ id, fields }) => [id, fields]));
 }

@@ -23,6 +23,8 @@ export interface Place {
   timeZone: string | null;
 }
 
+export type FieldsOf = Readonly<Record<string, FieldValue | null>>;
+
 /** Enrollments that go to what follows a goal. */
 export interface Jump {
   ids: string[];
@@ -109,7 +111,7 @@ export function listenedFields(
 export function metByFields<P extends Place>(
   places: readonly P[],
   versions: ReadonlyMap<string, { sequence: PreparedSequence }>,
-  fieldsOf: (place: P) => Readonly<Record<string, FieldValue | null>>,
+  fieldsOf: (place: P) => FieldsOf,
 ): { trigger: FieldTrigger; places: P[] }[] {
   const met = new Map<string, { trigger: FieldTrigger; places: P[] }>();
   for (const place of places) {
@@ -121,6 +123,11 @@ export function metByFields<P extends Place>(
     met.set(leafKey(trigger), group);
   }
   return [...met.values()];
+}
+
+/** A field came to hold what was asked, where it did not before. */
+export function cameToHold(trigger: FieldTrigger, before: FieldsOf, after: FieldsOf): boolean {
+  return fieldHolds(trigger, after[trigger.field]) && !fieldHolds(trigger, before[trigger.field]);
 }
 
 /** Values of fields that end the sequence or take people to a goal. */

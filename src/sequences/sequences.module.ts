@@ -11,6 +11,7 @@ import { EventsController } from './events.controller.js';
 import { EventsService } from './events.service.js';
 import { PeopleMovesController } from './people-moves.controller.js';
 import { PeopleMovesService } from './people-moves.service.js';
+import { MailEntriesService } from './mail-entries.service.js';
 import { HitSignalsService } from './hit-signals.service.js';
 import { ReactionsService } from './reactions.service.js';
 import { OwnerNoticesService } from './owner-notices.service.js';
@@ -25,7 +26,7 @@ import { VersionsService } from './versions.service.js';
 
 /**
  * Which step is due for whom. Owns `sequence`, `sequence_version`, `enrollment` and its records,
- * `subscriber_event`, `sequence_signal`, `webhook_delivery` and `owner_notice`. It plans messages and
+ * `subscriber_event`, `sequence_signal`, `entry_hit`, `webhook_delivery` and `owner_notice`. It plans messages and
  * never sends them.
  */
 @Module({
@@ -48,6 +49,7 @@ import { VersionsService } from './versions.service.js';
     ReactionsService,
     SignalsService,
     HitSignalsService,
+    MailEntriesService,
     EventsService,
     WebhooksService,
     PeopleMovesService,

@@ -70,6 +70,7 @@ export class SequencesService {
     if (!saved) throw new Error(`sequence ${key} was not written`);
     if (saved.versionId !== null && saved.versionId === saved.current) return saved.id;
     await listenForTags(manager, tagsAskedBy(definition));
+    await this.listenForMails(manager, saved.id, definition);
     for (const { key: stepKey, split } of definition.nodes.filter(isMail)) {
       if (split === undefined) continue;
       const { experiment, test, terms } = split;
@@ -90,6 +91,21 @@ export class SequencesService {
       ]);
     }
     return saved.id;
+  }
+
+  /** Opens and clicks that begin the sequence count from when it first listened for them, and not before. */
+  private async listenForMails(
+    manager: EntityManager,
+    sequenceId: string,
+    { enterOn = [] }: SequenceDefinition,
+  ): Promise<void> {
+    const mails = enterOn.filter(({ kind }) => kind === 'clicked' || kind === 'opened');
+    const text = mails.length === 0 ? null : JSON.stringify(mails);
+    await manager.query(
+      `update sequence set mail_entries = $2, mail_entries_since = case when mail_entries = $2::jsonb then mail_entries_since else $3 end
+       where id = $1`,
+      [sequenceId, text, this.clock.now()],
+    );
   }
 
   async list(page: {

@@ -2,10 +2,19 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { takeTagSignals } from '../subscribers/tag-signals.queries.js';
 import type { Trigger } from './condition.js';
+import { MailEntriesService } from './mail-entries.service.js';
 import { HitSignalsService } from './hit-signals.service.js';
+import type { FieldsOf } from './reactions.js';
 import { ReactionsService } from './reactions.service.js';
 
 const MOST = 500;
+
+interface Signal {
+  id: string;
+  subscriberId: string;
+  trigger: Trigger | null;
+  before: FieldsOf | null;
+}
 
 /** What steps of sequences, and imports, have changed about people, told to the other sequences of the same people. */
 @Injectable()
@@ -14,11 +23,13 @@ export class SignalsService {
     private readonly dataSource: DataSource,
     private readonly reactions: ReactionsService,
     private readonly hits: HitSignalsService,
+    private readonly entries: MailEntriesService,
   ) {}
 
   /** One sort of signal for many people in each transaction, until none is left. Returns how many there were. */
   async takeAll(signal: AbortSignal): Promise<number> {
     await this.hits.take();
+    await this.entries.take(signal);
     let taken = 0;
     for (let count = 1; count > 0 && !signal.aborted; taken += count) count = await this.takeSome();
     for (let count = 1; count > 0 && !signal.aborted; taken += count) count = await this.takeTags();
@@ -37,19 +48,28 @@ export class SignalsService {
   /** Two workers take disjoint ones. */
   private async takeSome(): Promise<number> {
     return this.dataSource.transaction(async (manager) => {
-      const [rows]: [{ subscriberId: string; trigger: Trigger | null }[], number] = await manager.query(
+      const [rows]: [Signal[], number] = await manager.query(
         `delete from sequence_signal where id in (
            select id from sequence_signal
            where trigger = (select trigger from sequence_signal order by id limit 1) order by id limit ${MOST}
            for update skip locked)
-         returning subscriber_id as "subscriberId", trigger`,
+         returning id, subscriber_id as "subscriberId", trigger, before`,
       );
       const [first] = rows;
       if (!first) return 0;
       const people = [...new Set(rows.map(({ subscriberId }) => subscriberId))];
-      if (first.trigger === null) await this.reactions.changed(manager, people);
+      if (first.trigger === null)
+        await this.reactions.changed(manager, people, { before: earliest(rows), byStep: true });
       else await this.reactions.happened(manager, people, first.trigger, { byStep: true });
       return rows.length;
     });
   }
+}
+
+/** What the fields of each person held before the first of the changes. */
+function earliest(signals: readonly Signal[]): Map<string, FieldsOf> {
+  const before = new Map<string, FieldsOf>();
+  for (const { subscriberId, before: held } of signals.toSorted((a, b) => Number(a.id) - Number(b.id)))
+    if (held !== null && !before.has(subscriberId)) before.set(subscriberId, held);
+  return before;
 }

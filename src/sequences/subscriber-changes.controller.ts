@@ -35,8 +35,8 @@ export class SubscriberChangesController {
   ): Promise<SubscriberJson> {
     await this.fields.check(body.fields);
     await this.dataSource.transaction(async (manager) => {
-      await this.subscribers.update(manager, id, body);
-      await this.reactions.changed(manager, [id]);
+      const before = await this.subscribers.update(manager, id, body);
+      await this.reactions.changed(manager, [id], { before: new Map([[id, before]]) });
     });
     return subscriberJson(await this.subscribers.get(id));
   }

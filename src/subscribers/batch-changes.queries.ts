@@ -48,17 +48,19 @@ export class BatchChangesQueries {
     );
   }
 
-  /** Each person once; null empties a field, what is left out stays. */
+  /** Each person once; null empties a field, what is left out stays. Returns what they held before. */
   async setFields(
     manager: EntityManager,
     given: readonly { subscriberId: string; fields: SubscriberFields }[],
     now: Date,
-  ): Promise<void> {
-    if (given.length === 0) return;
-    await manager.query(
+  ): Promise<Map<string, SubscriberFields>> {
+    if (given.length === 0) return new Map();
+    const [rows]: [{ id: string; before: SubscriberFields }[], number] = await manager.query(
       `update subscriber s set fields = jsonb_strip_nulls(s.fields || g.fields), updated_at = $3
-       from unnest($1::bigint[], $2::jsonb[]) as g (id, fields) where s.id = g.id`,
+       from unnest($1::bigint[], $2::jsonb[]) as g (id, fields) join subscriber old on old.id = g.id
+       where s.id = g.id returning s.id, old.fields as before`,
       [given.map(({ subscriberId }) => subscriberId), given.map(({ fields }) => JSON.stringify(fields)), now],
     );
+    return new Map(rows.map(({ id, before }) => [id, before]));
   }
 }

@@ -39,13 +39,12 @@ export async function listSubscribers(
   );
 }
 
+export type LockedSubscriber = Pick<Subscriber, 'id' | 'status' | 'emailKey' | 'fields'>;
+
 /** Locks the row until the caller's transaction ends, so that two decisions about one person come one after the other. */
-export async function lockSubscriber(
-  db: EntityManager,
-  id: string,
-): Promise<Pick<Subscriber, 'id' | 'status' | 'emailKey'> | null> {
-  const rows: Pick<Subscriber, 'id' | 'status' | 'emailKey'>[] = await db.query(
-    `select id, status, email_key as "emailKey" from subscriber where id = $1 for update`,
+export async function lockSubscriber(db: EntityManager, id: string): Promise<LockedSubscriber | null> {
+  const rows: LockedSubscriber[] = await db.query(
+    `select id, status, email_key as "emailKey", fields from subscriber where id = $1 for update`,
     [id],
   );
   return rows[0] ?? null;

@@ -19,6 +19,7 @@ import {
   listSubscribers,
   listTags,
   lockSubscriber,
+  type LockedSubscriber,
 } from './subscribers.queries.js';
 import { nextStatus, type SubscriberStatus } from './subscription-status.js';
 import { SuppressionsService } from './suppressions.service.js';
@@ -210,7 +211,7 @@ export class SubscribersService {
     await this.dataSource.query('update subscriber set paused_until = null where paused_until <= $1', [now]);
   }
 
-  /** Null empties a field; what is left out stays. Throws `SUBSCRIBER_NOT_FOUND`. */
+  /** Null empties a field; what is left out stays. Returns the fields as they were. Throws `SUBSCRIBER_NOT_FOUND`. */
   async update(
     manager: EntityManager,
     subscriberId: string,
@@ -219,8 +220,8 @@ export class SubscribersService {
       timeZone?: string | null | undefined;
       fields?: SubscriberFields | undefined;
     },
-  ): Promise<void> {
-    await this.lock(manager, subscriberId);
+  ): Promise<SubscriberFields> {
+    const { fields: before } = await this.lock(manager, subscriberId);
     const { name, timeZone, fields } = change;
     await manager.query(
       `update subscriber set name = case when $2 then $3 else name end, time_zone = case when $4 then $5 else time_zone end,
@@ -235,6 +236,7 @@ export class SubscribersService {
         this.clock.now(),
       ],
     );
+    return before;
   }
 
   /** Locks the person's row until the caller's transaction ends; null when there is nobody. */
@@ -288,10 +290,7 @@ export class SubscribersService {
     return listTags(this.dataSource.manager, { beforeId: cursor, limit });
   }
 
-  private async lock(
-    manager: EntityManager,
-    id: string,
-  ): Promise<Pick<Subscriber, 'id' | 'status' | 'emailKey'>> {
+  private async lock(manager: EntityManager, id: string): Promise<LockedSubscriber> {
     const subscriber = await lockSubscriber(manager, id);
     if (subscriber) return subscriber;
     throw notFound(id);

@@ -3,6 +3,7 @@ import { funnelProblems } from '../funnel-problems.js';
 import { bareSequence } from '../sequence-definition.js';
 import { allSteps } from '../step.schemas.js';
 import { conditionProblems } from './condition-rules.js';
+import { entryProblems } from './entry-rules.js';
 import { loopProblems, type SequenceOutline } from './loop-rules.js';
 import type { DefinitionProblem } from './rules.js';
 import { saleProblems, soldProducts } from './sale-rules.js';
@@ -32,6 +33,7 @@ export function lintDefinition(
   return [
     ...errors,
     ...loopProblems(own, others, places),
+    ...entryProblems(definition, own.definition, others),
     ...dateProblems(own.definition, places, now),
     ...(isSmall ? conditionProblems(definition, own.definition, sold) : []),
     ...saleProblems(definition, sold),

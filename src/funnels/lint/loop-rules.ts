@@ -1,3 +1,4 @@
+import { fieldHolds, type EntryTrigger } from '../../sequences/condition.js';
 import {
   isAsking,
   stepsFrom,
@@ -18,7 +19,7 @@ interface Link {
   from: string;
   step: string;
   to: string;
-  kind: 'move' | 'tag';
+  kind: 'move' | 'tag' | 'set';
   /** Nobody waits on the way from the first step to this one. */
   atOnce: boolean;
 }
@@ -45,7 +46,7 @@ export function loopProblems(
         const message = `people go round ${[own.key, ...round].join(' → ')} for ever without a wait; give a step on the way a delay, or let one of the sequences be joined once (reentry: never)`;
         return [{ rule: 'loop-without-delay', path, message }];
       }
-      if (link.kind === 'tag' || joinsMore(sequences.get(link.to))) return [];
+      if (link.kind !== 'move' || joinsMore(sequences.get(link.to))) return [];
       const back = wayBack(
         link,
         links.filter(({ kind }) => kind === 'move'),
@@ -93,15 +94,29 @@ function linksOf({ key, definition }: SequenceOutline, all: ReadonlyMap<string, 
         ? [{ from: key, step: node.key, to: node.sequence, kind: 'move', atOnce }]
         : [];
     }
-    if (node.kind !== 'tag') return [];
+    const gives = givenBy(node);
+    if (gives === null) return [];
     // Who is still in a sequence does not join it anew.
-    const ends = atOnce && endsAtOnce(node.next, nodes);
+    const ends = atOnce && endsAtOnce(waysOut(node)[0]?.to ?? null, nodes);
     return [...all.values()]
-      .filter(({ definition: { enterOn = [] } }) =>
-        enterOn.some((trigger) => trigger.kind === 'tag' && node.tags.includes(trigger.tag)),
-      )
-      .map(({ key: to }) => ({ from: key, step: node.key, to, kind: 'tag', atOnce: ends }));
+      .filter(({ definition: { enterOn = [] } }) => enterOn.some((trigger) => gives.begins(trigger)))
+      .map(({ key: to }) => ({ from: key, step: node.key, to, kind: gives.kind, atOnce: ends }));
   });
+}
+
+/** What a step gives the person that a sequence may begin with; null: nothing. */
+function givenBy(
+  node: SequenceNode,
+): { kind: 'tag' | 'set'; begins(this: void, trigger: EntryTrigger): boolean } | null {
+  if (node.kind === 'tag')
+    return { kind: 'tag', begins: (trigger) => trigger.kind === 'tag' && node.tags.includes(trigger.tag) };
+  if (node.kind !== 'set') return null;
+  const { fields } = node;
+  return {
+    kind: 'set',
+    begins: (trigger) =>
+      trigger.kind === 'field' && trigger.field in fields && fieldHolds(trigger, fields[trigger.field]),
+  };
 }
 
 function endsAtOnce(from: string | null, nodes: ReadonlyMap<string, SequenceNode>): boolean {

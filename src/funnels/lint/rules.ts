@@ -34,6 +34,7 @@ export const RULES = {
   'condition-always-true': { severity: 'warning', about: 'a condition can fail' },
   'case-never-reached': { severity: 'warning', about: 'a case can hold when those before it do not' },
   'goal-never-reached': { severity: 'warning', about: 'what leads to a goal or ends a sequence can happen' },
+  'entry-never-reached': { severity: 'warning', about: 'what begins a sequence can happen' },
   'move-without-return': { severity: 'warning', about: 'who is moved back may join again' },
   'sequence-elsewhere': { severity: 'warning', about: 'sequences of other files are looked at, too' },
   'product-without-delivery': { severity: 'warning', about: 'who buys gets something' },

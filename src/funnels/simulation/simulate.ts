@@ -18,7 +18,7 @@ import {
   type TimelineEntry,
 } from './timeline.js';
 import { advanceVirtual, setFields } from './virtual-advance.js';
-import { changed, happened, join, leaveAll, lookAgain, metIn } from './virtual-reactions.js';
+import { changed, happened, join, leaveAll, lookAgain, metIn, readMail } from './virtual-reactions.js';
 import { activeOf, emptyRecord, type VirtualMail, type VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
 import { nextMailAt, sendVirtual } from './virtual-sending.js';
@@ -172,6 +172,7 @@ function hit(run: VirtualRun, mail: VirtualMail | null, what: 'opened' | 'clicke
   if (mail === null || mail.sequence === null || mail.step === null || mail.sentAt === null) return;
   const { sequence, step, enrollmentId } = mail;
   const sentAt = mail.sentAt.toISOString();
+  const isFirst = what === 'opened' ? !mail.opened : !mail.clicked;
   if (what === 'opened') mail.opened = true;
   else mail.clicked = true;
   run.tell(now, { what, sequence, step, sentAt });
@@ -180,6 +181,7 @@ function hit(run: VirtualRun, mail: VirtualMail | null, what: 'opened' | 'clicke
     if (waits && one.nextAt !== null && one.nextAt > now) one.nextAt = now;
   }
   if (enrollmentId !== null) metIn(run, enrollmentId, { kind: what, step }, now);
+  if (isFirst) readMail(run, { kind: what, mail }, now);
 }
 
 function unsubscribe(run: VirtualRun, now: Date): void {
@@ -222,9 +224,10 @@ function changePerson(
     run.tell(now, { what: 'untagged', tag: action.untag });
     lookAgain(run, now);
   } else {
+    const before = { ...record.fields };
     setFields(record.fields, action.set);
     run.tell(now, { what: 'changed', fields: action.set });
-    changed(run, now);
+    changed(run, now, { before });
   }
 }
 

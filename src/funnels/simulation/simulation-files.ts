@@ -2,11 +2,11 @@ import { readFunnelFile } from '../funnel-file.js';
 import type { FunnelDefinition } from '../funnel.schemas.js';
 import { lintDefinition, outlineOf } from '../lint/lint.js';
 import { RULES, type DefinitionProblem } from '../lint/rules.js';
-import { movesOf } from '../step.schemas.js';
 import { fileInvalid, located } from '../yaml-file.js';
 import { personaProblems, readPersonasFile, usualPersonas } from './personas-file.js';
 import type { Personas } from './personas.schemas.js';
 import type { SimulationOrder } from './simulate.js';
+import { lostSequences } from '../sequences-named.js';
 
 export interface NamedText {
   name: string;
@@ -44,7 +44,7 @@ export function simulationFromFiles(
     const others = definitions.filter((definition) => definition !== read.definition).map(outlineOf);
     const found = [
       ...lintDefinition(read.definition, { now: wishes.now, others }).filter(isError),
-      ...lostMoves(read.definition, keys),
+      ...lost(read.definition, keys),
     ];
     if (found.length > 0) throw fileInvalid(name, located(read, found));
   }
@@ -91,13 +91,10 @@ function isError({ rule }: DefinitionProblem): boolean {
   return RULES[rule].severity === 'error';
 }
 
-/** Steps that move people to a sequence that no file describes. */
-function lostMoves({ sequence }: FunnelDefinition, keys: readonly string[]): DefinitionProblem[] {
-  return movesOf(sequence.steps)
-    .filter(({ to }) => !keys.includes(to))
-    .map(({ to, path }) => ({
-      rule: 'unknown-sequence',
-      path,
-      message: `no file here describes the sequence "${to}"; name it with --with`,
-    }));
+/** Sequences that are named and that no file describes. */
+function lost(definition: FunnelDefinition, keys: readonly string[]): DefinitionProblem[] {
+  return lostSequences(definition, keys, ({ key, path }) => ({
+    ...{ rule: 'unknown-sequence', path },
+    message: `no file here describes the sequence "${key}"; name it with --with`,
+  }));
 }

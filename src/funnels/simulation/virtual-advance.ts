@@ -34,10 +34,12 @@ export function advanceVirtual(run: VirtualRun, now: Date): void {
 /** As `SignalsService`: one sort of signal at a time, each sort once. */
 function takeSignals(run: VirtualRun, now: Date): void {
   const { record } = run;
-  const first = record.signals[0] ?? null;
-  const name = (signal: Trigger | null): string => (signal === null ? '' : leafKey(signal));
-  record.signals = record.signals.filter((signal) => name(signal) !== name(first));
-  if (first === null) changed(run, now);
+  const first = record.signals[0]?.trigger ?? null;
+  const name = (trigger: Trigger | null): string => (trigger === null ? '' : leafKey(trigger));
+  const taken = record.signals.filter(({ trigger }) => name(trigger) === name(first));
+  record.signals = record.signals.filter(({ trigger }) => name(trigger) !== name(first));
+  const before = taken.find((signal) => signal.before !== null)?.before ?? null;
+  if (first === null) changed(run, now, { before, byStep: true });
   else happened(run, first, now, { byStep: true });
 }
 
@@ -152,11 +154,14 @@ function grantOffer(
 /** As `EffectsService.apply`. */
 function applyEffects(run: VirtualRun, { changes, entries }: BatchPlan, now: Date): void {
   const { record } = run;
+  const before = { ...record.fields };
   for (const change of changes) {
     if (change.kind === 'set') setFields(record.fields, change.fields);
     else for (const tag of change.tags) changeTag(record.tags, change.kind, tag);
     record.signals.push(
-      ...(change.kind === 'tag' ? change.tags.map((tag): Trigger => ({ kind: 'tag', tag })) : [null]),
+      ...(change.kind === 'tag'
+        ? change.tags.map((tag) => ({ trigger: { kind: 'tag' as const, tag }, before: null }))
+        : [{ trigger: null, before: change.kind === 'set' ? before : null }]),
     );
   }
   for (const { sequenceKey } of entries) join(run, sequenceKey, now, { byStep: true });

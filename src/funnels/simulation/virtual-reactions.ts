@@ -1,11 +1,17 @@
 import type { Trigger } from '../../sequences/condition.js';
 import { mayJoin, type EarlierTimes } from '../../sequences/joining.js';
 import { dueAt } from '../../sequences/progress.js';
-import { metByFields, reactionsTo, type Place } from '../../sequences/reactions.js';
+import {
+  cameToHold,
+  metByFields,
+  reactionsTo,
+  type FieldsOf,
+  type Place,
+} from '../../sequences/reactions.js';
 import { timeZoneOr } from '../../values/zoned-time.js';
-import { activeOf, type VirtualEnrollment, type VirtualRecord } from './virtual-record.js';
+import { activeOf, type VirtualEnrollment, type VirtualMail, type VirtualRecord } from './virtual-record.js';
 import { tellWait, type VirtualRun } from './virtual-run.js';
-import { sequencesBegunBy } from './virtual-sequences.js';
+import { entryFields, sequencesBegunBy } from './virtual-sequences.js';
 
 interface Cause {
   entryKey?: string | undefined;
@@ -57,11 +63,32 @@ export function happened(run: VirtualRun, trigger: Trigger, now: Date, cause: Ca
 }
 
 /** As `ReactionsService.changed`: fields have other values. */
-export function changed(run: VirtualRun, now: Date): void {
+export function changed(
+  run: VirtualRun,
+  now: Date,
+  { before, byStep = false }: { before: FieldsOf | null; byStep?: boolean },
+): void {
   const { record, funnels } = run;
   for (const { trigger, places } of metByFields(placesOf(record), funnels.versions, () => record.fields))
     react(run, places, trigger, now);
   lookAgain(run, now);
+  if (before === null || record.status !== 'active') return;
+  for (const trigger of entryFields(funnels))
+    if (cameToHold(trigger, before, record.fields))
+      for (const key of sequencesBegunBy(funnels, trigger)) join(run, key, now, { byStep });
+}
+
+/** As `MailEntriesService`: the first open or click of a mail. */
+export function readMail(
+  run: VirtualRun,
+  { kind, mail }: { kind: 'clicked' | 'opened'; mail: VirtualMail },
+  now: Date,
+): void {
+  const { sequence, step, enrollmentId } = mail;
+  if (sequence === null || step === null || run.record.status !== 'active') return;
+  const entryKey = `${kind} seq:${enrollmentId ?? ''}:${step}`;
+  for (const key of sequencesBegunBy(run.funnels, { kind, step, sequence }))
+    join(run, key, now, { entryKey });
 }
 
 /** As `ReactionsService.metIn`: it has happened in this enrollment alone. */

@@ -1,4 +1,5 @@
 import type { FieldValue, Trigger } from '../../sequences/condition.js';
+import type { FieldsOf } from '../../sequences/reactions.js';
 import type { OpenHours } from '../../values/week-hours.js';
 
 /** A row of `enrollment`. The version is that of the sequence's funnel. */
@@ -51,8 +52,11 @@ export interface VirtualRecord {
   outcomes: Map<string, Map<string, string>>;
   events: { name: string; key: string | undefined; at: Date }[];
   grants: { enrollmentId: string; offer: string; expiresAt: Date | null; at: Date }[];
-  /** What steps have changed and other sequences have not heard of yet; null: something else than a tag given. */
-  signals: (Trigger | null)[];
+  /**
+   * What steps have changed and other sequences have not heard of yet; a trigger of null: something else than a tag given.
+   * `before`: what the fields held, where they were set.
+   */
+  signals: { trigger: Trigger | null; before: FieldsOf | null }[];
 }
 
 export function emptyRecord(person: Pick<VirtualRecord, 'personId' | 'timeZone' | 'status'>): VirtualRecord {

@@ -1,6 +1,6 @@
 import type { Sender } from '../../delivery/message.js';
 import type { RunningVersion } from '../../sequences/advance-batch.js';
-import { leafKey, type Trigger } from '../../sequences/condition.js';
+import { leafKey, type EntryTrigger, type FieldTrigger, type Trigger } from '../../sequences/condition.js';
 import type { OfferSnapshot, SequenceNode } from '../../sequences/definition.js';
 import { prepareSequence, type PreparedSequence } from '../../sequences/prepared.js';
 import { parseMoney, parsePercentBps, type Money } from '../../values/money.js';
@@ -44,12 +44,21 @@ export function virtualFunnels(
 }
 
 /** The sequences that begin with the trigger, in the order in which they were applied. */
-export function sequencesBegunBy({ versions }: VirtualFunnels, trigger: Trigger): string[] {
+export function sequencesBegunBy({ versions }: VirtualFunnels, trigger: Trigger | EntryTrigger): string[] {
+  const name = (one: Trigger | EntryTrigger): string =>
+    'sequence' in one ? `${leafKey(one)} of ${one.sequence}` : leafKey(one);
   return [...versions]
     .filter(([, { sequence }]) =>
-      (sequence.definition.enterOn ?? []).some((one) => leafKey(one) === leafKey(trigger)),
+      (sequence.definition.enterOn ?? []).some((one) => name(one) === name(trigger)),
     )
     .map(([key]) => key);
+}
+
+/** The values of fields that sequences begin with, each once. */
+export function entryFields({ versions }: VirtualFunnels): FieldTrigger[] {
+  const triggers = [...versions.values()].flatMap(({ sequence }) => sequence.definition.enterOn ?? []);
+  const fields = triggers.filter((one): one is FieldTrigger => one.kind === 'field');
+  return [...new Map(fields.map((one) => [leafKey(one), one])).values()];
 }
 
 export function nodeOf(funnels: VirtualFunnels, sequence: string, step: string): SequenceNode | undefined {

@@ -39,8 +39,8 @@ const FIELDS = ['trialEnd', 'level'];
 /** Two funnels with every kind of step, and people who do all there is to do. Not every one is free of contradictions. */
 export function randomScenario(dice: Dice): Scenario {
   const start = `${dice.pick(STARTS)}T${two(dice.whole(0, 23))}:${two(dice.whole(0, 59))}:00Z`;
-  const main = new FunnelMaker(dice, { key: 'main', other: 'side', start });
-  const side = new FunnelMaker(dice, { key: 'side', other: null, start });
+  const main = new FunnelMaker(dice, { key: 'main', other: 'side', start, read: [] });
+  const side = new FunnelMaker(dice, { key: 'side', other: null, start, read: main.mails });
   const funnels: [string, string] = [main.text(6), side.text(3)];
   const mails = [...main.mails, ...side.mails];
   return { start, days: 21, funnels, personas: personas(dice, mails, start) };
@@ -54,7 +54,13 @@ class FunnelMaker {
 
   constructor(
     private readonly dice: Dice,
-    private readonly about: { key: string; other: string | null; start: string },
+    private readonly about: {
+      key: string;
+      other: string | null;
+      start: string;
+      /** Mails of the first funnel, by which people may come into the second. */
+      read: readonly string[];
+    },
   ) {}
 
   text(length: number): string {
@@ -103,6 +109,11 @@ class FunnelMaker {
           { event: 'webinar' },
           { purchased: `${this.about.key}-kit` },
           { tag: 'vip' },
+          { field: 'level', over: 3 },
+          ...this.about.read.flatMap((step) => [
+            { clicked: step, sequence: 'main' },
+            { opened: step, sequence: 'main' },
+          ]),
         ]),
       ]),
     };

@@ -119,10 +119,13 @@ export class Replay {
       });
     else if (entry.what === 'untagged' || entry.what === 'changed')
       await dataSource.transaction(async (manager) => {
-        if (entry.what === 'untagged') await subscribers.untag(manager, id, entry.tag);
-        else await subscribers.update(manager, id, { fields: entry.fields });
-        if (entry.what === 'untagged') await reactions.lookAgain(manager, [id]);
-        else await reactions.changed(manager, [id]);
+        if (entry.what === 'untagged') {
+          await subscribers.untag(manager, id, entry.tag);
+          await reactions.lookAgain(manager, [id]);
+          return;
+        }
+        const before = await subscribers.update(manager, id, { fields: entry.fields });
+        await reactions.changed(manager, [id], { before: new Map([[id, before]]) });
       });
     else if (entry.what === 'unsubscribed') await this.get(UnsubscribeService).byId(id, 'page');
   }

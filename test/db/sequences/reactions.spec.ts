@@ -218,6 +218,85 @@ ${mail('thanks', ', delay: 1 hour')}`;
     expect(await t.mails(id)).toHaveLength(occurrences.at(-1) ?? 0);
   });
 
+  it('begins a sequence with the first click of a person on a mail of another, and with each mail once', async () => {
+    await t.publish(`${mail('offer')}\n${mail('more', ', delay: 1 day')}`, 'reentry: always', 'first');
+    await t.publish(mail('hello'), 'enterOn: [{ clicked: offer, sequence: first }]\nreentry: always');
+    const reader = await t.person('reader@example.com');
+    const left = await t.person('left@example.com');
+    const scanner = await t.person('scanner@example.com');
+    for (const id of [reader, left, scanner]) await t.enroll(id, 'first');
+    await t.run();
+    await t.db.query(`update subscriber set status = 'unsubscribed' where id = $1`, [left]);
+    await t.hit(reader, 'offer', 'open');
+    await t.hit(scanner, 'offer', 'click', 'scanner');
+    await t.run();
+    expect([await t.place(reader), await t.place(scanner)]).toEqual([undefined, undefined]);
+    await t.hit(reader, 'offer', 'click');
+    await t.hit(left, 'offer', 'click');
+    await t.run();
+    expect(await t.place(reader)).toMatchObject({ status: 'completed', occurrence: 1 });
+    expect(await t.place(left)).toBeUndefined();
+    // The same mail again, a day later: it has begun it already. Another mail of the step begins it again.
+    await t.at('2026-01-06T09:00:00Z');
+    await t.hit(reader, 'offer', 'click');
+    await t.run();
+    expect(await t.place(reader)).toMatchObject({ occurrence: 1 });
+    await t.enroll(reader, 'first');
+    await t.run();
+    await t.hit(reader, 'offer', 'click');
+    await t.run();
+    expect(await t.place(reader)).toMatchObject({ status: 'completed', occurrence: 2 });
+  });
+
+  it('counts clicks from when a sequence has listened for them, also after a restart', async () => {
+    await t.publish(mail('offer'), '', 'first');
+    const early = await t.person('early@example.com');
+    const late = await t.person('late@example.com');
+    for (const id of [early, late]) await t.enroll(id, 'first');
+    await t.run();
+    await t.hit(early, 'offer', 'click');
+    t.clock.set('2026-01-05T10:00:00Z');
+    await t.publish(
+      mail('hello'),
+      'enterOn: [{ opened: offer, sequence: first }, { clicked: offer, sequence: first }]',
+    );
+    t.clock.set('2026-01-05T11:00:00Z');
+    await t.hit(late, 'offer', 'click');
+    await t.hit(late, 'offer', 'open');
+    // Published anew with other steps, it goes on listening; and nothing has looked at the hit so far.
+    await t.publish(
+      mail('welcome'),
+      'enterOn: [{ opened: offer, sequence: first }, { clicked: offer, sequence: first }]',
+    );
+    await t.run();
+    expect([await t.place(early), await t.mails(late)]).toEqual([undefined, ['offer', 'welcome']]);
+  });
+
+  it('begins a sequence when a field comes to hold what is asked, and as its rule for joining again allows', async () => {
+    await t.publish(mail('hello'), 'enterOn: [{ field: level, over: 4 }]\nreentry: after 2 days');
+    await t.publish('- { key: up, set: { level: 9 } }', '', 'lifts');
+    const id = await t.person('reader@example.com', { fields: { level: 7 } });
+    const other = await t.person('other@example.com', { fields: { level: 3 } });
+    // What held before is no news, whatever else changes.
+    await change(id, { city: 'Rome' });
+    await change(id, { level: 8 });
+    await t.run();
+    expect(await t.place(id)).toBeUndefined();
+    await change(id, { level: 1 });
+    await change(id, { level: 5 });
+    await t.run();
+    expect(await t.place(id)).toMatchObject({ status: 'completed', occurrence: 1 });
+    for (const level of [1, 6]) await change(id, { level });
+    expect(await t.place(id)).toMatchObject({ occurrence: 1 });
+    t.clock.set('2026-01-08T09:00:00Z');
+    for (const level of [1, 6]) await change(id, { level });
+    expect(await t.place(id)).toMatchObject({ occurrence: 2 });
+    // A step sets it as well as the owner does.
+    await t.enroll(other, 'lifts');
+    await t.run();
+    expect(await t.place(other)).toMatchObject({ status: 'completed', occurrence: 1 });
+  });
+
   it('lets nobody join again who is still in it', async () => {
     const id = await begin(two, 'reentry: always');
     expect(await t.enroll(id)).toBe('already_enrolled');

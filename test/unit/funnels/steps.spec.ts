@@ -174,7 +174,11 @@ describe('the steps of a funnel file', () => {
       'is not an email step of the sequence; there are: hello',
     ],
     ['exitOn: [{ field: level }]', 'exitOn.0', 'needs exactly one of is, isNot'],
-    ['enterOn: [{ clicked: hello }]', 'enterOn.0.clicked', 'name one of purchased, tag, event'],
+    [
+      'enterOn: [{ step: hello, was: ran }]',
+      'enterOn.0.step',
+      'name one of purchased, tag, event, clicked, opened',
+    ],
     ['exitOn: [{ purchased: car }]', 'exitOn.0.purchased', 'there is no product'],
     ['reentry: sometimes', 'reentry', 'use never, always, per event, or after a number of days'],
     ['reentry: after 0 days', 'reentry', 'use never, always'],
