@@ -1,3 +1,4 @@
+import { DateTime } from 'luxon';
 import type { Resend } from '../broadcasts/broadcast.js';
 import { resendBody, startBody, timingOf } from '../broadcasts/broadcasts.schemas.js';
 import { IF_PASSED, localMs, type BroadcastTiming } from '../broadcasts/timing.js';
@@ -100,8 +101,10 @@ export function timingText({
   const { local, spreadMinutes } = timing;
   const spread = spreadMinutes === 0 ? '' : `spread over ${durationText(spreadMinutes)}`;
   if (local === null) return spread === '' ? null : spread;
+  const reading = DateTime.fromISO(local.atLocal, { zone: 'UTC' }).setLocale('en-GB');
+  const clock = reading.toFormat('ccc d LLL yyyy, HH:mm');
   const words = [
-    `at ${local.atLocal.replace('T', ', ')} on each reader’s clock`,
+    `${clock} on each reader’s clock`,
     ...(spread === '' ? [] : [spread]),
     ...(withoutZone === 0 ? [] : [`${withoutZone} without a known zone by ${local.fallbackZone}`]),
     ...(hourPassed === 0 ? [] : [`${hourPassed} past the hour ${IF_PASSED_WORDS[local.ifPassed]}`]),

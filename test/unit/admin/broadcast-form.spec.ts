@@ -256,7 +256,7 @@ describe('the form of the start', () => {
   it('says afterwards how it goes', () => {
     const local = { atLocal: '2026-07-01T09:30', fallbackZone: 'UTC', ifPassed: 'send' as const };
     expect(timingText({ timing: { local, spreadMinutes: 240 }, withoutZone: 3, hourPassed: 2 })).toBe(
-      'at 2026-07-01, 09:30 on each reader’s clock; spread over 4 hours; 3 without a known zone by UTC; 2 past the hour get it at once',
+      'Wed 1 Jul 2026, 09:30 on each reader’s clock; spread over 4 hours; 3 without a known zone by UTC; 2 past the hour get it at once',
     );
     expect(
       timingText({ timing: { local: null, spreadMinutes: 0 }, withoutZone: 0, hourPassed: 0 }),
