@@ -33,17 +33,18 @@ export class ProblemFilter implements ExceptionFilter {
     if (unexpected) this.logBug(error, request);
     if (reply.sent || reply.raw.headersSent) return;
     reply.headers(headers);
-    if (wantsPage(request)) await this.sendErrorPage(reply, problem);
+    if (wantsPage(request)) await this.sendErrorPage(reply, problem, wayBack(request));
     else sendProblem(reply, problem);
   }
 
-  private async sendErrorPage(reply: FastifyReply, problem: Problem): Promise<void> {
+  private async sendErrorPage(reply: FastifyReply, problem: Problem, back: string | null): Promise<void> {
     const { status, detail, code } = problem;
     const heading = HEADINGS[status] ?? (status >= 500 ? 'Something went wrong' : 'That did not work');
     const message =
-      code === 'ROUTE_NOT_FOUND' ? 'The address may have been cut off on its way to you.' : detail;
+      code === 'ROUTE_NOT_FOUND' ? 'The address may have been cut off on its way to you.' : sentence(detail);
     try {
-      sendPrivatePage(reply, status, await this.pages.render('pages/error', { status, heading, message }));
+      const view = { status, heading, message, back };
+      sendPrivatePage(reply, status, await this.pages.render('pages/error', view));
     } catch (broken) {
       this.#log.error(`The error page cannot be rendered: ${String(broken)}`);
       sendProblem(reply, problem);
@@ -71,4 +72,21 @@ function sendProblem(reply: FastifyReply, problem: Problem): void {
 function wantsPage(request: FastifyRequest): boolean {
   const isApi = /^\/api(?:[/?]|$)/.test(request.url);
   return !isApi && (request.headers.accept ?? '').includes('text/html');
+}
+
+/** Where the owner was before, on this server; a visitor has none of our pages to go back to. */
+export function wayBack({ url, headers }: Pick<FastifyRequest, 'url' | 'headers'>): string | null {
+  if (!/^\/admin(?:[/?]|$)/.test(url)) return null;
+  const { referer = '', host } = headers;
+  if (!URL.canParse(referer)) return '/admin';
+  const from = new URL(referer);
+  const isOurs = from.host === host && /^\/admin(?:\/|$)/.test(from.pathname);
+  const path = from.pathname + from.search;
+  return isOurs && path !== url ? path : '/admin';
+}
+
+/** What is said to programs in a few words, as people write it. */
+function sentence(text: string): string {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?)]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -107,7 +107,9 @@ describe('the owner’s pages of broadcasts', () => {
     const { text } = await get(`/${id}`).expect(200);
     expect(text).toContain('3 mails to go');
     expect(text).toContain('spread over 1 hour');
-    await get(`/${id}/edit`).expect(409);
+    const frozen = await get(`/${id}/edit`).set('Accept', 'text/html').expect(409);
+    expect(frozen.text).toContain('It has been started, and its words are frozen.');
+    expect(frozen.text).toContain('<a href="/admin">Back</a>');
     t.clock.advance(3_600_000);
     await run('delivery.send-due');
     await run('broadcasts.plan');

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { fieldProblems, messagesByField } from '../../../src/infra/http/field-problems.js';
 import { problemAnswerOf, statusOfCode } from '../../../src/infra/http/problem.js';
+import { wayBack } from '../../../src/infra/http/problem.filter.js';
 import { RequestPipe } from '../../../src/infra/http/request.pipe.js';
 import { DomainError } from '../../../src/values/domain-error.js';
 
@@ -177,5 +178,24 @@ describe('the check of a request', () => {
   it('names a parameter by its name', async () => {
     const refused = pipe.transform('x', { type: 'param', data: 'id', schema: z.string().regex(/^\d+$/) });
     await expect(refused).rejects.toMatchObject({ problems: [{ field: 'id' }] });
+  });
+});
+
+describe('the way back from an error page', () => {
+  const at = '/admin/broadcasts/7/pause';
+  it.each([
+    [
+      'to the page with the button',
+      at,
+      'http://here.example/admin/broadcasts/7?check=1',
+      '/admin/broadcasts/7?check=1',
+    ],
+    ['to the dashboard, where nobody says', at, undefined, '/admin'],
+    ['nowhere else', at, 'http://evil.example/admin/broadcasts/7', '/admin'],
+    ['to no page of visitors', at, 'http://here.example/administrator', '/admin'],
+    ['to no page that just failed', at, `http://here.example${at}`, '/admin'],
+    ['is the owner’s alone', '/p/guide', 'http://here.example/admin', null],
+  ])('leads %s', (_, url, referer, back) => {
+    expect(wayBack({ url, headers: { host: 'here.example', referer } })).toBe(back);
   });
 });
