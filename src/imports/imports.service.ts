@@ -1,5 +1,6 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { DataSource, type EntityManager } from 'typeorm';
+import { DatabaseError } from 'pg';
+import { DataSource, type EntityManager, QueryFailedError } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { createTagsOfImport, judgeRows, mergeRows } from '../subscribers/merge.queries.js';
@@ -21,6 +22,7 @@ export const RUN_IMPORTS = 'imports.run';
 const BATCH = 10_000;
 /** PostgreSQL works on a statement with one processor. */
 const LANES = 2;
+const MERGE_ATTEMPTS = 5;
 const REPORT_DAYS = 30;
 /** A file holds everybody of it, also who asks to be erased meanwhile. */
 const FILE_DAYS = 1;
@@ -175,8 +177,21 @@ export class ImportsService {
     });
   }
 
-  /** The number of rows, null when none are left for the caller. A cancelled import ends with the batches under way. */
-  private async takeBatch({ id, options, dryRun }: ImportJob): Promise<number | null> {
+  /**
+   * The number of rows, null when none are left for the caller. A cancelled import ends with the batches under way. When
+   * somebody signs up with an address of the batch between the look at it and its merge, it is looked at again.
+   */
+  private async takeBatch(job: ImportJob): Promise<number | null> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.tryBatch(job);
+      } catch (error) {
+        if (attempt === MERGE_ATTEMPTS || !isAddressTaken(error)) throw error;
+      }
+    }
+  }
+
+  private async tryBatch({ id, options, dryRun }: ImportJob): Promise<number | null> {
     return this.dataSource.transaction(async (manager) => {
       const lines = await this.queries.claim(manager, id);
       if (!lines) return null;
@@ -267,6 +282,12 @@ export class ImportsService {
 /** What reading the file said of rows, which no run changes. */
 function untouched({ counts }: ImportJob): Record<string, number> {
   return { rejected: counts['rejected'] ?? 0, duplicate: counts['duplicate'] ?? 0 };
+}
+
+/** unique_violation (PostgreSQL, appendix A). */
+function isAddressTaken(error: unknown): boolean {
+  const cause: unknown = error instanceof QueryFailedError ? error.driverError : null;
+  return cause instanceof DatabaseError && cause.code === '23505' && cause.table === 'subscriber';
 }
 
 function sumOf(counts: ImportCounts): number {

@@ -85,8 +85,7 @@ const MERGE = `with r as (select * from merge_batch),
        insert into subscriber (email, email_key, name, status, time_zone, locale, fields, tracking_consent, created_at, confirmed_at, updated_at)
        select email, email_key, given_name, status, given_zone, given_locale, given_fields, tracking_consent,
          coalesce(created_at, consent_at, $2), coalesce(confirmed_at, case when status = 'active' then coalesce(consent_at, $2) end), $2
-       from r where outcome = 'created' order by line
-       on conflict (email_key) do nothing returning id, email_key),
+       from r where outcome = 'created' order by line returning id, email_key),
      changed as (
        update subscriber s set name = r.name, time_zone = r.time_zone, locale = r.locale, fields = r.fields, updated_at = $2,
          status = case when r.activates and s.status = 'pending' then 'active' else s.status end,
@@ -96,21 +95,21 @@ const MERGE = `with r as (select * from merge_batch),
        update subscriber s set status = r.status, updated_at = $2 from r
        where r.outcome = 'left' and s.id = r.id and s.status in ('pending', 'active') returning s.id),
      touched as materialized (
-       select made.id, r.line from made join r using (email_key)
-       union all select changed.id, r.line from changed join r on r.id = changed.id),
+       select made.id as subscriber_id, r.* from made join r using (email_key)
+       union all select changed.id, r.* from changed join r on r.id = changed.id),
      evidence as (
        insert into consent_event (subscriber_id, kind, purpose, consent_text, text_hash, page_url, ip, at)
-       select t.id, e.kind, 'marketing', e.text, sha256(convert_to(e.text, 'UTF8')), 'import:' || $1::bigint, e.ip, e.at
-       from touched t join r on r.line = t.line cross join lateral (
-         values ('granted', coalesce(r.consent_text, $3), r.consent_ip, coalesce(r.consent_at, r.created_at, $2),
-             r.consent_at is not null or coalesce(r.consent_text, $3) is not null),
-           ('confirmed', coalesce(r.consent_text, $3), r.confirmed_ip, r.confirmed_at, r.confirmed_at is not null)
-       ) as e (kind, text, ip, at, given)
-       where e.given and (r.outcome = 'created' or r.activates)
-       union all
-       select n.id, 'withdrawn', 'marketing', null, null, 'import:' || $1::bigint, null, coalesce(r.left_at, $2)
-       from (select t.id, t.line from touched t union all select gone.id, r.line from gone join r on r.id = gone.id) n
-       join r on r.line = n.line where r.status = 'unsubscribed'),
+       select e.subscriber_id, e.kind, 'marketing', e.text, sha256(convert_to(e.text, 'UTF8')), 'import:' || $1::bigint, e.ip, e.at
+       from (
+         select subscriber_id, 'granted' as kind, coalesce(consent_text, $3) as text, consent_ip as ip,
+           coalesce(consent_at, created_at, $2) as at
+         from touched where (outcome = 'created' or activates) and (consent_at is not null or coalesce(consent_text, $3) is not null)
+         union all select subscriber_id, 'confirmed', coalesce(consent_text, $3), confirmed_ip, confirmed_at
+         from touched where (outcome = 'created' or activates) and confirmed_at is not null
+         union all select subscriber_id, 'withdrawn', null, null, coalesce(left_at, $2)
+         from touched where status = 'unsubscribed'
+         union all select gone.id, 'withdrawn', null, null, coalesce(left_at, $2)
+         from gone join r on r.id = gone.id where r.status = 'unsubscribed') e),
      barred as (
        insert into suppression (email_hash, scope, reason, source, created_at)
        select email_hash, case status when 'unsubscribed' then 'marketing' else 'all' end,
@@ -119,18 +118,18 @@ const MERGE = `with r as (select * from merge_batch),
        on conflict (email_hash, scope) do nothing),
      tagged as (
        insert into subscriber_tag (subscriber_id, tag_id, created_at)
-       select t.id, g.id, $2 from touched t join r on r.line = t.line cross join unnest(r.tags) n join tag g on g.name = n
-        where r.outcome = 'created' returning subscriber_id, tag_id),
+       select t.subscriber_id, g.id, $2 from touched t cross join unnest(t.tags) n join tag g on g.name = n
+        where t.outcome = 'created' returning subscriber_id, tag_id),
      tagged_more as (
        insert into subscriber_tag (subscriber_id, tag_id, created_at)
-       select t.id, g.id, $2 from touched t join r on r.line = t.line cross join unnest(r.tags) n join tag g on g.name = n
-        where r.outcome = 'updated' on conflict do nothing returning subscriber_id, tag_id),
+       select t.subscriber_id, g.id, $2 from touched t cross join unnest(t.tags) n join tag g on g.name = n
+        where t.outcome = 'updated' on conflict do nothing returning subscriber_id, tag_id),
      told as (
        insert into tag_signal (subscriber_id, name, created_at)
        select d.subscriber_id, g.name, $2 from (select * from tagged union all select * from tagged_more) d join tag g on g.id = d.tag_id join listened_tag using (name)),
      listed as (
        insert into list_member (list_id, subscriber_id, created_at)
-       select l.id, t.id, $2 from touched t join r on r.line = t.line cross join unnest(r.lists) n join list l on l.key = n
+       select l.id, t.subscriber_id, $2 from touched t cross join unnest(t.lists) n join list l on l.key = n
        on conflict do nothing),
      noted as (
        update import_row i set outcome = r.outcome from r
@@ -140,7 +139,8 @@ const MERGE = `with r as (select * from merge_batch),
 /**
  * Makes subscribers of the rows, in one statement: people, evidence of consent, tags, lists and suppressions. Nobody who
  * said no comes back by it, and a suppressed address stays one. Locks the subscribers that it changes; who signs up at
- * this moment keeps what they typed. `outcome` is kept with the rows that came to nothing.
+ * this moment keeps what they typed: the statement fails on their address (with `on conflict` a row took 16 µs, without it takes 11),
+ * and the caller comes again with a new look at the rows. `outcome` is kept with the rows that came to nothing.
  */
 export async function mergeRows(
   manager: EntityManager,
@@ -148,7 +148,7 @@ export async function mergeRows(
 ): Promise<Map<Outcome, number>> {
   // A table of its own has statistics; of rows that are judged within the statement the planner can only guess how many.
   // Compiling a statement of this size to machine code costs more than it saves on ten thousand rows.
-  await manager.query(`select set_config('jit', 'off', true)`);
+  await manager.query(`select set_config('jit', 'off', true), set_config('work_mem', '64MB', true)`);
   await manager.query(`create temp table merge_batch on commit drop as ${JUDGED}`, parametersOf(batch));
   await manager.query('analyze merge_batch (line, outcome, id)');
   const rows: { outcome: Outcome; count: number }[] = await manager.query(MERGE, [

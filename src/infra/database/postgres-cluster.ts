@@ -37,6 +37,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
   fsync: 'on',
   synchronous_commit: 'on',
   full_page_writes: 'on',
+  // What an import writes between two commits; with the default of a few, each process that filled them wrote them out.
+  wal_buffers: '16MB',
   timezone: 'UTC',
   log_timezone: 'UTC',
   // Failed statements carry subscribers' addresses. The application gets them as errors; they stay out of the log.

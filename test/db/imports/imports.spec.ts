@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { importOptions } from '../../../src/imports/imports.schemas.js';
 import { ImportsService } from '../../../src/imports/imports.service.js';
 import type { ImportJob } from '../../../src/imports/import-job.js';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { SubscribersService } from '../../../src/subscribers/subscribers.service.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
@@ -222,6 +223,37 @@ describe('an import', () => {
     );
     expect([all, events]).toEqual([20_500, 20_500]);
   }, 120_000);
+
+  it('leaves what they typed to who signs up while their row is taken', async () => {
+    const path = join(folder, 'table.csv');
+    await writeFile(path, 'email,name\nada@example.com,File\nbob@example.com,Bob\n');
+    const { id } = await imports.create({
+      ...{ fileName: 't.csv', dryRun: false, options: importOptions.parse(active) },
+    });
+    await imports.takeFile(id, path);
+    const signup = t.dataSource.createQueryRunner();
+    await signup.startTransaction();
+    await signup.query(
+      `insert into subscriber (email, email_key, name, status, created_at, updated_at)
+       values ('ada@example.com', 'ada@example.com', 'Typed', 'pending', now(), now())`,
+    );
+    const run = imports.run(id);
+    const waits = async (): Promise<boolean> => {
+      const [{ waiting }] = await t.dataSource.query(
+        `select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return waiting > 0;
+    };
+    expect(await becomesTrue(waits, 10_000)).toBe(true);
+    await signup.commitTransaction();
+    await signup.release();
+    await run;
+    expect((await imports.get(id)).counts).toMatchObject({ updated: 1, created: 1 });
+    expect(await t.dataSource.query('select name, status from subscriber order by email')).toEqual([
+      { name: 'Typed', status: 'active' },
+      { name: 'Bob', status: 'active' },
+    ]);
+  });
 
   it('that fails again and again holds up no other', async () => {
     const open = async (table: string): Promise<string> => {
