@@ -138,9 +138,9 @@ const MERGE = `with r as (select * from merge_batch),
 
 /**
  * Makes subscribers of the rows, in one statement: people, evidence of consent, tags, lists and suppressions. Nobody who
- * said no comes back by it, and a suppressed address stays one. Locks the subscribers that it changes; who signs up at
- * this moment keeps what they typed: the statement fails on their address (with `on conflict` a row took 16 µs, without it takes 11),
- * and the caller comes again with a new look at the rows. `outcome` is kept with the rows that came to nothing.
+ * said no comes back by it, and a suppressed address stays one. Locks the subscribers that it changes. Who signs up at
+ * this moment keeps what they typed: the statement fails on their address (with `on conflict` a row took 16 µs, without
+ * it takes 11), and the caller comes again with a new look at the rows. `outcome` is kept with those that came to nothing.
  */
 export async function mergeRows(
   manager: EntityManager,

@@ -5,7 +5,11 @@ interface CopyConnection {
   sendCopyFromChunk(chunk: Buffer): void;
   endCopyFrom(): void;
   sendCopyFail(reason: string): void;
-  stream: { writableNeedDrain: boolean; once(event: 'drain' | 'close', listener: () => void): void };
+  stream: {
+    writableNeedDrain: boolean;
+    on(event: 'drain' | 'close', listener: () => void): void;
+    off(event: 'drain' | 'close', listener: () => void): void;
+  };
 }
 
 /**
@@ -55,8 +59,14 @@ class CopyIn implements Submittable {
         connection.sendCopyFromChunk(Buffer.from(chunk));
         if (connection.stream.writableNeedDrain)
           await new Promise<void>((go) => {
-            connection.stream.once('drain', go);
-            connection.stream.once('close', go);
+            const { stream } = connection;
+            const end = (): void => {
+              stream.off('drain', end);
+              stream.off('close', end);
+              go();
+            };
+            stream.on('drain', end);
+            stream.on('close', end);
           });
       }
       connection.endCopyFrom();
