@@ -186,7 +186,7 @@ export class ImportsService {
       try {
         return await this.tryBatch(job);
       } catch (error) {
-        if (attempt === MERGE_ATTEMPTS || !isAddressTaken(error)) throw error;
+        if (attempt === MERGE_ATTEMPTS || !isCrossed(error)) throw error;
       }
     }
   }
@@ -284,10 +284,11 @@ function untouched({ counts }: ImportJob): Record<string, number> {
   return { rejected: counts['rejected'] ?? 0, duplicate: counts['duplicate'] ?? 0 };
 }
 
-/** unique_violation (PostgreSQL, appendix A). */
-function isAddressTaken(error: unknown): boolean {
+/** unique_violation of an address, and deadlock_detected of two imports with the same people (PostgreSQL, appendix A). */
+function isCrossed(error: unknown): boolean {
   const cause: unknown = error instanceof QueryFailedError ? error.driverError : null;
-  return cause instanceof DatabaseError && cause.code === '23505' && cause.table === 'subscriber';
+  if (!(cause instanceof DatabaseError)) return false;
+  return cause.code === '40P01' || (cause.code === '23505' && cause.table === 'subscriber');
 }
 
 function sumOf(counts: ImportCounts): number {
