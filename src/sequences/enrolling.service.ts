@@ -29,13 +29,14 @@ export class EnrollingService {
 
   /**
    * Joins the current version of the sequence, as its rule for joining again allows; returns who did. `byStep`: a
-   * step of some sequence made them come. Throws `SEQUENCE_NOT_FOUND`.
+   * step of some sequence made them come. `at`: the step they begin with, the first when it is left out; its delay counts
+   * from now. Throws `SEQUENCE_NOT_FOUND` and `STEP_NOT_FOUND`.
    */
   async join(
     manager: EntityManager,
     sequenceKey: string,
     newcomers: readonly Newcomer[],
-    { byStep = false } = {},
+    { byStep = false, at }: { byStep?: boolean; at?: string | undefined } = {},
   ): Promise<string[]> {
     const now = this.clock.now();
     const found: { id: string; versionId: string; definition: SequenceDefinition }[] = await manager.query(
@@ -48,8 +49,14 @@ export class EnrollingService {
       const text = `there is no sequence "${sequenceKey}" to join`;
       throw new DomainError('SEQUENCE_NOT_FOUND', text, { sequenceKey });
     }
-    const { first, reentry } = sequence.definition;
+    const { reentry } = sequence.definition;
     const prepared = this.versions.prepare(sequence.versionId, sequence.definition);
+    const first = at ?? sequence.definition.first;
+    if (!prepared.nodes.has(first)) {
+      const steps = [...prepared.nodes.keys()];
+      const text = `at: the sequence has no step "${first}"; there are: ${steps.join(', ')}`;
+      throw new DomainError('STEP_NOT_FOUND', text, { step: first, steps });
+    }
     const people = await earlierTimes(manager, sequence.id, newcomers);
     const dueIn = new Map<string | null, Date>();
     const joining = people.flatMap(({ place, zone, earlier }) => {

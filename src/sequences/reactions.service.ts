@@ -134,6 +134,20 @@ export class ReactionsService {
     await this.end(manager, ids, reason);
   }
 
+  /** Ends one enrollment; false when it is not there or is over. */
+  async exit(manager: EntityManager, enrollmentId: string, reason: string): Promise<boolean> {
+    const rows: { id: string }[] = await manager.query(
+      `select id from enrollment where id = $1 and status = 'active' for update`,
+      [enrollmentId],
+    );
+    await this.end(
+      manager,
+      rows.map(({ id }) => id),
+      reason,
+    );
+    return rows.length > 0;
+  }
+
   /** Locked, in one order: two things may happen to a person at once. Served by the unique key of `enrollment`. */
   private async places(manager: EntityManager, subscriberIds: readonly string[]): Promise<OwnPlace[]> {
     return manager.query(`${PLACES} and e.subscriber_id = any($1::bigint[]) ${IN_ORDER}`, [subscriberIds]);

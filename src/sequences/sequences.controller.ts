@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, pageOf, pageQuery, toPage } from '../infra/http/page.js';
 import { DomainError } from '../values/domain-error.js';
+import { enrollment } from './sequences.schemas.js';
 import { SequencesService } from './sequences.service.js';
 
 const sequence = z.object({
@@ -13,18 +14,6 @@ const sequence = z.object({
   version: z.number().int(),
   active: z.number().int().meta({ description: 'People who are in it now.' }),
   updatedAt: z.string(),
-});
-
-const enrollment = z.object({
-  id: z.string(),
-  sequenceKey: z.string(),
-  subscriberId: z.string(),
-  status: z.enum(['active', 'completed', 'exited']),
-  exitReason: z.string().nullable(),
-  stepKey: z.string().nullable(),
-  nextAt: z.string().nullable(),
-  startedAt: z.string(),
-  endedAt: z.string().nullable(),
 });
 
 const enrollmentQuery = pageQuery.extend({ subscriberId: idSchema.optional() });

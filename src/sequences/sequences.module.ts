@@ -2,6 +2,11 @@ import { Module } from '@nestjs/common';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { ExperimentsModule } from '../experiments/experiments.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
+import { SegmentsModule } from '../segments/segments.module.js';
+import { BulkEnrollmentsService } from './bulk-enrollments.service.js';
+import { EnrollmentsJobs } from './enrollments.jobs.js';
+import { ManualEnrollmentsController } from './manual-enrollments.controller.js';
+import { ManualEnrollmentsService } from './manual-enrollments.service.js';
 import { AdvanceService } from './advance.service.js';
 import { EffectsService } from './effects.service.js';
 import { EnrollingService } from './enrolling.service.js';
@@ -26,17 +31,18 @@ import { VersionsService } from './versions.service.js';
 
 /**
  * Which step is due for whom. Owns `sequence`, `sequence_version`, `enrollment` and its records,
- * `subscriber_event`, `sequence_signal`, `entry_hit`, `webhook_delivery` and `owner_notice`. It plans messages and
+ * `subscriber_event`, `sequence_signal`, `entry_hit`, `bulk_enrollment`, `webhook_delivery` and `owner_notice`. It plans messages and
  * never sends them.
  */
 @Module({
-  imports: [SubscribersModule, DeliveryModule, ExperimentsModule],
+  imports: [SubscribersModule, SegmentsModule, DeliveryModule, ExperimentsModule],
   controllers: [
     SequencesController,
     EventsController,
     SubscriberChangesController,
     WebhooksController,
     PeopleMovesController,
+    ManualEnrollmentsController,
   ],
   providers: [
     SequencesService,
@@ -54,7 +60,10 @@ import { VersionsService } from './versions.service.js';
     WebhooksService,
     PeopleMovesService,
     OwnerNoticesService,
+    ManualEnrollmentsService,
+    BulkEnrollmentsService,
     SequencesJobs,
+    EnrollmentsJobs,
   ],
   exports: [SequencesService, EnrollmentsService, ReactionsService, PeopleMovesService],
 })

@@ -19,6 +19,7 @@ import { FunnelParts1764935000000 } from './migrations/1764935000000-funnel-part
 import { BroadcastTiming1764930000000 } from './migrations/1764930000000-broadcast-timing.js';
 import { BroadcastSplits1764931000000 } from './migrations/1764931000000-broadcast-splits.js';
 import { BroadcastResends1764932000000 } from './migrations/1764932000000-broadcast-resends.js';
+import { BulkEnrollments1764982000000 } from './migrations/1764982000000-bulk-enrollments.js';
 import { MailEntries1764981000000 } from './migrations/1764981000000-mail-entries.js';
 import { SendHours1764980000000 } from './migrations/1764980000000-send-hours.js';
 import { AttemptsWithoutCheck1765100000000 } from './migrations/1765100000000-attempts-without-check.js';
@@ -59,4 +60,5 @@ export const migrations = [
   ImportSpeed1764990000000,
   ImportBatches1764991000000,
   MailEntries1764981000000,
+  BulkEnrollments1764982000000,
 ];
