@@ -15,16 +15,19 @@ export class ClaimedQueue {
   /**
    * @param fetch claims one batch
    * @param pause waits that many milliseconds, or less when the run is told to stop
+   * @param goesOn asked before each batch: many in a row may hold nothing for a lane
    */
   constructor(
     private readonly fetch: () => Promise<Claimed>,
     private readonly pause: (milliseconds: number) => Promise<void>,
+    private readonly goesOn: () => boolean = () => true,
   ) {}
 
   /** The next message for a lane; null when nothing more may go now. Rejects once a claim has failed; see `rest`. */
   async next(): Promise<ClaimedMessage | null> {
     for (;;) {
-      if (this.#waiting.length < LOW_WATER && !this.#exhausted) this.#fetching ??= this.#fetch();
+      if (this.#waiting.length < LOW_WATER && !this.#exhausted && this.goesOn())
+        this.#fetching ??= this.#fetch();
       if (this.#failure) throw this.#failure.error;
       const first = this.#waiting.shift();
       if (first) return first;

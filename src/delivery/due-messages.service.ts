@@ -41,12 +41,14 @@ export class DueMessages {
       const waitMs = await this.pacing.waitMs(lanes);
       return { taken: 0, messages: [], waitMs };
     }
-    const claimed = await this.claims.claim(owner, {
-      lanes: [...allowed].map(([laneKey, most]) => ({ laneKey, limit: most })),
-      limit,
-      now,
-      overdue,
-    });
+    const wanted = [...allowed].map(([laneKey, most]) => ({ laneKey, limit: most }));
+    let claimed: Awaited<ReturnType<LedgerClaims['claim']>>;
+    try {
+      claimed = await this.claims.claim(owner, { lanes: wanted, limit, now, overdue });
+    } catch (error) {
+      await this.returnUnused(allowed, []).catch(() => undefined);
+      throw error;
+    }
     for (const { id } of claimed.messages) passing('claimed', id);
     await this.returnUnused(allowed, claimed.messages);
     return { ...claimed, waitMs: null };

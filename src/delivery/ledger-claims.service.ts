@@ -42,8 +42,14 @@ export class LedgerClaims {
     const cap = await this.caps.current();
     if (cap.perDay === null && cap.perWeek === null) {
       const claimed = await this.ledger.claim(owner, order);
-      const late = await this.tooLate(pgPool(this.dataSource), claimed.messages, order.now);
-      return { ...claimed, messages: without(claimed.messages, late) };
+      try {
+        const late = await this.tooLate(pgPool(this.dataSource), claimed.messages, order.now);
+        return { ...claimed, messages: without(claimed.messages, late) };
+      } catch (error) {
+        // Else all of them, receipts among them, would wait for their lease to run out.
+        await this.ledger.release(claimed.messages).catch(() => undefined);
+        throw error;
+      }
     }
     const client = await pgPool(this.dataSource).connect();
     try {
@@ -70,7 +76,7 @@ export class LedgerClaims {
   ): Promise<HeldBack[]> {
     const closed = await this.hours.closed(messages, now);
     const held = closed.map((mail) => ({ ...mail, reason: OUTSIDE_HOURS }));
-    await putBack(db, held);
+    await putBack(db, messages, held);
     return held;
   }
 
@@ -98,7 +104,7 @@ export class LedgerClaims {
     const sent = new Map<string, Date[]>();
     for (const { subscriberId, at } of rows) sent.set(subscriberId, [...(sent.get(subscriberId) ?? []), at]);
     const held = heldBack(mails, sent, cap, now);
-    await putBack(client, held);
+    await putBack(client, messages, held);
     return held;
   }
 }
@@ -109,12 +115,22 @@ function without(messages: ClaimedMessage[], held: readonly HeldBack[]): Claimed
   return messages.filter(({ id }) => !waiting.has(id));
 }
 
-async function putBack(db: Pick<PoolClient, 'query'>, held: readonly HeldBack[]): Promise<void> {
+async function putBack(
+  db: Pick<PoolClient, 'query'>,
+  claimed: readonly ClaimedMessage[],
+  held: readonly HeldBack[],
+): Promise<void> {
   if (held.length === 0) return;
+  const epochs = new Map(claimed.map(({ id, epoch }) => [id, epoch]));
   await db.query({
     name: 'ledger-put-back',
     text: PUT_BACK,
-    values: [held.map(({ id }) => id), held.map(({ until }) => until), held.map(({ reason }) => reason)],
+    values: [
+      held.map(({ id }) => id),
+      held.map(({ id }) => epochs.get(id)),
+      held.map(({ until }) => until),
+      held.map(({ reason }) => reason),
+    ],
   });
 }
 
@@ -125,8 +141,12 @@ from message m
 where m.subscriber_id = any($1::bigint[]) and m.class = 'marketing' and m.id <> all($2::bigint[])
   and (m.state = 'leased' or (m.state in ('accepted', 'unknown') and coalesce(m.accepted_at, m.data_at) > $3))`;
 
-/** As if they had not been claimed. Their new time is no delay of an outage's making, so it is also what they were planned for. */
+/**
+ * As if they had not been claimed. Their new time is no delay of an outage's making, so it is also what they were planned
+ * for. Fenced: a worker that stood still may find them claimed by another, and on their way.
+ */
 const PUT_BACK = `
 update message m set state = 'ready', lease_owner = null, lease_until = null, attempt = attempt - 1, due_at = h.until,
   planned_for = case when m.planned_for is not null then h.until end, state_reason = h.reason
-from unnest($1::bigint[], $2::timestamptz[], $3::text[]) as h (id, until, reason) where m.id = h.id and ${IS_LEASED}`;
+from unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::text[]) as h (id, epoch, until, reason)
+where m.id = h.id and m.lease_epoch = h.epoch and ${IS_LEASED} and m.data_at is null`;

@@ -55,11 +55,14 @@ const WHY_SUPPRESSED = `case when ${MAY_BE_SENT_LATER} then '${PAUSED_BY_READER}
   when moment.opted_out then 'opted out of the topic'
   else 'subscriber is not active' end`;
 
-/** Proof that a mail was taken although its end was unclear: a 250 written down too late, or what came back about it. */
+/**
+ * Proof that a mail was taken although its end was unclear: a 250 written down too late, or what came back about it. The
+ * relay's own refusal of a second try, which is kept among the bounces, proves nothing.
+ */
 const EVIDENCE = (id: string): string => `case
   when exists (select 1 from message_attempt a where a.message_id = ${id} and a.outcome = 'accepted') then 'its 250 came late'
   when exists (select 1 from tracking_event t where t.message_id = ${id}) then 'it was opened'
-  when exists (select 1 from bounce b where b.message_id = ${id} and b.trusted) then 'a report about it came back' end`;
+  when exists (select 1 from bounce b where b.message_id = ${id} and b.trusted and b.source <> 'smtp_reply') then 'a report about it came back' end`;
 
 /**
  * Of a row that is found by its id. "is true" keeps the planner from `message_lease`, with which it would walk all that is

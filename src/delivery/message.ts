@@ -7,11 +7,11 @@ export interface Sender {
 
 /**
  * The state, in SQL, of a message `m` that ends without being sent, or refused. One whose first try is unclear, so that it
- * waited to be sent once more, may have been taken then: nobody can say that it was not. A late answer to the unclear try
- * itself, when `m` is `unknown`, says what became of it.
+ * waited to be sent once more, may have been taken then: nobody can say that it was not. A late answer to the one
+ * unclear try, when `m` is `unknown`, says what became of it.
  */
 export const withoutSending = (state: string): string =>
-  `case when m.unknown_count > 0 and (${state} in ('suppressed', 'cancelled', 'expired') or (${state} = 'rejected' and m.state = 'leased'))
+  `case when m.unknown_count > 0 and (${state} in ('suppressed', 'cancelled', 'expired') or (${state} = 'rejected' and (m.state = 'leased' or m.unknown_count > 1)))
     then 'unknown' else ${state} end`;
 
 /** `state_reason` of a mail that is held because its reader wants none for a while. */

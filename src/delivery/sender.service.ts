@@ -56,6 +56,7 @@ export class SenderService {
     const queue = new ClaimedQueue(
       async () => this.due.claim(this.#owner, BATCH),
       async (milliseconds) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
+      () => this.goesOn(run),
     );
     const run: Run = { queue, lanes: this.lanes.open(), deadline, signal, stopped: false, accepted: 0 };
     // All are waited for even if one fails: closing a lane in the middle of a body would write into it.

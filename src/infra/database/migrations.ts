@@ -23,6 +23,7 @@ import { BulkEnrollments1764982000000 } from './migrations/1764982000000-bulk-en
 import { MailEntries1764981000000 } from './migrations/1764981000000-mail-entries.js';
 import { SendHours1764980000000 } from './migrations/1764980000000-send-hours.js';
 import { AttemptsWithoutCheck1765100000000 } from './migrations/1765100000000-attempts-without-check.js';
+import { RefusedSecondTime1765101000000 } from './migrations/1765101000000-refused-second-time.js';
 import { SignupTimes1764960000000 } from './migrations/1764960000000-signup-times.js';
 import { HitsWithoutLocks1765000000000 } from './migrations/1765000000000-hits-without-locks.js';
 import { UnreadColumns1764970000000 } from './migrations/1764970000000-unread-columns.js';
@@ -57,6 +58,7 @@ export const migrations = [
   UnreadColumns1764970000000,
   SendHours1764980000000,
   AttemptsWithoutCheck1765100000000,
+  RefusedSecondTime1765101000000,
   ImportSpeed1764990000000,
   ImportBatches1764991000000,
   MailEntries1764981000000,

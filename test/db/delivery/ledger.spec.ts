@@ -1,5 +1,7 @@
 import type { PoolClient } from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { BouncesService } from '../../../src/bounces/bounces.service.js';
+import { uncountedRefusals } from '../../../src/delivery/message-evidence.queries.js';
 import { pgPool } from '../../../src/infra/database/pg-pool.js';
 import { seedReaders } from '../../support/mail-seed.js';
 import { openPostOffice, type PostOffice } from './post-office.js';
@@ -11,7 +13,8 @@ describe('the statements of the ledger', () => {
   });
   afterAll(async () => t.close());
   afterEach(async () => {
-    await t.db.query('truncate message, suppression, subscriber cascade');
+    t.sink.onRecipient = async () => undefined;
+    await t.db.query('truncate message, bounce, suppression, subscriber cascade');
   });
 
   const claim = async (limit: number, db?: PoolClient): ReturnType<typeof t.ledger.claim> => {
@@ -64,5 +67,52 @@ describe('the statements of the ledger', () => {
       await client.query('rollback');
       client.release();
     }
+  });
+
+  describe('a receipt whose worker died in the middle of it', () => {
+    const begun = async (): Promise<string> => {
+      const id = await t.plan('receipt@example.com', { class: 'transactional' });
+      const { messages } = await claim(10);
+      expect(await t.ledger.write([], [{ id, epoch: messages[0]?.epoch ?? 0 }])).toEqual(new Set([id]));
+      await t.db.query(
+        `update message set lease_until = clock_timestamp() - interval '1 second', data_at = data_at - interval '10 minutes'`,
+      );
+      return id;
+    };
+
+    it('is unknown, not suppressed, when its address is given up before it is sent once more', async () => {
+      const id = await begun();
+      expect(await t.ledger.reap()).toEqual({ returned: 0, unknown: 0, resent: 1 });
+      await t.db.query(
+        `insert into suppression (email_hash, reason, scope, source, created_at) select address_hash, 'hard_bounce', 'all', 'test', now() from message`,
+      );
+      expect((await claim(10)).messages).toEqual([]);
+      expect(await t.state(id)).toMatchObject({ state: 'unknown', reason: 'suppression list' });
+    });
+
+    it('is unknown, not rejected, when the relay refuses it for good the second time', async () => {
+      const id = await begun();
+      await t.ledger.reap();
+      t.sink.onRecipient = async () => 550;
+      expect(await t.sendDue()).toBe(0);
+      expect(await t.state(id)).toMatchObject({ state: 'unknown', code: 550 });
+      // The address is counted as refused, and that refusal is no proof of an arrival.
+      const [refusal] = await uncountedRefusals(t.db.manager, 10);
+      expect(refusal).toMatchObject({ id, replyCode: 550 });
+      if (refusal) await t.app.get(BouncesService, { strict: false }).takeRefusal(refusal);
+      expect(await uncountedRefusals(t.db.manager, 10)).toEqual([]);
+      expect(await t.ledger.resolveUnknown()).toBe(0);
+    });
+
+    it('is not sent once more when a report shows that it was taken', async () => {
+      const id = await begun();
+      await t.db.query(
+        `insert into bounce (message_id, source, verdict, reason, trusted, dedupe_key, received_at) values ($1, 'smtp', 'hard', 'user_unknown', true, 'one', now())`,
+        [id],
+      );
+      expect(await t.ledger.reap()).toEqual({ returned: 0, unknown: 1, resent: 0 });
+      expect(await t.ledger.resolveUnknown()).toBe(1);
+      expect(await t.state(id)).toMatchObject({ state: 'accepted' });
+    });
   });
 });

@@ -303,47 +303,6 @@ describe('sending what is due', () => {
     expect(await t.state(begun)).toMatchObject({ state: 'unknown' });
   });
 
-  describe('a receipt whose worker died in the middle of it', () => {
-    const begun = async (): Promise<string> => {
-      const id = await t.plan('receipt@example.com', { class: 'transactional' });
-      const { messages } = await claim('dead worker', 10);
-      expect(await enterData(id, messages[0]?.epoch ?? 0)).toBe(true);
-      await t.db.query(
-        `update message set lease_until = clock_timestamp() - interval '1 second', data_at = data_at - interval '10 minutes'`,
-      );
-      return id;
-    };
-
-    it('is unknown, not suppressed, when its address is given up before it is sent once more', async () => {
-      const id = await begun();
-      expect(await t.ledger.reap()).toEqual({ returned: 0, unknown: 0, resent: 1 });
-      await t.db.query(
-        `insert into suppression (email_hash, reason, scope, source, created_at) select address_hash, 'hard_bounce', 'all', 'test', now() from message`,
-      );
-      expect((await claim('other', 10)).messages).toEqual([]);
-      expect(await t.state(id)).toMatchObject({ state: 'unknown', reason: 'suppression list' });
-    });
-
-    it('is unknown, not rejected, when the relay refuses it for good the second time', async () => {
-      const id = await begun();
-      await t.ledger.reap();
-      t.sink.onRecipient = async () => 550;
-      expect(await t.sendDue()).toBe(0);
-      expect(await t.state(id)).toMatchObject({ state: 'unknown', code: 550 });
-    });
-
-    it('is not sent once more when a report shows that it was taken', async () => {
-      const id = await begun();
-      await t.db.query(
-        `insert into bounce (message_id, source, verdict, reason, trusted, dedupe_key, received_at) values ($1, 'smtp', 'hard', 'user_unknown', true, 'one', now())`,
-        [id],
-      );
-      expect(await t.ledger.reap()).toEqual({ returned: 0, unknown: 1, resent: 0 });
-      expect(await t.ledger.resolveUnknown()).toBe(1);
-      expect(await t.state(id)).toMatchObject({ state: 'accepted' });
-    });
-  });
-
   it('lets a late worker say that its unknown mail was taken, but change nothing that another has claimed', async () => {
     const id = await t.plan('late@example.com');
     const first = (await claim('slow', 1)).messages[0]?.epoch ?? 0;

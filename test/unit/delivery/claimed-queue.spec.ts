@@ -24,3 +24,17 @@ it('a claim that fails while mails are waiting, as when PostgreSQL crashes, ends
   await expect(queue.next()).rejects.toBe(away);
   expect(await queue.rest()).toHaveLength(9);
 });
+
+it('mails that are all put back, claim after claim, do not keep a run from ending when it is told to', async () => {
+  let claims = 0;
+  const queue = new ClaimedQueue(
+    async () => {
+      claims++;
+      return { taken: 1, messages: [], waitMs: null };
+    },
+    async () => undefined,
+    () => claims < 5,
+  );
+  expect(await queue.next()).toBeNull();
+  expect(claims).toBe(5);
+});
