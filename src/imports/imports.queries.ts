@@ -21,6 +21,9 @@ export interface ReportedRow {
   cells: string[] | null;
 }
 
+/** What becomes of batches that other workers hold. */
+export type OfOthers = 'skipped' | 'awaited';
+
 /** In the words of the report; what else became of a row is no reason to report it. */
 const REASONS = `case outcome when 'suppressed' then 'the address is suppressed'
   when 'keptOut' then 'they unsubscribed, bounced or complained here' when 'skipped' then 'they are here already'
@@ -129,12 +132,19 @@ export class ImportsQueries {
     );
   }
 
-  /** The first batch that nobody has done or works on, locked until the transaction ends; null when there is none. */
-  async claim(manager: EntityManager, id: string): Promise<{ from: number; to: number } | null> {
+  /**
+   * The first batch that nobody has done, locked until the transaction ends; null when there is none. Those that others
+   * work on are left to them, or become the caller's when their worker dies: `awaited`, null means that all are done.
+   */
+  async claim(
+    manager: EntityManager,
+    id: string,
+    ofOthers: OfOthers,
+  ): Promise<{ from: number; to: number } | null> {
     const rows: { from: number; to: number }[] = await manager.query(
       `select b.from_line as "from", b.to_line as "to" from import_batch b join import_job j on j.id = b.import_id
         where b.import_id = $1 and b.counts is null and j.state = 'running'
-        order by b.from_line limit 1 for update of b skip locked`,
+        order by b.from_line limit 1 for update of b ${ofOthers === 'skipped' ? 'skip locked' : ''}`,
       [id],
     );
     return rows[0] ?? null;

@@ -13,7 +13,7 @@ import {
   type ImportOptions,
   type ImportState,
 } from './import-job.js';
-import { ImportsQueries, type ReportedRow } from './imports.queries.js';
+import { ImportsQueries, type OfOthers, type ReportedRow } from './imports.queries.js';
 import { type OnProgress, StagingService } from './staging.service.js';
 
 export const RUN_IMPORTS = 'imports.run';
@@ -27,6 +27,12 @@ const REPORT_DAYS = 30;
 /** A file holds everybody of it, also who asks to be erased meanwhile. */
 const FILE_DAYS = 1;
 const DAY_MS = 86_400_000;
+
+interface RunOptions {
+  signal?: AbortSignal;
+  onProgress?: OnProgress;
+  toTheEnd?: boolean;
+}
 
 /** Tables of people becoming subscribers. Owns `import_job` and `import_row`. */
 @Injectable()
@@ -139,27 +145,26 @@ export class ImportsService {
 
   /**
    * Works on one import, a batch in a transaction that also notes it as done: whatever dies in between, no row is taken
-   * twice and none is left out. Safe to run in several processes at once, which then share the batches.
+   * twice and none is left out. Safe to run in several processes at once, which then share the batches. With `toTheEnd` it
+   * returns when the import is over, and not before the others have done, or have died with, the batches they hold.
    */
-  async run(
-    id: string,
-    { signal, onProgress }: { signal?: AbortSignal; onProgress?: OnProgress } = {},
-  ): Promise<void> {
+  async run(id: string, { signal, onProgress, toTheEnd = false }: RunOptions = {}): Promise<void> {
     const waiting = await this.get(id);
     if (waiting.state === 'reading' && !(await this.readKept(waiting, onProgress))) return;
     const job = await this.start(id);
     if (!job) return;
     const taken = { rows: sumOf(job.counts) };
-    const lane = async (): Promise<void> => {
+    const lane = async (ofOthers: OfOthers): Promise<void> => {
       while (signal?.aborted !== true) {
-        const rows = await this.takeBatch(job);
+        const rows = await this.takeBatch(job, ofOthers);
         if (rows === null) return;
         taken.rows += rows;
         onProgress?.(taken.rows);
       }
     };
-    const ends = await Promise.allSettled(Array.from({ length: LANES }, lane));
+    const ends = await Promise.allSettled(Array.from({ length: LANES }, async () => lane('skipped')));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    if (toTheEnd) await lane('awaited');
     await this.finish(id);
   }
 
@@ -181,19 +186,19 @@ export class ImportsService {
    * The number of rows, null when none are left for the caller. A cancelled import ends with the batches under way. When
    * somebody signs up with an address of the batch between the look at it and its merge, it is looked at again.
    */
-  private async takeBatch(job: ImportJob): Promise<number | null> {
+  private async takeBatch(job: ImportJob, ofOthers: OfOthers): Promise<number | null> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.tryBatch(job);
+        return await this.tryBatch(job, ofOthers);
       } catch (error) {
         if (attempt === MERGE_ATTEMPTS || !isCrossed(error)) throw error;
       }
     }
   }
 
-  private async tryBatch({ id, options, dryRun }: ImportJob): Promise<number | null> {
+  private async tryBatch({ id, options, dryRun }: ImportJob, ofOthers: OfOthers): Promise<number | null> {
     return this.dataSource.transaction(async (manager) => {
-      const lines = await this.queries.claim(manager, id);
+      const lines = await this.queries.claim(manager, id, ofOthers);
       if (!lines) return null;
       const batch = { ...lines, importId: id, existing: options.existing, now: this.clock.now() };
       const became = dryRun

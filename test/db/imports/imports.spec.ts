@@ -68,6 +68,13 @@ async function known(
   );
   return rows[0]?.id ?? '';
 }
+/** For a lock. */
+async function somebodyWaits(): Promise<boolean> {
+  const [{ waiting }] = await t.dataSource.query(
+    `select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+  );
+  return waiting > 0;
+}
 const active = { status: 'active', consentText: 'Send me tips' };
 
 describe('an import', () => {
@@ -224,6 +231,31 @@ describe('an import', () => {
     expect([all, events]).toEqual([20_500, 20_500]);
   }, 120_000);
 
+  it('that is asked for to the end does not end while another worker holds the last batch, and takes it over', async () => {
+    const path = join(folder, 'table.csv');
+    await writeFile(path, 'email,status\nada@example.com,active\nout@example.com,bounced\n');
+    await known('out@example.com', 'active');
+    const { id } = await imports.create({
+      ...{ fileName: 't.csv', dryRun: false, options: importOptions.parse(active) },
+    });
+    await imports.takeFile(id, path);
+    await imports.run(id, { signal: AbortSignal.abort() });
+    const worker = t.dataSource.createQueryRunner();
+    await worker.startTransaction();
+    await worker.query('select from import_batch where import_id = $1 for update', [id]);
+    await imports.run(id);
+    expect(await imports.get(id)).toMatchObject({ state: 'running' });
+    const command = imports.run(id, { toTheEnd: true });
+    expect(await becomesTrue(somebodyWaits, 10_000)).toBe(true);
+    await worker.rollbackTransaction();
+    await worker.release();
+    await command;
+    expect(await imports.get(id)).toMatchObject({ state: 'done', counts: { created: 1, left: 1 } });
+    const reported = [];
+    for await (const rows of imports.report(id)) reported.push(...rows);
+    expect(reported).toMatchObject([{ email: 'out@example.com' }]);
+  });
+
   it('leaves what they typed to who signs up while their row is taken', async () => {
     const path = join(folder, 'table.csv');
     await writeFile(path, 'email,name\nada@example.com,File\nbob@example.com,Bob\n');
@@ -238,13 +270,7 @@ describe('an import', () => {
        values ('ada@example.com', 'ada@example.com', 'Typed', 'pending', now(), now())`,
     );
     const run = imports.run(id);
-    const waits = async (): Promise<boolean> => {
-      const [{ waiting }] = await t.dataSource.query(
-        `select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-      );
-      return waiting > 0;
-    };
-    expect(await becomesTrue(waits, 10_000)).toBe(true);
+    expect(await becomesTrue(somebodyWaits, 10_000)).toBe(true);
     await signup.commitTransaction();
     await signup.release();
     await run;
