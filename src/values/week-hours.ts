@@ -26,6 +26,7 @@ export interface OpenHours {
 }
 
 const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MINUTES = 1_440;
 const WEEK_MINUTES = 7 * DAY_MINUTES;
 export const WHOLE_WEEK: readonly WeekSpan[] = [{ start: 0, end: WEEK_MINUTES }];
@@ -42,18 +43,33 @@ export function firstAllowed(allowed: readonly WeekSpan[], earliest: number, tim
     const local = instant + offsets.at(instant);
     const wait = waitMs(allowed, local);
     if (wait === 0) return instant;
-    const skippedFrom = instant + offsets.at(instant - 1);
-    if (skippedFrom < local && skippedFrom + waitMs(allowed, skippedFrom) < local) return instant;
+    if (opensBefore(allowed, instant + offsets.at(instant - 1), local)) return instant;
     const changedAt = offsets.nextChange(instant, instant + wait);
     if (changedAt === null) return instant + wait;
     instant = changedAt;
   }
 }
 
-/** When the hours open next, from `at` on; null while they are open. */
+/** When the hours open next, from `at` on; null while they are open, also as hours that a change of the clocks skipped. */
 export function opensAt({ spans, timeZone }: OpenHours, at: Date): Date | null {
   const opening = firstAllowed(spans, at.getTime(), timeZone);
-  return opening === at.getTime() ? null : new Date(opening);
+  return opening === at.getTime() || isInSkipped(spans, at.getTime(), timeZone) ? null : new Date(opening);
+}
+
+/**
+ * Whether a clock that was not put forward would still show skipped hours that are allowed, or come to them: what is due
+ * at the end of the gap, for them, is never looked at in that very millisecond. For an hour at most.
+ */
+function isInSkipped(allowed: readonly WeekSpan[], instant: number, timeZone: string): boolean {
+  const offsets = zoneOffsets(timeZone);
+  const changedAt = offsets.nextChange(instant - HOUR_MS, instant);
+  if (changedAt === null) return false;
+  const before = offsets.at(changedAt - 1);
+  return opensBefore(allowed, instant + before, changedAt + offsets.at(changedAt));
+}
+
+function opensBefore(allowed: readonly WeekSpan[], local: number, end: number): boolean {
+  return local < end && local + waitMs(allowed, local) < end;
 }
 
 /** Local milliseconds until the next allowed reading, 0 when `local` is one. */

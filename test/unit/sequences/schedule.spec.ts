@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkTiming, nextDueAt, type StepTiming } from '../../../src/sequences/schedule.js';
+import { checkTiming, nextDueAt, reopensAt, type StepTiming } from '../../../src/sequences/schedule.js';
 import { parseDuration } from '../../../src/values/duration.js';
 import { WEEKDAYS } from '../../../src/values/zoned-time.js';
 
@@ -195,6 +195,25 @@ describe('when a step is due', () => {
     ],
   ])('%s', (...[, timing, from, zone, expected]) => {
     expect(due(timing, from, zone)).toBe(expected);
+  });
+
+  it.each<[string, StepTiming, string, string | null]>([
+    ['every day', { window: { days: WEEKDAYS, from: '02:00', to: '03:00' } }, '01:00:00.001', null],
+    ['to its end', { window: { days: WEEKDAYS, from: '02:00', to: '03:00' } }, '01:59:59.999', null],
+    ['over', { window: { days: WEEKDAYS, from: '02:00', to: '03:00' } }, '02:00:00', '2027-03-29T00:00'],
+    ['Sundays', { window: { days: ['sun'], from: '02:00', to: '03:00' } }, '01:00:02', null],
+    ['ten minutes', { window: { days: WEEKDAYS, from: '02:30', to: '02:40' } }, '01:39:00', null],
+    ['and over', { window: { days: WEEKDAYS, from: '02:30', to: '02:40' } }, '01:40:00', '2027-03-29T00:30'],
+    [
+      'after the gap',
+      { window: { days: ['sun'], from: '03:00', to: '03:10' } },
+      '01:10:00',
+      '2027-04-04T01:00',
+    ],
+    ['a slot', { at: '02:30', window: { days: ['sun'], from: '02:00', to: '03:00' } }, '01:00:07', null],
+  ])('runs a step of a skipped hour, looked at a moment later, the same night: %s', (_, timing, at, next) => {
+    const got = reopensAt(timing, new Date(`2027-03-28T${at}Z`), 'Europe/Berlin');
+    expect(got).toEqual(next === null ? null : new Date(`${next}:00Z`));
   });
 
   it('refuses a zone that is none and a timing that can never run', () => {
