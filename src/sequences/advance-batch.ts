@@ -10,10 +10,8 @@ export interface DueEnrollment {
   id: string;
   versionId: string;
   stepKey: string;
-  /** When the step was due, in epoch milliseconds. */
+  /** When the step was due, in epoch milliseconds; where it was too late for its hours, their opening. */
   nextAtMs: number;
-  /** When it was due at first, where it was too late for its hours and waits for them; null for nearly everybody. */
-  plannedForMs: number | null;
   /** When the wait for something to happen is over; null when the step only waits for its time. */
   waitUntilMs: number | null;
   /** JSON as the database wrote it: most people of a funnel have the same, which is then read once. */
@@ -68,7 +66,7 @@ export function planBatch(
   const batch: Batch = { plan: emptyPlan(), versions, answers, now };
   const known = new Map<string, Peers>();
   for (const row of due) {
-    const mailsDueAt = mailsDue(row.plannedForMs ?? row.nextAtMs, now);
+    const mailsDueAt = mailsDue(row.nextAtMs, now);
     const wait = waitOf(row, now);
     const key =
       row.status === 'active'
@@ -97,7 +95,8 @@ const HOUR_MS = 3_600_000;
 
 /**
  * Now, unless the step is over an hour late, as after an outage: then the mail is as late as its step, to the hour, so
- * that the rule for overdue mail sees it.
+ * that the rule for overdue mail sees it. A step that was put off to an opening is as late as that, which is also the
+ * rule for a mail that is put back.
  */
 function mailsDue(nextAtMs: number, now: Date): Date {
   if (now.getTime() - nextAtMs <= HOUR_MS) return now;

@@ -63,19 +63,19 @@ export class EnrollmentsQueries {
   ): Promise<DueEnrollment[]> {
     return manager.query(
       `with due as materialized (
-         select id, version_id, step_key, data, had, subscriber_id, next_at, wait_until, planned_for
+         select id, version_id, step_key, data, had, subscriber_id, next_at, wait_until
          from enrollment where status = 'active' and next_at <= $1 and (next_at, id) > ($3, $4)
          order by next_at, id limit $2 for update skip locked)
        select d.id, d.version_id as "versionId", d.step_key as "stepKey", d.data::text as data, d.had::text as had,
          d.subscriber_id as "subscriberId", s.email, s.email_key as "emailKey", s.status, s.time_zone as "timeZone",
          extract(epoch from d.next_at)::float8 * 1000 as "nextAtMs",
-         extract(epoch from d.planned_for)::float8 * 1000 as "plannedForMs",
          extract(epoch from d.wait_until)::float8 * 1000 as "waitUntilMs"
        from due d join subscriber s on s.id = d.subscriber_id`,
       [now, limit, new Date(after?.nextAtMs ?? 0), after?.id ?? '0'],
     );
   }
 
+  /** `planned_for` is for the owner to read: `next_at` of who was woken before their time says when that was, and no more. */
   async move(manager: EntityManager, { states, moves }: BatchPlan, now: Date): Promise<void> {
     if (moves.length === 0) return;
     await manager.query(
@@ -83,7 +83,8 @@ export class EnrollmentsQueries {
          next_at = case when u.status = 'active' then coalesce(u."nextAt", e.wait_until) end,
          ended_at = case when u.status = 'active' then null else $4::timestamptz end,
          wait_until = case when u."keepsDeadline" then e.wait_until else u."waitUntil" end, watches = u.watches,
-         planned_for = case when u."isPutOff" then coalesce(e.planned_for, e.next_at) when u."keepsDeadline" then e.planned_for end
+         planned_for = case when u."isPutOff" then coalesce(e.planned_for, case when e.wait_until > $4 then null else e.next_at end)
+           when u."keepsDeadline" then e.planned_for end
        from (
          select r.id, s.* from unnest($1::bigint[], $2::int[]) as r (id, state)
          join jsonb_to_recordset($3::jsonb) as s (place int, status text, "exitReason" text, "stepKey" text,

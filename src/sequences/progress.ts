@@ -291,7 +291,7 @@ function waitForDate(
   const planned = nextDueAt({ ...rest, at }, date, facts.timeZone);
   const nextAt = planned > facts.now ? planned : nextDueAt(rest, facts.now, facts.timeZone);
   if (nextAt <= facts.now) return null;
-  const isPutOff = wait === 'over' && planned <= facts.now;
+  const isPutOff = wait !== 'new' && planned <= facts.now;
   return { stop: waiting(turn, node.key, { nextAt, deadline: nextAt, isPutOff }) };
 }
 

@@ -184,7 +184,6 @@ function recordOf({ version, stepKey, nextAt, waitUntil, timeZone }: Standing): 
       stepKey,
       nextAt,
       waitUntil,
-      plannedFor: null,
     },
     ...{ watches: null, startedAt: nextAt, endedAt: null, entryKey: undefined },
   });

@@ -69,12 +69,11 @@ function dueRows({ record }: VirtualRun, now: Date): DueEnrollment[] {
     .toSorted(
       (a, b) => (a.nextAt?.getTime() ?? 0) - (b.nextAt?.getTime() ?? 0) || Number(a.id) - Number(b.id),
     )
-    .map(({ id, sequence, stepKey, nextAt, waitUntil, plannedFor }) => ({
+    .map(({ id, sequence, stepKey, nextAt, waitUntil }) => ({
       ...{ id, versionId: sequence, stepKey: stepKey ?? '', data: '{}', had: null, subscriberId: '1' },
       ...{ email: '', emailKey: '', status: record.status, timeZone: record.timeZone },
       nextAtMs: nextAt?.getTime() ?? 0,
       waitUntilMs: waitUntil?.getTime() ?? null,
-      plannedForMs: plannedFor?.getTime() ?? null,
     }));
 }
 
@@ -111,7 +110,7 @@ function move(
 }
 
 function stand(run: VirtualRun, one: VirtualEnrollment, next: NextState, now: Date): void {
-  const { sequence, waitUntil, nextAt, plannedFor } = one;
+  const { sequence, waitUntil } = one;
   Object.assign(one, {
     status: next.status,
     exitReason: next.exitReason,
@@ -119,7 +118,6 @@ function stand(run: VirtualRun, one: VirtualEnrollment, next: NextState, now: Da
     nextAt: next.status === 'active' ? (next.nextAt ?? waitUntil) : null,
     endedAt: next.status === 'active' ? null : now,
     waitUntil: next.keepsDeadline ? waitUntil : next.waitUntil,
-    plannedFor: next.isPutOff ? (plannedFor ?? nextAt) : next.keepsDeadline ? plannedFor : null,
     watches: next.watches,
   });
   if (next.status === 'completed') run.tell(now, { what: 'completed', sequence });

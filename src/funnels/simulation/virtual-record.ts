@@ -13,7 +13,6 @@ export interface VirtualEnrollment {
   stepKey: string | null;
   nextAt: Date | null;
   waitUntil: Date | null;
-  plannedFor: Date | null;
   watches: string[] | null;
   startedAt: Date;
   endedAt: Date | null;

@@ -57,8 +57,7 @@ describe('the hours of a sequence, when a step or its mail is late', () => {
     await t.at('2026-01-07T08:00:00Z');
     expect(await t.mails(id)).toEqual(['first', 'story']);
     expect(await t.place(id)).toMatchObject({ step: 'last', nextAt: new Date('2026-01-07T10:00:00Z') });
-    // How late it is, is not forgotten: the rule for overdue mail goes by it.
-    expect(await message('story')).toMatchObject({ dueAt: new Date('2026-01-06T09:00:00Z') });
+    expect(await message('story')).toMatchObject({ dueAt: opening });
     expect(await t.db.query('select planned_for from enrollment')).toEqual([{ planned_for: null }]);
   });
 
@@ -110,6 +109,26 @@ describe('the hours of a sequence, when a step or its mail is late', () => {
       `select count(*)::int as n from enrollment_step where outcome like 'expired %'`,
     );
     expect(expired).toEqual([{ n: 7 }]);
+  });
+
+  it('does not forget when a dated step was due that is woken while it waits, and calls it late from its opening on', async () => {
+    await t.publish('- { key: story, email: emails/story, until: { field: day } }', OFFICE);
+    const id = await t.person('reader@example.com', { fields: { day: '2026-01-06T18:00:00Z' } });
+    await t.enroll(id);
+    await t.run();
+    const planned = async (): Promise<unknown> =>
+      t.db.query('select planned_for as at, next_at as next from enrollment');
+    const putOff = [{ at: new Date('2026-01-06T18:00:00Z'), next: new Date('2026-01-07T08:00:00Z') }];
+    await t.at('2026-01-06T21:00:00Z');
+    expect(await planned()).toEqual(putOff);
+    t.clock.set('2026-01-06T22:00:00Z');
+    expect(await t.post(`/api/v1/subscribers/${id}/tags`, { name: 'client' })).toMatchObject({ status: 200 });
+    await t.run();
+    expect(await planned()).toEqual(putOff);
+    expect(await why(id, 'story')).toMatchObject({ decidedBy: 'OUTSIDE_SEND_WINDOW' });
+    // Nothing ran from before the opening until long after it: the rule for overdue mail counts from there.
+    await t.at('2026-01-07T10:30:00Z');
+    expect(await message('story')).toMatchObject({ dueAt: new Date('2026-01-07T08:00:00Z') });
   });
 
   it('holds for the end of a reader’s pause', async () => {

@@ -2,7 +2,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
  * The hours in which a sequence's mails may go hold also for what comes late. `planned_for`: when a step was due that
- * waits for its next opening; the rule for overdue mail goes by it.
+ * waits for its next opening, for the owner to read.
  */
 const SEND_HOURS = `
 create table send_hours (
