@@ -96,7 +96,8 @@ const ROLE_NAMES: ReadonlySet<string> = new Set(
 
 /** Whether a local part names a function (RFC 2142 and common practice) rather than a person; +tags are ignored. */
 export function isRoleAccount(local: string): boolean {
-  return ROLE_NAMES.has(local.toLowerCase().split('+')[0] ?? '');
+  const plus = local.indexOf('+');
+  return ROLE_NAMES.has((plus < 0 ? local : local.slice(0, plus)).toLowerCase());
 }
 
 /** Big mailbox providers whose misspellings lose the most sign-ups. */
