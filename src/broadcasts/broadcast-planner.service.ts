@@ -75,12 +75,9 @@ export class BroadcastPlanner {
     }
     let batch = await this.read(broadcast, { from: broadcast.cursor, position: broadcast.planned });
     while (this.goesOn(run)) {
-      const next = batch.isLast ? null : this.read(broadcast, { from: batch.to, position: batch.position });
-      // When the writing fails, nobody waits for the reading any more.
-      next?.catch(() => undefined);
       const written = await this.write(broadcast, batch);
-      if (!written || next === null) return;
-      batch = await next;
+      if (written === null || written.next === null) return;
+      batch = await written.next;
     }
   }
 
@@ -99,14 +96,21 @@ export class BroadcastPlanner {
     };
   }
 
-  /** False when there is nothing to go on with: paused, cancelled, or another worker is at it. */
-  private async write({ id }: Broadcast, { prepared, from, isLast, ...batch }: Batch): Promise<boolean> {
+  /** The next batch, being read; null when there is nothing to go on with: paused, cancelled, or another worker is at it. */
+  private async write(broadcast: Broadcast, batch: Batch): Promise<{ next: Promise<Batch> | null } | null> {
+    const { id } = broadcast;
+    const { prepared, from, to, isLast, position } = batch;
     return this.dataSource.transaction(async (manager) => {
-      if (!(await this.queries.lockBatch(manager, id, from))) return false;
-      const added = await this.messages.planBatch(manager, prepared);
+      if (!(await this.queries.lockBatch(manager, id, from))) return null;
+      const adding = this.messages.planBatch(manager, prepared);
+      // Not before: else this process works out the next batch while the database waits to be told of this one.
+      const next = isLast ? null : this.read(broadcast, { from: to, position });
+      // When the writing fails, nobody waits for the reading any more.
+      next?.catch(() => undefined);
+      const added = await adding;
       const plannedAt = isLast ? this.clock.now() : null;
       await this.queries.moveCursor(manager, id, { ...batch, added, plannedAt });
-      return true;
+      return { next };
     });
   }
 

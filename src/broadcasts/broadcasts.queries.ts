@@ -235,11 +235,15 @@ export class BroadcastsQueries {
    * this batch meanwhile: then nothing may be written.
    */
   async lockBatch(manager: EntityManager, id: string, from: string): Promise<boolean> {
-    // Batches do not wait for each other by this, an erasure waits for all of them and they for it.
-    await manager.query('select pg_advisory_xact_lock_shared($1)', [PLANNING_LOCK]);
+    // Batches do not wait for each other by the advisory lock, an erasure waits for all of them and they for it. The commit
+    // need not wait for the disk: what a crash of PostgreSQL undoes, mails and cursor together, is planned anew, and a mail
+    // goes out only behind a barrier, whose commit is waited for and takes all earlier ones along.
     const rows: unknown[] = await manager.query(
-      `select 1 from broadcast where id = $1 and state = 'planning' and cursor_subscriber_id = $2 for update`,
-      [id, from],
+      `with erasures as materialized (
+         select pg_advisory_xact_lock_shared($3), set_config('synchronous_commit', 'off', true))
+       select 1 from broadcast b, erasures
+       where b.id = $1 and b.state = 'planning' and b.cursor_subscriber_id = $2 for update of b`,
+      [id, from, PLANNING_LOCK],
     );
     return rows.length === 1;
   }

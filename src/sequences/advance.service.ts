@@ -12,8 +12,8 @@ import { VersionsService } from './versions.service.js';
 const POSTPONED_MS = 3_600_000;
 /** More gain nothing and hold their row locks for longer. */
 const BATCH = 2_000;
-/** Batches under way at the same time: while the database writes one, this process works out the other. */
-const LANES = 2;
+/** Batches under way at the same time: while the database writes two, this process works out the third. */
+const LANES = 3;
 /** A hit may be judged anew long after it came; who waits for it is then found by looking at all of them. */
 const ALL_HITS_EVERY_MS = 3_600_000;
 
