@@ -14,10 +14,8 @@ const MOST = 500;
 
 type MailEntry = Extract<EntryTrigger, { kind: 'clicked' | 'opened' }>;
 
-interface Listener {
-  trigger: MailEntry;
-  since: Date;
-}
+/** `since`: from when its hits count. */
+type Listener = MailEntry & { since: string };
 
 /**
  * People's opens and clicks that begin a sequence. The first of each sort on a mail is an event, looked at once: `entry_hit`
@@ -45,8 +43,8 @@ export class MailEntriesService {
       'select coalesce(max(id), 0) as id from tracking_event',
     );
     const since = isAll ? '0' : String(BigInt(seen.hit) - BigInt(HITS_LOOKED_AT_AGAIN));
-    for (let count = MOST; count === MOST && !signal.aborted;)
-      count = await this.dataSource.transaction(async (manager) =>
+    for (let met = MOST; met === MOST && !signal.aborted;)
+      met = await this.dataSource.transaction(async (manager) =>
         this.takeSome(manager, { listeners, since, now }),
       );
     if (signal.aborted) return;
@@ -58,40 +56,34 @@ export class MailEntriesService {
   }
 
   private async listeners(): Promise<Listener[]> {
-    const rows: { triggers: MailEntry[]; since: Date }[] = await this.dataSource.query(
-      `select mail_entries as triggers, mail_entries_since as since from sequence
-       where mail_entries is not null order by id`,
+    const rows: { triggers: Listener[] }[] = await this.dataSource.query(
+      `select mail_entries as triggers from sequence where mail_entries is not null order by id`,
     );
-    return rows.flatMap(({ triggers, since }) => triggers.map((trigger) => ({ trigger, since })));
+    return rows.flatMap(({ triggers }) => triggers);
   }
 
-  /** In the transaction that notes the hits, people join or not. Served by the primary keys of `tracking_event` and `message`. */
+  /**
+   * In the transaction that notes the hits, people join or not. Returns how many were found, also by another worker at
+   * this moment. Served by the primary keys of `tracking_event` and `message`, and a look at all hits by
+   * `tracking_event_reader`.
+   */
   private async takeSome(
     manager: EntityManager,
     { listeners, since, now }: { listeners: readonly Listener[]; since: string; now: Date },
   ): Promise<number> {
     const oldest = new Date(now.getTime() - OLDEST_HIT_MS);
-    const rows: {
-      kind: MailEntry['kind'];
-      step: string;
-      sequence: string;
-      people: Beginner[];
-      count: number;
-    }[] = await manager.query(TAKE, [
-      listeners.map(({ trigger }) => trigger.kind),
-      listeners.map(({ trigger }) => trigger.step),
-      listeners.map(({ trigger }) => trigger.sequence),
-      listeners.map((one) => (one.since > oldest ? one.since : oldest)),
+    const rows: (MailEntry & { people: Beginner[] | null; met: number })[] = await manager.query(TAKE, [
+      listeners.map(({ kind }) => kind),
+      listeners.map(({ step }) => step),
+      listeners.map((one) => one.sequence),
+      listeners.map((one) => one.since),
       since,
       MOST,
+      oldest,
     ]);
-    let count = 0;
-    for (const { people, ...trigger } of rows) {
-      const { kind, step, sequence } = trigger;
-      await this.reactions.readMail(manager, people, { kind, step, sequence });
-      count += people.length;
-    }
-    return count;
+    for (const { people, kind, step, sequence } of rows)
+      if (people !== null) await this.reactions.readMail(manager, people, { kind, step, sequence });
+    return rows[0]?.met ?? 0;
   }
 }
 
@@ -100,14 +92,15 @@ with met as (
   select distinct m.id, l.kind
   from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) as l (kind, step, sequence, since)
   join tracking_event e on e.kind = case l.kind when 'clicked' then 'click' else 'open' end and e.class = 'human'
-    and e.id > $5::bigint and e.at >= l.since
+    and e.subscriber_id is not null and e.id > $5::bigint and e.at >= l.since and e.at >= $7::timestamptz
   join message m on m.id = e.message_id and m.kind = 'sequence' and m.step_key = l.step and m.funnel_key = l.sequence
   where m.subscriber_id is not null
     and not exists (select 1 from entry_hit h where h.message_id = m.id and h.kind = l.kind)
   order by m.id limit $6),
 noted as (
   insert into entry_hit (message_id, kind) select id, kind from met on conflict do nothing returning message_id, kind)
-select n.kind, m.step_key as step, m.funnel_key as sequence,
-  jsonb_agg(jsonb_build_object('id', m.subscriber_id::text, 'entryKey', n.kind || ' ' || m.dedupe_key) order by m.id) as people
-from noted n join message m on m.id = n.message_id
-group by n.kind, m.step_key, m.funnel_key order by 1, 2, 3`;
+select c.met, n.kind, m.step_key as step, m.funnel_key as sequence,
+  jsonb_agg(jsonb_build_object('id', m.subscriber_id::text, 'entryKey', n.kind || ' ' || m.dedupe_key) order by m.id)
+    filter (where m.id is not null) as people
+from (select count(*)::int as met from met) c left join (noted n join message m on m.id = n.message_id) on true
+group by c.met, n.kind, m.step_key, m.funnel_key order by 2, 3, 4`;

@@ -93,18 +93,20 @@ export class SequencesService {
     return saved.id;
   }
 
-  /** Opens and clicks that begin the sequence count from when it first listened for them, and not before. */
+  /** Opens and clicks that begin the sequence count from when it first listened for them, whatever else it listens for since. */
   private async listenForMails(
     manager: EntityManager,
     sequenceId: string,
     { enterOn = [] }: SequenceDefinition,
   ): Promise<void> {
     const mails = enterOn.filter(({ kind }) => kind === 'clicked' || kind === 'opened');
-    const text = mails.length === 0 ? null : JSON.stringify(mails);
     await manager.query(
-      `update sequence set mail_entries = $2, mail_entries_since = case when mail_entries = $2::jsonb then mail_entries_since else $3 end
+      `update sequence q set mail_entries = (
+         select jsonb_agg(t || jsonb_build_object('since', coalesce(
+           (select o -> 'since' from jsonb_array_elements(q.mail_entries) o where o - 'since' = t limit 1), to_jsonb($3::timestamptz))))
+         from jsonb_array_elements($2::jsonb) t)
        where id = $1`,
-      [sequenceId, text, this.clock.now()],
+      [sequenceId, JSON.stringify(mails), this.clock.now()],
     );
   }
 

@@ -105,8 +105,8 @@ export class Replay {
     if (entry.what === 'opened' || entry.what === 'clicked') {
       const { at, sequence, step, sentAt } = entry;
       await dataSource.query(
-        `insert into tracking_event (kind, message_id, class, reason, rule_version, at)
-         select $1, id, 'human', 'test', 1, $2 from message
+        `insert into tracking_event (kind, message_id, class, reason, rule_version, at, subscriber_id)
+         select $1, id, 'human', 'test', 1, $2, subscriber_id from message
          where subscriber_id = $3 and funnel_key = $4 and step_key = $5 and accepted_at = $6`,
         [entry.what === 'opened' ? 'open' : 'click', at, id, sequence, step, sentAt],
       );

@@ -121,8 +121,8 @@ export async function openCourse(variables: Record<string, string> = {}): Promis
     },
     hit: async (subscriberId, step, kind, by = 'human') => {
       await db.query(
-        `insert into tracking_event (kind, message_id, class, reason, rule_version, at)
-         select $3, id, $4, 'test', 1, $5 from message where subscriber_id = $1 and step_key = $2`,
+        `insert into tracking_event (kind, message_id, class, reason, rule_version, at, subscriber_id)
+         select $3, id, $4, 'test', 1, $5, subscriber_id from message where subscriber_id = $1 and step_key = $2`,
         [subscriberId, step, kind, by, clock.now()],
       );
     },
@@ -133,7 +133,7 @@ export async function openCourse(variables: Record<string, string> = {}): Promis
     clear: async () => {
       clock.set(START);
       await db.query(
-        'truncate message, subscriber, sequence, funnel, form, product, tag, webhook_delivery, sequence_signal cascade',
+        'truncate message, subscriber, sequence, funnel, form, product, tag, webhook_delivery, sequence_signal, tracking_event, entry_hit cascade',
       );
     },
   };

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { importOptions } from '../../../src/imports/imports.schemas.js';
 import { ImportsService } from '../../../src/imports/imports.service.js';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
@@ -270,6 +271,62 @@ ${mail('thanks', ', delay: 1 hour')}`;
     );
     await t.run();
     expect([await t.place(early), await t.mails(late)]).toEqual([undefined, ['offer', 'welcome']]);
+  });
+
+  it('loses no click when its owner adds another trigger before anything has looked, and takes none from before', async () => {
+    await t.publish(mail('offer'), '', 'first');
+    const reader = await t.person('reader@example.com');
+    const early = await t.person('early@example.com');
+    for (const id of [reader, early]) await t.enroll(id, 'first');
+    await t.run();
+    const clicked = '{ clicked: offer, sequence: first }';
+    await t.publish(mail('hello'), `enterOn: [${clicked}]`);
+    await t.hit(reader, 'offer', 'click');
+    await t.hit(early, 'offer', 'open');
+    t.clock.set('2026-01-05T10:00:00Z');
+    await t.publish(mail('hello'), `enterOn: [{ opened: offer, sequence: first }, ${clicked}]`);
+    await t.run();
+    expect([await t.mails(reader), await t.place(early)]).toEqual([['offer', 'hello'], undefined]);
+  });
+
+  it('takes what is left of many clicks at once, where another worker was faster with five hundred, and none that is old', async () => {
+    await t.publish(mail('offer'), '', 'first');
+    const id = await t.person('reader@example.com');
+    await t.enroll(id, 'first');
+    await t.run();
+    await t.publish(mail('hello'), 'enterOn: [{ clicked: offer, sequence: first }]\nreentry: per event');
+    const columns = 'class, kind, email_template_id, data, sender, address, address_hash';
+    await t.db.query(
+      `insert into message (dedupe_key, message_id_header, ${columns}, due_at, created_at, subscriber_id, step_key, funnel_key)
+       select 'copy:' || n, 'copy-' || n, ${columns}, due_at, created_at, subscriber_id, step_key, funnel_key
+       from message, generate_series(1, 501) n`,
+    );
+    await t.hit(id, 'offer', 'click');
+    const old: { id: string }[] = await t.db.query('select max(message_id) as id from tracking_event');
+    await t.db.query(`update tracking_event set at = at - interval '8 days' where message_id = $1`, [
+      old[0]?.id,
+    ]);
+    await t.db
+      .query(`update sequence set mail_entries = jsonb_set(mail_entries, '{0,since}', '"2020-01-01T00:00:00Z"')
+      where mail_entries is not null`);
+    const other = t.db.createQueryRunner();
+    await other.startTransaction();
+    await other.query(
+      `insert into entry_hit (message_id, kind) select message_id, 'clicked' from tracking_event order by message_id limit 500`,
+    );
+    const running = t.run();
+    const isWaiting = async (): Promise<boolean> => {
+      const waiting: unknown[] = await t.db.query(
+        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+      );
+      return waiting.length > 0;
+    };
+    expect(await becomesTrue(isWaiting, 10_000)).toBe(true);
+    await other.commitTransaction();
+    await other.release();
+    await running;
+    expect(await t.db.query('select count(*)::int as hits from entry_hit')).toEqual([{ hits: 501 }]);
+    expect(await t.place(id)).toMatchObject({ occurrence: 1 });
   });
 
   it('begins a sequence when a field comes to hold what is asked, and as its rule for joining again allows', async () => {
