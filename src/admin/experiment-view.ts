@@ -13,6 +13,8 @@ export interface ExperimentView {
   judge: string;
   /** Why no result can be believed; null when the arms hold the people they should. */
   warning: string | null;
+  /** Keys of the arms, while the owner may stop the test; else none. */
+  choices: string[];
   /** The arms, and last those who were held out. */
   groups: GroupView[];
 }
@@ -39,6 +41,7 @@ export function experimentView({ results, ...test }: Experiment & { results: Res
     isDecided: verdict !== null,
     text: verdictText(verdict ?? { kind: 'running' }, terms),
     endsAt: verdict === null ? endsAt : null,
+    choices: verdict === null ? terms.arms.map(({ key }) => key) : [],
     judge: terms.judge === 'clicks' ? 'people who click' : 'money per person',
     warning: results.sampleRatio.mismatch
       ? 'The arms do not hold the numbers of people they should, so these numbers cannot be compared.'

@@ -1,6 +1,7 @@
 import { OUTSIDE_HOURS, PAUSED_BY_READER, WAITS_FOR_TEST } from '../delivery/message.js';
 import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
 import type { StepTiming } from '../sequences/schedule.js';
+import { splitRule, type SplitFacts } from './explain-split.js';
 import {
   explanation,
   instantText,
@@ -51,6 +52,7 @@ export interface MessageFacts {
   person: PersonFacts | null;
   suppressions: SuppressionFacts[];
   optedOutSince: Date | null;
+  split: SplitFacts | null;
   sequence: { title: string; version: number; timing: StepTiming; zone: string } | null;
   broadcast: BroadcastFacts | null;
   attempts: AttemptFacts[];
@@ -67,8 +69,10 @@ const OPEN = new Set(['ready', 'held', 'leased']);
 
 /** The chain of rules behind one planned mail. Pure: the same facts give the same words. */
 export function explainMessage(facts: MessageFacts): Explanation {
+  const split = facts.split === null ? null : splitRule(facts.split);
   return explanation([
     plannedBy(facts),
+    ...(split === null ? [] : [split]),
     timing(facts),
     messageClass(facts),
     ...(facts.message.class === 'marketing' ? audience(facts) : [suppressed(facts)]),

@@ -13,6 +13,7 @@ import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { explainBroadcast } from './explain-broadcast.js';
 import { explainMessage, type MessageFacts } from './explain-message.js';
+import { splitOfMail } from './explain-split.queries.js';
 import { explainStep } from './explain-step.js';
 import {
   absenceRow,
@@ -125,6 +126,7 @@ export class ExplainService {
       person,
       suppressions: await suppressionRows(db, row.addressHash),
       optedOutSince: subscriberId === null ? null : await optedOutSince(db, subscriberId, row.topic),
+      split: await this.split(row),
       sequence: await this.sequence(row, person),
       broadcast: broadcastId === null ? null : await broadcastRow(db, broadcastId),
       attempts: await attemptRows(db, row.id),
@@ -133,6 +135,11 @@ export class ExplainService {
       pacing: waits ? await this.limits(row) : [],
       relays: waits ? await this.relays.view() : [],
     };
+  }
+
+  private async split({ enrollmentId, stepKey, subscriberId }: MessageRow): Promise<MessageFacts['split']> {
+    if (enrollmentId === null || stepKey === null || subscriberId === null) return null;
+    return splitOfMail(this.dataSource.manager, { enrollmentId, stepKey, subscriberId });
   }
 
   private async sequence(row: MessageRow, person: PersonRow | null): Promise<MessageFacts['sequence']> {

@@ -14,7 +14,9 @@ export interface TestData {
 export type Verdict =
   | { kind: 'running' }
   | { kind: 'winner'; arm: string }
-  | { kind: 'no_winner'; arm: string; because: 'horizon' | 'sample_ratio' | 'guard_rails' };
+  | { kind: 'no_winner'; arm: string; because: 'horizon' | 'sample_ratio' | 'guard_rails' }
+  /** The owner has stopped it and chosen: the numbers have shown nothing. */
+  | { kind: 'stopped'; arm: string; isChosen: boolean };
 
 export interface Judgement {
   verdict: Verdict;

@@ -1,4 +1,4 @@
-import { Controller, Get, Param, Query } from '@nestjs/common';
+import { Body, Controller, Get, Param, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, pageOf, pageQuery, toPage } from '../infra/http/page.js';
@@ -30,7 +30,9 @@ const experiment = z.object({
   state: z.enum(['running', 'decided']),
   decision: z
     .object({
-      kind: z.enum(['winner', 'no_winner']),
+      kind: z
+        .enum(['winner', 'no_winner', 'stopped'])
+        .meta({ description: '`stopped`: the owner has ended it, whatever the numbers say.' }),
       arm: z.string().meta({ description: 'What everybody new gets.' }),
       because: z.enum(['horizon', 'sample_ratio', 'guard_rails']).nullable(),
       decidedAt: z.string(),
@@ -70,6 +72,13 @@ const details = experiment.extend({
   sampleRatio: z.object({ mismatch: z.boolean(), chiSquareP: z.number(), anytimeP: z.number() }),
 });
 
+const stopBody = z.strictObject({
+  arm: z
+    .string({ error: 'use the key of an arm, or null for no winner' })
+    .nullable()
+    .meta({ description: 'Key of the arm that goes on; null: no winner, the control goes on.' }),
+});
+
 @Controller('api/v1/experiments')
 export class ExperimentsController {
   constructor(private readonly experiments: ExperimentsService) {}
@@ -87,6 +96,22 @@ export class ExperimentsController {
     const { arms, holdout, sampleRatio, eValueNeeded } = results;
     return { ...toJson(one), arms, holdoutGroup: holdout, sampleRatio, eValueNeeded };
   }
+
+  @Post(':id/stop')
+  @ApiRoute({
+    summary: 'End a split test by hand',
+    description: 'Everybody who comes to the step from here on gets the arm; who has one already keeps it.',
+    tag: TAG,
+    response: details,
+    status: 200,
+  })
+  async stop(
+    @Param('id', { schema: idSchema }) id: string,
+    @Body({ schema: stopBody }) { arm }: z.output<typeof stopBody>,
+  ): Promise<unknown> {
+    await this.experiments.stop(id, arm);
+    return this.get(id);
+  }
 }
 
 function toJson({ terms, verdict, decidedAt, ...row }: Experiment): z.input<typeof experiment> {
@@ -97,7 +122,7 @@ function toJson({ terms, verdict, decidedAt, ...row }: Experiment): z.input<type
       : {
           kind: verdict.kind,
           arm: verdict.arm,
-          because: verdict.kind === 'winner' ? null : verdict.because,
+          because: verdict.kind === 'no_winner' ? verdict.because : null,
           decidedAt: decidedAt.toISOString(),
           text: verdictText(verdict, terms),
         };

@@ -120,14 +120,7 @@ export class ExperimentsService {
     await this.warn(manager, experiment, judgement);
     const { verdict } = judgement;
     if (verdict.kind !== 'running') {
-      await manager.query('update experiment set verdict = $2, decided_at = $3 where id = $1', [
-        id,
-        JSON.stringify(verdict),
-        this.clock.now(),
-      ]);
-      // What was wrong with a test that is over is part of its result.
-      await this.alerts.resolve(sampleRatioKey(id), manager);
-      for (const arm of experiment.terms.arms.keys()) await this.alerts.resolve(armKey(id, arm), manager);
+      await this.end(manager, experiment, verdict);
       await this.alerts.raise(
         {
           key: decidedKey(id),
@@ -145,6 +138,52 @@ export class ExperimentsService {
       evidence.periods,
       nextShares(experiment.terms, cohortsOf(evidence), stopped),
     );
+  }
+
+  /**
+   * The owner ends the test: from here on everybody new gets the arm, the control where none is named. Who has an arm
+   * keeps it. Throws `EXPERIMENT_NOT_FOUND`, `EXPERIMENT_ARM_INVALID` and `EXPERIMENT_ALREADY_DECIDED`.
+   */
+  async stop(id: string, arm: string | null): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const rows: Experiment[] = await manager.query(`${EXPERIMENT} where id = $1 for update`, [id]);
+      const [experiment] = rows;
+      if (!experiment) throw new DomainError('EXPERIMENT_NOT_FOUND', `there is no experiment ${id}`, { id });
+      const { terms, verdict } = experiment;
+      const keys = terms.arms.map(({ key }) => key);
+      if (arm !== null && !keys.includes(arm))
+        throw new DomainError(
+          'EXPERIMENT_ARM_INVALID',
+          `arm: there is no arm "${arm}"; there are: ${keys.join(', ')}`,
+          {
+            arms: keys,
+          },
+        );
+      if (verdict !== null) {
+        const text = `the test is over already: ${verdictText(verdict, terms)}`;
+        throw new DomainError('EXPERIMENT_ALREADY_DECIDED', text, { id });
+      }
+      await this.end(manager, experiment, {
+        kind: 'stopped',
+        arm: arm ?? keys[0] ?? '',
+        isChosen: arm !== null,
+      });
+    });
+  }
+
+  private async end(
+    manager: EntityManager,
+    { id, terms }: Experiment,
+    verdict: NonNullable<Experiment['verdict']>,
+  ): Promise<void> {
+    await manager.query('update experiment set verdict = $2, decided_at = $3 where id = $1', [
+      id,
+      JSON.stringify(verdict),
+      this.clock.now(),
+    ]);
+    // What was wrong with a test that is over is part of its result.
+    await this.alerts.resolve(sampleRatioKey(id), manager);
+    for (const arm of terms.arms.keys()) await this.alerts.resolve(armKey(id, arm), manager);
   }
 
   private async share(

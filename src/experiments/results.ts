@@ -110,6 +110,8 @@ export function verdictText(verdict: Verdict, { judge: by, arms }: ExperimentTer
     const than = arms.length === 2 ? 'the other arm' : 'each other arm';
     return `“${verdict.arm}” brings more ${by === 'clicks' ? 'clicks' : 'money'} per person than ${than}. ${gets}`;
   }
+  if (verdict.kind === 'stopped')
+    return `The owner has stopped the test ${verdict.isChosen ? 'and chosen this arm' : 'without a winner'}. ${gets}`;
   const why = {
     horizon: 'The time of the test is up, and no arm is shown to be better.',
     sample_ratio:

@@ -28,6 +28,7 @@ const BASE: MessageFacts = {
   person: { status: 'active', consent: { kind: 'confirmed', at: EARLIER, wording: 'Send me tips.' } },
   suppressions: [],
   optedOutSince: null,
+  split: null,
   sequence: {
     title: 'Niches',
     version: 2,
