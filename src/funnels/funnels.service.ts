@@ -84,7 +84,8 @@ export class FunnelsService {
 
   /**
    * Brings back an earlier version, by default the one before the present; it becomes a new version, so a rollback can be
-   * rolled back. Mails and files are those of then, whatever stands on the disk now. Throws `FUNNEL_NOT_FOUND`,
+   * rolled back. Mails and files are those of then, whatever stands on the disk now; a version that was applied before they
+   * were kept has those of today, and the words of the plan say so. Throws `FUNNEL_NOT_FOUND`,
    * `FUNNEL_VERSION_NOT_FOUND` and `FUNNEL_INVALID`.
    */
   async rollback(
@@ -115,7 +116,8 @@ export class FunnelsService {
     const plan = dryRun
       ? await this.changes.plan(wanted, options)
       : await this.changes.apply(wanted, options);
-    return { ...plan, warnings, to: version.version };
+    const words = parts === null ? [withoutParts(version.version), ...plan.words] : plan.words;
+    return { ...plan, words, warnings, to: version.version };
   }
 
   /** Versions before `before`, newest first, with what each changed. Throws `FUNNEL_NOT_FOUND`. */
@@ -197,4 +199,8 @@ function checked(name: string, { definition, findings }: LintedFunnel): Checked 
   if (definition !== null && errors.length === 0) return { definition, warnings };
   const lines = errors.map((finding) => findingText(name, finding));
   throw new DomainError('FUNNEL_INVALID', lines.join('\n'), { file: name, problems: errors });
+}
+
+function withoutParts(version: number): string {
+  return `Version ${version} was applied before mails and files were kept with a version: they cannot be restored, and those of today are used`;
 }

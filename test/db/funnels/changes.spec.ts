@@ -163,6 +163,19 @@ describe('a funnel that is changed while people are in it', () => {
     expect((await put(text('a', 'x', 'b', 'c'), { movePeople, plan: await plan() })).status).toBe(200);
   });
 
+  it('is rolled back with the mails of today where those of then were not kept, and says so', async () => {
+    await started();
+    await put(text('a', 'x', 'b', 'c'));
+    await t.db.query('update funnel_version set parts = null where version = 1');
+    for (const dryRun of [true, false]) {
+      const back = await call('post', 'course/rollback', { dryRun });
+      expect(back.body).toMatchObject({ to: 1, applied: !dryRun });
+      expect(JSON.stringify(back.body['words'])).toMatch(
+        /Version 1 was applied before mails and files were kept .* cannot be restored, and those of today are used","- step x/,
+      );
+    }
+  });
+
   it('is rolled back with the mails of then, and the people stay or go along', async () => {
     const [, , three] = await started();
     // The mail as it was at the first version, which the disk does not have any more.
