@@ -31,10 +31,29 @@ export function compileBlocks(condition: Condition, options: BlockOptions): SqlC
   const isSet = base !== undefined && tree.columns.length === 0;
   if (base !== undefined && !isSet) words.push(wordsOf(base, tree));
   const all = isSet ? setOf(base, tree) : everybody(plain, tree);
-  const text =
-    `select p.b, ${['p.w', ...words].join(' & ')} as w from (${all}) p` +
-    tree.sets.map((sql, at) => ` left join (${sql}) x${at} on x${at}.b = p.b`).join('');
+  const text = `select p.b, ${['p.w', ...words].join(' & ')} as w from (${besideEachOther(all, tree)}) p`;
   return { text, parameters };
+}
+
+/**
+ * The words of all sets for each block that `all` has. Not by a join: of two sets that the planner takes for one row
+ * each, while statistics are behind, it would group the second anew for every block of the first.
+ */
+function besideEachOther(all: string, { columns, sets }: Tree): string {
+  if (sets.length === 0) return all;
+  const flags = columns.map((_, at) => `c${at}`);
+  const rows = [
+    `select 0 as k, ${['b', 'w', ...flags].join(', ')} from (${all}) x`,
+    ...sets.map(
+      (sql, at) => `select ${[at + 1, 'b', 'w', ...flags.map(() => 'null')].join(', ')} from (${sql}) x`,
+    ),
+  ];
+  const words = [
+    'bit_or(w) filter (where k = 0) as w',
+    ...flags.map((flag) => `bit_or(${flag}) as ${flag}`),
+    ...sets.map((_, at) => `bit_or(w) filter (where k = ${at + 1}) as w${at}`),
+  ];
+  return `select b, ${words.join(', ')} from (${rows.join(' union all ')}) x group by b having bool_or(k = 0)`;
 }
 
 export interface BlockOptions extends Omit<CompileOptions, 'mode'> {
@@ -103,5 +122,5 @@ function wordsOf(condition: Condition, tree: Tree): string {
   if ('any' in condition) return `(${condition.any.map((one) => wordsOf(one, tree)).join(' | ')})`;
   if ('not' in condition) return `(~ ${wordsOf(condition.not, tree)})`;
   if (!isOfPeople(condition)) throw new Error('a condition that is neither plain nor of people');
-  return `coalesce(x${tree.sets.push(setOf(condition, tree)) - 1}.w, 0)`;
+  return `coalesce(p.w${tree.sets.push(setOf(condition, tree)) - 1}, 0)`;
 }

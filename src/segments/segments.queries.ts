@@ -142,11 +142,15 @@ export class SegmentsQueries {
     return rows.map(({ title }) => title);
   }
 
-  /** Compiling a plan to machine code takes longer than most of these questions. */
+  /**
+   * Compiling a plan to machine code takes longer than most of these questions. Sets beside each other would each be
+   * read by one process, the largest too, if not for `enable_parallel_append`: so all read each.
+   */
   private async calm<T>(work: (db: EntityManager) => Promise<T>): Promise<T> {
     return this.dataSource.transaction(async (db) => {
       await db.query(
-        `select set_config('work_mem', $1, true), set_config('jit', 'off', true), set_config('statement_timeout', $2, true)`,
+        `select set_config('work_mem', $1, true), set_config('jit', 'off', true), set_config('statement_timeout', $2, true),
+           set_config('enable_parallel_append', 'off', true)`,
         [WORK_MEM, LONGEST],
       );
       return work(db);
