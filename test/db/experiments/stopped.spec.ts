@@ -163,4 +163,24 @@ describe('a split test', () => {
       due: '2026-01-05T09:00:00.000Z',
     });
   });
+
+  it('is stopped on its page, by the owner who is logged in', async () => {
+    const { http } = t.test;
+    await t.publish(step(`judge: clicks, ${SUBJECTS}`));
+    const id = String((await shown())['id']);
+    const post = (cookie: string) =>
+      http.post(`/admin/experiments/${id}/stop`).set('Cookie', cookie).type('form').send({ arm: 'b' });
+    expect((await post('')).headers['location']).toBe('/admin/setup');
+    const login = await http
+      .post('/admin/setup')
+      .type('form')
+      .send({ email: 'owner@example.com', password: 'three unrelated words' });
+    const cookie = String(login.headers['set-cookie']).split(';')[0] ?? '';
+    const page = async (): Promise<string> =>
+      (await http.get('/admin/experiments').set('Cookie', cookie).expect(200)).text;
+    expect(await page()).toContain(`action="/admin/experiments/${id}/stop"`);
+    expect((await post(cookie)).status).toBe(303);
+    expect(await page()).not.toContain(`action="/admin/experiments/${id}/stop"`);
+    expect(await shown()).toMatchObject({ decision: { kind: 'stopped', arm: 'b' } });
+  });
 });
