@@ -95,6 +95,19 @@ export function tagsAskedBy(definition: SequenceDefinition): string[] {
   return [...new Set(asked.flatMap((leaf) => (leaf.kind === 'tag' ? [leaf.tag] : [])))];
 }
 
+/** As `tagsAskedBy`, the fields, with those whose date a step waits for. */
+export function fieldsAskedBy(definition: SequenceDefinition): string[] {
+  const asked = [
+    ...exitsOf(definition),
+    ...(definition.enterOn ?? []),
+    ...definition.nodes.flatMap(questionsOf),
+  ];
+  const dates = definition.nodes.flatMap((node) =>
+    'untilField' in node && node.untilField !== undefined ? [node.untilField.field] : [],
+  );
+  return [...new Set([...asked.flatMap((leaf) => (leaf.kind === 'field' ? [leaf.field] : [])), ...dates])];
+}
+
 /** When a step runs, with what the sequence says for all of its mails. */
 export function timingOf(node: TimedNode, { window, quietHours }: SequenceDefinition): StepTiming {
   const delay = node.delay ?? undefined;

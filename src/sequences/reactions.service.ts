@@ -90,6 +90,11 @@ export class ReactionsService {
     if (before !== undefined && before.size > 0) await this.beginByFields(manager, before, byStep);
   }
 
+  /** They may be written to since: they join what begins with a value that they hold. It is no news where they are already. */
+  async arrived(manager: EntityManager, subscriberIds: readonly string[]): Promise<void> {
+    await this.beginByFields(manager, new Map(subscriberIds.map((id) => [id, {}])), false);
+  }
+
   private async react(manager: EntityManager, places: readonly Place[], trigger: Trigger): Promise<void> {
     const versions = await this.versions.running(manager, places);
     const now = this.clock.now();

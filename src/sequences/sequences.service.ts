@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { Sender } from '../delivery/message.js';
+import { listenForFields } from '../subscribers/field-signals.queries.js';
 import { listenForTags } from '../subscribers/tag-signals.queries.js';
 import { ExperimentsService } from '../experiments/experiments.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { isMail, type SequenceDefinition } from './definition.js';
-import { tagsAskedBy } from './prepared.js';
+import { fieldsAskedBy, tagsAskedBy } from './prepared.js';
 
 export interface SequenceRow {
   id: string;
@@ -70,6 +71,7 @@ export class SequencesService {
     if (!saved) throw new Error(`sequence ${key} was not written`);
     if (saved.versionId !== null && saved.versionId === saved.current) return saved.id;
     await listenForTags(manager, tagsAskedBy(definition));
+    await listenForFields(manager, fieldsAskedBy(definition));
     await this.listenForMails(manager, saved.id, definition);
     for (const { key: stepKey, split } of definition.nodes.filter(isMail)) {
       if (split === undefined) continue;

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { takeFieldSignals } from '../subscribers/field-signals.queries.js';
 import { takeTagSignals } from '../subscribers/tag-signals.queries.js';
 import type { Trigger } from './condition.js';
 import { MailEntriesService } from './mail-entries.service.js';
@@ -16,7 +17,7 @@ interface Signal {
   before: FieldsOf | null;
 }
 
-/** What steps of sequences, and imports, have changed about people, told to the other sequences of the same people. */
+/** What steps of sequences, forms, and imports have changed about people, told to the other sequences of the same people. */
 @Injectable()
 export class SignalsService {
   constructor(
@@ -33,6 +34,7 @@ export class SignalsService {
     let taken = 0;
     for (let count = 1; count > 0 && !signal.aborted; taken += count) count = await this.takeSome();
     for (let count = 1; count > 0 && !signal.aborted; taken += count) count = await this.takeTags();
+    for (let count = 1; count > 0 && !signal.aborted; taken += count) count = await this.takeFields();
     return taken;
   }
 
@@ -42,6 +44,19 @@ export class SignalsService {
       if (taken === null) return 0;
       await this.reactions.happened(manager, taken.subscriberIds, { kind: 'tag', tag: taken.tag });
       return taken.subscriberIds.length;
+    });
+  }
+
+  private async takeFields(): Promise<number> {
+    return this.dataSource.transaction(async (manager) => {
+      const taken = await takeFieldSignals(manager, MOST);
+      const before = new Map(
+        taken.flatMap((one): [string, FieldsOf][] => (one.before ? [[one.subscriberId, one.before]] : [])),
+      );
+      if (before.size > 0) await this.reactions.changed(manager, [...before.keys()], { before });
+      const arrived = taken.flatMap((one) => (one.before === null ? [one.subscriberId] : []));
+      if (arrived.length > 0) await this.reactions.arrived(manager, arrived);
+      return taken.length;
     });
   }
 

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { fieldsDiffer, fieldsHeld, listenedOf } from './field-signals.queries.js';
 
 /** What became of a row of an import. */
 export const OUTCOMES = [
@@ -136,6 +137,21 @@ const MERGE = `with r as (select * from merge_batch),
        where i.import_id = $1::bigint and i.line = r.line and r.outcome in ('keptOut', 'suppressed', 'left', 'skipped'))
      ${COUNTED}`;
 
+/** Before `MERGE`, as it replaces what the fields held. The first condition alone is looked at where no sequence listens. */
+const NOTE_CHANGED = `
+  insert into field_signal (subscriber_id, before, created_at)
+  select s.id, case when not r.activates then ${listenedOf('s.fields')} end, $1::timestamptz
+  from merge_batch r join subscriber s on s.id = r.id
+  where (select exists (select 1 from listened_field)) and r.outcome = 'updated' and s.status in ('pending', 'active')
+    and case when r.activates then ${fieldsHeld('r.fields')} else ${fieldsDiffer('s.fields', 'r.fields')} end`;
+
+/** Behind `MERGE`, of those whom it made. */
+const NOTE_MADE = `
+  insert into field_signal (subscriber_id, before, created_at)
+  select s.id, null, $1::timestamptz from merge_batch r join subscriber s on s.email_key = r.email_key
+  where (select exists (select 1 from listened_field)) and r.outcome = 'created' and r.status = 'active'
+    and ${fieldsHeld('r.given_fields')}`;
+
 /**
  * Makes subscribers of the rows, in one statement: people, evidence of consent, tags, lists and suppressions. Nobody who
  * said no comes back by it, and a suppressed address stays one. Locks the subscribers that it changes. Who signs up at
@@ -151,11 +167,13 @@ export async function mergeRows(
   await manager.query(`select set_config('jit', 'off', true), set_config('work_mem', '64MB', true)`);
   await manager.query(`create temp table merge_batch on commit drop as ${JUDGED}`, parametersOf(batch));
   await manager.query('analyze merge_batch (line, outcome, id)');
+  await manager.query(NOTE_CHANGED, [batch.now]);
   const rows: { outcome: Outcome; count: number }[] = await manager.query(MERGE, [
     batch.importId,
     batch.now,
     consentText,
   ]);
+  await manager.query(NOTE_MADE, [batch.now]);
   return new Map(rows.map(({ outcome, count }) => [outcome, count]));
 }
 

@@ -5,6 +5,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import type { EmailAddressParse } from '../values/email-address.js';
+import { fieldsDiffer, listenedOf, noteFieldsHeld } from './field-signals.queries.js';
 import type {
   ConsentEvidence,
   ConsentWords,
@@ -48,19 +49,26 @@ export class SubscribersService {
   /**
    * The subscriber with this address, made as `pending` when there is none. Somebody we know keeps what we know: whoever
    * types a stranger's address into a form must not rename them, so only gaps are filled, and the status never changes.
-   * Holds the row's lock until the caller's transaction ends.
+   * Sequences hear of the gaps. Holds the row's lock until the caller's transaction ends.
    */
   async upsert(
     manager: EntityManager,
     { email, name, timeZone, locale, fields }: SubscriberDetails,
   ): Promise<{ id: string; status: SubscriberStatus; created: boolean }> {
     const rows: { id: string; status: SubscriberStatus; created: boolean }[] = await manager.query(
-      `insert into subscriber (email, email_key, name, status, time_zone, locale, fields, created_at, updated_at)
-       values ($1, $2, $3, 'pending', $4, $5, $6, $7, $7)
-       on conflict (email_key) do update set
-         name = coalesce(subscriber.name, excluded.name), time_zone = coalesce(subscriber.time_zone, excluded.time_zone),
-         locale = coalesce(subscriber.locale, excluded.locale), fields = excluded.fields || subscriber.fields
-       returning id, status, xmax = 0 as created`,
+      `with old as materialized (select id, fields from subscriber where email_key = $2),
+       saved as (
+         insert into subscriber (email, email_key, name, status, time_zone, locale, fields, created_at, updated_at)
+         values ($1, $2, $3, 'pending', $4, $5, $6, $7, $7)
+         on conflict (email_key) do update set
+           name = coalesce(subscriber.name, excluded.name), time_zone = coalesce(subscriber.time_zone, excluded.time_zone),
+           locale = coalesce(subscriber.locale, excluded.locale), fields = excluded.fields || subscriber.fields
+         returning id, status, xmax = 0 as created, fields),
+       told as (
+         insert into field_signal (subscriber_id, before, created_at)
+         select old.id, ${listenedOf('old.fields')}, $7 from saved join old using (id)
+         where ${fieldsDiffer('old.fields', 'saved.fields')})
+       select id, status, created from saved`,
       [
         email.address,
         email.key,
@@ -119,6 +127,7 @@ export class SubscribersService {
       `update subscriber set status = $2, confirmed_at = $3, updated_at = $3 where id = $1`,
       [subscriberId, status, this.clock.now()],
     );
+    await noteFieldsHeld(manager, subscriberId, this.clock.now());
     return 'activated';
   }
 

@@ -18,7 +18,16 @@ import {
   type TimelineEntry,
 } from './timeline.js';
 import { advanceVirtual, setFields } from './virtual-advance.js';
-import { changed, happened, join, leaveAll, lookAgain, metIn, readMail } from './virtual-reactions.js';
+import {
+  arrived,
+  changed,
+  happened,
+  join,
+  leaveAll,
+  lookAgain,
+  metIn,
+  readMail,
+} from './virtual-reactions.js';
 import { activeOf, emptyRecord, type VirtualMail, type VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
 import { nextMailAt, sendVirtual } from './virtual-sending.js';
@@ -152,6 +161,7 @@ function confirm(run: VirtualRun, now: Date): void {
   record.status = 'active';
   if (funnels.form.optIn === 'double') run.tell(now, { what: 'confirmed' });
   join(run, funnels.form.funnel, now);
+  arrived(run, now);
 }
 
 function addAction(run: VirtualRun, agenda: Agenda, { at, action, mail }: PlannedAction): void {

@@ -77,6 +77,13 @@ export function changed(
       for (const key of sequencesBegunBy(funnels, trigger)) join(run, key, now, { byStep });
 }
 
+/** As `ReactionsService.arrived`: the person has confirmed. */
+export function arrived(run: VirtualRun, now: Date): void {
+  for (const trigger of entryFields(run.funnels))
+    if (cameToHold(trigger, {}, run.record.fields))
+      for (const key of sequencesBegunBy(run.funnels, trigger)) join(run, key, now);
+}
+
 /** As `MailEntriesService`: the first open or click of a mail. */
 export function readMail(
   run: VirtualRun,

@@ -29,6 +29,7 @@ import { HitsWithoutLocks1765000000000 } from './migrations/1765000000000-hits-w
 import { UnreadColumns1764970000000 } from './migrations/1764970000000-unread-columns.js';
 import { ImportSpeed1764990000000 } from './migrations/1764990000000-import-speed.js';
 import { ImportBatches1764991000000 } from './migrations/1764991000000-import-batches.js';
+import { FieldSignals1765103000000 } from './migrations/1765103000000-field-signals.js';
 import { MailEntriesSince1765102000000 } from './migrations/1765102000000-mail-entries-since.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
@@ -65,4 +66,5 @@ export const migrations = [
   MailEntries1764981000000,
   BulkEnrollments1764982000000,
   MailEntriesSince1765102000000,
+  FieldSignals1765103000000,
 ];

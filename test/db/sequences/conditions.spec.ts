@@ -1,4 +1,11 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { importOptions } from '../../../src/imports/imports.schemas.js';
+import { ImportsService } from '../../../src/imports/imports.service.js';
+import { SubscribersService } from '../../../src/subscribers/subscribers.service.js';
+import { parseEmailAddress } from '../../../src/values/email-address.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
 
@@ -138,6 +145,69 @@ describe('what branches ask', () => {
     await t.enroll(id);
     await t.run();
     expect((await t.mails(id)).at(-1)).toBe('no');
+  });
+
+  it('hears of fields that a form fills, that are held when an address is confirmed, and that an import brings', async () => {
+    await t.db.query(
+      `insert into subscriber_field (key, label, type, created_at) values ('level', 'Level', 'number', now())`,
+    );
+    const two = `- ${mail('one')}\n- ${mail('two', ', delay: 1 day')}`;
+    await t.publish(two, 'enterOn: [{ field: level, over: 4 }]');
+    await t.publish(two, 'exitOn: [{ field: level, over: 4 }]', 'beginners');
+    const subscribers = t.test.app.get(SubscribersService, { strict: false });
+    const fill = async (text: string, fields: Record<string, string | number>): Promise<string> => {
+      const email = parseEmailAddress(text);
+      if (!email.ok) throw new Error(text);
+      return (await t.db.transaction(async (manager) => subscribers.upsert(manager, { email, fields }))).id;
+    };
+    const filled = await t.person('filled@example.com');
+    const holds = await t.person('holds@example.com', { fields: { level: 9 } });
+    const imported = await t.person('imported@example.com', { fields: { level: 2 } });
+    for (const id of [filled, imported]) await t.enroll(id, 'beginners');
+    await t.run();
+    await fill('filled@example.com', { level: 7 });
+    await fill('holds@example.com', { level: 1, city: 'Rome' });
+    const pending = await fill('pending@example.com', { level: 8 });
+    expect(await t.db.query('select subscriber_id as id, before from field_signal')).toEqual([
+      { id: filled, before: {} },
+    ]);
+    await t.run();
+    expect(await t.place(filled)).toMatchObject({ status: 'active', step: 'two', occurrence: 1 });
+    expect(await t.place(filled, 'beginners')).toMatchObject({ status: 'exited', reason: 'field level' });
+    expect([await t.place(holds), await t.place(pending)]).toEqual([undefined, undefined]);
+    // Who confirms joins by what they hold; a sequence that it would end goes on, as the value is no news there.
+    await t.db.transaction(async (manager) => subscribers.activate(manager, pending));
+    await t.enroll(pending, 'beginners');
+    await t.run();
+    expect([await t.place(pending), await t.place(pending, 'beginners')]).toMatchObject([
+      { status: 'active', step: 'two' },
+      { status: 'active', step: 'two' },
+    ]);
+    const imports = t.test.app.get(ImportsService, { strict: false });
+    const path = join(await mkdtemp(join(tmpdir(), 'wellspring-fields-spec-')), 'people.csv');
+    await writeFile(
+      path,
+      'email,level\nimported@example.com,6\nholds@example.com,8\nmade@example.com,5\nlow@example.com,3\n',
+    );
+    const options = importOptions.parse({
+      ...{ columns: { level: 'field:level' }, existing: 'overwrite', status: 'active', consentText: 'Yes' },
+    });
+    const job = await imports.create({ fileName: 'people.csv', dryRun: false, options });
+    await imports.takeFile(job.id, path);
+    await imports.run(job.id);
+    await rm(dirname(path), { recursive: true });
+    await t.run();
+    expect(await t.place(imported, 'beginners')).toMatchObject({ status: 'exited', reason: 'field level' });
+    const people: unknown = await t.db.query(
+      `select s.email from enrollment e join sequence q on q.id = e.sequence_id join subscriber s on s.id = e.subscriber_id
+       where q.key = 'course' order by s.id`,
+    );
+    const joined = ['filled', 'imported', 'pending', 'made'].map((name) => ({
+      email: `${name}@example.com`,
+    }));
+    expect(people).toEqual(joined);
+    expect(await t.db.query('select 1 from field_signal')).toEqual([]);
+    await t.db.query('delete from subscriber_field');
   });
 
   const tell = async (subscriberId: string, name: string): Promise<void> => {

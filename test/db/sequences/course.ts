@@ -133,7 +133,7 @@ export async function openCourse(variables: Record<string, string> = {}): Promis
     clear: async () => {
       clock.set(START);
       await db.query(
-        'truncate message, subscriber, sequence, funnel, form, product, tag, webhook_delivery, sequence_signal, tracking_event, entry_hit cascade',
+        'truncate message, subscriber, sequence, funnel, form, product, tag, webhook_delivery, sequence_signal, tracking_event, entry_hit, field_signal cascade',
       );
     },
   };

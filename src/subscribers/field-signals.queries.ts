@@ -1,0 +1,49 @@
+import type { EntityManager } from 'typeorm';
+import type { SubscriberFields } from './subscriber.js';
+
+/** From now on a note is left of everybody for whom one of these fields changes by a form, a confirmation or an import. */
+export async function listenForFields(manager: EntityManager, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  await manager.query('insert into listened_field select unnest($1::text[]) on conflict do nothing', [names]);
+}
+
+/** A field that is listened for is not what it was. */
+export const fieldsDiffer = (before: string, after: string): string =>
+  `exists (select 1 from listened_field l where ${before} -> l.name is distinct from ${after} -> l.name)`;
+
+/** A field that is listened for holds something. */
+export const fieldsHeld = (fields: string): string =>
+  `exists (select 1 from listened_field l where ${fields} ? l.name)`;
+
+/** Of somebody's fields, those that are listened for: no more of a person is noted. */
+export const listenedOf = (fields: string): string =>
+  `(select coalesce(jsonb_object_agg(l.name, ${fields} -> l.name), '{}') from listened_field l where ${fields} ? l.name)`;
+
+/** The person may be written to from now on: what their fields hold already begins sequences, too. */
+export async function noteFieldsHeld(manager: EntityManager, subscriberId: string, now: Date): Promise<void> {
+  await manager.query(
+    `insert into field_signal (subscriber_id, before, created_at)
+     select id, null, $2 from subscriber where id = $1 and ${fieldsHeld('fields')}`,
+    [subscriberId, now],
+  );
+}
+
+/**
+ * Takes notes, at most `most`; empty when there is none. `before`: what listened fields held before the first change of
+ * each person; null for who may only be written to since. Gone with the caller's transaction; two workers take disjoint
+ * ones. Called by sequences.advance-due.
+ */
+export async function takeFieldSignals(
+  manager: EntityManager,
+  most: number,
+): Promise<{ subscriberId: string; before: SubscriberFields | null }[]> {
+  return manager.query(
+    `with taken as (
+       delete from field_signal where id in (
+         select id from field_signal order by id limit $1 for update skip locked)
+       returning id, subscriber_id, before)
+     select distinct on (subscriber_id, before is null) subscriber_id as "subscriberId", before
+     from taken order by subscriber_id, before is null, id`,
+    [most],
+  );
+}
