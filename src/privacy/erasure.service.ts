@@ -5,6 +5,7 @@ import { MessagesService } from '../delivery/messages.service.js';
 import { forgetImportedRows } from '../imports/forget.queries.js';
 import { MailboxService } from '../infra/mailbox/mailbox.service.js';
 import { OrdersService } from '../orders/orders.service.js';
+import { forgetSignals } from '../sequences/forget.queries.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { TrackingService } from '../tracking/tracking.service.js';
 
@@ -36,6 +37,7 @@ export class ErasureService {
       await this.messages.forget(manager, subscriberId);
       await this.mailbox.forget(manager, person.email);
       await forgetImportedRows(manager, person.emailKey);
+      await forgetSignals(manager, subscriberId);
       await this.subscribers.erase(manager, subscriberId, source);
       return true;
     });

@@ -117,6 +117,10 @@ describe('forgetting a person', () => {
        from message where subscriber_id = $1`,
       [reader.id, CANARY],
     );
+    await t.dataSource.query(
+      `insert into sequence_signal (subscriber_id, trigger, before, created_at) values ($1, 'null', $2, now())`,
+      [reader.id, JSON.stringify({ plan: CANARY })],
+    );
     expect((await traces(CANARY)).length).toBeGreaterThan(8);
 
     await erase(reader);
