@@ -36,7 +36,7 @@ export interface MergeBatch {
 const JUDGED = `
   select i.line, i.email, i.email_key, i.email_hash, i.status, i.tags, i.lists, i.created_at, i.consent_text, i.consent_at,
     i.consent_ip, i.confirmed_at, i.confirmed_ip, i.left_at, coalesce(i.tracking_consent, true) as tracking_consent,
-    i.name as given_name, i.time_zone as given_zone, i.locale as given_locale, i.fields as given_fields, s.id,
+    i.name as given_name, i.time_zone as given_zone, i.locale as given_locale, i.fields as given_fields, s.id, s.xmin as version,
     case when $4 = 'overwrite' then coalesce(i.name, s.name) else coalesce(s.name, i.name) end as name,
     case when $4 = 'overwrite' then coalesce(i.time_zone, s.time_zone) else coalesce(s.time_zone, i.time_zone) end as time_zone,
     case when $4 = 'overwrite' then coalesce(i.locale, s.locale) else coalesce(s.locale, i.locale) end as locale,
@@ -152,6 +152,28 @@ const NOTE_MADE = `
   where (select exists (select 1 from listened_field)) and r.outcome = 'created' and r.status = 'active'
     and ${fieldsHeld('r.given_fields')}`;
 
+/** Whether somebody whom the batch changes has changed since. They are locked by their ids: two batches wait in one order. */
+const IS_STALE = `with held as (
+    select s.xmin as version, r.version as judged from merge_batch r join subscriber s on s.id = r.id
+     where r.outcome in ('updated', 'left') order by s.id for no key update of s)
+  select (select count(*) from merge_batch where outcome in ('updated', 'left'))
+      <> (select count(*) from held where version = judged) as stale`;
+
+/**
+ * Judges the rows of a batch and locks whom it changes, as all who change a person do before anything else. Who was
+ * changed between the look and the lock is looked at again, so that an unsubscribe or a name of that moment stands.
+ */
+async function judgeAndLock(manager: EntityManager, batch: MergeBatch): Promise<void> {
+  for (;;) {
+    // A table of its own has statistics; of rows judged within the statement the planner can only guess how many.
+    await manager.query(`create temp table merge_batch on commit drop as ${JUDGED}`, parametersOf(batch));
+    await manager.query('analyze merge_batch (line, outcome, id)');
+    const [{ stale }]: [{ stale: boolean }] = await manager.query(IS_STALE);
+    if (!stale) return;
+    await manager.query('drop table merge_batch');
+  }
+}
+
 /**
  * Makes subscribers of the rows, in one statement: people, evidence of consent, tags, lists and suppressions. Nobody who
  * said no comes back by it, and a suppressed address stays one. Locks the subscribers that it changes. Who signs up at
@@ -162,11 +184,9 @@ export async function mergeRows(
   manager: EntityManager,
   { consentText, ...batch }: MergeBatch & { consentText: string | null },
 ): Promise<Map<Outcome, number>> {
-  // A table of its own has statistics; of rows that are judged within the statement the planner can only guess how many.
   // Compiling a statement of this size to machine code costs more than it saves on ten thousand rows.
   await manager.query(`select set_config('jit', 'off', true), set_config('work_mem', '64MB', true)`);
-  await manager.query(`create temp table merge_batch on commit drop as ${JUDGED}`, parametersOf(batch));
-  await manager.query('analyze merge_batch (line, outcome, id)');
+  await judgeAndLock(manager, batch);
   await manager.query(NOTE_CHANGED, [batch.now]);
   const rows: { outcome: Outcome; count: number }[] = await manager.query(MERGE, [
     batch.importId,

@@ -37,11 +37,15 @@ beforeEach(async () => {
 const api = (method: 'get' | 'post' | 'put', path: string) =>
   t.http[method](`/api/v1/imports${path}`).set('Authorization', `Bearer ${API_KEY}`);
 
-async function take(table: string | Buffer, options: object = {}, dryRun = false): Promise<ImportJob> {
+async function staged(table: string | Buffer, options: object, dryRun = false): Promise<string> {
   const path = join(folder, 'table.csv');
   await writeFile(path, table);
   const { id } = await imports.create({ fileName: 't.csv', dryRun, options: importOptions.parse(options) });
   await imports.takeFile(id, path);
+  return id;
+}
+async function take(table: string | Buffer, options: object = {}, dryRun = false): Promise<ImportJob> {
+  const id = await staged(table, options, dryRun);
   await imports.run(id);
   return imports.get(id);
 }
@@ -201,14 +205,7 @@ describe('an import', () => {
 
   it('goes on after a crash where it was, without doubles, and twice at once does no harm', async () => {
     const lines = Array.from({ length: 20_500 }, (_, n) => `p${n}@example.com,${n}`);
-    const path = join(folder, 'big.csv');
-    await writeFile(path, `email,age\n${lines.join('\n')}`);
-    const { id } = await imports.create({
-      fileName: 'big.csv',
-      dryRun: false,
-      options: importOptions.parse(active),
-    });
-    await imports.takeFile(id, path);
+    const id = await staged(`email,age\n${lines.join('\n')}`, active);
     const stop = new AbortController();
     await imports.run(id, { signal: stop.signal, onProgress: () => stop.abort() });
     expect(await imports.get(id)).toMatchObject({
@@ -232,13 +229,8 @@ describe('an import', () => {
   }, 120_000);
 
   it('that is asked for to the end does not end while another worker holds the last batch, and takes it over', async () => {
-    const path = join(folder, 'table.csv');
-    await writeFile(path, 'email,status\nada@example.com,active\nout@example.com,bounced\n');
     await known('out@example.com', 'active');
-    const { id } = await imports.create({
-      ...{ fileName: 't.csv', dryRun: false, options: importOptions.parse(active) },
-    });
-    await imports.takeFile(id, path);
+    const id = await staged('email,status\nada@example.com,active\nout@example.com,bounced\n', active);
     await imports.run(id, { signal: AbortSignal.abort() });
     const worker = t.dataSource.createQueryRunner();
     await worker.startTransaction();
@@ -257,12 +249,7 @@ describe('an import', () => {
   });
 
   it('leaves what they typed to who signs up while their row is taken', async () => {
-    const path = join(folder, 'table.csv');
-    await writeFile(path, 'email,name\nada@example.com,File\nbob@example.com,Bob\n');
-    const { id } = await imports.create({
-      ...{ fileName: 't.csv', dryRun: false, options: importOptions.parse(active) },
-    });
-    await imports.takeFile(id, path);
+    const id = await staged('email,name\nada@example.com,File\nbob@example.com,Bob\n', active);
     const signup = t.dataSource.createQueryRunner();
     await signup.startTransaction();
     await signup.query(
@@ -281,23 +268,43 @@ describe('an import', () => {
     ]);
   });
 
+  it('puts back nothing that changes at the moment of its merge: a name, an unsubscribe, who comes back', async () => {
+    await known('name@example.com', 'active', { name: 'Old' });
+    await known('gone@example.com', 'active');
+    await known('back@example.com', 'active');
+    const table =
+      'email,status,age,stopped\nname@example.com,active,41,\ngone@example.com,active,42,\nback@example.com,unsubscribed,,2025-06-01\n';
+    const id = await staged(table, { ...active, columns: { stopped: 'leftAt' } });
+    const live = t.dataSource.createQueryRunner();
+    await live.startTransaction();
+    await live.query(
+      `update subscriber set name = case email when 'name@example.com' then 'New' end,
+         status = case email when 'gone@example.com' then 'unsubscribed' else status end,
+         confirmed_at = case email when 'back@example.com' then timestamptz '2025-12-01' else confirmed_at end`,
+    );
+    const run = imports.run(id);
+    expect(await becomesTrue(somebodyWaits, 10_000)).toBe(true);
+    await live.commitTransaction();
+    await live.release();
+    await run;
+    expect((await imports.get(id)).counts).toMatchObject({ updated: 1, keptOut: 1, unchanged: 1 });
+    const rows = await t.dataSource.query(`select name, status, fields from subscriber order by id`);
+    expect(rows).toEqual([
+      { name: 'New', status: 'active', fields: { age: 41 } },
+      { name: null, status: 'unsubscribed', fields: {} },
+      { name: null, status: 'active', fields: {} },
+    ]);
+  });
+
   it('that fails again and again holds up no other', async () => {
-    const open = async (table: string): Promise<string> => {
-      const path = join(folder, 'table.csv');
-      await writeFile(path, table);
-      const { id } = await imports.create({
-        fileName: 't.csv',
-        dryRun: false,
-        options: importOptions.parse(active),
-      });
-      await imports.takeFile(id, path);
-      return id;
-    };
     await t.dataSource.query(
       `create function broken() returns trigger language plpgsql as $$ begin raise exception 'broken'; end $$;
        create trigger broken before insert on subscriber for each row when (new.email_key = 'broken@example.com') execute function broken()`,
     );
-    const [bad, good] = [await open('email\nbroken@example.com\n'), await open('email\nada@example.com\n')];
+    const [bad, good] = [
+      await staged('email\nbroken@example.com\n', active),
+      await staged('email\nada@example.com\n', active),
+    ];
     await imports.runOpen(new AbortController().signal);
     await t.dataSource.query('drop function broken cascade');
     expect(await people()).toEqual({ 'ada@example.com': 'active' });
