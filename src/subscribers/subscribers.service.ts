@@ -195,10 +195,12 @@ export class SubscribersService {
       reason: 'erased',
       source,
     });
-    // What no foreign key takes along: imports write millions of them.
+    // What no foreign key takes along: imports write millions of them. A signal that is being told goes by that.
     await manager.query(
       `with tags as (delete from subscriber_tag where subscriber_id = $1),
-         evidence as (delete from consent_event where subscriber_id = $1)
+         evidence as (delete from consent_event where subscriber_id = $1),
+         signals as (delete from field_signal where id in (
+           select id from field_signal where subscriber_id = $1 for update skip locked))
        delete from subscriber where id = $1`,
       [subscriberId],
     );

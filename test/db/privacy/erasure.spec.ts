@@ -118,7 +118,9 @@ describe('forgetting a person', () => {
       [reader.id, CANARY],
     );
     await t.dataSource.query(
-      `insert into sequence_signal (subscriber_id, trigger, before, created_at) values ($1, 'null', $2, now())`,
+      `with steps as (
+         insert into sequence_signal (subscriber_id, trigger, before, created_at) values ($1, 'null', $2, now()))
+       insert into field_signal (subscriber_id, before, created_at) values ($1, $2, now())`,
       [reader.id, JSON.stringify({ plan: CANARY })],
     );
     expect((await traces(CANARY)).length).toBeGreaterThan(8);
