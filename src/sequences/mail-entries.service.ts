@@ -71,7 +71,7 @@ export class MailEntriesService {
     manager: EntityManager,
     { listeners, since, now }: { listeners: readonly Listener[]; since: string; now: Date },
   ): Promise<number> {
-    const oldest = new Date(now.getTime() - OLDEST_HIT_MS);
+    const oldest = now.getTime() - OLDEST_HIT_MS;
     const rows: (MailEntry & { people: Beginner[] | null; met: number })[] = await manager.query(TAKE, [
       listeners.map(({ kind }) => kind),
       listeners.map(({ step }) => step),
@@ -79,7 +79,8 @@ export class MailEntriesService {
       listeners.map((one) => one.since),
       since,
       MOST,
-      oldest,
+      new Date(Math.max(oldest, Math.min(...listeners.map((one) => Date.parse(one.since))))),
+      [...new Set(listeners.map(({ kind }) => (kind === 'clicked' ? 'click' : 'open')))],
     ]);
     for (const { people, kind, step, sequence } of rows)
       if (people !== null) await this.reactions.readMail(manager, people, { kind, step, sequence });
@@ -88,11 +89,13 @@ export class MailEntriesService {
 }
 
 const TAKE = `
-with met as (
+with recent as materialized (
+  select message_id, kind, at from tracking_event
+  where kind = any($8::text[]) and class = 'human' and subscriber_id is not null and id > $5::bigint and at >= $7::timestamptz),
+met as (
   select distinct m.id, l.kind
   from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) as l (kind, step, sequence, since)
-  join tracking_event e on e.kind = case l.kind when 'clicked' then 'click' else 'open' end and e.class = 'human'
-    and e.subscriber_id is not null and e.id > $5::bigint and e.at >= l.since and e.at >= $7::timestamptz
+  join recent e on e.kind = case l.kind when 'clicked' then 'click' else 'open' end and e.at >= l.since
   join message m on m.id = e.message_id and m.kind = 'sequence' and m.step_key = l.step and m.funnel_key = l.sequence
   where m.subscriber_id is not null
     and not exists (select 1 from entry_hit h where h.message_id = m.id and h.kind = l.kind)

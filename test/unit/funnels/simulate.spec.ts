@@ -130,6 +130,17 @@ describe('what people of a simulation do', () => {
     expect(of(round, 'joined')).toHaveLength(2);
   });
 
+  it('begin what begins with a value that they hold, as soon as they confirm', () => {
+    const side = (level: number): string =>
+      funnel(mail('s'), `enterOn: [{ field: level, over: ${level} }]`, 'side').replaceAll(
+        /\b(kit|list)\b/g,
+        'side-$1',
+      );
+    const told = (level: number): string[] => mails(one([mail('a'), side(level)], 'fields: { level: 5 }'));
+    expect(told(4)).toEqual(['a 2026-03-02T09:00', 's 2026-03-02T09:00']);
+    expect(told(5)).toEqual(['a 2026-03-02T09:00']);
+  });
+
   it('get no more mails than the cap of the installation allows', () => {
     const cap = 'frequencyCap: { perDay: 1 }\npersonas: [{ name: one }]';
     const told = run(`${mail('a')}\n${mail('b')}`, cap).people[0]?.timeline ?? [];
