@@ -83,10 +83,10 @@ export async function judgeRows(db: EntityManager, batch: MergeBatch): Promise<M
 /** $1 the import, $2 now, $3 the words that everybody agreed to, or null. */
 const MERGE = `with r as (select * from merge_batch),
      made as (
-       insert into subscriber (email, email_key, name, status, time_zone, locale, fields, tracking_consent, created_at, confirmed_at, updated_at)
-       select email, email_key, given_name, status, given_zone, given_locale, given_fields, tracking_consent,
+       insert into subscriber (id, email, email_key, name, status, time_zone, locale, fields, tracking_consent, created_at, confirmed_at, updated_at)
+       overriding system value select new_id, email, email_key, given_name, status, given_zone, given_locale, given_fields, tracking_consent,
          coalesce(created_at, consent_at, $2), coalesce(confirmed_at, case when status = 'active' then coalesce(consent_at, $2) end), $2
-       from r where outcome = 'created' order by line returning id, email_key),
+       from r where outcome = 'created' order by email_key collate "C" returning id),
      changed as (
        update subscriber s set name = r.name, time_zone = r.time_zone, locale = r.locale, fields = r.fields, updated_at = $2,
          status = case when r.activates and s.status = 'pending' then 'active' else s.status end,
@@ -96,7 +96,7 @@ const MERGE = `with r as (select * from merge_batch),
        update subscriber s set status = r.status, updated_at = $2 from r
        where r.outcome = 'left' and s.id = r.id and s.status in ('pending', 'active') returning s.id),
      touched as materialized (
-       select made.id as subscriber_id, r.* from made join r using (email_key)
+       select made.id as subscriber_id, r.* from made join r on r.new_id = made.id
        union all select changed.id, r.* from changed join r on r.id = changed.id),
      evidence as (
        insert into consent_event (subscriber_id, kind, purpose, consent_text, text_hash, page_url, ip, at)
@@ -160,14 +160,22 @@ const IS_STALE = `with held as (
       <> (select count(*) from held where version = judged) as stale`;
 
 /**
+ * Who is new gets an id in the order of the file, and is written in the order of addresses: of two imports with the same
+ * people one waits for the other, where in the order of two files each would wait for the other.
+ *
  * Judges the rows of a batch and locks whom it changes, as all who change a person do before anything else. Who was
  * changed between the look and the lock is looked at again, so that an unsubscribe or a name of that moment stands.
  */
 async function judgeAndLock(manager: EntityManager, batch: MergeBatch): Promise<void> {
   for (;;) {
     // A table of its own has statistics; of rows judged within the statement the planner can only guess how many.
-    await manager.query(`create temp table merge_batch on commit drop as ${JUDGED}`, parametersOf(batch));
-    await manager.query('analyze merge_batch (line, outcome, id)');
+    await manager.query(
+      `create temp table merge_batch on commit drop as
+         select * from (select j.*, case when outcome = 'created' then nextval('subscriber_id_seq') end as new_id
+                          from (${JUDGED} order by i.line) j) n order by email_key collate "C"`,
+      parametersOf(batch),
+    );
+    await manager.query('analyze merge_batch (line, outcome, id, new_id)');
     const [{ stale }]: [{ stale: boolean }] = await manager.query(IS_STALE);
     if (!stale) return;
     await manager.query('drop table merge_batch');

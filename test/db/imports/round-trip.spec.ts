@@ -186,3 +186,25 @@ it('exports a segment alone, over REST', async () => {
   await key('?segment=gone').expect(404);
   await t.http.get('/api/v1/exports/subscribers').expect(401);
 });
+
+it('writes new people in the order of addresses, in which two imports of the same people cannot end in a deadlock, with ids in that of the file', async () => {
+  await t.dataSource.query('delete from subscriber');
+  await t.dataSource.query(
+    `create sequence writes;
+     create function numbered() returns trigger language plpgsql as $$ begin new.name := nextval('writes'); return new; end $$;
+     create trigger numbered before insert on subscriber for each row execute function numbered()`,
+  );
+  const imports = t.app.get(ImportsService, { strict: false });
+  const path = join(folder, 'reversed.csv');
+  await writeFile(path, 'email\nz@example.com\nm@example.com\na@example.com\n');
+  const options = importOptions.parse({});
+  const { id } = await imports.create({ fileName: 'reversed.csv', dryRun: false, options });
+  await imports.takeFile(id, path);
+  await imports.run(id);
+  await t.dataSource.query('drop function numbered cascade; drop sequence writes');
+  expect(await t.dataSource.query('select email, name as written from subscriber order by id')).toEqual([
+    { email: 'z@example.com', written: '3' },
+    { email: 'm@example.com', written: '2' },
+    { email: 'a@example.com', written: '1' },
+  ]);
+});
