@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { QueryResultRow } from 'pg';
 import { readConfig } from '../../config/env.js';
 import { openCommandContext, type CommandContext } from '../../src/application.js';
+import { DEFAULT_LANES } from '../../src/delivery/smtp-lanes.service.js';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
 import { CountingSink, randomFrom, type SinkOptions } from '../support/counting-sink.js';
 import type { DurablePostgres } from '../support/durable-postgres.js';
@@ -49,7 +50,6 @@ export class World {
   /** Set by the scenario that restores a backup. */
   setBack = false;
   readonly #afterClose: (() => Promise<void>)[] = [];
-  #mostWorkers = 0;
   #dataDirs = 0;
   #trusted = false;
 
@@ -108,7 +108,6 @@ export class World {
     );
     this.#dataDirs = Math.max(this.#dataDirs, free + count);
     this.workers.push(...started);
-    this.#mostWorkers = Math.max(this.#mostWorkers, this.live.length);
     await this.cluster.as(this.database, async (client) => workersReady(client, this.live));
     return started;
   }
@@ -272,9 +271,12 @@ export class World {
     return this.#trusted ? `smtp://127.0.0.1:${this.sink.port}` : this.sink.url;
   }
 
-  /** The lanes of one worker, as seen from the relay. */
+  /**
+   * The lanes of one worker at most: those seen at the relay, which may all be of the one that happened to send while
+   * another had nothing to do.
+   */
   get lanes(): number {
-    return Math.ceil(this.sink.mostOpen / Math.max(1, this.#mostWorkers));
+    return Math.min(DEFAULT_LANES, this.sink.mostOpen);
   }
 
   async kills(): Promise<number> {
