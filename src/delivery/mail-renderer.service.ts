@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../infra/config.js';
+import { isTrackable } from '../tracking/click-target.js';
 import { clickToken, openToken } from '../tracking/tracking-token.js';
 import { DomainError } from '../values/domain-error.js';
 import { encodeIds, signToken } from '../values/signed-token.js';
@@ -132,6 +133,8 @@ export class MailRenderer {
     return (linkId, url) => {
       if (!/^https?:\/\//i.test(url)) return url;
       const personal = staticLinks.has(linkId) ? null : url;
+      // Else the reader would meet our error page instead of what the link is for.
+      if (personal !== null && !isTrackable(personal)) return url;
       return `${baseUrl}/c/${clickToken(secretKey, { messageId: message.id, linkId, url: personal })}`;
     };
   }

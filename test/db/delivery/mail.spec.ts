@@ -115,6 +115,16 @@ describe('a mail as the relay gets it', () => {
     expect(links(html, 'preferences')).toHaveLength(1);
   });
 
+  it.each([`https://files.example.com/${'long/'.repeat(200)}`, 'https://reader@files.example.com/'])(
+    'leaves a personal link whose redirect would be refused as it is, instead of breaking it',
+    async (url) => {
+      const { html } = await send('emails/welcome', {
+        data: { ...DATA, download: { ...DATA.download, url } },
+      });
+      expect(html).toContain(`href="${url}"`);
+    },
+  );
+
   it('keeps a link that is the same for everybody out of the token and in the table, unescaped', async () => {
     const { html } = await send('emails/story');
     const targets = links(html, 'c').map((url) => readClickToken(SECRET, token(url)));
