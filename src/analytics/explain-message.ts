@@ -1,7 +1,7 @@
 import { OUTSIDE_HOURS, PAUSED_BY_READER, WAITS_FOR_TEST } from '../delivery/message.js';
 import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
 import type { StepTiming } from '../sequences/schedule.js';
-import { splitRule, type SplitFacts } from './explain-split.js';
+import { broadcastSplitRule, splitRule, type BroadcastSplitFacts, type SplitFacts } from './explain-split.js';
 import {
   explanation,
   instantText,
@@ -53,6 +53,7 @@ export interface MessageFacts {
   suppressions: SuppressionFacts[];
   optedOutSince: Date | null;
   split: SplitFacts | null;
+  broadcastSplit: BroadcastSplitFacts | null;
   sequence: { title: string; version: number; timing: StepTiming; zone: string } | null;
   broadcast: BroadcastFacts | null;
   attempts: AttemptFacts[];
@@ -73,6 +74,7 @@ export function explainMessage(facts: MessageFacts): Explanation {
   return explanation([
     plannedBy(facts),
     ...(split === null ? [] : [split]),
+    ...(facts.broadcastSplit === null ? [] : [broadcastSplitRule(facts.broadcastSplit)]),
     timing(facts),
     messageClass(facts),
     ...(facts.message.class === 'marketing' ? audience(facts) : [suppressed(facts)]),

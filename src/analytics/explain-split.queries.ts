@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import type { SplitFacts } from './explain-split.js';
+import type { BroadcastSplitFacts, SplitFacts } from './explain-split.js';
 
 /** The test that the version of the mail's enrollment has at its step; null when it has none. Served by the keys of its tables. */
 export async function splitOfMail(
@@ -25,4 +25,17 @@ export async function splitOfMail(
   if (!row) return null;
   const { arm, carried, at, shares, ...test } = row;
   return { ...test, own: arm === null ? null : { arm, carried, at, shares } };
+}
+
+/** The test of the mail's broadcast; null when it tries nothing. By primary keys. */
+export async function splitOfBroadcastMail(
+  db: EntityManager,
+  messageId: string,
+): Promise<BroadcastSplitFacts | null> {
+  const rows: BroadcastSplitFacts[] = await db.query(
+    `select b.split, b.decision, m.arm from message m join broadcast b on b.id = m.broadcast_id
+     where m.id = $1 and b.split is not null`,
+    [messageId],
+  );
+  return rows[0] ?? null;
 }

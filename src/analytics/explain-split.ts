@@ -1,3 +1,4 @@
+import { armKey, decisionText, type Split, type SplitDecision } from '../broadcasts/split.js';
 import { verdictText } from '../experiments/results.js';
 import type { Experiment } from '../experiments/experiment.js';
 import { quoted, rule, type Rule } from './explanation.js';
@@ -25,4 +26,26 @@ export function splitRule({ test, terms, verdict, decidedAt, own }: SplitFacts):
   const held = terms.holdoutBps === 0 ? '' : ` ${terms.holdoutBps / 100} % are held out and get nothing.`;
   const text = `${has}: a hash of the test and their number draws it, for ${(share * 100).toFixed(1)} % of the people at that time.${held}`;
   return rule('SPLIT_TEST_ARM', 'info', text, at);
+}
+
+/** The split test of a mail's broadcast. */
+export interface BroadcastSplitFacts {
+  split: Split;
+  /** Null while the test runs. */
+  decision: SplitDecision | null;
+  /** The place of the arm that was tried on the person; null: they are of the rest. */
+  arm: number | null;
+}
+
+/** Which arm the mail is of, and why; for the rest, what the test came to. */
+export function broadcastSplitRule({ split, decision, arm }: BroadcastSplitFacts): Rule {
+  const test = 'the split test of the broadcast';
+  if (arm !== null) {
+    const share = `${split.testPercent} % of the audience have ${split.arms.length} arms in equal parts`;
+    const text = `The person has arm ${armKey(arm).toUpperCase()} of ${test}: a hash of the broadcast and their number draws it; ${share}.`;
+    return rule('SPLIT_TEST_ARM', 'info', text);
+  }
+  const rest = `The person is of the rest, on whom ${test} was not tried.`;
+  if (decision === null) return rule('SPLIT_TEST_REST', 'info', rest);
+  return rule('SPLIT_TEST_REST', 'info', `${rest} ${decisionText(decision)}`, new Date(decision.at));
 }

@@ -13,7 +13,7 @@ import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { explainBroadcast } from './explain-broadcast.js';
 import { explainMessage, type MessageFacts } from './explain-message.js';
-import { splitOfMail } from './explain-split.queries.js';
+import { splitOfBroadcastMail, splitOfMail } from './explain-split.queries.js';
 import { explainStep } from './explain-step.js';
 import {
   absenceRow,
@@ -127,6 +127,7 @@ export class ExplainService {
       suppressions: await suppressionRows(db, row.addressHash),
       optedOutSince: subscriberId === null ? null : await optedOutSince(db, subscriberId, row.topic),
       split: await this.split(row),
+      broadcastSplit: broadcastId === null ? null : await splitOfBroadcastMail(db, row.id),
       sequence: await this.sequence(row, person),
       broadcast: broadcastId === null ? null : await broadcastRow(db, broadcastId),
       attempts: await attemptRows(db, row.id),

@@ -169,6 +169,40 @@ describe('GET /api/v1/messages/explain', () => {
     expect(await decided()).toBe('JOINED_LATER');
   });
 
+  it('says which arm of a broadcast a mail is of, and of the rest what the test came to', async () => {
+    const reader = await newReader(t, 'split@example.com');
+    const mail = await messageOf(reader, 'welcome');
+    const split = { arms: [{}, { subject: 'B' }], testPercent: 20, waitMinutes: 60, judge: 'clicks' };
+    const id = await value(
+      `insert into broadcast (title, email_template_id, sender, state, split, created_at)
+       select 'Tried', email_template_id, sender, 'running', $2, now() from message where id = $1 returning id as v`,
+      [mail, JSON.stringify(split)],
+    );
+    const told = async () => {
+      const { chain } = (await get(`${mail}/explain`).expect(200)).body as Answer;
+      return chain.find(({ code }) => code.startsWith('SPLIT_TEST'));
+    };
+    expect(await told()).toBeUndefined();
+    await t.dataSource.query(
+      'update message set broadcast_id = $2, enrollment_id = null, arm = 1 where id = $1',
+      [mail, id],
+    );
+    expect(await told()).toMatchObject({
+      code: 'SPLIT_TEST_ARM',
+      text: expect.stringMatching(/has arm B .* hash .* 20 % of the audience have 2 arms/),
+    });
+    await t.dataSource.query('update message set arm = null where id = $1', [mail]);
+    expect(await told()).toMatchObject({
+      code: 'SPLIT_TEST_REST',
+      text: expect.stringContaining('not tried'),
+    });
+    await t.dataSource.query('update broadcast set decision = $2 where id = $1', [
+      id,
+      JSON.stringify({ verdict: 'winner', because: null, arm: 1, at: '2026-03-02T11:00:00Z' }),
+    ]);
+    expect(await told()).toMatchObject({ text: expect.stringContaining('Arm B won and goes to the rest') });
+  });
+
   it('says what is wrong with the question', async () => {
     const reader = await newReader(t, 'question@example.com');
     const q = `explain?subscriberId=${reader.id}`;

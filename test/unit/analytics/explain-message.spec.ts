@@ -40,6 +40,7 @@ const BASE: MessageFacts = {
     zone: 'Europe/Berlin',
   },
   broadcast: null,
+  broadcastSplit: null,
   attempts: [],
   reports: [],
   refusal: null,
