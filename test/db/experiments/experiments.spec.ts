@@ -1,53 +1,16 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { assign } from '../../../src/experiments/assign.js';
-import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
-import { API_KEY } from '../../support/app.js';
-import { openCourse, type Course } from '../sequences/course.js';
-
-const SUBJECTS = 'arms: [{ key: a }, { key: b, subject: "{{ subscriber.firstName }}, another" }]';
+import { openSplitCourse, SUBJECTS, type SplitCourse } from './split-course.js';
 
 /** Monday 5 January 2026, 09:00 UTC is when each test begins. */
 describe('a split test in a sequence', () => {
-  let t: Course;
+  let t: SplitCourse;
   beforeAll(async () => {
-    t = await openCourse();
+    t = await openSplitCourse();
   });
   afterAll(async () => t?.test.close());
-  afterEach(async () => {
-    await t.db.query('truncate experiment, conversion, consent_event, alert cascade');
-    await t.clear();
-  });
+  afterEach(async () => t.clear());
 
-  const step = (split: string, more = ''): string =>
-    `- { key: pitch, email: emails/story${more}, split: { ${split} } }`;
-  /** Puts so many people straight into the sequence, and runs what is due. */
-  const join = async (count: number, from = 1): Promise<string[]> => {
-    const rows: { id: string }[] = await t.db.query(
-      `with s as (
-         insert into subscriber (email, email_key, name, status, created_at, confirmed_at, updated_at)
-         select n || '@example.com', n || '@example.com', 'Reader', 'active', $3, $3, $3 from generate_series($1::int, $2::int) n returning id)
-       insert into enrollment (sequence_id, version_id, subscriber_id, status, step_key, next_at, started_at)
-       select q.id, q.current_version_id, s.id, 'active', v.definition ->> 'first', $3, $3
-       from s, sequence q join sequence_version v on v.id = q.current_version_id where q.key = 'course'
-       returning subscriber_id as id`,
-      [from, from + count - 1, t.clock.now()],
-    );
-    await t.run();
-    return rows.map(({ id }) => id);
-  };
-  const arms = async (): Promise<Record<string, number>> => {
-    const rows: { arm: string; people: number }[] = await t.db.query(
-      'select arm, count(*)::int as people from experiment_assignment group by 1',
-    );
-    return Object.fromEntries(rows.map(({ arm, people }) => [arm, people]));
-  };
-  const armOf = async (id: string): Promise<string | undefined> => {
-    const rows: { arm: string }[] = await t.db.query(
-      'select arm from experiment_assignment where subscriber_id = $1 order by experiment_id desc limit 1',
-      [id],
-    );
-    return rows[0]?.arm;
-  };
   /** The mails left, and so many of an arm's readers clicked at once. */
   const act = async (clicks: Record<string, number>): Promise<void> => {
     await t.db.query(`update message set state = 'accepted', accepted_at = $1`, [t.clock.now()]);
@@ -59,24 +22,12 @@ describe('a split test in a sequence', () => {
         [arm, count, t.clock.now()],
       );
   };
-  const decideNow = async (): Promise<void> => {
-    expect(await t.test.app.get(JobRunner).run('experiments.decide')).toBe('done');
-  };
-  const get = async (path: string): Promise<{ status: number; body: Record<string, never> }> => {
-    const { status, body } = await t.test.http.get(path).set('Authorization', `Bearer ${API_KEY}`);
-    return { status, body: body as Record<string, never> };
-  };
-  const shown = async (): Promise<Record<string, unknown>> => {
-    const { body } = await get('/api/v1/experiments');
-    const [first] = body['data'] as unknown as { id: string }[];
-    return (await get(`/api/v1/experiments/${first?.id ?? 0}`)).body;
-  };
 
   it('gives each person one arm, each arm its mail, and whoever is held out nothing', async () => {
-    await t.publish(`${step(`judge: clicks, holdout: 20%, ${SUBJECTS}`)}
+    await t.publish(`${t.step(`judge: clicks, holdout: 20%, ${SUBJECTS}`)}
 - { key: ran, if: { step: pitch, was: skipped }, then: [{ key: out, tag: out }] }`);
-    const people = await join(200);
-    const counts = await arms();
+    const people = await t.join(200);
+    const counts = await t.arms();
     expect(counts['holdout']).toBeGreaterThan(20);
     const named = {
       test: 'course/pitch',
@@ -86,7 +37,7 @@ describe('a split test in a sequence', () => {
       ],
       holdoutBps: 2_000,
     };
-    for (const id of people.slice(0, 20)) expect(await armOf(id)).toBe(assign(named, [0.5, 0.5], id));
+    for (const id of people.slice(0, 20)) expect(await t.armOf(id)).toBe(assign(named, [0.5, 0.5], id));
     const mails: { arm: string; subject: string; mails: number }[] = await t.db.query(
       `select a.arm, e.subject, count(*)::int as mails from message m join experiment_assignment a on a.enrollment_id = m.enrollment_id
        join email_template e on e.id = m.email_template_id group by 1, 2 order by 1`,
@@ -97,23 +48,23 @@ describe('a split test in a sequence', () => {
     ]);
     const out = people[await firstOf(people, 'holdout')] ?? '';
     expect(await t.outcomes(out)).toMatchObject({ pitch: 'holdout', ran: 'then' });
-    const why = await get(`/api/v1/messages/explain?subscriberId=${out}&funnel=course&step=pitch`);
+    const why = await t.get(`/api/v1/messages/explain?subscriberId=${out}&funnel=course&step=pitch`);
     expect(JSON.stringify(why.body)).toContain('HELD_OUT');
   });
 
   const firstOf = async (people: string[], arm: string): Promise<number> => {
-    for (const [index, id] of people.entries()) if ((await armOf(id)) === arm) return index;
+    for (const [index, id] of people.entries()) if ((await t.armOf(id)) === arm) return index;
     throw new Error(`nobody got ${arm}`);
   };
 
   it('sends each arm at its own time, and the offer it names', async () => {
     await t.publish(
-      step(
+      t.step(
         'judge: clicks, arms: [{ key: soon }, { key: late, delay: 3 days, at: "18:00", offer: course-kit, deadline: 2 days }]',
         ', delay: 1 hour',
       ),
     );
-    const people = await join(12);
+    const people = await t.join(12);
     expect(await t.db.query('select 1 from message')).toEqual([]);
     const [soon, late] = [
       people[await firstOf(people, 'soon')] ?? '',
@@ -140,16 +91,16 @@ describe('a split test in a sequence', () => {
   });
 
   it('keeps people in their arm when they come again, and through edits of the test', async () => {
-    const test = (more: string): string => step(`judge: clicks, ${more}`);
+    const test = (more: string): string => t.step(`judge: clicks, ${more}`);
     await t.publish(test(SUBJECTS), 'reentry: always');
-    const people = await join(30);
-    const before = await Promise.all(people.map(armOf));
+    const people = await t.join(30);
+    const before = await Promise.all(people.map(async (id) => t.armOf(id)));
     const edited = 'alpha: 0.1, arms: [{ key: a, weight: 9 }, { key: b, subject: Words, weight: 1 }]';
     await t.publish(test(edited), 'reentry: always');
     t.clock.advance(86_400_000);
     for (const id of people) await t.enroll(id);
     await t.run();
-    expect(await Promise.all(people.map(armOf))).toEqual(before);
+    expect(await Promise.all(people.map(async (id) => t.armOf(id)))).toEqual(before);
     const rows: { carried: boolean; people: number }[] = await t.db.query(
       'select carried, count(*)::int as people from experiment_assignment group by 1 order by 1',
     );
@@ -158,18 +109,18 @@ describe('a split test in a sequence', () => {
       { carried: true, people: 30 },
     ]);
     // They were drawn by other shares, and do not count in the new test.
-    expect(((await shown())['arms'] as { people: number }[]).map((arm) => arm.people)).toEqual([0, 0]);
+    expect(((await t.shown())['arms'] as { people: number }[]).map((arm) => arm.people)).toEqual([0, 0]);
   });
 
   it('names a winner once, gives it to everybody new, and says why', async () => {
-    await t.publish(step(`judge: clicks, within: 24 hours, ${SUBJECTS}`));
-    await join(600);
+    await t.publish(t.step(`judge: clicks, within: 24 hours, ${SUBJECTS}`));
+    await t.join(600);
     await act({ a: 9, b: 60 });
-    await decideNow();
-    expect(await shown()).toMatchObject({ state: 'running', arms: [{ counted: 0 }, { counted: 0 }] });
+    await t.decideNow();
+    expect(await t.shown()).toMatchObject({ state: 'running', arms: [{ counted: 0 }, { counted: 0 }] });
     t.clock.advance(86_400_000);
-    await decideNow();
-    const decided = await shown();
+    await t.decideNow();
+    const decided = await t.shown();
     expect(decided).toMatchObject({
       judge: 'clicks',
       state: 'decided',
@@ -201,17 +152,17 @@ describe('a split test in a sequence', () => {
     expect(page.text).toContain('pitch of course');
     expect(page.text).toContain('“b” brings more clicks per person');
     expect(page.text).toContain('everybody new gets it');
-    const before = await arms();
-    const late = await join(40, 5_001);
-    expect(await arms()).toEqual(before);
+    const before = await t.arms();
+    const late = await t.join(40, 5_001);
+    expect(await t.arms()).toEqual(before);
     const subjects: unknown[] = await t.db.query(
       `select distinct e.subject from message m join email_template e on e.id = m.email_template_id where m.subscriber_id = any($1::bigint[])`,
       [late],
     );
     expect(subjects).toEqual([{ subject: '{{ subscriber.firstName }}, another' }]);
     t.clock.advance(86_400_000);
-    await decideNow();
-    expect((await shown())['decision']).toEqual(decided['decision']);
+    await t.decideNow();
+    expect((await t.shown())['decision']).toEqual(decided['decision']);
     const alerts = async (): Promise<unknown[]> =>
       t.db.query('select message from alert where resolved_at is null');
     expect(await alerts()).toEqual([
@@ -219,20 +170,20 @@ describe('a split test in a sequence', () => {
     ]);
     // It is news, and not for ever.
     t.clock.advance(6 * 86_400_000);
-    await decideNow();
+    await t.decideNow();
     expect(await alerts()).toEqual([]);
   });
 
   it('ends without a winner when its time is up, with the control for everybody', async () => {
-    await t.publish(step(`judge: clicks, within: 24 hours, horizon: 10 days, ${SUBJECTS}`));
-    await join(200);
+    await t.publish(t.step(`judge: clicks, within: 24 hours, horizon: 10 days, ${SUBJECTS}`));
+    await t.join(200);
     await act({ a: 10, b: 11 });
     await t.at('2026-01-15T08:00:00Z');
-    await decideNow();
-    expect(await shown()).toMatchObject({ state: 'running' });
+    await t.decideNow();
+    expect(await t.shown()).toMatchObject({ state: 'running' });
     await t.at('2026-01-15T12:00:01Z');
-    await decideNow();
-    expect(await shown()).toMatchObject({
+    await t.decideNow();
+    expect(await t.shown()).toMatchObject({
       decision: {
         kind: 'no_winner',
         arm: 'a',
@@ -243,8 +194,8 @@ describe('a split test in a sequence', () => {
   });
 
   it('judges by money: each person’s orders in the funnel up to the cap, without refunds', async () => {
-    await t.publish(step(`judge: revenue, within: 48 hours, holdout: 10%, ${SUBJECTS}`));
-    const people = await join(400);
+    await t.publish(t.step(`judge: revenue, within: 48 hours, holdout: 10%, ${SUBJECTS}`));
+    const people = await t.join(400);
     await act({});
     const buyers = [people[await firstOf(people, 'b')] ?? '', people[await firstOf(people, 'holdout')] ?? ''];
     const buy = async (id: string, amount: number, hours: number, funnel = 'course'): Promise<void> => {
@@ -276,7 +227,7 @@ describe('a split test in a sequence', () => {
       [refunded, t.clock.now()],
     );
     t.clock.advance(72 * 3_600_000);
-    const { cap, arms: found, holdoutGroup } = await shown();
+    const { cap, arms: found, holdoutGroup } = await t.shown();
     expect(cap).toEqual({ amountMinor: 4900, currency: 'EUR' });
     expect(found).toMatchObject([
       { key: 'a', acted: 0, total: 0 },
@@ -286,17 +237,17 @@ describe('a split test in a sequence', () => {
   });
 
   it('optimises itself when it is told to, and stops an arm that makes people leave', async () => {
-    await t.publish(step(`judge: clicks, within: 24 hours, optimise: thompson, explore: 20%, ${SUBJECTS}`));
-    await join(600);
+    await t.publish(t.step(`judge: clicks, within: 24 hours, optimise: thompson, explore: 20%, ${SUBJECTS}`));
+    await t.join(600);
     await act({ a: 10, b: 20 });
     t.clock.advance(86_400_000);
-    await decideNow();
+    await t.decideNow();
     const shares = async (): Promise<number[]> =>
-      ((await shown())['arms'] as { share: number }[]).map(({ share }) => share);
+      ((await t.shown())['arms'] as { share: number }[]).map(({ share }) => share);
     const [a = 0, b = 0] = await shares();
     expect(b).toBeGreaterThan(0.6);
     expect(a).toBeGreaterThanOrEqual(0.1);
-    await join(300, 5_001);
+    await t.join(300, 5_001);
     const rows: { people: number }[] = await t.db.query(
       `select count(*)::int as people from experiment_assignment where period = 1 and arm = 'b'`,
     );
@@ -305,8 +256,8 @@ describe('a split test in a sequence', () => {
       `insert into consent_event (subscriber_id, kind, purpose, at)
        select subscriber_id, 'withdrawn', 'marketing', assigned_at from experiment_assignment where arm = 'b' and subscriber_id % 10 = 0`,
     );
-    await decideNow();
-    expect(await shown()).toMatchObject({
+    await t.decideNow();
+    expect(await t.shown()).toMatchObject({
       arms: [{ key: 'a' }, { key: 'b', isStopped: true }],
       decision: { kind: 'no_winner', arm: 'a', because: 'guard_rails' },
     });
@@ -316,21 +267,21 @@ describe('a split test in a sequence', () => {
   });
 
   it('believes no result when an arm has lost its people, and warns', async () => {
-    await t.publish(step(`judge: clicks, within: 24 hours, ${SUBJECTS}`));
-    await join(1_000);
+    await t.publish(t.step(`judge: clicks, within: 24 hours, ${SUBJECTS}`));
+    await t.join(1_000);
     await act({ a: 15, b: 100 });
     await t.db.query(
       `update message m set state = 'rejected' from experiment_assignment a
        where a.enrollment_id = m.enrollment_id and a.arm = 'b' and a.subscriber_id % 3 = 0`,
     );
     t.clock.advance(86_400_000);
-    await decideNow();
-    expect(await shown()).toMatchObject({ state: 'running', sampleRatio: { mismatch: true } });
+    await t.decideNow();
+    expect(await t.shown()).toMatchObject({ state: 'running', sampleRatio: { mismatch: true } });
     expect(JSON.stringify(await t.db.query('select message from alert'))).toContain('no winner is named');
   });
 
   it('refuses a subject that cannot be sent, and answers for tests that are there only', async () => {
-    const bad = step(
+    const bad = t.step(
       'judge: clicks, arms: [{ key: a }, { key: b, subject: "Hi {{ subscriber.nickname }}" }]',
     );
     await expect(t.publish(bad)).rejects.toThrow(
@@ -339,6 +290,6 @@ describe('a split test in a sequence', () => {
     await expect(t.publish(bad.replace('{{ subscriber.nickname }}', '{{ subscriber.name'))).rejects.toThrow(
       'subject',
     );
-    expect((await get('/api/v1/experiments/999999')).status).toBe(404);
+    expect((await t.get('/api/v1/experiments/999999')).status).toBe(404);
   });
 });
