@@ -3,8 +3,8 @@ import { DeliveryEngine1764100000000 } from './migrations/1764100000000-delivery
 import { LeaveReasons1764200000000 } from './migrations/1764200000000-leave-reasons.js';
 import { ErasureIndexes1764210000000 } from './migrations/1764210000000-erasure-indexes.js';
 import { AttemptTime1764300000000 } from './migrations/1764300000000-attempt-time.js';
-import { TrackingHits1764400000000 } from './migrations/1764400000000-tracking-hits.js';
 import { PlanningSpeed1764310000000 } from './migrations/1764310000000-planning-speed.js';
+import { TrackingHits1764400000000 } from './migrations/1764400000000-tracking-hits.js';
 import { Bounces1764500000000 } from './migrations/1764500000000-bounces.js';
 import { PlannedFor1764600000000 } from './migrations/1764600000000-planned-for.js';
 import { SignedDomains1764710000000 } from './migrations/1764710000000-signed-domains.js';
@@ -15,22 +15,22 @@ import { SequenceOutboxes1764850000000 } from './migrations/1764850000000-sequen
 import { Experiments1764910000000 } from './migrations/1764910000000-experiments.js';
 import { Imports1764920000000 } from './migrations/1764920000000-imports.js';
 import { TagSignals1764930000000 } from './migrations/1764930000000-tag-signals.js';
-import { FunnelParts1764935000000 } from './migrations/1764935000000-funnel-parts.js';
 import { BroadcastTiming1764930000000 } from './migrations/1764930000000-broadcast-timing.js';
 import { BroadcastSplits1764931000000 } from './migrations/1764931000000-broadcast-splits.js';
 import { BroadcastResends1764932000000 } from './migrations/1764932000000-broadcast-resends.js';
-import { BulkEnrollments1764982000000 } from './migrations/1764982000000-bulk-enrollments.js';
-import { MailEntries1764981000000 } from './migrations/1764981000000-mail-entries.js';
-import { SendHours1764980000000 } from './migrations/1764980000000-send-hours.js';
-import { AttemptsWithoutCheck1765100000000 } from './migrations/1765100000000-attempts-without-check.js';
-import { RefusedSecondTime1765101000000 } from './migrations/1765101000000-refused-second-time.js';
+import { FunnelParts1764935000000 } from './migrations/1764935000000-funnel-parts.js';
 import { SignupTimes1764960000000 } from './migrations/1764960000000-signup-times.js';
-import { HitsWithoutLocks1765000000000 } from './migrations/1765000000000-hits-without-locks.js';
 import { UnreadColumns1764970000000 } from './migrations/1764970000000-unread-columns.js';
+import { SendHours1764980000000 } from './migrations/1764980000000-send-hours.js';
+import { MailEntries1764981000000 } from './migrations/1764981000000-mail-entries.js';
+import { BulkEnrollments1764982000000 } from './migrations/1764982000000-bulk-enrollments.js';
 import { ImportSpeed1764990000000 } from './migrations/1764990000000-import-speed.js';
 import { ImportBatches1764991000000 } from './migrations/1764991000000-import-batches.js';
-import { FieldSignals1765103000000 } from './migrations/1765103000000-field-signals.js';
+import { HitsWithoutLocks1765000000000 } from './migrations/1765000000000-hits-without-locks.js';
+import { AttemptsWithoutCheck1765100000000 } from './migrations/1765100000000-attempts-without-check.js';
+import { RefusedSecondTime1765101000000 } from './migrations/1765101000000-refused-second-time.js';
 import { MailEntriesSince1765102000000 } from './migrations/1765102000000-mail-entries-since.js';
+import { FieldSignals1765103000000 } from './migrations/1765103000000-field-signals.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -39,8 +39,8 @@ export const migrations = [
   LeaveReasons1764200000000,
   ErasureIndexes1764210000000,
   AttemptTime1764300000000,
-  TrackingHits1764400000000,
   PlanningSpeed1764310000000,
+  TrackingHits1764400000000,
   Bounces1764500000000,
   PlannedFor1764600000000,
   SignedDomains1764710000000,
@@ -51,20 +51,20 @@ export const migrations = [
   Experiments1764910000000,
   Imports1764920000000,
   TagSignals1764930000000,
-  FunnelParts1764935000000,
   BroadcastTiming1764930000000,
   BroadcastSplits1764931000000,
   BroadcastResends1764932000000,
+  FunnelParts1764935000000,
   SignupTimes1764960000000,
-  HitsWithoutLocks1765000000000,
   UnreadColumns1764970000000,
   SendHours1764980000000,
-  AttemptsWithoutCheck1765100000000,
-  RefusedSecondTime1765101000000,
-  ImportSpeed1764990000000,
-  ImportBatches1764991000000,
   MailEntries1764981000000,
   BulkEnrollments1764982000000,
+  ImportSpeed1764990000000,
+  ImportBatches1764991000000,
+  HitsWithoutLocks1765000000000,
+  AttemptsWithoutCheck1765100000000,
+  RefusedSecondTime1765101000000,
   MailEntriesSince1765102000000,
   FieldSignals1765103000000,
 ];
