@@ -34,5 +34,7 @@ export interface Order {
   provider: string;
   createdAt: Date;
   paidAt: Date | null;
+  refundedAt: Date | null;
+  refundReason: string | null;
   lines: OrderLine[];
 }

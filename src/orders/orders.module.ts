@@ -7,6 +7,7 @@ import { TrackingModule } from '../tracking/tracking.module.js';
 import { CheckoutPages } from './checkout-pages.service.js';
 import { CheckoutController } from './checkout.controller.js';
 import { CheckoutService } from './checkout.service.js';
+import { OrderEffects } from './order-effects.service.js';
 import { OrderPageController } from './order-page.controller.js';
 import { OrdersController } from './orders.controller.js';
 import { OrdersService } from './orders.service.js';
@@ -17,7 +18,7 @@ import { TestPaymentController } from './test-payment.controller.js';
 @Module({
   imports: [DeliveryModule, OffersModule, SequencesModule, SubscribersModule, TrackingModule],
   controllers: [CheckoutController, TestPaymentController, OrderPageController, OrdersController],
-  providers: [CheckoutService, CheckoutPages, OrdersService, ReceiptsService],
+  providers: [CheckoutService, CheckoutPages, OrderEffects, OrdersService, ReceiptsService],
   exports: [OrdersService],
 })
 export class OrdersModule {}

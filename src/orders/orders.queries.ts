@@ -12,7 +12,8 @@ const LINES = `(select jsonb_agg(jsonb_build_object(
 const ORDER = `select o.id, o.number, o.funnel_key as "funnelKey", o.offer_id as "offerId", f.slug as "offerSlug",
     o.message_id as "messageId", o.subscriber_id as "subscriberId", o.visitor_id as "visitorId", o.email, o.name, o.status,
     jsonb_build_object('amountMinor', o.amount_minor, 'currency', o.currency) as total, o.provider,
-    o.created_at as "createdAt", o.paid_at as "paidAt", coalesce(${LINES}, '[]') as lines
+    o.created_at as "createdAt", o.paid_at as "paidAt", o.refunded_at as "refundedAt",
+    o.refund_reason as "refundReason", coalesce(${LINES}, '[]') as lines
   from orders o join offer f on f.id = o.offer_id`;
 
 export async function findOrder(db: EntityManager, id: string): Promise<Order | null> {
@@ -36,6 +37,20 @@ export async function listOrders(
     beforeId ?? null,
     limit,
   ]);
+}
+
+/** The products among these that the person has paid for and kept. Served by orders_subscriber. */
+export async function productsKept(
+  db: EntityManager,
+  subscriberId: string,
+  productIds: readonly string[],
+): Promise<Set<string>> {
+  const rows: { id: string }[] = await db.query(
+    `select distinct l.product_id as id from orders o join order_line l on l.order_id = o.id
+      where o.subscriber_id = $1 and o.status = 'paid' and l.product_id = any($2::bigint[])`,
+    [subscriberId, productIds],
+  );
+  return new Set(rows.map(({ id }) => id));
 }
 
 export interface NewOrder {

@@ -19,6 +19,8 @@ export const orderResponse = z.object({
   provider: z.string(),
   createdAt: z.string(),
   paidAt: z.string().nullable(),
+  refundedAt: z.string().nullable(),
+  refundReason: z.string().nullable(),
   lines: z.array(
     z.object({
       productKey: z.string(),
@@ -33,12 +35,27 @@ export const orderResponse = z.object({
 
 export const orderList = pageOf(orderResponse);
 
+const MAX_REASON_CHARS = 500;
+
+export const refundBody = z
+  .strictObject({
+    reason: z
+      .string()
+      .trim()
+      .min(1, 'say why, or leave it out')
+      .max(MAX_REASON_CHARS, `at most ${MAX_REASON_CHARS} characters`)
+      .meta({ description: 'For your books; the buyer does not see it.' })
+      .optional(),
+  })
+  .default({});
+
 export function orderJson(order: Order): z.infer<typeof orderResponse> {
-  const { offerId: _offer, visitorId: _visitor, createdAt, paidAt, lines, ...fields } = order;
+  const { offerId: _offer, visitorId: _visitor, createdAt, paidAt, refundedAt, lines, ...fields } = order;
   return {
     ...fields,
     createdAt: createdAt.toISOString(),
     paidAt: paidAt?.toISOString() ?? null,
+    refundedAt: refundedAt?.toISOString() ?? null,
     lines: lines.map(({ productKey, name, kind, fullAmount, amount, licenceKey }) => {
       return { productKey, name, kind, fullAmount, amount, licenceKey };
     }),

@@ -1,27 +1,22 @@
-import { randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { boughtTag } from '../sequences/condition.js';
-import { EnrollmentsService } from '../sequences/enrollments.service.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
-import { TrackingService } from '../tracking/tracking.service.js';
 import { DomainError } from '../values/domain-error.js';
 import { parseEmailAddress } from '../values/email-address.js';
-import { LICENCE_KEY_BYTES, licenceKey } from './licence-key.js';
+import { OrderEffects } from './order-effects.service.js';
 import { canBecome } from './order-status.js';
 import type { Order } from './order.js';
 import { ERASED, findOrder, forgetBuyer, listOrders, lockOrder } from './orders.queries.js';
 import { ReceiptsService } from './receipts.service.js';
 
-/** Money comes in. The only writer of `orders`, `order_line` and `licence`. */
+/** Money comes in, and now and then goes back. The only writer of `orders` and `order_line`. */
 @Injectable()
 export class OrdersService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly subscribers: SubscribersService,
-    private readonly tracking: TrackingService,
-    private readonly enrollments: EnrollmentsService,
+    private readonly effects: OrderEffects,
     private readonly receipts: ReceiptsService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -51,8 +46,7 @@ export class OrdersService {
         `update orders set status = 'paid', provider = $2, provider_ref = $3, paid_at = $4, subscriber_id = $5 where id = $1`,
         [orderId, provider, providerRef, this.clock.now(), buyerId],
       );
-      await this.issueLicences(manager, order);
-      await this.tellOthers(manager, order, buyerId);
+      await this.effects.paid(manager, order, buyerId);
       const paid = await findOrder(manager, orderId);
       if (paid === null) throw new Error(`order ${orderId} vanished while it was locked`);
       if (buyerId !== null) await this.receipts.plan(manager, { ...paid, subscriberId: buyerId });
@@ -67,6 +61,34 @@ export class OrdersService {
       if (!canBecome(order.status, 'declined')) return order;
       await manager.query(`update orders set status = 'declined' where id = $1`, [orderId]);
       return { ...order, status: 'declined' };
+    });
+  }
+
+  /**
+   * The money has gone back: what follows from the purchase ends, in one transaction. It moves no money itself; that is
+   * done where it was paid. Of an order that is refunded already nothing changes. Throws `ORDER_NOT_FOUND`, and
+   * `ORDER_REFUND_CONFLICT` for one that nobody has paid.
+   */
+  async refund(orderId: string, reason: string | null): Promise<Order> {
+    return this.dataSource.transaction(async (manager) => {
+      const order = await lockedOrder(manager, orderId);
+      if (order.status === 'refunded') return order;
+      if (!canBecome(order.status, 'refunded')) {
+        const message = `Order ${order.number} is ${order.status}; only a paid order is refunded`;
+        throw new DomainError('ORDER_REFUND_CONFLICT', message, { orderId, status: order.status });
+      }
+      await manager.query(
+        `update orders set status = 'refunded', refunded_at = $2, refund_reason = $3 where id = $1`,
+        [orderId, this.clock.now(), reason],
+      );
+      const refunded = {
+        ...order,
+        status: 'refunded' as const,
+        refundedAt: this.clock.now(),
+        refundReason: reason,
+      };
+      await this.effects.refunded(manager, refunded);
+      return refunded;
     });
   }
 
@@ -88,38 +110,6 @@ export class OrdersService {
       ...(order.name === null ? {} : { name: order.name }),
     });
     return id;
-  }
-
-  private async issueLicences(manager: EntityManager, order: Order): Promise<void> {
-    for (const line of order.lines.filter(({ licensed }) => licensed)) {
-      await manager.query(`insert into licence (key, order_line_id, created_at) values ($1, $2, $3)`, [
-        licenceKey(randomBytes(LICENCE_KEY_BYTES)),
-        line.id,
-        this.clock.now(),
-      ]);
-    }
-  }
-
-  private async tellOthers(manager: EntityManager, order: Order, buyerId: string | null): Promise<void> {
-    await this.tracking.recordConversion(manager, {
-      kind: 'order',
-      funnelKey: order.funnelKey,
-      dedupeKey: `order:${order.id}`,
-      ...(buyerId === null ? {} : { subscriberId: buyerId }),
-      orderId: order.id,
-      money: order.total,
-      ...(order.visitorId === null ? {} : { visitorId: order.visitorId }),
-      ...(order.messageId === null ? {} : { messageId: order.messageId }),
-    });
-    // Who was written to and who typed an address at the checkout are often one person with two addresses: the
-    // letters end for both, or a customer would go on being told to buy.
-    const people = new Set([buyerId, order.subscriberId].filter((id) => id !== null));
-    for (const { productKey } of order.lines) {
-      if (buyerId !== null) await this.subscribers.tag(manager, buyerId, boughtTag(productKey));
-      for (const subscriberId of people) {
-        await this.enrollments.exitOnPurchase(manager, subscriberId, productKey);
-      }
-    }
   }
 }
 

@@ -52,6 +52,11 @@ export class EnrollmentsService {
     await this.reactions.happened(manager, [subscriberId], { kind: 'purchased', product: productKey });
   }
 
+  /** The money went back: who waits for the purchase, or for its opposite, is looked at now. */
+  async purchaseUndone(manager: EntityManager, subscriberId: string): Promise<void> {
+    await this.reactions.lookAgain(manager, [subscriberId]);
+  }
+
   async exitOnUnsubscribe(manager: EntityManager, subscriberId: string): Promise<void> {
     await this.reactions.leave(manager, { subscriberId, funnelKey: null, reason: 'unsubscribed' });
   }

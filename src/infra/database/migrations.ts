@@ -31,6 +31,7 @@ import { AttemptsWithoutCheck1765100000000 } from './migrations/1765100000000-at
 import { RefusedSecondTime1765101000000 } from './migrations/1765101000000-refused-second-time.js';
 import { MailEntriesSince1765102000000 } from './migrations/1765102000000-mail-entries-since.js';
 import { FieldSignals1765103000000 } from './migrations/1765103000000-field-signals.js';
+import { Refunds1765107000000 } from './migrations/1765107000000-refunds.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -67,4 +68,5 @@ export const migrations = [
   RefusedSecondTime1765101000000,
   MailEntriesSince1765102000000,
   FieldSignals1765103000000,
+  Refunds1765107000000,
 ];

@@ -255,8 +255,39 @@ describe('orders', () => {
       (await post(await checkedOut({ email: 'back@example.com' }), { outcome: 'paid' }).expect(303)).headers[
         'location'
       ] ?? '';
-    await shop.db.query(`update orders set status = 'refunded' where email = 'back@example.com'`);
+    const [order] = await ordersOf('back@example.com');
+    const again = await checkedOut({ email: 'back@example.com', bump: 'yes' });
+    const refund = (id: string | undefined, body: object, status: number) =>
+      shop.http
+        .post(`/api/v1/orders/${id}/refund`)
+        .set('Authorization', `Bearer ${API_KEY}`)
+        .send(body)
+        .expect(status);
+    const tags = async (): Promise<string[]> => {
+      const rows = (await shop.db.query(
+        `select t.name from subscriber_tag st join tag t on t.id = st.tag_id where st.subscriber_id = $1 order by 1`,
+        [order?.subscriberId],
+      )) as { name: string }[];
+      return rows.map(({ name }) => name);
+    };
+    const open = (await ordersOf('back@example.com'))[1];
+    expect((await refund(open?.id, {}, 409)).body).toMatchObject({ code: 'ORDER_REFUND_CONFLICT' });
+    await post(again, { outcome: 'paid' }).expect(303);
+    const refunded = await refund(order?.id, { reason: 'did not like it' }, 200);
+    expect(refunded.body).toMatchObject({
+      status: 'refunded',
+      refundedAt: OPENED_AT.toISOString(),
+      refundReason: 'did not like it',
+    });
     expect((await shop.http.get(thanks).expect(410)).text).not.toContain('/download/');
+    // The second order of the same product still counts as bought.
+    expect(await tags()).toEqual(['bought:checklist', 'bought:kit']);
+    expect((await refund(order?.id, { reason: 'twice' }, 200)).body).toMatchObject({
+      refundReason: 'did not like it',
+    });
+    await refund(open?.id, {}, 200);
+    expect(await tags()).toEqual([]);
+    expect((await refund(open?.id, { why: 'x' }, 422)).body.code).toBe('REQUEST_INVALID');
   });
 
   it('are listed for programs, newest first', async () => {

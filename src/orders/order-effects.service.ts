@@ -1,0 +1,69 @@
+import { randomBytes } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { boughtTag } from '../sequences/condition.js';
+import { EnrollmentsService } from '../sequences/enrollments.service.js';
+import { SubscribersService } from '../subscribers/subscribers.service.js';
+import { TrackingService } from '../tracking/tracking.service.js';
+import { LICENCE_KEY_BYTES, licenceKey } from './licence-key.js';
+import type { Order } from './order.js';
+import { productsKept } from './orders.queries.js';
+
+/** What a payment and a refund mean for the rest, in the transaction of the order. The only writer of `licence`. */
+@Injectable()
+export class OrderEffects {
+  constructor(
+    private readonly subscribers: SubscribersService,
+    private readonly tracking: TrackingService,
+    private readonly enrollments: EnrollmentsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Called once for each order, which is locked and was not paid before. `buyerId`: null for somebody erased. */
+  async paid(manager: EntityManager, order: Order, buyerId: string | null): Promise<void> {
+    await this.issueLicences(manager, order);
+    await this.tracking.recordConversion(manager, {
+      kind: 'order',
+      funnelKey: order.funnelKey,
+      dedupeKey: `order:${order.id}`,
+      ...(buyerId === null ? {} : { subscriberId: buyerId }),
+      orderId: order.id,
+      money: order.total,
+      ...(order.visitorId === null ? {} : { visitorId: order.visitorId }),
+      ...(order.messageId === null ? {} : { messageId: order.messageId }),
+    });
+    // Who was written to and who typed an address at the checkout are often one person with two addresses: the
+    // letters end for both, or a customer would go on being told to buy.
+    const people = new Set([buyerId, order.subscriberId].filter((id) => id !== null));
+    for (const { productKey } of order.lines) {
+      if (buyerId !== null) await this.subscribers.tag(manager, buyerId, boughtTag(productKey));
+      for (const subscriberId of people)
+        await this.enrollments.exitOnPurchase(manager, subscriberId, productKey);
+    }
+  }
+
+  /** Called once for each order, which is locked and was paid before. What the buyer has paid for twice they keep. */
+  async refunded(manager: EntityManager, order: Order): Promise<void> {
+    const { subscriberId, lines } = order;
+    if (subscriberId === null) return;
+    const kept = await productsKept(
+      manager,
+      subscriberId,
+      lines.map(({ productId }) => productId),
+    );
+    for (const { productId, productKey } of lines)
+      if (!kept.has(productId)) await this.subscribers.untag(manager, subscriberId, boughtTag(productKey));
+    await this.enrollments.purchaseUndone(manager, subscriberId);
+  }
+
+  private async issueLicences(manager: EntityManager, order: Order): Promise<void> {
+    for (const line of order.lines.filter(({ licensed }) => licensed)) {
+      await manager.query(`insert into licence (key, order_line_id, created_at) values ($1, $2, $3)`, [
+        licenceKey(randomBytes(LICENCE_KEY_BYTES)),
+        line.id,
+        this.clock.now(),
+      ]);
+    }
+  }
+}
