@@ -2,6 +2,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import { AdminModule } from './admin/admin.module.js';
+import { AffiliatesModule } from './affiliates/affiliates.module.js';
 import { AnalyticsModule } from './analytics/analytics.module.js';
 import { BroadcastsModule } from './broadcasts/broadcasts.module.js';
 import { BouncesModule } from './bounces/bounces.module.js';
@@ -65,6 +66,7 @@ export class AppModule {
         BouncesModule,
         TrackingModule,
         OffersModule,
+        AffiliatesModule,
         OrdersModule,
         PrivacyModule,
         AnalyticsModule,

@@ -1,5 +1,6 @@
 import { Body, Controller, Get, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { REFERRAL_COOKIE } from '../affiliates/referrals.service.js';
 import { MessagesService } from '../delivery/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { messagesByField, fieldProblems } from '../infra/http/field-problems.js';
@@ -81,6 +82,7 @@ export class CheckoutController {
       slug,
       messageId,
       visitorId: this.tracking.visitorId(request.ip, request.headers['user-agent'] ?? '', this.clock.now()),
+      referralCookie: request.cookies[REFERRAL_COOKIE],
       email: form.email,
       name: form.name,
       withBump: form.bump,

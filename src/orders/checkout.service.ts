@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { ReferralsService } from '../affiliates/referrals.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { OffersService, type OfferTerms } from '../offers/offers.service.js';
 import type { EmailAddressParse } from '../values/email-address.js';
@@ -12,6 +13,8 @@ export interface CheckoutSubmission {
   slug: string;
   messageId: string | null;
   visitorId: Buffer | null;
+  /** By whose link the browser came, as its cookie says. */
+  referralCookie?: string | undefined;
   email: Extract<EmailAddressParse, { ok: true }>;
   name: string | null;
   withBump: boolean;
@@ -34,6 +37,7 @@ export class CheckoutService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly offers: OffersService,
+    private readonly referrals: ReferralsService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -44,20 +48,22 @@ export class CheckoutService {
     if (submission.withBump && terms.offer.bump === null) return { kind: 'no_bump', terms };
     if (!priceStillHolds(terms.price, submission.seenMinor, terms.expired))
       return { kind: 'price_ended', terms };
-    return { kind: 'placed', order: await this.store(newOrder(submission, terms), submission.email.key) };
+    return { kind: 'placed', order: await this.store(newOrder(submission, terms), submission) };
   }
 
-  private async store(order: NewOrder, emailKey: string): Promise<Order> {
+  private async store(order: NewOrder, { email, referralCookie }: CheckoutSubmission): Promise<Order> {
     const now = this.clock.now();
     return this.dataSource.transaction(async (manager) => {
       // Two clicks at once would both find no open order: the second waits here until the first has made it.
       await manager.query(`select pg_advisory_xact_lock(hashtextextended($1, 0))`, [
-        `checkout:${order.offerId}:${emailKey}`,
+        `checkout:${order.offerId}:${email.key}`,
       ]);
       const open = await findOpenOrder(manager, order, new Date(now.getTime() - REUSE_MS));
       const id = open ?? (await nextOrderId(manager));
       if (open === null) await insertOrder(manager, order, { id, number: orderNumber(id, now), now });
       else await manager.query(`update orders set name = $2 where id = $1`, [id, order.name]);
+      const source = { cookie: referralCookie };
+      await this.referrals.ordered(manager, { orderId: id, funnelKey: order.funnelKey, source });
       const stored = await findOrder(manager, id);
       if (stored === null) throw new Error(`order ${id} was not stored`);
       return stored;

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
+import { CommissionsService } from '../affiliates/commissions.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { boughtTag } from '../sequences/condition.js';
 import { EnrollmentsService } from '../sequences/enrollments.service.js';
@@ -17,6 +18,7 @@ export class OrderEffects {
     private readonly subscribers: SubscribersService,
     private readonly tracking: TrackingService,
     private readonly enrollments: EnrollmentsService,
+    private readonly commissions: CommissionsService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -33,6 +35,16 @@ export class OrderEffects {
       ...(order.visitorId === null ? {} : { visitorId: order.visitorId }),
       ...(order.messageId === null ? {} : { messageId: order.messageId }),
     });
+    await this.commissions.settle(manager, {
+      id: order.id,
+      funnelKey: order.funnelKey,
+      currency: order.total.currency,
+      placedAt: order.createdAt,
+      email: order.email,
+      buyerId,
+      readerId: order.subscriberId,
+      lines: order.lines.map(({ id, amount }) => ({ id, netMinor: amount.amountMinor })),
+    });
     // Who was written to and who typed an address at the checkout are often one person with two addresses: the
     // letters end for both, or a customer would go on being told to buy.
     const people = new Set([buyerId, order.subscriberId].filter((id) => id !== null));
@@ -45,7 +57,9 @@ export class OrderEffects {
 
   /** Called once for each order, which is locked and was paid before. What the buyer has paid for twice they keep. */
   async refunded(manager: EntityManager, order: Order): Promise<void> {
-    const { subscriberId, lines } = order;
+    const { subscriberId, lines, total } = order;
+    const back = { refundedMinor: total.amountMinor, totalMinor: total.amountMinor };
+    await this.commissions.clawBack(manager, { orderId: order.id, ...back });
     if (subscriberId === null) return;
     const kept = await productsKept(
       manager,

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AffiliatesModule } from '../affiliates/affiliates.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { OffersModule } from '../offers/offers.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
@@ -16,7 +17,14 @@ import { TestPaymentController } from './test-payment.controller.js';
 
 /** From the checkout to the download. Owns `orders`, `order_line` and `licence`. */
 @Module({
-  imports: [DeliveryModule, OffersModule, SequencesModule, SubscribersModule, TrackingModule],
+  imports: [
+    AffiliatesModule,
+    DeliveryModule,
+    OffersModule,
+    SequencesModule,
+    SubscribersModule,
+    TrackingModule,
+  ],
   controllers: [CheckoutController, TestPaymentController, OrderPageController, OrdersController],
   providers: [CheckoutService, CheckoutPages, OrderEffects, OrdersService, ReceiptsService],
   exports: [OrdersService],

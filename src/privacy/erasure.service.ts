@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { forgetAffiliate } from '../affiliates/forget.queries.js';
 import { forgetSubscriber as forgetBounces } from '../bounces/forget.queries.js';
 import { MessagesService } from '../delivery/messages.service.js';
 import { forgetImportedRows } from '../imports/forget.queries.js';
@@ -38,6 +39,7 @@ export class ErasureService {
       await this.mailbox.forget(manager, person.email);
       await forgetImportedRows(manager, person.emailKey);
       await forgetSignals(manager, subscriberId);
+      await forgetAffiliate(manager, { emailKey: person.emailKey });
       await this.subscribers.erase(manager, subscriberId, source);
       return true;
     });

@@ -32,6 +32,15 @@ const PARTS = {
     from enrollment e join sequence q on q.id = e.sequence_id where e.subscriber_id = $1 order by e.id`,
   offers: `select offer_slug as offer, expires_at as "expiresAt", created_at as "grantedAt"
     from enrollment_offer where subscriber_id = $1 order by created_at, offer_slug`,
+  affiliateLinks: `select a.code as affiliate, r.touched_at as "clickedAt", r.source as "keptBy"
+    from referral r join affiliate a on a.id = r.affiliate_id where r.subscriber_id = $1`,
+  isAffiliate: `select a.code, a.name, a.email, a.state, a.created_at as "since",
+      (select coalesce(sum(k.clicks), 0)::int from affiliate_click k where k.affiliate_id = a.id) as clicks,
+      (select coalesce(jsonb_agg(jsonb_build_object('earnedAt', c.created_at, 'amountMinor', c.amount_minor,
+          'currency', c.currency) order by c.id), '[]') from commission c where c.affiliate_id = a.id) as commissions,
+      (select coalesce(jsonb_agg(jsonb_build_object('amountMinor', y.amount_minor, 'currency', y.currency, 'paidAt', y.paid_at)
+          order by y.id), '[]') from payout y where y.affiliate_id = a.id) as payouts
+    from affiliate a where a.email_key = (select email_key from subscriber where id = $1)`,
   splitTests: `select x.funnel_key as funnel, x.step_key as step, a.arm, a.assigned_at as "assignedAt"
     from experiment_assignment a join experiment x on x.id = a.experiment_id where a.subscriber_id = $1
     order by a.experiment_id`,

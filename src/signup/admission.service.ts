@@ -5,9 +5,9 @@ import { FilesService } from '../infra/files/files.service.js';
 import { EnrollmentsService } from '../sequences/enrollments.service.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { TopicsService } from '../subscribers/topics.service.js';
-import { TrackingService } from '../tracking/tracking.service.js';
 import type { Form } from './forms.service.js';
 import type { Origin } from './origin.js';
+import { SignupTraces } from './signup-traces.service.js';
 
 /** How long the link to the lead magnet works: people come back to a mail weeks later. */
 const LEAD_MAGNET_DAYS = 30;
@@ -27,7 +27,7 @@ export class AdmissionService {
   constructor(
     private readonly subscribers: SubscribersService,
     private readonly topics: TopicsService,
-    private readonly tracking: TrackingService,
+    private readonly traces: SignupTraces,
     private readonly enrollments: EnrollmentsService,
     private readonly files: FilesService,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -53,12 +53,7 @@ export class AdmissionService {
     });
     // They have just asked for this funnel: an opt-out from before would make the sign-up silently void.
     await this.topics.set(manager, subscriberId, { topicKey: form.funnelKey, wanted: true, ...origin });
-    await this.tracking.recordConversion(manager, {
-      kind: 'confirmation',
-      funnelKey: form.funnelKey,
-      dedupeKey: `confirmation:${signupId}`,
-      subscriberId,
-    });
+    await this.traces.confirmed(manager, { form, signupId, subscriberId });
     await this.enrollments.enroll(manager, {
       sequenceKey: form.sequenceKey,
       subscriberId,

@@ -13,6 +13,8 @@ const body = z.strictObject({
   timeZone: z.string().max(100).optional(),
   website: z.string().max(1_000).optional(),
   t: z.string().max(500).optional(),
+  /** The code of an affiliate, from `?a=CODE` in the address of the page that the form stands on. */
+  affiliate: z.string().max(100).optional(),
 });
 
 /** The form on other people's sites: one script tag, no cookie, any origin. */

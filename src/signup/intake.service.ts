@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
+import { REFERRAL_COOKIE } from '../affiliates/referrals.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { isLoopback } from '../tracking/hit-class.js';
@@ -19,6 +20,12 @@ export type IntakeOutcome =
     }
   | { kind: 'limited'; retryAfterSeconds: number; values: { email: string; name: string } };
 
+/** What a form sends beside what is typed: when it was handed out, and the affiliate in the address of another site's page. */
+interface FormMarks {
+  t?: unknown;
+  affiliate?: unknown;
+}
+
 /** What page and embedded form share: check, limits, sign-up. A bot gets the answer a person gets, and nothing else. */
 @Injectable()
 export class IntakeService {
@@ -34,7 +41,7 @@ export class IntakeService {
     return issueFormToken(this.config.secretKey, this.clock.now());
   }
 
-  async take(form: Form, typed: Typed & { t?: unknown }, request: FastifyRequest): Promise<IntakeOutcome> {
+  async take(form: Form, typed: Typed & FormMarks, request: FastifyRequest): Promise<IntakeOutcome> {
     const checked = checkSubmission(typed);
     if (checked.kind === 'bad') return checked;
     const ageMs = formAgeMs(this.config.secretKey, typed.t, this.clock.now());
@@ -51,10 +58,14 @@ export class IntakeService {
     }
     // Saying that this address has been asked often would tell that somebody has asked: the answer stays the same.
     if (allowed.kind === 'ok') {
-      await this.signups.signUp(form, checked.submission, {
+      const origin = {
         ip: request.ip,
         userAgent: request.headers['user-agent'] ?? '',
         pageUrl: request.headers.referer ?? `${this.config.baseUrl}/p/${form.slug}`,
+      };
+      await this.signups.signUp(form, checked.submission, origin, {
+        cookie: request.cookies[REFERRAL_COOKIE],
+        code: typeof typed.affiliate === 'string' ? typed.affiliate : undefined,
       });
       // Nobody looked at a page of ours to fill in a form on another site: whoever signs up has been a visitor.
       await this.tracking.recordVisit({

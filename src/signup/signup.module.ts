@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AffiliatesModule } from '../affiliates/affiliates.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { FilesModule } from '../infra/files/files.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
@@ -12,6 +13,7 @@ import { FormsController } from './forms.controller.js';
 import { FormsService } from './forms.service.js';
 import { IntakeService } from './intake.service.js';
 import { SignupLimits } from './signup-limits.service.js';
+import { SignupTraces } from './signup-traces.service.js';
 import { SignupService } from './signup.service.js';
 import { SqueezePageController } from './squeeze-page.controller.js';
 import { SubscriberUnsubscribeController } from './subscriber-unsubscribe.controller.js';
@@ -20,7 +22,14 @@ import { UnsubscribeService } from './unsubscribe.service.js';
 
 /** A visitor becomes a subscriber, and may leave again: squeeze page, embedded form, double opt-in, unsubscribe. Owns `form`, `signup`. */
 @Module({
-  imports: [SubscribersModule, TrackingModule, DeliveryModule, SequencesModule, FilesModule],
+  imports: [
+    SubscribersModule,
+    TrackingModule,
+    AffiliatesModule,
+    DeliveryModule,
+    SequencesModule,
+    FilesModule,
+  ],
   controllers: [
     SqueezePageController,
     EmbeddedFormController,
@@ -32,6 +41,7 @@ import { UnsubscribeService } from './unsubscribe.service.js';
   providers: [
     FormsService,
     SignupService,
+    SignupTraces,
     ConfirmationService,
     AdmissionService,
     IntakeService,

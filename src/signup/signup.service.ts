@@ -1,12 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import type { TouchSource } from '../affiliates/referrals.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { SuppressionsService } from '../subscribers/suppressions.service.js';
-import { TrackingService } from '../tracking/tracking.service.js';
 import { ConfirmationService } from './confirmation.service.js';
 import type { Form } from './forms.service.js';
 import type { Origin } from './origin.js';
+import { SignupTraces } from './signup-traces.service.js';
 import type { Submission } from './submission.js';
 
 /** A visitor becomes a subscriber. One transaction: person, consent, sign-up, confirmation mail, or nothing. */
@@ -17,12 +18,12 @@ export class SignupService {
     private readonly subscribers: SubscribersService,
     private readonly suppressions: SuppressionsService,
     private readonly confirmation: ConfirmationService,
-    private readonly tracking: TrackingService,
+    private readonly traces: SignupTraces,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /** Answers nothing about the address: known, new or suppressed, the visitor sees the same page. */
-  async signUp(form: Form, submission: Submission, origin: Origin): Promise<void> {
+  async signUp(form: Form, submission: Submission, origin: Origin, source: TouchSource = {}): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       const person = await this.subscribers.upsert(manager, submission);
       await this.subscribers.recordConsent(manager, {
@@ -33,7 +34,7 @@ export class SignupService {
         formSlug: form.slug,
         ...origin,
       });
-      const visitorId = this.tracking.visitorId(origin.ip, origin.userAgent, this.clock.now());
+      const visitorId = this.traces.visitorId(origin);
       const left = person.status !== 'active' && person.status !== 'pending';
       const signup = await this.join(manager, {
         formId: form.id,
@@ -41,12 +42,13 @@ export class SignupService {
         visitorId,
         reopen: left,
       });
-      await this.tracking.recordConversion(manager, {
-        kind: 'signup',
-        funnelKey: form.funnelKey,
-        dedupeKey: `signup:${signup.id}`,
+      await this.traces.signedUp(manager, {
+        form,
+        signupId: signup.id,
+        isPending: signup.status === 'pending',
         subscriberId: person.id,
         visitorId,
+        source,
       });
       if (person.status === 'bounced' || person.status === 'complained') return;
       // Who has left, or is suppressed, is asked first: with single opt-in anybody could put them back on the list.

@@ -123,6 +123,11 @@ describe('forgetting a person', () => {
        insert into field_signal (subscriber_id, before, created_at) values ($1, $2, now())`,
       [reader.id, JSON.stringify({ plan: CANARY })],
     );
+    await t.http
+      .post('/api/v1/affiliates')
+      .set('Authorization', `Bearer ${API_KEY}`)
+      .send({ code: 'forgotten', name: `Rita ${CANARY}`, email: reader.email })
+      .expect(201);
     expect((await traces(CANARY)).length).toBeGreaterThan(8);
 
     await erase(reader);

@@ -9,9 +9,15 @@ export interface Reader {
 }
 
 /** Somebody who signed up, confirmed and got the welcome mail, all by the public pages. */
-export async function newReader(t: TestApp, email: string, fields: object = {}): Promise<Reader> {
+export async function newReader(
+  t: TestApp,
+  email: string,
+  fields: object = {},
+  cookie = '',
+): Promise<Reader> {
   await t.http
     .post('/p/niches')
+    .set('Cookie', cookie)
     .type('form')
     .send({ email, ...fields })
     .expect(200);

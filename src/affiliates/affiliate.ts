@@ -1,0 +1,54 @@
+import type { Money } from '../values/money.js';
+
+export const AFFILIATE_STATES = ['active', 'paused'] as const;
+export type AffiliateState = (typeof AFFILIATE_STATES)[number];
+
+/** Words that conditions use where a code may stand. */
+export const RESERVED_CODES: readonly string[] = ['any', 'none', 'self'];
+
+export interface Affiliate {
+  id: string;
+  /** Stands in the link; never changes. */
+  code: string;
+  /** Null, as the address, once they were erased. */
+  name: string | null;
+  email: string | null;
+  recruiterId: string | null;
+  state: AffiliateState;
+  createdAt: Date;
+  isErased: boolean;
+}
+
+/** What an affiliate has brought. */
+export interface AffiliateFigures {
+  /** Of their link, by people; machines and looks ahead do not count. */
+  clicks: number;
+  /** Subscribers whose last affiliate they are, and who signed up on a form. */
+  signUps: number;
+  /** Orders that earned in the first tier; those refunded since are among them. */
+  sales: number;
+  /** Of both tiers, one for each currency. */
+  balances: Balance[];
+}
+
+export interface Balance {
+  currency: string;
+  /** Still in the hold. */
+  pendingMinor: number;
+  /** Over the hold and in no payout; below zero after a refund of what was paid out, until later sales make up for it. */
+  dueMinor: number;
+  /** In payouts, paid or about to be. */
+  paidOutMinor: number;
+}
+
+export interface Payout {
+  id: string;
+  affiliateId: string;
+  affiliateCode: string;
+  affiliateName: string | null;
+  affiliateEmail: string | null;
+  amount: Money;
+  state: 'open' | 'paid';
+  createdAt: Date;
+  paidAt: Date | null;
+}

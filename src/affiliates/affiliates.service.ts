@@ -1,0 +1,135 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { DomainError } from '../values/domain-error.js';
+import type { EmailAddressParse } from '../values/email-address.js';
+import type { Affiliate, AffiliateFigures, AffiliateState } from './affiliate.js';
+import { figuresOf, findAffiliate, findByCode, listAffiliates, recruiters } from './affiliates.queries.js';
+import { forgetAffiliate } from './forget.queries.js';
+import { mailboxOf } from './mailbox.js';
+import { wouldLoop } from './recruiting-tree.js';
+
+type Address = Extract<EmailAddressParse, { ok: true }>;
+
+export interface NewAffiliate {
+  code: string;
+  name: string;
+  email: Address;
+  recruiterId: string | null;
+}
+
+export interface AffiliateChange {
+  name?: string | undefined;
+  email?: Address | undefined;
+  state?: AffiliateState | undefined;
+  recruiterId?: string | null | undefined;
+}
+
+/** Whoever changes the tree of recruiters waits for whoever changes it now: two changes at once could close a loop. */
+const LOCK_TREE = `select pg_advisory_xact_lock(hashtextextended('affiliate tree', 0))`;
+
+/** The partners. The only writer of `affiliate`. */
+@Injectable()
+export class AffiliatesService {
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Throws `AFFILIATE_CODE_CONFLICT`, `AFFILIATE_EMAIL_CONFLICT` for a mailbox that an affiliate has under this or a
+   * similar address, and `AFFILIATE_RECRUITER_INVALID`.
+   */
+  async create({ code, name, email, recruiterId }: NewAffiliate): Promise<Affiliate> {
+    return this.dataSource.transaction(async (manager) => {
+      await manager.query(LOCK_TREE);
+      if ((await findByCode(manager, code)) !== null)
+        throw refused('AFFILIATE_CODE_CONFLICT', 'code', `another affiliate has the code "${code}"`);
+      await this.checkMailbox(manager, email, null);
+      if (recruiterId !== null) await this.checkRecruiter(manager, recruiterId, null);
+      const rows: { id: string }[] = await manager.query(
+        `insert into affiliate (code, name, email, email_key, mailbox, recruiter_id, state, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, 'active', $7, $7) returning id`,
+        [code, name, email.address, email.key, mailboxOf(email.key), recruiterId, this.clock.now()],
+      );
+      return this.get(rows[0]?.id ?? '', manager);
+    });
+  }
+
+  /** A change of recruiter counts for sales that are paid from now on. Throws as `create`, and `AFFILIATE_NOT_FOUND`. */
+  async update(id: string, { name, email, state, recruiterId }: AffiliateChange): Promise<Affiliate> {
+    return this.dataSource.transaction(async (manager) => {
+      await manager.query(LOCK_TREE);
+      const affiliate = await this.get(id, manager);
+      if (affiliate.isErased)
+        throw refused('AFFILIATE_ERASED', 'id', 'this affiliate was erased; only their money is kept');
+      if (email !== undefined) await this.checkMailbox(manager, email, id);
+      if (typeof recruiterId === 'string') await this.checkRecruiter(manager, recruiterId, id);
+      await manager.query(
+        `update affiliate set name = coalesce($2, name), email = coalesce($3, email), email_key = coalesce($4, email_key),
+           mailbox = coalesce($5, mailbox), state = coalesce($6, state),
+           recruiter_id = case when $7 then $8::bigint else recruiter_id end, updated_at = $9 where id = $1`,
+        [
+          ...[id, name ?? null, email?.address ?? null, email?.key ?? null],
+          ...[email === undefined ? null : mailboxOf(email.key), state ?? null],
+          ...[recruiterId !== undefined, recruiterId ?? null, this.clock.now()],
+        ],
+      );
+      return this.get(id, manager);
+    });
+  }
+
+  /** Name and address go, and the link earns no more. Clicks, commissions and payouts stay, as the books need them. */
+  async erase(id: string): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      await this.get(id, manager);
+      await forgetAffiliate(manager, { id });
+    });
+  }
+
+  async get(id: string, manager: EntityManager = this.dataSource.manager): Promise<Affiliate> {
+    const found = await findAffiliate(manager, id);
+    if (found) return found;
+    throw new DomainError('AFFILIATE_NOT_FOUND', `There is no affiliate with the id ${id}`, { id });
+  }
+
+  async findByCode(code: string): Promise<Affiliate | null> {
+    return findByCode(this.dataSource.manager, code);
+  }
+
+  async list(page: { beforeId: string | undefined; limit: number }): Promise<Affiliate[]> {
+    return listAffiliates(this.dataSource.manager, page);
+  }
+
+  async figures(ids: readonly string[]): Promise<Map<string, AffiliateFigures>> {
+    return figuresOf(this.dataSource.manager, ids, this.clock.now());
+  }
+
+  private async checkMailbox(manager: EntityManager, email: Address, except: string | null): Promise<void> {
+    const taken: unknown[] = await manager.query(
+      `select 1 from affiliate where mailbox = $1 and ($2::bigint is null or id <> $2)`,
+      [mailboxOf(email.key), except],
+    );
+    if (taken.length === 0) return;
+    const message = 'another affiliate has this mailbox, under this or a similar address';
+    throw refused('AFFILIATE_EMAIL_CONFLICT', 'email', message);
+  }
+
+  private async checkRecruiter(
+    manager: EntityManager,
+    recruiterId: string,
+    id: string | null,
+  ): Promise<void> {
+    const recruiter = await findAffiliate(manager, recruiterId);
+    if (recruiter === null || recruiter.isErased)
+      throw refused('AFFILIATE_RECRUITER_INVALID', 'recruiterId', 'use the id of an affiliate who is there');
+    if (id === null || !wouldLoop(await recruiters(manager), id, recruiterId)) return;
+    const message =
+      'this affiliate was recruited by the other, or by somebody they recruited; use one above or beside';
+    throw refused('AFFILIATE_RECRUITER_INVALID', 'recruiterId', message);
+  }
+}
+
+function refused(code: string, field: string, reason: string): DomainError {
+  return new DomainError(code, `${field}: ${reason}`, { field });
+}

@@ -1,0 +1,41 @@
+import type { Refusal } from './commission.js';
+
+/** A commission as it is kept. Amounts in minor units of `currency`. */
+export interface CommissionRecord {
+  id: string;
+  affiliateId: string;
+  affiliateCode: string;
+  affiliateName: string | null;
+  orderId: string;
+  orderNumber: string;
+  funnelKey: string;
+  productKey: string;
+  productName: string;
+  tier: 1 | 2;
+  baseMinor: number;
+  rateBps: number;
+  amountMinor: number;
+  clawedBackMinor: number;
+  currency: string;
+  refusal: Refusal | null;
+  /** Where the order got its affiliate from: the browser at the checkout, or what is kept with the subscriber. */
+  via: 'checkout' | 'subscriber';
+  touchedAt: Date;
+  dueAt: Date;
+  payoutId: string | null;
+  payoutState: 'open' | 'paid' | null;
+  createdAt: Date;
+}
+
+export const COMMISSION_STATES = ['refused', 'pending', 'due', 'in_payout', 'paid', 'clawed_back'] as const;
+export type CommissionState = (typeof COMMISSION_STATES)[number];
+
+export function commissionState(
+  { refusal, payoutState, amountMinor, clawedBackMinor, dueAt }: CommissionRecord,
+  now: Date,
+): CommissionState {
+  if (refusal !== null) return 'refused';
+  if (payoutState !== null) return payoutState === 'paid' ? 'paid' : 'in_payout';
+  if (amountMinor > 0 && clawedBackMinor >= amountMinor) return 'clawed_back';
+  return dueAt > now ? 'pending' : 'due';
+}

@@ -1,0 +1,139 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { DomainError } from '../values/domain-error.js';
+import { addDuration, parseDuration } from '../values/duration.js';
+import { parseEmailAddress } from '../values/email-address.js';
+import { AffiliateTermsService, USUAL_COOKIE } from './affiliate-terms.service.js';
+import { clawedBackOf, commissionsOf, type Party } from './commission.js';
+import type { CommissionRecord } from './commission-record.js';
+import {
+  type CommissionPage,
+  commissionsOfOrder,
+  emailKeysOf,
+  findCommission,
+  insertCommissions,
+  listCommissions,
+  lockCommissions,
+  type PartyRow,
+  partiesOf,
+} from './commissions.queries.js';
+import { mailboxOf } from './mailbox.js';
+import { ReferralsService } from './referrals.service.js';
+import { lastTouch } from './touch.js';
+
+/** As much of a paid order as decides who earns by it. */
+export interface PaidOrder {
+  id: string;
+  funnelKey: string;
+  currency: string;
+  /** When the checkout was sent: the window of a click is open then or not, however long the payment takes. */
+  placedAt: Date;
+  /** The address typed at the checkout. */
+  email: string;
+  /** Null for somebody who was erased meanwhile. */
+  buyerId: string | null;
+  /** Whose mail led to the order. */
+  readerId: string | null;
+  /** Amounts after discounts. Prices are what customers pay: no tax is known that could be taken off. */
+  lines: readonly { id: string; netMinor: number }[];
+}
+
+/** What affiliates earn by orders. The only writer of `commission` and `clawback`, but for the payout that settles them. */
+@Injectable()
+export class CommissionsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly terms: AffiliateTermsService,
+    private readonly referrals: ReferralsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * In the transaction in which an order is paid. The affiliate is that of the last click before the checkout, by the
+   * browser or by the subscriber, within the window of the funnel. Told twice, it earns once.
+   */
+  async settle(manager: EntityManager, order: PaidOrder): Promise<void> {
+    const people = [order.buyerId, order.readerId].filter((id) => id !== null);
+    const touches = await this.referrals.touchesOf(manager, { orderId: order.id, subscriberIds: people });
+    if (touches.length === 0) return;
+    const terms = await this.terms.of(order.funnelKey, manager);
+    const touch = lastTouch(touches, { at: order.placedAt, window: terms?.cookie ?? USUAL_COOKIE });
+    if (touch === null) return;
+    if (order.buyerId !== null)
+      await this.referrals.keep(manager, order.buyerId, { touch, source: 'checkout', isProven: true });
+    if (terms === null) return;
+    const { affiliate, recruiter } = await partiesOf(manager, touch.affiliateId);
+    if (affiliate === null) return;
+    const mailboxes = await this.mailboxesOf(manager, order, people);
+    const party = ({ id, mailbox, isActive }: PartyRow): Party => ({
+      affiliateId: id,
+      isActive,
+      isBuyer: mailbox !== null && mailboxes.has(mailbox),
+    });
+    const earned = commissionsOf({
+      lines: order.lines,
+      rates: terms,
+      affiliate: party(affiliate),
+      recruiter: recruiter === null ? null : party(recruiter),
+    });
+    const now = this.clock.now();
+    const dueAt = addDuration(now, parseDuration(terms.hold), 'UTC');
+    const { id, currency } = order;
+    await insertCommissions(manager, earned, {
+      id,
+      currency,
+      via: touch.via,
+      touchedAt: touch.at,
+      dueAt,
+      now,
+    });
+  }
+
+  /**
+   * In the transaction of a refund. `refundedMinor` is what has gone back of the order in all. What is due already, or was
+   * paid out, is taken off what becomes due next.
+   */
+  async clawBack(
+    manager: EntityManager,
+    { orderId, ...refund }: { orderId: string; refundedMinor: number; totalMinor: number },
+  ): Promise<void> {
+    const now = this.clock.now();
+    for (const commission of await lockCommissions(manager, orderId)) {
+      const amount = clawedBackOf(commission.amountMinor, refund) - commission.clawedBackMinor;
+      if (amount <= 0) continue;
+      // In the hold it meets what it takes back on the day that becomes due.
+      const dueAt = commission.dueAt > now ? commission.dueAt : now;
+      await manager.query(
+        `insert into clawback (commission_id, affiliate_id, amount_minor, currency, due_at, created_at)
+         values ($1, $2, $3, $4, $5, $6)`,
+        [commission.id, commission.affiliateId, amount, commission.currency, dueAt, now],
+      );
+    }
+  }
+
+  /** Throws `COMMISSION_NOT_FOUND`. */
+  async get(id: string): Promise<CommissionRecord> {
+    const found = await findCommission(this.dataSource.manager, id);
+    if (found) return found;
+    throw new DomainError('COMMISSION_NOT_FOUND', `There is no commission with the id ${id}`, { id });
+  }
+
+  async ofOrder(orderId: string): Promise<CommissionRecord[]> {
+    return commissionsOfOrder(this.dataSource.manager, orderId);
+  }
+
+  async list(page: CommissionPage): Promise<CommissionRecord[]> {
+    return listCommissions(this.dataSource.manager, page);
+  }
+
+  private async mailboxesOf(
+    manager: EntityManager,
+    order: PaidOrder,
+    people: readonly string[],
+  ): Promise<Set<string>> {
+    const typed = parseEmailAddress(order.email);
+    const keys = [...(typed.ok ? [typed.key] : []), ...(await emailKeysOf(manager, people))];
+    return new Set(keys.map(mailboxOf));
+  }
+}

@@ -1,0 +1,14 @@
+const GOOGLE = new Set(['gmail.com', 'googlemail.com']);
+
+/**
+ * The mailbox that mail to an address probably reaches: its key without what follows a plus, and as Google reads it
+ * without dots. Two people never share one by this, and one person rarely passes for two; it decides who pays whom, not
+ * who is written to. `emailKey` is that of `parseEmailAddress`.
+ */
+export function mailboxOf(emailKey: string): string {
+  const at = emailKey.lastIndexOf('@');
+  const [local = '', domain] = [emailKey.slice(0, at).split('+')[0], emailKey.slice(at + 1)];
+  // "+news@example.com" has no name before the plus.
+  const name = local === '' ? emailKey.slice(0, at) : local;
+  return GOOGLE.has(domain) ? `${name.replaceAll('.', '')}@gmail.com` : `${name}@${domain}`;
+}

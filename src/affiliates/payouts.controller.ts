@@ -1,0 +1,150 @@
+import { Body, Controller, Get, Param, Post, Query, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
+import { ApiRoute } from '../infra/http/api-route.js';
+import { idSchema, type Page, pageOf, pageQuery, toPage } from '../infra/http/page.js';
+import { sendCsv } from '../infra/http/send-csv.js';
+import { isCurrency, moneyOf } from '../values/money.js';
+import type { Payout } from './affiliate.js';
+import { PayoutsService } from './payouts.service.js';
+
+const currency = z
+  .string()
+  .refine(isCurrency, 'use an ISO 4217 code in capitals, such as EUR')
+  .meta({ description: 'ISO 4217.' });
+const money = z.object({ amountMinor: z.number().int(), currency: z.string() });
+const state = z.enum(['open', 'paid'], { error: 'use open or paid' });
+
+const payoutSchema = z
+  .object({
+    id: z.string(),
+    affiliateId: z.string(),
+    affiliateCode: z.string(),
+    amount: money,
+    state,
+    createdAt: z.iso.datetime(),
+    paidAt: z.iso.datetime().nullable(),
+  })
+  .meta({ id: 'Payout' });
+const dueSchema = z.object({
+  data: z.array(
+    z.object({
+      affiliateId: z.string(),
+      affiliateCode: z.string(),
+      amount: money.meta({
+        description: 'Below zero: refunds of what was paid out, taken off what becomes due next.',
+      }),
+    }),
+  ),
+});
+const made = z.object({ data: z.array(payoutSchema) });
+const dueQuery = z.strictObject({ currency: currency.optional() });
+const listQuery = pageQuery.extend({ state: state.optional(), affiliateId: idSchema.optional() });
+const csvQuery = z.strictObject({ state: state.optional() });
+const runBody = z.strictObject({
+  minimum: z
+    .strictObject({
+      amountMinor: z
+        .int('use a whole number of minor units from 1')
+        .min(1)
+        .max(2 ** 53 - 1),
+      currency,
+    })
+    .meta({ description: 'Who is due less in this currency waits for the next run.' }),
+});
+
+type PayoutJson = z.output<typeof payoutSchema>;
+
+@Controller('api/v1/payouts')
+export class PayoutsController {
+  constructor(private readonly payouts: PayoutsService) {}
+
+  @Get()
+  @ApiRoute({ summary: 'List payouts', tag: 'payouts', response: pageOf(payoutSchema) })
+  async list(
+    @Query({ schema: listQuery }) { cursor, limit, ...filter }: z.output<typeof listQuery>,
+  ): Promise<Page<PayoutJson>> {
+    return toPage(
+      await this.payouts.list({ beforeId: cursor, limit: limit + 1, ...filter }),
+      limit,
+      payoutJson,
+    );
+  }
+
+  @Get('due')
+  @ApiRoute({ summary: 'What is due to affiliates now', tag: 'payouts', response: dueSchema })
+  async due(
+    @Query({ schema: dueQuery }) query: z.output<typeof dueQuery>,
+  ): Promise<z.output<typeof dueSchema>> {
+    const rows = await this.payouts.due(query.currency ?? null);
+    return {
+      data: rows.map(({ affiliateId, affiliateCode, amountMinor, currency }) => ({
+        ...{ affiliateId, affiliateCode },
+        amount: moneyOf(amountMinor, currency),
+      })),
+    };
+  }
+
+  @Get('export.csv')
+  @ApiRoute({
+    summary: 'Payouts as a table',
+    description: 'Spreadsheets cannot execute it.',
+    tag: 'payouts',
+    response: z.string(),
+    produces: 'text/csv',
+  })
+  async csv(
+    @Query({ schema: csvQuery }) query: z.output<typeof csvQuery>,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    await sendCsv(reply, 'payouts.csv', this.payouts.csv(query.state));
+  }
+
+  @Get(':id')
+  @ApiRoute({ summary: 'One payout', tag: 'payouts', response: payoutSchema })
+  async get(@Param('id', { schema: idSchema }) id: string): Promise<PayoutJson> {
+    return payoutJson(await this.payouts.get(id));
+  }
+
+  @Post()
+  @ApiRoute({
+    summary: 'Make a payout run',
+    description:
+      'One payout for each affiliate who is due the minimum or more, of everything that is due to them. A second run makes nothing.',
+    tag: 'payouts',
+    response: made,
+  })
+  async run(
+    @Body({ schema: runBody }) { minimum }: z.output<typeof runBody>,
+  ): Promise<z.output<typeof made>> {
+    return { data: (await this.payouts.run(minimum)).map(payoutJson) };
+  }
+
+  @Post(':id/paid')
+  @ApiRoute({
+    summary: 'Say that a payout was paid',
+    tag: 'payouts',
+    response: payoutSchema,
+    status: 200,
+    idempotent: false,
+  })
+  async paid(@Param('id', { schema: idSchema }) id: string): Promise<PayoutJson> {
+    return payoutJson(await this.payouts.markPaid(id));
+  }
+}
+
+function payoutJson({
+  id,
+  affiliateId,
+  affiliateCode,
+  amount,
+  state,
+  createdAt,
+  paidAt,
+}: Payout): PayoutJson {
+  return {
+    ...{ id, affiliateId, affiliateCode, amount, state },
+    createdAt: createdAt.toISOString(),
+    paidAt: paidAt?.toISOString() ?? null,
+  };
+}

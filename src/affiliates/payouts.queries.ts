@@ -1,0 +1,79 @@
+import type { EntityManager } from 'typeorm';
+import type { Payout } from './affiliate.js';
+
+const PAYOUT = `select p.id, p.affiliate_id as "affiliateId", a.code as "affiliateCode", a.name as "affiliateName",
+    a.email as "affiliateEmail", jsonb_build_object('amountMinor', p.amount_minor, 'currency', p.currency) as amount, p.state,
+    p.created_at as "createdAt", p.paid_at as "paidAt"
+  from payout p join affiliate a on a.id = p.affiliate_id`;
+
+export async function findPayout(db: EntityManager, id: string): Promise<Payout | null> {
+  const rows: Payout[] = await db.query(`${PAYOUT} where p.id = $1`, [id]);
+  return rows[0] ?? null;
+}
+
+export interface PayoutPage {
+  beforeId?: string | undefined;
+  limit: number;
+  state?: 'open' | 'paid' | undefined;
+  affiliateId?: string | undefined;
+}
+
+/** Newest first. */
+export async function listPayouts(db: EntityManager, page: PayoutPage): Promise<Payout[]> {
+  return db.query(
+    `${PAYOUT} where ($1::bigint is null or p.id < $1) and ($3::text is null or p.state = $3)
+       and ($4::bigint is null or p.affiliate_id = $4) order by p.id desc limit $2`,
+    [page.beforeId ?? null, page.limit, page.state ?? null, page.affiliateId ?? null],
+  );
+}
+
+export interface DueRow {
+  affiliateId: string;
+  affiliateCode: string;
+  affiliateName: string | null;
+  currency: string;
+  /** Below zero where refunds of what was paid out outweigh what has become due since. */
+  amountMinor: number;
+  commissionIds: string[];
+  clawbackIds: string[];
+}
+
+/** What has become due and is in no payout, by affiliate. Served by commission_unpaid and clawback_unpaid. */
+export async function dueBalances(
+  db: EntityManager,
+  { currency, now }: { currency: string | null; now: Date },
+): Promise<DueRow[]> {
+  return db.query(
+    `select e.affiliate_id as "affiliateId", a.code as "affiliateCode", a.name as "affiliateName", e.currency,
+        sum(e.amount)::float8 as "amountMinor",
+        coalesce(array_agg(e.id) filter (where e.amount > 0), '{}') as "commissionIds",
+        coalesce(array_agg(e.id) filter (where e.amount < 0), '{}') as "clawbackIds"
+       from (select id, affiliate_id, currency, amount_minor as amount from commission
+              where payout_id is null and amount_minor > 0 and due_at <= $2 and ($1::text is null or currency = $1)
+             union all
+             select id, affiliate_id, currency, -amount_minor from clawback
+              where payout_id is null and due_at <= $2 and ($1::text is null or currency = $1)) e
+       join affiliate a on a.id = e.affiliate_id
+      group by 1, 2, 3, 4 having sum(e.amount) <> 0 order by 4, 5 desc, 1`,
+    [currency, now],
+  );
+}
+
+/** Payout runs wait for each other, so that nothing is paid twice. */
+export const LOCK_PAYOUTS = `select pg_advisory_xact_lock(hashtextextended('payouts', 0))`;
+
+/** Makes one payout of exactly what `dueBalances` summed. Called under the lock on payouts. */
+export async function insertPayout(
+  db: EntityManager,
+  { affiliateId, currency, amountMinor, commissionIds, clawbackIds }: DueRow,
+  now: Date,
+): Promise<string> {
+  const rows: { id: string }[] = await db.query(
+    `insert into payout (affiliate_id, amount_minor, currency, state, created_at) values ($1, $2, $3, 'open', $4) returning id`,
+    [affiliateId, amountMinor, currency, now],
+  );
+  const id = rows[0]?.id ?? '';
+  await db.query('update commission set payout_id = $1 where id = any ($2)', [id, commissionIds]);
+  await db.query('update clawback set payout_id = $1 where id = any ($2)', [id, clawbackIds]);
+  return id;
+}

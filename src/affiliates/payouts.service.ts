@@ -1,0 +1,91 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { exportCell } from '../imports/export-cell.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { DomainError } from '../values/domain-error.js';
+import { type Money, moneyToText } from '../values/money.js';
+import type { Payout } from './affiliate.js';
+import {
+  dueBalances,
+  type DueRow,
+  findPayout,
+  insertPayout,
+  listPayouts,
+  LOCK_PAYOUTS,
+  type PayoutPage,
+} from './payouts.queries.js';
+
+const CSV_BATCH = 500;
+const COLUMNS = ['payout', 'affiliate', 'name', 'email', 'amount', 'currency', 'state', 'made', 'paid'];
+
+/** Money to affiliates. It moves none itself: the owner pays by their bank and says so. The only writer of `payout`. */
+@Injectable()
+export class PayoutsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** What is due to each affiliate now, the highest first; below zero what they have to make up for. */
+  async due(currency: string | null): Promise<DueRow[]> {
+    return dueBalances(this.dataSource.manager, { currency, now: this.clock.now() });
+  }
+
+  /**
+   * A payout run: one payout for each affiliate who is due `minimum` or more in its currency, with everything that is due
+   * to them. What is in a payout is in no other, so a second run at once makes nothing.
+   */
+  async run(minimum: Money): Promise<Payout[]> {
+    const { currency, amountMinor } = minimum;
+    const ids = await this.dataSource.transaction(async (manager) => {
+      await manager.query(LOCK_PAYOUTS);
+      const now = this.clock.now();
+      const due = await dueBalances(manager, { currency, now });
+      const made: string[] = [];
+      for (const row of due)
+        if (row.amountMinor >= Math.max(amountMinor, 1)) made.push(await insertPayout(manager, row, now));
+      return made;
+    });
+    return Promise.all(ids.map(async (id) => this.get(id)));
+  }
+
+  /** The owner has paid it. Said twice, it was paid the first time. Throws `PAYOUT_NOT_FOUND`. */
+  async markPaid(id: string): Promise<Payout> {
+    await this.dataSource.query(
+      `update payout set state = 'paid', paid_at = $2 where id = $1 and state = 'open'`,
+      [id, this.clock.now()],
+    );
+    return this.get(id);
+  }
+
+  async get(id: string): Promise<Payout> {
+    const found = await findPayout(this.dataSource.manager, id);
+    if (found) return found;
+    throw new DomainError('PAYOUT_NOT_FOUND', `There is no payout with the id ${id}`, { id });
+  }
+
+  async list(page: PayoutPage): Promise<Payout[]> {
+    return listPayouts(this.dataSource.manager, page);
+  }
+
+  /** For the bank and the books, newest first; no cell of it is executed by a spreadsheet. */
+  async *csv(state: 'open' | 'paid' | undefined): AsyncGenerator<string> {
+    yield `\ufeff${COLUMNS.map(exportCell).join(',')}\r\n`;
+    let beforeId: string | undefined;
+    for (;;) {
+      const rows = await this.list({ beforeId, limit: CSV_BATCH, state });
+      if (rows.length === 0) return;
+      yield rows.map((row) => `${cellsOf(row).map(exportCell).join(',')}\r\n`).join('');
+      beforeId = rows.at(-1)?.id;
+    }
+  }
+}
+
+function cellsOf(payout: Payout): string[] {
+  const { id, affiliateCode, affiliateName, affiliateEmail, amount, state, createdAt, paidAt } = payout;
+  const [number = '', currency = ''] = moneyToText(amount).split(' ');
+  return [
+    ...[id, affiliateCode, affiliateName ?? '', affiliateEmail ?? '', number, currency, state],
+    ...[createdAt.toISOString(), paidAt?.toISOString() ?? ''],
+  ];
+}

@@ -1,0 +1,137 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { CONFIG, type Config } from '../infra/config.js';
+import { AffiliateTermsService, USUAL_COOKIE } from './affiliate-terms.service.js';
+import { lastTouch, readTouch, type Touch } from './touch.js';
+
+/** The cookie that remembers by whose link a browser came. */
+export const REFERRAL_COOKIE = 'ws_referral';
+
+/** As a request brings it: the cookie of the browser, or the code that stood in the address of another site's page. */
+export interface TouchSource {
+  cookie?: string | undefined;
+  code?: string | undefined;
+}
+
+/**
+ * Who came by whose link. The last click counts: a later one takes the place of an earlier. The only writer of `referral`,
+ * `signup_referral`, `order_referral` and `affiliate_click`.
+ */
+@Injectable()
+export class ReferralsService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly terms: AffiliateTermsService,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** A click on the link of an active affiliate, counted by day and by nothing else; null for any other code. */
+  async click(code: string): Promise<Touch | null> {
+    const at = this.clock.now();
+    const rows: { affiliateId: string }[] = await this.dataSource.query(
+      `insert into affiliate_click (affiliate_id, day, clicks)
+       select id, ($2::timestamptz at time zone 'UTC')::date, 1 from affiliate where code = $1 and state = 'active'
+       on conflict (affiliate_id, day) do update set clicks = affiliate_click.clicks + 1
+       returning affiliate_id as "affiliateId"`,
+      [code, at],
+    );
+    return rows[0] ? { affiliateId: rows[0].affiliateId, at } : null;
+  }
+
+  /**
+   * A sign-up by somebody with a touch waits for the confirmation, in the transaction of the sign-up: whoever types
+   * other people's addresses into a form must not become the affiliate of them all.
+   */
+  async signedUp(
+    manager: EntityManager,
+    { signupId, funnelKey, source }: { signupId: string; funnelKey: string; source: TouchSource },
+  ): Promise<void> {
+    const touch = await this.openTouch(manager, funnelKey, source);
+    if (touch === null) return;
+    await manager.query(
+      `insert into signup_referral (signup_id, affiliate_id, touched_at)
+       select $1, id, $3 from affiliate where id = $2 and state = 'active'
+       on conflict (signup_id) do update set affiliate_id = excluded.affiliate_id, touched_at = excluded.touched_at`,
+      [signupId, touch.affiliateId, touch.at],
+    );
+  }
+
+  /** `isProven`: by the mail to the address. Without that, nobody loses the affiliate they have. */
+  async confirmed(
+    manager: EntityManager,
+    { signupId, subscriberId, isProven }: { signupId: string; subscriberId: string; isProven: boolean },
+  ): Promise<void> {
+    const rows: { affiliateId: string; at: Date }[] = await manager.query(
+      `with gone as (delete from signup_referral where signup_id = $1 returning affiliate_id, touched_at)
+       select affiliate_id as "affiliateId", touched_at as at from gone`,
+      [signupId],
+    );
+    const [touch] = rows;
+    if (touch) await this.keep(manager, subscriberId, { touch, source: 'form', isProven });
+  }
+
+  /** The touch of the browser that has placed an order, in the transaction of the order. */
+  async ordered(
+    manager: EntityManager,
+    { orderId, funnelKey, source }: { orderId: string; funnelKey: string; source: TouchSource },
+  ): Promise<void> {
+    const touch = await this.openTouch(manager, funnelKey, source);
+    if (touch === null) return;
+    await manager.query(
+      `insert into order_referral (order_id, affiliate_id, touched_at) select $1, id, $3 from affiliate where id = $2
+       on conflict (order_id) do update set affiliate_id = excluded.affiliate_id, touched_at = excluded.touched_at`,
+      [orderId, touch.affiliateId, touch.at],
+    );
+  }
+
+  /** The touches that may have led to an order: of the browser that placed it, of the buyer, of the mail's reader. */
+  async touchesOf(
+    manager: EntityManager,
+    { orderId, subscriberIds }: { orderId: string; subscriberIds: readonly string[] },
+  ): Promise<(Touch & { via: 'checkout' | 'subscriber' })[]> {
+    return manager.query(
+      `select affiliate_id as "affiliateId", touched_at as at, 'checkout' as via from order_referral where order_id = $1
+       union all
+       select affiliate_id, touched_at, 'subscriber' from referral where subscriber_id = any ($2)`,
+      [orderId, subscriberIds],
+    );
+  }
+
+  /** Keeps a touch with a person, unless they have a later one. */
+  async keep(
+    manager: EntityManager,
+    subscriberId: string,
+    { touch, source, isProven }: { touch: Touch; source: 'form' | 'checkout'; isProven: boolean },
+  ): Promise<void> {
+    await manager.query(
+      `insert into referral (subscriber_id, affiliate_id, touched_at, source, recorded_at) values ($1, $2, $3, $4, $5)
+       on conflict (subscriber_id) do update set affiliate_id = excluded.affiliate_id, touched_at = excluded.touched_at,
+         source = excluded.source, recorded_at = excluded.recorded_at
+       where $6 and referral.touched_at < excluded.touched_at`,
+      [subscriberId, touch.affiliateId, touch.at, source, this.clock.now(), isProven],
+    );
+  }
+
+  private async openTouch(
+    manager: EntityManager,
+    funnelKey: string,
+    { cookie, code }: TouchSource,
+  ): Promise<Touch | null> {
+    const now = this.clock.now();
+    const touches: Touch[] = [];
+    const remembered = readTouch(this.config.secretKey, cookie);
+    if (remembered !== null) touches.push(remembered);
+    if (code !== undefined) {
+      const rows: { id: string }[] = await manager.query(
+        `select id from affiliate where code = $1 and state = 'active'`,
+        [code.toLowerCase()],
+      );
+      if (rows[0]) touches.push({ affiliateId: rows[0].id, at: now });
+    }
+    if (touches.length === 0) return null;
+    const window = (await this.terms.of(funnelKey, manager))?.cookie ?? USUAL_COOKIE;
+    return lastTouch(touches, { at: now, window });
+  }
+}

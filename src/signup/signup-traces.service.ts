@@ -1,0 +1,62 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { ReferralsService, type TouchSource } from '../affiliates/referrals.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { TrackingService } from '../tracking/tracking.service.js';
+import type { Form } from './forms.service.js';
+import type { Origin } from './origin.js';
+
+/** What a sign-up leaves behind for the figures: the conversion, and by whose link the person came. */
+@Injectable()
+export class SignupTraces {
+  constructor(
+    private readonly tracking: TrackingService,
+    private readonly referrals: ReferralsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  visitorId({ ip, userAgent }: Origin): Buffer {
+    return this.tracking.visitorId(ip, userAgent, this.clock.now());
+  }
+
+  async signedUp(
+    manager: EntityManager,
+    {
+      form: { funnelKey },
+      signupId,
+      isPending,
+      subscriberId,
+      visitorId,
+      source,
+    }: {
+      form: Form;
+      signupId: string;
+      isPending: boolean;
+      subscriberId: string;
+      visitorId: Buffer;
+      source: TouchSource;
+    },
+  ): Promise<void> {
+    await this.tracking.recordConversion(manager, {
+      kind: 'signup',
+      funnelKey,
+      dedupeKey: `signup:${signupId}`,
+      subscriberId,
+      visitorId,
+    });
+    if (isPending) await this.referrals.signedUp(manager, { signupId, funnelKey, source });
+  }
+
+  async confirmed(
+    manager: EntityManager,
+    { form, signupId, subscriberId }: { form: Form; signupId: string; subscriberId: string },
+  ): Promise<void> {
+    await this.tracking.recordConversion(manager, {
+      kind: 'confirmation',
+      funnelKey: form.funnelKey,
+      dedupeKey: `confirmation:${signupId}`,
+      subscriberId,
+    });
+    await this.referrals.confirmed(manager, { signupId, subscriberId, isProven: form.optIn === 'double' });
+  }
+}

@@ -1,0 +1,328 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { AffiliateTermsService } from '../../../src/affiliates/affiliate-terms.service.js';
+import { OrdersService } from '../../../src/orders/orders.service.js';
+import { parseDuration } from '../../../src/values/duration.js';
+import { API_KEY, START, startTestApp, type TestApp } from '../../support/app.js';
+import { newReader } from '../privacy/reader.js';
+
+const DAY_MS = 86_400_000;
+const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
+const HEADERS = { 'user-agent': BROWSER, 'accept-language': 'en', 'sec-fetch-dest': 'document' };
+
+let t: TestApp;
+let count = 0;
+interface Made {
+  id: string;
+  code: string;
+  email: string;
+}
+/** A new affiliate for each test, recruited by another. */
+let affiliate: Made;
+let recruiter: Made;
+beforeAll(async () => {
+  t = await startTestApp();
+  await t.app.get(AffiliateTermsService, { strict: false }).publish(t.dataSource.manager, 'niche-ebook', {
+    ...{ commissionBps: 3000, secondTierBps: 1000 },
+    ...{ hold: parseDuration('30 days'), cookie: parseDuration('60 days') },
+  });
+});
+afterAll(async () => t.close());
+beforeEach(async () => {
+  t.clock.set(START);
+  count += 1;
+  recruiter = await make({ code: `above-${count}`, email: `above${count}@example.com` });
+  affiliate = await make({
+    ...{ code: `ada-${count}`, email: `ada${count}@example.com`, recruiterId: recruiter.id },
+  });
+});
+
+const api = (method: 'get' | 'post' | 'patch' | 'delete', path: string, body?: object) => {
+  const request = t.http[method](`/api/v1/${path}`).set('Authorization', `Bearer ${API_KEY}`);
+  return body === undefined ? request : request.send(body);
+};
+async function make(fields: { code: string; email: string; recruiterId?: string }) {
+  const { body } = await api('post', 'affiliates', { name: 'Ada, =1+1', ...fields }).expect(201);
+  return { ...fields, id: body.id as string };
+}
+const cookieOf = ({ headers }: { headers: Record<string, unknown> }): string =>
+  String((headers['set-cookie'] as string[] | undefined)?.[0] ?? '').split(';')[0] ?? '';
+const click = async (code: string, headers: object = HEADERS) =>
+  t.http
+    .get(`/a/${code}`)
+    .set({ ...headers })
+    .redirects(0);
+const figures = async (id: string) => (await api('get', `affiliates/${id}`).expect(200)).body;
+const earned = async (orderId: string) =>
+  (await api('get', `commissions?orderId=${orderId}`).expect(200)).body.data as {
+    id: string;
+    affiliateId: string;
+    tier: number;
+    state: string;
+    refusal: string | null;
+    amount: { amountMinor: number };
+    clawedBack: { amountMinor: number };
+  }[];
+const brief = async (orderId: string) =>
+  (await earned(orderId)).map(({ affiliateId, tier, amount, refusal }) => [
+    affiliateId,
+    ...[tier, amount.amountMinor, refusal],
+  ]);
+
+async function buy(email: string, cookie = ''): Promise<string> {
+  const placed = await t.http
+    .post('/checkout/launch-kit')
+    .set({ 'User-Agent': BROWSER, Cookie: cookie })
+    .type('form')
+    .send({ email })
+    .expect(303);
+  const [, order] = /\/pay\/(.+)$/.exec(String(placed.headers['location'])) ?? [];
+  await t.http.post(`/checkout/launch-kit/pay/${order}`).type('form').send({ outcome: 'paid' }).expect(303);
+  const rows: { id: string }[] = await t.dataSource.query('select max(id) as id from orders');
+  return rows[0]?.id ?? '';
+}
+
+describe('affiliates', () => {
+  it('have a code and a mailbox of their own, and stand in a tree', async () => {
+    const refused = async (fields: object, code: string) => {
+      const given = { code: 'other', name: 'O', email: 'o@example.com', ...fields };
+      expect((await api('post', 'affiliates', given)).body).toMatchObject({ code });
+    };
+    await refused({ code: affiliate.code }, 'AFFILIATE_CODE_CONFLICT');
+    await refused({ email: `Ada${count}+2@example.com` }, 'AFFILIATE_EMAIL_CONFLICT');
+    await refused({ recruiterId: '999999' }, 'AFFILIATE_RECRUITER_INVALID');
+    await refused({ code: 'self' }, 'REQUEST_INVALID');
+    await refused({ name: 'A\r\nBcc: x' }, 'REQUEST_INVALID');
+    const change = (id: string, body: object) => api('patch', `affiliates/${id}`, body);
+    const round = await change(recruiter.id, { recruiterId: affiliate.id }).expect(422);
+    expect(round.body).toMatchObject({
+      code: 'AFFILIATE_RECRUITER_INVALID',
+      errors: [{ field: 'recruiterId' }],
+    });
+    await change(affiliate.id, { recruiterId: affiliate.id }).expect(422);
+    const both = await Promise.all([
+      change(affiliate.id, { recruiterId: null }),
+      change(recruiter.id, { recruiterId: affiliate.id }),
+    ]);
+    expect(both[0].status).toBe(200);
+    expect((await change(affiliate.id, { recruiterId: recruiter.id })).status).toBe(
+      both[1].status === 200 ? 422 : 200,
+    );
+    const key = { 'Idempotency-Key': `make-${count}` };
+    const again = { code: `again-${count}`, name: 'A', email: `again${count}@example.com` };
+    const first = await api('post', 'affiliates', again).set(key).expect(201);
+    expect((await api('post', 'affiliates', again).set(key).expect(201)).body).toEqual(first.body);
+    const { body } = await api('get', 'affiliates?limit=2').expect(200);
+    expect([body.data.length, typeof body.nextCursor]).toEqual([2, 'string']);
+  });
+
+  it('have a link that leads to pages of ours and nowhere else', async () => {
+    const to = async (query: string) =>
+      (await t.http.get(`/a/${affiliate.code}${query}`)).headers['location'];
+    expect(await to('?to=/p/niches')).toBe('/p/niches');
+    expect(await to('?to=/offer/launch-kit')).toBe('/offer/launch-kit');
+    for (const query of [
+      '',
+      '?to=https://evil.example/',
+      '?to=//evil.example',
+      '?to=/admin',
+      '?to=/p/none',
+      '?to=/p/niches&to=/x',
+    ])
+      expect(await to(query)).toBe('/p/niches');
+    expect((await click('nobody')).headers).toMatchObject({ location: '/p/niches' });
+    expect((await click('nobody')).headers['set-cookie']).toBeUndefined();
+    const { headers } = await click(affiliate.code.toUpperCase());
+    expect(headers['set-cookie']?.[0]).toMatch(
+      /^ws_referral=[\w-]+; Max-Age=5184000; Path=\/; HttpOnly; SameSite=Lax$/,
+    );
+  });
+
+  it('get a click counted for a person who comes, and for nothing else', async () => {
+    await click(affiliate.code);
+    for (const headers of [
+      { ...HEADERS, 'sec-fetch-dest': 'image' },
+      { ...HEADERS, 'sec-fetch-dest': 'iframe' },
+      { ...HEADERS, 'sec-purpose': 'prefetch' },
+    ])
+      expect((await click(affiliate.code, headers)).headers['set-cookie']).toBeUndefined();
+    await t.http.head(`/a/${affiliate.code}`).set(HEADERS);
+    expect(await figures(affiliate.id)).toMatchObject({ clicks: 1, signUps: 0, sales: 0, balances: [] });
+    await api('patch', `affiliates/${affiliate.id}`, { state: 'paused' }).expect(200);
+    expect((await click(affiliate.code)).headers['set-cookie']).toBeUndefined();
+    expect(await figures(affiliate.id)).toMatchObject({ clicks: 1, state: 'paused' });
+  });
+});
+
+describe('a commission', () => {
+  it('follows from a purchase weeks after a sign-up, in two tiers, and is explained', async () => {
+    const cookie = cookieOf(await click(affiliate.code));
+    const reader = await newReader(t, `reader${count}@example.com`, {}, cookie);
+    expect(await figures(affiliate.id)).toMatchObject({ signUps: 1 });
+    t.clock.advance(59 * DAY_MS);
+    const order = await buy(reader.email);
+    expect(await brief(order)).toEqual([
+      [recruiter.id, 2, 490, null],
+      [affiliate.id, 1, 1470, null],
+    ]);
+    await t.app.get(OrdersService, { strict: false }).markPaid(order, 'test', 'again');
+    expect(await earned(order)).toHaveLength(2);
+    const [, first] = await earned(order);
+    const { body } = await api('get', `commissions/${first?.id}`).expect(200);
+    expect(body).toMatchObject({
+      state: 'pending',
+      rateBps: 3000,
+      base: { amountMinor: 4900 },
+      sale: [{}, {}],
+    });
+    expect(body.explanation.join(' ')).toMatch(
+      /subscriber who came by the link at 2026-01-05.*30% of the 49.00 EUR paid is 14.70 EUR.*held until 2026-04-04/,
+    );
+    t.clock.advance(DAY_MS);
+    expect(await brief(await buy(reader.email))).toEqual([]);
+  });
+
+  it('goes to the last click before the checkout', async () => {
+    const other = await make({ code: `other-${count}`, email: `other${count}@example.com` });
+    const reader = await newReader(
+      t,
+      `reader${count}@example.com`,
+      {},
+      cookieOf(await click(affiliate.code)),
+    );
+    t.clock.advance(DAY_MS);
+    const cookie = cookieOf(await click(other.code));
+    expect(await brief(await buy(reader.email, cookie))).toEqual([[other.id, 1, 1470, null]]);
+    expect(await brief(await buy(reader.email))).toEqual([[other.id, 1, 1470, null]]);
+    expect(await brief(await buy(`x${count}@example.com`, cookie.replace('=', '=A')))).toEqual([]);
+  });
+
+  it('is none for a purchase of the affiliate, and of the recruiter none in the second tier', async () => {
+    const cookie = cookieOf(await click(affiliate.code));
+    for (const email of [affiliate.email, affiliate.email.toUpperCase(), `ada${count}+me@example.com`]) {
+      const order = await buy(email, cookie);
+      expect(await brief(order)).toEqual([[affiliate.id, 1, 0, 'self_referral']]);
+      const [{ id } = { id: '' }] = await earned(order);
+      const { body } = await api('get', `commissions/${id}`).expect(200);
+      expect(body.explanation.join(' ')).toContain('bought here themselves');
+    }
+    expect(await brief(await buy(recruiter.email, cookie))).toEqual([
+      [recruiter.id, 2, 0, 'recruiter_is_buyer'],
+      [affiliate.id, 1, 1470, null],
+    ]);
+    expect(await figures(affiliate.id)).toMatchObject({ sales: 1 });
+  });
+
+  it('is not moved by whoever types the addresses of others into a form', async () => {
+    const thief = await make({ code: `thief-${count}`, email: `thief${count}@example.com` });
+    const reader = await newReader(
+      t,
+      `reader${count}@example.com`,
+      {},
+      cookieOf(await click(affiliate.code)),
+    );
+    t.clock.advance(DAY_MS);
+    const cookie = cookieOf(await click(thief.code));
+    await t.http
+      .post('/p/niches')
+      .set('Cookie', cookie)
+      .type('form')
+      .send({ email: reader.email })
+      .expect(200);
+    await t.http
+      .post('/p/niches')
+      .set('Cookie', cookie)
+      .type('form')
+      .send({ email: `never${count}@example.com` });
+    expect(await figures(thief.id)).toMatchObject({ clicks: 1, signUps: 0 });
+    expect(await brief(await buy(reader.email))).toMatchObject([{}, [affiliate.id, 1, 1470, null]]);
+  });
+
+  it('follows from a form on another site whose address names the affiliate', async () => {
+    const script = await t.http.get('/f/niches.js').expect(200);
+    expect(script.text).toContain(`.get('a')`);
+    const email = `embedded${count}@example.com`;
+    const form = { email, affiliate: affiliate.code };
+    await t.http.post('/api/public/forms/niches').send(form).expect(202);
+    await newReader(t, email);
+    expect(await brief(await buy(email))).toMatchObject([{}, [affiliate.id, 1, 1470, null]]);
+  });
+});
+
+describe('money to affiliates', () => {
+  const own = <Row extends { affiliateId: string }>(rows: Row[]): Row[] =>
+    rows.filter(({ affiliateId }) => [affiliate.id, recruiter.id].includes(affiliateId));
+  const run = async (amountMinor: number) => {
+    const { body } = await api('post', 'payouts', { minimum: { amountMinor, currency: 'EUR' } }).expect(201);
+    return own(body.data as { id: string; affiliateId: string; amount: { amountMinor: number } }[]);
+  };
+  const balance = async (id: string) => {
+    const { pending, due, paidOut } = (await figures(id)).balances[0];
+    return [pending.amountMinor, due.amountMinor, paidOut.amountMinor];
+  };
+  const refund = (order: string) => api('post', `orders/${order}/refund`, {});
+
+  it('is due after the hold, is in one payout, and what is refunded later is taken off the next', async () => {
+    const cookie = cookieOf(await click(affiliate.code));
+    const first = await buy(`b${count}@example.com`, cookie);
+    const back = await buy(`c${count}@example.com`, cookie);
+    await refund(back).expect(200);
+    await refund(back).expect(200);
+    expect(await balance(affiliate.id)).toEqual([1470, 0, 0]);
+    expect((await earned(back)).map(({ state, clawedBack }) => [state, clawedBack.amountMinor])).toEqual([
+      ['clawed_back', 490],
+      ['clawed_back', 1470],
+    ]);
+    t.clock.advance(30 * DAY_MS - 1);
+    expect(await run(1)).toEqual([]);
+    t.clock.advance(1);
+    expect(await balance(affiliate.id)).toEqual([0, 1470, 0]);
+    const due = (await api('get', 'payouts/due?currency=EUR').expect(200)).body.data;
+    expect(own(due as { affiliateId: string }[])).toMatchObject([
+      { affiliateId: affiliate.id, amount: { amountMinor: 1470 } },
+      { affiliateId: recruiter.id, amount: { amountMinor: 490 } },
+    ]);
+    const runs = await Promise.all([run(1000), run(1000), run(1000)]);
+    const made = runs.flat();
+    expect(made.map(({ affiliateId, amount }) => [affiliateId, amount.amountMinor])).toEqual([
+      [affiliate.id, 1470],
+    ]);
+    const id = made[0]?.id ?? '';
+    expect((await api('post', `payouts/${id}/paid`).expect(200)).body).toMatchObject({ state: 'paid' });
+    t.clock.advance(DAY_MS);
+    const again = await api('post', `payouts/${id}/paid`).expect(200);
+    expect(again.body.paidAt).toBe(new Date(START.getTime() + 30 * DAY_MS).toISOString());
+    expect(await balance(affiliate.id)).toEqual([0, 0, 1470]);
+
+    await refund(first).expect(200);
+    expect(await balance(affiliate.id)).toEqual([0, -1470, 1470]);
+    expect(await balance(recruiter.id)).toEqual([0, 0, 0]);
+    expect(await run(1)).toEqual([]);
+    await buy(`d${count}@example.com`, cookie);
+    await buy(`e${count}@example.com`, cookie);
+    t.clock.advance(30 * DAY_MS);
+    expect(await balance(affiliate.id)).toEqual([0, 1470, 1470]);
+    expect(await run(1)).toMatchObject([
+      { affiliateId: affiliate.id, amount: { amountMinor: 1470 } },
+      { affiliateId: recruiter.id, amount: { amountMinor: 980 } },
+    ]);
+    const csv = await api('get', 'payouts/export.csv?state=paid').expect(200);
+    expect(csv.text).toContain(
+      `"${id}","${affiliate.code}","Ada, =1+1","${affiliate.email}","14.70","EUR","paid"`,
+    );
+    await api('post', 'payouts', { minimum: { amountMinor: 0, currency: 'eur' } }).expect(422);
+    await api('post', 'payouts/999999/paid').expect(404);
+  });
+
+  it('stays in the books when the affiliate is erased', async () => {
+    const cookie = cookieOf(await click(affiliate.code));
+    const order = await buy(`f${count}@example.com`, cookie);
+    await api('delete', `affiliates/${affiliate.id}`).expect(204);
+    expect(await figures(affiliate.id)).toMatchObject({ name: null, email: null, isErased: true, sales: 1 });
+    expect(await brief(order)).toMatchObject([{}, [affiliate.id, 1, 1470, null]]);
+    expect(await brief(await buy(`g${count}@example.com`, cookie))).toEqual([
+      [affiliate.id, 1, 0, 'affiliate_paused'],
+    ]);
+    await api('patch', `affiliates/${affiliate.id}`, { name: 'Back' }).expect(400);
+    expect((await api('get', 'payouts/export.csv').expect(200)).text).not.toContain(affiliate.email);
+  });
+});
