@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AffiliatesModule } from '../affiliates/affiliates.module.js';
 import { AnalyticsModule } from '../analytics/analytics.module.js';
 import { BouncesModule } from '../bounces/bounces.module.js';
 import { BroadcastsModule } from '../broadcasts/broadcasts.module.js';
@@ -10,6 +11,8 @@ import { MailboxModule } from '../infra/mailbox/mailbox.module.js';
 import { SegmentsModule } from '../segments/segments.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
+import { AffiliatePage } from './affiliate-page.service.js';
+import { AffiliatePagesController } from './affiliate-pages.controller.js';
 import { BouncesPageController } from './bounces-page.controller.js';
 import { BroadcastEditorController } from './broadcast-editor.controller.js';
 import { BroadcastPagesController } from './broadcast-pages.controller.js';
@@ -22,6 +25,7 @@ import { LoginController } from './login.controller.js';
 import { MailboxController } from './mailbox.controller.js';
 import { OwnerAccess } from './owner-access.service.js';
 import { OwnerService } from './owner.service.js';
+import { PayoutPagesController } from './payout-pages.controller.js';
 import { PeoplePagesController } from './people-pages.controller.js';
 import { RootController } from './root.controller.js';
 import { SegmentPagesController } from './segment-pages.controller.js';
@@ -32,6 +36,7 @@ import { WhyController } from './why.controller.js';
 /** The owner's pages and the built-in mailbox. Owns `owner` and `owner_session`. */
 @Module({
   imports: [
+    AffiliatesModule,
     AnalyticsModule,
     BouncesModule,
     BroadcastsModule,
@@ -60,7 +65,9 @@ import { WhyController } from './why.controller.js';
     ImportPagesController,
     SegmentPagesController,
     ForecastPageController,
+    AffiliatePagesController,
+    PayoutPagesController,
   ],
-  providers: [OwnerService, OwnerAccess, SkipAheadService],
+  providers: [OwnerService, OwnerAccess, SkipAheadService, AffiliatePage],
 })
 export class AdminModule {}

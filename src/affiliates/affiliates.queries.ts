@@ -25,6 +25,13 @@ export async function listAffiliates(
   );
 }
 
+/** Served by affiliate_recruiter. */
+export async function listRecruited(db: EntityManager, id: string): Promise<Affiliate[]> {
+  return db.query(`select ${COLUMNS} from affiliate a where a.recruiter_id = $1 order by a.id limit 200`, [
+    id,
+  ]);
+}
+
 /**
  * What these affiliates have brought, by id. For pages and the API; reads by the primary key of clicks, by
  * referral_affiliate and by commission_affiliate.

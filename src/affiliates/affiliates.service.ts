@@ -4,7 +4,14 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import type { EmailAddressParse } from '../values/email-address.js';
 import type { Affiliate, AffiliateFigures, AffiliateState } from './affiliate.js';
-import { figuresOf, findAffiliate, findByCode, listAffiliates, recruiters } from './affiliates.queries.js';
+import {
+  figuresOf,
+  findAffiliate,
+  findByCode,
+  listAffiliates,
+  listRecruited,
+  recruiters,
+} from './affiliates.queries.js';
 import { forgetAffiliate } from './forget.queries.js';
 import { mailboxOf } from './mailbox.js';
 import { wouldLoop } from './recruiting-tree.js';
@@ -99,6 +106,11 @@ export class AffiliatesService {
 
   async list(page: { beforeId: string | undefined; limit: number }): Promise<Affiliate[]> {
     return listAffiliates(this.dataSource.manager, page);
+  }
+
+  /** Those they recruited, the first first. */
+  async recruitedBy(id: string): Promise<Affiliate[]> {
+    return listRecruited(this.dataSource.manager, id);
   }
 
   async figures(ids: readonly string[]): Promise<Map<string, AffiliateFigures>> {

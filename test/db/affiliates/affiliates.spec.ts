@@ -326,3 +326,55 @@ describe('money to affiliates', () => {
     expect((await api('get', 'payouts/export.csv').expect(200)).text).not.toContain(affiliate.email);
   });
 });
+
+describe('the pages of the owner', () => {
+  let session = '';
+  const page = async (path: string, status = 200): Promise<string> =>
+    (await t.http.get(`/admin/${path}`).set('Cookie', session).expect(status)).text;
+  const send = (path: string, form: object) =>
+    t.http.post(`/admin/${path}`).set('Cookie', session).type('form').send(form);
+
+  it('make, change and erase affiliates, show what they brought, and pay them', async () => {
+    expect((await t.http.get('/admin/affiliates')).headers['location']).toMatch(/^\/admin\/(setup|login)/);
+    const owner = { email: 'owner@example.com', password: 'three unrelated words' };
+    session = cookieOf(await t.http.post('/admin/setup').type('form').send(owner).expect(303));
+    const typed = { name: 'Grace <b>', email: 'grace@example.com', code: 'Grace-Blog', recruiter: 'nobody' };
+    const refused = await send('affiliates', typed).expect(422);
+    expect(refused.text).toContain('href="#recruiter">Recruiter: no affiliate has the code');
+    expect(refused.text).toContain('value="Grace &lt;b&gt;"');
+    const empty = await send('affiliates', {}).expect(422);
+    for (const field of ['name', 'email', 'code']) expect(empty.text).toContain(`href="#${field}"`);
+    const made = await send('affiliates', { ...typed, recruiter: affiliate.code }).expect(303);
+    const path = String(made.headers['location']).replace('/admin/', '');
+    await buy(`page${count}@example.com`, cookieOf(await click('grace-blog')));
+    const one = await page(path);
+    for (const text of [
+      'Grace &lt;b&gt;',
+      '/a/grace-blog',
+      '€14.70',
+      'held',
+      '30% of the 49.00 EUR paid is 14.70 EUR',
+    ])
+      expect(one).toContain(text);
+    expect(await page('affiliates')).toContain('/a/grace-blog');
+    t.clock.advance(31 * DAY_MS);
+    session = cookieOf(await t.http.post('/admin/login').type('form').send(owner).expect(303));
+    expect(await page('payouts')).toContain('Grace');
+    expect((await send('payouts', { minimum: 'much' }).expect(422)).text).toContain('id="minimum-error"');
+    await send('payouts', { minimum: '10 EUR' }).expect(303);
+    const [, payout] = /payouts\/(\d+)\/paid/.exec(await page('payouts')) ?? [];
+    await send(`payouts/${payout}/paid`, {}).expect(303);
+    expect(await page(path)).toContain('badge-good">paid');
+    expect(await page('payouts/payouts.csv')).toContain('"Grace <b>"');
+    expect(await page(`${path}/edit`)).toContain(`value="${affiliate.code}"`);
+    await send(path, { name: 'Grace', email: 'grace@example.com', paused: 'yes' }).expect(303);
+    expect(await page(path)).toContain('paused');
+    await send(`${path}/erase`, {}).expect(303);
+    expect(await page(path)).not.toContain('grace@example.com');
+    await page('affiliates/abc', 404);
+    await t.http
+      .post(`/admin/${path}/erase`)
+      .set({ Cookie: session, Origin: 'https://evil.example' })
+      .expect(403);
+  });
+});
