@@ -38,6 +38,8 @@ export const KIND_GROUPS: readonly { label: string; kinds: readonly KindChoice[]
       { value: 'opened', label: 'opened a mail' },
       { value: 'clicked', label: 'clicked in a mail' },
       { value: 'purchased', label: 'bought', names: 'products' },
+      { value: 'member', label: 'are members by', names: 'products' },
+      { value: 'memberEnded', label: 'were members by', names: 'products' },
     ],
   },
   {
@@ -73,6 +75,8 @@ const ROW_KINDS = [
   'opened',
   'clicked',
   'purchased',
+  'member',
+  'memberEnded',
   'sequence',
   'sequenceNow',
   'funnel',
@@ -122,6 +126,11 @@ function rowOfLeaf(leaf: Leaf): Partial<ConditionRow> | null {
   if ('purchased' in leaf) {
     const days = daysOf(leaf.purchased);
     return days && { kind: 'purchased', which: leaf.purchased.product ?? '', ...days };
+  }
+  if ('member' in leaf) {
+    const { product = '', is } = leaf.member;
+    if (is !== 'active' && is !== 'ended') return null;
+    return { kind: is === 'active' ? 'member' : 'memberEnded', which: product };
   }
   if ('received' in leaf) return null;
   const [kind, event] =
@@ -227,6 +236,14 @@ function leafOf(row: ConditionRow, definitions: ReadonlyMap<string, FieldDefinit
       return { [kind]: window };
     case 'purchased':
       return { purchased: { ...(which === '' ? {} : { product: which }), ...window } };
+    case 'member':
+    case 'memberEnded':
+      return {
+        member: {
+          ...(which === '' ? {} : { product: which }),
+          is: kind === 'member' ? 'active' : 'ended',
+        },
+      };
     case 'sequence':
       return { sequence: { key: which, is: 'ever' } };
     case 'sequenceNow':

@@ -46,6 +46,16 @@ function leafInWords(leaf: Leaf): string {
     const { product } = leaf.purchased;
     return `bought ${product === undefined ? 'anything' : `“${product}”`}${windowInWords(leaf.purchased)}`;
   }
+  if ('member' in leaf) {
+    const { product, is } = leaf.member;
+    const how = {
+      active: 'member',
+      ended: 'membership over',
+      refunded: 'membership refunded',
+      ever: 'ever member',
+    }[is];
+    return product === undefined ? how : `${how} by “${product}”`;
+  }
   if ('sequence' in leaf) {
     const { key, is } = leaf.sequence;
     const how = { active: 'in', ever: 'ever in', completed: 'through', exited: 'left' }[is];

@@ -33,6 +33,7 @@ export const MAIL_VARIABLES = {
     'order.lines',
     'order.downloads',
     'order.licences',
+    'order.memberships',
     'order.url',
   ],
 } as const;

@@ -2,11 +2,13 @@ import { z } from 'zod';
 import {
   FIELD_OPERATORS,
   isMailTrigger,
+  MEMBER_STATES,
   STEP_OUTCOMES,
   type Condition,
   type EntryTrigger,
   type FieldOperator,
   type FieldValue,
+  type MemberState,
   type Trigger,
 } from '../sequences/condition.js';
 import { eventName } from '../sequences/sequences.schemas.js';
@@ -19,6 +21,7 @@ export type FunnelCondition =
   | { opened: string }
   | { tag: string }
   | { purchased: string }
+  | { member: string; state?: MemberState | undefined }
   | { event: string }
   | { step: string; was: (typeof STEP_OUTCOMES)[number] }
   | ({ field: string } & Partial<Record<FieldOperator, FieldValue | undefined>>)
@@ -49,11 +52,15 @@ const stepWas = strict({
   was: z.enum(STEP_OUTCOMES, { error: `use ${STEP_OUTCOMES.join(', ')}` }),
 });
 
+const memberState = z.enum(MEMBER_STATES, { error: `use ${MEMBER_STATES.join(', ')}` }).optional();
+const member = { member: key, state: memberState };
+
 const alternatives = [
   strict({ clicked: key }),
   strict({ opened: key }),
   strict({ tag: tagName }),
   strict({ purchased: key }),
+  strict(member),
   strict({ event: eventName }),
   stepWas,
   field,
@@ -86,6 +93,7 @@ export const timedCondition = z.union([
   strict({ opened: key, ...within }),
   strict({ tag: tagName, ...within }),
   strict({ purchased: key, ...within }),
+  strict({ ...member, ...within }),
   strict({ event: eventName, ...within }),
   stepWas,
   field.safeExtend(within),
@@ -96,6 +104,7 @@ export const timedCondition = z.union([
 
 const happenings = [
   strict({ purchased: key }),
+  strict(member),
   strict({ tag: tagName }),
   strict({ event: eventName }),
 ] as const;
@@ -119,6 +128,7 @@ export const trigger = z.union([
 export type FunnelTrigger = Extract<
   FunnelCondition,
   | { purchased: string }
+  | { member: string }
   | { tag: string }
   | { event: string }
   | { clicked: string }
@@ -142,6 +152,7 @@ export function entryTriggerOf(given: FunnelEntryTrigger, funnel: string): Entry
 
 export function triggerOf(given: FunnelTrigger): Trigger {
   if ('purchased' in given) return { kind: 'purchased', product: given.purchased };
+  if ('member' in given) return { kind: 'member', product: given.member, state: given.state ?? 'active' };
   if ('tag' in given) return { kind: 'tag', tag: given.tag };
   if ('event' in given) return { kind: 'event', event: given.event };
   if ('clicked' in given) return { kind: 'clicked', step: given.clicked };

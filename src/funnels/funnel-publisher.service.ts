@@ -131,7 +131,7 @@ export class FunnelPublisher {
     templateIds: Ids,
   ): Promise<void> {
     const { funnel: funnelKey, products, offers, sender } = definition;
-    for (const { key, name, description, price, delivers, licence } of products) {
+    for (const { key, name, description, price, delivers, licence, membership } of products) {
       await this.products.publish(manager, {
         key,
         funnelKey,
@@ -140,6 +140,7 @@ export class FunnelPublisher {
         licence,
         price: parseMoney(price),
         fileIds: delivers.map((file) => idOf(fileIds, file)),
+        membership: membership?.lasts,
       });
     }
     for (const offer of offers) {

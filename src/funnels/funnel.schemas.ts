@@ -12,6 +12,7 @@ import {
   quietHours,
   strict,
   template,
+  term,
   text,
   weekdays,
 } from './schema-parts.js';
@@ -69,6 +70,7 @@ export const productShape = strict({
   price: money,
   delivers: z.array(file).default([]),
   licence: z.boolean().default(false),
+  membership: strict({ lasts: term }).optional(),
 });
 
 export const offerShape = strict({

@@ -177,13 +177,13 @@ function otherTiming({
 }
 
 function fieldDate({
-  field,
   plus,
   minus,
+  ...source
 }: Exclude<NonNullable<FunnelTiming['until']>, string>): NonNullable<TimedStep['untilField']> {
   const offset = plus ?? minus;
   return {
-    field,
+    ...source,
     offset: offset === undefined ? null : parseDuration(offset),
     sign: minus === undefined ? 1 : -1,
   };

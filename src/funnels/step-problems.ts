@@ -12,6 +12,8 @@ interface Names {
   funnel: string;
   offers: readonly string[];
   products: readonly string[];
+  /** Products that make their buyers members. */
+  memberships: readonly string[];
   /** Steps in the order of the file, up to the one at hand. */
   earlier: string[];
   earlierMails: string[];
@@ -27,6 +29,7 @@ export function stepProblems(
     funnel,
     offers: offers.map(({ key }) => key),
     products: products.map(({ key }) => key),
+    memberships: products.flatMap(({ key, membership }) => (membership === undefined ? [] : [key])),
     earlier: [],
     earlierMails: [],
   };
@@ -61,7 +64,7 @@ function ownProblems(step: FunnelStep, names: Names): DefinitionProblem[] {
       : [];
   }
   const rule = 'conflicting-times';
-  const problems = dateProblems(step);
+  const problems = dateProblems(step, names);
   if ('wait' in step) {
     if (step.wait !== true && step.delay !== undefined)
       problems.push({
@@ -100,9 +103,12 @@ function ownProblems(step: FunnelStep, names: Names): DefinitionProblem[] {
   return problems;
 }
 
-function dateProblems({ until }: FunnelTiming): DefinitionProblem[] {
-  if (typeof until !== 'object' || until.plus === undefined || until.minus === undefined) return [];
-  return [{ rule: 'conflicting-times', path: ['until'], message: 'use plus or minus, one of the two' }];
+function dateProblems({ until }: FunnelTiming, names: Names): DefinitionProblem[] {
+  if (typeof until !== 'object') return [];
+  const member = 'member' in until ? memberProblems(until.member, ['until'], names) : [];
+  if (until.plus === undefined || until.minus === undefined) return member;
+  const message = 'use plus or minus, one of the two';
+  return [...member, { rule: 'conflicting-times', path: ['until'], message }];
 }
 
 function conditionProblems(step: FunnelStep, names: Names): DefinitionProblem[] {
@@ -119,8 +125,9 @@ function conditionProblems(step: FunnelStep, names: Names): DefinitionProblem[] 
 function questionProblems(
   question: FunnelCondition,
   path: readonly PropertyKey[],
-  { earlier, earlierMails, products }: Names,
+  names: Names,
 ): DefinitionProblem[] {
+  const { earlier, earlierMails, products } = names;
   for (const name of ['clicked', 'opened'] as const) {
     const mail: unknown = Reflect.get(question, name);
     if (typeof mail === 'string' && !earlierMails.includes(mail)) {
@@ -132,6 +139,7 @@ function questionProblems(
     const message = `"${question.step}" is not a step before this one${among(earlier)}`;
     return [{ rule: 'unknown-step', path: [...path, 'step'], message }];
   }
+  if ('member' in question) return memberProblems(question.member, path, names);
   if ('purchased' in question) return productProblems(question.purchased, path, products);
   return [];
 }
@@ -151,10 +159,21 @@ function productProblems(
   ];
 }
 
-function triggerProblems(
-  { sequence, funnel }: FunnelDefinition,
-  { products, earlierMails }: Names,
+/** Nobody is ever a member by a product that grants no membership. */
+function memberProblems(
+  product: string,
+  path: readonly PropertyKey[],
+  { memberships, products }: Names,
 ): DefinitionProblem[] {
+  if (memberships.includes(product)) return [];
+  const message = products.includes(product)
+    ? `the product "${product}" makes nobody a member; give it membership, such as { lasts: 12 months }`
+    : `there is no product "${product}" with a membership${among(memberships)}`;
+  return [{ rule: 'unknown-product', path: [...path, 'member'], message }];
+}
+
+function triggerProblems({ sequence, funnel }: FunnelDefinition, names: Names): DefinitionProblem[] {
+  const { products, earlierMails } = names;
   const goals = allSteps(sequence.steps).flatMap(({ step, path }) => {
     if (!('goal' in step)) return [];
     if (!Array.isArray(step.goal)) return [{ trigger: step.goal, path: [...path, 'goal'] }];
@@ -173,6 +192,7 @@ function triggerProblems(
       const message = `"${given.step}" is not an email step of the sequence${among(earlierMails)}`;
       return [{ rule: 'unknown-step', path: [...path, given.kind], message }];
     }
+    if (given.kind === 'member') return memberProblems(given.product, path, names);
     return given.kind === 'purchased' ? productProblems(given.product, path, products) : [];
   });
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { DateSource } from '../sequences/definition.js';
 import { tagName } from '../subscribers/subscribers.schemas.js';
 import {
   condition,
@@ -22,6 +23,7 @@ import {
 } from './schema-parts.js';
 import { split, type FunnelArm, type FunnelSplit } from './split.schemas.js';
 
+const moved = { plus: duration.optional(), minus: duration.optional() };
 /** When a step runs: the same options for every kind that waits for nothing but its time. */
 const timing = {
   delay: duration.optional(),
@@ -30,7 +32,7 @@ const timing = {
   window: window.optional(),
   quietHours: quietHours.optional(),
   until: z
-    .union([moment, strict({ field: fieldName, plus: duration.optional(), minus: duration.optional() })])
+    .union([moment, strict({ field: fieldName, ...moved }), strict({ member: key, ...moved })])
     .optional(),
   expires: moment.optional(),
 };
@@ -41,7 +43,7 @@ export interface FunnelTiming {
   onDays?: z.infer<typeof weekdays> | undefined;
   window?: z.infer<typeof window> | undefined;
   quietHours?: z.infer<typeof quietHours> | undefined;
-  until?: string | { field: string; plus?: string | undefined; minus?: string | undefined } | undefined;
+  until?: string | (DateSource & { plus?: string | undefined; minus?: string | undefined }) | undefined;
   expires?: string | undefined;
 }
 
@@ -158,7 +160,7 @@ export const step: z.ZodType<FunnelStep> = z.lazy(() =>
 /** The option by which each kind of step, condition and trigger is told from the others. */
 export const KIND_OPTIONS: ReadonlySet<string> = new Set([
   ...['email', 'wait', 'if', 'switch', 'tag', 'untag', 'set', 'move', 'webhook', 'notify', 'goal', 'end'],
-  ...['clicked', 'opened', 'purchased', 'event', 'step', 'field', 'all', 'any', 'not'],
+  ...['clicked', 'opened', 'purchased', 'member', 'event', 'step', 'field', 'all', 'any', 'not'],
 ]);
 
 export function isMailStep(given: FunnelStep): given is FunnelEmailStep {

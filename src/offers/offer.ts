@@ -10,6 +10,8 @@ export interface Product {
   /** Ids of stored files, in the order in which they are delivered. */
   fileIds: string[];
   licence: boolean;
+  /** How long it makes its buyer a member, such as `12 months` or `for good`; null: it does not. */
+  membership: string | null;
 }
 
 export interface OfferContent {

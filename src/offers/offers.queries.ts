@@ -4,6 +4,7 @@ import type { Offer, Product } from './offer.js';
 const PRODUCT_COLUMNS = (table: string): string => `jsonb_build_object(
   'id', ${table}.id::text, 'key', ${table}.key, 'funnelKey', ${table}.funnel_key, 'name', ${table}.name,
   'description', ${table}.description, 'fileIds', ${table}.file_ids, 'licence', ${table}.licence,
+  'membership', ${table}.membership,
   'price', jsonb_build_object('amountMinor', ${table}.amount_minor, 'currency', ${table}.currency))`;
 
 const OFFER = `select o.id, o.slug, o.funnel_key as "funnelKey", o.content, o.discount_bps as "discountBps",

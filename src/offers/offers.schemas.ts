@@ -15,6 +15,9 @@ export const productResponse = z.object({
   price: money,
   fileIds: z.array(z.string()),
   licence: z.boolean(),
+  membership: z.string().nullable().meta({
+    description: 'How long it makes its buyer a member: `12 months`, `for good`; null: it does not.',
+  }),
 });
 
 export const offerResponse = z.object({

@@ -14,6 +14,7 @@ export interface ProductDefinition {
   price: Money;
   fileIds: readonly string[];
   licence: boolean;
+  membership?: string | undefined;
 }
 
 /** What is sold. The only writer of `product`. */
@@ -37,11 +38,11 @@ export class ProductsService {
       });
     }
     const rows: { id: string }[] = await manager.query(
-      `insert into product (key, funnel_key, name, description, amount_minor, currency, file_ids, licence, created_at, updated_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+      `insert into product (key, funnel_key, name, description, amount_minor, currency, file_ids, licence, membership, created_at, updated_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $10, $9, $9)
        on conflict (key) do update set name = excluded.name, description = excluded.description,
          amount_minor = excluded.amount_minor, currency = excluded.currency, file_ids = excluded.file_ids,
-         licence = excluded.licence, updated_at = excluded.updated_at, archived_at = null
+         licence = excluded.licence, membership = excluded.membership, updated_at = excluded.updated_at, archived_at = null
        where product.funnel_key = excluded.funnel_key
        returning id`,
       [
@@ -54,6 +55,7 @@ export class ProductsService {
         JSON.stringify(fileIds),
         licence,
         this.clock.now(),
+        definition.membership ?? null,
       ],
     );
     const id = rows[0]?.id;

@@ -73,6 +73,7 @@ export class CheckoutPages {
     const view = {
       order: summary,
       downloads: await this.receipts.downloads(order),
+      memberships: await this.receipts.memberships(order),
       licences: summary['licences'],
       ...(await this.footer(order)),
       ...(this.config.mailboxOn ? { mailboxUrl: '/mailbox' } : {}),

@@ -8,6 +8,7 @@ import { EnrollmentsService } from '../sequences/enrollments.service.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { TrackingService } from '../tracking/tracking.service.js';
 import { LICENCE_KEY_BYTES, licenceKey } from './licence-key.js';
+import { MembershipsService } from './memberships/memberships.service.js';
 import type { Order } from './order.js';
 import { productsKept } from './orders.queries.js';
 
@@ -19,6 +20,7 @@ export class OrderEffects {
     private readonly tracking: TrackingService,
     private readonly enrollments: EnrollmentsService,
     private readonly commissions: CommissionsService,
+    private readonly memberships: MembershipsService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -45,6 +47,8 @@ export class OrderEffects {
       readerId: order.subscriberId,
       lines: order.lines.map(({ id, amount }) => ({ id, netMinor: amount.amountMinor })),
     });
+    // Before the enrollments, as the clock's job locks them too: the other way round the two would wait for each other.
+    if (buyerId !== null) await this.memberships.paid(manager, order.id, membershipsIn(order, buyerId));
     // Who was written to and who typed an address at the checkout are often one person with two addresses: the
     // letters end for both, or a customer would go on being told to buy.
     const people = new Set([buyerId, order.subscriberId].filter((id) => id !== null));
@@ -61,6 +65,7 @@ export class OrderEffects {
     const back = { refundedMinor: total.amountMinor, totalMinor: total.amountMinor };
     await this.commissions.clawBack(manager, { orderId: order.id, ...back });
     if (subscriberId === null) return;
+    await this.memberships.refundedOrder(manager, order.id);
     const kept = await productsKept(
       manager,
       subscriberId,
@@ -80,4 +85,12 @@ export class OrderEffects {
       ]);
     }
   }
+}
+
+function membershipsIn({ lines }: Order, subscriberId: string): Parameters<MembershipsService['paid']>[2] {
+  return lines.flatMap(({ productId, productKey, membership }) =>
+    membership === null
+      ? []
+      : [{ subscriberId, product: { id: productId, key: productKey }, term: membership }],
+  );
 }

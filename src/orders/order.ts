@@ -12,6 +12,8 @@ export interface OrderLine {
   fileIds: string[];
   /** Whether this product comes with a licence key. */
   licensed: boolean;
+  /** How long the product makes its buyer a member, such as `12 months` or `for good`; null: it does not. */
+  membership: string | null;
   /** Issued when the order is paid. */
   licenceKey: string | null;
 }

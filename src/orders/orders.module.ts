@@ -6,6 +6,9 @@ import { SequencesModule } from '../sequences/sequences.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { TrackingModule } from '../tracking/tracking.module.js';
 import { CheckoutPages } from './checkout-pages.service.js';
+import { MembershipsController } from './memberships/memberships.controller.js';
+import { MembershipsJobs } from './memberships/memberships.jobs.js';
+import { MembershipsService } from './memberships/memberships.service.js';
 import { CheckoutController } from './checkout.controller.js';
 import { CheckoutService } from './checkout.service.js';
 import { OrderEffects } from './order-effects.service.js';
@@ -15,7 +18,7 @@ import { OrdersService } from './orders.service.js';
 import { ReceiptsService } from './receipts.service.js';
 import { TestPaymentController } from './test-payment.controller.js';
 
-/** From the checkout to the download. Owns `orders`, `order_line` and `licence`. */
+/** From the checkout to the download and the membership. Owns `orders`, `order_line`, `licence` and `membership`. */
 @Module({
   imports: [
     AffiliatesModule,
@@ -25,8 +28,22 @@ import { TestPaymentController } from './test-payment.controller.js';
     SubscribersModule,
     TrackingModule,
   ],
-  controllers: [CheckoutController, TestPaymentController, OrderPageController, OrdersController],
-  providers: [CheckoutService, CheckoutPages, OrderEffects, OrdersService, ReceiptsService],
+  controllers: [
+    CheckoutController,
+    TestPaymentController,
+    OrderPageController,
+    OrdersController,
+    MembershipsController,
+  ],
+  providers: [
+    CheckoutService,
+    CheckoutPages,
+    OrderEffects,
+    OrdersService,
+    ReceiptsService,
+    MembershipsService,
+    MembershipsJobs,
+  ],
   exports: [OrdersService],
 })
 export class OrdersModule {}

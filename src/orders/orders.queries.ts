@@ -5,7 +5,7 @@ const LINES = `(select jsonb_agg(jsonb_build_object(
       'id', l.id::text, 'productId', p.id::text, 'productKey', p.key, 'name', p.name, 'kind', l.kind,
       'fullAmount', jsonb_build_object('amountMinor', l.full_amount_minor, 'currency', o.currency),
       'amount', jsonb_build_object('amountMinor', l.amount_minor, 'currency', o.currency),
-      'fileIds', p.file_ids, 'licensed', p.licence, 'licenceKey', k.key) order by l.id)
+      'fileIds', p.file_ids, 'licensed', p.licence, 'membership', p.membership, 'licenceKey', k.key) order by l.id)
     from order_line l join product p on p.id = l.product_id left join licence k on k.order_line_id = l.id
    where l.order_id = o.id)`;
 

@@ -8,6 +8,7 @@ import { OffersService } from '../offers/offers.service.js';
 import { addressHash } from '../subscribers/address-hash.js';
 import { parseEmailAddress } from '../values/email-address.js';
 import { formatMoney } from '../values/money.js';
+import { MembershipsService } from './memberships/memberships.service.js';
 import { DOWNLOAD_MS, orderToken } from './order-token.js';
 import type { Order } from './order.js';
 
@@ -20,6 +21,7 @@ export class ReceiptsService {
     private readonly files: FilesService,
     private readonly offers: OffersService,
     private readonly messages: MessagesService,
+    private readonly memberOf: MembershipsService,
   ) {}
 
   /** Fresh links, valid for seven days from now. A file that two products share is listed once. */
@@ -27,6 +29,21 @@ export class ReceiptsService {
     const fileIds = [...new Set(order.lines.flatMap((line) => line.fileIds))];
     const expiresAt = new Date(this.clock.now().getTime() + DOWNLOAD_MS);
     return this.files.downloads(fileIds, expiresAt, manager);
+  }
+
+  /** What the order made the buyer a member of and still does, until when; null: for good. */
+  async memberships(
+    { subscriberId, lines }: Order,
+    manager?: EntityManager,
+  ): Promise<{ product: string; until: string | null }[]> {
+    const granting = lines.filter(({ membership }) => membership !== null);
+    if (subscriberId === null || granting.length === 0) return [];
+    const ids = granting.map(({ productId }) => productId);
+    const running = await this.memberOf.running(subscriberId, ids, manager);
+    return granting.flatMap(({ productId, name }) => {
+      const own = running.find((one) => one.productId === productId);
+      return own === undefined ? [] : [{ product: name, until: own.endsAt?.toISOString() ?? null }];
+    });
   }
 
   /** Path of the page with the downloads of a paid order. */
@@ -56,6 +73,7 @@ export class ReceiptsService {
           order: {
             ...orderSummary(order),
             downloads: await this.downloads(order, manager),
+            memberships: await this.memberships(order, manager),
             url: this.config.baseUrl + this.orderPath(order),
           },
         },

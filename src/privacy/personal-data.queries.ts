@@ -55,6 +55,10 @@ const PARTS = {
   conversions: `select kind, funnel_key as funnel, at from conversion where subscriber_id = $1 order by id`,
   returnedMails: `select verdict, reason, diagnostic, received_at as "receivedAt"
     from bounce where subscriber_id = $1 order by id`,
+  memberships: `select p.name as product, m.state, m.starts_at as "startsAt", m.ends_at as "endsAt",
+      (select jsonb_agg(jsonb_build_object('what', c.kind, 'by', c.cause, 'reason', c.reason, 'endsAt', c.ends_at, 'at', c.at) order by c.id)
+         from membership_change c where c.membership_id = m.id) as history
+    from membership m join product p on p.id = m.product_id where m.subscriber_id = $1 order by m.id`,
   orders: `select o.number, o.status, o.email, o.name, o.amount_minor::float8 as "amountMinor", o.currency,
       o.created_at as "createdAt", o.paid_at as "paidAt",
       (select coalesce(jsonb_agg(jsonb_build_object('product', p.name, 'amountMinor', l.amount_minor, 'licence', k.key) order by l.id), '[]')

@@ -1,5 +1,5 @@
 import type { FieldDefinition, FieldType } from '../subscribers/field.js';
-import type { Condition, FieldCondition, Leaf, MailFilter, TimeWindow } from './condition.js';
+import type { Condition, FieldCondition, Leaf, MailFilter, MemberIs, TimeWindow } from './condition.js';
 import { COLUMNS, isColumn } from './segment-fields.js';
 
 const DAY_MS = 86_400_000;
@@ -98,6 +98,7 @@ export function peopleOf(leaf: PeopleLeaf, context: Context): People {
       where: [`lm.list_id = (select l.id from list l where l.key = ${parameter(leaf.list, 'text')})`],
     };
   if ('purchased' in leaf) return buyers(leaf.purchased, context);
+  if ('member' in leaf) return members(leaf.member, context);
   if ('sequence' in leaf) return enrolled(leaf.sequence, context);
   if ('funnel' in leaf)
     return {
@@ -170,6 +171,32 @@ function buyers(
       `ol.product_id = (select p.id from product p where p.key = ${context.parameter(product, 'text')})`,
     ],
   };
+}
+
+/** Of whom the end has passed is no member, whether or not it is written down. Served by membership_product. */
+function members(
+  { product, is }: { product?: string | undefined; is: MemberIs },
+  { now, parameter }: Context,
+): People {
+  const at = (): string => parameter(now.toISOString(), 'timestamptz');
+  const state = {
+    active: () => [`mb.state = 'active'`, `(mb.ends_at is null or mb.ends_at > ${at()})`],
+    ended: () => [`(mb.state = 'ended' or (mb.state = 'active' and coalesce(mb.ends_at <= ${at()}, false)))`],
+    refunded: () => [`mb.state = 'refunded'`],
+    ever: () => [],
+  }[is]();
+  const of = product === undefined ? [] : [`mb.product_id = ${productIs(parameter(product, 'text'))}`];
+  const where = [...of, ...state];
+  return {
+    column: 'mb.subscriber_id',
+    source: 'membership mb',
+    where: where.length === 0 ? ['true'] : where,
+  };
+}
+
+/** All products that ever had the key: a later one may have taken it over. */
+function productIs(key: string): string {
+  return `any (array(select p.id from product p where p.key = ${key}))`;
 }
 
 function enrolled({ key, is }: { key: string; is: string }, { parameter }: Context): People {

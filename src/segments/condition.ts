@@ -43,16 +43,21 @@ export type Leaf =
   | { clicked: TimeWindow & MailFilter }
   | { received: TimeWindow & MailFilter }
   | { purchased: TimeWindow & { product?: string | undefined } }
+  | { member: { product?: string | undefined; is: MemberIs } }
   | { sequence: { key: string; is: 'active' | 'completed' | 'exited' | 'ever' } }
   | { funnel: string }
   | { form: string };
+
+/** Of a membership; `ever`: there is or was one. */
+const MEMBER_IS = ['active', 'ended', 'refunded', 'ever'] as const;
+export type MemberIs = (typeof MEMBER_IS)[number];
 
 /** Who belongs to a segment: a tree whose leaves each say one thing about a subscriber. */
 export type Condition = { all: Condition[] } | { any: Condition[] } | { not: Condition } | Leaf;
 
 export const CONDITION_KINDS = [
   ...['all', 'any', 'not', 'status', 'tag', 'list', 'field', 'signedUp', 'confirmed', 'opened', 'clicked'],
-  ...['received', 'purchased', 'sequence', 'funnel', 'form'],
+  ...['received', 'purchased', 'member', 'sequence', 'funnel', 'form'],
 ];
 
 const key = z
@@ -122,6 +127,9 @@ const node: z.ZodType<Condition> = z
       purchased: z.strictObject({ ...window, product: key.optional() }).refine(oneStart, ONE_START),
     }),
     z.strictObject({
+      member: z.strictObject({ product: key.optional(), is: z.enum(MEMBER_IS).default('active') }),
+    }),
+    z.strictObject({
       sequence: z.strictObject({
         key,
         is: z.enum(['active', 'completed', 'exited', 'ever']).default('ever'),
@@ -134,7 +142,7 @@ const node: z.ZodType<Condition> = z
     id: 'SegmentCondition',
     description:
       'One of: `all`, `any` or `not` over more conditions; `status`; `tag`; `list`; `field` with `op` and `value`; ' +
-      '`signedUp`, `confirmed`; `opened`, `clicked` (by people, not by machines), `received`; `purchased`; `sequence`; `funnel`; `form`.',
+      '`signedUp`, `confirmed`; `opened`, `clicked` (by people, not by machines), `received`; `purchased`; `member` (of what a product grants); `sequence`; `funnel`; `form`.',
   });
 
 /** Refuses trees that are too deep or too large before anything walks them by recursion. */

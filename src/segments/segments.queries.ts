@@ -192,6 +192,7 @@ export function namedIn(leaf: Leaf): [kind: string, key: string][] {
   if ('funnel' in leaf) return [['funnel', leaf.funnel]];
   if ('form' in leaf) return [['form', leaf.form]];
   if ('sequence' in leaf) return [['sequence', leaf.sequence.key]];
+  if ('member' in leaf) return leaf.member.product === undefined ? [] : [['product', leaf.member.product]];
   if ('purchased' in leaf)
     return leaf.purchased.product === undefined ? [] : [['product', leaf.purchased.product]];
   const mail =

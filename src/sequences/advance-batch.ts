@@ -3,7 +3,7 @@ import type { Sender } from '../delivery/message.js';
 import type { Assignment } from '../experiments/experiment-terms.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { emptyPlan, type BatchPlan, type NextState } from './batch-plan.js';
-import { armKey, needKey, type Need, type PreparedSequence } from './prepared.js';
+import { armKey, dateNeed, needKey, type Need, type PreparedSequence } from './prepared.js';
 import { advance, type Facts, type Progress, type Sent } from './progress.js';
 
 export interface DueEnrollment {
@@ -142,7 +142,7 @@ function peersOf(
       wait,
       timeZone: timeZoneOr(row.timeZone, version.sequence.fallbackZone).zone,
       answer: (leaf) => own?.get(needKey(leaf)) === true,
-      field: (field) => own?.get(needKey({ kind: 'date', field })),
+      date: (source) => own?.get(needKey(dateNeed(source))),
       arm: (experiment) => (own?.get(armKey(experiment)) as Assignment | undefined) ?? null,
       had: row.had === null ? null : (JSON.parse(row.had) as Record<string, string>),
     });

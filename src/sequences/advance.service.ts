@@ -91,7 +91,7 @@ export class AdvanceService {
   /** Leaves out who is being changed by somebody else at this moment; they stay due. */
   private async plan(manager: EntityManager, due: readonly DueEnrollment[], now: Date): Promise<BatchPlan> {
     const versions = await this.versions.running(manager, due);
-    const answers = await loadAnswers(manager, needsOf(due, versions));
+    const answers = await loadAnswers(manager, needsOf(due, versions), now);
     const plan = planBatch(due, versions, answers, now);
     const touched = touchedSubscribers(plan);
     if (touched.length === 0) return plan;

@@ -13,6 +13,8 @@ export type Leaf =
   | { readonly kind: 'clicked' | 'opened'; readonly step: string }
   | { readonly kind: 'tag'; readonly tag: string }
   | { readonly kind: 'purchased'; readonly product: string }
+  /** By the product; as a trigger, when it comes to be so. */
+  | { readonly kind: 'member'; readonly product: string; readonly state: MemberState }
   /** Told by the API since the person joined the sequence. */
   | { readonly kind: 'event'; readonly event: string }
   | { readonly kind: 'step'; readonly step: string; readonly was: StepOutcome }
@@ -28,6 +30,8 @@ export function boughtTag(product: string): string {
   return `bought:${product}`;
 }
 
+export const MEMBER_STATES = ['active', 'ended', 'refunded'] as const;
+export type MemberState = (typeof MEMBER_STATES)[number];
 export const STEP_OUTCOMES = ['ran', 'skipped', 'then', 'else'] as const;
 export type StepOutcome = (typeof STEP_OUTCOMES)[number];
 export const FIELD_OPERATORS = ['is', 'isNot', 'over', 'under', 'exists'] as const;
@@ -35,7 +39,10 @@ export type FieldOperator = (typeof FIELD_OPERATORS)[number];
 export type FieldValue = string | number | boolean;
 
 /** Something that happens to a person and may end a sequence or take them to a goal. */
-export type Trigger = Extract<Leaf, { kind: 'tag' | 'purchased' | 'event' | 'clicked' | 'opened' | 'field' }>;
+export type Trigger = Extract<
+  Leaf,
+  { kind: 'tag' | 'purchased' | 'member' | 'event' | 'clicked' | 'opened' | 'field' }
+>;
 /** What may begin a sequence: an open or click says in which sequence its mail stands, as the person is in none yet. */
 export type EntryTrigger = Exclude<Trigger, MailTrigger> | (MailTrigger & { readonly sequence: string });
 export type FieldTrigger = Extract<Trigger, { kind: 'field' }>;
@@ -55,6 +62,8 @@ export function leafKey(leaf: Leaf): string {
       return `tag ${leaf.tag}`;
     case 'purchased':
       return `purchased ${leaf.product}`;
+    case 'member':
+      return `member ${leaf.product} ${leaf.state}`;
     case 'event':
       return `event ${leaf.event}`;
     case 'step':
@@ -141,6 +150,8 @@ export function conditionText(condition: Condition): string {
       return `the tag “${condition.tag}” is there`;
     case 'purchased':
       return `“${condition.product}” is bought`;
+    case 'member':
+      return `the membership of “${condition.product}” is ${condition.state}`;
     case 'event':
       return `the event “${condition.event}” comes`;
     case 'step':

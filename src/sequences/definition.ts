@@ -14,6 +14,9 @@ export interface OfferSnapshot {
   discountBps: number;
 }
 
+/** Where a date stands: `member` is the product of a membership. */
+export type DateSource = { field: string } | { member: string };
+
 interface Step {
   /** Never changes and is never a position: people are inside while the owner edits. */
   key: string;
@@ -30,8 +33,8 @@ export interface TimedStep extends Step {
   quietHours?: LocalSpan;
   /** Not before this date, as `parseMoment` reads it. */
   until?: string;
-  /** The date in a field of the subscriber, `offset` before or after it. */
-  untilField?: { field: string; offset: Duration | null; sign: 1 | -1 };
+  /** The date in a field of the subscriber, or the end of a membership, `offset` before or after it. */
+  untilField?: DateSource & { offset: Duration | null; sign: 1 | -1 };
   /** Passed over after this date, as `parseMoment` reads it; a day counts to its end. */
   expires?: string;
   /** `null`: the sequence ends. */

@@ -15,7 +15,7 @@ interface Ask<N extends Need = Need> {
  * transaction; locks nothing. Everything is found by an enrollment's mails (`message_dedupe_key_key`) or by primary keys
  * that begin with the subscriber or the enrollment.
  */
-export async function loadAnswers(manager: EntityManager, asks: readonly Ask[]): Promise<Answers> {
+export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], now: Date): Promise<Answers> {
   const answers = new Map<string, Map<string, unknown>>();
   const put = ({ row, need }: Ask, value: unknown): void => {
     let own = answers.get(row.id);
@@ -44,6 +44,10 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[]):
     TAGGED,
     tags.map(({ need }) => tagOf(need)),
   );
+  for (const [place, value] of await memberAnswers(manager, of('member', 'memberEnd'), now)) {
+    const ask = of('member', 'memberEnd')[place];
+    if (ask) put(ask, value);
+  }
   const events = of('event');
   await yes(
     events,
@@ -121,4 +125,29 @@ async function fieldValues(
     [asks.map(({ row }) => row.subscriberId), asks.map(({ need }) => need.field)],
   );
   return rows.map(({ place, value }) => [place - 1, value]);
+}
+
+/** A membership whose end has passed has ended, whether or not that is written down. Served by the key of `membership`. */
+async function memberAnswers(
+  manager: EntityManager,
+  asks: readonly Ask<Extract<Need, { kind: 'member' | 'memberEnd' }>>[],
+  now: Date,
+): Promise<[number, boolean | string | null][]> {
+  if (asks.length === 0) return [];
+  const rows: { place: number; state: string; endsAt: Date | null }[] = await manager.query(
+    `select u.place::int as place, m.ends_at as "endsAt",
+       case when m.state = 'active' and m.ends_at <= $3 then 'ended' else m.state end as state
+     from unnest($1::bigint[], $2::text[]) with ordinality as u (subscriber_id, product, place)
+     join product p on p.key = u.product
+     join membership m on m.subscriber_id = u.subscriber_id and m.product_id = p.id
+     order by u.place, m.updated_at`,
+    [asks.map(({ row }) => row.subscriberId), asks.map(({ need }) => need.product), now],
+  );
+  const answers = new Map<number, boolean | string | null>();
+  for (const { place, state, endsAt } of rows) {
+    const need = asks[place - 1]?.need;
+    if (need?.kind === 'memberEnd') answers.set(place - 1, endsAt?.toISOString() ?? null);
+    else if (need?.state === state) answers.set(place - 1, true);
+  }
+  return [...answers];
 }

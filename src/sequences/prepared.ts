@@ -4,6 +4,7 @@ import {
   isAsking,
   isMail,
   waysOut,
+  type DateSource,
   type SequenceDefinition,
   type EmailNode,
   type SequenceNode,
@@ -20,6 +21,8 @@ export const FALLBACK_ZONE = 'UTC';
 export type Need =
   | Leaf
   | { readonly kind: 'date'; readonly field: string }
+  /** When the membership by the product ends or has ended. */
+  | { readonly kind: 'memberEnd'; readonly product: string }
   | { readonly kind: 'arm'; readonly split: Pick<Split, 'experiment' | 'test' | 'terms'> };
 
 /** A sequence prepared for many people: the timing of each step is built once, as `nextDueAt` keeps its answers by it. */
@@ -75,6 +78,7 @@ export function armKey(experiment: string): string {
 
 export function needKey(need: Need): string {
   if (need.kind === 'arm') return armKey(need.split.experiment);
+  if (need.kind === 'memberEnd') return `member end ${need.product}`;
   return need.kind === 'date' ? `date ${need.field}` : leafKey(need);
 }
 
@@ -103,7 +107,9 @@ export function fieldsAskedBy(definition: SequenceDefinition): string[] {
     ...definition.nodes.flatMap(questionsOf),
   ];
   const dates = definition.nodes.flatMap((node) =>
-    'untilField' in node && node.untilField !== undefined ? [node.untilField.field] : [],
+    'untilField' in node && node.untilField !== undefined && 'field' in node.untilField
+      ? [node.untilField.field]
+      : [],
   );
   return [...new Set([...asked.flatMap((leaf) => (leaf.kind === 'field' ? [leaf.field] : [])), ...dates])];
 }
@@ -163,9 +169,16 @@ function needsAt(start: string, nodes: ReadonlyMap<string, SequenceNode>): Need[
   return [...needs.values()];
 }
 
+/** What has to be asked for a date. */
+export function dateNeed(source: DateSource): Need {
+  return 'field' in source
+    ? { kind: 'date', field: source.field }
+    : { kind: 'memberEnd', product: source.member };
+}
+
 function ownNeeds(node: SequenceNode): Need[] {
   if (isAsking(node)) return questionsOf(node);
-  const date: Need[] = node.untilField === undefined ? [] : [{ kind: 'date', field: node.untilField.field }];
+  const date: Need[] = node.untilField === undefined ? [] : [dateNeed(node.untilField)];
   if (!isMail(node) || node.split === undefined) return date;
   return [...date, { kind: 'arm', split: node.split }];
 }

@@ -9,6 +9,7 @@ import {
   waysOut,
   type BranchNode,
   type ChoiceNode,
+  type DateSource,
   type EmailNode,
   type GoalNode,
   type TimedNode,
@@ -67,8 +68,8 @@ export interface Facts {
   timeZone: string;
   /** Whether something holds for the person; what is not known does not. */
   answer(this: void, leaf: Leaf): boolean;
-  /** What a field of the subscriber holds. */
-  field(this: void, name: string): unknown;
+  /** What a field of the subscriber holds, or when a membership ends. */
+  date(this: void, source: DateSource): unknown;
   /** The person's place in the test of a step; null where it is not known, which gives the control. */
   arm(this: void, experiment: string): Assignment | null;
   /** How a step that waits for something stands: it has not begun to wait, it waits, or its time is over. */
@@ -278,13 +279,14 @@ function send(
 function waitForDate(
   turn: Turn,
   node: TimedNode,
-  { field, ...offset }: NonNullable<TimedNode['untilField']>,
+  { offset, sign, ...source }: NonNullable<TimedNode['untilField']>,
   wait: Facts['wait'],
 ): Next | null {
   const { facts, sequence } = turn;
-  const date = fieldMoment(facts.field(field), offset, facts.timeZone);
+  const date = fieldMoment(facts.date(source), { offset, sign }, facts.timeZone);
   if (date === null) {
-    turn.passed.push({ key: node.key, outcome: `no date in ${field}` });
+    const place = 'field' in source ? `in ${source.field}` : `for the end of the membership ${source.member}`;
+    turn.passed.push({ key: node.key, outcome: `no date ${place}` });
     return { to: node.next };
   }
   const { at, ...rest } = sequence.timings.get(node.key) ?? {};

@@ -79,6 +79,8 @@ function triggerText(trigger: Trigger): string {
   switch (trigger.kind) {
     case 'purchased':
       return `purchased ${trigger.product}`;
+    case 'member':
+      return `member ${trigger.product} ${trigger.state}`;
     case 'tag':
       return `tagged ${trigger.tag}`;
     case 'event':

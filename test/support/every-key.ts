@@ -29,7 +29,7 @@ sequence:
   quietHours: { from: "22:00", to: "06:00" }
   fallbackTimezone: Europe/Berlin
   priority: 3
-  enterOn: [{ tag: new }, { purchased: checklist-two }, { event: booked.call }, { clicked: hello, sequence: clients }, { opened: story }, { field: level, over: 8 }]
+  enterOn: [{ tag: new }, { purchased: checklist-two }, { event: booked.call }, { clicked: hello, sequence: clients }, { member: kit-two }, { member: kit-two, state: ended }, { opened: story }, { field: level, over: 8 }]
   reentry: after 30 days
   steps:
     - { key: hello, email: emails/welcome }
@@ -43,6 +43,8 @@ sequence:
       expires: 2099-12-31
     - { key: dated, email: emails/story, until: { field: trialEnd, plus: 1 day }, expires: "2099-12-31 18:00" }
     - { key: before, email: emails/story, until: { field: trialEnd, minus: 1 week } }
+    - { key: renew, email: emails/story, until: { member: kit-two, minus: 1 week } }
+    - { key: won-back, email: emails/story, until: { member: kit-two, plus: 2 days } }
     - { key: fixed, email: emails/story, until: 2099-06-01T09:00:00Z }
     - { key: pause, wait: 3 hours, at: "10:00", onDays: [mon], window: { days: [mon], from: "09:00", to: "11:00" }, quietHours: { from: "20:00", to: "07:00" }, expires: 2099-01-01 }
     - { key: pause-until, wait: true, until: "2098-12-24 18:00" }
@@ -59,6 +61,8 @@ sequence:
     - { key: q-opened, if: { opened: story, within: 1 day }, then: [{ key: t1, tag: t1 }] }
     - { key: q-tag, if: { tag: a, within: 1 day }, then: [] , else: [] }
     - { key: q-bought, if: { purchased: kit-two, within: 1 day }, then: [], else: [] }
+    - { key: q-member, if: { member: kit-two, within: 1 day }, then: [], else: [] }
+    - { key: q-lapsed, if: { member: kit-two, state: ended }, then: [{ key: t3, tag: t3 }], else: [] }
     - { key: q-event, if: { event: booked.call, within: 1 day }, then: [], else: [] }
     - { key: q-step, if: { step: pick, was: then }, then: [{ key: t2, tag: t2 }], else: [] }
     - { key: q-field, if: { field: level, over: 1.5, within: 1 day }, then: [], else: [] }
@@ -72,7 +76,7 @@ sequence:
         - if: { step: label, was: ran }
       within: 2 days
       else: [{ key: w2, tag: w2 }]
-    - { key: bought, goal: [{ purchased: kit-two }, { tag: gold }, { event: done }], otherwise: continue }
+    - { key: bought, goal: [{ purchased: kit-two }, { member: kit-two, state: refunded }, { tag: gold }, { event: done }], otherwise: continue }
     - { key: pitch, email: emails/offer, offer: kit-two, delay: 1 day, deadline: 72 hours }
     - key: tested
       email: emails/offer
@@ -95,11 +99,11 @@ sequence:
       if: { tag: old }
       then: [{ key: onward, move: clients, delay: 1 day }]
     - { key: finish, end: true, delay: 1 day }
-  exitOn: [{ purchased: kit-two }, { tag: left }, { event: stop }]
+  exitOn: [{ purchased: kit-two }, { member: kit-two, state: active }, { tag: left }, { event: stop }]
 products:
-  - { key: kit-two, name: The Kit, description: "What: is in it", price: 49.00 EUR, delivers: [files/every.zip], licence: true }
+  - { key: kit-two, name: The Kit, description: "What: is in it", price: 49.00 EUR, delivers: [files/every.zip], licence: true, membership: { lasts: 12 months } }
   - { key: checklist-two, name: List, price: 19.00 EUR }
-  - { key: checklist-three, name: List, price: 9.00 EUR, delivers: [] , licence: false }
+  - { key: checklist-three, name: List, price: 9.00 EUR, delivers: [] , licence: false, membership: { lasts: for good } }
 offers:
   - { key: kit-two, product: kit-two, headline: "30% off", bullets: ["a: b"], discount: 12.5%, bump: checklist-three }
   - { key: list-two, product: checklist-two }

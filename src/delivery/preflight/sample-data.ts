@@ -4,6 +4,7 @@ const EUR = (amountMinor: number): { amountMinor: number; currency: string } => 
   amountMinor,
   currency: 'EUR',
 });
+const MEMBER_DAYS_MS = 365 * 86_400_000;
 const DAYS_LEFT_MS = 3 * 86_400_000;
 
 /** Stands in for what a real mail of the kind gets beside subscriber and sender, as long as real values are. */
@@ -33,6 +34,7 @@ export function sampleData(kind: MailKind, baseUrl: string, now: Date): Record<s
       lines: [{ name: 'Launch Kit', amount: EUR(3_430) }],
       downloads: [download],
       licences: [{ product: 'Launch Kit', key: 'ABCDE-FGHJK-MNPQR-STUVW' }],
+      memberships: [{ product: 'Launch Kit', until: new Date(now.getTime() + MEMBER_DAYS_MS).toISOString() }],
       url: `${baseUrl}/orders/${token}`,
     },
   };

@@ -119,11 +119,12 @@ function virtualOffer(offer: OfferRow): VirtualOffer {
     offer;
   return {
     ...{ slug, discountBps, personalDeadline },
-    product: { key: productKey, price: { amountMinor, currency } },
+    // The forecast asks how many buy, not what they are then: no condition of it is about a membership.
+    product: { key: productKey, price: { amountMinor, currency }, membership: null },
     bump:
       bumpKey === null || bumpAmountMinor === null
         ? null
-        : { key: bumpKey, price: { amountMinor: bumpAmountMinor, currency } },
+        : { key: bumpKey, price: { amountMinor: bumpAmountMinor, currency }, membership: null },
   };
 }
 

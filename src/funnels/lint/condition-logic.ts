@@ -49,7 +49,7 @@ export function contradictionIn(term: Term): string | null {
     if (wanted.get(key) === !holds) return 'it asks for something and for its opposite';
     wanted.set(key, holds);
   }
-  return stepContradiction(term) ?? fieldContradiction(term);
+  return stepContradiction(term) ?? memberContradiction(term) ?? fieldContradiction(term);
 }
 
 /** A step has one outcome. */
@@ -64,6 +64,19 @@ function stepContradiction(term: Term): string | null {
     if (differ || isSkipped)
       return `the step "${leaf.step}" cannot have been "${before ?? ''}" and "${leaf.was}"`;
     outcomes.set(leaf.step, leaf.was);
+  }
+  return null;
+}
+
+/** A membership has one state. */
+function memberContradiction(term: Term): string | null {
+  const states = new Map<string, string>();
+  for (const { leaf, holds } of term) {
+    if (leaf.kind !== 'member' || !holds) continue;
+    const before = states.get(leaf.product);
+    if (before !== undefined && before !== leaf.state)
+      return `the membership of "${leaf.product}" cannot be "${before}" and "${leaf.state}"`;
+    states.set(leaf.product, leaf.state);
   }
   return null;
 }

@@ -99,7 +99,8 @@ function impossible(terms: Term[] | null, at: string, course: Course): string | 
 
 /** Why a question can never be answered with yes. */
 function leafProblem(leaf: Leaf, at: string, { nodes, later, unsold }: Course): string | null {
-  if (leaf.kind === 'purchased') return unsold.has(leaf.product) ? `no offer sells "${leaf.product}"` : null;
+  if (leaf.kind === 'purchased' || leaf.kind === 'member')
+    return unsold.has(leaf.product) ? `no offer sells "${leaf.product}"` : null;
   if (leaf.kind !== 'clicked' && leaf.kind !== 'opened' && leaf.kind !== 'step') return null;
   const asked = nodes.get(leaf.step);
   if (!asked) return null;

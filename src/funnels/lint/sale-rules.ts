@@ -16,11 +16,11 @@ export function saleProblems(definition: FunnelDefinition, sold: ReadonlySet<str
   const { products, offers } = definition;
   const prices = new Map(products.map(({ key, price }) => [key, parseMoney(price).amountMinor]));
   return [
-    ...products.flatMap(({ key, delivers, licence }, index): DefinitionProblem[] => {
+    ...products.flatMap(({ key, delivers, licence, membership }, index): DefinitionProblem[] => {
       const path = ['products', index];
       const problems: DefinitionProblem[] = [];
-      if (delivers.length === 0 && !licence) {
-        const message = `who buys "${key}" gets nothing from here; name files in delivers, or give it a licence`;
+      if (delivers.length === 0 && !licence && membership === undefined) {
+        const message = `who buys "${key}" gets nothing from here; name files in delivers, or give it a licence or a membership`;
         problems.push({ rule: 'product-without-delivery', path, message });
       }
       if (!sold.has(key)) {
@@ -45,17 +45,26 @@ function goalProblems(
   sold: ReadonlySet<string>,
 ): DefinitionProblem[] {
   const known = new Set(products.map(({ key }) => key));
-  const never = (trigger: FunnelTrigger): boolean =>
-    'purchased' in trigger && known.has(trigger.purchased) && !sold.has(trigger.purchased);
+  // Programs may grant a membership by hand, but nobody would begin one of a product that is not sold.
+  const never = (trigger: FunnelTrigger): boolean => {
+    const product = productOf(trigger);
+    return product !== null && known.has(product) && !sold.has(product);
+  };
   const goals = allSteps(sequence.steps).flatMap(({ step, path }): DefinitionProblem[] => {
     if (!('goal' in step) || ![step.goal].flat().every(never)) return [];
     const message = `nobody comes to the goal "${step.key}": no offer sells what it waits for; sell it, or wait for a tag or an event`;
     return [{ rule: 'goal-never-reached', path: [...path, 'goal'], message }];
   });
   const exits = sequence.exitOn.flatMap((trigger, index): DefinitionProblem[] => {
-    if (!('purchased' in trigger) || !never(trigger)) return [];
-    const message = `nobody leaves by buying "${trigger.purchased}": no offer sells it`;
-    return [{ rule: 'goal-never-reached', path: ['sequence', 'exitOn', index, 'purchased'], message }];
+    const kind = 'member' in trigger ? 'member' : 'purchased';
+    if (!never(trigger)) return [];
+    const message = `nobody leaves by buying "${productOf(trigger) ?? ''}": no offer sells it`;
+    return [{ rule: 'goal-never-reached', path: ['sequence', 'exitOn', index, kind], message }];
   });
   return [...goals, ...exits];
+}
+
+function productOf(trigger: FunnelTrigger): string | null {
+  if ('purchased' in trigger) return trigger.purchased;
+  return 'member' in trigger ? trigger.member : null;
 }

@@ -48,7 +48,8 @@ const since = { afterMail: mailKey.optional(), ...timing };
 const action = z.union([
   strict({ opens: mailKey, ...timing }),
   strict({ clicks: mailKey, ...timing }),
-  strict({ buys: key, withBump: z.boolean().optional(), ...since }),
+  /** `refundsAfter`: the money goes back so long after the purchase. */
+  strict({ buys: key, withBump: z.boolean().optional(), refundsAfter: range.optional(), ...since }),
   strict({ unsubscribes: z.literal(true, { error: 'use true' }), ...since }),
   strict({ event: eventName, key: z.string().trim().min(1).max(200).optional(), ...since }),
   strict({ tag: tagName, ...since }),

@@ -18,6 +18,7 @@ import {
   type TimelineEntry,
 } from './timeline.js';
 import { advanceVirtual, setFields } from './virtual-advance.js';
+import { endMemberships, nextMembershipEnd } from './virtual-memberships.js';
 import {
   arrived,
   changed,
@@ -32,7 +33,7 @@ import { activeOf, emptyRecord, type VirtualMail, type VirtualRecord } from './v
 import type { VirtualRun } from './virtual-run.js';
 import { nextMailAt, sendVirtual } from './virtual-sending.js';
 import { placeOf, virtualFunnels, type VirtualFunnels } from './virtual-sequences.js';
-import { buy, transactional } from './virtual-shop.js';
+import { buy, refund, transactional } from './virtual-shop.js';
 
 const DAY_MS = 86_400_000;
 /** How long it takes people to find the mail and press its button, where the persona does not say. */
@@ -122,13 +123,14 @@ function live(
   let mails = 0;
   for (;;) {
     const told = timeline.length;
-    const now = earliest([agenda.nextAt(), nextStepAt(run), nextMailAt(run)]);
+    const now = earliest([agenda.nextAt(), nextStepAt(run), nextMailAt(run), nextMembershipEnd(record)]);
     if (now === null || now >= until) break;
     agenda.doAll(now);
+    endMemberships(run, now);
     advanceVirtual(run, now);
     for (const mail of sendVirtual(run, now, cap)) {
       mails++;
-      for (const planned of actionsAfterMail(actor, mail, mails)) addAction(run, agenda, planned);
+      for (const planned of actionsAfterMail(actor, mail, mails)) addAction(run, agenda, planned, actor);
     }
     timeline.push(
       ...mailsInOrder(timeline.splice(told), (sequence, step) => placeOf(funnels, sequence, step)),
@@ -140,7 +142,7 @@ function live(
 /** The sign-up, as the form of the funnel has it. */
 function arrive(run: VirtualRun, actor: Actor, { now, agenda }: { now: Date; agenda: Agenda }): void {
   const { persona } = actor;
-  for (const planned of actionsFromSignUp(actor, now)) addAction(run, agenda, planned);
+  for (const planned of actionsFromSignUp(actor, now)) addAction(run, agenda, planned, actor);
   if (!persona.signsUp) return;
   run.tell(now, { what: 'signed up' });
   const { optIn } = run.funnels.form;
@@ -164,13 +166,17 @@ function confirm(run: VirtualRun, now: Date): void {
   arrived(run, now);
 }
 
-function addAction(run: VirtualRun, agenda: Agenda, { at, action, mail }: PlannedAction): void {
+function addAction(run: VirtualRun, agenda: Agenda, { at, action, mail }: PlannedAction, actor: Actor): void {
   agenda.add(at, () => {
     if ('opens' in action) hit(run, mail, 'opened', at);
     else if ('clicks' in action) hit(run, mail, 'clicked', at);
     else if ('buys' in action) {
       const offer = run.funnels.offers.get(action.buys);
-      if (offer) buy(run, offer, at, { withBump: action.withBump ?? false });
+      if (!offer) return;
+      const orderId = buy(run, offer, at, { withBump: action.withBump ?? false });
+      if (action.refundsAfter === undefined) return;
+      const back = timeIn(actor, action.refundsAfter, `refund ${orderId}`, at);
+      agenda.add(back, () => refund(run, { offer: offer.slug, orderId }, back));
     } else if ('unsubscribes' in action) unsubscribe(run, at);
     else if ('event' in action) tellEvent(run, action, at);
     else changePerson(run, action, at);

@@ -15,6 +15,7 @@ export function summaryText({
   mails,
   mailsByStep,
   purchases,
+  refunds,
   income,
   ...ends
 }: SimulationSummary): string {
@@ -23,7 +24,7 @@ export function summaryText({
     sequence === null ? `${count} ${step}` : `${count} ${step} of ${sequence}`,
   );
   return [
-    `In all: ${count(people, 'person', 'people')}, ${count(mails, 'mail')}, ${count(purchases, 'purchase')}, ${earned}`,
+    `In all: ${count(people, 'person', 'people')}, ${count(mails, 'mail')}, ${count(purchases, 'purchase')}, ${refunds === 0 ? '' : `${count(refunds, 'refund')}, `}${earned}`,
     `  sequences: ${ends.completed} finished, ${ends.exited} left; ${ends.unsubscribed} unsubscribed`,
     ...(steps.length === 0 ? [] : [`  mails: ${steps.join(', ')}`]),
   ].join('\n');
@@ -61,11 +62,11 @@ function entryText(entry: TimelineEntry, zone: string, funnel: string): string {
   const name = (one: { sequence: string; step: string }): string =>
     one.sequence === funnel ? one.step : `${one.sequence}/${one.step}`;
   const time = (at: string): string => localText(at, zone);
-  return changeText(entry) ?? mailText(entry, name, time) ?? placeText(entry, name, time);
+  return changeText(entry, time) ?? mailText(entry, name, time) ?? placeText(entry, name, time);
 }
 
 /** What people do, or is done to them. */
-function changeText(entry: TimelineEntry): string | undefined {
+function changeText(entry: TimelineEntry, time: Time): string | undefined {
   if (entry.what === 'signed up') return 'signs up';
   if (entry.what === 'confirmed') return 'confirms the address';
   if (entry.what === 'unsubscribed') return 'unsubscribes';
@@ -73,6 +74,11 @@ function changeText(entry: TimelineEntry): string | undefined {
   if (entry.what === 'tagged') return `is tagged ${entry.tag}`;
   if (entry.what === 'untagged') return `loses the tag ${entry.tag}`;
   if (entry.what === 'changed') return `fields change: ${JSON.stringify(entry.fields)}`;
+  if (entry.what === 'refunded')
+    return `gets ${moneyToText(entry.total)} back for ${entry.products.join(' and ')}`;
+  if (entry.what === 'member')
+    return `is a member by ${entry.product} ${entry.until === null ? 'for good' : `until ${time(entry.until)}`}`;
+  if (entry.what === 'membership over') return `is no member by ${entry.product} any more: ${entry.state}`;
   if (entry.what === 'bought') return `buys ${entry.products.join(' and ')} for ${moneyToText(entry.total)}`;
   return undefined;
 }

@@ -30,6 +30,10 @@ export type Happening =
   | { what: 'untagged'; tag: string }
   | { what: 'changed'; fields: Record<string, string | number | boolean | null> }
   | { what: 'bought'; offer: string; products: string[]; total: Money; discounted: boolean }
+  | { what: 'refunded'; offer: string; products: string[]; total: Money }
+  /** A membership began, or ends at another time; null: it has no end. */
+  | { what: 'member'; product: string; until: string | null }
+  | { what: 'membership over'; product: string; state: 'ended' | 'refunded' }
   /** A step whose time cannot be worked out: it is tried again an hour later. */
   | { what: 'stuck'; sequence: string; step: string; reason: string };
 
@@ -51,7 +55,8 @@ export interface SimulationSummary {
   /** By sequence and step, in the order of the first mail; mails around them by their kind. */
   mailsByStep: { sequence: string | null; step: string; mails: number }[];
   purchases: number;
-  /** One amount for each currency, by its code. */
+  refunds: number;
+  /** One amount for each currency, by its code; what was refunded is taken off. */
   income: Money[];
   unsubscribed: number;
   /** Of sequences. */
@@ -101,9 +106,10 @@ export function summaryOf(people: readonly PersonTimeline[]): SimulationSummary 
   const income = new Map<string, number>();
   const count = (what: Happening['what']): number => entries.filter((entry) => entry.what === what).length;
   for (const entry of entries) {
-    if (entry.what === 'bought') {
+    if (entry.what === 'bought' || entry.what === 'refunded') {
       const { amountMinor, currency } = entry.total;
-      income.set(currency, (income.get(currency) ?? 0) + amountMinor);
+      const sign = entry.what === 'bought' ? 1 : -1;
+      income.set(currency, (income.get(currency) ?? 0) + sign * amountMinor);
     }
     if (entry.what !== 'mail') continue;
     const { sequence = null, step = entry.kind } = entry;
@@ -117,6 +123,7 @@ export function summaryOf(people: readonly PersonTimeline[]): SimulationSummary 
     mails: count('mail'),
     mailsByStep: [...steps.values()],
     purchases: count('bought'),
+    refunds: count('refunded'),
     income: [...income]
       .map(([currency, amountMinor]) => ({ amountMinor, currency }))
       .toSorted((a, b) => (a.currency < b.currency ? -1 : 1)),

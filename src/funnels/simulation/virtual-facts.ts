@@ -33,6 +33,10 @@ function answer({ record, decide }: VirtualRun, enrollmentId: string, need: Need
       return record.tags.has(need.tag);
     case 'purchased':
       return record.tags.has(boughtTag(need.product));
+    case 'member':
+      return record.memberships.get(need.product)?.now.state === need.state;
+    case 'memberEnd':
+      return record.memberships.get(need.product)?.now.endsAt?.toISOString() ?? null;
     case 'event': {
       const own = record.enrollments.find(({ id }) => id === enrollmentId);
       if (own === undefined) return false;

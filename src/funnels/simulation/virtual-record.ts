@@ -1,6 +1,8 @@
 import type { FieldValue, Trigger } from '../../sequences/condition.js';
 import type { FieldsOf } from '../../sequences/reactions.js';
+import type { Money } from '../../values/money.js';
 import type { OpenHours } from '../../values/week-hours.js';
+import type { VirtualMembership } from './virtual-memberships.js';
 
 /** A row of `enrollment`. The version is that of the sequence's funnel. */
 export interface VirtualEnrollment {
@@ -50,6 +52,10 @@ export interface VirtualRecord {
   /** By enrollment and step: what came of steps that are no mails. */
   outcomes: Map<string, Map<string, string>>;
   events: { name: string; key: string | undefined; at: Date }[];
+  /** What was paid for, in order, and whether the money went back. */
+  orders: { id: string; products: string[]; total: Money; refunded: boolean }[];
+  /** By product. */
+  memberships: Map<string, VirtualMembership>;
   grants: { enrollmentId: string; offer: string; expiresAt: Date | null; at: Date }[];
   /**
    * What steps have changed and other sequences have not heard of yet; a trigger of null: something else than a tag given.
@@ -67,6 +73,8 @@ export function emptyRecord(person: Pick<VirtualRecord, 'personId' | 'timeZone' 
     mails: [],
     outcomes: new Map(),
     events: [],
+    orders: [],
+    memberships: new Map(),
     grants: [],
     signals: [],
   };

@@ -8,11 +8,18 @@ import type { FunnelDefinition } from '../funnel.schemas.js';
 import { hasPersonalDeadline, offerSnapshot } from '../offer-snapshot.js';
 import { sequenceDefinition } from '../sequence-definition.js';
 
+export interface VirtualProduct {
+  key: string;
+  price: Money;
+  /** As `parseTerm` reads it; null: it makes nobody a member. */
+  membership: string | null;
+}
+
 /** An offer as a checkout sells it. */
 export interface VirtualOffer {
   slug: string;
-  product: { key: string; price: Money };
-  bump: { key: string; price: Money } | null;
+  product: VirtualProduct;
+  bump: VirtualProduct | null;
   discountBps: number;
   personalDeadline: boolean;
 }
@@ -85,9 +92,10 @@ function runningVersion(funnelKey: string, sender: Sender, sequence: PreparedSeq
 }
 
 function offersOf(definition: FunnelDefinition): VirtualOffer[] {
-  const product = (key: string | undefined): { key: string; price: Money } | null => {
+  const product = (key: string | undefined): VirtualProduct | null => {
     const found = definition.products.find((one) => one.key === key);
-    return found ? { key: found.key, price: parseMoney(found.price) } : null;
+    if (!found) return null;
+    return { key: found.key, price: parseMoney(found.price), membership: found.membership?.lasts ?? null };
   };
   return definition.offers.flatMap(({ key: slug, product: sold, bump, discount }): VirtualOffer[] => {
     const main = product(sold);

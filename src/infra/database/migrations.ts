@@ -32,6 +32,7 @@ import { RefusedSecondTime1765101000000 } from './migrations/1765101000000-refus
 import { MailEntriesSince1765102000000 } from './migrations/1765102000000-mail-entries-since.js';
 import { FieldSignals1765103000000 } from './migrations/1765103000000-field-signals.js';
 import { Refunds1765107000000 } from './migrations/1765107000000-refunds.js';
+import { Memberships1765107100000 } from './migrations/1765107100000-memberships.js';
 import { Affiliates1765108000000 } from './migrations/1765108000000-affiliates.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
@@ -70,5 +71,6 @@ export const migrations = [
   MailEntriesSince1765102000000,
   FieldSignals1765103000000,
   Refunds1765107000000,
+  Memberships1765107100000,
   Affiliates1765108000000,
 ];

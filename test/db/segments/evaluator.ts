@@ -34,6 +34,15 @@ export function meets(person: Person & { email: string }, condition: Condition):
         (product === undefined || products.includes(product)),
     );
   }
+  if ('member' in condition) {
+    const { product, is } = condition.member;
+    return person.memberships.some(
+      (one) =>
+        (product === undefined || product === one.product) &&
+        (is === 'ever' ||
+          is === (one.state === 'active' && one.endsAt !== null && one.endsAt <= NOW ? 'ended' : one.state)),
+    );
+  }
   if ('received' in condition)
     return person.mails.some(
       (mail) =>

@@ -50,6 +50,7 @@ export interface Person {
   lists: string[];
   mails: (MailFact & { state: string; hits: { kind: string; class: string; at: Date }[] })[];
   orders: { status: string; paidAt: Date | null; products: string[] }[];
+  memberships: { product: string; state: string; endsAt: Date | null }[];
   enrollments: { funnel: string; status: string }[];
   forms: string[];
 }
@@ -124,6 +125,14 @@ export const person: fc.Arbitrary<Person> = fc.record({
     }),
     { maxLength: 2 },
   ),
+  memberships: fc.uniqueArray(
+    fc.record({
+      product: fc.constantFrom(...PRODUCTS),
+      state: fc.constantFrom('active', 'active', 'ended', 'refunded'),
+      endsAt: maybe(fc.oneof(instant, fc.constantFrom(NOW, new Date(NOW.getTime() + DAY_MS)))),
+    }),
+    { selector: ({ product }) => product, maxLength: 2 },
+  ),
   enrollments: fc.uniqueArray(
     fc.record({
       funnel: fc.constantFrom(...FUNNELS),
@@ -176,6 +185,12 @@ export async function seedPeople(db: DataSource, people: readonly Person[]): Pro
       );
     await seedMails(db, id, one.mails);
     await seedOrders(db, id, one.orders);
+    for (const { product, state, endsAt } of one.memberships)
+      await db.query(
+        `insert into membership (subscriber_id, product_id, state, starts_at, ends_at, created_at, updated_at)
+         select $1, id, $2, $3, $4, $3, $3 from product where key = $5`,
+        [id, state, one.createdAt, endsAt, product],
+      );
   }
   return ids;
 }

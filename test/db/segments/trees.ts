@@ -81,6 +81,15 @@ const leaf: fc.Arbitrary<Condition> = fc.oneof(
     ),
   }),
   fc.record({
+    member: both(
+      fc.oneof(
+        fc.constant({}),
+        fc.constantFrom(...PRODUCTS).map((product) => ({ product })),
+      ),
+      fc.record({ is: fc.constantFrom('active', 'ended', 'refunded', 'ever') }),
+    ),
+  }),
+  fc.record({
     sequence: fc.record({
       key: fc.constantFrom(...FUNNELS),
       is: fc.constantFrom('active', 'completed', 'exited', 'ever'),

@@ -13,6 +13,7 @@ ${sequence === '' ? '' : `  ${sequence}\n`}  steps:
     ${steps}
 products:
   - { key: kit, name: Kit, price: 49.00 EUR }
+  - { key: club, name: Club, price: 99.00 EUR, membership: { lasts: 12 months } }
 `;
 
 const EVERY_STEP = `- { key: s1, wait: 2 days, at: "09:00", onDays: [mon], quietHours: { from: "20:00", to: "08:00" } }
@@ -58,9 +59,31 @@ describe('the steps of a funnel file', () => {
     }));
   };
   const KINDS = 'email, if, switch, wait, tag, untag, set, move, webhook, notify, goal, end';
-  const QUESTIONS = 'clicked, opened, tag, purchased, event, step, field, all, any, not';
+  const QUESTIONS = 'clicked, opened, tag, purchased, member, event, step, field, all, any, not';
 
   it.each([
+    [
+      '{ key: x, if: { member: kit }, then: [{ key: y, tag: y }] }',
+      'if.member',
+      'the product "kit" makes nobody a member',
+    ],
+    [
+      '{ key: x, if: { member: gone, state: ended }, then: [{ key: y, tag: y }] }',
+      'if.member',
+      'with a membership; there are: club',
+    ],
+    ['{ key: x, goal: { member: kit } }', 'goal.member', 'makes nobody a member'],
+    [
+      '{ key: x, wait: true, until: { member: kit, minus: 1 week } }',
+      'until.member',
+      'makes nobody a member',
+    ],
+    [
+      '{ key: x, wait: true, until: { member: club, minus: 1 week, plus: 1 day } }',
+      'until',
+      'use plus or minus',
+    ],
+    ['{ key: x, if: { member: club, state: frozen }, then: [] }', 'if.state', 'use active, ended, refunded'],
     ['{ key: x, teleport: home }', 'teleport', `"teleport" is not an option here; name one of ${KINDS}`],
     ['{ key: x }', '', `name one of ${KINDS}`],
     [
@@ -102,7 +125,7 @@ describe('the steps of a funnel file', () => {
     ['{ key: x, goal: { clicked: away } }', 'goal.clicked', 'is not an email step of the sequence'],
     ['{ key: x, goal: { purchased: car } }', 'goal.purchased', 'there is no product "car"; there are: kit'],
     ['{ key: x, goal: { tag: a }, otherwise: wait }', 'otherwise', 'use continue or end'],
-    ['{ key: x, if: { member: gold }, then: [] }', 'if.member', `name one of ${QUESTIONS}`],
+    ['{ key: x, if: { vip: gold }, then: [] }', 'if.vip', `name one of ${QUESTIONS}`],
     ['{ key: x, if: { affiliate: true }, then: [] }', 'if.affiliate', `name one of ${QUESTIONS}`],
     ['{ key: x, if: { tag: a, colour: red }, then: [] }', 'if.colour', 'there are: tag, within'],
     [
@@ -166,7 +189,7 @@ describe('the steps of a funnel file', () => {
     [
       'exitOn: [{ step: hello }]',
       'exitOn.0.step',
-      'name one of purchased, tag, event, clicked, opened, field',
+      'name one of purchased, member, tag, event, clicked, opened, field',
     ],
     [
       'exitOn: [{ opened: away }]',
@@ -177,7 +200,7 @@ describe('the steps of a funnel file', () => {
     [
       'enterOn: [{ step: hello, was: ran }]',
       'enterOn.0.step',
-      'name one of purchased, tag, event, clicked, opened',
+      'name one of purchased, member, tag, event, clicked, opened',
     ],
     ['exitOn: [{ purchased: car }]', 'exitOn.0.purchased', 'there is no product'],
     ['reentry: sometimes', 'reentry', 'use never, always, per event, or after a number of days'],

@@ -39,7 +39,7 @@ const facts: Facts = {
   now: MONDAY,
   timeZone: 'UTC',
   answer: () => false,
-  field: () => undefined,
+  date: () => undefined,
   arm: () => null,
   wait: 'new',
   had: null,

@@ -1,0 +1,63 @@
+import { Body, Controller, Get, Param, Post, Query } from '@nestjs/common';
+import type { z } from 'zod';
+import { ApiRoute } from '../../infra/http/api-route.js';
+import { idSchema, toPage } from '../../infra/http/page.js';
+import {
+  endBody,
+  grantBody,
+  historyJson,
+  membershipJson,
+  membershipList,
+  membershipQuery,
+  membershipResponse,
+  membershipWithHistory,
+} from './memberships.schemas.js';
+import { MembershipsService } from './memberships.service.js';
+
+const TAG = 'memberships';
+
+@Controller('api/v1/memberships')
+export class MembershipsController {
+  constructor(private readonly memberships: MembershipsService) {}
+
+  @Get()
+  @ApiRoute({ summary: 'List memberships', tag: TAG, response: membershipList })
+  async list(@Query({ schema: membershipQuery }) query: z.output<typeof membershipQuery>): Promise<unknown> {
+    const { cursor, limit, ...filter } = query;
+    const rows = await this.memberships.list(filter, { beforeId: cursor, limit: limit + 1 });
+    return toPage(rows, limit, membershipJson);
+  }
+
+  @Get(':id')
+  @ApiRoute({ summary: 'One membership with its history', tag: TAG, response: membershipWithHistory })
+  async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
+    return historyJson(await this.memberships.get(id), await this.memberships.history(id));
+  }
+
+  @Post()
+  @ApiRoute({
+    summary: 'Grant a membership by hand',
+    description: 'Begins it, or adds to one that runs; the person may be a member by each product once.',
+    tag: TAG,
+    response: membershipResponse,
+  })
+  async grant(@Body({ schema: grantBody }) body: z.output<typeof grantBody>): Promise<unknown> {
+    const { lasts: term, ...rest } = body;
+    return membershipJson(await this.memberships.grant({ ...rest, term }));
+  }
+
+  @Post(':id/end')
+  @ApiRoute({
+    summary: 'End a membership by hand',
+    description: 'At once. One that is over stays as it ended.',
+    tag: TAG,
+    response: membershipResponse,
+    status: 200,
+  })
+  async end(
+    @Param('id', { schema: idSchema }) id: string,
+    @Body({ schema: endBody }) { reason }: z.output<typeof endBody>,
+  ): Promise<unknown> {
+    return membershipJson(await this.memberships.end(id, reason));
+  }
+}
