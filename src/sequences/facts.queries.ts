@@ -17,7 +17,9 @@ interface Ask<N extends Need = Need> {
  */
 export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], now: Date): Promise<Answers> {
   const answers = new Map<string, Map<string, unknown>>();
-  const put = ({ row, need }: Ask, value: unknown): void => {
+  const put = (ask: Ask | undefined, value: unknown): void => {
+    if (ask === undefined) return;
+    const { row, need } = ask;
     let own = answers.get(row.id);
     if (own === undefined) answers.set(row.id, (own = new Map()));
     own.set(needKey(need), value);
@@ -27,10 +29,8 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], 
 
   const yes = async (questions: readonly Ask[], condition: string, texts: string[], more: string[] = []) => {
     if (questions.length === 0) return;
-    for (const place of await placesWhere(manager, questions, condition, texts, more)) {
-      const ask = questions[place];
-      if (ask) put(ask, true);
-    }
+    for (const place of await placesWhere(manager, questions, condition, texts, more))
+      put(questions[place], true);
   };
   const hits = of('clicked', 'opened');
   const [steps, kinds] = [
@@ -44,10 +44,6 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], 
     TAGGED,
     tags.map(({ need }) => tagOf(need)),
   );
-  for (const [place, value] of await memberAnswers(manager, of('member', 'memberEnd'), now)) {
-    const ask = of('member', 'memberEnd')[place];
-    if (ask) put(ask, value);
-  }
   const events = of('event');
   await yes(
     events,
@@ -61,6 +57,8 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], 
     earlier.map(({ need }) => need.step),
     earlier.map(({ need }) => need.was),
   );
+  const members = of('member', 'memberEnd');
+  for (const [place, value] of await memberAnswers(manager, members, now)) put(members[place], value);
   const fields = of('field', 'date');
   for (const [place, value] of await fieldValues(manager, fields)) {
     const ask = fields[place];
