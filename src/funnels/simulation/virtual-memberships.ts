@@ -1,22 +1,8 @@
-import {
-  granted,
-  isRunning,
-  over,
-  parseTerm,
-  refunded,
-  type Membership,
-  type MembershipChange,
-} from '../../orders/memberships/membership.js';
+import { granted, isRunning, over, parseTerm, refunded } from '../../orders/memberships/membership.js';
 import { earliest } from './agenda.js';
 import { happened, lookAgain } from './virtual-reactions.js';
 import type { VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
-
-/** A row of `membership` with its changes. */
-export interface VirtualMembership {
-  now: Membership;
-  changes: MembershipChange[];
-}
 
 /** As `MembershipsService.paid` for one product. */
 export function grantMembership(

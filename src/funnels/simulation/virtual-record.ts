@@ -1,8 +1,8 @@
+import type { Membership, MembershipChange } from '../../orders/memberships/membership.js';
 import type { FieldValue, Trigger } from '../../sequences/condition.js';
 import type { FieldsOf } from '../../sequences/reactions.js';
 import type { Money } from '../../values/money.js';
 import type { OpenHours } from '../../values/week-hours.js';
-import type { VirtualMembership } from './virtual-memberships.js';
 
 /** A row of `enrollment`. The version is that of the sequence's funnel. */
 export interface VirtualEnrollment {
@@ -37,6 +37,12 @@ export interface VirtualMail {
   state: 'ready' | 'sent' | 'cancelled';
   opened: boolean;
   clicked: boolean;
+}
+
+/** A row of `membership` with its changes. */
+export interface VirtualMembership {
+  now: Membership;
+  changes: MembershipChange[];
 }
 
 /** All rows of one person that a sequence reads or writes. */
