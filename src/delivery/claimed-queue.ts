@@ -23,6 +23,11 @@ export class ClaimedQueue {
     private readonly goesOn: () => boolean = () => true,
   ) {}
 
+  /** What `next` would answer with at once. */
+  get first(): ClaimedMessage | undefined {
+    return this.#waiting[0];
+  }
+
   /** The next message for a lane; null when nothing more may go now. Rejects once a claim has failed; see `rest`. */
   async next(): Promise<ClaimedMessage | null> {
     for (;;) {

@@ -44,12 +44,16 @@ export class MailComposer {
     );
     const body = alternativeBody(mail, boundary);
     const signature = (await this.dkim.sign(from.slice(from.lastIndexOf('@') + 1), headers, body)) ?? '';
+    const { secretKey } = this.config;
     return {
       id: message.id,
       from: this.returnPath(message.id, from),
       to: wireAddress(message.address),
       needsSmtpUtf8: needsSmtpUtf8(message.address),
-      tag: verpToken(this.config.secretKey, message.id),
+      // A signature that only providers with tags need.
+      get tag() {
+        return verpToken(secretKey, message.id);
+      },
       raw: Buffer.concat([Buffer.from(`${signature}${headers}\r\n`, 'utf8'), body]),
     };
   }

@@ -9,11 +9,20 @@ import { DueMessages } from './due-messages.service.js';
 import { Ledger } from './ledger.service.js';
 import { MailComposer } from './mail-composer.service.js';
 import type { ClaimedMessage, SendOutcome } from './message.js';
+import { OneAhead } from './one-ahead.js';
 import { settlementOf } from './settlement.js';
 import type { OutgoingMail } from './smtp-lane.transport.js';
-import { SmtpLanes, type LaneSet } from './smtp-lanes.service.js';
+import { SmtpLanes, type LaneSet, type TakenLane } from './smtp-lanes.service.js';
 
 const BATCH = 256;
+
+interface Prepared {
+  message: ClaimedMessage;
+  /** Or why it cannot be sent. */
+  mail: OutgoingMail | SendOutcome;
+  /** Its envelope may go out with the end of the mail before it. */
+  follows: boolean;
+}
 
 interface Run {
   queue: ClaimedQueue;
@@ -23,6 +32,13 @@ interface Run {
   /** Set when no relay works or a lane has failed: what is claimed goes back untried. */
   stopped: boolean;
   accepted: number;
+}
+
+interface Way {
+  run: Run;
+  ahead: OneAhead<Prepared>;
+  /** The lane that has begun with this mail. */
+  taken: TakenLane | null;
 }
 
 /**
@@ -73,19 +89,19 @@ export class SenderService {
     return !signal.aborted && !stopped && this.clock.now().getTime() < deadline;
   }
 
+  /** One lane's worth of mails, one after the other; bulk mails are composed while the one before waits at the barrier. */
   private async work(run: Run): Promise<void> {
+    const ahead = new OneAhead(async () => this.prepare(run));
     try {
-      while (this.goesOn(run)) {
-        const message = await run.queue.next();
-        if (!message) return;
-        await this.sendOne(message, run).catch((error: unknown) => {
-          this.#unsent.push(message);
-          throw error;
-        });
-      }
+      let taken: TakenLane | null = null;
+      for (let mail = await ahead.take(); mail !== null; mail = await ahead.take())
+        taken = await this.sendOne(mail, { run, ahead, taken });
     } catch (error) {
       run.stopped = true;
       throw error;
+    } finally {
+      const left = await ahead.rest();
+      if (left) this.#unsent.push(left.message);
     }
   }
 
@@ -100,22 +116,63 @@ export class SenderService {
     }
   }
 
-  private async sendOne(message: ClaimedMessage, run: Run): Promise<void> {
-    if (this.due.standsStill(message)) return this.due.release([message]);
-    const startedMs = performance.now();
-    const mail = await this.composed(message);
-    const taken = await run.lanes.take();
-    if (taken === null) {
-      run.stopped = true;
-      return this.due.release([message]);
+  private async prepare(run: Run): Promise<Prepared | null> {
+    while (this.goesOn(run)) {
+      const message = await run.queue.next();
+      if (message === null) return null;
+      try {
+        if (this.due.standsStill(message)) await this.due.release([message]);
+        else return { message, mail: await this.composed(message), follows: await run.lanes.mayFollow() };
+      } catch (error) {
+        this.#unsent.push(message);
+        throw error;
+      }
     }
+    return null;
+  }
+
+  /** The lane, when it has begun with the next mail, which must then follow on it; else null. */
+  private async sendOne(prepared: Prepared, { run, ahead, taken: kept }: Way): Promise<TakenLane | null> {
+    const { message } = prepared;
+    let taken = kept;
+    try {
+      if (this.goesOn(run)) taken ??= await run.lanes.take();
+      // No relay works, or it is time to stop: of a mail that was begun the relay has no more than the envelope.
+      if (taken === null || !this.goesOn(run)) {
+        run.stopped = true;
+        this.#unsent.push(message);
+        if (taken) run.lanes.put(taken);
+        return null;
+      }
+      if (await this.sendOn(taken, prepared, { run, ahead })) return taken;
+    } catch (error) {
+      this.#unsent.push(message);
+      if (taken) run.lanes.put(taken);
+      throw error;
+    }
+    run.lanes.put(taken);
+    return null;
+  }
+
+  /** True when the lane has begun with the next mail. */
+  private async sendOn(
+    taken: TakenLane,
+    { message, mail }: Prepared,
+    { run, ahead }: Omit<Way, 'taken'>,
+  ): Promise<boolean> {
     const { lane } = taken;
-    const outcome =
-      'kind' in mail
-        ? mail
-        : await lane.send(mail, async () =>
-            this.ledger.mayEnterData({ id: message.id, epoch: message.epoch }),
-          );
+    const startedMs = performance.now();
+    const barrier = async (): Promise<boolean> => {
+      const may = this.ledger.mayEnterData({ id: message.id, epoch: message.epoch });
+      // A receipt does not wait behind a mail whose relay is slow: the next free lane takes it.
+      if (run.queue.first?.class === 'marketing') ahead.begin();
+      return may;
+    };
+    const following = (): OutgoingMail | null => {
+      const next = ahead.ready;
+      return next?.follows && !('kind' in next.mail) && this.goesOn(run) ? next.mail : null;
+    };
+    const outcome = 'kind' in mail ? mail : await lane.send(mail, barrier, following);
     // Not waited for: the ledger answers in order, so the next barrier of this lane comes after this end.
     void this.ledger.settle(
       settlementOf(message, outcome, {
@@ -125,10 +182,11 @@ export class SenderService {
         tls: lane.tls,
       }),
     );
-    await run.lanes.put(taken, outcome);
+    const fit = await run.lanes.told(taken, outcome);
     await this.due.answered(message, outcome);
     if (outcome.kind === 'accepted') run.accepted++;
     else this.#logger.warn(`message ${message.id}: ${outcome.kind}`);
+    return fit && lane.hasBegun;
   }
 
   private async composed(message: ClaimedMessage): Promise<OutgoingMail | SendOutcome> {

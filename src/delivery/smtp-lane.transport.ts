@@ -19,11 +19,18 @@ export interface OutgoingMail {
   tag: string;
 }
 
+interface Asked {
+  barrier: () => Promise<boolean>;
+  following: () => OutgoingMail | null;
+}
+
 type SmtpStage = 'MAIL FROM' | 'RCPT TO' | 'DATA' | 'BODY';
 
 /** One connection to one relay, used for one mail after the other. Not for two at once. */
 export class SmtpLane {
   #session: SmtpSession | null = null;
+  /** Its envelope went out with the end of the mail before; the replies to it are still to be read. */
+  #begun: OutgoingMail | null = null;
 
   constructor(
     readonly relay: string,
@@ -36,28 +43,54 @@ export class SmtpLane {
     return this.#session?.tls ?? null;
   }
 
+  /** Whether the mail that `following` named is at the relay with its envelope: `send` has to get it next. */
+  get hasBegun(): boolean {
+    return this.#begun !== null && this.#session?.alive === true;
+  }
+
   /**
    * Sends one mail. `barrier` is asked after the relay's 354, when the next byte would be the body; when it says no, the
    * connection is cut before the final dot, so the relay has nothing (RFC 5321 §4.1.1.4).
+   *
+   * `following` is asked when the body goes out: the mail that comes next on this lane, if it is known. Its envelope is
+   * written along with the final dot (RFC 2920 §3.1), which spares both sides a wait and a packet. It waits at its own
+   * barrier like any other.
    */
-  async send(untagged: OutgoingMail, barrier: () => Promise<boolean>): Promise<SendOutcome> {
+  async send(
+    untagged: OutgoingMail,
+    barrier: () => Promise<boolean>,
+    following: () => OutgoingMail | null = () => null,
+  ): Promise<SendOutcome> {
+    const begun = this.hasBegun && this.#begun?.id === untagged.id;
+    if (!begun) this.abandon();
     const mail = tagged(untagged, this.provider);
-    if (NOT_IN_ENVELOPE.test(mail.from) || NOT_IN_ENVELOPE.test(mail.to))
+    if (!fitsEnvelope(mail))
       return { kind: 'unsendable', reason: 'the address has a sign that no envelope may hold' };
     const reused = this.#session?.alive === true;
-    const outcome = await this.attempt(mail, barrier);
+    const outcome = await this.attempt(mail, { barrier, following, begun });
     // A relay may end an idle session at the very moment we use it again; that says nothing about the mail.
     const stale = reused && outcome.kind === 'not_sent' && outcome.stage === 'envelope';
-    return stale ? this.attempt(mail, barrier) : outcome;
+    return stale ? this.attempt(mail, { barrier, following, begun: false }) : outcome;
+  }
+
+  /** The mail that was begun will not come. The relay waits for its body by now, so the connection is cut. */
+  abandon(): void {
+    if (this.#begun) this.#session?.destroy();
+    this.#begun = null;
   }
 
   /** Not while a mail is on the way. */
   close(): void {
+    this.abandon();
     this.#session?.quit();
     this.#session = null;
   }
 
-  private async attempt(mail: OutgoingMail, barrier: () => Promise<boolean>): Promise<SendOutcome> {
+  private async attempt(
+    mail: OutgoingMail,
+    { barrier, following, begun }: Asked & { begun: boolean },
+  ): Promise<SendOutcome> {
+    this.#begun = null;
     let session: SmtpSession;
     try {
       session = await this.opened();
@@ -68,7 +101,7 @@ export class SmtpLane {
     if (refusal) return refusal;
     let stage: 'envelope' | 'barrier' | 'body' = 'envelope';
     try {
-      const refused = await this.envelope(session, mail);
+      const refused = await this.envelope(session, mail, begun);
       if (refused) return refused;
       passing('data-354', mail.id);
       stage = 'barrier';
@@ -79,7 +112,7 @@ export class SmtpLane {
       if (!session.alive)
         return { kind: 'not_sent', stage: 'barrier', reason: 'the connection ended before the body' };
       stage = 'body';
-      writeBody(session, mail);
+      writeBody(session, mail, this.envelopeOf(following(), session));
       const reply = await session.reply();
       if (reply.code !== 250) return this.refusal('BODY', reply);
       passing('reply-250', mail.id);
@@ -91,15 +124,26 @@ export class SmtpLane {
     }
   }
 
+  /** The commands of a mail that may be begun on this session before the one on the way is answered, else none. */
+  private envelopeOf(next: OutgoingMail | null, session: SmtpSession): string {
+    if (next === null || !session.extensions.pipelining) return '';
+    const mail = tagged(next, this.provider);
+    if (!fitsEnvelope(mail) || beyondRelay(mail, session)) return '';
+    this.#begun = mail;
+    return envelopeCommands(mail, session)
+      .map(([, command]) => command)
+      .join('');
+  }
+
   /** One recipient per transaction, so that one reply is about one person. Null when the relay waits for the body. */
-  private async envelope(session: SmtpSession, mail: OutgoingMail): Promise<SendOutcome | null> {
-    const commands: [SmtpStage, string][] = [
-      ['MAIL FROM', `MAIL FROM:<${mail.from}>${mailParameters(mail, session)}\r\n`],
-      ['RCPT TO', `RCPT TO:<${mail.to}>\r\n`],
-      ['DATA', 'DATA\r\n'],
-    ];
+  private async envelope(
+    session: SmtpSession,
+    mail: OutgoingMail,
+    begun: boolean,
+  ): Promise<SendOutcome | null> {
+    const commands = envelopeCommands(mail, session);
     const { pipelining } = session.extensions;
-    if (pipelining) session.write(commands.map(([, command]) => command).join(''));
+    if (pipelining && !begun) session.write(commands.map(([, command]) => command).join(''));
     let refused: SendOutcome | null = null;
     for (const [stage, command] of commands) {
       if (!pipelining) session.write(command);
@@ -151,6 +195,18 @@ function isPositive({ code }: SmtpReply): boolean {
   return code >= 200 && code < 400;
 }
 
+function fitsEnvelope({ from, to }: OutgoingMail): boolean {
+  return !NOT_IN_ENVELOPE.test(from) && !NOT_IN_ENVELOPE.test(to);
+}
+
+function envelopeCommands(mail: OutgoingMail, session: SmtpSession): [SmtpStage, string][] {
+  return [
+    ['MAIL FROM', `MAIL FROM:<${mail.from}>${mailParameters(mail, session)}\r\n`],
+    ['RCPT TO', `RCPT TO:<${mail.to}>\r\n`],
+    ['DATA', 'DATA\r\n'],
+  ];
+}
+
 function mailParameters({ raw, needsSmtpUtf8 }: OutgoingMail, { extensions }: SmtpSession): string {
   const size = extensions.maxSize === null ? '' : ` SIZE=${raw.length}`;
   return size + (needsSmtpUtf8 ? ' SMTPUTF8' : '');
@@ -168,9 +224,11 @@ function beyondRelay({ raw, needsSmtpUtf8 }: OutgoingMail, { extensions }: SmtpS
   return null;
 }
 
-function writeBody(session: SmtpSession, { id, raw }: OutgoingMail): void {
+/** `following`: commands that go out in the same packet, after the final dot. */
+function writeBody(session: SmtpSession, { id, raw }: OutgoingMail, following: string): void {
   const stuffed = dotStuffed(raw);
-  const end = stuffed.subarray(-2).toString('latin1') === '\r\n' ? '.\r\n' : '\r\n.\r\n';
+  const dot = stuffed.subarray(-2).toString('latin1') === '\r\n' ? '.\r\n' : '\r\n.\r\n';
+  const end = dot + following;
   if (isWatched()) {
     const half = stuffed.length >>> 1;
     session.write(stuffed.subarray(0, half));

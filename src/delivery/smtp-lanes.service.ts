@@ -13,14 +13,26 @@ interface RelayLanes {
   waiting: ((lane: SmtpLane) => void)[];
 }
 
+export interface TakenLane {
+  lane: SmtpLane;
+  relay: Relay;
+}
+
 /** The lanes of one run over all relays. */
 export interface LaneSet {
   /** Mails that may be on the way at the same time; after a crash at most this many are unknown. */
   readonly size: number;
-  /** A lane to a relay that works, for one mail; null when no relay works. */
-  take(): Promise<{ lane: SmtpLane; relay: Relay } | null>;
-  /** After the mail; its outcome also says how the relay is. */
-  put(taken: { lane: SmtpLane; relay: Relay }, outcome: SendOutcome): Promise<void>;
+  /** A lane to a relay that works; null when no relay works. */
+  take(): Promise<TakenLane | null>;
+  /**
+   * Whether the mail after the next may be begun on the same lane without asking `take`: there is one relay alone, and it
+   * works as far as is known.
+   */
+  mayFollow(): Promise<boolean>;
+  /** What an outcome says of the relay. False: the next mail must ask again which relay works. */
+  told(taken: TakenLane, outcome: SendOutcome): Promise<boolean>;
+  /** A mail that was begun on it is given up. */
+  put(taken: TakenLane): void;
   close(): void;
 }
 
@@ -39,7 +51,8 @@ export class SmtpLanes {
 
   open(): LaneSet {
     const byRelay = new Map<string, RelayLanes>();
-    const put = ({ lane, relay }: { lane: SmtpLane; relay: Relay }): void => {
+    const put = ({ lane, relay }: TakenLane): void => {
+      lane.abandon();
       const lanes = byRelay.get(relay.name);
       const next = lanes?.waiting.shift();
       if (next) next(lane);
@@ -51,13 +64,15 @@ export class SmtpLanes {
         const relay = await this.relays.choose();
         return relay === null ? null : { relay, lane: await laneTo(relay, byRelay) };
       },
-      put: async (taken, outcome) => {
-        put(taken);
+      mayFollow: async () => this.relays.all().length === 1 && (await this.relays.anyWorks()),
+      told: async ({ relay }, outcome) => {
         const trouble = relayTrouble(outcome);
-        if (trouble !== null) await this.relays.failed(taken.relay, trouble, reasonOf(outcome));
-        else if (provesRelay(outcome)) await this.relays.worked(taken.relay);
-        else await this.relays.notTried(taken.relay);
+        if (trouble !== null) await this.relays.failed(relay, trouble, reasonOf(outcome));
+        else if (provesRelay(outcome)) await this.relays.worked(relay);
+        else await this.relays.notTried(relay);
+        return trouble === null && !relay.probe;
       },
+      put,
       close: () => {
         for (const { free } of byRelay.values()) for (const lane of free) lane.close();
       },

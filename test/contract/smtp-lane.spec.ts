@@ -1,0 +1,147 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { OneAhead } from '../../src/delivery/one-ahead.js';
+import { SmtpLane, type OutgoingMail } from '../../src/delivery/smtp-lane.transport.js';
+import { CountingSink, type SinkFault, type SinkStage } from '../support/counting-sink.js';
+
+const YES = async (): Promise<boolean> => true;
+
+function mail(id: string, to = `reader${id}@example.org`): OutgoingMail {
+  const raw = Buffer.from(`Message-ID: <${id}@example.com>\r\n\r\nHello\r\n`);
+  return { id, from: 'ada@example.com', to, needsSmtpUtf8: false, raw, tag: id };
+}
+
+describe('a lane that begins with the next mail before the last one is answered', () => {
+  const [first, second, third] = [mail('1'), mail('2'), mail('3')];
+  let sink: CountingSink;
+  let lane: SmtpLane;
+
+  beforeEach(async () => {
+    sink = new CountingSink();
+    await sink.listen();
+    lane = new SmtpLane('relay', new URL(sink.url));
+  });
+
+  afterEach(async () => {
+    lane.close();
+    await sink.close();
+  });
+
+  const misbehave = (stage: SinkStage, fault: SinkFault): void => {
+    sink.rules = [{ stage, fault, at: [1] }];
+  };
+  const taken = (): string[] => [...sink.taken.keys()].map((id) => id.replace(/^<|@.*$/g, ''));
+
+  it('has the envelope of the next mail at the relay, and its body only behind its own barrier', async () => {
+    expect(await lane.send(first, YES, () => second)).toMatchObject({ kind: 'accepted' });
+    expect(lane.hasBegun).toBe(true);
+    expect(sink.hits).toMatchObject({ mail: 2, rcpt: 2, data: 2, dot: 1 });
+    let asked = 0;
+    const barrier = async (): Promise<boolean> => {
+      expect(sink.takenTotal).toBe(1);
+      return ++asked === 1;
+    };
+    expect(await lane.send(second, barrier, () => third)).toMatchObject({ kind: 'accepted' });
+    expect(await lane.send(third, YES)).toMatchObject({ kind: 'accepted' });
+    expect(lane.hasBegun).toBe(false);
+    expect(asked).toBe(1);
+    expect(taken()).toEqual(['1', '2', '3']);
+    expect(sink.hits).toMatchObject({ connect: 1, mail: 3, data: 3 });
+  });
+
+  it('cuts the connection when the barrier of the mail it has begun says no', async () => {
+    await lane.send(first, YES, () => second);
+    expect(await lane.send(second, async () => false)).toEqual({ kind: 'held' });
+    expect(await lane.send(third, YES)).toMatchObject({ kind: 'accepted' });
+    expect(taken()).toEqual(['1', '3']);
+    expect(sink.hits.connect).toBe(2);
+  });
+
+  it('cuts the connection when another mail comes, or none, in place of the one it has begun', async () => {
+    await lane.send(first, YES, () => second);
+    expect(await lane.send(third, YES, () => second)).toMatchObject({ kind: 'accepted' });
+    lane.abandon();
+    expect(lane.hasBegun).toBe(false);
+    expect(await lane.send(second, YES)).toMatchObject({ kind: 'accepted' });
+    expect(taken()).toEqual(['1', '3', '2']);
+    expect(sink.hits.connect).toBe(3);
+  });
+
+  it.each<[string, SinkStage, SinkFault, string, { connect: number }]>([
+    ['refused for good', 'dot', { kind: 'reply', code: 554 }, 'refused', { connect: 1 }],
+    ['refused for now', 'dot', { kind: 'reply', code: 451 }, 'refused', { connect: 1 }],
+    ['answered by a farewell', 'dot', { kind: 'reply', code: 421 }, 'refused', { connect: 2 }],
+    ['taken and cut', 'dot', { kind: 'drop' }, 'unknown', { connect: 2 }],
+    ['cut in its body', 'body', { kind: 'reset' }, 'unknown', { connect: 2 }],
+    ['answered by half a reply', 'dot', { kind: 'partial' }, 'unknown', { connect: 2 }],
+  ])('sends the next mail once after one that was %s', async (_, stage, fault, kind, hits) => {
+    misbehave(stage, fault);
+    expect(await lane.send(first, YES, () => second)).toMatchObject({ kind });
+    expect(await lane.send(second, YES)).toMatchObject({ kind: 'accepted' });
+    expect(sink.taken.get('<2@example.com>')).toBe(1);
+    expect(sink.hits).toMatchObject(hits);
+  });
+
+  it('says of the mail it has begun what the relay says of its recipient, and goes on', async () => {
+    sink.rules = [{ stage: 'rcpt', fault: { kind: 'reply', code: 550 }, at: [2] }];
+    await lane.send(first, YES, () => second);
+    const refused = { kind: 'refused', permanent: true, stage: 'RCPT TO', code: 550 };
+    expect(await lane.send(second, YES)).toMatchObject(refused);
+    expect(await lane.send(third, YES)).toMatchObject({ kind: 'accepted' });
+    expect(taken()).toEqual(['1', '3']);
+    expect(sink.hits.connect).toBe(1);
+  });
+
+  it('begins with nothing at a relay without PIPELINING, nor with what the relay or an envelope cannot take', async () => {
+    const bad: OutgoingMail[] = [
+      mail('4', 'a>b@example.org'),
+      { ...mail('5'), raw: Buffer.alloc(60_000_000, 'x') },
+    ];
+    for (const next of bad) {
+      await lane.send(first, YES, () => next);
+      expect(lane.hasBegun).toBe(false);
+      expect(await lane.send(next, YES)).toMatchObject({ kind: 'unsendable' });
+    }
+    const plain = new CountingSink({ extensions: ['SIZE 1000'] });
+    await plain.listen();
+    const slow = new SmtpLane('relay', new URL(plain.url));
+    await slow.send(first, YES, () => second);
+    expect(slow.hasBegun).toBe(false);
+    expect(await slow.send(second, YES)).toMatchObject({ kind: 'accepted' });
+    slow.close();
+    await plain.close();
+  });
+});
+
+describe('keeping one thing ready', () => {
+  it('prepares one ahead, in order, until there is no more', async () => {
+    let made = 0;
+    const ahead = new OneAhead(async () => (made < 3 ? ++made : null));
+    expect(await ahead.take()).toBe(1);
+    ahead.begin();
+    ahead.begin();
+    expect(made).toBe(2);
+    expect(ahead.ready).toBeNull();
+    await Promise.resolve();
+    expect(ahead.ready).toBe(2);
+    expect(await ahead.take()).toBe(2);
+    expect(ahead.ready).toBeNull();
+    expect(await ahead.rest()).toBeNull();
+    ahead.begin();
+    expect(await ahead.rest()).toBe(3);
+    expect(await ahead.take()).toBeNull();
+  });
+
+  it('keeps a failure for the one who takes, and for nobody when nobody does', async () => {
+    let tries = 0;
+    const ahead = new OneAhead<number>(async () => {
+      if (++tries === 1) throw new Error('no');
+      return tries;
+    });
+    ahead.begin();
+    await expect(ahead.take()).rejects.toThrow('no');
+    expect(await ahead.take()).toBe(2);
+    tries = 0;
+    ahead.begin();
+    expect(await ahead.rest()).toBeNull();
+  });
+});
