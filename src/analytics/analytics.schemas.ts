@@ -35,7 +35,7 @@ const headline = z.object({
   signUps: count,
   confirmed: count,
   offerViews: count,
-  orders: count.meta({ description: 'Paid in the period, those refunded since included.' }),
+  orders: count.meta({ description: 'Paid in the period, those refunded since included; without upsells.' }),
   refunds: count,
   revenue: money.meta({ description: "Without refunded orders, in the funnel's own currency." }),
   revenues: z.array(money).meta({ description: 'One amount for each currency.' }),
@@ -65,6 +65,18 @@ export const funnelReportResponse = headline.extend({
       clickRate: rate,
     }),
   ),
+  upsells: z
+    .array(
+      z.object({
+        offer: z.string(),
+        shown: count,
+        taken: count.meta({ description: 'Paid, those refunded since included.' }),
+        declined: count,
+        takeRate: rate,
+        revenue: money.meta({ description: 'Part of the revenue of the funnel.' }),
+      }),
+    )
+    .meta({ description: 'What was offered after orders.' }),
 });
 
 export const funnelHeadlinesResponse = z.object({
@@ -86,6 +98,6 @@ export function headlineJson({ key, ...rest }: FunnelHeadline): z.infer<typeof h
 }
 
 export function reportJson(report: FunnelReport, period: Period): z.infer<typeof funnelReportResponse> {
-  const { steps, ...rest } = report;
-  return { ...headlineJson(rest), period: periodJson(period), steps };
+  const { steps, upsells, ...rest } = report;
+  return { ...headlineJson(rest), period: periodJson(period), steps, upsells };
 }

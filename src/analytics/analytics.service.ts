@@ -5,6 +5,7 @@ import type { Money } from '../values/money.js';
 import {
   countStages,
   countSteps,
+  countUpsells,
   findFunnel,
   listFunnels,
   mailSteps,
@@ -14,10 +15,12 @@ import {
 import {
   funnelRates,
   mainRevenue,
+  rateOf,
   stepReports,
   type FunnelCounts,
   type FunnelRates,
   type StepReport,
+  type UpsellCounts,
 } from './funnel-report.js';
 import type { Period } from './period.js';
 
@@ -32,6 +35,8 @@ export interface FunnelHeadline extends FunnelCounts {
 
 export interface FunnelReport extends FunnelHeadline {
   steps: StepReport[];
+  /** What was offered after orders; its revenue is part of the funnel's. */
+  upsells: (UpsellCounts & { takeRate: number | null })[];
 }
 
 const ALWAYS: Period = { from: null, to: null };
@@ -55,7 +60,12 @@ export class AnalyticsService {
     const funnel = await findFunnel(db, key);
     if (funnel === null) throw new DomainError('FUNNEL_NOT_FOUND', `There is no funnel "${key}"`, { key });
     const headline = await this.headline(funnel, period);
-    return { ...headline, steps: stepReports(await mailSteps(db, key), await countSteps(db, key, period)) };
+    const steps = stepReports(await mailSteps(db, key), await countSteps(db, key, period));
+    const upsells = (await countUpsells(db, key, period)).map((one) => ({
+      ...one,
+      takeRate: rateOf(one.taken, one.shown),
+    }));
+    return { ...headline, steps, upsells };
   }
 
   private async headline({ key, title, currency }: FunnelRow, period: Period): Promise<FunnelHeadline> {

@@ -5,9 +5,18 @@ export interface FunnelCounts {
   signUps: number;
   confirmed: number;
   offerViews: number;
-  /** Paid in the period, refunded since or not. */
+  /** Paid in the period, refunded since or not; those of upsells are counted apart. */
   orders: number;
   refunds: number;
+}
+
+/** What became of an offer that is made after orders. `revenue` is without what was refunded. */
+export interface UpsellCounts {
+  offer: string;
+  shown: number;
+  taken: number;
+  declined: number;
+  revenue: Money;
 }
 
 export interface FunnelRates {

@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import type { Money } from '../values/money.js';
-import type { FunnelCounts, MailStep, StepCounts } from './funnel-report.js';
+import type { FunnelCounts, MailStep, StepCounts, UpsellCounts } from './funnel-report.js';
 import type { Period } from './period.js';
 
 export interface FunnelRow {
@@ -43,12 +43,31 @@ export async function countStages(db: EntityManager, key: string, period: Period
        (select count(distinct coalesce(subscriber_id::text, encode(visitor_id, 'hex'))) from visit
          where funnel_key = $1 and page = 'offer' and class <> 'scanner' and ${within('at')})::int as "offerViews",
        (select count(*) from orders
-         where funnel_key = $1 and status in ('paid', 'refunded') and ${within('paid_at')})::int as "orders",
+         where funnel_key = $1 and parent_order_id is null and status in ('paid', 'refunded') and ${within('paid_at')})::int as "orders",
        (select count(*) from orders
-         where funnel_key = $1 and status = 'refunded' and ${within('paid_at')})::int as "refunds"`,
+         where funnel_key = $1 and parent_order_id is null and status = 'refunded' and ${within('paid_at')})::int as "refunds"`,
     [key, period.from, period.to],
   );
   return rows[0] ?? { visitors: 0, signUps: 0, confirmed: 0, offerViews: 0, orders: 0, refunds: 0 };
+}
+
+/**
+ * What was offered after orders, by offer: shown to how many, taken (paid, refunded since or not) and declined by how many of
+ * these, and what it earned. Served by upsell_offer.
+ */
+export async function countUpsells(db: EntityManager, key: string, period: Period): Promise<UpsellCounts[]> {
+  return db.query(
+    `select f.slug as offer, count(*)::int as shown,
+            count(*) filter (where o.status in ('paid', 'refunded'))::int as taken,
+            count(*) filter (where u.answer = 'declined')::int as declined,
+            jsonb_build_object('amountMinor', coalesce(sum(o.amount_minor) filter (where o.status = 'paid'), 0)::float8,
+              'currency', p.currency) as revenue
+       from upsell u join offer f on f.id = u.offer_id join product p on p.id = f.product_id
+       left join orders o on o.id = u.taken_order_id
+      where f.funnel_key = $1 and u.shown_at is not null and ${within('u.shown_at')}
+      group by f.id, p.currency order by f.id`,
+    [key, period.from, period.to],
+  );
 }
 
 /** By currency, largest number of orders first. Refunded orders earned nothing. Served by orders_funnel. */

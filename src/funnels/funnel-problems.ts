@@ -2,6 +2,7 @@ import { parseMoney } from '../values/money.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { among, type DefinitionProblem } from './lint/rules.js';
 import { bareSequence } from './sequence-definition.js';
+import { upsellProblems } from './upsell-problems.js';
 import { stepProblems } from './step-problems.js';
 import { allSteps } from './step.schemas.js';
 
@@ -10,7 +11,12 @@ export function funnelProblems(
   definition: FunnelDefinition,
   compiled = bareSequence(definition),
 ): DefinitionProblem[] {
-  return [...keyProblems(definition), ...stepProblems(definition, compiled), ...offerProblems(definition)];
+  return [
+    ...keyProblems(definition),
+    ...stepProblems(definition, compiled),
+    ...offerProblems(definition),
+    ...upsellProblems(definition),
+  ];
 }
 
 function keyProblems({ sequence, products, offers }: FunnelDefinition): DefinitionProblem[] {

@@ -159,6 +159,8 @@ export class FunnelPublisher {
         },
         discountBps: offer.discount === undefined ? 0 : parsePercentBps(offer.discount),
         ...(offer.bump === undefined ? {} : { bumpProductKey: offer.bump }),
+        upsell: offer.upsell,
+        downsell: offer.downsell,
         personalDeadline: hasPersonalDeadline(definition, offer.key),
       });
     }

@@ -80,6 +80,8 @@ export const offerShape = strict({
   bullets: z.array(text(300)).max(12).default([]),
   discount: percent.optional(),
   bump: key.optional(),
+  upsell: key.optional(),
+  downsell: key.optional(),
 });
 
 export const funnelSchema = strict({

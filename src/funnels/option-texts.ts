@@ -111,6 +111,8 @@ const TEXTS: Readonly<Record<string, string>> = {
   offers: 'How products are offered: each has a page of its own at /offer/KEY.',
   product: 'Product that the offer sells.',
   discount: 'Taken off the price, such as 30%.',
+  upsell: 'Offer that who has paid for this one is shown next, taken by one button.',
+  downsell: 'Offer that is shown when the upsell is declined.',
   bump: 'Product that can be added at the checkout at its full price.',
 };
 

@@ -41,6 +41,10 @@ export interface Offer {
   personalDeadline: boolean;
   sender: OfferSender;
   product: Product;
+  /** Slug of the offer that who has bought this one is shown next. */
+  upsell: string | null;
+  /** Slug of the offer that follows when the upsell is declined. */
+  downsell: string | null;
   /** Sold at its full price beside the product. */
   bump: Product | null;
 }

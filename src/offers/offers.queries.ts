@@ -8,7 +8,7 @@ const PRODUCT_COLUMNS = (table: string): string => `jsonb_build_object(
   'price', jsonb_build_object('amountMinor', ${table}.amount_minor, 'currency', ${table}.currency))`;
 
 const OFFER = `select o.id, o.slug, o.funnel_key as "funnelKey", o.content, o.discount_bps as "discountBps",
-    o.personal_deadline as "personalDeadline", o.sender, ${PRODUCT_COLUMNS('p')} as product,
+    o.personal_deadline as "personalDeadline", o.upsell_slug as upsell, o.downsell_slug as downsell, o.sender, ${PRODUCT_COLUMNS('p')} as product,
     case when b.id is not null then ${PRODUCT_COLUMNS('b')} end as bump
   from offer o join product p on p.id = o.product_id left join product b on b.id = o.bump_product_id`;
 

@@ -30,6 +30,11 @@ export const offerResponse = z.object({
   bullets: z.array(z.string()),
   productKey: z.string(),
   bumpProductKey: z.string().nullable(),
+  upsell: z.string().nullable().meta({ description: 'Slug of the offer shown after this one is bought.' }),
+  downsell: z
+    .string()
+    .nullable()
+    .meta({ description: 'Slug of the offer shown when the upsell is declined.' }),
   fullPrice: money,
   discountBps: z.number().int(),
   personalDeadline: z.boolean(),
@@ -43,7 +48,8 @@ export function productJson(product: Product): z.infer<typeof productResponse> {
 }
 
 export function offerJson(offer: Offer): z.infer<typeof offerResponse> {
-  const { id, slug, funnelKey, content, product, bump, discountBps, personalDeadline } = offer;
+  const { id, slug, funnelKey, content, product, bump, discountBps, personalDeadline, upsell, downsell } =
+    offer;
   return {
     id,
     slug,
@@ -54,6 +60,8 @@ export function offerJson(offer: Offer): z.infer<typeof offerResponse> {
     bullets: content.bullets ?? [],
     productKey: product.key,
     bumpProductKey: bump?.key ?? null,
+    upsell,
+    downsell,
     fullPrice: product.price,
     discountBps,
     personalDeadline,

@@ -16,6 +16,8 @@ export interface OfferDefinition {
   /** 0 to 10000. */
   discountBps: number;
   bumpProductKey?: string | undefined;
+  upsell?: string | undefined;
+  downsell?: string | undefined;
   personalDeadline: boolean;
   sender: OfferSender;
 }
@@ -56,11 +58,12 @@ export class OffersService {
         : await productFor(manager, slug, definition.bumpProductKey);
     if (bump !== null) checkBump(slug, product, bump);
     const rows: { id: string }[] = await manager.query(
-      `insert into offer (slug, funnel_key, product_id, content, discount_bps, bump_product_id, personal_deadline, sender, created_at, updated_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+      `insert into offer (slug, funnel_key, product_id, content, discount_bps, bump_product_id, personal_deadline, sender, created_at, updated_at, upsell_slug, downsell_slug)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11)
        on conflict (slug) do update set product_id = excluded.product_id, content = excluded.content,
          discount_bps = excluded.discount_bps, bump_product_id = excluded.bump_product_id,
          personal_deadline = excluded.personal_deadline, sender = excluded.sender,
+         upsell_slug = excluded.upsell_slug, downsell_slug = excluded.downsell_slug,
          updated_at = excluded.updated_at, archived_at = null
        where offer.funnel_key = excluded.funnel_key
        returning id`,
@@ -74,6 +77,8 @@ export class OffersService {
         personalDeadline,
         JSON.stringify(sender),
         this.clock.now(),
+        definition.upsell ?? null,
+        definition.downsell ?? null,
       ],
     );
     const id = rows[0]?.id;

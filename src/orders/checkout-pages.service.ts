@@ -10,6 +10,7 @@ import { orderToken } from './order-token.js';
 import type { Order } from './order.js';
 import { OrdersService } from './orders.service.js';
 import { orderSummary, ReceiptsService } from './receipts.service.js';
+import { UpsellsService } from './upsells/upsells.service.js';
 
 export interface CheckoutFormState {
   terms: OfferTerms;
@@ -27,6 +28,7 @@ export class CheckoutPages {
     private readonly orders: OrdersService,
     private readonly receipts: ReceiptsService,
     private readonly offers: OffersService,
+    private readonly upsells: UpsellsService,
   ) {}
 
   async form(
@@ -64,17 +66,22 @@ export class CheckoutPages {
     return this.toThanks(reply, paid);
   }
 
+  /** To what is offered after the order; when there is nothing more, to the page of the first order, which has all of them. */
   async toThanks(reply: FastifyReply, order: Order): Promise<void> {
-    await reply.redirect(this.receipts.orderPath(order), 303);
+    const next = await this.upsells.nextPath(order);
+    await reply.redirect(next ?? this.receipts.orderPath(await this.shownFor(order)), 303);
   }
 
   async thanks(reply: FastifyReply, order: Order): Promise<void> {
-    const summary = orderSummary(order);
+    const orders = await this.upsells.family(order);
+    const summaries = orders.map(orderSummary);
+    const memberships = await Promise.all(orders.map(async (one) => this.receipts.memberships(one)));
+    const all = { ...order, lines: orders.flatMap(({ lines }) => lines) };
     const view = {
-      order: summary,
-      downloads: await this.receipts.downloads(order),
-      memberships: await this.receipts.memberships(order),
-      licences: summary['licences'],
+      orders: summaries,
+      downloads: await this.receipts.downloads(all),
+      memberships: memberships.flat(),
+      licences: orderSummary(all)['licences'],
       ...(await this.footer(order)),
       ...(this.config.mailboxOn ? { mailboxUrl: '/mailbox' } : {}),
     };
@@ -82,12 +89,12 @@ export class CheckoutPages {
   }
 
   async testPayment(reply: FastifyReply, order: Order, action: string): Promise<void> {
-    const view = { total: order.total, action, ...(await this.footer(order)) };
+    const view = { total: order.total, action, ...(await this.back(order)), ...(await this.footer(order)) };
     sendPrivatePage(reply, 200, await this.renderer.render('pages/test-payment', view));
   }
 
   async declined(reply: FastifyReply, order: Order, retryUrl: string): Promise<void> {
-    const view = { retryUrl, ...(await this.footer(order)) };
+    const view = { retryUrl, ...(await this.back(order)), ...(await this.footer(order)) };
     sendPrivatePage(reply, 200, await this.renderer.render('pages/declined', view));
   }
 
@@ -101,6 +108,15 @@ export class CheckoutPages {
       heading: 'This checkout has ended',
       message: 'An order waits a day for its payment. Nothing was charged.',
       action: { url: `/checkout/${encodeURIComponent(slug)}`, label: 'Start again' },
+    };
+    sendPrivatePage(reply, 410, await this.renderer.render('pages/expired-link', view));
+  }
+
+  async upsellExpired(reply: FastifyReply, orderPath: string): Promise<void> {
+    const view = {
+      heading: 'This offer has ended',
+      message: 'It was for the hour after your order. The order itself is paid and waits for you.',
+      action: { url: orderPath, label: 'Open my order' },
     };
     sendPrivatePage(reply, 410, await this.renderer.render('pages/expired-link', view));
   }
@@ -134,6 +150,19 @@ export class CheckoutPages {
       404,
       await this.renderer.render('pages/error', { status: 404, heading: 'No such order', message }),
     );
+  }
+
+  /** The page that shows an order once it is paid: that of the first, as long as it has one. */
+  private async shownFor(order: Order): Promise<Order> {
+    const root = await this.upsells.rootOf(order);
+    return root?.status === 'paid' ? root : order;
+  }
+
+  /** The way past a payment that is for something more: the first order is paid. */
+  private async back(order: Order): Promise<{ orderUrl?: string }> {
+    if (order.parentOrderId === null) return {};
+    const root = await this.upsells.rootOf(order);
+    return root?.status === 'paid' ? { orderUrl: this.receipts.orderPath(root) } : {};
   }
 
   /** The seller, at the head and the foot of every page of an order: nobody pays at a stranger's. */

@@ -35,6 +35,10 @@ export function typedValues(body: unknown): { email: string; name: string; bump:
   return { email: typed(given['email']), name: typed(given['name']), bump: typed(given['bump']) !== '' };
 }
 
+export const upsellForm = z.object({
+  answer: z.enum(['accept', 'decline'], { error: 'Choose Yes or No thanks.' }),
+});
+
 export const paymentForm = z.object({
   outcome: z.enum(['paid', 'declined'], { error: 'Choose Pay or Decline.' }),
 });

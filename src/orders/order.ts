@@ -24,6 +24,8 @@ export interface Order {
   funnelKey: string;
   offerId: string;
   offerSlug: string;
+  /** The first order, after which this one was offered; null for a first one. */
+  parentOrderId: string | null;
   /** The mail that led to the order, and until it is paid that mail's recipient; then the buyer. */
   messageId: string | null;
   subscriberId: string | null;

@@ -17,8 +17,10 @@ import { OrdersController } from './orders.controller.js';
 import { OrdersService } from './orders.service.js';
 import { ReceiptsService } from './receipts.service.js';
 import { TestPaymentController } from './test-payment.controller.js';
+import { UpsellPageController } from './upsells/upsell-page.controller.js';
+import { UpsellsService } from './upsells/upsells.service.js';
 
-/** From the checkout to the download and the membership. Owns `orders`, `order_line`, `licence` and `membership`. */
+/** From the checkout to the download and the membership. Owns `orders`, `order_line`, `licence`, `membership` and `upsell`. */
 @Module({
   imports: [
     AffiliatesModule,
@@ -34,6 +36,7 @@ import { TestPaymentController } from './test-payment.controller.js';
     OrderPageController,
     OrdersController,
     MembershipsController,
+    UpsellPageController,
   ],
   providers: [
     CheckoutService,
@@ -42,6 +45,7 @@ import { TestPaymentController } from './test-payment.controller.js';
     OrdersService,
     ReceiptsService,
     MembershipsService,
+    UpsellsService,
     MembershipsJobs,
   ],
   exports: [OrdersService],

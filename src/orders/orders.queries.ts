@@ -9,7 +9,7 @@ const LINES = `(select jsonb_agg(jsonb_build_object(
     from order_line l join product p on p.id = l.product_id left join licence k on k.order_line_id = l.id
    where l.order_id = o.id)`;
 
-const ORDER = `select o.id, o.number, o.funnel_key as "funnelKey", o.offer_id as "offerId", f.slug as "offerSlug",
+const ORDER = `select o.id, o.number, o.funnel_key as "funnelKey", o.offer_id as "offerId", o.parent_order_id as "parentOrderId", f.slug as "offerSlug",
     o.message_id as "messageId", o.subscriber_id as "subscriberId", o.visitor_id as "visitorId", o.email, o.name, o.status,
     jsonb_build_object('amountMinor', o.amount_minor, 'currency', o.currency) as total, o.provider,
     o.created_at as "createdAt", o.paid_at as "paidAt", o.refunded_at as "refundedAt",
@@ -56,6 +56,7 @@ export async function productsKept(
 export interface NewOrder {
   funnelKey: string;
   offerId: string;
+  parentOrderId?: string | undefined;
   subscriberId: string | null;
   messageId: string | null;
   visitorId: Buffer | null;
@@ -75,7 +76,7 @@ export async function findOpenOrder(db: EntityManager, order: NewOrder, since: D
   const rows: { id: string }[] = await db.query(
     `select id from orders o
       where funnel_key = $1 and status = 'pending' and offer_id = $2 and visitor_id = $3 and lower(email) = lower($4)
-        and amount_minor = $5 and currency = $6 and created_at > $7
+        and parent_order_id is null and amount_minor = $5 and currency = $6 and created_at > $7
         and $8 = (select count(*) from order_line where order_id = o.id)
       order by id desc limit 1`,
     [
@@ -107,8 +108,8 @@ export async function insertOrder(
 ): Promise<void> {
   await db.query(
     `insert into orders (id, number, funnel_key, offer_id, subscriber_id, message_id, visitor_id, email, name, status,
-       amount_minor, currency, provider, created_at)
-     overriding system value values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, 'none', $12)`,
+       amount_minor, currency, provider, created_at, parent_order_id)
+     overriding system value values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, 'none', $12, $13)`,
     [
       id,
       number,
@@ -122,6 +123,7 @@ export async function insertOrder(
       order.amountMinor,
       order.currency,
       now,
+      order.parentOrderId ?? null,
     ],
   );
   for (const line of order.lines) {

@@ -10,6 +10,10 @@ export const orderResponse = z.object({
   number: z.string(),
   funnelKey: z.string(),
   offerSlug: z.string(),
+  parentOrderId: z
+    .string()
+    .nullable()
+    .meta({ description: 'The first order, after which this one was offered as an upsell or downsell.' }),
   subscriberId: z.string().nullable(),
   messageId: z.string().nullable().meta({ description: 'The mail that led to the order.' }),
   email: z.string(),

@@ -58,6 +58,9 @@ export class TestPaymentController {
     }
     const after = await this.orders.markDeclined(order.id);
     if (after.status !== 'declined') return this.pages.toThanks(reply, after);
+    // What was offered after an order has no form to go back to: its payment is tried again.
+    if (after.parentOrderId !== null)
+      return this.pages.declined(reply, after, `/checkout/${slug}/pay/${token}`);
     const messageToken = after.messageId === null ? undefined : this.messages.messageToken(after.messageId);
     return this.pages.declined(reply, after, this.pages.retryUrl(after, messageToken));
   }

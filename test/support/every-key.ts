@@ -105,6 +105,7 @@ products:
   - { key: checklist-two, name: List, price: 19.00 EUR }
   - { key: checklist-three, name: List, price: 9.00 EUR, delivers: [] , licence: false, membership: { lasts: for good } }
 offers:
-  - { key: kit-two, product: kit-two, headline: "30% off", bullets: ["a: b"], discount: 12.5%, bump: checklist-three }
+  - { key: kit-two, product: kit-two, headline: "30% off", bullets: ["a: b"], discount: 12.5%, bump: checklist-three, upsell: list-two, downsell: list-three }
   - { key: list-two, product: checklist-two }
+  - { key: list-three, product: checklist-three }
 `;

@@ -94,7 +94,7 @@ export class ForecastQueries {
        from mail left join lateral (
          select exists (select 1 from order_line l where l.order_id = o.id and l.kind = 'bump') as bump
          from orders o join offer f on f.id = o.offer_id
-         where mail.offer is not null and o.subscriber_id = mail.subscriber_id and f.slug = mail.offer
+         where mail.offer is not null and o.parent_order_id is null and o.subscriber_id = mail.subscriber_id and f.slug = mail.offer
            and o.status in ('paid', 'refunded') and o.paid_at >= mail.at and (mail.next_at is null or o.paid_at < mail.next_at)
          order by o.id limit 1) bought on true
        group by 1, 2`,

@@ -21,6 +21,7 @@ export const RULES = {
   'impossible-time': { severity: 'error', about: 'at, onDays, window and quietHours leave time' },
   'deadline-without-offer': { severity: 'error', about: 'a deadline belongs to an offer' },
   'bump-mismatch': { severity: 'error', about: 'a bump is another product in the same currency' },
+  'upsell-loop': { severity: 'error', about: 'upsells and downsells come to an end' },
   'split-test': { severity: 'error', about: 'arms of a split test differ and can be judged' },
   'loop-without-delay': { severity: 'error', about: 'sequences do not send people round without a wait' },
   'unknown-template': { severity: 'error', about: 'mails and pages that are named are there' },
@@ -39,6 +40,7 @@ export const RULES = {
   'sequence-elsewhere': { severity: 'warning', about: 'sequences of other files are looked at, too' },
   'product-without-delivery': { severity: 'warning', about: 'who buys gets something' },
   'product-not-offered': { severity: 'warning', about: 'a product can be bought' },
+  'upsell-never-shown': { severity: 'warning', about: 'an upsell sells something new' },
   'offer-for-nothing': { severity: 'warning', about: 'an offer costs something' },
 } as const satisfies Readonly<Record<string, { severity: Severity; about: string }>>;
 

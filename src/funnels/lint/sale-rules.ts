@@ -35,6 +35,7 @@ export function saleProblems(definition: FunnelDefinition, sold: ReadonlySet<str
       const message = `the offer "${key}" costs nothing; set a price above 0 or a discount below 100%`;
       return [{ rule: 'offer-for-nothing', path: ['offers', index], message }];
     }),
+    ...ownedUpsells(definition),
     ...goalProblems(definition, sold),
   ];
 }
@@ -67,4 +68,15 @@ function goalProblems(
 function productOf(trigger: FunnelTrigger): string | null {
   if ('purchased' in trigger) return trigger.purchased;
   return 'member' in trigger ? trigger.member : null;
+}
+
+/** Nobody is offered what they have bought with the offer before. */
+function ownedUpsells({ offers }: FunnelDefinition): DefinitionProblem[] {
+  return offers.flatMap(({ key, product, upsell, downsell }, index) =>
+    Object.entries({ upsell, downsell }).flatMap(([name, next]): DefinitionProblem[] => {
+      if (next === undefined || offers.find((one) => one.key === next)?.product !== product) return [];
+      const message = `nobody is shown "${next}" after "${key}": both sell "${product}", which they own by then`;
+      return [{ rule: 'upsell-never-shown', path: ['offers', index, name], message }];
+    }),
+  );
 }

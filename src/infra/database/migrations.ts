@@ -33,6 +33,7 @@ import { MailEntriesSince1765102000000 } from './migrations/1765102000000-mail-e
 import { FieldSignals1765103000000 } from './migrations/1765103000000-field-signals.js';
 import { Refunds1765107000000 } from './migrations/1765107000000-refunds.js';
 import { Memberships1765107100000 } from './migrations/1765107100000-memberships.js';
+import { Upsells1765107200000 } from './migrations/1765107200000-upsells.js';
 import { Affiliates1765108000000 } from './migrations/1765108000000-affiliates.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
@@ -72,5 +73,6 @@ export const migrations = [
   FieldSignals1765103000000,
   Refunds1765107000000,
   Memberships1765107100000,
+  Upsells1765107200000,
   Affiliates1765108000000,
 ];
