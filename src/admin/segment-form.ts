@@ -49,6 +49,7 @@ export const KIND_GROUPS: readonly { label: string; kinds: readonly KindChoice[]
       { value: 'sequenceNow', label: 'are in the sequence', names: 'sequences' },
       { value: 'funnel', label: 'are or were in the funnel', names: 'funnels' },
       { value: 'form', label: 'signed up by the form', names: 'forms' },
+      { value: 'affiliate', label: 'came last by the affiliate', names: 'affiliates' },
     ],
   },
 ];
@@ -81,6 +82,7 @@ const ROW_KINDS = [
   'sequenceNow',
   'funnel',
   'form',
+  'affiliate',
 ] as const;
 export type RowKind = (typeof ROW_KINDS)[number];
 
@@ -117,6 +119,7 @@ function rowOfLeaf(leaf: Leaf): Partial<ConditionRow> | null {
   if ('list' in leaf) return { kind: 'list', which: leaf.list };
   if ('funnel' in leaf) return { kind: 'funnel', which: leaf.funnel };
   if ('form' in leaf) return { kind: 'form', which: leaf.form };
+  if ('affiliate' in leaf) return { kind: 'affiliate', which: leaf.affiliate };
   if ('field' in leaf) return fieldRow(leaf);
   if ('sequence' in leaf) {
     const { key, is } = leaf.sequence;
@@ -229,6 +232,8 @@ function leafOf(row: ConditionRow, definitions: ReadonlyMap<string, FieldDefinit
     case 'funnel':
     case 'form':
       return { [kind]: which };
+    case 'affiliate':
+      return { affiliate: which === '' ? 'any' : which };
     case 'signedUp':
     case 'confirmed':
     case 'opened':

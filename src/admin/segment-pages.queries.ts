@@ -7,6 +7,8 @@ export interface KnownNames {
   funnels: string[];
   forms: string[];
   products: string[];
+  /** With the words that conditions know beside them. */
+  affiliates: string[];
 }
 
 /** Names to choose from in a segment's form; of thousands, the newest. */
@@ -17,7 +19,10 @@ export async function knownNames(db: EntityManager): Promise<KnownNames> {
             array(select key from sequence order by id desc limit 300) as sequences,
             array(select distinct funnel_key from sequence limit 300) as funnels,
             array(select slug from form where archived_at is null order by id desc limit 300) as forms,
-            array(select key from product order by id desc limit 300) as products`,
+            array(select key from product order by id desc limit 300) as products,
+            array['any', 'self'] || array(select code from affiliate order by id desc limit 300) as affiliates`,
   );
-  return rows[0] ?? { tags: [], lists: [], sequences: [], funnels: [], forms: [], products: [] };
+  return (
+    rows[0] ?? { tags: [], lists: [], sequences: [], funnels: [], forms: [], products: [], affiliates: [] }
+  );
 }

@@ -56,6 +56,10 @@ function leafInWords(leaf: Leaf): string {
     }[is];
     return product === undefined ? how : `${how} by “${product}”`;
   }
+  if ('affiliate' in leaf) {
+    if (leaf.affiliate === 'self') return 'affiliates';
+    return `came by ${leaf.affiliate === 'any' ? 'an affiliate' : `the affiliate “${leaf.affiliate}”`}`;
+  }
   if ('sequence' in leaf) {
     const { key, is } = leaf.sequence;
     const how = { active: 'in', ever: 'ever in', completed: 'through', exited: 'left' }[is];

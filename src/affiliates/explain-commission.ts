@@ -16,7 +16,7 @@ const text = (amountMinor: number, currency: string): string => moneyToText(mone
 export function explainCommission(commission: CommissionRecord, now: Date): string[] {
   const { affiliateCode, orderNumber, productName, tier, refusal } = commission;
   const { touchedAt, via, clawedBackMinor, amountMinor, currency } = commission;
-  const clicked = touchedAt.toISOString();
+  const clicked = instantText(touchedAt);
   const source =
     via === 'checkout'
       ? `The browser that placed order ${orderNumber} came by the link at ${clicked}.`
@@ -41,12 +41,17 @@ export function explainCommission(commission: CommissionRecord, now: Date): stri
   ];
 }
 
+/** `2026-01-05 09:00 UTC` */
+function instantText(at: Date): string {
+  return `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
 function sum({ rateBps, baseMinor, amountMinor, currency }: CommissionRecord): string {
   return `${bpsToText(rateBps)} of the ${text(baseMinor, currency)} paid is ${text(amountMinor, currency)}`;
 }
 
 function stateText(commission: CommissionRecord, now: Date): string[] {
-  const due = commission.dueAt.toISOString();
+  const due = instantText(commission.dueAt);
   switch (commissionState(commission, now)) {
     case 'pending':
       return [`It is held until ${due}.`];

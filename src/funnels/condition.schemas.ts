@@ -13,7 +13,7 @@ import {
 } from '../sequences/condition.js';
 import { eventName } from '../sequences/sequences.schemas.js';
 import { tagName } from '../subscribers/subscribers.schemas.js';
-import { duration, fieldName, key, strict } from './schema-parts.js';
+import { affiliateCode, duration, fieldName, key, strict } from './schema-parts.js';
 
 /** `{ clicked: story }`, `{ field: country, is: DE }`, `{ any: [...] }`: what a branch asks, as people write it. */
 export type FunnelCondition =
@@ -22,6 +22,7 @@ export type FunnelCondition =
   | { tag: string }
   | { purchased: string }
   | { member: string; state?: MemberState | undefined }
+  | { affiliate: string }
   | { event: string }
   | { step: string; was: (typeof STEP_OUTCOMES)[number] }
   | ({ field: string } & Partial<Record<FieldOperator, FieldValue | undefined>>)
@@ -55,12 +56,16 @@ const stepWas = strict({
 const memberState = z.enum(MEMBER_STATES, { error: `use ${MEMBER_STATES.join(', ')}` }).optional();
 const member = { member: key, state: memberState };
 
+/** Asked when the step is come to: nobody waits for it. */
+const affiliate = strict({ affiliate: affiliateCode });
+
 const alternatives = [
   strict({ clicked: key }),
   strict({ opened: key }),
   strict({ tag: tagName }),
   strict({ purchased: key }),
   strict(member),
+  affiliate,
   strict({ event: eventName }),
   stepWas,
   field,
@@ -94,6 +99,7 @@ export const timedCondition = z.union([
   strict({ tag: tagName, ...within }),
   strict({ purchased: key, ...within }),
   strict({ ...member, ...within }),
+  affiliate,
   strict({ event: eventName, ...within }),
   stepWas,
   field.safeExtend(within),
@@ -138,6 +144,7 @@ export type FunnelTrigger = Extract<
 
 export function conditionOf(given: FunnelCondition): Condition {
   if ('step' in given) return { kind: 'step', step: given.step, was: given.was };
+  if ('affiliate' in given) return { kind: 'affiliate', whose: given.affiliate };
   if ('all' in given) return { kind: 'all', of: given.all.map(conditionOf) };
   if ('any' in given) return { kind: 'any', of: given.any.map(conditionOf) };
   if ('not' in given) return { kind: 'not', of: conditionOf(given.not) };

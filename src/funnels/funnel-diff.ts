@@ -41,7 +41,7 @@ export function changeText({ sign, object, detail }: PlannedChange): string {
 }
 
 function partsOf(definition: FunnelDefinition): Map<string, Record<string, unknown>> {
-  const { funnel, title, sender, form, sequence, products, offers } = definition;
+  const { funnel, title, sender, form, sequence, products, offers, affiliates } = definition;
   return new Map<string, Record<string, unknown>>([
     [`funnel ${funnel}`, { title, ...prefixed('sender', sender) }],
     [`form ${form.slug}`, { ...form }],
@@ -55,6 +55,7 @@ function partsOf(definition: FunnelDefinition): Map<string, Record<string, unkno
       { ...product },
     ]),
     ...offers.map((offer): [string, Record<string, unknown>] => [`offer ${offer.key}`, { ...offer }]),
+    ...(affiliates === undefined ? [] : [['affiliates', { ...affiliates }] satisfies [string, object]]),
   ]);
 }
 

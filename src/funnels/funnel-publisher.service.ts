@@ -2,20 +2,18 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { TemplatesService } from '../delivery/templates.service.js';
 import { FilesService } from '../infra/files/files.service.js';
-import { OffersService } from '../offers/offers.service.js';
-import { ProductsService } from '../offers/products.service.js';
 import { SequencesService } from '../sequences/sequences.service.js';
 import { FormsService } from '../signup/forms.service.js';
-import { parseMoney, parsePercentBps } from '../values/money.js';
 import { CONFIRM_MAIL, filesOf, insideOf, RECEIPT_MAIL } from './funnel-sources.service.js';
 import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { among, type DefinitionProblem } from './lint/rules.js';
-import { hasPersonalDeadline, offerSnapshot } from './offer-snapshot.js';
+import { offerSnapshot } from './offer-snapshot.js';
 import { stepMails } from './step.schemas.js';
 import { sequenceDefinition } from './sequence-definition.js';
 import { lostSequences, sequencesNamed } from './sequences-named.js';
 import { setProblems } from './set-problems.js';
+import { ShopPublisher } from './shop-publisher.service.js';
 
 type Ids = Readonly<Record<string, string>>;
 
@@ -31,8 +29,7 @@ export class FunnelPublisher {
   constructor(
     private readonly files: FilesService,
     private readonly templates: TemplatesService,
-    private readonly products: ProductsService,
-    private readonly offers: OffersService,
+    private readonly shop: ShopPublisher,
     private readonly sequences: SequencesService,
     private readonly forms: FormsService,
   ) {}
@@ -53,7 +50,8 @@ export class FunnelPublisher {
     definition: FunnelDefinition,
     { mails, files }: FunnelParts,
   ): Promise<string> {
-    await this.publishShop(manager, definition, files, mails);
+    const fileId = (name: string): string => idOf(files, name);
+    await this.shop.publish(manager, definition, { fileId, receiptTemplateId: idOf(mails, RECEIPT_MAIL) });
     const sequenceId = await this.publishSequence(manager, definition, mails);
     await this.publishForm(manager, definition, files, mails);
     await this.archiveRest(manager, definition);
@@ -124,48 +122,6 @@ export class FunnelPublisher {
     return ids;
   }
 
-  private async publishShop(
-    manager: EntityManager,
-    definition: FunnelDefinition,
-    fileIds: Ids,
-    templateIds: Ids,
-  ): Promise<void> {
-    const { funnel: funnelKey, products, offers, sender } = definition;
-    for (const { key, name, description, price, delivers, licence, membership } of products) {
-      await this.products.publish(manager, {
-        key,
-        funnelKey,
-        name,
-        description,
-        licence,
-        price: parseMoney(price),
-        fileIds: delivers.map((file) => idOf(fileIds, file)),
-        membership: membership?.lasts,
-      });
-    }
-    for (const offer of offers) {
-      const product = products.find(({ key }) => key === offer.product);
-      await this.offers.publish(manager, {
-        slug: offer.key,
-        funnelKey,
-        sender,
-        productKey: offer.product,
-        content: {
-          title: product?.name ?? offer.key,
-          headline: offer.headline ?? product?.name ?? offer.key,
-          description: product?.description ?? '',
-          bullets: offer.bullets,
-          receiptTemplateId: idOf(templateIds, RECEIPT_MAIL),
-        },
-        discountBps: offer.discount === undefined ? 0 : parsePercentBps(offer.discount),
-        ...(offer.bump === undefined ? {} : { bumpProductKey: offer.bump }),
-        upsell: offer.upsell,
-        downsell: offer.downsell,
-        personalDeadline: hasPersonalDeadline(definition, offer.key),
-      });
-    }
-  }
-
   async publishSequence(
     manager: EntityManager,
     definition: FunnelDefinition,
@@ -205,21 +161,10 @@ export class FunnelPublisher {
     });
   }
 
-  private async archiveRest(
-    manager: EntityManager,
-    { funnel, form, products, offers }: FunnelDefinition,
-  ): Promise<void> {
+  private async archiveRest(manager: EntityManager, definition: FunnelDefinition): Promise<void> {
+    const { funnel, form } = definition;
     await this.forms.archiveExcept(manager, funnel, [form.slug]);
-    await this.offers.archiveExcept(
-      manager,
-      funnel,
-      offers.map(({ key }) => key),
-    );
-    await this.products.archiveExcept(
-      manager,
-      funnel,
-      products.map(({ key }) => key),
-    );
+    await this.shop.archiveRest(manager, definition);
   }
 }
 

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { senderSchema } from '../delivery/sender.schemas.js';
+import { FULL_BPS, parsePercentBps } from '../values/money.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
 import { entryTrigger, trigger } from './condition.schemas.js';
 import {
+  duration,
   file,
   key,
   line,
@@ -84,6 +86,19 @@ export const offerShape = strict({
   downsell: key.optional(),
 });
 
+/** In basis points; 0 for what is no percentage, which is said at its own place. */
+const shareBps = (text: string): number => (percent.safeParse(text).success ? parsePercentBps(text) : 0);
+
+export const affiliatesShape = strict({
+  commission: percent,
+  secondTier: percent.default('0%'),
+  hold: duration.default('30 days'),
+  cookie: duration.default('60 days'),
+}).refine(({ commission, secondTier }) => shareBps(commission) + shareBps(secondTier) <= FULL_BPS, {
+  path: ['secondTier'],
+  error: 'commission and secondTier are more than 100% together',
+});
+
 export const funnelSchema = strict({
   funnel: key,
   title: line(120),
@@ -92,6 +107,7 @@ export const funnelSchema = strict({
   sequence,
   products: z.array(productShape).default([]),
   offers: z.array(offerShape).default([]),
+  affiliates: affiliatesShape.optional(),
 });
 
 /** Checked by {@link funnelSchema}; what stands between its objects is checked by `funnelProblems`. */

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AffiliatesModule } from '../affiliates/affiliates.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { PreflightModule } from '../delivery/preflight/preflight.module.js';
 import { FilesModule } from '../infra/files/files.module.js';
@@ -20,6 +21,7 @@ import { FunnelsService } from './funnels.service.js';
 import { ForecastController } from './forecast/forecast.controller.js';
 import { ForecastQueries } from './forecast/forecast.queries.js';
 import { ForecastService } from './forecast/forecast.service.js';
+import { ShopPublisher } from './shop-publisher.service.js';
 import { SimulationController } from './simulation/simulation.controller.js';
 
 /**
@@ -27,7 +29,15 @@ import { SimulationController } from './simulation/simulation.controller.js';
  * modules that own them.
  */
 @Module({
-  imports: [FilesModule, DeliveryModule, PreflightModule, SequencesModule, SignupModule, OffersModule],
+  imports: [
+    FilesModule,
+    DeliveryModule,
+    AffiliatesModule,
+    PreflightModule,
+    SequencesModule,
+    SignupModule,
+    OffersModule,
+  ],
   controllers: [
     FunnelsController,
     FunnelObjectsController,
@@ -43,6 +53,7 @@ import { SimulationController } from './simulation/simulation.controller.js';
     FunnelLintService,
     FunnelSourcesService,
     FunnelPublisher,
+    ShopPublisher,
     FunnelPreflightService,
     DemoService,
     ForecastQueries,

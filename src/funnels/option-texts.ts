@@ -70,6 +70,8 @@ const TEXTS: Readonly<Record<string, string>> = {
     'Is a member by this product; state says otherwise. As what begins or ends a sequence: comes to be so.',
   'until.member': 'Product whose membership ends on the date.',
   state: 'Of the membership: active, ended, refunded.',
+  'condition.affiliate':
+    'Came last by the link of this affiliate; any: of some affiliate; none: of nobody; self: is one.',
   event: 'Your programs have told this event by the API.',
   step: 'A step before, with what came of it in was.',
   'condition.sequence': 'Of which sequence the mail is, where it is not this one.',
@@ -113,6 +115,12 @@ const TEXTS: Readonly<Record<string, string>> = {
   discount: 'Taken off the price, such as 30%.',
   upsell: 'Offer that who has paid for this one is shown next, taken by one button.',
   downsell: 'Offer that is shown when the upsell is declined.',
+  affiliates: 'What partners earn who send buyers by their links, /a/CODE; without it, nothing.',
+  commission: 'Part of what is paid, after discounts, for the affiliate of the last click before the order.',
+  secondTier: 'Part of the same amount for who recruited that affiliate; with commission at most 100%.',
+  hold: 'How long after the payment a commission waits until it is due, as long as refunds may come: 30 days.',
+  cookie:
+    'How long after a click on the link an order counts, also one that comes weeks later from a mail: 60 days.',
   bump: 'Product that can be added at the checkout at its full price.',
 };
 

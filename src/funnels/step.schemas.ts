@@ -160,7 +160,7 @@ export const step: z.ZodType<FunnelStep> = z.lazy(() =>
 /** The option by which each kind of step, condition and trigger is told from the others. */
 export const KIND_OPTIONS: ReadonlySet<string> = new Set([
   ...['email', 'wait', 'if', 'switch', 'tag', 'untag', 'set', 'move', 'webhook', 'notify', 'goal', 'end'],
-  ...['clicked', 'opened', 'purchased', 'member', 'event', 'step', 'field', 'all', 'any', 'not'],
+  ...['clicked', 'opened', 'purchased', 'member', 'affiliate', 'event', 'step', 'field', 'all', 'any', 'not'],
 ]);
 
 export function isMailStep(given: FunnelStep): given is FunnelEmailStep {

@@ -95,7 +95,7 @@ export function isPlain(condition: Condition): boolean {
 
 /** Sets that never hold who is gone: a foreign key, or their only writer, sees to it. Hits and mails may outlive people. */
 function isOfThoseThere(condition: Condition): condition is PeopleLeaf {
-  return ['tag', 'list', 'purchased', 'member', 'sequence', 'funnel', 'form'].some(
+  return ['tag', 'list', 'purchased', 'member', 'affiliate', 'sequence', 'funnel', 'form'].some(
     (kind) => kind in condition,
   );
 }

@@ -99,6 +99,7 @@ export function peopleOf(leaf: PeopleLeaf, context: Context): People {
     };
   if ('purchased' in leaf) return buyers(leaf.purchased, context);
   if ('member' in leaf) return members(leaf.member, context);
+  if ('affiliate' in leaf) return sentBy(leaf.affiliate, context);
   if ('sequence' in leaf) return enrolled(leaf.sequence, context);
   if ('funnel' in leaf)
     return {
@@ -197,6 +198,21 @@ function members(
 /** All products that ever had the key: a later one may have taken it over. */
 function productIs(key: string): string {
   return `any (array(select p.id from product p where p.key = ${key}))`;
+}
+
+/** Who came last by an affiliate's link, or are affiliates. Served by referral_affiliate and by keys. */
+function sentBy(whose: string, { parameter }: Context): People {
+  if (whose === 'self')
+    return {
+      column: 'sa.id',
+      source: 'affiliate a join subscriber sa on sa.email_key = a.email_key',
+      where: ['true'],
+    };
+  const where =
+    whose === 'any'
+      ? 'true'
+      : `r.affiliate_id = (select a.id from affiliate a where a.code = ${parameter(whose, 'text')})`;
+  return { column: 'r.subscriber_id', source: 'referral r', where: [where] };
 }
 
 function enrolled({ key, is }: { key: string; is: string }, { parameter }: Context): People {

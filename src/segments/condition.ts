@@ -44,6 +44,7 @@ export type Leaf =
   | { received: TimeWindow & MailFilter }
   | { purchased: TimeWindow & { product?: string | undefined } }
   | { member: { product?: string | undefined; is: MemberIs } }
+  | { affiliate: string }
   | { sequence: { key: string; is: 'active' | 'completed' | 'exited' | 'ever' } }
   | { funnel: string }
   | { form: string };
@@ -57,12 +58,13 @@ export type Condition = { all: Condition[] } | { any: Condition[] } | { not: Con
 
 export const CONDITION_KINDS = [
   ...['all', 'any', 'not', 'status', 'tag', 'list', 'field', 'signedUp', 'confirmed', 'opened', 'clicked'],
-  ...['received', 'purchased', 'member', 'sequence', 'funnel', 'form'],
+  ...['received', 'purchased', 'member', 'affiliate', 'sequence', 'funnel', 'form'],
 ];
 
 const key = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,59}$/, 'use a key: lower-case letters, digits and hyphens');
+const affiliateKey = key.refine((code) => code !== 'none', 'ask not any for those who came by none');
 const stepKey = z.string().regex(/^[\w-]{1,60}$/, 'use the key of a step');
 const id = z.string().regex(/^[1-9]\d{0,17}$/, 'use the id as the API gave it');
 const days = z.number().int().min(1).max(MAX_DAYS);
@@ -129,6 +131,7 @@ const node: z.ZodType<Condition> = z
     z.strictObject({
       member: z.strictObject({ product: key.optional(), is: z.enum(MEMBER_IS).default('active') }),
     }),
+    z.strictObject({ affiliate: affiliateKey }),
     z.strictObject({
       sequence: z.strictObject({
         key,
@@ -142,7 +145,7 @@ const node: z.ZodType<Condition> = z
     id: 'SegmentCondition',
     description:
       'One of: `all`, `any` or `not` over more conditions; `status`; `tag`; `list`; `field` with `op` and `value`; ' +
-      '`signedUp`, `confirmed`; `opened`, `clicked` (by people, not by machines), `received`; `purchased`; `member` (of what a product grants); `sequence`; `funnel`; `form`.',
+      '`signedUp`, `confirmed`; `opened`, `clicked` (by people, not by machines), `received`; `purchased`; `member` (of what a product grants); `affiliate` (a code, `any` or `self`); `sequence`; `funnel`; `form`.',
   });
 
 /** Refuses trees that are too deep or too large before anything walks them by recursion. */

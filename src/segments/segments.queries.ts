@@ -126,6 +126,7 @@ export class SegmentsQueries {
            or exists (select 1 from sequence where funnel_key = n.key)
          when 'form' then exists (select 1 from form where slug = n.key)
          when 'product' then exists (select 1 from product where key = n.key)
+         when 'affiliate' then n.key in ('any', 'self') or exists (select 1 from affiliate where code = n.key)
          else exists (select 1 from broadcast where id::text = n.key) end`,
       [named.map(([kind]) => kind), named.map(([, key]) => key)],
     );
@@ -192,6 +193,7 @@ export function namedIn(leaf: Leaf): [kind: string, key: string][] {
   if ('funnel' in leaf) return [['funnel', leaf.funnel]];
   if ('form' in leaf) return [['form', leaf.form]];
   if ('sequence' in leaf) return [['sequence', leaf.sequence.key]];
+  if ('affiliate' in leaf) return [['affiliate', leaf.affiliate]];
   if ('member' in leaf) return leaf.member.product === undefined ? [] : [['product', leaf.member.product]];
   if ('purchased' in leaf)
     return leaf.purchased.product === undefined ? [] : [['product', leaf.purchased.product]];

@@ -15,6 +15,8 @@ export type Leaf =
   | { readonly kind: 'purchased'; readonly product: string }
   /** By the product; as a trigger, when it comes to be so. */
   | { readonly kind: 'member'; readonly product: string; readonly state: MemberState }
+  /** By whose link the person came last, or whether they are an affiliate: a code, or one of `AFFILIATE_WORDS`. */
+  | { readonly kind: 'affiliate'; readonly whose: string }
   /** Told by the API since the person joined the sequence. */
   | { readonly kind: 'event'; readonly event: string }
   | { readonly kind: 'step'; readonly step: string; readonly was: StepOutcome }
@@ -32,6 +34,8 @@ export function boughtTag(product: string): string {
 
 export const MEMBER_STATES = ['active', 'ended', 'refunded'] as const;
 export type MemberState = (typeof MEMBER_STATES)[number];
+/** Came by the link of any, came by that of none, is one themselves. No affiliate has such a code. */
+export const AFFILIATE_WORDS = ['any', 'none', 'self'] as const;
 export const STEP_OUTCOMES = ['ran', 'skipped', 'then', 'else'] as const;
 export type StepOutcome = (typeof STEP_OUTCOMES)[number];
 export const FIELD_OPERATORS = ['is', 'isNot', 'over', 'under', 'exists'] as const;
@@ -64,6 +68,8 @@ export function leafKey(leaf: Leaf): string {
       return `purchased ${leaf.product}`;
     case 'member':
       return `member ${leaf.product} ${leaf.state}`;
+    case 'affiliate':
+      return `affiliate ${leaf.whose}`;
     case 'event':
       return `event ${leaf.event}`;
     case 'step':
@@ -152,6 +158,8 @@ export function conditionText(condition: Condition): string {
       return `“${condition.product}” is bought`;
     case 'member':
       return `the membership of “${condition.product}” is ${condition.state}`;
+    case 'affiliate':
+      return affiliateText(condition.whose);
     case 'event':
       return `the event “${condition.event}” comes`;
     case 'step':
@@ -163,6 +171,12 @@ export function conditionText(condition: Condition): string {
     default:
       return condition satisfies never;
   }
+}
+
+function affiliateText(whose: string): string {
+  if (whose === 'self') return 'the person is an affiliate';
+  if (whose === 'none') return 'the person came by the link of no affiliate';
+  return `the person came by the link of ${whose === 'any' ? 'an affiliate' : `the affiliate “${whose}”`}`;
 }
 
 const OPERATOR_TEXT = { is: 'is', isNot: 'is not', over: 'is over', under: 'is under' } as const;

@@ -38,18 +38,15 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], 
     hits.map(({ need }) => (need.kind === 'clicked' ? 'click' : 'open')),
   ];
   await yes(hits, HIT, steps, kinds);
-  const tags = of('tag', 'purchased');
-  await yes(
-    tags,
-    TAGGED,
-    tags.map(({ need }) => tagOf(need)),
-  );
-  const events = of('event');
-  await yes(
-    events,
-    HAPPENED,
-    events.map(({ need }) => need.event),
-  );
+  const each = async <N extends Need>(questions: Ask<N>[], condition: string, textOf: (need: N) => string) =>
+    yes(
+      questions,
+      condition,
+      questions.map(({ need }) => textOf(need)),
+    );
+  await each(of('tag', 'purchased'), TAGGED, tagOf);
+  await each(of('event'), HAPPENED, ({ event }) => event);
+  await each(of('affiliate'), SENT_BY, ({ whose }) => whose);
   const earlier = of('step');
   await yes(
     earlier,
@@ -87,6 +84,12 @@ const TAGGED = `exists (select 1 from tag t join subscriber_tag st on st.tag_id 
   where t.name = u.one and st.subscriber_id = u.subscriber_id)`;
 const HAPPENED = `exists (select 1 from subscriber_event v join enrollment n on n.id = u.enrollment_id
   where v.subscriber_id = u.subscriber_id and v.name = u.one and v.created_at > n.started_at)`;
+const SENT_BY = `case u.one
+  when 'any' then exists (select 1 from referral r where r.subscriber_id = u.subscriber_id)
+  when 'none' then not exists (select 1 from referral r where r.subscriber_id = u.subscriber_id)
+  when 'self' then exists (select 1 from subscriber s join affiliate a on a.email_key = s.email_key where s.id = u.subscriber_id)
+  else exists (select 1 from referral r join affiliate a on a.id = r.affiliate_id
+    where r.subscriber_id = u.subscriber_id and a.code = u.one) end`;
 const PASSED_OVER = `(o.outcome like 'expired %' or o.outcome like 'no date %' or o.outcome = '${HOLDOUT}')`;
 const WAS = `case u.two
   when 'ran' then exists (select 1 from message m where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and m.state <> 'cancelled')

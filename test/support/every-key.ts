@@ -63,6 +63,7 @@ sequence:
     - { key: q-bought, if: { purchased: kit-two, within: 1 day }, then: [], else: [] }
     - { key: q-member, if: { member: kit-two, within: 1 day }, then: [], else: [] }
     - { key: q-lapsed, if: { member: kit-two, state: ended }, then: [{ key: t3, tag: t3 }], else: [] }
+    - { key: q-sent, if: { affiliate: any }, then: [{ key: sent, tag: t3 }] }
     - { key: q-event, if: { event: booked.call, within: 1 day }, then: [], else: [] }
     - { key: q-step, if: { step: pick, was: then }, then: [{ key: t2, tag: t2 }], else: [] }
     - { key: q-field, if: { field: level, over: 1.5, within: 1 day }, then: [], else: [] }
@@ -108,4 +109,5 @@ offers:
   - { key: kit-two, product: kit-two, headline: "30% off", bullets: ["a: b"], discount: 12.5%, bump: checklist-three, upsell: list-two, downsell: list-three }
   - { key: list-two, product: checklist-two }
   - { key: list-three, product: checklist-three }
+affiliates: { commission: 30%, secondTier: 12.5%, hold: 45 days, cookie: 2 months }
 `;

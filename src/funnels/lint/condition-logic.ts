@@ -49,7 +49,12 @@ export function contradictionIn(term: Term): string | null {
     if (wanted.get(key) === !holds) return 'it asks for something and for its opposite';
     wanted.set(key, holds);
   }
-  return stepContradiction(term) ?? memberContradiction(term) ?? fieldContradiction(term);
+  return (
+    stepContradiction(term) ??
+    memberContradiction(term) ??
+    affiliateContradiction(term) ??
+    fieldContradiction(term)
+  );
 }
 
 /** A step has one outcome. */
@@ -79,6 +84,26 @@ function memberContradiction(term: Term): string | null {
     states.set(leaf.product, leaf.state);
   }
   return null;
+}
+
+/** A person came by one link last, or by none. */
+function affiliateContradiction(term: Term): string | null {
+  const asked = term.flatMap(({ leaf, holds }) =>
+    leaf.kind === 'affiliate' && leaf.whose !== 'self' ? [{ whose: leaf.whose, holds }] : [],
+  );
+  const codes = new Set(
+    asked
+      .filter(({ whose, holds }) => holds && whose !== 'any' && whose !== 'none')
+      .map(({ whose }) => whose),
+  );
+  const isSent =
+    codes.size > 0 ||
+    asked.some(({ whose, holds }) => holds === (whose === 'any') && (whose === 'any' || whose === 'none'));
+  const isUnsent = asked.some(
+    ({ whose, holds }) => holds === (whose === 'none') && (whose === 'any' || whose === 'none'),
+  );
+  if (codes.size > 1) return `nobody came last by the links of ${[...codes].join(' and ')}`;
+  return isSent && isUnsent ? 'nobody came by a link and by none' : null;
 }
 
 interface Bounds {

@@ -41,6 +41,7 @@ export const RULES = {
   'product-without-delivery': { severity: 'warning', about: 'who buys gets something' },
   'product-not-offered': { severity: 'warning', about: 'a product can be bought' },
   'upsell-never-shown': { severity: 'warning', about: 'an upsell sells something new' },
+  'commission-for-nothing': { severity: 'warning', about: 'affiliates can earn by something' },
   'offer-for-nothing': { severity: 'warning', about: 'an offer costs something' },
 } as const satisfies Readonly<Record<string, { severity: Severity; about: string }>>;
 

@@ -36,7 +36,22 @@ export function saleProblems(definition: FunnelDefinition, sold: ReadonlySet<str
       return [{ rule: 'offer-for-nothing', path: ['offers', index], message }];
     }),
     ...ownedUpsells(definition),
+    ...affiliateProblems(definition),
     ...goalProblems(definition, sold),
+  ];
+}
+
+/** Terms by which nobody can earn anything. */
+function affiliateProblems({ affiliates, offers }: FunnelDefinition): DefinitionProblem[] {
+  if (affiliates === undefined) return [];
+  const path = ['affiliates', 'commission'];
+  const rule = 'commission-for-nothing';
+  const nothing = parsePercentBps(affiliates.commission) + parsePercentBps(affiliates.secondTier) === 0;
+  if (nothing)
+    return [{ rule, path, message: 'affiliates earn 0%; set a share above that, or leave affiliates out' }];
+  if (offers.length > 0) return [];
+  return [
+    { rule, path, message: 'affiliates earn by sales, and no offer sells anything here; add an offer' },
   ];
 }
 

@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { AFFILIATE_WORDS } from '../../sequences/condition.js';
 import { eventName } from '../../sequences/sequences.schemas.js';
 import { tagName } from '../../subscribers/subscribers.schemas.js';
 import { parseDuration, type Duration } from '../../values/duration.js';
 import { canonicalTimeZone } from '../../values/zoned-time.js';
-import { duration, fieldName, key, percent, readBy, strict } from '../schema-parts.js';
+import { affiliateCode, duration, fieldName, key, percent, readBy, strict } from '../schema-parts.js';
 
 /** A span of time; when the two ends differ, each person has a time between them. */
 export interface DurationRange {
@@ -78,6 +79,11 @@ const persona = strict({
   fields: z.record(fieldName, fieldValue).default({}),
   /** False: an active subscriber from their time on who does not use the form. */
   signsUp: z.boolean({ error: 'use true or false' }).default(true),
+  /** By whose link they come. */
+  affiliate: affiliateCode
+    .refine((code) => !AFFILIATE_WORDS.some((word) => word === code), 'use the code of an affiliate')
+    .optional(),
+  isAffiliate: z.boolean({ error: 'use true or false' }).default(false),
   /** From the start of the simulation. */
   joins: range.optional(),
   /** How long after the sign-up, where the form asks. */

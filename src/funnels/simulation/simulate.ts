@@ -110,6 +110,7 @@ function live(
 ): SimulatedPerson {
   const { persona, number } = actor;
   const record = emptyRecord({ personId, timeZone, status: persona.signsUp ? 'pending' : 'active' });
+  record.isAffiliate = persona.isAffiliate;
   for (const tag of persona.tags) record.tags.add(tag);
   setFields(record.fields, persona.fields);
   const timeline: TimelineEntry[] = [];
@@ -147,20 +148,21 @@ function arrive(run: VirtualRun, actor: Actor, { now, agenda }: { now: Date; age
   run.tell(now, { what: 'signed up' });
   const { optIn } = run.funnels.form;
   if (optIn === 'single') {
-    confirm(run, now);
+    confirm(run, persona, now);
     return;
   }
   run.record.mails.push(transactional('confirmation', now));
   if (persona.confirms === 'never') return;
   const at = timeIn(actor, persona.confirms ?? CONFIRMS_AFTER, 'confirms', now);
-  agenda.add(at, () => confirm(run, at));
+  agenda.add(at, () => confirm(run, persona, at));
 }
 
-function confirm(run: VirtualRun, now: Date): void {
+function confirm(run: VirtualRun, { affiliate }: Persona, now: Date): void {
   const { record, funnels } = run;
   // Who has left since is not put back by an old link.
   if (record.status !== 'pending') return;
   record.status = 'active';
+  record.affiliate = affiliate ?? record.affiliate;
   if (funnels.form.optIn === 'double') run.tell(now, { what: 'confirmed' });
   join(run, funnels.form.funnel, now);
   arrived(run, now);

@@ -37,6 +37,8 @@ function answer({ record, decide }: VirtualRun, enrollmentId: string, need: Need
       return record.memberships.get(need.product)?.now.state === need.state;
     case 'memberEnd':
       return record.memberships.get(need.product)?.now.endsAt?.toISOString() ?? null;
+    case 'affiliate':
+      return cameBy(record, need.whose);
     case 'event': {
       const own = record.enrollments.find(({ id }) => id === enrollmentId);
       if (own === undefined) return false;
@@ -54,6 +56,13 @@ function answer({ record, decide }: VirtualRun, enrollmentId: string, need: Need
     default:
       return need satisfies never;
   }
+}
+
+/** As `SENT_BY` in `loadAnswers`. */
+function cameBy({ affiliate, isAffiliate }: VirtualRecord, whose: string): boolean {
+  if (whose === 'self') return isAffiliate;
+  if (whose === 'any' || whose === 'none') return (affiliate !== null) === (whose === 'any');
+  return affiliate === whose;
 }
 
 function stepWas(

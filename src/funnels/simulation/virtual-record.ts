@@ -51,6 +51,9 @@ export interface VirtualRecord {
   personId: string;
   timeZone: string | null;
   status: 'pending' | 'active' | 'unsubscribed';
+  /** By whose link they came, once that is kept with them. */
+  affiliate: string | null;
+  isAffiliate: boolean;
   tags: Set<string>;
   fields: Record<string, FieldValue | null>;
   enrollments: VirtualEnrollment[];
@@ -73,6 +76,8 @@ export interface VirtualRecord {
 export function emptyRecord(person: Pick<VirtualRecord, 'personId' | 'timeZone' | 'status'>): VirtualRecord {
   return {
     ...person,
+    affiliate: null,
+    isAffiliate: false,
     tags: new Set(),
     fields: {},
     enrollments: [],

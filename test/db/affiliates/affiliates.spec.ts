@@ -1,30 +1,20 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { AffiliateTermsService } from '../../../src/affiliates/affiliate-terms.service.js';
 import { OrdersService } from '../../../src/orders/orders.service.js';
-import { parseDuration } from '../../../src/values/duration.js';
 import { API_KEY, START, startTestApp, type TestApp } from '../../support/app.js';
+import { cookieOf, HEADERS, type Partner, type Partners, partnersOf } from './partners.js';
 import { newReader } from '../privacy/reader.js';
 
 const DAY_MS = 86_400_000;
-const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
-const HEADERS = { 'user-agent': BROWSER, 'accept-language': 'en', 'sec-fetch-dest': 'document' };
 
 let t: TestApp;
+let { api, make, click, figures, earned, brief, buy }: Partners = {} as Partners;
 let count = 0;
-interface Made {
-  id: string;
-  code: string;
-  email: string;
-}
 /** A new affiliate for each test, recruited by another. */
-let affiliate: Made;
-let recruiter: Made;
+let affiliate: Partner;
+let recruiter: Partner;
 beforeAll(async () => {
   t = await startTestApp();
-  await t.app.get(AffiliateTermsService, { strict: false }).publish(t.dataSource.manager, 'niche-ebook', {
-    ...{ commissionBps: 3000, secondTierBps: 1000 },
-    ...{ hold: parseDuration('30 days'), cookie: parseDuration('60 days') },
-  });
+  ({ api, make, click, figures, earned, brief, buy } = partnersOf(t));
 });
 afterAll(async () => t.close());
 beforeEach(async () => {
@@ -35,51 +25,6 @@ beforeEach(async () => {
     ...{ code: `ada-${count}`, email: `ada${count}@example.com`, recruiterId: recruiter.id },
   });
 });
-
-const api = (method: 'get' | 'post' | 'patch' | 'delete', path: string, body?: object) => {
-  const request = t.http[method](`/api/v1/${path}`).set('Authorization', `Bearer ${API_KEY}`);
-  return body === undefined ? request : request.send(body);
-};
-async function make(fields: { code: string; email: string; recruiterId?: string }) {
-  const { body } = await api('post', 'affiliates', { name: 'Ada, =1+1', ...fields }).expect(201);
-  return { ...fields, id: body.id as string };
-}
-const cookieOf = ({ headers }: { headers: Record<string, unknown> }): string =>
-  String((headers['set-cookie'] as string[] | undefined)?.[0] ?? '').split(';')[0] ?? '';
-const click = async (code: string, headers: object = HEADERS) =>
-  t.http
-    .get(`/a/${code}`)
-    .set({ ...headers })
-    .redirects(0);
-const figures = async (id: string) => (await api('get', `affiliates/${id}`).expect(200)).body;
-const earned = async (orderId: string) =>
-  (await api('get', `commissions?orderId=${orderId}`).expect(200)).body.data as {
-    id: string;
-    affiliateId: string;
-    tier: number;
-    state: string;
-    refusal: string | null;
-    amount: { amountMinor: number };
-    clawedBack: { amountMinor: number };
-  }[];
-const brief = async (orderId: string) =>
-  (await earned(orderId)).map(({ affiliateId, tier, amount, refusal }) => [
-    affiliateId,
-    ...[tier, amount.amountMinor, refusal],
-  ]);
-
-async function buy(email: string, cookie = ''): Promise<string> {
-  const placed = await t.http
-    .post('/checkout/launch-kit')
-    .set({ 'User-Agent': BROWSER, Cookie: cookie })
-    .type('form')
-    .send({ email })
-    .expect(303);
-  const [, order] = /\/pay\/(.+)$/.exec(String(placed.headers['location'])) ?? [];
-  await t.http.post(`/checkout/launch-kit/pay/${order}`).type('form').send({ outcome: 'paid' }).expect(303);
-  const rows: { id: string }[] = await t.dataSource.query('select max(id) as id from orders');
-  return rows[0]?.id ?? '';
-}
 
 describe('affiliates', () => {
   it('have a code and a mailbox of their own, and stand in a tree', async () => {
@@ -158,6 +103,11 @@ describe('a commission', () => {
     const cookie = cookieOf(await click(affiliate.code));
     const reader = await newReader(t, `reader${count}@example.com`, {}, cookie);
     expect(await figures(affiliate.id)).toMatchObject({ signUps: 1 });
+    const counted = async (conditions: object) =>
+      (await api('post', 'segments/count', { conditions })).body.count as number;
+    expect(await counted({ affiliate: affiliate.code })).toBe(1);
+    expect(await counted({ all: [{ affiliate: affiliate.code }, { not: { affiliate: 'any' } }] })).toBe(0);
+    await api('post', 'segments/count', { conditions: { affiliate: 'none' } }).expect(422);
     t.clock.advance(59 * DAY_MS);
     const order = await buy(reader.email);
     expect(await brief(order)).toEqual([
@@ -324,6 +274,47 @@ describe('money to affiliates', () => {
     ]);
     await api('patch', `affiliates/${affiliate.id}`, { name: 'Back' }).expect(400);
     expect((await api('get', 'payouts/export.csv').expect(200)).text).not.toContain(affiliate.email);
+  });
+});
+
+describe('the terms', () => {
+  it('are those of the funnel’s file: planned, applied, exported, rolled back', async () => {
+    const path = 'funnels/niche-ebook';
+    const terms = async () =>
+      t.dataSource.query(
+        'select commission_bps as first, second_tier_bps as second, hold, cookie from affiliate_terms',
+      );
+    const demo = [{ first: 3000, second: 1000, hold: '30 days', cookie: '60 days' }];
+    expect(await terms()).toEqual(demo);
+    const file = (await api('get', `${path}/export`).expect(200)).text;
+    const put = async (yaml: string, more = {}) =>
+      (
+        await t.http
+          .put(`/api/v1/${path}`)
+          .set('Authorization', `Bearer ${API_KEY}`)
+          .send({ yaml, ...more })
+          .expect(200)
+      ).body;
+    const higher = file
+      .replace('commission: 30%', 'commission: 45%')
+      .replace('hold: 30 days', 'hold: 2 months');
+    expect((await put(higher, { dryRun: true })).words).toEqual([
+      '~ affiliates: commission 30% → 45%',
+      '~ affiliates: hold 30 days → 2 months',
+    ]);
+    expect(await terms()).toEqual(demo);
+    await put(higher);
+    expect(await terms()).toEqual([{ first: 4500, second: 1000, hold: '2 months', cookie: '60 days' }]);
+    const without = file.slice(0, file.indexOf('affiliates:'));
+    expect((await put(without)).words).toEqual(['- affiliates']);
+    expect(await terms()).toEqual([]);
+    expect((await api('get', `${path}/export`).expect(200)).text).toBe(without);
+    expect(await brief(await buy(`none${count}@example.com`, cookieOf(await click(affiliate.code))))).toEqual(
+      [],
+    );
+    await api('post', `${path}/rollback`, { to: 1 }).expect(200);
+    expect(await terms()).toEqual(demo);
+    expect((await api('get', `${path}/export`).expect(200)).text).toBe(file);
   });
 });
 

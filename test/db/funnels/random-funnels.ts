@@ -232,6 +232,7 @@ class FunnelMaker {
       () => ({ tag: dice.pick(TAGS) }),
       () => ({ event: dice.pick(EVENTS) }),
       () => ({ purchased: `${this.about.key}-kit` }),
+      () => ({ affiliate: dice.pick(['any', 'none', 'self', 'ada', 'bo']) }),
       () =>
         dice.pick([
           { field: 'level', over: 2 },
@@ -306,6 +307,8 @@ function personas(dice: Dice, mails: readonly string[], start: string): string {
     name: `p${index + 1}`,
     ...(dice.chance(0.8) ? { timeZone: dice.pick(ZONES) } : {}),
     tags: TAGS.filter(() => dice.chance(0.2)),
+    ...(dice.chance(0.4) ? { affiliate: dice.pick(['ada', 'bo']) } : {}),
+    ...(dice.chance(0.2) ? { isAffiliate: true } : {}),
     fields: dice.chance(0.6) ? { trialEnd: dayAfter(start, dice.whole(0, 15)), level: dice.whole(1, 5) } : {},
     joins: `${dice.whole(0, 4_000)} minutes`,
     ...(dice.chance(0.1) ? { signsUp: false } : {}),

@@ -65,6 +65,10 @@ export class Replay {
     }
   }
 
+  private personaOf(name: string): Persona | undefined {
+    return this.order.personas.personas.find((one) => one.name === name);
+  }
+
   idOf(persona: string, number: number): string {
     return this.#ids.get(`${persona} ${number}`) ?? '';
   }
@@ -81,7 +85,16 @@ export class Replay {
     return times.map((at) => at?.getTime() ?? Number.POSITIVE_INFINITY);
   }
 
-  private async enter({ name, signsUp, fields, tags, timeZone }: Persona, number: number): Promise<void> {
+  private async affiliate(code: string, email: string): Promise<void> {
+    await this.test.dataSource.query(
+      `insert into affiliate (code, name, email, email_key, state, created_at, updated_at)
+       values ($1, $1, $2, $2, 'active', now(), now()) on conflict do nothing`,
+      [code, email],
+    );
+  }
+
+  private async enter(persona: Persona, number: number): Promise<void> {
+    const { name, signsUp, fields, tags, timeZone, affiliate, isAffiliate } = persona;
     const { clock, dataSource } = this.test;
     const zone = typeof timeZone === 'string' ? timeZone : null;
     const rows: { id: string }[] = await dataSource.query(
@@ -92,6 +105,8 @@ export class Replay {
     const id = rows[0]?.id ?? '';
     this.#ids.set(`${name} ${number}`, id);
     for (const tag of tags) await this.get(SubscribersService).tag(dataSource.manager, id, tag);
+    if (isAffiliate) await this.affiliate(`own-${id}`, emailOf(name, number));
+    if (affiliate !== undefined) await this.affiliate(affiliate, `${affiliate}@example.org`);
   }
 
   private async act(person: SimulatedPerson, entry: TimelineEntry): Promise<void> {
@@ -135,7 +150,8 @@ export class Replay {
     const form = await this.get(FormsService).findBySlug(this.order.definitions[0].form.slug);
     if (!email.ok || !form) throw new Error('nobody can sign up');
     const submission = { email, name: undefined, timeZone: undefined };
-    await this.get(SignupService).signUp(form, submission, ORIGIN);
+    const code = this.personaOf(person.persona)?.affiliate;
+    await this.get(SignupService).signUp(form, submission, ORIGIN, { code });
   }
 
   private async confirm(id: string): Promise<void> {

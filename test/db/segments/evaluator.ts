@@ -43,6 +43,10 @@ export function meets(person: Person & { email: string }, condition: Condition):
           is === (one.state === 'active' && one.endsAt !== null && one.endsAt <= NOW ? 'ended' : one.state)),
     );
   }
+  if ('affiliate' in condition)
+    return condition.affiliate === 'self'
+      ? person.isAffiliate
+      : person.affiliate !== null && ['any', person.affiliate].includes(condition.affiliate);
   if ('received' in condition)
     return person.mails.some(
       (mail) =>

@@ -9,6 +9,7 @@ const DAY_MS = 86_400_000;
 export const TAGS = ['a', 'b', `o'b"c\\`];
 export const LISTS = ['news', 'vip'];
 export const PRODUCTS = ['kit', 'course'];
+export const AFFILIATES = ['ada', 'bo'];
 export const FUNNELS = ['f1', 'f2'];
 export const STEPS = ['s1', 's2'];
 export const FORMS = ['form1', 'form2'];
@@ -51,6 +52,9 @@ export interface Person {
   mails: (MailFact & { state: string; hits: { kind: string; class: string; at: Date }[] })[];
   orders: { status: string; paidAt: Date | null; products: string[] }[];
   memberships: { product: string; state: string; endsAt: Date | null }[];
+  /** The code of whose link they came by. */
+  affiliate: string | null;
+  isAffiliate: boolean;
   enrollments: { funnel: string; status: string }[];
   forms: string[];
 }
@@ -133,6 +137,8 @@ export const person: fc.Arbitrary<Person> = fc.record({
     }),
     { selector: ({ product }) => product, maxLength: 2 },
   ),
+  affiliate: maybe(fc.constantFrom(...AFFILIATES)),
+  isAffiliate: fc.boolean(),
   enrollments: fc.uniqueArray(
     fc.record({
       funnel: fc.constantFrom(...FUNNELS),
@@ -185,6 +191,18 @@ export async function seedPeople(db: DataSource, people: readonly Person[]): Pro
       );
     await seedMails(db, id, one.mails);
     await seedOrders(db, id, one.orders);
+    if (one.isAffiliate)
+      await db.query(
+        `insert into affiliate (code, name, email, email_key, state, created_at, updated_at)
+         select 'own-' || id, 'A', email, email_key, 'active', $2, $2 from subscriber where id = $1`,
+        [id, NOW],
+      );
+    if (one.affiliate !== null)
+      await db.query(
+        `insert into referral (subscriber_id, affiliate_id, touched_at, source, recorded_at)
+         select $1, id, $2, 'form', $2 from affiliate where code = $3`,
+        [id, NOW, one.affiliate],
+      );
     for (const { product, state, endsAt } of one.memberships)
       await db.query(
         `insert into membership (subscriber_id, product_id, state, starts_at, ends_at, created_at, updated_at)
@@ -205,6 +223,11 @@ async function seedWorld(db: DataSource): Promise<void> {
     `insert into product (key, funnel_key, name, amount_minor, currency, created_at, updated_at)
      select unnest($1::text[]), 'f1', 'P', 100, 'EUR', now(), now()`,
     [texts(PRODUCTS)],
+  );
+  await db.query(
+    `insert into affiliate (code, name, email, state, created_at, updated_at)
+     select code, 'A', code || '@example.org', 'active', now(), now() from unnest($1::text[]) code`,
+    [texts(AFFILIATES)],
   );
   await db.query(
     `insert into offer (slug, funnel_key, product_id, content, sender, created_at, updated_at)

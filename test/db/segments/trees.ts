@@ -1,7 +1,19 @@
 import fc from 'fast-check';
 import type { Condition, FieldCondition } from '../../../src/segments/condition.js';
 import { SUBSCRIBER_STATUSES } from '../../../src/subscribers/subscription-status.js';
-import { BROADCASTS, day, FORMS, FUNNELS, instant, LISTS, PRODUCTS, STEPS, TAGS, TEXTS } from './people.js';
+import {
+  AFFILIATES,
+  BROADCASTS,
+  day,
+  FORMS,
+  FUNNELS,
+  instant,
+  LISTS,
+  PRODUCTS,
+  STEPS,
+  TAGS,
+  TEXTS,
+} from './people.js';
 
 const window = fc.oneof(
   fc.constant({}),
@@ -89,6 +101,7 @@ const leaf: fc.Arbitrary<Condition> = fc.oneof(
       fc.record({ is: fc.constantFrom('active', 'ended', 'refunded', 'ever') }),
     ),
   }),
+  fc.record({ affiliate: fc.constantFrom('any', 'self', 'nobody', ...AFFILIATES) }),
   fc.record({
     sequence: fc.record({
       key: fc.constantFrom(...FUNNELS),

@@ -33,6 +33,9 @@ interface Person {
   timeZone?: string;
   fields?: Record<string, unknown>;
   tags?: string[];
+  /** The code of whose link they came by. */
+  affiliate?: string;
+  isAffiliate?: boolean;
 }
 
 export const funnelText = (steps: string, more = '', key = 'course'): string => `funnel: ${key}
@@ -69,7 +72,7 @@ export async function openCourse(variables: Record<string, string> = {}): Promis
     ...{ test, db, clock, run },
     publish: async (steps, more, key) =>
       get(FunnelsService).apply(funnelText(steps, more, key), null, 'course.yaml'),
-    person: async (address, { timeZone, fields = {}, tags = [] } = {}) => {
+    person: async (address, { timeZone, fields = {}, tags = [], affiliate, isAffiliate } = {}) => {
       const rows: { id: string }[] = await db.query(
         `insert into subscriber (email, email_key, name, status, time_zone, fields, created_at, confirmed_at, updated_at)
          values ($1, $1, 'Reader', 'active', $2, $3, $4, $4, $4) returning id`,
@@ -82,6 +85,17 @@ export async function openCourse(variables: Record<string, string> = {}): Promis
            insert into subscriber_tag (subscriber_id, tag_id, created_at) select $1, id, now() from t`,
           [id, tag],
         );
+      const partner = `insert into affiliate (code, name, email, email_key, state, created_at, updated_at)
+         values ($1, $1, $2, $2, 'active', now(), now())`;
+      if (isAffiliate) await db.query(`${partner} on conflict do nothing`, [`own-${id}`, address]);
+      if (affiliate !== undefined) {
+        await db.query(`${partner} on conflict do nothing`, [affiliate, `${affiliate}@example.org`]);
+        await db.query(
+          `insert into referral (subscriber_id, affiliate_id, touched_at, source, recorded_at)
+           select $1, id, now(), 'form', now() from affiliate where code = $2`,
+          [id, affiliate],
+        );
+      }
       return id;
     },
     enroll: async (subscriberId, key = 'course', entryKey) =>

@@ -93,6 +93,17 @@ describe('what people of a simulation do', () => {
     expect(mails(one(steps, 'tags: [old]'))).toEqual(['a 2026-03-02T09:00', 'no 2026-03-04T09:00']);
   });
 
+  it.each([
+    ['any', 'affiliate: ada', ''],
+    ['ada', 'affiliate: ada', 'affiliate: bo'],
+    ['none', '', 'affiliate: ada'],
+    ['self', 'isAffiliate: true', 'affiliate: ada'],
+  ])('come by the link of %s, or by another', (whose, holding, other) => {
+    const steps = `- { key: pick, if: { affiliate: ${whose} }, then: [${mail('yes').slice(2)}], else: [${mail('no').slice(2)}] }`;
+    expect(mails(one(steps, holding))).toEqual(['yes 2026-03-02T09:00']);
+    expect(mails(one(steps, other))).toEqual(['no 2026-03-02T09:00']);
+  });
+
   it('pay what the checkout asks of them: the price they were promised, until its deadline', () => {
     const steps = '- { key: pitch, email: emails/offer, offer: kit, deadline: 72 hours }';
     const paid = (persona: string): unknown =>

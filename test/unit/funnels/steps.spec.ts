@@ -59,7 +59,7 @@ describe('the steps of a funnel file', () => {
     }));
   };
   const KINDS = 'email, if, switch, wait, tag, untag, set, move, webhook, notify, goal, end';
-  const QUESTIONS = 'clicked, opened, tag, purchased, member, event, step, field, all, any, not';
+  const QUESTIONS = 'clicked, opened, tag, purchased, member, affiliate, event, step, field, all, any, not';
 
   it.each([
     [
@@ -126,7 +126,9 @@ describe('the steps of a funnel file', () => {
     ['{ key: x, goal: { purchased: car } }', 'goal.purchased', 'there is no product "car"; there are: kit'],
     ['{ key: x, goal: { tag: a }, otherwise: wait }', 'otherwise', 'use continue or end'],
     ['{ key: x, if: { vip: gold }, then: [] }', 'if.vip', `name one of ${QUESTIONS}`],
-    ['{ key: x, if: { affiliate: true }, then: [] }', 'if.affiliate', `name one of ${QUESTIONS}`],
+    ['{ key: x, if: { affiliate: true }, then: [] }', 'if.affiliate', 'expected string'],
+    ['{ key: x, if: { affiliate: Ada B }, then: [] }', 'if.affiliate', 'use any, none, self or the code'],
+    ['{ key: x, goal: { affiliate: any } }', 'goal.affiliate', 'is not an option here'],
     ['{ key: x, if: { tag: a, colour: red }, then: [] }', 'if.colour', 'there are: tag, within'],
     [
       '{ key: x, if: { clicked: later }, then: [{ key: later, email: emails/story }] }',

@@ -1,0 +1,89 @@
+import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { AffiliateTermsService } from '../affiliates/affiliate-terms.service.js';
+import { OffersService } from '../offers/offers.service.js';
+import { ProductsService } from '../offers/products.service.js';
+import { parseDuration } from '../values/duration.js';
+import { parseMoney, parsePercentBps } from '../values/money.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+import { hasPersonalDeadline } from './offer-snapshot.js';
+
+interface ShopParts {
+  fileId: (name: string) => string;
+  receiptTemplateId: string;
+}
+
+/** What a funnel sells: its products and offers, and what affiliates earn by them. */
+@Injectable()
+export class ShopPublisher {
+  constructor(
+    private readonly products: ProductsService,
+    private readonly offers: OffersService,
+    private readonly terms: AffiliateTermsService,
+  ) {}
+
+  async publish(
+    manager: EntityManager,
+    definition: FunnelDefinition,
+    { fileId, receiptTemplateId }: ShopParts,
+  ): Promise<void> {
+    const { funnel: funnelKey, products, offers, sender } = definition;
+    for (const { key, name, description, price, delivers, licence, membership } of products) {
+      await this.products.publish(manager, {
+        key,
+        funnelKey,
+        name,
+        description,
+        licence,
+        price: parseMoney(price),
+        fileIds: delivers.map(fileId),
+        membership: membership?.lasts,
+      });
+    }
+    for (const offer of offers) {
+      const product = products.find(({ key }) => key === offer.product);
+      await this.offers.publish(manager, {
+        slug: offer.key,
+        funnelKey,
+        sender,
+        productKey: offer.product,
+        content: {
+          title: product?.name ?? offer.key,
+          headline: offer.headline ?? product?.name ?? offer.key,
+          description: product?.description ?? '',
+          bullets: offer.bullets,
+          receiptTemplateId,
+        },
+        discountBps: offer.discount === undefined ? 0 : parsePercentBps(offer.discount),
+        ...(offer.bump === undefined ? {} : { bumpProductKey: offer.bump }),
+        upsell: offer.upsell,
+        downsell: offer.downsell,
+        personalDeadline: hasPersonalDeadline(definition, offer.key),
+      });
+    }
+    await this.terms.publish(manager, funnelKey, termsOf(definition));
+  }
+
+  async archiveRest(manager: EntityManager, { funnel, products, offers }: FunnelDefinition): Promise<void> {
+    await this.offers.archiveExcept(
+      manager,
+      funnel,
+      offers.map(({ key }) => key),
+    );
+    await this.products.archiveExcept(
+      manager,
+      funnel,
+      products.map(({ key }) => key),
+    );
+  }
+}
+
+function termsOf({ affiliates }: FunnelDefinition): Parameters<AffiliateTermsService['publish']>[2] {
+  if (affiliates === undefined) return null;
+  return {
+    commissionBps: parsePercentBps(affiliates.commission),
+    secondTierBps: parsePercentBps(affiliates.secondTier),
+    hold: parseDuration(affiliates.hold),
+    cookie: parseDuration(affiliates.cookie),
+  };
+}
