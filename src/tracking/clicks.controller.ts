@@ -1,10 +1,9 @@
-import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { Controller, Inject, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CONFIG, type Config } from '../infra/config.js';
-import { beforeRoutes } from '../infra/http/before-routes.js';
+import { beforeRoutes, type PlainAnswer, writePlain } from '../infra/http/before-routes.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';
 import { locationOf } from './click-target.js';
@@ -15,27 +14,21 @@ import { type ClickTarget, readClickToken, readOpenToken } from './tracking-toke
 
 type Client = Pick<RequestFacts, 'ip' | 'method' | 'headers'>;
 
-interface Answer {
-  status: number;
-  /** Names and values in turns. */
-  headers: string[];
-  body: string;
-}
+const PRIVATE = [
+  ...['referrer-policy', 'no-referrer', 'x-robots-tag', 'noindex', 'cache-control', 'no-store'],
+  ...['x-content-type-options', 'nosniff'],
+];
 
 /** The smallest GIF: one transparent pixel. As text, so that Node writes it to the socket in one piece with the head. */
 const PIXEL = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64').toString(
   'latin1',
 );
-const PICTURE: Answer = {
+const PICTURE: PlainAnswer = {
   status: 200,
-  headers: ['content-type', 'image/gif', 'content-length', String(PIXEL.length)],
+  headers: [...PRIVATE, 'content-type', 'image/gif', 'content-length', String(PIXEL.length)],
   body: PIXEL,
 };
 
-const PRIVATE = [
-  ...['referrer-policy', 'no-referrer', 'x-robots-tag', 'noindex', 'cache-control', 'no-store'],
-  ...['x-content-type-options', 'nosniff'],
-];
 const GONE = {
   status: 404,
   heading: 'No such link',
@@ -72,36 +65,34 @@ export class ClicksController implements OnModuleInit {
     await Promise.all([this.links.start(), this.recorder.start()]);
     server.get<{ Params: { token: string } }>('/c/:token', (request, reply) => this.click(request, reply));
     server.get<{ Params: { file: string } }>('/o/:file', (request, reply) => this.open(request, reply));
-    beforeRoutes(server.server, (request, response) => this.firstLook(request, response));
+    beforeRoutes(server.server, (request) => this.firstLook(request));
   }
 
   /** The same answers as the routes give, where token and link are good and no proxy has to be asked who is there. */
-  private firstLook(request: IncomingMessage, response: ServerResponse): boolean {
+  private firstLook(request: IncomingMessage): PlainAnswer | null {
     const { url = '', method = '', headers } = request;
-    if (url.charAt(2) !== '/' || (method !== 'GET' && method !== 'HEAD')) return false;
-    if (this.config.trustedProxies !== null && headers['x-forwarded-for'] !== undefined) return false;
+    if (url.charAt(2) !== '/' || (method !== 'GET' && method !== 'HEAD')) return null;
+    if (this.config.trustedProxies !== null && headers['x-forwarded-for'] !== undefined) return null;
     const from = { ip: request.socket.remoteAddress ?? '', method, headers };
-    if (url.startsWith('/c/')) return this.plainClick(url.slice(3), from, response);
-    return url.startsWith('/o/') && this.plainOpen(url.slice(3), from, response);
+    if (url.startsWith('/c/')) return this.plainClick(url.slice(3), from);
+    return url.startsWith('/o/') ? this.plainOpen(url.slice(3), from) : null;
   }
 
-  private plainClick(token: string, from: Client, response: ServerResponse): boolean {
+  private plainClick(token: string, from: Client): PlainAnswer | null {
     const click = readClickToken(this.config.secretKey, token);
-    if (click === null) return false;
+    if (click === null) return null;
     const location = click.url === null ? this.links.remembered(click.linkId) : locationOf(click.url);
-    if (location === undefined || location === null) return false;
+    if (location === undefined || location === null) return null;
     this.recorder.push({ kind: 'click', messageId: click.messageId, linkId: click.linkId }, from);
-    write(response, randomUUID(), redirectTo(location));
-    return true;
+    return redirectTo(location);
   }
 
-  private plainOpen(file: string, from: Client, response: ServerResponse): boolean {
-    if (!file.endsWith('.gif')) return false;
+  private plainOpen(file: string, from: Client): PlainAnswer | null {
+    if (!file.endsWith('.gif')) return null;
     const messageId = readOpenToken(this.config.secretKey, file.slice(0, -4));
-    if (messageId === null) return false;
+    if (messageId === null) return null;
     this.recorder.push({ kind: 'open', messageId, linkId: null }, from);
-    write(response, randomUUID(), PICTURE);
-    return true;
+    return PICTURE;
   }
 
   /** HEAD is answered alike and recorded as a scanner's. Only what we signed redirects: this is no open redirect. */
@@ -152,18 +143,12 @@ export class ClicksController implements OnModuleInit {
   }
 }
 
-function redirectTo(location: string): Answer {
-  return { status: 302, headers: ['location', location, 'content-length', '0'], body: '' };
+function redirectTo(location: string): PlainAnswer {
+  return { status: 302, headers: [...PRIVATE, 'location', location, 'content-length', '0'], body: '' };
 }
 
-function answer(reply: FastifyReply, what: Answer): FastifyReply {
+function answer(reply: FastifyReply, what: PlainAnswer): FastifyReply {
   reply.hijack();
-  write(reply.raw, reply.request.id, what);
+  writePlain(reply.raw, reply.request.id, what);
   return reply;
-}
-
-/** Writes head and body at once, past Fastify's ways for objects, streams and hooks. Node leaves the body out for HEAD. */
-function write(response: ServerResponse, requestId: string, { status, headers, body }: Answer): void {
-  response.writeHead(status, [...PRIVATE, 'x-request-id', requestId, ...headers]);
-  response.end(body, 'latin1');
 }

@@ -8,28 +8,24 @@ import {
 } from '@nestjs/common';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
-import { JobRunner } from '../infra/jobs/job-runner.js';
-import { SETTLE_MS } from './burst.js';
+import { AfterWork } from './after-work.service.js';
 import type { HitBatch, HitSource, RequestFacts } from './hit-batch.js';
 import { HitMetrics } from './hit-metrics.service.js';
 import { HitSources } from './hit-sources.js';
 import { HitSpool } from './hit-spool.service.js';
 import { HitStore } from './hit-store.service.js';
-import { SETTLE_CLICKS } from './verdicts.service.js';
 
 /** A reader's click is with the sequences this much later, and a thousand of them cost as much as one. */
 const FLUSH_MS = 40;
-const STORE_HITS = 1_000;
-const SPOOL_HITS = 5_000;
-/** Above this the database does not keep up: the rest goes to disk, to be stored in a quieter moment. */
-const SPILL_HITS = 20_000;
-/** Some 20 MB. Hits above this are dropped, and counted. */
+const BATCH_HITS = 1_000;
+/** Some 20 MB. Hits above this, which the disk does not take in time either, are dropped, and counted. */
 const MOST_HITS = 50_000;
 const TICK_MS = 1_000;
 /** PostgreSQL writes a commit that nobody waits for to disk within three of its 200 ms rounds. */
 const SAFE_AFTER_MS = 1_500;
 const MOST_RETAINED_HITS = 60_000;
-const SETTLE_TOGETHER_MS = 500;
+/** What is not stored by then stays on disk for the next start. */
+const CLOSE_WITHIN_MS = 5_000;
 
 interface QueuedHit {
   source: HitSource;
@@ -40,20 +36,25 @@ interface QueuedHit {
 
 /**
  * Takes hits without making anybody wait, and sees to it that each is stored once: from memory in batches, over a file
- * while the database is away, again when a crash of the database has undone the last moment. What a crash of this very
- * process may cost are the hits of the last `FLUSH_MS`.
+ * while the database is away or has enough to do, again when a crash of the database has undone the last moment. What a
+ * crash of this very process may cost are the hits of the last `FLUSH_MS`, and of the one batch that is being stored.
  */
 @Injectable()
 export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShutdown {
   readonly #log = new Logger('Tracking');
-  readonly #queue: QueuedHit[] = [];
+  #queue: QueuedHit[] = [];
+  /** Taken from the queue; neither stored nor on disk. */
+  readonly #underWay = new Set<HitBatch>();
   /** Stored, not yet certain to be on PostgreSQL's disk. */
   #retained: { batch: HitBatch; storedMs: number }[] = [];
-  #flushing: Promise<void> = Promise.resolve();
+  /** Batches on their way to disk. */
+  #writing: Promise<void> = Promise.resolve();
+  /** A batch that is being stored without a file. */
+  #storing: Promise<void> = Promise.resolve();
+  #draining: Promise<void> | null = null;
+  #closeAtMs = Infinity;
   #timer: NodeJS.Timeout | undefined;
   #ticking: NodeJS.Timeout | undefined;
-  readonly #settling = new Set<NodeJS.Timeout>();
-  #settleArmedMs = -Infinity;
   #away = false;
   readonly #sources: HitSources;
 
@@ -61,12 +62,13 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     private readonly store: HitStore,
     private readonly spool: HitSpool,
     private readonly metrics: HitMetrics,
-    private readonly runner: JobRunner,
+    private readonly afterWork: AfterWork,
     @Inject(CONFIG) { secretKey, mailboxOn }: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
     this.#sources = new HitSources(secretKey, mailboxOn);
-    metrics.watch(() => ({ queued: this.#queue.length, spooledBytes: this.spool.bytes }));
+    metrics.watch(() => ({ queued: this.#hitsInMemory(), spooledBytes: this.spool.bytes }));
+    afterWork.watch(() => this.#unstoredSinceMs());
   }
 
   /** Takes up what an earlier run has left on disk. Called once, by a process that serves requests. */
@@ -82,7 +84,7 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     hit: { kind: 'open' | 'click'; messageId: string; linkId: string | null },
     request: Pick<RequestFacts, 'ip' | 'method' | 'headers'>,
   ): void {
-    if (this.#queue.length >= MOST_HITS) {
+    if (this.#hitsInMemory() >= MOST_HITS) {
       this.metrics.dropped('queue_full', 1);
       return;
     }
@@ -92,14 +94,19 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     this.#timer ??= setTimeout(() => void this.flush(), this.#away ? TICK_MS : FLUSH_MS);
   }
 
-  /** Resolves when all that was pushed before is stored or on disk; never rejects. */
-  flush(): Promise<void> {
+  /** Resolves when all that was pushed before is stored, or on disk and as much of that stored as can be; never rejects. */
+  async flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#flushing = this.#flushing
-      .then(async () => this.empty())
-      .catch((error: unknown) => this.#complain('Hits wait in memory', error));
-    return this.#flushing;
+    this.afterWork.arrived(this.#queue.length);
+    this.afterWork.behind = this.spool.crowded;
+    for (const batch of this.cutBatches()) {
+      if (!this.#away && this.spool.files === 0 && this.afterWork.free)
+        this.#storing = this.storeOrKeep(batch);
+      else void this.toDisk([batch]);
+    }
+    await Promise.all([this.#storing, this.#writing]);
+    await this.drain();
   }
 
   /** Every second: stores what was spooled, and makes sure of what was stored. Tests call it themselves. */
@@ -111,26 +118,34 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
   /** While requests may still come in. */
   async beforeApplicationShutdown(): Promise<void> {
     clearInterval(this.#ticking);
+    this.#closeAtMs = performance.now() + CLOSE_WITHIN_MS;
+    this.afterWork.hurry();
     await this.flush();
   }
 
   /** No request comes any more; the database may be gone by now, then the rest goes to disk. */
   async onApplicationShutdown(): Promise<void> {
-    for (const timer of this.#settling) clearTimeout(timer);
     if (this.#queue.length > 0) await this.flush();
     clearTimeout(this.#timer);
   }
 
-  private async empty(): Promise<void> {
-    let reachable = true;
-    while (this.#queue.length > 0) {
-      const crowded = this.#queue.length > SPILL_HITS;
-      const batch = this.cutBatch(this.#away || crowded ? SPOOL_HITS : STORE_HITS);
-      if (reachable && !crowded && (await this.tryToStore(batch))) continue;
-      reachable = !this.#away;
-      await this.toDisk([batch]);
-    }
-    while (reachable && this.spool.files > 0 && this.#queue.length === 0) {
+  private async storeOrKeep(batch: HitBatch): Promise<void> {
+    if (await this.tryToStore(batch)) this.#underWay.delete(batch);
+    else await this.toDisk([batch]);
+  }
+
+  /** Stores what lies on disk, oldest first, until there is no more or the database is away. */
+  private async drain(): Promise<void> {
+    this.#draining ??= this.emptySpool()
+      .catch((error: unknown) => this.#complain('The spool cannot be emptied', error))
+      .finally(() => {
+        this.#draining = null;
+      });
+    await this.#draining;
+  }
+
+  private async emptySpool(): Promise<void> {
+    while (this.spool.files > 0 && performance.now() < this.#closeAtMs) {
       const batch = await this.spool.oldest();
       if (batch === null || !(await this.tryToStore(batch))) return;
       await this.spool.removeOldest();
@@ -139,7 +154,7 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
 
   /** False when the batch is still to be stored. One that holds a row PostgreSQL refuses is stored but for that row. */
   private async tryToStore(batch: HitBatch): Promise<boolean> {
-    const stored = await this.store.store(batch);
+    const stored = await this.afterWork.run(async () => this.store.store(batch));
     if (stored.outcome === 'away') {
       if (!this.#away) this.#log.warn('The database is away: opens and clicks are kept on disk');
       this.#away = true;
@@ -151,7 +166,6 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     if (stored.outcome === 'refused') return this.storeHalves(batch, stored.reason);
     this.metrics.stored(batch);
     this.retain(batch);
-    if (stored.waiting) this.settleSoon();
     return true;
   }
 
@@ -164,7 +178,7 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     const middle = hits.length >> 1;
     for (const part of [hits.slice(0, middle), hits.slice(middle)]) {
       const half = { id: randomUUID(), sources, hits: part };
-      if (!(await this.tryToStore(half))) await this.toDisk([half]);
+      await this.storeOrKeep(half);
     }
     return true;
   }
@@ -175,15 +189,20 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
    */
   private async toDisk(batches: HitBatch[]): Promise<void> {
     const uncertain = this.#away ? this.#retained.splice(0).map(({ batch }) => batch) : [];
-    for (const batch of [...uncertain, ...batches]) {
-      try {
-        if (await this.spool.put(batch)) continue;
-        this.metrics.dropped('spool_full', batch.hits.length);
-      } catch (error) {
-        this.metrics.dropped('spool_failed', batch.hits.length);
-        this.#complain('The spool cannot be written', error);
-      }
+    this.#writing = this.#writing.then(async () => {
+      for (const batch of [...uncertain, ...batches]) await this.put(batch);
+    });
+    await this.#writing;
+  }
+
+  private async put(batch: HitBatch): Promise<void> {
+    try {
+      if (!(await this.spool.put(batch))) this.metrics.dropped('spool_full', batch.hits.length);
+    } catch (error) {
+      this.metrics.dropped('spool_failed', batch.hits.length);
+      this.#complain('The spool cannot be written', error);
     }
+    this.#underWay.delete(batch);
   }
 
   private retain(batch: HitBatch): void {
@@ -203,33 +222,42 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     }
     this.#retained = this.#retained.filter((each) => !old.includes(each));
     const lost = old.flatMap(({ batch }) => (missing.has(batch.id) ? [batch] : []));
-    for (const batch of lost) if (!(await this.tryToStore(batch))) await this.toDisk([batch]);
+    for (const batch of lost) await this.storeOrKeep(batch);
   }
 
-  /** The job does it too, with its tick; this saves the wait for that. One timer stands for the clicks of a while. */
-  private settleSoon(): void {
-    const nowMs = performance.now();
-    if (nowMs - this.#settleArmedMs < SETTLE_TOGETHER_MS) return;
-    this.#settleArmedMs = nowMs;
-    const timer = setTimeout(() => {
-      this.#settling.delete(timer);
-      void this.runner.run(SETTLE_CLICKS);
-    }, SETTLE_MS + SETTLE_TOGETHER_MS);
-    timer.unref();
-    this.#settling.add(timer);
+  private cutBatches(): HitBatch[] {
+    const queue = this.#queue;
+    this.#queue = [];
+    const batches: HitBatch[] = [];
+    for (let from = 0; from < queue.length; from += BATCH_HITS)
+      batches.push(batchOf(queue.slice(from, from + BATCH_HITS)));
+    for (const batch of batches) this.#underWay.add(batch);
+    return batches;
   }
 
-  private cutBatch(most: number): HitBatch {
-    const places = new Map<HitSource, number>();
-    const hits = this.#queue.splice(0, most).map(({ source, messageId, linkId, atMs }) => {
-      let place = places.get(source);
-      if (place === undefined) places.set(source, (place = places.size));
-      return { source: place, messageId, linkId, atMs };
-    });
-    return { id: randomUUID(), sources: [...places.keys()], hits };
+  #hitsInMemory(): number {
+    let hits = this.#queue.length;
+    for (const batch of this.#underWay) hits += batch.hits.length;
+    return hits;
+  }
+
+  #unstoredSinceMs(): number {
+    let sinceMs = Math.min(this.#queue[0]?.atMs ?? Infinity, this.spool.sinceMs);
+    for (const { hits } of this.#underWay) sinceMs = Math.min(sinceMs, hits[0]?.atMs ?? Infinity);
+    return sinceMs;
   }
 
   #complain(what: string, error: unknown): void {
     this.#log.error(`${what}: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+function batchOf(queued: readonly QueuedHit[]): HitBatch {
+  const places = new Map<HitSource, number>();
+  const hits = queued.map(({ source, messageId, linkId, atMs }) => {
+    let place = places.get(source);
+    if (place === undefined) places.set(source, (place = places.size));
+    return { source: place, messageId, linkId, atMs };
+  });
+  return { id: randomUUID(), sources: [...places.keys()], hits };
 }

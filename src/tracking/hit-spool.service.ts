@@ -4,20 +4,30 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CONFIG, type Config } from '../infra/config.js';
 import { type HitBatch, readHitBatch } from './hit-batch.js';
 
-/** Some 300,000 hits. An outage that fills it has other trouble than statistics. */
+/** Some 1,500,000 hits. An outage that fills it has other trouble than statistics. */
 const MOST_BYTES = 128 * 1024 * 1024;
+/** Some 10 MB: what waits for a moment only is not read back. */
+const MOST_REMEMBERED_HITS = 100_000;
 const NAME = /^hits-\d{15}-\d{6}-[0-9a-f-]{36}\.json$/;
 
+interface SpooledFile {
+  name: string;
+  bytes: number;
+  /** Null when it has to be read. */
+  batch: HitBatch | null;
+}
+
 /**
- * Hits on disk while they cannot be stored: one file for each batch, synced before it takes its name, never changed
+ * Hits on disk while they cannot be stored, or shall not be for a moment: one file for each batch, synced before it takes its name, never changed
  * afterwards. Any process may take up any file, also after a restart; the batch's id makes that harmless.
  */
 @Injectable()
 export class HitSpool {
   readonly #log = new Logger('Tracking');
   readonly #folder: string;
-  #names: string[] = [];
+  #files: SpooledFile[] = [];
   #bytes = 0;
+  #rememberedHits = 0;
   #written = 0;
 
   constructor(@Inject(CONFIG) config: Config) {
@@ -25,11 +35,22 @@ export class HitSpool {
   }
 
   get files(): number {
-    return this.#names.length;
+    return this.#files.length;
   }
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** When the first hit of the oldest file came in, as an epoch; infinite without a file. */
+  get sinceMs(): number {
+    const [oldest] = this.#files;
+    return oldest ? Number(oldest.name.slice('hits-'.length).split('-', 1)[0]) : Infinity;
+  }
+
+  /** More than half of its room is taken. */
+  get crowded(): boolean {
+    return this.#bytes > MOST_BYTES / 2;
   }
 
   /** Finds what an earlier run, or another process on this folder, has left. */
@@ -40,16 +61,18 @@ export class HitSpool {
     } catch (error) {
       if (!isMissing(error)) throw error;
     }
-    const sizes = await Promise.all(found.map(async (name) => sizeOf(join(this.#folder, name))));
-    this.#names = found;
-    this.#bytes = sizes.reduce((sum, size) => sum + size, 0);
+    this.#files = await Promise.all(
+      found.map(async (name) => ({ name, bytes: await sizeOf(join(this.#folder, name)), batch: null })),
+    );
+    this.#bytes = this.#files.reduce((sum, { bytes }) => sum + bytes, 0);
+    this.#rememberedHits = 0;
   }
 
   /** On disk when it resolves. False when there is no more room; rejects when the disk does not take it. */
   async put(batch: HitBatch): Promise<boolean> {
     const text = JSON.stringify(batch);
-    const size = Buffer.byteLength(text);
-    if (this.#bytes + size > MOST_BYTES) return false;
+    const bytes = Buffer.byteLength(text);
+    if (this.#bytes + bytes > MOST_BYTES) return false;
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const name = this.#nameOf(batch);
     const path = join(this.#folder, name);
@@ -62,15 +85,18 @@ export class HitSpool {
     }
     await rename(`${path}.new`, path);
     await syncFolder(this.#folder);
-    this.#names.push(name);
-    this.#bytes += size;
+    const remember = this.#rememberedHits + batch.hits.length <= MOST_REMEMBERED_HITS;
+    if (remember) this.#rememberedHits += batch.hits.length;
+    this.#files.push({ name, bytes, batch: remember ? batch : null });
+    this.#bytes += bytes;
     return true;
   }
 
   /** The batch that has waited longest, or null. A file that is none of ours is put aside as `.bad`. */
   async oldest(): Promise<HitBatch | null> {
-    for (let name = this.#names[0]; name !== undefined; name = this.#names[0]) {
-      const path = join(this.#folder, name);
+    for (let file = this.#files[0]; file !== undefined; file = this.#files[0]) {
+      if (file.batch) return file.batch;
+      const path = join(this.#folder, file.name);
       const text = await readFile(path, 'utf8').catch((error: unknown) => {
         if (isMissing(error)) return null;
         throw error;
@@ -78,24 +104,22 @@ export class HitSpool {
       const batch = text === null ? null : readHitBatch(text);
       if (batch) return batch;
       if (text !== null) {
-        this.#log.error(`${path} holds no hits; it is kept as ${name}.bad`);
+        this.#log.error(`${path} holds no hits; it is kept as ${file.name}.bad`);
         await rename(path, `${path}.bad`);
       }
-      this.#forget(text?.length ?? 0);
+      this.#forgetOldest();
     }
     return null;
   }
 
   /** Removes the one `oldest` gave: it is stored. */
   async removeOldest(): Promise<void> {
-    const name = this.#names[0];
-    if (name === undefined) return;
-    const path = join(this.#folder, name);
-    const size = await sizeOf(path);
-    await unlink(path).catch((error: unknown) => {
+    const file = this.#files[0];
+    if (file === undefined) return;
+    await unlink(join(this.#folder, file.name)).catch((error: unknown) => {
       if (!isMissing(error)) throw error;
     });
-    this.#forget(size);
+    this.#forgetOldest();
   }
 
   /** Names sort by the time of the hits; the number keeps the order within a millisecond. */
@@ -105,9 +129,10 @@ export class HitSpool {
     return `hits-${time}-${place}-${id}.json`;
   }
 
-  #forget(size: number): void {
-    this.#names.shift();
-    this.#bytes = this.#names.length === 0 ? 0 : Math.max(0, this.#bytes - size);
+  #forgetOldest(): void {
+    const file = this.#files.shift();
+    this.#bytes -= file?.bytes ?? 0;
+    this.#rememberedHits -= file?.batch?.hits.length ?? 0;
   }
 }
 

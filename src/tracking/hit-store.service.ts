@@ -13,6 +13,7 @@ import {
   mayBeBurst,
 } from './hit-class.js';
 import { insertHits, type JudgedSource, storedBatches } from './hits.queries.js';
+import { SettleTimer } from './settle-timer.service.js';
 
 /** A statement of a thousand rows takes some 20 ms. One that takes this long is as good as an outage. */
 const STORE_WITHIN_MS = 5_000;
@@ -20,8 +21,7 @@ const STORE_WITHIN_MS = 5_000;
 const AWAY = /^(?:08|53|57P|58|XX|25006|40|55P03)/;
 
 export type Stored =
-  /** `waiting`: there are clicks to be settled in `SETTLE_MS`. */
-  | { outcome: 'stored'; waiting: boolean }
+  | { outcome: 'stored' }
   /** The database is not there, or too slow: the same batch may be tried again, also when it was stored after all. */
   | { outcome: 'away' }
   /** These rows cannot be stored, however often they are tried. */
@@ -33,6 +33,7 @@ export class HitStore {
   constructor(
     private readonly dataSource: DataSource,
     private readonly wake: Wake,
+    private readonly settleTimer: SettleTimer,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -61,7 +62,8 @@ export class HitStore {
     await insertHits(db, { id, sources: judged, hits, ...rules, now: this.clock.now() });
     const certain = judged.some(({ kind, usual }) => kind === 'click' && usual.class === 'human');
     if (certain) await this.wake.notify(db, 'sequences.advance-due').catch(() => undefined);
-    return { outcome: 'stored', waiting: judged.some(({ usual }) => usual.waits) };
+    if (judged.some(({ usual }) => usual.waits)) this.settleTimer.arm();
+    return { outcome: 'stored' };
   }
 }
 

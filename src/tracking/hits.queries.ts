@@ -105,13 +105,21 @@ export async function lockVerdicts(manager: EntityManager): Promise<void> {
 }
 
 /**
- * Settles the clicks whose moment has passed and beside which nothing else came from the same mail, long after the mail
- * went out: nobody but a person is left. Answers with their number, at most `limit`. Under `lockVerdicts`; served by
- * tracking_event_waiting and tracking_event_message.
+ * Settles the clicks whose moment has passed long after the mail went out, and beside which nothing came from the same
+ * mail that could tell of a machine: no other click and no scanner, only some pictures. Nobody but a person is left.
+ * Answers with their number, at most `limit`. Under `lockVerdicts`; served by tracking_event_waiting and
+ * tracking_event_message.
  */
 export async function settleLonely(
   manager: EntityManager,
-  due: { now: Date; limit: number; lookAroundMs: number; atDeliveryMs: number; reason: string },
+  due: {
+    now: Date;
+    limit: number;
+    lookAroundMs: number;
+    atDeliveryMs: number;
+    reason: string;
+    mostBeside: number;
+  },
 ): Promise<number> {
   const [, count]: [unknown, number] = await manager.query(
     `update tracking_event e set settles_at = null, class = 'human',
@@ -120,11 +128,13 @@ export async function settleLonely(
              where settles_at <= $1 and (accepted_at is null or at > accepted_at + $4 * interval '1 millisecond')
                and class in ('unknown', 'human')
              order by settles_at limit $2) d
-      where e.id = d.id and not exists (
-        select 1 from tracking_event o
-         where o.message_id = d.message_id and o.id <> d.id
-           and o.at between d.at - $3 * interval '1 millisecond' and d.at + $3 * interval '1 millisecond')`,
-    [due.now, due.limit, due.lookAroundMs, due.atDeliveryMs, due.reason],
+      where e.id = d.id and (
+        select count(*) <= $6 and count(*) filter (where kind = 'click' or class = 'scanner') = 0
+          from (select o.kind, o.class from tracking_event o
+                 where o.message_id = d.message_id and o.id <> d.id
+                   and o.at between d.at - $3 * interval '1 millisecond' and d.at + $3 * interval '1 millisecond'
+                 limit $6 + 1) beside)`,
+    [due.now, due.limit, due.lookAroundMs, due.atDeliveryMs, due.reason, due.mostBeside],
   );
   return count;
 }
@@ -184,11 +194,19 @@ export async function closeHammered(
   );
 }
 
-/** All that wait, also those whose moment has not come; no more than `limit`. Served by tracking_event_waiting. */
-export async function waitingHits(manager: EntityManager, limit: number): Promise<StoredHit[]> {
+/**
+ * What waits, also that whose moment has not come, and was asked for within `atDeliveryMs` of its mail's acceptance; no
+ * more than `limit`. Served by tracking_event_waiting.
+ */
+export async function waitingAtDelivery(
+  manager: EntityManager,
+  { limit, atDeliveryMs }: { limit: number; atDeliveryMs: number },
+): Promise<StoredHit[]> {
   const rows: StoredRow[] = await manager.query(
-    `select ${STORED} where e.settles_at is not null order by e.settles_at limit $1`,
-    [limit],
+    `select ${STORED} where e.settles_at is not null
+       and (e.accepted_at is null or e.at <= e.accepted_at + $2 * interval '1 millisecond')
+     order by e.settles_at limit $1`,
+    [limit, atDeliveryMs],
   );
   return rows.map(storedHit);
 }

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AfterWork } from './after-work.service.js';
 import { ClicksController } from './clicks.controller.js';
 import { ConversionsController } from './conversions.controller.js';
 import { EventsController } from './events.controller.js';
@@ -7,6 +8,7 @@ import { HitRecorder } from './hit-recorder.service.js';
 import { HitSpool } from './hit-spool.service.js';
 import { HitStore } from './hit-store.service.js';
 import { LinksService } from './links.service.js';
+import { SettleTimer } from './settle-timer.service.js';
 import { TrackingJobs } from './tracking.jobs.js';
 import { TrackingService } from './tracking.service.js';
 import { VerdictsService } from './verdicts.service.js';
@@ -20,6 +22,8 @@ import { VerdictsService } from './verdicts.service.js';
     HitStore,
     HitSpool,
     HitMetrics,
+    AfterWork,
+    SettleTimer,
     LinksService,
     VerdictsService,
     TrackingJobs,

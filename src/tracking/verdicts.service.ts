@@ -3,6 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { JobContext } from '../infra/jobs/job.js';
 import { Wake } from '../infra/jobs/wake.js';
+import { AfterWork } from './after-work.service.js';
 import { CHECKED_AT_DELIVERY_MS, judgeMail, LOOK_AROUND_MS, SEVERAL_MAILS, severalMails } from './burst.js';
 import { HIT_RULE_VERSION, type HitVerdict, PERSON } from './hit-class.js';
 import {
@@ -14,22 +15,33 @@ import {
   nextHits,
   settleLonely,
   updateVerdicts,
-  waitingHits,
+  waitingAtDelivery,
 } from './hits.queries.js';
 import { isForgotten, type NewVerdict, replaced, type StoredHit, withFacts } from './stored-hit.js';
 
 export const SETTLE_CLICKS = 'tracking.settle-clicks';
 export const RECLASSIFY = 'tracking.reclassify';
 
-const SETTLE_AT_ONCE = 1_000;
-const LONELY_AT_ONCE = 2_000;
+/** Each of these keeps the database, or this process, for some hundredths of a second. */
+const SETTLE_AT_ONCE = 200;
+const LONELY_AT_ONCE = 500;
 const REJUDGE_AT_ONCE = 1_000;
+/** A reader's own pictures beside a click; with more of them it is looked at in full. */
+const MOST_PICTURES_BESIDE = 20;
 /** Between two hits that are settled together; nobody presses links that often. */
 const MOST_HITS_OF_A_MAIL = 1_000;
 const MOST_WAITING_COMPARED = 10_000;
+/** Clicks that belong together wait together, for `SETTLE_MS`; they need not be looked for with each batch. */
+const CROWD_HOLDS_MS = 1_000;
 /** Younger hits may still be on their way in with a smaller id than one that is there already. */
 const SETTLED_AFTER_MS = 120_000;
 const PROGRESS = 'tracking.reclassify';
+
+/** Clicks of clients that ask for links of several mails at once, and when they were looked for. */
+interface Crowd {
+  ids: ReadonlySet<string>;
+  foundMs: number;
+}
 
 interface Progress {
   ruleVersion: number;
@@ -42,6 +54,7 @@ export class VerdictsService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly wake: Wake,
+    private readonly afterWork: AfterWork,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -49,13 +62,13 @@ export class VerdictsService {
    * Decides about the clicks whose moment has passed. Earlier hits that turn out to belong to a burst are corrected
    * with them. Wakes the sequences for those that are a person's.
    */
-  async settleDue(signal?: AbortSignal): Promise<number> {
-    let settled = 0;
-    for (;;) {
-      const count = await this.dataSource.transaction(async (manager) => this.settleSome(manager));
-      settled += count;
-      if (count < SETTLE_AT_ONCE || signal?.aborted === true) return settled;
-    }
+  async settleDue(signal?: AbortSignal): Promise<void> {
+    let more = true;
+    const crowd: Crowd = { ids: new Set(), foundMs: -Infinity };
+    while (more && signal?.aborted !== true)
+      more = await this.afterWork.run(async () =>
+        this.dataSource.transaction(async (manager) => this.settleSome(manager, crowd)),
+      );
   }
 
   /**
@@ -78,19 +91,38 @@ export class VerdictsService {
     });
   }
 
-  private async settleSome(manager: EntityManager): Promise<number> {
+  /** False when nothing more is due. */
+  private async settleSome(manager: EntityManager, crowd: Crowd): Promise<boolean> {
     await lockVerdicts(manager);
-    const now = this.clock.now();
+    // The rest of a burst may be among what is not stored yet.
+    const now = new Date(Math.min(this.clock.now().getTime(), this.afterWork.unstoredSinceMs));
     const lonely = await settleLonely(manager, {
-      ...{ now, limit: LONELY_AT_ONCE, reason: PERSON.reason },
+      ...{ now, limit: LONELY_AT_ONCE, reason: PERSON.reason, mostBeside: MOST_PICTURES_BESIDE },
       ...{ lookAroundMs: LOOK_AROUND_MS, atDeliveryMs: CHECKED_AT_DELIVERY_MS },
     });
     if (lonely > 0) await this.wake.notify(manager, 'sequences.advance-due');
-    if (lonely === LONELY_AT_ONCE) return lonely;
+    if (lonely === LONELY_AT_ONCE) return true;
     const due = await dueHits(manager, now, SETTLE_AT_ONCE);
-    if (due.length === 0) return lonely;
+    if (due.length === 0) return false;
+    await this.judgeDue(manager, due, await this.crowdNow(manager, crowd));
+    return due.length === SETTLE_AT_ONCE;
+  }
+
+  private async crowdNow(manager: EntityManager, crowd: Crowd): Promise<ReadonlySet<string>> {
+    if (performance.now() - crowd.foundMs > CROWD_HOLDS_MS) {
+      const limits = { limit: MOST_WAITING_COMPARED, atDeliveryMs: CHECKED_AT_DELIVERY_MS };
+      crowd.ids = severalMails(await waitingAtDelivery(manager, limits));
+      crowd.foundMs = performance.now();
+    }
+    return crowd.ids;
+  }
+
+  private async judgeDue(
+    manager: EntityManager,
+    due: readonly { id: string; messageId: string; at: Date }[],
+    crowd: ReadonlySet<string>,
+  ): Promise<void> {
     const hits = await this.hitsAround(manager, due);
-    const crowd = severalMails(await waitingHits(manager, MOST_WAITING_COMPARED));
     const dueIds = new Set(due.map(({ id }) => id));
     const verdicts = judgeByMail(hits).flatMap(({ hit, verdict }): NewVerdict[] => {
       const found = crowd.has(hit.id) && verdict.class !== 'scanner' ? SEVERAL_MAILS : verdict;
@@ -103,7 +135,6 @@ export class VerdictsService {
     await updateVerdicts(manager, verdicts, HIT_RULE_VERSION);
     if (verdicts.some((verdict) => verdict.class === 'human'))
       await this.wake.notify(manager, 'sequences.advance-due');
-    return due.length;
   }
 
   /** False when there is nothing more to look at. */

@@ -21,10 +21,15 @@ const NOTHING = new Uint8Array();
  * outside the heap either, which more than halves the time. The secret's bytes must not change afterwards.
  */
 export function hmacSha256(secret: Buffer, text: string, bytes: Uint8Array = NOTHING): Buffer {
+  return Buffer.from(hmacSha256Text(secret, text, bytes), 'latin1');
+}
+
+/** The same with one character for each byte: half the cost for those who only compare it. */
+export function hmacSha256Text(secret: Buffer, text: string, bytes: Uint8Array = NOTHING): string {
   const { inner, outer } = keyBlocks(secret);
   // UTF-8 takes at most three bytes for a UTF-16 unit.
   if (text.length * 3 + bytes.length > LONGEST_TEXT_BYTES)
-    return crypto.createHmac('sha256', secret).update(text).update(bytes).digest();
+    return crypto.createHmac('sha256', secret).update(text).update(bytes).digest('binary');
   const bytesAt = BLOCK_BYTES + inner.write(text, BLOCK_BYTES);
   inner.set(bytes, bytesAt);
   outer.write(
@@ -32,7 +37,7 @@ export function hmacSha256(secret: Buffer, text: string, bytes: Uint8Array = NOT
     BLOCK_BYTES,
     'latin1',
   );
-  return Buffer.from(crypto.hash('sha256', outer, 'binary'), 'latin1');
+  return crypto.hash('sha256', outer, 'binary');
 }
 
 function keyBlocks(secret: Buffer): KeyBlocks {

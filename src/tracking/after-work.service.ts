@@ -1,0 +1,79 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Injectable } from '@nestjs/common';
+
+/** Hits within one flush from which on they count as a rush: below, all of the work takes a few percent of a core. */
+const RUSH_HITS = 50;
+const RUSH_MS = 250;
+/** In a rush the database works for a fifth of the time at most, and the answers have the rest. */
+const REST_FOR_WORK = 4;
+const LONGEST_REST_MS = 1_000;
+
+/**
+ * Storing and judging hits, behind the answers: one piece at a time, and while hits come in by the thousand with a rest
+ * after each that is a multiple of the time it took. The hits are safe on disk meanwhile. Without it a rush is answered
+ * at half the rate, and some of the answers wait for half a second.
+ */
+@Injectable()
+export class AfterWork {
+  #last: Promise<unknown> = Promise.resolve();
+  #pieces = 0;
+  #rushUntilMs = -Infinity;
+  #restUntilMs = -Infinity;
+  #behind = false;
+  #closing = false;
+  #unstoredSinceMs: () => number = () => Infinity;
+
+  watch(unstoredSinceMs: () => number): void {
+    this.#unstoredSinceMs = unstoredSinceMs;
+  }
+
+  /** When the oldest hit came in that this process has taken and not stored yet, as an epoch; infinite when there is none. */
+  get unstoredSinceMs(): number {
+    return this.#unstoredSinceMs();
+  }
+
+  /** So many hits were taken since the last call, some hundredths of a second ago. */
+  arrived(hits: number): void {
+    if (hits >= RUSH_HITS) this.#rushUntilMs = performance.now() + RUSH_MS;
+  }
+
+  /** True: there is so much to do that it is done at once, whoever waits. */
+  set behind(value: boolean) {
+    this.#behind = value;
+  }
+
+  /** Whether a piece of work would begin now. */
+  get free(): boolean {
+    return this.#pieces === 0 && performance.now() >= this.#restUntilMs;
+  }
+
+  /** From now on no rest is taken: the process is about to end. */
+  hurry(): void {
+    this.#closing = true;
+    this.#restUntilMs = -Infinity;
+  }
+
+  /** Settles as `work` does, once it was its turn. A piece should take some hundredths of a second. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    this.#pieces++;
+    const turn = this.#last.then(async () => {
+      await this.#rest();
+      const startedMs = performance.now();
+      try {
+        return await work();
+      } finally {
+        this.#pieces--;
+        const endedMs = performance.now();
+        if (endedMs < this.#rushUntilMs && !this.#behind && !this.#closing)
+          this.#restUntilMs = endedMs + Math.min((endedMs - startedMs) * REST_FOR_WORK, LONGEST_REST_MS);
+      }
+    });
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #rest(): Promise<void> {
+    const leftMs = this.#restUntilMs - performance.now();
+    if (leftMs > 0) await delay(leftMs);
+  }
+}
