@@ -7,12 +7,10 @@ import { beforeRoutes, type PlainAnswer, writePlain } from '../infra/http/before
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';
 import { locationOf } from './click-target.js';
-import type { RequestFacts } from './hit-batch.js';
 import { HitRecorder } from './hit-recorder.service.js';
 import { LinksService } from './links.service.js';
+import { type PlainRequest, plainRequest } from './plain-request.js';
 import { type ClickTarget, readClickToken, readOpenToken } from './tracking-token.js';
-
-type Client = Pick<RequestFacts, 'ip' | 'method' | 'headers'>;
 
 const PRIVATE = [
   ...['referrer-policy', 'no-referrer', 'x-robots-tag', 'noindex', 'cache-control', 'no-store'],
@@ -70,15 +68,12 @@ export class ClicksController implements OnModuleInit {
 
   /** The same answers as the routes give, where token and link are good and no proxy has to be asked who is there. */
   private firstLook(request: IncomingMessage): PlainAnswer | null {
-    const { url = '', method = '', headers } = request;
-    if (url.charAt(2) !== '/' || (method !== 'GET' && method !== 'HEAD')) return null;
-    if (this.config.trustedProxies !== null && headers['x-forwarded-for'] !== undefined) return null;
-    const from = { ip: request.socket.remoteAddress ?? '', method, headers };
-    if (url.startsWith('/c/')) return this.plainClick(url.slice(3), from);
-    return url.startsWith('/o/') ? this.plainOpen(url.slice(3), from) : null;
+    const plain = plainRequest(request, { behindProxy: this.config.trustedProxies !== null });
+    if (plain === null) return null;
+    return plain.kind === 'click' ? this.plainClick(plain) : this.plainOpen(plain);
   }
 
-  private plainClick(token: string, from: Client): PlainAnswer | null {
+  private plainClick({ token, from }: PlainRequest): PlainAnswer | null {
     const click = readClickToken(this.config.secretKey, token);
     if (click === null) return null;
     const location = click.url === null ? this.links.remembered(click.linkId) : locationOf(click.url);
@@ -87,9 +82,8 @@ export class ClicksController implements OnModuleInit {
     return redirectTo(location);
   }
 
-  private plainOpen(file: string, from: Client): PlainAnswer | null {
-    if (!file.endsWith('.gif')) return null;
-    const messageId = readOpenToken(this.config.secretKey, file.slice(0, -4));
+  private plainOpen({ token, from }: PlainRequest): PlainAnswer | null {
+    const messageId = readOpenToken(this.config.secretKey, token);
     if (messageId === null) return null;
     this.recorder.push({ kind: 'open', messageId, linkId: null }, from);
     return PICTURE;

@@ -15,7 +15,7 @@ export interface JudgedSource extends HitSource {
  * still ask for. A link that has been removed since counts as a click on the mail.
  *
  * What the hits of one client have in common goes over once ($7), and each hit names it by its place ($6): that halves the
- * work on both sides. `synchronous_commit` is off: a crash of PostgreSQL may lose the last moment, which the caller
+ * work on both sides. `offset 0` keeps the planner from looking up each mail for either verdict. `synchronous_commit` is off: a crash of PostgreSQL may lose the last moment, which the caller
  * notices by the missing batch (`storedBatches`). Locks the new rows only.
  */
 export async function insertHits(
@@ -54,7 +54,7 @@ export async function insertHits(
          coalesce(h.at_ms - extract(epoch from coalesce(m.accepted_at, m.data_at)) * 1000 < $10::float8, false) as fast
        from unnest($3::bigint[], $4::bigint[], $5::float8[], $6::int[]) with ordinality
          as h (message_id, link_id, at_ms, place, turn)
-       join message m on m.id = h.message_id) h
+       join message m on m.id = h.message_id offset 0) h
      join sources s on s.place = h.place
      join verdicts v on v.place = h.place and v.fast = h.fast
      join subscriber p on p.id = h.subscriber_id and p.tracking_consent
@@ -105,10 +105,10 @@ export async function lockVerdicts(manager: EntityManager): Promise<void> {
 }
 
 /**
- * Settles the clicks whose moment has passed long after the mail went out, and beside which nothing came from the same
- * mail that could tell of a machine: no other click and no scanner, only some pictures. Nobody but a person is left.
- * Answers with their number, at most `limit`. Under `lockVerdicts`; served by tracking_event_waiting and
- * tracking_event_message.
+ * Of the `limit` oldest clicks whose moment has passed, settles those that came long after their mail went out, and
+ * beside which nothing came from the same mail that could tell of a machine: no other click and no scanner, only some
+ * pictures. Nobody but a person is left. Answers with the number of those it looked at and of those it settled; the
+ * rest is to be judged in full. Under `lockVerdicts`; served by tracking_event_waiting and tracking_event_message.
  */
 export async function settleLonely(
   manager: EntityManager,
@@ -120,23 +120,26 @@ export async function settleLonely(
     reason: string;
     mostBeside: number;
   },
-): Promise<number> {
-  const [, count]: [unknown, number] = await manager.query(
-    `update tracking_event e set settles_at = null, class = 'human',
-       reason = case when class = 'unknown' then $5 else reason end
-      from (select id, message_id, at from tracking_event
-             where settles_at <= $1 and (accepted_at is null or at > accepted_at + $4 * interval '1 millisecond')
-               and class in ('unknown', 'human')
-             order by settles_at limit $2) d
-      where e.id = d.id and (
-        select count(*) <= $6 and count(*) filter (where kind = 'click' or class = 'scanner') = 0
-          from (select o.kind, o.class from tracking_event o
-                 where o.message_id = d.message_id and o.id <> d.id
-                   and o.at between d.at - $3 * interval '1 millisecond' and d.at + $3 * interval '1 millisecond'
-                 limit $6 + 1) beside)`,
+): Promise<{ looked: number; settled: number }> {
+  const rows: { looked: number; settled: number }[] = await manager.query(
+    `with d as materialized (
+       select id, message_id, at, accepted_at, class from tracking_event where settles_at <= $1 order by settles_at, id limit $2),
+     lonely as materialized (
+       select d.id from d
+       where d.class in ('unknown', 'human') and (d.accepted_at is null or d.at > d.accepted_at + $4 * interval '1 millisecond')
+         and (select count(*) <= $6 and count(*) filter (where kind = 'click' or class = 'scanner') = 0
+                from (select o.kind, o.class from tracking_event o
+                       where o.message_id = d.message_id and o.id <> d.id
+                         and o.at between d.at - $3 * interval '1 millisecond' and d.at + $3 * interval '1 millisecond'
+                       limit $6 + 1) beside)),
+     done as (
+       update tracking_event e set settles_at = null, class = 'human',
+         reason = case when e.class = 'unknown' then $5 else e.reason end
+        from lonely l where e.id = l.id returning 1)
+     select (select count(*) from d)::int as looked, (select count(*) from done)::int as settled`,
     [due.now, due.limit, due.lookAroundMs, due.atDeliveryMs, due.reason, due.mostBeside],
   );
-  return count;
+  return rows[0] ?? { looked: 0, settled: 0 };
 }
 
 /** Clicks whose moment has passed, oldest first. Under `lockVerdicts`; served by tracking_event_waiting. */
@@ -237,6 +240,12 @@ export async function updateVerdicts(
      where e.id = v.id`,
     [JSON.stringify(verdicts), ruleVersion],
   );
+}
+
+/** For hits whose mail is gone: there is nothing to judge them by, and they keep the verdict they have. By primary key. */
+export async function stopWaiting(manager: EntityManager, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await manager.query('update tracking_event set settles_at = null where id = any($1::bigint[])', [ids]);
 }
 
 function storedHit({ class: hitClass, reason, ...row }: StoredRow): StoredHit {

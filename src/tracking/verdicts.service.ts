@@ -14,6 +14,7 @@ import {
   lockVerdicts,
   nextHits,
   settleLonely,
+  stopWaiting,
   updateVerdicts,
   waitingAtDelivery,
 } from './hits.queries.js';
@@ -96,16 +97,17 @@ export class VerdictsService {
     await lockVerdicts(manager);
     // The rest of a burst may be among what is not stored yet.
     const now = new Date(Math.min(this.clock.now().getTime(), this.afterWork.unstoredSinceMs));
-    const lonely = await settleLonely(manager, {
+    const { looked, settled } = await settleLonely(manager, {
       ...{ now, limit: LONELY_AT_ONCE, reason: PERSON.reason, mostBeside: MOST_PICTURES_BESIDE },
       ...{ lookAroundMs: LOOK_AROUND_MS, atDeliveryMs: CHECKED_AT_DELIVERY_MS },
     });
-    if (lonely > 0) await this.wake.notify(manager, 'sequences.advance-due');
-    if (lonely === LONELY_AT_ONCE) return true;
-    const due = await dueHits(manager, now, SETTLE_AT_ONCE);
-    if (due.length === 0) return false;
-    await this.judgeDue(manager, due, await this.crowdNow(manager, crowd));
-    return due.length === SETTLE_AT_ONCE;
+    if (settled > 0) await this.wake.notify(manager, 'sequences.advance-due');
+    const left = looked - settled;
+    if (left > 0) {
+      const due = await dueHits(manager, now, Math.min(left, SETTLE_AT_ONCE));
+      await this.judgeDue(manager, due, await this.crowdNow(manager, crowd));
+    }
+    return looked === LONELY_AT_ONCE || left > SETTLE_AT_ONCE;
   }
 
   private async crowdNow(manager: EntityManager, crowd: Crowd): Promise<ReadonlySet<string>> {
@@ -124,13 +126,18 @@ export class VerdictsService {
   ): Promise<void> {
     const hits = await this.hitsAround(manager, due);
     const dueIds = new Set(due.map(({ id }) => id));
+    const found = new Set(hits.map(({ id }) => id));
+    await stopWaiting(
+      manager,
+      due.flatMap(({ id }) => (found.has(id) ? [] : [id])),
+    );
     const verdicts = judgeByMail(hits).flatMap(({ hit, verdict }): NewVerdict[] => {
-      const found = crowd.has(hit.id) && verdict.class !== 'scanner' ? SEVERAL_MAILS : verdict;
+      const now = crowd.has(hit.id) && verdict.class !== 'scanner' ? SEVERAL_MAILS : verdict;
       const isDue = dueIds.has(hit.id);
       // A hit that was judged before, or whose moment is still to come, is only ever found out.
-      if (!isDue && (found.class !== 'scanner' || hit.judged.class === 'scanner')) return [];
+      if (!isDue && (now.class !== 'scanner' || hit.judged.class === 'scanner')) return [];
       const first = hit.settlesAt !== null && hit.judged.class === 'unknown';
-      return [{ id: hit.id, ...found, replaces: first ? null : replaced(hit, found) }];
+      return [{ id: hit.id, ...now, replaces: first ? null : replaced(hit, now) }];
     });
     await updateVerdicts(manager, verdicts, HIT_RULE_VERSION);
     if (verdicts.some((verdict) => verdict.class === 'human'))

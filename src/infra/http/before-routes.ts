@@ -26,7 +26,11 @@ export function beforeRoutes(server: Server, look: FirstLook): void {
   const writeReady = (): void => {
     const answers = ready;
     ready = [];
-    for (const [response, answer] of answers) writePlain(response, randomUUID(), answer);
+    for (const [response, answer] of answers) {
+      // Else its connection would hold up a server that has closed meanwhile.
+      if (!server.listening) response.shouldKeepAlive = false;
+      writePlain(response, randomUUID(), answer);
+    }
   };
   server.removeAllListeners('request');
   server.on('request', (request, response) => {

@@ -104,14 +104,20 @@ describe('what comes back after a mail', () => {
     ]);
   });
 
-  it('does not wait on a mail that is asked for in masses', async () => {
+  it('does not wait on a mail that is asked for in masses, nor for ever on one that is gone', async () => {
     const mail = await acceptedMail(t);
     await t.dataSource.query(
       `insert into tracking_event (kind, message_id, class, reason, rule_version, at, method, settles_at)
        select 'click', $1, 'unknown', 'test', 2, $2, 'GET', $2 from generate_series(1, 2500)`,
       [mail.id, t.clock.now()],
     );
+    await t.dataSource.query(
+      `insert into tracking_event (kind, message_id, class, reason, rule_version, at, method, settles_at)
+       select 'click', -1, 'unknown', 'of a mail that is gone', 2, $1, 'GET', $1 from generate_series(1, 700)`,
+      [t.clock.now()],
+    );
     await settle(t);
+    expect(await t.dataSource.query('select 1 from tracking_event where settles_at is not null')).toEqual([]);
     const rows: object[] = await t.dataSource.query(
       `select class, count(*)::int, count(settles_at)::int as waiting from tracking_event where message_id = $1 group by class`,
       [mail.id],
