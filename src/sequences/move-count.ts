@@ -26,7 +26,7 @@ interface Ahead {
   steps: ReadonlySet<string>;
 }
 
-/** Adds up where people would go, one by one. `steps`: those of the new version to say how people stand to. */
+/** Adds up where people would go, one by one or many who are alike at once. `steps`: those of the new version to say how people stand to. */
 export class MoveCount {
   #people = 0;
   readonly #moves = new Map<string, MovePreview['moves'][number]>();
@@ -42,21 +42,22 @@ export class MoveCount {
     { from, to }: Versions,
     { stepKey, had }: Pick<Standing, 'stepKey' | 'had'>,
     placement: Placement,
+    people = 1,
   ): void {
-    this.#people++;
+    this.#people += people;
     if (placement.kind === 'stays') {
-      increase(this.#stays, placement.reason);
+      increase(this.#stays, placement.reason, people);
       return;
     }
     const name = `${stepKey ?? ''} ${placement.stepKey ?? ''}`;
     const move = this.#moves.get(name) ?? { from: stepKey, to: placement.stepKey, people: 0 };
-    move.people++;
+    move.people += people;
     this.#moves.set(name, move);
     const before = this.aheadOf(from, stepKey, had);
     const after = this.aheadOf(to, placement.stepKey, placement.had);
-    for (const step of after.mails) if (!before.mails.has(step)) increase(this.#gains, step);
-    for (const step of before.mails) if (!after.mails.has(step)) increase(this.#losses, step);
-    for (const step of this.steps) if (after.steps.has(step)) increase(this.#ahead, step);
+    for (const step of after.mails) if (!before.mails.has(step)) increase(this.#gains, step, people);
+    for (const step of before.mails) if (!after.mails.has(step)) increase(this.#losses, step, people);
+    for (const step of this.steps) if (after.steps.has(step)) increase(this.#ahead, step, people);
   }
 
   /** Thousands stand at one step, and the same lies ahead of all who have had the same. */
@@ -95,6 +96,6 @@ export class MoveCount {
   }
 }
 
-function increase(counts: Map<string, number>, name: string): void {
-  counts.set(name, (counts.get(name) ?? 0) + 1);
+function increase(counts: Map<string, number>, name: string, by: number): void {
+  counts.set(name, (counts.get(name) ?? 0) + by);
 }

@@ -5,12 +5,23 @@ import { Wake } from '../infra/jobs/wake.js';
 import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { ADVANCE_DUE } from './enrolling.service.js';
+import { groupsOfMove } from './move-groups.queries.js';
 import { MoveCount, type MovePreview, type StepStanding } from './move-count.js';
 import { placeIn, type DoneStep, type MoveMode, type Placement, type Standing } from './placement.js';
 import type { PreparedSequence } from './prepared.js';
 import { VersionsService } from './versions.service.js';
 
 const PAGE = 1_000;
+
+/** Conditions follow. */
+const ROWS = `
+  select e.id, e.version_id as "versionId", e.status, e.step_key as "stepKey", e.next_at as "nextAt", e.had,
+    e.started_at as "startedAt", e.ended_at as "endedAt", s.time_zone as "timeZone", (
+      select jsonb_agg(jsonb_build_object('key', d.key, 'outcome', d.outcome, 'atMs', extract(epoch from d.at) * 1000)) from (
+        select m.step_key as key, 'ran' as outcome, m.created_at as at from message m
+          where m.subscriber_id = e.subscriber_id and m.enrollment_id = e.id and m.step_key is not null
+        union all select o.step_key, o.outcome, o.at from enrollment_step o where o.enrollment_id = e.id) d) as done
+  from enrollment e join subscriber s on s.id = e.subscriber_id where`;
 
 interface Row extends Omit<Standing, 'timeZone' | 'done'> {
   id: string;
@@ -47,10 +58,15 @@ export class PeopleMovesService {
 
   /** What `apply` would do now; writes nothing. Throws `SEQUENCE_NOT_FOUND` and `STEP_NOT_FOUND`. */
   async preview(sequenceId: string, mode: MoveMode): Promise<MovePreview> {
-    return (await this.previewWithin(this.dataSource.manager, sequenceId, mode)).preview;
+    return this.dataSource.transaction(
+      async (manager) => (await this.previewWithin(manager, sequenceId, mode)).preview,
+    );
   }
 
-  /** As `preview`, of what the caller's transaction has published; with how people stand to some steps of it. */
+  /**
+   * As `preview`, of what the caller's transaction has published; with how people stand to some steps of it. Looks at one
+   * of each group of people who are alike.
+   */
   async previewWithin(
     manager: EntityManager,
     sequenceId: string,
@@ -59,13 +75,14 @@ export class PeopleMovesService {
   ): Promise<CountedMove> {
     const count = new MoveCount(steps);
     const target = await this.target(manager, sequenceId, mode);
-    for (let after = '0'; ;) {
-      const rows = await this.page(manager, { sequenceId, ...target, after, mode, lock: '' });
-      await this.place(manager, { rows, to: target.to, mode, count });
-      const last = rows.at(-1);
-      if (!last) return { preview: count.result(target.version), standings: count.standings() };
-      after = last.id;
+    const groups = await groupsOfMove(manager, { sequenceId, ...target, mode });
+    const sizes = new Map(groups.map(({ id, people }) => [id, people]));
+    for (let from = 0; from < groups.length; from += PAGE) {
+      const ids = groups.slice(from, from + PAGE).map(({ id }) => id);
+      const rows: Row[] = await manager.query(`${ROWS} e.id = any ($1::bigint[]) order by e.id`, [ids]);
+      await this.place(manager, { rows, to: target.to, mode, count, sizes });
     }
+    return { preview: count.result(target.version), standings: count.standings() };
   }
 
   /** As `apply`, all in the caller's transaction: it happens with what else is done there or not at all. */
@@ -157,14 +174,7 @@ export class PeopleMovesService {
     }: { sequenceId: string; versionId: string; after: string; mode: MoveMode; lock: '' | 'for update of e' },
   ): Promise<Row[]> {
     return manager.query(
-      `select e.id, e.version_id as "versionId", e.status, e.step_key as "stepKey", e.next_at as "nextAt", e.had,
-         e.started_at as "startedAt", e.ended_at as "endedAt", s.time_zone as "timeZone", (
-           select jsonb_agg(jsonb_build_object('key', d.key, 'outcome', d.outcome, 'atMs', extract(epoch from d.at) * 1000)) from (
-             select m.step_key as key, 'ran' as outcome, m.created_at as at from message m
-               where m.subscriber_id = e.subscriber_id and m.enrollment_id = e.id and m.step_key is not null
-             union all select o.step_key, o.outcome, o.at from enrollment_step o where o.enrollment_id = e.id) d) as done
-       from enrollment e join subscriber s on s.id = e.subscriber_id
-       where e.sequence_id = $1 and e.version_id <> $2 and e.id > $3
+      `${ROWS} e.sequence_id = $1 and e.version_id <> $2 and e.id > $3
          and (e.status = 'active' or (e.status = 'completed' and e.ended_at >= $4))
        order by e.id limit ${PAGE} ${lock}`,
       [sequenceId, versionId, after, mode.kind === 'catch-up' ? mode.since : null],
@@ -178,7 +188,15 @@ export class PeopleMovesService {
       to,
       mode,
       count,
-    }: { rows: readonly Row[]; to: PreparedSequence; mode: MoveMode; count: MoveCount },
+      sizes,
+    }: {
+      rows: readonly Row[];
+      to: PreparedSequence;
+      mode: MoveMode;
+      count: MoveCount;
+      /** Of a row that stands for several people, by its id, how many they are. */
+      sizes?: ReadonlyMap<string, number>;
+    },
   ): Promise<Move[]> {
     const versions = await this.versions.running(manager, rows);
     const now = this.clock.now();
@@ -191,7 +209,7 @@ export class PeopleMovesService {
         done: (row.done ?? []).map(({ atMs, ...step }): DoneStep => ({ ...step, at: new Date(atMs) })),
       };
       const placement = placeIn({ from, to }, standing, mode, now);
-      count.add({ from, to }, standing, placement);
+      count.add({ from, to }, standing, placement, sizes?.get(row.id));
       return placement.kind === 'goes' ? [{ ...placement, id: row.id }] : [];
     });
   }

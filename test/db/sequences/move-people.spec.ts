@@ -1,5 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import type { SequenceDefinition } from '../../../src/sequences/definition.js';
+import { groupsOfMove } from '../../../src/sequences/move-groups.queries.js';
+import type { MoveMode } from '../../../src/sequences/placement.js';
+import { prepareSequence } from '../../../src/sequences/prepared.js';
 import { openCourse, type Course } from './course.js';
 
 const mail = (key: string): string => `- { key: ${key}, email: emails/story, delay: 1 day }`;
@@ -60,6 +64,54 @@ describe('a sequence that is edited while people are in it', () => {
       gains: [{ step: 'x', people: 2 }],
     });
     expect(await t.db.query('select * from enrollment order by id')).toEqual(before);
+  });
+
+  it('counts people who are alike together: each page of a thousand was looked at one by one', async () => {
+    const { one, two } = await edited();
+    // Alike in all that matters, at other times: 400 as the one, 300 as the other, of whom 100 passed it too long ago.
+    await t.db.query(
+      `with alike as (
+         select p.n, gen.i from (values ($1::bigint, 400), ($2::bigint, 300)) as p (n, many) cross join generate_series(1, p.many) gen (i)),
+       made as (
+         insert into subscriber (email, email_key, status, created_at, updated_at)
+         select 'a' || n || '-' || i || '@example.com', 'a' || n || '-' || i || '@example.com', 'active', now(), now() from alike
+         returning id, split_part(substr(email, 2), '-', 1)::bigint as n, split_part(split_part(email, '-', 2), '@', 1)::int as i),
+       joined as (
+         insert into enrollment (sequence_id, version_id, subscriber_id, status, step_key, next_at, started_at)
+         select e.sequence_id, e.version_id, made.id, e.status, e.step_key, e.next_at + made.i * interval '1 second', e.started_at
+         from made join enrollment e on e.subscriber_id = made.n returning id, subscriber_id)
+       insert into enrollment_step (enrollment_id, step_key, outcome, at)
+       select j.id, m.step_key, 'ran', m.created_at - case when made.i <= 100 and made.n = $2 then interval '9 days' else '0' end
+       from joined j join made on made.id = j.subscriber_id join message m on m.subscriber_id = made.n and m.step_key is not null`,
+      [one, two],
+    );
+    const [target]: { sequenceId: string; versionId: string; definition: SequenceDefinition }[] =
+      await t.db.query(
+        `select q.id as "sequenceId", v.id as "versionId", v.definition from sequence q
+       join sequence_version v on v.id = q.current_version_id where q.key = 'course'`,
+      );
+    if (!target) throw new Error('there is no sequence');
+    const to = prepareSequence(target.definition);
+    const groups = async (mode: MoveMode): Promise<number[]> =>
+      t.db.transaction(async (manager) =>
+        (await groupsOfMove(manager, { ...target, to, mode })).map(({ people }) => people),
+      );
+    expect(await groups({ kind: 'forward-only' })).toEqual([301, 401]);
+    expect(await groups({ kind: 're-map', steps: {} })).toEqual([301, 401]);
+    expect(await groups({ kind: 'catch-up', since: new Date('2026-01-05T09:00:00Z') })).toEqual([
+      201, 401, 100,
+    ]);
+    expect((await move({ mode: 'forward-only' })).body).toMatchObject({
+      people: 702,
+      moves: [
+        { from: 'c', to: 'c', people: 301 },
+        { from: 'b', to: 'x', people: 401 },
+      ],
+      gains: [{ step: 'x', people: 401 }],
+    });
+    expect((await move({ mode: 'catch-up', within: '2 days' })).body).toMatchObject({
+      gains: [{ step: 'x', people: 602 }],
+    });
   });
 
   it.each([
