@@ -199,8 +199,10 @@ export class SubscribersService {
     await manager.query(
       `with tags as (delete from subscriber_tag where subscriber_id = $1),
          evidence as (delete from consent_event where subscriber_id = $1),
-         signals as (delete from field_signal where id in (
-           select id from field_signal where subscriber_id = $1 for update skip locked))
+         fields as (delete from field_signal where id in (
+           select id from field_signal where subscriber_id = $1 for update skip locked)),
+         tagged as (delete from tag_signal where id in (
+           select id from tag_signal where subscriber_id = $1 for update skip locked))
        delete from subscriber where id = $1`,
       [subscriberId],
     );

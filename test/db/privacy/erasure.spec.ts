@@ -119,7 +119,8 @@ describe('forgetting a person', () => {
     );
     await t.dataSource.query(
       `with steps as (
-         insert into sequence_signal (subscriber_id, trigger, before, created_at) values ($1, 'null', $2, now()))
+         insert into sequence_signal (subscriber_id, trigger, before, created_at) values ($1, 'null', $2, now())),
+       tags as (insert into tag_signal (subscriber_id, name, created_at) values ($1, $2, now()))
        insert into field_signal (subscriber_id, before, created_at) values ($1, $2, now())`,
       [reader.id, JSON.stringify({ plan: CANARY })],
     );
