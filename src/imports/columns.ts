@@ -1,4 +1,5 @@
 import type { FieldDefinition } from '../subscribers/field.js';
+import { partOfName, targetOfWord } from './column-words.js';
 import type { DateOrder } from './instant.js';
 
 /** What a column of a table can be, beside an own field (`field:plan`). */
@@ -33,22 +34,6 @@ export type ColumnsRead = { ok: true; columns: Columns } | { ok: false; problems
 /** Header of our own export's address column: no other table has it, and its cells are read back exactly. */
 export const OWN_ADDRESS_HEADER = 'wellspring:email';
 
-const EMAIL = ['email', 'emailaddress', 'subscriber', 'subscriberemail', 'mail', 'emailaddr'];
-const COMMON: Readonly<Record<string, Target>> = {
-  name: 'name',
-  fullname: 'name',
-  firstname: 'firstName',
-  lastname: 'lastName',
-  surname: 'lastName',
-  status: 'status',
-  state: 'status',
-  timezone: 'timeZone',
-  locale: 'locale',
-  language: 'locale',
-  tags: 'tags',
-  lists: 'lists',
-  createdat: 'createdAt',
-};
 const OF_SHAPE: Readonly<Record<Exclude<Shape, 'wellspring' | 'other'>, Readonly<Record<string, Target>>>> = {
   mailchimp: {
     ...{ optintime: 'consentAt', optinip: 'consentIp', confirmtime: 'confirmedAt', confirmip: 'confirmedIp' },
@@ -56,20 +41,26 @@ const OF_SHAPE: Readonly<Record<Exclude<Shape, 'wellspring' | 'other'>, Readonly
   },
   kit: { confirmedat: 'confirmedAt', createdat: 'consentAt' },
   mailerlite: {
-    ...{ subscribed: 'consentAt', signupip: 'consentIp', confirmationip: 'confirmedIp' },
+    ...{ subscribed: 'consentAt', subscribedat: 'consentAt', signuptimestamp: 'consentAt' },
+    ...{ signupip: 'consentIp', ipaddress: 'consentIp', confirmationip: 'confirmedIp' },
     ...{
       confirmationdate: 'confirmedAt',
+      confirmationtimestamp: 'confirmedAt',
       confirmedat: 'confirmedAt',
+      optedinat: 'confirmedAt',
       optindate: 'confirmedAt',
       optinip: 'confirmedIp',
     },
-    ...{ unsubscribed: 'leftAt' },
+    ...{ unsubscribed: 'leftAt', unsubscribedat: 'leftAt' },
   },
   aweber: {
-    ipaddress: 'consentIp',
-    signedup: 'consentAt',
-    datetimesignedup: 'consentAt',
-    stoptime: 'leftAt',
+    ...{
+      ipaddress: 'consentIp',
+      signedup: 'consentAt',
+      datetimesignedup: 'consentAt',
+      subscribedat: 'consentAt',
+    },
+    ...{ verifiedat: 'confirmedAt', stoptime: 'leftAt', unsubscribedat: 'leftAt' },
   },
 };
 
@@ -81,6 +72,8 @@ const MARKS: readonly (readonly [Exclude<Shape, 'wellspring' | 'other'>, readonl
   ['aweber', ['email', 'stoptime']],
   ['mailerlite', ['subscribed', 'signupip']],
   ['mailerlite', ['subscriber', 'subscribed']],
+  ['mailerlite', ['signuptimestamp', 'confirmationtimestamp']],
+  ['mailerlite', ['email', 'subscribedat', 'optedinat']],
   ['kit', ['email', 'firstname', 'status', 'createdat', 'tags']],
   ['kit', ['email', 'firstname', 'confirmedat']],
 ];
@@ -99,10 +92,11 @@ export function readColumns(
   const names = headers.map(plainName);
   const shape = shapeOf(headers, names);
   const problems = mappingProblems(headers, mapping, definitions);
-  const targets = headers.map((header, index) => {
-    const said = mapping[`#${index + 1}`] ?? mapping[header] ?? mapping[header.trim()];
-    return said ?? targetOf(header.trim(), names[index] ?? '', shape, definitions);
-  });
+  const guesses = guessesOf(headers, names, shape, definitions);
+  const targets = headers.map(
+    (header, index) =>
+      mapping[`#${index + 1}`] ?? mapping[header] ?? mapping[header.trim()] ?? guesses[index] ?? 'ignore',
+  );
   const used = targets.map((target, index) => ({ target, header: headers[index] ?? '', index }));
   for (const target of new Set(targets.filter((one) => one !== 'ignore'))) {
     const same = used.filter((one) => one.target === target);
@@ -133,12 +127,30 @@ export function guessTargets(
 ): { shape: Shape; targets: Target[] } {
   const names = headers.map(plainName);
   const shape = shapeOf(headers, names);
-  const targets = headers.map((header, index) =>
-    targetOf(header.trim(), names[index] ?? '', shape, definitions),
-  );
+  const targets = guessesOf(headers, names, shape, definitions);
   const isFirst = (target: Target, index: number): boolean => targets.indexOf(target) === index;
   return { shape, targets: targets.map((target, index) => (isFirst(target, index) ? target : 'ignore')) };
 }
+
+function guessesOf(
+  headers: readonly string[],
+  names: readonly string[],
+  shape: Shape,
+  definitions: ReadonlyMap<string, FieldDefinition>,
+): Target[] {
+  const targets = headers.map((header, index) =>
+    targetOf(header.trim(), names[index] ?? '', shape, definitions),
+  );
+  const name = partOfName(targets, names);
+  // Of two times at which a product says they agreed, the first column is as good as the other.
+  const isAgain = (target: Target, index: number): boolean =>
+    TIMES.has(target) && shape !== 'other' && targets.indexOf(target) < index;
+  return targets.map((target, index) =>
+    isAgain(target, index) ? 'ignore' : target === 'name' && shape !== 'wellspring' ? name : target,
+  );
+}
+
+const TIMES: ReadonlySet<Target> = new Set(['consentAt', 'confirmedAt', 'leftAt', 'createdAt']);
 
 function shapeOf(headers: readonly string[], names: readonly string[]): Shape {
   if (headers.includes(OWN_ADDRESS_HEADER)) return 'wellspring';
@@ -201,12 +213,13 @@ function targetOf(
       return definitions.has(header.slice('field:'.length)) ? header : 'ignore';
     return TARGETS.some((target) => target === header) ? header : 'ignore';
   }
-  if (EMAIL.includes(name)) return 'email';
+  const word = targetOfWord(name);
+  if (word === 'email') return 'email';
   const known = shape === 'other' ? undefined : OF_SHAPE[shape][name];
   if (known !== undefined) return known;
   for (const { key, label } of definitions.values())
     if (plainName(key) === name || plainName(label) === name) return `field:${key}`;
-  return Object.hasOwn(COMMON, name) ? (COMMON[name] ?? 'ignore') : 'ignore';
+  return word ?? 'ignore';
 }
 
 function mappingProblems(

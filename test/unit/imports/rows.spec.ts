@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readColumns } from '../../../src/imports/columns.js';
+import { guessTargets, readColumns } from '../../../src/imports/columns.js';
 import { exportCell, joinNames, readCell } from '../../../src/imports/export-cell.js';
 import { readRow, type RowOptions, splitNames } from '../../../src/imports/import-row.js';
 import { readInstant } from '../../../src/imports/instant.js';
@@ -86,6 +86,34 @@ describe('the tables of other products', () => {
       { status: 'active', consentIp: '203.0.113.9' },
     ],
     [
+      'mailerlite',
+      'Subscriber|Name|Last name|Signup timestamp|Signup IP|Confirmation timestamp|Confirmation IP|Subscribed',
+      'a@example.com|Ada|Lovelace|2024-01-02 03:04:05|203.0.113.9|2024-01-02 04:04:05|203.0.113.8|2024-01-03 00:00:00',
+      {
+        name: 'Ada Lovelace',
+        consentAt: new Date('2024-01-02T03:04:05Z'),
+        confirmedAt: new Date('2024-01-02T04:04:05Z'),
+        confirmedIp: '203.0.113.8',
+      },
+    ],
+    [
+      'mailerlite',
+      'email|status|subscribed_at|ip_address|opted_in_at|optin_ip|unsubscribed_at|name|last_name',
+      'a@example.com|unsubscribed|2024-01-02 03:04:05|203.0.113.9|||2024-02-03 10:00:00|Ada|Lovelace',
+      {
+        status: 'unsubscribed',
+        name: 'Ada Lovelace',
+        consentIp: '203.0.113.9',
+        leftAt: new Date('2024-02-03T10:00:00Z'),
+      },
+    ],
+    [
+      'aweber',
+      'email|name|ad_tracking|ip_address|status|subscribed_at|unsubscribed_at|verified_at|tags',
+      'a@example.com|Ada|x|203.0.113.9|subscribed|2024-01-02T15:04:00Z||2024-01-02T15:05:00Z|x',
+      { status: 'active', confirmedAt: new Date('2024-01-02T15:05:00Z'), tags: ['x'] },
+    ],
+    [
       'aweber',
       'Email|Name|Message|Ad Tracking|IP Address|Last Followup|Signed Up|Status|Stop Time|Tags',
       'a@example.com|Ada|1|x|203.0.113.9|2|1/2/2024 3:04 PM|Unsubscribed|02/03/24 10:00 AM|',
@@ -105,6 +133,30 @@ describe('the tables of other products', () => {
     const read = readColumns(headers.split('|'), {}, DEFINITIONS);
     expect(read).toMatchObject({ ok: true, columns: { shape } });
     expect(row(headers, cells)).toMatchObject({ ok: true, person });
+  });
+
+  it.each([
+    ['E-Mail|First name|Last name|Signed up'],
+    ['E-Mail-Adresse|Vorname|Nachname|Angemeldet am'],
+    ['Mail|Vorname|Name|Anmeldedatum'],
+    ['Adresse e-mail|Prénom|Nom de famille|Date d’inscription'],
+    ['Courriel|Prénom|Nom|Créé le'],
+    ['Correo electrónico|Nombre|Apellidos|Fecha de alta'],
+    ['E-mail|Nome|Sobrenome|Data de inscrição'],
+    ['Indirizzo e-mail|Nome|Cognome|Data di iscrizione'],
+    ['E-mailadres|Voornaam|Achternaam|Aangemeld op'],
+    ['E-mail|Voornaam|Naam|Inschrijfdatum'],
+  ])('are read by the usual names of their columns: %s', (headers) => {
+    const targets = ['email', 'firstName', 'lastName', 'createdAt'];
+    expect(guessTargets(headers.split('|'), DEFINITIONS)).toEqual({ shape: 'other', targets });
+    expect(row(headers, 'a@example.com|Ada|Lovelace|2024-01-02')).toMatchObject({
+      ...{ ok: true, withoutConsent: false },
+      person: { name: 'Ada Lovelace', createdAt: new Date('2024-01-02T00:00:00Z'), consentAt: null },
+    });
+  });
+
+  it.each(['Nom', 'Nombre', 'Nome', 'Naam', 'Name'])('%s alone is the name', (header) => {
+    expect(guessTargets([header, 'Email'], DEFINITIONS).targets).toEqual(['name', 'email']);
   });
 
   it('names columns that nothing is made of', () => {
