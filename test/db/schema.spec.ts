@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { DataSource } from 'typeorm';
-import { openDataSource } from '../../src/infra/database/migrate.js';
+import { DataSource, type QueryRunner } from 'typeorm';
+import { dataSourceOptions } from '../../config/data-source.js';
+import { migrate, openDataSource } from '../../src/infra/database/migrate.js';
+import { becomesTrue } from '../../src/infra/database/postmaster.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 let dataSource: DataSource;
@@ -29,4 +31,38 @@ it('is the schema that test/fixtures/schema.txt shows', async () => {
       select tablename, 3, 0, indexdef from pg_indexes where schemaname = 'public'
     ) parts where t not like 'agenda%' order by t, kind, n, line`);
   await expect(`${lines.map(({ line }) => line).join('\n')}\n`).toMatchFileSnapshot('../fixtures/schema.txt');
+});
+
+it('lets others go on while a migration waits for a table that an older process works on', async () => {
+  class Strong1900000000000 {
+    async up(runner: QueryRunner): Promise<void> {
+      await runner.query('alter table setting add column trial int');
+    }
+    async down(): Promise<void> {}
+  }
+  const next = new DataSource({
+    ...dataSourceOptions(database.url, 3),
+    ...{ migrations: [Strong1900000000000], migrationsTableName: 'schema_migration_trial' },
+  });
+  await next.initialize();
+  const older = dataSource.createQueryRunner();
+  await older.startTransaction();
+  await older.query('lock table setting in row exclusive mode');
+  const short = { lockMs: 20, pauseMs: 200, attempts: 1 };
+  await expect(migrate(next, short)).rejects.toMatchObject({ code: 'DATABASE_BUSY' });
+
+  const done = migrate(next, { ...short, attempts: 1_000 });
+  const tried = async (): Promise<boolean> => {
+    const [{ waits }]: [{ waits: boolean }] = await dataSource.query(
+      `select exists (select from pg_locks where relation = 'setting'::regclass and not granted) as waits`,
+    );
+    return waits;
+  };
+  expect(await becomesTrue(tried, 5_000)).toBe(true);
+  await dataSource.query(`insert into setting (key, value, updated_at) values ('meanwhile', '1', now())`);
+  await older.commitTransaction();
+  await older.release();
+  expect(await done).toEqual(['Strong1900000000000']);
+  await dataSource.query('alter table setting drop column trial; drop table schema_migration_trial');
+  await next.destroy();
 });

@@ -1,4 +1,6 @@
-import { DataSource } from 'typeorm';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DatabaseError } from 'pg';
+import { DataSource, MigrationExecutor, QueryFailedError } from 'typeorm';
 import { dataSourceOptions } from '../../../config/data-source.js';
 import { DomainError } from '../../values/domain-error.js';
 
@@ -21,15 +23,65 @@ export async function openDataSource(url: string): Promise<DataSource> {
   }
 }
 
-/** Brings the schema up to date and returns the names of the migrations that ran now. */
-export async function migrate(dataSource: DataSource): Promise<string[]> {
+interface Patience {
+  /** How long a migration waits for a lock, and all who come later behind it. */
+  lockMs: number;
+  /** Until the next try: who waited gets on meanwhile. */
+  pauseMs: number;
+  /** How often it is tried. */
+  attempts: number;
+}
+
+/** An import of an older process holds its locks for a second or two at a time. */
+const PATIENCE: Patience = { lockMs: 3_000, pauseMs: 2_000, attempts: 120 };
+
+/** lock_not_available (PostgreSQL, appendix A). */
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/**
+ * Brings the schema up to date and returns the names of the migrations that ran now. Each is one transaction, and one
+ * that cannot have its locks soon is taken back and tried again: while it waits for an older process that works on a
+ * table, all others wait for that table behind it. Throws `DATABASE_BUSY` when that does not help; what ran stays.
+ */
+export async function migrate(dataSource: DataSource, patience: Patience = PATIENCE): Promise<string[]> {
   const lock = dataSource.createQueryRunner();
+  const runner = dataSource.createQueryRunner();
   await lock.connect();
+  await runner.connect();
   try {
     await lock.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    return (await dataSource.runMigrations()).map(({ name }) => name);
+    await runner.query(`select set_config('lock_timeout', $1, false)`, [`${patience.lockMs}ms`]);
+    const executor = new MigrationExecutor(dataSource, runner);
+    executor.transaction = 'each';
+    const names = (await executor.getPendingMigrations()).map(({ name }) => name);
+    await tryOften(() => executor.executePendingMigrations(), patience);
+    return names;
   } finally {
+    await runner.query('reset lock_timeout').catch(() => undefined);
+    await runner.release();
     await lock.query('select pg_advisory_unlock($1)', [MIGRATION_LOCK]).catch(() => undefined);
     await lock.release();
   }
+}
+
+async function tryOften(work: () => Promise<unknown>, { pauseMs, attempts }: Patience): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if (!isLocked(error)) throw error;
+      if (attempt < attempts) await sleep(pauseMs);
+      else {
+        const message =
+          'a migration cannot have the locks it needs, since another process works on its table without a pause: end that process and start again';
+        throw new DomainError('DATABASE_BUSY', message, { attempts }, { cause: error });
+      }
+    }
+  }
+}
+
+function isLocked(error: unknown): boolean {
+  const cause: unknown = error instanceof QueryFailedError ? error.driverError : null;
+  return cause instanceof DatabaseError && cause.code === LOCK_NOT_AVAILABLE;
 }
