@@ -18,7 +18,8 @@ const WORK_MEM = '128MB';
  * Times decide when the next step comes, which nobody counts.
  *
  * Called by the preview of a move, within a transaction. Takes no lock. Few people are looked up by message_subscriber
- * and the key of enrollment_step; of many the planner reads both once.
+ * and the key of enrollment_step; of many the planner reads both once. People
+ * without a step are a part of the union: a join with them ran for minutes while the statistics were behind.
  */
 export async function groupsOfMove(
   manager: EntityManager,
@@ -39,15 +40,19 @@ export async function groupsOfMove(
        from enrollment e where e.sequence_id = $1 and e.version_id <> $2
          and (e.status = 'active' or (e.status = 'completed' and e.ended_at >= $4::timestamptz))),
      done as (
-       select p.id, 'ran' as outcome, m.step_key, m.created_at as at from person p
+       select p.*, null as outcome, null as done_key, null::timestamptz as at from person p
+       union all
+       select p.*, 'ran', m.step_key, m.created_at from person p
          join message m on m.subscriber_id = p.subscriber_id and m.enrollment_id = p.id where m.step_key is not null
        union all
-       select p.id, o.outcome, o.step_key, o.at from person p join enrollment_step o on o.enrollment_id = p.id),
+       select p.*, o.outcome, o.step_key, o.at from person p join enrollment_step o on o.enrollment_id = p.id),
      behind as (
-       select d.id, ${ofAll(`case when s.key is not null then ${ofStep} end`)} as signature
-       from done d left join step s on s.key = d.step_key group by d.id)
-     select min(p.id) as id, count(*)::int as people from person p left join behind b on b.id = p.id
-     group by p.version_id, p.status, p.step_key, p.had, p.is_recent, b.id is null, b.signature order by 1`,
+       select d.id, d.version_id, d.status, d.step_key, d.had, d.is_recent, count(d.done_key) = 0 as is_new,
+         ${ofAll(`case when s.key is not null then ${ofStep} end`)} as signature
+       from done d left join step s on s.key = d.done_key
+       group by d.id, d.version_id, d.status, d.step_key, d.had, d.is_recent)
+     select min(id) as id, count(*)::int as people from behind
+     group by version_id, status, step_key, had, is_recent, is_new, signature order by 1`,
     [sequenceId, versionId, JSON.stringify(ranks), mode.kind === 'catch-up' ? mode.since : null],
   );
 }
