@@ -179,6 +179,19 @@ export class ImportsQueries {
     );
   }
 
+  /** Those that were cancelled while their batches were under way, or before the first. */
+  async cancelledWithBatches(): Promise<string[]> {
+    const rows: { id: string }[] = await this.dataSource.query(
+      `select id from import_job j where state = 'cancelled' and exists (select from import_batch b where b.import_id = j.id)`,
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  /** Waits for who works on a batch, whose counts are counted as well. */
+  async lockBatches(manager: EntityManager, id: string): Promise<void> {
+    await manager.query('select from import_batch where import_id = $1 order by from_line for update', [id]);
+  }
+
   /** Rows that nobody needs: those that became subscribers at once, the report after `reportBefore`, files after `fileBefore`. */
   async clean({ reportBefore, fileBefore }: { reportBefore: Date; fileBefore: Date }): Promise<void> {
     await this.dataSource.query(

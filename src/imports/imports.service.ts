@@ -279,6 +279,11 @@ export class ImportsService {
 
   /** Called by a job, hourly: addresses that nobody needs any more do not stay. */
   async clean(): Promise<void> {
+    for (const id of await this.queries.cancelledWithBatches())
+      await this.dataSource.transaction(async (manager) => {
+        await this.queries.lockBatches(manager, id);
+        await this.queries.sumUp(manager, id);
+      });
     const daysAgo = (days: number): Date => new Date(this.clock.now().getTime() - days * DAY_MS);
     await this.queries.clean({ reportBefore: daysAgo(REPORT_DAYS), fileBefore: daysAgo(FILE_DAYS) });
   }

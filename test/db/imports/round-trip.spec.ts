@@ -208,3 +208,19 @@ it('writes new people in the order of addresses, in which two imports of the sam
     { email: 'a@example.com', written: '1' },
   ]);
 });
+
+it('keeps the counts of an import that was cancelled half-way, and not its batches', async () => {
+  const imports = t.app.get(ImportsService, { strict: false });
+  const { id } = await imports.create({ fileName: 't.csv', dryRun: false, options: importOptions.parse({}) });
+  await t.dataSource.query(
+    `with begun as (update import_job set state = 'running', counts = '{"rejected": 1}' where id = $1)
+     insert into import_batch (import_id, from_line, to_line, counts)
+     values ($1, 0, 10000, '{"created": 3}'), ($1, 10000, 20000, '{"created": 2, "updated": 1}'), ($1, 20000, 30000, null)`,
+    [id],
+  );
+  const before = (await imports.cancel(id)).counts;
+  await imports.clean();
+  expect(before).toEqual({ created: 5, updated: 1, rejected: 1 });
+  expect((await imports.get(id)).counts).toEqual(before);
+  expect(await t.dataSource.query('select 1 from import_batch where import_id = $1', [id])).toEqual([]);
+});
