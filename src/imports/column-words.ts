@@ -1,4 +1,5 @@
-import type { Target } from './columns.js';
+/** What a column is; the words are in `TARGETS`. */
+export type Target = 'email' | (string & {});
 
 /**
  * Headers of plain tables in English, German, French, Spanish, Portuguese, Italian and Dutch, without accents, spaces and

@@ -1,5 +1,5 @@
 import type { FieldDefinition } from '../subscribers/field.js';
-import { partOfName, targetOfWord } from './column-words.js';
+import { partOfName, type Target, targetOfWord } from './column-words.js';
 import type { DateOrder } from './instant.js';
 
 /** What a column of a table can be, beside an own field (`field:plan`). */
@@ -8,7 +8,7 @@ export const TARGETS = [
   ...['consentText', 'consentAt', 'consentIp', 'confirmedAt', 'confirmedIp', 'leftAt', 'trackingConsent'],
   ...['otherFields', 'ignore'],
 ] as const;
-export type Target = 'email' | (string & {});
+export type { Target };
 
 export type Shape = 'wellspring' | 'mailchimp' | 'kit' | 'mailerlite' | 'aweber' | 'other';
 
