@@ -9,6 +9,7 @@ import { TopicsService } from '../subscribers/topics.service.js';
 import { DomainError } from '../values/domain-error.js';
 import { OwnerAccess } from './owner-access.service.js';
 import {
+  affiliateOf,
   consentsOf,
   enrollmentsOf,
   findSubscriber,
@@ -72,6 +73,7 @@ export class DashboardController {
         topics: await this.topics.of(id),
         funnelSteps: await stepsOf(db, id),
         leaveReason: await reasonOf(db, id),
+        affiliate: await affiliateOf(db, id),
       };
     });
   }

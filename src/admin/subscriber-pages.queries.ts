@@ -90,6 +90,18 @@ export async function reasonOf(
   return rows[0] ?? null;
 }
 
+/** By whose link the person came last; null for nobody. */
+export async function affiliateOf(
+  db: EntityManager,
+  subscriberId: string,
+): Promise<{ id: string; code: string; at: Date } | null> {
+  const rows: { id: string; code: string; at: Date }[] = await db.query(
+    `select a.id, a.code, r.touched_at as at from referral r join affiliate a on a.id = r.affiliate_id where r.subscriber_id = $1`,
+    [subscriberId],
+  );
+  return rows[0] ?? null;
+}
+
 /** The steps of the funnels the person is or was in, to ask about each; those of the version they are in. */
 export async function stepsOf(
   db: EntityManager,

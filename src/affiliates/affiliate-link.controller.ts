@@ -28,7 +28,7 @@ export class AffiliateLinkController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const touch = this.isNavigation(request) ? await this.referrals.click(code.toLowerCase()) : null;
+    const touch = this.isNavigation(request) ? await this.referrals.click(code) : null;
     if (touch !== null) await this.remember(reply, touch);
     const path = (await this.pageThere(readLanding(to))) ?? (await this.firstPage()) ?? '/';
     await reply

@@ -3,6 +3,12 @@ import type { Money } from '../values/money.js';
 export const AFFILIATE_STATES = ['active', 'paused'] as const;
 export type AffiliateState = (typeof AFFILIATE_STATES)[number];
 
+/** The code that stands in an address, whatever its case; null for what can be none. */
+export function readCode(text: string): string | null {
+  const code = text.toLowerCase();
+  return /^[a-z0-9-]{1,40}$/.test(code) ? code : null;
+}
+
 /** Words that conditions use where a code may stand. */
 export const RESERVED_CODES: readonly string[] = ['any', 'none', 'self'];
 

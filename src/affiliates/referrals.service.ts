@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
+import { readCode } from './affiliate.js';
 import { AffiliateTermsService, USUAL_COOKIE } from './affiliate-terms.service.js';
 import { lastTouch, readTouch, type Touch } from './touch.js';
 
@@ -28,7 +29,9 @@ export class ReferralsService {
   ) {}
 
   /** A click on the link of an active affiliate, counted by day and by nothing else; null for any other code. */
-  async click(code: string): Promise<Touch | null> {
+  async click(text: string): Promise<Touch | null> {
+    const code = readCode(text);
+    if (code === null) return null;
     const at = this.clock.now();
     const rows: { affiliateId: string }[] = await this.dataSource.query(
       `insert into affiliate_click (affiliate_id, day, clicks)
@@ -123,10 +126,11 @@ export class ReferralsService {
     const touches: Touch[] = [];
     const remembered = readTouch(this.config.secretKey, cookie);
     if (remembered !== null) touches.push(remembered);
-    if (code !== undefined) {
+    const named = code === undefined ? null : readCode(code);
+    if (named !== null) {
       const rows: { id: string }[] = await manager.query(
         `select id from affiliate where code = $1 and state = 'active'`,
-        [code.toLowerCase()],
+        [named],
       );
       if (rows[0]) touches.push({ affiliateId: rows[0].id, at: now });
     }

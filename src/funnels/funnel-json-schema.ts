@@ -32,7 +32,7 @@ export function funnelJsonSchema(): JsonObject {
     ...($schema === undefined ? {} : { $schema }),
     title: 'Wellspring funnel',
     description:
-      'A funnel as code: form, sequence, products and offers. Applied with "wellspring apply FILE".',
+      'A funnel as code: form, sequence, products, offers and affiliates. Applied with "wellspring apply FILE".',
     ...objectOf(described(root, 'funnel', named)),
     definitions: Object.fromEntries(parts),
   };

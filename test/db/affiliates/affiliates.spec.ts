@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { CommissionsService } from '../../../src/affiliates/commissions.service.js';
 import { OrdersService } from '../../../src/orders/orders.service.js';
 import { API_KEY, START, startTestApp, type TestApp } from '../../support/app.js';
 import { cookieOf, HEADERS, type Partner, type Partners, partnersOf } from './partners.js';
@@ -65,6 +66,7 @@ describe('affiliates', () => {
       (await t.http.get(`/a/${affiliate.code}${query}`)).headers['location'];
     expect(await to('?to=/p/niches')).toBe('/p/niches');
     expect(await to('?to=/offer/launch-kit')).toBe('/offer/launch-kit');
+    expect((await click('%00')).headers).toMatchObject({ location: '/p/niches' });
     for (const query of [
       '',
       '?to=https://evil.example/',
@@ -191,6 +193,10 @@ describe('a commission', () => {
     const script = await t.http.get('/f/niches.js').expect(200);
     expect(script.text).toContain(`.get('a')`);
     const email = `embedded${count}@example.com`;
+    await t.http
+      .post('/api/public/forms/niches')
+      .send({ email: `odd${count}@example.com`, affiliate: '\0' })
+      .expect(202);
     const form = { email, affiliate: affiliate.code };
     await t.http.post('/api/public/forms/niches').send(form).expect(202);
     await newReader(t, email);
@@ -261,6 +267,20 @@ describe('money to affiliates', () => {
     );
     await api('post', 'payouts', { minimum: { amountMinor: 0, currency: 'eur' } }).expect(422);
     await api('post', 'payouts/999999/paid').expect(404);
+  });
+
+  it('goes back with a part of what was paid, and once', async () => {
+    const order = await buy(`h${count}@example.com`, cookieOf(await click(affiliate.code)));
+    const commissions = t.app.get(CommissionsService, { strict: false });
+    const back = async (refundedMinor: number): Promise<number[]> => {
+      const refund = { orderId: order, refundedMinor, totalMinor: 4900 };
+      await t.dataSource.transaction(async (manager) => commissions.clawBack(manager, refund));
+      return (await earned(order)).map(({ clawedBack }) => clawedBack.amountMinor);
+    };
+    expect(await back(1000)).toEqual([100, 300]);
+    expect(await back(1000)).toEqual([100, 300]);
+    expect(await back(1001)).toEqual([101, 301]);
+    expect(await back(4900)).toEqual([490, 1470]);
   });
 
   it('stays in the books when the affiliate is erased', async () => {
@@ -348,6 +368,10 @@ describe('the pages of the owner', () => {
     ])
       expect(one).toContain(text);
     expect(await page('affiliates')).toContain('/a/grace-blog');
+    const [buyer] = (await t.dataSource.query('select max(subscriber_id) as id from referral')) as [
+      { id: string },
+    ];
+    expect(await page(`subscribers/${buyer.id}`)).toContain('>grace-blog</a>');
     t.clock.advance(31 * DAY_MS);
     session = cookieOf(await t.http.post('/admin/login').type('form').send(owner).expect(303));
     expect(await page('payouts')).toContain('Grace');
