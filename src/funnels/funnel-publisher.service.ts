@@ -58,13 +58,13 @@ export class FunnelPublisher {
     return sequenceId;
   }
 
-  /** Addresses are shared by all funnels: a slug or key that another funnel holds cannot be taken. */
+  /** Addresses are shared by all funnels: a slug or key that another funnel uses cannot be taken; one it has dropped can. */
   async conflicts(manager: EntityManager, definition: FunnelDefinition): Promise<DefinitionProblem[]> {
     const { funnel, form, products, offers } = definition;
     const taken: { kind: string; key: string; funnel: string }[] = await manager.query(
-      `select 'form' as kind, slug as key, funnel_key as funnel from form where slug = $2 and funnel_key <> $1
-       union all select 'product', key, funnel_key from product where key = any($3) and funnel_key <> $1
-       union all select 'offer', slug, funnel_key from offer where slug = any($4) and funnel_key <> $1`,
+      `select 'form' as kind, slug as key, funnel_key as funnel from form where slug = $2 and funnel_key <> $1 and archived_at is null
+       union all select 'product', key, funnel_key from product where key = any($3) and funnel_key <> $1 and archived_at is null
+       union all select 'offer', slug, funnel_key from offer where slug = any($4) and funnel_key <> $1 and archived_at is null`,
       [funnel, form.slug, products.map(({ key }) => key), offers.map(({ key }) => key)],
     );
     const problems = taken.map(({ kind, key, funnel: other }): DefinitionProblem => ({

@@ -5,7 +5,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';
 import { TrackingService } from '../tracking/tracking.service.js';
-import { footerOf, tokenQuery } from './offer-view.js';
+import { endedView, footerOf, tokenQuery } from './offer-view.js';
 import { OffersService, type OfferTerms } from './offers.service.js';
 
 /** The page at the end of a sequence. A token of a mail (`m`) tells who is looking, and so at which price. */
@@ -30,6 +30,11 @@ export class OfferPageController {
     const messageId = sent === undefined ? null : this.messages.messageFromToken(sent);
     const terms = await this.offers.terms(slug, messageId, this.clock.now());
     if (terms === null) {
+      const ended = await this.offers.findEnded(slug);
+      if (ended !== null) {
+        sendPrivatePage(reply, 410, await this.pages.render('pages/error', endedView(ended)));
+        return;
+      }
       const message =
         'There is nothing on offer at this address. It may have ended, or the address is not complete.';
       sendPrivatePage(

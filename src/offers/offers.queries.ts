@@ -18,6 +18,12 @@ export async function findOffer(db: EntityManager, slug: string): Promise<Offer 
   return rows[0] ?? null;
 }
 
+/** As `findOffer`, of those that are archived. */
+export async function findEndedOffer(db: EntityManager, slug: string): Promise<Offer | null> {
+  const rows: Offer[] = await db.query(`${OFFER} where o.slug = $1 and o.archived_at is not null`, [slug]);
+  return rows[0] ?? null;
+}
+
 /** For an order, which outlives the offer it came from. */
 export async function findOfferById(db: EntityManager, id: string): Promise<Offer | null> {
   const rows: Offer[] = await db.query(`${OFFER} where o.id = $1`, [id]);

@@ -5,7 +5,14 @@ import { EnrollmentsService } from '../sequences/enrollments.service.js';
 import { DomainError } from '../values/domain-error.js';
 import type { Money } from '../values/money.js';
 import type { Offer, OfferContent, OfferSender, Product } from './offer.js';
-import { findOffer, findOfferById, findProduct, listOffers, recipientOf } from './offers.queries.js';
+import {
+  findEndedOffer,
+  findOffer,
+  findOfferById,
+  findProduct,
+  listOffers,
+  recipientOf,
+} from './offers.queries.js';
 import { offerPrice } from './price.js';
 
 export interface OfferDefinition {
@@ -47,7 +54,8 @@ export class OffersService {
 
   /**
    * Makes the offer, or brings it to this definition; the id stays. Throws `OFFER_PRODUCT_INVALID`,
-   * `OFFER_BUMP_INVALID` (the same product, or another currency) and `OFFER_SLUG_CONFLICT` (another funnel's).
+   * `OFFER_BUMP_INVALID` (the same product, or another currency) and `OFFER_SLUG_CONFLICT` (another funnel's). One that
+   * is off the site may be taken over by another funnel: links to it lead to what is sold there now.
    */
   async publish(manager: EntityManager, definition: OfferDefinition): Promise<string> {
     const { slug, funnelKey, content, discountBps, personalDeadline, sender } = definition;
@@ -60,12 +68,12 @@ export class OffersService {
     const rows: { id: string }[] = await manager.query(
       `insert into offer (slug, funnel_key, product_id, content, discount_bps, bump_product_id, personal_deadline, sender, created_at, updated_at, upsell_slug, downsell_slug)
        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11)
-       on conflict (slug) do update set product_id = excluded.product_id, content = excluded.content,
+       on conflict (slug) do update set funnel_key = excluded.funnel_key, product_id = excluded.product_id, content = excluded.content,
          discount_bps = excluded.discount_bps, bump_product_id = excluded.bump_product_id,
          personal_deadline = excluded.personal_deadline, sender = excluded.sender,
          upsell_slug = excluded.upsell_slug, downsell_slug = excluded.downsell_slug,
          updated_at = excluded.updated_at, archived_at = null
-       where offer.funnel_key = excluded.funnel_key
+       where offer.funnel_key = excluded.funnel_key or offer.archived_at is not null
        returning id`,
       [
         slug,
@@ -94,6 +102,11 @@ export class OffersService {
 
   async findBySlug(slug: string): Promise<Offer | null> {
     return findOffer(this.dataSource.manager, slug);
+  }
+
+  /** An offer that was there and is off the site, for whoever comes by an old link. */
+  async findEnded(slug: string): Promise<Offer | null> {
+    return findEndedOffer(this.dataSource.manager, slug);
   }
 
   /** Archived offers included: an order outlives its offer. */

@@ -28,6 +28,7 @@ export class ProductsService {
   /**
    * Makes the product, or brings it to this definition; the id stays. Orders that were placed keep their amounts.
    * Throws `PRODUCT_PRICE_INVALID` below zero, `PRODUCT_KEY_CONFLICT` when the key belongs to another funnel.
+   * One that is out of sale may be taken over by another funnel, as the same product: who has bought it has bought it.
    */
   async publish(manager: EntityManager, definition: ProductDefinition): Promise<string> {
     const { key, funnelKey, name, description, fileIds, licence } = definition;
@@ -40,10 +41,10 @@ export class ProductsService {
     const rows: { id: string }[] = await manager.query(
       `insert into product (key, funnel_key, name, description, amount_minor, currency, file_ids, licence, membership, created_at, updated_at)
        values ($1, $2, $3, $4, $5, $6, $7, $8, $10, $9, $9)
-       on conflict (key) do update set name = excluded.name, description = excluded.description,
+       on conflict (key) do update set funnel_key = excluded.funnel_key, name = excluded.name, description = excluded.description,
          amount_minor = excluded.amount_minor, currency = excluded.currency, file_ids = excluded.file_ids,
          licence = excluded.licence, membership = excluded.membership, updated_at = excluded.updated_at, archived_at = null
-       where product.funnel_key = excluded.funnel_key
+       where product.funnel_key = excluded.funnel_key or product.archived_at is not null
        returning id`,
       [
         key,

@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify';
 import { CONFIG, type Config } from '../infra/config.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';
-import { footerOf, tokenQuery } from '../offers/offer-view.js';
+import { endedView, footerOf, tokenQuery } from '../offers/offer-view.js';
 import { OffersService, type OfferTerms } from '../offers/offers.service.js';
 import { checkoutTotal } from './checkout.js';
 import { orderToken } from './order-token.js';
@@ -132,7 +132,12 @@ export class CheckoutPages {
     sendPrivatePage(reply, 410, await this.renderer.render('pages/error', view));
   }
 
-  async noOffer(reply: FastifyReply): Promise<void> {
+  async noOffer(reply: FastifyReply, slug: string): Promise<void> {
+    const ended = await this.offers.findEnded(slug);
+    if (ended !== null) {
+      sendPrivatePage(reply, 410, await this.renderer.render('pages/error', endedView(ended)));
+      return;
+    }
     const message =
       'There is nothing to buy at this address. The offer may have ended, or the address is not complete.';
     sendPrivatePage(

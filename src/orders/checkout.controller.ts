@@ -36,7 +36,7 @@ export class CheckoutController {
   ): Promise<void> {
     const token = only(m);
     const terms = await this.offers.terms(slug, this.messageIdOf(token), this.clock.now());
-    if (terms === null) return this.pages.noOffer(reply);
+    if (terms === null) return this.pages.noOffer(reply, slug);
     if (request.method !== 'HEAD') await this.recordVisit(terms, request);
     return this.pages.form(reply, 200, {
       terms,
@@ -61,10 +61,10 @@ export class CheckoutController {
         { slug, messageId, seen: only(request.query.seen), request },
         parsed.data,
       );
-      return this.answer(reply, outcome, { token, values: typedValues(body) });
+      return this.answer(reply, outcome, { slug, token, values: typedValues(body) });
     }
     const terms = await this.offers.terms(slug, messageId, this.clock.now());
-    if (terms === null) return this.pages.noOffer(reply);
+    if (terms === null) return this.pages.noOffer(reply, slug);
     const errors = messagesByField(fieldProblems(parsed.error.issues, 'form', checkoutForm));
     return this.pages.form(reply, 422, { terms, token, values: typedValues(body), errors });
   }
@@ -93,13 +93,13 @@ export class CheckoutController {
   private async answer(
     reply: FastifyReply,
     outcome: CheckoutOutcome,
-    typed: Pick<CheckoutFormState, 'token' | 'values'>,
+    { slug, ...typed }: Pick<CheckoutFormState, 'token' | 'values'> & { slug: string },
   ): Promise<void> {
     switch (outcome.kind) {
       case 'placed':
         return this.pages.toPayment(reply, outcome.order);
       case 'no_offer':
-        return this.pages.noOffer(reply);
+        return this.pages.noOffer(reply, slug);
       case 'no_bump':
         return this.pages.form(reply, 422, {
           ...typed,

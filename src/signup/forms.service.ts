@@ -40,15 +40,15 @@ export class FormsService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Throws `FORM_SLUG_CONFLICT` when another funnel has the address. */
+  /** Throws `FORM_SLUG_CONFLICT` when another funnel has the address, and its form is not offline. */
   async publish(manager: EntityManager, form: FormDefinition): Promise<void> {
     const rows: unknown[] = await manager.query(
       `insert into form (slug, funnel_key, template, opt_in, consent_text, content, lead_magnet_file_id, sequence_key, sender, created_at, updated_at)
        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
-       on conflict (slug) do update set template = excluded.template, opt_in = excluded.opt_in, consent_text = excluded.consent_text,
+       on conflict (slug) do update set funnel_key = excluded.funnel_key, template = excluded.template, opt_in = excluded.opt_in, consent_text = excluded.consent_text,
          content = excluded.content, lead_magnet_file_id = excluded.lead_magnet_file_id, sequence_key = excluded.sequence_key,
          sender = excluded.sender, updated_at = excluded.updated_at, archived_at = null
-       where form.funnel_key = excluded.funnel_key returning id`,
+       where form.funnel_key = excluded.funnel_key or form.archived_at is not null returning id`,
       [
         form.slug,
         form.funnelKey,
@@ -82,6 +82,16 @@ export class FormsService {
       [slug],
     );
     return rows[0] ?? null;
+  }
+
+  /** The address of the form that stands in for one that is offline; null when its funnel has none, or it never was. */
+  async successor(slug: string): Promise<string | null> {
+    const rows: { slug: string }[] = await this.dataSource.query(
+      `select n.slug from form o join form n on n.funnel_key = o.funnel_key and n.archived_at is null
+       where o.slug = $1 and o.archived_at is not null order by n.id desc limit 1`,
+      [slug],
+    );
+    return rows[0]?.slug ?? null;
   }
 
   async findById(manager: EntityManager, id: string): Promise<Form | null> {

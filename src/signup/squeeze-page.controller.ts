@@ -30,7 +30,13 @@ export class SqueezePageController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     const form = await this.forms.findBySlug(slug);
-    if (!form) return this.missing(reply);
+    if (!form) {
+      const successor = await this.forms.successor(slug);
+      if (successor === null) return this.missing(reply);
+      // For now: the address may be taken by another funnel one day.
+      await reply.redirect(`/p/${successor}`, 302);
+      return;
+    }
     if (request.method !== 'HEAD') {
       await this.tracking.recordVisit({ page: 'squeeze', slug, funnelKey: form.funnelKey, request });
     }

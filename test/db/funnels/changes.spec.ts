@@ -55,6 +55,31 @@ describe('a funnel that is changed while people are in it', () => {
       (select json_agg(v order by version) from funnel_version v) as history, (select count(*) from email_template) as mails,
       (select json_agg(f) from form f) as forms, (select json_agg(p) from product p) as products`);
 
+  it('leaves its old addresses to others: a new funnel could not take the slug of what another had dropped', async () => {
+    const { http } = t.test;
+    await t.publish(steps('a'));
+    const moved = text('a').replace('slug: course', 'slug: course-new').replaceAll('course-kit', 'new-kit');
+    const other = funnelText(steps('a'), '', 'other')
+      .replace('slug: other', 'slug: course')
+      .replaceAll('other-kit', 'course-kit');
+    const funnels = t.test.app.get(FunnelsService);
+    await expect(funnels.apply(other, null, 'other.yaml')).rejects.toThrow('belongs to the funnel "course"');
+    await funnels.apply(moved, null, 'course.yaml');
+    // Old links lead somewhere while nobody has taken them.
+    expect((await http.get('/p/course').expect(302)).headers['location']).toBe('/p/course-new');
+    for (const path of ['/offer/course-kit', '/checkout/course-kit'])
+      expect((await http.get(path).expect(410)).text).toMatch(/This offer has ended[\s\S]*Ada/);
+    await http.get('/offer/never-there').expect(404);
+
+    await funnels.apply(other, null, 'other.yaml');
+    expect((await http.get('/p/course').expect(200)).text).toContain('Get it');
+    await http.get('/offer/course-kit').expect(200);
+    await expect(funnels.apply(text('a'), null, 'course.yaml')).rejects.toThrow(
+      'belongs to the funnel "other"',
+    );
+    await http.get('/p/course-new').expect(200);
+  });
+
   it('is planned in words: what changes, and for whom; nothing is written', async () => {
     await started();
     const before = await everything();

@@ -47,7 +47,7 @@ describe('offers', () => {
     await shop.offers.archiveExcept(shop.db.manager, 'shop', ['kit', 'again']);
     expect(await shop.offers.findBySlug('seasonal')).toBeNull();
     expect(await shop.offers.findById(id)).toMatchObject({ slug: 'seasonal' });
-    await shop.http.get('/offer/seasonal').expect(404);
+    await shop.http.get('/offer/seasonal').expect(410);
     expect(await shop.publishOffer({ slug: 'seasonal' })).toBe(id);
     await shop.http.get('/offer/seasonal').expect(200);
   });
