@@ -109,6 +109,27 @@ export function segmentCondition(
   };
 }
 
+/** The whole audience as a segment would say it; null for those who are told by what they did with an earlier mail. */
+export function audienceCondition(
+  audience: Audience,
+  conditions: Readonly<Record<string, Condition>>,
+): Condition | null {
+  if ('resendOf' in audience) return null;
+  const { tags: tagged, funnel } = filterOf(audience);
+  const having = (names: readonly string[] = []): Condition[] => names.map((tag) => ({ tag }));
+  const inSegments = segmentCondition(audience, conditions);
+  return {
+    all: [
+      { status: ['active'] },
+      ...(tagged?.any ? [{ any: having(tagged.any) }] : []),
+      ...having(tagged?.all),
+      ...(tagged?.none ? [{ not: { any: having(tagged.none) } }] : []),
+      ...(funnel === undefined ? [] : [{ funnel }]),
+      ...(inSegments === null ? [] : [inSegments]),
+    ],
+  };
+}
+
 /** One of the conditions that must all hold. */
 interface AudiencePart {
   /** For people, after "somebody who": `has one of the tags “vip”`. */

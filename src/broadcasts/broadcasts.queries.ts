@@ -4,7 +4,13 @@ import { PLANNING_LOCK } from '../delivery/planning.queries.js';
 import type { SqlCondition } from '../segments/compile.js';
 import type { Condition } from '../segments/condition.js';
 import { SegmentsService } from '../segments/segments.service.js';
-import { type Audience, compileAudience, segmentCondition, segmentsOf } from './audience.js';
+import {
+  type Audience,
+  audienceCondition,
+  compileAudience,
+  segmentCondition,
+  segmentsOf,
+} from './audience.js';
 import type { Broadcast, BroadcastDraft } from './broadcast.js';
 import type { Recipient } from './broadcast-batch.js';
 import type { PublishedWords } from './split.js';
@@ -207,16 +213,25 @@ export class BroadcastsQueries {
     );
   }
 
-  /** How many would get it now. */
+  /** How many would get it now: counted as a segment, less the few who pause. Throws `SEGMENT_NOT_FOUND`. */
   async audienceSize({ audience }: Pick<Broadcast, 'audience'>): Promise<number> {
-    return this.segments.countWhere(await this.conditionNow(audience, 'set'));
+    const condition = audienceCondition(audience, await this.segments.conditionsOf(segmentsOf(audience)));
+    if (condition === null) return this.segments.countWhere(await this.conditionNow(audience, 'set'));
+    const all = await this.segments.count(condition);
+    const { text, parameters } = await this.compileNow(audience, 'row');
+    const paused = { text: `s.paused_until is not null and ${text}`, parameters };
+    return Math.max(0, all - (await this.segments.countWhere(paused)));
   }
 
   /** Who would get it now, with parameters from $1 on. Throws `SEGMENT_NOT_FOUND`. */
   async conditionNow(audience: Audience, mode: 'set' | 'row'): Promise<SqlCondition> {
-    const segments = await this.segments.conditionsOf(segmentsOf(audience));
-    const { text, parameters } = await this.compile(audience, 1, { segments, mode, now: null });
+    const { text, parameters } = await this.compileNow(audience, mode);
     return { text: `${text} and s.paused_until is null`, parameters };
+  }
+
+  private async compileNow(audience: Audience, mode: 'set' | 'row'): Promise<SqlCondition> {
+    const segments = await this.segments.conditionsOf(segmentsOf(audience));
+    return this.compile(audience, 1, { segments, mode, now: null });
   }
 
   private async compile(

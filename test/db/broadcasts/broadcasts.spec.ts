@@ -281,6 +281,9 @@ describe('a broadcast', () => {
       expect(size).toBe(found.length);
       return found.map((address) => address.split('@')[0] ?? '');
     };
+    await tagged('gone@example.com', ['a', 'b']);
+    await t.db.query(`update subscriber set status = 'unsubscribed' where email = 'gone@example.com'`);
+    expect(await reached({ everybody: true })).toEqual(['a', 'ab', 'abc', 'none']);
     expect(await reached({ tags: { any: ['b', 'c'] } })).toEqual(['ab', 'abc']);
     expect(await reached({ tags: { all: ['a', 'b'] } })).toEqual(['ab', 'abc']);
     expect(await reached({ tags: { none: ['b'] } })).toEqual(['a', 'none']);
@@ -295,6 +298,9 @@ describe('a broadcast', () => {
     await t.db.query(`insert into enrollment (sequence_id, version_id, subscriber_id, status, started_at)
       select v.sequence_id, v.id, s.id, 'completed', now() from sequence_version v, subscriber s where s.email = 'a@example.com'`);
     expect(await reached({ funnel: 'guide', tags: { any: ['a'] } })).toEqual(['a']);
+    await t.db.query(`update subscriber set paused_until = '2027-01-01' where email = 'a@example.com'`);
+    const { id } = await broadcasts.create(draft({ audience: { tags: { any: ['a'] } } }));
+    expect(await broadcasts.audienceSize(id)).toBe(2);
   });
 
   it('sends nothing that has expired', async () => {
