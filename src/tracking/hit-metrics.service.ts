@@ -36,7 +36,7 @@ export class HitMetrics {
     });
     new Gauge({
       name: 'wellspring_hits_spooled_bytes',
-      help: 'Opens and clicks on disk while the database is away',
+      help: 'Bytes of opens and clicks on disk: in a rush, and while the database is away',
       registers,
       collect() {
         this.set(now().spooledBytes);

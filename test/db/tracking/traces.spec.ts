@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+import { AfterWork } from '../../../src/tracking/after-work.service.js';
 import { acceptedMail, CHROME, IPHONE, settle, verdicts, visit } from './trail.js';
 
 const MINUTE = 60_000;
@@ -102,6 +103,23 @@ describe('what comes back after a mail', () => {
       'click proxy',
       'click unknown',
     ]);
+  });
+
+  it('judges no click as long as what came within its moment is not stored yet', async () => {
+    const mail = await acceptedMail(t);
+    t.clock.advance(5 * MINUTE);
+    await visit(t, mail.links[0]);
+    await verdicts(t, mail);
+    const lane = t.app.get(AfterWork);
+    const clickedMs = t.clock.now().getTime();
+    t.clock.advance(MINUTE);
+    lane.watch(() => clickedMs + 3_999);
+    await settle(t);
+    expect(await verdicts(t, mail)).toEqual(['click unknown']);
+    lane.watch(() => clickedMs + 4_000);
+    await settle(t);
+    expect(await verdicts(t, mail)).toEqual(['click human']);
+    lane.watch(() => Infinity);
   });
 
   it('does not wait on a mail that is asked for in masses, nor for ever on one that is gone', async () => {

@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest';
+import { AfterWork } from '../../../src/tracking/after-work.service.js';
+
+/** Keeps the process for this long, as a statement keeps the database. */
+const work = async (ms: number): Promise<void> => {
+  for (const until = performance.now() + ms; performance.now() < until;);
+};
+
+describe('the work behind the answers', () => {
+  it('is done one piece at a time, in the order it came, whether a piece fails or not', async () => {
+    const lane = new AfterWork();
+    const order: string[] = [];
+    const piece = async (name: string): Promise<string> =>
+      lane.run(async () => {
+        order.push(`${name} begins`);
+        await Promise.resolve();
+        order.push(`${name} ends`);
+        if (name === 'b') throw new Error('no');
+        return name;
+      });
+    expect(lane.free).toBe(true);
+    const done = Promise.allSettled(['a', 'b', 'c'].map(piece));
+    expect(lane.free).toBe(false);
+    expect((await done).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(order).toEqual(['a', 'b', 'c'].flatMap((name) => [`${name} begins`, `${name} ends`]));
+    expect(lane.free).toBe(true);
+  });
+
+  it('rests in a rush for four times as long as it took, and at no other time', async () => {
+    const lane = new AfterWork();
+    lane.arrived(49);
+    await lane.run(() => work(10));
+    expect(lane.free).toBe(true);
+    lane.arrived(50);
+    await lane.run(() => work(10));
+    expect(lane.free).toBe(false);
+    const endedMs = performance.now();
+    await lane.run(async () => undefined);
+    expect(performance.now() - endedMs).toBeGreaterThan(35);
+  });
+
+  it('does not rest when the disk is half full of hits, or the process is about to end', async () => {
+    const lane = new AfterWork();
+    lane.arrived(1_000);
+    lane.behind = true;
+    await lane.run(() => work(10));
+    expect(lane.free).toBe(true);
+    lane.behind = false;
+    lane.arrived(1_000);
+    await lane.run(() => work(10));
+    expect(lane.free).toBe(false);
+    lane.hurry();
+    expect(lane.free).toBe(true);
+    await lane.run(() => work(10));
+    expect(lane.free).toBe(true);
+  });
+});
