@@ -4,11 +4,13 @@ import { broadcastMailKey, topicOf, type Broadcast } from './broadcast.js';
 import { armOf } from './split.js';
 import { AT_ONCE, mailTime, spreadOffsetMs, type MailTime } from './timing.js';
 
-export interface Recipient {
-  id: string;
-  email: string;
-  emailKey: string;
-  timeZone: string | null;
+/** By column, one entry for each in every column. */
+export interface Recipients {
+  /** Ascending. */
+  ids: string[];
+  emails: string[];
+  emailKeys: string[];
+  timeZones: (string | null)[];
 }
 
 /**
@@ -17,26 +19,29 @@ export interface Recipient {
  */
 export function broadcastBatch(
   broadcast: Broadcast,
-  recipients: readonly Recipient[],
+  { ids, emails, emailKeys, timeZones }: Recipients,
   position: number,
 ): { batch: MailBatch; withoutZone: number; hourPassed: number } {
-  const arms = recipients.map(({ id }) => armFor(broadcast, id));
-  const times = timesOf(broadcast, recipients, position);
+  const arms = ids.map((id) => armFor(broadcast, id));
+  const times = timesOf(broadcast, timeZones, position);
+  // Each arm has its place; the mails that wait come last.
+  const waiting = broadcast.split?.arms.length ?? 0;
   return {
     batch: {
       shared: sharedOf(broadcast),
-      mails: recipients.map(({ id, email, emailKey }, place) => ({
-        // Each arm has its place; the mails that wait come last.
-        shared: arms[place] ?? broadcast.split?.arms.length ?? 0,
-        dedupeKey: broadcastMailKey(broadcast.id, id),
-        subscriberId: id,
-        address: email,
-        emailKey,
-        times:
-          broadcast.split !== null && arms[place] === null
-            ? waitingTimes(broadcast, position + place)
-            : timesInLedger(times?.[place]),
-      })),
+      mails: {
+        shared: arms.map((arm) => arm ?? waiting),
+        subscriberIds: ids,
+        enrollmentIds: ids.map(() => null),
+        addresses: emails,
+        emailKeys,
+      },
+      times:
+        times === null && broadcast.split === null
+          ? null
+          : arms.map((arm, place) =>
+              arm === null ? waitingTimes(broadcast, position + place) : timesInLedger(times?.[place]),
+            ),
     },
     withoutZone: times?.filter(({ fellBack }) => fellBack).length ?? 0,
     hourPassed: times?.filter(({ passed }, place) => passed && arms[place] !== null).length ?? 0,
@@ -53,6 +58,7 @@ function sharedOf(broadcast: Broadcast): SharedMail[] {
   const mail: SharedMail = {
     class: 'marketing',
     kind: 'broadcast',
+    dedupeKey: broadcastMailKey(id),
     funnelKey: topicOf(broadcast),
     broadcastId: id,
     templateId,
@@ -70,13 +76,13 @@ function sharedOf(broadcast: Broadcast): SharedMail[] {
 /** Null when all are due at the same instant, which then crosses to the database once. */
 function timesOf(
   broadcast: Broadcast,
-  recipients: readonly Recipient[],
+  timeZones: readonly (string | null)[],
   position: number,
 ): MailTime[] | null {
   const timing = broadcast.timing ?? AT_ONCE;
   if (timing.local === null && timing.spreadMinutes === 0) return null;
   const moments = { scheduledAt: beginOf(broadcast), startedAt: broadcast.startedAt ?? beginOf(broadcast) };
-  return recipients.map(({ timeZone }, place) =>
+  return timeZones.map((timeZone, place) =>
     mailTime(timing, moments, { timeZone, position: position + place }),
   );
 }
@@ -90,8 +96,8 @@ function waitingTimes(broadcast: Broadcast, position: number): MailTimes {
 }
 
 /** One that is too late has expired when it is due: the ledger then says so itself. */
-function timesInLedger(time: MailTime | undefined): MailTimes | undefined {
-  if (time === undefined) return undefined;
+function timesInLedger(time: MailTime | undefined): MailTimes | null {
+  if (time === undefined) return null;
   const { dueAt, plannedFor, tooLate } = time;
   return { dueAt, plannedFor, expiresAt: tooLate ? dueAt : null };
 }

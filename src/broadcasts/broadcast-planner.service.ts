@@ -1,6 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { MessagesService, type PreparedBatch } from '../delivery/messages.service.js';
+import type { PreparedBatch } from '../delivery/mail-batch.js';
+import { MessagesService } from '../delivery/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { Broadcast } from './broadcast.js';
 import { broadcastBatch } from './broadcast-batch.js';
@@ -86,12 +87,12 @@ export class BroadcastPlanner {
     { from, position }: { from: string; position: number },
   ): Promise<Batch> {
     const recipients = await this.queries.recipients(broadcast, { after: from, limit: BATCH });
-    const isLast = recipients.length < BATCH;
-    const to = isLast ? (broadcast.lastSubscriberId ?? from) : (recipients.at(-1)?.id ?? from);
+    const isLast = recipients.ids.length < BATCH;
+    const to = isLast ? (broadcast.lastSubscriberId ?? from) : (recipients.ids.at(-1) ?? from);
     const { batch, withoutZone, hourPassed } = broadcastBatch(broadcast, recipients, position);
     const prepared = this.messages.prepareBatch(batch);
     return {
-      ...{ prepared, from, to, isLast, position: position + recipients.length },
+      ...{ prepared, from, to, isLast, position: position + recipients.ids.length },
       ...{ withoutZone, hourPassed },
     };
   }

@@ -72,9 +72,12 @@ export function topicOf({ topic, audience }: Pick<Broadcast, 'topic' | 'audience
   return ('funnel' in audience ? audience.funnel : undefined) ?? DEFAULT_TOPIC;
 }
 
-/** The dedupe key of one subscriber's mail: one each, however often it is started, paused or planned again. */
-export function broadcastMailKey(broadcastId: string, subscriberId: string): string {
-  return `b:${broadcastId}:${subscriberId}`;
+/**
+ * What stands before and behind the subscriber's id in the dedupe key of their mail: one each, however often the broadcast
+ * is started, paused or planned again.
+ */
+export function broadcastMailKey(broadcastId: string): [before: string, after: string] {
+  return [`b:${broadcastId}:`, ''];
 }
 
 export interface BroadcastEstimate {

@@ -12,7 +12,7 @@ import {
   segmentsOf,
 } from './audience.js';
 import type { Broadcast, BroadcastDraft } from './broadcast.js';
-import type { Recipient } from './broadcast-batch.js';
+import type { Recipients } from './broadcast-batch.js';
 import type { PublishedWords } from './split.js';
 import type { BroadcastState } from './broadcast-status.js';
 import type { BroadcastTiming } from './timing.js';
@@ -199,18 +199,28 @@ export class BroadcastsQueries {
   async recipients(
     broadcast: Pick<Broadcast, 'audience' | 'lastSubscriberId' | 'segments' | 'startedAt'>,
     { after, limit }: { after: string; limit: number },
-  ): Promise<Recipient[]> {
+  ): Promise<Recipients> {
     const { audience, lastSubscriberId, segments, startedAt } = broadcast;
     const condition = await this.compile(audience, 4, {
       segments: segments ?? {},
       mode: 'row',
       now: startedAt,
     });
-    return this.dataSource.query(
-      `select s.id, s.email, s.email_key as "emailKey", s.time_zone as "timeZone" from subscriber s
-       where s.id > $1 and s.id <= $2 and ${condition.text} order by s.id limit $3`,
+    // One row of columns: thousands of rows keep the memory of this process busier than all else it does with them.
+    const rows: { [K in keyof Recipients]: Recipients[K] | null }[] = await this.dataSource.query(
+      `select json_agg(r.id::text) as ids, json_agg(r.email_key) as "emailKeys", json_agg(r.time_zone) as "timeZones",
+         case when not bool_and(r.email = r.email_key) then json_agg(r.email) end as emails
+       from (select s.id, s.email, s.email_key, s.time_zone from subscriber s
+         where s.id > $1 and s.id <= $2 and ${condition.text} order by s.id limit $3) r`,
       [after, lastSubscriberId, limit, ...condition.parameters],
     );
+    const { ids, emails, emailKeys, timeZones } = rows[0] ?? {};
+    return {
+      ids: ids ?? [],
+      emails: emails ?? emailKeys ?? [],
+      emailKeys: emailKeys ?? [],
+      timeZones: timeZones ?? [],
+    };
   }
 
   /** How many would get it now: counted as a segment, less the few who pause. Throws `SEGMENT_NOT_FOUND`. */

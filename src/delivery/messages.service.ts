@@ -4,7 +4,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { decodeIds, encodeIds, signToken, verifyToken } from '../values/signed-token.js';
-import { laneKeys, mailColumns, type MailBatch, type MailColumns, type SharedMail } from './mail-batch.js';
+import { byLane, prepareBatch, type MailBatch, type PreparedBatch } from './mail-batch.js';
 import type { PlannedMessage } from './message.js';
 import { resolveUnknown } from './message-evidence.queries.js';
 import { messageIdFor } from './message-id.js';
@@ -13,12 +13,6 @@ import { PlanningQueries } from './planning.queries.js';
 import { SendHours } from './send-hours.service.js';
 
 export const SEND_DUE = 'delivery.send-due';
-
-/** A batch whose hashes are made. */
-export interface PreparedBatch {
-  shared: SharedMail[];
-  columns: MailColumns;
-}
 
 /** The only writer of `message`. A planned message is a row in the transaction of what caused it. */
 @Injectable()
@@ -96,25 +90,19 @@ export class MessagesService {
    * As `plan`, for many mails that have most in common. Returns how many of them are new. The caller's transaction holds
    * the enrollments or the broadcast they come from.
    */
-  async planBatch(manager: EntityManager, { shared, columns }: PreparedBatch): Promise<number> {
-    if (columns.shared.length === 0) return 0;
-    const groups = await this.planning.groupsByMx(manager, [...new Set(columns.domains)]);
-    const lanes = laneKeys(shared, columns, groups);
-    const now = this.clock.now();
-    const numbered = await this.hours.number(shared);
-    const count = await this.planning.insertBatch(manager, {
-      shared: numbered,
-      columns,
-      laneKeys: lanes,
-      now,
-    });
+  async planBatch(manager: EntityManager, batch: PreparedBatch): Promise<number> {
+    const { mails, times } = batch;
+    if (mails.shared.length === 0) return 0;
+    const groups = await this.planning.groupsByMx(manager, batch.domains);
+    const laned = byLane(await this.hours.number(batch.shared), batch, groups);
+    const count = await this.planning.insertBatch(manager, { ...laned, mails, times, now: this.clock.now() });
     await this.wake.notify(manager, SEND_DUE);
     return count;
   }
 
   /** The part of `planBatch` that needs no database: done before a transaction, it does not keep one waiting. */
   prepareBatch(batch: MailBatch): PreparedBatch {
-    return { shared: batch.shared, columns: mailColumns(this.config.secretKey, batch) };
+    return prepareBatch(this.config.secretKey, batch);
   }
 
   /**

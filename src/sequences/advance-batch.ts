@@ -1,4 +1,4 @@
-import type { BatchMail, SharedMail } from '../delivery/mail-batch.js';
+import { addMail, type SharedMail } from '../delivery/mail-batch.js';
 import type { Sender } from '../delivery/message.js';
 import type { Assignment } from '../experiments/experiment-terms.js';
 import { timeZoneOr } from '../values/zoned-time.js';
@@ -6,23 +6,30 @@ import { emptyPlan, type BatchPlan, type NextState } from './batch-plan.js';
 import { armKey, dateNeed, needKey, type Need, type PreparedSequence } from './prepared.js';
 import { advance, type Facts, type Progress, type Sent } from './progress.js';
 
-export interface DueEnrollment {
-  id: string;
+/** People by column, one entry for each in every column: a batch of objects keeps the memory of a worker busy. */
+export interface DuePeople {
+  /** Of their enrollments. */
+  ids: readonly string[];
+  subscriberIds: readonly string[];
+  emails: readonly string[];
+  emailKeys: readonly string[];
+}
+
+/** People who are due at one step and of whom the same is known, short of what has to be asked about each. */
+export interface DueGroup {
   versionId: string;
   stepKey: string;
-  /** When the step was due, in epoch milliseconds; where it was too late for its hours, their opening. */
-  nextAtMs: number;
-  /** When the wait for something to happen is over; null when the step only waits for its time. */
-  waitUntilMs: number | null;
-  /** JSON as the database wrote it: most people of a funnel have the same, which is then read once. */
+  /** As `lateSince` says. */
+  lateSinceMs: number | null;
+  /** A step that waits for something to happen has not begun to, still does, or its time is over. */
+  wait: Facts['wait'];
+  /** JSON as the database wrote it. */
   data: string;
   /** JSON of the steps that do not come again; null for nearly everybody. */
   had: string | null;
-  subscriberId: string;
-  email: string;
-  emailKey: string;
   status: string;
   timeZone: string | null;
+  people: DuePeople;
 }
 
 /** The version of a sequence, with what its mails are sent as. */
@@ -38,12 +45,19 @@ export type Answers = ReadonlyMap<string, ReadonlyMap<string, unknown>>;
 /** What people at the same step, in the same zone, with the same answers and delay have in common. */
 interface Peers {
   mailsDueAt: Date;
+  /** Place in `BatchPlan.states`; -1 for those who are stuck. */
   state: number;
   progress: Progress | null;
   version: RunningVersion | null;
   /** Per text of `data`, the places of the shared mails of `progress.sent`. */
   sharedByData: Map<string, number[]>;
   stuckIds: string[];
+}
+
+/** One person of a group. */
+interface Place {
+  group: DueGroup;
+  index: number;
 }
 
 interface Batch {
@@ -58,133 +72,179 @@ interface Batch {
  * is found once for all of them; what is left per person is a few identifiers.
  */
 export function planBatch(
-  due: readonly DueEnrollment[],
+  due: readonly DueGroup[],
   versions: ReadonlyMap<string, RunningVersion>,
   answers: Answers,
   now: Date,
 ): BatchPlan {
   const batch: Batch = { plan: emptyPlan(), versions, answers, now };
   const known = new Map<string, Peers>();
-  for (const row of due) {
-    const mailsDueAt = mailsDue(row.nextAtMs, now);
-    const wait = waitOf(row, now);
-    const key =
-      row.status === 'active'
-        ? `${row.versionId} ${row.stepKey} ${row.timeZone ?? ''} ${wait} ${mailsDueAt.getTime()}${answersText(row, batch)}${row.had ?? ''}`
-        : row.status;
+  const peersAt = (place: Place, start: string): Peers => {
+    const key = start + answersText(place, batch);
     let peers = known.get(key);
-    if (peers === undefined) known.set(key, (peers = peersOf(row, batch, { mailsDueAt, wait })));
-    addPerson(batch.plan, row, peers);
+    if (peers === undefined) known.set(key, (peers = peersOf(place, batch)));
+    return peers;
+  };
+  for (const group of due) {
+    const start = startOfKey(group);
+    const asks = needsAt(group, versions).length > 0;
+    let peers: Peers | undefined;
+    for (let index = 0; index < group.people.ids.length; index++) {
+      if (peers === undefined || asks) peers = peersAt({ group, index }, start);
+      addPerson(batch.plan, { group, index }, peers);
+    }
   }
   return batch.plan;
 }
 
 /** What has to be looked up before the batch can be planned. */
 export function needsOf(
-  due: readonly DueEnrollment[],
+  due: readonly DueGroup[],
   versions: ReadonlyMap<string, RunningVersion>,
-): { row: DueEnrollment; need: Need }[] {
-  return due.flatMap((row) => {
-    if (row.status !== 'active') return [];
-    const needs = versions.get(row.versionId)?.sequence.needs.get(row.stepKey) ?? [];
-    return needs.map((need) => ({ row, need }));
+): { row: { id: string; subscriberId: string }; need: Need }[] {
+  return due.flatMap((group) => {
+    const needs = needsAt(group, versions);
+    if (needs.length === 0) return [];
+    const { ids, subscriberIds } = group.people;
+    return ids.flatMap((id, index) => {
+      const row = { id, subscriberId: subscriberIds[index] ?? '' };
+      return needs.map((need) => ({ row, need }));
+    });
+  });
+}
+
+function needsAt(
+  { status, versionId, stepKey }: DueGroup,
+  versions: ReadonlyMap<string, RunningVersion>,
+): readonly Need[] {
+  return (status === 'active' ? versions.get(versionId)?.sequence.needs.get(stepKey) : undefined) ?? [];
+}
+
+/** The group without the people whose ids are `busy`. */
+export function withoutSubscribers(due: readonly DueGroup[], busy: ReadonlySet<string>): DueGroup[] {
+  return due.map((group) => {
+    const { ids, subscriberIds, emails, emailKeys } = group.people;
+    const isFree = (_: string, index: number): boolean => !busy.has(subscriberIds[index] ?? '');
+    const people = {
+      ids: ids.filter(isFree),
+      subscriberIds: subscriberIds.filter(isFree),
+      emails: emails.filter(isFree),
+      emailKeys: emailKeys.filter(isFree),
+    };
+    return { ...group, people };
   });
 }
 
 const HOUR_MS = 3_600_000;
 
 /**
- * Now, unless the step is over an hour late, as after an outage: then the mail is as late as its step, to the hour, so
+ * Null unless the step is over an hour late, as after an outage: then its mail is as late as the step, to the hour, so
  * that the rule for overdue mail sees it. A step that was put off to an opening is as late as that, which is also the
- * rule for a mail that is put back.
+ * rule for a mail that is put back. The claim says the same in SQL.
  */
-function mailsDue(nextAtMs: number, now: Date): Date {
-  if (now.getTime() - nextAtMs <= HOUR_MS) return now;
-  return new Date(Math.ceil(nextAtMs / HOUR_MS) * HOUR_MS);
+export function lateSince(nextAtMs: number, now: Date): number | null {
+  if (now.getTime() - nextAtMs <= HOUR_MS) return null;
+  return Math.ceil(nextAtMs / HOUR_MS) * HOUR_MS;
 }
 
-function waitOf({ waitUntilMs }: DueEnrollment, now: Date): Facts['wait'] {
-  if (waitUntilMs === null) return 'new';
-  return waitUntilMs <= now.getTime() ? 'over' : 'pending';
+function startOfKey({ status, versionId, stepKey, timeZone, wait, lateSinceMs, had }: DueGroup): string {
+  if (status !== 'active') return status;
+  return `${versionId} ${stepKey} ${timeZone ?? ''} ${wait} ${lateSinceMs ?? ''} ${had ?? ''}`;
 }
 
 /** Empty for nearly all steps: nothing is asked there. */
-function answersText(row: DueEnrollment, { versions, answers }: Batch): string {
-  const needs = versions.get(row.versionId)?.sequence.needs.get(row.stepKey);
-  if (needs === undefined || needs.length === 0) return '';
-  const own = answers.get(row.id);
+function answersText({ group, index }: Place, { versions, answers }: Batch): string {
+  const needs = needsAt(group, versions);
+  if (needs.length === 0) return '';
+  const own = answers.get(group.people.ids[index] ?? '');
   return ` ${JSON.stringify(needs.map((need) => own?.get(needKey(need)) ?? false))}`;
 }
 
-function peersOf(
-  row: DueEnrollment,
-  { plan, versions, answers, now }: Batch,
-  { mailsDueAt, wait }: { mailsDueAt: Date; wait: Facts['wait'] },
-): Peers {
+function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batch): Peers {
+  const { status, versionId, stepKey, timeZone, wait, lateSinceMs, had } = group;
   const peers: Peers = {
-    mailsDueAt,
+    mailsDueAt: lateSinceMs === null ? now : new Date(lateSinceMs),
     state: -1,
     progress: null,
     version: null,
     sharedByData: new Map(),
     stuckIds: [],
   };
-  if (row.status !== 'active') {
-    peers.state = plan.states.push(ended('exited', `subscriber is ${row.status}`)) - 1;
+  if (status !== 'active') {
+    peers.state = plan.states.push(ended('exited', `subscriber is ${status}`)) - 1;
     return peers;
   }
   try {
-    const version = versions.get(row.versionId);
-    if (!version) throw new Error(`version ${row.versionId} was not loaded`);
-    const own = answers.get(row.id);
-    const progress = advance(version.sequence, row.stepKey, {
+    const version = versions.get(versionId);
+    if (!version) throw new Error(`version ${versionId} was not loaded`);
+    const own = answers.get(group.people.ids[index] ?? '');
+    const progress = advance(version.sequence, stepKey, {
       now,
       wait,
-      timeZone: timeZoneOr(row.timeZone, version.sequence.fallbackZone).zone,
+      timeZone: timeZoneOr(timeZone, version.sequence.fallbackZone).zone,
       answer: (leaf) => own?.get(needKey(leaf)) === true,
       date: (source) => own?.get(needKey(dateNeed(source))),
       arm: (experiment) => (own?.get(armKey(experiment)) as Assignment | undefined) ?? null,
-      had: row.had === null ? null : (JSON.parse(row.had) as Record<string, string>),
+      had: had === null ? null : (JSON.parse(had) as Record<string, string>),
     });
     peers.state = plan.states.push(stateAfter(progress)) - 1;
     return Object.assign(peers, { version, progress });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    plan.stuck.push({ ids: peers.stuckIds, stepKey: row.stepKey, reason });
+    plan.stuck.push({ ids: peers.stuckIds, stepKey, reason });
     return peers;
   }
 }
 
-function addPerson(plan: BatchPlan, row: DueEnrollment, peers: Peers): void {
-  const { state, progress, version, mailsDueAt } = peers;
+function addPerson(plan: BatchPlan, { group, index }: Place, peers: Peers): void {
+  const { state, progress, version } = peers;
+  const { ids, subscriberIds, emails, emailKeys } = group.people;
+  const [enrollmentId = '', subscriberId = ''] = [ids[index], subscriberIds[index]];
   if (state < 0) {
-    peers.stuckIds.push(row.id);
+    peers.stuckIds.push(enrollmentId);
     return;
   }
-  plan.moves.push({ id: row.id, state });
+  plan.moves.ids.push(enrollmentId);
+  plan.moves.states.push(state);
   if (progress === null || version === null) return;
-  let shared = peers.sharedByData.get(row.data);
-  if (shared === undefined) {
-    const data = JSON.parse(row.data) as Record<string, unknown>;
-    shared = progress.sent.map(
-      (sent) => plan.mail.shared.push(sharedMail(sent, version, data, mailsDueAt)) - 1,
-    );
-    peers.sharedByData.set(row.data, shared);
-  }
-  for (const [index, { node, offerExpiresAt }] of progress.sent.entries()) {
-    plan.mail.mails.push(mailTo(row, node.key, shared[index] ?? -1));
+  const shared = sharedBy(peers, { plan, progress, version, data: group.data });
+  for (const [place, { node, offerExpiresAt }] of progress.sent.entries()) {
+    addMail(plan.mail, {
+      ...{ shared: shared[place] ?? -1, subscriberId, enrollmentId },
+      ...{ address: emails[index] ?? '', emailKey: emailKeys[index] ?? '' },
+    });
     if (node.offer === null) continue;
-    const { id: enrollmentId, subscriberId } = row;
     plan.grants.push({ enrollmentId, subscriberId, offerSlug: node.offer.slug, expiresAt: offerExpiresAt });
   }
-  for (const { key: stepKey, outcome } of progress.passed) {
-    plan.decisions.push({ enrollmentId: row.id, stepKey, outcome });
-  }
-  addEffects(plan, row, progress);
+  for (const { key: stepKey, outcome } of progress.passed)
+    plan.decisions.push({ enrollmentId, stepKey, outcome });
+  addEffects(plan, { enrollmentId, subscriberId, data: group.data }, progress);
 }
 
-function addEffects(plan: BatchPlan, row: DueEnrollment, { effects }: Progress): void {
-  const { id: enrollmentId, subscriberId, data } = row;
+function sharedBy(
+  { sharedByData, mailsDueAt }: Peers,
+  {
+    plan,
+    progress,
+    version,
+    data,
+  }: { plan: BatchPlan; progress: Progress; version: RunningVersion; data: string },
+): readonly number[] {
+  const known = sharedByData.get(data);
+  if (known !== undefined) return known;
+  const read = JSON.parse(data) as Record<string, unknown>;
+  const shared = progress.sent.map(
+    (sent) => plan.mail.shared.push(sharedMail(sent, version, read, mailsDueAt)) - 1,
+  );
+  sharedByData.set(data, shared);
+  return shared;
+}
+
+function addEffects(
+  plan: BatchPlan,
+  { enrollmentId, subscriberId, data }: { enrollmentId: string; subscriberId: string; data: string },
+  { effects }: Progress,
+): void {
   for (const effect of effects) {
     switch (effect.kind) {
       case 'tag':
@@ -212,22 +272,6 @@ function addEffects(plan: BatchPlan, row: DueEnrollment, { effects }: Progress):
   }
 }
 
-function mailTo(row: DueEnrollment, stepKey: string, shared: number): BatchMail {
-  return {
-    shared,
-    dedupeKey: stepMailKey(row.id, stepKey),
-    subscriberId: row.subscriberId,
-    enrollmentId: row.id,
-    address: row.email,
-    emailKey: row.emailKey,
-  };
-}
-
-/** The dedupe key of a step's mail. */
-function stepMailKey(enrollmentId: string, stepKey: string): string {
-  return `seq:${enrollmentId}:${stepKey}`;
-}
-
 function sharedMail(
   { node, offerExpiresAt, expiresAt, hours }: Sent,
   { funnelKey, sender, sequence }: RunningVersion,
@@ -239,6 +283,8 @@ function sharedMail(
   return {
     class: 'marketing',
     kind: 'sequence',
+    // With the id of the enrollment between them.
+    dedupeKey: ['seq:', `:${node.key}`],
     funnelKey,
     sender,
     stepKey: node.key,

@@ -2,10 +2,10 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { MessagesService } from '../delivery/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { needsOf, planBatch, type DueEnrollment } from './advance-batch.js';
+import { needsOf, planBatch, withoutSubscribers, type DueGroup } from './advance-batch.js';
 import { touchedSubscribers, type BatchPlan } from './batch-plan.js';
 import { EffectsService } from './effects.service.js';
-import { EnrollmentsQueries, type DuePlace } from './enrollments.queries.js';
+import { EnrollmentsQueries, furtherPlace, type DuePlace } from './enrollments.queries.js';
 import { loadAnswers } from './facts.queries.js';
 import { VersionsService } from './versions.service.js';
 
@@ -72,9 +72,9 @@ export class AdvanceService {
   private async advanceBatch(run: Run, limit: number): Promise<number> {
     return this.dataSource.transaction(async (manager) => {
       const now = this.clock.now();
-      const due = await this.queries.claimDue(manager, { now, limit, after: run.after });
-      if (due.length === 0) return 0;
-      run.after = furthest(due, run.after);
+      const { due, last } = await this.queries.claimDue(manager, { now, limit, after: run.after });
+      if (last === null) return 0;
+      run.after = furtherPlace(last, run.after);
       const plan = await this.plan(manager, due, now);
       await this.postponeStuck(manager, plan, now);
       // The locked enrollments are what an erasure waits for.
@@ -83,13 +83,13 @@ export class AdvanceService {
       await this.queries.recordDecisions(manager, plan.decisions, now);
       await this.queries.move(manager, plan, now);
       await this.effects.apply(manager, plan, now);
-      run.moved += plan.moves.length;
-      return due.length;
+      run.moved += plan.moves.ids.length;
+      return due.reduce((sum, { people }) => sum + people.ids.length, 0);
     });
   }
 
   /** Leaves out who is being changed by somebody else at this moment; they stay due. */
-  private async plan(manager: EntityManager, due: readonly DueEnrollment[], now: Date): Promise<BatchPlan> {
+  private async plan(manager: EntityManager, due: readonly DueGroup[], now: Date): Promise<BatchPlan> {
     const versions = await this.versions.running(manager, due);
     const answers = await loadAnswers(manager, needsOf(due, versions), now);
     const plan = planBatch(due, versions, answers, now);
@@ -98,8 +98,7 @@ export class AdvanceService {
     const free = await this.effects.lockFree(manager, touched);
     if (free.size === touched.length) return plan;
     const busy = new Set(touched.filter((id) => !free.has(id)));
-    const rest = due.filter(({ subscriberId }) => !busy.has(subscriberId));
-    return planBatch(rest, versions, answers, now);
+    return planBatch(withoutSubscribers(due, busy), versions, answers, now);
   }
 
   /** A hit is noticed once per run, not per batch, and only among new ones: a million may wait at one branch. */
@@ -122,22 +121,4 @@ export class AdvanceService {
       await this.queries.postpone(manager, ids, new Date(now.getTime() + POSTPONED_MS));
     }
   }
-}
-
-/** Batches of two lanes may end in either order. */
-function furthest(
-  due: readonly { nextAtMs: number; id: string }[],
-  before: DuePlace | null,
-): DuePlace | null {
-  let last = before;
-  for (const { nextAtMs, id } of due) {
-    if (last === null || nextAtMs > last.nextAtMs || (nextAtMs === last.nextAtMs && isLater(id, last.id)))
-      last = { nextAtMs, id };
-  }
-  return last;
-}
-
-/** Ids are whole numbers as text, without leading zeros. */
-function isLater(id: string, other: string): boolean {
-  return id.length === other.length ? id > other : id.length > other.length;
 }

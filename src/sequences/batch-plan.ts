@@ -1,4 +1,4 @@
-import type { MailBatch } from '../delivery/mail-batch.js';
+import { emptyBatch, type MailBatch } from '../delivery/mail-batch.js';
 import type { NewAssignment } from '../experiments/experiment-terms.js';
 import type { FieldValue } from './condition.js';
 
@@ -60,8 +60,8 @@ export interface PlannedNotice {
 export interface BatchPlan {
   mail: MailBatch;
   states: NextState[];
-  /** `state` is a place in `states`. */
-  moves: { id: string; state: number }[];
+  /** By column: enrollments, and of each the place of its state in `states`. */
+  moves: { ids: string[]; states: number[] };
   decisions: Decision[];
   grants: Grant[];
   changes: SubscriberChange[];
@@ -75,9 +75,9 @@ export interface BatchPlan {
 
 export function emptyPlan(): BatchPlan {
   return {
-    mail: { shared: [], mails: [] },
+    mail: emptyBatch(),
     states: [],
-    moves: [],
+    moves: { ids: [], states: [] },
     decisions: [],
     grants: [],
     changes: [],

@@ -1,13 +1,19 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { arrayLiteral } from '../infra/database/array-literal.js';
-import type { DueEnrollment } from './advance-batch.js';
+import type { DueGroup, DuePeople } from './advance-batch.js';
 import type { BatchPlan, Decision, Grant } from './batch-plan.js';
 
 /** A place in the order in which enrollments fall due: everything up to it has been looked at. */
 export interface DuePlace {
   nextAtMs: number;
   id: string;
+}
+
+interface ClaimedGroup extends Omit<DueGroup, 'people'> {
+  lastAtMs: number;
+  count: number;
+  people: string;
 }
 
 /** Hits are stored a little out of order; the look-back costs a few milliseconds. */
@@ -55,24 +61,40 @@ export class EnrollmentsQueries {
   /**
    * Locks the rows until the caller's transaction ends; two workers get disjoint ones. Starts behind `after`: the index
    * still holds the entries of those who were moved on before, and a batch at the end of a million would walk over them
-   * all. Served by `enrollment_due`.
+   * all. `last` is how far it came.
+   *
+   * Served by `enrollment_due` and the primary key of `subscriber`; `offset 0` keeps PostgreSQL from reading all
+   * subscribers once for each batch. People come as one text for each group: one row and a dozen values for each of them
+   * took more time than all else the worker does. `lateSinceMs` is `lateSince` in SQL.
    */
   async claimDue(
     manager: EntityManager,
     { now, limit, after }: { now: Date; limit: number; after: DuePlace | null },
-  ): Promise<DueEnrollment[]> {
-    return manager.query(
+  ): Promise<{ due: DueGroup[]; last: DuePlace | null }> {
+    const rows: ClaimedGroup[] = await manager.query(
       `with due as materialized (
          select id, version_id, step_key, data, had, subscriber_id, next_at, wait_until
          from enrollment where status = 'active' and next_at <= $1 and (next_at, id) > ($3, $4)
          order by next_at, id limit $2 for update skip locked)
-       select d.id, d.version_id as "versionId", d.step_key as "stepKey", d.data::text as data, d.had::text as had,
-         d.subscriber_id as "subscriberId", s.email, s.email_key as "emailKey", s.status, s.time_zone as "timeZone",
-         extract(epoch from d.next_at)::float8 * 1000 as "nextAtMs",
-         extract(epoch from d.wait_until)::float8 * 1000 as "waitUntilMs"
-       from due d join subscriber s on s.id = d.subscriber_id`,
+       select d.version_id as "versionId", d.step_key as "stepKey", d.data::text as data, d.had::text as had, s.status,
+         s.time_zone as "timeZone", case when d.wait_until is null then 'new' when d.wait_until <= $1 then 'over' else 'pending' end as wait,
+         case when d.next_at < $1::timestamptz - interval '1 hour'
+           then ceil(extract(epoch from d.next_at)::float8 / 3600) * 3600000 end as "lateSinceMs",
+         extract(epoch from max(d.next_at))::float8 * 1000 as "lastAtMs", count(*)::int,
+         string_agg(d.id || ' ' || d.subscriber_id || ' ' || s.email_key || ' ' || s.email, E'\n' order by d.next_at, d.id) as people
+       from due d cross join lateral (
+         select p.email, p.email_key, p.status, p.time_zone from subscriber p where p.id = d.subscriber_id offset 0) s
+       group by d.version_id, d.step_key, d.data, d.had, s.status, s.time_zone, wait, "lateSinceMs"
+       order by min(d.next_at), min(d.id)`,
       [now, limit, new Date(after?.nextAtMs ?? 0), after?.id ?? '0'],
     );
+    let last: DuePlace | null = null;
+    const due = rows.map(({ people: text, count, lastAtMs, ...group }): DueGroup => {
+      const people = readPeople(text, count);
+      last = furtherPlace({ nextAtMs: lastAtMs, id: people.ids.at(-1) ?? '0' }, last);
+      return { ...group, people };
+    });
+    return { due, last };
   }
 
   /**
@@ -82,7 +104,7 @@ export class EnrollmentsQueries {
    * ones along. Hooks and notices go out without one.
    */
   async move(manager: EntityManager, { states, moves, hooks, notices }: BatchPlan, now: Date): Promise<void> {
-    if (moves.length === 0) return;
+    if (moves.ids.length === 0) return;
     const heardOutside = hooks.length + notices.length > 0;
     await manager.query(
       `with quick as materialized (
@@ -99,8 +121,8 @@ export class EnrollmentsQueries {
            "nextAt" timestamptz, "waitUntil" timestamptz, "keepsDeadline" boolean, "isPutOff" boolean, watches text[]) on s.place = r.state) u, quick
        where e.id = u.id`,
       [
-        arrayLiteral(moves.map(({ id }) => id)),
-        arrayLiteral(moves.map(({ state }) => state)),
+        arrayLiteral(moves.ids),
+        arrayLiteral(moves.states),
         JSON.stringify(states.map((state, place) => ({ ...state, place }))),
         now,
         !heardOutside,
@@ -148,4 +170,36 @@ export class EnrollmentsQueries {
       ],
     );
   }
+}
+
+/** The later of two places; batches of two lanes may end in either order. */
+export function furtherPlace(place: DuePlace, other: DuePlace | null): DuePlace {
+  if (other === null || place.nextAtMs > other.nextAtMs) return place;
+  return place.nextAtMs === other.nextAtMs && isLater(place.id, other.id) ? place : other;
+}
+
+/** Ids are whole numbers as text, without leading zeros. */
+function isLater(id: string, other: string): boolean {
+  return id.length === other.length ? id > other : id.length > other.length;
+}
+
+/**
+ * Four words a line, in the order in which they fell due. No address holds a space or a line break (`parseEmailAddress`);
+ * if one ever should, nobody must get another's mail: throws then.
+ */
+function readPeople(text: string, count: number): DuePeople {
+  const people = { ids: [], subscriberIds: [], emailKeys: [], emails: [] } as Record<
+    keyof DuePeople,
+    string[]
+  >;
+  const words = text.split(/[ \n]/);
+  if (words.length !== count * 4) throw new Error('an address holds a space or a line break');
+  for (let at = 0; at < words.length; at += 4) {
+    const [id = '', subscriberId = '', emailKey = '', email = ''] = words.slice(at, at + 4);
+    people.ids.push(id);
+    people.subscriberIds.push(subscriberId);
+    people.emailKeys.push(emailKey);
+    people.emails.push(email === emailKey ? emailKey : email);
+  }
+  return people;
 }

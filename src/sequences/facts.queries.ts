@@ -1,12 +1,12 @@
 import type { EntityManager } from 'typeorm';
 import { HOLDOUT } from '../experiments/assign.js';
 import { loadAssignments } from '../experiments/assignments.queries.js';
-import type { Answers, DueEnrollment } from './advance-batch.js';
+import type { Answers } from './advance-batch.js';
 import { boughtTag, fieldHolds, type Leaf } from './condition.js';
 import { needKey, type Need } from './prepared.js';
 
 interface Ask<N extends Need = Need> {
-  row: Pick<DueEnrollment, 'id' | 'subscriberId'>;
+  row: { id: string; subscriberId: string };
   need: N;
 }
 

@@ -5,6 +5,7 @@ import { diskScenarios } from './scenarios/disk.js';
 import { killScenarios } from './scenarios/kills.js';
 import { logicScenarios } from './scenarios/logic.js';
 import { pauseScenarios } from './scenarios/pauses.js';
+import { planningScenarios } from './scenarios/planning.js';
 import { relayScenarios } from './scenarios/relay.js';
 import { reportScenarios } from './scenarios/reports.js';
 import { workerScenarios } from './scenarios/workers.js';
@@ -20,6 +21,7 @@ export function scenarios(short: boolean): Scenario[] {
     ...workerScenarios,
     ...logicScenarios,
     ...broadcastScenarios,
+    ...planningScenarios,
     ...reportScenarios,
   ].filter((scenario) => scenario.short || !short);
 }

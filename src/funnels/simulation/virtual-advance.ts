@@ -1,4 +1,4 @@
-import { needsOf, planBatch, type DueEnrollment } from '../../sequences/advance-batch.js';
+import { lateSince, needsOf, planBatch, type DueGroup } from '../../sequences/advance-batch.js';
 import type { BatchPlan, NextState } from '../../sequences/batch-plan.js';
 import { leafKey, type FieldValue, type Trigger } from '../../sequences/condition.js';
 import type { OfferSnapshot, SequenceNode } from '../../sequences/definition.js';
@@ -54,26 +54,28 @@ function advanceOnce(run: VirtualRun, now: Date): number {
   for (const { stepKey, reason, ids } of plan.stuck)
     for (const one of record.enrollments.filter(({ id }) => ids.includes(id)))
       run.tell(now, { what: 'stuck', sequence: one.sequence, step: stepKey, reason });
-  for (const { id, state } of plan.moves) {
+  for (const [index, id] of plan.moves.ids.entries()) {
     const one = record.enrollments.find((candidate) => candidate.id === id);
-    const next = plan.states[state];
+    const next = plan.states[plan.moves.states[index] ?? -1];
     if (one && next) move(run, one, { plan, next, now });
   }
   applyEffects(run, plan, now);
   return due.length;
 }
 
-function dueRows({ record }: VirtualRun, now: Date): DueEnrollment[] {
+/** Each by itself. */
+function dueRows({ record }: VirtualRun, now: Date): DueGroup[] {
   return activeOf(record)
     .filter(({ nextAt }) => nextAt !== null && nextAt <= now)
     .toSorted(
       (a, b) => (a.nextAt?.getTime() ?? 0) - (b.nextAt?.getTime() ?? 0) || Number(a.id) - Number(b.id),
     )
     .map(({ id, sequence, stepKey, nextAt, waitUntil }) => ({
-      ...{ id, versionId: sequence, stepKey: stepKey ?? '', data: '{}', had: null, subscriberId: '1' },
-      ...{ email: '', emailKey: '', status: record.status, timeZone: record.timeZone },
-      nextAtMs: nextAt?.getTime() ?? 0,
-      waitUntilMs: waitUntil?.getTime() ?? null,
+      ...{ versionId: sequence, stepKey: stepKey ?? '', data: '{}', had: null },
+      ...{ status: record.status, timeZone: record.timeZone },
+      people: { ids: [id], subscriberIds: ['1'], emails: [''], emailKeys: [''] },
+      lateSinceMs: lateSince(nextAt?.getTime() ?? 0, now),
+      wait: waitUntil === null ? 'new' : waitUntil <= now ? 'over' : 'pending',
     }));
 }
 
@@ -85,8 +87,9 @@ function move(
 ): void {
   const order = (step: string): number => placeOf(run.funnels, one.sequence, step);
   const steps: { step: string; tell: () => void }[] = [];
-  for (const mail of plan.mail.mails.filter(({ enrollmentId }) => enrollmentId === one.id)) {
-    const shared = plan.mail.shared[mail.shared];
+  for (const [nth, enrollmentId] of plan.mail.mails.enrollmentIds.entries()) {
+    if (enrollmentId !== one.id) continue;
+    const shared = plan.mail.shared[plan.mail.mails.shared[nth] ?? -1];
     const step = shared?.stepKey ?? '';
     if (!shared || run.record.mails.some((known) => known.enrollmentId === one.id && known.step === step))
       continue;

@@ -1,4 +1,4 @@
-import type { Answers, DueEnrollment } from '../../sequences/advance-batch.js';
+import type { Answers } from '../../sequences/advance-batch.js';
 import { drawnAtFirst } from '../../experiments/experiment-terms.js';
 import {
   boughtTag,
@@ -12,7 +12,7 @@ import type { VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
 
 /** What `loadAnswers` reads from the database, read from the record of one person. */
-export function answersFrom(run: VirtualRun, asks: readonly { row: DueEnrollment; need: Need }[]): Answers {
+export function answersFrom(run: VirtualRun, asks: readonly { row: { id: string }; need: Need }[]): Answers {
   const answers = new Map<string, Map<string, unknown>>();
   for (const { row, need } of asks) {
     const own = answers.get(row.id) ?? new Map<string, unknown>();

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { CommandContext } from '../../../src/application.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { SENDER } from '../../support/mail-seed.js';
@@ -94,25 +95,33 @@ async function withBroadcast(
 ): Promise<string[]> {
   await audience(world, people);
   await world.start();
-  return world.inProduct(async ({ app }) => {
-    const broadcasts = app.get(BroadcastsService, { strict: false });
-    const { id } = await broadcasts.create({
-      title: 'News',
-      template: 'emails/story',
-      audience: { everybody: true },
-      sender: SENDER,
-      topic: null,
-      expiresAt: null,
-    });
-    await broadcasts.start(id, null);
+  return world.inProduct(async (context) => {
+    const { broadcasts, id } = await startBroadcast(context);
     world.mails += people;
     await world.release();
     return work(broadcasts, id);
   });
 }
 
+/** To everybody, at once. */
+export async function startBroadcast({
+  app,
+}: CommandContext): Promise<{ broadcasts: BroadcastsService; id: string }> {
+  const broadcasts = app.get(BroadcastsService, { strict: false });
+  const { id } = await broadcasts.create({
+    title: 'News',
+    template: 'emails/story',
+    audience: { everybody: true },
+    sender: SENDER,
+    topic: null,
+    expiresAt: null,
+  });
+  await broadcasts.start(id, null);
+  return { broadcasts, id };
+}
+
 /** So many active readers, those of the seed or more of them. */
-async function audience(world: World, count: number): Promise<void> {
+export async function audience(world: World, count: number): Promise<void> {
   await world.sql(
     `delete from subscriber where id > (select id from subscriber order by id offset $1 limit 1)`,
     [count - 1],
