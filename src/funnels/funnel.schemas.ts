@@ -14,6 +14,7 @@ import {
   quietHours,
   strict,
   template,
+  span,
   term,
   text,
   weekdays,
@@ -93,7 +94,7 @@ export const affiliatesShape = strict({
   commission: percent,
   secondTier: percent.default('0%'),
   hold: duration.default('30 days'),
-  cookie: duration.default('60 days'),
+  cookie: span.default('60 days'),
 }).refine(({ commission, secondTier }) => shareBps(commission) + shareBps(secondTier) <= FULL_BPS, {
   path: ['secondTier'],
   error: 'commission and secondTier are more than 100% together',

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { parseMoment } from '../sequences/moment.js';
-import { FOR_GOOD, parseTerm } from '../orders/memberships/membership.js';
-import { DURATION_UNITS, parseDuration } from '../values/duration.js';
+import { FOR_GOOD, readTerm } from '../orders/memberships/membership.js';
+import { DURATION_UNITS, parseDuration, parseSpan } from '../values/duration.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { parseMoney, parsePercentBps } from '../values/money.js';
 import { WEEKDAYS } from '../values/zoned-time.js';
@@ -61,9 +61,12 @@ export const localTime = z
 const anyCase = (word: string): string =>
   [...word].map((letter) => `[${letter}${letter.toUpperCase()}]`).join('');
 const UNITS = DURATION_UNITS.map((unit) => `${anyCase(unit.slice(0, -1))}[sS]?`).join('|');
-export const duration = readBy(parseDuration, new RegExp(`^\\s*\\d{1,7} *(${UNITS})\\s*$`));
+const DURATION = new RegExp(`^\\s*\\d{1,7} *(${UNITS})\\s*$`);
+export const duration = readBy(parseDuration, DURATION);
+/** One above zero. */
+export const span = readBy(parseSpan, DURATION);
 /** How long a membership lasts. */
-export const term = readBy(parseTerm, new RegExp(`^\\s*(${FOR_GOOD}|\\d{1,7} *(${UNITS}))\\s*$`));
+export const term = readBy(readTerm, new RegExp(`^\\s*(${FOR_GOOD}|\\d{1,7} *(${UNITS}))\\s*$`));
 export const moment = readBy(
   parseMoment,
   /^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})?)?$/,

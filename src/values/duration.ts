@@ -46,6 +46,13 @@ export function parseDuration(text: string): Duration {
   return { value, unit };
 }
 
+/** As `parseDuration`, of what must last: none is refused. Throws `DURATION_INVALID`. */
+export function parseSpan(text: string): Duration {
+  const duration = parseDuration(text);
+  if (duration.value === 0) throw durationInvalid(text, 'write one above zero, such as 2 days');
+  return duration;
+}
+
 /** `1 day`, `2 days`; `parseDuration` reads it back. */
 export function durationText(duration: Duration): string {
   return `${duration.value} ${duration.value === 1 ? duration.unit.slice(0, -1) : duration.unit}`;

@@ -1,4 +1,4 @@
-import { addDuration, parseDuration, type Duration } from '../../values/duration.js';
+import { addDuration, parseDuration, parseSpan, type Duration } from '../../values/duration.js';
 
 export const MEMBERSHIP_STATES = ['active', 'ended', 'refunded'] as const;
 export type MembershipState = (typeof MEMBERSHIP_STATES)[number];
@@ -27,6 +27,11 @@ export function parseTerm(text: string): MembershipTerm {
   return parseDuration(text);
 }
 
+/** As `parseTerm`, for what somebody writes: a membership of no length would end as it begins. */
+export function readTerm(text: string): MembershipTerm {
+  return text.trim() === FOR_GOOD ? FOR_GOOD : parseSpan(text);
+}
+
 /** Whether it holds at `now`: the end itself is outside, also before anybody has written that down. */
 export function isRunning({ state, endsAt }: Membership, now: Date): boolean {
   return state === 'active' && (endsAt === null || endsAt > now);
@@ -37,7 +42,26 @@ export function granted(current: Membership | null, term: MembershipTerm, now: D
   const running = current !== null && isRunning(current, now) ? current : null;
   const startsAt = running?.startsAt ?? now;
   if (term === FOR_GOOD || running?.endsAt === null) return { state: 'active', startsAt, endsAt: null };
-  return { state: 'active', startsAt, endsAt: addDuration(running?.endsAt ?? now, term, ZONE) };
+  return {
+    state: 'active',
+    startsAt,
+    endsAt: running === null ? addDuration(now, term, ZONE) : prolonged(running, running.endsAt, term),
+  };
+}
+
+/** Months are counted from the start of one that has lasted whole months: one of the 31st ends on the last day of each. */
+function prolonged({ startsAt }: Membership, endsAt: Date, term: Duration): Date {
+  if (term.unit !== 'months') return addDuration(endsAt, term, ZONE);
+  const months = monthsBetween(startsAt, endsAt);
+  const past: Duration = { value: months, unit: 'months' };
+  return addDuration(startsAt, past, ZONE).getTime() === endsAt.getTime()
+    ? addDuration(startsAt, { value: months + term.value, unit: 'months' }, ZONE)
+    : addDuration(endsAt, term, ZONE);
+}
+
+/** By the calendar alone, whatever the days. */
+function monthsBetween(from: Date, to: Date): number {
+  return (to.getUTCFullYear() - from.getUTCFullYear()) * 12 + to.getUTCMonth() - from.getUTCMonth();
 }
 
 /** Over at `now`, or at its own end when that was before. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { idSchema, pageOf, pageQuery } from '../../infra/http/page.js';
 import { slugParam } from '../../offers/offers.schemas.js';
-import { MEMBERSHIP_STATES, parseTerm } from './membership.js';
+import { MEMBERSHIP_STATES, readTerm } from './membership.js';
 import { CHANGE_CAUSES, CHANGE_KINDS, type ChangeRow, type MembershipRow } from './memberships.queries.js';
 
 export const membershipResponse = z
@@ -56,9 +56,12 @@ export const grantBody = z.strictObject({
     .string()
     .superRefine((text, context) => {
       try {
-        parseTerm(text);
+        readTerm(text);
       } catch {
-        context.addIssue({ code: 'custom', message: 'use a duration such as 12 months, or for good' });
+        context.addIssue({
+          code: 'custom',
+          message: 'use a duration above zero such as 12 months, or for good',
+        });
       }
     })
     .meta({ description: 'Such as `12 months`, or `for good`. Added to one that runs.' }),

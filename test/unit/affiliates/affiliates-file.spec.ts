@@ -27,6 +27,7 @@ describe('affiliates in a funnel file', () => {
     ['{ commission: 101% }', 'wrong-value', 'not a percentage'],
     ['{ commission: 30%, hold: a while }', 'wrong-value', 'not a duration'],
     ['{ commission: 30%, cookie: 999 months }', 'wrong-value', 'at most'],
+    ['{ commission: 30%, cookie: 0 days }', 'wrong-value', 'above zero'],
     ['{ secondTier: 10% }', 'missing-value', 'is missing'],
     ['{ commission: 1%, rate: 1 }', 'unknown-option', 'there are: commission, secondTier, hold, cookie'],
   ])('%s: %s', (affiliates, rule, message) => {

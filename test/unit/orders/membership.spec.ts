@@ -5,6 +5,7 @@ import {
   isRunning,
   over,
   parseTerm,
+  readTerm,
   refunded,
   type Membership,
   type MembershipChange,
@@ -34,6 +35,11 @@ describe('a membership', () => {
     [['2026-01-10 1 month', '2026-01-20 1 month'], 'active 2026-01-10 2026-03-10'],
     [['2026-01-10 1 month', '2026-02-10 1 month'], 'active 2026-02-10 2026-03-10'],
     [['2026-01-10 1 month', '2026-05-10 1 month'], 'active 2026-05-10 2026-06-10'],
+    // A renewal does not lose the days of a short month.
+    [['2026-01-31 1 month', '2026-02-27 1 month'], 'active 2026-01-31 2026-03-31'],
+    [['2026-01-31 1 month', '2026-02-27 1 month', '2026-03-30 12 months'], 'active 2026-01-31 2027-03-31'],
+    [['2026-01-31 3 weeks', '2026-02-10 1 month'], 'active 2026-01-31 2026-03-21'],
+    [['2026-01-31 1 month', '2026-02-27 1 week'], 'active 2026-01-31 2026-03-07'],
     [['2026-01-10 for good', '2026-01-20 1 month'], 'active 2026-01-10 for good'],
     [['2026-01-10 1 month', '2026-01-20 for good'], 'active 2026-01-10 for good'],
     [['2026-01-10 1 month', '2026-01-20'], 'ended 2026-01-10 2026-01-20'],
@@ -49,6 +55,8 @@ describe('a membership', () => {
     expect(isRunning(month, at('2026-02-10'))).toBe(false);
     expect(parseTerm(' for good ')).toBe(FOR_GOOD);
     expect(() => parseTerm('for ever')).toThrow('not a duration');
+    expect(() => readTerm('0 days')).toThrow('above zero');
+    expect([readTerm('1 day'), readTerm(' for good ')]).toEqual([{ value: 1, unit: 'days' }, FOR_GOOD]);
   });
 
   it.each<[string, MembershipChange[], string]>([
