@@ -77,7 +77,7 @@ export class PayoutPagesController {
     const due = (await this.payouts.due(null)).map(({ amountMinor, currency, ...row }) => ({
       ...row,
       amount: moneyOf(amountMinor, currency),
-      isPayable: amountMinor > 0,
+      isPayable: amountMinor > 0 && !row.isErased,
     }));
     const rows = await this.payouts.list({ beforeId: cursorOf(cursor), limit: PAGE_ROWS + 1 });
     const { data, nextCursor } = toPage(rows, PAGE_ROWS, (row) => row);

@@ -23,6 +23,8 @@ export interface Affiliate {
   state: AffiliateState;
   createdAt: Date;
   isErased: boolean;
+  /** They asked to be forgotten and are owed money: the last payment forgets them. */
+  isForgottenWhenPaid: boolean;
 }
 
 /** What an affiliate has brought. */

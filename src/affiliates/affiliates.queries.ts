@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import type { Affiliate, AffiliateFigures, Balance } from './affiliate.js';
 
 const COLUMNS = `a.id, a.code, a.name, a.email, a.recruiter_id as "recruiterId", a.state, a.created_at as "createdAt",
-  a.erased as "isErased"`;
+  a.erased as "isErased", a.forget_when_paid as "isForgottenWhenPaid"`;
 
 export async function findAffiliate(db: EntityManager, id: string): Promise<Affiliate | null> {
   const rows: Affiliate[] = await db.query(`select ${COLUMNS} from affiliate a where a.id = $1`, [id]);

@@ -48,6 +48,9 @@ export const affiliateResponse = z
     state: z.enum(AFFILIATE_STATES),
     createdAt: z.iso.datetime(),
     isErased: z.boolean(),
+    isForgottenWhenPaid: z.boolean().meta({
+      description: 'Wants to be forgotten, and is owed money: the last payment erases name and address.',
+    }),
     clicks: z.number().int(),
     signUps: z.number().int(),
     sales: z.number().int(),

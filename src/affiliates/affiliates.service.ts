@@ -68,20 +68,22 @@ export class AffiliatesService {
     return this.dataSource.transaction(async (manager) => {
       await manager.query(LOCK_TREE);
       const affiliate = await this.get(id, manager);
-      if (affiliate.isErased)
-        throw refused('AFFILIATE_ERASED', 'id', 'this affiliate was erased; only their money is kept');
+      if (affiliate.isErased) throw erased();
       if (email !== undefined) await this.checkMailbox(manager, email, id);
       if (typeof recruiterId === 'string') await this.checkRecruiter(manager, recruiterId, id);
-      await manager.query(
+      const [changed]: [unknown[], number] = await manager.query(
         `update affiliate set name = coalesce($2, name), email = coalesce($3, email), email_key = coalesce($4, email_key),
            mailbox = coalesce($5, mailbox), state = coalesce($6, state),
-           recruiter_id = case when $7 then $8::bigint else recruiter_id end, updated_at = $9 where id = $1`,
+           recruiter_id = case when $7 then $8::bigint else recruiter_id end, updated_at = $9
+          where id = $1 and not erased returning id`,
         [
           ...[id, name ?? null, email?.address ?? null, email?.key ?? null],
           ...[email === undefined ? null : mailboxOf(email.key), state ?? null],
           ...[recruiterId !== undefined, recruiterId ?? null, this.clock.now()],
         ],
       );
+      // With the subscriber of the same address, since we looked.
+      if (changed.length === 0) throw erased();
       return this.get(id, manager);
     });
   }
@@ -89,8 +91,9 @@ export class AffiliatesService {
   /** Name and address go, and the link earns no more. Clicks, commissions and payouts stay, as the books need them. */
   async erase(id: string): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
+      await manager.query(LOCK_TREE);
       await this.get(id, manager);
-      await forgetAffiliate(manager, { id });
+      await forgetAffiliate(manager, id);
     });
   }
 
@@ -140,6 +143,10 @@ export class AffiliatesService {
       'this affiliate was recruited by the other, or by somebody they recruited; use one above or beside';
     throw refused('AFFILIATE_RECRUITER_INVALID', 'recruiterId', message);
   }
+}
+
+function erased(): DomainError {
+  return refused('AFFILIATE_ERASED', 'id', 'this affiliate was erased; only their money is kept');
 }
 
 function refused(code: string, field: string, reason: string): DomainError {

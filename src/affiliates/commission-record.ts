@@ -35,7 +35,7 @@ export function commissionState(
   now: Date,
 ): CommissionState {
   if (refusal !== null) return 'refused';
-  if (payoutState !== null) return payoutState === 'paid' ? 'paid' : 'in_payout';
   if (amountMinor > 0 && clawedBackMinor >= amountMinor) return 'clawed_back';
+  if (payoutState !== null) return payoutState === 'paid' ? 'paid' : 'in_payout';
   return dueAt > now ? 'pending' : 'due';
 }

@@ -18,9 +18,9 @@ import {
   type PartyRow,
   partiesOf,
 } from './commissions.queries.js';
+import { forgetPaidOff } from './forget.queries.js';
 import { mailboxOf } from './mailbox.js';
 import { ReferralsService } from './referrals.service.js';
-import { lastTouch } from './touch.js';
 
 /** As much of a paid order as decides who earns by it. */
 export interface PaidOrder {
@@ -31,8 +31,8 @@ export interface PaidOrder {
   placedAt: Date;
   /** The address typed at the checkout. */
   email: string;
-  /** Null for somebody who was erased meanwhile. */
-  buyerId: string | null;
+  /** Null for somebody who was erased meanwhile. `isNew`: nobody knew them before this payment. */
+  buyer: { id: string; isNew: boolean } | null;
   /** Whose mail led to the order. */
   readerId: string | null;
   /** Amounts after discounts. Prices are what customers pay: no tax is known that could be taken off. */
@@ -54,14 +54,17 @@ export class CommissionsService {
    * browser or by the subscriber, within the window of the funnel. Told twice, it earns once.
    */
   async settle(manager: EntityManager, order: PaidOrder): Promise<void> {
-    const people = [order.buyerId, order.readerId].filter((id) => id !== null);
-    const touches = await this.referrals.touchesOf(manager, { orderId: order.id, subscriberIds: people });
-    if (touches.length === 0) return;
+    const people = [order.buyer?.id ?? null, order.readerId].filter((id) => id !== null);
     const terms = await this.terms.of(order.funnelKey, manager);
-    const touch = lastTouch(touches, { at: order.placedAt, window: terms?.cookie ?? USUAL_COOKIE });
+    const window = terms?.cookie ?? USUAL_COOKIE;
+    const touch = await this.referrals.touchOf(manager, {
+      ...{ orderId: order.id, placedAt: order.placedAt, window, subscriberIds: people },
+    });
     if (touch === null) return;
-    if (order.buyerId !== null)
-      await this.referrals.keep(manager, order.buyerId, { touch, source: 'checkout', isProven: true });
+    // Only money proves who it was: anybody may type the address of another at a checkout that is free.
+    const isProven = order.lines.some(({ netMinor }) => netMinor > 0);
+    if (order.buyer !== null && (isProven || order.buyer.isNew))
+      await this.referrals.keep(manager, order.buyer.id, { touch, source: 'checkout', isProven });
     if (terms === null) return;
     const { affiliate, recruiter } = await partiesOf(manager, touch.affiliateId);
     if (affiliate === null) return;
@@ -109,6 +112,7 @@ export class CommissionsService {
          values ($1, $2, $3, $4, $5, $6)`,
         [commission.id, commission.affiliateId, amount, commission.currency, dueAt, now],
       );
+      await forgetPaidOff(manager, commission.affiliateId);
     }
   }
 

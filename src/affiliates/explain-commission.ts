@@ -61,8 +61,11 @@ function stateText(commission: CommissionRecord, now: Date): string[] {
       return [`It is in payout ${commission.payoutId ?? ''}, which is not paid yet.`];
     case 'paid':
       return [`It was paid with payout ${commission.payoutId ?? ''}.`];
-    case 'refused':
     case 'clawed_back':
+      return commission.payoutState === 'paid'
+        ? [`It was paid with payout ${commission.payoutId ?? ''}, and is taken off what becomes due later.`]
+        : [];
+    case 'refused':
       return [];
   }
 }

@@ -1,17 +1,41 @@
 import type { EntityManager } from 'typeorm';
 
+/** Money of the affiliate `a` that is held, due or in a payout nobody has paid yet. Served by commission_affiliate and payout_affiliate. */
+const IS_OWED = `(exists (select 1 from payout y where y.affiliate_id = a.id and y.state = 'open')
+  or exists (select 1 from (
+       select currency, amount_minor as amount from commission where affiliate_id = a.id and payout_id is null
+       union all select currency, -amount_minor from clawback where affiliate_id = a.id and payout_id is null) e
+     group by currency having sum(amount) > 0))`;
+
+const NOBODY = `name = null, email = null, email_key = null, mailbox = null, state = 'paused', erased = true,
+  forget_when_paid = false`;
+
 /**
- * An affiliate is forgotten, by their own wish or with the subscriber of the same address: name and address go, and the
- * link earns no more. Clicks, commissions and payouts stay under the code, as the books need them.
+ * The owner forgets an affiliate: name and address go, and the link earns no more. Clicks, commissions and payouts stay
+ * under the code, as the books need them. What was owed is in no payout run any more.
  */
-export async function forgetAffiliate(
-  manager: EntityManager,
-  who: { id: string } | { emailKey: string },
-): Promise<void> {
-  const [column, value] = 'id' in who ? ['id', who.id] : ['email_key', who.emailKey];
+export async function forgetAffiliate(manager: EntityManager, id: string): Promise<void> {
+  await manager.query(`update affiliate set ${NOBODY} where id = $1`, [id]);
+}
+
+/**
+ * Within the erasure of the subscriber of the same address. The link earns no more; who is owed money keeps name and
+ * address until they have been paid, as nobody could pay them otherwise. Returns whether that is so.
+ */
+export async function forgetAffiliateOf(manager: EntityManager, emailKey: string): Promise<boolean> {
+  const [[waiting]]: [{ id: string }[], number] = await manager.query(
+    `update affiliate a set state = 'paused', forget_when_paid = true where email_key = $1 and ${IS_OWED} returning id`,
+    [emailKey],
+  );
+  if (waiting !== undefined) return true;
+  await manager.query(`update affiliate set ${NOBODY} where email_key = $1`, [emailKey]);
+  return false;
+}
+
+/** After money has gone to an affiliate or was taken back: who waited for the last of it is forgotten. */
+export async function forgetPaidOff(manager: EntityManager, affiliateId: string): Promise<void> {
   await manager.query(
-    `update affiliate set name = null, email = null, email_key = null, mailbox = null, state = 'paused', erased = true
-      where ${column} = $1`,
-    [value],
+    `update affiliate a set ${NOBODY} where id = $1 and forget_when_paid and not ${IS_OWED}`,
+    [affiliateId],
   );
 }

@@ -31,6 +31,7 @@ const dueSchema = z.object({
     z.object({
       affiliateId: z.string(),
       affiliateCode: z.string(),
+      isErased: z.boolean().meta({ description: 'Is in no payout run: nobody knows any more whom to pay.' }),
       amount: money.meta({
         description: 'Below zero: refunds of what was paid out, taken off what becomes due next.',
       }),
@@ -78,8 +79,8 @@ export class PayoutsController {
   ): Promise<z.output<typeof dueSchema>> {
     const rows = await this.payouts.due(query.currency ?? null);
     return {
-      data: rows.map(({ affiliateId, affiliateCode, amountMinor, currency }) => ({
-        ...{ affiliateId, affiliateCode },
+      data: rows.map(({ affiliateId, affiliateCode, isErased, amountMinor, currency }) => ({
+        ...{ affiliateId, affiliateCode, isErased },
         amount: moneyOf(amountMinor, currency),
       })),
     };
@@ -126,7 +127,6 @@ export class PayoutsController {
     tag: 'payouts',
     response: payoutSchema,
     status: 200,
-    idempotent: false,
   })
   async paid(@Param('id', { schema: idSchema }) id: string): Promise<PayoutJson> {
     return payoutJson(await this.payouts.markPaid(id));

@@ -31,6 +31,8 @@ export interface DueRow {
   affiliateId: string;
   affiliateCode: string;
   affiliateName: string | null;
+  /** Nobody knows any more whom to pay. */
+  isErased: boolean;
   currency: string;
   /** Below zero where refunds of what was paid out outweigh what has become due since. */
   amountMinor: number;
@@ -44,7 +46,8 @@ export async function dueBalances(
   { currency, now }: { currency: string | null; now: Date },
 ): Promise<DueRow[]> {
   return db.query(
-    `select e.affiliate_id as "affiliateId", a.code as "affiliateCode", a.name as "affiliateName", e.currency,
+    `select e.affiliate_id as "affiliateId", a.code as "affiliateCode", a.name as "affiliateName",
+        a.erased as "isErased", e.currency,
         sum(e.amount)::float8 as "amountMinor",
         coalesce(array_agg(e.id) filter (where e.amount > 0), '{}') as "commissionIds",
         coalesce(array_agg(e.id) filter (where e.amount < 0), '{}') as "clawbackIds"
@@ -54,7 +57,7 @@ export async function dueBalances(
              select id, affiliate_id, currency, -amount_minor from clawback
               where payout_id is null and due_at <= $2 and ($1::text is null or currency = $1)) e
        join affiliate a on a.id = e.affiliate_id
-      group by 1, 2, 3, 4 having sum(e.amount) <> 0 order by 4, 5 desc, 1`,
+      group by 1, 2, 3, 4, 5 having sum(e.amount) <> 0 order by 5, 6 desc, 1`,
     [currency, now],
   );
 }

@@ -1,10 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { exportCell } from '../imports/export-cell.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import { type Money, moneyToText } from '../values/money.js';
 import type { Payout } from './affiliate.js';
+import { forgetPaidOff } from './forget.queries.js';
 import {
   dueBalances,
   type DueRow,
@@ -33,7 +34,7 @@ export class PayoutsService {
 
   /**
    * A payout run: one payout for each affiliate who is due `minimum` or more in its currency, with everything that is due
-   * to them. What is in a payout is in no other, so a second run at once makes nothing.
+   * to them; nobody can pay those who were erased. What is in a payout is in no other, so a second run at once makes nothing.
    */
   async run(minimum: Money): Promise<Payout[]> {
     const { currency, amountMinor } = minimum;
@@ -43,7 +44,8 @@ export class PayoutsService {
       const due = await dueBalances(manager, { currency, now });
       const made: string[] = [];
       for (const row of due)
-        if (row.amountMinor >= Math.max(amountMinor, 1)) made.push(await insertPayout(manager, row, now));
+        if (!row.isErased && row.amountMinor >= Math.max(amountMinor, 1))
+          made.push(await insertPayout(manager, row, now));
       return made;
     });
     return Promise.all(ids.map(async (id) => this.get(id)));
@@ -51,15 +53,20 @@ export class PayoutsService {
 
   /** The owner has paid it. Said twice, it was paid the first time. Throws `PAYOUT_NOT_FOUND`. */
   async markPaid(id: string): Promise<Payout> {
-    await this.dataSource.query(
-      `update payout set state = 'paid', paid_at = $2 where id = $1 and state = 'open'`,
-      [id, this.clock.now()],
-    );
-    return this.get(id);
+    return this.dataSource.transaction(async (manager) => {
+      await manager.query(LOCK_PAYOUTS);
+      const [paid]: [{ affiliateId: string }[], number] = await manager.query(
+        `update payout set state = 'paid', paid_at = $2 where id = $1 and state = 'open'
+         returning affiliate_id as "affiliateId"`,
+        [id, this.clock.now()],
+      );
+      for (const { affiliateId } of paid) await forgetPaidOff(manager, affiliateId);
+      return this.get(id, manager);
+    });
   }
 
-  async get(id: string): Promise<Payout> {
-    const found = await findPayout(this.dataSource.manager, id);
+  async get(id: string, manager: EntityManager = this.dataSource.manager): Promise<Payout> {
+    const found = await findPayout(manager, id);
     if (found) return found;
     throw new DomainError('PAYOUT_NOT_FOUND', `There is no payout with the id ${id}`, { id });
   }

@@ -15,6 +15,17 @@ export interface TouchSource {
   code?: string | undefined;
 }
 
+/** `emailKey` is that of the address typed at the checkout, null for one that cannot be read; `readerId`: whose mail led to it. */
+interface PlacedOrder {
+  orderId: string;
+  funnelKey: string;
+  emailKey: string | null;
+  readerId: string | null;
+  source: TouchSource;
+}
+
+type OrderTouch = Touch & { via: 'checkout' | 'subscriber' };
+
 /**
  * Who came by whose link. The last click counts: a later one takes the place of an earlier. The only writer of `referral`,
  * `signup_referral`, `order_referral` and `affiliate_click`.
@@ -45,19 +56,22 @@ export class ReferralsService {
 
   /**
    * A sign-up by somebody with a touch waits for the confirmation, in the transaction of the sign-up: whoever types
-   * other people's addresses into a form must not become the affiliate of them all.
+   * other people's addresses into a form must not become the affiliate of them all. Nor does it count who types the
+   * address once more from another browser while it waits: the mail that asks goes to the first one's address.
    */
   async signedUp(
     manager: EntityManager,
-    { signupId, funnelKey, source }: { signupId: string; funnelKey: string; source: TouchSource },
+    signup: { signupId: string; funnelKey: string; visitorId: Buffer; source: TouchSource },
   ): Promise<void> {
+    const { signupId, funnelKey, visitorId, source } = signup;
     const touch = await this.openTouch(manager, funnelKey, source);
     if (touch === null) return;
     await manager.query(
       `insert into signup_referral (signup_id, affiliate_id, touched_at)
-       select $1, id, $3 from affiliate where id = $2 and state = 'active'
+       select g.id, a.id, $3 from affiliate a, signup g
+        where a.id = $2 and a.state = 'active' and g.id = $1 and g.visitor_id = $4
        on conflict (signup_id) do update set affiliate_id = excluded.affiliate_id, touched_at = excluded.touched_at`,
-      [signupId, touch.affiliateId, touch.at],
+      [signupId, touch.affiliateId, touch.at, visitorId],
     );
   }
 
@@ -75,31 +89,52 @@ export class ReferralsService {
     if (touch) await this.keep(manager, subscriberId, { touch, source: 'form', isProven });
   }
 
-  /** The touch of the browser that has placed an order, in the transaction of the order. */
-  async ordered(
-    manager: EntityManager,
-    { orderId, funnelKey, source }: { orderId: string; funnelKey: string; source: TouchSource },
-  ): Promise<void> {
-    const touch = await this.openTouch(manager, funnelKey, source);
+  /**
+   * The last touch that led to an order, in the transaction that places it: of the browser, of the buyer, of the mail's
+   * reader. Its window is open now or not, however long the payment takes. Whoever sends the checkout once more after
+   * another click, before they pay, has come by that one.
+   */
+  async ordered(manager: EntityManager, order: PlacedOrder): Promise<void> {
+    const { orderId, funnelKey, emailKey, readerId, source } = order;
+    const now = this.clock.now();
+    const window = (await this.terms.of(funnelKey, manager))?.cookie ?? USUAL_COOKIE;
+    const browser = (await this.browserTouches(manager, source)).map((touch) => ({
+      ...touch,
+      via: 'checkout' as const,
+    }));
+    const people: OrderTouch[] = await manager.query(
+      `select r.affiliate_id as "affiliateId", r.touched_at as at, 'subscriber' as via
+         from referral r join subscriber s on s.id = r.subscriber_id where s.id = $1 or s.email_key = $2`,
+      [readerId, emailKey],
+    );
+    const touch = lastTouch([...browser, ...people], { at: now, window });
     if (touch === null) return;
     await manager.query(
-      `insert into order_referral (order_id, affiliate_id, touched_at) select $1, id, $3 from affiliate where id = $2
-       on conflict (order_id) do update set affiliate_id = excluded.affiliate_id, touched_at = excluded.touched_at`,
-      [orderId, touch.affiliateId, touch.at],
+      `insert into order_referral (order_id, affiliate_id, touched_at, via) select $1, id, $3, $4 from affiliate where id = $2
+       on conflict (order_id) do update set affiliate_id = excluded.affiliate_id, touched_at = excluded.touched_at,
+         via = excluded.via where order_referral.touched_at < excluded.touched_at`,
+      [orderId, touch.affiliateId, touch.at, touch.via],
     );
   }
 
-  /** The touches that may have led to an order: of the browser that placed it, of the buyer, of the mail's reader. */
-  async touchesOf(
+  /** By whom a paid order came: as it stood when it was placed, or, by a sign-up that was confirmed since, of before that. */
+  async touchOf(
     manager: EntityManager,
-    { orderId, subscriberIds }: { orderId: string; subscriberIds: readonly string[] },
-  ): Promise<(Touch & { via: 'checkout' | 'subscriber' })[]> {
-    return manager.query(
-      `select affiliate_id as "affiliateId", touched_at as at, 'checkout' as via from order_referral where order_id = $1
-       union all
-       select affiliate_id, touched_at, 'subscriber' from referral where subscriber_id = any ($2)`,
-      [orderId, subscriberIds],
+    order: { orderId: string; placedAt: Date; window: string; subscriberIds: readonly string[] },
+  ): Promise<OrderTouch | null> {
+    const { orderId, placedAt, window, subscriberIds } = order;
+    const placed: OrderTouch[] = await manager.query(
+      'select affiliate_id as "affiliateId", touched_at as at, via from order_referral where order_id = $1',
+      [orderId],
     );
+    const since: OrderTouch[] = await manager.query(
+      `select affiliate_id as "affiliateId", touched_at as at, 'subscriber' as via from referral where subscriber_id = any ($1)`,
+      [subscriberIds],
+    );
+    const late = lastTouch(since, { at: placedAt, window });
+    const [first] = placed;
+    if (first === undefined) return late;
+    return late !== null && late.at > first.at ? late : first;
   }
 
   /** Keeps a touch with a person, unless they have a later one. */
@@ -120,9 +155,15 @@ export class ReferralsService {
   private async openTouch(
     manager: EntityManager,
     funnelKey: string,
-    { cookie, code }: TouchSource,
+    source: TouchSource,
   ): Promise<Touch | null> {
-    const now = this.clock.now();
+    const touches = await this.browserTouches(manager, source);
+    if (touches.length === 0) return null;
+    const window = (await this.terms.of(funnelKey, manager))?.cookie ?? USUAL_COOKIE;
+    return lastTouch(touches, { at: this.clock.now(), window });
+  }
+
+  private async browserTouches(manager: EntityManager, { cookie, code }: TouchSource): Promise<Touch[]> {
     const touches: Touch[] = [];
     const remembered = readTouch(this.config.secretKey, cookie);
     if (remembered !== null) touches.push(remembered);
@@ -132,10 +173,8 @@ export class ReferralsService {
         `select id from affiliate where code = $1 and state = 'active'`,
         [named],
       );
-      if (rows[0]) touches.push({ affiliateId: rows[0].id, at: now });
+      if (rows[0]) touches.push({ affiliateId: rows[0].id, at: this.clock.now() });
     }
-    if (touches.length === 0) return null;
-    const window = (await this.terms.of(funnelKey, manager))?.cookie ?? USUAL_COOKIE;
-    return lastTouch(touches, { at: now, window });
+    return touches;
   }
 }

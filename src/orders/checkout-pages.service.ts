@@ -79,7 +79,7 @@ export class CheckoutPages {
     const all = { ...order, lines: orders.flatMap(({ lines }) => lines) };
     const view = {
       orders: summaries,
-      downloads: await this.receipts.downloads(all),
+      downloads: await this.receipts.downloads(orders),
       memberships: memberships.flat(),
       licences: orderSummary(all)['licences'],
       ...(await this.footer(order)),

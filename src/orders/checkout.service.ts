@@ -62,8 +62,15 @@ export class CheckoutService {
       const id = open ?? (await nextOrderId(manager));
       if (open === null) await insertOrder(manager, order, { id, number: orderNumber(id, now), now });
       else await manager.query(`update orders set name = $2 where id = $1`, [id, order.name]);
+      const { funnelKey, subscriberId: readerId } = order;
       const source = { cookie: referralCookie };
-      await this.referrals.ordered(manager, { orderId: id, funnelKey: order.funnelKey, source });
+      await this.referrals.ordered(manager, {
+        orderId: id,
+        funnelKey,
+        emailKey: email.key,
+        readerId,
+        source,
+      });
       const stored = await findOrder(manager, id);
       if (stored === null) throw new Error(`order ${id} was not stored`);
       return stored;

@@ -24,8 +24,13 @@ export class OrderEffects {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Called once for each order, which is locked and was not paid before. `buyerId`: null for somebody erased. */
-  async paid(manager: EntityManager, order: Order, buyerId: string | null): Promise<void> {
+  /** Called once for each order, which is locked and was not paid before. `buyer`: null for somebody erased. */
+  async paid(
+    manager: EntityManager,
+    order: Order,
+    buyer: { id: string; isNew: boolean } | null,
+  ): Promise<void> {
+    const buyerId = buyer?.id ?? null;
     await this.issueLicences(manager, order);
     await this.tracking.recordConversion(manager, {
       kind: 'order',
@@ -43,7 +48,7 @@ export class OrderEffects {
       currency: order.total.currency,
       placedAt: order.createdAt,
       email: order.email,
-      buyerId,
+      buyer,
       readerId: order.subscriberId,
       lines: order.lines.map(({ id, amount }) => ({ id, netMinor: amount.amountMinor })),
     });
@@ -62,6 +67,13 @@ export class OrderEffects {
   /** Called once for each order, which is locked and was paid before. What the buyer has paid for twice they keep. */
   async refunded(manager: EntityManager, order: Order): Promise<void> {
     const { subscriberId, lines, total } = order;
+    // As a payment does, and before anything else: one of the same product that runs now is waited for and counts.
+    if (subscriberId !== null) await this.subscribers.hold(manager, subscriberId);
+    const lineIds = lines.map(({ id }) => id);
+    await manager.query('update licence set revoked_at = $2 where order_line_id = any ($1)', [
+      lineIds,
+      this.clock.now(),
+    ]);
     const back = { refundedMinor: total.amountMinor, totalMinor: total.amountMinor };
     await this.commissions.clawBack(manager, { orderId: order.id, ...back });
     if (subscriberId === null) return;

@@ -12,10 +12,12 @@ export interface OrderLine {
   fileIds: string[];
   /** Whether this product comes with a licence key. */
   licensed: boolean;
-  /** How long the product makes its buyer a member, such as `12 months` or `for good`; null: it does not. */
+  /** How long the product made its buyer a member when the order was placed, such as `12 months` or `for good`; null: it did not. */
   membership: string | null;
   /** Issued when the order is paid. */
   licenceKey: string | null;
+  /** Since the order was refunded the key is good for nothing. ISO 8601. */
+  licenceRevokedAt: string | null;
 }
 
 export interface Order {

@@ -5,7 +5,8 @@ const LINES = `(select jsonb_agg(jsonb_build_object(
       'id', l.id::text, 'productId', p.id::text, 'productKey', p.key, 'name', p.name, 'kind', l.kind,
       'fullAmount', jsonb_build_object('amountMinor', l.full_amount_minor, 'currency', o.currency),
       'amount', jsonb_build_object('amountMinor', l.amount_minor, 'currency', o.currency),
-      'fileIds', p.file_ids, 'licensed', p.licence, 'membership', p.membership, 'licenceKey', k.key) order by l.id)
+      'fileIds', p.file_ids, 'licensed', p.licence, 'membership', l.membership, 'licenceKey', k.key,
+      'licenceRevokedAt', to_char(k.revoked_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) order by l.id)
     from order_line l join product p on p.id = l.product_id left join licence k on k.order_line_id = l.id
    where l.order_id = o.id)`;
 
@@ -128,7 +129,8 @@ export async function insertOrder(
   );
   for (const line of order.lines) {
     await db.query(
-      `insert into order_line (order_id, product_id, kind, full_amount_minor, amount_minor) values ($1, $2, $3, $4, $5)`,
+      `insert into order_line (order_id, product_id, kind, full_amount_minor, amount_minor, membership)
+       select $1, id, $3, $4, $5, membership from product where id = $2`,
       [id, line.productId, line.kind, line.fullAmountMinor, line.amountMinor],
     );
   }
@@ -139,14 +141,14 @@ export const ERASED = 'erased';
 
 /**
  * Called by the erasure of a person. Number, amounts, dates and the name on the invoice stay, as tax law asks; the
- * address and what leads to the person go. An order nobody has paid needs no name, and waits no longer.
+ * address, what leads to the person and what the owner wrote about them go. An order nobody has paid needs no name, and waits no longer.
  */
 export async function forgetBuyer(
   db: EntityManager,
   { subscriberId, email }: { subscriberId: string; email: string },
 ): Promise<void> {
   await db.query(
-    `update orders set email = $3, subscriber_id = null, visitor_id = null,
+    `update orders set email = $3, subscriber_id = null, visitor_id = null, refund_reason = null,
        name = case when status in ('paid', 'refunded') then name end,
        status = case when status = 'pending' then 'declined' else status end
      where subscriber_id = $1 or lower(email) = lower($2)`,

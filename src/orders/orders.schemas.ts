@@ -33,6 +33,10 @@ export const orderResponse = z.object({
       fullAmount: money,
       amount: money,
       licenceKey: z.string().nullable(),
+      licenceRevokedAt: z
+        .string()
+        .nullable()
+        .meta({ description: 'Of a refunded order: the key is good for nothing since.' }),
     }),
   ),
 });
@@ -60,8 +64,8 @@ export function orderJson(order: Order): z.infer<typeof orderResponse> {
     createdAt: createdAt.toISOString(),
     paidAt: paidAt?.toISOString() ?? null,
     refundedAt: refundedAt?.toISOString() ?? null,
-    lines: lines.map(({ productKey, name, kind, fullAmount, amount, licenceKey }) => {
-      return { productKey, name, kind, fullAmount, amount, licenceKey };
+    lines: lines.map(({ productKey, name, kind, fullAmount, amount, licenceKey, licenceRevokedAt }) => {
+      return { productKey, name, kind, fullAmount, amount, licenceKey, licenceRevokedAt };
     }),
   };
 }

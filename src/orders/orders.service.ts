@@ -41,12 +41,13 @@ export class OrdersService {
     return this.dataSource.transaction(async (manager) => {
       const order = await lockedOrder(manager, orderId);
       if (!canBecome(order.status, 'paid')) return order;
-      const buyerId = await this.buyer(manager, order);
+      const buyer = await this.buyer(manager, order);
+      const buyerId = buyer?.id ?? null;
       await manager.query(
         `update orders set status = 'paid', provider = $2, provider_ref = $3, paid_at = $4, subscriber_id = $5 where id = $1`,
         [orderId, provider, providerRef, this.clock.now(), buyerId],
       );
-      await this.effects.paid(manager, order, buyerId);
+      await this.effects.paid(manager, order, buyer);
       const paid = await findOrder(manager, orderId);
       if (paid === null) throw new Error(`order ${orderId} vanished while it was locked`);
       if (buyerId !== null) await this.receipts.plan(manager, { ...paid, subscriberId: buyerId });
@@ -88,7 +89,7 @@ export class OrdersService {
         refundReason: reason,
       };
       await this.effects.refunded(manager, refunded);
-      return refunded;
+      return (await findOrder(manager, orderId)) ?? refunded;
     });
   }
 
@@ -101,15 +102,15 @@ export class OrdersService {
    * A purchase is no consent: a buyer we did not know is entered as pending and gets no marketing. Null
    * for somebody who was erased between ordering and paying: the money counts, nobody is entered again.
    */
-  private async buyer(manager: EntityManager, order: Order): Promise<string | null> {
+  private async buyer(manager: EntityManager, order: Order): Promise<{ id: string; isNew: boolean } | null> {
     if (order.email === ERASED) return null;
     const email = parseEmailAddress(order.email);
     if (!email.ok) throw new Error(`order ${order.id} was stored with an address that cannot be read`);
-    const { id } = await this.subscribers.upsert(manager, {
+    const { id, created } = await this.subscribers.upsert(manager, {
       email,
       ...(order.name === null ? {} : { name: order.name }),
     });
-    return id;
+    return { id, isNew: created };
   }
 }
 

@@ -24,11 +24,17 @@ export class ReceiptsService {
     private readonly memberOf: MembershipsService,
   ) {}
 
-  /** Fresh links, valid for seven days from now. A file that two products share is listed once. */
-  async downloads(order: Order, manager?: EntityManager): Promise<Download[]> {
-    const fileIds = [...new Set(order.lines.flatMap((line) => line.fileIds))];
+  /**
+   * Fresh links, valid for seven days from now and until the order is refunded. A file that two products share is listed
+   * once.
+   */
+  async downloads(orders: readonly Order[], manager?: EntityManager): Promise<Download[]> {
+    const bought = orders.flatMap(({ id, lines }) =>
+      lines.flatMap(({ fileIds }) => fileIds.map((fileId): [string, string] => [fileId, id])),
+    );
+    const orderOf = new Map(bought);
     const expiresAt = new Date(this.clock.now().getTime() + DOWNLOAD_MS);
-    return this.files.downloads(fileIds, expiresAt, manager);
+    return this.files.downloads([...orderOf.keys()], { expiresAt, orderOf }, manager);
   }
 
   /** What the order made the buyer a member of and still does, until when; null: for good. */
@@ -72,7 +78,7 @@ export class ReceiptsService {
         data: {
           order: {
             ...orderSummary(order),
-            downloads: await this.downloads(order, manager),
+            downloads: await this.downloads([order], manager),
             memberships: await this.memberships(order, manager),
             url: this.config.baseUrl + this.orderPath(order),
           },

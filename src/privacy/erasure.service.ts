@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { forgetAffiliate } from '../affiliates/forget.queries.js';
+import { forgetAffiliateOf } from '../affiliates/forget.queries.js';
 import { forgetSubscriber as forgetBounces } from '../bounces/forget.queries.js';
 import { MessagesService } from '../delivery/messages.service.js';
 import { forgetImportedRows } from '../imports/forget.queries.js';
@@ -23,8 +23,8 @@ export class ErasureService {
   ) {}
 
   /**
-   * What stays: the hash of the address on the suppression list, the ledger's rows without a recipient, counts, and paid
-   * orders as the books need them. False when there is nobody.
+   * What stays: the hash of the address on the suppression list, the ledger's rows without a recipient, counts, paid
+   * orders as the books need them, and an affiliate whom money is owed to until it is paid. False when there is nobody.
    */
   async erase(subscriberId: string, source: string): Promise<boolean> {
     return this.dataSource.transaction(async (manager) => {
@@ -39,7 +39,7 @@ export class ErasureService {
       await this.mailbox.forget(manager, person.email);
       await forgetImportedRows(manager, person.emailKey);
       await forgetSignals(manager, subscriberId);
-      await forgetAffiliate(manager, { emailKey: person.emailKey });
+      await forgetAffiliateOf(manager, person.emailKey);
       await this.subscribers.erase(manager, subscriberId, source);
       return true;
     });

@@ -60,7 +60,8 @@ const PARTS = {
          from membership_change c where c.membership_id = m.id) as history
     from membership m join product p on p.id = m.product_id where m.subscriber_id = $1 order by m.id`,
   orders: `select o.number, o.status, o.email, o.name, o.amount_minor::float8 as "amountMinor", o.currency,
-      o.created_at as "createdAt", o.paid_at as "paidAt",
+      o.created_at as "createdAt", o.paid_at as "paidAt", o.refunded_at as "refundedAt",
+      o.refund_reason as "refundReason",
       (select coalesce(jsonb_agg(jsonb_build_object('product', p.name, 'amountMinor', l.amount_minor, 'licence', k.key) order by l.id), '[]')
          from order_line l join product p on p.id = l.product_id left join licence k on k.order_line_id = l.id
         where l.order_id = o.id) as lines

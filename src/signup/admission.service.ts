@@ -68,7 +68,7 @@ export class AdmissionService {
   ): Promise<{ url: string; name: string } | null> {
     if (leadMagnetFileId === null) return null;
     const expiresAt = new Date(this.clock.now().getTime() + LEAD_MAGNET_DAYS * DAY_MS);
-    const [file] = await this.files.downloads([leadMagnetFileId], expiresAt, manager);
+    const [file] = await this.files.downloads([leadMagnetFileId], { expiresAt }, manager);
     return file ? { url: file.url, name: file.name } : null;
   }
 }

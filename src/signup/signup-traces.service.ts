@@ -24,14 +24,15 @@ export class SignupTraces {
     {
       form: { funnelKey },
       signupId,
-      isPending,
+      mayRefer,
       subscriberId,
       visitorId,
       source,
     }: {
       form: Form;
       signupId: string;
-      isPending: boolean;
+      /** Whether it may say by whose link the person came, once it is confirmed. */
+      mayRefer: boolean;
       subscriberId: string;
       visitorId: Buffer;
       source: TouchSource;
@@ -44,7 +45,7 @@ export class SignupTraces {
       subscriberId,
       visitorId,
     });
-    if (isPending) await this.referrals.signedUp(manager, { signupId, funnelKey, source });
+    if (mayRefer) await this.referrals.signedUp(manager, { signupId, funnelKey, visitorId, source });
   }
 
   async confirmed(

@@ -45,7 +45,8 @@ export class SignupService {
       await this.traces.signedUp(manager, {
         form,
         signupId: signup.id,
-        isPending: signup.status === 'pending',
+        // Without a mail that asks, whoever types an address must not become the affiliate of somebody we know.
+        mayRefer: signup.status === 'pending' && (form.optIn === 'double' || person.created),
         subscriberId: person.id,
         visitorId,
         source,
@@ -66,7 +67,9 @@ export class SignupService {
     const rows: { id: string; status: 'pending' | 'confirmed'; confirmations: number }[] =
       await manager.query(
         `insert into signup (form_id, subscriber_id, status, visitor_id, created_at) values ($1, $2, 'pending', $3, $4)
-       on conflict (form_id, subscriber_id) do update set visitor_id = coalesce(signup.visitor_id, excluded.visitor_id),
+       on conflict (form_id, subscriber_id) do update set
+         visitor_id = case when $5 and signup.status = 'confirmed' then excluded.visitor_id
+           else coalesce(signup.visitor_id, excluded.visitor_id) end,
          status = case when $5 then 'pending' else signup.status end
        returning id, status, confirmation_count as confirmations`,
         [row.formId, row.subscriberId, row.visitorId, this.clock.now(), row.reopen],

@@ -257,6 +257,17 @@ export class SubscribersService {
     return (await lockSubscriber(manager, id))?.status ?? null;
   }
 
+  /**
+   * Holds the person's row against every other payment, refund and erasure until the caller's transaction ends, but not
+   * against rows that only point to it, so that a job which adds those waits for nobody. False when there is nobody.
+   */
+  async hold(manager: EntityManager, id: string): Promise<boolean> {
+    const rows: unknown[] = await manager.query('select 1 from subscriber where id = $1 for no key update', [
+      id,
+    ]);
+    return rows.length > 0;
+  }
+
   /** Idempotent; the tag is made when it is new. */
   async tag(manager: EntityManager, subscriberId: string, name: string): Promise<void> {
     // The empty update makes the row visible to the second insert when the tag was there already.

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
+import type { DataSource } from 'typeorm';
 import { inject } from 'vitest';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
 
@@ -78,4 +79,40 @@ async function asAdmin(url: string, work: (client: Client) => Promise<void>): Pr
   } finally {
     await client.end();
   }
+}
+
+export interface Gate {
+  query(sql: string, values?: unknown[]): Promise<unknown>;
+  /** Ends the transaction, which lets go of what it holds. */
+  open(): Promise<void>;
+}
+
+/** A transaction beside the application that holds what the statement locks. */
+export async function gate(db: DataSource, sql: string, values: unknown[] = []): Promise<Gate> {
+  const runner = db.createQueryRunner();
+  await runner.startTransaction();
+  await runner.query(sql, values);
+  return {
+    query: async (more, given = []) => runner.query(more, given),
+    open: async () => {
+      await runner.commitTransaction();
+      await runner.release();
+    },
+  };
+}
+
+/** Until so many sessions wait for a lock, or `ended` is settled without waiting. */
+export async function untilWaiting(db: DataSource, count: number, ended?: Promise<unknown>): Promise<void> {
+  let isEnded = false;
+  const end = (): void => {
+    isEnded = true;
+  };
+  ended?.then(end, end);
+  const isThere = async (): Promise<boolean> => {
+    const waiting: unknown[] = await db.query(
+      `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+    );
+    return isEnded || waiting.length >= count;
+  };
+  if (!(await becomesTrue(isThere, 10_000))) throw new Error(`no ${count} sessions wait for a lock`);
 }

@@ -35,6 +35,8 @@ import { Refunds1765107000000 } from './migrations/1765107000000-refunds.js';
 import { Memberships1765107100000 } from './migrations/1765107100000-memberships.js';
 import { Upsells1765107200000 } from './migrations/1765107200000-upsells.js';
 import { Affiliates1765108000000 } from './migrations/1765108000000-affiliates.js';
+import { OrderTerms1765110000000 } from './migrations/1765110000000-order-terms.js';
+import { LeavingAffiliates1765110010000 } from './migrations/1765110010000-leaving-affiliates.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -75,4 +77,6 @@ export const migrations = [
   Memberships1765107100000,
   Upsells1765107200000,
   Affiliates1765108000000,
+  OrderTerms1765110000000,
+  LeavingAffiliates1765110010000,
 ];

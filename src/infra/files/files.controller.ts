@@ -27,6 +27,7 @@ export class FilesController {
     reply.header('cache-control', 'no-store').header('x-robots-tag', 'noindex');
     const file = await this.files.fromToken(token);
     if (file === 'expired') return this.expired(reply);
+    if (file === 'refunded') return this.refunded(reply);
     if (file === null) return this.unknown(reply);
     const stream = await this.open(file);
     if (stream === null) return this.lost(reply);
@@ -58,6 +59,15 @@ export class FilesController {
     const message =
       'Download links work for a limited time. Write to the sender of the mail, who can send you a new one.';
     sendPrivatePage(reply, 410, await this.pages.render('pages/expired-link', { message }));
+  }
+
+  private async refunded(reply: FastifyReply): Promise<void> {
+    const view = {
+      status: 410,
+      heading: 'This order was refunded',
+      message: 'Its downloads are closed.',
+    };
+    sendPrivatePage(reply, 410, await this.pages.render('pages/error', view));
   }
 
   private async unknown(reply: FastifyReply): Promise<void> {

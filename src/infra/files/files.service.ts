@@ -101,32 +101,37 @@ export class FilesService {
     );
   }
 
-  /** A link that gives the file until `expiresAt` to whoever holds it. */
-  downloadUrl(fileId: string, expiresAt: Date): string {
-    const token = signExpiring(this.config.secretKey, TOKEN_PURPOSE, encodeIds([fileId]), expiresAt);
+  /** A link that gives the file until `expiresAt` to whoever holds it; what was bought, as long as its order stays paid. */
+  downloadUrl(fileId: string, expiresAt: Date, orderId?: string): string {
+    const ids = encodeIds(orderId === undefined ? [fileId] : [fileId, orderId]);
+    const token = signExpiring(this.config.secretKey, TOKEN_PURPOSE, ids, expiresAt);
     return `${this.config.baseUrl}/download/${token}`;
   }
 
-  /** Names, sizes and signed links of the files, in the order asked for. */
+  /** Names, sizes and signed links of the files, in the order asked for. `orderOf`: by which order each was bought. */
   async downloads(
     fileIds: readonly string[],
-    expiresAt: Date,
+    { expiresAt, orderOf }: { expiresAt: Date; orderOf?: ReadonlyMap<string, string> },
     manager: EntityManager = this.dataSource.manager,
   ): Promise<Download[]> {
     const files = await this.find(fileIds, manager);
     return files.map(({ id, fileName, sizeBytes }) => ({
       name: fileName,
-      url: this.downloadUrl(id, expiresAt),
+      url: this.downloadUrl(id, expiresAt, orderOf?.get(id)),
       sizeText: fileSizeText(sizeBytes),
     }));
   }
 
-  /** The file a link stands for; `'expired'` for a genuine link past its end, null for one we did not write. */
-  async fromToken(token: string): Promise<StoredFile | 'expired' | null> {
+  /**
+   * The file a link stands for; `'expired'` for a genuine link past its end, `'refunded'` for one of an order whose money
+   * has gone back, null for one we did not write.
+   */
+  async fromToken(token: string): Promise<StoredFile | 'expired' | 'refunded' | null> {
     const read = verifyExpiring(this.config.secretKey, TOKEN_PURPOSE, token, this.clock.now());
     if (read === null || read === 'expired') return read;
-    const [id] = decodeIds(read.payload, 1) ?? [];
+    const [id, orderId] = decodeIds(read.payload, 1) ?? decodeIds(read.payload, 2) ?? [];
     if (id === undefined) return null;
+    if (orderId !== undefined && !(await this.isPaid(orderId))) return 'refunded';
     const [file] = await this.find([id]);
     return file ?? null;
   }
@@ -150,6 +155,14 @@ export class FilesService {
       throw lost();
     }
     return handle.createReadStream() as ReadStream;
+  }
+
+  private async isPaid(orderId: string): Promise<boolean> {
+    const rows: unknown[] = await this.dataSource.query(
+      `select 1 from orders where id = $1 and status = 'paid'`,
+      [orderId],
+    );
+    return rows.length > 0;
   }
 
   private pathOf(sha256: string): string {

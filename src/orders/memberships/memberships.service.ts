@@ -55,7 +55,10 @@ export class MembershipsService {
     for (const grant of grants) await this.add(manager, grant, { cause: 'order', orderId });
   }
 
-  /** Within the refund of an order: its terms are taken back; others that run on keep the membership. */
+  /**
+   * Within the refund of an order, which holds the buyer: its terms are taken back; others that run on keep the
+   * membership.
+   */
   async refundedOrder(manager: EntityManager, orderId: string): Promise<void> {
     const now = this.clock.now();
     for (const current of await membershipsOfOrder(manager, orderId)) {
@@ -148,7 +151,10 @@ export class MembershipsService {
     change: Omit<NewChange, 'kind'>,
   ): Promise<MembershipRow> {
     // Two orders of a new member at once: the second adds to what the first has begun.
-    await manager.query('select 1 from subscriber where id = $1 for update', [subscriberId]);
+    if (!(await this.subscribers.hold(manager, subscriberId))) {
+      const message = `There is no subscriber with the id ${subscriberId}`;
+      throw new DomainError('SUBSCRIBER_NOT_FOUND', message, { id: subscriberId });
+    }
     const current = await lockMembership(manager, { subscriberId, productId: product.id });
     const now = this.clock.now();
     const kind = current !== null && isRunning(current, now) ? 'prolonged' : 'began';

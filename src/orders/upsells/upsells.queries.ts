@@ -22,6 +22,14 @@ export async function lockUpsell(db: EntityManager, id: string): Promise<UpsellR
   return findUpsell(db, id);
 }
 
+/** Whether the order is paid, held against its refund until the transaction ends. */
+export async function holdPaid(db: EntityManager, orderId: string): Promise<boolean> {
+  const rows: unknown[] = await db.query(`select 1 from orders where id = $1 and status = 'paid' for share`, [
+    orderId,
+  ]);
+  return rows.length > 0;
+}
+
 /** Oldest first. Served by the unique key of the order and the offer. */
 export async function offeredAfter(db: EntityManager, orderId: string): Promise<UpsellRow[]> {
   return db.query(`${UPSELL} where u.order_id = $1 order by u.id`, [orderId]);

@@ -14,6 +14,7 @@ import { nextOffer, type Candidate, type Ways } from './upsell.js';
 import {
   answerUpsell,
   findUpsell,
+  holdPaid,
   insertUpsell,
   lockUpsell,
   markShown,
@@ -77,14 +78,17 @@ export class UpsellsService {
   async accept(token: string, referralCookie: string | undefined): Promise<OpenedUpsell> {
     const found = await this.read(token);
     if (!('upsell' in found)) return found;
+    const { root } = found;
+    // Before the transaction: it takes a connection of its own, and many who held one would wait for another for ever.
+    const terms = await this.termsFor(root, found.upsell);
     return this.dataSource.transaction(async (manager) => {
       const upsell = (await lockUpsell(manager, found.upsell.id)) ?? found.upsell;
-      const { root } = found;
-      const terms = await this.termsFor(root, upsell);
+      if (!(await holdPaid(manager, root.id))) return { kind: 'unknown' };
       if (upsell.answer !== null || terms === null) return this.over(root, upsell, manager);
       const order = await this.store(manager, root, terms);
       const source = { cookie: referralCookie };
-      await this.referrals.ordered(manager, { orderId: order.id, funnelKey: order.funnelKey, source });
+      const { id: orderId, funnelKey, subscriberId: readerId } = order;
+      await this.referrals.ordered(manager, { orderId, funnelKey, emailKey: null, readerId, source });
       await answerUpsell(manager, upsell.id, { answer: 'taken', takenOrderId: order.id }, this.clock.now());
       return { kind: 'over', root, order };
     });

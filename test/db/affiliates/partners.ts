@@ -22,7 +22,7 @@ export function partnersOf(t: TestApp) {
     return body === undefined ? request : request.send(body);
   };
   const make = async (fields: { code: string; email: string; recruiterId?: string }): Promise<Partner> => {
-    const { body } = await api('post', 'affiliates', { name: 'Ada, =1+1', ...fields }).expect(201);
+    const { body } = await api('post', 'affiliates', { name: '=1+1', ...fields }).expect(201);
     return { ...fields, id: body.id as string };
   };
   const click = async (code: string, headers: object = HEADERS) =>
@@ -47,18 +47,22 @@ export function partnersOf(t: TestApp) {
       ...[tier, amount.amountMinor, refusal],
     ]);
 
-  /** Somebody pays for the offer of the demo funnel; the id of the order. */
-  const buy = async (email: string, cookie = ''): Promise<string> => {
+  /** Somebody sends the checkout of the demo funnel's offer; the path of the payment. */
+  const place = async (email: string, cookie = ''): Promise<string> => {
     const placed = await t.http
       .post('/checkout/launch-kit')
       .set({ 'User-Agent': BROWSER, Cookie: cookie })
       .type('form')
       .send({ email })
       .expect(303);
-    const [, order] = /\/pay\/(.+)$/.exec(String(placed.headers['location'])) ?? [];
-    await t.http.post(`/checkout/launch-kit/pay/${order}`).type('form').send({ outcome: 'paid' }).expect(303);
+    return String(placed.headers['location']);
+  };
+  /** The id of the newest order, which is paid by that path. */
+  const paid = async (path: string): Promise<string> => {
+    await t.http.post(path).type('form').send({ outcome: 'paid' }).expect(303);
     const rows: { id: string }[] = await t.dataSource.query('select max(id) as id from orders');
     return rows[0]?.id ?? '';
   };
-  return { api, make, click, figures, earned, brief, buy };
+  const buy = async (email: string, cookie = ''): Promise<string> => paid(await place(email, cookie));
+  return { api, make, click, figures, earned, brief, buy, place, paid };
 }

@@ -6,6 +6,7 @@ import { simulatePeople } from '../../../src/funnels/simulation/simulate.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { OrdersService } from '../../../src/orders/orders.service.js';
 import { API_KEY, START } from '../../support/app.js';
+import { gate, untilWaiting } from '../../support/database.js';
 import { openCourse, type Course } from '../sequences/course.js';
 
 const DAY_MS = 86_400_000;
@@ -117,6 +118,71 @@ describe('memberships', () => {
     });
   });
 
+  it('last as long as the product said when the order was placed', async () => {
+    const id = await course.person('placed@example.com');
+    const { headers } = await course.test.http
+      .post('/checkout/year')
+      .type('form')
+      .send({ email: 'placed@example.com' });
+    const lasts = async (from: string, to: string): Promise<unknown> =>
+      course.test.app.get(FunnelsService).apply(CLUB.replace(from, to), null, 'club.yaml');
+    await lasts('12 months', '1 month');
+    await course.test.http
+      .post(headers['location'] ?? '')
+      .type('form')
+      .send({ outcome: 'paid' })
+      .expect(303);
+    expect(await own(id)).toEqual(['year active 2027-01-05']);
+    await lasts('', '');
+  });
+
+  it('and their tag stay when an earlier order is refunded while a later one is being paid', async () => {
+    const { app, dataSource } = course.test;
+    const orders = app.get(OrdersService);
+    const id = await course.person('overlap@example.com');
+    const first = await buy('overlap@example.com');
+    await course.test.http.post('/checkout/year').type('form').send({ email: 'overlap@example.com' });
+    const [{ id: second }] = (await dataSource.query('select max(id) as id from orders')) as [{ id: string }];
+    const receipts = await gate(dataSource, 'lock table message in share mode');
+    const paying = orders.markPaid(second, 'test', 'late');
+    await untilWaiting(dataSource, 1);
+    const refunding = orders.refund(first.id, null);
+    await untilWaiting(dataSource, 2, refunding);
+    await receipts.open();
+    await Promise.all([paying, refunding]);
+    expect(await own(id)).toEqual(['year active 2027-01-05']);
+    const tags = await dataSource.query(
+      'select t.name from subscriber_tag st join tag t on t.id = st.tag_id where st.subscriber_id = $1',
+      [id],
+    );
+    expect(tags).toEqual([{ name: 'bought:year' }]);
+  });
+
+  it('are renewed at the moment of their end without a deadlock with the job that ends them', async () => {
+    const { dataSource } = course.test;
+    const id = await course.person('moment@example.com');
+    await buy('moment@example.com');
+    const job = await gate(dataSource, 'select 1 from membership where subscriber_id = $1 for update', [id]);
+    const renewing = buy('moment@example.com');
+    await untilWaiting(dataSource, 1);
+    // As the enrolment that the job adds asks for.
+    await job.query('select 1 from subscriber where id = $1 for key share nowait', [id]);
+    await job.open();
+    await renewing;
+    expect(await own(id)).toEqual(['year active 2028-01-05']);
+  });
+
+  it('are refused for somebody who is forgotten while they are granted', async () => {
+    const { dataSource } = course.test;
+    const id = await course.person('vanishes@example.com');
+    const erasing = await gate(dataSource, 'delete from subscriber where id = $1', [id]);
+    const body = { subscriberId: id, productKey: 'year', lasts: '3 weeks', reason: 'prize' };
+    const granting = course.post('/api/v1/memberships', body);
+    await untilWaiting(dataSource, 1);
+    await erasing.open();
+    expect(await granting).toMatchObject({ status: 404, body: { code: 'SUBSCRIBER_NOT_FOUND' } });
+  });
+
   it('are granted and ended by hand, with the reason kept', async () => {
     const id = await course.person('hand@example.com');
     const grant = async (more: object): Promise<{ status: number; body: Record<string, unknown> }> =>
@@ -132,6 +198,7 @@ describe('memberships', () => {
     expect((await grant({ productKey: 'gone' })).body).toMatchObject({ code: 'PRODUCT_NOT_FOUND' });
     expect((await grant({ subscriberId: '999999' })).body).toMatchObject({ code: 'SUBSCRIBER_NOT_FOUND' });
     expect((await grant({ lasts: 'long' })).body).toMatchObject({ errors: [{ field: 'lasts' }] });
+    expect((await grant({ lasts: '0 days' })).body).toMatchObject({ errors: [{ field: 'lasts' }] });
     expect((await grant({ reason: '' })).status).toBe(422);
     const place = `/api/v1/memberships/${String(made.body['id'])}/end`;
     expect((await course.post(place, { reason: 'asked for it' })).body).toMatchObject({

@@ -256,6 +256,8 @@ describe('orders', () => {
         'location'
       ] ?? '';
     const [order] = await ordersOf('back@example.com');
+    const download = /\/download\/[\w-]+/.exec((await shop.http.get(thanks).expect(200)).text)?.[0] ?? '';
+    await shop.http.get(download).expect(200);
     const again = await checkedOut({ email: 'back@example.com', bump: 'yes' });
     const refund = (id: string | undefined, body: object, status: number) =>
       shop.http
@@ -279,6 +281,10 @@ describe('orders', () => {
       refundedAt: OPENED_AT.toISOString(),
       refundReason: 'did not like it',
     });
+    const one = await shop.http.get(`/api/v1/orders/${order?.id}`).set('Authorization', `Bearer ${API_KEY}`);
+    expect(one.body).toMatchObject({ lines: [{ licenceRevokedAt: OPENED_AT.toISOString() }] });
+    // Neither does a link that was handed out before.
+    expect((await shop.http.get(download).expect(410)).text).toContain('This order was refunded');
     expect((await shop.http.get(thanks).expect(410)).text).not.toContain('/download/');
     // The second order of the same product still counts as bought.
     expect(await tags()).toEqual(['bought:checklist', 'bought:kit']);

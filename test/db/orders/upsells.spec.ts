@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { countStages, countUpsells } from '../../../src/analytics/funnel.queries.js';
+import { UpsellsService } from '../../../src/orders/upsells/upsells.service.js';
+import { gate, untilWaiting } from '../../support/database.js';
 import { BROWSER, OPENED_AT, openShop, type Shop } from './shop.js';
 
 const ALWAYS = { from: null, to: null };
@@ -142,5 +144,26 @@ describe('what is offered after an order', () => {
       revenue: { amountMinor: 27_860, currency: 'EUR' },
     });
     expect(await countStages(shop.db.manager, 'shop', ALWAYS)).toMatchObject({ orders: 8 });
+  });
+
+  it('answers everybody when many press its button at once', async () => {
+    const token = (await bought('crowd@example.com')).replace('/upsell/', '');
+    const upsells = shop.app.get(UpsellsService);
+    const answers = await Promise.all(
+      Array.from({ length: 45 }, async () => upsells.accept(token, undefined)),
+    );
+    expect(new Set(answers.map((one) => 'order' in one && one.order?.id)).size).toBe(1);
+    expect(await ordersOf('crowd@example.com')).toHaveLength(2);
+  });
+
+  it('is not taken after an order that is refunded while its button is pressed', async () => {
+    const token = (await bought('undone@example.com')).replace('/upsell/', '');
+    const [{ id }] = (await ordersOf('undone@example.com')) as [{ id: string }];
+    const refund = await gate(shop.db, `update orders set status = 'refunded' where id = $1`, [id]);
+    const accepting = shop.app.get(UpsellsService).accept(token, undefined);
+    await untilWaiting(shop.db, 1, accepting);
+    await refund.open();
+    expect(await accepting).toEqual({ kind: 'unknown' });
+    expect(await ordersOf('undone@example.com')).toHaveLength(1);
   });
 });

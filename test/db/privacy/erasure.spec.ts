@@ -129,6 +129,18 @@ describe('forgetting a person', () => {
       .set('Authorization', `Bearer ${API_KEY}`)
       .send({ code: 'forgotten', name: `Rita ${CANARY}`, email: reader.email })
       .expect(201);
+    await t.dataSource.query('update orders set refund_reason = $2, refunded_at = $3 where id = $1', [
+      order,
+      `${CANARY} did not like it`,
+      t.clock.now(),
+    ]);
+    const copy = await t.http
+      .get(`/api/v1/subscribers/${reader.id}/export`)
+      .set('Authorization', `Bearer ${API_KEY}`)
+      .expect(200);
+    expect(copy.body.orders).toMatchObject([
+      { refundReason: `${CANARY} did not like it`, refundedAt: t.clock.now().toISOString() },
+    ]);
     expect((await traces(CANARY)).length).toBeGreaterThan(8);
 
     await erase(reader);

@@ -1,0 +1,152 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { linkIn, START, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
+import { newReader } from '../privacy/reader.js';
+import { cookieOf, type Partner, type Partners, partnersOf } from './partners.js';
+
+const DAY_MS = 86_400_000;
+
+let t: TestApp;
+let { make, click, figures, brief, buy, place, paid }: Partners = {} as Partners;
+let count = 0;
+/** A new affiliate for each test, recruited by another. */
+let affiliate: Partner;
+beforeAll(async () => {
+  t = await startTestApp();
+  ({ make, click, figures, brief, buy, place, paid } = partnersOf(t));
+});
+afterAll(async () => t.close());
+beforeEach(async () => {
+  t.clock.set(START);
+  count += 1;
+  const { id: recruiterId } = await make({ code: `above-${count}`, email: `above${count}@example.com` });
+  affiliate = await make({ code: `ada-${count}`, email: `ada${count}@example.com`, recruiterId });
+});
+
+describe('a sale', () => {
+  it('goes to the last click before the checkout', async () => {
+    const other = await make({ code: `other-${count}`, email: `other${count}@example.com` });
+    const reader = await newReader(
+      t,
+      `reader${count}@example.com`,
+      {},
+      cookieOf(await click(affiliate.code)),
+    );
+    t.clock.advance(DAY_MS);
+    const cookie = cookieOf(await click(other.code));
+    expect(await brief(await buy(reader.email, cookie))).toEqual([[other.id, 1, 1470, null]]);
+    expect(await brief(await buy(reader.email))).toEqual([[other.id, 1, 1470, null]]);
+    expect(await brief(await buy(`x${count}@example.com`, cookie.replace('=', '=A')))).toEqual([]);
+  });
+
+  it('goes to the last click before the checkout that is paid, not lost to one between two of the same order', async () => {
+    const other = await make({ code: `other-${count}`, email: `other${count}@example.com` });
+    const email = `between${count}@example.com`;
+    const first = cookieOf(await click(affiliate.code));
+    const pay = await place(email, first);
+    t.clock.advance(600_000);
+    const later = cookieOf(await click(other.code));
+    t.clock.advance(120_000);
+    expect(await place(email, later)).toBe(pay);
+    expect(await brief(await paid(pay))).toEqual([[other.id, 1, 1470, null]]);
+
+    // A sign-up by the other's link after the checkout is none before it.
+    const reader = await newReader(t, `known${count}@example.com`, {}, cookieOf(await click(affiliate.code)));
+    t.clock.advance(1000);
+    const open = await place(reader.email);
+    t.clock.advance(1000);
+    await t.dataSource.query(
+      `update referral set affiliate_id = $1, touched_at = $2 where subscriber_id = $3`,
+      [other.id, t.clock.now(), reader.id],
+    );
+    expect(await brief(await paid(open))).toMatchObject([{}, [affiliate.id, 1, 1470, null]]);
+  });
+
+  it('is not moved by whoever types the addresses of others into a form', async () => {
+    const thief = await make({ code: `thief-${count}`, email: `thief${count}@example.com` });
+    const reader = await newReader(
+      t,
+      `reader${count}@example.com`,
+      {},
+      cookieOf(await click(affiliate.code)),
+    );
+    t.clock.advance(DAY_MS);
+    const cookie = cookieOf(await click(thief.code));
+    await t.http
+      .post('/p/niches')
+      .set('Cookie', cookie)
+      .type('form')
+      .send({ email: reader.email })
+      .expect(200);
+    await t.http
+      .post('/p/niches')
+      .set('Cookie', cookie)
+      .type('form')
+      .send({ email: `never${count}@example.com` });
+    expect(await figures(thief.id)).toMatchObject({ clicks: 1, signUps: 0 });
+    expect(await brief(await buy(reader.email))).toMatchObject([{}, [affiliate.id, 1, 1470, null]]);
+  });
+
+  it('is not moved by somebody else who types the address while its confirmation waits', async () => {
+    const thief = await make({ code: `thief-${count}`, email: `thief${count}@example.com` });
+    const email = `waiting${count}@example.com`;
+    const signUp = async (code: string, agent: string) =>
+      t.http
+        .post('/p/niches')
+        .set({ Cookie: cookieOf(await click(code)), 'User-Agent': agent })
+        .type('form')
+        .send({ email })
+        .expect(200);
+    await signUp(affiliate.code, 'Reader');
+    t.clock.advance(1000);
+    await signUp(thief.code, 'Thief');
+    await t.runDue();
+    const [confirmation] = await t.mailsTo(email);
+    await t.http.post(linkIn(confirmation as TestMail, /\/confirm\//)).expect(200);
+    expect([(await figures(affiliate.id)).signUps, (await figures(thief.id)).signUps]).toEqual([1, 0]);
+  });
+
+  it('is not moved by a form without a confirmation, nor by an order that costs nothing', async () => {
+    const thief = await make({ code: `thief-${count}`, email: `thief${count}@example.com` });
+    const [known, robbed] = [`known${count}@example.com`, `robbed${count}@example.com`];
+    const reader = await newReader(t, known);
+    await newReader(t, robbed, {}, cookieOf(await click(affiliate.code)));
+    t.clock.advance(1000);
+    await t.dataSource.query(`update form set opt_in = 'single'`);
+    const cookie = cookieOf(await click(thief.code));
+    const signUp = async (email: string) =>
+      t.http.post('/p/niches').set('Cookie', cookie).type('form').send({ email }).expect(200);
+    await t.dataSource.query(`delete from signup where subscriber_id = $1`, [reader.id]);
+    await signUp(known);
+    expect(await figures(thief.id)).toMatchObject({ signUps: 0 });
+    await signUp(`fresh${count}@example.com`);
+    expect(await figures(thief.id)).toMatchObject({ signUps: 1 });
+    await t.dataSource.query(`update form set opt_in = 'double'`);
+
+    for (const email of [known, robbed, `free${count}@example.com`]) {
+      const open = await place(email, cookie);
+      const order = await t.dataSource.query('select max(id) as id from orders');
+      await t.dataSource.query('update orders set amount_minor = 0 where id = $1', [order[0].id]);
+      await t.dataSource.query('update order_line set amount_minor = 0 where order_id = $1', [order[0].id]);
+      await paid(open);
+    }
+    const kept = await t.dataSource.query(
+      `select s.email from referral r join subscriber s on s.id = r.subscriber_id where r.affiliate_id = $1 order by 1`,
+      [thief.id],
+    );
+    expect(kept).toEqual([{ email: `free${count}@example.com` }, { email: `fresh${count}@example.com` }]);
+  });
+
+  it('follows from a form on another site whose address names the affiliate', async () => {
+    const script = await t.http.get('/f/niches.js').expect(200);
+    expect(script.text).toContain(`.get('a')`);
+    const email = `embedded${count}@example.com`;
+    await t.http
+      .post('/api/public/forms/niches')
+      .send({ email: `odd${count}@example.com`, affiliate: '\0' })
+      .expect(202);
+    const form = { email, affiliate: affiliate.code };
+    await t.http.post('/api/public/forms/niches').send(form).expect(202);
+    await newReader(t, email);
+    expect(await brief(await buy(email))).toMatchObject([{}, [affiliate.id, 1, 1470, null]]);
+  });
+});
