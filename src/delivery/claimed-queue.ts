@@ -16,11 +16,14 @@ export class ClaimedQueue {
    * @param fetch claims one batch
    * @param pause waits that many milliseconds, or less when the run is told to stop
    * @param goesOn asked before each batch: many in a row may hold nothing for a lane
+   * @param moreMayCome waits while lanes are still at work and says whether to look again: a receipt that comes now must
+   * not wait for the slowest of them
    */
   constructor(
     private readonly fetch: () => Promise<Claimed>,
     private readonly pause: (milliseconds: number) => Promise<void>,
     private readonly goesOn: () => boolean = () => true,
+    private readonly moreMayCome: () => Promise<boolean> = async () => false,
   ) {}
 
   /** What `next` would answer with at once. */
@@ -55,7 +58,7 @@ export class ClaimedQueue {
       this.#waiting.push(...messages);
       if (taken > 0) return;
       if (waitMs !== null && waitMs <= LONGEST_WAIT_MS) await this.pause(waitMs);
-      else this.#exhausted = true;
+      else if (!(await this.moreMayCome())) this.#exhausted = true;
     } catch (error) {
       this.#failure = { error };
       this.#exhausted = true;

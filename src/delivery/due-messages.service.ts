@@ -59,15 +59,24 @@ export class DueMessages {
     return this.broadcasts.stopped(broadcastId);
   }
 
-  /** Claimed and not begun: as if it had not been claimed, its tokens back in their buckets. */
+  /**
+   * Claimed and not begun: as if it had not been claimed, its tokens back in their buckets, but those of mails that had
+   * ended after all. Tokens that the database will not take are lost: better a mail too few than one too many.
+   */
   async release(messages: readonly ClaimedMessage[]): Promise<void> {
-    await this.claims.release(messages);
-    for (const [laneKey, count] of countByLane(messages)) await this.pacing.giveBack(laneKey, count);
+    const released = await this.claims.release(messages);
+    for (const [laneKey, count] of countByLane(messages.filter(({ id }) => released.has(id))))
+      await this.pacing.giveBack(laneKey, count).catch((error: unknown) => {
+        this.#logger.warn(
+          `${count} tokens are lost: ${error instanceof Error ? error.message : String(error)}`,
+        );
+      });
   }
 
   /** What the receiver bears, and whether a broadcast goes to dead addresses, shows in the answers. */
   async answered({ laneKey, broadcastId }: ClaimedMessage, outcome: SendOutcome): Promise<void> {
     if (outcome.kind === 'accepted') await this.pacing.sped(laneKey, 1);
+    else if (outcome.kind === 'held') await this.pacing.giveBack(laneKey, 1);
     else if (outcome.kind === 'refused' && outcome.code < 500)
       await this.pacing.slowDown(laneKey, outcome.code);
     else if (outcome.kind === 'refused' && broadcastId !== null) await this.broadcasts.refused(broadcastId);

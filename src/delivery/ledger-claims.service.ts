@@ -30,8 +30,8 @@ export class LedgerClaims {
   }
 
   /** As `LedgerQueries.release`. */
-  async release(claims: readonly Claim[]): Promise<void> {
-    await this.ledger.release(claims);
+  async release(claims: readonly Claim[]): Promise<Set<string>> {
+    return this.ledger.release(claims);
   }
 
   /**

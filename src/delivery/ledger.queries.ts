@@ -202,15 +202,16 @@ export class LedgerQueries {
     );
   }
 
-  /** Gives back what was claimed and not begun, as if it had not been claimed. Fenced. */
-  async release(claims: readonly Claim[]): Promise<void> {
-    if (claims.length === 0) return;
-    await this.dataSource.query(
+  /** Gives back what was claimed and not begun, as if it had not been claimed. Fenced. Returns the ids of what did go back. */
+  async release(claims: readonly Claim[]): Promise<Set<string>> {
+    if (claims.length === 0) return new Set();
+    const [rows]: [{ id: string }[], number] = await this.dataSource.query(
       `update message m set state = 'ready', lease_owner = null, lease_until = null, attempt = attempt - 1
        from unnest($1::bigint[], $2::int[]) as c (id, epoch)
-       where m.id = c.id and m.lease_epoch = c.epoch and ${IS_LEASED} and m.data_at is null`,
+       where m.id = c.id and m.lease_epoch = c.epoch and ${IS_LEASED} and m.data_at is null returning m.id`,
       [claims.map(({ id }) => id), claims.map(({ epoch }) => epoch)],
     );
+    return new Set(rows.map(({ id }) => id));
   }
 
   /**

@@ -15,11 +15,12 @@ import type { OutgoingMail } from './smtp-lane.transport.js';
 import { SmtpLanes, type LaneSet, type TakenLane } from './smtp-lanes.service.js';
 
 const BATCH = 256;
+const LOOK_AGAIN_MS = 500;
 
 interface Prepared {
   message: ClaimedMessage;
-  /** Or why it cannot be sent. */
-  mail: OutgoingMail | SendOutcome;
+  /** Or why it cannot be sent; null when it stands still and has been given back. */
+  mail: OutgoingMail | SendOutcome | null;
   /** Its envelope may go out with the end of the mail before it. */
   follows: boolean;
 }
@@ -31,6 +32,10 @@ interface Run {
   signal: AbortSignal;
   /** Set when no relay works or a lane has failed: what is claimed goes back untried. */
   stopped: boolean;
+  /** Mails that lanes have taken from the queue and not brought to an end. */
+  underWay: number;
+  /** To be called when the last of them has ended. */
+  wake: () => void;
   accepted: number;
 }
 
@@ -73,20 +78,35 @@ export class SenderService {
       async () => this.due.claim(this.#owner, BATCH),
       async (milliseconds) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
       () => this.goesOn(run),
+      async () => this.moreMayCome(run),
     );
-    const run: Run = { queue, lanes: this.lanes.open(), deadline, signal, stopped: false, accepted: 0 };
+    const lanes = this.lanes.open();
+    const nothing = { stopped: false, underWay: 0, wake: () => undefined, accepted: 0 };
+    const run: Run = { queue, lanes, deadline, signal, ...nothing };
+    const stop = (): void => void this.giveBack(queue).catch(() => undefined);
+    signal.addEventListener('abort', stop, { once: true });
     // All are waited for even if one fails: closing a lane in the middle of a body would write into it.
-    const ends = await Promise.allSettled(Array.from({ length: run.lanes.size }, async () => this.work(run)));
+    const ends = await Promise.allSettled(Array.from({ length: lanes.size }, async () => this.work(run)));
+    signal.removeEventListener('abort', stop);
     await this.ledger.settled();
-    run.lanes.close();
-    this.#unsent.push(...(await queue.rest()));
-    await this.giveBackUnsent();
+    lanes.close();
+    await this.giveBack(queue);
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     return run.accepted;
   }
 
   private goesOn({ signal, stopped, deadline }: Run): boolean {
     return !signal.aborted && !stopped && this.clock.now().getTime() < deadline;
+  }
+
+  /** While a mail is on its way, free lanes look again now and then: it may take a slow relay a minute. */
+  private async moreMayCome(run: Run): Promise<boolean> {
+    if (run.underWay === 0 || !this.goesOn(run)) return false;
+    const lookAgain = new AbortController();
+    run.wake = () => lookAgain.abort();
+    const signal = AbortSignal.any([run.signal, lookAgain.signal]);
+    await sleep(LOOK_AGAIN_MS, undefined, { signal }).catch(() => undefined);
+    return run.underWay > 0 && this.goesOn(run);
   }
 
   /** One lane's worth of mails, one after the other; bulk mails are composed while the one before waits at the barrier. */
@@ -101,8 +121,17 @@ export class SenderService {
       throw error;
     } finally {
       const left = await ahead.rest();
-      if (left) this.#unsent.push(left.message);
+      if (left) {
+        this.ended(run);
+        if (left.mail !== null) this.#unsent.push(left.message);
+      }
     }
+  }
+
+  /** At once when it is time to stop: a slow relay may keep the run for longer than the process is given. */
+  private async giveBack(queue: ClaimedQueue): Promise<void> {
+    this.#unsent.push(...(await queue.rest()));
+    await this.giveBackUnsent();
   }
 
   /** Only what is still claimed and not begun goes back, so what did end in between is safe in the list. */
@@ -116,52 +145,85 @@ export class SenderService {
     }
   }
 
+  /** Takes one message, and no second one in its place: who prepares ahead has looked at what kind the next is. */
   private async prepare(run: Run): Promise<Prepared | null> {
-    while (this.goesOn(run)) {
-      const message = await run.queue.next();
-      if (message === null) return null;
-      try {
-        if (this.due.standsStill(message)) await this.due.release([message]);
-        else return { message, mail: await this.composed(message), follows: await run.lanes.mayFollow() };
-      } catch (error) {
-        this.#unsent.push(message);
-        throw error;
+    const message = this.goesOn(run) ? await run.queue.next() : null;
+    if (message === null) return null;
+    run.underWay++;
+    try {
+      if (this.due.standsStill(message)) {
+        await this.due.release([message]);
+        return { message, mail: null, follows: false };
       }
+      return { message, mail: await this.composed(message), follows: await run.lanes.mayFollow() };
+    } catch (error) {
+      this.ended(run);
+      this.#unsent.push(message);
+      throw error;
     }
-    return null;
+  }
+
+  private ended(run: Run): void {
+    if (--run.underWay === 0) run.wake();
   }
 
   /** The lane, when it has begun with the next mail, which must then follow on it; else null. */
-  private async sendOne(prepared: Prepared, { run, ahead, taken: kept }: Way): Promise<TakenLane | null> {
-    const { message } = prepared;
+  private async sendOne(
+    { message, mail }: Prepared,
+    { run, ahead, taken: kept }: Way,
+  ): Promise<TakenLane | null> {
     let taken = kept;
     try {
-      if (this.goesOn(run)) taken ??= await run.lanes.take();
-      // No relay works, or it is time to stop: of a mail that was begun the relay has no more than the envelope.
-      if (taken === null || !this.goesOn(run)) {
-        run.stopped = true;
-        this.#unsent.push(message);
-        if (taken) run.lanes.put(taken);
-        return null;
-      }
-      if (await this.sendOn(taken, prepared, { run, ahead })) return taken;
+      if (mail === null) return null;
+      // Of a mail that was begun the relay has no more than the envelope.
+      if (!this.goesOn(run)) return this.stop(message, { run, taken });
+      taken ??= await run.lanes.take();
+      if (taken === null) return this.stop(message, { run, taken });
+      const startedMs = performance.now();
+      const outcome = await this.outcomeOf(message, mail, { run, ahead, taken });
+      // Not waited for: the ledger answers in order, so the next barrier of this lane comes after this end.
+      void this.ledger.settle(
+        settlementOf(message, outcome, {
+          now: this.clock.now(),
+          durationMs: performance.now() - startedMs,
+          relay: taken.lane.relay,
+          tls: taken.lane.tls,
+        }),
+      );
+      if (outcome.kind === 'accepted') run.accepted++;
+      else this.#logger.warn(`message ${message.id}: ${outcome.kind}`);
+      const fit = await run.lanes.told(taken, outcome);
+      await this.due.answered(message, outcome);
+      if (fit && taken.lane.hasBegun) return taken;
     } catch (error) {
-      this.#unsent.push(message);
-      if (taken) run.lanes.put(taken);
+      // Its end, if it had one, is with the ledger: nothing of it may be given back here.
+      if (taken === null) this.#unsent.push(message);
+      else run.lanes.put(taken);
       throw error;
+    } finally {
+      this.ended(run);
     }
     run.lanes.put(taken);
     return null;
   }
 
-  /** True when the lane has begun with the next mail. */
-  private async sendOn(
-    taken: TakenLane,
-    { message, mail }: Prepared,
-    { run, ahead }: Omit<Way, 'taken'>,
-  ): Promise<boolean> {
-    const { lane } = taken;
-    const startedMs = performance.now();
+  /** No relay works, or it is time: what was not begun goes back. */
+  private stop(message: ClaimedMessage, { run, taken }: Pick<Way, 'run' | 'taken'>): null {
+    run.stopped = true;
+    this.#unsent.push(message);
+    if (taken) run.lanes.put(taken);
+    return null;
+  }
+
+  private async outcomeOf(
+    message: ClaimedMessage,
+    composed: OutgoingMail | SendOutcome,
+    { run, ahead, taken: { lane } }: Omit<Way, 'taken'> & { taken: TakenLane },
+  ): Promise<SendOutcome> {
+    // What failed ahead of its time may have failed with the database, which the mail before has waited for since.
+    const failed = 'kind' in composed && composed.kind === 'not_sent';
+    const mail = failed ? await this.composed(message) : composed;
+    if ('kind' in mail) return mail;
     const barrier = async (): Promise<boolean> => {
       const may = this.ledger.mayEnterData({ id: message.id, epoch: message.epoch });
       // A receipt does not wait behind a mail whose relay is slow: the next free lane takes it.
@@ -170,23 +232,9 @@ export class SenderService {
     };
     const following = (): OutgoingMail | null => {
       const next = ahead.ready;
-      return next?.follows && !('kind' in next.mail) && this.goesOn(run) ? next.mail : null;
+      return next?.follows && next.mail && !('kind' in next.mail) && this.goesOn(run) ? next.mail : null;
     };
-    const outcome = 'kind' in mail ? mail : await lane.send(mail, barrier, following);
-    // Not waited for: the ledger answers in order, so the next barrier of this lane comes after this end.
-    void this.ledger.settle(
-      settlementOf(message, outcome, {
-        now: this.clock.now(),
-        durationMs: performance.now() - startedMs,
-        relay: lane.relay,
-        tls: lane.tls,
-      }),
-    );
-    const fit = await run.lanes.told(taken, outcome);
-    await this.due.answered(message, outcome);
-    if (outcome.kind === 'accepted') run.accepted++;
-    else this.#logger.warn(`message ${message.id}: ${outcome.kind}`);
-    return fit && lane.hasBegun;
+    return lane.send(mail, barrier, following);
   }
 
   private async composed(message: ClaimedMessage): Promise<OutgoingMail | SendOutcome> {

@@ -2,7 +2,7 @@ import type { MailProvider } from '../../config/mail-providers.js';
 import { isWatched, passing } from './delivery-probe.js';
 import type { SendOutcome } from './message.js';
 import { tagHeader } from './provider-tag.js';
-import { SmtpSession, type SmtpReply } from './smtp-session.transport.js';
+import { RelaySilent, SmtpSession, type SmtpReply } from './smtp-session.transport.js';
 
 const MAX_REASON_CHARS = 500;
 /** What may never stand between `<` and `>` of an envelope: it would end the address or the command. */
@@ -31,6 +31,7 @@ export class SmtpLane {
   #session: SmtpSession | null = null;
   /** Its envelope went out with the end of the mail before; the replies to it are still to be read. */
   #begun: OutgoingMail | null = null;
+  #losesBegun = false;
 
   constructor(
     readonly relay: string,
@@ -46,6 +47,11 @@ export class SmtpLane {
   /** Whether the mail that `following` named is at the relay with its envelope: `send` has to get it next. */
   get hasBegun(): boolean {
     return this.#begun !== null && this.#session?.alive === true;
+  }
+
+  /** It said PIPELINING, and never answered what had come with the end of a mail: it must be begun with nothing. */
+  get losesBegun(): boolean {
+    return this.#losesBegun;
   }
 
   /**
@@ -68,9 +74,13 @@ export class SmtpLane {
       return { kind: 'unsendable', reason: 'the address has a sign that no envelope may hold' };
     const reused = this.#session?.alive === true;
     const outcome = await this.attempt(mail, { barrier, following, begun });
-    // A relay may end an idle session at the very moment we use it again; that says nothing about the mail.
-    const stale = reused && outcome.kind === 'not_sent' && outcome.stage === 'envelope';
-    return stale ? this.attempt(mail, { barrier, following, begun: false }) : outcome;
+    // A relay may end an idle session at the very moment we use it again; that says nothing about the mail. Nor does a
+    // farewell that was on its way when the mail was begun.
+    const ended = outcome.kind === 'not_sent' && outcome.stage === 'envelope';
+    const farewell = outcome.kind === 'refused' && outcome.code === 421 && outcome.stage === 'MAIL FROM';
+    return (reused && ended) || (begun && farewell)
+      ? this.attempt(mail, { barrier, following, begun: false })
+      : outcome;
   }
 
   /** The mail that was begun will not come. The relay waits for its body by now, so the connection is cut. */
@@ -119,6 +129,7 @@ export class SmtpLane {
       return { kind: 'accepted', code: reply.code, reply: reply.text.slice(0, MAX_REASON_CHARS) };
     } catch (error) {
       session.destroy();
+      if (begun && stage === 'envelope' && error instanceof RelaySilent) this.#losesBegun = true;
       const reason = error instanceof Error ? error.message : String(error);
       return stage === 'body' ? { kind: 'unknown', reason } : { kind: 'not_sent', stage, reason };
     }

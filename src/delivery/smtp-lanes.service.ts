@@ -39,6 +39,9 @@ export interface LaneSet {
 /** Opens lanes to the relays, to each its share, and to none more than it bears. */
 @Injectable()
 export class SmtpLanes {
+  /** See `SmtpLane.losesBegun`. */
+  readonly #losingBegun = new Set<string>();
+
   constructor(private readonly relays: RelaysService) {}
 
   /**
@@ -64,13 +67,18 @@ export class SmtpLanes {
         const relay = await this.relays.choose();
         return relay === null ? null : { relay, lane: await laneTo(relay, byRelay) };
       },
-      mayFollow: async () => this.relays.all().length === 1 && (await this.relays.anyWorks()),
-      told: async ({ relay }, outcome) => {
+      mayFollow: async () => {
+        const [relay, ...more] = this.relays.all();
+        if (!relay || more.length > 0 || this.#losingBegun.has(relay.name)) return false;
+        return this.relays.anyWorks();
+      },
+      told: async ({ relay, lane }, outcome) => {
+        if (lane.losesBegun) this.#losingBegun.add(relay.name);
         const trouble = relayTrouble(outcome);
         if (trouble !== null) await this.relays.failed(relay, trouble, reasonOf(outcome));
         else if (provesRelay(outcome)) await this.relays.worked(relay);
         else await this.relays.notTried(relay);
-        return trouble === null && !relay.probe;
+        return !relay.probe && (trouble === null || (await this.relays.anyWorks()));
       },
       put,
       close: () => {

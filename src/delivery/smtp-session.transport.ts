@@ -8,6 +8,11 @@ const CONNECT_TIMEOUT_MS = 15_000;
 const MAX_REPLY_CHARS = 64 * 1024;
 const REPLY_LINE = /^(\d{3})([ -]|$)/;
 
+/** Nothing came within the time a relay has. */
+export class RelaySilent extends Error {
+  override readonly name = 'RelaySilent';
+}
+
 export interface SmtpReply {
   code: number;
   /** The whole reply without line breaks between its lines. */
@@ -41,7 +46,7 @@ export class SmtpSession {
   ) {
     socket.removeAllListeners('data').removeAllListeners('timeout');
     socket.on('data', (chunk: Buffer) => this.#read(chunk.toString('latin1')));
-    socket.on('timeout', () => this.#end(new Error('the relay did not answer in time')));
+    socket.on('timeout', () => this.#end(new RelaySilent('the relay did not answer in time')));
     socket.on('error', (error: Error) => this.#end(error));
     socket.on('end', () => this.#end(new Error('the relay closed the connection')));
     socket.on('close', () => this.#end(new Error('the connection was closed')));
