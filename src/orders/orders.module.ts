@@ -11,6 +11,7 @@ import { MembershipsJobs } from './memberships/memberships.jobs.js';
 import { MembershipsService } from './memberships/memberships.service.js';
 import { CheckoutController } from './checkout.controller.js';
 import { CheckoutService } from './checkout.service.js';
+import { LicencesController } from './licences.controller.js';
 import { OrderEffects } from './order-effects.service.js';
 import { OrderPageController } from './order-page.controller.js';
 import { OrdersController } from './orders.controller.js';
@@ -35,6 +36,7 @@ import { UpsellsService } from './upsells/upsells.service.js';
     TestPaymentController,
     OrderPageController,
     OrdersController,
+    LicencesController,
     MembershipsController,
     UpsellPageController,
   ],

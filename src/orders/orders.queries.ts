@@ -40,6 +40,24 @@ export async function listOrders(
   ]);
 }
 
+export interface Licence {
+  key: string;
+  productKey: string;
+  orderId: string;
+  issuedAt: Date;
+  revokedAt: Date | null;
+}
+
+/** By its key as it was issued. */
+export async function findLicence(db: EntityManager, key: string): Promise<Licence | null> {
+  const rows: Licence[] = await db.query(
+    `select k.key, p.key as "productKey", l.order_id as "orderId", k.created_at as "issuedAt", k.revoked_at as "revokedAt"
+      from licence k join order_line l on l.id = k.order_line_id join product p on p.id = l.product_id where k.key = $1`,
+    [key],
+  );
+  return rows[0] ?? null;
+}
+
 /** The products among these that the person has paid for and kept. Served by orders_subscriber. */
 export async function productsKept(
   db: EntityManager,

@@ -4,10 +4,19 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { DomainError } from '../values/domain-error.js';
 import { parseEmailAddress } from '../values/email-address.js';
+import { readLicenceKey } from './licence-key.js';
 import { OrderEffects } from './order-effects.service.js';
 import { canBecome } from './order-status.js';
 import type { Order } from './order.js';
-import { ERASED, findOrder, forgetBuyer, listOrders, lockOrder } from './orders.queries.js';
+import {
+  ERASED,
+  findLicence,
+  findOrder,
+  forgetBuyer,
+  listOrders,
+  lockOrder,
+  type Licence,
+} from './orders.queries.js';
 import { ReceiptsService } from './receipts.service.js';
 
 /** Money comes in, and now and then goes back. The only writer of `orders` and `order_line`. */
@@ -23,6 +32,19 @@ export class OrdersService {
 
   async findById(id: string): Promise<Order | null> {
     return findOrder(this.dataSource.manager, id);
+  }
+
+  /**
+   * From what a buyer typed: in any case, with or without hyphens. Throws `LICENCE_INVALID` for what was never issued, as
+   * its check character does not fit, and `LICENCE_NOT_FOUND`.
+   */
+  async licence(typed: string): Promise<Licence> {
+    const key = readLicenceKey(typed);
+    if (key === null)
+      throw new DomainError('LICENCE_INVALID', 'This is no licence key: a character is wrong or missing');
+    const licence = await findLicence(this.dataSource.manager, key);
+    if (licence) return licence;
+    throw new DomainError('LICENCE_NOT_FOUND', 'There is no such licence');
   }
 
   /** Newest first; `beforeId` is the last one the caller has seen. */

@@ -81,11 +81,6 @@ export function judgeUserAgent(userAgent: string): UserAgentVerdict {
   return { kind: 'foreign', reason: 'browser with a name on it that no browser of people carries' };
 }
 
-/** Whether the user agent is that of a crawler, scanner, proxy or library rather than a person's browser. Empty: yes. */
-export function isMachineUserAgent(userAgent: string): boolean {
-  return judgeUserAgent(userAgent).kind !== 'person';
-}
-
 /** `curl` and the like, a test's browser without a window, or none at all. */
 export function isHandTool(userAgent: string): boolean {
   return HAND_TOOL.test(userAgent.trim());

@@ -53,15 +53,6 @@ export function parseLocalTime(text: string): number {
   return Number(match[1]) * 60 + Number(match[2]);
 }
 
-/**
- * The instant at which the zone's clock reads `localTime` on the local day that holds `dayUtcInstant`; it may lie before
- * that instant. A reading skipped in spring gives the first instant after the gap, one repeated in autumn the first.
- */
-export function atLocalTime(dayUtcInstant: Date, localTime: string, zone: string): Date {
-  const day = startOfLocalDay(localClockMs(dayUtcInstant.getTime(), zone));
-  return new Date(instantOfLocalMs(day + parseLocalTime(localTime) * MINUTE_MS, zone));
-}
-
 /** What the zone's clock shows at an instant, as if that reading were UTC (epoch milliseconds on both sides). */
 export function localClockMs(instant: number, zone: string): number {
   return instant + zoneOffsets(zone).at(instant);

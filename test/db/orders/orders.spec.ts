@@ -1,3 +1,4 @@
+import { LICENCE_KEY_BYTES, licenceKey } from '../../../src/orders/licence-key.js';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { API_KEY, BROWSER, OPENED_AT, openShop, type Shop } from './shop.js';
 
@@ -283,6 +284,26 @@ describe('orders', () => {
     });
     const one = await shop.http.get(`/api/v1/orders/${order?.id}`).set('Authorization', `Bearer ${API_KEY}`);
     expect(one.body).toMatchObject({ lines: [{ licenceRevokedAt: OPENED_AT.toISOString() }] });
+    const key = String((one.body as { lines: { licenceKey: string }[] }).lines[0]?.licenceKey);
+    const licence = async (typed: string, status: number) =>
+      (
+        await shop.http
+          .get(`/api/v1/licences/${encodeURIComponent(typed)}`)
+          .set('Authorization', `Bearer ${API_KEY}`)
+          .expect(status)
+      ).body as { code: string };
+    expect(await licence(key, 200)).toMatchObject({ key, isValid: false, orderId: order?.id });
+    const kept =
+      (
+        (await shop.db.query(
+          'select k.key from licence k join order_line l on l.id = k.order_line_id where l.order_id = $1',
+          [open?.id],
+        )) as { key: string }[]
+      )[0]?.key ?? '';
+    const typed = kept.toLowerCase().replaceAll('-', ' ');
+    expect(await licence(typed, 200)).toMatchObject({ key: kept, isValid: true, productKey: 'kit' });
+    expect((await licence(kept.slice(0, -1), 422)).code).toBe('LICENCE_INVALID');
+    expect((await licence(licenceKey(Buffer.alloc(LICENCE_KEY_BYTES)), 404)).code).toBe('LICENCE_NOT_FOUND');
     // Neither does a link that was handed out before.
     expect((await shop.http.get(download).expect(410)).text).toContain('This order was refunded');
     expect((await shop.http.get(thanks).expect(410)).text).not.toContain('/download/');

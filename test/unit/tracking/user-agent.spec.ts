@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { isHandTool, isMachineUserAgent, judgeUserAgent } from '../../../src/tracking/user-agent.js';
+import { isHandTool, judgeUserAgent } from '../../../src/tracking/user-agent.js';
 import { PEOPLE } from './people.js';
 
 const CORPUS = [
@@ -11,6 +11,8 @@ const CORPUS = [
 if (CORPUS === undefined)
   console.log('Left out: the corpus of user agents is not at ../shared/corpora/user-agents.');
 
+const isMachine = (userAgent: string): boolean => judgeUserAgent(userAgent).kind !== 'person';
+
 describe('user agents', () => {
   it.skipIf(CORPUS === undefined)(
     'of all crawlers and scanners of the corpus are told from all of people',
@@ -18,8 +20,8 @@ describe('user agents', () => {
       const machines = (JSON.parse(readFileSync(CORPUS ?? '', 'utf8')) as { userAgent: string }[]).map(
         ({ userAgent }) => userAgent,
       );
-      const missed = machines.filter((userAgent) => !isMachineUserAgent(userAgent));
-      const accused = PEOPLE.filter(isMachineUserAgent);
+      const missed = machines.filter((userAgent) => !isMachine(userAgent));
+      const accused = PEOPLE.filter(isMachine);
       const found = machines.length - missed.length;
       const precision = found / (found + accused.length);
       const recall = found / machines.length;
