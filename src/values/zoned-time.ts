@@ -4,7 +4,6 @@ import { zoneOffsets } from './zone-offsets.js';
 export const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 export type Weekday = (typeof WEEKDAYS)[number];
 
-const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 /** Local clocks run from UTC-12 to UTC+14; one hour of slack each way. */
