@@ -7,6 +7,8 @@ const RUSH_MS = 250;
 /** In a rush the database works for a fifth of the time at most, and the answers have the rest. */
 const REST_FOR_WORK = 4;
 const LONGEST_REST_MS = 1_000;
+/** A piece that takes this long hangs, on a lock or a dead connection; the others do not hang with it. */
+const LONGEST_PIECE_MS = 10_000;
 
 /**
  * Storing and judging hits, behind the answers: one piece at a time, and while hits come in by the thousand with a rest
@@ -15,7 +17,9 @@ const LONGEST_REST_MS = 1_000;
  */
 @Injectable()
 export class AfterWork {
-  #last: Promise<unknown> = Promise.resolve();
+  #last: Promise<void> = Promise.resolve();
+  /** Lets the next piece begin, whatever the present one does. */
+  #next: () => void = () => undefined;
   #pieces = 0;
   #rushUntilMs = -Infinity;
   #restUntilMs = -Infinity;
@@ -47,33 +51,55 @@ export class AfterWork {
     return this.#pieces === 0 && performance.now() >= this.#restUntilMs;
   }
 
-  /** From now on no rest is taken: the process is about to end. */
+  /** From now on no rest is taken, and no piece waits for another: the process is about to end. */
   hurry(): void {
     this.#closing = true;
     this.#restUntilMs = -Infinity;
+    this.#next();
   }
 
-  /** Settles as `work` does, once it was its turn. A piece should take some hundredths of a second. */
+  /**
+   * Settles as `work` does, once it was its turn. A piece should take some hundredths of a second; after
+   * `LONGEST_PIECE_MS` it rejects, and what comes of `work` is nobody's.
+   */
   async run<T>(work: () => Promise<T>): Promise<T> {
     this.#pieces++;
-    const turn = this.#last.then(async () => {
-      await this.#rest();
-      const startedMs = performance.now();
-      try {
-        return await work();
-      } finally {
-        this.#pieces--;
-        const endedMs = performance.now();
-        if (endedMs < this.#rushUntilMs && !this.#behind && !this.#closing)
-          this.#restUntilMs = endedMs + Math.min((endedMs - startedMs) * REST_FOR_WORK, LONGEST_REST_MS);
-      }
-    });
-    this.#last = turn.catch(() => undefined);
-    return turn;
+    const before = this.#last;
+    let leave: () => void = () => undefined;
+    this.#last = new Promise((resolve) => (leave = resolve));
+    await before;
+    await this.#rest();
+    this.#next = leave;
+    if (this.#closing) leave();
+    const startedMs = performance.now();
+    try {
+      return await inTime(work());
+    } finally {
+      this.#pieces--;
+      const endedMs = performance.now();
+      if (endedMs < this.#rushUntilMs && !this.#behind && !this.#closing)
+        this.#restUntilMs = endedMs + Math.min((endedMs - startedMs) * REST_FOR_WORK, LONGEST_REST_MS);
+      leave();
+    }
   }
 
   async #rest(): Promise<void> {
     const leftMs = this.#restUntilMs - performance.now();
     if (leftMs > 0) await delay(leftMs);
+  }
+}
+
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`no end within ${LONGEST_PIECE_MS} ms`));
+    }, LONGEST_PIECE_MS);
+    timer.unref();
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -45,16 +45,19 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
   #queue: QueuedHit[] = [];
   /** Taken from the queue; neither stored nor on disk. */
   readonly #underWay = new Set<HitBatch>();
+  #hitsUnderWay = 0;
   /** Stored, not yet certain to be on PostgreSQL's disk. */
   #retained: { batch: HitBatch; storedMs: number }[] = [];
   /** Batches on their way to disk. */
   #writing: Promise<void> = Promise.resolve();
-  /** A batch that is being stored without a file. */
-  #storing: Promise<void> = Promise.resolve();
+  /** Batches that are being stored without a file. */
+  #storing: Promise<unknown> = Promise.resolve();
   #draining: Promise<void> | null = null;
   #closeAtMs = Infinity;
   #timer: NodeJS.Timeout | undefined;
-  #ticking: NodeJS.Timeout | undefined;
+  #everySecond: NodeJS.Timeout | undefined;
+  #lastTick: Promise<void> = Promise.resolve();
+  #ticks = 0;
   #away = false;
   readonly #sources: HitSources;
 
@@ -74,8 +77,10 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
   /** Takes up what an earlier run has left on disk. Called once, by a process that serves requests. */
   async start(): Promise<void> {
     await this.spool.look().catch((error: unknown) => this.#complain('The spool cannot be read', error));
-    this.#ticking = setInterval(() => void this.tick(), TICK_MS);
-    this.#ticking.unref();
+    this.#everySecond = setInterval(() => {
+      if (this.#ticks === 0) void this.tick();
+    }, TICK_MS);
+    this.#everySecond.unref();
     if (this.spool.files > 0) void this.flush();
   }
 
@@ -100,9 +105,12 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     this.#timer = undefined;
     this.afterWork.arrived(this.#queue.length);
     this.afterWork.behind = this.spool.crowded;
-    for (const batch of this.cutBatches()) {
-      if (!this.#away && this.spool.files === 0 && this.afterWork.free)
-        this.#storing = this.storeOrKeep(batch);
+    const older = this.#underWay.size;
+    for (const [place, batch] of this.cutBatches().entries()) {
+      // Nothing overtakes what came before it, be it on its way to disk.
+      const first = older === 0 && place === 0 && this.spool.files === 0;
+      if (first && !this.#away && this.afterWork.free)
+        this.#storing = Promise.all([this.#storing, this.storeOrKeep(batch)]);
       else void this.toDisk([batch]);
     }
     await Promise.all([this.#storing, this.#writing]);
@@ -111,13 +119,18 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
 
   /** Every second: stores what was spooled, and makes sure of what was stored. Tests call it themselves. */
   async tick(): Promise<void> {
-    if (this.spool.files > 0 || this.#away) await this.flush();
-    await this.makeSure();
+    this.#ticks++;
+    this.#lastTick = this.#lastTick.then(async () => {
+      if (this.spool.files > 0 || this.#away) await this.flush();
+      await this.makeSure();
+      this.#ticks--;
+    });
+    await this.#lastTick;
   }
 
   /** While requests may still come in. */
   async beforeApplicationShutdown(): Promise<void> {
-    clearInterval(this.#ticking);
+    clearInterval(this.#everySecond);
     this.#closeAtMs = performance.now() + CLOSE_WITHIN_MS;
     this.afterWork.hurry();
     await this.flush();
@@ -125,12 +138,13 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
 
   /** No request comes any more; the database may be gone by now, then the rest goes to disk. */
   async onApplicationShutdown(): Promise<void> {
-    if (this.#queue.length > 0) await this.flush();
-    clearTimeout(this.#timer);
+    await this.#lastTick;
+    await this.flush();
   }
 
   private async storeOrKeep(batch: HitBatch): Promise<void> {
-    if (await this.tryToStore(batch)) this.#underWay.delete(batch);
+    this.#takeOn(batch);
+    if (await this.tryToStore(batch)) this.#letGo(batch);
     else await this.toDisk([batch]);
   }
 
@@ -176,10 +190,11 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
       return true;
     }
     const middle = hits.length >> 1;
-    for (const part of [hits.slice(0, middle), hits.slice(middle)]) {
-      const half = { id: randomUUID(), sources, hits: part };
-      await this.storeOrKeep(half);
-    }
+    const halves = [hits.slice(0, middle), hits.slice(middle)].map((part) => ({
+      ...{ id: randomUUID(), sources, hits: part },
+    }));
+    for (const half of halves) this.#takeOn(half);
+    for (const half of halves) await this.storeOrKeep(half);
     return true;
   }
 
@@ -202,7 +217,7 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
       this.metrics.dropped('spool_failed', batch.hits.length);
       this.#complain('The spool cannot be written', error);
     }
-    this.#underWay.delete(batch);
+    this.#letGo(batch);
   }
 
   private retain(batch: HitBatch): void {
@@ -222,6 +237,7 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     }
     this.#retained = this.#retained.filter((each) => !old.includes(each));
     const lost = old.flatMap(({ batch }) => (missing.has(batch.id) ? [batch] : []));
+    for (const batch of lost) this.#takeOn(batch);
     for (const batch of lost) await this.storeOrKeep(batch);
   }
 
@@ -231,14 +247,21 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     const batches: HitBatch[] = [];
     for (let from = 0; from < queue.length; from += BATCH_HITS)
       batches.push(batchOf(queue.slice(from, from + BATCH_HITS)));
-    for (const batch of batches) this.#underWay.add(batch);
+    for (const batch of batches) this.#takeOn(batch);
     return batches;
   }
 
+  #takeOn(batch: HitBatch): void {
+    if (!this.#underWay.has(batch)) this.#hitsUnderWay += batch.hits.length;
+    this.#underWay.add(batch);
+  }
+
+  #letGo(batch: HitBatch): void {
+    if (this.#underWay.delete(batch)) this.#hitsUnderWay -= batch.hits.length;
+  }
+
   #hitsInMemory(): number {
-    let hits = this.#queue.length;
-    for (const batch of this.#underWay) hits += batch.hits.length;
-    return hits;
+    return this.#queue.length + this.#hitsUnderWay;
   }
 
   #unstoredSinceMs(): number {

@@ -12,6 +12,8 @@ const NAME = /^hits-\d{15}-\d{6}-[0-9a-f-]{36}\.json$/;
 
 interface SpooledFile {
   name: string;
+  /** When its first hit came in, as an epoch. */
+  sinceMs: number;
   bytes: number;
   /** Null when it has to be read. */
   batch: HitBatch | null;
@@ -42,10 +44,9 @@ export class HitSpool {
     return this.#bytes;
   }
 
-  /** When the first hit of the oldest file came in, as an epoch; infinite without a file. */
+  /** When the first of the hits came in, as an epoch; infinite without a file. */
   get sinceMs(): number {
-    const [oldest] = this.#files;
-    return oldest ? Number(oldest.name.slice('hits-'.length).split('-', 1)[0]) : Infinity;
+    return this.#files.reduce((first, { sinceMs }) => Math.min(first, sinceMs), Infinity);
   }
 
   /** More than half of its room is taken. */
@@ -62,7 +63,10 @@ export class HitSpool {
       if (!isMissing(error)) throw error;
     }
     this.#files = await Promise.all(
-      found.map(async (name) => ({ name, bytes: await sizeOf(join(this.#folder, name)), batch: null })),
+      found.map(async (name) => ({
+        ...{ name, sinceMs: sinceMsOf(name), batch: null },
+        bytes: await sizeOf(join(this.#folder, name)),
+      })),
     );
     this.#bytes = this.#files.reduce((sum, { bytes }) => sum + bytes, 0);
     this.#rememberedHits = 0;
@@ -87,37 +91,43 @@ export class HitSpool {
     await syncFolder(this.#folder);
     const remember = this.#rememberedHits + batch.hits.length <= MOST_REMEMBERED_HITS;
     if (remember) this.#rememberedHits += batch.hits.length;
-    this.#files.push({ name, bytes, batch: remember ? batch : null });
+    this.#files.push({ name, sinceMs: sinceMsOf(name), bytes, batch: remember ? batch : null });
     this.#bytes += bytes;
     return true;
   }
 
-  /** The batch that has waited longest, or null. A file that is none of ours is put aside as `.bad`. */
+  /**
+   * The batch that has waited longest, or null. A file that is none of ours is put aside as `.bad`; one that cannot be
+   * read is left for the next start: the hits behind it do not wait.
+   */
   async oldest(): Promise<HitBatch | null> {
     for (let file = this.#files[0]; file !== undefined; file = this.#files[0]) {
       if (file.batch) return file.batch;
       const path = join(this.#folder, file.name);
       const text = await readFile(path, 'utf8').catch((error: unknown) => {
-        if (isMissing(error)) return null;
-        throw error;
+        this.#complain(`${path} cannot be read; it is left for the next start`, error);
+        return null;
       });
       const batch = text === null ? null : readHitBatch(text);
       if (batch) return batch;
       if (text !== null) {
         this.#log.error(`${path} holds no hits; it is kept as ${file.name}.bad`);
-        await rename(path, `${path}.bad`);
+        await rename(path, `${path}.bad`).catch((error: unknown) => {
+          this.#complain(`${path} cannot be renamed`, error);
+        });
       }
       this.#forgetOldest();
     }
     return null;
   }
 
-  /** Removes the one `oldest` gave: it is stored. */
+  /** Removes the one `oldest` gave: it is stored. One that stays there all the same is not stored again at the next start. */
   async removeOldest(): Promise<void> {
     const file = this.#files[0];
     if (file === undefined) return;
-    await unlink(join(this.#folder, file.name)).catch((error: unknown) => {
-      if (!isMissing(error)) throw error;
+    const path = join(this.#folder, file.name);
+    await unlink(path).catch((error: unknown) => {
+      this.#complain(`${path} is stored, and cannot be removed`, error);
     });
     this.#forgetOldest();
   }
@@ -129,11 +139,21 @@ export class HitSpool {
     return `hits-${time}-${place}-${id}.json`;
   }
 
+  /** Another process may have taken the file up. */
+  #complain(what: string, error: unknown): void {
+    if (!isMissing(error))
+      this.#log.error(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+
   #forgetOldest(): void {
     const file = this.#files.shift();
     this.#bytes -= file?.bytes ?? 0;
     this.#rememberedHits -= file?.batch?.hits.length ?? 0;
   }
+}
+
+function sinceMsOf(name: string): number {
+  return Number(name.slice('hits-'.length).split('-', 1)[0]);
 }
 
 function isMissing(error: unknown): boolean {

@@ -99,9 +99,14 @@ const STORED = `e.id, e.kind, e.message_id as "messageId", e.link_id as "linkId"
   e.settles_at as "settlesAt", coalesce(encode(e.ip_hash, 'hex'), '${NOBODY}' || e.id) || ' ' || coalesce(e.user_agent, '') as client
   from tracking_event e join message m on m.id = e.message_id`;
 
-/** One process settles or re-judges at a time, so that nobody overwrites what another has just found. Until commit. */
+/**
+ * One process settles or re-judges at a time, so that nobody overwrites what another has just found. Until commit.
+ * Rejects after 8 s of waiting for this lock or a later one: a connection that waits for ever is one less for the rest.
+ */
 export async function lockVerdicts(manager: EntityManager): Promise<void> {
-  await manager.query(`select pg_advisory_xact_lock(hashtext('wellspring tracking verdicts'))`);
+  await manager.query(
+    `select set_config('lock_timeout', '8s', true), pg_advisory_xact_lock(hashtext('wellspring tracking verdicts'))`,
+  );
 }
 
 /**

@@ -1,4 +1,5 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +12,9 @@ import { openDataSource } from '../../../src/infra/database/migrate.js';
 import { freePort } from '../../../src/infra/mailbox/mailbox.server.js';
 import { readHitBatch } from '../../../src/tracking/hit-batch.js';
 import { HitRecorder } from '../../../src/tracking/hit-recorder.service.js';
+import { HitSpool } from '../../../src/tracking/hit-spool.service.js';
 import { clickToken } from '../../../src/tracking/tracking-token.js';
+import { VerdictsService } from '../../../src/tracking/verdicts.service.js';
 import { START, type TestApp } from '../../support/app.js';
 import { FixedClock } from '../../support/clock.js';
 import { DurablePostgres } from '../../support/durable-postgres.js';
@@ -91,7 +94,7 @@ afterAll(async () => {
   await rm(dataDir, { recursive: true, force: true });
 }, 60_000);
 afterEach(async () => {
-  for (const name of await spooled()) await rm(join(dataDir, 'spool', name));
+  for (const name of await spooled()) await rm(join(dataDir, 'spool', name), { recursive: true });
 });
 
 const spooled = async (): Promise<string[]> => {
@@ -179,6 +182,38 @@ describe('while the database is away', () => {
   }, 60_000);
 });
 
+describe('hits on disk', () => {
+  it('are stored although a file before them can be neither read nor removed', async () => {
+    mail = await knownMail();
+    const unreadable = 'hits-000000000000000-000000-00000000-0000-4000-8000-000000000001.json';
+    await mkdir(join(dataDir, 'spool', unreadable), { recursive: true });
+    await recorder().start();
+    await cluster.crash();
+    await visit(t, mail.open);
+    await recorder().flush();
+    const stuck = (await spooled()).find((name) => name !== unreadable) ?? '';
+    await rm(join(dataDir, 'spool', stuck));
+    await mkdir(join(dataDir, 'spool', stuck));
+    await visit(t, mail.open);
+    await recorder().flush();
+    await cluster.restart();
+    await recorder().tick();
+    expect(await verdicts(t, mail)).toEqual(['open human', 'open human']);
+    expect((await spooled()).toSorted()).toEqual([unreadable, stuck]);
+    expect(t.app.get(HitSpool).sinceMs).toBe(Infinity);
+  }, 60_000);
+
+  it('are as old as the oldest of them, in whatever order they came to disk', async () => {
+    const spool = t.app.get(HitSpool);
+    for (const atMs of [2_000, 1_000, 3_000]) {
+      const hits = [{ source: 0, messageId: '1', linkId: null, atMs }];
+      await spool.put({ id: randomUUID(), sources: [], hits });
+    }
+    expect(spool.sinceMs).toBe(1_000);
+    while (spool.files > 0) await spool.removeOldest();
+  });
+});
+
 describe('a crash of the database', () => {
   it('neither loses nor doubles the hits that were stored a moment before', async () => {
     mail = await knownMail();
@@ -210,4 +245,52 @@ describe('a crash of the database', () => {
     await recorder().flush();
     expect(await verdicts(t, mail)).toEqual(['open human']);
   }, 60_000);
+});
+
+describe('as the process ends', () => {
+  const stored = async (): Promise<number> => {
+    const [row] = await t.dataSource.query(
+      'select count(*)::int as hits from tracking_event where message_id = $1',
+      [mail.id],
+    );
+    return row.hits;
+  };
+
+  it('a settling run that hangs on a lock keeps neither the hits from being stored nor the process', async () => {
+    mail = await knownMail();
+    const holder = t.dataSource.createQueryRunner();
+    await holder.startTransaction();
+    await holder.query(`select pg_advisory_xact_lock(hashtext('wellspring tracking verdicts'))`);
+    let hangs = true;
+    const settling = t.app
+      .get(VerdictsService)
+      .settleDue()
+      .finally(() => (hangs = false));
+    await visit(t, mail.open);
+    await recorder().beforeApplicationShutdown();
+    expect([hangs, await stored()]).toEqual([true, 1]);
+    await holder.rollbackTransaction();
+    await holder.release();
+    await settling;
+  }, 20_000);
+
+  it('a hit that was answered at the last moment is waited for', async () => {
+    await recorder().flush();
+    const holder = t.dataSource.createQueryRunner();
+    await holder.startTransaction();
+    await holder.query('lock table tracking_batch in access exclusive mode');
+    const before = await stored();
+    await visit(t, mail.open);
+    void recorder().flush();
+    let ended = false;
+    const end = recorder()
+      .onApplicationShutdown()
+      .then(() => (ended = true));
+    await holder.query('select 1');
+    expect(ended).toBe(false);
+    await holder.rollbackTransaction();
+    await holder.release();
+    await end;
+    expect(await stored()).toBe(before + 1);
+  }, 20_000);
 });

@@ -1,10 +1,16 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { AfterWork } from '../../../src/tracking/after-work.service.js';
 
 /** Keeps the process for this long, as a statement keeps the database. */
 const work = async (ms: number): Promise<void> => {
   for (const until = performance.now() + ms; performance.now() < until;);
 };
+
+const hanging = async (): Promise<never> => new Promise(() => undefined);
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe('the work behind the answers', () => {
   it('is done one piece at a time, in the order it came, whether a piece fails or not', async () => {
@@ -53,5 +59,28 @@ describe('the work behind the answers', () => {
     expect(lane.free).toBe(true);
     await lane.run(() => work(10));
     expect(lane.free).toBe(true);
+  });
+
+  it('goes on after ten seconds when a piece hangs, and the hanging one fails', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    const lane = new AfterWork();
+    const hung = expect(lane.run(hanging)).rejects.toThrow('no end within 10000 ms');
+    const next = lane.run(async () => 'done');
+    await vi.advanceTimersByTimeAsync(9_999);
+    expect(lane.free).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
+    await hung;
+    expect(await next).toBe('done');
+    expect(lane.free).toBe(true);
+  });
+
+  it('waits for no hanging piece when the process is about to end', async () => {
+    const lane = new AfterWork();
+    void lane.run(hanging);
+    const waiting = lane.run(async () => 'done');
+    lane.hurry();
+    expect(await waiting).toBe('done');
+    void lane.run(hanging);
+    expect(await lane.run(async () => 'done too')).toBe('done too');
   });
 });
