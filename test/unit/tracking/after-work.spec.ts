@@ -64,12 +64,12 @@ describe('the work behind the answers', () => {
   it('goes on after ten seconds when a piece hangs, and the hanging one fails', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
     const lane = new AfterWork();
-    const hung = expect(lane.run(hanging)).rejects.toThrow('no end within 10000 ms');
+    const hung = lane.run(hanging).catch((error: unknown) => String(error));
     const next = lane.run(async () => 'done');
     await vi.advanceTimersByTimeAsync(9_999);
     expect(lane.free).toBe(false);
     await vi.advanceTimersByTimeAsync(1);
-    await hung;
+    expect(await hung).toContain('no end within 10000 ms');
     expect(await next).toBe('done');
     expect(lane.free).toBe(true);
   });
