@@ -69,6 +69,17 @@ export class PayoutPagesController {
     await seeOther(reply, '/admin/payouts');
   }
 
+  @Post(':id/cancel')
+  async cancel(
+    @Param('id') id: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    if ((await this.access.requireForPost(request, reply)) === null) return;
+    await this.payouts.cancel(checkedId(id, 'payout'));
+    await seeOther(reply, '/admin/payouts');
+  }
+
   private async page(
     reply: FastifyReply,
     owner: Owner,

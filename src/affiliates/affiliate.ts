@@ -49,6 +49,10 @@ export interface Balance {
   paidOutMinor: number;
 }
 
+export const PAYOUT_STATES = ['open', 'paid', 'cancelled'] as const;
+/** `cancelled`: what was in it is due again. */
+export type PayoutState = (typeof PAYOUT_STATES)[number];
+
 export interface Payout {
   id: string;
   affiliateId: string;
@@ -56,7 +60,8 @@ export interface Payout {
   affiliateName: string | null;
   affiliateEmail: string | null;
   amount: Money;
-  state: 'open' | 'paid';
+  state: PayoutState;
   createdAt: Date;
   paidAt: Date | null;
+  cancelledAt: Date | null;
 }

@@ -23,6 +23,7 @@ export interface CommissionRecord {
   touchedAt: Date;
   dueAt: Date;
   payoutId: string | null;
+  /** Of one that was cancelled the commission is let go. */
   payoutState: 'open' | 'paid' | null;
   createdAt: Date;
 }

@@ -35,7 +35,11 @@ const explainedSchema = z
     sale: z.array(commissionSchema).meta({ description: 'Everything the same order earned anybody.' }),
   })
   .meta({ id: 'ExplainedCommission' });
-const query = pageQuery.extend({ affiliateId: idSchema.optional(), orderId: idSchema.optional() });
+const query = pageQuery.extend({
+  affiliateId: idSchema.optional(),
+  orderId: idSchema.optional(),
+  payoutId: idSchema.optional(),
+});
 
 type CommissionJson = z.output<typeof commissionSchema>;
 

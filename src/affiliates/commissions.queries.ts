@@ -26,14 +26,21 @@ export interface CommissionPage {
   limit: number;
   affiliateId?: string | undefined;
   orderId?: string | undefined;
+  payoutId?: string | undefined;
 }
 
-/** Newest first. Served by commission_affiliate and commission_order. */
+/** Newest first. Served by commission_affiliate, commission_order and commission_payout. */
 export async function listCommissions(db: EntityManager, page: CommissionPage): Promise<CommissionRecord[]> {
   return db.query(
     `${COMMISSION} where ($1::bigint is null or c.id < $1) and ($3::bigint is null or c.affiliate_id = $3)
-       and ($4::bigint is null or c.order_id = $4) order by c.id desc limit $2`,
-    [page.beforeId ?? null, page.limit, page.affiliateId ?? null, page.orderId ?? null],
+       and ($4::bigint is null or c.order_id = $4) and ($5::bigint is null or c.payout_id = $5) order by c.id desc limit $2`,
+    [
+      page.beforeId ?? null,
+      page.limit,
+      page.affiliateId ?? null,
+      page.orderId ?? null,
+      page.payoutId ?? null,
+    ],
   );
 }
 

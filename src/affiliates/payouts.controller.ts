@@ -5,7 +5,7 @@ import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, type Page, pageOf, pageQuery, toPage } from '../infra/http/page.js';
 import { sendCsv } from '../infra/http/send-csv.js';
 import { isCurrency, moneyOf } from '../values/money.js';
-import type { Payout } from './affiliate.js';
+import { type Payout, PAYOUT_STATES } from './affiliate.js';
 import { PayoutsService } from './payouts.service.js';
 
 const currency = z
@@ -13,7 +13,7 @@ const currency = z
   .refine(isCurrency, 'use an ISO 4217 code in capitals, such as EUR')
   .meta({ description: 'ISO 4217.' });
 const money = z.object({ amountMinor: z.number().int(), currency: z.string() });
-const state = z.enum(['open', 'paid'], { error: 'use open or paid' });
+const state = z.enum(PAYOUT_STATES, { error: `use one of ${PAYOUT_STATES.join(', ')}` });
 
 const payoutSchema = z
   .object({
@@ -24,8 +24,16 @@ const payoutSchema = z
     state,
     createdAt: z.iso.datetime(),
     paidAt: z.iso.datetime().nullable(),
+    cancelledAt: z.iso.datetime().nullable(),
   })
   .meta({ id: 'Payout' });
+const payoutWithClawbacks = payoutSchema.extend({
+  clawbacks: z
+    .array(z.object({ commissionId: z.string(), amount: money, createdAt: z.iso.datetime() }))
+    .meta({
+      description: 'What it takes off for refunds. Its commissions: /api/v1/commissions?payoutId=ID.',
+    }),
+});
 const dueSchema = z.object({
   data: z.array(
     z.object({
@@ -102,9 +110,18 @@ export class PayoutsController {
   }
 
   @Get(':id')
-  @ApiRoute({ summary: 'One payout', tag: 'payouts', response: payoutSchema })
-  async get(@Param('id', { schema: idSchema }) id: string): Promise<PayoutJson> {
-    return payoutJson(await this.payouts.get(id));
+  @ApiRoute({ summary: 'One payout', tag: 'payouts', response: payoutWithClawbacks })
+  async get(@Param('id', { schema: idSchema }) id: string): Promise<z.output<typeof payoutWithClawbacks>> {
+    const payout = payoutJson(await this.payouts.get(id));
+    const clawbacks = await this.payouts.clawbacks(id);
+    return {
+      ...payout,
+      clawbacks: clawbacks.map(({ commissionId, amountMinor, currency, createdAt }) => ({
+        commissionId,
+        amount: moneyOf(amountMinor, currency),
+        createdAt: createdAt.toISOString(),
+      })),
+    };
   }
 
   @Post()
@@ -131,6 +148,18 @@ export class PayoutsController {
   async paid(@Param('id', { schema: idSchema }) id: string): Promise<PayoutJson> {
     return payoutJson(await this.payouts.markPaid(id));
   }
+
+  @Post(':id/cancel')
+  @ApiRoute({
+    summary: 'Cancel a payout that is not paid',
+    description: 'What is in it is due again, and in the next run.',
+    tag: 'payouts',
+    response: payoutSchema,
+    status: 200,
+  })
+  async cancel(@Param('id', { schema: idSchema }) id: string): Promise<PayoutJson> {
+    return payoutJson(await this.payouts.cancel(id));
+  }
 }
 
 function payoutJson({
@@ -141,10 +170,12 @@ function payoutJson({
   state,
   createdAt,
   paidAt,
+  cancelledAt,
 }: Payout): PayoutJson {
   return {
     ...{ id, affiliateId, affiliateCode, amount, state },
     createdAt: createdAt.toISOString(),
     paidAt: paidAt?.toISOString() ?? null,
+    cancelledAt: cancelledAt?.toISOString() ?? null,
   };
 }

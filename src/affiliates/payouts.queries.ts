@@ -1,9 +1,9 @@
 import type { EntityManager } from 'typeorm';
-import type { Payout } from './affiliate.js';
+import type { Payout, PayoutState } from './affiliate.js';
 
 const PAYOUT = `select p.id, p.affiliate_id as "affiliateId", a.code as "affiliateCode", a.name as "affiliateName",
     a.email as "affiliateEmail", jsonb_build_object('amountMinor', p.amount_minor, 'currency', p.currency) as amount, p.state,
-    p.created_at as "createdAt", p.paid_at as "paidAt"
+    p.created_at as "createdAt", p.paid_at as "paidAt", p.cancelled_at as "cancelledAt"
   from payout p join affiliate a on a.id = p.affiliate_id`;
 
 export async function findPayout(db: EntityManager, id: string): Promise<Payout | null> {
@@ -14,7 +14,7 @@ export async function findPayout(db: EntityManager, id: string): Promise<Payout 
 export interface PayoutPage {
   beforeId?: string | undefined;
   limit: number;
-  state?: 'open' | 'paid' | undefined;
+  state?: PayoutState | undefined;
   affiliateId?: string | undefined;
 }
 
@@ -36,21 +36,40 @@ export interface DueRow {
   currency: string;
   /** Below zero where refunds of what was paid out outweigh what has become due since. */
   amountMinor: number;
+}
+
+/** With what it is the sum of. */
+export interface DueSum extends DueRow {
   commissionIds: string[];
   clawbackIds: string[];
 }
 
+interface DueWhen {
+  currency: string | null;
+  now: Date;
+}
+
 /** What has become due and is in no payout, by affiliate. Served by commission_unpaid and clawback_unpaid. */
-export async function dueBalances(
+export async function dueBalances(db: EntityManager, when: DueWhen): Promise<DueRow[]> {
+  return due(db, when, '');
+}
+
+/** As `dueBalances`, for a payout run: each sum with its parts. */
+export async function dueSums(db: EntityManager, when: DueWhen): Promise<DueSum[]> {
+  const parts = `, coalesce(array_agg(e.id) filter (where e.amount > 0), '{}') as "commissionIds",
+        coalesce(array_agg(e.id) filter (where e.amount < 0), '{}') as "clawbackIds"`;
+  return due(db, when, parts);
+}
+
+async function due<Row extends DueRow>(
   db: EntityManager,
-  { currency, now }: { currency: string | null; now: Date },
-): Promise<DueRow[]> {
+  { currency, now }: DueWhen,
+  more: string,
+): Promise<Row[]> {
   return db.query(
     `select e.affiliate_id as "affiliateId", a.code as "affiliateCode", a.name as "affiliateName",
         a.erased as "isErased", e.currency,
-        sum(e.amount)::float8 as "amountMinor",
-        coalesce(array_agg(e.id) filter (where e.amount > 0), '{}') as "commissionIds",
-        coalesce(array_agg(e.id) filter (where e.amount < 0), '{}') as "clawbackIds"
+        sum(e.amount)::float8 as "amountMinor"${more}
        from (select id, affiliate_id, currency, amount_minor as amount from commission
               where payout_id is null and amount_minor > 0 and due_at <= $2 and ($1::text is null or currency = $1)
              union all
@@ -65,10 +84,10 @@ export async function dueBalances(
 /** Payout runs wait for each other, so that nothing is paid twice. */
 export const LOCK_PAYOUTS = `select pg_advisory_xact_lock(hashtextextended('payouts', 0))`;
 
-/** Makes one payout of exactly what `dueBalances` summed. Called under the lock on payouts. */
+/** Makes one payout of exactly what `dueSums` summed. Called under the lock on payouts. */
 export async function insertPayout(
   db: EntityManager,
-  { affiliateId, currency, amountMinor, commissionIds, clawbackIds }: DueRow,
+  { affiliateId, currency, amountMinor, commissionIds, clawbackIds }: DueSum,
   now: Date,
 ): Promise<string> {
   const rows: { id: string }[] = await db.query(
@@ -79,4 +98,28 @@ export async function insertPayout(
   await db.query('update commission set payout_id = $1 where id = any ($2)', [id, commissionIds]);
   await db.query('update clawback set payout_id = $1 where id = any ($2)', [id, clawbackIds]);
   return id;
+}
+
+/** Under the lock on payouts: one that nobody has paid is none any more, and what was in it is due again. False for any other. */
+export async function cancelPayout(db: EntityManager, id: string, now: Date): Promise<boolean> {
+  const [cancelled]: [unknown[], number] = await db.query(
+    `update payout set state = 'cancelled', cancelled_at = $2 where id = $1 and state = 'open' returning id`,
+    [id, now],
+  );
+  if (cancelled.length === 0) return false;
+  await db.query('update commission set payout_id = null where payout_id = $1', [id]);
+  await db.query('update clawback set payout_id = null where payout_id = $1', [id]);
+  return true;
+}
+
+/** What a payout takes off for refunds, oldest first. Served by clawback_payout. */
+export async function clawbacksIn(
+  db: EntityManager,
+  payoutId: string,
+): Promise<{ commissionId: string; amountMinor: number; currency: string; createdAt: Date }[]> {
+  return db.query(
+    `select commission_id as "commissionId", amount_minor::float8 as "amountMinor", currency, created_at as "createdAt"
+       from clawback where payout_id = $1 order by id`,
+    [payoutId],
+  );
 }

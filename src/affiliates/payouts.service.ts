@@ -4,11 +4,14 @@ import { exportCell } from '../imports/export-cell.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import { type Money, moneyToText } from '../values/money.js';
-import type { Payout } from './affiliate.js';
+import type { Payout, PayoutState } from './affiliate.js';
 import { forgetPaidOff } from './forget.queries.js';
 import {
+  cancelPayout,
+  clawbacksIn,
   dueBalances,
   type DueRow,
+  dueSums,
   findPayout,
   insertPayout,
   listPayouts,
@@ -41,7 +44,7 @@ export class PayoutsService {
     const ids = await this.dataSource.transaction(async (manager) => {
       await manager.query(LOCK_PAYOUTS);
       const now = this.clock.now();
-      const due = await dueBalances(manager, { currency, now });
+      const due = await dueSums(manager, { currency, now });
       const made: string[] = [];
       for (const row of due)
         if (!row.isErased && row.amountMinor >= Math.max(amountMinor, 1))
@@ -51,7 +54,10 @@ export class PayoutsService {
     return Promise.all(ids.map(async (id) => this.get(id)));
   }
 
-  /** The owner has paid it. Said twice, it was paid the first time. Throws `PAYOUT_NOT_FOUND`. */
+  /**
+   * The owner has paid it. Said twice, it was paid the first time. Throws `PAYOUT_NOT_FOUND`, and
+   * `PAYOUT_CANCELLED_CONFLICT` for one that was cancelled.
+   */
   async markPaid(id: string): Promise<Payout> {
     return this.dataSource.transaction(async (manager) => {
       await manager.query(LOCK_PAYOUTS);
@@ -61,8 +67,32 @@ export class PayoutsService {
         [id, this.clock.now()],
       );
       for (const { affiliateId } of paid) await forgetPaidOff(manager, affiliateId);
-      return this.get(id, manager);
+      const payout = await this.get(id, manager);
+      if (payout.state === 'paid') return payout;
+      const message = `Payout ${id} was cancelled, and what was in it is due again: make a new run`;
+      throw new DomainError('PAYOUT_CANCELLED_CONFLICT', message, { id });
     });
+  }
+
+  /**
+   * Made by mistake: what is in it is due again. Of one that is cancelled already nothing changes. Throws
+   * `PAYOUT_NOT_FOUND`, and `PAYOUT_PAID_CONFLICT` for one that is paid.
+   */
+  async cancel(id: string): Promise<Payout> {
+    return this.dataSource.transaction(async (manager) => {
+      await manager.query(LOCK_PAYOUTS);
+      await cancelPayout(manager, id, this.clock.now());
+      const payout = await this.get(id, manager);
+      if (payout.state === 'cancelled') return payout;
+      throw new DomainError('PAYOUT_PAID_CONFLICT', `Payout ${id} is paid; only an open one is cancelled`, {
+        id,
+      });
+    });
+  }
+
+  /** What it takes off for refunds, oldest first. Its commissions are those of its id. */
+  async clawbacks(id: string): Promise<Awaited<ReturnType<typeof clawbacksIn>>> {
+    return clawbacksIn(this.dataSource.manager, id);
   }
 
   async get(id: string, manager: EntityManager = this.dataSource.manager): Promise<Payout> {
@@ -76,7 +106,7 @@ export class PayoutsService {
   }
 
   /** For the bank and the books, newest first; no cell of it is executed by a spreadsheet. */
-  async *csv(state: 'open' | 'paid' | undefined): AsyncGenerator<string> {
+  async *csv(state: PayoutState | undefined): AsyncGenerator<string> {
     yield `\ufeff${COLUMNS.map(exportCell).join(',')}\r\n`;
     let beforeId: string | undefined;
     for (;;) {

@@ -145,7 +145,7 @@ const node: z.ZodType<Condition> = z
     id: 'SegmentCondition',
     description:
       'One of: `all`, `any` or `not` over more conditions; `status`; `tag`; `list`; `field` with `op` and `value`; ' +
-      '`signedUp`, `confirmed`; `opened`, `clicked` (by people, not by machines), `received`; `purchased`; `member` (of what a product grants); `affiliate` (a code, `any` or `self`); `sequence`; `funnel`; `form`.',
+      '`signedUp`, `confirmed`; `opened`, `clicked` (by people, not by machines), `received`; `purchased`; `member` (of what a product grants); `affiliate` (a code, `any`, or `self`: an affiliate of the same address); `sequence`; `funnel`; `form`.',
   });
 
 /** Refuses trees that are too deep or too large before anything walks them by recursion. */

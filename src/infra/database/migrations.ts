@@ -37,6 +37,7 @@ import { Upsells1765107200000 } from './migrations/1765107200000-upsells.js';
 import { Affiliates1765108000000 } from './migrations/1765108000000-affiliates.js';
 import { OrderTerms1765110000000 } from './migrations/1765110000000-order-terms.js';
 import { LeavingAffiliates1765110010000 } from './migrations/1765110010000-leaving-affiliates.js';
+import { PayoutsUndone1765110020000 } from './migrations/1765110020000-payouts-undone.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -79,4 +80,5 @@ export const migrations = [
   Affiliates1765108000000,
   OrderTerms1765110000000,
   LeavingAffiliates1765110010000,
+  PayoutsUndone1765110020000,
 ];

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CommissionsService } from '../../../src/affiliates/commissions.service.js';
 import { OrdersService } from '../../../src/orders/orders.service.js';
-import { API_KEY, START, startTestApp, type TestApp } from '../../support/app.js';
+import { START, startTestApp, type TestApp } from '../../support/app.js';
 import { gate, untilWaiting } from '../../support/database.js';
 import { cookieOf, HEADERS, type Partner, type Partners, partnersOf } from './partners.js';
 import { newReader } from '../privacy/reader.js';
@@ -248,6 +248,36 @@ describe('money to affiliates', () => {
     expect(await figures(affiliate.id)).toMatchObject({ name: null, isErased: true });
   });
 
+  it('is due again when a payout that was made by mistake is cancelled, and shows what it consists of', async () => {
+    const cookie = cookieOf(await click(affiliate.code));
+    const kept = await buy(`h${count}@example.com`, cookie);
+    const back = await buy(`i${count}@example.com`, cookie);
+    t.clock.advance(30 * DAY_MS);
+    await refund(back).expect(200);
+    const [mistake] = await run(1000);
+    const path = `payouts/${mistake?.id}`;
+    const [taken] = (await earned(back)).filter(({ affiliateId }) => affiliateId === affiliate.id);
+    expect((await api('get', path).expect(200)).body).toMatchObject({
+      amount: { amountMinor: 1470 },
+      clawbacks: [{ commissionId: taken?.id, amount: { amountMinor: 1470, currency: 'EUR' } }],
+    });
+    const inIt = (await api('get', `commissions?payoutId=${mistake?.id}`).expect(200)).body.data;
+    expect(inIt).toMatchObject([{ orderId: back }, { orderId: kept }]);
+    const cancels = await Promise.all([1, 2].map(async () => api('post', `${path}/cancel`)));
+    expect(cancels.map(({ body }) => body.state)).toEqual(['cancelled', 'cancelled']);
+    expect(await balance(affiliate.id)).toEqual([0, 1470, 0]);
+    expect((await api('post', `${path}/paid`).expect(409)).body).toMatchObject({
+      code: 'PAYOUT_CANCELLED_CONFLICT',
+    });
+    const [again] = await run(1000);
+    expect(again).toMatchObject({ amount: { amountMinor: 1470 } });
+    await api('post', `payouts/${again?.id}/paid`).expect(200);
+    expect((await api('post', `payouts/${again?.id}/cancel`).expect(409)).body).toMatchObject({
+      code: 'PAYOUT_PAID_CONFLICT',
+    });
+    await api('post', 'payouts/999999/cancel').expect(404);
+  });
+
   it('is still paid to an affiliate who has asked to be forgotten as a reader, and then forgets them', async () => {
     const reader = await newReader(t, affiliate.email);
     const buyer = `owing${count}@example.com`;
@@ -282,47 +312,6 @@ describe('money to affiliates', () => {
     ]);
     await api('patch', `affiliates/${affiliate.id}`, { name: 'Back' }).expect(400);
     expect((await api('get', 'payouts/export.csv').expect(200)).text).not.toContain(affiliate.email);
-  });
-});
-
-describe('the terms', () => {
-  it('are those of the funnel’s file: planned, applied, exported, rolled back', async () => {
-    const path = 'funnels/niche-ebook';
-    const terms = async () =>
-      t.dataSource.query(
-        'select commission_bps as first, second_tier_bps as second, hold, cookie from affiliate_terms',
-      );
-    const demo = [{ first: 3000, second: 1000, hold: '30 days', cookie: '60 days' }];
-    expect(await terms()).toEqual(demo);
-    const file = (await api('get', `${path}/export`).expect(200)).text;
-    const put = async (yaml: string, more = {}) =>
-      (
-        await t.http
-          .put(`/api/v1/${path}`)
-          .set('Authorization', `Bearer ${API_KEY}`)
-          .send({ yaml, ...more })
-          .expect(200)
-      ).body;
-    const higher = file
-      .replace('commission: 30%', 'commission: 45%')
-      .replace('hold: 30 days', 'hold: 2 months');
-    expect((await put(higher, { dryRun: true })).words).toEqual([
-      '~ affiliates: commission 30% → 45%',
-      '~ affiliates: hold 30 days → 2 months',
-    ]);
-    expect(await terms()).toEqual(demo);
-    await put(higher);
-    expect(await terms()).toEqual([{ first: 4500, second: 1000, hold: '2 months', cookie: '60 days' }]);
-    const without = file.slice(0, file.indexOf('affiliates:'));
-    expect((await put(without)).words).toEqual(['- affiliates']);
-    expect(await terms()).toEqual([]);
-    expect((await api('get', `${path}/export`).expect(200)).text).toBe(without);
-    expect(await brief(await buy(`none${count}@example.com`, cookieOf(await click(affiliate.code))))).toEqual(
-      [],
-    );
-    await api('post', `${path}/rollback`, { to: 1 }).expect(200);
-    expect(await terms()).toEqual(demo);
-    expect((await api('get', `${path}/export`).expect(200)).text).toBe(file);
   });
 });
 
@@ -364,6 +353,10 @@ describe('the pages of the owner', () => {
     session = cookieOf(await t.http.post('/admin/login').type('form').send(owner).expect(303));
     expect(await page('payouts')).toContain('Grace');
     expect((await send('payouts', { minimum: 'much' }).expect(422)).text).toContain('id="minimum-error"');
+    await send('payouts', { minimum: '10 EUR' }).expect(303);
+    const [, mistake] = /payouts\/(\d+)\/cancel/.exec(await page('payouts')) ?? [];
+    await send(`payouts/${mistake}/cancel`, {}).expect(303);
+    expect(await page('payouts')).toContain('>cancelled<');
     await send('payouts', { minimum: '10 EUR' }).expect(303);
     const [, payout] = /payouts\/(\d+)\/paid/.exec(await page('payouts')) ?? [];
     await send(`payouts/${payout}/paid`, {}).expect(303);

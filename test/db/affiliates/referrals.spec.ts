@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { linkIn, START, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
+import { API_KEY, linkIn, START, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { newReader } from '../privacy/reader.js';
 import { cookieOf, type Partner, type Partners, partnersOf } from './partners.js';
 
 const DAY_MS = 86_400_000;
 
 let t: TestApp;
-let { make, click, figures, brief, buy, place, paid }: Partners = {} as Partners;
+let { api, make, click, figures, brief, buy, place, paid }: Partners = {} as Partners;
 let count = 0;
 /** A new affiliate for each test, recruited by another. */
 let affiliate: Partner;
 beforeAll(async () => {
   t = await startTestApp();
-  ({ make, click, figures, brief, buy, place, paid } = partnersOf(t));
+  ({ api, make, click, figures, brief, buy, place, paid } = partnersOf(t));
 });
 afterAll(async () => t.close());
 beforeEach(async () => {
@@ -148,5 +148,46 @@ describe('a sale', () => {
     await t.http.post('/api/public/forms/niches').send(form).expect(202);
     await newReader(t, email);
     expect(await brief(await buy(email))).toMatchObject([{}, [affiliate.id, 1, 1470, null]]);
+  });
+});
+
+describe('the terms', () => {
+  it('are those of the funnel’s file: planned, applied, exported, rolled back', async () => {
+    const path = 'funnels/niche-ebook';
+    const terms = async () =>
+      t.dataSource.query(
+        'select commission_bps as first, second_tier_bps as second, hold, cookie from affiliate_terms',
+      );
+    const demo = [{ first: 3000, second: 1000, hold: '30 days', cookie: '60 days' }];
+    expect(await terms()).toEqual(demo);
+    const file = (await api('get', `${path}/export`).expect(200)).text;
+    const put = async (yaml: string, more = {}) =>
+      (
+        await t.http
+          .put(`/api/v1/${path}`)
+          .set('Authorization', `Bearer ${API_KEY}`)
+          .send({ yaml, ...more })
+          .expect(200)
+      ).body;
+    const higher = file
+      .replace('commission: 30%', 'commission: 45%')
+      .replace('hold: 30 days', 'hold: 2 months');
+    expect((await put(higher, { dryRun: true })).words).toEqual([
+      '~ affiliates: commission 30% → 45%',
+      '~ affiliates: hold 30 days → 2 months',
+    ]);
+    expect(await terms()).toEqual(demo);
+    await put(higher);
+    expect(await terms()).toEqual([{ first: 4500, second: 1000, hold: '2 months', cookie: '60 days' }]);
+    const without = file.slice(0, file.indexOf('affiliates:'));
+    expect((await put(without)).words).toEqual(['- affiliates']);
+    expect(await terms()).toEqual([]);
+    expect((await api('get', `${path}/export`).expect(200)).text).toBe(without);
+    expect(await brief(await buy(`none${count}@example.com`, cookieOf(await click(affiliate.code))))).toEqual(
+      [],
+    );
+    await api('post', `${path}/rollback`, { to: 1 }).expect(200);
+    expect(await terms()).toEqual(demo);
+    expect((await api('get', `${path}/export`).expect(200)).text).toBe(file);
   });
 });
