@@ -157,6 +157,17 @@ export async function insertOrder(
 /** Stands in an order for the address of somebody who was erased; no address parses to it. */
 export const ERASED = 'erased';
 
+/** Of a person, locked in the order of their ids. By the address it reads the table, as `forgetBuyer` does. */
+export async function holdOrders(
+  db: EntityManager,
+  { subscriberId, email }: { subscriberId: string; email: string },
+): Promise<void> {
+  await db.query(
+    'select 1 from orders where subscriber_id = $1 or lower(email) = lower($2) order by id for update',
+    [subscriberId, email],
+  );
+}
+
 /**
  * Called by the erasure of a person. Number, amounts, dates and the name on the invoice stay, as tax law asks; the
  * address, what leads to the person and what the owner wrote about them go. An order nobody has paid needs no name, and waits no longer.

@@ -13,6 +13,7 @@ import {
   findLicence,
   findOrder,
   forgetBuyer,
+  holdOrders,
   listOrders,
   lockOrder,
   type Licence,
@@ -113,6 +114,11 @@ export class OrdersService {
       await this.effects.refunded(manager, refunded);
       return (await findOrder(manager, orderId)) ?? refunded;
     });
+  }
+
+  /** Before anything else of an erasure: no order of the person is paid or refunded until it ends. */
+  async hold(manager: EntityManager, person: { subscriberId: string; email: string }): Promise<void> {
+    await holdOrders(manager, person);
   }
 
   /** Within the erasure of a person: the books keep their orders, without a way from the address to them. */

@@ -28,6 +28,9 @@ export class ErasureService {
    */
   async erase(subscriberId: string, source: string): Promise<boolean> {
     return this.dataSource.transaction(async (manager) => {
+      // As a payment and a refund do: their order first, then the person. The other way round the two would wait for each other.
+      const known = await this.subscribers.find(subscriberId, manager);
+      if (known !== null) await this.orders.hold(manager, { subscriberId, email: known.email });
       if ((await this.subscribers.lockStatus(manager, subscriberId)) === null) return false;
       const person = await this.subscribers.find(subscriberId, manager);
       if (person === null) return false;

@@ -4,6 +4,7 @@ import { OrdersService } from '../../../src/orders/orders.service.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { API_KEY, linkIn, startTestApp, type TestApp } from '../../support/app.js';
+import { gate, untilWaiting } from '../../support/database.js';
 import { newReader, type Reader } from './reader.js';
 
 /** Words that occur nowhere else, in everything a person can leave behind. */
@@ -204,6 +205,19 @@ describe('forgetting a person', () => {
     expect(await one('select count(*)::int as n from subscriber where email_key = $1', 'erased')).toEqual({
       n: 0,
     });
+  });
+
+  it('waits for a payment of the person that runs, without a deadlock', async () => {
+    const reader = await newReader(t, 'paying@example.com');
+    const order = await buy(reader, 'none');
+    const payment = await gate(t.dataSource, 'select 1 from orders where id = $1 for update', [order]);
+    const erasing = erase(reader);
+    await untilWaiting(t.dataSource, 1, erasing);
+    // As the payment asks for the buyer next.
+    await payment.query('select 1 from subscriber where id = $1 for no key update nowait', [reader.id]);
+    await payment.open();
+    await erasing;
+    expect(await one('select email from orders where id = $1', order)).toEqual({ email: 'erased' });
   });
 
   it('is done by the API too, which also hands out the copy', async () => {
