@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 
@@ -17,6 +18,8 @@ const LONGEST_PIECE_MS = 10_000;
  */
 @Injectable()
 export class AfterWork {
+  /** By which other processes on the same database tell this one from themselves. */
+  readonly processId = randomUUID();
   #last: Promise<void> = Promise.resolve();
   /** Lets the next piece begin, whatever the present one does. */
   #next: () => void = () => undefined;

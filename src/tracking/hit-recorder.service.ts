@@ -23,6 +23,8 @@ const MOST_HITS = 50_000;
 const TICK_MS = 1_000;
 /** PostgreSQL writes a commit that nobody waits for to disk within three of its 200 ms rounds. */
 const SAFE_AFTER_MS = 1_500;
+/** In a rush that lasts, hits are stored at once from here on, at the cost of the answers: clicks wait to be judged. */
+const LONGEST_ON_DISK_MS = 30_000;
 const MOST_RETAINED_HITS = 60_000;
 /** What is not stored by then stays on disk for the next start. */
 const CLOSE_WITHIN_MS = 5_000;
@@ -58,6 +60,9 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
   #everySecond: NodeJS.Timeout | undefined;
   #lastTick: Promise<void> = Promise.resolve();
   #ticks = 0;
+  #marking = false;
+  /** Other processes may have been told that hits lie here. */
+  #marked = false;
   #away = false;
   readonly #sources: HitSources;
 
@@ -78,10 +83,13 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
   async start(): Promise<void> {
     await this.spool.look().catch((error: unknown) => this.#complain('The spool cannot be read', error));
     this.#everySecond = setInterval(() => {
+      void this.mark();
       if (this.#ticks === 0) void this.tick();
     }, TICK_MS);
     this.#everySecond.unref();
-    if (this.spool.files > 0) void this.flush();
+    if (this.spool.files === 0) return;
+    await this.mark();
+    void this.flush();
   }
 
   /** Costs some microseconds, and neither waits nor throws. */
@@ -104,7 +112,8 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.afterWork.arrived(this.#queue.length);
-    this.afterWork.behind = this.spool.crowded;
+    const onDiskMs = this.clock.now().getTime() - this.spool.sinceMs;
+    this.afterWork.behind = this.spool.crowded || onDiskMs > LONGEST_ON_DISK_MS;
     const older = this.#underWay.size;
     for (const [place, batch] of this.cutBatches().entries()) {
       // Nothing overtakes what came before it, be it on its way to disk.
@@ -126,6 +135,16 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
       this.#ticks--;
     });
     await this.#lastTick;
+  }
+
+  /** Every second, beside a tick that may take long: another process must not judge a burst of which a part is here. */
+  async mark(): Promise<void> {
+    const unstored = this.spool.files > 0 || this.#underWay.size > 0;
+    if (this.#marking || (!unstored && !this.#marked)) return;
+    this.#marking = true;
+    const done = await this.store.mark(this.afterWork.processId, unstored ? this.#unstoredSinceMs() : null);
+    this.#marking = false;
+    this.#marked = unstored || !done;
   }
 
   /** While requests may still come in. */

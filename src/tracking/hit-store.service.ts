@@ -12,7 +12,7 @@ import {
   type HitVerdict,
   mayBeBurst,
 } from './hit-class.js';
-import { insertHits, type JudgedSource, storedBatches } from './hits.queries.js';
+import { insertHits, type JudgedSource, markUnstored, storedBatches } from './hits.queries.js';
 import { SettleTimer } from './settle-timer.service.js';
 
 /** A statement of a thousand rows takes some 20 ms. One that takes this long is as good as an outage. */
@@ -52,6 +52,16 @@ export class HitStore {
       return new Set(ids.filter((id) => !stored.has(id)));
     } catch {
       return null;
+    }
+  }
+
+  /** Says to other processes since when hits of this one wait to be stored, null for no longer. False when it could not. */
+  async mark(processId: string, sinceMs: number | null): Promise<boolean> {
+    try {
+      await soon(markUnstored(this.dataSource.manager, { processId, sinceMs, now: this.clock.now() }));
+      return true;
+    } catch {
+      return false;
     }
   }
 

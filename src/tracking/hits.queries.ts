@@ -91,6 +91,42 @@ export async function forgetBatches(db: EntityManager, before: Date): Promise<vo
   await db.query('delete from tracking_batch where stored_at < $1', [before]);
 }
 
+const UNSTORED = 'tracking.unstored.';
+
+/**
+ * Tells other processes since when hits lie with this one that are not stored; null when there are none any more, which
+ * also clears up behind processes that ended a day ago. By primary key, but for that.
+ */
+export async function markUnstored(
+  db: EntityManager,
+  { processId, sinceMs, now }: { processId: string; sinceMs: number | null; now: Date },
+): Promise<void> {
+  if (sinceMs === null)
+    await db.query(
+      `delete from setting where key = $1 or (key like '${UNSTORED}%' and updated_at < $2::timestamptz - interval '1 day')`,
+      [UNSTORED + processId, now],
+    );
+  else
+    await db.query(
+      `insert into setting (key, value, updated_at) values ($1, $2, $3)
+       on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
+      [UNSTORED + processId, JSON.stringify({ sinceMs }), now],
+    );
+}
+
+/** Since when hits lie with other processes, as an epoch; infinite without any. Only what was marked after `after`. */
+export async function unstoredElsewhere(
+  manager: EntityManager,
+  { besides, after }: { besides: string; after: Date },
+): Promise<number> {
+  const rows: { sinceMs: number | null }[] = await manager.query(
+    `select min((value ->> 'sinceMs')::float8) as "sinceMs" from setting
+      where key like '${UNSTORED}%' and key <> $1 and updated_at > $2`,
+    [UNSTORED + besides, after],
+  );
+  return rows[0]?.sinceMs ?? Infinity;
+}
+
 type StoredRow = Omit<StoredHit, 'judged'> & HitVerdict;
 
 const STORED = `e.id, e.kind, e.message_id as "messageId", e.link_id as "linkId", e.method, e.user_agent as "userAgent",

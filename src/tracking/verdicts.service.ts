@@ -15,6 +15,7 @@ import {
   nextHits,
   settleLonely,
   stopWaiting,
+  unstoredElsewhere,
   updateVerdicts,
   waitingAtDelivery,
 } from './hits.queries.js';
@@ -34,6 +35,8 @@ const MOST_HITS_OF_A_MAIL = 1_000;
 const MOST_WAITING_COMPARED = 10_000;
 /** Clicks that belong together wait together, for `SETTLE_MS`; they need not be looked for with each batch. */
 const CROWD_HOLDS_MS = 1_000;
+/** A process that has not said for so long that hits are on their way has ended, and took them with it. */
+const MARK_HOLDS_MS = 10_000;
 /** Younger hits may still be on their way in with a smaller id than one that is there already. */
 const SETTLED_AFTER_MS = 120_000;
 const PROGRESS = 'tracking.reclassify';
@@ -42,6 +45,8 @@ const PROGRESS = 'tracking.reclassify';
 interface Crowd {
   ids: ReadonlySet<string>;
   foundMs: number;
+  /** A click whose moment passed later may belong to a crowd that was not complete then. */
+  completeAt: Date;
 }
 
 interface Progress {
@@ -52,6 +57,9 @@ interface Progress {
 /** Second thoughts about hits: when the rest of a burst has come or not, and when the rules have changed. */
 @Injectable()
 export class VerdictsService {
+  /** Of crowds found before: what still waits is one of them too, though they wait no more. */
+  #crowdLately: StoredHit[] = [];
+
   constructor(
     private readonly dataSource: DataSource,
     private readonly wake: Wake,
@@ -65,7 +73,7 @@ export class VerdictsService {
    */
   async settleDue(signal?: AbortSignal): Promise<void> {
     let more = true;
-    const crowd: Crowd = { ids: new Set(), foundMs: -Infinity };
+    const crowd: Crowd = { ids: new Set(), foundMs: -Infinity, completeAt: new Date(0) };
     while (more && signal?.aborted !== true)
       more = await this.afterWork.run(async () =>
         this.dataSource.transaction(async (manager) => this.settleSome(manager, crowd)),
@@ -95,8 +103,7 @@ export class VerdictsService {
   /** False when nothing more is due. */
   private async settleSome(manager: EntityManager, crowd: Crowd): Promise<boolean> {
     await lockVerdicts(manager);
-    // The rest of a burst may be among what is not stored yet.
-    const now = new Date(Math.min(this.clock.now().getTime(), this.afterWork.unstoredSinceMs));
+    const now = await this.settledUntil(manager, crowd);
     const { looked, settled } = await settleLonely(manager, {
       ...{ now, limit: LONELY_AT_ONCE, reason: PERSON.reason, mostBeside: MOST_PICTURES_BESIDE },
       ...{ lookAroundMs: LOOK_AROUND_MS, atDeliveryMs: CHECKED_AT_DELIVERY_MS },
@@ -105,17 +112,33 @@ export class VerdictsService {
     const left = looked - settled;
     if (left > 0) {
       const due = await dueHits(manager, now, Math.min(left, SETTLE_AT_ONCE));
-      await this.judgeDue(manager, due, await this.crowdNow(manager, crowd));
+      await this.judgeDue(manager, due, await this.crowdNow(manager, crowd, now));
     }
     return looked === LONELY_AT_ONCE || left > SETTLE_AT_ONCE;
   }
 
-  private async crowdNow(manager: EntityManager, crowd: Crowd): Promise<ReadonlySet<string>> {
-    if (performance.now() - crowd.foundMs > CROWD_HOLDS_MS) {
-      const limits = { limit: MOST_WAITING_COMPARED, atDeliveryMs: CHECKED_AT_DELIVERY_MS };
-      crowd.ids = severalMails(await waitingAtDelivery(manager, limits));
-      crowd.foundMs = performance.now();
-    }
+  /** Clicks may be decided about whose moment passed by then: the rest of a burst may be among what is not stored yet. */
+  private async settledUntil(manager: EntityManager, crowd: Crowd): Promise<Date> {
+    const now = this.clock.now().getTime();
+    const elsewhere = await unstoredElsewhere(manager, {
+      besides: this.afterWork.processId,
+      after: new Date(now - MARK_HOLDS_MS),
+    });
+    const crowdUntil = isFresh(crowd) ? crowd.completeAt.getTime() : Infinity;
+    return new Date(Math.min(now, this.afterWork.unstoredSinceMs, elsewhere, crowdUntil));
+  }
+
+  private async crowdNow(manager: EntityManager, crowd: Crowd, now: Date): Promise<ReadonlySet<string>> {
+    if (isFresh(crowd)) return crowd.ids;
+    const limits = { limit: MOST_WAITING_COMPARED, atDeliveryMs: CHECKED_AT_DELIVERY_MS };
+    const oldest = now.getTime() - 2 * LOOK_AROUND_MS;
+    const waiting = await waitingAtDelivery(manager, limits);
+    const before = new Map(this.#crowdLately.map((hit) => [hit.id, hit]));
+    const hits = [...new Map([...before, ...waiting.map((hit) => [hit.id, hit] as const)]).values()];
+    crowd.ids = severalMails(hits);
+    crowd.foundMs = performance.now();
+    crowd.completeAt = now;
+    this.#crowdLately = hits.filter(({ id, at }) => crowd.ids.has(id) && at.getTime() >= oldest);
     return crowd.ids;
   }
 
@@ -206,6 +229,10 @@ export class VerdictsService {
       [PROGRESS, JSON.stringify(progress), this.clock.now()],
     );
   }
+}
+
+function isFresh({ foundMs }: Crowd): boolean {
+  return performance.now() - foundMs <= CROWD_HOLDS_MS;
 }
 
 function judgeByMail(hits: readonly StoredHit[]): { hit: StoredHit; verdict: HitVerdict }[] {

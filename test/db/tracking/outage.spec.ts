@@ -11,6 +11,7 @@ import { createApp } from '../../../src/application.js';
 import { openDataSource } from '../../../src/infra/database/migrate.js';
 import { freePort } from '../../../src/infra/mailbox/mailbox.server.js';
 import { readHitBatch } from '../../../src/tracking/hit-batch.js';
+import { AfterWork } from '../../../src/tracking/after-work.service.js';
 import { HitRecorder } from '../../../src/tracking/hit-recorder.service.js';
 import { HitSpool } from '../../../src/tracking/hit-spool.service.js';
 import { clickToken } from '../../../src/tracking/tracking-token.js';
@@ -211,6 +212,26 @@ describe('hits on disk', () => {
     }
     expect(spool.sinceMs).toBe(1_000);
     while (spool.files > 0) await spool.removeOldest();
+  });
+
+  it('are told to other processes for as long as they are there, and stored without a rest after half a minute', async () => {
+    const told = async (): Promise<number[]> => {
+      const rows: { since: number }[] = await t.dataSource.query(
+        `select (value ->> 'sinceMs')::float8 as since from setting where key like 'tracking.unstored.%'`,
+      );
+      return rows.map(({ since }) => since);
+    };
+    const atMs = t.clock.now().getTime() - 30_001;
+    const hits = [{ source: 0, messageId: '1', linkId: null, atMs }];
+    await t.app.get(HitSpool).put({ id: randomUUID(), sources: [], hits });
+    await recorder().mark();
+    expect(await told()).toEqual([atMs]);
+    const lane = t.app.get(AfterWork);
+    lane.arrived(1_000);
+    await recorder().flush();
+    expect(lane.free).toBe(true);
+    await recorder().mark();
+    expect(await told()).toEqual([]);
   });
 });
 

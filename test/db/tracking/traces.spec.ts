@@ -1,7 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 import { AfterWork } from '../../../src/tracking/after-work.service.js';
+import { HitStore } from '../../../src/tracking/hit-store.service.js';
+import { VerdictsService } from '../../../src/tracking/verdicts.service.js';
 import { acceptedMail, CHROME, IPHONE, settle, verdicts, visit } from './trail.js';
 
 const MINUTE = 60_000;
@@ -77,6 +80,44 @@ describe('what comes back after a mail', () => {
     for (const mail of mails) expect(await verdicts(t, mail)).toEqual(['click scanner']);
   });
 
+  it('sees it also when the mails are checked one after the other, while many clicks are judged', async () => {
+    const filler = await acceptedMail(t);
+    const mails = [await acceptedMail(t), await acceptedMail(t), await acceptedMail(t)];
+    t.clock.advance(30_000);
+    for (const [place, mail] of mails.entries()) {
+      t.clock.advance([0, 1_000, 2_900][place] ?? 0);
+      await visit(t, mail.links[0], { userAgent: `${CHROME} Vivaldi/7.0` });
+      await verdicts(t, mail);
+    }
+    const [first, , third] = mails;
+    await t.dataSource.query(
+      `insert into tracking_event (kind, message_id, link_id, class, reason, rule_version, user_agent, ip_hash, at, method,
+         accepted_at, has_accept_language, local, settles_at, subscriber_id)
+       select kind, $2, link_id, class, reason, rule_version, user_agent, decode(md5(n::text), 'hex'), at, method, accepted_at,
+         has_accept_language, local, settles_at - interval '1 second', subscriber_id
+       from tracking_event, generate_series(1, 201) n where message_id = $1`,
+      [first?.id, filler.id],
+    );
+    await t.dataSource.query('update tracking_event set settles_at = null where message_id = $1', [
+      third?.id,
+    ]);
+    const settling = t.app.get(VerdictsService).settleDue();
+    const between = t.app.get(AfterWork).run(async () => {
+      await t.dataSource.query(
+        `update tracking_event set settles_at = at + interval '4 seconds' where message_id = $1`,
+        [third?.id],
+      );
+      t.clock.advance(200);
+    });
+    await Promise.all([settling, between]);
+    for (const ms of [0, 1_000, 3_000]) {
+      t.clock.advance(ms);
+      await settle(t);
+    }
+    for (const mail of mails) expect(await verdicts(t, mail)).toEqual(['click scanner']);
+    expect(new Set(await verdicts(t, filler))).toEqual(new Set(['click human']));
+  });
+
   it('counts no open of Apple’s privacy proxy, Gmail’s or Yahoo’s as a person’s', async () => {
     const mail = await acceptedMail(t);
     t.clock.advance(1_000);
@@ -120,6 +161,24 @@ describe('what comes back after a mail', () => {
     await settle(t);
     expect(await verdicts(t, mail)).toEqual(['click human']);
     lane.watch(() => Infinity);
+  });
+
+  it('judges no click as long as another process has what came within its moment, but for one that has ended', async () => {
+    const mail = await acceptedMail(t);
+    t.clock.advance(5 * MINUTE);
+    await visit(t, mail.links[0]);
+    await verdicts(t, mail);
+    const sinceMs = t.clock.now().getTime() + 3_999;
+    t.clock.advance(MINUTE);
+    const store = t.app.get(HitStore);
+    const other = randomUUID();
+    await store.mark(other, sinceMs);
+    await settle(t);
+    expect(await verdicts(t, mail)).toEqual(['click unknown']);
+    t.clock.advance(10_000);
+    await settle(t);
+    expect(await verdicts(t, mail)).toEqual(['click human']);
+    await store.mark(other, null);
   });
 
   it('does not wait on a mail that is asked for in masses, nor for ever on one that is gone', async () => {
