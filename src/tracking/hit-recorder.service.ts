@@ -180,14 +180,19 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
   private async emptySpool(): Promise<void> {
     while (this.spool.files > 0 && performance.now() < this.#closeAtMs) {
       const batch = await this.spool.oldest();
-      if (batch === null || !(await this.tryToStore(batch))) return;
+      if (batch === null) return;
+      // With what was stored a moment ago: a crash of PostgreSQL may have undone it.
+      if (!(await this.tryToStore(batch))) return this.toDisk([]);
       await this.spool.removeOldest();
     }
   }
 
   /** False when the batch is still to be stored. One that holds a row PostgreSQL refuses is stored but for that row. */
   private async tryToStore(batch: HitBatch): Promise<boolean> {
-    const stored = await this.afterWork.run(async () => this.store.store(batch));
+    // One that hangs is kept like any other that could not be stored; should it be stored after all, its id is known.
+    const stored = await this.afterWork
+      .run(async () => this.store.store(batch))
+      .catch(() => ({ outcome: 'away' as const }));
     if (stored.outcome === 'away') {
       if (!this.#away) this.#log.warn('The database is away: opens and clicks are kept on disk');
       this.#away = true;
