@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { idSchema, pageOf, pageQuery } from '../infra/http/page.js';
+import { idSchema, pageOf } from '../infra/http/page.js';
 import { emailSchema, objectKey } from '../subscribers/subscribers.schemas.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { moneyOf } from '../values/money.js';
@@ -59,8 +59,6 @@ export const affiliateResponse = z
   .meta({ id: 'Affiliate' });
 export const affiliateList = pageOf(affiliateResponse);
 export type AffiliateJson = z.output<typeof affiliateResponse>;
-
-export const affiliateQuery = pageQuery.extend({ affiliateId: idSchema.optional() });
 
 export function affiliateLink(baseUrl: string, { code }: { code: string }): string {
   return `${baseUrl}/a/${code}`;
