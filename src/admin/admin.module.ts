@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import { AffiliatesModule } from '../affiliates/affiliates.module.js';
 import { AnalyticsModule } from '../analytics/analytics.module.js';
 import { BouncesModule } from '../bounces/bounces.module.js';
@@ -13,6 +14,7 @@ import { SequencesModule } from '../sequences/sequences.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { AffiliatePage } from './affiliate-page.service.js';
 import { AffiliatePagesController } from './affiliate-pages.controller.js';
+import { AnswerInterceptor } from './answer.interceptor.js';
 import { BouncesPageController } from './bounces-page.controller.js';
 import { BroadcastEditorController } from './broadcast-editor.controller.js';
 import { BroadcastPagesController } from './broadcast-pages.controller.js';
@@ -24,6 +26,7 @@ import { LimitsController } from './limits.controller.js';
 import { LoginController } from './login.controller.js';
 import { MailboxController } from './mailbox.controller.js';
 import { OwnerAccess } from './owner-access.service.js';
+import { OwnerGuard } from './owner.guard.js';
 import { OwnerService } from './owner.service.js';
 import { PayoutPagesController } from './payout-pages.controller.js';
 import { PeoplePagesController } from './people-pages.controller.js';
@@ -68,6 +71,13 @@ import { WhyController } from './why.controller.js';
     AffiliatePagesController,
     PayoutPagesController,
   ],
-  providers: [OwnerService, OwnerAccess, SkipAheadService, AffiliatePage],
+  providers: [
+    OwnerService,
+    OwnerAccess,
+    { provide: APP_GUARD, useClass: OwnerGuard },
+    { provide: APP_INTERCEPTOR, useClass: AnswerInterceptor },
+    SkipAheadService,
+    AffiliatePage,
+  ],
 })
 export class AdminModule {}

@@ -1,14 +1,12 @@
-import { Body, Controller, Get, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Body, Controller, Get, Inject, Param, Post, Query } from '@nestjs/common';
 import type { Affiliate } from '../affiliates/affiliate.js';
 import { affiliateJson, createAffiliate, updateAffiliate } from '../affiliates/affiliates.schemas.js';
 import { AffiliatesService } from '../affiliates/affiliates.service.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { fieldProblems, messagesByField } from '../infra/http/field-problems.js';
 import { cursorOf, toPage } from '../infra/http/page.js';
-import { PageRenderer } from '../infra/http/page-renderer.js';
-import { seeOther, sendPage } from '../infra/http/send-page.js';
 import { DomainError } from '../values/domain-error.js';
+import { type Answer, Page, SeeOther } from './answer.js';
 import {
   type AffiliateTyped,
   affiliateTypedFrom,
@@ -17,8 +15,6 @@ import {
   typedOfAffiliate,
 } from './affiliate-form.js';
 import { AffiliatePage } from './affiliate-page.service.js';
-import { OwnerAccess } from './owner-access.service.js';
-import type { Owner } from './owner.service.js';
 import { checkedId } from './page-id.schemas.js';
 
 const PAGE_ROWS = 50;
@@ -27,45 +23,28 @@ const PAGE_ROWS = 50;
 @Controller('admin/affiliates')
 export class AffiliatePagesController {
   constructor(
-    private readonly access: OwnerAccess,
     private readonly affiliates: AffiliatesService,
     private readonly page: AffiliatePage,
-    private readonly pages: PageRenderer,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   @Get()
-  async list(
-    @Query('cursor') cursor: unknown,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const owner = await this.access.require(request, reply);
-    if (owner === null) return;
+  async list(@Query('cursor') cursor: unknown): Promise<Answer> {
     const rows = await this.affiliates.list({ beforeId: cursorOf(cursor), limit: PAGE_ROWS + 1 });
     const figures = await this.affiliates.figures(rows.map(({ id }) => id));
     const { data, nextCursor } = toPage(rows, PAGE_ROWS, (row) =>
       affiliateJson(row, figures.get(row.id), this.config.baseUrl),
     );
-    const view = { ...this.access.frame(owner), affiliates: data, nextCursor };
-    sendPage(reply, 200, await this.pages.render('admin/affiliates', view));
+    return new Page('affiliates', { affiliates: data, nextCursor });
   }
 
   @Get('new')
-  async blank(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
-    const owner = await this.access.require(request, reply);
-    if (owner === null) return;
-    await this.form(reply, owner, { affiliate: null, typed: NOTHING_TYPED, errors: {} });
+  async blank(): Promise<Answer> {
+    return this.form({ affiliate: null, typed: NOTHING_TYPED, errors: {} });
   }
 
   @Post()
-  async create(
-    @Body() body: unknown,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const owner = await this.access.requireForPost(request, reply);
-    if (owner === null) return;
+  async create(@Body() body: unknown): Promise<Answer> {
     const typed = affiliateTypedFrom(body);
     const { code, name, email } = typed;
     const made = await this.tried(async () => {
@@ -74,50 +53,26 @@ export class AffiliatePagesController {
       if (parsed.success) return this.affiliates.create(parsed.data);
       return messagesByField(fieldProblems(parsed.error.issues, 'form', createAffiliate));
     });
-    if (!isMade(made)) return this.form(reply, owner, { affiliate: null, typed, errors: made });
-    await seeOther(reply, `/admin/affiliates/${made.id}`);
+    if (!isMade(made)) return this.form({ affiliate: null, typed, errors: made });
+    return new SeeOther(`/admin/affiliates/${made.id}`);
   }
 
   @Get(':id')
-  async show(
-    @Param('id') id: string,
-    @Query('cursor') cursor: unknown,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const owner = await this.access.require(request, reply);
-    if (owner === null) return;
+  async show(@Param('id') id: string, @Query('cursor') cursor: unknown): Promise<Answer> {
     const view = await this.page.view(checkedId(id, 'affiliate'), cursorOf(cursor));
-    sendPage(
-      reply,
-      200,
-      await this.pages.render('admin/affiliate', { ...this.access.frame(owner), ...view }),
-    );
+    return new Page('affiliate', view);
   }
 
   @Get(':id/edit')
-  async edit(
-    @Param('id') id: string,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const owner = await this.access.require(request, reply);
-    if (owner === null) return;
+  async edit(@Param('id') id: string): Promise<Answer> {
     const affiliate = await this.affiliates.get(checkedId(id, 'affiliate'));
     const { recruiterId } = affiliate;
     const recruiter = recruiterId === null ? '' : (await this.affiliates.get(recruiterId)).code;
-    await this.form(reply, owner, { affiliate, typed: typedOfAffiliate(affiliate, recruiter), errors: {} });
+    return this.form({ affiliate, typed: typedOfAffiliate(affiliate, recruiter), errors: {} });
   }
 
   @Post(':id')
-  async change(
-    @Param('id') id: string,
-    @Body() body: unknown,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const owner = await this.access.requireForPost(request, reply);
-    if (owner === null) return;
+  async change(@Param('id') id: string, @Body() body: unknown): Promise<Answer> {
     const affiliate = await this.affiliates.get(checkedId(id, 'affiliate'));
     const typed = { ...affiliateTypedFrom(body), code: affiliate.code };
     const { name, email, isPaused } = typed;
@@ -128,19 +83,14 @@ export class AffiliatePagesController {
       if (parsed.success) return this.affiliates.update(affiliate.id, parsed.data);
       return messagesByField(fieldProblems(parsed.error.issues, 'form', updateAffiliate));
     });
-    if (!isMade(made)) return this.form(reply, owner, { affiliate, typed, errors: made });
-    await seeOther(reply, `/admin/affiliates/${affiliate.id}`);
+    if (!isMade(made)) return this.form({ affiliate, typed, errors: made });
+    return new SeeOther(`/admin/affiliates/${affiliate.id}`);
   }
 
   @Post(':id/erase')
-  async erase(
-    @Param('id') id: string,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    if ((await this.access.requireForPost(request, reply)) === null) return;
+  async erase(@Param('id') id: string): Promise<Answer> {
     await this.affiliates.erase(checkedId(id, 'affiliate'));
-    await seeOther(reply, `/admin/affiliates/${id}`);
+    return new SeeOther(`/admin/affiliates/${id}`);
   }
 
   /** Throws `AFFILIATE_RECRUITER_INVALID` for a code that nobody has. */
@@ -164,17 +114,17 @@ export class AffiliatePagesController {
     }
   }
 
-  private async form(
-    reply: FastifyReply,
-    owner: Owner,
-    shown: { affiliate: Affiliate | null; typed: AffiliateTyped; errors: Record<string, string> },
-  ): Promise<void> {
+  private async form(shown: {
+    affiliate: Affiliate | null;
+    typed: AffiliateTyped;
+    errors: Record<string, string>;
+  }): Promise<Answer> {
     const { affiliate, typed } = shown;
     const problems = problemsByField(shown.errors);
     const errors = Object.fromEntries(problems.map(({ name, message }) => [name, message]));
-    const view = { ...this.access.frame(owner), affiliate, typed, problems, errors };
+    const view = { affiliate, typed, problems, errors };
     const status = problems.length === 0 ? 200 : 422;
-    sendPage(reply, status, await this.pages.render('admin/affiliate-form', view));
+    return new Page('affiliate-form', view, status);
   }
 }
 

@@ -1,32 +1,19 @@
-import { Controller, Get, Query, Req, Res } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Controller, Get, Query } from '@nestjs/common';
 import { BouncesService } from '../bounces/bounces.service.js';
 import type { BounceVerdict } from '../bounces/judged-mail.js';
 import { decodeCursor, toPage } from '../infra/http/page.js';
-import { PageRenderer } from '../infra/http/page-renderer.js';
-import { sendPage } from '../infra/http/send-page.js';
+import { type Answer, Page } from './answer.js';
 import { reasonWords, sourceWords, VERDICT_WORDS } from './bounce-view.js';
-import { OwnerAccess } from './owner-access.service.js';
 
 const PAGE_ROWS = 50;
 
 /** What came back: bounces and complaints, and what each has done. Reads and changes nothing. */
 @Controller('admin/bounces')
 export class BouncesPageController {
-  constructor(
-    private readonly access: OwnerAccess,
-    private readonly bounces: BouncesService,
-    private readonly pages: PageRenderer,
-  ) {}
+  constructor(private readonly bounces: BouncesService) {}
 
   @Get()
-  async page(
-    @Query() query: Record<string, unknown>,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const owner = await this.access.require(request, reply);
-    if (owner === null) return;
+  async page(@Query() query: Record<string, unknown>): Promise<Answer> {
     const verdict = isVerdict(query['verdict']) ? query['verdict'] : undefined;
     const beforeId = typeof query['cursor'] === 'string' ? decodeCursor(query['cursor']) : null;
     const rows = await this.bounces.list({ verdict, beforeId: beforeId ?? undefined, limit: PAGE_ROWS + 1 });
@@ -42,8 +29,7 @@ export class BouncesPageController {
       label,
       active: value === verdict,
     }));
-    const view = { bounces: data, nextCursor, tabs, verdict: verdict ?? null };
-    sendPage(reply, 200, await this.pages.render('admin/bounces', { ...this.access.frame(owner), ...view }));
+    return new Page('bounces', { bounces: data, nextCursor, tabs, verdict: verdict ?? null });
   }
 }
 

@@ -1,5 +1,4 @@
-import { Body, Controller, Get, Param, Post, Query, Req, Res } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Body, Controller, Get, Param, Post, Query } from '@nestjs/common';
 import type { BroadcastReport } from '../broadcasts/broadcast.js';
 import { BroadcastPreviews } from '../broadcasts/broadcast-previews.service.js';
 import { BroadcastReports } from '../broadcasts/broadcast-reports.service.js';
@@ -7,15 +6,12 @@ import { BroadcastResends } from '../broadcasts/broadcast-resends.service.js';
 import { BroadcastsService } from '../broadcasts/broadcasts.service.js';
 import { wordsOf } from '../broadcasts/split.js';
 import { cursorOf, toPage } from '../infra/http/page.js';
-import { PageRenderer } from '../infra/http/page-renderer.js';
-import { seeOther, sendPage } from '../infra/http/send-page.js';
 import { DomainError } from '../values/domain-error.js';
+import { type Answer, Page, SeeOther } from './answer.js';
 import { broadcastDetail } from './broadcast-detail.js';
 import { typedBroadcast, type BroadcastTyped } from './broadcast-form.js';
 import { readResend, readStart, startFormPage } from './broadcast-start-form.js';
 import { broadcastView } from './broadcast-view.js';
-import { OwnerAccess } from './owner-access.service.js';
-import type { Owner } from './owner.service.js';
 import { checkedId } from './page-id.schemas.js';
 
 /** Each row counts its mails, which takes a moment for big ones. */
@@ -32,119 +28,80 @@ interface Answered {
 @Controller('admin/broadcasts')
 export class BroadcastPagesController {
   constructor(
-    private readonly access: OwnerAccess,
     private readonly broadcasts: BroadcastsService,
     private readonly reports: BroadcastReports,
     private readonly resends: BroadcastResends,
     private readonly previews: BroadcastPreviews,
-    private readonly pages: PageRenderer,
   ) {}
 
   @Get()
-  async list(
-    @Query('cursor') cursor: string | string[] | undefined,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const owner = await this.access.require(request, reply);
-    if (owner === null) return;
+  async list(@Query('cursor') cursor: string | string[] | undefined): Promise<Answer> {
     const beforeId = cursorOf(cursor);
     const rows = await this.reports.reportsOf({ beforeId, limit: PAGE_ROWS + 1 });
     const { data, nextCursor } = toPage(rows, PAGE_ROWS, broadcastView);
-    const view = { ...this.access.frame(owner), broadcasts: data, nextCursor };
-    sendPage(reply, 200, await this.pages.render('admin/broadcasts', view));
+    return new Page('broadcasts', { broadcasts: data, nextCursor });
   }
 
   @Get(':id')
-  async one(
-    @Param('id') id: string,
-    @Query('check') check: string | string[] | undefined,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const owner = await this.access.require(request, reply);
-    if (owner === null) return;
+  async one(@Param('id') id: string, @Query('check') check: string | string[] | undefined): Promise<Answer> {
     const report = await this.reports.get(checkedId(id, 'broadcast'));
     const findings =
       check === undefined || report.state !== 'draft' ? null : (await this.broadcasts.check(id)).findings;
-    await this.page(reply, owner, report, {}, { findings });
+    return this.page(report, {}, { findings });
   }
 
   @Post(':id/start')
-  async start(
-    @Param('id') id: string,
-    @Body() body: unknown,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const owner = await this.access.requireForPost(request, reply);
-    if (owner === null) return;
+  async start(@Param('id') id: string, @Body() body: unknown): Promise<Answer> {
     const typed = typedBroadcast(body);
     const read = readStart(typed);
     const report = await this.reports.get(checkedId(id, 'broadcast'));
-    if ('errors' in read) return this.page(reply, owner, report, { status: 422, typed, errors: read.errors });
+    if ('errors' in read) return this.page(report, { status: 422, typed, errors: read.errors });
     try {
       await this.broadcasts.start(id, read.at, read.timing);
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
-      return this.page(reply, owner, report, { status: 422, typed, errors: { time: error.message } });
+      return this.page(report, { status: 422, typed, errors: { time: error.message } });
     }
-    await seeOther(reply, `/admin/broadcasts/${id}`);
+    return new SeeOther(`/admin/broadcasts/${id}`);
   }
 
   @Post(':id/resend')
-  async resend(
-    @Param('id') id: string,
-    @Body() body: unknown,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const owner = await this.access.requireForPost(request, reply);
-    if (owner === null) return;
+  async resend(@Param('id') id: string, @Body() body: unknown): Promise<Answer> {
     checkedId(id, 'broadcast');
     const typed = typedBroadcast(body);
-    const refused = async (resendError: string): Promise<void> =>
-      this.page(reply, owner, await this.reports.get(id), { status: 422, typed, resendError });
+    const refused = async (resendError: string): Promise<Answer> =>
+      this.page(await this.reports.get(id), { status: 422, typed, resendError });
     const read = readResend(typed);
     if ('error' in read) return refused(read.error);
     try {
       const draft = await this.resends.draft(id, read);
-      await seeOther(reply, `/admin/broadcasts/${draft.id}`);
+      return new SeeOther(`/admin/broadcasts/${draft.id}`);
     } catch (error) {
       if (!(error instanceof DomainError) || error.code === 'BROADCAST_NOT_FOUND') throw error;
-      await refused(error.message);
+      return refused(error.message);
     }
   }
 
   @Post(':id/:action')
-  async act(
-    @Param('id') id: string,
-    @Param('action') action: string,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    if ((await this.access.requireForPost(request, reply)) === null) return;
+  async act(@Param('id') id: string, @Param('action') action: string): Promise<Answer> {
     checkedId(id, 'broadcast');
     if (action === 'pause') await this.broadcasts.pause(id);
     else if (action === 'resume') await this.broadcasts.resume(id);
     else if (action === 'cancel') await this.broadcasts.cancel(id);
     else throw new DomainError('BROADCAST_NOT_FOUND', 'There is no such broadcast');
-    await seeOther(reply, `/admin/broadcasts/${id}`);
+    return new SeeOther(`/admin/broadcasts/${id}`);
   }
 
   private async page(
-    reply: FastifyReply,
-    owner: Owner,
     report: BroadcastReport,
     { status = 200, typed = {}, errors = {}, resendError }: Answered = {},
     more: Record<string, unknown> = {},
-  ): Promise<void> {
+  ): Promise<Answer> {
     const begun = report.startedAt !== null;
     const previews = await Promise.all(
       wordsOf(report).map(async (_, arm) => this.previews.preview(report, arm).catch(readable)),
     );
     const view = {
-      ...this.access.frame(owner),
       ...broadcastDetail({
         report,
         subjects: previews.map(({ subject }) => subject),
@@ -159,7 +116,7 @@ export class BroadcastPagesController {
       },
       ...more,
     };
-    sendPage(reply, status, await this.pages.render('admin/broadcast', view));
+    return new Page('broadcast', view, status);
   }
 }
 

@@ -3,8 +3,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CONFIG, type Config } from '../infra/config.js';
 import { seeOther } from '../infra/http/send-page.js';
 import { DomainError } from '../values/domain-error.js';
-import { OwnerService, type OpenedSession, type Owner } from './owner.service.js';
-import { isLocalVisit, isLoopback, isSameOrigin } from './same-origin.js';
+import { rememberOwner } from './owner-of-request.js';
+import { OwnerService, type OpenedSession } from './owner.service.js';
+import { isSameOrigin } from './same-origin.js';
 
 const COOKIE = 'ws_session';
 
@@ -16,32 +17,26 @@ export class OwnerAccess {
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
-  /** The owner, or null after the visitor was sent to sign in (or, on a fresh installation, to set it up). */
-  async require(request: FastifyRequest, reply: FastifyReply): Promise<Owner | null> {
+  /**
+   * Whether the owner asks, whom `ownerOf` then knows. Anybody else is sent to sign in (on a fresh installation, to set
+   * it up), and with `false` the request is answered: a guard need not say more.
+   */
+  async admit(request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
     const owner = await this.owners.bySession(request.cookies[COOKIE]);
-    if (owner !== null) return owner;
+    if (owner !== null) {
+      rememberOwner(request, owner);
+      return true;
+    }
     const target = (await this.owners.exists())
       ? `/admin/login?next=${encodeURIComponent(request.url)}`
       : '/admin/setup';
     await seeOther(reply, target);
-    return null;
-  }
-
-  /** As `require`, for a form; first throws `ORIGIN_FORBIDDEN` as `checkOrigin` does. */
-  async requireForPost(request: FastifyRequest, reply: FastifyReply): Promise<Owner | null> {
-    this.checkOrigin(request);
-    return this.require(request, reply);
-  }
-
-  /** As `require`, except that on the owner's own machine the mailbox stands open. */
-  async mayReadMailbox(request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
-    const atHome = isLoopback(this.config.host) && isLocalVisit(request.headers);
-    return atHome || (await this.require(request, reply)) !== null;
+    return false;
   }
 
   /** Throws `ORIGIN_FORBIDDEN` for a form that another site sends in the owner's name. */
-  checkOrigin(request: FastifyRequest): void {
-    const { origin, host } = request.headers;
+  checkOrigin({ method, headers: { origin, host } }: FastifyRequest): void {
+    if (method === 'GET' || method === 'HEAD') return;
     if (isSameOrigin(origin, { baseUrl: this.config.baseUrl, host })) return;
     throw new DomainError('ORIGIN_FORBIDDEN', 'This form was not sent from a page of this server');
   }
@@ -53,14 +48,6 @@ export class OwnerAccess {
   async forget(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     await this.owners.logout(request.cookies[COOKIE]);
     reply.clearCookie(COOKIE, this.cookieOptions());
-  }
-
-  /** What every page of the owner prints around its content. */
-  frame(owner: Owner | null): Record<string, unknown> {
-    return {
-      mailboxOn: this.config.mailboxOn,
-      ...(owner === null ? {} : { owner: { email: owner.email }, signOutAction: '/admin/logout' }),
-    };
   }
 
   private cookieOptions(): { path: string; httpOnly: true; sameSite: 'lax'; secure: boolean } {

@@ -6,11 +6,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { RateLimits, type RateLimit } from '../infra/rate-limits/rate-limits.service.js';
 import type { EmailAddressParse } from '../values/email-address.js';
-
-export interface Owner {
-  id: string;
-  email: string;
-}
+import type { Owner } from './owner-of-request.js';
 
 export interface Credentials {
   email: Extract<EmailAddressParse, { ok: true }>;

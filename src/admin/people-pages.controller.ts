@@ -1,16 +1,14 @@
-import { Controller, Get, Query, Req, Res } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Controller, Get, Query, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
 import { DataSource } from 'typeorm';
 import { ExportsService } from '../imports/exports.service.js';
 import { cursorOf, toPage } from '../infra/http/page.js';
-import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendCsv } from '../infra/http/send-csv.js';
-import { sendPage } from '../infra/http/send-page.js';
 import type { Condition } from '../segments/condition.js';
 import { SegmentsService } from '../segments/segments.service.js';
 import { SUBSCRIBER_STATUSES } from '../subscribers/subscription-status.js';
 import { DomainError } from '../values/domain-error.js';
-import { OwnerAccess } from './owner-access.service.js';
+import { type Answer, Page } from './answer.js';
 import { conditionOfSearch, type PeopleSearch, queryOfSearch, readSearch } from './people-search.js';
 import { countSubscribers } from './subscriber-pages.queries.js';
 
@@ -22,28 +20,19 @@ const MAX_SEGMENTS = 200;
 @Controller('admin/subscribers')
 export class PeoplePagesController {
   constructor(
-    private readonly access: OwnerAccess,
     private readonly segments: SegmentsService,
     private readonly exports: ExportsService,
-    private readonly pages: PageRenderer,
     private readonly dataSource: DataSource,
   ) {}
 
   @Get()
-  async list(
-    @Query() query: Record<string, unknown>,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const owner = await this.access.require(request, reply);
-    if (owner === null) return;
+  async list(@Query() query: Record<string, unknown>): Promise<Answer> {
     const search = readSearch(query);
     const condition = await this.conditionOf(search);
     const beforeId = cursorOf(query['cursor']);
     const rows = await this.segments.people(condition ?? EVERYBODY, { beforeId, limit: PAGE_ROWS + 1 });
     const { data, nextCursor } = toPage(rows, PAGE_ROWS, (row) => row);
-    const html = await this.pages.render('admin/subscribers', {
-      ...this.access.frame(owner),
+    return new Page('subscribers', {
       ...{ subscribers: data, nextCursor, search, isSearch: condition !== null },
       ...{ statuses: SUBSCRIBER_STATUSES, segments: await this.segments.page(undefined, MAX_SEGMENTS) },
       searchQuery: queryOfSearch(search),
@@ -51,16 +40,10 @@ export class PeoplePagesController {
         ? await this.segments.count(condition)
         : await countSubscribers(this.dataSource.manager),
     });
-    sendPage(reply, 200, html);
   }
 
   @Get('export.csv')
-  async export(
-    @Query() query: Record<string, unknown>,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    if ((await this.access.require(request, reply)) === null) return;
+  async export(@Query() query: Record<string, unknown>, @Res() reply: FastifyReply): Promise<void> {
     const search = readSearch(query);
     const { segment } = search;
     const pieces = await this.exports.people(await this.conditionOf(search));

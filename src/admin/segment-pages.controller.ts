@@ -1,18 +1,14 @@
-import { Body, Controller, Get, Param, Post, Query, Req, Res } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Body, Controller, Get, Header, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { fieldProblems } from '../infra/http/field-problems.js';
 import { cursorOf, toPage } from '../infra/http/page.js';
-import { PageRenderer } from '../infra/http/page-renderer.js';
-import { seeOther, sendPage } from '../infra/http/send-page.js';
 import { type Condition, conditionSchema } from '../segments/condition.js';
 import { SegmentsService } from '../segments/segments.service.js';
 import { COLUMN_KEYS } from '../subscribers/field.js';
 import { FieldsService } from '../subscribers/fields.service.js';
 import { SUBSCRIBER_STATUSES } from '../subscribers/subscription-status.js';
 import { DomainError } from '../values/domain-error.js';
-import { OwnerAccess } from './owner-access.service.js';
-import type { Owner } from './owner.service.js';
+import { type Answer, Page, SeeOther } from './answer.js';
 import { checkedId } from './page-id.schemas.js';
 import {
   conditionsTyped,
@@ -41,145 +37,99 @@ interface Shown {
   count: number | null;
 }
 
+interface Counted {
+  count: number | null;
+}
+
 type Checked = { ok: true; conditions: Condition } | { ok: false; problems: string[] };
 
 /** Segments for the owner: who belongs to them now, and the conditions as a form. */
 @Controller('admin/segments')
 export class SegmentPagesController {
   constructor(
-    private readonly access: OwnerAccess,
     private readonly segments: SegmentsService,
     private readonly fields: FieldsService,
-    private readonly pages: PageRenderer,
     private readonly dataSource: DataSource,
   ) {}
 
   @Get()
-  async list(
-    @Query('cursor') cursor: string | string[] | undefined,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const owner = await this.access.require(request, reply);
-    if (owner === null) return;
+  async list(@Query('cursor') cursor: string | string[] | undefined): Promise<Answer> {
     const beforeId = cursorOf(cursor);
     const rows = await this.segments.page(beforeId, PAGE_ROWS + 1);
     const { data, nextCursor } = toPage(rows, PAGE_ROWS, ({ id, key, title, conditions }) => ({
       ...{ id, key, title, words: conditionInWords(conditions) },
     }));
-    const view = { ...this.access.frame(owner), segments: data, nextCursor };
-    sendPage(reply, 200, await this.pages.render('admin/segments', view));
+    return new Page('segments', { segments: data, nextCursor });
   }
 
   @Get('new')
-  async blank(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
-    const owner = await this.access.require(request, reply);
-    if (owner === null) return;
+  async blank(): Promise<Answer> {
     const typed: SegmentTyped = { title: '', match: 'all', rows: [EMPTY_ROW], text: null };
-    await this.show(reply, owner, { id: null, status: 200, typed, problems: [], count: null });
+    return this.show({ id: null, status: 200, typed, problems: [], count: null });
   }
 
   @Get(':id')
-  async edit(
-    @Param('id') id: string,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const owner = await this.access.require(request, reply);
-    if (owner === null) return;
+  async edit(@Param('id') id: string): Promise<Answer> {
     const { title, conditions } = await this.segments.get(checkedId(id, 'segment'));
     const count = await this.segments.count(conditions);
     const typed = typedOfSegment(title, conditions);
-    await this.show(reply, owner, { id, status: 200, typed, problems: [], count });
+    return this.show({ id, status: 200, typed, problems: [], count });
   }
 
   /** For the number that a page fills in after it has been shown. */
   @Get(':id/count')
-  async count(
-    @Param('id') id: string,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    if ((await this.access.require(request, reply)) === null) return;
+  @Header('cache-control', 'no-store')
+  async count(@Param('id') id: string): Promise<Counted> {
     const { conditions } = await this.segments.get(checkedId(id, 'segment'));
-    await reply.header('cache-control', 'no-store').send({ count: await this.segments.count(conditions) });
+    return { count: await this.segments.count(conditions) };
   }
 
   /** What the conditions in the form would hold, while it is being typed. */
   @Post('count')
-  async preview(
-    @Body() body: unknown,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    if ((await this.access.requireForPost(request, reply)) === null) return;
+  @HttpCode(200)
+  @Header('cache-control', 'no-store')
+  async preview(@Body() body: unknown): Promise<Counted> {
     const checked = await this.check(segmentTypedFrom(body));
-    await reply
-      .status(200)
-      .header('cache-control', 'no-store')
-      .send(checked.ok ? { count: await this.segments.count(checked.conditions) } : { count: null });
+    return { count: checked.ok ? await this.segments.count(checked.conditions) : null };
   }
 
   @Post()
-  async create(
-    @Body() body: unknown,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    await this.save(null, body, { request, reply });
+  async create(@Body() body: unknown): Promise<Answer> {
+    return this.save(null, body);
   }
 
   @Post(':id')
-  async update(
-    @Param('id') id: string,
-    @Body() body: unknown,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    await this.save(checkedId(id, 'segment'), body, { request, reply });
+  async update(@Param('id') id: string, @Body() body: unknown): Promise<Answer> {
+    return this.save(checkedId(id, 'segment'), body);
   }
 
   @Post(':id/remove')
-  async remove(
-    @Param('id') id: string,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const owner = await this.access.requireForPost(request, reply);
-    if (owner === null) return;
+  async remove(@Param('id') id: string): Promise<Answer> {
     const { title, conditions } = await this.segments.get(checkedId(id, 'segment'));
     try {
       await this.segments.remove(id);
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
       const typed = typedOfSegment(title, conditions);
-      return this.show(reply, owner, { id, status: 409, typed, problems: [error.message], count: null });
+      return this.show({ id, status: 409, typed, problems: [error.message], count: null });
     }
-    await seeOther(reply, '/admin/segments');
+    return new SeeOther('/admin/segments');
   }
 
-  private async save(
-    id: string | null,
-    body: unknown,
-    { request, reply }: { request: FastifyRequest; reply: FastifyReply },
-  ): Promise<void> {
-    const owner = await this.access.requireForPost(request, reply);
-    if (owner === null) return;
+  private async save(id: string | null, body: unknown): Promise<Answer> {
     const typed = segmentTypedFrom(body);
     const action: unknown = Reflect.get(Object(body), 'action');
     const shown = { id, typed, problems: [], count: null };
-    if (action === 'add')
-      return this.show(reply, owner, { ...shown, status: 200, typed: withAnotherRow(typed) });
+    if (action === 'add') return this.show({ ...shown, status: 200, typed: withAnotherRow(typed) });
     const checked = await this.check(typed);
-    if (!checked.ok) return this.show(reply, owner, { ...shown, status: 422, problems: checked.problems });
+    if (!checked.ok) return this.show({ ...shown, status: 422, problems: checked.problems });
     const { conditions } = checked;
     if (action === 'count') {
       const count = await this.segments.count(conditions);
-      return this.show(reply, owner, { ...shown, status: 200, count });
+      return this.show({ ...shown, status: 200, count });
     }
     const { title } = typed;
-    if (title === '')
-      return this.show(reply, owner, { ...shown, status: 422, problems: ['Give it a name.'] });
+    if (title === '') return this.show({ ...shown, status: 422, problems: ['Give it a name.'] });
     try {
       if (id === null) await this.segments.create({ key: keyOf(title), title, conditions });
       else await this.segments.update(id, { title, conditions });
@@ -188,9 +138,9 @@ export class SegmentPagesController {
       const problems = [
         error.code === 'SEGMENT_ALREADY_EXISTS' ? 'There is a segment of this name.' : error.message,
       ];
-      return this.show(reply, owner, { ...shown, status: 422, problems });
+      return this.show({ ...shown, status: 422, problems });
     }
-    await seeOther(reply, '/admin/segments');
+    return new SeeOther('/admin/segments');
   }
 
   /** The conditions in the form, or what is wrong with them. */
@@ -223,26 +173,28 @@ export class SegmentPagesController {
     }
   }
 
-  private async show(reply: FastifyReply, owner: Owner, { id, status, ...shown }: Shown): Promise<void> {
+  private async show({ id, status, ...shown }: Shown): Promise<Answer> {
     const { typed } = shown;
     const definitions = await this.fields.definitions();
     const names = {
       ...(await knownNames(this.dataSource.manager)),
       ...{ statuses: SUBSCRIBER_STATUSES, fields: [...COLUMN_KEYS, ...definitions.keys()] },
     };
-    const html = await this.pages.render('admin/segment', {
-      ...this.access.frame(owner),
-      ...{ ...shown, id, operators: OPERATOR_CHOICES, kinds: KIND_GROUPS, mayAdd: mayAddRow(typed) },
-      lists: Object.entries(names).map(([name, values]) => ({ name, values })),
-      typed: {
-        ...typed,
-        rows: typed.rows.map((row, index) => ({
-          ...row,
-          ...{ name: `row.${index}`, list: namesOfKind(row.kind) },
-        })),
+    return new Page(
+      'segment',
+      {
+        ...{ ...shown, id, operators: OPERATOR_CHOICES, kinds: KIND_GROUPS, mayAdd: mayAddRow(typed) },
+        lists: Object.entries(names).map(([name, values]) => ({ name, values })),
+        typed: {
+          ...typed,
+          rows: typed.rows.map((row, index) => ({
+            ...row,
+            ...{ name: `row.${index}`, list: namesOfKind(row.kind) },
+          })),
+        },
+        action: id === null ? '/admin/segments' : `/admin/segments/${id}`,
       },
-      action: id === null ? '/admin/segments' : `/admin/segments/${id}`,
-    });
-    sendPage(reply, status, html);
+      status,
+    );
   }
 }

@@ -11,7 +11,7 @@ const CONTENT_SECURITY_POLICY = [
 
 /** Answers with a rendered page. Nothing of it is kept by a cache: pages carry names, prices and form tokens. */
 export function sendPage(reply: FastifyReply, status: number, html: string): FastifyReply {
-  return withPageHeaders(reply.status(status), 'strict-origin-when-cross-origin').send(html);
+  return withPageHeaders(reply.status(status)).send(html);
 }
 
 /** Sends a browser on with GET, after a form as well; no cache keeps where to. */
@@ -33,7 +33,11 @@ export function withPrivateHeaders(reply: FastifyReply): FastifyReply {
     .header('cache-control', 'no-store');
 }
 
-function withPageHeaders(reply: FastifyReply, referrerPolicy: string): FastifyReply {
+/** What `sendPage` says about a page, for one that Nest sends. */
+export function withPageHeaders(
+  reply: FastifyReply,
+  referrerPolicy = 'strict-origin-when-cross-origin',
+): FastifyReply {
   return reply
     .header('content-type', 'text/html; charset=utf-8')
     .header('content-security-policy', CONTENT_SECURITY_POLICY)

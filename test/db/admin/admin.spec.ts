@@ -1,3 +1,5 @@
+import { RequestMethod, type Type } from '@nestjs/common';
+import { METHOD_METADATA, MODULE_METADATA, PATH_METADATA } from '@nestjs/common/internal';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AdminModule } from '../../../src/admin/admin.module.js';
 import { MailboxService } from '../../../src/infra/mailbox/mailbox.service.js';
@@ -5,6 +7,23 @@ import { OPENED_AT, openShop, type Shop } from '../orders/shop.js';
 
 const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
 const DAY_MS = 86_400_000;
+
+/** What the module answers below `/admin`: `post /admin/imports/:id/begin`. */
+function adminRoutes(): { method: 'get' | 'post'; path: string }[] {
+  const controllers = Reflect.getMetadata(MODULE_METADATA.CONTROLLERS, AdminModule) as Type<object>[];
+  return controllers.flatMap(({ prototype }) =>
+    Object.getOwnPropertyNames(prototype).flatMap((name) => {
+      const handler: unknown = Reflect.get(prototype, name);
+      const method: unknown = Reflect.getMetadata(METHOD_METADATA, Object(handler));
+      const parts = [prototype.constructor, Object(handler)].map((at) =>
+        String(Reflect.getMetadata(PATH_METADATA, at)),
+      );
+      const path = `/${parts.flatMap((part) => part.split('/').filter((word) => word !== '')).join('/')}`;
+      if (method === undefined || !path.startsWith('/admin')) return [];
+      return [{ method: method === RequestMethod.GET ? ('get' as const) : ('post' as const), path }];
+    }),
+  );
+}
 
 describe("the owner's pages", () => {
   let shop: Shop;
@@ -77,6 +96,28 @@ describe("the owner's pages", () => {
     expect((await shop.http.get('/admin/subscribers').expect(303)).headers['location']).toBe(
       '/admin/login?next=%2Fadmin%2Fsubscribers',
     );
+  });
+
+  it('are behind the sign-in and take no form of another site, but for the doors', async () => {
+    const routes = adminRoutes();
+    expect(routes.length).toBeGreaterThan(50);
+    const open: string[] = [];
+    for (const { method, path } of routes) {
+      const url = path.replace(/:\w+/g, '1');
+      const { status, headers } = await shop.http[method](url);
+      if (headers['location'] !== `/admin/login?next=${encodeURIComponent(url)}`)
+        open.push(`${method} ${path} ${status}`);
+      if (method === 'get') continue;
+      await shop.http.post(url).set('Cookie', cookie).set('Origin', 'https://evil.example').expect(403);
+    }
+    expect(open).toEqual([
+      'get /admin/setup 303',
+      'post /admin/setup 303',
+      'get /admin/login 200',
+      'post /admin/login 422',
+      'post /admin/logout 303',
+    ]);
+    await get('/admin').expect(200);
   });
 
   it('show the figures of each funnel, with what was typed kept harmless', async () => {
