@@ -1,7 +1,9 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { OneAhead } from '../../src/delivery/one-ahead.js';
 import { SmtpLane, type OutgoingMail } from '../../src/delivery/smtp-lane.transport.js';
 import { CountingSink, type SinkFault, type SinkStage } from '../support/counting-sink.js';
+import { deafRelay } from '../support/deaf-relay.js';
 
 const YES = async (): Promise<boolean> => true;
 
@@ -109,6 +111,30 @@ describe('a lane that begins with the next mail before the last one is answered'
     expect(await slow.send(second, YES)).toMatchObject({ kind: 'accepted' });
     slow.close();
     await plain.close();
+  });
+
+  it('sends a mail anew whose envelope the relay dropped behind the final dot, and says so', async () => {
+    const relay = await deafRelay(first, second);
+    expect(relay.outcomes).toMatchObject([{ kind: 'accepted' }, { kind: 'accepted' }]);
+    expect(relay.lane.losesBegun).toBe(true);
+    expect([...relay.sink.taken.values()]).toEqual([1, 1]);
+    expect(relay.sink.hits).toMatchObject({ connect: 2, mail: 2, dot: 2 });
+    expect(await relay.lane.send(third, YES)).toMatchObject({ kind: 'accepted' });
+    await relay.close();
+  });
+
+  it('does not take a silence of the relay to another mail for a lost envelope', async () => {
+    const timeouts = vi.spyOn(Socket.prototype, 'setTimeout');
+    await lane.send(first, YES, () => second);
+    const socket = timeouts.mock.contexts.at(-1) as Socket;
+    timeouts.mockRestore();
+    sink.rules = [{ stage: 'dot', fault: { kind: 'stall' }, at: [2] }];
+    const silent = lane.send(second, async () => {
+      setImmediate(() => socket.emit('timeout'));
+      return true;
+    });
+    expect(await silent).toMatchObject({ kind: 'unknown', reason: 'the relay did not answer in time' });
+    expect(lane.losesBegun).toBe(false);
   });
 });
 

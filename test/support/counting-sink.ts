@@ -49,6 +49,8 @@ export interface SinkOptions {
   /** One line for each mail taken, written before the reply. */
   logFile?: string;
   extensions?: readonly string[];
+  /** What came in one packet with the end of a mail is dropped without a word, as by a relay that lies about PIPELINING. */
+  dropsBehindDot?: boolean;
   /** Keeps the bytes of the mail taken last, without its dot, in `last`. */
   keepLast?: boolean;
 }
@@ -83,6 +85,7 @@ export class CountingSink {
   };
   readonly extensions: readonly string[];
   readonly keepLast: boolean;
+  readonly dropsBehindDot: boolean;
   takenTotal = 0;
   last = '';
   refused = 0;
@@ -102,6 +105,7 @@ export class CountingSink {
   constructor(private readonly options: SinkOptions = {}) {
     this.rules = options.rules ?? [];
     this.keepLast = options.keepLast ?? false;
+    this.dropsBehindDot = options.dropsBehindDot ?? false;
     this.extensions = options.extensions ?? EXTENSIONS;
     this.#random = randomFrom(options.seed ?? 1);
   }

@@ -142,7 +142,7 @@ export class SinkSession {
       this.#input = Buffer.alloc(0);
       return false;
     }
-    this.#input = chunk.subarray(end);
+    this.#input = this.sink.dropsBehindDot ? Buffer.alloc(0) : chunk.subarray(end);
     this.#mode = 'command';
     const mail = Buffer.concat(this.#header).toString('latin1');
     const id = messageIdIn(mail);

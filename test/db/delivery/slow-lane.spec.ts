@@ -4,9 +4,16 @@ import { Ledger } from '../../../src/delivery/ledger.service.js';
 import type { ClaimedMessage } from '../../../src/delivery/message.js';
 import { PacingService } from '../../../src/delivery/pacing/pacing.service.js';
 import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
-import { SmtpLane } from '../../../src/delivery/smtp-lane.transport.js';
+import { SmtpLane, type OutgoingMail } from '../../../src/delivery/smtp-lane.transport.js';
+import { SmtpLanes } from '../../../src/delivery/smtp-lanes.service.js';
 import { CountingSink } from '../../support/counting-sink.js';
+import { deafRelay } from '../../support/deaf-relay.js';
 import { OPENED_AT, openPostOffice, type PostOffice } from './post-office.js';
+
+function mail(id: string): OutgoingMail {
+  const raw = Buffer.from(`Message-ID: <${id}@example.com>\r\n\r\nHello\r\n`);
+  return { id, from: 'ada@example.com', to: `r${id}@example.org`, needsSmtpUtf8: false, raw, tag: id };
+}
 
 const DEADLINE = OPENED_AT.getTime() + 60_000;
 
@@ -114,6 +121,22 @@ describe('a mail that is given back', () => {
   });
 });
 
+describe('a relay that lost the envelope it had with the end of another mail', () => {
+  it('is given each mail by itself from then on', async () => {
+    const t = await openPostOffice();
+    const lanes = t.app.get(SmtpLanes, { strict: false }).open();
+    const taken = await lanes.take();
+    if (taken === null) throw new Error('there is no relay');
+    expect(await lanes.mayFollow()).toBe(true);
+    const relay = await deafRelay(mail('1'), mail('2'));
+    await lanes.told({ ...taken, lane: relay.lane }, relay.outcomes[1]);
+    expect(await lanes.mayFollow()).toBe(false);
+    await relay.close();
+    lanes.close();
+    await t.close();
+  });
+});
+
 describe('a relay that says farewell between two mails', () => {
   it('costs the mail that was begun neither a try nor its pace', async () => {
     const sink = new CountingSink();
@@ -122,10 +145,6 @@ describe('a relay that says farewell between two mails', () => {
       { stage: 'mail', fault: { kind: 'reply', code: 421, text: 'too many in this session' }, at: [2] },
     ];
     const lane = new SmtpLane('relay', new URL(sink.url));
-    const mail = (id: string) => ({
-      ...{ id, from: 'ada@example.com', to: `r${id}@example.org`, needsSmtpUtf8: false, tag: id },
-      raw: Buffer.from(`Message-ID: <${id}@example.com>\r\n\r\nHello\r\n`),
-    });
     const yes = async (): Promise<boolean> => true;
     expect(await lane.send(mail('1'), yes, () => mail('2'))).toMatchObject({ kind: 'accepted' });
     expect(await lane.send(mail('2'), yes)).toMatchObject({ kind: 'accepted' });
