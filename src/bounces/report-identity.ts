@@ -16,6 +16,11 @@ const LINK_TOKEN = /\/u\/([A-Za-z0-9_-]{20,200})/;
  * The mail a report is about, by something only we can have written: the return path's token, or the token in the
  * List-Unsubscribe that came back. Null when there is none, however plausible the rest looks: an address alone would
  * let anybody silence anybody.
+ *
+ * The reporter's DKIM and SPF are not asked beside it. Whoever has the token has had the mail, and the most they can do
+ * is what its unsubscribe link does: end the mails to the address it went to. Without a token a report changes nothing,
+ * so a good signature would let nothing in, and a missing one (of many bounces, and of reports that were forwarded)
+ * would keep complaints out that must count.
  */
 export function messageByToken(secret: Buffer, { addressedTo, originals }: ReportClues): string | null {
   const returnPaths = originals.flatMap((block) =>
