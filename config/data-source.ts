@@ -1,6 +1,6 @@
 import type { DataSourceOptions } from 'typeorm';
-import { onConnect } from '../src/infra/database/pg-pool.js';
 import { migrations } from '../src/infra/database/migrations.js';
+import { PromptClient, StallWatch } from '../src/infra/database/stall-watch.js';
 
 /** Shared by the application, the commands and the tests. The schema only ever changes by a migration. */
 export function dataSourceOptions(url: string, poolSize = 20): DataSourceOptions {
@@ -14,6 +14,6 @@ export function dataSourceOptions(url: string, poolSize = 20): DataSourceOptions
     synchronize: false,
     logging: false,
     poolSize,
-    extra: { application_name: 'wellspring', onConnect },
+    extra: { application_name: 'wellspring', Client: PromptClient, onConnect: new StallWatch(url).onConnect },
   };
 }

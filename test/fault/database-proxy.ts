@@ -1,14 +1,18 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
-/** The `hit`-th passing of a named statement, and what happens then. */
+/** The `hit`-th passing of a statement, and what happens then. */
 export interface StatementFault {
-  /** Name under which the statement is prepared; it stands in each request to run it. */
+  /** Name under which the statement is prepared, or a part of its text that stands in each request to run it. */
   statement: string;
   /** `sent`: the server has the request. `committed`: its answer has come, and the client never sees it. */
   moment: 'sent' | 'committed';
+  /** The moment is that of the COMMIT which ends the transaction the statement is part of. */
+  atEnd?: boolean;
   hit: number;
   act: () => void;
 }
+
+const COMMIT = /\bcommit\b/i;
 
 /**
  * Stands between the workers and PostgreSQL, so that the network can fail and the server can come back at another port.
@@ -21,6 +25,7 @@ export class DatabaseProxy {
   /** Happens once. */
   statementFault: StatementFault | null = null;
   #reachable = true;
+  #silent = false;
   readonly #server: Server;
   readonly #pairs = new Set<{ client: Socket; server: Socket }>();
 
@@ -49,6 +54,21 @@ export class DatabaseProxy {
     this.#reachable = true;
   }
 
+  /**
+   * Nothing passes any more and nothing ends, as in a network that drops all packets; those who connect get no word. Of
+   * `present` ones: others may still be made, as when a gateway forgets them.
+   */
+  silence({ connections }: { connections: 'all' | 'present' }): void {
+    this.#silent = connections === 'all';
+    for (const { client, server } of this.#pairs) for (const socket of [client, server]) socket.pause();
+  }
+
+  /** What was written meanwhile arrives now. */
+  speak(): void {
+    this.#silent = false;
+    for (const { client, server } of this.#pairs) for (const socket of [client, server]) socket.resume();
+  }
+
   cut(): void {
     for (const { client, server } of this.#pairs) {
       resetNow(client);
@@ -72,11 +92,14 @@ export class DatabaseProxy {
     const pair = { client, server };
     this.#pairs.add(pair);
     let losing = false;
+    let ending: StatementFault | null = null;
     let onAnswer: (() => void) | null = null;
     client.on('data', (chunk) => {
       // Not the first packets of a connection: a failed log-in is another fault.
       losing ||= client.bytesRead > 2_000 && this.random() < this.loseAnswers;
-      const fault = this.#faultIn(chunk);
+      let fault = ending !== null && COMMIT.test(chunk.toString('latin1')) ? ending : this.#faultIn(chunk);
+      if (fault !== null && fault === ending) ending = null;
+      else if (fault?.atEnd === true) [ending, fault] = [fault, null];
       server.write(chunk);
       if (fault?.moment === 'sent') fault.act();
       else if (fault) [losing, onAnswer] = [true, fault.act];
@@ -95,6 +118,7 @@ export class DatabaseProxy {
       client.destroy();
       server.destroy();
     };
+    if (this.#silent) for (const socket of [client, server]) socket.pause();
     server.on('error', end);
     for (const socket of [client, server]) socket.on('close', end);
   }

@@ -97,6 +97,33 @@ export class DurablePostgres {
     await this.server.stop();
   }
 
+  /** None of its processes does anything while `work` is done, and none of its connections ends. */
+  async standingStill<T>(work: () => Promise<T>): Promise<T> {
+    const pid = await this.pid();
+    const { stdout } = await run('ps', ['-o', 'pid=', '--ppid', String(pid)]);
+    const all = [
+      pid,
+      ...stdout
+        .split('\n')
+        .map(Number)
+        .filter((one) => one > 0),
+    ];
+    const signal = (name: NodeJS.Signals): void => {
+      for (const one of all)
+        try {
+          process.kill(one, name);
+        } catch {
+          // It has ended since.
+        }
+    };
+    signal('SIGSTOP');
+    try {
+      return await work();
+    } finally {
+      signal('SIGCONT');
+    }
+  }
+
   /** Replays its log, as after a power cut. */
   async restart(): Promise<void> {
     this.server = await startEmbeddedPostgres(options(this.dataDir));

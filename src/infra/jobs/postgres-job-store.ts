@@ -2,7 +2,7 @@ import { PostgresBackend } from '@agendajs/postgres-backend';
 import type { JobRepository } from 'agenda';
 import { Client, Pool } from 'pg';
 import type { Logger } from 'pino';
-import { onConnect } from '../database/pg-pool.js';
+import { PromptClient, StallWatch } from '../database/stall-watch.js';
 import { describeError } from './job-runner.js';
 import { CLOCK_TOLERANCE_MS, JOB_TABLE } from './job-store.js';
 import type { JobStore } from './job-store.js';
@@ -37,7 +37,8 @@ export class PostgresJobStore implements JobStore {
       max: POOL_SIZE,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       application_name: 'wellspring jobs',
-      onConnect,
+      Client: PromptClient,
+      onConnect: new StallWatch(databaseUrl).onConnect,
     });
     // Without a listener, losing an idle connection ends the process; the pool opens a new one by itself.
     this.#pool.on('error', (error) =>

@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../../src/infra/mailbox/mailbox.server.js';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 
@@ -67,6 +69,9 @@ export const databaseScenarios: readonly Scenario[] = [
   },
   unreachable('database unreachable for 5 s', 5_000, false),
   unreachable('database unreachable for 60 s', 60_000, false),
+  hangs('network to the database drops everything for 45 s', 'network'),
+  hangs('network forgets the connections there are', 'connections'),
+  hangs('PostgreSQL stands still (SIGSTOP) for 45 s', 'server'),
   {
     name: 'restored backup must not send again',
     covers: 'F11',
@@ -172,6 +177,49 @@ function unreachable(name: string, ms: number, short: boolean): Scenario {
       await sleep(ms - 500);
       const wrong = expectThat(world.sink.takenTotal === taken, 'mails went out while the ledger was away');
       world.proxy.open();
+      await world.finish();
+      return [...wrong, ...(await nothingUnknown(world))];
+    },
+  };
+}
+
+const HANGS_MS = 45_000;
+/** Ten seconds of silence, ten for the question whether the server is there, and a new connection. */
+const ANSWERED_WITHIN_MS = 35_000;
+
+/** Nothing ends and nothing answers: a lane and a page get their error in bounded time, and go on afterwards. */
+function hangs(name: string, what: 'network' | 'connections' | 'server'): Scenario {
+  return {
+    name,
+    covers: 'F6',
+    short: false,
+    mails: 1_000,
+    crashesServer: what === 'server',
+    run: async (world) => {
+      const port = String(await freePort());
+      await world.start(1, { env: { ROLES: 'web,worker', PORT: port, HOST: '127.0.0.1' } });
+      await world.release();
+      await world.takenReaches(60);
+      const wrong: string[] = [];
+      const asked = async (): Promise<void> => {
+        const startedMs = performance.now();
+        const page = fetch(`http://127.0.0.1:${port}/p/nothing`).then(async (answer) => answer.text());
+        const answered = await Promise.race([
+          page.then(() => true),
+          sleep(ANSWERED_WITHIN_MS, false, { ref: false }),
+        ]);
+        wrong.push(...expectThat(answered, `a page was not answered within ${ANSWERED_WITHIN_MS / 1_000} s`));
+        await sleep(Math.max(0, HANGS_MS - (performance.now() - startedMs)));
+      };
+      if (what === 'server') await world.cluster.standingStill(asked);
+      else {
+        world.proxy.silence({ connections: what === 'network' ? 'all' : 'present' });
+        if (what === 'network') await asked();
+      }
+      const taken = world.sink.takenTotal;
+      if (what !== 'connections') world.proxy.speak();
+      const goesOn = await becomesTrue(async () => world.sink.takenTotal > taken, ANSWERED_WITHIN_MS);
+      wrong.push(...expectThat(goesOn, 'nothing was sent after it answered again'));
       await world.finish();
       return [...wrong, ...(await nothingUnknown(world))];
     },

@@ -1,0 +1,66 @@
+import { Pool } from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PromptClient, StallWatch } from '../../src/infra/database/stall-watch.js';
+import { Remembered } from '../../src/infra/remembered.js';
+import { DatabaseProxy } from '../fault/database-proxy.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+
+const TIMES = { quietMs: 150, answerMs: 500 };
+
+describe('a database that hangs', () => {
+  let database: TestDatabase;
+  let proxy: DatabaseProxy;
+  let pool: Pool;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    const { hostname, port } = new URL(database.url);
+    proxy = new DatabaseProxy(() => ({ host: hostname, port: Number(port) }), Math.random);
+    await proxy.listen();
+    const url = new URL(database.url);
+    url.port = String(proxy.address.port);
+    pool = new Pool({
+      ...{ connectionString: url.href, max: 2, Client: PromptClient },
+      onConnect: new StallWatch(url.href, TIMES).onConnect,
+    });
+    pool.on('error', () => undefined);
+  });
+
+  afterAll(async () => {
+    await pool.end();
+    await proxy.close();
+    await database.drop();
+  });
+
+  const one = async (): Promise<unknown> => (await pool.query('select 1 as one')).rows[0];
+
+  it('answers whoever waits with an error in bounded time, also those who wait for a connection, and recovers', async () => {
+    const cache = new Remembered(one, 0);
+    expect(await cache.get()).toEqual({ one: 1 });
+    await Promise.all([one(), one()]);
+    proxy.silence({ connections: 'all' });
+    const waiting = [cache.get(), cache.get(), one()];
+    const ends = await Promise.allSettled(waiting);
+    expect(ends.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    expect(ends[0]).toMatchObject({ reason: { message: 'PostgreSQL does not answer' } });
+    proxy.speak();
+    expect(await cache.get()).toEqual({ one: 1 });
+  });
+
+  it('ends a transaction whose connection has fallen silent while others are answered', async () => {
+    const client = await pool.connect();
+    await client.query('begin');
+    proxy.silence({ connections: 'present' });
+    await expect(client.query('select 1')).rejects.toThrow('an answer of PostgreSQL was lost');
+    client.release(true);
+    expect(await one()).toEqual({ one: 1 });
+  });
+
+  it('leaves a statement alone that PostgreSQL works on for long, and a client that asks nothing', async () => {
+    const idle = await pool.connect();
+    const slow = await pool.query(`select 1 as one from pg_sleep(0.7)`);
+    expect(slow.rows).toEqual([{ one: 1 }]);
+    expect((await idle.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+    idle.release();
+  });
+});
