@@ -21,6 +21,9 @@ const BATCH_HITS = 1_000;
 /** Some 20 MB. Hits above this, which the disk does not take in time either, are dropped, and counted. */
 const MOST_HITS = 50_000;
 const TICK_MS = 1_000;
+/** So long after its last hit a process says each second how far it has come, and seldom from then on. */
+const LATELY_MS = 15_000;
+const SELDOM_TICKS = 4;
 /** PostgreSQL writes a commit that nobody waits for to disk within three of its 200 ms rounds. */
 const SAFE_AFTER_MS = 1_500;
 /** In a rush that lasts, hits are stored at once from here on, at the cost of the answers: clicks wait to be judged. */
@@ -60,9 +63,10 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
   #everySecond: NodeJS.Timeout | undefined;
   #lastTick: Promise<void> = Promise.resolve();
   #ticks = 0;
+  #lastHitMs = -Infinity;
   #marking = false;
-  /** Other processes may have been told that hits lie here. */
-  #marked = false;
+  /** Ticks since other processes were told last; infinite when what they were told may have changed since. */
+  #unmarkedTicks = Infinity;
   #away = false;
   readonly #sources: HitSources;
 
@@ -87,9 +91,8 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
       if (this.#ticks === 0) void this.tick();
     }, TICK_MS);
     this.#everySecond.unref();
-    if (this.spool.files === 0) return;
     await this.mark();
-    void this.flush();
+    if (this.spool.files > 0) void this.flush();
   }
 
   /** Costs some microseconds, and neither waits nor throws. */
@@ -103,6 +106,7 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     }
     const { kind, messageId, linkId } = hit;
     const atMs = this.clock.now().getTime();
+    this.#lastHitMs = atMs;
     this.#queue.push({ source: this.#sources.of(kind, request, atMs), messageId, linkId, atMs });
     this.#timer ??= setTimeout(() => void this.flush(), this.#away ? TICK_MS : FLUSH_MS);
   }
@@ -137,14 +141,20 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     await this.#lastTick;
   }
 
-  /** Every second, beside a tick that may take long: another process must not judge a burst of which a part is here. */
+  /**
+   * Every second, beside a tick that may take long: another process judges a click only when all who take hits have said
+   * that they have stored what came within its moment, since it may be a part of a burst of which the rest is here.
+   */
   async mark(): Promise<void> {
-    const unstored = this.spool.files > 0 || this.#underWay.size > 0;
-    if (this.#marking || (!unstored && !this.#marked)) return;
+    const now = this.clock.now().getTime();
+    const isBusy = this.#unstoredSinceMs() < Infinity || now - this.#lastHitMs < LATELY_MS;
+    if (this.#marking || (!isBusy && ++this.#unmarkedTicks < SELDOM_TICKS)) return;
     this.#marking = true;
-    const done = await this.store.mark(this.afterWork.processId, unstored ? this.#unstoredSinceMs() : null);
+    // One more may come within this millisecond.
+    const sinceMs = isBusy ? Math.min(this.#unstoredSinceMs(), now - 1) : null;
+    const done = await this.store.mark(this.afterWork.processId, sinceMs);
     this.#marking = false;
-    this.#marked = unstored || !done;
+    this.#unmarkedTicks = isBusy || !done ? Infinity : 0;
   }
 
   /** While requests may still come in. */

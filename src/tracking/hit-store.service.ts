@@ -55,7 +55,7 @@ export class HitStore {
     }
   }
 
-  /** Says to other processes since when hits of this one wait to be stored, null for no longer. False when it could not. */
+  /** Says to other processes since when hits of this one may not be stored, null: it has had none lately. False when it could not. */
   async mark(processId: string, sinceMs: number | null): Promise<boolean> {
     try {
       await soon(markUnstored(this.dataSource.manager, { processId, sinceMs, now: this.clock.now() }));

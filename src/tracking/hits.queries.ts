@@ -94,35 +94,37 @@ export async function forgetBatches(db: EntityManager, before: Date): Promise<vo
 const UNSTORED = 'tracking.unstored.';
 
 /**
- * Tells other processes since when hits lie with this one that are not stored; null when there are none any more, which
- * also clears up behind processes that ended a day ago. By primary key, but for that.
+ * Tells other processes since when hits that this one takes may not be stored yet; null when it has taken none for a
+ * while. By primary key.
  */
 export async function markUnstored(
   db: EntityManager,
   { processId, sinceMs, now }: { processId: string; sinceMs: number | null; now: Date },
 ): Promise<void> {
-  if (sinceMs === null)
-    await db.query(
-      `delete from setting where key = $1 or (key like '${UNSTORED}%' and updated_at < $2::timestamptz - interval '1 day')`,
-      [UNSTORED + processId, now],
-    );
-  else
-    await db.query(
-      `insert into setting (key, value, updated_at) values ($1, $2, $3)
-       on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
-      [UNSTORED + processId, JSON.stringify({ sinceMs }), now],
-    );
+  await db.query(
+    `insert into setting (key, value, updated_at) values ($1, $2, $3)
+     on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
+    [UNSTORED + processId, JSON.stringify({ sinceMs }), now],
+  );
 }
 
-/** Since when hits lie with other processes, as an epoch; infinite without any. Only what was marked after `after`. */
+/** Called by a job, hourly: processes that ended a day ago tell nothing any more. */
+export async function forgetMarks(db: EntityManager, before: Date): Promise<void> {
+  await db.query(`delete from setting where key like '${UNSTORED}%' and updated_at < $1`, [before]);
+}
+
+/**
+ * Since when hits of other processes may not be stored, as an epoch; infinite without any. Only what was marked after
+ * `after`. Of one that had taken none for a while those since `idleSince` are not known.
+ */
 export async function unstoredElsewhere(
   manager: EntityManager,
-  { besides, after }: { besides: string; after: Date },
+  { besides, after, idleSince }: { besides: string; after: Date; idleSince: Date },
 ): Promise<number> {
   const rows: { sinceMs: number | null }[] = await manager.query(
-    `select min((value ->> 'sinceMs')::float8) as "sinceMs" from setting
+    `select min(coalesce((value ->> 'sinceMs')::float8, $3)) as "sinceMs" from setting
       where key like '${UNSTORED}%' and key <> $1 and updated_at > $2`,
-    [UNSTORED + besides, after],
+    [UNSTORED + besides, after, idleSince.getTime()],
   );
   return rows[0]?.sinceMs ?? Infinity;
 }

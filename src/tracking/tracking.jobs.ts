@@ -2,7 +2,7 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
-import { forgetBatches } from './hits.queries.js';
+import { forgetBatches, forgetMarks } from './hits.queries.js';
 import { RECLASSIFY, SETTLE_CLICKS, VerdictsService } from './verdicts.service.js';
 
 /** Longer than any file lies in the spool of an installation that is looked after. */
@@ -36,8 +36,11 @@ export class TrackingJobs implements OnModuleInit {
       name: 'tracking.forget-batches',
       everySeconds: 3_600,
       lockSeconds: 600,
-      run: async () =>
-        forgetBatches(this.dataSource.manager, new Date(this.clock.now().getTime() - BATCHES_KEPT_MS)),
+      run: async () => {
+        const before = new Date(this.clock.now().getTime() - BATCHES_KEPT_MS);
+        await forgetBatches(this.dataSource.manager, before);
+        await forgetMarks(this.dataSource.manager, before);
+      },
     });
   }
 }

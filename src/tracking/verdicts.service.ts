@@ -35,8 +35,10 @@ const MOST_HITS_OF_A_MAIL = 1_000;
 const MOST_WAITING_COMPARED = 10_000;
 /** Clicks that belong together wait together, for `SETTLE_MS`; they need not be looked for with each batch. */
 const CROWD_HOLDS_MS = 1_000;
-/** A process that has not said for so long that hits are on their way has ended, and took them with it. */
+/** A process that has said nothing for so long has ended, and took what it had with it. */
 const MARK_HOLDS_MS = 10_000;
+/** One that had no hits for a while says each second when it has some; the word itself takes its time. */
+const UNHEARD_MS = 2_000;
 /** Younger hits may still be on their way in with a smaller id than one that is there already. */
 const SETTLED_AFTER_MS = 120_000;
 const PROGRESS = 'tracking.reclassify';
@@ -122,7 +124,7 @@ export class VerdictsService {
     const now = this.clock.now().getTime();
     const elsewhere = await unstoredElsewhere(manager, {
       besides: this.afterWork.processId,
-      after: new Date(now - MARK_HOLDS_MS),
+      ...{ after: new Date(now - MARK_HOLDS_MS), idleSince: new Date(now - UNHEARD_MS) },
     });
     const crowdUntil = isFresh(crowd) ? crowd.completeAt.getTime() : Infinity;
     return new Date(Math.min(now, this.afterWork.unstoredSinceMs, elsewhere, crowdUntil));

@@ -4,6 +4,7 @@ import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 import { AfterWork } from '../../../src/tracking/after-work.service.js';
 import { HitStore } from '../../../src/tracking/hit-store.service.js';
+import { forgetMarks } from '../../../src/tracking/hits.queries.js';
 import { VerdictsService } from '../../../src/tracking/verdicts.service.js';
 import { acceptedMail, CHROME, IPHONE, settle, verdicts, visit } from './trail.js';
 
@@ -178,7 +179,25 @@ describe('what comes back after a mail', () => {
     t.clock.advance(10_000);
     await settle(t);
     expect(await verdicts(t, mail)).toEqual(['click human']);
-    await store.mark(other, null);
+    await forgetMarks(t.dataSource.manager, t.clock.now());
+  });
+
+  it('judges no click before a process that has had no hits for a while could have told of one', async () => {
+    const mail = await acceptedMail(t);
+    t.clock.advance(5 * MINUTE);
+    await visit(t, mail.links[0]);
+    await verdicts(t, mail);
+    const other = randomUUID();
+    for (const [laterMs, verdict] of [
+      [5_999, 'click unknown'],
+      [1, 'click human'],
+    ] as const) {
+      t.clock.advance(laterMs);
+      await t.app.get(HitStore).mark(other, null);
+      await t.app.get(VerdictsService).settleDue();
+      expect(await verdicts(t, mail)).toEqual([verdict]);
+    }
+    await forgetMarks(t.dataSource.manager, new Date(t.clock.now().getTime() + 1));
   });
 
   it('does not wait on a mail that is asked for in masses, nor for ever on one that is gone', async () => {
