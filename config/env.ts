@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseRelays, type RelaySettings } from './relays.js';
 import { readTrustedProxies, type TrustedProxies } from './trusted-proxies.js';
+import { urlOf } from '../src/values/url.js';
 
 /** The only reader of process.env. A wrong value stops the start with all errors at once, each naming its variable. */
 
@@ -8,7 +9,7 @@ const flag = z
   .enum(['true', 'false', '1', '0'], { error: 'use true or false' })
   .transform((v) => v === 'true' || v === '1');
 const url = (protocols: string[]) =>
-  z.string().refine((value) => URL.canParse(value) && protocols.includes(new URL(value).protocol), {
+  z.string().refine((value) => protocols.includes(urlOf(value)?.protocol ?? ''), {
     error: `use a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`,
   });
 

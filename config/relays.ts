@@ -1,4 +1,5 @@
 import { PROVIDERS, providerOf, type MailProvider } from './mail-providers.js';
+import { urlOf } from '../src/values/url.js';
 
 /** One SMTP relay of SMTP_URL. */
 export interface RelaySettings {
@@ -40,11 +41,11 @@ export function parseRelays(text: string): { relays: RelaySettings[]; problems: 
 }
 
 function parseRelay(part: string, say: (problem: string) => void): RelaySettings | null {
-  if (!URL.canParse(part) || !['smtp:', 'smtps:'].includes(new URL(part).protocol)) {
+  const url = urlOf(part);
+  if (url === null || !['smtp:', 'smtps:'].includes(url.protocol)) {
     say('use a URL that starts with smtp:// or smtps://');
     return null;
   }
-  const url = new URL(part);
   let good = true;
   const refuse = (problem: string): void => {
     good = false;

@@ -1,3 +1,4 @@
+import { urlOf } from '../values/url.js';
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 /**
@@ -10,8 +11,9 @@ export function isSameOrigin(
   own: { baseUrl: string; host: string | undefined },
 ): boolean {
   if (origin === undefined) return true;
-  if (!URL.canParse(origin)) return false;
-  const { host, hostname, origin: sent } = new URL(origin);
+  const from = urlOf(origin);
+  if (from === null) return false;
+  const { host, hostname, origin: sent } = from;
   if (sent === new URL(own.baseUrl).origin) return true;
   return LOOPBACK.has(hostname) && host === own.host;
 }
@@ -43,7 +45,7 @@ const FORWARDED = [
  */
 export function isLocalVisit(headers: Record<string, string | string[] | undefined>): boolean {
   const { host } = headers;
-  const url = typeof host === 'string' ? `http://${host}` : '';
-  if (!URL.canParse(url) || !LOOPBACK.has(new URL(url).hostname)) return false;
+  const url = typeof host === 'string' ? urlOf(`http://${host}`) : null;
+  if (url === null || !LOOPBACK.has(url.hostname)) return false;
   return FORWARDED.every((name) => headers[name] === undefined);
 }

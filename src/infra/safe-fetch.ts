@@ -2,6 +2,7 @@ import { lookup as systemLookup } from 'node:dns/promises';
 import { isIP, type LookupFunction } from 'node:net';
 import { Agent, request } from 'undici';
 import { isPublicAddress } from './public-address.js';
+import { urlOf } from '../values/url.js';
 
 export interface ResolvedAddress {
   address: string;
@@ -96,8 +97,8 @@ export class SafeFetch {
 
   /** What can be said without asking the DNS; an address written as a number is never looked up. */
   private problemOf(text: string): string | null {
-    if (!URL.canParse(text)) return 'it is no address';
-    const url = new URL(text);
+    const url = urlOf(text);
+    if (url === null) return 'it is no address';
     if (url.protocol !== 'http:' && url.protocol !== 'https:') return 'only http and https are followed';
     if (url.origin === this.ownOrigin) return null;
     if (url.username !== '' || url.password !== '') return 'it holds a login';

@@ -1,3 +1,5 @@
+import { urlOf } from '../values/url.js';
+
 const MAX_URL_CHARS = 4_096;
 /** Controls and white space, which browsers strip, and the backslash, which they read as a slash. */
 // oxlint-disable-next-line no-control-regex
@@ -8,14 +10,10 @@ const DECEPTIVE = /[\u0000-\u0020\u007f-\u009f\\\u2028\u2029]/;
  * reads differently from a person: no `user@`, no control characters, no backslash.
  */
 export function safeClickTarget(url: string): string | null {
-  if (
-    url.length > MAX_URL_CHARS ||
-    DECEPTIVE.test(url) ||
-    !/^https?:\/\/[^/]/i.test(url) ||
-    !URL.canParse(url)
-  )
-    return null;
-  const { username, password, hostname } = new URL(url);
+  if (url.length > MAX_URL_CHARS || DECEPTIVE.test(url) || !/^https?:\/\/[^/]/i.test(url)) return null;
+  const parsed = urlOf(url);
+  if (parsed === null) return null;
+  const { username, password, hostname } = parsed;
   return username === '' && password === '' && hostname !== '' ? url : null;
 }
 

@@ -1,3 +1,4 @@
+import { urlOf } from '../values/url.js';
 const UTM_KEYS = ['source', 'medium', 'campaign', 'term', 'content'] as const;
 const MAX_CHARS = 200;
 
@@ -16,8 +17,9 @@ export function visitSource(
 }
 
 function referrerOf(referer: string | undefined, baseUrl: string): string | null {
-  if (referer === undefined || !URL.canParse(referer)) return null;
-  const { protocol, origin, pathname } = new URL(referer);
+  const from = referer === undefined ? null : urlOf(referer);
+  if (from === null) return null;
+  const { protocol, origin, pathname } = from;
   if (!/^https?:$/.test(protocol) || origin === new URL(baseUrl).origin) return null;
   return cut(origin + pathname);
 }

@@ -1,5 +1,6 @@
 import { createVerify, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
+import { urlOf } from '../../values/url.js';
 
 /** What Amazon SNS posts (its developer guide, "Verifying the signatures of Amazon SNS messages"). */
 export const snsMessage = z.object({
@@ -21,8 +22,8 @@ const HOST = /^sns\.[a-z0-9-]{1,30}\.amazonaws\.com(?:\.cn)?$/;
 
 /** An address of Amazon's and nobody else's; null otherwise. What comes from outside is fetched from nowhere else. */
 export function amazonUrl(text: string): URL | null {
-  if (!URL.canParse(text)) return null;
-  const url = new URL(text);
+  const url = urlOf(text);
+  if (url === null) return null;
   const plain = url.username === '' && url.password === '' && url.port === '';
   return url.protocol === 'https:' && plain && HOST.test(url.hostname) ? url : null;
 }

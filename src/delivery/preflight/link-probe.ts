@@ -1,5 +1,6 @@
 import type { FetchOutcome, SafeFetch } from '../../infra/safe-fetch.js';
 import type { PreflightFinding } from './mail-checks.js';
+import { urlOf } from '../../values/url.js';
 
 const MAX_LINKS = 50;
 const AT_ONCE = 16;
@@ -55,5 +56,5 @@ function findingOf(
 }
 
 export function originOf(url: string): string | null {
-  return URL.canParse(url) ? new URL(url).origin : null;
+  return urlOf(url)?.origin ?? null;
 }

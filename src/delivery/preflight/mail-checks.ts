@@ -1,5 +1,6 @@
 import type { Level } from '../domains/finding.js';
 import { unescapeAttribute } from '../mail-links.js';
+import { urlOf } from '../../values/url.js';
 
 export interface PreflightFinding {
   check:
@@ -102,7 +103,7 @@ function problemOf(
   if (/^http:/i.test(url) && !url.startsWith(ownOrigin))
     return { level: 'warn', message: `${url} is not https` };
   if (/^https?:/i.test(url))
-    return URL.canParse(url) ? null : { level: 'fail', message: `${url} is no address` };
+    return urlOf(url) !== null ? null : { level: 'fail', message: `${url} is no address` };
   // What is inside a picture's data: is the business of the client table.
   if (!isLink && /^(?:data|cid):/i.test(url)) return null;
   return { level: 'fail', message: `${url.slice(0, 80)} is none of https, mailto and tel` };

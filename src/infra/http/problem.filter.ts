@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { PageRenderer } from './page-renderer.js';
 import { type Problem, PROBLEM_MEDIA_TYPE, problemAnswerOf, problemBytes } from './problem.js';
 import { sendPrivatePage } from './send-page.js';
+import { urlOf } from '../../values/url.js';
 
 const ADDRESS = /[\w.+-]+@[\w-]+\.[\w.-]+/g;
 
@@ -78,8 +79,8 @@ function wantsPage(request: FastifyRequest): boolean {
 export function wayBack({ url, headers }: Pick<FastifyRequest, 'url' | 'headers'>): string | null {
   if (!/^\/admin(?:[/?]|$)/.test(url)) return null;
   const { referer = '', host } = headers;
-  if (!URL.canParse(referer)) return '/admin';
-  const from = new URL(referer);
+  const from = urlOf(referer);
+  if (from === null) return '/admin';
   const isOurs = from.host === host && /^\/admin(?:\/|$)/.test(from.pathname);
   const path = from.pathname + from.search;
   return isOurs && path !== url ? path : '/admin';

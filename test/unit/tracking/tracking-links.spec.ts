@@ -149,6 +149,14 @@ describe('whatever is asked for', () => {
     );
   });
 
+  it('a host with letters beyond ASCII is one however often it was asked for', () => {
+    const url = 'https://müller.example/';
+    const wrong = Array.from({ length: 20_000 }, () => safeClickTarget(url)).filter(
+      (target) => target !== url,
+    );
+    expect(wrong).toHaveLength(0);
+  });
+
   it('a target is passed on byte for byte or not at all, and leads to the host it shows', () => {
     const pieces = fc.constantFrom(
       'http:',
