@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
@@ -9,6 +9,8 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { MAX_TABLE_BYTES, tooLarge } from './table-files.service.js';
 
 const PIECE_BYTES = 1_048_576;
+/** Of the names of folders for files that are being read. */
+const FOLDER = 'wellspring-import-';
 
 /**
  * Files between upload and import: in the database, because the process that reads the rows may stand on another machine
@@ -42,6 +44,18 @@ export class ImportFiles {
     await manager.query('delete from import_file where import_id = $1', [importId]);
   }
 
+  /** Called by a job, hourly: what processes that were killed since have left behind, a file full of people each. */
+  async sweep(before: Date): Promise<void> {
+    for (const name of await readdir(tmpdir())) {
+      if (!name.startsWith(FOLDER)) continue;
+      const folder = join(tmpdir(), name);
+      const found = await stat(folder).catch(() => null);
+      // One of another user stays theirs.
+      if (found !== null && found.mtime < before)
+        await rm(folder, { recursive: true }).catch(() => undefined);
+    }
+  }
+
   private async *pieces(importId: string): AsyncGenerator<Buffer> {
     for (let place = 0; ; place += 1) {
       const rows: { bytes: Buffer }[] = await this.dataSource.query(
@@ -57,7 +71,7 @@ export class ImportFiles {
 
 /** Calls `use` with a path in a folder of its own, which is gone afterwards with all that is in it. */
 export async function inTemporaryFile<T>(use: (path: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'wellspring-import-'));
+  const folder = await mkdtemp(join(tmpdir(), FOLDER));
   try {
     return await use(join(folder, 'table'));
   } finally {

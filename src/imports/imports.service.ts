@@ -286,6 +286,7 @@ export class ImportsService {
       });
     const daysAgo = (days: number): Date => new Date(this.clock.now().getTime() - days * DAY_MS);
     await this.queries.clean({ reportBefore: daysAgo(REPORT_DAYS), fileBefore: daysAgo(FILE_DAYS) });
+    await this.files.sweep(daysAgo(FILE_DAYS));
   }
 }
 

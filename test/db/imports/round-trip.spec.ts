@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, rmdir, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -223,4 +224,13 @@ it('keeps the counts of an import that was cancelled half-way, and not its batch
   expect(before).toEqual({ created: 5, updated: 1, rejected: 1 });
   expect((await imports.get(id)).counts).toEqual(before);
   expect(await t.dataSource.query('select 1 from import_batch where import_id = $1', [id])).toEqual([]);
+});
+
+it('leaves no file for good that a process was reading when it was killed', async () => {
+  const at = (): Promise<string> => mkdtemp(join(tmpdir(), 'wellspring-import-'));
+  const [killed, underWay] = [await at(), await at()];
+  await utimes(killed, 0, new Date(t.clock.now().getTime() - 90_000_000));
+  await t.app.get(ImportsService, { strict: false }).clean();
+  expect([killed, underWay].map((path) => existsSync(path))).toEqual([false, true]);
+  await rmdir(underWay);
 });
