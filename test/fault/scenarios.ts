@@ -2,12 +2,16 @@ import type { Scenario } from './scenario.js';
 import { broadcastScenarios } from './scenarios/broadcasts.js';
 import { databaseScenarios } from './scenarios/database.js';
 import { diskScenarios } from './scenarios/disk.js';
+import { importScenarios } from './scenarios/imports.js';
 import { killScenarios } from './scenarios/kills.js';
 import { logicScenarios } from './scenarios/logic.js';
 import { pauseScenarios } from './scenarios/pauses.js';
 import { planningScenarios } from './scenarios/planning.js';
 import { relayScenarios } from './scenarios/relay.js';
 import { reportScenarios } from './scenarios/reports.js';
+import { resendScenarios } from './scenarios/resends.js';
+import { splitScenarios } from './scenarios/splits.js';
+import { timeScenarios } from './scenarios/times.js';
 import { workerScenarios } from './scenarios/workers.js';
 
 /** All of them, or the selection of each kind that fits into two minutes. */
@@ -22,6 +26,10 @@ export function scenarios(short: boolean): Scenario[] {
     ...logicScenarios,
     ...broadcastScenarios,
     ...planningScenarios,
+    ...splitScenarios,
+    ...resendScenarios,
+    ...timeScenarios,
+    ...importScenarios,
     ...reportScenarios,
   ].filter((scenario) => scenario.short || !short);
 }

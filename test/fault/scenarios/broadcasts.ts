@@ -134,6 +134,23 @@ export async function audience(world: World, count: number): Promise<void> {
   );
 }
 
+/** Each mailbox has one mail of the broadcast in the ledger, and got one of them at most. */
+export async function mailedOnce(world: World, id: string, people: number): Promise<string[]> {
+  const rows = await world.sql<{ messageId: string; address: string }>(
+    `select message_id_header as "messageId", lower(address) as address from message where broadcast_id = $1`,
+    [id],
+  );
+  const mailboxes = new Set(rows.map(({ address }) => address));
+  const got = rows.flatMap(({ messageId }) => world.sink.recipients.get(messageId)?.toLowerCase() ?? []);
+  return [
+    ...expectThat(
+      rows.length === people && mailboxes.size === people,
+      `${rows.length} mails to ${mailboxes.size} mailboxes, ${people} were to get one`,
+    ),
+    ...expectThat(new Set(got).size === got.length, `${got.length - new Set(got).size} mailboxes got two`),
+  ];
+}
+
 /** After the owner's word and a kill, whoever comes next sends nothing more: what had passed the barrier may still arrive. */
 async function stands(world: World, word: () => Promise<unknown>): Promise<string[]> {
   const before = Math.floor(world.random() * 30);

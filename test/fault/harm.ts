@@ -1,0 +1,64 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StatementFault } from './database-proxy.js';
+import type { World } from './world.js';
+
+export type Harm = 'kill -9' | 'PostgreSQL crash';
+
+/** Where the harm comes. `hit`: at the how-manyth passing, 1 when left out. */
+export type Place = Pick<StatementFault, 'statement' | 'moment' | 'atEnd'> & { hit?: number };
+
+export interface HarmOptions {
+  harm: Harm;
+  places: readonly Place[];
+  /** Asked for until the place is reached. */
+  job: string;
+  /** Looks at what was left behind, while nobody works on it; returns what is wrong. */
+  after?: () => Promise<string[]>;
+}
+
+const REACHED_WITHIN_MS = 60_000;
+const ASK_EVERY_MS = 500;
+
+/**
+ * A worker does the job and is harmed at one place after the other; another one, or itself after a crash of the database,
+ * goes on. Between two harms nothing gets further than to the second.
+ */
+export async function harmAtPlaces(
+  world: World,
+  { harm, places, job, after }: HarmOptions,
+): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const { hit = 1, ...place } of places) {
+    let harmed: Promise<unknown> | null = null;
+    const act = (): void => {
+      harmed = harm === 'kill -9' ? world.killAll() : crash(world);
+    };
+    world.proxy.statementFault = { ...place, hit, act };
+    world.proxy.open();
+    if (world.live.length === 0)
+      await world.start().catch((error: unknown) => {
+        if (harmed === null) throw error;
+      });
+    const untilMs = performance.now() + REACHED_WITHIN_MS;
+    while (harmed === null && performance.now() < untilMs) {
+      await world.wake(job);
+      await sleep(ASK_EVERY_MS);
+    }
+    world.proxy.statementFault = null;
+    if (harmed === null) wrong.push(`"${place.statement}" was not ${place.moment} ${hit} times`);
+    await harmed;
+    if (harm === 'kill -9') await world.ageLeases();
+    const found = (await after?.()) ?? [];
+    wrong.push(...found.map((text) => `${text} after ${place.moment} ${hit} "${place.statement}"`));
+  }
+  world.proxy.open();
+  if (world.live.length === 0) await world.start();
+  return wrong;
+}
+
+/** No worker gets to the server again before the proxy is opened. */
+async function crash(world: World): Promise<void> {
+  world.proxy.shut();
+  await world.cluster.crash();
+  await world.cluster.restart();
+}
