@@ -29,24 +29,24 @@ export async function harmAtPlaces(
 ): Promise<string[]> {
   const wrong: string[] = [];
   for (const { hit = 1, ...place } of places) {
-    let harmed: Promise<unknown> | null = null;
+    const harms: Promise<unknown>[] = [];
     const act = (): void => {
-      harmed = harm === 'kill -9' ? world.killAll() : crash(world);
+      harms.push(harm === 'kill -9' ? world.killAll() : crash(world));
     };
     world.proxy.statementFault = { ...place, hit, act };
     world.proxy.open();
     if (world.live.length === 0)
       await world.start().catch((error: unknown) => {
-        if (harmed === null) throw error;
+        if (harms.length === 0) throw error;
       });
     const untilMs = performance.now() + REACHED_WITHIN_MS;
-    while (harmed === null && performance.now() < untilMs) {
+    while (harms.length === 0 && performance.now() < untilMs) {
       await world.wake(job);
       await sleep(ASK_EVERY_MS);
     }
     world.proxy.statementFault = null;
-    if (harmed === null) wrong.push(`"${place.statement}" was not ${place.moment} ${hit} times`);
-    await harmed;
+    if (harms.length === 0) wrong.push(`"${place.statement}" was not ${place.moment} ${hit} times`);
+    await Promise.all(harms);
     if (harm === 'kill -9') await world.ageLeases();
     const found = (await after?.()) ?? [];
     wrong.push(...found.map((text) => `${text} after ${place.moment} ${hit} "${place.statement}"`));
