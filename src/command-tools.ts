@@ -1,11 +1,13 @@
 import type { CommandContext } from './application.js';
+import type { CommandServices } from './command-services.js';
 
 /** How a finding begins its line. */
 export const LEVELS = { ok: 'ok  ', warn: 'WARN', fail: 'FAIL', unknown: '??  ' } as const;
 
 /** What `commands.ts` lends to the commands of other files. */
 export interface CommandTools {
-  within: (run: (context: CommandContext) => Promise<void>) => Promise<void>;
+  /** Opens the application for `run`, and closes it again. */
+  within: (run: (context: CommandContext & CommandServices) => Promise<void>) => Promise<void>;
   /** A line: the value as JSON, or its words. */
   print: (json: boolean, value: unknown, words: () => string) => void;
   /** Text as it is. */

@@ -1,13 +1,8 @@
-import 'reflect-metadata';
 import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { EnvError, readConfig } from '../config/env.js';
-import { openCommandContext } from './application.js';
 import { LEVELS, type CommandTools } from './command-tools.js';
-import { doctor } from './doctor.js';
 import { addFunnelCommands } from './funnel-commands.js';
-import { ApiKeysService } from './infra/access/api-keys.service.js';
-import { migrate } from './infra/database/migrate.js';
 import { addImportCommands } from './import-command.js';
 import { addInspectCommand } from './inspect-command.js';
 import { addLedgerCommands } from './ledger-command.js';
@@ -31,11 +26,15 @@ export async function runCommand(args: readonly string[], around: CommandSurroun
   const { env, out, error: tell } = around;
   let code = 0;
   const tools: CommandTools = {
-    /** Opens what a command needs and closes it again, whatever happened. */
     within: async (run) => {
-      const context = await openCommandContext(readConfig(env), (line) => tell(`${line}\n`));
+      const config = readConfig(env);
+      const [{ openCommandContext }, { commandServices }] = await Promise.all([
+        import('./application.js'),
+        import('./command-services.js'),
+      ]);
+      const context = await openCommandContext(config, (line) => tell(`${line}\n`));
       try {
-        await run(context);
+        await run({ ...context, ...commandServices(context.app) });
       } finally {
         await context.close();
       }
@@ -81,6 +80,7 @@ function addInstallationCommands(program: Command, { within, print, refuse }: Co
     .option('--json')
     .action(async ({ json = false }: { json?: boolean }) =>
       within(async ({ dataSource, migrated }) => {
+        const { migrate } = await import('./infra/database/migrate.js');
         const ran = [...migrated, ...(await migrate(dataSource))];
         print(json, { ran }, () =>
           ran.length === 0 ? 'The database is up to date.' : ran.map((name) => `ran ${name}`).join('\n'),
@@ -98,6 +98,7 @@ function addInstallationCommands(program: Command, { within, print, refuse }: Co
     .option('--json')
     .action(async ({ domain, ip, json = false }: { domain?: string[]; ip?: string; json?: boolean }) =>
       within(async (context) => {
+        const { doctor } = await import('./doctor.js');
         const checks = await doctor(context, { ...(domain ? { domains: domain } : {}), ip });
         print(json, { checks }, () =>
           checks.map(({ level, name, detail }) => `${LEVELS[level]} ${name}: ${detail}`).join('\n'),
@@ -115,8 +116,8 @@ function addKeyCommands(program: Command, { within, print }: CommandTools): void
     .argument('<name>')
     .option('--json')
     .action(async (name: string, { json = false }: { json?: boolean }) =>
-      within(async ({ app }) => {
-        const created = await app.get(ApiKeysService).create(name);
+      within(async ({ apiKeys }) => {
+        const created = await apiKeys.create(name);
         print(json, created, () => `${created.key}\nIt is shown this once only.`);
       }),
     );

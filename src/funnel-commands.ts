@@ -2,8 +2,7 @@ import { readFileSync } from 'node:fs';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { CommandTools } from './command-tools.js';
 import { funnelJsonSchema } from './funnels/funnel-json-schema.js';
-import { lintFiles } from './funnels/funnel-lint.files.js';
-import { FunnelsService, type FunnelPlan } from './funnels/funnels.service.js';
+import type { FunnelPlan } from './funnels/funnels.service.js';
 import { findingText, type Finding } from './funnels/lint/rules.js';
 import { parsePlanToken, type PlanToken } from './funnels/plan-token.js';
 import { SystemClock } from './infra/clock.js';
@@ -36,8 +35,8 @@ function addPlanAndApply(program: Command, { within, print, note }: CommandTools
     .argument('<file>');
   withPeople(plan).action(async (file: string, flags: ChangeFlags) => {
     const move = choiceOf(plan, flags);
-    await within(async ({ app }) => {
-      const planned = await app.get(FunnelsService).planFile(file, { move });
+    await within(async ({ funnels }) => {
+      const planned = await funnels.planFile(file, { move });
       print(flags.json ?? false, { ...planned, applied: false }, () => inWords(planned));
       warn(note, file, planned);
       if (planned.words.length > 0)
@@ -52,8 +51,8 @@ function addPlanAndApply(program: Command, { within, print, note }: CommandTools
     .addOption(planOption())
     .action(async (file: string, flags: ChangeFlags) => {
       const move = choiceOf(apply, flags);
-      await within(async ({ app }) => {
-        const applied = await app.get(FunnelsService).applyFile(file, { move, token: flags.plan });
+      await within(async ({ funnels }) => {
+        const applied = await funnels.applyFile(file, { move, token: flags.plan });
         print(flags.json ?? false, { ...applied, applied: true }, () => inWords(applied));
         warn(note, file, applied);
       });
@@ -67,8 +66,8 @@ function addHistory(program: Command, { within, print }: CommandTools): void {
     .argument('<funnel>')
     .option('--json')
     .action(async (funnel: string, { json = false }: { json?: boolean }) =>
-      within(async ({ app }) => {
-        const versions = await app.get(FunnelsService).history(funnel, { limit: HISTORY_LINES });
+      within(async ({ funnels }) => {
+        const versions = await funnels.history(funnel, { limit: HISTORY_LINES });
         print(json, { funnel, versions }, () =>
           versions
             .map(({ version, appliedAt, restored, changes }) =>
@@ -95,8 +94,8 @@ function addRollback(program: Command, { within, print, note }: CommandTools): v
     .action(async (funnel: string, flags: ChangeFlags & { to?: number; dryRun?: boolean }) => {
       const move = choiceOf(rollback, flags);
       const { to, plan: token, dryRun = false, json = false } = flags;
-      await within(async ({ app }) => {
-        const plan = await app.get(FunnelsService).rollback(funnel, { to, dryRun, move, token });
+      await within(async ({ funnels }) => {
+        const plan = await funnels.rollback(funnel, { to, dryRun, move, token });
         print(json, { ...plan, applied: !dryRun }, () => inWords(plan));
         warn(note, `${funnel} version ${plan.to}`, plan);
       });
@@ -110,14 +109,9 @@ function addExport(program: Command, { within, out }: CommandTools): void {
     .argument('[funnel]')
     .option('--json')
     .action(async (funnel: string | undefined, { json = false }: { json?: boolean }) =>
-      within(async ({ app }) => {
-        const yaml = await app.get(FunnelsService).export(funnel);
-        out(
-          json
-            ? `${JSON.stringify({ yaml })}
-`
-            : yaml,
-        );
+      within(async ({ funnels }) => {
+        const yaml = await funnels.export(funnel);
+        out(json ? `${JSON.stringify({ yaml })}\n` : yaml);
       }),
     );
 }
@@ -135,6 +129,7 @@ function addLint(program: Command, { print, refuse }: CommandTools): void {
     .option('--json')
     .action(
       async (files: string[], { strict = false, json = false }: { strict?: boolean; json?: boolean }) => {
+        const { lintFiles } = await import('./funnels/funnel-lint.files.js');
         const linted = await lintFiles(files, new SystemClock().now());
         const findings = linted.flatMap(({ file, findings: found }) =>
           found.map((one) => ({ file, ...one })),

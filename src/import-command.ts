@@ -4,10 +4,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import type { CommandTools } from './command-tools.js';
-import { ExportsService } from './imports/exports.service.js';
 import type { ImportJob } from './imports/import-job.js';
 import { importJson, importOptions } from './imports/imports.schemas.js';
-import { ImportsService } from './imports/imports.service.js';
 import { reportCsv } from './imports/report-csv.js';
 import { fieldProblems } from './infra/http/field-problems.js';
 
@@ -65,8 +63,7 @@ export function addImportCommands(program: Command, { within, print, out, note }
             .map(({ field, message }) => `${field}: ${message}`)
             .join('\n'),
         );
-      await within(async ({ app }) => {
-        const imports = app.get(ImportsService, { strict: false });
+      await within(async ({ imports }) => {
         const dryRun = given.dryRun === true;
         const { id } = await imports.create({ fileName: basename(file), dryRun, options: read.data });
         await imports.takeFile(id, file, nowAndThen('read', note));
@@ -86,8 +83,8 @@ export function addImportCommands(program: Command, { within, print, out, note }
     .description('write subscribers as a table that spreadsheets cannot execute and import reads back')
     .option('--segment <key>', 'only those of a segment')
     .action(async ({ segment }: { segment?: string }) =>
-      within(async ({ app }) => {
-        const pieces = await app.get(ExportsService, { strict: false }).subscribers(segment ?? null);
+      within(async ({ exports }) => {
+        const pieces = await exports.subscribers(segment ?? null);
         for await (const piece of pieces) out(piece);
       }),
     );

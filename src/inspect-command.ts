@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { judgeMail } from './bounces/judge-mail.js';
 import type { CommandTools } from './command-tools.js';
 import { judgeUserAgent } from './tracking/user-agent.js';
 import { parseEmailAddress } from './values/email-address.js';
@@ -75,6 +74,7 @@ async function* mails(files: string[]): AsyncGenerator<Judged> {
 }
 
 async function inspectMail(input: string, raw: Uint8Array): Promise<Judged> {
+  const { judgeMail } = await import('./bounces/judge-mail.js');
   const { verdict, reason, findings } = await judgeMail(raw);
   const recipients = findings.flatMap(({ recipient }) => recipient ?? []);
   return { input, verdict, reason, recipients: [...new Set(recipients)] };

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import type { CommandTools } from './command-tools.js';
 import { UNSENT, type Unsent } from './delivery/generation/generation.js';
-import { GenerationGuard, type ConfirmedLedger } from './delivery/generation/generation-guard.service.js';
+import type { ConfirmedLedger } from './delivery/generation/generation-guard.service.js';
 
 /** Commands for the owner of a database that refuses to send. */
 export function addLedgerCommands(program: Command, { within, print, refuse }: CommandTools): void {
@@ -11,8 +11,8 @@ export function addLedgerCommands(program: Command, { within, print, refuse }: C
     .description('say whether mails may go out of this database')
     .option('--json')
     .action(async ({ json = false }: { json?: boolean }) =>
-      within(async ({ app }) => {
-        const state = await app.get(GenerationGuard, { strict: false }).state();
+      within(async ({ generationGuard }) => {
+        const state = await generationGuard.state();
         print(json, state, () => (state.ok ? 'Mails may go out.' : `Nothing is sent: ${state.reason}.`));
         if (!state.ok) refuse();
       }),
@@ -28,8 +28,8 @@ export function addLedgerCommands(program: Command, { within, print, refuse }: C
     )
     .option('--json')
     .action(async ({ unsent, json = false }: { unsent: Unsent; json?: boolean }) =>
-      within(async ({ app }) => {
-        const done = await app.get(GenerationGuard, { strict: false }).confirm(unsent);
+      within(async ({ generationGuard }) => {
+        const done = await generationGuard.confirm(unsent);
         print(json, done, () => inWords(done));
       }),
     );

@@ -1,10 +1,9 @@
 import type { Command } from 'commander';
 import { LEVELS, type CommandTools } from './command-tools.js';
-import { DkimKeys, type DkimDnsRecord } from './delivery/dkim-keys.service.js';
-import { SignedDomains } from './delivery/signed-domains.service.js';
+import type { DkimDnsRecord } from './delivery/dkim-keys.service.js';
 import type { PreflightFinding } from './delivery/preflight/mail-checks.js';
-import { PreflightService, type PreflightReport } from './delivery/preflight/preflight.service.js';
-import { FunnelPreflightService, type FunnelPreflight } from './funnels/funnel-preflight.service.js';
+import type { PreflightReport } from './delivery/preflight/preflight.service.js';
+import type { FunnelPreflight } from './funnels/funnel-preflight.service.js';
 
 /** RFC 1035 §3.3.14: one string of a TXT record holds 255 octets. */
 const MAX_STRING = 255;
@@ -23,11 +22,11 @@ function addPreflight(program: Command, { within, print, refuse }: CommandTools)
     .argument('<funnel or template>', 'key of a funnel, or a template such as emails/welcome')
     .option('--json')
     .action(async (what: string, { json = false }: { json?: boolean }) =>
-      within(async ({ app }) => {
+      within(async ({ preflight, funnelPreflight }) => {
         const isTemplate = what.includes('/');
         const result: FunnelPreflight | PreflightReport = isTemplate
-          ? await app.get(PreflightService, { strict: false }).checkTemplate({ template: what })
-          : await app.get(FunnelPreflightService, { strict: false }).check(what);
+          ? await preflight.checkTemplate({ template: what })
+          : await funnelPreflight.check(what);
         const mails = 'mails' in result ? result.mails : [result];
         const sender = 'mails' in result ? result.sender : [];
         print(json, result, () => [...mails.map(reportInWords), ...sender.map(findingInWords)].join('\n'));
@@ -56,9 +55,8 @@ function addDkim(program: Command, { within, print }: CommandTools): void {
     .argument('<domain>')
     .option('--json')
     .action(async (domain: string, { json = false }: { json?: boolean }) =>
-      within(async ({ app }) => {
-        const signed = app.get(SignedDomains, { strict: false });
-        const forgotten = await signed.forget(domain);
+      within(async ({ signedDomains }) => {
+        const forgotten = await signedDomains.forget(domain);
         print(json, { domain, forgotten }, () =>
           forgotten ? `Mail of ${domain} may leave unsigned.` : `Mail of ${domain} need not be signed.`,
         );
@@ -76,10 +74,10 @@ function addDkim(program: Command, { within, print }: CommandTools): void {
         domain: string,
         { selector, ed25519 = false, json = false }: { selector?: string; ed25519?: boolean; json?: boolean },
       ) =>
-        within(async ({ app }) => {
+        within(async ({ dkimKeys, signedDomains }) => {
           const kind = ed25519 ? 'ed25519' : 'rsa';
-          const record = await app.get(DkimKeys, { strict: false }).create(domain, { selector, kind });
-          await app.get(SignedDomains, { strict: false }).announce(domain);
+          const record = await dkimKeys.create(domain, { selector, kind });
+          await signedDomains.announce(domain);
           print(json, record, () => recordInWords(record));
         }),
     );

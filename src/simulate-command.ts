@@ -2,10 +2,9 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { CommandTools } from './command-tools.js';
-import { readFunnelText } from './funnels/funnel-lint.files.js';
+import { readFunnelText } from './funnels/funnel-text.files.js';
 import { dayCount, startText } from './funnels/simulation/personas.schemas.js';
-import { simulate } from './funnels/simulation/simulate.js';
-import { simulationFromFiles, type NamedText } from './funnels/simulation/simulation-files.js';
+import type { NamedText } from './funnels/simulation/simulation-files.js';
 import { timelineDifferences } from './funnels/simulation/timeline-diff.js';
 import { headline, simulationText, summaryText } from './funnels/simulation/timeline-text.js';
 import { SystemClock } from './infra/clock.js';
@@ -42,6 +41,10 @@ export function addSimulateCommand(program: Command, { print, refuse, note }: Co
       const { expect, update = false, summary = false, json = false } = options;
       if (update && expect === undefined)
         program.error('--update needs --expect, which names the file to write');
+      const [{ simulate }, { simulationFromFiles }] = await Promise.all([
+        import('./funnels/simulation/simulate.js'),
+        import('./funnels/simulation/simulation-files.js'),
+      ]);
       const funnels = await Promise.all([file, ...(options.with ?? [])].map(named));
       const personas = options.personas === undefined ? null : await named(options.personas);
       const simulation = simulate(

@@ -1,12 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { DomainError } from '../values/domain-error.js';
 import { readFunnelFile, type FunnelFile } from './funnel-file.js';
-import { byLine } from './funnel-lint.service.js';
+import { readFunnelText } from './funnel-text.files.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { lintDefinition, outlineOf } from './lint/lint.js';
-import type { DefinitionProblem, Finding } from './lint/rules.js';
+import { byLine, type DefinitionProblem, type Finding } from './lint/rules.js';
 import { lostSequences } from './sequences-named.js';
 import { located } from './yaml-file.js';
 
@@ -72,16 +70,4 @@ function between(definition: FunnelDefinition, others: readonly FunnelDefinition
     message: `the sequence "${key}" is in none of the files; name its file as well, to have it looked at`,
   }));
   return [...names, ...lost];
-}
-
-/** Throws `FUNNEL_FILE_NOT_FOUND`, and `FUNNEL_FILE_INVALID` for what is not UTF-8. */
-export async function readFunnelText(path: string): Promise<string> {
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    throw new DomainError('FUNNEL_FILE_NOT_FOUND', `${path} cannot be read`, { path }, { cause });
-  });
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new DomainError('FUNNEL_FILE_INVALID', `${path}:1: save the file as UTF-8`, { path }, { cause });
-  }
 }

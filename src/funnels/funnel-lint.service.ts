@@ -7,7 +7,7 @@ import { FunnelSourcesService } from './funnel-sources.service.js';
 import { funnelSchema, type FunnelDefinition } from './funnel.schemas.js';
 import { lintDefinition } from './lint/lint.js';
 import type { SequenceOutline } from './lint/loop-rules.js';
-import { findingOf, type DefinitionProblem, type Finding } from './lint/rules.js';
+import { byLine, findingOf, type DefinitionProblem, type Finding } from './lint/rules.js';
 import { located } from './yaml-file.js';
 
 export interface LintedFunnel {
@@ -58,9 +58,4 @@ export class FunnelLintService {
       ...(await this.publisher.conflicts(manager, definition)),
     ];
   }
-}
-
-/** In the order of the file; what is about all of it first. */
-export function byLine(a: Finding, b: Finding): number {
-  return (a.line ?? 0) - (b.line ?? 0);
 }

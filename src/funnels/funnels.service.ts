@@ -11,7 +11,7 @@ import {
 import { changeText, funnelDiff } from './funnel-diff.js';
 import { writeFunnelFile } from './funnel-file.js';
 import { FunnelPublisher } from './funnel-publisher.service.js';
-import { readFunnelText } from './funnel-lint.files.js';
+import { readFunnelText } from './funnel-text.files.js';
 import { FunnelLintService, type LintedFunnel } from './funnel-lint.service.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
 import { funnelNotFound, FunnelStore, type FunnelRow } from './funnel-store.service.js';

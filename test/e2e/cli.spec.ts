@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCommand } from '../../src/commands.js';
-import { buildOnce, finished, ROOT, type Finished } from '../support/build.js';
+import { build, finished, ROOT, type Finished } from '../support/build.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { RETURNED_MAILS } from '../support/returned-mails.js';
 
@@ -22,7 +22,7 @@ describe('wellspring, the command', () => {
     folder = await mkdtemp(join(tmpdir(), 'wellspring-cli-'));
     await cp(join(ROOT, 'config/funnels'), folder, { recursive: true });
     built = join(ROOT, 'dist/src/cli.js');
-    await buildOnce();
+    await build();
   }, 300_000);
   afterAll(async () => {
     await database.drop();

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
 import { freePort } from '../../src/infra/mailbox/mailbox.server.js';
-import { buildOnce, ROOT } from '../support/build.js';
+import { build, ROOT } from '../support/build.js';
 
 /** What `npm start` runs after the build, on an empty folder and nothing configured but where. */
 describe('the application as a process', () => {
@@ -15,7 +15,7 @@ describe('the application as a process', () => {
   const running: Process[] = [];
 
   beforeAll(async () => {
-    await buildOnce();
+    await build();
     dataDir = await mkdtemp(join(tmpdir(), 'wellspring-process-'));
     port = await freePort();
   }, 300_000);

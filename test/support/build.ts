@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { inject } from 'vitest';
@@ -7,18 +6,14 @@ import { inject } from 'vitest';
 export const ROOT = new URL('../..', import.meta.url).pathname;
 const BUILD_LOCK = 7_305_021;
 
-/** Compiles the product into `dist`, once in a run of the tests, whichever files ask for it and when. */
-export async function buildOnce(): Promise<void> {
-  const [adminUrl, run] = [inject('adminDatabaseUrl'), inject('templateDatabase')];
-  const marker = join(ROOT, 'dist', '.built-for-test-run');
-  const client = new Client({ connectionString: adminUrl });
+/** Compiles the product into `dist` where that is not done yet. Of several files that ask at once, one after the other. */
+export async function build(): Promise<void> {
+  const client = new Client({ connectionString: inject('adminDatabaseUrl') });
   await client.connect();
   try {
     await client.query('select pg_advisory_lock($1)', [BUILD_LOCK]);
-    if ((await readFile(marker, 'utf8').catch(() => '')) === run) return;
     const built = await finished('npm', ['run', '-s', 'build'], process.env);
     if (built.code !== 0) throw new Error(`the build failed:\n${built.out}${built.error}`);
-    await writeFile(marker, run);
   } finally {
     await client.end();
   }

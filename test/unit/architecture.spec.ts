@@ -33,6 +33,13 @@ describe('architecture', () => {
     expect(offenders(sources, /Math\.random\(/)).toEqual([]);
   });
 
+  it('loads the application in commands that work with it only: --help and simulate take half a second', () => {
+    const commands = sources.filter((path) => /^src\/([a-z-]+-)?commands?\.ts$/.test(path));
+    expect(commands.length).toBeGreaterThan(5);
+    const heavy = /^import (?!type)[^;]*(\.service|\/application|\/command-services|\.templates)\.js'/m;
+    expect(offenders(commands, heavy)).toEqual([]);
+  });
+
   it('has no forwardRef, no type given up, no mailbox for leftovers', () => {
     expect(offenders(sources, /forwardRef|: any\b|as any\b|as unknown as|@ts-ignore/)).toEqual([]);
     expect(

@@ -69,6 +69,11 @@ export function findingOf(problem: DefinitionProblem, line: number | null): Find
   return { rule, severity: RULES[rule].severity, line, field: path.map(String).join('.'), message };
 }
 
+/** In the order of the file; what is about all of it first. */
+export function byLine(a: Finding, b: Finding): number {
+  return (a.line ?? 0) - (b.line ?? 0);
+}
+
 /** The end of a message about a name that leads nowhere. */
 export function among(names: readonly string[]): string {
   return names.length === 0 ? '' : `; there are: ${names.join(', ')}`;

@@ -1,0 +1,41 @@
+import type { INestApplicationContext } from '@nestjs/common';
+import { DkimKeys } from './delivery/dkim-keys.service.js';
+import { GenerationGuard } from './delivery/generation/generation-guard.service.js';
+import { PreflightService } from './delivery/preflight/preflight.service.js';
+import { SignedDomains } from './delivery/signed-domains.service.js';
+import { FunnelPreflightService } from './funnels/funnel-preflight.service.js';
+import { FunnelsService } from './funnels/funnels.service.js';
+import { ExportsService } from './imports/exports.service.js';
+import { ImportsService } from './imports/imports.service.js';
+import { ApiKeysService } from './infra/access/api-keys.service.js';
+
+export interface CommandServices {
+  funnels: FunnelsService;
+  funnelPreflight: FunnelPreflightService;
+  preflight: PreflightService;
+  dkimKeys: DkimKeys;
+  signedDomains: SignedDomains;
+  generationGuard: GenerationGuard;
+  imports: ImportsService;
+  exports: ExportsService;
+  apiKeys: ApiKeysService;
+}
+
+/**
+ * What commands ask of the application. They name only its type: so `--help`, `lint` and `simulate`, which need no
+ * database, do not load all of the application first, which takes longer than their work.
+ */
+export function commandServices(app: INestApplicationContext): CommandServices {
+  const anywhere = { strict: false };
+  return {
+    funnels: app.get(FunnelsService, anywhere),
+    funnelPreflight: app.get(FunnelPreflightService, anywhere),
+    preflight: app.get(PreflightService, anywhere),
+    dkimKeys: app.get(DkimKeys, anywhere),
+    signedDomains: app.get(SignedDomains, anywhere),
+    generationGuard: app.get(GenerationGuard, anywhere),
+    imports: app.get(ImportsService, anywhere),
+    exports: app.get(ExportsService, anywhere),
+    apiKeys: app.get(ApiKeysService, anywhere),
+  };
+}
