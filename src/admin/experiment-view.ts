@@ -42,7 +42,12 @@ export function experimentView({ results, ...test }: Experiment & { results: Res
     text: verdictText(verdict ?? { kind: 'running' }, terms),
     endsAt: verdict === null ? endsAt : null,
     choices: verdict === null ? terms.arms.map(({ key }) => key) : [],
-    judge: terms.judge === 'clicks' ? 'people who click' : 'money per person',
+    judge:
+      terms.judge === 'revenue'
+        ? 'money per person'
+        : terms.paths
+          ? 'people who click in a mail of their path'
+          : 'people who click',
     warning: results.sampleRatio.mismatch
       ? 'The arms do not hold the numbers of people they should, so these numbers cannot be compared.'
       : null,
@@ -53,12 +58,17 @@ export function experimentView({ results, ...test }: Experiment & { results: Res
         lift: arm.isControl || arm.lift === null ? '' : liftText(arm.lift),
         pValue: arm.pValue < 0.001 ? '< 0.001' : arm.pValue.toFixed(3),
       })),
-      ...(results.holdout === null ? [] : [{ ...groupOf(results.holdout, test), ...HELD_OUT }]),
+      ...(results.holdout === null ? [] : [{ ...groupOf(results.holdout, test), ...heldOut(test) }]),
     ],
   };
 }
 
-const HELD_OUT = { name: 'held out', note: 'gets nothing here', share: '', lift: '', pValue: '' };
+function heldOut({
+  terms,
+}: Pick<Experiment, 'terms'>): Pick<GroupView, 'name' | 'note' | 'share' | 'lift' | 'pValue'> {
+  const note = terms.paths ? 'passes over the paths' : 'gets nothing here';
+  return { name: 'held out', note, share: '', lift: '', pValue: '' };
+}
 
 function noteOf({ isControl, isStopped, key }: ArmResult, winner: string | undefined): string {
   const notes = [

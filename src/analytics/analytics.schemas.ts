@@ -57,6 +57,9 @@ export const funnelReportResponse = headline.extend({
       key: z.string(),
       kind: z.string(),
       template: z.string().nullable(),
+      path: z
+        .array(z.object({ split: z.string(), arm: z.string() }))
+        .meta({ description: 'The arms of split steps whose path it lies on, from the outermost.' }),
       sent: count,
       opened: count,
       openedMachine: count.meta({ description: 'Mails that only machines opened; not part of `opened`.' }),

@@ -1,7 +1,12 @@
 import { OUTSIDE_HOURS, PAUSED_BY_READER, WAITS_FOR_TEST } from '../delivery/message.js';
 import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
 import type { StepTiming } from '../sequences/schedule.js';
-import { broadcastSplitRule, splitRule, type BroadcastSplitFacts, type SplitFacts } from './explain-split.js';
+import {
+  broadcastSplitRule,
+  splitRules,
+  type BroadcastSplitFacts,
+  type SplitFacts,
+} from './explain-split.js';
 import {
   explanation,
   instantText,
@@ -52,7 +57,8 @@ export interface MessageFacts {
   person: PersonFacts | null;
   suppressions: SuppressionFacts[];
   optedOutSince: Date | null;
-  split: SplitFacts | null;
+  /** From the outermost. */
+  splits: SplitFacts[];
   broadcastSplit: BroadcastSplitFacts | null;
   sequence: { title: string; version: number; timing: StepTiming; zone: string } | null;
   broadcast: BroadcastFacts | null;
@@ -70,10 +76,9 @@ const OPEN = new Set(['ready', 'held', 'leased']);
 
 /** The chain of rules behind one planned mail. Pure: the same facts give the same words. */
 export function explainMessage(facts: MessageFacts): Explanation {
-  const split = facts.split === null ? null : splitRule(facts.split);
   return explanation([
     plannedBy(facts),
-    ...(split === null ? [] : [split]),
+    ...splitRules(facts.splits),
     ...(facts.broadcastSplit === null ? [] : [broadcastSplitRule(facts.broadcastSplit)]),
     timing(facts),
     messageClass(facts),

@@ -4,9 +4,8 @@ import {
   isAsking,
   stepsFrom,
   waysOut,
-  type BranchNode,
+  type AskingNode,
   type ChoiceNode,
-  type GoalNode,
   type SequenceDefinition,
   type SequenceNode,
 } from '../sequences/definition.js';
@@ -20,6 +19,7 @@ import {
   type Explanation,
   type Rule,
 } from './explanation.js';
+import { splitRules, type SplitFacts } from './explain-split.js';
 import { consentText, pauseRule, statusText, type PersonFacts } from './explain-rules.js';
 
 export interface EnrollmentFacts {
@@ -35,6 +35,8 @@ export interface EnrollmentFacts {
   definition: SequenceDefinition;
   /** What came of the steps that are no mails, or were passed over; `then` or `else` for a branch. */
   outcomes: { stepKey: string; outcome: string; at: Date }[];
+  /** Tests that bear on the step. */
+  splits: SplitFacts[];
 }
 
 export interface StepFacts {
@@ -62,6 +64,7 @@ export function explainStep(facts: StepFacts): Explanation {
   const waits = rules.some(({ verdict }) => verdict === 'waits');
   return explanation([
     joined,
+    ...splitRules(enrollment.splits),
     ...pauseRule(facts.person, { open: waits, stopped: false, broadcast: false }),
     ...rules,
   ]);
@@ -126,8 +129,6 @@ function ranRule(stepKey: string, { outcome, at }: EnrollmentFacts['outcomes'][n
   return rule('STEP_DECIDED', 'done', `${quoted(stepKey)} was decided on ${on}: ${outcome}.`, at);
 }
 
-type AskingNode = BranchNode | ChoiceNode | GoalNode;
-
 interface Decision {
   branch: AskingNode;
   outcome: string;
@@ -186,6 +187,10 @@ function decisionText(branch: AskingNode, outcome: string): string {
   if (branch.kind === 'branch')
     return `the mail ${quoted(branch.clicked)} ${outcome === 'then' ? 'was clicked' : 'was not clicked in time'}`;
   if (branch.kind === 'goal') return `the goal was ${outcome}`;
+  if (branch.kind === 'split')
+    return outcome === HOLDOUT
+      ? 'the split test held the person out, who went on behind it'
+      : `the split test drew ${quoted(outcome)}`;
   const taken = branch.cases.find((one) => one.outcome === outcome);
   if (taken) return `it held that ${conditionText(taken.when)}`;
   return `it did not hold${branch.within === null ? '' : ' in time'} that ${casesText(branch)}`;

@@ -7,6 +7,7 @@ import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import type { BroadcastAbsence } from './explain-broadcast.js';
 import type { AttemptFacts, MessageFacts } from './explain-message.js';
 import type { BroadcastFacts, PersonFacts, SuppressionFacts } from './explain-rules.js';
+import { splitsAt } from './explain-split.queries.js';
 import type { EnrollmentFacts } from './explain-step.js';
 
 export type MessageRow = MessageFacts['message'] & {
@@ -204,10 +205,9 @@ export async function sequenceOf(
 
 export async function enrollmentRow(
   db: EntityManager,
-  subscriberId: string,
-  sequenceId: string,
+  { subscriberId, sequenceId, stepKey }: { subscriberId: string; sequenceId: string; stepKey: string },
 ): Promise<EnrollmentFacts | null> {
-  const rows: (Omit<EnrollmentFacts, 'outcomes'> & { id: string })[] = await db.query(
+  const rows: (Omit<EnrollmentFacts, 'outcomes' | 'splits'> & { id: string })[] = await db.query(
     `select e.id, e.status, e.exit_reason as "exitReason", e.step_key as "stepKey", e.next_at as "nextAt",
        e.planned_for as "plannedFor", e.started_at as "startedAt", e.ended_at as "endedAt", v.version, v.definition
      from enrollment e join sequence_version v on v.id = e.version_id
@@ -221,7 +221,8 @@ export async function enrollmentRow(
     `select step_key as "stepKey", outcome, at from enrollment_step where enrollment_id = $1 order by at, step_key`,
     [id],
   );
-  return { ...enrollment, outcomes };
+  const splits = await splitsAt(db, { enrollmentId: id, stepKey, subscriberId });
+  return { ...enrollment, outcomes, splits };
 }
 
 /** The person's latest sign-up to the funnel. Served by signup_subscriber. */

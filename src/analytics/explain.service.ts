@@ -13,7 +13,7 @@ import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { explainBroadcast } from './explain-broadcast.js';
 import { explainMessage, type MessageFacts } from './explain-message.js';
-import { splitOfBroadcastMail, splitOfMail } from './explain-split.queries.js';
+import { splitOfBroadcastMail, splitsAt } from './explain-split.queries.js';
 import { explainStep } from './explain-step.js';
 import {
   absenceRow,
@@ -81,7 +81,7 @@ export class ExplainService {
       sequence,
       person: { ...person, zone: zoneOf(person) },
       signup: await signupRow(db, subscriberId, funnel),
-      enrollment: await enrollmentRow(db, subscriberId, sequence.id),
+      enrollment: await enrollmentRow(db, { subscriberId, sequenceId: sequence.id, stepKey: step }),
     });
     return { messageId: null, ...absence };
   }
@@ -126,7 +126,7 @@ export class ExplainService {
       person,
       suppressions: await suppressionRows(db, row.addressHash),
       optedOutSince: subscriberId === null ? null : await optedOutSince(db, subscriberId, row.topic),
-      split: await this.split(row),
+      splits: await this.splits(row),
       broadcastSplit: broadcastId === null ? null : await splitOfBroadcastMail(db, row.id),
       sequence: await this.sequence(row, person),
       broadcast: broadcastId === null ? null : await broadcastRow(db, broadcastId),
@@ -138,9 +138,9 @@ export class ExplainService {
     };
   }
 
-  private async split({ enrollmentId, stepKey, subscriberId }: MessageRow): Promise<MessageFacts['split']> {
-    if (enrollmentId === null || stepKey === null || subscriberId === null) return null;
-    return splitOfMail(this.dataSource.manager, { enrollmentId, stepKey, subscriberId });
+  private async splits({ enrollmentId, stepKey, subscriberId }: MessageRow): Promise<MessageFacts['splits']> {
+    if (enrollmentId === null || stepKey === null || subscriberId === null) return [];
+    return splitsAt(this.dataSource.manager, { enrollmentId, stepKey, subscriberId });
   }
 
   private async sequence(row: MessageRow, person: PersonRow | null): Promise<MessageFacts['sequence']> {

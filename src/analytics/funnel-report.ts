@@ -32,6 +32,8 @@ export interface MailStep {
   key: string;
   kind: string;
   template: string | null;
+  /** The arms of splits whose path it lies on, from the outermost; empty for a step that everybody comes to or asks for. */
+  path: { split: string; arm: string }[];
 }
 
 export interface StepCounts {
@@ -80,7 +82,7 @@ export function stepReports(steps: readonly MailStep[], counts: readonly StepCou
   const known = new Set(steps.map(({ key }) => key));
   const gone = counts
     .filter(({ stepKey }) => !known.has(stepKey))
-    .map(({ stepKey, template }): MailStep => ({ key: stepKey, kind: 'removed', template }));
+    .map(({ stepKey, template }): MailStep => ({ key: stepKey, kind: 'removed', template, path: [] }));
   return [...steps, ...gone].map((step) => {
     const { sent, opened, openedMachine, clicked } = byKey.get(step.key) ?? NOTHING;
     return {

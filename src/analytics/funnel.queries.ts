@@ -114,7 +114,11 @@ export async function countSteps(db: EntityManager, key: string, period: Period)
 /** The steps that send something, in the order of each sequence as it runs now. */
 export async function mailSteps(db: EntityManager, key: string): Promise<MailStep[]> {
   return db.query(
-    `select node.value ->> 'key' as key, node.value ->> 'kind' as kind, node.value ->> 'templateKey' as template
+    `select node.value ->> 'key' as key, node.value ->> 'kind' as kind, node.value ->> 'templateKey' as template,
+            coalesce((select jsonb_agg(jsonb_build_object('split', split.value ->> 'key', 'arm', arm.key) order by split.place)
+               from jsonb_array_elements(v.definition -> 'nodes') with ordinality as split (value, place)
+               cross join lateral jsonb_each(split.value -> 'split' -> 'terms' -> 'paths') as arm
+              where arm.value ? (node.value ->> 'key')), '[]') as path
        from sequence s
        join sequence_version v on v.id = s.current_version_id
        cross join lateral jsonb_array_elements(v.definition -> 'nodes') with ordinality as node (value, place)

@@ -12,6 +12,8 @@ export interface ExperimentTerms extends TestPlan {
   cap: Money | null;
   /** Whether arms differ in when they send. People are then drawn when they come to the step, else when it sends. */
   isTimed: boolean;
+  /** Of arms that are paths of their own: the steps of each that send a mail. Left out where arms are mails of one step. */
+  paths?: Record<string, string[]>;
 }
 
 /** Somebody's place in a test. `carried`: they had the arm in an earlier form of the test, and do not count in this one. */

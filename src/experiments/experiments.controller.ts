@@ -14,8 +14,14 @@ const experiment = z.object({
   funnelKey: z.string(),
   stepKey: z.string(),
   judge: z.enum(['clicks', 'revenue']),
+  paths: z
+    .record(z.string(), z.array(z.string()))
+    .nullable()
+    .meta({ description: 'Where arms are paths of their own: the steps of each that send a mail.' }),
   alpha: z.number(),
-  holdout: z.number().meta({ description: 'Part of the people that gets nothing at this step.' }),
+  holdout: z
+    .number()
+    .meta({ description: 'Part of the people that gets nothing at this step, or passes over the paths.' }),
   optimise: z.enum(['thompson']).nullable(),
   cap: z
     .object({ amountMinor: z.number().int(), currency: z.string() })
@@ -43,7 +49,7 @@ const experiment = z.object({
 
 const group = z.object({
   people: z.number().int(),
-  reached: z.number().int().meta({ description: 'Their mail left.' }),
+  reached: z.number().int().meta({ description: 'Their mail left, or one at least of those of their path.' }),
   counted: z.number().int().meta({ description: 'Their time to act is over.' }),
   acted: z.number().int().meta({ description: 'Of those counted, who clicked or bought.' }),
   total: z.number().meta({ description: 'Clicks, or minor units up to the cap of each person.' }),
@@ -129,6 +135,7 @@ function toJson({ terms, verdict, decidedAt, ...row }: Experiment): z.input<type
   return {
     ...{ id, key, funnelKey, stepKey },
     judge: terms.judge,
+    paths: terms.paths ?? null,
     alpha: terms.alpha,
     holdout: terms.holdoutBps / 10_000,
     optimise: terms.optimise === null ? null : 'thompson',

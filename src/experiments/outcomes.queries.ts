@@ -2,7 +2,9 @@ import type { EntityManager } from 'typeorm';
 import type { ExperimentTerms } from './experiment-terms.js';
 import type { ArmRow, OutcomeRow } from './results.js';
 
-const MAIL = `m.dedupe_key = 'seq:' || a.enrollment_id || ':' || x.step_key`;
+/** The mails by which an arm is judged: that of the step, or all of the path. */
+const MAIL = `m.dedupe_key = any(array(select 'seq:' || a.enrollment_id || ':' || k
+  from jsonb_array_elements_text(coalesce(x.terms -> 'paths' -> a.arm, jsonb_build_array(x.step_key))) k))`;
 const SENT = `m.state in ('accepted', 'unknown')`;
 
 /**

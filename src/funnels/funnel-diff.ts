@@ -1,5 +1,5 @@
 import type { FunnelDefinition } from './funnel.schemas.js';
-import { allSteps, type FunnelStep } from './step.schemas.js';
+import { allSteps, isSplitStep, type FunnelStep } from './step.schemas.js';
 
 /** One line of a plan. `sign`: + is made, ~ is changed, - is taken away. */
 export interface PlannedChange {
@@ -62,6 +62,10 @@ function partsOf(definition: FunnelDefinition): Map<string, Record<string, unkno
 function stepFields(step: FunnelStep): Record<string, unknown> {
   const keys = (steps: readonly FunnelStep[]): string[] => steps.map(({ key }) => key);
   if ('if' in step) return { ...step, then: keys(step.then), else: keys(step.else) };
+  if (isSplitStep(step)) {
+    const arms = step.split.arms.map((arm) => ({ ...arm, steps: keys(arm.steps) }));
+    return { ...step, split: { ...step.split, arms } };
+  }
   if (!('switch' in step)) return { ...step };
   const cases = step.switch.map(({ if: asked, then }) => ({ if: asked, then: keys(then) }));
   return { ...step, switch: cases, else: keys(step.else) };

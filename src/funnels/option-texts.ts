@@ -85,9 +85,11 @@ const TEXTS: Readonly<Record<string, string>> = {
   all: 'Each of these holds.',
   any: 'One of these holds.',
   not: 'This does not hold.',
-  split: 'A test of what the mail says or when it goes; each person gets one of the arms.',
+  split:
+    'A test; each person gets one of the arms. Of an email step: of what its mail says or when it goes. As a step of its own: of the paths that lead on from it.',
   judge: 'What an arm wins by: clicks of people, or revenue per recipient.',
   arms: 'What is compared; the first is the control. What an arm has of its own takes the place of the step.',
+  'arms.steps': 'The path of this arm, or none ([]). At its end people go on behind the split.',
   weight: "Shares go by it: an arm gets its weight's part of the people.",
   subject: 'Subject in place of that of the template; Liquid.',
   'split.within': 'How long after coming to the step clicks and orders of a person count.',

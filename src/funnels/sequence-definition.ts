@@ -11,13 +11,15 @@ import { parseDuration } from '../values/duration.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
 import { conditionOf, entryTriggerOf, triggerOf } from './condition.schemas.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
-import { splitOf } from './split-definition.js';
+import { pathTestOf, splitOf } from './split-definition.js';
 import {
   isMailStep,
+  isSplitStep,
   waysOf,
   type FunnelActionStep,
   type FunnelBranchStep,
   type FunnelEmailStep,
+  type FunnelSplitStep,
   type FunnelStep,
   type FunnelSwitchStep,
   type FunnelTiming,
@@ -56,6 +58,11 @@ export function bareSequence(definition: FunnelDefinition): SequenceDefinition {
   return sequenceDefinition(definition, { templateId: () => '', offer: () => undefined });
 }
 
+/** Steps by themselves, as `bareSequence` makes them: the last of them lead nowhere. */
+export function barePath(definition: FunnelDefinition, steps: readonly FunnelStep[]): SequenceNode[] {
+  return nodesOf(steps, null, { definition, templateId: () => '', offer: () => undefined });
+}
+
 function reentryOf(text: string): Reentry {
   if (text === 'always') return { mode: 'always' };
   if (text === 'per event') return { mode: 'event' };
@@ -77,6 +84,7 @@ function nodesOf(steps: readonly FunnelStep[], after: string | null, parts: Part
 function nodeOf(step: FunnelStep, next: string | null, parts: Parts): SequenceNode {
   if ('if' in step) return branchNode(step, next);
   if ('switch' in step) return switchNode(step, next);
+  if (isSplitStep(step)) return splitNode(step, next, parts);
   if ('goal' in step) {
     const triggers = (Array.isArray(step.goal) ? step.goal : [step.goal]).map(triggerOf);
     return { kind: 'goal', key: step.key, triggers, otherwise: step.otherwise, next };
@@ -105,6 +113,17 @@ function switchNode(step: FunnelSwitchStep, next: string | null): SequenceNode {
   );
   const within = step.within === undefined ? null : parseDuration(step.within);
   return { kind: 'choice', key: step.key, cases, within, else: step.else[0]?.key ?? next };
+}
+
+function splitNode(step: FunnelSplitStep, next: string | null, parts: Parts): SequenceNode {
+  return {
+    kind: 'split',
+    key: step.key,
+    // What comes behind an arm is no part of what is compared.
+    split: pathTestOf(parts.definition, step, (steps) => nodesOf(steps, null, parts)),
+    arms: step.split.arms.map(({ key, steps }) => ({ key, to: steps[0]?.key ?? next })),
+    next,
+  };
 }
 
 function mailNode(step: FunnelEmailStep, next: string | null, parts: Parts): SequenceNode {

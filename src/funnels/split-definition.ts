@@ -1,19 +1,27 @@
 import { createHash } from 'node:crypto';
 import type { ExperimentTerms } from '../experiments/experiment-terms.js';
-import type { Split, SplitArm } from '../sequences/definition.js';
+import {
+  isMail,
+  type SequenceNode,
+  type Split,
+  type SplitArm,
+  type SplitTest,
+} from '../sequences/definition.js';
 import { durationMs, parseDuration } from '../values/duration.js';
 import { parseMoney, parsePercentBps, type Money } from '../values/money.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
-import type { FunnelSplit } from './split.schemas.js';
-import { armSteps, type FunnelEmailStep } from './step.schemas.js';
+import { longestMs, mostMails } from './path-length.js';
+import type { FunnelSplit, FunnelTest } from './split.schemas.js';
+import { armSteps, type FunnelEmailStep, type FunnelSplitStep, type FunnelStep } from './step.schemas.js';
 
 const DAY_MS = 86_400_000;
 const WEEK_MS = 7 * DAY_MS;
 const DEFAULT_ALPHA = 0.05;
 const DEFAULT_HORIZON = '60 days';
 const DEFAULT_WITHIN = { clicks: '3 days', revenue: '14 days' } as const;
-/** What the large mail services take for the limit, and twice of what a good list loses by a mail. */
+/** Of each mail: what the large mail services take for the limit, and twice of what a good list loses by it. */
 const DEFAULT_RAILS = { complaints: 0.003, unsubscribes: 0.02 };
+const HIGHEST_RAIL = 0.5;
 const DEFAULT_EXPLORE = 0.1;
 
 /** `armOf` compiles the mail of an arm, whose step has the arm's options in place of its own. */
@@ -23,19 +31,58 @@ export function splitOf(
   armOf: (step: FunnelEmailStep, subject: string | undefined) => Omit<SplitArm, 'key'>,
 ): Split {
   const arms = armSteps(step).map(({ key, subject, step: one }) => ({ key, ...armOf(one, subject) }));
-  const terms = termsOf(definition, step);
-  const test = `${definition.funnel}/${step.key}`;
+  const terms = termsOf(definition, step.split, {
+    withinMs: withinMs(definition, step),
+    horizonMs: durationMs(parseDuration(step.split.horizon ?? DEFAULT_HORIZON)),
+    isTimed: isTimedSplit(step),
+  });
+  return { ...testOf(`${definition.funnel}/${step.key}`, terms, arms), arms };
+}
+
+/** The test of a step whose arms are paths; `pathOf` compiles the steps of one. */
+export function pathTestOf(
+  definition: FunnelDefinition,
+  { key: step, split }: FunnelSplitStep,
+  pathOf: (steps: readonly FunnelStep[]) => SequenceNode[],
+): SplitTest {
+  const arms = split.arms.map(({ key, steps }) => ({ key, path: pathOf(steps) }));
+  const { window = null, quietHours } = definition.sequence;
+  const frame = quietHours === undefined ? { window } : { window, quietHours };
+  const acts = durationMs(parseDuration(split.within ?? DEFAULT_WITHIN[split.judge]));
+  const within = acts + Math.max(...arms.map(({ path }) => longestMs(path, frame)));
+  const horizon = durationMs(parseDuration(split.horizon ?? DEFAULT_HORIZON));
+  const terms: ExperimentTerms = {
+    ...termsOf(definition, split, {
+      withinMs: within,
+      // Without a wish of the owner's, long paths leave as much time for people to come as short ones.
+      horizonMs: split.horizon === undefined ? horizon + within : horizon,
+      // People are drawn when they come here, whether their path begins with a mail or not.
+      isTimed: true,
+      mails: Math.max(1, ...arms.map(({ path }) => mostMails(path))),
+    }),
+    paths: Object.fromEntries(arms.map(({ key, path }) => [key, path.filter(isMail).map((one) => one.key)])),
+  };
+  return testOf(`${definition.funnel}/${step}`, terms, arms);
+}
+
+function testOf(test: string, terms: ExperimentTerms, arms: readonly unknown[]): SplitTest {
   const compared = createHash('sha256')
     .update(JSON.stringify([terms, arms]))
     .digest('hex');
-  return { experiment: `${test}/${compared.slice(0, 16)}`, test, terms, arms };
+  return { experiment: `${test}/${compared.slice(0, 16)}`, test, terms };
 }
 
+/** `mails`: how many an arm sends at most. */
 function termsOf(
   definition: FunnelDefinition,
-  step: FunnelEmailStep & { split: FunnelSplit },
+  split: FunnelTest,
+  {
+    withinMs: within,
+    horizonMs,
+    isTimed,
+    mails = 1,
+  }: { withinMs: number; horizonMs: number; isTimed: boolean; mails?: number },
 ): ExperimentTerms {
-  const { split } = step;
   const { judge, arms, alpha, holdout, optimise, explore } = split;
   return {
     judge,
@@ -44,20 +91,21 @@ function termsOf(
     holdoutBps: holdout === undefined ? 0 : parsePercentBps(holdout),
     optimise:
       optimise === undefined ? null : { explore: explore === undefined ? DEFAULT_EXPLORE : rateOf(explore) },
-    guardRails: guardRailsOf(split),
-    withinSeconds: withinMs(definition, step) / 1_000,
-    horizonSeconds: durationMs(parseDuration(split.horizon ?? DEFAULT_HORIZON)) / 1_000,
+    guardRails: guardRailsOf(split, mails),
+    withinSeconds: within / 1_000,
+    horizonSeconds: horizonMs / 1_000,
     cap: judge === 'clicks' ? null : (capOf(split) ?? dearestOrder(definition)),
-    isTimed: isTimedSplit(step),
+    isTimed,
   };
 }
 
-function guardRailsOf({ guardRails, optimise }: FunnelSplit): ExperimentTerms['guardRails'] {
-  const usual = optimise === undefined ? { unsubscribes: null, complaints: null } : DEFAULT_RAILS;
+function guardRailsOf({ guardRails, optimise }: FunnelTest, mails: number): ExperimentTerms['guardRails'] {
   const { unsubscribes, complaints } = guardRails ?? {};
+  const usual = (rate: number): number | null =>
+    optimise === undefined ? null : Math.min(HIGHEST_RAIL, rate * mails);
   return {
-    unsubscribes: unsubscribes === undefined ? usual.unsubscribes : rateOf(unsubscribes),
-    complaints: complaints === undefined ? usual.complaints : rateOf(complaints),
+    unsubscribes: unsubscribes === undefined ? usual(DEFAULT_RAILS.unsubscribes) : rateOf(unsubscribes),
+    complaints: complaints === undefined ? usual(DEFAULT_RAILS.complaints) : rateOf(complaints),
   };
 }
 
@@ -91,7 +139,7 @@ export function withinMs(
   return acts + Math.max(...delays) + hour + (isKeptBack ? WEEK_MS : 0);
 }
 
-function capOf({ cap }: FunnelSplit): Money | null {
+function capOf({ cap }: FunnelTest): Money | null {
   return cap === undefined ? null : parseMoney(cap);
 }
 

@@ -1,4 +1,4 @@
-import { isMail, stepsFrom, type SequenceDefinition } from '../sequences/definition.js';
+import { isAsking, isMail, stepsFrom, type SequenceDefinition } from '../sequences/definition.js';
 import { timingOf } from '../sequences/prepared.js';
 import { checkTiming, type StepTiming } from '../sequences/schedule.js';
 import { questionsIn, triggerOf, type FunnelCondition } from './condition.schemas.js';
@@ -34,8 +34,11 @@ export function stepProblems(
     earlierMails: [],
   };
   const problems = allSteps(sequence.steps).flatMap(({ step, path }) => {
-    const tests = isMailStep(step) ? splitProblems(step, definition) : [];
-    const found = [...ownProblems(step, names), ...tests, ...conditionProblems(step, names)];
+    const found = [
+      ...ownProblems(step, names),
+      ...splitProblems(step, definition),
+      ...conditionProblems(step, names),
+    ];
     names.earlier.push(step.key);
     if (isMailStep(step)) names.earlierMails.push(step.key);
     return found.map((problem) => ({ ...problem, path: [...path, ...problem.path] }));
@@ -201,7 +204,7 @@ function triggerProblems({ sequence, funnel }: FunnelDefinition, names: Names): 
 function timingProblems(definition: FunnelDefinition, compiled: SequenceDefinition): DefinitionProblem[] {
   const places = new Map(allSteps(definition.sequence.steps).map(({ step, path }) => [step.key, path]));
   return compiled.nodes.flatMap((node) => {
-    if (node.kind === 'branch' || node.kind === 'choice' || node.kind === 'goal') return [];
+    if (isAsking(node)) return [];
     const path = places.get(node.key) ?? [];
     const own = timesNobody(timingOf(node, compiled), path);
     if (own.length > 0 || !isMail(node) || node.split === undefined) return own;

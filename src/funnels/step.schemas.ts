@@ -21,7 +21,7 @@ import {
   weekdays,
   window,
 } from './schema-parts.js';
-import { split, type FunnelArm, type FunnelSplit } from './split.schemas.js';
+import { paths, split, type FunnelArm, type FunnelPaths, type FunnelSplit } from './split.schemas.js';
 
 const moved = { plus: duration.optional(), minus: duration.optional() };
 /** When a step runs: the same options for every kind that waits for nothing but its time. */
@@ -81,8 +81,12 @@ export interface FunnelSwitchStep {
   within?: string | undefined;
   else: FunnelStep[];
 }
+export interface FunnelSplitStep {
+  key: string;
+  split: FunnelPaths<FunnelStep>;
+}
 export type FunnelStep =
-  FunnelEmailStep | FunnelActionStep | FunnelGoalStep | FunnelBranchStep | FunnelSwitchStep;
+  FunnelEmailStep | FunnelActionStep | FunnelGoalStep | FunnelBranchStep | FunnelSwitchStep | FunnelSplitStep;
 
 const tags = z.union([tagName, z.array(tagName).min(1).max(20)]);
 const address = z
@@ -130,11 +134,19 @@ const switchStep = strict({
   },
 });
 
+const splitStep = strict({
+  key,
+  get split() {
+    return paths(step);
+  },
+});
+
 export const step: z.ZodType<FunnelStep> = z.lazy(() =>
   z.union([
     emailStep,
     branchStep,
     switchStep,
+    splitStep,
     strict({ key, wait: z.union([duration, yes]), ...timing }),
     strict({ key, tag: tags, ...timing }),
     strict({ key, untag: tags, ...timing }),
@@ -159,12 +171,18 @@ export const step: z.ZodType<FunnelStep> = z.lazy(() =>
 
 /** The option by which each kind of step, condition and trigger is told from the others. */
 export const KIND_OPTIONS: ReadonlySet<string> = new Set([
-  ...['email', 'wait', 'if', 'switch', 'tag', 'untag', 'set', 'move', 'webhook', 'notify', 'goal', 'end'],
+  ...['email', 'wait', 'if', 'switch', 'split', 'tag', 'untag', 'set', 'move', 'webhook', 'notify'],
+  ...['goal', 'end'],
   ...['clicked', 'opened', 'purchased', 'member', 'affiliate', 'event', 'step', 'field', 'all', 'any', 'not'],
 ]);
 
 export function isMailStep(given: FunnelStep): given is FunnelEmailStep {
   return 'email' in given;
+}
+
+/** A split test of paths; that of an email step is of its mail. */
+export function isSplitStep(given: FunnelStep): given is FunnelSplitStep {
+  return 'split' in given && !('email' in given);
 }
 
 /** The ways a step branches into, with their places in the file; none for a step that does not. */
@@ -174,13 +192,15 @@ export function waysOf(given: FunnelStep): { steps: FunnelStep[]; path: readonly
       { steps: given.then, path: ['then'] },
       { steps: given.else, path: ['else'] },
     ];
+  if (isSplitStep(given))
+    return given.split.arms.map(({ steps }, index) => ({ steps, path: ['split', 'arms', index, 'steps'] }));
   if (!('switch' in given)) return [];
   const cases = given.switch.map(({ then: steps }, index) => ({ steps, path: ['switch', index, 'then'] }));
   return [...cases, { steps: given.else, path: ['else'] }];
 }
 
 export function isTimed(given: FunnelStep): given is FunnelEmailStep | FunnelActionStep {
-  return !('if' in given) && !('switch' in given) && !('goal' in given);
+  return !('if' in given) && !('switch' in given) && !('goal' in given) && !isSplitStep(given);
 }
 
 /** Every step with the path it has in the file, in the order of the file, branches included. */

@@ -1,3 +1,4 @@
+import { HOLDOUT } from '../experiments/assign.js';
 import type { ExperimentTerms } from '../experiments/experiment-terms.js';
 import type { Duration } from '../values/duration.js';
 import type { Money } from '../values/money.js';
@@ -57,13 +58,16 @@ export type SplitArm = { key: string } & Pick<
   'templateKey' | 'templateId' | 'offer' | 'deadline' | 'delay' | 'at'
 >;
 
-/** A test of a step. Whichever arm somebody gets, it is the one mail of the step. */
-export interface Split {
+export interface SplitTest {
   /** Names the place and what is compared. */
   experiment: string;
   /** Names the place alone. */
   test: string;
   terms: ExperimentTerms;
+}
+
+/** A test of a step. Whichever arm somebody gets, it is the one mail of the step. */
+export interface Split extends SplitTest {
   /** In the order of the terms. */
   arms: SplitArm[];
 }
@@ -128,9 +132,20 @@ export interface GoalNode extends Step {
   next: string | null;
 }
 
+/** Sends each person down the path of their arm. Who is held out goes on behind all of them. */
+export interface SplitNode extends Step {
+  kind: 'split';
+  split: SplitTest;
+  /** In the order of the terms. */
+  arms: { key: string; to: string | null }[];
+  next: string | null;
+}
+
 export type TimedNode =
   EmailNode | WaitNode | TagNode | SetNode | MoveNode | WebhookNode | NotifyNode | EndNode;
-export type SequenceNode = TimedNode | BranchNode | ChoiceNode | GoalNode;
+/** A step that asks something before it knows where it leads. */
+export type AskingNode = BranchNode | ChoiceNode | GoalNode | SplitNode;
+export type SequenceNode = TimedNode | AskingNode;
 
 /** Whether somebody who left or finished may join again. `event`: once for each key of an event. */
 export type Reentry = { mode: 'always' } | { mode: 'after'; days: number } | { mode: 'event' };
@@ -173,8 +188,23 @@ export function waysOut(node: SequenceNode): { outcome: string; to: string | nul
       { outcome: 'not reached', to: node.otherwise === 'end' ? null : node.next },
     ];
   }
+  if (node.kind === 'split') {
+    const arms = node.arms.map(({ key, to }) => ({ outcome: armOutcome(key), to }));
+    const isHeldOut = node.split.terms.holdoutBps > 0;
+    return isHeldOut ? [...arms, { outcome: HOLDOUT, to: node.next }] : arms;
+  }
   const isLast = node.kind === 'end' || node.kind === 'move';
   return [{ outcome: 'ran', to: isLast ? null : node.next }];
+}
+
+/** What is written down of somebody who goes down the path of an arm. */
+export function armOutcome(arm: string): string {
+  return arm === HOLDOUT ? HOLDOUT : `arm ${arm}`;
+}
+
+/** The split test that people come to at a step. */
+export function testAt(node: SequenceNode): SplitTest | undefined {
+  return 'split' in node ? node.split : undefined;
 }
 
 /** The steps that somebody who comes to `from` may still come to by these ways, that one among them. */
@@ -198,9 +228,8 @@ function everyWay(node: SequenceNode): (string | null)[] {
   return waysOut(node).map(({ to }) => to);
 }
 
-/** A step that asks something before it knows where it leads. */
-export function isAsking(node: SequenceNode): node is BranchNode | ChoiceNode | GoalNode {
-  return node.kind === 'branch' || node.kind === 'choice' || node.kind === 'goal';
+export function isAsking(node: SequenceNode): node is AskingNode {
+  return node.kind === 'branch' || node.kind === 'choice' || node.kind === 'goal' || node.kind === 'split';
 }
 
 export function isMail(node: SequenceNode): node is EmailNode {

@@ -173,6 +173,8 @@ function caughtUp(
 function passedOver({ nodes }: PreparedSequence, key: string): string {
   const node = nodes.get(key);
   if (node?.kind === 'goal') return 'reached';
+  // Whichever path: its steps are passed over, too.
+  if (node?.kind === 'split') return waysOut(node)[0]?.outcome ?? '';
   return node !== undefined && isAsking(node) ? 'else' : 'ran';
 }
 

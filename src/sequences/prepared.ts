@@ -8,7 +8,7 @@ import {
   type SequenceDefinition,
   type EmailNode,
   type SequenceNode,
-  type Split,
+  type SplitTest,
   type TimedNode,
 } from './definition.js';
 import { parseMoment, type Moment } from './moment.js';
@@ -23,7 +23,7 @@ export type Need =
   | { readonly kind: 'date'; readonly field: string }
   /** When the membership by the product ends or has ended. */
   | { readonly kind: 'memberEnd'; readonly product: string }
-  | { readonly kind: 'arm'; readonly split: Pick<Split, 'experiment' | 'test' | 'terms'> };
+  | { readonly kind: 'arm'; readonly split: SplitTest };
 
 /** A sequence prepared for many people: the timing of each step is built once, as `nextDueAt` keeps its answers by it. */
 export interface PreparedSequence {
@@ -115,7 +115,10 @@ export function fieldsAskedBy(definition: SequenceDefinition): string[] {
 }
 
 /** When a step runs, with what the sequence says for all of its mails. */
-export function timingOf(node: TimedNode, { window, quietHours }: SequenceDefinition): StepTiming {
+export function timingOf(
+  node: TimedNode,
+  { window, quietHours }: Pick<SequenceDefinition, 'window' | 'quietHours'>,
+): StepTiming {
   const delay = node.delay ?? undefined;
   const at = node.at ?? undefined;
   const until = node.until === undefined ? undefined : parseMoment(node.until);
@@ -177,6 +180,7 @@ export function dateNeed(source: DateSource): Need {
 }
 
 function ownNeeds(node: SequenceNode): Need[] {
+  if (node.kind === 'split') return [{ kind: 'arm', split: node.split }];
   if (isAsking(node)) return questionsOf(node);
   const date: Need[] = node.untilField === undefined ? [] : [dateNeed(node.untilField)];
   if (!isMail(node) || node.split === undefined) return date;

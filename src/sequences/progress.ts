@@ -4,14 +4,14 @@ import { addDuration } from '../values/duration.js';
 import type { OpenHours } from '../values/week-hours.js';
 import { holds, watchedSteps, wasSo, type FieldValue, type Leaf } from './condition.js';
 import {
+  armOutcome,
   isAsking,
   isMail,
   waysOut,
-  type BranchNode,
-  type ChoiceNode,
+  type AskingNode,
   type DateSource,
   type EmailNode,
-  type GoalNode,
+  type SplitTest,
   type TimedNode,
   type WebhookNode,
   type NotifyNode,
@@ -163,7 +163,12 @@ function waiting(
   return { kind: 'waiting', ...doneBy(turn), stepKey, nextAt, deadline, isPutOff, watches };
 }
 
-function ask(turn: Turn, node: BranchNode | ChoiceNode | GoalNode, wait: Facts['wait']): Next {
+function ask(turn: Turn, node: AskingNode, wait: Facts['wait']): Next {
+  if (node.kind === 'split') {
+    const outcome = armOutcome(draw(turn, node.split));
+    turn.passed.push({ key: node.key, outcome });
+    return { to: waysOut(node).find((way) => way.outcome === outcome)?.to ?? node.next };
+  }
   const answer = (leaf: Leaf): boolean => answerIn(turn, leaf);
   if (node.kind === 'goal') {
     const reached = node.triggers.some(answer);
@@ -239,6 +244,13 @@ function run(turn: Turn, node: TimedNode, { wait, isDue }: { wait: Facts['wait']
   return { to: node.next };
 }
 
+/** The person's arm in a test, or `HOLDOUT`. */
+function draw({ facts, effects }: Turn, { experiment, terms }: SplitTest): string {
+  const assignment = facts.arm(experiment);
+  if (assignment?.isNew === true) effects.push({ kind: 'assign', assignment });
+  return assignment?.arm ?? terms.arms[0]?.key ?? '';
+}
+
 /** A step with a test sends what the person's arm says, at the arm's time, and nothing to who is held out. */
 function send(
   turn: Turn,
@@ -249,9 +261,7 @@ function send(
   let mail = node;
   let timing = sequence.timings.get(node.key) ?? {};
   if (node.split !== undefined) {
-    const assignment = facts.arm(node.split.experiment);
-    if (assignment?.isNew === true) turn.effects.push({ kind: 'assign', assignment });
-    const arm = assignment?.arm ?? node.split.arms[0]?.key ?? '';
+    const arm = draw(turn, node.split);
     const own = sequence.arms.get(node.key)?.get(arm);
     timing = own?.timing ?? timing;
     if (node.split.terms.isTimed && wait === 'pending')

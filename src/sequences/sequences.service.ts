@@ -6,7 +6,7 @@ import { listenForFields } from '../subscribers/field-signals.queries.js';
 import { listenForTags } from '../subscribers/tag-signals.queries.js';
 import { ExperimentsService } from '../experiments/experiments.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { isMail, type SequenceDefinition } from './definition.js';
+import { testAt, type SequenceDefinition } from './definition.js';
 import { fieldsAskedBy, tagsAskedBy } from './prepared.js';
 
 export interface SequenceRow {
@@ -73,10 +73,11 @@ export class SequencesService {
     await listenForTags(manager, tagsAskedBy(definition));
     await listenForFields(manager, fieldsAskedBy(definition));
     await this.listenForMails(manager, saved.id, definition);
-    for (const { key: stepKey, split } of definition.nodes.filter(isMail)) {
+    for (const node of definition.nodes) {
+      const split = testAt(node);
       if (split === undefined) continue;
       const { experiment, test, terms } = split;
-      await this.experiments.open(manager, { key: experiment, test, funnelKey, stepKey, terms });
+      await this.experiments.open(manager, { key: experiment, test, funnelKey, stepKey: node.key, terms });
     }
     if (saved.versionId === null) {
       await manager.query(

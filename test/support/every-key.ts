@@ -95,6 +95,23 @@ sequence:
         optimise: thompson
         explore: 20%
         guardRails: { unsubscribes: 1%, complaints: 0.1% }
+    - key: paths
+      split:
+        judge: revenue
+        arms:
+          - { key: short, weight: 3, steps: [] }
+          - key: long
+            steps:
+              - { key: long-story, email: emails/story, delay: 1 day }
+              - { key: long-way, split: { judge: clicks, arms: [{ key: x, steps: [{ key: x1, email: emails/story }] }, { key: y, steps: [{ key: y1, email: emails/nudge }] }] } }
+        within: 10 days
+        horizon: 90 days
+        alpha: 0.1
+        holdout: 10%
+        cap: 80.00 EUR
+        optimise: thompson
+        explore: 20%
+        guardRails: { unsubscribes: 1%, complaints: 0.1% }
     - { key: last-goal, goal: { tag: silver }, otherwise: end }
     - key: fork
       if: { tag: old }

@@ -1,4 +1,11 @@
-import { isMail, waysOut, type SequenceDefinition, type SequenceNode } from '../../sequences/definition.js';
+import { HOLDOUT } from '../../experiments/assign.js';
+import {
+  armOutcome,
+  isMail,
+  waysOut,
+  type SequenceDefinition,
+  type SequenceNode,
+} from '../../sequences/definition.js';
 
 /** A point where people part: which way out of a step, or what becomes of somebody after a mail. */
 export interface Parting {
@@ -29,7 +36,8 @@ export function mailParting(sequence: string, step: string, hasOffer: boolean): 
 
 /**
  * The sequence with each question in place of a name for its answer, so that people part as they were measured to,
- * without dates of fields, as who waits for one has their time already, and without split tests: all get the control. Purchases still lead to goals and ends.
+ * without dates of fields, as who waits for one has their time already, and without split tests of mails: all get the
+ * control. Purchases still lead to goals and ends.
  */
 export function withoutQuestions(definition: SequenceDefinition): SequenceDefinition {
   return { ...definition, nodes: definition.nodes.map(withoutQuestion) };
@@ -42,6 +50,31 @@ export function wayOf(event: string): { step: string; way: number } | null {
   return { step, way: Number(way) };
 }
 
+/** How people are drawn at a split into paths now. */
+export interface PathShares {
+  sequence: string;
+  step: string;
+  arms: readonly { key: string }[];
+  shares: readonly number[];
+  holdoutBps: number;
+  /** The arm that everybody gets once the test is decided. */
+  decided: string | null;
+}
+
+/** So many that no doubt is left: the shares of a split are not measured but given. */
+const CERTAIN = 1e9;
+
+/** What was measured as `belief` reads it, of people who are drawn by a split into paths. */
+export function drawnWays({ arms, shares, holdoutBps, decided }: PathShares): Map<string, number> {
+  if (decided !== null) return new Map([[armOutcome(decided), CERTAIN]]);
+  const held = holdoutBps / 10_000;
+  const drawn = arms.map(({ key }, arm): [string, number] => [
+    armOutcome(key),
+    (shares[arm] ?? 0) * (1 - held) * CERTAIN,
+  ]);
+  return new Map([...drawn, [HOLDOUT, held * CERTAIN]]);
+}
+
 function withoutQuestion(node: SequenceNode): SequenceNode {
   const { key } = node;
   const answer = (way: number) => ({ kind: 'event' as const, event: `${WAY}${key}:${way}` });
@@ -51,6 +84,10 @@ function withoutQuestion(node: SequenceNode): SequenceNode {
   }
   if (node.kind === 'choice')
     return { ...node, cases: node.cases.map((one, way) => ({ ...one, when: answer(way) })) };
+  if (node.kind === 'split') {
+    const cases = waysOut(node).map((way, place) => ({ ...way, when: answer(place) }));
+    return { kind: 'choice', key, cases, within: null, else: node.next };
+  }
   if (node.kind === 'goal') return { ...node, triggers: [...node.triggers, answer(0)] };
   const { untilField: _, ...rest } = node;
   if (!isMail(rest)) return rest;

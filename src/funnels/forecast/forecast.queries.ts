@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { SequenceDefinition } from '../../sequences/definition.js';
+import type { PathShares } from './choices.js';
 
 export interface StandRow {
   versionId: string;
@@ -99,6 +100,16 @@ export class ForecastQueries {
          order by o.id limit 1) bought on true
        group by 1, 2`,
       [since, until],
+    );
+  }
+
+  /** By which shares the splits into paths draw people now; the sequence has the key of its funnel. */
+  async pathShares(): Promise<PathShares[]> {
+    return this.dataSource.query(
+      `select distinct on (x.funnel_key, x.step_key) x.funnel_key as sequence, x.step_key as step, x.terms -> 'arms' as arms,
+         (x.terms ->> 'holdoutBps')::int as "holdoutBps", x.verdict ->> 'arm' as decided,
+         (select p.shares from experiment_period p where p.experiment_id = x.id order by p.period desc limit 1) as shares
+       from experiment x where x.terms ? 'paths' order by x.funnel_key, x.step_key, x.id desc`,
     );
   }
 

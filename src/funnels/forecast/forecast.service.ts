@@ -3,7 +3,16 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { prepareSequence } from '../../sequences/prepared.js';
 import type { VirtualFunnels, VirtualOffer } from '../simulation/virtual-sequences.js';
 import type { Measured } from './beliefs.js';
-import { BUYS, BUYS_WITH_BUMP, LEAVES, mailParting, STAYS, wayName, withoutQuestions } from './choices.js';
+import {
+  BUYS,
+  BUYS_WITH_BUMP,
+  drawnWays,
+  LEAVES,
+  mailParting,
+  STAYS,
+  wayName,
+  withoutQuestions,
+} from './choices.js';
 import { ForecastQueries, type MailCount, type OfferRow, type VersionRow } from './forecast.queries.js';
 import { mergedStands, type Stand } from './groups.js';
 import { outlook, type Outlook } from './outlook.js';
@@ -31,8 +40,9 @@ export interface Forecast extends Outlook {
  * Mails a day and income from the people who are in sequences now: nobody who joins later is in it. Everybody walks on
  * from where they are by the code of the real run, on every way that is not too rare; where ways part, as many take each
  * as were measured here in the last year (`outlook` says how the band comes about). Leaving a sequence by a tag or an
- * event counts as leaving after the last mail; a person is taken to buy a day after the mail of an offer. In a split test all get the control. Steps that wait
- * for a date in a field are taken to come at once for those who do not stand there yet.
+ * event counts as leaving after the last mail; a person is taken to buy a day after the mail of an offer. A split into
+ * paths parts people as it draws them now; in a split test of mails all get the control. Steps that wait for a date in a
+ * field are taken to come at once for those who do not stand there yet.
  */
 @Injectable()
 export class ForecastService {
@@ -55,6 +65,8 @@ export class ForecastService {
     const since = new Date(now.getTime() - MEASURED_DAYS * DAY_MS);
     const mails = await this.queries.mails(since, new Date(now.getTime() - SETTLED_DAYS * DAY_MS));
     const measured = measuredShares(mails, await this.queries.ways(since));
+    for (const split of await this.queries.pathShares())
+      measured.set(wayName(split.sequence, split.step), drawnWays(split));
     const question = {
       funnels: funnelsOf(versions, await this.queries.offers()),
       ...{ sequences, measured, from: now, until: new Date((today + days) * DAY_MS) },
@@ -131,7 +143,7 @@ function virtualOffer(offer: OfferRow): VirtualOffer {
 function measuredShares(
   mails: readonly MailCount[],
   ways: readonly { sequence: string; step: string; outcome: string; count: number }[],
-): Measured {
+): Map<string, ReadonlyMap<string, number>> {
   const measured = new Map<string, Map<string, number>>();
   for (const { sequence, step, sent, left, bought, boughtWithBump } of mails) {
     const { name } = mailParting(sequence, step, true);

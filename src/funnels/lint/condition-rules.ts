@@ -1,5 +1,11 @@
 import { conditionText, type Condition, type Leaf } from '../../sequences/condition.js';
-import { isMail, waysOut, type SequenceDefinition, type SequenceNode } from '../../sequences/definition.js';
+import {
+  isAsking,
+  isMail,
+  waysOut,
+  type SequenceDefinition,
+  type SequenceNode,
+} from '../../sequences/definition.js';
 import { conditionOf } from '../condition.schemas.js';
 import type { FunnelDefinition } from '../funnel.schemas.js';
 import { allSteps, type FunnelStep } from '../step.schemas.js';
@@ -113,8 +119,8 @@ function leafProblem(leaf: Leaf, at: string, { nodes, later, unsold }: Course): 
 
 /** The outcomes that can be asked for. */
 function outcomesOf(node: SequenceNode): string[] {
-  if (node.kind === 'branch' || node.kind === 'choice' || node.kind === 'goal')
-    return ['ran', ...waysOut(node).map(({ outcome }) => outcome)];
+  if (node.kind === 'split') return node.split.terms.holdoutBps > 0 ? ['ran', 'skipped'] : ['ran'];
+  if (isAsking(node)) return ['ran', ...waysOut(node).map(({ outcome }) => outcome)];
   const mayBeSkipped =
     node.expires !== undefined || node.untilField !== undefined || (isMail(node) && node.split !== undefined);
   return mayBeSkipped ? ['ran', 'skipped'] : ['ran'];

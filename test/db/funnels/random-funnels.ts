@@ -51,6 +51,8 @@ class FunnelMaker {
   readonly mails: string[] = [];
   readonly #steps: string[] = [];
   #count = 0;
+  /** How many arms of splits are around what is made just now: goals and waits for a date have no place there. */
+  #arms = 0;
 
   constructor(
     private readonly dice: Dice,
@@ -135,13 +137,13 @@ class FunnelMaker {
       'tag',
       'untag',
       'set',
-      'goal',
+      ...(this.#arms > 0 ? [] : ['goal']),
       'notify',
       'webhook',
     ];
     const kind = dice.pick([
       ...kinds,
-      ...(depth > 0 ? ['if', 'if', 'switch'] : []),
+      ...(depth > 0 ? ['if', 'if', 'switch', 'split', 'split'] : []),
       ...(isLast ? ['end', ...(this.about.other === null ? [] : ['move', 'move'])] : []),
     ]);
     const made = { key, ...this.ofKind(kind, depth) };
@@ -200,6 +202,8 @@ class FunnelMaker {
           then: ways(),
           else: ways(),
         };
+      case 'split':
+        return { split: this.paths(depth) };
       default:
         return {
           switch: [
@@ -210,6 +214,18 @@ class FunnelMaker {
           else: ways(),
         };
     }
+  }
+
+  private paths(depth: number): Options {
+    const { dice } = this;
+    this.#arms++;
+    const arms = Array.from({ length: dice.whole(2, 3) }, (_, arm) => ({
+      key: `a${arm + 1}`,
+      ...this.maybe(0.5, 'weight', () => dice.whole(1, 3)),
+      steps: this.steps(dice.whole(arm === 0 ? 0 : 1, 3), depth - 1),
+    }));
+    this.#arms--;
+    return { judge: 'revenue', arms, ...this.maybe(0.4, 'holdout', () => '30%') };
   }
 
   private split(): Options {
@@ -260,10 +276,17 @@ class FunnelMaker {
       () => ({ delay: this.delay() }),
       () => ({ delay: this.delay() }),
       () => ({ delay: dice.pick(['1 day', '2 days', '1 week']), at: dice.pick(['02:30', '09:30', '18:00']) }),
-      () => ({ until: dice.pick([this.day(), `${this.day()} 02:15`, `${this.day()}T08:20:00Z`]) }),
-      () => ({
-        until: { field: 'trialEnd', ...this.maybe(0.6, dice.pick(['plus', 'minus']), () => this.delay()) },
-      }),
+      ...(this.#arms > 0
+        ? []
+        : [
+            () => ({ until: dice.pick([this.day(), `${this.day()} 02:15`, `${this.day()}T08:20:00Z`]) }),
+            () => ({
+              until: {
+                field: 'trialEnd',
+                ...this.maybe(0.6, dice.pick(['plus', 'minus']), () => this.delay()),
+              },
+            }),
+          ]),
     ])();
     return {
       ...when,

@@ -44,6 +44,7 @@ const NODES: SequenceNode[] = [
 ];
 const ran = (stepKey: string, outcome = 'planned') => ({ stepKey, outcome, at: EARLIER });
 const ENROLLMENT: EnrollmentFacts = {
+  splits: [],
   status: 'active',
   exitReason: null,
   stepKey: 'story',

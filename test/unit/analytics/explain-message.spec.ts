@@ -28,7 +28,7 @@ const BASE: MessageFacts = {
   person: { status: 'active', consent: { kind: 'confirmed', at: EARLIER, wording: 'Send me tips.' } },
   suppressions: [],
   optedOutSince: null,
-  split: null,
+  splits: [],
   sequence: {
     title: 'Niches',
     version: 2,

@@ -37,8 +37,8 @@ describe('steps', () => {
 
   it('stand in the order of the sequence, with zeros where nothing was sent', () => {
     const steps = [
-      { key: 'welcome', kind: 'email', template: 'emails/welcome' },
-      { key: 'story', kind: 'email', template: 'emails/story' },
+      { key: 'welcome', kind: 'email', template: 'emails/welcome', path: [] },
+      { key: 'story', kind: 'email', template: 'emails/story', path: [{ split: 'fork', arm: 'long' }] },
     ];
     expect(stepReports(steps, [sent])).toEqual([
       { ...steps[0], sent: 0, opened: 0, openedMachine: 0, clicked: 0, openRate: null, clickRate: null },
