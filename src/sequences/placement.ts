@@ -125,17 +125,24 @@ function missedSteps(
   const order = orderOf(to);
   const outcomes = new Map(done.map((step) => [step.key, step]));
   const missed: string[] = [];
+  const isMissed = (step: string): boolean => {
+    if (outcomes.has(step) || from.nodes.has(step)) return false;
+    const passedAt = passingOf(done, order, step) ?? endedAt;
+    return passedAt !== null && passedAt >= since;
+  };
   let key = to.definition.first;
   while (key !== null && key !== ahead) {
     const node: SequenceNode | undefined = to.nodes.get(key);
     if (!node) break;
     const was = outcomes.get(key);
-    if (was === undefined && !from.nodes.has(key)) {
-      const passedAt = passingOf(done, order, key) ?? endedAt;
-      if (passedAt !== null && passedAt >= since) missed.push(key);
+    const isNew = isMissed(key);
+    if (isNew) missed.push(key);
+    if (was === undefined && isAsking(node)) {
+      // Where a new branch leads is asked when they come to it: what was added on any of its ways is missed as well.
+      if (isNew) missed.push(...[...stepsFrom(to.nodes, key)].filter((one) => one !== key && isMissed(one)));
+      break;
     }
-    // Where a new branch would have led is asked when they come to it.
-    key = was === undefined ? (isAsking(node) ? null : (waysOut(node)[0]?.to ?? null)) : behindStep(to, was);
+    key = was === undefined ? (waysOut(node)[0]?.to ?? null) : behindStep(to, was);
     if (was !== undefined && key === node.key) break;
   }
   return missed;

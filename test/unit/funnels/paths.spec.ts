@@ -346,27 +346,27 @@ describe('people on a path when the sequence is edited', () => {
     expect([goes(inside), goes(heldOut)]).toEqual([forInside, forHeldOut]);
   });
 
-  it('a split that was added too long ago is passed over, with all of its paths', () => {
-    const from = prepareSequence(
-      compiled(`- ${mail('a')}\n- ${mail('b')}\n- ${mail('c', ', delay: 9 days')}`),
-    );
-    const to = prepareSequence(
-      compiled(
-        `- ${mail('new')}\n- ${mail('a')}\n${split(TWO)}\n- ${mail('b')}\n- ${mail('c', ', delay: 9 days')}`,
-      ),
-    );
+  it.each([
+    ['a split', split(TWO), ['fork', 's1', 'l1', 'l2']],
+    [
+      'a branch',
+      `- { key: fork, if: { tag: old }, then: [${mail('s1')}], else: [${mail('l1')}] }`,
+      ['fork', 's1', 'l1'],
+    ],
+  ])('who catches up with %s that was added goes down its ways', (_, added, steps) => {
+    const old = `- ${mail('a')}\n- ${mail('b')}\n- ${mail('c', ', delay: 9 days')}`;
+    const to = prepareSequence(compiled(`- ${mail('a')}\n${added}\n${old.slice(old.indexOf('\n') + 1)}`));
     const standing: Standing = {
       ...inside,
       stepKey: 'c',
-      done: [
-        { key: 'a', outcome: 'ran', at: at(5) },
-        { key: 'b', outcome: 'ran', at: at(5) },
-      ],
+      done: ['a', 'b'].map((key) => ({ key, outcome: 'ran', at: at(5) })),
     };
-    expect(placeIn({ from, to }, standing, { kind: 'catch-up', since: at(4) }, NOW)).toMatchObject({
-      stepKey: 'new',
-      had: { a: 'ran', fork: 'arm short', s1: 'ran', b: 'ran' },
-    });
+    const caughtUp = (since: Date) =>
+      placeIn({ from: prepareSequence(compiled(old)), to }, standing, { kind: 'catch-up', since }, NOW);
+    const placed = caughtUp(at(4));
+    expect(placed).toMatchObject({ stepKey: 'fork', had: { b: 'ran' } });
+    expect(steps.filter((key) => placed.kind === 'goes' && placed.had?.[key] !== undefined)).toEqual([]);
+    expect(caughtUp(at(6))).toMatchObject({ stepKey: 'c', had: null });
   });
 });
 
