@@ -2,7 +2,6 @@ import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { prepareSequence } from '../../sequences/prepared.js';
 import type { VirtualFunnels, VirtualOffer } from '../simulation/virtual-sequences.js';
-import type { Measured } from './beliefs.js';
 import {
   BUYS,
   BUYS_WITH_BUMP,

@@ -114,12 +114,159 @@ describe('a split test that is stopped by hand, or explained', () => {
     });
   });
 
+  const mail = (key: string, more = ''): string => `{ key: ${key}, email: emails/story${more} }`;
+  const PATHS = `arms: [{ key: short, steps: [${mail('s1')}] }, { key: long, steps: [${mail('l1')}, ${mail('l2', ', delay: 1 day')}] }]`;
+  const paths = (more: string, arms = PATHS): string =>
+    `- ${mail('hello')}\n- { key: fork, split: { ${more}, ${arms} } }\n- ${mail('after', ', delay: 2 days')}`;
+  const explain = async (person: string, step: string): Promise<string> =>
+    JSON.stringify(
+      (await t.get(`/api/v1/messages/explain?subscriberId=${person}&funnel=course&step=${step}`)).body,
+    );
+  const accept = async (): Promise<unknown> =>
+    t.db.query(`update message set state = 'accepted', accepted_at = $1 where state = 'ready'`, [
+      t.clock.now(),
+    ]);
+
+  it('may be of paths: each person goes down one, all go on behind it, and money counts from the split on', async () => {
+    await t.publish(paths('judge: revenue, holdout: 20%, within: 2 days'));
+    const people = await t.join(60);
+    const counts = await t.arms();
+    expect((counts['short'] ?? 0) + (counts['long'] ?? 0) + (counts['holdout'] ?? 0)).toBe(60);
+    const [short = '', long = '', out = ''] = await Promise.all(
+      ['short', 'long', 'holdout'].map(async (arm) => people[await firstOf(people, arm)] ?? ''),
+    );
+    expect([await t.mails(short), await t.mails(long), await t.mails(out)]).toEqual([
+      ['hello', 's1'],
+      ['hello', 'l1'],
+      ['hello'],
+    ]);
+    expect([await t.outcomes(short), await t.outcomes(out)]).toEqual([
+      { fork: 'arm short' },
+      { fork: 'holdout' },
+    ]);
+    expect([await t.place(long), await t.place(out)]).toMatchObject([{ step: 'l2' }, { step: 'after' }]);
+    const drawn = /SPLIT_TEST_ARM".*arm “long” of the split test “course\/fork”: a hash .* 20 % are held out/;
+    for (const step of ['l1', 'l2', 'fork', 's1']) expect(await explain(long, step)).toMatch(drawn);
+    expect(await explain(long, 's1')).toMatch(/BRANCH_WENT_OTHER_WAY".*the split test drew “arm long”/);
+    expect(await explain(out, 's1')).toMatch(
+      /SPLIT_TEST_HELD_OUT".*BRANCH_WENT_OTHER_WAY".*went on behind it/,
+    );
+    await accept();
+    for (const [id, amount, hours] of [
+      [long, 3_000, 1],
+      [out, 1_000, 2],
+      [short, 900, 24 * 30],
+    ] as const)
+      await t.db.query(
+        `insert into conversion (kind, funnel_key, dedupe_key, subscriber_id, amount_minor, currency, at)
+         values ('order', 'course', 'order:' || $1::bigint, $1, $2, 'EUR', $3)`,
+        [id, amount, new Date(t.clock.now().getTime() + hours * 3_600_000)],
+      );
+    await t.at('2026-01-06T09:00:00Z');
+    expect(await t.mails(long)).toEqual(['hello', 'l1', 'l2']);
+    await t.at('2026-01-08T09:00:00Z');
+    for (const id of [short, long, out]) expect((await t.mails(id)).at(-1)).toBe('after');
+    t.clock.advance(86_400_000);
+    const shown = await t.shown();
+    expect(shown).toMatchObject({
+      judge: 'revenue',
+      paths: { short: ['s1'], long: ['l1', 'l2'] },
+      arms: [
+        { key: 'short', counted: counts['short'], reached: counts['short'], acted: 0 },
+        { key: 'long', reached: counts['long'], acted: 1, total: 3000 },
+      ],
+      holdoutGroup: { people: counts['holdout'], reached: 0, acted: 1, total: 1000 },
+      sampleRatio: { mismatch: false },
+    });
+    const report = (await t.get('/api/v1/analytics/funnels/course')).body;
+    const steps = (report['steps'] as unknown as { key: string; path: object[] }[]).map(({ key, path }) => [
+      key,
+      path,
+    ]);
+    expect(steps).toEqual([
+      ['hello', []],
+      ['s1', [{ split: 'fork', arm: 'short' }]],
+      ['l1', [{ split: 'fork', arm: 'long' }]],
+      ['l2', [{ split: 'fork', arm: 'long' }]],
+      ['after', []],
+    ]);
+  });
+
+  it('of paths: who is inside stays on theirs when the owner stops it, and all who come go down the one chosen', async () => {
+    await t.publish(paths('judge: revenue, holdout: 20%'));
+    const people = await t.join(20);
+    const inside = people[await firstOf(people, 'long')] ?? '';
+    await t.post(`/api/v1/experiments/${String((await t.shown())['id'])}/stop`, { arm: 'short' });
+    const before = await t.arms();
+    const later = await t.join(8, 101);
+    expect(await t.arms()).toEqual(before);
+    for (const id of later) expect(await t.mails(id)).toEqual(['hello', 's1']);
+    expect(await explain(later[0] ?? '', 's1')).toMatch(/SPLIT_TEST_OVER".*arm “short” .*owner has stopped/);
+    const forecast = (await t.get('/api/v1/forecast?days=4')).body;
+    expect(forecast['people']).toBe(28);
+    await t.at('2026-01-06T09:00:00Z');
+    expect(await t.mails(inside)).toEqual(['hello', 'l1', 'l2']);
+  });
+
+  it('of paths: those inside go on along theirs when the sequence is edited, with what was added to it', async () => {
+    await t.publish(paths('judge: revenue'));
+    const people = await t.join(20);
+    const { short = 0, long = 0 } = await t.arms();
+    const longer = PATHS.replace(/\] \}\]$/, `, ${mail('l3', ', delay: 1 day')}] }]`);
+    await t.publish(paths('judge: revenue', longer));
+    const [sequence]: { id: string }[] = await t.db.query(`select id from sequence where key = 'course'`);
+    const move = async (body: object) => t.post(`/api/v1/sequences/${sequence?.id}/move-people`, body);
+    expect((await move({ mode: 'forward-only', dryRun: false })).body).toMatchObject({
+      people: 20,
+      moves: expect.arrayContaining([
+        { from: 'after', to: 'after', people: short },
+        { from: 'l2', to: 'l2', people: long },
+      ]),
+      gains: [{ step: 'l3', people: long }],
+      losses: [],
+    });
+    const inside = people[await firstOf(people, 'long')] ?? '';
+    for (const day of ['06', '07', '09']) await t.at(`2026-01-${day}T09:00:00Z`);
+    expect(await t.mails(inside)).toEqual(['hello', 'l1', 'l2', 'l3', 'after']);
+    expect(await t.mails(people[await firstOf(people, 'short')] ?? '')).toEqual(['hello', 's1', 'after']);
+    // Nobody who was inside is drawn anew, or counts in the test that has begun.
+    expect(await t.arms()).toEqual({ short, long });
+  });
+
+  it('of paths that send as many mails, counts people who click in any of them', async () => {
+    const two = (key: string): string =>
+      `{ key: ${key}, steps: [${mail(`${key}1`)}, ${mail(`${key}2`, ', delay: 1 hour')}] }`;
+    await t.publish(
+      `- { key: fork, split: { judge: clicks, within: 1 day, arms: [${two('p')}, { key: q, steps: [${mail('q1')}, ${mail('q2')}] }] } }\n- ${mail('after')}`,
+    );
+    const people = await t.join(300);
+    await t.at('2026-01-05T10:00:00Z');
+    await accept();
+    const readers = await Promise.all(people.map(async (id) => ({ id, arm: await t.armOf(id) })));
+    const [ps, qs] = ['p', 'q'].map((arm) => readers.filter((one) => one.arm === arm).map(({ id }) => id));
+    for (const id of ps?.slice(0, 30) ?? []) await t.hit(id, 'after', 'click');
+    for (const [nth, id] of (qs ?? []).slice(0, 50).entries())
+      await t.hit(id, nth < 25 ? 'q1' : 'q2', 'click');
+    await t.hit(qs?.[0] ?? '', 'q2', 'click');
+    t.clock.advance(2 * 86_400_000);
+    await t.decideNow();
+    expect(await t.shown()).toMatchObject({
+      arms: [
+        { key: 'p', acted: 0 },
+        { key: 'q', acted: 50 },
+      ],
+      decision: { kind: 'winner', arm: 'q' },
+    });
+    const [late] = await t.join(1, 9_001);
+    expect(await t.mails(late ?? '')).toEqual(['q1', 'q2', 'after']);
+  });
+
   it('is stopped on its page, by the owner who is logged in', async () => {
     const { http } = t.test;
-    await t.publish(t.step(`judge: clicks, ${SUBJECTS}`));
+    await t.publish(paths('judge: revenue, holdout: 10%'));
     const id = String((await t.shown())['id']);
     const post = (cookie: string) =>
-      http.post(`/admin/experiments/${id}/stop`).set('Cookie', cookie).type('form').send({ arm: 'b' });
+      http.post(`/admin/experiments/${id}/stop`).set('Cookie', cookie).type('form').send({ arm: 'long' });
     expect((await post('')).headers['location']).toBe('/admin/setup');
     const login = await http
       .post('/admin/setup')
@@ -128,9 +275,11 @@ describe('a split test that is stopped by hand, or explained', () => {
     const cookie = String(login.headers['set-cookie']).split(';')[0] ?? '';
     const page = async (): Promise<string> =>
       (await http.get('/admin/experiments').set('Cookie', cookie).expect(200)).text;
-    expect(await page()).toContain(`action="/admin/experiments/${id}/stop"`);
+    const running = await page();
+    for (const text of [`action="/admin/experiments/${id}/stop"`, 'fork of course', 'passes over the paths'])
+      expect(running).toContain(text);
     expect((await post(cookie)).status).toBe(303);
     expect(await page()).not.toContain(`action="/admin/experiments/${id}/stop"`);
-    expect(await t.shown()).toMatchObject({ decision: { kind: 'stopped', arm: 'b' } });
+    expect(await t.shown()).toMatchObject({ decision: { kind: 'stopped', arm: 'long' } });
   });
 });
