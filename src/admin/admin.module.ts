@@ -9,6 +9,7 @@ import { ExperimentsModule } from '../experiments/experiments.module.js';
 import { ImportsModule } from '../imports/imports.module.js';
 import { FunnelsModule } from '../funnels/funnels.module.js';
 import { MailboxModule } from '../infra/mailbox/mailbox.module.js';
+import { OrdersModule } from '../orders/orders.module.js';
 import { SegmentsModule } from '../segments/segments.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
@@ -25,6 +26,7 @@ import { ForecastPageController } from './forecast-page.controller.js';
 import { LimitsController } from './limits.controller.js';
 import { LoginController } from './login.controller.js';
 import { MailboxController } from './mailbox.controller.js';
+import { MembershipPagesController } from './membership-pages.controller.js';
 import { OwnerAccess } from './owner-access.service.js';
 import { OwnerGuard } from './owner.guard.js';
 import { OwnerService } from './owner.service.js';
@@ -48,6 +50,7 @@ import { WhyController } from './why.controller.js';
     ImportsModule,
     FunnelsModule,
     MailboxModule,
+    OrdersModule,
     SegmentsModule,
     SequencesModule,
     SubscribersModule,
@@ -70,6 +73,7 @@ import { WhyController } from './why.controller.js';
     ForecastPageController,
     AffiliatePagesController,
     PayoutPagesController,
+    MembershipPagesController,
   ],
   providers: [
     OwnerService,

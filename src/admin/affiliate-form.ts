@@ -3,6 +3,7 @@ import type { CommissionRecord } from '../affiliates/commission-record.js';
 import { commissionState } from '../affiliates/commission-record.js';
 import { explainCommission } from '../affiliates/explain-commission.js';
 import { type Money, moneyOf } from '../values/money.js';
+import { typedTexts } from './typed-text.js';
 
 const MAX_TYPED_CHARS = 300;
 
@@ -25,13 +26,7 @@ export const NOTHING_TYPED: AffiliateTyped = {
 
 /** The fields of a POST; what is none of the form's is left out. */
 export function affiliateTypedFrom(body: unknown): AffiliateTyped {
-  const given = new Map<string, unknown>(
-    typeof body === 'object' && body !== null ? Object.entries(body) : [],
-  );
-  const get = (name: string): string => {
-    const value = given.get(name);
-    return typeof value === 'string' ? value.trim().slice(0, MAX_TYPED_CHARS) : '';
-  };
+  const get = typedTexts(body, MAX_TYPED_CHARS);
   return {
     name: get('name'),
     email: get('email'),
@@ -100,12 +95,7 @@ export function commissionRow(commission: CommissionRecord, now: Date): Commissi
   };
 }
 
-export interface RunTyped {
-  minimum: string;
-}
-
 /** What is typed as the least amount of a payout run, `30.00 EUR`. */
-export function runTypedFrom(body: unknown): RunTyped {
-  const minimum: unknown = typeof body === 'object' && body !== null ? Reflect.get(body, 'minimum') : '';
-  return { minimum: typeof minimum === 'string' ? minimum.trim().slice(0, 60) : '' };
+export function minimumTypedFrom(body: unknown): string {
+  return typedTexts(body, 60)('minimum');
 }

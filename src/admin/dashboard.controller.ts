@@ -2,6 +2,7 @@ import { Controller, Get, Param } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { AnalyticsService, type FunnelHeadline } from '../analytics/analytics.service.js';
 import { idSchema } from '../infra/http/page.js';
+import { MembershipsService } from '../orders/memberships/memberships.service.js';
 import { TopicsService } from '../subscribers/topics.service.js';
 import { DomainError } from '../values/domain-error.js';
 import { type Answer, Page } from './answer.js';
@@ -16,12 +17,16 @@ import {
   stepsOf,
 } from './subscriber-pages.queries.js';
 
+/** One of each product; more products than this nobody sells. */
+const MAX_MEMBERSHIPS = 200;
+
 /** The owner's pages: figures and people. They read and change nothing. */
 @Controller('admin')
 export class DashboardController {
   constructor(
     private readonly analytics: AnalyticsService,
     private readonly topics: TopicsService,
+    private readonly memberships: MembershipsService,
     private readonly dataSource: DataSource,
   ) {}
 
@@ -59,6 +64,7 @@ export class DashboardController {
       funnelSteps: await stepsOf(db, id),
       leaveReason: await reasonOf(db, id),
       affiliate: await affiliateOf(db, id),
+      memberships: await this.memberships.list({ subscriberId: id }, { limit: MAX_MEMBERSHIPS }),
     });
   }
 

@@ -6,7 +6,7 @@ import { sendCsv } from '../infra/http/send-csv.js';
 import { DomainError } from '../values/domain-error.js';
 import { moneyOf, parseMoney } from '../values/money.js';
 import { type Answer, Page, SeeOther } from './answer.js';
-import { runTypedFrom } from './affiliate-form.js';
+import { minimumTypedFrom } from './affiliate-form.js';
 import { checkedId } from './page-id.schemas.js';
 
 const PAGE_ROWS = 50;
@@ -28,7 +28,7 @@ export class PayoutPagesController {
 
   @Post()
   async run(@Body() body: unknown): Promise<Answer> {
-    const { minimum } = runTypedFrom(body);
+    const minimum = minimumTypedFrom(body);
     try {
       await this.payouts.run(parseMoney(minimum));
     } catch (error) {

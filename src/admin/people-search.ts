@@ -1,5 +1,6 @@
 import type { Condition } from '../segments/condition.js';
 import { SUBSCRIBER_STATUSES, type SubscriberStatus } from '../subscribers/subscription-status.js';
+import { typedTexts } from './typed-text.js';
 
 /** What the owner looks for; empty texts are not asked. */
 export interface PeopleSearch {
@@ -13,12 +14,7 @@ const MAX_CHARS = 200;
 
 /** From the query of the page; what is none of it, or no status, is left out. */
 export function readSearch(query: Record<string, unknown>): PeopleSearch {
-  const text = (name: string): string => {
-    const value = query[name];
-    return typeof value === 'string' && value.isWellFormed()
-      ? value.replaceAll('\0', '').trim().slice(0, MAX_CHARS)
-      : '';
-  };
+  const text = typedTexts(query, MAX_CHARS);
   return {
     q: text('q'),
     status: SUBSCRIBER_STATUSES.find((status) => status === text('status')) ?? '',
@@ -50,7 +46,7 @@ function conditionOfText(q: string): Condition {
 }
 
 /** The search as a query to go on with, empty or ending in `&`. */
-export function queryOfSearch(search: PeopleSearch): string {
+export function queryOfSearch(search: object): string {
   const given = Object.entries(search).filter(([, value]) => value !== '');
-  return given.map(([name, value]) => `${name}=${encodeURIComponent(value)}&`).join('');
+  return given.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}&`).join('');
 }

@@ -50,6 +50,6 @@ import { UpsellsService } from './upsells/upsells.service.js';
     UpsellsService,
     MembershipsJobs,
   ],
-  exports: [OrdersService],
+  exports: [OrdersService, MembershipsService],
 })
 export class OrdersModule {}

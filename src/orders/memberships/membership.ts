@@ -3,6 +3,12 @@ import { addDuration, parseDuration, parseSpan, type Duration } from '../../valu
 export const MEMBERSHIP_STATES = ['active', 'ended', 'refunded'] as const;
 export type MembershipState = (typeof MEMBERSHIP_STATES)[number];
 
+/** What may happen to one, and by what. */
+export const CHANGE_KINDS = ['began', 'prolonged', 'shortened', 'ended', 'refunded'] as const;
+export type ChangeKind = (typeof CHANGE_KINDS)[number];
+export const CHANGE_CAUSES = ['order', 'hand', 'time'] as const;
+export type ChangeCause = (typeof CHANGE_CAUSES)[number];
+
 /** `endsAt`: null for one that has no end; of one that is over, when it ended. */
 export interface Membership {
   state: MembershipState;

@@ -1,14 +1,13 @@
 import type { EntityManager } from 'typeorm';
-import type { Membership, MembershipState } from './membership.js';
-
-export const CHANGE_KINDS = ['began', 'prolonged', 'shortened', 'ended', 'refunded'] as const;
-export const CHANGE_CAUSES = ['order', 'hand', 'time'] as const;
+import type { ChangeCause, ChangeKind, Membership, MembershipState } from './membership.js';
 
 export interface MembershipRow extends Membership {
   id: string;
   subscriberId: string;
+  email: string;
   productId: string;
   productKey: string;
+  productName: string;
   createdAt: Date;
   updatedAt: Date;
 }
@@ -16,8 +15,8 @@ export interface MembershipRow extends Membership {
 /** `startsAt` and `endsAt` are those after it. */
 export interface ChangeRow {
   id: string;
-  kind: (typeof CHANGE_KINDS)[number];
-  cause: (typeof CHANGE_CAUSES)[number];
+  kind: ChangeKind;
+  cause: ChangeCause;
   term: string | null;
   orderId: string | null;
   reason: string | null;
@@ -26,9 +25,9 @@ export interface ChangeRow {
   at: Date;
 }
 
-const MEMBERSHIP = `select m.id, m.subscriber_id as "subscriberId", m.product_id as "productId", p.key as "productKey", m.state,
-    m.starts_at as "startsAt", m.ends_at as "endsAt", m.created_at as "createdAt", m.updated_at as "updatedAt"
-  from membership m join product p on p.id = m.product_id`;
+const MEMBERSHIP = `select m.id, m.subscriber_id as "subscriberId", s.email, m.product_id as "productId", p.key as "productKey",
+    p.name as "productName", m.state, m.starts_at as "startsAt", m.ends_at as "endsAt", m.created_at as "createdAt", m.updated_at as "updatedAt"
+  from membership m join product p on p.id = m.product_id join subscriber s on s.id = m.subscriber_id`;
 
 export async function findMembership(db: EntityManager, id: string): Promise<MembershipRow | null> {
   const rows: MembershipRow[] = await db.query(`${MEMBERSHIP} where m.id = $1`, [id]);
@@ -49,22 +48,25 @@ export async function lockMembership(
 
 export interface MembershipFilter {
   subscriberId?: string | undefined;
+  /** Anywhere in the address, whatever its case. Looked for in every membership: no index serves it. */
+  addressPart?: string | undefined;
   product?: string | undefined;
   state?: MembershipState | undefined;
 }
 
-/** For the API. Newest first. One whose end has passed counts as ended, whether or not the clock's job has been there. */
+/** For the API and the owner's pages. Newest first. One whose end has passed counts as ended, whether or not the clock's job has been there. */
 export async function listMemberships(
   db: EntityManager,
-  { subscriberId, product, state }: MembershipFilter,
+  { subscriberId, addressPart, product, state }: MembershipFilter,
   { beforeId, limit, now }: { beforeId?: string | undefined; limit: number; now: Date },
 ): Promise<MembershipRow[]> {
   return db.query(
     `${MEMBERSHIP} where ($1::bigint is null or m.id < $1) and ($2::bigint is null or m.subscriber_id = $2)
        and ($3::text is null or m.product_id = any (array(select id from product where key = $3)))
        and ($4::text is null or $4 = case when m.state = 'active' and m.ends_at <= $6 then 'ended' else m.state end)
+       and ($7::text is null or strpos(lower(s.email), lower($7)) > 0)
      order by m.id desc limit $5`,
-    [beforeId ?? null, subscriberId ?? null, product ?? null, state ?? null, limit, now],
+    [beforeId ?? null, subscriberId ?? null, product ?? null, state ?? null, limit, now, addressPart ?? null],
   );
 }
 

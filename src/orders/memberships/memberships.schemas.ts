@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { idSchema, pageOf, pageQuery } from '../../infra/http/page.js';
 import { slugParam } from '../../offers/offers.schemas.js';
-import { MEMBERSHIP_STATES, readTerm } from './membership.js';
-import { CHANGE_CAUSES, CHANGE_KINDS, type ChangeRow, type MembershipRow } from './memberships.queries.js';
+import { CHANGE_CAUSES, CHANGE_KINDS, MEMBERSHIP_STATES, readTerm } from './membership.js';
+import type { ChangeRow, MembershipRow } from './memberships.queries.js';
 
 export const membershipResponse = z
   .object({

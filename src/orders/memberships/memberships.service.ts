@@ -37,6 +37,7 @@ interface Grant {
   product: { id: string; key: string };
   /** As `parseTerm` reads it. */
   term: string;
+  seen?: string | null | undefined;
 }
 
 /** Who is a member, by which product, until when. The only writer of `membership` and `membership_change`. */
@@ -68,14 +69,18 @@ export class MembershipsService {
     }
   }
 
-  /** By hand. Throws `SUBSCRIBER_NOT_FOUND` and `PRODUCT_NOT_FOUND`. */
+  /**
+   * By hand. With `seen`, only to what the caller saw: `updatedAt` of the membership, null for none that runs. Throws
+   * `SUBSCRIBER_NOT_FOUND`, `PRODUCT_NOT_FOUND` and `MEMBERSHIP_CHANGED_CONFLICT`.
+   */
   async grant(order: {
     subscriberId: string;
     productKey: string;
     term: string;
     reason: string;
+    seen?: string | null;
   }): Promise<MembershipRow> {
-    const { subscriberId, productKey, term, reason } = order;
+    const { subscriberId, productKey, term, reason, seen } = order;
     const product = await this.products.findByKey(productKey);
     if (product === null) {
       const message = `productKey: there is no product "${productKey}"`;
@@ -83,7 +88,7 @@ export class MembershipsService {
     }
     await this.subscribers.get(subscriberId);
     return this.dataSource.transaction(async (manager) =>
-      this.add(manager, { subscriberId, product, term }, { cause: 'hand', reason }),
+      this.add(manager, { subscriberId, product, term, seen }, { cause: 'hand', reason }),
     );
   }
 
@@ -147,7 +152,7 @@ export class MembershipsService {
 
   private async add(
     manager: EntityManager,
-    { subscriberId, product, term }: Grant,
+    { subscriberId, product, term, seen }: Grant,
     change: Omit<NewChange, 'kind'>,
   ): Promise<MembershipRow> {
     // Two orders of a new member at once: the second adds to what the first has begun.
@@ -157,7 +162,12 @@ export class MembershipsService {
     }
     const current = await lockMembership(manager, { subscriberId, productId: product.id });
     const now = this.clock.now();
-    const kind = current !== null && isRunning(current, now) ? 'prolonged' : 'began';
+    const running = current !== null && isRunning(current, now);
+    const standing = seen === null && !running ? null : (current?.updatedAt.toISOString() ?? null);
+    if (seen !== undefined && seen !== standing) {
+      throw new DomainError('MEMBERSHIP_CHANGED_CONFLICT', 'The membership has changed meanwhile');
+    }
+    const kind = running ? 'prolonged' : 'began';
     const next = granted(current, parseTerm(term), now);
     const place = { subscriberId, productId: product.id, productKey: product.key };
     return this.save(manager, place, { next, change: { ...change, kind, term } });

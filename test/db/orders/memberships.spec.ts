@@ -217,6 +217,59 @@ describe('memberships', () => {
     expect((await get('?state=refunded')).data).toHaveLength(2);
   });
 
+  it('are found, given, prolonged and ended on the pages of the owner', async () => {
+    const { http } = course.test;
+    const id = await course.person('page@example.com');
+    const owner = { email: 'owner@example.com', password: 'three unrelated words' };
+    const { headers } = await http.post('/admin/setup').type('form').send(owner).expect(303);
+    const cookie = String(headers['set-cookie']).split(';')[0] ?? '';
+    const see = async (path: string) => (await http.get(path).set('Cookie', cookie).expect(200)).text;
+    const send = async (path: string, form: object, status: number) => {
+      const answer = await http.post(path).set('Cookie', cookie).type('form').send(form);
+      expect([path, answer.status]).toEqual([path, status]);
+      return status === 303 ? (answer.headers['location'] ?? '') : answer.text;
+    };
+    const list = '/admin/memberships';
+    const errorsIn = (html: string) => [...html.matchAll(/id="([\w-]+)-error"/g)].map(([, name]) => name);
+    const seenIn = (html: string) => /name="seen" value="([^"]+)"/.exec(html)?.[1] ?? '';
+
+    expect(await see(`/admin/subscribers/${id}`)).toContain(`${list}/new?subscriber=${id}`);
+    expect(await see(`${list}/new?subscriber=${id}`)).toContain('value="page@example.com"');
+    expect(errorsIn(await send(list, { email: 'nobody@example.com', lasts: '0 days' }, 422))).toEqual([
+      ...['email', 'product', 'lasts', 'reason'],
+    ]);
+    const given = { email: 'Page@example.com', product: 'year', lasts: '2 weeks', reason: 'a <gift>' };
+    const place = await send(list, given, 303);
+    expect(await send(list, given, 409)).toContain(`href="${place}"`);
+    expect(await own(id)).toEqual(['year active 2026-01-19']);
+    expect(await see(`/admin/subscribers/${id}`)).toContain(`href="${place}"`);
+
+    const page = await see(place);
+    expect(page).toContain('by hand: a &lt;gift&gt;');
+    expect(errorsIn(await send(`${place}/prolong`, { lasts: 'long' }, 422))).toEqual(['lasts', 'reason']);
+    const more = { lasts: '1 month', reason: 'thanks', seen: seenIn(page) };
+    course.clock.set(after(1));
+    await send(`${place}/prolong`, more, 303);
+    // Sent twice by a double click, it counts once.
+    expect(await send(`${place}/prolong`, more, 409)).toContain('has changed since');
+    expect(await own(id)).toEqual(['year active 2026-02-19']);
+    expect(errorsIn(await send(`${place}/end`, {}, 422))).toEqual(['end-reason']);
+    await send(`${place}/end`, { reason: 'asked for it' }, 303);
+    expect(await own(id)).toEqual(['year ended 2026-01-06']);
+    await send(`${place}/prolong`, { ...more, lasts: 'for good', seen: seenIn(await see(place)) }, 303);
+    expect(await own(id)).toEqual(['year active null']);
+
+    const found = async (query: string) =>
+      [...(await see(`${list}?${query}`)).matchAll(/memberships\/\d+">([^<]+)</g)].map(([, email]) => email);
+    expect(await found('q=page%40example.com&product=year&state=active')).toEqual(['page@example.com']);
+    expect(await found('q=AGE%40exam')).toEqual(['page@example.com']);
+    expect(await found('q=page%40example.com&state=ended')).toEqual([]);
+    expect(await found('product=life')).not.toContain('page@example.com');
+    expect(await see(`${list}?q=%25`)).toContain('No member like that.');
+    await http.get(`${list}/999999`).set('Cookie', cookie).expect(404);
+    course.clock.set(START);
+  });
+
   it('end in time, and people are written to as the simulation says', async () => {
     const read = readFunnelFile(CLUB);
     if (!read.ok) throw new Error('the funnel is not readable');

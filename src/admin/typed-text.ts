@@ -1,0 +1,15 @@
+/**
+ * Reads the text fields of a form or a query, which anybody may send: trimmed, cut, without what the database cannot
+ * store; empty for what is not there or is no text.
+ */
+export function typedTexts(given: unknown, maxChars: number): (name: string) => string {
+  const fields = new Map<string, unknown>(
+    typeof given === 'object' && given !== null ? Object.entries(given) : [],
+  );
+  return (name) => {
+    const value = fields.get(name);
+    return typeof value === 'string' && value.isWellFormed()
+      ? value.replaceAll('\0', '').trim().slice(0, maxChars)
+      : '';
+  };
+}
