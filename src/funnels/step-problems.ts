@@ -106,12 +106,20 @@ function ownProblems(step: FunnelStep, names: Names): DefinitionProblem[] {
   return problems;
 }
 
-function dateProblems({ until }: FunnelTiming, names: Names): DefinitionProblem[] {
+function dateProblems({ until, delay }: FunnelTiming, names: Names): DefinitionProblem[] {
   if (typeof until !== 'object') return [];
-  const member = 'member' in until ? memberProblems(until.member, ['until'], names) : [];
-  if (until.plus === undefined || until.minus === undefined) return member;
-  const message = 'use plus or minus, one of the two';
-  return [...member, { rule: 'conflicting-times', path: ['until'], message }];
+  const rule = 'conflicting-times';
+  const problems: DefinitionProblem[] =
+    'member' in until ? [...memberProblems(until.member, ['until'], names)] : [];
+  if (until.plus !== undefined && until.minus !== undefined)
+    problems.push({ rule, path: ['until'], message: 'use plus or minus, one of the two' });
+  if (delay !== undefined)
+    problems.push({
+      rule,
+      path: ['until'],
+      message: `it says when, so leave out the delay; a time behind the date is its plus, such as plus: ${delay}`,
+    });
+  return problems;
 }
 
 function conditionProblems(step: FunnelStep, names: Names): DefinitionProblem[] {

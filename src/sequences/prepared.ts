@@ -146,6 +146,11 @@ export function asksFirst(node: SequenceNode): boolean {
   return isMail(node) && node.split?.terms.isTimed === true;
 }
 
+/** A step that needs something about the person, to know its time or what it does. */
+export function asksAnything(node: SequenceNode): boolean {
+  return asksFirst(node) || ownNeeds(node).length > 0;
+}
+
 /** Whether the step may run in the turn of the one before it. */
 function isInstant(node: SequenceNode): boolean {
   if (isAsking(node) || asksFirst(node)) return true;

@@ -17,7 +17,7 @@ import {
   type NotifyNode,
 } from './definition.js';
 import { endOf, fieldMoment } from './moment.js';
-import { asksFirst, type PreparedSequence } from './prepared.js';
+import { asksAnything, asksFirst, type PreparedSequence } from './prepared.js';
 import { nextDueAt, openHours, reopensAt } from './schedule.js';
 
 export interface Sent {
@@ -83,6 +83,8 @@ interface Turn extends Done {
   facts: Facts;
   /** The hours of the step that is due, which mails keep that follow it at once and have none of their own. */
   hours: OpenHours | null;
+  /** Steps that were had are behind the turn: what has been looked up for it may end before them. */
+  hasPassedHad: boolean;
 }
 
 /** Where the turn goes after a step. */
@@ -91,7 +93,7 @@ type Next = { to: string | null } | { stop: Progress };
 /** Runs the step that is due, and those after it that are due at the same moment. */
 export function advance(sequence: PreparedSequence, stepKey: string, facts: Facts): Progress {
   const hours = openHours(sequence.timings.get(stepKey) ?? {}, facts.timeZone);
-  const turn: Turn = { sequence, facts, hours, sent: [], effects: [], passed: [] };
+  const turn: Turn = { sequence, facts, hours, hasPassedHad: false, sent: [], effects: [], passed: [] };
   let key: string | null = behindHad(turn, stepKey);
   if (key !== stepKey) {
     const stop = arrive(turn, key);
@@ -124,7 +126,8 @@ export function dueAt(
 }
 
 /** The first step from `start` on that the person has not had. */
-function behindHad({ sequence, facts }: Turn, start: string | null): string | null {
+function behindHad(turn: Turn, start: string | null): string | null {
+  const { sequence, facts } = turn;
   let key = start;
   for (let met = 0; key !== null && met <= sequence.nodes.size; met++) {
     const outcome = facts.had?.[key];
@@ -133,6 +136,7 @@ function behindHad({ sequence, facts }: Turn, start: string | null): string | nu
     const ways = waysOut(node);
     const way = ways.find((one) => one.outcome === outcome) ?? (isAsking(node) ? undefined : ways[0]);
     if (way === undefined) return key;
+    turn.hasPassedHad = true;
     key = way.to;
   }
   return key;
@@ -144,10 +148,10 @@ function arrive(turn: Turn, key: string | null): Progress | null {
   const node = key === null ? undefined : sequence.nodes.get(key);
   if (!node) return null;
   const changed = effects.some(({ kind }) => kind === 'tag' || kind === 'untag' || kind === 'set');
-  // What the database said before this turn's changes is no answer any more: the step gets a turn of its own.
-  if (asksFirst(node)) return changed ? waiting(turn, node.key, { nextAt: facts.now }) : null;
   const nextAt = dueAt(sequence, node.key, facts);
-  return nextAt > facts.now ? waiting(turn, node.key, { nextAt }) : null;
+  // What the database said before this turn's changes is no answer any more: the step gets a turn of its own.
+  const isUnknown = (changed && asksFirst(node)) || (turn.hasPassedHad && asksAnything(node));
+  return isUnknown || nextAt > facts.now ? waiting(turn, node.key, { nextAt }) : null;
 }
 
 function waiting(
@@ -299,8 +303,9 @@ function waitForDate(
     turn.passed.push({ key: node.key, outcome: `no date ${place}` });
     return { to: node.next };
   }
-  const { at, ...rest } = sequence.timings.get(node.key) ?? {};
-  const planned = nextDueAt({ ...rest, at }, date, facts.timeZone);
+  // Versions of before a delay beside a date was refused have both: the delay counts from the date.
+  const { at, delay, ...rest } = sequence.timings.get(node.key) ?? {};
+  const planned = nextDueAt({ ...rest, at, delay }, date, facts.timeZone);
   const nextAt = planned > facts.now ? planned : nextDueAt(rest, facts.now, facts.timeZone);
   if (nextAt <= facts.now) return null;
   const isPutOff = wait !== 'new' && planned <= facts.now;

@@ -97,6 +97,11 @@ describe('the steps of a funnel file', () => {
     ['{ key: x, wait: true }', 'wait', 'say how long'],
     ['{ key: x, wait: 1 day, until: 2026-12-01 }', 'until', 'write wait: true'],
     ['{ key: x, email: emails/story, delay: 1 day, until: 2026-12-01 }', 'until', 'leave out the delay'],
+    [
+      '{ key: x, email: emails/story, delay: 1 day, until: { field: trialEnd } }',
+      'until',
+      'leave out the delay; a time behind the date is its plus, such as plus: 1 day',
+    ],
     ['{ key: x, email: emails/story, until: 2026-02-30 }', 'until', 'is not a date'],
     ['{ key: x, email: emails/story, until: { date: trialEnd } }', 'until.date', 'name one of field'],
     [

@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { EmailNode, SequenceDefinition, SequenceNode } from '../../../src/sequences/definition.js';
+import type {
+  EmailNode,
+  SequenceDefinition,
+  SequenceNode,
+  Split,
+} from '../../../src/sequences/definition.js';
 import { prepareSequence } from '../../../src/sequences/prepared.js';
 import { advance, dueAt, type Facts, type Progress } from '../../../src/sequences/progress.js';
 import { parseDuration } from '../../../src/values/duration.js';
@@ -146,6 +151,62 @@ describe('the next step', () => {
     const sunday = new Date('2026-03-01T03:00:00Z');
     expect(dueAt(prepared, 'a', { now: sunday, timeZone: 'UTC' })).toEqual(sunday);
     expect(dueAt(prepared, 'b', { now: MONDAY, timeZone: 'UTC' })).toEqual(new Date('2026-03-09T08:00:00Z'));
+  });
+
+  it.each([
+    ['after the date', { at: null }, '2026-03-03T00:00:00Z', '2026-03-04T00:00:00Z'],
+    ['at an hour of the day after it', { at: '10:30' }, '2026-03-03T00:00:00Z', '2026-03-04T10:30:00Z'],
+    ['at once where both are over', { at: null }, '2026-02-10T00:00:00Z', null],
+  ])('runs a step that waits for a date of the person, and has a delay besides: %s', (_, more, date, due) => {
+    const until = { field: 'trialEnd', offset: null, sign: 1 as const };
+    const nodes = [email('x', null, { ...day, ...more, untilField: until })];
+    const known: Facts = { ...facts, date: () => date };
+    const first = advance(sequence(nodes), 'x', known);
+    expect(first).toMatchObject(
+      due === null ? { kind: 'completed' } : { kind: 'waiting', nextAt: new Date(due) },
+    );
+    const woken = due === null ? known : { ...known, now: new Date(due), wait: 'over' as const };
+    expect(sentKeys(advance(sequence(nodes), 'x', woken))).toEqual(['x']);
+  });
+
+  it('asks what stands behind steps that were had in a turn of its own, where its answers are known', () => {
+    const choice: SequenceNode = {
+      ...{ kind: 'choice', key: 'choose', within: null, else: 'plain' },
+      cases: [{ when: { kind: 'tag', tag: 'vip' }, outcome: 'then', to: 'special' }],
+    };
+    const goal: SequenceNode = {
+      ...{ kind: 'goal', key: 'bought', otherwise: 'end', next: 'after' },
+      triggers: [{ kind: 'purchased', product: 'kit' }],
+    };
+    const dated = email('dated', null, { untilField: { field: 'end', offset: null, sign: 1 } });
+    const terms = {
+      arms: [{ key: 'a', weight: 1 }],
+      holdoutBps: 0,
+      isTimed: false,
+    } as unknown as Split['terms'];
+    const tested = email('tested', null, { split: { experiment: 't', test: 't', terms, arms: [] } });
+    for (const asking of [choice, goal, dated, tested]) {
+      // `c` runs in the turn in which `b` is passed over; what follows it is as far away as what follows `b`.
+      for (const between of [asking.key, 'c']) {
+        const nodes = [email('a', 'b'), email('b', between, day), email('c', asking.key), asking];
+        const had = { a: 'ran', b: 'ran' };
+        const progress = advance(sequence(nodes), 'a', { ...facts, had });
+        expect(progress).toMatchObject({
+          ...{
+            kind: 'waiting',
+            stepKey: asking.key,
+            nextAt: MONDAY,
+            deadline: null,
+            passed: [],
+            effects: [],
+          },
+        });
+        expect(sentKeys(progress)).toEqual(between === 'c' ? ['c'] : []);
+        const answered: Facts = { ...facts, had, answer: () => true, date: () => '2026-03-01' };
+        const next = advance(sequence(nodes), asking.key, answered);
+        expect([...sentKeys(next), ...next.passed.map(({ key }) => key)]).toContain(asking.key);
+      }
+    }
   });
 
   it('ends on every sequence, sends no step twice and never waits into the past', () => {
