@@ -24,6 +24,8 @@ interface Sizes {
 const FULL: Sizes = { rounds: 5, seconds: 3, mails: 200_000 };
 const SHORT: Sizes = { rounds: 1, seconds: 1, mails: 2_000 };
 const CONNECTIONS = 50;
+/** Before answers are timed, of the bare route as of the others: else the load's own first moments are what is seen. */
+const WARM_UP_SECONDS = 1;
 const LINKS = 10;
 /** A person's browser: the dearest kind of hit, since it is settled later on. */
 const HEADERS =
@@ -44,7 +46,8 @@ interface Site {
 
 /**
  * Clicks and pictures against a Fastify that answers a constant, in turns, from the same source of load; every hit is
- * judged and stored in PostgreSQL meanwhile. Then the time of an answer at 60 % of the rate just seen.
+ * judged and stored in PostgreSQL meanwhile. Then the time of an answer at 60 % of the rate just seen, after a second at
+ * that pace, and beside it that of the bare route under the same load: so much of it is the machine and the load.
  */
 export async function measure(context: BenchContext): Promise<Row[]> {
   if (!['click', 'pixel', 'tracking'].some((name) => context.wants(name))) return [];
@@ -66,7 +69,7 @@ async function compare(
   { site, bare, sizes }: { site: Site; bare: { port: number; pid: number }; sizes: Sizes },
 ): Promise<Row[]> {
   const { seconds } = sizes;
-  const all = { headers: HEADERS, connections: CONNECTIONS, seconds, perSecond: null };
+  const all = { headers: HEADERS, connections: CONNECTIONS, seconds, warmUpSeconds: 0, perSecond: null };
   const tasks = {
     bare: { ...all, port: bare.port, paths: ['/'], status: 200 },
     click: { ...all, port: site.port, paths: site.clicks, status: 302 },
@@ -105,11 +108,21 @@ async function compare(
     const ratios = rates[name].map((rate, round) => rate / (rates.bare[round] ?? Number.NaN));
     rows.push(fact(`${name}, answered and stored`, median(rates[name]), '1/s'));
     rows.push(atLeast(`${name} against a bare Fastify route`, median(ratios), 0.7));
-    const perSecond = 0.6 * median(rates[name]);
-    const calm = await ask({ ...tasks[name], perSecond, seconds: sizes.seconds * 3 });
+    const pace = {
+      perSecond: 0.6 * median(rates[name]),
+      seconds: seconds * 3,
+      warmUpSeconds: WARM_UP_SECONDS,
+    };
+    const { p99Ms: bareMs } = await ask({
+      ...tasks.bare,
+      ...pace,
+      paths: tasks[name].paths.map((path) => `/?${path}`),
+    });
+    const calm = await ask({ ...tasks[name], ...pace });
     await stored(site, hits);
     rows.push(fact(`${name} at 60 % load, median`, calm.p50Ms, 'ms'));
     rows.push(atMost(`${name} at 60 % load, p99`, calm.p99Ms, 20, 'ms'));
+    rows.push(fact(`bare Fastify route at the pace of the ${name}, p99`, bareMs, 'ms'));
   }
   rows.push(atLeast('hits stored of those answered', (await storedHits(site)) / hits, 1));
   return rows;
