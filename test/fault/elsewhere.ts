@@ -11,6 +11,13 @@ export interface ShownElsewhere {
 
 export const ELSEWHERE: readonly ShownElsewhere[] = [
   {
+    covers: 'F6',
+    name: 'A database that hangs costs whoever waits an error in bounded time; a statement that takes long is left alone.',
+    file: 'test/db/stalled-connection.spec.ts',
+    title:
+      'answers whoever waits with an error in bounded time, also those who wait for a connection, and recovers',
+  },
+  {
     covers: 'F32',
     name: 'One mailbox in two rows of the list gets one mail.',
     file: 'test/db/broadcasts/broadcasts.spec.ts',

@@ -9,7 +9,7 @@ export interface StallTimes {
   answerMs: number;
 }
 
-const TIMES: StallTimes = { quietMs: 10_000, answerMs: 5_000 };
+const TIMES: StallTimes = { quietMs: 10_000, answerMs: 10_000 };
 const CONNECT_WITHIN_MS = 10_000;
 const KEEP_ALIVE_AFTER_MS = 30_000;
 
