@@ -90,7 +90,7 @@ class Requests {
     this.#bytes = Buffer.allocUnsafe(paths.reduce((sum, { length }) => sum + length + around, 0));
     let end = 0;
     for (const [turn, path] of paths.entries()) {
-      end += this.#bytes.latin1Write(before + path + after, end);
+      end += this.#bytes.write(before + path + after, end, 'latin1');
       this.#ends[turn] = end;
     }
   }
