@@ -34,7 +34,8 @@ export class PlanningQueries {
    * Called for each batch of a sequence or a broadcast, in the transaction that moves its pointer or cursor. Adds what is
    * not there yet, by dedupe key and by broadcast and mailbox, and returns how many that were. Columns travel as arrays:
    * reading the rows from JSON cost more than all their index entries. Written in their order, as two steps of a person may
-   * be due at one moment, and the earlier one goes first. Who was erased since they were read is left out.
+   * be due at one moment, and the earlier one goes first. Who was erased since they were read is left out; who is in a
+   * sequence cannot be, as the caller has locked their enrollment, which goes with them.
    * Locking each subscriber instead would double the cost; so it is the erasure that waits for the enrollment or the
    * planning lock that the caller holds (`MessagesQueries.forget`).
    *
@@ -83,7 +84,7 @@ export class PlanningQueries {
            data jsonb, sender jsonb, "dueAt" timestamptz, "expiresAt" timestamptz, priority smallint, arm smallint,
            "heldFor" text, "sendHoursId" int)
            on s.place = r.shared
-         where (select true from subscriber p where p.id = r.subscriber_id) order by r.nth
+         where r.enrollment_id is not null or (select true from subscriber p where p.id = r.subscriber_id) order by r.nth
          ${onConflict} returning 1)
        select count(*)::int from added`,
       [
