@@ -60,15 +60,23 @@ export function verifyExpiring(
 
 /** Database ids (decimal strings, 0 to 2^63 - 1) as 8 bytes each, big endian. Throws `TOKEN_ID_INVALID`. */
 export function encodeIds(ids: readonly string[]): Uint8Array {
-  const bytes = Buffer.alloc(ids.length * ID_BYTES);
+  const bytes = Buffer.allocUnsafe(ids.length * ID_BYTES);
   ids.forEach((id, index) => {
-    const value = ID.test(id) ? BigInt(id) : -1n;
-    if (value < 0n || value > MAX_ID) {
+    const at = index * ID_BYTES;
+    // A number holds what stands in real databases, at a fraction of the cost; a mail has a dozen of them.
+    const value = Number(ID.test(id) ? id : -1);
+    if (value >= 0 && value <= Number.MAX_SAFE_INTEGER) {
+      bytes.writeUInt32BE(Math.floor(value / 2 ** 32), at);
+      bytes.writeUInt32BE(value % 2 ** 32, at + 4);
+      return;
+    }
+    const large = value < 0 ? -1n : BigInt(id);
+    if (large < 0n || large > MAX_ID) {
       throw new DomainError('TOKEN_ID_INVALID', 'an id in a token is a whole number from 0 to 2^63 - 1', {
         id,
       });
     }
-    bytes.writeBigUInt64BE(value, index * ID_BYTES);
+    bytes.writeBigUInt64BE(large, at);
   });
   return bytes;
 }
