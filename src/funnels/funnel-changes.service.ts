@@ -29,7 +29,8 @@ export interface PlannedFunnel {
 export interface WantedFunnel {
   definition: FunnelDefinition;
   stateOver(stored: StoredFunnel | null): Promise<FunnelState>;
-  parts(manager: EntityManager): Promise<FunnelParts>;
+  /** What it is made of, when it takes the place of `stored`. */
+  parts(manager: EntityManager, stored: StoredFunnel | null): Promise<FunnelParts>;
   mails(manager: EntityManager): Promise<FunnelParts['mails']>;
   /** The version that it brings back. */
   restored: number | null;
@@ -89,7 +90,7 @@ export class FunnelChanges {
       checkVersion(stored, version);
       const before = await this.sequence(manager, next.definition.funnel);
       if (changes.length > 0) {
-        const parts = await wanted.parts(manager);
+        const parts = await wanted.parts(manager, stored);
         await this.publisher.publish(manager, wanted.definition, parts);
         await this.store.save(manager, next, { stored, parts, restored: wanted.restored });
       }

@@ -23,6 +23,14 @@ export interface FunnelParts {
   files: Ids;
 }
 
+/** Where the files of a funnel come from that it names. */
+export interface FilesFrom {
+  /** Of the funnel file; null when it came without one. */
+  folder: string | null;
+  /** Those of the funnel as it is: it keeps them when it comes without its folder, whatever else has such a name. */
+  present: Ids;
+}
+
 /** Hands each part of a funnel to the module that owns it, inside the caller's transaction. */
 @Injectable()
 export class FunnelPublisher {
@@ -34,13 +42,9 @@ export class FunnelPublisher {
     private readonly forms: FormsService,
   ) {}
 
-  /** Stores the mails and files that the funnel names, as they are now. `folder`: null for the files of an earlier apply. */
-  async parts(
-    manager: EntityManager,
-    definition: FunnelDefinition,
-    folder: string | null,
-  ): Promise<FunnelParts> {
-    const files = await this.storeFiles(manager, definition, folder);
+  /** Stores the mails and files that the funnel names, as they are now. */
+  async parts(manager: EntityManager, definition: FunnelDefinition, from: FilesFrom): Promise<FunnelParts> {
+    const files = await this.storeFiles(manager, definition, from);
     return { files, mails: await this.publishMails(manager, definition) };
   }
 
@@ -96,16 +100,15 @@ export class FunnelPublisher {
   private async storeFiles(
     manager: EntityManager,
     definition: FunnelDefinition,
-    folder: string | null,
+    { folder, present }: FilesFrom,
   ): Promise<Ids> {
     const ids: Record<string, string> = {};
     for (const { name } of filesOf(definition)) {
       const fileName = name.split('/').at(-1) ?? name;
-      const id =
+      ids[name] =
         folder === null
-          ? await this.files.idByName(manager, fileName)
+          ? (present[name] ?? (await this.files.idByName(manager, fileName)))
           : await this.files.store(manager, { absolutePath: insideOf(folder, name), fileName });
-      ids[name] = id;
     }
     return ids;
   }

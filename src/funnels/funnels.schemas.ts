@@ -47,6 +47,7 @@ export const rollbackBody = z.strictObject({
   to: z
     .int({ error: 'use the number of a version, from 1' })
     .min(1, 'use the number of a version, from 1')
+    .max(2_147_483_647, 'use the number of a version, from 1')
     .optional()
     .meta({ description: 'The version to bring back; by default the one before the present.' }),
   ...changeOptions,

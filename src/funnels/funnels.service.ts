@@ -167,7 +167,10 @@ export class FunnelsService {
         definition,
         sources: await this.sources.hashes(definition, folder, stored?.state.sources ?? {}),
       }),
-      parts: async (manager) => this.publisher.parts(manager, definition, folder),
+      parts: async (manager, stored) => {
+        const present = stored && (await this.store.version(manager, stored, stored.version)).parts;
+        return this.publisher.parts(manager, definition, { folder, present: present?.files ?? {} });
+      },
       mails: async (manager) => this.publisher.publishMails(manager, definition),
       restored: null,
     };

@@ -169,7 +169,8 @@ export async function holdOrders(
 }
 
 /**
- * Called by the erasure of a person. Number, amounts, dates and the name on the invoice stay, as tax law asks; the
+ * Called by the erasure of a person. An order that nobody has paid is its buyer's, whoever got the mail that led to it: of
+ * somebody else's, who had a mail passed on, only what points at the person goes. Number, amounts, dates and the name on the invoice stay, as tax law asks; the
  * address, what leads to the person and what the owner wrote about them go. An order nobody has paid needs no name, and waits no longer.
  */
 export async function forgetBuyer(
@@ -180,7 +181,10 @@ export async function forgetBuyer(
     `update orders set email = $3, subscriber_id = null, visitor_id = null, refund_reason = null,
        name = case when status in ('paid', 'refunded') then name end,
        status = case when status = 'pending' then 'declined' else status end
-     where subscriber_id = $1 or lower(email) = lower($2)`,
+     where (subscriber_id = $1 and status in ('paid', 'refunded')) or lower(email) = lower($2)`,
     [subscriberId, email, ERASED],
   );
+  await db.query('update orders set subscriber_id = null, message_id = null where subscriber_id = $1', [
+    subscriberId,
+  ]);
 }

@@ -28,8 +28,15 @@ const PARTS = {
     from signup g join form f on f.id = g.form_id where g.subscriber_id = $1 order by g.id`,
   reasonForLeaving: `select reason, comment, at from leave_reason where subscriber_id = $1`,
   sequences: `select q.title, e.status, e.exit_reason as "exitReason", e.step_key as "atStep", e.next_at as "nextAt",
-      e.started_at as "startedAt", e.ended_at as "endedAt"
+      e.started_at as "startedAt", e.ended_at as "endedAt", e.data
     from enrollment e join sequence q on q.id = e.sequence_id where e.subscriber_id = $1 order by e.id`,
+  lists: `select l.key, l.title, m.created_at as "joinedAt"
+    from list_member m join list l on l.id = m.list_id where m.subscriber_id = $1 order by l.key`,
+  events: `select name, key, at from subscriber_event where subscriber_id = $1 order by id`,
+  toldByWebhook: `select substring(w.url from '^[a-z]+://([^/?#]+)') as host, q.title as sequence, w.step_key as step, w.state,
+      w.created_at as "plannedAt", w.settled_at as "settledAt"
+    from webhook_delivery w join enrollment e on e.id = w.enrollment_id join sequence q on q.id = e.sequence_id
+    where e.subscriber_id = $1 order by w.id`,
   offers: `select offer_slug as offer, expires_at as "expiresAt", created_at as "grantedAt"
     from enrollment_offer where subscriber_id = $1 order by created_at, offer_slug`,
   affiliateLinks: `select a.code as affiliate, r.touched_at as "clickedAt", r.source as "keptBy"
@@ -65,7 +72,7 @@ const PARTS = {
       (select coalesce(jsonb_agg(jsonb_build_object('product', p.name, 'amountMinor', l.amount_minor, 'licence', k.key) order by l.id), '[]')
          from order_line l join product p on p.id = l.product_id left join licence k on k.order_line_id = l.id
         where l.order_id = o.id) as lines
-    from orders o where o.subscriber_id = $1 or lower(o.email) = (select lower(email) from subscriber where id = $1)
+    from orders o where (o.subscriber_id = $1 and o.status in ('paid', 'refunded')) or lower(o.email) = (select lower(email) from subscriber where id = $1)
     order by o.id`,
 } as const;
 

@@ -106,7 +106,7 @@ export class ConfirmationService {
     const rows: { formId: string; subscriberId: string; person: string; status: string }[] =
       await manager.query(
         `with person as materialized (
-         select id, status from subscriber where id = (select subscriber_id from signup where id = $1) for update)
+         select id, status from subscriber where id = (select subscriber_id from signup where id = $1) for no key update)
        select g.form_id as "formId", person.id as "subscriberId", person.status as person, g.status
        from person join signup g on g.subscriber_id = person.id where g.id = $1 for update of g`,
         [signupId],

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { TouchSource } from '../affiliates/referrals.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { hasOptedOut } from '../subscribers/subscribers.queries.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { SuppressionsService } from '../subscribers/suppressions.service.js';
 import { ConfirmationService } from './confirmation.service.js';
@@ -35,7 +36,9 @@ export class SignupService {
         ...origin,
       });
       const visitorId = this.traces.visitorId(origin);
-      const left = person.status !== 'active' && person.status !== 'pending';
+      const left =
+        (person.status !== 'active' && person.status !== 'pending') ||
+        (await hasOptedOut(manager, person.id, form.funnelKey));
       const signup = await this.join(manager, {
         formId: form.id,
         subscriberId: person.id,
@@ -52,7 +55,8 @@ export class SignupService {
         source,
       });
       if (person.status === 'bounced' || person.status === 'complained') return;
-      // Who has left, or is suppressed, is asked first: with single opt-in anybody could put them back on the list.
+      // Who has left, all mails or this topic, or is suppressed, is asked first: with single opt-in anybody could put
+      // them back on the list.
       const isFree = !left && (await this.suppressions.of(submission.email.key, manager)).length === 0;
       if (form.optIn === 'single' && isFree) await this.confirmation.confirmIn(manager, signup.id, origin);
       else if (signup.status === 'pending')

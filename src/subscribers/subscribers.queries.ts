@@ -41,13 +41,29 @@ export async function listSubscribers(
 
 export type LockedSubscriber = Pick<Subscriber, 'id' | 'status' | 'emailKey' | 'fields'>;
 
-/** Locks the row until the caller's transaction ends, so that two decisions about one person come one after the other. */
+/**
+ * Locks the row until the caller's transaction ends, so that two decisions about one person come one after the other. Rows
+ * that point at the person may be written meanwhile: whoever holds the person's enrollments and is about to write such a
+ * row would else wait for this transaction, which waits for the enrollments.
+ */
 export async function lockSubscriber(db: EntityManager, id: string): Promise<LockedSubscriber | null> {
   const rows: LockedSubscriber[] = await db.query(
-    `select id, status, email_key as "emailKey", fields from subscriber where id = $1 for update`,
+    `select id, status, email_key as "emailKey", fields from subscriber where id = $1 for no key update`,
     [id],
   );
   return rows[0] ?? null;
+}
+
+export async function hasOptedOut(
+  db: EntityManager,
+  subscriberId: string,
+  topicKey: string,
+): Promise<boolean> {
+  const rows: unknown[] = await db.query(
+    'select 1 from topic_opt_out where subscriber_id = $1 and topic_key = $2',
+    [subscriberId, topicKey],
+  );
+  return rows.length === 1;
 }
 
 /**

@@ -11,7 +11,7 @@ export async function forgetSubscriber(db: EntityManager, subscriberId: string):
     [subscriberId],
   );
   await db.query(
-    'update visit set subscriber_id = null, user_agent = null, referrer = null where subscriber_id = $1',
+    'update visit set subscriber_id = null, user_agent = null, referrer = null, utm = null where subscriber_id = $1',
     [subscriberId],
   );
   await db.query('update conversion set subscriber_id = null where subscriber_id = $1', [subscriberId]);

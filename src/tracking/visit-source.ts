@@ -35,5 +35,5 @@ function utmOf(query: unknown): VisitSource['utm'] {
 }
 
 function cut(text: string): string {
-  return text.replaceAll('\0', '').slice(0, MAX_CHARS);
+  return text.replaceAll('\0', '').slice(0, MAX_CHARS).toWellFormed();
 }

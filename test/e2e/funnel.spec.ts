@@ -1,5 +1,6 @@
 import type { Response } from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FunnelsService } from '../../src/funnels/funnels.service.js';
 import { readLicenceKey } from '../../src/orders/licence-key.js';
 import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../support/app.js';
 
@@ -179,6 +180,35 @@ describe('from squeeze page to sale', () => {
     }
     throw new Error(`no tracked link to ${target} in "${mail.subject}"`);
   }
+
+  it('keeps its own files when the API changes a price: it took the newest of that name, of whatever funnel', async () => {
+    const given = async (): Promise<unknown> =>
+      t.dataSource.query(`select lead_magnet_file_id as file from form where slug = 'niches'`);
+    const before = await given();
+    await t.dataSource.query(
+      `insert into stored_file (sha256, file_name, content_type, size_bytes, created_at)
+       select '\\x01', file_name, content_type, size_bytes, created_at from stored_file where file_name = '75-niches.pdf'`,
+    );
+    const funnels = t.app.get(FunnelsService, { strict: false });
+    const yaml = (await funnels.export('niche-ebook')).replace('49.00 EUR', '59.00 EUR');
+    const { changes } = await funnels.apply(yaml, null, 'funnel.yaml');
+    expect(changes).toHaveLength(1);
+    expect(await given()).toEqual(before);
+  });
+
+  it.each([
+    ['funnels/niche-ebook/rollback', 'post', { to: 3_000_000_000 }],
+    ['subscribers', 'post', { email: 'half@example.com', fields: { note: '\ud800' } }],
+    ['forms/niches', 'put', { bullets: ['\ud800'] }],
+  ] as const)('is told what is wrong by %s rather than that we failed', async (path, method, body) => {
+    const answer = await t.http[method](`/api/v1/${path}`)
+      .set('Authorization', `Bearer ${API_KEY}`)
+      .set('Content-Type', 'application/json')
+      .send(JSON.stringify(body));
+    expect(answer.status).toBeGreaterThanOrEqual(400);
+    expect(answer.status).toBeLessThan(500);
+    expect(answer.body.errors?.length).toBeGreaterThan(0);
+  });
 });
 
 function pathOf(url: string | undefined): string {

@@ -56,8 +56,12 @@ const SERVER_REFUSALS: Readonly<Record<number, readonly [code: string, detail: s
   415: ['REQUEST_MEDIA_TYPE_UNSUPPORTED', 'Send the body as application/json'],
 };
 
-/** PostgreSQL: character_not_in_repertoire and untranslatable_character, which a NUL in a text causes. */
+/**
+ * PostgreSQL: character_not_in_repertoire and untranslatable_character, which a NUL in a text causes, and what its JSON
+ * says of half a pair of surrogates.
+ */
 const UNSTORABLE_TEXT = new Set(['22021', '22P05']);
+const INVALID_TEXT = '22P02';
 
 /** The status a `DomainError` of this code is answered with. */
 export function statusOfCode(code: string): number {
@@ -70,7 +74,10 @@ export function problemAnswerOf(error: unknown): ProblemAnswer {
   if (error instanceof RequestInvalidError) return requestInvalid(error.problems);
   if (isUnstorableText(error)) {
     return requestInvalid([
-      { field: 'body', message: 'A text holds a character that cannot be stored (NUL)' },
+      {
+        field: 'body',
+        message: 'A text holds a character that cannot be stored (NUL, or half of a surrogate pair)',
+      },
     ]);
   }
   const status = statusOfServerError(error);
@@ -134,7 +141,11 @@ function statusOfServerError(error: unknown): number | undefined {
 }
 
 function isUnstorableText(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && UNSTORABLE_TEXT.has(String(error.code));
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  return (
+    UNSTORABLE_TEXT.has(String(error.code)) ||
+    (error.code === INVALID_TEXT && error.message.includes('type json'))
+  );
 }
 
 function isFieldProblems(value: unknown): value is FieldProblem[] {

@@ -36,7 +36,7 @@ async function traces(word: string): Promise<string[]> {
   return found;
 }
 
-const buy = async (reader: Reader, outcome: 'paid' | 'none'): Promise<string> => {
+const buy = async (reader: Reader, outcome: 'paid' | 'none', email = reader.email): Promise<string> => {
   const messageId = signToken(
     t.app.get<Config>(CONFIG).secretKey,
     'message',
@@ -48,7 +48,7 @@ const buy = async (reader: Reader, outcome: 'paid' | 'none'): Promise<string> =>
     .post('/checkout/launch-kit')
     .set('User-Agent', BROWSER)
     .type('form')
-    .send({ email: reader.email, name: `Rita ${CANARY}`, m: messageId })
+    .send({ email, name: `Rita ${CANARY}`, m: messageId })
     .expect(303);
   const pay = (placed.headers['location'] as string).replace(/^https?:\/\/[^/]+/, '');
   if (outcome === 'paid') await t.http.post(pay).type('form').send({ outcome }).expect(303);
@@ -124,6 +124,11 @@ describe('forgetting a person', () => {
        tags as (insert into tag_signal (subscriber_id, name, created_at) values ($1, $2, now()))
        insert into field_signal (subscriber_id, before, created_at) values ($1, $2, now())`,
       [reader.id, JSON.stringify({ plan: CANARY })],
+    );
+    await t.dataSource.query(
+      `insert into visit (visitor_id, page, slug, funnel_key, subscriber_id, class, utm, at)
+       values ('\\x00', 'offer', 'launch-kit', 'niche-ebook', $1, 'human', $2, now())`,
+      [reader.id, { content: reader.email }],
     );
     await t.http
       .post('/api/v1/affiliates')
@@ -204,6 +209,26 @@ describe('forgetting a person', () => {
     expect(paid).toMatchObject({ status: 'paid', subscriberId: null, email: 'erased' });
     expect(await one('select count(*)::int as n from subscriber where email_key = $1', 'erased')).toEqual({
       n: 0,
+    });
+  });
+
+  it('neither shows nor forgets the order of somebody to whom they passed a mail on: it ended unpaid, without a buyer', async () => {
+    const reader = await newReader(t, 'passing-on@example.com');
+    const order = await buy(reader, 'none', 'friend@example.com');
+    const copy = await t.http
+      .get(`/api/v1/subscribers/${reader.id}/export`)
+      .set('Authorization', `Bearer ${API_KEY}`)
+      .expect(200);
+    expect(copy.body.orders).toEqual([]);
+    await erase(reader);
+    expect(
+      await one('select status, email, subscriber_id as s, message_id as m from orders where id = $1', order),
+    ).toEqual({ status: 'pending', email: 'friend@example.com', s: null, m: null });
+    const paid = await t.app.get(OrdersService).markPaid(order, 'test', 'friend');
+    expect(paid).toMatchObject({
+      status: 'paid',
+      subscriberId: expect.any(String),
+      email: 'friend@example.com',
     });
   });
 

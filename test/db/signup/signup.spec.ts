@@ -38,6 +38,16 @@ const confirmLink = async (email: string): Promise<string> => {
   const mails = await t.mailsTo(email);
   return linkIn(mails.findLast(({ html }) => html.includes('/confirm/')) as TestMail, /\/confirm\//);
 };
+const optOut = (email: string) =>
+  t.dataSource.query(
+    `insert into topic_opt_out (subscriber_id, topic_key, created_at) select id, 'niche-ebook', now() from subscriber where email_key = $1`,
+    [email],
+  );
+const isOptedOut = async (email: string): Promise<boolean> =>
+  (await only(
+    'select 1 from topic_opt_out o join subscriber s on s.id = o.subscriber_id where s.email_key = $1',
+    [email],
+  )) !== undefined;
 const confirmed = async (email: string): Promise<string> => {
   await signUp({ email }).expect(200);
   const link = await confirmLink(email);
@@ -168,6 +178,19 @@ describe('confirming', () => {
   });
 });
 
+describe('somebody on the list who has left this topic', () => {
+  it('is asked when they sign up again, and gets its mails from then on; the page promised a mail that never came', async () => {
+    await confirmed(reader);
+    await optOut(reader);
+    t.clock.advance(DAY_MS);
+    await signUp({ email: reader }).expect(200);
+    expect(await isOptedOut(reader)).toBe(true);
+    await t.http.post(await confirmLink(reader)).expect(200);
+    expect(await isOptedOut(reader)).toBe(false);
+    expect(await confirmations(reader)).toBe(1);
+  });
+});
+
 describe('single opt-in', () => {
   beforeAll(() => t.dataSource.query(`update form set opt_in = 'single' where slug = 'niches'`));
   afterAll(() => t.dataSource.query(`update form set opt_in = 'double' where slug = 'niches'`));
@@ -183,6 +206,22 @@ describe('single opt-in', () => {
     await setStatus(reader, 'unsubscribed');
     await signUp({ email: reader }).expect(200);
     expect(await statusOf(reader)).toBe('unsubscribed');
+    expect(await planned(reader)).toBe(1);
+  });
+});
+
+describe('single opt-in of somebody who has left this topic', () => {
+  beforeAll(() => t.dataSource.query(`update form set opt_in = 'single' where slug = 'niches'`));
+  afterAll(() => t.dataSource.query(`update form set opt_in = 'double' where slug = 'niches'`));
+
+  it('asks them: a stranger who typed their address lifted the opt-out', async () => {
+    await t.dataSource.query(
+      `insert into subscriber (email, email_key, status, created_at, updated_at) values ($1, $1, 'active', now(), now())`,
+      [reader],
+    );
+    await optOut(reader);
+    await signUp({ email: reader }).expect(200);
+    expect(await isOptedOut(reader)).toBe(true);
     expect(await planned(reader)).toBe(1);
   });
 });

@@ -38,6 +38,17 @@ const events = async (): Promise<{ kind: string; class: string; linkId: string |
 };
 const forget = async (): Promise<void> => void (await t.dataSource.query('delete from tracking_event'));
 
+describe('a visit', () => {
+  it('shows the page whatever its campaign is called: a sign cut in half at the end led to an error', async () => {
+    const name = `${'x'.repeat(199)}\u{1f600}`;
+    await t.http.get(`/p/niches?utm_campaign=${encodeURIComponent(name)}`).expect(200);
+    expect(await t.dataSource.query(`select utm->>'campaign' as name from visit`)).toEqual([
+      { name: `${'x'.repeat(199)}\ufffd` },
+    ]);
+    await t.dataSource.query('delete from visit');
+  });
+});
+
 describe('clicks', () => {
   it('lead to the stored address and are recorded as a person’s beside the built-in mailbox', async () => {
     await forget();
