@@ -38,6 +38,7 @@ import { Affiliates1765108000000 } from './migrations/1765108000000-affiliates.j
 import { OrderTerms1765110000000 } from './migrations/1765110000000-order-terms.js';
 import { LeavingAffiliates1765110010000 } from './migrations/1765110010000-leaving-affiliates.js';
 import { PayoutsUndone1765110020000 } from './migrations/1765110020000-payouts-undone.js';
+import { RowsOfImports1765113000000 } from './migrations/1765113000000-rows-of-imports.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -81,4 +82,5 @@ export const migrations = [
   OrderTerms1765110000000,
   LeavingAffiliates1765110010000,
   PayoutsUndone1765110020000,
+  RowsOfImports1765113000000,
 ];
