@@ -3,6 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import type { EmailAddressParse } from '../values/email-address.js';
+import { mailboxOf } from '../values/mailbox.js';
 import type { Affiliate, AffiliateFigures, AffiliateState } from './affiliate.js';
 import {
   figuresOf,
@@ -13,7 +14,6 @@ import {
   recruiters,
 } from './affiliates.queries.js';
 import { forgetAffiliate } from './forget.queries.js';
-import { mailboxOf } from './mailbox.js';
 import { wouldLoop } from './recruiting-tree.js';
 
 type Address = Extract<EmailAddressParse, { ok: true }>;

@@ -4,6 +4,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import { addDuration, parseDuration } from '../values/duration.js';
 import { parseEmailAddress } from '../values/email-address.js';
+import { mailboxOf } from '../values/mailbox.js';
 import { AffiliateTermsService, USUAL_COOKIE } from './affiliate-terms.service.js';
 import { clawedBackOf, commissionsOf, type Party } from './commission.js';
 import type { CommissionRecord } from './commission-record.js';
@@ -19,7 +20,6 @@ import {
   partiesOf,
 } from './commissions.queries.js';
 import { forgetPaidOff } from './forget.queries.js';
-import { mailboxOf } from './mailbox.js';
 import { ReferralsService } from './referrals.service.js';
 
 /** As much of a paid order as decides who earns by it. */

@@ -82,6 +82,7 @@ export class CheckoutController {
       slug,
       messageId,
       visitorId: this.tracking.visitorId(request.ip, request.headers['user-agent'] ?? '', this.clock.now()),
+      ip: request.ip,
       referralCookie: request.cookies[REFERRAL_COOKIE],
       email: form.email,
       name: form.name,
@@ -106,6 +107,12 @@ export class CheckoutController {
           terms: outcome.terms,
           errors: { bump: 'This offer has nothing to add.' },
         });
+      case 'limited': {
+        reply.header('retry-after', String(outcome.retryAfterSeconds));
+        const minutes = Math.ceil(outcome.retryAfterSeconds / 60);
+        const form = `Too many orders came from your network or for this address. Nothing was ordered or charged. Please send the form again in ${minutes} minutes.`;
+        return this.pages.form(reply, 429, { ...typed, terms: outcome.terms, errors: { form } });
+      }
       case 'price_ended': {
         const now = formatMoney(outcome.terms.price, 'en');
         const form = `The reduced price has ended. The price is ${now} now; send the form again to order at that price.`;

@@ -1,18 +1,28 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { ReferralsService } from '../affiliates/referrals.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { OffersService, type OfferTerms } from '../offers/offers.service.js';
 import type { EmailAddressParse } from '../values/email-address.js';
+import { CheckoutLimits } from './checkout-limits.service.js';
 import { checkoutTotal, priceStillHolds } from './checkout.js';
 import { orderNumber } from './order-number.js';
 import type { Order } from './order.js';
-import { findOpenOrder, findOrder, insertOrder, nextOrderId, type NewOrder } from './orders.queries.js';
+import {
+  findOpenOrder,
+  findOrder,
+  holdReader,
+  insertOrder,
+  nextOrderId,
+  type NewOrder,
+  renameOpen,
+} from './orders.queries.js';
 
 export interface CheckoutSubmission {
   slug: string;
   messageId: string | null;
   visitorId: Buffer | null;
+  ip: string;
   /** By whose link the browser came, as its cookie says. */
   referralCookie?: string | undefined;
   email: Extract<EmailAddressParse, { ok: true }>;
@@ -26,6 +36,7 @@ export type CheckoutOutcome =
   | { kind: 'placed'; order: Order }
   | { kind: 'price_ended'; terms: OfferTerms }
   | { kind: 'no_bump'; terms: OfferTerms }
+  | { kind: 'limited'; terms: OfferTerms; retryAfterSeconds: number }
   | { kind: 'no_offer' };
 
 /** A second click or tab finds the order of the first for this long. */
@@ -38,6 +49,7 @@ export class CheckoutService {
     private readonly dataSource: DataSource,
     private readonly offers: OffersService,
     private readonly referrals: ReferralsService,
+    private readonly limits: CheckoutLimits,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -48,6 +60,9 @@ export class CheckoutService {
     if (submission.withBump && terms.offer.bump === null) return { kind: 'no_bump', terms };
     if (!priceStillHolds(terms.price, submission.seenMinor, terms.expired))
       return { kind: 'price_ended', terms };
+    const { ip, email } = submission;
+    const verdict = await this.limits.take({ ip, emailKey: email.key });
+    if (!verdict.allowed) return { kind: 'limited', terms, retryAfterSeconds: verdict.retryAfterSeconds };
     return { kind: 'placed', order: await this.store(newOrder(submission, terms), submission) };
   }
 
@@ -59,9 +74,8 @@ export class CheckoutService {
         `checkout:${order.offerId}:${email.key}`,
       ]);
       const open = await findOpenOrder(manager, order, new Date(now.getTime() - REUSE_MS));
-      const id = open ?? (await nextOrderId(manager));
-      if (open === null) await insertOrder(manager, order, { id, number: orderNumber(id, now), now });
-      else await manager.query(`update orders set name = $2 where id = $1`, [id, order.name]);
+      const id =
+        (open && (await renameOpen(manager, open, order.name))) ?? (await this.insert(manager, order));
       const { funnelKey, subscriberId: readerId } = order;
       const source = { cookie: referralCookie };
       await this.referrals.ordered(manager, {
@@ -75,6 +89,14 @@ export class CheckoutService {
       if (stored === null) throw new Error(`order ${id} was not stored`);
       return stored;
     });
+  }
+
+  private async insert(manager: EntityManager, order: NewOrder): Promise<string> {
+    const now = this.clock.now();
+    const id = await nextOrderId(manager);
+    const subscriberId = order.subscriberId && (await holdReader(manager, order.subscriberId));
+    await insertOrder(manager, { ...order, subscriberId }, { id, number: orderNumber(id, now), now });
+    return id;
   }
 }
 

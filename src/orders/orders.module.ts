@@ -10,6 +10,7 @@ import { MembershipsController } from './memberships/memberships.controller.js';
 import { MembershipsJobs } from './memberships/memberships.jobs.js';
 import { MembershipsService } from './memberships/memberships.service.js';
 import { CheckoutController } from './checkout.controller.js';
+import { CheckoutLimits } from './checkout-limits.service.js';
 import { CheckoutService } from './checkout.service.js';
 import { LicencesController } from './licences.controller.js';
 import { OrderEffects } from './order-effects.service.js';
@@ -42,6 +43,7 @@ import { UpsellsService } from './upsells/upsells.service.js';
   ],
   providers: [
     CheckoutService,
+    CheckoutLimits,
     CheckoutPages,
     OrderEffects,
     OrdersService,

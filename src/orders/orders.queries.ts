@@ -96,7 +96,7 @@ export async function findOpenOrder(db: EntityManager, order: NewOrder, since: D
     `select id from orders o
       where funnel_key = $1 and status = 'pending' and offer_id = $2 and visitor_id = $3 and lower(email) = lower($4)
         and parent_order_id is null and amount_minor = $5 and currency = $6 and created_at > $7
-        and $8 = (select count(*) from order_line where order_id = o.id)
+        and $8::bigint[] = (select array_agg(product_id order by product_id) from order_line where order_id = o.id)
       order by id desc limit 1`,
     [
       order.funnelKey,
@@ -106,9 +106,28 @@ export async function findOpenOrder(db: EntityManager, order: NewOrder, since: D
       order.amountMinor,
       order.currency,
       since,
-      order.lines.length,
+      order.lines
+        .map(({ productId }) => productId)
+        .toSorted((one, other) => Number(BigInt(one) - BigInt(other))),
     ],
   );
+  return rows[0]?.id ?? null;
+}
+
+/** The order again, with the name that was typed last; null for one that was paid, declined or forgotten since. */
+export async function renameOpen(db: EntityManager, id: string, name: string | null): Promise<string | null> {
+  const rows: { id: string }[] = await db.query(
+    `with named as (update orders set name = $2 where id = $1 and status = 'pending' returning id) select id from named`,
+    [id, name],
+  );
+  return rows[0]?.id ?? null;
+}
+
+/** The reader of the mail that led to an order, kept from being erased until the transaction ends; null if they are gone by now. */
+export async function holdReader(db: EntityManager, subscriberId: string): Promise<string | null> {
+  const rows: { id: string }[] = await db.query('select id from subscriber where id = $1 for key share', [
+    subscriberId,
+  ]);
   return rows[0]?.id ?? null;
 }
 

@@ -3,7 +3,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../infra/config.js';
 import { RateLimits, type RateLimit } from '../infra/rate-limits/rate-limits.service.js';
 import { isLoopback } from '../tracking/hit-class.js';
-import { addressBlock } from './address-block.js';
+import { addressBlock } from '../values/address-block.js';
+import { mailboxOf } from '../values/mailbox.js';
 
 /** A household or an office shares an address block; a list bomber sends far more than this. */
 const PER_BLOCK: RateLimit = { name: 'signup-block', points: 30, seconds: 600 };
@@ -19,11 +20,11 @@ export interface Attempt {
   hasToken: boolean;
 }
 
-/** `block`: too many from this place; `address`: this address has been asked often enough. */
+/** `block`: too many from this place; `address`: this mailbox has been asked often enough. */
 export type SignupVerdict =
   { kind: 'ok' } | { kind: 'block'; retryAfterSeconds: number } | { kind: 'address' };
 
-/** Counts sign-ups per address and per block of network addresses. */
+/** Counts sign-ups per mailbox and per block of network addresses. */
 @Injectable()
 export class SignupLimits {
   constructor(
@@ -37,7 +38,9 @@ export class SignupLimits {
     const weight = hasToken || loopback ? 1 : WITHOUT_TOKEN_WEIGHT;
     const place = await this.limits.take(loopback ? PER_LOOPBACK : PER_BLOCK, addressBlock(ip), weight);
     if (!place.allowed) return { kind: 'block', retryAfterSeconds: place.retryAfterSeconds };
-    const hash = createHmac('sha256', this.config.secretKey).update(`limit\0${emailKey}`).digest('hex');
+    // Every spelling of an address that reaches one mailbox, but for whoever tries things out at home.
+    const mailbox = loopback && this.config.mailboxOn ? emailKey : mailboxOf(emailKey);
+    const hash = createHmac('sha256', this.config.secretKey).update(`limit\0${mailbox}`).digest('hex');
     return (await this.limits.take(PER_ADDRESS, hash)).allowed ? { kind: 'ok' } : { kind: 'address' };
   }
 }

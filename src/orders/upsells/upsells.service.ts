@@ -78,13 +78,15 @@ export class UpsellsService {
   async accept(token: string, referralCookie: string | undefined): Promise<OpenedUpsell> {
     const found = await this.read(token);
     if (!('upsell' in found)) return found;
-    const { root } = found;
     // Before the transaction: it takes a connection of its own, and many who held one would wait for another for ever.
-    const terms = await this.termsFor(root, found.upsell);
+    const terms = await this.termsFor(found.root, found.upsell);
     return this.dataSource.transaction(async (manager) => {
       const upsell = (await lockUpsell(manager, found.upsell.id)) ?? found.upsell;
-      if (!(await holdPaid(manager, root.id))) return { kind: 'unknown' };
-      if (upsell.answer !== null || terms === null) return this.over(root, upsell, manager);
+      const root = (await holdPaid(manager, found.root.id)) && (await findOrder(manager, found.root.id));
+      if (!root) return { kind: 'unknown' };
+      // Without a subscriber the buyer was erased meanwhile: nothing could be delivered to them.
+      if (upsell.answer !== null || terms === null || root.subscriberId === null)
+        return this.over(root, upsell, manager);
       const order = await this.store(manager, root, terms);
       const source = { cookie: referralCookie };
       const { id: orderId, funnelKey, subscriberId: readerId } = order;

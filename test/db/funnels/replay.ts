@@ -176,7 +176,7 @@ export class Replay {
     const messageId = mails[0]?.id ?? null;
     const terms = await this.get(OffersService).terms(slug, messageId, this.test.clock.now());
     const placed = await this.get(CheckoutService).place({
-      ...{ slug, messageId, email, visitorId: null, name: null },
+      ...{ slug, messageId, email, visitorId: null, ip: '127.0.0.1', name: null },
       withBump: products.length > 1,
       seenMinor: terms?.price.amountMinor ?? null,
     });

@@ -1,5 +1,6 @@
 import { LICENCE_KEY_BYTES, licenceKey } from '../../../src/orders/licence-key.js';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { gate, untilWaiting } from '../../support/database.js';
 import { API_KEY, BROWSER, OPENED_AT, openShop, type Shop } from './shop.js';
 
 const DEADLINE = new Date(OPENED_AT.getTime() + 72 * 3_600_000);
@@ -9,7 +10,7 @@ describe('orders', () => {
   let shop: Shop;
 
   beforeAll(async () => {
-    shop = await openShop();
+    shop = await openShop({ env: { TRUST_PROXY: '1' } });
     await shop.publishOffer();
   });
 
@@ -176,6 +177,29 @@ describe('orders', () => {
     expect(theirs.headers['location']).not.toBe(mine);
   });
 
+  it('are another one when the offer sells something else by now, at the same price', async () => {
+    const swap = { slug: 'swap', discountBps: 0, personalDeadline: false };
+    const product = { key: 'kit-2', funnelKey: 'shop', name: 'Second kit', description: '', fileIds: [] };
+    const price = { amountMinor: 4900, currency: 'EUR' };
+    await shop.products.publish(shop.db.manager, { ...product, price, licence: false });
+    await shop.publishOffer(swap);
+    const first = await checkedOut({ email: 'swap@example.com' }, '/checkout/swap');
+    await shop.publishOffer({ ...swap, productKey: 'kit-2' });
+    const second = await checkedOut({ email: 'swap@example.com' }, '/checkout/swap');
+    expect(second).not.toBe(first);
+    expect(await checkedOut({ email: 'swap@example.com' }, '/checkout/swap')).toBe(second);
+  });
+
+  it('are taken from a reader who is erased at the same moment', async () => {
+    const { token, subscriberId } = await shop.mailTo('leaving@example.com', null);
+    const erasure = await gate(shop.db, 'delete from subscriber where id = $1', [subscriberId]);
+    const ordering = checkedOut({ email: 'leaving@example.com', m: token });
+    await untilWaiting(shop.db, 1, ordering);
+    await erasure.open();
+    expect(await ordering).toContain('/pay/');
+    expect(await ordersOf('leaving@example.com')).toMatchObject([{ subscriberId: null }]);
+  });
+
   it('are paid once, however many payments arrive at the same moment', async () => {
     const pay = await checkedOut({ email: 'once@example.com', bump: 'yes' });
     const answers = await Promise.all([1, 2, 3, 4].map(() => post(pay, { outcome: 'paid' }).expect(303)));
@@ -233,6 +257,24 @@ describe('orders', () => {
     expect(await ordersOf('gift@example.com')).toMatchObject([{ status: 'paid', amountMinor: 0 }]);
     const withBump = await checkedOut({ email: 'gift2@example.com', bump: 'yes' }, '/checkout/gift');
     expect(withBump).toContain('/pay/');
+  });
+
+  it('of nothing to pay do not flood a stranger with receipts, under whatever spelling of the address', async () => {
+    const order = (email: string, from = '203.0.113.9') =>
+      post('/checkout/gift', { email, name: 'Buy now' }).set('X-Forwarded-For', from);
+    for (let one = 0; one < 10; one++)
+      await order(`victim+${one}@example.com`, `198.51.${one}.1`).expect(303);
+    const refused = await order('victim@example.com').expect(429);
+    expect(refused.headers['retry-after']).toBe('3600');
+    expect(refused.text).toMatch(/60 minutes[\s\S]*value="victim@example.com"[\s\S]*value="Buy now"/);
+    expect(await countOf(`message where kind = 'receipt' and address like $1`, 'victim%')).toBe(10);
+    // A network that sends as no office and no launch day does.
+    await order('one@example.com').expect(303);
+    await shop.db.query(`update rate_limit set points = 300 where key = 'checkout-block:203.0.113'`);
+    await order('two@example.com', '203.0.113.77').expect(429);
+    await order('two@example.com', '203.0.114.77').expect(303);
+    shop.clock.advance(600_000);
+    await order('two@example.com', '203.0.113.77').expect(303);
   });
 
   it('make a stranger known, but give no consent in their name', async () => {

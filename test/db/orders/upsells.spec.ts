@@ -166,4 +166,18 @@ describe('what is offered after an order', () => {
     expect(await accepting).toEqual({ kind: 'unknown' });
     expect(await ordersOf('undone@example.com')).toHaveLength(1);
   });
+
+  it('is over for a buyer who is erased while its button is pressed', async () => {
+    const token = (await bought('gone@example.com')).replace('/upsell/', '');
+    const [order] = (await ordersOf('gone@example.com')) as [{ id: string }];
+    const buyer = 'delete from subscriber where id = (select subscriber_id from orders where id = $1)';
+    const erasure = await gate(shop.db, 'select 1 from orders where id = $1 for update', [order.id]);
+    await erasure.query(buyer, [order.id]);
+    await erasure.query(`update orders set email = 'erased', subscriber_id = null where id = $1`, [order.id]);
+    const accepting = shop.app.get(UpsellsService).accept(token, undefined);
+    await untilWaiting(shop.db, 1, accepting);
+    await erasure.open();
+    expect(await accepting).toMatchObject({ kind: 'over', order: null });
+    expect(await ordersOf('erased')).toHaveLength(1);
+  });
 });

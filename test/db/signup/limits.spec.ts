@@ -66,6 +66,16 @@ describe('the limit on sign-ups behind a proxy that is trusted', () => {
     expect(known).toEqual([{ email: slow }]);
   });
 
+  it('mails a mailbox five times an hour, however its address is spelled', async () => {
+    const spelled = ['v.ictim', 'vi.ctim', 'victim+1', 'victim+2', 'victim+3', 'victim+4', 'victim+5'];
+    for (const [n, local] of spelled.entries())
+      await signUp(`198.51.${n}.1`, `${local}@gmail.com`).expect(200);
+    const mails: unknown[] = await t.dataSource.query(
+      `select 1 from message where kind = 'confirmation' and address like 'v%@gmail.com'`,
+    );
+    expect(mails).toHaveLength(5);
+  });
+
   it('believes the proxy alone: what the visitor wrote before it is not looked at', async () => {
     await fill('198.51.100.1, 203.0.113.9');
     expect((await signUp('198.51.100.2, 203.0.113.9')).status).toBe(429);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { clawedBackOf, commissionsOf, type Party, shareOf } from '../../../src/affiliates/commission.js';
 import { landingPath, readLanding } from '../../../src/affiliates/landing.js';
-import { mailboxOf } from '../../../src/affiliates/mailbox.js';
+import { mailboxOf } from '../../../src/values/mailbox.js';
 import { wouldLoop } from '../../../src/affiliates/recruiting-tree.js';
 import { lastTouch, readTouch, writeTouch } from '../../../src/affiliates/touch.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { filledTooFast, formAgeMs, issueFormToken } from '../../../src/signup/form-token.js';
-import { addressBlock } from '../../../src/signup/address-block.js';
+import { addressBlock } from '../../../src/values/address-block.js';
 import { checkSubmission } from '../../../src/signup/submission.js';
 
 const SECRET = Buffer.alloc(32, 7);

@@ -2,8 +2,8 @@ const GOOGLE = new Set(['gmail.com', 'googlemail.com']);
 
 /**
  * The mailbox that mail to an address probably reaches: its key without what follows a plus, and as Google reads it
- * without dots. Two people never share one by this, and one person rarely passes for two; it decides who pays whom, not
- * who is written to. `emailKey` is that of `parseEmailAddress`.
+ * without dots. Two people never share one by this, and one person rarely passes for two; it decides who pays whom and
+ * how often a mailbox is asked, not who is written to. `emailKey` is that of `parseEmailAddress`.
  */
 export function mailboxOf(emailKey: string): string {
   const at = emailKey.lastIndexOf('@');
