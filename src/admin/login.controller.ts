@@ -63,7 +63,10 @@ export class LoginController {
       return loginPage({ values, errors, next: '/admin' }, 422);
     }
     const next = returnPath(form.data.next);
-    const outcome = await this.owners.login(form.data, request.ip);
+    const outcome = await this.owners.login(form.data, {
+      ip: request.ip,
+      browserId: this.access.browserId(request),
+    });
     switch (outcome.kind) {
       case 'signed_in':
         this.access.remember(reply, outcome.session);

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CONFIG, type Config } from '../infra/config.js';
 import { DomainError } from '../values/domain-error.js';
 import { OwnerAccess } from './owner-access.service.js';
-import { isLocalVisit, isLoopback } from './same-origin.js';
+import { isAtHome, isLoopback } from './same-origin.js';
 
 /** The mailbox is gone as soon as a real relay is set. It stands open on the owner's own machine, and to the owner. */
 @Injectable()
@@ -17,7 +17,8 @@ export class MailboxGuard implements CanActivate {
     if (!this.config.mailboxOn) throw notHere();
     const http = context.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
-    const atHome = isLoopback(this.config.host) && isLocalVisit(request.headers);
+    const { host, baseUrl } = this.config;
+    const atHome = isLoopback(host) && isAtHome(request, baseUrl);
     if (!atHome && !(await this.access.admit(request, http.getResponse<FastifyReply>()))) return false;
     this.access.checkOrigin(request);
     return true;

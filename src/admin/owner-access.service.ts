@@ -1,13 +1,20 @@
+import { randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { seeOther } from '../infra/http/send-page.js';
 import { DomainError } from '../values/domain-error.js';
+import { signExpiring, verifyExpiring } from '../values/signed-token.js';
 import { rememberOwner } from './owner-of-request.js';
 import { OwnerService, type OpenedSession } from './owner.service.js';
 import { isSameOrigin } from './same-origin.js';
 
 const COOKIE = 'ws_session';
+/** Says that somebody has signed in with this browser before. It opens nothing; see the limits of `OwnerService`. */
+const BROWSER_COOKIE = 'ws_browser';
+const BROWSER_MS = 365 * 24 * 3_600_000;
+const BROWSER_ID_BYTES = 16;
 
 /** The door of the owner's pages: who comes in, and how the browser remembers it. */
 @Injectable()
@@ -15,6 +22,7 @@ export class OwnerAccess {
   constructor(
     private readonly owners: OwnerService,
     @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /**
@@ -43,6 +51,22 @@ export class OwnerAccess {
 
   remember(reply: FastifyReply, { token, expiresAt }: OpenedSession): void {
     reply.setCookie(COOKIE, token, { ...this.cookieOptions(), expires: expiresAt });
+    const expires = new Date(this.clock.now().getTime() + BROWSER_MS);
+    const known = signExpiring(
+      this.config.secretKey,
+      'owner-browser',
+      randomBytes(BROWSER_ID_BYTES),
+      expires,
+    );
+    reply.setCookie(BROWSER_COOKIE, known, { ...this.cookieOptions(), path: '/admin/login', expires });
+  }
+
+  /** Of a browser in which somebody has signed in within a year; null for any other. */
+  browserId({ cookies }: FastifyRequest): string | null {
+    const token = cookies[BROWSER_COOKIE] ?? '';
+    const known = verifyExpiring(this.config.secretKey, 'owner-browser', token, this.clock.now());
+    if (known === null || known === 'expired') return null;
+    return Buffer.from(known.payload).toString('base64url');
   }
 
   async forget(request: FastifyRequest, reply: FastifyReply): Promise<void> {

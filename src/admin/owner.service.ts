@@ -5,6 +5,7 @@ import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { RateLimits, type RateLimit } from '../infra/rate-limits/rate-limits.service.js';
+import { addressBlock } from '../values/address-block.js';
 import type { EmailAddressParse } from '../values/email-address.js';
 import type { Owner } from './owner-of-request.js';
 
@@ -19,6 +20,12 @@ export interface OpenedSession {
   expiresAt: Date;
 }
 
+export interface LoginPlace {
+  ip: string;
+  /** Of a browser that has signed in here before; null for any other. */
+  browserId: string | null;
+}
+
 export type LoginOutcome =
   | { kind: 'signed_in'; session: OpenedSession }
   | { kind: 'wrong' }
@@ -31,9 +38,13 @@ const TOKEN = /^[A-Za-z0-9_-]{43}$/;
 /** OWASP's second choice of parameters for argon2id: 19 MiB, two passes. */
 const ARGON2 = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
 
-/** Ten wrong guesses from one place in a quarter of an hour; fifty an hour against one account, from wherever. */
+/**
+ * Ten wrong guesses from one place in a quarter of an hour; fifty an hour against one account, from wherever. A browser
+ * that has signed in before is counted by itself, so that the guesses of others do not shut the owner out.
+ */
 const TRIES_PER_PLACE: RateLimit = { name: 'login-place', points: 10, seconds: 900 };
 const TRIES_PER_ACCOUNT: RateLimit = { name: 'login-account', points: 50, seconds: 3600 };
+const TRIES_PER_BROWSER: RateLimit = { name: 'login-browser', points: 10, seconds: 900 };
 
 /** The one account of the installation and its sessions. The only writer of `owner` and `owner_session`. */
 @Injectable()
@@ -69,10 +80,10 @@ export class OwnerService {
     return ownerId === undefined ? null : this.open(ownerId);
   }
 
-  /** `ip` is where the try comes from; only a keyed hash of it is kept. */
-  async login({ email, password }: Credentials, ip: string): Promise<LoginOutcome> {
-    const [place, account] = [this.keyed(`ip:${ip}`), this.keyed(`email:${email.key}`)];
-    const retryAfterSeconds = await this.tooMany(place, account);
+  /** Where the try comes from is kept as a keyed hash only. */
+  async login({ email, password }: Credentials, from: LoginPlace): Promise<LoginOutcome> {
+    const tries = this.triesOf(email.key, from);
+    const retryAfterSeconds = await this.tooMany(tries);
     if (retryAfterSeconds !== null) return { kind: 'limited', retryAfterSeconds };
     const rows: { id: string; passwordHash: string }[] = await this.dataSource.query(
       `select id, password_hash as "passwordHash" from owner where email_key = $1`,
@@ -82,8 +93,7 @@ export class OwnerService {
     this.decoy ??= hash(randomBytes(TOKEN_BYTES), ARGON2);
     const fits = await verify(owner?.passwordHash ?? (await this.decoy), password);
     if (!owner || !fits) return { kind: 'wrong' };
-    await this.limits.clear(TRIES_PER_PLACE, place);
-    await this.limits.clear(TRIES_PER_ACCOUNT, account);
+    for (const [limit, key] of tries) await this.limits.clear(limit, key);
     return { kind: 'signed_in', session: await this.open(owner.id) };
   }
 
@@ -115,12 +125,17 @@ export class OwnerService {
     return { token, expiresAt };
   }
 
+  private triesOf(emailKey: string, { ip, browserId }: LoginPlace): [RateLimit, string][] {
+    if (browserId !== null) return [[TRIES_PER_BROWSER, browserId]];
+    return [
+      [TRIES_PER_PLACE, this.keyed(`ip:${addressBlock(ip)}`)],
+      [TRIES_PER_ACCOUNT, this.keyed(`email:${emailKey}`)],
+    ];
+  }
+
   /** Counted before the password is looked at, so that tries at the same moment cannot slip past the limit. */
-  private async tooMany(place: string, account: string): Promise<number | null> {
-    for (const [limit, key] of [
-      [TRIES_PER_PLACE, place],
-      [TRIES_PER_ACCOUNT, account],
-    ] as const) {
+  private async tooMany(tries: readonly [RateLimit, string][]): Promise<number | null> {
+    for (const [limit, key] of tries) {
       const verdict = await this.limits.take(limit, key);
       if (!verdict.allowed) return verdict.retryAfterSeconds;
     }

@@ -1,4 +1,6 @@
+import { isLoopback as isLoopbackIp } from '../tracking/hit-class.js';
 import { urlOf } from '../values/url.js';
+
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 /**
@@ -39,13 +41,23 @@ const FORWARDED = [
   'via',
 ];
 
+export interface Visit {
+  ip: string;
+  headers: Record<string, string | string[] | undefined>;
+  raw: { httpVersion: string };
+}
+
 /**
- * Whether a request that reached a loopback port was made on this machine: asked for under a name of this machine
- * (another name is a page elsewhere that pointed its own name here), and not handed on by a proxy.
+ * Whether a request was made on this machine: from a loopback address, under a name of this machine (another name is a
+ * page elsewhere that pointed its own name here), and not handed on by a proxy. A proxy that says nothing of it is known
+ * by the address of the world that we were told for our links, or by its HTTP/1.0, which nginx speaks unless it is told
+ * better and no browser does.
  */
-export function isLocalVisit(headers: Record<string, string | string[] | undefined>): boolean {
+export function isAtHome({ ip, headers, raw }: Visit, baseUrl: string): boolean {
   const { host } = headers;
-  const url = typeof host === 'string' ? urlOf(`http://${host}`) : null;
-  if (url === null || !LOOPBACK.has(url.hostname)) return false;
+  const asked = typeof host === 'string' ? urlOf(`http://${host}`) : null;
+  const names = [asked?.hostname ?? '', urlOf(baseUrl)?.hostname ?? ''];
+  if (!isLoopbackIp(ip) || raw.httpVersion === '1.0' || !names.every((name) => LOOPBACK.has(name)))
+    return false;
   return FORWARDED.every((name) => headers[name] === undefined);
 }

@@ -32,7 +32,7 @@ describe("the owner's pages", () => {
   beforeAll(async () => {
     shop = await openShop({
       modules: [AdminModule],
-      env: { HOST: '0.0.0.0', BASE_URL: 'https://shop.example.com' },
+      env: { HOST: '0.0.0.0', BASE_URL: 'https://shop.example.com', TRUST_PROXY: '1' },
     });
     await shop.publishOffer();
     await shop.db.query(
@@ -217,5 +217,25 @@ describe("the owner's pages", () => {
       `select key from rate_limit where key like '%owner%' or key like '%127.0.0.1%'`,
     );
     expect(kept).toEqual([]);
+  });
+
+  it('do not shut the owner out while others guess, nor let them guess from a network of their own', async () => {
+    await shop.db.query('delete from rate_limit');
+    const login = (from: string, password: string) =>
+      post('/admin/login', { ...OWNER, password }).set('X-Forwarded-For', from);
+    const known = String((await login('192.0.2.1', OWNER.password).expect(303)).headers['set-cookie']);
+    const browser = /ws_browser=[^;]+/.exec(known)?.[0] ?? '';
+    expect(browser).not.toBe('');
+    for (let guess = 0; guess < 10; guess++)
+      await login(`2001:db8:1:2::${guess}`, 'wrong password').expect(422);
+    await login('2001:db8:1:2:3::4', 'wrong password').expect(429);
+    await shop.db.query(`update rate_limit set points = 51 where key like 'login-account:%'`);
+    await login('192.0.2.1', OWNER.password).expect(429);
+    await login('192.0.2.1', OWNER.password).set('Cookie', `${browser}x`).expect(429);
+    await login('2001:db8:1:2::5', OWNER.password).set('Cookie', browser).expect(303);
+    // Nor does the cookie let a thief of it guess on.
+    for (let guess = 0; guess < 10; guess++)
+      await login('192.0.2.1', 'wrong password').set('Cookie', browser).expect(422);
+    await login('192.0.2.9', OWNER.password).set('Cookie', browser).expect(429);
   });
 });

@@ -25,7 +25,12 @@ describe('skipping ahead in demo mode', () => {
 
   beforeAll(async () => {
     const smtpPort = await freePort();
-    shop = await openShop({ modules: [AdminModule], env: { DEMO: 'true' }, smtpPort, appClock: clock });
+    shop = await openShop({
+      modules: [AdminModule],
+      env: { DEMO: 'true', BASE_URL: 'http://localhost:3000' },
+      smtpPort,
+      appClock: clock,
+    });
     await shop.app.get(MailboxServer, { strict: false }).listen(smtpPort);
     await shop.app.get(Wake).listen();
     await shop.db.query(`update sequence_version set definition = $1`, [

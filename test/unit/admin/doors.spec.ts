@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { mailPolicy, mailTab, withLinksInNewTab } from '../../../src/admin/mail-view.js';
-import { isLocalVisit, isLoopback, isSameOrigin, returnPath } from '../../../src/admin/same-origin.js';
+import { isAtHome, isLoopback, isSameOrigin, returnPath } from '../../../src/admin/same-origin.js';
 
 describe('a form of the owner', () => {
   const own = { baseUrl: 'https://shop.example.com', host: 'shop.example.com' };
@@ -74,18 +74,36 @@ describe('a mail that is shown', () => {
   });
 });
 
-describe('a visit to the mailbox on this machine', () => {
+describe('a visit on this machine', () => {
+  const LOCAL = 'http://localhost:3000';
+  const visit = (headers: object, more: { ip?: string; httpVersion?: string; baseUrl?: string } = {}) =>
+    isAtHome(
+      {
+        ip: more.ip ?? '127.0.0.1',
+        headers: { host: '127.0.0.1:3000', ...headers },
+        raw: { httpVersion: more.httpVersion ?? '1.1' },
+      },
+      more.baseUrl ?? LOCAL,
+    );
+
   it.each(['localhost:3000', '127.0.0.1:3000', '[::1]:3000', 'localhost'])('under %s is let in', (host) => {
-    expect(isLocalVisit({ host })).toBe(true);
+    expect(visit({ host })).toBe(true);
   });
 
   it.each(['evil.example:3000', 'localhost.evil.example', '192.168.0.7:3000', '', 'a b', undefined])(
     'under the name %j is a page elsewhere that pointed its own name here',
-    (host) => expect(isLocalVisit({ host })).toBe(false),
+    (host) => expect(visit({ host })).toBe(false),
   );
 
   it.each(['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via'])(
     'that a proxy handed on (%s) comes from elsewhere',
-    (name) => expect(isLocalVisit({ host: 'localhost:3000', [name]: '203.0.113.9' })).toBe(false),
+    (name) => expect(visit({ [name]: '203.0.113.9' })).toBe(false),
   );
+
+  it('that a proxy handed on without a word comes from elsewhere: it serves another address, or speaks HTTP/1.0', () => {
+    expect(visit({}, { baseUrl: 'https://shop.example.com' })).toBe(false);
+    expect(visit({}, { httpVersion: '1.0' })).toBe(false);
+    expect(visit({}, { ip: '203.0.113.9' })).toBe(false);
+    expect(visit({}, { ip: '::1', baseUrl: 'http://[::1]:3000' })).toBe(true);
+  });
 });
