@@ -1,7 +1,7 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { BouncesService } from '../bounces/bounces.service.js';
 import type { BounceVerdict } from '../bounces/judged-mail.js';
-import { decodeCursor, toPage } from '../infra/http/page.js';
+import { cursorOf, toPage } from '../infra/http/page.js';
 import { type Answer, Page } from './answer.js';
 import { reasonWords, sourceWords, VERDICT_WORDS } from './bounce-view.js';
 
@@ -15,8 +15,8 @@ export class BouncesPageController {
   @Get()
   async page(@Query() query: Record<string, unknown>): Promise<Answer> {
     const verdict = isVerdict(query['verdict']) ? query['verdict'] : undefined;
-    const beforeId = typeof query['cursor'] === 'string' ? decodeCursor(query['cursor']) : null;
-    const rows = await this.bounces.list({ verdict, beforeId: beforeId ?? undefined, limit: PAGE_ROWS + 1 });
+    const beforeId = cursorOf(query['cursor']);
+    const rows = await this.bounces.list({ verdict, beforeId, limit: PAGE_ROWS + 1 });
     const { data, nextCursor } = toPage(rows, PAGE_ROWS, (row) => ({
       ...row,
       // Without a token of ours it has had no effect, whatever it says.
