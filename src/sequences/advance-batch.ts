@@ -27,6 +27,7 @@ export interface DueGroup {
   data: string;
   /** JSON of the steps that do not come again; null for nearly everybody. */
   had: string | null;
+  /** Of the subscriber; `paused` while an active one wants a pause. */
   status: string;
   timeZone: string | null;
   people: DuePeople;
@@ -86,6 +87,10 @@ export function planBatch(
     return peers;
   };
   for (const group of due) {
+    if (group.status === 'paused') {
+      batch.plan.paused.push(...group.people.ids);
+      continue;
+    }
     const start = startOfKey(group);
     const asks = needsAt(group, versions).length > 0;
     let peers: Peers | undefined;

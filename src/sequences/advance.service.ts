@@ -20,6 +20,7 @@ const ALL_HITS_EVERY_MS = 3_600_000;
 /** How far a run has come; its lanes share it. */
 interface Run {
   after: DuePlace | null;
+  /** How many people were moved on, or put off: whoever is left as they were does not count. */
   moved: number;
 }
 
@@ -40,26 +41,29 @@ export class AdvanceService {
 
   /**
    * Runs the steps that are due, at most `limit` people in one transaction: the pointer moves and the mail is planned
-   * together or not at all. Returns how many people were moved on.
+   * together or not at all. Returns how many people were moved on or put off.
    */
   async advanceDue(limit: number): Promise<number> {
     await this.noticeHits();
-    return this.advanceBatch({ after: null, moved: 0 }, limit);
+    const run: Run = { after: null, moved: 0 };
+    await this.advanceBatch(run, limit);
+    return run.moved;
   }
 
   /**
    * Runs the steps that are due until none is left, the time is up (`deadline` in epoch milliseconds of the clock) or
-   * `signal` asks to stop. Returns how many people were moved on. Safe to run twice at once.
+   * `signal` asks to stop. Returns how many people were moved on or put off. Safe to run twice at once.
    */
   async advanceAllDue({ deadline, signal }: { deadline: number; signal: AbortSignal }): Promise<number> {
     await this.noticeHits();
     const run: Run = { after: null, moved: 0 };
     const goesOn = (): boolean => !signal.aborted && this.clock.now().getTime() < deadline;
-    // Whom another worker had locked, and then did not move on, is found by beginning once more from the front.
-    for (let moved = 1; moved > 0 && goesOn();) {
+    // Whom another worker had locked, and then did not move on, is found by beginning once more from the front. Where
+    // nobody was moved they are still locked, perhaps for minutes, and the next run finds them.
+    for (let before = -1; run.moved > before && goesOn();) {
+      before = run.moved;
       run.after = null;
-      moved = await this.advanceBatch(run, BATCH);
-      if (moved < BATCH) continue;
+      if ((await this.advanceBatch(run, BATCH)) < BATCH) continue;
       const lane = async (): Promise<void> => {
         while (goesOn() && (await this.advanceBatch(run, BATCH)) > 0);
       };
@@ -69,6 +73,7 @@ export class AdvanceService {
     return run.moved;
   }
 
+  /** Returns how many were due, also of those who could not be moved now: behind a full batch there may be more. */
   private async advanceBatch(run: Run, limit: number): Promise<number> {
     return this.dataSource.transaction(async (manager) => {
       const now = this.clock.now();
@@ -76,14 +81,15 @@ export class AdvanceService {
       if (last === null) return 0;
       run.after = furtherPlace(last, run.after);
       const plan = await this.plan(manager, due, now);
-      await this.postponeStuck(manager, plan, now);
+      const stuck = await this.postponeStuck(manager, plan, now);
+      const paused = await this.queries.holdPaused(manager, plan.paused, now);
       // The locked enrollments are what an erasure waits for.
       await this.messages.planBatch(manager, this.messages.prepareBatch(plan.mail));
       await this.queries.grantOffers(manager, plan.grants, now);
       await this.queries.recordDecisions(manager, plan.decisions, now);
       await this.queries.move(manager, plan, now);
       await this.effects.apply(manager, plan, now);
-      run.moved += plan.moves.ids.length;
+      run.moved += plan.moves.ids.length + stuck + paused;
       return due.reduce((sum, { people }) => sum + people.ids.length, 0);
     });
   }
@@ -113,12 +119,13 @@ export class AdvanceService {
     this.#hits = { seen: newest, allSeenAtMs: all ? now.getTime() : known.allSeenAtMs };
   }
 
-  private async postponeStuck(manager: EntityManager, { stuck }: BatchPlan, now: Date): Promise<void> {
+  private async postponeStuck(manager: EntityManager, { stuck }: BatchPlan, now: Date): Promise<number> {
     for (const { ids, stepKey, reason } of stuck) {
       this.#logger.error(
         `${ids.length} enrollments, ${ids[0] ?? ''} first, wait an hour at step ${stepKey}: ${reason}`,
       );
       await this.queries.postpone(manager, ids, new Date(now.getTime() + POSTPONED_MS));
     }
+    return stuck.reduce((sum, { ids }) => sum + ids.length, 0);
   }
 }

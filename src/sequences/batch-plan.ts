@@ -69,6 +69,8 @@ export interface BatchPlan {
   hooks: PlannedHook[];
   notices: PlannedNotice[];
   assignments: NewAssignment[];
+  /** Enrollments of people who want a pause. */
+  paused: string[];
   /** Those whose next step cannot be worked out, by the reason: they must not hold up everybody behind them. */
   stuck: { ids: string[]; stepKey: string; reason: string }[];
 }
@@ -85,6 +87,7 @@ export function emptyPlan(): BatchPlan {
     hooks: [],
     notices: [],
     assignments: [],
+    paused: [],
     stuck: [],
   };
 }

@@ -92,7 +92,9 @@ export class EnrollmentsQueries {
            || coalesce(d.had::text, '') || E'\t' || case when d.data = (select data from first) then '' else d.data::text end,
            E'\n') as lines
        from due d cross join lateral (
-         select p.email, p.email_key, p.status, p.time_zone from subscriber p where p.id = d.subscriber_id offset 0) s`,
+         select p.email, p.email_key, p.time_zone,
+           case when p.status = 'active' and p.paused_until > $1 then 'paused' else p.status end as status
+         from subscriber p where p.id = d.subscriber_id offset 0) s`,
       [now, limit, new Date(after?.nextAtMs ?? 0), after?.id ?? '0'],
     );
     const [claimed] = rows;
@@ -134,6 +136,22 @@ export class EnrollmentsQueries {
         !heardOutside,
       ],
     );
+  }
+
+  /**
+   * Leaves people who want a pause where they are until its end; returns how many. Who begins or ends one at this moment
+   * holds the subscriber and waits for these enrollments, so waiting here could be a deadlock: those stay due.
+   */
+  async holdPaused(manager: EntityManager, ids: readonly string[], now: Date): Promise<number> {
+    if (ids.length === 0) return 0;
+    const [, count]: [unknown[], number] = await manager.query(
+      `with paused as materialized (
+         select e.id, s.paused_until as until from enrollment e join subscriber s on s.id = e.subscriber_id
+         where e.id = any($1::bigint[]) and s.paused_until > $2 for share of s skip locked)
+       update enrollment e set next_at = p.until, planned_for = null from paused p where e.id = p.id`,
+      [ids, now],
+    );
+    return count;
   }
 
   /** Leaves people where they are until `until`. */

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { PausesService } from '../../../src/privacy/pauses.service.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
@@ -140,6 +141,40 @@ describe('the hours of a sequence, when a step or its mail is late', () => {
     await enrollments.postpone(t.db.manager, id, new Date('2026-01-10T21:00:00Z'));
     await t.at('2026-01-10T21:00:00Z');
     expect(await t.place(id)).toMatchObject({ step: 'story', nextAt: new Date('2026-01-12T08:00:00Z') });
+  });
+
+  it('holds who joins or is woken during a reader’s pause to its end, each delay from there, and goes on if it ends early', async () => {
+    await t.publish(STEPS);
+    const waits = `- { key: a, email: emails/welcome }
+- { key: ask, if: { clicked: a, within: 60 days }, then: [{ key: thanks, email: emails/story }] }`;
+    await t.publish(waits, '', 'waiting');
+    const pauses = t.test.app.get(PausesService, { strict: false });
+    const id = await t.person('reader@example.com');
+    const early = await t.person('early@example.com');
+    await t.enroll(id, 'waiting');
+    await t.run();
+    const until = await pauses.begin(id, 30);
+    await pauses.begin(early, 30);
+    await t.at('2026-01-07T09:00:00Z');
+    for (const one of [id, early]) await t.enroll(one);
+    await t.hit(id, 'a', 'click');
+    await t.run();
+    expect(await t.mails(id)).toEqual(['a']);
+    expect([await t.place(id), await t.place(id, 'waiting')]).toMatchObject([
+      { step: 'first', nextAt: until },
+      { step: 'ask', nextAt: until },
+    ]);
+    await t.at('2026-01-20T09:00:00Z');
+    await pauses.end(early);
+    await t.run();
+    expect(await t.mails(early)).toEqual(['first']);
+    expect(await t.mails(id)).toEqual(['a']);
+    await t.at(until.toISOString());
+    expect((await t.mails(id)).toSorted()).toEqual(['a', 'first', 'thanks']);
+    expect(await t.place(id)).toMatchObject({
+      step: 'story',
+      nextAt: new Date(until.getTime() + 86_400_000),
+    });
   });
 
   it('sends no mail that had to wait outside of them, says so, and lets what is transactional pass', async () => {

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { openCourse, type Course } from './course.js';
 
 /** Monday 5 January 2026, 09:00 UTC is when each test begins. */
@@ -132,6 +133,25 @@ ${mail('late', ', delay: 1 hour')}`);
     expect(await t.db.query('select fields from subscriber where id = $1', [id])).toEqual([
       { fields: { level: 2, city: 'Berlin', kept: true } },
     ]);
+  });
+
+  it('wait for a person whom somebody else is changing, and look for them once, not without end', async () => {
+    await t.publish('- { key: mark, tag: reader }');
+    const [busy, free] = [await t.person('busy@example.com'), await t.person('free@example.com')];
+    for (const id of [busy, free]) await t.enroll(id);
+    const enrollments = t.test.app.get(EnrollmentsService, { strict: false });
+    const signal = AbortSignal.timeout(10_000);
+    await t.db.transaction(async (manager) => {
+      await manager.query('select 1 from subscriber where id = $1 for update', [busy]);
+      expect(await enrollments.advanceAllDue({ deadline: Infinity, signal })).toBe(1);
+    });
+    expect(signal.aborted).toBe(false);
+    expect([await t.place(busy), await t.place(free)]).toMatchObject([
+      { status: 'active', step: 'mark' },
+      { status: 'completed' },
+    ]);
+    await t.run();
+    expect(await t.place(busy)).toMatchObject({ status: 'completed' });
   });
 
   it('may ask what this very turn has done, and refuse a value that its field cannot hold', async () => {
