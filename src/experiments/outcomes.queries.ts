@@ -2,10 +2,24 @@ import type { EntityManager } from 'typeorm';
 import type { ExperimentTerms } from './experiment-terms.js';
 import type { ArmRow, OutcomeRow } from './results.js';
 
-/** The mails by which an arm is judged: that of the step, or all of the path. */
-const MAIL = `m.dedupe_key = any(array(select 'seq:' || a.enrollment_id || ':' || k
-  from jsonb_array_elements_text(coalesce(x.terms -> 'paths' -> a.arm, jsonb_build_array(x.step_key))) k))`;
-const SENT = `m.state in ('accepted', 'unknown')`;
+/** Conditions on a mail `m`, with what they join it with. */
+const SENT = { where: `m.state in ('accepted', 'unknown')` };
+const CLICKED = {
+  join: 'join tracking_event t on t.message_id = m.id',
+  where: `t.kind = 'click' and t.class = 'human' and t.at <= a.assigned_at + $3 * interval '1 second'`,
+};
+const COMPLAINED = { join: 'join bounce b on b.message_id = m.id', where: `b.verdict = 'complaint'` };
+
+/**
+ * Whether one of the mails by which an arm is judged is so: that of the step, or any on the path. Each is looked up by its
+ * key: for a list of keys the planner takes a join that reads all clicks for every person.
+ */
+function anyMail({ paths }: ExperimentTerms, { join = '', where }: { join?: string; where: string }): string {
+  const isSo = (step: string): string =>
+    `exists (select 1 from message m ${join} where m.dedupe_key = 'seq:' || a.enrollment_id || ':' || ${step} and ${where})`;
+  if (paths === undefined) return isSo('x.step_key');
+  return `coalesce((select bool_or(${isSo('k')}) from jsonb_array_elements_text(x.terms -> 'paths' -> a.arm) k), false)`;
+}
 
 /**
  * Called by experiments.decide, hourly; locks nothing. People are all who came up to one moment, those without mail too:
@@ -17,11 +31,11 @@ export async function countOutcomes(
   { id, terms, now }: { id: string; terms: ExperimentTerms; now: Date },
 ): Promise<OutcomeRow[]> {
   const { cap, withinSeconds } = terms;
-  const value = cap === null ? CLICKED : PAID;
+  const value = cap === null ? `(${anyMail(terms, CLICKED)})::int` : PAID;
   return manager.query(
     `with person as (
        select a.arm, a.period, ${value} as value,
-         exists (select 1 from message m where ${MAIL} and ${SENT}) as reached
+         ${anyMail(terms, SENT)} as reached
        from experiment_assignment a join experiment x on x.id = a.experiment_id
        where a.experiment_id = $1 and not a.carried and a.assigned_at <= $2::timestamptz - $3 * interval '1 second'),
      sums as (
@@ -34,8 +48,6 @@ export async function countOutcomes(
   );
 }
 
-const CLICKED = `(exists (select 1 from message m join tracking_event t on t.message_id = m.id
-  where ${MAIL} and t.kind = 'click' and t.class = 'human' and t.at <= a.assigned_at + $3 * interval '1 second'))::int`;
 /** Orders of the funnel, whichever mail they came by: an arm may only hurry what would have been bought anyway. */
 const PAID = `least($4::bigint, (select coalesce(sum(c.amount_minor), 0) from conversion c left join orders o on o.id = c.order_id
   where c.subscriber_id = a.subscriber_id and c.kind = 'order' and c.funnel_key = x.funnel_key and c.currency = $5
@@ -48,12 +60,11 @@ export async function countPeople(
 ): Promise<ArmRow[]> {
   return manager.query(
     `select a.arm, count(*)::int as people,
-       count(*) filter (where exists (select 1 from message m where ${MAIL} and ${SENT}))::int as reached,
+       count(*) filter (where ${anyMail(terms, SENT)})::int as reached,
        count(*) filter (where exists (select 1 from consent_event c where c.subscriber_id = a.subscriber_id
          and c.kind = 'withdrawn' and c.purpose = 'marketing' and c.at >= a.assigned_at
          and c.at <= a.assigned_at + $2 * interval '1 second'))::int as unsubscribes,
-       count(*) filter (where exists (select 1 from message m join bounce b on b.message_id = m.id
-         where ${MAIL} and b.verdict = 'complaint'))::int as complaints
+       count(*) filter (where ${anyMail(terms, COMPLAINED)})::int as complaints
      from experiment_assignment a join experiment x on x.id = a.experiment_id
      where a.experiment_id = $1 and not a.carried group by 1 order by 1`,
     [id, terms.withinSeconds],

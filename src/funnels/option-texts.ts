@@ -92,7 +92,8 @@ const TEXTS: Readonly<Record<string, string>> = {
   'arms.steps': 'The path of this arm, or none ([]). At its end people go on behind the split.',
   weight: "Shares go by it: an arm gets its weight's part of the people.",
   subject: 'Subject in place of that of the template; Liquid.',
-  'split.within': 'How long after coming to the step clicks and orders of a person count.',
+  'split.within':
+    'How long clicks and orders of a person count, after the longest arm is over; arms without a time of their own take none.',
   horizon: 'How long the test takes in people.',
   alpha: 'Chance of a false winner, from 0.001 to 0.2.',
   holdout: 'Part of the people who get nothing, to compare with.',
