@@ -127,7 +127,7 @@ async function hoursPass(
 ): Promise<string[]> {
   await world.sql(
     `update message set due_at = clock_timestamp() where broadcast_id = $1 and state = 'ready' and expires_at is null
-       and due_at <= (select percentile_disc($2::float8) within group (order by due_at) from message where broadcast_id = $1 and state = 'ready')`,
+       and due_at <= (select percentile_disc($2::float8) within group (order by due_at) from message where broadcast_id = $1 and state = 'ready' and expires_at is null)`,
     [id, 0.3],
   );
   const taken = world.sink.takenTotal;
