@@ -3,8 +3,8 @@ import type { EntityManager } from 'typeorm';
 import { AffiliateTermsService } from '../affiliates/affiliate-terms.service.js';
 import { OffersService } from '../offers/offers.service.js';
 import { ProductsService } from '../offers/products.service.js';
-import { parseDuration } from '../values/duration.js';
 import { parseMoney, parsePercentBps } from '../values/money.js';
+import { termsOf } from './affiliate-terms.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { hasPersonalDeadline } from './offer-snapshot.js';
 
@@ -76,14 +76,4 @@ export class ShopPublisher {
       products.map(({ key }) => key),
     );
   }
-}
-
-function termsOf({ affiliates }: FunnelDefinition): Parameters<AffiliateTermsService['publish']>[2] {
-  if (affiliates === undefined) return null;
-  return {
-    commissionBps: parsePercentBps(affiliates.commission),
-    secondTierBps: parsePercentBps(affiliates.secondTier),
-    hold: parseDuration(affiliates.hold),
-    cookie: parseDuration(affiliates.cookie),
-  };
 }

@@ -30,14 +30,20 @@ export function upsellProblems({ offers }: FunnelDefinition): DefinitionProblem[
 type Offers = ReadonlyMap<string, { upsell?: string | undefined; downsell?: string | undefined }>;
 
 function leadsTo(from: string, to: string, offers: Offers): boolean {
+  return from === to || offersAfter(from, offers).has(to);
+}
+
+/** The offers that may be shown after an order of the first, by upsells and downsells. */
+export function offersAfter(first: string, offers: Offers): Set<string> {
   const seen = new Set<string>();
-  const open = [from];
+  const open = [first];
   for (let key = open.pop(); key !== undefined; key = open.pop()) {
-    if (key === to) return true;
-    if (seen.has(key)) continue;
-    seen.add(key);
     const { upsell, downsell } = offers.get(key) ?? {};
-    open.push(...[upsell, downsell].filter((next) => next !== undefined));
+    for (const next of [upsell, downsell]) {
+      if (next === undefined || seen.has(next)) continue;
+      seen.add(next);
+      open.push(next);
+    }
   }
-  return false;
+  return seen;
 }

@@ -109,6 +109,8 @@ function funnelsOf(versions: readonly VersionRow[], offers: readonly OfferRow[])
   return {
     versions: running,
     offers: new Map(offers.map((offer) => [offer.slug, virtualOffer(offer)])),
+    // What people pay is asked, not who gets a share of it.
+    terms: new Map(),
     form: { funnel: '', optIn: 'single' },
   };
 }
@@ -130,6 +132,8 @@ function virtualOffer(offer: OfferRow): VirtualOffer {
     offer;
   return {
     ...{ slug, discountBps, personalDeadline },
+    // Nor what is offered after an order.
+    ...{ funnel: '', upsell: null, downsell: null },
     // The forecast asks how many buy, not what they are then: no condition of it is about a membership.
     product: { key: productKey, price: { amountMinor, currency }, membership: null },
     bump:

@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
 import { addDuration } from '../../values/duration.js';
 import { FULL_BPS, parsePercentBps } from '../../values/money.js';
-import { EVERY_MAIL, parseRange, type Persona, type PersonaAction } from './personas.schemas.js';
+import {
+  EVERY_MAIL,
+  parseRange,
+  type Persona,
+  type PersonaAction,
+  type UpsellAnswer,
+} from './personas.schemas.js';
 import type { VirtualMail } from './virtual-record.js';
 
 /** Something a person does at a time of theirs. `mail` is the one that they do it with or after. */
@@ -41,6 +47,22 @@ export function actionsAfterMail(actor: Actor, mail: VirtualMail, nth: number): 
   });
 }
 
+/** What the person says to an offer after an order of theirs, and when; undefined: nothing. */
+export function answerTo(
+  actor: Actor,
+  answers: readonly UpsellAnswer[],
+  { orderId, offer, now }: { orderId: string; offer: string; now: Date },
+): { answer: UpsellAnswer; at: Date } | undefined {
+  const name = (place: number): string => `order ${orderId} answer ${place}`;
+  const place = answers.findIndex(
+    (answer, index) =>
+      ('takes' in answer ? answer.takes : answer.declines) === offer &&
+      comesUp(actor, answer.chance, name(index)),
+  );
+  const answer = answers[place];
+  return answer && { answer, at: timeIn(actor, answer.after, name(place), now) };
+}
+
 /** The time in the span that falls to this person; the ends are included. */
 export function timeIn(actor: Actor, text: string | undefined, name: string, from: Date): Date {
   if (text === undefined) return from;
@@ -64,9 +86,13 @@ function planned(
   { place, from, mail, nth = 0 }: { place: number; from: Date; mail: VirtualMail | null; nth?: number },
 ): PlannedAction[] {
   const name = `${place} ${nth}`;
-  const isDone =
-    action.chance === undefined || drawn(actor, name) * FULL_BPS < parsePercentBps(action.chance);
-  return isDone ? [{ at: timeIn(actor, action.after, name, from), action, mail }] : [];
+  return comesUp(actor, action.chance, name)
+    ? [{ at: timeIn(actor, action.after, name, from), action, mail }]
+    : [];
+}
+
+function comesUp(actor: Actor, chance: string | undefined, name: string): boolean {
+  return chance === undefined || drawn(actor, name) * FULL_BPS < parsePercentBps(chance);
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { FunnelDefinition } from '../funnel.schemas.js';
 import { among, type DefinitionProblem } from '../lint/rules.js';
+import { offersAfter } from '../upsell-problems.js';
 import { mailSteps } from '../step.schemas.js';
 import { readYamlFile, type YamlFile } from '../yaml-file.js';
 import {
@@ -8,6 +9,7 @@ import {
   personasSchema,
   type PersonaAction,
   type Personas,
+  type Purchase,
 } from './personas.schemas.js';
 
 /** Reads the people of a simulation. Collects every problem instead of stopping at the first. */
@@ -26,7 +28,7 @@ export function personaProblems(
   definitions: readonly FunnelDefinition[],
 ): DefinitionProblem[] {
   const mails = definitions.flatMap(({ sequence }) => mailSteps(sequence.steps).map(({ step }) => step.key));
-  const offers = definitions.flatMap((definition) => definition.offers.map(({ key }) => key));
+  const offers = definitions.flatMap((definition) => definition.offers);
   const names = new Set<string>();
   return personas.flatMap(({ name, does }, index): DefinitionProblem[] => {
     const own = does.flatMap((action, place) =>
@@ -67,7 +69,7 @@ export function usualPersonas({ offers, sequence }: FunnelDefinition): Personas 
 function actionProblems(
   action: PersonaAction,
   mails: readonly string[],
-  offers: readonly string[],
+  offers: FunnelDefinition['offers'],
 ): DefinitionProblem[] {
   const problems: DefinitionProblem[] = [];
   for (const name of ['opens', 'clicks', 'afterMail'] as const) {
@@ -79,11 +81,22 @@ function actionProblems(
         message: `no step "${mail}" sends a mail${among(mails)}`,
       });
   }
-  if ('buys' in action && !offers.includes(action.buys))
-    problems.push({
-      rule: 'unknown-offer',
-      path: ['buys'],
-      message: `there is no offer "${action.buys}"${among(offers)}`,
-    });
-  return problems;
+  return 'buys' in action ? [...problems, ...purchaseProblems(action, offers)] : problems;
+}
+
+function purchaseProblems(
+  { buys, answers = [] }: Purchase,
+  offers: FunnelDefinition['offers'],
+): DefinitionProblem[] {
+  const rule = 'unknown-offer';
+  const all = new Map(offers.map((offer) => [offer.key, offer]));
+  if (!all.has(buys))
+    return [{ rule, path: ['buys'], message: `there is no offer "${buys}"${among([...all.keys()])}` }];
+  const shown = offersAfter(buys, all);
+  return answers.flatMap((answer, place): DefinitionProblem[] => {
+    const [name, offer] = 'takes' in answer ? ['takes', answer.takes] : ['declines', answer.declines];
+    if (shown.has(offer)) return [];
+    const message = `"${offer}" is never shown after an order of "${buys}"${among([...shown])}`;
+    return [{ rule, path: ['answers', place, name], message }];
+  });
 }

@@ -46,11 +46,26 @@ const timing = { after: range.optional(), chance: percent.optional() };
 /** Measured from the mail of a step, or from the sign-up. */
 const since = { afterMail: mailKey.optional(), ...timing };
 
+/** What the person says to an offer on the page after the payment. `after`: how long they look at it. */
+const answer = z.union([
+  strict({ takes: key, refundsAfter: range.optional(), ...timing }),
+  strict({ declines: key, ...timing }),
+]);
+
 const action = z.union([
   strict({ opens: mailKey, ...timing }),
   strict({ clicks: mailKey, ...timing }),
-  /** `refundsAfter`: the money goes back so long after the purchase. */
-  strict({ buys: key, withBump: z.boolean().optional(), refundsAfter: range.optional(), ...since }),
+  /**
+   * `refundsAfter`: the money goes back so long after the purchase. `answers`: to the upsells and downsells that are shown
+   * after it; the first that names the offer, and whose chance comes up, counts. Without one the page is closed.
+   */
+  strict({
+    buys: key,
+    withBump: z.boolean().optional(),
+    refundsAfter: range.optional(),
+    answers: z.array(answer).min(1, 'name at least one answer').max(20).optional(),
+    ...since,
+  }),
   strict({ unsubscribes: z.literal(true, { error: 'use true' }), ...since }),
   strict({ event: eventName, key: z.string().trim().min(1).max(200).optional(), ...since }),
   strict({ tag: tagName, ...since }),
@@ -64,7 +79,7 @@ const action = z.union([
 ]);
 
 export const ACTION_KINDS: ReadonlySet<string> = new Set([
-  ...['opens', 'clicks', 'buys', 'unsubscribes', 'event', 'tag', 'untag', 'set'],
+  ...['opens', 'clicks', 'buys', 'unsubscribes', 'event', 'tag', 'untag', 'set', 'takes', 'declines'],
 ]);
 
 const persona = strict({
@@ -106,3 +121,5 @@ export const personasSchema = strict({
 export type Personas = z.infer<typeof personasSchema>;
 export type Persona = Personas['personas'][number];
 export type PersonaAction = Persona['does'][number];
+export type Purchase = Extract<PersonaAction, { buys: string }>;
+export type UpsellAnswer = NonNullable<Purchase['answers']>[number];

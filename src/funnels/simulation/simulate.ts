@@ -33,7 +33,8 @@ import { activeOf, emptyRecord, type VirtualMail, type VirtualRecord } from './v
 import type { VirtualRun } from './virtual-run.js';
 import { nextMailAt, sendVirtual } from './virtual-sending.js';
 import { placeOf, virtualFunnels, type VirtualFunnels } from './virtual-sequences.js';
-import { buy, refund, transactional } from './virtual-shop.js';
+import { purchase } from './virtual-purchases.js';
+import { transactional } from './virtual-shop.js';
 
 const DAY_MS = 86_400_000;
 /** How long it takes people to find the mail and press its button, where the persona does not say. */
@@ -147,6 +148,7 @@ function arrive(run: VirtualRun, actor: Actor, { now, agenda }: { now: Date; age
   if (!persona.signsUp) return;
   run.tell(now, { what: 'signed up' });
   const { optIn } = run.funnels.form;
+  run.record.touchedAt = persona.affiliate === undefined ? null : now;
   if (optIn === 'single') {
     confirm(run, persona, now);
     return;
@@ -172,14 +174,8 @@ function addAction(run: VirtualRun, agenda: Agenda, { at, action, mail }: Planne
   agenda.add(at, () => {
     if ('opens' in action) hit(run, mail, 'opened', at);
     else if ('clicks' in action) hit(run, mail, 'clicked', at);
-    else if ('buys' in action) {
-      const offer = run.funnels.offers.get(action.buys);
-      if (!offer) return;
-      const orderId = buy(run, offer, at, { withBump: action.withBump ?? false });
-      if (action.refundsAfter === undefined) return;
-      const back = timeIn(actor, action.refundsAfter, `refund ${orderId}`, at);
-      agenda.add(back, () => refund(run, { offer: offer.slug, orderId }, back));
-    } else if ('unsubscribes' in action) unsubscribe(run, at);
+    else if ('buys' in action) purchase(run, { agenda, actor }, action, at);
+    else if ('unsubscribes' in action) unsubscribe(run, at);
     else if ('event' in action) tellEvent(run, action, at);
     else changePerson(run, action, at);
   });

@@ -1,4 +1,4 @@
-import { moneyToText } from '../../values/money.js';
+import { moneyToText, type Money } from '../../values/money.js';
 import { localClockMs, weekdayIndex, WEEKDAYS } from '../../values/zoned-time.js';
 import type { PersonTimeline, Simulation, SimulationSummary, TimelineEntry } from './timeline.js';
 
@@ -17,17 +17,28 @@ export function summaryText({
   purchases,
   refunds,
   income,
+  commissions,
+  upsells,
   ...ends
 }: SimulationSummary): string {
-  const earned = income.length === 0 ? 'no income' : income.map(moneyToText).join(' and ');
+  const earned = amounts(income, 'no income');
   const steps = mailsByStep.map(({ sequence, step, mails: count }) =>
     sequence === null ? `${count} ${step}` : `${count} ${step} of ${sequence}`,
   );
   return [
-    `In all: ${count(people, 'person', 'people')}, ${count(mails, 'mail')}, ${count(purchases, 'purchase')}, ${refunds === 0 ? '' : `${count(refunds, 'refund')}, `}${earned}`,
+    `In all: ${count(people, 'person', 'people')}, ${count(mails, 'mail')}, ${count(purchases, 'purchase')}, ${refunds === 0 ? '' : `${count(refunds, 'refund')}, `}${earned}${commissions.length === 0 ? '' : `, ${amounts(commissions)} of it for affiliates`}`,
+    ...(upsells.shown === 0
+      ? []
+      : [
+          `  upsells: ${upsells.shown} shown, ${upsells.taken} taken, ${upsells.declined} declined, ${amounts(upsells.income, 'no income')}`,
+        ]),
     `  sequences: ${ends.completed} finished, ${ends.exited} left; ${ends.unsubscribed} unsubscribed`,
     ...(steps.length === 0 ? [] : [`  mails: ${steps.join(', ')}`]),
   ].join('\n');
+}
+
+function amounts(money: readonly Money[], none = ''): string {
+  return money.length === 0 ? none : money.map(moneyToText).join(' and ');
 }
 
 type Name = (one: { sequence: string; step: string }) => string;
@@ -74,12 +85,25 @@ function changeText(entry: TimelineEntry, time: Time): string | undefined {
   if (entry.what === 'tagged') return `is tagged ${entry.tag}`;
   if (entry.what === 'untagged') return `loses the tag ${entry.tag}`;
   if (entry.what === 'changed') return `fields change: ${JSON.stringify(entry.fields)}`;
-  if (entry.what === 'refunded')
-    return `gets ${moneyToText(entry.total)} back for ${entry.products.join(' and ')}`;
   if (entry.what === 'member')
     return `is a member by ${entry.product} ${entry.until === null ? 'for good' : `until ${time(entry.until)}`}`;
   if (entry.what === 'membership over') return `is no member by ${entry.product} any more: ${entry.state}`;
-  if (entry.what === 'bought') return `buys ${entry.products.join(' and ')} for ${moneyToText(entry.total)}`;
+  return shopText(entry, time);
+}
+
+function shopText(entry: TimelineEntry, time: Time): string | undefined {
+  if (entry.what === 'bought') {
+    const by = entry.upsell === undefined ? '' : ` (${entry.upsell})`;
+    return `buys ${entry.products.join(' and ')} for ${moneyToText(entry.total)}${by}`;
+  }
+  if (entry.what === 'refunded')
+    return `gets ${moneyToText(entry.total)} back for ${entry.products.join(' and ')}`;
+  if (entry.what === 'shown') return `${entry.kind} ${entry.offer} for ${moneyToText(entry.price)}`;
+  if (entry.what === 'declined') return `declines ${entry.offer}`;
+  if (entry.what === 'over') return `${entry.offer} is not on offer any more: ${entry.reason}`;
+  if (entry.what === 'commission')
+    return `earns ${entry.affiliate} ${moneyToText(entry.amount)}, due ${time(entry.dueAt)}`;
+  if (entry.what === 'clawed back') return `${entry.affiliate} loses ${moneyToText(entry.amount)} again`;
   return undefined;
 }
 

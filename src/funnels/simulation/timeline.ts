@@ -29,8 +29,24 @@ export type Happening =
   | { what: 'tagged'; tag: string }
   | { what: 'untagged'; tag: string }
   | { what: 'changed'; fields: Record<string, string | number | boolean | null> }
-  | { what: 'bought'; offer: string; products: string[]; total: Money; discounted: boolean }
+  /** `upsell`: it was shown after an order that stands before it. */
+  | {
+      what: 'bought';
+      offer: string;
+      products: string[];
+      total: Money;
+      discounted: boolean;
+      upsell?: 'upsell' | 'downsell';
+    }
   | { what: 'refunded'; offer: string; products: string[]; total: Money }
+  /** What is shown after a payment, at its price of then. */
+  | { what: 'shown'; kind: 'upsell' | 'downsell'; offer: string; price: Money }
+  | { what: 'declined'; offer: string }
+  /** The answer to it does not count any more. */
+  | { what: 'over'; offer: string; reason: 'expired' | 'owned' | 'refunded' }
+  /** What the affiliate has earned by the order that stands before it, and loses again by its refund. */
+  | { what: 'commission'; affiliate: string; amount: Money; dueAt: string }
+  | { what: 'clawed back'; affiliate: string; amount: Money }
   /** A membership began, or ends at another time; null: it has no end. */
   | { what: 'member'; product: string; until: string | null }
   | { what: 'membership over'; product: string; state: 'ended' | 'refunded' }
@@ -58,6 +74,10 @@ export interface SimulationSummary {
   refunds: number;
   /** One amount for each currency, by its code; what was refunded is taken off. */
   income: Money[];
+  /** Of that, what affiliates get. */
+  commissions: Money[];
+  /** Upsells and downsells. What was taken is in the purchases and the income too. */
+  upsells: { shown: number; taken: number; declined: number; income: Money[] };
   unsubscribed: number;
   /** Of sequences. */
   completed: number;
@@ -102,33 +122,56 @@ function isStepMail(entry: TimelineEntry): entry is Extract<TimelineEntry, { wha
 
 export function summaryOf(people: readonly PersonTimeline[]): SimulationSummary {
   const entries = people.flatMap(({ timeline }) => timeline);
-  const steps = new Map<string, { sequence: string | null; step: string; mails: number }>();
-  const income = new Map<string, number>();
-  const count = (what: Happening['what']): number => entries.filter((entry) => entry.what === what).length;
-  for (const entry of entries) {
-    if (entry.what === 'bought' || entry.what === 'refunded') {
-      const { amountMinor, currency } = entry.total;
-      const sign = entry.what === 'bought' ? 1 : -1;
-      income.set(currency, (income.get(currency) ?? 0) + sign * amountMinor);
-    }
-    if (entry.what !== 'mail') continue;
-    const { sequence = null, step = entry.kind } = entry;
+  const all = <W extends Happening['what']>(what: W): Extract<TimelineEntry, { what: W }>[] =>
+    entries.filter((entry): entry is Extract<TimelineEntry, { what: W }> => entry.what === what);
+  const bought = all('bought');
+  const taken = bought.filter(({ upsell }) => upsell !== undefined);
+  const totals = (orders: readonly { total: Money }[]): Money[] => orders.map(({ total }) => total);
+  return {
+    people: people.length,
+    mails: all('mail').length,
+    mailsByStep: mailsByStep(all('mail')),
+    purchases: bought.length,
+    refunds: all('refunded').length,
+    income: sums(totals(bought), totals(all('refunded'))),
+    commissions: sums(
+      all('commission').map(({ amount }) => amount),
+      all('clawed back').map(({ amount }) => amount),
+    ),
+    upsells: {
+      shown: all('shown').length,
+      taken: taken.length,
+      declined: all('declined').length,
+      income: sums(totals(taken), []),
+    },
+    unsubscribed: all('unsubscribed').length,
+    completed: all('completed').length,
+    exited: all('exited').length,
+  };
+}
+
+function mailsByStep(
+  mails: readonly Extract<Happening, { what: 'mail' }>[],
+): SimulationSummary['mailsByStep'] {
+  const steps = new Map<string, SimulationSummary['mailsByStep'][number]>();
+  for (const { kind, sequence = null, step = kind } of mails) {
     const name = `${sequence ?? ''} ${step}`;
     const known = steps.get(name) ?? { sequence, step, mails: 0 };
     known.mails++;
     steps.set(name, known);
   }
-  return {
-    people: people.length,
-    mails: count('mail'),
-    mailsByStep: [...steps.values()],
-    purchases: count('bought'),
-    refunds: count('refunded'),
-    income: [...income]
-      .map(([currency, amountMinor]) => ({ amountMinor, currency }))
-      .toSorted((a, b) => (a.currency < b.currency ? -1 : 1)),
-    unsubscribed: count('unsubscribed'),
-    completed: count('completed'),
-    exited: count('exited'),
+  return [...steps.values()];
+}
+
+/** By currency. */
+function sums(earned: readonly Money[], lost: readonly Money[]): Money[] {
+  const sum = new Map<string, number>();
+  const add = ({ amountMinor, currency }: Money, sign: 1 | -1): void => {
+    sum.set(currency, (sum.get(currency) ?? 0) + sign * amountMinor);
   };
+  for (const money of earned) add(money, 1);
+  for (const money of lost) add(money, -1);
+  return [...sum]
+    .map(([currency, amountMinor]) => ({ amountMinor, currency }))
+    .toSorted((a, b) => (a.currency < b.currency ? -1 : 1));
 }

@@ -1,4 +1,5 @@
 import type { Membership, MembershipChange } from '../../orders/memberships/membership.js';
+import type { Offered } from '../../orders/upsells/upsell.js';
 import type { FieldValue, Trigger } from '../../sequences/condition.js';
 import type { FieldsOf } from '../../sequences/reactions.js';
 import type { Money } from '../../values/money.js';
@@ -45,6 +46,22 @@ export interface VirtualMembership {
   changes: MembershipChange[];
 }
 
+/** A row of `orders`, with those of `upsell` that followed it. */
+export interface VirtualOrder {
+  id: string;
+  offer: string;
+  products: string[];
+  total: Money;
+  paidAt: Date;
+  refunded: boolean;
+  /** By a link in a mail of theirs, so prices that were promised to them count. */
+  byMail: boolean;
+  /** What an affiliate has earned by it. */
+  commission: { affiliate: string; amount: Money } | null;
+  /** Oldest first. */
+  upsells: Offered[];
+}
+
 /** All rows of one person that a sequence reads or writes. */
 export interface VirtualRecord {
   /** By which split tests draw. */
@@ -53,6 +70,8 @@ export interface VirtualRecord {
   status: 'pending' | 'active' | 'unsubscribed';
   /** By whose link they came, once that is kept with them. */
   affiliate: string | null;
+  /** When they came by it. */
+  touchedAt: Date | null;
   isAffiliate: boolean;
   tags: Set<string>;
   fields: Record<string, FieldValue | null>;
@@ -62,7 +81,7 @@ export interface VirtualRecord {
   outcomes: Map<string, Map<string, string>>;
   events: { name: string; key: string | undefined; at: Date }[];
   /** What was paid for, in order, and whether the money went back. */
-  orders: { id: string; products: string[]; total: Money; refunded: boolean }[];
+  orders: VirtualOrder[];
   /** By product. */
   memberships: Map<string, VirtualMembership>;
   grants: { enrollmentId: string; offer: string; expiresAt: Date | null; at: Date }[];
@@ -77,6 +96,7 @@ export function emptyRecord(person: Pick<VirtualRecord, 'personId' | 'timeZone' 
   return {
     ...person,
     affiliate: null,
+    touchedAt: null,
     isAffiliate: false,
     tags: new Set(),
     fields: {},

@@ -5,8 +5,11 @@ import type { OfferSnapshot, SequenceNode } from '../../sequences/definition.js'
 import { prepareSequence, type PreparedSequence } from '../../sequences/prepared.js';
 import { parseMoney, parsePercentBps, type Money } from '../../values/money.js';
 import type { FunnelDefinition } from '../funnel.schemas.js';
+import { termsOf } from '../affiliate-terms.js';
 import { hasPersonalDeadline, offerSnapshot } from '../offer-snapshot.js';
 import { sequenceDefinition } from '../sequence-definition.js';
+
+export type AffiliateTerms = NonNullable<ReturnType<typeof termsOf>>;
 
 export interface VirtualProduct {
   key: string;
@@ -18,10 +21,15 @@ export interface VirtualProduct {
 /** An offer as a checkout sells it. */
 export interface VirtualOffer {
   slug: string;
+  /** Whose terms for affiliates count. */
+  funnel: string;
   product: VirtualProduct;
   bump: VirtualProduct | null;
   discountBps: number;
   personalDeadline: boolean;
+  /** Slugs of the offers that follow. */
+  upsell: string | null;
+  downsell: string | null;
 }
 
 /** The funnels of a simulation as they would stand in the database after they were applied, in that order. */
@@ -29,6 +37,8 @@ export interface VirtualFunnels {
   /** By the key of the sequence, which is that of its funnel. */
   versions: ReadonlyMap<string, RunningVersion>;
   offers: ReadonlyMap<string, VirtualOffer>;
+  /** What affiliates earn, by funnel. */
+  terms: ReadonlyMap<string, AffiliateTerms>;
   /** The funnel whose form people sign up with. */
   form: { funnel: string; optIn: 'double' | 'single' };
 }
@@ -46,6 +56,12 @@ export function virtualFunnels(
       ]),
     ),
     offers: new Map(definitions.flatMap(offersOf).map((offer) => [offer.slug, offer])),
+    terms: new Map(
+      definitions.flatMap((definition) => {
+        const terms = termsOf(definition);
+        return terms === null ? [] : [[definition.funnel, terms]];
+      }),
+    ),
     form: { funnel: first.funnel, optIn: first.form.optIn },
   };
 }
@@ -97,12 +113,13 @@ function offersOf(definition: FunnelDefinition): VirtualOffer[] {
     if (!found) return null;
     return { key: found.key, price: parseMoney(found.price), membership: found.membership?.lasts ?? null };
   };
-  return definition.offers.flatMap(({ key: slug, product: sold, bump, discount }): VirtualOffer[] => {
+  return definition.offers.flatMap((offer): VirtualOffer[] => {
+    const { key: slug, product: sold, bump, discount, upsell = null, downsell = null } = offer;
     const main = product(sold);
     if (main === null) return [];
     return [
       {
-        slug,
+        ...{ slug, funnel: definition.funnel, upsell, downsell },
         product: main,
         bump: product(bump),
         discountBps: discount === undefined ? 0 : parsePercentBps(discount),

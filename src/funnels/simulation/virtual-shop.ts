@@ -1,65 +1,120 @@
-import { offerPrice } from '../../offers/price.js';
+import { lastTouch } from '../../affiliates/touch.js';
+import { commissionsOf } from '../../affiliates/commission.js';
+import { offerPrice, type OfferPrice } from '../../offers/price.js';
 import { checkoutTotal } from '../../orders/checkout.js';
 import { boughtTag } from '../../sequences/condition.js';
+import { addDuration, durationText } from '../../values/duration.js';
+import type { Money } from '../../values/money.js';
 import { grantMembership, takeBackMemberships } from './virtual-memberships.js';
 import { happened, lookAgain } from './virtual-reactions.js';
-import type { VirtualMail } from './virtual-record.js';
+import type { VirtualMail, VirtualOrder } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
 import type { VirtualOffer } from './virtual-sequences.js';
 
 /**
  * The person pays what the checkout asks of them at `now`: they come by a link in a mail of theirs when they have had
- * one, so a price that was promised to them counts. Returns the id of the order.
+ * one, so a price that was promised to them counts.
  */
 export function buy(
   run: VirtualRun,
   offer: VirtualOffer,
   now: Date,
   { withBump }: { withBump: boolean },
-): string {
-  const { record } = run;
-  const isKnown = record.mails.some(({ state }) => state === 'sent');
-  const grants = isKnown ? record.grants.filter((grant) => grant.offer === offer.slug) : [];
-  const { price, discounted } = offerPrice({
-    ...{
-      full: offer.product.price,
-      discountBps: offer.discountBps,
-      personalDeadline: offer.personalDeadline,
-    },
+): VirtualOrder {
+  const byMail = run.record.mails.some(({ state }) => state === 'sent');
+  return pay(run, { offer, byMail, bump: withBump ? offer.bump : null }, now);
+}
+
+/** As `OffersService.terms`. */
+export function priceOf({ record }: VirtualRun, offer: VirtualOffer, byMail: boolean, now: Date): OfferPrice {
+  const { slug, product, discountBps, personalDeadline } = offer;
+  const grants = byMail ? record.grants.filter((grant) => grant.offer === slug) : [];
+  return offerPrice({
+    ...{ full: product.price, discountBps, personalDeadline },
     grant: grants.toSorted((a, b) => b.at.getTime() - a.at.getTime())[0] ?? null,
     now,
   });
-  const bump = withBump ? offer.bump : null;
-  const sold = [offer.product, ...(bump === null ? [] : [bump])];
-  const products = sold.map(({ key }) => key);
-  const id = String(record.orders.length + 1);
-  const total = checkoutTotal(price, bump?.price ?? null);
-  record.orders.push({ id, products, total, refunded: false });
-  run.tell(now, { what: 'bought', offer: offer.slug, products, total, discounted });
+}
+
+/** As `OrdersService.markPaid`. */
+export function pay(
+  run: VirtualRun,
+  sale: {
+    offer: VirtualOffer;
+    byMail: boolean;
+    bump?: VirtualOffer['bump'];
+    upsell?: 'upsell' | 'downsell';
+  },
+  now: Date,
+): VirtualOrder {
+  const { offer, byMail, bump = null, upsell } = sale;
+  const { record } = run;
+  const { price, discounted } = priceOf(run, offer, byMail, now);
+  const sold = [{ ...offer.product, price }, ...(bump === null ? [] : [bump])];
+  const order: VirtualOrder = {
+    id: String(record.orders.length + 1),
+    offer: offer.slug,
+    products: sold.map(({ key }) => key),
+    total: checkoutTotal(price, bump?.price ?? null),
+    ...{ paidAt: now, refunded: false, byMail, commission: null, upsells: [] },
+  };
+  const { products, total } = order;
+  record.orders.push(order);
+  run.tell(now, {
+    ...{ what: 'bought', offer: offer.slug, products, total, discounted },
+    ...(upsell === undefined ? {} : { upsell }),
+  });
+  order.commission = earn(run, offer, { sold, now });
   for (const { key: product, membership: term } of sold)
-    if (term !== null) grantMembership(run, { product, term, orderId: id }, now);
+    if (term !== null) grantMembership(run, { product, term, orderId: order.id }, now);
   for (const product of products) {
     record.tags.add(boughtTag(product));
     happened(run, { kind: 'purchased', product }, now);
   }
   record.mails.push(transactional('receipt', now));
-  return id;
+  return order;
+}
+
+/**
+ * As `CommissionsService.settle`, for an affiliate who is active and buys nothing here themselves. The second tier is left
+ * out: no file says who recruited whom.
+ */
+function earn(
+  { record, funnels, tell }: VirtualRun,
+  { funnel }: VirtualOffer,
+  { sold, now }: { sold: readonly { key: string; price: Money }[]; now: Date },
+): VirtualOrder['commission'] {
+  const { affiliate, touchedAt } = record;
+  const terms = funnels.terms.get(funnel);
+  if (affiliate === null || touchedAt === null || terms === undefined) return null;
+  const touch = { affiliateId: affiliate, at: touchedAt };
+  if (lastTouch([touch], { at: now, window: durationText(terms.cookie) }) === null) return null;
+  const earned = commissionsOf({
+    lines: sold.map(({ key: id, price }) => ({ id, netMinor: price.amountMinor })),
+    rates: terms,
+    affiliate: { affiliateId: affiliate, isActive: true, isBuyer: false },
+    recruiter: null,
+  });
+  const amountMinor = earned.reduce((sum, line) => sum + line.amountMinor, 0);
+  const currency = sold[0]?.price.currency;
+  if (amountMinor === 0 || currency === undefined) return null;
+  const amount = { amountMinor, currency };
+  const dueAt = addDuration(now, terms.hold, 'UTC').toISOString();
+  tell(now, { what: 'commission', affiliate, amount, dueAt });
+  return { affiliate, amount };
 }
 
 /** As `OrdersService.refund`: what was bought twice stays bought. */
-export function refund(
-  run: VirtualRun,
-  { offer, orderId }: { offer: string; orderId: string },
-  now: Date,
-): void {
+export function refund(run: VirtualRun, order: VirtualOrder, now: Date): void {
   const { record } = run;
-  const order = record.orders.find(({ id }) => id === orderId);
-  if (order === undefined || order.refunded) return;
+  const { id, offer, products, total, commission } = order;
+  if (order.refunded) return;
   order.refunded = true;
-  run.tell(now, { what: 'refunded', offer, products: order.products, total: order.total });
-  takeBackMemberships(run, orderId, now);
-  const kept = new Set(record.orders.filter((one) => !one.refunded).flatMap(({ products }) => products));
-  for (const product of order.products) if (!kept.has(product)) record.tags.delete(boughtTag(product));
+  run.tell(now, { what: 'refunded', offer, products, total });
+  if (commission !== null) run.tell(now, { what: 'clawed back', ...commission });
+  takeBackMemberships(run, id, now);
+  const kept = new Set(record.orders.filter((one) => !one.refunded).flatMap((one) => one.products));
+  for (const product of products) if (!kept.has(product)) record.tags.delete(boughtTag(product));
   lookAgain(run, now);
 }
 

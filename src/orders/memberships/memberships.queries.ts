@@ -127,7 +127,9 @@ export async function membershipsOfOrder(db: EntityManager, orderId: string): Pr
 
 /**
  * Ends those of one product whose time has come, at most `most`, with a line in their history. Two workers take disjoint
- * ones. Called by memberships.end-due; served by membership_due.
+ * ones. Called by memberships.end-due; served by membership_due. Locks the people too, as the sequences that begin with the
+ * end will: an erasure has the person first and the memberships after, and the two would wait for each other. Who is just
+ * being erased is left out, and is looked at by the next run if they are still there.
  */
 export async function endDue(
   db: EntityManager,
@@ -136,9 +138,9 @@ export async function endDue(
 ): Promise<{ productKey: string; subscriberIds: string[] } | null> {
   const rows: { productKey: string; subscriberId: string }[] = await db.query(
     `with due as (
-       select id from membership where state = 'active' and ends_at <= $1
-         and product_id = (select product_id from membership where state = 'active' and ends_at <= $1 order by ends_at limit 1)
-       order by ends_at, id limit $2 for update skip locked),
+       select m.id from membership m join subscriber s on s.id = m.subscriber_id where m.state = 'active' and m.ends_at <= $1
+         and m.product_id = (select product_id from membership where state = 'active' and ends_at <= $1 order by ends_at limit 1)
+       order by m.ends_at, m.id limit $2 for key share of s skip locked for update of m skip locked),
      ended as (
        update membership m set state = 'ended', updated_at = $1 from due where m.id = due.id
        returning m.id, m.subscriber_id, m.product_id, m.starts_at, m.ends_at),

@@ -96,7 +96,10 @@ export class MembershipsService {
   async end(id: string, reason: string): Promise<MembershipRow> {
     const found = await this.get(id);
     return this.dataSource.transaction(async (manager) => {
-      const current = (await lockMembership(manager, found)) ?? found;
+      // The person first, as an erasure does. Without them the membership is gone too.
+      const isThere = await this.subscribers.hold(manager, found.subscriberId);
+      const current = isThere ? await lockMembership(manager, found) : null;
+      if (current === null) throw notFound(id);
       const now = this.clock.now();
       if (!isRunning(current, now)) return current;
       const next = over(current, 'ended', now);
@@ -132,7 +135,7 @@ export class MembershipsService {
   async get(id: string): Promise<MembershipRow> {
     const found = await findMembership(this.dataSource.manager, id);
     if (found) return asOf(found, this.clock.now());
-    throw new DomainError('MEMBERSHIP_NOT_FOUND', `There is no membership with the id ${id}`, { id });
+    throw notFound(id);
   }
 
   async history(id: string): Promise<ChangeRow[]> {
@@ -197,6 +200,10 @@ export class MembershipsService {
   ): Promise<void> {
     await this.reactions.happened(manager, subscriberIds, { kind: 'member', product, state });
   }
+}
+
+function notFound(id: string): DomainError {
+  return new DomainError('MEMBERSHIP_NOT_FOUND', `There is no membership with the id ${id}`, { id });
 }
 
 function asOf(row: MembershipRow, now: Date): MembershipRow {

@@ -43,7 +43,10 @@ export function randomScenario(dice: Dice): Scenario {
   const side = new FunnelMaker(dice, { key: 'side', other: null, start, read: main.mails });
   const funnels: [string, string] = [main.text(6), side.text(3)];
   const mails = [...main.mails, ...side.mails];
-  return { start, days: 21, funnels, personas: personas(dice, mails, start) };
+  const upsells = ['main', 'side'].filter(
+    (key, index) => funnels[index]?.includes(`upsell: ${key}-more`) === true,
+  );
+  return { start, days: 21, funnels, personas: personas(dice, { mails, upsells, start }) };
 }
 
 class FunnelMaker {
@@ -82,9 +85,29 @@ class FunnelMaker {
       products: [
         { key: `${key}-kit`, name: 'Kit', price: '49.00 EUR' },
         { key: `${key}-list`, name: 'List', price: '9.00 EUR' },
+        { key: `${key}-more`, name: 'More', price: '99.95 EUR' },
       ],
-      offers: [{ key: `${key}-kit`, product: `${key}-kit`, discount: '30%', bump: `${key}-list` }],
+      offers: this.offers(),
+      ...this.maybe(0.6, 'affiliates', () => ({
+        commission: '33%',
+        cookie: this.dice.pick(['3 days', '60 days']),
+      })),
     });
+  }
+
+  /** With something more to buy after the kit, or in place of it. */
+  private offers(): Options[] {
+    const { dice } = this;
+    const { key } = this.about;
+    const kit = { key: `${key}-kit`, product: `${key}-kit`, discount: '30%', bump: `${key}-list` };
+    if (dice.chance(0.4)) return [kit];
+    const more = { key: `${key}-more`, product: `${key}-more` };
+    const mini = { key: `${key}-mini`, product: `${key}-list`, discount: '50%' };
+    return [
+      { ...kit, upsell: more.key, ...this.maybe(0.7, 'downsell', () => mini.key) },
+      { ...more, ...this.maybe(0.5, 'upsell', () => mini.key) },
+      mini,
+    ];
   }
 
   private frame(): Options {
@@ -325,7 +348,15 @@ class FunnelMaker {
   }
 }
 
-function personas(dice: Dice, mails: readonly string[], start: string): string {
+interface About {
+  mails: readonly string[];
+  /** Funnels that show something after their kit. */
+  upsells: readonly string[];
+  start: string;
+}
+
+function personas(dice: Dice, about: About): string {
+  const { start } = about;
   const people = Array.from({ length: 6 }, (_, index) => ({
     name: `p${index + 1}`,
     ...(dice.chance(0.8) ? { timeZone: dice.pick(ZONES) } : {}),
@@ -336,7 +367,7 @@ function personas(dice: Dice, mails: readonly string[], start: string): string {
     joins: `${dice.whole(0, 4_000)} minutes`,
     ...(dice.chance(0.1) ? { signsUp: false } : {}),
     ...(dice.chance(0.1) ? { confirms: 'never' } : { confirms: `${dice.whole(1, 300)} minutes` }),
-    does: Array.from({ length: dice.whole(0, 6) }, () => action(dice, mails, start)),
+    does: Array.from({ length: dice.whole(0, 6) }, () => action(dice, about)),
   }));
   const cap = dice.chance(0.25)
     ? { frequencyCap: dice.pick([{ perDay: 1 }, { perWeek: 2 }, { perDay: 1, perWeek: 3 }]) }
@@ -344,7 +375,7 @@ function personas(dice: Dice, mails: readonly string[], start: string): string {
   return stringify({ seed: dice.whole(1, 1_000), ...cap, personas: people });
 }
 
-function action(dice: Dice, mails: readonly string[], start: string): Options {
+function action(dice: Dice, { mails, upsells, start }: About): Options {
   const after = { after: `${dice.whole(1, 14_000)} minutes` };
   const soon = { after: `1 minute to ${dice.whole(2, 90)} hours`, chance: dice.pick(['100%', '70%']) };
   const mail = mails.length > 0 ? dice.pick([...mails, 'every mail']) : 'every mail';
@@ -353,7 +384,8 @@ function action(dice: Dice, mails: readonly string[], start: string): Options {
     () => ({ clicks: mail, ...soon }),
     () => ({ clicks: 'every mail', ...soon }),
     () => ({ buys: dice.pick(['main-kit', 'side-kit']), withBump: dice.chance(0.4), ...after }),
-    () => ({ buys: 'main-kit', afterMail: mail, ...soon }),
+    () => ({ buys: 'main-kit', afterMail: mail, ...soon, ...answers(dice, 'main', upsells) }),
+    () => ({ buys: 'side-kit', ...after, ...answers(dice, 'side', upsells) }),
     () => ({
       event: dice.pick(EVENTS),
       ...(dice.chance(0.5) ? { key: `k${dice.whole(1, 3)}` } : {}),
@@ -368,6 +400,20 @@ function action(dice: Dice, mails: readonly string[], start: string): Options {
     }),
     () => ({ unsubscribes: true, after: `${dice.whole(4_000, 25_000)} minutes` }),
   ])();
+}
+
+function answers(dice: Dice, key: string, upsells: readonly string[]): Options {
+  if (!upsells.includes(key)) return {};
+  const chance = (): Options => ({
+    chance: dice.pick(['100%', '60%']),
+    after: dice.pick(['0 minutes', '59 minutes']),
+  });
+  return {
+    answers: [
+      { takes: `${key}-more`, ...chance() },
+      { declines: `${key}-more`, ...chance() },
+    ],
+  };
 }
 
 function dayAfter(start: string, days: number): string {

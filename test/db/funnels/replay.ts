@@ -8,6 +8,7 @@ import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { OffersService } from '../../../src/offers/offers.service.js';
 import { CheckoutService } from '../../../src/orders/checkout.service.js';
 import { OrdersService } from '../../../src/orders/orders.service.js';
+import { UpsellsService } from '../../../src/orders/upsells/upsells.service.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { EventsService } from '../../../src/sequences/events.service.js';
 import { ReactionsService } from '../../../src/sequences/reactions.service.js';
@@ -28,6 +29,8 @@ export class Replay {
   readonly waits = new Map<string, string[]>();
   readonly #ids = new Map<string, string>();
   readonly #told = new Map<string, string>();
+  /** The link of the upsell that each person was shown last. */
+  readonly #upsell = new Map<string, string>();
 
   constructor(
     private readonly test: TestApp,
@@ -116,7 +119,8 @@ export class Replay {
     const { dataSource } = this.test;
     if (entry.what === 'signed up') return this.signUp(person);
     if (entry.what === 'confirmed') return this.confirm(id);
-    if (entry.what === 'bought') return this.buy(person, entry);
+    if (entry.what === 'bought' || entry.what === 'shown' || entry.what === 'declined')
+      return this.shop(person, entry);
     if (entry.what === 'opened' || entry.what === 'clicked') {
       const { at, sequence, step, sentAt } = entry;
       await dataSource.query(
@@ -161,6 +165,38 @@ export class Replay {
       ]);
       await this.get(ConfirmationService).confirmIn(manager, rows[0]?.id ?? '', ORIGIN);
     });
+  }
+
+  /** The shop's own order of things: pay, be led to an upsell, answer it. */
+  private async shop(
+    person: SimulatedPerson,
+    entry: Extract<TimelineEntry, { what: 'bought' | 'shown' | 'declined' }>,
+  ): Promise<void> {
+    const upsells = this.get(UpsellsService);
+    if (entry.what === 'bought' && entry.upsell === undefined) return this.buy(person, entry);
+    const id = this.idOf(person.persona, person.number);
+    if (entry.what === 'shown') {
+      const orders: { id: string }[] = await this.test.dataSource.query(
+        `select id from orders where subscriber_id = $1 order by paid_at desc, id desc limit 1`,
+        [id],
+      );
+      const order = await this.get(OrdersService).findById(orders[0]?.id ?? '');
+      const path = order === null ? null : await upsells.nextPath(order);
+      this.#upsell.set(id, path?.replace('/upsell/', '') ?? '');
+      const opened = await upsells.open(this.#upsell.get(id) ?? '', true);
+      if (opened.kind !== 'offered' || opened.terms.offer.slug !== entry.offer)
+        throw new Error(`${entry.offer} is not shown, but ${opened.kind}`);
+      return;
+    }
+    const token = this.#upsell.get(id) ?? '';
+    if (entry.what === 'declined') {
+      await upsells.decline(token);
+      return;
+    }
+    const taken = await upsells.accept(token, undefined);
+    if (taken.kind !== 'over' || taken.order === null)
+      throw new Error(`${entry.offer} is not sold, but ${taken.kind}`);
+    await this.get(OrdersService).markPaid(taken.order.id, 'test', taken.order.id);
   }
 
   private async buy(

@@ -29,6 +29,8 @@ interface Account {
   waits: string[];
   offers: string[];
   orders: string[];
+  upsells: string[];
+  commissions: string[];
   tags: string[];
   fields: Record<string, unknown>;
 }
@@ -240,6 +242,13 @@ function accountOfSimulation(
       .filter(({ at }) => at < until.toISOString())
       .map(({ at, offer, total }) => `${at} ${offer} ${moneyToText(total)}`)
       .toSorted(),
+    upsells: record.orders
+      .flatMap(({ upsells }) => upsells)
+      .map(({ slug, kind, answer }) => `${kind} ${slug}: ${answer ?? '-'}`)
+      .toSorted(),
+    commissions: told('commission')
+      .map(({ at, affiliate, amount, dueAt }) => `${at} ${affiliate} ${moneyToText(amount)} due ${dueAt}`)
+      .toSorted(),
     tags: [...record.tags].toSorted(),
     fields: record.fields,
   };
@@ -295,6 +304,21 @@ async function accountOfRun(test: TestApp, replay: Replay, person: SimulatedPers
     `select o.paid_at as at, f.slug as offer, o.amount_minor::int as "amountMinor", o.currency from orders o
      join offer f on f.id = o.offer_id where o.subscriber_id = $1`,
   );
+  const upsells = await rows<{ offer: string; kind: string; answer: string | null }>(
+    `select f.slug as offer, u.kind, u.answer from upsell u join offer f on f.id = u.offer_id join orders o on o.id = u.order_id
+     where o.subscriber_id = $1`,
+  );
+  const commissions = await rows<{
+    at: Date;
+    code: string;
+    amountMinor: number;
+    currency: string;
+    dueAt: Date;
+  }>(
+    `select c.created_at as at, a.code, sum(c.amount_minor)::int as "amountMinor", c.currency, c.due_at as "dueAt" from commission c
+     join affiliate a on a.id = c.affiliate_id join orders o on o.id = c.order_id where o.subscriber_id = $1
+     group by c.order_id, c.created_at, a.code, c.currency, c.due_at`,
+  );
   const [own] = await rows<{ tags: string[]; fields: Record<string, unknown> }>(
     `select fields, array(select t.name from subscriber_tag st join tag t on t.id = st.tag_id where st.subscriber_id = s.id) as tags
      from subscriber s where id = $1`,
@@ -320,6 +344,12 @@ async function accountOfRun(test: TestApp, replay: Replay, person: SimulatedPers
       .map(({ at, sequence, offer, expires }) => `${text(at)} ${sequence} ${offer} ${text(expires)}`)
       .toSorted(),
     orders: orders.map(({ at, offer, ...total }) => `${text(at)} ${offer} ${moneyToText(total)}`).toSorted(),
+    upsells: upsells.map(({ offer, kind, answer }) => `${kind} ${offer}: ${answer ?? '-'}`).toSorted(),
+    commissions: commissions
+      .map(
+        ({ at, code, dueAt, ...amount }) => `${text(at)} ${code} ${moneyToText(amount)} due ${text(dueAt)}`,
+      )
+      .toSorted(),
     tags: (own?.tags ?? []).toSorted(),
     fields: own?.fields ?? {},
   };

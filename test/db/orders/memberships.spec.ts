@@ -362,4 +362,38 @@ describe('memberships', () => {
     await course.test.http.delete(`/api/v1/subscribers/${id}`).set('Authorization', `Bearer ${API_KEY}`);
     expect((await get(`?subscriberId=${id}`)).data).toEqual([]);
   });
+
+  it('end, by the clock or by hand, while somebody is forgotten, without a deadlock', async () => {
+    const { dataSource, app, clock } = course.test;
+    const back = CLUB.replaceAll(/\b(club|year|life)\b/g, 'back-$1').replace(
+      'enterOn: [{ member: back-year }]',
+      'enterOn: [{ member: back-year, state: ended }]',
+    );
+    await app.get(FunnelsService).apply(back, null, 'back.yaml');
+    const [late, soon] = [await course.person('late@example.com'), await course.person('soon@example.com')];
+    await buy('late@example.com', 'back-year');
+    await buy('soon@example.com', 'back-year');
+    const byHand = (await get(`?subscriberId=${soon}`)).data[0]?.['id'];
+    const waiting = async (): Promise<unknown[]> =>
+      dataSource.query(`select query from pg_stat_activity where wait_event_type = 'Lock'`);
+    clock.set(new Date(clock.now().getTime() + 366 * DAY_MS));
+    // As far as an erasure is when it has the person.
+    const erasing = await gate(dataSource, 'select 1 from subscriber where id = $1 for update', [late]);
+    const ending = endDue();
+    await untilWaiting(dataSource, 1, ending);
+    expect(await waiting()).toEqual([]);
+    await erasing.query('delete from subscriber where id = $1', [late]);
+    await erasing.open();
+    expect(await own(soon)).toEqual([expect.stringContaining('back-year ended')]);
+    const again = await course.post('/api/v1/memberships', {
+      ...{ subscriberId: soon, productKey: 'back-year', lasts: '3 weeks', reason: 'prize' },
+    });
+    expect(again.status).toBe(201);
+    const forgetting = await gate(dataSource, 'select 1 from subscriber where id = $1 for update', [soon]);
+    const ended = course.post(`/api/v1/memberships/${String(byHand)}/end`, { reason: 'gone' });
+    await untilWaiting(dataSource, 1);
+    await forgetting.query('delete from subscriber where id = $1', [soon]);
+    await forgetting.open();
+    expect(await ended).toMatchObject({ status: 404, body: { code: 'MEMBERSHIP_NOT_FOUND' } });
+  });
 });

@@ -1,0 +1,52 @@
+import type { Agenda } from './agenda.js';
+import { answerTo, timeIn, type Actor } from './persona-script.js';
+import type { Purchase } from './personas.schemas.js';
+import type { VirtualOrder } from './virtual-record.js';
+import type { VirtualRun } from './virtual-run.js';
+import { buy, refund } from './virtual-shop.js';
+import { answerUpsell, showNext } from './virtual-upsells.js';
+
+interface Shopper {
+  agenda: Agenda;
+  actor: Actor;
+}
+
+/** What the person buys at `now`, what they say to the offers after it, and what they give back. */
+export function purchase(run: VirtualRun, shopper: Shopper, action: Purchase, now: Date): void {
+  const offer = run.funnels.offers.get(action.buys);
+  if (offer === undefined) return;
+  const order = buy(run, offer, now, { withBump: action.withBump ?? false });
+  giveBack(run, shopper, { order, after: action.refundsAfter }, now);
+  goOn(run, shopper, { root: order, answers: action.answers ?? [] }, now);
+}
+
+function goOn(
+  run: VirtualRun,
+  shopper: Shopper,
+  { root, answers }: { root: VirtualOrder; answers: NonNullable<Purchase['answers']> },
+  now: Date,
+): void {
+  const { agenda, actor } = shopper;
+  const upsell = showNext(run, root, now);
+  if (upsell === null) return;
+  const said = answerTo(actor, answers, { orderId: root.id, offer: upsell.slug, now });
+  if (said === undefined) return;
+  const { answer, at } = said;
+  agenda.add(at, () => {
+    const order = answerUpsell(run, { root, upsell, takes: 'takes' in answer }, at);
+    if (order !== null && 'takes' in answer)
+      giveBack(run, shopper, { order, after: answer.refundsAfter }, at);
+    goOn(run, shopper, { root, answers }, at);
+  });
+}
+
+function giveBack(
+  run: VirtualRun,
+  { agenda, actor }: Shopper,
+  { order, after }: { order: VirtualOrder; after: string | undefined },
+  now: Date,
+): void {
+  if (after === undefined) return;
+  const at = timeIn(actor, after, `refund ${order.id}`, now);
+  agenda.add(at, () => refund(run, order, at));
+}

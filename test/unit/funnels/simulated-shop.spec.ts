@@ -1,0 +1,142 @@
+import { expect, it } from 'vitest';
+import { simulate } from '../../../src/funnels/simulation/simulate.js';
+import { simulationFromFiles } from '../../../src/funnels/simulation/simulation-files.js';
+import type { Simulation } from '../../../src/funnels/simulation/timeline.js';
+import { simulationText } from '../../../src/funnels/simulation/timeline-text.js';
+
+const FUNNEL = `funnel: main
+title: A funnel
+sender: { name: Ada, email: ada@example.com, postalAddress: 1 Main St }
+form: { slug: main, headline: Get it, consent: Send it to me, optIn: single }
+sequence:
+  steps:
+    - { key: week, wait: 7 days }
+    - key: owns
+      if: { all: [{ purchased: kit }, { member: kit }] }
+      then: [{ key: yes, email: emails/story }]
+      else: [{ key: no, email: emails/story }]
+products: [{ key: kit, name: Kit, price: 49.00 EUR, membership: { lasts: 1 month } }]
+offers: [{ key: kit, product: kit }]
+`;
+
+function run(more: string): Simulation {
+  const text = `personas: [{ name: one, does: [{ buys: kit, after: 1 day${more} }] }]`;
+  const now = new Date('2026-03-02T09:00:00Z');
+  const order = simulationFromFiles(
+    [{ name: 'f', text: FUNNEL }],
+    { name: 'p', text },
+    { start: null, days: 30, now },
+  );
+  return simulate(order);
+}
+
+it.each([
+  ['', ['receipt', 'yes'], 4900],
+  [', refundsAfter: 5 days', ['receipt', 'no'], 0],
+  [', refundsAfter: 7 days', ['receipt', 'yes'], 0],
+])('a simulated buyer who asks for their money back owns nothing from then on: %s', (more, mails, earned) => {
+  const { people, summary } = run(more);
+  const sent = (people[0]?.timeline ?? []).flatMap((entry) =>
+    entry.what === 'mail' ? [entry.step ?? entry.kind] : [],
+  );
+  expect(sent).toEqual(mails);
+  expect(summary).toMatchObject({
+    ...{ purchases: 1, refunds: more === '' ? 0 : 1 },
+    income: [{ amountMinor: earned, currency: 'EUR' }],
+  });
+});
+
+it('a simulated refund is told with what it takes along', () => {
+  expect(simulationText(run(', refundsAfter: 5 days'))).toMatch(
+    /is a member by kit until Fri 2026-04-03 09:00[\s\S]*gets 49\.00 EUR back for kit[\s\S]*no member by kit any more: refunded[\s\S]*1 purchase, 1 refund, 0\.00 EUR/,
+  );
+});
+
+const SHOP = `${FUNNEL.replace('offers: [{ key: kit, product: kit }]\n', '').replace('products: [', 'products: [{ key: coaching, name: Coaching, price: 99.00 EUR }, { key: mini, name: Mini, price: 9.99 EUR }, ')}offers:
+  - { key: kit, product: kit, upsell: coaching, downsell: mini }
+  - { key: coaching, product: coaching, discount: 50%, upsell: mini }
+  - { key: mini, product: mini }
+affiliates: { commission: 33%, hold: 30 days, cookie: 3 days }
+`;
+
+function shop(buys: string, more = ''): Simulation {
+  const text = `personas: [{ name: one${more}, does: [{ buys: kit, ${buys} }] }]`;
+  const now = new Date('2026-03-02T09:00:00Z');
+  const files: [{ name: string; text: string }] = [{ name: 'f', text: SHOP }];
+  return simulate(simulationFromFiles(files, { name: 'p', text }, { start: null, days: 30, now }));
+}
+const told = (simulation: Simulation): string[] =>
+  simulationText(simulation)
+    .split('\n')
+    .filter((line) => /buys|upsell|downsell|declines|offer any|back|earns|loses/.test(line))
+    .map((line) => line.trim());
+
+it.each<[string, string[]]>([
+  ['after: 1 day', ['buys kit', 'upsell coaching for 49.50 EUR']],
+  [
+    'after: 1 day, answers: [{ takes: coaching, after: 59 minutes }, { takes: mini, after: 1 minute }]',
+    // The hour counts from the first order.
+    [
+      'buys kit',
+      'upsell coaching',
+      '10:59?buys coaching for 49.50 EUR (upsell)',
+      'upsell mini',
+      'mini is not on offer any more: expired',
+    ],
+  ],
+  [
+    'after: 1 day, answers: [{ declines: coaching }, { takes: mini, refundsAfter: 2 days }]',
+    [
+      'buys kit',
+      'upsell coaching',
+      'declines coaching',
+      'downsell mini for 9.99',
+      'buys mini for 9.99 EUR (downsell)',
+      'gets 9.99 EUR back for mini',
+    ],
+  ],
+  [
+    'after: 1 day, refundsAfter: 10 minutes, answers: [{ takes: coaching, after: 20 minutes }]',
+    [
+      'buys kit',
+      'upsell coaching',
+      'gets 49.00 EUR back for kit',
+      'coaching is not on offer any more: refunded',
+    ],
+  ],
+  [
+    'after: 1 day, answers: [{ takes: coaching, chance: 0% }, { declines: coaching }]',
+    ['buys kit', 'upsell coaching', 'declines coaching', 'downsell mini'],
+  ],
+])('are shown what follows an order, and answer it or not: %s', (buys, lines) => {
+  const found = told(shop(buys)).filter((line) => !line.startsWith('upsells:'));
+  expect(found).toHaveLength(lines.length);
+  for (const [place, line] of lines.entries()) expect(found[place]).toContain(line.replace(/^.*\?/, ''));
+});
+
+it('count what upsells bring, and what affiliates get of it while their click counts', () => {
+  const all = 'answers: [{ takes: coaching, refundsAfter: 5 days }, { takes: mini }]';
+  const { summary } = shop(`after: 1 day, ${all}`, ', affiliate: ada');
+  const eur = (amountMinor: number): object[] => [{ amountMinor, currency: 'EUR' }];
+  expect(summary).toMatchObject({
+    ...{ purchases: 3, refunds: 1, income: eur(4900 + 999), commissions: eur(1617 + 329) },
+    upsells: { shown: 2, taken: 2, declined: 0, income: eur(4950 + 999) },
+  });
+  expect(told(shop('after: 1 day', ', affiliate: ada'))).toEqual([
+    expect.stringContaining('buys kit for 49.00 EUR'),
+    expect.stringContaining('earns ada 16.17 EUR, due Thu 2026-04-02 09:00'),
+    expect.stringContaining('upsell coaching for 49.50 EUR'),
+    'upsells: 1 shown, 0 taken, 0 declined, no income',
+  ]);
+  expect(shop('after: 4 days', ', affiliate: ada').summary.commissions).toEqual([]);
+  expect(shop('after: 1 day').summary.commissions).toEqual([]);
+});
+
+it.each([
+  ['answers: [{ takes: kit }]', '"kit" is never shown after an order of "kit"; there are: coaching, mini'],
+  ['answers: [{ takes: mini, withBump: true }]', '"withBump" is not an option here'],
+  ['answers: [{ after: 1 day }]', 'name one of takes, declines'],
+  ['answers: []', 'name at least one answer'],
+])('an answer that cannot be given is refused: %s', (buys, message) => {
+  expect(() => shop(buys)).toThrow(message);
+});
