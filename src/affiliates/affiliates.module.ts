@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { SequencesModule } from '../sequences/sequences.module.js';
 import { TrackingModule } from '../tracking/tracking.module.js';
 import { AffiliateLinkController } from './affiliate-link.controller.js';
 import { AffiliateTermsService } from './affiliate-terms.service.js';
@@ -15,7 +16,7 @@ import { ReferralsService } from './referrals.service.js';
  * `affiliate` and the tables named after it, `referral` and its two waiting rooms, `commission`, `clawback` and `payout`.
  */
 @Module({
-  imports: [TrackingModule],
+  imports: [SequencesModule, TrackingModule],
   controllers: [AffiliateLinkController, AffiliatesController, CommissionsController, PayoutsController],
   providers: [AffiliatesService, AffiliateTermsService, ReferralsService, CommissionsService, PayoutsService],
   exports: [AffiliatesService, AffiliateTermsService, ReferralsService, CommissionsService, PayoutsService],

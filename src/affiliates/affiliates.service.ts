@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { ReactionsService } from '../sequences/reactions.service.js';
 import { DomainError } from '../values/domain-error.js';
 import type { EmailAddressParse } from '../values/email-address.js';
 import { mailboxOf } from '../values/mailbox.js';
@@ -40,6 +41,7 @@ const LOCK_TREE = `select pg_advisory_xact_lock(hashtextextended('affiliate tree
 export class AffiliatesService {
   constructor(
     private readonly dataSource: DataSource,
+    private readonly reactions: ReactionsService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -59,6 +61,7 @@ export class AffiliatesService {
          values ($1, $2, $3, $4, $5, $6, 'active', $7, $7) returning id`,
         [code, name, email.address, email.key, mailboxOf(email.key), recruiterId, this.clock.now()],
       );
+      await this.becomesOne(manager, email);
       return this.get(rows[0]?.id ?? '', manager);
     });
   }
@@ -84,6 +87,7 @@ export class AffiliatesService {
       );
       // With the subscriber of the same address, since we looked.
       if (changed.length === 0) throw erased();
+      if (email !== undefined && email.address !== affiliate.email) await this.becomesOne(manager, email);
       return this.get(id, manager);
     });
   }
@@ -107,6 +111,15 @@ export class AffiliatesService {
     return findByCode(this.dataSource.manager, code);
   }
 
+  /** Those of the codes that belong to somebody. */
+  async known(codes: readonly string[]): Promise<Set<string>> {
+    const rows: { code: string }[] = await this.dataSource.query(
+      'select code from affiliate where code = any ($1)',
+      [codes],
+    );
+    return new Set(rows.map(({ code }) => code));
+  }
+
   async list(page: { beforeId: string | undefined; limit: number }): Promise<Affiliate[]> {
     return listAffiliates(this.dataSource.manager, page);
   }
@@ -118,6 +131,17 @@ export class AffiliatesService {
 
   async figures(ids: readonly string[]): Promise<Map<string, AffiliateFigures>> {
     return figuresOf(this.dataSource.manager, ids, this.clock.now());
+  }
+
+  /** Sequences of the subscriber with this address, if there is one, hear of it. */
+  private async becomesOne(manager: EntityManager, { key }: Address): Promise<void> {
+    // The person before their places in sequences, as an erasure has them.
+    const people: { id: string }[] = await manager.query(
+      'select id from subscriber where email_key = $1 for key share',
+      [key],
+    );
+    for (const { id } of people)
+      await this.reactions.happened(manager, [id], { kind: 'affiliate', whose: 'self' });
   }
 
   private async checkMailbox(manager: EntityManager, email: Address, except: string | null): Promise<void> {

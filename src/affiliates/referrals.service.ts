@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
+import { ReactionsService } from '../sequences/reactions.service.js';
 import { readCode } from './affiliate.js';
 import { AffiliateTermsService, USUAL_COOKIE } from './affiliate-terms.service.js';
 import { lastTouch, readTouch, type Touch } from './touch.js';
@@ -35,6 +36,7 @@ export class ReferralsService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly terms: AffiliateTermsService,
+    private readonly reactions: ReactionsService,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -137,19 +139,28 @@ export class ReferralsService {
     return late !== null && late.at > first.at ? late : first;
   }
 
-  /** Keeps a touch with a person, unless they have a later one. */
+  /** Keeps a touch with a person, unless they have a later one. Their sequences hear of it when it is another affiliate's. */
   async keep(
     manager: EntityManager,
     subscriberId: string,
     { touch, source, isProven }: { touch: Touch; source: 'form' | 'checkout'; isProven: boolean },
   ): Promise<void> {
-    await manager.query(
-      `insert into referral (subscriber_id, affiliate_id, touched_at, source, recorded_at) values ($1, $2, $3, $4, $5)
-       on conflict (subscriber_id) do update set affiliate_id = excluded.affiliate_id, touched_at = excluded.touched_at,
-         source = excluded.source, recorded_at = excluded.recorded_at
-       where $6 and referral.touched_at < excluded.touched_at`,
+    const news: { code: string; isFirst: boolean }[] = await manager.query(
+      `with before as (select affiliate_id from referral where subscriber_id = $1),
+         kept as (
+           insert into referral (subscriber_id, affiliate_id, touched_at, source, recorded_at) values ($1, $2, $3, $4, $5)
+           on conflict (subscriber_id) do update set affiliate_id = excluded.affiliate_id, touched_at = excluded.touched_at,
+             source = excluded.source, recorded_at = excluded.recorded_at
+           where $6 and referral.touched_at < excluded.touched_at
+           returning affiliate_id)
+       select a.code, before.affiliate_id is null as "isFirst"
+         from kept join affiliate a on a.id = kept.affiliate_id left join before on true
+        where before.affiliate_id is distinct from kept.affiliate_id`,
       [subscriberId, touch.affiliateId, touch.at, source, this.clock.now(), isProven],
     );
+    for (const { code, isFirst } of news)
+      for (const whose of isFirst ? ['any', code] : [code])
+        await this.reactions.happened(manager, [subscriberId], { kind: 'affiliate', whose });
   }
 
   private async openTouch(

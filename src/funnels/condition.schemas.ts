@@ -113,6 +113,13 @@ const happenings = [
   strict(member),
   strict({ tag: tagName }),
   strict({ event: eventName }),
+  /** Comes by the link of this affiliate or of some, or becomes one. Nobody comes to have come by no link. */
+  strict({
+    affiliate: affiliateCode.refine(
+      (code) => code !== 'none',
+      'use any, self or the code of an affiliate, such as ada-blog',
+    ),
+  }),
 ] as const;
 
 /** What may begin a sequence. `sequence`: whose mail it is; its own when it is left out. */
@@ -135,6 +142,7 @@ export type FunnelTrigger = Extract<
   FunnelCondition,
   | { purchased: string }
   | { member: string }
+  | { affiliate: string }
   | { tag: string }
   | { event: string }
   | { clicked: string }
@@ -144,7 +152,6 @@ export type FunnelTrigger = Extract<
 
 export function conditionOf(given: FunnelCondition): Condition {
   if ('step' in given) return { kind: 'step', step: given.step, was: given.was };
-  if ('affiliate' in given) return { kind: 'affiliate', whose: given.affiliate };
   if ('all' in given) return { kind: 'all', of: given.all.map(conditionOf) };
   if ('any' in given) return { kind: 'any', of: given.any.map(conditionOf) };
   if ('not' in given) return { kind: 'not', of: conditionOf(given.not) };
@@ -160,6 +167,7 @@ export function entryTriggerOf(given: FunnelEntryTrigger, funnel: string): Entry
 export function triggerOf(given: FunnelTrigger): Trigger {
   if ('purchased' in given) return { kind: 'purchased', product: given.purchased };
   if ('member' in given) return { kind: 'member', product: given.member, state: given.state ?? 'active' };
+  if ('affiliate' in given) return { kind: 'affiliate', whose: given.affiliate };
   if ('tag' in given) return { kind: 'tag', tag: given.tag };
   if ('event' in given) return { kind: 'event', event: given.event };
   if ('clicked' in given) return { kind: 'clicked', step: given.clicked };

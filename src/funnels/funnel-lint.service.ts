@@ -1,6 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { AffiliatesService } from '../affiliates/affiliates.service.js';
+import { affiliateProblems, affiliatesAsked } from './affiliate-problems.js';
 import { readFunnelFile } from './funnel-file.js';
 import { FunnelPublisher } from './funnel-publisher.service.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
@@ -23,6 +25,7 @@ export class FunnelLintService {
     private readonly dataSource: DataSource,
     private readonly sources: FunnelSourcesService,
     private readonly publisher: FunnelPublisher,
+    private readonly affiliates: AffiliatesService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -49,6 +52,8 @@ export class FunnelLintService {
 
   private async problems(definition: FunnelDefinition): Promise<DefinitionProblem[]> {
     const { manager } = this.dataSource;
+    const asked = affiliatesAsked(definition);
+    const codes = asked.map(({ code }) => code);
     const others: SequenceOutline[] = await manager.query(
       `select q.key, v.definition from sequence q join sequence_version v on v.id = q.current_version_id where q.key <> $1`,
       [definition.funnel],
@@ -56,6 +61,7 @@ export class FunnelLintService {
     return [
       ...lintDefinition(definition, { now: this.clock.now(), others }),
       ...(await this.publisher.conflicts(manager, definition)),
+      ...affiliateProblems(asked, asked.length === 0 ? new Set() : await this.affiliates.known(codes)),
     ];
   }
 }

@@ -71,7 +71,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   'until.member': 'Product whose membership ends on the date.',
   state: 'Of the membership: active, ended, refunded.',
   'condition.affiliate':
-    'Came last by the link of this affiliate; any: of some affiliate; none: of nobody; self: is one, under the same address.',
+    'Came last by the link of this affiliate; any: of some affiliate; none: of nobody; self: is one, under the same address. As what begins or ends a sequence: comes to be so.',
   event: 'Your programs have told this event by the API.',
   step: 'A step before, with what came of it in was.',
   'condition.sequence': 'Of which sequence the mail is, where it is not this one.',

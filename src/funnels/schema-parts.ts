@@ -80,7 +80,7 @@ export const fieldName = z
   .string()
   .regex(/^[a-z][a-zA-Z0-9]{0,49}$/, 'name a field in camelCase, such as trialEnd');
 export const window = strict({ days: weekdays, from: localTime, to: localTime });
-/** Of an affiliate, or any, none or self. They are no part of the file, so whether there is one is not known here. */
+/** Of an affiliate, or any, none or self. They are no part of the file: `affiliateProblems` looks whether they are there. */
 export const affiliateCode = z
   .string()
   .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'use any, none, self or the code of an affiliate, such as ada-blog')

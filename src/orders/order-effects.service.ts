@@ -42,6 +42,8 @@ export class OrderEffects {
       ...(order.visitorId === null ? {} : { visitorId: order.visitorId }),
       ...(order.messageId === null ? {} : { messageId: order.messageId }),
     });
+    // Before the enrollments, as the clock's job locks them too: the other way round the two would wait for each other.
+    if (buyerId !== null) await this.memberships.paid(manager, order.id, membershipsIn(order, buyerId));
     await this.commissions.settle(manager, {
       id: order.id,
       funnelKey: order.funnelKey,
@@ -52,8 +54,6 @@ export class OrderEffects {
       readerId: order.subscriberId,
       lines: order.lines.map(({ id, amount }) => ({ id, netMinor: amount.amountMinor })),
     });
-    // Before the enrollments, as the clock's job locks them too: the other way round the two would wait for each other.
-    if (buyerId !== null) await this.memberships.paid(manager, order.id, membershipsIn(order, buyerId));
     // Who was written to and who typed an address at the checkout are often one person with two addresses: the
     // letters end for both, or a customer would go on being told to buy.
     const people = new Set([buyerId, order.subscriberId].filter((id) => id !== null));

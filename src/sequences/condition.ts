@@ -15,7 +15,10 @@ export type Leaf =
   | { readonly kind: 'purchased'; readonly product: string }
   /** By the product; as a trigger, when it comes to be so. */
   | { readonly kind: 'member'; readonly product: string; readonly state: MemberState }
-  /** By whose link the person came last, or whether they are an affiliate: a code, or one of `AFFILIATE_WORDS`. */
+  /**
+   * By whose link the person came last, or whether they are an affiliate: a code, or one of `AFFILIATE_WORDS`. As a
+   * trigger, when it comes to be so.
+   */
   | { readonly kind: 'affiliate'; readonly whose: string }
   /** Told by the API since the person joined the sequence. */
   | { readonly kind: 'event'; readonly event: string }
@@ -45,7 +48,7 @@ export type FieldValue = string | number | boolean;
 /** Something that happens to a person and may end a sequence or take them to a goal. */
 export type Trigger = Extract<
   Leaf,
-  { kind: 'tag' | 'purchased' | 'member' | 'event' | 'clicked' | 'opened' | 'field' }
+  { kind: 'tag' | 'purchased' | 'member' | 'affiliate' | 'event' | 'clicked' | 'opened' | 'field' }
 >;
 /** What may begin a sequence: an open or click says in which sequence its mail stands, as the person is in none yet. */
 export type EntryTrigger = Exclude<Trigger, MailTrigger> | (MailTrigger & { readonly sequence: string });

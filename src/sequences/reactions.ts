@@ -81,6 +81,8 @@ function triggerText(trigger: Trigger): string {
       return `purchased ${trigger.product}`;
     case 'member':
       return `member ${trigger.product} ${trigger.state}`;
+    case 'affiliate':
+      return `affiliate ${trigger.whose}`;
     case 'tag':
       return `tagged ${trigger.tag}`;
     case 'event':

@@ -29,7 +29,7 @@ sequence:
   quietHours: { from: "22:00", to: "06:00" }
   fallbackTimezone: Europe/Berlin
   priority: 3
-  enterOn: [{ tag: new }, { purchased: checklist-two }, { event: booked.call }, { clicked: hello, sequence: clients }, { member: kit-two }, { member: kit-two, state: ended }, { opened: story }, { field: level, over: 8 }]
+  enterOn: [{ tag: new }, { purchased: checklist-two }, { event: booked.call }, { clicked: hello, sequence: clients }, { member: kit-two }, { member: kit-two, state: ended }, { opened: story }, { field: level, over: 8 }, { affiliate: self }]
   reentry: after 30 days
   steps:
     - { key: hello, email: emails/welcome }

@@ -13,6 +13,7 @@ export const RULES = {
   'name-taken': { severity: 'error', about: 'no other funnel has the slug or key' },
   'unknown-offer': { severity: 'error', about: 'an offer that a step makes is there' },
   'unknown-product': { severity: 'error', about: 'a product that is named is there' },
+  'unknown-affiliate': { severity: 'error', about: 'an affiliate who is asked for is there' },
   'unknown-step': { severity: 'error', about: 'a condition asks about steps before it' },
   'unknown-sequence': { severity: 'error', about: 'people are moved to a sequence that is there' },
   'unreachable-step': { severity: 'error', about: 'every step can be come to' },

@@ -66,6 +66,7 @@ const action = z.union([
     answers: z.array(answer).min(1, 'name at least one answer').max(20).optional(),
     ...since,
   }),
+  strict({ becomesAffiliate: z.literal(true, { error: 'use true' }), ...since }),
   strict({ unsubscribes: z.literal(true, { error: 'use true' }), ...since }),
   strict({ event: eventName, key: z.string().trim().min(1).max(200).optional(), ...since }),
   strict({ tag: tagName, ...since }),
@@ -80,6 +81,7 @@ const action = z.union([
 
 export const ACTION_KINDS: ReadonlySet<string> = new Set([
   ...['opens', 'clicks', 'buys', 'unsubscribes', 'event', 'tag', 'untag', 'set', 'takes', 'declines'],
+  'becomesAffiliate',
 ]);
 
 const persona = strict({

@@ -166,6 +166,9 @@ function confirm(run: VirtualRun, { affiliate }: Persona, now: Date): void {
   record.status = 'active';
   record.affiliate = affiliate ?? record.affiliate;
   if (funnels.form.optIn === 'double') run.tell(now, { what: 'confirmed' });
+  // As `ReferralsService.keep`.
+  for (const whose of affiliate === undefined ? [] : ['any', affiliate])
+    happened(run, { kind: 'affiliate', whose }, now);
   join(run, funnels.form.funnel, now);
   arrived(run, now);
 }
@@ -176,6 +179,7 @@ function addAction(run: VirtualRun, agenda: Agenda, { at, action, mail }: Planne
     else if ('clicks' in action) hit(run, mail, 'clicked', at);
     else if ('buys' in action) purchase(run, { agenda, actor }, action, at);
     else if ('unsubscribes' in action) unsubscribe(run, at);
+    else if ('becomesAffiliate' in action) becomeAffiliate(run, at);
     else if ('event' in action) tellEvent(run, action, at);
     else changePerson(run, action, at);
   });
@@ -203,6 +207,13 @@ function unsubscribe(run: VirtualRun, now: Date): void {
   run.record.status = 'unsubscribed';
   run.tell(now, { what: 'unsubscribed' });
   leaveAll(run, 'unsubscribed', now);
+}
+
+function becomeAffiliate(run: VirtualRun, now: Date): void {
+  if (run.record.isAffiliate) return;
+  run.record.isAffiliate = true;
+  run.tell(now, { what: 'became affiliate' });
+  happened(run, { kind: 'affiliate', whose: 'self' }, now);
 }
 
 /** As `EventsService.tell`: with a key, the same event is told once. */

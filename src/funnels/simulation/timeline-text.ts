@@ -81,6 +81,7 @@ function changeText(entry: TimelineEntry, time: Time): string | undefined {
   if (entry.what === 'signed up') return 'signs up';
   if (entry.what === 'confirmed') return 'confirms the address';
   if (entry.what === 'unsubscribed') return 'unsubscribes';
+  if (entry.what === 'became affiliate') return 'becomes an affiliate';
   if (entry.what === 'event') return `event ${entry.event}${entry.key === undefined ? '' : ` ${entry.key}`}`;
   if (entry.what === 'tagged') return `is tagged ${entry.tag}`;
   if (entry.what === 'untagged') return `loses the tag ${entry.tag}`;

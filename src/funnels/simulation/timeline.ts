@@ -2,7 +2,7 @@ import type { Money } from '../../values/money.js';
 
 /** One thing that happens to one person. `step` is the key of a step of `sequence`. */
 export type Happening =
-  | { what: 'signed up' | 'confirmed' | 'unsubscribed' }
+  | { what: 'signed up' | 'confirmed' | 'unsubscribed' | 'became affiliate' }
   | {
       what: 'mail';
       kind: 'confirmation' | 'sequence' | 'receipt';

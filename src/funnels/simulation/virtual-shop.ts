@@ -64,9 +64,9 @@ export function pay(
     ...{ what: 'bought', offer: offer.slug, products, total, discounted },
     ...(upsell === undefined ? {} : { upsell }),
   });
-  order.commission = earn(run, offer, { sold, now });
   for (const { key: product, membership: term } of sold)
     if (term !== null) grantMembership(run, { product, term, orderId: order.id }, now);
+  order.commission = earn(run, offer, { sold, now });
   for (const product of products) {
     record.tags.add(boughtTag(product));
     happened(run, { kind: 'purchased', product }, now);

@@ -118,6 +118,7 @@ class FunnelMaker {
         { tag: 'cold' },
         { event: 'call' },
         { field: 'level', over: 4 },
+        { affiliate: dice.pick(['bo', 'self']) },
       ],
       ...(this.mails.length > 0 ? [{ clicked: dice.pick(this.mails) }] : []),
     ];
@@ -135,6 +136,7 @@ class FunnelMaker {
           { purchased: `${this.about.key}-kit` },
           { tag: 'vip' },
           { field: 'level', over: 3 },
+          { affiliate: dice.pick(['any', 'ada', 'self']) },
           ...this.about.read.flatMap((step) => [
             { clicked: step, sequence: 'main' },
             { opened: step, sequence: 'main' },
@@ -206,6 +208,7 @@ class FunnelMaker {
               { tag: 'vip' },
               { event: 'webinar' },
               { field: 'level', is: 2 },
+              { affiliate: dice.pick(['any', 'self']) },
             ],
             ...this.mails.map((step) => (dice.chance(0.5) ? { clicked: step } : { opened: step })),
           ]),
@@ -394,6 +397,7 @@ function action(dice: Dice, { mails, upsells, start }: About): Options {
     () => ({ event: 'webinar', afterMail: mail, ...soon }),
     () => ({ tag: dice.pick(TAGS), ...after }),
     () => ({ untag: dice.pick(TAGS), ...after }),
+    () => ({ becomesAffiliate: true, ...after }),
     () => ({
       set: { [dice.pick(FIELDS)]: dice.chance(0.3) ? null : dayAfter(start, dice.whole(2, 15)) },
       ...after,

@@ -1,3 +1,4 @@
+import { AffiliatesService } from '../../../src/affiliates/affiliates.service.js';
 import { FrequencyCapService } from '../../../src/delivery/pacing/frequency-cap.service.js';
 import { MessagesService } from '../../../src/delivery/messages.service.js';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
@@ -40,6 +41,7 @@ export class Replay {
   /** Enters the people with what is known of them before they sign up, so that split tests draw the same ones in both worlds. */
   async enterAll(): Promise<void> {
     this.test.clock.set(this.order.start);
+    for (const code of ['ada', 'bo']) await this.affiliate(code, `${code}@example.org`);
     for (const persona of this.order.personas.personas)
       for (let number = 1; number <= persona.count; number++) await this.enter(persona, number);
   }
@@ -97,7 +99,7 @@ export class Replay {
   }
 
   private async enter(persona: Persona, number: number): Promise<void> {
-    const { name, signsUp, fields, tags, timeZone, affiliate, isAffiliate } = persona;
+    const { name, signsUp, fields, tags, timeZone, isAffiliate } = persona;
     const { clock, dataSource } = this.test;
     const zone = typeof timeZone === 'string' ? timeZone : null;
     const rows: { id: string }[] = await dataSource.query(
@@ -109,7 +111,6 @@ export class Replay {
     this.#ids.set(`${name} ${number}`, id);
     for (const tag of tags) await this.get(SubscribersService).tag(dataSource.manager, id, tag);
     if (isAffiliate) await this.affiliate(`own-${id}`, emailOf(name, number));
-    if (affiliate !== undefined) await this.affiliate(affiliate, `${affiliate}@example.org`);
   }
 
   private async act(person: SimulatedPerson, entry: TimelineEntry): Promise<void> {
@@ -146,7 +147,16 @@ export class Replay {
         const before = await subscribers.update(manager, id, { fields: entry.fields });
         await reactions.changed(manager, [id], { before: new Map([[id, before]]) });
       });
+    else if (entry.what === 'became affiliate') await this.becomeAffiliate(person);
     else if (entry.what === 'unsubscribed') await this.get(UnsubscribeService).byId(id, 'page');
+  }
+
+  private async becomeAffiliate({ persona, number }: SimulatedPerson): Promise<void> {
+    const email = parseEmailAddress(emailOf(persona, number));
+    if (!email.ok) throw new Error('nobody can become an affiliate');
+    await this.get(AffiliatesService).create({
+      ...{ code: `new-${this.idOf(persona, number)}`, name: persona, email, recruiterId: null },
+    });
   }
 
   private async signUp(person: SimulatedPerson): Promise<void> {

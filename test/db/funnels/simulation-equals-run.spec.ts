@@ -361,6 +361,6 @@ function text(at: Date | null): string {
 
 async function clear(test: TestApp): Promise<void> {
   await test.dataSource.query(
-    'truncate message, subscriber, subscriber_tag, consent_event, sequence, funnel, form, product, orders, tag, webhook_delivery, sequence_signal, tracking_event, suppression, experiment cascade',
+    'truncate message, subscriber, subscriber_tag, consent_event, sequence, funnel, form, product, orders, tag, webhook_delivery, sequence_signal, tracking_event, suppression, experiment, affiliate cascade',
   );
 }

@@ -51,10 +51,10 @@ describe('what branches ask', () => {
     ['{ any: [{ tag: a }, { tag: b }] }', { tags: ['b'] }, { tags: ['c'] }],
     ['{ not: { tag: a } }', {}, { tags: ['a'] }],
   ])('%s', async (condition, holding, other) => {
-    // A turn of its own for the branch, so that what came before it is in the database.
-    await t.publish(asks(condition).replace('- { key: pick', '- { key: rest, wait: 1 hour }\n- { key: pick'));
     const yes = await t.person('yes@example.com', holding);
     const no = other === null ? null : await t.person('no@example.com', other);
+    // A turn of its own for the branch, so that what came before it is in the database.
+    await t.publish(asks(condition).replace('- { key: pick', '- { key: rest, wait: 1 hour }\n- { key: pick'));
     for (const id of [yes, no]) if (id !== null) await t.enroll(id);
     await t.run();
     await t.at('2026-01-05T10:00:00Z');

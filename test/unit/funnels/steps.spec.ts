@@ -133,7 +133,7 @@ describe('the steps of a funnel file', () => {
     ['{ key: x, if: { vip: gold }, then: [] }', 'if.vip', `name one of ${QUESTIONS}`],
     ['{ key: x, if: { affiliate: true }, then: [] }', 'if.affiliate', 'expected string'],
     ['{ key: x, if: { affiliate: Ada B }, then: [] }', 'if.affiliate', 'use any, none, self or the code'],
-    ['{ key: x, goal: { affiliate: any } }', 'goal.affiliate', 'is not an option here'],
+    ['{ key: x, goal: { affiliate: none } }', 'goal.affiliate', 'use any, self or the code of an affiliate'],
     ['{ key: x, if: { tag: a, colour: red }, then: [] }', 'if.colour', 'there are: tag, within'],
     [
       '{ key: x, if: { clicked: later }, then: [{ key: later, email: emails/story }] }',

@@ -1,0 +1,44 @@
+import { AFFILIATE_WORDS } from '../sequences/condition.js';
+import { questionsIn, type FunnelCondition } from './condition.schemas.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+import type { DefinitionProblem } from './lint/rules.js';
+import { allSteps } from './step.schemas.js';
+
+interface Asked {
+  code: string;
+  path: readonly PropertyKey[];
+}
+
+/** The codes of affiliates that the funnel asks for, with their places. */
+export function affiliatesAsked({ sequence }: FunnelDefinition): Asked[] {
+  const asked = (given: FunnelCondition, path: readonly PropertyKey[]): Asked[] =>
+    questionsIn(given, path).flatMap(({ question, path: place }) =>
+      'affiliate' in question && !AFFILIATE_WORDS.some((word) => word === question.affiliate)
+        ? [{ code: question.affiliate, path: [...place, 'affiliate'] }]
+        : [],
+    );
+  const triggers = (['enterOn', 'exitOn'] as const).flatMap((name) =>
+    (sequence[name] ?? []).flatMap((trigger, index) => asked(trigger, ['sequence', name, index])),
+  );
+  const steps = allSteps(sequence.steps).flatMap(({ step, path }): Asked[] => {
+    if ('if' in step) return asked(step.if, [...path, 'if']);
+    if ('switch' in step)
+      return step.switch.flatMap(({ if: one }, index) => asked(one, [...path, 'switch', index, 'if']));
+    if (!('goal' in step)) return [];
+    return Array.isArray(step.goal)
+      ? step.goal.flatMap((one, index) => asked(one, [...path, 'goal', index]))
+      : asked(step.goal, [...path, 'goal']);
+  });
+  return [...triggers, ...steps];
+}
+
+/** Codes that belong to nobody: the step would go one way for everybody, and say nothing. */
+export function affiliateProblems(asked: readonly Asked[], known: ReadonlySet<string>): DefinitionProblem[] {
+  return asked
+    .filter(({ code }) => !known.has(code))
+    .map(({ code, path }) => ({
+      rule: 'unknown-affiliate',
+      path,
+      message: `no affiliate has the code "${code}"; correct it, or add the affiliate first`,
+    }));
+}
