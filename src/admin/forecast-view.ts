@@ -1,4 +1,5 @@
-import type { Band, Outlook } from '../funnels/forecast/outlook.js';
+import type { Forecast } from '../funnels/forecast/forecast.service.js';
+import type { Amounts, Band } from '../funnels/forecast/outlook.js';
 import type { Money } from '../values/money.js';
 
 /** In the units of the chart's view box. Wide and low: it is as wide as the page. */
@@ -17,6 +18,10 @@ interface Bar {
   middle: number;
   y: number;
   height: number;
+  /** The part of newcomers, on top of that of the people who are in sequences now. */
+  yNew: number;
+  heightNew: number;
+  expectedNew: number;
   /** The band, as a line from top to bottom. */
   top: number;
   bottom: number;
@@ -27,34 +32,47 @@ export interface ForecastView {
   mailsInAll: Band;
   basis: { mails: number; purchases: number; left: number; days: number };
   income: { expected: Money; low: Money; high: Money }[];
+  newcomers: { people: Band; mailsInAll: Band; income: { expected: Money; low: Money; high: Money }[] };
+  signUps: Forecast['signUps'];
   bars: Bar[];
   chart: { width: number; height: number; barWidth: number };
 }
 
-/** What the page prints and draws: a bar for each day, as high as what is expected, and a line for the band. */
-export function forecastView({
-  people,
-  dates,
-  mails,
-  mailsInAll,
-  income,
-  basis,
-}: Outlook & { people: number; dates: string[]; basis: ForecastView['basis'] }): ForecastView {
+/**
+ * What the page prints and draws: a bar for each day, as high as what is expected, with the part of newcomers on top, and a
+ * line for the band of both.
+ */
+export function forecastView({ people, dates, basis, newcomers, inAll, signUps }: Forecast): ForecastView {
+  const { mails } = inAll;
   const most = Math.max(1, ...mails.map(({ high }) => high));
   const up = (count: number): number => Math.round((count / most) * (HEIGHT - HEAD) * 10) / 10;
   return {
     people,
     basis,
-    mailsInAll: { ...mailsInAll, expected: Math.round(mailsInAll.expected) },
-    income: income.map(({ currency, amount }) => {
-      const inMoney = (amountMinor: number): Money => ({ amountMinor: Math.round(amountMinor), currency });
-      return { expected: inMoney(amount.expected), low: inMoney(amount.low), high: inMoney(amount.high) };
-    }),
+    ...{ mailsInAll: whole(inAll.mailsInAll), income: moneyOf(inAll), signUps },
+    newcomers: {
+      people: whole(newcomers.people),
+      mailsInAll: whole(newcomers.mailsInAll),
+      income: moneyOf(newcomers),
+    },
     bars: mails.map(({ expected, low, high }, day) => ({
       ...{ date: dates[day] ?? '', expected: Math.round(expected), low, high },
+      expectedNew: Math.round(newcomers.mails[day]?.expected ?? 0),
+      ...{ yNew: HEIGHT - up(expected), heightNew: up(newcomers.mails[day]?.expected ?? 0) },
       ...{ x: day * STEP, middle: day * STEP + BAR / 2 },
       ...{ y: HEIGHT - up(expected), height: up(expected), top: HEIGHT - up(high), bottom: HEIGHT - up(low) },
     })),
     chart: { width: mails.length * STEP, height: HEIGHT, barWidth: BAR },
   };
+}
+
+function whole(one: Band): Band {
+  return { ...one, expected: Math.round(one.expected) };
+}
+
+function moneyOf({ income }: Amounts): ForecastView['income'] {
+  return income.map(({ currency, amount }) => {
+    const inMoney = (amountMinor: number): Money => ({ amountMinor: Math.round(amountMinor), currency });
+    return { expected: inMoney(amount.expected), low: inMoney(amount.low), high: inMoney(amount.high) };
+  });
 }

@@ -56,6 +56,16 @@ export class Draws {
     return Math.min(trials, Math.max(0, drawn));
   }
 
+  /** Exact for a mean up to 30; beyond, normal to the nearest whole number. */
+  poisson(mean: number): number {
+    if (mean <= 0) return 0;
+    if (mean > 30) return Math.max(0, Math.round(mean + this.normal() * Math.sqrt(mean)));
+    const least = Math.exp(-mean);
+    let hits = 0;
+    for (let product = this.uniform(); product > least; product *= this.uniform()) hits++;
+    return hits;
+  }
+
   /** How many of `trials` fall to each share; the shares sum to 1. */
   multinomial(trials: number, shares: readonly number[]): number[] {
     let [left, rest] = [trials, 1];

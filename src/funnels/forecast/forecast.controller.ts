@@ -2,7 +2,7 @@ import { Controller, Get, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../../infra/http/api-route.js';
 import { ForecastService } from './forecast.service.js';
-import type { Band } from './outlook.js';
+import type { Amounts, Band } from './outlook.js';
 
 const MOST_DAYS = 90;
 const forecastQuery = z.strictObject({
@@ -26,17 +26,32 @@ const count = z.number().min(0);
 const band = z.object({ expected: count, low: count, high: count });
 const money = z.object({ amountMinor: z.number().int(), currency: z.string() });
 
+const amounts = {
+  mails: z.array(band.extend({ date: z.string() })),
+  mailsInAll: band,
+  income: z.array(z.object({ currency: z.string(), expected: money, low: money, high: money })).meta({
+    description:
+      'What people pay by the mails: upsells are not added; refunds, fees and commissions not taken off.',
+  }),
+};
+const signUps = z
+  .object({ people: z.number().int(), days: z.number().int(), byWeekday: z.boolean() })
+  .meta({ description: 'What they are expected by: confirmed sign-ups of the days before today.' });
+
 const forecastResponse = z.object({
   band: z.number().int(),
   people: z
     .number()
     .int()
-    .meta({ description: 'In sequences now. Nobody who joins later is in the forecast.' }),
-  mails: z.array(band.extend({ date: z.string() })),
-  mailsInAll: band,
-  income: z
-    .array(z.object({ currency: z.string(), expected: money, low: money, high: money }))
-    .meta({ description: 'What people pay: refunds, fees and commissions are not taken off.' }),
+    .meta({ description: 'In sequences now. The mails and the income beside it are theirs alone.' }),
+  ...amounts,
+  newcomers: z.object({ ...amounts, people: band, signUps }).meta({
+    description:
+      'Of those who are expected to sign up, at the rate of the last weeks; with the band of that rate.',
+  }),
+  inAll: z
+    .object(amounts)
+    .meta({ description: 'Of both. Bands do not add up: both are seldom high at once.' }),
   basis: z
     .object({
       mails: z.number().int(),
@@ -54,30 +69,36 @@ export class ForecastController {
   @Get()
   @ApiRoute({
     summary: 'Forecast mails a day and income',
-    description: 'From the people who are in sequences now and what was measured here in the last year.',
+    description:
+      'From the people who are in sequences now, those who are expected to sign up, and what was measured here in the last year.',
     tag: 'analytics',
     response: forecastResponse,
   })
   async get(
     @Query({ schema: forecastQuery }) { days, band: percent }: z.output<typeof forecastQuery>,
   ): Promise<z.output<typeof forecastResponse>> {
-    const { dates, mails, mailsInAll, income, people, basis } = await this.forecasts.forecast({
+    const { dates, people, basis, newcomers, inAll, signUps, ...own } = await this.forecasts.forecast({
       days,
       level: percent / 100,
     });
     return {
-      band: percent,
-      people,
-      mails: mails.map((one, day) => ({ date: dates[day] ?? '', ...rounded(one) })),
-      mailsInAll: rounded(mailsInAll),
-      income: income.map(({ currency, amount }) => {
-        const inMoney = (amountMinor: number) => ({ amountMinor: Math.round(amountMinor), currency });
-        const { expected, low, high } = amount;
-        return { currency, expected: inMoney(expected), low: inMoney(low), high: inMoney(high) };
-      }),
-      basis,
+      ...{ band: percent, people, ...amountsJson(own, dates) },
+      newcomers: { ...amountsJson(newcomers, dates), people: rounded(newcomers.people), signUps },
+      ...{ inAll: amountsJson(inAll, dates), basis },
     };
   }
+}
+
+function amountsJson({ mails, mailsInAll, income }: Amounts, dates: readonly string[]) {
+  return {
+    mails: mails.map((one, day) => ({ date: dates[day] ?? '', ...rounded(one) })),
+    mailsInAll: rounded(mailsInAll),
+    income: income.map(({ currency, amount }) => {
+      const inMoney = (amountMinor: number) => ({ amountMinor: Math.round(amountMinor), currency });
+      const { expected, low, high } = amount;
+      return { currency, expected: inMoney(expected), low: inMoney(low), high: inMoney(high) };
+    }),
+  };
 }
 
 /** To a tenth of a mail. */

@@ -39,6 +39,16 @@ export interface OfferRow {
   bumpAmountMinor: number | null;
 }
 
+export interface SignUpRow {
+  sequence: string;
+  versionId: string;
+  /** When the sequence was made. */
+  since: Date;
+  /** From 1970, in UTC; null where nobody came. */
+  day: number | null;
+  count: number;
+}
+
 /** What a forecast is made from; each is one look at a table, a few seconds for millions of rows. */
 @Injectable()
 export class ForecastQueries {
@@ -110,6 +120,19 @@ export class ForecastQueries {
          (x.terms ->> 'holdoutBps')::int as "holdoutBps", x.verdict ->> 'arm' as decided,
          (select p.shares from experiment_period p where p.experiment_id = x.id order by p.period desc limit 1) as shares
        from experiment x where x.terms ? 'paths' order by x.funnel_key, x.step_key, x.id desc`,
+    );
+  }
+
+  /** Confirmed sign-ups by the forms that are on the site, by day; reads all sign-ups. */
+  async signUps(since: Date): Promise<SignUpRow[]> {
+    return this.dataSource.query(
+      `select q.key as sequence, q.current_version_id as "versionId", q.created_at as since,
+         floor(extract(epoch from s.confirmed_at) / 86400)::int as day, count(s.id)::int as count
+       from form f join sequence q on q.key = f.sequence_key
+       left join signup s on s.form_id = f.id and s.status = 'confirmed' and s.confirmed_at >= $1
+       where f.archived_at is null and q.current_version_id is not null
+       group by 1, 2, 3, 4 order by 1`,
+      [since],
     );
   }
 

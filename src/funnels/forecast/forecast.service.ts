@@ -12,7 +12,15 @@ import {
   wayName,
   withoutQuestions,
 } from './choices.js';
-import { ForecastQueries, type MailCount, type OfferRow, type VersionRow } from './forecast.queries.js';
+import { arrivingAt, type Entrance } from './arriving.js';
+import {
+  ForecastQueries,
+  type MailCount,
+  type OfferRow,
+  type SignUpRow,
+  type VersionRow,
+} from './forecast.queries.js';
+import { hasWeekdays, totalOf } from './newcomers.js';
 import { mergedStands, type Stand } from './groups.js';
 import { outlook, type Outlook } from './outlook.js';
 import { pathsFrom } from './paths.js';
@@ -23,6 +31,8 @@ const MEASURED_DAYS = 365;
 /** A mail tells nothing before people have had time to buy or leave. */
 const SETTLED_DAYS = 3;
 const MOST_GROUPS = 150;
+/** Whole weeks. People come at another rate than they did long ago. */
+const SIGN_UP_DAYS = 28;
 /** Any; it is the same for every forecast, so that nothing moves but by what has happened. */
 const SEED = 20_260_101;
 
@@ -33,10 +43,14 @@ export interface Forecast extends Outlook {
   people: number;
   /** What the shares were measured by. */
   basis: { mails: number; purchases: number; left: number; days: number };
+  /** What newcomers are expected by: sign-ups of so many days before today, and whether weekdays are told apart. */
+  signUps: { people: number; days: number; byWeekday: boolean };
 }
 
 /**
- * Mails a day and income from the people who are in sequences now: nobody who joins later is in it. Everybody walks on
+ * Mails a day and income from the people who are in sequences now, and apart from them from those who are expected to
+ * sign up: as many a day as have confirmed a sign-up in the last four weeks, or since the sequence is there. Who is
+ * imported or enrolled otherwise is not expected again, nor are mails that ask for a confirmation. Everybody walks on
  * from where they are by the code of the real run, on every way that is not too rare; where ways part, as many take each
  * as were measured here in the last year (`outlook` says how the band comes about). Leaving a sequence by a tag or an
  * event counts as leaving after the last mail; a person is taken to buy a day after the mail of an offer. A split into
@@ -70,6 +84,10 @@ export class ForecastService {
       funnels: funnelsOf(versions, await this.queries.offers()),
       ...{ sequences, measured, from: now, until: new Date((today + days) * DAY_MS) },
     };
+    const entrances = entrancesOf(
+      await this.queries.signUps(new Date((today - SIGN_UP_DAYS) * DAY_MS)),
+      today,
+    );
     const groups = mergedStands(stands, MOST_GROUPS).map((stand) => ({
       count: stand.count,
       paths: pathsFrom(question, stand),
@@ -78,7 +96,12 @@ export class ForecastService {
     const sum = (of: (count: MailCount) => number): number =>
       mails.reduce((total, one) => total + of(one), 0);
     return {
-      ...outlook(groups, { measured, days, dayOf, level, seed: SEED }),
+      ...outlook(groups, { measured, days, dayOf, level, seed: SEED }, arrivingAt(entrances, question)),
+      signUps: {
+        people: entrances.reduce((total, { history }) => total + totalOf(history), 0),
+        days: SIGN_UP_DAYS,
+        byWeekday: entrances.some(({ history }) => hasWeekdays(history)),
+      },
       dates: Array.from({ length: days }, (_, day) =>
         new Date((today + day) * DAY_MS).toISOString().slice(0, 10),
       ),
@@ -91,6 +114,21 @@ export class ForecastService {
       },
     };
   }
+}
+
+/** Where people have come in by sign-ups, from the day on which the sequence was made, up to yesterday. */
+function entrancesOf(rows: readonly SignUpRow[], today: number): Entrance[] {
+  const entrances = new Map<string, Entrance & { history: { counts: Map<number, number> } }>();
+  for (const { sequence, versionId, since, day, count } of rows) {
+    const first = Math.max(today - SIGN_UP_DAYS, Math.floor(since.getTime() / DAY_MS));
+    const own = entrances.get(sequence) ?? {
+      ...{ version: versionName(versionId), sequence },
+      history: { first, end: today, counts: new Map<number, number>() },
+    };
+    if (day !== null) own.history.counts.set(day, (own.history.counts.get(day) ?? 0) + count);
+    entrances.set(sequence, own);
+  }
+  return [...entrances.values()];
 }
 
 /** Never the key of a sequence, which has no colon. */

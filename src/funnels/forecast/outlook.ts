@@ -1,6 +1,7 @@
 import { belief, type Measured } from './beliefs.js';
 import type { Parting } from './choices.js';
 import { Draws } from './draws.js';
+import { drawArrivals, drawRates, type SignUpHistory } from './newcomers.js';
 import type { ForecastPath } from './paths.js';
 
 /** People who stand at one place, and the ways they may go. */
@@ -16,12 +17,36 @@ export interface Band {
   high: number;
 }
 
-export interface Outlook {
+/** What goes out and comes in. */
+export interface Amounts {
   /** By the days from the first one on. */
   mails: Band[];
   mailsInAll: Band;
   /** What people pay, in minor units; nothing is taken off for refunds, fees or commissions. */
   income: { currency: string; amount: Band }[];
+}
+
+/** Of the people who are in sequences now; of those who are expected to sign up; and of both. */
+export interface Outlook extends Amounts {
+  newcomers: Amounts & { people: Band };
+  inAll: Amounts;
+}
+
+/** People who are expected to come into a sequence by sign-ups that go on as they have been. */
+export interface Arriving {
+  history: SignUpHistory;
+  joins: readonly Join[];
+}
+
+/** Those who come on one day. */
+export interface Join {
+  /** From 1970. */
+  day: number;
+  /** The part of the day that is ahead, up to 1. */
+  weight: number;
+  paths: readonly ForecastPath[];
+  /** By how many days the paths are of somebody who came earlier. */
+  later: number;
 }
 
 export interface OutlookQuestion {
@@ -50,58 +75,99 @@ interface PathSums {
 }
 
 /**
- * How many mails go on each day, and what comes in. Two things are not known: how likely people are to take each option,
- * of which measuring tells the more the more was measured, and what these people will do. So the future is drawn many
- * times: each time the shares of the options from their Dirichlet distributions after what was measured, then from these
- * how many of each group go each way; the band holds the middle `level` of all futures. People are taken to decide each
- * for themselves, by shares that stay what they were.
+ * How many mails go on each day, and what comes in. Three things are not known: how likely people are to take each option,
+ * of which measuring tells the more the more was measured; how many will sign up; and what all of them will do. So the
+ * future is drawn many times: each time the shares of the options from their Dirichlet distributions after what was
+ * measured and the rates of sign-ups from what was counted (`drawRates`), then from these how many come, and how many of
+ * each group go each way; the band holds the middle `level` of all futures. People are taken to decide each for
+ * themselves, by shares and rates that stay what they were.
  */
-export function outlook(groups: readonly Group[], question: OutlookQuestion): Outlook {
+export function outlook(
+  groups: readonly Group[],
+  question: OutlookQuestion,
+  arriving: readonly Arriving[] = [],
+): Outlook {
   const draws = new Draws(question.seed);
   const partings = new Map<string, { place: number; parting: Parting }>();
-  for (const { paths } of groups)
+  const joins = arriving.flatMap((one) => one.joins);
+  for (const { paths } of [...groups, ...joins])
     for (const { choices } of paths)
       for (const { parting } of choices)
         if (!partings.has(parting.name)) partings.set(parting.name, { place: partings.size, parting });
-  const prepared = groups.map(({ count, paths }) => ({
+  const present = groups.map(({ count, paths }) => ({
     count,
     paths: paths.map((path) => sumsOf(path, partings, question)),
+  }));
+  const coming = arriving.map(({ history, joins: own }) => ({
+    history,
+    joins: own.map(({ paths, ...join }) => ({
+      ...join,
+      paths: paths.map((path) => sumsOf(path, partings, question, join.later)),
+    })),
   }));
   const beliefs = [...partings.values()].map(({ parting }) => belief(parting, question.measured));
   const futures = Array.from({ length: ROUNDS }, () => {
     const shares = beliefs.map((alphas) => draws.dirichlet(alphas));
-    return oneFuture(prepared, shares, { draws, days: question.days });
+    const own = sumsOfGroups(present, shares, { draws, days: question.days });
+    const arrived = coming.flatMap(({ history, joins: days }) => {
+      const rates = drawRates(history, draws);
+      return days.map((join) => ({ count: drawArrivals(rates, join, draws), paths: join.paths }));
+    });
+    const others = sumsOfGroups(arrived, shares, { draws, days: question.days });
+    return {
+      ...{ own, others, both: added(own, others) },
+      people: arrived.reduce((sum, { count }) => sum + count, 0),
+    };
   });
-  const { level } = question;
-  const currencies = [...new Set(futures.flatMap(({ income }) => [...income.keys()]))].toSorted();
   return {
-    mails: Array.from({ length: question.days }, (_, day) =>
-      band(
-        futures.map(({ mails }) => mails[day] ?? 0),
-        level,
+    ...amountsOf(
+      futures.map(({ own }) => own),
+      question,
+    ),
+    newcomers: {
+      ...amountsOf(
+        futures.map(({ others }) => others),
+        question,
       ),
+      people: band(
+        futures.map(({ people }) => people),
+        question.level,
+      ),
+    },
+    inAll: amountsOf(
+      futures.map(({ both }) => both),
+      question,
     ),
-    mailsInAll: band(
-      futures.map(({ mails }) => mails.reduce((sum, count) => sum + count, 0)),
-      level,
-    ),
+  };
+}
+
+function amountsOf(futures: readonly Sums[], { level, days }: OutlookQuestion): Amounts {
+  const currencies = [...new Set(futures.flatMap(({ income }) => [...income.keys()]))].toSorted();
+  const of = (value: (future: Sums) => number): Band => band(futures.map(value), level);
+  return {
+    mails: Array.from({ length: days }, (_, day) => of(({ mails }) => mails[day] ?? 0)),
+    mailsInAll: of(({ mails }) => mails.reduce((sum, count) => sum + count, 0)),
     income: currencies.map((currency) => ({
       currency,
-      amount: band(
-        futures.map(({ income }) => income.get(currency) ?? 0),
-        level,
-      ),
+      amount: of(({ income }) => income.get(currency) ?? 0),
     })),
   };
 }
 
-function oneFuture(
+function added(one: Sums, other: Sums): Sums {
+  const income = new Map(one.income);
+  for (const [currency, amount] of other.income) income.set(currency, (income.get(currency) ?? 0) + amount);
+  return { mails: one.mails.map((count, day) => count + (other.mails[day] ?? 0)), income };
+}
+
+function sumsOfGroups(
   groups: readonly { count: number; paths: readonly PathSums[] }[],
   shares: readonly (readonly number[])[],
   { draws, days }: { draws: Draws; days: number },
 ): Sums {
   const sums: Sums = { mails: Array.from({ length: days }, () => 0), income: new Map() };
   for (const { count, paths } of groups) {
+    if (count === 0) continue;
     const weights = paths.map(({ choices }) =>
       choices.reduce((product, [parting, option]) => product * (shares[parting]?.[option] ?? 0), 1),
     );
@@ -126,12 +192,16 @@ function sumsOf(
   { choices, mails, income }: ForecastPath,
   partings: ReadonlyMap<string, { place: number }>,
   { dayOf, days }: OutlookQuestion,
+  later = 0,
 ): PathSums {
+  const isIn = (day: number): boolean => day >= 0 && day < days;
   const byDay = new Map<number, number>();
-  for (const at of mails) byDay.set(dayOf(at), (byDay.get(dayOf(at)) ?? 0) + 1);
+  for (const at of mails) byDay.set(dayOf(at) + later, (byDay.get(dayOf(at) + later) ?? 0) + 1);
   return {
-    mails: [...byDay].filter(([day]) => day >= 0 && day < days),
-    income: income.map(({ currency, amountMinor }) => [currency, amountMinor]),
+    mails: [...byDay].filter(([day]) => isIn(day)),
+    income: income
+      .filter(({ at }) => isIn(dayOf(at) + later))
+      .map(({ currency, amountMinor }) => [currency, amountMinor]),
     choices: choices.map(({ parting, option }) => [partings.get(parting.name)?.place ?? -1, option]),
   };
 }

@@ -34,7 +34,7 @@ export interface Choice {
 export interface ForecastPath {
   choices: Choice[];
   mails: Date[];
-  income: Money[];
+  income: (Money & { at: Date })[];
 }
 
 export interface PathQuestion {
@@ -107,7 +107,7 @@ function walk(question: PathQuestion, standing: Standing, prefix: readonly Choic
     record: recordOf(standing),
     toldWaits: new Map(),
     tell: (at, happening) => {
-      if (happening.what === 'bought') path.income.push(happening.total);
+      if (happening.what === 'bought') path.income.push({ ...happening.total, at });
       if (happening.what !== 'step' && happening.what !== 'waits') return;
       const here = parting(happening.sequence, happening.step);
       if (here === null) return;

@@ -46,7 +46,12 @@ export function randomScenario(dice: Dice): Scenario {
   const upsells = ['main', 'side'].filter(
     (key, index) => funnels[index]?.includes(`upsell: ${key}-more`) === true,
   );
-  return { start, days: 21, funnels, personas: personas(dice, { mails, upsells, start }) };
+  return {
+    start,
+    days: 21,
+    funnels,
+    personas: personas(dice, { mails, upsells, start, mayBeSent: funnels[0].includes('optIn: double') }),
+  };
 }
 
 class FunnelMaker {
@@ -353,18 +358,20 @@ class FunnelMaker {
 
 interface About {
   mails: readonly string[];
+  mayBeSent: boolean;
   /** Funnels that show something after their kit. */
   upsells: readonly string[];
   start: string;
 }
 
 function personas(dice: Dice, about: About): string {
-  const { start } = about;
+  const { start, mayBeSent } = about;
   const people = Array.from({ length: 6 }, (_, index) => ({
     name: `p${index + 1}`,
     ...(dice.chance(0.8) ? { timeZone: dice.pick(ZONES) } : {}),
     tags: TAGS.filter(() => dice.chance(0.2)),
-    ...(dice.chance(0.4) ? { affiliate: dice.pick(['ada', 'bo']) } : {}),
+    // The run knows everybody beforehand, and without a mail that asks nobody is sent whom we know.
+    ...(mayBeSent && dice.chance(0.4) ? { affiliate: dice.pick(['ada', 'bo']) } : {}),
     ...(dice.chance(0.2) ? { isAffiliate: true } : {}),
     fields: dice.chance(0.6) ? { trialEnd: dayAfter(start, dice.whole(0, 15)), level: dice.whole(1, 5) } : {},
     joins: `${dice.whole(0, 4_000)} minutes`,

@@ -124,6 +124,16 @@ describe('a simulation', () => {
     const mails = seen['mails'] as { date: string; expected: number; low: number; high: number }[];
     expect(mails.map(({ date }) => date).slice(0, 3)).toEqual(['2026-03-30', '2026-03-31', '2026-04-01']);
     expect(mails[0]).toEqual({ date: '2026-03-30', expected: 20, low: 20, high: 20 });
+    // The 40 signed up on the first of the 28 days that count.
+    const { newcomers, inAll } = seen as {
+      newcomers: { signUps: object; people: { expected: number } };
+      inAll: { mailsInAll: { expected: number } };
+    };
+    expect(newcomers.signUps).toEqual({ people: 40, days: 28, byWeekday: false });
+    expect(Math.abs(newcomers.people.expected / ((40 / 28) * (9 + 16 / 24)) - 1)).toBeLessThan(0.25);
+    expect(inAll.mailsInAll.expected).toBeGreaterThan(
+      (seen['mailsInAll'] as { expected: number }).expected + newcomers.people.expected / 2,
+    );
     expect(mails[2]?.expected).toBeGreaterThan(18.3);
     expect(mails[2]?.expected).toBeLessThan(19.6);
     const [income] = seen['income'] as {
@@ -145,7 +155,10 @@ describe('a simulation', () => {
     const answer = await test.http.post('/admin/setup').type('form').send(owner).expect(303);
     const cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
     const page = await test.http.get('/admin/forecast').set('Cookie', cookie).expect(200);
-    expect(page.text).toContain('<title>2026-03-30: 20 (20 to 20)</title>');
+    expect(page.text).toMatch(/<title>2026-03-30: 2\d \(20 to \d+\), \d of them to newcomers<\/title>/);
+    expect(page.text).toMatch(
+      /people are expected to sign up[\s\S]*as the 40 who confirmed in the last 28 days/,
+    );
     expect(page.text).toContain('Measured in the last 365 days: 78 mails, 8 purchases, 2 left.');
   }
 

@@ -8,6 +8,13 @@ import {
   STAYS,
   withoutQuestions,
 } from '../../../src/funnels/forecast/choices.js';
+import { arrivingAt, type Entrance } from '../../../src/funnels/forecast/arriving.js';
+import {
+  drawArrivals,
+  drawRates,
+  hasWeekdays,
+  type SignUpHistory,
+} from '../../../src/funnels/forecast/newcomers.js';
 import { Draws } from '../../../src/funnels/forecast/draws.js';
 import { mergedStands, type Stand } from '../../../src/funnels/forecast/groups.js';
 import { outlook, type Band } from '../../../src/funnels/forecast/outlook.js';
@@ -51,7 +58,9 @@ const taken = ({ choices }: ForecastPath): string =>
 describe('the ways on from a place in a sequence', () => {
   it('are all there, each once, with the mails and the income of the real run', () => {
     const paths = pathsFrom(question(new Map()), stand('offer', '2026-03-03T08:00:00Z'));
-    expect(paths.map((path) => [taken(path), path.mails.length, path.income])).toEqual([
+    expect(
+      paths.map((path) => [taken(path), path.mails.length, path.income.map(({ at: _, ...money }) => money)]),
+    ).toEqual([
       ['offer: stays', 1, []],
       // Buying is followed by a receipt; the price is the one that was promised for 72 hours.
       ['offer: buys', 2, [{ amountMinor: 3430, currency: 'EUR' }]],
@@ -236,6 +245,92 @@ describe('a forecast', () => {
   });
 });
 
+describe('newcomers', () => {
+  const TODAY = Math.floor(NOW.getTime() / DAY_MS);
+  const history = (perDay: (day: number) => number, days = 28): SignUpHistory => ({
+    ...{ first: TODAY - days, end: TODAY },
+    counts: new Map(
+      Array.from({ length: days }, (_, place): [number, number] => [
+        TODAY - days + place,
+        perDay(TODAY - days + place),
+      ]),
+    ),
+  });
+  const entrance = (own: SignUpHistory): Entrance => ({
+    ...{ version: 'niche-ebook', sequence: 'niche-ebook', history: own },
+  });
+  const look = (own: SignUpHistory, level = 0.8, seed = 1, days = DAYS) => {
+    const asked = { ...question(new Map()), until: new Date((TODAY + days) * DAY_MS) };
+    const arriving = arrivingAt([entrance(own)], asked);
+    return outlook([], { measured: new Map(), days, dayOf, level, seed }, arriving);
+  };
+  const none = { expected: 0, low: 0, high: 0 };
+
+  it('are none without history, of a sequence of today, or of one nobody signed up for', () => {
+    for (const own of [history(() => 0), history(() => 5, 0)]) {
+      const { newcomers, inAll } = look(own);
+      expect(newcomers).toMatchObject({ people: none, mailsInAll: none, income: [] });
+      expect(inAll.mailsInAll).toEqual(none);
+    }
+  });
+
+  it('come at the rate they came at, today for what is left of it, and get the mails of the sequence from their day on', () => {
+    const { newcomers, mailsInAll, inAll } = look(history(() => 20));
+    // 29 days and the 15 hours that are left of today.
+    expect(Math.abs(newcomers.people.expected / (20 * (29 + 15 / 24)) - 1)).toBeLessThan(0.02);
+    expect(newcomers.mails[0]?.expected).toBeGreaterThan(10);
+    // Both are Tuesdays: the first has nobody who came days ago.
+    expect(newcomers.mails[22]?.expected).toBeGreaterThan((newcomers.mails[1]?.expected ?? 0) * 1.2);
+    expect(newcomers.income[0]?.amount.expected).toBeGreaterThan(0);
+    expect(mailsInAll).toEqual(none);
+    expect(inAll).toEqual({ ...newcomers, people: undefined });
+  });
+
+  it('come by weekdays only where the data show that they differ', () => {
+    const noise = new Draws(3);
+    const even = history(() => noise.poisson(6));
+    const monday = history((day) => noise.poisson((day + 3) % 7 === 0 ? 30 : 3));
+    expect([hasWeekdays(even), hasWeekdays(monday)]).toEqual([false, true]);
+    expect(hasWeekdays({ ...monday, first: TODAY - 27 })).toBe(false);
+    const rates = drawRates(monday, new Draws(1)).perDay;
+    expect(rates[0]).toBeGreaterThan(5 * Math.max(...rates.slice(1)) * 0.6);
+    expect(new Set(drawRates(even, new Draws(1)).perDay).size).toBe(1);
+  });
+
+  it.each<[level: number, rate: number, bursts: boolean]>([
+    [0.8, 0.4, false],
+    [0.8, 5, false],
+    [0.95, 40, false],
+    [0.8, 10, true],
+  ])(
+    'lie in the band at least %d of the time, where %d a day come by chance (in bursts: %s)',
+    (level, rate, bursts) => {
+      const draws = new Draws(Math.round(level * 1_000 + rate));
+      const trials = 300;
+      let covered = 0;
+      const day = (): number => draws.poisson(bursts ? (draws.gamma(2.5) * rate) / 2.5 : rate);
+      for (let trial = 0; trial < trials; trial++) {
+        const own = history(day);
+        const futures = Array.from({ length: 200 }, () => {
+          const rates = drawRates(own, draws);
+          let sum = 0;
+          for (let ahead = 0; ahead < 30; ahead++)
+            sum += drawArrivals(rates, { day: TODAY + ahead, weight: 1 }, draws);
+          return sum;
+        }).toSorted((a, b) => a - b);
+        const at = (share: number): number => futures[Math.round(share * 199)] ?? 0;
+        const real = Array.from({ length: 30 }, day).reduce((a, b) => a + b, 0);
+        if (real >= at((1 - level) / 2) && real <= at((1 + level) / 2)) covered++;
+      }
+      const error = 3 * Math.sqrt((level * (1 - level)) / trials);
+      // Four weeks do not tell exactly how much they differ where people come in bursts.
+      expect(covered / trials).toBeGreaterThan(level - error - (bursts ? 0.05 : 0));
+      // And the band is no wider than it need be; with few people it is whole numbers that widen it.
+      if (rate >= 5) expect(covered / trials).toBeLessThan(level + error + 0.03);
+    },
+  );
+});
+
 describe('draws', () => {
   const mean = (values: number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
   const variance = (values: number[]): number => {
@@ -256,6 +351,8 @@ describe('draws', () => {
     ['binomial of 1,000, rare', (draws) => draws.binomial(1_000, 0.01), 10, 9.9],
     ['binomial of 1,000', (draws) => draws.binomial(1_000, 0.4), 400, 240],
     ['binomial, likely', (draws) => draws.binomial(1_000, 0.99), 990, 9.9],
+    ['poisson of 3', (draws) => draws.poisson(3), 3, 3],
+    ['poisson of 300', (draws) => draws.poisson(300), 300, 300],
     ['multinomial, last', (draws) => draws.multinomial(100, [0.2, 0.3, 0.5])[2] ?? 0, 50, 25],
     ['dirichlet, first', (draws) => draws.dirichlet([2, 3, 5])[0] ?? 0, 0.2, (0.2 * 0.8) / 11],
   ])('%s has its mean and variance', (_, draw, expectedMean, expectedVariance) => {

@@ -196,7 +196,7 @@ describe('the steps of a funnel file', () => {
     [
       'exitOn: [{ step: hello }]',
       'exitOn.0.step',
-      'name one of purchased, member, tag, event, clicked, opened, field',
+      'name one of purchased, member, tag, event, affiliate, clicked, opened, field',
     ],
     [
       'exitOn: [{ opened: away }]',
@@ -207,7 +207,7 @@ describe('the steps of a funnel file', () => {
     [
       'enterOn: [{ step: hello, was: ran }]',
       'enterOn.0.step',
-      'name one of purchased, member, tag, event, clicked, opened',
+      'name one of purchased, member, tag, event, affiliate, clicked, opened',
     ],
     ['exitOn: [{ purchased: car }]', 'exitOn.0.purchased', 'there is no product'],
     ['reentry: sometimes', 'reentry', 'use never, always, per event, or after a number of days'],
