@@ -34,6 +34,11 @@ export type ColumnsRead = { ok: true; columns: Columns } | { ok: false; problems
 /** Header of our own export's address column: no other table has it, and its cells are read back exactly. */
 export const OWN_ADDRESS_HEADER = 'wellspring:email';
 
+/**
+ * No list of the columns of MailerLite's and AWeber's exports was found in public (their help, searched in November 2026,
+ * tells how to import): their names here are not checked against a real file. What is not recognised is shown as ignored
+ * before anything is written, and can be mapped by hand.
+ */
 const OF_SHAPE: Readonly<Record<Exclude<Shape, 'wellspring' | 'other'>, Readonly<Record<string, Target>>>> = {
   mailchimp: {
     ...{ optintime: 'consentAt', optinip: 'consentIp', confirmtime: 'confirmedAt', confirmip: 'confirmedIp' },

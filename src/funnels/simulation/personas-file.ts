@@ -24,29 +24,45 @@ export function readPersonasFile(text: string): YamlFile<Personas> {
 
 /** What the personas name that the funnels do not have. */
 export function personaProblems(
-  { personas }: Personas,
+  { personas, broadcasts }: Personas,
   definitions: readonly FunnelDefinition[],
 ): DefinitionProblem[] {
   const mails = definitions.flatMap(({ sequence }) => mailSteps(sequence.steps).map(({ step }) => step.key));
   const offers = definitions.flatMap((definition) => definition.offers);
   const names = new Set<string>();
-  return personas.flatMap(({ name, does }, index): DefinitionProblem[] => {
-    const own = does.flatMap((action, place) =>
-      actionProblems(action, mails, offers).map((problem) => ({
-        ...problem,
-        path: ['personas', index, 'does', place, ...problem.path],
-      })),
-    );
-    if (!names.has(name)) return (names.add(name), own);
-    return [
-      ...own,
-      {
-        rule: 'duplicate-key',
-        path: ['personas', index, 'name'],
-        message: `a second persona is called "${name}"`,
-      },
-    ];
-  });
+  return [
+    ...broadcastProblems(broadcasts),
+    ...personas.flatMap(({ name, does }, index): DefinitionProblem[] => {
+      const own = does.flatMap((action, place) =>
+        actionProblems(action, mails, offers).map((problem) => ({
+          ...problem,
+          path: ['personas', index, 'does', place, ...problem.path],
+        })),
+      );
+      if (!names.has(name)) return (names.add(name), own);
+      return [
+        ...own,
+        {
+          rule: 'duplicate-key',
+          path: ['personas', index, 'name'],
+          message: `a second persona is called "${name}"`,
+        },
+      ];
+    }),
+  ];
+}
+
+function broadcastProblems(broadcasts: Personas['broadcasts']): DefinitionProblem[] {
+  return broadcasts.flatMap(({ key }, index): DefinitionProblem[] =>
+    broadcasts.findIndex((one) => one.key === key) === index
+      ? []
+      : [
+          {
+            ...{ rule: 'duplicate-key', path: ['broadcasts', index, 'key'] },
+            message: `a second broadcast is called "${key}"`,
+          },
+        ],
+  );
 }
 
 /** People who do the usual things, for a simulation without a file of personas. */

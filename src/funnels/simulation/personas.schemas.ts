@@ -110,6 +110,19 @@ const persona = strict({
 
 const perSpan = z.int('use a whole number from 1').min(1, 'use a whole number from 1').optional();
 
+const tagNames = z.array(tagName).min(1, 'name at least one tag, or leave this out').max(50).optional();
+
+/**
+ * One mail to everybody who may be written to at that moment and has the tags: any of these, all of those, none of others,
+ * as in the audience of a real one. Without tags it is for everybody. Who joins later does not get it.
+ */
+const broadcast = strict({
+  key,
+  email: z.string().trim().min(1).max(200),
+  at: startText,
+  tags: strict({ any: tagNames, all: tagNames, none: tagNames }).optional(),
+});
+
 export const personasSchema = strict({
   start: startText.optional(),
   days: dayCount.optional(),
@@ -117,11 +130,14 @@ export const personasSchema = strict({
   seed: z.union([z.string().max(100), z.number()]).default(1),
   /** As the installation has it. */
   frequencyCap: strict({ perDay: perSpan, perWeek: perSpan }).optional(),
+  /** No part of a funnel file, but they share its readers' mailboxes and their cap. */
+  broadcasts: z.array(broadcast).max(200).default([]),
   personas: z.array(persona).min(1, 'name at least one persona').max(200),
 });
 
 export type Personas = z.infer<typeof personasSchema>;
 export type Persona = Personas['personas'][number];
 export type PersonaAction = Persona['does'][number];
+export type VirtualBroadcast = Personas['broadcasts'][number];
 export type Purchase = Extract<PersonaAction, { buys: string }>;
 export type UpsellAnswer = NonNullable<Purchase['answers']>[number];

@@ -8,7 +8,7 @@ import {
   type Actor,
   type PlannedAction,
 } from './persona-script.js';
-import type { Persona, Personas } from './personas.schemas.js';
+import type { Persona, Personas, VirtualBroadcast } from './personas.schemas.js';
 import { Agenda, earliest } from './agenda.js';
 import {
   mailsInOrder,
@@ -31,7 +31,7 @@ import {
 } from './virtual-reactions.js';
 import { activeOf, emptyRecord, type VirtualMail, type VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
-import { nextMailAt, sendVirtual } from './virtual-sending.js';
+import { nextMailAt, planBroadcast, sendVirtual } from './virtual-sending.js';
 import { placeOf, virtualFunnels, type VirtualFunnels } from './virtual-sequences.js';
 import { purchase } from './virtual-purchases.js';
 import { transactional } from './virtual-shop.js';
@@ -83,7 +83,7 @@ export function simulatePeople({
 }: SimulationOrder): SimulatedPerson[] {
   const funnels = virtualFunnels(definitions);
   const until = new Date(start.getTime() + days * DAY_MS);
-  const { frequencyCap: cap, seed } = personas;
+  const { frequencyCap: cap, seed, broadcasts } = personas;
   const ruled = cap === undefined ? null : { perDay: cap.perDay ?? null, perWeek: cap.perWeek ?? null };
   return personas.personas.flatMap((persona) =>
     Array.from({ length: persona.count }, (_, index) => {
@@ -91,7 +91,7 @@ export function simulatePeople({
       const timeZone = zoneOf(persona, index);
       const actor: Actor = { persona, number, seed: String(seed), clockZone: timeZone ?? 'UTC' };
       const id = personId(persona.name, number);
-      return live(funnels, actor, { personId: id, timeZone, start, until, cap: ruled });
+      return live(funnels, actor, { personId: id, timeZone, start, until, cap: ruled, broadcasts });
     }),
   );
 }
@@ -102,12 +102,13 @@ interface Life {
   start: Date;
   until: Date;
   cap: FrequencyCap | null;
+  broadcasts: readonly VirtualBroadcast[];
 }
 
 function live(
   funnels: VirtualFunnels,
   actor: Actor,
-  { personId, timeZone, start, until, cap }: Life,
+  { personId, timeZone, start, until, cap, broadcasts }: Life,
 ): SimulatedPerson {
   const { persona, number } = actor;
   const record = emptyRecord({ personId, timeZone, status: persona.signsUp ? 'pending' : 'active' });
@@ -122,6 +123,10 @@ function live(
   const agenda = new Agenda();
   const joinsAt = timeIn(actor, persona.joins, 'joins', start);
   agenda.add(joinsAt, () => arrive(run, actor, { now: joinsAt, agenda }));
+  for (const broadcast of broadcasts) {
+    const at = new Date(broadcast.at);
+    if (at >= start) agenda.add(at, () => planBroadcast(run, broadcast, at));
+  }
   let mails = 0;
   for (;;) {
     const told = timeline.length;

@@ -41,7 +41,7 @@ function amounts(money: readonly Money[], none = ''): string {
   return money.length === 0 ? none : money.map(moneyToText).join(' and ');
 }
 
-type Name = (one: { sequence: string; step: string }) => string;
+type Name = (one: { sequence?: string; step: string }) => string;
 type Time = (at: string) => string;
 
 export function headline({ funnel, start, days, people }: Simulation): string {
@@ -70,8 +70,8 @@ function entryLine(entry: TimelineEntry, zone: string, funnel: string): string {
 }
 
 function entryText(entry: TimelineEntry, zone: string, funnel: string): string {
-  const name = (one: { sequence: string; step: string }): string =>
-    one.sequence === funnel ? one.step : `${one.sequence}/${one.step}`;
+  const name: Name = ({ sequence, step }) =>
+    sequence === undefined ? `of broadcast ${step}` : sequence === funnel ? step : `${sequence}/${step}`;
   const time = (at: string): string => localText(at, zone);
   return changeText(entry, time) ?? mailText(entry, name, time) ?? placeText(entry, name, time);
 }
@@ -112,6 +112,7 @@ function mailText(entry: TimelineEntry, name: Name, time: Time): string | undefi
   if (entry.what === 'mail') {
     const { kind, sequence = '', step = '', template = '' } = entry;
     if (kind === 'sequence') return `mail ${name({ sequence, step })} (${template})`;
+    if (kind === 'broadcast') return `mail ${name({ step })} (${template})`;
     return kind === 'receipt' ? 'mail with the receipt' : 'mail with the confirmation link';
   }
   if (entry.what === 'cancelled') return `mail ${name(entry)} is not sent: ${entry.reason}`;

@@ -5,15 +5,16 @@ export type Happening =
   | { what: 'signed up' | 'confirmed' | 'unsubscribed' | 'became affiliate' }
   | {
       what: 'mail';
-      kind: 'confirmation' | 'sequence' | 'receipt';
+      kind: 'confirmation' | 'sequence' | 'receipt' | 'broadcast';
       sequence?: string;
+      /** Of a broadcast its key. */
       step?: string;
       template?: string;
     }
-  /** A mail that was planned and does not go. */
-  | { what: 'cancelled'; sequence: string; step: string; reason: string }
+  /** A mail that was planned and does not go. Without a sequence it is that of the broadcast with this key. */
+  | { what: 'cancelled'; sequence?: string; step: string; reason: string }
   /** A mail that waits for the frequency cap, or for the next opening of its hours. */
-  | { what: 'held'; sequence: string; step: string; until: string; reason: string }
+  | { what: 'held'; sequence?: string; step: string; until: string; reason: string }
   /** The price of an offer holds for the person until then; null: without an end. */
   | { what: 'offer'; sequence: string; step: string; offer: string; price: Money; until: string | null }
   | { what: 'joined'; sequence: string }

@@ -24,7 +24,7 @@ export interface VirtualEnrollment {
 
 /** A row of `message`. */
 export interface VirtualMail {
-  kind: 'confirmation' | 'sequence' | 'receipt';
+  kind: 'confirmation' | 'sequence' | 'receipt' | 'broadcast';
   enrollmentId: string | null;
   sequence: string | null;
   step: string | null;

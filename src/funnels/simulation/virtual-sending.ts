@@ -1,8 +1,12 @@
 import { OUTSIDE_HOURS } from '../../delivery/message.js';
 import { heldBack, LONGEST_SPAN_MS, type FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
 import { opensAt } from '../../values/week-hours.js';
+import type { VirtualBroadcast } from './personas.schemas.js';
 import type { VirtualMail } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
+
+/** As the ledger has it. */
+const USUAL_PRIORITY = 5;
 
 /** Sends what is due, as a worker without delay would. Returns the mails that went, in their order. */
 export function sendVirtual(run: VirtualRun, now: Date, cap: FrequencyCap | null): VirtualMail[] {
@@ -31,8 +35,35 @@ export function nextMailAt({ record }: VirtualRun): Date | null {
   return times.length === 0 ? null : new Date(Math.min(...times));
 }
 
+/**
+ * As `BroadcastPlanner`, for one person at the moment a broadcast begins. One that is the same instant for everybody: no
+ * hour of the reader's own clock, no spreading over hours, no test of subjects.
+ */
+export function planBroadcast(
+  { record }: VirtualRun,
+  { key, email, tags: { any, all = [], none = [] } = {} }: VirtualBroadcast,
+  now: Date,
+): void {
+  const has = (tag: string): boolean => record.tags.has(tag);
+  if (record.status !== 'active' || any?.some(has) === false || !all.every(has) || none.some(has)) return;
+  record.mails.push({
+    ...{ kind: 'broadcast', enrollmentId: null, sequence: null, step: key, template: email },
+    ...{ priority: USUAL_PRIORITY, dueAt: now, sentAt: null, expiresAt: null, hours: null },
+    ...{ state: 'ready', opened: false, clicked: false },
+  });
+}
+
+/** Of sequences and broadcasts together: what the frequency cap counts. */
+function isMarketing({ kind }: VirtualMail): boolean {
+  return kind === 'sequence' || kind === 'broadcast';
+}
+
+function placeOf({ sequence, step }: VirtualMail): { sequence?: string; step: string } {
+  return { ...(sequence === null ? {} : { sequence }), step: step ?? '' };
+}
+
 function mayGo(run: VirtualRun, mail: VirtualMail, now: Date): boolean {
-  if (mail.kind !== 'sequence') return true;
+  if (!isMarketing(mail)) return true;
   const reason =
     mail.expiresAt !== null && mail.expiresAt <= now
       ? 'too late to be sent'
@@ -41,7 +72,7 @@ function mayGo(run: VirtualRun, mail: VirtualMail, now: Date): boolean {
         : 'subscriber is not active';
   if (reason === null) return true;
   mail.state = 'cancelled';
-  run.tell(now, { what: 'cancelled', sequence: mail.sequence ?? '', step: mail.step ?? '', reason });
+  run.tell(now, { what: 'cancelled', ...placeOf(mail), reason });
   return false;
 }
 
@@ -60,11 +91,7 @@ function hold(
   now: Date,
 ): void {
   mail.dueAt = until;
-  const { sequence, step } = mail;
-  run.tell(now, {
-    ...{ what: 'held', sequence: sequence ?? '', step: step ?? '' },
-    ...{ until: until.toISOString(), reason },
-  });
+  run.tell(now, { what: 'held', ...placeOf(mail), until: until.toISOString(), reason });
 }
 
 /** As `LedgerClaims`: those that are too many for one reader get a later time. */
@@ -74,12 +101,12 @@ function holdBack(
   cap: FrequencyCap,
   now: Date,
 ): Set<VirtualMail> {
-  const marketing = mails.filter(({ kind }) => kind === 'sequence');
-  const sent = run.record.mails.flatMap(({ kind, sentAt }) =>
-    kind === 'sequence' && sentAt !== null && sentAt.getTime() > now.getTime() - LONGEST_SPAN_MS
-      ? [sentAt]
-      : [],
-  );
+  const marketing = mails.filter(isMarketing);
+  const sent = run.record.mails
+    .filter(isMarketing)
+    .flatMap(({ sentAt }) =>
+      sentAt !== null && sentAt.getTime() > now.getTime() - LONGEST_SPAN_MS ? [sentAt] : [],
+    );
   const named = marketing.map((_, place) => ({ id: String(place), subscriberId: '1' }));
   const held = new Set<VirtualMail>();
   for (const { id, until, reason } of heldBack(named, new Map([['1', sent]]), cap, now)) {

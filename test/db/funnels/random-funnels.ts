@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import type { Dice } from '../../support/dice.js';
+import { dayAfter, EVENTS, personas, TAGS, ZONES } from './random-people.js';
 
 export interface Scenario {
   start: string;
@@ -11,16 +12,6 @@ export interface Scenario {
 
 type Options = Record<string, unknown>;
 
-/** Clocks that change by an hour, by half an hour, by two, at midnight, and none. */
-const ZONES = [
-  'Europe/Berlin',
-  'America/New_York',
-  'Australia/Lord_Howe',
-  'Antarctica/Troll',
-  'America/Santiago',
-  'Asia/Kolkata',
-  'Pacific/Auckland',
-];
 /** Days before clocks change somewhere. */
 const STARTS = [
   '2026-03-04',
@@ -32,9 +23,6 @@ const STARTS = [
   '2026-09-23',
 ];
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
-const TAGS = ['hot', 'cold', 'vip'];
-const EVENTS = ['webinar', 'call'];
-const FIELDS = ['trialEnd', 'level'];
 
 /** Two funnels with every kind of step, and people who do all there is to do. Not every one is free of contradictions. */
 export function randomScenario(dice: Dice): Scenario {
@@ -354,81 +342,6 @@ class FunnelMaker {
   private maybe(probability: number, name: string, value: () => unknown): Options {
     return this.dice.chance(probability) ? { [name]: value() } : {};
   }
-}
-
-interface About {
-  mails: readonly string[];
-  mayBeSent: boolean;
-  /** Funnels that show something after their kit. */
-  upsells: readonly string[];
-  start: string;
-}
-
-function personas(dice: Dice, about: About): string {
-  const { start, mayBeSent } = about;
-  const people = Array.from({ length: 6 }, (_, index) => ({
-    name: `p${index + 1}`,
-    ...(dice.chance(0.8) ? { timeZone: dice.pick(ZONES) } : {}),
-    tags: TAGS.filter(() => dice.chance(0.2)),
-    // The run knows everybody beforehand, and without a mail that asks nobody is sent whom we know.
-    ...(mayBeSent && dice.chance(0.4) ? { affiliate: dice.pick(['ada', 'bo']) } : {}),
-    ...(dice.chance(0.2) ? { isAffiliate: true } : {}),
-    fields: dice.chance(0.6) ? { trialEnd: dayAfter(start, dice.whole(0, 15)), level: dice.whole(1, 5) } : {},
-    joins: `${dice.whole(0, 4_000)} minutes`,
-    ...(dice.chance(0.1) ? { signsUp: false } : {}),
-    ...(dice.chance(0.1) ? { confirms: 'never' } : { confirms: `${dice.whole(1, 300)} minutes` }),
-    does: Array.from({ length: dice.whole(0, 6) }, () => action(dice, about)),
-  }));
-  const cap = dice.chance(0.25)
-    ? { frequencyCap: dice.pick([{ perDay: 1 }, { perWeek: 2 }, { perDay: 1, perWeek: 3 }]) }
-    : {};
-  return stringify({ seed: dice.whole(1, 1_000), ...cap, personas: people });
-}
-
-function action(dice: Dice, { mails, upsells, start }: About): Options {
-  const after = { after: `${dice.whole(1, 14_000)} minutes` };
-  const soon = { after: `1 minute to ${dice.whole(2, 90)} hours`, chance: dice.pick(['100%', '70%']) };
-  const mail = mails.length > 0 ? dice.pick([...mails, 'every mail']) : 'every mail';
-  return dice.pick<() => Options>([
-    () => ({ opens: mail, ...soon }),
-    () => ({ clicks: mail, ...soon }),
-    () => ({ clicks: 'every mail', ...soon }),
-    () => ({ buys: dice.pick(['main-kit', 'side-kit']), withBump: dice.chance(0.4), ...after }),
-    () => ({ buys: 'main-kit', afterMail: mail, ...soon, ...answers(dice, 'main', upsells) }),
-    () => ({ buys: 'side-kit', ...after, ...answers(dice, 'side', upsells) }),
-    () => ({
-      event: dice.pick(EVENTS),
-      ...(dice.chance(0.5) ? { key: `k${dice.whole(1, 3)}` } : {}),
-      ...after,
-    }),
-    () => ({ event: 'webinar', afterMail: mail, ...soon }),
-    () => ({ tag: dice.pick(TAGS), ...after }),
-    () => ({ untag: dice.pick(TAGS), ...after }),
-    () => ({ becomesAffiliate: true, ...after }),
-    () => ({
-      set: { [dice.pick(FIELDS)]: dice.chance(0.3) ? null : dayAfter(start, dice.whole(2, 15)) },
-      ...after,
-    }),
-    () => ({ unsubscribes: true, after: `${dice.whole(4_000, 25_000)} minutes` }),
-  ])();
-}
-
-function answers(dice: Dice, key: string, upsells: readonly string[]): Options {
-  if (!upsells.includes(key)) return {};
-  const chance = (): Options => ({
-    chance: dice.pick(['100%', '60%']),
-    after: dice.pick(['0 minutes', '59 minutes']),
-  });
-  return {
-    answers: [
-      { takes: `${key}-more`, ...chance() },
-      { declines: `${key}-more`, ...chance() },
-    ],
-  };
-}
-
-function dayAfter(start: string, days: number): string {
-  return new Date(Date.parse(start) + days * 86_400_000).toISOString().slice(0, 10);
 }
 
 function first<T>(value: T, index: number, all: readonly T[]): boolean {

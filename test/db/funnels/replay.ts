@@ -1,8 +1,10 @@
 import { AffiliatesService } from '../../../src/affiliates/affiliates.service.js';
+import { broadcastBody } from '../../../src/broadcasts/broadcasts.schemas.js';
+import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { FrequencyCapService } from '../../../src/delivery/pacing/frequency-cap.service.js';
 import { MessagesService } from '../../../src/delivery/messages.service.js';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
-import type { Persona } from '../../../src/funnels/simulation/personas.schemas.js';
+import type { Persona, VirtualBroadcast } from '../../../src/funnels/simulation/personas.schemas.js';
 import type { SimulatedPerson, SimulationOrder } from '../../../src/funnels/simulation/simulate.js';
 import type { TimelineEntry } from '../../../src/funnels/simulation/timeline.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
@@ -53,12 +55,17 @@ export class Replay {
       await this.get(FunnelsService).apply(text, null, 'scenario.yaml');
     const { perDay = null, perWeek = null } = personas.frequencyCap ?? {};
     await this.get(FrequencyCapService).set({ perDay, perWeek });
+    for (const broadcast of personas.broadcasts) await this.schedule(broadcast);
     const actions = people
       .flatMap((person) => person.timeline.map((entry) => ({ person, entry })))
       .toSorted((a, b) => (a.entry.at < b.entry.at ? -1 : a.entry.at > b.entry.at ? 1 : 0));
     const until = start.getTime() + days * DAY_MS;
     for (;;) {
-      const now = Math.min(...(await this.nextTimes()), Date.parse(actions[0]?.entry.at ?? '9999-01-01'));
+      const next = personas.broadcasts
+        .map(({ at }) => new Date(at).getTime())
+        .filter((at) => at > this.test.clock.now().getTime());
+      const times = [...(await this.nextTimes()), ...next];
+      const now = Math.min(...times, Date.parse(actions[0]?.entry.at ?? '9999-01-01'));
       if (now >= until) return;
       this.test.clock.set(new Date(now));
       while (actions[0] && Date.parse(actions[0].entry.at) <= now) {
@@ -151,6 +158,18 @@ export class Replay {
     else if (entry.what === 'unsubscribed') await this.get(UnsubscribeService).byId(id, 'page');
   }
 
+  private async schedule({ key, email, at, tags }: VirtualBroadcast): Promise<void> {
+    const broadcasts = this.get(BroadcastsService);
+    const { id } = await broadcasts.create(
+      broadcastBody.parse({
+        ...{ key, title: key, template: email, subject: 'News' },
+        audience: tags === undefined ? { everybody: true } : { tags },
+        sender: { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' },
+      }),
+    );
+    await broadcasts.start(id, new Date(at));
+  }
+
   private async becomeAffiliate({ persona, number }: SimulatedPerson): Promise<void> {
     const email = parseEmailAddress(emailOf(persona, number));
     if (!email.ok) throw new Error('nobody can become an affiliate');
@@ -241,6 +260,7 @@ export class Replay {
       return rows[0]?.open === true || ((await this.nextTimes())[0] ?? 0) <= nowMs;
     };
     // A hit is noticed by the run itself, so there is one at least.
+    await runner.run('broadcasts.plan');
     do await runner.run('sequences.advance-due');
     while (await isOpen());
     for (let round = 0; ((await this.nextTimes())[1] ?? 0) <= nowMs; round++) {

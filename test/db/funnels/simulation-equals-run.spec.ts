@@ -235,7 +235,7 @@ function accountOfSimulation(
       .map(({ at, kind, sequence = '', step = '' }) => `${at} ${kind} ${sequence} ${step}`)
       .toSorted(),
     notSent: told('cancelled')
-      .map(({ sequence, step, reason }) => `${sequence} ${step}: ${reason}`)
+      .map(({ sequence = '', step, reason }) => `${sequence} ${step}: ${reason}`)
       .toSorted(),
     steps: told('step')
       .map(({ at, sequence, step, outcome }) => `${at} ${sequence} ${step}: ${outcome}`)
@@ -290,7 +290,8 @@ async function accountOfRun(test: TestApp, replay: Replay, person: SimulatedPers
     state: string;
     reason: string;
   }>(
-    `select accepted_at as at, kind, case when kind = 'sequence' then funnel_key else '' end as sequence, step_key as step, state,
+    `select accepted_at as at, kind, case when kind = 'sequence' then funnel_key else '' end as sequence,
+       coalesce(step_key, (select key from broadcast b where b.id = broadcast_id)) as step, state,
        state_reason as reason from message where subscriber_id = $1 and kind <> 'notice'`,
   );
   const steps = await rows<{ at: Date; sequence: string; step: string; outcome: string }>(
@@ -374,6 +375,6 @@ function text(at: Date | null): string {
 
 async function clear(test: TestApp): Promise<void> {
   await test.dataSource.query(
-    'truncate message, subscriber, subscriber_tag, consent_event, sequence, funnel, form, product, orders, tag, webhook_delivery, sequence_signal, tracking_event, suppression, experiment, affiliate cascade',
+    'truncate message, subscriber, subscriber_tag, consent_event, sequence, funnel, form, product, orders, tag, webhook_delivery, sequence_signal, tracking_event, suppression, experiment, affiliate, broadcast cascade',
   );
 }

@@ -1,3 +1,5 @@
+import { AffiliatesService } from '../../../src/affiliates/affiliates.service.js';
+import { ReferralsService } from '../../../src/affiliates/referrals.service.js';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -224,4 +226,57 @@ describe('what branches ask', () => {
     const change = t.test.http.patch(`/api/v1/subscribers/${id}`).set('Authorization', `Bearer ${API_KEY}`);
     expect((await change.send({ fields })).status).toBe(200);
   };
+
+  it('begins, ends or goes to a goal by a link of an affiliate, and by becoming one; a code that nobody has is refused', async () => {
+    const { app } = t.test;
+    const mail = (key: string, more = ''): string => `- { key: ${key}, email: emails/story${more} }`;
+    const two = `${mail('one')}\n${mail('two', ', delay: 1 day')}`;
+    const add = async (code: string, address: string) => {
+      const email = parseEmailAddress(address);
+      if (!email.ok) throw new Error('no address');
+      const affiliates = app.get(AffiliatesService, { strict: false });
+      return affiliates.create({ code, name: code, email, recruiterId: null });
+    };
+    const [ada, bo] = [await add('ada', 'ada@example.org'), await add('bo', 'bo@example.org')];
+    for (const [steps, more, field] of [
+      [two, 'exitOn: [{ tag: a }, { affiliate: adda }]', 'sequence.exitOn.1.affiliate'],
+      [two, 'enterOn: [{ affiliate: adda }]', 'sequence.enterOn.0.affiliate'],
+      ['- { key: g, goal: { affiliate: adda } }', '', 'sequence.steps.0.goal.affiliate'],
+      [
+        '- { key: b, if: { not: { affiliate: adda } }, then: [{ key: e, end: true }] }',
+        '',
+        'sequence.steps.0.if.not.affiliate',
+      ],
+    ] as const)
+      await expect(t.publish(steps, more)).rejects.toThrow(`${field}: no affiliate has the code "adda"`);
+    await t.publish(two, 'enterOn: [{ affiliate: any }]\nexitOn: [{ affiliate: bo }]');
+    await t.publish(
+      `${mail('before', ', delay: 9 days')}\n- { key: partner, goal: { affiliate: self } }\n${mail('after')}`,
+      'enterOn: [{ affiliate: ada }]',
+      'ada',
+    );
+    const id = await t.person('reader@example.com');
+    const comesBy = async (affiliateId: string): Promise<void> => {
+      t.clock.advance(1000);
+      const touch = { affiliateId, at: t.clock.now() };
+      await t.db.transaction(async (manager) =>
+        app
+          .get(ReferralsService, { strict: false })
+          .keep(manager, id, { touch, source: 'form', isProven: true }),
+      );
+      await t.run();
+    };
+    await comesBy(ada.id);
+    expect(await t.place(id)).toMatchObject({ status: 'active' });
+    expect(await t.place(id, 'ada')).toMatchObject({ status: 'active', step: 'before' });
+    // No news.
+    await comesBy(ada.id);
+    await comesBy(bo.id);
+    expect(await t.place(id)).toMatchObject({ status: 'exited', reason: 'affiliate bo', occurrence: 1 });
+    await add('reader', 'reader@example.com');
+    await t.run();
+    expect(await t.outcomes(id)).toMatchObject({ partner: 'reached' });
+    expect((await t.mails(id)).at(-1)).toBe('after');
+    await t.db.query('truncate affiliate cascade');
+  });
 });

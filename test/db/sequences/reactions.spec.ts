@@ -5,10 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { importOptions } from '../../../src/imports/imports.schemas.js';
 import { ImportsService } from '../../../src/imports/imports.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
-import { AffiliatesService } from '../../../src/affiliates/affiliates.service.js';
-import { ReferralsService } from '../../../src/affiliates/referrals.service.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
-import { parseEmailAddress } from '../../../src/values/email-address.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
 
@@ -54,57 +51,6 @@ describe('what happens to people in sequences', () => {
     await happens(id);
     expect(await t.place(id)).toMatchObject({ status: 'exited', reason, nextAt: null });
     expect(await t.mails(id)).toEqual([]);
-  });
-
-  it('begins, ends or goes to a goal by a link of an affiliate, and by becoming one; a code that nobody has is refused', async () => {
-    const { app } = t.test;
-    const add = async (code: string, address: string) => {
-      const email = parseEmailAddress(address);
-      if (!email.ok) throw new Error('no address');
-      const affiliates = app.get(AffiliatesService, { strict: false });
-      return affiliates.create({ code, name: code, email, recruiterId: null });
-    };
-    const [ada, bo] = [await add('ada', 'ada@example.org'), await add('bo', 'bo@example.org')];
-    for (const [steps, more, field] of [
-      [two, 'exitOn: [{ tag: a }, { affiliate: adda }]', 'sequence.exitOn.1.affiliate'],
-      [two, 'enterOn: [{ affiliate: adda }]', 'sequence.enterOn.0.affiliate'],
-      ['- { key: g, goal: { affiliate: adda } }', '', 'sequence.steps.0.goal.affiliate'],
-      [
-        '- { key: b, if: { not: { affiliate: adda } }, then: [{ key: e, end: true }] }',
-        '',
-        'sequence.steps.0.if.not.affiliate',
-      ],
-    ] as const)
-      await expect(t.publish(steps, more)).rejects.toThrow(`${field}: no affiliate has the code "adda"`);
-    await t.publish(two, 'enterOn: [{ affiliate: any }]\nexitOn: [{ affiliate: bo }]');
-    await t.publish(
-      `${mail('before', ', delay: 9 days')}\n- { key: partner, goal: { affiliate: self } }\n${mail('after')}`,
-      'enterOn: [{ affiliate: ada }]',
-      'ada',
-    );
-    const id = await t.person('reader@example.com');
-    const comesBy = async (affiliateId: string): Promise<void> => {
-      t.clock.advance(1000);
-      const touch = { affiliateId, at: t.clock.now() };
-      await t.db.transaction(async (manager) =>
-        app
-          .get(ReferralsService, { strict: false })
-          .keep(manager, id, { touch, source: 'form', isProven: true }),
-      );
-      await t.run();
-    };
-    await comesBy(ada.id);
-    expect(await t.place(id)).toMatchObject({ status: 'active' });
-    expect(await t.place(id, 'ada')).toMatchObject({ status: 'active', step: 'before' });
-    // No news.
-    await comesBy(ada.id);
-    await comesBy(bo.id);
-    expect(await t.place(id)).toMatchObject({ status: 'exited', reason: 'affiliate bo', occurrence: 1 });
-    await add('reader', 'reader@example.com');
-    await t.run();
-    expect(await t.outcomes(id)).toMatchObject({ partner: 'reached' });
-    expect((await t.mails(id)).at(-1)).toBe('after');
-    await t.db.query('truncate affiliate cascade');
   });
 
   const change = async (id: string, fields: object): Promise<void> => {
