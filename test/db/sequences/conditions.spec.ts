@@ -229,6 +229,7 @@ describe('what branches ask', () => {
 
   it('begins, ends or goes to a goal by a link of an affiliate, and by becoming one; a code that nobody has is refused', async () => {
     const { app } = t.test;
+    await t.db.query('truncate affiliate cascade');
     const mail = (key: string, more = ''): string => `- { key: ${key}, email: emails/story${more} }`;
     const two = `${mail('one')}\n${mail('two', ', delay: 1 day')}`;
     const add = async (code: string, address: string) => {
