@@ -1,5 +1,4 @@
-import type { Forecast } from '../funnels/forecast/forecast.service.js';
-import type { Amounts, Band } from '../funnels/forecast/outlook.js';
+import type { Amounts, Band, Forecast } from '../funnels/forecast/outlook.js';
 import type { Money } from '../values/money.js';
 
 /** In the units of the chart's view box. Wide and low: it is as wide as the page. */

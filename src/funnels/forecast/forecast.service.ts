@@ -22,7 +22,7 @@ import {
 } from './forecast.queries.js';
 import { hasWeekdays, totalOf } from './newcomers.js';
 import { mergedStands, type Stand } from './groups.js';
-import { outlook, type Outlook } from './outlook.js';
+import { outlook, type Forecast } from './outlook.js';
 import { pathsFrom } from './paths.js';
 
 const DAY_MS = 86_400_000;
@@ -35,17 +35,6 @@ const MOST_GROUPS = 150;
 const SIGN_UP_DAYS = 28;
 /** Any; it is the same for every forecast, so that nothing moves but by what has happened. */
 const SEED = 20_260_101;
-
-export interface Forecast extends Outlook {
-  /** UTC; the first day is the rest of today. */
-  dates: string[];
-  /** In sequences now. */
-  people: number;
-  /** What the shares were measured by. */
-  basis: { mails: number; purchases: number; left: number; days: number };
-  /** What newcomers are expected by: sign-ups of so many days before today, and whether weekdays are told apart. */
-  signUps: { people: number; days: number; byWeekday: boolean };
-}
 
 /**
  * Mails a day and income from the people who are in sequences now, and apart from them from those who are expected to

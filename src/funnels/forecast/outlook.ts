@@ -32,6 +32,18 @@ export interface Outlook extends Amounts {
   inAll: Amounts;
 }
 
+/** With what it was made from. */
+export interface Forecast extends Outlook {
+  /** UTC; the first day is the rest of today. */
+  dates: string[];
+  /** In sequences now. */
+  people: number;
+  /** What the shares were measured by. */
+  basis: { mails: number; purchases: number; left: number; days: number };
+  /** What newcomers are expected by: sign-ups of so many days before today, and whether weekdays are told apart. */
+  signUps: { people: number; days: number; byWeekday: boolean };
+}
+
 /** People who are expected to come into a sequence by sign-ups that go on as they have been. */
 export interface Arriving {
   history: SignUpHistory;
