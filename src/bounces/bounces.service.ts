@@ -25,6 +25,8 @@ export interface IncomingReport {
   source: BounceSource;
   /** Where the mail went by its envelope; empty where there was none. */
   envelopeTo: readonly string[];
+  /** When a provider signed it, where one did: told again, on whatever day, it is the same report. */
+  signedAt?: Date | undefined;
 }
 
 /** `untrusted`: without a token of ours, kept and without effect. `nothing`: no report at all. */
@@ -47,9 +49,11 @@ export class BouncesService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  async take(report: IncomingReport): Promise<Taken> {
+  /** `before` runs first in the same transaction: when either throws, nothing of both has happened. */
+  async take(report: IncomingReport, before?: (manager: EntityManager) => Promise<void>): Promise<Taken> {
     const { judged, envelopeTo } = report;
     return this.dataSource.transaction(async (manager) => {
+      await before?.(manager);
       const clues = { addressedTo: [...envelopeTo, ...judged.addressedTo], originals: judged.originals };
       const id =
         messageByToken(this.config.secretKey, clues) ??
@@ -105,7 +109,7 @@ export class BouncesService {
     // Somebody is away: that proves the mail arrived, and is nothing to count.
     if (found.reason === 'auto_reply') return 'nothing';
     const row = { ...this.row(found, source, judged.reportingMta), ...ofMessage(message), trusted: true };
-    const dedupeKey = trustedKey(message.id, judged.reportingMta, found, row.receivedAt);
+    const dedupeKey = trustedKey(message.id, judged.reportingMta, found, report.signedAt ?? row.receivedAt);
     if ((await this.bounces.insert(manager, { ...row, dedupeKey })) === null) return 'repeated';
     await this.outcomes.apply(manager, message, found);
     return 'counted';

@@ -20,15 +20,22 @@ export interface HookCall {
   header: (name: string) => string;
 }
 
-/** Older than this, a signed call may be somebody's copy. A repeated one in time counts once, like any report. */
-const MAX_AGE_MS = 300_000;
+const HOUR_MS = 3_600_000;
+/** How far a provider's clock may be ahead of ours. */
+const MAX_AHEAD_MS = 300_000;
 /**
- * Amazon signs an event once and repeats it for up to an hour while nobody answers. Its signature covers all of it and
- * each event counts once, so an old copy does nothing that the first one has not done.
+ * For how long a provider repeats a call that nobody answered (Amazon an hour, SendGrid a day, Mailgun eight hours), and
+ * some: what happened while we were down is not lost, should the call keep its first time. An old copy of a call does
+ * nothing that the first has not done: each event counts once, and the signature covers all of it.
  */
-const MAX_SNS_AGE_MS = 3_900_000;
-/** Mailgun signs no event, only a token, so each token is good for one call while its time would be. */
-const MAILGUN_TOKEN = { name: 'mailgun-token', points: 1, seconds: 900 };
+const MAX_AGE_MS = { ses: 65 * 60_000, sendgrid: 25 * HOUR_MS, mailgun: 9 * HOUR_MS } as const;
+/** Mailgun signs no event, only a token, so each token is good for one call for as long as its time would be. */
+const MAILGUN_TOKEN = { name: 'mailgun-token', points: 1, seconds: 10 * 3_600 };
+
+interface SignedReports {
+  reports: JudgedMail[];
+  signedAt?: Date;
+}
 
 /** Webhooks of mail providers. The answer is 2xx only when all of a call is counted; else the provider sends it again. */
 @Injectable()
@@ -47,11 +54,9 @@ export class HooksService {
    */
   async receive(provider: Provider, call: HookCall): Promise<void> {
     if (provider === 'mailgun') return this.receiveMailgun(call);
-    for (const judged of await this.read(provider, call)) await this.take(provider, judged);
-  }
-
-  private async take(provider: Provider, judged: JudgedMail): Promise<void> {
-    await this.bounces.take({ judged, source: provider, envelopeTo: [] });
+    const { reports, signedAt } = await this.read(provider, call);
+    for (const judged of reports)
+      await this.bounces.take({ judged, source: provider, envelopeTo: [], signedAt });
   }
 
   private async receiveMailgun({ body: given }: HookCall): Promise<void> {
@@ -59,19 +64,16 @@ export class HooksService {
     const body = event(() => mailgunBody.parse(given));
     const { timestamp, token } = body.signature;
     if (!isSignedByMailgun(secret, body.signature)) throw unsigned();
-    this.inTime(Number(timestamp) * 1000);
-    if (!(await this.limits.take(MAILGUN_TOKEN, token)).allowed) throw unsigned();
+    const signedAt = this.inTime(Number(timestamp) * 1000, MAX_AGE_MS.mailgun);
     const judged = readMailgunEvent(body);
-    try {
-      if (judged !== null) await this.take('mailgun', judged);
-    } catch (error) {
-      // Nothing was counted: Mailgun's next try with this token is to be heard.
-      await this.limits.clear(MAILGUN_TOKEN, token);
-      throw error;
-    }
+    if (judged === null) return;
+    await this.bounces.take({ judged, source: 'mailgun', envelopeTo: [], signedAt }, async (manager) => {
+      // Spent with the event or not at all: Mailgun's next try with this token is to be heard.
+      if (!(await this.limits.take(MAILGUN_TOKEN, token, 1, manager)).allowed) throw unsigned();
+    });
   }
 
-  private async read(provider: Exclude<Provider, 'mailgun'>, call: HookCall): Promise<JudgedMail[]> {
+  private async read(provider: Exclude<Provider, 'mailgun'>, call: HookCall): Promise<SignedReports> {
     switch (provider) {
       case 'ses':
         return this.readSes(key(this.config.sesTopicArn), call);
@@ -82,35 +84,36 @@ export class HooksService {
         ];
         const given = { timestamp, signature, raw: call.raw };
         if (!isSignedBySendgrid(key(this.config.sendgridWebhookKey), given)) throw unsigned();
-        this.inTime(Number(timestamp) * 1000);
-        return event(() => readSendgridEvents(call.body));
+        const signedAt = this.inTime(Number(timestamp) * 1000, MAX_AGE_MS.sendgrid);
+        return { reports: event(() => readSendgridEvents(call.body)), signedAt };
       }
       case 'postmark':
         if (!isFromPostmark(key(this.config.postmarkWebhookSecret), call.header('authorization')))
           throw unsigned();
-        return event(() => [readPostmarkEvent(call.body)].filter((one) => one !== null));
+        return { reports: event(() => [readPostmarkEvent(call.body)].filter((one) => one !== null)) };
       default:
         return provider satisfies never;
     }
   }
 
   /** Anybody may have a topic that Amazon signs for; only the owner's is listened to. */
-  private async readSes(topicArn: string, { raw }: HookCall): Promise<JudgedMail[]> {
+  private async readSes(topicArn: string, { raw }: HookCall): Promise<SignedReports> {
     const message = event(() => snsMessage.parse(JSON.parse(raw.toString('utf8'))));
     if (message.TopicArn !== topicArn) throw unsigned();
     if (!(await this.sns.isGenuine(message, this.clock.now()))) throw unsigned();
-    this.inTime(Date.parse(message.Timestamp), MAX_SNS_AGE_MS);
+    const signedAt = this.inTime(Date.parse(message.Timestamp), MAX_AGE_MS.ses);
     if (message.Type === 'SubscriptionConfirmation') {
       if (!(await this.sns.confirm(message))) throw unsigned();
-      return [];
+      return { reports: [] };
     }
     const judged = message.Type === 'Notification' ? readSesEvent(message.Message) : null;
-    return judged === null ? [] : [judged];
+    return { reports: judged === null ? [] : [judged], signedAt };
   }
 
-  private inTime(atMs: number, maxAgeMs = MAX_AGE_MS): void {
+  private inTime(atMs: number, maxAgeMs: number): Date {
     const ageMs = this.clock.now().getTime() - atMs;
-    if (!(ageMs <= maxAgeMs && ageMs >= -MAX_AGE_MS)) throw unsigned();
+    if (!(ageMs <= maxAgeMs && ageMs >= -MAX_AHEAD_MS)) throw unsigned();
+    return new Date(atMs);
   }
 }
 

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../clock.js';
 
 /** So many points in a window of so many seconds, which opens with the first of them. `name` keeps its keys apart. */
@@ -26,11 +26,17 @@ export class RateLimits {
 
   /**
    * Counts `points` more for the key, also when they are refused; the window does not grow by that. One statement on
-   * one row by its primary key: callers at the same moment are counted one after the other, each once.
+   * one row by its primary key: callers at the same moment are counted one after the other, each once. With `db`, a
+   * point counts only when its transaction is committed.
    */
-  async take({ name, points: most, seconds }: RateLimit, key: string, points = 1): Promise<RateLimitVerdict> {
+  async take(
+    { name, points: most, seconds }: RateLimit,
+    key: string,
+    points = 1,
+    db: EntityManager = this.dataSource.manager,
+  ): Promise<RateLimitVerdict> {
     const nowMs = this.clock.now().getTime();
-    const rows: { points: number; expire: string }[] = await this.dataSource.query(
+    const rows: { points: number; expire: string }[] = await db.query(
       `insert into rate_limit as l (key, points, expire) values ($1, $2, $3)
        on conflict (key) do update set
          points = case when l.expire <= $4 then excluded.points else least(l.points + excluded.points, 1000000000) end,

@@ -105,13 +105,28 @@ describe('webhooks of mail providers', () => {
       const answers = [
         await post(events, { key: other }),
         await post(events, { sent: JSON.stringify([bounce(mail, { status: '5.1.2' })]) }),
-        await post(events, { at: seconds(-301_000) }),
+        await post(events, { at: seconds(-25 * 3_600_000 - 1000) }),
         await post(events, { at: seconds(301_000) }),
         await post(events, { at: 'now' }),
         await t.http.post('/api/public/hooks/sendgrid').send(events),
       ];
       expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 403));
       expect([await statusOf(mail), await counted(mail)]).toEqual(['active', 0]);
+    });
+
+    it('counts what happened while we were down for most of a day', async () => {
+      const mail = await sent();
+      expect((await post([bounce(mail)], { at: seconds(-24 * 3_600_000) })).status).toBe(200);
+      expect(await statusOf(mail)).toBe('bounced');
+      // A copy of it on the next day is the same event.
+      const [full, at] = [await sent(), seconds()];
+      for (let day = 0; day < 2; day++) {
+        expect((await post([bounce(full, { status: '5.2.2', reason: '552 full' })], { at })).status).toBe(
+          200,
+        );
+        t.clock.advance(24 * 3_600_000);
+      }
+      expect(await counted(full)).toBe(1);
     });
 
     it('a signed event about a mail that is not ours changes nothing', async () => {
@@ -227,7 +242,7 @@ describe('webhooks of mail providers', () => {
       const answers = [
         await post(failed(mail), used),
         await post(failed(mail), signature({ key: 'another key' })),
-        await post(failed(mail), signature({ at: seconds(-301_000) })),
+        await post(failed(mail), signature({ at: seconds(-9 * 3_600_000 - 1000) })),
         await post(failed(mail), { ...signature(), signature: '' }),
       ];
       expect(answers.map(({ status }) => status)).toEqual([403, 403, 403, 403]);
@@ -244,8 +259,19 @@ describe('webhooks of mail providers', () => {
       const failedCall = await post(failed(mail), signed);
       await t.dataSource.query('alter table bounce_away rename to bounce');
       expect(failedCall.status).toBe(500);
+      // Mailgun tries for eight hours; a process that died in the middle would have left the token as spent as this.
+      expect(
+        await t.dataSource.query(`select 1 from rate_limit where key = $1`, [
+          `mailgun-token:${signed.token}`,
+        ]),
+      ).toEqual([]);
+      t.clock.advance(8 * 3_600_000);
       expect((await post(failed(mail), signed)).status).toBe(200);
       expect(await statusOf(mail)).toBe('bounced');
+      // Nor is the token good again once its use is an hour ago.
+      t.clock.advance(1_800_000);
+      const other = await sent();
+      expect((await post(failed(other), signed)).status).toBe(403);
     });
   });
 
