@@ -9,7 +9,7 @@ import { addressHash } from '../subscribers/address-hash.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { decodeIds, encodeIds, signExpiring, verifyExpiring } from '../values/signed-token.js';
 
-/** `my-data` hands out the file; `erase` is the second step of forgetting. Neither stands in for the other. */
+/** `my-data` hands out the file; `erase` forgets the person. Neither link stands in for the other. */
 export type DataPurpose = 'my-data' | 'erase';
 
 const MINUTE_MS = 60_000;
@@ -17,12 +17,16 @@ export const DATA_LINK_MINUTES = 30;
 /** One mail in ten minutes and three a day: a forwarded mail must not become a way to flood its reader. */
 const PAUSE_MS = 10 * MINUTE_MS;
 const MAX_A_DAY = 3;
-const TEMPLATE = 'emails/my-data';
+/** The letter with the link, and the name that it knows the link by. */
+const LETTERS = {
+  'my-data': { template: 'emails/my-data', variable: 'dataUrl' },
+  erase: { template: 'emails/erase', variable: 'eraseUrl' },
+} as const;
 
-/** Whoever holds a forwarded mail holds its preferences link, so the data go by a mail to the address itself. */
+/** Whoever holds a forwarded mail holds its preferences link, so the links to the data and to their end go by a mail to the address itself. */
 @Injectable()
 export class DataRequestService {
-  #templateId: string | null = null;
+  readonly #templateIds = new Map<string, string>();
 
   constructor(
     private readonly dataSource: DataSource,
@@ -50,29 +54,29 @@ export class DataRequestService {
   }
 
   /** Plans the mail with the link, unless one is on its way or the day has had its three. Tells nobody which. */
-  async ask({ id, email, emailKey }: Subscriber): Promise<void> {
+  async ask({ id, email, emailKey }: Subscriber, purpose: DataPurpose): Promise<void> {
     const now = this.clock.now();
-    this.#templateId ??= await this.templates.publish(this.dataSource.manager, TEMPLATE);
-    const templateId = this.#templateId;
+    const { template, variable } = LETTERS[purpose];
+    const templateId = await this.templateId(template);
     await this.dataSource.transaction(async (manager) => {
       const from = await sentBy(manager, id);
       const recent: { count: number }[] = await manager.query(
         `select count(*)::int as count from message
-         where subscriber_id = $1 and step_key = 'my-data' and created_at > $2::timestamptz - interval '24 hours'`,
-        [id, now],
+         where subscriber_id = $1 and step_key = $3 and created_at > $2::timestamptz - interval '24 hours'`,
+        [id, now, purpose],
       );
       if (from === null || (recent[0]?.count ?? 0) >= MAX_A_DAY) return;
       await this.messages.plan(manager, [
         {
-          dedupeKey: `my-data:${id}:${Math.floor(now.getTime() / PAUSE_MS)}`,
+          dedupeKey: `${purpose}:${id}:${Math.floor(now.getTime() / PAUSE_MS)}`,
           class: 'transactional',
           kind: 'notice',
           subscriberId: id,
           funnelKey: from.funnelKey,
-          stepKey: 'my-data',
+          stepKey: purpose,
           templateId,
           data: {
-            dataUrl: `${this.config.baseUrl}/my-data/${this.token('my-data', id)}`,
+            [variable]: `${this.config.baseUrl}/${purpose}/${this.token(purpose, id)}`,
             minutes: DATA_LINK_MINUTES,
           },
           sender: from.sender,
@@ -84,6 +88,13 @@ export class DataRequestService {
         },
       ]);
     });
+  }
+
+  private async templateId(template: string): Promise<string> {
+    const id =
+      this.#templateIds.get(template) ?? (await this.templates.publish(this.dataSource.manager, template));
+    this.#templateIds.set(template, id);
+    return id;
   }
 }
 

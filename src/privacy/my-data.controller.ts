@@ -4,7 +4,7 @@ import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage, withPrivateHeaders } from '../infra/http/send-page.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { DATA_LINK_MINUTES, DataRequestService } from './data-request.service.js';
-import { footerOf } from './preferences.js';
+import { footerOf, refusedLink } from './preferences.js';
 import { PersonalDataService } from './personal-data.service.js';
 
 /** Reached by the link of the mail alone. Opening it shows a button: scanners open every link, and must not get the file. */
@@ -39,12 +39,8 @@ export class MyDataController {
   private async holder(token: string, reply: FastifyReply): Promise<string | null> {
     const id = this.requests.read('my-data', token);
     if (id !== null && id !== 'expired' && (await this.subscribers.find(id)) !== null) return id;
-    const expired = `The link works for ${DATA_LINK_MINUTES} minutes. Ask for a new one on the page of your preferences.`;
-    const [status, heading, message] =
-      id === null
-        ? [404, 'This link is not complete', 'Please open the link from the mail again, whole.']
-        : [410, 'This link has expired', expired];
-    sendPrivatePage(reply, status, await this.pages.render('pages/error', { status, heading, message }));
+    const view = refusedLink({ isOurs: id !== null, minutes: DATA_LINK_MINUTES });
+    sendPrivatePage(reply, view.status, await this.pages.render('pages/error', view));
     return null;
   }
 }

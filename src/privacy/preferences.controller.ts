@@ -6,7 +6,6 @@ import { sendPrivatePage } from '../infra/http/send-page.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { maskEmailAddress } from '../values/email-address.js';
 import { DATA_LINK_MINUTES, DataRequestService } from './data-request.service.js';
-import { ErasureService } from './erasure.service.js';
 import {
   footerOf,
   PAUSE_DAYS,
@@ -19,9 +18,8 @@ import { PausesService } from './pauses.service.js';
 import { PreferencesService } from './preferences.service.js';
 
 const anything = z.unknown();
-const eraseForm = z.object({ confirm: z.string().max(500), understood: z.string() });
 
-type Notice = 'saved' | 'left' | 'mailed' | 'paused' | 'resumed' | null;
+type Notice = 'saved' | 'left' | 'mailed' | 'erase-mailed' | 'paused' | 'resumed' | null;
 
 /** What I get, whether I am counted, my data, forget me. GET shows, POST changes; the address is shown masked. */
 @Controller('preferences')
@@ -29,7 +27,6 @@ export class PreferencesController {
   constructor(
     private readonly preferences: PreferencesService,
     private readonly requests: DataRequestService,
-    private readonly erasure: ErasureService,
     private readonly pauses: PausesService,
     private readonly pages: PageRenderer,
   ) {}
@@ -88,35 +85,17 @@ export class PreferencesController {
   async export(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
     const person = await this.known(token, reply);
     if (!person) return;
-    await this.requests.ask(person);
+    await this.requests.ask(person, 'my-data');
     await this.after(reply, token, 'mailed');
   }
 
-  /** The first press asks, the second erases. The second step's key lives half an hour and is good for nothing else. */
+  /** Not here: whoever was sent one of the person's mails could press it. */
   @Post(':token/erase')
-  async erase(
-    @Param('token') token: string,
-    @Body({ schema: anything }) body: unknown,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
+  async erase(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
     const person = await this.known(token, reply);
     if (!person) return;
-    const form = eraseForm.safeParse(body);
-    // Asked before: once they are forgotten, nothing leads from the link to a sender.
-    const footer = footerOf(await this.senderName(token, person));
-    if (form.success && this.requests.read('erase', form.data.confirm) === person.id) {
-      await this.erasure.erase(person.id, 'preferences page');
-      sendPrivatePage(reply, 200, await this.pages.render('pages/erased', footer));
-      return;
-    }
-    const view = {
-      action: `/preferences/${token}/erase`,
-      backUrl: `/preferences/${token}`,
-      addressMasked: maskEmailAddress(person.email),
-      confirm: this.requests.token('erase', person.id),
-      ...footer,
-    };
-    sendPrivatePage(reply, 200, await this.pages.render('pages/erase', view));
+    await this.requests.ask(person, 'erase');
+    await this.after(reply, token, 'erase-mailed');
   }
 
   private async after(reply: FastifyReply, token: string, notice: Notice): Promise<void> {

@@ -55,3 +55,17 @@ function texts(value: unknown): string[] {
   const list: unknown[] = Array.isArray(value) ? value : [value];
   return list.filter((item) => typeof item === 'string');
 }
+
+/** What a page says for a link of a mail that leads to nobody: one that is past its end, or that we never wrote. */
+export function refusedLink({ isOurs, minutes }: { isOurs: boolean; minutes: number }): {
+  status: number;
+  heading: string;
+  message: string;
+} {
+  if (!isOurs) {
+    const message = 'Please open the link from the mail again, whole.';
+    return { status: 404, heading: 'This link is not complete', message };
+  }
+  const message = `The link works for ${minutes} minutes. Ask for a new one on the page of your preferences.`;
+  return { status: 410, heading: 'This link has expired', message };
+}

@@ -7,6 +7,7 @@ import { SignupModule } from '../signup/signup.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { TrackingModule } from '../tracking/tracking.module.js';
 import { DataRequestService } from './data-request.service.js';
+import { EraseController } from './erase.controller.js';
 import { ErasureService } from './erasure.service.js';
 import { MyDataController } from './my-data.controller.js';
 import { PausesJobs } from './pauses.jobs.js';
@@ -31,7 +32,13 @@ import { SubscriberDataController } from './subscriber-data.controller.js';
     OrdersModule,
     MailboxModule,
   ],
-  controllers: [PreferencesController, MyDataController, SubscriberDataController, ReceiptKeyController],
+  controllers: [
+    PreferencesController,
+    MyDataController,
+    EraseController,
+    SubscriberDataController,
+    ReceiptKeyController,
+  ],
   providers: [
     PreferencesService,
     DataRequestService,

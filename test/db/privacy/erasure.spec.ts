@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { OrdersService } from '../../../src/orders/orders.service.js';
+import { DataRequestService } from '../../../src/privacy/data-request.service.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { API_KEY, linkIn, startTestApp, type TestApp } from '../../support/app.js';
@@ -60,37 +61,63 @@ const buy = async (reader: Reader, outcome: 'paid' | 'none', email = reader.emai
 const one = async (sql: string, value: string): Promise<Record<string, unknown>> =>
   (await t.dataSource.query<Record<string, unknown>[]>(sql, [value]))[0] ?? {};
 const suppressed = async (email: string) => t.app.get(SuppressionsService).of(email);
-const erase = async ({ preferences }: Reader): Promise<void> => {
-  const asked = await t.http.post(`${preferences}/erase`).expect(200);
-  const confirm = /name="confirm" value="([^"]+)"/.exec(asked.text)?.[1] ?? '';
+const erase = async ({ id }: Reader): Promise<void> => {
+  const link = `/erase/${t.app.get(DataRequestService, { strict: false }).token('erase', id)}`;
   await t.http
-    .post(`${preferences}/erase`)
+    .post(link)
     .type('form')
-    .send({ confirm, understood: 'yes' })
+    .send({ understood: 'yes' })
     .expect(200)
     .expect(/Erased/);
 };
 
 describe('forgetting a person', () => {
-  it('takes two presses, the second with the key of the first', async () => {
-    const reader = await newReader(t, 'twice@example.com');
+  const known = async (...emails: string[]): Promise<number> =>
+    (await t.dataSource.query<unknown[]>('select 1 from subscriber where email_key = any ($1)', [emails]))
+      .length;
+  const eraseLinks = async (email: string): Promise<string[]> =>
+    (await t.mailsTo(email))
+      .filter(({ html }) => html.includes('/erase/'))
+      .map((mail) => linkIn(mail, /\/erase\//));
+
+  it('is for who reads their mail, not for whom a mail was forwarded to', async () => {
+    const reader = await newReader(t, 'forwarded@example.com');
     const other = await newReader(t, 'other@example.com');
-    const asked = await t.http.post(`${reader.preferences}/erase`).expect(200);
+    const asked = await t.http
+      .post(`${reader.preferences}/erase`)
+      .expect(200)
+      .expect(/Nothing is erased yet/);
     const confirm = /name="confirm" value="([^"]+)"/.exec(asked.text)?.[1] ?? '';
-    const press = (path: string, form: object) =>
-      t.http.post(`${path}/erase`).type('form').send(form).expect(200);
-    await press(reader.preferences, { understood: 'yes' });
-    await press(reader.preferences, { confirm });
-    await press(reader.preferences, { confirm: `${confirm}x`, understood: 'yes' });
-    await press(other.preferences, { confirm, understood: 'yes' });
+    const again = { confirm, understood: 'yes' };
+    await t.http.post(`${reader.preferences}/erase`).type('form').send(again).expect(200);
+    await t.runDue();
+    expect(await known(reader.email)).toBe(1);
+    // Two presses, one mail; it goes to the address of the row, and opening it or pressing half the form erases nobody.
+    const [link = '', ...more] = await eraseLinks(reader.email);
+    expect([more, await eraseLinks(other.email)]).toEqual([[], []]);
+    expect((await t.http.get(link).expect(200)).text).toContain('f***@example.com');
+    await t.http
+      .post(link)
+      .expect(200)
+      .expect(/I want this/);
+    const press = (path: string) => t.http.post(path).type('form').send({ understood: 'yes' });
+    for (const path of [
+      `${link}x`,
+      link.replace('/erase/', '/my-data/').concat('x'),
+      `/erase/${reader.preferences.split('/').at(-1)}`,
+    ])
+      await press(path).expect(404);
     t.clock.advance(30 * 60_000);
-    await press(reader.preferences, { confirm, understood: 'yes' });
-    expect(
-      await one(
-        'select count(*)::int as n from subscriber where email_key = any (string_to_array($1, $$ $$))',
-        'twice@example.com other@example.com',
-      ),
-    ).toEqual({ n: 2 });
+    await press(link).expect(410);
+    expect(await known(reader.email, other.email)).toBe(2);
+    await t.http.post(`${reader.preferences}/erase`).expect(200);
+    await t.runDue();
+    const fresh = (await eraseLinks(reader.email)).at(-1) ?? '';
+    await press(fresh)
+      .expect(200)
+      .expect(/Erased/);
+    await press(fresh).expect(410);
+    expect(await known(reader.email, other.email)).toBe(1);
   });
 
   it('leaves no trace of them anywhere but the name on a paid invoice', async () => {

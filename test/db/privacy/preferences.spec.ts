@@ -210,11 +210,7 @@ describe('a copy of the data', () => {
     const token = link.split('/').at(-1) ?? '';
     await t.http.get(`/preferences/${token}`).expect(404);
     await t.http.post(`/u/${token}`).expect(404);
-    await t.http
-      .post(`${reader.preferences}/erase`)
-      .type('form')
-      .send({ confirm: token, understood: 'yes' })
-      .expect(200);
+    await t.http.post(`/erase/${token}`).type('form').send({ understood: 'yes' }).expect(404);
     expect(await rows('select 1 as one from subscriber where id = $1')).toEqual([{ one: 1 }]);
     await t.http.post(`/my-data/${reader.preferences.split('/').at(-1)}`).expect(404);
     t.clock.advance(30 * MINUTE_MS);
