@@ -5,6 +5,8 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { pino, type Logger } from 'pino';
 import type { DataSource } from 'typeorm';
 import type { Config as EnvConfig } from '../config/env.js';
+import { OwnerService } from './admin/owner.service.js';
+import { setupCode } from './admin/setup-code.js';
 import { AppModule, type AppParts } from './app.module.js';
 import { BounceSmtpServer } from './bounces/bounce-smtp.server.js';
 import { SignedDomains } from './delivery/signed-domains.service.js';
@@ -73,7 +75,8 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
       undo.push(() => bounces.close());
     }
     await app.listen(config.port, config.host);
-    announce(config, print);
+    const hasOwner = await app.get(OwnerService, { strict: false }).exists();
+    announce(config, print, hasOwner ? null : setupCode(config.secretKey));
     return { url: config.baseUrl, stop };
   } catch (error) {
     await stop();
@@ -167,7 +170,7 @@ function quiet(): Logger {
   return pino({ level: 'silent' });
 }
 
-function announce(config: Config, print: (line: string) => void): void {
+function announce(config: Config, print: (line: string) => void, code: string | null): void {
   const rows: [string, string][] = [
     ['Admin', '/admin'],
     ['API', '/api/docs'],
@@ -177,5 +180,6 @@ function announce(config: Config, print: (line: string) => void): void {
   print('');
   print(`  Wellspring runs on ${config.baseUrl}`);
   for (const [name, path] of rows) print(`  ${name.padEnd(13)} ${config.baseUrl}${path}`);
+  if (code !== null) print(`  ${'Set-up code'.padEnd(13)} ${code}, for /admin/setup from another machine`);
   print('');
 }

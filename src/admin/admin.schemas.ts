@@ -17,6 +17,7 @@ const email = text.default('').transform((value, context): Extract<EmailAddressP
 
 export const firstRunForm = z.object({
   email,
+  code: text.default(''),
   password: text
     .default('')
     .pipe(

@@ -10,6 +10,8 @@ import { returnPath } from './same-origin.js';
 
 const TO_SETUP = new SeeOther('/admin/setup');
 const TO_LOGIN = new SeeOther('/admin/login');
+const NO_CODE =
+  'This is not the set-up code. The server printed it when it started; start it again to see it.';
 
 /** First run, sign-in, sign-out. */
 @Controller('admin')
@@ -21,20 +23,27 @@ export class LoginController {
 
   @Get('setup')
   @SignedOut()
-  async setup(): Promise<Answer> {
+  async setup(@Req() request: FastifyRequest): Promise<Answer> {
     if (await this.owners.exists()) return TO_LOGIN;
-    return setupPage({ values: { email: '' }, errors: {} });
+    return setupPage({ values: { email: '' }, errors: {}, asksCode: this.access.asksSetupCode(request) });
   }
 
   @Post('setup')
   @SignedOut()
-  async createOwner(@Body() body: unknown, @Res({ passthrough: true }) reply: FastifyReply): Promise<Answer> {
+  async createOwner(
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Answer> {
     if (await this.owners.exists()) return TO_LOGIN;
     const form = firstRunForm.safeParse(body ?? {});
+    const again = { values: { email: typedEmail(body) }, asksCode: this.access.asksSetupCode(request) };
     if (!form.success) {
       const errors = messagesByField(fieldProblems(form.error.issues, 'form', firstRunForm));
-      return setupPage({ values: { email: typedEmail(body) }, errors }, 422);
+      return setupPage({ ...again, errors }, 422);
     }
+    if (!this.access.mayCreateOwner(request, form.data.code))
+      return setupPage({ ...again, errors: { code: NO_CODE } }, 422);
     const session = await this.owners.createFirst(form.data);
     if (session === null) return TO_LOGIN;
     this.access.remember(reply, session);

@@ -8,7 +8,8 @@ import { DomainError } from '../values/domain-error.js';
 import { signExpiring, verifyExpiring } from '../values/signed-token.js';
 import { rememberOwner } from './owner-of-request.js';
 import { OwnerService, type OpenedSession } from './owner.service.js';
-import { isSameOrigin } from './same-origin.js';
+import { isAtHome, isSameOrigin } from './same-origin.js';
+import { isSetupCode } from './setup-code.js';
 
 const COOKIE = 'ws_session';
 /** Says that somebody has signed in with this browser before. It opens nothing; see the limits of `OwnerService`. */
@@ -47,6 +48,15 @@ export class OwnerAccess {
     if (method === 'GET' || method === 'HEAD') return;
     if (isSameOrigin(origin, { baseUrl: this.config.baseUrl, host })) return;
     throw new DomainError('ORIGIN_FORBIDDEN', 'This form was not sent from a page of this server');
+  }
+
+  /** Whether the first run is asked for the code that was printed at the start: not on the server's own machine. */
+  asksSetupCode(request: FastifyRequest): boolean {
+    return !isAtHome(request, this.config.baseUrl);
+  }
+
+  mayCreateOwner(request: FastifyRequest, typedCode: string): boolean {
+    return !this.asksSetupCode(request) || isSetupCode(this.config.secretKey, typedCode);
   }
 
   remember(reply: FastifyReply, { token, expiresAt }: OpenedSession): void {

@@ -2,9 +2,12 @@ import { RequestMethod, type Type } from '@nestjs/common';
 import { METHOD_METADATA, MODULE_METADATA, PATH_METADATA } from '@nestjs/common/internal';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AdminModule } from '../../../src/admin/admin.module.js';
+import { setupCode } from '../../../src/admin/setup-code.js';
 import { MailboxService } from '../../../src/infra/mailbox/mailbox.service.js';
 import { OPENED_AT, openShop, type Shop } from '../orders/shop.js';
 
+/** Of the shop's key: what the server prints at its start. */
+const CODE = setupCode(Buffer.alloc(32, 3));
 const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
 const DAY_MS = 86_400_000;
 
@@ -64,10 +67,23 @@ describe("the owner's pages", () => {
       .expect(403);
   });
 
+  it('are nobody’s who merely comes first from elsewhere, but theirs who knows the code that was printed', async () => {
+    expect((await shop.http.get('/admin/setup').expect(200)).text).toContain('name="code"');
+    for (const code of [undefined, '', CODE.slice(0, -1), setupCode(Buffer.alloc(32, 4))]) {
+      const refused = await post('/admin/setup', {
+        ...OWNER,
+        ...(code === undefined ? {} : { code }),
+      }).expect(422);
+      expect(refused.text).toContain('not the set-up code');
+    }
+    expect(await shop.db.query('select 1 from owner')).toEqual([]);
+    expect(CODE).toMatch(/^[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}$/);
+  });
+
   it('make one owner out of first runs at the same moment', async () => {
     const answers = await Promise.all(
       ['owner@example.com', 'second@example.com', 'third@example.com'].map((email) =>
-        post('/admin/setup', { ...OWNER, email }).expect(303),
+        post('/admin/setup', { ...OWNER, email, code: ` ${CODE.toUpperCase()}` }).expect(303),
       ),
     );
     expect(

@@ -11,7 +11,7 @@ describe('the form of the limits', () => {
   let cookie = '';
   let settings: SendingSettingsService;
   beforeAll(async () => {
-    shop = await openShop({ modules: [AdminModule] });
+    shop = await openShop({ modules: [AdminModule], env: { BASE_URL: 'http://localhost:3000' } });
     settings = shop.app.get(SendingSettingsService, { strict: false });
     const answer = await shop.http.post('/admin/setup').type('form').send(OWNER).expect(303);
     cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';

@@ -10,7 +10,7 @@ describe('the page Sending', () => {
   let shop: Shop;
   let cookie = '';
   beforeAll(async () => {
-    shop = await openShop({ modules: [AdminModule] });
+    shop = await openShop({ modules: [AdminModule], env: { BASE_URL: 'http://localhost:3000' } });
     const answer = await shop.http.post('/admin/setup').type('form').send(OWNER).expect(303);
     cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
   });
