@@ -68,8 +68,9 @@ export class BroadcastsService {
       if (isRepeated(broadcast, 'start')) return;
       if (nextState(broadcast, 'start') === null) throw notNow(broadcast, 'start');
       if (contentOf(broadcast) !== contentOf(looked)) throw changedMeanwhile(broadcast);
-      const { expiresAt } = broadcast;
-      const startsAt = beginOf(timing, { at, now: this.clock.now(), expiresAt });
+      const { expiresAt, split } = broadcast;
+      const waitMinutes = split?.waitMinutes;
+      const startsAt = beginOf(timing, { at, now: this.clock.now(), expiresAt, waitMinutes });
       const words = await this.preflight.publish(manager, broadcast);
       await this.queries.schedule(manager, id, { ...words, at: startsAt, timing });
       await this.wake.notify(manager, PLAN_BROADCASTS);

@@ -17,7 +17,7 @@ export async function broadcastResults(db: EntityManager, broadcastId: string): 
        from bounce where broadcast_id = $1 and trusted)
      select (select count(*) from mail)::int as sent, h.opened::int, h.clicked::int, r.bounced::int, r.complained::int,
        (select count(*) from mail m where exists (select 1 from consent_event c
-         where c.subscriber_id = m.subscriber_id and c.kind = 'withdrawn' and c.at >= m.at))::int as left
+         where c.subscriber_id = m.subscriber_id and c.kind = 'withdrawn' and c.purpose = 'marketing' and c.at >= m.at))::int as left
      from hit h cross join report r`,
     [broadcastId],
   );

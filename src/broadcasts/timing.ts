@@ -70,24 +70,37 @@ function readingMs(atLocal: string): number {
   return Date.parse(`${atLocal}:00.000Z`);
 }
 
+export interface Start {
+  at: Date | null;
+  now: Date;
+  expiresAt: Date | null;
+  /** How long a split test waits between its last mail and its decision; left out: there is no test. */
+  waitMinutes?: number | undefined;
+}
+
 /**
  * When a broadcast begins that is started at `now`: at the time the owner names, at once, or when the first clock on
  * earth shows the hour. Throws `BROADCAST_TIMING_INVALID` and `BROADCAST_EXPIRY_INVALID` for one that can never reach
- * its readers.
+ * all its readers.
  */
-export function beginOf(
-  timing: BroadcastTiming,
-  { at, now, expiresAt }: { at: Date | null; now: Date; expiresAt: Date | null },
-): Date {
+export function beginOf(timing: BroadcastTiming, { at, now, expiresAt, waitMinutes }: Start): Date {
   const { local } = timing;
   const reading = local === null ? null : localMs(local.atLocal);
+  if (reading === null && at !== null && now.getTime() - at.getTime() > LATE_MS) {
+    const message = `at: ${at.toISOString()} has passed; use a time to come, or leave it out for now`;
+    throw new DomainError('BROADCAST_TIMING_INVALID', message, { field: 'at' });
+  }
+  if (waitMinutes !== undefined && local?.ifPassed === 'skip') {
+    const message =
+      'ifPassed: when a split test is decided every clock is past the hour, so skip would leave out all the rest; use nextDay or send';
+    throw new DomainError('BROADCAST_TIMING_INVALID', message, { field: 'ifPassed' });
+  }
   if (reading !== null && reading + FARTHEST_WEST_MS < now.getTime()) {
     const message = 'atLocal: that hour has passed everywhere on earth';
     throw new DomainError('BROADCAST_TIMING_INVALID', message, { field: 'atLocal' });
   }
   const begins = reading === null ? (at ?? now) : later(now, new Date(reading - FARTHEST_EAST_MS));
-  const base = reading === null ? begins : later(begins, new Date(reading + FARTHEST_WEST_MS));
-  const lastDueAt = new Date(base.getTime() + timing.spreadMinutes * MINUTE_MS);
+  const lastDueAt = lastDue(timing, begins, waitMinutes);
   if (expiresAt !== null && expiresAt <= lastDueAt) {
     const message =
       begins < lastDueAt
@@ -96,6 +109,26 @@ export function beginOf(
     throw new DomainError('BROADCAST_EXPIRY_INVALID', message, { field: 'expiresAt' });
   }
   return begins;
+}
+
+/** No mail of the broadcast is due after it, as long as it begins in time and nothing holds it up. */
+function lastDue(
+  { local, spreadMinutes }: BroadcastTiming,
+  begins: Date,
+  waitMinutes: number | undefined,
+): Date {
+  const spreadMs = spreadMinutes * MINUTE_MS;
+  const dayMs = local?.ifPassed === 'nextDay' ? DAY_MS : 0;
+  let last = begins.getTime();
+  if (local !== null) {
+    const reading = localMs(local.atLocal);
+    const someArePast = last > reading - FARTHEST_EAST_MS;
+    last = Math.max(reading + FARTHEST_WEST_MS, someArePast ? last + dayMs : last);
+  }
+  last += spreadMs;
+  // The rest gets its mail as if the broadcast had begun with the decision.
+  if (waitMinutes !== undefined) last += waitMinutes * MINUTE_MS + dayMs + spreadMs;
+  return new Date(last);
 }
 
 /**

@@ -68,7 +68,10 @@ const affiliateKey = key.refine((code) => code !== 'none', 'ask not any for thos
 const stepKey = z.string().regex(/^[\w-]{1,60}$/, 'use the key of a step');
 const id = z.string().regex(/^[1-9]\d{0,17}$/, 'use the id as the API gave it');
 const days = z.number().int().min(1).max(MAX_DAYS);
-const instant = z.iso.datetime({ offset: true });
+/** What PostgreSQL takes, too: it knows no year 0 and no zone that far from Greenwich. */
+const instant = z.iso
+  .datetime({ offset: true })
+  .refine((text) => !/^0000|[+-](1[5-9]|2\d):\d\d$/.test(text), 'use a time such as 2026-01-31T09:00:00Z');
 const text = z.string().max(1_000).refine(isPlain, 'must not hold NUL or half a character');
 const someText = text.min(1);
 

@@ -45,7 +45,10 @@ export class SuppressionsService {
   ): Promise<string> {
     const rows: { id: string }[] = await manager.query(
       `insert into suppression (email_hash, scope, reason, source, created_at) values ($1, $2, $3, $4, $5)
-       on conflict (email_hash, scope) do update set source = suppression.source returning id`,
+       on conflict (email_hash, scope) do update set
+         source = case when suppression.reason = 'manual' then excluded.source else suppression.source end,
+         reason = case when suppression.reason = 'manual' then excluded.reason else suppression.reason end
+       returning id`,
       [emailHash, scope, reason, source, this.clock.now()],
     );
     return rows[0]?.id ?? '';

@@ -163,6 +163,13 @@ describe('broadcasts by REST and on the owner’s page', () => {
         },
       },
     });
+    // Of another topic, and of being measured: nobody has left.
+    await t.dataSource.query(
+      `insert into consent_event (subscriber_id, kind, purpose, at)
+       select m.subscriber_id, 'withdrawn', w.purpose, $2 from message m, unnest(array['topic:course', 'tracking']) w (purpose)
+       where m.broadcast_id = $1`,
+      [id, t.clock.now()],
+    );
     expect((await get(`/${id}/results`).expect(200)).body).toEqual({
       ...{ sent: done.counts.accepted, opened: 0, clicked: 0, bounced: 0, complained: 0, left: 0 },
     });

@@ -169,6 +169,15 @@ describe('the subscribers API', () => {
     expect(await suppressions.of('own-word@example.com')).toHaveLength(1);
   });
 
+  it('keeps who was erased or has complained out for good, also where the owner had blocked them by hand before', async () => {
+    const { body } = await api('post', 'suppressions').send({ email: 'gone@example.com' }).expect(201);
+    const entry = { emailKey: 'gone@example.com', scope: 'all', source: 'page' } as const;
+    await suppressions.add(t.dataSource.manager, { ...entry, reason: 'erased' });
+    await suppressions.add(t.dataSource.manager, { ...entry, reason: 'manual' });
+    await api('delete', `suppressions/${body.id}`).expect(409);
+    expect(await suppressions.of('gone@example.com')).toMatchObject([{ reason: 'erased', source: 'page' }]);
+  });
+
   it('pages through everybody exactly once', async () => {
     const seen: string[] = [];
     let cursor: string | null = '';

@@ -119,6 +119,41 @@ describe('the beginning of a broadcast', () => {
     expect(() => beginOf(AT_ONCE, { at: null, now, expiresAt: now })).toThrow(
       'it would expire before it starts',
     );
+    expect(() => beginOf(AT_ONCE, { at: at('2026-03-04T11:58:59Z'), now, expiresAt: null })).toThrow(
+      'at: 2026-03-04T11:58:59.000Z has passed',
+    );
+    expect(beginOf(AT_ONCE, { at: at('2026-03-04T11:59:30Z'), now, expiresAt: null })).toEqual(
+      at('2026-03-04T11:59:30Z'),
+    );
+  });
+
+  it.each([
+    [
+      'a split test of which most readers would get nothing',
+      local('2026-03-05T09:30', { ifPassed: 'skip' }),
+      240,
+      null,
+    ],
+    ['a split test that is decided after the end', AT_ONCE, 240, '2026-03-04T16:00:00Z'],
+    [
+      'a spread one whose rest is due after the end',
+      { ...AT_ONCE, spreadMinutes: 60 },
+      240,
+      '2026-03-04T17:30:00Z',
+    ],
+    ['one whose next day comes after the end', local('2026-03-04T09:30'), undefined, '2026-03-05T12:00:00Z'],
+    [
+      'a split test whose next day comes after the end',
+      local('2026-03-05T09:30'),
+      240,
+      '2026-03-06T22:00:00Z',
+    ],
+  ] as const)('is refused for %s', (_, timing, waitMinutes, end) => {
+    const expiresAt = end === null ? null : at(end);
+    expect(() => beginOf(timing, { at: null, now, expiresAt, waitMinutes })).toThrow(/ifPassed|expire/);
+    if (expiresAt === null) return;
+    const later = new Date(expiresAt.getTime() + 14 * 3_600_000);
+    expect(() => beginOf(timing, { at: null, now, expiresAt: later, waitMinutes })).not.toThrow();
   });
 });
 

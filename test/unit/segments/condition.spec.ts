@@ -41,6 +41,8 @@ describe('conditions', () => {
     ['an empty all', { all: [] }, ''],
     ['an unknown status', { status: ['alive'] }, ''],
     ['two starts', { clicked: { withinDays: 3, since: '2026-01-01T00:00:00Z' } }, 'not both'],
+    ['a time that no calendar has', { signedUp: { since: '0000-01-01T00:00:00Z' } }, 'such as 2026-01-31'],
+    ['a zone that no clock has', { signedUp: { since: '2026-01-01T00:00:00+23:00' } }, 'such as 2026-01-31'],
     ['a time without a zone', { signedUp: { since: '2026-01-01T00:00:00' } }, ''],
     ['days that are none', { opened: { withinDays: 0 } }, ''],
     ['a step of no funnel', { opened: { step: 'a' } }, 'needs the funnel'],
