@@ -1,6 +1,13 @@
 import type { EntityManager } from 'typeorm';
 
-/** Called by the erasure of a person: their rows in tables that wait or were refused. Reads the rows of the last 30 days. */
+/**
+ * Called by the erasure of a person: their rows in tables that wait or were refused, of which only the cells say whose they
+ * are. Reads the rows of the last 30 days.
+ */
 export async function forgetImportedRows(manager: EntityManager, emailKey: string): Promise<void> {
-  await manager.query('delete from import_row where email_key = $1', [emailKey]);
+  await manager.query(
+    `delete from import_row where email_key = $1
+       or (email_key is null and exists (select 1 from unnest(cells) cell where strpos(lower(cell), $1) > 0))`,
+    [emailKey],
+  );
 }

@@ -113,6 +113,7 @@ export class ImportsService {
   /** The real run after a dry one, over the same rows. Throws `IMPORT_STATE_CONFLICT`. */
   async runForReal(id: string): Promise<ImportJob> {
     await this.change(id, 'run', ['checked'], async (manager, job) => {
+      if (!(await this.queries.hasRows(manager, job))) throw notNow(job, 'run: its rows are no longer kept');
       await this.queries.rewind(manager, id, untouched(job));
       await this.queries.setState(manager, id, { state: 'ready', dryRun: false, now: this.clock.now() });
       await this.wake.notify(manager, RUN_IMPORTS);

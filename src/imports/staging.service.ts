@@ -121,7 +121,7 @@ export class StagingService {
     });
   }
 
-  /** Answers with the number of rows whose address an earlier line has. */
+  /** Answers with the number of rows left out for another with their address: of several a no is kept, else the first. */
   private async copy(id: string, lines: AsyncGenerator<string>): Promise<number> {
     const client = await pgPool(this.dataSource).connect();
     try {
@@ -141,10 +141,10 @@ export class StagingService {
       );
       const { rowCount } = await client.query(
         `with several as (
-           select email_key, min(line) as first from import_row where import_id = $1 and problem is null
-            group by email_key having count(*) > 1)
-         update import_row r set problem = '${SAME_ADDRESS} ' || s.first
-         from several s where r.import_id = $1 and r.problem is null and r.email_key = s.email_key and r.line > s.first`,
+           select email_key, (array_agg(line order by (status in ('unsubscribed', 'bounced', 'complained')) is true desc, line))[1] as kept
+             from import_row where import_id = $1 and problem is null group by email_key having count(*) > 1)
+         update import_row r set problem = '${SAME_ADDRESS} ' || s.kept
+         from several s where r.import_id = $1 and r.problem is null and r.email_key = s.email_key and r.line <> s.kept`,
         [id],
       );
       await client.query('commit');

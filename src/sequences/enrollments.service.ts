@@ -6,12 +6,15 @@ import { ReactionsService } from './reactions.service.js';
 
 export { ADVANCE_DUE } from './enrolling.service.js';
 
-/** Far more than come in between two looks; whoever is older than these has long been met by their next step. */
+/** More than may be under way at once, and what a process that has just begun looks at. */
 const LATEST_WITHDRAWALS = 10_000;
 
 /** Who is in which sequence: what other modules ask and tell. Owns `enrollment` and its step and offer records. */
 @Injectable()
 export class EnrollmentsService {
+  /** The newest entry of `consent_event` when it was last looked at. */
+  #lookedTo: string | null = null;
+
   constructor(
     private readonly dataSource: DataSource,
     private readonly enrolling: EnrollingService,
@@ -63,16 +66,21 @@ export class EnrollmentsService {
 
   /**
    * Ends the sequences of people who have left by a way that does not end them itself, such as a mail to the unsubscribe
-   * address. Looks at the latest withdrawals, by the primary key of `consent_event`.
+   * address or an import of many who left. Looks at the withdrawals since the last look, and once more at the latest of
+   * those before, which may have been committed since; by the primary key of `consent_event`.
    */
   async exitLeft(): Promise<void> {
+    const [latest]: { id: string | null }[] = await this.dataSource.query(
+      'select max(id) as id from consent_event',
+    );
     const rows: { id: string }[] = await this.dataSource.query(
       `select distinct e.subscriber_id as id from consent_event c join subscriber s on s.id = c.subscriber_id
          join enrollment e on e.subscriber_id = s.id and e.status = 'active'
-       where c.id > (select max(id) - $1::int from consent_event) and c.kind = 'withdrawn' and c.purpose = 'marketing'
-         and s.status = 'unsubscribed' order by 1`,
-      [LATEST_WITHDRAWALS],
+       where c.id > least($2::bigint, (select max(id) - $1::int from consent_event)) and c.kind = 'withdrawn'
+         and c.purpose = 'marketing' and s.status = 'unsubscribed' order by 1`,
+      [LATEST_WITHDRAWALS, this.#lookedTo],
     );
+    this.#lookedTo = latest?.id ?? null;
     for (const { id } of rows)
       await this.dataSource.transaction(async (manager) => this.exitOnUnsubscribe(manager, id));
   }

@@ -43,7 +43,8 @@ const JUDGED = `
     case when s.id is null then i.fields when $4 = 'overwrite' then s.fields || i.fields else i.fields || s.fields end as fields,
     coalesce(s.status = 'pending' and i.status = 'active', false) as activates,
     case
-      when exists (select 1 from suppression x where x.email_hash = i.email_hash) then 'suppressed'
+      when exists (select 1 from suppression x where x.email_hash = i.email_hash) and not coalesce(
+        i.status in ('unsubscribed', 'bounced', 'complained') and s.status in ('pending', 'active'), false) then 'suppressed'
       when s.id is null then 'created'
       when i.status in ('unsubscribed', 'bounced', 'complained') then
         case when s.status in ('pending', 'active') and not coalesce(s.confirmed_at > i.left_at, false)

@@ -5,8 +5,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ExportsService } from '../../../src/imports/exports.service.js';
+import { forgetImportedRows } from '../../../src/imports/forget.queries.js';
+import type { ImportJob } from '../../../src/imports/import-job.js';
 import { importOptions } from '../../../src/imports/imports.schemas.js';
 import { ImportsService } from '../../../src/imports/imports.service.js';
+import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 
 let t: TestApp;
@@ -233,4 +236,63 @@ it('leaves no file for good that a process was reading when it was killed', asyn
   await t.app.get(ImportsService, { strict: false }).clean();
   expect([killed, underWay].map((path) => existsSync(path))).toEqual([false, true]);
   await rmdir(underWay);
+});
+
+async function taken(table: string, options: object = {}, dryRun = false): Promise<ImportJob> {
+  const imports = t.app.get(ImportsService, { strict: false });
+  const path = join(folder, 'noes.csv');
+  await writeFile(path, table);
+  const { id } = await imports.create({ fileName: 't.csv', dryRun, options: importOptions.parse(options) });
+  await imports.takeFile(id, path);
+  await imports.run(id);
+  return imports.get(id);
+}
+const statusOf = async (email: string): Promise<unknown> =>
+  t.dataSource.query('select status from subscriber where email_key = $1', [email]);
+
+it('takes the no of an address that stands twice in a table: they were written to, as the first row had them', async () => {
+  const rows = ['twice@example.com,active', 'other@example.com,active', 'twice@example.com,unsubscribed'];
+  const job = await taken(`email,status\n${rows.join('\n')}\n`, { consentText: 'Yes.' });
+  expect(job.counts).toMatchObject({ created: 2, duplicate: 1 });
+  expect(await statusOf('twice@example.com')).toEqual([{ status: 'unsubscribed' }]);
+});
+
+it('takes a complaint about somebody whom the owner wanted no newsletters to go to; it was lost', async () => {
+  await taken('email\nblocked@example.com\n', { status: 'active', consentText: 'Yes.' });
+  const suppressions = t.app.get(SuppressionsService, { strict: false });
+  const entry = {
+    emailKey: 'blocked@example.com',
+    scope: 'marketing',
+    reason: 'manual',
+    source: 'api',
+  } as const;
+  await suppressions.add(t.dataSource.manager, entry);
+  const job = await taken('email,status\nblocked@example.com,complained\n');
+  expect(job.counts).toMatchObject({ left: 1 });
+  expect(await statusOf('blocked@example.com')).toEqual([{ status: 'complained' }]);
+  const reasons = (await suppressions.of('blocked@example.com')).map(
+    ({ scope, reason }) => `${scope} ${reason}`,
+  );
+  expect(reasons).toContain('all complaint');
+});
+
+it('refuses a real run whose rows are gone since the dry one; it said done and took nobody', async () => {
+  const { id } = await taken('email\nlate@example.com\n', {}, true);
+  await t.dataSource.query('delete from import_row where import_id = $1', [id]);
+  const imports = t.app.get(ImportsService, { strict: false });
+  await expect(imports.runForReal(id)).rejects.toMatchObject({
+    code: 'IMPORT_STATE_CONFLICT',
+    message: expect.stringContaining('no longer kept'),
+  });
+});
+
+it('forgets with a person also a refused row of theirs, which only its cells name', async () => {
+  await taken('email,created_at\nForget@example.com,3/4/2024\nkeep@example.com,3/4/2024\n');
+  const refused = async (): Promise<unknown> =>
+    t.dataSource.query(
+      `select cells[1] as address from import_row where problem like '%two dates%' order by 1`,
+    );
+  expect(await refused()).toEqual([{ address: 'Forget@example.com' }, { address: 'keep@example.com' }]);
+  await t.dataSource.transaction(async (manager) => forgetImportedRows(manager, 'forget@example.com'));
+  expect(await refused()).toEqual([{ address: 'keep@example.com' }]);
 });
