@@ -114,9 +114,10 @@ export class BulkEnrollmentsService {
       );
       const [job] = rows;
       if (!job) return false;
-      const people = await this.people(manager, job);
+      const page = await this.people(manager, job);
+      const people = typeof page === 'string' ? [] : page;
       const counts = { ...job.counts };
-      const reason = await this.enroll(manager, job, people, counts);
+      const reason = typeof page === 'string' ? page : await this.enroll(manager, job, people, counts);
       const isOver = reason !== null || people.length < PAGE;
       await manager.query(
         `update bulk_enrollment set cursor_id = $2, counts = $3, state = $4, reason = $5, ended_at = $6 where id = $1`,
@@ -151,11 +152,18 @@ export class BulkEnrollmentsService {
     }
   }
 
+  /** Why nobody can be found, such as a field that is gone since: it must not hold up those behind it. */
   private async people(
     manager: EntityManager,
     { conditions, cursor, lastId }: OpenJob,
-  ): Promise<Candidate[]> {
-    const condition = (await this.segments.compiler({ mode: 'row' }))(conditions, 4);
+  ): Promise<Candidate[] | string> {
+    const compile = await this.segments.compiler({ mode: 'row' });
+    let condition: ReturnType<typeof compile>;
+    try {
+      condition = compile(conditions, 4);
+    } catch (error) {
+      return `the conditions of the segment cannot be asked any more: ${error instanceof Error ? error.message : String(error)}`;
+    }
     return manager.query(
       `select s.id, s.email_key as "emailKey" from subscriber s
        where s.id > $1 and s.id <= $2 and ${condition.text} order by s.id limit $3`,

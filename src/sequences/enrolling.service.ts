@@ -57,35 +57,67 @@ export class EnrollingService {
       const text = `at: the sequence has no step "${first}"; there are: ${steps.join(', ')}`;
       throw new DomainError('STEP_NOT_FOUND', text, { step: first, steps });
     }
-    const people = await earlierTimes(manager, sequence.id, newcomers);
     const dueIn = new Map<string | null, Date>();
-    const joining = people.flatMap(({ place, zone, earlier }) => {
-      const newcomer = newcomers[place];
-      const cause = { now, entryKey: newcomer?.entryKey, byStep };
-      if (newcomer === undefined || !mayJoin(reentry, earlier, cause)) return [];
-      const timeZone = timeZoneOr(zone, prepared.fallbackZone).zone;
-      const nextAt = dueIn.get(zone) ?? dueAt(prepared, first, { now, timeZone });
-      dueIn.set(zone, nextAt);
-      return [{ ...newcomer, nextAt, occurrence: (earlier?.count ?? 0) + 1 }];
-    });
-    if (joining.length === 0) return [];
-    const rows: { id: string }[] = await manager.query(JOIN, [
-      sequence.id,
-      sequence.versionId,
-      first,
-      joining.map(({ subscriberId }) => subscriberId),
-      joining.map(({ nextAt }) => nextAt),
-      joining.map(({ data }) => data),
-      joining.map(({ entryKey }) => entryKey ?? null),
-      joining.map(({ occurrence }) => occurrence),
-      now,
-    ]);
-    if (rows.length > 0) await this.wake.notify(manager, ADVANCE_DUE);
-    return rows.map(({ id }) => id);
+    const joined = new Set<string>();
+    for (let asking = newcomers; asking.length > 0;) {
+      const [people, others] = oncePerPerson(asking);
+      const joining = (await earlierTimes(manager, sequence.id, people)).flatMap(
+        ({ place, zone, earlier }) => {
+          const newcomer = people[place];
+          const cause = { now, entryKey: newcomer?.entryKey, byStep };
+          if (newcomer === undefined || !mayJoin(reentry, earlier, cause)) return [];
+          const timeZone = timeZoneOr(zone, prepared.fallbackZone).zone;
+          const nextAt = dueIn.get(zone) ?? dueAt(prepared, first, { now, timeZone });
+          dueIn.set(zone, nextAt);
+          return [{ ...newcomer, nextAt, occurrence: (earlier?.count ?? 0) + 1 }];
+        },
+      );
+      const came = await insert(manager, { ...sequence, first, now }, joining);
+      for (const id of came) joined.add(id);
+      // Somebody else has begun it for these at the same moment: asked anew, with that among their earlier times.
+      asking = [...joining.filter(({ subscriberId }) => !came.has(subscriberId)), ...others];
+    }
+    if (joined.size > 0) await this.wake.notify(manager, ADVANCE_DUE);
+    return [...joined];
   }
 }
 
-/** Two who join at once take the same occurrence, by the unique key of `enrollment`, and one of them does nothing. */
+/** The first of each person, and the rest: each time in a sequence counts those before. */
+function oncePerPerson(newcomers: readonly Newcomer[]): [first: Newcomer[], others: Newcomer[]] {
+  const first = new Map<string, Newcomer>();
+  const others: Newcomer[] = [];
+  for (const newcomer of newcomers) {
+    if (first.has(newcomer.subscriberId)) others.push(newcomer);
+    else first.set(newcomer.subscriberId, newcomer);
+  }
+  return [[...first.values()], others];
+}
+
+/** Returns the subscribers who have joined. */
+async function insert(
+  manager: EntityManager,
+  { id, versionId, first, now }: { id: string; versionId: string; first: string; now: Date },
+  joining: readonly (Newcomer & { nextAt: Date; occurrence: number })[],
+): Promise<Set<string>> {
+  if (joining.length === 0) return new Set();
+  const rows: { id: string }[] = await manager.query(JOIN, [
+    id,
+    versionId,
+    first,
+    joining.map(({ subscriberId }) => subscriberId),
+    joining.map(({ nextAt }) => nextAt),
+    joining.map(({ data }) => data),
+    joining.map(({ entryKey }) => entryKey ?? null),
+    joining.map(({ occurrence }) => occurrence),
+    now,
+  ]);
+  return new Set(rows.map((row) => row.id));
+}
+
+/**
+ * Two who join at once take the same occurrence, by the unique key of `enrollment`; the second waits for the first and
+ * then does nothing.
+ */
 const JOIN = `
 insert into enrollment (sequence_id, version_id, subscriber_id, occurrence, status, step_key, next_at, data, started_at, entry_key)
 select $1, $2, p.id, p.occurrence, 'active', $3, p.next_at, p.data, $9, p.entry_key

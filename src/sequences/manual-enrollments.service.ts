@@ -41,8 +41,8 @@ export class ManualEnrollmentsService {
   ) {}
 
   /** Throws `SEQUENCE_NOT_FOUND`. */
-  async sequence(id: string): Promise<SequenceRow> {
-    const [row] = await this.sequences.list({ id, limit: 1 });
+  async sequence(id: string): Promise<Pick<SequenceRow, 'key' | 'funnelKey'>> {
+    const row = await this.sequences.find(id);
     if (row) return row;
     throw new DomainError('SEQUENCE_NOT_FOUND', `there is no sequence ${id}`, { id });
   }

@@ -113,6 +113,15 @@ export class SequencesService {
     );
   }
 
+  /** Null when there is none. Unlike `list`, looks at no enrollment. */
+  async find(id: string): Promise<Pick<SequenceRow, 'key' | 'funnelKey'> | null> {
+    const rows: Pick<SequenceRow, 'key' | 'funnelKey'>[] = await this.dataSource.query(
+      'select key, funnel_key as "funnelKey" from sequence where id = $1',
+      [id],
+    );
+    return rows[0] ?? null;
+  }
+
   async list(page: {
     id?: string | undefined;
     beforeId?: string | undefined;

@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 
 /** What names a field or a list, so that removing it would change who is written to. */
 export interface Use {
-  kind: 'segment' | 'broadcast' | 'sequence';
+  kind: 'segment' | 'broadcast' | 'sequence' | 'bulk enrollment';
   title: string;
 }
 
@@ -10,8 +10,8 @@ export interface Use {
 const MOST = 5;
 
 /**
- * Segments, broadcasts that are not over, and sequences that ask for the field or fill it: the version that is published,
- * and each that somebody is still in. Reads every definition; called when a field is removed, and by nobody else.
+ * Segments, broadcasts and bulk enrollments that are not over, and sequences that ask for the field or fill it: the version
+ * that is published, and each that somebody is still in. Reads every definition; called when a field is removed, and by nobody else.
  */
 export async function usesOfField(db: EntityManager, key: string): Promise<Use[]> {
   return db.query(
@@ -30,7 +30,7 @@ export async function usesOfField(db: EntityManager, key: string): Promise<Use[]
   );
 }
 
-/** Segments, and broadcasts that are not over, which ask for the list. */
+/** Segments, and broadcasts and bulk enrollments that are not over, which ask for the list. */
 export async function usesOfList(db: EntityManager, key: string): Promise<Use[]> {
   return db.query(
     `with uses as (${CONDITIONS.replaceAll('PATH', '$.**.list ? (@ == $name)')})
@@ -39,13 +39,16 @@ export async function usesOfList(db: EntityManager, key: string): Promise<Use[]>
   );
 }
 
-/** A broadcast holds the conditions of its segments as they were when it began. */
+/** A broadcast and a bulk enrollment hold the conditions of their segments as they were when it began. */
 const CONDITIONS = `
        select 'segment' as kind, title from segment
          where jsonb_path_exists(conditions, 'PATH', jsonb_build_object('name', $1::text))
        union all
        select 'broadcast', title from broadcast where state not in ('done', 'cancelled')
-         and jsonb_path_exists(segments, 'PATH', jsonb_build_object('name', $1::text))`;
+         and jsonb_path_exists(segments, 'PATH', jsonb_build_object('name', $1::text))
+       union all
+       select 'bulk enrollment', segment_key from bulk_enrollment where state = 'running'
+         and jsonb_path_exists(conditions, 'PATH', jsonb_build_object('name', $1::text))`;
 
 /** The uses in words: `the segment "Pros" and the sequence "Welcome"`. */
 export function usesInWords(uses: readonly Use[]): string {

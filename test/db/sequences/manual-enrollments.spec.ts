@@ -1,5 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { ManualEnrollmentsService } from '../../../src/sequences/manual-enrollments.service.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
@@ -76,6 +79,42 @@ describe('people whom the owner puts into a sequence', () => {
     expect(statuses).toEqual([201, 409, 201]);
   });
 
+  it('begin once for each of two events at the same moment, and for each of two mails that one look finds', async () => {
+    await t.publish(
+      STEPS,
+      'reentry: per event\nenterOn: [{ event: order }, { clicked: ad, sequence: adverts }]',
+    );
+    await t.publish('- { key: ad, email: emails/story }', 'reentry: per event', 'adverts');
+    const id = await t.person('buyer@example.com');
+    const tell = async (key: string): Promise<unknown> =>
+      (await t.post('/api/v1/events', { subscriberId: id, name: 'order', key })).body;
+    const enrollments = t.test.app.get(EnrollmentsService, { strict: false });
+    let second: Promise<unknown> = Promise.resolve();
+    await t.db.transaction(async (manager) => {
+      await enrollments.enroll(manager, {
+        ...{ sequenceKey: 'course', subscriberId: id, data: {}, entryKey: 'order a' },
+      });
+      second = tell('b');
+      const waits = async (): Promise<boolean> =>
+        (
+          await t.db.query(
+            `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+          )
+        ).length > 0;
+      expect(await becomesTrue(waits, 10_000)).toBe(true);
+    });
+    expect(await second).toMatchObject({ known: false });
+    expect(await t.place(id)).toMatchObject({ status: 'active', occurrence: 2 });
+    await t.enroll(id, 'adverts', 'one');
+    await t.enroll(id, 'adverts', 'two');
+    await t.run();
+    await t.hit(id, 'ad', 'click');
+    await t.run();
+    expect(await t.place(id)).toMatchObject({ occurrence: 4 });
+    await t.run();
+    expect(await t.place(id)).toMatchObject({ occurrence: 4 });
+  });
+
   it('are refused without consent, suppressed, opted out, or named wrong', async () => {
     await t.publish(STEPS);
     const path = `sequences/${await sequenceId()}/enrollments`;
@@ -111,6 +150,52 @@ describe('people whom the owner puts into a sequence', () => {
       status: 404,
     });
     expect(await t.db.query('select count(*)::int as n from enrollment')).toEqual([{ n: 0 }]);
+  });
+
+  it('come by a segment whose field nobody takes away meanwhile; one that was taken away fails alone', async () => {
+    await t.publish(STEPS);
+    const inside = await t.person('inside@example.com', { fields: { tier: 'gold' }, tags: ['vip'] });
+    const field = await send('post', 'fields', { key: 'tier', type: 'text', label: 'Tier' });
+    const conditions = { field: 'tier', op: 'is', value: 'gold' };
+    await send('post', 'segments', { key: 'golden', title: 'Golden', conditions });
+    await send('post', 'segments', { key: 'all', title: 'All', conditions: { tag: 'vip' } });
+    const bulk = `sequences/${await sequenceId()}/bulk-enrollments`;
+    expect(await send('post', bulk, { segment: 'golden' })).toMatchObject({ status: 202 });
+    await t.db.query(`delete from segment where key = 'golden'`);
+    expect(await send('delete', `fields/${String(field.body['id'])}`)).toMatchObject({
+      status: 409,
+      body: { detail: expect.stringContaining('is used by the bulk enrollment "golden"') as string },
+    });
+    await t.db.query(`delete from subscriber_field where key = 'tier'`);
+    expect(await send('post', bulk, { segment: 'all' })).toMatchObject({ status: 202 });
+    await t.test.app
+      .get(JobRunner, { strict: false })
+      .run('sequences.enroll-segments')
+      .catch(() => undefined);
+    expect(await send('get', 'bulk-enrollments')).toMatchObject({
+      body: {
+        data: [
+          { segment: 'all', state: 'done' },
+          { state: 'failed', reason: expect.stringContaining('tier') as string },
+        ],
+      },
+    });
+    expect(await t.place(inside)).toMatchObject({ step: 'first' });
+  });
+
+  it('are put in without a look at the enrollments of everybody', async () => {
+    await t.publish(STEPS);
+    const id = await sequenceId();
+    const manual = t.test.app.get(ManualEnrollmentsService, { strict: false });
+    let key = '';
+    let found: Promise<void> = Promise.resolve();
+    await t.db.transaction(async (manager) => {
+      await manager.query('lock table enrollment in access exclusive mode');
+      found = manual.sequence(id).then((sequence) => void (key = sequence.key));
+      await becomesTrue(async () => Promise.resolve(key !== ''), 5_000);
+      expect(key).toBe('course');
+    });
+    await found;
   });
 
   it('come by a segment, in pages that go on after a crash, with counts', async () => {
