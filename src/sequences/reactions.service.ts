@@ -77,22 +77,38 @@ export class ReactionsService {
 
   /**
    * Fields of the people have other values: they leave what that ends and go to the goals it reaches, what waits looks
-   * again, and they join what begins with a value that was not there `before`.
+   * again, and they join what begins with a value: each only where it did not hold `before`. Whoever is not in `before` has
+   * changed otherwise, such as lost a tag.
    */
   async changed(
     manager: EntityManager,
     subscriberIds: readonly string[],
-    { before, byStep = false }: { before?: ReadonlyMap<string, FieldsOf>; byStep?: boolean } = {},
+    { before, byStep = false }: { before: ReadonlyMap<string, FieldsOf>; byStep?: boolean },
   ): Promise<void> {
-    const met = await this.fieldsMet(manager, subscriberIds);
-    for (const { trigger, places } of met) await this.react(manager, places, trigger);
+    if (before.size > 0) {
+      const met = await this.fieldsMet(manager, before);
+      for (const { trigger, places } of met) await this.react(manager, places, trigger);
+    }
     await this.lookAgain(manager, subscriberIds);
-    if (before !== undefined && before.size > 0) await this.beginByFields(manager, before, byStep);
+    if (before.size > 0) await this.beginByFields(manager, before, byStep);
   }
 
-  /** They may be written to since: they join what begins with a value that they hold. It is no news where they are already. */
+  /**
+   * They may be written to since: they join what begins with a value that they hold or a tag that they have. It is no news
+   * where they are already.
+   */
   async arrived(manager: EntityManager, subscriberIds: readonly string[]): Promise<void> {
     await this.beginByFields(manager, new Map(subscriberIds.map((id) => [id, {}])), false);
+    const tags: { tag: string; ids: string[] }[] = await manager.query(
+      `select t.name as tag, array_agg(h.subscriber_id::text order by h.subscriber_id) as ids
+       from subscriber_tag h join tag t on t.id = h.tag_id join listened_tag l on l.name = t.name
+       where h.subscriber_id = any($1::bigint[]) group by t.name order by t.name`,
+      [subscriberIds],
+    );
+    for (const { tag, ids } of tags) {
+      const people = ids.map((id) => ({ id, entryKey: undefined }));
+      await this.begin(manager, people, { kind: 'tag', tag });
+    }
   }
 
   private async react(manager: EntityManager, places: readonly Place[], trigger: Trigger): Promise<void> {
@@ -105,13 +121,17 @@ export class ReactionsService {
 
   private async fieldsMet(
     manager: EntityManager,
-    subscriberIds: readonly string[],
+    before: ReadonlyMap<string, FieldsOf>,
   ): Promise<{ trigger: FieldTrigger; places: OwnPlace[] }[]> {
+    const subscriberIds = [...before.keys()];
     const places = await this.places(manager, subscriberIds);
     const versions = await this.versions.running(manager, places);
     if (places.every((place) => listenedFields(place, versions).length === 0)) return [];
     const fields = await fieldsOf(manager, subscriberIds);
-    return metByFields(places, versions, ({ subscriberId }) => fields.get(subscriberId) ?? {});
+    return metByFields(places, versions, ({ subscriberId: id }) => ({
+      before: before.get(id) ?? {},
+      after: fields.get(id) ?? {},
+    }));
   }
 
   /** Something about the people has changed: whoever of them waits for it is looked at now. */

@@ -111,16 +111,23 @@ export function listenedFields(
   return definition === undefined ? [] : fieldTriggersOf(definition);
 }
 
-/** What the fields of people mean for their places. Each place once: the first of several values that hold is the reason. */
+/**
+ * What a change of fields means for the places of its people. What held `before` is no news: it ends nothing and takes
+ * nobody to a goal. Each place once: the first of several values is the reason that means something where they stand.
+ */
 export function metByFields<P extends Place>(
   places: readonly P[],
   versions: ReadonlyMap<string, { sequence: PreparedSequence }>,
-  fieldsOf: (place: P) => FieldsOf,
+  fieldsOf: (place: P) => { before: FieldsOf; after: FieldsOf },
 ): { trigger: FieldTrigger; places: P[] }[] {
   const met = new Map<string, { trigger: FieldTrigger; places: P[] }>();
   for (const place of places) {
-    const fields = fieldsOf(place);
-    const trigger = listenedFields(place, versions).find((one) => fieldHolds(one, fields[one.field]));
+    const sequence = versions.get(place.versionId)?.sequence;
+    if (!sequence) continue;
+    const { before, after } = fieldsOf(place);
+    const trigger = listenedFields(place, versions).find(
+      (one) => cameToHold(one, before, after) && reactionTo(sequence, place.stepKey, one).kind !== 'none',
+    );
     if (trigger === undefined) continue;
     const group = met.get(leafKey(trigger)) ?? { trigger, places: [] };
     group.places.push(place);

@@ -15,15 +15,19 @@ export const fieldsDiffer = (before: string, after: string): string =>
 export const fieldsHeld = (fields: string): string =>
   `exists (select 1 from listened_field l where ${fields} ? l.name)`;
 
+/** The subscriber has a tag that is listened for. */
+export const tagsHeld = (id: string): string =>
+  `exists (select 1 from subscriber_tag h join tag g on g.id = h.tag_id join listened_tag l on l.name = g.name where h.subscriber_id = ${id})`;
+
 /** Of somebody's fields, those that are listened for: no more of a person is noted. */
 export const listenedOf = (fields: string): string =>
   `(select coalesce(jsonb_object_agg(l.name, ${fields} -> l.name), '{}') from listened_field l where ${fields} ? l.name)`;
 
-/** The person may be written to from now on: what their fields hold already begins sequences, too. */
-export async function noteFieldsHeld(manager: EntityManager, subscriberId: string, now: Date): Promise<void> {
+/** The person may be written to from now on: what their fields hold, and the tags they have, begin sequences, too. */
+export async function noteArrival(manager: EntityManager, subscriberId: string, now: Date): Promise<void> {
   await manager.query(
     `insert into field_signal (subscriber_id, before, created_at)
-     select id, null, $2 from subscriber where id = $1 and ${fieldsHeld('fields')}`,
+     select id, null, $2 from subscriber where id = $1 and (${fieldsHeld('fields')} or ${tagsHeld('subscriber.id')})`,
     [subscriberId, now],
   );
 }

@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { fieldsDiffer, fieldsHeld, listenedOf } from './field-signals.queries.js';
+import { fieldsDiffer, fieldsHeld, listenedOf, tagsHeld } from './field-signals.queries.js';
 
 /** What became of a row of an import. */
 export const OUTCOMES = [
@@ -164,8 +164,8 @@ const NOTE_CHANGED = `
   insert into field_signal (subscriber_id, before, created_at)
   select s.id, case when not r.activates then ${listenedOf('s.fields')} end, $1::timestamptz
   from merge_batch r join subscriber s on s.id = r.id
-  where (select exists (select 1 from listened_field)) and r.outcome = 'updated' and s.status in ('pending', 'active')
-    and case when r.activates then ${fieldsHeld('r.fields')} else ${fieldsDiffer('s.fields', 'r.fields')} end`;
+  where (select exists (select 1 from listened_field) or exists (select 1 from listened_tag)) and r.outcome = 'updated' and s.status in ('pending', 'active')
+    and case when r.activates then ${fieldsHeld('r.fields')} or ${tagsHeld('s.id')} else ${fieldsDiffer('s.fields', 'r.fields')} end`;
 
 /** $1 now. */
 const NOTE_MADE = `

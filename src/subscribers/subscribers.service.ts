@@ -5,7 +5,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import type { EmailAddressParse } from '../values/email-address.js';
-import { fieldsDiffer, listenedOf, noteFieldsHeld } from './field-signals.queries.js';
+import { fieldsDiffer, listenedOf, noteArrival } from './field-signals.queries.js';
 import type {
   ConsentEvidence,
   ConsentWords,
@@ -127,7 +127,7 @@ export class SubscribersService {
       `update subscriber set status = $2, confirmed_at = $3, updated_at = $3 where id = $1`,
       [subscriberId, status, this.clock.now()],
     );
-    await noteFieldsHeld(manager, subscriberId, this.clock.now());
+    await noteArrival(manager, subscriberId, this.clock.now());
     return 'activated';
   }
 

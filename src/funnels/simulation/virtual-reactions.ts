@@ -68,8 +68,11 @@ export function changed(
   { before, byStep = false }: { before: FieldsOf | null; byStep?: boolean },
 ): void {
   const { record, funnels } = run;
-  for (const { trigger, places } of metByFields(placesOf(record), funnels.versions, () => record.fields))
-    react(run, places, trigger, now);
+  if (before !== null) {
+    const change = { before, after: record.fields };
+    for (const { trigger, places } of metByFields(placesOf(record), funnels.versions, () => change))
+      react(run, places, trigger, now);
+  }
   lookAgain(run, now);
   if (before === null || record.status !== 'active') return;
   for (const trigger of entryFields(funnels))
@@ -82,6 +85,8 @@ export function arrived(run: VirtualRun, now: Date): void {
   for (const trigger of entryFields(run.funnels))
     if (cameToHold(trigger, {}, run.record.fields))
       for (const key of sequencesBegunBy(run.funnels, trigger)) join(run, key, now);
+  for (const tag of run.record.tags)
+    for (const key of sequencesBegunBy(run.funnels, { kind: 'tag', tag })) join(run, key, now);
 }
 
 /** As `MailEntriesService`: the first open or click of a mail. */

@@ -158,8 +158,8 @@ describe('what branches ask', () => {
       `insert into subscriber_field (key, label, type, created_at) values ('level', 'Level', 'number', now())`,
     );
     const two = `- ${mail('one')}\n- ${mail('two', ', delay: 1 day')}`;
-    await t.publish(two, 'enterOn: [{ field: level, over: 4 }]');
-    await t.publish(two, 'exitOn: [{ field: level, over: 4 }]', 'beginners');
+    await t.publish(two, 'enterOn: [{ field: level, over: 4 }, { tag: lead }]');
+    await t.publish(two, 'exitOn: [{ field: level, over: 4 }, { tag: lead }]', 'beginners');
     const subscribers = t.test.app.get(SubscribersService, { strict: false });
     const fill = async (text: string, fields: Record<string, string | number>): Promise<string> => {
       const email = parseEmailAddress(text);
@@ -169,6 +169,9 @@ describe('what branches ask', () => {
     const filled = await t.person('filled@example.com');
     const holds = await t.person('holds@example.com', { fields: { level: 9 } });
     const imported = await t.person('imported@example.com', { fields: { level: 2 } });
+    const post = { email: 'tagged@example.com', tags: ['lead'] };
+    const tagged = String((await t.post('/api/v1/subscribers', post)).body['id']);
+    await t.post('/api/v1/subscribers', { ...post, email: 'unconfirmed@example.com' });
     for (const id of [filled, imported]) await t.enroll(id, 'beginners');
     await t.run();
     await fill('filled@example.com', { level: 7 });
@@ -180,20 +183,23 @@ describe('what branches ask', () => {
     await t.run();
     expect(await t.place(filled)).toMatchObject({ status: 'active', step: 'two', occurrence: 1 });
     expect(await t.place(filled, 'beginners')).toMatchObject({ status: 'exited', reason: 'field level' });
-    expect([await t.place(holds), await t.place(pending)]).toEqual([undefined, undefined]);
+    const none = [holds, pending, tagged].map(async (id) => t.place(id));
+    expect(await Promise.all(none)).toEqual([undefined, undefined, undefined]);
     // Who confirms joins by what they hold; a sequence that it would end goes on, as the value is no news there.
-    await t.db.transaction(async (manager) => subscribers.activate(manager, pending));
-    await t.enroll(pending, 'beginners');
-    await t.run();
-    expect([await t.place(pending), await t.place(pending, 'beginners')]).toMatchObject([
-      { status: 'active', step: 'two' },
-      { status: 'active', step: 'two' },
-    ]);
+    for (const id of [pending, tagged]) {
+      await t.db.transaction(async (manager) => subscribers.activate(manager, id));
+      await t.enroll(id, 'beginners');
+      await t.run();
+      expect([await t.place(id), await t.place(id, 'beginners')]).toMatchObject([
+        { status: 'active', step: 'two' },
+        { status: 'active', step: 'two' },
+      ]);
+    }
     const imports = t.test.app.get(ImportsService, { strict: false });
     const path = join(await mkdtemp(join(tmpdir(), 'wellspring-fields-spec-')), 'people.csv');
     await writeFile(
       path,
-      'email,level\nimported@example.com,6\nholds@example.com,8\nmade@example.com,5\nlow@example.com,3\n',
+      'email,level\nimported@example.com,6\nholds@example.com,8\nmade@example.com,5\nlow@example.com,3\nunconfirmed@example.com,1\n',
     );
     const options = importOptions.parse({
       ...{ columns: { level: 'field:level' }, existing: 'overwrite', status: 'active', consentText: 'Yes' },
@@ -208,12 +214,32 @@ describe('what branches ask', () => {
       `select s.email from enrollment e join sequence q on q.id = e.sequence_id join subscriber s on s.id = e.subscriber_id
        where q.key = 'course' order by s.id`,
     );
-    const joined = ['filled', 'imported', 'pending', 'made'].map((name) => ({
+    const joined = ['filled', 'imported', 'tagged', 'unconfirmed', 'pending', 'made'].map((name) => ({
       email: `${name}@example.com`,
     }));
     expect(people).toEqual(joined);
     expect(await t.db.query('select 1 from field_signal')).toEqual([]);
     await t.db.query('delete from subscriber_field');
+  });
+
+  it('goes to a field’s goal ahead though one behind still holds, and ends by no value that was there before', async () => {
+    const steps = `- { key: trial, goal: { field: plan, is: trial } }
+- ${mail('one')}
+- ${mail('pitch', ', delay: 1 day')}
+- { key: paid, goal: { field: paid, is: true } }
+- ${mail('thanks', ', delay: 1 day')}`;
+    await t.publish(steps, 'exitOn: [{ field: country, is: DE }]');
+    const payer = await t.person('payer@example.com', { fields: { plan: 'trial' } });
+    const other = await t.person('other@example.com', { fields: { country: 'DE' } });
+    for (const id of [payer, other]) await t.enroll(id);
+    await t.run();
+    await set(payer, { paid: true });
+    expect(await t.place(payer)).toMatchObject({ status: 'active', step: 'thanks' });
+    expect(await t.outcomes(payer)).toMatchObject({ trial: 'reached', paid: 'reached' });
+    await set(other, { city: 'Rome' });
+    expect(await t.place(other)).toMatchObject({ status: 'active', step: 'pitch' });
+    for (const country of ['FR', 'DE']) await set(other, { country });
+    expect(await t.place(other)).toMatchObject({ status: 'exited', reason: 'field country' });
   });
 
   const tell = async (subscriberId: string, name: string): Promise<void> => {
