@@ -83,7 +83,8 @@ describe('looking', () => {
     for (const { name } of tables) {
       if (/visit|tracking_event|tracking_batch|agenda|rate_limit|mailbox_mail/.test(name)) continue;
       const rows: { digest: string }[] = await t.dataSource.query(
-        `select count(*) || ' ' || coalesce(md5(string_agg(r::text, '|' order by r::text)), '') as digest from "${name}" r`,
+        `select count(*) || ' ' || coalesce(md5(string_agg(r::text, '|' order by r::text)), '') as digest from "${name}" r
+          where r::text not like '(tracking.unstored.%'`,
       );
       state[name] = rows[0]?.digest ?? '';
     }
