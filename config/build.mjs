@@ -4,27 +4,34 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..');
 const STAMP = join(ROOT, 'dist', '.built-from');
 const MAIN = join(ROOT, 'dist', 'src', 'main.js');
 
-const sources = [
-  ...['package-lock.json', 'nest-cli.json', 'tsconfig.json', 'tsconfig.build.json'],
-  ...below('src'),
-  ...below('config').filter((path) => path.endsWith('.ts')),
-].sort();
-const hash = createHash('sha256');
-for (const path of sources) hash.update(`${path}\0`).update(readFileSync(join(ROOT, path)));
-const present = hash.digest('hex');
+const present = hashOfSources();
 
 if (present !== stamp() || !existsSync(MAIN)) {
+  // A build that fails or is interrupted has written some of its files all the same.
+  rmSync(STAMP, { force: true });
   const nest = join(ROOT, 'node_modules', '@nestjs', 'cli', 'bin', 'nest.js');
   const { status } = spawnSync(process.execPath, [nest, 'build'], { cwd: ROOT, stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
-  writeFileSync(STAMP, present);
+  // Not of what was edited meanwhile.
+  if (hashOfSources() === present) writeFileSync(STAMP, present);
+}
+
+function hashOfSources() {
+  const sources = [
+    ...['package-lock.json', 'nest-cli.json', 'tsconfig.json', 'tsconfig.build.json'],
+    ...below('src'),
+    ...below('config').filter((path) => path.endsWith('.ts')),
+  ].sort();
+  const hash = createHash('sha256');
+  for (const path of sources) hash.update(`${path}\0`).update(readFileSync(join(ROOT, path)));
+  return hash.digest('hex');
 }
 
 function below(folder) {

@@ -34,6 +34,7 @@ export class OwnerAccess {
     const owner = await this.owners.bySession(request.cookies[COOKIE]);
     if (owner !== null) {
       rememberOwner(request, owner);
+      if (this.browserId(request) === null) this.rememberBrowser(reply);
       return true;
     }
     const target = (await this.owners.exists())
@@ -61,6 +62,10 @@ export class OwnerAccess {
 
   remember(reply: FastifyReply, { token, expiresAt }: OpenedSession): void {
     reply.setCookie(COOKIE, token, { ...this.cookieOptions(), expires: expiresAt });
+    this.rememberBrowser(reply);
+  }
+
+  private rememberBrowser(reply: FastifyReply): void {
     const expires = new Date(this.clock.now().getTime() + BROWSER_MS);
     const known = signExpiring(
       this.config.secretKey,
@@ -68,7 +73,7 @@ export class OwnerAccess {
       randomBytes(BROWSER_ID_BYTES),
       expires,
     );
-    reply.setCookie(BROWSER_COOKIE, known, { ...this.cookieOptions(), path: '/admin/login', expires });
+    reply.setCookie(BROWSER_COOKIE, known, { ...this.cookieOptions(), path: '/admin', expires });
   }
 
   /** Of a browser in which somebody has signed in within a year; null for any other. */

@@ -60,8 +60,9 @@ export class BroadcastsService {
    * and what `create` throws.
    */
   async start(id: string, at: Date | null, timing: BroadcastTiming = AT_ONCE): Promise<BroadcastReport> {
+    const now = this.clock.now();
     const looked = await this.found(id);
-    // Before the transaction: it asks pages whether they are there, which may take seconds.
+    // Before the transaction: it asks pages whether they are there, which may take a minute.
     if (nextState(looked, 'start') !== null) await this.preflight.pass(looked);
     await this.dataSource.transaction(async (manager) => {
       const broadcast = await this.locked(manager, id);
@@ -70,7 +71,7 @@ export class BroadcastsService {
       if (contentOf(broadcast) !== contentOf(looked)) throw changedMeanwhile(broadcast);
       const { expiresAt, split } = broadcast;
       const waitMinutes = split?.waitMinutes;
-      const startsAt = beginOf(timing, { at, now: this.clock.now(), expiresAt, waitMinutes });
+      const startsAt = beginOf(timing, { at, now, expiresAt, waitMinutes });
       const words = await this.preflight.publish(manager, broadcast);
       await this.queries.schedule(manager, id, { ...words, at: startsAt, timing });
       await this.wake.notify(manager, PLAN_BROADCASTS);

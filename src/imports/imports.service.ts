@@ -2,6 +2,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DatabaseError } from 'pg';
 import { DataSource, type EntityManager, QueryFailedError } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { isDeadlock } from '../infra/database/deadlock.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { createTagsOfImport, judgeRows, mergeRows } from '../subscribers/merge.queries.js';
 import { DomainError } from '../values/domain-error.js';
@@ -296,11 +297,11 @@ function untouched({ counts }: ImportJob): Record<string, number> {
   return { rejected: counts['rejected'] ?? 0, duplicate: counts['duplicate'] ?? 0 };
 }
 
-/** unique_violation of an address, and deadlock_detected of two imports with the same people (PostgreSQL, appendix A). */
+/** unique_violation of an address (PostgreSQL, appendix A), and a deadlock of two imports with the same people. */
 function isCrossed(error: unknown): boolean {
   const cause: unknown = error instanceof QueryFailedError ? error.driverError : null;
   if (!(cause instanceof DatabaseError)) return false;
-  return cause.code === '40P01' || (cause.code === '23505' && cause.table === 'subscriber');
+  return isDeadlock(error) || (cause.code === '23505' && cause.table === 'subscriber');
 }
 
 function sumOf(counts: ImportCounts): number {

@@ -121,7 +121,7 @@ export class StagingService {
     });
   }
 
-  /** Answers with the number of rows left out for another with their address: of several a no is kept, else the first. */
+  /** Answers with the number of rows left out for another with their address: of several a no is kept, unless a yes came after it, else the first. */
   private async copy(id: string, lines: AsyncGenerator<string>): Promise<number> {
     const client = await pgPool(this.dataSource).connect();
     try {
@@ -141,10 +141,16 @@ export class StagingService {
       );
       const { rowCount } = await client.query(
         `with several as (
-           select email_key, (array_agg(line order by (status in ('unsubscribed', 'bounced', 'complained')) is true desc, line))[1] as kept
-             from import_row where import_id = $1 and problem is null group by email_key having count(*) > 1)
+           select email_key, max(confirmed_at) as agreed_at from import_row
+            where import_id = $1 and problem is null group by email_key having count(*) > 1),
+         ranked as (
+           select v.email_key, (array_agg(r.line order by (r.status in ('bounced', 'complained')) is true desc,
+               (r.status = 'unsubscribed' and not coalesce(r.left_at < v.agreed_at, false)) is true desc,
+               r.status is not distinct from 'unsubscribed', r.line))[1] as kept
+             from several v join import_row r on r.import_id = $1 and r.problem is null and r.email_key = v.email_key
+            group by 1)
          update import_row r set problem = '${SAME_ADDRESS} ' || s.kept
-         from several s where r.import_id = $1 and r.problem is null and r.email_key = s.email_key and r.line <> s.kept`,
+         from ranked s where r.import_id = $1 and r.problem is null and r.email_key = s.email_key and r.line <> s.kept`,
         [id],
       );
       await client.query('commit');

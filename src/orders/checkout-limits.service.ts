@@ -15,7 +15,9 @@ const PER_BLOCK: RateLimit = { name: 'checkout-block', points: 300, seconds: 600
 /** Everybody comes from this machine where a proxy before us is not trusted. */
 const PER_LOOPBACK: RateLimit = { name: 'checkout-loopback', points: 3_000, seconds: 600 };
 /** A paid order sends its receipt to the address, whoever typed it. */
-const PER_MAILBOX: RateLimit = { name: 'checkout-mailbox', points: 10, seconds: 3_600 };
+const PER_MAILBOX_HERE: RateLimit = { name: 'checkout-mailbox-here', points: 10, seconds: 3_600 };
+/** From wherever: wider, since whoever spends it keeps the mailbox's owner from ordering. */
+const PER_MAILBOX: RateLimit = { name: 'checkout-mailbox', points: 60, seconds: 3_600 };
 
 /** Keeps the checkout from mailing strangers: counts orders per mailbox and per block of network addresses. */
 @Injectable()
@@ -31,7 +33,12 @@ export class CheckoutLimits {
     if (loopback && this.config.mailboxOn) return { allowed: true };
     const place = await this.limits.take(loopback ? PER_LOOPBACK : PER_BLOCK, addressBlock(ip));
     if (!place.allowed) return place;
-    const hash = createHmac('sha256', this.config.secretKey).update(`limit\0${mailboxOf(emailKey)}`);
-    return this.limits.take(PER_MAILBOX, hash.digest('hex'));
+    const mailbox = mailboxOf(emailKey);
+    const here = await this.limits.take(PER_MAILBOX_HERE, this.hash(`${mailbox}\0${addressBlock(ip)}`));
+    return here.allowed ? this.limits.take(PER_MAILBOX, this.hash(mailbox)) : here;
+  }
+
+  private hash(text: string): string {
+    return createHmac('sha256', this.config.secretKey).update(`limit\0${text}`).digest('hex');
   }
 }

@@ -1,14 +1,18 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { forgetAffiliateOf } from '../affiliates/forget.queries.js';
 import { forgetSubscriber as forgetBounces } from '../bounces/forget.queries.js';
 import { MessagesService } from '../delivery/messages.service.js';
 import { forgetImportedRows } from '../imports/forget.queries.js';
+import { retriedAfterDeadlock } from '../infra/database/deadlock.js';
 import { MailboxService } from '../infra/mailbox/mailbox.service.js';
 import { OrdersService } from '../orders/orders.service.js';
 import { forgetSignals } from '../sequences/forget.queries.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { TrackingService } from '../tracking/tracking.service.js';
+
+/** A job that holds the person's enrollments and adds one waits for us, and we for the enrollments. */
+const TRIES = 5;
 
 /** Forgetting a person, everywhere and in one transaction. A new table that knows people gets its line here. */
 @Injectable()
@@ -27,24 +31,29 @@ export class ErasureService {
    * orders as the books need them, and an affiliate whom money is owed to until it is paid. False when there is nobody.
    */
   async erase(subscriberId: string, source: string): Promise<boolean> {
-    return this.dataSource.transaction(async (manager) => {
-      // As a payment and a refund do: their order first, then the person. The other way round the two would wait for each other.
-      const known = await this.subscribers.find(subscriberId, manager);
-      if (known !== null) await this.orders.hold(manager, { subscriberId, email: known.email });
-      if ((await this.subscribers.lockStatus(manager, subscriberId)) === null) return false;
-      const person = await this.subscribers.find(subscriberId, manager);
-      if (person === null) return false;
-      // Hits and bounces are found by the person's mails, so they come before the mails let go of them.
-      await this.tracking.forget(manager, subscriberId);
-      await forgetBounces(manager, subscriberId);
-      await this.orders.forget(manager, { subscriberId, email: person.email });
-      await this.messages.forget(manager, subscriberId);
-      await this.mailbox.forget(manager, person.email);
-      await forgetImportedRows(manager, person.emailKey);
-      await forgetSignals(manager, subscriberId);
-      await forgetAffiliateOf(manager, person.emailKey);
-      await this.subscribers.erase(manager, subscriberId, source);
-      return true;
-    });
+    return retriedAfterDeadlock(TRIES, async () =>
+      this.dataSource.transaction(async (manager) => this.eraseIn(manager, subscriberId, source)),
+    );
+  }
+
+  private async eraseIn(manager: EntityManager, subscriberId: string, source: string): Promise<boolean> {
+    // As a payment and a refund do: their order first, then the person. The other way round the two would wait for each other.
+    const known = await this.subscribers.find(subscriberId, manager);
+    if (known !== null) await this.orders.hold(manager, { subscriberId, email: known.email });
+    // From here on nothing comes that points at the person: what came after we had looked would stay for good.
+    await this.subscribers.holdAlone(manager, subscriberId);
+    const person = await this.subscribers.find(subscriberId, manager);
+    if (person === null) return false;
+    // Hits and bounces are found by the person's mails, so they come before the mails let go of them.
+    await this.tracking.forget(manager, subscriberId);
+    await forgetBounces(manager, subscriberId);
+    await this.orders.forget(manager, { subscriberId, email: person.email });
+    await this.messages.forget(manager, subscriberId);
+    await this.mailbox.forget(manager, person.email);
+    await forgetImportedRows(manager, person.emailKey);
+    await forgetSignals(manager, subscriberId);
+    await forgetAffiliateOf(manager, person.emailKey);
+    await this.subscribers.erase(manager, subscriberId, source);
+    return true;
   }
 }

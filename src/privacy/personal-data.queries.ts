@@ -33,7 +33,7 @@ const PARTS = {
   lists: `select l.key, l.title, m.created_at as "joinedAt"
     from list_member m join list l on l.id = m.list_id where m.subscriber_id = $1 order by l.key`,
   events: `select name, key, at from subscriber_event where subscriber_id = $1 order by id`,
-  toldByWebhook: `select substring(w.url from '^[a-z]+://([^/?#]+)') as host, q.title as sequence, w.step_key as step, w.state,
+  toldByWebhook: `select substring(w.url from '^[A-Za-z]+://(?:[^/?#]*@)?([^/?#]+)') as host, q.title as sequence, w.step_key as step, w.state,
       w.created_at as "plannedAt", w.settled_at as "settledAt"
     from webhook_delivery w join enrollment e on e.id = w.enrollment_id join sequence q on q.id = e.sequence_id
     where e.subscriber_id = $1 order by w.id`,

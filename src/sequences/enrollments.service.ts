@@ -7,7 +7,7 @@ import { ReactionsService } from './reactions.service.js';
 export { ADVANCE_DUE } from './enrolling.service.js';
 
 /** More than may be under way at once, and what a process that has just begun looks at. */
-const LATEST_WITHDRAWALS = 10_000;
+const LATEST_WITHDRAWALS = 100_000;
 
 /** Who is in which sequence: what other modules ask and tell. Owns `enrollment` and its step and offer records. */
 @Injectable()

@@ -268,6 +268,11 @@ export class SubscribersService {
     return rows.length > 0;
   }
 
+  /** As `hold`, and against rows that point to it, too: for the erasure, which then misses none. */
+  async holdAlone(manager: EntityManager, id: string): Promise<void> {
+    await manager.query('select 1 from subscriber where id = $1 for update', [id]);
+  }
+
   /** Idempotent; the tag is made when it is new. */
   async tag(manager: EntityManager, subscriberId: string, name: string): Promise<void> {
     // The empty update makes the row visible to the second insert when the tag was there already.

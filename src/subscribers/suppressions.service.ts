@@ -9,6 +9,9 @@ import type { Suppression } from './subscriber.js';
 const SUPPRESSION = `select id, encode(email_hash, 'hex') as "emailHash", scope, reason, source, created_at as "createdAt"
   from suppression`;
 
+/** Than the owner's own block, which the owner may lift, and confirming anew may not; what follows from unsubscribing is less. */
+const IS_STRONGER = `suppression.reason = 'manual' and excluded.reason <> 'unsubscribed'`;
+
 /**
  * Addresses we do not write to, known by their hash alone, so that the list outlives the people on it. The only writer
  * of `suppression`; the send barrier of delivery reads it.
@@ -46,8 +49,8 @@ export class SuppressionsService {
     const rows: { id: string }[] = await manager.query(
       `insert into suppression (email_hash, scope, reason, source, created_at) values ($1, $2, $3, $4, $5)
        on conflict (email_hash, scope) do update set
-         source = case when suppression.reason = 'manual' then excluded.source else suppression.source end,
-         reason = case when suppression.reason = 'manual' then excluded.reason else suppression.reason end
+         source = case when ${IS_STRONGER} then excluded.source else suppression.source end,
+         reason = case when ${IS_STRONGER} then excluded.reason else suppression.reason end
        returning id`,
       [emailHash, scope, reason, source, this.clock.now()],
     );

@@ -32,6 +32,14 @@ describe('a database that hangs', () => {
     await database.drop();
   });
 
+  it('bounds the wait for a new connection also where TypeORM makes it, which names no bound', () => {
+    const bound = Reflect.get(
+      new PromptClient({ connectionTimeoutMillis: undefined }),
+      '_connectionTimeoutMillis',
+    );
+    expect(bound).toBe(10_000);
+  });
+
   const one = async (): Promise<unknown> => (await pool.query('select 1 as one')).rows[0];
 
   it('answers whoever waits with an error in bounded time, also those who wait for a connection, and recovers', async () => {

@@ -23,10 +23,11 @@ type Watched = ClientBase & { readyForQuery: boolean; processID: number; connect
 export class PromptClient extends Client {
   constructor(config: ClientConfig = {}) {
     super({
-      connectionTimeoutMillis: CONNECT_WITHIN_MS,
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
       ...config,
+      // TypeORM names it and leaves it undefined.
+      connectionTimeoutMillis: config.connectionTimeoutMillis ?? CONNECT_WITHIN_MS,
     });
   }
 }
@@ -61,7 +62,8 @@ export class StallWatch {
     if (client.readyForQuery) return;
     const { stream } = client.connection;
     const heard = stream.bytesRead;
-    const done = await this.#doneWith();
+    // Twice: it may have been this process that stood still, and the answer lies there unread.
+    const done = (await this.#doneWith()) ?? (await this.#doneWith());
     if (client.readyForQuery || stream.bytesRead !== heard || stream.destroyed) return;
     if (done === null) stream.destroy(new Error('PostgreSQL does not answer'));
     else if (done.has(client.processID)) stream.destroy(new Error('an answer of PostgreSQL was lost'));

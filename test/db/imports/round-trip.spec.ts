@@ -255,6 +255,17 @@ it('takes the no of an address that stands twice in a table: they were written t
   const job = await taken(`email,status\n${rows.join('\n')}\n`, { consentText: 'Yes.' });
   expect(job.counts).toMatchObject({ created: 2, duplicate: 1 });
   expect(await statusOf('twice@example.com')).toEqual([{ status: 'unsubscribed' }]);
+  await taken(
+    `email,status,confirmed_at,unsubscribed_at
+back@example.com,unsubscribed,,2019-01-01T00:00:00Z
+back@example.com,active,2024-01-01T00:00:00Z,
+dead@example.com,unsubscribed,,2019-01-01T00:00:00Z
+dead@example.com,bounced,,
+`,
+    { consentText: 'Yes.', columns: { confirmed_at: 'confirmedAt', unsubscribed_at: 'leftAt' } },
+  );
+  expect(await statusOf('back@example.com')).toEqual([{ status: 'active' }]);
+  expect(await statusOf('dead@example.com')).toEqual([{ status: 'bounced' }]);
 });
 
 it('takes a complaint about somebody whom the owner wanted no newsletters to go to; it was lost', async () => {
@@ -287,12 +298,12 @@ it('refuses a real run whose rows are gone since the dry one; it said done and t
 });
 
 it('forgets with a person also a refused row of theirs, which only its cells name', async () => {
-  await taken('email,created_at\nForget@example.com,3/4/2024\nkeep@example.com,3/4/2024\n');
+  await taken('email,created_at\nForget@example.com,3/4/2024\nunforget@example.com,3/4/2024\n');
   const refused = async (): Promise<unknown> =>
     t.dataSource.query(
       `select cells[1] as address from import_row where problem like '%two dates%' order by 1`,
     );
-  expect(await refused()).toEqual([{ address: 'Forget@example.com' }, { address: 'keep@example.com' }]);
+  expect(await refused()).toEqual([{ address: 'Forget@example.com' }, { address: 'unforget@example.com' }]);
   await t.dataSource.transaction(async (manager) => forgetImportedRows(manager, 'forget@example.com'));
-  expect(await refused()).toEqual([{ address: 'keep@example.com' }]);
+  expect(await refused()).toEqual([{ address: 'unforget@example.com' }]);
 });

@@ -272,6 +272,26 @@ describe('forgetting a person', () => {
     expect(await one('select email from orders where id = $1', order)).toEqual({ email: 'erased' });
   });
 
+  it('takes along what was written about them while it ran: a visit kept its referrer', async () => {
+    const reader = await newReader(t, 'visiting@example.com');
+    const visit = await gate(
+      t.dataSource,
+      `insert into visit (visitor_id, page, slug, funnel_key, subscriber_id, class, referrer, at)
+       values ('\\x00', 'offer', 'launch-kit', 'niche-ebook', $1, 'human', 'https://visiting.example.org/', now())`,
+      [reader.id],
+    );
+    const erasing = t.http
+      .delete(`/api/v1/subscribers/${reader.id}`)
+      .set('Authorization', `Bearer ${API_KEY}`);
+    const erased = erasing.then(({ status }) => status);
+    await untilWaiting(t.dataSource, 1, erased);
+    await visit.open();
+    expect(await erased).toBe(204);
+    expect(
+      await one('select count(*)::int as n from visit where referrer = $1', 'https://visiting.example.org/'),
+    ).toEqual({ n: 0 });
+  });
+
   it('is done by the API too, which also hands out the copy', async () => {
     const reader = await newReader(t, 'by-api@example.com');
     const api = (method: 'get' | 'delete', path: string) =>

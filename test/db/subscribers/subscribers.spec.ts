@@ -176,6 +176,10 @@ describe('the subscribers API', () => {
     await suppressions.add(t.dataSource.manager, { ...entry, reason: 'manual' });
     await api('delete', `suppressions/${body.id}`).expect(409);
     expect(await suppressions.of('gone@example.com')).toMatchObject([{ reason: 'erased', source: 'page' }]);
+    const blocked = { emailKey: 'blocked@example.com', scope: 'marketing', source: 'api' } as const;
+    await suppressions.add(t.dataSource.manager, { ...blocked, reason: 'manual' });
+    await suppressions.add(t.dataSource.manager, { ...blocked, reason: 'unsubscribed' });
+    expect(await suppressions.of('blocked@example.com')).toMatchObject([{ reason: 'manual' }]);
   });
 
   it('pages through everybody exactly once', async () => {

@@ -58,7 +58,7 @@ describe('the steps of a funnel file', () => {
       message,
     }));
   };
-  const KINDS = 'email, if, switch, wait, tag, untag, set, move, webhook, notify, goal, end';
+  const KINDS = 'email, if, switch, split, wait, tag, untag, set, move, webhook, notify, goal, end';
   const QUESTIONS = 'clicked, opened, tag, purchased, member, affiliate, event, step, field, all, any, not';
 
   it.each([

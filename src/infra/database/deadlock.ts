@@ -1,0 +1,21 @@
+import { DatabaseError } from 'pg';
+import { QueryFailedError } from 'typeorm';
+
+/** PostgreSQL, appendix A: deadlock_detected. Everything of the transaction is undone, so that it may be tried again. */
+const DEADLOCK = '40P01';
+
+export function isDeadlock(error: unknown): boolean {
+  const cause: unknown = error instanceof QueryFailedError ? error.driverError : error;
+  return cause instanceof DatabaseError && cause.code === DEADLOCK;
+}
+
+/** Runs a whole transaction, and again when two that need each other's rows were told apart by undoing this one. */
+export async function retriedAfterDeadlock<T>(tries: number, transaction: () => Promise<T>): Promise<T> {
+  for (let left = tries - 1; ; left--) {
+    try {
+      return await transaction();
+    } catch (error) {
+      if (left === 0 || !isDeadlock(error)) throw error;
+    }
+  }
+}
