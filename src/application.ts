@@ -23,7 +23,8 @@ import { configureWebServer, createWebAdapter } from './infra/http/web-server.js
 import { JobRunner } from './infra/jobs/job-runner.js';
 import { Scheduler } from './infra/jobs/scheduler.js';
 import { Wake } from './infra/jobs/wake.js';
-import { freePort, MailboxServer } from './infra/mailbox/mailbox.server.js';
+import { freePort } from './infra/free-port.js';
+import { MailboxServer } from './infra/mailbox/mailbox.server.js';
 import { listenForClock } from './infra/clock-listener.js';
 import { ClockOffset } from './infra/clock-offset.js';
 import { secretKey } from './infra/secret-key.js';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
-import { freePort } from '../../src/infra/mailbox/mailbox.server.js';
+import { freePort } from '../../src/infra/free-port.js';
 import { atSignal } from '../support/at-signal.js';
 
 /** The peer that takes all mails of a benchmark, in a process of its own. */

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { FrameLocator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort } from '../../src/infra/mailbox/mailbox.server.js';
+import { freePort } from '../../src/infra/free-port.js';
 import { startTestApp, type TestApp } from '../support/app.js';
 import { faultsOf, findChromium, openPhone, type Phone } from '../support/browser.js';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
-import { freePort } from '../../src/infra/mailbox/mailbox.server.js';
+import { freePort } from '../../src/infra/free-port.js';
 import { build, ROOT } from '../support/build.js';
 
 /** What `npm start` runs after the build, on an empty folder and nothing configured but where. */

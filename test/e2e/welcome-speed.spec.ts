@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readConfig } from '../../config/env.js';
 import { startApplication, type Application } from '../../src/application.js';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
-import { freePort } from '../../src/infra/mailbox/mailbox.server.js';
+import { freePort } from '../../src/infra/free-port.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 const ONE_BY_ONE = 30;

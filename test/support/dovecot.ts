@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
-import { freePort } from '../../src/infra/mailbox/mailbox.server.js';
+import { freePort } from '../../src/infra/free-port.js';
 
 const DOVECOT = '/usr/sbin/dovecot';
 const PASSWORD = 'secret-of-the-test';

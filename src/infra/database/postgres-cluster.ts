@@ -1,9 +1,9 @@
 import { spawn, spawnSync, type ChildProcess, type SpawnSyncReturns } from 'node:child_process';
 import { chown, lchown, mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DomainError } from '../../values/domain-error.js';
+import { freePort } from '../free-port.js';
 import type { PostgresBinaries } from './postgres-binaries.js';
 import { accountMay, type PostgresAccount } from './postgres-user.js';
 import { becomesTrue, readPostmaster, stopPostmaster, type Postmaster } from './postmaster.js';
@@ -136,7 +136,7 @@ export async function launchServer(host: ClusterHost, log: (line: string) => voi
       ({ size }) => size,
       () => 0,
     );
-    const child = await spawnServer(host, logFile, await findFreePort());
+    const child = await spawnServer(host, logFile, await freePort());
     const outcome = await waitUntilReady(child, host, log);
     if (outcome.kind === 'ready') return { ...outcome.postmaster, isRunning: async () => !hasEnded(child) };
     const output = (await readFile(logFile)).subarray(sizeBefore).toString();
@@ -248,20 +248,6 @@ function environment(host: ClusterHost): NodeJS.ProcessEnv {
 
 function settingArguments(settings: Readonly<Record<string, string>>): string[] {
   return Object.entries({ ...SETTINGS, ...settings }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-}
-
-function findFreePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => {
-        if (address !== null && typeof address === 'object') resolve(address.port);
-        else reject(new Error('No free port on 127.0.0.1.'));
-      });
-    });
-  });
 }
 
 async function rotateLog(logFile: string): Promise<void> {

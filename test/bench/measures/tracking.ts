@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
-import { freePort } from '../../../src/infra/mailbox/mailbox.server.js';
+import { freePort } from '../../../src/infra/free-port.js';
 import { secretKey } from '../../../src/infra/secret-key.js';
 import { clickToken, openToken } from '../../../src/tracking/tracking-token.js';
 import { DurablePostgres } from '../../support/durable-postgres.js';

@@ -3,7 +3,8 @@ import { AdminModule } from '../../../src/admin/admin.module.js';
 import { SystemClock } from '../../../src/infra/clock.js';
 import { ClockOffset } from '../../../src/infra/clock-offset.js';
 import { Wake } from '../../../src/infra/jobs/wake.js';
-import { freePort, MailboxServer } from '../../../src/infra/mailbox/mailbox.server.js';
+import { freePort } from '../../../src/infra/free-port.js';
+import { MailboxServer } from '../../../src/infra/mailbox/mailbox.server.js';
 import { openShop, type Shop } from '../orders/shop.js';
 
 const DAY_MS = 86_400_000;

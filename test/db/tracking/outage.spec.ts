@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../config/env.js';
 import { createApp } from '../../../src/application.js';
 import { openDataSource } from '../../../src/infra/database/migrate.js';
-import { freePort } from '../../../src/infra/mailbox/mailbox.server.js';
+import { freePort } from '../../../src/infra/free-port.js';
 import { readHitBatch } from '../../../src/tracking/hit-batch.js';
 import { AfterWork } from '../../../src/tracking/after-work.service.js';
 import { HitRecorder } from '../../../src/tracking/hit-recorder.service.js';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../../../src/infra/mailbox/mailbox.server.js';
+import { freePort } from '../../../src/infra/free-port.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';

@@ -1,0 +1,20 @@
+import { createServer, type Server } from 'node:net';
+import { afterAll, expect, it } from 'vitest';
+import { freePort } from '../../../src/infra/free-port.js';
+
+const servers: Server[] = [];
+afterAll(() => servers.forEach((server) => server.close()));
+
+it('gives each asker a port of its own, outside what systems give to connections unasked', async () => {
+  const ports = await Promise.all(Array.from({ length: 50 }, freePort));
+  expect(new Set(ports).size).toBe(50);
+  expect(ports.filter((port) => port < 1_024 || port >= 32_768)).toEqual([]);
+});
+
+it('passes by a port on which somebody listens', async () => {
+  const next = (await freePort()) + 1;
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(next, '127.0.0.1', resolve));
+  servers.push(server);
+  expect(await freePort()).toBe(next + 1);
+});
