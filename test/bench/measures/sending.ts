@@ -36,6 +36,8 @@ const CORES = availableParallelism();
 
 interface Rates {
   raw: NodemailerResult[];
+  /** As many bare pools at once as there are cores, together: what machine and relay give without any ledger. */
+  rawAll: number[];
   composed: NodemailerResult[];
   one: SendResult[];
   all: SendResult[];
@@ -81,6 +83,7 @@ async function compare(context: BenchContext, { product, relay, mail, sizes }: P
   const maxConnections = await bestPool(context, { port, mail, sizes });
   const rates: Rates = {
     raw: [],
+    rawAll: [],
     composed: [],
     one: [],
     all: [],
@@ -94,9 +97,11 @@ async function compare(context: BenchContext, { product, relay, mail, sizes }: P
     rates.one.push(await product.send(relay, { workers: 1, mails: sizes.mails }));
     rates.composed.push(await runNodemailer({ ...nodemailer, mails: sizes.composedMails, parts }));
     rates.all.push(await product.send(relay, { workers: CORES, mails: sizes.mails }));
+    rates.rawAll.push(await poolsAtOnce({ ...nodemailer, mails: sizes.rawMails, raw: mail }));
     context.print(
       `round ${round}: bare pool ${whole(rates.raw.at(-1)?.perSecond)}/s, sendMail ${whole(rates.composed.at(-1)?.perSecond)}/s, ` +
-        `one worker ${whole(rates.one.at(-1)?.perSecond)}/s, ${CORES} workers ${whole(rates.all.at(-1)?.perSecond)}/s`,
+        `one worker ${whole(rates.one.at(-1)?.perSecond)}/s, ${CORES} workers ${whole(rates.all.at(-1)?.perSecond)}/s, ` +
+        `${CORES} bare pools ${whole(rates.rawAll.at(-1))}/s`,
     );
     await signedRound(context, { product, relay, rates, mails: sizes.mails });
   }
@@ -138,6 +143,12 @@ function rowsOf(rates: Rates, maxConnections: number): Row[] {
       raw,
       'mails/s',
       `${maxConnections} connections, one ready-made mail`,
+    ),
+    fact(
+      `sending: ${CORES} bare pools at once`,
+      median(rates.rawAll),
+      'mails/s',
+      'the limit of machine and relay',
     ),
     fact('sending: nodemailer sendMail', composed, 'mails/s', 'html and text'),
     fact('sending: one worker', one, 'mails/s', 'claim, render, ledger, SMTP, settle'),
@@ -230,6 +241,11 @@ async function bestPool(
     if (perSecond > best.perSecond) best = { maxConnections, perSecond };
   }
   return best.maxConnections;
+}
+
+async function poolsAtOnce(task: NodemailerTask): Promise<number> {
+  const results = await Promise.all(Array.from({ length: CORES }, () => runNodemailer(task)));
+  return results.reduce((sum, { perSecond }) => sum + perSecond, 0);
 }
 
 async function runNodemailer(task: NodemailerTask): Promise<NodemailerResult> {
