@@ -114,10 +114,11 @@ function ranRule(stepKey: string, { outcome, at }: EnrollmentFacts['outcomes'][n
       `The step was passed over on ${on}: it expired on ${expired}.`,
       at,
     );
-  const field = /^no date in (.+)$/.exec(outcome)?.[1];
-  if (field !== undefined) {
-    const text = `The step was passed over on ${on}: the field ${quoted(field)} held no date.`;
-    return rule('STEP_HAS_NO_DATE', 'stopped', text, at);
+  const [, kind, name = ''] = /^no date (in|for the end of the membership) (.+)$/.exec(outcome) ?? [];
+  if (kind !== undefined) {
+    const missing =
+      kind === 'in' ? `the field ${quoted(name)} held no date` : `the membership ${quoted(name)} had no end`;
+    return rule('STEP_HAS_NO_DATE', 'stopped', `The step was passed over on ${on}: ${missing}.`, at);
   }
   if (outcome === HOLDOUT) {
     const text = `The step was passed over on ${on}: the person is among those whom its split test holds out.`;

@@ -99,9 +99,7 @@ export function stepReports(steps: readonly MailStep[], counts: readonly StepCou
 
 /** The amount in the funnel's own currency, 0 when there is none; other currencies are never added to it. */
 export function mainRevenue(revenues: readonly Money[], currency: string): Money {
-  return (
-    revenues.find((revenue) => revenue.currency === currency) ?? revenues[0] ?? { amountMinor: 0, currency }
-  );
+  return revenues.find((revenue) => revenue.currency === currency) ?? { amountMinor: 0, currency };
 }
 
 const NOTHING = { sent: 0, opened: 0, openedMachine: 0, clicked: 0 };

@@ -53,14 +53,14 @@ export async function countStages(db: EntityManager, key: string, period: Period
 
 /**
  * What was offered after orders, by offer: shown to how many, taken (paid, refunded since or not) and declined by how many of
- * these, and what it earned. Served by upsell_offer.
+ * these, and what it earned in the currency of today's price. Served by upsell_offer.
  */
 export async function countUpsells(db: EntityManager, key: string, period: Period): Promise<UpsellCounts[]> {
   return db.query(
     `select f.slug as offer, count(*)::int as shown,
             count(*) filter (where o.status in ('paid', 'refunded'))::int as taken,
             count(*) filter (where u.answer = 'declined')::int as declined,
-            jsonb_build_object('amountMinor', coalesce(sum(o.amount_minor) filter (where o.status = 'paid'), 0)::float8,
+            jsonb_build_object('amountMinor', coalesce(sum(o.amount_minor) filter (where o.status = 'paid' and o.currency = p.currency), 0)::float8,
               'currency', p.currency) as revenue
        from upsell u join offer f on f.id = u.offer_id join product p on p.id = f.product_id
        left join orders o on o.id = u.taken_order_id

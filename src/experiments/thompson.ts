@@ -11,8 +11,10 @@ interface Belief {
 }
 
 /**
- * The shares of the next period: each arm gets the chance that it is the best one, after what is known, plus its even
- * part of the people who are there to explore. Arms in `stopped` get nobody. The same people give the same shares.
+ * The shares of the next period: each arm gets the chance that it is the best one, after what is known, plus its part by
+ * weight of the people who are there to explore. The weights are also the odds before anything is known: an arm that its
+ * owner wants little of at first has to show more before it gets much. Arms in `stopped` get nobody. The same people give
+ * the same shares.
  *
  * Thompson's rule, with the chances integrated instead of drawn. A value between 0 and 1 counts as that part of a
  * success, which takes the spread of money for larger than it is: the shares then move later, never too soon.
@@ -24,17 +26,17 @@ export function nextShares(
 ): Shares {
   const live = plan.arms.map((_, arm) => arm).filter((arm) => !stopped.has(arm));
   if (live.length === 0) throw new Error('every arm is stopped');
-  if (plan.optimise === null) {
-    const planned = plannedShares(plan).map((share, arm) => (stopped.has(arm) ? 0 : share));
-    return rounded(planned);
-  }
-  const best = chancesOfBest(live.map((arm) => beliefOf(cohorts, arm)));
+  const planned = partsOfOne(plannedShares(plan).map((share, arm) => (stopped.has(arm) ? 0 : share)));
+  if (plan.optimise === null) return rounded(planned);
   const { explore } = plan.optimise;
-  const shares = plan.arms.map((_, arm) => {
-    const place = live.indexOf(arm);
-    return place < 0 ? 0 : explore / live.length + (1 - explore) * (best[place] ?? 0);
-  });
-  return rounded(shares);
+  const chances = chancesOfBest(live.map((arm) => beliefOf(cohorts, arm)));
+  const best = partsOfOne(planned.map((share, arm) => share * (chances[live.indexOf(arm)] ?? 0)));
+  return rounded(planned.map((share, arm) => explore * share + (1 - explore) * (best[arm] ?? 0)));
+}
+
+function partsOfOne(shares: readonly number[]): number[] {
+  const all = shares.reduce((sum, share) => sum + share, 0);
+  return shares.map((share) => share / all);
 }
 
 function beliefOf(cohorts: readonly Cohort[], arm: number): Belief {
@@ -108,8 +110,7 @@ function logWeight(a: number, b: number, x: number): number {
 
 /** To four places, the largest taking what is left over. */
 function rounded(shares: readonly number[]): number[] {
-  const all = shares.reduce((sum, share) => sum + share, 0);
-  const result = shares.map((share) => Math.round((share / all) * 10_000) / 10_000);
+  const result = partsOfOne(shares).map((share) => Math.round(share * 10_000) / 10_000);
   const rest = 1 - result.reduce((sum, share) => sum + share, 0);
   const largest = result.indexOf(Math.max(...result));
   result[largest] = (result[largest] ?? 0) + rest;

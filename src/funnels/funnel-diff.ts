@@ -29,7 +29,7 @@ export function funnelDiff(current: FunnelState | null, next: FunnelState): Plan
   for (const object of before.keys()) if (!after.has(object)) changes.push({ sign: '-', object, detail: '' });
   if (current)
     changes.push(
-      ...orderChange(current.definition, next.definition),
+      ...orderChanges(current.definition, next.definition),
       ...sourceChanges(current.sources, next.sources),
     );
   return changes;
@@ -90,15 +90,21 @@ function fieldChanges(
     }));
 }
 
-function orderChange(before: FunnelDefinition, after: FunnelDefinition): PlannedChange[] {
-  const order = (definition: FunnelDefinition): string[] =>
-    allSteps(definition.sequence.steps).map(({ step }) => step.key);
-  const [old, now] = [order(before), order(after)];
-  const kept = old.filter((key) => now.includes(key)).join(', ');
-  const keptNow = now.filter((key) => old.includes(key)).join(', ');
-  return kept === keptNow
-    ? []
-    : [{ sign: '~', object: `sequence ${after.funnel}`, detail: `order of steps ${kept} → ${keptNow}` }];
+/** Steps, products and offers each have an order of their own; what came or went is told elsewhere. */
+function orderChanges(before: FunnelDefinition, after: FunnelDefinition): PlannedChange[] {
+  const orders = ({ sequence, products, offers }: FunnelDefinition): Record<string, string[]> => ({
+    steps: allSteps(sequence.steps).map(({ step }) => step.key),
+    products: products.map(({ key }) => key),
+    offers: offers.map(({ key }) => key),
+  });
+  const old = orders(before);
+  return Object.entries(orders(after)).flatMap(([what, now]): PlannedChange[] => {
+    const were = old[what] ?? [];
+    const kept = were.filter((key) => now.includes(key)).join(', ');
+    const keptNow = now.filter((key) => were.includes(key)).join(', ');
+    const object = `${what === 'steps' ? 'sequence' : 'funnel'} ${after.funnel}`;
+    return kept === keptNow ? [] : [{ sign: '~', object, detail: `order of ${what} ${kept} → ${keptNow}` }];
+  });
 }
 
 function sourceChanges(before: Sources, after: Sources): PlannedChange[] {

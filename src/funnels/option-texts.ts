@@ -90,7 +90,8 @@ const TEXTS: Readonly<Record<string, string>> = {
   judge: 'What an arm wins by: clicks of people, or revenue per recipient.',
   arms: 'What is compared; the first is the control. What an arm has of its own takes the place of the step.',
   'arms.steps': 'The path of this arm, or none ([]). At its end people go on behind the split.',
-  weight: "Shares go by it: an arm gets its weight's part of the people.",
+  weight:
+    "Shares go by it: an arm gets its weight's part of the people; with optimise these are the odds it begins with.",
   subject: 'Subject in place of that of the template; Liquid.',
   'split.within':
     'How long clicks and orders of a person count, after the longest arm is over; arms without a time of their own take none.',
@@ -100,9 +101,9 @@ const TEXTS: Readonly<Record<string, string>> = {
   cap: 'The most that one person counts for, by revenue.',
   optimise: 'thompson: the better an arm does, the more people it gets.',
   explore: 'Part of the people who are still shared out by the weights.',
-  guardRails: 'Where an arm has more of these than the control by this much, it gets nobody any more.',
-  unsubscribes: 'Part of the recipients who leave.',
-  complaints: 'Part of the recipients who complain.',
+  guardRails: 'An arm that is shown to have more of these than allowed gets nobody any more.',
+  unsubscribes: 'Part of the recipients of an arm who may leave, such as 2%.',
+  complaints: 'Part of the recipients of an arm who may complain, such as 0.3%.',
   'arms.email': 'Template of the mail, in place of that of the step.',
   'arms.offer': 'Offer that the mail makes, in place of that of the step.',
   products: 'What is sold.',

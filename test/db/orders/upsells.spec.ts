@@ -144,6 +144,13 @@ describe('what is offered after an order', () => {
       revenue: { amountMinor: 27_860, currency: 'EUR' },
     });
     expect(await countStages(shop.db.manager, 'shop', ALWAYS)).toMatchObject({ orders: 8 });
+    // Orders keep their currency when the product gets another one: euros are not called dollars.
+    await shop.db.query(`update product set currency = 'USD' where key = 'coaching'`);
+    const [changed] = (await countUpsells(shop.db.manager, 'shop', ALWAYS)).filter(
+      ({ offer }) => offer === 'coaching',
+    );
+    expect(changed?.revenue).toEqual({ amountMinor: 0, currency: 'USD' });
+    await shop.db.query(`update product set currency = 'EUR' where key = 'coaching'`);
   });
 
   it('answers everybody when many press its button at once', async () => {

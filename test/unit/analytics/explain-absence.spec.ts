@@ -146,6 +146,11 @@ const STEPS: [decidedBy: string, words: RegExp, facts: StepFacts][] = [
     /passed over.*field “trialEnd” held no date/,
     facts('welcome', { outcomes: [ran('welcome', 'no date in trialEnd')] }),
   ],
+  [
+    'STEP_HAS_NO_DATE',
+    /passed over.*membership “club” had no end/,
+    facts('welcome', { outcomes: [ran('welcome', 'no date for the end of the membership club')] }),
+  ],
   ['STEP_RAN', /sends no mail/, facts('welcome', { outcomes: [ran('welcome', 'ran')] })],
   ['STEP_DECIDED', /decided.*then/, facts('pick', { outcomes: [ran('pick', 'then')] })],
   ['MOVED_ON', /moved on to “clients”/, facts('offer', { ...out('moved to clients') })],

@@ -60,6 +60,7 @@ describe('revenue', () => {
       { amountMinor: 100, currency: 'EUR' },
     ];
     expect(mainRevenue(revenues, 'EUR')).toEqual({ amountMinor: 100, currency: 'EUR' });
+    expect(mainRevenue(revenues, 'JPY')).toEqual({ amountMinor: 0, currency: 'JPY' });
     expect(mainRevenue([], 'JPY')).toEqual({ amountMinor: 0, currency: 'JPY' });
   });
 });

@@ -42,6 +42,27 @@ describe('the shares of a test that optimises itself', () => {
   });
 });
 
+describe('weights beside shares that move', () => {
+  const planned = planOf(['a', 'b', 'c'], { optimise: { explore: 0.1 } });
+  const plan = {
+    ...planned,
+    arms: planned.arms.map((arm, place) => ({ ...arm, weight: place === 0 ? 8 : 1 })),
+  };
+
+  it('are the shares until something is known, also of those that are left when an arm is stopped', () => {
+    expect(nextShares(plan, [])).toEqual([0.8, 0.1, 0.1]);
+    expect(nextShares(plan, [], new Set([0]))).toEqual([0, 0.5, 0.5]);
+  });
+
+  it('do not go with the first look: a bold arm has to show more than luck before it gets much', () => {
+    const early = nextShares(plan, [cohort(0, 80, 8), cohort(1, 10, 1), cohort(2, 10, 1)]);
+    expect(early[0]).toBeGreaterThan(0.5);
+    const late = nextShares(plan, [cohort(0, 8_000, 400), cohort(1, 1_000, 120), cohort(2, 1_000, 50)]);
+    expect(late[1]).toBeGreaterThan(0.85);
+    expect(late[0]).toBeGreaterThanOrEqual(0.08);
+  });
+});
+
 describe('who gets which arm', () => {
   const test = { test: 'course/pitch', arms: planOf(['a', 'b']).arms, holdoutBps: 1_000 };
   const people = Array.from({ length: 8_000 }, (_, index) => String(index + 1));

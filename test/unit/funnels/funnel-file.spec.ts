@@ -137,6 +137,22 @@ describe('the difference between two funnels', () => {
     ]);
   });
 
+  it('notices another order of products and of offers, which the file that is exported keeps', () => {
+    const two = GOOD.replace(
+      'offers:\n',
+      '  - { key: book, name: Book, price: 9.00 EUR }\noffers:\n  - { key: book, product: book }\n',
+    );
+    const { products, offers, ...rest } = definitionOf(two);
+    const turned = {
+      definition: { ...rest, products: products.toReversed(), offers: offers.toReversed() },
+      sources: {},
+    };
+    expect(funnelDiff(state(two), turned).map(changeText)).toEqual([
+      '~ funnel guide: order of products kit, book → book, kit',
+      '~ funnel guide: order of offers book, kit → kit, book',
+    ]);
+  });
+
   it('notices a mail whose text changed', () => {
     const changes = funnelDiff(state(GOOD, { 'emails/offer': 'a' }), state(GOOD, { 'emails/offer': 'b' }));
     expect(changes.map(changeText)).toEqual(['~ email emails/offer: its content changed']);
