@@ -39,7 +39,8 @@ const TEXTS: Readonly<Record<string, string>> = {
   'step.offer': 'Offer that the mail makes.',
   delay: 'How long after the step before: 90 minutes, 2 days, 1 month.',
   at: 'Local time of day, such as "09:30".',
-  deadline: "How long the offer's price holds for each reader, from the sending, such as 72 hours.",
+  deadline:
+    "How long the offer's price holds for each reader, from when the step runs, such as 72 hours; never shorter than an earlier mail said.",
   onDays: 'Days of the week on which the step may run.',
   until: 'Not before this date, the date in a field of the subscriber, or the end of a membership.',
   expires: 'Date after which the step is passed over; a day counts to its end.',

@@ -140,7 +140,7 @@ export class OffersService {
       subscriberId === null || !offer.personalDeadline
         ? null
         : await this.enrollments.offerTerms(subscriberId, slug);
-    const { price, discounted, expired } = offerPrice({
+    const { price, discountBps, expired } = offerPrice({
       full: offer.product.price,
       discountBps: offer.discountBps,
       personalDeadline: offer.personalDeadline,
@@ -151,7 +151,7 @@ export class OffersService {
       offer,
       price,
       fullPrice: offer.product.price,
-      discountBps: discounted ? offer.discountBps : 0,
+      discountBps,
       expired,
       expiresAt: grant?.expiresAt ?? null,
       subscriberId,

@@ -3,6 +3,8 @@ import { applyDiscountBps, type Money } from '../values/money.js';
 /** What a step of a sequence promised one subscriber; `expiresAt` is null for a promise without an end. */
 export interface OfferGrant {
   readonly expiresAt: Date | null;
+  /** As the mail said it; null for a promise of before prices were kept. */
+  readonly price: Money | null;
 }
 
 export interface OfferPriceQuestion {
@@ -16,14 +18,16 @@ export interface OfferPriceQuestion {
 
 export interface OfferPrice {
   readonly price: Money;
-  readonly discounted: boolean;
+  /** Of the full price; 0 where it is asked. */
+  readonly discountBps: number;
   /** The visitor had a better price, and its deadline has passed. */
   readonly expired: boolean;
 }
 
 /**
  * What one visitor pays for an offer now. Without a personal deadline the discount is everybody's; with one it belongs
- * to subscribers who were granted it, up to but not including `expiresAt`: a deadline that gives way is none.
+ * to subscribers who were granted it, up to but not including `expiresAt`: a deadline that gives way is none. Whom a mail
+ * promised a lower price than today's pays what it said.
  */
 export function offerPrice({
   full,
@@ -34,8 +38,10 @@ export function offerPrice({
 }: OfferPriceQuestion): OfferPrice {
   const ended = personalDeadline && grant !== null && grant.expiresAt !== null && now >= grant.expiresAt;
   const entitled = !personalDeadline || (grant !== null && !ended);
-  const price = entitled
-    ? { amountMinor: applyDiscountBps(full.amountMinor, discountBps), currency: full.currency }
-    : full;
-  return { price, discounted: entitled && discountBps > 0, expired: ended && discountBps > 0 };
+  if (!entitled) return { price: full, discountBps: 0, expired: ended && discountBps > 0 };
+  const today = applyDiscountBps(full.amountMinor, discountBps);
+  const said = personalDeadline && grant?.price?.currency === full.currency ? grant.price.amountMinor : today;
+  if (said >= today) return { price: { ...full, amountMinor: today }, discountBps, expired: false };
+  const ofFull = Math.round((1 - said / full.amountMinor) * 10_000);
+  return { price: { ...full, amountMinor: said }, discountBps: ofFull, expired: false };
 }

@@ -37,7 +37,7 @@ const PARTS = {
       w.created_at as "plannedAt", w.settled_at as "settledAt"
     from webhook_delivery w join enrollment e on e.id = w.enrollment_id join sequence q on q.id = e.sequence_id
     where e.subscriber_id = $1 order by w.id`,
-  offers: `select offer_slug as offer, expires_at as "expiresAt", created_at as "grantedAt"
+  offers: `select offer_slug as offer, amount_minor as "amountMinor", currency, expires_at as "expiresAt", created_at as "grantedAt"
     from enrollment_offer where subscriber_id = $1 order by created_at, offer_slug`,
   affiliateLinks: `select a.code as affiliate, r.touched_at as "clickedAt", r.source as "keptBy"
     from referral r join affiliate a on a.id = r.affiliate_id where r.subscriber_id = $1`,

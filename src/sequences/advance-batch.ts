@@ -3,7 +3,8 @@ import type { Sender } from '../delivery/message.js';
 import type { Assignment } from '../experiments/experiment-terms.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { emptyPlan, type BatchPlan, type NextState } from './batch-plan.js';
-import { armKey, dateNeed, needKey, type Need, type PreparedSequence } from './prepared.js';
+import type { EmailNode, OfferSnapshot } from './definition.js';
+import { armKey, dateNeed, needKey, promiseKey, type Need, type PreparedSequence } from './prepared.js';
 import { advance, type Facts, type Progress, type Sent } from './progress.js';
 
 /** People by column, one entry for each in every column: a batch of objects keeps the memory of a worker busy. */
@@ -38,6 +39,8 @@ export interface RunningVersion {
   sequence: PreparedSequence;
   funnelKey: string;
   sender: Sender;
+  /** By slug, as they are sold now: a mail says what the checkout will ask, whatever the version is that people are in. */
+  offers: ReadonlyMap<string, OfferSnapshot>;
 }
 
 /** What is known about the people of a batch, by enrollment and `needKey`: a yes or no, what a field holds, or their place in a test. */
@@ -96,7 +99,7 @@ export function planBatch(
     let peers: Peers | undefined;
     for (let index = 0; index < group.people.ids.length; index++) {
       if (peers === undefined || asks) peers = peersAt({ group, index }, start);
-      addPerson(batch.plan, { group, index }, peers);
+      addPerson(batch, { group, index }, peers);
     }
   }
   return batch.plan;
@@ -190,6 +193,7 @@ function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batc
       answer: (leaf) => own?.get(needKey(leaf)) === true,
       date: (source) => own?.get(needKey(dateNeed(source))),
       arm: (experiment) => (own?.get(armKey(experiment)) as Assignment | undefined) ?? null,
+      promise: (offer) => (own?.get(promiseKey(offer)) as Date | null | undefined) ?? null,
       had: had === null ? null : (JSON.parse(had) as Record<string, string>),
     });
     peers.state = plan.states.push(stateAfter(progress)) - 1;
@@ -201,7 +205,7 @@ function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batc
   }
 }
 
-function addPerson(plan: BatchPlan, { group, index }: Place, peers: Peers): void {
+function addPerson({ plan, now }: Batch, { group, index }: Place, peers: Peers): void {
   const { state, progress, version } = peers;
   const { ids, subscriberIds, emails, emailKeys } = group.people;
   const [enrollmentId = '', subscriberId = ''] = [ids[index], subscriberIds[index]];
@@ -212,14 +216,17 @@ function addPerson(plan: BatchPlan, { group, index }: Place, peers: Peers): void
   plan.moves.ids.push(enrollmentId);
   plan.moves.states.push(state);
   if (progress === null || version === null) return;
-  const shared = sharedBy(peers, { plan, progress, version, data: group.data });
-  for (const [place, { node, offerExpiresAt }] of progress.sent.entries()) {
+  const shared = sharedBy(peers, { plan, progress, version, data: group.data, now });
+  for (const [place, { node, offerExpiresAt: expiresAt }] of progress.sent.entries()) {
     addMail(plan.mail, {
       ...{ shared: shared[place] ?? -1, subscriberId, enrollmentId },
       ...{ address: emails[index] ?? '', emailKey: emailKeys[index] ?? '' },
     });
-    if (node.offer === null) continue;
-    plan.grants.push({ enrollmentId, subscriberId, offerSlug: node.offer.slug, expiresAt: offerExpiresAt });
+    const offer = offerNow(node, version);
+    if (offer === null) continue;
+    const { slug: offerSlug, price } = offer;
+    const isLastWord = progress.sent.findLastIndex((sent) => sent.node.offer?.slug === offerSlug) === place;
+    if (isLastWord) plan.grants.push({ enrollmentId, subscriberId, offerSlug, expiresAt, price });
   }
   for (const { key: stepKey, outcome } of progress.passed)
     plan.decisions.push({ enrollmentId, stepKey, outcome });
@@ -233,13 +240,14 @@ function sharedBy(
     progress,
     version,
     data,
-  }: { plan: BatchPlan; progress: Progress; version: RunningVersion; data: string },
+    now,
+  }: { plan: BatchPlan; progress: Progress; version: RunningVersion; data: string; now: Date },
 ): readonly number[] {
   const known = sharedByData.get(data);
   if (known !== undefined) return known;
   const read = JSON.parse(data) as Record<string, unknown>;
   const shared = progress.sent.map(
-    (sent) => plan.mail.shared.push(sharedMail(sent, version, read, mailsDueAt)) - 1,
+    (sent) => plan.mail.shared.push(sharedMail(sent, version, read, { mailsDueAt, now })) - 1,
   );
   sharedByData.set(data, shared);
   return shared;
@@ -279,11 +287,12 @@ function addEffects(
 
 function sharedMail(
   { node, offerExpiresAt, expiresAt, hours }: Sent,
-  { funnelKey, sender, sequence }: RunningVersion,
-  ...[data, dueAt]: [Record<string, unknown>, Date]
+  version: RunningVersion,
+  ...[data, { mailsDueAt: dueAt, now }]: [Record<string, unknown>, { mailsDueAt: Date; now: Date }]
 ): SharedMail {
-  const expires = offerExpiresAt === null ? {} : { expiresAt: offerExpiresAt.toISOString() };
-  const offer = node.offer === null ? {} : { offer: { ...node.offer, ...expires } };
+  const { funnelKey, sender, sequence } = version;
+  const sold = offerNow(node, version);
+  const offer = sold === null ? {} : { offer: promised(sold, offerExpiresAt, now) };
   const { priority } = sequence.definition;
   return {
     class: 'marketing',
@@ -300,6 +309,21 @@ function sharedMail(
     ...(hours === null ? {} : { hours }),
     ...(priority === undefined ? {} : { priority }),
   };
+}
+
+function offerNow({ offer }: EmailNode, { offers }: RunningVersion): OfferSnapshot | null {
+  return offer === null ? null : (offers.get(offer.slug) ?? offer);
+}
+
+/** What a mail says of an offer. Behind the end of what was promised the price is the full one. */
+function promised(
+  offer: OfferSnapshot,
+  expiresAt: Date | null,
+  now: Date,
+): OfferSnapshot & { expiresAt?: string } {
+  if (expiresAt === null) return offer;
+  if (expiresAt <= now) return { ...offer, price: offer.fullPrice, discountBps: 0 };
+  return { ...offer, expiresAt: expiresAt.toISOString() };
 }
 
 function stateAfter(progress: Progress): NextState {

@@ -1,5 +1,6 @@
 import { emptyBatch, type MailBatch } from '../delivery/mail-batch.js';
 import type { NewAssignment } from '../experiments/experiment-terms.js';
+import type { Money } from '../values/money.js';
 import type { FieldValue } from './condition.js';
 
 /** Where an enrollment stands after its step; many share one. */
@@ -29,6 +30,7 @@ export interface Grant {
   subscriberId: string;
   offerSlug: string;
   expiresAt: Date | null;
+  price: Money;
 }
 
 /** One change to one person, in the order of the steps. */

@@ -6,7 +6,7 @@ import type { LocalSpan, SendWindow } from '../values/week-hours.js';
 import type { Weekday } from '../values/zoned-time.js';
 import type { Condition, EntryTrigger, FieldValue, Trigger } from './condition.js';
 
-/** The offer as it stood when the version was published: what a mail promised stays promised. */
+/** The offer as it stood when the version was published. Mails say what it costs when they are planned. */
 export interface OfferSnapshot {
   slug: string;
   title: string;
@@ -47,7 +47,7 @@ export interface EmailNode extends TimedStep {
   templateKey: string;
   templateId: string;
   offer: OfferSnapshot | null;
-  /** How long the offer's price holds for this person, from the sending of the step. */
+  /** How long the offer's price holds for this person, from when the step runs; never shorter than an earlier mail said. */
   deadline: Duration | null;
   split?: Split;
 }

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import type { Money } from '../values/money.js';
 import { AdvanceService } from './advance.service.js';
 import { EnrollingService } from './enrolling.service.js';
 import { ReactionsService } from './reactions.service.js';
@@ -112,9 +113,14 @@ export class EnrollmentsService {
   }
 
   /** The offer as it was granted to this subscriber last; null when no step granted it. */
-  async offerTerms(subscriberId: string, offerSlug: string): Promise<{ expiresAt: Date | null } | null> {
-    const rows: { expiresAt: Date | null }[] = await this.dataSource.query(
-      `select expires_at as "expiresAt" from enrollment_offer where subscriber_id = $1 and offer_slug = $2
+  async offerTerms(
+    subscriberId: string,
+    offerSlug: string,
+  ): Promise<{ expiresAt: Date | null; price: Money | null } | null> {
+    const rows: { expiresAt: Date | null; price: Money | null }[] = await this.dataSource.query(
+      `select expires_at as "expiresAt",
+         case when amount_minor is not null then jsonb_build_object('amountMinor', amount_minor, 'currency', currency) end as price
+       from enrollment_offer where subscriber_id = $1 and offer_slug = $2
        order by created_at desc limit 1`,
       [subscriberId, offerSlug],
     );

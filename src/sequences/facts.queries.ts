@@ -61,6 +61,8 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], 
     const ask = fields[place];
     if (ask) put(ask, ask.need.kind === 'date' ? value : fieldHolds(ask.need, value));
   }
+  const promises = of('promise');
+  for (const [place, until] of await promisesUntil(manager, promises)) put(promises[place], until);
   const arms = of('arm');
   const places = await loadAssignments(
     manager,
@@ -112,6 +114,21 @@ async function placesWhere(
     [asks.map(({ row }) => row.id), asks.map(({ row }) => row.subscriberId), one, two],
   );
   return rows.map(({ place }) => place - 1);
+}
+
+/** Of those who were promised something, until when; null without an end. By the primary key of `enrollment_offer`. */
+async function promisesUntil(
+  manager: EntityManager,
+  asks: readonly Ask<Extract<Need, { kind: 'promise' }>>[],
+): Promise<[number, Date | null][]> {
+  if (asks.length === 0) return [];
+  const rows: { place: number; until: Date | null }[] = await manager.query(
+    `select u.place::int - 1 as place, o.expires_at as until
+     from unnest($1::bigint[], $2::text[]) with ordinality as u (enrollment_id, slug, place)
+     join enrollment_offer o on o.enrollment_id = u.enrollment_id and o.offer_slug = u.slug`,
+    [asks.map(({ row }) => row.id), asks.map(({ need }) => need.offer)],
+  );
+  return rows.map(({ place, until }) => [place, until]);
 }
 
 async function fieldValues(

@@ -23,7 +23,9 @@ export type Need =
   | { readonly kind: 'date'; readonly field: string }
   /** When the membership by the product ends or has ended. */
   | { readonly kind: 'memberEnd'; readonly product: string }
-  | { readonly kind: 'arm'; readonly split: SplitTest };
+  | { readonly kind: 'arm'; readonly split: SplitTest }
+  /** Until when an earlier mail of the enrollment promised the price of the offer. */
+  | { readonly kind: 'promise'; readonly offer: string };
 
 /** A sequence prepared for many people: the timing of each step is built once, as `nextDueAt` keeps its answers by it. */
 export interface PreparedSequence {
@@ -76,8 +78,14 @@ export function armKey(experiment: string): string {
   return `arm ${experiment}`;
 }
 
+/** As `needKey`, of what was promised about an offer. */
+export function promiseKey(offer: string): string {
+  return `promise ${offer}`;
+}
+
 export function needKey(need: Need): string {
   if (need.kind === 'arm') return armKey(need.split.experiment);
+  if (need.kind === 'promise') return promiseKey(need.offer);
   if (need.kind === 'memberEnd') return `member end ${need.product}`;
   return need.kind === 'date' ? `date ${need.field}` : leafKey(need);
 }
@@ -188,6 +196,14 @@ function ownNeeds(node: SequenceNode): Need[] {
   if (node.kind === 'split') return [{ kind: 'arm', split: node.split }];
   if (isAsking(node)) return questionsOf(node);
   const date: Need[] = node.untilField === undefined ? [] : [dateNeed(node.untilField)];
-  if (!isMail(node) || node.split === undefined) return date;
-  return [...date, { kind: 'arm', split: node.split }];
+  if (!isMail(node)) return date;
+  const arm: Need[] = node.split === undefined ? [] : [{ kind: 'arm', split: node.split }];
+  const promises = offersOf(node).map((offer): Need => ({ kind: 'promise', offer }));
+  return [...date, ...arm, ...promises];
+}
+
+/** What the mail of a step offers, by any of its arms. */
+export function offersOf({ offer, split }: EmailNode): string[] {
+  const all = [offer, ...(split?.arms ?? []).map((arm) => arm.offer)];
+  return [...new Set(all.flatMap((one) => (one ? [one.slug] : [])))];
 }

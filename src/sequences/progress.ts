@@ -72,6 +72,8 @@ export interface Facts {
   date(this: void, source: DateSource): unknown;
   /** The person's place in the test of a step; null where it is not known, which gives the control. */
   arm(this: void, experiment: string): Assignment | null;
+  /** Until when an earlier mail promised the price of an offer; null where none did, or without an end. */
+  promise(this: void, offer: string): Date | null;
   /** How a step that waits for something stands: it has not begun to wait, it waits, or its time is over. */
   wait: 'new' | 'pending' | 'over';
   /** Steps that were behind the person in an earlier version, with their outcomes: they do not come again. */
@@ -285,7 +287,11 @@ function send(
     mail = own?.node ?? node;
   }
   const hours = openHours(timing, facts.timeZone) ?? turn.hours;
-  turn.sent.push({ node: mail, offerExpiresAt: offerExpiry(mail, facts), expiresAt, hours });
+  const offerExpiresAt = offerExpiry(turn, mail);
+  const isPromise = offerExpiresAt !== null && offerExpiresAt > facts.now;
+  // A mail that waits, for the cap or the reader's pause, must not come when its price has ended.
+  const endsAt = isPromise && (expiresAt === null || offerExpiresAt < expiresAt) ? offerExpiresAt : expiresAt;
+  turn.sent.push({ node: mail, offerExpiresAt, expiresAt: endsAt, hours });
   return { to: node.next };
 }
 
@@ -316,6 +322,15 @@ function doneBy({ sent, effects, passed }: Turn): Done {
   return { sent, effects, passed };
 }
 
-function offerExpiry({ offer, deadline }: EmailNode, { now, timeZone }: Facts): Date | null {
-  return offer === null || deadline === null ? null : addDuration(now, deadline, timeZone);
+/**
+ * Until when the price holds: what was promised is never taken back, so the later of what the mail says itself and what
+ * an earlier one said. Past where an earlier promise is over and the mail gives no new one.
+ */
+function offerExpiry({ sent, facts }: Turn, { offer, deadline }: EmailNode): Date | null {
+  if (offer === null) return null;
+  const before = sent.findLast(({ node }) => node.offer?.slug === offer.slug);
+  const promised = before === undefined ? facts.promise(offer.slug) : before.offerExpiresAt;
+  if (deadline === null) return promised;
+  const own = addDuration(facts.now, deadline, facts.timeZone);
+  return promised !== null && promised > own ? promised : own;
 }

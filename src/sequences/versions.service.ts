@@ -2,10 +2,11 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { Sender } from '../delivery/message.js';
 import type { RunningVersion } from './advance-batch.js';
-import type { SequenceDefinition } from './definition.js';
-import { prepareSequence, type PreparedSequence } from './prepared.js';
+import { applyDiscountBps } from '../values/money.js';
+import { isMail, type OfferSnapshot, type SequenceDefinition } from './definition.js';
+import { offersOf, prepareSequence, type PreparedSequence } from './prepared.js';
 
-/** The versions people are in, made ready to run. A version never changes, its funnel's sender may. */
+/** The versions people are in, made ready to run. A version never changes; its funnel's sender and prices may. */
 @Injectable()
 export class VersionsService {
   readonly #prepared = new Map<string, PreparedSequence>();
@@ -21,10 +22,11 @@ export class VersionsService {
          from sequence_version v join sequence q on q.id = v.sequence_id where v.id = any($1::bigint[])`,
         [ids],
       );
+    const offers = await offersNow(manager, rows);
     return new Map(
       rows.map(({ id, definition, funnelKey, sender }) => [
         id,
-        { sequence: this.prepare(id, definition), funnelKey, sender },
+        { sequence: this.prepare(id, definition), funnelKey, sender, offers },
       ]),
     );
   }
@@ -36,4 +38,28 @@ export class VersionsService {
     this.#prepared.set(versionId, prepared);
     return prepared;
   }
+}
+
+/** What the mails of these versions offer, as the checkout sells it now; one that is sold no more is not among them. */
+async function offersNow(
+  manager: EntityManager,
+  versions: readonly { definition: SequenceDefinition }[],
+): Promise<Map<string, OfferSnapshot>> {
+  const slugs = new Set(
+    versions.flatMap(({ definition }) => definition.nodes.filter(isMail).flatMap(offersOf)),
+  );
+  if (slugs.size === 0) return new Map();
+  const rows: { slug: string; title: string; amountMinor: number; currency: string; discountBps: number }[] =
+    await manager.query(
+      `select o.slug, p.name as title, p.amount_minor::float8 as "amountMinor", p.currency, o.discount_bps as "discountBps"
+       from offer o join product p on p.id = o.product_id where o.slug = any($1::text[]) and o.archived_at is null`,
+      [[...slugs]],
+    );
+  return new Map(
+    rows.map(({ slug, title, amountMinor, currency, discountBps }) => {
+      const fullPrice = { amountMinor, currency };
+      const price = { amountMinor: applyDiscountBps(amountMinor, discountBps), currency };
+      return [slug, { slug, title, price, fullPrice, discountBps }];
+    }),
+  );
 }

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
+import type { RunningVersion } from '../../sequences/advance-batch.js';
 import { prepareSequence } from '../../sequences/prepared.js';
 import type { VirtualFunnels, VirtualOffer } from '../simulation/virtual-sequences.js';
 import {
@@ -127,7 +128,7 @@ function versionName(id: string): string {
 
 /** Each version by its name, and the current one by the key of the sequence, which is where steps move people. */
 function funnelsOf(versions: readonly VersionRow[], offers: readonly OfferRow[]): VirtualFunnels {
-  const running = new Map<string, ReturnType<typeof runningOf>>();
+  const running = new Map<string, RunningVersion>();
   for (const version of versions) {
     const one = runningOf(version);
     running.set(versionName(version.id), one);
@@ -142,15 +143,12 @@ function funnelsOf(versions: readonly VersionRow[], offers: readonly OfferRow[])
   };
 }
 
-function runningOf({ sequence, definition }: VersionRow): {
-  sequence: ReturnType<typeof prepareSequence>;
-  funnelKey: string;
-  sender: { name: string; email: string; postalAddress: string };
-} {
+function runningOf({ sequence, definition }: VersionRow): RunningVersion {
   return {
     sequence: prepareSequence(withoutQuestions(definition)),
     funnelKey: sequence,
     sender: { name: '', email: '', postalAddress: '' },
+    offers: new Map(),
   };
 }
 

@@ -59,6 +59,7 @@ function advanceOnce(run: VirtualRun, now: Date): number {
     const next = plan.states[plan.moves.states[index] ?? -1];
     if (one && next) move(run, one, { plan, next, now });
   }
+  grantOffers(run, plan, now);
   applyEffects(run, plan, now);
   return due.length;
 }
@@ -95,7 +96,10 @@ function move(
       continue;
     run.record.mails.push(plannedMail(one, shared));
     const offer = shared.data['offer'] as (OfferSnapshot & { expiresAt?: string }) | undefined;
-    if (offer !== undefined) steps.push({ step, tell: () => grantOffer(run, one, { step, offer, now }) });
+    if (offer === undefined) continue;
+    const { slug, price, expiresAt: until = null } = offer;
+    const told = { what: 'offer' as const, sequence: one.sequence, step, offer: slug, price, until };
+    steps.push({ step, tell: () => run.tell(now, told) });
   }
   for (const { stepKey: step, outcome } of plan.decisions.filter(
     ({ enrollmentId }) => enrollmentId === one.id,
@@ -140,16 +144,14 @@ function plannedMail(
   };
 }
 
-function grantOffer(
-  run: VirtualRun,
-  { id, sequence }: VirtualEnrollment,
-  { step, offer, now }: { step: string; offer: OfferSnapshot & { expiresAt?: string }; now: Date },
-): void {
-  const { slug, price, expiresAt = null } = offer;
-  const isKnown = run.record.grants.some((grant) => grant.enrollmentId === id && grant.offer === slug);
-  const until = expiresAt === null ? null : new Date(expiresAt);
-  if (!isKnown) run.record.grants.push({ enrollmentId: id, offer: slug, expiresAt: until, at: now });
-  run.tell(now, { what: 'offer', sequence, step, offer: slug, price, until: expiresAt });
+/** As `EnrollmentsQueries.grantOffers`; prices stay as they are in a simulation. */
+function grantOffers({ record }: VirtualRun, { grants }: BatchPlan, now: Date): void {
+  for (const { enrollmentId, offerSlug: offer, expiresAt, price } of grants) {
+    const known = record.grants.find((one) => one.enrollmentId === enrollmentId && one.offer === offer);
+    const grant = { enrollmentId, offer, expiresAt, price, at: now };
+    if (known === undefined) record.grants.push(grant);
+    else if (expiresAt === null || expiresAt > now) Object.assign(known, grant);
+  }
 }
 
 /** As `EffectsService.apply`. */

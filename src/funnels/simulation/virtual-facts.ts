@@ -49,6 +49,11 @@ function answer({ record, decide }: VirtualRun, enrollmentId: string, need: Need
       return stepWas(record, enrollmentId, need);
     case 'field':
       return fieldHolds(need, fieldText(record.fields[need.field]));
+    case 'promise':
+      return (
+        record.grants.find((one) => one.enrollmentId === enrollmentId && one.offer === need.offer)
+          ?.expiresAt ?? null
+      );
     case 'arm':
       return drawnAtFirst(need.split, record.personId);
     case 'date':

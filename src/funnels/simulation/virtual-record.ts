@@ -84,7 +84,7 @@ export interface VirtualRecord {
   orders: VirtualOrder[];
   /** By product. */
   memberships: Map<string, VirtualMembership>;
-  grants: { enrollmentId: string; offer: string; expiresAt: Date | null; at: Date }[];
+  grants: { enrollmentId: string; offer: string; expiresAt: Date | null; price: Money; at: Date }[];
   /**
    * What steps have changed and other sequences have not heard of yet; a trigger of null: something else than a tag given.
    * `before`: what the fields held, where they were set.

@@ -104,7 +104,7 @@ function prepared(definition: FunnelDefinition): PreparedSequence {
 }
 
 function runningVersion(funnelKey: string, sender: Sender, sequence: PreparedSequence): RunningVersion {
-  return { funnelKey, sender, sequence };
+  return { funnelKey, sender, sequence, offers: new Map() };
 }
 
 function offersOf(definition: FunnelDefinition): VirtualOffer[] {

@@ -49,7 +49,7 @@ export function pay(
 ): VirtualOrder {
   const { offer, byMail, bump = null, upsell } = sale;
   const { record } = run;
-  const { price, discounted } = priceOf(run, offer, byMail, now);
+  const { price, discountBps } = priceOf(run, offer, byMail, now);
   const sold = [{ ...offer.product, price }, ...(bump === null ? [] : [bump])];
   const order: VirtualOrder = {
     id: String(record.orders.length + 1),
@@ -61,7 +61,7 @@ export function pay(
   const { products, total } = order;
   record.orders.push(order);
   run.tell(now, {
-    ...{ what: 'bought', offer: offer.slug, products, total, discounted },
+    ...{ what: 'bought', offer: offer.slug, products, total, discounted: discountBps > 0 },
     ...(upsell === undefined ? {} : { upsell }),
   });
   for (const { key: product, membership: term } of sold)

@@ -39,6 +39,7 @@ import { OrderTerms1765110000000 } from './migrations/1765110000000-order-terms.
 import { LeavingAffiliates1765110010000 } from './migrations/1765110010000-leaving-affiliates.js';
 import { PayoutsUndone1765110020000 } from './migrations/1765110020000-payouts-undone.js';
 import { RowsOfImports1765113000000 } from './migrations/1765113000000-rows-of-imports.js';
+import { PromisedPrices1765131000000 } from './migrations/1765131000000-promised-prices.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -83,4 +84,5 @@ export const migrations = [
   LeavingAffiliates1765110010000,
   PayoutsUndone1765110020000,
   RowsOfImports1765113000000,
+  PromisedPrices1765131000000,
 ];

@@ -120,7 +120,10 @@ describe('people in a sequence', () => {
       nextAt: null,
       endedAt: t.clock.now(),
     });
-    expect(await enrollments.offerTerms(id, 'kit')).toEqual({ expiresAt: new Date('2026-03-13T12:00:00Z') });
+    expect(await enrollments.offerTerms(id, 'kit')).toEqual({
+      expiresAt: new Date('2026-03-13T12:00:00Z'),
+      price: EUR(3430),
+    });
     expect(await enrollments.offerTerms(id, 'other')).toBeNull();
     expect(await t.sendDue()).toBe(4);
     const rows: { data: unknown }[] = await t.db.query(`select data from message where step_key = 'offer'`);

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { OffersService } from '../../../src/offers/offers.service.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { openCourse, type Course } from './course.js';
 
@@ -225,5 +226,42 @@ ${mail('early', ', expires: 2026-01-01')}
     expect((await notices())[1]).toMatchObject({ notice: { count: 2 } });
     await t.test.runDue();
     expect((await t.test.mailsTo('ada@example.com'))[0]?.subject).toBe('Somebody wants a call');
+  });
+
+  it('promise one price until one moment: mails and checkout say the same, also when the product costs more by then', async () => {
+    const offer = (key: string, more: string): string =>
+      `- { key: ${key}, offer: course-kit, email: emails/offer${more} }`;
+    const id = await begin(
+      `${offer('pitch', ', deadline: 72 hours')}\n${offer('reminder', ', delay: 1 day')}\n${offer('last', ', delay: 1 day, deadline: 48 hours')}\n${offer('late', ', delay: 30 days')}`,
+    );
+    type Said = { step: string; price: number; until: string | null; ends: Date | null; id: string };
+    const said = async (): Promise<Said | undefined> => {
+      const rows: Said[] = await t.db.query(
+        `select step_key as step, (data -> 'offer' -> 'price' ->> 'amountMinor')::int as price, data -> 'offer' ->> 'expiresAt' as until,
+           expires_at as ends, id from message where subscriber_id = $1 order by id desc limit 1`,
+        [id],
+      );
+      return rows[0];
+    };
+    const asked = async (at: string): Promise<number | undefined> => {
+      const mailId = (await said())?.id ?? '';
+      return (await t.test.app.get(OffersService).terms('course-kit', mailId, new Date(at)))?.price
+        .amountMinor;
+    };
+    const first = '2026-01-08T09:00:00.000Z';
+    expect(await said()).toMatchObject({ step: 'pitch', price: 3430, until: first, ends: new Date(first) });
+    await t.db.query(`update product set amount_minor = 5900 where key = 'course-kit'`);
+    await t.at('2026-01-06T09:00:00Z');
+    // The reminder says today's price and the first mail's end; the reader pays what the first mail said.
+    expect(await said()).toMatchObject({ step: 'reminder', price: 4130, until: first });
+    expect(await asked('2026-01-08T08:59:59Z')).toBe(3430);
+    expect(await asked(first)).toBe(5900);
+    await t.at('2026-01-07T09:00:00Z');
+    expect(await said()).toMatchObject({ step: 'last', until: '2026-01-09T09:00:00.000Z' });
+    expect(await asked('2026-01-09T08:59:59Z')).toBe(3430);
+    expect(await asked('2026-01-09T09:00:00Z')).toBe(5900);
+    await t.at('2026-02-06T09:00:00Z');
+    expect(await said()).toMatchObject({ step: 'late', price: 5900, until: null, ends: null });
+    expect(await asked('2026-02-06T09:00:01Z')).toBe(5900);
   });
 });

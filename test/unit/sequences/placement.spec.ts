@@ -43,7 +43,7 @@ function walk(
     now = nextAt;
     const progress = advance(sequence, stepKey, {
       ...{ now, timeZone: 'UTC', wait: 'new', had: start.had },
-      ...{ answer: () => false, date: () => undefined, arm: () => null },
+      ...{ answer: () => false, date: () => undefined, arm: () => null, promise: () => null },
     });
     sent.push(...progress.sent.map(({ node }) => ({ key: node.key, outcome: 'ran', at: now })));
     if (progress.kind !== 'waiting' || progress.nextAt === 'deadline')

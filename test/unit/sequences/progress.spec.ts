@@ -46,6 +46,7 @@ const facts: Facts = {
   answer: () => false,
   date: () => undefined,
   arm: () => null,
+  promise: () => null,
   wait: 'new',
   had: null,
 };
@@ -132,17 +133,34 @@ describe('the next step', () => {
     });
   });
 
-  it('counts the deadline of an offer from the moment its mail is planned', () => {
+  describe('until when the price of an offer holds', () => {
     const offer = { slug: 'kit', title: 'Kit', price: PRICE, fullPrice: PRICE, discountBps: 0 };
-    const nodes = [
-      email('pitch', 'plain', { kind: 'offer', offer, deadline: parseDuration('72 hours') }),
-      email('plain', null, { offer }),
-    ];
-    const { sent } = advance(sequence(nodes), 'pitch', facts);
-    expect(sent.map(({ offerExpiresAt }) => offerExpiresAt)).toEqual([
-      new Date('2026-03-05T09:00:00Z'),
-      null,
-    ]);
+    const at = (promised: Date | null, change: Partial<EmailNode>, more: Partial<Facts> = {}) => {
+      const nodes = [email('pitch', null, { kind: 'offer', offer, ...change })];
+      const [sent] = advance(sequence(nodes), 'pitch', { ...facts, promise: () => promised, ...more }).sent;
+      return [sent?.offerExpiresAt, sent?.expiresAt];
+    };
+    const [hour, three] = [{ deadline: parseDuration('1 hour') }, { deadline: parseDuration('72 hours') }];
+    const [inAnHour, inThreeDays] = [new Date('2026-03-02T10:00:00Z'), new Date('2026-03-05T09:00:00Z')];
+    const yesterday = new Date('2026-03-01T09:00:00Z');
+
+    it.each([
+      ['counts from the moment the mail is planned', null, three, inThreeDays, inThreeDays],
+      ['is what an earlier mail said, where this one says nothing', inAnHour, {}, inAnHour, inAnHour],
+      ['is never sooner than an earlier mail said', inThreeDays, hour, inThreeDays, inThreeDays],
+      ['is later where this mail says so', inAnHour, three, inThreeDays, inThreeDays],
+      ['begins anew where it was over and this mail gives another', yesterday, hour, inAnHour, inAnHour],
+      ['stays over where this mail gives none', yesterday, {}, yesterday, null],
+      ['has no end where no mail gives one', null, {}, null, null],
+    ] as const)('%s', (_, promised, change, until, mailEnds) => {
+      expect(at(promised, change)).toEqual([until, mailEnds]);
+    });
+
+    it('is the same in two mails that go at the same moment', () => {
+      const nodes = [email('pitch', 'plain', { offer, ...three }), email('plain', null, { offer })];
+      const { sent } = advance(sequence(nodes), 'pitch', facts);
+      expect(sent.map(({ offerExpiresAt }) => offerExpiresAt)).toEqual([inThreeDays, inThreeDays]);
+    });
   });
 
   it('keeps timed steps inside the window, and sends what somebody waits for at any hour', () => {
