@@ -14,6 +14,11 @@ export interface HarmOptions {
   job: string;
   /** Looks at what was left behind, while nobody works on it; returns what is wrong. */
   after?: () => Promise<string[]>;
+  /**
+   * Whether the job has been done to its end. A busy machine gets further between two harms than another: then the last
+   * places are not reached, which is no fault as long as half of them were.
+   */
+  isOver?: () => Promise<boolean>;
 }
 
 const REACHED_WITHIN_MS = 60_000;
@@ -25,9 +30,10 @@ const ASK_EVERY_MS = 500;
  */
 export async function harmAtPlaces(
   world: World,
-  { harm, places, job, after }: HarmOptions,
+  { harm, places, job, after, isOver = async () => false }: HarmOptions,
 ): Promise<string[]> {
   const wrong: string[] = [];
+  let reached = 0;
   for (const { hit = 1, ...place } of places) {
     const harms: Promise<unknown>[] = [];
     const act = (): void => {
@@ -40,11 +46,18 @@ export async function harmAtPlaces(
         if (harms.length === 0) throw error;
       });
     const untilMs = performance.now() + REACHED_WITHIN_MS;
-    while (harms.length === 0 && performance.now() < untilMs) {
+    let over = false;
+    while (harms.length === 0 && !over && performance.now() < untilMs) {
       await world.wake(job);
       await sleep(ASK_EVERY_MS);
+      over = harms.length === 0 && (await isOver());
     }
     world.proxy.statementFault = null;
+    if (over && harms.length === 0) {
+      if (reached < places.length / 2) wrong.push(`only ${reached} of ${places.length} places were reached`);
+      break;
+    }
+    reached++;
     if (harms.length === 0) wrong.push(`"${place.statement}" was not ${place.moment} ${hit} times`);
     await Promise.all(harms);
     if (harm === 'kill -9') await world.ageLeases();

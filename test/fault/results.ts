@@ -99,7 +99,7 @@ export function jsonRow(result: Result): Record<string, unknown> {
 /** The page that is kept: what was injected, what came of it, what is shown by other tests. */
 export function markdownPage(
   results: readonly Result[],
-  { at, minutes }: { at: Date; minutes: string },
+  { at, minutes, of }: { at: Date; minutes: string; of: number },
 ): string {
   const seen = results.flatMap(({ numbers }) => numbers ?? []);
   const sum = (key: keyof RunNumbers): string => seen.reduce((total, row) => total + row[key], 0).toString();
@@ -107,7 +107,7 @@ export function markdownPage(
   const seeds = [...new Set(results.map(({ seed }) => seed))].toSorted((a, b) => a - b);
   return `# What was broken on purpose, and what came of it
 
-Written by \`npm run fault\` on ${at.toISOString().slice(0, 10)}: ${results.length} runs in ${minutes} minutes, seeds ${seeds.join(', ')}. Each run starts real worker processes on a real PostgreSQL with its durable settings, and a relay that counts what it takes by Message-ID. F numbers are those of the fault list the harness was built from.
+Written by \`npm run fault\` on ${at.toISOString().slice(0, 10)}: ${results.length}${of > results.length ? ` of ${of}` : ''} runs in ${minutes} minutes, seeds ${seeds.join(', ')}. Each run starts real worker processes on a real PostgreSQL with its durable settings, and a relay that counts what it takes by Message-ID. F numbers are those of the fault list the harness was built from.
 
 | planned | accepted | rejected | suppressed | expired or cancelled | unknown | taken by the relay | sent again on purpose | accepted but lost | taken twice | kill -9 |
 | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |

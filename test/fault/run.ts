@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { TEMPLATES_DIR } from '../../src/infra/http/templates-dir.js';
@@ -43,20 +43,29 @@ async function main(): Promise<void> {
     .flatMap((scenario) => seedsOf(scenario, short, seed).map((one): Task => ({ scenario, seed: one })));
   if (tasks.length === 0) throw new Error(`there is no scenario like ${only}`);
   const startedMs = Date.now();
-  const results = await runAll(tasks, Number(atOnce), (result) => {
+  // Also of a run that is ended early something is left.
+  const keepPage = (results: readonly Result[]): void => {
+    if (short || only !== '') return;
+    const run = { at: new Date(startedMs), minutes: minutesSince(startedMs), of: tasks.length };
+    mkdirSync(join(PAGE, '..'), { recursive: true });
+    writeFileSync(PAGE, markdownPage(results, run));
+  };
+  const results = await runAll(tasks, Number(atOnce), (result, all) => {
     if (json) console.log(JSON.stringify(jsonRow(result)));
     else console.error(`${outcomeOf(result).padEnd(6)}  ${titleOf(result)}`);
     for (const violation of result.violations) console.error(`        ${violation}`);
+    keepPage(all);
   });
   const broken = results.filter((result) => outcomeOf(result) === 'BROKEN').length;
-  const minutes = ((Date.now() - startedMs) / 60_000).toFixed(1);
   if (!json)
-    console.log(`\n${textTable(results)}\n\n${results.length} runs in ${minutes} minutes, ${broken} broken`);
-  if (!short && only === '') {
-    await mkdir(join(PAGE, '..'), { recursive: true });
-    await writeFile(PAGE, markdownPage(results, { at: new Date(startedMs), minutes }));
-  }
+    console.log(
+      `\n${textTable(results)}\n\n${results.length} runs in ${minutesSince(startedMs)} minutes, ${broken} broken`,
+    );
   if (broken > 0) process.exitCode = 1;
+}
+
+function minutesSince(startedMs: number): string {
+  return ((Date.now() - startedMs) / 60_000).toFixed(1);
 }
 
 function seedsOf(
@@ -72,17 +81,18 @@ function seedsOf(
 async function runAll(
   tasks: readonly Task[],
   atOnce: number,
-  tell: (result: Result) => void,
+  tell: (result: Result, all: readonly Result[]) => void,
 ): Promise<Result[]> {
   const results = new Map<Task, Result>();
+  const inOrder = (): Result[] => tasks.flatMap((task) => results.get(task) ?? []);
   const keep = (task: Task, result: Result): void => {
     results.set(task, result);
-    tell(result);
+    tell(result, inOrder());
   };
   const crashing = tasks.filter(({ scenario }) => scenario.crashesServer === true);
   const others = tasks.filter((task) => !crashing.includes(task));
   await Promise.all([onOneServer(crashing, 1, keep), onOneServer(others, atOnce, keep)]);
-  return tasks.flatMap((task) => results.get(task) ?? []);
+  return inOrder();
 }
 
 async function onOneServer(

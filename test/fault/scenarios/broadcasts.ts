@@ -177,3 +177,11 @@ async function stands(world: World, word: () => Promise<unknown>): Promise<strin
     ),
   ];
 }
+
+/** Whether every mail of the broadcast is planned. */
+export function isPlanned(world: World, id: string): () => Promise<boolean> {
+  return async () => {
+    const rows = await world.sql('select 1 from broadcast where id = $1 and planned_at is not null', [id]);
+    return rows.length === 1;
+  };
+}

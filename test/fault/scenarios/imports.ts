@@ -71,7 +71,10 @@ function importing(harm: Harm): Scenario {
       );
       const id = await begun(world, await table(world));
       const after = async (): Promise<string[]> => half(world, id);
-      const wrong = await harmAtPlaces(world, { harm, places: [...READING, ...MERGING], job: JOB, after });
+      const wrong = await harmAtPlaces(world, {
+        ...{ harm, places: [...READING, ...MERGING], job: JOB, after },
+        isOver: async () => (await stateOf(world, id)) === 'done',
+      });
       const isOver = async (): Promise<boolean> => {
         await world.wake(JOB);
         return (await stateOf(world, id)) === 'done';

@@ -4,7 +4,7 @@ import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { harmAtPlaces, type Harm, type Place } from '../harm.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
-import { audience, mailedOnce, startBroadcast } from './broadcasts.js';
+import { audience, isPlanned, mailedOnce, startBroadcast } from './broadcasts.js';
 
 const JOB = 'broadcasts.plan';
 const PEOPLE = 6_500;
@@ -52,7 +52,9 @@ function again(unless: 'opened' | 'clicked', harm: Harm): Scenario {
       await world.stopAll();
       const { id, wrong } = await once(world, first, unless);
       world.mails += expected.size;
-      wrong.push(...(await harmAtPlaces(world, { harm, places: PLACES, job: JOB })));
+      wrong.push(
+        ...(await harmAtPlaces(world, { harm, places: PLACES, job: JOB, isOver: isPlanned(world, id) })),
+      );
       await world.takenReaches(PEOPLE + Math.floor(world.random() * 500));
       if (harm === 'kill -9') await world.killAll();
       await becomesTrue(async () => {

@@ -5,7 +5,7 @@ import { SENDER } from '../../support/mail-seed.js';
 import { harmAtPlaces, type Harm, type Place } from '../harm.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
-import { audience, mailedOnce } from './broadcasts.js';
+import { audience, isPlanned, mailedOnce } from './broadcasts.js';
 
 const JOB = 'broadcasts.plan';
 /** The rest comes in three batches of 2,000 mails at most. */
@@ -63,7 +63,10 @@ function splitTest(harm: Harm): Scenario {
       });
       world.mails += PEOPLE;
       await world.release();
-      const wrong = await harmAtPlaces(world, { harm, places: PLANNING, job: JOB });
+      const wrong = await harmAtPlaces(world, {
+        ...{ harm, places: PLANNING, job: JOB },
+        isOver: isPlanned(world, id),
+      });
       wrong.push(...(await tried(world, id)));
       await click(world, id, WINNER, 3);
       await click(world, id, 0, 20);
