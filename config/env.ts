@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { parseRelays, type RelaySettings } from './relays.js';
 import { readTrustedProxies, type TrustedProxies } from './trusted-proxies.js';
-import { urlOf } from '../src/values/url.js';
+import { isDecodable, urlOf } from '../src/values/url.js';
 
 /** The only reader of process.env. A wrong value stops the start with all errors at once, each naming its variable. */
 
@@ -12,6 +12,9 @@ const url = (protocols: string[]) =>
   z.string().refine((value) => protocols.includes(urlOf(value)?.protocol ?? ''), {
     error: `use a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`,
   });
+
+const isReadable = (given: URL | null): boolean =>
+  given === null || [given.username, given.password, given.pathname].every(isDecodable);
 
 const DOMAIN = /^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+$/i;
 
@@ -38,7 +41,11 @@ const envSchema = z.object({
     .optional(),
   BOUNCE_TLS_CERT: z.string().min(1).optional(),
   BOUNCE_TLS_KEY: z.string().min(1).optional(),
-  BOUNCE_IMAP_URL: url(['imap:', 'imaps:']).optional(),
+  BOUNCE_IMAP_URL: url(['imap:', 'imaps:'])
+    .refine((value) => isReadable(urlOf(value)), {
+      error: 'write a % in user, password or mailbox as %25',
+    })
+    .optional(),
   SES_TOPIC_ARN: z
     .string()
     .regex(/^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]+$/, 'use the ARN of the SNS topic')

@@ -1,5 +1,5 @@
 import { PROVIDERS, providerOf, type MailProvider } from './mail-providers.js';
-import { urlOf } from '../src/values/url.js';
+import { isDecodable, urlOf } from '../src/values/url.js';
 
 /** One SMTP relay of SMTP_URL. */
 export interface RelaySettings {
@@ -52,6 +52,8 @@ function parseRelay(part: string, say: (problem: string) => void): RelaySettings
     say(problem);
   };
   if (url.hostname === '') refuse('the host is missing');
+  if (!isDecodable(url.username) || !isDecodable(url.password))
+    refuse('write a % in user or password as %25');
   if (!['', '/'].includes(url.pathname) || url.hash !== '')
     refuse('nothing but ?weight=, ?lanes=, ?name= and ?provider= may follow the host');
   for (const key of new Set(url.searchParams.keys())) {

@@ -28,6 +28,7 @@ import { MailboxServer } from './infra/mailbox/mailbox.server.js';
 import { listenForClock } from './infra/clock-listener.js';
 import { ClockOffset } from './infra/clock-offset.js';
 import { secretKey } from './infra/secret-key.js';
+import { undoAll, type Undo } from './infra/undo.js';
 
 export interface Application {
   /** Where it listens; `null` for a process without the role `web`. */
@@ -41,10 +42,8 @@ const DRAIN_MS = 20_000;
 
 /** Starts what the roles ask for. Whatever fails half-way is taken down again before the error is passed on. */
 export async function startApplication(env: EnvConfig, print: (line: string) => void): Promise<Application> {
-  const undo: (() => Promise<unknown>)[] = [];
-  const stop = async (): Promise<void> => {
-    for (const step of undo.splice(0).toReversed()) await step();
-  };
+  const undo: Undo[] = [];
+  const stop = async (): Promise<void> => undoAll(undo.splice(0));
   try {
     const { config, dataSource } = await openDatabase(env, print, undo);
     const clock = new SystemClock();
@@ -80,7 +79,7 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
     announce(config, print, hasOwner ? null : setupCode(config.secretKey));
     return { url: config.baseUrl, stop };
   } catch (error) {
-    await stop();
+    await stop().catch(() => undefined);
     throw error;
   }
 }
@@ -99,10 +98,8 @@ export async function openCommandContext(
   env: EnvConfig,
   print: (line: string) => void,
 ): Promise<CommandContext> {
-  const undo: (() => Promise<unknown>)[] = [];
-  const close = async (): Promise<void> => {
-    for (const step of undo.splice(0).toReversed()) await step();
-  };
+  const undo: Undo[] = [];
+  const close = async (): Promise<void> => undoAll(undo.splice(0));
   try {
     const beside = env.databaseUrl ?? (await findEmbeddedPostgresUrl(env.dataDir)) ?? null;
     const { config, dataSource, migrated } = await openDatabase({ ...env, databaseUrl: beside }, print, undo);
@@ -118,7 +115,7 @@ export async function openCommandContext(
     undo.push(() => app.close());
     return { config, dataSource, app, migrated, close };
   } catch (error) {
-    await close();
+    await close().catch(() => undefined);
     throw error;
   }
 }
@@ -142,7 +139,7 @@ export async function createApp(parts: AppParts): Promise<NestFastifyApplication
 async function openDatabase(
   env: EnvConfig,
   print: (line: string) => void,
-  undo: (() => Promise<unknown>)[],
+  undo: Undo[],
 ): Promise<{ config: Config; dataSource: DataSource; migrated: string[] }> {
   await mkdir(env.dataDir, { recursive: true });
   const key = await secretKey(env.secretKey, env.dataDir);

@@ -9,3 +9,13 @@ export function urlOf(text: string): URL | null {
     return null;
   }
 }
+
+/** Whether a part of a URL can be read: a % must begin the number of a sign, and one that is meant is written as %25. */
+export function isDecodable(part: string): boolean {
+  try {
+    decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
+}

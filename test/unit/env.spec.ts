@@ -36,6 +36,14 @@ describe('the environment', () => {
     expect(readConfig({ PORT: '', SMTP_URL: '', TRUST_PROXY: '' })).toEqual(readConfig({}));
   });
 
+  it.each(['imaps://ada:pa%ss@imap.example.com/', 'imaps://ada:x@imap.example.com/100%'])(
+    'refuses a mailbox whose parts cannot be read: %s',
+    (url) =>
+      expect(refusal({ BOUNCE_IMAP_URL: url })).toBe(
+        'BOUNCE_IMAP_URL: write a % in user, password or mailbox as %25',
+      ),
+  );
+
   it('opens to the network and leaves the demonstration once there is a relay', () => {
     expect(readConfig({ SMTP_URL: 'smtp://relay.example.com:587' })).toMatchObject({
       host: '0.0.0.0',

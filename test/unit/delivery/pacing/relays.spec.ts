@@ -97,6 +97,7 @@ describe('SMTP_URL', () => {
     ['smtp://relay.example.com?lanes=0', 'lanes is a whole number from 1 to 256'],
     ['smtp://relay.example.com?weight=1&weight=2', 'weight is given twice'],
     ['smtp://relay.example.com?name=a%20b', 'name is 1 to 63 letters'],
+    ['smtp://user:pa%ss@relay.example.com', 'write a % in user or password as %25'],
     [
       'smtp://relay.example.com/path',
       'nothing but ?weight=, ?lanes=, ?name= and ?provider= may follow the host',
