@@ -9,6 +9,9 @@ export const VERDICT_WORDS: Readonly<Record<BounceVerdict, { label: string; badg
   ignore: { label: 'no effect', badge: '' },
 };
 
+/** By the provider's own link: no failure, and yet of effect. */
+export const LEFT = { label: 'left the list', badge: '' };
+
 const REASON_WORDS: Readonly<Partial<Record<BounceReason, string>>> = {
   user_unknown: 'no such user',
   host_unknown: 'no such domain',
@@ -18,7 +21,8 @@ const REASON_WORDS: Readonly<Partial<Record<BounceReason, string>>> = {
   auth_failure: 'SPF, DKIM or DMARC failed',
   bad_reputation: 'poor reputation',
   not_a_report: 'nothing any rule could read',
-  opt_out: 'unsubscribed at the provider',
+  opt_out: 'wants no more mail',
+  unsubscribed: 'unsubscribed at the provider',
   unclear: 'no rule knows the words',
 };
 

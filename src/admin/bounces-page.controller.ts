@@ -3,7 +3,7 @@ import { BouncesService } from '../bounces/bounces.service.js';
 import type { BounceVerdict } from '../bounces/judged-mail.js';
 import { cursorOf, toPage } from '../infra/http/page.js';
 import { type Answer, Page } from './answer.js';
-import { reasonWords, sourceWords, VERDICT_WORDS } from './bounce-view.js';
+import { LEFT, reasonWords, sourceWords, VERDICT_WORDS } from './bounce-view.js';
 
 const PAGE_ROWS = 50;
 
@@ -20,7 +20,9 @@ export class BouncesPageController {
     const { data, nextCursor } = toPage(rows, PAGE_ROWS, (row) => ({
       ...row,
       // Without a token of ours it has had no effect, whatever it says.
-      ...VERDICT_WORDS[row.trusted && isVerdict(row.verdict) ? row.verdict : 'ignore'],
+      ...(row.trusted && row.reason === 'unsubscribed'
+        ? LEFT
+        : VERDICT_WORDS[row.trusted && isVerdict(row.verdict) ? row.verdict : 'ignore']),
       reason: reasonWords(row.reason),
       source: sourceWords(row.source),
     }));

@@ -158,7 +158,7 @@ async function clientFor(url: URL): Promise<ImapFlow> {
   const secure = url.protocol === 'imaps:';
   const local = ['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname);
   return new ImapFlow({
-    host: url.hostname,
+    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
     port: Number(url.port) || (secure ? 993 : 143),
     secure,
     // Without TLS the password would travel in the clear.

@@ -47,6 +47,33 @@ export interface BounceFilter {
   limit: number;
 }
 
+/** Whose reports are looked through: those that came after `since`. */
+export interface ReportsOf {
+  addressHash: Buffer;
+  subscriberId: string | null;
+  since: Date;
+  now: Date;
+}
+
+/**
+ * The reports of that kind about mails that were sent after the last one that arrived: accepted, and nothing has come back
+ * of it in the time that the slowest of these reports took, a queue's six days at most. A relay that tries for five days
+ * tells of today's mail in five days; until then, today's mail says nothing about those before it. Served by `bounce_address`, `message_subscriber` and
+ * primary keys.
+ */
+const inARow = (which: string): string => `
+  with reports as (
+    select coalesce(b.message_id::text, b.dedupe_key) as mail, b.received_at,
+      (select m.accepted_at from message m where m.id = b.message_id) as accepted_at
+    from bounce b where b.address_hash = $1 and b.trusted and b.received_at > $3 and ${which}),
+  arrived as (
+    select max(m.accepted_at) as at from message m
+    where m.subscriber_id = $2 and m.address_hash = $1 and m.state = 'accepted'
+      and m.accepted_at <= $4::timestamptz - least(interval '6 days', coalesce((select max(received_at - accepted_at) from reports), interval '0'))
+      and not exists (select 1 from bounce x where x.message_id = m.id and x.verdict in ('soft', 'hard'))),
+  in_a_row as (
+    select r.* from reports r cross join arrived a where a.at is null or coalesce(r.accepted_at, r.received_at) > a.at)`;
+
 /** The SQL of `bounce`. */
 @Injectable()
 export class BouncesQueries {
@@ -80,31 +107,20 @@ export class BouncesQueries {
     return rows[0]?.id ?? null;
   }
 
-  /**
-   * Mails to the address that failed softly since `since` and since the last one that arrived: accepted, and nothing has
-   * come back of it. Served by `bounce_address` and `message_subscriber`.
-   */
-  async softInARow(
-    manager: EntityManager,
-    { addressHash, subscriberId, since }: { addressHash: Buffer; subscriberId: string | null; since: Date },
-  ): Promise<number> {
+  /** Mails to the address that failed softly since `since` and since the last one that arrived. */
+  async softInARow(manager: EntityManager, about: ReportsOf): Promise<number> {
     const rows: { count: number }[] = await manager.query(
-      `select count(distinct coalesce(b.message_id::text, b.dedupe_key))::int as count from bounce b
-       where b.address_hash = $1 and b.verdict = 'soft' and b.trusted and b.received_at > greatest($3::timestamptz, coalesce((
-         select max(m.accepted_at) from message m
-         where m.subscriber_id = $2 and m.address_hash = $1 and m.state = 'accepted'
-           and not exists (select 1 from bounce x where x.message_id = m.id and x.verdict in ('soft', 'hard'))), $3))`,
-      [addressHash, subscriberId, since],
+      `${inARow(`b.verdict = 'soft'`)} select count(distinct mail)::int as count from in_a_row`,
+      [about.addressHash, about.subscriberId, about.since, about.now],
     );
     return rows[0]?.count ?? 0;
   }
 
   /** When the address's domain was first reported unknown, since the last mail that arrived there or `since`. */
-  async hostUnknownSince(manager: EntityManager, addressHash: Buffer, since: Date): Promise<Date | null> {
+  async hostUnknownSince(manager: EntityManager, about: ReportsOf): Promise<Date | null> {
     const rows: { at: Date | null }[] = await manager.query(
-      `select min(received_at) as at from bounce
-       where address_hash = $1 and trusted and reason = 'host_unknown' and received_at > $2`,
-      [addressHash, since],
+      `${inARow(`b.reason = 'host_unknown'`)} select min(received_at) as at from in_a_row`,
+      [about.addressHash, about.subscriberId, about.since, about.now],
     );
     return rows[0]?.at ?? null;
   }

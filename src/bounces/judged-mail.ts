@@ -5,7 +5,8 @@ import type { HeaderBlock } from './header-block.js';
 import { stageIn } from './stage.js';
 
 export type BounceVerdict = ReplyVerdict | 'complaint';
-export type BounceReason = ReplyReason | FeedbackType;
+/** `unsubscribed`: by the provider's own link, which is leaving as by ours and no complaint. */
+export type BounceReason = ReplyReason | FeedbackType | 'unsubscribed';
 
 /** What a report says about one recipient. */
 export interface Finding {

@@ -4,6 +4,7 @@ import { BroadcastGuard } from '../delivery/broadcast-guard.service.js';
 import type { ReportedMessage } from '../delivery/message-evidence.queries.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { LeaveService } from '../subscribers/leave.service.js';
 import { UndeliverableService } from '../subscribers/undeliverable.service.js';
 import { BouncesQueries } from './bounces.queries.js';
 import type { Finding } from './judged-mail.js';
@@ -21,6 +22,7 @@ export class OutcomesService {
   constructor(
     private readonly bounces: BouncesQueries,
     private readonly undeliverable: UndeliverableService,
+    private readonly leaving: LeaveService,
     private readonly guard: BroadcastGuard,
     private readonly alerts: AlertsService,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -41,6 +43,7 @@ export class OutcomesService {
         source: `bounce: ${found.reason}`,
       });
     }
+    if (found.reason === 'unsubscribed') await this.leaving.leaveByMail(manager, message, 'provider');
     if (found.verdict === 'sender') await this.alertSender(manager, message, found);
     if (broadcastId !== null && found.verdict !== 'ignore' && found.verdict !== 'soft') {
       await this.guard.check(manager, broadcastId);
@@ -49,13 +52,11 @@ export class OutcomesService {
 
   private async isGone(manager: EntityManager, message: ReportedMessage, found: Finding): Promise<boolean> {
     const { addressHash, subscriberId } = message;
-    if (found.verdict === 'soft') {
-      const since = this.daysAgo(SOFT_DAYS);
-      return (await this.bounces.softInARow(manager, { addressHash, subscriberId, since })) >= SOFT_LIMIT;
-    }
+    const about = { addressHash, subscriberId, since: this.daysAgo(SOFT_DAYS), now: this.clock.now() };
+    if (found.verdict === 'soft') return (await this.bounces.softInARow(manager, about)) >= SOFT_LIMIT;
     if (found.verdict !== 'hard') return false;
     if (found.reason !== 'host_unknown') return true;
-    const first = await this.bounces.hostUnknownSince(manager, addressHash, this.daysAgo(SOFT_DAYS));
+    const first = await this.bounces.hostUnknownSince(manager, about);
     return first !== null && first <= this.daysAgo(HOST_UNKNOWN_DAYS);
   }
 

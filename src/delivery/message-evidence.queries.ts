@@ -56,14 +56,14 @@ export async function resolveUnknown(
 
 /**
  * Mails the relay has refused for good in the last week and which `bounce` does not know yet, oldest first; among them
- * those whose first try is unclear and whose second was refused. Called by bounces.take-refusals. Served by `message_refused` and the unique key of `bounce`.
+ * those whose first try is unclear and whose second was refused; one that was only put off is no refusal. Called by bounces.take-refusals. Served by `message_refused` and the unique key of `bounce`.
  */
 export async function uncountedRefusals(db: EntityManager, limit: number): Promise<Refusal[]> {
   return db.query(
     `select ${REPORTED}, m.reply_code as "replyCode", coalesce(m.reply_text, '') as "replyText",
        coalesce(m.state_reason, '') as reason
      from message m
-     where m.state in ('rejected', 'unknown') and m.reply_code is not null and m.settled_at > clock_timestamp() - interval '7 days'
+     where m.state in ('rejected', 'unknown') and m.reply_code >= 500 and m.settled_at > clock_timestamp() - interval '7 days'
        and not exists (select 1 from bounce b where b.dedupe_key = 'refusal:' || m.id)
      order by m.settled_at limit $1`,
     [limit],

@@ -23,6 +23,9 @@ export interface LeaveHolder {
   senderName: string | null;
 }
 
+/** As a ticket says it, or a mail of which the reader was erased. */
+type MailHolder = Pick<LeaveTicket, 'messageId'> & { subscriberId: string | null };
+
 interface Holder extends LeaveHolder {
   /** Of the address that the mail went to. */
   addressHash: Buffer | null;
@@ -56,6 +59,15 @@ export class LeaveService {
     return this.dataSource.transaction(async (own) => this.leave(own, ticket, via));
   }
 
+  /** As by the link of that mail, for whoever holds it now: the caller knows who says so. In the caller's transaction. */
+  async leaveByMail(
+    manager: EntityManager,
+    { id, subscriberId }: { id: string; subscriberId: string | null },
+    via: UnsubscribeSource,
+  ): Promise<void> {
+    await this.leave(manager, { subscriberId, messageId: id }, via);
+  }
+
   /** Who holds the link; null for a link we did not write. The same answer shape whether or not the person is there. */
   async holder(purpose: LeavePurpose, token: string): Promise<LeaveHolder | null> {
     const ticket = readLeaveToken(this.config.secretKey, purpose, token);
@@ -81,7 +93,7 @@ export class LeaveService {
     return true;
   }
 
-  private async leave(manager: EntityManager, ticket: LeaveTicket, via: UnsubscribeSource): Promise<Leaving> {
+  private async leave(manager: EntityManager, ticket: MailHolder, via: UnsubscribeSource): Promise<Leaving> {
     const { subscriberId, addressHash } = await this.holderOf(manager, ticket);
     const entry = { scope: 'marketing', reason: 'unsubscribed', source: via } as const;
     if (subscriberId !== null && (await this.subscribers.lockStatus(manager, subscriberId)) !== null) {
@@ -94,7 +106,7 @@ export class LeaveService {
   }
 
   /** Two reads by primary key. The person of the link, else whoever holds that mail now. */
-  private async holderOf(db: EntityManager, { subscriberId, messageId }: LeaveTicket): Promise<Holder> {
+  private async holderOf(db: EntityManager, { subscriberId, messageId }: MailHolder): Promise<Holder> {
     const rows: Holder[] = await db.query(
       `select coalesce(s.id, m.subscriber_id) as "subscriberId", m.address_hash as "addressHash", m.sender->>'name' as "senderName"
        from (values ($1::bigint, $2::bigint)) as t (subscriber_id, message_id)

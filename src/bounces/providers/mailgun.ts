@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import type { ReplyReason } from '../../delivery/reply-reason.js';
 import type { JudgedMail } from '../judged-mail.js';
-import { bounceEvent, plainEvent, type ProviderEvent } from './provider-event.js';
+import { bounceEvent, plainEvent, UNSUBSCRIBED, type ProviderEvent } from './provider-event.js';
 
 export const mailgunBody = z.object({
   signature: z.object({ timestamp: z.string(), token: z.string().max(200), signature: z.string() }),
@@ -58,7 +58,7 @@ export function readMailgunEvent({ 'event-data': given }: z.output<typeof mailgu
     case 'complained':
       return plainEvent(about, { verdict: 'complaint', reason: 'abuse' });
     case 'unsubscribed':
-      return plainEvent(about, { verdict: 'complaint', reason: 'opt_out' });
+      return plainEvent(about, UNSUBSCRIBED);
     case 'delivered':
       return plainEvent(about, { verdict: 'ignore', reason: 'delivered' });
     default:

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import type { ReplyReason } from '../../delivery/reply-reason.js';
 import type { JudgedMail } from '../judged-mail.js';
-import { bounceEvent, plainEvent, type ProviderEvent } from './provider-event.js';
+import { bounceEvent, plainEvent, UNSUBSCRIBED, type ProviderEvent } from './provider-event.js';
 
 const event = z.object({
   RecordType: z.string(),
@@ -52,7 +52,7 @@ export function readPostmarkEvent(body: unknown): JudgedMail | null {
       return plainEvent(about, { verdict: 'complaint', reason: 'abuse' });
     case 'SubscriptionChange':
       return given.SuppressSending === true && given.SuppressionReason === 'ManualSuppression'
-        ? plainEvent(about, { verdict: 'complaint', reason: 'opt_out' })
+        ? plainEvent(about, UNSUBSCRIBED)
         : null;
     case 'Delivery':
       return plainEvent(about, { verdict: 'ignore', reason: 'delivered' });

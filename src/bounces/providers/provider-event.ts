@@ -27,6 +27,9 @@ export interface ProviderEvent {
   reporter: string;
 }
 
+/** Nothing has failed, and nobody has complained: whoever leaves by the provider's link leaves as by ours. */
+export const UNSUBSCRIBED = { verdict: 'ignore', reason: 'unsubscribed' } as const;
+
 /** By the same table as everything else; `known` where the provider's own word is all there is. */
 export function bounceEvent(event: ProviderEvent, known: ReplyReason | null): JudgedMail {
   const quoted = quote(event);

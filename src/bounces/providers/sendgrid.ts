@@ -2,7 +2,7 @@ import { createPublicKey, verify } from 'node:crypto';
 import { z } from 'zod';
 import type { ReplyReason } from '../../delivery/reply-reason.js';
 import type { JudgedMail } from '../judged-mail.js';
-import { bounceEvent, plainEvent, type ProviderEvent } from './provider-event.js';
+import { bounceEvent, plainEvent, UNSUBSCRIBED, type ProviderEvent } from './provider-event.js';
 
 const event = z.object({
   event: z.string(),
@@ -52,7 +52,7 @@ function readEvent(given: z.output<typeof event>): JudgedMail | null {
       return plainEvent(about, { verdict: 'complaint', reason: 'abuse' });
     case 'unsubscribe':
     case 'group_unsubscribe':
-      return plainEvent(about, { verdict: 'complaint', reason: 'opt_out' });
+      return plainEvent(about, UNSUBSCRIBED);
     case 'delivered':
       return plainEvent(about, { verdict: 'ignore', reason: 'delivered' });
     default:

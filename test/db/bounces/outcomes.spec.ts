@@ -94,6 +94,30 @@ describe('what comes back', () => {
     expect(await office.status('nohost@example.org')).toBe('bounced');
   });
 
+  it('a domain that was unknown for an hour twice, with mails that arrived in between, is not given up', async () => {
+    await office.comesBack(await office.sent('glitch@example.org'), NO_HOST);
+    for (let day = 1; day <= 20; day++) {
+      office.clock.advance(DAY_MS);
+      await office.sent('glitch@example.org');
+    }
+    office.clock.advance(DAY_MS);
+    await office.comesBack(await office.sent('glitch@example.org'), NO_HOST);
+    expect(await office.status('glitch@example.org')).toBe('active');
+  });
+
+  it('a full mailbox is given up also when each report takes longer than the mails are apart', async () => {
+    const sent: string[] = [];
+    for (let day = 1; day <= 9; day++) {
+      expect(await office.status('patient@example.org')).toBe(day === 1 ? 'nobody' : 'active');
+      sent.push(await office.sent('patient@example.org'));
+      const told = sent[day - 6];
+      if (told) await office.comesBack(told, FULL);
+      office.clock.advance(DAY_MS);
+    }
+    await office.comesBack(sent[4] ?? '', FULL);
+    expect(await office.status('patient@example.org')).toBe('bounced');
+  });
+
   it('what is about the sender pauses the broadcast, tells the owner and leaves the person alone', async () => {
     const broadcastId = await office.broadcast();
     const id = await office.sent('fine@example.org');

@@ -68,6 +68,30 @@ describe('refusals while sending', () => {
     ]);
   });
 
+  it('a mail that was put off and whose worker died afterwards is no refusal', async () => {
+    const said = '450 4.1.1 <put-off@example.org>: User unknown in local recipient table';
+    const dead = await office.plan('put-off@example.org');
+    const expired = await office.plan('too-late@example.org');
+    await office.db.query(
+      `update message set state = 'leased', reply_code = 450, reply_text = $2, lease_until = clock_timestamp() - interval '1 second',
+         data_at = clock_timestamp() - interval '10 minutes' where id = $1`,
+      [dead, said],
+    );
+    await office.db.query(
+      `update message set state = 'unknown', reply_code = 450, reply_text = $2, settled_at = clock_timestamp() where id = $1`,
+      [expired, said],
+    );
+    expect(await office.ledger.reap()).toMatchObject({ unknown: 1 });
+    expect(await office.state(dead)).toMatchObject({ state: 'unknown', code: null });
+    await countRefusals();
+    expect([
+      await office.suppressed('put-off@example.org'),
+      await office.suppressed('too-late@example.org'),
+      await office.bounces.list({ messageId: dead, limit: 1 }),
+      await office.bounces.list({ messageId: expired, limit: 1 }),
+    ]).toEqual([[], [], [], []]);
+  });
+
   it('a broadcast to 10,000 dead addresses is paused before 200 were tried, and says why', async () => {
     const id = await office.broadcast();
     await office.db.query(

@@ -5,6 +5,7 @@ import { HooksService } from '../../../src/bounces/hooks.service.js';
 import { SnsVerifier } from '../../../src/bounces/sns-verifier.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { RateLimits } from '../../../src/infra/rate-limits/rate-limits.service.js';
+import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
 import { sentMails, type Sent, type SentMails } from './sent-mails.js';
 
@@ -34,6 +35,10 @@ describe('webhooks of mail providers', () => {
   });
   afterAll(async () => t.close());
 
+  const suppressed = async ({ email }: Sent): Promise<string[]> =>
+    (await t.app.get(SuppressionsService, { strict: false }).of(email)).map(
+      ({ scope, reason }) => `${scope} ${reason}`,
+    );
   const seconds = (shiftMs = 0): string => String(Math.floor((t.clock.now().getTime() + shiftMs) / 1000));
 
   describe('SendGrid', () => {
@@ -172,8 +177,13 @@ describe('webhooks of mail providers', () => {
       expect(await Promise.all([dead, angry, left, full].map(statusOf))).toEqual([
         'bounced',
         'complained',
-        'complained',
+        'unsubscribed',
         'active',
+      ]);
+      // Receipts still go, and a new consent is enough to come back: they have left, and complained of nothing.
+      expect([await suppressed(angry), await suppressed(left)]).toEqual([
+        ['all complaint'],
+        ['marketing unsubscribed'],
       ]);
       await post(bounce(dead));
       expect([await counted(dead), await counted(full)]).toEqual([1, 1]);
