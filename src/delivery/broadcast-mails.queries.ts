@@ -2,11 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { Wake } from '../infra/jobs/wake.js';
 import type { MailTimes } from './mail-batch.js';
-import { WAITS_FOR_TEST } from './message.js';
+import { BROADCAST_PAUSED, WAITS_FOR_TEST } from './message.js';
 import { SEND_DUE } from './messages.service.js';
-
-/** Why the claim holds a mail of a broadcast that stands still. */
-const PAUSED = 'broadcast paused';
 
 export interface BroadcastMailCount {
   broadcastId: string;
@@ -90,7 +87,7 @@ export class BroadcastMailsQueries {
       `update message set state = 'ready', state_reason = null
        where id in (select id from message where broadcast_id = $1 and state = 'held' and state_reason = $3
          limit $2 for update skip locked)`,
-      [broadcastId, limit, PAUSED],
+      [broadcastId, limit, BROADCAST_PAUSED],
     );
     return count;
   }

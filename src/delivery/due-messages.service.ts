@@ -36,6 +36,7 @@ export class DueMessages {
     const overdue = await this.overdue.parameters();
     const lanes = await this.claims.dueLanes(now, limit);
     if (lanes.length === 0) return { taken: 0, messages: [], waitMs: null };
+    const paidAtMs = performance.now();
     const allowed = await this.pacing.allow(lanes, limit);
     if (allowed.size === 0) {
       const waitMs = await this.pacing.waitMs(lanes);
@@ -46,11 +47,14 @@ export class DueMessages {
     try {
       claimed = await this.claims.claim(owner, { lanes: wanted, limit, now, overdue });
     } catch (error) {
-      await this.returnUnused(allowed, []).catch(() => undefined);
+      await this.returnUnused(allowed, [], paidAtMs);
       throw error;
     }
-    for (const { id } of claimed.messages) passing('claimed', id);
-    await this.returnUnused(allowed, claimed.messages);
+    for (const message of claimed.messages) {
+      message.paidAtMs = paidAtMs;
+      passing('claimed', message.id);
+    }
+    await this.returnUnused(allowed, claimed.messages, paidAtMs);
     return { ...claimed, waitMs: null };
   }
 
@@ -61,22 +65,23 @@ export class DueMessages {
 
   /**
    * Claimed and not begun: as if it had not been claimed, its tokens back in their buckets, but those of mails that had
-   * ended after all. Tokens that the database will not take are lost: better a mail too few than one too many.
+   * ended after all.
    */
   async release(messages: readonly ClaimedMessage[]): Promise<void> {
     const released = await this.claims.release(messages);
-    for (const [laneKey, count] of countByLane(messages.filter(({ id }) => released.has(id))))
-      await this.pacing.giveBack(laneKey, count).catch((error: unknown) => {
-        this.#logger.warn(
-          `${count} tokens are lost: ${error instanceof Error ? error.message : String(error)}`,
-        );
-      });
+    const back = messages.filter(({ id }) => released.has(id));
+    const paidAtMs = Math.min(...back.map((message) => message.paidAtMs ?? Number.POSITIVE_INFINITY));
+    for (const [laneKey, count] of countByLane(back)) await this.giveBack(laneKey, count, paidAtMs);
   }
 
-  /** What the receiver bears, and whether a broadcast goes to dead addresses, shows in the answers. */
-  async answered({ laneKey, broadcastId }: ClaimedMessage, outcome: SendOutcome): Promise<void> {
+  /**
+   * What the receiver bears, and whether a broadcast goes to dead addresses, shows in the answers. What never got as far
+   * as a body uses up nobody's day.
+   */
+  async answered({ laneKey, broadcastId, paidAtMs }: ClaimedMessage, outcome: SendOutcome): Promise<void> {
     if (outcome.kind === 'accepted') await this.pacing.sped(laneKey, 1);
-    else if (outcome.kind === 'held') await this.pacing.giveBack(laneKey, 1);
+    else if (outcome.kind === 'held' || outcome.kind === 'not_sent' || outcome.kind === 'unsendable')
+      await this.giveBack(laneKey, 1, paidAtMs);
     else if (outcome.kind === 'refused' && outcome.code < 500)
       await this.pacing.slowDown(laneKey, outcome.code);
     else if (outcome.kind === 'refused' && broadcastId !== null) await this.broadcasts.refused(broadcastId);
@@ -85,10 +90,24 @@ export class DueMessages {
   private async returnUnused(
     allowed: ReadonlyMap<string, number>,
     messages: readonly ClaimedMessage[],
+    paidAtMs: number,
   ): Promise<void> {
     const used = countByLane(messages);
     for (const [laneKey, count] of allowed)
-      await this.pacing.giveBack(laneKey, count - (used.get(laneKey) ?? 0));
+      await this.giveBack(laneKey, count - (used.get(laneKey) ?? 0), paidAtMs);
+  }
+
+  /**
+   * Tokens that the database will not take are lost: better a mail too few than one too many, and what was claimed must not
+   * be forgotten for them.
+   */
+  private async giveBack(laneKey: string, count: number, paidAtMs: number | undefined): Promise<void> {
+    const paidMsAgo = Math.max(0, performance.now() - (paidAtMs ?? Number.POSITIVE_INFINITY));
+    await this.pacing.giveBack(laneKey, count, paidMsAgo).catch((error: unknown) => {
+      this.#logger.warn(
+        `${count} tokens are lost: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    });
   }
 }
 

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { PoolClient } from 'pg';
 import { DataSource } from 'typeorm';
 import { pgPool } from '../infra/database/pg-pool.js';
-import { PAUSED_BY_READER, withoutSending, type ClaimedMessage } from './message.js';
+import { ERASED, PAUSED_BY_READER, withoutSending, type ClaimedMessage } from './message.js';
 import type { LaneReady } from './pacing/token-bucket.js';
 import { overdueSql, type OverdueParameters } from './pacing/overdue.js';
 import type { Settlement } from './settlement.js';
@@ -145,7 +145,8 @@ export class LedgerQueries {
    *
    * Fenced by the lease's epoch: a worker that comes back late cannot undo what happened since. It may still say what
    * became of a mail the reaper has called unknown meanwhile: nobody else has had that one. The attempt is written down
-   * in any case; a 250 that came too late is evidence.
+   * in any case; a 250 that came too late is evidence. Its words are kept with a mail that is settled by them and whose
+   * reader has not been erased meanwhile: relays like to quote addresses.
    *
    * `again`: the answer to the first try was lost, and its commit may have been made. The barrier then lets a mail pass
    * a second time in the same lease: nothing of its body has gone.
@@ -231,7 +232,8 @@ export class LedgerQueries {
            state = case when l.unsent or l.again then 'ready' else 'unknown' end,
            unknown_count = m.unknown_count + (not l.unsent)::int, data_at = case when l.again then null else m.data_at end,
            state_reason = case when l.unsent then m.state_reason else 'the worker ended while the body was being sent' end,
-           settled_at = case when l.unsent or l.again then null else clock_timestamp() end
+           settled_at = case when l.unsent or l.again then null else clock_timestamp() end,
+           reply_code = case when l.unsent then m.reply_code end, reply_text = case when l.unsent then m.reply_text end
          from left_behind l where m.id = l.id returning case when l.again then 'again' else m.state end as state)
        select state, count(*)::int as count from reaped group by state`,
     );
@@ -241,7 +243,7 @@ export class LedgerQueries {
 
   /**
    * Unknown mails that something has since shown to have arrived: a 250 that was written down too late, an opening, a
-   * click, a bounce or a complaint that carries their token. Served by `message_unclear`.
+   * click, a bounce or a complaint that carries their token. Served by `message_unknown`.
    */
   async resolveUnknown(): Promise<number> {
     const [, count]: [unknown[], number] = await this.dataSource.query(
@@ -306,15 +308,17 @@ with given as (
 settled as (
   update message m set state = ${withoutSending('g.state')}, state_reason = g.reason, due_at = coalesce(g.due_at, m.due_at),
     planned_for = case when g.due_at is null then m.planned_for else coalesce(m.planned_for, m.due_at) end,
-    reply_code = g.code, reply_text = g.reply, lease_until = null, attempt = m.attempt - g.spared,
+    reply_code = g.code, reply_text = case when m.address <> '${ERASED}' then g.reply end, lease_until = null, attempt = m.attempt - g.spared,
     settled_at = case when g.state = 'ready' then null else clock_timestamp() end,
     data_at = case when g.state = 'ready' then null else m.data_at end,
     accepted_at = coalesce(g.accepted_at, m.accepted_at), unknown_count = m.unknown_count + g.unknowns, relay = g.relay
-  from given g where m.id = g.id and m.lease_epoch = g.epoch and m.state in ('leased', 'unknown')),
+  from given g where m.id = g.id and m.lease_epoch = g.epoch and m.state in ('leased', 'unknown')
+  returning m.id, m.address),
 attempts as (
   insert into message_attempt (message_id, epoch, started_at, finished_at, stage, outcome, reply_code, reply_text, relay, tls)
-  select id, epoch, clock_timestamp() - duration_ms * interval '1 millisecond', clock_timestamp(), stage, state, code, reply, relay, tls
-  from given on conflict do nothing),
+  select g.id, g.epoch, clock_timestamp() - duration_ms * interval '1 millisecond', clock_timestamp(), stage, g.state, code,
+    case when s.address <> '${ERASED}' then reply end, relay, tls
+  from given g left join settled s on s.id = g.id on conflict do nothing),
 asked as materialized (
   select a.* from unnest($15::bigint[], $16::int[]) as b (id, epoch) cross join lateral (
     select m.id, b.epoch from message m ${MOMENT} where m.id = b.id and ${MAY_BE_SENT}

@@ -3,6 +3,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { AcceptedJournal } from './accepted-journal.service.js';
 import { passing } from './delivery-probe.js';
 import { LedgerQueries, type Claim } from './ledger.queries.js';
+import { isRefusedData } from './refused-data.js';
 import type { Settlement } from './settlement.js';
 
 const FIRST_PAUSE_MS = 50;
@@ -138,9 +139,4 @@ export class Ledger {
     for (const one of asked) for (const id of await this.#untilWritten([one], [], again)) may.add(id);
     return may;
   }
-}
-
-/** SQLSTATE classes 22 and 23, data exception and constraint violation: trying again would change nothing. */
-function isRefusedData(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && /^2[23]/.test(String(error.code));
 }

@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { DkimService } from './dkim.service.js';
 import { mailHeaders } from './headers.js';
@@ -14,13 +15,17 @@ import type { ClaimedMessage } from './message.js';
 import type { OutgoingMail } from './smtp-lane.transport.js';
 import { verpAddress, verpToken } from './verp.js';
 
-/** From a claimed message to the bytes that cross the wire, the same ones on every attempt. */
+/** A mail that has waited for longer is of the moment in which it leaves. */
+const KEEPS_ITS_DATE_MS = 3_600_000;
+
+/** From a claimed message to the bytes that cross the wire, the same ones on every attempt within its first hour. */
 @Injectable()
 export class MailComposer {
   constructor(
     private readonly renderer: MailRenderer,
     private readonly dkim: DkimService,
     @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /**
@@ -36,7 +41,7 @@ export class MailComposer {
         from: { name: message.sender.name, address: message.sender.email },
         to: { name: message.subscriberName ?? '', address: message.address },
         subject: mail.subject,
-        date: message.createdAt,
+        date: this.dateOf(message),
         messageId: message.messageIdHeader,
         more: mailHeaders(message, mail.unsubscribeUrl, this.config),
       },
@@ -56,6 +61,15 @@ export class MailComposer {
       },
       raw: Buffer.concat([Buffer.from(`${signature}${headers}\r\n`, 'utf8'), body]),
     };
+  }
+
+  /**
+   * When it was planned, so that a second try shortly after is the same mail; but a warm-up, a pause or an outage may
+   * have kept it for days, and a mail of last week is put last week into a mailbox, or taken for spam.
+   */
+  private dateOf({ createdAt }: Pick<ClaimedMessage, 'createdAt'>): Date {
+    const now = this.clock.now();
+    return now.getTime() - createdAt.getTime() > KEEPS_ITS_DATE_MS ? now : createdAt;
   }
 
   /** With a domain for bounces, each mail has a return path of its own that says which mail a report is about. */

@@ -1,3 +1,4 @@
+import { domainToASCII } from 'node:url';
 import { hmacSha256 } from '../values/hmac.js';
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
@@ -16,9 +17,12 @@ export function messageIdFor(secret: Buffer, dedupeKey: string, senderEmail: str
   return `<${letters.toString('latin1')}${messageIdEnd(senderEmail)}`;
 }
 
-/** From the @ on. */
+const ASCII = /^[ -~]*$/;
+
+/** From the @ on, in A-labels: no header of ours has a sign beyond ASCII. */
 export function messageIdEnd(senderEmail: string): string {
-  return `@${senderEmail.slice(senderEmail.lastIndexOf('@') + 1)}>`;
+  const domain = senderEmail.slice(senderEmail.lastIndexOf('@') + 1);
+  return `@${ASCII.test(domain) ? domain : domainToASCII(domain)}>`;
 }
 
 /** Writes what stands before the @ in `MESSAGE_ID_BYTES` of ASCII. */

@@ -14,6 +14,9 @@ export const withoutSending = (state: string): string =>
   `case when m.unknown_count > 0 and (${state} in ('suppressed', 'cancelled', 'expired') or (${state} = 'rejected' and (m.state = 'leased' or m.unknown_count > 1)))
     then 'unknown' else ${state} end`;
 
+/** In place of the address of somebody who was erased. */
+export const ERASED = 'erased';
+
 /** `state_reason` of a mail that is held because its reader wants none for a while. */
 export const PAUSED_BY_READER = 'paused by the reader';
 
@@ -23,8 +26,11 @@ export const WAITS_FOR_TEST = 'waits for the split test';
 /** `state_reason` of a mail that came up outside its hours and waits for their next opening. */
 export const OUTSIDE_HOURS = 'outside the send window';
 
+/** `state_reason` of a mail whose broadcast stood still when it came up; it goes on with the broadcast. */
+export const BROADCAST_PAUSED = 'broadcast paused';
+
 /** Held, and not for the owner's word: it is not theirs to release or to cancel one by one. */
-export const NOT_FOR_OWNER: readonly string[] = [PAUSED_BY_READER, WAITS_FOR_TEST];
+export const NOT_FOR_OWNER: readonly string[] = [PAUSED_BY_READER, WAITS_FOR_TEST, BROADCAST_PAUSED];
 
 export type MessageClass = 'transactional' | 'marketing';
 export type MessageKind = 'confirmation' | 'sequence' | 'broadcast' | 'receipt' | 'notice';
@@ -79,6 +85,8 @@ export interface ClaimedMessage {
   unknownCount: number;
   /** The hours in which it may go; null: at any time. */
   sendHoursId: number | null;
+  /** When its tokens were taken, on this process's monotonic clock; left out: just now. */
+  paidAtMs?: number | undefined;
 }
 
 /** One look for due messages. */

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { PAUSED_BY_READER, withoutSending, type PlannedMessage } from './message.js';
+import { ERASED, PAUSED_BY_READER, withoutSending, type PlannedMessage } from './message.js';
 import { domainOf, recipientGroupSql } from './pacing/recipient-group.js';
 import { PLANNING_LOCK } from './planning.queries.js';
 
@@ -83,7 +83,7 @@ export class MessagesQueries {
     );
   }
 
-  /** Held for a reader's pause that is over. Not late: they wanted it so. Served by `message_unclear`. */
+  /** Held for a reader's pause that is over. Not late: they wanted it so. Served by `message_held`. */
   async releasePaused(manager: EntityManager, now: Date): Promise<number> {
     const [, count]: [unknown[], number] = await manager.query(
       `update message m set state = 'ready', state_reason = null, due_at = greatest(m.due_at, $1), planned_for = null
@@ -104,17 +104,19 @@ export class MessagesQueries {
     // Waits for what is being planned for them at this moment: its mail would not be seen yet.
     await manager.query('select 1 from enrollment where subscriber_id = $1 for update', [subscriberId]);
     await manager.query('select pg_advisory_xact_lock($1)', [PLANNING_LOCK]);
-    await manager.query(
-      `with forgotten as (
-         update message m set address = 'erased', data = '{}', reply_text = null, subscriber_id = null, enrollment_id = null,
-           state_reason = case when ${NOT_BEGUN} then 'erased' else state_reason end,
-           settled_at = case when ${NOT_BEGUN} then clock_timestamp() else settled_at end,
-           lease_until = case when ${NOT_BEGUN} then null else lease_until end,
-           state = case when ${NOT_BEGUN} then ${withoutSending(`'cancelled'`)} else state end
-         where subscriber_id = $1 returning id)
-       update message_attempt set reply_text = null where message_id in (select id from forgotten)`,
+    const [forgotten]: [{ id: string }[], number] = await manager.query(
+      `update message m set address = '${ERASED}', data = '{}', reply_text = null, subscriber_id = null, enrollment_id = null,
+         state_reason = case when ${NOT_BEGUN} then 'erased' else state_reason end,
+         settled_at = case when ${NOT_BEGUN} then clock_timestamp() else settled_at end,
+         lease_until = case when ${NOT_BEGUN} then null else lease_until end,
+         state = case when ${NOT_BEGUN} then ${withoutSending(`'cancelled'`)} else state end
+       where subscriber_id = $1 returning id`,
       [subscriberId],
     );
+    // By itself: it sees the attempt of a mail whose end was written while the statement before waited for that.
+    await manager.query('update message_attempt set reply_text = null where message_id = any($1::bigint[])', [
+      forgotten.map(({ id }) => id),
+    ]);
   }
 
   /** When the earliest message that waits is due; null when none waits. */

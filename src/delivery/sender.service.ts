@@ -188,6 +188,7 @@ export class SenderService {
           durationMs: performance.now() - startedMs,
           relay: taken.lane.relay,
           tls: taken.lane.tls,
+          probe: taken.relay.probe,
         }),
       );
       if (outcome.kind === 'accepted') run.accepted++;

@@ -1,4 +1,5 @@
 import { retryDelayMinutes, type ClaimedMessage, type SendOutcome } from './message.js';
+import type { RelayTrouble } from './pacing/breaker.js';
 import { smtpConsequence, type ReplyStage } from './reply-class.js';
 
 /** What the ledger writes down about one attempt. */
@@ -23,9 +24,6 @@ export interface Settlement {
   durationMs: number;
 }
 
-/** What a relay's refusal says about us rather than about the mail; it pauses the relay, not the person. */
-export type RelayTrouble = 'connect' | 'auth' | 'sender_refused' | 'throttled';
-
 const STAGES: Readonly<Record<string, ReplyStage>> = {
   'MAIL FROM': 'mail',
   'RCPT TO': 'rcpt',
@@ -36,19 +34,28 @@ const STAGES: Readonly<Record<string, ReplyStage>> = {
 /** Nothing of this has to do with the mail: it waits until it is put right, for as long as it takes. */
 const OUR_TROUBLE: ReadonlySet<string> = new Set(['connect', 'login', 'signing']);
 const OUR_TROUBLE_MINUTES = 1;
+/** The relay went silent or away in the middle, which is its own doing; or a mail's, when the relay works for others. */
+const RELAY_LOST: ReadonlySet<string> = new Set(['envelope', 'barrier']);
 /** "Too many messages": the lane goes slower by itself, so this is only how soon the one mail asks again. */
-const RATE_LIMITED_MINUTES = 5;
+const LATER_MINUTES = 5;
 const UNKNOWN_RESEND_MINUTES = 1;
 
 /**
  * From what happened on the wire to what is written down. Pure. A bulk mail whose body was under way when the
  * connection broke is `unknown` and stays so; a transactional one is sent once more under the same Message-ID, because
- * a receipt that never comes is worse than one that comes twice.
+ * a receipt that never comes is worse than one that comes twice. `probe`: the relay was known to be out, and this mail
+ * was taken to find out whether it still is.
  */
 export function settlementOf(
   message: Pick<ClaimedMessage, 'id' | 'epoch' | 'attempt' | 'class' | 'unknownCount'>,
   outcome: SendOutcome,
-  { now, durationMs, relay, tls }: { now: Date } & Pick<Settlement, 'durationMs' | 'relay' | 'tls'>,
+  {
+    now,
+    durationMs,
+    relay,
+    tls,
+    probe = false,
+  }: { now: Date; probe?: boolean } & Pick<Settlement, 'durationMs' | 'relay' | 'tls'>,
 ): Settlement {
   const base: Settlement = {
     id: message.id,
@@ -82,7 +89,7 @@ export function settlementOf(
     case 'unknown':
       return { ...base, ...unknown(message, outcome.reason, now), stage: 'body' };
     case 'not_sent':
-      return { ...base, ...notSent(message, outcome, now), stage: outcome.stage };
+      return { ...base, ...notSent(message, outcome, { now, probe }), stage: outcome.stage };
     case 'refused':
       return { ...base, ...refused(message, outcome, now) };
     default:
@@ -94,11 +101,14 @@ export function settlementOf(
 export function relayTrouble(outcome: SendOutcome): RelayTrouble | null {
   if (outcome.kind === 'not_sent') {
     if (outcome.stage === 'login') return 'auth';
-    return outcome.stage === 'connect' ? 'connect' : null;
+    if (outcome.stage === 'connect') return 'connect';
+    return RELAY_LOST.has(outcome.stage) ? 'silent' : null;
   }
+  if (outcome.kind === 'unknown') return 'silent';
   if (outcome.kind !== 'refused') return null;
   const { action, reason } = consequence(outcome);
-  if (outcome.code === 421 || (action === 'retry' && reason === 'rate_limited')) return 'throttled';
+  if (outcome.code === 421 || (action === 'retry' && (reason === 'rate_limited' || isAtSender(outcome))))
+    return 'throttled';
   return action === 'sender' ? 'sender_refused' : null;
 }
 
@@ -123,10 +133,14 @@ function unknown(
 function notSent(
   { attempt }: Pick<ClaimedMessage, 'attempt'>,
   { stage, reason }: { stage: string; reason: string },
-  now: Date,
+  { now, probe }: { now: Date; probe: boolean },
 ): Retry & { countsAsAttempt: boolean } {
-  if (!OUR_TROUBLE.has(stage)) return { ...later(attempt, reason, now), countsAsAttempt: true };
-  return { state: 'ready', reason, dueAt: inMinutes(now, OUR_TROUBLE_MINUTES), countsAsAttempt: false };
+  // Counted unless the relay is known to be out: a mail that makes a good relay end the connection must come to an end.
+  const ours = OUR_TROUBLE.has(stage) || (probe && RELAY_LOST.has(stage));
+  if (!ours) return { ...later(attempt, reason, now), countsAsAttempt: true };
+  // A key is put right by a person, and all mails of the domain ask again each time.
+  const minutes = stage === 'signing' ? LATER_MINUTES : OUR_TROUBLE_MINUTES;
+  return { state: 'ready', reason, dueAt: inMinutes(now, minutes), countsAsAttempt: false };
 }
 
 function refused(
@@ -139,12 +153,17 @@ function refused(
   const said = { stage, code, reply: storable(reply), countsAsAttempt: true };
   if (action === 'person') return { ...said, state: 'rejected', reason, dueAt: null };
   const ours = { ...said, state: 'ready', reason, countsAsAttempt: false } as const;
-  // About the pace of all mails, and no fault of the one that happened to be next.
-  if (action === 'retry' && reason === 'rate_limited')
-    return { ...ours, dueAt: inMinutes(now, RATE_LIMITED_MINUTES) };
+  // About the pace of all mails or the relay's own state, and no fault of the one that happened to be next.
+  if (action === 'retry' && (reason === 'rate_limited' || isAtSender(outcome)))
+    return { ...ours, dueAt: inMinutes(now, LATER_MINUTES) };
   // About us but said of this one mail: it may be this recipient's server alone, so its tries are counted.
-  if (action === 'retry' || stage !== 'MAIL FROM') return { ...said, ...later(attempt, reason, now) };
+  if (!isAtSender(outcome)) return { ...said, ...later(attempt, reason, now) };
   return { ...ours, dueAt: inMinutes(now, OUR_TROUBLE_MINUTES) };
+}
+
+/** No recipient has been named yet: whatever is said, it is not about them. */
+function isAtSender({ stage }: Extract<SendOutcome, { kind: 'refused' }>): boolean {
+  return stage === 'MAIL FROM';
 }
 
 function consequence({

@@ -75,10 +75,10 @@ export class SmtpLane {
     const reused = this.#session?.alive === true;
     const outcome = await this.attempt(mail, { barrier, following, begun });
     // A relay may end an idle session at the very moment we use it again; that says nothing about the mail. Nor does a
-    // farewell that was on its way when the mail was begun.
+    // farewell after so many mails on one connection.
     const ended = outcome.kind === 'not_sent' && outcome.stage === 'envelope';
     const farewell = outcome.kind === 'refused' && outcome.code === 421 && outcome.stage === 'MAIL FROM';
-    return (reused && ended) || (begun && farewell)
+    return (reused && ended) || ((reused || begun) && farewell)
       ? this.attempt(mail, { barrier, following, begun: false })
       : outcome;
   }

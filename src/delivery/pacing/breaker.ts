@@ -1,5 +1,5 @@
 /** What was wrong with a relay as a whole. None of it says anything about the mail that happened to be on its way. */
-export type RelayTrouble = 'connect' | 'auth' | 'sender_refused' | 'throttled';
+export type RelayTrouble = 'connect' | 'silent' | 'auth' | 'sender_refused' | 'throttled';
 
 export type BreakerState = 'closed' | 'open' | 'half_open';
 
@@ -7,6 +7,8 @@ export type BreakerState = 'closed' | 'open' | 'half_open';
 const RULES: Readonly<Record<RelayTrouble, { opensAfter: number; firstPauseSeconds: number }>> = {
   // One lane too many for the relay is no outage: the lanes that work reset the count.
   connect: { opensAfter: 3, firstPauseSeconds: 5 },
+  // A mail may be to blame for one; each further one may be a bulk mail whose end nobody will ever know.
+  silent: { opensAfter: 5, firstPauseSeconds: 15 },
   // A login that is tried again and again gets the account locked.
   auth: { opensAfter: 1, firstPauseSeconds: 60 },
   sender_refused: { opensAfter: 3, firstPauseSeconds: 30 },
@@ -39,15 +41,22 @@ export function afterTrouble(
   };
 }
 
-const TROUBLE_WORDS: Readonly<Record<RelayTrouble, string>> = {
-  connect: 'cannot be reached',
-  auth: 'refuses the login',
-  sender_refused: 'refuses the sender',
-  throttled: 'keeps asking to come back later',
+const WAIT = 'Mails wait and lose no attempt; it is tried again by itself.';
+const TROUBLE_WORDS: Readonly<Record<RelayTrouble, readonly [trouble: string, consequence: string]>> = {
+  connect: ['cannot be reached', WAIT],
+  silent: [
+    'ends the connection or falls silent in the middle of mails',
+    'Those whose body was under way may have been taken: bulk mails among them are not sent again. The others wait; it is tried again by itself.',
+  ],
+  auth: ['refuses the login', WAIT],
+  sender_refused: ['refuses the sender', WAIT],
+  throttled: ['keeps asking to come back later', WAIT],
 };
 
-export function troubleWords(kind: RelayTrouble): string {
-  return TROUBLE_WORDS[kind];
+/** What the owner is told, and what becomes of the mails. */
+export function troubleWords(relay: string, kind: RelayTrouble): string {
+  const [trouble, consequence] = TROUBLE_WORDS[kind];
+  return `The mail relay ${relay} ${trouble}. ${consequence}`;
 }
 
 const MAX_REASON_CHARS = 200;

@@ -20,7 +20,7 @@ const FOR_OWNER = `(state_reason is null or state_reason not in (${NOT_FOR_OWNER
 /** So many rows in one transaction: others wait for none of them for long, and a restart loses little. */
 const BATCH = 5_000;
 
-/** The SQL of mails that wait for the owner's decision: what waits for a reader or for a split test is not theirs to decide. Served by `message_unclear`. */
+/** The SQL of mails that wait for the owner's decision: what waits for a reader or for a split test is not theirs to decide. Served by `message_held` and `message_unknown`. */
 @Injectable()
 export class HeldQueries {
   constructor(private readonly dataSource: DataSource) {}
@@ -62,7 +62,7 @@ export class HeldQueries {
     const [, count]: [unknown[], number] = await manager.query(
       `update message m set ${set} from (
          select id from message where state = 'held' and ${FOR_OWNER} and ($1::text is null or state_reason = $1)
-           and ($2::bigint is null or broadcast_id = $2) order by id limit $3 for update skip locked) h
+           and ($2::bigint is null or broadcast_id = $2) order by state_reason, id limit $3 for update skip locked) h
        where m.id = h.id`,
       [reason ?? null, broadcastId ?? null, BATCH, parameter],
     );

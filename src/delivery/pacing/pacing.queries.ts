@@ -73,6 +73,15 @@ export class PacingQueries {
     );
   }
 
+  /** How many processes send in the lane at this moment, at least one. Asked once for each storm. Served by `message_lease`. */
+  async workersIn(laneKey: string): Promise<number> {
+    const rows: { count: number }[] = await this.dataSource.query(
+      `select count(distinct lease_owner)::int as count from message where state = 'leased' and lane_key = $1`,
+      [laneKey],
+    );
+    return Math.max(1, rows[0]?.count ?? 1);
+  }
+
   /** A lane that was asked to go slower for the first time. False when another worker has just noted the same. */
   async insertSlowed(key: string, ratePerSecond: number, slowFactor: number): Promise<boolean> {
     const rows: unknown[] = await this.dataSource.query(

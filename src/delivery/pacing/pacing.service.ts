@@ -43,13 +43,13 @@ export class PacingService {
     });
   }
 
-  /** For `count` mails of the lane that were allowed and not begun. */
-  async giveBack(laneKey: string, count: number): Promise<void> {
+  /** For `count` mails of the lane that were allowed so many milliseconds ago and not begun. */
+  async giveBack(laneKey: string, count: number, paidMsAgo = 0): Promise<void> {
     const keys = count > 0 ? await this.existing([laneKey]) : [];
     if (keys.length === 0) return;
     await this.queries.update(keys, (rows) => ({
       result: undefined,
-      buckets: rows.map((row) => giveBack(refill(row, row.nowMs), count)),
+      buckets: rows.map((row) => giveBack(refill(row, row.nowMs), count, row.nowMs - paidMsAgo)),
     }));
   }
 
@@ -62,7 +62,9 @@ export class PacingService {
     const meter = this.meter(laneKey);
     if (!meter.throttled(nowMs)) return;
     const key = `lane:${laneKey}`;
-    const first = slowed({ ratePerSecond: meter.ratePerSecond(nowMs), factor: 1 }, code);
+    // This process has seen its own mails alone, and all that send in the lane go by the one pace.
+    const workers = this.#keys.last?.has(key) ? 1 : await this.queries.workersIn(laneKey);
+    const first = slowed({ ratePerSecond: meter.ratePerSecond(nowMs) * workers, factor: 1 }, code);
     if (await this.queries.insertSlowed(key, first.ratePerSecond, first.factor)) {
       this.#keys.forget();
       return;

@@ -1,3 +1,5 @@
+import { domainToASCII } from 'node:url';
+
 /**
  * Whose servers take the mail. The big three judge a sender by the pace at which mails arrive, each by itself, so each
  * has its own pace; all others share one.
@@ -46,9 +48,12 @@ export function readLaneKey(key: string): { senderDomain: string; group: Recipie
   return bar < 1 || group === undefined ? null : { senderDomain: key.slice(0, bar), group };
 }
 
-/** In lower case; everything after the last @. */
+const ASCII = /^[ -~]*$/;
+
+/** Everything after the last @, in lower case and in A-labels, as limits name a domain. */
 export function domainOf(address: string): string {
-  return address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+  const domain = address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+  return ASCII.test(domain) ? domain : domainToASCII(domain);
 }
 
 /**

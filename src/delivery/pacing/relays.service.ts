@@ -117,7 +117,7 @@ export class RelaysService {
           {
             key: `relay:${name}`,
             severity: this.#relays.length === 1 ? 'critical' : 'warning',
-            message: `The mail relay ${name} ${troubleWords(kind)}. Mails wait and lose no attempt; it is tried again by itself.`,
+            message: troubleWords(name, kind),
             facts: { relay: name, kind, reply: shown, pauseSeconds },
           },
           manager,

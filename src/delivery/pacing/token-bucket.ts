@@ -108,12 +108,13 @@ export function spend(bucket: Bucket, count: number): Bucket {
   return { ...bucket, tokens: bucket.tokens - count, usedToday: bucket.usedToday + count };
 }
 
-/** Undoes {@link spend} for mails that were not begun. */
-export function giveBack(bucket: Bucket, count: number): Bucket {
+/** Undoes {@link spend} for mails that were not begun. What was spent yesterday opens nothing of today's quota. */
+export function giveBack(bucket: Bucket, count: number, spentAtMs: number): Bucket {
+  const sameDay = bucket.quotaDay === null || utcDay(spentAtMs) >= bucket.quotaDay;
   return {
     ...bucket,
     tokens: Math.min(burstOf(bucket), bucket.tokens + count),
-    usedToday: Math.max(0, bucket.usedToday - count),
+    usedToday: sameDay ? Math.max(0, bucket.usedToday - count) : bucket.usedToday,
   };
 }
 

@@ -5,6 +5,7 @@ import { BroadcastPlanner } from '../../../src/broadcasts/broadcast-planner.serv
 import { BroadcastsQueries } from '../../../src/broadcasts/broadcasts.queries.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import { HeldService } from '../../../src/delivery/pacing/held.service.js';
 import { PLANNING_LOCK } from '../../../src/delivery/planning.queries.js';
 import { OPENED_AT, openPostOffice, SENDER, type PostOffice } from '../delivery/post-office.js';
 
@@ -142,6 +143,9 @@ describe('a broadcast', () => {
       counts: { held: 20 },
       complete: false,
     });
+    // The owner's word is to resume it. Sent one by one, the claim would hold them again, for ever.
+    const held = t.app.get(HeldService, { strict: false });
+    expect([(await held.counts()).held, await held.release({}), await held.cancel({})]).toEqual([[], 0, 0]);
     await broadcasts.resume(id);
     await planner.run(FOREVER);
     expect(await broadcasts.get(id)).toMatchObject({ state: 'running', counts: { ready: 20 } });

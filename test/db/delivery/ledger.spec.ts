@@ -1,8 +1,12 @@
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { PoolClient } from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { BouncesService } from '../../../src/bounces/bounces.service.js';
 import { uncountedRefusals } from '../../../src/delivery/message-evidence.queries.js';
+import type { Settlement } from '../../../src/delivery/settlement.js';
 import { pgPool } from '../../../src/infra/database/pg-pool.js';
+import { JobRegistry } from '../../../src/infra/jobs/job-registry.js';
 import { seedReaders } from '../../support/mail-seed.js';
 import { openPostOffice, type PostOffice } from './post-office.js';
 
@@ -49,6 +53,59 @@ describe('the statements of the ledger', () => {
     expect(await t.ledger.write([], [lost], true)).toEqual(new Set());
     await t.ledger.settleHeld([lost]);
     expect(await t.state(lost.id)).toMatchObject({ state: 'suppressed', leaseUntil: null });
+  });
+
+  const told = (id: string, epoch: number): Settlement => ({
+    id,
+    epoch,
+    state: 'rejected',
+    reason: 'user_unknown',
+    dueAt: null,
+    code: 550,
+    reply: `550 5.1.1 <gone@example.com>: user unknown`,
+    stage: 'RCPT TO',
+    acceptedAt: null,
+    countsAsAttempt: true,
+    countsAsUnknown: false,
+    relay: 'one',
+    tls: null,
+    durationMs: 5,
+  });
+
+  it('write nothing back that quotes the address of somebody who was erased meanwhile', async () => {
+    const [begun, waiting] = [await claimed('gone@example.com'), await claimed('going@example.com')];
+    await t.ledger.write([], [begun]);
+    const people: { id: string }[] = await t.db.query('select id from subscriber');
+    for (const { id } of people) await t.db.transaction(async (manager) => t.messages.forget(manager, id));
+    await t.ledger.write([told(begun.id, begun.epoch), told(waiting.id, waiting.epoch)], []);
+    expect(await t.db.query('select outcome, reply_code, reply_text from message_attempt')).toEqual(
+      Array.from({ length: 2 }, () => ({ outcome: 'rejected', reply_code: 550, reply_text: null })),
+    );
+    expect(await t.db.query('select state, reply_text from message order by id')).toEqual([
+      { state: 'rejected', reply_text: null },
+      { state: 'cancelled', reply_text: null },
+    ]);
+  });
+
+  it('take back what a dead worker left although there is a journal that cannot be replayed', async () => {
+    const [accepted, left] = [await claimed('accepted@example.com'), await claimed('left@example.com')];
+    await t.ledger.write([], [accepted]);
+    await t.db.query(
+      `update message set lease_until = clock_timestamp() - interval '1 second' where id = $1`,
+      [left.id],
+    );
+    const good = { ...told(accepted.id, accepted.epoch), state: 'accepted', acceptedAt: t.clock.now() };
+    const folder = join(t.config.dataDir, 'journal');
+    const named = (n: number): string =>
+      `accepted-99999999-${String(n).repeat(8)}-0000-0000-0000-000000000000.jsonl`;
+    await mkdir(join(folder, named(1)), { recursive: true });
+    const lines = [{ ...good, code: 99_999_999_999 }, good].map((one) => `${JSON.stringify(one)}\n`);
+    await writeFile(join(folder, named(2)), lines.join(''));
+    const job = t.app.get(JobRegistry, { strict: false }).get('delivery.reap');
+    await job?.run({ deadline: Number.MAX_SAFE_INTEGER, signal: new AbortController().signal });
+    expect(await t.state(accepted.id)).toMatchObject({ state: 'accepted' });
+    expect(await t.state(left.id)).toMatchObject({ state: 'ready' });
+    expect((await readdir(folder)).toSorted()).toEqual([named(1), `${named(2)}.refused`]);
   });
 
   it('do not read the whole list for each claim', async () => {

@@ -85,6 +85,23 @@ describe('a mail as the relay gets it', () => {
     },
   );
 
+  it('is dated by the day on which it leaves when it has had to wait, under the Message-ID it was planned with', async () => {
+    const days = 86_400_000;
+    const planned = t.clock.now();
+    const id = await t.plan('warm-up@example.com', {
+      data: DATA,
+      dueAt: new Date(planned.getTime() + 11 * days),
+    });
+    t.clock.advance(11 * days);
+    expect(await t.sendDue()).toBe(1);
+    const mail = t.sink.mails.at(-1);
+    expect(new Date(mail?.parsed.date ?? '')).toEqual(t.clock.now());
+    expect(await t.db.query('select message_id_header as header from message where id = $1', [id])).toEqual([
+      { header: mail?.parsed.messageId },
+    ]);
+    t.clock.set(planned);
+  });
+
   it('carries one-click unsubscribe, list and feedback headers when it is marketing', async () => {
     const { mail, id, subscriberId } = await send('emails/story');
     const [url = ''] = header(mail, 'list-unsubscribe');

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
 import { SendingSettingsService } from '../../../src/delivery/pacing/sending-settings.service.js';
 import { sendingSettings } from '../../../src/delivery/pacing/sending.schemas.js';
-import { openPostOffice, type PostOffice } from './post-office.js';
+import { openPostOffice, SENDER, type PostOffice } from './post-office.js';
 
 const MINUTE_MS = 60_000;
 
@@ -62,6 +62,90 @@ describe('what is the trouble of the relay and not of the mail', () => {
     t.sink.onRecipient = async () => ({ code, text });
     await t.sendDue();
     expect(await relayState()).toBe(expected);
+  });
+
+  it.each([
+    ['takes bodies and never says so', 'onBody', 'drop', 'unknown'],
+    ['goes away in the envelope', 'onSender', 'drop', 'ready'],
+    [
+      'has no room at MAIL FROM',
+      'onSender',
+      { code: 452, text: '4.3.1 Insufficient system storage' },
+      'ready',
+    ],
+  ] as const)('a relay that %s is left alone, and the owner hears of it', async (_, stage, answer, state) => {
+    for (let n = 0; n < 80; n++) await t.plan(`reader${n}@example.org`);
+    t.sink[stage] = async () => answer;
+    expect(await t.sendDue()).toBe(0);
+    expect(await relayState()).toBe('open');
+    const alerts: { message: string }[] = await t.db.query(
+      `select message from alert where key like 'relay:%'`,
+    );
+    expect(alerts).toHaveLength(1);
+    const untried: { count: number }[] = await t.db.query(
+      `select count(*)::int from message where state = 'ready' and attempt = 0`,
+    );
+    expect(untried[0]?.count).toBeGreaterThan(30);
+    // The probe tries one mail, fails, and the pause grows.
+    await pauseEnds();
+    t.clock.advance(6 * MINUTE_MS);
+    await t.db.query('truncate send_bucket');
+    await t.sendDue();
+    expect(await relayState()).toBe('open');
+    const [row]: { seconds: number }[] = await t.db.query(
+      `select extract(epoch from opened_until - clock_timestamp())::float8 as seconds from relay_state`,
+    );
+    expect(row?.seconds).toBeGreaterThan(20);
+    const states: { state: string }[] = await t.db.query('select distinct state from message order by 1');
+    expect(states.map((one) => one.state)).toEqual(state === 'unknown' ? ['ready', 'unknown'] : ['ready']);
+  });
+
+  it('a relay that is out and drops what it is tried with costs that mail no attempt', async () => {
+    const name = (await relays.view())[0]?.name ?? '';
+    for (let round = 0; round < 5; round++) await relays.failed({ name }, 'silent', 'no answer');
+    const id = await t.plan('grace@example.org');
+    t.sink.onRecipient = async () => 'drop';
+    for (let round = 0; round < 9; round++) {
+      await pauseEnds();
+      await t.sendDue();
+      expect(await t.state(id)).toMatchObject({ state: 'ready', attempt: 0 });
+      t.clock.advance(2 * MINUTE_MS);
+    }
+    t.sink.onRecipient = async () => undefined;
+    await pauseEnds();
+    expect(await t.sendDue()).toBe(1);
+    expect(await relayState()).toBe('closed');
+  });
+
+  it('what cannot be sent as it is uses up nobody’s day', async () => {
+    await t.app
+      .get(SendingSettingsService, { strict: false })
+      .replace(sendingSettings.parse({ global: { perDay: 20 } }));
+    for (let n = 0; n < 30; n++)
+      await t.plan(`broken${n}@example.org`, { sender: { ...SENDER, postalAddress: '' } });
+    await t.sendDue();
+    const ready = await t.plan('fine@example.org');
+    await t.sendDue();
+    expect(await t.state(ready)).toMatchObject({ state: 'accepted' });
+    expect(await t.db.query('select used_today::int as used from send_bucket')).toEqual([{ used: 1 }]);
+  });
+
+  it('a claim whose surplus tokens cannot be given back keeps its mails', async () => {
+    await t.app
+      .get(SendingSettingsService, { strict: false })
+      .replace(sendingSettings.parse({ global: { perDay: 20 } }));
+    const id = await t.plan('grace@example.org', { class: 'transactional' });
+    await t.plan('left@example.org');
+    await t.db.query(`update subscriber set status = 'unsubscribed' where email = 'left@example.org'`);
+    await t.db.query(
+      `create function no_room() returns trigger language plpgsql as $$ begin raise exception 'no room' using errcode = '53100'; end $$`,
+    );
+    await t.db.query(
+      `create trigger no_room before update on send_bucket for each row
+       when (new.used_today < old.used_today) execute function no_room()`,
+    );
+    expect(await t.sendDue()).toBe(1);
+    expect(await t.state(id)).toMatchObject({ state: 'accepted' });
   });
 
   it('a broadcast that used up the day leaves room for confirmations and receipts', async () => {

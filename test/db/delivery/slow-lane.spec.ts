@@ -138,7 +138,10 @@ describe('a relay that lost the envelope it had with the end of another mail', (
 });
 
 describe('a relay that says farewell between two mails', () => {
-  it('costs the mail that was begun neither a try nor its pace', async () => {
+  it.each([
+    ['that was begun', (next: OutgoingMail) => () => next],
+    ['that comes on the same connection', () => undefined],
+  ])('costs the mail %s neither a try nor its pace', async (_, following) => {
     const sink = new CountingSink();
     await sink.listen();
     sink.rules = [
@@ -146,7 +149,7 @@ describe('a relay that says farewell between two mails', () => {
     ];
     const lane = new SmtpLane('relay', new URL(sink.url));
     const yes = async (): Promise<boolean> => true;
-    expect(await lane.send(mail('1'), yes, () => mail('2'))).toMatchObject({ kind: 'accepted' });
+    expect(await lane.send(mail('1'), yes, following(mail('2')))).toMatchObject({ kind: 'accepted' });
     expect(await lane.send(mail('2'), yes)).toMatchObject({ kind: 'accepted' });
     expect(sink.hits.connect).toBe(2);
     expect(sink.takenTotal).toBe(2);

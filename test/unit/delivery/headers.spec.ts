@@ -103,6 +103,9 @@ describe('a Message-ID', () => {
     const id = messageIdFor(key, 'seq:1:hello', 'ada@example.com');
     expect(id).toMatch(/^<[a-z2-7]{26}@example\.com>$/);
     expect(messageIdFor(key, 'seq:1:hello', 'ada@example.com')).toBe(id);
+    expect(messageIdFor(key, 'seq:1:hello', 'ada@bücher.example')).toBe(
+      id.replace('@example.com', '@xn--bcher-kva.example'),
+    );
   });
 
   it('differs by mail and by installation', () => {

@@ -3,7 +3,7 @@ import { PacingService } from '../../../../src/delivery/pacing/pacing.service.js
 import { recipientGroup, recipientGroupSql } from '../../../../src/delivery/pacing/recipient-group.js';
 import { SendingSettingsService } from '../../../../src/delivery/pacing/sending-settings.service.js';
 import { sendingSettings } from '../../../../src/delivery/pacing/sending.schemas.js';
-import { openPacing, openWorker, passSeconds, type PacingApp } from './pacing-app.js';
+import { insertMessage, openPacing, openWorker, passSeconds, type PacingApp } from './pacing-app.js';
 
 const GMAIL = 'example.com|gmail';
 const OTHER = 'example.com|other';
@@ -124,6 +124,18 @@ describe('the pace that all workers share', () => {
     expect(sum(GMAIL)).toBe(30);
     expect(sum(GMAIL) + sum(OTHER)).toBe(100);
     for (const worker of workers) await worker.close();
+  });
+
+  it('slows a lane down from the pace of all that send in it, not of the one that heard of it', async () => {
+    const leased = { state: 'leased', lane_key: GMAIL, lease_until: new Date() };
+    for (const n of [1, 2, 3, 3])
+      await insertMessage(t.db, { ...leased, lease_owner: `00000000-0000-0000-0000-00000000000${n}` });
+    await pacing.sped(GMAIL, 30);
+    for (let n = 0; n < 3; n++) await pacing.slowDown(GMAIL, 421);
+    const rows: unknown[] = await t.db.query(
+      'select rate_per_second as rate, slow_factor as factor from send_bucket',
+    );
+    expect(rows).toEqual([{ rate: 90, factor: 0.5 }]);
   });
 
   it('keeps what was used today when limits are set anew, and removes what is left out', async () => {

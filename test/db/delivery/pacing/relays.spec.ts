@@ -76,6 +76,7 @@ describe('several relays', () => {
 
   it.each([
     ['connect', 3],
+    ['silent', 5],
     ['auth', 1],
     ['sender_refused', 3],
     ['throttled', 10],

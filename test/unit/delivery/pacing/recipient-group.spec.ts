@@ -43,5 +43,7 @@ describe('whose servers take the mail', () => {
     expect(readLaneKey('default')).toBeNull();
     expect(readLaneKey('example.com|elsewhere')).toBeNull();
     expect(domainOf('"a@b"@Example.com')).toBe('example.com');
+    expect(domainOf('ada@Bücher.example')).toBe('xn--bcher-kva.example');
+    expect(laneKey('ada@bücher.example', 'gmail')).toBe('xn--bcher-kva.example|gmail');
   });
 });

@@ -113,8 +113,16 @@ describe('a token bucket', () => {
   });
 
   it('is at most full again after what was taken is given back', () => {
-    const state = giveBack(spend(bucket(), 15), 100);
+    const state = giveBack(spend(bucket(), 15), 100, START);
     expect(state).toMatchObject({ tokens: 20, usedToday: 0 });
+  });
+
+  it('opens nothing of a day for what comes back of the day before', () => {
+    const midnight = Date.parse('2026-03-03T00:00:00Z');
+    const taken = spend(bucket({ dailyQuota: 140 }), 20);
+    const next = spend(refill(taken, midnight + 1_000), 10);
+    expect(giveBack(next, 20, midnight - 1_000)).toMatchObject({ tokens: 20, usedToday: 10 });
+    expect(giveBack(next, 4, midnight + 500)).toMatchObject({ tokens: 14, usedToday: 6 });
   });
 
   it('holds two seconds of its rate without a burst of its own, and one mail at the least', () => {

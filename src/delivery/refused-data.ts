@@ -1,0 +1,4 @@
+/** SQLSTATE classes 22 and 23, data exception and constraint violation: trying again would change nothing. */
+export function isRefusedData(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^2[23]/.test(String(error.code));
+}

@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import type { SendOutcome } from '../../../src/delivery/message.js';
+import { relayTrouble, settlementOf } from '../../../src/delivery/settlement.js';
+
+const NOW = new Date('2026-03-02T09:00:00Z');
+const MAIL = { id: '1', epoch: 1, attempt: 1, class: 'marketing', unknownCount: 0 } as const;
+
+const refused = (stage: string, code: number, reply: string): SendOutcome => ({
+  kind: 'refused',
+  permanent: code >= 500,
+  stage,
+  code,
+  reply: `${code} ${reply}`,
+});
+const lost = (stage: string): SendOutcome => ({ kind: 'not_sent', stage, reason: 'the relay closed' });
+
+describe('what an outcome says about the relay, and whether the mail has used up a try', () => {
+  it.each<[string, SendOutcome, ReturnType<typeof relayTrouble>, { counts: boolean; probeCounts?: boolean }]>(
+    [
+      ['not reached', lost('connect'), 'connect', { counts: false }],
+      ['login refused', lost('login'), 'auth', { counts: false }],
+      ['gone in the envelope', lost('envelope'), 'silent', { counts: true, probeCounts: false }],
+      ['gone after the 354', lost('barrier'), 'silent', { counts: true, probeCounts: false }],
+      ['gone in the body', { kind: 'unknown', reason: 'no answer' }, 'silent', { counts: true }],
+      ['our own rendering', lost('render'), null, { counts: true }],
+      ['our own signature', lost('signing'), null, { counts: false }],
+      [
+        'no room',
+        refused('MAIL FROM', 452, '4.3.1 Insufficient system storage'),
+        'throttled',
+        { counts: false },
+      ],
+      [
+        'cannot queue',
+        refused('MAIL FROM', 451, '4.3.0 queue file write error'),
+        'throttled',
+        { counts: false },
+      ],
+      ['sender refused', refused('MAIL FROM', 550, '5.7.1 not allowed'), 'sender_refused', { counts: false }],
+      ['greylisted', refused('RCPT TO', 451, '4.7.1 Greylisted'), null, { counts: true }],
+      [
+        'too fast',
+        refused('RCPT TO', 451, '4.7.1 Too many messages, slow down'),
+        'throttled',
+        { counts: false },
+      ],
+      ['nobody there', refused('RCPT TO', 550, '5.1.1 User unknown'), null, { counts: true }],
+      ['taken', { kind: 'accepted', code: 250, reply: '250 OK' }, null, { counts: true }],
+    ],
+  )('%s', (_, outcome, trouble, { counts, probeCounts = counts }) => {
+    expect(relayTrouble(outcome)).toBe(trouble);
+    const told = { now: NOW, durationMs: 1, relay: 'one', tls: null };
+    expect(settlementOf(MAIL, outcome, told).countsAsAttempt).toBe(counts);
+    expect(settlementOf(MAIL, outcome, { ...told, probe: true }).countsAsAttempt).toBe(probeCounts);
+  });
+});
