@@ -35,9 +35,11 @@ export type ColumnsRead = { ok: true; columns: Columns } | { ok: false; problems
 export const OWN_ADDRESS_HEADER = 'wellspring:email';
 
 /**
- * No list of the columns of MailerLite's and AWeber's exports was found in public (their help, searched in November 2026,
- * tells how to import): their names here are not checked against a real file. What is not recognised is shown as ignored
- * before anything is written, and can be mapped by hand.
+ * MailerLite and AWeber publish no list of the columns of their exports. Checked are those of MailerLite's plain export
+ * (Subscriber, Sent, Opens, Clicks, Subscribed, Location; a real file of 2026) and of AWeber's as programs read them that
+ * others wrote (Date Added, Stop Time, Ad Tracking, IP Address, Tags, with 02/03/24 10:00am for a time); the further names
+ * are not checked against a real file. What is not recognised is shown as ignored before anything is written, and can be
+ * mapped by hand.
  */
 const OF_SHAPE: Readonly<Record<Exclude<Shape, 'wellspring' | 'other'>, Readonly<Record<string, Target>>>> = {
   mailchimp: {
@@ -61,6 +63,7 @@ const OF_SHAPE: Readonly<Record<Exclude<Shape, 'wellspring' | 'other'>, Readonly
   aweber: {
     ...{
       ipaddress: 'consentIp',
+      dateadded: 'consentAt',
       signedup: 'consentAt',
       datetimesignedup: 'consentAt',
       subscribedat: 'consentAt',

@@ -122,7 +122,9 @@ function personOf(
   const consentText = short('consentText', values.get('consentText'), MAX_CONSENT);
   const consentAt = at('consentAt');
   const confirmedAt = at('confirmedAt');
-  const said = statusOf(values.get('status'), options);
+  const leftAt = at('leftAt');
+  const agreedAt = Math.max(consentAt?.getTime() ?? 0, confirmedAt?.getTime() ?? 0);
+  const said = statusOf(values.get('status'), options, leftAt !== null && leftAt.getTime() >= agreedAt);
   // Without any word of theirs nobody is written to: they stay as if they had typed their address and not confirmed.
   const proven = options.hasConsent || consentAt !== null || confirmedAt !== null || consentText !== null;
   const withoutConsent = said === 'active' && !proven;
@@ -142,7 +144,7 @@ function personOf(
     consentIp: ipOf(values.get('consentIp')),
     confirmedAt,
     confirmedIp: ipOf(values.get('confirmedIp')),
-    leftAt: at('leftAt'),
+    leftAt,
     trackingConsent: yesOrNo(values.get('trackingConsent')),
   };
   const unknownZone = person.timeZone === null && values.has('timeZone');
@@ -156,8 +158,13 @@ function setField(fields: SubscriberFields, definition: FieldDefinition | undefi
   fields[definition.key] = checked.value;
 }
 
-function statusOf(text: string | undefined, { columns, status }: RowOptions): SubscriberStatus {
-  if (text === undefined) return columns.status ?? status;
+/** A row that says when they left, and nothing else of them, says that they left: AWeber's has no status beside it. */
+function statusOf(
+  text: string | undefined,
+  { columns, status }: RowOptions,
+  hasLeft: boolean,
+): SubscriberStatus {
+  if (text === undefined) return columns.status ?? (hasLeft ? 'unsubscribed' : status);
   const word = text.toLowerCase().replace(/[^a-z]/g, '');
   const found = Object.hasOwn(STATUSES, word) ? STATUSES[word] : undefined;
   if (found) return found;

@@ -12,9 +12,6 @@ const ISO =
 const PARTED =
   /^(\d{1,2})[/.](\d{1,2})[/.](\d{4}|\d{2})(?:[ ,T]+(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([ap]m)?)?\s*(?:UTC|GMT|Z)?$/i;
 
-/** As nearly all exports write it. */
-const PLAIN = /^(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})Z?$/;
-
 /** An instant as exports write it, in UTC where no zone is named. A date alone is its first moment. */
 export function readInstant(text: string, order: DateOrder | null): InstantRead {
   const trimmed = text.trim();
@@ -32,16 +29,28 @@ export function readInstant(text: string, order: DateOrder | null): InstantRead 
   return parts ? readParted(parts, order) : bad(trimmed);
 }
 
-/** Null for what is written otherwise, and for what may be no instant at all. */
+/**
+ * `2024-01-31 09:05:06`, as nearly all exports write it, or with T and Z. Null for what is written otherwise, and for what
+ * may be no instant at all. Character by character: a regular expression took three times as long.
+ */
 function readPlain(text: string): Date | null {
-  const parts = PLAIN.exec(text);
-  if (!parts) return null;
-  const [year, month, day] = [Number(parts[1]), Number(parts[2]), Number(parts[3])];
-  const [hour, minute, second] = [Number(parts[4]), Number(parts[5]), Number(parts[6])];
-  // JavaScript takes the year 24 for 1924, the hour 24 for the next day, and 30 February for 1 March.
-  if (year < 1000 || hour > 23 || minute > 59 || second > 59) return null;
+  if (text.length !== 19 && !(text.length === 20 && text[19] === 'Z')) return null;
+  if (text[4] !== '-' || text[7] !== '-' || text[13] !== ':' || text[16] !== ':') return null;
+  if (text[10] !== ' ' && text[10] !== 'T') return null;
+  const year = twoDigits(text, 0) * 100 + twoDigits(text, 2);
+  const [month, day] = [twoDigits(text, 5), twoDigits(text, 8)];
+  const [hour, minute, second] = [twoDigits(text, 11), twoDigits(text, 14), twoDigits(text, 17)];
+  // JavaScript takes the year 24 for 1924, the hour 24 for the next day, and 30 February for 1 March. NaN is in no range.
+  if (!(year >= 1000 && hour <= 23 && minute <= 59 && second <= 59)) return null;
   const at = new Date(Date.UTC(year, month - 1, day, hour, minute, second));
   return at.getUTCMonth() === month - 1 && at.getUTCDate() === day ? at : null;
+}
+
+/** NaN for anything else. */
+function twoDigits(text: string, at: number): number {
+  const tens = text.charCodeAt(at) - 48;
+  const ones = text.charCodeAt(at + 1) - 48;
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN;
 }
 
 function readParted(parts: RegExpExecArray, order: DateOrder | null): InstantRead {

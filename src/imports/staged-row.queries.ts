@@ -11,10 +11,10 @@ interface Place {
   line: number;
 }
 
-export function personLine({ importId, line }: Place, person: ImportedPerson, hash: Buffer): string {
+export function personLine({ importId, line }: Place, person: ImportedPerson, hashHex: string): string {
   // One text, since an array of cells for each of a million rows is most of what this would cost.
   return (
-    `${importId}\t${line}\t${copyText(person.email)}\t${copyText(person.emailKey)}\t\\\\x${hash.toString('hex')}\t` +
+    `${importId}\t${line}\t${copyText(person.email)}\t${copyText(person.emailKey)}\t\\\\x${hashHex}\t` +
     `${copyText(person.name)}\t${person.status}\t${copyText(person.timeZone)}\t${copyText(person.locale)}\t` +
     `${copyText(JSON.stringify(person.fields))}\t${names(person.tags)}\t${names(person.lists)}\t` +
     `${time(person.createdAt)}\t${copyText(person.consentText)}\t${time(person.consentAt)}\t` +
@@ -39,8 +39,16 @@ function lineOf(values: readonly (string | null)[]): string {
 
 const NULL = copyText(null);
 
+/** Rows with the same cell of tags share one array, see `namesOf`. */
+const literals = new WeakMap<readonly string[], string>();
+
 function names(all: readonly string[]): string {
-  return all.length === 0 ? '{}' : copyText(arrayLiteral(all));
+  if (all.length === 0) return '{}';
+  const known = literals.get(all);
+  if (known !== undefined) return known;
+  const literal = copyText(arrayLiteral(all));
+  literals.set(all, literal);
+  return literal;
 }
 
 function time(at: Date | null): string {

@@ -4,7 +4,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { copyIn } from '../infra/database/copy-in.js';
 import { pgPool } from '../infra/database/pg-pool.js';
-import { addressHash } from '../subscribers/address-hash.js';
+import { addressHashHex } from '../subscribers/address-hash.js';
 import { FieldsService } from '../subscribers/fields.service.js';
 import { ListsService } from '../subscribers/lists.service.js';
 import { DomainError } from '../values/domain-error.js';
@@ -215,7 +215,7 @@ class RowsOfImport {
     if (advice.role) this.advice.role += 1;
     if (withoutConsent) this.advice.withoutConsent += 1;
     if (unknownZone) this.advice.unknownZone += 1;
-    return personLine(place, person, addressHash(this.secret, person.emailKey));
+    return personLine(place, person, addressHashHex(this.secret, person.emailKey));
   }
 }
 

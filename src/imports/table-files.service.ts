@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream';
 import { crc32, createInflateRaw } from 'node:zlib';
 import { DomainError } from '../values/domain-error.js';
 import { type CsvRecord, CsvReader, guessDelimiter, guessNewline } from './csv.js';
-import { type Encoding, encodingByMark, Utf8Check } from './encoding.js';
+import { type Encoding, encodingByMark, textDecoder, Utf8Check } from './encoding.js';
 import {
   dataStart,
   findDirectory,
@@ -140,9 +140,9 @@ async function* batchesOf(
   encoding: Encoding,
   reader: CsvReader,
 ): AsyncGenerator<CsvRecord[]> {
-  const decoder = new TextDecoder(encoding);
-  for await (const piece of file.pieces()) yield reader.push(decoder.decode(piece, { stream: true }));
-  yield reader.push(decoder.decode());
+  const decoder = textDecoder(encoding);
+  for await (const piece of file.pieces()) yield reader.push(decoder.push(piece));
+  yield reader.push(decoder.end());
   yield reader.end();
 }
 

@@ -132,10 +132,11 @@ const TAG_NEW = `
   select r.id, t.id, $1::timestamptz from (select id, unnest(tags) as name from merge_batch where outcome = 'created') r
     join tag t on t.name = r.name`;
 
-/** $1 now. */
+/** $1 now. The first condition alone is looked at where no sequence listens. */
 const TELL_TAGS_OF_NEW = `
   insert into tag_signal (subscriber_id, name, created_at)
-  select r.id, t.name, $1::timestamptz from (select id, unnest(tags) as name from merge_batch where outcome = 'created') r
+  select r.id, t.name, $1::timestamptz from (select id, unnest(tags) as name from merge_batch
+      where (select exists (select 1 from listened_tag)) and outcome = 'created') r
     join tag t on t.name = r.name join listened_tag l on l.name = t.name`;
 
 /** $1 now. */

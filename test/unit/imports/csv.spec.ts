@@ -7,7 +7,7 @@ import {
   guessNewline,
   MAX_RECORD_CHARS,
 } from '../../../src/imports/csv.js';
-import { encodingByMark, Utf8Check } from '../../../src/imports/encoding.js';
+import { encodingByMark, textDecoder, Utf8Check } from '../../../src/imports/encoding.js';
 
 function readAll(
   text: string,
@@ -135,5 +135,34 @@ describe('guesses', () => {
       false,
       false,
     ]);
+  });
+
+  it('reads bytes as the whole text says, wherever a piece ends', () => {
+    const decode = (bytes: Buffer, sizes: readonly number[]): { text: string; isUtf8: boolean } => {
+      const decoder = textDecoder('utf-8');
+      const one = new Utf8Check();
+      let [text, at] = ['', 0];
+      for (const size of [...sizes, bytes.length]) {
+        const piece = bytes.subarray(at, at + size);
+        text += decoder.push(piece);
+        one.push(piece);
+        at += size;
+      }
+      return { text: text + decoder.end(), isUtf8: one.end() };
+    };
+    const isUtf8 = (bytes: Buffer): boolean => Buffer.from(bytes.toString()).equals(bytes);
+    const text = fc
+      .string({ unit: fc.constantFrom('a', '\n', '"', 'é', '€', '😀', '\ufeff') })
+      .map((one) => Buffer.from(one));
+    const odd = fc
+      .array(fc.constantFrom(0x61, 0x80, 0xbf, 0xc3, 0xe2, 0xf0, 0x9f, 0xff))
+      .map((bytes) => Buffer.from(bytes));
+    fc.assert(
+      fc.property(fc.oneof(text, odd), fc.array(fc.integer({ min: 0, max: 3 })), (bytes, sizes) => {
+        const read = decode(bytes, sizes);
+        expect(read.isUtf8).toBe(isUtf8(bytes));
+        if (read.isUtf8) expect(read.text).toBe(new TextDecoder().decode(bytes));
+      }),
+    );
   });
 });

@@ -124,6 +124,23 @@ describe('the tables of other products', () => {
       },
     ],
     [
+      'aweber',
+      'Email|Name|Date Added|Stop Time|Stop Status|Misc|Ad Tracking|IP Address|Web Form URL|Country|Postal Code|Tags',
+      'a@example.com|Ada|02/03/24 10:00am||0||x|203.0.113.9|||1|x,y',
+      {
+        status: 'pending',
+        consentAt: new Date('2024-02-03T10:00:00Z'),
+        consentIp: '203.0.113.9',
+        tags: ['x', 'y'],
+      },
+    ],
+    [
+      'mailerlite',
+      'Subscriber|Sent|Opens|Clicks|Subscribed|Location',
+      'a@example.com|0|0|0|2026-02-15 19:20:35|United States',
+      { status: 'pending', consentAt: new Date('2026-02-15T19:20:35Z') },
+    ],
+    [
       'other',
       'E-Mail|Name|AGE|Plan Name|shoe size',
       'a@example.com|Ada|41|pro|40',
@@ -217,6 +234,15 @@ describe('a row', () => {
     expect(row('email|status', 'a@example.com|active', { hasConsent: true })).toMatchObject({
       person: { status: 'active' },
     });
+  });
+
+  it.each([
+    ['02/03/24 10:00pm', 'unsubscribed'],
+    ['01/03/24 10:00pm', 'pending'],
+    ['', 'pending'],
+  ])('that says when they left (%j), and not after they came, is of one who is gone', (stopped, status) => {
+    const headers = 'Email|Date Added|Stop Time|Ad Tracking';
+    expect(row(headers, `a@example.com|02/03/24 10:00am|${stopped}|x`)).toMatchObject({ person: { status } });
   });
 
   it('comes with advice and is taken all the same', () => {
