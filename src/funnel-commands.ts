@@ -4,7 +4,7 @@ import type { CommandTools } from './command-tools.js';
 import { funnelJsonSchema } from './funnels/funnel-json-schema.js';
 import type { FunnelPlan } from './funnels/funnels.service.js';
 import { findingText, type Finding } from './funnels/lint/rules.js';
-import { parsePlanToken, type PlanToken } from './funnels/plan-token.js';
+import { parsePlanTokens, type PlanToken } from './funnels/plan-token.js';
 import { SystemClock } from './infra/clock.js';
 import { moveChoice, type MoveChoice } from './sequences/people-moves.schemas.js';
 
@@ -14,7 +14,7 @@ interface ChangeFlags {
   movePeople?: string;
   within?: string;
   map?: Record<string, string>;
-  plan?: PlanToken;
+  plan?: readonly PlanToken[];
   json?: boolean;
 }
 
@@ -52,7 +52,7 @@ function addPlanAndApply(program: Command, { within, print, note }: CommandTools
     .action(async (file: string, flags: ChangeFlags) => {
       const move = choiceOf(apply, flags);
       await within(async ({ funnels }) => {
-        const applied = await funnels.applyFile(file, { move, token: flags.plan });
+        const applied = await funnels.applyFile(file, { move, tokens: flags.plan });
         print(flags.json ?? false, { ...applied, applied: true }, () => inWords(applied));
         warn(note, file, applied);
       });
@@ -93,9 +93,9 @@ function addRollback(program: Command, { within, print, note }: CommandTools): v
     .addOption(planOption())
     .action(async (funnel: string, flags: ChangeFlags & { to?: number; dryRun?: boolean }) => {
       const move = choiceOf(rollback, flags);
-      const { to, plan: token, dryRun = false, json = false } = flags;
+      const { to, plan: tokens, dryRun = false, json = false } = flags;
       await within(async ({ funnels }) => {
-        const plan = await funnels.rollback(funnel, { to, dryRun, move, token });
+        const plan = await funnels.rollback(funnel, { to, dryRun, move, tokens });
         print(json, { ...plan, applied: !dryRun }, () => inWords(plan));
         warn(note, `${funnel} version ${plan.to}`, plan);
       });
@@ -189,7 +189,7 @@ function planOption(): Option {
   return new Option(
     '--plan <plan>',
     'do what this plan showed or nothing: its token, or a file of plan --json',
-  ).argParser(planToken);
+  ).argParser(planTokens);
 }
 
 function choiceOf(
@@ -225,9 +225,9 @@ function wholeNumber(text: string): number {
   return Number(text);
 }
 
-function planToken(text: string): PlanToken {
-  const token = parsePlanToken(text) ?? parsePlanToken(tokenInFile(text));
-  if (token) return token;
+function planTokens(text: string): PlanToken[] {
+  const tokens = parsePlanTokens(text) ?? parsePlanTokens(tokenInFile(text));
+  if (tokens) return tokens;
   throw new InvalidArgumentError('Use the token that plan shows, or a file that plan --json wrote.');
 }
 

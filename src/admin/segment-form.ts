@@ -135,7 +135,7 @@ function rowOfLeaf(leaf: Leaf): Partial<ConditionRow> | null {
     if (is !== 'active' && is !== 'ended') return null;
     return { kind: is === 'active' ? 'member' : 'memberEnded', which: product };
   }
-  if ('received' in leaf) return null;
+  if ('received' in leaf || 'split' in leaf) return null;
   const [kind, event] =
     'signedUp' in leaf
       ? (['signedUp', leaf.signedUp] as const)

@@ -1,3 +1,4 @@
+import { HOLDOUT } from '../experiments/assign.js';
 import type { Condition, FieldCondition, Leaf, MailFilter, TimeWindow } from '../segments/condition.js';
 
 const OPERATORS: Readonly<Record<FieldCondition['op'], string>> = {
@@ -59,6 +60,11 @@ function leafInWords(leaf: Leaf): string {
   if ('affiliate' in leaf) {
     if (leaf.affiliate === 'self') return 'affiliates';
     return `came by ${leaf.affiliate === 'any' ? 'an affiliate' : `the affiliate “${leaf.affiliate}”`}`;
+  }
+  if ('split' in leaf) {
+    const { broadcast, funnel = '', step = '', arm } = leaf.split;
+    const test = broadcast === undefined ? `“${step}” of “${funnel}”` : `broadcast ${broadcast}`;
+    return arm === HOLDOUT ? `held out of the split test ${test}` : `arm “${arm}” of the split test ${test}`;
   }
   if ('sequence' in leaf) {
     const { key, is } = leaf.sequence;

@@ -3,6 +3,7 @@ import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
 import type { StepTiming } from '../sequences/schedule.js';
 import {
   broadcastSplitRule,
+  otherPathRules,
   splitRules,
   type BroadcastSplitFacts,
   type SplitFacts,
@@ -79,6 +80,7 @@ export function explainMessage(facts: MessageFacts): Explanation {
   return explanation([
     plannedBy(facts),
     ...splitRules(facts.splits),
+    ...otherPathRules(facts.splits),
     ...(facts.broadcastSplit === null ? [] : [broadcastSplitRule(facts.broadcastSplit)]),
     timing(facts),
     messageClass(facts),

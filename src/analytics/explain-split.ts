@@ -7,6 +7,8 @@ import { quoted, rule, type Rule } from './explanation.js';
 /** A split test that bears on a step, and the person's place in it. */
 export interface SplitFacts extends Pick<Experiment, 'terms' | 'verdict' | 'decidedAt'> {
   test: string;
+  /** The arm on whose path the step lies; null where the test is its own. */
+  pathOfStep: string | null;
   /** Null: they came when the test was over, and were not drawn. */
   own: { arm: string; carried: boolean; at: Date; shares: number[] } | null;
 }
@@ -36,6 +38,15 @@ export function splitRule({ test, terms, verdict, decidedAt, own }: SplitFacts):
 
 export function splitRules(splits: readonly SplitFacts[]): Rule[] {
   return splits.map(splitRule).filter((one) => one !== null);
+}
+
+/** Of a mail that went: the paths it was on though the person was drawn for another. */
+export function otherPathRules(splits: readonly SplitFacts[]): Rule[] {
+  return splits.flatMap(({ test, pathOfStep, own }) => {
+    if (own === null || pathOfStep === null || pathOfStep === own.arm) return [];
+    const text = `The mail was on the path of arm ${quoted(pathOfStep)} of the split test ${quoted(test)}, which did not draw it: the person was taken to this step by a move to another version, or put there.`;
+    return [rule('SPLIT_TEST_OTHER_PATH', 'info', text)];
+  });
 }
 
 /** The split test of a mail's broadcast. */

@@ -32,6 +32,8 @@ export interface EnrollmentFacts {
   startedAt: Date;
   endedAt: Date | null;
   version: number;
+  /** Another, where a move has taken the person on since. */
+  joinedVersion: number;
   definition: SequenceDefinition;
   /** What came of the steps that are no mails, or were passed over; `then` or `else` for a branch. */
   outcomes: { stepKey: string; outcome: string; at: Date }[];
@@ -54,11 +56,13 @@ export interface StepFacts {
 export function explainStep(facts: StepFacts): Explanation {
   const { enrollment } = facts;
   if (enrollment === null) return explanation([notEnrolled(facts)]);
+  const { version, joinedVersion, startedAt } = enrollment;
+  const moved = version === joinedVersion ? '' : `, and was taken to version ${version} since`;
   const joined = rule(
     'ENROLLED',
     'info',
-    `The person joined ${quoted(facts.sequence.title)}, version ${enrollment.version}, on ${instantText(enrollment.startedAt)}.`,
-    enrollment.startedAt,
+    `The person joined ${quoted(facts.sequence.title)}, version ${joinedVersion}, on ${instantText(startedAt)}${moved}.`,
+    startedAt,
   );
   const rules = place(facts, enrollment);
   const waits = rules.some(({ verdict }) => verdict === 'waits');

@@ -7,7 +7,7 @@ import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import type { BroadcastAbsence } from './explain-broadcast.js';
 import type { AttemptFacts, MessageFacts } from './explain-message.js';
 import type { BroadcastFacts, PersonFacts, SuppressionFacts } from './explain-rules.js';
-import { splitsAt } from './explain-split.queries.js';
+import { splitsAt, versionAt } from './explain-split.queries.js';
 import type { EnrollmentFacts } from './explain-step.js';
 
 export type MessageRow = MessageFacts['message'] & {
@@ -176,14 +176,16 @@ export async function reportRows(db: EntityManager, messageId: string): Promise<
   );
 }
 
+/** The version in which the enrollment was at a time: a move may have taken the person to another since. */
 export async function versionOfEnrollment(
   db: EntityManager,
   enrollmentId: string,
+  at: Date,
 ): Promise<{ title: string; version: number; definition: SequenceDefinition } | null> {
   const rows: { title: string; version: number; definition: SequenceDefinition }[] = await db.query(
     `select q.title, v.version, v.definition from enrollment e join sequence q on q.id = e.sequence_id
-     join sequence_version v on v.id = e.version_id where e.id = $1`,
-    [enrollmentId],
+     join sequence_version v on v.id = ${versionAt('$2')} where e.id = $1`,
+    [enrollmentId, at],
   );
   return rows[0] ?? null;
 }
@@ -209,7 +211,8 @@ export async function enrollmentRow(
 ): Promise<EnrollmentFacts | null> {
   const rows: (Omit<EnrollmentFacts, 'outcomes' | 'splits'> & { id: string })[] = await db.query(
     `select e.id, e.status, e.exit_reason as "exitReason", e.step_key as "stepKey", e.next_at as "nextAt",
-       e.planned_for as "plannedFor", e.started_at as "startedAt", e.ended_at as "endedAt", v.version, v.definition
+       e.planned_for as "plannedFor", e.started_at as "startedAt", e.ended_at as "endedAt", v.version, v.definition,
+       (select j.version from sequence_version j where j.id = ${versionAt('e.started_at')}) as "joinedVersion"
      from enrollment e join sequence_version v on v.id = e.version_id
      where e.subscriber_id = $1 and e.sequence_id = $2 order by e.occurrence desc limit 1`,
     [subscriberId, sequenceId],
@@ -221,7 +224,7 @@ export async function enrollmentRow(
     `select step_key as "stepKey", outcome, at from enrollment_step where enrollment_id = $1 order by at, step_key`,
     [id],
   );
-  const splits = await splitsAt(db, { enrollmentId: id, stepKey, subscriberId });
+  const splits = await splitsAt(db, { enrollmentId: id, stepKey, subscriberId, at: null });
   return { ...enrollment, outcomes, splits };
 }
 

@@ -138,14 +138,16 @@ export class ExplainService {
     };
   }
 
-  private async splits({ enrollmentId, stepKey, subscriberId }: MessageRow): Promise<MessageFacts['splits']> {
+  /** As things stood when the mail was planned. */
+  private async splits(row: MessageRow): Promise<MessageFacts['splits']> {
+    const { enrollmentId, stepKey, subscriberId, createdAt: at } = row;
     if (enrollmentId === null || stepKey === null || subscriberId === null) return [];
-    return splitsAt(this.dataSource.manager, { enrollmentId, stepKey, subscriberId });
+    return splitsAt(this.dataSource.manager, { enrollmentId, stepKey, subscriberId, at });
   }
 
   private async sequence(row: MessageRow, person: PersonRow | null): Promise<MessageFacts['sequence']> {
     if (row.enrollmentId === null || row.stepKey === null) return null;
-    const version = await versionOfEnrollment(this.dataSource.manager, row.enrollmentId);
+    const version = await versionOfEnrollment(this.dataSource.manager, row.enrollmentId, row.createdAt);
     if (!version) return null;
     const { timings, fallbackZone } = prepareSequence(version.definition);
     const timing = timings.get(row.stepKey) ?? {};

@@ -32,13 +32,21 @@ export function affiliatesAsked({ sequence }: FunnelDefinition): Asked[] {
   return [...triggers, ...steps];
 }
 
-/** Codes that belong to nobody: the step would go one way for everybody, and say nothing. */
-export function affiliateProblems(asked: readonly Asked[], known: ReadonlySet<string>): DefinitionProblem[] {
+/**
+ * Codes that belong to nobody: the step would go one way for everybody, and say nothing. Where there is no affiliate at all,
+ * as in a new database to which funnels are moved, they come later, and nothing tells a wrong code from a right one.
+ */
+export function affiliateProblems(
+  asked: readonly Asked[],
+  { known, isAnyThere }: { known: ReadonlySet<string>; isAnyThere: boolean },
+): DefinitionProblem[] {
   return asked
     .filter(({ code }) => !known.has(code))
     .map(({ code, path }) => ({
-      rule: 'unknown-affiliate',
+      rule: isAnyThere ? 'unknown-affiliate' : 'affiliate-to-come',
       path,
-      message: `no affiliate has the code "${code}"; correct it, or add the affiliate first`,
+      message: isAnyThere
+        ? `no affiliate has the code "${code}"; correct it, or add the affiliate first`
+        : `there is no affiliate yet, and so none with the code "${code}"; nobody comes by their link before they are added`,
     }));
 }

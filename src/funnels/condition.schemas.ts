@@ -25,6 +25,7 @@ export type FunnelCondition =
   | { affiliate: string }
   | { event: string }
   | { step: string; was: (typeof STEP_OUTCOMES)[number] }
+  | { split: string; arm: string }
   | ({ field: string } & Partial<Record<FieldOperator, FieldValue | undefined>>)
   | { all: FunnelCondition[] }
   | { any: FunnelCondition[] }
@@ -53,6 +54,9 @@ const stepWas = strict({
   was: z.enum(STEP_OUTCOMES, { error: `use ${STEP_OUTCOMES.join(', ')}` }),
 });
 
+/** On which arm of a split test before it the person is. Nobody waits for it. */
+const onArm = strict({ split: key, arm: key });
+
 const memberState = z.enum(MEMBER_STATES, { error: `use ${MEMBER_STATES.join(', ')}` }).optional();
 const member = { member: key, state: memberState };
 
@@ -68,6 +72,7 @@ const alternatives = [
   affiliate,
   strict({ event: eventName }),
   stepWas,
+  onArm,
   field,
   strict({
     get all() {
@@ -102,6 +107,7 @@ export const timedCondition = z.union([
   affiliate,
   strict({ event: eventName, ...within }),
   stepWas,
+  onArm,
   field.safeExtend(within),
   strict({ all: z.array(condition).min(1, 'name at least one condition'), ...within }),
   strict({ any: z.array(condition).min(1, 'name at least one condition'), ...within }),
@@ -152,6 +158,7 @@ export type FunnelTrigger = Extract<
 
 export function conditionOf(given: FunnelCondition): Condition {
   if ('step' in given) return { kind: 'step', step: given.step, was: given.was };
+  if ('split' in given) return { kind: 'split', step: given.split, arm: given.arm };
   if ('all' in given) return { kind: 'all', of: given.all.map(conditionOf) };
   if ('any' in given) return { kind: 'any', of: given.any.map(conditionOf) };
   if ('not' in given) return { kind: 'not', of: conditionOf(given.not) };

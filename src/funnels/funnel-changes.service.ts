@@ -39,8 +39,8 @@ export interface WantedFunnel {
 /** What becomes of the people in its sequence, and what it must be a change of. Without a choice everybody stays. */
 export interface ChangeOptions {
   move?: MoveChoice | undefined;
-  /** The plan it must be. */
-  token?: PlanToken | undefined;
+  /** The plan it must be, of each funnel. */
+  tokens?: readonly PlanToken[] | undefined;
   /** The version that it was made from, which must be the present one. */
   version?: number | undefined;
 }
@@ -60,19 +60,14 @@ export class FunnelChanges {
   ) {}
 
   /** Stores no file and leaves the database as it was. */
-  async plan(wanted: WantedFunnel, { move }: ChangeOptions = {}): Promise<PlannedFunnel> {
+  async plan(wanted: readonly WantedFunnel[], options: ChangeOptions = {}): Promise<PlannedFunnel[]> {
     const runner = this.dataSource.createQueryRunner();
     await runner.connect();
     try {
       await runner.startTransaction();
-      const { manager } = runner;
-      const { stored, next, changes } = await this.compare(manager, wanted);
-      const before = await this.sequence(manager, next.definition.funnel);
-      const isChanged = changes.length > 0 && before !== null;
-      if (isChanged)
-        await this.publisher.publishSequence(manager, wanted.definition, await wanted.mails(manager));
-      const people = await this.people(manager, { next, changes, before, move, isApplied: false });
-      return planOf({ stored, next, changes, people, move });
+      const plans: PlannedFunnel[] = [];
+      for (const one of wanted) plans.push(await this.planWithin(runner.manager, one, options));
+      return plans;
     } finally {
       await runner.rollbackTransaction();
       await runner.release();
@@ -80,25 +75,55 @@ export class FunnelChanges {
   }
 
   /**
-   * Throws `FUNNEL_PLAN_CONFLICT` when this is no more the plan that the token stands for, or the version that the
-   * change was made from is not the present one.
+   * All of them or none. Throws `FUNNEL_PLAN_CONFLICT` when this is no more the plan that the tokens stand for, one for
+   * each, or the version that the change was made from is not the present one.
    */
-  async apply(wanted: WantedFunnel, { move, token, version }: ChangeOptions = {}): Promise<PlannedFunnel> {
+  async apply(wanted: readonly WantedFunnel[], options: ChangeOptions = {}): Promise<PlannedFunnel[]> {
+    const { tokens } = options;
+    if (tokens !== undefined && tokens.length !== wanted.length) {
+      const message = `plan: not applied, because ${tokens.length} funnels were planned, and here are ${wanted.length}`;
+      throw new DomainError('FUNNEL_PLAN_CONFLICT', message, {});
+    }
     return this.dataSource.transaction(async (manager) => {
       await manager.query('select pg_advisory_xact_lock($1)', [APPLY_LOCK]);
-      const { stored, next, changes } = await this.compare(manager, wanted);
-      checkVersion(stored, version);
-      const before = await this.sequence(manager, next.definition.funnel);
-      if (changes.length > 0) {
-        const parts = await wanted.parts(manager, stored);
-        await this.publisher.publish(manager, wanted.definition, parts);
-        await this.store.save(manager, next, { stored, parts, restored: wanted.restored });
-      }
-      const people = await this.people(manager, { next, changes, before, move, isApplied: true });
-      const plan = planOf({ stored, next, changes, people, move });
-      if (token) checkToken(plan, token, { stored, next, people, move });
-      return plan;
+      const plans: PlannedFunnel[] = [];
+      for (const [place, one] of wanted.entries())
+        plans.push(await this.applyWithin(manager, one, { ...options, token: tokens?.[place] }));
+      return plans;
     });
+  }
+
+  private async planWithin(
+    manager: EntityManager,
+    wanted: WantedFunnel,
+    { move }: ChangeOptions,
+  ): Promise<PlannedFunnel> {
+    const { stored, next, changes } = await this.compare(manager, wanted);
+    const before = await this.sequence(manager, next.definition.funnel);
+    const isChanged = changes.length > 0 && before !== null;
+    if (isChanged)
+      await this.publisher.publishSequence(manager, wanted.definition, await wanted.mails(manager));
+    const people = await this.people(manager, { next, changes, before, move, isApplied: false });
+    return planOf({ stored, next, changes, people, move });
+  }
+
+  private async applyWithin(
+    manager: EntityManager,
+    wanted: WantedFunnel,
+    { move, token, version }: ChangeOptions & { token: PlanToken | undefined },
+  ): Promise<PlannedFunnel> {
+    const { stored, next, changes } = await this.compare(manager, wanted);
+    checkVersion(stored, version);
+    const before = await this.sequence(manager, next.definition.funnel);
+    if (changes.length > 0) {
+      const parts = await wanted.parts(manager, stored);
+      await this.publisher.publish(manager, wanted.definition, parts);
+      await this.store.save(manager, next, { stored, parts, restored: wanted.restored });
+    }
+    const people = await this.people(manager, { next, changes, before, move, isApplied: true });
+    const plan = planOf({ stored, next, changes, people, move });
+    if (token) checkToken(plan, token, { stored, next, people, move });
+    return plan;
   }
 
   private async compare(

@@ -3,11 +3,12 @@ import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { AffiliatesService } from '../affiliates/affiliates.service.js';
 import { affiliateProblems, affiliatesAsked } from './affiliate-problems.js';
+import { namesTaken } from './between-funnels.js';
 import { readFunnelFile } from './funnel-file.js';
 import { FunnelPublisher } from './funnel-publisher.service.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
 import { funnelSchema, type FunnelDefinition } from './funnel.schemas.js';
-import { lintDefinition } from './lint/lint.js';
+import { lintDefinition, outlineOf } from './lint/lint.js';
 import type { SequenceOutline } from './lint/loop-rules.js';
 import { byLine, findingOf, type DefinitionProblem, type Finding } from './lint/rules.js';
 import { located } from './yaml-file.js';
@@ -29,12 +30,31 @@ export class FunnelLintService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** @param folder where `files/…` are looked up; `null` leaves them out. */
-  async check(text: string, folder: string | null): Promise<LintedFunnel> {
+  /** Each as `check`; what one of them names in another is there. */
+  async checkAll(texts: readonly string[], folder: string | null): Promise<LintedFunnel[]> {
+    const linted: LintedFunnel[] = [];
+    for (const text of texts) {
+      const others = texts.filter((other) => other !== text).map((other) => readFunnelFile(other));
+      const along = others.flatMap((other) => (other.ok ? [other.definition] : []));
+      linted.push(await this.check(text, folder, along));
+    }
+    return linted;
+  }
+
+  /**
+   * @param folder where `files/…` are looked up; `null` leaves them out.
+   * @param along funnels that are applied with this one.
+   */
+  async check(
+    text: string,
+    folder: string | null,
+    along: readonly FunnelDefinition[] = [],
+  ): Promise<LintedFunnel> {
     const file = readFunnelFile(text);
     if (!file.ok) return { definition: null, findings: file.problems };
     const problems = [
-      ...(await this.problems(file.definition)),
+      ...namesTaken(file.definition, along),
+      ...(await this.problems(file.definition, along)),
       ...(await this.sources.problems(file.definition, folder)),
     ];
     return { definition: file.definition, findings: located(file, problems).toSorted(byLine) };
@@ -50,18 +70,29 @@ export class FunnelLintService {
     return { definition: read.success ? read.data : null, findings };
   }
 
-  private async problems(definition: FunnelDefinition): Promise<DefinitionProblem[]> {
+  private async problems(
+    definition: FunnelDefinition,
+    along: readonly FunnelDefinition[] = [],
+  ): Promise<DefinitionProblem[]> {
     const { manager } = this.dataSource;
-    const asked = affiliatesAsked(definition);
-    const codes = asked.map(({ code }) => code);
-    const others: SequenceOutline[] = await manager.query(
-      `select q.key, v.definition from sequence q join sequence_version v on v.id = q.current_version_id where q.key <> $1`,
-      [definition.funnel],
+    const keys = along.map(({ funnel }) => funnel);
+    const stored: SequenceOutline[] = await manager.query(
+      `select q.key, v.definition from sequence q join sequence_version v on v.id = q.current_version_id where q.key <> all ($1)`,
+      [[definition.funnel, ...keys]],
     );
+    const others = [...stored, ...along.map(outlineOf)];
     return [
       ...lintDefinition(definition, { now: this.clock.now(), others }),
-      ...(await this.publisher.conflicts(manager, definition)),
-      ...affiliateProblems(asked, asked.length === 0 ? new Set() : await this.affiliates.known(codes)),
+      ...(await this.publisher.conflicts(manager, definition, keys)),
+      ...(await this.affiliateProblems(definition)),
     ];
+  }
+
+  private async affiliateProblems(definition: FunnelDefinition): Promise<DefinitionProblem[]> {
+    const asked = affiliatesAsked(definition);
+    if (asked.length === 0) return [];
+    const known = await this.affiliates.known(asked.map(({ code }) => code));
+    const some = await this.affiliates.list({ beforeId: undefined, limit: 1 });
+    return affiliateProblems(asked, { known, isAnyThere: some.length > 0 });
   }
 }

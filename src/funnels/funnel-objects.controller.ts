@@ -119,14 +119,14 @@ function partsOf<Body extends ChangeBody & { funnel: string }>({
   funnel,
   dryRun,
   movePeople: move,
-  plan: token,
+  plan: tokens,
   ...fields
 }: Body): {
   funnel: string;
-  change: { dryRun: boolean; move: ChangeBody['movePeople']; token: ChangeBody['plan'] };
+  change: { dryRun: boolean; move: ChangeBody['movePeople']; tokens: ChangeBody['plan'] };
   fields: Omit<Body, 'funnel' | keyof ChangeBody>;
 } {
-  return { funnel, change: { dryRun, move, token }, fields };
+  return { funnel, change: { dryRun, move, tokens }, fields };
 }
 
 function answered({ dryRun }: { dryRun: boolean }, plan: FunnelPlan): FunnelPlan & { applied: boolean } {

@@ -62,8 +62,15 @@ export class FunnelPublisher {
     return sequenceId;
   }
 
-  /** Addresses are shared by all funnels: a slug or key that another funnel uses cannot be taken; one it has dropped can. */
-  async conflicts(manager: EntityManager, definition: FunnelDefinition): Promise<DefinitionProblem[]> {
+  /**
+   * Addresses are shared by all funnels: a slug or key that another funnel uses cannot be taken; one it has dropped can.
+   * `along`: keys of funnels that are published with this one.
+   */
+  async conflicts(
+    manager: EntityManager,
+    definition: FunnelDefinition,
+    along: readonly string[],
+  ): Promise<DefinitionProblem[]> {
     const { funnel, form, products, offers } = definition;
     const taken: { kind: string; key: string; funnel: string }[] = await manager.query(
       `select 'form' as kind, slug as key, funnel_key as funnel from form where slug = $2 and funnel_key <> $1 and archived_at is null
@@ -80,17 +87,21 @@ export class FunnelPublisher {
       message: `the ${kind} "${key}" belongs to the funnel "${other}"`,
     }));
     const sets = setProblems(definition, await fieldDefinitions(manager));
-    return [...problems, ...sets, ...(await this.lost(manager, definition))];
+    return [...problems, ...sets, ...(await this.lost(manager, definition, along))];
   }
 
   /** Sequences that are named and not there. */
-  private async lost(manager: EntityManager, definition: FunnelDefinition): Promise<DefinitionProblem[]> {
+  private async lost(
+    manager: EntityManager,
+    definition: FunnelDefinition,
+    along: readonly string[],
+  ): Promise<DefinitionProblem[]> {
     if (sequencesNamed(definition).length === 0) return [];
     const others: { key: string }[] = await manager.query(
       'select key from sequence where key <> $1 order by key',
       [definition.funnel],
     );
-    const keys = others.map(({ key }) => key);
+    const keys = [...new Set([...others.map(({ key }) => key), ...along])];
     return lostSequences(definition, keys, ({ key, path, isEntry }) => ({
       ...{ rule: isEntry ? 'sequence-elsewhere' : 'unknown-sequence', path },
       message: `there is no sequence "${key}"${isEntry ? ' yet' : ''}${among(keys)}`,

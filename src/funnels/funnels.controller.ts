@@ -56,10 +56,10 @@ export class FunnelsController {
     @Param('key', { schema: funnelKey }) key: string,
     @Body({ schema: applyBody }) body: z.output<typeof applyBody>,
   ): Promise<unknown> {
-    const { yaml, dryRun, movePeople: move, plan: token } = body;
+    const { yaml, dryRun, movePeople: move, plan: tokens } = body;
     const plan = dryRun
       ? await this.funnels.plan(yaml, null, 'yaml', { key, move })
-      : await this.funnels.apply(yaml, null, 'yaml', { key, move, token });
+      : await this.funnels.apply(yaml, null, 'yaml', { key, move, tokens });
     return { ...plan, applied: !dryRun };
   }
 
@@ -111,7 +111,7 @@ export class FunnelsController {
     @Param('key', { schema: funnelKey }) key: string,
     @Body({ schema: rollbackBody }) body: z.output<typeof rollbackBody>,
   ): Promise<unknown> {
-    const { to, dryRun, movePeople: move, plan: token } = body;
-    return { ...(await this.funnels.rollback(key, { to, dryRun, move, token })), applied: !dryRun };
+    const { to, dryRun, movePeople: move, plan: tokens } = body;
+    return { ...(await this.funnels.rollback(key, { to, dryRun, move, tokens })), applied: !dryRun };
   }
 }

@@ -3,7 +3,7 @@ import { pageOf } from '../infra/http/page.js';
 import { moveChoice, movePreviewShape } from '../sequences/people-moves.schemas.js';
 import { formShape, offerShape, productShape } from './funnel.schemas.js';
 import { RULES, type RuleName } from './lint/rules.js';
-import { parsePlanToken } from './plan-token.js';
+import { parsePlanTokens } from './plan-token.js';
 
 export const funnelKey = z.string().regex(/^[a-z0-9-]{1,60}$/, 'use the key of a funnel');
 
@@ -26,8 +26,8 @@ const changeOptions = {
   plan: z
     .string()
     .transform((text, context) => {
-      const token = parsePlanToken(text);
-      if (token) return token;
+      const tokens = parsePlanTokens(text);
+      if (tokens) return tokens;
       context.addIssue({ code: 'custom', message: 'use the token of a plan, from a call with dryRun' });
       return z.NEVER;
     })

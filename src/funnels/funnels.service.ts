@@ -8,15 +8,17 @@ import {
   type PlannedFunnel,
   type WantedFunnel,
 } from './funnel-changes.service.js';
-import { changeText, funnelDiff } from './funnel-diff.js';
+import { changeText, funnelDiff, type Sources } from './funnel-diff.js';
 import { writeFunnelFile } from './funnel-file.js';
 import { FunnelPublisher } from './funnel-publisher.service.js';
+import { documentsOf } from './funnel-documents.js';
 import { readFunnelText } from './funnel-text.files.js';
 import { FunnelLintService, type LintedFunnel } from './funnel-lint.service.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
-import { funnelNotFound, FunnelStore, type FunnelRow } from './funnel-store.service.js';
+import { funnelNotFound, FunnelStore, type FunnelRow, type FunnelVersion } from './funnel-store.service.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { findingText, type Finding } from './lint/rules.js';
+import { joinPlanTokens } from './plan-token.js';
 
 /** With what the linter says of it. */
 export type FunnelPlan = PlannedFunnel & { warnings: Finding[] };
@@ -49,12 +51,16 @@ export class FunnelsService {
     private readonly linter: FunnelLintService,
   ) {}
 
+  /** The file may hold several funnels, as an export of all does: they are planned, and applied, together. */
   async planFile(path: string, options?: ChangeOptions): Promise<FunnelPlan> {
-    return this.plan(await readFunnelText(path), dirname(path), path, options);
+    const { wanted, warnings } = await this.wantedIn(path);
+    return together(await this.changes.plan(wanted, options), warnings);
   }
 
+  /** As `planFile`; all of them or none. */
   async applyFile(path: string, options?: ChangeOptions): Promise<FunnelPlan> {
-    return this.apply(await readFunnelText(path), dirname(path), path, options);
+    const { wanted, warnings } = await this.wantedIn(path);
+    return together(await this.changes.apply(wanted, options), warnings);
   }
 
   /**
@@ -68,7 +74,7 @@ export class FunnelsService {
     options: FileOptions = {},
   ): Promise<FunnelPlan> {
     const { definition, warnings } = await this.check(text, folder, name, options.key);
-    return { ...(await this.changes.plan(this.wanted(definition, folder), options)), warnings };
+    return together(await this.changes.plan([this.wanted(definition, folder)], options), warnings);
   }
 
   /** As `plan`. */
@@ -79,13 +85,13 @@ export class FunnelsService {
     options: FileOptions = {},
   ): Promise<FunnelPlan> {
     const { definition, warnings } = await this.check(text, folder, name, options.key);
-    return { ...(await this.changes.apply(this.wanted(definition, folder), options)), warnings };
+    return together(await this.changes.apply([this.wanted(definition, folder)], options), warnings);
   }
 
   /**
    * Brings back an earlier version, by default the one before the present; it becomes a new version, so a rollback can be
    * rolled back. Mails and files are those of then, whatever stands on the disk now; a version that was applied before they
-   * were kept has those of today, and the words of the plan say so. Throws `FUNNEL_NOT_FOUND`,
+   * were kept has those of today, and the words of the plan say which of them are not what they were. Throws `FUNNEL_NOT_FOUND`,
    * `FUNNEL_VERSION_NOT_FOUND` and `FUNNEL_INVALID`.
    */
   async rollback(
@@ -96,10 +102,12 @@ export class FunnelsService {
     const stored = await this.store.find(manager, key);
     if (!stored) throw funnelNotFound(key);
     const version = await this.store.version(manager, stored, to ?? stored.version - 1);
-    const { definition, warnings } = checked(
-      `${key} version ${version.version}`,
+    const {
+      definitions: [definition],
+      warnings,
+    } = checked(`${key} version ${version.version}`, [
       await this.linter.checkStored(version.state.definition),
-    );
+    ]);
     const { parts } = version;
     const now = this.wanted(definition, null);
     const wanted: WantedFunnel = {
@@ -113,11 +121,14 @@ export class FunnelsService {
           }),
       restored: version.version,
     };
-    const plan = dryRun
-      ? await this.changes.plan(wanted, options)
-      : await this.changes.apply(wanted, options);
-    const words = parts === null ? [withoutParts(version.version), ...plan.words] : plan.words;
-    return { ...plan, words, warnings, to: version.version };
+    const plans = dryRun
+      ? await this.changes.plan([wanted], options)
+      : await this.changes.apply([wanted], options);
+    const plan = together(plans, warnings);
+    const { sources: today } = parts === null ? await now.stateOver(stored) : version.state;
+    const words =
+      parts === null ? [withoutParts(version, changedSince(version, today)), ...plan.words] : plan.words;
+    return { ...plan, words, to: version.version };
   }
 
   /** Versions before `before`, newest first, with what each changed. Throws `FUNNEL_NOT_FOUND`. */
@@ -176,34 +187,67 @@ export class FunnelsService {
     };
   }
 
+  private async wantedIn(path: string): Promise<{ wanted: WantedFunnel[]; warnings: Finding[] }> {
+    const folder = dirname(path);
+    const texts = documentsOf(await readFunnelText(path));
+    const { definitions, warnings } = checked(path, await this.linter.checkAll(texts, folder));
+    return { wanted: definitions.map((one) => this.wanted(one, folder)), warnings };
+  }
+
   private async check(
     text: string,
     folder: string | null,
     name: string,
     key: string | undefined,
-  ): Promise<Checked> {
-    const file = checked(name, await this.linter.check(text, folder));
-    const { funnel } = file.definition;
-    if (key === undefined || funnel === key) return file;
+  ): Promise<{ definition: FunnelDefinition; warnings: Finding[] }> {
+    const {
+      definitions: [definition],
+      warnings,
+    } = checked(name, [await this.linter.check(text, folder)]);
+    const { funnel } = definition;
+    if (key === undefined || funnel === key) return { definition, warnings };
     const message = `${name}: funnel is "${funnel}", the address says "${key}"`;
     throw new DomainError('FUNNEL_KEY_INVALID', message, { key });
   }
 }
 
 interface Checked {
-  definition: FunnelDefinition;
+  definitions: [FunnelDefinition, ...FunnelDefinition[]];
   warnings: Finding[];
 }
 
 /** Throws `FUNNEL_INVALID` over errors; warnings go along. */
-function checked(name: string, { definition, findings }: LintedFunnel): Checked {
+function checked(name: string, linted: readonly LintedFunnel[]): Checked {
+  const findings = linted.flatMap((one) => one.findings);
   const errors = findings.filter(({ severity }) => severity === 'error');
   const warnings = findings.filter(({ severity }) => severity === 'warning');
-  if (definition !== null && errors.length === 0) return { definition, warnings };
+  const [first, ...others] = linted.flatMap(({ definition }) => (definition === null ? [] : [definition]));
+  if (first !== undefined && errors.length === 0) return { definitions: [first, ...others], warnings };
   const lines = errors.map((finding) => findingText(name, finding));
   throw new DomainError('FUNNEL_INVALID', lines.join('\n'), { file: name, problems: errors });
 }
 
-function withoutParts(version: number): string {
-  return `Version ${version} was applied before mails and files were kept with a version: they cannot be restored, and those of today are used`;
+/** Of several funnels, the words say which of them they are about. */
+function together(plans: readonly PlannedFunnel[], warnings: Finding[]): FunnelPlan {
+  const [only, ...others] = plans;
+  if (only !== undefined && others.length === 0) return { ...only, warnings };
+  return {
+    funnel: plans.map(({ funnel }) => funnel).join(', '),
+    changes: plans.flatMap(({ changes }) => changes),
+    people: plans.flatMap(({ people }) => people),
+    words: plans.flatMap(({ funnel, words }) => (words.length === 0 ? [] : [`funnel ${funnel}:`, ...words])),
+    token: joinPlanTokens(plans.map(({ token }) => token)),
+    warnings,
+  };
+}
+
+/** Of what the version is made of, what is not the same today. */
+function changedSince({ state }: FunnelVersion, today: Sources): string[] {
+  return Object.keys(state.sources).filter((name) => state.sources[name] !== today[name]);
+}
+
+function withoutParts({ version }: FunnelVersion, changed: readonly string[]): string {
+  const then = `Version ${version} was applied before mails and files were kept with a version`;
+  if (changed.length === 0) return `${then}: those of today are used, and are what they were`;
+  return `${then}: those of today are used, and these are not what they were: ${changed.join(', ')}`;
 }

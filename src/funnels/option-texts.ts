@@ -76,6 +76,8 @@ const TEXTS: Readonly<Record<string, string>> = {
   event: 'Your programs have told this event by the API.',
   step: 'A step before, with what came of it in was.',
   'condition.sequence': 'Of which sequence the mail is, where it is not this one.',
+  'condition.split': 'A step before with a split test, of paths or of its mail; arm says which of its arms.',
+  arm: 'The person is on this arm of the test; holdout: on none, as they are held out.',
   was: 'What came of the step: ran, skipped, then, else.',
   field: 'Field of the subscriber, compared by is, isNot, over, under or exists.',
   is: 'The field equals this.',

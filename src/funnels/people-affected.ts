@@ -1,4 +1,4 @@
-import type { MovePreview, StepStanding } from '../sequences/move-count.js';
+import type { MovePreview, StepCount, StepStanding } from '../sequences/move-count.js';
 import type { PlannedChange } from './funnel-diff.js';
 import { allSteps, isMailStep } from './step.schemas.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
@@ -40,19 +40,21 @@ export function peopleWords({ sequence, choice, ...people }: PeopleAffected): st
     ? `${verb(people.people, 'stay')} in the version they joined; in the new one, forward-only:`
     : `${are(people.people)} taken to the new version, ${choice}:`;
   const would = (count: number): string => (stays ? 'would newly get' : `newly ${verb(count, 'get')}`);
-  const gains = new Map(people.gains.map(({ step, people: count }) => [step, count]));
+  const gains = new Map(people.gains.map((gain) => [gain.step, gain]));
   const lines = people.steps.map(({ step, isNew, ahead, past }) => {
-    const gained = gains.get(step) ?? 0;
+    const gained = gains.get(step);
     gains.delete(step);
     const parts = past === 0 ? [] : [`${past} ${are(past)} past step ${step}`];
-    if (gained > 0) parts.push(`${gained} ${would(gained)} step ${step}`);
-    const others = ahead - gained;
+    if (gained !== undefined) parts.push(`${range(gained)} ${would(gained.people)} step ${step}`);
+    const others = ahead - (gained?.people ?? 0);
     if (others > 0) parts.push(`${others} ${are(others)} before ${isNew ? 'the new step' : 'step'} ${step}`);
     return parts.join('; ');
   });
-  for (const [step, count] of gains) lines.push(`${count} ${would(count)} step ${step}`);
-  for (const { step, people: count } of people.losses)
-    lines.push(`${count} ${stays ? 'would no longer get' : `no longer ${verb(count, 'get')}`} step ${step}`);
+  const wouldNot = (count: number): string =>
+    stays ? 'would no longer get' : `no longer ${verb(count, 'get')}`;
+  for (const gain of gains.values()) lines.push(`${range(gain)} ${would(gain.people)} step ${gain.step}`);
+  for (const loss of people.losses) lines.push(`${range(loss)} ${wouldNot(loss.people)} step ${loss.step}`);
+  lines.push(...inAll(people.gains, people.gainers, would), ...inAll(people.losses, people.losers, wouldNot));
   if (!stays)
     for (const { from, to, people: count } of people.moves)
       if (from !== to)
@@ -64,6 +66,23 @@ export function peopleWords({ sequence, choice, ...people }: PeopleAffected): st
       );
   const indented = lines.filter((line) => line !== '').map((line) => `    ${line}`);
   return [`people of sequence ${sequence}: ${people.people} ${head}`, ...indented];
+}
+
+/** `40`, or `up to 40` where it hangs on split tests and branches, or `12 to 40` where some of them get it in any case. */
+function range({ people, sure }: { people: number; sure: number }): string {
+  if (sure === people) return String(people);
+  return sure === 0 ? `up to ${people}` : `${sure} to ${people}`;
+}
+
+/** Who gets the mail of one arm does not get that of another: each person once. */
+function inAll(
+  steps: readonly StepCount[],
+  all: { people: number; sure: number },
+  would: (count: number) => string,
+): string[] {
+  if (steps.length < 2) return [];
+  const names = steps.map(({ step }) => step).join(', ');
+  return [`in all, ${range(all)} ${would(all.people)} one or more of ${names}`];
 }
 
 function are(count: number): string {

@@ -26,8 +26,21 @@ export function planTokenText({ next, current, people }: PlanToken): string {
   return `plan-${next}-${current}-${people}`;
 }
 
-/** Null when the text is no token. */
-export function parsePlanToken(text: string): PlanToken | null {
+const BETWEEN = '+';
+
+/** Of a plan for several funnels. */
+export function joinPlanTokens(tokens: readonly string[]): string {
+  return tokens.join(BETWEEN);
+}
+
+/** One for each funnel of the plan; null when the text is no token. */
+export function parsePlanTokens(text: string): PlanToken[] | null {
+  const tokens = text.split(BETWEEN).map(parsePlanToken);
+  const known = tokens.filter((token) => token !== null);
+  return known.length === tokens.length ? known : null;
+}
+
+function parsePlanToken(text: string): PlanToken | null {
   const [, next, current, people] = TOKEN.exec(text.trim()) ?? [];
   return next === undefined || current === undefined || people === undefined
     ? null

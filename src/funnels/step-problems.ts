@@ -1,3 +1,4 @@
+import { HOLDOUT } from '../experiments/assign.js';
 import { isAsking, isMail, stepsFrom, type SequenceDefinition } from '../sequences/definition.js';
 import { timingOf } from '../sequences/prepared.js';
 import { checkTiming, type StepTiming } from '../sequences/schedule.js';
@@ -5,6 +6,7 @@ import { questionsIn, triggerOf, type FunnelCondition } from './condition.schema
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { among, type DefinitionProblem } from './lint/rules.js';
 import { splitProblems } from './split-problems.js';
+import type { FunnelTest } from './split.schemas.js';
 import { allSteps, isMailStep, isTimed, waysOf, type FunnelStep, type FunnelTiming } from './step.schemas.js';
 
 /** What the steps of a funnel name: mails before them, offers, products, other steps. */
@@ -17,6 +19,8 @@ interface Names {
   /** Steps in the order of the file, up to the one at hand. */
   earlier: string[];
   earlierMails: string[];
+  /** Their split tests, with what people may get there: an arm, or to be held out. */
+  earlierSplits: Map<string, string[]>;
 }
 
 /** What is wrong with the steps of a funnel: names that lead nowhere, times that never come, steps nobody reaches. */
@@ -32,6 +36,7 @@ export function stepProblems(
     memberships: products.flatMap(({ key, membership }) => (membership === undefined ? [] : [key])),
     earlier: [],
     earlierMails: [],
+    earlierSplits: new Map(),
   };
   const problems = allSteps(sequence.steps).flatMap(({ step, path }) => {
     const found = [
@@ -41,6 +46,7 @@ export function stepProblems(
     ];
     names.earlier.push(step.key);
     if (isMailStep(step)) names.earlierMails.push(step.key);
+    if ('split' in step && step.split !== undefined) names.earlierSplits.set(step.key, armNames(step.split));
     return found.map((problem) => ({ ...problem, path: [...path, ...problem.path] }));
   });
   return [
@@ -150,9 +156,29 @@ function questionProblems(
     const message = `"${question.step}" is not a step before this one${among(earlier)}`;
     return [{ rule: 'unknown-step', path: [...path, 'step'], message }];
   }
+  if ('split' in question) return armProblems(question, path, names.earlierSplits);
   if ('member' in question) return memberProblems(question.member, path, names);
   if ('purchased' in question) return productProblems(question.purchased, path, products);
   return [];
+}
+
+function armNames({ arms, holdout }: FunnelTest): string[] {
+  return [...arms.map(({ key }) => key), ...(holdout === undefined ? [] : [HOLDOUT])];
+}
+
+function armProblems(
+  { split, arm }: { split: string; arm: string },
+  path: readonly PropertyKey[],
+  splits: ReadonlyMap<string, readonly string[]>,
+): DefinitionProblem[] {
+  const arms = splits.get(split);
+  if (arms === undefined) {
+    const message = `"${split}" is not a step with a split test before this one${among([...splits.keys()])}`;
+    return [{ rule: 'unknown-step', path: [...path, 'split'], message }];
+  }
+  if (arms.includes(arm)) return [];
+  const message = `the split test "${split}" has no arm "${arm}"${among(arms)}`;
+  return [{ rule: 'unknown-arm', path: [...path, 'arm'], message }];
 }
 
 function productProblems(

@@ -37,7 +37,7 @@ export function readYamlFile<T>(
       ok: false,
       problems: document.errors.map((error) => ({
         ...unreadableAt(error.linePos?.[0].line ?? null),
-        message: error.message.split('\n')[0] ?? 'not readable as YAML',
+        message: errorText(error),
       })),
     };
   }
@@ -50,6 +50,11 @@ export function readYamlFile<T>(
   const parsed = schema.safeParse(value);
   if (parsed.success) return { ok: true, definition: parsed.data, lineOf };
   return { ok: false, problems: problemsOf(parsed.error, { value, kinds, ruleOf }, lineOf) };
+}
+
+function errorText({ code, message }: { code: string; message: string }): string {
+  if (code === 'MULTIPLE_DOCS') return 'here begins a second document, behind ---, and this place takes one';
+  return message.split('\n')[0] ?? 'not readable as YAML';
 }
 
 /** Problems between the parts of a file, with the lines they stand at. */

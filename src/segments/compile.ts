@@ -1,5 +1,13 @@
 import type { FieldDefinition, FieldType } from '../subscribers/field.js';
-import type { Condition, FieldCondition, Leaf, MailFilter, MemberIs, TimeWindow } from './condition.js';
+import type {
+  Condition,
+  FieldCondition,
+  Leaf,
+  MailFilter,
+  MemberIs,
+  SplitFilter,
+  TimeWindow,
+} from './condition.js';
 import { COLUMNS, isColumn } from './segment-fields.js';
 
 const DAY_MS = 86_400_000;
@@ -100,6 +108,7 @@ export function peopleOf(leaf: PeopleLeaf, context: Context): People {
   if ('purchased' in leaf) return buyers(leaf.purchased, context);
   if ('member' in leaf) return members(leaf.member, context);
   if ('affiliate' in leaf) return sentBy(leaf.affiliate, context);
+  if ('split' in leaf) return drawn(leaf.split, context);
   if ('sequence' in leaf) return enrolled(leaf.sequence, context);
   if ('funnel' in leaf)
     return {
@@ -213,6 +222,28 @@ function sentBy(whose: string, { parameter }: Context): People {
       ? 'true'
       : `r.affiliate_id = (select a.id from affiliate a where a.code = ${parameter(whose, 'text')})`;
   return { column: 'r.subscriber_id', source: 'referral r', where: [where] };
+}
+
+/**
+ * Whom a test drew for an arm: of a step that was edited, in its last form that drew them. Nobody is drawn for what all get
+ * since it was decided. Served by the keys of `experiment_assignment`, and by message_broadcast_mailbox.
+ */
+function drawn({ broadcast, funnel, step, arm }: SplitFilter, { parameter }: Context): People {
+  if (broadcast !== undefined) {
+    const where = [
+      `m.broadcast_id = ${parameter(broadcast, 'bigint')}`,
+      `chr(ascii('a') + m.arm) = ${parameter(arm, 'text')}`,
+    ];
+    return { column: 'm.subscriber_id', source: 'message m', where };
+  }
+  const forms = `any (array(select x.id from experiment x where x.test = ${parameter(`${funnel ?? ''}/${step ?? ''}`, 'text')}))`;
+  const later = `exists (select 1 from experiment_assignment l
+    where l.subscriber_id = xa.subscriber_id and l.experiment_id = ${forms} and l.experiment_id > xa.experiment_id)`;
+  return {
+    column: 'xa.subscriber_id',
+    source: 'experiment_assignment xa',
+    where: [`xa.experiment_id = ${forms}`, `xa.arm = ${parameter(arm, 'text')}`, `not ${later}`],
+  };
 }
 
 function enrolled({ key, is }: { key: string; is: string }, { parameter }: Context): People {

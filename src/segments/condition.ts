@@ -21,6 +21,14 @@ export interface MailFilter {
   step?: string | undefined;
 }
 
+/** An arm of the split test of a broadcast, where it is a letter from `a` on, or of a step of a funnel. */
+export interface SplitFilter {
+  broadcast?: string | undefined;
+  funnel?: string | undefined;
+  step?: string | undefined;
+  arm: string;
+}
+
 export type FieldOperator =
   | { op: 'is' | 'isNot'; value: string | number | boolean }
   | { op: 'oneOf'; value: string[] }
@@ -45,6 +53,7 @@ export type Leaf =
   | { purchased: TimeWindow & { product?: string | undefined } }
   | { member: { product?: string | undefined; is: MemberIs } }
   | { affiliate: string }
+  | { split: SplitFilter }
   | { sequence: { key: string; is: 'active' | 'completed' | 'exited' | 'ever' } }
   | { funnel: string }
   | { form: string };
@@ -58,7 +67,7 @@ export type Condition = { all: Condition[] } | { any: Condition[] } | { not: Con
 
 export const CONDITION_KINDS = [
   ...['all', 'any', 'not', 'status', 'tag', 'list', 'field', 'signedUp', 'confirmed', 'opened', 'clicked'],
-  ...['received', 'purchased', 'member', 'affiliate', 'sequence', 'funnel', 'form'],
+  ...['received', 'purchased', 'member', 'affiliate', 'split', 'sequence', 'funnel', 'form'],
 ];
 
 const key = z
@@ -83,6 +92,9 @@ const STEP_OF_FUNNEL = 'a step needs the funnel it belongs to, and no broadcast'
 const oneStart = (given: TimeWindow): boolean => given.withinDays === undefined || given.since === undefined;
 const stepOfFunnel = (given: MailFilter): boolean =>
   given.step === undefined || (given.funnel !== undefined && given.broadcast === undefined);
+
+const oneTest = ({ broadcast, funnel, step }: SplitFilter): boolean =>
+  broadcast === undefined ? funnel !== undefined && step !== undefined : (funnel ?? step) === undefined;
 
 const timeWindow = z.strictObject(window).refine(oneStart, ONE_START);
 const mailEvent = z
@@ -136,6 +148,16 @@ const node: z.ZodType<Condition> = z
     }),
     z.strictObject({ affiliate: affiliateKey }),
     z.strictObject({
+      split: z
+        .strictObject({
+          broadcast: id.optional(),
+          funnel: key.optional(),
+          step: stepKey.optional(),
+          arm: key,
+        })
+        .refine(oneTest, 'say which test: a broadcast, or a funnel and one of its steps'),
+    }),
+    z.strictObject({
       sequence: z.strictObject({
         key,
         is: z.enum(['active', 'completed', 'exited', 'ever']).default('ever'),
@@ -148,7 +170,7 @@ const node: z.ZodType<Condition> = z
     id: 'SegmentCondition',
     description:
       'One of: `all`, `any` or `not` over more conditions; `status`; `tag`; `list`; `field` with `op` and `value`; ' +
-      '`signedUp`, `confirmed`; `opened`, `clicked` (by people, not by machines), `received`; `purchased`; `member` (of what a product grants); `affiliate` (a code, `any`, or `self`: an affiliate of the same address); `sequence`; `funnel`; `form`.',
+      '`signedUp`, `confirmed`; `opened`, `clicked` (by people, not by machines), `received`; `purchased`; `member` (of what a product grants); `affiliate` (a code, `any`, or `self`: an affiliate of the same address); `split` (the `arm` that the test of a `broadcast`, or of a `step` of a `funnel`, drew for them; `holdout`: none); `sequence`; `funnel`; `form`.',
   });
 
 /** Refuses trees that are too deep or too large before anything walks them by recursion. */

@@ -3,7 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { listSubscribers } from '../subscribers/subscribers.queries.js';
 import { type SqlCondition } from './compile.js';
-import { type Leaf } from './condition.js';
+import { type Leaf, type SplitFilter } from './condition.js';
 import type { Segment, SegmentDraft } from './segment.js';
 
 const SEGMENT = `select g.id, g.key, g.title, g.conditions, g.created_at as "createdAt", g.updated_at as "updatedAt" from segment g`;
@@ -126,6 +126,16 @@ export class SegmentsQueries {
            or exists (select 1 from sequence where funnel_key = n.key)
          when 'form' then exists (select 1 from form where slug = n.key)
          when 'product' then exists (select 1 from product where key = n.key)
+         when 'split test' then exists (select 1 from experiment where test = n.key)
+         when 'arm' then exists (
+             select 1 from experiment x where x.test = split_part(n.key, ' of ', 2)
+               and (x.terms -> 'arms' @> jsonb_build_array(jsonb_build_object('key', split_part(n.key, ' of ', 1)))
+                 or (split_part(n.key, ' of ', 1) = 'holdout' and (x.terms ->> 'holdoutBps')::int > 0)))
+           or exists (
+             select 1 from broadcast b cross join generate_series(1, jsonb_array_length(b.split -> 'arms')) place
+             where chr(ascii('a') + place - 1) || ' of broadcast ' || b.id = n.key)
+           or not (exists (select 1 from experiment where test = split_part(n.key, ' of ', 2))
+             or exists (select 1 from broadcast where 'broadcast ' || id = split_part(n.key, ' of ', 2)))
          when 'affiliate' then n.key in ('any', 'self') or exists (select 1 from affiliate where code = n.key)
          else exists (select 1 from broadcast where id::text = n.key) end`,
       [named.map(([kind]) => kind), named.map(([, key]) => key)],
@@ -193,6 +203,7 @@ export function namedIn(leaf: Leaf): [kind: string, key: string][] {
   if ('funnel' in leaf) return [['funnel', leaf.funnel]];
   if ('form' in leaf) return [['form', leaf.form]];
   if ('sequence' in leaf) return [['sequence', leaf.sequence.key]];
+  if ('split' in leaf) return namedBySplit(leaf.split);
   if ('affiliate' in leaf) return [['affiliate', leaf.affiliate]];
   if ('member' in leaf) return leaf.member.product === undefined ? [] : [['product', leaf.member.product]];
   if ('purchased' in leaf)
@@ -208,5 +219,19 @@ export function namedIn(leaf: Leaf): [kind: string, key: string][] {
   return [
     ...(mail.broadcast === undefined ? [] : [['broadcast', mail.broadcast] satisfies [string, string]]),
     ...(mail.funnel === undefined ? [] : [['funnel', mail.funnel] satisfies [string, string]]),
+  ];
+}
+
+/** Of a test that is not there, nothing is said of its arm: one problem is enough. */
+function namedBySplit({ broadcast, funnel, step, arm }: SplitFilter): [kind: string, key: string][] {
+  if (broadcast !== undefined)
+    return [
+      ['broadcast', broadcast],
+      ['arm', `${arm} of broadcast ${broadcast}`],
+    ];
+  const test = `${funnel ?? ''}/${step ?? ''}`;
+  return [
+    ['split test', test],
+    ['arm', `${arm} of ${test}`],
   ];
 }

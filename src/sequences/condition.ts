@@ -23,6 +23,8 @@ export type Leaf =
   /** Told by the API since the person joined the sequence. */
   | { readonly kind: 'event'; readonly event: string }
   | { readonly kind: 'step'; readonly step: string; readonly was: StepOutcome }
+  /** The arm that the split test at a step before gave the person in the same enrollment; `HOLDOUT`: none. */
+  | { readonly kind: 'split'; readonly step: string; readonly arm: string }
   | {
       readonly kind: 'field';
       readonly field: string;
@@ -77,6 +79,8 @@ export function leafKey(leaf: Leaf): string {
       return `event ${leaf.event}`;
     case 'step':
       return `step ${leaf.step} ${leaf.was}`;
+    case 'split':
+      return `split ${leaf.step} ${leaf.arm}`;
     case 'field':
       return `field ${leaf.field} ${leaf.op} ${JSON.stringify(leaf.value)}`;
     default:
@@ -167,6 +171,10 @@ export function conditionText(condition: Condition): string {
       return `the event “${condition.event}” comes`;
     case 'step':
       return `the step “${condition.step}” was “${condition.was}”`;
+    case 'split':
+      return condition.arm === HOLDOUT
+        ? `the person is held out of the split test “${condition.step}”`
+        : `the person has arm “${condition.arm}” of the split test “${condition.step}”`;
     case 'field':
       return condition.op === 'exists'
         ? `the field “${condition.field}” is ${condition.value === true ? 'filled' : 'empty'}`

@@ -3,6 +3,7 @@ import { HOLDOUT } from '../experiments/assign.js';
 import { loadAssignments } from '../experiments/assignments.queries.js';
 import type { Answers } from './advance-batch.js';
 import { boughtTag, fieldHolds, type Leaf } from './condition.js';
+import { armOutcome } from './definition.js';
 import { needKey, type Need } from './prepared.js';
 
 interface Ask<N extends Need = Need> {
@@ -27,33 +28,23 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], 
   const of = <K extends Need['kind']>(...kinds: K[]): Ask<Extract<Need, { kind: K }>>[] =>
     asks.filter((ask): ask is Ask<Extract<Need, { kind: K }>> => (kinds as string[]).includes(ask.need.kind));
 
-  const yes = async (questions: readonly Ask[], condition: string, texts: string[], more: string[] = []) => {
+  const both = async <N extends Need>(
+    questions: Ask<N>[],
+    condition: string,
+    textsOf: (need: N) => [string, string],
+  ) => {
     if (questions.length === 0) return;
-    for (const place of await placesWhere(manager, questions, condition, texts, more))
-      put(questions[place], true);
+    const texts = questions.map(({ need }) => textsOf(need));
+    for (const place of await placesWhere(manager, questions, condition, texts)) put(questions[place], true);
   };
-  const hits = of('clicked', 'opened');
-  const [steps, kinds] = [
-    hits.map(({ need }) => need.step),
-    hits.map(({ need }) => (need.kind === 'clicked' ? 'click' : 'open')),
-  ];
-  await yes(hits, HIT, steps, kinds);
   const each = async <N extends Need>(questions: Ask<N>[], condition: string, textOf: (need: N) => string) =>
-    yes(
-      questions,
-      condition,
-      questions.map(({ need }) => textOf(need)),
-    );
+    both(questions, condition, (need) => [textOf(need), '']);
   await each(of('tag', 'purchased'), TAGGED, tagOf);
   await each(of('event'), HAPPENED, ({ event }) => event);
   await each(of('affiliate'), SENT_BY, ({ whose }) => whose);
-  const earlier = of('step');
-  await yes(
-    earlier,
-    WAS,
-    earlier.map(({ need }) => need.step),
-    earlier.map(({ need }) => need.was),
-  );
+  await both(of('clicked', 'opened'), HIT, ({ kind, step }) => [step, kind === 'clicked' ? 'click' : 'open']);
+  await both(of('step'), WAS, ({ step, was }) => [step, was]);
+  await both(of('split'), ON_ARM, ({ step, arm }) => [step, arm]);
   const members = of('member', 'memberEnd');
   for (const [place, value] of await memberAnswers(manager, members, now)) put(members[place], value);
   const fields = of('field', 'date');
@@ -101,17 +92,35 @@ const WAS = `case u.two
       and ${PASSED_OVER})
   else exists (select 1 from enrollment_step o where o.enrollment_id = u.enrollment_id and o.step_key = u.one
       and o.outcome = u.two) end`;
+/**
+ * A path is written down with its enrollment, and so is who is held out. Of a mail, the arm is that of the assignment: of
+ * this enrollment, else of the last form of the test, else the one that everybody gets since it was decided.
+ */
+const ON_ARM = `exists (select 1 from enrollment_step o where o.enrollment_id = u.enrollment_id and o.step_key = u.one
+    and o.outcome = case when u.two = '${HOLDOUT}' then u.two else '${armOutcome('')}' || u.two end)
+  or exists (select 1 from message m where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and m.state <> 'cancelled')
+    and u.two = (
+      select coalesce(a.arm, x.verdict ->> 'arm') from enrollment n join sequence q on q.id = n.sequence_id
+        join experiment x on x.test = q.key || '/' || u.one
+        left join experiment_assignment a on a.experiment_id = x.id and a.subscriber_id = u.subscriber_id
+      where n.id = u.enrollment_id and (a.arm is not null or x.verdict is not null)
+      order by a.enrollment_id is not distinct from n.id desc, x.id desc limit 1)`;
 
 async function placesWhere(
   manager: EntityManager,
   asks: readonly Ask[],
   condition: string,
-  ...[one, two]: [string[], string[]]
+  texts: readonly [string, string][],
 ): Promise<number[]> {
   const rows: { place: number }[] = await manager.query(
     `select u.place::int as place from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) with ordinality
        as u (enrollment_id, subscriber_id, one, two, place) where ${condition}`,
-    [asks.map(({ row }) => row.id), asks.map(({ row }) => row.subscriberId), one, two],
+    [
+      asks.map(({ row }) => row.id),
+      asks.map(({ row }) => row.subscriberId),
+      texts.map(([one]) => one),
+      texts.map(([, two]) => two),
+    ],
   );
   return rows.map(({ place }) => place - 1);
 }

@@ -1,5 +1,13 @@
 import { mailsAhead, stepsAhead, type Placement, type Standing, type Versions } from './placement.js';
 import type { PreparedSequence } from './prepared.js';
+import { isSureOfOne } from './sure-steps.js';
+
+/** How many people may get a step, and how many of them do whatever split tests and branches say, if they stay. */
+export interface StepCount {
+  step: string;
+  people: number;
+  sure: number;
+}
 
 /** Who would get what. */
 export interface MovePreview {
@@ -10,8 +18,11 @@ export interface MovePreview {
   moves: { from: string | null; to: string | null; people: number }[];
   stays: { reason: string; people: number }[];
   /** Mails that come to people who would not get them in their version, and the other way round. */
-  gains: { step: string; people: number }[];
-  losses: { step: string; people: number }[];
+  gains: StepCount[];
+  losses: StepCount[];
+  /** Each person once, however many mails they gain or lose. */
+  gainers: { people: number; sure: number };
+  losers: { people: number; sure: number };
 }
 
 /** How the people of a sequence stand to a step of the version they would go to. */
@@ -24,15 +35,21 @@ export interface StepStanding {
 interface Ahead {
   mails: ReadonlySet<string>;
   steps: ReadonlySet<string>;
+  /** Whether one of these mails comes for sure, by their names. */
+  isSure(mails: readonly string[]): boolean;
 }
+
+type Count = { people: number; sure: number };
 
 /** Adds up where people would go, one by one or many who are alike at once. `steps`: those of the new version to say how people stand to. */
 export class MoveCount {
   #people = 0;
   readonly #moves = new Map<string, MovePreview['moves'][number]>();
   readonly #stays = new Map<string, number>();
-  readonly #gains = new Map<string, number>();
-  readonly #losses = new Map<string, number>();
+  readonly #gains = new Map<string, Count>();
+  readonly #losses = new Map<string, Count>();
+  readonly #gainers: Count = { people: 0, sure: 0 };
+  readonly #losers: Count = { people: 0, sure: 0 };
   readonly #ahead = new Map<string, number>();
   readonly #known = new Map<PreparedSequence, Map<string, Ahead>>();
 
@@ -55,8 +72,8 @@ export class MoveCount {
     this.#moves.set(name, move);
     const before = this.aheadOf(from, stepKey, had);
     const after = this.aheadOf(to, placement.stepKey, placement.had);
-    for (const step of after.mails) if (!before.mails.has(step)) increase(this.#gains, step, people);
-    for (const step of before.mails) if (!after.mails.has(step)) increase(this.#losses, step, people);
+    countNew({ from: before, to: after }, people, { each: this.#gains, all: this.#gainers });
+    countNew({ from: after, to: before }, people, { each: this.#losses, all: this.#losers });
     for (const step of this.steps) if (after.steps.has(step)) increase(this.#ahead, step, people);
   }
 
@@ -65,17 +82,14 @@ export class MoveCount {
     const known = this.#known.get(sequence) ?? new Map<string, Ahead>();
     this.#known.set(sequence, known);
     const name = `${stepKey ?? ''} ${had === null ? '' : JSON.stringify(had)}`;
-    const ahead = known.get(name) ?? {
-      mails: new Set(mailsAhead(sequence, stepKey, had)),
-      steps: new Set(stepsAhead(sequence, stepKey, had)),
-    };
+    const ahead = known.get(name) ?? aheadAt(sequence, stepKey, had);
     known.set(name, ahead);
     return ahead;
   }
 
   result(toVersion: number): MovePreview {
-    const list = (counts: ReadonlyMap<string, number>): { step: string; people: number }[] =>
-      [...counts].map(([step, people]) => ({ step, people }));
+    const list = (counts: ReadonlyMap<string, Count>): StepCount[] =>
+      [...counts].map(([step, count]) => ({ step, ...count }));
     return {
       toVersion,
       people: this.#people,
@@ -83,6 +97,8 @@ export class MoveCount {
       stays: [...this.#stays].map(([reason, people]) => ({ reason, people })),
       gains: list(this.#gains),
       losses: list(this.#losses),
+      gainers: { ...this.#gainers },
+      losers: { ...this.#losers },
     };
   }
 
@@ -94,6 +110,46 @@ export class MoveCount {
       return { step, ahead, past: going - ahead };
     });
   }
+}
+
+function aheadAt(sequence: PreparedSequence, stepKey: string | null, had: Standing['had']): Ahead {
+  const sure = new Map<string, boolean>();
+  return {
+    mails: new Set(mailsAhead(sequence, stepKey, had)),
+    steps: new Set(stepsAhead(sequence, stepKey, had)),
+    isSure: (mails) => {
+      const name = mails.join(' ');
+      const isSure = sure.get(name) ?? isSureOfOne(sequence, stepKey, { had, steps: new Set(mails) });
+      sure.set(name, isSure);
+      return isSure;
+    },
+  };
+}
+
+/**
+ * Adds people to the counts of the mails that lie ahead of them in `to` and not in `from`. A mail that came for some of
+ * them in `from` and comes for all in `to` is new for the others, however many they are.
+ */
+function countNew(
+  { from, to }: { from: Ahead; to: Ahead },
+  people: number,
+  { each, all }: { each: Map<string, Count>; all: Count },
+): void {
+  const mails = [...to.mails];
+  const added = mails.filter((step) => !from.mails.has(step));
+  const widened = mails.filter((step) => from.mails.has(step) && to.isSure([step]) && !from.isSure([step]));
+  if (added.length + widened.length === 0) return;
+  add(all, people, added.length > 0 && to.isSure(added));
+  for (const step of [...added, ...widened]) {
+    const count = each.get(step) ?? { people: 0, sure: 0 };
+    add(count, people, !from.mails.has(step) && to.isSure([step]));
+    each.set(step, count);
+  }
+}
+
+function add(count: Count, people: number, isSure: boolean): void {
+  count.people += people;
+  if (isSure) count.sure += people;
 }
 
 function increase(counts: Map<string, number>, name: string, by: number): void {

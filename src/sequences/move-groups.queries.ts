@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { isAsking } from './definition.js';
 import type { MoveMode } from './placement.js';
 import type { PreparedSequence } from './prepared.js';
 
@@ -13,8 +14,8 @@ const WORK_MEM = '128MB';
 
 /**
  * The people of earlier versions by what `placeIn` looks at, in the order of their first ones. Forward-only asks for the
- * furthest step alone, so that there are never more groups than places in the old versions times steps and outcomes of
- * the new one; the other modes ask for all steps behind somebody, and catching up for which of them are `since` then.
+ * furthest step alone where nothing is asked on the way, so that there are never more groups than places in the old versions
+ * times steps of the new one; else all steps behind somebody count, and catching up asks which of them are `since` then.
  * Times decide when the next step comes, which nobody counts.
  *
  * Called by the preview of a move, within a transaction. Takes no lock. Few people are looked up by message_subscriber
@@ -32,7 +33,8 @@ export async function groupsOfMove(
 ): Promise<MoveGroup[]> {
   const ranks = to.definition.nodes.map(({ key }, index) => ({ key, rank: index }));
   await manager.query(`select set_config('work_mem', $1, true), set_config('jit', 'off', true)`, [WORK_MEM]);
-  const { ofStep, ofAll } = SIGNATURES[mode.kind];
+  const isStraight = mode.kind === 'forward-only' && !to.definition.nodes.some(isAsking);
+  const { ofStep, ofAll } = isStraight ? FURTHEST : SETS[mode.kind];
   return manager.query(
     `with step as (select key, to_char(rank, 'FM00000') || ' ' as place from jsonb_to_recordset($3::jsonb) as s (key text, rank int)),
      person as not materialized (
@@ -70,8 +72,9 @@ const setOf = (step: string): Signature => ({
   ofAll: (hash) => `bit_xor(${hash})`,
 });
 
-const SIGNATURES: Readonly<Record<MoveMode['kind'], Signature>> = {
-  'forward-only': { ofStep: `s.place || d.outcome`, ofAll: (step) => `max(${step} collate "C")` },
+const FURTHEST: Signature = { ofStep: `s.place || d.outcome`, ofAll: (step) => `max(${step} collate "C")` };
+const SETS: Readonly<Record<MoveMode['kind'], Signature>> = {
+  'forward-only': setOf('s.place || d.outcome'),
   'catch-up': setOf(`s.place || d.outcome || case when d.at >= $4::timestamptz then ' since' else '' end`),
   're-map': setOf('s.place || d.outcome'),
 };

@@ -27,7 +27,13 @@ export const moveChoiceShape = {
     .meta({ description: 'With re-map: step of now, step to go to.' }),
 };
 
-const counted = z.array(z.object({ step: z.string(), people: z.number().int() }));
+const count = {
+  people: z.number().int().meta({ description: 'At most: they may get it.' }),
+  sure: z.number().int().meta({
+    description: 'Of these, who get it whatever split tests and branches say, unless they leave before.',
+  }),
+};
+const counted = z.array(z.object({ step: z.string(), ...count }));
 
 /** What a move does, or would do, to how many. */
 export const movePreviewShape = {
@@ -38,6 +44,8 @@ export const movePreviewShape = {
   stays: z.array(z.object({ reason: z.string(), people: z.number().int() })),
   gains: counted,
   losses: counted,
+  gainers: z.object(count).meta({ description: 'Each person once, however many mails they gain.' }),
+  losers: z.object(count).meta({ description: 'Each person once, however many mails they lose.' }),
 };
 
 /** Each mode takes its own option and no other. */

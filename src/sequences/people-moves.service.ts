@@ -219,6 +219,8 @@ export class PeopleMovesService {
     // Without a new time they go on waiting as they do.
     await manager.query(
       `update enrollment e set version_id = $1, step_key = m.step_key, had = m.had,
+         versions_before = coalesce(e.versions_before, '[]')
+           || jsonb_build_object('id', e.version_id::text, 'until', $6::timestamptz),
          status = case when m.step_key is null then 'completed' else 'active' end,
          ended_at = case when m.step_key is null then coalesce(e.ended_at, $6::timestamptz) end,
          next_at = case when m.step_key is null then null else coalesce(m.next_at, e.next_at) end,

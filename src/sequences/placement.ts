@@ -53,15 +53,14 @@ export interface Versions {
 export function placeIn(versions: Versions, standing: Standing, mode: MoveMode, now: Date): Placement {
   const { to } = versions;
   const order = orderOf(to);
-  const behind = standing.done.filter(({ key }) => order.has(key));
-  const furthest = lastOf(behind, order);
+  const furthest = lastOf(stillBehind(versions, standing.done), order);
   if (mode.kind === 're-map') return mapped(versions, standing, mode.steps, now);
   if (furthest === null && standing.done.length > 0) return { kind: 'stays', reason: 'no_place' };
   const ahead = furthest === null ? to.definition.first : behindStep(to, furthest);
   if (mode.kind === 'catch-up') {
     const missed = missedSteps(versions, standing, ahead, mode.since);
     const [first] = missed;
-    if (first !== undefined) return caughtUp(versions, standing, { missed, first, now });
+    if (first !== undefined) return caughtUp(to, standing, { missed, first, furthest, now });
     if (standing.status === 'completed' && (standing.endedAt === null || standing.endedAt < mode.since))
       return { kind: 'stays', reason: 'finished' };
     if (standing.status === 'completed' && ahead === null) return { kind: 'stays', reason: 'finished' };
@@ -93,6 +92,25 @@ export function stepsAhead(
 /** A step's place in the file; every way leads to a higher one. */
 function orderOf({ definition }: PreparedSequence): Map<string, number> {
   return new Map(definition.nodes.map(({ key }, index) => [key, index]));
+}
+
+/**
+ * Of what they have had, the steps that the new version has where they may have come by: one that an edit has taken from
+ * their path of a split or branch to another does not take them there, too.
+ */
+function stillBehind({ from, to }: Versions, done: readonly DoneStep[]): DoneStep[] {
+  const [before, after] = [wayIn(from, done), wayIn(to, done)];
+  return done.filter(({ key }) => to.nodes.has(key) && (after.has(key) || !before.has(key)));
+}
+
+/** The steps that one may come to who has gone, wherever they were asked, the way that is written down. */
+function wayIn({ nodes, definition }: PreparedSequence, done: readonly DoneStep[]): Set<string> {
+  const outcomes = outcomesOf(done);
+  return stepsFrom(nodes, definition.first, (node) => {
+    const ways = waysOut(node);
+    const taken = isAsking(node) ? ways.find(({ outcome }) => outcome === outcomes[node.key]) : undefined;
+    return (taken === undefined ? ways : [taken]).map(({ to }) => to);
+  });
 }
 
 function lastOf(steps: readonly DoneStep[], order: ReadonlyMap<string, number>): DoneStep | null {
@@ -155,18 +173,19 @@ function passingOf(done: readonly DoneStep[], order: ReadonlyMap<string, number>
 }
 
 function caughtUp(
-  { to }: Versions,
+  to: PreparedSequence,
   standing: Standing,
-  { missed, first, now }: { missed: readonly string[]; first: string; now: Date },
+  {
+    missed,
+    first,
+    furthest,
+    now,
+  }: { missed: readonly string[]; first: string; furthest: DoneStep | null; now: Date },
 ): Placement {
   const order = orderOf(to);
   const had: Record<string, string> = {};
-  const lastBehind = lastOf(
-    standing.done.filter(({ key }) => order.has(key)),
-    order,
-  );
   for (const { key } of to.definition.nodes) {
-    const isBehind = rank(order, key) < rank(order, lastBehind?.key ?? first);
+    const isBehind = rank(order, key) < rank(order, furthest?.key ?? first);
     // Added, but at a place they passed too long ago.
     if (isBehind && rank(order, key) > rank(order, first) && !missed.includes(key))
       had[key] = passedOver(to, key);

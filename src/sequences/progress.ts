@@ -199,9 +199,14 @@ function ask(turn: Turn, node: AskingNode, wait: Facts['wait']): Next {
 
 /** What this very turn has done is not in the database yet. */
 function answerIn({ passed, sent, facts }: Turn, leaf: Leaf): boolean {
-  if (leaf.kind !== 'step') return facts.answer(leaf);
-  if (sent.some(({ node }) => node.key === leaf.step)) return leaf.was === 'ran';
+  if (leaf.kind !== 'step' && leaf.kind !== 'split') return facts.answer(leaf);
+  const mail = sent.find(({ node }) => node.key === leaf.step)?.node;
   const now = passed.find(({ key }) => key === leaf.step);
+  if (leaf.kind === 'split') {
+    if (mail?.split !== undefined) return armIn(facts, mail.split) === leaf.arm;
+    return now === undefined ? facts.answer(leaf) : now.outcome === armOutcome(leaf.arm);
+  }
+  if (mail !== undefined) return leaf.was === 'ran';
   return now === undefined ? facts.answer(leaf) : wasSo(now.outcome, leaf.was);
 }
 
@@ -250,11 +255,15 @@ function run(turn: Turn, node: TimedNode, { wait, isDue }: { wait: Facts['wait']
   return { to: node.next };
 }
 
-/** The person's arm in a test, or `HOLDOUT`. */
-function draw({ facts, effects }: Turn, { experiment, terms }: SplitTest): string {
-  const assignment = facts.arm(experiment);
+/** The person's arm in a test, or `HOLDOUT`; it is written down when they are drawn. */
+function draw({ facts, effects }: Turn, test: SplitTest): string {
+  const assignment = facts.arm(test.experiment);
   if (assignment?.isNew === true) effects.push({ kind: 'assign', assignment });
-  return assignment?.arm ?? terms.arms[0]?.key ?? '';
+  return armIn(facts, test);
+}
+
+function armIn(facts: Facts, { experiment, terms }: SplitTest): string {
+  return facts.arm(experiment)?.arm ?? terms.arms[0]?.key ?? '';
 }
 
 /** A step with a test sends what the person's arm says, at the arm's time, and nothing to who is held out. */

@@ -94,8 +94,8 @@ export class ReactionsService {
   }
 
   /**
-   * They may be written to since: they join what begins with a value that they hold or a tag that they have. It is no news
-   * where they are already.
+   * They may be written to since: they join what begins with a value that they hold, a tag that they have, or the affiliate
+   * by whose link they came before. It is no news where they are already.
    */
   async arrived(manager: EntityManager, subscriberIds: readonly string[]): Promise<void> {
     await this.beginByFields(manager, new Map(subscriberIds.map((id) => [id, {}])), false);
@@ -108,6 +108,11 @@ export class ReactionsService {
     for (const { tag, ids } of tags) {
       const people = ids.map((id) => ({ id, entryKey: undefined }));
       await this.begin(manager, people, { kind: 'tag', tag });
+    }
+    for (const { whose, ids } of await affiliatesOf(manager, subscriberIds)) {
+      const people = ids.map((id) => ({ id, entryKey: undefined }));
+      // As by a step: a link that they came by just now, and that has begun it already, does not begin it once more.
+      await this.begin(manager, people, { kind: 'affiliate', whose }, true);
     }
   }
 
@@ -251,6 +256,25 @@ export class ReactionsService {
       if (people.length > 0) await this.begin(manager, people, trigger, byStep);
     }
   }
+}
+
+/**
+ * Of the people, who came by a link and who are affiliates, by what a condition asks for. By the keys of `referral`,
+ * `affiliate` and `subscriber`.
+ */
+async function affiliatesOf(
+  manager: EntityManager,
+  subscriberIds: readonly string[],
+): Promise<{ whose: string; ids: string[] }[]> {
+  return manager.query(
+    `select whose, array_agg(id::text order by id) as ids from (
+       select r.subscriber_id as id, w.whose, w.place from referral r join affiliate a on a.id = r.affiliate_id
+         cross join lateral (values ('any', 1), (a.code, 2)) w (whose, place) where r.subscriber_id = any($1::bigint[])
+       union all
+       select s.id, 'self', 3 from subscriber s join affiliate a on a.email_key = s.email_key where s.id = any($1::bigint[])) x
+     group by whose, place order by place, whose`,
+    [subscriberIds],
+  );
 }
 
 async function fieldsOf(

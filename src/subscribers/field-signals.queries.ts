@@ -19,15 +19,23 @@ export const fieldsHeld = (fields: string): string =>
 export const tagsHeld = (id: string): string =>
   `exists (select 1 from subscriber_tag h join tag g on g.id = h.tag_id join listened_tag l on l.name = g.name where h.subscriber_id = ${id})`;
 
+/** The subscriber came by the link of an affiliate, as their order says, or is one. By keys. */
+export const affiliateHeld = (id: string, emailKey: string): string =>
+  `(exists (select 1 from referral h where h.subscriber_id = ${id}) or exists (select 1 from affiliate h where h.email_key = ${emailKey}))`;
+
 /** Of somebody's fields, those that are listened for: no more of a person is noted. */
 export const listenedOf = (fields: string): string =>
   `(select coalesce(jsonb_object_agg(l.name, ${fields} -> l.name), '{}') from listened_field l where ${fields} ? l.name)`;
 
-/** The person may be written to from now on: what their fields hold, and the tags they have, begin sequences, too. */
+/**
+ * The person may be written to from now on: what their fields hold, the tags they have, and by whose link they came before,
+ * begin sequences, too.
+ */
 export async function noteArrival(manager: EntityManager, subscriberId: string, now: Date): Promise<void> {
   await manager.query(
     `insert into field_signal (subscriber_id, before, created_at)
-     select id, null, $2 from subscriber where id = $1 and (${fieldsHeld('fields')} or ${tagsHeld('subscriber.id')})`,
+     select s.id, null, $2 from subscriber s
+     where s.id = $1 and (${fieldsHeld('s.fields')} or ${tagsHeld('s.id')} or ${affiliateHeld('s.id', 's.email_key')})`,
     [subscriberId, now],
   );
 }

@@ -64,6 +64,7 @@ sequence:
     - { key: q-member, if: { member: kit-two, within: 1 day }, then: [], else: [] }
     - { key: q-lapsed, if: { member: kit-two, state: ended }, then: [{ key: t3, tag: t3 }], else: [] }
     - { key: q-sent, if: { affiliate: any }, then: [{ key: sent, tag: t3 }] }
+    - { key: q-ada, if: { affiliate: ada-blog }, then: [{ key: by-ada, tag: t3 }] }
     - { key: q-event, if: { event: booked.call, within: 1 day }, then: [], else: [] }
     - { key: q-step, if: { step: pick, was: then }, then: [{ key: t2, tag: t2 }], else: [] }
     - { key: q-field, if: { field: level, over: 1.5, within: 1 day }, then: [], else: [] }
@@ -112,6 +113,12 @@ sequence:
         optimise: thompson
         explore: 20%
         guardRails: { unsubscribes: 1%, complaints: 0.1% }
+    - { key: q-arm, if: { split: paths, arm: long }, then: [{ key: t4, tag: t4 }] }
+    - key: q-arms
+      switch:
+        - if: { split: tested, arm: second }
+          then: [{ key: t5, tag: t5 }]
+        - if: { any: [{ split: tested, arm: holdout }, { split: paths, arm: holdout }] }
     - { key: last-goal, goal: { tag: silver }, otherwise: end }
     - key: fork
       if: { tag: old }

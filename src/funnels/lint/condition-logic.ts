@@ -51,6 +51,7 @@ export function contradictionIn(term: Term): string | null {
   }
   return (
     stepContradiction(term) ??
+    armContradiction(term) ??
     memberContradiction(term) ??
     affiliateContradiction(term) ??
     fieldContradiction(term)
@@ -69,6 +70,19 @@ function stepContradiction(term: Term): string | null {
     if (differ || isSkipped)
       return `the step "${leaf.step}" cannot have been "${before ?? ''}" and "${leaf.was}"`;
     outcomes.set(leaf.step, leaf.was);
+  }
+  return null;
+}
+
+/** A person has one arm of a test. */
+function armContradiction(term: Term): string | null {
+  const arms = new Map<string, string>();
+  for (const { leaf, holds } of term) {
+    if (leaf.kind !== 'split' || !holds) continue;
+    const before = arms.get(leaf.step);
+    if (before !== undefined && before !== leaf.arm)
+      return `nobody has both the arms "${before}" and "${leaf.arm}" of "${leaf.step}"`;
+    arms.set(leaf.step, leaf.arm);
   }
   return null;
 }

@@ -1,5 +1,6 @@
 import { conditionText, type Condition, type Leaf } from '../../sequences/condition.js';
 import {
+  armOutcome,
   isAsking,
   isMail,
   waysOut,
@@ -93,7 +94,7 @@ function impossible(terms: Term[] | null, at: string, course: Course): string | 
   for (const term of terms) {
     const reason =
       term
-        .map(({ leaf, holds }) => (holds ? leafProblem(leaf, at, course) : null))
+        .map(({ leaf, holds }) => (holds ? leafProblem(leaf, at, course) : denialProblem(leaf, at, course)))
         .find((one) => one !== null) ??
       contradictionIn(term) ??
       apart(term, course);
@@ -107,14 +108,48 @@ function impossible(terms: Term[] | null, at: string, course: Course): string | 
 function leafProblem(leaf: Leaf, at: string, { nodes, later, unsold }: Course): string | null {
   if (leaf.kind === 'purchased' || leaf.kind === 'member')
     return unsold.has(leaf.product) ? `no offer sells "${leaf.product}"` : null;
-  if (leaf.kind !== 'clicked' && leaf.kind !== 'opened' && leaf.kind !== 'step') return null;
+  if (!isAboutStep(leaf)) return null;
   const asked = nodes.get(leaf.step);
   if (!asked) return null;
   if (!later.get(leaf.step)?.has(at)) return `who comes here has not been at "${leaf.step}"`;
+  if (leaf.kind === 'split') {
+    const { all, here } = pathsOf(asked, at, later);
+    const path = armOutcome(leaf.arm);
+    const leadsElsewhere = all.includes(path) && !here.includes(path);
+    return leadsElsewhere ? `the path of arm "${leaf.arm}" of "${leaf.step}" does not lead here` : null;
+  }
   if (leaf.kind !== 'step' || leaf.was === 'ran') return null;
   const possible = outcomesOf(asked);
   if (possible.includes(leaf.was)) return null;
   return `"${leaf.step}" is never "${leaf.was}"; it may be: ${possible.join(', ')}`;
+}
+
+/** Why a question can never be answered with no. */
+function denialProblem(leaf: Leaf, at: string, { nodes, later }: Course): string | null {
+  const asked = leaf.kind === 'split' ? nodes.get(leaf.step) : undefined;
+  if (leaf.kind !== 'split' || !asked) return null;
+  const { here } = pathsOf(asked, at, later);
+  return here.length === 1 && here[0] === armOutcome(leaf.arm)
+    ? `nothing but the path of arm "${leaf.arm}" of "${leaf.step}" leads here`
+    : null;
+}
+
+/** The ways out of a split into paths, and those that lead to a step; none where the test is of a mail. */
+function pathsOf(
+  node: SequenceNode,
+  at: string,
+  later: Course['later'],
+): { all: readonly string[]; here: readonly string[] } {
+  const ways = node.kind === 'split' ? waysOut(node) : [];
+  const leads = (to: string | null): boolean => to !== null && (to === at || later.get(to)?.has(at) === true);
+  return {
+    all: ways.map(({ outcome }) => outcome),
+    here: ways.filter(({ to }) => leads(to)).map(({ outcome }) => outcome),
+  };
+}
+
+function isAboutStep(leaf: Leaf): leaf is Extract<Leaf, { step: string }> {
+  return leaf.kind === 'clicked' || leaf.kind === 'opened' || leaf.kind === 'step' || leaf.kind === 'split';
 }
 
 /** The outcomes that can be asked for. */
@@ -128,9 +163,7 @@ function outcomesOf(node: SequenceNode): string[] {
 
 /** Two steps on different ways of a branch: nobody comes to both. */
 function apart(term: Term, { later }: Course): string | null {
-  const steps = term.flatMap(({ leaf, holds }) =>
-    holds && (leaf.kind === 'clicked' || leaf.kind === 'opened' || leaf.kind === 'step') ? [leaf.step] : [],
-  );
+  const steps = term.flatMap(({ leaf, holds }) => (holds && isAboutStep(leaf) ? [leaf.step] : []));
   for (const one of steps)
     for (const other of steps)
       if (one < other && !later.get(one)?.has(other) && !later.get(other)?.has(one))

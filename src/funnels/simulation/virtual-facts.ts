@@ -7,9 +7,11 @@ import {
   type FieldValue,
   type StepOutcome,
 } from '../../sequences/condition.js';
+import { armOutcome, testAt } from '../../sequences/definition.js';
 import { needKey, type Need } from '../../sequences/prepared.js';
 import type { VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
+import { nodeOf } from './virtual-sequences.js';
 
 /** What `loadAnswers` reads from the database, read from the record of one person. */
 export function answersFrom(run: VirtualRun, asks: readonly { row: { id: string }; need: Need }[]): Answers {
@@ -22,7 +24,8 @@ export function answersFrom(run: VirtualRun, asks: readonly { row: { id: string 
   return answers;
 }
 
-function answer({ record, decide }: VirtualRun, enrollmentId: string, need: Need): unknown {
+function answer(run: VirtualRun, enrollmentId: string, need: Need): unknown {
+  const { record, decide } = run;
   switch (need.kind) {
     case 'clicked':
     case 'opened': {
@@ -47,6 +50,8 @@ function answer({ record, decide }: VirtualRun, enrollmentId: string, need: Need
     }
     case 'step':
       return stepWas(record, enrollmentId, need);
+    case 'split':
+      return isOnArm(run, enrollmentId, need);
     case 'field':
       return fieldHolds(need, fieldText(record.fields[need.field]));
     case 'promise':
@@ -81,6 +86,20 @@ function stepWas(
     (mail) => mail.enrollmentId === enrollmentId && mail.step === step && mail.state !== 'cancelled',
   );
   return was === 'ran' && isPlanned;
+}
+
+/** As `ON_ARM` in `loadAnswers`. */
+function isOnArm(
+  { record, funnels }: VirtualRun,
+  enrollmentId: string,
+  { step, arm }: { step: string; arm: string },
+): boolean {
+  if (record.outcomes.get(enrollmentId)?.get(step) === armOutcome(arm)) return true;
+  const mail = record.mails.find((one) => one.enrollmentId === enrollmentId && one.step === step);
+  const node = nodeOf(funnels, mail?.sequence ?? '', step);
+  const test = node === undefined ? undefined : testAt(node);
+  if (mail === undefined || mail.state === 'cancelled' || test === undefined) return false;
+  return drawnAtFirst(test, record.personId).arm === arm;
 }
 
 /** As PostgreSQL's `->>` gives a field: text, whatever its type. */

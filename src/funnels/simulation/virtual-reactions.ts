@@ -87,6 +87,10 @@ export function arrived(run: VirtualRun, now: Date): void {
       for (const key of sequencesBegunBy(run.funnels, trigger)) join(run, key, now);
   for (const tag of run.record.tags)
     for (const key of sequencesBegunBy(run.funnels, { kind: 'tag', tag })) join(run, key, now);
+  // By whose link they came, `happened` says at the same moment.
+  if (!run.record.isAffiliate) return;
+  for (const key of sequencesBegunBy(run.funnels, { kind: 'affiliate', whose: 'self' }))
+    join(run, key, now, { byStep: true });
 }
 
 /** As `MailEntriesService`: the first open or click of a mail. */

@@ -40,6 +40,7 @@ import { LeavingAffiliates1765110010000 } from './migrations/1765110010000-leavi
 import { PayoutsUndone1765110020000 } from './migrations/1765110020000-payouts-undone.js';
 import { RowsOfImports1765113000000 } from './migrations/1765113000000-rows-of-imports.js';
 import { PromisedPrices1765131000000 } from './migrations/1765131000000-promised-prices.js';
+import { VersionsBefore1765135000000 } from './migrations/1765135000000-versions-before.js';
 import { ReportsAndHeldMails1765140000000 } from './migrations/1765140000000-reports-and-held-mails.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
@@ -86,5 +87,6 @@ export const migrations = [
   PayoutsUndone1765110020000,
   RowsOfImports1765113000000,
   PromisedPrices1765131000000,
+  VersionsBefore1765135000000,
   ReportsAndHeldMails1765140000000,
 ];

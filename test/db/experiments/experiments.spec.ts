@@ -1,5 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { assign } from '../../../src/experiments/assign.js';
+import { simulatePeople } from '../../../src/funnels/simulation/simulate.js';
+import { simulationFromFiles } from '../../../src/funnels/simulation/simulation-files.js';
+import { funnelText } from '../sequences/course.js';
 import { openSplitCourse, SUBJECTS, type SplitCourse } from './split-course.js';
 
 /** Monday 5 January 2026, 09:00 UTC is when each test begins. */
@@ -291,5 +294,87 @@ describe('a split test in a sequence', () => {
       'subject',
     );
     expect((await t.get('/api/v1/experiments/999999')).status).toBe(404);
+  });
+
+  it('is asked for by branches and segments: who is on which arm, as the simulation has it, also when it is over', async () => {
+    const cases = (key: string, test: string, ...arms: string[]): string =>
+      `- { key: ${key}, switch: [${arms.map((arm) => `{ if: { split: ${test}, arm: ${arm} }, then: [{ key: ${key}-${arm}, tag: x }] }`).join(', ')}] }`;
+    const ask = (turn: string): string =>
+      `${cases(`mail-${turn}`, 'pitch', 'a', 'b', 'holdout')}\n${cases(`path-${turn}`, 'fork', 'short', 'long', 'holdout')}`;
+    const course = [
+      t.step(`judge: clicks, holdout: 20%, ${SUBJECTS}`),
+      `- { key: fork, split: { judge: revenue, holdout: 20%, arms: [{ key: short, steps: [] }, { key: long, steps: [{ key: on, tag: y }] }] } }`,
+      ask('now'),
+      '- { key: pause, wait: 1 hour }',
+      ask('later'),
+    ].join('\n');
+    await t.publish(course);
+    const people = await t.join(40);
+    await t.at('2026-01-05T10:00:00Z');
+    const drawn: { id: string; step: string; arm: string }[] = await t.db.query(
+      `select a.subscriber_id as id, x.step_key as step, a.arm from experiment_assignment a join experiment x on x.id = a.experiment_id`,
+    );
+    const place = (id: string, step: string, arms: string[]): string =>
+      `case ${arms.indexOf(drawn.find((one) => one.id === id && one.step === step)?.arm ?? '') + 1}`;
+    const wishes = { start: null, days: 2, now: t.clock.now() };
+    const order = simulationFromFiles(
+      [{ name: 'course', text: funnelText(course) }],
+      { name: 'people', text: 'personas: [{ name: reader, count: 40 }]' },
+      wishes,
+    );
+    const simulated = simulatePeople({ ...order, personId: (_, number) => people[number - 1] ?? '' });
+    const seen = new Set<string>();
+    for (const [index, id] of people.entries()) {
+      const [mail, path] = [
+        place(id, 'pitch', ['a', 'b', 'holdout']),
+        place(id, 'fork', ['short', 'long', 'holdout']),
+      ];
+      const outcomes = await t.outcomes(id);
+      expect(outcomes).toMatchObject({
+        'mail-now': mail,
+        'mail-later': mail,
+        'path-now': path,
+        'path-later': path,
+      });
+      expect(Object.fromEntries(simulated[index]?.record.outcomes.get('1') ?? [])).toEqual(outcomes);
+      for (const one of [`mail ${mail}`, `path ${path}`]) seen.add(one);
+    }
+    expect(seen.size).toBe(6);
+
+    const tests = (await t.get('/api/v1/experiments')).body['data'] as unknown as {
+      id: string;
+      stepKey: string;
+    }[];
+    const pitch = tests.find(({ stepKey }) => stepKey === 'pitch')?.id ?? '';
+    await t.post(`/api/v1/experiments/${pitch}/stop`, { arm: 'b' });
+    const [late = ''] = await t.join(1, 101);
+    t.clock.advance(3_600_000);
+    await t.run();
+    expect(await t.outcomes(late)).toMatchObject({ 'mail-now': 'case 2', 'mail-later': 'case 2' });
+
+    const segment = async (key: string, split: object) =>
+      t.post('/api/v1/segments', {
+        key,
+        title: key,
+        conditions: { all: [{ status: ['active'] }, { split }] },
+      });
+    const made = await segment('on-b', { funnel: 'course', step: 'pitch', arm: 'b' });
+    const counted = await t.get(`/api/v1/segments/${String(made.body['id'])}/count`);
+    const onB = drawn.filter(({ step, arm }) => step === 'pitch' && arm === 'b').length;
+    expect(counted.body).toEqual({ count: onB });
+    for (const [split, message] of [
+      [
+        { funnel: 'course', step: 'pitch', arm: 'c' },
+        'conditions.all.1: there is no arm "c of course/pitch"',
+      ],
+      [
+        { funnel: 'course', step: 'hello', arm: 'a' },
+        'conditions.all.1: there is no split test "course/hello"',
+      ],
+      [{ broadcast: '99', arm: 'a' }, 'conditions.all.1: there is no broadcast "99"'],
+    ] as const) {
+      const refused = await segment('wrong', split);
+      expect([refused.status, refused.body['detail']]).toEqual([422, message]);
+    }
   });
 });

@@ -222,7 +222,7 @@ describe('a split test that is stopped by hand, or explained', () => {
         { from: 'after', to: 'after', people: short },
         { from: 'l2', to: 'l2', people: long },
       ]),
-      gains: [{ step: 'l3', people: long }],
+      gains: [{ step: 'l3', people: long, sure: long }],
       losses: [],
     });
     const inside = people[await firstOf(people, 'long')] ?? '';
@@ -231,6 +231,50 @@ describe('a split test that is stopped by hand, or explained', () => {
     expect(await t.mails(people[await firstOf(people, 'short')] ?? '')).toEqual(['hello', 's1', 'after']);
     // Nobody who was inside is drawn anew, or counts in the test that has begun.
     expect(await t.arms()).toEqual({ short, long });
+  });
+
+  it('of paths: a mail is explained by the version it was planned in, after its step went to the other arm by an edit', async () => {
+    await t.publish(paths('judge: revenue'));
+    const people = await t.join(20);
+    const [short = '', long = ''] = await Promise.all(
+      ['short', 'long'].map(async (arm) => people[await firstOf(people, arm)] ?? ''),
+    );
+    const was =
+      /PLANNED_BY_SEQUENCE".*version 1.*SPLIT_TEST_ARM".*arm “long” of the split test “course\/fork”: a hash .*DUE_BY_STEP".*runs at once/;
+    expect(await explain(long, 'l1')).toMatch(was);
+    const swapped = `arms: [{ key: short, steps: [${mail('s1')}, ${mail('l1', ', delay: 1 day')}] }, { key: long, steps: [${mail('l2', ', delay: 1 day')}] }]`;
+    await t.publish(paths('judge: revenue', swapped));
+    const [sequence]: { id: string }[] = await t.db.query(`select id from sequence where key = 'course'`);
+    const move = async (body: object) =>
+      t.post(`/api/v1/sequences/${sequence?.id}/move-people`, { dryRun: false, ...body });
+    t.clock.advance(1000);
+    await move({ mode: 'forward-only' });
+    expect(await explain(long, 'l1')).toMatch(was);
+    expect(await explain(long, 's1')).toMatch(
+      /joined .*version 1, .* taken to version 2 since.*SPLIT_TEST_ARM_KEPT".*arm “long” .*BRANCH_WENT_OTHER_WAY".*drew “arm long”/,
+    );
+    // Somebody on the short path has the step before them now.
+    expect(await explain(short, 'l1')).toMatch(
+      /SPLIT_TEST_ARM_KEPT".*arm “short” .*BRANCH_TAKEN".*STEP_NOT_DUE/,
+    );
+    await t.at('2026-01-07T10:00:00Z');
+    expect(await t.mails(short)).toEqual(['hello', 's1', 'l1']);
+    expect(await explain(short, 'l1')).toMatch(
+      /PLANNED_BY_SEQUENCE".*version 2.*SPLIT_TEST_ARM_KEPT".*arm “short” .*before the test was changed.*1 day after/,
+    );
+    // Their own path goes on where it was, though the mail they had is on the other one now.
+    expect(await t.mails(long)).toEqual(['hello', 'l1', 'l2']);
+    expect(await explain(long, 'l2')).toMatch(/version 2.*SPLIT_TEST_ARM_KEPT".*arm “long” .*1 day after/);
+    // Who is taken to the other path by hand gets a mail that their arm does not have.
+    await t.publish(paths('judge: revenue', swapped.replace(mail('l2', ', delay: 1 day'), mail('l3'))));
+    t.clock.advance(1000);
+    await move({ mode: 're-map', steps: { after: 'l3' } });
+    await t.run();
+    expect(await t.mails(short)).toEqual(['hello', 's1', 'l1', 'l3']);
+    expect(await explain(short, 'l3')).toMatch(
+      /version 3.*SPLIT_TEST_ARM_KEPT".*arm “short” .*SPLIT_TEST_OTHER_PATH".*arm “long” .*by a move/,
+    );
+    for (const step of ['s1', 'l1']) expect(await explain(short, step)).not.toContain('OTHER_PATH');
   });
 
   it('of paths that send as many mails, counts people who click in any of them', async () => {

@@ -46,6 +46,8 @@ class FunnelMaker {
   /** Steps that send a mail, so far. */
   readonly mails: string[] = [];
   readonly #steps: string[] = [];
+  /** Split tests of mails and of paths so far, by arm. */
+  readonly #drawn: { split: string; arm: string }[] = [];
   #count = 0;
   /** How many arms of splits are around what is made just now: goals and waits for a date have no place there. */
   #arms = 0;
@@ -164,8 +166,11 @@ class FunnelMaker {
       ...(depth > 0 ? ['if', 'if', 'switch', 'split', 'split'] : []),
       ...(isLast ? ['end', ...(this.about.other === null ? [] : ['move', 'move'])] : []),
     ]);
-    const made = { key, ...this.ofKind(kind, depth) };
+    const made: Options = { key, ...this.ofKind(kind, depth) };
     this.#steps.push(key);
+    const test = made['split'] as { arms: { key: string }[]; holdout?: string } | undefined;
+    const arms = [...(test?.arms ?? []), ...(test?.holdout === undefined ? [] : [{ key: 'holdout' }])];
+    this.#drawn.push(...arms.map(({ key: arm }) => ({ split: key, arm })));
     if (kind === 'email' || kind === 'offer') this.mails.push(key);
     return made;
   }
@@ -280,6 +285,9 @@ class FunnelMaker {
       ...(this.mails.length > 0 ? [() => ({ clicked: dice.pick(this.mails) })] : []),
       ...(this.#steps.length > 0
         ? [() => ({ step: dice.pick(this.#steps), was: dice.pick(['ran', 'skipped', 'then', 'else']) })]
+        : []),
+      ...(this.#drawn.length > 0
+        ? [() => ({ ...dice.pick(this.#drawn) }), () => ({ ...dice.pick(this.#drawn) })]
         : []),
     ];
     const kind = depth > 0 ? dice.pick(['leaf', 'leaf', 'leaf', 'all', 'any', 'not']) : 'leaf';

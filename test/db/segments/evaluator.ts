@@ -1,7 +1,8 @@
 import type { Condition, FieldCondition, MailFilter, TimeWindow } from '../../../src/segments/condition.js';
-import { DEFINITIONS, type MailFact, NOW, type Person } from './people.js';
+import { DEFINITIONS, type MailFact, NOW, type Person, TESTS } from './people.js';
 
 const DAY_MS = 86_400_000;
+const ARM_LETTERS = ['a', 'b'];
 const DATE = /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/;
 
 /** What a condition means, said plainly and without a database; the SQL must agree. `email` is as it is stored. */
@@ -47,6 +48,14 @@ export function meets(person: Person & { email: string }, condition: Condition):
     return condition.affiliate === 'self'
       ? person.isAffiliate
       : person.affiliate !== null && ['any', person.affiliate].includes(condition.affiliate);
+  if ('split' in condition) {
+    const { broadcast, funnel, step, arm } = condition.split;
+    if (broadcast !== undefined)
+      return person.mails.some((mail) => mail.arm === ARM_LETTERS.indexOf(arm) && isOf(mail, { broadcast }));
+    if (person.enrollments.length === 0) return false;
+    const drawn = person.arms.filter(({ test }) => TESTS[test] === `${funnel}/${step}`);
+    return drawn.toSorted((one, other) => other.test - one.test)[0]?.arm === arm;
+  }
   if ('received' in condition)
     return person.mails.some(
       (mail) =>

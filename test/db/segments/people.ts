@@ -14,6 +14,9 @@ export const FUNNELS = ['f1', 'f2'];
 export const STEPS = ['s1', 's2'];
 export const FORMS = ['form1', 'form2'];
 export const BROADCASTS = 2;
+/** Of step s1 of f1, which was edited, and of f2. */
+export const TESTS = ['f1/s1', 'f1/s1', 'f2/s1'];
+export const ARMS = ['a', 'b', 'holdout'];
 export const TEXTS = ['', 'pro', 'Pro Plan', 'straße', `x' or true --`, 'É', '%', '_'];
 
 const field = (key: string, type: FieldDefinition['type'], choices: string[] = []): FieldDefinition => ({
@@ -35,6 +38,8 @@ export interface MailFact {
   broadcast: number | null;
   funnel: string | null;
   step: string | null;
+  /** Place among the arms of the broadcast. */
+  arm: number | null;
 }
 
 /** Somebody as the tests know them: everything that a condition can ask. */
@@ -56,6 +61,8 @@ export interface Person {
   affiliate: string | null;
   isAffiliate: boolean;
   enrollments: { funnel: string; status: string }[];
+  /** By the place of the test. Only who is in a sequence has any. */
+  arms: { test: number; arm: string }[];
   forms: string[];
 }
 
@@ -79,11 +86,13 @@ const mail = fc
         broadcast: fc.integer({ min: 0, max: BROADCASTS - 1 }),
         funnel: fc.constant(null),
         step: fc.constant(null),
+        arm: fc.constantFrom(null, 0, 1),
       }),
       fc.record({
         broadcast: fc.constant(null),
         funnel: fc.constantFrom(...FUNNELS),
         step: fc.constantFrom(...STEPS),
+        arm: fc.constant(null),
       }),
     ),
     state: fc.constantFrom('accepted', 'accepted', 'unknown', 'rejected', 'ready'),
@@ -146,6 +155,10 @@ export const person: fc.Arbitrary<Person> = fc.record({
     }),
     { selector: ({ funnel }) => funnel, maxLength: 2 },
   ),
+  arms: fc.uniqueArray(
+    fc.record({ test: fc.integer({ min: 0, max: TESTS.length - 1 }), arm: fc.constantFrom(...ARMS) }),
+    { selector: ({ test }) => test },
+  ),
   forms: someOf(FORMS),
 });
 
@@ -188,6 +201,13 @@ export async function seedPeople(db: DataSource, people: readonly Person[]): Pro
         `insert into enrollment (sequence_id, version_id, subscriber_id, status, started_at)
          select q.id, q.current_version_id, $1, $2, now() from sequence q where q.funnel_key = $3`,
         [id, status, funnel],
+      );
+    for (const { test, arm } of one.arms)
+      await db.query(
+        `insert into experiment_assignment (experiment_id, subscriber_id, arm, period, enrollment_id, carried, assigned_at)
+         select x.id, $1, $2, 0, (select min(e.id) from enrollment e where e.subscriber_id = $1), false, now()
+         from experiment x where x.key = $3 and exists (select 1 from enrollment e where e.subscriber_id = $1)`,
+        [id, arm, `test ${test}`],
       );
     await seedMails(db, id, one.mails);
     await seedOrders(db, id, one.orders);
@@ -253,6 +273,11 @@ async function seedWorld(db: DataSource): Promise<void> {
   await db.query(
     'update sequence q set current_version_id = v.id from sequence_version v where v.sequence_id = q.id',
   );
+  for (const [place, test] of TESTS.entries())
+    await db.query(
+      `insert into experiment (key, test, funnel_key, step_key, terms, started_at) values ($1, $2, 'f1', 's1', '{}', now())`,
+      [`test ${place}`, test],
+    );
   for (let n = 0; n < BROADCASTS; n++)
     await db.query(
       `insert into broadcast (title, email_template_id, sender, created_at) select 'B', id, '{}', now() from email_template`,
@@ -260,13 +285,13 @@ async function seedWorld(db: DataSource): Promise<void> {
 }
 
 async function seedMails(db: DataSource, id: string, mails: Person['mails']): Promise<void> {
-  for (const [index, { at, broadcast, funnel, step, state, hits }] of mails.entries()) {
+  for (const [index, { at, broadcast, funnel, step, arm, state, hits }] of mails.entries()) {
     const rows: { id: string }[] = await db.query(
       `insert into message (dedupe_key, class, kind, subscriber_id, broadcast_id, funnel_key, step_key, email_template_id, sender,
-         address, address_hash, message_id_header, state, accepted_at, due_at, created_at)
+         address, address_hash, message_id_header, state, accepted_at, due_at, created_at, arm)
        select $1, 'marketing', 'sequence', $2, $3, $4, $5, t.id, '{}', 'a', $1::text::bytea, $1, $6,
-         case when $6 in ('accepted', 'unknown') then $7::timestamptz end, $7, $7 from email_template t returning id`,
-      [`${id}:${index}`, id, broadcast === null ? null : broadcast + 1, funnel, step, state, at],
+         case when $6 in ('accepted', 'unknown') then $7::timestamptz end, $7, $7, $8 from email_template t returning id`,
+      [`${id}:${index}`, id, broadcast === null ? null : broadcast + 1, funnel, step, state, at, arm],
     );
     for (const hit of hits)
       await db.query(

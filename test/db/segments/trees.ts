@@ -3,6 +3,7 @@ import type { Condition, FieldCondition } from '../../../src/segments/condition.
 import { SUBSCRIBER_STATUSES } from '../../../src/subscribers/subscription-status.js';
 import {
   AFFILIATES,
+  ARMS,
   BROADCASTS,
   day,
   FORMS,
@@ -102,6 +103,15 @@ const leaf: fc.Arbitrary<Condition> = fc.oneof(
     ),
   }),
   fc.record({ affiliate: fc.constantFrom('any', 'self', 'nobody', ...AFFILIATES) }),
+  fc.record({
+    split: both(
+      fc.oneof(
+        fc.constantFrom('1', '2').map((broadcast) => ({ broadcast })),
+        fc.record({ funnel: fc.constantFrom(...FUNNELS), step: fc.constantFrom(...STEPS) }),
+      ),
+      fc.record({ arm: fc.constantFrom(...ARMS) }),
+    ),
+  }),
   fc.record({
     sequence: fc.record({
       key: fc.constantFrom(...FUNNELS),

@@ -306,4 +306,66 @@ describe('what branches ask', () => {
     expect((await t.mails(id)).at(-1)).toBe('after');
     await t.db.query('truncate affiliate cascade');
   });
+
+  it('begins by the affiliate of somebody who bought first and confirmed their sign-up later, and of an affiliate who signs up', async () => {
+    const { app } = t.test;
+    await t.db.query('truncate affiliate cascade');
+    for (const [code, address] of [
+      ['ada', 'ada@example.org'],
+      ['own', 'partner@example.com'],
+    ])
+      await t.db.query(
+        `insert into affiliate (code, name, email, email_key, state, created_at, updated_at)
+         values ($1, $1, $2, $2, 'active', now(), now())`,
+        [code, address],
+      );
+    const steps = '- { key: one, email: emails/story }';
+    await t.publish(steps, 'enterOn: [{ affiliate: any }]\nreentry: always');
+    await t.publish(steps, 'enterOn: [{ affiliate: ada }]\nreentry: always', 'ada');
+    await t.publish(steps, 'enterOn: [{ affiliate: self }]', 'self');
+    const pending = async (address: string): Promise<string> => {
+      const id = await t.person(address);
+      await t.db.query(`update subscriber set status = 'pending', confirmed_at = null where id = $1`, [id]);
+      return id;
+    };
+    const touched = async (id: string, code = 'ada'): Promise<void> => {
+      const [row]: { id: string }[] = await t.db.query('select id from affiliate where code = $1', [code]);
+      const touch = { affiliateId: row?.id ?? '', at: t.clock.now() };
+      const referrals = app.get(ReferralsService, { strict: false });
+      await t.db.transaction(async (manager) =>
+        referrals.keep(manager, id, { touch, source: 'checkout', isProven: true }),
+      );
+    };
+    const confirm = async (id: string, and = async () => Promise.resolve()): Promise<void> => {
+      t.clock.advance(86_400_000);
+      await t.db.transaction(async (manager) => {
+        const subscribers = app.get(SubscribersService, { strict: false });
+        expect(await subscribers.activate(manager, id)).toBe('activated');
+      });
+      await and();
+      for (const _ of [1, 2]) await t.run();
+    };
+    const places = async (id: string): Promise<(number | undefined)[]> =>
+      Promise.all(
+        ['course', 'ada', 'self'].map(async (key) => (await t.place(id, key))?.['occurrence'] as number),
+      );
+    const [buyer, partner, nobody] = [
+      await pending('buyer@example.com'),
+      await pending('partner@example.com'),
+      await pending('nobody@example.com'),
+    ];
+    await touched(buyer);
+    await t.run();
+    expect(await places(buyer)).toEqual([undefined, undefined, undefined]);
+    for (const id of [buyer, partner, nobody]) await confirm(id);
+    expect(await places(buyer)).toEqual([1, 1, undefined]);
+    expect(await places(partner)).toEqual([undefined, undefined, 1]);
+    expect(await places(nobody)).toEqual([undefined, undefined, undefined]);
+    // A link of another in the very moment of the confirmation begins its sequence once, though one may come back.
+    const both = await pending('both@example.com');
+    await touched(both, 'own');
+    await confirm(both, async () => touched(both, 'ada'));
+    expect(await places(both)).toEqual([1, 1, undefined]);
+    await t.db.query('truncate affiliate cascade');
+  });
 });

@@ -56,8 +56,10 @@ describe('a sequence that is edited while people are in it', () => {
         { from: 'b', to: 'x', people: 1 },
       ],
       stays: [],
-      gains: [{ step: 'x', people: 1 }],
+      gains: [{ step: 'x', people: 1, sure: 1 }],
       losses: [],
+      gainers: { people: 1, sure: 1 },
+      losers: { people: 0, sure: 0 },
       overtaken: false,
     });
     expect((await move({ mode: 'catch-up', within: '2 days' })).body).toMatchObject({

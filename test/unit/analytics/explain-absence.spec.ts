@@ -53,6 +53,7 @@ const ENROLLMENT: EnrollmentFacts = {
   startedAt: EARLIER,
   endedAt: null,
   version: 1,
+  joinedVersion: 1,
   definition: { window: null, exitOn: [], first: 'welcome', nodes: NODES },
   outcomes: [ran('welcome')],
 };

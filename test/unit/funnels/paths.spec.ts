@@ -186,6 +186,31 @@ describe('a split test of paths', () => {
     expect(found).toEqual([expect.stringContaining(message)]);
   });
 
+  it.each([
+    ['hello', 'a', ['if.split: "hello" is not a step with a split test before this one; there are: fork']],
+    ['fork', 'third', ['if.arm: the split test "fork" has no arm "third"; there are: short, long']],
+    ['fork', 'holdout', ['if.arm: the split test "fork" has no arm "holdout"; there are: short, long']],
+    ['fork', 'long', []],
+  ])('a branch asks on which arm of %s people are, if it is %s', (step, name, problems) => {
+    const steps = `- ${mail('hello')}\n${split(TWO)}\n- { key: ask, if: { split: ${step}, arm: ${name} }, then: [${mail('more')}] }`;
+    expect(wrong(file(steps))).toEqual(
+      problems.map((problem) => expect.stringContaining(`sequence.steps.2.${problem}`) as string),
+    );
+  });
+
+  it.each([
+    ['{ all: [{ split: fork, arm: short }, { split: fork, arm: long }] }', '', 'nobody has both the arms'],
+    ['', '{ split: fork, arm: short }', 'the path of arm "short" of "fork" does not lead here'],
+    ['', '{ split: fork, arm: long }', 'always true, so nobody takes else'],
+    ['', '{ not: { split: fork, arm: long } }', 'nothing but the path of arm "long" of "fork" leads here'],
+  ])('what is asked behind it (%s) or on a path (%s) can be answered', (behind, inside, message) => {
+    const ask = (key: string, asked: string): string =>
+      `{ key: ${key}, if: ${asked}, then: [${mail(`${key}-yes`)}], else: [${mail(`${key}-no`)}] }`;
+    const long = arm('long', mail('l1'), ...(inside === '' ? [] : [ask('in', inside)]));
+    const steps = `${split([arm('short', mail('s1', ', delay: 1 day')), long])}${behind === '' ? '' : `\n- ${ask('out', behind)}`}`;
+    expect(wrong(file(steps))).toEqual([expect.stringContaining(message)]);
+  });
+
   it('may be judged by clicks where every path sends everybody as many mails', () => {
     const both = `{ key: q, if: { tag: t }, then: [${mail('x')}], else: [${mail('y')}] }`;
     expect(splitIn(split([arm('a', both), arm('b', mail('z'))], 'judge: clicks')).split.terms.cap).toBeNull();

@@ -59,7 +59,8 @@ describe('the steps of a funnel file', () => {
     }));
   };
   const KINDS = 'email, if, switch, split, wait, tag, untag, set, move, webhook, notify, goal, end';
-  const QUESTIONS = 'clicked, opened, tag, purchased, member, affiliate, event, step, field, all, any, not';
+  const QUESTIONS =
+    'clicked, opened, tag, purchased, member, affiliate, event, step, split, field, all, any, not';
 
   it.each([
     [
