@@ -130,6 +130,7 @@ export class LedgerQueries {
         overdue.overdueBefore,
         overdue.action,
         overdue.reason,
+        overdue.dueBy,
       ],
     });
     const messages = rows
@@ -268,6 +269,8 @@ export class LedgerQueries {
 
 type ClaimedRow = Omit<ClaimedMessage, 'sender'> & { state: string; sender: string };
 
+const IS_OVERDUE = overdueSql('m', { overdueBefore: '$6', action: '$7', dueBy: '$9' });
+
 const CLAIM = `
 with due as (
   select d.* from unnest($4::text[], $5::int[]) as lane (key, most) cross join lateral (
@@ -275,11 +278,11 @@ with due as (
       case when m.expires_at <= $3 then 'expired'
            when moment.broadcast = 'cancelled' then 'cancelled'
            when moment.broadcast = 'paused' then 'held'
-           when ${overdueSql('m', '$6', '$7')} then $7
+           when ${IS_OVERDUE} then $7
            when ${MAY_BE_SENT} then 'leased' when ${WAITS_FOR_READER} then 'held' else 'suppressed' end as state,
       case when m.expires_at <= $3 then 'too late to be sent'
            when moment.broadcast in ('cancelled', 'paused') then 'broadcast ' || moment.broadcast
-           when ${overdueSql('m', '$6', '$7')} then $8::text
+           when ${IS_OVERDUE} then $8::text
            when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED} end as why
     from message m ${MOMENT} where m.state = 'ready' and m.lane_key = lane.key and m.due_at <= $3
     order by m.priority, m.due_at, m.id limit lane.most for update of m skip locked) d

@@ -141,7 +141,12 @@ export class OverdueService {
         now,
       ]);
       const lateBefore = new Date(now.getTime() - settings.afterHours * HOUR_MS);
-      if (outage && settings.policy === 'ask' && !this.config.demo && (await anyLate(manager, lateBefore)))
+      if (
+        outage &&
+        settings.policy === 'ask' &&
+        !this.config.demo &&
+        (await anyLate(manager, lateBefore, now))
+      )
         await this.alerts.raise(
           {
             key: OVERDUE_ALERT,
@@ -157,10 +162,11 @@ export class OverdueService {
 }
 
 /** A quiet installation is silent without anything being late. Reads what is ready until it finds one. */
-async function anyLate(manager: EntityManager, before: Date): Promise<boolean> {
+async function anyLate(manager: EntityManager, before: Date, now: Date): Promise<boolean> {
   const rows: unknown[] = await manager.query(
-    `select 1 from message where state = 'ready' and class = 'marketing' and coalesce(planned_for, due_at) < $1 limit 1`,
-    [before],
+    `select 1 from message where state = 'ready' and class = 'marketing' and coalesce(planned_for, due_at) < $1
+       and due_at <= $2 limit 1`,
+    [before, now],
   );
   return rows.length > 0;
 }

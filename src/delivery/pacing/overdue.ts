@@ -19,12 +19,14 @@ export const RESTORED = 'restored backup';
 export interface OverdueParameters {
   /** On the application's clock, as due times are. */
   overdueBefore: Date | null;
+  /** What is still to come then is not late: the rest of a broadcast that is spread over days. Null: everything is. */
+  dueBy: Date | null;
   action: 'held' | 'expired' | null;
   reason: string | null;
 }
 
 const HOUR_MS = 3_600_000;
-const NOTHING: OverdueParameters = { overdueBefore: null, action: null, reason: null };
+const NOTHING: OverdueParameters = { overdueBefore: null, dueBy: null, action: null, reason: null };
 
 /**
  * `resumedAt` is when sending went on after the last outage of at least `afterHours`. Not the present: a broadcast that
@@ -45,6 +47,7 @@ export function overdueParameters({
       ? NOTHING
       : {
           overdueBefore: confirmed.at,
+          dueBy: null,
           action: confirmed.unsent === 'hold' ? 'held' : 'expired',
           reason: RESTORED,
         };
@@ -53,6 +56,7 @@ export function overdueParameters({
       ? NOTHING
       : {
           overdueBefore: new Date(resumedAt.getTime() - settings.afterHours * HOUR_MS),
+          dueBy: resumedAt,
           action: settings.policy === 'ask' ? 'held' : 'expired',
           reason: OVERDUE,
         };
@@ -65,9 +69,14 @@ export function isOutage(aliveAt: Date, now: Date, { afterHours }: OverdueSettin
 }
 
 /**
- * The claim's condition over message `alias`; `overdueBefore` and `action` are parameters such as `$4`. Somebody waits
- * for a confirmation or a receipt however late it is.
+ * The claim's condition over message `alias`; the others are parameters such as `$4`. Somebody waits for a confirmation
+ * or a receipt however late it is.
  */
-export function overdueSql(alias: string, overdueBefore: string, action: string): string {
-  return `(${action}::text is not null and ${alias}.class = 'marketing' and coalesce(${alias}.planned_for, ${alias}.due_at) < ${overdueBefore}::timestamptz)`;
+export function overdueSql(
+  alias: string,
+  { overdueBefore, dueBy, action }: Record<'overdueBefore' | 'dueBy' | 'action', string>,
+): string {
+  return `(${action}::text is not null and ${alias}.class = 'marketing'
+    and coalesce(${alias}.planned_for, ${alias}.due_at) < ${overdueBefore}::timestamptz
+    and (${dueBy}::timestamptz is null or ${alias}.due_at <= ${dueBy}::timestamptz))`;
 }

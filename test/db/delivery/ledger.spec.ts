@@ -23,7 +23,7 @@ describe('the statements of the ledger', () => {
 
   const claim = async (limit: number, db?: PoolClient): ReturnType<typeof t.ledger.claim> => {
     const lanes = [{ laneKey: 'example.com|other', limit }];
-    const overdue = { overdueBefore: null, action: null, reason: null };
+    const overdue = { overdueBefore: null, dueBy: null, action: null, reason: null };
     return t.ledger.claim('first', { lanes, limit, now: t.clock.now(), overdue }, db);
   };
   /** Then PostgreSQL commits, and the connection ends before the worker hears of it: the worker asks again. */

@@ -31,7 +31,7 @@ describe('sending what is due', () => {
       lanes: [{ laneKey: 'example.com|other', limit }],
       limit,
       now: t.clock.now(),
-      overdue: { overdueBefore: null, action: null, reason: null },
+      overdue: { overdueBefore: null, dueBy: null, action: null, reason: null },
     });
   const enterData = async (id: string, epoch: number): Promise<boolean> =>
     (await t.ledger.write([], [{ id, epoch }])).has(id);

@@ -27,11 +27,12 @@ describe('mails that an outage has made late', () => {
 
   /** What the claim does with the parameters. */
   async function claim(app = t): Promise<void> {
-    const { overdueBefore, action, reason } = await app.app.get(OverdueService).parameters();
+    const { overdueBefore, dueBy, action, reason } = await app.app.get(OverdueService).parameters();
+    const isOverdue = overdueSql('m', { overdueBefore: '$1', dueBy: '$5', action: '$2' });
     await t.db.query(
-      `update message m set state = case when ${overdueSql('m', '$1', '$2')} then $2 else 'leased' end, state_reason = $3
+      `update message m set state = case when ${isOverdue} then $2 else 'leased' end, state_reason = $3
        where state = 'ready' and due_at <= $4`,
-      [overdueBefore, action, reason, app.clock.now()],
+      [overdueBefore, action, reason, app.clock.now(), dueBy],
     );
   }
   const states = async (): Promise<unknown> => {
@@ -90,10 +91,27 @@ describe('mails that an outage has made late', () => {
     await insertMessage(t.db, { due_at: at(0) });
     for (let hours = 0; hours <= 100; hours++) {
       t.clock.set(at(hours));
-      expect(await overdue.parameters()).toEqual({ overdueBefore: null, action: null, reason: null });
+      expect(await overdue.parameters()).toEqual({
+        overdueBefore: null,
+        dueBy: null,
+        action: null,
+        reason: null,
+      });
     }
     await claim();
     expect(await states()).toEqual(['leased']);
+  });
+
+  it('are not those that were still to come when sending went on, of a broadcast decided before', async () => {
+    await claim();
+    for (const hours of [40, 71, 73, 90])
+      await insertMessage(t.db, { due_at: at(hours), planned_for: at(10) });
+    t.clock.set(at(72));
+    await claim();
+    expect(await states()).toEqual(['held', 'held', 'ready', 'ready']);
+    t.clock.set(at(91));
+    await claim();
+    expect(await states()).toEqual(['held', 'held', 'leased', 'leased']);
   });
 
   it('are no trouble where nothing was due', async () => {
