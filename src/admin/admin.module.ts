@@ -27,6 +27,7 @@ import { LimitsController } from './limits.controller.js';
 import { LoginController } from './login.controller.js';
 import { MailboxController } from './mailbox.controller.js';
 import { MembershipPagesController } from './membership-pages.controller.js';
+import { OrderPagesController } from './order-pages.controller.js';
 import { OwnerAccess } from './owner-access.service.js';
 import { OwnerGuard } from './owner.guard.js';
 import { OwnerService } from './owner.service.js';
@@ -74,6 +75,7 @@ import { WhyController } from './why.controller.js';
     AffiliatePagesController,
     PayoutPagesController,
     MembershipPagesController,
+    OrderPagesController,
   ],
   providers: [
     OwnerService,

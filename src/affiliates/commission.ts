@@ -80,7 +80,7 @@ export function shareOf(amountMinor: number, bps: number): number {
 }
 
 /**
- * How much of a commission is clawed back once `refundedMinor` of an order's `totalMinor` have gone back in all, those of
+ * How much of a commission is clawed back once `refundedMinor` of a line's `totalMinor` have gone back in all, those of
  * earlier refunds included: the same part of it, rounded up, so that what stays is never more than its share of what the
  * buyer still pays. All of it when all went back.
  */

@@ -73,6 +73,9 @@ export async function insertCommissions(
 export interface OpenCommission {
   id: string;
   affiliateId: string;
+  lineId: string;
+  /** What was paid for the line. */
+  baseMinor: number;
   amountMinor: number;
   clawedBackMinor: number;
   currency: string;
@@ -84,7 +87,7 @@ export async function lockCommissions(db: EntityManager, orderId: string): Promi
   // Locked first and summed after, so that what is summed is what the refund before us has left.
   await db.query('select 1 from commission where order_id = $1 order by id for update', [orderId]);
   return db.query(
-    `select c.id, c.affiliate_id as "affiliateId", c.amount_minor::float8 as "amountMinor", c.currency, c.due_at as "dueAt",
+    `select c.id, c.affiliate_id as "affiliateId", c.order_line_id as "lineId", c.base_minor::float8 as "baseMinor", c.amount_minor::float8 as "amountMinor", c.currency, c.due_at as "dueAt",
         (select coalesce(sum(b.amount_minor), 0)::float8 from clawback b where b.commission_id = c.id) as "clawedBackMinor"
        from commission c where c.order_id = $1 and c.amount_minor > 0 order by c.id`,
     [orderId],

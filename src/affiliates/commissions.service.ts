@@ -94,16 +94,20 @@ export class CommissionsService {
   }
 
   /**
-   * In the transaction of a refund. `refundedMinor` is what has gone back of the order in all. What is due already, or was
-   * paid out, is taken off what becomes due next.
+   * In the transaction of a refund. `refundedOf`: what has gone back in all of each line of the order, in minor units; both
+   * tiers lose that share of what they earned by the line. What is due already, or was paid out, is taken off what becomes
+   * due next.
    */
   async clawBack(
     manager: EntityManager,
-    { orderId, ...refund }: { orderId: string; refundedMinor: number; totalMinor: number },
+    orderId: string,
+    refundedOf: ReadonlyMap<string, number>,
   ): Promise<void> {
     const now = this.clock.now();
     for (const commission of await lockCommissions(manager, orderId)) {
-      const amount = clawedBackOf(commission.amountMinor, refund) - commission.clawedBackMinor;
+      const { lineId, baseMinor: totalMinor, amountMinor, clawedBackMinor } = commission;
+      const refund = { refundedMinor: refundedOf.get(lineId) ?? 0, totalMinor };
+      const amount = clawedBackOf(amountMinor, refund) - clawedBackMinor;
       if (amount <= 0) continue;
       // In the hold it meets what it takes back on the day that becomes due.
       const dueAt = commission.dueAt > now ? commission.dueAt : now;

@@ -36,8 +36,8 @@ const headline = z.object({
   confirmed: count,
   offerViews: count,
   orders: count.meta({ description: 'Paid in the period, those refunded since included; without upsells.' }),
-  refunds: count,
-  revenue: money.meta({ description: "Without refunded orders, in the funnel's own currency." }),
+  refunds: count.meta({ description: 'Of the orders, those refunded whole.' }),
+  revenue: money.meta({ description: "Without what was refunded, in the funnel's own currency." }),
   revenues: z.array(money).meta({ description: 'One amount for each currency.' }),
   rates: z.object({
     signUp: rate.meta({ description: 'Sign-ups of visitors; null when there is nothing to divide by.' }),

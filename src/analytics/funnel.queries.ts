@@ -60,7 +60,8 @@ export async function countUpsells(db: EntityManager, key: string, period: Perio
     `select f.slug as offer, count(*)::int as shown,
             count(*) filter (where o.status in ('paid', 'refunded'))::int as taken,
             count(*) filter (where u.answer = 'declined')::int as declined,
-            jsonb_build_object('amountMinor', coalesce(sum(o.amount_minor) filter (where o.status = 'paid' and o.currency = p.currency), 0)::float8,
+            jsonb_build_object('amountMinor', coalesce(sum(o.amount_minor - o.refunded_minor)
+                filter (where o.status = 'paid' and o.currency = p.currency), 0)::float8,
               'currency', p.currency) as revenue
        from upsell u join offer f on f.id = u.offer_id join product p on p.id = f.product_id
        left join orders o on o.id = u.taken_order_id
@@ -70,10 +71,10 @@ export async function countUpsells(db: EntityManager, key: string, period: Perio
   );
 }
 
-/** By currency, largest number of orders first. Refunded orders earned nothing. Served by orders_funnel. */
+/** By currency, largest number of orders first. What was refunded was not earned. Served by orders_funnel. */
 export async function sumRevenue(db: EntityManager, key: string, period: Period): Promise<Money[]> {
   return db.query(
-    `select sum(amount_minor)::float8 as "amountMinor", currency from orders
+    `select sum(amount_minor - refunded_minor)::float8 as "amountMinor", currency from orders
       where funnel_key = $1 and status = 'paid' and ${within('paid_at')}
       group by currency order by count(*) desc, currency`,
     [key, period.from, period.to],

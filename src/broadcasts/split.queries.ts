@@ -43,7 +43,7 @@ export class SplitQueries {
            select 1 from tracking_event e where e.message_id = r.id and e.kind = 'click' and e.class = 'human' and e.at <= $2)
          group by r.arm),
        buyer as (
-         select r.arm, r.id, sum(c.amount_minor) as amount from reader r join conversion c on c.subscriber_id = r.subscriber_id
+         select r.arm, r.id, sum(c.amount_minor - coalesce(o.refunded_minor, 0)) as amount from reader r join conversion c on c.subscriber_id = r.subscriber_id
            left join orders o on o.id = c.order_id
          where c.kind = 'order' and c.currency = $3 and c.at >= r.taken_at and c.at <= $2 and coalesce(o.status, 'paid') = 'paid'
          group by r.arm, r.id),

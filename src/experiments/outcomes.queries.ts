@@ -48,8 +48,8 @@ export async function countOutcomes(
   );
 }
 
-/** Orders of the funnel, whichever mail they came by: an arm may only hurry what would have been bought anyway. */
-const PAID = `least($4::bigint, (select coalesce(sum(c.amount_minor), 0) from conversion c left join orders o on o.id = c.order_id
+/** Orders of the funnel without what was refunded, whichever mail they came by: an arm may only hurry what would have been bought anyway. */
+const PAID = `least($4::bigint, (select coalesce(sum(c.amount_minor - coalesce(o.refunded_minor, 0)), 0) from conversion c left join orders o on o.id = c.order_id
   where c.subscriber_id = a.subscriber_id and c.kind = 'order' and c.funnel_key = x.funnel_key and c.currency = $5
     and c.at >= a.assigned_at and c.at <= a.assigned_at + $3 * interval '1 second' and coalesce(o.status, 'paid') = 'paid'))::int`;
 

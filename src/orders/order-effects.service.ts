@@ -64,25 +64,26 @@ export class OrderEffects {
     }
   }
 
-  /** Called once for each order, which is locked and was paid before. What the buyer has paid for twice they keep. */
-  async refunded(manager: EntityManager, order: Order): Promise<void> {
-    const { subscriberId, lines, total } = order;
+  /**
+   * Called once for each refund, with the order as it is after it, which is locked and was paid before. Commissions go back
+   * with the money of their line; licences, memberships and tags with the lines that are taken back. What the buyer has paid
+   * for twice they keep.
+   */
+  async refunded(manager: EntityManager, order: Order, takenBack: readonly string[]): Promise<void> {
+    const { subscriberId } = order;
+    const lines = order.lines.filter(({ id }) => takenBack.includes(id));
     // As a payment does, and before anything else: one of the same product that runs now is waited for and counts.
     if (subscriberId !== null) await this.subscribers.hold(manager, subscriberId);
-    const lineIds = lines.map(({ id }) => id);
     await manager.query('update licence set revoked_at = $2 where order_line_id = any ($1)', [
-      lineIds,
+      takenBack,
       this.clock.now(),
     ]);
-    const back = { refundedMinor: total.amountMinor, totalMinor: total.amountMinor };
-    await this.commissions.clawBack(manager, { orderId: order.id, ...back });
-    if (subscriberId === null) return;
-    await this.memberships.refundedOrder(manager, order.id);
-    const kept = await productsKept(
-      manager,
-      subscriberId,
-      lines.map(({ productId }) => productId),
-    );
+    const refundedOf = order.lines.map(({ id, refunded }): [string, number] => [id, refunded.amountMinor]);
+    await this.commissions.clawBack(manager, order.id, new Map(refundedOf));
+    if (subscriberId === null || lines.length === 0) return;
+    const productIds = lines.map(({ productId }) => productId);
+    await this.memberships.refundedOrder(manager, order.id, productIds);
+    const kept = await productsKept(manager, subscriberId, productIds);
     for (const { productId, productKey } of lines)
       if (!kept.has(productId)) await this.subscribers.untag(manager, subscriberId, boughtTag(productKey));
     await this.enrollments.purchaseUndone(manager, subscriberId);

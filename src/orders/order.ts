@@ -9,6 +9,10 @@ export interface OrderLine {
   kind: 'main' | 'bump';
   fullAmount: Money;
   amount: Money;
+  /** What has gone back of the amount. */
+  refunded: Money;
+  /** Since when the product has gone back too, and nothing of it is the buyer's; not by a refund of some of its price. ISO 8601. */
+  takenBackAt: string | null;
   fileIds: string[];
   /** Whether this product comes with a licence key. */
   licensed: boolean;
@@ -16,8 +20,18 @@ export interface OrderLine {
   membership: string | null;
   /** Issued when the order is paid. */
   licenceKey: string | null;
-  /** Since the order was refunded the key is good for nothing. ISO 8601. */
+  /** Since the product was taken back the key is good for nothing. ISO 8601. */
   licenceRevokedAt: string | null;
+}
+
+/** Money that has gone back. The amounts of its lines sum to its own. */
+export interface OrderRefund {
+  id: string;
+  amount: Money;
+  reason: string | null;
+  /** ISO 8601. */
+  at: string;
+  lines: { lineId: string; amount: Money }[];
 }
 
 export interface Order {
@@ -37,10 +51,14 @@ export interface Order {
   name: string | null;
   status: OrderStatus;
   total: Money;
+  /** What has gone back in all; the whole total of one whose status is `refunded`. */
+  refunded: Money;
   provider: string;
   createdAt: Date;
   paidAt: Date | null;
   refundedAt: Date | null;
   refundReason: string | null;
   lines: OrderLine[];
+  /** Oldest first. */
+  refunds: OrderRefund[];
 }

@@ -1,14 +1,18 @@
-import { Body, Controller, Get, Param, Post, Query } from '@nestjs/common';
+import { Body, Controller, Get, Headers, Param, Post, Query } from '@nestjs/common';
 import type { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
 import { DomainError } from '../values/domain-error.js';
 import { orderJson, orderList, orderResponse, refundBody } from './orders.schemas.js';
 import { OrdersService } from './orders.service.js';
+import { RefundsService } from './refunds/refunds.service.js';
 
 @Controller('api/v1/orders')
 export class OrdersController {
-  constructor(private readonly orders: OrdersService) {}
+  constructor(
+    private readonly orders: OrdersService,
+    private readonly refunds: RefundsService,
+  ) {}
 
   @Get()
   @ApiRoute({ summary: 'List orders', tag: 'orders', response: orderList })
@@ -29,15 +33,22 @@ export class OrdersController {
   @ApiRoute({
     summary: 'Record a refund',
     description:
-      'The money goes back where it was paid; this says that it has. Downloads close, the purchase counts no more, and what it began ends.',
+      'The money goes back where it was paid; this says that it has. All that is left of the order, or a part of it: an amount, or lines. A part needs an Idempotency-Key, which names it for good. Once the whole order or all that is left of a named line goes back, so does the product: downloads close, the purchase counts no more, and what it began ends.',
     tag: 'orders',
     response: orderResponse,
     status: 200,
   })
   async refund(
     @Param('id', { schema: idSchema }) id: string,
-    @Body({ schema: refundBody }) { reason }: z.output<typeof refundBody>,
+    @Body({ schema: refundBody }) body: z.output<typeof refundBody>,
+    @Headers('idempotency-key') key: string | undefined,
   ): Promise<unknown> {
-    return orderJson(await this.orders.refund(id, reason ?? null));
+    const isPart = body.amount !== undefined || body.lines !== undefined;
+    if (isPart && key === undefined) {
+      const message =
+        'Idempotency-Key: a refund of a part needs the header, so that a repeat pays back nothing';
+      throw new DomainError('REFUND_KEY_MISSING', message, { field: 'Idempotency-Key' });
+    }
+    return orderJson(await this.refunds.refund(id, { ...body, key }));
   }
 }

@@ -18,11 +18,13 @@ import { OrderPageController } from './order-page.controller.js';
 import { OrdersController } from './orders.controller.js';
 import { OrdersService } from './orders.service.js';
 import { ReceiptsService } from './receipts.service.js';
+import { CreditNotesService } from './refunds/credit-notes.service.js';
+import { RefundsService } from './refunds/refunds.service.js';
 import { TestPaymentController } from './test-payment.controller.js';
 import { UpsellPageController } from './upsells/upsell-page.controller.js';
 import { UpsellsService } from './upsells/upsells.service.js';
 
-/** From the checkout to the download and the membership. Owns `orders`, `order_line`, `licence`, `membership` and `upsell`. */
+/** From the checkout to the download and the membership. Owns `orders`, `order_line`, `refund` and its lines, `licence`, `membership` and `upsell`. */
 @Module({
   imports: [
     AffiliatesModule,
@@ -48,10 +50,12 @@ import { UpsellsService } from './upsells/upsells.service.js';
     OrderEffects,
     OrdersService,
     ReceiptsService,
+    RefundsService,
+    CreditNotesService,
     MembershipsService,
     UpsellsService,
     MembershipsJobs,
   ],
-  exports: [OrdersService, MembershipsService],
+  exports: [OrdersService, RefundsService, MembershipsService],
 })
 export class OrdersModule {}

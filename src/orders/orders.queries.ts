@@ -1,20 +1,33 @@
 import type { EntityManager } from 'typeorm';
+import { DomainError } from '../values/domain-error.js';
 import type { Order } from './order.js';
+
+const ISO = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
 
 const LINES = `(select jsonb_agg(jsonb_build_object(
       'id', l.id::text, 'productId', p.id::text, 'productKey', p.key, 'name', p.name, 'kind', l.kind,
       'fullAmount', jsonb_build_object('amountMinor', l.full_amount_minor, 'currency', o.currency),
       'amount', jsonb_build_object('amountMinor', l.amount_minor, 'currency', o.currency),
-      'fileIds', p.file_ids, 'licensed', p.licence, 'membership', l.membership, 'licenceKey', k.key,
-      'licenceRevokedAt', to_char(k.revoked_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) order by l.id)
+      'refunded', jsonb_build_object('amountMinor', (select coalesce(sum(b.amount_minor), 0)::bigint from refund_line b where b.order_line_id = l.id), 'currency', o.currency),
+      'takenBackAt', to_char(l.taken_back_at at time zone 'UTC', ${ISO}), 'fileIds', p.file_ids, 'licensed', p.licence, 'membership', l.membership, 'licenceKey', k.key,
+      'licenceRevokedAt', to_char(k.revoked_at at time zone 'UTC', ${ISO})) order by l.id)
     from order_line l join product p on p.id = l.product_id left join licence k on k.order_line_id = l.id
    where l.order_id = o.id)`;
 
+const REFUNDS = `(select jsonb_agg(jsonb_build_object('id', r.id::text, 'reason', r.reason, 'at', to_char(r.at at time zone 'UTC', ${ISO}),
+      'amount', jsonb_build_object('amountMinor', r.amount_minor, 'currency', r.currency),
+      'lines', coalesce((select jsonb_agg(jsonb_build_object('lineId', b.order_line_id::text,
+          'amount', jsonb_build_object('amountMinor', b.amount_minor, 'currency', r.currency)) order by b.order_line_id)
+        from refund_line b where b.refund_id = r.id), '[]')) order by r.id)
+    from refund r where r.order_id = o.id)`;
+
 const ORDER = `select o.id, o.number, o.funnel_key as "funnelKey", o.offer_id as "offerId", o.parent_order_id as "parentOrderId", f.slug as "offerSlug",
     o.message_id as "messageId", o.subscriber_id as "subscriberId", o.visitor_id as "visitorId", o.email, o.name, o.status,
-    jsonb_build_object('amountMinor', o.amount_minor, 'currency', o.currency) as total, o.provider,
+    jsonb_build_object('amountMinor', o.amount_minor, 'currency', o.currency) as total,
+    jsonb_build_object('amountMinor', o.refunded_minor, 'currency', o.currency) as refunded, o.provider,
     o.created_at as "createdAt", o.paid_at as "paidAt", o.refunded_at as "refundedAt",
-    o.refund_reason as "refundReason", coalesce(${LINES}, '[]') as lines
+    o.refund_reason as "refundReason", coalesce(${LINES}, '[]') as lines,
+    coalesce(${REFUNDS}, '[]') as refunds
   from orders o join offer f on f.id = o.offer_id`;
 
 export async function findOrder(db: EntityManager, id: string): Promise<Order | null> {
@@ -29,15 +42,40 @@ export async function lockOrder(db: EntityManager, id: string): Promise<Order | 
   return findOrder(db, id);
 }
 
-/** For the API. Newest first. */
+/** Throws `ORDER_NOT_FOUND`. */
+export async function getOrder(db: EntityManager, id: string): Promise<Order> {
+  return there(await findOrder(db, id), id);
+}
+
+/** As `lockOrder`. Throws `ORDER_NOT_FOUND`. */
+export async function getLocked(db: EntityManager, id: string): Promise<Order> {
+  return there(await lockOrder(db, id), id);
+}
+
+function there(order: Order | null, orderId: string): Order {
+  if (order) return order;
+  throw new DomainError('ORDER_NOT_FOUND', `There is no order with the id ${orderId}`, { orderId });
+}
+
+export interface OrderPage {
+  beforeId?: string | undefined;
+  limit: number;
+  /** Anywhere in the number or the address, whatever its case. Looked for in every order: no index serves it. */
+  part?: string | undefined;
+  subscriberId?: string | undefined;
+}
+
+/** For the API and the owner's pages. Newest first. */
 export async function listOrders(
   db: EntityManager,
-  { beforeId, limit }: { beforeId?: string | undefined; limit: number },
+  { beforeId, limit, part, subscriberId }: OrderPage,
 ): Promise<Order[]> {
-  return db.query(`${ORDER} where ($1::bigint is null or o.id < $1) order by o.id desc limit $2`, [
-    beforeId ?? null,
-    limit,
-  ]);
+  return db.query(
+    `${ORDER} where ($1::bigint is null or o.id < $1) and ($4::bigint is null or o.subscriber_id = $4)
+       and ($3::text is null or strpos(lower(o.number), lower($3)) > 0 or strpos(lower(o.email), lower($3)) > 0)
+     order by o.id desc limit $2`,
+    [beforeId ?? null, limit, part ?? null, subscriberId ?? null],
+  );
 }
 
 export interface Licence {
@@ -66,7 +104,7 @@ export async function productsKept(
 ): Promise<Set<string>> {
   const rows: { id: string }[] = await db.query(
     `select distinct l.product_id as id from orders o join order_line l on l.order_id = o.id
-      where o.subscriber_id = $1 and o.status = 'paid' and l.product_id = any($2::bigint[])`,
+      where o.subscriber_id = $1 and o.status = 'paid' and l.taken_back_at is null and l.product_id = any($2::bigint[])`,
     [subscriberId, productIds],
   );
   return new Set(rows.map(({ id }) => id));
@@ -196,6 +234,11 @@ export async function forgetBuyer(
   db: EntityManager,
   { subscriberId, email }: { subscriberId: string; email: string },
 ): Promise<void> {
+  await db.query(
+    `update refund set reason = null where order_id in (select id from orders
+       where (subscriber_id = $1 and status in ('paid', 'refunded')) or lower(email) = lower($2))`,
+    [subscriberId, email],
+  );
   await db.query(
     `update orders set email = $3, subscriber_id = null, visitor_id = null, refund_reason = null,
        name = case when status in ('paid', 'refunded') then name end,

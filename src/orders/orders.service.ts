@@ -13,14 +13,16 @@ import {
   findLicence,
   findOrder,
   forgetBuyer,
+  getLocked,
+  getOrder,
   holdOrders,
   listOrders,
-  lockOrder,
   type Licence,
+  type OrderPage,
 } from './orders.queries.js';
 import { ReceiptsService } from './receipts.service.js';
 
-/** Money comes in, and now and then goes back. The only writer of `orders` and `order_line`. */
+/** Money comes in. With `RefundsService`, which writes down what goes back, the only writer of `orders` and `order_line`. */
 @Injectable()
 export class OrdersService {
   constructor(
@@ -49,7 +51,7 @@ export class OrdersService {
   }
 
   /** Newest first; `beforeId` is the last one the caller has seen. */
-  async list(page: { beforeId?: string | undefined; limit: number }): Promise<Order[]> {
+  async list(page: OrderPage): Promise<Order[]> {
     return listOrders(this.dataSource.manager, page);
   }
 
@@ -62,7 +64,7 @@ export class OrdersService {
    */
   async markPaid(orderId: string, provider: string, providerRef: string): Promise<Order> {
     return this.dataSource.transaction(async (manager) => {
-      const order = await lockedOrder(manager, orderId);
+      const order = await getLocked(manager, orderId);
       if (!canBecome(order.status, 'paid')) return order;
       const buyer = await this.buyer(manager, order);
       const buyerId = buyer?.id ?? null;
@@ -71,8 +73,7 @@ export class OrdersService {
         [orderId, provider, providerRef, this.clock.now(), buyerId],
       );
       await this.effects.paid(manager, order, buyer);
-      const paid = await findOrder(manager, orderId);
-      if (paid === null) throw new Error(`order ${orderId} vanished while it was locked`);
+      const paid = await getOrder(manager, orderId);
       if (buyerId !== null) await this.receipts.plan(manager, { ...paid, subscriberId: buyerId });
       return paid;
     });
@@ -81,38 +82,10 @@ export class OrdersService {
   /** A refused payment. An order that is paid stays paid: the refusal was of another attempt. */
   async markDeclined(orderId: string): Promise<Order> {
     return this.dataSource.transaction(async (manager) => {
-      const order = await lockedOrder(manager, orderId);
+      const order = await getLocked(manager, orderId);
       if (!canBecome(order.status, 'declined')) return order;
       await manager.query(`update orders set status = 'declined' where id = $1`, [orderId]);
       return { ...order, status: 'declined' };
-    });
-  }
-
-  /**
-   * The money has gone back: what follows from the purchase ends, in one transaction. It moves no money itself; that is
-   * done where it was paid. Of an order that is refunded already nothing changes. Throws `ORDER_NOT_FOUND`, and
-   * `ORDER_REFUND_CONFLICT` for one that nobody has paid.
-   */
-  async refund(orderId: string, reason: string | null): Promise<Order> {
-    return this.dataSource.transaction(async (manager) => {
-      const order = await lockedOrder(manager, orderId);
-      if (order.status === 'refunded') return order;
-      if (!canBecome(order.status, 'refunded')) {
-        const message = `Order ${order.number} is ${order.status}; only a paid order is refunded`;
-        throw new DomainError('ORDER_REFUND_CONFLICT', message, { orderId, status: order.status });
-      }
-      await manager.query(
-        `update orders set status = 'refunded', refunded_at = $2, refund_reason = $3 where id = $1`,
-        [orderId, this.clock.now(), reason],
-      );
-      const refunded = {
-        ...order,
-        status: 'refunded' as const,
-        refundedAt: this.clock.now(),
-        refundReason: reason,
-      };
-      await this.effects.refunded(manager, refunded);
-      return (await findOrder(manager, orderId)) ?? refunded;
     });
   }
 
@@ -140,10 +113,4 @@ export class OrdersService {
     });
     return { id, isNew: created };
   }
-}
-
-async function lockedOrder(manager: EntityManager, orderId: string): Promise<Order> {
-  const order = await lockOrder(manager, orderId);
-  if (order) return order;
-  throw new DomainError('ORDER_NOT_FOUND', `There is no order with the id ${orderId}`, { orderId });
 }

@@ -10,7 +10,7 @@ import { parseEmailAddress } from '../values/email-address.js';
 import { formatMoney } from '../values/money.js';
 import { MembershipsService } from './memberships/memberships.service.js';
 import { DOWNLOAD_MS, orderToken } from './order-token.js';
-import type { Order } from './order.js';
+import type { Order, OrderLine } from './order.js';
 
 /** Hands over what was bought: the links of the thanks page and the receipt, which says the same by mail. */
 @Injectable()
@@ -25,12 +25,12 @@ export class ReceiptsService {
   ) {}
 
   /**
-   * Fresh links, valid for seven days from now and until the order is refunded. A file that two products share is listed
+   * Fresh links, valid for seven days from now and until the product is taken back. A file that two products share is listed
    * once.
    */
   async downloads(orders: readonly Order[], manager?: EntityManager): Promise<Download[]> {
     const bought = orders.flatMap(({ id, lines }) =>
-      lines.flatMap(({ fileIds }) => fileIds.map((fileId): [string, string] => [fileId, id])),
+      lines.filter(isKept).flatMap(({ fileIds }) => fileIds.map((fileId): [string, string] => [fileId, id])),
     );
     const orderOf = new Map(bought);
     const expiresAt = new Date(this.clock.now().getTime() + DOWNLOAD_MS);
@@ -42,7 +42,7 @@ export class ReceiptsService {
     { subscriberId, lines }: Order,
     manager?: EntityManager,
   ): Promise<{ product: string; until: string | null }[]> {
-    const granting = lines.filter(({ membership }) => membership !== null);
+    const granting = lines.filter((line) => line.membership !== null && isKept(line));
     if (subscriberId === null || granting.length === 0) return [];
     const ids = granting.map(({ productId }) => productId);
     const running = await this.memberOf.running(subscriberId, ids, manager);
@@ -98,9 +98,18 @@ export function orderSummary(order: Order): Record<string, unknown> {
     number: order.number,
     total: order.total,
     totalText: formatMoney(order.total, 'en'),
-    lines: order.lines.map(({ name, amount }) => ({ name, amount, amountText: formatMoney(amount, 'en') })),
-    licences: order.lines.flatMap(({ name, licenceKey }) =>
-      licenceKey === null ? [] : [{ product: name, key: licenceKey }],
-    ),
+    ...(order.refunded.amountMinor === 0 ? {} : { refunded: order.refunded }),
+    lines: order.lines.map((line) => {
+      const { name, amount } = line;
+      return { name, amount, amountText: formatMoney(amount, 'en'), isTakenBack: !isKept(line) };
+    }),
+    licences: order.lines
+      .filter(isKept)
+      .flatMap(({ name, licenceKey }) => (licenceKey === null ? [] : [{ product: name, key: licenceKey }])),
   };
+}
+
+/** A product that was taken back is not the buyer's any more, whatever else of the order is. */
+function isKept({ takenBackAt }: OrderLine): boolean {
+  return takenBackAt === null;
 }

@@ -69,6 +69,8 @@ const PARTS = {
   orders: `select o.number, o.status, o.email, o.name, o.amount_minor::float8 as "amountMinor", o.currency,
       o.created_at as "createdAt", o.paid_at as "paidAt", o.refunded_at as "refundedAt",
       o.refund_reason as "refundReason",
+      (select coalesce(jsonb_agg(jsonb_build_object('amountMinor', r.amount_minor, 'currency', r.currency, 'reason', r.reason, 'at', r.at)
+         order by r.id), '[]') from refund r where r.order_id = o.id) as refunds,
       (select coalesce(jsonb_agg(jsonb_build_object('product', p.name, 'amountMinor', l.amount_minor, 'licence', k.key) order by l.id), '[]')
          from order_line l join product p on p.id = l.product_id left join licence k on k.order_line_id = l.id
         where l.order_id = o.id) as lines

@@ -165,7 +165,7 @@ function mailConditions({ broadcast, funnel, step }: MailFilter, { parameter }: 
   ];
 }
 
-/** A refunded order is no purchase. */
+/** A refunded order is no purchase, nor is a product of it that was taken back. */
 function buyers(
   { product, ...window }: TimeWindow & { product?: string | undefined },
   context: Context,
@@ -178,6 +178,7 @@ function buyers(
     // Not a join: from a key the planner cannot tell how many bought it, and took one in a hundred of them.
     where: [
       ...time,
+      'ol.taken_back_at is null',
       `ol.product_id = (select p.id from product p where p.key = ${context.parameter(product, 'text')})`,
     ],
   };

@@ -104,7 +104,7 @@ function earn(
   return { affiliate, amount };
 }
 
-/** As `OrdersService.refund`: what was bought twice stays bought. */
+/** As `RefundsService.refund` of a whole order: what was bought twice stays bought. */
 export function refund(run: VirtualRun, order: VirtualOrder, now: Date): void {
   const { record } = run;
   const { id, offer, products, total, commission } = order;

@@ -123,15 +123,15 @@ export class FilesService {
   }
 
   /**
-   * The file a link stands for; `'expired'` for a genuine link past its end, `'refunded'` for one of an order whose money
-   * has gone back, null for one we did not write.
+   * The file a link stands for; `'expired'` for a genuine link past its end, `'refunded'` for one of an order whose money,
+   * or the product of which the file is, has gone back, null for one we did not write.
    */
   async fromToken(token: string): Promise<StoredFile | 'expired' | 'refunded' | null> {
     const read = verifyExpiring(this.config.secretKey, TOKEN_PURPOSE, token, this.clock.now());
     if (read === null || read === 'expired') return read;
     const [id, orderId] = decodeIds(read.payload, 1) ?? decodeIds(read.payload, 2) ?? [];
     if (id === undefined) return null;
-    if (orderId !== undefined && !(await this.isPaid(orderId))) return 'refunded';
+    if (orderId !== undefined && !(await this.isPaid(orderId, id))) return 'refunded';
     const [file] = await this.find([id]);
     return file ?? null;
   }
@@ -157,10 +157,12 @@ export class FilesService {
     return handle.createReadStream() as ReadStream;
   }
 
-  private async isPaid(orderId: string): Promise<boolean> {
+  /** A product may have other files now than when the link was made: what no line has is not refused. */
+  private async isPaid(orderId: string, fileId: string): Promise<boolean> {
     const rows: unknown[] = await this.dataSource.query(
-      `select 1 from orders where id = $1 and status = 'paid'`,
-      [orderId],
+      `select 1 from orders o where o.id = $1 and o.status = 'paid' and coalesce((select bool_or(l.taken_back_at is null)
+         from order_line l join product p on p.id = l.product_id where l.order_id = o.id and p.file_ids ? $2), true)`,
+      [orderId, fileId],
     );
     return rows.length > 0;
   }

@@ -113,15 +113,20 @@ export async function addChange(
   );
 }
 
-/** Which memberships the order has begun or prolonged, and has not been taken back from. */
-export async function membershipsOfOrder(db: EntityManager, orderId: string): Promise<MembershipRow[]> {
+/** Which memberships by these products the order has begun or prolonged, and has not been taken back from. */
+export async function membershipsOfOrder(
+  db: EntityManager,
+  orderId: string,
+  productIds: readonly string[],
+): Promise<MembershipRow[]> {
   return db.query(
     `${MEMBERSHIP} where exists (select 1 from membership_change c
          where c.membership_id = m.id and c.order_id = $1 and c.kind in ('began', 'prolonged'))
        and not exists (select 1 from membership_change c
          where c.membership_id = m.id and c.order_id = $1 and c.kind in ('shortened', 'refunded'))
+       and m.product_id = any ($2)
      order by m.id for update of m`,
-    [orderId],
+    [orderId, productIds],
   );
 }
 

@@ -57,12 +57,12 @@ export class MembershipsService {
   }
 
   /**
-   * Within the refund of an order, which holds the buyer: its terms are taken back; others that run on keep the
-   * membership.
+   * Within the refund of an order, which holds the buyer: its terms by these products are taken back; others that run on
+   * keep the membership.
    */
-  async refundedOrder(manager: EntityManager, orderId: string): Promise<void> {
+  async refundedOrder(manager: EntityManager, orderId: string, productIds: readonly string[]): Promise<void> {
     const now = this.clock.now();
-    for (const current of await membershipsOfOrder(manager, orderId)) {
+    for (const current of await membershipsOfOrder(manager, orderId, productIds)) {
       const next = refunded(current, grantsWithout(await changesOf(manager, current.id), orderId), now);
       const kind = next.state === 'active' ? 'shortened' : 'refunded';
       await this.save(manager, current, { next, change: { kind, cause: 'order', orderId } });

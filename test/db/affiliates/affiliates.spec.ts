@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { CommissionsService } from '../../../src/affiliates/commissions.service.js';
 import { OrdersService } from '../../../src/orders/orders.service.js';
 import { START, startTestApp, type TestApp } from '../../support/app.js';
 import { gate, untilWaiting } from '../../support/database.js';
@@ -221,18 +220,33 @@ describe('money to affiliates', () => {
     await api('post', 'payouts/999999/paid').expect(404);
   });
 
-  it('goes back with a part of what was paid, and once', async () => {
-    const order = await buy(`h${count}@example.com`, cookieOf(await click(affiliate.code)));
-    const commissions = t.app.get(CommissionsService, { strict: false });
-    const back = async (refundedMinor: number): Promise<number[]> => {
-      const refund = { orderId: order, refundedMinor, totalMinor: 4900 };
-      await t.dataSource.transaction(async (manager) => commissions.clawBack(manager, refund));
+  it('goes back with a part of what was paid, once, and after it was paid out with what comes next', async () => {
+    const cookie = cookieOf(await click(affiliate.code));
+    const order = await buy(`h${count}@example.com`, cookie);
+    const back = async (amountMinor: number, key: string): Promise<number[]> => {
+      const amount = { amountMinor, currency: 'EUR' };
+      const told = api('post', `orders/${order}/refund`, { amount }).set(
+        'Idempotency-Key',
+        `${key}-${count}`,
+      );
+      await told.expect(200);
       return (await earned(order)).map(({ clawedBack }) => clawedBack.amountMinor);
     };
-    expect(await back(1000)).toEqual([100, 300]);
-    expect(await back(1000)).toEqual([100, 300]);
-    expect(await back(1001)).toEqual([101, 301]);
-    expect(await back(4900)).toEqual([490, 1470]);
+    expect(await back(1000, 'first')).toEqual([100, 300]);
+    expect(await back(1000, 'first')).toEqual([100, 300]);
+    expect(await balance(affiliate.id)).toEqual([1170, 0, 0]);
+    t.clock.advance(30 * DAY_MS);
+    const [paid] = await run(1000);
+    await api('post', `payouts/${paid?.id}/paid`).expect(200);
+    expect(await balance(affiliate.id)).toEqual([0, 0, 1170]);
+    expect(await back(1, 'second')).toEqual([101, 301]);
+    expect((await earned(order)).map(({ state }) => state)).toEqual(['due', 'paid']);
+    expect(await balance(affiliate.id)).toEqual([0, -1, 1170]);
+    await buy(`next${count}@example.com`, cookie);
+    t.clock.advance(30 * DAY_MS);
+    expect(await run(1000)).toMatchObject([{ amount: { amountMinor: 1469 } }]);
+    await api('post', `orders/${order}/refund`, {}).expect(200);
+    expect((await earned(order)).map(({ clawedBack }) => clawedBack.amountMinor)).toEqual([490, 1470]);
   });
 
   it('is not lost to a change that brings somebody back who is erased at the same moment', async () => {

@@ -5,6 +5,7 @@ import { personasSchema } from '../../../src/funnels/simulation/personas.schemas
 import { simulatePeople } from '../../../src/funnels/simulation/simulate.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { OrdersService } from '../../../src/orders/orders.service.js';
+import { RefundsService } from '../../../src/orders/refunds/refunds.service.js';
 import { API_KEY, START } from '../../support/app.js';
 import { gate, untilWaiting } from '../../support/database.js';
 import { openCourse, type Course } from '../sequences/course.js';
@@ -105,7 +106,7 @@ describe('memberships', () => {
     const both = await buy('back@example.com', 'life', { bump: 'yes' });
     expect(await own(id)).toEqual(['life active null', 'year active 2028-01-05']);
     const refund = async (order: string): Promise<unknown> =>
-      course.test.app.get(OrdersService).refund(order, null);
+      course.test.app.get(RefundsService).refund(order, {});
     await refund(both.id);
     await refund(both.id);
     expect(await own(id)).toEqual(['life refunded 2026-01-05', 'year active 2027-01-05']);
@@ -146,7 +147,7 @@ describe('memberships', () => {
     const receipts = await gate(dataSource, 'lock table message in share mode');
     const paying = orders.markPaid(second, 'test', 'late');
     await untilWaiting(dataSource, 1);
-    const refunding = orders.refund(first.id, null);
+    const refunding = app.get(RefundsService).refund(first.id, {});
     await untilWaiting(dataSource, 2, refunding);
     await receipts.open();
     await Promise.all([paying, refunding]);
@@ -300,7 +301,7 @@ describe('memberships', () => {
     const { id: order } = await buy('refunds@example.com');
     for (const hours of [1, 5 * 24, 351 * 24, 360 * 24, 365 * 24, 366 * 24, 381 * 24, 400 * 24]) {
       course.clock.set(after(hours / 24));
-      if (hours === 5 * 24) await course.test.app.get(OrdersService).refund(order, null);
+      if (hours === 5 * 24) await course.test.app.get(RefundsService).refund(order, {});
       if (hours === 360 * 24) await buy('renews@example.com');
       await endDue();
       await course.run();

@@ -1,0 +1,102 @@
+import { allocate, type Money } from '../../values/money.js';
+
+/** A line of a paid order and what has gone back of it, in minor units. */
+export interface RefundableLine {
+  id: string;
+  amountMinor: number;
+  refundedMinor: number;
+  isTakenBack: boolean;
+}
+
+/** What is to go back: all that is left, an amount of the whole order, or amounts of lines; a line's null: all that is left of it. */
+export type RefundWish =
+  | { kind: 'rest' }
+  | { kind: 'amount'; amountMinor: number }
+  | { kind: 'lines'; lines: readonly { lineId: string; amountMinor: number | null }[] };
+
+/** Nothing named: all that is left. Amounts have the order's currency. */
+export interface RefundRequest {
+  reason?: string | null | undefined;
+  amount?: Money | undefined;
+  lines?: readonly { lineId: string; amount?: Money | undefined }[] | undefined;
+  /** Names the refund: told once more under the same key, it is the same one. */
+  key?: string | undefined;
+  /** Only if so much had gone back before, as the page showed it that sends the form. */
+  seenMinor?: number | undefined;
+}
+
+export interface RefundPlan {
+  amountMinor: number;
+  /** Above zero each; they sum to the amount. */
+  parts: { lineId: string; amountMinor: number }[];
+  /** Lines whose product goes back with the money. */
+  takenBack: string[];
+  /** Nothing of the order is left. */
+  isWhole: boolean;
+}
+
+/** `restMinor`: the most that could go back, of the order or of the line. */
+export type RefundRefusal =
+  | { refusal: 'unknown-line'; lineId: string }
+  | { refusal: 'too-much'; lineId: string | null; restMinor: number }
+  | { refusal: 'nothing' };
+
+/**
+ * How a refund falls on the lines of an order. An amount of the whole order is spread by what is left of each line, exact
+ * to the minor unit. The product of a line goes back when the order is refunded whole, or when all that is left of a line
+ * that is named goes back: money alone, as for a complaint, leaves the buyer what they bought.
+ */
+export function refundOf(lines: readonly RefundableLine[], wish: RefundWish): RefundPlan | RefundRefusal {
+  const asked = partsOf(lines, wish);
+  if (!Array.isArray(asked)) return asked;
+  const back = new Map(asked.map(({ lineId, amountMinor }) => [lineId, amountMinor]));
+  const amountMinor = sumOf(asked.map((part) => part.amountMinor));
+  const after = lines.map((line) => ({ ...line, leftMinor: restOf(line) - (back.get(line.id) ?? 0) }));
+  const isWhole = after.every(({ leftMinor }) => leftMinor === 0);
+  if (amountMinor === 0 && !(isWhole && wish.kind === 'rest')) return { refusal: 'nothing' };
+  const named = new Set(wish.kind === 'lines' ? wish.lines.map(({ lineId }) => lineId) : []);
+  return {
+    amountMinor,
+    parts: asked.filter((part) => part.amountMinor > 0),
+    takenBack: after
+      .filter(
+        ({ id, isTakenBack, leftMinor }) => !isTakenBack && leftMinor === 0 && (isWhole || named.has(id)),
+      )
+      .map(({ id }) => id),
+    isWhole,
+  };
+}
+
+function partsOf(lines: readonly RefundableLine[], wish: RefundWish): RefundPlan['parts'] | RefundRefusal {
+  if (wish.kind === 'lines') return partsOfLines(lines, wish.lines);
+  const rests = lines.map(restOf);
+  const restMinor = sumOf(rests);
+  const amountMinor = wish.kind === 'rest' ? restMinor : wish.amountMinor;
+  if (amountMinor > restMinor) return { refusal: 'too-much', lineId: null, restMinor };
+  if (amountMinor === 0) return [];
+  const shares = allocate(amountMinor, rests);
+  return lines.map(({ id }, index) => ({ lineId: id, amountMinor: shares[index] ?? 0 }));
+}
+
+function partsOfLines(
+  lines: readonly RefundableLine[],
+  wished: readonly { lineId: string; amountMinor: number | null }[],
+): RefundPlan['parts'] | RefundRefusal {
+  const parts: RefundPlan['parts'] = [];
+  for (const { lineId, amountMinor } of wished) {
+    const line = lines.find(({ id }) => id === lineId);
+    if (line === undefined) return { refusal: 'unknown-line', lineId };
+    const restMinor = restOf(line);
+    if (amountMinor !== null && amountMinor > restMinor) return { refusal: 'too-much', lineId, restMinor };
+    parts.push({ lineId, amountMinor: amountMinor ?? restMinor });
+  }
+  return parts;
+}
+
+function restOf({ amountMinor, refundedMinor }: RefundableLine): number {
+  return amountMinor - refundedMinor;
+}
+
+function sumOf(amounts: readonly number[]): number {
+  return amounts.reduce((sum, amount) => sum + amount, 0);
+}
