@@ -1,8 +1,10 @@
-import { Body, Controller, Get, Param, Post, Query } from '@nestjs/common';
+import { Body, Controller, Get, Param, Post, Query, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
 import { DataSource } from 'typeorm';
 import { cursorOf, idSchema, toPage } from '../infra/http/page.js';
+import { sendCsv } from '../infra/http/send-csv.js';
 import { MEMBERSHIP_STATES } from '../orders/memberships/membership.js';
-import type { MembershipRow } from '../orders/memberships/memberships.queries.js';
+import type { MembershipFilter, MembershipRow } from '../orders/memberships/memberships.queries.js';
 import { MembershipsService } from '../orders/memberships/memberships.service.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
@@ -13,6 +15,7 @@ import {
   endErrors,
   grantErrors,
   type MembershipErrors,
+  type MembershipSearch,
   type MembershipTyped,
   membershipTypedFrom,
   readMembershipSearch,
@@ -36,11 +39,7 @@ export class MembershipPagesController {
   @Get()
   async list(@Query() query: Record<string, unknown>): Promise<Answer> {
     const search = readMembershipSearch(query);
-    const { q, product, state } = search;
-    // A whole address is looked up, which an index serves; a part of one is looked for.
-    const person = await this.personOf(q);
-    const who = person === null ? { addressPart: q || undefined } : { subscriberId: person.id };
-    const filter = { ...who, product: product || undefined, state: state || undefined };
+    const filter = await this.filterOf(search);
     const page = { beforeId: cursorOf(query['cursor']), limit: PAGE_ROWS + 1 };
     const rows = await this.memberships.list(filter, page);
     const { data, nextCursor } = toPage(rows, PAGE_ROWS, (row) => row);
@@ -49,6 +48,13 @@ export class MembershipPagesController {
       ...{ memberships: data, nextCursor, search, searchQuery, isSearch: searchQuery !== '' },
       ...{ products: await productChoices(this.dataSource.manager), states: MEMBERSHIP_STATES },
     });
+  }
+
+  /** What the page shows, all of it, to take away. */
+  @Get('members.csv')
+  async csv(@Query() query: Record<string, unknown>, @Res() reply: FastifyReply): Promise<void> {
+    const filter = await this.filterOf(readMembershipSearch(query));
+    await sendCsv(reply, 'members.csv', this.memberships.csv(filter));
   }
 
   /** For the person of `subscriber`, where the page of a person leads here. */
@@ -103,6 +109,13 @@ export class MembershipPagesController {
     if (errors.reason !== undefined) return this.page(found, { end: { typed, errors } }, 422);
     await this.memberships.end(id, typed.reason);
     return new SeeOther(`/admin/memberships/${id}`);
+  }
+
+  private async filterOf({ q, product, state }: MembershipSearch): Promise<MembershipFilter> {
+    // A whole address is looked up, which an index serves; a part of one is looked for.
+    const person = await this.personOf(q);
+    const who = person === null ? { addressPart: q || undefined } : { subscriberId: person.id };
+    return { ...who, product: product || undefined, state: state || undefined };
   }
 
   private async personOf(email: string): Promise<Subscriber | null> {

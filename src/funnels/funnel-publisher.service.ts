@@ -1,6 +1,7 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { TemplatesService } from '../delivery/templates.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
 import { FilesService } from '../infra/files/files.service.js';
 import { SequencesService } from '../sequences/sequences.service.js';
 import { FormsService } from '../signup/forms.service.js';
@@ -40,6 +41,7 @@ export class FunnelPublisher {
     private readonly shop: ShopPublisher,
     private readonly sequences: SequencesService,
     private readonly forms: FormsService,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /** Stores the mails and files that the funnel names, as they are now. */
@@ -87,7 +89,31 @@ export class FunnelPublisher {
       message: `the ${kind} "${key}" belongs to the funnel "${other}"`,
     }));
     const sets = setProblems(definition, await fieldDefinitions(manager));
-    return [...problems, ...sets, ...(await this.lost(manager, definition, along))];
+    const over = await this.takenOver(manager, definition);
+    return [...problems, ...over, ...sets, ...(await this.lost(manager, definition, along))];
+  }
+
+  /** Products that another funnel has dropped, and that somebody has: under its key it stays the same product for them. */
+  private async takenOver(
+    manager: EntityManager,
+    { funnel, products }: FunnelDefinition,
+  ): Promise<DefinitionProblem[]> {
+    const rows: { key: string; other: string; buyers: number; members: number }[] = await manager.query(
+      `select key, other, buyers, members from (
+         select p.key, p.funnel_key as other,
+           (select count(distinct o.subscriber_id) from order_line l join orders o on o.id = l.order_id
+             where l.product_id = p.id and l.taken_back_at is null and o.status = 'paid')::int as buyers,
+           (select count(*) from membership m where m.product_id = p.id and m.state = 'active'
+              and (m.ends_at is null or m.ends_at > $3))::int as members
+         from product p where p.key = any ($2) and p.funnel_key <> $1 and p.archived_at is not null) had
+       where buyers > 0 or members > 0`,
+      [funnel, products.map(({ key }) => key), this.clock.now()],
+    );
+    return rows.map(({ key, other, buyers, members }) => ({
+      rule: 'product-taken-over',
+      path: ['products', products.findIndex((product) => product.key === key), 'key'],
+      message: `the product "${key}" was sold by the funnel "${other}": its buyers (${buyers}) count as buyers of this one, and who buys it prolongs the membership by it that they have (${members} run); choose another key if it is another product`,
+    }));
   }
 
   /** Sequences that are named and not there. */

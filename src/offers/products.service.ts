@@ -28,7 +28,8 @@ export class ProductsService {
   /**
    * Makes the product, or brings it to this definition; the id stays. Orders that were placed keep their amounts.
    * Throws `PRODUCT_PRICE_INVALID` below zero, `PRODUCT_KEY_CONFLICT` when the key belongs to another funnel.
-   * One that is out of sale may be taken over by another funnel, as the same product: who has bought it has bought it.
+   * One that is out of sale may be taken over by another funnel, as the same product: who has bought it has bought it, and
+   * who buys it prolongs the membership they have. The lint says so where it concerns anybody.
    */
   async publish(manager: EntityManager, definition: ProductDefinition): Promise<string> {
     const { key, funnelKey, name, description, fileIds, licence } = definition;

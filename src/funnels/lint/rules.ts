@@ -42,6 +42,7 @@ export const RULES = {
   'sequence-elsewhere': { severity: 'warning', about: 'sequences of other files are looked at, too' },
   'affiliate-to-come': { severity: 'warning', about: 'affiliates who are asked for are added' },
   'product-without-delivery': { severity: 'warning', about: 'who buys gets something' },
+  'product-taken-over': { severity: 'warning', about: 'a product is what its buyers bought under its key' },
   'product-not-offered': { severity: 'warning', about: 'a product can be bought' },
   'upsell-never-shown': { severity: 'warning', about: 'an upsell sells something new' },
   'commission-for-nothing': { severity: 'warning', about: 'affiliates can earn by something' },

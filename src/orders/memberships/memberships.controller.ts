@@ -1,11 +1,14 @@
-import { Body, Controller, Get, Param, Post, Query } from '@nestjs/common';
-import type { z } from 'zod';
+import { Body, Controller, Get, Param, Post, Query, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
 import { ApiRoute } from '../../infra/http/api-route.js';
 import { idSchema, toPage } from '../../infra/http/page.js';
+import { sendCsv } from '../../infra/http/send-csv.js';
 import {
   endBody,
   grantBody,
   historyJson,
+  membershipCsvQuery,
   membershipJson,
   membershipList,
   membershipQuery,
@@ -26,6 +29,21 @@ export class MembershipsController {
     const { cursor, limit, ...filter } = query;
     const rows = await this.memberships.list(filter, { beforeId: cursor, limit: limit + 1 });
     return toPage(rows, limit, membershipJson);
+  }
+
+  @Get('export.csv')
+  @ApiRoute({
+    summary: 'Members as a table',
+    description: 'Spreadsheets cannot execute it.',
+    tag: TAG,
+    response: z.string(),
+    produces: 'text/csv',
+  })
+  async csv(
+    @Query({ schema: membershipCsvQuery }) filter: z.output<typeof membershipCsvQuery>,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    await sendCsv(reply, 'members.csv', this.memberships.csv(filter));
   }
 
   @Get(':id')

@@ -5,6 +5,7 @@ export interface MembershipRow extends Membership {
   id: string;
   subscriberId: string;
   email: string;
+  name: string | null;
   productId: string;
   productKey: string;
   productName: string;
@@ -25,7 +26,7 @@ export interface ChangeRow {
   at: Date;
 }
 
-const MEMBERSHIP = `select m.id, m.subscriber_id as "subscriberId", s.email, m.product_id as "productId", p.key as "productKey",
+const MEMBERSHIP = `select m.id, m.subscriber_id as "subscriberId", s.email, s.name, m.product_id as "productId", p.key as "productKey",
     p.name as "productName", m.state, m.starts_at as "startsAt", m.ends_at as "endsAt", m.created_at as "createdAt", m.updated_at as "updatedAt"
   from membership m join product p on p.id = m.product_id join subscriber s on s.id = m.subscriber_id`;
 

@@ -42,6 +42,8 @@ export const membershipQuery = pageQuery.extend({
   state: z.enum(MEMBERSHIP_STATES).optional(),
 });
 
+export const membershipCsvQuery = membershipQuery.omit({ cursor: true, limit: true });
+
 const reason = z
   .string()
   .trim()

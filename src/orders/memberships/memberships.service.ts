@@ -15,6 +15,7 @@ import {
   type MembershipChange,
   type MembershipState,
 } from './membership.js';
+import { membersHeader, membersRow } from './members-table.js';
 import {
   addChange,
   changesOf,
@@ -31,6 +32,7 @@ import {
 } from './memberships.queries.js';
 
 const MOST = 500;
+const CSV_BATCH = 5_000;
 
 interface Grant {
   subscriberId: string;
@@ -136,6 +138,18 @@ export class MembershipsService {
     const found = await findMembership(this.dataSource.manager, id);
     if (found) return asOf(found, this.clock.now());
     throw notFound(id);
+  }
+
+  /** All that the filter finds, newest first, as a table that spreadsheets cannot execute. Holds one batch in memory. */
+  async *csv(filter: MembershipFilter): AsyncGenerator<string> {
+    yield membersHeader();
+    for (let beforeId: string | undefined; ;) {
+      const rows = await this.list(filter, { beforeId, limit: CSV_BATCH });
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      yield rows.map(membersRow).join('');
+      beforeId = last.id;
+    }
   }
 
   async history(id: string): Promise<ChangeRow[]> {

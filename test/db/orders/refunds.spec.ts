@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { FunnelLintService } from '../../../src/funnels/funnel-lint.service.js';
+import { FunnelsService } from '../../../src/funnels/funnels.service.js';
 import { API_KEY, START, startTestApp, type TestApp } from '../../support/app.js';
 import { gate, untilWaiting } from '../../support/database.js';
 
@@ -216,5 +218,79 @@ describe('a part of an order that is refunded', () => {
     expect(await get(page)).not.toContain('Record the refund');
     expect(await shown()).toMatchObject({ status: 'refunded', refunded: eur(5800) });
     await t.http.get('/admin/orders/abc').set('Cookie', cookie).expect(404);
+  });
+});
+
+describe('members', () => {
+  it('are taken away as a table that no spreadsheet executes, all or those of a search', async () => {
+    await t.dataSource.query(`update subscriber set name = '=cmd()' where id = $1`, [order.subscriberId]);
+    const { text, headers } = await api(
+      'get',
+      'memberships/export.csv?product=checklist&state=active',
+    ).expect(200);
+    const row = `"${email}","'=cmd()","checklist","The 30-Day Launch Checklist","active","2026-01-05T09:00:00.000Z","2027-01-05T09:00:00.000Z"`;
+    expect(text.split('\r\n').slice(0, 2)).toEqual([
+      '\ufeff"email","name","product","product name","state","began","ends"',
+      row,
+    ]);
+    expect(headers['content-type']).toContain('text/csv');
+    expect(
+      (await api('get', 'memberships/export.csv?product=none').expect(200)).text.trim().split('\r\n'),
+    ).toHaveLength(1);
+    await api('get', 'memberships/export.csv?limit=1').expect(422);
+    const page = await t.http.get(`/admin/memberships?q=${email}`).set('Cookie', cookie).expect(200);
+    const [, path = ''] = /href="(\/admin\/memberships\/members\.csv[^"]*)"/.exec(page.text) ?? [];
+    const own = await t.http.get(path.replaceAll('&amp;', '&')).set('Cookie', cookie).expect(200);
+    expect(own.text.split('\r\n').slice(1)).toEqual([row, '']);
+    expect((await t.http.get(path).expect(303)).headers['location']).toMatch(/^\/admin\/login/);
+  });
+});
+
+describe('a product whose key another funnel takes over', () => {
+  const other = (key: string) => `funnel: other
+title: Other
+sender: { name: Ada, email: ada@example.com, postalAddress: 1 Main St }
+form: { slug: other, headline: Come in, consent: Send it to me, optIn: single }
+sequence: { steps: [{ key: hello, email: emails/welcome }] }
+products: [{ key: ${key}, name: Another, price: 5.00 EUR, membership: { lasts: 1 month } }]
+offers: [{ key: another, product: ${key} }]
+`;
+  const apply = async (yaml: string) => t.app.get(FunnelsService).apply(yaml, null, 'other.yaml');
+  const member = async (): Promise<string> => {
+    const { body } = await api('get', `memberships?subscriberId=${order.subscriberId}`).expect(200);
+    return (body.data as { productKey: string; endsAt: string }[])
+      .map(({ productKey, endsAt }) => `${productKey} ${endsAt.slice(0, 10)}`)
+      .join();
+  };
+  const buyOther = async (): Promise<void> => {
+    const placed = await t.http
+      .post('/checkout/another')
+      .set('User-Agent', BROWSER)
+      .type('form')
+      .send({ email });
+    await t.http.post(String(placed.headers['location'])).type('form').send({ outcome: 'paid' }).expect(303);
+  };
+
+  it('cannot be had while it is sold, and with its own key prolongs nobody’s membership', async () => {
+    await expect(apply(other('checklist'))).rejects.toThrow(/checklist/);
+    await apply(other('another'));
+    await buyOther();
+    expect(await member()).toBe('another 2026-02-05,checklist 2027-01-05');
+  });
+
+  it('is the same product for its members, which the lint says before', async () => {
+    await t.dataSource.query(`update product set archived_at = now() where key = 'checklist'`);
+    const lint = await t.app.get(FunnelLintService, { strict: false }).check(other('checklist'), null);
+    expect(lint.findings.filter(({ severity }) => severity === 'error')).toEqual([]);
+    const [said] = lint.findings.filter(({ rule }) => rule === 'product-taken-over');
+    expect(said).toMatchObject({ severity: 'warning', line: 6 });
+    expect(said?.message).toMatch(/sold by the funnel "niche-ebook": its buyers \(\d+\)/);
+    await apply(other('checklist'));
+    await buyOther();
+    expect(await member()).toBe('checklist 2027-02-05');
+    // It is its own now: there is nothing more to say.
+    expect(
+      (await t.app.get(FunnelLintService, { strict: false }).check(other('checklist'), null)).findings,
+    ).toEqual([]);
   });
 });
