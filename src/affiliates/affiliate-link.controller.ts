@@ -6,7 +6,7 @@ import { TrackingService } from '../tracking/tracking.service.js';
 import { AffiliateTermsService, USUAL_COOKIE } from './affiliate-terms.service.js';
 import { landingPath, readLanding, type Landing } from './landing.js';
 import { REFERRAL_COOKIE, ReferralsService } from './referrals.service.js';
-import { endOfTouch, writeTouch, type Touch } from './touch.js';
+import { endOfTouch, readTouches, type Touch, withTouch, writeTouches } from './touch.js';
 
 const TABLES = { p: 'form', offer: 'offer', checkout: 'offer' } as const;
 
@@ -29,7 +29,7 @@ export class AffiliateLinkController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     const touch = this.isNavigation(request) ? await this.referrals.click(code) : null;
-    if (touch !== null) await this.remember(reply, touch);
+    if (touch !== null) await this.remember(request, reply, touch);
     const path = (await this.pageThere(readLanding(to))) ?? (await this.firstPage()) ?? '/';
     await reply
       .header('cache-control', 'no-store')
@@ -46,10 +46,14 @@ export class AffiliateLinkController {
     return ['human', 'unknown'].includes(this.tracking.classifyVisit(request).class);
   }
 
-  private async remember(reply: FastifyReply, touch: Touch): Promise<void> {
-    const windows = await this.terms.windows();
-    const ends = (windows.length === 0 ? [USUAL_COOKIE] : windows).map((window) => endOfTouch(touch, window));
-    reply.setCookie(REFERRAL_COOKIE, writeTouch(this.config.secretKey, touch), {
+  /** With the clicks before it: a funnel may pay the first. */
+  private async remember(request: FastifyRequest, reply: FastifyReply, touch: Touch): Promise<void> {
+    const found = await this.terms.windows();
+    const windows = found.length === 0 ? [USUAL_COOKIE] : found;
+    const ends = windows.map((window) => endOfTouch(touch, window));
+    const before = readTouches(this.config.secretKey, request.cookies[REFERRAL_COOKIE]);
+    const touches = withTouch(before, touch, windows);
+    reply.setCookie(REFERRAL_COOKIE, writeTouches(this.config.secretKey, touches), {
       path: '/',
       httpOnly: true,
       sameSite: 'lax',

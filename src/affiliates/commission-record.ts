@@ -1,4 +1,5 @@
 import type { Refusal } from './commission.js';
+import type { Attribution } from './touch.js';
 
 /** A commission as it is kept. Amounts in minor units of `currency`. */
 export interface CommissionRecord {
@@ -20,6 +21,8 @@ export interface CommissionRecord {
   refusal: Refusal | null;
   /** Where the order got its affiliate from: the browser at the checkout, or what is kept with the subscriber. */
   via: 'checkout' | 'subscriber';
+  /** Which click counted then. */
+  attribution: Attribution;
   touchedAt: Date;
   dueAt: Date;
   payoutId: string | null;

@@ -1,11 +1,12 @@
 import type { EntityManager } from 'typeorm';
 import type { EarnedCommission } from './commission.js';
 import type { CommissionRecord } from './commission-record.js';
+import type { Attribution } from './touch.js';
 
 const COMMISSION = `select c.id, c.affiliate_id as "affiliateId", a.code as "affiliateCode", a.name as "affiliateName",
     c.order_id as "orderId", o.number as "orderNumber", o.funnel_key as "funnelKey", p.key as "productKey",
     p.name as "productName", c.tier::int as tier, c.base_minor::float8 as "baseMinor", c.rate_bps as "rateBps",
-    c.amount_minor::float8 as "amountMinor", c.currency, c.refusal, c.via, c.touched_at as "touchedAt",
+    c.amount_minor::float8 as "amountMinor", c.currency, c.refusal, c.via, c.attribution, c.touched_at as "touchedAt",
     c.due_at as "dueAt", c.payout_id as "payoutId", y.state as "payoutState", c.created_at as "createdAt",
     (select coalesce(sum(b.amount_minor), 0)::float8 from clawback b where b.commission_id = c.id) as "clawedBackMinor"
   from commission c join affiliate a on a.id = c.affiliate_id join orders o on o.id = c.order_id
@@ -52,6 +53,7 @@ export async function insertCommissions(
     id: string;
     currency: string;
     via: string;
+    attribution: Attribution;
     touchedAt: Date;
     dueAt: Date;
     now: Date;
@@ -60,11 +62,11 @@ export async function insertCommissions(
   for (const { affiliateId, lineId, tier, baseMinor, rateBps, amountMinor, refusal } of earned) {
     await db.query(
       `insert into commission (affiliate_id, order_id, order_line_id, tier, base_minor, rate_bps, amount_minor, currency,
-         refusal, via, touched_at, due_at, created_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict (order_line_id, tier) do nothing`,
+         refusal, via, touched_at, due_at, created_at, attribution)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) on conflict (order_line_id, tier) do nothing`,
       [
         ...[affiliateId, order.id, lineId, tier, baseMinor, rateBps, amountMinor, order.currency],
-        ...[refusal, order.via, order.touchedAt, order.dueAt, order.now],
+        ...[refusal, order.via, order.touchedAt, order.dueAt, order.now, order.attribution],
       ],
     );
   }

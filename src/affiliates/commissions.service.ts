@@ -5,7 +5,7 @@ import { DomainError } from '../values/domain-error.js';
 import { addDuration, parseDuration } from '../values/duration.js';
 import { parseEmailAddress } from '../values/email-address.js';
 import { mailboxOf } from '../values/mailbox.js';
-import { AffiliateTermsService, USUAL_COOKIE } from './affiliate-terms.service.js';
+import { AffiliateTermsService, USUAL_WAY } from './affiliate-terms.service.js';
 import { clawedBackOf, commissionsOf, type Party } from './commission.js';
 import type { CommissionRecord } from './commission-record.js';
 import {
@@ -50,15 +50,16 @@ export class CommissionsService {
   ) {}
 
   /**
-   * In the transaction in which an order is paid. The affiliate is that of the last click before the checkout, by the
-   * browser or by the subscriber, within the window of the funnel. Told twice, it earns once.
+   * In the transaction in which an order is paid. The affiliate is that of the last click before the checkout, or of the
+   * first, as the funnel says, by the browser or by the subscriber, within the window of the funnel. Told twice, it earns
+   * once.
    */
   async settle(manager: EntityManager, order: PaidOrder): Promise<void> {
     const people = [order.buyer?.id ?? null, order.readerId].filter((id) => id !== null);
     const terms = await this.terms.of(order.funnelKey, manager);
-    const window = terms?.cookie ?? USUAL_COOKIE;
+    const { cookie: window, attribution } = terms ?? USUAL_WAY;
     const touch = await this.referrals.touchOf(manager, {
-      ...{ orderId: order.id, placedAt: order.placedAt, window, subscriberIds: people },
+      ...{ orderId: order.id, placedAt: order.placedAt, window, attribution, subscriberIds: people },
     });
     if (touch === null) return;
     // Only money proves who it was: anybody may type the address of another at a checkout that is free.
@@ -87,6 +88,7 @@ export class CommissionsService {
       id,
       currency,
       via: touch.via,
+      attribution,
       touchedAt: touch.at,
       dueAt,
       now,

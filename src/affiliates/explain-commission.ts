@@ -14,7 +14,7 @@ const text = (amountMinor: number, currency: string): string => moneyToText(mone
 
 /** Who got what and by which rule, a sentence each. */
 export function explainCommission(commission: CommissionRecord, now: Date): string[] {
-  const { affiliateCode, orderNumber, productName, tier, refusal } = commission;
+  const { affiliateCode, orderNumber, productName, tier, refusal, attribution } = commission;
   const { touchedAt, via, clawedBackMinor, amountMinor, currency } = commission;
   const clicked = instantText(touchedAt);
   const source =
@@ -23,7 +23,7 @@ export function explainCommission(commission: CommissionRecord, now: Date): stri
       : `The buyer of order ${orderNumber} is a subscriber who came by the link at ${clicked}.`;
   const who =
     tier === 1
-      ? `${affiliateCode} is the affiliate whose link was clicked last before the order, within the funnel's window.`
+      ? `${affiliateCode} is the affiliate whose link was clicked ${attribution} before the order, within the funnel's window${attribution === 'first' ? ', as the funnel pays the first click' : ''}.`
       : `${affiliateCode} recruited the affiliate whose link led to the order, and gets the second tier.`;
   const back = text(clawedBackMinor, currency);
   return [

@@ -4,8 +4,9 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { ReactionsService } from '../sequences/reactions.service.js';
 import { readCode } from './affiliate.js';
-import { AffiliateTermsService, USUAL_COOKIE } from './affiliate-terms.service.js';
-import { lastTouch, readTouch, type Touch } from './touch.js';
+import { AffiliateTermsService, USUAL_WAY } from './affiliate-terms.service.js';
+import { earlierTouches, keepTouches, touchesOf } from './referrals.queries.js';
+import { type Attribution, creditedTouch, readTouches, type Touch } from './touch.js';
 
 /** The cookie that remembers by whose link a browser came. */
 export const REFERRAL_COOKIE = 'ws_referral';
@@ -28,7 +29,8 @@ interface PlacedOrder {
 type OrderTouch = Touch & { via: 'checkout' | 'subscriber' };
 
 /**
- * Who came by whose link. The last click counts: a later one takes the place of an earlier. The only writer of `referral`,
+ * Who came by whose link. The last click is whom somebody came by: a later one takes the place of an earlier. What earns by
+ * an order is the last or the first, as its funnel says. The only writer of `referral`, `referral_touch`,
  * `signup_referral`, `order_referral` and `affiliate_click`.
  */
 @Injectable()
@@ -66,14 +68,18 @@ export class ReferralsService {
     signup: { signupId: string; funnelKey: string; visitorId: Buffer; source: TouchSource },
   ): Promise<void> {
     const { signupId, funnelKey, visitorId, source } = signup;
-    const touch = await this.openTouch(manager, funnelKey, source);
+    const touches = await this.browserTouches(manager, source);
+    if (touches.length === 0) return;
+    const { cookie: window } = (await this.terms.of(funnelKey, manager)) ?? USUAL_WAY;
+    const touch = creditedTouch(touches, { at: this.clock.now(), window, attribution: 'last' });
     if (touch === null) return;
     await manager.query(
-      `insert into signup_referral (signup_id, affiliate_id, touched_at)
-       select g.id, a.id, $3 from affiliate a, signup g
+      `insert into signup_referral (signup_id, affiliate_id, touched_at, touches)
+       select g.id, a.id, $3, $5 from affiliate a, signup g
         where a.id = $2 and a.state = 'active' and g.id = $1 and g.visitor_id = $4
-       on conflict (signup_id) do update set affiliate_id = excluded.affiliate_id, touched_at = excluded.touched_at`,
-      [signupId, touch.affiliateId, touch.at, visitorId],
+       on conflict (signup_id) do update set affiliate_id = excluded.affiliate_id, touched_at = excluded.touched_at,
+         touches = excluded.touches`,
+      [signupId, touch.affiliateId, touch.at, visitorId, JSON.stringify(touches)],
     );
   }
 
@@ -82,69 +88,84 @@ export class ReferralsService {
     manager: EntityManager,
     { signupId, subscriberId, isProven }: { signupId: string; subscriberId: string; isProven: boolean },
   ): Promise<void> {
-    const rows: { affiliateId: string; at: Date }[] = await manager.query(
-      `with gone as (delete from signup_referral where signup_id = $1 returning affiliate_id, touched_at)
-       select affiliate_id as "affiliateId", touched_at as at from gone`,
+    const rows: { affiliateId: string; at: Date; touches: unknown }[] = await manager.query(
+      `with gone as (delete from signup_referral where signup_id = $1 returning affiliate_id, touched_at, touches)
+       select affiliate_id as "affiliateId", touched_at as at, touches from gone`,
       [signupId],
     );
-    const [touch] = rows;
-    if (touch) await this.keep(manager, subscriberId, { touch, source: 'form', isProven });
+    const [row] = rows;
+    if (row === undefined) return;
+    const { touches, ...touch } = row;
+    const earlier = earlierTouches(touches);
+    await this.keep(manager, subscriberId, { touch, earlier, source: 'form', isProven });
   }
 
   /**
-   * The last touch that led to an order, in the transaction that places it: of the browser, of the buyer, of the mail's
-   * reader. Its window is open now or not, however long the payment takes. Whoever sends the checkout once more after
-   * another click, before they pay, has come by that one.
+   * The touch that earns by an order, the last or the first as its funnel says, in the transaction that places it: of the
+   * browser, of the buyer, of the mail's reader. Its window is open now or not, however long the payment takes. Whoever
+   * sends the checkout once more after another click, before they pay, has come by that one too.
    */
   async ordered(manager: EntityManager, order: PlacedOrder): Promise<void> {
     const { orderId, funnelKey, emailKey, readerId, source } = order;
     const now = this.clock.now();
-    const window = (await this.terms.of(funnelKey, manager))?.cookie ?? USUAL_COOKIE;
+    const { cookie: window, attribution } = (await this.terms.of(funnelKey, manager)) ?? USUAL_WAY;
     const browser = (await this.browserTouches(manager, source)).map((touch) => ({
       ...touch,
       via: 'checkout' as const,
     }));
-    const people: OrderTouch[] = await manager.query(
-      `select r.affiliate_id as "affiliateId", r.touched_at as at, 'subscriber' as via
-         from referral r join subscriber s on s.id = r.subscriber_id where s.id = $1 or s.email_key = $2`,
-      [readerId, emailKey],
-    );
-    const touch = lastTouch([...browser, ...people], { at: now, window });
+    const people = (
+      await touchesOf(manager, { subscriberIds: readerId === null ? [] : [readerId], emailKey })
+    ).map((touch) => ({ ...touch, via: 'subscriber' as const }));
+    const touches: OrderTouch[] = [...browser, ...people];
+    const touch = creditedTouch(touches, { at: now, window, attribution });
     if (touch === null) return;
     await manager.query(
       `insert into order_referral (order_id, affiliate_id, touched_at, via) select $1, id, $3, $4 from affiliate where id = $2
        on conflict (order_id) do update set affiliate_id = excluded.affiliate_id, touched_at = excluded.touched_at,
-         via = excluded.via where order_referral.touched_at < excluded.touched_at`,
-      [orderId, touch.affiliateId, touch.at, touch.via],
+         via = excluded.via
+       where case $5 when 'first' then order_referral.touched_at > excluded.touched_at
+         else order_referral.touched_at < excluded.touched_at end`,
+      [orderId, touch.affiliateId, touch.at, touch.via, attribution],
     );
   }
 
   /** By whom a paid order came: as it stood when it was placed, or, by a sign-up that was confirmed since, of before that. */
   async touchOf(
     manager: EntityManager,
-    order: { orderId: string; placedAt: Date; window: string; subscriberIds: readonly string[] },
+    order: {
+      orderId: string;
+      placedAt: Date;
+      window: string;
+      attribution: Attribution;
+      subscriberIds: readonly string[];
+    },
   ): Promise<OrderTouch | null> {
-    const { orderId, placedAt, window, subscriberIds } = order;
+    const { orderId, placedAt, window, attribution, subscriberIds } = order;
     const placed: OrderTouch[] = await manager.query(
       'select affiliate_id as "affiliateId", touched_at as at, via from order_referral where order_id = $1',
       [orderId],
     );
-    const since: OrderTouch[] = await manager.query(
-      `select affiliate_id as "affiliateId", touched_at as at, 'subscriber' as via from referral where subscriber_id = any ($1)`,
-      [subscriberIds],
-    );
-    const late = lastTouch(since, { at: placedAt, window });
-    const [first] = placed;
-    if (first === undefined) return late;
-    return late !== null && late.at > first.at ? late : first;
+    const since = await touchesOf(manager, { subscriberIds, emailKey: null });
+    const known = creditedTouch(since, { at: placedAt, window, attribution });
+    const [asPlaced] = placed;
+    if (known === null) return asPlaced ?? null;
+    const found: OrderTouch = { ...known, via: 'subscriber' };
+    if (asPlaced === undefined) return found;
+    const isBetter = attribution === 'first' ? found.at < asPlaced.at : found.at > asPlaced.at;
+    return isBetter ? found : asPlaced;
   }
 
-  /** Keeps a touch with a person, unless they have a later one. Their sequences hear of it when it is another affiliate's. */
+  /**
+   * Keeps a touch with a person, unless they have a later one, and those before it beside it. Their sequences hear of it when
+   * it is another affiliate's.
+   */
   async keep(
     manager: EntityManager,
     subscriberId: string,
-    { touch, source, isProven }: { touch: Touch; source: 'form' | 'checkout'; isProven: boolean },
+    kept: { touch: Touch; earlier?: readonly Touch[]; source: 'form' | 'checkout'; isProven: boolean },
   ): Promise<void> {
+    const { touch, earlier = [], source, isProven } = kept;
+    await keepTouches(manager, subscriberId, { touches: [...earlier, touch], isProven });
     const news: { code: string; isFirst: boolean }[] = await manager.query(
       `with before as (select affiliate_id from referral where subscriber_id = $1),
          kept as (
@@ -163,21 +184,8 @@ export class ReferralsService {
         await this.reactions.happened(manager, [subscriberId], { kind: 'affiliate', whose });
   }
 
-  private async openTouch(
-    manager: EntityManager,
-    funnelKey: string,
-    source: TouchSource,
-  ): Promise<Touch | null> {
-    const touches = await this.browserTouches(manager, source);
-    if (touches.length === 0) return null;
-    const window = (await this.terms.of(funnelKey, manager))?.cookie ?? USUAL_COOKIE;
-    return lastTouch(touches, { at: this.clock.now(), window });
-  }
-
   private async browserTouches(manager: EntityManager, { cookie, code }: TouchSource): Promise<Touch[]> {
-    const touches: Touch[] = [];
-    const remembered = readTouch(this.config.secretKey, cookie);
-    if (remembered !== null) touches.push(remembered);
+    const touches = readTouches(this.config.secretKey, cookie);
     const named = code === undefined ? null : readCode(code);
     if (named !== null) {
       const rows: { id: string }[] = await manager.query(

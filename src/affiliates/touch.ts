@@ -7,18 +7,44 @@ export interface Touch {
   at: Date;
 }
 
-const PURPOSE = 'referral';
+/** Which of the clicks whose window is open earns by an order. */
+export const ATTRIBUTIONS = ['last', 'first'] as const;
+export type Attribution = (typeof ATTRIBUTIONS)[number];
 
-/** The content of the cookie: whose link it was and when, signed. */
-export function writeTouch(secret: Buffer, { affiliateId, at }: Touch): string {
-  return signToken(secret, PURPOSE, encodeIds([affiliateId, String(at.getTime())]));
+const PURPOSE = 'referral';
+const ID_BYTES = 8;
+/** A cookie stays small: of more clicks than these the oldest and the newest are kept. */
+export const MAX_TOUCHES = 12;
+
+/** The content of the cookie: whose links they were and when, signed. */
+export function writeTouches(secret: Buffer, touches: readonly Touch[]): string {
+  const ids = touches.flatMap(({ affiliateId, at }) => [affiliateId, String(at.getTime())]);
+  return signToken(secret, PURPOSE, encodeIds(ids));
 }
 
-/** Null for a cookie that is none of ours. */
-export function readTouch(secret: Buffer, cookie: string | undefined): Touch | null {
+/** Oldest first; none for a cookie that is none of ours. */
+export function readTouches(secret: Buffer, cookie: string | undefined): Touch[] {
   const payload = cookie === undefined ? null : verifyToken(secret, PURPOSE, cookie);
-  const [affiliateId, at] = (payload === null ? null : decodeIds(payload, 2)) ?? [];
-  return affiliateId === undefined || at === undefined ? null : { affiliateId, at: new Date(Number(at)) };
+  if (payload === null) return [];
+  const ids = decodeIds(payload, payload.length / ID_BYTES) ?? [];
+  if (ids.length % 2 !== 0 || ids.length > 2 * MAX_TOUCHES) return [];
+  return Array.from({ length: ids.length / 2 }, (_, index) => ({
+    affiliateId: ids[2 * index] ?? '',
+    at: new Date(Number(ids[2 * index + 1])),
+  }));
+}
+
+/**
+ * What a browser remembers after one more click: those whose window, the longest of these, is open yet. Of a run of clicks on
+ * one affiliate's links the first and the last say whose it was at any time.
+ */
+export function withTouch(touches: readonly Touch[], touch: Touch, windows: readonly string[]): Touch[] {
+  const isOpen = (one: Touch): boolean => windows.some((window) => endOfTouch(one, window) > touch.at);
+  const open = touches.filter(isOpen);
+  const isRun =
+    open.length > 1 && open.slice(-2).every(({ affiliateId }) => affiliateId === touch.affiliateId);
+  const kept = open.slice(0, isRun ? -1 : open.length).slice(0, MAX_TOUCHES - 1);
+  return [...kept, touch];
 }
 
 /** When a touch stops counting, by a window such as `60 days`. */
@@ -26,11 +52,12 @@ export function endOfTouch({ at }: Touch, window: string): Date {
   return addDuration(at, parseDuration(window), 'UTC');
 }
 
-/** The last touch before `at` whose window is open then; null when there is none. */
-export function lastTouch<T extends Touch>(
+/** The last touch before `at`, or the first, whose window is open then; null when there is none. */
+export function creditedTouch<T extends Touch>(
   touches: readonly T[],
-  { at, window }: { at: Date; window: string },
+  { at, window, attribution }: { at: Date; window: string; attribution: Attribution },
 ): T | null {
   const open = touches.filter((touch) => touch.at <= at && endOfTouch(touch, window) > at);
-  return open.toSorted((one, other) => other.at.getTime() - one.at.getTime())[0] ?? null;
+  const oldestFirst = open.toSorted((one, other) => one.at.getTime() - other.at.getTime());
+  return (attribution === 'first' ? oldestFirst[0] : oldestFirst.at(-1)) ?? null;
 }

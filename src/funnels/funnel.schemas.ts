@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ATTRIBUTIONS } from '../affiliates/touch.js';
 import { senderSchema } from '../delivery/sender.schemas.js';
 import { FULL_BPS, parsePercentBps } from '../values/money.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
@@ -95,6 +96,7 @@ export const affiliatesShape = strict({
   secondTier: percent.default('0%'),
   hold: duration.default('30 days'),
   cookie: span.default('60 days'),
+  attribution: z.enum(ATTRIBUTIONS, { error: 'use last or first' }).optional(),
 }).refine(({ commission, secondTier }) => shareBps(commission) + shareBps(secondTier) <= FULL_BPS, {
   path: ['secondTier'],
   error: 'commission and secondTier are more than 100% together',

@@ -123,11 +123,14 @@ const TEXTS: Readonly<Record<string, string>> = {
   upsell: 'Offer that who has paid for this one is shown next, taken by one button.',
   downsell: 'Offer that is shown when the upsell is declined.',
   affiliates: 'What partners earn who send buyers by their links, /a/CODE; without it, nothing.',
-  commission: 'Part of what is paid, after discounts, for the affiliate of the last click before the order.',
+  commission:
+    'Part of what is paid, after discounts, for the affiliate of the last click before the order, or of the first, by attribution.',
   secondTier: 'Part of the same amount for who recruited that affiliate; with commission at most 100%.',
   hold: 'How long after the payment a commission waits until it is due, as long as refunds may come: 30 days.',
   cookie:
     'How long after a click on the link an order counts, also one that comes weeks later from a mail: 60 days.',
+  attribution:
+    'Which click on an affiliate’s link within cookie earns: last, the usual, or first; a later click of another affiliate then takes nothing.',
   bump: 'Product that can be added at the checkout at its full price.',
 };
 

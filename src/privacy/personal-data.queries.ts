@@ -40,7 +40,10 @@ const PARTS = {
   offers: `select offer_slug as offer, amount_minor as "amountMinor", currency, expires_at as "expiresAt", created_at as "grantedAt"
     from enrollment_offer where subscriber_id = $1 order by created_at, offer_slug`,
   affiliateLinks: `select a.code as affiliate, r.touched_at as "clickedAt", r.source as "keptBy"
-    from referral r join affiliate a on a.id = r.affiliate_id where r.subscriber_id = $1`,
+    from (select affiliate_id, touched_at, source from referral where subscriber_id = $1
+      union all select t.affiliate_id, t.touched_at, 'earlier click' from referral_touch t where t.subscriber_id = $1 and not exists
+        (select 1 from referral l where l.subscriber_id = $1 and (l.affiliate_id, l.touched_at) = (t.affiliate_id, t.touched_at))) r
+      join affiliate a on a.id = r.affiliate_id order by r.touched_at desc`,
   isAffiliate: `select a.code, a.name, a.email, a.state, a.created_at as "since",
       (select coalesce(sum(k.clicks), 0)::int from affiliate_click k where k.affiliate_id = a.id) as clicks,
       (select coalesce(jsonb_agg(jsonb_build_object('earnedAt', c.created_at, 'amountMinor', c.amount_minor,

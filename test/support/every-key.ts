@@ -133,5 +133,5 @@ offers:
   - { key: kit-two, product: kit-two, headline: "30% off", bullets: ["a: b"], discount: 12.5%, bump: checklist-three, upsell: list-two, downsell: list-three }
   - { key: list-two, product: checklist-two }
   - { key: list-three, product: checklist-three }
-affiliates: { commission: 30%, secondTier: 12.5%, hold: 45 days, cookie: 2 months }
+affiliates: { commission: 30%, secondTier: 12.5%, hold: 45 days, cookie: 2 months, attribution: first }
 `;

@@ -1,4 +1,4 @@
-import { lastTouch } from '../../affiliates/touch.js';
+import { creditedTouch } from '../../affiliates/touch.js';
 import { commissionsOf } from '../../affiliates/commission.js';
 import { offerPrice, type OfferPrice } from '../../offers/price.js';
 import { checkoutTotal } from '../../orders/checkout.js';
@@ -88,7 +88,8 @@ function earn(
   const terms = funnels.terms.get(funnel);
   if (affiliate === null || touchedAt === null || terms === undefined) return null;
   const touch = { affiliateId: affiliate, at: touchedAt };
-  if (lastTouch([touch], { at: now, window: durationText(terms.cookie) }) === null) return null;
+  const { cookie, attribution } = terms;
+  if (creditedTouch([touch], { at: now, window: durationText(cookie), attribution }) === null) return null;
   const earned = commissionsOf({
     lines: sold.map(({ key: id, price }) => ({ id, netMinor: price.amountMinor })),
     rates: terms,

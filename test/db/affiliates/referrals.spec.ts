@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { API_KEY, linkIn, START, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { newReader } from '../privacy/reader.js';
-import { cookieOf, type Partner, type Partners, partnersOf } from './partners.js';
+import { cookieOf, HEADERS, type Partner, type Partners, partnersOf } from './partners.js';
 
 const DAY_MS = 86_400_000;
 
@@ -151,14 +151,56 @@ describe('a sale', () => {
   });
 });
 
+describe('a sale of a funnel that pays the first click', () => {
+  beforeAll(async () => t.dataSource.query(`update affiliate_terms set attribution = 'first', cookie = '10 days'`));
+  afterAll(async () => t.dataSource.query(`update affiliate_terms set attribution = 'last', cookie = '60 days'`));
+
+  /** As a browser does: the cookie goes along to the next click. */
+  const clicks = async (code: string, cookie = '') =>
+    cookieOf(await t.http.get(`/a/${code}`).set({ ...HEADERS, Cookie: cookie }).redirects(0));
+
+  it('goes to the first whose window is open, by the browser and by the subscriber, and says so', async () => {
+    const other = await make({ code: `other-${count}`, email: `other${count}@example.com` });
+    let cookie = await clicks(affiliate.code);
+    t.clock.advance(6 * DAY_MS);
+    cookie = await clicks(other.code, cookie);
+    const order = await buy(`first${count}@example.com`, cookie);
+    expect(await brief(order)).toMatchObject([{}, [affiliate.id, 1, 1470, null]]);
+    const { body } = await api('get', `commissions?orderId=${order}`).expect(200);
+    const { body: explained } = await api('get', `commissions/${body.data[1].id}`).expect(200);
+    expect(explained.explanation.join(' ')).toContain('clicked first before the order');
+
+    const reader = await newReader(t, `reader${count}@example.com`, {}, cookie);
+    const counted = await api('post', 'segments/count').send({ conditions: { affiliate: other.code } });
+    expect(counted.body.count).toBe(1);
+    expect(await brief(await buy(reader.email))).toMatchObject([{}, [affiliate.id, 1, 1470, null]]);
+    const { body: data } = await api('get', `subscribers/${reader.id}/export`).expect(200);
+    expect(JSON.stringify(data)).toContain('earlier click');
+    // On the tenth day the first click counts no more.
+    t.clock.advance(4 * DAY_MS);
+    expect(await brief(await buy(reader.email))).toEqual([[other.id, 1, 1470, null]]);
+    expect(await brief(await buy(`late${count}@example.com`, cookie))).toEqual([[other.id, 1, 1470, null]]);
+  });
+
+  it('stays with the first when the checkout is sent again after another click', async () => {
+    const other = await make({ code: `other-${count}`, email: `other${count}@example.com` });
+    const email = `again${count}@example.com`;
+    const first = await clicks(affiliate.code);
+    const pay = await place(email, first);
+    t.clock.advance(60_000);
+    expect(await place(email, await clicks(other.code, first))).toBe(pay);
+    expect(await brief(await paid(pay))).toMatchObject([{}, [affiliate.id, 1, 1470, null]]);
+  });
+});
+
 describe('the terms', () => {
   it('are those of the funnel’s file: planned, applied, exported, rolled back', async () => {
     const path = 'funnels/niche-ebook';
     const terms = async () =>
       t.dataSource.query(
-        'select commission_bps as first, second_tier_bps as second, hold, cookie from affiliate_terms',
+        'select commission_bps as first, second_tier_bps as second, hold, cookie, attribution as pays from affiliate_terms',
       );
-    const demo = [{ first: 3000, second: 1000, hold: '30 days', cookie: '60 days' }];
+    const demo = [{ first: 3000, second: 1000, hold: '30 days', cookie: '60 days', pays: 'last' }];
     expect(await terms()).toEqual(demo);
     const file = (await api('get', `${path}/export`).expect(200)).text;
     const put = async (yaml: string, more = {}) =>
@@ -171,14 +213,18 @@ describe('the terms', () => {
       ).body;
     const higher = file
       .replace('commission: 30%', 'commission: 45%')
-      .replace('hold: 30 days', 'hold: 2 months');
+      .replace('hold: 30 days', 'hold: 2 months')
+      .replace('cookie: 60 days', 'cookie: 60 days\n  attribution: first');
     expect((await put(higher, { dryRun: true })).words).toEqual([
       '~ affiliates: commission 30% → 45%',
       '~ affiliates: hold 30 days → 2 months',
+      '~ affiliates: attribution (none) → first',
     ]);
     expect(await terms()).toEqual(demo);
     await put(higher);
-    expect(await terms()).toEqual([{ first: 4500, second: 1000, hold: '2 months', cookie: '60 days' }]);
+    expect(await terms()).toEqual([
+      { first: 4500, second: 1000, hold: '2 months', cookie: '60 days', pays: 'first' },
+    ]);
     const without = file.slice(0, file.indexOf('affiliates:'));
     expect((await put(without)).words).toEqual(['- affiliates']);
     expect(await terms()).toEqual([]);

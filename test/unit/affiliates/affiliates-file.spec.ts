@@ -30,6 +30,7 @@ describe('affiliates in a funnel file', () => {
     ['{ commission: 30%, cookie: 0 days }', 'wrong-value', 'above zero'],
     ['{ secondTier: 10% }', 'missing-value', 'is missing'],
     ['{ commission: 1%, rate: 1 }', 'unknown-option', 'there are: commission, secondTier, hold, cookie'],
+    ['{ commission: 1%, attribution: best }', 'wrong-value', 'use last or first'],
   ])('%s: %s', (affiliates, rule, message) => {
     const file = readFunnelFile(funnel(affiliates));
     const found = file.ok

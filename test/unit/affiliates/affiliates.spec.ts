@@ -4,7 +4,13 @@ import { clawedBackOf, commissionsOf, type Party, shareOf } from '../../../src/a
 import { landingPath, readLanding } from '../../../src/affiliates/landing.js';
 import { mailboxOf } from '../../../src/values/mailbox.js';
 import { wouldLoop } from '../../../src/affiliates/recruiting-tree.js';
-import { lastTouch, readTouch, writeTouch } from '../../../src/affiliates/touch.js';
+import {
+  creditedTouch,
+  MAX_TOUCHES,
+  readTouches,
+  withTouch,
+  writeTouches,
+} from '../../../src/affiliates/touch.js';
 
 const party = (affiliateId: string, changes: Partial<Party> = {}): Party => ({
   ...{ affiliateId, isActive: true, isBuyer: false },
@@ -175,23 +181,70 @@ describe('a touch', () => {
   const at = (day: number) => new Date(Date.UTC(2026, 0, day));
 
   it('is read as it was written, and from nobody else', () => {
-    const touch = { affiliateId: '42', at: at(5) };
-    const cookie = writeTouch(secret, touch);
-    expect(readTouch(secret, cookie)).toEqual(touch);
+    const touches = [4, 5].map((day) => ({ affiliateId: String(day), at: at(day) }));
+    const cookie = writeTouches(secret, touches);
+    expect(readTouches(secret, cookie)).toEqual(touches);
     for (const forged of [undefined, '', 'x', `${cookie.slice(0, -1)}A`, `A${cookie.slice(1)}`])
-      expect(readTouch(secret, forged === cookie ? '' : forged)).toBeNull();
-    expect(readTouch(Buffer.alloc(32, 2), cookie)).toBeNull();
+      expect(readTouches(secret, forged === cookie ? '' : forged)).toEqual([]);
+    expect(readTouches(Buffer.alloc(32, 2), cookie)).toEqual([]);
+  });
+
+  it('is remembered with those before it while the longest window is open, the oldest and the newest of many', () => {
+    const days = (touches: readonly { affiliateId: string }[]) =>
+      touches.map(({ affiliateId }) => Number(affiliateId));
+    let touches: { affiliateId: string; at: Date }[] = [];
+    for (let day = 1; day <= 20; day++)
+      touches = withTouch(touches, { affiliateId: String(day), at: at(day) }, ['3 days', '30 days']);
+    expect(days(touches)).toEqual([...Array.from({ length: MAX_TOUCHES - 1 }, (_, index) => index + 1), 20]);
+    touches = withTouch(touches, { affiliateId: '38', at: at(38) }, ['3 days', '30 days']);
+    expect(days(touches)).toEqual([9, 10, 11, 20, 38]);
+    for (let minute = 1; minute <= 30; minute++)
+      touches = withTouch(touches, { affiliateId: '7', at: new Date(at(39).getTime() + minute * 60_000) }, [
+        '30 days',
+      ]);
+    expect(days(touches)).toEqual([10, 11, 20, 38, 7, 7]);
+    const cookie = writeTouches(secret, touches);
+    expect([cookie.length < 1_000, readTouches(secret, cookie)]).toEqual([true, touches]);
+  });
+
+  it('that is credited is one of those that are open, and none lies beyond it on its side', () => {
+    const touch = fc.record({
+      affiliateId: fc.nat(5).map(String),
+      at: fc.integer({ min: 1, max: 200 }).map(at),
+    });
+    const when = fc.record({
+      at: fc.integer({ min: 1, max: 200 }).map(at),
+      days: fc.integer({ min: 1, max: 90 }),
+    });
+    fc.assert(
+      fc.property(fc.array(touch, { maxLength: 9 }), when, (touches, { at: now, days }) => {
+        const window = `${days} days`;
+        const open = touches.filter(
+          (one) => one.at <= now && one.at.getTime() + days * 86_400_000 > now.getTime(),
+        );
+        const times = open.map((one) => one.at.getTime());
+        const credited = (attribution: 'last' | 'first') =>
+          creditedTouch(touches, { at: now, window, attribution })?.at.getTime();
+        expect(credited('first')).toBe(times.length === 0 ? undefined : Math.min(...times));
+        expect(credited('last')).toBe(times.length === 0 ? undefined : Math.max(...times));
+      }),
+    );
   });
 
   it('counts when it is the last, for the length of the window to the millisecond', () => {
+    const attribution = 'last';
     const touches = [1, 3, 2].map((day) => ({ affiliateId: String(day), at: at(day) }));
-    expect(lastTouch(touches, { at: at(4), window: '60 days' })?.affiliateId).toBe('3');
-    expect(lastTouch(touches, { at: new Date(at(2).getTime() + 1), window: '60 days' })?.affiliateId).toBe(
-      '2',
-    );
+    expect(creditedTouch(touches, { at: at(4), window: '60 days', attribution })?.affiliateId).toBe('3');
+    expect(
+      creditedTouch(touches, { at: new Date(at(2).getTime() + 1), window: '60 days', attribution })
+        ?.affiliateId,
+    ).toBe('2');
     const end = new Date(Date.UTC(2026, 2, 4));
-    expect(lastTouch(touches, { at: new Date(end.getTime() - 1), window: '60 days' })?.affiliateId).toBe('3');
-    expect(lastTouch(touches, { at: end, window: '60 days' })).toBeNull();
+    expect(
+      creditedTouch(touches, { at: new Date(end.getTime() - 1), window: '60 days', attribution })
+        ?.affiliateId,
+    ).toBe('3');
+    expect(creditedTouch(touches, { at: end, window: '60 days', attribution })).toBeNull();
   });
 });
 
