@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { forgetLogins } from './partner/partner.queries.js';
 
 /** Money of the affiliate `a` that is held, due or in a payout nobody has paid yet. Served by commission_affiliate and payout_affiliate. */
 const IS_OWED = `(exists (select 1 from payout y where y.affiliate_id = a.id and y.state = 'open')
@@ -16,6 +17,7 @@ const NOBODY = `name = null, email = null, email_key = null, mailbox = null, sta
  */
 export async function forgetAffiliate(manager: EntityManager, id: string): Promise<void> {
   await manager.query(`update affiliate set ${NOBODY} where id = $1`, [id]);
+  await forgetLogins(manager, id);
 }
 
 /**
@@ -28,14 +30,19 @@ export async function forgetAffiliateOf(manager: EntityManager, emailKey: string
     [emailKey],
   );
   if (waiting !== undefined) return true;
-  await manager.query(`update affiliate set ${NOBODY} where email_key = $1`, [emailKey]);
+  const [gone]: [{ id: string }[], number] = await manager.query(
+    `update affiliate set ${NOBODY} where email_key = $1 returning id`,
+    [emailKey],
+  );
+  for (const { id } of gone) await forgetLogins(manager, id);
   return false;
 }
 
 /** After money has gone to an affiliate or was taken back: who waited for the last of it is forgotten. */
 export async function forgetPaidOff(manager: EntityManager, affiliateId: string): Promise<void> {
-  await manager.query(
-    `update affiliate a set ${NOBODY} where id = $1 and forget_when_paid and not ${IS_OWED}`,
+  const [gone]: [{ id: string }[], number] = await manager.query(
+    `update affiliate a set ${NOBODY} where id = $1 and forget_when_paid and not ${IS_OWED} returning id`,
     [affiliateId],
   );
+  for (const { id } of gone) await forgetLogins(manager, id);
 }

@@ -104,19 +104,7 @@ export class MessagesQueries {
     // Waits for what is being planned for them at this moment: its mail would not be seen yet.
     await manager.query('select 1 from enrollment where subscriber_id = $1 for update', [subscriberId]);
     await manager.query('select pg_advisory_xact_lock($1)', [PLANNING_LOCK]);
-    const [forgotten]: [{ id: string }[], number] = await manager.query(
-      `update message m set address = '${ERASED}', data = '{}', reply_text = null, subscriber_id = null, enrollment_id = null,
-         state_reason = case when ${NOT_BEGUN} then 'erased' else state_reason end,
-         settled_at = case when ${NOT_BEGUN} then clock_timestamp() else settled_at end,
-         lease_until = case when ${NOT_BEGUN} then null else lease_until end,
-         state = case when ${NOT_BEGUN} then ${withoutSending(`'cancelled'`)} else state end
-       where subscriber_id = $1 returning id`,
-      [subscriberId],
-    );
-    // By itself: it sees the attempt of a mail whose end was written while the statement before waited for that.
-    await manager.query('update message_attempt set reply_text = null where message_id = any($1::bigint[])', [
-      forgotten.map(({ id }) => id),
-    ]);
+    await forgetWhere(manager, { condition: 'm.subscriber_id = $1', value: subscriberId });
   }
 
   /** When the earliest message that waits is due; null when none waits. */
@@ -144,4 +132,29 @@ export class MessagesQueries {
       [filter.id ?? null, filter.subscriberId ?? null, filter.beforeId ?? null, filter.limit],
     );
   }
+}
+
+/** Takes what is personal out of the mails `m` that meet the condition on `$1`; one that has not begun is not sent. */
+async function forgetWhere(
+  manager: EntityManager,
+  { condition, value }: { condition: string; value: string | readonly string[] },
+): Promise<void> {
+  const [forgotten]: [{ id: string }[], number] = await manager.query(
+    `update message m set address = '${ERASED}', data = '{}', reply_text = null, subscriber_id = null, enrollment_id = null,
+       state_reason = case when ${NOT_BEGUN} then 'erased' else state_reason end,
+       settled_at = case when ${NOT_BEGUN} then clock_timestamp() else settled_at end,
+       lease_until = case when ${NOT_BEGUN} then null else lease_until end,
+       state = case when ${NOT_BEGUN} then ${withoutSending(`'cancelled'`)} else state end
+     where ${condition} returning id`,
+    [value],
+  );
+  // By itself: it sees the attempt of a mail whose end was written while the statement before waited for that.
+  await manager.query('update message_attempt set reply_text = null where message_id = any($1::bigint[])', [
+    forgotten.map(({ id }) => id),
+  ]);
+}
+
+/** As `forget`, of mails to somebody who is no subscriber. */
+export async function forgetMails(manager: EntityManager, ids: readonly string[]): Promise<void> {
+  if (ids.length > 0) await forgetWhere(manager, { condition: 'm.id = any ($1)', value: ids });
 }

@@ -40,6 +40,7 @@ import { LeavingAffiliates1765110010000 } from './migrations/1765110010000-leavi
 import { PayoutsUndone1765110020000 } from './migrations/1765110020000-payouts-undone.js';
 import { PartialRefunds1765137000000 } from './migrations/1765137000000-partial-refunds.js';
 import { FirstTouch1765137010000 } from './migrations/1765137010000-first-touch.js';
+import { AffiliateLogins1765137020000 } from './migrations/1765137020000-affiliate-logins.js';
 import { RowsOfImports1765113000000 } from './migrations/1765113000000-rows-of-imports.js';
 import { PromisedPrices1765131000000 } from './migrations/1765131000000-promised-prices.js';
 import { VersionsBefore1765135000000 } from './migrations/1765135000000-versions-before.js';
@@ -92,5 +93,6 @@ export const migrations = [
   VersionsBefore1765135000000,
   PartialRefunds1765137000000,
   FirstTouch1765137010000,
+  AffiliateLogins1765137020000,
   ReportsAndHeldMails1765140000000,
 ];

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { API_KEY, linkIn, START, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
+import { PartnerAccess } from '../../../src/affiliates/partner/partner-access.service.js';
 import { newReader } from '../privacy/reader.js';
 import { cookieOf, HEADERS, type Partner, type Partners, partnersOf } from './partners.js';
 
@@ -152,12 +153,21 @@ describe('a sale', () => {
 });
 
 describe('a sale of a funnel that pays the first click', () => {
-  beforeAll(async () => t.dataSource.query(`update affiliate_terms set attribution = 'first', cookie = '10 days'`));
-  afterAll(async () => t.dataSource.query(`update affiliate_terms set attribution = 'last', cookie = '60 days'`));
+  beforeAll(async () =>
+    t.dataSource.query(`update affiliate_terms set attribution = 'first', cookie = '10 days'`),
+  );
+  afterAll(async () =>
+    t.dataSource.query(`update affiliate_terms set attribution = 'last', cookie = '60 days'`),
+  );
 
   /** As a browser does: the cookie goes along to the next click. */
   const clicks = async (code: string, cookie = '') =>
-    cookieOf(await t.http.get(`/a/${code}`).set({ ...HEADERS, Cookie: cookie }).redirects(0));
+    cookieOf(
+      await t.http
+        .get(`/a/${code}`)
+        .set({ ...HEADERS, Cookie: cookie })
+        .redirects(0),
+    );
 
   it('goes to the first whose window is open, by the browser and by the subscriber, and says so', async () => {
     const other = await make({ code: `other-${count}`, email: `other${count}@example.com` });
@@ -190,6 +200,117 @@ describe('a sale of a funnel that pays the first click', () => {
     t.clock.advance(60_000);
     expect(await place(email, await clicks(other.code, first))).toBe(pay);
     expect(await brief(await paid(pay))).toMatchObject([{}, [affiliate.id, 1, 1470, null]]);
+  });
+});
+
+describe('the page of an affiliate', () => {
+  const links = async (email: string): Promise<string[]> => {
+    await t.app.get(PartnerAccess, { strict: false }).settled();
+    await t.runDue();
+    return (await t.mailsTo(email))
+      .filter(({ subject }) => subject.includes('affiliate page'))
+      .map((mail) => linkIn(mail, /\/partner\/enter\//));
+  };
+  const ask = async (email: string) => t.http.post('/partner/login').type('form').send({ email });
+  const enter = async (path: string) => t.http.post(path).redirects(0);
+  const page = async (cookie: string) =>
+    (await t.http.get('/partner').set('Cookie', cookie).expect(200)).text;
+  const signedIn = async (nth = 0): Promise<string> => {
+    await ask(affiliate.email);
+    const path = (await links(affiliate.email))[nth] ?? '';
+    const { status, headers } = await enter(path);
+    expect([status, headers['location']]).toEqual([303, '/partner']);
+    return cookieOf({ headers });
+  };
+
+  it('is reached by a mailed link that works once, and nobody learns who has one', async () => {
+    const answers = [await ask(affiliate.email), await ask(`nobody${count}@example.com`)];
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+    expect(answers[0]?.text).toBe(answers[1]?.text);
+    expect((await ask(affiliate.email.toUpperCase())).text).toBe(answers[0]?.text);
+    expect(await links(`nobody${count}@example.com`)).toEqual([]);
+    const [path = '', ...more] = await links(affiliate.email);
+    expect(more).toEqual([]);
+    for (let looks = 0; looks < 2; looks++) await t.http.get(path).expect(200);
+    const both = await Promise.all([enter(path), enter(path)]);
+    expect(both.map(({ status }) => String(status)).toSorted()).toEqual(['303', '410']);
+    const [cookie = ''] = both.filter(({ status }) => status === 303).map(cookieOf);
+    expect(await page(cookie)).toContain(`/a/${affiliate.code}`);
+    await t.http.get(path).expect(410);
+    await t.http.get(`${path.slice(0, -1)}A`).expect(410);
+    const set = both.find(({ status }) => status === 303)?.headers['set-cookie'];
+    expect(String(set)).toMatch(/Path=\/partner;.*HttpOnly; SameSite=Lax/);
+    t.clock.advance(600_000);
+    await ask(affiliate.email);
+    const [, second = ''] = await links(affiliate.email);
+    t.clock.advance(30 * 60_000);
+    expect((await enter(second)).status).toBe(410);
+    await t.http.post('/partner/logout').set('Cookie', cookie).expect(303);
+    expect(await page(cookie)).toContain('Mail me the link');
+  });
+
+  it('shows what they brought and earned by state, and nothing of who bought', async () => {
+    const recruit = await make({
+      code: `recruit-${count}`,
+      email: `recruit${count}@example.com`,
+      recruiterId: affiliate.id,
+    });
+    const buyer = `secret${count}@example.com`;
+    const order = await buy(buyer, cookieOf(await click(affiliate.code)));
+    await buy(`hidden${count}@example.com`, cookieOf(await click(recruit.code)));
+    await api('post', `orders/${order}/refund`, { amount: { amountMinor: 1000, currency: 'EUR' } })
+      .set('Idempotency-Key', `partner-${count}`)
+      .expect(200);
+    const cookie = await signedIn();
+    const cells = (html: string): string[] =>
+      [
+        ...html.matchAll(
+          /<td data-label="(Held|Approved|Being paid|Paid|Taken back)"[^>]*>(?:<span[^>]*>)?([^<]+)/g,
+        ),
+      ]
+        .slice(0, 5)
+        .map(([, , amount = '']) => amount);
+    const text = await page(cookie);
+    expect(cells(text)).toEqual(['€16.60', '€0.00', '€0.00', '€0.00', '€3.00']);
+    expect(text).toContain('by somebody you recruited');
+    expect(text).toContain(recruit.code);
+    expect(text).toContain(`/a/${affiliate.code}?to=/offer/launch-kit`);
+    const [{ number }] = await t.dataSource.query('select number from orders where id = $1', [order]);
+    for (const hidden of [buyer, `hidden${count}`, number, recruit.email]) expect(text).not.toContain(hidden);
+    t.clock.advance(7 * DAY_MS - 1);
+    expect(await page(cookie)).toContain('Sign out');
+    t.clock.advance(1);
+    expect(await page(cookie)).toContain('Mail me the link');
+    t.clock.advance(23 * DAY_MS);
+    const later = await signedIn(1);
+    expect(cells(await page(later))).toEqual(['€0.00', '€16.60', '€0.00', '€0.00', '€3.00']);
+    const { body } = await api('post', 'payouts', { minimum: { amountMinor: 1, currency: 'EUR' } }).expect(
+      201,
+    );
+    const own = (body.data as { id: string; affiliateId: string }[]).find(
+      (one) => one.affiliateId === affiliate.id,
+    );
+    expect(cells(await page(later))).toEqual(['€0.00', '€0.00', '€16.60', '€0.00', '€3.00']);
+    await api('post', `payouts/${own?.id}/paid`).expect(200);
+    expect(cells(await page(later))).toEqual(['€0.00', '€0.00', '€0.00', '€16.60', '€3.00']);
+  });
+
+  it('is closed, and its mails forget the address, when the affiliate is erased', async () => {
+    const cookie = await signedIn();
+    await api('delete', `affiliates/${affiliate.id}`).expect(204);
+    expect(await page(cookie)).toContain('Mail me the link');
+    const left = await t.dataSource.query('select 1 from message where address = $1', [affiliate.email]);
+    expect(left).toEqual([]);
+    expect(await links(affiliate.email)).toHaveLength(1);
+  });
+
+  it('is asked for so often from one place, and by an address', async () => {
+    expect((await ask('nobody')).status).toBe(422);
+    await ask(affiliate.email);
+    await t.dataSource.query(`update rate_limit set points = 100 where key like 'partner-loopback:%'`);
+    const { status, headers } = await ask(affiliate.email);
+    expect([status, Number(headers['retry-after']) > 0]).toEqual([429, true]);
+    await t.dataSource.query(`delete from rate_limit where key like 'partner-%'`);
   });
 });
 

@@ -1,0 +1,76 @@
+import { bpsToText, type Money, moneyOf } from '../../values/money.js';
+import { type CommissionRecord, commissionState } from '../commission-record.js';
+
+const STATE_WORDS = {
+  refused: { label: 'earned nothing', badge: '' },
+  pending: { label: 'held', badge: 'badge-warn' },
+  due: { label: 'approved', badge: 'badge-brand' },
+  in_payout: { label: 'being paid', badge: 'badge-brand' },
+  paid: { label: 'paid', badge: 'badge-good' },
+  clawed_back: { label: 'taken back', badge: 'badge-bad' },
+} as const;
+
+export interface Earning {
+  productName: string;
+  /** Of the second tier it is by a recruit's sale. */
+  isOfRecruit: boolean;
+  base: Money;
+  rate: string;
+  amount: Money;
+  /** By refunds, of the amount; null for nothing. */
+  takenBack: Money | null;
+  label: string;
+  badge: string;
+  /** Of one that is held. */
+  dueAt: Date | null;
+  soldAt: Date;
+}
+
+/** A commission for the eyes of who earned it: by what and how much, and not by whom. */
+export function earningOf(commission: CommissionRecord, now: Date): Earning {
+  const { productName, tier, baseMinor, rateBps, amountMinor, clawedBackMinor, currency } = commission;
+  const state = commissionState(commission, now);
+  return {
+    productName,
+    isOfRecruit: tier === 2,
+    base: moneyOf(baseMinor, currency),
+    rate: bpsToText(rateBps),
+    amount: moneyOf(amountMinor, currency),
+    takenBack: clawedBackMinor === 0 ? null : moneyOf(clawedBackMinor, currency),
+    ...STATE_WORDS[state],
+    dueAt: state === 'pending' ? commission.dueAt : null,
+    soldAt: commission.createdAt,
+  };
+}
+
+export function standingView(standing: {
+  currency: string;
+  pendingMinor: number;
+  dueMinor: number;
+  inPayoutMinor: number;
+  paidMinor: number;
+  takenBackMinor: number;
+}): Record<'pending' | 'due' | 'inPayout' | 'paid' | 'takenBack', Money> {
+  const money = (amountMinor: number): Money => moneyOf(amountMinor, standing.currency);
+  return {
+    pending: money(standing.pendingMinor),
+    due: money(standing.dueMinor),
+    inPayout: money(standing.inPayoutMinor),
+    paid: money(standing.paidMinor),
+    takenBack: money(standing.takenBackMinor),
+  };
+}
+
+export function termsView(terms: {
+  title: string;
+  commissionBps: number;
+  secondTierBps: number;
+  hold: string;
+  cookie: string;
+}): { title: string; commission: string; secondTier: string | null; hold: string; cookie: string } {
+  const { title, commissionBps, secondTierBps, hold, cookie } = terms;
+  return {
+    ...{ title, hold, cookie, commission: bpsToText(commissionBps) },
+    secondTier: secondTierBps === 0 ? null : bpsToText(secondTierBps),
+  };
+}

@@ -1,0 +1,150 @@
+import type { EntityManager } from 'typeorm';
+import type { Sender } from '../../delivery/message.js';
+import { forgetMails } from '../../delivery/messages.queries.js';
+
+/** Whoever has the address and is not erased. Served by the unique key of the address. */
+export async function affiliateOf(
+  db: EntityManager,
+  emailKey: string,
+): Promise<{ id: string; name: string; email: string } | null> {
+  const rows: { id: string; name: string; email: string }[] = await db.query(
+    'select id, name, email from affiliate where email_key = $1 and not erased',
+    [emailKey],
+  );
+  return rows[0] ?? null;
+}
+
+/** In whose name affiliates are written to: of a funnel that pays them, else of whichever has a form. Null for none. */
+export async function senderToAffiliates(
+  db: EntityManager,
+): Promise<{ sender: Sender; funnelKey: string } | null> {
+  const rows: { sender: Sender; funnelKey: string }[] = await db.query(
+    `select f.sender, f.funnel_key as "funnelKey" from form f left join affiliate_terms t on t.funnel_key = f.funnel_key
+      order by t.funnel_key is null, f.archived_at nulls first, f.id limit 1`,
+  );
+  return rows[0] ?? null;
+}
+
+/** A link that is to be mailed; at most a few a day for each affiliate. */
+export async function insertLogin(
+  db: EntityManager,
+  { affiliateId, now, expiresAt }: { affiliateId: string; now: Date; expiresAt: Date },
+): Promise<string> {
+  const rows: { id: string }[] = await db.query(
+    'insert into affiliate_login (affiliate_id, created_at, expires_at) values ($1, $2, $3) returning id',
+    [affiliateId, now, expiresAt],
+  );
+  return rows[0]?.id ?? '';
+}
+
+export async function rememberMail(db: EntityManager, loginId: string, messageId: string): Promise<void> {
+  await db.query('update affiliate_login set message_id = $2 where id = $1', [loginId, messageId]);
+}
+
+/** Whether the link can be used yet. */
+export async function isOpenLogin(db: EntityManager, id: string, now: Date): Promise<boolean> {
+  const rows: unknown[] = await db.query(
+    `select 1 from affiliate_login l join affiliate a on a.id = l.affiliate_id
+      where l.id = $1 and l.used_at is null and l.expires_at > $2 and not a.erased`,
+    [id, now],
+  );
+  return rows.length > 0;
+}
+
+/** Uses the link, once: of two requests at the same moment one gets the session. */
+export async function useLogin(
+  db: EntityManager,
+  { id, now, sessionHash, endsAt }: { id: string; now: Date; sessionHash: Buffer; endsAt: Date },
+): Promise<boolean> {
+  const [used]: [unknown[], number] = await db.query(
+    `update affiliate_login l set used_at = $2, session_hash = $3, session_ends_at = $4 from affiliate a
+      where l.id = $1 and a.id = l.affiliate_id and l.used_at is null and l.expires_at > $2 and not a.erased returning l.id`,
+    [id, now, sessionHash, endsAt],
+  );
+  return used.length > 0;
+}
+
+/** The affiliate whose session it is and runs. Served by the unique key of the hash. */
+export async function affiliateOfSession(
+  db: EntityManager,
+  sessionHash: Buffer,
+  now: Date,
+): Promise<string | null> {
+  const rows: { id: string }[] = await db.query(
+    `select a.id from affiliate_login l join affiliate a on a.id = l.affiliate_id
+      where l.session_hash = $1 and l.session_ends_at > $2 and not a.erased`,
+    [sessionHash, now],
+  );
+  return rows[0]?.id ?? null;
+}
+
+export async function endSession(db: EntityManager, sessionHash: Buffer, now: Date): Promise<void> {
+  await db.query(
+    'update affiliate_login set session_ends_at = least(session_ends_at, $2) where session_hash = $1',
+    [sessionHash, now],
+  );
+}
+
+/** Within the erasure of an affiliate: no session of theirs goes on, and the mails with their links forget the address. */
+export async function forgetLogins(db: EntityManager, affiliateId: string): Promise<void> {
+  const [gone]: [{ messageId: string | null }[], number] = await db.query(
+    'delete from affiliate_login where affiliate_id = $1 returning message_id as "messageId"',
+    [affiliateId],
+  );
+  await forgetMails(
+    db,
+    gone.flatMap(({ messageId }) => (messageId === null ? [] : [messageId])),
+  );
+}
+
+/** What an affiliate has earned in one currency, by what has become of it, in minor units. */
+export interface Standing {
+  currency: string;
+  pendingMinor: number;
+  /** Below zero where more was taken back after it was paid than has become due since. */
+  dueMinor: number;
+  inPayoutMinor: number;
+  paidMinor: number;
+  /** Of all of it; the others are without it. */
+  takenBackMinor: number;
+}
+
+/** Served by commission_affiliate and, for what was taken back, by clawback_affiliate. */
+export async function standingOf(db: EntityManager, affiliateId: string, now: Date): Promise<Standing[]> {
+  return db.query(
+    `select e.currency,
+        coalesce(sum(e.amount) filter (where e.payout_id is null and e.due_at > $2), 0)::float8 as "pendingMinor",
+        coalesce(sum(e.amount) filter (where e.payout_id is null and e.due_at <= $2), 0)::float8 as "dueMinor",
+        coalesce(sum(e.amount) filter (where y.state = 'open'), 0)::float8 as "inPayoutMinor",
+        coalesce(sum(e.amount) filter (where y.state = 'paid'), 0)::float8 as "paidMinor",
+        coalesce(-sum(e.amount) filter (where e.amount < 0), 0)::float8 as "takenBackMinor"
+       from (select currency, amount_minor as amount, due_at, payout_id from commission where affiliate_id = $1 and amount_minor > 0
+             union all select currency, -amount_minor, due_at, payout_id from clawback where affiliate_id = $1) e
+       left join payout y on y.id = e.payout_id
+      group by 1 order by 1`,
+    [affiliateId, now],
+  );
+}
+
+/** Pages of ours that a link may lead to, of the funnels that pay affiliates. */
+export async function landings(db: EntityManager): Promise<{ path: string; title: string }[]> {
+  return db.query(
+    `select path, title from (
+       select '/p/' || f.slug as path, n.title, 1 as kind, f.id from form f join funnel n on n.key = f.funnel_key
+         join affiliate_terms t on t.funnel_key = f.funnel_key where f.archived_at is null
+       union all
+       select '/offer/' || o.slug, o.content ->> 'title', 2, o.id from offer o join affiliate_terms t on t.funnel_key = o.funnel_key
+        where o.archived_at is null) page
+     order by kind, id limit 50`,
+  );
+}
+
+/** What each funnel pays. */
+export async function ratesOfFunnels(
+  db: EntityManager,
+): Promise<{ title: string; commissionBps: number; secondTierBps: number; hold: string; cookie: string }[]> {
+  return db.query(
+    `select n.title, t.commission_bps as "commissionBps", t.second_tier_bps as "secondTierBps", t.hold, t.cookie
+       from affiliate_terms t join funnel n on n.key = t.funnel_key order by n.title, n.key`,
+  );
+}
