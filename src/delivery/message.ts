@@ -17,6 +17,9 @@ export const withoutSending = (state: string): string =>
 /** In place of the address of somebody who was erased. */
 export const ERASED = 'erased';
 
+/** In SQL: open, and no byte of the body has left. */
+export const NOT_BEGUN = `state in ('ready', 'held', 'leased') and data_at is null`;
+
 /** `state_reason` of a mail that is held because its reader wants none for a while. */
 export const PAUSED_BY_READER = 'paused by the reader';
 

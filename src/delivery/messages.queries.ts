@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { ERASED, PAUSED_BY_READER, withoutSending, type PlannedMessage } from './message.js';
+import { ERASED, NOT_BEGUN, PAUSED_BY_READER, withoutSending, type PlannedMessage } from './message.js';
 import { domainOf, recipientGroupSql } from './pacing/recipient-group.js';
 import { PLANNING_LOCK } from './planning.queries.js';
 
@@ -24,9 +24,6 @@ export interface MessageRow {
 export interface PlannedRow extends PlannedMessage {
   messageIdHeader: string;
 }
-
-/** Open, and no byte of the body has left. */
-const NOT_BEGUN = `state in ('ready', 'held', 'leased') and data_at is null`;
 
 /** How things stand as they are told: a lease whose body is under way. */
 const STATE = `case when m.state = 'leased' and m.data_at is not null then 'in_data' else m.state end`;

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { NOT_BEGUN } from '../delivery/message.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { MailTrigger } from './condition.js';
 import type { SequenceDefinition } from './definition.js';
@@ -10,6 +11,13 @@ import { ReactionsService } from './reactions.service.js';
 const HITS_LOOKED_AT_AGAIN = 5_000;
 /** A hit may be judged anew long after it came. */
 const ALL_HITS_EVERY_MS = 3_600_000;
+
+/** The enrollments with a mail that waits, each state by a partial index of its own. */
+const WAITING = ['ready', 'held', 'leased']
+  .map((state) => `select enrollment_id from message where state = '${state}' and ${NOT_BEGUN}`)
+  .join(' union all ');
+/** Whether enrollment `n` has one; a scalar, or PostgreSQL may read all mails that wait to answer it. */
+const WAITS = `(select true from message w where w.subscriber_id = n.subscriber_id and w.enrollment_id = n.id and ${NOT_BEGUN} limit 1)`;
 
 /** An open or click that one version listens for. */
 interface Listener {
@@ -63,22 +71,27 @@ export class HitSignalsService {
   }
 
   /**
-   * Whose sequence listens for a hit after `since`, or for any (null). Served by the primary keys of `tracking_event`,
-   * `message` and `enrollment`; for any, by `message_dedupe_key_key`.
+   * Whose sequence listens for a hit after `since`, or for any (null). Of those that are over, the ones with a mail that
+   * waits: what ends a sequence stops it. Served by the primary keys of `tracking_event`, `message` and `enrollment` and by
+   * `message_subscriber`; for any, by `message_dedupe_key_key` and what serves `WAITING`.
    */
   private async heard(since: string | null): Promise<{ ids: string[]; trigger: MailTrigger }[]> {
     const listeners = this.#listeners;
     const hits =
       since === null
-        ? `enrollment n on n.version_id = l.version_id join message m on m.dedupe_key = 'seq:' || n.id || ':' || l.step
-           join tracking_event e on e.message_id = m.id`
+        ? `(select id, version_id, false as is_over from enrollment where status = 'active'
+             union all select o.id, o.version_id, true from enrollment o where o.status <> 'active' and o.id in (${WAITING})) n
+             on n.version_id = l.version_id
+           join message m on m.dedupe_key = 'seq:' || n.id || ':' || l.step join tracking_event e on e.message_id = m.id`
         : `tracking_event e on e.id > $5::bigint join message m on m.id = e.message_id and m.step_key = l.step
-           join enrollment n on n.id = m.enrollment_id and n.version_id = l.version_id`;
+           join (select id, version_id, subscriber_id, status <> 'active' as is_over from enrollment) n
+             on n.id = m.enrollment_id and n.version_id = l.version_id and (not n.is_over or ${WAITS})`;
     const rows: { ids: string[]; kind: MailTrigger['kind']; step: string }[] = await this.dataSource.query(
       `select array_agg(distinct n.id::text) as ids, l.kind, l.step
        from unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) as l (version_id, kind, step, goal)
        join ${hits}
-       where e.kind = case l.kind when 'clicked' then 'click' else 'open' end and n.status = 'active' and e.class = 'human' and e.id > $5::bigint and not exists (
+       where e.kind = case l.kind when 'clicked' then 'click' else 'open' end and (l.goal is null or not n.is_over)
+         and e.class = 'human' and e.id > $5::bigint and not exists (
          select 1 from enrollment_step o where o.enrollment_id = n.id and o.step_key = l.goal and o.outcome = 'reached')
        group by l.kind, l.step order by l.kind, l.step`,
       [

@@ -97,8 +97,6 @@ export class ManualEnrollmentsService {
   async remove(enrollmentId: string): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       if (await this.reactions.exit(manager, enrollmentId, REMOVED_BY_HAND)) return;
-      const [row] = await this.sequences.enrollments({ id: enrollmentId, limit: 1 });
-      if (row) return;
       const text = `there is no enrollment ${enrollmentId}`;
       throw new DomainError('ENROLLMENT_NOT_FOUND', text, { id: enrollmentId });
     });

@@ -16,10 +16,10 @@ import {
 } from './reactions.js';
 import { VersionsService } from './versions.service.js';
 
-/** What the people were told by: `entryKey` names an event, `byStep` is a step of one of their sequences. */
+/** What the people were told by: `entryKey` names an event; `stepAt`: a step of one of their sequences, which ran then. */
 export interface Cause {
   entryKey?: string | undefined;
-  byStep?: boolean;
+  stepAt?: Date | undefined;
 }
 
 /** Somebody who may join, and what names the event that makes them. */
@@ -31,9 +31,11 @@ export interface Beginner {
 /** With whom it belongs to. */
 type OwnPlace = Place & { subscriberId: string };
 
-const PLACES = `select e.id, e.subscriber_id as "subscriberId", e.version_id as "versionId", e.step_key as "stepKey",
-  s.time_zone as "timeZone" from enrollment e join subscriber s on s.id = e.subscriber_id where e.status = 'active'`;
-const IN_ORDER = 'order by e.id for update of e';
+/** Of which people's enrollments. */
+const OF = {
+  people: 'e.subscriber_id = any($1::bigint[])',
+  enrollments: 'e.id = any($1::bigint[])',
+} as const;
 
 /** What happens to people outside of their sequences, and what it means inside: in the transaction of what happened. */
 @Injectable()
@@ -56,10 +58,11 @@ export class ReactionsService {
     trigger: Trigger,
     cause: Cause = {},
   ): Promise<void> {
-    await this.react(manager, await this.places(manager, subscriberIds), trigger);
+    const { entryKey, stepAt } = cause;
+    await this.react(manager, await this.places(manager, OF.people, subscriberIds, stepAt), trigger);
     await this.lookAgain(manager, subscriberIds);
-    const people = subscriberIds.map((id) => ({ id, entryKey: cause.entryKey }));
-    await this.begin(manager, people, trigger, cause.byStep);
+    const people = subscriberIds.map((id) => ({ id, entryKey }));
+    await this.begin(manager, people, trigger, stepAt !== undefined);
   }
 
   /** People have opened or clicked a mail for the first time; each mail is an event of its own. */
@@ -69,10 +72,7 @@ export class ReactionsService {
 
   /** What has happened in these enrollments alone, such as a click on a mail of theirs. */
   async metIn(manager: EntityManager, enrollmentIds: readonly string[], trigger: Trigger): Promise<void> {
-    const places: Place[] = await manager.query(`${PLACES} and e.id = any($1::bigint[]) ${IN_ORDER}`, [
-      enrollmentIds,
-    ]);
-    await this.react(manager, places, trigger);
+    await this.react(manager, await this.places(manager, OF.enrollments, enrollmentIds), trigger);
   }
 
   /**
@@ -83,14 +83,14 @@ export class ReactionsService {
   async changed(
     manager: EntityManager,
     subscriberIds: readonly string[],
-    { before, byStep = false }: { before: ReadonlyMap<string, FieldsOf>; byStep?: boolean },
+    { before, stepAt }: { before: ReadonlyMap<string, FieldsOf>; stepAt?: Date | undefined },
   ): Promise<void> {
     if (before.size > 0) {
-      const met = await this.fieldsMet(manager, before);
+      const met = await this.fieldsMet(manager, before, stepAt);
       for (const { trigger, places } of met) await this.react(manager, places, trigger);
     }
     await this.lookAgain(manager, subscriberIds);
-    if (before.size > 0) await this.beginByFields(manager, before, byStep);
+    if (before.size > 0) await this.beginByFields(manager, before, stepAt !== undefined);
   }
 
   /**
@@ -127,9 +127,10 @@ export class ReactionsService {
   private async fieldsMet(
     manager: EntityManager,
     before: ReadonlyMap<string, FieldsOf>,
+    stepAt: Date | undefined,
   ): Promise<{ trigger: FieldTrigger; places: OwnPlace[] }[]> {
     const subscriberIds = [...before.keys()];
-    const places = await this.places(manager, subscriberIds);
+    const places = await this.places(manager, OF.people, subscriberIds, stepAt);
     const versions = await this.versions.running(manager, places);
     if (places.every((place) => listenedFields(place, versions).length === 0)) return [];
     const fields = await fieldsOf(manager, subscriberIds);
@@ -164,12 +165,11 @@ export class ReactionsService {
     await this.end(manager, ids, reason);
   }
 
-  /** Ends one enrollment; false when it is not there or is over. */
+  /** Ends one enrollment, or stops what still waits of one that is over; false when it is not there. */
   async exit(manager: EntityManager, enrollmentId: string, reason: string): Promise<boolean> {
-    const rows: { id: string }[] = await manager.query(
-      `select id from enrollment where id = $1 and status = 'active' for update`,
-      [enrollmentId],
-    );
+    const rows: { id: string }[] = await manager.query('select id from enrollment where id = $1 for update', [
+      enrollmentId,
+    ]);
     await this.end(
       manager,
       rows.map(({ id }) => id),
@@ -178,16 +178,37 @@ export class ReactionsService {
     return rows.length > 0;
   }
 
-  /** Locked, in one order: two things may happen to a person at once. Served by the unique key of `enrollment`. */
-  private async places(manager: EntityManager, subscriberIds: readonly string[]): Promise<OwnPlace[]> {
-    return manager.query(`${PLACES} and e.subscriber_id = any($1::bigint[]) ${IN_ORDER}`, [subscriberIds]);
+  /**
+   * Locked, in one order: two things may happen to a person at once. Then those that are over, whose last mails may wait:
+   * by a statement of its own, which sees what a run has planned that held a lock until now. What a step has caused at
+   * `stepAt` leaves alone who came to the end by that very step. Served by the keys of `enrollment`.
+   */
+  private async places(
+    manager: EntityManager,
+    which: (typeof OF)[keyof typeof OF],
+    ids: readonly string[],
+    stepAt?: Date,
+  ): Promise<OwnPlace[]> {
+    const standing: OwnPlace[] = await manager.query(
+      `select e.id, e.subscriber_id as "subscriberId", e.version_id as "versionId", e.step_key as "stepKey", s.time_zone as "timeZone"
+       from enrollment e join subscriber s on s.id = e.subscriber_id
+       where e.status = 'active' and ${which} order by e.id for update of e`,
+      [ids],
+    );
+    const over: OwnPlace[] = await manager.query(
+      `select e.id, e.subscriber_id as "subscriberId", e.version_id as "versionId", null as "stepKey", null as "timeZone"
+       from enrollment e where e.status <> 'active' and ${which} and ($2::timestamptz is null or e.ended_at < $2) order by e.id`,
+      [ids, stepAt ?? null],
+    );
+    return [...standing, ...over];
   }
 
+  /** Those that are over stay as they ended. */
   private async end(manager: EntityManager, ids: readonly string[], reason: string): Promise<void> {
     if (ids.length === 0) return;
     await manager.query(
       `update enrollment set status = 'exited', exit_reason = $2, ended_at = $3, next_at = null, wait_until = null, watches = null
-       where id = any($1::bigint[])`,
+       where id = any($1::bigint[]) and status = 'active'`,
       [ids, reason, this.clock.now()],
     );
     await this.messages.cancelForEnrollments(manager, ids, reason);

@@ -19,7 +19,8 @@ export type Reaction = { kind: 'none' } | { kind: 'exit'; reason: string } | { k
 export interface Place {
   id: string;
   versionId: string;
-  stepKey: string;
+  /** Null: the sequence is over for them. No goal lies ahead, but what ends it still stops mails of it that wait. */
+  stepKey: string | null;
   timeZone: string | null;
 }
 
@@ -65,7 +66,7 @@ export function reactionsTo(
 }
 
 /** A goal that lies ahead goes before an exit; one that is behind the person means nothing. */
-function reactionTo(sequence: PreparedSequence, stepKey: string, trigger: Trigger): Reaction {
+function reactionTo(sequence: PreparedSequence, stepKey: string | null, trigger: Trigger): Reaction {
   for (const node of sequence.definition.nodes) {
     if (node.kind !== 'goal' || !node.triggers.some((one) => sameTrigger(one, trigger))) continue;
     if (isAhead(sequence, stepKey, node.key)) return { kind: 'jump', goal: node };
@@ -98,7 +99,7 @@ function triggerText(trigger: Trigger): string {
 }
 
 /** Whether somebody who stands before `from` can still come to `goal`; standing before the goal itself counts. */
-function isAhead({ nodes }: PreparedSequence, from: string, goal: string): boolean {
+function isAhead({ nodes }: PreparedSequence, from: string | null, goal: string): boolean {
   return stepsFrom(nodes, from).has(goal);
 }
 

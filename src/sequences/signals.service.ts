@@ -15,6 +15,7 @@ interface Signal {
   subscriberId: string;
   trigger: Trigger | null;
   before: FieldsOf | null;
+  createdAt: Date;
 }
 
 /** What steps of sequences, forms, and imports have changed about people, told to the other sequences of the same people. */
@@ -68,14 +69,15 @@ export class SignalsService {
            select id from sequence_signal
            where trigger = (select trigger from sequence_signal order by id limit 1) order by id limit ${MOST}
            for update skip locked)
-         returning id, subscriber_id as "subscriberId", trigger, before`,
+         returning id, subscriber_id as "subscriberId", trigger, before, created_at as "createdAt"`,
       );
       const [first] = rows;
       if (!first) return 0;
       const people = [...new Set(rows.map(({ subscriberId }) => subscriberId))];
+      const stepAt = new Date(Math.min(...rows.map(({ createdAt }) => createdAt.getTime())));
       if (first.trigger === null)
-        await this.reactions.changed(manager, people, { before: earliest(rows), byStep: true });
-      else await this.reactions.happened(manager, people, first.trigger, { byStep: true });
+        await this.reactions.changed(manager, people, { before: earliest(rows), stepAt });
+      else await this.reactions.happened(manager, people, first.trigger, { stepAt });
       return rows.length;
     });
   }

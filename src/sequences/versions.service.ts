@@ -6,7 +6,7 @@ import { applyDiscountBps } from '../values/money.js';
 import { isMail, type OfferSnapshot, type SequenceDefinition } from './definition.js';
 import { offersOf, prepareSequence, type PreparedSequence } from './prepared.js';
 
-/** The versions people are in, made ready to run. A version never changes; its funnel's sender and prices may. */
+/** The versions people are in, made ready to run. A version never changes and is read once; its funnel's sender and prices may. */
 @Injectable()
 export class VersionsService {
   readonly #prepared = new Map<string, PreparedSequence>();
@@ -16,19 +16,19 @@ export class VersionsService {
     people: readonly { versionId: string }[],
   ): Promise<Map<string, RunningVersion>> {
     const ids = [...new Set(people.map(({ versionId }) => versionId))];
-    const rows: { id: string; definition: SequenceDefinition; funnelKey: string; sender: Sender }[] =
+    const rows: { id: string; definition: SequenceDefinition | null; funnelKey: string; sender: Sender }[] =
       await manager.query(
-        `select v.id, v.definition, q.funnel_key as "funnelKey", q.sender
+        `select v.id, case when v.id = any($2::bigint[]) then null else v.definition end as definition,
+           q.funnel_key as "funnelKey", q.sender
          from sequence_version v join sequence q on q.id = v.sequence_id where v.id = any($1::bigint[])`,
-        [ids],
+        [ids, ids.filter((id) => this.#prepared.has(id))],
       );
-    const offers = await offersNow(manager, rows);
-    return new Map(
-      rows.map(({ id, definition, funnelKey, sender }) => [
-        id,
-        { sequence: this.prepare(id, definition), funnelKey, sender, offers },
-      ]),
-    );
+    const versions = rows.flatMap(({ id, definition, ...rest }) => {
+      const sequence = definition === null ? this.#prepared.get(id) : this.prepare(id, definition);
+      return sequence === undefined ? [] : [{ id, sequence, ...rest }];
+    });
+    const offers = await offersNow(manager, versions);
+    return new Map(versions.map(({ id, ...version }) => [id, { ...version, offers }]));
   }
 
   prepare(versionId: string, definition: SequenceDefinition): PreparedSequence {
@@ -43,10 +43,10 @@ export class VersionsService {
 /** What the mails of these versions offer, as the checkout sells it now; one that is sold no more is not among them. */
 async function offersNow(
   manager: EntityManager,
-  versions: readonly { definition: SequenceDefinition }[],
+  versions: readonly { sequence: PreparedSequence }[],
 ): Promise<Map<string, OfferSnapshot>> {
   const slugs = new Set(
-    versions.flatMap(({ definition }) => definition.nodes.filter(isMail).flatMap(offersOf)),
+    versions.flatMap(({ sequence }) => sequence.definition.nodes.filter(isMail).flatMap(offersOf)),
   );
   if (slugs.size === 0) return new Map();
   const rows: { slug: string; title: string; amountMinor: number; currency: string; discountBps: number }[] =

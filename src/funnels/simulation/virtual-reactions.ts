@@ -15,6 +15,7 @@ import { entryFields, sequencesBegunBy } from './virtual-sequences.js';
 
 interface Cause {
   entryKey?: string | undefined;
+  /** A step of theirs that has run at this very moment made it happen. */
   byStep?: boolean;
 }
 
@@ -55,7 +56,7 @@ export function join(
 /** As `ReactionsService.happened` for one person. */
 export function happened(run: VirtualRun, trigger: Trigger, now: Date, cause: Cause = {}): void {
   const { record, funnels } = run;
-  react(run, placesOf(record), trigger, now);
+  react(run, placesOf(record, cause.byStep === true ? now : null), trigger, now);
   lookAgain(run, now);
   if (record.status !== 'active') return;
   for (const key of sequencesBegunBy(funnels, trigger)) join(run, key, now, cause);
@@ -70,7 +71,8 @@ export function changed(
   const { record, funnels } = run;
   if (before !== null) {
     const change = { before, after: record.fields };
-    for (const { trigger, places } of metByFields(placesOf(record), funnels.versions, () => change))
+    const all = placesOf(record, byStep ? now : null);
+    for (const { trigger, places } of metByFields(all, funnels.versions, () => change))
       react(run, places, trigger, now);
   }
   lookAgain(run, now);
@@ -108,15 +110,16 @@ export function readMail(
 
 /** As `ReactionsService.metIn`: it has happened in this enrollment alone. */
 export function metIn(run: VirtualRun, enrollmentId: string, trigger: Trigger, now: Date): void {
-  const places = placesOf(run.record).filter(({ id }) => id === enrollmentId);
+  const places = placesOf(run.record, null).filter(({ id }) => id === enrollmentId);
   react(run, places, trigger, now);
 }
 
-function placesOf(record: VirtualRecord): Place[] {
-  return activeOf(record).map(({ id, sequence, stepKey }) => ({
-    ...{ id, versionId: sequence, stepKey: stepKey ?? '' },
-    timeZone: record.timeZone,
-  }));
+/** As `ReactionsService.places`: those that are over come last. */
+function placesOf({ enrollments, timeZone }: VirtualRecord, stepAt: Date | null): Place[] {
+  const isOver = ({ status, endedAt }: VirtualEnrollment): boolean =>
+    status !== 'active' && (stepAt === null || (endedAt !== null && endedAt < stepAt));
+  const places = [...enrollments.filter(({ status }) => status === 'active'), ...enrollments.filter(isOver)];
+  return places.map(({ id, sequence, stepKey }) => ({ id, versionId: sequence, stepKey, timeZone }));
 }
 
 function react(run: VirtualRun, places: readonly Place[], trigger: Trigger, now: Date): void {
@@ -165,6 +168,11 @@ function those({ record }: VirtualRun, ids: readonly string[]): VirtualEnrollmen
 }
 
 function end(run: VirtualRun, one: VirtualEnrollment, reason: string, now: Date): void {
+  if (one.status === 'active') leave(run, one, reason, now);
+  cancelMails(run, one, reason, now);
+}
+
+function leave(run: VirtualRun, one: VirtualEnrollment, reason: string, now: Date): void {
   Object.assign(one, {
     status: 'exited',
     exitReason: reason,
@@ -174,7 +182,6 @@ function end(run: VirtualRun, one: VirtualEnrollment, reason: string, now: Date)
     watches: null,
   });
   run.tell(now, { what: 'exited', sequence: one.sequence, reason });
-  cancelMails(run, one, reason, now);
 }
 
 function cancelMails(run: VirtualRun, { id }: VirtualEnrollment, reason: string, now: Date): void {
