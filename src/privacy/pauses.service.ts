@@ -9,8 +9,8 @@ import type { PauseDays } from './preferences.js';
 const DAY_MS = 86_400_000;
 
 /**
- * Nothing but what they asked for themselves for a while. Steps of sequences wait for the end and follow one another as
- * before; a marketing mail that comes up all the same is held by the claim and by the barrier, which read the pause.
+ * Nothing but what they asked for themselves for a while. Steps of sequences that come up wait for the end and follow one
+ * another as before; a mail that was planned already is held by the claim and by the barrier, which read the pause.
  */
 @Injectable()
 export class PausesService {
@@ -28,9 +28,8 @@ export class PausesService {
     const until = new Date(now.getTime() + days * DAY_MS);
     await this.dataSource.transaction(async (manager) => {
       const before = await this.subscribers.setPause(manager, subscriberId, until);
-      // A shorter pause than before: what waits for the old end comes forward first.
+      // What waits for the end of the old pause comes up now, and then waits for the new end.
       if (before !== null) await this.enrollments.resume(manager, subscriberId, { pausedUntil: before, now });
-      await this.enrollments.postpone(manager, subscriberId, until);
     });
     return until;
   }

@@ -91,16 +91,10 @@ export class EnrollmentsService {
     await this.reactions.leave(manager, { subscriberId, funnelKey, reason: 'topic opt-out' });
   }
 
-  /** The person wants a pause: no step of theirs comes before its end. */
-  async postpone(manager: EntityManager, subscriberId: string, until: Date): Promise<void> {
-    await manager.query(
-      `update enrollment set next_at = $2, planned_for = null
-       where subscriber_id = $1 and status = 'active' and next_at < $2`,
-      [subscriberId, until],
-    );
-  }
-
-  /** The pause ended before its time: what waited for its end comes now. */
+  /**
+   * The pause ended before its time: what came up in it, and waited for its end since, comes now. Steps whose time has not
+   * come were never touched.
+   */
   async resume(
     manager: EntityManager,
     subscriberId: string,

@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { PausesService } from '../../../src/privacy/pauses.service.js';
-import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
 
@@ -137,10 +136,39 @@ describe('the hours of a sequence, when a step or its mail is late', () => {
     const id = await t.person('reader@example.com');
     await t.enroll(id);
     await t.run();
-    const enrollments = t.test.app.get(EnrollmentsService, { strict: false });
-    await enrollments.postpone(t.db.manager, id, new Date('2026-01-10T21:00:00Z'));
-    await t.at('2026-01-10T21:00:00Z');
-    expect(await t.place(id)).toMatchObject({ step: 'story', nextAt: new Date('2026-01-12T08:00:00Z') });
+    await t.at('2026-01-05T21:00:00Z');
+    const until = await t.test.app.get(PausesService, { strict: false }).begin(id, 7);
+    await t.at('2026-01-06T09:00:00Z');
+    expect(await t.place(id)).toMatchObject({ step: 'story', nextAt: until });
+    await t.at(until.toISOString());
+    expect(await t.place(id)).toMatchObject({ step: 'story', nextAt: new Date('2026-01-13T08:00:00Z') });
+  });
+
+  it('sends nothing weeks early because a reader ends a pause early, or makes it shorter', async () => {
+    const later = '- { key: later, email: emails/story';
+    await t.publish(`${later}, delay: 20 days }`);
+    await t.publish(`${later}, until: 2026-01-25 }`, '', 'dated');
+    await t.publish('- { key: soon, email: emails/welcome, delay: 1 hour }', '', 'soon');
+    const pauses = t.test.app.get(PausesService, { strict: false });
+    const people = [await t.person('ends@example.com'), await t.person('shortens@example.com')];
+    for (const id of people) {
+      for (const key of ['course', 'dated', 'soon']) await t.enroll(id, key);
+      await t.run();
+      await pauses.begin(id, 30);
+    }
+    const [ends = '', shortens = ''] = people;
+    await t.at('2026-01-06T09:00:00Z');
+    await pauses.end(ends);
+    const until = await pauses.begin(shortens, 7);
+    await t.run();
+    // What came up in the pause comes at its end, and nothing else.
+    expect([await t.mails(ends), await t.mails(shortens)]).toEqual([['soon'], []]);
+    expect(await t.place(shortens, 'soon')).toMatchObject({ nextAt: until });
+    for (const id of people)
+      expect([await t.place(id), await t.place(id, 'dated')]).toMatchObject([
+        { step: 'later', nextAt: new Date('2026-01-25T09:00:00Z') },
+        { step: 'later', nextAt: new Date('2026-01-25T00:00:00Z') },
+      ]);
   });
 
   it('holds who joins or is woken during a reader’s pause to its end, each delay from there, and goes on if it ends early', async () => {
