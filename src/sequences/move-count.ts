@@ -61,11 +61,11 @@ export class MoveCount {
     placement: Placement,
     people = 1,
   ): void {
-    this.#people += people;
     if (placement.kind === 'stays') {
-      increase(this.#stays, placement.reason, people);
+      this.stay(placement.reason, people);
       return;
     }
+    this.#people += people;
     const name = `${stepKey ?? ''} ${placement.stepKey ?? ''}`;
     const move = this.#moves.get(name) ?? { from: stepKey, to: placement.stepKey, people: 0 };
     move.people += people;
@@ -75,6 +75,13 @@ export class MoveCount {
     countNew({ from: before, to: after }, people, { each: this.#gains, all: this.#gainers });
     countNew({ from: after, to: before }, people, { each: this.#losses, all: this.#losers });
     for (const step of this.steps) if (after.steps.has(step)) increase(this.#ahead, step, people);
+  }
+
+  /** They stay in their version. `exit_holds`: they have finished, and what ends the sequence holds for them. */
+  stay(reason: Extract<Placement, { kind: 'stays' }>['reason'] | 'exit_holds', people = 1): void {
+    if (people === 0) return;
+    this.#people += people;
+    increase(this.#stays, reason, people);
   }
 
   /** Thousands stand at one step, and the same lies ahead of all who have had the same. */

@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { isAsking } from './definition.js';
+import { movable } from './finished-people.queries.js';
 import type { MoveMode } from './placement.js';
 import type { PreparedSequence } from './prepared.js';
 
@@ -29,7 +30,15 @@ export async function groupsOfMove(
     versionId,
     to,
     mode,
-  }: { sequenceId: string; versionId: string; to: PreparedSequence; mode: MoveMode },
+    without = [],
+  }: {
+    sequenceId: string;
+    versionId: string;
+    to: PreparedSequence;
+    mode: MoveMode;
+    /** Enrollments that stay where they are, whatever is behind them. */
+    without?: readonly string[];
+  },
 ): Promise<MoveGroup[]> {
   const ranks = to.definition.nodes.map(({ key }, index) => ({ key, rank: index }));
   await manager.query(`select set_config('work_mem', $1, true), set_config('jit', 'off', true)`, [WORK_MEM]);
@@ -39,8 +48,7 @@ export async function groupsOfMove(
     `with step as (select key, to_char(rank, 'FM00000') || ' ' as place from jsonb_to_recordset($3::jsonb) as s (key text, rank int)),
      person as not materialized (
        select e.id, e.subscriber_id, e.version_id, e.status, e.step_key, e.had, e.ended_at >= $4::timestamptz as is_recent
-       from enrollment e where e.sequence_id = $1 and e.version_id <> $2
-         and (e.status = 'active' or (e.status = 'completed' and e.ended_at >= $4::timestamptz))),
+       from enrollment e where e.sequence_id = $1 and e.version_id <> $2 and ${movable(to)} and e.id <> all ($5::bigint[])),
      done as (
        select p.*, null as outcome, null as done_key, null::timestamptz as at from person p
        union all
@@ -55,7 +63,7 @@ export async function groupsOfMove(
        group by d.id, d.version_id, d.status, d.step_key, d.had, d.is_recent)
      select min(id) as id, count(*)::int as people from behind
      group by version_id, status, step_key, had, is_recent, is_new, signature order by 1`,
-    [sequenceId, versionId, JSON.stringify(ranks), mode.kind === 'catch-up' ? mode.since : null],
+    [sequenceId, versionId, JSON.stringify(ranks), mode.kind === 'catch-up' ? mode.since : null, without],
   );
 }
 

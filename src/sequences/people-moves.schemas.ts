@@ -18,7 +18,7 @@ export const moveChoiceShape = {
     .enum(['forward-only', 'catch-up', 're-map'], { error: 'use forward-only, catch-up or re-map' })
     .meta({
       description:
-        '`forward-only`: behind the furthest step they have had. `catch-up`: first the steps that were added at places they passed `within` this time. `re-map`: from each step to the one that `steps` names.',
+        '`forward-only`: behind the furthest step they have had. `catch-up`: first the steps that were added at places they passed `within` this time, also for who has finished since, unless something that ends the sequence holds for them. `re-map`: from each step to the one that `steps` names.',
     }),
   within: within.optional().meta({ description: 'With catch-up, such as "7 days".' }),
   steps: z

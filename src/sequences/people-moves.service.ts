@@ -5,6 +5,7 @@ import { Wake } from '../infra/jobs/wake.js';
 import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { ADVANCE_DUE } from './enrolling.service.js';
+import { finishedAndHeld, heldByExits, movable } from './finished-people.queries.js';
 import { groupsOfMove } from './move-groups.queries.js';
 import { MoveCount, type MovePreview, type StepStanding } from './move-count.js';
 import { placeIn, type DoneStep, type MoveMode, type Placement, type Standing } from './placement.js';
@@ -15,7 +16,7 @@ const PAGE = 1_000;
 
 /** Conditions follow. */
 const ROWS = `
-  select e.id, e.version_id as "versionId", e.status, e.step_key as "stepKey", e.next_at as "nextAt", e.had,
+  select e.id, e.subscriber_id as "subscriberId", e.version_id as "versionId", e.status, e.step_key as "stepKey", e.next_at as "nextAt", e.had,
     e.started_at as "startedAt", e.ended_at as "endedAt", s.time_zone as "timeZone", (
       select jsonb_agg(jsonb_build_object('key', d.key, 'outcome', d.outcome, 'atMs', extract(epoch from d.at) * 1000)) from (
         select m.step_key as key, 'ran' as outcome, m.created_at as at from message m
@@ -25,6 +26,7 @@ const ROWS = `
 
 interface Row extends Omit<Standing, 'timeZone' | 'done'> {
   id: string;
+  subscriberId: string;
   versionId: string;
   timeZone: string | null;
   done: { key: string; outcome: string; atMs: number }[] | null;
@@ -75,7 +77,12 @@ export class PeopleMovesService {
   ): Promise<CountedMove> {
     const count = new MoveCount(steps);
     const target = await this.target(manager, sequenceId, mode);
-    const groups = await groupsOfMove(manager, { sequenceId, ...target, mode });
+    const without =
+      mode.kind === 'catch-up'
+        ? await finishedAndHeld(manager, { sequenceId, ...target, since: mode.since }, this.clock.now())
+        : [];
+    count.stay('exit_holds', without.length);
+    const groups = await groupsOfMove(manager, { sequenceId, ...target, mode, without });
     const sizes = new Map(groups.map(({ id, people }) => [id, people]));
     for (let from = 0; from < groups.length; from += PAGE) {
       const ids = groups.slice(from, from + PAGE).map(({ id }) => id);
@@ -136,7 +143,7 @@ export class PeopleMovesService {
     given: { sequenceId: string; target: Target; after: string; mode: MoveMode; count: MoveCount },
   ): Promise<string | null> {
     const { sequenceId, target, after, mode, count } = given;
-    const rows = await this.page(manager, { sequenceId, ...target, after, mode, lock: 'for update of e' });
+    const rows = await this.page(manager, { sequenceId, ...target, after, mode });
     const moves = await this.place(manager, { rows, to: target.to, mode, count });
     await this.write(manager, target.versionId, moves);
     return rows.at(-1)?.id ?? null;
@@ -168,15 +175,14 @@ export class PeopleMovesService {
     {
       sequenceId,
       versionId,
+      to,
       after,
       mode,
-      lock,
-    }: { sequenceId: string; versionId: string; after: string; mode: MoveMode; lock: '' | 'for update of e' },
+    }: Target & { sequenceId: string; after: string; mode: MoveMode },
   ): Promise<Row[]> {
     return manager.query(
-      `${ROWS} e.sequence_id = $1 and e.version_id <> $2 and e.id > $3
-         and (e.status = 'active' or (e.status = 'completed' and e.ended_at >= $4))
-       order by e.id limit ${PAGE} ${lock}`,
+      `${ROWS} e.sequence_id = $1 and e.version_id <> $2 and e.id > $3 and ${movable(to)}
+       order by e.id limit ${PAGE} for update of e`,
       [sequenceId, versionId, after, mode.kind === 'catch-up' ? mode.since : null],
     );
   }
@@ -200,9 +206,15 @@ export class PeopleMovesService {
   ): Promise<Move[]> {
     const versions = await this.versions.running(manager, rows);
     const now = this.clock.now();
+    const finished = rows.filter(({ status }) => status === 'completed');
+    const held = await heldByExits(manager, finished, to, now);
     return rows.flatMap((row): Move[] => {
       const from = versions.get(row.versionId)?.sequence;
       if (!from) return [];
+      if (held.has(row.id)) {
+        count.stay('exit_holds');
+        return [];
+      }
       const standing = {
         ...row,
         timeZone: timeZoneOr(row.timeZone, to.fallbackZone).zone,

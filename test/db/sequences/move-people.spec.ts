@@ -181,6 +181,67 @@ describe('a sequence that is edited while people are in it', () => {
     expect(await t.place(id)).toMatchObject({ status: 'completed' });
   });
 
+  it('does not bring back who has bought since the last mail, or left by anything else that ends the sequence', async () => {
+    const exits =
+      `exitOn: [{ purchased: course-kit }, { tag: client }, { event: refunded }, { field: level, over: 2 },
+      { clicked: b }]`.replaceAll('\n', ' ');
+    await t.publish(steps('a', 'b'), exits);
+    const leave = new Map<string, (id: string) => Promise<unknown>>([
+      ['nothing', async () => Promise.resolve()],
+      ['purchased', async (id) => t.post(`/api/v1/subscribers/${id}/tags`, { name: 'bought:course-kit' })],
+      ['tagged', async (id) => t.post(`/api/v1/subscribers/${id}/tags`, { name: 'client' })],
+      ['event', async (id) => t.post('/api/v1/events', { subscriberId: id, name: 'refunded' })],
+      [
+        'field',
+        async (id) => t.db.query(`update subscriber set fields = '{"level": 3}' where id = $1`, [id]),
+      ],
+      ['clicked', async (id) => t.hit(id, 'b', 'click')],
+    ]);
+    const people = new Map<string, string>();
+    for (const name of leave.keys()) people.set(name, await t.person(`${name}@example.com`));
+    for (const id of people.values()) await t.enroll(id);
+    await days(6, 7);
+    await days(8, 8);
+    for (const [name, id] of people) await leave.get(name)?.(id);
+    await t.run();
+    await t.publish(steps('a', 'b', 'more'), exits);
+    const choice = { mode: 'catch-up', within: '7 days' };
+    const preview = (await move(choice)).body;
+    expect(preview).toMatchObject({
+      people: 6,
+      moves: [{ from: null, to: 'more', people: 1 }],
+      stays: [{ reason: 'exit_holds', people: 5 }],
+      gains: [{ step: 'more', people: 1 }],
+    });
+    expect((await move({ ...choice, dryRun: false })).body).toEqual({ ...preview, applied: true });
+    await t.run();
+    const got: unknown = await t.db.query(`select subscriber_id as id from message where step_key = 'more'`);
+    expect(got).toEqual([{ id: people.get('nothing') }]);
+  });
+
+  it.each([
+    ['always', ['x'], 1],
+    ['per event', ['x', 'x'], 2],
+  ])(
+    'gives nobody a step twice who finished and has joined again: reentry %s',
+    async (reentry, xs, count) => {
+      await t.publish(steps('a', 'b'), `reentry: ${reentry}`);
+      const id = await t.person('ada@example.com');
+      await t.enroll(id, 'course', 'one');
+      await days(6, 7);
+      await t.enroll(id, 'course', 'two');
+      await days(8, 8);
+      await t.publish(steps('a', 'x', 'b'), `reentry: ${reentry}`);
+      const choice = { mode: 'catch-up', within: '7 days' };
+      const preview = (await move(choice)).body;
+      expect(preview).toMatchObject({ people: count, gains: [{ step: 'x', people: count }] });
+      expect((await move({ ...choice, dryRun: false })).body).toEqual({ ...preview, applied: true });
+      await t.run();
+      await days(9, 12);
+      expect((await t.mails(id)).filter((step) => step === 'x')).toEqual(xs);
+    },
+  );
+
   it.each([
     [{ mode: 'sideways' }, 'use forward-only'],
     [{ mode: 'catch-up' }, 'belongs to catch-up'],
