@@ -55,12 +55,14 @@ export class OrderEffects {
       lines: order.lines.map(({ id, amount }) => ({ id, netMinor: amount.amountMinor })),
     });
     // Who was written to and who typed an address at the checkout are often one person with two addresses: the
-    // letters end for both, or a customer would go on being told to buy.
-    const people = new Set([buyerId, order.subscriberId].filter((id) => id !== null));
+    // letters end for both, or a customer would go on being told to buy. They may be two: only the buyer is a customer.
+    const readerId = order.subscriberId === buyerId ? null : order.subscriberId;
     for (const { productKey } of order.lines) {
-      if (buyerId !== null) await this.subscribers.tag(manager, buyerId, boughtTag(productKey));
-      for (const subscriberId of people)
-        await this.enrollments.exitOnPurchase(manager, subscriberId, productKey);
+      if (buyerId !== null) {
+        await this.subscribers.tag(manager, buyerId, boughtTag(productKey));
+        await this.enrollments.exitOnPurchase(manager, buyerId, productKey);
+      }
+      if (readerId !== null) await this.enrollments.exitOfReader(manager, readerId, productKey);
     }
   }
 

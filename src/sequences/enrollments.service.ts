@@ -56,6 +56,11 @@ export class EnrollmentsService {
     await this.reactions.happened(manager, [subscriberId], { kind: 'purchased', product: productKey });
   }
 
+  /** As `exitOnPurchase`, of whose mail somebody else has bought by: it begins nothing for them. */
+  async exitOfReader(manager: EntityManager, subscriberId: string, productKey: string): Promise<void> {
+    await this.reactions.met(manager, [subscriberId], { kind: 'purchased', product: productKey });
+  }
+
   /** The money went back: who waits for the purchase, or for its opposite, is looked at now. */
   async purchaseUndone(manager: EntityManager, subscriberId: string): Promise<void> {
     await this.reactions.lookAgain(manager, [subscriberId]);

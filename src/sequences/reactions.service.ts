@@ -65,6 +65,11 @@ export class ReactionsService {
     await this.begin(manager, people, trigger, stepAt !== undefined);
   }
 
+  /** As `happened`, of people to whom it happened by somebody else: it begins no sequence. */
+  async met(manager: EntityManager, subscriberIds: readonly string[], trigger: Trigger): Promise<void> {
+    await this.react(manager, await this.places(manager, OF.people, subscriberIds), trigger);
+  }
+
   /** People have opened or clicked a mail for the first time; each mail is an event of its own. */
   async readMail(manager: EntityManager, people: readonly Beginner[], trigger: EntryTrigger): Promise<void> {
     await this.begin(manager, people, trigger);
