@@ -254,7 +254,11 @@ function waitsAlike({ from: before, to }: Versions, key: string): boolean {
     const within = node?.kind === 'branch' || node?.kind === 'choice' ? node.within : null;
     const dated = node && !isAsking(node) ? node.untilField : null;
     const asked = node === undefined ? [] : questionsOf(node);
-    return JSON.stringify([sequence.timings.get(key), within, dated, asked]);
+    const isTimedTest = node !== undefined && isMail(node) && node.split?.terms.isTimed === true;
+    const arms = isTimedTest
+      ? [...(sequence.arms.get(key) ?? [])].map(([arm, { timing }]) => [arm, timing])
+      : [];
+    return JSON.stringify([sequence.timings.get(key), within, dated, asked, arms]);
   };
   return waits(before) === waits(to);
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ExperimentTerms } from '../../../src/experiments/experiment-terms.js';
 import type { EmailNode, SequenceDefinition, SequenceNode } from '../../../src/sequences/definition.js';
 import {
   placeIn,
@@ -189,6 +190,50 @@ describe('people who are taken to another version', () => {
     // a went on day 1; x comes a day later, however late the owner thought of it.
     const fresh = move(OLD, ['a', 'x', 'b'], 1, { kind: 'forward-only' });
     expect(fresh.placement).toMatchObject({ stepKey: 'x', nextAt: new Date(START.getTime() + 2 * DAY_MS) });
+  });
+
+  it('does not keep the wait of a step whose test of times has changed: it went days early or late', () => {
+    /** `b` with arms that come after so many days; none: no test. */
+    const course = (...days: number[]): PreparedSequence => {
+      const { nodes, ...rest } = chain(['a', 'b']);
+      const arms = days.map((value, index) => ({
+        ...{ key: `arm-${index}`, templateKey: 'emails/story', templateId: '1', offer: null, deadline: null },
+        ...{ delay: { value, unit: 'days' as const }, at: null },
+      }));
+      const terms = { isTimed: true, arms: arms.map(({ key }) => ({ key })) } as unknown as ExperimentTerms;
+      const split = { experiment: `days ${days.join()}`, test: 'b', terms, arms };
+      return prepareSequence({
+        ...rest,
+        nodes: nodes.map((node) =>
+          node.key === 'b' && days.length > 0 ? ({ ...node, split } as EmailNode) : node,
+        ),
+      });
+    };
+    const at = (days: number): Date => new Date(START.getTime() + days * DAY_MS);
+    const moved = (from: PreparedSequence, to: PreparedSequence): Date | null | undefined => {
+      const done = [{ key: 'a', outcome: 'ran', at: START }];
+      const standing = {
+        stepKey: 'b',
+        nextAt: at(5),
+        startedAt: START,
+        endedAt: null,
+        timeZone: 'UTC',
+        done,
+        had: null,
+      };
+      const placement = placeIn(
+        { from, to },
+        { ...standing, status: 'active' },
+        { kind: 'forward-only' },
+        at(0.5),
+      );
+      return placement.kind === 'goes' ? placement.nextAt : undefined;
+    };
+    expect(moved(course(1, 5), course(1, 5))).toBeNull();
+    expect(moved(course(1, 5), course())).toEqual(at(1));
+    // The arm is drawn, or looked at, before its time is known.
+    expect(moved(course(), course(1, 5))).toEqual(at(0.5));
+    expect(moved(course(1, 5), course(1, 3))).toEqual(at(0.5));
   });
 
   it('keeps to the way people took at a branch', () => {
