@@ -31,7 +31,8 @@ const TEXTS: Readonly<Record<string, string>> = {
   priority: 'Of mails that are due at once: 1 goes first, 5 is usual, 9 last.',
   enterOn:
     'What makes active subscribers join, besides the form. A mail counts once; a field, when it comes to hold.',
-  reentry: 'Whether who has left or finished may join again: never, always, per event, after 30 days.',
+  reentry:
+    'Whether who has left or finished may join again: never, always, per event, after 30 days. By the form, once they press the button in its mail.',
   steps: 'What happens, in this order. A key never changes: people are inside.',
   exitOn: 'What ends the sequence at once, from anywhere.',
   key: 'Name of it, used once; never changes.',

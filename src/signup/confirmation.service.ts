@@ -10,7 +10,7 @@ import { FormsService, type Form } from './forms.service.js';
 import type { Origin } from './origin.js';
 import type { Submission } from './submission.js';
 
-/** One confirmation mail a day and three in all: nobody can use a form to flood somebody else's mailbox. */
+/** One confirmation mail a day and three before its button is pressed: nobody can use a form to flood somebody else's mailbox. */
 const MAX_CONFIRMATIONS = 3;
 const PURPOSE = 'confirm';
 
@@ -33,7 +33,7 @@ export class ConfirmationService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Plans the mail with the link, unless this address has had one within a day or three in all. */
+  /** Plans the mail with the link, unless this address has had one within a day, or three, since it last confirmed. */
   async ask(
     manager: EntityManager,
     {
@@ -52,7 +52,8 @@ export class ConfirmationService {
     const recent: { count: number; lastDay: number }[] = await manager.query(
       `select count(*)::int as count, count(*) filter (where created_at > $2::timestamptz - interval '24 hours')::int as "lastDay"
        from message where subscriber_id = $1 and kind = 'confirmation'
-         and created_at > coalesce((select confirmed_at from subscriber where id = $1), '-infinity')`,
+         and created_at > coalesce(greatest((select confirmed_at from subscriber where id = $1),
+           (select max(confirmed_at) from signup where subscriber_id = $1)), '-infinity')`,
       [subscriberId, now],
     );
     const { count = 0, lastDay = 0 } = recent[0] ?? {};
@@ -101,22 +102,32 @@ export class ConfirmationService {
       : this.dataSource.transaction(async (manager) => this.confirmIn(manager, id, origin));
   }
 
-  /** Locks the person before the sign-up, in the order in which signing up does: the other order could deadlock. */
+  /**
+   * Somebody active who had confirmed, and whom a mail has asked once more since, is admitted once more. Locks the person
+   * before the sign-up, in the order in which signing up does: the other order could deadlock.
+   */
   async confirmIn(manager: EntityManager, signupId: string, origin: Origin): Promise<Confirmation | null> {
-    const rows: { formId: string; subscriberId: string; person: string; status: string }[] =
-      await manager.query(
-        `with person as materialized (
+    const rows: {
+      formId: string;
+      subscriberId: string;
+      person: string;
+      status: string;
+      askedSince: boolean;
+    }[] = await manager.query(
+      `with person as materialized (
          select id, status from subscriber where id = (select subscriber_id from signup where id = $1) for no key update)
-       select g.form_id as "formId", person.id as "subscriberId", person.status as person, g.status
+       select g.form_id as "formId", person.id as "subscriberId", person.status as person, g.status, (
+           select m.created_at > g.confirmed_at from message m
+           where m.dedupe_key = 'confirm:' || g.id || ':' || g.confirmation_count) is true as "askedSince"
        from person join signup g on g.subscriber_id = person.id where g.id = $1 for update of g`,
-        [signupId],
-      );
+      [signupId],
+    );
     const signup = rows[0];
     const form = signup ? await this.forms.findById(manager, signup.formId) : null;
     if (!signup || !form) return null;
     const download = await this.admission.leadMagnet(manager, form);
-    if (signup.status === 'confirmed')
-      return signup.person === 'active' ? { kind: 'confirmed', form, download } : { kind: 'left', form };
+    if (signup.status === 'confirmed' && signup.person !== 'active') return { kind: 'left', form };
+    if (signup.status === 'confirmed' && !signup.askedSince) return { kind: 'confirmed', form, download };
     const { subscriberId } = signup;
     const admission = { form, signupId, subscriberId, download, origin };
     const outcome = await this.admission.admit(manager, admission);

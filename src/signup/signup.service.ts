@@ -58,8 +58,10 @@ export class SignupService {
       // Who has left, all mails or this topic, or is suppressed, is asked first: with single opt-in anybody could put
       // them back on the list.
       const isFree = !left && (await this.suppressions.of(submission.email.key, manager)).length === 0;
-      if (form.optIn === 'single' && isFree) await this.confirmation.confirmIn(manager, signup.id, origin);
-      else if (signup.status === 'pending')
+      if (form.optIn === 'single' && isFree && signup.status === 'pending')
+        await this.confirmation.confirmIn(manager, signup.id, origin);
+      // Also who has confirmed before: the page promises a mail, and without its press anybody could begin their letters anew.
+      else
         await this.confirmation.ask(manager, { form, signup, person: submission, subscriberId: person.id });
     });
   }

@@ -1,5 +1,5 @@
 import { Script } from 'node:vm';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 
 const DAY_MS = 86_400_000;
@@ -189,6 +189,57 @@ describe('somebody on the list who has left this topic', () => {
     expect(await isOptedOut(reader)).toBe(false);
     expect(await confirmations(reader)).toBe(1);
   });
+});
+
+describe('somebody who has confirmed and fills in the form again', () => {
+  const enrollments = async (): Promise<unknown> =>
+    (
+      await only(
+        'select count(*)::int as n from enrollment e join subscriber s on s.id = e.subscriber_id where s.email_key = $1',
+        [reader],
+      )
+    )?.['n'];
+  const joinsAgain = async (reentry: object | null): Promise<void> => {
+    await t.dataSource.query(
+      `update sequence_version v set definition = (v.definition - 'reentry')
+         || case when $1::jsonb is null then '{}' else jsonb_build_object('reentry', $1::jsonb) end
+       from sequence q where q.key = 'niche-ebook' and v.id = q.current_version_id`,
+      [reentry === null ? null : JSON.stringify(reentry)],
+    );
+  };
+  afterEach(async () => joinsAgain(null));
+
+  it.each([
+    ['double', { mode: 'always' }, 2],
+    ['double', null, 1],
+    ['single', { mode: 'always' }, 2],
+  ])(
+    'gets the mail that the page promises, and with its press what they asked for: %s, %j',
+    async (optIn, reentry, times) => {
+      await confirmed(reader);
+      await t.dataSource.query(
+        `update enrollment set status = 'completed', step_key = null, next_at = null, ended_at = $2
+       where subscriber_id = (select id from subscriber where email_key = $1)`,
+        [reader, t.clock.now()],
+      );
+      await joinsAgain(reentry);
+      await t.dataSource.query(`update form set opt_in = $1 where slug = 'niches'`, [optIn]);
+      t.clock.advance(30 * DAY_MS);
+      for (const mails of [2, 2]) {
+        await t.dataSource.query('delete from rate_limit');
+        await signUp({ email: reader }).expect(200);
+        expect(await planned(reader)).toBe(mails);
+      }
+      await t.dataSource.query(`update form set opt_in = 'double' where slug = 'niches'`);
+      // Whoever typed the address: the press alone counts, and once.
+      expect(await enrollments()).toBe(1);
+      const link = await confirmLink(reader);
+      const answers = [await t.http.post(link), await t.http.post(link)];
+      expect(answers.map(({ text }) => text.includes('/download/'))).toEqual([true, true]);
+      expect(await enrollments()).toBe(times);
+      expect(await confirmations(reader)).toBe(1);
+    },
+  );
 });
 
 describe('single opt-in', () => {
