@@ -60,7 +60,7 @@ export class OrderEffects {
     for (const { productKey } of order.lines) {
       if (buyerId !== null) {
         await this.subscribers.tag(manager, buyerId, boughtTag(productKey));
-        await this.enrollments.exitOnPurchase(manager, buyerId, productKey);
+        await this.enrollments.exitOnPurchase(manager, buyerId, { productKey, orderId: order.id });
       }
       if (readerId !== null) await this.enrollments.exitOfReader(manager, readerId, productKey);
     }

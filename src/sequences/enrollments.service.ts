@@ -51,9 +51,17 @@ export class EnrollmentsService {
     return this.advancing.advanceAllDue(until);
   }
 
-  /** Buying what the sequence leads to ends it at once, and what was planned is not sent. */
-  async exitOnPurchase(manager: EntityManager, subscriberId: string, productKey: string): Promise<void> {
-    await this.reactions.happened(manager, [subscriberId], { kind: 'purchased', product: productKey });
+  /**
+   * Buying what a sequence leads to ends it at once, and what was planned is not sent. It begins others, where people may
+   * be in them once per event once for each order.
+   */
+  async exitOnPurchase(
+    manager: EntityManager,
+    subscriberId: string,
+    { productKey, orderId }: { productKey: string; orderId: string },
+  ): Promise<void> {
+    const trigger = { kind: 'purchased', product: productKey } as const;
+    await this.reactions.happened(manager, [subscriberId], trigger, { entryKey: `order:${orderId}` });
   }
 
   /** As `exitOnPurchase`, of whose mail somebody else has bought by: it begins nothing for them. */

@@ -69,7 +69,7 @@ export function pay(
   order.commission = earn(run, offer, { sold, now });
   for (const product of products) {
     record.tags.add(boughtTag(product));
-    happened(run, { kind: 'purchased', product }, now);
+    happened(run, { kind: 'purchased', product }, now, { entryKey: `order:${order.id}` });
   }
   record.mails.push(transactional('receipt', now));
   return order;

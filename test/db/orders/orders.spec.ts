@@ -298,7 +298,7 @@ describe('orders', () => {
     ]);
   });
 
-  it('begin the customers’ letters for who bought, not for who forwarded the mail', async () => {
+  it('begin the customers’ letters for who bought, once for each order, not for who forwarded the mail', async () => {
     const definition = {
       ...{ window: null, exitOn: [], first: 'over' },
       enterOn: [{ kind: 'purchased', product: 'kit' }],
@@ -332,6 +332,13 @@ describe('orders', () => {
       [forwards.enrollmentId, buys.enrollmentId],
     ]);
     expect(rows).toEqual([{ status: 'exited' }, { status: 'exited' }]);
+    shop.clock.advance(DAY_MS);
+    await order();
+    const orders = await ordersOf('buys@example.com');
+    expect(await customers()).toEqual(
+      orders.map(({ id }) => ({ id: buys.subscriberId, entryKey: `order:${id}` })),
+    );
+    expect(orders).toHaveLength(2);
   });
 
   it('show no downloads once they are refunded', async () => {

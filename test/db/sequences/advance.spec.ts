@@ -314,7 +314,7 @@ describe('people in a sequence', () => {
     await t.db.transaction(async (manager) =>
       product === null
         ? enrollments.exitOnUnsubscribe(manager, id)
-        : enrollments.exitOnPurchase(manager, id, product),
+        : enrollments.exitOnPurchase(manager, id, { productKey: product, orderId: '1' }),
     );
     expect(await enrollment()).toMatchObject({ status });
     expect(await t.db.query('select state from message')).toEqual([{ state }]);

@@ -28,7 +28,7 @@ describe('what happens to people in sequences', () => {
     t.db.transaction(async (manager) =>
       t.test.app
         .get(EnrollmentsService, { strict: false })
-        .exitOnPurchase(manager, id, 'course-kit'),
+        .exitOnPurchase(manager, id, { productKey: 'course-kit', orderId: '1' }),
     );
   const begin = async (steps: string, more = ''): Promise<string> => {
     await t.publish(steps, more);
