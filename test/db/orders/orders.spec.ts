@@ -298,49 +298,6 @@ describe('orders', () => {
     ]);
   });
 
-  it('begin the customers’ letters for who bought, once for each order, not for who forwarded the mail', async () => {
-    const definition = {
-      ...{ window: null, exitOn: [], first: 'over' },
-      enterOn: [{ kind: 'purchased', product: 'kit' }],
-      reentry: { mode: 'event' },
-      nodes: [{ key: 'over', kind: 'end', delay: null, at: null }],
-    };
-    await shop.db.query(
-      `with q as (insert into sequence (key, funnel_key, title, sender, created_at, updated_at)
-         values ('customers', 'shop', 'Customers', '{}', now(), now()) returning id),
-       v as (insert into sequence_version (sequence_id, version, definition, definition_hash, created_at)
-         select id, 1, $1, '', now() from q returning id, sequence_id) select id, sequence_id from v`,
-      [JSON.stringify(definition)],
-    );
-    await shop.db.query(
-      `update sequence q set current_version_id = v.id from sequence_version v where v.sequence_id = q.id and q.key = 'customers'`,
-    );
-    const forwards = await shop.mailTo('forwards@example.com', { expiresAt: DEADLINE });
-    const buys = await shop.mailTo('buys@example.com', null);
-    const customers = async (): Promise<unknown> =>
-      shop.db.query(
-        `select e.subscriber_id as id, e.entry_key as "entryKey" from enrollment e join sequence q on q.id = e.sequence_id
-         where q.key = 'customers' order by e.id`,
-      );
-    const order = async (): Promise<void> => {
-      const pay = await checkedOut({ email: 'buys@example.com', m: forwards.token });
-      await post(pay, { outcome: 'paid' }).expect(303);
-    };
-    await order();
-    expect(await customers()).toMatchObject([{ id: buys.subscriberId }]);
-    const rows = await shop.db.query('select status from enrollment where id = any($1)', [
-      [forwards.enrollmentId, buys.enrollmentId],
-    ]);
-    expect(rows).toEqual([{ status: 'exited' }, { status: 'exited' }]);
-    shop.clock.advance(DAY_MS);
-    await order();
-    const orders = await ordersOf('buys@example.com');
-    expect(await customers()).toEqual(
-      orders.map(({ id }) => ({ id: buys.subscriberId, entryKey: `order:${id}` })),
-    );
-    expect(orders).toHaveLength(2);
-  });
-
   it('show no downloads once they are refunded', async () => {
     const thanks =
       (await post(await checkedOut({ email: 'back@example.com' }), { outcome: 'paid' }).expect(303)).headers[

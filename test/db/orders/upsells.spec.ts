@@ -187,4 +187,43 @@ describe('what is offered after an order', () => {
     expect(await accepting).toMatchObject({ kind: 'over', order: null });
     expect(await ordersOf('erased')).toHaveLength(1);
   });
+
+  it('begins the customers’ letters for who bought, once for each order, not for who forwarded the mail', async () => {
+    const definition = {
+      ...{ window: null, exitOn: [], first: 'over' },
+      enterOn: [{ kind: 'purchased', product: 'kit' }],
+      reentry: { mode: 'event' },
+      nodes: [{ key: 'over', kind: 'end', delay: null, at: null }],
+    };
+    await shop.db.query(
+      `with q as (insert into sequence (key, funnel_key, title, sender, created_at, updated_at)
+         values ('customers', 'shop', 'Customers', '{}', now(), now()) returning id),
+       v as (insert into sequence_version (sequence_id, version, definition, definition_hash, created_at)
+         select id, 1, $1, '', now() from q returning id, sequence_id) select id, sequence_id from v`,
+      [JSON.stringify(definition)],
+    );
+    await shop.db.query(
+      `update sequence q set current_version_id = v.id from sequence_version v where v.sequence_id = q.id and q.key = 'customers'`,
+    );
+    const forwards = await shop.mailTo('forwards@example.com', null);
+    const buys = await shop.mailTo('buys@example.com', null);
+    const customers = async (): Promise<unknown> =>
+      shop.db.query(
+        `select e.subscriber_id as id, e.entry_key as "entryKey" from enrollment e join sequence q on q.id = e.sequence_id
+         where q.key = 'customers' order by e.id`,
+      );
+    await bought('buys@example.com', { m: forwards.token });
+    expect(await customers()).toMatchObject([{ id: buys.subscriberId }]);
+    const rows = await shop.db.query('select status from enrollment where id = any($1)', [
+      [forwards.enrollmentId, buys.enrollmentId],
+    ]);
+    expect(rows).toEqual([{ status: 'exited' }, { status: 'exited' }]);
+    shop.clock.advance(86_400_000);
+    await bought('buys@example.com', { m: forwards.token });
+    const orders = await ordersOf('buys@example.com');
+    expect(await customers()).toEqual(
+      orders.map(({ id }) => ({ id: buys.subscriberId, entryKey: `order:${String(id)}` })),
+    );
+    expect(orders).toHaveLength(2);
+  });
 });

@@ -1,16 +1,19 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DueMessages } from '../../../src/delivery/due-messages.service.js';
 import { FrequencyCapService } from '../../../src/delivery/pacing/frequency-cap.service.js';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
 
 /** Monday 5 January 2026, 09:00 UTC is when each test begins. */
+let t: Course;
+beforeAll(async () => {
+  t = await openCourse();
+});
+afterAll(async () => t?.test.close());
+
 describe('the cap on mails to one person', () => {
-  let t: Course;
-  beforeAll(async () => {
-    t = await openCourse();
-  });
-  afterAll(async () => t?.test.close());
   afterEach(async () => {
     await cap(null, null);
     await t.clear();
@@ -111,4 +114,116 @@ describe('the cap on mails to one person', () => {
       expect((await put.send(body)).status).toBe(422);
     },
   );
+});
+
+describe('what ends a sequence, while a mail of it waits', () => {
+  afterEach(async () => t.clear());
+
+  const mail = (key: string, more = ''): string => `- { key: ${key}, email: emails/story${more} }`;
+  const two = `${mail('one')}\n${mail('two', ', delay: 1 day')}`;
+  const begin = async (steps: string, more: string): Promise<string> => {
+    await t.publish(steps, more);
+    const id = await t.person('reader@example.com');
+    await t.enroll(id);
+    await t.run();
+    return id;
+  };
+  const buy = async (id: string): Promise<void> =>
+    t.db.transaction(async (manager) =>
+      t.test.app
+        .get(EnrollmentsService, { strict: false })
+        .exitOnPurchase(manager, id, { productKey: 'course-kit', orderId: '1' }),
+    );
+  const tell = async (body: object): Promise<unknown> => t.post('/api/v1/events', body);
+  const tag = async (id: string, name: string): Promise<unknown> =>
+    t.post(`/api/v1/subscribers/${id}/tags`, { name });
+  const change = async (id: string, fields: object): Promise<void> => {
+    const patch = t.test.http.patch(`/api/v1/subscribers/${id}`).set('Authorization', `Bearer ${API_KEY}`);
+    expect((await patch.send({ fields })).status).toBe(200);
+  };
+
+  it.each([
+    ['purchased: course-kit', buy, 'purchased course-kit'],
+    ['event: refunded', async (id: string) => tell({ subscriberId: id, name: 'refunded' }), 'event refunded'],
+    ['field: level, over: 2', async (id: string) => change(id, { level: 3 }), 'field level'],
+    [
+      'tag: client',
+      async (id: string) => t.enroll(id, 'marks').then(async () => t.at('2026-01-06T09:01:00Z')),
+      'tagged client',
+    ],
+    [
+      'clicked: one',
+      async (id: string) => t.hit(id, 'one', 'click').then(async () => t.run()),
+      'clicked one',
+    ],
+    [
+      'opened: one',
+      async (id: string) => t.hit(id, 'one', 'open').then(async () => t.at('2026-01-06T12:00:00Z')),
+      'opened one',
+    ],
+  ])(
+    'stops the last mail, which waits to be sent, of who bought meanwhile: %s',
+    async (exit, happens, reason) => {
+      await t.publish('- { key: mark, tag: client }', '', 'marks');
+      const id = await begin(two, `exitOn: [{ ${exit} }]`);
+      const waits = async (): Promise<unknown> =>
+        t.db.query(
+          `select step_key as step, state_reason as reason from message where state = 'cancelled' order by id`,
+        );
+      await t.db.query(`update message set state = 'accepted', accepted_at = created_at`);
+      await t.at('2026-01-06T09:00:00Z');
+      expect(await t.place(id)).toMatchObject({ status: 'completed' });
+      expect(await waits()).toEqual([]);
+      await happens(id);
+      expect(await waits()).toEqual([{ step: 'two', reason }]);
+      expect(await t.place(id)).toMatchObject({ status: 'completed', reason: null });
+    },
+  );
+
+  it('stops what a sequence left behind that moved the person on, and leaves alone what its own last step gave', async () => {
+    await t.publish(mail('next', ', delay: 1 day'), '', 'next');
+    const id = await begin(
+      `${mail('one')}\n- { key: on, move: next }`,
+      'exitOn: [{ purchased: course-kit }]',
+    );
+    await t.publish(`${mail('last')}\n- { key: mark, tag: done }`, 'exitOn: [{ tag: done }]', 'marks');
+    await t.enroll(id, 'marks');
+    await t.run();
+    expect(await t.mails(id)).toEqual(['one', 'last']);
+    await buy(id);
+    expect(await t.mails(id)).toEqual(['last']);
+    await tag(id, 'done');
+    expect(await t.mails(id)).toEqual([]);
+  });
+
+  it('stops a last mail that is being planned at the very moment, and one of who is taken out by hand', async () => {
+    const id = await begin(two, 'exitOn: [{ purchased: course-kit }]');
+    t.clock.set('2026-01-06T09:00:00Z');
+    const planning = t.db.createQueryRunner();
+    await planning.startTransaction();
+    await planning.query(
+      `update enrollment set status = 'completed', step_key = null, next_at = null, ended_at = $1`,
+      [t.clock.now()],
+    );
+    await planning.query(`update message set step_key = 'two'`);
+    const buying = buy(id);
+    const isWaiting = async (): Promise<boolean> => {
+      const waiting: unknown[] = await t.db.query(
+        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+      );
+      return waiting.length > 0;
+    };
+    expect(await becomesTrue(isWaiting, 10_000)).toBe(true);
+    await planning.commitTransaction();
+    await planning.release();
+    await buying;
+    expect(await t.mails(id)).toEqual([]);
+    const other = await t.person('other@example.com');
+    await t.publish(mail('one'), '', 'short');
+    await t.enroll(other, 'short');
+    await t.run();
+    const path = `/api/v1/enrollments/${String((await t.place(other, 'short'))?.['id'])}`;
+    await t.test.http.delete(path).set('Authorization', `Bearer ${API_KEY}`).expect(204);
+    expect(await t.mails(other)).toEqual([]);
+  });
 });
