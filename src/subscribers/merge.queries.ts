@@ -199,6 +199,13 @@ async function byIndex<T>(manager: EntityManager, work: () => Promise<T>): Promi
   return result;
 }
 
+/** What a batch has. `saysNo`: somebody left, bounced or complained; `hasLists`: somebody joins a list. */
+interface Judged {
+  became: Map<Outcome, number>;
+  saysNo: boolean;
+  hasLists: boolean;
+}
+
 /**
  * Who is new gets an id in the order of the file, and is written in the order of addresses: of two imports with the same
  * people one waits for the other, where in the order of two files each would wait for the other.
@@ -206,7 +213,7 @@ async function byIndex<T>(manager: EntityManager, work: () => Promise<T>): Promi
  * Judges the rows of a batch and locks whom it changes, as all who change a person do before anything else. Who was
  * changed between the look and the lock is looked at again, so that an unsubscribe or a name of that moment stands.
  */
-async function judgeAndLock(manager: EntityManager, batch: MergeBatch): Promise<Map<Outcome, number>> {
+async function judgeAndLock(manager: EntityManager, batch: MergeBatch): Promise<Judged> {
   for (;;) {
     // A table of its own has statistics; of rows judged within the statement the planner can only guess how many.
     await manager.query(
@@ -216,14 +223,21 @@ async function judgeAndLock(manager: EntityManager, batch: MergeBatch): Promise<
       parametersOf(batch),
     );
     await manager.query('analyze merge_batch (line, outcome, id)');
-    const became = countsOf(
-      await manager.query(`select outcome, count(*)::int as count from merge_batch group by outcome`),
-    );
-    if (!became.has('updated') && !became.has('left')) return became;
+    const rows: { outcome: Outcome; count: number; saysNo: boolean; hasLists: boolean }[] =
+      await manager.query(
+        `select outcome, count(*)::int as count, bool_or(lists <> '{}') as "hasLists",
+           bool_or(status in ('unsubscribed', 'bounced', 'complained')) as "saysNo" from merge_batch group by outcome`,
+      );
+    const judged = {
+      became: countsOf(rows),
+      saysNo: rows.some((row) => row.saysNo),
+      hasLists: rows.some((row) => row.hasLists),
+    };
+    if (!judged.became.has('updated') && !judged.became.has('left')) return judged;
     const [{ stale }] = await byIndex(manager, async (): Promise<[{ stale: boolean }]> =>
       manager.query(IS_STALE),
     );
-    if (!stale) return became;
+    if (!stale) return judged;
     await manager.query('drop table merge_batch');
   }
 }
@@ -246,7 +260,7 @@ export async function mergeRows(
   await manager.query(
     `select set_config('jit', 'off', true), set_config('work_mem', '64MB', true), set_config('synchronous_commit', 'off', true)`,
   );
-  const became = await judgeAndLock(manager, batch);
+  const { became, saysNo, hasLists } = await judgeAndLock(manager, batch);
   const now = [batch.now];
   const has = (...outcomes: readonly Outcome[]): boolean => outcomes.some((outcome) => became.has(outcome));
   if (has('created')) await manager.query(MAKE, now);
@@ -258,14 +272,14 @@ export async function mergeRows(
   if (has('left')) await byIndex(manager, async () => manager.query(LET_GO, now));
   if (has('created', 'updated', 'left'))
     await manager.query(EVIDENCE, [batch.importId, batch.now, consentText]);
-  if (has('created', 'left')) await manager.query(BAR, now);
+  if (saysNo && has('created', 'left')) await manager.query(BAR, now);
   if (has('created')) {
     await manager.query(TAG_NEW, now);
     await manager.query(TELL_TAGS_OF_NEW, now);
     await manager.query(NOTE_MADE, now);
   }
   if (has('updated')) await manager.query(TAG_KNOWN, now);
-  if (has('created', 'updated')) await manager.query(LIST, now);
+  if (hasLists && has('created', 'updated')) await manager.query(LIST, now);
   if (has('keptOut', 'suppressed', 'left', 'skipped'))
     await byIndex(manager, async () => manager.query(NOTE_NOTHING, [batch.importId]));
   return became;
