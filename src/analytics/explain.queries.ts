@@ -143,9 +143,7 @@ export async function conditionsUnmet(
   { audience, segments, startedAt }: Chosen & { startedAt: Date | null },
 ): Promise<string[]> {
   const inSegments = segments === null ? null : segmentCondition(audience, segments);
-  const options = {
-    ...{ definitions: await fieldDefinitions(db), now: startedAt ?? new Date(0), mode: 'row' as const },
-  };
+  const options = { definitions: await fieldDefinitions(db), now: startedAt ?? new Date(0) };
   const parts = audienceParts(
     audience,
     2,

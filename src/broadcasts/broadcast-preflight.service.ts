@@ -79,7 +79,7 @@ export class BroadcastPreflight {
       'select title from funnel where key = $1',
       [topicOf(content)],
     );
-    const condition = await this.queries.conditionNow(content.audience, 'row');
+    const condition = await this.queries.conditionNow(content.audience);
     const reports: PreflightReport[] = [];
     for (const words of wordsOf(content))
       reports.push(

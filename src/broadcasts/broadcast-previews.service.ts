@@ -56,7 +56,7 @@ export class BroadcastPreviews {
   }
 
   private async firstReader({ audience }: Broadcast): Promise<DraftReader | null> {
-    const { text, parameters } = await this.queries.conditionNow(audience, 'row');
+    const { text, parameters } = await this.queries.conditionNow(audience);
     const rows: DraftReader[] = await this.dataSource.query(
       `select s.email, s.name, s.fields from subscriber s where ${text} order by s.id limit 1`,
       parameters,

@@ -203,7 +203,6 @@ export class BroadcastsQueries {
     const { audience, lastSubscriberId, segments, startedAt } = broadcast;
     const condition = await this.compile(audience, 4, {
       segments: segments ?? {},
-      mode: 'row',
       now: startedAt,
     });
     // One row of columns: thousands of rows keep the memory of this process busier than all else it does with them.
@@ -226,32 +225,32 @@ export class BroadcastsQueries {
   /** How many would get it now: counted as a segment, less the few who pause. Throws `SEGMENT_NOT_FOUND`. */
   async audienceSize({ audience }: Pick<Broadcast, 'audience'>): Promise<number> {
     const condition = audienceCondition(audience, await this.segments.conditionsOf(segmentsOf(audience)));
-    if (condition === null) return this.segments.countWhere(await this.conditionNow(audience, 'set'));
+    if (condition === null) return this.segments.countWhere(await this.conditionNow(audience));
     const all = await this.segments.count(condition);
-    const { text, parameters } = await this.compileNow(audience, 'row');
+    const { text, parameters } = await this.compileNow(audience);
     const paused = { text: `s.paused_until is not null and ${text}`, parameters };
     return Math.max(0, all - (await this.segments.countWhere(paused)));
   }
 
   /** Who would get it now, with parameters from $1 on. Throws `SEGMENT_NOT_FOUND`. */
-  async conditionNow(audience: Audience, mode: 'set' | 'row'): Promise<SqlCondition> {
-    const { text, parameters } = await this.compileNow(audience, mode);
+  async conditionNow(audience: Audience): Promise<SqlCondition> {
+    const { text, parameters } = await this.compileNow(audience);
     return { text: `${text} and s.paused_until is null`, parameters };
   }
 
-  private async compileNow(audience: Audience, mode: 'set' | 'row'): Promise<SqlCondition> {
+  private async compileNow(audience: Audience): Promise<SqlCondition> {
     const segments = await this.segments.conditionsOf(segmentsOf(audience));
-    return this.compile(audience, 1, { segments, mode, now: null });
+    return this.compile(audience, 1, { segments, now: null });
   }
 
   private async compile(
     audience: Audience,
     first: number,
-    { segments, mode, now }: { segments: Record<string, Condition>; mode: 'set' | 'row'; now: Date | null },
+    { segments, now }: { segments: Record<string, Condition>; now: Date | null },
   ): Promise<SqlCondition> {
     const inSegments = segmentCondition(audience, segments);
     if (inSegments === null) return compileAudience(audience, first);
-    const compiler = await this.segments.compiler({ mode, ...(now === null ? {} : { now }) });
+    const compiler = await this.segments.compiler(now === null ? {} : { now });
     return compileAudience(audience, first, (from) => compiler(inSegments, from));
   }
 

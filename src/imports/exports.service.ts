@@ -29,7 +29,7 @@ export class ExportsService {
    */
   async people(conditions: Condition | null): Promise<AsyncGenerator<string>> {
     if (conditions === null) return this.pieces({ text: 'true', parameters: [] });
-    const compiler = await this.segments.compiler({ mode: 'row' });
+    const compiler = await this.segments.compiler();
     return this.pieces(compiler(conditions, 3));
   }
 

@@ -1,4 +1,5 @@
 import type { FieldDefinition, FieldType } from '../subscribers/field.js';
+import type { SubscriberStatus } from '../subscribers/subscription-status.js';
 import type {
   Condition,
   FieldCondition,
@@ -24,11 +25,6 @@ export interface CompileOptions {
   now: Date;
   /** Number of the first parameter. */
   first: number;
-  /**
-   * `set` reads each set of people once: for counts and pages over everybody. `row` asks about each subscriber by
-   * index: for batches of a few thousand, which would otherwise read the whole sets again and again.
-   */
-  mode: 'set' | 'row';
 }
 
 /** A set of people by id: `select column from source where conditions`. */
@@ -45,8 +41,9 @@ const CLICKED = `e.kind = 'click' and e.class = 'human'`;
 const OF_A_READER = `e.class in ('human', 'unknown')`;
 
 /**
- * A tree of conditions as SQL. Whatever was typed is a parameter; the text is made of what stands in this file alone.
- * Throws for a field that is not defined: `fieldProblemsOf` has refused it before.
+ * A tree of conditions as SQL that asks about each subscriber by index: for batches of a few thousand; counts and pages
+ * over everybody are compiled by `compileForEverybody`. Whatever was typed is a parameter; the text is made of what stands
+ * in this file alone. Throws for a field that is not defined: `fieldProblemsOf` has refused it before.
  */
 export function compileConditions(condition: Condition, options: CompileOptions): SqlCondition {
   const { context, parameters } = contextOf(options);
@@ -69,22 +66,28 @@ type Parameter = (
 ) => string;
 export type Context = CompileOptions & { parameter: Parameter };
 
-export function compileNode(condition: Condition, context: Context): string {
+function compileNode(condition: Condition, context: Context): string {
   if ('all' in condition) return `(${condition.all.map((one) => compileNode(one, context)).join(' and ')})`;
   if ('any' in condition) return `(${condition.any.map((one) => compileNode(one, context)).join(' or ')})`;
   if ('not' in condition) return `not ${compileNode(condition.not, context)}`;
-  if ('status' in condition) return `s.status = any (${context.parameter(condition.status, 'text[]')})`;
-  if ('field' in condition) return compileField(condition, context);
-  if ('signedUp' in condition) return within('s.created_at', condition.signedUp, context);
-  if ('confirmed' in condition)
-    return `(s.confirmed_at is not null and ${within('s.confirmed_at', condition.confirmed, context)})`;
-  return belongs(peopleOf(condition, context), context);
+  if (!isOfPeople(condition)) return compilePlain(condition, context);
+  const { column, source, where } = peopleOf(condition, context);
+  return `exists (select 1 from ${source} where ${column} = s.id and ${where.join(' and ')})`;
 }
 
-export type PeopleLeaf = Exclude<
-  Leaf,
-  { status: unknown } | FieldCondition | { signedUp: unknown } | { confirmed: unknown }
->;
+type PlainLeaf =
+  { status: SubscriberStatus[] } | FieldCondition | { signedUp: TimeWindow } | { confirmed: TimeWindow };
+export type PeopleLeaf = Exclude<Leaf, PlainLeaf>;
+
+/** What the subscriber's own row tells. Throws for a leaf that it does not. */
+export function compilePlain(leaf: Leaf, context: Context): string {
+  if ('status' in leaf) return `s.status = any (${context.parameter(leaf.status, 'text[]')})`;
+  if ('field' in leaf) return compileField(leaf, context);
+  if ('signedUp' in leaf) return within('s.created_at', leaf.signedUp, context);
+  if ('confirmed' in leaf)
+    return `(s.confirmed_at is not null and ${within('s.confirmed_at', leaf.confirmed, context)})`;
+  throw new Error('a condition that a set of people answers');
+}
 
 /** Whether a set of people answers it, and not the subscriber's own row. */
 export function isOfPeople(leaf: Leaf): leaf is PeopleLeaf {
@@ -124,13 +127,6 @@ export function peopleOf(leaf: PeopleLeaf, context: Context): People {
     };
   if ('received' in leaf) return receivers(leaf.received, context);
   return 'opened' in leaf ? readers(OPENED, leaf.opened, context) : readers(CLICKED, leaf.clicked, context);
-}
-
-function belongs({ column, source, where }: People, { mode }: Context): string {
-  const conditions = where.join(' and ');
-  return mode === 'row'
-    ? `exists (select 1 from ${source} where ${column} = s.id and ${conditions})`
-    : `s.id in (select ${column} from ${source} where ${column} is not null and ${conditions})`;
 }
 
 /** Served by tracking_event_reader and tracking_event_of_reader; with a mail named, by the index of its kind. */

@@ -4,6 +4,7 @@ import type { Subscriber } from '../subscribers/subscriber.js';
 import { listSubscribers } from '../subscribers/subscribers.queries.js';
 import { type SqlCondition } from './compile.js';
 import { type Leaf, type SplitFilter } from './condition.js';
+import type { ForEverybody } from './for-everybody.js';
 import type { Segment, SegmentDraft } from './segment.js';
 
 const SEGMENT = `select g.id, g.key, g.title, g.conditions, g.created_at as "createdAt", g.updated_at as "updatedAt" from segment g`;
@@ -18,8 +19,8 @@ const LONGEST = '30s';
 
 /** Each with parameters from the number given on. */
 export interface PeopleCompiler {
-  rows: (first: number) => SqlCondition;
-  blocks: (first: number, range: { from: string; below: string }) => SqlCondition;
+  byIndex: (first: number) => SqlCondition;
+  ofRange: (first: number, range: { from: string; below: string }) => ForEverybody;
 }
 
 /** The SQL of `segment`, and that over subscribers which segments ask. */
@@ -64,22 +65,13 @@ export class SegmentsQueries {
     );
   }
 
-  /** Exact, as of now. Takes no lock. The condition is compiled with parameters from $1 on, as sets. */
-  async count({ text, parameters }: SqlCondition): Promise<number> {
+  /** Exact, as of now. Takes no lock. Compiled with parameters from $1 on. */
+  async count({ of, text, parameters }: ForEverybody): Promise<number> {
     return this.calm(async (db) => {
       const rows: { count: number }[] = await db.query(
-        `select count(*)::int as count from subscriber s where ${text}`,
-        parameters,
-      );
-      return rows[0]?.count ?? 0;
-    });
-  }
-
-  /** Exact, as of now. Takes no lock. The blocks are compiled with parameters from $1 on. */
-  async countBlocks({ text, parameters }: SqlCondition): Promise<number> {
-    return this.calm(async (db) => {
-      const rows: { count: number }[] = await db.query(
-        `select coalesce(sum(bit_count(x.w::bit(64))), 0)::int as count from (${text}) x`,
+        of === 'blocks'
+          ? `select coalesce(sum(bit_count(x.w::bit(64))), 0)::int as count from (${text}) x`
+          : `select count(*)::int as count from subscriber s where ${text}`,
         parameters,
       );
       return rows[0]?.count ?? 0;
@@ -89,7 +81,7 @@ export class SegmentsQueries {
   /**
    * Newest first, below `beforeId`. The people next to the page's beginning are asked one by one, among whom nearly every
    * page is found. Where too few of them belong to the segment the others may be anywhere, and going on one by one went
-   * through everybody: then blocks are read, of some more people and at last of all.
+   * through everybody: then each set is read, of some more people and at last of all.
    */
   async people(
     compile: PeopleCompiler,
@@ -98,7 +90,7 @@ export class SegmentsQueries {
     return this.calm(async (db) => {
       const below = BigInt(beforeId ?? (await idBehindTheLast(db)));
       const [near, far] = [atLeastOne(below - NEAR_IDS), atLeastOne(below - NEAR_IDS - FAR_IDS)];
-      const { text, parameters } = compile.rows(4);
+      const { text, parameters } = compile.byIndex(4);
       const condition = { text: `s.id >= $3::bigint and ${text}`, parameters: [String(near), ...parameters] };
       const found = await listSubscribers(db, { beforeId: String(below), limit, condition });
       for (const [from, end] of [
@@ -106,8 +98,8 @@ export class SegmentsQueries {
         [1n, far],
       ] as const) {
         if (found.length >= limit || from >= end) continue;
-        const blocks = compile.blocks(2, { from: String(from), below: String(end) });
-        const ids = await idsOf(db, blocks, limit - found.length);
+        const crowd = compile.ofRange(2, { from: String(from), below: String(end) });
+        const ids = await idsOf(db, crowd, limit - found.length);
         found.push(...(await listSubscribers(db, { beforeId: undefined, limit, condition: anyOf(ids) })));
       }
       return found;
@@ -169,16 +161,21 @@ export class SegmentsQueries {
   }
 }
 
-/** The newest people in blocks that were compiled with parameters from $2 on. */
+/**
+ * The newest people of what was compiled with parameters from $2 on. Of rows all ids are found first, by several
+ * processes; the primary key, from its end, would be followed by one.
+ */
 async function idsOf(
   db: EntityManager,
-  { text, parameters }: SqlCondition,
+  { of, text, parameters }: ForEverybody,
   limit: number,
 ): Promise<string[]> {
   const rows: { id: string }[] = await db.query(
-    `select (x.b << 6) + i as id
-       from (select x.b, x.w from (${text}) x where x.w <> 0 order by x.b desc limit $1::int) x
-       cross join generate_series(0, 63) i where (x.w >> i) & 1 = 1 order by 1 desc limit $1::int`,
+    of === 'blocks'
+      ? `select (x.b << 6) + i as id
+           from (select x.b, x.w from (${text}) x where x.w <> 0 order by x.b desc limit $1::int) x
+           cross join generate_series(0, 63) i where (x.w >> i) & 1 = 1 order by 1 desc limit $1::int`
+      : `select x.id from (select s.id from subscriber s where ${text} offset '0') x order by x.id desc limit $1::int`,
     [limit, ...parameters],
   );
   return rows.map(({ id }) => id);

@@ -4,9 +4,9 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { FieldsService } from '../subscribers/fields.service.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { DomainError } from '../values/domain-error.js';
-import { compileBlocks, isPlain } from './blocks.js';
 import { compileConditions, type CompileOptions, type SqlCondition } from './compile.js';
 import { type Condition, leavesOf } from './condition.js';
+import { compileForEverybody } from './for-everybody.js';
 import type { Segment, SegmentDraft } from './segment.js';
 import { type ConditionProblem, fieldProblemsOf } from './segment-fields.js';
 import { namedIn, SegmentsQueries } from './segments.queries.js';
@@ -69,8 +69,7 @@ export class SegmentsService {
 
   /** How many belong to it now, counted. */
   async count(conditions: Condition): Promise<number> {
-    if (isPlain(conditions)) return this.queries.count((await this.compiler({ mode: 'set' }))(conditions, 1));
-    return this.queries.countBlocks(compileBlocks(conditions, { ...(await this.ground()), first: 1 }));
+    return this.queries.count(compileForEverybody(conditions, { ...(await this.ground()), first: 1 }));
   }
 
   /** Who belongs to it now, newest first, below `beforeId`. */
@@ -80,9 +79,9 @@ export class SegmentsService {
   ): Promise<Subscriber[]> {
     const ground = await this.ground();
     const compile = {
-      rows: (first: number) => compileConditions(conditions, { ...ground, first, mode: 'row' }),
-      blocks: (first: number, range: { from: string; below: string }) =>
-        compileBlocks(conditions, { ...ground, first, range }),
+      byIndex: (first: number) => compileConditions(conditions, { ...ground, first }),
+      ofRange: (first: number, range: { from: string; below: string }) =>
+        compileForEverybody(conditions, { ...ground, first, range }),
     };
     return this.queries.people(compile, page);
   }
@@ -96,9 +95,9 @@ export class SegmentsService {
     throw new DomainError('SEGMENT_NOT_FOUND', `There is no segment "${missing}"`, { segment: missing });
   }
 
-  /** Conditions as SQL over `subscriber s`, counted from now unless the options say otherwise. */
+  /** Conditions as SQL over `subscriber s`, for batches; counted from now unless the options say otherwise. */
   async compiler(
-    options: Pick<CompileOptions, 'mode'> & { now?: Date },
+    options: { now?: Date } = {},
   ): Promise<(conditions: Condition, first: number) => SqlCondition> {
     const all = { ...(await this.ground()), ...options };
     return (conditions, first) => compileConditions(conditions, { ...all, first });
@@ -108,9 +107,9 @@ export class SegmentsService {
     return { definitions: await this.fields.definitions(), now: this.clock.now() };
   }
 
-  /** How many meet a condition that was compiled with parameters from $1 on, as sets. */
+  /** How many meet a condition over `subscriber s` with parameters from $1 on. */
   async countWhere(condition: SqlCondition): Promise<number> {
-    return this.queries.count(condition);
+    return this.queries.count({ of: 'rows', ...condition });
   }
 
   /** Throws `SEGMENT_CONDITIONS_INVALID` naming every field, operator, value and reference that cannot be. */

@@ -157,7 +157,7 @@ export class BulkEnrollmentsService {
     manager: EntityManager,
     { conditions, cursor, lastId }: OpenJob,
   ): Promise<Candidate[] | string> {
-    const compile = await this.segments.compiler({ mode: 'row' });
+    const compile = await this.segments.compiler();
     let condition: ReturnType<typeof compile>;
     try {
       condition = compile(conditions, 4);

@@ -1,13 +1,14 @@
 // Fills in how many people belong to a segment, once the page is there and while conditions are typed. Without it a
 // button counts.
-for (const output of document.querySelectorAll('output[data-count]')) {
-  fetch(output.dataset.count)
-    .then((answer) => (answer.ok ? answer.json() : null))
-    .then((found) => {
-      if (found) output.textContent = Number(found.count).toLocaleString('en');
-    })
-    .catch(() => undefined);
-}
+const countAll = async () => {
+  // One after the other: each takes the database's processors, and the first lines are read first.
+  for (const output of document.querySelectorAll('output[data-count]')) {
+    const answer = await fetch(output.dataset.count).catch(() => null);
+    const found = answer?.ok ? await answer.json().catch(() => null) : null;
+    if (found) output.textContent = Number(found.count).toLocaleString('en');
+  }
+};
+void countAll();
 
 for (const form of document.querySelectorAll('form[data-count-form]')) {
   const output = form.querySelector('[data-count-output]');
