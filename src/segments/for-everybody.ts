@@ -80,24 +80,29 @@ function rowsOf(form: Form, scope: Scope): string {
   if ('leaf' in form) return `${form.is ? '' : 'not '}${compilePlain(form.leaf, scope.context)}`;
   const parts = 'all' in form ? form.all : form.any;
   const sets = parts.filter(isOfSets);
-  const own = parts.filter((part) => !isOfSets(part));
-  const [cheap, costly] = [own.filter(isCheap), own.filter((part) => !isCheap(part))].map((some) =>
-    some.map((part) => rowsOf(part, scope)),
-  ) as [string[], string[]];
+  const compiled = (costs: readonly Cost[]): string[] =>
+    parts
+      .filter((part) => !isOfSets(part) && costs.includes(costOf(part)))
+      .map((part) => rowsOf(part, scope));
   if ('any' in form) {
     const bits = sets.length === 0 ? [] : [bitOf(anyOf(sets), scope)];
-    return `(${[...cheap, ...bits, ...costly].join(' or ')})`;
+    return `(${[...compiled(['time']), ...bits, ...compiled(['status']), ...compiled(['field'])].join(' or ')})`;
   }
-  if (sets.length === 0) return `(${[...cheap, ...costly].join(' and ')})`;
-  const bit = bitOf(allOf(sets), scope);
+  const [times, statuses, fields] = [compiled(['time']), compiled(['status']), compiled(['field'])];
+  const bits = sets.length === 0 ? [] : [bitOf(allOf(sets), scope)];
+  if (bits.length === 0 || fields.length === 0)
+    return `(${[...times, ...statuses, ...bits, ...fields].join(' and ')})`;
   // The planner takes all functions for equally dear, and would look into everybody's fields first.
-  const last = costly.length === 0 ? bit : `case when ${bit} then ${costly.join(' and ')} else false end`;
-  return `(${[...cheap, last].join(' and ')})`;
+  const last = `case when ${bits.join('')} then ${[...statuses, ...fields].join(' and ')} else false end`;
+  return `(${[...times, last].join(' and ')})`;
 }
 
-/** Whether it takes no longer than to look up a bit. */
-function isCheap(form: Form): boolean {
-  return everyLeaf(form, (leaf: Leaf) => 'status' in leaf || 'signedUp' in leaf || 'confirmed' in leaf);
+/** A bit is looked up in the time that two times are compared in; a text takes three times that, a field ten times. */
+type Cost = 'time' | 'status' | 'field';
+
+function costOf(form: Form): Cost {
+  if (everyLeaf(form, (leaf: Leaf) => 'signedUp' in leaf || 'confirmed' in leaf)) return 'time';
+  return everyLeaf(form, (leaf: Leaf) => !('field' in leaf)) ? 'status' : 'field';
 }
 
 /**
