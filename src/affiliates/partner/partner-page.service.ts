@@ -8,7 +8,7 @@ import { affiliateLink } from '../affiliates.schemas.js';
 import { CommissionsService } from '../commissions.service.js';
 import { PayoutsService } from '../payouts.service.js';
 import { earningOf, standingView, termsView } from './partner-view.js';
-import { landings, ratesOfFunnels, senderToAffiliates, standingOf } from './partner.queries.js';
+import { landings, senderToAffiliates, standingOf, termsOfFunnels } from './partner.queries.js';
 
 const PAGE_ROWS = 50;
 const PAYOUT_ROWS = 24;
@@ -38,7 +38,7 @@ export class PartnerPage {
     return {
       ...{ name: affiliate.name, code: affiliate.code, isPaused: affiliate.state === 'paused', link },
       pages: (await landings(manager)).map(({ path, title }) => ({ title, link: `${link}?to=${path}` })),
-      terms: (await ratesOfFunnels(manager)).map(termsView),
+      terms: (await termsOfFunnels(manager)).map(termsView),
       figures: { clicks, signUps, sales },
       standing: (await standingOf(manager, id, now)).map(standingView),
       earnings: data,

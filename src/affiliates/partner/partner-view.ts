@@ -1,4 +1,5 @@
 import { bpsToText, type Money, moneyOf } from '../../values/money.js';
+import type { Attribution } from '../touch.js';
 import { type CommissionRecord, commissionState } from '../commission-record.js';
 
 const STATE_WORDS = {
@@ -67,10 +68,13 @@ export function termsView(terms: {
   secondTierBps: number;
   hold: string;
   cookie: string;
-}): { title: string; commission: string; secondTier: string | null; hold: string; cookie: string } {
-  const { title, commissionBps, secondTierBps, hold, cookie } = terms;
+  attribution: Attribution;
+}): Record<'title' | 'commission' | 'hold' | 'cookie' | 'attribution', string> & {
+  secondTier: string | null;
+} {
+  const { title, commissionBps, secondTierBps, hold, cookie, attribution } = terms;
   return {
-    ...{ title, hold, cookie, commission: bpsToText(commissionBps) },
+    ...{ title, hold, cookie, attribution, commission: bpsToText(commissionBps) },
     secondTier: secondTierBps === 0 ? null : bpsToText(secondTierBps),
   };
 }

@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import type { Sender } from '../../delivery/message.js';
 import { forgetMails } from '../../delivery/messages.queries.js';
+import type { Attribution } from '../touch.js';
 
 /** Whoever has the address and is not erased. Served by the unique key of the address. */
 export async function affiliateOf(
@@ -139,12 +140,19 @@ export async function landings(db: EntityManager): Promise<{ path: string; title
   );
 }
 
+export interface FunnelTerms {
+  title: string;
+  commissionBps: number;
+  secondTierBps: number;
+  hold: string;
+  cookie: string;
+  attribution: Attribution;
+}
+
 /** What each funnel pays. */
-export async function ratesOfFunnels(
-  db: EntityManager,
-): Promise<{ title: string; commissionBps: number; secondTierBps: number; hold: string; cookie: string }[]> {
+export async function termsOfFunnels(db: EntityManager): Promise<FunnelTerms[]> {
   return db.query(
-    `select n.title, t.commission_bps as "commissionBps", t.second_tier_bps as "secondTierBps", t.hold, t.cookie
+    `select n.title, t.commission_bps as "commissionBps", t.second_tier_bps as "secondTierBps", t.hold, t.cookie, t.attribution
        from affiliate_terms t join funnel n on n.key = t.funnel_key order by n.title, n.key`,
   );
 }

@@ -274,6 +274,9 @@ describe('the page of an affiliate', () => {
     expect(cells(text)).toEqual(['€16.60', '€0.00', '€0.00', '€0.00', '€3.00']);
     expect(text).toContain('by somebody you recruited');
     expect(text).toContain(recruit.code);
+    expect(text).toContain(
+      'A click counts for 60 days, and of clicks on several affiliates’ links the last;',
+    );
     expect(text).toContain(`/a/${affiliate.code}?to=/offer/launch-kit`);
     const [{ number }] = await t.dataSource.query('select number from orders where id = $1', [order]);
     for (const hidden of [buyer, `hidden${count}`, number, recruit.email]) expect(text).not.toContain(hidden);
