@@ -29,7 +29,10 @@ interface Bar {
 export interface ForecastView {
   people: number;
   mailsInAll: Band;
-  basis: { mails: number; purchases: number; left: number; days: number };
+  basis: Forecast['basis'];
+  leavesOut: Forecast['leavesOut'];
+  /** Mails that are written already. */
+  waiting: number;
   income: { expected: Money; low: Money; high: Money }[];
   newcomers: { people: Band; mailsInAll: Band; income: { expected: Money; low: Money; high: Money }[] };
   signUps: Forecast['signUps'];
@@ -41,13 +44,24 @@ export interface ForecastView {
  * What the page prints and draws: a bar for each day, as high as what is expected, with the part of newcomers on top, and a
  * line for the band of both.
  */
-export function forecastView({ people, dates, basis, newcomers, inAll, signUps }: Forecast): ForecastView {
+export function forecastView({
+  people,
+  dates,
+  basis,
+  leavesOut,
+  newcomers,
+  inAll,
+  signUps,
+  waiting,
+}: Forecast): ForecastView {
   const { mails } = inAll;
   const most = Math.max(1, ...mails.map(({ high }) => high));
   const up = (count: number): number => Math.round((count / most) * (HEIGHT - HEAD) * 10) / 10;
   return {
     people,
     basis,
+    leavesOut,
+    waiting: waiting.reduce((sum, count) => sum + count, 0),
     ...{ mailsInAll: whole(inAll.mailsInAll), income: moneyOf(inAll), signUps },
     newcomers: {
       people: whole(newcomers.people),

@@ -69,7 +69,9 @@ function filterOf(audience: Audience): Filter {
   return 'everybody' in audience || 'resendOf' in audience ? {} : audience;
 }
 
-/** `$tagged` and `$entered` stand for a condition on what was there at a time, or for nothing. */
+/** They stand for a condition on what was there at a time, or for nothing. */
+const TIMED = ['$tagged', '$entered', '$confirmed'];
+
 const HAS_TAG = `exists (select 1 from subscriber_tag st where st.subscriber_id = s.id$tagged
   and st.tag_id = any (array(select t.id from tag t where t.name = any ($n::text[]))))`;
 
@@ -134,7 +136,7 @@ export function audienceCondition(
 interface AudiencePart {
   /** For people, after "somebody who": `has one of the tags “vip”`. */
   words: string;
-  /** Over `subscriber s`; `$n` stands for the value, `$tagged` and `$entered` for the time. */
+  /** Over `subscriber s`; `$n` stands for the value, `TIMED` for the time. */
   text: string;
   value?: string | string[];
 }
@@ -144,7 +146,7 @@ export type InSegments = (first: number) => SqlCondition;
 
 function partsOf(audience: Audience): AudiencePart[] {
   const quoted = (names: readonly string[]): string => names.map((name) => `“${name}”`).join(', ');
-  const parts: AudiencePart[] = [{ words: 'is on the list', text: `s.status = 'active'` }];
+  const parts: AudiencePart[] = [{ words: 'is on the list', text: `s.status = 'active'$confirmed` }];
   if ('resendOf' in audience) return [...parts, ...resendParts(audience)];
   const { tags: tagged, funnel } = filterOf(audience);
   const { any: oneOf, all, none } = tagged ?? {};
@@ -198,13 +200,17 @@ function resendParts({ resendOf, unless }: ResendAudience): AudiencePart[] {
 }
 
 function compilePart({ text, value }: AudiencePart, number: number, asOf: Date | null): SqlCondition {
-  if (value === undefined) return { text, parameters: [] };
-  const since = (column: string): string => (asOf === null ? '' : ` and ${column} <= $${number + 1}`);
+  const own = value === undefined ? [] : [value];
+  const since = (column: string): string =>
+    asOf === null ? '' : ` and ${column} <= $${number + own.length}::timestamptz`;
   const compiled = text
     .replaceAll('$tagged', since('st.created_at'))
     .replaceAll('$entered', since('e.started_at'))
+    .replaceAll('$confirmed', since(`coalesce(s.confirmed_at, '-infinity')`))
     .replaceAll('$n', `$${number}`);
-  return { text: compiled, parameters: asOf === null ? [value] : [value, asOf] };
+  // A parameter that no text names is refused by PostgreSQL, which cannot tell its type.
+  const isTimed = TIMED.some((name) => text.includes(name));
+  return { text: compiled, parameters: asOf !== null && isTimed ? [...own, asOf] : own };
 }
 
 /**
@@ -215,8 +221,9 @@ export function compileAudience(
   audience: Audience,
   first: number,
   inSegments: InSegments | null = null,
+  asOf: Date | null = null,
 ): SqlCondition {
-  const conditions = audienceParts(audience, first, inSegments).map(({ condition }) => condition);
+  const conditions = audienceParts(audience, first, inSegments, asOf).map(({ condition }) => condition);
   return {
     text: conditions.map(({ text }) => text).join(' and '),
     parameters: conditions.flatMap(({ parameters }) => parameters),
@@ -225,7 +232,7 @@ export function compileAudience(
 
 /**
  * Each condition of the audience by itself, in words and as SQL; all parameters are numbered on from `first`. With
- * `asOf` tags and funnels count only if they were there then.
+ * `asOf` only people, tags and funnels count that were there then.
  */
 export function audienceParts(
   audience: Audience,

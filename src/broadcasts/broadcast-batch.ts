@@ -1,7 +1,7 @@
 import type { MailBatch, MailTimes, SharedMail } from '../delivery/mail-batch.js';
 import { WAITS_FOR_TEST } from '../delivery/message.js';
 import { broadcastMailKey, topicOf, type Broadcast } from './broadcast.js';
-import { armOf } from './split.js';
+import { armOf, type SplitDecision } from './split.js';
 import { AT_ONCE, mailTime, spreadOffsetMs, type MailTime } from './timing.js';
 
 /** By column, one entry for each in every column. */
@@ -93,6 +93,32 @@ function waitingTimes(broadcast: Broadcast, position: number): MailTimes {
   const begun = startedAt ?? beginOf(broadcast);
   const offsetMs = spreadOffsetMs(position, timing?.spreadMinutes ?? 0);
   return { dueAt: new Date(begun.getTime() + offsetMs), plannedFor: null, expiresAt: null };
+}
+
+/**
+ * When a mail that has waited for the test is due: as if the broadcast had begun with the decision. `dueAt`: its place in
+ * the spread, counted from the beginning.
+ */
+export function timesAfterTest(
+  broadcast: Pick<Broadcast, 'startedAt' | 'createdAt' | 'timing' | 'decideAt'> & { decision: SplitDecision },
+  { timeZone, dueAt }: { timeZone: string | null; dueAt: Date },
+): MailTimes {
+  const { decision, decideAt, startedAt, createdAt, timing } = broadcast;
+  const offsetMs = dueAt.getTime() - (startedAt ?? createdAt).getTime();
+  const timeFrom = (begin: Date): MailTime =>
+    mailTime(
+      { ...(timing ?? AT_ONCE), spreadMinutes: 0 },
+      { scheduledAt: begin, startedAt: begin },
+      { timeZone, position: 0 },
+    );
+  const decided = new Date(decision.at);
+  const time = timeFrom(decided);
+  return {
+    dueAt: time.tooLate ? time.dueAt : new Date(time.dueAt.getTime() + offsetMs),
+    // By a decision in time: one that a restored backup decides again may have gone out already.
+    plannedFor: new Date(timeFrom(decideAt ?? decided).dueAt.getTime() + offsetMs),
+    expiresAt: time.tooLate ? time.dueAt : null,
+  };
 }
 
 /** One that is too late has expired when it is due: the ledger then says so itself. */

@@ -65,8 +65,9 @@ function checkFirst({ id, state, plannedAt, split, decision, resendOf, resentBy 
     const message = `it is sent once more already, as broadcast ${resentBy}`;
     throw new DomainError('BROADCAST_ALREADY_RESENT', message, { id, resentBy });
   }
-  const underWay = plannedAt !== null && (split === null || decision !== null);
-  if (underWay && (state === 'running' || state === 'done')) return;
+  // Where everybody was in the test there is no rest, and nothing to decide.
+  if (state === 'done') return;
+  if (state === 'running' && plannedAt !== null && (split === null || decision !== null)) return;
   const message = 'it can be sent once more when all of its mails are on their way';
   throw new DomainError('BROADCAST_STATE_CONFLICT', message, { id, state });
 }

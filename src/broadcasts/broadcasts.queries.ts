@@ -192,8 +192,9 @@ export class BroadcastsQueries {
   }
 
   /**
-   * Recipients behind `after`, in the order of their ids. What segments say of time counts from the start. Readers who
-   * want a pause are among them: their mail is suppressed when it comes up, unless the pause is over by then. No lock.
+   * Recipients behind `after`, in the order of their ids. What segments say of time counts from the start, and who confirms,
+   * is tagged or comes into a funnel after it is too late, also when a pause has kept planning waiting. Readers who want
+   * a pause are among them: their mail is suppressed when it comes up, unless the pause is over by then. No lock.
    * Served by the primary key of `subscriber`.
    */
   async recipients(
@@ -249,9 +250,9 @@ export class BroadcastsQueries {
     { segments, now }: { segments: Record<string, Condition>; now: Date | null },
   ): Promise<SqlCondition> {
     const inSegments = segmentCondition(audience, segments);
-    if (inSegments === null) return compileAudience(audience, first);
+    if (inSegments === null) return compileAudience(audience, first, null, now);
     const compiler = await this.segments.compiler(now === null ? {} : { now });
-    return compileAudience(audience, first, (from) => compiler(inSegments, from));
+    return compileAudience(audience, first, (from) => compiler(inSegments, from), now);
   }
 
   /**

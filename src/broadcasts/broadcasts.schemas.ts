@@ -125,7 +125,9 @@ export const resendBody = z
   });
 
 /** What was said of the hour. */
-export function timingOf(body: z.output<typeof startBody>): BroadcastTiming {
+export function timingOf(
+  body: Omit<NonNullable<z.output<typeof startBody>>, 'at'> | undefined,
+): BroadcastTiming {
   const { atLocal, fallbackZone = 'UTC', ifPassed = 'nextDay', spreadMinutes = 0 } = body ?? {};
   if (atLocal === undefined) return { local: null, spreadMinutes };
   const zone = canonicalTimeZone(fallbackZone) ?? 'UTC';

@@ -1,14 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
-import { decide } from '../experiments/decide.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { Broadcast } from './broadcast.js';
 import { BroadcastUpkeep } from './broadcast-upkeep.service.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
-import { cohortsOf, planOf, type Split, type SplitDecision } from './split.js';
+import { timesAfterTest } from './broadcast-batch.js';
+import { decisionOf, type Split } from './split.js';
 import { SplitQueries } from './split.queries.js';
-import { AT_ONCE, mailTime } from './timing.js';
 
 const BATCH = 2_000;
 const MINUTE_MS = 60_000;
@@ -46,14 +45,7 @@ export class SplitTests {
     if (await this.upkeep.stoppedAsOverdue(id, decideAt)) return;
     const { revenueCap: cap = null } = split;
     const figures = await this.queries.figures({ broadcastId: id, cap, until: now });
-    const data = { cohorts: cohortsOf(split, figures), harms: [], isOver: true };
-    const { verdict } = decide(planOf(split), data);
-    const decision: SplitDecision = {
-      verdict: verdict.kind === 'winner' ? 'winner' : 'no_winner',
-      because: verdict.kind === 'no_winner' ? verdict.because : null,
-      arm: verdict.kind === 'winner' ? planOf(split).arms.findIndex(({ key }) => key === verdict.arm) : 0,
-      at: now.toISOString(),
-    };
+    const decision = decisionOf(split, figures, now);
     await this.dataSource.transaction(async (manager) => {
       const current = await this.broadcasts.lock(manager, id);
       if (current?.state !== 'running' || current.decision !== null) return;
@@ -63,30 +55,17 @@ export class SplitTests {
 
   /** Those who wait get the arm of the decision, at their time as if the broadcast had begun with it. */
   private async release(broadcast: Broadcast, goesOn: () => boolean): Promise<void> {
-    const { id, decision, decideAt, startedAt, createdAt, armTemplateIds } = broadcast;
+    const { id, decision, armTemplateIds } = broadcast;
     const templateId = decision === null ? undefined : armTemplateIds?.[decision.arm];
     if (decision === null || templateId === undefined) return;
-    const decided = new Date(decision.at);
-    const begun = startedAt ?? createdAt;
     while (goesOn()) {
       const count = await this.dataSource.transaction(async (manager) => {
         if (!(await this.queries.isRunning(manager, id))) return 0;
         const waiting = await this.mails.waitingForTest(manager, id, BATCH);
-        const timed = waiting.map(({ id: mailId, timeZone, dueAt }) => {
-          const offsetMs = dueAt.getTime() - begun.getTime();
-          const time = mailTime(
-            { ...(broadcast.timing ?? AT_ONCE), spreadMinutes: 0 },
-            { scheduledAt: decided, startedAt: decided },
-            { timeZone, position: 0 },
-          );
-          return {
-            id: mailId,
-            dueAt: time.tooLate ? time.dueAt : new Date(time.dueAt.getTime() + offsetMs),
-            // One that a restored backup decides again may have gone out already.
-            plannedFor: decideAt ?? decided,
-            expiresAt: time.tooLate ? time.dueAt : null,
-          };
-        });
+        const timed = waiting.map((mail) => ({
+          id: mail.id,
+          ...timesAfterTest({ ...broadcast, decision }, mail),
+        }));
         await this.mails.giveWinner(manager, { templateId, mails: timed });
         return waiting.length;
       });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { assign, HOLDOUT } from '../experiments/assign.js';
-import type { Verdict } from '../experiments/decide.js';
+import { decide, type Verdict } from '../experiments/decide.js';
 import { plannedShares, type Cohort, type TestPlan } from '../experiments/test-plan.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { isCurrency } from '../values/money.js';
@@ -187,6 +187,18 @@ export function cohortsOf(split: Split, figures: readonly ArmFigures[]): Cohort[
       outcomes: outcomes.filter(({ count }) => count > 0),
     };
   });
+}
+
+/** What the test comes to when its time is up, by what its arms have brought until `now`. */
+export function decisionOf(split: Split, figures: readonly ArmFigures[], now: Date): SplitDecision {
+  const plan = planOf(split);
+  const { verdict } = decide(plan, { cohorts: cohortsOf(split, figures), harms: [], isOver: true });
+  return {
+    verdict: verdict.kind === 'winner' ? 'winner' : 'no_winner',
+    because: verdict.kind === 'no_winner' ? verdict.because : null,
+    arm: verdict.kind === 'winner' ? plan.arms.findIndex(({ key }) => key === verdict.arm) : 0,
+    at: now.toISOString(),
+  };
 }
 
 const WHY_NONE: Readonly<Record<NonNullable<SplitDecision['because']>, string>> = {

@@ -277,11 +277,11 @@ function compileField(condition: FieldCondition, context: Context): string {
 }
 
 /** Addresses are known by their lower case. */
-function isAddress(field: string): boolean {
+export function isAddress(field: string): boolean {
   return field === 'email' || field === 'emailDomain';
 }
 
-function lowered(condition: FieldCondition): FieldCondition {
+export function lowered(condition: FieldCondition): FieldCondition {
   const lower = (value: unknown): string => String(value).toLowerCase();
   if (condition.op === 'oneOf') return { ...condition, value: condition.value.map(lower) };
   if (condition.op === 'is' || condition.op === 'isNot')

@@ -3,7 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { listSubscribers } from '../subscribers/subscribers.queries.js';
 import { type SqlCondition } from './compile.js';
-import { type Leaf, type SplitFilter } from './condition.js';
+import { namedIn, type Leaf } from './condition.js';
 import type { ForEverybody } from './for-everybody.js';
 import type { Segment, SegmentDraft } from './segment.js';
 
@@ -192,43 +192,4 @@ function anyOf(ids: readonly string[]): SqlCondition {
 
 function atLeastOne(id: bigint): bigint {
   return id > 1n ? id : 1n;
-}
-
-/** What a leaf refers to, as kind and key. */
-export function namedIn(leaf: Leaf): [kind: string, key: string][] {
-  if ('list' in leaf) return [['list', leaf.list]];
-  if ('funnel' in leaf) return [['funnel', leaf.funnel]];
-  if ('form' in leaf) return [['form', leaf.form]];
-  if ('sequence' in leaf) return [['sequence', leaf.sequence.key]];
-  if ('split' in leaf) return namedBySplit(leaf.split);
-  if ('affiliate' in leaf) return [['affiliate', leaf.affiliate]];
-  if ('member' in leaf) return leaf.member.product === undefined ? [] : [['product', leaf.member.product]];
-  if ('purchased' in leaf)
-    return leaf.purchased.product === undefined ? [] : [['product', leaf.purchased.product]];
-  const mail =
-    'opened' in leaf
-      ? leaf.opened
-      : 'clicked' in leaf
-        ? leaf.clicked
-        : 'received' in leaf
-          ? leaf.received
-          : {};
-  return [
-    ...(mail.broadcast === undefined ? [] : [['broadcast', mail.broadcast] satisfies [string, string]]),
-    ...(mail.funnel === undefined ? [] : [['funnel', mail.funnel] satisfies [string, string]]),
-  ];
-}
-
-/** Of a test that is not there, nothing is said of its arm: one problem is enough. */
-function namedBySplit({ broadcast, funnel, step, arm }: SplitFilter): [kind: string, key: string][] {
-  if (broadcast !== undefined)
-    return [
-      ['broadcast', broadcast],
-      ['arm', `${arm} of broadcast ${broadcast}`],
-    ];
-  const test = `${funnel ?? ''}/${step ?? ''}`;
-  return [
-    ['split test', test],
-    ['arm', `${arm} of ${test}`],
-  ];
 }

@@ -5,11 +5,11 @@ import { FieldsService } from '../subscribers/fields.service.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { DomainError } from '../values/domain-error.js';
 import { compileConditions, type CompileOptions, type SqlCondition } from './compile.js';
-import { type Condition, leavesOf } from './condition.js';
+import { type Condition, leavesOf, namedIn } from './condition.js';
 import { compileForEverybody } from './for-everybody.js';
 import type { Segment, SegmentDraft } from './segment.js';
 import { type ConditionProblem, fieldProblemsOf } from './segment-fields.js';
-import { namedIn, SegmentsQueries } from './segments.queries.js';
+import { SegmentsQueries } from './segments.queries.js';
 
 /** Named sets of subscribers. Owns `segment`. */
 @Injectable()

@@ -1,17 +1,20 @@
-import { BUYS, BUYS_WITH_BUMP, LEAVES, STAYS, type Parting } from './choices.js';
+import { BUYS, BUYS_WITH_BUMP, CLOSES, DECLINES, LEAVES, STAYS, TAKES, type Parting } from './choices.js';
 
 /** How often people were seen to take each option, by the name of the parting. */
 export type Measured = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
 /**
  * What is taken for usual before anything was measured, worth as much as two people: one in a hundred leaves after a
- * mail, two in a hundred buy after an offer. Any way out of a step is as likely as the others.
+ * mail, two in a hundred buy after an offer, one in twenty buyers takes an upsell. Any way out of a step is as likely as the others.
  */
 const USUAL: Readonly<Record<string, number>> = {
   [STAYS]: 1.94,
   [LEAVES]: 0.02,
   [BUYS]: 0.03,
   [BUYS_WITH_BUMP]: 0.01,
+  [CLOSES]: 0.95,
+  [DECLINES]: 0.95,
+  [TAKES]: 0.1,
 };
 const ANY_WAY = 0.5;
 

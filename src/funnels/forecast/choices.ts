@@ -34,6 +34,20 @@ export function mailParting(sequence: string, step: string, hasOffer: boolean): 
   return { name: `mail ${sequence} ${step}`, options };
 }
 
+export const TAKES = 'takes';
+export const DECLINES = 'declines';
+/** Says nothing: leaves the page, or never came to it. */
+export const CLOSES = 'closes';
+
+/** What the buyer says to an offer that is shown after an order, whichever way it was come to. */
+export function upsellParting(offer: string): Parting {
+  return { name: upsellName(offer), options: [CLOSES, DECLINES, TAKES] };
+}
+
+export function upsellName(offer: string): string {
+  return `upsell ${offer}`;
+}
+
 /**
  * The sequence with each question in place of a name for its answer, so that people part as they were measured to,
  * without dates of fields, as who waits for one has their time already, and without split tests of mails: all get the

@@ -31,7 +31,7 @@ const amounts = {
   mailsInAll: band,
   income: z.array(z.object({ currency: z.string(), expected: money, low: money, high: money })).meta({
     description:
-      'What people pay by the mails: upsells are not added; refunds, fees and commissions not taken off.',
+      'What people pay by the mails and for upsells and downsells after the order; refunds, fees and commissions are not taken off.',
   }),
 };
 const signUps = z
@@ -49,17 +49,26 @@ const forecastResponse = z.object({
     description:
       'Of those who are expected to sign up, at the rate of the last weeks; with the band of that rate.',
   }),
-  inAll: z
-    .object(amounts)
-    .meta({ description: 'Of both. Bands do not add up: both are seldom high at once.' }),
+  inAll: z.object(amounts).meta({
+    description: 'Of both, and of the mails that wait. Bands do not add up: both are seldom high at once.',
+  }),
+  waiting: z.array(z.object({ date: z.string(), mails: z.number().int() })).meta({
+    description:
+      'Mails that are written and wait for their time, such as those of a broadcast, on days with any.',
+  }),
   basis: z
     .object({
       mails: z.number().int(),
       purchases: z.number().int(),
       left: z.number().int(),
+      upsellsShown: z.number().int(),
+      upsellsTaken: z.number().int(),
       days: z.number().int(),
     })
-    .meta({ description: 'What the shares of ways, leaving and buying were measured by.' }),
+    .meta({ description: 'What the shares of ways, leaving, buying and taking upsells were measured by.' }),
+  leavesOut: z
+    .array(z.object({ what: z.string(), why: z.string() }))
+    .meta({ description: 'What is not in the forecast, and why.' }),
 });
 
 @Controller('api/v1/forecast')
@@ -77,14 +86,18 @@ export class ForecastController {
   async get(
     @Query({ schema: forecastQuery }) { days, band: percent }: z.output<typeof forecastQuery>,
   ): Promise<z.output<typeof forecastResponse>> {
-    const { dates, people, basis, newcomers, inAll, signUps, ...own } = await this.forecasts.forecast({
-      days,
-      level: percent / 100,
-    });
+    const { dates, people, basis, leavesOut, waiting, newcomers, inAll, signUps, ...own } =
+      await this.forecasts.forecast({
+        days,
+        level: percent / 100,
+      });
     return {
       ...{ band: percent, people, ...amountsJson(own, dates) },
       newcomers: { ...amountsJson(newcomers, dates), people: rounded(newcomers.people), signUps },
-      ...{ inAll: amountsJson(inAll, dates), basis },
+      ...{ inAll: amountsJson(inAll, dates), basis, leavesOut: [...leavesOut] },
+      waiting: waiting
+        .map((mails, day) => ({ date: dates[day] ?? '', mails }))
+        .filter(({ mails }) => mails > 0),
     };
   }
 }

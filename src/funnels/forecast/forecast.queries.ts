@@ -37,6 +37,17 @@ export interface OfferRow {
   personalDeadline: boolean;
   bumpKey: string | null;
   bumpAmountMinor: number | null;
+  /** Slugs of the offers that follow a purchase. */
+  upsell: string | null;
+  downsell: string | null;
+}
+
+/** What buyers said to an offer that was shown after their order. */
+export interface UpsellCount {
+  offer: string;
+  shown: number;
+  taken: number;
+  declined: number;
 }
 
 export interface SignUpRow {
@@ -78,7 +89,8 @@ export class ForecastQueries {
   async offers(): Promise<OfferRow[]> {
     return this.dataSource.query(
       `select o.slug, p.key as "productKey", p.amount_minor::float8 as "amountMinor", p.currency, o.discount_bps as "discountBps",
-         o.personal_deadline as "personalDeadline", b.key as "bumpKey", b.amount_minor::float8 as "bumpAmountMinor"
+         o.personal_deadline as "personalDeadline", b.key as "bumpKey", b.amount_minor::float8 as "bumpAmountMinor",
+         o.upsell_slug as upsell, o.downsell_slug as downsell
        from offer o join product p on p.id = o.product_id left join product b on b.id = o.bump_product_id
        where o.archived_at is null`,
     );
@@ -110,6 +122,33 @@ export class ForecastQueries {
          order by o.id limit 1) bought on true
        group by 1, 2`,
       [since, until],
+    );
+  }
+
+  /**
+   * What came of the offers after an order that were made from `since` to `until`. One that the buyer came to own
+   * meanwhile, or that was taken off sale, was no question to them; one that was taken and not paid brought nothing.
+   */
+  async upsells(since: Date, until: Date): Promise<UpsellCount[]> {
+    return this.dataSource.query(
+      `select f.slug as offer, count(*)::int as shown,
+         count(*) filter (where u.answer = 'taken' and t.status in ('paid', 'refunded'))::int as taken,
+         count(*) filter (where u.answer = 'declined')::int as declined
+       from upsell u join offer f on f.id = u.offer_id left join orders t on t.id = u.taken_order_id
+       where u.created_at >= $1 and u.created_at < $2 and u.answer is distinct from 'withdrawn' group by f.slug`,
+      [since, until],
+    );
+  }
+
+  /**
+   * Mails that are written and wait for their time, by day from 1970 in UTC, what is late on `today`: of broadcasts, and
+   * what steps have sent. Served by `message_ready`.
+   */
+  async waiting(today: number): Promise<{ day: number; count: number }[]> {
+    return this.dataSource.query(
+      `select greatest(floor(extract(epoch from due_at) / 86400)::int, $1) as day, count(*)::int as count
+       from message where state = 'ready' and class = 'marketing' group by 1 order by 1`,
+      [today],
     );
   }
 

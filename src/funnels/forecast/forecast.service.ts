@@ -1,19 +1,25 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
+import { UPSELL_MS } from '../../orders/order-token.js';
 import type { RunningVersion } from '../../sequences/advance-batch.js';
 import { prepareSequence } from '../../sequences/prepared.js';
 import type { VirtualFunnels, VirtualOffer } from '../simulation/virtual-sequences.js';
 import {
   BUYS,
   BUYS_WITH_BUMP,
+  CLOSES,
+  DECLINES,
   drawnWays,
   LEAVES,
   mailParting,
   STAYS,
+  TAKES,
+  upsellName,
   wayName,
   withoutQuestions,
 } from './choices.js';
 import { arrivingAt, type Entrance } from './arriving.js';
+import type { Measured } from './beliefs.js';
 import {
   ForecastQueries,
   type MailCount,
@@ -23,7 +29,7 @@ import {
 } from './forecast.queries.js';
 import { hasWeekdays, totalOf } from './newcomers.js';
 import { mergedStands, type Stand } from './groups.js';
-import { outlook, type Forecast } from './outlook.js';
+import { outlook, withWaiting, type Forecast } from './outlook.js';
 import { pathsFrom } from './paths.js';
 
 const DAY_MS = 86_400_000;
@@ -37,13 +43,42 @@ const SIGN_UP_DAYS = 28;
 /** Any; it is the same for every forecast, so that nothing moves but by what has happened. */
 const SEED = 20_260_101;
 
+/** For people: what is not in a forecast, and why. */
+export const LEAVES_OUT: readonly { what: string; why: string }[] = [
+  {
+    what: 'imports to come',
+    why: 'an import is done once and says nothing of the next; the people it brought count as soon as they are in a sequence',
+  },
+  {
+    what: 'people who are enrolled by the API, a tag or a purchase from now on',
+    why: 'only sign-ups by forms come often enough at a rate of their own; who moves on by a step of a sequence is in it',
+  },
+  {
+    what: 'broadcasts that have not begun, and the rest of a split test',
+    why: 'the owner may still change them; mails that are written already are in it',
+  },
+  {
+    what: 'mails that ask for a confirmation',
+    why: 'newcomers are counted by those who have confirmed',
+  },
+  {
+    what: 'purchases that no mail of a sequence led to',
+    why: 'a forecast follows people from mail to mail',
+  },
+  {
+    what: 'refunds, fees, commissions and renewals',
+    why: 'the income is what people pay by the mails and on the pages that follow the order',
+  },
+];
+
 /**
  * Mails a day and income from the people who are in sequences now, and apart from them from those who are expected to
- * sign up: as many a day as have confirmed a sign-up in the last four weeks, or since the sequence is there. Who is
- * imported or enrolled otherwise is not expected again, nor are mails that ask for a confirmation. Everybody walks on
+ * sign up: as many a day as have confirmed a sign-up in the last four weeks, or since the sequence is there. `LEAVES_OUT`
+ * says what is not in it. Everybody walks on
  * from where they are by the code of the real run, on every way that is not too rare; where ways part, as many take each
  * as were measured here in the last year (`outlook` says how the band comes about). Leaving a sequence by a tag or an
- * event counts as leaving after the last mail; a person is taken to buy a day after the mail of an offer. A split into
+ * event counts as leaving after the last mail; a person is taken to buy a day after the mail of an offer, and to answer at
+ * once what is offered after the order. A split into
  * paths parts people as it draws them now; in a split test of mails all get the control. Steps that wait for a date in a
  * field are taken to come at once for those who do not stand there yet.
  */
@@ -65,11 +100,7 @@ export class ForecastService {
       version: versionName(versionId),
       sequence: sequences.get(versionName(versionId)) ?? '',
     }));
-    const since = new Date(now.getTime() - MEASURED_DAYS * DAY_MS);
-    const mails = await this.queries.mails(since, new Date(now.getTime() - SETTLED_DAYS * DAY_MS));
-    const measured = measuredShares(mails, await this.queries.ways(since));
-    for (const split of await this.queries.pathShares())
-      measured.set(wayName(split.sequence, split.step), drawnWays(split));
+    const { measured, basis } = await this.measure(now);
     const question = {
       funnels: funnelsOf(versions, await this.queries.offers()),
       ...{ sequences, measured, from: now, until: new Date((today + days) * DAY_MS) },
@@ -83,10 +114,14 @@ export class ForecastService {
       paths: pathsFrom(question, stand),
     }));
     const dayOf = (at: Date): number => Math.floor(at.getTime() / DAY_MS) - today;
-    const sum = (of: (count: MailCount) => number): number =>
-      mails.reduce((total, one) => total + of(one), 0);
+    const waiting = await this.waiting(today, days);
+    const seen = outlook(
+      groups,
+      { measured, days, dayOf, level, seed: SEED },
+      arrivingAt(entrances, question),
+    );
     return {
-      ...outlook(groups, { measured, days, dayOf, level, seed: SEED }, arrivingAt(entrances, question)),
+      ...{ ...seen, inAll: withWaiting(seen.inAll, waiting), waiting },
       signUps: {
         people: entrances.reduce((total, { history }) => total + totalOf(history), 0),
         days: SIGN_UP_DAYS,
@@ -95,14 +130,49 @@ export class ForecastService {
       dates: Array.from({ length: days }, (_, day) =>
         new Date((today + day) * DAY_MS).toISOString().slice(0, 10),
       ),
+      leavesOut: LEAVES_OUT,
       people: stands.reduce((total, { count }) => total + count, 0),
-      basis: {
-        mails: sum(({ sent }) => sent),
-        purchases: sum(({ bought, boughtWithBump }) => bought + boughtWithBump),
-        left: sum(({ left }) => left),
-        days: MEASURED_DAYS,
-      },
+      basis,
     };
+  }
+
+  /** How often people went each way, left, bought and took what was offered after it. */
+  private async measure(now: Date): Promise<{ measured: Measured; basis: Forecast['basis'] }> {
+    const since = new Date(now.getTime() - MEASURED_DAYS * DAY_MS);
+    const mails = await this.queries.mails(since, new Date(now.getTime() - SETTLED_DAYS * DAY_MS));
+    const measured = measuredShares(mails, await this.queries.ways(since));
+    const upsells = await this.queries.upsells(since, new Date(now.getTime() - UPSELL_MS));
+    for (const { offer, shown, taken, declined } of upsells)
+      measured.set(
+        upsellName(offer),
+        new Map([
+          [CLOSES, shown - taken - declined],
+          [DECLINES, declined],
+          [TAKES, taken],
+        ]),
+      );
+    for (const split of await this.queries.pathShares())
+      measured.set(wayName(split.sequence, split.step), drawnWays(split));
+    const sum = (of: (count: MailCount) => number): number =>
+      mails.reduce((total, one) => total + of(one), 0);
+    const basis = {
+      mails: sum(({ sent }) => sent),
+      purchases: sum(({ bought, boughtWithBump }) => bought + boughtWithBump),
+      left: sum(({ left }) => left),
+      upsellsShown: upsells.reduce((total, { shown }) => total + shown, 0),
+      upsellsTaken: upsells.reduce((total, { taken }) => total + taken, 0),
+      days: MEASURED_DAYS,
+    };
+    return { measured, basis };
+  }
+
+  /** By the days from `today` on. */
+  private async waiting(today: number, days: number): Promise<number[]> {
+    const written = await this.queries.waiting(today);
+    return Array.from(
+      { length: days },
+      (_, day) => written.find((one) => one.day === today + day)?.count ?? 0,
+    );
   }
 }
 
@@ -156,9 +226,7 @@ function virtualOffer(offer: OfferRow): VirtualOffer {
   const { slug, productKey, amountMinor, currency, discountBps, personalDeadline, bumpKey, bumpAmountMinor } =
     offer;
   return {
-    ...{ slug, discountBps, personalDeadline },
-    // Nor what is offered after an order.
-    ...{ funnel: '', upsell: null, downsell: null },
+    ...{ slug, discountBps, personalDeadline, funnel: '', upsell: offer.upsell, downsell: offer.downsell },
     // The forecast asks how many buy, not what they are then: no condition of it is about a membership.
     product: { key: productKey, price: { amountMinor, currency }, membership: null },
     bump:

@@ -26,7 +26,7 @@ export interface Amounts {
   income: { currency: string; amount: Band }[];
 }
 
-/** Of the people who are in sequences now; of those who are expected to sign up; and of both. */
+/** Of the people who are in sequences now; of those who are expected to sign up; and of both, with what is written already. */
 export interface Outlook extends Amounts {
   newcomers: Amounts & { people: Band };
   inAll: Amounts;
@@ -34,12 +34,24 @@ export interface Outlook extends Amounts {
 
 /** With what it was made from. */
 export interface Forecast extends Outlook {
+  /** Mails that are written already, by the days from the first one on. They are part of what goes out in all. */
+  waiting: number[];
   /** UTC; the first day is the rest of today. */
   dates: string[];
   /** In sequences now. */
   people: number;
   /** What the shares were measured by. */
-  basis: { mails: number; purchases: number; left: number; days: number };
+  basis: {
+    mails: number;
+    purchases: number;
+    left: number;
+    /** Offers after an order. */
+    upsellsShown: number;
+    upsellsTaken: number;
+    days: number;
+  };
+  /** What is not in it, and why. */
+  leavesOut: readonly { what: string; why: string }[];
   /** What newcomers are expected by: sign-ups of so many days before today, and whether weekdays are told apart. */
   signUps: { people: number; days: number; byWeekday: boolean };
 }
@@ -163,6 +175,21 @@ function amountsOf(futures: readonly Sums[], { level, days }: OutlookQuestion): 
       currency,
       amount: of(({ income }) => income.get(currency) ?? 0),
     })),
+  };
+}
+
+/** What goes out beside them is certain: it moves the bands and does not widen them. */
+export function withWaiting({ mails, mailsInAll, income }: Amounts, waiting: readonly number[]): Amounts {
+  const more = ({ expected, low, high }: Band, count: number): Band => ({
+    ...{ expected: expected + count, low: low + count, high: high + count },
+  });
+  return {
+    mails: mails.map((one, day) => more(one, waiting[day] ?? 0)),
+    mailsInAll: more(
+      mailsInAll,
+      waiting.reduce((sum, count) => sum + count, 0),
+    ),
+    income,
   };
 }
 

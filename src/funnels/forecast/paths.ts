@@ -3,14 +3,26 @@ import { durationMs } from '../../values/duration.js';
 import type { Money } from '../../values/money.js';
 import { advanceVirtual } from '../simulation/virtual-advance.js';
 import { leaveAll, lookAgain } from '../simulation/virtual-reactions.js';
-import { activeOf, emptyRecord, type VirtualMail } from '../simulation/virtual-record.js';
+import { activeOf, emptyRecord, type VirtualMail, type VirtualOrder } from '../simulation/virtual-record.js';
 import type { VirtualRun } from '../simulation/virtual-run.js';
 import { nextMailAt, sendVirtual } from '../simulation/virtual-sending.js';
 import { nodeOf, type VirtualFunnels } from '../simulation/virtual-sequences.js';
 import { buy } from '../simulation/virtual-shop.js';
+import { answerUpsell, showNext } from '../simulation/virtual-upsells.js';
 import { Agenda, earliest } from '../simulation/agenda.js';
 import { belief, expectedShares, type Measured } from './beliefs.js';
-import { BUYS_WITH_BUMP, LEAVES, mailParting, STAYS, wayOf, wayParting, type Parting } from './choices.js';
+import {
+  BUYS_WITH_BUMP,
+  CLOSES,
+  LEAVES,
+  mailParting,
+  STAYS,
+  TAKES,
+  upsellParting,
+  wayOf,
+  wayParting,
+  type Parting,
+} from './choices.js';
 
 /** People who stand at one place: of one version of a sequence, on one clock, with one time for their next step. */
 export interface Standing {
@@ -168,7 +180,24 @@ function afterMail(
     });
   } else if (option !== STAYS && offer !== undefined) {
     const at = new Date(now.getTime() + BUYS_AFTER_MS);
-    agenda.add(at, () => buy(run, offer, at, { withBump: option === BUYS_WITH_BUMP }));
+    agenda.add(at, () => {
+      const root = buy(run, offer, at, { withBump: option === BUYS_WITH_BUMP });
+      answerAll(run, { root, visit }, at);
+    });
+  }
+}
+
+/** What is shown after an order is answered at once: the day is all that counts. */
+function answerAll(
+  run: VirtualRun,
+  { root, visit }: { root: VirtualOrder; visit: (parting: Parting) => number },
+  now: Date,
+): void {
+  for (let upsell = showNext(run, root, now); upsell !== null; upsell = showNext(run, root, now)) {
+    const here = upsellParting(upsell.slug);
+    const option = here.options[visit(here)];
+    if (option === CLOSES) return;
+    answerUpsell(run, { root, upsell, takes: option === TAKES }, now);
   }
 }
 

@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
+import { armKey } from '../../broadcasts/split.js';
 import { addDuration } from '../../values/duration.js';
 import { FULL_BPS, parsePercentBps } from '../../values/money.js';
 import {
+  EVERY_BROADCAST,
   EVERY_MAIL,
+  OF_BROADCAST,
   parseRange,
   type Persona,
   type PersonaAction,
@@ -39,10 +42,12 @@ export function actionsFromSignUp(actor: Actor, signedUpAt: Date): PlannedAction
 /** What the person does with a mail they have got, or because of it. `nth`: their how manieth mail it is. */
 export function actionsAfterMail(actor: Actor, mail: VirtualMail, nth: number): PlannedAction[] {
   const { kind, step, sentAt } = mail;
-  if (kind !== 'sequence' || sentAt === null) return [];
+  if ((kind !== 'sequence' && kind !== 'broadcast') || step === null || sentAt === null) return [];
+  const [own, every] = kind === 'sequence' ? [step, EVERY_MAIL] : [OF_BROADCAST + step, EVERY_BROADCAST];
   return actor.persona.does.flatMap((action, place) => {
     const named = mailOf(action);
-    if (named !== step && named !== EVERY_MAIL) return [];
+    if (named !== own && named !== every) return [];
+    if (action.arm !== undefined && (mail.arm === null || armKey(mail.arm) !== action.arm)) return [];
     return planned(actor, action, { place, from: sentAt, mail, nth });
   });
 }
@@ -74,8 +79,8 @@ export function timeIn(actor: Actor, text: string | undefined, name: string, fro
   return new Date(first + Math.floor(drawn(actor, `${name} time`) * (minutes + 1)) * MINUTE_MS);
 }
 
-/** The mail of a step that the action is about; undefined for one that counts from the sign-up. */
-function mailOf(action: PersonaAction): string | undefined {
+/** The mail that the action is about, of a step or a broadcast; undefined for one that counts from the sign-up. */
+export function mailOf(action: PersonaAction): string | undefined {
   if ('opens' in action) return action.opens;
   return 'clicks' in action ? action.clicks : action.afterMail;
 }

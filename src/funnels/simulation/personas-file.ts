@@ -1,11 +1,16 @@
+import { armKey } from '../../broadcasts/split.js';
 import type { FunnelDefinition } from '../funnel.schemas.js';
 import { among, type DefinitionProblem } from '../lint/rules.js';
 import { offersAfter } from '../upsell-problems.js';
 import { mailSteps } from '../step.schemas.js';
 import { readYamlFile, type YamlFile } from '../yaml-file.js';
+import { broadcastProblems } from './broadcast-problems.js';
+import { mailOf } from './persona-script.js';
 import {
   ACTION_KINDS,
+  EVERY_BROADCAST,
   EVERY_MAIL,
+  OF_BROADCAST,
   personasSchema,
   type PersonaAction,
   type Personas,
@@ -22,22 +27,25 @@ export function readPersonasFile(text: string): YamlFile<Personas> {
   });
 }
 
-/** What the personas name that the funnels do not have. */
+/** What the personas name that the funnels and the broadcasts do not have, and what cannot be so. */
 export function personaProblems(
-  { personas, broadcasts }: Personas,
+  { personas, broadcasts, segments }: Personas,
   definitions: readonly FunnelDefinition[],
 ): DefinitionProblem[] {
   const mails = definitions.flatMap(({ sequence }) => mailSteps(sequence.steps).map(({ step }) => step.key));
   const offers = definitions.flatMap((definition) => definition.offers);
   const names = new Set<string>();
+  const named = { mails, broadcasts };
   return [
-    ...broadcastProblems(broadcasts),
-    ...personas.flatMap(({ name, does }, index): DefinitionProblem[] => {
+    ...broadcastProblems({ broadcasts, segments }, definitions),
+    ...personas.flatMap(({ name, does, trackingConsent }, index): DefinitionProblem[] => {
       const own = does.flatMap((action, place) =>
-        actionProblems(action, mails, offers).map((problem) => ({
-          ...problem,
-          path: ['personas', index, 'does', place, ...problem.path],
-        })),
+        [...actionProblems(action, named, offers), ...(trackingConsent ? [] : unseen(action))].map(
+          (problem) => ({
+            ...problem,
+            path: ['personas', index, 'does', place, ...problem.path],
+          }),
+        ),
       );
       if (!names.has(name)) return (names.add(name), own);
       return [
@@ -50,19 +58,6 @@ export function personaProblems(
       ];
     }),
   ];
-}
-
-function broadcastProblems(broadcasts: Personas['broadcasts']): DefinitionProblem[] {
-  return broadcasts.flatMap(({ key }, index): DefinitionProblem[] =>
-    broadcasts.findIndex((one) => one.key === key) === index
-      ? []
-      : [
-          {
-            ...{ rule: 'duplicate-key', path: ['broadcasts', index, 'key'] },
-            message: `a second broadcast is called "${key}"`,
-          },
-        ],
-  );
 }
 
 /** People who do the usual things, for a simulation without a file of personas. */
@@ -82,22 +77,52 @@ export function usualPersonas({ offers, sequence }: FunnelDefinition): Personas 
   });
 }
 
+interface Named {
+  /** Keys of the steps that send a mail. */
+  mails: readonly string[];
+  broadcasts: Personas['broadcasts'];
+}
+
 function actionProblems(
   action: PersonaAction,
-  mails: readonly string[],
+  named: Named,
   offers: FunnelDefinition['offers'],
 ): DefinitionProblem[] {
-  const problems: DefinitionProblem[] = [];
-  for (const name of ['opens', 'clicks', 'afterMail'] as const) {
+  const problems = (['opens', 'clicks', 'afterMail'] as const).flatMap((name): DefinitionProblem[] => {
     const mail: unknown = Reflect.get(action, name);
-    if (typeof mail === 'string' && mail !== EVERY_MAIL && !mails.includes(mail))
-      problems.push({
-        rule: 'unknown-step',
-        path: [name],
-        message: `no step "${mail}" sends a mail${among(mails)}`,
-      });
-  }
+    const message = typeof mail === 'string' ? mailProblem(mail, named) : null;
+    return message === null ? [] : [{ rule: 'unknown-step', path: [name], message }];
+  });
+  const arm = armProblem(action, named);
+  if (arm !== null) problems.push({ rule: 'unknown-step', path: ['arm'], message: arm });
   return 'buys' in action ? [...problems, ...purchaseProblems(action, offers)] : problems;
+}
+
+function armProblem(action: PersonaAction, { broadcasts }: Named): string | null {
+  const mail = mailOf(action);
+  if (action.arm === undefined) return null;
+  const arms = broadcasts.find(({ key }) => OF_BROADCAST + key === mail)?.split?.arms;
+  if (arms === undefined) return 'name the mail of a broadcast with a split test, or leave it out';
+  const keys = arms.map((_, arm) => armKey(arm));
+  return keys.includes(action.arm) ? null : `there is no arm "${action.arm}"${among(keys)}`;
+}
+
+function mailProblem(mail: string, { mails, broadcasts }: Named): string | null {
+  if (mail === EVERY_BROADCAST) return broadcasts.length === 0 ? 'there are no broadcasts' : null;
+  if (mail.startsWith(OF_BROADCAST)) {
+    const keys = broadcasts.map(({ key }) => key);
+    const key = mail.slice(OF_BROADCAST.length);
+    return keys.includes(key) ? null : `no broadcast is called "${key}"${among(keys)}`;
+  }
+  if (mail === EVERY_MAIL || mails.includes(mail)) return null;
+  return `no step "${mail}" sends a mail${among(mails)}`;
+}
+
+/** Their mails hold no picture that tells and no link of ours. */
+function unseen(action: PersonaAction): DefinitionProblem[] {
+  const name = 'opens' in action ? 'opens' : 'clicks' in action ? 'clicks' : null;
+  const message = 'without trackingConsent nobody sees it: leave it out, or give the consent';
+  return name === null ? [] : [{ rule: 'wrong-value', path: [name], message }];
 }
 
 function purchaseProblems(

@@ -4,6 +4,7 @@ import { eventName } from '../../sequences/sequences.schemas.js';
 import { tagName } from '../../subscribers/subscribers.schemas.js';
 import { parseDuration, type Duration } from '../../values/duration.js';
 import { canonicalTimeZone } from '../../values/zoned-time.js';
+import { startText, virtualBroadcast, virtualSegments } from './broadcasts.schemas.js';
 import { affiliateCode, duration, fieldName, key, percent, readBy, strict } from '../schema-parts.js';
 
 /** A span of time; when the two ends differ, each person has a time between them. */
@@ -26,10 +27,6 @@ const fieldValue = z.union([z.string().max(1000), z.number(), z.boolean()], {
   error: 'use a text, a number, true or false',
 });
 
-/** A day is its midnight in UTC. */
-export const startText = z.union([z.iso.datetime({ offset: true }), z.iso.date()], {
-  error: 'use a date such as 2026-03-02, or an instant such as 2026-03-02T09:00:00Z',
-});
 const MOST_DAYS = 730;
 export const dayCount = z
   .int(`use a number of days from 1 to ${MOST_DAYS}`)
@@ -38,13 +35,24 @@ export const dayCount = z
 
 /** The mails of every step. No key of a step has a space. */
 export const EVERY_MAIL = 'every mail';
-const mailKey = z.union([key, z.literal(EVERY_MAIL)], {
-  error: `use the key of a step that sends a mail, or "${EVERY_MAIL}"`,
-});
+export const EVERY_BROADCAST = 'every broadcast';
+/** Before the key of one broadcast. */
+export const OF_BROADCAST = 'broadcast ';
+const mailKey = z.union(
+  [key, z.literal([EVERY_MAIL, EVERY_BROADCAST]), z.string().regex(/^broadcast [a-z0-9]+(-[a-z0-9]+)*$/)],
+  {
+    error: `use the key of a step that sends a mail, "${EVERY_MAIL}", "${OF_BROADCAST}" and the key of one, or "${EVERY_BROADCAST}"`,
+  },
+);
 
 const timing = { after: range.optional(), chance: percent.optional() };
-/** Measured from the mail of a step, or from the sign-up. */
-const since = { afterMail: mailKey.optional(), ...timing };
+/** Of a broadcast's split test: only by a mail of this arm. */
+const arm = z
+  .string()
+  .regex(/^[a-e]$/, 'use the letter of an arm, from a on')
+  .optional();
+/** Measured from a mail, or from the sign-up. */
+const since = { afterMail: mailKey.optional(), arm, ...timing };
 
 /** What the person says to an offer on the page after the payment. `after`: how long they look at it. */
 const answer = z.union([
@@ -53,8 +61,8 @@ const answer = z.union([
 ]);
 
 const action = z.union([
-  strict({ opens: mailKey, ...timing }),
-  strict({ clicks: mailKey, ...timing }),
+  strict({ opens: mailKey, arm, ...timing }),
+  strict({ clicks: mailKey, arm, ...timing }),
   /**
    * `refundsAfter`: the money goes back so long after the purchase. `answers`: to the upsells and downsells that are shown
    * after it; the first that names the offer, and whose chance comes up, counts. Without one the page is closed.
@@ -101,6 +109,8 @@ const persona = strict({
     .refine((code) => !AFFILIATE_WORDS.some((word) => word === code), 'use the code of an affiliate')
     .optional(),
   isAffiliate: z.boolean({ error: 'use true or false' }).default(false),
+  /** Whether they agree that openings and clicks are seen. */
+  trackingConsent: z.boolean({ error: 'use true or false' }).default(true),
   /** From the start of the simulation. */
   joins: range.optional(),
   /** How long after the sign-up, where the form asks. */
@@ -110,19 +120,6 @@ const persona = strict({
 
 const perSpan = z.int('use a whole number from 1').min(1, 'use a whole number from 1').optional();
 
-const tagNames = z.array(tagName).min(1, 'name at least one tag, or leave this out').max(50).optional();
-
-/**
- * One mail to everybody who may be written to at that moment and has the tags: any of these, all of those, none of others,
- * as in the audience of a real one. Without tags it is for everybody. Who joins later does not get it.
- */
-const broadcast = strict({
-  key,
-  email: z.string().trim().min(1).max(200),
-  at: startText,
-  tags: strict({ any: tagNames, all: tagNames, none: tagNames }).optional(),
-});
-
 export const personasSchema = strict({
   start: startText.optional(),
   days: dayCount.optional(),
@@ -131,13 +128,14 @@ export const personasSchema = strict({
   /** As the installation has it. */
   frequencyCap: strict({ perDay: perSpan, perWeek: perSpan }).optional(),
   /** No part of a funnel file, but they share its readers' mailboxes and their cap. */
-  broadcasts: z.array(broadcast).max(200).default([]),
+  broadcasts: z.array(virtualBroadcast).max(200).default([]),
+  /** Whom broadcasts go to, or not; as the API has the conditions. */
+  segments: virtualSegments,
   personas: z.array(persona).min(1, 'name at least one persona').max(200),
 });
 
 export type Personas = z.infer<typeof personasSchema>;
 export type Persona = Personas['personas'][number];
 export type PersonaAction = Persona['does'][number];
-export type VirtualBroadcast = Personas['broadcasts'][number];
 export type Purchase = Extract<PersonaAction, { buys: string }>;
 export type UpsellAnswer = NonNullable<Purchase['answers']>[number];

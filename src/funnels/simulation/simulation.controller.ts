@@ -5,7 +5,8 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { DomainError } from '../../values/domain-error.js';
 import { funnelKey } from '../funnels.schemas.js';
 import { FunnelsService } from '../funnels.service.js';
-import { dayCount, startText } from './personas.schemas.js';
+import { startText } from './broadcasts.schemas.js';
+import { dayCount } from './personas.schemas.js';
 import { simulate } from './simulate.js';
 import { peopleOf, simulationOf } from './simulation-files.js';
 import type { Simulation } from './timeline.js';
@@ -38,6 +39,24 @@ const simulationResponse = z.object({
       number: z.number().int(),
       timeZone: z.string().nullable(),
       timeline: z.array(z.looseObject({ at: z.string(), what: z.string() })),
+    }),
+  ),
+  broadcasts: z.array(
+    z.object({
+      broadcast: z.string(),
+      beganAt: z
+        .string()
+        .nullable()
+        .meta({ description: 'Null: it does not begin in the time of the simulation.' }),
+      recipients: count,
+      decision: z
+        .object({
+          at: z.string(),
+          arm: z.string(),
+          verdict: z.enum(['winner', 'no_winner']),
+          text: z.string(),
+        })
+        .nullable(),
     }),
   ),
   summary: z.object({

@@ -1,13 +1,31 @@
 import { moneyToText, type Money } from '../../values/money.js';
 import { localClockMs, weekdayIndex, WEEKDAYS } from '../../values/zoned-time.js';
-import type { PersonTimeline, Simulation, SimulationSummary, TimelineEntry } from './timeline.js';
+import type {
+  BroadcastOutcome,
+  PersonTimeline,
+  Simulation,
+  SimulationSummary,
+  TimelineEntry,
+} from './timeline.js';
 
 /**
  * The simulation for people, and as an expectation to compare with: people of one persona with the same timeline stand
  * together. Times are those of the person's clock; who has no zone is shown in UTC.
  */
 export function simulationText(simulation: Simulation): string {
-  return [headline(simulation), ...blocksOf(simulation), summaryText(simulation.summary)].join('\n\n');
+  const broadcasts = simulation.broadcasts.map((one) => `  ${broadcastText(one)}`);
+  return [
+    headline(simulation),
+    ...blocksOf(simulation),
+    ...(broadcasts.length === 0 ? [] : [['Broadcasts', ...broadcasts].join('\n')]),
+    summaryText(simulation.summary),
+  ].join('\n\n');
+}
+
+function broadcastText({ broadcast, beganAt, recipients, decision }: BroadcastOutcome): string {
+  if (beganAt === null) return `${broadcast}: does not begin in this time`;
+  const test = decision === null ? '' : `. ${decision.at} ${decision.text}`;
+  return `${broadcast}: begins ${beganAt}, ${count(recipients, 'recipient')}${test}`;
 }
 
 export function summaryText({
@@ -117,8 +135,10 @@ function mailText(entry: TimelineEntry, name: Name, time: Time): string | undefi
   }
   if (entry.what === 'cancelled') return `mail ${name(entry)} is not sent: ${entry.reason}`;
   if (entry.what === 'held') return `mail ${name(entry)} waits until ${time(entry.until)}: ${entry.reason}`;
-  if (entry.what === 'opened') return `opens ${name(entry)}`;
-  if (entry.what === 'clicked') return `clicks in ${name(entry)}`;
+  if (entry.what === 'opened' || entry.what === 'clicked') {
+    const mail = entry.sequence === undefined ? `the mail ${name(entry)}` : name(entry);
+    return entry.what === 'opened' ? `opens ${mail}` : `clicks in ${mail}`;
+  }
   if (entry.what !== 'offer') return undefined;
   const until = entry.until === null ? '' : ` until ${time(entry.until)}`;
   return `offer ${entry.offer} for ${moneyToText(entry.price)}${until}`;

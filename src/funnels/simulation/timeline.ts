@@ -25,7 +25,7 @@ export type Happening =
   | { what: 'exited'; sequence: string; reason: string }
   | { what: 'completed'; sequence: string }
   /** `sentAt` says which mail, where a step has sent several. */
-  | { what: 'opened' | 'clicked'; sequence: string; step: string; sentAt: string }
+  | { what: 'opened' | 'clicked'; sequence?: string; step: string; sentAt: string }
   | { what: 'event'; event: string; key?: string }
   | { what: 'tagged'; tag: string }
   | { what: 'untagged'; tag: string }
@@ -85,11 +85,22 @@ export interface SimulationSummary {
   exited: number;
 }
 
+/** What became of a broadcast as a whole; how many of its mails went stands in the summary. */
+export interface BroadcastOutcome {
+  broadcast: string;
+  /** When its audience was frozen; null: it does not begin in the time of the simulation. */
+  beganAt: string | null;
+  recipients: number;
+  /** Of its split test. */
+  decision: { at: string; arm: string; verdict: 'winner' | 'no_winner'; text: string } | null;
+}
+
 export interface Simulation {
   funnel: string;
   start: string;
   days: number;
   people: PersonTimeline[];
+  broadcasts: BroadcastOutcome[];
   summary: SimulationSummary;
 }
 

@@ -135,12 +135,13 @@ function stand(run: VirtualRun, one: VirtualEnrollment, next: NextState, now: Da
 
 function plannedMail(
   { id, sequence }: VirtualEnrollment,
-  { stepKey, templateId, priority, dueAt, expiresAt, hours }: BatchPlan['mail']['shared'][number],
+  { stepKey, funnelKey, templateId, priority, dueAt, expiresAt, hours }: BatchPlan['mail']['shared'][number],
 ): VirtualMail {
   return {
     ...{ kind: 'sequence', enrollmentId: id, sequence, step: stepKey ?? null, template: templateId },
     ...{ priority: priority ?? 5, dueAt, sentAt: null, expiresAt: expiresAt ?? null },
     ...{ hours: hours ?? null, state: 'ready', opened: false, clicked: false },
+    ...{ hits: [], topic: funnelKey, arm: null },
   };
 }
 

@@ -35,9 +35,16 @@ export interface VirtualMail {
   sentAt: Date | null;
   expiresAt: Date | null;
   hours: OpenHours | null;
-  state: 'ready' | 'sent' | 'cancelled';
+  /** `held`: it waits for the result of a split test. */
+  state: 'ready' | 'held' | 'sent' | 'cancelled';
   opened: boolean;
   clicked: boolean;
+  /** What the person did with it, in order. */
+  hits: { kind: 'open' | 'click'; at: Date }[];
+  /** What it is about, as the ledger has it: a funnel, or the topic of a broadcast. */
+  topic: string;
+  /** Its place among the arms of a broadcast's split test. The key of a broadcast stands as the step. */
+  arm: number | null;
 }
 
 /** A row of `membership` with its changes. */
@@ -68,6 +75,12 @@ export interface VirtualRecord {
   personId: string;
   timeZone: string | null;
   status: 'pending' | 'active' | 'unsubscribed';
+  /** When they came; null: they have not. */
+  arrivedAt: Date | null;
+  /** By the form. */
+  signedUp: boolean;
+  confirmedAt: Date | null;
+  trackingConsent: boolean;
   /** By whose link they came, once that is kept with them. */
   affiliate: string | null;
   /** When they came by it. */
@@ -95,6 +108,10 @@ export interface VirtualRecord {
 export function emptyRecord(person: Pick<VirtualRecord, 'personId' | 'timeZone' | 'status'>): VirtualRecord {
   return {
     ...person,
+    arrivedAt: null,
+    signedUp: false,
+    confirmedAt: null,
+    trackingConsent: true,
     affiliate: null,
     touchedAt: null,
     isAffiliate: false,

@@ -1,12 +1,8 @@
 import { OUTSIDE_HOURS } from '../../delivery/message.js';
 import { heldBack, LONGEST_SPAN_MS, type FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
 import { opensAt } from '../../values/week-hours.js';
-import type { VirtualBroadcast } from './personas.schemas.js';
 import type { VirtualMail } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
-
-/** As the ledger has it. */
-const USUAL_PRIORITY = 5;
 
 /** Sends what is due, as a worker without delay would. Returns the mails that went, in their order. */
 export function sendVirtual(run: VirtualRun, now: Date, cap: FrequencyCap | null): VirtualMail[] {
@@ -33,24 +29,6 @@ export function sendVirtual(run: VirtualRun, now: Date, cap: FrequencyCap | null
 export function nextMailAt({ record }: VirtualRun): Date | null {
   const times = record.mails.flatMap(({ state, dueAt }) => (state === 'ready' ? [dueAt.getTime()] : []));
   return times.length === 0 ? null : new Date(Math.min(...times));
-}
-
-/**
- * As `BroadcastPlanner`, for one person at the moment a broadcast begins. One that is the same instant for everybody: no
- * hour of the reader's own clock, no spreading over hours, no test of subjects.
- */
-export function planBroadcast(
-  { record }: VirtualRun,
-  { key, email, tags: { any, all = [], none = [] } = {} }: VirtualBroadcast,
-  now: Date,
-): void {
-  const has = (tag: string): boolean => record.tags.has(tag);
-  if (record.status !== 'active' || any?.some(has) === false || !all.every(has) || none.some(has)) return;
-  record.mails.push({
-    ...{ kind: 'broadcast', enrollmentId: null, sequence: null, step: key, template: email },
-    ...{ priority: USUAL_PRIORITY, dueAt: now, sentAt: null, expiresAt: null, hours: null },
-    ...{ state: 'ready', opened: false, clicked: false },
-  });
 }
 
 /** Of sequences and broadcasts together: what the frequency cap counts. */

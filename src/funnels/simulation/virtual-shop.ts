@@ -71,7 +71,7 @@ export function pay(
     record.tags.add(boughtTag(product));
     happened(run, { kind: 'purchased', product }, now, { entryKey: `order:${order.id}` });
   }
-  record.mails.push(transactional('receipt', now));
+  record.mails.push(transactional('receipt', offer.funnel, now));
   return order;
 }
 
@@ -119,11 +119,12 @@ export function refund(run: VirtualRun, order: VirtualOrder, now: Date): void {
   lookAgain(run, now);
 }
 
-/** Due at once. */
-export function transactional(kind: 'confirmation' | 'receipt', now: Date): VirtualMail {
+/** Due at once. `topic`: the funnel that it is about. */
+export function transactional(kind: 'confirmation' | 'receipt', topic: string, now: Date): VirtualMail {
   return {
     ...{ kind, enrollmentId: null, sequence: null, step: null, template: null },
     ...{ priority: 0, dueAt: now, sentAt: null, expiresAt: null, hours: null },
     ...{ state: 'ready', opened: false, clicked: false },
+    ...{ hits: [], topic, arm: null },
   };
 }

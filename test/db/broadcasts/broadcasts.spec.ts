@@ -267,8 +267,8 @@ describe('a broadcast', () => {
         await t.db.query(
           `with named as (insert into tag (name, created_at) values ($2, now())
              on conflict (name) do update set name = excluded.name returning id)
-           insert into subscriber_tag select $1, id, now() from named`,
-          [id, tag],
+           insert into subscriber_tag select $1, id, $3 from named`,
+          [id, tag, t.clock.now()],
         );
       }
     };
@@ -299,8 +299,11 @@ describe('a broadcast', () => {
     await t.db
       .query(`insert into sequence_version (sequence_id, version, definition, definition_hash, created_at)
       select id, 1, '{}', 'x', now() from sequence`);
-    await t.db.query(`insert into enrollment (sequence_id, version_id, subscriber_id, status, started_at)
-      select v.sequence_id, v.id, s.id, 'completed', now() from sequence_version v, subscriber s where s.email = 'a@example.com'`);
+    await t.db.query(
+      `insert into enrollment (sequence_id, version_id, subscriber_id, status, started_at)
+       select v.sequence_id, v.id, s.id, 'completed', $1 from sequence_version v, subscriber s where s.email = 'a@example.com'`,
+      [t.clock.now()],
+    );
     expect(await reached({ funnel: 'guide', tags: { any: ['a'] } })).toEqual(['a']);
     await t.db.query(`update subscriber set paused_until = '2027-01-01' where email = 'a@example.com'`);
     const { id } = await broadcasts.create(draft({ audience: { tags: { any: ['a'] } } }));

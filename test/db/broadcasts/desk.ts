@@ -61,8 +61,8 @@ export async function openDesk(given: Record<string, string> = {}): Promise<Desk
         await t.db.query(
           `with named as (insert into tag (name, created_at) values ($2, now())
              on conflict (name) do update set name = excluded.name returning id)
-           insert into subscriber_tag select $1, id, now() from named`,
-          [id, tag],
+           insert into subscriber_tag select $1, id, $3 from named`,
+          [id, tag, t.clock.now()],
         );
       return id;
     },

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { conditionsUnmet } from '../../../src/analytics/explain.queries.js';
 import { BroadcastResends } from '../../../src/broadcasts/broadcast-resends.service.js';
 import { addressHash } from '../../../src/subscribers/address-hash.js';
 import { SECRET, type PostOffice } from '../delivery/post-office.js';
@@ -78,6 +79,11 @@ describe('a broadcast that is sent once more', () => {
     await desk.broadcasts.start(draft.id, null);
     await desk.settle(draft.id);
     expect(names()).toEqual(['nothing', 'proxy', 'scanner']);
+    const again = await desk.broadcasts.get(draft.id);
+    const [opened] = await t.db.query(`select id from subscriber where email = 'opened@example.com'`);
+    expect(await conditionsUnmet(t.db.manager, opened.id, again)).toEqual([
+      'has not opened it, as far as a machine’s doing can be told from a person’s',
+    ]);
     expect(new Set(t.sink.mails.map(({ parsed }) => parsed.subject))).toEqual(new Set([AGAIN.subject]));
     expect(await desk.broadcasts.get(draft.id)).toMatchObject({ state: 'done', counts: { accepted: 3 } });
   });
@@ -110,6 +116,20 @@ describe('a broadcast that is sent once more', () => {
     expect(names()).toEqual(['a', 'b']);
     await sendAgain(id, { subject: 'Third words' });
     expect(names()).toEqual(['a', 'b', 'd']);
+  });
+
+  it('can be sent once more when everybody was in its split test, so that nothing was decided', async () => {
+    await t.subscriber('reader@example.com');
+    const arms = [{}, { subject: 'Other words' }];
+    const id = await desk.started({ split: { arms, testPercent: 90, waitMinutes: 60, judge: 'clicks' } });
+    await desk.planner.run(FOREVER);
+    await t.db.query(`update message set state = 'ready', arm = 0, state_reason = null`);
+    await desk.settle(id);
+    expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'done', decision: null });
+    t.clock.advance(86_400_000);
+    t.sink.mails.length = 0;
+    await sendAgain(id);
+    expect(names()).toEqual(['reader']);
   });
 
   it('is refused with the same words, of one that is not through its planning, and of itself', async () => {

@@ -1,10 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { BroadcastPlanner } from '../../../src/broadcasts/broadcast-planner.service.js';
+import { BroadcastsQueries } from '../../../src/broadcasts/broadcasts.queries.js';
 import type { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { OverdueService } from '../../../src/delivery/pacing/overdue.service.js';
 import { DEFAULT_LANES } from '../../../src/delivery/smtp-lanes.service.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { SegmentsService } from '../../../src/segments/segments.service.js';
+import { SubscribersService } from '../../../src/subscribers/subscribers.service.js';
 import type { PostOffice } from '../delivery/post-office.js';
 import { FOREVER, openDesk, type Desk } from './desk.js';
 
@@ -103,6 +105,27 @@ describe('a broadcast', () => {
     const id = await started({ audience: { segments: { any: ['a', 'b', 'a'], none: ['c'] } } });
     await settle(id);
     expect(taken()).toEqual(['a@example.com', 'ab@example.com']);
+  });
+
+  it('leaves out who confirms or is tagged while a pause keeps its planning waiting', async () => {
+    const subscribers = t.app.get(SubscribersService, { strict: false });
+    await tagged('vip@example.com', ['vip']);
+    const unconfirmed = await tagged('unconfirmed@example.com', ['vip']);
+    await t.db.query(`update subscriber set status = 'pending', confirmed_at = null where id = $1`, [
+      unconfirmed,
+    ]);
+    const plain = await t.subscriber('plain@example.com');
+    const id = await started({ audience: { tags: { any: ['vip'] } } });
+    await t.app
+      .get(BroadcastsQueries, { strict: false })
+      .begin(t.db.manager, await broadcasts.get(id), t.clock.now());
+    await broadcasts.pause(id);
+    t.clock.advance(60_000);
+    await t.db.transaction(async (manager) => subscribers.activate(manager, unconfirmed));
+    await t.db.transaction(async (manager) => subscribers.tag(manager, plain, 'vip'));
+    await broadcasts.resume(id);
+    await planner.run(FOREVER);
+    expect(await broadcasts.get(id)).toMatchObject({ planned: 1 });
   });
 
   it('that nothing could begin for a day asks before it begins; going on is the owner’s word', async () => {

@@ -39,20 +39,77 @@ export function personas(dice: Dice, about: About): string {
     fields: dice.chance(0.6) ? { trialEnd: dayAfter(start, dice.whole(0, 15)), level: dice.whole(1, 5) } : {},
     joins: `${dice.whole(0, 4_000)} minutes`,
     ...(dice.chance(0.1) ? { signsUp: false } : {}),
+    ...(dice.chance(0.1) ? { trackingConsent: false } : {}),
     ...(dice.chance(0.1) ? { confirms: 'never' } : { confirms: `${dice.whole(1, 300)} minutes` }),
     does: Array.from({ length: dice.whole(0, 6) }, () => action(dice, about)),
   }));
   const cap = dice.chance(0.25)
     ? { frequencyCap: dice.pick([{ perDay: 1 }, { perWeek: 2 }, { perDay: 1, perWeek: 3 }]) }
     : {};
-  const broadcasts = Array.from({ length: dice.whole(0, 2) }, (_, index) => ({
-    ...{ key: `news-${index + 1}`, email: 'emails/story' },
-    at: new Date(Date.parse(start) + dice.whole(1_000, 20_000) * 60_000).toISOString(),
-    ...(dice.chance(0.5)
-      ? { tags: { [dice.pick(['any', 'all', 'none'])]: TAGS.filter(() => dice.chance(0.4)).concat('vip') } }
-      : {}),
-  }));
-  return stringify({ seed: dice.whole(1, 1_000), ...cap, broadcasts, personas: people });
+  const broadcasts = broadcastsFor(dice, about);
+  return stringify({ seed: dice.whole(1, 1_000), ...cap, segments: SEGMENTS, broadcasts, personas: people });
+}
+
+/** One of each sort of question whose answer changes in the course of a scenario. */
+const SEGMENTS = {
+  tagged: { any: [{ tag: 'hot' }, { tag: 'vip' }] },
+  readers: { any: [{ clicked: { withinDays: 4 } }, { opened: { broadcast: 'news-1' } }] },
+  buyers: { purchased: { product: 'main-kit' } },
+  sometime: {
+    any: [{ field: 'trialEnd', op: 'withinDays', value: 9 }, { sequence: { key: 'main', is: 'completed' } }],
+  },
+  young: {
+    any: [{ confirmed: { withinDays: 2 } }, { not: { received: { funnel: 'main' } } }, { affiliate: 'ada' }],
+  },
+};
+
+function broadcastsFor(dice: Dice, { start }: About): Options[] {
+  const at = (minutes: number): string => new Date(Date.parse(start) + minutes * 60_000).toISOString();
+  const [first, gap] = [dice.whole(1_000, 12_000), dice.whole(1_500, 7_000)];
+  const tags = (): Options => ({
+    tags: { [dice.pick(['any', 'all', 'none'])]: TAGS.filter(() => dice.chance(0.4)).concat('vip') },
+  });
+  const segments = (): Options => {
+    const keys = Object.keys(SEGMENTS).filter(() => dice.chance(0.6));
+    const none = Object.keys(SEGMENTS).filter((key) => !keys.includes(key) && dice.chance(0.3));
+    return {
+      segments: { ...(keys.length > 0 ? { any: keys } : {}), none: none.length > 0 ? none : ['buyers'] },
+    };
+  };
+  const spread = (): Options => (dice.chance(0.4) ? { spreadMinutes: dice.whole(10, 1_500) } : {});
+  // Everybody's clock shows it on another day of the change; who is past it has it as is said.
+  const when = (minutes: number): Options =>
+    dice.chance(0.5)
+      ? { at: at(minutes), ...spread() }
+      : {
+          atLocal: `${at(minutes).slice(0, 11)}${dice.pick(['01:30', '02:15', '02:30', '09:00', '23:45'])}`,
+          startedAt: at(minutes - dice.whole(-600, 900)),
+          fallbackZone: dice.pick(ZONES),
+          ifPassed: dice.pick(['nextDay', 'send', 'skip']),
+          ...spread(),
+        };
+  const split = (): Options => ({
+    split: {
+      arms: [{}, { subject: 'Other news' }],
+      testPercent: 60,
+      waitMinutes: dice.whole(5, 900),
+      judge: 'clicks',
+    },
+  });
+  const one: Options = {
+    ...{ key: 'news-1', email: 'emails/story', subject: 'News', ...when(first) },
+    ...(dice.chance(0.3) ? tags() : {}),
+  };
+  if (one['ifPassed'] !== 'skip' && dice.chance(0.4)) Object.assign(one, split());
+  const two = {
+    ...{ key: 'news-2', email: 'emails/story', ...when(first + gap) },
+    ...dice.pick<() => Options>([tags, segments, segments, () => ({ funnel: 'side' })])(),
+  };
+  const again = {
+    ...{ key: 'again', email: 'emails/story', subject: 'Once more', resendOf: 'news-1' },
+    ...{ at: at(first + 6_000 + dice.whole(0, 3_000)), unless: dice.pick(['opened', 'clicked']) },
+  };
+  return [one, two, again].slice(0, dice.pick([0, 1, 2, 3, 3]));
 }
 
 function action(dice: Dice, { mails, upsells, start }: About): Options {
@@ -63,6 +120,7 @@ function action(dice: Dice, { mails, upsells, start }: About): Options {
     () => ({ opens: mail, ...soon }),
     () => ({ clicks: mail, ...soon }),
     () => ({ clicks: 'every mail', ...soon }),
+    () => ({ [dice.pick(['opens', 'clicks'])]: 'every broadcast', ...soon }),
     () => ({ buys: dice.pick(['main-kit', 'side-kit']), withBump: dice.chance(0.4), ...after }),
     () => ({ buys: 'main-kit', afterMail: mail, ...soon, ...answers(dice, 'main', upsells) }),
     () => ({ buys: 'side-kit', ...after, ...answers(dice, 'side', upsells) }),

@@ -1,10 +1,9 @@
 import { AffiliatesService } from '../../../src/affiliates/affiliates.service.js';
-import { broadcastBody } from '../../../src/broadcasts/broadcasts.schemas.js';
-import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { FrequencyCapService } from '../../../src/delivery/pacing/frequency-cap.service.js';
 import { MessagesService } from '../../../src/delivery/messages.service.js';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
-import type { Persona, VirtualBroadcast } from '../../../src/funnels/simulation/personas.schemas.js';
+import { timeIn } from '../../../src/funnels/simulation/persona-script.js';
+import type { Persona } from '../../../src/funnels/simulation/personas.schemas.js';
 import type { SimulatedPerson, SimulationOrder } from '../../../src/funnels/simulation/simulate.js';
 import type { TimelineEntry } from '../../../src/funnels/simulation/timeline.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
@@ -22,6 +21,7 @@ import { UnsubscribeService } from '../../../src/signup/unsubscribe.service.js';
 import { SubscribersService } from '../../../src/subscribers/subscribers.service.js';
 import { parseEmailAddress } from '../../../src/values/email-address.js';
 import type { TestApp } from '../../support/app.js';
+import { ReplayedBroadcasts, type Plan } from './replay-broadcasts.js';
 
 const ORIGIN = { ip: '203.0.113.5', userAgent: 'Firefox', pageUrl: 'https://example.com/' };
 const DAY_MS = 86_400_000;
@@ -34,18 +34,36 @@ export class Replay {
   readonly #told = new Map<string, string>();
   /** The link of the upsell that each person was shown last. */
   readonly #upsell = new Map<string, string>();
+  readonly broadcasts: ReplayedBroadcasts;
+  /** What the owner does, and who comes without the form. */
+  readonly #plans: Plan[] = [];
 
   constructor(
     private readonly test: TestApp,
     private readonly order: SimulationOrder,
-  ) {}
+  ) {
+    this.broadcasts = new ReplayedBroadcasts(test, order, this.#plans);
+  }
 
   /** Enters the people with what is known of them before they sign up, so that split tests draw the same ones in both worlds. */
   async enterAll(): Promise<void> {
     this.test.clock.set(this.order.start);
     for (const code of ['ada', 'bo']) await this.affiliate(code, `${code}@example.org`);
-    for (const persona of this.order.personas.personas)
-      for (let number = 1; number <= persona.count; number++) await this.enter(persona, number);
+    // Ids are given in the order in which people come: it is that of their places in a broadcast.
+    const people = this.order.personas.personas
+      .flatMap((persona) =>
+        Array.from({ length: persona.count }, (_, index) => this.arrival(persona, index + 1)),
+      )
+      .toSorted((a, b) => a.at.getTime() - b.at.getTime());
+    for (const { persona, number, at } of people) await this.enter(persona, number, at);
+    await this.broadcasts.prepare();
+  }
+
+  private arrival(persona: Persona, number: number): { persona: Persona; number: number; at: Date } {
+    const { timeZone: zone = 'UTC' } = persona;
+    const clockZone = typeof zone === 'string' ? zone : (zone[(number - 1) % zone.length] ?? 'UTC');
+    const actor = { persona, number, seed: String(this.order.personas.seed), clockZone };
+    return { persona, number, at: timeIn(actor, persona.joins, 'joins', this.order.start) };
   }
 
   async run(funnels: readonly string[], people: readonly SimulatedPerson[]): Promise<void> {
@@ -53,21 +71,27 @@ export class Replay {
     // In the order in which a sequence must be there before another leads to it.
     for (const text of funnels.toReversed())
       await this.get(FunnelsService).apply(text, null, 'scenario.yaml');
+    await this.broadcasts.begin();
     const { perDay = null, perWeek = null } = personas.frequencyCap ?? {};
     await this.get(FrequencyCapService).set({ perDay, perWeek });
-    for (const broadcast of personas.broadcasts) await this.schedule(broadcast);
     const actions = people
       .flatMap((person) => person.timeline.map((entry) => ({ person, entry })))
       .toSorted((a, b) => (a.entry.at < b.entry.at ? -1 : a.entry.at > b.entry.at ? 1 : 0));
     const until = start.getTime() + days * DAY_MS;
     for (;;) {
-      const next = personas.broadcasts
-        .map(({ at }) => new Date(at).getTime())
-        .filter((at) => at > this.test.clock.now().getTime());
-      const times = [...(await this.nextTimes()), ...next];
+      const plans = this.#plans.toSorted((a, b) => a.at - b.at);
+      const times = [
+        ...(await this.nextTimes()),
+        ...(await this.broadcasts.times()),
+        plans[0]?.at ?? Infinity,
+      ];
       const now = Math.min(...times, Date.parse(actions[0]?.entry.at ?? '9999-01-01'));
       if (now >= until) return;
       this.test.clock.set(new Date(now));
+      for (const plan of plans.filter(({ at }) => at <= now)) {
+        this.#plans.splice(this.#plans.indexOf(plan), 1);
+        await plan.act();
+      }
       while (actions[0] && Date.parse(actions[0].entry.at) <= now) {
         const { person, entry } = actions.shift() ?? actions[0];
         await this.act(person, entry);
@@ -105,16 +129,21 @@ export class Replay {
     );
   }
 
-  private async enter(persona: Persona, number: number): Promise<void> {
-    const { name, signsUp, fields, tags, timeZone, isAffiliate } = persona;
-    const { clock, dataSource } = this.test;
-    const zone = typeof timeZone === 'string' ? timeZone : null;
+  private async enter(persona: Persona, number: number, at: Date): Promise<void> {
+    const { name, signsUp, fields, tags, timeZone, isAffiliate, trackingConsent } = persona;
+    const { dataSource } = this.test;
+    const zone = typeof timeZone === 'object' ? timeZone[(number - 1) % timeZone.length] : timeZone;
     const rows: { id: string }[] = await dataSource.query(
-      `insert into subscriber (email, email_key, status, time_zone, fields, created_at, updated_at)
-       values ($1, $1, $2, $3, $4, $5, $5) returning id`,
-      [emailOf(name, number), signsUp ? 'pending' : 'active', zone, JSON.stringify(fields), clock.now()],
+      `insert into subscriber (email, email_key, status, time_zone, fields, tracking_consent, created_at, updated_at)
+       values ($1, $1, 'pending', $2, $3, $4, $5, $5) returning id`,
+      [emailOf(name, number), zone ?? null, JSON.stringify(fields), trackingConsent, at],
     );
     const id = rows[0]?.id ?? '';
+    if (!signsUp)
+      this.#plans.push({
+        at: at.getTime(),
+        act: async () => dataSource.query(`update subscriber set status = 'active' where id = $1`, [id]),
+      });
     this.#ids.set(`${name} ${number}`, id);
     for (const tag of tags) await this.get(SubscribersService).tag(dataSource.manager, id, tag);
     if (isAffiliate) await this.affiliate(`own-${id}`, emailOf(name, number));
@@ -130,12 +159,14 @@ export class Replay {
     if (entry.what === 'bought' || entry.what === 'shown' || entry.what === 'declined')
       return this.shop(person, entry);
     if (entry.what === 'opened' || entry.what === 'clicked') {
-      const { at, sequence, step, sentAt } = entry;
+      const { at, sequence = null, step, sentAt } = entry;
+      const broadcast = sequence === null ? this.broadcasts.idOf(step) : null;
       await dataSource.query(
         `insert into tracking_event (kind, message_id, class, reason, rule_version, at, subscriber_id)
          select $1, id, 'human', 'test', 1, $2, subscriber_id from message
-         where subscriber_id = $3 and funnel_key = $4 and step_key = $5 and accepted_at = $6`,
-        [entry.what === 'opened' ? 'open' : 'click', at, id, sequence, step, sentAt],
+         where subscriber_id = $3 and accepted_at = $6
+           and (broadcast_id = $7 or (funnel_key = $4 and step_key = $5))`,
+        [entry.what === 'opened' ? 'open' : 'click', at, id, sequence, step, sentAt, broadcast],
       );
     } else if (entry.what === 'event')
       await this.get(EventsService).tell({ subscriberId: id, name: entry.event, key: entry.key });
@@ -156,18 +187,6 @@ export class Replay {
       });
     else if (entry.what === 'became affiliate') await this.becomeAffiliate(person);
     else if (entry.what === 'unsubscribed') await this.get(UnsubscribeService).byId(id, 'page');
-  }
-
-  private async schedule({ key, email, at, tags }: VirtualBroadcast): Promise<void> {
-    const broadcasts = this.get(BroadcastsService);
-    const { id } = await broadcasts.create(
-      broadcastBody.parse({
-        ...{ key, title: key, template: email, subject: 'News' },
-        audience: tags === undefined ? { everybody: true } : { tags },
-        sender: { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' },
-      }),
-    );
-    await broadcasts.start(id, new Date(at));
   }
 
   private async becomeAffiliate({ persona, number }: SimulatedPerson): Promise<void> {
@@ -251,6 +270,7 @@ export class Replay {
 
   /** Runs steps and mails until nothing is due. */
   private async settle(): Promise<void> {
+    const { personas } = this.order;
     const runner = this.get(JobRunner);
     const nowMs = this.test.clock.now().getTime();
     const isOpen = async (): Promise<boolean> => {
@@ -259,14 +279,22 @@ export class Replay {
       );
       return rows[0]?.open === true || ((await this.nextTimes())[0] ?? 0) <= nowMs;
     };
+    const broadcastIsDue = async (): Promise<boolean> =>
+      (await this.broadcasts.times()).some((at) => at <= nowMs);
     // A hit is noticed by the run itself, so there is one at least.
-    await runner.run('broadcasts.plan');
-    do await runner.run('sequences.advance-due');
-    while (await isOpen());
-    for (let round = 0; ((await this.nextTimes())[1] ?? 0) <= nowMs; round++) {
-      if (round > 20) throw new Error('mails that are due are not sent');
-      await runner.run('delivery.send-due');
-    }
+    let round = 0;
+    do {
+      if (round++ > 20) throw new Error('what is due does not come to an end');
+      await runner.run('broadcasts.plan');
+      do await runner.run('sequences.advance-due');
+      while (await isOpen());
+      while (((await this.nextTimes())[1] ?? 0) <= nowMs) {
+        if (round++ > 20) throw new Error('mails that are due are not sent');
+        await runner.run('delivery.send-due');
+      }
+      // What has just gone may have been the last mail of a test.
+      if (personas.broadcasts.length > 0) await runner.run('broadcasts.plan');
+    } while ((await broadcastIsDue()) || ((await this.nextTimes())[1] ?? 0) <= nowMs);
   }
 
   private async noteWaits(): Promise<void> {

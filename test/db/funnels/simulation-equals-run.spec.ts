@@ -1,39 +1,31 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
+import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { OverdueService } from '../../../src/delivery/pacing/overdue.service.js';
 import { DomainError } from '../../../src/values/domain-error.js';
 import {
+  simulateAll,
   simulatePeople,
-  type SimulatedPerson,
   type SimulationOrder,
 } from '../../../src/funnels/simulation/simulate.js';
-import { simulationFromFiles } from '../../../src/funnels/simulation/simulation-files.js';
-import type { TimelineEntry } from '../../../src/funnels/simulation/timeline.js';
+import { simulationFromFiles, type NamedText } from '../../../src/funnels/simulation/simulation-files.js';
+import type { BroadcastOutcome } from '../../../src/funnels/simulation/timeline.js';
+import { importOptions } from '../../../src/imports/imports.schemas.js';
+import { ImportsService } from '../../../src/imports/imports.service.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
-import { moneyToText } from '../../../src/values/money.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 import { Dice } from '../../support/dice.js';
+import { accountOfRun, accountOfSimulation } from './accounts.js';
 import { randomScenario, type Scenario } from './random-funnels.js';
 import { Replay } from './replay.js';
 
 /** More of them: `SIMULATIONS=200 SIMULATIONS_FROM=1000 npx vitest run …`. */
 const RUNS = Number(process.env['SIMULATIONS'] ?? 4);
 const FROM = Number(process.env['SIMULATIONS_FROM'] ?? 1);
-
-/** What has happened to a person, in the same words for both worlds, each list in an order of its own. */
-interface Account {
-  mails: string[];
-  notSent: string[];
-  steps: string[];
-  places: string[];
-  waits: string[];
-  offers: string[];
-  orders: string[];
-  upsells: string[];
-  commissions: string[];
-  tags: string[];
-  fields: Record<string, unknown>;
-}
 
 describe('a simulation', () => {
   let test: TestApp;
@@ -48,21 +40,63 @@ describe('a simulation', () => {
     'is what a real run of the same funnels does, mail by mail (%i)',
     async (seed) => {
       const { scenario, order } = scenarioOf(seed);
-      const replay = new Replay(test, order);
       try {
-        await replay.enterAll();
-        const people = simulatePeople({ ...order, personId: (name, number) => replay.idOf(name, number) });
-        await replay.run(scenario.funnels, people);
-        for (const person of people) {
-          const name = `${person.persona}, seed ${seed}\n${scenario.funnels.join('---\n')}\n${scenario.personas}`;
-          const of = { name, ...(await accountOfRun(test, replay, person)) };
-          expect(of).toEqual({ name, ...accountOfSimulation(person, order) });
-        }
+        const broadcasts = await expectSame(order, scenario.funnels);
+        expect(broadcasts).toHaveLength(order.personas.broadcasts.length);
       } finally {
         await clear(test);
       }
     },
   );
+
+  it('and a real run agree on a broadcast’s winner, on clocks that change, and on who gets it once more', async () => {
+    const personas = `start: 2026-03-27T09:00:00Z
+days: 9
+segments: { clickers: { clicked: { broadcast: news } } }
+broadcasts:
+- key: news
+  email: emails/story
+  subject: News
+  atLocal: "2026-03-29T02:30"
+  split: { arms: [{}, { subject: Better }], testPercent: 60, waitMinutes: 240, judge: clicks }
+- { key: again, email: emails/story, subject: Again, resendOf: news, at: 2026-04-01T09:00:00Z, unless: clicked }
+- { key: last, email: emails/story, at: 2026-04-03T09:00:00Z, segments: { none: [clickers] } }
+personas:
+- name: reader
+  count: 48
+  timeZone: [Europe/Berlin, America/New_York, Antarctica/Troll, Australia/Lord_Howe]
+  does: [{ clicks: broadcast news, arm: b, after: 9 minutes }]`;
+    const start = new Date('2026-03-27T09:00:00Z');
+    const files: [NamedText] = [{ name: 'shop', text: shopScenario().text }];
+    const wishes = { start: null, days: null, now: start };
+    const order = simulationFromFiles(files, { name: 'personas', text: personas }, wishes);
+    try {
+      const [simulated] = await expectSame(order, [files[0].text]);
+      expect(simulated?.decision).toMatchObject({ verdict: 'winner', arm: 'b' });
+    } finally {
+      await clear(test);
+    }
+  });
+
+  /** The same people and broadcasts in both worlds. */
+  async function expectSame(order: SimulationOrder, funnels: readonly string[]): Promise<BroadcastOutcome[]> {
+    const replay = new Replay(test, order);
+    await replay.enterAll();
+    const { people, broadcasts } = simulateAll({
+      ...order,
+      personId: (name, number) => replay.idOf(name, number),
+      broadcastId: (key) => replay.broadcasts.idOf(key),
+    });
+    await replay.run(funnels, people);
+    const about = [...funnels, stringify(order.personas)].join('---\n');
+    expect({ about, broadcasts: await replay.broadcasts.outcomes() }).toEqual({ about, broadcasts });
+    for (const person of people) {
+      const name = `${person.persona} ${person.number} ${about}`;
+      const of = { name, ...(await accountOfRun(test, replay, person)) };
+      expect(of).toEqual({ name, ...accountOfSimulation(person, order) });
+    }
+    return broadcasts;
+  }
 
   it('is asked for by the API, about a funnel that is there; and so is a forecast', async () => {
     const { order, text } = shopScenario();
@@ -104,22 +138,22 @@ describe('a simulation', () => {
       income: [],
     });
     test.clock.set('2026-03-30T08:00:00Z');
-    for (let person = 0; person < 20; person++) {
-      const rows: { id: string }[] = await test.dataSource.query(
-        `insert into subscriber (email, email_key, status, created_at, updated_at) values ($1, $1, 'active', $2, $2) returning id`,
-        [`new-${person}@example.com`, test.clock.now()],
-      );
+    // Imported people who are in the sequence get its mails; that they came is no reason to expect as many again.
+    for (const id of await imported(20))
       await test.dataSource.transaction(async (manager) =>
         test.app.get(EnrollmentsService, { strict: false }).enroll(manager, {
-          ...{ sequenceKey: 'shop', subscriberId: rows[0]?.id ?? '', data: {} },
+          ...{ sequenceKey: 'shop', subscriberId: id, data: {} },
         }),
       );
-    }
     const seen = await forecast('?days=10');
     expect(seen).toMatchObject({
       people: 20,
       band: 80,
-      basis: { mails: 78, purchases: 8, left: 2, days: 365 },
+      basis: { mails: 78, purchases: 8, left: 2, upsellsShown: 8, upsellsTaken: 4, days: 365 },
+    });
+    expect(seen['leavesOut']).toContainEqual({
+      what: 'imports to come',
+      why: expect.stringContaining('the people it brought count as soon as they are in a sequence'),
     });
     const mails = seen['mails'] as { date: string; expected: number; low: number; high: number }[];
     expect(mails.map(({ date }) => date).slice(0, 3)).toEqual(['2026-03-30', '2026-03-31', '2026-04-01']);
@@ -141,8 +175,9 @@ describe('a simulation', () => {
       low: { amountMinor: number };
       high: { amountMinor: number };
     }[];
-    // 20 people, 38 of 40 of whom get to the offer, where 8 of 38 buy, a quarter of them for 9.00 EUR more.
-    const middle = 20 * (38 / 40) * (8 / 38) * (3430 + 900 / 4);
+    // 20 people, 38 of 40 of whom get to the offer, where 8 of 38 buy, a quarter of them for 9.00 EUR more, and half of
+    // them for another 20.00 EUR on the page that follows.
+    const middle = 20 * (38 / 40) * (8 / 38) * (3430 + 900 / 4 + 2000 / 2);
     expect(Math.abs((income?.expected.amountMinor ?? 0) / middle - 1)).toBeLessThan(0.12);
     expect(income?.low.amountMinor).toBeLessThan(middle);
     expect(income?.high.amountMinor).toBeGreaterThan(middle);
@@ -159,7 +194,48 @@ describe('a simulation', () => {
     expect(page.text).toMatch(
       /people are expected to sign up[\s\S]*as the 40 who confirmed in the last 28 days/,
     );
-    expect(page.text).toContain('Measured in the last 365 days: 78 mails, 8 purchases, 2 left.');
+    expect(page.text).toContain(
+      'Measured in the last 365 days: 78 mails, 8 purchases, 4 of 8 offers after an order taken, 2 left.',
+    );
+    await spreadNews();
+    const { waiting } = (await forecast('?days=10')) as { waiting: { date: string; mails: number }[] };
+    expect(waiting.map(({ date }) => date)).toEqual(['2026-03-30', '2026-03-31', '2026-04-01']);
+    // 20 imported, and 38 who have not left.
+    expect(waiting.reduce((sum, { mails: count }) => sum + count, 0)).toBe(58);
+    expect(page.text).toMatch(/What is not in it[\s\S]*<li>Imports to come: an import is done once/);
+  }
+
+  async function spreadNews(): Promise<void> {
+    const broadcasts = test.app.get(BroadcastsService, { strict: false });
+    const { id } = await broadcasts.create({
+      ...{
+        title: 'News',
+        template: 'emails/story',
+        audience: { everybody: true },
+        topic: null,
+        expiresAt: null,
+      },
+      sender: { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' },
+    });
+    await broadcasts.start(id, null, { local: null, spreadMinutes: 2 * 24 * 60 });
+    await test.app.get(JobRunner, { strict: false }).run('broadcasts.plan');
+  }
+
+  async function imported(count: number): Promise<string[]> {
+    const imports = test.app.get(ImportsService, { strict: false });
+    const folder = await mkdtemp(join(tmpdir(), 'wellspring-forecast-'));
+    const path = join(folder, 'people.csv');
+    const emails = Array.from({ length: count }, (_, person) => `new-${person}@example.com`);
+    await writeFile(path, ['email', ...emails].join('\n'));
+    const options = importOptions.parse({ status: 'active', consentText: 'Send me tips' });
+    const { id } = await imports.create({ fileName: 'people.csv', dryRun: false, options });
+    await imports.takeFile(id, path);
+    await imports.run(id);
+    await rm(folder, { recursive: true });
+    const rows: { id: string }[] = await test.dataSource.query(
+      `select id from subscriber where email like 'new-%' and status = 'active'`,
+    );
+    return rows.map((row) => row.id);
   }
 
   function shopScenario(): { order: SimulationOrder; text: string } {
@@ -177,14 +253,21 @@ describe('a simulation', () => {
       products: [
         { key: 'shop-kit', name: 'Kit', price: '49.00 EUR' },
         { key: 'shop-list', name: 'List', price: '9.00 EUR' },
+        { key: 'shop-more', name: 'More', price: '20.00 EUR' },
       ],
-      offers: [{ key: 'shop-kit', product: 'shop-kit', discount: '30%', bump: 'shop-list' }],
+      offers: [
+        { key: 'shop-kit', product: 'shop-kit', discount: '30%', bump: 'shop-list', upsell: 'shop-more' },
+        { key: 'shop-more', product: 'shop-more' },
+      ],
     });
     const personas = `personas:
   - { name: quiet, count: 30 }
   - { name: leaves, count: 2, does: [{ unsubscribes: true, afterMail: hello, after: 5 hours }] }
-  - { name: buys, count: 6, does: [{ buys: shop-kit, afterMail: pitch, after: 5 hours }] }
-  - { name: buys-more, count: 2, does: [{ buys: shop-kit, withBump: true, afterMail: pitch, after: 5 hours }] }`;
+  - { name: buys, count: 2, does: [{ buys: shop-kit, afterMail: pitch, after: 5 hours }] }
+  - { name: takes, count: 4, does: [{ buys: shop-kit, afterMail: pitch, after: 5 hours, answers: [{ takes: shop-more }] }] }
+  - name: buys-more
+    count: 2
+    does: [{ buys: shop-kit, withBump: true, afterMail: pitch, after: 5 hours, answers: [{ declines: shop-more }] }]`;
     const start = new Date('2026-03-02T09:00:00Z');
     const order = simulationFromFiles(
       [{ name: 'shop', text }],
@@ -222,159 +305,8 @@ describe('a simulation', () => {
   }
 });
 
-function accountOfSimulation(
-  { timeline, record }: SimulatedPerson,
-  { start, days }: SimulationOrder,
-): Account {
-  const told = <W extends TimelineEntry['what']>(what: W): Extract<TimelineEntry, { what: W }>[] =>
-    timeline.filter((entry): entry is Extract<TimelineEntry, { what: W }> => entry.what === what);
-  const until = new Date(start.getTime() + days * 86_400_000);
-  const sequenceOf = new Map(record.enrollments.map(({ id, sequence }) => [id, sequence]));
-  return {
-    mails: told('mail')
-      .map(({ at, kind, sequence = '', step = '' }) => `${at} ${kind} ${sequence} ${step}`)
-      .toSorted(),
-    notSent: told('cancelled')
-      .map(({ sequence = '', step, reason }) => `${sequence} ${step}: ${reason}`)
-      .toSorted(),
-    steps: told('step')
-      .map(({ at, sequence, step, outcome }) => `${at} ${sequence} ${step}: ${outcome}`)
-      .toSorted(),
-    places: record.enrollments.map(
-      ({ sequence, status, exitReason, stepKey, nextAt, startedAt, endedAt }) =>
-        `${sequence} from ${text(startedAt)} ${status} ${exitReason ?? ''} at ${stepKey ?? ''} ${text(nextAt)} to ${text(endedAt)}`,
-    ),
-    waits: lastWaits(timeline).toSorted(),
-    offers: record.grants
-      .map(
-        ({ enrollmentId, offer, expiresAt, at }) =>
-          `${text(at)} ${sequenceOf.get(enrollmentId)} ${offer} ${text(expiresAt)}`,
-      )
-      .toSorted(),
-    orders: told('bought')
-      .filter(({ at }) => at < until.toISOString())
-      .map(({ at, offer, total }) => `${at} ${offer} ${moneyToText(total)}`)
-      .toSorted(),
-    upsells: record.orders
-      .flatMap(({ upsells }) => upsells)
-      .map(({ slug, kind, answer }) => `${kind} ${slug}: ${answer ?? '-'}`)
-      .toSorted(),
-    commissions: told('commission')
-      .map(({ at, affiliate, amount, dueAt }) => `${at} ${affiliate} ${moneyToText(amount)} due ${dueAt}`)
-      .toSorted(),
-    tags: [...record.tags].toSorted(),
-    fields: record.fields,
-  };
-}
-
-/** A wait that something else at the same moment has ended is seen by nobody who looks from outside. */
-function lastWaits(timeline: readonly TimelineEntry[]): string[] {
-  const last = new Map<string, string>();
-  for (const entry of timeline) {
-    if (entry.what === 'waits')
-      last.set(`${entry.at} ${entry.sequence} ${entry.occurrence}`, `${entry.step} until ${entry.until}`);
-    if (entry.what !== 'exited' && entry.what !== 'completed') continue;
-    for (const when of last.keys()) if (when.startsWith(`${entry.at} ${entry.sequence} `)) last.delete(when);
-  }
-  return [...last].map(([when, wait]) => `${when} ${wait}`);
-}
-
-async function accountOfRun(test: TestApp, replay: Replay, person: SimulatedPerson): Promise<Account> {
-  const id = replay.idOf(person.persona, person.number);
-  const rows = async <R>(sql: string): Promise<R[]> => test.dataSource.query(sql, [id]);
-  const mails = await rows<{
-    at: Date | null;
-    kind: string;
-    sequence: string;
-    step: string | null;
-    state: string;
-    reason: string;
-  }>(
-    `select accepted_at as at, kind, case when kind = 'sequence' then funnel_key else '' end as sequence,
-       coalesce(step_key, (select key from broadcast b where b.id = broadcast_id)) as step, state,
-       state_reason as reason from message where subscriber_id = $1 and kind <> 'notice'`,
-  );
-  const steps = await rows<{ at: Date; sequence: string; step: string; outcome: string }>(
-    `select s.at, q.key as sequence, s.step_key as step, s.outcome from enrollment_step s
-     join enrollment e on e.id = s.enrollment_id join sequence q on q.id = e.sequence_id where e.subscriber_id = $1`,
-  );
-  const places = await rows<{
-    sequence: string;
-    status: string;
-    reason: string | null;
-    step: string | null;
-    next: Date | null;
-    began: Date;
-    ended: Date | null;
-  }>(
-    `select q.key as sequence, e.status, e.exit_reason as reason, e.step_key as step, e.next_at as next, e.started_at as began,
-       e.ended_at as ended from enrollment e join sequence q on q.id = e.sequence_id where e.subscriber_id = $1 order by e.id`,
-  );
-  const offers = await rows<{ at: Date; sequence: string; offer: string; expires: Date | null }>(
-    `select o.created_at as at, q.key as sequence, o.offer_slug as offer, o.expires_at as expires from enrollment_offer o
-     join enrollment e on e.id = o.enrollment_id join sequence q on q.id = e.sequence_id where o.subscriber_id = $1`,
-  );
-  const orders = await rows<{ at: Date; offer: string; amountMinor: number; currency: string }>(
-    `select o.paid_at as at, f.slug as offer, o.amount_minor::int as "amountMinor", o.currency from orders o
-     join offer f on f.id = o.offer_id where o.subscriber_id = $1`,
-  );
-  const upsells = await rows<{ offer: string; kind: string; answer: string | null }>(
-    `select f.slug as offer, u.kind, u.answer from upsell u join offer f on f.id = u.offer_id join orders o on o.id = u.order_id
-     where o.subscriber_id = $1`,
-  );
-  const commissions = await rows<{
-    at: Date;
-    code: string;
-    amountMinor: number;
-    currency: string;
-    dueAt: Date;
-  }>(
-    `select c.created_at as at, a.code, sum(c.amount_minor)::int as "amountMinor", c.currency, c.due_at as "dueAt" from commission c
-     join affiliate a on a.id = c.affiliate_id join orders o on o.id = c.order_id where o.subscriber_id = $1
-     group by c.order_id, c.created_at, a.code, c.currency, c.due_at`,
-  );
-  const [own] = await rows<{ tags: string[]; fields: Record<string, unknown> }>(
-    `select fields, array(select t.name from subscriber_tag st join tag t on t.id = st.tag_id where st.subscriber_id = s.id) as tags
-     from subscriber s where id = $1`,
-  );
-  const sent = mails.filter(({ state }) => state === 'accepted');
-  return {
-    mails: sent
-      .map(({ at, kind, sequence, step }) => `${text(at)} ${kind} ${sequence} ${step ?? ''}`)
-      .toSorted(),
-    notSent: mails
-      .filter(({ state }) => state !== 'accepted' && state !== 'ready')
-      .map(({ sequence, step, reason }) => `${sequence} ${step ?? ''}: ${reason}`)
-      .toSorted(),
-    steps: steps
-      .map(({ at, sequence, step, outcome }) => `${text(at)} ${sequence} ${step}: ${outcome}`)
-      .toSorted(),
-    places: places.map(
-      ({ sequence, status, reason, step, next, began, ended }) =>
-        `${sequence} from ${text(began)} ${status} ${reason ?? ''} at ${step ?? ''} ${text(next)} to ${text(ended)}`,
-    ),
-    waits: (replay.waits.get(id) ?? []).toSorted(),
-    offers: offers
-      .map(({ at, sequence, offer, expires }) => `${text(at)} ${sequence} ${offer} ${text(expires)}`)
-      .toSorted(),
-    orders: orders.map(({ at, offer, ...total }) => `${text(at)} ${offer} ${moneyToText(total)}`).toSorted(),
-    upsells: upsells.map(({ offer, kind, answer }) => `${kind} ${offer}: ${answer ?? '-'}`).toSorted(),
-    commissions: commissions
-      .map(
-        ({ at, code, dueAt, ...amount }) => `${text(at)} ${code} ${moneyToText(amount)} due ${text(dueAt)}`,
-      )
-      .toSorted(),
-    tags: (own?.tags ?? []).toSorted(),
-    fields: own?.fields ?? {},
-  };
-}
-
-function text(at: Date | null): string {
-  return at === null ? '-' : at.toISOString();
-}
-
 async function clear(test: TestApp): Promise<void> {
   await test.dataSource.query(
-    'truncate message, subscriber, subscriber_tag, consent_event, sequence, funnel, form, product, orders, tag, webhook_delivery, sequence_signal, tracking_event, suppression, experiment, affiliate, broadcast cascade',
+    'truncate message, subscriber, subscriber_tag, consent_event, sequence, funnel, form, product, orders, tag, webhook_delivery, sequence_signal, tracking_event, suppression, experiment, affiliate, broadcast, segment cascade',
   );
 }

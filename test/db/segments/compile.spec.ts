@@ -5,10 +5,10 @@ import { openDataSource } from '../../../src/infra/database/migrate.js';
 import { compileConditions } from '../../../src/segments/compile.js';
 import { type Condition, conditionSchema } from '../../../src/segments/condition.js';
 import { compileForEverybody } from '../../../src/segments/for-everybody.js';
+import { meets, type PersonFacts, type Reading } from '../../../src/segments/meets.js';
 import { fieldProblemsOf } from '../../../src/segments/segment-fields.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
-import { meets } from './evaluator.js';
-import { DEFINITIONS, NOW, person, type Person, seedPeople } from './people.js';
+import { DEFINITIONS, NOW, person, type Person, seedPeople, TESTS } from './people.js';
 import { tree } from './trees.js';
 
 const PEOPLE = 150;
@@ -46,6 +46,25 @@ afterAll(async () => {
   await database.drop();
 });
 
+const READING: Reading = { now: NOW, typeOf: ({ field }) => DEFINITIONS.get(field)?.type };
+
+/** As the rows say it: ids of broadcasts count from 1, and a sequence has the key of its funnel. */
+function factsOf({ mails, enrollments, arms, ...one }: Person): PersonFacts {
+  return {
+    ...one,
+    mails: mails.map((mail) => ({
+      ...mail,
+      broadcast: mail.broadcast === null ? null : String(mail.broadcast + 1),
+    })),
+    enrollments: enrollments.map((own) => ({ ...own, sequence: own.funnel })),
+    // Later tests have higher places; only who is in a sequence was drawn.
+    arms:
+      enrollments.length === 0
+        ? []
+        : arms.toSorted((a, b) => a.test - b.test).map(({ test, arm }) => ({ test: TESTS[test] ?? '', arm })),
+  };
+}
+
 async function idsOfEverybody(
   condition: Condition,
   range?: { from: string; below: string },
@@ -81,7 +100,7 @@ describe('the SQL of a segment', () => {
       fc.asyncProperty(tree, async (drawn) => {
         const condition = conditionSchema.parse(drawn);
         expect(fieldProblemsOf(condition, DEFINITIONS)).toEqual([]);
-        const expected = people.filter((one) => meets(one, condition)).map(({ id }) => id);
+        const expected = people.filter((one) => meets(factsOf(one), condition, READING)).map(({ id }) => id);
         sizes.push(expected.length);
         expect(await idsByIndex(condition)).toEqual(expected);
         expect(await idsOfEverybody(condition)).toEqual(expected);
@@ -105,7 +124,7 @@ describe('the SQL of a segment', () => {
     const options = { definitions: DEFINITIONS, now: NOW, first: 1 };
     for (const { text } of [compileConditions(condition, options), compileForEverybody(condition, options)])
       for (const typed of ['drop', 'sleep', '1=', 'or true']) expect(text).not.toContain(typed);
-    const expected = people.filter((one) => meets(one, condition)).map(({ id }) => id);
+    const expected = people.filter((one) => meets(factsOf(one), condition, READING)).map(({ id }) => id);
     expect(await idsByIndex(condition)).toEqual(expected);
     expect(await idsOfEverybody(condition)).toEqual(expected);
   });

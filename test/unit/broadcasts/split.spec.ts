@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { timesAfterTest } from '../../../src/broadcasts/broadcast-batch.js';
 import {
   armOf,
   cohortsOf,
@@ -82,6 +83,21 @@ describe('a split test of a broadcast', () => {
       [40, [{ value: 1, count: 9 }]],
       [0, []],
     ]);
+  });
+
+  it('does not call a mail of the rest late whose place in the spread is days after the decision', () => {
+    const begun = new Date('2026-03-02T09:00:00Z');
+    const decided = '2026-03-03T09:00:00.000Z';
+    const broadcast = {
+      ...{ startedAt: begun, createdAt: begun, decideAt: new Date('2026-03-03T08:59:30Z') },
+      timing: { local: null, spreadMinutes: 7 * 24 * 60 },
+      decision: { verdict: 'winner' as const, because: null, arm: 1, at: decided },
+    };
+    const inFourDays = new Date('2026-03-06T09:00:00Z');
+    const { dueAt, plannedFor } = timesAfterTest(broadcast, { timeZone: null, dueAt: inFourDays });
+    expect(dueAt).toEqual(new Date('2026-03-07T09:00:00Z'));
+    // An outage of a day before it makes nothing overdue that was not due yet.
+    expect(plannedFor).toEqual(new Date('2026-03-07T08:59:30Z'));
   });
 
   it('says in words what it came to', () => {

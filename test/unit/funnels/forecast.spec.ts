@@ -4,8 +4,11 @@ import { belief, expectedShares, type Measured } from '../../../src/funnels/fore
 import {
   BUYS,
   BUYS_WITH_BUMP,
+  CLOSES,
+  DECLINES,
   LEAVES,
   STAYS,
+  TAKES,
   withoutQuestions,
 } from '../../../src/funnels/forecast/choices.js';
 import { arrivingAt, type Entrance } from '../../../src/funnels/forecast/arriving.js';
@@ -17,7 +20,7 @@ import {
 } from '../../../src/funnels/forecast/newcomers.js';
 import { Draws } from '../../../src/funnels/forecast/draws.js';
 import { mergedStands, type Stand } from '../../../src/funnels/forecast/groups.js';
-import { outlook, type Band } from '../../../src/funnels/forecast/outlook.js';
+import { outlook, withWaiting, type Band } from '../../../src/funnels/forecast/outlook.js';
 import { pathsFrom, type ForecastPath, type PathQuestion } from '../../../src/funnels/forecast/paths.js';
 import { readFunnelFile } from '../../../src/funnels/funnel-file.js';
 import { virtualFunnels, type VirtualFunnels } from '../../../src/funnels/simulation/virtual-sequences.js';
@@ -28,8 +31,17 @@ const DAY_MS = 86_400_000;
 const NOW = new Date('2026-03-02T09:00:00Z');
 const DAYS = 30;
 
-function demoFunnels(): VirtualFunnels {
-  const file = readFunnelFile(readFileSync('config/funnels/niche-ebook.yaml', 'utf8'));
+/** After the kit a course is offered, and what is less in place of it to those who decline. */
+const WITH_UPSELLS = readFileSync('config/funnels/niche-ebook.yaml', 'utf8')
+  .replace('    bump: checklist\n', '    bump: checklist\n    upsell: course\n    downsell: mini\n')
+  .replace(/^offers:\n/m, 'offers:\n  - { key: course, product: course }\n  - { key: mini, product: mini }\n')
+  .replace(
+    /^products:\n/m,
+    'products:\n  - { key: course, name: Course, price: 99.00 EUR }\n  - { key: mini, name: Mini, price: 19.00 EUR }\n',
+  );
+
+function demoFunnels(text = readFileSync('config/funnels/niche-ebook.yaml', 'utf8')): VirtualFunnels {
+  const file = readFunnelFile(text);
   if (!file.ok) throw new Error('the demo cannot be read');
   const funnels = virtualFunnels([file.definition]);
   const versions = [...funnels.versions].map(([key, version]) => {
@@ -40,8 +52,13 @@ function demoFunnels(): VirtualFunnels {
 }
 
 const dayOf = (at: Date): number => Math.floor(at.getTime() / DAY_MS) - Math.floor(NOW.getTime() / DAY_MS);
-const question = (measured: Measured): PathQuestion => ({
-  ...{ funnels: demoFunnels(), sequences: new Map([['niche-ebook', 'niche-ebook']]), measured, from: NOW },
+const question = (measured: Measured, text?: string): PathQuestion => ({
+  ...{
+    funnels: demoFunnels(text),
+    sequences: new Map([['niche-ebook', 'niche-ebook']]),
+    measured,
+    from: NOW,
+  },
   until: new Date(Date.parse('2026-03-02') + DAYS * DAY_MS),
 });
 const stand = (stepKey: string, nextAt: string, more: Partial<Stand> = {}): Stand => ({
@@ -72,6 +89,25 @@ describe('the ways on from a place in a sequence', () => {
       ['offer: buys with bump', 2, [{ amountMinor: 4330, currency: 'EUR' }]],
     ]);
     expect(paths[0]?.mails).toEqual([new Date('2026-03-03T08:00:00Z')]);
+  });
+
+  it('lead buyers to what is offered after the order, and whoever declines to what stands in for it', () => {
+    const paths = pathsFrom(question(new Map(), WITH_UPSELLS), stand('offer', '2026-03-03T08:00:00Z'));
+    const bought = paths.filter((path) => taken(path).startsWith('offer: buys,'));
+    expect(
+      bought.map((path) => [
+        taken(path),
+        path.mails.length,
+        path.income.reduce((sum, { amountMinor }) => sum + amountMinor, 0),
+      ]),
+    ).toEqual(
+      expect.arrayContaining([
+        ['offer: buys, course: closes', 2, 3430],
+        ['offer: buys, course: takes', 3, 3430 + 9900],
+        ['offer: buys, course: declines, mini: takes', 3, 3430 + 1900],
+        ['offer: buys, course: declines, mini: closes', 2, 3430],
+      ]),
+    );
   });
 
   it('part at branches by their answers, and end where people leave or buy', () => {
@@ -111,11 +147,11 @@ describe('the ways on from a place in a sequence', () => {
 });
 
 describe('a forecast', () => {
-  const groups = (measured: Measured, count: number) =>
+  const groups = (measured: Measured, count: number, text?: string) =>
     [
       stand('story', '2026-03-04T08:30:00Z', { count }),
       stand('offer', '2026-03-03T08:00:00Z', { count: Math.ceil(count / 2) }),
-    ].map((one) => ({ count: one.count, paths: pathsFrom(question(measured), one) }));
+    ].map((one) => ({ count: one.count, paths: pathsFrom(question(measured, text), one) }));
   const look = (measured: Measured, count: number, level: number, seed = 1) =>
     outlook(groups(measured, count), { measured, days: DAYS, dayOf, level, seed });
 
@@ -162,12 +198,13 @@ describe('a forecast', () => {
 
   /** Within three standard errors below what the band says; whole mails and purchases can only widen it. */
   it.each([
-    [0.8, 60, 150],
-    [0.8, 2_000, 400],
-    [0.95, 500, 300],
+    [0.8, 60, 150, false],
+    [0.8, 2_000, 400, false],
+    [0.95, 500, 300, false],
+    [0.8, 500, 300, true],
   ])(
-    'covers the truth in at least %d of futures, with %i people and %i measured',
-    (level, people, history) => {
+    'covers the truth in at least %d of futures, with %i people and %i measured (with upsells: %s)',
+    (level, people, history, withUpsells) => {
       const draws = new Draws(level * 1_000 + people);
       const trials = 120;
       const covered = { mails: 0, income: 0, day: 0 };
@@ -177,10 +214,13 @@ describe('a forecast', () => {
         'mail niche-ebook deep-dive': { [STAYS]: 0.99, [LEAVES]: 0.01 },
         'mail niche-ebook offer': { [STAYS]: 0.88, [LEAVES]: 0.03, [BUYS]: 0.07, [BUYS_WITH_BUMP]: 0.02 },
         'way niche-ebook pick': { then: 0.3, else: 0.7 },
+        'upsell course': { [CLOSES]: 0.1, [DECLINES]: 0.6, [TAKES]: 0.3 },
+        'upsell mini': { [CLOSES]: 0.4, [DECLINES]: 0.4, [TAKES]: 0.2 },
       };
       const all = groups(
         new Map(Object.entries(truth).map(([name, shares]) => [name, manyOf(shares)])),
         people,
+        withUpsells ? WITH_UPSELLS : undefined,
       );
       for (let trial = 0; trial < trials; trial++) {
         const measured = measuredAs(
@@ -232,6 +272,19 @@ describe('a forecast', () => {
         );
     },
   );
+
+  it('adds what is written already as certain', () => {
+    const { inAll } = look(new Map(), 50, 0.8);
+    const more = withWaiting(inAll, [3, 0, 4]);
+    const moved = (one: Band, count: number): Band => ({
+      ...{ expected: one.expected + count, low: one.low + count, high: one.high + count },
+    });
+    const none = { expected: 0, low: 0, high: 0 };
+    expect(more.mails[0]).toEqual(moved(inAll.mails[0] ?? none, 3));
+    expect(more.mails.slice(3)).toEqual(inAll.mails.slice(3));
+    expect(more.mailsInAll).toEqual(moved(inAll.mailsInAll, 7));
+    expect(more.income).toEqual(inAll.income);
+  });
 
   it('puts few people of a step to the others of it whose time is near', () => {
     const stands = [
@@ -333,38 +386,4 @@ describe('newcomers', () => {
       if (rate >= 5) expect(covered / trials).toBeLessThan(level + error + 0.03);
     },
   );
-});
-
-describe('draws', () => {
-  const mean = (values: number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
-  const variance = (values: number[]): number => {
-    const middle = mean(values);
-    return mean(values.map((value) => (value - middle) ** 2));
-  };
-  const many = (draw: (draws: Draws) => number): number[] => {
-    const draws = new Draws(7);
-    return Array.from({ length: 20_000 }, () => draw(draws));
-  };
-
-  it.each<[string, (draws: Draws) => number, number, number]>([
-    ['uniform', (draws) => draws.uniform(), 0.5, 1 / 12],
-    ['normal', (draws) => draws.normal(), 0, 1],
-    ['gamma of 0.3', (draws) => draws.gamma(0.3), 0.3, 0.3],
-    ['gamma of 7', (draws) => draws.gamma(7), 7, 7],
-    ['binomial of 20', (draws) => draws.binomial(20, 0.3), 6, 4.2],
-    ['binomial of 1,000, rare', (draws) => draws.binomial(1_000, 0.01), 10, 9.9],
-    ['binomial of 1,000', (draws) => draws.binomial(1_000, 0.4), 400, 240],
-    ['binomial, likely', (draws) => draws.binomial(1_000, 0.99), 990, 9.9],
-    ['poisson of 3', (draws) => draws.poisson(3), 3, 3],
-    ['poisson of 300', (draws) => draws.poisson(300), 300, 300],
-    ['multinomial, last', (draws) => draws.multinomial(100, [0.2, 0.3, 0.5])[2] ?? 0, 50, 25],
-    ['dirichlet, first', (draws) => draws.dirichlet([2, 3, 5])[0] ?? 0, 0.2, (0.2 * 0.8) / 11],
-  ])('%s has its mean and variance', (_, draw, expectedMean, expectedVariance) => {
-    const values = many(draw);
-    expect(Math.abs(mean(values) - expectedMean)).toBeLessThan(
-      5 * Math.sqrt(expectedVariance / values.length),
-    );
-    expect(variance(values) / expectedVariance).toBeGreaterThan(0.93);
-    expect(variance(values) / expectedVariance).toBeLessThan(1.07);
-  });
 });

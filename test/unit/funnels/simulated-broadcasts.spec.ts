@@ -14,6 +14,8 @@ form: { slug: main, headline: Get it, consent: Send it to me, optIn: single }
 sequence:
   steps:
 ${steps.replaceAll(/^/gm, '    ')}
+products: [{ key: kit, name: Kit, price: 49.00 EUR }]
+offers: [{ key: kit, product: kit }]
 `;
   const now = new Date('2026-03-02T09:00:00Z');
   const files: [{ name: string; text: string }] = [{ name: 'f', text }];
@@ -61,15 +63,285 @@ it('simulated people get broadcasts by their tags, which count for the cap as ot
   );
 });
 
+/** When each person has the mail of a broadcast, by their number among all. */
+const sentOf = ({ people }: Simulation, key: string): string[] =>
+  people.map(({ timeline }) =>
+    timeline
+      .flatMap((entry) =>
+        entry.what === 'mail' && entry.kind === 'broadcast' && entry.step === key
+          ? [`${entry.at.slice(0, 16)}${entry.template === 'emails/news' ? '' : ` ${entry.template}`}`]
+          : [],
+      )
+      .join(', '),
+  );
+
+it('a broadcast at each reader’s local time meets the same hour on both sides of a change of clocks', () => {
+  const zones = 'Europe/Berlin, America/New_York, Asia/Kolkata, Pacific/Apia, Antarctica/Troll';
+  const news = (when: string): string =>
+    `broadcasts: [{ key: news, email: emails/news, ${when} }]
+personas: [{ name: one, count: 6, timeZone: [${zones}] }, { name: nowhere }]`;
+  const day = run(mail('a'), news('atLocal: "2026-03-29T02:30", fallbackZone: America/Santiago'));
+  expect(sentOf(day, 'news')).toEqual([
+    // Berlin's clocks skip that hour, Troll's skip two: the first instant after the gap.
+    '2026-03-29T01:00',
+    '2026-03-29T06:30',
+    '2026-03-28T21:00',
+    '2026-03-28T13:30',
+    '2026-03-29T01:00',
+    '2026-03-29T01:00',
+    '2026-03-29T05:30',
+  ]);
+  // Started when it is past in Apia and Kolkata already.
+  const started = 'startedAt: 2026-03-28T22:00:00Z';
+  const late = (ifPassed: string): string[] =>
+    sentOf(run(mail('a'), news(`atLocal: "2026-03-29T02:30", ${started}, ifPassed: ${ifPassed}`)), 'news');
+  expect(late('nextDay').slice(2, 4)).toEqual(['2026-03-29T21:00', '2026-03-29T13:30']);
+  expect(late('send').slice(2, 4)).toEqual(['2026-03-28T22:00', '2026-03-28T22:00']);
+  expect(late('skip').slice(2, 4)).toEqual(['', '']);
+  const { people, broadcasts } = run(
+    mail('a'),
+    news(`atLocal: "2026-03-29T02:30", ${started}, ifPassed: skip`),
+  );
+  expect(people[2]?.timeline.at(-1)).toMatchObject({
+    what: 'cancelled',
+    step: 'news',
+    reason: 'too late to be sent',
+  });
+  expect(broadcasts).toMatchObject([{ beganAt: '2026-03-28T22:00:00.000Z', recipients: 7 }]);
+});
+
+it('a broadcast that is spread over hours gives people places in the order in which they came', () => {
+  const result = run(
+    mail('a'),
+    `broadcasts: [{ key: news, email: emails/news, at: 2026-03-05, spreadMinutes: 600 }]
+personas: [{ name: later, joins: 2 hours }, { name: first, count: 2, joins: 1 hour }]`,
+  );
+  const place = (nth: number): string =>
+    new Date(Date.parse('2026-03-05') + Math.floor(((nth * 0.6180339887498949) % 1) * 36_000_000))
+      .toISOString()
+      .slice(0, 16);
+  expect(sentOf(result, 'news')).toEqual([place(2), place(0), place(1)]);
+});
+
+it('a broadcast goes to the people of any segments less those of others, as they are when it begins', () => {
+  const segments = `segments:
+  keen: { clicked: { funnel: main, withinDays: 2 } }
+  hot: { all: [{ tag: hot }, { field: level, op: atLeast, value: 3 }] }
+  buyers: { purchased: { product: kit } }
+  seen: { opened: { broadcast: early } }`;
+  const clicks = 'does: [{ clicks: a, after: 1 hour }]';
+  const buys = 'does: [{ clicks: a, after: 1 hour }, { buys: kit, after: 2 hours }]';
+  const result = run(
+    mail('a'),
+    `${segments}
+broadcasts:
+- { key: early, email: emails/news, at: 2026-03-03 }
+- { key: late, email: emails/news, at: 2026-03-04, segments: { any: [keen, hot], none: [buyers] } }
+- { key: last, email: emails/news, at: 2026-03-05T12:00:00Z, segments: { any: [keen], none: [buyers] } }
+- { key: unseen, email: emails/news, at: 2026-03-06, segments: { none: [seen] }, funnel: main }
+personas:
+- { name: clicks, ${clicks} }
+- { name: buys, ${buys} }
+- { name: hot, tags: [hot], fields: { level: 3 }, does: [{ opens: broadcast early, after: 1 hour }] }
+- { name: warm, tags: [hot], fields: { level: 2 } }
+- { name: elsewhere, signsUp: false }`,
+  );
+  const got = (key: string): number[] =>
+    sentOf(result, key).flatMap((at, place) => (at === '' ? [] : [place]));
+  expect(['early', 'late', 'last', 'unseen'].map(got)).toEqual([[0, 1, 2, 3, 4], [0, 2], [], [0, 1, 3]]);
+});
+
+it('the arm of a broadcast that people click goes to the rest; without a winner it is the first', () => {
+  const tested = (does: string, more = ''): Simulation =>
+    run(
+      mail('a'),
+      `broadcasts:
+- key: news
+  email: emails/news
+  at: 2026-03-03T09:00:00Z
+  split: { arms: [{}, { subject: Better }], testPercent: 50, waitMinutes: 120, judge: clicks }${more}
+- { key: arm-b, email: emails/news, at: 2026-03-06, segments: { any: [b] } }
+segments: { b: { split: { broadcast: news, arm: b } } }
+personas: [{ name: one, count: 120, does: [${does}] }]`,
+    );
+  const won = tested('{ clicks: broadcast news, arm: b, after: 1 hour }');
+  const [{ decision, recipients }] = won.broadcasts as [Simulation['broadcasts'][number]];
+  expect([recipients, decision]).toMatchObject([
+    120,
+    { at: '2026-03-03T11:00:00.000Z', arm: 'b', verdict: 'winner' },
+  ]);
+  const times = sentOf(won, 'news');
+  const better = 'emails/news, “Better”';
+  expect(new Set(times)).toEqual(
+    new Set(['2026-03-03T09:00', `2026-03-03T09:00 ${better}`, `2026-03-03T11:00 ${better}`]),
+  );
+  const ofB = times.filter((at) => at === `2026-03-03T09:00 ${better}`).length;
+  expect([ofB > 20, sentOf(won, 'arm-b').filter(Boolean).length]).toEqual([true, ofB]);
+  // A click that comes after the decision is too late to count.
+  const none = tested('{ clicks: broadcast news, arm: b, after: 3 hours }');
+  expect(none.broadcasts[0]?.decision).toMatchObject({ arm: 'a', verdict: 'no_winner' });
+  expect(sentOf(none, 'news').filter((at) => at === '2026-03-03T11:00').length).toBeGreaterThan(40);
+  // The rest has its own hour and its own place in the spread, counted from the decision.
+  const spread = tested('{ clicks: broadcast news, arm: b, after: 1 minute }', '\n  spreadMinutes: 600');
+  const [last] = spread.broadcasts;
+  const after =
+    sentOf(spread, 'news')
+      .map((at) => at.slice(0, 16))
+      .toSorted()
+      .at(-1) ?? '';
+  expect(last?.decision?.at.slice(0, 13)).toBe('2026-03-03T20');
+  expect(after.slice(0, 13)).toBe('2026-03-04T06');
+  expect(simulationText(won)).toContain(
+    '120 recipients. 2026-03-03T11:00:00.000Z Arm B won and goes to the rest.',
+  );
+});
+
+it('money per reader decides a broadcast’s test, up to a cap and less what is paid back', () => {
+  const judged = (buys: string): unknown =>
+    run(
+      mail('a'),
+      `broadcasts:
+- key: news
+  email: emails/news
+  at: 2026-03-03T09:00:00Z
+  split:
+    { arms: [{}, { subject: B }], testPercent: 50, waitMinutes: 600, judge: revenue, revenueCap: { amountMinor: 5000, currency: EUR } }
+personas: [{ name: one, count: 120, does: [${buys}] }]`,
+    ).broadcasts[0]?.decision;
+  const buys = 'buys: kit, afterMail: broadcast news, arm: b, after: 1 hour';
+  expect(judged(`{ ${buys} }`)).toMatchObject({ verdict: 'winner', arm: 'b' });
+  expect(judged(`{ ${buys}, refundsAfter: 5 hours }`)).toMatchObject({ verdict: 'no_winner', arm: 'a' });
+});
+
+it('a broadcast is sent once more, in other words, to those whom the first mail did not reach', () => {
+  const again = (unless: string): number[] => {
+    const result = run(
+      mail('a'),
+      `broadcasts:
+- { key: news, email: emails/news, at: 2026-03-03, tags: { none: [apart] } }
+- { key: again, email: emails/news, subject: Once more, resendOf: news, unless: ${unless}, at: 2026-03-05 }
+personas:
+- { name: silent }
+- { name: opens, does: [{ opens: broadcast news, after: 1 hour }] }
+- { name: clicks, does: [{ clicks: every broadcast, after: 1 hour }] }
+- { name: late, does: [{ opens: broadcast news, after: 3 days }] }
+- { name: buys, does: [{ buys: kit, afterMail: broadcast news, after: 1 hour, refundsAfter: 1 hour }] }
+- { name: bought, does: [{ buys: kit, after: 1 minute }] }
+- { name: unseen, trackingConsent: false }
+- { name: apart, tags: [apart] }
+- { name: leaves, does: [{ unsubscribes: true, after: 2 days }] }
+- { name: comes-later, joins: 1 day }`,
+    );
+    return sentOf(result, 'again').flatMap((at, place) => (at === '' ? [] : [place]));
+  };
+  expect(again('opened')).toEqual([0, 3, 5]);
+  expect(again('clicked')).toEqual([0, 1, 3, 5]);
+});
+
+const NEWS = '{ key: news, email: emails/news, at: 2026-03-03 }';
+const AGAIN = 'key: again, email: emails/news, resendOf: news';
 it.each([
   [
-    'broadcasts: [{ key: a, email: emails/news, at: 2026-03-01 }, { key: a, email: emails/news, at: 2026-03-01 }]\npersonas: [{ name: one }]',
+    'broadcasts: [{ key: a, email: emails/news, at: 2026-03-01 }, { key: a, email: emails/news, at: 2026-03-01 }]',
     'p:1: broadcasts.1.key: a second broadcast is called "a"',
   ],
   [
-    'broadcasts: [{ key: a, email: emails/news, at: "2026-03-01 09:00" }]\npersonas: [{ name: one }]',
+    'broadcasts: [{ key: a, email: emails/news, at: "2026-03-01 09:00" }]',
     'broadcasts.0.at: use a date such as',
   ],
-])('%s', (personas, message) => {
+  ['broadcasts: [{ key: a, email: emails/news }]', 'broadcasts.0.at: say when: give at or atLocal'],
+  [
+    'broadcasts: [{ key: a, email: emails/news, at: 2026-03-03, atLocal: "2026-03-03T09:00" }]',
+    'broadcasts.0.atLocal: give at or atLocal, not both',
+  ],
+  [
+    'broadcasts: [{ key: a, email: emails/news, at: 2026-03-03, ifPassed: send }]',
+    'broadcasts.0.ifPassed: it belongs to atLocal',
+  ],
+  [
+    'broadcasts: [{ key: a, email: emails/news, atLocal: "2026-02-30T09:00" }]',
+    'broadcasts.0.atLocal: write day and time of day such as',
+  ],
+  [
+    'broadcasts: [{ key: a, email: emails/news, atLocal: "2026-02-20T09:00" }]',
+    'broadcasts: "a": atLocal: that hour has passed everywhere on earth',
+  ],
+  [
+    'broadcasts: [{ key: a, email: emails/news, at: 2026-03-03, spreadMinutes: 90, expiresAt: 2026-03-03T01:00:00Z }]',
+    'broadcasts: "a": it would expire before the last of its mails is due, at 2026-03-03T01:30',
+  ],
+  [
+    'broadcasts: [{ key: a, email: emails/news, atLocal: "2026-03-05T09:00", ifPassed: skip, split: { arms: [{}, { subject: B }], testPercent: 50, waitMinutes: 60, judge: clicks } }]',
+    'broadcasts: "a": ifPassed: when a split test is decided every clock is past the hour',
+  ],
+  [
+    'broadcasts: [{ key: a, email: emails/news, at: 2026-03-03, split: { arms: [{}, {}], testPercent: 50, waitMinutes: 60, judge: clicks } }]',
+    'broadcasts.0.split.arms: arms A and B are the same mail',
+  ],
+  [
+    'segments: { x: { tag: hot } }\nbroadcasts: [{ key: a, email: emails/news, at: 2026-03-03, segments: { any: [x, y] } }]',
+    'broadcasts.0.segments.any.1: nothing under "segments" describes "y"; there are: x',
+  ],
+  [
+    'broadcasts: [{ key: a, email: emails/news, at: 2026-03-03, funnel: other }]',
+    'broadcasts.0.funnel: no file here describes the funnel "other"; there are: main',
+  ],
+  ['segments: { x: { any: [{ list: vip }] } }', 'segments.x.any.0.list: people of a simulation have no list'],
+  [
+    'segments: { x: { not: { field: emailDomain, op: is, value: example.com } } }',
+    'segments.x.not.field: people of a simulation have no emailDomain',
+  ],
+  [
+    'segments: { x: { opened: { broadcast: "17" } } }',
+    'segments.x.opened.broadcast: no broadcast here has this key',
+  ],
+  [
+    'segments: { x: { all: [{ purchased: { product: kits } }] } }',
+    'segments.x.all.0: there is no product "kits" here; there are: kit',
+  ],
+  [
+    'segments: { x: { not: { split: { funnel: main, step: a, arm: b } } } }',
+    'segments.x.not.split: a simulation keeps no arms of steps; ask for an arm of a broadcast',
+  ],
+  [
+    `segments: { x: { split: { broadcast: news, arm: c } } }\nbroadcasts: [${NEWS}]`,
+    'segments.x: there is no arm "c of broadcast 1" here',
+  ],
+  ['segments: { x: { tags: hot } }', 'segments.x: say one of all, any, not'],
+  [
+    `broadcasts: [{ ${AGAIN}, at: 2026-03-05 }]`,
+    'broadcasts.0.resendOf: no broadcast before it is called "news"',
+  ],
+  [
+    `broadcasts: [${NEWS}, { ${AGAIN}, at: 2026-03-05 }]`,
+    'broadcasts.1.subject: the first mail had these very words',
+  ],
+  [
+    `broadcasts: [${NEWS}, { ${AGAIN}, subject: B, at: 2026-03-05, tags: { any: [x] } }]`,
+    'broadcasts.1.tags: a mail that is sent once more goes to those whom the first did not reach',
+  ],
+  [
+    `broadcasts: [${NEWS}, { ${AGAIN}, subject: B, atLocal: "2026-03-05T09:00" }]`,
+    'broadcasts.1.startedAt: with atLocal, say when the owner starts it',
+  ],
+  [
+    `broadcasts: [${NEWS}, { ${AGAIN}, subject: B, at: 2026-03-02T12:00:00Z }]`,
+    'broadcasts: "again": resendOf: "news" can be sent once more when all of its mails are on their way; they are not yet',
+  ],
+  [
+    `broadcasts: [{ key: news, email: emails/news, at: 2026-03-03, unless: opened }]`,
+    'unless: it belongs to resendOf',
+  ],
+  ['', 'personas.0.does.0.opens: no broadcast is called "none"', 'opens: broadcast none'],
+  ['', 'personas.0.does.0.opens: there are no broadcasts', 'opens: every broadcast'],
+  ['', 'personas.0.does.0.arm: name the mail of a broadcast with a split test', 'opens: a, arm: a'],
+  [
+    '',
+    'personas.0.does.0.clicks: without trackingConsent nobody sees it',
+    'clicks: a',
+    'trackingConsent: false',
+  ],
+])('refused: %s %s', (more, message, does = 'tag: x', persona = 'count: 1') => {
+  const personas = `${more}\npersonas: [{ name: one, ${persona}, does: [{ ${does} }] }]`.trimStart();
   expect(() => run(mail('a'), personas)).toThrow(message);
 });

@@ -1,0 +1,186 @@
+import { sameArms, wordsOf, armKey } from '../../broadcasts/split.js';
+import { leavesOf, namedIn, type Condition } from '../../segments/condition.js';
+import { isColumn } from '../../segments/segment-fields.js';
+import type { FunnelDefinition } from '../funnel.schemas.js';
+import { among, type DefinitionProblem, type RuleName } from '../lint/rules.js';
+import { readSegments, type VirtualBroadcast } from './broadcasts.schemas.js';
+import type { Personas } from './personas.schemas.js';
+
+interface Problem {
+  field: PropertyKey[];
+  message: string;
+  rule?: RuleName;
+}
+
+/** What cannot be so about the broadcasts and the segments, and what a simulation cannot know of them. */
+export function broadcastProblems(
+  { broadcasts, segments }: Pick<Personas, 'broadcasts' | 'segments'>,
+  definitions: readonly FunnelDefinition[],
+): DefinitionProblem[] {
+  const { conditions, problems } = readSegments(segments, broadcasts);
+  return [
+    ...problems.map((problem) => ({ rule: 'wrong-value' as const, ...problem })),
+    ...Object.entries(conditions).flatMap(([name, condition]) => [
+      ...unknowable(name, condition),
+      ...lostIn(name, condition, { definitions, broadcasts }),
+    ]),
+    ...broadcasts.flatMap((broadcast, place) =>
+      problemsOf(broadcast, broadcasts.slice(0, place), {
+        segments: Object.keys(segments),
+        funnels: definitions.map(({ funnel }) => funnel),
+      }).map(({ field, message, rule = 'wrong-value' }) => ({
+        ...{ rule, message },
+        path: ['broadcasts', place, ...field],
+      })),
+    ),
+  ];
+}
+
+/** Personas have no names, addresses, languages or lists, and what a step's test drew is not kept. */
+function unknowable(name: string, condition: Condition): DefinitionProblem[] {
+  return leavesOf(condition).flatMap(({ leaf, path }): DefinitionProblem[] => {
+    const field = 'field' in leaf && isColumn(leaf.field) && leaf.field !== 'timeZone' ? leaf.field : null;
+    const what = 'list' in leaf ? 'list' : field;
+    const place = path === '' ? [] : path.split('.');
+    if ('split' in leaf && leaf.split.broadcast === undefined)
+      return [
+        {
+          ...{ rule: 'wrong-value', path: ['segments', name, ...place, 'split'] },
+          message:
+            'a simulation keeps no arms of steps; ask for an arm of a broadcast, or for what people did',
+        },
+      ];
+    if (what === null) return [];
+    return [
+      {
+        ...{ rule: 'wrong-value', path: ['segments', name, ...place, field === null ? 'list' : 'field'] },
+        message: `people of a simulation have no ${what}; ask for tags, for fields of their own or for what they did`,
+      },
+    ];
+  });
+}
+
+/** What a condition names that the files do not have. Affiliates are in no file; tags need not be there. */
+function lostIn(
+  name: string,
+  condition: Condition,
+  {
+    definitions,
+    broadcasts,
+  }: { definitions: readonly FunnelDefinition[]; broadcasts: Personas['broadcasts'] },
+): DefinitionProblem[] {
+  const funnels = definitions.map(({ funnel }) => funnel);
+  const known: Readonly<Record<string, readonly string[]>> = {
+    ...{ funnel: funnels, sequence: funnels, form: definitions.slice(0, 1).map(({ form }) => form.slug) },
+    product: definitions.flatMap(({ products }) => products.map(({ key }) => key)),
+    arm: broadcasts.flatMap(({ split }, place) =>
+      (split?.arms ?? []).map((_, arm) => `${armKey(arm)} of broadcast ${place + 1}`),
+    ),
+  };
+  return leavesOf(condition).flatMap(({ leaf, path }) =>
+    namedIn(leaf).flatMap(([kind, key]): DefinitionProblem[] => {
+      const keys = known[kind];
+      if (keys === undefined || keys.includes(key)) return [];
+      const message = `there is no ${kind} "${key}" here${among(keys)}`;
+      return [{ rule: 'wrong-value', path: ['segments', name, ...path.split('.').filter(Boolean)], message }];
+    }),
+  );
+}
+
+function problemsOf(
+  broadcast: VirtualBroadcast,
+  before: readonly VirtualBroadcast[],
+  { segments, funnels }: { segments: readonly string[]; funnels: readonly string[] },
+): Problem[] {
+  const { key, funnel, segments: named } = broadcast;
+  const lost = (['any', 'none'] as const).flatMap((which) =>
+    (named?.[which] ?? []).flatMap((segment, place): Problem[] =>
+      segments.includes(segment)
+        ? []
+        : [
+            {
+              field: ['segments', which, place],
+              message: `nothing under "segments" describes "${segment}"${among(segments)}`,
+            },
+          ],
+    ),
+  );
+  const arms = sameArms(broadcast.split === undefined ? [] : wordsOf(words(broadcast)));
+  return [
+    ...(before.some((one) => one.key === key)
+      ? [{ rule: 'duplicate-key' as const, field: ['key'], message: `a second broadcast is called "${key}"` }]
+      : []),
+    ...lost,
+    ...(funnel === undefined || funnels.includes(funnel)
+      ? []
+      : [{ field: ['funnel'], message: `no file here describes the funnel "${funnel}"${among(funnels)}` }]),
+    ...(arms === null
+      ? []
+      : [
+          {
+            rule: 'split-test' as const,
+            field: ['split', 'arms'],
+            message: `arms ${armKey(arms[0]).toUpperCase()} and ${armKey(arms[1]).toUpperCase()} are the same mail`,
+          },
+        ]),
+    ...timingProblems(broadcast),
+    ...resendProblems(broadcast, before),
+  ];
+}
+
+function timingProblems({ at, atLocal, fallbackZone, ifPassed }: VirtualBroadcast): Problem[] {
+  if (at === undefined && atLocal === undefined)
+    return [{ rule: 'missing-value', field: ['at'], message: 'say when: give at or atLocal' }];
+  if (at === undefined) return [];
+  if (atLocal !== undefined) return [{ field: ['atLocal'], message: 'give at or atLocal, not both' }];
+  const needless = fallbackZone === undefined ? (ifPassed === undefined ? null : 'ifPassed') : 'fallbackZone';
+  return needless === null
+    ? []
+    : [{ field: [needless], message: 'it belongs to atLocal: give that, or leave it out' }];
+}
+
+/** As `BroadcastResends` has it. */
+function resendProblems(broadcast: VirtualBroadcast, before: readonly VirtualBroadcast[]): Problem[] {
+  const { resendOf, unless, atLocal, startedAt } = broadcast;
+  if (resendOf === undefined)
+    return unless === undefined ? [] : [{ field: ['unless'], message: 'it belongs to resendOf' }];
+  const field = ['resendOf'];
+  const first = before.find(({ key }) => key === resendOf);
+  if (first === undefined)
+    return [{ field, message: `no broadcast before it is called "${resendOf}"${among(keysOf(before))}` }];
+  if (first.resendOf !== undefined)
+    return [{ field, message: `"${resendOf}" is itself sent once more; a person gets it twice at most` }];
+  const other = before.find((one) => one.resendOf === resendOf);
+  if (other !== undefined)
+    return [{ field, message: `"${resendOf}" is sent once more already, as "${other.key}"` }];
+  const problems = (['tags', 'segments', 'funnel', 'split'] as const).flatMap((name): Problem[] =>
+    broadcast[name] === undefined
+      ? []
+      : [
+          {
+            field: [name],
+            message: 'a mail that is sent once more goes to those whom the first did not reach: leave it out',
+          },
+        ],
+  );
+  if (sameArms([...wordsOf(words(first)), ...wordsOf(words(broadcast))]) !== null)
+    problems.push({
+      field: ['subject'],
+      message: 'the first mail had these very words; give another subject',
+    });
+  if (atLocal !== undefined && startedAt === undefined)
+    problems.push({
+      rule: 'missing-value',
+      field: ['startedAt'],
+      message: 'with atLocal, say when the owner starts it: all mails of the first are on their way then',
+    });
+  return problems;
+}
+
+function keysOf(broadcasts: readonly VirtualBroadcast[]): string[] {
+  return broadcasts.map(({ key }) => key);
+}
+
+function words({ email, subject, split }: VirtualBroadcast): Parameters<typeof wordsOf>[0] {
+  return { template: email, subject, split };
+}

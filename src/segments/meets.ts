@@ -1,0 +1,234 @@
+import type { FieldType } from '../subscribers/field.js';
+import { isAddress, lowered } from './compile.js';
+import type { Condition, FieldCondition, MailFilter, SplitFilter, TimeWindow } from './condition.js';
+
+const DAY_MS = 86_400_000;
+/** Arms of broadcasts are letters from `a` on. */
+const CODE_OF_A = 97;
+const DATE = /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/;
+
+/** A mail of somebody, and what was done with it. */
+export interface MailFacts {
+  at: Date;
+  /** As conditions name it. */
+  broadcast: string | null;
+  /** What it is about: the funnel, or the topic of a broadcast. */
+  funnel: string | null;
+  step: string | null;
+  /** Its place among the arms of a broadcast's split test. */
+  arm: number | null;
+  state: string;
+  hits: readonly { kind: string; class: string; at: Date }[];
+}
+
+/** Everything about somebody that a condition can ask. */
+export interface PersonFacts {
+  status: string;
+  createdAt: Date;
+  confirmedAt: Date | null;
+  /** As it is stored, in lower case. */
+  email: string;
+  name: string | null;
+  timeZone: string | null;
+  locale: string | null;
+  fields: Readonly<Record<string, unknown>>;
+  tags: readonly string[];
+  lists: readonly string[];
+  mails: readonly MailFacts[];
+  orders: readonly { status: string; paidAt: Date | null; products: readonly string[] }[];
+  memberships: readonly { product: string; state: string; endsAt: Date | null }[];
+  /** The code of whose link they came by. */
+  affiliate: string | null;
+  isAffiliate: boolean;
+  enrollments: readonly { sequence: string; funnel: string; status: string }[];
+  /** Of split tests of steps, `funnel/step`: the arm that was drawn; of a step that was edited the last form counts. */
+  arms: readonly { test: string; arm: string }[];
+  /** Slugs of those by which they signed up. */
+  forms: readonly string[];
+}
+
+export interface Reading {
+  /** What "in the last 30 days" counts from. */
+  now: Date;
+  /** Of the own field that is asked about. */
+  typeOf(this: void, condition: FieldCondition): FieldType | undefined;
+}
+
+/**
+ * Whether somebody belongs to a segment, read without a database from what is known of them. Means the same as the SQL of
+ * `compileConditions`, which a property test compares with it.
+ */
+export function meets(person: PersonFacts, condition: Condition, reading: Reading): boolean {
+  if ('all' in condition) return condition.all.every((one) => meets(person, one, reading));
+  if ('any' in condition) return condition.any.some((one) => meets(person, one, reading));
+  if ('not' in condition) return !meets(person, condition.not, reading);
+  if ('status' in condition) return condition.status.some((one) => one === person.status);
+  if ('tag' in condition) return person.tags.includes(condition.tag);
+  if ('list' in condition) return person.lists.includes(condition.list);
+  if ('field' in condition) return meetsField(person, condition, reading);
+  if ('signedUp' in condition) return within(person.createdAt, condition.signedUp, reading);
+  if ('confirmed' in condition)
+    return person.confirmedAt !== null && within(person.confirmedAt, condition.confirmed, reading);
+  if ('funnel' in condition) return person.enrollments.some(({ funnel }) => funnel === condition.funnel);
+  if ('form' in condition) return person.forms.includes(condition.form);
+  if ('sequence' in condition) {
+    const { key, is } = condition.sequence;
+    return person.enrollments.some(
+      ({ sequence, status }) => sequence === key && (is === 'ever' || status === is),
+    );
+  }
+  if ('split' in condition) return wasDrawn(person, condition.split);
+  if ('affiliate' in condition)
+    return condition.affiliate === 'self'
+      ? person.isAffiliate
+      : person.affiliate !== null && ['any', person.affiliate].includes(condition.affiliate);
+  if ('purchased' in condition) return hasBought(person, condition.purchased, reading);
+  if ('member' in condition) return isMember(person, condition.member, reading);
+  return meetsMail(person, condition, reading);
+}
+
+function wasDrawn({ mails, arms }: PersonFacts, { broadcast, funnel, step, arm }: SplitFilter): boolean {
+  if (broadcast === undefined)
+    return arms.findLast(({ test }) => test === `${funnel ?? ''}/${step ?? ''}`)?.arm === arm;
+  return mails.some(
+    (mail) =>
+      mail.broadcast === broadcast && mail.arm !== null && String.fromCodePoint(CODE_OF_A + mail.arm) === arm,
+  );
+}
+
+/** A refunded order is no purchase. */
+function hasBought(
+  { orders }: PersonFacts,
+  { product, ...window }: TimeWindow & { product?: string | undefined },
+  reading: Reading,
+): boolean {
+  return orders.some(
+    ({ status, paidAt, products }) =>
+      status === 'paid' &&
+      paidAt !== null &&
+      within(paidAt, window, reading) &&
+      (product === undefined || products.includes(product)),
+  );
+}
+
+/** Of whom the end has passed is no member, whether or not it is written down. */
+function isMember(
+  { memberships }: PersonFacts,
+  { product, is }: { product?: string | undefined; is: string },
+  { now }: Reading,
+): boolean {
+  return memberships.some((one) => {
+    const isOver = one.state === 'active' && one.endsAt !== null && one.endsAt <= now;
+    return (
+      (product === undefined || product === one.product) &&
+      (is === 'ever' || is === (isOver ? 'ended' : one.state))
+    );
+  });
+}
+
+function meetsMail(
+  { mails }: PersonFacts,
+  condition: Extract<Condition, { received: unknown } | { opened: unknown } | { clicked: unknown }>,
+  reading: Reading,
+): boolean {
+  if ('received' in condition)
+    return mails.some(
+      (mail) =>
+        ['accepted', 'unknown'].includes(mail.state) &&
+        within(mail.at, condition.received, reading) &&
+        isOf(mail, condition.received),
+    );
+  // Machines that fetch pictures and follow links are nobody.
+  const [kind, asked, classes] =
+    'opened' in condition
+      ? (['open', condition.opened, ['human', 'unknown']] as const)
+      : (['click', condition.clicked, ['human']] as const);
+  return mails.some(
+    (mail) =>
+      isOf(mail, asked) &&
+      mail.hits.some(
+        (hit) =>
+          hit.kind === kind && classes.some((one) => one === hit.class) && within(hit.at, asked, reading),
+      ),
+  );
+}
+
+function isOf(mail: MailFacts, { broadcast, funnel, step }: MailFilter): boolean {
+  return (
+    (broadcast === undefined || mail.broadcast === broadcast) &&
+    (funnel === undefined || mail.funnel === funnel) &&
+    (step === undefined || mail.step === step)
+  );
+}
+
+function within(at: Date, { withinDays, since, until }: TimeWindow, { now }: Reading): boolean {
+  return (
+    (withinDays === undefined || at.getTime() >= now.getTime() - withinDays * DAY_MS) &&
+    (since === undefined || at >= new Date(since)) &&
+    (until === undefined || at < new Date(until))
+  );
+}
+
+function meetsField(person: PersonFacts, asked: FieldCondition, reading: Reading): boolean {
+  const condition = isAddress(asked.field) ? lowered(asked) : asked;
+  const value = valueOf(person, condition, reading);
+  if (value === null) return false;
+  const offset = (days: number): string =>
+    new Date(reading.now.getTime() + days * DAY_MS).toISOString().slice(0, 10);
+  const lower = (text: unknown): string => String(text).replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+  const [text, number] = [String(value), Number(value)];
+  switch (condition.op) {
+    case 'isSet':
+      return true;
+    case 'is':
+      return value === condition.value;
+    case 'isNot':
+      return value !== condition.value;
+    case 'oneOf':
+      return condition.value.some((one) => one === value);
+    case 'contains':
+      return lower(text).includes(lower(condition.value));
+    case 'startsWith':
+      return lower(text).startsWith(lower(condition.value));
+    case 'atLeast':
+      return number >= condition.value;
+    case 'atMost':
+      return number <= condition.value;
+    case 'above':
+      return number > condition.value;
+    case 'below':
+      return number < condition.value;
+    case 'before':
+      return text < condition.value;
+    case 'after':
+      return text > condition.value;
+    case 'withinDays':
+      return text >= offset(-condition.value) && text <= offset(0);
+    case 'inNextDays':
+      return text > offset(0) && text <= offset(condition.value);
+  }
+}
+
+const COLUMNS: Readonly<Record<string, (person: PersonFacts) => string | null>> = {
+  email: ({ email }) => email,
+  emailDomain: ({ email }) => email.split('@')[1] ?? '',
+  name: ({ name }) => name,
+  timeZone: ({ timeZone }) => timeZone,
+  locale: ({ locale }) => locale,
+};
+
+/** Null for an empty field, and for a value that is not of the field's type. */
+function valueOf(
+  person: PersonFacts,
+  condition: FieldCondition,
+  { typeOf }: Reading,
+): string | number | boolean | null {
+  const column = COLUMNS[condition.field];
+  if (column) return column(person);
+  const value = person.fields[condition.field];
+  const type = typeOf(condition);
+  if (type === 'number') return typeof value === 'number' ? value : null;
+  if (type === 'boolean') return typeof value === 'boolean' ? value : null;
+  if (typeof value !== 'string') return null;
+  return type === 'date' && !DATE.test(value) ? null : value;
+}
