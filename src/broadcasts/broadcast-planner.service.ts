@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import type { PreparedBatch } from '../delivery/mail-batch.js';
 import { MessagesService } from '../delivery/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { inSmallHeap } from '../infra/small-heap.js';
 import type { Broadcast } from './broadcast.js';
 import { broadcastBatch } from './broadcast-batch.js';
 import { BroadcastUpkeep } from './broadcast-upkeep.service.js';
@@ -52,7 +53,7 @@ export class BroadcastPlanner {
       try {
         if (state === 'scheduled') await this.upkeep.begin(id);
         if (state === 'planning' || state === 'running') await this.upkeep.afterPause(id, goesOn);
-        if (state === 'scheduled' || state === 'planning') await this.plan(id, run);
+        if (state === 'scheduled' || state === 'planning') await inSmallHeap(() => this.plan(id, run));
         if (state === 'running') await this.tests.advance(id, goesOn);
         if (state === 'running' && !(await this.upkeep.hasOpenMails(id)))
           await this.upkeep.move(id, 'complete');

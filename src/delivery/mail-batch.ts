@@ -1,4 +1,4 @@
-import { addressHash } from '../subscribers/address-hash.js';
+import { writeAddressHash } from '../subscribers/address-hash.js';
 import type { OpenHours } from '../values/week-hours.js';
 import type { MessageClass, MessageKind, Sender } from './message.js';
 import { MESSAGE_ID_BYTES, writeMessageId } from './message-id.js';
@@ -112,7 +112,7 @@ export function prepareBatch(secret: Buffer, { shared, mails, times }: MailBatch
   for (const [nth, emailKey] of emailKeys.entries()) {
     const [before, after] = shared[mails.shared[nth] ?? -1]?.dedupeKey ?? ['', ''];
     const id = mails.enrollmentIds[nth] ?? mails.subscriberIds[nth] ?? '';
-    addressHashes.set(addressHash(secret, emailKey), nth * ADDRESS_HASH_BYTES);
+    writeAddressHash(addressHashes, nth * ADDRESS_HASH_BYTES, secret, emailKey);
     writeMessageId(messageIds, nth * MESSAGE_ID_BYTES, secret, before + id + after);
     const domain = domainOf(mails.addresses[nth] ?? '');
     let place = places.get(domain);

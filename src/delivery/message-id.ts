@@ -1,5 +1,5 @@
 import { domainToASCII } from 'node:url';
-import { hmacSha256 } from '../values/hmac.js';
+import { hmacSha256Text } from '../values/hmac.js';
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
 const CODES = Buffer.from(ALPHABET, 'latin1');
@@ -27,6 +27,7 @@ export function messageIdEnd(senderEmail: string): string {
 
 /** Writes what stands before the @ in `MESSAGE_ID_BYTES` of ASCII. */
 export function writeMessageId(to: Buffer, at: number, secret: Buffer, dedupeKey: string): void {
-  const mac = hmacSha256(secret, `message-id\0${dedupeKey}`);
-  for (let place = 0; place < MESSAGE_ID_BYTES; place++) to[at + place] = CODES[(mac[place] ?? 0) & 31] ?? 0;
+  const mac = hmacSha256Text(secret, `message-id\0${dedupeKey}`);
+  for (let place = 0; place < MESSAGE_ID_BYTES; place++)
+    to[at + place] = CODES[mac.charCodeAt(place) & 31] ?? 0;
 }

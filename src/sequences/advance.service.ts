@@ -2,6 +2,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { MessagesService } from '../delivery/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { inSmallHeap } from '../infra/small-heap.js';
 import { needsOf, planBatch, withoutSubscribers, type DueGroup } from './advance-batch.js';
 import { touchedSubscribers, type BatchPlan } from './batch-plan.js';
 import { EffectsService } from './effects.service.js';
@@ -67,7 +68,7 @@ export class AdvanceService {
       const lane = async (): Promise<void> => {
         while (goesOn() && (await this.advanceBatch(run, BATCH)) > 0);
       };
-      const ends = await Promise.allSettled(Array.from({ length: LANES }, lane));
+      const ends = await inSmallHeap(() => Promise.allSettled(Array.from({ length: LANES }, lane)));
       for (const end of ends) if (end.status === 'rejected') throw end.reason;
     }
     return run.moved;

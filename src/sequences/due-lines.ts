@@ -5,8 +5,8 @@ const BROKEN = 'an address holds a space, a tab or a line break';
 type Columns = { -readonly [Column in keyof DuePeople]: string[] };
 
 /**
- * Reads those whom `EnrollmentsQueries.claimDue` claimed, a line for each: the ids of enrollment and subscriber and the
- * address as it is compared and as it is written, then, behind tabs, what may be the same for many. People of whom it is
+ * Reads those whom `EnrollmentsQueries.claimDue` claimed, a line for each: the ids of enrollment and subscriber, the
+ * address as it is compared and, where that differs, as it is written, then, behind tabs, what may be the same for many. People of whom it is
  * the same form a group; groups come in the order of their first. `firstData` is the `data` of all who bring none.
  *
  * @throws Error when a line does not have all of its parts, as when an address held a space, a tab or a line break, which
@@ -14,26 +14,26 @@ type Columns = { -readonly [Column in keyof DuePeople]: string[] };
  */
 export function readDue(lines: string, firstData: string): DueGroup[] {
   const groups = new Map<string, DueGroup & { people: Columns }>();
-  for (const line of lines.split('\n')) {
-    const tab = line.indexOf('\t');
-    const rest = line.slice(tab);
+  for (let start = 0; start < lines.length;) {
+    const lineBreak = lines.indexOf('\n', start);
+    const end = lineBreak < 0 ? lines.length : lineBreak;
+    const first = lines.indexOf(' ', start);
+    const second = lines.indexOf(' ', first + 1);
+    const third = lines.indexOf(' ', second + 1);
+    const tab = lines.indexOf('\t', start);
+    const emailKey = lines.slice(second + 1, third);
+    if (first < start || second <= first || third <= second + 1 || tab <= third || tab >= end)
+      throw new Error(BROKEN);
+    if (lines.lastIndexOf(' ', tab) !== third) throw new Error(BROKEN);
+    const rest = lines.slice(tab, end);
     let group = groups.get(rest);
     if (group === undefined) groups.set(rest, (group = readGroup(rest, firstData)));
-    const first = line.indexOf(' ');
-    const second = line.indexOf(' ', first + 1);
-    const third = line.indexOf(' ', second + 1);
-    if (second <= first || third <= second || third >= tab || line.lastIndexOf(' ', tab) !== third)
-      throw new Error(BROKEN);
-    const emailKey = line.slice(second + 1, third);
-    group.people.ids.push(line.slice(0, first));
-    group.people.subscriberIds.push(line.slice(first + 1, second));
+    group.people.ids.push(lines.slice(start, first));
+    group.people.subscriberIds.push(lines.slice(first + 1, second));
     group.people.emailKeys.push(emailKey);
     // One text for both saves what each mail holds in memory.
-    group.people.emails.push(
-      line.startsWith(emailKey, third + 1) && tab - third - 1 === emailKey.length
-        ? emailKey
-        : line.slice(third + 1, tab),
-    );
+    group.people.emails.push(third + 1 === tab ? emailKey : lines.slice(third + 1, tab));
+    start = end + 1;
   }
   return [...groups.values()];
 }

@@ -84,7 +84,8 @@ export class EnrollmentsQueries {
        last as materialized (select next_at, id from due order by next_at desc, id desc limit 1)
        select (select data::text from first) as data, (select id from last) as "lastId",
          (select extract(epoch from next_at)::float8 * 1000 from last) as "lastAtMs",
-         string_agg(d.id || ' ' || d.subscriber_id || ' ' || s.email_key || ' ' || s.email || E'\t'
+         string_agg(d.id || ' ' || d.subscriber_id || ' ' || s.email_key || ' '
+           || case when s.email = s.email_key then '' else s.email end || E'\t'
            || d.version_id || E'\t' || d.step_key || E'\t' || s.status || E'\t' || coalesce(s.time_zone, '') || E'\t'
            || case when d.wait_until is null then 'new' when d.wait_until <= $1 then 'over' else 'pending' end || E'\t'
            || case when d.next_at < $1::timestamptz - interval '1 hour'

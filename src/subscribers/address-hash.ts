@@ -9,3 +9,8 @@ export function addressHash(secret: Buffer, emailKey: string): Buffer {
 export function addressHashHex(secret: Buffer, emailKey: string): string {
   return hmacSha256Text(secret, `address\0${emailKey}`, undefined, 'hex');
 }
+
+/** Writes it to its place among thousands, without a buffer for each. */
+export function writeAddressHash(to: Buffer, at: number, secret: Buffer, emailKey: string): void {
+  to.write(hmacSha256Text(secret, `address\0${emailKey}`), at, 'latin1');
+}

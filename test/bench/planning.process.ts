@@ -15,6 +15,8 @@ export interface PlanningTask {
 export interface PlanningResult {
   seconds: number;
   cpuSeconds: number;
+  /** Resident memory before the first row; planning adds what is between the two. */
+  startMb: number;
   peakMb: number;
 }
 
@@ -50,6 +52,7 @@ async function run({ databaseUrl, dataDir, what }: PlanningTask): Promise<Planni
   };
   every(look, LOOK_AT_MEMORY_EVERY_MS).unref();
   look();
+  const startMb = peak / 2 ** 20;
   const [startedMs, before] = [performance.now(), process.cpuUsage()];
   await (what === 'steps' ? enrollments.advanceAllDue(FOREVER) : planner.run(FOREVER));
   const { user, system } = process.cpuUsage(before);
@@ -57,6 +60,7 @@ async function run({ databaseUrl, dataDir, what }: PlanningTask): Promise<Planni
   return {
     seconds: (performance.now() - startedMs) / 1000,
     cpuSeconds: (user + system) / 1e6,
+    startMb,
     peakMb: peak / 2 ** 20,
   };
 }

@@ -85,7 +85,7 @@ function rowsOf(
 function stages(runs: Record<string, Planned>): string {
   const each = (run: Planned, seconds: number): string => ((seconds * 1e6) / run.rows).toFixed(1);
   return table([
-    ['µs a mail', 'mails', 'elapsed', 'worker cpu', 'postgres cpu', 'wal bytes', 'peak MB'],
+    ['µs a mail', 'mails', 'elapsed', 'worker cpu', 'postgres cpu', 'wal bytes', 'MB at start', 'peak MB'],
     ...Object.entries(runs).map(([label, run]) => [
       label,
       String(run.rows),
@@ -93,6 +93,7 @@ function stages(runs: Record<string, Planned>): string {
       each(run, run.cpuSeconds),
       each(run, run.postgresSeconds),
       (run.walBytes / run.rows).toFixed(0),
+      run.startMb.toFixed(0),
       run.peakMb.toFixed(0),
     ]),
   ]);
