@@ -3,7 +3,7 @@ import type { Condition, FieldCondition, Leaf, MailFilter, TimeWindow } from '..
 
 const OPERATORS: Readonly<Record<FieldCondition['op'], string>> = {
   is: 'is',
-  isNot: 'is not',
+  isNot: 'is something else than',
   oneOf: 'is one of',
   contains: 'contains',
   startsWith: 'begins with',

@@ -34,8 +34,11 @@ interface People {
   where: string[];
 }
 
-/** As the rest of the product counts them: machines that fetch pictures and follow links are nobody. */
-const OPENED = `e.kind = 'open' and e.class in ('human', 'unknown')`;
+/**
+ * As the rest of the product counts them: machines that fetch pictures and follow links are nobody. Whoever clicked has
+ * opened, also where the mail program shows no pictures.
+ */
+const OPENED = `e.kind in ('open', 'click') and (e.kind = 'open' or e.class = 'human')`;
 const CLICKED = `e.kind = 'click' and e.class = 'human'`;
 /** Fits the partial indexes on the reader, which hold these two classes. */
 const OF_A_READER = `e.class in ('human', 'unknown')`;

@@ -169,8 +169,8 @@ const node: z.ZodType<Condition> = z
   .meta({
     id: 'SegmentCondition',
     description:
-      'One of: `all`, `any` or `not` over more conditions; `status`; `tag`; `list`; `field` with `op` and `value`; ' +
-      '`signedUp`, `confirmed`; `opened`, `clicked` (by people, not by machines), `received`; `purchased`; `member` (of what a product grants); `affiliate` (a code, `any`, or `self`: an affiliate of the same address); `split` (the `arm` that the test of a `broadcast`, or of a `step` of a `funnel`, drew for them; `holdout`: none); `sequence`; `funnel`; `form`.',
+      'One of: `all`, `any` or `not` over more conditions; `status`; `tag`; `list`; `field` with `op` and `value` (`isNot`: it holds something else; an empty field is none of it); ' +
+      '`signedUp`, `confirmed`; `opened`, `clicked` (by people, not by machines; who clicked has opened), `received`; `purchased`; `member` (of what a product grants); `affiliate` (a code, `any`, or `self`: an affiliate of the same address); `split` (the `arm` that the test of a `broadcast`, or of a `step` of a `funnel`, drew for them; `holdout`: none); `sequence`; `funnel`; `form`.',
   });
 
 /** Refuses trees that are too deep or too large before anything walks them by recursion. */

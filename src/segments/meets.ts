@@ -138,18 +138,14 @@ function meetsMail(
         within(mail.at, condition.received, reading) &&
         isOf(mail, condition.received),
     );
-  // Machines that fetch pictures and follow links are nobody.
-  const [kind, asked, classes] =
-    'opened' in condition
-      ? (['open', condition.opened, ['human', 'unknown']] as const)
-      : (['click', condition.clicked, ['human']] as const);
+  // Machines that fetch pictures and follow links are nobody; whoever clicked has opened.
+  const asked = 'opened' in condition ? condition.opened : condition.clicked;
+  const counts = ({ kind, class: by }: MailFacts['hits'][number]): boolean =>
+    by === 'human'
+      ? kind === 'click' || (kind === 'open' && 'opened' in condition)
+      : by === 'unknown' && kind === 'open' && 'opened' in condition;
   return mails.some(
-    (mail) =>
-      isOf(mail, asked) &&
-      mail.hits.some(
-        (hit) =>
-          hit.kind === kind && classes.some((one) => one === hit.class) && within(hit.at, asked, reading),
-      ),
+    (mail) => isOf(mail, asked) && mail.hits.some((hit) => counts(hit) && within(hit.at, asked, reading)),
   );
 }
 
