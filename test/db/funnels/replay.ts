@@ -285,7 +285,7 @@ export class Replay {
     let round = 0;
     do {
       if (round++ > 20) throw new Error('what is due does not come to an end');
-      await runner.run('broadcasts.plan');
+      if (personas.broadcasts.length > 0) await runner.run('broadcasts.plan');
       do await runner.run('sequences.advance-due');
       while (await isOpen());
       while (((await this.nextTimes())[1] ?? 0) <= nowMs) {
@@ -293,7 +293,7 @@ export class Replay {
         await runner.run('delivery.send-due');
       }
       // What has just gone may have been the last mail of a test.
-      if (personas.broadcasts.length > 0) await runner.run('broadcasts.plan');
+      if (personas.broadcasts.some(({ split }) => split !== undefined)) await runner.run('broadcasts.plan');
     } while ((await broadcastIsDue()) || ((await this.nextTimes())[1] ?? 0) <= nowMs);
   }
 

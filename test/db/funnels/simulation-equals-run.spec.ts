@@ -24,7 +24,9 @@ import { randomScenario, type Scenario } from './random-funnels.js';
 import { Replay } from './replay.js';
 
 /** More of them: `SIMULATIONS=200 SIMULATIONS_FROM=1000 npx vitest run …`. */
-const RUNS = Number(process.env['SIMULATIONS'] ?? 4);
+const RUNS = Number(process.env['SIMULATIONS'] ?? 3);
+/** A scenario is a hundred moments and more, each with its jobs. */
+const TIMEOUT_MS = 120_000;
 const FROM = Number(process.env['SIMULATIONS_FROM'] ?? 1);
 
 describe('a simulation', () => {
@@ -47,6 +49,7 @@ describe('a simulation', () => {
         await clear(test);
       }
     },
+    TIMEOUT_MS,
   );
 
   it('and a real run agree on a broadcast’s winner, on clocks that change, and on who gets it once more', async () => {
