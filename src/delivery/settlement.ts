@@ -32,7 +32,7 @@ const STAGES: Readonly<Record<string, ReplyStage>> = {
 };
 
 /** Nothing of this has to do with the mail: it waits until it is put right, for as long as it takes. */
-const OUR_TROUBLE: ReadonlySet<string> = new Set(['connect', 'login', 'signing']);
+const OUR_TROUBLE: ReadonlySet<string> = new Set(['connect', 'login', 'signing', 'kept waiting']);
 const OUR_TROUBLE_MINUTES = 1;
 /** The relay went silent or away in the middle, which is its own doing; or a mail's, when the relay works for others. */
 const RELAY_LOST: ReadonlySet<string> = new Set(['envelope', 'barrier']);

@@ -5,6 +5,8 @@ import { tagHeader } from './provider-tag.js';
 import { RelaySilent, SmtpSession, type SmtpReply } from './smtp-session.transport.js';
 
 const MAX_REASON_CHARS = 500;
+/** A relay that ends the connection after this time at a barrier of ours, which the database is slow to answer, is in its right. */
+const KEPT_WAITING_MS = 10_000;
 /** What may never stand between `<` and `>` of an envelope: it would end the address or the command. */
 const NOT_IN_ENVELOPE = /[\p{Cc}\s<>]/u;
 
@@ -115,12 +117,12 @@ export class SmtpLane {
       if (refused) return refused;
       passing('data-354', mail.id);
       stage = 'barrier';
+      const askedMs = performance.now();
       if (!(await barrier())) {
         session.destroy();
         return { kind: 'held' };
       }
-      if (!session.alive)
-        return { kind: 'not_sent', stage: 'barrier', reason: 'the connection ended before the body' };
+      if (!session.alive) return endedAtBarrier(performance.now() - askedMs);
       stage = 'body';
       writeBody(session, mail, this.envelopeOf(following(), session));
       const reply = await session.reply();
@@ -253,6 +255,17 @@ function writeBody(session: SmtpSession, { id, raw }: OutgoingMail, following: s
 function dotStuffed(raw: Buffer): Buffer {
   if (raw[0] !== 0x2e && !raw.includes('\r\n.')) return raw;
   return Buffer.from(raw.toString('latin1').replace(/^\./gm, '..'), 'latin1');
+}
+
+/** No word about the relay, nor about the mail, when it was the database that kept both waiting. */
+function endedAtBarrier(waitedMs: number): SendOutcome {
+  return waitedMs >= KEPT_WAITING_MS
+    ? {
+        kind: 'not_sent',
+        stage: 'kept waiting',
+        reason: 'the relay did not wait as long as the database was away',
+      }
+    : { kind: 'not_sent', stage: 'barrier', reason: 'the connection ended before the body' };
 }
 
 async function reset(session: SmtpSession): Promise<void> {

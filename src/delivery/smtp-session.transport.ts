@@ -46,7 +46,7 @@ export class SmtpSession {
   ) {
     socket.removeAllListeners('data').removeAllListeners('timeout');
     socket.on('data', (chunk: Buffer) => this.#read(chunk.toString('latin1')));
-    socket.on('timeout', () => this.#end(new RelaySilent('the relay did not answer in time')));
+    socket.on('timeout', () => this.#silent());
     socket.on('error', (error: Error) => this.#end(error));
     socket.on('end', () => this.#end(new Error('the relay closed the connection')));
     socket.on('close', () => this.#end(new Error('the connection was closed')));
@@ -140,6 +140,12 @@ export class SmtpSession {
     const first = this.#waiting.shift();
     if (first) first.resolve(reply);
     else this.#replies.push(reply);
+  }
+
+  /** While a mail waits at its barrier it is the relay that waits for us: it is given its time anew. */
+  #silent(): void {
+    if (this.#waiting.length > 0) this.#end(new RelaySilent('the relay did not answer in time'));
+    else if (!this.#ended) this.socket.setTimeout(SOCKET_TIMEOUT_MS);
   }
 
   #end(reason: Error): void {

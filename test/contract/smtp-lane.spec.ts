@@ -138,6 +138,54 @@ describe('a lane that begins with the next mail before the last one is answered'
   });
 });
 
+describe('a lane whose barrier is slow, as the database is away for a minute', () => {
+  let sink: CountingSink;
+  let lane: SmtpLane;
+  let socket: Socket;
+
+  beforeEach(async () => {
+    sink = new CountingSink();
+    await sink.listen();
+    lane = new SmtpLane('relay', new URL(sink.url));
+    const timeouts = vi.spyOn(Socket.prototype, 'setTimeout');
+    await lane.send(mail('1'), YES);
+    socket = timeouts.mock.contexts.at(-1) as Socket;
+    timeouts.mockRestore();
+    vi.useFakeTimers({ toFake: ['performance'] });
+  });
+  afterEach(async () => {
+    vi.useRealTimers();
+    lane.close();
+    await sink.close();
+  });
+
+  it('does not blame the relay for a minute in which we owe the next byte, and sends the mail after it', async () => {
+    const timers = vi.spyOn(socket, 'setTimeout');
+    const sent = lane.send(mail('2'), async () => {
+      vi.advanceTimersByTime(60_000);
+      return socket.emit('timeout');
+    });
+    expect(await sent).toMatchObject({ kind: 'accepted' });
+    // Else the reply to the body would be waited for without end.
+    expect(timers).toHaveBeenCalledExactlyOnceWith(60_000);
+    expect([...sink.taken.values()]).toEqual([1, 1]);
+    expect(sink.hits.connect).toBe(1);
+  });
+
+  it.each([
+    [70_000, 'kept waiting'],
+    [1_000, 'barrier'],
+  ])('says of a relay that goes away after %i ms of it: %s', async (ms, stage) => {
+    const sent = lane.send(mail('2'), async () => {
+      vi.advanceTimersByTime(ms);
+      return socket.emit('end');
+    });
+    expect(await sent).toMatchObject({ kind: 'not_sent', stage });
+    expect(sink.takenTotal).toBe(1);
+    expect(await lane.send(mail('2'), YES)).toMatchObject({ kind: 'accepted' });
+  });
+});
+
 describe('keeping one thing ready', () => {
   it('prepares one ahead, in order, until there is no more', async () => {
     let made = 0;

@@ -21,6 +21,7 @@ describe('what an outcome says about the relay, and whether the mail has used up
       ['login refused', lost('login'), 'auth', { counts: false }],
       ['gone in the envelope', lost('envelope'), 'silent', { counts: true, probeCounts: false }],
       ['gone after the 354', lost('barrier'), 'silent', { counts: true, probeCounts: false }],
+      ['gone while our database was away', lost('kept waiting'), null, { counts: false }],
       ['gone in the body', { kind: 'unknown', reason: 'no answer' }, 'silent', { counts: true }],
       ['our own rendering', lost('render'), null, { counts: true }],
       ['our own signature', lost('signing'), null, { counts: false }],
