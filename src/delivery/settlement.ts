@@ -39,6 +39,8 @@ const RELAY_LOST: ReadonlySet<string> = new Set(['envelope', 'barrier']);
 /** "Too many messages": the lane goes slower by itself, so this is only how soon the one mail asks again. */
 const LATER_MINUTES = 5;
 const UNKNOWN_RESEND_MINUTES = 1;
+/** A mail that has failed so often may be what ends the connection: it must not try a relay again and again, for nothing. */
+const SUSPECT_FROM_ATTEMPT = 3;
 
 /**
  * From what happened on the wire to what is written down. Pure. A bulk mail whose body was under way when the
@@ -136,7 +138,8 @@ function notSent(
   { now, probe }: { now: Date; probe: boolean },
 ): Retry & { countsAsAttempt: boolean } {
   // Counted unless the relay is known to be out: a mail that makes a good relay end the connection must come to an end.
-  const ours = OUR_TROUBLE.has(stage) || (probe && RELAY_LOST.has(stage));
+  const suspect = attempt >= SUSPECT_FROM_ATTEMPT;
+  const ours = OUR_TROUBLE.has(stage) || (probe && !suspect && RELAY_LOST.has(stage));
   if (!ours) return { ...later(attempt, reason, now), countsAsAttempt: true };
   // A key is put right by a person, and all mails of the domain ask again each time.
   const minutes = stage === 'signing' ? LATER_MINUTES : OUR_TROUBLE_MINUTES;

@@ -8,6 +8,7 @@ import {
   DEFAULT_OVERDUE,
   isOutage,
   overdueParameters,
+  overdueSql,
   type OverdueParameters,
   type OverduePolicy,
   type OverdueSettings,
@@ -164,8 +165,8 @@ export class OverdueService {
 /** A quiet installation is silent without anything being late. Reads what is ready until it finds one. */
 async function anyLate(manager: EntityManager, before: Date, now: Date): Promise<boolean> {
   const rows: unknown[] = await manager.query(
-    `select 1 from message where state = 'ready' and class = 'marketing' and coalesce(planned_for, due_at) < $1
-       and due_at <= $2 limit 1`,
+    `select 1 from message m where m.state = 'ready'
+       and ${overdueSql('m', { overdueBefore: '$1', dueBy: '$2', action: `'held'` })} limit 1`,
     [before, now],
   );
   return rows.length > 0;

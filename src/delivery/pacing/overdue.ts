@@ -70,7 +70,8 @@ export function isOutage(aliveAt: Date, now: Date, { afterHours }: OverdueSettin
 
 /**
  * The claim's condition over message `alias`; the others are parameters such as `$4`. Somebody waits for a confirmation
- * or a receipt however late it is.
+ * or a receipt however late it is. What was tried in the last minutes of an outage comes up again shortly after it, and
+ * is as late as the others.
  */
 export function overdueSql(
   alias: string,
@@ -78,5 +79,6 @@ export function overdueSql(
 ): string {
   return `(${action}::text is not null and ${alias}.class = 'marketing'
     and coalesce(${alias}.planned_for, ${alias}.due_at) < ${overdueBefore}::timestamptz
-    and (${dueBy}::timestamptz is null or ${alias}.due_at <= ${dueBy}::timestamptz))`;
+    and (${dueBy}::timestamptz is null or ${alias}.due_at <= ${dueBy}::timestamptz
+      or (${alias}.relay is not null and ${alias}.due_at <= ${dueBy}::timestamptz + interval '1 hour')))`;
 }

@@ -54,4 +54,16 @@ describe('what an outcome says about the relay, and whether the mail has used up
     expect(settlementOf(MAIL, outcome, told).countsAsAttempt).toBe(counts);
     expect(settlementOf(MAIL, outcome, { ...told, probe: true }).countsAsAttempt).toBe(probeCounts);
   });
+
+  it('brings a mail that ends the connection each time to an end, though it is the one that tries the relay', () => {
+    const told = { now: NOW, durationMs: 1, relay: 'one', tls: null, probe: true };
+    const after = (attempt: number): unknown => settlementOf({ ...MAIL, attempt }, lost('envelope'), told);
+    expect(after(2)).toMatchObject({ state: 'ready', countsAsAttempt: false });
+    // Later each time, so that meanwhile others try the relay.
+    const dueAt = new Date('2026-03-02T09:15:00Z');
+    expect(after(3)).toMatchObject({ state: 'ready', countsAsAttempt: true, dueAt });
+    expect(after(8)).toMatchObject({ state: 'expired', countsAsAttempt: true });
+    const unreached = settlementOf({ ...MAIL, attempt: 8 }, lost('connect'), told);
+    expect(unreached).toMatchObject({ state: 'ready', countsAsAttempt: false });
+  });
 });

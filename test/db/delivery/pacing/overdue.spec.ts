@@ -114,6 +114,20 @@ describe('mails that an outage has made late', () => {
     expect(await states()).toEqual(['held', 'held', 'leased', 'leased']);
   });
 
+  it('are those, too, that were tried in the last minutes of it and come up again after it', async () => {
+    await claim();
+    const retried = { planned_for: at(10), relay: 'one' };
+    await insertMessage(t.db, { ...retried, due_at: new Date(at(72).getTime() + 5 * 60_000) });
+    await insertMessage(t.db, { ...retried, due_at: at(80) });
+    await insertMessage(t.db, { ...retried, planned_for: at(60), due_at: at(72) });
+    t.clock.set(at(72));
+    await claim();
+    expect(await t.app.get(AlertsService).open()).toMatchObject([{ key: 'sending:overdue' }]);
+    t.clock.set(at(81));
+    await claim();
+    expect(await states()).toEqual(['held', 'leased', 'leased']);
+  });
+
   it('are no trouble where nothing was due', async () => {
     await claim();
     t.clock.set(at(72));
