@@ -104,7 +104,15 @@ export interface Claimed {
 /** What the attempt came to; every one is a number or a fact from the wire, never a guess. */
 export type SendOutcome =
   | { kind: 'accepted'; code: number; reply: string }
-  | { kind: 'refused'; permanent: boolean; stage: string; code: number; reply: string }
+  | {
+      kind: 'refused';
+      permanent: boolean;
+      stage: string;
+      code: number;
+      reply: string;
+      /** The relay refuses this sender for now and goes on taking the mails of others. */
+      senderAlone?: boolean;
+    }
   /** The connection ended before the body began: the mail was certainly not sent. */
   | { kind: 'not_sent'; stage: string; reason: string }
   /** The mail itself is wrong; trying again would change nothing. */

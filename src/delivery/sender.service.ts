@@ -180,7 +180,8 @@ export class SenderService {
       taken ??= await run.lanes.take();
       if (taken === null) return this.stop(message, { run, taken });
       const startedMs = performance.now();
-      const outcome = await this.outcomeOf(message, mail, { run, ahead, taken });
+      const wire = await this.outcomeOf(message, mail, { run, ahead, taken });
+      const outcome = run.lanes.judged(taken, message.sender.email, wire);
       // Not waited for: the ledger answers in order, so the next barrier of this lane comes after this end.
       void this.ledger.settle(
         settlementOf(message, outcome, {

@@ -1,6 +1,7 @@
 import { retryDelayMinutes, type ClaimedMessage, type SendOutcome } from './message.js';
 import type { RelayTrouble } from './pacing/breaker.js';
 import { smtpConsequence, type ReplyStage } from './reply-class.js';
+import type { ReplyReason } from './reply-reason.js';
 
 /** What the ledger writes down about one attempt. */
 export interface Settlement {
@@ -36,6 +37,8 @@ const OUR_TROUBLE: ReadonlySet<string> = new Set(['connect', 'login', 'signing',
 const OUR_TROUBLE_MINUTES = 1;
 /** The relay went silent or away in the middle, which is its own doing; or a mail's, when the relay works for others. */
 const RELAY_LOST: ReadonlySet<string> = new Set(['envelope', 'barrier']);
+/** What a relay says of one sender's domain, and not of its own state. */
+const NAMES_SENDER: ReadonlySet<ReplyReason> = new Set(['sender_rejected', 'auth_failure']);
 /** "Too many messages": the lane goes slower by itself, so this is only how soon the one mail asks again. */
 const LATER_MINUTES = 5;
 const UNKNOWN_RESEND_MINUTES = 1;
@@ -107,11 +110,21 @@ export function relayTrouble(outcome: SendOutcome): RelayTrouble | null {
     return RELAY_LOST.has(outcome.stage) ? 'silent' : null;
   }
   if (outcome.kind === 'unknown') return 'silent';
-  if (outcome.kind !== 'refused') return null;
+  if (outcome.kind !== 'refused' || outcome.senderAlone) return null;
   const { action, reason } = consequence(outcome);
   if (outcome.code === 421 || (action === 'retry' && (reason === 'rate_limited' || isAtSender(outcome))))
     return 'throttled';
   return action === 'sender' ? 'sender_refused' : null;
+}
+
+/**
+ * Of a refusal for now at MAIL FROM, which may be one sender's trouble or the relay's: whether it speaks of the sender.
+ * Null for any other outcome.
+ */
+export function namesSender(outcome: SendOutcome): boolean | null {
+  if (outcome.kind !== 'refused' || !isAtSender(outcome)) return null;
+  const { action, reason } = consequence(outcome);
+  return action === 'retry' ? NAMES_SENDER.has(reason) : null;
 }
 
 /** Whether the outcome shows a relay at work: it took the mail, or turned down its recipient for good. */
@@ -157,10 +170,11 @@ function refused(
   if (action === 'person') return { ...said, state: 'rejected', reason, dueAt: null };
   const ours = { ...said, state: 'ready', reason, countsAsAttempt: false } as const;
   // About the pace of all mails or the relay's own state, and no fault of the one that happened to be next.
-  if (action === 'retry' && (reason === 'rate_limited' || isAtSender(outcome)))
+  if (action === 'retry' && (reason === 'rate_limited' || (isAtSender(outcome) && !outcome.senderAlone)))
     return { ...ours, dueAt: inMinutes(now, LATER_MINUTES) };
-  // About us but said of this one mail: it may be this recipient's server alone, so its tries are counted.
-  if (!isAtSender(outcome)) return { ...said, ...later(attempt, reason, now) };
+  // About us but said of this one mail: it may be this recipient's server alone, so its tries are counted. So are those
+  // of a sender whom the relay refuses while it takes others: nothing else would ever end them.
+  if (!isAtSender(outcome) || outcome.senderAlone) return { ...said, ...later(attempt, reason, now) };
   return { ...ours, dueAt: inMinutes(now, OUR_TROUBLE_MINUTES) };
 }
 

@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { SendOutcome } from './message.js';
 import { RelaysService, type Relay } from './pacing/relays.service.js';
-import { provesRelay, relayTrouble } from './settlement.js';
+import { SenderStandings } from './sender-standing.js';
+import { namesSender, provesRelay, relayTrouble } from './settlement.js';
 import { SmtpLane } from './smtp-lane.transport.js';
 
 /** Connections to a relay at the same time unless SMTP_URL says otherwise. */
@@ -29,6 +30,8 @@ export interface LaneSet {
    * works as far as is known.
    */
   mayFollow(): Promise<boolean>;
+  /** The outcome, with what is known by now of whose trouble it is: the sender's alone, or the relay's. */
+  judged(taken: TakenLane, sender: string, outcome: SendOutcome): SendOutcome;
   /** What an outcome says of the relay. False: the next mail must ask again which relay works. */
   told(taken: TakenLane, outcome: SendOutcome): Promise<boolean>;
   /** A mail that was begun on it is given up. */
@@ -41,6 +44,7 @@ export interface LaneSet {
 export class SmtpLanes {
   /** See `SmtpLane.losesBegun`. */
   readonly #losingBegun = new Set<string>();
+  readonly #standings = new Map<string, SenderStandings>();
 
   constructor(private readonly relays: RelaysService) {}
 
@@ -72,6 +76,7 @@ export class SmtpLanes {
         if (!relay || more.length > 0 || this.#losingBegun.has(relay.name)) return false;
         return this.relays.anyWorks();
       },
+      judged: ({ relay }, sender, outcome) => this.judged(relay.name, sender, outcome),
       told: async ({ relay, lane }, outcome) => {
         if (lane.losesBegun) this.#losingBegun.add(relay.name);
         const trouble = relayTrouble(outcome);
@@ -85,6 +90,16 @@ export class SmtpLanes {
         for (const { free } of byRelay.values()) for (const lane of free) lane.close();
       },
     };
+  }
+
+  private judged(relay: string, sender: string, outcome: SendOutcome): SendOutcome {
+    const standings = this.#standings.get(relay) ?? new SenderStandings();
+    this.#standings.set(relay, standings);
+    const nowMs = performance.now();
+    if (provesRelay(outcome)) standings.taken(sender, nowMs);
+    const named = namesSender(outcome);
+    if (named === null || outcome.kind !== 'refused') return outcome;
+    return { ...outcome, senderAlone: standings.refused(sender, { named, nowMs }) };
   }
 }
 

@@ -21,7 +21,7 @@ export interface SmtpSink {
   /** Connections so far. */
   connections: number;
   onConnect: () => Promise<SinkAnswer>;
-  onSender: () => Promise<SinkAnswer>;
+  onSender: (address: string) => Promise<SinkAnswer>;
   /** Before the reply to RCPT TO: the moment between claim and body. */
   onRecipient: (address: string) => Promise<SinkAnswer>;
   /** After the final dot, before the reply to it. */
@@ -52,7 +52,8 @@ export async function openSmtpSink({ host = '127.0.0.1', smtpUtf8 = true } = {})
     logger: false,
     closeTimeout: 200,
     onConnect: (session, done) => void sink.onConnect().then((what) => answer(session, what, done)),
-    onMailFrom: (_, session, done) => void sink.onSender().then((what) => answer(session, what, done)),
+    onMailFrom: ({ address }, session, done) =>
+      void sink.onSender(address).then((what) => answer(session, what, done)),
     onRcptTo: ({ address }, session, done) =>
       void sink.onRecipient(address).then((what) => answer(session, what, done)),
     onData: (stream, session, done) => void take(stream, session, done),

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
 import { DEFAULT_LANES } from '../../../src/delivery/smtp-lanes.service.js';
 import { addressHash } from '../../../src/subscribers/address-hash.js';
-import { openPostOffice, OPENED_AT, SECRET, type PostOffice } from './post-office.js';
+import { openPostOffice, OPENED_AT, SECRET, SENDER, type PostOffice } from './post-office.js';
 
 const MINUTE_MS = 60_000;
 
@@ -175,6 +175,20 @@ describe('sending what is due', () => {
       t.clock.advance(12 * 60 * MINUTE_MS);
     }
     expect(await t.state(id)).toMatchObject({ state: 'expired', attempt: 8 });
+  });
+
+  it('gives up what comes from a sender whom the relay refuses for now, while the mails of another go through', async () => {
+    const sender = { ...SENDER, email: 'bea@example.org' };
+    const id = await t.plan('never@example.com', { sender });
+    t.sink.onSender = async (address) =>
+      address === sender.email ? { code: 451, text: '4.1.8 Sender domain does not resolve' } : undefined;
+    for (let round = 0; round < 10; round++) {
+      await t.plan(`reader${round}@example.com`);
+      expect(await t.sendDue()).toBe(1);
+      t.clock.advance(12 * 60 * MINUTE_MS);
+    }
+    expect(await t.state(id)).toMatchObject({ state: 'expired', code: 451 });
+    expect(t.sink.mails).toHaveLength(10);
   });
 
   it('rejects for good what the relay refuses for good, and goes on with the next', async () => {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DueMessages } from '../../../src/delivery/due-messages.service.js';
 import { Ledger } from '../../../src/delivery/ledger.service.js';
-import type { ClaimedMessage } from '../../../src/delivery/message.js';
+import type { ClaimedMessage, SendOutcome } from '../../../src/delivery/message.js';
 import { PacingService } from '../../../src/delivery/pacing/pacing.service.js';
 import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
 import { SmtpLane, type OutgoingMail } from '../../../src/delivery/smtp-lane.transport.js';
@@ -106,6 +106,33 @@ describe('a mail that is given back', () => {
     await pacing.allow([], 0);
     expect(await used()).toEqual(before);
     expect(await t.state(messages[0]?.id ?? '')).toMatchObject({ state: 'accepted' });
+  });
+
+  it('closes the relay for no sender when it refuses another for now, whose mails come to an end', async () => {
+    const lanes = t.app.get(SmtpLanes, { strict: false }).open();
+    const taken = await lanes.take();
+    if (taken === null) throw new Error('there is no relay');
+    const told = async (sender: string, code: number): Promise<SendOutcome> => {
+      const wire: SendOutcome =
+        code === 250
+          ? { kind: 'accepted', code, reply: '250 OK' }
+          : { kind: 'refused', permanent: false, stage: 'MAIL FROM', code, reply: `${code} 4.3.0 not now` };
+      const outcome = lanes.judged(taken, sender, wire);
+      await lanes.told(taken, outcome);
+      return outcome;
+    };
+    const state = async (): Promise<unknown> =>
+      (await t.app.get(RelaysService, { strict: false }).view())[0]?.state;
+    await told('bea@example.org', 451);
+    await told('ada@example.com', 250);
+    for (let count = 0; count < 12; count++)
+      expect(await told('bea@example.org', 451)).toMatchObject({ senderAlone: true });
+    expect(await state()).toBe('closed');
+    // A relay in trouble of its own refuses both.
+    for (let count = 0; count < 10; count++) await told('ada@example.com', 452);
+    expect(await state()).toBe('open');
+    lanes.put(taken);
+    lanes.close();
   });
 
   it('leaves a relay that is being tried to the mail that tries it, though others find none', async () => {

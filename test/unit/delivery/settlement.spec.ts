@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SendOutcome } from '../../../src/delivery/message.js';
-import { relayTrouble, settlementOf } from '../../../src/delivery/settlement.js';
+import { namesSender, relayTrouble, settlementOf } from '../../../src/delivery/settlement.js';
 
 const NOW = new Date('2026-03-02T09:00:00Z');
 const MAIL = { id: '1', epoch: 1, attempt: 1, class: 'marketing', unknownCount: 0 } as const;
@@ -53,6 +53,30 @@ describe('what an outcome says about the relay, and whether the mail has used up
     const told = { now: NOW, durationMs: 1, relay: 'one', tls: null };
     expect(settlementOf(MAIL, outcome, told).countsAsAttempt).toBe(counts);
     expect(settlementOf(MAIL, outcome, { ...told, probe: true }).countsAsAttempt).toBe(probeCounts);
+  });
+
+  it('brings the mails of a sender whom the relay refuses to an end, while it takes those of others', () => {
+    const told = { now: NOW, durationMs: 1, relay: 'one', tls: null };
+    const unknownDomain = refused('MAIL FROM', 451, '4.1.8 Sender domain does not resolve');
+    expect(namesSender(unknownDomain)).toBe(true);
+    expect(namesSender(refused('MAIL FROM', 452, '4.3.1 Insufficient system storage'))).toBe(false);
+    expect(namesSender(refused('MAIL FROM', 550, '5.7.1 not allowed'))).toBeNull();
+    expect(namesSender(refused('RCPT TO', 451, '4.1.8 Sender domain does not resolve'))).toBeNull();
+    const alone = { ...unknownDomain, senderAlone: true } as SendOutcome;
+    expect(relayTrouble(alone)).toBeNull();
+    expect(settlementOf({ ...MAIL, attempt: 7 }, alone, told)).toMatchObject({
+      state: 'ready',
+      countsAsAttempt: true,
+    });
+    expect(settlementOf({ ...MAIL, attempt: 8 }, alone, told).state).toBe('expired');
+    // Goes with the pace, and not with the mail.
+    const tooFast = refused('MAIL FROM', 451, '4.7.1 Too many messages, slow down');
+    const quota = { ...tooFast, senderAlone: true } as SendOutcome;
+    expect(relayTrouble(quota)).toBeNull();
+    expect(settlementOf({ ...MAIL, attempt: 8 }, quota, told)).toMatchObject({
+      state: 'ready',
+      countsAsAttempt: false,
+    });
   });
 
   it('brings a mail that ends the connection each time to an end, though it is the one that tries the relay', () => {
