@@ -1,5 +1,6 @@
-const MARKER = /^---(?=\s|$)/;
-const NOTHING = /^\s*(#.*)?$/;
+const MARKER = /^(?:---|\.\.\.)(?=\s|$)/;
+/** A blank line, a comment, or a directive such as `%YAML 1.2` before the marker. */
+const NOTHING = /^(?:\s*(?:#.*)?|%.*)$/;
 
 /**
  * The funnels of a text, which may hold several with `---` between them, as an export of all does. Each has blank lines in

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { changeText, funnelDiff } from '../../../src/funnels/funnel-diff.js';
+import { documentsOf } from '../../../src/funnels/funnel-documents.js';
 import { readFunnelFile, writeFunnelFile } from '../../../src/funnels/funnel-file.js';
 import { funnelProblems } from '../../../src/funnels/funnel-problems.js';
 import type { FunnelDefinition } from '../../../src/funnels/funnel.schemas.js';
@@ -70,6 +71,16 @@ describe('a funnel file', () => {
     ],
   ])('refuses %s with its line and field', (_, text, line, field) => {
     expect(problemsOf(text)).toEqual(expect.arrayContaining([expect.objectContaining({ line, field })]));
+  });
+
+  it.each([
+    ['a directive before its marker', `%YAML 1.2\n---\n${GOOD}`, 1],
+    ['an end marker', `${GOOD}...\n# Nothing more.\n`, 1],
+    ['two, each with a directive', `%YAML 1.2\n---\n${GOOD}...\n%YAML 1.2\n---\n${GOOD}`, 2],
+  ])('is one of the funnels of a text with %s', (_, text, count) => {
+    const documents = documentsOf(text);
+    expect(documents).toHaveLength(count);
+    for (const document of documents) expect(definitionOf(document)).toEqual(definitionOf(GOOD));
   });
 
   it('refuses broken YAML with its line', () => {
