@@ -33,7 +33,7 @@ export class OrdersController {
   @ApiRoute({
     summary: 'Record a refund',
     description:
-      'The money goes back where it was paid; this says that it has. All that is left of the order, or a part of it: an amount, or lines. A part needs an Idempotency-Key, which names it for good. Once the whole order or all that is left of a named line goes back, so does the product: downloads close, the purchase counts no more, and what it began ends.',
+      'The money goes back where it was paid; this says that it has. All that is left of the order, or a part of it: an amount, or lines. A part needs an Idempotency-Key, which names it for good. With the rest of the order, or all that is left of a named line, goes the product: downloads close, the purchase counts no more, and what it began ends. An amount is money alone, and leaves the buyer what they bought.',
     tag: 'orders',
     response: orderResponse,
     status: 200,

@@ -19,9 +19,9 @@ export const orderResponse = z.object({
   messageId: z.string().nullable().meta({ description: 'The mail that led to the order.' }),
   email: z.string(),
   name: z.string().nullable(),
-  status: z
-    .enum(ORDER_STATUSES)
-    .meta({ description: 'One of which only a part was refunded is paid still.' }),
+  status: z.enum(ORDER_STATUSES).meta({
+    description: 'One of which only a part was refunded, or whose products stay the buyer’s, is paid still.',
+  }),
   total: money,
   refunded: money.meta({ description: 'What has gone back in all.' }),
   provider: z.string(),
@@ -82,7 +82,10 @@ export const refundBody = z
       .meta({ description: 'For your books; the buyer does not see it.' })
       .optional(),
     amount: part
-      .meta({ description: 'Of the whole order, spread over what is left of its lines.' })
+      .meta({
+        description:
+          'Of the whole order, spread over what is left of its lines. The products stay the buyer’s.',
+      })
       .optional(),
     lines: z
       .array(
@@ -90,7 +93,8 @@ export const refundBody = z
           lineId: idSchema,
           amount: part
             .meta({
-              description: 'Left out: all that is left of the line, and the product goes back with it.',
+              description:
+                'Left out: all that is left of the line, which may be nothing, and the product goes back with it.',
             })
             .optional(),
         }),

@@ -44,6 +44,7 @@ import { AffiliateLogins1765137020000 } from './migrations/1765137020000-affilia
 import { RowsOfImports1765113000000 } from './migrations/1765113000000-rows-of-imports.js';
 import { PromisedPrices1765131000000 } from './migrations/1765131000000-promised-prices.js';
 import { VersionsBefore1765135000000 } from './migrations/1765135000000-versions-before.js';
+import { RefundWishes1765139000000 } from './migrations/1765139000000-refund-wishes.js';
 import { ReportsAndHeldMails1765140000000 } from './migrations/1765140000000-reports-and-held-mails.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
@@ -94,5 +95,6 @@ export const migrations = [
   PartialRefunds1765137000000,
   FirstTouch1765137010000,
   AffiliateLogins1765137020000,
+  RefundWishes1765139000000,
   ReportsAndHeldMails1765140000000,
 ];

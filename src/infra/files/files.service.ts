@@ -157,11 +157,11 @@ export class FilesService {
     return handle.createReadStream() as ReadStream;
   }
 
-  /** A product may have other files now than when the link was made: what no line has is not refused. */
+  /** A product may have other files now than when the link was made: what no line has is refused where any was taken back. */
   private async isPaid(orderId: string, fileId: string): Promise<boolean> {
     const rows: unknown[] = await this.dataSource.query(
-      `select 1 from orders o where o.id = $1 and o.status = 'paid' and coalesce((select bool_or(l.taken_back_at is null)
-         from order_line l join product p on p.id = l.product_id where l.order_id = o.id and p.file_ids ? $2), true)`,
+      `select 1 from orders o where o.id = $1 and o.status = 'paid' and (select coalesce(bool_or(l.taken_back_at is null) filter (where p.file_ids ? $2), bool_and(l.taken_back_at is null))
+         from order_line l join product p on p.id = l.product_id where l.order_id = o.id)`,
       [orderId, fileId],
     );
     return rows.length > 0;

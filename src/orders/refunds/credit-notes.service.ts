@@ -67,9 +67,9 @@ export class CreditNotesService {
   }
 }
 
-/** What the mail prints: the parts of this refund by line, what has gone back in all, and which products with it. */
+/** What the mail prints: the parts of this refund by line, what has gone back in all, and which products went with it or before. */
 export function creditNote(
-  { number, status, total, refunded, lines }: Order,
+  { number, total, refunded, lines }: Order,
   refund: OrderRefund,
   takenBack: readonly string[],
 ): Record<string, unknown> {
@@ -80,7 +80,8 @@ export function creditNote(
       amount: refund.amount,
       lines: refund.lines.map(({ lineId, amount }) => ({ name: nameOf.get(lineId), amount })),
     },
-    isWhole: status === 'refunded',
+    isAll: refunded.amountMinor === total.amountMinor,
     takenBack: takenBack.map((id) => nameOf.get(id)),
+    hasLost: lines.some(({ takenBackAt }) => takenBackAt !== null),
   };
 }

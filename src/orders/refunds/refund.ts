@@ -31,7 +31,7 @@ export interface RefundPlan {
   parts: { lineId: string; amountMinor: number }[];
   /** Lines whose product goes back with the money. */
   takenBack: string[];
-  /** Nothing of the order is left. */
+  /** Nothing of the order is left, neither money nor product. */
   isWhole: boolean;
 }
 
@@ -43,28 +43,43 @@ export type RefundRefusal =
 
 /**
  * How a refund falls on the lines of an order. An amount of the whole order is spread by what is left of each line, exact
- * to the minor unit. The product of a line goes back when the order is refunded whole, or when all that is left of a line
- * that is named goes back: money alone, as for a complaint, leaves the buyer what they bought.
+ * to the minor unit. The product of a line goes back with the rest of the order, or with all that is left of a line that is
+ * named, which may be nothing: what a discount made free is taken back by its name, not because another line was. An amount
+ * is money alone, as for a complaint, and leaves the buyer what they bought, were it all they have paid.
  */
 export function refundOf(lines: readonly RefundableLine[], wish: RefundWish): RefundPlan | RefundRefusal {
   const asked = partsOf(lines, wish);
   if (!Array.isArray(asked)) return asked;
   const back = new Map(asked.map(({ lineId, amountMinor }) => [lineId, amountMinor]));
   const amountMinor = sumOf(asked.map((part) => part.amountMinor));
-  const after = lines.map((line) => ({ ...line, leftMinor: restOf(line) - (back.get(line.id) ?? 0) }));
-  const isWhole = after.every(({ leftMinor }) => leftMinor === 0);
-  if (amountMinor === 0 && !(isWhole && wish.kind === 'rest')) return { refusal: 'nothing' };
-  const named = new Set(wish.kind === 'lines' ? wish.lines.map(({ lineId }) => lineId) : []);
+  const isLeft = (line: RefundableLine): boolean => restOf(line) > (back.get(line.id) ?? 0);
+  const kept = lines.filter(({ isTakenBack }) => !isTakenBack);
+  const takenBack = kept.filter((line) => isNamed(line, wish) && !isLeft(line)).map(({ id }) => id);
+  if (amountMinor === 0 && takenBack.length === 0) return { refusal: 'nothing' };
   return {
-    amountMinor,
+    ...{ amountMinor, takenBack },
     parts: asked.filter((part) => part.amountMinor > 0),
-    takenBack: after
-      .filter(
-        ({ id, isTakenBack, leftMinor }) => !isTakenBack && leftMinor === 0 && (isWhole || named.has(id)),
-      )
-      .map(({ id }) => id),
-    isWhole,
+    isWhole: takenBack.length === kept.length,
   };
+}
+
+/** A text that is the same for the same wish, in whatever order its lines are named. */
+export function wishText(wish: RefundWish): string {
+  switch (wish.kind) {
+    case 'rest':
+      return 'rest';
+    case 'amount':
+      return `amount ${wish.amountMinor}`;
+    case 'lines': {
+      const parts = wish.lines.map(({ lineId, amountMinor }) => `${lineId}=${amountMinor ?? 'rest'}`);
+      return `lines ${parts.toSorted().join(' ')}`;
+    }
+  }
+}
+
+function isNamed({ id }: RefundableLine, wish: RefundWish): boolean {
+  if (wish.kind === 'lines') return wish.lines.some(({ lineId }) => lineId === id);
+  return wish.kind === 'rest';
 }
 
 function partsOf(lines: readonly RefundableLine[], wish: RefundWish): RefundPlan['parts'] | RefundRefusal {

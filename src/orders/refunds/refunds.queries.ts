@@ -6,9 +6,9 @@ export async function findRefund(
   db: EntityManager,
   orderId: string,
   key: string,
-): Promise<{ id: string; amountMinor: number } | null> {
-  const rows: { id: string; amountMinor: number }[] = await db.query(
-    'select id, amount_minor::float8 as "amountMinor" from refund where order_id = $1 and key = $2',
+): Promise<{ id: string; amountMinor: number; wish: string | null } | null> {
+  const rows: { id: string; amountMinor: number; wish: string | null }[] = await db.query(
+    'select id, amount_minor::float8 as "amountMinor", wish from refund where order_id = $1 and key = $2',
     [orderId, key],
   );
   return rows[0] ?? null;
@@ -18,6 +18,8 @@ export interface NewRefund {
   orderId: string;
   currency: string;
   key: string | null;
+  /** As it was asked for, by `wishText`. */
+  wish: string;
   reason: string | null;
   at: Date;
 }
@@ -25,12 +27,12 @@ export interface NewRefund {
 /** The caller holds the order's lock. Returns the id of the refund. */
 export async function insertRefund(
   db: EntityManager,
-  { orderId, currency, key, reason, at }: NewRefund,
+  { orderId, currency, key, wish, reason, at }: NewRefund,
   { amountMinor, parts, takenBack, isWhole }: RefundPlan,
 ): Promise<string> {
   const rows: { id: string }[] = await db.query(
-    'insert into refund (order_id, key, amount_minor, currency, reason, at) values ($1, $2, $3, $4, $5, $6) returning id',
-    [orderId, key, amountMinor, currency, reason, at],
+    'insert into refund (order_id, key, wish, amount_minor, currency, reason, at) values ($1, $2, $3, $4, $5, $6, $7) returning id',
+    [orderId, key, wish, amountMinor, currency, reason, at],
   );
   const id = rows[0]?.id ?? '';
   for (const part of parts)

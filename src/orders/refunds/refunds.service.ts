@@ -14,6 +14,7 @@ import {
   type RefundRequest,
   type RefundWish,
   refundOf,
+  wishText,
 } from './refund.js';
 import { findRefund, insertRefund } from './refunds.queries.js';
 
@@ -30,15 +31,15 @@ export class RefundsService {
   /**
    * In one transaction: the refund and its parts, what affiliates lose by it, the credit note, and where a product goes
    * back what follows from having bought it. A refund of the rest of an order that is refunded whole changes nothing, nor
-   * does one whose key was told before. Throws `ORDER_NOT_FOUND`, `ORDER_REFUND_CONFLICT` for an order that nobody has paid,
-   * for more than is left and for a page that is out of date, `ORDER_LINE_NOT_FOUND` and `REFUND_AMOUNT_INVALID`.
+   * does one whose key was told before with the same wish. Throws `ORDER_NOT_FOUND`, `ORDER_REFUND_CONFLICT` for an order that nobody has paid,
+   * for more than is left, for another refund under a key that was told, and for a page that is out of date, `ORDER_LINE_NOT_FOUND` and `REFUND_AMOUNT_INVALID`.
    */
   async refund(orderId: string, request: RefundRequest): Promise<Order> {
     const templateId = await this.creditNotes.templateId();
     return this.dataSource.transaction(async (manager) => {
       const order = await getLocked(manager, orderId);
       const wish = wishOf(order, request);
-      if (await this.wasTold(manager, order, request)) return order;
+      if (await this.wasTold(manager, order, { request, wish })) return order;
       if (order.status === 'refunded' && wish.kind === 'rest') return order;
       if (!canBecome(order.status, 'refunded')) {
         const message = `Order ${order.number} is ${order.status}; only a paid order is refunded`;
@@ -47,19 +48,24 @@ export class RefundsService {
       const { seenMinor } = request;
       if (seenMinor !== undefined && seenMinor !== order.refunded.amountMinor)
         throw conflict(`More of order ${order.number} has gone back meanwhile`, { orderId });
-      return this.record(manager, order, { plan: planOf(order, wish), request, templateId });
+      return this.record(manager, order, { plan: planOf(order, wish), wish, request, templateId });
     });
   }
 
   private async record(
     manager: EntityManager,
     order: Order,
-    { plan, request, templateId }: { plan: RefundPlan; request: RefundRequest; templateId: string },
+    {
+      plan,
+      wish,
+      request,
+      templateId,
+    }: { plan: RefundPlan; wish: RefundWish; request: RefundRequest; templateId: string },
   ): Promise<Order> {
     const { id: orderId, total } = order;
     const { reason = null, key = null } = request;
     const at = this.clock.now();
-    const refund = { orderId, currency: total.currency, key, reason, at };
+    const refund = { orderId, currency: total.currency, key, wish: wishText(wish), reason, at };
     const refundId = await insertRefund(manager, refund, plan);
     const refunded = await getOrder(manager, orderId);
     await this.effects.refunded(manager, refunded, plan.takenBack);
@@ -68,12 +74,20 @@ export class RefundsService {
     return getOrder(manager, orderId);
   }
 
-  private async wasTold(manager: EntityManager, order: Order, request: RefundRequest): Promise<boolean> {
-    const { key, amount } = request;
+  private async wasTold(
+    manager: EntityManager,
+    order: Order,
+    { request: { key }, wish }: { request: RefundRequest; wish: RefundWish },
+  ): Promise<boolean> {
     const before = key === undefined ? null : await findRefund(manager, order.id, key);
     if (before === null) return false;
-    if (amount === undefined || amount.amountMinor === before.amountMinor) return true;
-    throw conflict(`Another amount of order ${order.number} was refunded under this key`, {
+    // Of a refund from before wishes were kept the amount is known and nothing else.
+    const isSame =
+      before.wish === null
+        ? wish.kind !== 'amount' || wish.amountMinor === before.amountMinor
+        : wishText(wish) === before.wish;
+    if (isSame) return true;
+    throw conflict(`Another refund of order ${order.number} was told under this key; give each its own`, {
       orderId: order.id,
     });
   }

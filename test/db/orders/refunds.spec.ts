@@ -150,6 +150,83 @@ describe('a part of an order that is refunded', () => {
     await t.http.get(thanks).expect(410);
   });
 
+  it('is only the bump, and leaves the main product that a discount made free', async () => {
+    await t.dataSource.query(`update orders set amount_minor = 900 where id = $1`, [order.id]);
+    await t.dataSource.query(`update order_line set amount_minor = 0 where id = $1`, [lineOf('launch-kit')]);
+    await refund({ lines: [{ lineId: lineOf('checklist') }] }).expect(200);
+    expect(await shown()).toMatchObject({ status: 'paid', refunded: eur(900) });
+    expect(await tags()).toEqual(['bought:launch-kit']);
+    await t.runDue();
+    const [mail] = (await t.mailsTo(email)).filter(({ subject }) => subject.includes('refunded'));
+    expect(mail?.text).toMatch(/ends what belonged to The 30-Day Launch Checklist/);
+    // The free one goes back by its name, on the owner's page too.
+    const page = `/admin/orders/${order.id}`;
+    const { text } = await t.http.get(page).set('Cookie', cookie).expect(200);
+    expect(text).toContain(`name="line.${lineOf('launch-kit')}"`);
+    for (const gone of [`line.${lineOf('checklist')}`, 'kind-amount']) expect(text).not.toContain(gone);
+    const form = { seen: '900', kind: 'lines', [`line.${lineOf('launch-kit')}`]: 'yes' };
+    await t.http.post(`${page}/refund`).set('Cookie', cookie).type('form').send(form).expect(303);
+    expect(await shown()).toMatchObject({ status: 'refunded', refunded: eur(900) });
+    expect(await tags()).toEqual([]);
+  });
+
+  it('is under its key what was told under it, and another refund under that key is refused', async () => {
+    const told = [
+      { lines: [{ lineId: lineOf('checklist') }] },
+      { lines: [{ lineId: lineOf('launch-kit') }] },
+      { amount: eur(900) },
+      {},
+    ];
+    await refund(told[0] ?? {}).expect(200);
+    for (const [nth, body] of told.entries()) {
+      await t.dataSource.query('delete from idempotency_key');
+      const { body: answer } = await refund(body).expect(nth === 0 ? 200 : 409);
+      if (nth > 0) expect(answer).toMatchObject({ code: 'ORDER_REFUND_CONFLICT' });
+    }
+    expect(await shown()).toMatchObject({ refunded: eur(900), refunds: [{}] });
+    // Of one from before this was kept, only the amount is known.
+    await t.dataSource.query('update refund set wish = null where order_id = $1', [order.id]);
+    await t.dataSource.query('delete from idempotency_key');
+    await refund({ amount: eur(899) }).expect(409);
+    await t.dataSource.query('delete from idempotency_key');
+    await refund(told[0] ?? {}).expect(200);
+  });
+
+  it('as an amount leaves the buyer what they bought, be it all they paid, and the mail says what stays', async () => {
+    const said = async (): Promise<string> => {
+      await t.runDue();
+      return (await t.mailsTo(email)).at(-1)?.text ?? '';
+    };
+    await refund({ lines: [{ lineId: lineOf('checklist') }] }).expect(200);
+    await t.runDue();
+    t.clock.advance(60_000);
+    await refund({ amount: eur(500) }, `five-${count}`).expect(200);
+    expect(await said()).toMatch(/The rest of what you bought stays yours/);
+    const { body } = await refund({ amount: eur(4400) }, `all-${count}`).expect(200);
+    expect(body).toMatchObject({ status: 'paid', refunded: eur(5800) });
+    expect(await tags()).toEqual(['bought:launch-kit']);
+    expect((await t.http.get(thanks).expect(200)).text).toContain('/download/');
+    expect(await said()).toMatch(/refunded your order[\s\S]*The rest of what you bought stays yours/);
+    // Later the product goes too: the rest, which is nothing.
+    await refund({}, null).expect(200);
+    expect(await shown()).toMatchObject({ status: 'refunded', refunded: eur(5800) });
+    expect(await tags()).toEqual([]);
+  });
+
+  it('closes an old link to a file that its product has no more, once that was taken back', async () => {
+    const links = (await t.http.get(thanks).expect(200)).text.match(/\/download\/[\w-]+/g) ?? [];
+    const states = async () =>
+      (await Promise.all(links.map(async (path) => String((await t.http.get(path)).status)))).toSorted();
+    const files = await t.dataSource.query(`select file_ids from product where key = 'checklist'`);
+    await t.dataSource.query(`update product set file_ids = '[]' where key = 'checklist'`);
+    expect(await states()).toEqual(['200', '200']);
+    await refund({ lines: [{ lineId: lineOf('checklist') }] }).expect(200);
+    expect(await states()).toEqual(['200', '410']);
+    await t.dataSource.query(`update product set file_ids = $1 where key = 'checklist'`, [
+      JSON.stringify(files[0].file_ids),
+    ]);
+  });
+
   it.each([
     [{ amount: eur(5801) }, 409, 'At most 58.00 EUR'],
     [{ amount: { amountMinor: 10, currency: 'USD' } }, 422, 'amount: the order was paid in EUR'],

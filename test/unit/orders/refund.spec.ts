@@ -48,9 +48,19 @@ describe('a refund', () => {
       { parts: [{ lineId: 'list', amountMinor: 899 }], takenBack: [] },
     ],
     [
-      'of all that was paid, named as an amount, is one of the whole order',
+      'of all that was paid, named as an amount, is money alone: the buyer keeps what they bought',
       { kind: 'amount', amountMinor: 4330 },
-      { takenBack: ['kit', 'list', 'gift'], isWhole: true },
+      { amountMinor: 4330, takenBack: [], isWhole: false },
+    ],
+    [
+      'of a line that cost nothing takes its product back',
+      { kind: 'lines', lines: [{ lineId: 'gift', amountMinor: null }] },
+      { amountMinor: 0, parts: [], takenBack: ['gift'], isWhole: false },
+    ],
+    [
+      'of each line by its name is one of the whole order',
+      { kind: 'lines', lines: kit.map(({ id }) => ({ lineId: id, amountMinor: null })) },
+      { amountMinor: 4330, takenBack: ['kit', 'list', 'gift'], isWhole: true },
     ],
   ])('%s', (_, wish, plan) => expect(refundOf(kit, wish)).toMatchObject(plan));
 
@@ -67,8 +77,24 @@ describe('a refund', () => {
       { kind: 'lines', lines: [{ lineId: 'other', amountMinor: 1 }] },
       { refusal: 'unknown-line', lineId: 'other' },
     ],
-    [{ kind: 'lines', lines: [{ lineId: 'gift', amountMinor: null }] }, { refusal: 'nothing' }],
   ])('of %j is refused', (wish, refusal) => expect(refundOf(kit, wish)).toEqual(refusal));
+
+  it('of the paid bump alone leaves the main product that a discount made free, which its name takes back', () => {
+    const free = [line('main', 0), line('bump', 900)];
+    expect(refundOf(free, { kind: 'lines', lines: [{ lineId: 'bump', amountMinor: null }] })).toEqual({
+      ...{ amountMinor: 900, parts: [{ lineId: 'bump', amountMinor: 900 }] },
+      ...{ takenBack: ['bump'], isWhole: false },
+    });
+    const after = [line('main', 0), { ...line('bump', 900, 900), isTakenBack: true }];
+    expect(refundOf(after, { kind: 'rest' })).toMatchObject({ takenBack: ['main'], isWhole: true });
+    expect(refundOf(after, { kind: 'lines', lines: [{ lineId: 'main', amountMinor: null }] })).toMatchObject({
+      takenBack: ['main'],
+      isWhole: true,
+    });
+    expect(refundOf(after, { kind: 'lines', lines: [{ lineId: 'bump', amountMinor: null }] })).toEqual({
+      refusal: 'nothing',
+    });
+  });
 
   it('of an order that cost nothing takes its product back', () => {
     expect(refundOf([line('gift', 0)], { kind: 'rest' })).toMatchObject({
@@ -121,7 +147,8 @@ describe('a refund', () => {
           }));
           for (const { amountMinor, refundedMinor } of lines)
             expect(refundedMinor).toBeLessThanOrEqual(amountMinor);
-          expect(plan.isWhole).toBe(refunded === total);
+          expect(plan.isWhole).toBe(lines.every(({ isTakenBack }) => isTakenBack));
+          if (plan.isWhole) expect(refunded).toBe(total);
           earned.forEach(({ lineId, baseMinor, amountMinor, rateBps }, index) => {
             const refundedMinor = lines.find(({ id }) => id === lineId)?.refundedMinor ?? 0;
             const now = clawedBackOf(amountMinor, { refundedMinor, totalMinor: baseMinor });
@@ -140,7 +167,7 @@ describe('a refund', () => {
             tell({ kind: 'lines', lines: [{ lineId: one.id, amountMinor }] });
           }
         }
-        if (refunded < total || total === 0) tell({ kind: 'rest' });
+        if (!lines.every(({ isTakenBack }) => isTakenBack)) tell({ kind: 'rest' });
         expect(refunded).toBe(total);
         expect(lines.map(({ refundedMinor }) => refundedMinor)).toEqual(prices);
         expect(lines.every(({ isTakenBack }) => isTakenBack)).toBe(true);
