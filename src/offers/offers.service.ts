@@ -136,11 +136,8 @@ export class OffersService {
     const offer = await findOffer(this.dataSource.manager, slug);
     if (offer === null) return null;
     const subscriberId = messageId === null ? null : await recipientOf(this.dataSource.manager, messageId);
-    const grant =
-      subscriberId === null || !offer.personalDeadline
-        ? null
-        : await this.enrollments.offerTerms(subscriberId, slug);
-    const { price, discountBps, expired } = offerPrice({
+    const grant = subscriberId === null ? null : await this.enrollments.promised(subscriberId, slug, now);
+    const { price, discountBps, expired, until } = offerPrice({
       full: offer.product.price,
       discountBps: offer.discountBps,
       personalDeadline: offer.personalDeadline,
@@ -153,7 +150,7 @@ export class OffersService {
       fullPrice: offer.product.price,
       discountBps,
       expired,
-      expiresAt: grant?.expiresAt ?? null,
+      expiresAt: until,
       subscriberId,
       messageId: subscriberId === null ? null : messageId,
     };

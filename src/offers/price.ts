@@ -1,9 +1,9 @@
-import { applyDiscountBps, type Money } from '../values/money.js';
+import { applyDiscountBps, discountOf, type Money } from '../values/money.js';
 
-/** What a step of a sequence promised one subscriber; `expiresAt` is null for a promise without an end. */
+/** What mails promised one subscriber: `until` is null for a promise without an end, `price` what they said until then. */
 export interface OfferGrant {
-  readonly expiresAt: Date | null;
-  /** As the mail said it; null for a promise of before prices were kept. */
+  readonly until: Date | null;
+  /** Null where none holds that was said for what the offer sells. */
   readonly price: Money | null;
 }
 
@@ -22,12 +22,14 @@ export interface OfferPrice {
   readonly discountBps: number;
   /** The visitor had a better price, and its deadline has passed. */
   readonly expired: boolean;
+  /** When it ends or has ended; null without an end. */
+  readonly until: Date | null;
 }
 
 /**
  * What one visitor pays for an offer now. Without a personal deadline the discount is everybody's; with one it belongs
- * to subscribers who were granted it, up to but not including `expiresAt`: a deadline that gives way is none. Whom a mail
- * promised a lower price than today's pays what it said.
+ * to subscribers who were granted it, up to but not including the end: a deadline that gives way is none. Whom a mail
+ * promised a lower price until a time pays that, whatever has become of price, discount or deadline since.
  */
 export function offerPrice({
   full,
@@ -36,12 +38,21 @@ export function offerPrice({
   grant,
   now,
 }: OfferPriceQuestion): OfferPrice {
-  const ended = personalDeadline && grant !== null && grant.expiresAt !== null && now >= grant.expiresAt;
+  const until = grant?.until ?? null;
+  const ended = personalDeadline && until !== null && now >= until;
   const entitled = !personalDeadline || (grant !== null && !ended);
-  if (!entitled) return { price: full, discountBps: 0, expired: ended && discountBps > 0 };
-  const today = applyDiscountBps(full.amountMinor, discountBps);
-  const said = personalDeadline && grant?.price?.currency === full.currency ? grant.price.amountMinor : today;
-  if (said >= today) return { price: { ...full, amountMinor: today }, discountBps, expired: false };
-  const ofFull = Math.round((1 - said / full.amountMinor) * 10_000);
-  return { price: { ...full, amountMinor: said }, discountBps: ofFull, expired: false };
+  const today = entitled ? applyDiscountBps(full.amountMinor, discountBps) : full.amountMinor;
+  const holds = until !== null && now < until && grant?.price?.currency === full.currency;
+  const said = holds ? grant.price.amountMinor : today;
+  if (said < today) {
+    const price = { ...full, amountMinor: said };
+    return { price, discountBps: discountOf(price, full), expired: false, until };
+  }
+  const price = { ...full, amountMinor: today };
+  return {
+    price,
+    discountBps: entitled ? discountBps : 0,
+    expired: ended && discountBps > 0,
+    until: personalDeadline ? until : null,
+  };
 }

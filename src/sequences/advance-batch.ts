@@ -1,11 +1,12 @@
 import { addMail, type SharedMail } from '../delivery/mail-batch.js';
 import type { Sender } from '../delivery/message.js';
 import type { Assignment } from '../experiments/experiment-terms.js';
+import { discountOf, type Money } from '../values/money.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { emptyPlan, type BatchPlan, type NextState } from './batch-plan.js';
 import type { EmailNode, OfferSnapshot } from './definition.js';
 import { armKey, dateNeed, needKey, promiseKey, type Need, type PreparedSequence } from './prepared.js';
-import { advance, type Facts, type Progress, type Sent } from './progress.js';
+import { advance, type Facts, type Progress, type Promised, type Sent } from './progress.js';
 
 /** People by column, one entry for each in every column: a batch of objects keeps the memory of a worker busy. */
 export interface DuePeople {
@@ -34,13 +35,18 @@ export interface DueGroup {
   people: DuePeople;
 }
 
+/** An offer as it is sold now. */
+export interface OfferNow extends OfferSnapshot {
+  productId: string;
+}
+
 /** The version of a sequence, with what its mails are sent as. */
 export interface RunningVersion {
   sequence: PreparedSequence;
   funnelKey: string;
   sender: Sender;
   /** By slug, as they are sold now: a mail says what the checkout will ask, whatever the version is that people are in. */
-  offers: ReadonlyMap<string, OfferSnapshot>;
+  offers: ReadonlyMap<string, OfferNow>;
 }
 
 /** What is known about the people of a batch, by enrollment and `needKey`: a yes or no, what a field holds, or their place in a test. */
@@ -193,7 +199,7 @@ function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batc
       answer: (leaf) => own?.get(needKey(leaf)) === true,
       date: (source) => own?.get(needKey(dateNeed(source))),
       arm: (experiment) => (own?.get(armKey(experiment)) as Assignment | undefined) ?? null,
-      promise: (offer) => (own?.get(promiseKey(offer)) as Date | null | undefined) ?? null,
+      promise: (offer) => (own?.get(promiseKey(offer)) as Promised | undefined) ?? null,
       had: had === null ? null : (JSON.parse(had) as Record<string, string>),
     });
     peers.state = plan.states.push(stateAfter(progress)) - 1;
@@ -217,16 +223,17 @@ function addPerson({ plan, now }: Batch, { group, index }: Place, peers: Peers):
   plan.moves.states.push(state);
   if (progress === null || version === null) return;
   const shared = sharedBy(peers, { plan, progress, version, data: group.data, now });
-  for (const [place, { node, offerExpiresAt: expiresAt }] of progress.sent.entries()) {
+  for (const [place, { node, offerExpiresAt: expiresAt, promisedPrice }] of progress.sent.entries()) {
     addMail(plan.mail, {
       ...{ shared: shared[place] ?? -1, subscriberId, enrollmentId },
       ...{ address: emails[index] ?? '', emailKey: emailKeys[index] ?? '' },
     });
-    const offer = offerNow(node, version);
-    if (offer === null) continue;
-    const { slug: offerSlug, price } = offer;
-    const isLastWord = progress.sent.findLastIndex((sent) => sent.node.offer?.slug === offerSlug) === place;
-    if (isLastWord) plan.grants.push({ enrollmentId, subscriberId, offerSlug, expiresAt, price });
+    if (node.offer === null) continue;
+    const { slug } = node.offer;
+    if (progress.sent.findLastIndex((sent) => sent.node.offer?.slug === slug) !== place) continue;
+    const productId = version.offers.get(slug)?.productId ?? null;
+    const price = said(offerNow(node.offer, version), promisedPrice);
+    plan.grants.push({ enrollmentId, subscriberId, offerSlug: slug, productId, expiresAt, price });
   }
   for (const { key: stepKey, outcome } of progress.passed)
     plan.decisions.push({ enrollmentId, stepKey, outcome });
@@ -286,13 +293,15 @@ function addEffects(
 }
 
 function sharedMail(
-  { node, offerExpiresAt, expiresAt, hours }: Sent,
+  { node, offerExpiresAt, promisedPrice, expiresAt, hours }: Sent,
   version: RunningVersion,
   ...[data, { mailsDueAt: dueAt, now }]: [Record<string, unknown>, { mailsDueAt: Date; now: Date }]
 ): SharedMail {
   const { funnelKey, sender, sequence } = version;
-  const sold = offerNow(node, version);
-  const offer = sold === null ? {} : { offer: promised(sold, offerExpiresAt, now) };
+  const offer =
+    node.offer === null
+      ? {}
+      : { offer: told(offerNow(node.offer, version), { promisedPrice, expiresAt: offerExpiresAt, now }) };
   const { priority } = sequence.definition;
   return {
     class: 'marketing',
@@ -311,19 +320,29 @@ function sharedMail(
   };
 }
 
-function offerNow({ offer }: EmailNode, { offers }: RunningVersion): OfferSnapshot | null {
-  return offer === null ? null : (offers.get(offer.slug) ?? offer);
+function offerNow(offer: OfferSnapshot, { offers }: RunningVersion): OfferSnapshot {
+  const now = offers.get(offer.slug);
+  if (now === undefined) return offer;
+  const { productId: _of, ...snapshot } = now;
+  return snapshot;
+}
+
+/** What the checkout will ask: today's price, or a lower one that was promised. */
+function said({ price }: OfferSnapshot, promised: Money | null): Money {
+  const isLower = promised?.currency === price.currency && promised.amountMinor < price.amountMinor;
+  return isLower ? promised : price;
 }
 
 /** What a mail says of an offer. Behind the end of what was promised the price is the full one. */
-function promised(
+function told(
   offer: OfferSnapshot,
-  expiresAt: Date | null,
-  now: Date,
+  { promisedPrice, expiresAt, now }: { promisedPrice: Money | null; expiresAt: Date | null; now: Date },
 ): OfferSnapshot & { expiresAt?: string } {
-  if (expiresAt === null) return offer;
-  if (expiresAt <= now) return { ...offer, price: offer.fullPrice, discountBps: 0 };
-  return { ...offer, expiresAt: expiresAt.toISOString() };
+  if (expiresAt !== null && expiresAt <= now) return { ...offer, price: offer.fullPrice, discountBps: 0 };
+  const price = said(offer, promisedPrice);
+  const discountBps = price === offer.price ? offer.discountBps : discountOf(price, offer.fullPrice);
+  const more = expiresAt === null ? {} : { expiresAt: expiresAt.toISOString() };
+  return { ...offer, price, discountBps, ...more };
 }
 
 function stateAfter(progress: Progress): NextState {

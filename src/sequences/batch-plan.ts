@@ -29,6 +29,8 @@ export interface Grant {
   enrollmentId: string;
   subscriberId: string;
   offerSlug: string;
+  /** What it sells; null where that is not known. */
+  productId: string | null;
   expiresAt: Date | null;
   price: Money;
 }

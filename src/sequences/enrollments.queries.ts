@@ -178,27 +178,22 @@ export class EnrollmentsQueries {
     );
   }
 
-  /**
-   * What the mails of a batch promise; of two for one offer the later end and the lower price hold, and the plan has found
-   * the end already. One that is over and not given anew stays as it is.
-   */
+  /** What the mails of a batch promise. One that is over and is not given anew stays as it was. */
   async grantOffers(manager: EntityManager, grants: readonly Grant[], now: Date): Promise<void> {
     if (grants.length === 0) return;
     await manager.query(
-      `insert into enrollment_offer as held
-         (enrollment_id, offer_slug, subscriber_id, expires_at, amount_minor, currency, created_at)
-       select r.enrollment_id, r.offer_slug, r.subscriber_id, r.expires_at, r.amount_minor, r.currency, $7
-       from unnest($1::bigint[], $2::text[], $3::bigint[], $4::timestamptz[], $5::bigint[], $6::text[])
-         as r (enrollment_id, offer_slug, subscriber_id, expires_at, amount_minor, currency)
+      `insert into enrollment_offer
+         (enrollment_id, offer_slug, subscriber_id, product_id, expires_at, amount_minor, currency, created_at)
+       select r.*, $8 from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[], $7::text[]) as r
        on conflict (enrollment_id, offer_slug) do update
-         set expires_at = excluded.expires_at, created_at = excluded.created_at, currency = excluded.currency,
-           amount_minor = case when held.currency = excluded.currency and (held.expires_at is null or held.expires_at > $7)
-             then least(held.amount_minor, excluded.amount_minor) else excluded.amount_minor end
-         where excluded.expires_at is null or excluded.expires_at > $7`,
+         set product_id = excluded.product_id, expires_at = excluded.expires_at, created_at = excluded.created_at,
+           amount_minor = excluded.amount_minor, currency = excluded.currency
+         where excluded.expires_at is null or excluded.expires_at > $8`,
       [
         grants.map(({ enrollmentId }) => enrollmentId),
         grants.map(({ offerSlug }) => offerSlug),
         grants.map(({ subscriberId }) => subscriberId),
+        grants.map(({ productId }) => productId),
         grants.map(({ expiresAt }) => expiresAt),
         grants.map(({ price }) => price.amountMinor),
         grants.map(({ price }) => price.currency),

@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import type { Money } from '../values/money.js';
 import { AdvanceService } from './advance.service.js';
 import { EnrollingService } from './enrolling.service.js';
+import type { Promised } from './progress.js';
+import { promisesSql } from './promises.queries.js';
 import { ReactionsService } from './reactions.service.js';
 
 export { ADVANCE_DUE } from './enrolling.service.js';
@@ -119,17 +120,11 @@ export class EnrollmentsService {
     );
   }
 
-  /** The offer as it was granted to this subscriber last; null when no step granted it. */
-  async offerTerms(
-    subscriberId: string,
-    offerSlug: string,
-  ): Promise<{ expiresAt: Date | null; price: Money | null } | null> {
-    const rows: { expiresAt: Date | null; price: Money | null }[] = await this.dataSource.query(
-      `select expires_at as "expiresAt",
-         case when amount_minor is not null then jsonb_build_object('amountMinor', amount_minor, 'currency', currency) end as price
-       from enrollment_offer where subscriber_id = $1 and offer_slug = $2
-       order by created_at desc limit 1`,
-      [subscriberId, offerSlug],
+  /** What mails have promised this subscriber about the offer; null when none has. */
+  async promised(subscriberId: string, offerSlug: string, now: Date): Promise<Promised | null> {
+    const rows: Promised[] = await this.dataSource.query(
+      promisesSql({ subscriberId: '$1', slug: '$2', now: '$3' }),
+      [subscriberId, offerSlug, now],
     );
     return rows[0] ?? null;
   }

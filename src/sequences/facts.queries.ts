@@ -5,6 +5,8 @@ import type { Answers } from './advance-batch.js';
 import { boughtTag, fieldHolds, type Leaf } from './condition.js';
 import { armOutcome } from './definition.js';
 import { needKey, type Need } from './prepared.js';
+import type { Promised } from './progress.js';
+import { promisesSql } from './promises.queries.js';
 
 interface Ask<N extends Need = Need> {
   row: { id: string; subscriberId: string };
@@ -53,7 +55,7 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], 
     if (ask) put(ask, ask.need.kind === 'date' ? value : fieldHolds(ask.need, value));
   }
   const promises = of('promise');
-  for (const [place, until] of await promisesUntil(manager, promises)) put(promises[place], until);
+  for (const [place, promised] of await promisesOf(manager, promises, now)) put(promises[place], promised);
   const arms = of('arm');
   const places = await loadAssignments(
     manager,
@@ -125,19 +127,19 @@ async function placesWhere(
   return rows.map(({ place }) => place - 1);
 }
 
-/** Of those who were promised something, until when; null without an end. By the primary key of `enrollment_offer`. */
-async function promisesUntil(
+/** By subscriber, as the checkout reads it. */
+async function promisesOf(
   manager: EntityManager,
   asks: readonly Ask<Extract<Need, { kind: 'promise' }>>[],
-): Promise<[number, Date | null][]> {
+  now: Date,
+): Promise<[number, Promised][]> {
   if (asks.length === 0) return [];
-  const rows: { place: number; until: Date | null }[] = await manager.query(
-    `select u.place::int - 1 as place, o.expires_at as until
-     from unnest($1::bigint[], $2::text[]) with ordinality as u (enrollment_id, slug, place)
-     join enrollment_offer o on o.enrollment_id = u.enrollment_id and o.offer_slug = u.slug`,
-    [asks.map(({ row }) => row.id), asks.map(({ need }) => need.offer)],
+  const rows: (Promised & { place: number })[] = await manager.query(
+    `select u.place::int - 1 as place, promised.* from unnest($1::bigint[], $2::text[]) with ordinality as u (subscriber_id, slug, place)
+     cross join lateral (${promisesSql({ subscriberId: 'u.subscriber_id', slug: 'u.slug', now: '$3' })}) promised`,
+    [asks.map(({ row }) => row.subscriberId), asks.map(({ need }) => need.offer), now],
   );
-  return rows.map(({ place, until }) => [place, until]);
+  return rows.map(({ place, until, price }) => [place, { until, price }]);
 }
 
 async function fieldValues(

@@ -1,6 +1,7 @@
 import { HOLDOUT } from '../experiments/assign.js';
 import type { Assignment } from '../experiments/experiment-terms.js';
 import { addDuration } from '../values/duration.js';
+import type { Money } from '../values/money.js';
 import type { OpenHours } from '../values/week-hours.js';
 import { holds, watchedSteps, wasSo, type FieldValue, type Leaf } from './condition.js';
 import {
@@ -24,6 +25,8 @@ export interface Sent {
   node: EmailNode;
   /** Until when the offer's price holds; null without an offer or a deadline. */
   offerExpiresAt: Date | null;
+  /** What an earlier mail has promised it for, until a time that is still to come; null for nothing. */
+  promisedPrice: Money | null;
   /** When the step itself expires: the mail must not go later. */
   expiresAt: Date | null;
   /** In which the mail may go, also when it has to wait for something; null: at any time. */
@@ -63,6 +66,12 @@ export type Progress = Done &
       }
   );
 
+/** `until` is null without an end, and past when it is over; `price` is of a promise with an end that is still to come. */
+export interface Promised {
+  until: Date | null;
+  price: Money | null;
+}
+
 export interface Facts {
   now: Date;
   timeZone: string;
@@ -72,8 +81,8 @@ export interface Facts {
   date(this: void, source: DateSource): unknown;
   /** The person's place in the test of a step; null where it is not known, which gives the control. */
   arm(this: void, experiment: string): Assignment | null;
-  /** Until when an earlier mail promised the price of an offer; null where none did, or without an end. */
-  promise(this: void, offer: string): Date | null;
+  /** What earlier mails have promised about an offer; null where none did. */
+  promise(this: void, offer: string): Promised | null;
   /** How a step that waits for something stands: it has not begun to wait, it waits, or its time is over. */
   wait: 'new' | 'pending' | 'over';
   /** Steps that were behind the person in an earlier version, with their outcomes: they do not come again. */
@@ -296,11 +305,13 @@ function send(
     mail = own?.node ?? node;
   }
   const hours = openHours(timing, facts.timeZone) ?? turn.hours;
-  const offerExpiresAt = offerExpiry(turn, mail);
+  const promised = promisedBefore(turn, mail);
+  const offerExpiresAt = offerExpiry(promised?.until ?? null, mail, facts);
   const isPromise = offerExpiresAt !== null && offerExpiresAt > facts.now;
   // A mail that waits, for the cap or the reader's pause, must not come when its price has ended.
   const endsAt = isPromise && (expiresAt === null || offerExpiresAt < expiresAt) ? offerExpiresAt : expiresAt;
-  turn.sent.push({ node: mail, offerExpiresAt, expiresAt: endsAt, hours });
+  const promisedPrice = promised?.price ?? null;
+  turn.sent.push({ node: mail, offerExpiresAt, promisedPrice, expiresAt: endsAt, hours });
   return { to: node.next };
 }
 
@@ -331,15 +342,26 @@ function doneBy({ sent, effects, passed }: Turn): Done {
   return { sent, effects, passed };
 }
 
+/** Of the mails of this very turn, else of those before it. */
+function promisedBefore({ sent, facts }: Turn, { offer }: EmailNode): Promised | null {
+  if (offer === null) return null;
+  const before = sent.findLast(({ node }) => node.offer?.slug === offer.slug);
+  return before === undefined
+    ? facts.promise(offer.slug)
+    : { until: before.offerExpiresAt, price: before.promisedPrice };
+}
+
 /**
  * Until when the price holds: what was promised is never taken back, so the later of what the mail says itself and what
  * an earlier one said. Past where an earlier promise is over and the mail gives no new one.
  */
-function offerExpiry({ sent, facts }: Turn, { offer, deadline }: EmailNode): Date | null {
+function offerExpiry(
+  promised: Date | null,
+  { offer, deadline }: EmailNode,
+  { now, timeZone }: Facts,
+): Date | null {
   if (offer === null) return null;
-  const before = sent.findLast(({ node }) => node.offer?.slug === offer.slug);
-  const promised = before === undefined ? facts.promise(offer.slug) : before.offerExpiresAt;
   if (deadline === null) return promised;
-  const own = addDuration(facts.now, deadline, facts.timeZone);
+  const own = addDuration(now, deadline, timeZone);
   return promised !== null && promised > own ? promised : own;
 }

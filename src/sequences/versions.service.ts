@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { Sender } from '../delivery/message.js';
-import type { RunningVersion } from './advance-batch.js';
+import type { OfferNow, RunningVersion } from './advance-batch.js';
 import { applyDiscountBps } from '../values/money.js';
-import { isMail, type OfferSnapshot, type SequenceDefinition } from './definition.js';
+import { isMail, type SequenceDefinition } from './definition.js';
 import { offersOf, prepareSequence, type PreparedSequence } from './prepared.js';
 
 /** The versions people are in, made ready to run. A version never changes and is read once; its funnel's sender and prices may. */
@@ -40,26 +40,34 @@ export class VersionsService {
   }
 }
 
+interface OfferRow {
+  slug: string;
+  productId: string;
+  title: string;
+  amountMinor: number;
+  currency: string;
+  discountBps: number;
+}
+
 /** What the mails of these versions offer, as the checkout sells it now; one that is sold no more is not among them. */
 async function offersNow(
   manager: EntityManager,
   versions: readonly { sequence: PreparedSequence }[],
-): Promise<Map<string, OfferSnapshot>> {
+): Promise<Map<string, OfferNow>> {
   const slugs = new Set(
     versions.flatMap(({ sequence }) => sequence.definition.nodes.filter(isMail).flatMap(offersOf)),
   );
   if (slugs.size === 0) return new Map();
-  const rows: { slug: string; title: string; amountMinor: number; currency: string; discountBps: number }[] =
-    await manager.query(
-      `select o.slug, p.name as title, p.amount_minor::float8 as "amountMinor", p.currency, o.discount_bps as "discountBps"
+  const rows: OfferRow[] = await manager.query(
+    `select o.slug, p.id as "productId", p.name as title, p.amount_minor::float8 as "amountMinor", p.currency, o.discount_bps as "discountBps"
        from offer o join product p on p.id = o.product_id where o.slug = any($1::text[]) and o.archived_at is null`,
-      [[...slugs]],
-    );
+    [[...slugs]],
+  );
   return new Map(
-    rows.map(({ slug, title, amountMinor, currency, discountBps }) => {
+    rows.map(({ slug, productId, title, amountMinor, currency, discountBps }) => {
       const fullPrice = { amountMinor, currency };
       const price = { amountMinor: applyDiscountBps(amountMinor, discountBps), currency };
-      return [slug, { slug, title, price, fullPrice, discountBps }];
+      return [slug, { slug, productId, title, price, fullPrice, discountBps }];
     }),
   );
 }

@@ -213,3 +213,8 @@ function moneyInvalid(value: string, allowed: string): DomainError {
     value,
   });
 }
+
+/** By how many basis points a price lies below the full one. */
+export function discountOf({ amountMinor }: Money, full: Money): number {
+  return full.amountMinor === 0 ? 0 : Math.round((1 - amountMinor / full.amountMinor) * 10_000);
+}

@@ -4,6 +4,7 @@ import { leafKey, type FieldValue, type Trigger } from '../../sequences/conditio
 import type { OfferSnapshot, SequenceNode } from '../../sequences/definition.js';
 import { DomainError } from '../../values/domain-error.js';
 import { answersFrom } from './virtual-facts.js';
+import { grantOffers } from './virtual-promises.js';
 import { changed, happened, join, putOutcome } from './virtual-reactions.js';
 import { activeOf, type VirtualEnrollment, type VirtualMail } from './virtual-record.js';
 import { tellWait, type VirtualRun } from './virtual-run.js';
@@ -48,7 +49,7 @@ function advanceOnce(run: VirtualRun, now: Date): number {
   const { record, funnels } = run;
   const due = dueRows(run, now);
   if (due.length === 0) return 0;
-  const answers = answersFrom(run, needsOf(due, funnels.versions));
+  const answers = answersFrom(run, needsOf(due, funnels.versions), now);
   const plan = planBatch(due, funnels.versions, answers, now);
   for (const { ids } of plan.stuck) postpone(run, ids, now);
   for (const { stepKey, reason, ids } of plan.stuck)
@@ -143,16 +144,6 @@ function plannedMail(
     ...{ hours: hours ?? null, state: 'ready', opened: false, clicked: false },
     ...{ hits: [], topic: funnelKey, arm: null },
   };
-}
-
-/** As `EnrollmentsQueries.grantOffers`; prices stay as they are in a simulation. */
-function grantOffers({ record }: VirtualRun, { grants }: BatchPlan, now: Date): void {
-  for (const { enrollmentId, offerSlug: offer, expiresAt, price } of grants) {
-    const known = record.grants.find((one) => one.enrollmentId === enrollmentId && one.offer === offer);
-    const grant = { enrollmentId, offer, expiresAt, price, at: now };
-    if (known === undefined) record.grants.push(grant);
-    else if (expiresAt === null || expiresAt > now) Object.assign(known, grant);
-  }
 }
 
 /** As `EffectsService.apply`. */

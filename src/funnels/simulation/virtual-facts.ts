@@ -9,22 +9,27 @@ import {
 } from '../../sequences/condition.js';
 import { armOutcome, testAt } from '../../sequences/definition.js';
 import { needKey, type Need } from '../../sequences/prepared.js';
+import { promisedTo } from './virtual-promises.js';
 import type { VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
 import { nodeOf } from './virtual-sequences.js';
 
 /** What `loadAnswers` reads from the database, read from the record of one person. */
-export function answersFrom(run: VirtualRun, asks: readonly { row: { id: string }; need: Need }[]): Answers {
+export function answersFrom(
+  run: VirtualRun,
+  asks: readonly { row: { id: string }; need: Need }[],
+  now: Date,
+): Answers {
   const answers = new Map<string, Map<string, unknown>>();
   for (const { row, need } of asks) {
     const own = answers.get(row.id) ?? new Map<string, unknown>();
     answers.set(row.id, own);
-    own.set(needKey(need), answer(run, row.id, need));
+    own.set(needKey(need), answer(run, row.id, { need, now }));
   }
   return answers;
 }
 
-function answer(run: VirtualRun, enrollmentId: string, need: Need): unknown {
+function answer(run: VirtualRun, enrollmentId: string, { need, now }: { need: Need; now: Date }): unknown {
   const { record, decide } = run;
   switch (need.kind) {
     case 'clicked':
@@ -55,10 +60,7 @@ function answer(run: VirtualRun, enrollmentId: string, need: Need): unknown {
     case 'field':
       return fieldHolds(need, fieldText(record.fields[need.field]));
     case 'promise':
-      return (
-        record.grants.find((one) => one.enrollmentId === enrollmentId && one.offer === need.offer)
-          ?.expiresAt ?? null
-      );
+      return promisedTo(record, need.offer, now);
     case 'arm':
       return drawnAtFirst(need.split, record.personId);
     case 'date':

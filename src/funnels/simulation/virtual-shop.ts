@@ -6,6 +6,7 @@ import { boughtTag } from '../../sequences/condition.js';
 import { addDuration, durationText } from '../../values/duration.js';
 import type { Money } from '../../values/money.js';
 import { grantMembership, takeBackMemberships } from './virtual-memberships.js';
+import { promisedTo } from './virtual-promises.js';
 import { happened, lookAgain } from './virtual-reactions.js';
 import type { VirtualMail, VirtualOrder } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
@@ -28,10 +29,9 @@ export function buy(
 /** As `OffersService.terms`. */
 export function priceOf({ record }: VirtualRun, offer: VirtualOffer, byMail: boolean, now: Date): OfferPrice {
   const { slug, product, discountBps, personalDeadline } = offer;
-  const grants = byMail ? record.grants.filter((grant) => grant.offer === slug) : [];
   return offerPrice({
     ...{ full: product.price, discountBps, personalDeadline },
-    grant: grants.toSorted((a, b) => b.at.getTime() - a.at.getTime())[0] ?? null,
+    grant: byMail ? promisedTo(record, slug, now) : null,
     now,
   });
 }

@@ -43,6 +43,7 @@ import { FirstTouch1765137010000 } from './migrations/1765137010000-first-touch.
 import { AffiliateLogins1765137020000 } from './migrations/1765137020000-affiliate-logins.js';
 import { RowsOfImports1765113000000 } from './migrations/1765113000000-rows-of-imports.js';
 import { PromisedPrices1765131000000 } from './migrations/1765131000000-promised-prices.js';
+import { PromisedProducts1765131100000 } from './migrations/1765131100000-promised-products.js';
 import { VersionsBefore1765135000000 } from './migrations/1765135000000-versions-before.js';
 import { RefundWishes1765139000000 } from './migrations/1765139000000-refund-wishes.js';
 import { ReportsAndHeldMails1765140000000 } from './migrations/1765140000000-reports-and-held-mails.js';
@@ -91,6 +92,7 @@ export const migrations = [
   PayoutsUndone1765110020000,
   RowsOfImports1765113000000,
   PromisedPrices1765131000000,
+  PromisedProducts1765131100000,
   VersionsBefore1765135000000,
   PartialRefunds1765137000000,
   FirstTouch1765137010000,

@@ -120,11 +120,11 @@ describe('people in a sequence', () => {
       nextAt: null,
       endedAt: t.clock.now(),
     });
-    expect(await enrollments.offerTerms(id, 'kit')).toEqual({
-      expiresAt: new Date('2026-03-13T12:00:00Z'),
-      price: EUR(3430),
-    });
-    expect(await enrollments.offerTerms(id, 'other')).toBeNull();
+    expect(
+      await t.db.query(
+        'select offer_slug as offer, expires_at as until, amount_minor as price from enrollment_offer',
+      ),
+    ).toEqual([{ offer: 'kit', until: new Date('2026-03-13T12:00:00Z'), price: '3430' }]);
     expect(await t.sendDue()).toBe(4);
     const rows: { data: unknown }[] = await t.db.query(`select data from message where step_key = 'offer'`);
     expect(rows[0]?.data).toEqual({

@@ -252,10 +252,21 @@ ${mail('early', ', expires: 2026-01-01')}
     expect(await said()).toMatchObject({ step: 'pitch', price: 3430, until: first, ends: new Date(first) });
     await t.db.query(`update product set amount_minor = 5900 where key = 'course-kit'`);
     await t.at('2026-01-06T09:00:00Z');
-    // The reminder says today's price and the first mail's end; the reader pays what the first mail said.
-    expect(await said()).toMatchObject({ step: 'reminder', price: 4130, until: first });
+    expect(await said()).toMatchObject({ step: 'reminder', price: 3430, until: first });
     expect(await asked('2026-01-08T08:59:59Z')).toBe(3430);
     expect(await asked(first)).toBe(5900);
+    // Without the deadline the funnel gives the discount to everybody: what was promised holds all the same.
+    await t.db.query(
+      `update offer set personal_deadline = false, discount_bps = 0 where slug = 'course-kit'`,
+    );
+    expect(await asked('2026-01-08T08:59:59Z')).toBe(3430);
+    await t.db.query(
+      `update offer set personal_deadline = true, discount_bps = 3000 where slug = 'course-kit'`,
+    );
+    // Another product under the same name was promised to nobody.
+    await t.db.query(`update enrollment_offer set product_id = product_id + 1000`);
+    expect(await asked('2026-01-08T08:59:59Z')).toBe(4130);
+    await t.db.query(`update enrollment_offer set product_id = product_id - 1000`);
     await t.at('2026-01-07T09:00:00Z');
     expect(await said()).toMatchObject({ step: 'last', until: '2026-01-09T09:00:00.000Z' });
     expect(await asked('2026-01-09T08:59:59Z')).toBe(3430);

@@ -137,7 +137,11 @@ describe('the next step', () => {
     const offer = { slug: 'kit', title: 'Kit', price: PRICE, fullPrice: PRICE, discountBps: 0 };
     const at = (promised: Date | null, change: Partial<EmailNode>, more: Partial<Facts> = {}) => {
       const nodes = [email('pitch', null, { kind: 'offer', offer, ...change })];
-      const [sent] = advance(sequence(nodes), 'pitch', { ...facts, promise: () => promised, ...more }).sent;
+      const [sent] = advance(sequence(nodes), 'pitch', {
+        ...facts,
+        promise: () => ({ until: promised, price: null }),
+        ...more,
+      }).sent;
       return [sent?.offerExpiresAt, sent?.expiresAt];
     };
     const [hour, three] = [{ deadline: parseDuration('1 hour') }, { deadline: parseDuration('72 hours') }];

@@ -1,0 +1,24 @@
+import type { BatchPlan } from '../../sequences/batch-plan.js';
+import type { Promised } from '../../sequences/progress.js';
+import type { VirtualRecord } from './virtual-record.js';
+import type { VirtualRun } from './virtual-run.js';
+
+/** As `EnrollmentsQueries.grantOffers`; prices stay as they are in a simulation. */
+export function grantOffers({ record }: VirtualRun, { grants }: BatchPlan, now: Date): void {
+  for (const { enrollmentId, offerSlug: offer, expiresAt, price } of grants) {
+    const known = record.grants.find((one) => one.enrollmentId === enrollmentId && one.offer === offer);
+    const grant = { enrollmentId, offer, expiresAt, price, at: now };
+    if (known === undefined) record.grants.push(grant);
+    else if (expiresAt === null || expiresAt > now) Object.assign(known, grant);
+  }
+}
+
+/** As `promisesSql`; an offer sells the same all the time. */
+export function promisedTo({ grants }: VirtualRecord, slug: string, now: Date): Promised | null {
+  const own = grants.filter(({ offer }) => offer === slug);
+  const ends = own.flatMap(({ expiresAt }) => expiresAt ?? []);
+  const until = ends.toSorted((a, b) => b.getTime() - a.getTime())[0] ?? null;
+  const holding = own.filter(({ expiresAt }) => expiresAt !== null && expiresAt > now);
+  const price = holding.toSorted((a, b) => a.price.amountMinor - b.price.amountMinor)[0]?.price ?? null;
+  return own.length === 0 ? null : { until, price };
+}
