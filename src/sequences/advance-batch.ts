@@ -4,7 +4,7 @@ import type { Assignment } from '../experiments/experiment-terms.js';
 import { discountOf, type Money } from '../values/money.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { emptyPlan, type BatchPlan, type NextState } from './batch-plan.js';
-import type { EmailNode, OfferSnapshot } from './definition.js';
+import type { OfferSnapshot } from './definition.js';
 import { armKey, dateNeed, needKey, promiseKey, type Need, type PreparedSequence } from './prepared.js';
 import { advance, type Facts, type Progress, type Promised, type Sent } from './progress.js';
 
