@@ -7,10 +7,12 @@ import type { SequenceDefinition } from './definition.js';
 import { mailTriggersOf } from './reactions.js';
 import { ReactionsService } from './reactions.service.js';
 
-/** Hits are stored a little out of order. */
-const HITS_LOOKED_AT_AGAIN = 5_000;
+/** Hits are stored a little out of order, and judged anew a little later: those of so many of the latest that are new. */
+const LATEST_HITS = 5_000;
 /** A hit may be judged anew long after it came. */
 const ALL_HITS_EVERY_MS = 3_600_000;
+/** The same for who is over: all mails that wait are read for it. */
+const OVER_EVERY_MS = 6 * ALL_HITS_EVERY_MS;
 
 /** The enrollments with a mail that waits, each state by a partial index of its own. */
 const WAITING = ['ready', 'held', 'leased']
@@ -26,13 +28,22 @@ interface Listener {
   goal: string | null;
 }
 
+/** Enrollments, and what has happened in them. */
+interface Heard {
+  ids: string[];
+  trigger: MailTrigger;
+}
+
 /** People's opens and clicks that end their sequence or take them to a goal. */
 @Injectable()
 export class HitSignalsService {
   #listeners: Listener[] = [];
   /** Versions never change: only newer ones are read. */
   #versionsUpTo = '0';
-  #seen: { hit: string; allAtMs: number } | null = null;
+  /** Of the latest hits, those that have been looked at; null: none by this process. */
+  #seen: ReadonlySet<string> | null = null;
+  #allAtMs: number | null = null;
+  #overAtMs: number | null = null;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -40,19 +51,34 @@ export class HitSignalsService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Looks at the hits that have come since the last look. Costs one small question where no sequence listens. */
+  /** Looks at each hit once, when it has come. Costs one small question where no sequence listens. */
   async take(): Promise<void> {
     await this.learn();
     if (this.#listeners.length === 0) return;
     const now = this.clock.now().getTime();
-    const seen = this.#seen;
-    const isAll = seen === null || Math.abs(now - seen.allAtMs) > ALL_HITS_EVERY_MS;
-    const newest: { id: string }[] = await this.dataSource.query(
-      'select coalesce(max(id), 0) as id from tracking_event',
-    );
-    for (const { ids, trigger } of await this.heard(isAll ? null : seen.hit))
+    const isAll = isOlder(this.#allAtMs, ALL_HITS_EVERY_MS, now);
+    const withOver = isAll && isOlder(this.#overAtMs, OVER_EVERY_MS, now);
+    const latest = await this.latest();
+    const seen = this.#seen ?? latest;
+    await this.tell(await this.heardOf([...latest].filter((id) => !seen.has(id))));
+    if (isAll) await this.tell(await this.heardOfAll(withOver));
+    this.#seen = latest;
+    if (isAll) this.#allAtMs = now;
+    if (withOver) this.#overAtMs = now;
+  }
+
+  private async tell(heard: readonly Heard[]): Promise<void> {
+    for (const { ids, trigger } of heard)
       await this.dataSource.transaction(async (manager) => this.reactions.metIn(manager, ids, trigger));
-    this.#seen = { hit: newest[0]?.id ?? '0', allAtMs: isAll ? now : seen.allAtMs };
+  }
+
+  /** The human ones of the latest hits. By the primary key of `tracking_event`. */
+  private async latest(): Promise<Set<string>> {
+    const rows: { id: string }[] = await this.dataSource.query(
+      `select id from tracking_event where id > (select max(id) from tracking_event) - $1::int and class = 'human'`,
+      [LATEST_HITS],
+    );
+    return new Set(rows.map(({ id }) => id));
   }
 
   private async learn(): Promise<void> {
@@ -66,32 +92,46 @@ export class HitSignalsService {
       this.#versionsUpTo = id;
       if (definition === null) continue;
       this.#listeners.push(...mailTriggersOf(definition).map((one) => ({ ...one, versionId: id })));
-      this.#seen = null;
+      // Whoever is over stays in the version that they were in.
+      this.#allAtMs = null;
     }
   }
 
   /**
-   * Whose sequence listens for a hit after `since`, or for any (null). Of those that are over, the ones with a mail that
-   * waits: what ends a sequence stops it. Served by the primary keys of `tracking_event`, `message` and `enrollment` and by
-   * `message_subscriber`; for any, by `message_dedupe_key_key` and what serves `WAITING`.
+   * Whose sequence listens for one of the hits. Of those that are over, the ones with a mail that waits: what ends a sequence
+   * stops it. Served by the primary keys of `tracking_event`, `message` and `enrollment` and by `message_subscriber`.
    */
-  private async heard(since: string | null): Promise<{ ids: string[]; trigger: MailTrigger }[]> {
+  private async heardOf(hits: readonly string[]): Promise<Heard[]> {
+    if (hits.length === 0) return [];
+    return this.heard(
+      `unnest($5::bigint[]) h (id) on true join tracking_event e on e.id = h.id
+       join message m on m.id = e.message_id and m.step_key = l.step
+       join (select id, version_id, subscriber_id, status <> 'active' as is_over from enrollment) n
+         on n.id = m.enrollment_id and n.version_id = l.version_id and (not n.is_over or ${WAITS})`,
+      hits,
+    );
+  }
+
+  /**
+   * As `heardOf`, for any hit, of who is over only where asked. Served by `message_dedupe_key_key` and what serves `WAITING`.
+   */
+  private async heardOfAll(withOver: boolean): Promise<Heard[]> {
+    const over = `union all select o.id, o.version_id, true from enrollment o where o.status <> 'active' and o.id in (${WAITING})`;
+    return this.heard(
+      `(select id, version_id, false as is_over from enrollment where status = 'active' ${withOver ? over : ''}) n
+         on n.version_id = l.version_id
+       join message m on m.dedupe_key = 'seq:' || n.id || ':' || l.step join tracking_event e on e.message_id = m.id`,
+    );
+  }
+
+  private async heard(hits: string, ids?: readonly string[]): Promise<Heard[]> {
     const listeners = this.#listeners;
-    const hits =
-      since === null
-        ? `(select id, version_id, false as is_over from enrollment where status = 'active'
-             union all select o.id, o.version_id, true from enrollment o where o.status <> 'active' and o.id in (${WAITING})) n
-             on n.version_id = l.version_id
-           join message m on m.dedupe_key = 'seq:' || n.id || ':' || l.step join tracking_event e on e.message_id = m.id`
-        : `tracking_event e on e.id > $5::bigint join message m on m.id = e.message_id and m.step_key = l.step
-           join (select id, version_id, subscriber_id, status <> 'active' as is_over from enrollment) n
-             on n.id = m.enrollment_id and n.version_id = l.version_id and (not n.is_over or ${WAITS})`;
     const rows: { ids: string[]; kind: MailTrigger['kind']; step: string }[] = await this.dataSource.query(
       `select array_agg(distinct n.id::text) as ids, l.kind, l.step
        from unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) as l (version_id, kind, step, goal)
        join ${hits}
        where e.kind = case l.kind when 'clicked' then 'click' else 'open' end and (l.goal is null or not n.is_over)
-         and e.class = 'human' and e.id > $5::bigint and not exists (
+         and e.class = 'human' and not exists (
          select 1 from enrollment_step o where o.enrollment_id = n.id and o.step_key = l.goal and o.outcome = 'reached')
        group by l.kind, l.step order by l.kind, l.step`,
       [
@@ -99,9 +139,13 @@ export class HitSignalsService {
         listeners.map(({ trigger }) => trigger.kind),
         listeners.map(({ trigger }) => trigger.step),
         listeners.map(({ goal }) => goal),
-        since === null ? '0' : String(BigInt(since) - BigInt(HITS_LOOKED_AT_AGAIN)),
+        ...(ids === undefined ? [] : [ids]),
       ],
     );
-    return rows.map(({ ids, kind, step }) => ({ ids, trigger: { kind, step } }));
+    return rows.map(({ ids: enrollments, kind, step }) => ({ ids: enrollments, trigger: { kind, step } }));
   }
+}
+
+function isOlder(atMs: number | null, ms: number, now: number): boolean {
+  return atMs === null || Math.abs(now - atMs) > ms;
 }
