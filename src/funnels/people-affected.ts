@@ -29,7 +29,8 @@ export function changedSteps(
 
 const STAY_REASON: Readonly<Record<string, string>> = {
   finished: 'they have finished',
-  exit_holds: 'they have finished, and what ends the sequence holds for them, such as a purchase',
+  exit_holds:
+    'they have finished, and what ends the sequence holds for them, such as a purchase since they joined',
   no_place: 'nothing they have had is in the new version',
   not_mapped: 'the new version has not their step, and no other was named for it',
 };

@@ -68,7 +68,8 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], 
   return answers;
 }
 
-function tagOf(need: Extract<Leaf, { kind: 'tag' | 'purchased' }>): string {
+/** The tag that a condition asks for. */
+export function tagOf(need: Extract<Leaf, { kind: 'tag' | 'purchased' }>): string {
   return need.kind === 'tag' ? need.tag : boughtTag(need.product);
 }
 

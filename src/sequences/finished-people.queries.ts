@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { exitsOf } from './definition.js';
-import { loadAnswers } from './facts.queries.js';
+import { loadAnswers, tagOf } from './facts.queries.js';
 import type { PreparedSequence } from './prepared.js';
 
 const PAGE = 10_000;
@@ -13,21 +13,26 @@ interface Row {
 
 /**
  * Of whom a move may take along, in SQL: who is in the sequence as `e`, and who has finished it at `$4` or later, null for
- * nobody. Of somebody who may be in it once at a time and has joined again, the last time counts: no step comes twice, and
- * nobody is in it twice. Served by the unique key of `enrollment`.
+ * nobody, and for the last time, as `isLastTime` says.
  */
-export function movable({ definition }: PreparedSequence): string {
-  const isLast =
-    definition.reentry?.mode === 'event'
-      ? 'true'
-      : `not exists (select 1 from enrollment l where l.subscriber_id = e.subscriber_id and l.sequence_id = e.sequence_id
-           and l.occurrence > e.occurrence)`;
-  return `(e.status = 'active' or (e.status = 'completed' and e.ended_at >= $4::timestamptz and ${isLast}))`;
+export function movable(to: PreparedSequence): string {
+  return `(e.status = 'active' or (e.status = 'completed' and e.ended_at >= $4::timestamptz and ${isLastTime(to)}))`;
 }
 
 /**
- * Those for whom something holds that ends the sequence: it came after their last mail, or they would have left. By the
- * keys that `loadAnswers` names.
+ * In SQL. Of somebody who may be in a sequence once at a time and has joined again, the last time counts: no step comes
+ * twice, and nobody is in it twice. Served by the unique key of `enrollment`.
+ */
+export function isLastTime({ definition }: PreparedSequence): string {
+  if (definition.reentry?.mode === 'event') return 'true';
+  return `not exists (select 1 from enrollment l where l.subscriber_id = e.subscriber_id and l.sequence_id = e.sequence_id
+    and l.occurrence > e.occurrence)`;
+}
+
+/**
+ * Those for whom something holds that ends the sequence: it came after their last mail, or they would have left. A tag or
+ * purchase from before they joined never ended it; when a field came to its value is not known. By the keys that
+ * `loadAnswers` names.
  */
 export async function heldByExits(
   manager: EntityManager,
@@ -36,10 +41,32 @@ export async function heldByExits(
   now: Date,
 ): Promise<Set<string>> {
   const exits = exitsOf(definition);
-  const asks = rows.flatMap((row) => exits.map((need) => ({ row, need })));
+  const tags = exits.flatMap((need) =>
+    need.kind === 'tag' || need.kind === 'purchased' ? [tagOf(need)] : [],
+  );
+  const others = exits.filter(({ kind }) => kind !== 'tag' && kind !== 'purchased');
+  const asks = rows.flatMap((row) => others.map((need) => ({ row, need })));
   const answers = await loadAnswers(manager, asks, now);
-  const isHeld = ({ id }: Row): boolean => [...(answers.get(id)?.values() ?? [])].includes(true);
+  const tagged = await taggedSince(manager, rows, tags);
+  const isHeld = ({ id }: Row): boolean =>
+    tagged.has(id) || [...(answers.get(id)?.values() ?? [])].includes(true);
   return new Set(rows.filter(isHeld).map(({ id }) => id));
+}
+
+/** Who has got one of the tags since they joined. By the primary keys of `enrollment` and `subscriber_tag`. */
+async function taggedSince(
+  manager: EntityManager,
+  rows: readonly Row[],
+  tags: readonly string[],
+): Promise<Set<string>> {
+  if (rows.length === 0 || tags.length === 0) return new Set();
+  const tagged: { id: string }[] = await manager.query(
+    `select n.id from enrollment n where n.id = any($1::bigint[]) and exists (
+       select 1 from subscriber_tag h join tag t on t.id = h.tag_id
+       where h.subscriber_id = n.subscriber_id and h.created_at > n.started_at and t.name = any($2::text[]))`,
+    [rows.map(({ id }) => id), tags],
+  );
+  return new Set(tagged.map(({ id }) => id));
 }
 
 /** As `heldByExits`, of all who have finished since and stand in another version than the one to go to. */

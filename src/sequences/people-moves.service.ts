@@ -5,7 +5,7 @@ import { Wake } from '../infra/jobs/wake.js';
 import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { ADVANCE_DUE } from './enrolling.service.js';
-import { finishedAndHeld, heldByExits, movable } from './finished-people.queries.js';
+import { finishedAndHeld, heldByExits, isLastTime, movable } from './finished-people.queries.js';
 import { groupsOfMove } from './move-groups.queries.js';
 import { MoveCount, type MovePreview, type StepStanding } from './move-count.js';
 import { placeIn, type DoneStep, type MoveMode, type Placement, type Standing } from './placement.js';
@@ -145,7 +145,7 @@ export class PeopleMovesService {
     const { sequenceId, target, after, mode, count } = given;
     const rows = await this.page(manager, { sequenceId, ...target, after, mode });
     const moves = await this.place(manager, { rows, to: target.to, mode, count });
-    await this.write(manager, target.versionId, moves);
+    await this.write(manager, target, moves);
     return rows.at(-1)?.id ?? null;
   }
 
@@ -226,9 +226,13 @@ export class PeopleMovesService {
     });
   }
 
-  private async write(manager: EntityManager, versionId: string, moves: readonly Move[]): Promise<void> {
+  private async write(
+    manager: EntityManager,
+    { versionId, to }: Target,
+    moves: readonly Move[],
+  ): Promise<void> {
     if (moves.length === 0) return;
-    // Without a new time they go on waiting as they do.
+    // Without a new time they go on waiting as they do. Who has joined again since the page was read is left alone.
     await manager.query(
       `update enrollment e set version_id = $1, step_key = m.step_key, had = m.had,
          versions_before = coalesce(e.versions_before, '[]')
@@ -240,7 +244,7 @@ export class PeopleMovesService {
          watches = case when m.step_key is null or m.next_at is not null then null else e.watches end,
          planned_for = case when m.step_key is null or m.next_at is not null then null else e.planned_for end
        from unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::jsonb[]) as m (id, step_key, next_at, had)
-       where e.id = m.id`,
+       where e.id = m.id and (e.status = 'active' or ${isLastTime(to)})`,
       [
         versionId,
         moves.map(({ id }) => id),

@@ -219,6 +219,48 @@ describe('a sequence that is edited while people are in it', () => {
     expect(got).toEqual([{ id: people.get('nothing') }]);
   });
 
+  it('catches up with who had bought before they joined: what never ended it does not keep them away', async () => {
+    const exits = 'exitOn: [{ purchased: course-kit }, { tag: client }]';
+    await t.publish(steps('a'), exits);
+    const id = await t.person('reader@example.com', { tags: ['bought:course-kit', 'client'] });
+    await t.db.query('update subscriber_tag set created_at = $1', [t.clock.now()]);
+    await t.enroll(id);
+    await days(6, 7);
+    await t.publish(steps('a', 'more'), exits);
+    const choice = { mode: 'catch-up', within: '7 days', dryRun: false };
+    expect((await move(choice)).body).toMatchObject({ stays: [], gains: [{ step: 'more', people: 1 }] });
+  });
+
+  it('brings nobody back who joins again while a page is moved: they were in it twice', async () => {
+    await t.publish(steps('a'), 'reentry: always');
+    const [ada, ben] = [await t.person('ada@example.com'), await t.person('ben@example.com')];
+    for (const id of [ada, ben]) await t.enroll(id);
+    await days(6, 6);
+    await t.publish(steps('a', 'more'), 'reentry: always');
+    const other = t.db.createQueryRunner();
+    await other.startTransaction();
+    await other.query('select 1 from enrollment where subscriber_id = $1 for update', [ben]);
+    const answer = move({ mode: 'catch-up', within: '7 days', dryRun: false });
+    const isWaiting = async (): Promise<boolean> => {
+      const waiting: unknown[] = await t.db.query(
+        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+      );
+      return waiting.length > 0;
+    };
+    expect(await becomesTrue(isWaiting, 10_000)).toBe(true);
+    expect(await t.enroll(ada)).toBe('enrolled');
+    await other.commitTransaction();
+    await other.release();
+    await answer;
+    const rows: unknown[] = await t.db.query(
+      `select subscriber_id as id, count(*)::int as times from enrollment where status = 'active' group by 1 order by 1`,
+    );
+    expect(rows).toEqual([
+      { id: ada, times: 1 },
+      { id: ben, times: 1 },
+    ]);
+  });
+
   it.each([
     ['always', ['x'], 1],
     ['per event', ['x', 'x'], 2],
