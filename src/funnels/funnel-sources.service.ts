@@ -97,8 +97,11 @@ export function filesOf({ form, products }: FunnelDefinition): NamedSource[] {
   return [...magnet, ...delivered];
 }
 
-/** Every mail the funnel sends, with what it is for and where the definition names it. */
-export function mailsOf({ sequence, form }: FunnelDefinition): (NamedSource & { kind: MailKind })[] {
+/**
+ * Every mail the funnel sends, with what it is for and where the definition names it. Also with single opt-in, who is known
+ * already is asked to confirm.
+ */
+export function mailsOf({ sequence }: FunnelDefinition): (NamedSource & { kind: MailKind })[] {
   const steps = stepMails(sequence.steps).map(({ step, path }): NamedSource & { kind: MailKind } => ({
     name: step.email,
     path: [...path, 'email'],
@@ -109,11 +112,7 @@ export function mailsOf({ sequence, form }: FunnelDefinition): (NamedSource & { 
     path: ['form'],
     kind: 'confirmation',
   };
-  return [
-    ...(form.optIn === 'double' ? [confirm] : []),
-    { name: RECEIPT_MAIL, path: ['offers'], kind: 'receipt' },
-    ...steps,
-  ];
+  return [confirm, { name: RECEIPT_MAIL, path: ['offers'], kind: 'receipt' }, ...steps];
 }
 
 /** The subjects that arms of split tests have of their own are Liquid, as those of templates. */

@@ -68,6 +68,8 @@ export class SqueezePageController {
       email: outcome.email,
       suggestion: suggestionFor(outcome.email),
       footer: footerOf(form),
+      // The same words for all: who is known already is asked first, and nobody else may learn whether they are.
+      signedUp: true,
       ...(this.config.mailboxOn ? { mailboxUrl: '/mailbox' } : {}),
     };
     const page = form.optIn === 'double' ? 'pages/check-inbox' : 'pages/confirmed';

@@ -252,6 +252,15 @@ describe('single opt-in', () => {
     expect(await planned(reader)).toBe(0);
   });
 
+  it('says the same to who is known already, and promises nobody what does not come', async () => {
+    const page = async (): Promise<string> => (await signUp({ email: reader }).expect(200)).text;
+    const first = await page();
+    expect(first).toContain('a mail whose button you have to press first');
+    expect(first).not.toMatch(/you are in|Your address is confirmed/);
+    expect(await page()).toBe(first);
+    expect(await planned(reader)).toBe(1);
+  });
+
   it('asks somebody who has left, so that a stranger cannot put them back on the list', async () => {
     await signUp({ email: reader }).expect(200);
     await setStatus(reader, 'unsubscribed');
