@@ -71,12 +71,17 @@ export class MessagesQueries {
     enrollmentIds: readonly string[],
     reason: string,
   ): Promise<void> {
+    // In one order: two of these about the same people would wait for each other.
+    const waiting: { id: string }[] = await manager.query(
+      `select m.id from enrollment e join message m on m.subscriber_id = e.subscriber_id and m.enrollment_id = e.id
+       where e.id = any($1::bigint[]) and ${NOT_BEGUN} order by m.id for update of m`,
+      [enrollmentIds],
+    );
+    if (waiting.length === 0) return;
     await manager.query(
-      `update message m set state = 'cancelled', state_reason = $2, lease_until = null, settled_at = clock_timestamp()
-       from enrollment e
-       where e.id = any($1::bigint[]) and m.subscriber_id = e.subscriber_id and m.enrollment_id = e.id
-         and ${NOT_BEGUN}`,
-      [enrollmentIds, reason],
+      `update message set state = 'cancelled', state_reason = $2, lease_until = null, settled_at = clock_timestamp()
+       where id = any($1::bigint[])`,
+      [waiting.map(({ id }) => id), reason],
     );
   }
 

@@ -270,7 +270,7 @@ function addEffects(
       case 'tag':
       case 'untag':
       case 'set':
-        plan.changes.push({ ...effect, subscriberId });
+        plan.changes.push({ ...effect, subscriberId, enrollmentId });
         break;
       case 'enter':
         plan.entries.push({ sequenceKey: effect.sequence, subscriberId, data });

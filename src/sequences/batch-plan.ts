@@ -35,10 +35,11 @@ export interface Grant {
   price: Money;
 }
 
-/** One change to one person, in the order of the steps. */
-export type SubscriberChange =
-  | { kind: 'tag' | 'untag'; subscriberId: string; tags: readonly string[] }
-  | { kind: 'set'; subscriberId: string; fields: Readonly<Record<string, FieldValue | null>> };
+/** One change to one person by a step of the enrollment, in the order of the steps. */
+export type SubscriberChange = { subscriberId: string; enrollmentId: string } & (
+  | { kind: 'tag' | 'untag'; tags: readonly string[] }
+  | { kind: 'set'; fields: Readonly<Record<string, FieldValue | null>> }
+);
 
 /** Somebody moves on to another sequence. */
 export interface Entry {

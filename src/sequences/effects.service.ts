@@ -14,6 +14,7 @@ export const NOTIFY_OWNER = 'sequences.notify-owner';
 /** `before`: what the fields of the person held, where they were set. */
 interface Signal {
   id: string;
+  enrollmentId: string;
   trigger: Trigger | null;
   before: SubscriberFields | null;
 }
@@ -111,26 +112,24 @@ export class EffectsService {
     before: ReadonlyMap<string, SubscriberFields>,
     now: Date,
   ): Promise<void> {
-    const given = changes.flatMap((change): Signal[] =>
-      change.kind === 'tag'
-        ? change.tags.map((tag) => ({ id: change.subscriberId, trigger: { kind: 'tag', tag }, before: null }))
-        : [
-            {
-              id: change.subscriberId,
-              trigger: null,
-              before: change.kind === 'set' ? (before.get(change.subscriberId) ?? null) : null,
-            },
-          ],
-    );
+    const given = changes.flatMap((change): Signal[] => {
+      const { subscriberId: id, enrollmentId } = change;
+      if (change.kind === 'tag')
+        return change.tags.map((tag) => ({ id, enrollmentId, trigger: { kind: 'tag', tag }, before: null }));
+      const held = change.kind === 'set' ? (before.get(id) ?? null) : null;
+      return [{ id, enrollmentId, trigger: null, before: held }];
+    });
     if (given.length === 0) return;
     await manager.query(
-      `insert into sequence_signal (subscriber_id, trigger, before, created_at)
-       select id, trigger, before, $4 from unnest($1::bigint[], $2::jsonb[], $3::jsonb[]) as g (id, trigger, before)`,
+      `insert into sequence_signal (subscriber_id, trigger, before, created_at, enrollment_id)
+       select id, trigger, before, $4, enrollment_id
+       from unnest($1::bigint[], $2::jsonb[], $3::jsonb[], $5::bigint[]) as g (id, trigger, before, enrollment_id)`,
       [
         given.map(({ id }) => id),
         given.map(({ trigger }) => JSON.stringify(trigger)),
         given.map((one) => (one.before === null ? null : JSON.stringify(one.before))),
         now,
+        given.map(({ enrollmentId }) => enrollmentId),
       ],
     );
     await this.wake.notify(manager, ADVANCE_DUE);

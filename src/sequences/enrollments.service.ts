@@ -65,7 +65,7 @@ export class EnrollmentsService {
     await this.reactions.happened(manager, [subscriberId], trigger, { entryKey: `order:${orderId}` });
   }
 
-  /** As `exitOnPurchase`, of whose mail somebody else has bought by: it begins nothing for them. */
+  /** As `exitOnPurchase`, of whose mail somebody else has bought by: it begins nothing for them, and what leads to it ends. */
   async exitOfReader(manager: EntityManager, subscriberId: string, productKey: string): Promise<void> {
     await this.reactions.met(manager, [subscriberId], { kind: 'purchased', product: productKey });
   }

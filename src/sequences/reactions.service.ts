@@ -7,19 +7,21 @@ import { leafKey, type EntryTrigger, type FieldTrigger, type Trigger } from './c
 import { ADVANCE_DUE, EnrollingService } from './enrolling.service.js';
 import {
   cameToHold,
+  isToldOf,
   listenedFields,
   metByFields,
   reactionsTo,
+  type Causes,
   type FieldsOf,
   type Jump,
   type Place,
 } from './reactions.js';
 import { VersionsService } from './versions.service.js';
 
-/** What the people were told by: `entryKey` names an event; `stepAt`: a step of one of their sequences, which ran then. */
+/** What the people were told by: `entryKey` names an event; `causes`: steps of their sequences. */
 export interface Cause {
   entryKey?: string | undefined;
-  stepAt?: Date | undefined;
+  causes?: Causes | undefined;
 }
 
 /** Somebody who may join, and what names the event that makes them. */
@@ -58,16 +60,16 @@ export class ReactionsService {
     trigger: Trigger,
     cause: Cause = {},
   ): Promise<void> {
-    const { entryKey, stepAt } = cause;
-    await this.react(manager, await this.places(manager, OF.people, subscriberIds, stepAt), trigger);
+    const { entryKey, causes } = cause;
+    await this.react(manager, await this.places(manager, OF.people, subscriberIds, causes), trigger);
     await this.lookAgain(manager, subscriberIds);
     const people = subscriberIds.map((id) => ({ id, entryKey }));
-    await this.begin(manager, people, trigger, stepAt !== undefined);
+    await this.begin(manager, people, trigger, causes !== undefined);
   }
 
-  /** As `happened`, of people to whom it happened by somebody else: it begins no sequence. */
+  /** As `happened`, of people for whom somebody else has done it: it begins no sequence, and reaches no goal but ends. */
   async met(manager: EntityManager, subscriberIds: readonly string[], trigger: Trigger): Promise<void> {
-    await this.react(manager, await this.places(manager, OF.people, subscriberIds), trigger);
+    await this.react(manager, await this.places(manager, OF.people, subscriberIds), trigger, true);
   }
 
   /** People have opened or clicked a mail for the first time; each mail is an event of its own. */
@@ -88,14 +90,14 @@ export class ReactionsService {
   async changed(
     manager: EntityManager,
     subscriberIds: readonly string[],
-    { before, stepAt }: { before: ReadonlyMap<string, FieldsOf>; stepAt?: Date | undefined },
+    { before, causes }: { before: ReadonlyMap<string, FieldsOf>; causes?: Causes | undefined },
   ): Promise<void> {
     if (before.size > 0) {
-      const met = await this.fieldsMet(manager, before, stepAt);
+      const met = await this.fieldsMet(manager, before, causes);
       for (const { trigger, places } of met) await this.react(manager, places, trigger);
     }
     await this.lookAgain(manager, subscriberIds);
-    if (before.size > 0) await this.beginByFields(manager, before, stepAt !== undefined);
+    if (before.size > 0) await this.beginByFields(manager, before, causes !== undefined);
   }
 
   /**
@@ -121,10 +123,15 @@ export class ReactionsService {
     }
   }
 
-  private async react(manager: EntityManager, places: readonly Place[], trigger: Trigger): Promise<void> {
+  private async react(
+    manager: EntityManager,
+    places: readonly Place[],
+    trigger: Trigger,
+    byAnother = false,
+  ): Promise<void> {
     const versions = await this.versions.running(manager, places);
     const now = this.clock.now();
-    const { exits, reason, jumps } = reactionsTo(places, versions, trigger, now);
+    const { exits, reason, jumps } = reactionsTo(places, versions, trigger, { now, byAnother });
     await this.end(manager, exits, reason);
     for (const jump of jumps) await this.jump(manager, jump, now);
   }
@@ -132,10 +139,10 @@ export class ReactionsService {
   private async fieldsMet(
     manager: EntityManager,
     before: ReadonlyMap<string, FieldsOf>,
-    stepAt: Date | undefined,
+    causes: Causes | undefined,
   ): Promise<{ trigger: FieldTrigger; places: OwnPlace[] }[]> {
     const subscriberIds = [...before.keys()];
-    const places = await this.places(manager, OF.people, subscriberIds, stepAt);
+    const places = await this.places(manager, OF.people, subscriberIds, causes);
     const versions = await this.versions.running(manager, places);
     if (places.every((place) => listenedFields(place, versions).length === 0)) return [];
     const fields = await fieldsOf(manager, subscriberIds);
@@ -184,28 +191,27 @@ export class ReactionsService {
   }
 
   /**
-   * Locked, in one order: two things may happen to a person at once. Then those that are over, whose last mails may wait:
-   * by a statement of its own, which sees what a run has planned that held a lock until now. What a step has caused at
-   * `stepAt` leaves alone who came to the end by that very step. Served by the keys of `enrollment`.
+   * Locked, in one order, as two things may happen to a person at once; read by their locked rows, so that a run that held
+   * one until now is seen with what it made of it. Those that are over come last: their last mails may wait. Served by the
+   * keys of `enrollment`.
    */
   private async places(
     manager: EntityManager,
     which: (typeof OF)[keyof typeof OF],
     ids: readonly string[],
-    stepAt?: Date,
+    causes?: Causes,
   ): Promise<OwnPlace[]> {
-    const standing: OwnPlace[] = await manager.query(
-      `select e.id, e.subscriber_id as "subscriberId", e.version_id as "versionId", e.step_key as "stepKey", s.time_zone as "timeZone"
+    const places: (OwnPlace & { isOver: boolean })[] = await manager.query(
+      `select e.id, e.subscriber_id as "subscriberId", e.version_id as "versionId", e.status <> 'active' as "isOver",
+         case when e.status = 'active' then e.step_key end as "stepKey", s.time_zone as "timeZone"
        from enrollment e join subscriber s on s.id = e.subscriber_id
-       where e.status = 'active' and ${which} order by e.id for update of e`,
+       where ${which} order by e.id for update of e`,
       [ids],
     );
-    const over: OwnPlace[] = await manager.query(
-      `select e.id, e.subscriber_id as "subscriberId", e.version_id as "versionId", null as "stepKey", null as "timeZone"
-       from enrollment e where e.status <> 'active' and ${which} and ($2::timestamptz is null or e.ended_at < $2) order by e.id`,
-      [ids, stepAt ?? null],
+    const over = places.filter(
+      ({ id, subscriberId, isOver }) => isOver && isToldOf(id, causes?.get(subscriberId)),
     );
-    return [...standing, ...over];
+    return [...places.filter(({ isOver }) => !isOver), ...over];
   }
 
   /** Those that are over stay as they ended. */

@@ -35,12 +35,20 @@ export interface Jump {
   nextAt: Date | null;
 }
 
-/** What a trigger means for all places of the people it happened to. */
+/** Of each person, the enrollments whose steps have made something happen; null where that was not written down. */
+export type Causes = ReadonlyMap<string, readonly (string | null)[]>;
+
+/** A sequence that is over hears of what another has done, not of its own steps: its last mails would never be sent. */
+export function isToldOf(enrollmentId: string, causes: readonly (string | null)[] | undefined): boolean {
+  return causes === undefined || causes.some((cause) => cause !== null && cause !== enrollmentId);
+}
+
+/** What a trigger means for all places of the people it happened to. `byAnother`: as `reactionTo` says. */
 export function reactionsTo(
   places: readonly Place[],
   versions: ReadonlyMap<string, { sequence: PreparedSequence }>,
   trigger: Trigger,
-  now: Date,
+  { now, byAnother = false }: { now: Date; byAnother?: boolean },
 ): { exits: string[]; reason: string; jumps: Jump[] } {
   const exits: string[] = [];
   let reason = '';
@@ -48,7 +56,7 @@ export function reactionsTo(
   for (const { id, versionId, stepKey, timeZone } of places) {
     const sequence = versions.get(versionId)?.sequence;
     if (!sequence) continue;
-    const reaction = reactionTo(sequence, stepKey, trigger);
+    const reaction = reactionTo(sequence, stepKey, trigger, byAnother);
     if (reaction.kind === 'exit') {
       exits.push(id);
       reason = reaction.reason;
@@ -65,11 +73,20 @@ export function reactionsTo(
   return { exits, reason, jumps: [...jumps.values()] };
 }
 
-/** A goal that lies ahead goes before an exit; one that is behind the person means nothing. */
-function reactionTo(sequence: PreparedSequence, stepKey: string | null, trigger: Trigger): Reaction {
+/**
+ * A goal that lies ahead goes before an exit; one that is behind the person means nothing. What was done `byAnother` ends
+ * what leads to the goal: what follows it is for who has reached it.
+ */
+function reactionTo(
+  sequence: PreparedSequence,
+  stepKey: string | null,
+  trigger: Trigger,
+  byAnother = false,
+): Reaction {
   for (const node of sequence.definition.nodes) {
     if (node.kind !== 'goal' || !node.triggers.some((one) => sameTrigger(one, trigger))) continue;
-    if (isAhead(sequence, stepKey, node.key)) return { kind: 'jump', goal: node };
+    if (!isAhead(sequence, stepKey, node.key)) continue;
+    return byAnother ? { kind: 'exit', reason: triggerText(trigger) } : { kind: 'jump', goal: node };
   }
   const exits = exitsOf(sequence.definition).some((one) => sameTrigger(one, trigger));
   return exits ? { kind: 'exit', reason: triggerText(trigger) } : { kind: 'none' };

@@ -15,7 +15,8 @@ interface Signal {
   subscriberId: string;
   trigger: Trigger | null;
   before: FieldsOf | null;
-  createdAt: Date;
+  /** Whose step it was; null: written before that was written down. */
+  enrollmentId: string | null;
 }
 
 /** What steps of sequences, forms, and imports have changed about people, told to the other sequences of the same people. */
@@ -69,15 +70,17 @@ export class SignalsService {
            select id from sequence_signal
            where trigger = (select trigger from sequence_signal order by id limit 1) order by id limit ${MOST}
            for update skip locked)
-         returning id, subscriber_id as "subscriberId", trigger, before, created_at as "createdAt"`,
+         returning id, subscriber_id as "subscriberId", trigger, before, enrollment_id as "enrollmentId"`,
       );
       const [first] = rows;
       if (!first) return 0;
-      const people = [...new Set(rows.map(({ subscriberId }) => subscriberId))];
-      const stepAt = new Date(Math.min(...rows.map(({ createdAt }) => createdAt.getTime())));
+      const causes = new Map<string, (string | null)[]>();
+      for (const { subscriberId: id, enrollmentId } of rows)
+        causes.set(id, [...(causes.get(id) ?? []), enrollmentId]);
+      const people = [...causes.keys()];
       if (first.trigger === null)
-        await this.reactions.changed(manager, people, { before: earliest(rows), stepAt });
-      else await this.reactions.happened(manager, people, first.trigger, { stepAt });
+        await this.reactions.changed(manager, people, { before: earliest(rows), causes });
+      else await this.reactions.happened(manager, people, first.trigger, { causes });
       return rows.length;
     });
   }

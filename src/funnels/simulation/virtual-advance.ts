@@ -40,8 +40,9 @@ function takeSignals(run: VirtualRun, now: Date): void {
   const taken = record.signals.filter(({ trigger }) => name(trigger) === name(first));
   record.signals = record.signals.filter(({ trigger }) => name(trigger) !== name(first));
   const before = taken.find((signal) => signal.before !== null)?.before ?? null;
-  if (first === null) changed(run, now, { before, byStep: true });
-  else happened(run, first, now, { byStep: true });
+  const causes = taken.map(({ enrollmentId }) => enrollmentId);
+  if (first === null) changed(run, now, { before, causes });
+  else happened(run, first, now, { causes });
 }
 
 /** As one batch of `AdvanceService`, for one person. Returns how many of their enrollments were due. */
@@ -153,10 +154,11 @@ function applyEffects(run: VirtualRun, { changes, entries }: BatchPlan, now: Dat
   for (const change of changes) {
     if (change.kind === 'set') setFields(record.fields, change.fields);
     else for (const tag of change.tags) changeTag(record.tags, change.kind, tag);
+    const { enrollmentId } = change;
     record.signals.push(
       ...(change.kind === 'tag'
-        ? change.tags.map((tag) => ({ trigger: { kind: 'tag' as const, tag }, before: null }))
-        : [{ trigger: null, before: change.kind === 'set' ? before : null }]),
+        ? change.tags.map((tag) => ({ enrollmentId, trigger: { kind: 'tag' as const, tag }, before: null }))
+        : [{ enrollmentId, trigger: null, before: change.kind === 'set' ? before : null }]),
     );
   }
   for (const { sequenceKey } of entries) join(run, sequenceKey, now, { byStep: true });

@@ -3,6 +3,7 @@ import { mayJoin, type EarlierTimes } from '../../sequences/joining.js';
 import { dueAt } from '../../sequences/progress.js';
 import {
   cameToHold,
+  isToldOf,
   metByFields,
   reactionsTo,
   type FieldsOf,
@@ -15,8 +16,13 @@ import { entryFields, sequencesBegunBy } from './virtual-sequences.js';
 
 interface Cause {
   entryKey?: string | undefined;
-  /** A step of theirs that has run at this very moment made it happen. */
+  /** A step of theirs made it happen. */
   byStep?: boolean;
+}
+
+/** The enrollments whose steps have made it happen. */
+interface Steps {
+  causes?: readonly string[] | undefined;
 }
 
 /** As `EnrollingService.join` for one person. */
@@ -54,11 +60,17 @@ export function join(
 }
 
 /** As `ReactionsService.happened` for one person. */
-export function happened(run: VirtualRun, trigger: Trigger, now: Date, cause: Cause = {}): void {
+export function happened(
+  run: VirtualRun,
+  trigger: Trigger,
+  now: Date,
+  { entryKey, causes }: Pick<Cause, 'entryKey'> & Steps = {},
+): void {
   const { record, funnels } = run;
-  react(run, placesOf(record, cause.byStep === true ? now : null), trigger, now);
+  react(run, placesOf(record, causes), trigger, now);
   lookAgain(run, now);
   if (record.status !== 'active') return;
+  const cause = { entryKey, byStep: causes !== undefined };
   for (const key of sequencesBegunBy(funnels, trigger)) join(run, key, now, cause);
 }
 
@@ -66,12 +78,12 @@ export function happened(run: VirtualRun, trigger: Trigger, now: Date, cause: Ca
 export function changed(
   run: VirtualRun,
   now: Date,
-  { before, byStep = false }: { before: FieldsOf | null; byStep?: boolean },
+  { before, causes }: { before: FieldsOf | null } & Steps,
 ): void {
   const { record, funnels } = run;
   if (before !== null) {
     const change = { before, after: record.fields };
-    const all = placesOf(record, byStep ? now : null);
+    const all = placesOf(record, causes);
     for (const { trigger, places } of metByFields(all, funnels.versions, () => change))
       react(run, places, trigger, now);
   }
@@ -79,7 +91,8 @@ export function changed(
   if (before === null || record.status !== 'active') return;
   for (const trigger of entryFields(funnels))
     if (cameToHold(trigger, before, record.fields))
-      for (const key of sequencesBegunBy(funnels, trigger)) join(run, key, now, { byStep });
+      for (const key of sequencesBegunBy(funnels, trigger))
+        join(run, key, now, { byStep: causes !== undefined });
 }
 
 /** As `ReactionsService.arrived`: the person has confirmed. */
@@ -110,20 +123,19 @@ export function readMail(
 
 /** As `ReactionsService.metIn`: it has happened in this enrollment alone. */
 export function metIn(run: VirtualRun, enrollmentId: string, trigger: Trigger, now: Date): void {
-  const places = placesOf(run.record, null).filter(({ id }) => id === enrollmentId);
+  const places = placesOf(run.record).filter(({ id }) => id === enrollmentId);
   react(run, places, trigger, now);
 }
 
 /** As `ReactionsService.places`: those that are over come last. */
-function placesOf({ enrollments, timeZone }: VirtualRecord, stepAt: Date | null): Place[] {
-  const isOver = ({ status, endedAt }: VirtualEnrollment): boolean =>
-    status !== 'active' && (stepAt === null || (endedAt !== null && endedAt < stepAt));
+function placesOf({ enrollments, timeZone }: VirtualRecord, causes?: readonly string[]): Place[] {
+  const isOver = ({ id, status }: VirtualEnrollment): boolean => status !== 'active' && isToldOf(id, causes);
   const places = [...enrollments.filter(({ status }) => status === 'active'), ...enrollments.filter(isOver)];
   return places.map(({ id, sequence, stepKey }) => ({ id, versionId: sequence, stepKey, timeZone }));
 }
 
 function react(run: VirtualRun, places: readonly Place[], trigger: Trigger, now: Date): void {
-  const { exits, reason, jumps } = reactionsTo(places, run.funnels.versions, trigger, now);
+  const { exits, reason, jumps } = reactionsTo(places, run.funnels.versions, trigger, { now });
   for (const one of those(run, exits)) end(run, one, reason, now);
   for (const { ids, goal, to, nextAt } of jumps) {
     for (const one of those(run, ids)) {

@@ -102,7 +102,7 @@ export interface VirtualRecord {
    * What steps have changed and other sequences have not heard of yet; a trigger of null: something else than a tag given.
    * `before`: what the fields held, where they were set.
    */
-  signals: { trigger: Trigger | null; before: FieldsOf | null }[];
+  signals: { enrollmentId: string; trigger: Trigger | null; before: FieldsOf | null }[];
 }
 
 export function emptyRecord(person: Pick<VirtualRecord, 'personId' | 'timeZone' | 'status'>): VirtualRecord {

@@ -47,6 +47,7 @@ import { PromisedProducts1765131100000 } from './migrations/1765131100000-promis
 import { VersionsBefore1765135000000 } from './migrations/1765135000000-versions-before.js';
 import { RefundWishes1765139000000 } from './migrations/1765139000000-refund-wishes.js';
 import { ReportsAndHeldMails1765140000000 } from './migrations/1765140000000-reports-and-held-mails.js';
+import { CauseOfSignals1765141000000 } from './migrations/1765141000000-cause-of-signals.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -99,4 +100,5 @@ export const migrations = [
   AffiliateLogins1765137020000,
   RefundWishes1765139000000,
   ReportsAndHeldMails1765140000000,
+  CauseOfSignals1765141000000,
 ];
