@@ -141,6 +141,13 @@ describe('what people of a simulation do', () => {
     expect(of(round, 'joined')).toHaveLength(2);
   });
 
+  it('do not get the last mail of a sequence that a step of another ends at the same moment', () => {
+    const first = `- { key: start, tag: hot }\n${mail('last', ', delay: 1 day')}`;
+    const second = funnel('- { key: mark, tag: client, delay: 1 day }', 'enterOn: [{ tag: hot }]', 'second');
+    expect(mails(one([first, second], 'joins: 3 days', 'exitOn: [{ tag: client }]'))).toEqual([]);
+    expect(mails(one([first, second], 'joins: 3 days'))).toEqual(['last 2026-03-06T09:00']);
+  });
+
   it('begin what begins with a value that they hold, as soon as they confirm', () => {
     const side = (level: number): string =>
       funnel(mail('s'), `enterOn: [{ field: level, over: ${level} }]`, 'side').replaceAll(
