@@ -102,41 +102,6 @@ describe('what happens to people in sequences', () => {
     expect(await t.place(id)).toMatchObject({ status: 'exited', reason: 'field level' });
   });
 
-  it('stops the last mail of a sequence that ended in the very batch in which a step of another gave the tag, and not of its own', async () => {
-    await t.publish('- { key: mark, tag: client, delay: 1 day }', '', 'second');
-    await t.publish(
-      `${mail('bye', ', delay: 1 day')}\n- { key: told, tag: friend }`,
-      'exitOn: [{ tag: friend }]',
-      'own',
-    );
-    await t.publish(mail('last', ', delay: 1 day'), 'exitOn: [{ tag: client }]');
-    const id = await t.person('reader@example.com');
-    for (const key of ['second', 'own', 'course']) await t.enroll(id, key);
-    await t.at('2026-01-06T09:00:00Z');
-    expect(await t.place(id)).toMatchObject({ status: 'completed' });
-    expect(await t.mails(id)).toEqual(['bye']);
-  });
-
-  it('looks at a click of somebody who is over once: their mails were read every two seconds', async () => {
-    const id = await begin(two, 'exitOn: [{ clicked: one }]');
-    await t.at('2026-01-06T09:00:00Z');
-    await t.db.query(`update message set state = 'accepted' where step_key = 'one'`);
-    await t.hit(id, 'one', 'click', 'scanner');
-    await t.run();
-    expect([await t.place(id), await t.mails(id)]).toMatchObject([{ status: 'completed' }, ['one', 'two']]);
-    // Judged anew.
-    await t.db.query(`update tracking_event set class = 'human'`);
-    await t.run();
-    expect(await t.mails(id)).toEqual(['one']);
-    await t.db.query(`update message set state = 'ready', settled_at = null where step_key = 'two'`);
-    await t.run();
-    expect(await t.mails(id)).toEqual(['one', 'two']);
-    await t.at('2026-01-06T10:30:00Z');
-    expect(await t.mails(id)).toEqual(['one', 'two']);
-    await t.at('2026-01-06T19:00:00Z');
-    expect(await t.mails(id)).toEqual(['one']);
-  });
-
   const goal = (more = ''): string => `
 ${mail('one')}
 - { key: pick, if: { clicked: one, within: 3 days }, then: [${mail('more', ', delay: 1 day').slice(2)}] }
@@ -161,14 +126,6 @@ ${mail('thanks', ', delay: 1 hour')}`;
     await t.at('2026-02-01T09:00:00Z');
     expect(await t.mails(id)).toEqual(mails);
     expect(await t.place(id)).toMatchObject({ status: 'completed' });
-  });
-
-  it('ends a sequence, and does not jump to its goal, when somebody else buys by the mail that was passed on', async () => {
-    const id = await begin(goal());
-    const exit = t.test.app.get(EnrollmentsService, { strict: false });
-    await t.db.transaction(async (manager) => exit.exitOfReader(manager, id, 'course-kit'));
-    expect(await t.place(id)).toMatchObject({ status: 'exited', reason: 'purchased course-kit' });
-    expect([await t.outcomes(id), await t.mails(id)]).toEqual([{}, []]);
   });
 
   it('does not go back to a goal that is behind', async () => {

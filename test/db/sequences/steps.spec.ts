@@ -275,4 +275,53 @@ ${mail('early', ', expires: 2026-01-01')}
     expect(await said()).toMatchObject({ step: 'late', price: 5900, until: null, ends: null });
     expect(await asked('2026-02-06T09:00:01Z')).toBe(5900);
   });
+
+  it('stops the last mail of a sequence that ended in the very batch in which a step of another gave the tag, and not of its own', async () => {
+    await t.publish('- { key: mark, tag: client, delay: 1 day }', '', 'second');
+    await t.publish(
+      `${mail('bye', ', delay: 1 day')}\n- { key: told, tag: friend }`,
+      'exitOn: [{ tag: friend }]',
+      'own',
+    );
+    await t.publish(mail('last', ', delay: 1 day'), 'exitOn: [{ tag: client }]');
+    const id = await t.person('reader@example.com');
+    for (const key of ['second', 'own', 'course']) await t.enroll(id, key);
+    await t.at('2026-01-06T09:00:00Z');
+    expect(await t.place(id)).toMatchObject({ status: 'completed' });
+    expect(await t.mails(id)).toEqual(['bye']);
+  });
+
+  it('looks at a click of somebody who is over once: their mails were read every two seconds', async () => {
+    const id = await begin(
+      `${mail('one')}\n${mail('two', ', delay: 1 day')}`,
+      {},
+      'exitOn: [{ clicked: one }]',
+    );
+    await t.at('2026-01-06T09:00:00Z');
+    await t.db.query(`update message set state = 'accepted' where step_key = 'one'`);
+    await t.hit(id, 'one', 'click', 'scanner');
+    await t.run();
+    expect([await t.place(id), await t.mails(id)]).toMatchObject([{ status: 'completed' }, ['one', 'two']]);
+    // Judged anew.
+    await t.db.query(`update tracking_event set class = 'human'`);
+    await t.run();
+    expect(await t.mails(id)).toEqual(['one']);
+    await t.db.query(`update message set state = 'ready', settled_at = null where step_key = 'two'`);
+    await t.run();
+    expect(await t.mails(id)).toEqual(['one', 'two']);
+    await t.at('2026-01-06T10:30:00Z');
+    expect(await t.mails(id)).toEqual(['one', 'two']);
+    await t.at('2026-01-06T19:00:00Z');
+    expect(await t.mails(id)).toEqual(['one']);
+  });
+
+  it('ends a sequence, and does not jump to its goal, when somebody else buys by the mail that was passed on', async () => {
+    const id = await begin(
+      `${mail('one', ', delay: 1 hour')}\n- { key: bought, goal: { purchased: course-kit } }\n${mail('thanks')}`,
+    );
+    const exit = t.test.app.get(EnrollmentsService, { strict: false });
+    await t.db.transaction(async (manager) => exit.exitOfReader(manager, id, 'course-kit'));
+    expect(await t.place(id)).toMatchObject({ status: 'exited', reason: 'purchased course-kit' });
+    expect([await t.outcomes(id), await t.mails(id)]).toEqual([{}, []]);
+  });
 });
