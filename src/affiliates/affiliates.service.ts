@@ -15,6 +15,7 @@ import {
   recruiters,
 } from './affiliates.queries.js';
 import { forgetAffiliate } from './forget.queries.js';
+import { forgetLogins } from './partner/partner.queries.js';
 import { wouldLoop } from './recruiting-tree.js';
 
 type Address = Extract<EmailAddressParse, { ok: true }>;
@@ -87,7 +88,11 @@ export class AffiliatesService {
       );
       // With the subscriber of the same address, since we looked.
       if (changed.length === 0) throw erased();
-      if (email !== undefined && email.address !== affiliate.email) await this.becomesOne(manager, email);
+      if (email !== undefined && email.address !== affiliate.email) {
+        // Whoever reads the old mailbox sees their page no longer.
+        await forgetLogins(manager, id);
+        await this.becomesOne(manager, email);
+      }
       return this.get(id, manager);
     });
   }

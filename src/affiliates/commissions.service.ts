@@ -58,14 +58,15 @@ export class CommissionsService {
     const people = [order.buyer?.id ?? null, order.readerId].filter((id) => id !== null);
     const terms = await this.terms.of(order.funnelKey, manager);
     const { cookie: window, attribution } = terms ?? USUAL_WAY;
-    const touch = await this.referrals.touchOf(manager, {
+    const found = await this.referrals.touchOf(manager, {
       ...{ orderId: order.id, placedAt: order.placedAt, window, attribution, subscriberIds: people },
     });
-    if (touch === null) return;
+    if (found === null) return;
+    const { touch, clicks } = found;
     // Only money proves who it was: anybody may type the address of another at a checkout that is free.
     const isProven = order.lines.some(({ netMinor }) => netMinor > 0);
     if (order.buyer !== null && (isProven || order.buyer.isNew))
-      await this.referrals.keep(manager, order.buyer.id, { touch, source: 'checkout', isProven });
+      await this.referrals.keep(manager, order.buyer.id, { ...clicks, source: 'checkout', isProven });
     if (terms === null) return;
     const { affiliate, recruiter } = await partiesOf(manager, touch.affiliateId);
     if (affiliate === null) return;

@@ -46,3 +46,10 @@ export async function forgetPaidOff(manager: EntityManager, affiliateId: string)
   );
   for (const { id } of gone) await forgetLogins(manager, id);
 }
+
+/** Within the erasure of a buyer: of the clicks of the browser they ordered with that stays which earned, as the books have it. */
+export async function forgetClicks(manager: EntityManager, orderIds: readonly string[]): Promise<void> {
+  await manager.query(`update order_referral set touches = '[]' where order_id = any ($1::bigint[])`, [
+    orderIds,
+  ]);
+}

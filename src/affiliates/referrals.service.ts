@@ -5,8 +5,23 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { ReactionsService } from '../sequences/reactions.service.js';
 import { readCode } from './affiliate.js';
 import { AffiliateTermsService, USUAL_WAY } from './affiliate-terms.service.js';
-import { earlierTouches, keepTouches, touchesOf } from './referrals.queries.js';
-import { type Attribution, creditedTouch, readTouches, type Touch } from './touch.js';
+import {
+  activeOf,
+  insertOrderTouch,
+  keepTouches,
+  orderTouchOf,
+  storedTouches,
+  textOf,
+  touchesOf,
+} from './referrals.queries.js';
+import {
+  type Attribution,
+  creditedTouch,
+  lastTouch,
+  type OrderTouch,
+  readTouches,
+  type Touch,
+} from './touch.js';
 
 /** The cookie that remembers by whose link a browser came. */
 export const REFERRAL_COOKIE = 'ws_referral';
@@ -25,8 +40,6 @@ interface PlacedOrder {
   readerId: string | null;
   source: TouchSource;
 }
-
-type OrderTouch = Touch & { via: 'checkout' | 'subscriber' };
 
 /**
  * Who came by whose link. The last click is whom somebody came by: a later one takes the place of an earlier. What earns by
@@ -71,7 +84,9 @@ export class ReferralsService {
     const touches = await this.browserTouches(manager, source);
     if (touches.length === 0) return;
     const { cookie: window } = (await this.terms.of(funnelKey, manager)) ?? USUAL_WAY;
-    const touch = creditedTouch(touches, { at: this.clock.now(), window, attribution: 'last' });
+    // Of somebody paused the click does not hide one before it, which a funnel that pays the first looks for.
+    const active = await activeOf(manager, touches);
+    const touch = creditedTouch(active, { at: this.clock.now(), window, attribution: 'last' });
     if (touch === null) return;
     await manager.query(
       `insert into signup_referral (signup_id, affiliate_id, touched_at, touches)
@@ -79,7 +94,7 @@ export class ReferralsService {
         where a.id = $2 and a.state = 'active' and g.id = $1 and g.visitor_id = $4
        on conflict (signup_id) do update set affiliate_id = excluded.affiliate_id, touched_at = excluded.touched_at,
          touches = excluded.touches`,
-      [signupId, touch.affiliateId, touch.at, visitorId, JSON.stringify(touches)],
+      [signupId, touch.affiliateId, touch.at, visitorId, textOf(touches)],
     );
   }
 
@@ -96,7 +111,7 @@ export class ReferralsService {
     const [row] = rows;
     if (row === undefined) return;
     const { touches, ...touch } = row;
-    const earlier = earlierTouches(touches);
+    const earlier = storedTouches(touches);
     await this.keep(manager, subscriberId, { touch, earlier, source: 'form', isProven });
   }
 
@@ -109,27 +124,21 @@ export class ReferralsService {
     const { orderId, funnelKey, emailKey, readerId, source } = order;
     const now = this.clock.now();
     const { cookie: window, attribution } = (await this.terms.of(funnelKey, manager)) ?? USUAL_WAY;
-    const browser = (await this.browserTouches(manager, source)).map((touch) => ({
-      ...touch,
-      via: 'checkout' as const,
-    }));
-    const people = (
-      await touchesOf(manager, { subscriberIds: readerId === null ? [] : [readerId], emailKey })
-    ).map((touch) => ({ ...touch, via: 'subscriber' as const }));
-    const touches: OrderTouch[] = [...browser, ...people];
+    const browser = await this.browserTouches(manager, source);
+    const people = await touchesOf(manager, { subscriberIds: readerId === null ? [] : [readerId], emailKey });
+    const touches: OrderTouch[] = [
+      ...browser.map((touch) => ({ ...touch, via: 'checkout' as const })),
+      ...people.map((touch) => ({ ...touch, via: 'subscriber' as const })),
+    ];
     const touch = creditedTouch(touches, { at: now, window, attribution });
     if (touch === null) return;
-    await manager.query(
-      `insert into order_referral (order_id, affiliate_id, touched_at, via) select $1, id, $3, $4 from affiliate where id = $2
-       on conflict (order_id) do update set affiliate_id = excluded.affiliate_id, touched_at = excluded.touched_at,
-         via = excluded.via
-       where case $5 when 'first' then order_referral.touched_at > excluded.touched_at
-         else order_referral.touched_at < excluded.touched_at end`,
-      [orderId, touch.affiliateId, touch.at, touch.via, attribution],
-    );
+    await insertOrderTouch(manager, orderId, { touch, browser, attribution });
   }
 
-  /** By whom a paid order came: as it stood when it was placed, or, by a sign-up that was confirmed since, of before that. */
+  /**
+   * By whom a paid order came: as it stood when it was placed, or, by a sign-up that was confirmed since, of before that.
+   * `clicks`: what is to be kept with the buyer; where the first click earns, they came by the last all the same.
+   */
   async touchOf(
     manager: EntityManager,
     order: {
@@ -139,20 +148,14 @@ export class ReferralsService {
       attribution: Attribution;
       subscriberIds: readonly string[];
     },
-  ): Promise<OrderTouch | null> {
+  ): Promise<{ touch: OrderTouch; clicks: { touch: Touch; earlier: Touch[] } } | null> {
     const { orderId, placedAt, window, attribution, subscriberIds } = order;
-    const placed: OrderTouch[] = await manager.query(
-      'select affiliate_id as "affiliateId", touched_at as at, via from order_referral where order_id = $1',
-      [orderId],
-    );
+    const placed = await orderTouchOf(manager, orderId);
     const since = await touchesOf(manager, { subscriberIds, emailKey: null });
     const known = creditedTouch(since, { at: placedAt, window, attribution });
-    const [asPlaced] = placed;
-    if (known === null) return asPlaced ?? null;
-    const found: OrderTouch = { ...known, via: 'subscriber' };
-    if (asPlaced === undefined) return found;
-    const isBetter = attribution === 'first' ? found.at < asPlaced.at : found.at > asPlaced.at;
-    return isBetter ? found : asPlaced;
+    const found: OrderTouch | null = known && { ...known, via: 'subscriber' };
+    const touch = better(placed?.touch ?? null, found, attribution);
+    return touch && { touch, clicks: lastTouch(touch, placed?.browser ?? []) };
   }
 
   /**
@@ -196,4 +199,14 @@ export class ReferralsService {
     }
     return touches;
   }
+}
+
+function better(
+  placed: OrderTouch | null,
+  since: OrderTouch | null,
+  attribution: Attribution,
+): OrderTouch | null {
+  if (placed === null || since === null) return placed ?? since;
+  const isBetter = attribution === 'first' ? since.at < placed.at : since.at > placed.at;
+  return isBetter ? since : placed;
 }

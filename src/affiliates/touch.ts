@@ -7,6 +7,9 @@ export interface Touch {
   at: Date;
 }
 
+/** By the browser of the checkout, or by somebody who is known. */
+export type OrderTouch = Touch & { via: 'checkout' | 'subscriber' };
+
 /** Which of the clicks whose window is open earns by an order. */
 export const ATTRIBUTIONS = ['last', 'first'] as const;
 export type Attribution = (typeof ATTRIBUTIONS)[number];
@@ -50,6 +53,12 @@ export function withTouch(touches: readonly Touch[], touch: Touch, windows: read
 /** When a touch stops counting, by a window such as `60 days`. */
 export function endOfTouch({ at }: Touch, window: string): Date {
   return addDuration(at, parseDuration(window), 'UTC');
+}
+
+/** Of some touches that which was last, and the others. */
+export function lastTouch(first: Touch, others: readonly Touch[]): { touch: Touch; earlier: Touch[] } {
+  const touch = others.reduce((last, one) => (one.at > last.at ? one : last), first);
+  return { touch, earlier: [first, ...others].filter((one) => one !== touch) };
 }
 
 /** The last touch before `at`, or the first, whose window is open then; null when there is none. */

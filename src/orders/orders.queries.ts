@@ -229,24 +229,26 @@ export async function holdOrders(
  * Called by the erasure of a person. An order that nobody has paid is its buyer's, whoever got the mail that led to it: of
  * somebody else's, who had a mail passed on, only what points at the person goes. Number, amounts, dates and the name on the invoice stay, as tax law asks; the
  * address, what leads to the person and what the owner wrote about them go. An order nobody has paid needs no name, and waits no longer.
+ * Returns the orders that were theirs.
  */
 export async function forgetBuyer(
   db: EntityManager,
   { subscriberId, email }: { subscriberId: string; email: string },
-): Promise<void> {
+): Promise<string[]> {
   await db.query(
     `update refund set reason = null where order_id in (select id from orders
        where (subscriber_id = $1 and status in ('paid', 'refunded')) or lower(email) = lower($2))`,
     [subscriberId, email],
   );
-  await db.query(
+  const [theirs]: [{ id: string }[], number] = await db.query(
     `update orders set email = $3, subscriber_id = null, visitor_id = null, refund_reason = null,
        name = case when status in ('paid', 'refunded') then name end,
        status = case when status = 'pending' then 'declined' else status end
-     where (subscriber_id = $1 and status in ('paid', 'refunded')) or lower(email) = lower($2)`,
+     where (subscriber_id = $1 and status in ('paid', 'refunded')) or lower(email) = lower($2) returning id`,
     [subscriberId, email, ERASED],
   );
   await db.query('update orders set subscriber_id = null, message_id = null where subscriber_id = $1', [
     subscriberId,
   ]);
+  return theirs.map(({ id }) => id);
 }

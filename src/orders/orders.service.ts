@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { forgetClicks } from '../affiliates/forget.queries.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { DomainError } from '../values/domain-error.js';
@@ -96,7 +97,7 @@ export class OrdersService {
 
   /** Within the erasure of a person: the books keep their orders, without a way from the address to them. */
   async forget(manager: EntityManager, person: { subscriberId: string; email: string }): Promise<void> {
-    await forgetBuyer(manager, person);
+    await forgetClicks(manager, await forgetBuyer(manager, person));
   }
 
   /**

@@ -6,13 +6,15 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { addressHash } from '../../subscribers/address-hash.js';
 import { encodeIds, signExpiring } from '../../values/signed-token.js';
-import { insertLogin, rememberMail, senderToAffiliates } from './partner.queries.js';
+import { forgetLogins, insertLogin, rememberMail, senderToAffiliates } from './partner.queries.js';
 
 export const LOGIN_PURPOSE = 'partner-login';
 export const LOGIN_MINUTES = 30;
 
 const TEMPLATE = 'emails/partner-login';
 const MINUTE_MS = 60_000;
+/** How long the owner sees to whom a link was mailed. */
+const KEPT_MS = 30 * 24 * 60 * MINUTE_MS;
 
 /** Mails to affiliates about their page. */
 @Injectable()
@@ -37,7 +39,9 @@ export class PartnerMails {
     await this.dataSource.transaction(async (manager) => {
       const from = await senderToAffiliates(manager);
       if (from === null) return;
-      const loginId = await insertLogin(manager, { affiliateId, now, expiresAt });
+      const loginId = await insertLogin(manager, { affiliateId, emailKey, now, expiresAt });
+      if (loginId === null) return;
+      await forgetLogins(manager, affiliateId, new Date(now.getTime() - KEPT_MS));
       const token = signExpiring(this.config.secretKey, LOGIN_PURPOSE, encodeIds([loginId]), expiresAt);
       const [planned] = await this.messages.plan(manager, [
         {

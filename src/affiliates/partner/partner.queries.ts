@@ -26,16 +26,19 @@ export async function senderToAffiliates(
   return rows[0] ?? null;
 }
 
-/** A link that is to be mailed; at most a few a day for each affiliate. */
+/** A link that is to be mailed; at most a few a day for each affiliate. Null if the address is theirs no longer by now. */
 export async function insertLogin(
   db: EntityManager,
-  { affiliateId, now, expiresAt }: { affiliateId: string; now: Date; expiresAt: Date },
-): Promise<string> {
+  login: { affiliateId: string; emailKey: string; now: Date; expiresAt: Date },
+): Promise<string | null> {
+  const { affiliateId, emailKey, now, expiresAt } = login;
+  // Held, so that a change of the address finds this login or is found by it.
   const rows: { id: string }[] = await db.query(
-    'insert into affiliate_login (affiliate_id, created_at, expires_at) values ($1, $2, $3) returning id',
-    [affiliateId, now, expiresAt],
+    `with theirs as (select id from affiliate where id = $1 and email_key = $2 for share)
+     insert into affiliate_login (affiliate_id, created_at, expires_at) select id, $3, $4 from theirs returning id`,
+    [affiliateId, emailKey, now, expiresAt],
   );
-  return rows[0]?.id ?? '';
+  return rows[0]?.id ?? null;
 }
 
 export async function rememberMail(db: EntityManager, loginId: string, messageId: string): Promise<void> {
@@ -86,11 +89,19 @@ export async function endSession(db: EntityManager, sessionHash: Buffer, now: Da
   );
 }
 
-/** Within the erasure of an affiliate: no session of theirs goes on, and the mails with their links forget the address. */
-export async function forgetLogins(db: EntityManager, affiliateId: string): Promise<void> {
+/**
+ * When an affiliate is erased or has another address: no session of theirs goes on, and the mails with their links forget
+ * the address. `endedBy`: only of those that had ended by then.
+ */
+export async function forgetLogins(
+  db: EntityManager,
+  affiliateId: string,
+  endedBy: Date | null = null,
+): Promise<void> {
   const [gone]: [{ messageId: string | null }[], number] = await db.query(
-    'delete from affiliate_login where affiliate_id = $1 returning message_id as "messageId"',
-    [affiliateId],
+    `delete from affiliate_login where affiliate_id = $1
+        and ($2::timestamptz is null or coalesce(session_ends_at, expires_at) <= $2) returning message_id as "messageId"`,
+    [affiliateId, endedBy],
   );
   await forgetMails(
     db,

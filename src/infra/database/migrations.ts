@@ -46,6 +46,7 @@ import { PromisedPrices1765131000000 } from './migrations/1765131000000-promised
 import { PromisedProducts1765131100000 } from './migrations/1765131100000-promised-products.js';
 import { VersionsBefore1765135000000 } from './migrations/1765135000000-versions-before.js';
 import { RefundWishes1765139000000 } from './migrations/1765139000000-refund-wishes.js';
+import { ClicksOfOrders1765139010000 } from './migrations/1765139010000-clicks-of-orders.js';
 import { ReportsAndHeldMails1765140000000 } from './migrations/1765140000000-reports-and-held-mails.js';
 import { CauseOfSignals1765141000000 } from './migrations/1765141000000-cause-of-signals.js';
 
@@ -99,6 +100,7 @@ export const migrations = [
   FirstTouch1765137010000,
   AffiliateLogins1765137020000,
   RefundWishes1765139000000,
+  ClicksOfOrders1765139010000,
   ReportsAndHeldMails1765140000000,
   CauseOfSignals1765141000000,
 ];

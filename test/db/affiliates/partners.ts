@@ -1,4 +1,5 @@
-import { API_KEY, type TestApp } from '../../support/app.js';
+import { PartnerAccess } from '../../../src/affiliates/partner/partner-access.service.js';
+import { API_KEY, linkIn, type TestApp } from '../../support/app.js';
 
 const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
 /** Of a person who opens a link. */
@@ -65,4 +66,22 @@ export function partnersOf(t: TestApp) {
   };
   const buy = async (email: string, cookie = ''): Promise<string> => paid(await place(email, cookie));
   return { api, make, click, figures, earned, brief, buy, place, paid };
+}
+
+export type Door = ReturnType<typeof doorOf>;
+
+/** How affiliates come to their page. */
+export function doorOf(t: TestApp) {
+  const links = async (email: string): Promise<string[]> => {
+    await t.app.get(PartnerAccess, { strict: false }).settled();
+    await t.runDue();
+    return (await t.mailsTo(email))
+      .filter(({ subject }) => subject.includes('affiliate page'))
+      .map((mail) => linkIn(mail, /\/partner\/enter\//));
+  };
+  const ask = async (email: string) => t.http.post('/partner/login').type('form').send({ email });
+  const enter = async (path: string) => t.http.post(path).redirects(0);
+  const page = async (cookie: string) =>
+    (await t.http.get('/partner').set('Cookie', cookie).expect(200)).text;
+  return { links, ask, enter, page };
 }

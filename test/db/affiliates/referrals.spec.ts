@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { API_KEY, linkIn, START, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
-import { PartnerAccess } from '../../../src/affiliates/partner/partner-access.service.js';
+import { linkIn, START, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { newReader } from '../privacy/reader.js';
-import { cookieOf, HEADERS, type Partner, type Partners, partnersOf } from './partners.js';
+import { cookieOf, type Door, doorOf, HEADERS, type Partner, type Partners, partnersOf } from './partners.js';
+import { termsFollowTheFile } from './terms.js';
 
 const DAY_MS = 86_400_000;
 
@@ -182,7 +182,8 @@ describe('a sale of a funnel that pays the first click', () => {
 
     const reader = await newReader(t, `reader${count}@example.com`, {}, cookie);
     const counted = await api('post', 'segments/count').send({ conditions: { affiliate: other.code } });
-    expect(counted.body.count).toBe(1);
+    // The reader, and the buyer above: whom an order pays is not whom they came by last.
+    expect(counted.body.count).toBe(2);
     expect(await brief(await buy(reader.email))).toMatchObject([{}, [affiliate.id, 1, 1470, null]]);
     const { body: data } = await api('get', `subscribers/${reader.id}/export`).expect(200);
     expect(JSON.stringify(data)).toContain('earlier click');
@@ -190,6 +191,60 @@ describe('a sale of a funnel that pays the first click', () => {
     t.clock.advance(4 * DAY_MS);
     expect(await brief(await buy(reader.email))).toEqual([[other.id, 1, 1470, null]]);
     expect(await brief(await buy(`late${count}@example.com`, cookie))).toEqual([[other.id, 1, 1470, null]]);
+  });
+
+  /** Whose link the buyer of the order came by, as conditions and triggers have it, and what earns where the last click does. */
+  const cameBy = async (order: string) => {
+    const rows = await t.dataSource.query(
+      `select r.affiliate_id as id from referral r join orders o on o.subscriber_id = r.subscriber_id where o.id = $1`,
+      [order],
+    );
+    const [{ email }] = await t.dataSource.query('select email from orders where id = $1', [order]);
+    await t.dataSource.query(`update affiliate_terms set attribution = 'last'`);
+    const next = await brief(await buy(email));
+    await t.dataSource.query(`update affiliate_terms set attribution = 'first'`);
+    return [rows[0]?.id, next.at(-1)?.[0]];
+  };
+
+  it('leaves the buyer with the last click, which a funnel that pays the last looks for', async () => {
+    const other = await make({ code: `other-${count}`, email: `other${count}@example.com` });
+    let cookie = await clicks(affiliate.code);
+    t.clock.advance(DAY_MS);
+    cookie = await clicks(other.code, cookie);
+    const order = await buy(`both${count}@example.com`, cookie);
+    expect(await brief(order)).toMatchObject([{}, [affiliate.id, 1, 1470, null]]);
+    expect(await cameBy(order)).toEqual([other.id, other.id]);
+
+    // Placed twice, and with the later click only the second time.
+    const email = `twice${count}@example.com`;
+    const first = await clicks(affiliate.code);
+    const pay = await place(email, first);
+    t.clock.advance(60_000);
+    expect(await place(email, await clicks(other.code, first))).toBe(pay);
+    const again = await paid(pay);
+    expect(await brief(again)).toMatchObject([{}, [affiliate.id, 1, 1470, null]]);
+    expect(await cameBy(again)).toEqual([other.id, other.id]);
+    const [{ touches, buyer }] = await t.dataSource.query(
+      `select r.touches, o.subscriber_id as buyer from order_referral r join orders o on o.id = r.order_id where o.id = $1`,
+      [again],
+    );
+    expect(touches).toHaveLength(2);
+    await api('delete', `subscribers/${buyer}`).expect(204);
+    const left = await t.dataSource.query(
+      'select affiliate_id as id, touches from order_referral where order_id = $1',
+      [again],
+    );
+    expect(left).toEqual([{ id: affiliate.id, touches: [] }]);
+  });
+
+  it('knows the first click of a sign-up whose last was on a link of somebody paused', async () => {
+    const other = await make({ code: `other-${count}`, email: `other${count}@example.com` });
+    const first = await clicks(affiliate.code);
+    t.clock.advance(DAY_MS);
+    const cookie = await clicks(other.code, first);
+    await api('patch', `affiliates/${other.id}`, { state: 'paused' }).expect(200);
+    const reader = await newReader(t, `paused${count}@example.com`, {}, cookie);
+    expect(await brief(await buy(reader.email))).toMatchObject([{}, [affiliate.id, 1, 1470, null]]);
   });
 
   it('stays with the first when the checkout is sent again after another click', async () => {
@@ -204,17 +259,10 @@ describe('a sale of a funnel that pays the first click', () => {
 });
 
 describe('the page of an affiliate', () => {
-  const links = async (email: string): Promise<string[]> => {
-    await t.app.get(PartnerAccess, { strict: false }).settled();
-    await t.runDue();
-    return (await t.mailsTo(email))
-      .filter(({ subject }) => subject.includes('affiliate page'))
-      .map((mail) => linkIn(mail, /\/partner\/enter\//));
-  };
-  const ask = async (email: string) => t.http.post('/partner/login').type('form').send({ email });
-  const enter = async (path: string) => t.http.post(path).redirects(0);
-  const page = async (cookie: string) =>
-    (await t.http.get('/partner').set('Cookie', cookie).expect(200)).text;
+  let { links, ask, enter, page }: Door = {} as Door;
+  beforeAll(() => {
+    ({ links, ask, enter, page } = doorOf(t));
+  });
   const signedIn = async (nth = 0): Promise<string> => {
     await ask(affiliate.email);
     const path = (await links(affiliate.email))[nth] ?? '';
@@ -307,6 +355,34 @@ describe('the page of an affiliate', () => {
     expect(await links(affiliate.email)).toHaveLength(1);
   });
 
+  it('is closed to who reads the old mailbox when the affiliate has another address', async () => {
+    const cookie = await signedIn();
+    t.clock.advance(600_000);
+    await ask(affiliate.email);
+    const [, second = ''] = await links(affiliate.email);
+    await api('patch', `affiliates/${affiliate.id}`, { name: 'Ada' }).expect(200);
+    expect(await page(cookie)).toContain('Sign out');
+    await api('patch', `affiliates/${affiliate.id}`, { email: `moved${count}@example.com` }).expect(200);
+    expect(await page(cookie)).toContain('Mail me the link');
+    expect((await enter(second)).status).toBe(410);
+    await ask(`moved${count}@example.com`);
+    expect(await links(`moved${count}@example.com`)).toHaveLength(1);
+  });
+
+  it('forgets links and sessions a month after they ended', async () => {
+    const logins = async () =>
+      t.dataSource.query('select used_at from affiliate_login where affiliate_id = $1', [affiliate.id]);
+    await signedIn();
+    t.clock.advance(36 * DAY_MS);
+    await ask(affiliate.email);
+    await links(affiliate.email);
+    expect(await logins()).toHaveLength(2);
+    t.clock.advance(DAY_MS);
+    await ask(affiliate.email);
+    await links(affiliate.email);
+    expect(await logins()).toEqual([{ used_at: null }, { used_at: null }]);
+  });
+
   it('is asked for so often from one place, and by an address', async () => {
     expect((await ask('nobody')).status).toBe(422);
     await ask(affiliate.email);
@@ -317,47 +393,7 @@ describe('the page of an affiliate', () => {
   });
 });
 
-describe('the terms', () => {
-  it('are those of the funnel’s file: planned, applied, exported, rolled back', async () => {
-    const path = 'funnels/niche-ebook';
-    const terms = async () =>
-      t.dataSource.query(
-        'select commission_bps as first, second_tier_bps as second, hold, cookie, attribution as pays from affiliate_terms',
-      );
-    const demo = [{ first: 3000, second: 1000, hold: '30 days', cookie: '60 days', pays: 'last' }];
-    expect(await terms()).toEqual(demo);
-    const file = (await api('get', `${path}/export`).expect(200)).text;
-    const put = async (yaml: string, more = {}) =>
-      (
-        await t.http
-          .put(`/api/v1/${path}`)
-          .set('Authorization', `Bearer ${API_KEY}`)
-          .send({ yaml, ...more })
-          .expect(200)
-      ).body;
-    const higher = file
-      .replace('commission: 30%', 'commission: 45%')
-      .replace('hold: 30 days', 'hold: 2 months')
-      .replace('cookie: 60 days', 'cookie: 60 days\n  attribution: first');
-    expect((await put(higher, { dryRun: true })).words).toEqual([
-      '~ affiliates: commission 30% → 45%',
-      '~ affiliates: hold 30 days → 2 months',
-      '~ affiliates: attribution (none) → first',
-    ]);
-    expect(await terms()).toEqual(demo);
-    await put(higher);
-    expect(await terms()).toEqual([
-      { first: 4500, second: 1000, hold: '2 months', cookie: '60 days', pays: 'first' },
-    ]);
-    const without = file.slice(0, file.indexOf('affiliates:'));
-    expect((await put(without)).words).toEqual(['- affiliates']);
-    expect(await terms()).toEqual([]);
-    expect((await api('get', `${path}/export`).expect(200)).text).toBe(without);
-    expect(await brief(await buy(`none${count}@example.com`, cookieOf(await click(affiliate.code))))).toEqual(
-      [],
-    );
-    await api('post', `${path}/rollback`, { to: 1 }).expect(200);
-    expect(await terms()).toEqual(demo);
-    expect((await api('get', `${path}/export`).expect(200)).text).toBe(file);
-  });
+it('the terms are those of the funnel’s file: planned, applied, exported, rolled back', async () => {
+  const [before, after] = await termsFollowTheFile(t, affiliate.code);
+  expect(after).toBe(before);
 });
