@@ -7,7 +7,7 @@ const LONGEST_TEXT_BYTES = 2_048;
 interface KeyBlocks {
   /** Inner block, then room for the text. */
   inner: Buffer;
-  /** The beginnings of `inner` by their length, as they are asked for: a new view costs as much as a tenth of a hash. */
+  /** The beginnings of `inner` by their length, as they are asked for: a new view for each hash is garbage. */
   innerUpTo: (Buffer | undefined)[];
   /** Outer block, then room for the inner digest. */
   outer: Buffer;
