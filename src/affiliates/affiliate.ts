@@ -45,8 +45,11 @@ export interface Balance {
   pendingMinor: number;
   /** Over the hold and in no payout; below zero after a refund of what was paid out, until later sales make up for it. */
   dueMinor: number;
-  /** In payouts, paid or about to be. */
+  /** In payouts that are not paid yet. */
+  inPayoutMinor: number;
   paidOutMinor: number;
+  /** Of all of it; the others are without it. */
+  takenBackMinor: number;
 }
 
 export const PAYOUT_STATES = ['open', 'paid', 'cancelled'] as const;

@@ -68,11 +68,14 @@ async function balancesOf(db: EntityManager, ids: readonly string[], now: Date):
     `select e.affiliate_id as "affiliateId", e.currency,
         coalesce(sum(e.amount) filter (where e.payout_id is null and e.due_at > $2), 0)::float8 as "pendingMinor",
         coalesce(sum(e.amount) filter (where e.payout_id is null and e.due_at <= $2), 0)::float8 as "dueMinor",
-        coalesce(sum(e.amount) filter (where e.payout_id is not null), 0)::float8 as "paidOutMinor"
+        coalesce(sum(e.amount) filter (where y.state = 'open'), 0)::float8 as "inPayoutMinor",
+        coalesce(sum(e.amount) filter (where y.state = 'paid'), 0)::float8 as "paidOutMinor",
+        coalesce(-sum(e.amount) filter (where e.amount < 0), 0)::float8 as "takenBackMinor"
        from (select affiliate_id, currency, amount_minor as amount, due_at, payout_id from commission
               where affiliate_id = any ($1) and amount_minor > 0
              union all
              select affiliate_id, currency, -amount_minor, due_at, payout_id from clawback where affiliate_id = any ($1)) e
+       left join payout y on y.id = e.payout_id
       group by 1, 2 order by 1, 2`,
     [ids, now],
   );

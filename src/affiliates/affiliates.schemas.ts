@@ -3,7 +3,13 @@ import { idSchema, pageOf } from '../infra/http/page.js';
 import { emailSchema, objectKey } from '../subscribers/subscribers.schemas.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { moneyOf } from '../values/money.js';
-import { AFFILIATE_STATES, RESERVED_CODES, type Affiliate, type AffiliateFigures } from './affiliate.js';
+import {
+  AFFILIATE_STATES,
+  RESERVED_CODES,
+  type Affiliate,
+  type AffiliateFigures,
+  type Balance,
+} from './affiliate.js';
 
 const money = z.object({ amountMinor: z.number().int(), currency: z.string() });
 
@@ -54,7 +60,9 @@ export const affiliateResponse = z
     clicks: z.number().int(),
     signUps: z.number().int(),
     sales: z.number().int(),
-    balances: z.array(z.object({ pending: money, due: money, paidOut: money })),
+    balances: z.array(
+      z.object({ pending: money, due: money, inPayout: money, paidOut: money, takenBack: money }),
+    ),
   })
   .meta({ id: 'Affiliate' });
 export const affiliateList = pageOf(affiliateResponse);
@@ -75,10 +83,16 @@ export function affiliateJson(
     link: affiliateLink(baseUrl, affiliate),
     createdAt: createdAt.toISOString(),
     ...{ clicks, signUps, sales },
-    balances: balances.map(({ currency, pendingMinor, dueMinor, paidOutMinor }) => ({
-      pending: moneyOf(pendingMinor, currency),
-      due: moneyOf(dueMinor, currency),
-      paidOut: moneyOf(paidOutMinor, currency),
-    })),
+    balances: balances.map(balanceJson),
+  };
+}
+
+export function balanceJson({ currency, ...minor }: Balance): AffiliateJson['balances'][number] {
+  return {
+    pending: moneyOf(minor.pendingMinor, currency),
+    due: moneyOf(minor.dueMinor, currency),
+    inPayout: moneyOf(minor.inPayoutMinor, currency),
+    paidOut: moneyOf(minor.paidOutMinor, currency),
+    takenBack: moneyOf(minor.takenBackMinor, currency),
   };
 }

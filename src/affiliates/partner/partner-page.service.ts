@@ -4,11 +4,11 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { toPage } from '../../infra/http/page.js';
 import { AffiliatesService } from '../affiliates.service.js';
-import { affiliateLink } from '../affiliates.schemas.js';
+import { affiliateLink, balanceJson } from '../affiliates.schemas.js';
 import { CommissionsService } from '../commissions.service.js';
 import { PayoutsService } from '../payouts.service.js';
-import { earningOf, standingView, termsView } from './partner-view.js';
-import { landings, senderToAffiliates, standingOf, termsOfFunnels } from './partner.queries.js';
+import { earningOf, termsView } from './partner-view.js';
+import { landings, senderToAffiliates, termsOfFunnels } from './partner.queries.js';
 
 const PAGE_ROWS = 50;
 const PAYOUT_ROWS = 24;
@@ -28,7 +28,12 @@ export class PartnerPage {
   /** Throws `AFFILIATE_NOT_FOUND`. */
   async view(id: string, beforeId: string | undefined): Promise<Record<string, unknown>> {
     const affiliate = await this.affiliates.get(id);
-    const { clicks = 0, signUps = 0, sales = 0 } = (await this.affiliates.figures([id])).get(id) ?? {};
+    const {
+      clicks = 0,
+      signUps = 0,
+      sales = 0,
+      balances = [],
+    } = (await this.affiliates.figures([id])).get(id) ?? {};
     const { manager } = this.dataSource;
     const now = this.clock.now();
     const rows = await this.commissions.list({ affiliateId: id, beforeId, limit: PAGE_ROWS + 1 });
@@ -40,7 +45,7 @@ export class PartnerPage {
       pages: (await landings(manager)).map(({ path, title }) => ({ title, link: `${link}?to=${path}` })),
       terms: (await termsOfFunnels(manager)).map(termsView),
       figures: { clicks, signUps, sales },
-      standing: (await standingOf(manager, id, now)).map(standingView),
+      balances: balances.map(balanceJson),
       earnings: data,
       nextCursor,
       recruits: recruits.map(({ code, state, createdAt }) => ({ code, state, createdAt })),

@@ -44,24 +44,6 @@ export function earningOf(commission: CommissionRecord, now: Date): Earning {
   };
 }
 
-export function standingView(standing: {
-  currency: string;
-  pendingMinor: number;
-  dueMinor: number;
-  inPayoutMinor: number;
-  paidMinor: number;
-  takenBackMinor: number;
-}): Record<'pending' | 'due' | 'inPayout' | 'paid' | 'takenBack', Money> {
-  const money = (amountMinor: number): Money => moneyOf(amountMinor, standing.currency);
-  return {
-    pending: money(standing.pendingMinor),
-    due: money(standing.dueMinor),
-    inPayout: money(standing.inPayoutMinor),
-    paid: money(standing.paidMinor),
-    takenBack: money(standing.takenBackMinor),
-  };
-}
-
 export function termsView(terms: {
   title: string;
   commissionBps: number;

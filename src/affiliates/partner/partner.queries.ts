@@ -109,35 +109,6 @@ export async function forgetLogins(
   );
 }
 
-/** What an affiliate has earned in one currency, by what has become of it, in minor units. */
-export interface Standing {
-  currency: string;
-  pendingMinor: number;
-  /** Below zero where more was taken back after it was paid than has become due since. */
-  dueMinor: number;
-  inPayoutMinor: number;
-  paidMinor: number;
-  /** Of all of it; the others are without it. */
-  takenBackMinor: number;
-}
-
-/** Served by commission_affiliate and, for what was taken back, by clawback_affiliate. */
-export async function standingOf(db: EntityManager, affiliateId: string, now: Date): Promise<Standing[]> {
-  return db.query(
-    `select e.currency,
-        coalesce(sum(e.amount) filter (where e.payout_id is null and e.due_at > $2), 0)::float8 as "pendingMinor",
-        coalesce(sum(e.amount) filter (where e.payout_id is null and e.due_at <= $2), 0)::float8 as "dueMinor",
-        coalesce(sum(e.amount) filter (where y.state = 'open'), 0)::float8 as "inPayoutMinor",
-        coalesce(sum(e.amount) filter (where y.state = 'paid'), 0)::float8 as "paidMinor",
-        coalesce(-sum(e.amount) filter (where e.amount < 0), 0)::float8 as "takenBackMinor"
-       from (select currency, amount_minor as amount, due_at, payout_id from commission where affiliate_id = $1 and amount_minor > 0
-             union all select currency, -amount_minor, due_at, payout_id from clawback where affiliate_id = $1) e
-       left join payout y on y.id = e.payout_id
-      group by 1 order by 1`,
-    [affiliateId, now],
-  );
-}
-
 /** Pages of ours that a link may lead to, of the funnels that pay affiliates. */
 export async function landings(db: EntityManager): Promise<{ path: string; title: string }[]> {
   return db.query(

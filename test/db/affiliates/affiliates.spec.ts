@@ -188,6 +188,9 @@ describe('money to affiliates', () => {
     expect(made.map(({ affiliateId, amount }) => [affiliateId, amount.amountMinor])).toEqual([
       [affiliate.id, 1470],
     ]);
+    // Nobody has paid it yet.
+    expect(await balance(affiliate.id)).toEqual([0, 0, 0]);
+    expect((await figures(affiliate.id)).balances[0].inPayout.amountMinor).toBe(1470);
     const id = made[0]?.id ?? '';
     const key = { 'Idempotency-Key': `paid-${count}` };
     const said = await api('post', `payouts/${id}/paid`).set(key).expect(200);
