@@ -29,6 +29,18 @@ export interface SmtpSink {
   close(): Promise<void>;
 }
 
+/**
+ * Greets at once. The library waits 100 ms for those who talk too soon, which every connection of every test would pay.
+ */
+class PromptServer extends SMTPServer {
+  override connect(...[socket, options]: Parameters<SMTPServer['connect']>): void {
+    super.connect(socket, options);
+    const connection = [...this.connections].at(-1);
+    connection?.connectionReady();
+    if (connection) connection.connectionReady = () => undefined;
+  }
+}
+
 const accept = async (): Promise<SinkAnswer> => undefined;
 
 /** `host`: an address of this machine; `smtpUtf8`: whether it takes addresses beyond ASCII. */
@@ -44,7 +56,7 @@ export async function openSmtpSink({ host = '127.0.0.1', smtpUtf8 = true } = {})
     const { code, text } = typeof what === 'number' ? { code: what, text: 'as the test says' } : what;
     done(Object.assign(new Error(text), { responseCode: code }));
   };
-  const server = new SMTPServer({
+  const server = new PromptServer({
     authOptional: true,
     disabledCommands: ['AUTH', 'STARTTLS'],
     disableReverseLookup: true,
