@@ -23,7 +23,7 @@ export const emailSchema = z
   .meta({ description: 'An email address.' });
 
 /** No line breaks and other controls: a name ends up in mail headers. */
-const nameSchema = z.string().regex(HEADER_TEXT, HEADER_TEXT_ADVICE).trim().max(100);
+export const nameSchema = z.string().regex(HEADER_TEXT, HEADER_TEXT_ADVICE).trim().max(100);
 
 const timeZoneSchema = z
   .string()

@@ -1,9 +1,8 @@
 import { sameArms, wordsOf, armKey } from '../../broadcasts/split.js';
 import { leavesOf, namedIn, type Condition } from '../../segments/condition.js';
-import { isColumn } from '../../segments/segment-fields.js';
 import type { FunnelDefinition } from '../funnel.schemas.js';
 import { among, type DefinitionProblem, type RuleName } from '../lint/rules.js';
-import { readSegments, type VirtualBroadcast } from './broadcasts.schemas.js';
+import { actOf, readSegments, type VirtualBroadcast } from './broadcasts.schemas.js';
 import type { Personas } from './personas.schemas.js';
 
 interface Problem {
@@ -14,7 +13,7 @@ interface Problem {
 
 /** What cannot be so about the broadcasts and the segments, and what a simulation cannot know of them. */
 export function broadcastProblems(
-  { broadcasts, segments }: Pick<Personas, 'broadcasts' | 'segments'>,
+  { broadcasts, segments, owner, personas }: Pick<Personas, 'broadcasts' | 'segments' | 'owner' | 'personas'>,
   definitions: readonly FunnelDefinition[],
 ): DefinitionProblem[] {
   const { conditions, problems } = readSegments(segments, broadcasts);
@@ -22,8 +21,9 @@ export function broadcastProblems(
     ...problems.map((problem) => ({ rule: 'wrong-value' as const, ...problem })),
     ...Object.entries(conditions).flatMap(([name, condition]) => [
       ...unknowable(name, condition),
-      ...lostIn(name, condition, { definitions, broadcasts }),
+      ...lostIn(name, condition, { definitions, broadcasts, personas }),
     ]),
+    ...ownerProblems(owner, broadcasts),
     ...broadcasts.flatMap((broadcast, place) =>
       problemsOf(broadcast, broadcasts.slice(0, place), {
         segments: Object.keys(segments),
@@ -36,25 +36,17 @@ export function broadcastProblems(
   ];
 }
 
-/** Personas have no names, addresses, languages or lists, and what a step's test drew is not kept. */
+/** What a step's test drew is not kept. */
 function unknowable(name: string, condition: Condition): DefinitionProblem[] {
   return leavesOf(condition).flatMap(({ leaf, path }): DefinitionProblem[] => {
-    const field = 'field' in leaf && isColumn(leaf.field) && leaf.field !== 'timeZone' ? leaf.field : null;
-    const what = 'list' in leaf ? 'list' : field;
-    const place = path === '' ? [] : path.split('.');
-    if ('split' in leaf && leaf.split.broadcast === undefined)
-      return [
-        {
-          ...{ rule: 'wrong-value', path: ['segments', name, ...place, 'split'] },
-          message:
-            'a simulation keeps no arms of steps; ask for an arm of a broadcast, or for what people did',
-        },
-      ];
-    if (what === null) return [];
+    if (!('split' in leaf) || leaf.split.broadcast !== undefined) return [];
     return [
       {
-        ...{ rule: 'wrong-value', path: ['segments', name, ...place, field === null ? 'list' : 'field'] },
-        message: `people of a simulation have no ${what}; ask for tags, for fields of their own or for what they did`,
+        ...{
+          rule: 'wrong-value',
+          path: ['segments', name, ...path.split('.').filter((part) => part !== ''), 'split'],
+        },
+        message: 'a simulation keeps no arms of steps; ask for an arm of a broadcast, or for what people did',
       },
     ];
   });
@@ -67,11 +59,20 @@ function lostIn(
   {
     definitions,
     broadcasts,
-  }: { definitions: readonly FunnelDefinition[]; broadcasts: Personas['broadcasts'] },
+    personas,
+  }: {
+    definitions: readonly FunnelDefinition[];
+    broadcasts: Personas['broadcasts'];
+    personas: Personas['personas'];
+  },
 ): DefinitionProblem[] {
   const funnels = definitions.map(({ funnel }) => funnel);
   const known: Readonly<Record<string, readonly string[]>> = {
     ...{ funnel: funnels, sequence: funnels, form: definitions.slice(0, 1).map(({ form }) => form.slug) },
+    list: personas.flatMap(({ lists, does }) => [
+      ...lists,
+      ...does.flatMap((action) => ('list' in action ? [action.list] : [])),
+    ]),
     product: definitions.flatMap(({ products }) => products.map(({ key }) => key)),
     arm: broadcasts.flatMap(({ split }, place) =>
       (split?.arms ?? []).map((_, arm) => `${armKey(arm)} of broadcast ${place + 1}`),
@@ -85,6 +86,15 @@ function lostIn(
       return [{ rule: 'wrong-value', path: ['segments', name, ...path.split('.').filter(Boolean)], message }];
     }),
   );
+}
+
+function ownerProblems(owner: Personas['owner'], broadcasts: Personas['broadcasts']): DefinitionProblem[] {
+  return owner.flatMap((act, place): DefinitionProblem[] => {
+    const { key, action } = actOf(act);
+    if (broadcasts.some((one) => one.key === key)) return [];
+    const message = `no broadcast is called "${key}"${among(keysOf(broadcasts))}`;
+    return [{ rule: 'wrong-value', path: ['owner', place, `${action}s`], message }];
+  });
 }
 
 function problemsOf(

@@ -39,6 +39,22 @@ export const virtualBroadcast = strict({
 
 export type VirtualBroadcast = z.infer<typeof virtualBroadcast>;
 
+const at = startText;
+/** What the owner does about a broadcast that they have started, as the buttons of its page do it. */
+export const ownerAct = z.union([
+  strict({ pauses: key, at }),
+  strict({ resumes: key, at }),
+  strict({ cancels: key, at }),
+]);
+
+export type OwnerAct = z.infer<typeof ownerAct>;
+
+/** The broadcast it is about, and what is done. */
+export function actOf(act: OwnerAct): { key: string; action: 'pause' | 'resume' | 'cancel' } {
+  if ('pauses' in act) return { key: act.pauses, action: 'pause' };
+  return 'resumes' in act ? { key: act.resumes, action: 'resume' } : { key: act.cancels, action: 'cancel' };
+}
+
 /** Named sets of people, as the API has their conditions; mails of broadcasts go by the keys that those have here. */
 export const virtualSegments = z.record(key, z.unknown()).default({});
 

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { armKey } from '../../broadcasts/split.js';
 import { addDuration } from '../../values/duration.js';
+import { parseEmailAddress } from '../../values/email-address.js';
 import { FULL_BPS, parsePercentBps } from '../../values/money.js';
 import {
   EVERY_BROADCAST,
   EVERY_MAIL,
+  NUMBER_SIGN,
   OF_BROADCAST,
   parseRange,
   type Persona,
@@ -31,6 +33,12 @@ export interface Actor {
 }
 
 const MINUTE_MS = 60_000;
+
+/** Who the person is, by their address; one is made up for those whose persona says none. */
+export function emailKeyOf({ name, email }: Pick<Persona, 'name' | 'email'>, number: number): string {
+  const parsed = parseEmailAddress(email?.replaceAll(NUMBER_SIGN, String(number)) ?? '');
+  return parsed.ok ? parsed.key : `${name}-${number}@example.com`;
+}
 
 /** What the person does without a mail: times count from the sign-up. */
 export function actionsFromSignUp(actor: Actor, signedUpAt: Date): PlannedAction[] {

@@ -5,11 +5,12 @@ import { offersAfter } from '../upsell-problems.js';
 import { mailSteps } from '../step.schemas.js';
 import { readYamlFile, type YamlFile } from '../yaml-file.js';
 import { broadcastProblems } from './broadcast-problems.js';
-import { mailOf } from './persona-script.js';
+import { emailKeyOf, mailOf } from './persona-script.js';
 import {
   ACTION_KINDS,
   EVERY_BROADCAST,
   EVERY_MAIL,
+  NUMBER_SIGN,
   OF_BROADCAST,
   personasSchema,
   type PersonaAction,
@@ -29,7 +30,7 @@ export function readPersonasFile(text: string): YamlFile<Personas> {
 
 /** What the personas name that the funnels and the broadcasts do not have, and what cannot be so. */
 export function personaProblems(
-  { personas, broadcasts, segments }: Personas,
+  { personas, broadcasts, segments, owner }: Personas,
   definitions: readonly FunnelDefinition[],
 ): DefinitionProblem[] {
   const mails = definitions.flatMap(({ sequence }) => mailSteps(sequence.steps).map(({ step }) => step.key));
@@ -37,7 +38,8 @@ export function personaProblems(
   const names = new Set<string>();
   const named = { mails, broadcasts };
   return [
-    ...broadcastProblems({ broadcasts, segments }, definitions),
+    ...broadcastProblems({ broadcasts, segments, owner, personas }, definitions),
+    ...addressProblems(personas),
     ...personas.flatMap(({ name, does, trackingConsent }, index): DefinitionProblem[] => {
       const own = does.flatMap((action, place) =>
         [...actionProblems(action, named, offers), ...(trackingConsent ? [] : unseen(action))].map(
@@ -58,6 +60,24 @@ export function personaProblems(
       ];
     }),
   ];
+}
+
+/** Two people with one address would be one subscriber. */
+function addressProblems(personas: Personas['personas']): DefinitionProblem[] {
+  const taken = new Set<string>();
+  return personas.flatMap((persona, index): DefinitionProblem[] => {
+    const { email, count } = persona;
+    const path = ['personas', index, email === undefined ? 'name' : 'email'];
+    if (email !== undefined && count > 1 && !email.includes(NUMBER_SIGN)) {
+      const message = `put ${NUMBER_SIGN} where the number of each of the ${count} people goes`;
+      return [{ rule: 'wrong-value', path, message }];
+    }
+    const keys = Array.from({ length: count }, (_, person) => emailKeyOf(persona, person + 1));
+    const twice = keys.find((key) => taken.has(key));
+    for (const key of keys) taken.add(key);
+    const message = `a second person has the address ${twice ?? ''}`;
+    return twice === undefined ? [] : [{ rule: 'duplicate-key', path, message }];
+  });
 }
 
 /** People who do the usual things, for a simulation without a file of personas. */
@@ -125,19 +145,39 @@ function unseen(action: PersonaAction): DefinitionProblem[] {
   return name === null ? [] : [{ rule: 'wrong-value', path: [name], message }];
 }
 
-function purchaseProblems(
-  { buys, answers = [] }: Purchase,
-  offers: FunnelDefinition['offers'],
-): DefinitionProblem[] {
+function purchaseProblems(purchase: Purchase, offers: FunnelDefinition['offers']): DefinitionProblem[] {
+  const { buys, answers = [] } = purchase;
   const rule = 'unknown-offer';
   const all = new Map(offers.map((offer) => [offer.key, offer]));
   if (!all.has(buys))
     return [{ rule, path: ['buys'], message: `there is no offer "${buys}"${among([...all.keys()])}` }];
   const shown = offersAfter(buys, all);
-  return answers.flatMap((answer, place): DefinitionProblem[] => {
+  const ofAnswers = answers.flatMap((answer, place): DefinitionProblem[] => {
     const [name, offer] = 'takes' in answer ? ['takes', answer.takes] : ['declines', answer.declines];
-    if (shown.has(offer)) return [];
+    if (shown.has(offer))
+      return refundProblems('takes' in answer ? answer : {}, all.get(offer), ['answers', place]);
     const message = `"${offer}" is never shown after an order of "${buys}"${among([...shown])}`;
     return [{ rule, path: ['answers', place, name], message }];
   });
+  return [...refundProblems(purchase, all.get(buys), []), ...ofAnswers];
+}
+
+/** What cannot go back of an order of the offer. */
+function refundProblems(
+  script: Partial<Pick<Purchase, 'refunds' | 'refundsAfter'>>,
+  offer: FunnelDefinition['offers'][number] | undefined,
+  path: readonly PropertyKey[],
+): DefinitionProblem[] {
+  const { refunds, refundsAfter } = script;
+  if (refunds === undefined) return [];
+  const at = [...path, 'refunds'];
+  if (refundsAfter === undefined)
+    return [
+      { rule: 'missing-value', path: at, message: 'it belongs to refundsAfter: say when, or leave it out' },
+    ];
+  const sold = [offer?.product, offer?.bump].filter((one) => one !== undefined);
+  const lost = typeof refunds === 'string' ? undefined : refunds.find((one) => !sold.includes(one));
+  if (lost === undefined) return [];
+  const message = `"${lost}" is not sold by ${offer?.key ?? 'the offer'}${among(sold)}`;
+  return [{ rule: 'wrong-value', path: at, message }];
 }

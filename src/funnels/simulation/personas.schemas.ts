@@ -1,11 +1,13 @@
 import { z } from 'zod';
+import { PAUSE_DAYS, type PauseDays } from '../../privacy/preferences.js';
 import { AFFILIATE_WORDS } from '../../sequences/condition.js';
 import { eventName } from '../../sequences/sequences.schemas.js';
-import { tagName } from '../../subscribers/subscribers.schemas.js';
+import { nameSchema, tagName } from '../../subscribers/subscribers.schemas.js';
 import { parseDuration, type Duration } from '../../values/duration.js';
+import { parseEmailAddress } from '../../values/email-address.js';
 import { canonicalTimeZone } from '../../values/zoned-time.js';
-import { startText, virtualBroadcast, virtualSegments } from './broadcasts.schemas.js';
-import { affiliateCode, duration, fieldName, key, percent, readBy, strict } from '../schema-parts.js';
+import { ownerAct, startText, virtualBroadcast, virtualSegments } from './broadcasts.schemas.js';
+import { affiliateCode, duration, fieldName, key, money, percent, readBy, strict } from '../schema-parts.js';
 
 /** A span of time; when the two ends differ, each person has a time between them. */
 export interface DurationRange {
@@ -45,6 +47,28 @@ const mailKey = z.union(
   },
 );
 
+const PAUSES = PAUSE_DAYS.map((days) => `${days} days`);
+const pauseText = z
+  .string()
+  .refine(
+    (text) => PAUSES.includes(text.trim()),
+    `use ${PAUSES.slice(0, -1).join(', ')} or ${PAUSES.at(-1)}`,
+  );
+
+/** Of a pause that its schema has taken. */
+export function pauseDays(text: string): PauseDays | undefined {
+  return PAUSE_DAYS.find((days) => text.trim() === `${days} days`);
+}
+
+/** Stands for the number of the person in the address of several. */
+export const NUMBER_SIGN = '#';
+const address = z
+  .string()
+  .refine(
+    (given) => parseEmailAddress(given.replaceAll(NUMBER_SIGN, '1')).ok,
+    `use an address such as ada@example.com, or reader-${NUMBER_SIGN}@example.com for several people`,
+  );
+
 const timing = { after: range.optional(), chance: percent.optional() };
 /** Of a broadcast's split test: only by a mail of this arm. */
 const arm = z
@@ -54,31 +78,43 @@ const arm = z
 /** Measured from a mail, or from the sign-up. */
 const since = { afterMail: mailKey.optional(), arm, ...timing };
 
+/**
+ * The money goes back so long after the purchase: all of it, or what `refunds` says. An amount, such as 10.00 EUR, leaves
+ * them what they bought; products go back with what was paid for them.
+ */
+const refund = {
+  refundsAfter: range.optional(),
+  refunds: z.union([money, z.array(key).min(1, 'name at least one product, or leave this out')]).optional(),
+};
+
 /** What the person says to an offer on the page after the payment. `after`: how long they look at it. */
-const answer = z.union([
-  strict({ takes: key, refundsAfter: range.optional(), ...timing }),
-  strict({ declines: key, ...timing }),
-]);
+const answer = z.union([strict({ takes: key, ...refund, ...timing }), strict({ declines: key, ...timing })]);
 
 const action = z.union([
   strict({ opens: mailKey, arm, ...timing }),
   strict({ clicks: mailKey, arm, ...timing }),
   /**
-   * `refundsAfter`: the money goes back so long after the purchase. `answers`: to the upsells and downsells that are shown
-   * after it; the first that names the offer, and whose chance comes up, counts. Without one the page is closed.
+   * `answers`: to the upsells and downsells that are shown after it; the first that names the offer, and whose chance
+   * comes up, counts. Without one the page is closed.
    */
   strict({
     buys: key,
     withBump: z.boolean().optional(),
-    refundsAfter: range.optional(),
+    ...refund,
     answers: z.array(answer).min(1, 'name at least one answer').max(20).optional(),
     ...since,
   }),
   strict({ becomesAffiliate: z.literal(true, { error: 'use true' }), ...since }),
   strict({ unsubscribes: z.literal(true, { error: 'use true' }), ...since }),
+  /** No marketing mail for so long, as the page of preferences offers it, or before its time is over again after all. */
+  strict({ pauses: pauseText, ...since }),
+  strict({ resumes: z.literal(true, { error: 'use true' }), ...since }),
   strict({ event: eventName, key: z.string().trim().min(1).max(200).optional(), ...since }),
   strict({ tag: tagName, ...since }),
   strict({ untag: tagName, ...since }),
+  /** Comes to be on a list, and is taken off it. */
+  strict({ list: key, ...since }),
+  strict({ unlist: key, ...since }),
   strict({
     set: z
       .record(fieldName, z.union([fieldValue, z.null()]))
@@ -89,7 +125,7 @@ const action = z.union([
 
 export const ACTION_KINDS: ReadonlySet<string> = new Set([
   ...['opens', 'clicks', 'buys', 'unsubscribes', 'event', 'tag', 'untag', 'set', 'takes', 'declines'],
-  'becomesAffiliate',
+  ...['becomesAffiliate', 'list', 'unlist', 'pauses', 'resumes', 'cancels'],
 ]);
 
 const persona = strict({
@@ -100,7 +136,13 @@ const persona = strict({
     .default(1),
   /** With several, people take them in turn. */
   timeZone: z.union([zone, z.array(zone).min(1).max(50)]).optional(),
+  /** Of the subscriber: what conditions on name, address and language ask for. The address is made up when left out. */
+  displayName: nameSchema.optional(),
+  email: address.optional(),
+  locale: z.string().min(1).max(35).optional(),
   tags: z.array(tagName).max(50).default([]),
+  /** Keys of the lists they are on from the beginning. */
+  lists: z.array(key).max(50).default([]),
   fields: z.record(fieldName, fieldValue).default({}),
   /** False: an active subscriber from their time on who does not use the form. */
   signsUp: z.boolean({ error: 'use true or false' }).default(true),
@@ -129,6 +171,8 @@ export const personasSchema = strict({
   frequencyCap: strict({ perDay: perSpan, perWeek: perSpan }).optional(),
   /** No part of a funnel file, but they share its readers' mailboxes and their cap. */
   broadcasts: z.array(virtualBroadcast).max(200).default([]),
+  /** What the owner does about the broadcasts, in the order of its times. */
+  owner: z.array(ownerAct).max(200).default([]),
   /** Whom broadcasts go to, or not; as the API has the conditions. */
   segments: virtualSegments,
   personas: z.array(persona).min(1, 'name at least one persona').max(200),

@@ -59,12 +59,13 @@ export function simulateAll(order: SimulationOrder): {
   broadcasts: BroadcastOutcome[];
 } {
   const { definitions, personas, start, days } = order;
-  const { seed, broadcasts, segments } = personas;
-  const lives = livesOf(order);
+  const { seed, broadcasts, segments, owner } = personas;
+  const paused = new Set<string>();
+  const lives = livesOf(order, paused);
   const inOrder = lives.toSorted((a, b) => a.arrivesAt.getTime() - b.arrivesAt.getTime());
   const mailing = new VirtualBroadcasts(
     {
-      ...{ broadcasts, segments: readSegments(segments, broadcasts).conditions, start },
+      ...{ broadcasts, segments: readSegments(segments, broadcasts).conditions, start, owner, paused },
       form: definitions[0].form.slug,
       idOf: order.broadcastId ?? ((key) => `${seed} ${key}`),
     },
@@ -88,12 +89,15 @@ export function simulateAll(order: SimulationOrder): {
   return { people, broadcasts: mailing.outcomes() };
 }
 
-function livesOf({
-  definitions,
-  personas,
-  start,
-  personId = (persona, number) => `${personas.seed} ${persona} ${number}`,
-}: SimulationOrder): Life[] {
+function livesOf(
+  {
+    definitions,
+    personas,
+    start,
+    personId = (persona, number) => `${personas.seed} ${persona} ${number}`,
+  }: SimulationOrder,
+  pausedBroadcasts: ReadonlySet<string>,
+): Life[] {
   const funnels = virtualFunnels(definitions);
   const { frequencyCap, seed } = personas;
   const cap =
@@ -105,7 +109,8 @@ function livesOf({
       const number = index + 1;
       const timeZone = zoneOf(persona, index);
       const actor: Actor = { persona, number, seed: String(seed), clockZone: timeZone ?? 'UTC' };
-      return lifeOf(funnels, actor, { personId: personId(persona.name, number), timeZone, start, cap });
+      const id = personId(persona.name, number);
+      return lifeOf(funnels, actor, { personId: id, timeZone, start, cap, pausedBroadcasts });
     }),
   );
 }

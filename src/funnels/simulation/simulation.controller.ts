@@ -1,5 +1,6 @@
 import { Body, Controller, Inject, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
+import { BROADCAST_STATES } from '../../broadcasts/broadcast-status.js';
 import { ApiRoute } from '../../infra/http/api-route.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { DomainError } from '../../values/domain-error.js';
@@ -48,6 +49,7 @@ const simulationResponse = z.object({
         .string()
         .nullable()
         .meta({ description: 'Null: it does not begin in the time of the simulation.' }),
+      state: z.enum(BROADCAST_STATES).meta({ description: 'How it stands at the end.' }),
       recipients: count,
       decision: z
         .object({

@@ -1,5 +1,6 @@
 import { moneyToText, type Money } from '../../values/money.js';
 import { localClockMs, weekdayIndex, WEEKDAYS } from '../../values/zoned-time.js';
+import { CREDIT_NOTE } from './virtual-refunds.js';
 import type {
   BroadcastOutcome,
   PersonTimeline,
@@ -22,10 +23,11 @@ export function simulationText(simulation: Simulation): string {
   ].join('\n\n');
 }
 
-function broadcastText({ broadcast, beganAt, recipients, decision }: BroadcastOutcome): string {
-  if (beganAt === null) return `${broadcast}: does not begin in this time`;
+function broadcastText({ broadcast, beganAt, state, recipients, decision }: BroadcastOutcome): string {
+  const stopped = state === 'paused' || state === 'cancelled' ? `, ${state} by the owner` : '';
+  if (beganAt === null) return `${broadcast}: does not begin in this time${stopped}`;
   const test = decision === null ? '' : `. ${decision.at} ${decision.text}`;
-  return `${broadcast}: begins ${beganAt}, ${count(recipients, 'recipient')}${test}`;
+  return `${broadcast}: begins ${beganAt}, ${count(recipients, 'recipient')}${stopped}${test}`;
 }
 
 export function summaryText({
@@ -103,6 +105,10 @@ function changeText(entry: TimelineEntry, time: Time): string | undefined {
   if (entry.what === 'event') return `event ${entry.event}${entry.key === undefined ? '' : ` ${entry.key}`}`;
   if (entry.what === 'tagged') return `is tagged ${entry.tag}`;
   if (entry.what === 'untagged') return `loses the tag ${entry.tag}`;
+  if (entry.what === 'listed') return `is on the list ${entry.list}`;
+  if (entry.what === 'unlisted') return `is taken off the list ${entry.list}`;
+  if (entry.what === 'paused') return `wants no mails until ${time(entry.until)}`;
+  if (entry.what === 'pause over') return 'gets mails again';
   if (entry.what === 'changed') return `fields change: ${JSON.stringify(entry.fields)}`;
   if (entry.what === 'member')
     return `is a member by ${entry.product} ${entry.until === null ? 'for good' : `until ${time(entry.until)}`}`;
@@ -116,7 +122,7 @@ function shopText(entry: TimelineEntry, time: Time): string | undefined {
     return `buys ${entry.products.join(' and ')} for ${moneyToText(entry.total)}${by}`;
   }
   if (entry.what === 'refunded')
-    return `gets ${moneyToText(entry.total)} back for ${entry.products.join(' and ')}`;
+    return `gets ${moneyToText(entry.total)} back for ${entry.products.length === 0 ? `a part of ${entry.offer}, and keeps it` : entry.products.join(' and ')}`;
   if (entry.what === 'shown') return `${entry.kind} ${entry.offer} for ${moneyToText(entry.price)}`;
   if (entry.what === 'declined') return `declines ${entry.offer}`;
   if (entry.what === 'over') return `${entry.offer} is not on offer any more: ${entry.reason}`;
@@ -131,10 +137,12 @@ function mailText(entry: TimelineEntry, name: Name, time: Time): string | undefi
     const { kind, sequence = '', step = '', template = '' } = entry;
     if (kind === 'sequence') return `mail ${name({ sequence, step })} (${template})`;
     if (kind === 'broadcast') return `mail ${name({ step })} (${template})`;
-    return kind === 'receipt' ? 'mail with the receipt' : 'mail with the confirmation link';
+    if (kind !== 'receipt') return 'mail with the confirmation link';
+    return template === CREDIT_NOTE ? 'mail with the credit note' : 'mail with the receipt';
   }
   if (entry.what === 'cancelled') return `mail ${name(entry)} is not sent: ${entry.reason}`;
-  if (entry.what === 'held') return `mail ${name(entry)} waits until ${time(entry.until)}: ${entry.reason}`;
+  if (entry.what === 'held')
+    return `mail ${name(entry)} waits${entry.until === null ? '' : ` until ${time(entry.until)}`}: ${entry.reason}`;
   if (entry.what === 'opened' || entry.what === 'clicked') {
     const mail = entry.sequence === undefined ? `the mail ${name(entry)}` : name(entry);
     return entry.what === 'opened' ? `opens ${mail}` : `clicks in ${mail}`;

@@ -1,3 +1,4 @@
+import type { BroadcastState } from '../../broadcasts/broadcast-status.js';
 import type { Money } from '../../values/money.js';
 
 /** One thing that happens to one person. `step` is the key of a step of `sequence`. */
@@ -13,8 +14,14 @@ export type Happening =
     }
   /** A mail that was planned and does not go. Without a sequence it is that of the broadcast with this key. */
   | { what: 'cancelled'; sequence?: string; step: string; reason: string }
-  /** A mail that waits for the frequency cap, or for the next opening of its hours. */
-  | { what: 'held'; sequence?: string; step: string; until: string; reason: string }
+  /**
+   * A mail that waits for the frequency cap, for the next opening of its hours, for the end of its reader's pause, or, with
+   * no time that is known, until the owner goes on with its broadcast.
+   */
+  | { what: 'held'; sequence?: string; step: string; until: string | null; reason: string }
+  /** The person wants no marketing mail until then, and has some again from then on. */
+  | { what: 'paused'; until: string }
+  | { what: 'pause over' }
   /** The price of an offer holds for the person until then; null: without an end. */
   | { what: 'offer'; sequence: string; step: string; offer: string; price: Money; until: string | null }
   | { what: 'joined'; sequence: string }
@@ -29,6 +36,7 @@ export type Happening =
   | { what: 'event'; event: string; key?: string }
   | { what: 'tagged'; tag: string }
   | { what: 'untagged'; tag: string }
+  | { what: 'listed' | 'unlisted'; list: string }
   | { what: 'changed'; fields: Record<string, string | number | boolean | null> }
   /** `upsell`: it was shown after an order that stands before it. */
   | {
@@ -39,7 +47,11 @@ export type Happening =
       discounted: boolean;
       upsell?: 'upsell' | 'downsell';
     }
-  | { what: 'refunded'; offer: string; products: string[]; total: Money }
+  /**
+   * `products`: those that went back with the money. `isPart`: something of the order is left. `paidAt` says which order,
+   * where the person has several.
+   */
+  | { what: 'refunded'; offer: string; products: string[]; total: Money; paidAt: string; isPart?: true }
   /** What is shown after a payment, at its price of then. */
   | { what: 'shown'; kind: 'upsell' | 'downsell'; offer: string; price: Money }
   | { what: 'declined'; offer: string }
@@ -90,6 +102,8 @@ export interface BroadcastOutcome {
   broadcast: string;
   /** When its audience was frozen; null: it does not begin in the time of the simulation. */
   beganAt: string | null;
+  /** How it stands at the end. */
+  state: BroadcastState;
   recipients: number;
   /** Of its split test. */
   decision: { at: string; arm: string; verdict: 'winner' | 'no_winner'; text: string } | null;

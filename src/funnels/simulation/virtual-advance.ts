@@ -7,6 +7,7 @@ import { answersFrom } from './virtual-facts.js';
 import { grantOffers } from './virtual-promises.js';
 import { changed, happened, join, putOutcome } from './virtual-reactions.js';
 import { activeOf, type VirtualEnrollment, type VirtualMail } from './virtual-record.js';
+import { isPaused } from './virtual-pauses.js';
 import { tellWait, type VirtualRun } from './virtual-run.js';
 import { nodeOf, placeOf } from './virtual-sequences.js';
 
@@ -52,7 +53,8 @@ function advanceOnce(run: VirtualRun, now: Date): number {
   if (due.length === 0) return 0;
   const answers = answersFrom(run, needsOf(due, funnels.versions), now);
   const plan = planBatch(due, funnels.versions, answers, now);
-  for (const { ids } of plan.stuck) postpone(run, ids, now);
+  for (const { ids } of plan.stuck) postpone(run, ids, new Date(now.getTime() + POSTPONED_MS));
+  holdPaused(run, plan.paused, now);
   for (const { stepKey, reason, ids } of plan.stuck)
     for (const one of record.enrollments.filter(({ id }) => ids.includes(id)))
       run.tell(now, { what: 'stuck', sequence: one.sequence, step: stepKey, reason });
@@ -75,11 +77,16 @@ function dueRows({ record }: VirtualRun, now: Date): DueGroup[] {
     )
     .map(({ id, sequence, stepKey, nextAt, waitUntil }) => ({
       ...{ versionId: sequence, stepKey: stepKey ?? '', data: '{}', had: null },
-      ...{ status: record.status, timeZone: record.timeZone },
+      ...{ status: statusOf(record, now), timeZone: record.timeZone },
       people: { ids: [id], subscriberIds: ['1'], emails: [''], emailKeys: [''] },
       lateSinceMs: lateSince(nextAt?.getTime() ?? 0, now),
       wait: waitUntil === null ? 'new' : waitUntil <= now ? 'over' : 'pending',
     }));
+}
+
+/** As the claim of those who are due reads it. */
+function statusOf(record: VirtualRun['record'], now: Date): string {
+  return record.status === 'active' && isPaused(record, now) ? 'paused' : record.status;
 }
 
 /** What one enrollment's turn has done, told in the order of the steps, and where it stands now. */
@@ -142,7 +149,7 @@ function plannedMail(
   return {
     ...{ kind: 'sequence', enrollmentId: id, sequence, step: stepKey ?? null, template: templateId },
     ...{ priority: priority ?? 5, dueAt, sentAt: null, expiresAt: expiresAt ?? null },
-    ...{ hours: hours ?? null, state: 'ready', opened: false, clicked: false },
+    ...{ hours: hours ?? null, state: 'ready', heldFor: null, opened: false, clicked: false },
     ...{ hits: [], topic: funnelKey, arm: null },
   };
 }
@@ -179,9 +186,16 @@ function changeTag(tags: Set<string>, kind: 'tag' | 'untag', tag: string): void 
   else tags.delete(tag);
 }
 
-function postpone({ record }: VirtualRun, ids: readonly string[], now: Date): void {
-  for (const one of record.enrollments)
-    if (ids.includes(one.id)) one.nextAt = new Date(now.getTime() + POSTPONED_MS);
+function postpone({ record }: VirtualRun, ids: readonly string[], until: Date): void {
+  for (const one of record.enrollments) if (ids.includes(one.id)) one.nextAt = until;
+}
+
+/** As `EnrollmentsQueries.holdPaused`. */
+function holdPaused(run: VirtualRun, ids: readonly string[], now: Date): void {
+  const { pausedUntil, enrollments } = run.record;
+  if (pausedUntil === null || ids.length === 0) return;
+  postpone(run, ids, pausedUntil);
+  for (const one of enrollments) if (ids.includes(one.id)) tellWait(run, one, now);
 }
 
 /** What a step that ran does, in words; undefined for one that does nothing but lead on. */

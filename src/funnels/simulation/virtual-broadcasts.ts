@@ -10,19 +10,23 @@ import {
   type ArmFigures,
   type Split,
 } from '../../broadcasts/split.js';
+import { isRepeated, nextState } from '../../broadcasts/broadcast-status.js';
 import { beginOf } from '../../broadcasts/timing.js';
 import type { Condition } from '../../segments/condition.js';
 import { DomainError } from '../../values/domain-error.js';
 import { earliest } from './agenda.js';
-import type { VirtualBroadcast } from './broadcasts.schemas.js';
+import { actOf, type OwnerAct, type VirtualBroadcast } from './broadcasts.schemas.js';
 import type { BroadcastOutcome } from './timeline.js';
 import type { VirtualMail } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
+import { refundedMinor } from './virtual-refunds.js';
 import { isInAudience } from './virtual-segments.js';
 
 /** As the ledger has it. */
 const USUAL_PRIORITY = 5;
 const MINUTE_MS = 60_000;
+/** As `BroadcastMailsQueries.cancel` writes it down. */
+const BROADCAST_CANCELLED = 'broadcast cancelled';
 /** No mail shows it: the timeline tells when mails go and to whom. */
 const SENDER = { name: '', email: '', postalAddress: '' };
 
@@ -33,11 +37,17 @@ interface Campaign {
   /** Null: before the simulation, when nobody is there. */
   beginsAt: Date | null;
   recipients: number;
+  /** The mails of its split test. */
+  tried: { run: VirtualRun; mail: VirtualMail }[];
 }
 
 export interface BroadcastOrder {
   broadcasts: readonly VirtualBroadcast[];
   segments: Readonly<Record<string, Condition>>;
+  /** What the owner does about them, in the order of their times. */
+  owner: readonly OwnerAct[];
+  /** Those that they have paused: a mail of one is held when it comes up. Kept here. */
+  paused: Set<string>;
   /** When the simulation begins. */
   start: Date;
   /** By which split tests draw. */
@@ -53,6 +63,7 @@ export interface BroadcastOrder {
  */
 export class VirtualBroadcasts {
   readonly #campaigns: Campaign[] = [];
+  readonly #acts: OwnerAct[];
 
   /** Throws `SIMULATION_INVALID` for one that can never reach all its readers. */
   constructor(
@@ -60,14 +71,22 @@ export class VirtualBroadcasts {
     private readonly runs: readonly VirtualRun[],
   ) {
     for (const given of order.broadcasts) this.#campaigns.push(this.campaign(given));
+    this.#acts = order.owner.toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at));
+    for (const act of this.#acts) this.checkTime(act);
   }
 
-  /** When something is to be done next: one begins, or a test is judged. */
+  /** When something is to be done next: one begins, a test is judged, or the owner comes in between. */
   nextAt(): Date | null {
-    return earliest(this.#campaigns.map(todoAt));
+    const act = this.#acts[0];
+    return earliest([...this.#campaigns.map(todoAt), act === undefined ? null : new Date(act.at)]);
   }
 
+  /** Throws `SIMULATION_INVALID` for what the owner's button would refuse. */
   run(now: Date): void {
+    for (let act = this.#acts[0]; act !== undefined && new Date(act.at) <= now; act = this.#acts[0]) {
+      this.#acts.shift();
+      this.change(act, now);
+    }
     for (const campaign of this.#campaigns) {
       const at = todoAt(campaign);
       if (at === null || at > now) continue;
@@ -77,9 +96,11 @@ export class VirtualBroadcasts {
   }
 
   outcomes(): BroadcastOutcome[] {
-    return this.#campaigns.map(({ given, broadcast: { startedAt, decision }, recipients }) => ({
+    for (const campaign of this.#campaigns) this.complete(campaign);
+    return this.#campaigns.map(({ given, broadcast: { startedAt, decision, state }, recipients }) => ({
       broadcast: given.key,
       beganAt: startedAt?.toISOString() ?? null,
+      state,
       recipients,
       decision: decision && {
         at: decision.at,
@@ -115,7 +136,7 @@ export class VirtualBroadcasts {
       ...{ decision: null, resendOf, resentBy: null, cursor: '0', lastSubscriberId: null },
       ...{ planned: 0, withoutZone: 0, hourPassed: 0 },
     };
-    return { given, broadcast, beginsAt: begins < start ? null : begins, recipients: 0 };
+    return { given, broadcast, beginsAt: begins < start ? null : begins, recipients: 0, tried: [] };
   }
 
   /** A mail that is sent once more is about the same as the first. */
@@ -128,7 +149,9 @@ export class VirtualBroadcasts {
   private begin(campaign: Campaign, now: Date): void {
     const { broadcast, given } = campaign;
     this.checkFirst(campaign);
-    broadcast.startedAt = now;
+    Object.assign(broadcast, { startedAt: now, plannedAt: now, state: 'running' });
+    // A pause has lasted for longer than its words are of any use.
+    if (broadcast.expiresAt !== null && broadcast.expiresAt <= now) return;
     const { segments, form } = this.order;
     const numberOf = (key: string): string =>
       String(this.#campaigns.findIndex((one) => one.given.key === key) + 1);
@@ -146,8 +169,8 @@ export class VirtualBroadcasts {
       },
       0,
     );
-    const tried = [now];
-    for (const [place, { record }] of readers.entries()) {
+    for (const [place, run] of readers.entries()) {
+      const { record } = run;
       const shared = batch.shared[batch.mails.shared[place] ?? -1];
       if (shared === undefined) continue;
       const times = batch.times?.[place] ?? null;
@@ -163,6 +186,7 @@ export class VirtualBroadcasts {
         ...{ expiresAt: times?.expiresAt ?? shared.expiresAt ?? null, hours: null },
         ...{
           state: shared.heldFor === undefined ? 'ready' : 'held',
+          heldFor: shared.heldFor === undefined ? null : 'test',
           opened: false,
           clicked: false,
           hits: [],
@@ -170,22 +194,72 @@ export class VirtualBroadcasts {
         ...{ topic: shared.funnelKey, arm: shared.arm ?? null },
       };
       record.mails.push(mail);
-      if (mail.state === 'ready') tried.push(mail.dueAt);
+      if (mail.state === 'ready') campaign.tried.push({ run, mail });
     }
-    // Every mail goes, is held back or is given up the moment it is due.
-    const { split } = broadcast;
-    if (split !== null)
-      broadcast.decideAt = new Date(
-        Math.max(...tried.map((at) => at.getTime())) + split.waitMinutes * MINUTE_MS,
+    setDecision(campaign, now);
+  }
+
+  /** As `BroadcastsService.pause`, `resume` and `cancel`. */
+  private change(act: OwnerAct, now: Date): void {
+    const { key, action } = actOf(act);
+    const campaign = this.#campaigns.find(({ given }) => given.key === key);
+    if (campaign === undefined) return;
+    const { broadcast } = campaign;
+    this.complete(campaign);
+    if (isRepeated(broadcast, action)) return;
+    const state = nextState(broadcast, action);
+    if (state === null)
+      throw invalid(
+        key,
+        `owner: it is ${broadcast.state} at ${now.toISOString()}; it cannot be changed by "${action}"`,
       );
+    const isBegun = broadcast.startedAt !== null;
+    broadcast.state = state;
+    if (action === 'pause') {
+      this.order.paused.add(key);
+      // Whoever has not been tried yet is tried after the pause, and judged still later.
+      if (isBegun && campaign.tried.some(({ mail }) => isToBeTried(mail))) broadcast.decideAt = null;
+      return;
+    }
+    this.order.paused.delete(key);
+    const own = this.runs.flatMap((run) => mailsOf(run, key).map((mail) => ({ run, mail })));
+    if (action === 'cancel') {
+      for (const { run, mail } of own) if (isOpen(mail)) cancelMail(run, mail, now);
+      return;
+    }
+    for (const { mail } of own)
+      if (mail.heldFor === 'broadcast')
+        Object.assign(mail, { state: 'ready', heldFor: null, isPutOff: false });
+    if (!isBegun) {
+      const begins = new Date(Math.max(now.getTime(), campaign.beginsAt?.getTime() ?? 0));
+      Object.assign(broadcast, { scheduledAt: begins });
+      if (campaign.beginsAt !== null) campaign.beginsAt = begins;
+    } else if (broadcast.decideAt === null) setDecision(campaign, now);
+    else if (broadcast.decideAt < now) broadcast.decideAt = now;
+  }
+
+  /** As `BroadcastUpkeep`: one that has no open mails is done. */
+  private complete({ broadcast, given }: Campaign): void {
+    if (broadcast.state !== 'running' || this.isOpen(given.key)) return;
+    broadcast.state = nextState(broadcast, 'complete') ?? broadcast.state;
+  }
+
+  /** Nobody changes what they have not started. */
+  private checkTime(act: OwnerAct): void {
+    const { key } = actOf(act);
+    const own = this.#campaigns.find(({ given }) => given.key === key)?.broadcast;
+    const from = own === undefined || own.createdAt < this.order.start ? this.order.start : own.createdAt;
+    if (new Date(act.at) >= from) return;
+    throw invalid(key, `owner: at ${act.at} it is not started yet; that is ${from.toISOString()}`);
   }
 
   /** As `BroadcastResends`: all mails of the first one are on their way when the owner starts the second. */
   private checkFirst({ given, broadcast }: Campaign): void {
     if (given.resendOf === undefined) return;
     const first = this.#campaigns.find((one) => one.given.key === given.resendOf)?.broadcast;
-    const { startedAt = null, split = null, decision = null } = first ?? {};
+    const { startedAt = null, split = null, decision = null, state = 'draft' } = first ?? {};
     const underWay =
+      (state === 'running' || state === 'done') &&
       startedAt !== null &&
       startedAt <= broadcast.createdAt &&
       (split === null ||
@@ -210,22 +284,25 @@ export class VirtualBroadcasts {
     broadcast.decision = decision;
     for (const { record } of this.runs)
       for (const mail of record.mails) {
-        if (mail.state !== 'held' || mail.step !== given.key) continue;
+        if (mail.kind !== 'broadcast' || mail.heldFor !== 'test' || mail.step !== given.key) continue;
         const { dueAt, expiresAt } = timesAfterTest(
           { ...broadcast, decision },
           { timeZone: record.timeZone, dueAt: mail.dueAt },
         );
         Object.assign(mail, {
-          ...{ state: 'ready', template: armTemplateIds?.[decision.arm] ?? mail.template, dueAt },
+          ...{
+            state: 'ready',
+            heldFor: null,
+            template: armTemplateIds?.[decision.arm] ?? mail.template,
+            dueAt,
+          },
           expiresAt: expiresAt ?? mail.expiresAt,
         });
       }
   }
 
   private isOpen(key: string): boolean {
-    const isOwn = ({ kind, step, state }: VirtualMail): boolean =>
-      kind === 'broadcast' && step === key && (state === 'ready' || state === 'held');
-    return this.runs.some(({ record }) => record.mails.some(isOwn));
+    return this.runs.some((run) => mailsOf(run, key).some(isOpen));
   }
 
   /** As `SplitQueries.figures`. */
@@ -245,8 +322,8 @@ export class VirtualBroadcasts {
               Boolean,
             ),
           )
-          .reduce((sum, { total }) => sum + total.amountMinor, 0);
-        if (paid === 0 || revenueCap === undefined) continue;
+          .reduce((sum, { total, lines }) => sum + total.amountMinor - refundedMinor(lines), 0);
+        if (paid <= 0 || revenueCap === undefined) continue;
         figures.revenueMinor += paid;
         const counted = Math.min(paid, revenueCap.amountMinor);
         capped.set(counted, (capped.get(counted) ?? 0) + 1);
@@ -259,9 +336,36 @@ export class VirtualBroadcasts {
   }
 }
 
-function todoAt({ beginsAt, broadcast: { startedAt, decideAt, decision } }: Campaign): Date | null {
+function todoAt({ beginsAt, broadcast: { startedAt, decideAt, decision, state } }: Campaign): Date | null {
+  if (state === 'paused' || state === 'cancelled') return null;
   if (startedAt === null) return beginsAt;
   return decision === null ? decideAt : null;
+}
+
+/** Every mail goes, is held back or is given up the moment it is due, so that is when it has been tried. */
+function setDecision({ broadcast, tried }: Campaign, now: Date): void {
+  const { split } = broadcast;
+  if (split === null) return;
+  const times = tried.filter(({ mail }) => isToBeTried(mail)).map(({ mail }) => mail.dueAt.getTime());
+  broadcast.decideAt = new Date(Math.max(now.getTime(), ...times) + split.waitMinutes * MINUTE_MS);
+}
+
+/** As `SplitQueries.isBeingTried`; nobody waits for one that has been put off. */
+function isToBeTried({ state, heldFor, isPutOff = false }: VirtualMail): boolean {
+  return (state === 'ready' || heldFor === 'broadcast') && !isPutOff;
+}
+
+function mailsOf({ record }: VirtualRun, key: string): VirtualMail[] {
+  return record.mails.filter(({ kind, step }) => kind === 'broadcast' && step === key);
+}
+
+function isOpen({ state }: VirtualMail): boolean {
+  return state === 'ready' || state === 'held';
+}
+
+function cancelMail(run: VirtualRun, mail: VirtualMail, now: Date): void {
+  Object.assign(mail, { state: 'cancelled', heldFor: null });
+  run.tell(now, { what: 'cancelled', step: mail.step ?? '', reason: BROADCAST_CANCELLED });
 }
 
 function audienceOf({ tags, segments, funnel, resendOf, unless = 'opened' }: VirtualBroadcast): Audience {

@@ -3,14 +3,16 @@ import { Agenda, earliest } from './agenda.js';
 import {
   actionsAfterMail,
   actionsFromSignUp,
+  emailKeyOf,
   timeIn,
   type Actor,
   type PlannedAction,
 } from './persona-script.js';
-import type { Persona } from './personas.schemas.js';
+import { pauseDays, type Persona } from './personas.schemas.js';
 import { mailsInOrder, type PersonTimeline, type TimelineEntry } from './timeline.js';
 import { advanceVirtual, setFields } from './virtual-advance.js';
 import { endMemberships, nextMembershipEnd } from './virtual-memberships.js';
+import { beginPause, endDuePause, endPause } from './virtual-pauses.js';
 import { purchase } from './virtual-purchases.js';
 import {
   arrived,
@@ -46,30 +48,35 @@ export interface Birth {
   timeZone: string | null;
   start: Date;
   cap: FrequencyCap | null;
+  pausedBroadcasts: ReadonlySet<string>;
 }
 
 export function lifeOf(
   funnels: VirtualFunnels,
   actor: Actor,
-  { personId, timeZone, start, cap }: Birth,
+  { personId, timeZone, start, cap, pausedBroadcasts }: Birth,
 ): Life {
   const { persona, number } = actor;
   const record = emptyRecord({ personId, timeZone, status: 'pending' });
-  record.isAffiliate = persona.isAffiliate;
-  record.trackingConsent = persona.trackingConsent;
+  Object.assign(record, {
+    ...{ isAffiliate: persona.isAffiliate, trackingConsent: persona.trackingConsent },
+    ...{ email: emailKeyOf(persona, number), name: persona.displayName ?? null },
+    ...{ locale: persona.locale ?? null, lists: new Set(persona.lists) },
+  });
   for (const tag of persona.tags) record.tags.add(tag);
   setFields(record.fields, persona.fields);
   const timeline: TimelineEntry[] = [];
   const tell: VirtualRun['tell'] = (at, happening) => {
     timeline.push({ at: at.toISOString(), ...happening });
   };
-  const run: VirtualRun = { funnels, record, toldWaits: new Map(), tell };
+  const run: VirtualRun = { funnels, record, toldWaits: new Map(), pausedBroadcasts, tell };
   const agenda = new Agenda();
   const arrivesAt = timeIn(actor, persona.joins, 'joins', start);
   agenda.add(arrivesAt, () => arrive(run, actor, { now: arrivesAt, agenda }));
   let [mails, ordered, lastAt] = [0, 0, start];
   const happen = (now: Date): void => {
     agenda.doAll(now);
+    endDuePause(run, now);
     endMemberships(run, now);
     advanceVirtual(run, now);
     for (const mail of sendVirtual(run, now, cap)) {
@@ -84,7 +91,10 @@ export function lifeOf(
     ...{ persona: persona.name, number, timeZone, timeline, run, arrivesAt },
     goTo: (stop) => {
       for (;;) {
-        const next = earliest([agenda.nextAt(), nextStepAt(run), nextMailAt(run), nextMembershipEnd(record)]);
+        const next = earliest([
+          ...[agenda.nextAt(), nextStepAt(run), nextMailAt(run)],
+          ...[nextMembershipEnd(record), record.pausedUntil],
+        ]);
         if (next === null || next >= stop) return;
         // A mail that was too late when it was planned is given up then, and not before.
         if (next > lastAt) lastAt = next;
@@ -145,6 +155,9 @@ function addAction(run: VirtualRun, agenda: Agenda, { at, action, mail }: Planne
     else if ('unsubscribes' in action) unsubscribe(run, at);
     else if ('becomesAffiliate' in action) becomeAffiliate(run, at);
     else if ('event' in action) tellEvent(run, action, at);
+    else if ('pauses' in action) beginPause(run, pauseDays(action.pauses) ?? 7, at);
+    else if ('resumes' in action) endPause(run, at);
+    else if ('list' in action || 'unlist' in action) changeList(run, action, at);
     else changePerson(run, action, at);
   });
 }
@@ -196,6 +209,21 @@ function tellEvent(
   happened(run, { kind: 'event', event }, now, {
     entryKey: key === undefined ? undefined : `${event} ${key}`,
   });
+}
+
+/** No step and no sequence hears of it; segments ask. */
+function changeList(
+  { record, tell }: VirtualRun,
+  action: { list: string } | { unlist: string },
+  now: Date,
+): void {
+  if ('list' in action) {
+    record.lists.add(action.list);
+    tell(now, { what: 'listed', list: action.list });
+    return;
+  }
+  record.lists.delete(action.unlist);
+  tell(now, { what: 'unlisted', list: action.unlist });
 }
 
 /** Changes from outside, by the API or the owner. */

@@ -21,8 +21,13 @@ export function grantMembership(
 }
 
 /** As `MembershipsService.refundedOrder`. */
-export function takeBackMemberships(run: VirtualRun, orderId: string, now: Date): void {
+export function takeBackMemberships(
+  run: VirtualRun,
+  { orderId, products }: { orderId: string; products: readonly string[] },
+  now: Date,
+): void {
   for (const [product, own] of run.record.memberships) {
+    if (!products.includes(product)) continue;
     const changes = own.changes.filter((change) => change.kind !== 'granted' || change.orderId !== orderId);
     if (changes.length === own.changes.length) continue;
     const next = refunded(own.now, changes, now);

@@ -3,7 +3,8 @@ import { answerTo, timeIn, type Actor } from './persona-script.js';
 import type { Purchase } from './personas.schemas.js';
 import type { VirtualOrder } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
-import { buy, refund } from './virtual-shop.js';
+import { refund, type RefundScript } from './virtual-refunds.js';
+import { buy } from './virtual-shop.js';
 import { answerUpsell, showNext } from './virtual-upsells.js';
 
 interface Shopper {
@@ -16,7 +17,7 @@ export function purchase(run: VirtualRun, shopper: Shopper, action: Purchase, no
   const offer = run.funnels.offers.get(action.buys);
   if (offer === undefined) return;
   const order = buy(run, offer, now, { withBump: action.withBump ?? false });
-  giveBack(run, shopper, { order, after: action.refundsAfter }, now);
+  giveBack(run, shopper, { order, ...action }, now);
   goOn(run, shopper, { root: order, answers: action.answers ?? [] }, now);
 }
 
@@ -34,8 +35,7 @@ function goOn(
   const { answer, at } = said;
   agenda.add(at, () => {
     const order = answerUpsell(run, { root, upsell, takes: 'takes' in answer }, at);
-    if (order !== null && 'takes' in answer)
-      giveBack(run, shopper, { order, after: answer.refundsAfter }, at);
+    if (order !== null && 'takes' in answer) giveBack(run, shopper, { order, ...answer }, at);
     goOn(run, shopper, { root, answers }, at);
   });
 }
@@ -43,10 +43,14 @@ function goOn(
 function giveBack(
   run: VirtualRun,
   { agenda, actor }: Shopper,
-  { order, after }: { order: VirtualOrder; after: string | undefined },
+  {
+    order,
+    refundsAfter,
+    refunds,
+  }: { order: VirtualOrder; refundsAfter?: string | undefined; refunds?: RefundScript },
   now: Date,
 ): void {
-  if (after === undefined) return;
-  const at = timeIn(actor, after, `refund ${order.id}`, now);
-  agenda.add(at, () => refund(run, order, at));
+  if (refundsAfter === undefined) return;
+  const at = timeIn(actor, refundsAfter, `refund ${order.id}`, now);
+  agenda.add(at, () => refund(run, order, { script: refunds, now: at }));
 }

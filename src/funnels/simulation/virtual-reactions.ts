@@ -198,8 +198,8 @@ function leave(run: VirtualRun, one: VirtualEnrollment, reason: string, now: Dat
 
 function cancelMails(run: VirtualRun, { id }: VirtualEnrollment, reason: string, now: Date): void {
   for (const mail of run.record.mails) {
-    if (mail.enrollmentId !== id || mail.state !== 'ready') continue;
-    mail.state = 'cancelled';
+    if (mail.enrollmentId !== id || (mail.state !== 'ready' && mail.state !== 'held')) continue;
+    Object.assign(mail, { state: 'cancelled', heldFor: null });
     run.tell(now, { what: 'cancelled', sequence: mail.sequence ?? '', step: mail.step ?? '', reason });
   }
 }

@@ -1,4 +1,5 @@
 import type { Membership, MembershipChange } from '../../orders/memberships/membership.js';
+import type { RefundableLine } from '../../orders/refunds/refund.js';
 import type { Offered } from '../../orders/upsells/upsell.js';
 import type { FieldValue, Trigger } from '../../sequences/condition.js';
 import type { FieldsOf } from '../../sequences/reactions.js';
@@ -35,8 +36,11 @@ export interface VirtualMail {
   sentAt: Date | null;
   expiresAt: Date | null;
   hours: OpenHours | null;
-  /** `held`: it waits for the result of a split test. */
   state: 'ready' | 'held' | 'sent' | 'cancelled';
+  /** What one that is held waits for: the result of a split test, the end of its reader's pause, or of its broadcast's. */
+  heldFor: 'test' | 'reader' | 'broadcast' | null;
+  /** It has another time than it was written with: nobody waits for it to judge a split test. */
+  isPutOff?: boolean;
   opened: boolean;
   clicked: boolean;
   /** What the person did with it, in order. */
@@ -57,16 +61,24 @@ export interface VirtualMembership {
 export interface VirtualOrder {
   id: string;
   offer: string;
-  products: string[];
+  /** What was bought; the id of a line is its product. */
+  lines: RefundableLine[];
   total: Money;
   paidAt: Date;
+  /** Whole: neither money nor a product is left. */
   refunded: boolean;
   /** By a link in a mail of theirs, so prices that were promised to them count. */
   byMail: boolean;
-  /** What an affiliate has earned by it. */
-  commission: { affiliate: string; amount: Money } | null;
+  /** What an affiliate has earned by it, line by line, and has lost again. */
+  commission: VirtualCommission | null;
   /** Oldest first. */
   upsells: Offered[];
+}
+
+export interface VirtualCommission {
+  affiliate: string;
+  currency: string;
+  lines: { id: string; earnedMinor: number; lostMinor: number }[];
 }
 
 /** All rows of one person that a sequence reads or writes. */
@@ -81,6 +93,14 @@ export interface VirtualRecord {
   signedUp: boolean;
   confirmedAt: Date | null;
   trackingConsent: boolean;
+  /** Until when they want no marketing mail; null: no pause. */
+  pausedUntil: Date | null;
+  /** As it is stored, in lower case. */
+  email: string;
+  name: string | null;
+  locale: string | null;
+  /** Keys of the lists they are on. */
+  lists: Set<string>;
   /** By whose link they came, once that is kept with them. */
   affiliate: string | null;
   /** When they came by it. */
@@ -112,6 +132,11 @@ export function emptyRecord(person: Pick<VirtualRecord, 'personId' | 'timeZone' 
     signedUp: false,
     confirmedAt: null,
     trackingConsent: true,
+    pausedUntil: null,
+    email: '',
+    name: null,
+    locale: null,
+    lists: new Set(),
     affiliate: null,
     touchedAt: null,
     isAffiliate: false,

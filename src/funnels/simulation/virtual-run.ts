@@ -8,6 +8,8 @@ export interface VirtualRun {
   readonly record: VirtualRecord;
   /** Where each enrollment was last said to wait: looking again without effect is nothing to tell. */
   readonly toldWaits: Map<string, string>;
+  /** Keys of the broadcasts that the owner has paused; none when left out. */
+  readonly pausedBroadcasts?: ReadonlySet<string>;
   tell(this: void, at: Date, happening: Happening): void;
   /** Answers for events, where somebody else than the record knows; false when it is left out. */
   decide?(this: void, enrollment: VirtualEnrollment, event: string): boolean;

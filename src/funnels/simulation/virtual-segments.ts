@@ -4,6 +4,7 @@ import { meets, type MailFacts, type PersonFacts } from '../../segments/meets.js
 import type { FieldType } from '../../subscribers/field.js';
 import type { VirtualMail, VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
+import { productsKept } from './virtual-refunds.js';
 
 /** What an audience is read by. */
 export interface AudienceReading {
@@ -42,18 +43,19 @@ function isUnreached({ mails, trackingConsent, orders }: VirtualRecord, audience
 }
 
 function factsOf(record: VirtualRecord, createdAt: Date, { numberOf, form }: AudienceReading): PersonFacts {
-  const { status, confirmedAt, timeZone, fields, affiliate, isAffiliate } = record;
+  const { status, confirmedAt, email, name, timeZone, locale, fields, affiliate, isAffiliate } = record;
   return {
-    ...{ status, createdAt, confirmedAt, timeZone, fields, affiliate, isAffiliate },
+    ...{ status, createdAt, confirmedAt, email, name, timeZone, locale, fields, affiliate, isAffiliate },
+    lists: [...record.lists],
     // No condition of a simulation asks about these.
-    ...{ email: '', name: null, locale: null, lists: [], arms: [] },
+    arms: [],
     tags: [...record.tags],
     // Few conditions ask for them, and people have many.
     get mails() {
       return record.mails.map((mail) => mailFacts(mail, numberOf));
     },
-    orders: record.orders.map(({ refunded, paidAt, products }) => ({
-      ...{ status: refunded ? 'refunded' : 'paid', paidAt, products },
+    orders: record.orders.map(({ refunded, paidAt, lines }) => ({
+      ...{ status: refunded ? 'refunded' : 'paid', paidAt, products: productsKept(lines) },
     })),
     memberships: [...record.memberships].map(([product, { now }]) => ({
       ...{ product, state: now.state, endsAt: now.endsAt },

@@ -1,4 +1,4 @@
-import { OUTSIDE_HOURS } from '../../delivery/message.js';
+import { BROADCAST_PAUSED, OUTSIDE_HOURS, PAUSED_BY_READER } from '../../delivery/message.js';
 import { heldBack, LONGEST_SPAN_MS, type FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
 import { opensAt } from '../../values/week-hours.js';
 import type { VirtualMail } from './virtual-record.js';
@@ -25,7 +25,7 @@ export function sendVirtual(run: VirtualRun, now: Date, cap: FrequencyCap | null
   return going;
 }
 
-/** When the next mail that waits may go; null when none does. */
+/** When the next mail that waits for its time may go; null when none does. */
 export function nextMailAt({ record }: VirtualRun): Date | null {
   const times = record.mails.flatMap(({ state, dueAt }) => (state === 'ready' ? [dueAt.getTime()] : []));
   return times.length === 0 ? null : new Date(Math.min(...times));
@@ -40,15 +40,32 @@ function placeOf({ sequence, step }: VirtualMail): { sequence?: string; step: st
   return { ...(sequence === null ? {} : { sequence }), step: step ?? '' };
 }
 
+/** As the claim of `LedgerQueries`, in its order. */
 function mayGo(run: VirtualRun, mail: VirtualMail, now: Date): boolean {
   if (!isMarketing(mail)) return true;
-  const reason =
-    mail.expiresAt !== null && mail.expiresAt <= now
-      ? 'too late to be sent'
-      : run.record.status === 'active'
-        ? null
-        : 'subscriber is not active';
-  if (reason === null) return true;
+  const { kind, expiresAt, step } = mail;
+  const { status, pausedUntil } = run.record;
+  if (expiresAt !== null && expiresAt <= now) return giveUp(run, mail, 'too late to be sent', now);
+  if (kind === 'broadcast' && run.pausedBroadcasts?.has(step ?? '') === true) {
+    Object.assign(mail, { state: 'held', heldFor: 'broadcast' });
+    run.tell(now, { what: 'held', ...placeOf(mail), until: null, reason: BROADCAST_PAUSED });
+    return false;
+  }
+  // Who has left by a mail is on the list of addresses that get none.
+  if (status === 'unsubscribed') return giveUp(run, mail, 'suppression list', now);
+  if (status !== 'active') return giveUp(run, mail, 'subscriber is not active', now);
+  if (pausedUntil === null) return true;
+  // A broadcast passes by whoever has a pause, a step of a series waits for its end.
+  if (kind === 'broadcast') return giveUp(run, mail, PAUSED_BY_READER, now);
+  Object.assign(mail, { state: 'held', heldFor: 'reader' });
+  run.tell(now, {
+    ...{ what: 'held', ...placeOf(mail) },
+    ...{ until: pausedUntil.toISOString(), reason: PAUSED_BY_READER },
+  });
+  return false;
+}
+
+function giveUp(run: VirtualRun, mail: VirtualMail, reason: string, now: Date): false {
   mail.state = 'cancelled';
   run.tell(now, { what: 'cancelled', ...placeOf(mail), reason });
   return false;
@@ -68,7 +85,7 @@ function hold(
   { until, reason }: { until: Date; reason: string },
   now: Date,
 ): void {
-  mail.dueAt = until;
+  Object.assign(mail, { dueAt: until, isPutOff: true });
   run.tell(now, { what: 'held', ...placeOf(mail), until: until.toISOString(), reason });
 }
 

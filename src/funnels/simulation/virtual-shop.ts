@@ -5,9 +5,9 @@ import { checkoutTotal } from '../../orders/checkout.js';
 import { boughtTag } from '../../sequences/condition.js';
 import { addDuration, durationText } from '../../values/duration.js';
 import type { Money } from '../../values/money.js';
-import { grantMembership, takeBackMemberships } from './virtual-memberships.js';
+import { grantMembership } from './virtual-memberships.js';
 import { promisedTo } from './virtual-promises.js';
-import { happened, lookAgain } from './virtual-reactions.js';
+import { happened } from './virtual-reactions.js';
 import type { VirtualMail, VirtualOrder } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
 import type { VirtualOffer } from './virtual-sequences.js';
@@ -54,11 +54,14 @@ export function pay(
   const order: VirtualOrder = {
     id: String(record.orders.length + 1),
     offer: offer.slug,
-    products: sold.map(({ key }) => key),
+    lines: sold.map(({ key: id, price: { amountMinor } }) => ({
+      ...{ id, amountMinor, refundedMinor: 0, isTakenBack: false },
+    })),
     total: checkoutTotal(price, bump?.price ?? null),
     ...{ paidAt: now, refunded: false, byMail, commission: null, upsells: [] },
   };
-  const { products, total } = order;
+  const { total } = order;
+  const products = sold.map(({ key }) => key);
   record.orders.push(order);
   run.tell(now, {
     ...{ what: 'bought', offer: offer.slug, products, total, discounted: discountBps > 0 },
@@ -99,24 +102,10 @@ function earn(
   const amountMinor = earned.reduce((sum, line) => sum + line.amountMinor, 0);
   const currency = sold[0]?.price.currency;
   if (amountMinor === 0 || currency === undefined) return null;
-  const amount = { amountMinor, currency };
   const dueAt = addDuration(now, terms.hold, 'UTC').toISOString();
-  tell(now, { what: 'commission', affiliate, amount, dueAt });
-  return { affiliate, amount };
-}
-
-/** As `RefundsService.refund` of a whole order: what was bought twice stays bought. */
-export function refund(run: VirtualRun, order: VirtualOrder, now: Date): void {
-  const { record } = run;
-  const { id, offer, products, total, commission } = order;
-  if (order.refunded) return;
-  order.refunded = true;
-  run.tell(now, { what: 'refunded', offer, products, total });
-  if (commission !== null) run.tell(now, { what: 'clawed back', ...commission });
-  takeBackMemberships(run, id, now);
-  const kept = new Set(record.orders.filter((one) => !one.refunded).flatMap((one) => one.products));
-  for (const product of products) if (!kept.has(product)) record.tags.delete(boughtTag(product));
-  lookAgain(run, now);
+  tell(now, { what: 'commission', affiliate, amount: { amountMinor, currency }, dueAt });
+  const lines = earned.map((line) => ({ id: line.lineId, earnedMinor: line.amountMinor, lostMinor: 0 }));
+  return { affiliate, currency, lines };
 }
 
 /** Due at once. `topic`: the funnel that it is about. */
@@ -124,7 +113,7 @@ export function transactional(kind: 'confirmation' | 'receipt', topic: string, n
   return {
     ...{ kind, enrollmentId: null, sequence: null, step: null, template: null },
     ...{ priority: 0, dueAt: now, sentAt: null, expiresAt: null, hours: null },
-    ...{ state: 'ready', opened: false, clicked: false },
+    ...{ state: 'ready', heldFor: null, opened: false, clicked: false },
     ...{ hits: [], topic, arm: null },
   };
 }

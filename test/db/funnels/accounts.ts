@@ -15,6 +15,8 @@ export interface Account {
   orders: string[];
   upsells: string[];
   commissions: string[];
+  refunds: string[];
+  clawbacks: string[];
   tags: string[];
   fields: Record<string, unknown>;
 }
@@ -61,6 +63,12 @@ export function accountOfSimulation(
       .toSorted(),
     commissions: told('commission')
       .map(({ at, affiliate, amount, dueAt }) => `${at} ${affiliate} ${moneyToText(amount)} due ${dueAt}`)
+      .toSorted(),
+    refunds: told('refunded')
+      .map(({ at, offer, total }) => `${at} ${offer} ${moneyToText(total)}`)
+      .toSorted(),
+    clawbacks: told('clawed back')
+      .map(({ at, affiliate, amount }) => `${at} ${affiliate} ${moneyToText(amount)}`)
       .toSorted(),
     tags: [...record.tags].toSorted(),
     fields: record.fields,
@@ -135,6 +143,15 @@ export async function accountOfRun(test: TestApp, replay: Replay, person: Simula
      join affiliate a on a.id = c.affiliate_id join orders o on o.id = c.order_id where o.subscriber_id = $1
      group by c.order_id, c.created_at, a.code, c.currency, c.due_at`,
   );
+  const refunds = await rows<{ at: Date; offer: string; amountMinor: number; currency: string }>(
+    `select r.at, f.slug as offer, r.amount_minor::int as "amountMinor", r.currency from refund r join orders o on o.id = r.order_id
+     join offer f on f.id = o.offer_id where o.subscriber_id = $1`,
+  );
+  const clawbacks = await rows<{ at: Date; code: string; amountMinor: number; currency: string }>(
+    `select b.created_at as at, a.code, sum(b.amount_minor)::int as "amountMinor", b.currency from clawback b
+     join affiliate a on a.id = b.affiliate_id join commission c on c.id = b.commission_id join orders o on o.id = c.order_id
+     where o.subscriber_id = $1 group by c.order_id, b.created_at, a.code, b.currency`,
+  );
   const [own] = await rows<{ tags: string[]; fields: Record<string, unknown> }>(
     `select fields, array(select t.name from subscriber_tag st join tag t on t.id = st.tag_id where st.subscriber_id = s.id) as tags
      from subscriber s where id = $1`,
@@ -171,6 +188,12 @@ export async function accountOfRun(test: TestApp, replay: Replay, person: Simula
       .map(
         ({ at, code, dueAt, ...amount }) => `${text(at)} ${code} ${moneyToText(amount)} due ${text(dueAt)}`,
       )
+      .toSorted(),
+    refunds: refunds
+      .map(({ at, offer, ...amount }) => `${text(at)} ${offer} ${moneyToText(amount)}`)
+      .toSorted(),
+    clawbacks: clawbacks
+      .map(({ at, code, ...amount }) => `${text(at)} ${code} ${moneyToText(amount)}`)
       .toSorted(),
     tags: (own?.tags ?? []).toSorted(),
     fields: own?.fields ?? {},

@@ -21,6 +21,10 @@ const STARTS = [
   '2026-10-28',
   '2026-09-02',
   '2026-09-23',
+  // Casablanca's month of fasting begins and ends; Apia leaves out a day.
+  '2026-02-12',
+  '2026-03-19',
+  '2011-12-27',
 ];
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
 

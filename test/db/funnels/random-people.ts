@@ -3,7 +3,7 @@ import type { Dice } from '../../support/dice.js';
 
 type Options = Record<string, unknown>;
 
-/** Clocks that change by an hour, by half an hour, by two, at midnight, and none. */
+/** Clocks that change by an hour, by half an hour, by two, at midnight, for a month of fasting, by a whole day, and none. */
 export const ZONES = [
   'Europe/Berlin',
   'America/New_York',
@@ -12,6 +12,8 @@ export const ZONES = [
   'America/Santiago',
   'Asia/Kolkata',
   'Pacific/Auckland',
+  'Africa/Casablanca',
+  'Pacific/Apia',
 ];
 export const TAGS = ['hot', 'cold', 'vip'];
 export const EVENTS = ['webinar', 'call'];
@@ -33,6 +35,11 @@ export function personas(dice: Dice, about: About): string {
     name: `p${index + 1}`,
     ...(dice.chance(0.8) ? { timeZone: dice.pick(ZONES) } : {}),
     tags: TAGS.filter(() => dice.chance(0.2)),
+    lists: ['news', 'shop'].filter(() => dice.chance(0.3)),
+    ...(dice.chance(0.4)
+      ? { displayName: dice.pick(['Ada Lovelace', 'bo']), locale: dice.pick(['de', 'en-GB']) }
+      : {}),
+    ...(dice.chance(0.3) ? { email: `Reader.${index}@Example.org` } : {}),
     // The run knows everybody beforehand, and without a mail that asks nobody is sent whom we know.
     ...(mayBeSent && dice.chance(0.4) ? { affiliate: dice.pick(['ada', 'bo']) } : {}),
     ...(dice.chance(0.2) ? { isAffiliate: true } : {}),
@@ -47,7 +54,15 @@ export function personas(dice: Dice, about: About): string {
     ? { frequencyCap: dice.pick([{ perDay: 1 }, { perWeek: 2 }, { perDay: 1, perWeek: 3 }]) }
     : {};
   const broadcasts = broadcastsFor(dice, about);
-  return stringify({ seed: dice.whole(1, 1_000), ...cap, segments: SEGMENTS, broadcasts, personas: people });
+  const owner = ownerActs(dice, broadcasts, start);
+  return stringify({
+    seed: dice.whole(1, 1_000),
+    ...cap,
+    segments: SEGMENTS,
+    broadcasts,
+    owner,
+    personas: people,
+  });
 }
 
 /** One of each sort of question whose answer changes in the course of a scenario. */
@@ -58,10 +73,34 @@ const SEGMENTS = {
   sometime: {
     any: [{ field: 'trialEnd', op: 'withinDays', value: 9 }, { sequence: { key: 'main', is: 'completed' } }],
   },
+  known: {
+    any: [
+      { list: 'news' },
+      { all: [{ field: 'name', op: 'startsWith', value: 'ada' }, { not: { list: 'shop' } }] },
+      { field: 'emailDomain', op: 'is', value: 'example.org' },
+      { field: 'locale', op: 'oneOf', value: ['de'] },
+    ],
+  },
   young: {
     any: [{ confirmed: { withinDays: 2 } }, { not: { received: { funnel: 'main' } } }, { affiliate: 'ada' }],
   },
 };
+
+/** What does not fit the broadcast’s state is refused: then the scenario is no good. */
+function ownerActs(dice: Dice, broadcasts: Options[], start: string): Options[] {
+  if (broadcasts.length === 0 || dice.chance(0.5)) return [];
+  const { key } = dice.pick(broadcasts);
+  const at = (minutes: number): Options => ({
+    at: new Date(Date.parse(start) + minutes * 60_000).toISOString(),
+  });
+  const [paused, gap] = [dice.whole(900, 14_000), dice.whole(10, 4_000)];
+  const ends = dice.pick([
+    [],
+    [{ resumes: key, ...at(paused + gap) }],
+    [{ cancels: key, ...at(paused + gap) }],
+  ]);
+  return dice.chance(0.2) ? [{ cancels: key, ...at(paused) }] : [{ pauses: key, ...at(paused) }, ...ends];
+}
 
 function broadcastsFor(dice: Dice, { start }: About): Options[] {
   const at = (minutes: number): string => new Date(Date.parse(start) + minutes * 60_000).toISOString();
@@ -121,8 +160,19 @@ function action(dice: Dice, { mails, upsells, start }: About): Options {
     () => ({ clicks: mail, ...soon }),
     () => ({ clicks: 'every mail', ...soon }),
     () => ({ [dice.pick(['opens', 'clicks'])]: 'every broadcast', ...soon }),
-    () => ({ buys: dice.pick(['main-kit', 'side-kit']), withBump: dice.chance(0.4), ...after }),
-    () => ({ buys: 'main-kit', afterMail: mail, ...soon, ...answers(dice, 'main', upsells) }),
+    () => ({
+      buys: dice.pick(['main-kit', 'side-kit']),
+      withBump: dice.chance(0.4),
+      ...after,
+      ...refunds(dice),
+    }),
+    () => ({
+      buys: 'main-kit',
+      afterMail: mail,
+      ...soon,
+      ...answers(dice, 'main', upsells),
+      ...refunds(dice),
+    }),
     () => ({ buys: 'side-kit', ...after, ...answers(dice, 'side', upsells) }),
     () => ({
       event: dice.pick(EVENTS),
@@ -132,6 +182,10 @@ function action(dice: Dice, { mails, upsells, start }: About): Options {
     () => ({ event: 'webinar', afterMail: mail, ...soon }),
     () => ({ tag: dice.pick(TAGS), ...after }),
     () => ({ untag: dice.pick(TAGS), ...after }),
+    () => ({ [dice.pick(['list', 'unlist'])]: dice.pick(['news', 'shop']), ...after }),
+    () => ({ pauses: '7 days', ...after }),
+    () => ({ pauses: '7 days', ...after }),
+    () => ({ resumes: true, ...after }),
     () => ({ becomesAffiliate: true, ...after }),
     () => ({
       set: { [dice.pick(FIELDS)]: dice.chance(0.3) ? null : dayAfter(start, dice.whole(2, 15)) },
@@ -139,6 +193,17 @@ function action(dice: Dice, { mails, upsells, start }: About): Options {
     }),
     () => ({ unsubscribes: true, after: `${dice.whole(4_000, 25_000)} minutes` }),
   ])();
+}
+
+function refunds(dice: Dice): Options {
+  if (dice.chance(0.6)) return {};
+  const part = dice.pick([
+    {},
+    { refunds: '10.01 EUR' },
+    { refunds: ['main-kit', 'side-kit'] },
+    { refunds: ['main-list', 'side-kit'] },
+  ]);
+  return { refundsAfter: `${dice.whole(5, 7_000)} minutes`, ...part };
 }
 
 function answers(dice: Dice, key: string, upsells: readonly string[]): Options {

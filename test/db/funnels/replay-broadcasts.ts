@@ -3,7 +3,11 @@ import { BroadcastResends } from '../../../src/broadcasts/broadcast-resends.serv
 import { broadcastBody, timingOf } from '../../../src/broadcasts/broadcasts.schemas.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { armKey, decisionText } from '../../../src/broadcasts/split.js';
-import { readSegments, type VirtualBroadcast } from '../../../src/funnels/simulation/broadcasts.schemas.js';
+import {
+  actOf,
+  readSegments,
+  type VirtualBroadcast,
+} from '../../../src/funnels/simulation/broadcasts.schemas.js';
 import type { SimulationOrder } from '../../../src/funnels/simulation/simulate.js';
 import type { BroadcastOutcome } from '../../../src/funnels/simulation/timeline.js';
 import type { Condition } from '../../../src/segments/condition.js';
@@ -74,6 +78,7 @@ export class ReplayedBroadcasts {
   /** Once the funnels are there, of which segments speak. */
   async begin(): Promise<void> {
     const { broadcasts, segments } = this.order.personas;
+    const service = this.get(BroadcastsService);
     if ((await this.get(FieldsService).definitions()).size === 0)
       await this.get(FieldsService).create({ key: 'trialEnd', label: 'Trial', type: 'date', choices: [] });
     const named = JSON.stringify(readSegments(segments, broadcasts).conditions).replaceAll(
@@ -83,6 +88,10 @@ export class ReplayedBroadcasts {
     for (const [key, conditions] of Object.entries(JSON.parse(named) as Record<string, Condition>))
       await this.get(SegmentsService).create({ key, title: key, conditions });
     for (const broadcast of broadcasts) await this.plan(broadcast);
+    for (const act of this.order.personas.owner) {
+      const { key, action } = actOf(act);
+      this.plans.push({ at: Date.parse(act.at), act: async () => service[action](this.idOf(key)) });
+    }
   }
 
   private async plan(broadcast: VirtualBroadcast): Promise<void> {
@@ -125,6 +134,7 @@ export class ReplayedBroadcasts {
       found.push({
         broadcast: key,
         beganAt: broadcast?.startedAt?.toISOString() ?? null,
+        state: broadcast?.state ?? 'scheduled',
         recipients: broadcast?.planned ?? 0,
         decision: decision && {
           at: decision.at,

@@ -2,7 +2,7 @@ import { AffiliatesService } from '../../../src/affiliates/affiliates.service.js
 import { FrequencyCapService } from '../../../src/delivery/pacing/frequency-cap.service.js';
 import { MessagesService } from '../../../src/delivery/messages.service.js';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
-import { timeIn } from '../../../src/funnels/simulation/persona-script.js';
+import { emailKeyOf, timeIn } from '../../../src/funnels/simulation/persona-script.js';
 import type { Persona } from '../../../src/funnels/simulation/personas.schemas.js';
 import type { SimulatedPerson, SimulationOrder } from '../../../src/funnels/simulation/simulate.js';
 import type { TimelineEntry } from '../../../src/funnels/simulation/timeline.js';
@@ -10,7 +10,10 @@ import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { OffersService } from '../../../src/offers/offers.service.js';
 import { CheckoutService } from '../../../src/orders/checkout.service.js';
 import { OrdersService } from '../../../src/orders/orders.service.js';
+import { RefundsService } from '../../../src/orders/refunds/refunds.service.js';
 import { UpsellsService } from '../../../src/orders/upsells/upsells.service.js';
+import { PAUSE_DAYS, type PauseDays } from '../../../src/privacy/preferences.js';
+import { PausesService } from '../../../src/privacy/pauses.service.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { EventsService } from '../../../src/sequences/events.service.js';
 import { ReactionsService } from '../../../src/sequences/reactions.service.js';
@@ -18,6 +21,7 @@ import { ConfirmationService } from '../../../src/signup/confirmation.service.js
 import { FormsService } from '../../../src/signup/forms.service.js';
 import { SignupService } from '../../../src/signup/signup.service.js';
 import { UnsubscribeService } from '../../../src/signup/unsubscribe.service.js';
+import { ListsService } from '../../../src/subscribers/lists.service.js';
 import { SubscribersService } from '../../../src/subscribers/subscribers.service.js';
 import { parseEmailAddress } from '../../../src/values/email-address.js';
 import type { TestApp } from '../../support/app.js';
@@ -48,6 +52,9 @@ export class Replay {
   /** Enters the people with what is known of them before they sign up, so that split tests draw the same ones in both worlds. */
   async enterAll(): Promise<void> {
     this.test.clock.set(this.order.start);
+    for (const key of ['news', 'shop'])
+      if (!(await this.get(ListsService).keys()).has(key))
+        await this.get(ListsService).create({ key, title: key, description: '' });
     for (const code of ['ada', 'bo']) await this.affiliate(code, `${code}@example.org`);
     // Ids are given in the order in which people come: it is that of their places in a broadcast.
     const people = this.order.personas.personas
@@ -82,7 +89,7 @@ export class Replay {
       const plans = this.#plans.toSorted((a, b) => a.at - b.at);
       const times = [
         ...(await this.nextTimes()),
-        ...(await this.broadcasts.times()),
+        ...[...(await this.broadcasts.times()), await this.nextPauseEnd()],
         plans[0]?.at ?? Infinity,
       ];
       const now = Math.min(...times, Date.parse(actions[0]?.entry.at ?? '9999-01-01'));
@@ -96,6 +103,7 @@ export class Replay {
         const { person, entry } = actions.shift() ?? actions[0];
         await this.act(person, entry);
       }
+      if ((await this.nextPauseEnd()) <= now) await this.get(PausesService).endDue();
       await this.settle();
       await this.noteWaits();
     }
@@ -103,6 +111,10 @@ export class Replay {
 
   private personaOf(name: string): Persona | undefined {
     return this.order.personas.personas.find((one) => one.name === name);
+  }
+
+  private emailOf(persona: string, number: number): string {
+    return emailKeyOf({ name: persona, ...this.personaOf(persona) }, number);
   }
 
   idOf(persona: string, number: number): string {
@@ -121,6 +133,13 @@ export class Replay {
     return times.map((at) => at?.getTime() ?? Number.POSITIVE_INFINITY);
   }
 
+  private async nextPauseEnd(): Promise<number> {
+    const rows: { at: Date | null }[] = await this.test.dataSource.query(
+      'select min(paused_until) as at from subscriber',
+    );
+    return rows[0]?.at?.getTime() ?? Number.POSITIVE_INFINITY;
+  }
+
   private async affiliate(code: string, email: string): Promise<void> {
     await this.test.dataSource.query(
       `insert into affiliate (code, name, email, email_key, state, created_at, updated_at)
@@ -130,13 +149,17 @@ export class Replay {
   }
 
   private async enter(persona: Persona, number: number, at: Date): Promise<void> {
-    const { name, signsUp, fields, tags, timeZone, isAffiliate, trackingConsent } = persona;
+    const { name, signsUp, fields, tags, lists, timeZone, isAffiliate, trackingConsent } = persona;
+    const email = emailKeyOf(persona, number);
     const { dataSource } = this.test;
     const zone = typeof timeZone === 'object' ? timeZone[(number - 1) % timeZone.length] : timeZone;
     const rows: { id: string }[] = await dataSource.query(
-      `insert into subscriber (email, email_key, status, time_zone, fields, tracking_consent, created_at, updated_at)
-       values ($1, $1, 'pending', $2, $3, $4, $5, $5) returning id`,
-      [emailOf(name, number), zone ?? null, JSON.stringify(fields), trackingConsent, at],
+      `insert into subscriber (email, email_key, status, time_zone, fields, tracking_consent, created_at, updated_at, name, locale)
+       values ($1, $1, 'pending', $2, $3, $4, $5, $5, $6, $7) returning id`,
+      [
+        ...[email, zone ?? null, JSON.stringify(fields), trackingConsent, at],
+        ...[persona.displayName ?? null, persona.locale ?? null],
+      ],
     );
     const id = rows[0]?.id ?? '';
     if (!signsUp)
@@ -146,7 +169,8 @@ export class Replay {
       });
     this.#ids.set(`${name} ${number}`, id);
     for (const tag of tags) await this.get(SubscribersService).tag(dataSource.manager, id, tag);
-    if (isAffiliate) await this.affiliate(`own-${id}`, emailOf(name, number));
+    for (const list of lists) await this.putOnList(list, id, true);
+    if (isAffiliate) await this.affiliate(`own-${id}`, email);
   }
 
   private async act(person: SimulatedPerson, entry: TimelineEntry): Promise<void> {
@@ -158,6 +182,7 @@ export class Replay {
     if (entry.what === 'confirmed') return this.confirm(id);
     if (entry.what === 'bought' || entry.what === 'shown' || entry.what === 'declined')
       return this.shop(person, entry);
+    if (entry.what === 'refunded') return this.refund(id, entry);
     if (entry.what === 'opened' || entry.what === 'clicked') {
       const { at, sequence = null, step, sentAt } = entry;
       const broadcast = sequence === null ? this.broadcasts.idOf(step) : null;
@@ -185,12 +210,41 @@ export class Replay {
         const before = await subscribers.update(manager, id, { fields: entry.fields });
         await reactions.changed(manager, [id], { before: new Map([[id, before]]) });
       });
+    else if (entry.what === 'listed' || entry.what === 'unlisted')
+      await this.putOnList(entry.list, id, entry.what === 'listed');
+    else if (entry.what === 'paused') await this.get(PausesService).begin(id, daysUntil(entry));
+    else if (entry.what === 'pause over') await this.get(PausesService).end(id);
     else if (entry.what === 'became affiliate') await this.becomeAffiliate(person);
     else if (entry.what === 'unsubscribed') await this.get(UnsubscribeService).byId(id, 'page');
   }
 
+  private async putOnList(key: string, id: string, isOn: boolean): Promise<void> {
+    const lists = this.get(ListsService);
+    const found = (await lists.page(undefined, 100)).find((list) => list.key === key);
+    await (isOn ? lists.add(found?.id ?? '', id) : lists.remove(found?.id ?? '', id));
+  }
+
+  /** As the owner does when somebody writes to them. */
+  private async refund(
+    id: string,
+    { offer, products, total, paidAt, isPart }: Extract<TimelineEntry, { what: 'refunded' }>,
+  ): Promise<void> {
+    const orders: { id: string; lines: { id: string; product: string }[] }[] =
+      await this.test.dataSource.query(
+        `select o.id, json_agg(json_build_object('id', l.id::text, 'product', p.key)) as lines
+         from orders o join offer f on f.id = o.offer_id join order_line l on l.order_id = o.id join product p on p.id = l.product_id
+         where o.subscriber_id = $1 and f.slug = $2 and o.status = 'paid' and o.paid_at = $3
+         group by o.id order by o.id`,
+        [id, offer, paidAt],
+      );
+    const [order] = orders;
+    const lines = order?.lines.filter(({ product }) => products.includes(product)) ?? [];
+    const part = lines.length > 0 ? { lines: lines.map((line) => ({ lineId: line.id })) } : { amount: total };
+    await this.get(RefundsService).refund(order?.id ?? '', isPart === true ? part : {});
+  }
+
   private async becomeAffiliate({ persona, number }: SimulatedPerson): Promise<void> {
-    const email = parseEmailAddress(emailOf(persona, number));
+    const email = parseEmailAddress(this.emailOf(persona, number));
     if (!email.ok) throw new Error('nobody can become an affiliate');
     await this.get(AffiliatesService).create({
       ...{ code: `new-${this.idOf(persona, number)}`, name: persona, email, recruiterId: null },
@@ -198,7 +252,7 @@ export class Replay {
   }
 
   private async signUp(person: SimulatedPerson): Promise<void> {
-    const email = parseEmailAddress(emailOf(person.persona, person.number));
+    const email = parseEmailAddress(this.emailOf(person.persona, person.number));
     const form = await this.get(FormsService).findBySlug(this.order.definitions[0].form.slug);
     if (!email.ok || !form) throw new Error('nobody can sign up');
     const submission = { email, name: undefined, timeZone: undefined };
@@ -251,7 +305,7 @@ export class Replay {
     person: SimulatedPerson,
     { offer: slug, products }: Extract<TimelineEntry, { what: 'bought' }>,
   ): Promise<void> {
-    const email = parseEmailAddress(emailOf(person.persona, person.number));
+    const email = parseEmailAddress(this.emailOf(person.persona, person.number));
     if (!email.ok) throw new Error('nobody can buy');
     const mails: { id: string }[] = await this.test.dataSource.query(
       `select id from message where subscriber_id = $1 and state = 'accepted' order by id desc limit 1`,
@@ -319,6 +373,7 @@ export class Replay {
   }
 }
 
-function emailOf(persona: string, number: number): string {
-  return `${persona}-${number}@example.com`;
+function daysUntil({ at, until }: { at: string; until: string }): PauseDays {
+  const days = (Date.parse(until) - Date.parse(at)) / DAY_MS;
+  return PAUSE_DAYS.find((one) => one === days) ?? 7;
 }

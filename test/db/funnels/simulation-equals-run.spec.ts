@@ -310,6 +310,6 @@ personas:
 
 async function clear(test: TestApp): Promise<void> {
   await test.dataSource.query(
-    'truncate message, subscriber, subscriber_tag, consent_event, sequence, funnel, form, product, orders, tag, webhook_delivery, sequence_signal, tracking_event, suppression, experiment, affiliate, broadcast, segment cascade',
+    'truncate message, subscriber, subscriber_tag, consent_event, sequence, funnel, form, product, orders, tag, webhook_delivery, sequence_signal, tracking_event, suppression, experiment, affiliate, broadcast, segment, list cascade',
   );
 }

@@ -286,10 +286,11 @@ it.each([
     'broadcasts: [{ key: a, email: emails/news, at: 2026-03-03, funnel: other }]',
     'broadcasts.0.funnel: no file here describes the funnel "other"; there are: main',
   ],
-  ['segments: { x: { any: [{ list: vip }] } }', 'segments.x.any.0.list: people of a simulation have no list'],
+  ['segments: { x: { any: [{ list: vip }] } }', 'segments.x.any.0: there is no list "vip" here'],
+  ['owner: [{ pauses: lost, at: 2026-03-05 }]', 'owner.0.pauses: no broadcast is called "lost"'],
   [
-    'segments: { x: { not: { field: emailDomain, op: is, value: example.com } } }',
-    'segments.x.not.field: people of a simulation have no emailDomain',
+    'owner: [{ stops: a, at: 2026-03-05 }]',
+    'owner.0.stops: "stops" is not an option here; name one of pauses, resumes, cancels',
   ],
   [
     'segments: { x: { opened: { broadcast: "17" } } }',

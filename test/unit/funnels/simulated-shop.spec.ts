@@ -32,8 +32,12 @@ function run(more: string): Simulation {
 
 it.each([
   ['', ['receipt', 'yes'], 4900],
-  [', refundsAfter: 5 days', ['receipt', 'no'], 0],
-  [', refundsAfter: 7 days', ['receipt', 'yes'], 0],
+  [', refundsAfter: 5 days', ['receipt', 'receipt', 'no'], 0],
+  [', refundsAfter: 7 days', ['receipt', 'yes', 'receipt'], 0],
+  // Money alone leaves them what they bought, were it all they have paid.
+  [', refundsAfter: 5 days, refunds: 10.00 EUR', ['receipt', 'receipt', 'yes'], 3900],
+  [', refundsAfter: 5 days, refunds: 49.00 EUR', ['receipt', 'receipt', 'yes'], 0],
+  [', refundsAfter: 5 days, refunds: [kit]', ['receipt', 'receipt', 'no'], 0],
 ])('a simulated buyer who asks for their money back owns nothing from then on: %s', (more, mails, earned) => {
   const { people, summary } = run(more);
   const sent = (people[0]?.timeline ?? []).flatMap((entry) =>
@@ -48,8 +52,42 @@ it.each([
 
 it('a simulated refund is told with what it takes along', () => {
   expect(simulationText(run(', refundsAfter: 5 days'))).toMatch(
-    /is a member by kit until Fri 2026-04-03 09:00[\s\S]*gets 49\.00 EUR back for kit[\s\S]*no member by kit any more: refunded[\s\S]*1 purchase, 1 refund, 0\.00 EUR/,
+    /is a member by kit until Fri 2026-04-03 09:00[\s\S]*gets 49\.00 EUR back for kit[\s\S]*no member by kit any more: refunded[\s\S]*mail with the credit note[\s\S]*1 purchase, 1 refund, 0\.00 EUR/,
   );
+});
+
+it('a simulated part of an order goes back with its share of the commission, line by line', () => {
+  const FUNNEL_WITH_BUMP = `${FUNNEL.replace('[{ key: kit, product: kit }]', '[{ key: kit, product: kit, bump: list }]').replace('products: [', 'products: [{ key: list, name: List, price: 10.00 EUR }, ')}affiliates: { commission: 33%, hold: 30 days, cookie: 9 days }
+`;
+  const told = (refunds: string): string[] => {
+    const now = new Date('2026-03-02T09:00:00Z');
+    const does = `{ buys: kit, after: 1 day, withBump: true, refundsAfter: 2 days${refunds} }`;
+    const order = simulationFromFiles(
+      [{ name: 'f', text: FUNNEL_WITH_BUMP }],
+      { name: 'p', text: `personas: [{ name: one, affiliate: ada, does: [${does}] }]` },
+      { start: null, days: 30, now },
+    );
+    const text = simulationText(simulate(order));
+    return text
+      .split('\n')
+      .flatMap((line) => /(?:gets|loses) \d.*|(?<=In all:.*refund, ).*/.exec(line) ?? []);
+  };
+  // 33 % of 49.00 and of 10.00, less what goes back of each line, rounded up.
+  expect(told(', refunds: [list]')).toEqual([
+    'gets 10.00 EUR back for list',
+    'loses 3.30 EUR again',
+    '49.00 EUR, 16.17 EUR of it for affiliates',
+  ]);
+  expect(told(', refunds: 10.00 EUR')[0]).toBe('gets 10.00 EUR back for a part of kit, and keeps it');
+  expect(told('')[1]).toBe('loses 19.47 EUR again');
+  expect(() => told(', refunds: 59.01 EUR')).toThrow(
+    'refunds: of the order of kit at 2026-03-03T09:00:00.000Z, at most 59.00 EUR can go back',
+  );
+  expect(() => told(', refunds: 1.00 USD')).toThrow('at most 59.00 EUR can go back');
+  expect(() => told(', refunds: [mini]')).toThrow(
+    'p:1: personas.0.does.0.refunds: "mini" is not sold by kit; there are: kit, list',
+  );
+  expect(() => run(', refunds: [kit]')).toThrow('refunds: it belongs to refundsAfter');
 });
 
 const SHOP = `${FUNNEL.replace('offers: [{ key: kit, product: kit }]\n', '').replace('products: [', 'products: [{ key: coaching, name: Coaching, price: 99.00 EUR }, { key: mini, name: Mini, price: 9.99 EUR }, ')}offers:

@@ -1,0 +1,48 @@
+import type { PauseDays } from '../../privacy/preferences.js';
+import { activeOf, type VirtualRecord } from './virtual-record.js';
+import type { VirtualRun } from './virtual-run.js';
+
+const DAY_MS = 86_400_000;
+
+/** As `PausesService.begin`: in place of a pause that is under way. */
+export function beginPause(run: VirtualRun, days: PauseDays, now: Date): void {
+  const { record } = run;
+  const before = record.pausedUntil;
+  record.pausedUntil = new Date(now.getTime() + days * DAY_MS);
+  run.tell(now, { what: 'paused', until: record.pausedUntil.toISOString() });
+  if (before !== null) resume(record, before, now);
+}
+
+/** As `PausesService.end`: before its time. */
+export function endPause(run: VirtualRun, now: Date): void {
+  const before = run.record.pausedUntil;
+  if (before === null) return;
+  resume(run.record, before, now);
+  over(run, now);
+}
+
+/** As `PausesService.endDue`. */
+export function endDuePause(run: VirtualRun, now: Date): void {
+  const { pausedUntil } = run.record;
+  if (pausedUntil !== null && pausedUntil <= now) over(run, now);
+}
+
+/** Whoever is due in a pause stays where they are until its end, as `EnrollmentsQueries.holdPaused` has it. */
+export function isPaused({ pausedUntil }: VirtualRecord, now: Date): boolean {
+  return pausedUntil !== null && pausedUntil > now;
+}
+
+/** As `EnrollmentsService.resume`: what came up in the pause comes now. */
+function resume(record: VirtualRecord, pausedUntil: Date, now: Date): void {
+  for (const one of activeOf(record)) if (one.nextAt?.getTime() === pausedUntil.getTime()) one.nextAt = now;
+}
+
+/** As `MessagesQueries.releasePaused`. */
+function over(run: VirtualRun, now: Date): void {
+  run.record.pausedUntil = null;
+  run.tell(now, { what: 'pause over' });
+  for (const mail of run.record.mails) {
+    if (mail.state !== 'held' || mail.heldFor !== 'reader') continue;
+    Object.assign(mail, { state: 'ready', heldFor: null, dueAt: mail.dueAt > now ? mail.dueAt : now });
+  }
+}
