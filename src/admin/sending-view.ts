@@ -1,3 +1,4 @@
+import { refusedFor } from '../delivery/sender-refusal.js';
 import type { SendingState } from '../delivery/pacing/sending.schemas.js';
 
 const GROUPS: Readonly<Record<string, string>> = {
@@ -54,8 +55,14 @@ export interface SendingPage {
     warmUp: string | null;
   }[];
   relays: (Omit<SendingState['relays'][number], 'state'> & { state: string })[];
-  held: { reason: string; count: number }[];
+  held: { reason: string; count: number; advice: string | null }[];
   heldTotal: number;
+}
+
+/** What is to be done before mails that were held for `reason` are sent; null: nothing. */
+function adviceOn(reason: string): string | null {
+  if (refusedFor(reason) === null) return null;
+  return 'Their servers said no for good, because of you and not of your readers. See what they said under Bounces, let doctor look at your domain, mend it, and send them then: sooner, they are refused again.';
 }
 
 /** What the page Sending shows. */
@@ -72,7 +79,7 @@ export function sendingPage({ buckets, relays, held }: SendingState): SendingPag
       warmUp: warmUpStartedOn,
     })),
     relays: relays.map((relay) => ({ ...relay, state: RELAY_STATES[relay.state] })),
-    held: [...byReason].map(([reason, count]) => ({ reason, count })),
+    held: [...byReason].map(([reason, count]) => ({ reason, count, advice: adviceOn(reason) })),
     heldTotal: held.reduce((sum, { count }) => sum + count, 0),
   };
 }

@@ -1,5 +1,6 @@
 import { OUTSIDE_HOURS, PAUSED_BY_READER, WAITS_FOR_TEST } from '../delivery/message.js';
 import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
+import { refusedFor } from '../delivery/sender-refusal.js';
 import type { StepTiming } from '../sequences/schedule.js';
 import {
   broadcastSplitRule,
@@ -197,6 +198,10 @@ function held(reason: string | null): Rule {
     return rule('HELD_BY_READER', 'waits', 'It is held until the pause is over that the reader asked for.');
   if (why === WAITS_FOR_TEST)
     return rule('WAITS_FOR_TEST', 'waits', 'It waits for the result of the split test of its broadcast.');
+  if (refusedFor(why) !== null) {
+    const text = `It was ${why}, and not because of the person. It is held until the owner has mended that and sends it, on the page Sending.`;
+    return rule('HELD_REFUSED', 'waits', text);
+  }
   const code = why.startsWith('overdue') ? 'HELD_OVERDUE' : 'HELD';
   return rule(code, 'waits', `It is held until the owner decides: ${why}.`);
 }
@@ -267,6 +272,7 @@ const OUTCOMES: Readonly<Record<string, readonly [string, string]>> = {
   accepted: ['ATTEMPT_ACCEPTED', 'taken'],
   ready: ['ATTEMPT_DEFERRED', 'not taken for now'],
   rejected: ['ATTEMPT_REJECTED', 'refused for good'],
+  held: ['ATTEMPT_REFUSED_SENDER', 'refused for good because of the sender'],
   unknown: ['ATTEMPT_UNKNOWN', 'the connection ended before the relay said anything'],
   expired: ['ATTEMPT_LAST', 'not taken, and it was the last try'],
   held_back: ['ATTEMPT_HELD_BACK', 'stopped at the last moment, before the first byte of the mail'],

@@ -9,6 +9,7 @@ import {
 import { MessagesService } from '../delivery/messages.service.js';
 import { classifyReply, replyClass } from '../delivery/reply-class.js';
 import { isReplyReason } from '../delivery/reply-reason.js';
+import { refusedFor } from '../delivery/sender-refusal.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { sameAddress } from './addresses.js';
@@ -68,19 +69,19 @@ export class BouncesService {
   /** A refusal the relay gave while it was talked to: judged by the same table, counted in the same way. */
   async takeRefusal(refusal: Refusal): Promise<Taken> {
     const { replyCode, replyText, reason } = refusal;
+    const known = refusedFor(reason) ?? (isReplyReason(reason) ? reason : null);
     const found: Finding = {
-      ...(isReplyReason(reason) ? replyClass(reason) : classifyReply({ replyCode, text: replyText })),
+      ...(known !== null ? replyClass(known) : classifyReply({ replyCode, text: replyText })),
       recipient: null,
       status: null,
       replyCode,
       diagnostic: replyText.slice(0, 500),
     };
     return this.dataSource.transaction(async (manager) => {
-      const key = `refusal:${refusal.id}`;
       const row = {
         ...this.row(found, 'smtp_reply', null),
         ...ofMessage(refusal),
-        dedupeKey: key,
+        dedupeKey: refusal.dedupeKey,
         trusted: true,
       };
       if ((await this.bounces.insert(manager, row)) === null) return 'repeated';

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { BroadcastGuard } from '../delivery/broadcast-guard.service.js';
 import type { ReportedMessage } from '../delivery/message-evidence.queries.js';
+import { SENDER_ALERT } from '../delivery/sender-refusal.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { LeaveService } from '../subscribers/leave.service.js';
@@ -63,16 +64,20 @@ export class OutcomesService {
   /** About us: the owner hears of it, the person is left alone. */
   private async alertSender(
     manager: EntityManager,
-    { laneKey, broadcastId }: ReportedMessage,
+    { laneKey, broadcastId, state }: ReportedMessage,
     { reason, status, replyCode }: Finding,
   ): Promise<void> {
     const domain = laneKey.split('|')[0] ?? '';
+    const held = state === 'held';
+    const release = held
+      ? '. They are held and not tried again by themselves: send them on the page Sending when the cause is mended; "npm run wellspring -- doctor" looks at SPF, DKIM and DMARC.'
+      : '';
     await this.alerts.raise(
       {
-        key: `bounces:sender:${domain}:${reason}`,
+        key: `${SENDER_ALERT}${domain}:${reason}`,
         severity: 'warning',
-        message: `Mails from ${domain} are refused because of the sender: ${reason.replaceAll('_', ' ')}`,
-        facts: { reason, status, replyCode, broadcastId },
+        message: `Mails from ${domain} are refused because of the sender: ${reason.replaceAll('_', ' ')}${release}`,
+        facts: { reason, status, replyCode, broadcastId, held },
       },
       manager,
     );

@@ -23,7 +23,7 @@ export class RatesWatch {
   async look(): Promise<void> {
     const now = this.clock.now().getTime();
     for (const id of await this.queries.reportedBroadcasts(new Date(now - DAY_MS))) {
-      await this.guard.check(this.dataSource.manager, id, { exact: true });
+      await this.guard.check(this.dataSource.manager, id, { sample: null });
     }
     for (const { group, ...counts } of await this.queries.complaintsByProvider(
       new Date(now - COMPLAINT_DAYS * DAY_MS),

@@ -132,7 +132,10 @@ export class BroadcastsQueries {
     );
   }
 
-  /** One that goes on before its beginning, or the end of its test, is not late by that: the owner's word is not overdue. */
+  /**
+   * One that goes on before its beginning, or the end of its test, is not late by that: the owner's word is not overdue.
+   * When it went on, on the database's clock as the ends of mails are: what was before does not pause it again.
+   */
   async setState(
     manager: EntityManager,
     id: string,
@@ -142,6 +145,7 @@ export class BroadcastsQueries {
       `update broadcast set state = $2, state_reason = $3,
          scheduled_at = case when $2 = 'scheduled' then greatest(scheduled_at, $4::timestamptz) else scheduled_at end,
          decide_at = case when state = 'paused' and decide_at is not null then greatest(decide_at, $4) else decide_at end,
+         resumed_at = case when state = 'paused' and $2 <> 'cancelled' then clock_timestamp() else resumed_at end,
          ended_at = case when $2 in ('done', 'cancelled') then $4::timestamptz end where id = $1`,
       [id, state, reason, now],
     );

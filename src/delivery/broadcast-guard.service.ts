@@ -1,10 +1,13 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
-import { broadcastHealth } from './broadcast-health.js';
-import { pauseBroadcast, tallyBroadcast } from './broadcast-pause.queries.js';
+import { broadcastHealth, type BroadcastTally, type HealthVerdict } from './broadcast-health.js';
+import { pauseBroadcast, SAMPLE, tallyBroadcast } from './broadcast-pause.queries.js';
 
 const LOOK_EVERY = 10;
+/** A look at a big broadcast is followed by a rest: it must not take more than a sixth of the time. */
+const LONG_LOOK_MS = 100;
+const REST_PER_LOOK = 5;
 /** Longer than a lane needs to come to the end of what is claimed. */
 const CLAIMED_MS = 2_000;
 
@@ -15,6 +18,7 @@ export class BroadcastGuard {
   /** Refusals per broadcast since the last look of this process. */
   readonly #refused = new Map<string, number>();
   readonly #stopped = new Map<string, number>();
+  readonly #restsUntilMs = new Map<string, number>();
 
   constructor(
     private readonly dataSource: DataSource,
@@ -23,18 +27,27 @@ export class BroadcastGuard {
 
   /**
    * For the sender, at each refusal for good: looks at the broadcast at every tenth, which keeps the look cheap and the
-   * harm below 200 mails. A look that fails is left to the next one.
+   * harm below 200 mails, and at once when it is about us: each further try does harm. A look that fails is left to the
+   * next one.
    */
-  async refused(id: string): Promise<void> {
-    const count = ((this.#refused.get(id) ?? 0) + 1) % LOOK_EVERY;
+  async refused(id: string, { blamesSender = false } = {}): Promise<void> {
+    const count = blamesSender ? LOOK_EVERY : (this.#refused.get(id) ?? 0) + 1;
     this.#refused.set(id, count);
-    if (count !== 0) return;
+    const startedMs = performance.now();
+    if (count < LOOK_EVERY || startedMs < (this.#restsUntilMs.get(id) ?? 0)) return;
+    this.#refused.set(id, 0);
+    // One look at a time, however many lanes have theirs refused at this moment.
+    this.#restsUntilMs.set(id, Number.POSITIVE_INFINITY);
     try {
       await this.check(this.dataSource.manager, id);
     } catch (error) {
       this.#logger.warn(
         `broadcast ${id} could not be looked at: ${error instanceof Error ? error.message : ''}`,
       );
+    } finally {
+      const endedMs = performance.now();
+      const tookMs = endedMs - startedMs;
+      this.#restsUntilMs.set(id, tookMs < LONG_LOOK_MS ? 0 : endedMs + REST_PER_LOOK * tookMs);
     }
   }
 
@@ -51,10 +64,16 @@ export class BroadcastGuard {
     return false;
   }
 
-  /** True when the broadcast was paused just now. `exact` counts every mail; without it a sample decides. */
-  async check(manager: EntityManager, id: string, options: { exact?: boolean } = {}): Promise<boolean> {
-    const tally = await tallyBroadcast(manager, id, options);
-    const { action, reason } = broadcastHealth(tally);
+  /**
+   * True when the broadcast was paused just now. A sample tells that all is well; what is not is counted over every mail
+   * before anything is done about it. `sample`: null counts every mail at once.
+   */
+  async check(
+    manager: EntityManager,
+    id: string,
+    { sample = SAMPLE }: { sample?: number | null } = {},
+  ): Promise<boolean> {
+    const { action, reason, tally } = await this.health(manager, id, sample);
     if (action === 'none' || reason === null) return false;
     const paused = action === 'pause' && (await pauseBroadcast(manager, id, reason));
     if (paused) this.#stopped.set(id, performance.now());
@@ -68,5 +87,16 @@ export class BroadcastGuard {
       manager,
     );
     return paused;
+  }
+
+  private async health(
+    manager: EntityManager,
+    id: string,
+    sample: number | null,
+  ): Promise<HealthVerdict & { tally: BroadcastTally }> {
+    const tally = await tallyBroadcast(manager, id, sample);
+    const verdict = broadcastHealth(tally);
+    if (verdict.action === 'none' || sample === null || tally.tried < sample) return { ...verdict, tally };
+    return this.health(manager, id, null);
   }
 }

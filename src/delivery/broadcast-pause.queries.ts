@@ -1,10 +1,11 @@
 import type { EntityManager } from 'typeorm';
 import type { BroadcastTally } from './broadcast-health.js';
+import { SENDER_REFUSALS } from './sender-refusal.js';
 
 /** Reasons under which a refusal at RCPT says that the address is dead. */
 const DEAD = ['user_unknown', 'host_unknown', 'moved', 'no_mail_accepted', 'provider_suppressed'];
 /** Enough to tell a rotten list; more would make each look at a broadcast of a million slow. */
-const SAMPLE = 20_000;
+export const SAMPLE = 20_000;
 
 /**
  * Stops a broadcast that runs or waits; the owner resumes it. `broadcast` belongs to a module that comes after this one
@@ -20,32 +21,35 @@ export async function pauseBroadcast(manager: EntityManager, id: string, reason:
 }
 
 /**
- * Counts over at most 20,000 of a broadcast's ended mails, or over all of them. Refusals at RCPT are read from the
- * ledger, so they count before anybody has written them down as bounces. Served by `message_broadcast_mailbox` and
- * `bounce_broadcast`; changes nothing and locks nothing.
+ * Counts over at most `sample` of a broadcast's mails that were tried, or over all of them (null), and what came back of
+ * these very mails. The owner who goes on has seen what was before: only later mails count. Refusals during SMTP are read
+ * from the ledger, so they count before anybody has written them down as bounces. Served by `message_broadcast_mailbox`
+ * and `bounce_broadcast`; changes nothing and locks nothing.
  */
 export async function tallyBroadcast(
   db: EntityManager,
   id: string,
-  { exact = false }: { exact?: boolean } = {},
+  sample: number | null,
 ): Promise<BroadcastTally> {
   const rows: BroadcastTally[] = await db.query(
-    `with ended as (
-       select state, state_reason from message
-       where broadcast_id = $1 and state in ('accepted', 'rejected') limit $3),
+    `with ended as materialized (
+       select id, state, state_reason from message
+       where broadcast_id = $1 and (state in ('accepted', 'rejected') or state = 'held' and state_reason = any($4::text[]))
+         and (settled_at > (select resumed_at from broadcast where id = $1)) is not false limit $3),
      sent as (
        select count(*) filter (where state = 'accepted') as accepted, count(*) as tried,
-         count(*) filter (where state = 'rejected' and state_reason = any($2::text[])) as refused
+         count(*) filter (where state = 'rejected' and state_reason = any($2::text[])) as refused,
+         count(*) filter (where state = 'held') as held
        from ended),
      reported as (
        select count(distinct message_id) filter (where verdict = 'hard' and source <> 'smtp_reply') as hard,
-         count(distinct message_id) filter (where verdict = 'sender') as sender,
+         count(distinct message_id) filter (where verdict = 'sender' and source <> 'smtp_reply') as sender,
          count(distinct message_id) filter (where verdict = 'complaint' and reason <> 'opt_out') as complaints
-       from bounce where broadcast_id = $1 and trusted)
-     select s.accepted::int as accepted, s.tried::int as tried, (s.refused + r.hard)::int as hard, r.sender::int as sender,
-       r.complaints::int as complaints
+       from bounce b join ended e on e.id = b.message_id where b.broadcast_id = $1 and b.trusted)
+     select s.accepted::int as accepted, s.tried::int as tried, (s.refused + r.hard)::int as hard,
+       (s.held + r.sender)::int as sender, r.complaints::int as complaints
      from sent s cross join reported r`,
-    [id, DEAD, exact ? null : SAMPLE],
+    [id, DEAD, sample, SENDER_REFUSALS],
   );
   return rows[0] ?? { accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0 };
 }

@@ -7,6 +7,7 @@ import { LedgerClaims } from './ledger-claims.service.js';
 import type { Claimed, ClaimedMessage, SendOutcome } from './message.js';
 import { OverdueService } from './pacing/overdue.service.js';
 import { PacingService } from './pacing/pacing.service.js';
+import { blamesSender } from './settlement.js';
 
 /** Which messages may go now: the right database, in time, at the pace that was set or that receivers bear. */
 @Injectable()
@@ -84,7 +85,12 @@ export class DueMessages {
       await this.giveBack(laneKey, 1, paidAtMs);
     else if (outcome.kind === 'refused' && outcome.code < 500)
       await this.pacing.slowDown(laneKey, outcome.code);
-    else if (outcome.kind === 'refused' && broadcastId !== null) await this.broadcasts.refused(broadcastId);
+    else if (outcome.kind === 'refused') {
+      const blames = blamesSender(outcome);
+      // What stands behind the lane wants less of us: receipts go on, at a pace that does not make it worse.
+      if (blames) await this.pacing.slowDown(laneKey, outcome.code);
+      if (broadcastId !== null) await this.broadcasts.refused(broadcastId, { blamesSender: blames });
+    }
   }
 
   private async returnUnused(

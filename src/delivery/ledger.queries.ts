@@ -313,7 +313,7 @@ settled as (
     planned_for = case when g.due_at is null then m.planned_for else coalesce(m.planned_for, m.due_at) end,
     reply_code = g.code, reply_text = case when m.address <> '${ERASED}' then g.reply end, lease_until = null, attempt = m.attempt - g.spared,
     settled_at = case when g.state = 'ready' then null else clock_timestamp() end,
-    data_at = case when g.state = 'ready' then null else m.data_at end,
+    data_at = case when g.state in ('ready', 'held') then null else m.data_at end,
     accepted_at = coalesce(g.accepted_at, m.accepted_at), unknown_count = m.unknown_count + g.unknowns, relay = g.relay
   from given g where m.id = g.id and m.lease_epoch = g.epoch and m.state in ('leased', 'unknown')
   returning m.id, m.address),

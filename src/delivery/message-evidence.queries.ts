@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { SENDER_REFUSALS } from './sender-refusal.js';
 
 /** A mail of ours that a report is about. */
 export interface ReportedMessage {
@@ -12,6 +13,8 @@ export interface ReportedMessage {
 }
 
 export interface Refusal extends ReportedMessage {
+  /** What makes it the same refusal. */
+  dedupeKey: string;
   replyCode: number;
   replyText: string;
   reason: string;
@@ -56,16 +59,20 @@ export async function resolveUnknown(
 
 /**
  * Mails the relay has refused for good in the last week and which `bounce` does not know yet, oldest first; among them
- * those whose first try is unclear and whose second was refused; one that was only put off is no refusal. Called by bounces.take-refusals. Served by `message_refused` and the unique key of `bounce`.
+ * those whose first try is unclear and whose second was refused; one that was only put off is no refusal. Then those that
+ * are held because of the sender, each time anew: the owner may have sent them once more before the cause was mended.
+ * Called by bounces.take-refusals. Served by `message_refused`, `message_held` and the unique key of `bounce`.
  */
 export async function uncountedRefusals(db: EntityManager, limit: number): Promise<Refusal[]> {
+  const told = (key: string): string => `select ${REPORTED}, m.reply_code as "replyCode",
+      coalesce(m.reply_text, '') as "replyText", coalesce(m.state_reason, '') as reason, ${key} as "dedupeKey"
+    from message m where not exists (select 1 from bounce b where b.dedupe_key = ${key})`;
   return db.query(
-    `select ${REPORTED}, m.reply_code as "replyCode", coalesce(m.reply_text, '') as "replyText",
-       coalesce(m.state_reason, '') as reason
-     from message m
-     where m.state in ('rejected', 'unknown') and m.reply_code >= 500 and m.settled_at > clock_timestamp() - interval '7 days'
-       and not exists (select 1 from bounce b where b.dedupe_key = 'refusal:' || m.id)
-     order by m.settled_at limit $1`,
-    [limit],
+    `(${told(`'refusal:' || m.id`)} and m.state in ('rejected', 'unknown') and m.reply_code >= 500
+       and m.settled_at > clock_timestamp() - interval '7 days' order by m.settled_at limit $1)
+     union all
+     (${told(`'refusal:' || m.id || ':' || m.lease_epoch`)} and m.state = 'held' and m.state_reason = any($2::text[])
+       and m.reply_code >= 500 limit $1)`,
+    [limit, SENDER_REFUSALS],
   );
 }

@@ -93,7 +93,8 @@ export function replyClass(reason: ReplyReason): ReplyClass {
 /**
  * What a sender does about a refusal during SMTP. `retry`: any 4xx, whatever it says. `person`: a final answer about this
  * recipient, to be counted or suppressed by `verdict`. `sender`: a final answer about us; the person stays untouched and
- * the mail waits for the owner. A 5xx to MAIL FROM or AUTH is always about us.
+ * the mail waits: for the relay when it was said before RCPT, for the owner after that. A 5xx to MAIL FROM or AUTH is always
+ * about us.
  */
 export function smtpConsequence(
   reply: Reply & { replyCode: number },

@@ -2,13 +2,14 @@ import { retryDelayMinutes, type ClaimedMessage, type SendOutcome } from './mess
 import type { RelayTrouble } from './pacing/breaker.js';
 import { smtpConsequence, type ReplyStage } from './reply-class.js';
 import type { ReplyReason } from './reply-reason.js';
+import { senderRefusal } from './sender-refusal.js';
 
 /** What the ledger writes down about one attempt. */
 export interface Settlement {
   id: string;
   epoch: number;
-  /** `ready` is tried again at `dueAt`. `held_back`: the barrier said no, the ledger finds out why. */
-  state: 'ready' | 'accepted' | 'rejected' | 'unknown' | 'expired' | 'held_back';
+  /** `ready` is tried again at `dueAt`. `held` waits for the owner. `held_back`: the barrier said no, the ledger finds out why. */
+  state: 'ready' | 'held' | 'accepted' | 'rejected' | 'unknown' | 'expired' | 'held_back';
   reason: string | null;
   dueAt: Date | null;
   code: number | null;
@@ -114,7 +115,13 @@ export function relayTrouble(outcome: SendOutcome): RelayTrouble | null {
   const { action, reason } = consequence(outcome);
   if (outcome.code === 421 || (action === 'retry' && (reason === 'rate_limited' || isAtSender(outcome))))
     return 'throttled';
-  return action === 'sender' ? 'sender_refused' : null;
+  // Behind MAIL FROM it may be one recipient's server that speaks: others are not to wait for it, receipts least of all.
+  return action === 'sender' && (isAtSender(outcome) || reason === 'relay_denied') ? 'sender_refused' : null;
+}
+
+/** Whether a mail was refused for good because of us, by its recipient's server or in its name. */
+export function blamesSender(outcome: SendOutcome): boolean {
+  return outcome.kind === 'refused' && !isAtSender(outcome) && consequence(outcome).action === 'sender';
 }
 
 /**
@@ -168,12 +175,13 @@ function refused(
   const { action, reason } = consequence(outcome);
   const said = { stage, code, reply: storable(reply), countsAsAttempt: true };
   if (action === 'person') return { ...said, state: 'rejected', reason, dueAt: null };
+  if (blamesSender(outcome)) return { ...said, state: 'held', reason: senderRefusal(reason), dueAt: null };
   const ours = { ...said, state: 'ready', reason, countsAsAttempt: false } as const;
   // About the pace of all mails or the relay's own state, and no fault of the one that happened to be next.
   if (action === 'retry' && (reason === 'rate_limited' || (isAtSender(outcome) && !outcome.senderAlone)))
     return { ...ours, dueAt: inMinutes(now, LATER_MINUTES) };
-  // About us but said of this one mail: it may be this recipient's server alone, so its tries are counted. So are those
-  // of a sender whom the relay refuses while it takes others: nothing else would ever end them.
+  // Said of this one mail, or of a sender whom the relay refuses while it takes others: nothing but the count of its
+  // tries would ever end it.
   if (!isAtSender(outcome) || outcome.senderAlone) return { ...said, ...later(attempt, reason, now) };
   return { ...ours, dueAt: inMinutes(now, OUR_TROUBLE_MINUTES) };
 }

@@ -7,6 +7,7 @@ import { SEND_DUE } from '../messages.service.js';
 import { HeldQueries, type HeldCount, type HeldFilter } from './held.queries.js';
 import { OVERDUE } from './overdue.js';
 import { OVERDUE_ALERT } from './overdue.service.js';
+import { SENDER_ALERT, SENDER_REFUSALS } from '../sender-refusal.js';
 
 /** Mails that wait for the owner's decision: after an outage, after a restored backup, or because they are unclear. */
 @Injectable()
@@ -45,8 +46,15 @@ export class HeldService {
       if (count === 0) break;
       total += count;
     }
-    if (!(await this.queries.counts()).some(({ reason }) => reason === OVERDUE))
-      await this.alerts.resolve(OVERDUE_ALERT);
+    const left = new Set((await this.queries.counts()).map(({ reason }) => reason));
+    if (!left.has(OVERDUE)) await this.alerts.resolve(OVERDUE_ALERT);
+    if (total > 0 && !SENDER_REFUSALS.some((reason) => left.has(reason))) await this.closeSenderAlerts();
     return total;
+  }
+
+  /** The owner has decided about all that was refused because of the sender; the next refusal tells them again. */
+  private async closeSenderAlerts(): Promise<void> {
+    for (const { key, facts } of await this.alerts.open())
+      if (key.startsWith(SENDER_ALERT) && facts['held'] === true) await this.alerts.resolve(key);
   }
 }

@@ -49,6 +49,7 @@ import { RefundWishes1765139000000 } from './migrations/1765139000000-refund-wis
 import { ClicksOfOrders1765139010000 } from './migrations/1765139010000-clicks-of-orders.js';
 import { ReportsAndHeldMails1765140000000 } from './migrations/1765140000000-reports-and-held-mails.js';
 import { CauseOfSignals1765141000000 } from './migrations/1765141000000-cause-of-signals.js';
+import { Resumptions1765149000000 } from './migrations/1765149000000-resumptions.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -103,4 +104,5 @@ export const migrations = [
   ClicksOfOrders1765139010000,
   ReportsAndHeldMails1765140000000,
   CauseOfSignals1765141000000,
+  Resumptions1765149000000,
 ];

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BroadcastGuard } from '../../../src/delivery/broadcast-guard.service.js';
+import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { RatesWatch } from '../../../src/bounces/rates-watch.service.js';
 import { verpAddress } from '../../../src/delivery/verp.js';
 import { SECRET } from '../delivery/post-office.js';
@@ -203,6 +204,41 @@ describe('what comes back', () => {
     expect(await broadcastState(broadcastId)).toBe('paused');
   });
 
+  it('a big broadcast is not paused by complaints that are few among all its mails', async () => {
+    const broadcastId = await office.broadcast();
+    const ids = await audience(broadcastId, 2_000);
+    const guard = office.app.get(BroadcastGuard, { strict: false });
+    for (const id of ids.slice(0, 4)) await office.complains(id);
+    // Of a thousand, four would be too many.
+    expect(await guard.check(office.db.manager, broadcastId, { sample: 1_000 })).toBe(false);
+    expect(await broadcastState(broadcastId)).toBe('running');
+    for (const id of ids.slice(4, 7)) await office.complains(id);
+    expect(await broadcastState(broadcastId)).toBe('paused');
+  });
+
+  it('a broadcast that the owner lets go on is not paused again by what was known, only by what is new', async () => {
+    const broadcasts = office.app.get(BroadcastsService, { strict: false });
+    const watch = office.app.get(RatesWatch, { strict: false });
+    const broadcastId = await office.broadcast();
+    await office.db.query('update broadcast set started_at = $2, planned_at = $2 where id = $1', [
+      broadcastId,
+      office.clock.now(),
+    ]);
+    const ids = await audience(broadcastId, 500);
+    for (const id of ids.slice(0, 3)) await office.complains(id);
+    expect(await broadcastState(broadcastId)).toBe('paused');
+    await broadcasts.resume(broadcastId);
+    await watch.look();
+    await office.complains(ids[3] ?? '');
+    expect(await broadcastState(broadcastId)).toBe('running');
+    const later = await audience(broadcastId, 200, 500);
+    await office.db.query(`update message set settled_at = clock_timestamp() where id = any($1::bigint[])`, [
+      later,
+    ]);
+    for (const id of later.slice(0, 2)) await office.complains(id);
+    expect(await broadcastState(broadcastId)).toBe('paused');
+  });
+
   it('the owner hears of complaints at one provider', async () => {
     await office.app.get(RatesWatch, { strict: false }).look();
     expect(await office.alertKeys()).toContain('complaints:provider:gmail');
@@ -230,15 +266,15 @@ describe('what comes back', () => {
   }
 
   /** Accepted mails of a broadcast to so many people. */
-  async function audience(broadcastId: string, count: number): Promise<string[]> {
+  async function audience(broadcastId: string, count: number, after = 0): Promise<string[]> {
     const rows: { id: string }[] = await office.db.query(
       `insert into message (dedupe_key, class, kind, email_template_id, sender, address, address_hash, message_id_header, state,
          due_at, settled_at, accepted_at, created_at, lane_key, broadcast_id)
        select 'c:' || $1 || ':' || n, 'marketing', 'broadcast', (select max(id) from email_template), '{}', n || '@example.net',
          decode(md5($1 || ':' || n), 'hex'), '<' || $1 || '-' || n || '@example.com>', 'accepted', $3, $3, $3, $3,
          'example.com|gmail', $1::bigint
-       from generate_series(1, $2::int) n returning id`,
-      [broadcastId, count, office.clock.now()],
+       from generate_series($4::int + 1, $4::int + $2::int) n returning id`,
+      [broadcastId, count, office.clock.now(), after],
     );
     return rows.map(({ id }) => id);
   }

@@ -1,6 +1,7 @@
 import { SMTPServer } from 'smtp-server';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { HeldService } from '../../../src/delivery/pacing/held.service.js';
 import { JobRegistry } from '../../../src/infra/jobs/job-registry.js';
 import { openBounceOffice, type BounceOffice } from './bounce-office.js';
 
@@ -63,9 +64,45 @@ describe('refusals while sending', () => {
       'active',
     ]);
     const kept = await office.bounces.list({ limit: 10 });
-    expect(kept.map(({ source, reason, trusted }) => [source, reason, trusted])).toEqual([
-      ['smtp_reply', 'user_unknown', true],
+    expect(kept.map(({ verdict, reason, trusted }) => [verdict, reason, trusted])).toEqual([
+      ['sender', 'policy', true],
+      ['hard', 'user_unknown', true],
     ]);
+    expect(await office.alertKeys()).toEqual(['bounces:sender:example.com:policy']);
+  });
+
+  it('a mail that was refused because of the sender is not tried again until the owner sends it, and tells each time', async () => {
+    const held = office.app.get(HeldService, { strict: false });
+    const refused = { reason: 'refused because of the sender: policy' };
+    const tried = (): number => relay.asked.filter((address) => address === 'policy@example.org').length;
+    expect(await held.counts()).toMatchObject({ held: [{ ...refused, count: 1 }] });
+    office.clock.advance(30 * 3_600_000);
+    await office.sendDue();
+    expect(tried()).toBe(1);
+    expect(await held.release(refused)).toBe(1);
+    expect(await office.alertKeys()).toEqual([]);
+    await office.sendDue();
+    await countRefusals();
+    expect(tried()).toBe(2);
+    expect(await office.alertKeys()).toEqual(['bounces:sender:example.com:policy']);
+    expect(await held.cancel(refused)).toBe(1);
+    expect(await office.alertKeys()).toEqual([]);
+  });
+
+  it('a broadcast is paused by the first mail that is refused because of the sender, which is held', async () => {
+    const id = await office.broadcast();
+    const mails = [await office.plan('policy-2@example.org'), await office.plan('reader@example.org')];
+    await office.db.query('update message set broadcast_id = $1 where id = any($2::bigint[])', [id, mails]);
+    await office.sendDue();
+    await countRefusals();
+    expect(await office.db.query('select state, state_reason from broadcast where id = $1', [id])).toEqual([
+      {
+        state: 'paused',
+        state_reason: expect.stringMatching(/^1 of \d mails were refused because of the sender$/),
+      },
+    ]);
+    expect(await office.status('policy-2@example.org')).toBe('active');
+    expect(await office.state(mails[0] ?? '')).toMatchObject({ state: 'held', code: 550 });
   });
 
   it('a mail that was put off and whose worker died afterwards is no refusal', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SendOutcome } from '../../../src/delivery/message.js';
+import { refusedFor } from '../../../src/delivery/sender-refusal.js';
 import { namesSender, relayTrouble, settlementOf } from '../../../src/delivery/settlement.js';
 
 const NOW = new Date('2026-03-02T09:00:00Z');
@@ -38,6 +39,18 @@ describe('what an outcome says about the relay, and whether the mail has used up
         { counts: false },
       ],
       ['sender refused', refused('MAIL FROM', 550, '5.7.1 not allowed'), 'sender_refused', { counts: false }],
+      [
+        'turned down by one recipient’s policy',
+        refused('BODY', 554, '5.7.1 Message rejected as spam'),
+        null,
+        { counts: true },
+      ],
+      [
+        'relaying denied',
+        refused('RCPT TO', 550, '5.7.1 Relaying denied'),
+        'sender_refused',
+        { counts: true },
+      ],
       ['greylisted', refused('RCPT TO', 451, '4.7.1 Greylisted'), null, { counts: true }],
       [
         'too fast',
@@ -54,6 +67,25 @@ describe('what an outcome says about the relay, and whether the mail has used up
     expect(settlementOf(MAIL, outcome, told).countsAsAttempt).toBe(counts);
     expect(settlementOf(MAIL, outcome, { ...told, probe: true }).countsAsAttempt).toBe(probeCounts);
   });
+
+  it.each(['RCPT TO', 'DATA', 'BODY'])(
+    'tries nothing again that %s refused for good because of us: it waits for the owner',
+    (stage) => {
+      const told = { now: NOW, durationMs: 1, relay: 'one', tls: null };
+      const unsigned = refused(
+        stage,
+        550,
+        '5.7.515 Access denied, sending domain does not pass authentication',
+      );
+      expect(settlementOf(MAIL, unsigned, told)).toMatchObject({
+        state: 'held',
+        reason: 'refused because of the sender: auth failure',
+        dueAt: null,
+        code: 550,
+      });
+      expect(refusedFor('refused because of the sender: auth failure')).toBe('auth_failure');
+    },
+  );
 
   it('brings the mails of a sender whom the relay refuses to an end, while it takes those of others', () => {
     const told = { now: NOW, durationMs: 1, relay: 'one', tls: null };
