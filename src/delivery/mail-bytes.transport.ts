@@ -79,6 +79,8 @@ function part(type: string, encoded: Buffer, boundary: string): Buffer[] {
 function mailbox({ name, address }: { name: string; address: string }): string {
   const spec = wireAddress(address);
   if (name.trim() === '') return spec;
+  // What looks like an encoded word would be decoded by the reader's program, whatever it stands for.
+  if (name.includes('=?')) return `${words(name)} <${spec}>`;
   if (ATOMS.test(name) && !UNFOLDABLE.test(name)) return `${name.trim()} <${spec}>`;
   return `${ASCII.test(name) && !UNFOLDABLE.test(name) ? `"${name.replace(/["\\]/g, '\\$&')}"` : words(name)} <${spec}>`;
 }

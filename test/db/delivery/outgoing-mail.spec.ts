@@ -25,6 +25,7 @@ const HOSTILE_NAMES = [
   'Z\u2028\u202Eëö 艾达 🚀 =?utf-8?q?x?=',
   `${'long '.repeat(60)}${'x'.repeat(300)}`,
   'x\r.\r\n.\n..\0',
+  '=?utf-8?Q?=E2=80=AE=0D=0ABcc:?= evil',
 ];
 const EUR = (amountMinor: number): object => ({ amountMinor, currency: 'EUR' });
 const dataWith = (text: string): Record<string, unknown> => ({
