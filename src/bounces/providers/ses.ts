@@ -50,7 +50,16 @@ const SUB_TYPES: Readonly<Record<string, ReplyReason>> = {
   AttachmentRejected: 'content',
 };
 
-/** Reads a notification or an event of Amazon SES; null for anything else. */
+/** Events that end the way of a mail, or lengthen it, without a report about the mailbox. */
+const OTHER_EVENTS: Readonly<Record<string, ReplyReason>> = {
+  Delivery: 'delivered',
+  DeliveryDelay: 'delayed',
+  // Amazon found a virus and gave the mail to nobody.
+  Reject: 'virus',
+  'Rendering Failure': 'content',
+};
+
+/** Reads a notification or an event of Amazon SES; null for anything else, and for what says nothing about delivery. */
 export function readSesEvent(json: string): JudgedMail | null {
   const parsed = event.safeParse(parseJson(json));
   if (!parsed.success) return null;
@@ -69,10 +78,10 @@ export function readSesEvent(json: string): JudgedMail | null {
     const findings = complaint.complainedRecipients.map((one) => found(quoted(one), said));
     return judged(findings, complaint.userAgent ?? null, [returned]);
   }
-  const delivered = (parsed.data.notificationType ?? parsed.data.eventType) === 'Delivery';
-  const said = replyClass(delivered ? 'delivered' : 'delayed');
+  const reason = OTHER_EVENTS[parsed.data.notificationType ?? parsed.data.eventType ?? ''];
+  if (reason === undefined) return null;
   return judged(
-    mail.destination.map((emailAddress) => found(quoted({ emailAddress }), said)),
+    mail.destination.map((emailAddress) => found(quoted({ emailAddress }), replyClass(reason))),
     null,
     [returned],
   );

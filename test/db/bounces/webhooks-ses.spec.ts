@@ -108,6 +108,19 @@ describe('webhooks of Amazon SES', () => {
     ]);
   });
 
+  it('a virus that Amazon found alerts the owner, and a click or an opening is no report', async () => {
+    const mail = await sent();
+    const about = { source: 'ada@example.com', destination: [mail.email], tags: { wellspring: [mail.tag] } };
+    for (const eventType of ['Open', 'Click', 'Send', 'Subscription'])
+      await receive(message({ Message: JSON.stringify({ eventType, mail: about }) }));
+    expect(await counted(mail)).toBe(0);
+    await receive(message({ Message: JSON.stringify({ eventType: 'Reject', mail: about }) }));
+    expect(await statusOf(mail)).toBe('active');
+    expect(await t.app.get(BouncesService, { strict: false }).list({ limit: 1 })).toMatchObject([
+      { verdict: 'sender', reason: 'virus' },
+    ]);
+  });
+
   it('counts a repeated message once, also half an hour later', async () => {
     const mail = await sent();
     const raw = message({ Message: bounce(mail) });
