@@ -69,7 +69,6 @@ export interface SupportNote {
 
 /** What of the HTML some programs leave out, and what must not stand in a mail at all. */
 export function supportNotes(html: string): SupportNote[] {
-  // Conditional comments are for Outlook alone, which knows what is in them.
   const shown = withoutConditionals(html);
   return [
     ...FORBIDDEN.filter(({ found }) => found.test(shown)).map(({ name, found }): SupportNote => ({
@@ -85,14 +84,21 @@ export function supportNotes(html: string): SupportNote[] {
   ];
 }
 
+/**
+ * Without the comments that are for Outlook alone, which knows what is in them. Of `<!--[if !mso]><!-->` all the others
+ * read what follows: MJML puts the style sheets of web fonts there.
+ */
 function withoutConditionals(html: string): string {
   const lower = html.toLowerCase();
   let kept = '';
   for (let at = 0; ;) {
     const start = lower.indexOf('<!--[if ', at);
-    const end = start < 0 ? -1 : lower.indexOf('<![endif]-->', start);
+    const open = start < 0 ? -1 : lower.indexOf(']>', start);
+    const end = open < 0 ? -1 : lower.indexOf('<![endif]-->', open);
     if (end < 0) return kept + html.slice(at);
+    const isForAll = lower.startsWith('<!-->', open + 2) || lower.startsWith('-->', open + 2);
     kept += html.slice(at, start);
+    if (isForAll) kept += html.slice(lower.indexOf('>', open + 2) + 1, end);
     at = end + '<![endif]-->'.length;
   }
 }
