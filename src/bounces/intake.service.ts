@@ -13,6 +13,9 @@ export interface IncomingMail {
   source: Extract<BounceSource, 'smtp' | 'imap'>;
 }
 
+/** `fbl` is where providers are usually told to send their feedback reports. */
+const EVERY_DOMAIN_HAS: ReadonlySet<string> = new Set(['postmaster', 'abuse', 'fbl']);
+
 /** A mail to the bounce domain, by whichever door it came in. */
 @Injectable()
 export class IntakeService {
@@ -22,13 +25,18 @@ export class IntakeService {
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
-  /** Whether the address is one of ours: a return path or an unsubscribe address with its token, or the postmaster. */
+  /**
+   * Whether the address is one of ours: a return path or an unsubscribe address with its token, where complaints are
+   * asked for (RFC 9477), or one that every mail domain has (RFC 2142). A report to one without a token is believed as
+   * far as the mail in it bears one.
+   */
   accepts(address: string): boolean {
     const domain = address.slice(address.lastIndexOf('@') + 1).toLowerCase();
     if (domain !== this.config.bounceDomain) return false;
     const local = localPart(address);
     return (
-      local.toLowerCase() === 'postmaster' ||
+      EVERY_DOMAIN_HAS.has(local.toLowerCase()) ||
+      address.toLowerCase() === this.config.cfblAddress?.toLowerCase() ||
       readVerp(this.config.secretKey, local) !== null ||
       readUnsubscribeAddress(local) !== null
     );

@@ -18,7 +18,7 @@ describe('the SMTP listener for the bounce domain', () => {
   let port: number;
 
   beforeAll(async () => {
-    office = await openBounceOffice();
+    office = await openBounceOffice({ CFBL_ADDRESS: `Complaints@${BOUNCE_DOMAIN}` });
     listener = office.app.get(BounceSmtpServer, { strict: false });
     port = await listener.listen(0, '127.0.0.1');
   });
@@ -107,6 +107,17 @@ describe('the SMTP listener for the bounce domain', () => {
     expect(said).toMatch(/^250 /);
     expect(await office.status('full@example.org')).toBe('active');
   });
+
+  it.each(['complaints', 'FBL', 'abuse'])(
+    'a complaint to %s@, where providers are told to send them, is counted and not refused as nobody’s',
+    async (to) => {
+      const email = `${to}.reader@example.org`;
+      const { raw } = await sentFor(email);
+      const arf = `From: fbl@example.net\nContent-Type: multipart/report; report-type=feedback-report; boundary="=b"\n\n--=b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nUser-Agent: Example/1\nVersion: 1\n\n--=b\nContent-Type: message/rfc822\n\n${raw}\n--=b--\n`;
+      expect(await deliver(port, `${to}@${BOUNCE_DOMAIN}`, arf)).toMatch(/^250 /);
+      expect(await office.status(email)).toBe('complained');
+    },
+  );
 
   it('a hostile mail to a genuine return path is taken without harm', async () => {
     const { from } = await sentFor('calm@example.org');
