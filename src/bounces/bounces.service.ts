@@ -16,8 +16,8 @@ import { sameAddress } from './addresses.js';
 import { trustedKey, untrustedKey, withoutAddresses } from './bounce-key.js';
 import { BouncesQueries, type BounceFilter, type BounceRow, type NewBounce } from './bounces.queries.js';
 import type { Finding, JudgedMail } from './judged-mail.js';
-import { OutcomesService } from './outcomes.service.js';
-import { messageByToken, messageIdHeaders } from './report-identity.js';
+import { OutcomesService, type ReportProof } from './outcomes.service.js';
+import { messageByReturnPath, messageByUnsubscribeLink, messageIdHeaders } from './report-identity.js';
 
 export type BounceSource = 'smtp' | 'imap' | 'ses' | 'sendgrid' | 'postmark' | 'mailgun';
 
@@ -56,13 +56,14 @@ export class BouncesService {
     return this.dataSource.transaction(async (manager) => {
       await before?.(manager);
       const clues = { addressedTo: [...envelopeTo, ...judged.addressedTo], originals: judged.originals };
-      const id =
-        messageByToken(this.config.secretKey, clues) ??
+      const { secretKey } = this.config;
+      const ofServer =
+        messageByReturnPath(secretKey, clues) ??
         (await messageByHeader(manager, messageIdHeaders(judged.originals)));
+      const id = ofServer ?? messageByUnsubscribeLink(secretKey, clues);
       const message = id === null ? null : await reportedMessage(manager, id);
-      return message === null
-        ? this.takeUntrusted(manager, report)
-        : this.takeTrusted(manager, message, report);
+      if (message === null) return this.takeUntrusted(manager, report);
+      return this.takeTrusted(manager, message, report, ofServer === null ? 'unsubscribe link' : 'headers');
     });
   }
 
@@ -85,7 +86,7 @@ export class BouncesService {
         trusted: true,
       };
       if ((await this.bounces.insert(manager, row)) === null) return 'repeated';
-      await this.outcomes.apply(manager, refusal, found);
+      await this.outcomes.apply(manager, refusal, found, 'headers');
       return 'counted';
     });
   }
@@ -98,6 +99,7 @@ export class BouncesService {
     manager: EntityManager,
     message: ReportedMessage,
     report: IncomingReport,
+    proof: ReportProof,
   ): Promise<Taken> {
     const { judged, source } = report;
     const found = findingFor(message, judged.findings);
@@ -112,7 +114,7 @@ export class BouncesService {
     const row = { ...this.row(found, source, judged.reportingMta), ...ofMessage(message), trusted: true };
     const dedupeKey = trustedKey(message.id, judged.reportingMta, found, report.signedAt ?? row.receivedAt);
     if ((await this.bounces.insert(manager, { ...row, dedupeKey })) === null) return 'repeated';
-    await this.outcomes.apply(manager, message, found);
+    await this.outcomes.apply(manager, message, found, proof);
     return 'counted';
   }
 

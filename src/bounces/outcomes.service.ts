@@ -17,6 +17,12 @@ const SOFT_DAYS = 30;
 const HOST_UNKNOWN_DAYS = 3;
 const DAY_MS = 86_400_000;
 
+/**
+ * What tells which mail a report is about: headers that only servers on its way see, or the unsubscribe link, which
+ * whoever was shown the mail has as well.
+ */
+export type ReportProof = 'headers' | 'unsubscribe link';
+
 /** What a report that is surely about a mail of ours does. Everything in the caller's transaction. */
 @Injectable()
 export class OutcomesService {
@@ -30,25 +36,33 @@ export class OutcomesService {
   ) {}
 
   /** The bounce has been written down already and counts. */
-  async apply(manager: EntityManager, message: ReportedMessage, found: Finding): Promise<void> {
-    const { addressHash, subscriberId, broadcastId } = message;
-    const about = { addressHash, subscriberId };
-    if (found.verdict === 'complaint') {
-      await this.undeliverable.giveUp(manager, 'complaint', {
-        ...about,
-        source: `complaint: ${found.reason}`,
-      });
-    } else if (await this.isGone(manager, message, found)) {
-      await this.undeliverable.giveUp(manager, 'hard_bounce', {
-        ...about,
-        source: `bounce: ${found.reason}`,
-      });
+  async apply(
+    manager: EntityManager,
+    message: ReportedMessage,
+    found: Finding,
+    proof: ReportProof,
+  ): Promise<void> {
+    const { broadcastId } = message;
+    const isComplaint = found.verdict === 'complaint';
+    if (isComplaint || (await this.isGone(manager, message, found))) {
+      if (proof === 'unsubscribe link') await this.leaving.leaveByMail(manager, message, 'report');
+      else await this.giveUp(manager, message, found, isComplaint ? 'complaint' : 'hard_bounce');
     }
     if (found.reason === 'unsubscribed') await this.leaving.leaveByMail(manager, message, 'provider');
     if (found.verdict === 'sender') await this.alertSender(manager, message, found);
     if (broadcastId !== null && found.verdict !== 'ignore' && found.verdict !== 'soft') {
       await this.guard.check(manager, broadcastId);
     }
+  }
+
+  private async giveUp(
+    manager: EntityManager,
+    { addressHash, subscriberId }: ReportedMessage,
+    { reason }: Finding,
+    why: 'complaint' | 'hard_bounce',
+  ): Promise<void> {
+    const source = `${why === 'complaint' ? 'complaint' : 'bounce'}: ${reason}`;
+    await this.undeliverable.giveUp(manager, why, { addressHash, subscriberId, source });
   }
 
   private async isGone(manager: EntityManager, message: ReportedMessage, found: Finding): Promise<boolean> {

@@ -13,16 +13,14 @@ export interface ReportClues {
 const LINK_TOKEN = /\/u\/([A-Za-z0-9_-]{20,200})/;
 
 /**
- * The mail a report is about, by something only we can have written: the return path's token, or the token in the
- * List-Unsubscribe that came back. Null when there is none, however plausible the rest looks: an address alone would
- * let anybody silence anybody.
+ * The mail a report is about, by the token of its return path. Null when there is none, however plausible the rest
+ * looks: an address alone would let anybody silence anybody.
  *
- * The reporter's DKIM and SPF are not asked beside it. Whoever has the token has had the mail, and the most they can do
- * is what its unsubscribe link does: end the mails to the address it went to. Without a token a report changes nothing,
- * so a good signature would let nothing in, and a missing one (of many bounces, and of reports that were forwarded)
- * would keep complaints out that must count.
+ * The reporter's DKIM and SPF are not asked beside it. Only the servers on its way see a return path. Without a token a
+ * report changes nothing, so a good signature would let nothing in, and a missing one (of many bounces, and of reports
+ * that were forwarded) would keep complaints out that must count.
  */
-export function messageByToken(secret: Buffer, { addressedTo, originals }: ReportClues): string | null {
+export function messageByReturnPath(secret: Buffer, { addressedTo, originals }: ReportClues): string | null {
   const returnPaths = originals.flatMap((block) =>
     ['return-path', 'x-envelope-from', 'errors-to'].map((name) => field(block, name)),
   );
@@ -30,6 +28,17 @@ export function messageByToken(secret: Buffer, { addressedTo, originals }: Repor
     const found = readVerp(secret, localPart(address));
     if (found !== null) return found;
   }
+  return null;
+}
+
+/**
+ * The mail a report is about, by the token in the List-Unsubscribe that came back. The same token stands in the mail's
+ * text, and whoever it was passed on to has it: the report may do what the link does and no more.
+ */
+export function messageByUnsubscribeLink(
+  secret: Buffer,
+  { originals }: Pick<ReportClues, 'originals'>,
+): string | null {
   for (const block of originals) {
     const token = leaveToken(field(block, 'list-unsubscribe'));
     const found = token === null ? null : readLeaveToken(secret, 'unsubscribe', token);

@@ -110,8 +110,8 @@ Message-ID: <${'b'.repeat(26)}@example.com>
     expect(await office.status(email)).toBe('bounced');
   });
 
-  it('so is our own id where a relay has put a Message-ID of its own, and the unsubscribe link', async () => {
-    const [, second = '', third = ''] = people;
+  it('so is our own id where a relay has put a Message-ID of its own', async () => {
+    const [, second = ''] = people;
     const rows: { header: string }[] = await office.db.query(
       'select message_id_header as header from message where id = $1',
       [messages.get(second)],
@@ -124,13 +124,19 @@ Message-ID: <${'b'.repeat(26)}@example.com>
     );
     await office.intake.receive({ raw: Buffer.from(own), envelopeTo: [], source: 'imap' });
     expect(await office.status(second)).toBe('bounced');
+  });
+
+  it('a report that knows of a mail no more than its unsubscribe link, as whoever it was passed on to, does no more either', async () => {
+    const [, , third = ''] = people;
+    const mail = report({ words: '', fields: FIELDS('elsewhere@example.org') });
     const token = signToken(SECRET, 'unsubscribe', encodeIds(['1', messages.get(third) ?? '0']));
     const link = mail.replace(
       'Message-ID:',
       `List-Unsubscribe: <https://mail.example.com/u/${token}>\nMessage-ID:`,
     );
     await office.intake.receive({ raw: Buffer.from(link), envelopeTo: [], source: 'imap' });
-    expect(await office.status(third)).toBe('bounced');
+    expect(await office.status(third)).toBe('unsubscribed');
+    expect(await office.suppressed(third)).toEqual(['marketing unsubscribed']);
   });
 
   it('a mail to the unsubscribe address ends marketing mail to the person of the token, whoever wrote it', async () => {
