@@ -42,7 +42,8 @@ export interface ConsentEvidence {
 /** The words of a decision and where it was made. */
 export type ConsentWords = Pick<ConsentEvidence, 'consentText' | 'pageUrl' | 'ip' | 'userAgent'>;
 
-export type UnsubscribeSource = 'one_click' | 'page' | 'mailto' | 'preferences' | 'api' | 'provider' | 'report';
+export type UnsubscribeSource =
+  'one_click' | 'page' | 'mailto' | 'preferences' | 'api' | 'provider' | 'report';
 
 export interface Suppression {
   id: string;

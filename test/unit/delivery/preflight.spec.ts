@@ -248,9 +248,9 @@ describe('what mail programs leave out', () => {
   it('sees the style sheet of a web font where MJML puts it, for all but Outlook', () => {
     const fonts =
       '<!--[if !mso]><!--><link href="https://fonts.example.com/css" rel="stylesheet"><style>@import url(x);</style><!--<![endif]-->';
-    expect(supportNotes(`<!--[if mso]><b></b><![endif]-->${fonts}<!--[if lte mso 11]><i><![endif]-->`)).toEqual([
-      expect.objectContaining({ message: 'an outside style sheet does not belong in a mail' }),
-    ]);
+    expect(
+      supportNotes(`<!--[if mso]><b></b><![endif]-->${fonts}<!--[if lte mso 11]><i><![endif]-->`),
+    ).toEqual([expect.objectContaining({ message: 'an outside style sheet does not belong in a mail' })]);
   });
 
   it('is not said of what stands for Outlook alone, nor of text-transform', () => {
