@@ -198,7 +198,7 @@ function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batc
       timeZone: timeZoneOr(timeZone, version.sequence.fallbackZone).zone,
       answer: (leaf) => own?.get(needKey(leaf)) === true,
       date: (source) => own?.get(needKey(dateNeed(source))),
-      arm: (experiment) => (own?.get(armKey(experiment)) as Assignment | undefined) ?? null,
+      arm: (experiment) => armFrom(own, experiment),
       promise: (offer) => (own?.get(promiseKey(offer)) as Promised | undefined) ?? null,
       had: had === null ? null : (JSON.parse(had) as Record<string, string>),
     });
@@ -209,6 +209,13 @@ function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batc
     plan.stuck.push({ ids: peers.stuckIds, stepKey, reason });
     return peers;
   }
+}
+
+/** Whoever was not looked up must not get the control: that would be a draw nobody sees in the test's results. */
+function armFrom(own: ReadonlyMap<string, unknown> | undefined, experiment: string): Assignment | null {
+  const arm = own?.get(armKey(experiment)) as Assignment | null | undefined;
+  if (arm === undefined) throw new Error(`the arm in ${experiment} was not looked up`);
+  return arm;
 }
 
 function addPerson({ plan, now }: Batch, { group, index }: Place, peers: Peers): void {

@@ -61,10 +61,7 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], 
     manager,
     arms.map(({ row, need }) => ({ experiment: need.split.experiment, subscriberId: row.subscriberId })),
   );
-  for (const [place, assignment] of places.entries()) {
-    const ask = arms[place];
-    if (ask && assignment !== null) put(ask, assignment);
-  }
+  for (const [place, assignment] of places.entries()) put(arms[place], assignment);
   return answers;
 }
 

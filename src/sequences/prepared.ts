@@ -37,6 +37,8 @@ export interface PreparedSequence {
   arms: ReadonlyMap<string, ReadonlyMap<string, { node: EmailNode; timing: StepTiming }>>;
   /** Per step, what those need who are due there: its own questions and those it may meet in the same turn. */
   needs: ReadonlyMap<string, readonly Need[]>;
+  /** Per step, those whose needs are among its own. Steps behind them may run in the same turn too, as when their time is past. */
+  foreseen: ReadonlyMap<string, ReadonlySet<string>>;
   fallbackZone: string;
 }
 
@@ -49,7 +51,13 @@ export function prepareSequence(definition: SequenceDefinition): PreparedSequenc
     timings.set(node.key, timingOf(node, definition));
     if (node.expires !== undefined) expiries.set(node.key, parseMoment(node.expires));
   }
-  const needs = new Map(definition.nodes.map(({ key }) => [key, needsAt(key, nodes)]));
+  const needs = new Map<string, readonly Need[]>();
+  const foreseen = new Map<string, ReadonlySet<string>>();
+  for (const { key } of definition.nodes) {
+    const at = needsAt(key, nodes);
+    needs.set(key, at.needs);
+    foreseen.set(key, at.foreseen);
+  }
   const arms = new Map(
     definition.nodes.filter(isMail).flatMap((node) => {
       const own = armsOf(node, definition);
@@ -57,7 +65,7 @@ export function prepareSequence(definition: SequenceDefinition): PreparedSequenc
     }),
   );
   const fallbackZone = definition.fallbackZone ?? FALLBACK_ZONE;
-  return { definition, nodes, timings, expiries, arms, needs, fallbackZone };
+  return { definition, nodes, timings, expiries, arms, needs, foreseen, fallbackZone };
 }
 
 function armsOf(
@@ -159,14 +167,19 @@ export function asksAnything(node: SequenceNode): boolean {
   return asksFirst(node) || ownNeeds(node).length > 0;
 }
 
-/** Whether the step may run in the turn of the one before it. */
+/** Whether the step runs in the turn of the one before it, whatever the time is. */
 function isInstant(node: SequenceNode): boolean {
   if (isAsking(node) || asksFirst(node)) return true;
   return node.delay === null && node.at === null && node.onDays === undefined && node.until === undefined;
 }
 
-function needsAt(start: string, nodes: ReadonlyMap<string, SequenceNode>): Need[] {
+/** What those who are due at `start` may be asked in this turn, up to the first steps that have a time of their own. */
+function needsAt(
+  start: string,
+  nodes: ReadonlyMap<string, SequenceNode>,
+): { needs: readonly Need[]; foreseen: ReadonlySet<string> } {
   const needs = new Map<string, Need>();
+  const foreseen = new Set<string>();
   const seen = new Set<string>();
   // A mail that is planned in this very turn has been neither opened nor clicked: nothing to look up.
   const visit = (key: string | null, justSent: ReadonlySet<string>): void => {
@@ -174,6 +187,7 @@ function needsAt(start: string, nodes: ReadonlyMap<string, SequenceNode>): Need[
     if (!node) return;
     seen.add(node.key);
     if (key !== start && !isInstant(node)) return;
+    foreseen.add(node.key);
     for (const need of ownNeeds(node)) {
       const isNews = (need.kind === 'clicked' || need.kind === 'opened') && justSent.has(need.step);
       if (!isNews) needs.set(needKey(need), need);
@@ -182,7 +196,7 @@ function needsAt(start: string, nodes: ReadonlyMap<string, SequenceNode>): Need[
     for (const { to } of waysOut(node)) visit(to, sent);
   };
   visit(start, new Set());
-  return [...needs.values()];
+  return { needs: [...needs.values()], foreseen };
 }
 
 /** What has to be asked for a date. */

@@ -79,7 +79,7 @@ export interface Facts {
   answer(this: void, leaf: Leaf): boolean;
   /** What a field of the subscriber holds, or when a membership ends. */
   date(this: void, source: DateSource): unknown;
-  /** The person's place in the test of a step; null where it is not known, which gives the control. */
+  /** The person's place in the test of a step; null for a test nobody has opened, which gives the control. */
   arm(this: void, experiment: string): Assignment | null;
   /** What earlier mails have promised about an offer; null where none did. */
   promise(this: void, offer: string): Promised | null;
@@ -92,10 +92,10 @@ export interface Facts {
 interface Turn extends Done {
   sequence: PreparedSequence;
   facts: Facts;
+  /** The steps whose questions have been looked up for this turn. */
+  foreseen: ReadonlySet<string>;
   /** The hours of the step that is due, which mails keep that follow it at once and have none of their own. */
   hours: OpenHours | null;
-  /** Steps that were had are behind the turn: what has been looked up for it may end before them. */
-  hasPassedHad: boolean;
 }
 
 /** Where the turn goes after a step. */
@@ -104,7 +104,9 @@ type Next = { to: string | null } | { stop: Progress };
 /** Runs the step that is due, and those after it that are due at the same moment. */
 export function advance(sequence: PreparedSequence, stepKey: string, facts: Facts): Progress {
   const hours = openHours(sequence.timings.get(stepKey) ?? {}, facts.timeZone);
-  const turn: Turn = { sequence, facts, hours, hasPassedHad: false, sent: [], effects: [], passed: [] };
+  const foreseen = sequence.foreseen.get(stepKey) ?? new Set<string>();
+  const done: Done = { sent: [], effects: [], passed: [] };
+  const turn: Turn = { sequence, facts, foreseen, hours, ...done };
   let key: string | null = behindHad(turn, stepKey);
   if (key !== stepKey) {
     const stop = arrive(turn, key);
@@ -147,7 +149,6 @@ function behindHad(turn: Turn, start: string | null): string | null {
     const ways = waysOut(node);
     const way = ways.find((one) => one.outcome === outcome) ?? (isAsking(node) ? undefined : ways[0]);
     if (way === undefined) return key;
-    turn.hasPassedHad = true;
     key = way.to;
   }
   return key;
@@ -160,8 +161,10 @@ function arrive(turn: Turn, key: string | null): Progress | null {
   if (!node) return null;
   const changed = effects.some(({ kind }) => kind === 'tag' || kind === 'untag' || kind === 'set');
   const nextAt = dueAt(sequence, node.key, facts);
-  // What the database said before this turn's changes is no answer any more: the step gets a turn of its own.
-  const isUnknown = (changed && asksFirst(node)) || (turn.hasPassedHad && asksAnything(node));
+  // Of a step behind one whose own time is now as well, or behind steps that do not come again, nothing has been looked up;
+  // and what the database said before this turn's changes is no answer any more. The step gets a turn of its own.
+  const isUnforeseen = facts.had !== null || !turn.foreseen.has(node.key);
+  const isUnknown = (changed && asksFirst(node)) || (isUnforeseen && asksAnything(node));
   return isUnknown || nextAt > facts.now ? waiting(turn, node.key, { nextAt }) : null;
 }
 

@@ -1,0 +1,186 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { planBatch } from '../../../src/sequences/advance-batch.js';
+import type { Leaf } from '../../../src/sequences/condition.js';
+import type { EmailNode, SequenceNode, Split } from '../../../src/sequences/definition.js';
+import { armKey, dateNeed, needKey, prepareSequence, promiseKey } from '../../../src/sequences/prepared.js';
+import { advance, type Facts, type Progress } from '../../../src/sequences/progress.js';
+import { parseDuration } from '../../../src/values/duration.js';
+
+const MONDAY = new Date('2026-03-02T09:00:00Z');
+const PRICE = { amountMinor: 4900, currency: 'EUR' };
+
+function email(key: string, next: string | null, change: Partial<EmailNode> = {}): EmailNode {
+  const rest = {
+    templateKey: `emails/${key}`,
+    templateId: '1',
+    delay: null,
+    at: null,
+    offer: null,
+    deadline: null,
+  };
+  return { kind: 'email', key, ...rest, ...change, next };
+}
+const sequence = (nodes: SequenceNode[]): ReturnType<typeof prepareSequence> =>
+  prepareSequence({ window: null, exitOn: [], first: nodes[0]?.key ?? null, nodes });
+const facts: Facts = {
+  ...{ now: MONDAY, timeZone: 'UTC', wait: 'new', had: null },
+  answer: () => false,
+  date: () => undefined,
+  arm: () => null,
+  promise: () => null,
+};
+const sentKeys = ({ sent }: Progress): string[] => sent.map(({ node }) => node.key);
+const day = { delay: parseDuration('1 day') };
+
+describe('what runs in one turn', () => {
+  const offer = { slug: 'kit', title: 'Kit', price: PRICE, fullPrice: PRICE, discountBps: 0 };
+  const split = (isTimed = false): Split => {
+    const arms = ['a', 'b'].map((key) => ({ key, weight: 1 }));
+    const terms = { arms, holdoutBps: 0, isTimed } as unknown as Split['terms'];
+    return { experiment: 't', test: 't', terms, arms: [] };
+  };
+  const SPLIT = split();
+  const past = { until: '2026-02-01' };
+  const always: EmailNode['onDays'] = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
+
+  it.each([
+    ['nothing', {}],
+    ['a date that is over', past],
+    ['a delay of nothing', { delay: parseDuration('0 days') }],
+    ['every day of the week', { onDays: always }],
+    ['an hour that is now', { at: '09:00', ...past }],
+  ])('knows what a step asks that comes at once behind one with a time of its own: %s', (_, time) => {
+    const choice: SequenceNode = {
+      ...{ kind: 'choice', key: 'pick', within: null, else: 'plain' },
+      cases: [{ when: { kind: 'tag', tag: 'vip' }, outcome: 'then', to: 'special' }],
+    };
+    const nodes = [
+      ...[email('hello', 'mid'), email('mid', 'pick', time), choice],
+      ...[email('plain', null), email('special', 'pitch'), email('pitch', 'drawn', { ...time, offer })],
+      email('drawn', null, { ...time, split: SPLIT }),
+    ];
+    const prepared = sequence(nodes);
+    const asked: string[] = [];
+    const known = new Map<string, unknown>([['t', { arm: 'b', isNew: true }]]);
+    const went: string[] = [];
+    for (let at: string | null = 'hello', turns = 0; at !== null && turns < 9; turns++) {
+      const needs = new Set((prepared.needs.get(at) ?? []).map(needKey));
+      const ask = (key: string): boolean => {
+        if (needs.has(key)) asked.push(key);
+        return needs.has(key);
+      };
+      const progress: Progress = advance(prepared, at, {
+        ...facts,
+        answer: (leaf) => ask(needKey(leaf)),
+        promise: (slug) => (ask(promiseKey(slug)) ? { until: MONDAY, price: null } : null),
+        arm: (key) => (ask(armKey(key)) ? (known.get(key) as ReturnType<Facts['arm']>) : null),
+      });
+      went.push(...sentKeys(progress));
+      at = progress.kind === 'waiting' && progress.nextAt <= MONDAY ? progress.stepKey : null;
+    }
+    expect(went).toEqual(['hello', 'mid', 'special', 'pitch', 'drawn']);
+    expect(new Set(asked)).toEqual(new Set(['tag vip', 'promise kit', 'arm t']));
+  });
+
+  it('asks nothing in a turn that was not looked up for it, whatever the sequence', () => {
+    type Time = Partial<Pick<EmailNode, 'delay' | 'at' | 'until' | 'onDays' | 'expires' | 'untilField'>>;
+    const times: Time[] = [
+      ...[{}, past, { delay: parseDuration('0 days') }, { onDays: always }, day, { at: '09:00' }],
+      ...[{ expires: '2026-02-01' }, { ...day, expires: '2026-02-01' }, { ...past, expires: '2026-02-01' }],
+      { untilField: { field: 'end', offset: null, sign: 1 } },
+    ];
+    const step = fc.record({
+      what: fc.constantFrom('mail', 'mail', 'offer', 'draw', 'timed', 'choice', 'goal', 'paths', 'set'),
+      time: fc.constantFrom(...times),
+      jump: fc.integer({ min: 1, max: 3 }),
+      wasHad: fc.integer({ min: 0, max: 5 }).map((one) => one === 0),
+    });
+    const all = fc.array(step, { minLength: 2, maxLength: 9 });
+    fc.assert(
+      fc.property(all, fc.integer(), fc.constantFrom('new', 'over'), (steps, chance, wait) => {
+        const to = (place: number): string | null => (place < steps.length ? `s${place}` : null);
+        const nodes = steps.map(({ what, time, jump }, place): SequenceNode => {
+          const [key, next, other] = [`s${place}`, to(place + 1), to(place + jump)];
+          const test = { ...split(what === 'timed'), experiment: key };
+          const when: Leaf =
+            jump === 1 ? { kind: 'clicked', step: `s${Math.max(0, place - 2)}` } : { kind: 'tag', tag: key };
+          if (what === 'choice')
+            return {
+              kind: 'choice',
+              key,
+              within: null,
+              cases: [{ when, outcome: 'then', to: other }],
+              else: next,
+            };
+          if (what === 'goal') return { kind: 'goal', key, otherwise: 'continue', next, triggers: [when] };
+          if (what === 'paths')
+            return {
+              kind: 'split',
+              key,
+              split: test,
+              arms: [
+                { key: 'a', to: next },
+                { key: 'b', to: other },
+              ],
+              next,
+            };
+          if (what === 'set')
+            return { kind: 'set', key, fields: { end: '2026-01-01' }, delay: null, at: null, ...time, next };
+          const more = what === 'offer' ? { offer } : what === 'mail' ? {} : { split: test };
+          return email(key, next, { ...time, ...more });
+        });
+        const hadSome = Object.fromEntries(
+          steps.flatMap((one, place) => (one.wasHad ? [[`s${place}`, 'ran']] : [])),
+        );
+        const had = Object.keys(hadSome).length === 0 ? null : hadSome;
+        const prepared = sequence(nodes);
+        for (const start of prepared.nodes.keys()) {
+          const needs = new Set((prepared.needs.get(start) ?? []).map(needKey));
+          const asked: string[] = [];
+          const draw = (text: string): boolean =>
+            ((chance + text.length * 7 + text.charCodeAt(text.length - 1)) & 1) === 0;
+          const ask = (key: string): boolean => asked.push(key) > 0 && draw(key);
+          advance(prepared, start, {
+            ...{ ...facts, wait, had },
+            answer: (leaf) => ask(needKey(leaf)),
+            date: (source) => (ask(needKey(dateNeed(source))) ? '2026-02-02' : '2026-04-01'),
+            arm: (key) => ({
+              ...{ experimentId: '1', period: 0, carried: false, isNew: true },
+              arm: ask(armKey(key)) ? 'a' : 'b',
+            }),
+            promise: (slug) => (ask(promiseKey(slug)) ? { until: MONDAY, price: PRICE } : null),
+          });
+          // Nobody has had a mail of this very turn before it, and so nobody has clicked it.
+          const isNews = (key: string): boolean => {
+            const step = /^clicked (s\d)$/.exec(key)?.[1] ?? '';
+            return step >= start && had?.[step] === undefined;
+          };
+          expect(asked.filter((key) => !needs.has(key) && !isNews(key))).toEqual([]);
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('keeps who was not drawn for a test at its step, rather than giving them the control', () => {
+    const running = {
+      sequence: sequence([email('a', null, { split: SPLIT })]),
+      funnelKey: 'shop',
+      offers: new Map(),
+    };
+    const people = { ids: ['1'], subscriberIds: ['1'], emails: [''], emailKeys: [''] };
+    const due = {
+      ...{ versionId: '1', stepKey: 'a', lateSinceMs: null, wait: 'new' as const, data: '{}', had: null },
+      ...{ status: 'active', timeZone: null, people },
+    };
+    const sender = { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' };
+    const versions = new Map([['1', { ...running, sender }]]);
+    const plan = planBatch([due], versions, new Map(), MONDAY);
+    expect(plan.stuck).toEqual([{ ids: ['1'], stepKey: 'a', reason: 'the arm in t was not looked up' }]);
+    expect(plan.mail.mails.enrollmentIds).toEqual([]);
+    // A test that nobody has opened.
+    const unopened = planBatch([due], versions, new Map([['1', new Map([[armKey('t'), null]])]]), MONDAY);
+    expect([unopened.stuck.length, unopened.mail.mails.enrollmentIds]).toEqual([0, ['1']]);
+  });
+});
