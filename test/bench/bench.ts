@@ -13,6 +13,8 @@ export interface Row {
 export interface BenchContext {
   /** A smoke run: a few seconds for each measure; the numbers are rough and no bar decides. */
   short: boolean;
+  /** `--rows`: how many the planning of steps and broadcasts is measured with, in place of a million. */
+  rows: number | null;
   /** Whether `--only` leaves this measure in; a module with one measure need not ask. */
   wants(measure: string): boolean;
   /** For tables and progress; goes to standard error with `--json`. */

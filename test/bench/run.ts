@@ -4,14 +4,19 @@ import { parseArgs } from 'node:util';
 import { table, type BenchContext, type Measure, type Row } from './bench.js';
 
 /**
- * `npm run bench [-- --short] [-- --json] [-- --only NAME]`. Exit code 1 when a bar is missed, never with `--short`,
+ * `npm run bench [-- --short] [-- --json] [-- --only NAME] [-- --rows N]`. Exit code 1 when a bar is missed, never with `--short`,
  * which only shows that the measures run.
  */
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { short: { type: 'boolean' }, json: { type: 'boolean' }, only: { type: 'string' } },
+    options: {
+      ...{ short: { type: 'boolean' }, json: { type: 'boolean' } },
+      ...{ only: { type: 'string' }, rows: { type: 'string' } },
+    },
   });
   const { short = false, json = false, only } = values;
+  const many = values.rows === undefined ? null : Number(values.rows);
+  if (many !== null && !(Number.isInteger(many) && many >= 20_000)) throw new Error('--rows: at least 20000');
   const print = (line: string): void => (json ? console.error(line) : console.log(line));
   const folder = join(import.meta.dirname, 'measures');
   const files = (await readdir(folder)).filter((file) => file.endsWith('.js')).toSorted();
@@ -20,6 +25,7 @@ async function main(): Promise<void> {
   for (const file of named.length > 0 ? named : files) {
     const context: BenchContext = {
       short,
+      rows: many,
       print,
       wants: (measure) =>
         only === undefined || named.length > 0 || measure.includes(only) || only.startsWith(measure),

@@ -29,6 +29,9 @@ it('is the schema that test/fixtures/schema.txt shows', async () => {
       from pg_constraint where connamespace = 'public'::regnamespace and contype <> 'n'
       union all
       select tablename, 3, 0, indexdef from pg_indexes where schemaname = 'public'
+      union all
+      select relname, 4, 0, format('%s: WITH (%s)', relname, array_to_string(reloptions, ', '))
+      from pg_class where relkind = 'r' and reloptions is not null and relnamespace = 'public'::regnamespace
     ) parts where t not like 'agenda%' order by t, kind, n, line`);
   await expect(`${lines.map(({ line }) => line).join('\n')}\n`).toMatchFileSnapshot('../fixtures/schema.txt');
 });

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, realpath, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { DomainError } from '../../values/domain-error.js';
@@ -15,6 +16,7 @@ import {
   type ClusterHost,
   type RunningServer,
 } from './postgres-cluster.js';
+import { settingsFor } from './postgres-sizes.js';
 import { accountMay, choosePostgresAccount, type PostgresAccount } from './postgres-user.js';
 import { findPostmaster, removeStalePidFile, servesCluster, stopPostmaster } from './postmaster.js';
 
@@ -179,15 +181,23 @@ function refuseForeignCluster(owner: PostgresAccount | undefined, clusterDir: st
 
 async function prepareHost(
   place: { dataDir: string; clusterDir: string; owner: PostgresAccount | undefined },
-  { log, settings = {} }: EmbeddedPostgresOptions,
+  { log, settings: given = {} }: EmbeddedPostgresOptions,
 ): Promise<ClusterHost> {
   const { dataDir, clusterDir, owner } = place;
+  const settings = { ...(await settingsOfMachine(dataDir)), ...given };
   const installed = await preparePostgresBinaries(join(dataDir, 'postgres-libraries'));
   const account = choosePostgresAccount(owner, log);
   if (account === undefined) return { dataDir, clusterDir, binaries: installed, account, settings };
   if (owner?.uid === 0) await giveClusterTo(account, clusterDir);
   const binaries = canRun(account, installed) ? installed : await copyForOtherAccounts(installed);
   return { dataDir, clusterDir, binaries, account, settings };
+}
+
+async function settingsOfMachine(dataDir: string): Promise<Record<string, string>> {
+  const { bavail, bsize } = await statfs(dataDir);
+  // Without a limit it is a number beyond all memory; 0 where the system does not tell.
+  const memoryBytes = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+  return settingsFor({ memoryBytes, freeDiskBytes: bavail * bsize });
 }
 
 function canRun(

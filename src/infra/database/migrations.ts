@@ -50,6 +50,7 @@ import { ClicksOfOrders1765139010000 } from './migrations/1765139010000-clicks-o
 import { ReportsAndHeldMails1765140000000 } from './migrations/1765140000000-reports-and-held-mails.js';
 import { CauseOfSignals1765141000000 } from './migrations/1765141000000-cause-of-signals.js';
 import { Resumptions1765149000000 } from './migrations/1765149000000-resumptions.js';
+import { RoomForUpdates1765150000000 } from './migrations/1765150000000-room-for-updates.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -105,4 +106,5 @@ export const migrations = [
   ReportsAndHeldMails1765140000000,
   CauseOfSignals1765141000000,
   Resumptions1765149000000,
+  RoomForUpdates1765150000000,
 ];

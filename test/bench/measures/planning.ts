@@ -34,9 +34,11 @@ interface Planned extends PlanningResult {
  */
 export async function measure(context: BenchContext): Promise<Row[]> {
   if (!context.wants('planning')) return [];
-  const sizes = context.short ? SHORT : FULL;
+  const usual = context.short ? SHORT : FULL;
+  const sizes = { ...usual, many: context.rows ?? usual.many };
   const bench = await PlanningBench.open();
   try {
+    context.print(`PostgreSQL as the product starts its own: ${await bench.server()}`);
     const few: Planned[] = [];
     for (let round = 0; round < sizes.rounds; round++) few.push(await bench.steps(sizes.few));
     const many = await bench.steps(sizes.many);
@@ -175,6 +177,17 @@ class PlanningBench {
     if (planned.rows !== count) throw new Error(`${planned.rows} of ${count} mails were planned`);
     await this.cluster.dropDatabase(database);
     return planned;
+  }
+
+  /** What is built in is sized by the machine; one behind DATABASE_URL is as its owner made it. */
+  async server(): Promise<string> {
+    return this.cluster.as('postgres', async (client) => {
+      const { rows } = await client.query(
+        `select string_agg(name || ' ' || current_setting(name), ', ' order by name) as settings from pg_settings
+         where name in ('server_version', 'shared_buffers', 'max_wal_size', 'fsync', 'data_checksums')`,
+      );
+      return String(rows[0].settings);
+    });
   }
 
   private async wal(): Promise<number> {
