@@ -8,9 +8,8 @@ import type { Judgement } from './decide.js';
 import type { ExperimentTerms, NewAssignment } from './experiment-terms.js';
 import type { Experiment } from './experiment.js';
 import { countOutcomes, countPeople } from './outcomes.queries.js';
-import { cohortsOf, judge, resultsOf, verdictText, type Evidence, type Results } from './results.js';
+import { judge, resultsOf, sharesAfter, verdictText, type Evidence, type Results } from './results.js';
 import { plannedShares, type Shares } from './test-plan.js';
-import { nextShares } from './thompson.js';
 
 const EXPERIMENT = `select id, key, funnel_key as "funnelKey", step_key as "stepKey", terms, started_at as "startedAt",
   started_at + (terms ->> 'horizonSeconds')::bigint * interval '1 second' as "endsAt", verdict, decided_at as "decidedAt"
@@ -131,13 +130,8 @@ export class ExperimentsService {
       );
       return;
     }
-    const stopped = new Set(judgement.breaches.map(({ arm }) => arm));
-    await this.share(
-      manager,
-      id,
-      evidence.periods,
-      nextShares(experiment.terms, cohortsOf(evidence), stopped),
-    );
+    const shares = sharesAfter(evidence, judgement);
+    await this.share(manager, id, evidence.periods, shares);
   }
 
   /**

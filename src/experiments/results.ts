@@ -2,7 +2,8 @@ import { HOLDOUT } from './assign.js';
 import { decide, logThreshold, type Judgement, type Verdict } from './decide.js';
 import { liftInterval } from './evidence.js';
 import type { ExperimentTerms } from './experiment-terms.js';
-import type { Cohort, Harm, Shares } from './test-plan.js';
+import { plannedShares, type Cohort, type Harm, type Shares } from './test-plan.js';
+import { nextShares } from './thompson.js';
 
 /** People of one arm and period whose time is over. `value`: clicks, or minor units up to the cap. */
 export interface OutcomeRow {
@@ -75,6 +76,24 @@ export interface Results {
 export function judge(evidence: Evidence): Judgement {
   const { terms, isOver } = evidence;
   return decide(terms, { cohorts: cohortsOf(evidence), harms: harmsOf(evidence), isOver });
+}
+
+/**
+ * The shares from here on. Outcomes of arms that do not hold the people they should are no reason to move any: then the
+ * shares stay, and only what breaks a guard rail gets nobody more.
+ */
+export function sharesAfter(
+  evidence: Evidence,
+  { ratio, breaches }: Pick<Judgement, 'ratio' | 'breaches'>,
+): Shares {
+  const { terms, periods } = evidence;
+  const stopped = new Set(breaches.map(({ arm }) => arm));
+  if (!ratio.mismatch) return nextShares(terms, cohortsOf(evidence), stopped);
+  const kept = (periods.at(-1) ?? plannedShares(terms)).map((share, arm) => (stopped.has(arm) ? 0 : share));
+  const left = kept.reduce((sum, share) => sum + share, 0);
+  return left === 0
+    ? nextShares({ ...terms, optimise: null }, [], stopped)
+    : kept.map((share) => share / left);
 }
 
 export function resultsOf(evidence: Evidence): Results {

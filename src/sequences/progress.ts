@@ -18,8 +18,9 @@ import {
   type NotifyNode,
 } from './definition.js';
 import { endOf, fieldMoment } from './moment.js';
+import { offerExpiry } from './offer-expiry.js';
 import { asksAnything, asksFirst, type PreparedSequence } from './prepared.js';
-import { nextDueAt, openHours, reopensAt } from './schedule.js';
+import { dueFrom, nextDueAt, openHours, reopensAt } from './schedule.js';
 
 export interface Sent {
   node: EmailNode;
@@ -127,7 +128,10 @@ export function advance(sequence: PreparedSequence, stepKey: string, facts: Fact
   return { kind: 'completed', ...doneBy(turn) };
 }
 
-/** When somebody who comes to a step at `now` has their turn there; a step that asks something is asked at once. */
+/**
+ * When somebody who comes to a step at `now` has their turn there: a step that asks something is asked at once, and one
+ * that expires before its time holds nobody for longer.
+ */
 export function dueAt(
   sequence: PreparedSequence,
   key: string,
@@ -135,7 +139,15 @@ export function dueAt(
 ): Date {
   const node = sequence.nodes.get(key);
   if (node && asksFirst(node)) return now;
-  return nextDueAt(sequence.timings.get(key) ?? {}, now, timeZone);
+  const due = dueFrom(sequence.timings.get(key) ?? {}, now, timeZone);
+  const expiry = sequence.expiries.get(key);
+  return expiry === undefined ? due : orExpiry(due, { expiresAt: endOf(expiry, timeZone), now });
+}
+
+/** The step is over when it expires: then, or now where it has, people are led past it. */
+function orExpiry(due: Date, { expiresAt, now }: { expiresAt: Date | null; now: Date }): Date {
+  if (expiresAt === null || expiresAt >= due) return due;
+  return expiresAt > now ? expiresAt : now;
 }
 
 /** The first step from `start` on that the person has not had. */
@@ -232,11 +244,17 @@ function run(turn: Turn, node: TimedNode, { wait, isDue }: { wait: Facts['wait']
     return { to: node.next };
   }
   if (node.untilField !== undefined) {
-    const dated = waitForDate(turn, node, node.untilField, wait);
+    const dated = waitForDate(turn, node, node.untilField, { wait, expiresAt });
     if (dated !== null) return dated;
   } else if (isDue && !asksFirst(node)) {
     const nextAt = reopensAt(sequence.timings.get(node.key) ?? {}, facts.now, facts.timeZone);
-    if (nextAt !== null) return { stop: waiting(turn, node.key, { nextAt, isPutOff: true }) };
+    if (nextAt !== null)
+      return {
+        stop: waiting(turn, node.key, {
+          nextAt: orExpiry(nextAt, { expiresAt, now: facts.now }),
+          isPutOff: true,
+        }),
+      };
   }
   if (isMail(node)) return send(turn, node, { wait, expiresAt });
   passed.push({ key: node.key, outcome: 'ran' });
@@ -297,9 +315,9 @@ function send(
       const isPutOff = wait === 'over';
       const nextAt = isPutOff
         ? reopensAt(timing, facts.now, facts.timeZone)
-        : nextDueAt(timing, facts.now, facts.timeZone);
+        : dueFrom(timing, facts.now, facts.timeZone);
       if (nextAt !== null && nextAt > facts.now)
-        return { stop: waiting(turn, node.key, { nextAt, deadline: nextAt, isPutOff }) };
+        return { stop: timed(turn, node, { nextAt, expiresAt, isPutOff }) };
     }
     if (arm === HOLDOUT) {
       turn.passed.push({ key: node.key, outcome: HOLDOUT });
@@ -323,7 +341,7 @@ function waitForDate(
   turn: Turn,
   node: TimedNode,
   { offset, sign, ...source }: NonNullable<TimedNode['untilField']>,
-  wait: Facts['wait'],
+  { wait, expiresAt }: { wait: Facts['wait']; expiresAt: Date | null },
 ): Next | null {
   const { facts, sequence } = turn;
   const date = fieldMoment(facts.date(source), { offset, sign }, facts.timeZone);
@@ -338,7 +356,17 @@ function waitForDate(
   const nextAt = planned > facts.now ? planned : nextDueAt(rest, facts.now, facts.timeZone);
   if (nextAt <= facts.now) return null;
   const isPutOff = wait !== 'new' && planned <= facts.now;
-  return { stop: waiting(turn, node.key, { nextAt, deadline: nextAt, isPutOff }) };
+  return { stop: timed(turn, node, { nextAt, expiresAt, isPutOff }) };
+}
+
+/** Waits for a time that was found in the step's own turn. */
+function timed(
+  turn: Turn,
+  { key }: TimedNode,
+  { nextAt: due, expiresAt, isPutOff }: { nextAt: Date; expiresAt: Date | null; isPutOff: boolean },
+): Progress {
+  const nextAt = orExpiry(due, { expiresAt, now: turn.facts.now });
+  return waiting(turn, key, { nextAt, deadline: nextAt, isPutOff });
 }
 
 function doneBy({ sent, effects, passed }: Turn): Done {
@@ -352,19 +380,4 @@ function promisedBefore({ sent, facts }: Turn, { offer }: EmailNode): Promised |
   return before === undefined
     ? facts.promise(offer.slug)
     : { until: before.offerExpiresAt, price: before.promisedPrice };
-}
-
-/**
- * Until when the price holds: what was promised is never taken back, so the later of what the mail says itself and what
- * an earlier one said. Past where an earlier promise is over and the mail gives no new one.
- */
-function offerExpiry(
-  promised: Date | null,
-  { offer, deadline }: EmailNode,
-  { now, timeZone }: Facts,
-): Date | null {
-  if (offer === null) return null;
-  if (deadline === null) return promised;
-  const own = addDuration(now, deadline, timeZone);
-  return promised !== null && promised > own ? promised : own;
 }

@@ -70,6 +70,18 @@ export function nextDueAt(timing: StepTiming, asked: Date, timeZone: string): Da
 }
 
 /**
+ * As `nextDueAt`, of a step that people come to at `now`. Workers come some seconds late, and in which second must not make
+ * a day of difference: the slot of this very minute is taken by what brought people here, and a delay beside `at` counts
+ * from the minute's beginning. After `now` where there is an `at`.
+ */
+export function dueFrom(timing: StepTiming, now: Date, timeZone: string): Date {
+  if (timing.at === undefined) return nextDueAt(timing, now, timeZone);
+  const minute = new Date(Math.floor(now.getTime() / MINUTE_MS) * MINUTE_MS);
+  const due = nextDueAt(timing, minute, timeZone);
+  return due > now ? due : nextDueAt(timing, new Date(minute.getTime() + MINUTE_MS), timeZone);
+}
+
+/**
  * When a step that comes up at `now`, later than it was due, may run after all: at its next slot or opening; null when
  * `now` is as good. The delay and `until` are behind it.
  */

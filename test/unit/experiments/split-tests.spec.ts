@@ -4,6 +4,7 @@ import { decide, logThreshold } from '../../../src/experiments/decide.js';
 import { logEvidence } from '../../../src/experiments/evidence.js';
 import { chiSquareTail, logGamma } from '../../../src/experiments/gamma.js';
 import { breaches } from '../../../src/experiments/guard-rails.js';
+import { judge, sharesAfter } from '../../../src/experiments/results.js';
 import { sampleRatio } from '../../../src/experiments/sample-ratio.js';
 import { chancesOfBest, nextShares } from '../../../src/experiments/thompson.js';
 import { cohort, dataOf, planOf } from './made-up-test.js';
@@ -39,6 +40,30 @@ describe('the shares of a test that optimises itself', () => {
     const shares = nextShares(plan, cohorts, new Set([1]));
     expect(shares[1]).toBe(0);
     expect(shares[0]).toBeGreaterThanOrEqual(0.15);
+  });
+});
+
+describe('a test whose arms do not hold the people they should', () => {
+  const terms = {
+    ...planOf(['a', 'b', 'c'], { optimise: { explore: 0.1 } }),
+    ...{ withinSeconds: 1, horizonSeconds: 1, cap: null, isTimed: false },
+  };
+  const periods = [[0.4, 0.4, 0.2]];
+  const outcomes = ['a', 'b', 'c'].map((arm) => ({
+    ...{ arm, period: 0, people: 1_000, reached: arm === 'b' ? 900 : 200 },
+    outcomes: [{ value: 1, count: arm === 'b' ? 300 : 10 }],
+  }));
+  const evidence = { terms, periods, outcomes, people: [], isOver: false };
+
+  it('moves no shares by outcomes that nobody can believe, and gives a harmful arm nobody all the same', () => {
+    const judgement = judge(evidence);
+    expect([judgement.ratio.mismatch, judgement.verdict.kind]).toEqual([true, 'running']);
+    expect(sharesAfter(evidence, judgement)).toEqual([0.4, 0.4, 0.2]);
+    const breach = { arm: 1, rail: 'complaints', rate: 0.1, limit: 0.01 } as const;
+    const [a = 0, b, c = 0] = sharesAfter(evidence, { ...judgement, breaches: [breach] });
+    expect([b, a / c]).toEqual([0, 2]);
+    const trusted = { ...judgement.ratio, mismatch: false };
+    expect(sharesAfter(evidence, { ...judgement, ratio: trusted })[1]).toBeGreaterThan(0.9);
   });
 });
 

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { checkTiming, nextDueAt, reopensAt, type StepTiming } from '../../../src/sequences/schedule.js';
+import {
+  checkTiming,
+  dueFrom,
+  nextDueAt,
+  reopensAt,
+  type StepTiming,
+} from '../../../src/sequences/schedule.js';
+import { parseMoment } from '../../../src/sequences/moment.js';
 import { parseDuration } from '../../../src/values/duration.js';
 import { WEEKDAYS } from '../../../src/values/zoned-time.js';
 
@@ -11,6 +18,36 @@ const due = (timing: StepTiming, from: string, zone: string): string =>
 const delay = parseDuration;
 
 describe('when a step is due', () => {
+  it.each<[string, StepTiming, string, string]>([
+    ['the next day, where this minute’s slot brought people here', { at: '09:30' }, '09:30', '04T09:30'],
+    ['today before it', { at: '09:30' }, '09:29', '03T09:30'],
+    [
+      'a day on where hours are counted from a slot',
+      { delay: delay('24 hours'), at: '09:30' },
+      '09:30',
+      '04T09:30',
+    ],
+    ['on the day that is counted', { delay: delay('1 day'), at: '09:30' }, '09:30', '04T09:30'],
+    ['not twice at one slot', { delay: delay('0 days'), at: '09:30' }, '09:30', '04T09:30'],
+    [
+      'not twice at one slot of a day that has begun',
+      { until: parseMoment('2024-06-03'), at: '09:30' },
+      '09:30',
+      '04T09:30',
+    ],
+    [
+      'after a pause shorter than a minute is left',
+      { delay: delay('1 hours'), at: '10:30' },
+      '09:30',
+      '03T10:30',
+    ],
+  ])('is the same in whichever second of the minute a worker comes: %s', (_, timing, now, expected) => {
+    for (const second of ['00.000', '00.001', '02.000', '59.999'])
+      expect(dueFrom(timing, new Date(`2024-06-03T${now}:${second}Z`), 'UTC').toISOString()).toBe(
+        `2024-06-${expected}:00.000Z`,
+      );
+  });
+
   it.each<[string, StepTiming, string, string, string]>([
     ['at once without a timing', {}, '2024-06-01T12:00Z', 'Europe/Berlin', '2024-06-01T12:00Z'],
     [

@@ -4,7 +4,7 @@ import { planBatch } from '../../../src/sequences/advance-batch.js';
 import type { Leaf } from '../../../src/sequences/condition.js';
 import type { EmailNode, SequenceNode, Split } from '../../../src/sequences/definition.js';
 import { armKey, dateNeed, needKey, prepareSequence, promiseKey } from '../../../src/sequences/prepared.js';
-import { advance, type Facts, type Progress } from '../../../src/sequences/progress.js';
+import { advance, dueAt, type Facts, type Progress } from '../../../src/sequences/progress.js';
 import { parseDuration } from '../../../src/values/duration.js';
 
 const MONDAY = new Date('2026-03-02T09:00:00Z');
@@ -49,7 +49,6 @@ describe('what runs in one turn', () => {
     ['a date that is over', past],
     ['a delay of nothing', { delay: parseDuration('0 days') }],
     ['every day of the week', { onDays: always }],
-    ['an hour that is now', { at: '09:00', ...past }],
   ])('knows what a step asks that comes at once behind one with a time of its own: %s', (_, time) => {
     const choice: SequenceNode = {
       ...{ kind: 'choice', key: 'pick', within: null, else: 'plain' },
@@ -81,6 +80,37 @@ describe('what runs in one turn', () => {
     }
     expect(went).toEqual(['hello', 'mid', 'special', 'pitch', 'drawn']);
     expect(new Set(asked)).toEqual(new Set(['tag vip', 'promise kit', 'arm t']));
+  });
+
+  it.each([
+    ['has expired', { expires: '2026-02-01' }, '2026-03-02T09:00:00Z'],
+    ['expires before its time', { expires: '2026-03-04' }, '2026-03-05T00:00:00Z'],
+    ['expires after its time', { expires: '2026-03-20' }, '2026-03-09T09:00:00Z'],
+  ])('holds nobody for longer at a step that %s', (_, more, due) => {
+    const week = { delay: parseDuration('1 week') };
+    const toDate = { untilField: { field: 'end', offset: null, sign: 1 as const } };
+    const arms = [{ key: 'a', ...week }];
+    const test = { ...split(true), arms } as unknown as Split;
+    for (const how of [week, toDate, { split: test }]) {
+      const nodes = [email('a', 'b'), email('b', 'c', { ...how, ...more }), email('c', null, day)];
+      const known: Facts = {
+        ...facts,
+        date: () => '2026-03-09T09:00:00Z',
+        arm: () => ({ experimentId: '1', arm: 'a', period: 0, carried: false, isNew: true }),
+      };
+      const progress = advance(sequence(nodes), 'a', known);
+      const isOver = due === MONDAY.toISOString().replace('.000', '');
+      expect(progress).toMatchObject(
+        isOver
+          ? { stepKey: 'c', passed: [{ key: 'b', outcome: `expired ${more.expires}` }] }
+          : { stepKey: 'b', nextAt: new Date(due), passed: [] },
+      );
+      if (!isOver)
+        expect(
+          sentKeys(advance(sequence(nodes), 'b', { ...known, now: new Date(due), wait: 'over' })),
+        ).toEqual(more.expires === '2026-03-20' ? ['b'] : []);
+    }
+    expect(dueAt(sequence([email('b', null, { ...week, ...more })]), 'b', facts)).toEqual(new Date(due));
   });
 
   it('asks nothing in a turn that was not looked up for it, whatever the sequence', () => {
