@@ -1,7 +1,7 @@
 import type { Claimed, ClaimedMessage } from './message.js';
 
-/** Below this many the next batch is fetched, so that no lane waits for the database. */
-const LOW_WATER = 64;
+/** Below this many the next batch is fetched: as long as that takes on a busy disk, no lane must wait for it. */
+const LOW_WATER = 128;
 /** Mails whose pace lets them go later than this wait for the next run. */
 const LONGEST_WAIT_MS = 1_000;
 

@@ -12,7 +12,14 @@ import {
 import { registerLiquidFilters } from '../infra/http/liquid-filters.js';
 import { escapeAttribute, linkTags, unescapeAttribute } from './mail-links.js';
 import { PlainEmitter, type FixedText, type MailEmitter } from './mail-emitter.js';
-import { fixedTextOf, mailSteps, writeSteps, type LinkLike, type MailStep } from './mail-steps.templates.js';
+import {
+  fixedTextOf,
+  mailSteps,
+  writeSteps,
+  type LinkLike,
+  type MailStep,
+  type Scope,
+} from './mail-steps.templates.js';
 import { quotedPrintable } from './quoted-printable.js';
 
 /** What becomes of a tracked link: its id and its address, filled in and not escaped, give the address in the mail. */
@@ -79,41 +86,43 @@ export function parseTextPart(source: string): ParsedPart {
 
 /** Fills in one person's variables; throws where Liquid's limits are passed. */
 export function fillIn(part: ParsedPart, scope: Record<string, unknown>, linkTarget?: LinkTarget): string {
-  return emit(part, scope, new PlainEmitter(), linkTarget);
+  return emit(part, { own: scope, outer: null }, new PlainEmitter(), linkTarget);
 }
 
 /** As {@link fillIn}, into an emitter. */
 export function emit<T>(
   part: ParsedPart,
-  scope: Record<string, unknown>,
+  scope: Scope,
   emitter: MailEmitter<T>,
   linkTarget: LinkTarget = (_, url) => url,
 ): T {
-  const liquid = liquidRenderer(part, { ...scope, [LINK_TARGET]: linkTarget }, emitter);
+  const liquid = liquidRenderer(part, scope, linkTarget, emitter);
   if (part.steps === null) liquid(part.templates);
   else
-    writeSteps(
-      part.steps,
-      { own: scope, outer: null },
-      {
-        emitter,
-        link: (id, address) => linkAddress(id, address, linkTarget),
-        liquid: (template) => liquid([template]),
-        turns: 0,
-      },
-    );
+    writeSteps(part.steps, scope, {
+      emitter,
+      link: (id, address) => linkAddress(id, address, linkTarget),
+      liquid: (template) => liquid([template]),
+      turns: 0,
+    });
   return emitter.end();
 }
 
 /** One context, with its limits, for all that Liquid does of a part; none where it does nothing. */
 function liquidRenderer(
   { engine }: ParsedPart,
-  environment: Record<PropertyKey, unknown>,
+  scope: Scope,
+  linkTarget: LinkTarget,
   emitter: MailEmitter,
 ): (templates: Template[]) => void {
   let context: Context | null = null;
   return (templates) => {
-    context ??= new Context(environment, engine.options, { sync: true }, { liquid: engine });
+    context ??= new Context(
+      { ...scope.outer?.own, ...scope.own, [LINK_TARGET]: linkTarget },
+      engine.options,
+      { sync: true },
+      { liquid: engine },
+    );
     toValueSync(engine.renderer.renderTemplates(templates, context, emitter));
   };
 }

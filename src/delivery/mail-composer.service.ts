@@ -3,13 +3,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { DkimService } from './dkim.service.js';
 import { mailHeaders } from './headers.js';
-import {
-  alternativeBody,
-  boundaryFor,
-  headerBlock,
-  needsSmtpUtf8,
-  wireAddress,
-} from './mail-bytes.transport.js';
+import { boundaryFor, headerBlock, needsSmtpUtf8, wholeMail, wireAddress } from './mail-bytes.transport.js';
 import { MailRenderer } from './mail-renderer.service.js';
 import type { ClaimedMessage } from './message.js';
 import type { OutgoingMail } from './smtp-lane.transport.js';
@@ -33,9 +27,9 @@ export class MailComposer {
    * while a key is configured that cannot sign it.
    */
   async compose(message: ClaimedMessage): Promise<OutgoingMail> {
-    const mail = await this.renderer.encode(message);
-    const from = wireAddress(message.sender.email);
     const boundary = boundaryFor(message.messageIdHeader);
+    const { body, ...mail } = await this.renderer.encode(message, boundary);
+    const from = wireAddress(message.sender.email);
     const headers = headerBlock(
       {
         from: { name: message.sender.name, address: message.sender.email },
@@ -47,8 +41,8 @@ export class MailComposer {
       },
       boundary,
     );
-    const body = alternativeBody(mail, boundary);
-    const signature = (await this.dkim.sign(from.slice(from.lastIndexOf('@') + 1), headers, body)) ?? '';
+    const domain = from.slice(from.lastIndexOf('@') + 1);
+    const signature = (await this.dkim.sign(domain, headers, body.octets)) ?? '';
     const { secretKey } = this.config;
     return {
       id: message.id,
@@ -59,7 +53,8 @@ export class MailComposer {
       get tag() {
         return verpToken(secretKey, message.id);
       },
-      raw: Buffer.concat([Buffer.from(`${signature}${headers}\r\n`, 'utf8'), body]),
+      dotless: body.octets.length,
+      raw: wholeMail(`${signature}${headers}\r\n`, body),
     };
   }
 

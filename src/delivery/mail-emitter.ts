@@ -1,4 +1,4 @@
-import { quotedPrintableRoom, writeQuotedPrintable } from './quoted-printable.js';
+import { Octets } from './octets.js';
 
 /** Fifty times what Gmail shows: only a loop that went wrong writes more, and it must not fill the memory. */
 const MAX_CHARS = 5_000_000;
@@ -65,19 +65,16 @@ export class PlainEmitter extends Watch implements MailEmitter<string> {
  * that a recipient costs only what is theirs.
  */
 export class EncodedEmitter extends Watch implements MailEmitter<Buffer> {
-  /** Taken over from mail to mail: a new one of this size each time is work for the garbage collector. */
-  static #spare: Buffer | null = null;
   readonly buffer = '';
-  #octets: Buffer;
-  #length = 0;
+  readonly #from: number;
 
   constructor(
     private readonly memo: ReadonlyMap<string, FixedText>,
     watched: readonly string[] = [],
+    private readonly octets: Octets = new Octets(),
   ) {
     super(watched);
-    this.#octets = EncodedEmitter.#spare ?? Buffer.allocUnsafe(64 * 1024);
-    EncodedEmitter.#spare = null;
+    this.#from = octets.length;
   }
 
   write(value: unknown): void {
@@ -86,30 +83,18 @@ export class EncodedEmitter extends Watch implements MailEmitter<Buffer> {
     const fixed = this.memo.get(text);
     if (fixed) return this.writeFixed(fixed);
     this.look(text);
-    checkLength(this.#length + text.length);
-    this.#reserve(quotedPrintableRoom(text));
-    this.#length = writeQuotedPrintable(text, this.#octets, this.#length);
+    checkLength(this.octets.length + text.length);
+    this.octets.putQuotedPrintable(text);
   }
 
   writeFixed({ encoded }: FixedText): void {
-    checkLength(this.#length + encoded.length);
-    this.#reserve(encoded.length);
-    this.#octets.set(encoded, this.#length);
-    this.#length += encoded.length;
+    checkLength(this.octets.length + encoded.length);
+    this.octets.put(encoded);
   }
 
+  /** Good until more is written into the same octets. */
   end(): Buffer {
-    const octets = Buffer.from(this.#octets.subarray(0, this.#length));
-    EncodedEmitter.#spare = this.#octets;
-    this.#octets = Buffer.alloc(0);
-    return octets;
-  }
-
-  #reserve(octets: number): void {
-    if (this.#length + octets <= this.#octets.length) return;
-    const larger = Buffer.allocUnsafe((this.#length + octets) * 2);
-    larger.set(this.#octets.subarray(0, this.#length));
-    this.#octets = larger;
+    return this.octets.since(this.#from);
   }
 }
 

@@ -40,6 +40,7 @@ export function linkTags(html: string): string {
 
 /** Turns the escapes that MJML and Liquid write back into signs; other entities stay as they are. */
 export function unescapeAttribute(text: string): string {
+  if (!text.includes('&')) return text;
   return text.replace(/&(?:amp|lt|gt|quot|#34|#39);/g, (entity) => ENTITIES[entity] ?? entity);
 }
 
@@ -65,7 +66,9 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
+const NEEDS_ESCAPE = /[&<>"']/;
+
 /** For a value between quotation marks of either kind. */
 export function escapeAttribute(text: string): string {
-  return text.replace(/[&<>"']/g, (sign) => ESCAPES[sign] ?? sign);
+  return NEEDS_ESCAPE.test(text) ? text.replace(/[&<>"']/g, (sign) => ESCAPES[sign] ?? sign) : text;
 }

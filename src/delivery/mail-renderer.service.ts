@@ -4,25 +4,30 @@ import { isTrackable } from '../tracking/click-target.js';
 import { clickToken, openToken } from '../tracking/tracking-token.js';
 import { DomainError } from '../values/domain-error.js';
 import { encodeIds, signToken } from '../values/signed-token.js';
-import {
-  emit,
-  fillIn,
-  parseHtmlPart,
-  parseTextPart,
-  type LinkTarget,
-  type ParsedPart,
-} from './liquid.templates.js';
+import { emit, parseHtmlPart, parseTextPart, type LinkTarget, type ParsedPart } from './liquid.templates.js';
+import { alternativeBody, type MailBody } from './mail-bytes.transport.js';
 import { EncodedEmitter, PlainEmitter, type MailEmitter } from './mail-emitter.js';
 import { escapeAttribute, staticLinkIds, unescapeAttribute } from './mail-links.js';
+import type { Scope } from './mail-steps.templates.js';
 import type { ClaimedMessage } from './message.js';
 import { TemplatesService } from './templates.service.js';
 
-export interface RenderedMail<T = string> {
+interface MailHead {
   subject: string;
-  html: T;
-  text: T;
   unsubscribeUrl: string;
 }
+
+export interface RenderedMail extends MailHead {
+  html: string;
+  text: string;
+}
+
+export interface EncodedMail extends MailHead {
+  body: MailBody;
+}
+
+/** Those of the mail itself, before those that were planned with it. */
+type Variables = Scope & { own: { unsubscribeUrl: string } };
 
 interface ParsedVersion {
   subject: ParsedPart;
@@ -61,51 +66,58 @@ export class MailRenderer {
 
   /** The mail as people read it. Throws `MAIL_UNSENDABLE` for one that must not leave, however often it is tried. */
   async render(message: RenderedMessage): Promise<RenderedMail> {
-    return this.fill(
-      message,
-      await this.parsed(message.templateId),
-      (_, watched) => new PlainEmitter(watched),
-    );
-  }
-
-  /** As {@link render}, with `html` and `text` in quoted-printable, ready for the wire. */
-  async encode(message: RenderedMessage): Promise<RenderedMail<Buffer>> {
     const version = await this.parsed(message.templateId);
-    return this.fill(message, version, ({ fixed }, watched) => new EncodedEmitter(fixed, watched));
-  }
-
-  private fill<T>(
-    message: RenderedMessage,
-    version: ParsedVersion,
-    emitterFor: (part: ParsedPart, watched: readonly string[]) => MailEmitter<T>,
-  ): RenderedMail<T> {
     const variables = this.variables(message);
-    const { unsubscribeUrl } = variables;
-    const address = escapeAttribute(message.sender.postalAddress);
-    const emitter = emitterFor(version.html, message.class === 'marketing' ? [unsubscribeUrl, address] : []);
-    const html = emit(version.html, variables, emitter, this.linkTarget(message, version.staticLinks));
-    if (message.class === 'marketing') {
-      if (!emitter.seen.has(unsubscribeUrl)) throw unsendable('the mail has no link to unsubscribe', message);
-      const shown = emitter.seen.has(address) || isFixed(version.html, address);
-      if (message.sender.postalAddress.trim() === '' || !shown)
-        throw unsendable("the mail does not show the sender's postal address", message);
-    }
     return {
-      subject: oneLine(fillIn(version.subject, variables)),
-      html,
-      text: emit(version.text, variables, emitterFor(version.text, [])),
-      unsubscribeUrl,
+      html: this.fillHtml(message, version, variables, (watched) => new PlainEmitter(watched)),
+      text: emit(version.text, variables, new PlainEmitter()),
+      ...headOf(version, variables),
     };
   }
 
-  private variables(message: RenderedMessage): Record<string, unknown> & { unsubscribeUrl: string } {
+  /** As {@link render}, with both parts in a body that is ready for the wire. */
+  async encode(message: RenderedMessage, boundary: string): Promise<EncodedMail> {
+    const version = await this.parsed(message.templateId);
+    const variables = this.variables(message);
+    const body = alternativeBody(boundary, {
+      text: (octets) => emit(version.text, variables, new EncodedEmitter(version.text.fixed, [], octets)),
+      html: (octets) =>
+        this.fillHtml(
+          message,
+          version,
+          variables,
+          (watched) => new EncodedEmitter(version.html.fixed, watched, octets),
+        ),
+    });
+    return { body, ...headOf(version, variables) };
+  }
+
+  private fillHtml<T>(
+    message: RenderedMessage,
+    { html, staticLinks }: ParsedVersion,
+    variables: Variables,
+    emitterFor: (watched: readonly string[]) => MailEmitter<T>,
+  ): T {
+    const { unsubscribeUrl } = variables.own;
+    const address = escapeAttribute(message.sender.postalAddress);
+    const emitter = emitterFor(message.class === 'marketing' ? [unsubscribeUrl, address] : []);
+    const filled = emit(html, variables, emitter, this.linkTarget(message, staticLinks));
+    if (message.class === 'marketing') {
+      if (!emitter.seen.has(unsubscribeUrl)) throw unsendable('the mail has no link to unsubscribe', message);
+      const shown = emitter.seen.has(address) || isFixed(html, address);
+      if (message.sender.postalAddress.trim() === '' || !shown)
+        throw unsendable("the mail does not show the sender's postal address", message);
+    }
+    return filled;
+  }
+
+  private variables(message: RenderedMessage): Variables {
     const { baseUrl, secretKey } = this.config;
     const ids = encodeIds([message.subscriberId ?? '0', message.id]);
     const name = message.subscriberName ?? '';
     const url = (path: string, purpose: string): string =>
       `${baseUrl}/${path}/${signToken(secretKey, purpose, ids)}`;
-    return {
-      ...withOwnLinks(message, baseUrl, secretKey),
+    const own = {
       subscriber: {
         email: message.address,
         fields: message.subscriberFields ?? {},
@@ -118,8 +130,12 @@ export class MailRenderer {
         ? `<img src="${baseUrl}/o/${openToken(secretKey, message.id)}.gif" width="1" height="1" alt="" style="display:block;width:1px;height:1px;border:0">`
         : '',
       unsubscribeUrl: url('u', 'unsubscribe'),
-      preferencesUrl: url('preferences', 'preferences'),
+      // Few mails have it, and a signature costs as much as ten words.
+      get preferencesUrl() {
+        return url('preferences', 'preferences');
+      },
     };
+    return { own, outer: { own: withOwnLinks(message, baseUrl, secretKey), outer: null } };
   }
 
   /** Without consent to be tracked there is no pixel and every link is the real one. */
@@ -159,6 +175,13 @@ export class MailRenderer {
       staticLinks: staticLinkIds(html),
     };
   }
+}
+
+function headOf({ subject }: ParsedVersion, variables: Variables): MailHead {
+  return {
+    subject: oneLine(emit(subject, variables, new PlainEmitter())),
+    unsubscribeUrl: variables.own.unsubscribeUrl,
+  };
 }
 
 /** The place of the picture that tells of an opening: last in the mail, where it delays nothing. */

@@ -24,18 +24,11 @@ type ReadText = (scope: Scope) => string;
 type Test = (scope: Scope) => boolean;
 
 /**
- * One piece of a part, in order. Most of a mail is fixed text, tracked links, names from the data, and plain loops and
+ * Writes one piece of a part, in order. Most of a mail is fixed text, tracked links, names from the data, and plain loops and
  * conditions over them; these are written without Liquid, whose generators cost more than all the rest of a mail. What is
- * anything else is Liquid's.
+ * anything else is Liquid's. Functions, as objects of many shapes cost more to tell apart than to write.
  */
-export type MailStep =
-  | { kind: 'fixed'; fixed: FixedText }
-  | { kind: 'value'; read: ReadText }
-  /** `address` gives it escaped. */
-  | { kind: 'link'; id: string; address: ReadText }
-  | { kind: 'choice'; branches: { test: Test; steps: MailStep[] }[]; otherwise: MailStep[] }
-  | { kind: 'loop'; variable: string; items: Read; steps: MailStep[]; otherwise: MailStep[] }
-  | { kind: 'liquid'; template: Template };
+export type MailStep = (scope: Scope, to: StepWriter) => void;
 
 /** What these steps need to know of our own link tag. */
 export interface LinkLike {
@@ -73,7 +66,13 @@ export function mailSteps(
 ): MailStep[] | null {
   for (const template of everything)
     if (template instanceof Tag && !HARMLESS_TAGS.has(template.name)) return null;
-  return templates.map((template) => stepOf(template, helpers) ?? { kind: 'liquid', template });
+  return templates.map(
+    (template): MailStep =>
+      stepOf(template, helpers) ??
+      ((_, to) => {
+        to.liquid(template);
+      }),
+  );
 }
 
 export function fixedTextOf(template: Template): string | null {
@@ -89,22 +88,17 @@ export interface StepWriter {
 }
 
 export function writeSteps(steps: readonly MailStep[], scope: Scope, to: StepWriter): void {
-  for (const step of steps) {
-    if (step.kind === 'fixed') to.emitter.writeFixed(step.fixed);
-    else if (step.kind === 'value') to.emitter.write(step.read(scope));
-    else if (step.kind === 'link') to.emitter.write(to.link(step.id, step.address(scope)));
-    else if (step.kind === 'choice')
-      writeSteps(step.branches.find(({ test }) => test(scope))?.steps ?? step.otherwise, scope, to);
-    else if (step.kind === 'loop') writeLoop(step, scope, to);
-    else to.liquid(step.template);
-  }
+  for (const step of steps) step(scope, to);
 }
 
-function writeLoop(
-  { variable, items, steps, otherwise }: Extract<MailStep, { kind: 'loop' }>,
-  outer: Scope,
-  to: StepWriter,
-): void {
+interface Loop {
+  variable: string;
+  items: Read;
+  steps: MailStep[];
+  otherwise: MailStep[];
+}
+
+function writeLoop({ variable, items, steps, otherwise }: Loop, outer: Scope, to: StepWriter): void {
   const list = listOf(items(outer));
   if (list.length === 0) return writeSteps(otherwise, outer, to);
   for (const [index0, item] of list.entries()) {
@@ -134,18 +128,22 @@ function listOf(value: unknown): readonly unknown[] {
 /** Null for what only Liquid can do. */
 function stepOf(template: Template, helpers: Helpers): MailStep | null {
   const text = fixedTextOf(template);
-  if (text !== null) return { kind: 'fixed', fixed: helpers.fixedOf(text) };
+  if (text !== null) return fixedStep(helpers.fixedOf(text));
   const link = helpers.linkOf(template);
   if (link) {
     const address = textReader(link.address);
-    return address && { kind: 'link', id: link.id, address };
+    return address && ((scope, to) => to.emitter.write(to.link(link.id, address(scope))));
   }
   if (template instanceof Output) {
     const read = readerOf(template);
-    return read && { kind: 'value', read };
+    return read && ((scope, to) => to.emitter.write(read(scope)));
   }
   if (template instanceof IfTag || template instanceof UnlessTag) return choiceOf(template, helpers);
   return template instanceof ForTag ? loopOf(template, helpers) : null;
+}
+
+function fixedStep(fixed: FixedText): MailStep {
+  return (_, to) => to.emitter.writeFixed(fixed);
 }
 
 function choiceOf(tag: IfTag | UnlessTag, helpers: Helpers): MailStep | null {
@@ -160,7 +158,7 @@ function choiceOf(tag: IfTag | UnlessTag, helpers: Helpers): MailStep | null {
   });
   const otherwise = stepsOf(elseTemplates, helpers);
   if (otherwise === null || !branches.every((branch) => branch !== null)) return null;
-  return { kind: 'choice', branches, otherwise };
+  return (scope, to) => writeSteps(branches.find(({ test }) => test(scope))?.steps ?? otherwise, scope, to);
 }
 
 function loopOf(tag: ForTag, helpers: Helpers): MailStep | null {
@@ -169,7 +167,8 @@ function loopOf(tag: ForTag, helpers: Helpers): MailStep | null {
   const steps = stepsOf(inner<Template[]>(tag, 'templates'), helpers);
   const otherwise = stepsOf(inner<Template[]>(tag, 'elseTemplates'), helpers);
   if (items === null || steps === null || otherwise === null) return null;
-  return { kind: 'loop', variable: inner<string>(tag, 'variable'), items, steps, otherwise };
+  const loop = { variable: inner<string>(tag, 'variable'), items, steps, otherwise };
+  return (scope, to) => writeLoop(loop, scope, to);
 }
 
 function stepsOf(templates: readonly Template[], helpers: Helpers): MailStep[] | null {

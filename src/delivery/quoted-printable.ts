@@ -27,6 +27,23 @@ export function quotedPrintableRoom(text: string): number {
  * it, and white space at the end of a line, which relays may drop.
  */
 export function writeQuotedPrintable(text: string, target: Buffer, at: number): number {
+  const end = writePlainLine(text, target, at);
+  return end === at ? writeAny(text, target, at) : end;
+}
+
+/** Most of what is filled in is a word or an address that stands on one line as it is. Returns `at` for anything else. */
+function writePlainLine(text: string, target: Buffer, at: number): number {
+  const { length } = text;
+  if (length === 0 || length >= MAX_LINE) return at;
+  for (let index = 0; index < length; index++) {
+    const code = text.charCodeAt(index);
+    if (code < 0x80 && isPlain(code, index, index === length - 1)) target[at + index] = code;
+    else return at;
+  }
+  return writeBreak(target, at + length, true);
+}
+
+function writeAny(text: string, target: Buffer, at: number): number {
   if (source.length < text.length * 3) source = Buffer.alloc(text.length * 3);
   const end = source.write(text, 0, 'utf8');
   let out = at;

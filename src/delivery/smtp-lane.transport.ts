@@ -17,6 +17,8 @@ export interface OutgoingMail {
   /** RFC 6531: an address with signs beyond ASCII before the @. */
   needsSmtpUtf8: boolean;
   raw: Buffer;
+  /** Octets of `raw` from its end in which no line begins with a dot, as our encoding leaves none; left out: any may. */
+  dotless?: number;
   /** Names the mail in a provider's reports. */
   tag: string;
 }
@@ -238,8 +240,9 @@ function beyondRelay({ raw, needsSmtpUtf8 }: OutgoingMail, { extensions }: SmtpS
 }
 
 /** `following`: commands that go out in the same packet, after the final dot. */
-function writeBody(session: SmtpSession, { id, raw }: OutgoingMail, following: string): void {
-  const stuffed = dotStuffed(raw);
+function writeBody(session: SmtpSession, mail: OutgoingMail, following: string): void {
+  const { id } = mail;
+  const stuffed = dotStuffed(mail);
   const dot = stuffed.subarray(-2).toString('latin1') === '\r\n' ? '.\r\n' : '\r\n.\r\n';
   const end = dot + following;
   if (isWatched()) {
@@ -251,9 +254,9 @@ function writeBody(session: SmtpSession, { id, raw }: OutgoingMail, following: s
   passing('body-sent', id);
 }
 
-/** RFC 5321 §4.5.2. Our encoding leaves no dot at the start of a line, so this is a look and no copy. */
-function dotStuffed(raw: Buffer): Buffer {
-  if (raw[0] !== 0x2e && !raw.includes('\r\n.')) return raw;
+/** RFC 5321 §4.5.2. Of a mail of ours this is a look at its head and no copy. */
+function dotStuffed({ raw, dotless = 0 }: OutgoingMail): Buffer {
+  if (raw[0] !== 0x2e && !raw.subarray(0, raw.length - dotless).includes('\r\n.')) return raw;
   return Buffer.from(raw.toString('latin1').replace(/^\./gm, '..'), 'latin1');
 }
 

@@ -40,7 +40,7 @@ const CHANCES = 1 << 30;
  */
 @Injectable()
 export class RelaysService {
-  readonly #relays: readonly Omit<Relay, 'probe'>[];
+  readonly #relays: readonly Relay[];
   readonly #states: Remembered<ReadonlyMap<string, RelayStateRow>>;
 
   constructor(
@@ -64,12 +64,12 @@ export class RelaysService {
               provider: null,
             },
           ];
-    this.#relays = settings.map(({ url, ...rest }) => ({ ...rest, url: new URL(url) }));
+    this.#relays = settings.map(({ url, ...rest }) => ({ ...rest, url: new URL(url), probe: false }));
   }
 
   /** Every relay of the configuration, whether it works or not. */
-  all(): Relay[] {
-    return this.#relays.map((relay) => ({ ...relay, probe: false }));
+  all(): readonly Relay[] {
+    return this.#relays;
   }
 
   /** Whether `choose` would answer with a relay now. */
@@ -101,8 +101,7 @@ export class RelaysService {
       usable: (states.get(relay.name)?.state ?? 'closed') === 'closed',
     }));
     const chosen = chooseRelay(candidates, randomInt(CHANCES) / CHANCES);
-    const relay = this.#relays.find(({ name }) => name === chosen?.name);
-    return relay === undefined ? null : { ...relay, probe: false };
+    return this.#relays.find(({ name }) => name === chosen?.name) ?? null;
   }
 
   /** Something was wrong with the relay, not with the mail, which goes back without having used up an attempt. */
