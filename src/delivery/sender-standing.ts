@@ -20,6 +20,13 @@ export class SenderStandings {
     this.#bySender.set(sender, { takenMs: nowMs, trouble: null });
   }
 
+  /** Whether any sender of the domain has been refused for now since their last mail was taken. */
+  troubles(domain: string): boolean {
+    return [...this.#bySender].some(
+      ([sender, { trouble }]) => trouble !== null && domainOf(sender) === domain,
+    );
+  }
+
   /**
    * `named`: the reply speaks of the sender. Then it is enough that others are in good standing; else they must have got
    * through since the trouble began, as a relay's own may have begun just now. Returns whether it is the sender's alone.
@@ -32,4 +39,8 @@ export class SenderStandings {
     const provenMs = named ? nowMs - REMEMBERED_MS : sinceMs;
     return [...this.#bySender.values()].some((other) => other.trouble === null && other.takenMs > provenMs);
   }
+}
+
+export function domainOf(sender: string): string {
+  return sender.slice(sender.lastIndexOf('@') + 1).toLowerCase();
 }

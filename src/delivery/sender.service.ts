@@ -194,7 +194,7 @@ export class SenderService {
       );
       if (outcome.kind === 'accepted') run.accepted++;
       else this.#logger.warn(`message ${message.id}: ${outcome.kind}`);
-      const fit = await run.lanes.told(taken, outcome);
+      const fit = await run.lanes.told(taken, outcome, message);
       await this.due.answered(message, outcome);
       if (fit && taken.lane.hasBegun) return taken;
     } catch (error) {

@@ -1,9 +1,17 @@
 import { Injectable } from '@nestjs/common';
-import type { SendOutcome } from './message.js';
+import { AlertsService } from '../infra/alerts/alerts.service.js';
+import type { ClaimedMessage, SendOutcome } from './message.js';
+import { withoutAddresses } from './pacing/breaker.js';
 import { RelaysService, type Relay } from './pacing/relays.service.js';
-import { SenderStandings } from './sender-standing.js';
+import { domainOf, SenderStandings } from './sender-standing.js';
 import { namesSender, provesRelay, relayTrouble } from './settlement.js';
 import { SmtpLane } from './smtp-lane.transport.js';
+
+/** About twenty minutes after its first try: greylisting is over by then. */
+const TOLD_FROM_ATTEMPT = 4;
+
+/** Another process may have said otherwise meanwhile. */
+const SAID_AGAIN_MS = 60_000;
 
 /** Connections to a relay at the same time unless SMTP_URL says otherwise. */
 export const DEFAULT_LANES = 32;
@@ -32,8 +40,12 @@ export interface LaneSet {
   mayFollow(): Promise<boolean>;
   /** The outcome, with what is known by now of whose trouble it is: the sender's alone, or the relay's. */
   judged(taken: TakenLane, sender: string, outcome: SendOutcome): SendOutcome;
-  /** What an outcome says of the relay. False: the next mail must ask again which relay works. */
-  told(taken: TakenLane, outcome: SendOutcome): Promise<boolean>;
+  /** What an outcome says of the relay and of the mail's sender. False: the next mail must ask again which relay works. */
+  told(
+    taken: TakenLane,
+    outcome: SendOutcome,
+    mail: Pick<ClaimedMessage, 'sender' | 'attempt'>,
+  ): Promise<boolean>;
   /** A mail that was begun on it is given up. */
   put(taken: TakenLane): void;
   close(): void;
@@ -46,7 +58,13 @@ export class SmtpLanes {
   readonly #losingBegun = new Set<string>();
   readonly #standings = new Map<string, SenderStandings>();
 
-  constructor(private readonly relays: RelaysService) {}
+  /** What was last said to the owner of a sender, by the key of the alert, so that not every mail says it anew. */
+  readonly #said = new Map<string, { fine: boolean; atMs: number }>();
+
+  constructor(
+    private readonly relays: RelaysService,
+    private readonly alerts: AlertsService,
+  ) {}
 
   /**
    * False while no relay works; the owner knows by an alert. Nothing is claimed then: rows taken and given back every
@@ -77,8 +95,9 @@ export class SmtpLanes {
         return this.relays.anyWorks();
       },
       judged: ({ relay }, sender, outcome) => this.judged(relay.name, sender, outcome),
-      told: async ({ relay, lane }, outcome) => {
+      told: async ({ relay, lane }, outcome, mail) => {
         if (lane.losesBegun) this.#losingBegun.add(relay.name);
+        await this.ofSender(relay.name, outcome, mail);
         const trouble = relayTrouble(outcome);
         if (trouble !== null) await this.relays.failed(relay, trouble, reasonOf(outcome));
         else if (provesRelay(outcome)) await this.relays.worked(relay);
@@ -90,6 +109,39 @@ export class SmtpLanes {
         for (const { free } of byRelay.values()) for (const lane of free) lane.close();
       },
     };
+  }
+
+  /**
+   * Tells the owner of a sender whose mails alone are put off again and again: nothing else would, until they have expired.
+   * No subscriber is to blame, and the relay works.
+   */
+  private async ofSender(
+    relay: string,
+    outcome: SendOutcome,
+    { sender, attempt }: Pick<ClaimedMessage, 'sender' | 'attempt'>,
+  ): Promise<void> {
+    const fine = outcome.kind === 'accepted';
+    const putOff = outcome.kind === 'refused' && outcome.senderAlone === true && attempt >= TOLD_FROM_ATTEMPT;
+    if (!fine && !putOff) return;
+    const domain = domainOf(sender.email);
+    const key = `sender:${relay}:${domain}`;
+    const said = this.#said.get(key);
+    if (said?.fine === fine && performance.now() - said.atMs < SAID_AGAIN_MS) return;
+    if (fine && this.#standings.get(relay)?.troubles(domain)) return;
+    this.#said.set(key, { fine, atMs: performance.now() });
+    try {
+      if (fine) await this.alerts.resolve(key);
+      else
+        await this.alerts.raise({
+          key,
+          severity: 'warning',
+          message: `The mail relay ${relay} keeps putting off mails from ${domain}, and takes those of other senders. They are tried again for about a day and then expire; no subscriber is blamed. Ask the relay whether this sender may use it.`,
+          facts: { relay, domain, reply: withoutAddresses(reasonOf(outcome)) },
+        });
+    } catch (error) {
+      this.#said.delete(key);
+      throw error;
+    }
   }
 
   private judged(relay: string, sender: string, outcome: SendOutcome): SendOutcome {

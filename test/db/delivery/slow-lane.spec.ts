@@ -6,6 +6,7 @@ import { PacingService } from '../../../src/delivery/pacing/pacing.service.js';
 import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
 import { SmtpLane, type OutgoingMail } from '../../../src/delivery/smtp-lane.transport.js';
 import { SmtpLanes } from '../../../src/delivery/smtp-lanes.service.js';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { CountingSink } from '../../support/counting-sink.js';
 import { deafRelay } from '../../support/deaf-relay.js';
 import { OPENED_AT, openPostOffice, type PostOffice } from './post-office.js';
@@ -112,15 +113,18 @@ describe('a mail that is given back', () => {
     const lanes = t.app.get(SmtpLanes, { strict: false }).open();
     const taken = await lanes.take();
     if (taken === null) throw new Error('there is no relay');
-    const told = async (sender: string, code: number): Promise<SendOutcome> => {
+    const told = async (email: string, code: number, attempt = 1): Promise<SendOutcome> => {
       const wire: SendOutcome =
         code === 250
           ? { kind: 'accepted', code, reply: '250 OK' }
           : { kind: 'refused', permanent: false, stage: 'MAIL FROM', code, reply: `${code} 4.3.0 not now` };
-      const outcome = lanes.judged(taken, sender, wire);
-      await lanes.told(taken, outcome);
+      const outcome = lanes.judged(taken, email, wire);
+      const sender = { name: 'Sender', email, postalAddress: '1 Main St' };
+      await lanes.told(taken, outcome, { sender, attempt });
       return outcome;
     };
+    const alerts = async (): Promise<string[]> =>
+      (await t.app.get(AlertsService, { strict: false }).open()).map(({ key }) => key);
     const state = async (): Promise<unknown> =>
       (await t.app.get(RelaysService, { strict: false }).view())[0]?.state;
     await told('bea@example.org', 451);
@@ -128,6 +132,12 @@ describe('a mail that is given back', () => {
     for (let count = 0; count < 12; count++)
       expect(await told('bea@example.org', 451)).toMatchObject({ senderAlone: true });
     expect(await state()).toBe('closed');
+    expect(await alerts()).toEqual([]);
+    await told('bea@example.org', 451, 4);
+    await told('bob@example.org', 250, 1);
+    expect(await alerts()).toEqual([expect.stringMatching(/^sender:.*:example\.org$/)]);
+    await told('bea@example.org', 250, 5);
+    expect(await alerts()).toEqual([]);
     // A relay in trouble of its own refuses both.
     for (let count = 0; count < 10; count++) await told('ada@example.com', 452);
     expect(await state()).toBe('open');
@@ -156,7 +166,8 @@ describe('a relay that lost the envelope it had with the end of another mail', (
     if (taken === null) throw new Error('there is no relay');
     expect(await lanes.mayFollow()).toBe(true);
     const relay = await deafRelay(mail('1'), mail('2'));
-    await lanes.told({ ...taken, lane: relay.lane }, relay.outcomes[1]);
+    const sender = { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' };
+    await lanes.told({ ...taken, lane: relay.lane }, relay.outcomes[1], { sender, attempt: 1 });
     expect(await lanes.mayFollow()).toBe(false);
     await relay.close();
     lanes.close();

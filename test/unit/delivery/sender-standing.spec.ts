@@ -40,6 +40,16 @@ describe('whose trouble a refusal at MAIL FROM is', () => {
     expect(refused('a', 2 + DAY_MS, true)).toBe(false);
   });
 
+  it('is known by the sender’s domain until a mail of each is taken again', () => {
+    const { seen, refused } = standings();
+    refused('a@Example.org', 1);
+    refused('b@example.org', 1);
+    seen.taken('a@Example.org', 2);
+    expect([seen.troubles('example.org'), seen.troubles('example.com')]).toEqual([true, false]);
+    seen.taken('b@example.org', 3);
+    expect(seen.troubles('example.org')).toBe(false);
+  });
+
   it('begins anew a day after the last', () => {
     const { seen, refused } = standings();
     refused('a', 1);
