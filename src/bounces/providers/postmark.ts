@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import type { ReplyReason } from '../../delivery/reply-reason.js';
 import type { JudgedMail } from '../judged-mail.js';
-import { bounceEvent, plainEvent, UNSUBSCRIBED, type ProviderEvent } from './provider-event.js';
+import { bounceEvent, droppedEvent, plainEvent, UNSUBSCRIBED, type ProviderEvent } from './provider-event.js';
 
 const event = z.object({
   RecordType: z.string(),
@@ -46,6 +46,7 @@ export function readPostmarkEvent(body: unknown): JudgedMail | null {
   switch (given.RecordType) {
     case 'Bounce': {
       const known = TYPES[given.Type] ?? null;
+      if (known === 'provider_suppressed') return droppedEvent(about, known);
       return bounceEvent(NO_BOUNCE.has(given.Type) ? { ...about, diagnostic: '' } : about, known);
     }
     case 'SpamComplaint':

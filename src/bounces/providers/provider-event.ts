@@ -37,6 +37,14 @@ export function bounceEvent(event: ProviderEvent, known: ReplyReason | null): Ju
   return wrap(event, said.reason === 'unclear' && known !== null ? found(quoted, replyClass(known)) : said);
 }
 
+/**
+ * What the provider did not even hand on: `known` is its own reason, and the words beside it are its own, too. Read as
+ * another server's they would say something else: the sender's quota is nobody's full mailbox.
+ */
+export function droppedEvent(event: ProviderEvent, known: ReplyReason | null): JudgedMail {
+  return known === null ? bounceEvent(event, null) : plainEvent(event, replyClass(known));
+}
+
 export function plainEvent(
   event: ProviderEvent,
   said: { verdict: BounceVerdict; reason: BounceReason },

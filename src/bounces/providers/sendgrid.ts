@@ -2,7 +2,7 @@ import { createPublicKey, verify } from 'node:crypto';
 import { z } from 'zod';
 import type { ReplyReason } from '../../delivery/reply-reason.js';
 import type { JudgedMail } from '../judged-mail.js';
-import { bounceEvent, plainEvent, UNSUBSCRIBED, type ProviderEvent } from './provider-event.js';
+import { bounceEvent, droppedEvent, plainEvent, UNSUBSCRIBED, type ProviderEvent } from './provider-event.js';
 
 const event = z.object({
   event: z.string(),
@@ -17,7 +17,8 @@ const event = z.object({
 
 /** Why SendGrid did not even try. */
 const DROPPED: readonly (readonly [RegExp, ReplyReason])[] = [
-  [/bounced address|invalid|unsubscribed address|spam reporting address/i, 'provider_suppressed'],
+  [/bounced address|^invalid$|unsubscribed address|spam reporting address/i, 'provider_suppressed'],
+  [/smtpapi/i, 'content'],
   [/spam content/i, 'spam'],
   [/quota/i, 'rate_limited'],
 ];
@@ -47,7 +48,7 @@ function readEvent(given: z.output<typeof event>): JudgedMail | null {
     case 'bounce':
       return bounceEvent(about, given.type === 'blocked' ? 'blocked' : null);
     case 'dropped':
-      return bounceEvent(about, DROPPED.find(([says]) => says.test(given.reason ?? ''))?.[1] ?? null);
+      return droppedEvent(about, DROPPED.find(([says]) => says.test(given.reason ?? ''))?.[1] ?? null);
     case 'spamreport':
       return plainEvent(about, { verdict: 'complaint', reason: 'abuse' });
     case 'unsubscribe':
