@@ -2,12 +2,16 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { BroadcastGuard } from '../delivery/broadcast-guard.service.js';
 import { complaintHealth } from '../delivery/broadcast-health.js';
+import { SENDER_ALERT } from '../delivery/sender-refusal.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { BouncesQueries } from './bounces.queries.js';
 
 const DAY_MS = 86_400_000;
 const COMPLAINT_DAYS = 7;
+const COMPLAINT_ALERT = 'complaints:provider:';
+/** Nothing was refused because of the sender for so long: whatever was wrong is put right, or nothing is sent. */
+const SENDER_QUIET_DAYS = 7;
 
 /** The rates providers judge a sender by. */
 @Injectable()
@@ -25,21 +29,30 @@ export class RatesWatch {
     for (const id of await this.queries.reportedBroadcasts(new Date(now - DAY_MS))) {
       await this.guard.check(this.dataSource.manager, id, { sample: null });
     }
+    const troubled = new Set<string>();
     for (const { group, ...counts } of await this.queries.complaintsByProvider(
       new Date(now - COMPLAINT_DAYS * DAY_MS),
     )) {
-      const key = `complaints:provider:${group}`;
       const { action, reason } = complaintHealth(counts);
-      if (action === 'none' || reason === null) {
-        await this.alerts.resolve(key);
-        continue;
-      }
+      if (action === 'none' || reason === null) continue;
+      troubled.add(COMPLAINT_ALERT + group);
       await this.alerts.raise({
-        key,
+        key: COMPLAINT_ALERT + group,
         severity: action === 'pause' ? 'critical' : 'warning',
         message: `In the last ${COMPLAINT_DAYS} days at ${group}: ${reason}`,
         facts: { group, ...counts },
       });
+    }
+    await this.endOld(troubled, new Date(now - SENDER_QUIET_DAYS * DAY_MS));
+  }
+
+  /** No event ends these: that nothing comes any more is what ends them. Mails that are held end theirs themselves. */
+  private async endOld(troubled: ReadonlySet<string>, quietSince: Date): Promise<void> {
+    for (const { key, lastSeenAt, facts } of await this.alerts.open()) {
+      const over = key.startsWith(COMPLAINT_ALERT)
+        ? !troubled.has(key)
+        : key.startsWith(SENDER_ALERT) && facts['held'] !== true && lastSeenAt < quietSince;
+      if (over) await this.alerts.resolve(key);
     }
   }
 }

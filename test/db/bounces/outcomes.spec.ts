@@ -244,6 +244,18 @@ describe('what comes back', () => {
     expect(await office.alertKeys()).toContain('complaints:provider:gmail');
   });
 
+  it('an alert about complaints or refusals ends a week after the last of them: it stayed open for ever', async () => {
+    const about = (key: string): boolean => /^(?:complaints:provider|bounces:sender):/.test(key);
+    const id = await office.sent('unsigned@example.org');
+    await office.comesBack(id, UNSIGNED);
+    expect((await office.alertKeys()).filter(about)).toEqual(
+      expect.arrayContaining(['complaints:provider:gmail', 'bounces:sender:example.com:auth_failure']),
+    );
+    office.clock.advance(8 * DAY_MS);
+    await office.app.get(RatesWatch, { strict: false }).look();
+    expect((await office.alertKeys()).filter(about)).toEqual([]);
+  });
+
   it('a rotten list is stopped by its first dead addresses', async () => {
     const broadcastId = await office.broadcast();
     const ids = await audience(broadcastId, 30);
