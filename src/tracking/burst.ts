@@ -85,6 +85,18 @@ export function severalMails(hits: readonly MailHit[]): Set<string> {
   );
 }
 
+/** In groups by time, each no longer than `LOOK_AROUND_MS`, earliest first. */
+export function closeTogether<T extends { at: Date }>(hits: readonly T[]): T[][] {
+  const groups: T[][] = [];
+  for (const hit of hits.toSorted((a, b) => a.at.getTime() - b.at.getTime())) {
+    const group = groups.at(-1);
+    const first = group?.[0];
+    if (group && first && hit.at.getTime() - first.at.getTime() <= LOOK_AROUND_MS) group.push(hit);
+    else groups.push([hit]);
+  }
+  return groups;
+}
+
 function atDelivery({ at, acceptedAt }: MailHit): boolean {
   return acceptedAt !== null && at.getTime() - acceptedAt.getTime() <= CHECKED_AT_DELIVERY_MS;
 }

@@ -4,7 +4,14 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import type { JobContext } from '../infra/jobs/job.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { AfterWork } from './after-work.service.js';
-import { CHECKED_AT_DELIVERY_MS, judgeMail, LOOK_AROUND_MS, SEVERAL_MAILS, severalMails } from './burst.js';
+import {
+  CHECKED_AT_DELIVERY_MS,
+  closeTogether,
+  judgeMail,
+  LOOK_AROUND_MS,
+  SEVERAL_MAILS,
+  severalMails,
+} from './burst.js';
 import { HIT_RULE_VERSION, type HitVerdict, PERSON } from './hit-class.js';
 import {
   closeHammered,
@@ -199,6 +206,17 @@ export class VerdictsService {
 
   /** What else came from the same mails at about the same time. Mails that were asked for in masses are dealt with here. */
   private async hitsAround(
+    manager: EntityManager,
+    some: readonly { messageId: string; at: Date }[],
+  ): Promise<StoredHit[]> {
+    const found = new Map<string, StoredHit>();
+    for (const group of closeTogether(some))
+      for (const hit of await this.hitsAroundMoment(manager, group)) found.set(hit.id, hit);
+    return [...found.values()];
+  }
+
+  /** `some` lie within seconds: in a whole day many may well look at one mail that was passed on. */
+  private async hitsAroundMoment(
     manager: EntityManager,
     some: readonly { messageId: string; at: Date }[],
   ): Promise<StoredHit[]> {

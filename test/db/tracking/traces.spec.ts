@@ -220,6 +220,34 @@ describe('what comes back after a mail', () => {
     );
     expect(rows).toEqual([{ class: 'scanner', count: 2_500, waiting: 0 }]);
   });
+
+  it('takes the readers of a mail that was passed on for no machine, when clicks of hours are judged at once', async () => {
+    const mail = await acceptedMail(t);
+    t.clock.advance(4 * 60 * MINUTE);
+    await t.dataSource.query(
+      `insert into tracking_event (kind, message_id, class, reason, rule_version, user_agent, ip_hash, at, method, has_accept_language, accepted_at)
+       select 'open', $1, 'human', 'test', 2, $3, decode(md5(n::text), 'hex'), $2::timestamptz - n * interval '9 seconds', 'GET', true,
+         $2::timestamptz - interval '4 hours' from generate_series(1, 1200) n`,
+      [mail.id, t.clock.now(), CHROME],
+    );
+    await t.dataSource.query(
+      `insert into tracking_event (kind, message_id, link_id, class, reason, rule_version, user_agent, ip_hash, at, method, has_accept_language,
+         accepted_at, settles_at)
+       select 'click', $1, (select min(id) from link), 'unknown', 'test', 2, $3, decode(md5('c' || n || apart), 'hex'),
+         $2::timestamptz - n * interval '3 hours' - apart * interval '5 seconds', 'GET', true, $2::timestamptz - interval '4 hours',
+         $2::timestamptz - n * interval '3 hours' from generate_series(0, 1) n, generate_series(1, 2) apart`,
+      [mail.id, t.clock.now(), CHROME],
+    );
+    await settle(t);
+    const rows: object[] = await t.dataSource.query(
+      `select kind, class, count(*)::int from tracking_event where message_id = $1 group by 1, 2 order by 1`,
+      [mail.id],
+    );
+    expect(rows).toEqual([
+      { kind: 'click', class: 'human', count: 4 },
+      { kind: 'open', class: 'human', count: 1_200 },
+    ]);
+  });
 });
 
 describe('the list of opens and clicks', () => {
