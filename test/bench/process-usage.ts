@@ -20,6 +20,20 @@ export async function cpuSeconds(pids: readonly number[]): Promise<number> {
   return ticks / TICKS_PER_SECOND;
 }
 
+/** Seconds of processor time of the whole machine, whoever took them, and those the host gave to others; 0 without /proc. */
+export async function machineSeconds(): Promise<{ busy: number; stolen: number }> {
+  const first = (await readFile('/proc/stat', 'utf8').catch(() => '')).split('\n', 1)[0] ?? '';
+  // proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal.
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0, steal = 0] = first
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return {
+    busy: (user + nice + system + irq + softIrq) / TICKS_PER_SECOND,
+    stolen: steal / TICKS_PER_SECOND,
+  };
+}
+
 /** Resident memory in MB; 0 without /proc. */
 export async function residentMb(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
