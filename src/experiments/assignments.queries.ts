@@ -9,6 +9,8 @@ interface Row {
   test: string;
   terms: ExperimentTerms;
   decided: string | null;
+  /** Why nobody has won. */
+  because: string | null;
   period: number;
   shares: Shares;
   /** In this test, and in the last one at the same step. */
@@ -28,7 +30,8 @@ export async function loadAssignments(
   const found: (Assignment | null)[] = asks.map(() => null);
   if (asks.length === 0) return found;
   const rows: Row[] = await manager.query(
-    `select u.place::int as place, x.id, x.test, x.terms, x.verdict ->> 'arm' as decided, p.period, p.shares,
+    `select u.place::int as place, x.id, x.test, x.terms, x.verdict ->> 'arm' as decided, x.verdict ->> 'because' as because,
+       p.period, p.shares,
        case when a.arm is not null then jsonb_build_object('arm', a.arm, 'period', a.period) end as own, o.arm as before
      from unnest($1::text[], $2::bigint[]) with ordinality as u (key, subscriber_id, place)
      join experiment x on x.key = u.key
@@ -48,7 +51,11 @@ export async function loadAssignments(
 
 function assignmentOf(row: Row, subscriberId: string): Assignment {
   const { id: experimentId, test, terms, decided, period, shares, own, before } = row;
-  if (own !== null) return { experimentId, ...own, carried: false, isNew: false };
+  if (own !== null) {
+    const harmless = armInsteadOf(own.arm, row);
+    if (harmless === null) return { experimentId, ...own, carried: false, isNew: false };
+    return { experimentId, arm: harmless, period: own.period, carried: true, isNew: true };
+  }
   const kept = before !== null && isArm(terms, before);
   if (kept) return { experimentId, arm: before, period, carried: true, isNew: true };
   // Nobody is drawn any more, so there is nothing to write down.
@@ -57,11 +64,24 @@ function assignmentOf(row: Row, subscriberId: string): Assignment {
   return { experimentId, arm, period, carried: false, isNew: true };
 }
 
+/** Of an arm that broke a guard rail: the first of those that keep to them. Null for every other arm. */
+function armInsteadOf(arm: string, { terms, decided, because, shares }: Row): string | null {
+  const place = terms.arms.findIndex(({ key }) => key === arm);
+  if (place < 0) return null;
+  // The verdict names the one arm that is left.
+  if (decided !== null) return because === 'guard_rails' && arm !== decided ? decided : null;
+  if (shares[place] !== 0) return null;
+  return terms.arms.find((_, other) => (shares[other] ?? 0) > 0)?.key ?? null;
+}
+
 function isArm({ arms, holdoutBps }: ExperimentTerms, arm: string): boolean {
   return arms.some(({ key }) => key === arm) || (arm === HOLDOUT && holdoutBps > 0);
 }
 
-/** In the transaction that moves the people on: they keep their arm from here on. The first of two at once is kept. */
+/**
+ * In the transaction that moves the people on: they keep their arm from here on. The first of two at once is kept. Who was
+ * drawn for an arm that has been stopped since, and had no mail of it yet, is given another and counts for neither.
+ */
 export async function storeAssignments(
   manager: EntityManager,
   people: readonly NewAssignment[],
@@ -70,8 +90,11 @@ export async function storeAssignments(
   if (people.length === 0) return;
   await manager.query(
     `insert into experiment_assignment (experiment_id, subscriber_id, arm, period, enrollment_id, carried, assigned_at)
-     select u.*, $7 from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::bigint[], $6::boolean[]) as u
-     on conflict do nothing`,
+     select distinct on (u.test, u.person) u.*, $7
+     from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::bigint[], $6::boolean[])
+       as u (test, person, arm, period, enrollment, carried) order by u.test, u.person, u.enrollment
+     on conflict (experiment_id, subscriber_id) do update set arm = excluded.arm, carried = true
+       where excluded.carried and experiment_assignment.enrollment_id = excluded.enrollment_id`,
     [
       people.map(({ experimentId }) => experimentId),
       people.map(({ subscriberId }) => subscriberId),

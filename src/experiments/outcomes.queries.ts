@@ -22,6 +22,19 @@ function anyMail({ paths }: ExperimentTerms, { join = '', where }: { join?: stri
 }
 
 /**
+ * Who was lost on the way to a mail that comes at the arm's own time: it was planned and has not left, or they still stand
+ * at its step though their time is over. Who left the sequence, or has a pause, was not.
+ */
+function lost(terms: ExperimentTerms): string {
+  const unsent = { where: `m.state not in ('accepted', 'unknown')` };
+  const stands = terms.paths === undefined ? `or (e.status = 'active' and e.step_key = x.step_key)` : '';
+  return `(not ${anyMail(terms, SENT)} and exists (
+    select 1 from enrollment e join subscriber s on s.id = e.subscriber_id
+    where e.id = a.enrollment_id and e.status <> 'exited' and s.status = 'active' and s.paused_until is null
+      and (${anyMail(terms, unsent)} ${stands})))`;
+}
+
+/**
  * Called by experiments.decide, hourly; locks nothing. People are all who came up to one moment, those without mail too:
  * arms can only be compared as they were drawn. Clicks by `message_dedupe_key_key` and `tracking_event_message`, orders
  * by `conversion_subscriber`.
@@ -35,7 +48,7 @@ export async function countOutcomes(
   return manager.query(
     `with person as (
        select a.arm, a.period, ${value} as value,
-         ${anyMail(terms, SENT)} as reached
+         ${terms.isTimed ? `not ${lost(terms)}` : anyMail(terms, SENT)} as reached
        from experiment_assignment a join experiment x on x.id = a.experiment_id
        where a.experiment_id = $1 and not a.carried and a.assigned_at <= $2::timestamptz - $3 * interval '1 second'),
      sums as (

@@ -10,6 +10,7 @@ export interface OutcomeRow {
   arm: string;
   period: number;
   people: number;
+  /** As a `Cohort` has it. */
   reached: number;
   /** People by what they brought, without those who brought nothing. */
   outcomes: { value: number; count: number }[];
@@ -151,7 +152,7 @@ export function cohortsOf({ terms, periods, outcomes }: Evidence): Cohort[] {
         period,
         shares: periods[period] ?? [],
         people,
-        reached: terms.isTimed ? people : reached,
+        reached,
         outcomes: brought.map(({ value, count }) => ({ value: Math.min(1, value / unit), count })),
       },
     ];

@@ -26,7 +26,10 @@ export interface Cohort {
   shares: Shares;
   /** Those whose time to act is over; nobody else is here. */
   people: number;
-  /** Those of them who are compared with the shares: who had the mail, or `people` where arms differ in their timing. */
+  /**
+   * Those of them who are compared with the shares: who had the mail. Where arms differ in their timing, all but those whom
+   * the mail of their arm should have come to and did not: more of those who wait longer leave before it.
+   */
   reached: number;
   /**
    * What they brought: 1 for a click, for money its part of the cap, at most 1. Equal values are counted together, and

@@ -75,6 +75,57 @@ describe('a split test that is stopped by hand, or explained', () => {
     expect(await t.shown()).toMatchObject({ decision: { kind: 'stopped' } });
   });
 
+  it('believes no result of a test of times either when an arm has lost its people; who left before their mail is no loss', async () => {
+    await t.publish(
+      t.step('judge: clicks, within: 24 hours, arms: [{ key: a, delay: 1 hour }, { key: b, delay: 2 days }]'),
+    );
+    await t.join(600);
+    // A third of those who wait longer leave in the meantime.
+    await t.db.query(
+      `update enrollment e set status = 'exited', exit_reason = 'unsubscribed' from experiment_assignment a
+       where a.enrollment_id = e.id and a.arm = 'b' and a.subscriber_id % 3 = 0`,
+    );
+    t.clock.advance(2 * 86_400_000);
+    await t.run();
+    await t.db.query(`update message set state = 'accepted', accepted_at = $1`, [t.clock.now()]);
+    t.clock.advance(8 * 86_400_000);
+    await t.decideNow();
+    expect(await t.shown()).toMatchObject({ sampleRatio: { mismatch: false } });
+    const lost = `a.enrollment_id = m.enrollment_id and a.arm = 'b' and a.subscriber_id % 3 > 0`;
+    await t.db.query(`update message m set state = 'rejected' from experiment_assignment a where ${lost}`);
+    await t.decideNow();
+    expect(await t.shown()).toMatchObject({ sampleRatio: { mismatch: true } });
+  });
+
+  it('sends nobody an arm that was stopped for harm, also who was drawn for it before', async () => {
+    await t.publish(
+      t.step(
+        'judge: clicks, within: 24 hours, guardRails: { unsubscribes: 1% }, arms: [{ key: a, delay: 1 hour }, { key: b, delay: 2 days, subject: Angry }]',
+      ),
+    );
+    const people = await t.join(200);
+    const subjects = async (): Promise<Record<string, number>> => {
+      const rows: { subject: string; people: number }[] = await t.db.query(
+        `select e.subject, count(*)::int as people from message m join email_template e on e.id = m.email_template_id group by 1`,
+      );
+      return Object.fromEntries(rows.map(({ subject, people: count }) => [subject, count]));
+    };
+    const { b = 0 } = await t.arms();
+    await t.db.query(
+      `insert into consent_event (subscriber_id, kind, purpose, at)
+       select subscriber_id, 'withdrawn', 'marketing', assigned_at from experiment_assignment where arm = 'b' and subscriber_id % 4 = 0`,
+    );
+    await t.decideNow();
+    expect(await t.shown()).toMatchObject({ decision: { because: 'guard_rails', arm: 'a' } });
+    t.clock.advance(2 * 86_400_000);
+    await t.run();
+    const sent = await subjects();
+    expect([b > 50, sent['Angry'], Object.values(sent)]).toEqual([true, undefined, [people.length]]);
+    expect(await t.arms()).toEqual({ a: people.length });
+    const counted: unknown[] = await t.db.query('select 1 from experiment_assignment where not carried');
+    expect(counted).toHaveLength(people.length - b);
+  });
+
   it('goes on with the control when it is stopped without a winner', async () => {
     await t.publish(t.step(`judge: clicks, ${SUBJECTS}`));
     const answer = await t.post(`/api/v1/experiments/${String((await t.shown())['id'])}/stop`, { arm: null });
