@@ -10,12 +10,14 @@ export { ADVANCE_DUE } from './enrolling.service.js';
 
 /** More than may be under way at once, and what a process that has just begun looks at. */
 const LATEST_WITHDRAWALS = 100_000;
+const LATEST_BOUNCES = 10_000;
 
 /** Who is in which sequence: what other modules ask and tell. Owns `enrollment` and its step and offer records. */
 @Injectable()
 export class EnrollmentsService {
   /** The newest entry of `consent_event` when it was last looked at. */
   #lookedTo: string | null = null;
+  #bouncesLookedTo: string | null = null;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -98,6 +100,28 @@ export class EnrollmentsService {
     this.#lookedTo = latest?.id ?? null;
     for (const { id } of rows)
       await this.dataSource.transaction(async (manager) => this.exitOnUnsubscribe(manager, id));
+    await this.exitGivenUp();
+  }
+
+  /** As `exitLeft`, of those whose address was given up for a bounce or a complaint; by the primary key of `bounce`. */
+  private async exitGivenUp(): Promise<void> {
+    const [latest]: { id: string | null }[] = await this.dataSource.query('select max(id) as id from bounce');
+    const rows: { id: string; status: string }[] = await this.dataSource.query(
+      `select distinct s.id, s.status from bounce b join subscriber s on s.id = b.subscriber_id
+         join enrollment e on e.subscriber_id = s.id and e.status = 'active'
+       where b.id > least($2::bigint, (select max(id) - $1::int from bounce)) and s.status in ('bounced', 'complained')
+       order by 1`,
+      [LATEST_BOUNCES, this.#bouncesLookedTo],
+    );
+    this.#bouncesLookedTo = latest?.id ?? null;
+    for (const { id, status } of rows)
+      await this.dataSource.transaction(async (manager) =>
+        this.reactions.leave(manager, {
+          subscriberId: id,
+          funnelKey: null,
+          reason: `subscriber is ${status}`,
+        }),
+      );
   }
 
   /** The person does not want this funnel's mails any more, but others'. */

@@ -180,11 +180,15 @@ export class PeopleMovesService {
       mode,
     }: Target & { sequenceId: string; after: string; mode: MoveMode },
   ): Promise<Row[]> {
-    return manager.query(
-      `${ROWS} e.sequence_id = $1 and e.version_id <> $2 and e.id > $3 and ${movable(to)}
+    const locked: { id: string }[] = await manager.query(
+      `select e.id from enrollment e where e.sequence_id = $1 and e.version_id <> $2 and e.id > $3 and ${movable(to)}
        order by e.id limit ${PAGE} for update of e`,
       [sequenceId, versionId, after, mode.kind === 'catch-up' ? mode.since : null],
     );
+    // What is done is read by a statement of its own: the one that waited for a worker's lock would see where the worker
+    // has put people, but none of the steps it has run for them, and they would run again.
+    const ids = locked.map(({ id }) => id);
+    return manager.query(`${ROWS} e.id = any ($1::bigint[]) order by e.id`, [ids]);
   }
 
   private async place(

@@ -1,6 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { Wake } from '../infra/jobs/wake.js';
+import { EXIT_LEFT } from './leave.service.js';
 import type { Suppression } from './subscriber.js';
 import { lockSubscriber } from './subscribers.queries.js';
 import { nextStatus } from './subscription-status.js';
@@ -13,6 +15,7 @@ const EVENTS = { hard_bounce: 'bounce', complaint: 'complain' } as const;
 export class UndeliverableService {
   constructor(
     private readonly suppressions: SuppressionsService,
+    private readonly wake: Wake,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -37,5 +40,6 @@ export class UndeliverableService {
       status,
       this.clock.now(),
     ]);
+    await this.wake.notify(manager, EXIT_LEFT);
   }
 }

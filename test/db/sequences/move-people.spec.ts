@@ -163,6 +163,35 @@ describe('a sequence that is edited while people are in it', () => {
     });
   });
 
+  it('runs no step again that a worker ran while the move waited for it', async () => {
+    const mark = '- { key: mark, tag: marked, delay: 1 day }';
+    await t.publish(`${mail('a')}\n${mark}\n${mail('b')}`);
+    const id = await t.person('reader@example.com');
+    await t.enroll(id);
+    await days(6, 6);
+    await t.publish(`${mail('a')}\n${mail('b')}\n${mark}`);
+    const worker = t.db.createQueryRunner();
+    await worker.startTransaction();
+    await worker.query(
+      `with moved as (update enrollment set step_key = 'b', next_at = next_at + interval '1 day' where subscriber_id = $1 returning id)
+       insert into enrollment_step (enrollment_id, step_key, outcome, at) select id, 'mark', 'ran', $2 from moved`,
+      [id, t.clock.now()],
+    );
+    const answer = move({ mode: 'forward-only', dryRun: false });
+    const isWaiting = async (): Promise<boolean> => {
+      const waiting: unknown[] = await t.db.query(
+        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+      );
+      return waiting.length > 0;
+    };
+    expect(await becomesTrue(isWaiting, 10_000)).toBe(true);
+    await worker.commitTransaction();
+    await worker.release();
+    // Behind the mark, which is the last step now; as the move first saw them, the mark was still to come.
+    expect((await answer).body).toMatchObject({ people: 1, moves: [{ from: 'b', to: null, people: 1 }] });
+    expect(await t.place(id)).toMatchObject({ status: 'completed' });
+  });
+
   it('catches up with people who finished within the window, too', async () => {
     await t.publish(steps('a', 'b'));
     const id = await t.person('reader@example.com');

@@ -1,6 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { OffersService } from '../../../src/offers/offers.service.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
+import { UndeliverableService } from '../../../src/subscribers/undeliverable.service.js';
 import { openCourse, type Course } from './course.js';
 
 /** Monday 5 January 2026, 09:00 UTC is when each test begins. */
@@ -20,6 +23,33 @@ describe('the steps of a sequence', () => {
     return id;
   };
   const mail = (key: string, more = ''): string => `- { key: ${key}, email: emails/story${more} }`;
+
+  it.each([
+    ['hard_bounce', 'bounced', 'hard'],
+    ['complaint', 'complained', 'complaint'],
+  ] as const)(
+    'leave at once after a %s, whenever their next step is due',
+    async (reason, status, verdict) => {
+      const id = await begin(`${mail('one')}
+${mail('two', ', delay: 30 days')}`);
+      const get = <T>(token: new (...given: never[]) => T): T => t.test.app.get<T>(token, { strict: false });
+      const addressHash = get(SuppressionsService).hash('reader@example.com');
+      await t.db.transaction(async (manager) => {
+        await manager.query(
+          `insert into bounce (dedupe_key, subscriber_id, address_hash, verdict, reason, source, trusted, received_at)
+         values ($1::bigint::text, $1, $2, $3, 'test', 'smtp', true, now())`,
+          [id, addressHash, verdict],
+        );
+        await get(UndeliverableService).giveUp(manager, reason, {
+          addressHash,
+          subscriberId: id,
+          source: 'webhook',
+        });
+      });
+      await get(JobRunner).run('sequences.exit-left');
+      expect(await t.place(id)).toMatchObject({ status: 'exited', reason: `subscriber is ${status}` });
+    },
+  );
 
   it('wait for a while, and until an hour, before what follows', async () => {
     const id = await begin(`
