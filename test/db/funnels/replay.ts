@@ -45,6 +45,8 @@ export class Replay {
   constructor(
     private readonly test: TestApp,
     private readonly order: SimulationOrder,
+    /** How much later than what is due the workers come. */
+    private readonly lateMs = 0,
   ) {
     this.broadcasts = new ReplayedBroadcasts(test, order, this.#plans);
   }
@@ -104,6 +106,7 @@ export class Replay {
         await this.act(person, entry);
       }
       if ((await this.nextPauseEnd()) <= now) await this.get(PausesService).endDue();
+      this.test.clock.set(new Date(now + this.lateMs));
       await this.settle();
       await this.noteWaits();
     }

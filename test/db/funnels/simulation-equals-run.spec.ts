@@ -19,7 +19,7 @@ import { ImportsService } from '../../../src/imports/imports.service.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 import { Dice } from '../../support/dice.js';
-import { accountOfRun, accountOfSimulation } from './accounts.js';
+import { accountOfRun, accountOfSimulation, type Account } from './accounts.js';
 import { randomScenario, type Scenario } from './random-funnels.js';
 import { Replay } from './replay.js';
 
@@ -76,6 +76,53 @@ personas:
     try {
       const [simulated] = await expectSame(order, [files[0].text]);
       expect(simulated?.decision).toMatchObject({ verdict: 'winner', arm: 'b' });
+    } finally {
+      await clear(test);
+    }
+  });
+
+  it('and a real run whose workers come seconds late have the same minute for every step with an hour', async () => {
+    const main = courseText('main', [
+      { key: 'one', email: 'emails/story', delay: '1 day', at: '09:30' },
+      { key: 'told', tag: 'told' },
+      { key: 'two', email: 'emails/story', at: '09:30' },
+      { key: 'three', email: 'emails/story', delay: '24 hours', at: '09:30' },
+      { key: 'gone', email: 'emails/story', delay: '1 week', expires: '2026-03-05' },
+      {
+        ...{ key: 'four', email: 'emails/story' },
+        split: {
+          judge: 'clicks',
+          arms: [
+            { key: 'a', at: '09:30' },
+            { key: 'b', delay: '24 hours', at: '09:30' },
+          ],
+        },
+      },
+    ]);
+    const side = courseText('side', [{ key: 'first', email: 'emails/story', at: '09:30' }], {
+      enterOn: [{ tag: 'told' }],
+    });
+    const start = new Date('2026-03-02T09:00:00Z');
+    const files: [NamedText, NamedText] = [
+      { name: 'main', text: main },
+      { name: 'side', text: side },
+    ];
+    const personas =
+      'personas: [{ name: reader, count: 3, timeZone: [UTC, Asia/Kolkata, America/New_York] }]';
+    const wishes = { start, days: 9, now: start };
+    const order = simulationFromFiles(files, { name: 'personas', text: personas }, wishes);
+    const replay = new Replay(test, order, 3_000);
+    try {
+      await replay.enterAll();
+      const people = simulatePeople({ ...order, personId: (name, number) => replay.idOf(name, number) });
+      await replay.run([main, side], people);
+      const byMinute = ({ mails, steps }: Pick<Account, 'mails' | 'steps'>): string[] =>
+        [...mails, ...steps].map((line) => `${line.slice(0, 16)} ${line.slice(25)}`);
+      for (const person of people) {
+        const simulated = byMinute(accountOfSimulation(person, order));
+        expect(byMinute(await accountOfRun(test, replay, person))).toEqual(simulated);
+        expect(simulated).toHaveLength(7);
+      }
     } finally {
       await clear(test);
     }
@@ -307,6 +354,15 @@ personas:
     }
   }
 });
+
+function courseText(funnel: string, steps: object[], more: object = {}): string {
+  return stringify({
+    ...{ funnel, title: funnel },
+    sender: { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' },
+    form: { slug: funnel, headline: 'Get it', consent: 'Send it to me', optIn: 'single' },
+    sequence: { ...more, steps },
+  });
+}
 
 async function clear(test: TestApp): Promise<void> {
   await test.dataSource.query(
