@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { Audience } from '../broadcasts/audience.js';
-import type { Broadcast, BroadcastChoices } from '../broadcasts/broadcast.js';
+import { USUAL_PRIORITY, type Broadcast, type BroadcastChoices } from '../broadcasts/broadcast.js';
 import { broadcastBody } from '../broadcasts/broadcasts.schemas.js';
 import { armKey, type Split } from '../broadcasts/split.js';
 import { DomainError } from '../values/domain-error.js';
@@ -26,6 +26,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   senderEmail: 'Use a complete email address, such as ada@example.com.',
   senderPostalAddress: 'Give the postal address; the law asks for it in every newsletter.',
   topic: 'Use lower-case letters, digits and hyphens, such as news, or leave it empty.',
+  priority: 'Use a whole number from 1 to 9, or leave it empty for 5.',
   'arms.0.subject': 'Give at least two arms, each with another subject or another mail.',
   testPercent: 'Use a whole number from 1 to 90.',
   waitHours: 'Use a number of hours up to 168, such as 4 or 0.5.',
@@ -74,12 +75,16 @@ export function newBroadcast({ sender, mails }: BroadcastChoices): BroadcastType
 
 /** The form of a draft. */
 export function typedOfBroadcast(
-  broadcast: Pick<Broadcast, 'title' | 'template' | 'subject' | 'audience' | 'sender' | 'topic' | 'split'>,
+  broadcast: Pick<
+    Broadcast,
+    'title' | 'template' | 'subject' | 'audience' | 'sender' | 'topic' | 'split' | 'priority'
+  >,
 ): BroadcastTyped {
-  const { title, template, subject, audience, sender, topic, split } = broadcast;
+  const { title, template, subject, audience, sender, topic, split, priority } = broadcast;
   const filter = 'everybody' in audience || 'resendOf' in audience ? {} : audience;
   return {
     ...{ title: [title], template: [template], subject: [subject ?? ''], topic: [topic ?? ''] },
+    priority: [priority === USUAL_PRIORITY ? '' : String(priority)],
     ...senderTyped(sender),
     audience: ['everybody' in audience ? 'everybody' : 'some'],
     segmentsAny: filter.segments?.any ?? [],
@@ -111,6 +116,7 @@ export function readBroadcast(
     },
     topic: one(typed, 'topic') || null,
     expiresAt: before?.expiresAt?.toISOString() ?? null,
+    priority: Number(one(typed, 'priority') || USUAL_PRIORITY),
     split: one(typed, 'split') === 'on' ? splitOf(typed) : null,
   });
   if (read.success) return read.data;
@@ -221,6 +227,7 @@ export function broadcastFormPage(
     title: field('title', 'Name of your own'),
     subject: field('subject', 'Subject'),
     topic: field('topic', 'Topic'),
+    priority: field('priority', 'Priority'),
     mails: chosen('template', mails),
     templateError: errors['template'] ?? null,
     audience: one(typed, 'audience'),

@@ -143,7 +143,8 @@ export async function conditionsUnmet(
   { audience, segments, startedAt }: Chosen & { startedAt: Date | null },
 ): Promise<string[]> {
   const inSegments = segments === null ? null : segmentCondition(audience, segments);
-  const options = { definitions: await fieldDefinitions(db), now: startedAt ?? new Date(0) };
+  const definitions = await fieldDefinitions(db);
+  const options = { definitions, now: startedAt ?? new Date(0), ...(startedAt && { asOf: startedAt }) };
   const parts = audienceParts(
     audience,
     2,

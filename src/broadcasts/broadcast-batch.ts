@@ -54,7 +54,7 @@ function armFor({ id, split }: Broadcast, subscriberId: string): number | null {
 }
 
 function sharedOf(broadcast: Broadcast): SharedMail[] {
-  const { id, templateId, sender, scheduledAt, createdAt, expiresAt, armTemplateIds } = broadcast;
+  const { id, templateId, sender, scheduledAt, createdAt, expiresAt, armTemplateIds, priority } = broadcast;
   const mail: SharedMail = {
     class: 'marketing',
     kind: 'broadcast',
@@ -64,6 +64,7 @@ function sharedOf(broadcast: Broadcast): SharedMail[] {
     templateId,
     data: {},
     sender,
+    priority,
     // Not the present: a broadcast that is late because nothing ran meets the rule for overdue mails.
     dueAt: scheduledAt ?? createdAt,
     ...(expiresAt === null ? {} : { expiresAt }),

@@ -7,11 +7,18 @@ export function toJson(
   arms: readonly ArmFigures[] | null = null,
 ): Record<string, unknown> {
   const { id, key, title, template, subject, audience, sender, state, stateReason } = broadcast;
-  const { resendOf, resentBy } = broadcast;
+  const { resendOf, resentBy, priority } = broadcast;
   const { scheduledAt, expiresAt, startedAt, plannedAt, endedAt, createdAt } = broadcast;
   return {
     ...{ id, key, title, template, subject, split: splitJson(broadcast, arms), audience, sender },
-    ...{ topic: topicOf(broadcast), state, stateReason, scheduledAt, timing: timingJson(broadcast) },
+    ...{
+      topic: topicOf(broadcast),
+      priority,
+      state,
+      stateReason,
+      scheduledAt,
+      timing: timingJson(broadcast),
+    },
     ...{ resendOf, resentBy, expiresAt, startedAt, plannedAt, endedAt, createdAt },
   };
 }

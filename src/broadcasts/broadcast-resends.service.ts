@@ -45,6 +45,7 @@ export class BroadcastResends {
             templateId,
             sender,
             topic: topicOf(first),
+            priority: first.priority,
             key: null,
             expiresAt: null,
             resendOf: id,

@@ -7,6 +7,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import type { Broadcast } from './broadcast.js';
 import { nextState, type BroadcastAction } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
+import { EXPIRY_MARGIN_MS, shiftAfterPause } from './timing.js';
 
 const BATCH = 2_000;
 const HOUR_MS = 3_600_000;
@@ -60,7 +61,12 @@ export class BroadcastUpkeep {
 
   /** What was held during a pause. The claim may hold a few more after the resumption, so each run looks again. */
   async afterPause(id: string, goesOn: () => boolean): Promise<void> {
-    while (goesOn() && (await this.mails.release(id, BATCH)) === BATCH);
+    const firstDueAt = await this.mails.firstHeld(id);
+    const broadcast = firstDueAt === null ? null : await this.queries.find(id);
+    if (broadcast === null) return;
+    const shiftMs = shiftAfterPause(broadcast, { firstDueAt, now: this.clock.now() });
+    const batch = { limit: BATCH, shiftMs, marginMs: EXPIRY_MARGIN_MS };
+    while (goesOn() && (await this.mails.release(id, batch)) === BATCH);
   }
 
   async cancelRest(id: string, goesOn: () => boolean): Promise<void> {

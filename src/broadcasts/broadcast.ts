@@ -18,6 +18,8 @@ export interface Broadcast extends BroadcastProgress {
   audience: Audience;
   sender: Sender;
   topic: string | null;
+  /** Of mails that are due at once: 1 goes first, 5 is usual, 9 last. */
+  priority: number;
   stateReason: string | null;
   /** When it begins: its audience is frozen then, and no mail is due before. */
   scheduledAt: Date | null;
@@ -60,8 +62,12 @@ export interface BroadcastDraft {
   audience: Audience;
   sender: Sender;
   topic: string | null;
+  priority?: number | undefined;
   expiresAt: Date | null;
 }
+
+/** As of a mail of a sequence that says nothing else. */
+export const USUAL_PRIORITY = 5;
 
 /** Topic of a broadcast that names neither a topic nor a funnel: readers can opt out of these as of any other. */
 const DEFAULT_TOPIC = 'news';

@@ -11,7 +11,7 @@ import {
   segmentCondition,
   segmentsOf,
 } from './audience.js';
-import type { Broadcast, BroadcastDraft } from './broadcast.js';
+import { USUAL_PRIORITY, type Broadcast, type BroadcastDraft } from './broadcast.js';
 import type { Recipients } from './broadcast-batch.js';
 import type { PublishedWords } from './split.js';
 import type { BroadcastState } from './broadcast-status.js';
@@ -30,7 +30,7 @@ const BROADCAST = `select b.id, b.key, b.title, t.key as template, b.subject, b.
     b.topic_key as topic, b.state, b.state_reason as "stateReason", b.scheduled_at as "scheduledAt", b.expires_at as "expiresAt",
     b.cursor_subscriber_id as cursor, b.audience_last_id as "lastSubscriberId", b.planned_count::int as planned, b.segments,
     b.timing, b.split, b.arm_template_ids as "armTemplateIds", b.decide_at as "decideAt", b.decision,
-    b.resend_of as "resendOf", (select r.id from broadcast r where r.resend_of = b.id and r.state <> 'cancelled') as "resentBy",
+    b.resend_of as "resendOf", b.priority, (select r.id from broadcast r where r.resend_of = b.id and r.state <> 'cancelled') as "resentBy",
     b.without_zone_count::int as "withoutZone", b.hour_passed_count::int as "hourPassed",
     b.created_at as "createdAt", b.started_at as "startedAt", b.planned_at as "plannedAt", b.ended_at as "endedAt"
   from broadcast b join email_template t on t.id = b.email_template_id`;
@@ -63,12 +63,13 @@ export class BroadcastsQueries {
       audience,
       sender,
       topic,
+      priority = USUAL_PRIORITY,
       expiresAt,
     } = draft;
     await this.segments.conditionsOf(segmentsOf(audience), manager);
     const rows: { id: string }[] = await manager.query(
-      `insert into broadcast (title, email_template_id, audience, sender, topic_key, expires_at, created_at, key, subject, split, resend_of)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict (key) do nothing returning id`,
+      `insert into broadcast (title, email_template_id, audience, sender, topic_key, expires_at, created_at, key, subject, split, resend_of, priority)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict (key) do nothing returning id`,
       [
         title,
         templateId,
@@ -81,6 +82,7 @@ export class BroadcastsQueries {
         subject,
         jsonOrNull(split),
         draft.resendOf ?? null,
+        priority,
       ],
     );
     if (rows[0]) return rows[0].id;
@@ -94,10 +96,11 @@ export class BroadcastsQueries {
     draft: BroadcastDraft & { templateId: string },
   ): Promise<void> {
     const { title, templateId, subject = null, split = null, audience, sender, topic, expiresAt } = draft;
+    const { priority = USUAL_PRIORITY } = draft;
     await this.segments.conditionsOf(segmentsOf(audience), manager);
     await manager.query(
       `update broadcast set title = $2, email_template_id = $3, audience = $4, sender = $5, topic_key = $6, expires_at = $7, subject = $8,
-         split = $9
+         split = $9, priority = $10
        where id = $1 and state = 'draft'`,
       [
         id,
@@ -109,6 +112,7 @@ export class BroadcastsQueries {
         expiresAt,
         subject,
         jsonOrNull(split),
+        priority,
       ],
     );
   }
@@ -197,7 +201,8 @@ export class BroadcastsQueries {
 
   /**
    * Recipients behind `after`, in the order of their ids. What segments say of time counts from the start, and who confirms,
-   * is tagged or comes into a funnel after it is too late, also when a pause has kept planning waiting. Readers who want
+   * is tagged, buys, clicks or comes into a list or a funnel after it is too late, also when a pause has kept planning
+   * waiting. Fields, and what was taken away since, are read as they are when the batch is planned. Readers who want
    * a pause are among them: their mail is suppressed when it comes up, unless the pause is over by then. No lock.
    * Served by the primary key of `subscriber`.
    */
@@ -255,7 +260,7 @@ export class BroadcastsQueries {
   ): Promise<SqlCondition> {
     const inSegments = segmentCondition(audience, segments);
     if (inSegments === null) return compileAudience(audience, first, null, now);
-    const compiler = await this.segments.compiler(now === null ? {} : { now });
+    const compiler = await this.segments.compiler(now === null ? {} : { now, asOf: now });
     return compileAudience(audience, first, (from) => compiler(inSegments, from), now);
   }
 

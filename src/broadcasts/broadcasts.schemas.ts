@@ -4,6 +4,7 @@ import { pageOf } from '../infra/http/page.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { canonicalTimeZone, isTimeZone } from '../values/zoned-time.js';
 import { audienceSchema } from './audience.js';
+import { USUAL_PRIORITY } from './broadcast.js';
 import { BROADCAST_STATES } from './broadcast-status.js';
 import { splitSchema, subjectSchema, templateSchema } from './split.js';
 import { IF_PASSED, isLocalReading, type BroadcastTiming } from './timing.js';
@@ -42,6 +43,11 @@ const key = z
       'A name of your own. Writing one with a key that is taken gives the broadcast that has it, unchanged.',
   });
 
+const priority = z.number().int().min(1).max(9).meta({
+  description:
+    'Of mails that are due at once, of sequences too, and of those that the frequency cap lets through: 1 goes first, 5 is usual, 9 last.',
+});
+
 export const broadcastBody = z.strictObject({
   key: key.default(null),
   title,
@@ -51,6 +57,7 @@ export const broadcastBody = z.strictObject({
   audience: audienceSchema,
   sender: senderSchema,
   topic: topic.default(null),
+  priority: priority.default(USUAL_PRIORITY),
   expiresAt: expiresAt.default(null),
 });
 
@@ -63,6 +70,7 @@ export const broadcastChange = z
     audience: audienceSchema.optional(),
     sender: senderSchema.optional(),
     topic: topic.optional(),
+    priority: priority.optional(),
     expiresAt: expiresAt.optional(),
   })
   .refine((change) => Object.keys(change).length > 0, 'name at least one field to change');
@@ -197,6 +205,7 @@ const broadcastResponse = z.object({
   audience: z.record(z.string(), z.unknown()),
   sender: z.object({ name: z.string(), email: z.string(), postalAddress: z.string() }),
   topic: z.string(),
+  priority: z.number().int(),
   state: z.enum(BROADCAST_STATES),
   stateReason: z.string().nullable(),
   scheduledAt: z.string().nullable(),

@@ -39,6 +39,8 @@ export interface MailTime {
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
+/** A mail that is due so long before it expires can be sent. */
+export const EXPIRY_MARGIN_MS = 300_000;
 const DAY_MS = 86_400_000;
 /** No clock on earth is further ahead or further behind. */
 const FARTHEST_EAST_MS = 14 * HOUR_MS;
@@ -167,6 +169,29 @@ export function mailTime(
 export function spreadOffsetMs(position: number, spreadMinutes: number): number {
   const place = (position * GOLDEN) % 1;
   return Math.floor(place * spreadMinutes * MINUTE_MS);
+}
+
+/**
+ * How much later than planned those mails go that came up in a pause, in milliseconds: a spread stays one, counted from the
+ * end of the pause, beside those whose time is still to come. `firstDueAt`: of the first of them.
+ */
+export function shiftAfterPause(
+  { timing }: { timing: BroadcastTiming | null },
+  { firstDueAt, now }: { firstDueAt: Date | null; now: Date },
+): number {
+  if (firstDueAt === null || (timing?.spreadMinutes ?? 0) === 0) return 0;
+  return Math.max(0, now.getTime() - firstDueAt.getTime());
+}
+
+/** Not behind its expiry by the shift: it is better sooner than never. As `BroadcastMailsQueries.release`. */
+export function dueAfterPause(
+  { dueAt, expiresAt }: { dueAt: Date; expiresAt: Date | null },
+  shiftMs: number,
+): Date {
+  const later = dueAt.getTime() + shiftMs;
+  const latest =
+    expiresAt === null ? later : Math.max(dueAt.getTime(), expiresAt.getTime() - EXPIRY_MARGIN_MS);
+  return new Date(Math.min(later, latest));
 }
 
 /** The first instant from `from` on at which the clock shows the same time of day, on a later day. */

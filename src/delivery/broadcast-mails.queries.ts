@@ -81,13 +81,30 @@ export class BroadcastMailsQueries {
     await this.wake.notify(manager, SEND_DUE);
   }
 
-  /** Called for a broadcast that goes on after a pause, as `cancel`. Mails held for another reason stay held. */
-  async release(broadcastId: string, limit: number): Promise<number> {
+  /** When the first of the mails that a pause holds was due; null when it holds none. As `cancel`. */
+  async firstHeld(broadcastId: string): Promise<Date | null> {
+    const rows: { at: Date | null }[] = await this.dataSource.query(
+      `select min(due_at) as at from message where broadcast_id = $1 and state = 'held' and state_reason = $2`,
+      [broadcastId, BROADCAST_PAUSED],
+    );
+    return rows[0]?.at ?? null;
+  }
+
+  /**
+   * Called for a broadcast that goes on after a pause, as `cancel`. Mails held for another reason stay held. `shiftMs`: how
+   * much later they are due, but `marginMs` before they expire.
+   */
+  async release(
+    broadcastId: string,
+    { limit, shiftMs, marginMs }: { limit: number; shiftMs: number; marginMs: number },
+  ): Promise<number> {
     const [, count]: [unknown[], number] = await this.dataSource.query(
-      `update message set state = 'ready', state_reason = null
+      `update message set state = 'ready', state_reason = null,
+         due_at = least(due_at + $4 * interval '1 millisecond', case when expires_at is null then 'infinity'::timestamptz
+           else greatest(due_at, expires_at - $5 * interval '1 millisecond') end)
        where id in (select id from message where broadcast_id = $1 and state = 'held' and state_reason = $3
          limit $2 for update skip locked)`,
-      [broadcastId, limit, BROADCAST_PAUSED],
+      [broadcastId, limit, BROADCAST_PAUSED, shiftMs, marginMs],
     );
     return count;
   }

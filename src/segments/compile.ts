@@ -1,3 +1,4 @@
+import { wasSoBy } from './as-of.js';
 import type { FieldDefinition, FieldType } from '../subscribers/field.js';
 import type { SubscriberStatus } from '../subscribers/subscription-status.js';
 import type {
@@ -23,6 +24,12 @@ export interface CompileOptions {
   definitions: ReadonlyMap<string, FieldDefinition>;
   /** What "in the last 30 days" counts from. */
   now: Date;
+  /**
+   * Left out: who they are now. Otherwise what came later does not count: no tag, list, purchase, membership, affiliate,
+   * sequence, funnel, form, mail, opening or click. What was taken away since is gone, and the subscriber's own row and
+   * fields are read as they are: nobody keeps what they were.
+   */
+  asOf?: Date;
   /** Number of the first parameter. */
   first: number;
 }
@@ -75,7 +82,8 @@ function compileNode(condition: Condition, context: Context): string {
   if ('not' in condition) return `not ${compileNode(condition.not, context)}`;
   if (!isOfPeople(condition)) return compilePlain(condition, context);
   const { column, source, where } = peopleOf(condition, context);
-  return `exists (select 1 from ${source} where ${column} = s.id and ${where.join(' and ')})`;
+  const conditions = [...where, ...wasSoBy(condition, context)];
+  return `exists (select 1 from ${source} where ${column} = s.id and ${conditions.join(' and ')})`;
 }
 
 type PlainLeaf =

@@ -95,9 +95,9 @@ export class SegmentsService {
     throw new DomainError('SEGMENT_NOT_FOUND', `There is no segment "${missing}"`, { segment: missing });
   }
 
-  /** Conditions as SQL over `subscriber s`, for batches; counted from now unless the options say otherwise. */
+  /** Conditions as SQL over `subscriber s`, for batches; counted from now, and as of now, unless the options say otherwise. */
   async compiler(
-    options: { now?: Date } = {},
+    options: Partial<Pick<CompileOptions, 'now' | 'asOf'>> = {},
   ): Promise<(conditions: Condition, first: number) => SqlCondition> {
     const all = { ...(await this.ground()), ...options };
     return (conditions, first) => compileConditions(conditions, { ...all, first });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { resendBody, startBody } from '../../broadcasts/broadcasts.schemas.js';
+import { broadcastChange, resendBody, startBody } from '../../broadcasts/broadcasts.schemas.js';
 import { splitSchema, subjectSchema } from '../../broadcasts/split.js';
 import { conditionSchema, type Condition } from '../../segments/condition.js';
 import { tagName } from '../../subscribers/subscribers.schemas.js';
@@ -27,6 +27,7 @@ export const virtualBroadcast = strict({
   ...{ atLocal, fallbackZone, ifPassed, spreadMinutes },
   /** When the owner starts it: the beginning of the simulation when left out, of one that is sent once more the time `at`. */
   startedAt: startText.optional(),
+  priority: broadcastChange.shape.priority,
   expiresAt: startText.optional(),
   tags: strict({ any: tagNames, all: tagNames, none: tagNames }).optional(),
   segments: strict({ any: segmentKeys, none: segmentKeys }).optional(),

@@ -1,5 +1,5 @@
 import { audienceSchema, type Audience } from '../../broadcasts/audience.js';
-import { topicOf, type Broadcast } from '../../broadcasts/broadcast.js';
+import { topicOf, USUAL_PRIORITY, type Broadcast } from '../../broadcasts/broadcast.js';
 import { broadcastBatch, timesAfterTest } from '../../broadcasts/broadcast-batch.js';
 import { timingOf } from '../../broadcasts/broadcasts.schemas.js';
 import {
@@ -11,7 +11,7 @@ import {
   type Split,
 } from '../../broadcasts/split.js';
 import { isRepeated, nextState } from '../../broadcasts/broadcast-status.js';
-import { beginOf } from '../../broadcasts/timing.js';
+import { beginOf, dueAfterPause, shiftAfterPause } from '../../broadcasts/timing.js';
 import type { Condition } from '../../segments/condition.js';
 import { DomainError } from '../../values/domain-error.js';
 import { earliest } from './agenda.js';
@@ -22,8 +22,6 @@ import type { VirtualRun } from './virtual-run.js';
 import { refundedMinor } from './virtual-refunds.js';
 import { isInAudience } from './virtual-segments.js';
 
-/** As the ledger has it. */
-const USUAL_PRIORITY = 5;
 const MINUTE_MS = 60_000;
 /** As `BroadcastMailsQueries.cancel` writes it down. */
 const BROADCAST_CANCELLED = 'broadcast cancelled';
@@ -131,6 +129,7 @@ export class VirtualBroadcasts {
       ...{ id: idOf(key), key, title: key, template: given.email, subject: given.subject ?? null },
       ...{ templateId: labels[0] ?? '', armTemplateIds: split === null ? null : labels, split },
       ...{ audience: audienceOf(given), segments, sender: SENDER, topic: this.topicOfFirst(given) },
+      priority: given.priority ?? USUAL_PRIORITY,
       ...{ state: 'scheduled', stateReason: null, scheduledAt: begins, timing, expiresAt },
       ...{ createdAt: startedBy, startedAt: null, plannedAt: null, endedAt: null, decideAt: null },
       ...{ decision: null, resendOf, resentBy: null, cursor: '0', lastSubscriberId: null },
@@ -227,9 +226,12 @@ export class VirtualBroadcasts {
       for (const { run, mail } of own) if (isOpen(mail)) cancelMail(run, mail, now);
       return;
     }
-    for (const { mail } of own)
-      if (mail.heldFor === 'broadcast')
-        Object.assign(mail, { state: 'ready', heldFor: null, isPutOff: false });
+    const held = own.flatMap(({ mail }) => (mail.heldFor === 'broadcast' ? [mail] : []));
+    const shiftMs = shiftAfterPause(broadcast, { firstDueAt: earliest(held.map(({ dueAt }) => dueAt)), now });
+    for (const mail of held)
+      Object.assign(mail, {
+        ...{ state: 'ready', heldFor: null, isPutOff: false, dueAt: dueAfterPause(mail, shiftMs) },
+      });
     if (!isBegun) {
       const begins = new Date(Math.max(now.getTime(), campaign.beginsAt?.getTime() ?? 0));
       Object.assign(broadcast, { scheduledAt: begins });

@@ -51,6 +51,7 @@ import { ReportsAndHeldMails1765140000000 } from './migrations/1765140000000-rep
 import { CauseOfSignals1765141000000 } from './migrations/1765141000000-cause-of-signals.js';
 import { Resumptions1765149000000 } from './migrations/1765149000000-resumptions.js';
 import { RoomForUpdates1765150000000 } from './migrations/1765150000000-room-for-updates.js';
+import { BroadcastPriority1765150100000 } from './migrations/1765150100000-broadcast-priority.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -107,4 +108,5 @@ export const migrations = [
   CauseOfSignals1765141000000,
   Resumptions1765149000000,
   RoomForUpdates1765150000000,
+  BroadcastPriority1765150100000,
 ];

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { BroadcastPlanner } from '../../../src/broadcasts/broadcast-planner.service.js';
+import type { Audience } from '../../../src/broadcasts/audience.js';
 import { BroadcastsQueries } from '../../../src/broadcasts/broadcasts.queries.js';
 import type { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { OverdueService } from '../../../src/delivery/pacing/overdue.service.js';
@@ -107,25 +108,60 @@ describe('a broadcast', () => {
     expect(taken()).toEqual(['a@example.com', 'ab@example.com']);
   });
 
-  it('leaves out who confirms or is tagged while a pause keeps its planning waiting', async () => {
-    const subscribers = t.app.get(SubscribersService, { strict: false });
-    await tagged('vip@example.com', ['vip']);
-    const unconfirmed = await tagged('unconfirmed@example.com', ['vip']);
-    await t.db.query(`update subscriber set status = 'pending', confirmed_at = null where id = $1`, [
-      unconfirmed,
-    ]);
-    const plain = await t.subscriber('plain@example.com');
-    const id = await started({ audience: { tags: { any: ['vip'] } } });
-    await t.app
-      .get(BroadcastsQueries, { strict: false })
-      .begin(t.db.manager, await broadcasts.get(id), t.clock.now());
+  it.each<[string, Audience]>([
+    ['by tags', { tags: { any: ['vip'] } }],
+    ['by a segment', { segments: { any: ['vips'] } }],
+  ])(
+    'leaves out who confirms or is tagged while a pause keeps its planning waiting: %s',
+    async (_, audience) => {
+      const segments = t.app.get(SegmentsService, { strict: false });
+      if ('segments' in audience)
+        await segments.create({ key: 'vips', title: 'VIPs', conditions: { tag: 'vip' } });
+      const subscribers = t.app.get(SubscribersService, { strict: false });
+      await tagged('vip@example.com', ['vip']);
+      const unconfirmed = await tagged('unconfirmed@example.com', ['vip']);
+      await t.db.query(`update subscriber set status = 'pending', confirmed_at = null where id = $1`, [
+        unconfirmed,
+      ]);
+      const plain = await t.subscriber('plain@example.com');
+      const id = await started({ audience });
+      await t.app
+        .get(BroadcastsQueries, { strict: false })
+        .begin(t.db.manager, await broadcasts.get(id), t.clock.now());
+      await broadcasts.pause(id);
+      t.clock.advance(60_000);
+      await t.db.transaction(async (manager) => subscribers.activate(manager, unconfirmed));
+      await t.db.transaction(async (manager) => subscribers.tag(manager, plain, 'vip'));
+      await broadcasts.resume(id);
+      await planner.run(FOREVER);
+      expect(await broadcasts.get(id)).toMatchObject({ planned: 1 });
+    },
+  );
+
+  it('stays spread after a pause: what came up in it does not go at once', async () => {
+    await people(60);
+    const { id } = await broadcasts.create(draft());
+    await broadcasts.start(id, null, { local: null, spreadMinutes: 360 });
+    await planner.run(FOREVER);
     await broadcasts.pause(id);
-    t.clock.advance(60_000);
-    await t.db.transaction(async (manager) => subscribers.activate(manager, unconfirmed));
-    await t.db.transaction(async (manager) => subscribers.tag(manager, plain, 'vip'));
+    const begun = t.clock.now();
+    t.clock.advance(300 * 60_000);
+    await t.sendDue();
+    expect([taken().length, (await broadcasts.get(id)).counts]).toMatchObject([0, { held: 50 }]);
     await broadcasts.resume(id);
     await planner.run(FOREVER);
-    expect(await broadcasts.get(id)).toMatchObject({ planned: 1 });
+    await t.sendDue();
+    expect(taken().length).toBeLessThan(5);
+    const rows: { minute: number }[] = await t.db.query(
+      `select extract(epoch from due_at - $1)::int / 60 as minute from message where state = 'ready' order by 1`,
+      [begun],
+    );
+    // Those whose time is still to come keep it, and the rest take five hours from now.
+    const within = (from: number, to: number): number =>
+      rows.filter(({ minute }) => minute >= from && minute < to).length;
+    expect([within(300, 360) > 15, within(360, 480) > 15, within(480, 601) > 15, within(601, 1e9)]).toEqual([
+      ...[true, true, true, 0],
+    ]);
   });
 
   it('that nothing could begin for a day asks before it begins; going on is the owner’s word', async () => {

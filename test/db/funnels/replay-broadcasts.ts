@@ -56,7 +56,7 @@ export class ReplayedBroadcasts {
     const { broadcasts } = this.order.personas;
     const service = this.get(BroadcastsService);
     const drafts = broadcasts.filter(({ resendOf }) => resendOf === undefined);
-    for (const { key, email, subject = null, split = null, expiresAt } of drafts) {
+    for (const { key, email, subject = null, split = null, expiresAt, priority } of drafts) {
       const { id } = await service.create(
         broadcastBody.parse({
           ...{
@@ -68,6 +68,7 @@ export class ReplayedBroadcasts {
             audience: { everybody: true },
             sender: SENDER,
           },
+          ...(priority === undefined ? {} : { priority }),
           ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() }),
         }),
       );

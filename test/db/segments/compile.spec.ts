@@ -80,11 +80,12 @@ async function idsOfEverybody(
   return rows.map(({ id }) => id);
 }
 
-async function idsByIndex(condition: Condition): Promise<string[]> {
+async function idsByIndex(condition: Condition, asOf?: Date): Promise<string[]> {
   const { text, parameters } = compileConditions(condition, {
     definitions: DEFINITIONS,
     now: NOW,
     first: 2,
+    ...(asOf && { asOf }),
   });
   const rows: { id: string }[] = await db.query(
     `select s.id from subscriber s where s.id > $1 and ${text} order by s.id`,
@@ -113,6 +114,19 @@ describe('the SQL of a segment', () => {
     // A property over trees that find nobody, or everybody, would show nothing.
     const telling = sizes.filter((size) => size > 0 && size < PEOPLE).length;
     expect(telling / sizes.length).toBeGreaterThan(0.5);
+  });
+
+  it.each<Condition>([
+    ...[{ tag: 'a' }, { list: 'news' }, { purchased: {} }, { purchased: { product: 'kit' } }],
+    ...[{ member: { is: 'ever' as const } }, { affiliate: 'any' }, { funnel: 'f1' }, { form: 'form1' }],
+    ...[{ split: { funnel: 'f1', step: 's1', arm: 'a' } }, { split: { broadcast: '1', arm: 'a' } }],
+    ...[{ sequence: { key: 'f1', is: 'ever' as const } }, { sequence: { key: 'f1', is: 'active' as const } }],
+    ...[{ opened: {} }, { clicked: { funnel: 'f1' } }, { received: {} }],
+  ])('counts as of a time nothing that came later: %j', async (condition) => {
+    const found = await idsByIndex(condition);
+    expect(found.length).toBeGreaterThan(0);
+    expect(await idsByIndex(condition, new Date('1990-01-01'))).toEqual([]);
+    expect(await idsByIndex(condition, new Date('2200-01-01'))).toEqual(found);
   });
 
   it.each([

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DueMessages } from '../../../src/delivery/due-messages.service.js';
 import { FrequencyCapService } from '../../../src/delivery/pacing/frequency-cap.service.js';
+import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { API_KEY } from '../../support/app.js';
@@ -36,6 +37,33 @@ describe('the cap on mails to one person', () => {
     await t.enroll(id, 'second');
     return id;
   };
+
+  it.each([
+    [2, 'broadcast'],
+    [7, 'sequence'],
+  ])(
+    'lets a broadcast of priority %d and a sequence of 5 go in their order: the %s first',
+    async (priority, kind) => {
+      await cap(1, null);
+      await t.publish('- { key: usual, email: emails/story }');
+      await t.enroll(await t.person('reader@example.com'));
+      const sender = { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' };
+      const draft = { title: 'News', template: 'emails/story', audience: { everybody: true }, sender };
+      const { body } = await t.post('/api/v1/broadcasts', { ...draft, priority });
+      expect(body).toMatchObject({ priority });
+      await t.post(`/api/v1/broadcasts/${String(body['id'])}/start`, {});
+      await t.run();
+      await t.test.app.get(JobRunner, { strict: false }).run('broadcasts.plan');
+      await t.test.runDue();
+      expect(await t.db.query(`select kind, priority from message where state = 'accepted'`)).toEqual([
+        { kind, priority: Math.min(priority, 5) },
+      ]);
+      expect(
+        await t.db.query(`select 1 from message where state_reason = 'frequency cap: 1 a day'`),
+      ).toHaveLength(1);
+      await t.db.query('truncate broadcast cascade');
+    },
+  );
 
   it('lets the mail of the sequence that goes first go, the other a day later, and says why', async () => {
     await cap(1, null);

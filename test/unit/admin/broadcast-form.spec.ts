@@ -114,6 +114,8 @@ describe('the form of a broadcast', () => {
     ['senderEmail', { senderEmail: 'ada' }],
     ['senderPostalAddress', { senderPostalAddress: '' }],
     ['topic', { topic: 'My News' }],
+    ['priority', { priority: '0' }],
+    ['priority', { priority: 'first' }],
     ['arms.0.subject', { split: 'on' }],
     ['testPercent', { split: 'on', 'arms.1.subject': 'B', testPercent: '95' }],
     ['testPercent', { split: 'on', 'arms.1.subject': 'B', testPercent: 'some' }],
@@ -153,6 +155,7 @@ describe('the form of a broadcast', () => {
       audience: { segments: { any: ['a'] }, tags: { all: ['x', 'y'] } },
       sender: { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' },
       topic: 'tips',
+      priority: 3,
       expiresAt: new Date('2026-05-01T00:00:00Z'),
       split: {
         arms: [{}, {}, {}, { template: 'emails/nudge' }],
