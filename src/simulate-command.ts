@@ -9,6 +9,7 @@ import type { NamedText } from './funnels/simulation/simulation-files.js';
 import { timelineDifferences } from './funnels/simulation/timeline-diff.js';
 import { headline, simulationText, summaryText } from './funnels/simulation/timeline-text.js';
 import { SystemClock } from './infra/clock.js';
+import { DomainError } from './values/domain-error.js';
 
 interface Options {
   with?: string[];
@@ -42,15 +43,20 @@ export function addSimulateCommand(program: Command, { print, refuse, note }: Co
       const { expect, update = false, summary = false, json = false } = options;
       if (update && expect === undefined)
         program.error('--update needs --expect, which names the file to write');
+      if (summary && expect !== undefined)
+        program.error('--summary prints sums and --expect compares all of it: give one of them');
       const [{ simulate }, { simulationFromFiles }] = await Promise.all([
         import('./funnels/simulation/simulate.js'),
         import('./funnels/simulation/simulation-files.js'),
       ]);
       const funnels = await Promise.all([file, ...(options.with ?? [])].map(named));
       const personas = options.personas === undefined ? null : await named(options.personas);
-      const simulation = simulate(
-        simulationFromFiles(funnels as [NamedText, ...NamedText[]], personas, wishes),
-      );
+      const order = simulationFromFiles(funnels as [NamedText, ...NamedText[]], personas, wishes);
+      if (expect !== undefined && wishes.start === null && order.personas.start === undefined)
+        program.error(
+          '--expect needs a beginning that stays the same: say --start, or start in the file of the personas',
+        );
+      const simulation = simulate(order);
       const text = simulationText(simulation);
       if (expect === undefined) {
         print(json, simulation, () =>
@@ -58,24 +64,40 @@ export function addSimulateCommand(program: Command, { print, refuse, note }: Co
         );
         return;
       }
-      if (update) {
-        await writeFile(expect, `${text}\n`);
-        print(json, { expect, written: true }, () => `wrote ${expect}`);
-        return;
-      }
-      if (!existsSync(expect)) {
-        note(`there is no ${expect}; --update writes it`);
-        refuse();
-        return;
-      }
-      const differences = timelineDifferences(await readFunnelText(expect), text);
-      print(json, { expect, ok: differences.length === 0, differences }, () =>
-        differences.length === 0
-          ? `as ${expect} says`
-          : [`not as ${expect} says:`, ...differences].join('\n'),
-      );
-      if (differences.length > 0) refuse();
+      await keepTo({ expect, text, update, json }, { print, refuse, note });
     });
+}
+
+/** Writes the timeline down as what is expected, or says what is not as it was written down. */
+async function keepTo(
+  { expect, text, update, json }: { expect: string; text: string; update: boolean; json: boolean },
+  { print, refuse, note }: Pick<CommandTools, 'print' | 'refuse' | 'note'>,
+): Promise<void> {
+  if (update) {
+    await writeFile(expect, `${text}\n`).catch((cause: unknown) => {
+      throw new DomainError('EXPECTATION_NOT_WRITTEN', `${expect} cannot be written`, { expect }, { cause });
+    });
+    print(json, { expect, written: true }, () => `wrote ${expect}`);
+    return;
+  }
+  if (!existsSync(expect)) {
+    const message = `there is no ${expect}; --update writes it`;
+    if (json) print(json, { expect, ok: false, message, differences: [] }, () => message);
+    else note(message);
+    refuse();
+    return;
+  }
+  const differences = timelineDifferences(await readFunnelText(expect), text);
+  print(json, { expect, ok: differences.length === 0, differences }, () =>
+    differences.length === 0
+      ? `as ${expect} says`
+      : [
+          `not as ${expect} says; - is what it says, + is what happens now:`,
+          ...differences,
+          'when that is meant, --update writes it',
+        ].join('\n'),
+  );
+  if (differences.length > 0) refuse();
 }
 
 async function named(name: string): Promise<NamedText> {

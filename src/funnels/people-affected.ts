@@ -1,4 +1,4 @@
-import type { MovePreview, StepCount, StepStanding } from '../sequences/move-count.js';
+import type { MovePreview, PeopleCount, StepCount, StepStanding } from '../sequences/move-count.js';
 import type { PlannedChange } from './funnel-diff.js';
 import { allSteps, isMailStep } from './step.schemas.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
@@ -70,18 +70,19 @@ export function peopleWords({ sequence, choice, ...people }: PeopleAffected): st
   return [`people of sequence ${sequence}: ${people.people} ${head}`, ...indented];
 }
 
-/** `40`, or `up to 40` where it hangs on split tests and branches, or `12 to 40` where some of them get it in any case. */
-function range({ people, sure }: { people: number; sure: number }): string {
+/**
+ * `40`, or `up to 40` where it hangs on split tests and branches, or `12 to 40` where some of them get it in any case. Where
+ * split tests alone decide, `up to 40 (about 20 by the weights of split tests)`.
+ */
+function range({ people, sure, expected }: PeopleCount): string {
   if (sure === people) return String(people);
-  return sure === 0 ? `up to ${people}` : `${sure} to ${people}`;
+  const about =
+    expected === undefined ? '' : ` (about ${Math.round(expected)} by the weights of split tests)`;
+  return `${sure === 0 ? `up to ${people}` : `${sure} to ${people}`}${about}`;
 }
 
 /** Who gets the mail of one arm does not get that of another: each person once. */
-function inAll(
-  steps: readonly StepCount[],
-  all: { people: number; sure: number },
-  would: (count: number) => string,
-): string[] {
+function inAll(steps: readonly StepCount[], all: PeopleCount, would: (count: number) => string): string[] {
   if (steps.length < 2) return [];
   const names = steps.map(({ step }) => step).join(', ');
   return [`in all, ${range(all)} ${would(all.people)} one or more of ${names}`];

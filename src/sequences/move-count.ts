@@ -1,12 +1,19 @@
 import { mailsAhead, stepsAhead, type Placement, type Standing, type Versions } from './placement.js';
 import type { PreparedSequence } from './prepared.js';
-import { isSureOfOne } from './sure-steps.js';
+import { isSureOfOne, shareOfOne } from './sure-steps.js';
 
-/** How many people may get a step, and how many of them do whatever split tests and branches say, if they stay. */
-export interface StepCount {
-  step: string;
+/**
+ * How many people may get a step, and how many of them do whatever split tests and branches say, if they stay. `expected`:
+ * by the weights of split tests, where some are not sure and nothing but these tests decides about them.
+ */
+export interface PeopleCount {
   people: number;
   sure: number;
+  expected?: number;
+}
+
+export interface StepCount extends PeopleCount {
+  step: string;
 }
 
 /** Who would get what. */
@@ -21,8 +28,8 @@ export interface MovePreview {
   gains: StepCount[];
   losses: StepCount[];
   /** Each person once, however many mails they gain or lose. */
-  gainers: { people: number; sure: number };
-  losers: { people: number; sure: number };
+  gainers: PeopleCount;
+  losers: PeopleCount;
 }
 
 /** How the people of a sequence stand to a step of the version they would go to. */
@@ -37,9 +44,16 @@ interface Ahead {
   steps: ReadonlySet<string>;
   /** Whether one of these mails comes for sure, by their names. */
   isSure(mails: readonly string[]): boolean;
+  /** The part of the people that one of these mails comes to; null where nobody knows. */
+  share(mails: readonly string[]): number | null;
 }
 
-type Count = { people: number; sure: number };
+/** `expected`: null once it is not known of somebody. */
+interface Count {
+  people: number;
+  sure: number;
+  expected: number | null;
+}
 
 /** Adds up where people would go, one by one or many who are alike at once. `steps`: those of the new version to say how people stand to. */
 export class MoveCount {
@@ -48,8 +62,8 @@ export class MoveCount {
   readonly #stays = new Map<string, number>();
   readonly #gains = new Map<string, Count>();
   readonly #losses = new Map<string, Count>();
-  readonly #gainers: Count = { people: 0, sure: 0 };
-  readonly #losers: Count = { people: 0, sure: 0 };
+  readonly #gainers: Count = { people: 0, sure: 0, expected: 0 };
+  readonly #losers: Count = { people: 0, sure: 0, expected: 0 };
   readonly #ahead = new Map<string, number>();
   readonly #known = new Map<PreparedSequence, Map<string, Ahead>>();
 
@@ -96,7 +110,7 @@ export class MoveCount {
 
   result(toVersion: number): MovePreview {
     const list = (counts: ReadonlyMap<string, Count>): StepCount[] =>
-      [...counts].map(([step, count]) => ({ step, ...count }));
+      [...counts].map(([step, count]) => ({ step, ...told(count) }));
     return {
       toVersion,
       people: this.#people,
@@ -104,8 +118,8 @@ export class MoveCount {
       stays: [...this.#stays].map(([reason, people]) => ({ reason, people })),
       gains: list(this.#gains),
       losses: list(this.#losses),
-      gainers: { ...this.#gainers },
-      losers: { ...this.#losers },
+      gainers: told(this.#gainers),
+      losers: told(this.#losers),
     };
   }
 
@@ -121,6 +135,7 @@ export class MoveCount {
 
 function aheadAt(sequence: PreparedSequence, stepKey: string | null, had: Standing['had']): Ahead {
   const sure = new Map<string, boolean>();
+  const shares = new Map<string, number | null>();
   return {
     mails: new Set(mailsAhead(sequence, stepKey, had)),
     steps: new Set(stepsAhead(sequence, stepKey, had)),
@@ -129,6 +144,14 @@ function aheadAt(sequence: PreparedSequence, stepKey: string | null, had: Standi
       const isSure = sure.get(name) ?? isSureOfOne(sequence, stepKey, { had, steps: new Set(mails) });
       sure.set(name, isSure);
       return isSure;
+    },
+    share: (mails) => {
+      const name = mails.join(' ');
+      const known = shares.get(name);
+      const share =
+        known === undefined ? shareOfOne(sequence, stepKey, { had, steps: new Set(mails) }) : known;
+      shares.set(name, share);
+      return share;
     },
   };
 }
@@ -146,17 +169,44 @@ function countNew(
   const added = mails.filter((step) => !from.mails.has(step));
   const widened = mails.filter((step) => from.mails.has(step) && to.isSure([step]) && !from.isSure([step]));
   if (added.length + widened.length === 0) return;
-  add(all, people, added.length > 0 && to.isSure(added));
+  // Who gets one mail more often and another for the first time gets one or more of them by chances that hang together.
+  const ofWidened = added.length === 0 ? restOf(from, widened) : null;
+  add(all, people, {
+    isSure: added.length > 0 && to.isSure(added),
+    share: widened.length === 0 ? to.share(added) : ofWidened,
+  });
   for (const step of [...added, ...widened]) {
-    const count = each.get(step) ?? { people: 0, sure: 0 };
-    add(count, people, !from.mails.has(step) && to.isSure([step]));
+    const count = each.get(step) ?? { people: 0, sure: 0, expected: 0 };
+    const isNew = !from.mails.has(step);
+    add(count, people, {
+      isSure: isNew && to.isSure([step]),
+      share: isNew ? to.share([step]) : restOf(from, [step]),
+    });
     each.set(step, count);
   }
 }
 
-function add(count: Count, people: number, isSure: boolean): void {
+/** Of a mail that comes to all from now on, the part to whom it did not come. Of several at once nobody can say. */
+function restOf(from: Ahead, mails: readonly string[]): number | null {
+  const share = mails.length === 1 ? from.share(mails) : null;
+  return share === null ? null : 1 - share;
+}
+
+function add(
+  count: Count,
+  people: number,
+  { isSure, share }: { isSure: boolean; share: number | null },
+): void {
   count.people += people;
   if (isSure) count.sure += people;
+  const part = isSure ? 1 : share;
+  count.expected = count.expected === null || part === null ? null : count.expected + people * part;
+}
+
+/** To a tenth of a person; nothing more is to be said where all are sure. */
+function told({ people, sure, expected }: Count): PeopleCount {
+  if (expected === null || sure === people) return { people, sure };
+  return { people, sure, expected: Math.round(expected * 10) / 10 };
 }
 
 function increase(counts: Map<string, number>, name: string, by: number): void {

@@ -32,6 +32,10 @@ const count = {
   sure: z.number().int().meta({
     description: 'Of these, who get it whatever split tests and branches say, unless they leave before.',
   }),
+  expected: z.number().optional().meta({
+    description:
+      'By the weights of split tests, to a tenth: where not all are sure and nothing but such tests decides about the others.',
+  }),
 };
 const counted = z.array(z.object({ step: z.string(), ...count }));
 

@@ -3,31 +3,77 @@ const AROUND = 2;
 /** A readable difference is a short one. */
 const MOST_LINES = 200;
 
+interface Block {
+  /** Its first line. */
+  name: string;
+  lines: string[];
+}
+
 /**
  * What a timeline says differently from the expected one: `- ` lines are missing, `+ ` lines are new, each after the name
- * of the person it belongs to. Empty when they say the same; how lines end does not count.
+ * of the people it belongs to. Empty when they say the same; how lines end does not count, nor in which order people stand.
+ * People of one persona stand together where they do the same, so a change of one changes whom a block is about: those that
+ * are most alike are compared.
  */
 export function timelineDifferences(expected: string, found: string): string[] {
-  const [before, after] = [blocks(expected), blocks(found)];
-  const names = [...new Set([...before.keys(), ...after.keys()])];
-  const lines = names.flatMap((name) => {
-    const changes = changesOf(before.get(name) ?? [], after.get(name) ?? []);
-    if (changes.length === 0 && before.has(name) && after.has(name)) return [];
-    const sign = before.has(name) ? (after.has(name) ? '' : '- ') : '+ ';
-    return [`${sign}${name}`, ...changes];
+  const lines = pairsOf(blocks(expected), blocks(found)).flatMap(([before, after]) => {
+    const changes = changesOf(before?.lines ?? [], after?.lines ?? []);
+    if (before?.name === after?.name) return changes.length === 0 ? [] : [after?.name ?? '', ...changes];
+    const names = [...(before ? [`- ${before.name}`] : []), ...(after ? [`+ ${after.name}`] : [])];
+    return [...names, ...changes];
   });
   if (lines.length <= MOST_LINES) return lines;
   return [...lines.slice(0, MOST_LINES), `… and ${lines.length - MOST_LINES} lines more`];
 }
 
-/** By their first line. */
-function blocks(text: string): Map<string, string[]> {
-  const found = new Map<string, string[]>();
+/** In the order of the expected text; what is new comes where it stands behind what is known. */
+function pairsOf(
+  before: readonly Block[],
+  after: readonly Block[],
+): [Block | undefined, Block | undefined][] {
+  const partners = new Map<Block, Block>();
+  const free = new Set(after);
+  const pair = (one: Block, other: Block | undefined): void => {
+    if (other === undefined) return;
+    partners.set(one, other);
+    free.delete(other);
+  };
+  for (const one of before)
+    pair(
+      one,
+      [...free].find(({ name }) => name === one.name),
+    );
+  for (const one of before) {
+    if (partners.has(one)) continue;
+    const alike = [...free].filter((other) => subjectOf(other, after) === subjectOf(one, before));
+    pair(one, alike.toSorted((a, b) => common(one, b) - common(one, a))[0]);
+  }
+  const known = before.map((one): [Block, Block | undefined] => [one, partners.get(one)]);
+  return [...known, ...[...free].map((other): [undefined, Block] => [undefined, other])];
+}
+
+/** What a block is about, whoever of a persona and whatever the sums: the first is the simulation as a whole. */
+function subjectOf(block: Block, all: readonly Block[]): string {
+  if (block === all[0]) return 'head';
+  const [, persona, zone] = /^(\S+) [\d, -]+ \((.*)\)$/.exec(block.name) ?? [];
+  if (persona !== undefined) return `${persona} (${zone ?? ''})`;
+  return block.name.split(':')[0] ?? '';
+}
+
+/** How many lines both have. */
+function common(one: Block, other: Block): number {
+  const lines = new Set(other.lines);
+  return one.lines.filter((line) => lines.has(line)).length;
+}
+
+function blocks(text: string): Block[] {
+  const found = new Map<string, Block>();
   for (const block of text.replaceAll('\r\n', '\n').trim().split(/\n\n+/)) {
     const [name = '', ...lines] = block.split('\n').map((line) => line.trimEnd());
-    found.set(name, [...(found.get(name) ?? []), ...lines]);
+    const known = found.get(name);
+    found.set(name, { name, lines: [...(known?.lines ?? []), ...lines] });
   }
-  return found;
+  return [...found.values()];
 }
 
 /** The differing lines with their surroundings, `…` where equal ones are left out. */

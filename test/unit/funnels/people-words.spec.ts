@@ -56,7 +56,7 @@ describe('a plan says of people before a split test only what is sure', () => {
       plain,
       longer,
       [before],
-      ['up to 40 would newly get step new'],
+      ['up to 40 (about 20 by the weights of split tests) would newly get step new'],
     ],
     ['on that arm already', plain, longer, [onLong], ['20 would newly get step new']],
     ['on the other arm', plain, longer, [onShort], []],
@@ -65,7 +65,7 @@ describe('a plan says of people before a split test only what is sure', () => {
       plain,
       longer,
       [before, onShort, onLong, behind],
-      ['20 to 60 would newly get step new'],
+      ['20 to 60 (about 40 by the weights of split tests) would newly get step new'],
     ],
     [
       'each of two arms is longer: one of both comes to all of them, and counts once',
@@ -73,8 +73,8 @@ describe('a plan says of people before a split test only what is sure', () => {
       both,
       [before],
       [
-        'up to 40 would newly get step l2',
-        'up to 40 would newly get step s2',
+        'up to 40 (about 20 by the weights of split tests) would newly get step l2',
+        'up to 40 (about 20 by the weights of split tests) would newly get step s2',
         'in all, 40 would newly get one or more of l2, s2',
       ],
     ],
@@ -84,9 +84,9 @@ describe('a plan says of people before a split test only what is sure', () => {
       both.replace('judge: revenue', 'judge: revenue, holdout: 10%'),
       [before],
       [
-        'up to 40 would newly get step l2',
-        'up to 40 would newly get step s2',
-        'in all, up to 40 would newly get one or more of l2, s2',
+        'up to 40 (about 18 by the weights of split tests) would newly get step l2',
+        'up to 40 (about 18 by the weights of split tests) would newly get step s2',
+        'in all, up to 40 (about 36 by the weights of split tests) would newly get one or more of l2, s2',
       ],
     ],
     [
@@ -96,20 +96,64 @@ describe('a plan says of people before a split test only what is sure', () => {
       [before, onLong],
       ['60 would newly get step new'],
     ],
-    ['a step of an arm goes', longer, plain, [before], ['up to 40 would no longer get step new']],
+    [
+      'a step of an arm goes',
+      longer,
+      plain,
+      [before],
+      ['up to 40 (about 20 by the weights of split tests) would no longer get step new'],
+    ],
     [
       'a mail for all becomes one of an arm',
       steps(`- ${mail('new', day)}`, split([short, long])),
       longer,
       [before],
-      ['up to 40 would no longer get step new'],
+      ['up to 40 (about 20 by the weights of split tests) would no longer get step new'],
     ],
     [
       'a mail of an arm becomes one for all',
       longer,
       steps(split([short, long]), `- ${mail('new', day)}`),
       [before],
-      ['up to 40 would newly get step new'],
+      ['up to 40 (about 20 by the weights of split tests) would newly get step new'],
+    ],
+    [
+      'arms are drawn by their weights, in a split within a split as well',
+      steps(),
+      steps(
+        split([
+          `{ key: wide, weight: 3, steps: [${mail('w')}] }`,
+          arm(
+            'narrow',
+            split([arm('x', mail('x')), arm('y', mail('y'), mail('v'))], 'judge: revenue', 'inner').slice(2),
+          ),
+        ]),
+      ),
+      [before],
+      [
+        'up to 40 (about 5 by the weights of split tests) would newly get step y',
+        'up to 40 (about 5 by the weights of split tests) would newly get step v',
+        'up to 40 (about 5 by the weights of split tests) would newly get step x',
+        'up to 40 (about 30 by the weights of split tests) would newly get step w',
+        'in all, 40 would newly get one or more of y, v, x, w',
+      ],
+    ],
+    [
+      'what a branch will say within an arm nobody knows',
+      steps(),
+      steps(
+        split([
+          arm('short', mail('w')),
+          arm('asks', `{ key: vip, if: { tag: vip }, then: [${mail('x')}], else: [${mail('y')}] }`),
+        ]),
+      ),
+      [before],
+      [
+        'up to 40 would newly get step y',
+        'up to 40 would newly get step x',
+        'up to 40 (about 20 by the weights of split tests) would newly get step w',
+        'in all, 40 would newly get one or more of y, x, w',
+      ],
     ],
     [
       'a branch is no surer than a split',
@@ -144,8 +188,8 @@ describe('a plan says of people before a split test only what is sure', () => {
     expect(counted(plain, both, [before, onLong])).toMatchObject({
       people: 60,
       gains: [
-        { step: 'l2', people: 60, sure: 20 },
-        { step: 's2', people: 40, sure: 0 },
+        { step: 'l2', people: 60, sure: 20, expected: 40 },
+        { step: 's2', people: 40, sure: 0, expected: 20 },
       ],
       gainers: { people: 60, sure: 60 },
       losers: { people: 0, sure: 0 },

@@ -6,7 +6,6 @@ import { runCommand } from '../../../src/commands.js';
 import { simulate } from '../../../src/funnels/simulation/simulate.js';
 import { simulationFromFiles } from '../../../src/funnels/simulation/simulation-files.js';
 import type { Happening, Simulation, TimelineEntry } from '../../../src/funnels/simulation/timeline.js';
-import { timelineDifferences } from '../../../src/funnels/simulation/timeline-diff.js';
 import { simulationText } from '../../../src/funnels/simulation/timeline-text.js';
 import { DomainError } from '../../../src/values/domain-error.js';
 
@@ -315,6 +314,8 @@ describe('wellspring simulate', () => {
       code: 1,
       error: `there is no ${expected}; --update writes it\n`,
     });
+    const lost = await wellspring(...demo, '--expect', expected, '--json');
+    expect([lost.code, JSON.parse(lost.out)]).toMatchObject([1, { ok: false }]);
     expect((await wellspring(...demo, '--expect', expected, '--update')).out).toBe(`wrote ${expected}\n`);
     expect(readFileSync(expected, 'utf8')).toBe(out);
     expect(await wellspring(...demo, '--expect', expected)).toMatchObject({
@@ -371,20 +372,13 @@ describe('wellspring simulate', () => {
     [[demo[0] ?? '', '--start', 'soon'], 2, '--start: use a date'],
     [[demo[0] ?? '', '--days', '0'], 2, '--days: use a number of days'],
     [[demo[0] ?? '', '--update'], 2, '--update needs --expect'],
+    [[demo[0] ?? '', '--expect', 'x', '--summary'], 2, '--summary prints sums and --expect compares'],
+    // It would begin at another time whenever it is run.
+    [[demo[0] ?? '', '--expect', 'x', '--update'], 2, '--expect needs a beginning that stays the same'],
+    [[...demo, '--expect', 'nowhere/x.txt', '--update'], 1, 'nowhere/x.txt cannot be written'],
+    [[...demo, '--expect', 'src'], 1, 'src cannot be read'],
     [[], 2, 'missing required argument'],
   ])('%j ends with %i', async (args, code, message) => {
     expect(await wellspring(...args)).toMatchObject({ code, error: expect.stringContaining(message) });
-  });
-});
-
-describe('the difference of two timelines', () => {
-  it('names people, and shows lines with what stands around them', () => {
-    const before = 'h\n\na (UTC)\n  1\n  2\n  3\n  4\n  5\n  6\n\nb (UTC)\n  1';
-    const after = 'h\n\na (UTC)\n  1\n  2\n  3\n  4\n  five\n  6\n\nc (UTC)\n  1';
-    expect(timelineDifferences(before, before)).toEqual([]);
-    expect(timelineDifferences(before, after)).toEqual([
-      ...['a (UTC)', '    3', '    4', '-   5', '+   five', '    6'],
-      ...['- b (UTC)', '-   1', '+ c (UTC)', '+   1'],
-    ]);
   });
 });
