@@ -196,11 +196,11 @@ describe('a split test that optimises itself', () => {
     const random = seeded(5);
     const plan = planOf(['a', 'b'], { optimise: { explore: 0.1 } });
     let winners = 0;
-    const runs = 2_000;
+    const runs = 1_000;
     for (let run = 0; run < runs; run++) {
       const cohorts: Cohort[] = [];
       let won = false;
-      for (let day = 0; day < 15 && !won; day++) {
+      for (let day = 0; day < 9 && !won; day++) {
         const shares = nextShares(plan, known(cohorts, day));
         const first = successes(random, 200, shares[0] ?? 0);
         for (const [arm, people] of [first, 200 - first].entries())
