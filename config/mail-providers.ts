@@ -13,3 +13,8 @@ const HOSTS: readonly (readonly [RegExp, MailProvider])[] = [
 export function providerOf(hostname: string): MailProvider | null {
   return HOSTS.find(([host]) => host.test(hostname.toLowerCase()))?.[1] ?? null;
 }
+
+/** Headers, in lower case, that a provider puts its own in place of: a signature over ours would be broken there. */
+export function headersReplacedBy(providers: readonly (MailProvider | null)[]): ReadonlySet<string> {
+  return new Set(providers.includes('ses') ? ['date', 'message-id'] : []);
+}

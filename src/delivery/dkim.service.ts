@@ -1,6 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
+import { headersReplacedBy } from '../../config/mail-providers.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { CONFIG, type Config } from '../infra/config.js';
 import { publicHalf } from './dkim-keys.js';
 import { DkimKeys } from './dkim-keys.service.js';
 import { SignedDomains } from './signed-domains.service.js';
@@ -18,13 +20,18 @@ export class SigningRefused extends Error {
 @Injectable()
 export class DkimService {
   readonly #proven = new Set<string>();
+  /** Any of the relays may get the mail. */
+  readonly #replaced: ReadonlySet<string>;
 
   constructor(
     private readonly keys: DkimKeys,
     private readonly domains: SignedDomains,
     private readonly alerts: AlertsService,
+    @Inject(CONFIG) config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
-  ) {}
+  ) {
+    this.#replaced = headersReplacedBy(config.relays.map(({ provider }) => provider));
+  }
 
   /**
    * The DKIM-Signature header lines, each with its CRLF, to stand before `headers`; see `dkimSignature` for what the
@@ -67,7 +74,9 @@ export class DkimService {
     let signatures: string;
     try {
       const now = this.clock.now();
-      const each = await Promise.all(keys.map(async (key) => dkimSignature(key, headers, body, now)));
+      const each = await Promise.all(
+        keys.map(async (key) => dkimSignature(key, headers, body, now, this.#replaced)),
+      );
       signatures = each.join('');
     } catch (error) {
       return { signatures: null, reason: error instanceof Error ? error.message : String(error) };

@@ -31,6 +31,8 @@ const SIGNED = [
   'auto-submitted',
 ] as const;
 
+const NONE: ReadonlySet<string> = new Set();
+
 /** RFC 5322 §2.1.1 recommends 78 without the line break. */
 const FOLD_AT = 76;
 const CR = 13;
@@ -44,6 +46,8 @@ const LF = 10;
  * the ends of lines, and its hash is then one pass over the bytes. From is named once more than it occurs, so that a
  * second From added later breaks the signature (RFC 6376 §8.15). Signs in the thread pool, on another core than ours.
  *
+ * `unsigned` names headers, in lower case, that a relay on the way is known to replace.
+ *
  * Throws when the key cannot sign: an unsigned mail is never the answer.
  */
 export async function dkimSignature(
@@ -51,9 +55,10 @@ export async function dkimSignature(
   headers: string,
   body: Buffer,
   signedAt: Date,
+  unsigned: ReadonlySet<string> = NONE,
 ): Promise<string> {
   const algorithm = algorithmOf(privateKey);
-  const { names, lines } = signedFields(headers);
+  const { names, lines } = signedFields(headers, unsigned);
   const tags = [
     'v=1',
     `a=${algorithm}-sha256`,
@@ -64,11 +69,11 @@ export async function dkimSignature(
     `h=${names.join(':')}`,
     `bh=${bodyHash(body)}`,
   ];
-  const unsigned = `${fold(`DKIM-Signature: ${tags.join('; ')};`)}\r\n b=`;
+  const header = `${fold(`DKIM-Signature: ${tags.join('; ')};`)}\r\n b=`;
   // The signature covers its own header with an empty b= and no line break at the end (RFC 6376 §3.7).
-  const data = Buffer.from([...lines, canonicalField(unsigned)].join('\r\n'));
+  const data = Buffer.from([...lines, canonicalField(header)].join('\r\n'));
   const signature = await signed(algorithm, data, privateKey);
-  return `${unsigned}${chunks(signature.toString('base64'))}\r\n`;
+  return `${header}${chunks(signature.toString('base64'))}\r\n`;
 }
 
 /** The TXT record that lets others check the signatures of this key, to stand at {@link dkimRecordName}. */
@@ -90,7 +95,7 @@ function algorithmOf({ asymmetricKeyType }: KeyObject): 'rsa' | 'ed25519' {
 }
 
 /** Names for h= and the fields in canonical form, each name with its fields from the bottom up (RFC 6376 §5.4.2). */
-function signedFields(headers: string): { names: string[]; lines: string[] } {
+function signedFields(headers: string, unsigned: ReadonlySet<string>): { names: string[]; lines: string[] } {
   const fields = new Map<string, string[]>();
   for (const field of headers.split(/\r\n(?![ \t])/)) {
     const colon = field.indexOf(':');
@@ -104,6 +109,7 @@ function signedFields(headers: string): { names: string[]; lines: string[] } {
   const names: string[] = [];
   const lines: string[] = [];
   for (const name of SIGNED) {
+    if (unsigned.has(name)) continue;
     for (const field of fields.get(name) ?? []) {
       names.push(name);
       lines.push(canonicalField(field));

@@ -39,7 +39,7 @@ describe('a domain whose mail is signed', () => {
     await keys.onModuleInit();
     const signed = new SignedDomains(t.db, keys, alerts, t.clock);
     await signed.onModuleInit();
-    return { keys, signed, dkim: new DkimService(keys, signed, alerts, t.clock) };
+    return { keys, signed, dkim: new DkimService(keys, signed, alerts, config, t.clock) };
   }
   /** Ours has no keys: its folder is another. */
   const ours = (): SignedDomains => t.app.get(SignedDomains, { strict: false });

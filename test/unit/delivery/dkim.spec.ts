@@ -1,5 +1,6 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { Liquid } from 'liquidjs';
+import { headersReplacedBy } from '../../../config/mail-providers.js';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -193,6 +194,18 @@ describe('a DKIM signature', () => {
     expect(await verdicts(join(twice, parts))).toEqual(['pass']);
     const changed = { ...parts, headers: parts.headers.replace('second', 'other') };
     expect(await verdicts(join(twice, changed))).not.toEqual(['pass']);
+  });
+
+  it('is good behind Amazon SES, which puts a Date and a Message-ID of its own in place of ours', async () => {
+    const replaced = headersReplacedBy([null, 'ses']);
+    const through = (parts: Parts): Parts => ({
+      ...parts,
+      headers: parts.headers.replace(/^(Date|Message-ID): .*$/gm, '$1: <of@amazon>'),
+    });
+    const own = await dkimSignature(RSA, mail.headers, mail.body, AT, replaced);
+    expect(await verdicts(join(own, through(mail)))).toEqual(['pass']);
+    expect(await verdicts(join(signature, through(mail)))).not.toEqual(['pass']);
+    expect([...headersReplacedBy([null, 'mailgun'])]).toEqual([]);
   });
 
   it('may be joined by one of Ed25519', async () => {
