@@ -4,21 +4,28 @@
  * and must itself come back.
  */
 const DANGEROUS = /^[\s\u200b\ufeff]*['=+\-@|%\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/;
+/**
+ * Where a spreadsheet splits at semicolons, as in most of Europe, or at tabs, the quotation marks around a cell of this
+ * file do not count, and what stands behind such a sign in it is a cell of its own.
+ */
+const CELL_INSIDE = /([;\t\r\n][\s"]*)(?='*[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
+const GUARDED_INSIDE = /([;\t\r\n][\s"]*)'(?='*[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
 const NUMBER = /^-?\d+(\.\d+)?$/;
 
 /** A value as a quoted cell: an apostrophe stands before what a spreadsheet would run, and it is shown as text. */
 export function exportCell(value: string): string {
-  const safe = DANGEROUS.test(value) && !NUMBER.test(value) ? `'${value}` : value;
+  const inside = value.replace(CELL_INSIDE, "$1'");
+  const safe = DANGEROUS.test(value) && !NUMBER.test(value) ? `'${inside}` : inside;
   return `"${safe.replaceAll('"', '""')}"`;
 }
 
 /**
- * What `exportCell` wrote, without its apostrophe. From other products an apostrophe is taken off only where it keeps a
- * formula from running, since there it may begin a name.
+ * What `exportCell` wrote, without its apostrophes. From other products, and in rejected rows that were mended, an
+ * apostrophe is taken off only where it keeps a formula from running, since else it may begin a name.
  */
 export function readCell(cell: string, isOwn: boolean): string {
-  if (!cell.startsWith("'")) return cell;
-  return isOwn || /^'[=+\-@]/.test(cell) ? cell.slice(1) : cell;
+  const isGuarded = cell.startsWith("'") && (isOwn || /^'[=+\-@]/.test(cell));
+  return (isGuarded ? cell.slice(1) : cell).replace(GUARDED_INSIDE, '$1');
 }
 
 /** Names as one cell holds them, so that `splitNames` finds the same. */

@@ -290,10 +290,28 @@ describe('times', () => {
 });
 
 describe('cells of our own export', () => {
-  const text = fc.oneof(
-    fc.string({ unit: 'grapheme' }),
-    fc.constantFrom('=1+1', "'=1", "''", '-5', '-a', '@x', '\t=1', ' =1', '＝1', '%0a'),
-  );
+  const text = fc
+    .oneof(
+      fc.string({ unit: 'grapheme' }),
+      fc.constantFrom(
+        '=1+1',
+        "'=1",
+        "''",
+        '-5',
+        '-a',
+        '@x',
+        '\t=1',
+        ' =1',
+        '＝1',
+        '%0a',
+        'a;=1',
+        "a;'=1;;-b",
+      ),
+      fc.array(fc.constantFrom(';', '\t', '\n', '\r', ' ', '"', "'", '=', '-', '+', '＝', 'a'), {
+        maxLength: 12,
+      }),
+    )
+    .map((value) => (typeof value === 'string' ? value : value.join('')));
 
   it('come back as they were', () => {
     fc.assert(
@@ -310,6 +328,19 @@ describe('cells of our own export', () => {
       expect(exportCell(value)).toMatch(/^"'/);
     },
   );
+
+  it('cannot run behind a semicolon, a tab or a new line either, where spreadsheets split at these', () => {
+    fc.assert(
+      fc.property(text, (value) => {
+        for (const cell of exportCell(value)
+          .slice(1, -1)
+          .split(/[;\t\r\n]/)
+          .slice(1))
+          expect(cell).not.toMatch(/^[\s"]*[=+\-@＝＋－＠]/);
+      }),
+    );
+    expect(exportCell('x;=1+1;y')).toBe(`"x;'=1+1;y"`);
+  });
 
   it('hold names with commas and quotation marks', () => {
     const name = fc
