@@ -45,7 +45,7 @@ sequence:
     - { key: before, email: emails/story, until: { field: trialEnd, minus: 1 week } }
     - { key: renew, email: emails/story, until: { member: kit-two, minus: 1 week } }
     - { key: won-back, email: emails/story, until: { member: kit-two, plus: 2 days } }
-    - { key: fixed, email: emails/story, until: 2099-06-01T09:00:00Z }
+    - { key: fixed, email: emails/story, until: 2098-06-01T09:00:00Z }
     - { key: pause, wait: 3 hours, at: "10:00", onDays: [mon], window: { days: [mon], from: "09:00", to: "11:00" }, quietHours: { from: "20:00", to: "07:00" }, expires: 2099-01-01 }
     - { key: pause-until, wait: true, until: "2098-12-24 18:00" }
     - { key: pause-more, wait: true, delay: 1 month }

@@ -137,10 +137,7 @@ function instantWays(node: SequenceNode): (string | null)[] {
     .map(({ to }) => to);
 }
 
-/** A window may be open just now, so it is no wait. */
+/** A window or one of the days may be just now, and a date keeps nobody who comes by after it: they are no waits. */
 function isInstant(node: SequenceNode): boolean {
-  if (isAsking(node)) return true;
-  const { delay, at, onDays, until, untilField } = node;
-  const isDelayed = delay !== null && delay.value > 0;
-  return !isDelayed && at === null && onDays === undefined && until === undefined && untilField === undefined;
+  return isAsking(node) || (node.at === null && (node.delay === null || node.delay.value === 0));
 }

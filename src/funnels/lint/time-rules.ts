@@ -1,7 +1,14 @@
-import { isAsking, type SequenceDefinition, type TimedNode } from '../../sequences/definition.js';
+import {
+  isAsking,
+  waysOut,
+  type SequenceDefinition,
+  type SequenceNode,
+  type TimedNode,
+} from '../../sequences/definition.js';
 import { beginOf, endOf, parseMoment } from '../../sequences/moment.js';
 import { timingOf } from '../../sequences/prepared.js';
 import { checkTiming, nextDueAt } from '../../sequences/schedule.js';
+import { addDuration } from '../../values/duration.js';
 import type { DefinitionProblem } from './rules.js';
 
 /** Between them lies every clock on earth; the last is where a day ends last. */
@@ -14,6 +21,7 @@ export function dateProblems(
   places: ReadonlyMap<string, readonly PropertyKey[]>,
   now: Date,
 ): DefinitionProblem[] {
+  const arrivals = ZONES.map((zone) => ({ zone, at: earliestArrivals(compiled, now, zone) }));
   return compiled.nodes.flatMap((node): DefinitionProblem[] => {
     if (isAsking(node)) return [];
     const path = places.get(node.key) ?? [];
@@ -27,6 +35,9 @@ export function dateProblems(
     if (node.expires !== undefined && endOf(parseMoment(node.expires), LAST_ZONE) <= now) {
       const message = `${node.expires} has passed, so the step is passed over; use a date that is still to come, or take the step out`;
       passed.push({ rule: 'date-passed', path: [...path, 'expires'], message });
+    } else if (arrivals.every(({ zone, at }) => isLateFrom(node, at.get(node.key), compiled, zone))) {
+      const message = `who joins from now on comes to the step when it has expired at ${node.expires}; use a later date, or less time on the way`;
+      passed.push({ rule: 'never-in-time', path: [...path, 'expires'], message });
     }
     return passed;
   });
@@ -45,4 +56,53 @@ function neverInTime(node: TimedNode, compiled: SequenceDefinition): string | nu
   return isLate
     ? `the step runs at ${until} at the earliest, when it has expired; use a date after that`
     : null;
+}
+
+/** Whether a step has expired before it can run for who comes to it at `arrival` at the earliest. */
+function isLateFrom(
+  node: TimedNode,
+  arrival: Date | undefined,
+  compiled: SequenceDefinition,
+  zone: string,
+): boolean {
+  if (node.expires === undefined || arrival === undefined) return false;
+  const timing = timingOf(node, compiled);
+  return (
+    checkTiming(timing).length === 0 &&
+    nextDueAt(timing, arrival, zone) >= endOf(parseMoment(node.expires), zone)
+  );
+}
+
+/** When somebody on that clock who joins now comes to each step on the shortest way; a goal may be reached at once. */
+function earliestArrivals(compiled: SequenceDefinition, now: Date, zone: string): Map<string, Date> {
+  const nodes = new Map(compiled.nodes.map((node) => [node.key, node]));
+  const arrivals = new Map<string, Date>();
+  const goals = compiled.nodes.filter(({ kind }) => kind === 'goal').map(({ key }) => key);
+  const open = [compiled.first, ...goals].map((key) => ({ key, at: now }));
+  for (let come = open.pop(); come !== undefined; come = open.pop()) {
+    const node = come.key === null ? undefined : nodes.get(come.key);
+    const known = node && arrivals.get(node.key);
+    if (!node || (known !== undefined && known <= come.at)) continue;
+    arrivals.set(node.key, come.at);
+    for (const { outcome, to } of waysOut(node))
+      open.push({ key: to, at: leavesAt(node, outcome, come.at, compiled, zone) });
+  }
+  return arrivals;
+}
+
+function leavesAt(
+  node: SequenceNode,
+  outcome: string,
+  at: Date,
+  compiled: SequenceDefinition,
+  zone: string,
+): Date {
+  if (isAsking(node)) {
+    const waits = (node.kind === 'branch' || node.kind === 'choice') && outcome === 'else';
+    return waits && node.within !== null ? addDuration(at, node.within, zone) : at;
+  }
+  const timing = timingOf(node, compiled);
+  // What has expired is passed over, and what leaves no time is an error of its own.
+  if (checkTiming(timing).length > 0 || isLateFrom(node, at, compiled, zone)) return at;
+  return nextDueAt(timing, at, zone);
 }

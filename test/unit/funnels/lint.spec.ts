@@ -183,6 +183,17 @@ describe('the funnel linter', () => {
       'when it has expired',
       steps(mail('x', ', until: 2026-12-19, expires: 2026-12-20, onDays: [mon]')),
     ],
+    ...[
+      mail('x', ', delay: 30 days, expires: 2026-06-20'),
+      `- { key: w, wait: 30 days }\n${mail('x', ', expires: 2026-06-20')}`,
+      `${mail('w', ', until: 2026-12-24')}\n${mail('x', ', expires: 2026-12-20')}`,
+      `- { key: b, if: { tag: a, within: 30 days }, then: [{ key: e, end: true }], else: [{ key: o, tag: o }] }\n${mail('x', ', expires: 2026-06-20')}`,
+    ].map((text): [string, number, string, string] => [
+      'never-in-time',
+      text.includes('\n') ? 11 : 10,
+      'who joins from now on comes to the step when it has expired',
+      steps(text),
+    ]),
     ['condition-never-true', 11, 'its opposite', steps(ask('{ all: [{ tag: a }, { not: { tag: a } }] }'))],
     [
       'condition-never-true',
@@ -319,6 +330,18 @@ describe('the funnel linter', () => {
       [],
       funnel({ sequence: always, steps: `- ${GO}` }),
       other('- { key: back, move: course, delay: 1 hour }'),
+    ],
+    [
+      'days of the week, which may be today',
+      ['course → other → course'],
+      funnel({ sequence: always, steps: `- ${GO}` }),
+      other('- { key: back, move: course, onDays: [mon, tue, wed, thu, fri, sat, sun] }'),
+    ],
+    [
+      'a date, which keeps nobody once it is over',
+      ['course → other → course'],
+      funnel({ sequence: always, steps: `- ${GO}` }),
+      other('- { key: back, move: course, until: 2027-01-01 }'),
     ],
     [
       'a branch that may wait, but need not',
