@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { type FieldDefinition, isStorable, readFieldText } from '../subscribers/field.js';
+import { checkFieldValue, type FieldDefinition, isStorable, readFieldText } from '../subscribers/field.js';
 import type { SubscriberFields } from '../subscribers/subscriber.js';
 import type { SubscriberStatus } from '../subscribers/subscription-status.js';
 import { adviseOnAddress, type AddressAdvice } from '../values/email-address-advice.js';
@@ -135,7 +135,9 @@ function personOf(
     status: withoutConsent ? 'pending' : said,
     timeZone: timeZoneOf(values.get('timeZone'), options),
     locale: short('locale', values.get('locale'), 35),
-    fields: values.has('otherFields') ? { ...otherFields(values.get('otherFields')), ...fields } : fields,
+    fields: values.has('otherFields')
+      ? { ...otherFields(values.get('otherFields'), options), ...fields }
+      : fields,
     tags: namesOf('tags', values.get('tags'), options.tags),
     lists: listsOf(values.get('lists'), options),
     createdAt: at('createdAt'),
@@ -264,7 +266,12 @@ function listsOf(text: string | undefined, { lists, listKeys }: RowOptions): str
   return keys;
 }
 
-function otherFields(text: string | undefined): SubscriberFields {
+/**
+ * Fields by their keys, checked like those with a column of their own: a text is read by the field's type. What fits no
+ * field is kept as it is where nobody defined one, and in our own export, which has it from before the field was defined:
+ * there it counts as none, and without it the person would not come back as they were.
+ */
+function otherFields(text: string | undefined, { columns, definitions }: RowOptions): SubscriberFields {
   if (text === undefined) return {};
   let given: unknown;
   try {
@@ -274,10 +281,21 @@ function otherFields(text: string | undefined): SubscriberFields {
   }
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     throw new Refused('otherFields: must be a JSON object');
-  const entries = Object.entries(given).filter((entry): entry is [string, string | number | boolean] =>
-    ['string', 'number', 'boolean'].includes(typeof entry[1]),
-  );
-  if (entries.some(([key, value]) => !isStorable(key) || (typeof value === 'string' && !isStorable(value))))
-    throw new Refused('otherFields: it holds a NUL or half a character');
-  return Object.fromEntries(entries);
+  const fields: SubscriberFields = {};
+  for (const [key, value] of Object.entries(given) as [string, unknown][]) {
+    if (value === null) continue;
+    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean')
+      throw new Refused(`otherFields: each value must be a text, a number, true or false`);
+    if (!isStorable(key) || (typeof value === 'string' && !isStorable(value)))
+      throw new Refused('otherFields: it holds a NUL or half a character');
+    const definition = columns.shape === 'wellspring' ? undefined : definitions.get(key);
+    if (!definition) fields[key] = value;
+    else if (typeof value === 'string') setField(fields, definition, value);
+    else {
+      const checked = checkFieldValue(definition, value);
+      if (!checked.ok) throw new Refused(`${key}: must be ${checked.allowed}`);
+      fields[key] = checked.value;
+    }
+  }
+  return fields;
 }

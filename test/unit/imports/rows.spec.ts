@@ -226,6 +226,28 @@ describe('a row', () => {
     expect(row(headers, cells)).toEqual({ ok: false, problem: expect.stringContaining(problem) });
   });
 
+  it.each([
+    ['{"age": "41", "plan": "pro", "loose": true, "gone": null}', { age: 41, plan: 'pro', loose: true }],
+    ['{"age": "old"}', 'age: must be a number such as 12.5'],
+    ['{"age": true}', 'age: must be a number'],
+    ['{"plan": 7}', 'plan: must be a text of at most 1000 characters'],
+    ['{"loose": [1]}', 'otherFields: each value must be a text, a number, true or false'],
+    ['[1]', 'otherFields: must be a JSON object'],
+  ])('has other fields in the types of the defined ones, which they went round: %s', (json, read) => {
+    const mapped = { more: 'otherFields' };
+    expect(row('email|more', `a@example.com|${json}`, {}, mapped)).toMatchObject(
+      typeof read === 'string'
+        ? { ok: false, problem: expect.stringContaining(read) }
+        : { ok: true, person: { fields: read } },
+    );
+  });
+
+  it('of our own export keeps what fits no field, from before it was defined', () => {
+    expect(row('wellspring:email|otherFields', 'a@example.com|{"age": "old"}')).toMatchObject({
+      person: { fields: { age: 'old' } },
+    });
+  });
+
   it('is nobody to write to without a word of consent, however active it says they are', () => {
     expect(row('email|status', 'a@example.com|active')).toMatchObject({
       person: { status: 'pending' },
