@@ -1,6 +1,7 @@
 import { wasSoBy } from './as-of.js';
-import type { FieldDefinition, FieldType } from '../subscribers/field.js';
 import type { SubscriberStatus } from '../subscribers/subscription-status.js';
+import { type CompileOptions, type Context, contextOf, DAY_MS } from './compile-context.js';
+import { compileField } from './compile-field.js';
 import type {
   Condition,
   FieldCondition,
@@ -10,28 +11,11 @@ import type {
   SplitFilter,
   TimeWindow,
 } from './condition.js';
-import { COLUMNS, isColumn } from './segment-fields.js';
-
-const DAY_MS = 86_400_000;
 
 export interface SqlCondition {
   /** Over `subscriber s`; made of fixed texts, whatever the conditions say. Never null. */
   text: string;
   parameters: unknown[];
-}
-
-export interface CompileOptions {
-  definitions: ReadonlyMap<string, FieldDefinition>;
-  /** What "in the last 30 days" counts from. */
-  now: Date;
-  /**
-   * Left out: who they are now. Otherwise what came later does not count: no tag, list, purchase, membership, affiliate,
-   * sequence, funnel, form, mail, opening or click. What was taken away since is gone, and the subscriber's own row and
-   * fields are read as they are: nobody keeps what they were.
-   */
-  asOf?: Date;
-  /** Number of the first parameter. */
-  first: number;
 }
 
 /** A set of people by id: `select column from source where conditions`. */
@@ -59,22 +43,6 @@ export function compileConditions(condition: Condition, options: CompileOptions)
   const { context, parameters } = contextOf(options);
   return { text: compileNode(condition, context), parameters };
 }
-
-/** The parameters are filled as conditions are compiled in the context. */
-export function contextOf(options: CompileOptions): { context: Context; parameters: unknown[] } {
-  const parameters: unknown[] = [];
-  const parameter: Parameter = (value, type) => {
-    parameters.push(value);
-    return `$${options.first + parameters.length - 1}::${type}`;
-  };
-  return { context: { ...options, parameter }, parameters };
-}
-
-type Parameter = (
-  value: unknown,
-  type: 'text' | 'text[]' | 'timestamptz' | 'jsonb' | 'jsonpath' | 'bigint',
-) => string;
-export type Context = CompileOptions & { parameter: Parameter };
 
 function compileNode(condition: Condition, context: Context): string {
   if ('all' in condition) return `(${condition.all.map((one) => compileNode(one, context)).join(' and ')})`;
@@ -276,122 +244,4 @@ function within(
     ...(until === undefined ? [] : [`${column} < ${parameter(until, 'timestamptz')}`]),
   ];
   return parts.length === 0 ? 'true' : `(${parts.join(' and ')})`;
-}
-
-function compileField(condition: FieldCondition, context: Context): string {
-  const { field } = condition;
-  if (isColumn(field))
-    return compileText(COLUMNS[field], isAddress(field) ? lowered(condition) : condition, context);
-  const definition = context.definitions.get(field);
-  if (!definition) throw new Error(`the field ${field} is not defined`);
-  return compileOwn(definition, condition, context);
-}
-
-/** Addresses are known by their lower case. */
-export function isAddress(field: string): boolean {
-  return field === 'email' || field === 'emailDomain';
-}
-
-export function lowered(condition: FieldCondition): FieldCondition {
-  const lower = (value: unknown): string => String(value).toLowerCase();
-  if (condition.op === 'oneOf') return { ...condition, value: condition.value.map(lower) };
-  if (condition.op === 'is' || condition.op === 'isNot')
-    return { ...condition, value: lower(condition.value) };
-  return condition;
-}
-
-const JSON_TYPES: Readonly<Record<FieldType, string>> = {
-  text: 'string',
-  choice: 'string',
-  date: 'string',
-  number: 'number',
-  boolean: 'boolean',
-};
-const COMPARED = { atLeast: '>=', atMost: '<=', above: '>', below: '<', before: '<', after: '>' } as const;
-
-/** A value of another type than the field's, from before it was defined, counts as none. */
-function compileOwn({ key, type }: FieldDefinition, condition: FieldCondition, context: Context): string {
-  const { parameter, now } = context;
-  const value = (): string => `s.fields->${parameter(key, 'text')}`;
-  const ofType = (): string => `jsonb_typeof(${value()}) = '${JSON_TYPES[type]}'`;
-  const day = (offset: number): string =>
-    new Date(now.getTime() + offset * DAY_MS).toISOString().slice(0, 10);
-  // ISO dates in byte order are in the order of the calendar.
-  const dated = (operator: string, other: string): string =>
-    `(s.fields->>${parameter(key, 'text')}) collate "C" ${operator} ${parameter(other, 'text')}`;
-  const isDated = (): string => `(s.fields->>${parameter(key, 'text')}) ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'`;
-  const isSet = (): string => (type === 'date' ? `${ofType()} and ${isDated()}` : ofType());
-  // Never null, and half the work of taking the value out.
-  const equal = (other: unknown): string =>
-    `s.fields @> ${parameter(JSON.stringify({ [key]: other }), 'jsonb')}`;
-  switch (condition.op) {
-    case 'is':
-      return equal(condition.value);
-    case 'isNot':
-      return known(`${isSet()} and not ${equal(condition.value)}`);
-    case 'isSet':
-      return known(isSet());
-    case 'oneOf':
-      return known(
-        `${value()} in (${condition.value.map((one) => parameter(JSON.stringify(one), 'jsonb')).join(', ')})`,
-      );
-    case 'atLeast':
-    case 'atMost':
-    case 'above':
-    case 'below':
-      return known(`s.fields @? ${parameter(numberPath(key, condition), 'jsonpath')}`);
-    case 'before':
-    case 'after':
-      return known(`${isDated()} and ${dated(COMPARED[condition.op], condition.value)}`);
-    case 'withinDays':
-      return known(`${isDated()} and ${dated('>=', day(-condition.value))} and ${dated('<=', day(0))}`);
-    case 'inNextDays':
-      return known(`${isDated()} and ${dated('>', day(0))} and ${dated('<=', day(condition.value))}`);
-    case 'contains':
-    case 'startsWith':
-      return known(
-        `${ofType()} and ${compileText(`s.fields->>${parameter(key, 'text')}`, condition, context)}`,
-      );
-  }
-}
-
-/** A number of the field that compares so, and nothing but a number; to take the value out first took half as long again. */
-function numberPath(
-  key: string,
-  { op, value }: { op: 'atLeast' | 'atMost' | 'above' | 'below'; value: number },
-): string {
-  return `strict $.${JSON.stringify(key)} ? (@ ${COMPARED[op]} ${JSON.stringify(value)})`;
-}
-
-/** Case is ignored for the letters A to Z, the same on every database whatever its locale. */
-function compileText(column: string, condition: FieldCondition, { parameter }: Context): string {
-  const lower = (sql: string): string => `lower((${sql}) collate "C")`;
-  switch (condition.op) {
-    case 'is':
-      return known(`${column} = ${parameter(condition.value, 'text')}`);
-    case 'isNot':
-      return known(`${column} <> ${parameter(condition.value, 'text')}`);
-    case 'oneOf':
-      return known(`${column} = any (${parameter(condition.value, 'text[]')})`);
-    case 'contains':
-      return known(`strpos(${lower(column)}, ${lower(parameter(condition.value, 'text'))}) > 0`);
-    case 'startsWith':
-      return known(`starts_with(${lower(column)}, ${lower(parameter(condition.value, 'text'))})`);
-    case 'isSet':
-      return `${column} is not null`;
-    case 'atLeast':
-    case 'atMost':
-    case 'above':
-    case 'below':
-    case 'before':
-    case 'after':
-    case 'withinDays':
-    case 'inNextDays':
-      throw new Error(`a text cannot be asked ${condition.op}`);
-  }
-}
-
-/** `not` of a null is null, and nobody with an empty field would be found. */
-function known(sql: string): string {
-  return `coalesce(${sql}, false)`;
 }

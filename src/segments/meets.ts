@@ -1,5 +1,5 @@
 import type { FieldType } from '../subscribers/field.js';
-import { isAddress, lowered } from './compile.js';
+import { isAddress, lowered } from './compile-field.js';
 import type { Condition, FieldCondition, MailFilter, SplitFilter, TimeWindow } from './condition.js';
 
 const DAY_MS = 86_400_000;

@@ -4,9 +4,10 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { FieldsService } from '../subscribers/fields.service.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { DomainError } from '../values/domain-error.js';
-import { compileConditions, type CompileOptions, type SqlCondition } from './compile.js';
+import { compileConditions, type SqlCondition } from './compile.js';
+import type { CompileOptions } from './compile-context.js';
 import { type Condition, leavesOf, namedIn } from './condition.js';
-import { compileForEverybody } from './for-everybody.js';
+import { compileForEverybody, type EverybodyOptions } from './for-everybody.js';
 import type { Segment, SegmentDraft } from './segment.js';
 import { type ConditionProblem, fieldProblemsOf } from './segment-fields.js';
 import { SegmentsQueries } from './segments.queries.js';
@@ -69,7 +70,7 @@ export class SegmentsService {
 
   /** How many belong to it now, counted. */
   async count(conditions: Condition): Promise<number> {
-    return this.queries.count(compileForEverybody(conditions, { ...(await this.ground()), first: 1 }));
+    return this.queries.count(compileForEverybody(conditions, { ...(await this.crowd()), first: 1 }));
   }
 
   /** Who belongs to it now, newest first, below `beforeId`. */
@@ -77,7 +78,7 @@ export class SegmentsService {
     conditions: Condition,
     page: { beforeId: string | undefined; limit: number },
   ): Promise<Subscriber[]> {
-    const ground = await this.ground();
+    const ground = await this.crowd();
     const compile = {
       byIndex: (first: number) => compileConditions(conditions, { ...ground, first }),
       ofRange: (first: number, range: { from: string; below: string }) =>
@@ -103,8 +104,12 @@ export class SegmentsService {
     return (conditions, first) => compileConditions(conditions, { ...all, first });
   }
 
-  private async ground(): Promise<Pick<CompileOptions, 'definitions' | 'now'>> {
+  private async ground(): Promise<Pick<EverybodyOptions, 'definitions' | 'now'>> {
     return { definitions: await this.fields.definitions(), now: this.clock.now() };
+  }
+
+  private async crowd(): Promise<Omit<EverybodyOptions, 'first' | 'range'>> {
+    return { ...(await this.ground()), ...(await this.queries.crowd()) };
   }
 
   /** How many meet a condition over `subscriber s` with parameters from $1 on. */

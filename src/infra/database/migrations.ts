@@ -52,6 +52,7 @@ import { CauseOfSignals1765141000000 } from './migrations/1765141000000-cause-of
 import { Resumptions1765149000000 } from './migrations/1765149000000-resumptions.js';
 import { RoomForUpdates1765150000000 } from './migrations/1765150000000-room-for-updates.js';
 import { BroadcastPriority1765150100000 } from './migrations/1765150100000-broadcast-priority.js';
+import { FieldBlocks1765151460000 } from './migrations/1765151460000-field-blocks.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -109,4 +110,5 @@ export const migrations = [
   Resumptions1765149000000,
   RoomForUpdates1765150000000,
   BroadcastPriority1765150100000,
+  FieldBlocks1765151460000,
 ];

@@ -4,11 +4,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDataSource } from '../../../src/infra/database/migrate.js';
 import { compileConditions } from '../../../src/segments/compile.js';
 import { type Condition, conditionSchema } from '../../../src/segments/condition.js';
-import { compileForEverybody } from '../../../src/segments/for-everybody.js';
+import { FieldBlocksService } from '../../../src/segments/field-blocks.service.js';
+import { compileForEverybody, type EverybodyOptions } from '../../../src/segments/for-everybody.js';
 import { meets, type PersonFacts, type Reading } from '../../../src/segments/meets.js';
 import { fieldProblemsOf } from '../../../src/segments/segment-fields.js';
-import { createTestDatabase, type TestDatabase } from '../../support/database.js';
-import { DEFINITIONS, NOW, person, type Person, seedPeople, TESTS } from './people.js';
+import { createTestDatabase, gate, type TestDatabase } from '../../support/database.js';
+import { DEFINITIONS, instant, NOW, person, type Person, seedPeople, TESTS } from './people.js';
 import { tree } from './trees.js';
 
 const PEOPLE = 150;
@@ -40,11 +41,40 @@ beforeAll(async () => {
      select e.kind, e.message_id, e.class, e.reason, e.rule_version, e.at, e.subscriber_id + more
      from tracking_event e, unnest(array[100, 100000]) more`,
   );
+  await leaveSomeBlocksBehind();
 });
 afterAll(async () => {
   await db.destroy();
   await database.drop();
 });
+
+/** Blocks hold what people had before; then what half of them have now, and fields that were defined since. */
+async function leaveSomeBlocksBehind(): Promise<void> {
+  const define = async (keys: readonly string[]): Promise<void> => {
+    for (const { key, label, type, choices } of DEFINITIONS.values())
+      if (keys.includes(key))
+        await db.query(
+          'insert into subscriber_field (key, label, type, choices, created_at) values ($1, $2, $3, $4, now())',
+          [key, label, type, JSON.stringify(choices)],
+        );
+  };
+  const setBack = async (half: 0 | 1): Promise<unknown> =>
+    db.query(
+      'update subscriber s set fields = k.fields from kept k where k.id = s.id and s.id / 220 % 2 = $1',
+      [half],
+    );
+  const blocks = new FieldBlocksService(db);
+  await db.query(
+    `create table kept as select id, fields from subscriber;
+     update subscriber set fields = case id % 3 when 0 then '{}' else '{"age": 5, "plan": "pro", "birthday": "2026-03-03"}'::jsonb end`,
+  );
+  await define(['age', 'plan']);
+  await blocks.renew();
+  await setBack(0);
+  await define(['birthday', 'vip', 'size']);
+  await blocks.renew();
+  await setBack(1);
+}
 
 const READING: Reading = { now: NOW, typeOf: ({ field }) => DEFINITIONS.get(field)?.type };
 
@@ -65,11 +95,13 @@ function factsOf({ mails, enrollments, arms, ...one }: Person): PersonFacts {
   };
 }
 
+const OPTIONS = { definitions: DEFINITIONS, now: NOW, first: 1, fieldBlocks: true, middleSignUp: NOW };
+
 async function idsOfEverybody(
   condition: Condition,
-  range?: { from: string; below: string },
+  given: Partial<EverybodyOptions> = {},
 ): Promise<string[]> {
-  const options = { definitions: DEFINITIONS, now: NOW, first: 1, ...(range && { range }) };
+  const options = { ...OPTIONS, ...given };
   const { of, text, parameters } = compileForEverybody(condition, options);
   const rows: { id: string }[] = await db.query(
     of === 'blocks'
@@ -98,16 +130,17 @@ describe('the SQL of a segment', () => {
   it('finds the same people as a plain reading of the conditions, whatever the tree, in every form', async () => {
     const sizes: number[] = [];
     await fc.assert(
-      fc.asyncProperty(tree, async (drawn) => {
+      fc.asyncProperty(tree, fc.option(instant), async (drawn, middleSignUp) => {
         const condition = conditionSchema.parse(drawn);
         expect(fieldProblemsOf(condition, DEFINITIONS)).toEqual([]);
         const expected = people.filter((one) => meets(factsOf(one), condition, READING)).map(({ id }) => id);
         sizes.push(expected.length);
         expect(await idsByIndex(condition)).toEqual(expected);
-        expect(await idsOfEverybody(condition)).toEqual(expected);
+        expect(await idsOfEverybody(condition, { fieldBlocks: false, middleSignUp })).toEqual(expected);
+        expect(await idsOfEverybody(condition, { middleSignUp })).toEqual(expected);
         const [from = '0', below = '0'] = [people[20]?.id, people[90]?.id];
         const between = expected.filter((id) => Number(id) >= Number(from) && Number(id) < Number(below));
-        expect(await idsOfEverybody(condition, { from, below })).toEqual(between);
+        expect(await idsOfEverybody(condition, { range: { from, below } })).toEqual(between);
       }),
       { numRuns: TREES },
     );
@@ -135,8 +168,7 @@ describe('the SQL of a segment', () => {
     { field: 'plan', op: 'contains' as const, value: `$1; select pg_sleep(9) --` },
     { field: 'plan', op: 'oneOf' as const, value: [`{"a"}`, `x' or true --`] },
   ])('takes what was typed as data: %j', async (condition) => {
-    const options = { definitions: DEFINITIONS, now: NOW, first: 1 };
-    for (const { text } of [compileConditions(condition, options), compileForEverybody(condition, options)])
+    for (const { text } of [compileConditions(condition, OPTIONS), compileForEverybody(condition, OPTIONS)])
       for (const typed of ['drop', 'sleep', '1=', 'or true']) expect(text).not.toContain(typed);
     const expected = people.filter((one) => meets(factsOf(one), condition, READING)).map(({ id }) => id);
     expect(await idsByIndex(condition)).toEqual(expected);
@@ -158,8 +190,7 @@ describe('the SQL of a segment', () => {
       );
       const tags = [{ tag: 'all' }, { not: { tag: 'half' } }];
       for (const all of [tags, [...tags, { status: ['active' as const] }]]) {
-        const options = { definitions: DEFINITIONS, now: NOW, first: 1 };
-        const { of, text, parameters } = compileForEverybody({ all }, options);
+        const { of, text, parameters } = compileForEverybody({ all }, OPTIONS);
         const query = of === 'blocks' ? text : `select count(*) from subscriber s where ${text}`;
         const [explained] = await runner.query(`explain (analyze, format json) ${query}`, parameters);
         const loops = loopsOf(explained['QUERY PLAN'][0].Plan);
@@ -170,6 +201,46 @@ describe('the SQL of a segment', () => {
       await runner.rollbackTransaction();
       await runner.release();
     }
+  });
+});
+
+describe('blocks of field values', () => {
+  const blocks = (): FieldBlocksService => new FieldBlocksService(db);
+  const held = async (value: string): Promise<number> =>
+    (await db.query('select from field_block where $1 = any (texts)', [value])).length;
+  const planIs = (value: string) => ({ field: 'plan', op: 'is' as const, value });
+
+  it('never answer for a change that was under way while they were renewed', async () => {
+    const [id] = people.map((one) => one.id);
+    const change = await gate(db, `update subscriber set fields = '{"plan": "under way"}' where id = $1`, [
+      id,
+    ]);
+    await blocks().renew();
+    expect(await db.query('select from stale_block')).toEqual([]);
+    expect(await idsOfEverybody(planIs('under way'))).toEqual([]);
+    await change.open();
+    expect(await held('under way')).toBe(0);
+    expect(await idsOfEverybody(planIs('under way'))).toEqual([id]);
+    await blocks().renew();
+    expect(await held('under way')).toBe(1);
+    expect(await idsOfEverybody(planIs('under way'))).toEqual([id]);
+  });
+
+  it('keep nothing of who is erased, nor of a field that is removed', async () => {
+    const [id] = await db.query(
+      `insert into subscriber (email, email_key, status, fields, created_at, updated_at)
+       values ('new@example.com', 'new@example.com', 'active', '{"plan": "secret", "size": "M"}', now(), now()) returning id`,
+    );
+    expect(await idsOfEverybody(planIs('secret'))).toEqual([id.id]);
+    await blocks().renew();
+    expect(await held('secret')).toBe(1);
+    await db.query('delete from subscriber where id = $1', [id.id]);
+    expect(await held('secret')).toBe(0);
+    expect(await idsOfEverybody(planIs('secret'))).toEqual([]);
+    await blocks().renew();
+    const before = await db.query('select from field_block');
+    await db.query(`delete from subscriber_field where key = 'size'`);
+    expect((await db.query('select from field_block')).length).toBeLessThan(before.length);
   });
 });
 

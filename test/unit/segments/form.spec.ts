@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Condition } from '../../../src/segments/condition.js';
+import { below } from '../../../src/segments/field-words.js';
 import { everyLeaf, type Form, formOf, isMetByNone, othersThan } from '../../../src/segments/form.js';
 
 const TAGS = ['a', 'b', 'c', 'd'];
@@ -55,3 +56,27 @@ function everyTag(condition: Condition, tags: readonly string[]): boolean {
   if ('any' in condition) return condition.any.every((one) => everyTag(one, tags));
   return 'not' in condition ? everyTag(condition.not, tags) : has(condition, tags);
 }
+
+it('the number below another is the next one that a double can hold', () => {
+  for (const value of [
+    0,
+    -0,
+    1,
+    -1,
+    60,
+    2.5,
+    -1e9,
+    Number.MIN_VALUE,
+    -Number.MIN_VALUE,
+    Number.MAX_VALUE,
+    1e-300,
+  ]) {
+    const next = below(value);
+    expect(next).toBeLessThan(value);
+    // None lies between them.
+    const middle = value / 2 + next / 2;
+    expect(Math.abs(value) < 1e-300 || middle === value || middle === next).toBe(true);
+  }
+  expect(below(Number.MIN_VALUE)).toBe(0);
+  expect(below(-Number.MAX_VALUE)).toBe(-Infinity);
+});

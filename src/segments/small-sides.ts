@@ -1,0 +1,43 @@
+import { SUBSCRIBER_STATUSES } from '../subscribers/subscription-status.js';
+import { DAY_MS } from './compile-context.js';
+import type { TimeWindow } from './condition.js';
+import { allOf, anyOf, type Form, type FormLeaf, othersThan } from './form.js';
+
+export interface Sides {
+  now: Date;
+  /** About half of the people signed up before it; null when there is nobody. */
+  middleSignUp: Date | null;
+}
+
+/**
+ * The same people, with status and sign-up asked of those who are fewer: most subscribers are active, and who is not in
+ * one status is in another; who signed up in a window did not before or behind it.
+ */
+export function smallSidesOf(form: Form, sides: Sides): Form {
+  if ('all' in form) return allOf(form.all.map((one) => smallSidesOf(one, sides)));
+  if ('any' in form) return anyOf(form.any.map((one) => smallSidesOf(one, sides)));
+  const { leaf, is } = form;
+  if ('status' in leaf && leaf.status.includes('active')) {
+    const others = SUBSCRIBER_STATUSES.filter((status) => !leaf.status.includes(status));
+    return { leaf: { status: others }, is: !is };
+  }
+  if ('signedUp' in leaf) {
+    const outside = outsideOf(leaf.signedUp, sides);
+    if (outside !== null) return is ? othersThan(outside) : outside;
+  }
+  return form;
+}
+
+/** Those who signed up before the window or behind it, if the middle lies in it. */
+function outsideOf({ withinDays, since, until }: TimeWindow, { now, middleSignUp }: Sides): Form | null {
+  const from = withinDays === undefined ? since : new Date(now.getTime() - withinDays * DAY_MS).toISOString();
+  if (middleSignUp === null || (from === undefined && until === undefined)) return null;
+  const begins = from === undefined || Date.parse(from) <= middleSignUp.getTime();
+  const lasts = until === undefined || Date.parse(until) > middleSignUp.getTime();
+  if (!begins || !lasts) return null;
+  const windows: TimeWindow[] = [
+    ...(from === undefined ? [] : [{ until: from }]),
+    ...(until === undefined ? [] : [{ since: until }]),
+  ];
+  return anyOf(windows.map((signedUp): FormLeaf => ({ leaf: { signedUp }, is: true })));
+}
