@@ -35,12 +35,14 @@ export class EnrollmentsQueries {
 
   /**
    * Brings forward those who wait for a person's open or click that has come since the hit `since`. Served by the primary
-   * keys of `tracking_event`, `message` and `enrollment`.
+   * keys of `tracking_event`, `message` and `enrollment`; `offset 0` keeps PostgreSQL from reading all mails for them.
    */
   async noticeHits(manager: EntityManager, now: Date, since: string): Promise<void> {
     await manager.query(
       `update enrollment set next_at = $1 where id in (
-         select n.id from tracking_event e join message m on m.id = e.message_id join enrollment n on n.id = m.enrollment_id
+         select n.id from tracking_event e
+         cross join lateral (select enrollment_id, step_key from message where id = e.message_id offset 0) m
+         join enrollment n on n.id = m.enrollment_id
          where e.id > $2::bigint and e.class = 'human' and n.status = 'active' and n.next_at > $1 and m.step_key = any(n.watches)
          for update of n skip locked)`,
       [now, String(BigInt(since) - BigInt(HITS_LOOKED_AT_AGAIN))],

@@ -106,6 +106,10 @@ const ON_ARM = `exists (select 1 from enrollment_step o where o.enrollment_id = 
       where n.id = u.enrollment_id and (a.arm is not null or x.verdict is not null)
       order by a.enrollment_id is not distinct from n.id desc, x.id desc limit 1)`;
 
+/**
+ * The condition is behind a scalar subquery: PostgreSQL would turn an `exists` into a hash of the whole table, such as of
+ * everybody's tags, once for each batch.
+ */
 async function placesWhere(
   manager: EntityManager,
   asks: readonly Ask[],
@@ -114,7 +118,7 @@ async function placesWhere(
 ): Promise<number[]> {
   const rows: { place: number }[] = await manager.query(
     `select u.place::int as place from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) with ordinality
-       as u (enrollment_id, subscriber_id, one, two, place) where ${condition}`,
+       as u (enrollment_id, subscriber_id, one, two, place) where (select ${condition})`,
     [
       asks.map(({ row }) => row.id),
       asks.map(({ row }) => row.subscriberId),
