@@ -3,6 +3,7 @@ import type { BroadcastReport } from '../broadcasts/broadcast.js';
 import { BroadcastPreviews } from '../broadcasts/broadcast-previews.service.js';
 import { BroadcastReports } from '../broadcasts/broadcast-reports.service.js';
 import { BroadcastResends } from '../broadcasts/broadcast-resends.service.js';
+import { BroadcastUnknowns } from '../broadcasts/broadcast-unknowns.service.js';
 import { BroadcastsService } from '../broadcasts/broadcasts.service.js';
 import { wordsOf } from '../broadcasts/split.js';
 import { cursorOf, toPage } from '../infra/http/page.js';
@@ -32,6 +33,7 @@ export class BroadcastPagesController {
     private readonly reports: BroadcastReports,
     private readonly resends: BroadcastResends,
     private readonly previews: BroadcastPreviews,
+    private readonly unknowns: BroadcastUnknowns,
   ) {}
 
   @Get()
@@ -82,6 +84,17 @@ export class BroadcastPagesController {
     }
   }
 
+  @Post(':id/unknown/resend')
+  async resendUnknown(@Param('id') id: string): Promise<Answer> {
+    try {
+      await this.unknowns.resend(checkedId(id, 'broadcast'));
+    } catch (error) {
+      if (!(error instanceof DomainError) || error.code === 'BROADCAST_NOT_FOUND') throw error;
+      return this.page(await this.reports.get(id), { status: 422 }, { unknownError: error.message });
+    }
+    return new SeeOther(`/admin/broadcasts/${id}`);
+  }
+
   @Post(':id/:action')
   async act(@Param('id') id: string, @Param('action') action: string): Promise<Answer> {
     checkedId(id, 'broadcast');
@@ -108,6 +121,7 @@ export class BroadcastPagesController {
         size: begun ? null : await this.broadcasts.audienceSize(report.id),
         results: begun ? await this.reports.results(report.id) : null,
       }),
+      resendable: begun ? await this.unknowns.resendable(report.id) : 0,
       reader: previews[0]?.reader ?? null,
       start: startFormPage(typed, errors),
       resend: {

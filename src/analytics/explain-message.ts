@@ -87,7 +87,7 @@ export function explainMessage(facts: MessageFacts): Explanation {
     messageClass(facts),
     ...(facts.message.class === 'marketing' ? audience(facts) : [suppressed(facts)]),
     ...lifecycle(facts),
-    ...facts.attempts.map(attempt),
+    ...attemptRules(facts.attempts),
     ...end(facts),
     ...facts.reports.map(({ verdict, reason, at }) =>
       rule(`REPORT_${verdict.toUpperCase()}`, 'info', `A report came back: ${verdict}, ${reason}.`, at),
@@ -254,6 +254,21 @@ function waits(facts: MessageFacts): Rule[] {
   return rules;
 }
 
+/** What the owner did stands among the attempts and is none. */
+function attemptRules(attempts: readonly AttemptFacts[]): Rule[] {
+  let count = 0;
+  return attempts.map((one) =>
+    one.outcome === 'sent_again'
+      ? rule(
+          'RESENT_BY_OWNER',
+          'info',
+          'The owner had it sent once more, under the same Message-ID, though the first may have arrived.',
+          one.startedAt,
+        )
+      : attempt(one, count++),
+  );
+}
+
 function attempt(
   { startedAt, stage, outcome, replyCode, replyText, relay }: AttemptFacts,
   index: number,
@@ -275,6 +290,7 @@ const OUTCOMES: Readonly<Record<string, readonly [string, string]>> = {
   held: ['ATTEMPT_REFUSED_SENDER', 'refused for good because of the sender'],
   unknown: ['ATTEMPT_UNKNOWN', 'the connection ended before the relay said anything'],
   expired: ['ATTEMPT_LAST', 'not taken, and it was the last try'],
+  left_behind: ['ATTEMPT_LEFT_BEHIND', 'its worker ended before it said what became of the mail'],
   held_back: ['ATTEMPT_HELD_BACK', 'stopped at the last moment, before the first byte of the mail'],
 };
 

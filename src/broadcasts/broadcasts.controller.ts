@@ -12,11 +12,13 @@ import {
   broadcastReport,
   broadcastResults,
   resendBody,
+  resentResponse,
   startBody,
   timingOf,
 } from './broadcasts.schemas.js';
 import { BroadcastResends } from './broadcast-resends.service.js';
 import { BroadcastReports } from './broadcast-reports.service.js';
+import { BroadcastUnknowns } from './broadcast-unknowns.service.js';
 import { BroadcastsService } from './broadcasts.service.js';
 
 const tag = 'broadcasts';
@@ -28,6 +30,7 @@ export class BroadcastsController {
     private readonly broadcasts: BroadcastsService,
     private readonly reports: BroadcastReports,
     private readonly resends: BroadcastResends,
+    private readonly unknowns: BroadcastUnknowns,
   ) {}
 
   @Get()
@@ -120,6 +123,20 @@ export class BroadcastsController {
   ): Promise<unknown> {
     const { subject = null, template = null, title = null, unless } = body;
     return reportJson(await this.resends.draft(id, { subject, template, title, unless }));
+  }
+
+  @Post(':id/unknown/resend')
+  @ApiRoute({
+    summary: 'Send the mails once more of which it is not known whether they were taken',
+    description:
+      'One more try each, under the same Message-ID, by which many mail systems drop a second copy; some readers may get it twice. Left out are those of which something has come back, whose end is past, or which were sent once more already; who has left meanwhile gets none. Repeating it sends nothing again. Refused while the broadcast is paused or cancelled.',
+    tag,
+    response: resentResponse,
+    status: 200,
+    idempotent: false,
+  })
+  async resendUnknown(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
+    return { resent: await this.unknowns.resend(id) };
   }
 
   @Post(':id/pause')

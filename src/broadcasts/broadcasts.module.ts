@@ -8,6 +8,7 @@ import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { BroadcastReports } from './broadcast-reports.service.js';
 import { BroadcastPreviews } from './broadcast-previews.service.js';
 import { BroadcastResends } from './broadcast-resends.service.js';
+import { BroadcastUnknowns } from './broadcast-unknowns.service.js';
 import { BroadcastUpkeep } from './broadcast-upkeep.service.js';
 import { BroadcastsController } from './broadcasts.controller.js';
 import { BroadcastsJobs } from './broadcasts.jobs.js';
@@ -28,11 +29,12 @@ import { SplitTests } from './split-test.service.js';
     BroadcastUpkeep,
     BroadcastPreviews,
     BroadcastResends,
+    BroadcastUnknowns,
     SplitTests,
     SplitQueries,
     BroadcastPreflight,
     BroadcastsJobs,
   ],
-  exports: [BroadcastsService, BroadcastReports, BroadcastResends, BroadcastPreviews],
+  exports: [BroadcastsService, BroadcastReports, BroadcastResends, BroadcastUnknowns, BroadcastPreviews],
 })
 export class BroadcastsModule {}

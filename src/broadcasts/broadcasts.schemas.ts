@@ -237,6 +237,8 @@ export const broadcastReport = broadcastResponse.extend({
     }),
 });
 
+export const resentResponse = z.object({ resent: z.number().int() });
+
 export const broadcastResults = z.object({
   sent: z.number().int(),
   opened: z

@@ -56,12 +56,13 @@ const WHY_SUPPRESSED = `case when ${MAY_BE_SENT_LATER} then '${PAUSED_BY_READER}
   else 'subscriber is not active' end`;
 
 /**
- * Proof that a mail was taken although its end was unclear: a 250 written down too late, or what came back about it. The
+ * Proof that a mail was taken although its end was unclear: a 250 written down too late, or what came back of it. The
  * relay's own refusal of a second try, which is kept among the bounces, proves nothing.
  */
-const EVIDENCE = (id: string): string => `case
+export const EVIDENCE = (id: string): string => `case
   when exists (select 1 from message_attempt a where a.message_id = ${id} and a.outcome = 'accepted') then 'its 250 came late'
   when exists (select 1 from tracking_event t where t.message_id = ${id}) then 'it was opened'
+  when exists (select 1 from left_by_mail l where l.message_id = ${id}) then 'its reader left by it'
   when exists (select 1 from bounce b where b.message_id = ${id} and b.trusted and b.source <> 'smtp_reply') then 'a report about it came back' end`;
 
 /**
@@ -186,11 +187,18 @@ export class LedgerQueries {
 
   /**
    * What the barrier held back: its reason decides; ready again when only the lease was short. Fenced. `data_at` may be
-   * set by a barrier whose answer was lost.
+   * set by a barrier whose answer was lost. The attempt is written down in any case.
    */
-  async settleHeld(claims: readonly Claim[]): Promise<void> {
+  async settleHeld(
+    settlements: readonly Pick<Settlement, 'id' | 'epoch' | 'durationMs' | 'relay' | 'tls'>[],
+  ): Promise<void> {
     await this.dataSource.query(
-      `update message m set lease_until = null, state = ${withoutSending('h.state')}, attempt = m.attempt - 1, data_at = null,
+      `with attempts as (
+         insert into message_attempt (message_id, epoch, started_at, finished_at, stage, outcome, relay, tls)
+         select g.id, g.epoch, clock_timestamp() - g.duration_ms * interval '1 millisecond', clock_timestamp(), 'barrier', 'held_back', g.relay, g.tls
+         from unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[]) as g (id, epoch, duration_ms, relay, tls)
+         on conflict do nothing)
+       update message m set lease_until = null, state = ${withoutSending('h.state')}, attempt = m.attempt - 1, data_at = null,
          state_reason = coalesce(h.why, m.state_reason),
          settled_at = case when h.state in ('suppressed', 'cancelled') then clock_timestamp() end
        from (select m.id, c.epoch,
@@ -200,7 +208,13 @@ export class LedgerQueries {
                 when moment.broadcast in ('cancelled', 'paused') then 'broadcast ' || moment.broadcast end as why
          from unnest($1::bigint[], $2::int[]) as c (id, epoch) join message m on m.id = c.id ${MOMENT}) h
        where m.id = h.id and m.lease_epoch = h.epoch and ${IS_LEASED}`,
-      [claims.map(({ id }) => id), claims.map(({ epoch }) => epoch)],
+      [
+        settlements.map(({ id }) => id),
+        settlements.map(({ epoch }) => epoch),
+        settlements.map(({ durationMs }) => durationMs),
+        settlements.map(({ relay }) => relay),
+        settlements.map(({ tls }) => tls),
+      ],
     );
   }
 
@@ -218,12 +232,13 @@ export class LedgerQueries {
 
   /**
    * What a worker left behind when it died. Before the body began, the mail was not sent and goes back; after, it may
-   * have been taken: a bulk mail is unknown, shown, and not sent again; a transactional one is sent once more.
+   * have been taken: a bulk mail is unknown, shown, and not sent again; a transactional one is sent once more. Its lease
+   * is written down as an attempt under its epoch with a minus, so that what the worker says later finds its own place.
    */
   async reap(): Promise<{ returned: number; unknown: number; resent: number }> {
     const rows: { state: string; count: number }[] = await this.dataSource.query(
       `with left_behind as (
-         select id, data_at is null as unsent,
+         select id, lease_epoch, coalesce(data_at, lease_until) as at, data_at is null as unsent,
            data_at is not null and class = 'transactional' and unknown_count = 0 and (${EVIDENCE('message.id')}) is null as again
          from message where state = 'leased' and lease_until < clock_timestamp()
            and (data_at is null or data_at < clock_timestamp() - ${BODY_GRACE})
@@ -235,7 +250,11 @@ export class LedgerQueries {
            state_reason = case when l.unsent then m.state_reason else 'the worker ended while the body was being sent' end,
            settled_at = case when l.unsent or l.again then null else clock_timestamp() end,
            reply_code = case when l.unsent then m.reply_code end, reply_text = case when l.unsent then m.reply_text end
-         from left_behind l where m.id = l.id returning case when l.again then 'again' else m.state end as state)
+         from left_behind l where m.id = l.id returning case when l.again then 'again' else m.state end as state),
+       attempts as (
+         insert into message_attempt (message_id, epoch, started_at, finished_at, stage, outcome)
+         select id, -lease_epoch, at, clock_timestamp(), case when unsent then 'envelope' else 'body' end, 'left_behind'
+         from left_behind on conflict do nothing)
        select state, count(*)::int as count from reaped group by state`,
     );
     const count = (state: string): number => rows.find((row) => row.state === state)?.count ?? 0;
@@ -244,7 +263,7 @@ export class LedgerQueries {
 
   /**
    * Unknown mails that something has since shown to have arrived: a 250 that was written down too late, an opening, a
-   * click, a bounce or a complaint that carries their token. Served by `message_unknown`.
+   * click, an unsubscription, a bounce or a complaint that carries their token. Served by `message_unknown`.
    */
   async resolveUnknown(): Promise<number> {
     const [, count]: [unknown[], number] = await this.dataSource.query(

@@ -41,7 +41,7 @@ export async function messageByHeader(db: EntityManager, headers: readonly strin
 }
 
 /**
- * A mail whose end was unclear has been taken after all; one that waits to be sent once more is then not. Fenced by the
+ * A mail whose end was unclear has been taken after all; one that waits or is held to be sent once more is then not. Fenced by the
  * state: what was settled otherwise stays. True when this changed anything.
  */
 export async function resolveUnknown(
@@ -51,7 +51,7 @@ export async function resolveUnknown(
   const [rows]: [unknown[], number] = await manager.query(
     `update message set state = 'accepted', state_reason = 'proved by ' || $2, accepted_at = coalesce(accepted_at, $3),
        settled_at = coalesce(settled_at, clock_timestamp())
-     where id = $1 and (state = 'unknown' or state = 'ready' and unknown_count > 0) returning id`,
+     where id = $1 and (state = 'unknown' or state in ('ready', 'held') and unknown_count > 0) returning id`,
     [id, evidence, now],
   );
   return rows.length === 1;

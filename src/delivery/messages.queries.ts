@@ -79,8 +79,8 @@ export class MessagesQueries {
     );
     if (waiting.length === 0) return;
     await manager.query(
-      `update message set state = 'cancelled', state_reason = $2, lease_until = null, settled_at = clock_timestamp()
-       where id = any($1::bigint[])`,
+      `update message m set state = ${withoutSending(`'cancelled'`)}, state_reason = $2, lease_until = null, settled_at = clock_timestamp()
+       where m.id = any($1::bigint[])`,
       [waiting.map(({ id }) => id), reason],
     );
   }

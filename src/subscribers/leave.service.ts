@@ -34,7 +34,7 @@ interface Holder extends LeaveHolder {
 /**
  * Leaving by the link of a mail, whichever way it came: one-click POST, the page's button, a mail to the unsubscribe
  * address. Stands before delivery and sequences, so that every module after them may call it: the barrier and the
- * sequences read what it writes. Owns `leave_reason`.
+ * sequences read what it writes. Owns `leave_reason` and `left_by_mail`.
  */
 @Injectable()
 export class LeaveService {
@@ -95,6 +95,12 @@ export class LeaveService {
 
   private async leave(manager: EntityManager, ticket: MailHolder, via: UnsubscribeSource): Promise<Leaving> {
     const { subscriberId, addressHash } = await this.holderOf(manager, ticket);
+    // Of a mail whose end is not known it proves that the mail arrived.
+    await manager.query(
+      `insert into left_by_mail (message_id, at) select id, $2 from message
+       where id = $1 and (state in ('unknown', 'leased') or unknown_count > 0) on conflict do nothing`,
+      [ticket.messageId, this.clock.now()],
+    );
     const entry = { scope: 'marketing', reason: 'unsubscribed', source: via } as const;
     if (subscriberId !== null && (await this.subscribers.lockStatus(manager, subscriberId)) !== null) {
       await this.subscribers.unsubscribe(manager, subscriberId, via);

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { EntityManager } from 'typeorm';
-import { NOT_FOR_OWNER } from '../message.js';
+import { NOT_FOR_OWNER, withoutSending } from '../message.js';
 
 export interface HeldFilter {
   /** As it stands in `state_reason`. */
@@ -49,7 +49,7 @@ export class HeldQueries {
 
   async cancel(manager: EntityManager, filter: HeldFilter): Promise<number> {
     return this.change(manager, filter, {
-      set: `state = 'cancelled', state_reason = coalesce(m.state_reason || ', ', '') || $4::text, settled_at = clock_timestamp()`,
+      set: `state = ${withoutSending(`'cancelled'`)}, state_reason = coalesce(m.state_reason || ', ', '') || $4::text, settled_at = clock_timestamp()`,
       parameter: 'cancelled by the owner',
     });
   }

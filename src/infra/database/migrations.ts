@@ -38,18 +38,19 @@ import { Affiliates1765108000000 } from './migrations/1765108000000-affiliates.j
 import { OrderTerms1765110000000 } from './migrations/1765110000000-order-terms.js';
 import { LeavingAffiliates1765110010000 } from './migrations/1765110010000-leaving-affiliates.js';
 import { PayoutsUndone1765110020000 } from './migrations/1765110020000-payouts-undone.js';
-import { PartialRefunds1765137000000 } from './migrations/1765137000000-partial-refunds.js';
-import { FirstTouch1765137010000 } from './migrations/1765137010000-first-touch.js';
-import { AffiliateLogins1765137020000 } from './migrations/1765137020000-affiliate-logins.js';
 import { RowsOfImports1765113000000 } from './migrations/1765113000000-rows-of-imports.js';
 import { PromisedPrices1765131000000 } from './migrations/1765131000000-promised-prices.js';
 import { PromisedProducts1765131100000 } from './migrations/1765131100000-promised-products.js';
 import { VersionsBefore1765135000000 } from './migrations/1765135000000-versions-before.js';
+import { PartialRefunds1765137000000 } from './migrations/1765137000000-partial-refunds.js';
+import { FirstTouch1765137010000 } from './migrations/1765137010000-first-touch.js';
+import { AffiliateLogins1765137020000 } from './migrations/1765137020000-affiliate-logins.js';
 import { RefundWishes1765139000000 } from './migrations/1765139000000-refund-wishes.js';
 import { ClicksOfOrders1765139010000 } from './migrations/1765139010000-clicks-of-orders.js';
 import { ReportsAndHeldMails1765140000000 } from './migrations/1765140000000-reports-and-held-mails.js';
 import { CauseOfSignals1765141000000 } from './migrations/1765141000000-cause-of-signals.js';
 import { Resumptions1765149000000 } from './migrations/1765149000000-resumptions.js';
+import { LeftByMail1765149010000 } from './migrations/1765149010000-left-by-mail.js';
 import { RoomForUpdates1765150000000 } from './migrations/1765150000000-room-for-updates.js';
 import { BroadcastPriority1765150100000 } from './migrations/1765150100000-broadcast-priority.js';
 import { FieldBlocks1765151460000 } from './migrations/1765151460000-field-blocks.js';
@@ -108,6 +109,7 @@ export const migrations = [
   ReportsAndHeldMails1765140000000,
   CauseOfSignals1765141000000,
   Resumptions1765149000000,
+  LeftByMail1765149010000,
   RoomForUpdates1765150000000,
   BroadcastPriority1765150100000,
   FieldBlocks1765151460000,

@@ -129,4 +129,62 @@ describe('the owner’s pages of broadcasts', () => {
     await post(`/${draft}/edit`, { ...FORM, audience: 'everybody' }).expect(303);
     expect(await state(draft)).toMatchObject({ audience: { resendOf: id } });
   });
+
+  it('send once more what nobody knows to have been taken: once, under the same Message-ID, and not while it is paused', async () => {
+    const id = await written();
+    await post(`/${id}/start`, { when: 'now' }).expect(303);
+    for (const job of ['broadcasts.plan', 'delivery.send-due', 'broadcasts.plan'])
+      expect(await t.app.get(JobRunner).run(job)).toBe('done');
+    const mails: { id: string; header: string; subscriber: string }[] = await t.dataSource
+      .query(
+        `update message set state = 'unknown', accepted_at = null, unknown_count = 1 where broadcast_id = $1
+       returning id, message_id_header as header, subscriber_id as subscriber`,
+        [id],
+      )
+      .then(([rows]: [{ id: string; header: string; subscriber: string }[]]) => rows);
+    const [proven, left, plain] = mails;
+    await t.dataSource.query('delete from message_attempt where message_id = any($1::bigint[])', [
+      mails.map((mail) => mail.id),
+    ]);
+    await t.dataSource.query('insert into left_by_mail values ($1, now())', [proven?.id]);
+    await t.dataSource.query(`update subscriber set status = 'unsubscribed' where id = $1`, [
+      left?.subscriber,
+    ]);
+    const again = () =>
+      t.http.post(`/api/v1/broadcasts/${id}/unknown/resend`).set('Authorization', `Bearer ${API_KEY}`);
+    const setState = async (value: string): Promise<unknown> =>
+      t.dataSource.query('update broadcast set state = $2 where id = $1', [id, value]);
+    for (const stopped of ['paused', 'cancelled']) {
+      await setState(stopped);
+      expect((await again().expect(409)).body).toMatchObject({ code: 'BROADCAST_STATE_CONFLICT' });
+      expect((await post(`/${id}/unknown/resend`, {}).expect(422)).text).toContain('Nothing was sent');
+      expect((await get(`/${id}`).expect(200)).text).not.toContain('Send them once more');
+    }
+    await setState('done');
+    expect((await get(`/${id}`).expect(200)).text).toContain('Send them once more');
+    const pressed = await Promise.all([again(), post(`/${id}/unknown/resend`, {}).expect(303), again()]);
+    expect(pressed.map(({ body }) => (body as { resent?: number }).resent ?? 2)).toContain(2);
+    expect(await state(id)).toMatchObject({ state: 'running', counts: { ready: 2, unknown: 1 } });
+    expect((await again().expect(200)).body).toEqual({ resent: 0 });
+    for (const job of ['delivery.send-due', 'broadcasts.plan'])
+      expect(await t.app.get(JobRunner).run(job)).toBe('done');
+    expect(await state(id)).toMatchObject({ state: 'done', counts: { accepted: 1, unknown: 2 } });
+    const copies: unknown[] = await t.dataSource.query(
+      `select message_id_header as header, count(*)::int as count from mailbox_mail
+       where message_id_header = any($1::text[]) group by 1 having count(*) > 1`,
+      [mails.map(({ header }) => header)],
+    );
+    expect(copies).toEqual([{ header: plain?.header, count: 2 }]);
+    const { body } = await t.http
+      .get(`/api/v1/messages/${plain?.id}/explain`)
+      .set('Authorization', `Bearer ${API_KEY}`);
+    expect((body as { rules: { code: string }[] }).rules.map(({ code }) => code)).toEqual(
+      expect.arrayContaining(['RESENT_BY_OWNER', 'ATTEMPT_ACCEPTED', 'ACCEPTED']),
+    );
+    await t.dataSource.query(`update message set state = 'unknown', unknown_count = 2 where id = $1`, [
+      plain?.id,
+    ]);
+    expect((await again().expect(200)).body).toEqual({ resent: 0 });
+    expect((await get(`/${id}`).expect(200)).text).not.toContain('once more</button>');
+  });
 });

@@ -36,6 +36,15 @@ it('stops a mail that is under way already: left after the claim, not one byte o
   expect([office.sink.bodiesBegun, office.sink.mails.length]).toEqual([0, 0]);
 });
 
+it('shows that a mail of unclear end has arrived when its reader leaves by it', async () => {
+  const subscriberId = await office.subscriber('unclear@example.com');
+  const id = await office.plan('unclear@example.com', { subscriberId });
+  await office.db.query(`update message set state = 'unknown', unknown_count = 1 where id = $1`, [id]);
+  await leave.leaveByToken(tokenOf(subscriberId, id), 'one_click');
+  expect(await office.ledger.resolveUnknown()).toBe(1);
+  expect(await office.state(id)).toMatchObject({ state: 'accepted', reason: 'its reader left by it' });
+});
+
 it('leaves by a link alone, whoever sends it, and not by one we did not write', async () => {
   const subscriberId = await office.subscriber('by-mail@example.com');
   const [real, forged] = [tokenOf(subscriberId, '0'), tokenOf(subscriberId, '0').replace(/.$/, '_')];

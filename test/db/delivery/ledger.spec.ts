@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import type { PoolClient } from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { BouncesService } from '../../../src/bounces/bounces.service.js';
+import { BroadcastMailsQueries } from '../../../src/delivery/broadcast-mails.queries.js';
 import { uncountedRefusals } from '../../../src/delivery/message-evidence.queries.js';
+import { HeldService } from '../../../src/delivery/pacing/held.service.js';
 import type { Settlement } from '../../../src/delivery/settlement.js';
 import { pgPool } from '../../../src/infra/database/pg-pool.js';
 import { JobRegistry } from '../../../src/infra/jobs/job-registry.js';
@@ -51,8 +53,34 @@ describe('the statements of the ledger', () => {
     await t.ledger.write([], [lost]);
     await t.db.query(`update subscriber set status = 'unsubscribed'`);
     expect(await t.ledger.write([], [lost], true)).toEqual(new Set());
-    await t.ledger.settleHeld([lost]);
+    await t.ledger.settleHeld([{ ...lost, durationMs: 5, relay: 'one', tls: null }]);
     expect(await t.state(lost.id)).toMatchObject({ state: 'suppressed', leaseUntil: null });
+    expect(await attempts(lost.id)).toEqual([`${lost.epoch} barrier held_back one`]);
+  });
+
+  const attempts = async (id: string): Promise<string[]> => {
+    const rows: { said: string }[] = await t.db.query(
+      `select concat_ws(' ', epoch, stage, outcome, relay) as said from message_attempt where message_id = $1 order by epoch`,
+      [id],
+    );
+    return rows.map(({ said }) => said);
+  };
+
+  it('leave no lease without an attempt when its worker has died, and keep a 250 that comes late', async () => {
+    const [begun, idle] = [await claimed('begun@example.com'), await claimed('idle@example.com')];
+    await t.ledger.write([], [begun]);
+    await t.db.query(
+      `update message set lease_until = clock_timestamp() - interval '1 second', data_at = data_at - interval '10 minutes'`,
+    );
+    expect(await t.ledger.reap()).toEqual({ returned: 1, unknown: 1, resent: 0 });
+    expect(await attempts(idle.id)).toEqual([`-${idle.epoch} envelope left_behind`]);
+    const late = { ...told(begun.id, begun.epoch), state: 'accepted' as const, acceptedAt: t.clock.now() };
+    await t.ledger.write([late], []);
+    expect(await attempts(begun.id)).toEqual([
+      `-${begun.epoch} body left_behind`,
+      `${begun.epoch} RCPT TO accepted one`,
+    ]);
+    expect(await t.state(begun.id)).toMatchObject({ state: 'accepted' });
   });
 
   const told = (id: string, epoch: number): Settlement => ({
@@ -150,6 +178,30 @@ describe('the statements of the ledger', () => {
       );
       expect((await claim(10)).messages).toEqual([]);
       expect(await t.state(id)).toMatchObject({ state: 'unknown', reason: 'suppression list' });
+    });
+
+    it.each([
+      [
+        'by the owner',
+        async () => t.app.get(HeldService, { strict: false }).cancel({ reason: 'restored backup' }),
+      ],
+      ['with its broadcast', async () => t.app.get(BroadcastMailsQueries, { strict: false }).cancel('7', 10)],
+    ])('is unknown, not cancelled, when it is held and then cancelled %s', async (_, cancel) => {
+      const id = await begun();
+      await t.ledger.reap();
+      await t.db.query(
+        `update message set state = 'held', state_reason = 'restored backup', broadcast_id = 7`,
+      );
+      await cancel();
+      expect(await t.state(id)).toMatchObject({ state: 'unknown' });
+    });
+
+    it('is accepted when a report shows, while it is held, that it was taken', async () => {
+      const id = await begun();
+      await t.ledger.reap();
+      await t.db.query(`update message set state = 'held'`);
+      expect(await t.messages.resolveUnknown(t.db.manager, id, 'a report')).toBe(true);
+      expect(await t.state(id)).toMatchObject({ state: 'accepted' });
     });
 
     it('is unknown, not rejected, when the relay refuses it for good the second time', async () => {
