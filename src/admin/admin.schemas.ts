@@ -50,6 +50,9 @@ export const confirmForm = z.object({
 });
 export type ConfirmForm = z.output<typeof confirmForm>;
 
+export const sequenceForm = z.object({ funnel: z.string().min(1).max(200) });
+export type SequenceForm = z.output<typeof sequenceForm>;
+
 export const heldForm = z.object({
   reason: text.pipe(z.string().max(500)),
   decision: z.enum(['release', 'cancel'], { error: 'Choose to send or to cancel them.' }),

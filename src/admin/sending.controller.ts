@@ -2,9 +2,17 @@ import { Body, Controller, Get, Post } from '@nestjs/common';
 import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
 import { HeldService } from '../delivery/pacing/held.service.js';
 import { SendingService } from '../delivery/pacing/sending.service.js';
+import { SequencePauses } from '../delivery/pacing/sequence-pauses.service.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { type Answer, Page, SeeOther } from './answer.js';
-import { confirmForm, heldForm, type ConfirmForm, type HeldForm } from './admin.schemas.js';
+import {
+  confirmForm,
+  heldForm,
+  sequenceForm,
+  type ConfirmForm,
+  type HeldForm,
+  type SequenceForm,
+} from './admin.schemas.js';
 import { limitName, paceWords, sendingPage } from './sending-view.js';
 
 /** How sending stands, and the decisions that only the owner can take. */
@@ -15,6 +23,7 @@ export class SendingPageController {
     private readonly guard: GenerationGuard,
     private readonly held: HeldService,
     private readonly alerts: AlertsService,
+    private readonly pauses: SequencePauses,
   ) {}
 
   @Get()
@@ -28,6 +37,7 @@ export class SendingPageController {
       maySend: state.maySend,
       reason: state.reason,
       unknown: state.unknown,
+      pausedSequences: state.pausedSequences,
       alerts,
       ...sendingPage(state),
       estimate: {
@@ -41,6 +51,12 @@ export class SendingPageController {
   @Post('confirm')
   async confirm(@Body({ schema: confirmForm }) { unsent }: ConfirmForm): Promise<Answer> {
     await this.guard.confirm(unsent);
+    return new SeeOther('/admin/sending');
+  }
+
+  @Post('sequences')
+  async resumeSequence(@Body({ schema: sequenceForm }) { funnel }: SequenceForm): Promise<Answer> {
+    await this.pauses.resume(funnel);
     return new SeeOther('/admin/sending');
   }
 

@@ -1,4 +1,4 @@
-import { OUTSIDE_HOURS, PAUSED_BY_READER, WAITS_FOR_TEST } from '../delivery/message.js';
+import { OUTSIDE_HOURS, PAUSED_BY_READER, SEQUENCE_PAUSED, WAITS_FOR_TEST } from '../delivery/message.js';
 import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
 import { refusedFor } from '../delivery/sender-refusal.js';
 import type { StepTiming } from '../sequences/schedule.js';
@@ -196,6 +196,10 @@ function held(reason: string | null): Rule {
     return rule('BROADCAST_PAUSED', 'waits', 'It waits while its broadcast is paused.');
   if (why === PAUSED_BY_READER)
     return rule('HELD_BY_READER', 'waits', 'It is held until the pause is over that the reader asked for.');
+  if (why === SEQUENCE_PAUSED) {
+    const text = 'It waits: the mails of its sequence are paused until the owner lets them go on.';
+    return rule('SEQUENCE_PAUSED', 'waits', text);
+  }
   if (why === WAITS_FOR_TEST)
     return rule('WAITS_FOR_TEST', 'waits', 'It waits for the result of the split test of its broadcast.');
   if (refusedFor(why) !== null) {

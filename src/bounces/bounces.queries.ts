@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import type { BroadcastTally } from '../delivery/broadcast-health.js';
 import type { BounceReason, BounceVerdict } from './judged-mail.js';
 
 export interface NewBounce {
@@ -160,6 +161,42 @@ export class BouncesQueries {
        from complained c`,
       [since],
     );
+  }
+
+  /**
+   * How the mails of a funnel's sequences fare since `since`: what came back, and what was taken in that time. Reads the
+   * ledger of the funnel, so it is asked only where something came back. Served by `message_funnel`.
+   */
+  async sequenceTally(funnelKey: string, since: Date): Promise<BroadcastTally> {
+    const rows: BroadcastTally[] = await this.dataSource.query(
+      `with reported as (
+         select count(distinct b.message_id) filter (where b.verdict = 'hard') as hard,
+           count(distinct b.message_id) filter (where b.verdict = 'sender') as sender,
+           count(distinct b.message_id) filter (where b.verdict = 'complaint' and b.reason <> 'opt_out') as complaints,
+           count(distinct b.message_id) filter (where b.source = 'smtp_reply' and b.verdict in ('hard', 'sender')) as refused
+         from bounce b join message m on m.id = b.message_id
+         where b.trusted and b.received_at > $2 and m.kind = 'sequence' and m.funnel_key = $1),
+       taken as (
+         select count(*) as accepted from message m
+         where m.funnel_key = $1 and m.state = 'accepted' and m.kind = 'sequence' and m.accepted_at > $2)
+       select t.accepted::int as accepted, (t.accepted + r.refused)::int as tried, r.hard::int as hard, r.sender::int as sender,
+         r.complaints::int as complaints
+       from taken t cross join reported r`,
+      [funnelKey, since],
+    );
+    return rows[0] ?? { accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0 };
+  }
+
+  /** Funnels of whose sequences at least two mails have come back since `since`. */
+  async reportedSequences(since: Date): Promise<string[]> {
+    const rows: { key: string }[] = await this.dataSource.query(
+      `select m.funnel_key as key from bounce b join message m on m.id = b.message_id
+       where b.received_at > $1 and b.trusted and b.broadcast_id is null and b.verdict in ('hard', 'sender', 'complaint')
+         and m.kind = 'sequence' and m.funnel_key is not null
+       group by 1 having count(distinct b.message_id) > 1`,
+      [since],
+    );
+    return rows.map(({ key }) => key);
   }
 
   /** Newest first. */

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
 import { BroadcastGuard } from '../delivery/broadcast-guard.service.js';
-import { complaintHealth } from '../delivery/broadcast-health.js';
+import { complaintHealth, sequenceHealth } from '../delivery/broadcast-health.js';
+import { SequencePauses } from '../delivery/pacing/sequence-pauses.service.js';
 import { SENDER_ALERT } from '../delivery/sender-refusal.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
@@ -20,15 +20,16 @@ export class RatesWatch {
     private readonly queries: BouncesQueries,
     private readonly guard: BroadcastGuard,
     private readonly alerts: AlertsService,
-    private readonly dataSource: DataSource,
+    private readonly pauses: SequencePauses,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   async look(): Promise<void> {
     const now = this.clock.now().getTime();
     for (const id of await this.queries.reportedBroadcasts(new Date(now - DAY_MS))) {
-      await this.guard.check(this.dataSource.manager, id, { sample: null });
+      await this.guard.checkAll(id);
     }
+    await this.lookAtSequences(new Date(now - COMPLAINT_DAYS * DAY_MS));
     const troubled = new Set<string>();
     for (const { group, ...counts } of await this.queries.complaintsByProvider(
       new Date(now - COMPLAINT_DAYS * DAY_MS),
@@ -53,6 +54,26 @@ export class RatesWatch {
         ? !troubled.has(key)
         : key.startsWith(SENDER_ALERT) && facts['held'] !== true && lastSeenAt < quietSince;
       if (over) await this.alerts.resolve(key);
+    }
+  }
+
+  /** What is held for a pause that is over goes, too: a claim may have been under way when it ended. */
+  private async lookAtSequences(since: Date): Promise<void> {
+    await this.pauses.release();
+    const paused = new Set((await this.pauses.all()).map(({ funnelKey }) => funnelKey));
+    const resumptions = await this.pauses.resumptions();
+    for (const funnelKey of await this.queries.reportedSequences(since)) {
+      if (paused.has(funnelKey)) continue;
+      const resumedAt = resumptions.get(funnelKey) ?? since;
+      const tally = await this.queries.sequenceTally(funnelKey, resumedAt > since ? resumedAt : since);
+      const { action, reason } = sequenceHealth(tally);
+      if (action === 'none' || reason === null) {
+        await this.pauses.allIsWell(funnelKey);
+        continue;
+      }
+      const stops = action === 'pause';
+      if (!stops || (await this.pauses.pause(funnelKey, reason)))
+        await this.pauses.tell(funnelKey, { paused: stops, reason, facts: tally });
     }
   }
 }

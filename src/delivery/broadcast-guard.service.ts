@@ -89,6 +89,11 @@ export class BroadcastGuard {
     return paused;
   }
 
+  /** As `check`, over every mail at once. */
+  async checkAll(id: string): Promise<boolean> {
+    return this.check(this.dataSource.manager, id, { sample: null });
+  }
+
   private async health(
     manager: EntityManager,
     id: string,

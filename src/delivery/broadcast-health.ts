@@ -1,4 +1,4 @@
-/** How a broadcast fares, counted in mails. */
+/** How a broadcast, or a sequence in the last days, fares, counted in mails. */
 export interface BroadcastTally {
   accepted: number;
   /** Accepted or refused for good. */
@@ -30,6 +30,8 @@ const HARD_MIN = 20;
 /** One is enough in a small broadcast: whatever is wrong with us is wrong with the next mail too. */
 const SENDER_PAUSE = 0.003;
 
+const SEQUENCE_SENDER_MIN = 3;
+
 /** What the numbers call for; the gravest comes first. */
 export function broadcastHealth(tally: BroadcastTally): HealthVerdict {
   const { accepted, tried, hard, sender, complaints } = tally;
@@ -42,6 +44,14 @@ export function broadcastHealth(tally: BroadcastTally): HealthVerdict {
     return { action: 'pause', reason: `${sender} of ${tried} mails were refused because of the sender` };
   }
   return complained;
+}
+
+/**
+ * The same for the mails of a sequence in the last days. They are few at a time and go on for months: one server with rules
+ * of its own must not stop them.
+ */
+export function sequenceHealth(tally: BroadcastTally): HealthVerdict {
+  return broadcastHealth(tally.sender < SEQUENCE_SENDER_MIN ? { ...tally, sender: 0 } : tally);
 }
 
 /** The rate of complaints alone, of a broadcast or at one provider. */

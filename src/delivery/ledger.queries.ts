@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { PoolClient } from 'pg';
 import { DataSource } from 'typeorm';
 import { pgPool } from '../infra/database/pg-pool.js';
-import { ERASED, PAUSED_BY_READER, withoutSending, type ClaimedMessage } from './message.js';
+import { ERASED, PAUSED_BY_READER, SEQUENCE_PAUSED, withoutSending, type ClaimedMessage } from './message.js';
 import type { LaneReady } from './pacing/token-bucket.js';
 import { overdueSql, type OverdueParameters } from './pacing/overdue.js';
 import type { Settlement } from './settlement.js';
@@ -26,7 +26,7 @@ export interface ClaimOrder {
 }
 
 /**
- * How things stand at this moment for each row `m`: its reader, and its broadcast. Read at the claim to spare the relay,
+ * How things stand at this moment for each row `m`: its reader, and its broadcast or sequence. Read at the claim to spare the relay,
  * and by the barrier, which decides. Scalar look-ups behind `offset 0`, because PostgreSQL may turn an `exists` into a
  * hash of the whole table: quick for a list of thousands, seconds for every claim on a list of a million.
  */
@@ -36,7 +36,9 @@ const MOMENT = `cross join lateral (select
     (select true from topic_opt_out t where t.subscriber_id = m.subscriber_id and t.topic_key = m.funnel_key) is true as opted_out,
     (select true from suppression x where x.email_hash = m.address_hash
       and (x.scope = 'all' or m.class = 'marketing') limit 1) is true as suppressed,
-    (select k.state from broadcast k where k.id = m.broadcast_id) as broadcast
+    (select k.state from broadcast k where k.id = m.broadcast_id) as broadcast,
+    (select true from sequence_pause q where q.funnel_key = m.funnel_key and q.resumed_at is null
+      and m.kind = 'sequence' and m.class = 'marketing') is true as paused
   offset 0) moment`;
 const mayBeSent = (reader: string): string =>
   `(not moment.suppressed and (m.class = 'transactional' or (moment.reader ${reader} and not moment.opted_out)))`;
@@ -202,10 +204,11 @@ export class LedgerQueries {
          state_reason = coalesce(h.why, m.state_reason),
          settled_at = case when h.state in ('suppressed', 'cancelled') then clock_timestamp() end
        from (select m.id, c.epoch,
-           case when ${MAY_BE_SENT} then case moment.broadcast when 'cancelled' then 'cancelled' when 'paused' then 'held' else 'ready' end
+           case when ${MAY_BE_SENT} then case moment.broadcast when 'cancelled' then 'cancelled' when 'paused' then 'held' else case when moment.paused then 'held' else 'ready' end end
                 when ${WAITS_FOR_READER} then 'held' else 'suppressed' end as state,
            case when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED}
-                when moment.broadcast in ('cancelled', 'paused') then 'broadcast ' || moment.broadcast end as why
+                when moment.broadcast in ('cancelled', 'paused') then 'broadcast ' || moment.broadcast
+                when moment.paused then '${SEQUENCE_PAUSED}' end as why
          from unnest($1::bigint[], $2::int[]) as c (id, epoch) join message m on m.id = c.id ${MOMENT}) h
        where m.id = h.id and m.lease_epoch = h.epoch and ${IS_LEASED}`,
       [
@@ -296,11 +299,12 @@ with due as (
     select m.id, m.priority, m.due_at,
       case when m.expires_at <= $3 then 'expired'
            when moment.broadcast = 'cancelled' then 'cancelled'
-           when moment.broadcast = 'paused' then 'held'
+           when moment.broadcast = 'paused' or moment.paused then 'held'
            when ${IS_OVERDUE} then $7
            when ${MAY_BE_SENT} then 'leased' when ${WAITS_FOR_READER} then 'held' else 'suppressed' end as state,
       case when m.expires_at <= $3 then 'too late to be sent'
            when moment.broadcast in ('cancelled', 'paused') then 'broadcast ' || moment.broadcast
+           when moment.paused then '${SEQUENCE_PAUSED}'
            when ${IS_OVERDUE} then $8::text
            when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED} end as why
     from message m ${MOMENT} where m.state = 'ready' and m.lane_key = lane.key and m.due_at <= $3
@@ -343,7 +347,7 @@ attempts as (
   from given g left join settled s on s.id = g.id on conflict do nothing),
 asked as materialized (
   select a.* from unnest($15::bigint[], $16::int[]) as b (id, epoch) cross join lateral (
-    select m.id, b.epoch from message m ${MOMENT} where m.id = b.id and ${MAY_BE_SENT}
+    select m.id, b.epoch from message m ${MOMENT} where m.id = b.id and ${MAY_BE_SENT} and not moment.paused
       and (m.broadcast_id is null or moment.broadcast in ('running', 'planning')) offset 0) a),
 entered as (
   update message m set data_at = clock_timestamp()

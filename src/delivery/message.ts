@@ -32,8 +32,16 @@ export const OUTSIDE_HOURS = 'outside the send window';
 /** `state_reason` of a mail whose broadcast stood still when it came up; it goes on with the broadcast. */
 export const BROADCAST_PAUSED = 'broadcast paused';
 
+/** `state_reason` of a mail of a sequence whose mails are paused; it goes on with them. */
+export const SEQUENCE_PAUSED = 'sequence paused';
+
 /** Held, and not for the owner's word: it is not theirs to release or to cancel one by one. */
-export const NOT_FOR_OWNER: readonly string[] = [PAUSED_BY_READER, WAITS_FOR_TEST, BROADCAST_PAUSED];
+export const NOT_FOR_OWNER: readonly string[] = [
+  PAUSED_BY_READER,
+  WAITS_FOR_TEST,
+  BROADCAST_PAUSED,
+  SEQUENCE_PAUSED,
+];
 
 export type MessageClass = 'transactional' | 'marketing';
 export type MessageKind = 'confirmation' | 'sequence' | 'broadcast' | 'receipt' | 'notice';

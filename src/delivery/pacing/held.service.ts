@@ -6,6 +6,7 @@ import { Wake } from '../../infra/jobs/wake.js';
 import { SEND_DUE } from '../messages.service.js';
 import { HeldQueries, type HeldCount, type HeldFilter } from './held.queries.js';
 import { OVERDUE } from './overdue.js';
+import { SequencePauses, type SequencePause } from './sequence-pauses.service.js';
 import { OVERDUE_ALERT } from './overdue.service.js';
 import { SENDER_ALERT, SENDER_REFUSALS } from '../sender-refusal.js';
 
@@ -17,12 +18,17 @@ export class HeldService {
     private readonly queries: HeldQueries,
     private readonly wake: Wake,
     private readonly alerts: AlertsService,
+    private readonly pauses: SequencePauses,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  async counts(): Promise<{ held: HeldCount[]; unknown: number }> {
-    const [held, unknown] = await Promise.all([this.queries.counts(), this.queries.unknownCount()]);
-    return { held, unknown };
+  async counts(): Promise<{ held: HeldCount[]; unknown: number; pausedSequences: SequencePause[] }> {
+    const [held, unknown, pausedSequences] = await Promise.all([
+      this.queries.counts(),
+      this.queries.unknownCount(),
+      this.pauses.all(),
+    ]);
+    return { held, unknown, pausedSequences };
   }
 
   /** Every held mail that matches goes out after all. Returns how many; those that are being changed are left. */

@@ -15,18 +15,20 @@ import { PacingQueries } from './pacing.queries.js';
 import { PacingService } from './pacing.service.js';
 import { RelaysQueries } from './relays.queries.js';
 import { RelaysService } from './relays.service.js';
+import { SequencePausesController } from './sequence-pauses.controller.js';
+import { SequencePauses } from './sequence-pauses.service.js';
 import { SendingController } from './sending.controller.js';
 import { SendingQueries } from './sending.queries.js';
 import { SendingService } from './sending.service.js';
 import { SendingSettingsService } from './sending-settings.service.js';
 
 /**
- * Whether, how fast and through which relay mails go out. Owns `send_bucket`, `mail_domain`, `relay_state` and the
+ * Whether, how fast and through which relay mails go out. Owns `send_bucket`, `mail_domain`, `relay_state`, `sequence_pause` and the
  * settings `sending.*` and `ledger.generation`.
  */
 @Module({
   imports: [AlertsModule],
-  controllers: [SendingController, FrequencyCapController, HeldController],
+  controllers: [SendingController, FrequencyCapController, HeldController, SequencePausesController],
   providers: [
     PacingService,
     PacingQueries,
@@ -40,6 +42,7 @@ import { SendingSettingsService } from './sending-settings.service.js';
     HeldQueries,
     MailDomainsService,
     { provide: MX_RESOLVER, useClass: SystemMxResolver },
+    SequencePauses,
     SendingService,
     SendingQueries,
     SendingSettingsService,
@@ -53,6 +56,7 @@ import { SendingSettingsService } from './sending-settings.service.js';
     OverdueService,
     HeldService,
     MailDomainsService,
+    SequencePauses,
     SendingService,
     SendingSettingsService,
     FrequencyCapService,

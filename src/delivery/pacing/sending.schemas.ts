@@ -157,10 +157,14 @@ export const sendingState = z.object({
   ),
   held: z.array(z.object({ reason: z.string(), broadcastId: z.string().nullable(), count: z.number() })),
   unknown: z.number(),
+  pausedSequences: z
+    .array(z.object({ funnelKey: z.string(), reason: z.string(), pausedAt: z.string() }))
+    .meta({ description: 'Funnels whose sequences send nothing until you let them go on.' }),
 });
 type StateJson = z.output<typeof sendingState>;
 
 /** As the services know it; instants become text on the way out. */
-export interface SendingState extends Omit<StateJson, 'relays'> {
+export interface SendingState extends Omit<StateJson, 'relays' | 'pausedSequences'> {
+  pausedSequences: { funnelKey: string; reason: string; pausedAt: Date }[];
   relays: (Omit<StateJson['relays'][number], 'retryAt'> & { retryAt: Date | null })[];
 }

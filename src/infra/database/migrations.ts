@@ -51,6 +51,7 @@ import { ReportsAndHeldMails1765140000000 } from './migrations/1765140000000-rep
 import { CauseOfSignals1765141000000 } from './migrations/1765141000000-cause-of-signals.js';
 import { Resumptions1765149000000 } from './migrations/1765149000000-resumptions.js';
 import { LeftByMail1765149010000 } from './migrations/1765149010000-left-by-mail.js';
+import { SequencePauses1765149020000 } from './migrations/1765149020000-sequence-pauses.js';
 import { RoomForUpdates1765150000000 } from './migrations/1765150000000-room-for-updates.js';
 import { BroadcastPriority1765150100000 } from './migrations/1765150100000-broadcast-priority.js';
 import { FieldBlocks1765151460000 } from './migrations/1765151460000-field-blocks.js';
@@ -110,6 +111,7 @@ export const migrations = [
   CauseOfSignals1765141000000,
   Resumptions1765149000000,
   LeftByMail1765149010000,
+  SequencePauses1765149020000,
   RoomForUpdates1765150000000,
   BroadcastPriority1765150100000,
   FieldBlocks1765151460000,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AdminModule } from '../../../src/admin/admin.module.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { insertMessage } from '../delivery/pacing/pacing-app.js';
-import { OPENED_AT, openShop, type Shop } from '../orders/shop.js';
+import { API_KEY, OPENED_AT, openShop, type Shop } from '../orders/shop.js';
 
 const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
 
@@ -31,6 +31,23 @@ describe('the page Sending', () => {
       .send({ reason: 'a', decision: 'cancel' })
       .expect(303);
     await post('held', { reason: 'a', decision: 'cancel' }).set('Origin', 'https://evil.example').expect(403);
+  });
+
+  it('shows a paused sequence and lets it go on; the API does both', async () => {
+    const api = (path: string) =>
+      shop.http.post(`/api/v1/sending/sequences/${path}`).set('Authorization', `Bearer ${API_KEY}`);
+    await api('nothing/pause').expect(404);
+    await shop.db.query(
+      `insert into funnel (key, title, definition, definition_hash, version, created_at, updated_at)
+       values ('guide', 'Guide', '{}', '', 1, now(), now())`,
+    );
+    for (let time = 0; time < 2; time++)
+      expect((await api('guide/pause').expect(200)).body).toEqual({ released: 0 });
+    expect(await page()).toContain('paused by the owner');
+    await post('sequences', { funnel: 'guide' }).expect(303);
+    expect(await page()).not.toContain('Paused sequences');
+    expect((await api('guide/resume').expect(200)).body).toEqual({ released: 0 });
+    await shop.db.query(`delete from funnel where key = 'guide'`);
   });
 
   it('says that all is well', async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BroadcastGuard } from '../../../src/delivery/broadcast-guard.service.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { RatesWatch } from '../../../src/bounces/rates-watch.service.js';
+import { SequencePauses } from '../../../src/delivery/pacing/sequence-pauses.service.js';
 import { verpAddress } from '../../../src/delivery/verp.js';
 import { SECRET } from '../delivery/post-office.js';
 import {
@@ -254,6 +255,46 @@ describe('what comes back', () => {
     office.clock.advance(8 * DAY_MS);
     await office.app.get(RatesWatch, { strict: false }).look();
     expect((await office.alertKeys()).filter(about)).toEqual([]);
+  });
+
+  it('a sequence of which mails come back is paused, and its mails wait until the owner lets it go on', async () => {
+    const pauses = office.app.get(SequencePauses, { strict: false });
+    const watch = office.app.get(RatesWatch, { strict: false });
+    const bad = { funnelKey: 'bad' };
+    const ids: string[] = [];
+    for (let n = 0; n < 4; n++) ids.push(await office.sent(`unsigned-${n}@example.org`, bad));
+    for (const id of ids.slice(0, 2)) await office.comesBack(id, UNSIGNED);
+    await watch.look();
+    expect(await pauses.all()).toEqual([]);
+    await office.comesBack(ids[2] ?? '', UNSIGNED);
+    await watch.look();
+    await watch.look();
+    const reason = '3 of 4 mails were refused because of the sender';
+    expect(await pauses.all()).toMatchObject([{ funnelKey: 'bad', reason }]);
+    expect(await office.alertKeys()).toContain('bounces:sequence:bad');
+    expect(await office.status('unsigned-0@example.org')).toBe('active');
+    const waits = await office.plan('waits@example.org', bad);
+    const receipt = await office.plan('buys@example.org', {
+      ...bad,
+      class: 'transactional',
+      kind: 'receipt',
+    });
+    await office.sendDue();
+    expect(await office.state(waits)).toMatchObject({ state: 'held', reason: 'sequence paused' });
+    expect(await office.state(receipt)).toMatchObject({ state: 'accepted' });
+    expect(await pauses.resume('bad')).toBe(1);
+    await watch.look();
+    expect(await pauses.all()).toEqual([]);
+    expect(await office.alertKeys()).not.toContain('bounces:sequence:bad');
+    await office.sendDue();
+    expect(await office.state(waits)).toMatchObject({ state: 'accepted' });
+    // Paused while its envelope is at the relay: the barrier holds it.
+    const late = await office.plan('late@example.org', bad);
+    office.sink.onRecipient = async () => void (await pauses.pause('bad', 'paused by the owner'));
+    await office.sendDue();
+    office.sink.onRecipient = async () => undefined;
+    expect(await office.state(late)).toMatchObject({ state: 'held', reason: 'sequence paused' });
+    await pauses.resume('bad');
   });
 
   it('a rotten list is stopped by its first dead addresses', async () => {
