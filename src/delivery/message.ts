@@ -123,8 +123,8 @@ export type SendOutcome =
     }
   /** The connection ended before the body began: the mail was certainly not sent. */
   | { kind: 'not_sent'; stage: string; reason: string }
-  /** The mail itself is wrong; trying again would change nothing. */
-  | { kind: 'unsendable'; reason: string }
+  /** The mail itself is wrong; trying again would change nothing. `beyondRelay`: not this relay, but another may take it. */
+  | { kind: 'unsendable'; reason: string; beyondRelay?: boolean }
   /** The barrier said no: suppressed, cancelled or the lease was lost. Nothing of the body was sent. */
   | { kind: 'held' }
   /** The body had begun and no reply came: it may or may not have been taken. */

@@ -17,6 +17,12 @@ import { SmtpLanes, type LaneSet, type TakenLane } from './smtp-lanes.service.js
 const BATCH = 256;
 const LOOK_AGAIN_MS = 500;
 
+const LATER_ELSEWHERE: SendOutcome = {
+  kind: 'not_sent',
+  stage: 'kept waiting',
+  reason: 'the relay that may take it does not work at present',
+};
+
 interface Prepared {
   message: ClaimedMessage;
   /** Or why it cannot be sent; null when it stands still and has been given back. */
@@ -180,7 +186,10 @@ export class SenderService {
       taken ??= await run.lanes.take();
       if (taken === null) return this.stop(message, { run, taken });
       const startedMs = performance.now();
-      const wire = await this.outcomeOf(message, mail, { run, ahead, taken });
+      const way = { run, ahead, taken };
+      const wire = await this.handedOver(message, mail, way).finally(() => {
+        taken = way.taken;
+      });
       const outcome = run.lanes.judged(taken, message.sender.email, wire);
       // Not waited for: the ledger answers in order, so the next barrier of this lane comes after this end.
       void this.ledger.settle(
@@ -215,6 +224,27 @@ export class SenderService {
     this.#unsent.push(message);
     if (taken) run.lanes.put(taken);
     return null;
+  }
+
+  /**
+   * A relay that has said beforehand that it cannot take the mail, for its size or its address, is left for another; the
+   * lane in `way` is then that one's.
+   */
+  private async handedOver(
+    message: ClaimedMessage,
+    mail: OutgoingMail | SendOutcome,
+    way: Omit<Way, 'taken'> & { taken: TakenLane },
+  ): Promise<SendOutcome> {
+    const beyond = new Set<string>();
+    for (;;) {
+      const wire = await this.outcomeOf(message, mail, way);
+      if (wire.kind !== 'unsendable' || wire.beyondRelay !== true) return wire;
+      beyond.add(way.taken.relay.name);
+      const next = await way.run.lanes.another(way.taken, beyond);
+      if (next === 'none') return wire;
+      if (next === 'later') return LATER_ELSEWHERE;
+      way.taken = next;
+    }
   }
 
   private async outcomeOf(

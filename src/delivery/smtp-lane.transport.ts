@@ -230,11 +230,16 @@ function mailParameters({ raw, needsSmtpUtf8 }: OutgoingMail, { extensions }: Sm
 /** What the relay has said beforehand that it cannot do. Its limit, not the person's: no address is blamed for it. */
 function beyondRelay({ raw, needsSmtpUtf8 }: OutgoingMail, { extensions }: SmtpSession): SendOutcome | null {
   if (needsSmtpUtf8 && !extensions.smtpUtf8)
-    return { kind: 'unsendable', reason: 'the relay cannot send to addresses beyond ASCII (SMTPUTF8)' };
+    return {
+      kind: 'unsendable',
+      reason: 'the relay cannot send to addresses beyond ASCII (SMTPUTF8)',
+      beyondRelay: true,
+    };
   if (extensions.maxSize !== null && raw.length > extensions.maxSize)
     return {
       kind: 'unsendable',
       reason: `the mail is larger than the ${extensions.maxSize} octets the relay takes`,
+      beyondRelay: true,
     };
   return null;
 }

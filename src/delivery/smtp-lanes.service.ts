@@ -34,6 +34,12 @@ export interface LaneSet {
   /** A lane to a relay that works; null when no relay works. */
   take(): Promise<TakenLane | null>;
   /**
+   * In place of a lane whose relay cannot take a mail, one to a relay outside of `beyond`, the names of those that cannot.
+   * The first is given back before that is waited for, which may be waiting for it. `none`: no relay is left; `later`: what
+   * is left does not work at present. With either the lane stays with the caller.
+   */
+  another(taken: TakenLane, beyond: ReadonlySet<string>): Promise<TakenLane | 'none' | 'later'>;
+  /**
    * Whether the mail after the next may be begun on the same lane without asking `take`: there is one relay alone, and it
    * works as far as is known.
    */
@@ -88,6 +94,14 @@ export class SmtpLanes {
       take: async () => {
         const relay = await this.relays.choose();
         return relay === null ? null : { relay, lane: await laneTo(relay, byRelay) };
+      },
+      another: async (taken, beyond) => {
+        if (this.relays.all().every(({ name }) => beyond.has(name))) return 'none';
+        const relay = await this.relays.choose(beyond);
+        if (relay === null) return 'later';
+        await this.relays.notTried(taken.relay);
+        put(taken);
+        return { relay, lane: await laneTo(relay, byRelay) };
       },
       mayFollow: async () => {
         const [relay, ...more] = this.relays.all();

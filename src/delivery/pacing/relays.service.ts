@@ -32,6 +32,7 @@ export interface RelayView {
 }
 
 const STATES_CACHE_MS = 500;
+const NO_RELAYS: ReadonlySet<string> = new Set();
 const CHANCES = 1 << 30;
 
 /**
@@ -87,16 +88,17 @@ export class RelaysService {
     return this.#relays.some(({ name }) => (states.get(name)?.state ?? 'closed') === 'closed');
   }
 
-  /** Null: none works and none is due for a try. Costs a small read every half second. */
-  async choose(): Promise<Relay | null> {
+  /** None of `except`. Null: no other works and none is due for a try. Costs a small read every half second. */
+  async choose(except: ReadonlySet<string> = NO_RELAYS): Promise<Relay | null> {
     const states = await this.#states.get();
-    for (const relay of this.#relays) {
+    const relays = this.#relays.filter(({ name }) => !except.has(name));
+    for (const relay of relays) {
       if (states.get(relay.name)?.mayProbe && (await this.queries.takeProbe(relay.name))) {
         this.#states.forget();
         return { ...relay, probe: true };
       }
     }
-    const candidates = this.#relays.map((relay) => ({
+    const candidates = relays.map((relay) => ({
       ...relay,
       usable: (states.get(relay.name)?.state ?? 'closed') === 'closed',
     }));

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
 import { SendingSettingsService } from '../../../src/delivery/pacing/sending-settings.service.js';
 import { sendingSettings } from '../../../src/delivery/pacing/sending.schemas.js';
+import { openSmtpSink, type SmtpSink } from '../../support/smtp-sink.js';
 import { openPostOffice, SENDER, type PostOffice } from './post-office.js';
 
 const MINUTE_MS = 60_000;
@@ -115,6 +116,24 @@ describe('what is the trouble of the relay and not of the mail', () => {
     await pauseEnds();
     expect(await t.sendDue()).toBe(1);
     expect(await relayState()).toBe('closed');
+  });
+
+  it('a mail that one relay cannot take goes through another, whichever is drawn, or waits for it', async () => {
+    await t.close();
+    const [plain, other] = await Promise.all([openSmtpSink({ smtpUtf8: false }), openSmtpSink()]);
+    const url = (sink: SmtpSink, more: string): string => `${sink.url}?${more}`;
+    const SMTP_URL = `${url(plain, 'name=plain&weight=50')} ${url(other, 'name=other&weight=1')}`;
+    t = await openPostOffice({ SMTP_URL });
+    relays = t.app.get(RelaysService, { strict: false });
+    const ids: string[] = [];
+    for (let n = 0; n < 5; n++) ids.push(await t.plan(`grün${n}@example.org`));
+    expect(await t.sendDue()).toBe(5);
+    expect([plain.mails.length, other.mails.length]).toEqual([0, 5]);
+    for (let round = 0; round < 3; round++) await relays.failed({ name: 'other' }, 'connect', 'no answer');
+    const waits = await t.plan('später@example.org');
+    await t.sendDue();
+    expect(await t.state(waits)).toMatchObject({ state: 'ready', attempt: 0 });
+    await Promise.all([plain.close(), other.close()]);
   });
 
   it('what cannot be sent as it is uses up nobody’s day', async () => {
