@@ -6,7 +6,7 @@ import { pauseBroadcast, SAMPLE, tallyBroadcast } from './broadcast-pause.querie
 
 const LOOK_EVERY = 10;
 /** A look at a big broadcast is followed by a rest: it must not take more than a sixth of the time. */
-const LONG_LOOK_MS = 100;
+const LONG_LOOK_MS = 1_000;
 const REST_PER_LOOK = 5;
 /** Longer than a lane needs to come to the end of what is claimed. */
 const CLAIMED_MS = 2_000;

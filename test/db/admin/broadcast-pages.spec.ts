@@ -178,7 +178,7 @@ describe('the owner’s pages of broadcasts', () => {
     const { body } = await t.http
       .get(`/api/v1/messages/${plain?.id}/explain`)
       .set('Authorization', `Bearer ${API_KEY}`);
-    expect((body as { rules: { code: string }[] }).rules.map(({ code }) => code)).toEqual(
+    expect((body as { chain: { code: string }[] }).chain.map(({ code }) => code)).toEqual(
       expect.arrayContaining(['RESENT_BY_OWNER', 'ATTEMPT_ACCEPTED', 'ACCEPTED']),
     );
     await t.dataSource.query(`update message set state = 'unknown', unknown_count = 2 where id = $1`, [

@@ -20,7 +20,7 @@ describe('the statements of the ledger', () => {
   afterAll(async () => t.close());
   afterEach(async () => {
     t.sink.onRecipient = async () => undefined;
-    await t.db.query('truncate message, bounce, suppression, subscriber cascade');
+    await t.db.query('truncate message, message_attempt, bounce, suppression, subscriber cascade');
   });
 
   const claim = async (limit: number, db?: PoolClient): ReturnType<typeof t.ledger.claim> => {
