@@ -12,9 +12,10 @@ export interface BroadcastMailCount {
   count: number;
 }
 
-/** Of the broadcast $1 at $2. Erased people have no address any more. */
+/** Of the broadcast $1 at $2. Once each, whatever came of it. Erased people have no address any more. */
 const RESENDABLE = `m.broadcast_id = $1 and m.state = 'unknown' and m.unknown_count <= 1 and m.address <> '${ERASED}'
-  and (m.expires_at is null or m.expires_at > $2) and (${EVIDENCE('m.id')}) is null`;
+  and (m.expires_at is null or m.expires_at > $2) and (${EVIDENCE('m.id')}) is null
+  and not exists (select 1 from message_attempt a where a.message_id = m.id and a.outcome = 'sent_again')`;
 
 /** The ledger's rows of a broadcast, as a whole. */
 @Injectable()
