@@ -49,7 +49,16 @@ function pathsOn(
   const nextAt = dueAt(sequence, first, { now: joinsAt, timeZone });
   if (nextAt === null || nextAt >= question.until) return [];
   return pathsFrom(question, {
-    ...{ version, sequence: key, stepKey: first, nextAt, waitUntil: null, timeZone: null },
+    ...{
+      version,
+      sequence: key,
+      stepKey: first,
+      nextAt,
+      waitUntil: null,
+      timeZone: null,
+      had: null,
+      done: null,
+    },
   });
 }
 

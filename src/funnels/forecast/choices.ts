@@ -1,6 +1,8 @@
 import { HOLDOUT } from '../../experiments/assign.js';
+import { leavesOf, type Condition } from '../../sequences/condition.js';
 import {
   armOutcome,
+  isAsking,
   isMail,
   waysOut,
   type SequenceDefinition,
@@ -51,10 +53,51 @@ export function upsellName(offer: string): string {
 /**
  * The sequence with each question in place of a name for its answer, so that people part as they were measured to,
  * without dates of fields, as who waits for one has their time already, and without split tests of mails: all get the
- * control. Purchases still lead to goals and ends.
+ * control. Purchases still lead to goals and ends. What asks for earlier steps alone stays: the way that led there knows.
  */
 export function withoutQuestions(definition: SequenceDefinition): SequenceDefinition {
-  return { ...definition, nodes: definition.nodes.map(withoutQuestion) };
+  const paths = pathSplits(definition);
+  return {
+    ...definition,
+    nodes: definition.nodes.map((node) => (asksTheWay(node, paths) ? node : withoutQuestion(node))),
+  };
+}
+
+/** The earlier steps by which the way that somebody came decides how they go on. */
+export function stepsAsked(definition: SequenceDefinition): string[] {
+  const paths = pathSplits(definition);
+  const asked = definition.nodes.flatMap((node) =>
+    node.kind === 'choice' && asksTheWay(node, paths) ? earlierSteps(node.cases) : [],
+  );
+  return [...new Set(asked)];
+}
+
+/** Whether people part at the step, in a sequence `withoutQuestions`. */
+export function isParting(node: SequenceNode): boolean {
+  if (!isAsking(node)) return false;
+  return node.kind !== 'choice' || node.cases.some(({ when }) => isAnswer(when));
+}
+
+function isAnswer(when: Condition): boolean {
+  return 'kind' in when && when.kind === 'event' && when.event.startsWith(WAY);
+}
+
+function asksTheWay(node: SequenceNode, paths: ReadonlySet<string>): boolean {
+  return (
+    node.kind === 'choice' &&
+    node.cases.every(({ when }) =>
+      leavesOf(when).every((leaf) => leaf.kind === 'step' || (leaf.kind === 'split' && paths.has(leaf.step))),
+    )
+  );
+}
+
+function earlierSteps(cases: readonly { when: Condition }[]): string[] {
+  return cases.flatMap(({ when }) => leavesOf(when).flatMap((leaf) => ('step' in leaf ? [leaf.step] : [])));
+}
+
+/** The splits whose arms are paths: which one somebody went is written down as its outcome. */
+function pathSplits({ nodes }: SequenceDefinition): Set<string> {
+  return new Set(nodes.flatMap(({ kind, key }) => (kind === 'split' ? [key] : [])));
 }
 
 /** The step and the place of the way among its ways, from the name of a condition; null for any other. */

@@ -9,6 +9,9 @@ export interface StandRow {
   nextAt: Date;
   waitUntil: Date | null;
   timeZone: string | null;
+  /** Steps that were had in an earlier version, and what came of those that were asked for, as JSON. */
+  had: string | null;
+  done: string | null;
   count: number;
 }
 
@@ -65,14 +68,27 @@ export interface SignUpRow {
 export class ForecastQueries {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Everybody in a sequence who may be written to, to the hour. Served by `enrollment_due`. */
-  async stands(): Promise<StandRow[]> {
+  /**
+   * Everybody in a sequence who may be written to, to the hour, whoever pauses from the end of their pause on. `asked`: of
+   * which versions what came of which earlier steps is asked for, for each person one look by `enrollment_step`'s primary
+   * key and one by `message_dedupe_key`. Served by `enrollment_due`.
+   */
+  async stands(asked: { versionIds: readonly string[]; steps: readonly string[] }): Promise<StandRow[]> {
     return this.dataSource.query(
       `select e.version_id as "versionId", e.step_key as "stepKey", s.time_zone as "timeZone", count(*)::int as count,
-         min(e.next_at) as "nextAt", min(e.wait_until) as "waitUntil"
+         min(t.due_at) as "nextAt", min(e.wait_until) as "waitUntil", e.had::text as had, w.done
        from enrollment e join subscriber s on s.id = e.subscriber_id
+         cross join lateral (select greatest(e.next_at, s.paused_until) as due_at) t
+         left join lateral (
+           select jsonb_object_agg(o.step_key, o.outcome)::text as done from (
+             select o.step_key, o.outcome from enrollment_step o where o.enrollment_id = e.id and o.step_key = any ($2)
+             union all
+             select a.step, 'ran' from unnest($2::text[]) as a (step) where exists (
+               select 1 from message m where m.dedupe_key = 'seq:' || e.id || ':' || a.step and m.state <> 'cancelled')) o
+           offset 0) w on e.version_id = any ($1::bigint[])
        where e.status = 'active' and s.status = 'active' and e.step_key is not null
-       group by e.version_id, e.step_key, s.time_zone, date_trunc('hour', e.next_at), date_trunc('hour', e.wait_until)`,
+       group by e.version_id, e.step_key, s.time_zone, date_trunc('hour', t.due_at), date_trunc('hour', e.wait_until), e.had, w.done`,
+      [asked.versionIds, asked.steps],
     );
   }
 

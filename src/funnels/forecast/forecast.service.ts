@@ -13,6 +13,7 @@ import {
   LEAVES,
   mailParting,
   STAYS,
+  stepsAsked,
   TAKES,
   upsellName,
   wayName,
@@ -76,7 +77,8 @@ export const LEAVES_OUT: readonly { what: string; why: string }[] = [
  * sign up: as many a day as have confirmed a sign-up in the last four weeks, or since the sequence is there. `LEAVES_OUT`
  * says what is not in it. Everybody walks on
  * from where they are by the code of the real run, on every way that is not too rare; where ways part, as many take each
- * as were measured here in the last year (`outlook` says how the band comes about). Leaving a sequence by a tag or an
+ * as were measured here in the last year (`outlook` says how the band comes about), and what is asked of earlier steps is
+ * answered by the way that led there. Leaving a sequence by a tag or an
  * event counts as leaving after the last mail; a person is taken to buy a day after the mail of an offer, and to answer at
  * once what is offered after the order. A split into
  * paths parts people as it draws them now; in a split test of mails all get the control. Steps that wait for a date in a
@@ -95,7 +97,7 @@ export class ForecastService {
     const today = Math.floor(now.getTime() / DAY_MS);
     const versions = await this.queries.versions();
     const sequences = new Map(versions.map((version) => [versionName(version.id), version.sequence]));
-    const stands = (await this.queries.stands()).map(({ versionId, ...stand }): Stand => ({
+    const stands = (await this.queries.stands(askedIn(versions))).map(({ versionId, ...stand }): Stand => ({
       ...stand,
       version: versionName(versionId),
       sequence: sequences.get(versionName(versionId)) ?? '',
@@ -189,6 +191,15 @@ function entrancesOf(rows: readonly SignUpRow[], today: number): Entrance[] {
     entrances.set(sequence, own);
   }
   return [...entrances.values()];
+}
+
+/** The versions whose conditions ask for earlier steps, and those steps. */
+function askedIn(versions: readonly VersionRow[]): { versionIds: string[]; steps: string[] } {
+  const asking = versions.map(({ id, definition }) => ({ id, steps: stepsAsked(definition) }));
+  return {
+    versionIds: asking.filter(({ steps }) => steps.length > 0).map(({ id }) => id),
+    steps: [...new Set(asking.flatMap(({ steps }) => steps))],
+  };
 }
 
 /** Never the key of a sequence, which has no colon. */

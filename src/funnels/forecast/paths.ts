@@ -1,4 +1,3 @@
-import { isAsking } from '../../sequences/definition.js';
 import { durationMs } from '../../values/duration.js';
 import type { Money } from '../../values/money.js';
 import { advanceVirtual } from '../simulation/virtual-advance.js';
@@ -14,6 +13,7 @@ import { belief, expectedShares, type Measured } from './beliefs.js';
 import {
   BUYS_WITH_BUMP,
   CLOSES,
+  isParting,
   LEAVES,
   mailParting,
   STAYS,
@@ -34,6 +34,10 @@ export interface Standing {
   nextAt: Date;
   waitUntil: Date | null;
   timeZone: string | null;
+  /** As JSON, steps that do not come again as an earlier version had them, with their outcomes; null: none. */
+  had: string | null;
+  /** As JSON, what came of the earlier steps that are asked for ahead; null: nothing is asked for. */
+  done: string | null;
 }
 
 /** An option that was taken at a parting. */
@@ -112,7 +116,7 @@ function walk(question: PathQuestion, standing: Standing, prefix: readonly Choic
   const answered = new Set<string>();
   const parting = (version: string, step: string): Parting | null => {
     const node = nodeOf(funnels, version, step);
-    return node && isAsking(node) ? wayParting(question.sequences.get(version) ?? version, node) : null;
+    return node && isParting(node) ? wayParting(question.sequences.get(version) ?? version, node) : null;
   };
   const run: VirtualRun = {
     funnels,
@@ -201,7 +205,15 @@ function answerAll(
   }
 }
 
-function recordOf({ version, stepKey, nextAt, waitUntil, timeZone }: Standing): VirtualRun['record'] {
+function recordOf({
+  version,
+  stepKey,
+  nextAt,
+  waitUntil,
+  timeZone,
+  had,
+  done,
+}: Standing): VirtualRun['record'] {
   const record = emptyRecord({ personId: '', timeZone, status: 'active' });
   record.enrollments.push({
     ...{
@@ -214,8 +226,10 @@ function recordOf({ version, stepKey, nextAt, waitUntil, timeZone }: Standing): 
       nextAt,
       waitUntil,
     },
-    ...{ watches: null, startedAt: nextAt, endedAt: null, entryKey: undefined },
+    ...{ watches: null, startedAt: nextAt, endedAt: null, entryKey: undefined, had },
   });
+  if (done !== null)
+    record.outcomes.set('1', new Map(Object.entries(JSON.parse(done) as Record<string, string>)));
   return record;
 }
 

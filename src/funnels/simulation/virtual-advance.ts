@@ -75,8 +75,8 @@ function dueRows({ record }: VirtualRun, now: Date): DueGroup[] {
     .toSorted(
       (a, b) => (a.nextAt?.getTime() ?? 0) - (b.nextAt?.getTime() ?? 0) || Number(a.id) - Number(b.id),
     )
-    .map(({ id, sequence, stepKey, nextAt, waitUntil }) => ({
-      ...{ versionId: sequence, stepKey: stepKey ?? '', data: '{}', had: null },
+    .map(({ id, sequence, stepKey, nextAt, waitUntil, had = null }) => ({
+      ...{ versionId: sequence, stepKey: stepKey ?? '', data: '{}', had },
       ...{ status: statusOf(record, now), timeZone: record.timeZone },
       people: { ids: [id], subscriberIds: ['1'], emails: [''], emailKeys: [''] },
       lateSinceMs: lateSince(nextAt?.getTime() ?? 0, now),

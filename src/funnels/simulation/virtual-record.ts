@@ -21,6 +21,8 @@ export interface VirtualEnrollment {
   startedAt: Date;
   endedAt: Date | null;
   entryKey: string | undefined;
+  /** As JSON, steps that do not come again; nobody has any who has not been moved from another version. */
+  had?: string | null;
 }
 
 /** A row of `message`. */

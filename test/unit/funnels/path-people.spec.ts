@@ -146,8 +146,7 @@ describe('a forecast of a split', () => {
         sequence: 'course',
         stepKey: 'fork',
         nextAt: from,
-        waitUntil: null,
-        timeZone: null,
+        ...{ waitUntil: null, timeZone: null, had: null, done: null },
       },
     );
     const all = [...drawn.values()].reduce((sum, one) => sum + one, 0);
