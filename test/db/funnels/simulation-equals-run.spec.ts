@@ -29,7 +29,7 @@ const RUNS = Number(process.env['SIMULATIONS'] ?? 2);
 const TIMEOUT_MS = 120_000;
 const FROM = Number(process.env['SIMULATIONS_FROM'] ?? 1);
 
-describe('a simulation', () => {
+describe('a simulation', { timeout: TIMEOUT_MS }, () => {
   let test: TestApp;
   beforeAll(async () => {
     test = await startTestApp({ variables: { DEMO: 'false' } });
@@ -49,7 +49,6 @@ describe('a simulation', () => {
         await clear(test);
       }
     },
-    TIMEOUT_MS,
   );
 
   it('and a real run agree on a broadcast’s winner, on clocks that change, and on who gets it once more', async () => {
