@@ -124,6 +124,11 @@ function ranRule(stepKey: string, { outcome, at }: EnrollmentFacts['outcomes'][n
       kind === 'in' ? `the field ${quoted(name)} held no date` : `the membership ${quoted(name)} had no end`;
     return rule('STEP_HAS_NO_DATE', 'stopped', `The step was passed over on ${on}: ${missing}.`, at);
   }
+  const owned = /^already owns (.+)$/.exec(outcome)?.[1];
+  if (owned !== undefined) {
+    const text = `The step was passed over on ${on}: the person already owns ${quoted(owned)}. With toOwners: send it would go to them, too.`;
+    return rule('ALREADY_OWNED', 'stopped', text, at);
+  }
   if (outcome === HOLDOUT) {
     const text = `The step was passed over on ${on}: the person is among those whom its split test holds out.`;
     return rule('HELD_OUT', 'stopped', text, at);

@@ -71,11 +71,24 @@ export class MessagesQueries {
     enrollmentIds: readonly string[],
     reason: string,
   ): Promise<void> {
-    // In one order: two of these about the same people would wait for each other.
+    const ofThese = `enrollment e join message m on m.subscriber_id = e.subscriber_id and m.enrollment_id = e.id
+       where e.id = any($1::bigint[])`;
+    await this.cancelWaiting(manager, { from: ofThese, values: enrollmentIds, reason });
+  }
+
+  async cancelPlanned(manager: EntityManager, dedupeKeys: readonly string[], reason: string): Promise<void> {
+    const from = 'message m where m.dedupe_key = any($1::text[])';
+    await this.cancelWaiting(manager, { from, values: dedupeKeys, reason });
+  }
+
+  /** In one order: two of these about the same people would wait for each other. */
+  private async cancelWaiting(
+    manager: EntityManager,
+    { from, values, reason }: { from: string; values: readonly string[]; reason: string },
+  ): Promise<void> {
     const waiting: { id: string }[] = await manager.query(
-      `select m.id from enrollment e join message m on m.subscriber_id = e.subscriber_id and m.enrollment_id = e.id
-       where e.id = any($1::bigint[]) and ${NOT_BEGUN} order by m.id for update of m`,
-      [enrollmentIds],
+      `select m.id from ${from} and ${NOT_BEGUN} order by m.id for update of m`,
+      [values],
     );
     if (waiting.length === 0) return;
     await manager.query(

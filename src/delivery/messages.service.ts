@@ -55,6 +55,11 @@ export class MessagesService {
     await this.queries.cancelForEnrollments(manager, enrollmentIds, reason);
   }
 
+  /** Of the mails with these keys, those that have not begun to go. */
+  async cancelPlanned(manager: EntityManager, dedupeKeys: readonly string[], reason: string): Promise<void> {
+    if (dedupeKeys.length > 0) await this.queries.cancelPlanned(manager, dedupeKeys, reason);
+  }
+
   /** The person is erased: what waits is not sent, and no address or personal data stays in what was. */
   async forget(manager: EntityManager, subscriberId: string): Promise<void> {
     await this.queries.forget(manager, subscriberId);

@@ -25,7 +25,7 @@ export type FunnelCondition =
   | { affiliate: string }
   | { event: string }
   | { step: string; was: (typeof STEP_OUTCOMES)[number] }
-  | { split: string; arm: string }
+  | { split: string; arm: string; sequence?: string | undefined }
   | ({ field: string } & Partial<Record<FieldOperator, FieldValue | undefined>>)
   | { all: FunnelCondition[] }
   | { any: FunnelCondition[] }
@@ -54,8 +54,8 @@ const stepWas = strict({
   was: z.enum(STEP_OUTCOMES, { error: `use ${STEP_OUTCOMES.join(', ')}` }),
 });
 
-/** On which arm of a split test before it the person is. Nobody waits for it. */
-const onArm = strict({ split: key, arm: key });
+/** On which arm of a split test before it, or of another sequence, the person is. Nobody waits for it. */
+const onArm = strict({ split: key, arm: key, sequence: key.optional() });
 
 const memberState = z.enum(MEMBER_STATES, { error: `use ${MEMBER_STATES.join(', ')}` }).optional();
 const member = { member: key, state: memberState };
@@ -156,12 +156,17 @@ export type FunnelTrigger = Extract<
   | { field: string }
 >;
 
-export function conditionOf(given: FunnelCondition): Condition {
+/** `funnel`: as `entryTriggerOf`; a split test of it is one of the same sequence. */
+export function conditionOf(given: FunnelCondition, funnel: string): Condition {
+  const parts = (all: FunnelCondition[]): Condition[] => all.map((part) => conditionOf(part, funnel));
   if ('step' in given) return { kind: 'step', step: given.step, was: given.was };
-  if ('split' in given) return { kind: 'split', step: given.split, arm: given.arm };
-  if ('all' in given) return { kind: 'all', of: given.all.map(conditionOf) };
-  if ('any' in given) return { kind: 'any', of: given.any.map(conditionOf) };
-  if ('not' in given) return { kind: 'not', of: conditionOf(given.not) };
+  if ('split' in given) {
+    const { split: step, arm, sequence = funnel } = given;
+    return { kind: 'split', step, arm, ...(sequence === funnel ? {} : { sequence }) };
+  }
+  if ('all' in given) return { kind: 'all', of: parts(given.all) };
+  if ('any' in given) return { kind: 'any', of: parts(given.any) };
+  if ('not' in given) return { kind: 'not', of: conditionOf(given.not, funnel) };
   return triggerOf(given);
 }
 

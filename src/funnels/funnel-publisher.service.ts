@@ -128,9 +128,9 @@ export class FunnelPublisher {
       [definition.funnel],
     );
     const keys = [...new Set([...others.map(({ key }) => key), ...along])];
-    return lostSequences(definition, keys, ({ key, path, isEntry }) => ({
-      ...{ rule: isEntry ? 'sequence-elsewhere' : 'unknown-sequence', path },
-      message: `there is no sequence "${key}"${isEntry ? ' yet' : ''}${among(keys)}`,
+    return lostSequences(definition, keys, ({ key, path, isListenedTo }) => ({
+      ...{ rule: isListenedTo ? 'sequence-elsewhere' : 'unknown-sequence', path },
+      message: `there is no sequence "${key}"${isListenedTo ? ' yet' : ''}${among(keys)}`,
     }));
   }
 

@@ -42,6 +42,8 @@ const TEXTS: Readonly<Record<string, string>> = {
   at: 'Local time of day, such as "09:30"; the next one after the step before, so two steps at 09:30 are a day apart.',
   deadline:
     "How long the offer's price holds for each reader, from when the step runs, such as 72 hours; never shorter than an earlier mail said.",
+  toOwners:
+    'Who owns what the mail offers, bought and not given back, or a member by it: skip passes the step over for them, the usual; send makes them the offer again. A step that waits until that membership ends sends it unless it says skip.',
   onDays: 'Days of the week on which the step may run.',
   until: 'Not before this date, the date in a field of the subscriber, or the end of a membership.',
   expires: 'Date after which the step is passed over, and holds nobody; a day counts to its end.',
@@ -66,7 +68,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   otherwise: 'For who walks here without it: continue or end.',
   end: 'The sequence ends here.',
   clicked: 'A person, no scanner, has clicked a link in the mail of this step.',
-  opened: 'A person has opened the mail of this step.',
+  opened: 'A person has opened the mail of this step, or clicked in it.',
   purchased: 'Has bought this product.',
   member:
     'Is a member by this product; state says otherwise. As what begins or ends a sequence: comes to be so.',
@@ -76,8 +78,9 @@ const TEXTS: Readonly<Record<string, string>> = {
     'Came last by the link of this affiliate; any: of some affiliate; none: of nobody; self: is one, under the same address. As what begins or ends a sequence: comes to be so.',
   event: 'Your programs have told this event by the API.',
   step: 'A step before, with what came of it in was.',
-  'condition.sequence': 'Of which sequence the mail is, where it is not this one.',
-  'condition.split': 'A step before with a split test, of paths or of its mail; arm says which of its arms.',
+  'condition.sequence': 'Of which sequence the mail or the split test is, where it is not this one.',
+  'condition.split':
+    'A step before, or of the sequence that is named, with a split test, of paths or of its mail; arm says which of its arms.',
   arm: 'The person is on this arm of the test; holdout: on none, as they are held out.',
   was: 'What came of the step: ran, skipped, then, else.',
   field: 'Field of the subscriber, compared by is, isNot, over, under or exists.',

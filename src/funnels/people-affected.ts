@@ -57,6 +57,10 @@ export function peopleWords({ sequence, choice, ...people }: PeopleAffected): st
   for (const gain of gains.values()) lines.push(`${range(gain)} ${would(gain.people)} step ${gain.step}`);
   for (const loss of people.losses) lines.push(`${range(loss)} ${wouldNot(loss.people)} step ${loss.step}`);
   lines.push(...inAll(people.gains, people.gainers, would), ...inAll(people.losses, people.losers, wouldNot));
+  for (const { step, product, people: count } of people.owners)
+    lines.push(
+      `${count} ${verb(count, 'own')} ${product} already: step ${step} passes them over where they come to it`,
+    );
   if (!stays)
     for (const { from, to, people: count } of people.moves)
       if (from !== to)

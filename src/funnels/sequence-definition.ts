@@ -82,8 +82,9 @@ function nodesOf(steps: readonly FunnelStep[], after: string | null, parts: Part
 }
 
 function nodeOf(step: FunnelStep, next: string | null, parts: Parts): SequenceNode {
-  if ('if' in step) return branchNode(step, next);
-  if ('switch' in step) return switchNode(step, next);
+  const { funnel } = parts.definition;
+  if ('if' in step) return branchNode(step, next, funnel);
+  if ('switch' in step) return switchNode(step, next, funnel);
   if (isSplitStep(step)) return splitNode(step, next, parts);
   if ('goal' in step) {
     const triggers = (Array.isArray(step.goal) ? step.goal : [step.goal]).map(triggerOf);
@@ -93,20 +94,24 @@ function nodeOf(step: FunnelStep, next: string | null, parts: Parts): SequenceNo
 }
 
 /** A click that is waited for keeps the form it has had since the first version, so that nothing is published anew. */
-function branchNode({ key, if: asked, ...ways }: FunnelBranchStep, next: string | null): SequenceNode {
+function branchNode(
+  { key, if: asked, ...ways }: FunnelBranchStep,
+  next: string | null,
+  funnel: string,
+): SequenceNode {
   const [then, other] = [ways.then[0]?.key ?? next, ways.else[0]?.key ?? next];
   const { within, ...question } = asked;
-  const when = conditionOf(question);
+  const when = conditionOf(question, funnel);
   const duration = within === undefined ? null : parseDuration(within);
   if (when.kind === 'clicked' && duration !== null)
     return { kind: 'branch', key, clicked: when.step, within: duration, then, else: other };
   return { kind: 'choice', key, cases: [{ when, outcome: 'then', to: then }], within: duration, else: other };
 }
 
-function switchNode(step: FunnelSwitchStep, next: string | null): SequenceNode {
+function switchNode(step: FunnelSwitchStep, next: string | null, funnel: string): SequenceNode {
   const cases = step.switch.map(
     ({ if: asked, then }, index): { when: Condition; outcome: string; to: string | null } => ({
-      when: conditionOf(asked),
+      when: conditionOf(asked, funnel),
       outcome: `case ${index + 1}`,
       to: then[0]?.key ?? next,
     }),
@@ -134,6 +139,7 @@ function mailNode(step: FunnelEmailStep, next: string | null, parts: Parts): Seq
     ...mailOf(step, undefined, parts),
     next,
     ...otherTiming(step),
+    ...(step.toOwners === undefined ? {} : { toOwners: step.toOwners }),
     ...(split === undefined
       ? {}
       : {

@@ -2,12 +2,22 @@ import { HOLDOUT } from '../experiments/assign.js';
 import { isAsking, isMail, stepsFrom, type SequenceDefinition } from '../sequences/definition.js';
 import { timingOf } from '../sequences/prepared.js';
 import { checkTiming, type StepTiming } from '../sequences/schedule.js';
-import { questionsIn, triggerOf, type FunnelCondition } from './condition.schemas.js';
+import { askedBy } from './asked.js';
+import { triggerOf, type FunnelCondition } from './condition.schemas.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { among, type DefinitionProblem } from './lint/rules.js';
 import { splitProblems } from './split-problems.js';
 import type { FunnelTest } from './split.schemas.js';
-import { allSteps, isMailStep, isTimed, waysOf, type FunnelStep, type FunnelTiming } from './step.schemas.js';
+import {
+  allSteps,
+  armSteps,
+  isMailStep,
+  isTimed,
+  waysOf,
+  type FunnelEmailStep,
+  type FunnelStep,
+  type FunnelTiming,
+} from './step.schemas.js';
 
 /** What the steps of a funnel name: mails before them, offers, products, other steps. */
 interface Names {
@@ -96,7 +106,11 @@ function ownProblems(step: FunnelStep, names: Names): DefinitionProblem[] {
       path: ['move'],
       message: 'a sequence cannot move people to itself; see reentry',
     });
-  if (!isMailStep(step)) return problems;
+  return isMailStep(step) ? [...problems, ...mailProblems(step, names)] : problems;
+}
+
+function mailProblems(step: FunnelEmailStep, names: Names): DefinitionProblem[] {
+  const problems: DefinitionProblem[] = [];
   if (step.offer !== undefined && !names.offers.includes(step.offer))
     problems.push({
       rule: 'unknown-offer',
@@ -108,6 +122,13 @@ function ownProblems(step: FunnelStep, names: Names): DefinitionProblem[] {
       rule: 'deadline-without-offer',
       path: ['deadline'],
       message: 'a deadline belongs to a step with an offer',
+    });
+  const offers = armSteps(step).some(({ step: mail }) => mail.offer !== undefined);
+  if (step.toOwners !== undefined && !offers)
+    problems.push({
+      rule: 'owners-without-offer',
+      path: ['toOwners'],
+      message: 'toOwners belongs to a step with an offer',
     });
   return problems;
 }
@@ -129,14 +150,7 @@ function dateProblems({ until, delay }: FunnelTiming, names: Names): DefinitionP
 }
 
 function conditionProblems(step: FunnelStep, names: Names): DefinitionProblem[] {
-  const asked: { given: FunnelCondition; path: PropertyKey[] }[] = [];
-  if ('if' in step) asked.push({ given: step.if, path: ['if'] });
-  if ('switch' in step)
-    for (const [index, { if: given }] of step.switch.entries())
-      asked.push({ given, path: ['switch', index, 'if'] });
-  return asked
-    .flatMap(({ given, path }) => questionsIn(given, path))
-    .flatMap(({ question, path }) => questionProblems(question, path, names));
+  return askedBy(step).flatMap(({ question, path }) => questionProblems(question, path, names));
 }
 
 function questionProblems(
@@ -156,7 +170,11 @@ function questionProblems(
     const message = `"${question.step}" is not a step before this one${among(earlier)}`;
     return [{ rule: 'unknown-step', path: [...path, 'step'], message }];
   }
-  if ('split' in question) return armProblems(question, path, names.earlierSplits);
+  // Of other sequences `namedArmProblems` says it.
+  if ('split' in question)
+    return (question.sequence ?? names.funnel) === names.funnel
+      ? armProblems(question, path, names.earlierSplits)
+      : [];
   if ('member' in question) return memberProblems(question.member, path, names);
   if ('purchased' in question) return productProblems(question.purchased, path, products);
   return [];

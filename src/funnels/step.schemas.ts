@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { DateSource } from '../sequences/definition.js';
+import { TO_OWNERS, type DateSource, type ToOwners } from '../sequences/definition.js';
 import { tagName } from '../subscribers/subscribers.schemas.js';
 import {
   condition,
@@ -52,6 +52,7 @@ export type FunnelEmailStep = FunnelTiming & {
   email: string;
   offer?: string | undefined;
   deadline?: string | undefined;
+  toOwners?: ToOwners | undefined;
   split?: FunnelSplit | undefined;
 };
 export type FunnelActionStep = FunnelTiming & { key: string } & (
@@ -101,6 +102,7 @@ const emailStep = strict({
   delay: duration.optional(),
   at: localTime.optional(),
   deadline: duration.optional(),
+  toOwners: z.enum(TO_OWNERS, { error: 'use skip or send' }).optional(),
   onDays: timing.onDays,
   window: timing.window,
   quietHours: timing.quietHours,

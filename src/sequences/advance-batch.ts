@@ -5,7 +5,15 @@ import { discountOf, type Money } from '../values/money.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { emptyPlan, type BatchPlan, type NextState } from './batch-plan.js';
 import type { OfferSnapshot } from './definition.js';
-import { armKey, dateNeed, needKey, promiseKey, type Need, type PreparedSequence } from './prepared.js';
+import {
+  armKey,
+  dateNeed,
+  needKey,
+  ownedKey,
+  promiseKey,
+  type Need,
+  type PreparedSequence,
+} from './prepared.js';
 import { advance, type Facts, type Progress, type Promised, type Sent } from './progress.js';
 
 /** People by column, one entry for each in every column: a batch of objects keeps the memory of a worker busy. */
@@ -38,6 +46,7 @@ export interface DueGroup {
 /** An offer as it is sold now. */
 export interface OfferNow extends OfferSnapshot {
   productId: string;
+  product: string;
 }
 
 /** The version of a sequence, with what its mails are sent as. */
@@ -200,6 +209,7 @@ function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batc
       date: (source) => own?.get(needKey(dateNeed(source))),
       arm: (experiment) => armFrom(own, experiment),
       promise: (offer) => (own?.get(promiseKey(offer)) as Promised | undefined) ?? null,
+      owned: (offer) => (own?.get(ownedKey(offer)) as string | undefined) ?? null,
       had: had === null ? null : (JSON.parse(had) as Record<string, string>),
     });
     peers.state = plan.states.push(stateAfter(progress)) - 1;
@@ -330,7 +340,7 @@ function sharedMail(
 function offerNow(offer: OfferSnapshot, { offers }: RunningVersion): OfferSnapshot {
   const now = offers.get(offer.slug);
   if (now === undefined) return offer;
-  const { productId: _of, ...snapshot } = now;
+  const { productId: _id, product: _of, ...snapshot } = now;
   return snapshot;
 }
 

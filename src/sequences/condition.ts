@@ -9,7 +9,7 @@ export type Condition =
 
 /** A question that the database answers. */
 export type Leaf =
-  /** The mail of this step of the same enrollment, by a person: no scanner and no mail service counts. */
+  /** The mail of this step of the same enrollment, by a person: no scanner and no mail service counts. Whoever clicked has opened. */
   | { readonly kind: 'clicked' | 'opened'; readonly step: string }
   | { readonly kind: 'tag'; readonly tag: string }
   | { readonly kind: 'purchased'; readonly product: string }
@@ -23,8 +23,11 @@ export type Leaf =
   /** Told by the API since the person joined the sequence. */
   | { readonly kind: 'event'; readonly event: string }
   | { readonly kind: 'step'; readonly step: string; readonly was: StepOutcome }
-  /** The arm that the split test at a step before gave the person in the same enrollment; `HOLDOUT`: none. */
-  | { readonly kind: 'split'; readonly step: string; readonly arm: string }
+  /**
+   * The arm that the split test at a step before gave the person in the same enrollment; `HOLDOUT`: none. With a
+   * `sequence`, in that other one, when they last came to the step there.
+   */
+  | { readonly kind: 'split'; readonly step: string; readonly arm: string; readonly sequence?: string }
   | {
       readonly kind: 'field';
       readonly field: string;
@@ -80,12 +83,17 @@ export function leafKey(leaf: Leaf): string {
     case 'step':
       return `step ${leaf.step} ${leaf.was}`;
     case 'split':
-      return `split ${leaf.step} ${leaf.arm}`;
+      return `split ${testName(leaf)} ${leaf.arm}`;
     case 'field':
       return `field ${leaf.field} ${leaf.op} ${JSON.stringify(leaf.value)}`;
     default:
       return leaf satisfies never;
   }
+}
+
+/** Of the step with the test, alone where it is of the same sequence. */
+export function testName({ step, sequence }: { step: string; sequence?: string }): string {
+  return sequence === undefined ? step : `${sequence}/${step}`;
 }
 
 /** The questions of a condition, each once. */
@@ -130,7 +138,7 @@ export function fieldHolds(
 
 /** Whether a step, of which `outcome` is written down, was what a condition asks. */
 export function wasSo(outcome: string, was: StepOutcome): boolean {
-  const isPassedOver = /^(expired|no date) /.test(outcome) || outcome === HOLDOUT;
+  const isPassedOver = /^(expired|no date|already owns) /.test(outcome) || outcome === HOLDOUT;
   if (was === 'ran' || was === 'skipped') return isPassedOver === (was === 'skipped');
   return outcome === was;
 }
@@ -173,8 +181,8 @@ export function conditionText(condition: Condition): string {
       return `the step “${condition.step}” was “${condition.was}”`;
     case 'split':
       return condition.arm === HOLDOUT
-        ? `the person is held out of the split test “${condition.step}”`
-        : `the person has arm “${condition.arm}” of the split test “${condition.step}”`;
+        ? `the person is held out of the split test “${testName(condition)}”`
+        : `the person has arm “${condition.arm}” of the split test “${testName(condition)}”`;
     case 'field':
       return condition.op === 'exists'
         ? `the field “${condition.field}” is ${condition.value === true ? 'filled' : 'empty'}`

@@ -49,8 +49,13 @@ export interface EmailNode extends TimedStep {
   offer: OfferSnapshot | null;
   /** How long the offer's price holds for this person, from when the step runs; never shorter than an earlier mail said. */
   deadline: Duration | null;
+  /** Whether who owns what the mail offers gets it. Left out, they do only where the step waits for the end of that membership. */
+  toOwners?: ToOwners;
   split?: Split;
 }
+
+export const TO_OWNERS = ['skip', 'send'] as const;
+export type ToOwners = (typeof TO_OWNERS)[number];
 
 /** What one arm of a split test has of its own. */
 export type SplitArm = { key: string } & Pick<
@@ -234,6 +239,12 @@ export function isAsking(node: SequenceNode): node is AskingNode {
 
 export function isMail(node: SequenceNode): node is EmailNode {
   return node.kind === 'email' || node.kind === 'offer';
+}
+
+/** Whether the step passes over who owns the product: a mail before or after the end of a membership asks to renew it. */
+export function passesOverOwners({ toOwners, untilField }: EmailNode, product: string): boolean {
+  if (toOwners !== undefined) return toOwners === 'skip';
+  return untilField === undefined || !('member' in untilField) || untilField.member !== product;
 }
 
 /** All triggers that end the sequence. */

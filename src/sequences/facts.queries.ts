@@ -6,12 +6,16 @@ import { boughtTag, fieldHolds, type Leaf } from './condition.js';
 import { armOutcome } from './definition.js';
 import { needKey, type Need } from './prepared.js';
 import type { Promised } from './progress.js';
+import { ownsSql } from './owners.queries.js';
 import { promisesSql } from './promises.queries.js';
 
 interface Ask<N extends Need = Need> {
   row: { id: string; subscriberId: string };
   need: N;
 }
+
+/** What a condition is asked with. */
+type Texts = readonly [one: string, two: string, three?: string];
 
 /**
  * Answers what the steps of a batch ask, one statement for each sort of question. Called by sequences.advance-due in its
@@ -33,7 +37,7 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], 
   const both = async <N extends Need>(
     questions: Ask<N>[],
     condition: string,
-    textsOf: (need: N) => [string, string],
+    textsOf: (need: N) => Texts,
   ) => {
     if (questions.length === 0) return;
     const texts = questions.map(({ need }) => textsOf(need));
@@ -46,7 +50,11 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], 
   await each(of('affiliate'), SENT_BY, ({ whose }) => whose);
   await both(of('clicked', 'opened'), HIT, ({ kind, step }) => [step, kind === 'clicked' ? 'click' : 'open']);
   await both(of('step'), WAS, ({ step, was }) => [step, was]);
-  await both(of('split'), ON_ARM, ({ step, arm }) => [step, arm]);
+  const splits = of('split');
+  const isOwn = ({ need }: (typeof splits)[number]): boolean => need.sequence === undefined;
+  await both(splits.filter(isOwn), onArm('u.enrollment_id'), ({ step, arm }) => [step, arm]);
+  const elsewhere = splits.filter((ask) => !isOwn(ask));
+  await both(elsewhere, ON_ARM_ELSEWHERE, ({ step, arm, sequence = '' }) => [step, arm, sequence]);
   const members = of('member', 'memberEnd');
   for (const [place, value] of await memberAnswers(manager, members, now)) put(members[place], value);
   const fields = of('field', 'date');
@@ -56,6 +64,8 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], 
   }
   const promises = of('promise');
   for (const [place, promised] of await promisesOf(manager, promises, now)) put(promises[place], promised);
+  const offers = of('owned');
+  for (const [place, product] of await ownedProducts(manager, offers, now)) put(offers[place], product);
   const arms = of('arm');
   const places = await loadAssignments(
     manager,
@@ -70,9 +80,9 @@ export function tagOf(need: Extract<Leaf, { kind: 'tag' | 'purchased' }>): strin
   return need.kind === 'tag' ? need.tag : boughtTag(need.product);
 }
 
-/** Conditions over `u`: the enrollment, the subscriber and two texts. */
+/** Conditions over `u`: the enrollment, the subscriber and two texts. Whoever clicked has opened. */
 const HIT = `exists (select 1 from message m join tracking_event e on e.message_id = m.id
-  where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and e.kind = u.two and e.class = 'human')`;
+  where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and e.kind in ('click', u.two) and e.class = 'human')`;
 const TAGGED = `exists (select 1 from tag t join subscriber_tag st on st.tag_id = t.id
   where t.name = u.one and st.subscriber_id = u.subscriber_id)`;
 const HAPPENED = `exists (select 1 from subscriber_event v join enrollment n on n.id = u.enrollment_id
@@ -83,7 +93,7 @@ const SENT_BY = `case u.one
   when 'self' then exists (select 1 from subscriber s join affiliate a on a.email_key = s.email_key where s.id = u.subscriber_id)
   else exists (select 1 from referral r join affiliate a on a.id = r.affiliate_id
     where r.subscriber_id = u.subscriber_id and a.code = u.one) end`;
-const PASSED_OVER = `(o.outcome like 'expired %' or o.outcome like 'no date %' or o.outcome = '${HOLDOUT}')`;
+const PASSED_OVER = `(o.outcome like 'expired %' or o.outcome like 'no date %' or o.outcome like 'already owns %' or o.outcome = '${HOLDOUT}')`;
 const WAS = `case u.two
   when 'ran' then exists (select 1 from message m where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and m.state <> 'cancelled')
     or exists (select 1 from enrollment_step o where o.enrollment_id = u.enrollment_id and o.step_key = u.one
@@ -96,15 +106,26 @@ const WAS = `case u.two
  * A path is written down with its enrollment, and so is who is held out. Of a mail, the arm is that of the assignment: of
  * this enrollment, else of the last form of the test, else the one that everybody gets since it was decided.
  */
-const ON_ARM = `exists (select 1 from enrollment_step o where o.enrollment_id = u.enrollment_id and o.step_key = u.one
+function onArm(enrollmentId: string): string {
+  return `(exists (select 1 from enrollment_step o where o.enrollment_id = ${enrollmentId} and o.step_key = u.one
     and o.outcome = case when u.two = '${HOLDOUT}' then u.two else '${armOutcome('')}' || u.two end)
-  or exists (select 1 from message m where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and m.state <> 'cancelled')
+  or exists (select 1 from message m where m.dedupe_key = 'seq:' || ${enrollmentId} || ':' || u.one and m.state <> 'cancelled')
     and u.two = (
       select coalesce(a.arm, x.verdict ->> 'arm') from enrollment n join sequence q on q.id = n.sequence_id
         join experiment x on x.test = q.key || '/' || u.one
         left join experiment_assignment a on a.experiment_id = x.id and a.subscriber_id = u.subscriber_id
-      where n.id = u.enrollment_id and (a.arm is not null or x.verdict is not null)
-      order by a.enrollment_id is not distinct from n.id desc, x.id desc limit 1)`;
+      where n.id = ${enrollmentId} and (a.arm is not null or x.verdict is not null)
+      order by a.enrollment_id is not distinct from n.id desc, x.id desc limit 1))`;
+}
+
+/** When they last came to the test in the sequence that is named third. By the key of `enrollment`. */
+const ON_ARM_ELSEWHERE = `exists (select 1 from (
+    select t.id from enrollment t join sequence s on s.id = t.sequence_id
+    where t.subscriber_id = u.subscriber_id and s.key = u.three and (
+      exists (select 1 from enrollment_step d where d.enrollment_id = t.id and d.step_key = u.one
+        and (d.outcome = '${HOLDOUT}' or d.outcome like '${armOutcome('')}%'))
+      or exists (select 1 from message w where w.dedupe_key = 'seq:' || t.id || ':' || u.one and w.state <> 'cancelled'))
+    order by t.occurrence desc limit 1) l where ${onArm('l.id')})`;
 
 /**
  * The condition is behind a scalar subquery: PostgreSQL would turn an `exists` into a hash of the whole table, such as of
@@ -114,19 +135,37 @@ async function placesWhere(
   manager: EntityManager,
   asks: readonly Ask[],
   condition: string,
-  texts: readonly [string, string][],
+  texts: readonly Texts[],
 ): Promise<number[]> {
   const rows: { place: number }[] = await manager.query(
-    `select u.place::int as place from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) with ordinality
-       as u (enrollment_id, subscriber_id, one, two, place) where (select ${condition})`,
+    `select u.place::int as place from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[]) with ordinality
+       as u (enrollment_id, subscriber_id, one, two, three, place) where (select ${condition})`,
     [
       asks.map(({ row }) => row.id),
       asks.map(({ row }) => row.subscriberId),
       texts.map(([one]) => one),
       texts.map(([, two]) => two),
+      texts.map(([, , three = '']) => three),
     ],
   );
   return rows.map(({ place }) => place - 1);
+}
+
+/** Of offers whose product the person owns, that product. */
+async function ownedProducts(
+  manager: EntityManager,
+  asks: readonly Ask<Extract<Need, { kind: 'owned' }>>[],
+  now: Date,
+): Promise<[number, string][]> {
+  if (asks.length === 0) return [];
+  const owns = ownsSql({ subscriberId: 'u.subscriber_id', productId: 'p.id', product: 'p.key', now: '$3' });
+  const rows: { place: number; product: string }[] = await manager.query(
+    `select u.place::int - 1 as place, p.key as product
+     from unnest($1::bigint[], $2::text[]) with ordinality as u (subscriber_id, slug, place)
+     join offer o on o.slug = u.slug join product p on p.id = o.product_id where ${owns}`,
+    [asks.map(({ row }) => row.subscriberId), asks.map(({ need }) => need.offer), now],
+  );
+  return rows.map(({ place, product }) => [place, product]);
 }
 
 /** By subscriber, as the checkout reads it. */

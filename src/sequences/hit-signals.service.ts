@@ -130,7 +130,7 @@ export class HitSignalsService {
       `select array_agg(distinct n.id::text) as ids, l.kind, l.step
        from unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) as l (version_id, kind, step, goal)
        join ${hits}
-       where e.kind = case l.kind when 'clicked' then 'click' else 'open' end and (l.goal is null or not n.is_over)
+       where (e.kind = 'click' or l.kind = 'opened') and (l.goal is null or not n.is_over)
          and e.class = 'human' and not exists (
          select 1 from enrollment_step o where o.enrollment_id = n.id and o.step_key = l.goal and o.outcome = 'reached')
        group by l.kind, l.step order by l.kind, l.step`,

@@ -80,7 +80,7 @@ export class MailEntriesService {
       since,
       MOST,
       new Date(Math.max(oldest, Math.min(...listeners.map((one) => Date.parse(one.since))))),
-      [...new Set(listeners.map(({ kind }) => (kind === 'clicked' ? 'click' : 'open')))],
+      listeners.some(({ kind }) => kind === 'opened') ? ['click', 'open'] : ['click'],
     ]);
     for (const { people, kind, step, sequence } of rows)
       if (people !== null) await this.reactions.readMail(manager, people, { kind, step, sequence });
@@ -95,7 +95,7 @@ with recent as materialized (
 met as (
   select distinct m.id, l.kind
   from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) as l (kind, step, sequence, since)
-  join recent e on e.kind = case l.kind when 'clicked' then 'click' else 'open' end and e.at >= l.since
+  join recent e on (e.kind = 'click' or l.kind = 'opened') and e.at >= l.since
   join message m on m.id = e.message_id and m.kind = 'sequence' and m.step_key = l.step and m.funnel_key = l.sequence
   where m.subscriber_id is not null
     and not exists (select 1 from entry_hit h where h.message_id = m.id and h.kind = l.kind)

@@ -30,6 +30,15 @@ export interface MovePreview {
   /** Each person once, however many mails they gain or lose. */
   gainers: PeopleCount;
   losers: PeopleCount;
+  /** Who owns already what a new or changed step offers, and is passed over where they come to it. */
+  owners: StepOwners[];
+}
+
+/** People in earlier versions of a sequence who own what a step offers. */
+export interface StepOwners {
+  step: string;
+  product: string;
+  people: number;
 }
 
 /** How the people of a sequence stand to a step of the version they would go to. */
@@ -67,7 +76,14 @@ export class MoveCount {
   readonly #ahead = new Map<string, number>();
   readonly #known = new Map<PreparedSequence, Map<string, Ahead>>();
 
-  constructor(private readonly steps: readonly string[] = []) {}
+  readonly #owned: ReadonlySet<string>;
+
+  constructor(
+    private readonly steps: readonly string[] = [],
+    private readonly owners: readonly StepOwners[] = [],
+  ) {
+    this.#owned = new Set(owners.map(({ step }) => step));
+  }
 
   add(
     { from, to }: Versions,
@@ -103,7 +119,7 @@ export class MoveCount {
     const known = this.#known.get(sequence) ?? new Map<string, Ahead>();
     this.#known.set(sequence, known);
     const name = `${stepKey ?? ''} ${had === null ? '' : JSON.stringify(had)}`;
-    const ahead = known.get(name) ?? aheadAt(sequence, stepKey, had);
+    const ahead = known.get(name) ?? aheadAt(sequence, stepKey, { had, owned: this.#owned });
     known.set(name, ahead);
     return ahead;
   }
@@ -120,6 +136,7 @@ export class MoveCount {
       losses: list(this.#losses),
       gainers: told(this.#gainers),
       losers: told(this.#losers),
+      owners: this.owners.filter(({ step }) => this.#gains.has(step) || this.steps.includes(step)),
     };
   }
 
@@ -133,7 +150,11 @@ export class MoveCount {
   }
 }
 
-function aheadAt(sequence: PreparedSequence, stepKey: string | null, had: Standing['had']): Ahead {
+function aheadAt(
+  sequence: PreparedSequence,
+  stepKey: string | null,
+  { had, owned }: { had: Standing['had']; owned: ReadonlySet<string> },
+): Ahead {
   const sure = new Map<string, boolean>();
   const shares = new Map<string, number | null>();
   return {
@@ -141,7 +162,7 @@ function aheadAt(sequence: PreparedSequence, stepKey: string | null, had: Standi
     steps: new Set(stepsAhead(sequence, stepKey, had)),
     isSure: (mails) => {
       const name = mails.join(' ');
-      const isSure = sure.get(name) ?? isSureOfOne(sequence, stepKey, { had, steps: new Set(mails) });
+      const isSure = sure.get(name) ?? isSureOfOne(sequence, stepKey, { had, owned, steps: new Set(mails) });
       sure.set(name, isSure);
       return isSure;
     },

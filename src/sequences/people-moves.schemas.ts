@@ -49,6 +49,9 @@ export const movePreviewShape = {
   gains: counted,
   losses: counted,
   gainers: z.object(count).meta({ description: 'Each person once, however many mails they gain.' }),
+  owners: z.array(z.object({ step: z.string(), product: z.string(), people: z.number().int() })).meta({
+    description: 'Who owns already what a new step offers, and is passed over where they come to it.',
+  }),
   losers: z.object(count).meta({ description: 'Each person once, however many mails they lose.' }),
 };
 

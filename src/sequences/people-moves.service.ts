@@ -7,9 +7,11 @@ import { timeZoneOr } from '../values/zoned-time.js';
 import { ADVANCE_DUE } from './enrolling.service.js';
 import { finishedAndHeld, heldByExits, isLastTime, movable } from './finished-people.queries.js';
 import { groupsOfMove } from './move-groups.queries.js';
-import { MoveCount, type MovePreview, type StepStanding } from './move-count.js';
+import { isMail, passesOverOwners } from './definition.js';
+import { MoveCount, type MovePreview, type StepOwners, type StepStanding } from './move-count.js';
+import { ownersOf } from './owners.queries.js';
 import { placeIn, type DoneStep, type MoveMode, type Placement, type Standing } from './placement.js';
-import type { PreparedSequence } from './prepared.js';
+import { offersOf, type PreparedSequence } from './prepared.js';
 import { VersionsService } from './versions.service.js';
 
 const PAGE = 1_000;
@@ -75,8 +77,8 @@ export class PeopleMovesService {
     mode: MoveMode,
     steps: readonly string[] = [],
   ): Promise<CountedMove> {
-    const count = new MoveCount(steps);
     const target = await this.target(manager, sequenceId, mode);
+    const count = new MoveCount(steps, await this.owners(manager, sequenceId, target));
     const without =
       mode.kind === 'catch-up'
         ? await finishedAndHeld(manager, { sequenceId, ...target, since: mode.since }, this.clock.now())
@@ -99,8 +101,8 @@ export class PeopleMovesService {
     mode: MoveMode,
     steps: readonly string[] = [],
   ): Promise<CountedMove> {
-    const count = new MoveCount(steps);
     const target = await this.target(manager, sequenceId, mode);
+    const count = new MoveCount(steps, await this.owners(manager, sequenceId, target));
     for (let after: string | null = '0'; after !== null;)
       after = await this.movePage(manager, { sequenceId, target, after, mode, count });
     return { preview: count.result(target.version), standings: count.standings() };
@@ -111,8 +113,8 @@ export class PeopleMovesService {
    * another version becomes the present one. Returns what it did. Throws as `preview`.
    */
   async apply(sequenceId: string, mode: MoveMode): Promise<MoveResult> {
-    const count = new MoveCount();
     const target = await this.target(this.dataSource.manager, sequenceId, mode);
+    const count = new MoveCount([], await this.owners(this.dataSource.manager, sequenceId, target));
     let overtaken = false;
     for (let after: string | null = '0'; after !== null;) {
       const start: string = after;
@@ -122,6 +124,24 @@ export class PeopleMovesService {
       });
     }
     return { ...count.result(target.version), overtaken };
+  }
+
+  /** Costs nothing where no step offers anything. */
+  private async owners(
+    manager: EntityManager,
+    sequenceId: string,
+    { versionId, to }: Target,
+  ): Promise<StepOwners[]> {
+    const mails = to.definition.nodes.filter(isMail);
+    const asked = mails.flatMap((node) => offersOf(node).map((slug) => ({ node, slug })));
+    if (asked.length === 0) return [];
+    const slugs = [...new Set(asked.map(({ slug }) => slug))];
+    const found = await ownersOf(manager, { sequenceId, versionId, slugs, now: this.clock.now() });
+    return asked.flatMap(({ node, slug }) =>
+      found
+        .filter((one) => one.slug === slug && passesOverOwners(node, one.product))
+        .map(({ product, people }) => ({ step: node.key, product, people })),
+    );
   }
 
   /** No other version becomes the present one before the transaction ends; false when one has. Before any other lock. */

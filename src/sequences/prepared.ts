@@ -25,7 +25,9 @@ export type Need =
   | { readonly kind: 'memberEnd'; readonly product: string }
   | { readonly kind: 'arm'; readonly split: SplitTest }
   /** Until when an earlier mail of the enrollment promised the price of the offer. */
-  | { readonly kind: 'promise'; readonly offer: string };
+  | { readonly kind: 'promise'; readonly offer: string }
+  /** The product that the offer sells, where they own it. */
+  | { readonly kind: 'owned'; readonly offer: string };
 
 /** A sequence prepared for many people: the timing of each step is built once, as `nextDueAt` keeps its answers by it. */
 export interface PreparedSequence {
@@ -91,9 +93,15 @@ export function promiseKey(offer: string): string {
   return `promise ${offer}`;
 }
 
+/** As `needKey`, of whether what the offer sells is owned. */
+export function ownedKey(offer: string): string {
+  return `owned ${offer}`;
+}
+
 export function needKey(need: Need): string {
   if (need.kind === 'arm') return armKey(need.split.experiment);
   if (need.kind === 'promise') return promiseKey(need.offer);
+  if (need.kind === 'owned') return ownedKey(need.offer);
   if (need.kind === 'memberEnd') return `member end ${need.product}`;
   return need.kind === 'date' ? `date ${need.field}` : leafKey(need);
 }
@@ -212,8 +220,10 @@ function ownNeeds(node: SequenceNode): Need[] {
   const date: Need[] = node.untilField === undefined ? [] : [dateNeed(node.untilField)];
   if (!isMail(node)) return date;
   const arm: Need[] = node.split === undefined ? [] : [{ kind: 'arm', split: node.split }];
-  const promises = offersOf(node).map((offer): Need => ({ kind: 'promise', offer }));
-  return [...date, ...arm, ...promises];
+  const offers = offersOf(node);
+  const promises = offers.map((offer): Need => ({ kind: 'promise', offer }));
+  const owned = node.toOwners === 'send' ? [] : offers.map((offer): Need => ({ kind: 'owned', offer }));
+  return [...date, ...arm, ...promises, ...owned];
 }
 
 /** What the mail of a step offers, by any of its arms. */

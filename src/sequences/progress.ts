@@ -19,6 +19,7 @@ import {
 } from './definition.js';
 import { endOf, fieldMoment } from './moment.js';
 import { offerExpiry } from './offer-expiry.js';
+import { ownedOf } from './owned-offer.js';
 import { asksAnything, asksFirst, type PreparedSequence } from './prepared.js';
 import { dueFrom, nextDueAt, openHours, reopensAt } from './schedule.js';
 
@@ -84,6 +85,8 @@ export interface Facts {
   arm(this: void, experiment: string): Assignment | null;
   /** What earlier mails have promised about an offer; null where none did. */
   promise(this: void, offer: string): Promised | null;
+  /** The product that an offer sells, where the person owns it; null for who does not. */
+  owned(this: void, offer: string): string | null;
   /** How a step that waits for something stands: it has not begun to wait, it waits, or its time is over. */
   wait: 'new' | 'pending' | 'over';
   /** Steps that were behind the person in an earlier version, with their outcomes: they do not come again. */
@@ -224,6 +227,7 @@ function ask(turn: Turn, node: AskingNode, wait: Facts['wait']): Next {
 /** What this very turn has done is not in the database yet. */
 function answerIn({ passed, sent, facts }: Turn, leaf: Leaf): boolean {
   if (leaf.kind !== 'step' && leaf.kind !== 'split') return facts.answer(leaf);
+  if (leaf.kind === 'split' && leaf.sequence !== undefined) return facts.answer(leaf);
   const mail = sent.find(({ node }) => node.key === leaf.step)?.node;
   const now = passed.find(({ key }) => key === leaf.step);
   if (leaf.kind === 'split') {
@@ -303,6 +307,11 @@ function send(
   { wait, expiresAt }: { wait: Facts['wait']; expiresAt: Date | null },
 ): Next {
   const { facts, sequence } = turn;
+  const owned = ownedOf(node, facts.owned);
+  if (owned !== undefined) {
+    turn.passed.push({ key: node.key, outcome: `already owns ${owned}` });
+    return { to: node.next };
+  }
   let mail = node;
   let timing = sequence.timings.get(node.key) ?? {};
   if (node.split !== undefined) {

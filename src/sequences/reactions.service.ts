@@ -10,6 +10,8 @@ import {
   isToldOf,
   listenedFields,
   metByFields,
+  pitchesTo,
+  productGained,
   reactionsTo,
   type Causes,
   type FieldsOf,
@@ -61,7 +63,9 @@ export class ReactionsService {
     cause: Cause = {},
   ): Promise<void> {
     const { entryKey, causes } = cause;
-    await this.react(manager, await this.places(manager, OF.people, subscriberIds, causes), trigger);
+    const places = await this.places(manager, OF.people, subscriberIds, causes);
+    await this.react(manager, places, trigger);
+    await this.withdraw(manager, places, trigger);
     await this.lookAgain(manager, subscriberIds);
     const people = subscriberIds.map((id) => ({ id, entryKey }));
     await this.begin(manager, people, trigger, causes !== undefined);
@@ -134,6 +138,16 @@ export class ReactionsService {
     const { exits, reason, jumps } = reactionsTo(places, versions, trigger, { now, byAnother });
     await this.end(manager, exits, reason);
     for (const jump of jumps) await this.jump(manager, jump, now);
+  }
+
+  /** What waits to offer people what they own now is not sent. */
+  private async withdraw(manager: EntityManager, places: readonly Place[], trigger: Trigger): Promise<void> {
+    const product = productGained(trigger);
+    if (product === null || places.length === 0) return;
+    const versions = await this.versions.running(manager, places);
+    const pitches = pitchesTo(places, versions, product, (slug, { offers }) => offers.get(slug)?.product);
+    const keys = pitches.map(({ id, step }) => `seq:${id}:${step}`);
+    await this.messages.cancelPlanned(manager, keys, `already owns ${product}`);
   }
 
   private async fieldsMet(

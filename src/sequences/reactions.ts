@@ -8,8 +8,15 @@ import {
   type MailTrigger,
   type Trigger,
 } from './condition.js';
-import { exitsOf, stepsFrom, type GoalNode, type SequenceDefinition } from './definition.js';
-import type { PreparedSequence } from './prepared.js';
+import {
+  exitsOf,
+  isMail,
+  passesOverOwners,
+  stepsFrom,
+  type GoalNode,
+  type SequenceDefinition,
+} from './definition.js';
+import { offersOf, type PreparedSequence } from './prepared.js';
 import { dueAt } from './progress.js';
 
 /** What something that happens to a person means for their place in a sequence. */
@@ -90,6 +97,29 @@ function reactionTo(
   }
   const exits = exitsOf(sequence.definition).some((one) => sameTrigger(one, trigger));
   return exits ? { kind: 'exit', reason: triggerText(trigger) } : { kind: 'none' };
+}
+
+/** What people own by what has happened; null for what gives them nothing. */
+export function productGained(trigger: Trigger): string | null {
+  if (trigger.kind === 'purchased') return trigger.product;
+  return trigger.kind === 'member' && trigger.state === 'active' ? trigger.product : null;
+}
+
+/** The steps whose mails offer the product and are not for who owns it, at each place. `productOf`: what an offer sells. */
+export function pitchesTo<V extends { sequence: PreparedSequence }>(
+  places: readonly Place[],
+  versions: ReadonlyMap<string, V>,
+  product: string,
+  productOf: (slug: string, version: V) => string | undefined,
+): { id: string; step: string }[] {
+  return places.flatMap(({ id, versionId }) => {
+    const version = versions.get(versionId);
+    const mails = version?.sequence.definition.nodes.filter(isMail) ?? [];
+    return mails
+      .filter((node) => passesOverOwners(node, product))
+      .filter((node) => version && offersOf(node).some((slug) => productOf(slug, version) === product))
+      .map(({ key }) => ({ id, step: key }));
+  });
 }
 
 /** As it stands in `exit_reason`. */

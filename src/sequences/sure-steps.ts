@@ -5,13 +5,17 @@ import type { PreparedSequence } from './prepared.js';
 
 /**
  * Whether whoever is at `from` comes to one of the steps, whichever arm of a split test they get and whatever the branches
- * say, unless they leave before. `had`: steps that do not come again; who has had one goes on as they did then. Looks at
- * each step once.
+ * say, unless they leave before. `had`: steps that do not come again; who has had one goes on as they did then. `owned`:
+ * steps that are passed over by somebody for what they own. Looks at each step once.
  */
 export function isSureOfOne(
   { nodes }: PreparedSequence,
   from: string | null,
-  { had, steps }: { had: Readonly<Record<string, string>> | null; steps: ReadonlySet<string> },
+  {
+    had,
+    steps,
+    owned,
+  }: { had: Readonly<Record<string, string>> | null; steps: ReadonlySet<string>; owned: ReadonlySet<string> },
 ): boolean {
   const known = new Map<string, boolean>();
   const isSure = (key: string | null): boolean => {
@@ -21,7 +25,8 @@ export function isSureOfOne(
     if (before !== undefined) return before;
     known.set(node.key, false);
     const outcome = had?.[node.key];
-    const isNext = outcome === undefined && steps.has(node.key) && !mayBePassedOver(node);
+    const isNext =
+      outcome === undefined && steps.has(node.key) && !owned.has(node.key) && !mayBePassedOver(node);
     const answer = isNext || waysOn(node, outcome).every(isSure);
     known.set(node.key, answer);
     return answer;

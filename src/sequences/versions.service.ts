@@ -43,6 +43,7 @@ export class VersionsService {
 interface OfferRow {
   slug: string;
   productId: string;
+  product: string;
   title: string;
   amountMinor: number;
   currency: string;
@@ -59,15 +60,15 @@ async function offersNow(
   );
   if (slugs.size === 0) return new Map();
   const rows: OfferRow[] = await manager.query(
-    `select o.slug, p.id as "productId", p.name as title, p.amount_minor::float8 as "amountMinor", p.currency, o.discount_bps as "discountBps"
+    `select o.slug, p.id as "productId", p.key as product, p.name as title, p.amount_minor::float8 as "amountMinor", p.currency, o.discount_bps as "discountBps"
        from offer o join product p on p.id = o.product_id where o.slug = any($1::text[]) and o.archived_at is null`,
     [[...slugs]],
   );
   return new Map(
-    rows.map(({ slug, productId, title, amountMinor, currency, discountBps }) => {
+    rows.map(({ slug, productId, product, title, amountMinor, currency, discountBps }) => {
       const fullPrice = { amountMinor, currency };
       const price = { amountMinor: applyDiscountBps(amountMinor, discountBps), currency };
-      return [slug, { slug, productId, title, price, fullPrice, discountBps }];
+      return [slug, { slug, productId, product, title, price, fullPrice, discountBps }];
     }),
   );
 }

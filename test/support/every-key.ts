@@ -5,7 +5,7 @@ sender: { name: Ada, email: ada@example.com, postalAddress: 1 Main St }
 form: { slug: clients, headline: Welcome, consent: Send it to me }
 sequence:
   steps:
-    - { key: hello, email: emails/welcome }
+    - { key: hello, email: emails/welcome, split: { judge: clicks, arms: [{ key: warm }, { key: plain, subject: Hello }] } }
 `;
 
 /** A funnel that uses every option there is, once at least; a unit test compares it with the schema. */
@@ -79,10 +79,11 @@ sequence:
       within: 2 days
       else: [{ key: w2, tag: w2 }]
     - { key: bought, goal: [{ purchased: kit-two }, { member: kit-two, state: refunded }, { tag: gold }, { event: done }], otherwise: continue }
-    - { key: pitch, email: emails/offer, offer: kit-two, delay: 1 day, deadline: 72 hours }
+    - { key: pitch, email: emails/offer, offer: kit-two, delay: 1 day, deadline: 72 hours, toOwners: send }
     - key: tested
       email: emails/offer
       offer: kit-two
+      toOwners: skip
       split:
         judge: revenue
         arms:
@@ -118,7 +119,7 @@ sequence:
       switch:
         - if: { split: tested, arm: second }
           then: [{ key: t5, tag: t5 }]
-        - if: { any: [{ split: tested, arm: holdout }, { split: paths, arm: holdout }] }
+        - if: { any: [{ split: tested, arm: holdout }, { split: paths, arm: holdout }, { sequence: clients, split: hello, arm: plain }] }
     - { key: last-goal, goal: { tag: silver }, otherwise: end }
     - key: fork
       if: { tag: old }

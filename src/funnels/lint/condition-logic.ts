@@ -1,4 +1,4 @@
-import { leafKey, type Condition, type FieldValue, type Leaf } from '../../sequences/condition.js';
+import { leafKey, testName, type Condition, type FieldValue, type Leaf } from '../../sequences/condition.js';
 
 /** A question and the answer it needs. */
 export interface Literal {
@@ -54,6 +54,7 @@ export function contradictionIn(term: Term): string | null {
     armContradiction(term) ??
     memberContradiction(term) ??
     affiliateContradiction(term) ??
+    readContradiction(term) ??
     fieldContradiction(term)
   );
 }
@@ -74,15 +75,29 @@ function stepContradiction(term: Term): string | null {
   return null;
 }
 
+/** Whoever clicked has opened. */
+function readContradiction(term: Term): string | null {
+  const asked = (kind: string, holds: boolean): Set<string> =>
+    new Set(
+      term.flatMap((one) =>
+        one.leaf.kind === kind && 'step' in one.leaf && one.holds === holds ? [one.leaf.step] : [],
+      ),
+    );
+  const unopened = asked('opened', false);
+  const step = [...asked('clicked', true)].find((one) => unopened.has(one));
+  return step === undefined ? null : `whoever clicked in the mail "${step}" has opened it`;
+}
+
 /** A person has one arm of a test. */
 function armContradiction(term: Term): string | null {
   const arms = new Map<string, string>();
   for (const { leaf, holds } of term) {
     if (leaf.kind !== 'split' || !holds) continue;
-    const before = arms.get(leaf.step);
+    const test = testName(leaf);
+    const before = arms.get(test);
     if (before !== undefined && before !== leaf.arm)
-      return `nobody has both the arms "${before}" and "${leaf.arm}" of "${leaf.step}"`;
-    arms.set(leaf.step, leaf.arm);
+      return `nobody has both the arms "${before}" and "${leaf.arm}" of "${test}"`;
+    arms.set(test, leaf.arm);
   }
   return null;
 }

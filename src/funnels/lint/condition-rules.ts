@@ -33,16 +33,17 @@ export function conditionProblems(
     later: laterSteps(compiled),
     unsold: new Set(definition.products.map(({ key }) => key).filter((key) => !sold.has(key))),
   };
+  const { funnel } = definition;
   return allSteps(definition.sequence.steps).flatMap(({ step, path }) => {
     if ('if' in step) {
       const { within, ...asked } = step.if;
-      return oneCondition(conditionOf(asked), step, {
+      return oneCondition(conditionOf(asked, funnel), step, {
         path: [...path, 'if'],
         course,
         waits: within !== undefined,
       });
     }
-    return 'switch' in step ? cases(step, path, course) : [];
+    return 'switch' in step ? cases(step, path, { ...course, funnel }) : [];
   });
 }
 
@@ -66,11 +67,11 @@ function oneCondition(
 function cases(
   step: Extract<FunnelStep, { switch: unknown }>,
   path: readonly PropertyKey[],
-  course: Course,
+  course: Course & { funnel: string },
 ): DefinitionProblem[] {
   const before: (Term[] | null)[] = [];
   return step.switch.flatMap(({ if: asked }, index): DefinitionProblem[] => {
-    const condition = conditionOf(asked);
+    const condition = conditionOf(asked, course.funnel);
     const here = [...path, 'switch', index, 'if'];
     const terms = termsOf(condition);
     const alone = impossible(terms, step.key, course);
@@ -126,7 +127,7 @@ function leafProblem(leaf: Leaf, at: string, { nodes, later, unsold }: Course): 
 
 /** Why a question can never be answered with no. */
 function denialProblem(leaf: Leaf, at: string, { nodes, later }: Course): string | null {
-  const asked = leaf.kind === 'split' ? nodes.get(leaf.step) : undefined;
+  const asked = leaf.kind === 'split' && isAboutStep(leaf) ? nodes.get(leaf.step) : undefined;
   if (leaf.kind !== 'split' || !asked) return null;
   const { here } = pathsOf(asked, at, later);
   return here.length === 1 && here[0] === armOutcome(leaf.arm)
@@ -148,8 +149,10 @@ function pathsOf(
   };
 }
 
+/** Of this sequence. */
 function isAboutStep(leaf: Leaf): leaf is Extract<Leaf, { step: string }> {
-  return leaf.kind === 'clicked' || leaf.kind === 'opened' || leaf.kind === 'step' || leaf.kind === 'split';
+  if (leaf.kind === 'split') return leaf.sequence === undefined;
+  return leaf.kind === 'clicked' || leaf.kind === 'opened' || leaf.kind === 'step';
 }
 
 /** The outcomes that can be asked for. */
@@ -157,7 +160,9 @@ function outcomesOf(node: SequenceNode): string[] {
   if (node.kind === 'split') return node.split.terms.holdoutBps > 0 ? ['ran', 'skipped'] : ['ran'];
   if (isAsking(node)) return ['ran', ...waysOut(node).map(({ outcome }) => outcome)];
   const mayBeSkipped =
-    node.expires !== undefined || node.untilField !== undefined || (isMail(node) && node.split !== undefined);
+    node.expires !== undefined ||
+    node.untilField !== undefined ||
+    (isMail(node) && (node.split !== undefined || (node.kind === 'offer' && node.toOwners !== 'send')));
   return mayBeSkipped ? ['ran', 'skipped'] : ['ran'];
 }
 

@@ -5,6 +5,7 @@ import { allSteps } from '../step.schemas.js';
 import { conditionProblems } from './condition-rules.js';
 import { entryProblems } from './entry-rules.js';
 import { loopProblems, type SequenceOutline } from './loop-rules.js';
+import { namedArmProblems } from './named-arms.js';
 import type { DefinitionProblem } from './rules.js';
 import { saleProblems, soldProducts } from './sale-rules.js';
 import { dateProblems } from './time-rules.js';
@@ -34,6 +35,7 @@ export function lintDefinition(
     ...errors,
     ...loopProblems(own, others, places),
     ...entryProblems(definition, own.definition, others),
+    ...namedArmProblems(definition, others),
     ...dateProblems(own.definition, places, now),
     ...(isSmall ? conditionProblems(definition, own.definition, sold) : []),
     ...saleProblems(definition, sold),

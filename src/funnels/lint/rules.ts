@@ -22,6 +22,7 @@ export const RULES = {
   'conflicting-times': { severity: 'error', about: 'a step says in one way when it runs' },
   'impossible-time': { severity: 'error', about: 'at, onDays, window and quietHours leave time' },
   'deadline-without-offer': { severity: 'error', about: 'a deadline belongs to an offer' },
+  'owners-without-offer': { severity: 'error', about: 'toOwners belongs to an offer' },
   'bump-mismatch': { severity: 'error', about: 'a bump is another product in the same currency' },
   'upsell-loop': { severity: 'error', about: 'upsells and downsells come to an end' },
   'split-test': { severity: 'error', about: 'arms of a split test differ and can be judged' },
@@ -46,6 +47,7 @@ export const RULES = {
   'product-not-offered': { severity: 'warning', about: 'a product can be bought' },
   'upsell-never-shown': { severity: 'warning', about: 'an upsell sells something new' },
   'commission-for-nothing': { severity: 'warning', about: 'affiliates can earn by something' },
+  'offer-to-owners': { severity: 'warning', about: 'who comes to an offer does not own it already' },
   'offer-for-nothing': { severity: 'warning', about: 'an offer costs something' },
 } as const satisfies Readonly<Record<string, { severity: Severity; about: string }>>;
 

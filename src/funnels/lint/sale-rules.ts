@@ -1,7 +1,7 @@
 import { parseMoney, parsePercentBps } from '../../values/money.js';
 import type { FunnelTrigger } from '../condition.schemas.js';
 import type { FunnelDefinition } from '../funnel.schemas.js';
-import { allSteps } from '../step.schemas.js';
+import { allSteps, mailSteps } from '../step.schemas.js';
 import type { DefinitionProblem } from './rules.js';
 
 const ALL_BPS = 10_000;
@@ -36,6 +36,7 @@ export function saleProblems(definition: FunnelDefinition, sold: ReadonlySet<str
       return [{ rule: 'offer-for-nothing', path: ['offers', index], message }];
     }),
     ...ownedUpsells(definition),
+    ...ownedPitches(definition),
     ...affiliateProblems(definition),
     ...goalProblems(definition, sold),
   ];
@@ -83,6 +84,24 @@ function goalProblems(
 function productOf(trigger: FunnelTrigger): string | null {
   if ('purchased' in trigger) return trigger.purchased;
   return 'member' in trigger ? trigger.member : null;
+}
+
+/** Who begins the sequence by getting a product is passed over where it is offered. */
+function ownedPitches({ sequence, offers }: FunnelDefinition): DefinitionProblem[] {
+  const gained = new Set(
+    (sequence.enterOn ?? []).flatMap((trigger) =>
+      'purchased' in trigger || ('member' in trigger && (trigger.state ?? 'active') === 'active')
+        ? [productOf(trigger)]
+        : [],
+    ),
+  );
+  return mailSteps(sequence.steps).flatMap(({ step, path }): DefinitionProblem[] => {
+    const product = offers.find(({ key }) => key === step.offer)?.product;
+    if (product === undefined || !gained.has(product) || step.toOwners !== undefined) return [];
+    if (typeof step.until === 'object' && 'member' in step.until && step.until.member === product) return [];
+    const message = `who begins by getting "${product}" owns it and is passed over here; write toOwners: send to offer it to them again, or toOwners: skip if that is meant`;
+    return [{ rule: 'offer-to-owners', path: [...path, 'offer'], message }];
+  });
 }
 
 /** Nobody is offered what they have bought with the offer before. */

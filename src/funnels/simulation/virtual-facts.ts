@@ -1,4 +1,6 @@
 import type { Answers } from '../../sequences/advance-batch.js';
+import { isRunning } from '../../orders/memberships/membership.js';
+import { HOLDOUT } from '../../experiments/assign.js';
 import { drawnAtFirst } from '../../experiments/experiment-terms.js';
 import {
   boughtTag,
@@ -61,6 +63,10 @@ function answer(run: VirtualRun, enrollmentId: string, { need, now }: { need: Ne
       return fieldHolds(need, fieldText(record.fields[need.field]));
     case 'promise':
       return promisedTo(record, need.offer, now);
+    case 'owned': {
+      const product = run.funnels.offers.get(need.offer)?.product.key;
+      return product !== undefined && ownsVirtually(record, product, now) ? product : null;
+    }
     case 'arm':
       return drawnAtFirst(need.split, record.personId);
     case 'date':
@@ -68,6 +74,12 @@ function answer(run: VirtualRun, enrollmentId: string, { need, now }: { need: Ne
     default:
       return need satisfies never;
   }
+}
+
+/** As `ownsSql`. */
+export function ownsVirtually({ tags, memberships }: VirtualRecord, product: string, now: Date): boolean {
+  const membership = memberships.get(product)?.now;
+  return membership === undefined ? tags.has(boughtTag(product)) : isRunning(membership, now);
 }
 
 /** As `SENT_BY` in `loadAnswers`. */
@@ -90,18 +102,31 @@ function stepWas(
   return was === 'ran' && isPlanned;
 }
 
-/** As `ON_ARM` in `loadAnswers`. */
+/** As `onArm` in `loadAnswers`. */
 function isOnArm(
-  { record, funnels }: VirtualRun,
+  run: VirtualRun,
   enrollmentId: string,
-  { step, arm }: { step: string; arm: string },
+  { step, arm, sequence }: { step: string; arm: string; sequence?: string },
 ): boolean {
+  const { record, funnels } = run;
+  if (sequence !== undefined) {
+    const last = record.enrollments.findLast(
+      (one) => one.sequence === sequence && hasBeenDrawn(record, one.id, step),
+    );
+    return last !== undefined && isOnArm(run, last.id, { step, arm });
+  }
   if (record.outcomes.get(enrollmentId)?.get(step) === armOutcome(arm)) return true;
   const mail = record.mails.find((one) => one.enrollmentId === enrollmentId && one.step === step);
   const node = nodeOf(funnels, mail?.sequence ?? '', step);
   const test = node === undefined ? undefined : testAt(node);
   if (mail === undefined || mail.state === 'cancelled' || test === undefined) return false;
   return drawnAtFirst(test, record.personId).arm === arm;
+}
+
+function hasBeenDrawn({ outcomes, mails }: VirtualRecord, id: string, step: string): boolean {
+  const outcome = outcomes.get(id)?.get(step);
+  if (outcome === HOLDOUT || outcome?.startsWith(armOutcome('')) === true) return true;
+  return mails.some((mail) => mail.enrollmentId === id && mail.step === step && mail.state !== 'cancelled');
 }
 
 /** As PostgreSQL's `->>` gives a field: text, whatever its type. */

@@ -166,9 +166,10 @@ function addAction(run: VirtualRun, agenda: Agenda, { at, action, mail }: Planne
 function hit(run: VirtualRun, mail: VirtualMail | null, what: 'opened' | 'clicked', now: Date): void {
   if (mail === null || mail.step === null || mail.sentAt === null) return;
   const { sequence, step, enrollmentId } = mail;
-  const isFirst = what === 'opened' ? !mail.opened : !mail.clicked;
-  if (what === 'opened') mail.opened = true;
-  else mail.clicked = true;
+  // Whoever clicked has opened.
+  const news = what === 'clicked' ? (['clicked', 'opened'] as const) : (['opened'] as const);
+  const firsts = news.filter((kind) => !mail[kind]);
+  for (const kind of news) mail[kind] = true;
   mail.hits.push({ kind: what === 'opened' ? 'open' : 'click', at: now });
   const sentAt = mail.sentAt.toISOString();
   run.tell(now, { what, ...(sequence === null ? {} : { sequence }), step, sentAt });
@@ -178,8 +179,8 @@ function hit(run: VirtualRun, mail: VirtualMail | null, what: 'opened' | 'clicke
     const waits = one.id === enrollmentId && one.watches?.includes(step) === true;
     if (waits && one.nextAt !== null && one.nextAt > now) one.nextAt = now;
   }
-  if (enrollmentId !== null) metIn(run, enrollmentId, { kind: what, step }, now);
-  if (isFirst) readMail(run, { kind: what, mail }, now);
+  if (enrollmentId !== null) for (const kind of news) metIn(run, enrollmentId, { kind, step }, now);
+  for (const kind of firsts) readMail(run, { kind, mail }, now);
 }
 
 function unsubscribe(run: VirtualRun, now: Date): void {

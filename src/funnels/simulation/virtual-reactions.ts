@@ -5,6 +5,8 @@ import {
   cameToHold,
   isToldOf,
   metByFields,
+  pitchesTo,
+  productGained,
   reactionsTo,
   type FieldsOf,
   type Place,
@@ -67,7 +69,9 @@ export function happened(
   { entryKey, causes }: Pick<Cause, 'entryKey'> & Steps = {},
 ): void {
   const { record, funnels } = run;
-  react(run, placesOf(record, causes), trigger, now);
+  const places = placesOf(record, causes);
+  react(run, places, trigger, now);
+  withdraw(run, places, trigger, now);
   lookAgain(run, now);
   if (record.status !== 'active') return;
   const cause = { entryKey, byStep: causes !== undefined };
@@ -144,7 +148,7 @@ function react(run: VirtualRun, places: readonly Place[], trigger: Trigger, now:
       Object.assign(one, { stepKey: to, nextAt, waitUntil: null, watches: null });
       if (to === null) Object.assign(one, { status: 'completed', endedAt: now });
       if (to === null) run.tell(now, { what: 'completed', sequence: one.sequence });
-      cancelMails(run, one, `goal ${goal} reached`, now);
+      cancelMails(run, { id: one.id }, `goal ${goal} reached`, now);
       tellWait(run, one, now);
     }
   }
@@ -181,7 +185,7 @@ function those({ record }: VirtualRun, ids: readonly string[]): VirtualEnrollmen
 
 function end(run: VirtualRun, one: VirtualEnrollment, reason: string, now: Date): void {
   if (one.status === 'active') leave(run, one, reason, now);
-  cancelMails(run, one, reason, now);
+  cancelMails(run, { id: one.id }, reason, now);
 }
 
 function leave(run: VirtualRun, one: VirtualEnrollment, reason: string, now: Date): void {
@@ -196,9 +200,24 @@ function leave(run: VirtualRun, one: VirtualEnrollment, reason: string, now: Dat
   run.tell(now, { what: 'exited', sequence: one.sequence, reason });
 }
 
-function cancelMails(run: VirtualRun, { id }: VirtualEnrollment, reason: string, now: Date): void {
+/** As `ReactionsService.withdraw`. */
+function withdraw(run: VirtualRun, places: readonly Place[], trigger: Trigger, now: Date): void {
+  const product = productGained(trigger);
+  if (product === null) return;
+  const { versions, offers } = run.funnels;
+  const pitches = pitchesTo(places, versions, product, (slug) => offers.get(slug)?.product.key);
+  for (const { id, step } of pitches) cancelMails(run, { id, step }, `already owns ${product}`, now);
+}
+
+function cancelMails(
+  run: VirtualRun,
+  { id, step }: { id: string; step?: string },
+  reason: string,
+  now: Date,
+): void {
   for (const mail of run.record.mails) {
     if (mail.enrollmentId !== id || (mail.state !== 'ready' && mail.state !== 'held')) continue;
+    if (step !== undefined && mail.step !== step) continue;
     Object.assign(mail, { state: 'cancelled', heldFor: null });
     run.tell(now, { what: 'cancelled', sequence: mail.sequence ?? '', step: mail.step ?? '', reason });
   }

@@ -1,7 +1,6 @@
-import { isRunning } from '../../orders/memberships/membership.js';
 import { UPSELL_MS } from '../../orders/order-token.js';
 import { nextOffer, type Offered } from '../../orders/upsells/upsell.js';
-import { boughtTag } from '../../sequences/condition.js';
+import { ownsVirtually } from './virtual-facts.js';
 import type { VirtualOrder, VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
 import type { VirtualOffer } from './virtual-sequences.js';
@@ -64,7 +63,5 @@ export function answerUpsell(
 
 /** Nobody is shown what they own. */
 function onOffer(record: VirtualRecord, offer: VirtualOffer | undefined, now: Date): boolean {
-  if (offer === undefined || record.tags.has(boughtTag(offer.product.key))) return false;
-  const membership = record.memberships.get(offer.product.key)?.now;
-  return membership === undefined || !isRunning(membership, now);
+  return offer !== undefined && !ownsVirtually(record, offer.product.key, now);
 }

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { ownsSql } from '../../sequences/owners.queries.js';
 import type { Candidate, Offered } from './upsell.js';
 
 export interface UpsellRow extends Offered {
@@ -74,17 +75,23 @@ export async function answerUpsell(
   );
 }
 
-/** Whether the person has bought the product, in whatever funnel, or is a member by it. */
+/** As `ownsSql`. */
 export async function owns(
   db: EntityManager,
   subscriberId: string,
-  { tag, productId, now }: { tag: string; productId: string; now: Date },
+  { product, now }: { product: { id: string; key: string }; now: Date },
 ): Promise<boolean> {
-  const rows: { owns: boolean }[] = await db.query(
-    `select exists (select 1 from subscriber_tag st join tag t on t.id = st.tag_id where st.subscriber_id = $1 and t.name = $2)
-         or exists (select 1 from membership where subscriber_id = $1 and product_id = $3 and state = 'active'
-           and (ends_at is null or ends_at > $4)) as owns`,
-    [subscriberId, tag, productId, now],
-  );
+  const owned = ownsSql({
+    subscriberId: '$1::bigint',
+    productId: '$2::bigint',
+    product: '$3::text',
+    now: '$4',
+  });
+  const rows: { owns: boolean }[] = await db.query(`select ${owned} as owns`, [
+    subscriberId,
+    product.id,
+    product.key,
+    now,
+  ]);
   return rows[0]?.owns === true;
 }

@@ -5,7 +5,6 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import type { Offer } from '../../offers/offer.js';
 import { OffersService, type OfferTerms } from '../../offers/offers.service.js';
-import { boughtTag } from '../../sequences/condition.js';
 import { orderNumber } from '../order-number.js';
 import { orderToken, readOrderToken, UPSELL_MS } from '../order-token.js';
 import type { Order } from '../order.js';
@@ -180,8 +179,7 @@ export class UpsellsService {
 
   private async isOwned({ subscriberId }: Order, { product }: Offer): Promise<boolean> {
     if (subscriberId === null) return false;
-    const asked = { tag: boughtTag(product.key), productId: product.id, now: this.clock.now() };
-    return owns(this.dataSource.manager, subscriberId, asked);
+    return owns(this.dataSource.manager, subscriberId, { product, now: this.clock.now() });
   }
 
   private async store(

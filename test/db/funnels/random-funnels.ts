@@ -31,8 +31,14 @@ const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
 /** Two funnels with every kind of step, and people who do all there is to do. Not every one is free of contradictions. */
 export function randomScenario(dice: Dice): Scenario {
   const start = `${dice.pick(STARTS)}T${two(dice.whole(0, 23))}:${two(dice.whole(0, 59))}:00Z`;
-  const main = new FunnelMaker(dice, { key: 'main', other: 'side', start, read: [] });
-  const side = new FunnelMaker(dice, { key: 'side', other: null, start, read: main.mails });
+  const main = new FunnelMaker(dice, { key: 'main', other: 'side', start, read: [], drawn: [] });
+  const side = new FunnelMaker(dice, {
+    key: 'side',
+    other: null,
+    start,
+    read: main.mails,
+    drawn: main.drawn,
+  });
   const funnels: [string, string] = [main.text(6), side.text(3)];
   const mails = [...main.mails, ...side.mails];
   const upsells = ['main', 'side'].filter(
@@ -51,7 +57,7 @@ class FunnelMaker {
   readonly mails: string[] = [];
   readonly #steps: string[] = [];
   /** Split tests of mails and of paths so far, by arm. */
-  readonly #drawn: { split: string; arm: string }[] = [];
+  readonly drawn: { split: string; arm: string }[] = [];
   #count = 0;
   /** How many arms of splits are around what is made just now: goals and waits for a date have no place there. */
   #arms = 0;
@@ -64,6 +70,8 @@ class FunnelMaker {
       start: string;
       /** Mails of the first funnel, by which people may come into the second. */
       read: readonly string[];
+      /** Its arms, which the second may ask about. */
+      drawn: readonly { split: string; arm: string }[];
     },
   ) {}
 
@@ -174,7 +182,7 @@ class FunnelMaker {
     this.#steps.push(key);
     const test = made['split'] as { arms: { key: string }[]; holdout?: string } | undefined;
     const arms = [...(test?.arms ?? []), ...(test?.holdout === undefined ? [] : [{ key: 'holdout' }])];
-    this.#drawn.push(...arms.map(({ key: arm }) => ({ split: key, arm })));
+    this.drawn.push(...arms.map(({ key: arm }) => ({ split: key, arm })));
     if (kind === 'email' || kind === 'offer') this.mails.push(key);
     return made;
   }
@@ -189,6 +197,7 @@ class FunnelMaker {
         return {
           ...{ offer: `${this.about.key}-kit`, email: 'emails/offer', ...this.timing() },
           ...this.maybe(0.7, 'deadline', () => dice.pick(['36 hours', '2 days', '1 week'])),
+          ...this.maybe(0.4, 'toOwners', () => dice.pick(['send', 'send', 'skip'])),
         };
       case 'wait':
         return dice.chance(0.5)
@@ -272,6 +281,7 @@ class FunnelMaker {
 
   private condition(depth: number): Options {
     const { dice } = this;
+    const { drawn } = this.about;
     const leaves: (() => Options)[] = [
       () => ({ tag: dice.pick(TAGS) }),
       () => ({ event: dice.pick(EVENTS) }),
@@ -290,10 +300,11 @@ class FunnelMaker {
       ...(this.#steps.length > 0
         ? [() => ({ step: dice.pick(this.#steps), was: dice.pick(['ran', 'skipped', 'then', 'else']) })]
         : []),
-      ...(this.#drawn.length > 0
-        ? [() => ({ ...dice.pick(this.#drawn) }), () => ({ ...dice.pick(this.#drawn) })]
+      ...(this.drawn.length > 0
+        ? [() => ({ ...dice.pick(this.drawn) }), () => ({ ...dice.pick(this.drawn) })]
         : []),
     ];
+    if (drawn.length > 0) leaves.push(() => ({ ...dice.pick([...drawn]), sequence: 'main' }));
     const kind = depth > 0 ? dice.pick(['leaf', 'leaf', 'leaf', 'all', 'any', 'not']) : 'leaf';
     if (kind === 'not') return { not: this.condition(0) };
     if (kind === 'leaf') return dice.pick(leaves)();

@@ -67,6 +67,7 @@ describe('what branches ask', () => {
   it.each([
     ['{ clicked: one }', async (id: string) => t.hit(id, 'one', 'click')],
     ['{ opened: one }', async (id: string) => t.hit(id, 'one', 'open')],
+    ['{ opened: one  }', async (id: string) => t.hit(id, 'one', 'click')],
     ['{ event: demo-booked }', async (id: string) => tell(id, 'demo-booked')],
     ['{ tag: vip }', async (id: string) => tag(id, 'vip')],
     ['{ field: plan, is: pro }', async (id: string) => set(id, { plan: 'pro' })],

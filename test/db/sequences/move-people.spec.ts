@@ -1,9 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import type { SequenceDefinition } from '../../../src/sequences/definition.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { groupsOfMove } from '../../../src/sequences/move-groups.queries.js';
 import type { MoveMode } from '../../../src/sequences/placement.js';
 import { prepareSequence } from '../../../src/sequences/prepared.js';
+import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
 
 const mail = (key: string): string => `- { key: ${key}, email: emails/story, delay: 1 day }`;
@@ -60,12 +62,76 @@ describe('a sequence that is edited while people are in it', () => {
       losses: [],
       gainers: { people: 1, sure: 1 },
       losers: { people: 0, sure: 0 },
+      owners: [],
       overtaken: false,
     });
     expect((await move({ mode: 'catch-up', within: '2 days' })).body).toMatchObject({
       gains: [{ step: 'x', people: 2 }],
     });
     expect(await t.db.query('select * from enrollment order by id')).toEqual(before);
+  });
+
+  it('passes over, and says so, who owns what a step offers: a customer who joined later was pitched it once more', async () => {
+    await t.publish(`- { key: one, email: emails/story }\n- { key: two, email: emails/story, delay: 1 day }`);
+    const people: Record<string, [tags: string[], membership: string | null, gets: string[]]> = {
+      stranger: [[], null, ['one', 'pitch', 'again']],
+      buyer: [['bought:course-kit'], null, ['one', 'again']],
+      member: [[], 'active', ['one', 'again']],
+      lapsed: [['bought:course-kit'], 'ended', ['one', 'pitch', 'again']],
+      refunded: [[], 'refunded', ['one', 'pitch', 'again']],
+      ending: [['bought:course-kit'], 'over', ['one', 'pitch', 'again']],
+    };
+    const ids = new Map<string, string>();
+    for (const [name, [tags, state]] of Object.entries(people)) {
+      const id = await t.person(`${name}@example.com`, { tags });
+      ids.set(name, id);
+      await t.enroll(id);
+      if (state !== null)
+        await t.db.query(
+          `insert into membership (subscriber_id, product_id, state, starts_at, ends_at, created_at, updated_at)
+           select $1, id, case $2 when 'over' then 'active' else $2 end, now(), case $2 when 'over' then $3::timestamptz end, now(), now()
+           from product where key = 'course-kit'`,
+          [id, state, t.clock.now()],
+        );
+    }
+    await t.run();
+    const offer = 'offer: course-kit, email: emails/offer';
+    const { words, people: affected } = await t.publish(
+      `- { key: one, email: emails/story }\n- { key: pitch, ${offer}, delay: 1 day }\n- { key: again, ${offer}, toOwners: send }`,
+    );
+    expect(affected[0]).toMatchObject({
+      gains: [
+        { step: 'pitch', people: 6, sure: 0 },
+        { step: 'again', people: 6, sure: 6 },
+      ],
+      owners: [{ step: 'pitch', product: 'course-kit', people: 2 }],
+    });
+    expect(words.join('\n')).toContain(
+      '2 own course-kit already: step pitch passes them over where they come to it',
+    );
+    expect(await move({ mode: 'forward-only', dryRun: false })).toMatchObject({
+      body: { owners: [{ step: 'pitch', people: 2 }] },
+    });
+    await t.at('2026-01-06T09:00:00Z');
+    for (const [name, [, , gets]] of Object.entries(people))
+      expect([name, await t.mails(ids.get(name) ?? '')]).toEqual([name, gets]);
+    expect(await t.outcomes(ids.get('buyer') ?? '')).toEqual({ pitch: 'already owns course-kit' });
+    const why = await t.test.http
+      .get(`/api/v1/messages/explain?subscriberId=${ids.get('buyer') ?? ''}&funnel=course&step=pitch`)
+      .set('Authorization', `Bearer ${API_KEY}`);
+    expect(JSON.stringify(why.body)).toMatch(/ALREADY_OWNED.*already owns “course-kit”/);
+    // What waits, for the cap or its hours, is not sent to who buys meanwhile, though nothing ends the sequence.
+    const stranger = ids.get('stranger') ?? '';
+    const enrollments = t.test.app.get(EnrollmentsService, { strict: false });
+    await t.db.transaction(async (manager) =>
+      enrollments.exitOnPurchase(manager, stranger, { productKey: 'course-kit', orderId: '1' }),
+    );
+    expect(await t.mails(stranger)).toEqual(['one', 'again']);
+    const [gone] = await t.db.query(
+      `select state_reason as reason from message where subscriber_id = $1 and state = 'cancelled'`,
+      [stranger],
+    );
+    expect(gone).toEqual({ reason: 'already owns course-kit' });
   });
 
   it('counts people who are alike together: each page of a thousand was looked at one by one', async () => {

@@ -306,6 +306,33 @@ ${mail('early', ', expires: 2026-01-01')}
     expect(await asked('2026-02-06T09:00:01Z')).toBe(5900);
   });
 
+  it('take a click for an open, too, where an open ends, begins or leads to a goal: who had blocked the pixel never did', async () => {
+    const steps = `${mail('one')}\n- { key: read, goal: { opened: one }, otherwise: end }\n${mail('more', ', delay: 1 hour')}`;
+    await t.publish(
+      steps.replace(/- .*goal.*\n/, '').replace('1 hour', '9 days'),
+      'exitOn: [{ opened: one }]',
+      'ends',
+    );
+    await t.publish(
+      mail('first', ', delay: 1 day'),
+      'enterOn: [{ opened: one, sequence: course }]',
+      'begins',
+    );
+    await t.publish(steps.replace(', delay: 1 hour', ''));
+    const id = await t.person('reader@example.com');
+    for (const key of ['course', 'ends']) await t.enroll(id, key);
+    await t.run();
+    await t.hit(id, 'one', 'click', 'scanner');
+    await t.run();
+    expect(await t.place(id, 'begins')).toBeUndefined();
+    await t.db.query(`update tracking_event set class = 'human'`);
+    t.clock.advance(2 * 3_600_000);
+    await t.run();
+    await t.run();
+    expect(await t.place(id, 'ends')).toMatchObject({ status: 'exited', reason: 'opened one' });
+    expect(await t.place(id, 'begins')).toMatchObject({ status: 'active' });
+  });
+
   it('stops the last mail of a sequence that ended in the very batch in which a step of another gave the tag, and not of its own', async () => {
     await t.publish('- { key: mark, tag: client, delay: 1 day }', '', 'second');
     await t.publish(

@@ -152,6 +152,11 @@ const STEPS: [decidedBy: string, words: RegExp, facts: StepFacts][] = [
     /passed over.*membership “club” had no end/,
     facts('welcome', { outcomes: [ran('welcome', 'no date for the end of the membership club')] }),
   ],
+  [
+    'ALREADY_OWNED',
+    /passed over.*already owns “launch-kit”/,
+    facts('offer', { outcomes: [ran('offer', 'already owns launch-kit')] }),
+  ],
   ['STEP_RAN', /sends no mail/, facts('welcome', { outcomes: [ran('welcome', 'ran')] })],
   ['STEP_DECIDED', /decided.*then/, facts('pick', { outcomes: [ran('pick', 'then')] })],
   ['MOVED_ON', /moved on to “clients”/, facts('offer', { ...out('moved to clients') })],

@@ -91,7 +91,15 @@ function walk(
   while (stepKey !== null && mails() < stop) {
     const now = nextAt;
     const progress = advance(sequence, stepKey, {
-      ...{ now, timeZone: 'UTC', wait: 'new', had: start.had, date: () => undefined, promise: () => null },
+      ...{
+        now,
+        timeZone: 'UTC',
+        wait: 'new',
+        had: start.had,
+        date: () => undefined,
+        promise: () => null,
+        owned: () => null,
+      },
       answer: (leaf) => leaf.kind === 'tag' && ways(leaf.tag),
       arm: (experiment) => {
         const arm = ways(experiment.split('/')[1] ?? '') ? 'a' : 'b';

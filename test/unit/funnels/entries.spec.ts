@@ -24,7 +24,9 @@ sequence:
 function lint(text: string): (readonly [string, number | null, string])[] {
   const file = readFunnelFile(text);
   if (!file.ok) return file.problems.map(({ rule, line, message }) => [rule, line, message]);
-  const other = readFunnelFile(funnel('other', '{ tag: x }', 'never'));
+  const test = 'split: { judge: clicks, holdout: 10%, arms: [{ key: a }, { key: b, subject: Hi }] }';
+  const mail = `{ key: m, email: emails/story, delay: 1 day }\n    - { key: tone, email: emails/story, ${test} }`;
+  const other = readFunnelFile(funnel('other', '{ tag: x }', 'never', mail));
   if (!other.ok) throw new Error('the other funnel is wrong');
   const problems = [
     ...lintDefinition(file.definition, {
@@ -55,7 +57,7 @@ describe('what begins a sequence', () => {
       '{ clicked: x, sequence: other }',
       'never',
       'unknown-step',
-      'of the sequence "other"; there are: hello, m',
+      'of the sequence "other"; there are: hello, m, tone',
     ],
     ['{ clicked: x, sequence: nowhere }', 'never', 'unknown-sequence', 'no nowhere'],
     ['{ field: level, over: 3 }', 'never', null, ''],
@@ -81,4 +83,22 @@ describe('what begins a sequence', () => {
     expect(round(3, 'always')).toEqual([['loop-without-delay', 10]]);
     expect([round(2, 'always'), round(3, 'never')]).toEqual([[], []]);
   });
+});
+
+it.each<[string, string | null, string]>([
+  ['sequence: other, split: tone, arm: a', null, ''],
+  ['sequence: other, split: tone, arm: holdout', null, ''],
+  ['sequence: other, split: tone, arm: c', 'unknown-arm', 'has no arm "c"; there are: a, b, holdout'],
+  [
+    'sequence: other, split: m, arm: a',
+    'unknown-step',
+    'not a step with a split test in the sequence "other"',
+  ],
+  ['sequence: nowhere, split: m, arm: a', 'unknown-sequence', 'no nowhere'],
+  ['sequence: course, split: hello, arm: a', 'unknown-step', 'not a step with a split test before this one'],
+])('the arm of a split test of another sequence may be asked about: %s', (asked, rule, message) => {
+  const step = `{ key: q, if: { any: [{ ${asked} }, { tag: x }] }, then: [{ key: m, email: emails/story }], else: [] }`;
+  const found = lint(funnel('course', '{ event: came }', 'never', step));
+  expect(found.map(([name, line]) => [name, line])).toEqual(rule === null ? [] : [[rule, 10]]);
+  expect(found[0]?.[2] ?? '').toContain(message);
 });

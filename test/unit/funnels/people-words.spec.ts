@@ -193,6 +193,7 @@ describe('a plan says of people before a split test only what is sure', () => {
       ],
       gainers: { people: 60, sure: 60 },
       losers: { people: 0, sure: 0 },
+      owners: [],
     });
   });
 });

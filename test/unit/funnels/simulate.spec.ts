@@ -75,6 +75,7 @@ describe('what people of a simulation do', () => {
 
   it.each([
     ['opens', '{ opened: a, within: 2 days }', '{ opens: a, after: 5 hours }'],
+    ['opens, as a click does', '{ opened: a, within: 2 days }', '{ clicks: a, after: 5 hours }'],
     ['clicks', '{ clicked: a, within: 2 days }', '{ clicks: every mail, after: 5 hours }'],
     ['tag', '{ tag: hot, within: 2 days }', '{ tag: hot, after: 5 hours }'],
     ['untag', '{ not: { tag: old }, within: 2 days }', '{ untag: old, after: 5 hours }'],

@@ -178,3 +178,37 @@ it.each([
 ])('an answer that cannot be given is refused: %s', (buys, message) => {
   expect(() => shop(buys)).toThrow(message);
 });
+
+const PITCHED = `${SHOP.replace(/  steps:[^]*products:/, 'STEPS\nproducts:').replace('membership: { lasts: 1 month }', 'membership: { lasts: 1 day }')}
+`;
+it.each<[who: string, buys: string, offer: string, isPitched: boolean]>([
+  ['who has bought it', 'buys: coaching', 'coaching', false],
+  ['who has bought something else', 'buys: mini', 'coaching', true],
+  ['who has got the money back', 'buys: coaching, refundsAfter: 2 hours', 'coaching', true],
+  ['who was a member by it, and is no more', 'buys: kit', 'kit', true],
+  ['who buys once its time is near', 'buys: coaching, after: 47 hours', 'coaching', false],
+  ['who is a member by it since an hour', 'buys: kit, after: 71 hours', 'kit', false],
+  ['who buys while its mail waits for the cap', 'buys: coaching, after: 73 hours', 'coaching', false],
+])('no sequence that is joined later offers people what they own: %s', (_, buys, offer, isPitched) => {
+  const timeline = (more: string) => {
+    const steps = `  enterOn: [{ tag: hot }]
+  steps: [{ key: a, email: emails/story, delay: 2 days }, { key: pitch, email: emails/offer, offer: ${offer}${more} }]`;
+    const text = `frequencyCap: { perDay: 1 }
+personas: [{ name: one, signsUp: false, does: [{ ${buys} }, { tag: hot, after: 1 day }] }]`;
+    const order = simulationFromFiles(
+      [{ name: 'f', text: PITCHED.replace('STEPS', steps) }],
+      { name: 'p', text },
+      { start: null, days: 30, now: new Date('2026-03-02T09:00:00Z') },
+    );
+    return simulate(order).people[0]?.timeline ?? [];
+  };
+  const day = (entries: ReturnType<typeof timeline>): string | null =>
+    entries.find((one) => one.what === 'mail' && one.step === 'pitch')?.at.slice(5, 10) ?? null;
+  const usual = timeline('');
+  expect(day(usual)).toBe(isPitched ? '03-06' : null);
+  const why = usual.flatMap((one) =>
+    one.what === 'step' ? [one.outcome] : one.what === 'cancelled' ? [one.reason] : [],
+  );
+  expect(why).toEqual(isPitched ? [] : [`already owns ${offer}`]);
+  expect(day(timeline(', toOwners: send'))).toBe('03-06');
+});

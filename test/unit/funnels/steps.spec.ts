@@ -173,6 +173,8 @@ describe('the steps of a funnel file', () => {
     ['{ key: x, switch: [{ if: { tag: a }, then: [] }] }', 'switch', 'at least two cases'],
     ['{ key: x, switch: [{ if: { tag: a } }, { if: { tag: b } }] }', '', 'a switch needs steps'],
     ['{ key: x, email: emails/story, offer: car }', 'offer', 'there is no offer "car"'],
+    ['{ key: x, email: emails/story, toOwners: send }', 'toOwners', 'belongs to a step with an offer'],
+    ['{ key: x, email: emails/story, offer: kit, toOwners: all }', 'toOwners', 'use skip or send'],
     ['{ key: x, email: emails/story, deadline: 3 days }', 'deadline', 'belongs to a step with an offer'],
   ])('refuse %s, with line, field and what is allowed', (step, field, message) => {
     const path = ['sequence.steps.1', ...(field === '' ? [] : [field])].join('.');

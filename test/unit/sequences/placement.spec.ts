@@ -44,7 +44,13 @@ function walk(
     now = nextAt;
     const progress = advance(sequence, stepKey, {
       ...{ now, timeZone: 'UTC', wait: 'new', had: start.had },
-      ...{ answer: () => false, date: () => undefined, arm: () => null, promise: () => null },
+      ...{
+        answer: () => false,
+        date: () => undefined,
+        arm: () => null,
+        promise: () => null,
+        owned: () => null,
+      },
     });
     sent.push(...progress.sent.map(({ node }) => ({ key: node.key, outcome: 'ran', at: now })));
     if (progress.kind !== 'waiting' || progress.nextAt === 'deadline')

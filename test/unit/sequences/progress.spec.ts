@@ -47,6 +47,7 @@ const facts: Facts = {
   date: () => undefined,
   arm: () => null,
   promise: () => null,
+  owned: () => null,
   wait: 'new',
   had: null,
 };
@@ -130,6 +131,45 @@ describe('the next step', () => {
       sent: [],
       effects: [],
       passed: [{ key: 'pick', outcome: 'else' }],
+    });
+  });
+
+  describe('an offer to who owns what it sells', () => {
+    const offer = { slug: 'kit', title: 'Kit', price: PRICE, fullPrice: PRICE, discountBps: 0 };
+    const until = (member: string): Partial<EmailNode> => ({
+      untilField: { member, offset: null, sign: 1 },
+    });
+    const own = { templateKey: 'emails/a', templateId: '1', deadline: null, delay: null, at: null };
+    const split: Split = {
+      ...{ experiment: 'x', test: 'x' },
+      terms: { arms: [{ key: 'a', weight: 1 }], holdoutBps: 0, isTimed: false } as unknown as Split['terms'],
+      arms: [
+        { key: 'a', ...own, offer: null },
+        { key: 'b', ...own, offer },
+      ],
+    };
+    it.each<[string, Partial<EmailNode>, isPassedOver: boolean]>([
+      ['as usual', { offer }, true],
+      ['that is asked to pass them over', { offer, toOwners: 'skip', ...until('kit') }, true],
+      ['that goes to them, too', { offer, toOwners: 'send' }, false],
+      ['at the end of their membership by it', { offer, ...until('kit') }, false],
+      ['at the end of another membership', { offer, ...until('club') }, true],
+      ['by another arm than theirs, so that no arm loses people alone', { split }, true],
+      ['which is another product', { offer: { ...offer, slug: 'list' } }, false],
+      ['in a mail without an offer', {}, false],
+    ])('is passed over %s', (_, change, isPassedOver) => {
+      const nodes = [email('pitch', 'after', { kind: 'offer', ...change }), email('after', null, day)];
+      const arm = { experimentId: '1', arm: 'a', period: 0, carried: false, isNew: true };
+      const progress = advance(sequence(nodes), 'pitch', {
+        ...facts,
+        arm: () => arm,
+        date: () => MONDAY.toISOString(),
+        owned: (slug) => (slug === 'kit' ? 'kit' : null),
+      });
+      const passed = isPassedOver ? [{ key: 'pitch', outcome: 'already owns kit' }] : [];
+      expect(progress).toMatchObject({ kind: 'waiting', stepKey: 'after', passed });
+      expect(sentKeys(progress)).toEqual(isPassedOver ? [] : ['pitch']);
+      if (isPassedOver) expect(progress.effects).toEqual([]);
     });
   });
 

@@ -29,6 +29,7 @@ const facts: Facts = {
   date: () => undefined,
   arm: () => null,
   promise: () => null,
+  owned: () => null,
 };
 const sentKeys = ({ sent }: Progress): string[] => sent.map(({ node }) => node.key);
 const day = { delay: parseDuration('1 day') };
