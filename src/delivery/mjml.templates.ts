@@ -100,6 +100,8 @@ async function compileHtml(file: SourceFile): Promise<string> {
     filePath: file.path,
     validationLevel: 'soft',
     keepComments: false,
+    // MJML loads its default font from Google, which tells Google who reads; <mj-font> still loads what it names.
+    fonts: {},
     ignoreIncludes: false,
     includePath: [file.folder],
   }).catch((cause: unknown) => {
