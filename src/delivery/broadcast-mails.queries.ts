@@ -144,7 +144,7 @@ export class BroadcastMailsQueries {
          due_at = least(due_at + $4 * interval '1 millisecond', case when expires_at is null then 'infinity'::timestamptz
            else greatest(due_at, expires_at - $5 * interval '1 millisecond') end)
        where id in (select id from message where broadcast_id = $1 and state = 'held' and state_reason = $3
-         limit $2 for update skip locked)`,
+         order by due_at limit $2 for update skip locked)`,
       [broadcastId, limit, BROADCAST_PAUSED, shiftMs, marginMs],
     );
     return count;

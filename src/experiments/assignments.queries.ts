@@ -57,7 +57,8 @@ function assignmentOf(row: Row, subscriberId: string): Assignment {
     return { experimentId, arm: harmless, period: own.period, carried: true, isNew: true };
   }
   const kept = before !== null && isArm(terms, before);
-  if (kept) return { experimentId, arm: before, period, carried: true, isNew: true };
+  if (kept)
+    return { experimentId, arm: armInsteadOf(before, row) ?? before, period, carried: true, isNew: true };
   // Nobody is drawn any more, so there is nothing to write down.
   if (decided !== null) return { experimentId, arm: decided, period, carried: false, isNew: false };
   const arm = assign({ test, arms: terms.arms, holdoutBps: terms.holdoutBps }, shares, subscriberId);

@@ -108,9 +108,11 @@ function logWeight(a: number, b: number, x: number): number {
   return (a - 1) * Math.log(x) + (b - 1) * Math.log1p(-x);
 }
 
-/** To four places, the largest taking what is left over. */
+/** To four places, the largest taking what is left over. Nothing is what a stopped arm gets, and no other. */
 function rounded(shares: readonly number[]): number[] {
-  const result = partsOfOne(shares).map((share) => Math.round(share * 10_000) / 10_000);
+  const result = partsOfOne(shares).map((share) =>
+    share > 0 ? Math.max(1, Math.round(share * 10_000)) / 10_000 : 0,
+  );
   const rest = 1 - result.reduce((sum, share) => sum + share, 0);
   const largest = result.indexOf(Math.max(...result));
   result[largest] = (result[largest] ?? 0) + rest;

@@ -43,7 +43,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   deadline:
     "How long the offer's price holds for each reader, from when the step runs, such as 72 hours; never shorter than an earlier mail said.",
   toOwners:
-    'Who owns what the mail offers, bought and not given back, or a member by it: skip passes the step over for them, the usual; send makes them the offer again. A step that waits until that membership ends sends it unless it says skip.',
+    'Who owns what the mail offers, bought and not given back, or a member by it: skip passes the step over for them, the usual; send makes them the offer again. A step that waits until that membership ends, and those behind it, send it unless they say skip.',
   onDays: 'Days of the week on which the step may run.',
   until: 'Not before this date, the date in a field of the subscriber, or the end of a membership.',
   expires: 'Date after which the step is passed over, and holds nobody; a day counts to its end.',

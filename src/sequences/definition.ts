@@ -241,12 +241,6 @@ export function isMail(node: SequenceNode): node is EmailNode {
   return node.kind === 'email' || node.kind === 'offer';
 }
 
-/** Whether the step passes over who owns the product: a mail before or after the end of a membership asks to renew it. */
-export function passesOverOwners({ toOwners, untilField }: EmailNode, product: string): boolean {
-  if (toOwners !== undefined) return toOwners === 'skip';
-  return untilField === undefined || !('member' in untilField) || untilField.member !== product;
-}
-
 /** All triggers that end the sequence. */
 export function exitsOf({ exitOn, exits = [] }: SequenceDefinition): Trigger[] {
   return [...exitOn.map((product): Trigger => ({ kind: 'purchased', product })), ...exits];

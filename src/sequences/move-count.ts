@@ -170,7 +170,7 @@ function aheadAt(
       const name = mails.join(' ');
       const known = shares.get(name);
       const share =
-        known === undefined ? shareOfOne(sequence, stepKey, { had, steps: new Set(mails) }) : known;
+        known === undefined ? shareOfOne(sequence, stepKey, { had, owned, steps: new Set(mails) }) : known;
       shares.set(name, share);
       return share;
     },

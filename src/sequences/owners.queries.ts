@@ -3,7 +3,7 @@ import type { EntityManager } from 'typeorm';
 /**
  * Whether somebody owns a product: they have bought it, in whatever funnel, and the money did not go back. What makes its
  * buyers members they own while they are: after its end it may be offered again. The parts are SQL. Served by the keys of
- * `membership`, `tag` and `subscriber_tag`.
+ * `membership`, `tag` and `subscriber_tag`; behind a scalar subquery, as PostgreSQL would else hash everybody's tags.
  */
 export function ownsSql({
   subscriberId,
@@ -14,8 +14,8 @@ export function ownsSql({
   return `coalesce(
     (select m.state = 'active' and (m.ends_at is null or m.ends_at > ${now}::timestamptz) from membership m
      where m.subscriber_id = ${subscriberId} and m.product_id = ${productId}),
-    exists (select 1 from subscriber_tag b join tag bt on bt.id = b.tag_id
-     where b.subscriber_id = ${subscriberId} and bt.name = 'bought:' || ${product}))`;
+    (select exists (select 1 from subscriber_tag b join tag bt on bt.id = b.tag_id
+     where b.subscriber_id = ${subscriberId} and bt.name = 'bought:' || ${product})))`;
 }
 
 /**

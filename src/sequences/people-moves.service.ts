@@ -7,7 +7,8 @@ import { timeZoneOr } from '../values/zoned-time.js';
 import { ADVANCE_DUE } from './enrolling.service.js';
 import { finishedAndHeld, heldByExits, isLastTime, movable } from './finished-people.queries.js';
 import { groupsOfMove } from './move-groups.queries.js';
-import { isMail, passesOverOwners } from './definition.js';
+import { isMail } from './definition.js';
+import { passesOverOwners } from './owned-offer.js';
 import { MoveCount, type MovePreview, type StepOwners, type StepStanding } from './move-count.js';
 import { ownersOf } from './owners.queries.js';
 import { placeIn, type DoneStep, type MoveMode, type Placement, type Standing } from './placement.js';
@@ -139,7 +140,7 @@ export class PeopleMovesService {
     const found = await ownersOf(manager, { sequenceId, versionId, slugs, now: this.clock.now() });
     return asked.flatMap(({ node, slug }) =>
       found
-        .filter((one) => one.slug === slug && passesOverOwners(node, one.product))
+        .filter((one) => one.slug === slug && passesOverOwners(node, one.product, to))
         .map(({ product, people }) => ({ step: node.key, product, people })),
     );
   }

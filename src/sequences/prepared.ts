@@ -3,6 +3,7 @@ import {
   exitsOf,
   isAsking,
   isMail,
+  stepsFrom,
   waysOut,
   type DateSource,
   type SequenceDefinition,
@@ -41,6 +42,8 @@ export interface PreparedSequence {
   needs: ReadonlyMap<string, readonly Need[]>;
   /** Per step, those whose needs are among its own. Steps behind them may run in the same turn too, as when their time is past. */
   foreseen: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Per product, the steps at or behind one that waits for the end of its membership. */
+  renewals: ReadonlyMap<string, ReadonlySet<string>>;
   fallbackZone: string;
 }
 
@@ -67,7 +70,27 @@ export function prepareSequence(definition: SequenceDefinition): PreparedSequenc
     }),
   );
   const fallbackZone = definition.fallbackZone ?? FALLBACK_ZONE;
-  return { definition, nodes, timings, expiries, arms, needs, foreseen, fallbackZone };
+  return {
+    definition,
+    nodes,
+    timings,
+    expiries,
+    arms,
+    needs,
+    foreseen,
+    renewals: renewalsIn(nodes),
+    fallbackZone,
+  };
+}
+
+function renewalsIn(nodes: ReadonlyMap<string, SequenceNode>): Map<string, Set<string>> {
+  const found = new Map<string, Set<string>>();
+  for (const node of nodes.values()) {
+    if (isAsking(node) || node.untilField === undefined || !('member' in node.untilField)) continue;
+    const { member } = node.untilField;
+    found.set(member, new Set([...(found.get(member) ?? []), ...stepsFrom(nodes, node.key)]));
+  }
+  return found;
 }
 
 function armsOf(

@@ -307,7 +307,7 @@ function send(
   { wait, expiresAt }: { wait: Facts['wait']; expiresAt: Date | null },
 ): Next {
   const { facts, sequence } = turn;
-  const owned = ownedOf(node, facts.owned);
+  const owned = ownedOf(node, sequence, facts.owned);
   if (owned !== undefined) {
     turn.passed.push({ key: node.key, outcome: `already owns ${owned}` });
     return { to: node.next };

@@ -8,14 +8,8 @@ import {
   type MailTrigger,
   type Trigger,
 } from './condition.js';
-import {
-  exitsOf,
-  isMail,
-  passesOverOwners,
-  stepsFrom,
-  type GoalNode,
-  type SequenceDefinition,
-} from './definition.js';
+import { exitsOf, isMail, stepsFrom, type GoalNode, type SequenceDefinition } from './definition.js';
+import { passesOverOwners } from './owned-offer.js';
 import { offersOf, type PreparedSequence } from './prepared.js';
 import { dueAt } from './progress.js';
 
@@ -116,7 +110,7 @@ export function pitchesTo<V extends { sequence: PreparedSequence }>(
     const version = versions.get(versionId);
     const mails = version?.sequence.definition.nodes.filter(isMail) ?? [];
     return mails
-      .filter((node) => passesOverOwners(node, product))
+      .filter((node) => version && passesOverOwners(node, product, version.sequence))
       .filter((node) => version && offersOf(node).some((slug) => productOf(slug, version) === product))
       .map(({ key }) => ({ id, step: key }));
   });

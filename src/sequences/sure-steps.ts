@@ -42,7 +42,11 @@ export function isSureOfOne(
 export function shareOfOne(
   { nodes }: PreparedSequence,
   from: string | null,
-  { had, steps }: { had: Readonly<Record<string, string>> | null; steps: ReadonlySet<string> },
+  {
+    had,
+    steps,
+    owned,
+  }: { had: Readonly<Record<string, string>> | null; steps: ReadonlySet<string>; owned: ReadonlySet<string> },
 ): number | null {
   const known = new Map<string, number | null>();
   const shareAt = (key: string | null): number | null => {
@@ -58,6 +62,7 @@ export function shareOfOne(
   const shareFrom = (node: SequenceNode): number | null => {
     const outcome = had?.[node.key];
     const isNext = outcome === undefined && steps.has(node.key);
+    if (isNext && owned.has(node.key)) return null;
     if (isNext && !mayBePassedOver(node)) return 1;
     const rest = waysOn(node, outcome).map(shareAt);
     if (isNext) return rest[0] === 1 ? 1 : gettingMail(node, rest[0] ?? null);

@@ -95,10 +95,12 @@ function ownedPitches({ sequence, offers }: FunnelDefinition): DefinitionProblem
         : [],
     ),
   );
+  const renewed = new Set<string>();
   return mailSteps(sequence.steps).flatMap(({ step, path }): DefinitionProblem[] => {
+    if (typeof step.until === 'object' && 'member' in step.until) renewed.add(step.until.member);
     const product = offers.find(({ key }) => key === step.offer)?.product;
     if (product === undefined || !gained.has(product) || step.toOwners !== undefined) return [];
-    if (typeof step.until === 'object' && 'member' in step.until && step.until.member === product) return [];
+    if (renewed.has(product)) return [];
     const message = `who begins by getting "${product}" owns it and is passed over here; write toOwners: send to offer it to them again, or toOwners: skip if that is meant`;
     return [{ rule: 'offer-to-owners', path: [...path, 'offer'], message }];
   });

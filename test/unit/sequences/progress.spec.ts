@@ -148,6 +148,18 @@ describe('the next step', () => {
         { key: 'b', ...own, offer },
       ],
     };
+    it('reminds the members once more behind the step that waits for the end', () => {
+      const renew = (member: string): string[] => {
+        const nodes = [
+          email('renew', 'pitch', until(member)),
+          email('pitch', null, { kind: 'offer', offer }),
+        ];
+        const own = { ...facts, date: () => MONDAY.toISOString(), owned: () => 'kit' };
+        return sentKeys(advance(sequence(nodes), 'renew', own));
+      };
+      expect([renew('kit'), renew('club')]).toEqual([['renew', 'pitch'], ['renew']]);
+    });
+
     it.each<[string, Partial<EmailNode>, isPassedOver: boolean]>([
       ['as usual', { offer }, true],
       ['that is asked to pass them over', { offer, toOwners: 'skip', ...until('kit') }, true],

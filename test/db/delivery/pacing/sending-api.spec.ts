@@ -107,6 +107,7 @@ describe('/api/v1/sending', () => {
     expect((await call('get', 'sending/state').expect(200)).body).toEqual({
       maySend: true,
       reason: null,
+      pausedSequences: [],
       buckets: [
         {
           key: 'global',
