@@ -41,6 +41,12 @@ describe('the shares of a test that optimises itself', () => {
     expect(shares[1]).toBe(0);
     expect(shares[0]).toBeGreaterThanOrEqual(0.15);
   });
+
+  it('gives an arm of the smallest weight more than a stopped one, whose waiting people are sent another', () => {
+    const rare = { arms: ['a', 'b'].map((key, at) => ({ key, weight: at === 0 ? 400 : 1 })) };
+    const plan = planOf([], { ...rare, optimise: { explore: 0.01 } });
+    expect(nextShares(plan, [cohort(0, 1_000, 900), cohort(1, 1_000, 10)])[1]).toBe(0.0001);
+  });
 });
 
 describe('a test whose arms do not hold the people they should', () => {
