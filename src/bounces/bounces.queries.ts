@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import type { BroadcastTally } from '../delivery/broadcast-health.js';
+import { SEQUENCE_LEAST, type BroadcastTally } from '../delivery/broadcast-health.js';
+import { SENDER_REFUSALS } from '../delivery/sender-refusal.js';
 import type { BounceReason, BounceVerdict } from './judged-mail.js';
 
 export interface NewBounce {
@@ -71,7 +72,7 @@ const inARow = (which: string): string => `
     select max(m.accepted_at) as at from message m
     where m.subscriber_id = $2 and m.address_hash = $1 and m.state = 'accepted'
       and m.accepted_at <= $4::timestamptz - least(interval '6 days', coalesce((select max(received_at - accepted_at) from reports), interval '0'))
-      and not exists (select 1 from bounce x where x.message_id = m.id and x.verdict in ('soft', 'hard'))),
+      and not exists (select 1 from bounce x where x.message_id = m.id and x.trusted and x.verdict in ('soft', 'hard'))),
   in_a_row as (
     select r.* from reports r cross join arrived a where a.at is null or coalesce(r.accepted_at, r.received_at) > a.at)`;
 
@@ -164,8 +165,10 @@ export class BouncesQueries {
   }
 
   /**
-   * How the mails of a funnel's sequences fare since `since`: what came back, and what was taken in that time. Reads the
-   * ledger of the funnel, so it is asked only where something came back. Served by `message_funnel`.
+   * How the mails that a funnel's sequences have sent since `since` fare: how many were taken, and what came back of these
+   * very mails. A refused one has no time on the application's clock but that of its report, a minute later. What was taken
+   * is counted only where enough has come back to call for something: that reads the ledger of the funnel. Served by
+   * `bounce_received` and `message_funnel`.
    */
   async sequenceTally(funnelKey: string, since: Date): Promise<BroadcastTally> {
     const rows: BroadcastTally[] = await this.dataSource.query(
@@ -175,19 +178,21 @@ export class BouncesQueries {
            count(distinct b.message_id) filter (where b.verdict = 'complaint' and b.reason <> 'opt_out') as complaints,
            count(distinct b.message_id) filter (where b.source = 'smtp_reply' and b.verdict in ('hard', 'sender')) as refused
          from bounce b join message m on m.id = b.message_id
-         where b.trusted and b.received_at > $2 and m.kind = 'sequence' and m.funnel_key = $1),
+         where b.trusted and b.received_at > $2 and m.kind = 'sequence' and m.funnel_key = $1
+           and coalesce(m.accepted_at, b.received_at) > $2),
        taken as (
          select count(*) as accepted from message m
-         where m.funnel_key = $1 and m.state = 'accepted' and m.kind = 'sequence' and m.accepted_at > $2)
+         where m.funnel_key = $1 and m.state = 'accepted' and m.kind = 'sequence' and m.accepted_at > $2
+           and (select r.hard >= $3 or r.sender >= $4 or r.complaints >= $5 from reported r))
        select t.accepted::int as accepted, (t.accepted + r.refused)::int as tried, r.hard::int as hard, r.sender::int as sender,
          r.complaints::int as complaints
        from taken t cross join reported r`,
-      [funnelKey, since],
+      [funnelKey, since, SEQUENCE_LEAST.hard, SEQUENCE_LEAST.sender, SEQUENCE_LEAST.complaints],
     );
     return rows[0] ?? { accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0 };
   }
 
-  /** Funnels of whose sequences at least two mails have come back since `since`. */
+  /** Funnels of whose sequences at least two mails have come back since `since`. Served by `bounce_received`. */
   async reportedSequences(since: Date): Promise<string[]> {
     const rows: { key: string }[] = await this.dataSource.query(
       `select m.funnel_key as key from bounce b join message m on m.id = b.message_id
@@ -197,6 +202,16 @@ export class BouncesQueries {
       [since],
     );
     return rows.map(({ key }) => key);
+  }
+
+  /** Those reasons, as they stand in `state_reason`, for which a mail is held because of the sender. Served by `message_held`. */
+  async heldForSender(): Promise<string[]> {
+    const rows: { reason: string }[] = await this.dataSource.query(
+      `select r.reason from unnest($1::text[]) as r (reason)
+       where exists (select 1 from message m where m.state = 'held' and m.state_reason = r.reason)`,
+      [SENDER_REFUSALS],
+    );
+    return rows.map(({ reason }) => reason);
   }
 
   /** Newest first. */

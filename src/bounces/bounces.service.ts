@@ -16,7 +16,7 @@ import { sameAddress } from './addresses.js';
 import { trustedKey, untrustedKey, withoutAddresses } from './bounce-key.js';
 import { BouncesQueries, type BounceFilter, type BounceRow, type NewBounce } from './bounces.queries.js';
 import type { Finding, JudgedMail } from './judged-mail.js';
-import { OutcomesService, type ReportProof } from './outcomes.service.js';
+import { OutcomesService } from './outcomes.service.js';
 import { messageByReturnPath, messageByUnsubscribeLink, messageIdHeaders } from './report-identity.js';
 
 export type BounceSource = 'smtp' | 'imap' | 'ses' | 'sendgrid' | 'postmark' | 'mailgun';
@@ -30,8 +30,17 @@ export interface IncomingReport {
   signedAt?: Date | undefined;
 }
 
-/** `untrusted`: without a token of ours, kept and without effect. `nothing`: no report at all. */
+/**
+ * `untrusted`: kept, and counted nowhere: without a token of ours it has no effect at all, with no more than an unsubscribe
+ * link the effect of that link. `nothing`: no report at all.
+ */
 export type Taken = 'counted' | 'repeated' | 'untrusted' | 'nothing';
+
+/**
+ * What tells which mail a report is about: headers that only servers on its way see, or the unsubscribe link, which
+ * whoever was shown the mail has as well.
+ */
+type ReportProof = 'headers' | 'unsubscribe link';
 
 const DAY_MS = 86_400_000;
 /** Anybody can send reports that prove nothing: they may not fill the disk. */
@@ -86,7 +95,7 @@ export class BouncesService {
         trusted: true,
       };
       if ((await this.bounces.insert(manager, row)) === null) return 'repeated';
-      await this.outcomes.apply(manager, refusal, found, 'headers');
+      await this.outcomes.apply(manager, refusal, found);
       return 'counted';
     });
   }
@@ -111,11 +120,20 @@ export class BouncesService {
     );
     // Somebody is away: that proves the mail arrived, and is nothing to count.
     if (found.reason === 'auto_reply') return 'nothing';
-    const row = { ...this.row(found, source, judged.reportingMta), ...ofMessage(message), trusted: true };
-    const dedupeKey = trustedKey(message.id, judged.reportingMta, found, report.signedAt ?? row.receivedAt);
+    const trusted = proof === 'headers';
+    // Whoever was shown the mail can write as many of these as they like: only the leaving is heeded without end.
+    if (!trusted && (await this.isFlooded(manager))) {
+      await this.outcomes.leave(manager, message, found);
+      return 'untrusted';
+    }
+    const row = { ...this.row(found, source, judged.reportingMta), ...ofMessage(message), trusted };
+    const key = trustedKey(message.id, judged.reportingMta, found, report.signedAt ?? row.receivedAt);
+    // A forged report takes no true one's place.
+    const dedupeKey = trusted ? key : `link:${key}`;
     if ((await this.bounces.insert(manager, { ...row, dedupeKey })) === null) return 'repeated';
-    await this.outcomes.apply(manager, message, found, proof);
-    return 'counted';
+    if (trusted) await this.outcomes.apply(manager, message, found);
+    else await this.outcomes.leave(manager, message, found);
+    return trusted ? 'counted' : 'untrusted';
   }
 
   /** Something came to a return path of ours and no rule knows what: once a day, for a person to look at. No effect. */
@@ -133,14 +151,18 @@ export class BouncesService {
   private async takeUntrusted(manager: EntityManager, { judged, source }: IncomingReport): Promise<Taken> {
     const reports = judged.findings.filter(({ verdict }) => verdict !== 'ignore').slice(0, 1);
     if (reports.length === 0) return 'nothing';
-    const since = new Date(this.clock.now().getTime() - DAY_MS);
-    if ((await this.bounces.countUntrusted(manager, since)) >= UNTRUSTED_A_DAY) return 'untrusted';
+    if (await this.isFlooded(manager)) return 'untrusted';
     for (const found of reports) {
       const row = { ...this.row(found, source, judged.reportingMta), ...NO_MESSAGE, trusted: false };
       const dedupeKey = untrustedKey(judged.reportingMta, found, row.receivedAt);
       await this.bounces.insert(manager, { ...row, dedupeKey });
     }
     return 'untrusted';
+  }
+
+  private async isFlooded(manager: EntityManager): Promise<boolean> {
+    const since = new Date(this.clock.now().getTime() - DAY_MS);
+    return (await this.bounces.countUntrusted(manager, since)) >= UNTRUSTED_A_DAY;
   }
 
   private row(

@@ -17,12 +17,6 @@ const SOFT_DAYS = 30;
 const HOST_UNKNOWN_DAYS = 3;
 const DAY_MS = 86_400_000;
 
-/**
- * What tells which mail a report is about: headers that only servers on its way see, or the unsubscribe link, which
- * whoever was shown the mail has as well.
- */
-export type ReportProof = 'headers' | 'unsubscribe link';
-
 /** What a report that is surely about a mail of ours does. Everything in the caller's transaction. */
 @Injectable()
 export class OutcomesService {
@@ -36,23 +30,26 @@ export class OutcomesService {
   ) {}
 
   /** The bounce has been written down already and counts. */
-  async apply(
-    manager: EntityManager,
-    message: ReportedMessage,
-    found: Finding,
-    proof: ReportProof,
-  ): Promise<void> {
+  async apply(manager: EntityManager, message: ReportedMessage, found: Finding): Promise<void> {
     const { broadcastId } = message;
     const isComplaint = found.verdict === 'complaint';
-    if (isComplaint || (await this.isGone(manager, message, found))) {
-      if (proof === 'unsubscribe link') await this.leaving.leaveByMail(manager, message, 'report');
-      else await this.giveUp(manager, message, found, isComplaint ? 'complaint' : 'hard_bounce');
-    }
+    if (isComplaint || (await this.isGone(manager, message, found)))
+      await this.giveUp(manager, message, found, isComplaint ? 'complaint' : 'hard_bounce');
     if (found.reason === 'unsubscribed') await this.leaving.leaveByMail(manager, message, 'provider');
     if (found.verdict === 'sender') await this.alertSender(manager, message, found);
     if (broadcastId !== null && found.verdict !== 'ignore' && found.verdict !== 'soft') {
       await this.guard.check(manager, broadcastId);
     }
+  }
+
+  /**
+   * For a report that knows of a mail no more than its unsubscribe link: no more than the link itself would do. It says
+   * nothing about the broadcast, the sequence or the sender, as the reader themselves may have written it.
+   */
+  async leave(manager: EntityManager, message: ReportedMessage, { verdict, reason }: Finding): Promise<void> {
+    if (reason === 'unsubscribed') await this.leaving.leaveByMail(manager, message, 'provider');
+    else if (verdict === 'complaint' || (verdict === 'hard' && reason !== 'host_unknown'))
+      await this.leaving.leaveByMail(manager, message, 'report');
   }
 
   private async giveUp(

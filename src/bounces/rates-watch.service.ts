@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { BroadcastGuard } from '../delivery/broadcast-guard.service.js';
 import { complaintHealth, sequenceHealth } from '../delivery/broadcast-health.js';
 import { SequencePauses } from '../delivery/pacing/sequence-pauses.service.js';
-import { SENDER_ALERT } from '../delivery/sender-refusal.js';
+import { refusedFor, SENDER_ALERT } from '../delivery/sender-refusal.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { BouncesQueries } from './bounces.queries.js';
@@ -47,12 +47,18 @@ export class RatesWatch {
     await this.endOld(troubled, new Date(now - SENDER_QUIET_DAYS * DAY_MS));
   }
 
-  /** No event ends these: that nothing comes any more is what ends them. Mails that are held end theirs themselves. */
+  /**
+   * No event ends these: that nothing comes any more is what ends them, and that nothing is held any more, whoever decided
+   * about it. The last report need not have been about a mail that is held, so the ledger is asked.
+   */
   private async endOld(troubled: ReadonlySet<string>, quietSince: Date): Promise<void> {
+    const held = (await this.queries.heldForSender()).map((reason) => refusedFor(reason));
     for (const { key, lastSeenAt, facts } of await this.alerts.open()) {
       const over = key.startsWith(COMPLAINT_ALERT)
         ? !troubled.has(key)
-        : key.startsWith(SENDER_ALERT) && facts['held'] !== true && lastSeenAt < quietSince;
+        : key.startsWith(SENDER_ALERT) &&
+          !held.some((reason) => key.endsWith(`:${reason}`)) &&
+          (facts['held'] === true || lastSeenAt < quietSince);
       if (over) await this.alerts.resolve(key);
     }
   }
@@ -71,9 +77,8 @@ export class RatesWatch {
         await this.pauses.allIsWell(funnelKey);
         continue;
       }
-      const stops = action === 'pause';
-      if (!stops || (await this.pauses.pause(funnelKey, reason)))
-        await this.pauses.tell(funnelKey, { paused: stops, reason, facts: tally });
+      if (action === 'pause') await this.pauses.pauseAndTell(funnelKey, { reason, facts: tally });
+      else await this.pauses.warn(funnelKey, { reason, facts: tally });
     }
   }
 }

@@ -31,6 +31,12 @@ const HARD_MIN = 20;
 const SENDER_PAUSE = 0.003;
 
 const SEQUENCE_SENDER_MIN = 3;
+/** Of a sequence, reports that are fewer of every kind call for nothing, whatever the number of its mails. */
+export const SEQUENCE_LEAST = {
+  hard: HARD_MIN,
+  sender: SEQUENCE_SENDER_MIN,
+  complaints: COMPLAINTS_MIN,
+} as const;
 
 /** What the numbers call for; the gravest comes first. */
 export function broadcastHealth(tally: BroadcastTally): HealthVerdict {

@@ -59,13 +59,16 @@ const WHY_SUPPRESSED = `case when ${MAY_BE_SENT_LATER} then '${PAUSED_BY_READER}
 
 /**
  * Proof that a mail was taken although its end was unclear: a 250 written down too late, or what came back of it. The
- * relay's own refusal of a second try, which is kept among the bounces, proves nothing.
+ * relay's own refusal of a second try, which is kept among the bounces, proves nothing. Scalar for the same reason as `MOMENT`.
  */
 export const EVIDENCE = (id: string): string => `case
-  when exists (select 1 from message_attempt a where a.message_id = ${id} and a.outcome = 'accepted') then 'its 250 came late'
-  when exists (select 1 from tracking_event t where t.message_id = ${id}) then 'it was opened'
-  when exists (select 1 from left_by_mail l where l.message_id = ${id}) then 'its reader left by it'
-  when exists (select 1 from bounce b where b.message_id = ${id} and b.trusted and b.source <> 'smtp_reply') then 'a report about it came back' end`;
+  when (select true from message_attempt a where a.message_id = ${id} and a.outcome = 'accepted' limit 1) then 'its 250 came late'
+  when (select true from tracking_event t where t.message_id = ${id} limit 1) then 'it was opened'
+  when (select true from left_by_mail l where l.message_id = ${id} limit 1) then 'its reader left by it'
+  when (select true from bounce b where b.message_id = ${id} and b.trusted and b.source <> 'smtp_reply' limit 1) then 'a report about it came back' end`;
+
+/** Of a row that is to be sent once more: what has shown meanwhile that the first try arrived. Others pay nothing for it. */
+const ARRIVED = `(case when m.unknown_count > 0 then ${EVIDENCE('m.id')} end)`;
 
 /**
  * Of a row that is found by its id. "is true" keeps the planner from `message_lease`, with which it would walk all that is
@@ -112,8 +115,8 @@ export class LedgerQueries {
 
   /**
    * Called by delivery.send-due. Takes due rows of each lane and commits at once: a row lock held across SMTP would
-   * stall every other worker. SKIP LOCKED gives two workers disjoint rows. What has expired, is late, belongs to a
-   * broadcast that stands still or may not be sent changes its state here; `taken` counts it too. Served by
+   * stall every other worker. SKIP LOCKED gives two workers disjoint rows. What has arrived already, has expired, is late,
+   * belongs to a broadcast that stands still or may not be sent changes its state here; `taken` counts it too. Served by
    * `message_ready`. `db` is the connection of a transaction that decides more before it commits.
    */
   async claim(
@@ -270,7 +273,7 @@ export class LedgerQueries {
    */
   async resolveUnknown(): Promise<number> {
     const [, count]: [unknown[], number] = await this.dataSource.query(
-      `update message m set state = 'accepted', state_reason = e.evidence, accepted_at = coalesce(m.accepted_at, m.data_at)
+      `update message m set state = 'accepted', state_reason = e.evidence, accepted_at = coalesce(m.accepted_at, m.data_at, m.settled_at, clock_timestamp())
        from (select u.id, ${EVIDENCE('u.id')} as evidence
          from message u where u.state = 'unknown') e
        where m.id = e.id and e.evidence is not null and m.state = 'unknown'`,
@@ -297,12 +300,14 @@ const CLAIM = `
 with due as (
   select d.* from unnest($4::text[], $5::int[]) as lane (key, most) cross join lateral (
     select m.id, m.priority, m.due_at,
-      case when m.expires_at <= $3 then 'expired'
+      case when ${ARRIVED} is not null then 'accepted'
+           when m.expires_at <= $3 then 'expired'
            when moment.broadcast = 'cancelled' then 'cancelled'
            when moment.broadcast = 'paused' or moment.paused then 'held'
            when ${IS_OVERDUE} then $7
            when ${MAY_BE_SENT} then 'leased' when ${WAITS_FOR_READER} then 'held' else 'suppressed' end as state,
-      case when m.expires_at <= $3 then 'too late to be sent'
+      case when ${ARRIVED} is not null then ${ARRIVED}
+           when m.expires_at <= $3 then 'too late to be sent'
            when moment.broadcast in ('cancelled', 'paused') then 'broadcast ' || moment.broadcast
            when moment.paused then '${SEQUENCE_PAUSED}'
            when ${IS_OVERDUE} then $8::text
@@ -314,6 +319,7 @@ taken as (
   update message m set state = ${withoutSending('due.state')}, lease_owner = $1, lease_epoch = lease_epoch + 1, data_at = null,
     attempt = attempt + (due.state = 'leased')::int, state_reason = coalesce(due.why, m.state_reason),
     settled_at = case when due.state in ('leased', 'held') then null else clock_timestamp() end,
+    accepted_at = case when due.state = 'accepted' then coalesce(m.accepted_at, $3) else m.accepted_at end,
     lease_until = case when due.state = 'leased' then ${LEASE} end
   from due where m.id = due.id returning m.*)
 select t.id, t.state, t.lease_epoch as epoch, t.attempt, t.class, t.kind, t.address, t.message_id_header as "messageIdHeader",

@@ -119,9 +119,14 @@ export function relayTrouble(outcome: SendOutcome): RelayTrouble | null {
   return action === 'sender' && (isAtSender(outcome) || reason === 'relay_denied') ? 'sender_refused' : null;
 }
 
-/** Whether a mail was refused for good because of us, by its recipient's server or in its name. */
+/**
+ * Whether a mail was refused for good because of us, by its recipient's server or in its name. A relay that relays nothing
+ * for us is the relay's trouble, and the mail waits for that.
+ */
 export function blamesSender(outcome: SendOutcome): boolean {
-  return outcome.kind === 'refused' && !isAtSender(outcome) && consequence(outcome).action === 'sender';
+  if (outcome.kind !== 'refused' || isAtSender(outcome)) return false;
+  const { action, reason } = consequence(outcome);
+  return action === 'sender' && reason !== 'relay_denied';
 }
 
 /**
@@ -134,10 +139,13 @@ export function namesSender(outcome: SendOutcome): boolean | null {
   return action === 'retry' ? NAMES_SENDER.has(reason) : null;
 }
 
-/** Whether the outcome shows a relay at work: it took the mail, or turned down its recipient for good. */
+/**
+ * Whether the outcome shows a relay at work: it took the mail, or turned it down for good for its recipient or, behind MAIL
+ * FROM, for its sender. A probe that ended so and proved nothing would be followed by the next one at once, mail by mail.
+ */
 export function provesRelay(outcome: SendOutcome): boolean {
   if (outcome.kind === 'accepted') return true;
-  return outcome.kind === 'refused' && consequence(outcome).action === 'person';
+  return blamesSender(outcome) || (outcome.kind === 'refused' && consequence(outcome).action === 'person');
 }
 
 type Retry = Pick<Settlement, 'state' | 'reason' | 'dueAt'>;
@@ -182,8 +190,11 @@ function refused(
     return { ...ours, dueAt: inMinutes(now, LATER_MINUTES) };
   // Said of this one mail, or of a sender whom the relay refuses while it takes others: nothing but the count of its
   // tries would ever end it.
-  if (!isAtSender(outcome) || outcome.senderAlone) return { ...said, ...later(attempt, reason, now) };
-  return { ...ours, dueAt: inMinutes(now, OUR_TROUBLE_MINUTES) };
+  const isOurs = isAtSender(outcome) || action === 'sender';
+  if (!isOurs || outcome.senderAlone) return { ...said, ...later(attempt, reason, now) };
+  // Where one recipient alone is meant, other mails are to try the relay meanwhile.
+  const minutes = isAtSender(outcome) ? OUR_TROUBLE_MINUTES : LATER_MINUTES;
+  return { ...ours, dueAt: inMinutes(now, minutes) };
 }
 
 /** No recipient has been named yet: whatever is said, it is not about them. */

@@ -8,7 +8,10 @@ const CLICKED = {
   join: 'join tracking_event t on t.message_id = m.id',
   where: `t.kind = 'click' and t.class = 'human' and t.at <= a.assigned_at + $3 * interval '1 second'`,
 };
-const COMPLAINED = { join: 'join bounce b on b.message_id = m.id', where: `b.verdict = 'complaint'` };
+const COMPLAINED = {
+  join: 'join bounce b on b.message_id = m.id',
+  where: `b.verdict = 'complaint' and b.trusted`,
+};
 
 /**
  * Whether one of the mails by which an arm is judged is so: that of the step, or any on the path. Each is looked up by its

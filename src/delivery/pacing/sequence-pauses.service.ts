@@ -11,6 +11,12 @@ import { SEND_DUE } from '../messages.service.js';
 const BATCH = 5_000;
 const alertKey = (funnelKey: string): string => `bounces:sequence:${funnelKey}`;
 
+/** What is wrong, for people, and the numbers behind it. */
+export interface SequenceTrouble {
+  reason: string;
+  facts: object;
+}
+
 export interface SequencePause {
   funnelKey: string;
   reason: string;
@@ -46,8 +52,12 @@ export class SequencePauses {
   }
 
   /** In force for every mail whose body has not begun. False when it was paused already, which keeps its reason. */
-  async pause(funnelKey: string, reason: string): Promise<boolean> {
-    const rows: unknown[] = await this.dataSource.query(
+  async pause(
+    funnelKey: string,
+    reason: string,
+    manager: EntityManager = this.dataSource.manager,
+  ): Promise<boolean> {
+    const rows: unknown[] = await manager.query(
       `insert into sequence_pause (funnel_key, reason, paused_at) values ($1, $2, $3)
        on conflict (funnel_key) do update set reason = excluded.reason, paused_at = excluded.paused_at, resumed_at = null
        where sequence_pause.resumed_at is not null returning funnel_key`,
@@ -87,16 +97,28 @@ export class SequencePauses {
     }
   }
 
+  /** As `pause`, and tells the owner; neither without the other, as nobody would look for what nobody was told. */
+  async pauseAndTell(funnelKey: string, { reason, facts }: SequenceTrouble): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      if (!(await this.pause(funnelKey, reason, manager))) return;
+      await this.alerts.raise(
+        {
+          key: alertKey(funnelKey),
+          severity: 'critical',
+          message: `The mails of the sequence ${funnelKey} are paused: ${reason}. They wait; let them go on, on the page Sending, when the cause is mended.`,
+          facts: { funnelKey, ...facts },
+        },
+        manager,
+      );
+    });
+  }
+
   /** Tells the owner once, however often it is looked at. */
-  async tell(funnelKey: string, told: { paused: boolean; reason: string; facts: object }): Promise<void> {
-    const { paused, reason, facts } = told;
-    const what = paused
-      ? `The mails of the sequence ${funnelKey} are paused: ${reason}. They wait; let them go on, on the page Sending, when the cause is mended.`
-      : `The sequence ${funnelKey}: ${reason}`;
+  async warn(funnelKey: string, { reason, facts }: SequenceTrouble): Promise<void> {
     await this.alerts.raise({
       key: alertKey(funnelKey),
-      severity: paused ? 'critical' : 'warning',
-      message: what,
+      severity: 'warning',
+      message: `The sequence ${funnelKey}: ${reason}`,
       facts: { funnelKey, ...facts },
     });
   }

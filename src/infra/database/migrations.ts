@@ -55,6 +55,7 @@ import { SequencePauses1765149020000 } from './migrations/1765149020000-sequence
 import { RoomForUpdates1765150000000 } from './migrations/1765150000000-room-for-updates.js';
 import { BroadcastPriority1765150100000 } from './migrations/1765150100000-broadcast-priority.js';
 import { FieldBlocks1765151460000 } from './migrations/1765151460000-field-blocks.js';
+import { BounceReceived1765152000000 } from './migrations/1765152000000-bounce-received.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -115,4 +116,5 @@ export const migrations = [
   RoomForUpdates1765150000000,
   BroadcastPriority1765150100000,
   FieldBlocks1765151460000,
+  BounceReceived1765152000000,
 ];

@@ -137,6 +137,20 @@ Message-ID: <${'b'.repeat(26)}@example.com>
     await office.intake.receive({ raw: Buffer.from(link), envelopeTo: [], source: 'imap' });
     expect(await office.status(third)).toBe('unsubscribed');
     expect(await office.suppressed(third)).toEqual(['marketing unsubscribed']);
+    await office.db.query(`delete from bounce where dedupe_key like 'flood:%'`);
+    // Also about our standing: it counts nowhere, and nobody is told.
+    const alerts = await office.alertKeys();
+    const unsigned = link
+      .replace('Status: 5.1.1', 'Status: 5.7.26')
+      .replace(/550 5.1.1 [^\n]*/, '550 5.7.26 neither SPF nor DKIM passed');
+    for (const forged of [link, unsigned])
+      await office.intake.receive({ raw: Buffer.from(forged), envelopeTo: [], source: 'imap' });
+    const kept = await office.bounces.list({ messageId: messages.get(third), limit: 9 });
+    expect(kept.map(({ verdict, trusted }) => [verdict, trusted])).toEqual([
+      ['sender', false],
+      ['hard', false],
+    ]);
+    expect(await office.alertKeys()).toEqual(alerts);
   });
 
   it('a mail to the unsubscribe address ends marketing mail to the person of the token, whoever wrote it', async () => {

@@ -252,7 +252,16 @@ describe('what comes back', () => {
     expect((await office.alertKeys()).filter(about)).toEqual(
       expect.arrayContaining(['complaints:provider:gmail', 'bounces:sender:example.com:auth_failure']),
     );
+    // Whatever its facts say, it stays while a mail is held, and ends with it, whoever cancels that.
+    const held = await office.sent('held@example.org');
+    await office.db.query(
+      `update message set state = 'held', state_reason = 'refused because of the sender: auth failure' where id = $1`,
+      [held],
+    );
     office.clock.advance(8 * DAY_MS);
+    await office.app.get(RatesWatch, { strict: false }).look();
+    expect((await office.alertKeys()).filter(about)).toEqual(['bounces:sender:example.com:auth_failure']);
+    await office.db.query(`update message set state = 'cancelled' where id = $1`, [held]);
     await office.app.get(RatesWatch, { strict: false }).look();
     expect((await office.alertKeys()).filter(about)).toEqual([]);
   });
@@ -295,6 +304,11 @@ describe('what comes back', () => {
     office.sink.onRecipient = async () => undefined;
     expect(await office.state(late)).toMatchObject({ state: 'held', reason: 'sequence paused' });
     await pauses.resume('bad');
+    // What comes back now of mails that left before says nothing about those that leave now.
+    office.clock.advance(60_000);
+    for (const id of ids) await office.comesBack(id, { ...UNSIGNED, mta: 'mx2.example.net' });
+    await watch.look();
+    expect(await pauses.all()).toEqual([]);
   });
 
   it('a rotten list is stopped by its first dead addresses', async () => {

@@ -42,7 +42,27 @@ it('shows that a mail of unclear end has arrived when its reader leaves by it', 
   await office.db.query(`update message set state = 'unknown', unknown_count = 1 where id = $1`, [id]);
   await leave.leaveByToken(tokenOf(subscriberId, id), 'one_click');
   expect(await office.ledger.resolveUnknown()).toBe(1);
-  expect(await office.state(id)).toMatchObject({ state: 'accepted', reason: 'its reader left by it' });
+  expect(await office.state(id)).toMatchObject({
+    state: 'accepted',
+    reason: 'its reader left by it',
+    acceptedAt: expect.any(Date),
+  });
+});
+
+it('does not send a mail once more that has been opened while it waited for that', async () => {
+  const subscriberId = await office.subscriber('opens@example.com');
+  const id = await office.plan('opens@example.com', { subscriberId });
+  await office.db.query(`update message set unknown_count = 1 where id = $1`, [id]);
+  await office.db.query(
+    `insert into tracking_event (kind, message_id, class, reason, rule_version, at) values ('open', $1, 'human', 'as the test says', 1, $2)`,
+    [id, office.clock.now()],
+  );
+  expect(await office.sendDue()).toBe(0);
+  expect(await office.state(id)).toMatchObject({
+    state: 'accepted',
+    reason: 'it was opened',
+    acceptedAt: office.clock.now(),
+  });
 });
 
 it('leaves by a link alone, whoever sends it, and not by one we did not write', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SendOutcome } from '../../../src/delivery/message.js';
 import { refusedFor } from '../../../src/delivery/sender-refusal.js';
-import { namesSender, relayTrouble, settlementOf } from '../../../src/delivery/settlement.js';
+import { namesSender, provesRelay, relayTrouble, settlementOf } from '../../../src/delivery/settlement.js';
 
 const NOW = new Date('2026-03-02T09:00:00Z');
 const MAIL = { id: '1', epoch: 1, attempt: 1, class: 'marketing', unknownCount: 0 } as const;
@@ -49,7 +49,7 @@ describe('what an outcome says about the relay, and whether the mail has used up
         'relaying denied',
         refused('RCPT TO', 550, '5.7.1 Relaying denied'),
         'sender_refused',
-        { counts: true },
+        { counts: false },
       ],
       ['greylisted', refused('RCPT TO', 451, '4.7.1 Greylisted'), null, { counts: true }],
       [
@@ -84,6 +84,15 @@ describe('what an outcome says about the relay, and whether the mail has used up
         code: 550,
       });
       expect(refusedFor('refused because of the sender: auth failure')).toBe('auth_failure');
+      // The relay did its part: a probe that ends so closes the breaker.
+      expect(provesRelay(unsigned)).toBe(true);
+      const denied = refused(stage, 550, '5.7.1 Relaying denied');
+      expect(provesRelay(denied)).toBe(false);
+      expect(settlementOf(MAIL, denied, told)).toMatchObject({
+        state: 'ready',
+        countsAsAttempt: false,
+        dueAt: new Date('2026-03-02T09:05:00Z'),
+      });
     },
   );
 
