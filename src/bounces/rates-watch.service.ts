@@ -52,12 +52,12 @@ export class RatesWatch {
    * about it. The last report need not have been about a mail that is held, so the ledger is asked.
    */
   private async endOld(troubled: ReadonlySet<string>, quietSince: Date): Promise<void> {
-    const held = (await this.queries.heldForSender()).map((reason) => refusedFor(reason));
+    const held = (await this.queries.heldForSender()).map((reason) => `:${refusedFor(reason) ?? ''}`);
     for (const { key, lastSeenAt, facts } of await this.alerts.open()) {
       const over = key.startsWith(COMPLAINT_ALERT)
         ? !troubled.has(key)
         : key.startsWith(SENDER_ALERT) &&
-          !held.some((reason) => key.endsWith(`:${reason}`)) &&
+          !held.some((end) => key.endsWith(end)) &&
           (facts['held'] === true || lastSeenAt < quietSince);
       if (over) await this.alerts.resolve(key);
     }
