@@ -19,7 +19,9 @@ const bounceResponse = z.object({
   diagnostic: z.string().nullable().meta({ description: 'What the other server said, without addresses.' }),
   reportingMta: z.string().nullable(),
   source: z.string(),
-  trusted: z.boolean().meta({ description: 'False: without a token of ours, kept and without effect.' }),
+  trusted: z
+    .boolean()
+    .meta({ description: 'False: nothing proves that a mail server wrote it; kept, and counted nowhere.' }),
   receivedAt: z.string(),
 });
 
