@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { retriedAfterDeadlock } from '../infra/database/deadlock.js';
 import { DomainError } from '../values/domain-error.js';
 import { checkFieldValue, type FieldDefinition } from './field.js';
 import type { SubscriberFields } from './subscriber.js';
@@ -13,6 +14,9 @@ export interface StoredField extends FieldDefinition {
 }
 
 const FIELD = `select id, key, label, type, choices, created_at as "createdAt" from subscriber_field`;
+
+/** Somebody who changes several people and we who change all may have each other's. */
+const TRIES = 5;
 
 /** The owner's own fields and their types. Owns `subscriber_field`; the values stand with the subscriber. */
 @Injectable()
@@ -84,19 +88,24 @@ export class FieldsService {
    * subscriber who has one. Throws `FIELD_NOT_FOUND`, and `FIELD_IN_USE_CONFLICT` while something asks for it.
    */
   async remove(id: string): Promise<void> {
-    await this.dataSource.transaction(async (manager) => {
-      const { key } = await this.get(id);
-      const uses = await usesOfField(manager, key);
-      if (uses.length > 0)
-        throw new DomainError('FIELD_IN_USE_CONFLICT', `The field "${key}" is used by ${usesInWords(uses)}`, {
-          uses,
-        });
-      await manager.query('delete from subscriber_field where id = $1', [id]);
-      await manager.query(
-        'update subscriber set fields = fields - $1::text, updated_at = $2 where fields ? $1::text',
-        [key, this.clock.now()],
-      );
-    });
+    await retriedAfterDeadlock(TRIES, async () =>
+      this.dataSource.transaction(async (manager) => this.removeIn(manager, id)),
+    );
+  }
+
+  private async removeIn(manager: EntityManager, id: string): Promise<void> {
+    const { key } = await this.get(id);
+    const uses = await usesOfField(manager, key);
+    if (uses.length > 0)
+      throw new DomainError('FIELD_IN_USE_CONFLICT', `The field "${key}" is used by ${usesInWords(uses)}`, {
+        uses,
+      });
+    // People first, then what `field_block` holds of the field, as an erasure does.
+    await manager.query(
+      'update subscriber set fields = fields - $1::text, updated_at = $2 where fields ? $1::text',
+      [key, this.clock.now()],
+    );
+    await manager.query('delete from subscriber_field where id = $1', [id]);
   }
 
   /**

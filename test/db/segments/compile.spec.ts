@@ -2,12 +2,15 @@ import fc from 'fast-check';
 import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDataSource } from '../../../src/infra/database/migrate.js';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { compileConditions } from '../../../src/segments/compile.js';
 import { type Condition, conditionSchema } from '../../../src/segments/condition.js';
 import { FieldBlocksService } from '../../../src/segments/field-blocks.service.js';
 import { compileForEverybody, type EverybodyOptions } from '../../../src/segments/for-everybody.js';
 import { meets, type PersonFacts, type Reading } from '../../../src/segments/meets.js';
 import { fieldProblemsOf } from '../../../src/segments/segment-fields.js';
+import { FieldsService } from '../../../src/subscribers/fields.service.js';
+import { FixedClock } from '../../support/clock.js';
 import { createTestDatabase, gate, type TestDatabase } from '../../support/database.js';
 import { DEFINITIONS, instant, NOW, person, type Person, seedPeople, TESTS } from './people.js';
 import { tree } from './trees.js';
@@ -208,6 +211,12 @@ describe('blocks of field values', () => {
   const blocks = (): FieldBlocksService => new FieldBlocksService(db);
   const held = async (value: string): Promise<number> =>
     (await db.query('select from field_block where $1 = any (texts)', [value])).length;
+  const somebodyWaits = async (): Promise<boolean> =>
+    (
+      await db.query(
+        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      )
+    ).length > 0;
   const planIs = (value: string) => ({ field: 'plan', op: 'is' as const, value });
 
   it('never answer for a change that was under way while they were renewed', async () => {
@@ -224,6 +233,54 @@ describe('blocks of field values', () => {
     await blocks().renew();
     expect(await held('under way')).toBe(1);
     expect(await idsOfEverybody(planIs('under way'))).toEqual([id]);
+  });
+
+  it('are marked once for a batch of people, and not where no field changed', async () => {
+    await blocks().renew();
+    await db.query('update subscriber set updated_at = now()');
+    expect(await db.query('select from stale_block')).toEqual([]);
+    await db.query(`update subscriber set fields = fields || jsonb_build_object('lot', id)`);
+    const [{ marks, all }] = await db.query(
+      `select (select count(*) from stale_block) as marks, (select count(distinct id >> 6) from subscriber) as all`,
+    );
+    expect(marks).toBe(all);
+    // Each is marked twice now.
+    await db.query(`update subscriber set fields = fields - 'lot'`);
+    await blocks().renew();
+    expect(await db.query('select from stale_block')).toEqual([]);
+  });
+
+  it('count who got a value while the field was defined', async () => {
+    const [id = '', other = ''] = people.map((one) => one.id);
+    const late = { key: 'late', label: 'Late', type: 'text' as const, choices: [] };
+    const definitions = new Map([...DEFINITIONS, ['late', late]]);
+    const found = async () => idsOfEverybody({ field: 'late', op: 'is', value: 'x' }, { definitions });
+    await blocks().renew();
+    const give = `update subscriber set fields = fields || '{"late": "x"}' where id = $1`;
+    const writer = await gate(db, give, [id]);
+    const definer = await gate(
+      db,
+      `insert into subscriber_field (key, label, type, choices, created_at) values ('late', 'Late', 'text', '[]', now())`,
+    );
+    await writer.open();
+    await blocks().renew();
+    await definer.open();
+    expect(await found()).toEqual([id]);
+    await blocks().renew();
+    expect(await found()).toEqual([id]);
+
+    // And while the field is removed, an erasure of somebody goes through.
+    const [field] = await db.query(`select id from subscriber_field where key = 'late'`);
+    await db.query(give, [other]);
+    await blocks().renew();
+    const erasure = await gate(db, 'select from subscriber where id = $1 for update', [other]);
+    const removed = new FieldsService(db, new FixedClock(NOW)).remove(field.id);
+    expect(await becomesTrue(somebodyWaits, 5_000)).toBe(true);
+    await erasure.query('insert into stale_block (block) values ($1::bigint >> 6)', [other]);
+    await erasure.query('delete from field_block where block = $1::bigint >> 6', [other]);
+    await erasure.open();
+    await removed;
+    expect(await db.query(`select from subscriber where fields ? 'late'`)).toEqual([]);
   });
 
   it('keep nothing of who is erased, nor of a field that is removed', async () => {

@@ -5,7 +5,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
  * value a bit for everybody of the block whose value is not above it. A count over a million people reads that in a tenth
  * of the time that their own rows take. A block is out of date while `stale_block` names it; who reads it then reads the rows. Triggers
  * say so in the transaction that changes the values, whoever wrote it: a mark is a row of its own, so that no two
- * writers wait for each other, and those of a whole batch of new people are a few.
+ * writers wait for each other, and those of a whole batch of people are a few.
  */
 const FIELD_BLOCKS = `
 create table field_block (
@@ -21,14 +21,18 @@ end $$;
 create trigger stale_blocks_of_new after insert on subscriber referencing new table as made
   for each statement execute function stale_blocks_of_new();
 
-create function stale_block_of_change() returns trigger language plpgsql as $$ begin
-  insert into stale_block (block) values (new.id >> 6);
+-- By groups and no join: its plan is kept, and made for one person it would compare each of a large batch with all others.
+create function stale_blocks_of_change() returns trigger language plpgsql as $$ begin
+  insert into stale_block (block) select distinct c.id >> 6 from (
+    select x.id from (select id, fields from earlier union all select id, fields from later) x
+     group by x.id, x.fields having count(*) = 1) c;
   return null;
 end $$;
-create trigger stale_block_of_change after update on subscriber for each row
-  when (old.fields is distinct from new.fields) execute function stale_block_of_change();
+create trigger stale_blocks_of_change after update on subscriber referencing old table as earlier new table as later
+  for each statement execute function stale_blocks_of_change();
 
--- What is erased is erased here, too, and at once.
+-- What is erased is erased here, too. A renewal that read the people just before may write it once more: it stays marked,
+-- no count reads it, and the next renewal, ten seconds later, takes it out.
 create function stale_blocks_of_gone() returns trigger language plpgsql as $$ begin
   insert into stale_block (block) select distinct g.id >> 6 from gone g where g.fields <> '{}';
   delete from field_block where (field_id, block) in (
@@ -47,8 +51,10 @@ create function no_blocks() returns trigger language plpgsql as $$ begin
 end $$;
 create trigger no_blocks after truncate on subscriber for each statement execute function no_blocks();
 
--- People may have values of a field that nobody has defined yet.
+-- People may have values of a field that nobody has defined yet. The lock is that of a renewal: before the field is there for
+-- others, none may take the mark of somebody whose value of it was not there yet when this looked.
 create function stale_blocks_of_field() returns trigger language plpgsql as $$ begin
+  perform pg_advisory_xact_lock(7311402616);
   insert into stale_block (block) select distinct s.id >> 6 from subscriber s where s.fields ? new.key;
   return null;
 end $$;
