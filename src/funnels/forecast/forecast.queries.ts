@@ -81,11 +81,12 @@ export class ForecastQueries {
          cross join lateral (select greatest(e.next_at, s.paused_until) as due_at) t
          left join lateral (
            select jsonb_object_agg(o.step_key, o.outcome)::text as done from (
-             select o.step_key, o.outcome from enrollment_step o where o.enrollment_id = e.id and o.step_key = any ($2)
+             select o.step_key, o.outcome from enrollment_step o
+              where e.version_id = any ($1::bigint[]) and o.enrollment_id = e.id and o.step_key = any ($2)
              union all
-             select a.step, 'ran' from unnest($2::text[]) as a (step) where exists (
+             select a.step, 'ran' from unnest($2::text[]) as a (step) where e.version_id = any ($1::bigint[]) and exists (
                select 1 from message m where m.dedupe_key = 'seq:' || e.id || ':' || a.step and m.state <> 'cancelled')) o
-           offset 0) w on e.version_id = any ($1::bigint[])
+           offset 0) w on true
        where e.status = 'active' and s.status = 'active' and e.step_key is not null
        group by e.version_id, e.step_key, s.time_zone, date_trunc('hour', t.due_at), date_trunc('hour', e.wait_until), e.had, w.done`,
       [asked.versionIds, asked.steps],
