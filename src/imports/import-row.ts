@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { checkFieldValue, type FieldDefinition, isStorable, readFieldText } from '../subscribers/field.js';
+import { type FieldDefinition, isStorable, readFieldText } from '../subscribers/field.js';
 import type { SubscriberFields } from '../subscribers/subscriber.js';
 import type { SubscriberStatus } from '../subscribers/subscription-status.js';
 import { adviseOnAddress, type AddressAdvice } from '../values/email-address-advice.js';
@@ -267,9 +267,9 @@ function listsOf(text: string | undefined, { lists, listKeys }: RowOptions): str
 }
 
 /**
- * Fields by their keys, checked like those with a column of their own: a text is read by the field's type. What fits no
- * field is kept as it is where nobody defined one, and in our own export, which has it from before the field was defined:
- * there it counts as none, and without it the person would not come back as they were.
+ * Fields by their keys, read like those with a column of their own. What fits no field is kept as it is where nobody defined
+ * one, and in our own export, which has it from before the field was defined: there it counts as none, and without it the
+ * person would not come back as they were. Lists and objects are left out where nobody defined the field.
  */
 function otherFields(text: string | undefined, { columns, definitions }: RowOptions): SubscriberFields {
   if (text === undefined) return {};
@@ -284,18 +284,15 @@ function otherFields(text: string | undefined, { columns, definitions }: RowOpti
   const fields: SubscriberFields = {};
   for (const [key, value] of Object.entries(given) as [string, unknown][]) {
     if (value === null) continue;
-    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean')
-      throw new Refused(`otherFields: each value must be a text, a number, true or false`);
+    const defined = definitions.get(key);
+    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
+      if (defined) throw new Refused(`${key}: must be a text, a number, true or false`);
+      continue;
+    }
     if (!isStorable(key) || (typeof value === 'string' && !isStorable(value)))
       throw new Refused('otherFields: it holds a NUL or half a character');
-    const definition = columns.shape === 'wellspring' ? undefined : definitions.get(key);
-    if (!definition) fields[key] = value;
-    else if (typeof value === 'string') setField(fields, definition, value);
-    else {
-      const checked = checkFieldValue(definition, value);
-      if (!checked.ok) throw new Refused(`${key}: must be ${checked.allowed}`);
-      fields[key] = checked.value;
-    }
+    if (!defined || columns.shape === 'wellspring') fields[key] = value;
+    else setField(fields, defined, String(value));
   }
   return fields;
 }

@@ -9,6 +9,7 @@ import { readFieldText } from '../../../src/subscribers/field.js';
 const DEFINITIONS = new Map([
   ['plan', { key: 'plan', label: 'Plan name', type: 'text' as const, choices: [] }],
   ['age', { key: 'age', label: 'Age', type: 'number' as const, choices: [] }],
+  ['vip', { key: 'vip', label: 'VIP', type: 'boolean' as const, choices: [] }],
 ]);
 const NOW = new Date('2026-03-02T09:00:00Z');
 
@@ -230,15 +231,16 @@ describe('a row', () => {
     ['{"age": "41", "plan": "pro", "loose": true, "gone": null}', { age: 41, plan: 'pro', loose: true }],
     ['{"age": "old"}', 'age: must be a number such as 12.5'],
     ['{"age": true}', 'age: must be a number'],
-    ['{"plan": 7}', 'plan: must be a text of at most 1000 characters'],
-    ['{"loose": [1]}', 'otherFields: each value must be a text, a number, true or false'],
+    ['{"plan": 10115, "age": 1e21, "vip": 1}', { plan: '10115', age: 1e21, vip: true }],
+    ['{"loose": [1], "deep": {"a": 1}, "plan": true}', { plan: 'true' }],
+    ['{"plan": ["pro"]}', 'plan: must be a text, a number, true or false'],
     ['[1]', 'otherFields: must be a JSON object'],
   ])('has other fields in the types of the defined ones, which they went round: %s', (json, read) => {
     const mapped = { more: 'otherFields' };
     expect(row('email|more', `a@example.com|${json}`, {}, mapped)).toMatchObject(
       typeof read === 'string'
         ? { ok: false, problem: expect.stringContaining(read) }
-        : { ok: true, person: { fields: read } },
+        : { ok: true, person: expect.objectContaining({ fields: read }) },
     );
   });
 
@@ -316,18 +318,8 @@ describe('cells of our own export', () => {
     .oneof(
       fc.string({ unit: 'grapheme' }),
       fc.constantFrom(
-        '=1+1',
-        "'=1",
-        "''",
-        '-5',
-        '-a',
-        '@x',
-        '\t=1',
-        ' =1',
-        '＝1',
-        '%0a',
-        'a;=1',
-        "a;'=1;;-b",
+        ...['=1+1', "'=1", "''", '-5', '-a', '@x', '\t=1'],
+        ...[' =1', '＝1', '%0a', 'a;=1', "a;'=1;;-b"],
       ),
       fc.array(fc.constantFrom(';', '\t', '\n', '\r', ' ', '"', "'", '=', '-', '+', '＝', 'a'), {
         maxLength: 12,
@@ -362,6 +354,13 @@ describe('cells of our own export', () => {
       }),
     );
     expect(exportCell('x;=1+1;y')).toBe(`"x;'=1+1;y"`);
+  });
+
+  it.each(['\t', ';', '\n"', "\t'"])('take no longer for a long run of %j', (run) => {
+    const value = run.repeat(65_000);
+    const from = process.cpuUsage();
+    expect(readCell(exportCell(value).slice(1, -1).replaceAll('""', '"'), true)).toBe(value);
+    expect(process.cpuUsage(from).user).toBeLessThan(100_000);
   });
 
   it('hold names with commas and quotation marks', () => {
