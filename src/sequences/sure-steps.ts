@@ -3,19 +3,21 @@ import { FULL_BPS } from '../values/money.js';
 import { isAsking, isMail, waysOut, type SequenceNode } from './definition.js';
 import type { PreparedSequence } from './prepared.js';
 
+/** `owned`: steps that are passed over by somebody for what they own; `had`: steps that do not come again. */
+interface Wanted {
+  had: Readonly<Record<string, string>> | null;
+  steps: ReadonlySet<string>;
+  owned: ReadonlySet<string>;
+}
+
 /**
  * Whether whoever is at `from` comes to one of the steps, whichever arm of a split test they get and whatever the branches
- * say, unless they leave before. `had`: steps that do not come again; who has had one goes on as they did then. `owned`:
- * steps that are passed over by somebody for what they own. Looks at each step once.
+ * say, unless they leave before. Who has had a step goes on as they did then. Looks at each step once.
  */
 export function isSureOfOne(
   { nodes }: PreparedSequence,
   from: string | null,
-  {
-    had,
-    steps,
-    owned,
-  }: { had: Readonly<Record<string, string>> | null; steps: ReadonlySet<string>; owned: ReadonlySet<string> },
+  { had, steps, owned }: Wanted,
 ): boolean {
   const known = new Map<string, boolean>();
   const isSure = (key: string | null): boolean => {
@@ -42,11 +44,7 @@ export function isSureOfOne(
 export function shareOfOne(
   { nodes }: PreparedSequence,
   from: string | null,
-  {
-    had,
-    steps,
-    owned,
-  }: { had: Readonly<Record<string, string>> | null; steps: ReadonlySet<string>; owned: ReadonlySet<string> },
+  { had, steps, owned }: Wanted,
 ): number | null {
   const known = new Map<string, number | null>();
   const shareAt = (key: string | null): number | null => {
