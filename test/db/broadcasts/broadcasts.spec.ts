@@ -4,10 +4,10 @@ import type { BroadcastDraft } from '../../../src/broadcasts/broadcast.js';
 import { BroadcastPlanner } from '../../../src/broadcasts/broadcast-planner.service.js';
 import { BroadcastsQueries } from '../../../src/broadcasts/broadcasts.queries.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { HeldService } from '../../../src/delivery/pacing/held.service.js';
 import { PLANNING_LOCK } from '../../../src/delivery/planning.queries.js';
 import { OPENED_AT, openPostOffice, SENDER, type PostOffice } from '../delivery/post-office.js';
+import { untilWaiting } from '../../support/database.js';
 
 const FOREVER = { deadline: Infinity, signal: new AbortController().signal };
 
@@ -332,16 +332,6 @@ describe('a broadcast', () => {
     expect(await t.sendDue()).toBe(1);
   });
 
-  const somebodyWaits = async (): Promise<void> => {
-    const waits = async (): Promise<boolean> => {
-      const waiting: unknown[] = await t.db.query(
-        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-      );
-      return waiting.length > 0;
-    };
-    expect(await becomesTrue(waits, 10_000)).toBe(true);
-  };
-
   it('writes no mail to somebody who was erased after the batch was read', async () => {
     await people(2);
     const id = await started();
@@ -355,7 +345,7 @@ describe('a broadcast', () => {
     await held.startTransaction();
     await held.query('select * from broadcast for update');
     const planned = planner.run(FOREVER);
-    await somebodyWaits();
+    await untilWaiting(t.db, 1);
     await held.query(`delete from subscriber where email_key = 'p1@example.com'`);
     await held.commitTransaction();
     await held.release();
@@ -373,7 +363,7 @@ describe('a broadcast', () => {
     await planning.startTransaction();
     await planning.query('select pg_advisory_xact_lock_shared($1)', [PLANNING_LOCK]);
     const forgotten = t.db.transaction(async (manager) => t.messages.forget(manager, subscriberId ?? ''));
-    await somebodyWaits();
+    await untilWaiting(t.db, 1);
     await planning.query(
       `insert into message (dedupe_key, class, kind, subscriber_id, broadcast_id, email_template_id, sender, address,
          address_hash, message_id_header, due_at, created_at)

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { API_KEY } from '../../support/app.js';
 import { funnelText, openCourse, type Course } from '../sequences/course.js';
+import { untilWaiting } from '../../support/database.js';
 
 const mail = (key: string): string => `- { key: ${key}, email: emails/story, delay: 1 day }`;
 const steps = (...keys: string[]): string => keys.map(mail).join('\n');
@@ -25,15 +25,6 @@ describe('a funnel that is changed while people are in it', () => {
   };
   const put = async (yaml: string, more: object = {}): Promise<Answer> =>
     call('put', 'course', { yaml, ...more });
-  const lockedOut = async (count: number): Promise<void> => {
-    const all = async (): Promise<boolean> => {
-      const waiting: unknown[] = await t.db.query(
-        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-      );
-      return waiting.length === count;
-    };
-    expect(await becomesTrue(all, 10_000)).toBe(true);
-  };
   const days = async (from: number, to: number): Promise<void> => {
     for (let day = from; day <= to; day++) await t.at(`2026-01-${String(day).padStart(2, '0')}T09:00:00Z`);
   };
@@ -374,7 +365,7 @@ describe('a funnel that is changed while people are in it', () => {
     await held.startTransaction();
     await held.query('lock table funnel_version in share mode');
     const answers = Promise.all(['one', 'two'].map(put));
-    await lockedOut(2);
+    await untilWaiting(t.db, 2);
     await held.commitTransaction();
     await held.release();
     const [good, ...rest] = (await answers).toSorted((a, b) => a.status - b.status);

@@ -3,8 +3,8 @@ import type { EmailNode, SequenceDefinition } from '../../../src/sequences/defin
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { SequencesService } from '../../../src/sequences/sequences.service.js';
 import { parseDuration } from '../../../src/values/duration.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { OPENED_AT, openPostOffice, SENDER, type PostOffice } from '../delivery/post-office.js';
+import { untilWaiting } from '../../support/database.js';
 
 const EUR = (amountMinor: number) => ({ amountMinor, currency: 'EUR' });
 const OFFER = { slug: 'kit', title: 'Kit', price: EUR(3430), fullPrice: EUR(4900), discountBps: 3000 };
@@ -207,12 +207,7 @@ describe('people in a sequence', () => {
     await planning.startTransaction();
     await planning.query('select * from enrollment where subscriber_id = $1 for update', [id]);
     const forgotten = t.db.transaction(async (manager) => t.messages.forget(manager, id));
-    await becomesTrue(async () => {
-      const waiting: unknown[] = await t.db.query(
-        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-      );
-      return waiting.length > 0;
-    }, 10_000);
+    await untilWaiting(t.db, 1);
     await planning.query(
       `insert into message (dedupe_key, class, kind, subscriber_id, email_template_id, sender, address, address_hash,
          message_id_header, due_at, created_at)

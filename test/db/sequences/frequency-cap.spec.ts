@@ -2,10 +2,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DueMessages } from '../../../src/delivery/due-messages.service.js';
 import { FrequencyCapService } from '../../../src/delivery/pacing/frequency-cap.service.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
+import { untilWaiting } from '../../support/database.js';
 
 /** Monday 5 January 2026, 09:00 UTC is when each test begins. */
 let t: Course;
@@ -236,13 +236,7 @@ describe('what ends a sequence, while a mail of it waits', () => {
     );
     await planning.query(`update message set step_key = 'two'`);
     const buying = buy(id);
-    const isWaiting = async (): Promise<boolean> => {
-      const waiting: unknown[] = await t.db.query(
-        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-      );
-      return waiting.length > 0;
-    };
-    expect(await becomesTrue(isWaiting, 10_000)).toBe(true);
+    await untilWaiting(t.db, 1);
     await planning.commitTransaction();
     await planning.release();
     await buying;

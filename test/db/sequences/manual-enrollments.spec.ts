@@ -6,6 +6,7 @@ import { ManualEnrollmentsService } from '../../../src/sequences/manual-enrollme
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
+import { untilWaiting } from '../../support/database.js';
 
 const STEPS = `- { key: first, email: emails/welcome }
 - { key: second, email: emails/story, delay: 1 day }`;
@@ -95,13 +96,7 @@ describe('people whom the owner puts into a sequence', () => {
         ...{ sequenceKey: 'course', subscriberId: id, data: {}, entryKey: 'order a' },
       });
       second = tell('b');
-      const waits = async (): Promise<boolean> =>
-        (
-          await t.db.query(
-            `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-          )
-        ).length > 0;
-      expect(await becomesTrue(waits, 10_000)).toBe(true);
+      await untilWaiting(t.db, 1);
     });
     expect(await second).toMatchObject({ known: false });
     expect(await t.place(id)).toMatchObject({ status: 'active', occurrence: 2 });

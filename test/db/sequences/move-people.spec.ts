@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import type { SequenceDefinition } from '../../../src/sequences/definition.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { groupsOfMove } from '../../../src/sequences/move-groups.queries.js';
@@ -7,6 +6,7 @@ import type { MoveMode } from '../../../src/sequences/placement.js';
 import { prepareSequence } from '../../../src/sequences/prepared.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
+import { untilWaiting } from '../../support/database.js';
 
 const mail = (key: string): string => `- { key: ${key}, email: emails/story, delay: 1 day }`;
 const steps = (...keys: string[]): string => keys.map(mail).join('\n');
@@ -214,13 +214,7 @@ describe('a sequence that is edited while people are in it', () => {
       one,
     ]);
     const answer = move({ mode: 'forward-only', dryRun: false });
-    const isWaiting = async (): Promise<boolean> => {
-      const waiting: unknown[] = await t.db.query(
-        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-      );
-      return waiting.length > 0;
-    };
-    expect(await becomesTrue(isWaiting, 10_000)).toBe(true);
+    await untilWaiting(t.db, 1);
     await publishing.commitTransaction();
     await publishing.release();
     expect((await answer).body).toMatchObject({ applied: true, toVersion: 2, people: 0, overtaken: true });
@@ -244,13 +238,7 @@ describe('a sequence that is edited while people are in it', () => {
       [id, t.clock.now()],
     );
     const answer = move({ mode: 'forward-only', dryRun: false });
-    const isWaiting = async (): Promise<boolean> => {
-      const waiting: unknown[] = await t.db.query(
-        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-      );
-      return waiting.length > 0;
-    };
-    expect(await becomesTrue(isWaiting, 10_000)).toBe(true);
+    await untilWaiting(t.db, 1);
     await worker.commitTransaction();
     await worker.release();
     // Behind the mark, which is the last step now; as the move first saw them, the mark was still to come.
@@ -336,13 +324,7 @@ describe('a sequence that is edited while people are in it', () => {
     await other.startTransaction();
     await other.query('select 1 from enrollment where subscriber_id = $1 for update', [ben]);
     const answer = move({ mode: 'catch-up', within: '7 days', dryRun: false });
-    const isWaiting = async (): Promise<boolean> => {
-      const waiting: unknown[] = await t.db.query(
-        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-      );
-      return waiting.length > 0;
-    };
-    expect(await becomesTrue(isWaiting, 10_000)).toBe(true);
+    await untilWaiting(t.db, 1);
     expect(await t.enroll(ada)).toBe('enrolled');
     await other.commitTransaction();
     await other.release();

@@ -4,10 +4,10 @@ import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { importOptions } from '../../../src/imports/imports.schemas.js';
 import { ImportsService } from '../../../src/imports/imports.service.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
+import { untilWaiting } from '../../support/database.js';
 
 const mail = (key: string, more = ''): string => `- { key: ${key}, email: emails/story${more} }`;
 
@@ -317,13 +317,7 @@ ${mail('thanks', ', delay: 1 hour')}`;
       `insert into entry_hit (message_id, kind) select message_id, 'clicked' from tracking_event order by message_id limit 500`,
     );
     const running = t.run();
-    const isWaiting = async (): Promise<boolean> => {
-      const waiting: unknown[] = await t.db.query(
-        `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-      );
-      return waiting.length > 0;
-    };
-    expect(await becomesTrue(isWaiting, 10_000)).toBe(true);
+    await untilWaiting(t.db, 1);
     await other.commitTransaction();
     await other.release();
     await running;

@@ -1,29 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type {
-  EmailNode,
-  SequenceDefinition,
-  SequenceNode,
-  Split,
-} from '../../../src/sequences/definition.js';
-import { prepareSequence } from '../../../src/sequences/prepared.js';
-import { advance, dueAt, type Facts, type Progress } from '../../../src/sequences/progress.js';
+import type { EmailNode, SequenceNode, Split } from '../../../src/sequences/definition.js';
+import { advance, dueAt, type Facts } from '../../../src/sequences/progress.js';
 import { parseDuration } from '../../../src/values/duration.js';
+import { email, facts, MONDAY, PRICE, sentKeys, sequence } from './made-up-sequence.js';
 
-const MONDAY = new Date('2026-03-02T09:00:00Z');
-const PRICE = { amountMinor: 4900, currency: 'EUR' };
-
-function email(key: string, next: string | null, change: Partial<EmailNode> = {}): EmailNode {
-  const rest = {
-    templateKey: `emails/${key}`,
-    templateId: '1',
-    delay: null,
-    at: null,
-    offer: null,
-    deadline: null,
-  };
-  return { kind: 'email', key, ...rest, ...change, next };
-}
 const branch = (
   key: string,
   clicked: string,
@@ -35,25 +16,8 @@ const branch = (
   within: parseDuration('3 days'),
   ...ways,
 });
-const sequence = (
-  nodes: SequenceNode[],
-  change: Partial<SequenceDefinition> = {},
-): ReturnType<typeof prepareSequence> =>
-  prepareSequence({ window: null, exitOn: [], first: nodes[0]?.key ?? null, nodes, ...change });
-const facts: Facts = {
-  now: MONDAY,
-  timeZone: 'UTC',
-  answer: () => false,
-  date: () => undefined,
-  arm: () => null,
-  promise: () => null,
-  owned: () => null,
-  wait: 'new',
-  had: null,
-};
 /** Whoever clicked, or waited for it to the end. */
 const decided = (clicked: boolean): Facts => ({ ...facts, answer: () => clicked, wait: 'over' });
-const sentKeys = ({ sent }: Progress): string[] => sent.map(({ node }) => node.key);
 const day = { delay: parseDuration('1 day') };
 
 describe('the next step', () => {

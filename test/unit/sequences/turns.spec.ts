@@ -3,35 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { planBatch } from '../../../src/sequences/advance-batch.js';
 import type { Leaf } from '../../../src/sequences/condition.js';
 import type { EmailNode, SequenceNode, Split } from '../../../src/sequences/definition.js';
-import { armKey, dateNeed, needKey, prepareSequence, promiseKey } from '../../../src/sequences/prepared.js';
+import { armKey, dateNeed, needKey, promiseKey } from '../../../src/sequences/prepared.js';
 import { advance, dueAt, type Facts, type Progress } from '../../../src/sequences/progress.js';
 import { parseDuration } from '../../../src/values/duration.js';
+import { email, facts, MONDAY, PRICE, sentKeys, sequence } from './made-up-sequence.js';
 
-const MONDAY = new Date('2026-03-02T09:00:00Z');
-const PRICE = { amountMinor: 4900, currency: 'EUR' };
-
-function email(key: string, next: string | null, change: Partial<EmailNode> = {}): EmailNode {
-  const rest = {
-    templateKey: `emails/${key}`,
-    templateId: '1',
-    delay: null,
-    at: null,
-    offer: null,
-    deadline: null,
-  };
-  return { kind: 'email', key, ...rest, ...change, next };
-}
-const sequence = (nodes: SequenceNode[]): ReturnType<typeof prepareSequence> =>
-  prepareSequence({ window: null, exitOn: [], first: nodes[0]?.key ?? null, nodes });
-const facts: Facts = {
-  ...{ now: MONDAY, timeZone: 'UTC', wait: 'new', had: null },
-  answer: () => false,
-  date: () => undefined,
-  arm: () => null,
-  promise: () => null,
-  owned: () => null,
-};
-const sentKeys = ({ sent }: Progress): string[] => sent.map(({ node }) => node.key);
 const day = { delay: parseDuration('1 day') };
 
 describe('what runs in one turn', () => {
