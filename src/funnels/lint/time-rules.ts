@@ -1,5 +1,6 @@
 import {
   isAsking,
+  isMail,
   waysOut,
   type SequenceDefinition,
   type SequenceNode,
@@ -66,28 +67,50 @@ function isLateFrom(
   zone: string,
 ): boolean {
   if (node.expires === undefined || arrival === undefined) return false;
-  const timing = timingOf(node, compiled);
-  return (
-    checkTiming(timing).length === 0 &&
-    nextDueAt(timing, arrival, zone) >= endOf(parseMoment(node.expires), zone)
-  );
+  const due = soonestDue(node, arrival, compiled, zone);
+  return due !== null && due >= endOf(parseMoment(node.expires), zone);
 }
 
-/** When somebody on that clock who joins now comes to each step on the shortest way; a goal may be reached at once. */
+/** When the step runs at the earliest for who comes at `arrival`, in whichever arm; null where no time is left. */
+function soonestDue(node: TimedNode, arrival: Date, compiled: SequenceDefinition, zone: string): Date | null {
+  const arms = isMail(node) && node.split !== undefined ? node.split.arms : [];
+  const variants = [node, ...arms.map(({ delay, at }) => ({ ...node, delay, at }))];
+  const dues = variants
+    .map((variant) => timingOf(variant, compiled))
+    .filter((timing) => checkTiming(timing).length === 0)
+    .map((timing) => nextDueAt(timing, arrival, zone).getTime());
+  return dues.length === 0 ? null : new Date(Math.min(...dues));
+}
+
+/**
+ * When somebody on that clock who joins now comes to each step on the shortest way; a goal may be reached at once. Who
+ * comes later leaves no earlier, so the first to be taken is final: Dijkstra's, each step once however many ways lead there.
+ */
 function earliestArrivals(compiled: SequenceDefinition, now: Date, zone: string): Map<string, Date> {
   const nodes = new Map(compiled.nodes.map((node) => [node.key, node]));
   const arrivals = new Map<string, Date>();
   const goals = compiled.nodes.filter(({ kind }) => kind === 'goal').map(({ key }) => key);
-  const open = [compiled.first, ...goals].map((key) => ({ key, at: now }));
-  for (let come = open.pop(); come !== undefined; come = open.pop()) {
-    const node = come.key === null ? undefined : nodes.get(come.key);
-    const known = node && arrivals.get(node.key);
-    if (!node || (known !== undefined && known <= come.at)) continue;
-    arrivals.set(node.key, come.at);
-    for (const { outcome, to } of waysOut(node))
-      open.push({ key: to, at: leavesAt(node, outcome, come.at, compiled, zone) });
+  const open = new Map([compiled.first, ...goals].flatMap((key) => (key === null ? [] : [[key, now]])));
+  for (let come = soonest(open); come !== null; come = soonest(open)) {
+    const { key, at } = come;
+    open.delete(key);
+    arrivals.set(key, at);
+    const node = nodes.get(key);
+    if (node === undefined) continue;
+    for (const { outcome, to } of waysOut(node)) {
+      if (to === null || arrivals.has(to)) continue;
+      const comes = leavesAt(node, outcome, at, compiled, zone);
+      const known = open.get(to);
+      if (known === undefined || comes < known) open.set(to, comes);
+    }
   }
   return arrivals;
+}
+
+function soonest(open: ReadonlyMap<string, Date>): { key: string; at: Date } | null {
+  let first: { key: string; at: Date } | null = null;
+  for (const [key, at] of open) if (first === null || at < first.at) first = { key, at };
+  return first;
 }
 
 function leavesAt(
@@ -101,8 +124,12 @@ function leavesAt(
     const waits = (node.kind === 'branch' || node.kind === 'choice') && outcome === 'else';
     return waits && node.within !== null ? addDuration(at, node.within, zone) : at;
   }
-  const timing = timingOf(node, compiled);
-  // What has expired is passed over, and what leaves no time is an error of its own.
-  if (checkTiming(timing).length > 0 || isLateFrom(node, at, compiled, zone)) return at;
-  return nextDueAt(timing, at, zone);
+  const dueAt = soonestDue(node, at, compiled, zone);
+  // What leaves no time is an error of its own.
+  if (dueAt === null) return at;
+  if (node.expires === undefined) return dueAt;
+  // As the run: who is not served in time is led past the step when it expires, or at once where it has.
+  const expiresAt = endOf(parseMoment(node.expires), zone);
+  if (expiresAt >= dueAt) return dueAt;
+  return expiresAt > at ? expiresAt : at;
 }
