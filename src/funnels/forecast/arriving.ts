@@ -58,6 +58,7 @@ function pathsOn(
       timeZone: null,
       had: null,
       done: null,
+      owns: null,
     },
   });
 }

@@ -12,7 +12,20 @@ export interface StandRow {
   /** Steps that were had in an earlier version, and what came of those that were asked for, as JSON. */
   had: string | null;
   done: string | null;
+  /** As JSON, of the products asked for those that are owned, each with the day on which that ends; null: none. */
+  owns: string | null;
   count: number;
+}
+
+/** What is asked of those who stand in versions, beside where they stand. */
+export interface StandQuestion {
+  /** Of which versions what came of which earlier steps is asked for. */
+  steps: { versionIds: readonly string[]; steps: readonly string[] };
+  /** Which products it matters to own in which version. */
+  products: { versionIds: readonly string[]; products: readonly string[] };
+  now: Date;
+  /** What is owned until then is owned for good. */
+  until: Date;
 }
 
 export interface VersionRow {
@@ -69,14 +82,32 @@ export class ForecastQueries {
   constructor(private readonly dataSource: DataSource) {}
 
   /**
-   * Everybody in a sequence who may be written to, to the hour, whoever pauses from the end of their pause on. `asked`: of
-   * which versions what came of which earlier steps is asked for, for each person one look by `enrollment_step`'s primary
-   * key and one by `message_dedupe_key`. Served by `enrollment_due`.
+   * Everybody in a sequence who may be written to, to the hour, whoever pauses from the end of their pause on. Earlier steps
+   * cost for each person of a version that asks for them one look by `enrollment_step`'s primary key and one by
+   * `message_dedupe_key`; who owns what is read as `ownsSql` has it, by product (`subscriber_tag_tag`, `membership_product`).
+   * Served by `enrollment_due`.
    */
-  async stands(asked: { versionIds: readonly string[]; steps: readonly string[] }): Promise<StandRow[]> {
+  async stands({ steps, products, now, until }: StandQuestion): Promise<StandRow[]> {
     return this.dataSource.query(
-      `select e.version_id as "versionId", e.step_key as "stepKey", s.time_zone as "timeZone", count(*)::int as count,
-         min(t.due_at) as "nextAt", min(e.wait_until) as "waitUntil", e.had::text as had, w.done
+      `with asked as (
+         select a.version_id, p.id as product_id, p.key as product
+         from unnest($3::bigint[], $4::text[]) as a (version_id, product) join product p on p.key = a.product),
+       sold as (select distinct product_id, product from asked),
+       owned as (
+         select m.subscriber_id, s.product, case when m.ends_at < $6 then date_trunc('day', m.ends_at, 'UTC') end as ends_at
+         from sold s join membership m on m.product_id = s.product_id
+         where m.state = 'active' and (m.ends_at is null or m.ends_at > $5)
+         union all
+         select b.subscriber_id, s.product, null from sold s join tag t on t.name = 'bought:' || s.product
+           join subscriber_tag b on b.tag_id = t.id
+         where not exists (select 1 from membership m where m.subscriber_id = b.subscriber_id and m.product_id = s.product_id)),
+       owner as materialized (
+         select e.id, jsonb_object_agg(o.product, o.ends_at)::text as owns
+         from owned o join asked a on a.product = o.product
+           join enrollment e on e.subscriber_id = o.subscriber_id and e.version_id = a.version_id and e.status = 'active'
+         group by e.id)
+       select e.version_id as "versionId", e.step_key as "stepKey", s.time_zone as "timeZone", count(*)::int as count,
+         min(t.due_at) as "nextAt", min(e.wait_until) as "waitUntil", e.had::text as had, w.done, owner.owns
        from enrollment e join subscriber s on s.id = e.subscriber_id
          cross join lateral (select greatest(e.next_at, s.paused_until) as due_at) t
          left join lateral (
@@ -87,9 +118,11 @@ export class ForecastQueries {
              select a.step, 'ran' from unnest($2::text[]) as a (step) where e.version_id = any ($1::bigint[]) and exists (
                select 1 from message m where m.dedupe_key = 'seq:' || e.id || ':' || a.step and m.state <> 'cancelled')) o
            offset 0) w on true
+         left join owner on owner.id = e.id
        where e.status = 'active' and s.status = 'active' and e.step_key is not null
-       group by e.version_id, e.step_key, s.time_zone, date_trunc('hour', t.due_at), date_trunc('hour', e.wait_until), e.had, w.done`,
-      [asked.versionIds, asked.steps],
+       group by e.version_id, e.step_key, s.time_zone, date_trunc('hour', t.due_at), date_trunc('hour', e.wait_until), e.had, w.done,
+         owner.owns`,
+      [steps.versionIds, steps.steps, products.versionIds, products.products, now, until],
     );
   }
 

@@ -29,6 +29,7 @@ import {
   type VersionRow,
 } from './forecast.queries.js';
 import { hasWeekdays, totalOf } from './newcomers.js';
+import { productsAsked } from './ownership.js';
 import { mergedStands, type Stand } from './groups.js';
 import { outlook, withWaiting, type Forecast } from './outlook.js';
 import { pathsFrom } from './paths.js';
@@ -67,6 +68,10 @@ export const LEAVES_OUT: readonly { what: string; why: string }[] = [
     why: 'a forecast follows people from mail to mail',
   },
   {
+    what: 'what people own who have not signed up yet',
+    why: 'nobody knows who they are; those who are in a sequence are not offered again what they own',
+  },
+  {
     what: 'refunds, fees, commissions and renewals',
     why: 'the income is what people pay by the mails and on the pages that follow the order',
   },
@@ -78,7 +83,7 @@ export const LEAVES_OUT: readonly { what: string; why: string }[] = [
  * says what is not in it. Everybody walks on
  * from where they are by the code of the real run, on every way that is not too rare; where ways part, as many take each
  * as were measured here in the last year (`outlook` says how the band comes about), and what is asked of earlier steps is
- * answered by the way that led there. Leaving a sequence by a tag or an
+ * answered by the way that led there; offers pass over who owns what they sell. Leaving a sequence by a tag or an
  * event counts as leaving after the last mail; a person is taken to buy a day after the mail of an offer, and to answer at
  * once what is offered after the order. A split into
  * paths parts people as it draws them now; in a split test of mails all get the control. Steps that wait for a date in a
@@ -97,15 +102,18 @@ export class ForecastService {
     const today = Math.floor(now.getTime() / DAY_MS);
     const versions = await this.queries.versions();
     const sequences = new Map(versions.map((version) => [versionName(version.id), version.sequence]));
-    const stands = (await this.queries.stands(askedIn(versions))).map(({ versionId, ...stand }): Stand => ({
+    const offers = await this.queries.offers();
+    const until = new Date((today + days) * DAY_MS);
+    const asked = { steps: askedIn(versions), products: productsAsked(versions, offers), now, until };
+    const stands = (await this.queries.stands(asked)).map(({ versionId, ...stand }): Stand => ({
       ...stand,
       version: versionName(versionId),
       sequence: sequences.get(versionName(versionId)) ?? '',
     }));
     const { measured, basis } = await this.measure(now);
     const question = {
-      funnels: funnelsOf(versions, await this.queries.offers()),
-      ...{ sequences, measured, from: now, until: new Date((today + days) * DAY_MS) },
+      funnels: funnelsOf(versions, offers),
+      ...{ sequences, measured, from: now, until },
     };
     const entrances = entrancesOf(
       await this.queries.signUps(new Date((today - SIGN_UP_DAYS) * DAY_MS)),
@@ -226,7 +234,11 @@ function funnelsOf(versions: readonly VersionRow[], offers: readonly OfferRow[])
 
 function runningOf({ sequence, definition }: VersionRow): RunningVersion {
   return {
-    sequence: prepareSequence(withoutQuestions(definition)),
+    // Which mails ask to renew is told by the dates that they wait for, which are taken out.
+    sequence: {
+      ...prepareSequence(withoutQuestions(definition)),
+      renewals: prepareSequence(definition).renewals,
+    },
     funnelKey: sequence,
     sender: { name: '', email: '', postalAddress: '' },
     offers: new Map(),

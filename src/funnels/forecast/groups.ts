@@ -6,7 +6,7 @@ export interface Stand extends Standing {
 }
 
 /**
- * At most about `most` groups, at least one for each step of each version and what was done before it, up to twice as
+ * At most about `most` groups, at least one for each step of each version and what was done before it and is owned, up to twice as
  * many: the smallest join the one of their like whose time is nearest. What that costs is hours, and the clock of a few.
  */
 export function mergedStands(stands: readonly Stand[], most: number): Stand[] {
@@ -16,7 +16,9 @@ export function mergedStands(stands: readonly Stand[], most: number): Stand[] {
     const ofStep = kept.filter(
       ({ version, stepKey }) => version === stand.version && stepKey === stand.stepKey,
     );
-    const alike = ofStep.filter(({ had, done }) => had === stand.had && done === stand.done);
+    const alike = ofStep.filter(
+      ({ had, done, owns }) => had === stand.had && done === stand.done && owns === stand.owns,
+    );
     const near = (alike.length === 0 && kept.length >= 2 * most ? ofStep : alike).toSorted(
       (a, b) => distance(a, stand) - distance(b, stand),
     )[0];

@@ -1,3 +1,4 @@
+import { boughtTag } from '../../sequences/condition.js';
 import { durationMs } from '../../values/duration.js';
 import type { Money } from '../../values/money.js';
 import { advanceVirtual } from '../simulation/virtual-advance.js';
@@ -38,6 +39,8 @@ export interface Standing {
   had: string | null;
   /** As JSON, what came of the earlier steps that are asked for ahead; null: nothing is asked for. */
   done: string | null;
+  /** As JSON, the products that they own, of those it matters for, with when that ends; null: none. */
+  owns: string | null;
 }
 
 /** An option that was taken at a parting. */
@@ -213,6 +216,7 @@ function recordOf({
   timeZone,
   had,
   done,
+  owns,
 }: Standing): VirtualRun['record'] {
   const record = emptyRecord({ personId: '', timeZone, status: 'active' });
   record.enrollments.push({
@@ -230,6 +234,12 @@ function recordOf({
   });
   if (done !== null)
     record.outcomes.set('1', new Map(Object.entries(JSON.parse(done) as Record<string, string>)));
+  for (const [product, endsAt] of Object.entries(JSON.parse(owns ?? '{}') as Record<string, string | null>)) {
+    record.tags.add(boughtTag(product));
+    if (endsAt === null) continue;
+    const now = { state: 'active' as const, startsAt: nextAt, endsAt: new Date(endsAt) };
+    record.memberships.set(product, { now, changes: [] });
+  }
   return record;
 }
 

@@ -51,7 +51,7 @@ function forecast(stands: readonly Partial<Stand>[]): { mails: number[]; choices
   };
   const all = stands.map((one): Stand => ({
     ...{ version: 'course', sequence: 'course', stepKey: 'a', nextAt: NOW, waitUntil: null },
-    ...{ timeZone: null, had: null, done: null, count: 1000, ...one },
+    ...{ timeZone: null, had: null, done: null, owns: null, count: 1000, ...one },
   }));
   const groups = mergedStands(all, 150).map((one) => ({ count: one.count, paths: pathsFrom(question, one) }));
   const { mails } = outlook(groups, { measured, days: DAYS, dayOf, level: 0.8, seed: 1 });
@@ -107,7 +107,7 @@ it('a forecast knows of those who stand behind it what they did on the way, and 
 it('people who did other things on their way are no group of one kind, however many there are', () => {
   const stand = (done: string | null, count: number): Stand => ({
     ...{ version: 'v', sequence: 's', stepKey: 'b', nextAt: NOW, waitUntil: null, timeZone: null, had: null },
-    ...{ done, count },
+    ...{ done, owns: null, count },
   });
   const merged = mergedStands([stand('x', 5), stand('x', 3), stand('y', 1), stand(null, 1)], 1);
   // Once there are twice as many groups as may be, the rest joins any of its step.

@@ -63,7 +63,7 @@ const question = (measured: Measured, text?: string): PathQuestion => ({
 });
 const stand = (stepKey: string, nextAt: string, more: Partial<Stand> = {}): Stand => ({
   ...{ version: 'niche-ebook', sequence: 'niche-ebook', stepKey, nextAt: new Date(nextAt), waitUntil: null },
-  ...{ timeZone: 'Europe/Berlin', count: 1, had: null, done: null, ...more },
+  ...{ timeZone: 'Europe/Berlin', count: 1, had: null, done: null, owns: null, ...more },
 });
 const measuredAs = (shares: Record<string, Record<string, number>>): Measured =>
   new Map(Object.entries(shares).map(([name, options]) => [name, new Map(Object.entries(options))]));

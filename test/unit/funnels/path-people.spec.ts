@@ -146,7 +146,7 @@ describe('a forecast of a split', () => {
         sequence: 'course',
         stepKey: 'fork',
         nextAt: from,
-        ...{ waitUntil: null, timeZone: null, had: null, done: null },
+        ...{ waitUntil: null, timeZone: null, had: null, done: null, owns: null },
       },
     );
     const all = [...drawn.values()].reduce((sum, one) => sum + one, 0);
