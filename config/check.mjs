@@ -1,16 +1,18 @@
 /**
  * Types, lint, format and architecture at the same time; one after the other they take nearly twice as long on two cores.
- * Each says what it found when it is through; the exit code is 1 when any of them found something.
+ * Each says what it found when it is through; the exit code is 1 when any of them found something. Types and format keep
+ * in `node_modules/.cache` what they saw, and look only at what has changed since.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..');
+const CACHE = 'node_modules/.cache/check';
 const CHECKS = {
-  types: 'tsc --noEmit',
+  types: `tsc --noEmit --incremental --tsBuildInfoFile ${CACHE}/types.tsbuildinfo`,
   lint: 'oxlint --quiet --config config/oxlint.json --type-aware src test config',
-  format: 'prettier --check --log-level warn .',
+  format: `prettier --check --log-level warn --cache --cache-strategy content --cache-location ${CACHE}/format .`,
   architecture: 'depcruise --config config/dependency-cruiser.cjs src',
 };
 
