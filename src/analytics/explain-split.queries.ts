@@ -25,18 +25,22 @@ export async function splitsAt(
   const rows: (Omit<SplitFacts, 'own'> & {
     arm: string | null;
     carried: boolean;
+    isInstead: boolean;
     at: Date;
     shares: number[];
   })[] = await db.query(
-    `select x.test, x.terms, x.verdict, x.decided_at as "decidedAt", own.arm, own.carried, own.at, own.shares,
+    `select x.test, x.terms, x.verdict, x.decided_at as "decidedAt", own.arm, own.carried, own.instead as "isInstead", own.at, own.shares,
        case when n.node ->> 'key' <> $2 then
          (select p.key from jsonb_each(x.terms -> 'paths') p where p.value ? $2 limit 1) end as "pathOfStep"
      from enrollment e join sequence_version v on v.id = ${versionAt('$4')}
      cross join lateral jsonb_array_elements(v.definition -> 'nodes') with ordinality as n (node, place)
      join experiment x on x.key = n.node -> 'split' ->> 'experiment'
      left join lateral (
-       select a.arm, a.carried or a.experiment_id <> x.id as carried, a.assigned_at as at, p.shares
+       select coalesce(i.arm, a.arm) as arm, a.carried or a.experiment_id <> x.id as carried, i.arm is not null as instead,
+         coalesce(i.at, a.assigned_at) as at, p.shares
        from experiment_assignment a join experiment y on y.id = a.experiment_id
+         left join experiment_replacement i on i.enrollment_id = $1 and i.experiment_id = a.experiment_id
+           and ($4::timestamptz is null or i.at <= $4)
          left join experiment_period p on p.experiment_id = a.experiment_id and p.period = a.period
        where a.subscriber_id = $3 and y.test = x.test and ($4::timestamptz is null or a.assigned_at <= $4)
          and (a.experiment_id = x.id or a.arm = '${HOLDOUT}' or x.terms -> 'arms' @> jsonb_build_array(jsonb_build_object('key', a.arm)))
@@ -46,9 +50,9 @@ export async function splitsAt(
      order by n.place`,
     [enrollmentId, stepKey, subscriberId, at],
   );
-  return rows.map(({ arm, carried, at: drawnAt, shares, ...test }) => ({
+  return rows.map(({ arm, carried, isInstead, at: drawnAt, shares, ...test }) => ({
     ...test,
-    own: arm === null ? null : { arm, carried, at: drawnAt, shares },
+    own: arm === null ? null : { arm, carried, isInstead, at: drawnAt, shares },
   }));
 }
 

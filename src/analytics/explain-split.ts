@@ -10,7 +10,14 @@ export interface SplitFacts extends Pick<Experiment, 'terms' | 'verdict' | 'deci
   /** The arm on whose path the step lies; null where the test is its own. */
   pathOfStep: string | null;
   /** Null: they came when the test was over, and were not drawn. */
-  own: { arm: string; carried: boolean; at: Date; shares: number[] } | null;
+  own: {
+    arm: string;
+    carried: boolean;
+    /** In place of their own, which had been stopped for harm when they came once more. */
+    isInstead: boolean;
+    at: Date;
+    shares: number[];
+  } | null;
 }
 
 /** Which arm the step is of, and why the person has it. */
@@ -21,9 +28,13 @@ export function splitRule({ test, terms, verdict, decidedAt, own }: SplitFacts):
     const text = `The step is that of arm ${quoted(verdict.arm)} of ${name}, which was over: ${verdictText(verdict, terms)}`;
     return rule('SPLIT_TEST_OVER', 'info', text, decidedAt);
   }
-  const { arm, carried, at, shares } = own;
+  const { arm, carried, isInstead, at, shares } = own;
   const has =
     arm === HOLDOUT ? `The person is held out of ${name}` : `The person has arm ${quoted(arm)} of ${name}`;
+  if (isInstead) {
+    const text = `${has} this time: the one they had before was stopped because it made people leave or complain.`;
+    return rule('SPLIT_TEST_ARM_INSTEAD', 'info', text, at);
+  }
   if (carried)
     return rule('SPLIT_TEST_ARM_KEPT', 'info', `${has}, which they had before the test was changed.`, at);
   if (arm === HOLDOUT) {

@@ -106,4 +106,34 @@ export async function storeAssignments(
       now,
     ],
   );
+  await storeReplacements(
+    manager,
+    people.filter(({ carried }) => carried),
+    now,
+  );
+}
+
+/** What people get in a later enrollment in place of their own arm, which was stopped for harm after they had got it. */
+async function storeReplacements(
+  manager: EntityManager,
+  people: readonly NewAssignment[],
+  now: Date,
+): Promise<void> {
+  if (people.length === 0) return;
+  await manager.query(
+    `insert into experiment_replacement (enrollment_id, experiment_id, arm, at)
+     select distinct on (u.enrollment, u.test) u.enrollment, u.test, u.arm, $5
+     from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[]) as u (test, person, arm, enrollment)
+     join experiment_assignment a on a.experiment_id = u.test and a.subscriber_id = u.person
+     where a.enrollment_id <> u.enrollment and a.arm <> u.arm
+     order by u.enrollment, u.test
+     on conflict (enrollment_id, experiment_id) do update set arm = excluded.arm`,
+    [
+      people.map(({ experimentId }) => experimentId),
+      people.map(({ subscriberId }) => subscriberId),
+      people.map(({ arm }) => arm),
+      people.map(({ enrollmentId }) => enrollmentId),
+      now,
+    ],
+  );
 }

@@ -82,7 +82,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   'condition.split':
     'A step before, or of the sequence that is named, with a split test, of paths or of its mail; arm says which of its arms.',
   arm: 'The person is on this arm of the test; holdout: on none, as they are held out.',
-  was: 'What came of the step: ran, skipped, then, else.',
+  was: 'What came of the step: ran, skipped, then, else. A step whose mail was stopped before it left was skipped.',
   field: 'Field of the subscriber, compared by is, isNot, over, under or exists.',
   is: 'The field equals this.',
   isNot: 'The field is empty or equals something else.',

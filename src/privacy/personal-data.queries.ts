@@ -53,7 +53,9 @@ const PARTS = {
     from affiliate a where a.email_key = (select email_key from subscriber where id = $1)`,
   splitTests: `select x.funnel_key as funnel, x.step_key as step, a.arm, a.assigned_at as "assignedAt"
     from experiment_assignment a join experiment x on x.id = a.experiment_id where a.subscriber_id = $1
-    order by a.experiment_id`,
+    union all select x.funnel_key, x.step_key, i.arm, i.at from enrollment e join experiment_replacement i on i.enrollment_id = e.id
+      join experiment x on x.id = i.experiment_id where e.subscriber_id = $1
+    order by 4`,
   mails: `select m.kind, m.class, m.funnel_key as funnel, m.step_key as step, t.key as template, m.state,
       m.state_reason as "stateReason", m.address as "to", m.due_at as "dueAt", m.accepted_at as "acceptedAt",
       m.created_at as "plannedAt"

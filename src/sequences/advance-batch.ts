@@ -5,43 +5,18 @@ import { discountOf, type Money } from '../values/money.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { emptyPlan, type BatchPlan, type NextState } from './batch-plan.js';
 import type { OfferSnapshot } from './definition.js';
+import { needsAt, readHad, type DueGroup } from './due-group.js';
 import {
   armKey,
   dateNeed,
   needKey,
+  needsFrom,
   ownedKey,
   promiseKey,
   type Need,
   type PreparedSequence,
 } from './prepared.js';
 import { advance, type Facts, type Progress, type Promised, type Sent } from './progress.js';
-
-/** People by column, one entry for each in every column: a batch of objects keeps the memory of a worker busy. */
-export interface DuePeople {
-  /** Of their enrollments. */
-  ids: readonly string[];
-  subscriberIds: readonly string[];
-  emails: readonly string[];
-  emailKeys: readonly string[];
-}
-
-/** People who are due at one step and of whom the same is known, short of what has to be asked about each. */
-export interface DueGroup {
-  versionId: string;
-  stepKey: string;
-  /** As `lateSince` says. */
-  lateSinceMs: number | null;
-  /** A step that waits for something to happen has not begun to, still does, or its time is over. */
-  wait: Facts['wait'];
-  /** JSON as the database wrote it. */
-  data: string;
-  /** JSON of the steps that do not come again; null for nearly everybody. */
-  had: string | null;
-  /** Of the subscriber; `paused` while an active one wants a pause. */
-  status: string;
-  timeZone: string | null;
-  people: DuePeople;
-}
 
 /** An offer as it is sold now. */
 export interface OfferNow extends OfferSnapshot {
@@ -120,56 +95,6 @@ export function planBatch(
   return batch.plan;
 }
 
-/** What has to be looked up before the batch can be planned. */
-export function needsOf(
-  due: readonly DueGroup[],
-  versions: ReadonlyMap<string, RunningVersion>,
-): { row: { id: string; subscriberId: string }; need: Need }[] {
-  return due.flatMap((group) => {
-    const needs = needsAt(group, versions);
-    if (needs.length === 0) return [];
-    const { ids, subscriberIds } = group.people;
-    return ids.flatMap((id, index) => {
-      const row = { id, subscriberId: subscriberIds[index] ?? '' };
-      return needs.map((need) => ({ row, need }));
-    });
-  });
-}
-
-function needsAt(
-  { status, versionId, stepKey }: DueGroup,
-  versions: ReadonlyMap<string, RunningVersion>,
-): readonly Need[] {
-  return (status === 'active' ? versions.get(versionId)?.sequence.needs.get(stepKey) : undefined) ?? [];
-}
-
-/** The group without the people whose ids are `busy`. */
-export function withoutSubscribers(due: readonly DueGroup[], busy: ReadonlySet<string>): DueGroup[] {
-  return due.map((group) => {
-    const { ids, subscriberIds, emails, emailKeys } = group.people;
-    const isFree = (_: string, index: number): boolean => !busy.has(subscriberIds[index] ?? '');
-    const people = {
-      ids: ids.filter(isFree),
-      subscriberIds: subscriberIds.filter(isFree),
-      emails: emails.filter(isFree),
-      emailKeys: emailKeys.filter(isFree),
-    };
-    return { ...group, people };
-  });
-}
-
-const HOUR_MS = 3_600_000;
-
-/**
- * Null unless the step is over an hour late, as after an outage: then its mail is as late as the step, to the hour, so
- * that the rule for overdue mail sees it. A step that was put off to an opening is as late as that, which is also the
- * rule for a mail that is put back. The claim says the same in SQL.
- */
-export function lateSince(nextAtMs: number, now: Date): number | null {
-  if (now.getTime() - nextAtMs <= HOUR_MS) return null;
-  return Math.ceil(nextAtMs / HOUR_MS) * HOUR_MS;
-}
-
 function startOfKey({ status, versionId, stepKey, timeZone, wait, lateSinceMs, had }: DueGroup): string {
   if (status !== 'active') return status;
   return `${versionId} ${stepKey} ${timeZone ?? ''} ${wait} ${lateSinceMs ?? ''} ${had ?? ''}`;
@@ -210,7 +135,7 @@ function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batc
       arm: (experiment) => armFrom(own, experiment),
       promise: (offer) => (own?.get(promiseKey(offer)) as Promised | undefined) ?? null,
       owned: (offer) => (own?.get(ownedKey(offer)) as string | undefined) ?? null,
-      had: had === null ? null : (JSON.parse(had) as Record<string, string>),
+      had: readHad(had),
     });
     peers.state = plan.states.push(stateAfter(progress)) - 1;
     return Object.assign(peers, { version, progress });

@@ -1,4 +1,4 @@
-import type { DueGroup, DuePeople } from './advance-batch.js';
+import type { DueGroup, DuePeople } from './due-group.js';
 
 const BROKEN = 'an address holds a space, a tab or a line break';
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { arrayLiteral } from '../infra/database/array-literal.js';
-import type { DueGroup } from './advance-batch.js';
+import type { DueGroup } from './due-group.js';
 import type { BatchPlan, Decision, Grant } from './batch-plan.js';
 import { readDue } from './due-lines.js';
 

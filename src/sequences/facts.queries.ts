@@ -93,29 +93,34 @@ const SENT_BY = `case u.one
   when 'self' then exists (select 1 from subscriber s join affiliate a on a.email_key = s.email_key where s.id = u.subscriber_id)
   else exists (select 1 from referral r join affiliate a on a.id = r.affiliate_id
     where r.subscriber_id = u.subscriber_id and a.code = u.one) end`;
+/** A mail that never left, such as a pitch for what its reader has bought meanwhile: the step came to nothing for them. */
+const NEVER_LEFT = `m.state in ('cancelled', 'expired', 'suppressed')`;
 const PASSED_OVER = `(o.outcome like 'expired %' or o.outcome like 'no date %' or o.outcome like 'already owns %' or o.outcome = '${HOLDOUT}')`;
 const WAS = `case u.two
-  when 'ran' then exists (select 1 from message m where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and m.state <> 'cancelled')
+  when 'ran' then exists (select 1 from message m where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and not ${NEVER_LEFT})
     or exists (select 1 from enrollment_step o where o.enrollment_id = u.enrollment_id and o.step_key = u.one
       and not ${PASSED_OVER})
-  when 'skipped' then exists (select 1 from enrollment_step o where o.enrollment_id = u.enrollment_id and o.step_key = u.one
+  when 'skipped' then exists (select 1 from message m where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and ${NEVER_LEFT})
+    or exists (select 1 from enrollment_step o where o.enrollment_id = u.enrollment_id and o.step_key = u.one
       and ${PASSED_OVER})
   else exists (select 1 from enrollment_step o where o.enrollment_id = u.enrollment_id and o.step_key = u.one
       and o.outcome = u.two) end`;
 /**
  * A path is written down with its enrollment, and so is who is held out. Of a mail, the arm is that of the assignment: of
- * this enrollment, else of the last form of the test, else the one that everybody gets since it was decided.
+ * this enrollment or what it was replaced by there, else of the last form of the test, else the one that everybody gets
+ * since it was decided.
  */
 function onArm(enrollmentId: string): string {
   return `(exists (select 1 from enrollment_step o where o.enrollment_id = ${enrollmentId} and o.step_key = u.one
     and o.outcome = case when u.two = '${HOLDOUT}' then u.two else '${armOutcome('')}' || u.two end)
   or exists (select 1 from message m where m.dedupe_key = 'seq:' || ${enrollmentId} || ':' || u.one and m.state <> 'cancelled')
     and u.two = (
-      select coalesce(a.arm, x.verdict ->> 'arm') from enrollment n join sequence q on q.id = n.sequence_id
+      select coalesce(i.arm, a.arm, x.verdict ->> 'arm') from enrollment n join sequence q on q.id = n.sequence_id
         join experiment x on x.test = q.key || '/' || u.one
         left join experiment_assignment a on a.experiment_id = x.id and a.subscriber_id = u.subscriber_id
+        left join experiment_replacement i on i.experiment_id = x.id and i.enrollment_id = n.id
       where n.id = ${enrollmentId} and (a.arm is not null or x.verdict is not null)
-      order by a.enrollment_id is not distinct from n.id desc, x.id desc limit 1))`;
+      order by i.arm is not null or a.enrollment_id is not distinct from n.id desc, x.id desc limit 1))`;
 }
 
 /** When they last came to the test in the sequence that is named third. By the key of `enrollment`. */

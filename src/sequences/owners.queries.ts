@@ -2,8 +2,10 @@ import type { EntityManager } from 'typeorm';
 
 /**
  * Whether somebody owns a product: they have bought it, in whatever funnel, and the money did not go back. What makes its
- * buyers members they own while they are: after its end it may be offered again. The parts are SQL. Served by the keys of
- * `membership`, `tag` and `subscriber_tag`; behind a scalar subquery, as PostgreSQL would else hash everybody's tags.
+ * buyers members they own while they are: after its end it may be offered again, unless they have also bought it once when
+ * it made nobody a member, which is for good. The parts are SQL. Served by the keys of `membership`, `tag` and
+ * `subscriber_tag`, and by `orders_subscriber` for who was a member; behind scalar subqueries, as PostgreSQL would else hash
+ * everybody's tags.
  */
 export function ownsSql({
   subscriberId,
@@ -12,7 +14,10 @@ export function ownsSql({
   now,
 }: Record<'subscriberId' | 'productId' | 'product' | 'now', string>): string {
   return `coalesce(
-    (select m.state = 'active' and (m.ends_at is null or m.ends_at > ${now}::timestamptz) from membership m
+    (select m.state = 'active' and (m.ends_at is null or m.ends_at > ${now}::timestamptz)
+       or (select exists (select 1 from orders k join order_line kl on kl.order_id = k.id
+         where k.subscriber_id = ${subscriberId} and k.status = 'paid' and kl.product_id = ${productId}
+           and kl.membership is null and kl.taken_back_at is null)) from membership m
      where m.subscriber_id = ${subscriberId} and m.product_id = ${productId}),
     (select exists (select 1 from subscriber_tag b join tag bt on bt.id = b.tag_id
      where b.subscriber_id = ${subscriberId} and bt.name = 'bought:' || ${product})))`;

@@ -12,6 +12,7 @@ import {
   type SplitTest,
   type TimedNode,
 } from './definition.js';
+import { behindHad, type Had } from './had-steps.js';
 import { parseMoment, type Moment } from './moment.js';
 import type { StepTiming } from './schedule.js';
 
@@ -59,7 +60,7 @@ export function prepareSequence(definition: SequenceDefinition): PreparedSequenc
   const needs = new Map<string, readonly Need[]>();
   const foreseen = new Map<string, ReadonlySet<string>>();
   for (const { key } of definition.nodes) {
-    const at = needsAt(key, nodes);
+    const at = needsAt(key, nodes, null);
     needs.set(key, at.needs);
     foreseen.set(key, at.foreseen);
   }
@@ -204,16 +205,28 @@ function isInstant(node: SequenceNode): boolean {
   return node.delay === null && node.at === null && node.onDays === undefined && node.until === undefined;
 }
 
-/** What those who are due at `start` may be asked in this turn, up to the first steps that have a time of their own. */
-function needsAt(
-  start: string,
-  nodes: ReadonlyMap<string, SequenceNode>,
-): { needs: readonly Need[]; foreseen: ReadonlySet<string> } {
+/** What those need who are due at a step, and the steps that it is known for. */
+interface TurnNeeds {
+  needs: readonly Need[];
+  foreseen: ReadonlySet<string>;
+}
+
+/**
+ * What those who are due at `start` may be asked in this turn, up to the first steps that have a time of their own. Steps that
+ * they have had are no such: whoever is behind them comes to the next one at once.
+ */
+export function needsFrom(sequence: PreparedSequence, start: string, had: Had | null): TurnNeeds {
+  if (had !== null) return needsAt(start, sequence.nodes, had);
+  return { needs: sequence.needs.get(start) ?? [], foreseen: sequence.foreseen.get(start) ?? new Set() };
+}
+
+function needsAt(start: string, nodes: ReadonlyMap<string, SequenceNode>, had: Had | null): TurnNeeds {
   const needs = new Map<string, Need>();
   const foreseen = new Set<string>();
   const seen = new Set<string>();
   // A mail that is planned in this very turn has been neither opened nor clicked: nothing to look up.
-  const visit = (key: string | null, justSent: ReadonlySet<string>): void => {
+  const visit = (from: string | null, justSent: ReadonlySet<string>): void => {
+    const key = behindHad(nodes, from, had);
     const node = key === null || seen.has(key) ? undefined : nodes.get(key);
     if (!node) return;
     seen.add(node.key);

@@ -20,7 +20,8 @@ import {
 import { endOf, fieldMoment } from './moment.js';
 import { offerExpiry } from './offer-expiry.js';
 import { ownedOf } from './owned-offer.js';
-import { asksAnything, asksFirst, type PreparedSequence } from './prepared.js';
+import { behindHad, type Had } from './had-steps.js';
+import { asksAnything, asksFirst, needsFrom, type PreparedSequence } from './prepared.js';
 import { dueFrom, nextDueAt, openHours, reopensAt } from './schedule.js';
 
 export interface Sent {
@@ -90,7 +91,7 @@ export interface Facts {
   /** How a step that waits for something stands: it has not begun to wait, it waits, or its time is over. */
   wait: 'new' | 'pending' | 'over';
   /** Steps that were behind the person in an earlier version, with their outcomes: they do not come again. */
-  had: Readonly<Record<string, string>> | null;
+  had: Had | null;
 }
 
 interface Turn extends Done {
@@ -108,10 +109,10 @@ type Next = { to: string | null } | { stop: Progress };
 /** Runs the step that is due, and those after it that are due at the same moment. */
 export function advance(sequence: PreparedSequence, stepKey: string, facts: Facts): Progress {
   const hours = openHours(sequence.timings.get(stepKey) ?? {}, facts.timeZone);
-  const foreseen = sequence.foreseen.get(stepKey) ?? new Set<string>();
+  const { foreseen } = needsFrom(sequence, stepKey, facts.had);
   const done: Done = { sent: [], effects: [], passed: [] };
   const turn: Turn = { sequence, facts, foreseen, hours, ...done };
-  let key: string | null = behindHad(turn, stepKey);
+  let key: string | null = behindHad(sequence.nodes, stepKey, facts.had);
   if (key !== stepKey) {
     const stop = arrive(turn, key);
     if (stop !== null) return stop;
@@ -124,7 +125,7 @@ export function advance(sequence: PreparedSequence, stepKey: string, facts: Fact
     const wait = isDue ? facts.wait : 'new';
     const next: Next = isAsking(node) ? ask(turn, node, wait) : run(turn, node, { wait, isDue });
     if ('stop' in next) return next.stop;
-    key = behindHad(turn, next.to);
+    key = behindHad(sequence.nodes, next.to, facts.had);
     const stop = arrive(turn, key);
     if (stop !== null) return stop;
   }
@@ -153,22 +154,6 @@ function orExpiry(due: Date, { expiresAt, now }: { expiresAt: Date | null; now: 
   return expiresAt > now ? expiresAt : now;
 }
 
-/** The first step from `start` on that the person has not had. */
-function behindHad(turn: Turn, start: string | null): string | null {
-  const { sequence, facts } = turn;
-  let key = start;
-  for (let met = 0; key !== null && met <= sequence.nodes.size; met++) {
-    const outcome = facts.had?.[key];
-    const node = sequence.nodes.get(key);
-    if (outcome === undefined || !node) return key;
-    const ways = waysOut(node);
-    const way = ways.find((one) => one.outcome === outcome) ?? (isAsking(node) ? undefined : ways[0]);
-    if (way === undefined) return key;
-    key = way.to;
-  }
-  return key;
-}
-
 /** Null when the step at `key` runs in this turn. */
 function arrive(turn: Turn, key: string | null): Progress | null {
   const { sequence, facts, effects } = turn;
@@ -176,9 +161,9 @@ function arrive(turn: Turn, key: string | null): Progress | null {
   if (!node) return null;
   const changed = effects.some(({ kind }) => kind === 'tag' || kind === 'untag' || kind === 'set');
   const nextAt = dueAt(sequence, node.key, facts);
-  // Of a step behind one whose own time is now as well, or behind steps that do not come again, nothing has been looked up;
-  // and what the database said before this turn's changes is no answer any more. The step gets a turn of its own.
-  const isUnforeseen = facts.had !== null || !turn.foreseen.has(node.key);
+  // Of a step behind one whose own time is now as well nothing has been looked up; and what the database said before this
+  // turn's changes is no answer any more. The step gets a turn of its own.
+  const isUnforeseen = !turn.foreseen.has(node.key);
   const isUnknown = (changed && asksFirst(node)) || (isUnforeseen && asksAnything(node));
   return isUnknown || nextAt > facts.now ? waiting(turn, node.key, { nextAt }) : null;
 }

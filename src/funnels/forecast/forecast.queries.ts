@@ -115,8 +115,9 @@ export class ForecastQueries {
              select o.step_key, o.outcome from enrollment_step o
               where e.version_id = any ($1::bigint[]) and o.enrollment_id = e.id and o.step_key = any ($2)
              union all
-             select a.step, 'ran' from unnest($2::text[]) as a (step) where e.version_id = any ($1::bigint[]) and exists (
-               select 1 from message m where m.dedupe_key = 'seq:' || e.id || ':' || a.step and m.state <> 'cancelled')) o
+             select a.step, case when m.state in ('cancelled', 'expired', 'suppressed') then 'expired before it left' else 'ran' end
+             from unnest($2::text[]) as a (step) join message m on m.dedupe_key = 'seq:' || e.id || ':' || a.step
+             where e.version_id = any ($1::bigint[])) o
            offset 0) w on true
          left join owner on owner.id = e.id
        where e.status = 'active' and s.status = 'active' and e.step_key is not null

@@ -120,7 +120,7 @@ function leafProblem(leaf: Leaf, at: string, { nodes, later, unsold }: Course): 
     return leadsElsewhere ? `the path of arm "${leaf.arm}" of "${leaf.step}" does not lead here` : null;
   }
   if (leaf.kind !== 'step' || leaf.was === 'ran') return null;
-  const possible = outcomesOf(asked);
+  const possible = outcomesOf(asked, nodes);
   if (possible.includes(leaf.was)) return null;
   return `"${leaf.step}" is never "${leaf.was}"; it may be: ${possible.join(', ')}`;
 }
@@ -155,14 +155,17 @@ function isAboutStep(leaf: Leaf): leaf is Extract<Leaf, { step: string }> {
   return leaf.kind === 'clicked' || leaf.kind === 'opened' || leaf.kind === 'step';
 }
 
-/** The outcomes that can be asked for. */
-function outcomesOf(node: SequenceNode): string[] {
+/** The outcomes that can be asked for. A mail that waits when a goal is reached is stopped. */
+function outcomesOf(node: SequenceNode, nodes: Course['nodes']): string[] {
   if (node.kind === 'split') return node.split.terms.holdoutBps > 0 ? ['ran', 'skipped'] : ['ran'];
   if (isAsking(node)) return ['ran', ...waysOut(node).map(({ outcome }) => outcome)];
   const mayBeSkipped =
     node.expires !== undefined ||
     node.untilField !== undefined ||
-    (isMail(node) && (node.split !== undefined || (node.kind === 'offer' && node.toOwners !== 'send')));
+    (isMail(node) &&
+      (node.split !== undefined ||
+        (node.kind === 'offer' && node.toOwners !== 'send') ||
+        [...nodes.values()].some(({ kind }) => kind === 'goal')));
   return mayBeSkipped ? ['ran', 'skipped'] : ['ran'];
 }
 

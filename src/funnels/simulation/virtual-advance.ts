@@ -1,4 +1,5 @@
-import { lateSince, needsOf, planBatch, type DueGroup } from '../../sequences/advance-batch.js';
+import { planBatch } from '../../sequences/advance-batch.js';
+import { lateSince, needsOf, type DueGroup } from '../../sequences/due-group.js';
 import type { BatchPlan, NextState } from '../../sequences/batch-plan.js';
 import { leafKey, type FieldValue, type Trigger } from '../../sequences/condition.js';
 import type { OfferSnapshot, SequenceNode } from '../../sequences/definition.js';

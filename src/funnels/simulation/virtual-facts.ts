@@ -96,10 +96,9 @@ function stepWas(
 ): boolean {
   const outcome = record.outcomes.get(enrollmentId)?.get(step);
   if (outcome !== undefined && wasSo(outcome, was)) return true;
-  const isPlanned = record.mails.some(
-    (mail) => mail.enrollmentId === enrollmentId && mail.step === step && mail.state !== 'cancelled',
-  );
-  return was === 'ran' && isPlanned;
+  const mail = record.mails.find((one) => one.enrollmentId === enrollmentId && one.step === step);
+  if (mail === undefined) return false;
+  return was === (mail.state === 'cancelled' ? 'skipped' : 'ran');
 }
 
 /** As `onArm` in `loadAnswers`. */

@@ -56,6 +56,7 @@ import { RoomForUpdates1765150000000 } from './migrations/1765150000000-room-for
 import { BroadcastPriority1765150100000 } from './migrations/1765150100000-broadcast-priority.js';
 import { FieldBlocks1765151460000 } from './migrations/1765151460000-field-blocks.js';
 import { BounceReceived1765152000000 } from './migrations/1765152000000-bounce-received.js';
+import { ReplacedArms1765270000000 } from './migrations/1765270000000-replaced-arms.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -117,4 +118,5 @@ export const migrations = [
   BroadcastPriority1765150100000,
   FieldBlocks1765151460000,
   BounceReceived1765152000000,
+  ReplacedArms1765270000000,
 ];

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { planBatch } from '../../../src/sequences/advance-batch.js';
 import type { Leaf } from '../../../src/sequences/condition.js';
 import type { EmailNode, SequenceNode, Split } from '../../../src/sequences/definition.js';
-import { armKey, dateNeed, needKey, promiseKey } from '../../../src/sequences/prepared.js';
+import { armKey, dateNeed, needKey, needsFrom, promiseKey } from '../../../src/sequences/prepared.js';
 import { advance, dueAt, type Facts, type Progress } from '../../../src/sequences/progress.js';
 import { parseDuration } from '../../../src/values/duration.js';
 import { email, facts, MONDAY, PRICE, sentKeys, sequence } from './made-up-sequence.js';
@@ -143,7 +143,7 @@ describe('what runs in one turn', () => {
         const had = Object.keys(hadSome).length === 0 ? null : hadSome;
         const prepared = sequence(nodes);
         for (const start of prepared.nodes.keys()) {
-          const needs = new Set((prepared.needs.get(start) ?? []).map(needKey));
+          const needs = new Set(needsFrom(prepared, start, had).needs.map(needKey));
           const asked: string[] = [];
           const draw = (text: string): boolean =>
             ((chance + text.length * 7 + text.charCodeAt(text.length - 1)) & 1) === 0;
