@@ -9,7 +9,7 @@ import {
   type SequenceDefinition,
   type SequenceNode,
 } from '../sequences/definition.js';
-import { prepareSequence } from '../sequences/prepared.js';
+import { prepareSequence, questionsOf } from '../sequences/prepared.js';
 import {
   explanation,
   instantText,
@@ -39,6 +39,8 @@ export interface EnrollmentFacts {
   outcomes: { stepKey: string; outcome: string; at: Date }[];
   /** Tests that bear on the step. */
   splits: SplitFacts[];
+  /** Events since they joined that were told after they had happened. */
+  toldLate: { event: string; at: Date; toldAt: Date }[];
 }
 
 export interface StepFacts {
@@ -99,9 +101,10 @@ function place(facts: StepFacts, enrollment: EnrollmentFacts): Rule[] {
   const ran = outcomes.find((outcome) => outcome.stepKey === stepKey);
   if (ran) return [ranRule(stepKey, ran)];
   const { decided, open } = walk(definition, stepKey, enrollment);
-  const passed = decided.map(({ branch, outcome, at }) =>
+  const passed = decided.flatMap(({ branch, outcome, at }) => [
     branchRule(branch, outcome, { stepKey, at, definition }),
-  );
+    ...lateRules(branch, at, enrollment),
+  ]);
   if (!open)
     return passed.some(({ verdict }) => verdict === 'stopped') ? passed : [...passed, unreachable(facts)];
   return [...passed, ...standing(facts, enrollment)];
@@ -191,6 +194,17 @@ function branchRule(
   return leadsTo(nodes, to, stepKey)
     ? rule('BRANCH_TAKEN', 'passed', `${came}: the way that leads to ${quoted(stepKey)}.`, at)
     : rule('BRANCH_WENT_OTHER_WAY', 'stopped', `${came}: ${quoted(stepKey)} lies on the other way.`, at);
+}
+
+/** Events that the step asked about and that were told when it had been decided. */
+function lateRules(branch: AskingNode, decidedAt: Date, { toldLate }: EnrollmentFacts): Rule[] {
+  const asked = new Set(questionsOf(branch).flatMap((leaf) => (leaf.kind === 'event' ? [leaf.event] : [])));
+  return toldLate
+    .filter(({ event, at, toldAt }) => asked.has(event) && at <= decidedAt && toldAt > decidedAt)
+    .map(({ event, at, toldAt }) => {
+      const text = `The event ${quoted(event)} had come by then, on ${instantText(at)}, but was told on ${instantText(toldAt)} only. What has been decided stays so.`;
+      return rule('EVENT_TOLD_LATE', 'info', text, toldAt);
+    });
 }
 
 function decisionText(branch: AskingNode, outcome: string): string {

@@ -208,7 +208,7 @@ export async function enrollmentRow(
   db: EntityManager,
   { subscriberId, sequenceId, stepKey }: { subscriberId: string; sequenceId: string; stepKey: string },
 ): Promise<EnrollmentFacts | null> {
-  const rows: (Omit<EnrollmentFacts, 'outcomes' | 'splits'> & { id: string })[] = await db.query(
+  const rows: (Omit<EnrollmentFacts, 'outcomes' | 'splits' | 'toldLate'> & { id: string })[] = await db.query(
     `select e.id, e.status, e.exit_reason as "exitReason", e.step_key as "stepKey", e.next_at as "nextAt",
        e.planned_for as "plannedFor", e.started_at as "startedAt", e.ended_at as "endedAt", v.version, v.definition,
        (select j.version from sequence_version j where j.id = ${versionAt('e.started_at')}) as "joinedVersion"
@@ -224,7 +224,12 @@ export async function enrollmentRow(
     [id],
   );
   const splits = await splitsAt(db, { enrollmentId: id, stepKey, subscriberId, at: null });
-  return { ...enrollment, outcomes, splits };
+  const toldLate: EnrollmentFacts['toldLate'] = await db.query(
+    `select name as event, at, created_at as "toldAt" from subscriber_event
+     where subscriber_id = $1 and at >= $2 and created_at > at order by at`,
+    [subscriberId, enrollment.startedAt],
+  );
+  return { ...enrollment, outcomes, splits, toldLate };
 }
 
 /** The person's latest sign-up to the funnel. Served by signup_subscriber. */

@@ -6,17 +6,8 @@ import { timeZoneOr } from '../values/zoned-time.js';
 import { emptyPlan, type BatchPlan, type NextState } from './batch-plan.js';
 import type { OfferSnapshot } from './definition.js';
 import { needsAt, readHad, type DueGroup } from './due-group.js';
-import {
-  armKey,
-  dateNeed,
-  needKey,
-  needsFrom,
-  ownedKey,
-  promiseKey,
-  type Need,
-  type PreparedSequence,
-} from './prepared.js';
-import { advance, type Facts, type Progress, type Promised, type Sent } from './progress.js';
+import { armKey, dateNeed, needKey, ownedKey, promiseKey, type PreparedSequence } from './prepared.js';
+import { advance, type Progress, type Promised, type Sent } from './progress.js';
 
 /** An offer as it is sold now. */
 export interface OfferNow extends OfferSnapshot {

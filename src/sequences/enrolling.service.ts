@@ -6,7 +6,7 @@ import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import type { SequenceDefinition } from './definition.js';
 import { mayJoin, type EarlierTimes } from './joining.js';
-import { dueAt } from './progress.js';
+import { dueSince } from './due-at.js';
 import { VersionsService } from './versions.service.js';
 
 export const ADVANCE_DUE = 'sequences.advance-due';
@@ -30,15 +30,20 @@ export class EnrollingService {
   /**
    * Joins the current version of the sequence, as its rule for joining again allows; returns who did. `byStep`: a
    * step of some sequence made them come. `at`: the step they begin with, the first when it is left out; its delay counts
-   * from now. Throws `SEQUENCE_NOT_FOUND` and `STEP_NOT_FOUND`.
+   * from now, or from `since`, when what began it happened before now. Throws `SEQUENCE_NOT_FOUND` and `STEP_NOT_FOUND`.
    */
   async join(
     manager: EntityManager,
     sequenceKey: string,
     newcomers: readonly Newcomer[],
-    { byStep = false, at }: { byStep?: boolean; at?: string | undefined } = {},
+    {
+      byStep = false,
+      at,
+      since: given,
+    }: { byStep?: boolean; at?: string | undefined; since?: Date | undefined } = {},
   ): Promise<string[]> {
     const now = this.clock.now();
+    const since = given ?? now;
     const found: { id: string; versionId: string; definition: SequenceDefinition }[] = await manager.query(
       `select q.id, v.id as "versionId", v.definition from sequence q join sequence_version v on v.id = q.current_version_id
        where q.key = $1`,
@@ -64,15 +69,15 @@ export class EnrollingService {
       const joining = (await earlierTimes(manager, sequence.id, people)).flatMap(
         ({ place, zone, earlier }) => {
           const newcomer = people[place];
-          const cause = { now, entryKey: newcomer?.entryKey, byStep };
+          const cause = { now: since, entryKey: newcomer?.entryKey, byStep };
           if (newcomer === undefined || !mayJoin(reentry, earlier, cause)) return [];
           const timeZone = timeZoneOr(zone, prepared.fallbackZone).zone;
-          const nextAt = dueIn.get(zone) ?? dueAt(prepared, first, { now, timeZone });
+          const nextAt = dueIn.get(zone) ?? dueSince(prepared, first, { since, now, timeZone });
           dueIn.set(zone, nextAt);
           return [{ ...newcomer, nextAt, occurrence: (earlier?.count ?? 0) + 1 }];
         },
       );
-      const came = await insert(manager, { ...sequence, first, now }, joining);
+      const came = await insert(manager, { ...sequence, first, since }, joining);
       for (const id of came) joined.add(id);
       // Somebody else has begun it for these at the same moment: asked anew, with that among their earlier times.
       asking = [...joining.filter(({ subscriberId }) => !came.has(subscriberId)), ...others];
@@ -96,7 +101,7 @@ function oncePerPerson(newcomers: readonly Newcomer[]): [first: Newcomer[], othe
 /** Returns the subscribers who have joined. */
 async function insert(
   manager: EntityManager,
-  { id, versionId, first, now }: { id: string; versionId: string; first: string; now: Date },
+  { id, versionId, first, since }: { id: string; versionId: string; first: string; since: Date },
   joining: readonly (Newcomer & { nextAt: Date; occurrence: number })[],
 ): Promise<Set<string>> {
   if (joining.length === 0) return new Set();
@@ -109,7 +114,7 @@ async function insert(
     joining.map(({ data }) => data),
     joining.map(({ entryKey }) => entryKey ?? null),
     joining.map(({ occurrence }) => occurrence),
-    now,
+    since,
   ]);
   return new Set(rows.map((row) => row.id));
 }

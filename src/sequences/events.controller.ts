@@ -6,7 +6,7 @@ import { DomainError } from '../values/domain-error.js';
 import { emailSchema } from '../subscribers/subscribers.schemas.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { eventName } from './sequences.schemas.js';
-import { EventsService } from './events.service.js';
+import { EVENT_LATEST_DAYS, EventsService } from './events.service.js';
 
 const eventBody = z
   .strictObject({
@@ -16,7 +16,12 @@ const eventBody = z
     key: z.string().trim().min(1).max(200).optional().meta({
       description: 'Names this one event, such as an order number. Told twice, it counts once.',
     }),
-    at: z.iso.datetime({ offset: true }).optional(),
+    at: z.iso
+      .datetime({ offset: true })
+      .optional()
+      .meta({
+        description: `When it happened, at most ${EVENT_LATEST_DAYS} days ago and not in the future; now, when it is left out. Conditions, joining again and the first delay of a sequence that it begins go by this time. Sequences that began later do not hear of it, and nobody is taken back from where they are.`,
+      }),
   })
   .refine(({ subscriberId, email }) => (subscriberId === undefined) !== (email === undefined), {
     path: ['subscriberId'],

@@ -1,7 +1,6 @@
 import { isAsking, isMail, stepsFrom, waysOut, type SequenceNode } from './definition.js';
-import { asksFirst, questionsOf, type PreparedSequence } from './prepared.js';
-import { dueAt } from './progress.js';
-import { nextDueAt } from './schedule.js';
+import { questionsOf, type PreparedSequence } from './prepared.js';
+import { dueSince, withoutDelay } from './due-at.js';
 
 /** A step that is behind a person in any version, with what came of it. */
 export interface DoneStep {
@@ -226,25 +225,7 @@ function goesTo(versions: Versions, standing: Standing, key: string | null, now:
     return { kind: 'goes', stepKey: key, nextAt: null, had };
   const since = standing.done.reduce((last, { at }) => (at > last ? at : last), standing.startedAt);
   const { timeZone } = standing;
-  const due = dueAt(to, key, { now: since, timeZone });
-  return {
-    kind: 'goes',
-    stepKey: key,
-    had,
-    nextAt: due > now ? due : withoutDelay(to, key, { now, timeZone }),
-  };
-}
-
-/** The step's time would have come already: now, or as soon as its window allows. */
-function withoutDelay(
-  to: PreparedSequence,
-  key: string,
-  { now, timeZone }: { now: Date; timeZone: string },
-): Date {
-  const node = to.nodes.get(key);
-  if (!node || asksFirst(node)) return now;
-  const { window, quietHours, onDays } = to.timings.get(key) ?? {};
-  return nextDueAt({ window, quietHours, onDays }, now, timeZone);
+  return { kind: 'goes', stepKey: key, had, nextAt: dueSince(to, key, { since, now, timeZone }) };
 }
 
 /** Whether the step waits for the same in both versions. */

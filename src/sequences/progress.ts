@@ -17,6 +17,7 @@ import {
   type WebhookNode,
   type NotifyNode,
 } from './definition.js';
+import { dueAt, orExpiry } from './due-at.js';
 import { endOf, fieldMoment } from './moment.js';
 import { offerExpiry } from './offer-expiry.js';
 import { ownedOf } from './owned-offer.js';
@@ -130,28 +131,6 @@ export function advance(sequence: PreparedSequence, stepKey: string, facts: Fact
     if (stop !== null) return stop;
   }
   return { kind: 'completed', ...doneBy(turn) };
-}
-
-/**
- * When somebody who comes to a step at `now` has their turn there: a step that asks something is asked at once, and one
- * that expires before its time holds nobody for longer.
- */
-export function dueAt(
-  sequence: PreparedSequence,
-  key: string,
-  { now, timeZone }: Pick<Facts, 'now' | 'timeZone'>,
-): Date {
-  const node = sequence.nodes.get(key);
-  if (node && asksFirst(node)) return now;
-  const due = dueFrom(sequence.timings.get(key) ?? {}, now, timeZone);
-  const expiry = sequence.expiries.get(key);
-  return expiry === undefined ? due : orExpiry(due, { expiresAt: endOf(expiry, timeZone), now });
-}
-
-/** The step is over when it expires: then, or now where it has, people are led past it. */
-function orExpiry(due: Date, { expiresAt, now }: { expiresAt: Date | null; now: Date }): Date {
-  if (expiresAt === null || expiresAt >= due) return due;
-  return expiresAt > now ? expiresAt : now;
 }
 
 /** Null when the step at `key` runs in this turn. */

@@ -20,10 +20,11 @@ import {
 } from './reactions.js';
 import { VersionsService } from './versions.service.js';
 
-/** What the people were told by: `entryKey` names an event; `causes`: steps of their sequences. */
+/** What the people were told by: `entryKey` names an event; `causes`: steps of their sequences; `at`: when, if not now. */
 export interface Cause {
   entryKey?: string | undefined;
   causes?: Causes | undefined;
+  at?: Date | undefined;
 }
 
 /** Somebody who may join, and what names the event that makes them. */
@@ -32,8 +33,14 @@ export interface Beginner {
   entryKey: string | undefined;
 }
 
-/** With whom it belongs to. */
-type OwnPlace = Place & { subscriberId: string };
+/** With whom it belongs to, and since when they have been there. */
+type OwnPlace = Place & { subscriberId: string; startedAt: Date };
+
+/** How people come to join: by a step of a sequence, by what happened at a time before now. */
+interface Beginning {
+  byStep?: boolean;
+  since?: Date | undefined;
+}
 
 /** Of which people's enrollments. */
 const OF = {
@@ -54,7 +61,8 @@ export class ReactionsService {
 
   /**
    * They leave the sequences that this ends, go to the goals that it reaches, and join the sequences that it begins; what
-   * waits looks again. What was planned for who leaves or jumps is not sent.
+   * waits looks again. What was planned for who leaves or jumps is not sent. What happened before somebody joined a sequence
+   * means nothing to it.
    */
   async happened(
     manager: EntityManager,
@@ -62,13 +70,14 @@ export class ReactionsService {
     trigger: Trigger,
     cause: Cause = {},
   ): Promise<void> {
-    const { entryKey, causes } = cause;
-    const places = await this.places(manager, OF.people, subscriberIds, causes);
+    const { entryKey, causes, at } = cause;
+    const all = await this.places(manager, OF.people, subscriberIds, causes);
+    const places = at === undefined ? all : all.filter(({ startedAt }) => startedAt <= at);
     await this.react(manager, places, trigger);
     await this.withdraw(manager, places, trigger);
     await this.lookAgain(manager, subscriberIds);
     const people = subscriberIds.map((id) => ({ id, entryKey }));
-    await this.begin(manager, people, trigger, causes !== undefined);
+    await this.begin(manager, people, trigger, { byStep: causes !== undefined, since: at });
   }
 
   /** As `happened`, of people for whom somebody else has done it: it begins no sequence, and reaches no goal but ends. */
@@ -123,7 +132,7 @@ export class ReactionsService {
     for (const { whose, ids } of await affiliatesOf(manager, subscriberIds)) {
       const people = ids.map((id) => ({ id, entryKey: undefined }));
       // As by a step: a link that they came by just now, and that has begun it already, does not begin it once more.
-      await this.begin(manager, people, { kind: 'affiliate', whose }, true);
+      await this.begin(manager, people, { kind: 'affiliate', whose }, { byStep: true });
     }
   }
 
@@ -217,7 +226,7 @@ export class ReactionsService {
   ): Promise<OwnPlace[]> {
     const places: (OwnPlace & { isOver: boolean })[] = await manager.query(
       `select e.id, e.subscriber_id as "subscriberId", e.version_id as "versionId", e.status <> 'active' as "isOver",
-         case when e.status = 'active' then e.step_key end as "stepKey", s.time_zone as "timeZone"
+         e.started_at as "startedAt", case when e.status = 'active' then e.step_key end as "stepKey", s.time_zone as "timeZone"
        from enrollment e join subscriber s on s.id = e.subscriber_id
        where ${which} order by e.id for update of e`,
       [ids],
@@ -260,7 +269,7 @@ export class ReactionsService {
     manager: EntityManager,
     people: readonly Beginner[],
     trigger: Trigger | EntryTrigger,
-    byStep = false,
+    beginning: Beginning = {},
   ): Promise<void> {
     const sequences: { key: string }[] = await manager.query(
       `select q.key from sequence q join sequence_version v on v.id = q.current_version_id
@@ -276,7 +285,7 @@ export class ReactionsService {
     const newcomers = people
       .filter(({ id }) => isActive.has(id))
       .map(({ id, entryKey }) => ({ subscriberId: id, data: '{}', entryKey }));
-    for (const { key } of sequences) await this.enrolling.join(manager, key, newcomers, { byStep });
+    for (const { key } of sequences) await this.enrolling.join(manager, key, newcomers, beginning);
   }
 
   /** One small question where no sequence begins with a field. */
@@ -299,7 +308,7 @@ export class ReactionsService {
       if (trigger.kind !== 'field') continue;
       const met = ids.filter((id) => cameToHold(trigger, before.get(id) ?? {}, after.get(id) ?? {}));
       const people = met.map((id) => ({ id, entryKey: undefined }));
-      if (people.length > 0) await this.begin(manager, people, trigger, byStep);
+      if (people.length > 0) await this.begin(manager, people, trigger, { byStep });
     }
   }
 }

@@ -11,7 +11,7 @@ import {
 import { exitsOf, isMail, stepsFrom, type GoalNode, type SequenceDefinition } from './definition.js';
 import { passesOverOwners } from './owned-offer.js';
 import { offersOf, type PreparedSequence } from './prepared.js';
-import { dueAt } from './progress.js';
+import { dueAt } from './due-at.js';
 
 /** What something that happens to a person means for their place in a sequence. */
 export type Reaction = { kind: 'none' } | { kind: 'exit'; reason: string } | { kind: 'jump'; goal: GoalNode };

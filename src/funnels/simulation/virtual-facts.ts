@@ -12,7 +12,7 @@ import {
 import { armOutcome, testAt } from '../../sequences/definition.js';
 import { needKey, type Need } from '../../sequences/prepared.js';
 import { promisedTo } from './virtual-promises.js';
-import type { VirtualRecord } from './virtual-record.js';
+import type { VirtualEnrollment, VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
 import { nodeOf } from './virtual-sequences.js';
 
@@ -53,7 +53,7 @@ function answer(run: VirtualRun, enrollmentId: string, { need, now }: { need: Ne
       const own = record.enrollments.find(({ id }) => id === enrollmentId);
       if (own === undefined) return false;
       if (decide?.(own, need.event) === true) return true;
-      return record.events.some(({ name, at }) => name === need.event && at > own.startedAt);
+      return record.events.some(({ name, at }) => name === need.event && isSince(run, own, { name, at }));
     }
     case 'step':
       return stepWas(record, enrollmentId, need);
@@ -74,6 +74,17 @@ function answer(run: VirtualRun, enrollmentId: string, { need, now }: { need: Ne
     default:
       return need satisfies never;
   }
+}
+
+/** As `HAPPENED` in `loadAnswers`. */
+function isSince(
+  { funnels }: VirtualRun,
+  { sequence, startedAt }: VirtualEnrollment,
+  { name, at }: { name: string; at: Date },
+): boolean {
+  if (at.getTime() !== startedAt.getTime()) return at > startedAt;
+  const begins = funnels.versions.get(sequence)?.sequence.definition.enterOn ?? [];
+  return !begins.some((trigger) => trigger.kind === 'event' && trigger.event === name);
 }
 
 /** As `ownsSql`. */

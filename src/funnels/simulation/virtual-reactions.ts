@@ -1,6 +1,6 @@
 import type { Trigger } from '../../sequences/condition.js';
 import { mayJoin, type EarlierTimes } from '../../sequences/joining.js';
-import { dueAt } from '../../sequences/progress.js';
+import { dueAt } from '../../sequences/due-at.js';
 import {
   cameToHold,
   isToldOf,

@@ -44,7 +44,7 @@ const NODES: SequenceNode[] = [
 ];
 const ran = (stepKey: string, outcome = 'planned') => ({ stepKey, outcome, at: EARLIER });
 const ENROLLMENT: EnrollmentFacts = {
-  splits: [],
+  ...{ splits: [], toldLate: [] },
   status: 'active',
   exitReason: null,
   stepKey: 'story',

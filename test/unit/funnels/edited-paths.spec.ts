@@ -5,7 +5,8 @@ import { sequenceDefinition } from '../../../src/funnels/sequence-definition.js'
 import { isAsking, stepsFrom, waysOut } from '../../../src/sequences/definition.js';
 import { placeIn, type DoneStep, type MoveMode, type Standing } from '../../../src/sequences/placement.js';
 import { prepareSequence, type PreparedSequence } from '../../../src/sequences/prepared.js';
-import { advance, dueAt } from '../../../src/sequences/progress.js';
+import { dueAt } from '../../../src/sequences/due-at.js';
+import { advance } from '../../../src/sequences/progress.js';
 import { file, read } from './path-files.js';
 
 const START = new Date('2026-03-02T09:00:00Z');

@@ -9,7 +9,8 @@ import {
   type Standing,
 } from '../../../src/sequences/placement.js';
 import { prepareSequence, type PreparedSequence } from '../../../src/sequences/prepared.js';
-import { advance, dueAt } from '../../../src/sequences/progress.js';
+import { dueAt } from '../../../src/sequences/due-at.js';
+import { advance } from '../../../src/sequences/progress.js';
 
 const START = new Date('2026-03-02T09:00:00Z');
 const DAY_MS = 86_400_000;

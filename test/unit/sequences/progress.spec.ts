@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { EmailNode, SequenceNode, Split } from '../../../src/sequences/definition.js';
 import { needKey, needsFrom } from '../../../src/sequences/prepared.js';
-import { advance, dueAt, type Facts } from '../../../src/sequences/progress.js';
+import { dueAt } from '../../../src/sequences/due-at.js';
+import { advance, type Facts } from '../../../src/sequences/progress.js';
 import { parseDuration } from '../../../src/values/duration.js';
 import { email, facts, MONDAY, PRICE, sentKeys, sequence } from './made-up-sequence.js';
 

@@ -4,7 +4,8 @@ import { planBatch } from '../../../src/sequences/advance-batch.js';
 import type { Leaf } from '../../../src/sequences/condition.js';
 import type { EmailNode, SequenceNode, Split } from '../../../src/sequences/definition.js';
 import { armKey, dateNeed, needKey, needsFrom, promiseKey } from '../../../src/sequences/prepared.js';
-import { advance, dueAt, type Facts, type Progress } from '../../../src/sequences/progress.js';
+import { dueAt } from '../../../src/sequences/due-at.js';
+import { advance, type Facts, type Progress } from '../../../src/sequences/progress.js';
 import { parseDuration } from '../../../src/values/duration.js';
 import { email, facts, MONDAY, PRICE, sentKeys, sequence } from './made-up-sequence.js';
 
