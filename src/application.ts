@@ -9,7 +9,7 @@ import { OwnerService } from './admin/owner.service.js';
 import { setupCode } from './admin/setup-code.js';
 import { AppModule, type AppParts } from './app.module.js';
 import { BounceSmtpServer } from './bounces/bounce-smtp.server.js';
-import { SignedDomains } from './delivery/signed-domains.service.js';
+import { DkimService } from './delivery/dkim.service.js';
 import { DemoService } from './funnels/demo.service.js';
 import { SystemClock } from './infra/clock.js';
 import type { Config } from './infra/config.js';
@@ -60,7 +60,7 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
     }
     if (config.demo) for (const line of await app.get(DemoService).applyAll()) print(line);
     if (config.roles.includes('worker')) {
-      await app.get(SignedDomains).noteKeys();
+      await app.get(DkimService).proveKeys();
       const [scheduler, wake] = [app.get(Scheduler), app.get(Wake)];
       await scheduler.start();
       undo.push(() => scheduler.drain(DRAIN_MS));

@@ -3,9 +3,9 @@ import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import type { CommandContext } from './application.js';
 import { dkimDomain } from './delivery/dkim-keys.js';
+import { DkimService } from './delivery/dkim.service.js';
 import { DomainCheckService } from './delivery/domains/domain-check.service.js';
 import type { DnsResolver } from './delivery/domains/dns.js';
-import { SignedDomains } from './delivery/signed-domains.service.js';
 import type { Level } from './delivery/domains/finding.js';
 
 export interface Check {
@@ -53,7 +53,7 @@ async function installation({ config, dataSource, app }: CommandContext): Promis
         throw new Error('secret.key may be read by other accounts: chmod 600 it');
       return mode === undefined ? 'from SECRET_KEY' : 'kept in the data folder, mode 600';
     }),
-    check('signing keys', async () => app.get(SignedDomains, { strict: false }).checkKeys()),
+    check('signing keys', async () => app.get(DkimService, { strict: false }).checkKeys()),
     check('job store', async () =>
       config.mongoUri === null ? 'PostgreSQL' : reach(new URL(config.mongoUri), 27_017),
     ),

@@ -21,6 +21,15 @@ const RSA_BITS = 2048;
 const ENDING = '.pem';
 /** Permission bits of the group and of everybody. */
 const OTHERS = 0o077;
+/** In place of a domain, where it cannot be told whose key it is. */
+const ANY = 'every domain';
+
+/** A key that is configured and no good. Mail of the domain must wait: it would leave unsigned. */
+export interface KeyFault {
+  domain: string;
+  /** Names the file. */
+  reason: string;
+}
 
 export interface DkimDnsRecord {
   name: string;
@@ -36,24 +45,34 @@ export class DkimKeys implements OnModuleInit {
   readonly #byDomain = new Map<string, readonly DkimKey[]>();
   readonly #bySender = new Map<string, readonly DkimKey[]>();
   readonly #exposed: string[] = [];
+  readonly #faults = new Map<string, string>();
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Throws `DKIM_KEY_INVALID` for a key that cannot sign or be read: nothing starts with it. */
+  /** A key that cannot sign or be read stops the mail it would sign, and not the pages that mails on the way lead to. */
   async onModuleInit(): Promise<void> {
-    for (const name of await foldersIn(this.folder())) {
-      const domain = dkimDomain(name);
-      const keys = signingKeys(domain, await this.read(domain, join(this.folder(), name)));
-      if (keys.length > 0) this.#byDomain.set(domain, keys);
-    }
+    const folders = await this.unlessFaulty(ANY, foldersIn(this.folder()));
+    for (const name of folders ?? []) await this.readDomain(name);
   }
 
-  /** The domains there is a key for, A-labels in lower case. */
+  /** Of the keys that would sign mail from this domain; null when all of them are good. */
+  fault(senderDomain: string): KeyFault | null {
+    if (this.#faults.size === 0) return null;
+    const domain = [...alignedDomains(senderDomain), ANY].find((one) => this.#faults.has(one));
+    return this.faults().find((one) => one.domain === domain) ?? null;
+  }
+
+  faults(): KeyFault[] {
+    return [...this.#faults].map(([domain, reason]) => ({ domain, reason }));
+  }
+
+  /** The domains there is a key for, good or not, A-labels in lower case. */
   domains(): string[] {
-    return [...this.#byDomain.keys()];
+    const faulty = [...this.#faults.keys()].filter((domain) => domain !== ANY);
+    return [...new Set([...this.#byDomain.keys(), ...faulty])];
   }
 
   /** Key files that other accounts of this machine may read or write: whoever has one signs as the owner does. */
@@ -112,6 +131,28 @@ export class DkimKeys implements OnModuleInit {
     return join(this.config.dataDir, 'dkim');
   }
 
+  private async readDomain(name: string): Promise<void> {
+    // Which mail a folder of another name was to sign, nobody can say.
+    const domain = await this.unlessFaulty(ANY, dkimDomainOf(name));
+    if (domain === null) return;
+    const reading = this.read(domain, join(this.folder(), name));
+    const keys = await this.unlessFaulty(
+      domain,
+      reading.then((all) => signingKeys(domain, all)),
+    );
+    if (keys !== null && keys.length > 0) this.#byDomain.set(domain, keys);
+  }
+
+  private async unlessFaulty<T>(domain: string, reading: Promise<T>): Promise<T | null> {
+    try {
+      return await reading;
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      this.#faults.set(domain, error.message);
+      return null;
+    }
+  }
+
   private async read(domain: string, folder: string): Promise<DkimKey[]> {
     const files = (await readable(folder, readdir(folder))).filter((file) => file.endsWith(ENDING));
     return Promise.all(
@@ -119,7 +160,7 @@ export class DkimKeys implements OnModuleInit {
         const path = join(folder, file);
         const selector = dkimSelector(file.slice(0, -ENDING.length));
         const privateKey = readDkimKey(path, await readable(path, readFile(path, 'utf8')));
-        if (((await stat(path)).mode & OTHERS) !== 0) this.#exposed.push(path);
+        if (((await readable(path, stat(path))).mode & OTHERS) !== 0) this.#exposed.push(path);
         return { domain, selector, privateKey };
       }),
     );
@@ -131,6 +172,10 @@ async function readable<T>(path: string, reading: Promise<T>): Promise<T> {
   return reading.catch((cause: NodeJS.ErrnoException) => {
     throw new DomainError('DKIM_KEY_INVALID', `${path}: cannot be read (${cause.code})`, { path }, { cause });
   });
+}
+
+async function dkimDomainOf(folder: string): Promise<string> {
+  return dkimDomain(folder);
 }
 
 async function foldersIn(path: string): Promise<string[]> {

@@ -21,16 +21,20 @@ export class HealthController {
     return { status: 'ok' };
   }
 
-  /** 503 `DATABASE_UNAVAILABLE` or `SCHEMA_NOT_READY` while requests cannot be served. */
+  /**
+   * 503 `DATABASE_UNAVAILABLE` or `SCHEMA_NOT_READY` while requests cannot be served. What keeps mail from leaving does not
+   * keep pages from being served: it counts among the open alerts alone.
+   */
   @Get('/readyz')
-  async ready(): Promise<{ status: 'ok' }> {
+  async ready(): Promise<{ status: 'ok'; criticalAlerts: number }> {
     const giveUp = new AbortController();
     const late = delay(READY_WITHIN_MS, 'late' as const, { signal: giveUp.signal, ref: false });
     try {
-      const pending = await Promise.race([this.hasPendingMigrations(), late]);
-      if (pending === 'late') throw new Error(`no answer within ${READY_WITHIN_MS} ms`);
-      if (pending)
+      const state = await Promise.race([this.state(), late]);
+      if (state === 'late') throw new Error(`no answer within ${READY_WITHIN_MS} ms`);
+      if (state === 'pending')
         throw new DomainError('SCHEMA_NOT_READY', 'Migrations are still to run: wellspring migrate');
+      return { status: 'ok', criticalAlerts: state.criticalAlerts };
     } catch (cause) {
       if (cause instanceof DomainError) throw cause;
       throw new DomainError('DATABASE_UNAVAILABLE', 'The database does not answer', {}, { cause });
@@ -38,13 +42,20 @@ export class HealthController {
       giveUp.abort();
       late.catch(() => undefined);
     }
-    return { status: 'ok' };
   }
 
   @Get('/metrics')
   async metrics(@Res({ passthrough: true }) reply: FastifyReply): Promise<string> {
     reply.header('content-type', this.registry.contentType).header('cache-control', 'no-store');
     return this.registry.metrics();
+  }
+
+  private async state(): Promise<'pending' | { criticalAlerts: number }> {
+    if (await this.hasPendingMigrations()) return 'pending';
+    const rows: { open: number }[] = await this.dataSource.query(
+      `select count(*)::int as open from alert where resolved_at is null and severity = 'critical'`,
+    );
+    return { criticalAlerts: rows[0]?.open ?? 0 };
   }
 
   // Not TypeORM's `showMigrations`: that one may create a table, and keeps its connection for good when the database

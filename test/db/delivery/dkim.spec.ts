@@ -2,15 +2,12 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../config/env.js';
 import { DkimKeys } from '../../../src/delivery/dkim-keys.service.js';
 import { DkimService } from '../../../src/delivery/dkim.service.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
-import { SettingsModule } from '../../../src/infra/settings.module.js';
 import { FixedClock } from '../../support/clock.js';
 import { openPostOffice, SECRET, type PostOffice } from './post-office.js';
 
@@ -84,12 +81,25 @@ describe('DKIM keys in the data folder', () => {
       generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
       'only beside an RSA key',
     ],
-  ])('stop the start when there is %s', async (_, pem, reason) => {
+  ])('are a fault of the domain and those below it when there is %s', async (_, pem, reason) => {
     const dataDir = await folder();
     await put(dataDir, 'example.com', 's1', pem);
-    const start = keysIn(dataDir).onModuleInit();
-    await expect(start).rejects.toMatchObject({ code: 'DKIM_KEY_INVALID' });
-    await expect(start).rejects.toThrow(reason);
+    const keys = keysIn(dataDir);
+    await keys.onModuleInit();
+    for (const domain of ['example.com', 'news.example.com'])
+      expect(keys.fault(domain)).toEqual({
+        domain: 'example.com',
+        reason: expect.stringContaining(reason),
+      });
+    expect(keys.fault('example.net')).toBeNull();
+  });
+
+  it('are a fault of every domain when a folder does not say whose they are', async () => {
+    const dataDir = await folder();
+    await put(dataDir, 'not a domain', 's1', rsaPem());
+    const keys = keysIn(dataDir);
+    await keys.onModuleInit();
+    expect(keys.fault('example.net')?.domain).toBe('every domain');
   });
 
   it.each(['', 'localhost', '../etc', 'a b.test', 'a..test', '-a.test'])(
@@ -106,18 +116,6 @@ describe('DKIM keys in the data folder', () => {
       code: 'DKIM_SELECTOR_INVALID',
     });
   });
-});
-
-it('a bad key is read, and refused, as the application starts', async () => {
-  const dataDir = await folder();
-  await put(dataDir, 'example.com', 's1', 'nonsense');
-  const config = { ...readConfig({ DATA_DIR: dataDir }), databaseUrl: '', secretKey: SECRET, smtpUrl: '' };
-
-  @Module({ imports: [SettingsModule.forRoot(config, clock)], providers: [DkimKeys] })
-  class KeysModule {}
-
-  const start = NestFactory.createApplicationContext(KeysModule, { logger: false, abortOnError: false });
-  await expect(start).rejects.toThrow('example.com/s1.pem');
 });
 
 describe('signing what leaves', () => {

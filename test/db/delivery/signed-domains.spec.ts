@@ -99,7 +99,7 @@ describe('a domain whose mail is signed', () => {
     const { signed } = await worker();
     await signed.noteKeys();
     await expect(signed.forget('example.com')).rejects.toMatchObject({ code: 'DKIM_KEY_EXISTS' });
-    expect(await signed.checkKeys()).toBe('example.com');
+    expect(await (await worker()).dkim.checkKeys()).toBe('example.com');
     await expect(ours().checkKeys()).rejects.toThrow(
       'mail of example.com is signed, and its key is not here',
     );
@@ -124,8 +124,10 @@ describe('a domain whose mail is signed', () => {
     expect((await stat(path)).mode & 0o777).toBe(0o600);
   });
 
-  it('a folder of keys that cannot be read stops the start rather than the signatures', async () => {
+  it('a folder of keys that cannot be read stops all mail rather than the signatures', async () => {
     await writeFile(join(dataDir, 'dkim'), 'not a folder');
-    await expect(worker()).rejects.toMatchObject({ code: 'DKIM_KEY_INVALID' });
+    const { dkim } = await worker();
+    await expect(dkim.sign('example.com', HEADERS, BODY)).rejects.toMatchObject({ name: 'SigningRefused' });
+    await expect(dkim.checkKeys()).rejects.toThrow('cannot be read');
   });
 });

@@ -230,7 +230,7 @@ describe('health', () => {
   it('says that the process is up and that it can serve', async () => {
     expect((await http.inject({ method: 'GET', url: '/healthz' })).json()).toEqual({ status: 'ok' });
     const ready = await http.inject({ method: 'GET', url: '/readyz' });
-    expect([ready.statusCode, ready.json()]).toEqual([200, { status: 'ok' }]);
+    expect([ready.statusCode, ready.json()]).toEqual([200, { status: 'ok', criticalAlerts: 0 }]);
   });
 
   it('is not ready while a migration is still to run', async () => {
