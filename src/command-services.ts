@@ -1,4 +1,5 @@
 import type { INestApplicationContext } from '@nestjs/common';
+import { BroadcastsService } from './broadcasts/broadcasts.service.js';
 import { DkimKeys } from './delivery/dkim-keys.service.js';
 import { GenerationGuard } from './delivery/generation/generation-guard.service.js';
 import { PreflightService } from './delivery/preflight/preflight.service.js';
@@ -10,6 +11,7 @@ import { ImportsService } from './imports/imports.service.js';
 import { ApiKeysService } from './infra/access/api-keys.service.js';
 
 export interface CommandServices {
+  broadcasts: BroadcastsService;
   funnels: FunnelsService;
   funnelPreflight: FunnelPreflightService;
   preflight: PreflightService;
@@ -28,6 +30,7 @@ export interface CommandServices {
 export function commandServices(app: INestApplicationContext): CommandServices {
   const anywhere = { strict: false };
   return {
+    broadcasts: app.get(BroadcastsService, anywhere),
     funnels: app.get(FunnelsService, anywhere),
     funnelPreflight: app.get(FunnelPreflightService, anywhere),
     preflight: app.get(PreflightService, anywhere),

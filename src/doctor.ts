@@ -5,7 +5,7 @@ import type { CommandContext } from './application.js';
 import { dkimDomain } from './delivery/dkim-keys.js';
 import { DkimService } from './delivery/dkim.service.js';
 import { DomainCheckService } from './delivery/domains/domain-check.service.js';
-import type { DnsResolver } from './delivery/domains/dns.js';
+import type { DnsResolver } from './infra/dns.js';
 import type { Level } from './delivery/domains/finding.js';
 
 export interface Check {

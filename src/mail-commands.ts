@@ -18,15 +18,22 @@ export function addMailCommands(program: Command, tools: CommandTools): void {
 function addPreflight(program: Command, { within, print, refuse }: CommandTools): void {
   program
     .command('preflight')
-    .description('check the mails of an applied funnel, or one template, before they are sent')
-    .argument('<funnel or template>', 'key of a funnel, or a template such as emails/welcome')
+    .description('check the mails of an applied funnel, one template, or a broadcast, before they are sent')
+    .argument(
+      '<what>',
+      'key of a funnel, a template such as emails/welcome, or a broadcast such as broadcast:7',
+    )
     .option('--json')
     .action(async (what: string, { json = false }: { json?: boolean }) =>
-      within(async ({ preflight, funnelPreflight }) => {
-        const isTemplate = what.includes('/');
-        const result: FunnelPreflight | PreflightReport = isTemplate
-          ? await preflight.checkTemplate({ template: what })
-          : await funnelPreflight.check(what);
+      within(async ({ preflight, funnelPreflight, broadcasts }) => {
+        const broadcast = /^broadcast:(\d{1,18})$/.exec(what)?.[1];
+        const check = async (): Promise<FunnelPreflight | PreflightReport> => {
+          if (broadcast !== undefined) return broadcasts.check(broadcast);
+          return what.includes('/')
+            ? preflight.checkTemplate({ template: what })
+            : funnelPreflight.check(what);
+        };
+        const result = await check();
         const mails = 'mails' in result ? result.mails : [result];
         const sender = 'mails' in result ? result.sender : [];
         print(json, result, () => [...mails.map(reportInWords), ...sender.map(findingInWords)].join('\n'));

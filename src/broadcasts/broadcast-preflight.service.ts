@@ -14,7 +14,8 @@ import { armKey, sameArms, wordsOf, type PublishedWords, type Words } from './sp
 
 /**
  * A failure in one of these would reach every reader. Dead links of others and a mail that Gmail cuts are for the owner
- * to judge: they stand in the report and stop nothing.
+ * to judge: they stand in the report and stop nothing. Nor does the rest of what the DNS says of the sender: a relay may
+ * sign, and send with a return path of its own, so that mail passes although our records alone would not do.
  */
 const STOPS: ReadonlySet<PreflightFinding['check']> = new Set([
   'template',
@@ -24,6 +25,7 @@ const STOPS: ReadonlySet<PreflightFinding['check']> = new Set([
   'sender',
   'unsubscribe',
   'clients',
+  'signature',
 ]);
 
 type Draft = Parameters<typeof wordsOf>[0];
@@ -73,8 +75,25 @@ export class BroadcastPreflight {
     return this.templates.store(manager, template, compiled);
   }
 
-  /** Its mail, or that of each arm, as each of its readers would get it now: one pass over them for each. */
+  /** Its mail, or that of each arm, as each of its readers would get it now, and what the DNS says of the sender. */
   async report(content: Content, options: CheckOptions = {}): Promise<PreflightReport> {
+    const asked = this.preflight.checkSender(content.sender.email);
+    const [mail, sender] = await Promise.all([this.ofMail(content, options), asked]);
+    const ok = mail.ok && sender.every(({ level }) => level !== 'fail');
+    return { ...mail, ok, findings: [...mail.findings, ...sender] };
+  }
+
+  /**
+   * Why none of its mails may leave, as the world sees its sender now, which may be days after the start was pressed; null
+   * when nothing stops it. A DNS that gives no answer stops nothing.
+   */
+  async senderFault({ sender }: Pick<Content, 'sender'>): Promise<string | null> {
+    const findings = await this.preflight.checkSender(sender.email);
+    return findings.find((one) => one.level === 'fail' && STOPS.has(one.check))?.message ?? null;
+  }
+
+  /** One pass over its readers for each arm. */
+  private async ofMail(content: Content, options: CheckOptions): Promise<PreflightReport> {
     const titles: { title: string }[] = await this.dataSource.query(
       'select title from funnel where key = $1',
       [topicOf(content)],

@@ -3,6 +3,7 @@ import { AlertsModule } from '../infra/alerts/alerts.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { PreflightModule } from '../delivery/preflight/preflight.module.js';
 import { SegmentsModule } from '../segments/segments.module.js';
+import { BroadcastLastLook } from './broadcast-last-look.service.js';
 import { BroadcastPlanner } from './broadcast-planner.service.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { BroadcastReports } from './broadcast-reports.service.js';
@@ -25,6 +26,7 @@ import { SplitTests } from './split-test.service.js';
     BroadcastsService,
     BroadcastReports,
     BroadcastsQueries,
+    BroadcastLastLook,
     BroadcastPlanner,
     BroadcastUpkeep,
     BroadcastPreviews,

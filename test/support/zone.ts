@@ -1,4 +1,4 @@
-import type { DnsResolver } from '../../src/delivery/domains/dns.js';
+import type { DnsResolver } from '../../src/infra/dns.js';
 
 /** Records by type and name, `{ 'TXT example.com': ['v=spf1 -all'] }`; an MX is `'10 mx.example.com'`. */
 export type Zone = Record<string, string[]>;

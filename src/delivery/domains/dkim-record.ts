@@ -1,6 +1,7 @@
 import { createPublicKey } from 'node:crypto';
 import { dkimRecord, dkimRecordName, type DkimKey } from '../dkim.js';
-import { askTxt, type DnsResolver } from './dns.js';
+import { askTxt } from './dns.js';
+import type { DnsResolver } from '../../infra/dns.js';
 import { finding, unasked, type Finding, type Remark } from './finding.js';
 import { parseTagList } from './tag-list.js';
 

@@ -1,4 +1,5 @@
-import { askTxt, type DnsResolver } from './dns.js';
+import { askTxt } from './dns.js';
+import type { DnsResolver } from '../../infra/dns.js';
 import { finding, unasked, type Finding, type Remark } from './finding.js';
 import { parseTagList } from './tag-list.js';
 

@@ -1,11 +1,4 @@
-/** What the checks ask of the DNS; `Resolver` of node:dns/promises is one. */
-export interface DnsResolver {
-  resolveTxt(name: string): Promise<string[][]>;
-  resolveMx(name: string): Promise<{ exchange: string; priority: number }[]>;
-  resolve4(name: string): Promise<string[]>;
-  resolve6(name: string): Promise<string[]>;
-  reverse(ip: string): Promise<string[]>;
-}
+import type { DnsResolver } from '../../infra/dns.js';
 
 /** `none`: the DNS says there is nothing. `unasked`: it did not say anything, so nothing is known. */
 export type Answer<T> =

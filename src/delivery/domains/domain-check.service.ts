@@ -1,4 +1,3 @@
-import { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
 import { Inject, Injectable } from '@nestjs/common';
@@ -9,7 +8,8 @@ import { dkimDomain } from '../dkim-keys.js';
 import { DkimKeys } from '../dkim-keys.service.js';
 import { checkCertificate, type CertificateSeen } from './certificate.js';
 import { checkDomain, checkReverse } from './domain-check.js';
-import { endedBy, unlessBlind, type DnsResolver } from './dns.js';
+import { DNS, type DnsResolver } from '../../infra/dns.js';
+import { endedBy, unlessBlind } from './dns.js';
 import type { Finding } from './finding.js';
 
 /** For the whole check: without a network it says so after this long. */
@@ -30,6 +30,7 @@ export class DomainCheckService {
     private readonly keys: DkimKeys,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(DNS) private readonly dns: DnsResolver,
   ) {}
 
   /** The domains that funnels and broadcasts send from. */
@@ -40,13 +41,13 @@ export class DomainCheckService {
     return [...new Set(rows.map(({ email }) => dkimDomain(email.slice(email.lastIndexOf('@') + 1))))].sort();
   }
 
-  /** `ip`: the address mail leaves from, when the owner knows it. `dns`: instead of the machine's own. */
+  /** `ip`: the address mail leaves from, when the owner knows it. `dns`: instead of the application's own. */
   async check(
     domains: readonly string[],
     { ip, dns }: { ip?: string | undefined; dns?: DnsResolver } = {},
   ): Promise<DomainReport[]> {
     const signal = AbortSignal.timeout(TIME_LIMIT_MS);
-    const limited = dns ? endedBy(dns, signal) : await unlessBlind(endedBy(systemDns(), signal));
+    const limited = dns ? endedBy(dns, signal) : await unlessBlind(endedBy(this.dns, signal));
     const reports = domains.map(async (domain) => ({
       domain,
       findings: await checkDomain(limited, {
@@ -55,10 +56,8 @@ export class DomainCheckService {
         keys: this.keys.signing(domain),
       }),
     }));
-    return [
-      ...(await Promise.all(reports)),
-      { domain: null, findings: await this.ofInstallation(limited, ip) },
-    ];
+    const [ofInstallation, ...ofDomains] = await Promise.all([this.ofInstallation(limited, ip), ...reports]);
+    return [...ofDomains, { domain: null, findings: ofInstallation }];
   }
 
   private async ofInstallation(dns: DnsResolver, ip: string | undefined): Promise<Finding[]> {
@@ -67,10 +66,6 @@ export class DomainCheckService {
     const certificate = checkCertificate(baseUrl, seen, this.clock.now());
     return ip === undefined ? [certificate] : [await checkReverse(dns, ip), certificate];
   }
-}
-
-function systemDns(): DnsResolver {
-  return new Resolver({ timeout: 2_000, tries: 2 });
 }
 
 /** Looks at the certificate of a host as a browser would, for five seconds at most. */

@@ -4,7 +4,7 @@ import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { DomainCheckService, type DomainReport } from './domain-check.service.js';
-import type { DnsResolver } from './dns.js';
+import type { DnsResolver } from '../../infra/dns.js';
 import { domainAlert } from './domain-alert.js';
 
 const DAY_MS = 86_400_000;

@@ -1,4 +1,5 @@
-import { ask, askTxt, type Answer, type DnsResolver } from './dns.js';
+import { ask, askTxt, type Answer } from './dns.js';
+import type { DnsResolver } from '../../infra/dns.js';
 import { finding, unasked, type Finding, type Remark } from './finding.js';
 
 /** RFC 7208 §4.6.4; beyond them the whole record is a permanent error. */

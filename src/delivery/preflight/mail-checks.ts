@@ -13,7 +13,8 @@ export interface PreflightFinding {
     | 'size'
     | 'links'
     | 'clients'
-    | 'dns';
+    | 'dns'
+    | 'signature';
   level: Level;
   message: string;
   /** `templates/emails/welcome.mjml`, with the line where one can be named. */

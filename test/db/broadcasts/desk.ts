@@ -2,6 +2,7 @@ import type { BroadcastDraft } from '../../../src/broadcasts/broadcast.js';
 import { BroadcastPlanner } from '../../../src/broadcasts/broadcast-planner.service.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { OverdueService } from '../../../src/delivery/pacing/overdue.service.js';
+import type { DnsResolver } from '../../../src/infra/dns.js';
 import { OPENED_AT, openPostOffice, SENDER, type PostOffice } from '../delivery/post-office.js';
 
 export const FOREVER = { deadline: Infinity, signal: new AbortController().signal };
@@ -25,8 +26,8 @@ export interface Desk {
   clear(): Promise<void>;
 }
 
-export async function openDesk(given: Record<string, string> = {}): Promise<Desk> {
-  const t = await openPostOffice(given);
+export async function openDesk(given: Record<string, string> = {}, dns?: DnsResolver): Promise<Desk> {
+  const t = await openPostOffice(given, dns);
   const broadcasts = t.app.get(BroadcastsService, { strict: false });
   const planner = t.app.get(BroadcastPlanner, { strict: false });
   const draft: Desk['draft'] = (change = {}) => ({

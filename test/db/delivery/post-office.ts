@@ -21,6 +21,7 @@ import { TemplatesService } from '../../../src/delivery/templates.service.js';
 import { AlertsModule } from '../../../src/infra/alerts/alerts.module.js';
 import { PreflightModule } from '../../../src/delivery/preflight/preflight.module.js';
 import type { Config } from '../../../src/infra/config.js';
+import type { DnsResolver } from '../../../src/infra/dns.js';
 import { DatabaseModule } from '../../../src/infra/database/database.module.js';
 import { openDataSource } from '../../../src/infra/database/migrate.js';
 import { JobsModule } from '../../../src/infra/jobs/jobs.module.js';
@@ -61,8 +62,11 @@ export interface PostOffice {
   close(): Promise<void>;
 }
 
-/** The modules from template to relay on a database and an SMTP server of their own. `given`: further settings. */
-export async function openPostOffice(given: Record<string, string> = {}): Promise<PostOffice> {
+/** The modules from template to relay on a database and an SMTP server of their own. `given`: further settings; `dns`: in place of the machine's. */
+export async function openPostOffice(
+  given: Record<string, string> = {},
+  dns?: DnsResolver,
+): Promise<PostOffice> {
   const [database, sink] = await Promise.all([createTestDatabase(), openSmtpSink()]);
   const dataDir = await mkdtemp(join(tmpdir(), 'wellspring-post-office-'));
   const env = readConfig({
@@ -78,7 +82,7 @@ export async function openPostOffice(given: Record<string, string> = {}): Promis
 
   @Module({
     imports: [
-      SettingsModule.forRoot(config, clock),
+      SettingsModule.forRoot(config, clock, dns),
       DatabaseModule.forRoot(db, database.url),
       JobsModule.forRoot({ mongoUri: null, databaseUrl: database.url }, pino({ level: 'silent' })),
       AlertsModule,

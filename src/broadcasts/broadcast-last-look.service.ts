@@ -1,0 +1,56 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { AlertsService } from '../infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { BroadcastPreflight } from './broadcast-preflight.service.js';
+import { nextState } from './broadcast-status.js';
+import { BroadcastsQueries } from './broadcasts.queries.js';
+
+const ALERT = 'broadcast:sender:';
+
+/** A broadcast may be started for next week: what its mails need of the DNS is looked at again before the first one. */
+@Injectable()
+export class BroadcastLastLook {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly queries: BroadcastsQueries,
+    private readonly preflight: BroadcastPreflight,
+    private readonly alerts: AlertsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Pauses those that are about to begin and whose mails every receiver would see a broken signature on, and tells the
+   * owner, whose word lets them go on. Safe to run twice at once.
+   */
+  async run(): Promise<void> {
+    await this.closeAlerts();
+    for (const { id, state } of await this.queries.unfinished(this.clock.now())) {
+      const broadcast = state === 'scheduled' ? await this.queries.find(id) : null;
+      const fault = broadcast && (await this.preflight.senderFault(broadcast));
+      if (broadcast && fault) await this.pause(id, { title: broadcast.title, fault });
+    }
+  }
+
+  private async pause(id: string, { title, fault }: { title: string; fault: string }): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const broadcast = await this.queries.lock(manager, id);
+      if (broadcast?.state !== 'scheduled' || nextState(broadcast, 'pause') === null) return;
+      await this.queries.setState(manager, id, { state: 'paused', reason: fault, now: this.clock.now() });
+      const message = `The broadcast "${title}" has not begun: ${fault}. Go on with it on the page Broadcasts when that is mended.`;
+      await this.alerts.raise(
+        { key: ALERT + id, severity: 'critical', message, facts: { broadcastId: id } },
+        manager,
+      );
+    });
+  }
+
+  /** The owner has given their word about these. */
+  private async closeAlerts(): Promise<void> {
+    for (const { key } of await this.alerts.open()) {
+      if (!key.startsWith(ALERT)) continue;
+      const broadcast = await this.queries.find(key.slice(ALERT.length));
+      if (broadcast?.state !== 'paused') await this.alerts.resolve(key);
+    }
+  }
+}
