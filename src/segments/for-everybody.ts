@@ -198,31 +198,25 @@ function wordsOfSet({ leaf, is }: FormLeaf, scope: Scope): WordsOfSet[] {
   const { column, source, where } = isOfPeople(leaf)
     ? peopleOf(leaf, context)
     : { column: 's.id', source: 'subscriber s', where: [compilePlain(leaf, context)] };
-  const there =
-    is && scope.onlyThere && !isKept(leaf)
-      ? [`(select true from subscriber h where h.id = ${column} offset 0)`]
-      : [];
+  // A join by the key of the one row: no subquery about each of the others can be asked by several processes.
+  const there = is && scope.onlyThere && !isKept(leaf) ? ` join subscriber h on h.id = ${column}` : '';
   return [
     {
-      ...{ block: `${column} >> 6`, word: `1::bigint << (${column} & 63)::int`, source },
-      where: [`${column} is not null`, ...within(column, bounds), ...where, ...there],
+      ...{ block: `${column} >> 6`, word: `1::bigint << (${column} & 63)::int`, source: source + there },
+      where: [`${column} is not null`, ...within(column, bounds), ...where],
     },
   ];
 }
 
 /**
- * From the blocks, and from the rows of the people in blocks with values that have changed since. A block that is marked
- * twice is read twice: to sort the marks would take the statement from the processes that share it.
+ * From the blocks, and from the rows of the people in blocks with values that have changed since. Those are found by a list
+ * of their ids that is made once: several processes can share what reads the list, and nothing that asks about each mark.
  */
 function wordsOfField(leaf: FieldCondition, { context, bounds }: Scope): WordsOfSet[] {
   const definition = context.definitions.get(leaf.field);
   if (!definition) throw new Error(`the field ${leaf.field} is not defined`);
   const { word, join } = wordsOfValues(definition, leaf, context);
   const ofField = `c.field_id = (select f.id from subscriber_field f where f.key = ${context.parameter(leaf.field, 'text')})`;
-  const people = [
-    ...['s.id >= t.block << 6', 's.id < (t.block + 1) << 6', ...within('s.id', bounds)],
-    compilePlain(leaf, context),
-  ].join(' and ');
   return [
     {
       ...{
@@ -236,12 +230,14 @@ function wordsOfField(leaf: FieldCondition, { context, bounds }: Scope): WordsOf
       ],
     },
     {
-      ...{ block: 't.block', word: '1::bigint << (p.id & 63)::int' },
-      source: `stale_block t cross join lateral (select s.id from subscriber s where ${people} offset '0') p`,
-      where: ['true'],
+      ...{ block: 's.id >> 6', word: '1::bigint << (s.id & 63)::int', source: 'subscriber s' },
+      where: [OF_STALE_BLOCKS, ...within('s.id', bounds), compilePlain(leaf, context)],
     },
   ];
 }
+
+const OF_STALE_BLOCKS = `s.id = any (array(
+  select (t.block << 6) + place from stale_block t cross join generate_series(0, 63) place))`;
 
 /** The places of a block `c.block` that lie in a range. */
 function maskOf({ from, below }: NonNullable<Scope['bounds']>): string {
