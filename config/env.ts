@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseRelays, type RelaySettings } from './relays.js';
 import { readTrustedProxies, type TrustedProxies } from './trusted-proxies.js';
 import { isDecodable, urlOf } from '../src/values/url.js';
+import { canonicalTimeZone } from '../src/values/zoned-time.js';
 
 /** The only reader of process.env. A wrong value stops the start with all errors at once, each naming its variable. */
 
@@ -92,6 +93,15 @@ const envSchema = z.object({
       return z.NEVER;
     })
     .optional(),
+  TIME_ZONE: z
+    .string()
+    .transform((name, context) => {
+      const zone = canonicalTimeZone(name);
+      if (zone !== null) return zone;
+      context.addIssue({ code: 'custom', message: 'use an IANA time zone such as Europe/Vienna' });
+      return z.NEVER;
+    })
+    .default('UTC'),
   LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'], { error: 'use debug, info, warn, error or silent' })
     .default('warn'),
@@ -135,6 +145,8 @@ export interface Config {
   webhookPrivateNetworks: boolean;
   demo: boolean;
   mailboxOn: boolean;
+  /** The owner's, IANA: what counts days, such as a segment of the last 30 days, counts them by its clock. */
+  timeZone: string;
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
 }
 
@@ -196,6 +208,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     webhookPrivateNetworks: e.WEBHOOK_PRIVATE_NETWORKS,
     demo: e.DEMO ?? nothingConfigured,
     mailboxOn,
+    timeZone: e.TIME_ZONE,
     logLevel: e.LOG_LEVEL,
   });
 }

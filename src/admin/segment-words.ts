@@ -86,9 +86,15 @@ function fieldInWords(condition: FieldCondition): string {
 function windowInWords({ withinDays, since, until }: TimeWindow): string {
   return [
     withinDays === undefined ? '' : ` in the last ${withinDays} days`,
-    since === undefined ? '' : ` since ${since.slice(0, 10)}`,
-    until === undefined ? '' : ` before ${until.slice(0, 10)}`,
+    since === undefined ? '' : ` since ${momentInWords(since)}`,
+    until === undefined ? '' : ` before ${momentInWords(until)}`,
   ].join('');
+}
+
+/** A day stays as it is: it begins on the owner's clock. */
+function momentInWords(given: string): string {
+  const [day = '', time] = given.split('T');
+  return time === undefined ? day : `${new Date(given).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
 function mailInWords({ broadcast, funnel, step }: MailFilter): string {

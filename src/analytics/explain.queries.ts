@@ -140,11 +140,11 @@ export async function absenceRow(
 export async function conditionsUnmet(
   db: EntityManager,
   subscriberId: string,
-  { audience, segments, startedAt }: Chosen & { startedAt: Date | null },
+  { audience, segments, startedAt, zone }: Chosen & { startedAt: Date | null; zone: string },
 ): Promise<string[]> {
   const inSegments = segments === null ? null : segmentCondition(audience, segments);
   const definitions = await fieldDefinitions(db);
-  const options = { definitions, now: startedAt ?? new Date(0), ...(startedAt && { asOf: startedAt }) };
+  const options = { definitions, now: startedAt ?? new Date(0), zone, ...(startedAt && { asOf: startedAt }) };
   const parts = audienceParts(
     audience,
     2,

@@ -105,7 +105,7 @@ export class ExplainService {
       ...explainBroadcast({
         ...known,
         leftOut: await conditionsUnmet(db, subscriberId, {
-          ...{ audience, segments, startedAt: known.broadcast.startedAt },
+          ...{ audience, segments, startedAt: known.broadcast.startedAt, zone: this.config.timeZone },
         }),
         person,
         suppressions: await suppressionRows(db, hash),

@@ -1,11 +1,9 @@
 import type { FieldDefinition } from '../subscribers/field.js';
+import type { OwnerClock } from './days.js';
 
-export const DAY_MS = 86_400_000;
-
-export interface CompileOptions {
+/** With what "in the last 30 days" counts from. */
+export interface CompileOptions extends OwnerClock {
   definitions: ReadonlyMap<string, FieldDefinition>;
-  /** What "in the last 30 days" counts from. */
-  now: Date;
   /**
    * Left out: who they are now. Otherwise what came later does not count: no tag, list, purchase, membership, affiliate,
    * sequence, funnel, form, mail, opening or click. What was taken away since is gone, and the subscriber's own row and

@@ -1,6 +1,7 @@
 import type { FieldDefinition, FieldType } from '../subscribers/field.js';
-import { type Context, DAY_MS } from './compile-context.js';
+import type { Context } from './compile-context.js';
 import type { FieldCondition } from './condition.js';
+import { dayFromToday, type OwnerClock } from './days.js';
 import { COLUMNS, isColumn } from './segment-fields.js';
 
 /** What a row of `subscriber s` tells of a column or an own field. Never null. */
@@ -49,10 +50,9 @@ export const DATED = '^[0-9]{4}-[0-9]{2}-[0-9]{2}$';
 /** The days from the first on or behind it, by the operator, and the last. Today is the last of the days before now. */
 export function daysOf(
   { op, value }: { op: 'withinDays' | 'inNextDays'; value: number },
-  now: Date,
+  clock: OwnerClock,
 ): [operator: '>=' | '>', from: string, until: string] {
-  const day = (offset: number): string =>
-    new Date(now.getTime() + offset * DAY_MS).toISOString().slice(0, 10);
+  const day = (offset: number): string => dayFromToday(offset, clock);
   return op === 'withinDays' ? ['>=', day(-value), day(0)] : ['>', day(0), day(value)];
 }
 
@@ -89,7 +89,7 @@ function compileOwn({ key, type }: FieldDefinition, condition: FieldCondition, c
       return known(`${isDated()} and ${dated(COMPARED[condition.op], condition.value)}`);
     case 'withinDays':
     case 'inNextDays': {
-      const [operator, from, until] = daysOf(condition, context.now);
+      const [operator, from, until] = daysOf(condition, context);
       return known(`${isDated()} and ${dated(operator, from)} and ${dated('<=', until)}`);
     }
     case 'contains':

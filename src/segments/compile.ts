@@ -1,6 +1,6 @@
 import { wasSoBy } from './as-of.js';
 import type { SubscriberStatus } from '../subscribers/subscription-status.js';
-import { type CompileOptions, type Context, contextOf, DAY_MS } from './compile-context.js';
+import { type CompileOptions, type Context, contextOf } from './compile-context.js';
 import { compileField } from './compile-field.js';
 import type {
   Condition,
@@ -11,6 +11,7 @@ import type {
   SplitFilter,
   TimeWindow,
 } from './condition.js';
+import { boundsOf } from './days.js';
 
 export interface SqlCondition {
   /** Over `subscriber s`; made of fixed texts, whatever the conditions say. Never null. */
@@ -233,12 +234,9 @@ function enrolled({ key, is }: { key: string; is: string }, { parameter }: Conte
   };
 }
 
-function within(
-  column: string,
-  { withinDays, since, until }: TimeWindow,
-  { now, parameter }: Context,
-): string {
-  const from = withinDays === undefined ? since : new Date(now.getTime() - withinDays * DAY_MS).toISOString();
+function within(column: string, window: TimeWindow, context: Context): string {
+  const { parameter } = context;
+  const { from, until } = boundsOf(window, context);
   const parts = [
     ...(from === undefined ? [] : [`${column} >= ${parameter(from, 'timestamptz')}`]),
     ...(until === undefined ? [] : [`${column} < ${parameter(until, 'timestamptz')}`]),

@@ -7,7 +7,10 @@ export const MAX_NODES = 100;
 const MAX_DAYS = 3_650;
 const MAX_VALUES = 50;
 
-/** From `since` or the last `withinDays` times 24 hours on, and before `until`; nothing given is any time. */
+/**
+ * From `since` or the day `withinDays` days before today on, and before `until`; nothing given is any time. A day without
+ * a time is its beginning on the owner's clock.
+ */
 export interface TimeWindow {
   withinDays?: number | undefined;
   since?: string | undefined;
@@ -81,10 +84,15 @@ const days = z.number().int().min(1).max(MAX_DAYS);
 const instant = z.iso
   .datetime({ offset: true })
   .refine((text) => !/^0000|[+-](1[5-9]|2\d):\d\d$/.test(text), 'use a time such as 2026-01-31T09:00:00Z');
+const moment = z.union([
+  instant,
+  // What PostgreSQL takes, wherever the day begins.
+  z.iso.date().refine((day) => /^[1-9]/.test(day), 'use a year from 1000 on'),
+]);
 const text = z.string().max(1_000).refine(isPlain, 'must not hold NUL or half a character');
 const someText = text.min(1);
 
-const window = { withinDays: days.optional(), since: instant.optional(), until: instant.optional() };
+const window = { withinDays: days.optional(), since: moment.optional(), until: moment.optional() };
 const mail = { broadcast: id.optional(), funnel: key.optional(), step: stepKey.optional() };
 
 const ONE_START = 'use withinDays or since, not both';
@@ -170,7 +178,7 @@ const node: z.ZodType<Condition> = z
     id: 'SegmentCondition',
     description:
       'One of: `all`, `any` or `not` over more conditions; `status`; `tag`; `list`; `field` with `op` and `value` (`isNot`: it holds something else; an empty field is none of it); ' +
-      '`signedUp`, `confirmed`; `opened`, `clicked` (by people, not by machines; who clicked has opened), `received`; `purchased`; `member` (of what a product grants); `affiliate` (a code, `any`, or `self`: an affiliate of the same address); `split` (the `arm` that the test of a `broadcast`, or of a `step` of a `funnel`, drew for them; `holdout`: none); `sequence`; `funnel`; `form`.',
+      '`signedUp`, `confirmed` (at any time, `withinDays`: today and so many days before it, `since` and before `until`, which are instants or days; days are those of TIME_ZONE); `opened`, `clicked` (by people, not by machines; who clicked has opened), `received`; `purchased`; `member` (of what a product grants); `affiliate` (a code, `any`, or `self`: an affiliate of the same address); `split` (the `arm` that the test of a `broadcast`, or of a `step` of a `funnel`, drew for them; `holdout`: none); `sequence`; `funnel`; `form`.',
   });
 
 /** Refuses trees that are too deep or too large before anything walks them by recursion. */

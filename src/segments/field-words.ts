@@ -67,7 +67,7 @@ export function wordsOfValues({ type }: FieldDefinition, condition: FieldConditi
       return word(`(${ALL} & ~${day(condition.value)})`);
     case 'withinDays':
     case 'inNextDays': {
-      const [operator, from, until] = daysOf(condition, context.now);
+      const [operator, from, until] = daysOf(condition, context);
       return word(`(${day(until)} & ~${day(operator === '>' ? from : before(from))})`);
     }
     case 'oneOf':

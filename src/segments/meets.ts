@@ -1,8 +1,8 @@
 import type { FieldType } from '../subscribers/field.js';
 import { isAddress, lowered } from './compile-field.js';
 import type { Condition, FieldCondition, MailFilter, SplitFilter, TimeWindow } from './condition.js';
+import { boundsOf, dayFromToday, type OwnerClock } from './days.js';
 
-const DAY_MS = 86_400_000;
 /** Arms of broadcasts are letters from `a` on. */
 const CODE_OF_A = 97;
 const DATE = /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/;
@@ -47,9 +47,8 @@ export interface PersonFacts {
   forms: readonly string[];
 }
 
-export interface Reading {
-  /** What "in the last 30 days" counts from. */
-  now: Date;
+/** With what "in the last 30 days" counts from. */
+export interface Reading extends OwnerClock {
   /** Of the own field that is asked about. */
   typeOf(this: void, condition: FieldCondition): FieldType | undefined;
 }
@@ -157,20 +156,16 @@ function isOf(mail: MailFacts, { broadcast, funnel, step }: MailFilter): boolean
   );
 }
 
-function within(at: Date, { withinDays, since, until }: TimeWindow, { now }: Reading): boolean {
-  return (
-    (withinDays === undefined || at.getTime() >= now.getTime() - withinDays * DAY_MS) &&
-    (since === undefined || at >= new Date(since)) &&
-    (until === undefined || at < new Date(until))
-  );
+function within(at: Date, window: TimeWindow, reading: Reading): boolean {
+  const { from, until } = boundsOf(window, reading);
+  return (from === undefined || at >= new Date(from)) && (until === undefined || at < new Date(until));
 }
 
 function meetsField(person: PersonFacts, asked: FieldCondition, reading: Reading): boolean {
   const condition = isAddress(asked.field) ? lowered(asked) : asked;
   const value = valueOf(person, condition, reading);
   if (value === null) return false;
-  const offset = (days: number): string =>
-    new Date(reading.now.getTime() + days * DAY_MS).toISOString().slice(0, 10);
+  const offset = (days: number): string => dayFromToday(days, reading);
   const lower = (text: unknown): string => String(text).replace(/[A-Z]/g, (letter) => letter.toLowerCase());
   const [text, number] = [String(value), Number(value)];
   switch (condition.op) {

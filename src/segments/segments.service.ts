@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { CONFIG, type Config } from '../infra/config.js';
 import { FieldsService } from '../subscribers/fields.service.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { DomainError } from '../values/domain-error.js';
@@ -19,6 +20,7 @@ export class SegmentsService {
     private readonly queries: SegmentsQueries,
     private readonly fields: FieldsService,
     @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   /** Throws `SEGMENT_ALREADY_EXISTS` and `SEGMENT_CONDITIONS_INVALID`. */
@@ -104,8 +106,9 @@ export class SegmentsService {
     return (conditions, first) => compileConditions(conditions, { ...all, first });
   }
 
-  private async ground(): Promise<Pick<EverybodyOptions, 'definitions' | 'now'>> {
-    return { definitions: await this.fields.definitions(), now: this.clock.now() };
+  private async ground(): Promise<Pick<EverybodyOptions, 'definitions' | 'now' | 'zone'>> {
+    const { timeZone: zone } = this.config;
+    return { definitions: await this.fields.definitions(), now: this.clock.now(), zone };
   }
 
   private async crowd(): Promise<Omit<EverybodyOptions, 'first' | 'range'>> {

@@ -1,10 +1,9 @@
 import { SUBSCRIBER_STATUSES } from '../subscribers/subscription-status.js';
-import { DAY_MS } from './compile-context.js';
 import type { TimeWindow } from './condition.js';
+import { boundsOf, type OwnerClock } from './days.js';
 import { allOf, anyOf, type Form, type FormLeaf, othersThan } from './form.js';
 
-export interface Sides {
-  now: Date;
+export interface Sides extends OwnerClock {
   /** About half of the people signed up before it; null when there is nobody. */
   middleSignUp: Date | null;
 }
@@ -29,8 +28,9 @@ export function smallSidesOf(form: Form, sides: Sides): Form {
 }
 
 /** Those who signed up before the window or behind it, if the middle lies in it. */
-function outsideOf({ withinDays, since, until }: TimeWindow, { now, middleSignUp }: Sides): Form | null {
-  const from = withinDays === undefined ? since : new Date(now.getTime() - withinDays * DAY_MS).toISOString();
+function outsideOf(window: TimeWindow, sides: Sides): Form | null {
+  const { middleSignUp } = sides;
+  const { from, until } = boundsOf(window, sides);
   if (middleSignUp === null || (from === undefined && until === undefined)) return null;
   const begins = from === undefined || Date.parse(from) <= middleSignUp.getTime();
   const lasts = until === undefined || Date.parse(until) > middleSignUp.getTime();

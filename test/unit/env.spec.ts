@@ -29,6 +29,7 @@ describe('the environment', () => {
       demo: true,
       mailboxOn: true,
       logLevel: 'warn',
+      timeZone: 'UTC',
     });
   });
 
@@ -64,6 +65,7 @@ describe('the environment', () => {
       API_KEY: 'short',
       DEMO: 'maybe',
       LOG_LEVEL: 'loud',
+      TIME_ZONE: 'Mars/Olympus',
       TRUST_PROXY: 'yes',
       STRIPE_SECRET_KEY: 'sk_test_1',
       BOUNCE_TLS_CERT: 'cert.pem',
@@ -81,9 +83,16 @@ describe('the environment', () => {
       'SECRET_KEY',
       'SMTP_URL',
       'STRIPE_SECRET_KEY',
+      'TIME_ZONE',
       'TRUST_PROXY',
     ]);
     for (const line of lines) expect(line).toMatch(/: .*(use|leave|set)/);
+  });
+});
+
+describe('TIME_ZONE', () => {
+  it('takes the name of a zone, in any spelling that is known', () => {
+    expect(readConfig({ TIME_ZONE: 'europe/vienna' }).timeZone).toBe('Europe/Vienna');
   });
 });
 

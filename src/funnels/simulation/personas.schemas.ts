@@ -167,6 +167,8 @@ export const personasSchema = strict({
   days: dayCount.optional(),
   /** Chance is drawn from it: the same seed gives the same timeline. */
   seed: z.union([z.string().max(100), z.number()]).default(1),
+  /** As the installation has it in TIME_ZONE: segments count days by it. */
+  ownerTimeZone: zone.transform((name) => canonicalTimeZone(name) ?? name).optional(),
   /** As the installation has it. */
   frequencyCap: strict({ perDay: perSpan, perWeek: perSpan }).optional(),
   /** No part of a funnel file, but they share its readers' mailboxes and their cap. */

@@ -18,6 +18,8 @@ export interface SimulationOrder {
   personas: Personas;
   start: Date;
   days: number;
+  /** The owner's, where the personas do not say it; UTC when it is left out. */
+  zone?: string;
   /** By which split tests draw; made from the seed when they are left out. */
   personId?: (persona: string, number: number) => string;
   broadcastId?: (key: string) => string;
@@ -66,7 +68,7 @@ export function simulateAll(order: SimulationOrder): {
   const mailing = new VirtualBroadcasts(
     {
       ...{ broadcasts, segments: readSegments(segments, broadcasts).conditions, start, owner, paused },
-      form: definitions[0].form.slug,
+      ...{ form: definitions[0].form.slug, zone: personas.ownerTimeZone ?? order.zone ?? 'UTC' },
       idOf: order.broadcastId ?? ((key) => `${seed} ${key}`),
     },
     inOrder.map(({ run }) => run),

@@ -19,6 +19,8 @@ export interface SimulationWishes {
   days: number | null;
   /** For a simulation that says nothing about it. */
   now: Date;
+  /** The owner's; UTC when it is left out. The personas go before it: a timeline stays the same wherever it is made. */
+  zone?: string;
 }
 
 const USUAL_DAYS = 90;
@@ -81,10 +83,13 @@ function readPersonas(
 function orderOf(
   definitions: SimulationOrder['definitions'],
   personas: Personas,
-  { start, days, now }: SimulationWishes,
+  { start, days, now, zone = 'UTC' }: SimulationWishes,
 ): SimulationOrder {
   const own = personas.start === undefined ? null : new Date(personas.start);
-  return { definitions, personas, start: start ?? own ?? now, days: days ?? personas.days ?? USUAL_DAYS };
+  return {
+    ...{ definitions, personas, zone },
+    ...{ start: start ?? own ?? now, days: days ?? personas.days ?? USUAL_DAYS },
+  };
 }
 
 function isError({ rule }: DefinitionProblem): boolean {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { BROADCAST_STATES } from '../../broadcasts/broadcast-status.js';
 import { ApiRoute } from '../../infra/http/api-route.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
+import { CONFIG, type Config } from '../../infra/config.js';
 import { DomainError } from '../../values/domain-error.js';
 import { funnelKey } from '../funnels.schemas.js';
 import { FunnelsService } from '../funnels.service.js';
@@ -81,6 +82,7 @@ export class SimulationController {
   constructor(
     private readonly funnels: FunnelsService,
     @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   /** Its steps may lead to any other funnel that is there. */
@@ -102,7 +104,10 @@ export class SimulationController {
     const order = simulationOf(
       [main.definition, ...others.map(({ definition }) => definition)],
       personas === undefined ? null : { name: 'personas', text: personas },
-      { start: start === undefined ? null : new Date(start), days: days ?? null, now: this.clock.now() },
+      {
+        ...{ start: start === undefined ? null : new Date(start), days: days ?? null },
+        ...{ now: this.clock.now(), zone: this.config.timeZone },
+      },
     );
     const people = peopleOf(order.personas);
     if (people <= MOST_PEOPLE) return simulate(order);

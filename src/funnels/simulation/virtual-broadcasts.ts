@@ -52,6 +52,8 @@ export interface BroadcastOrder {
   idOf(this: void, broadcast: string): string;
   /** The slug of the form. */
   form: string;
+  /** The owner's. */
+  zone: string;
 }
 
 /**
@@ -151,11 +153,11 @@ export class VirtualBroadcasts {
     Object.assign(broadcast, { startedAt: now, plannedAt: now, state: 'running' });
     // A pause has lasted for longer than its words are of any use.
     if (broadcast.expiresAt !== null && broadcast.expiresAt <= now) return;
-    const { segments, form } = this.order;
+    const { segments, form, zone } = this.order;
     const numberOf = (key: string): string =>
       String(this.#campaigns.findIndex((one) => one.given.key === key) + 1);
     const readers = this.runs.filter((run) =>
-      isInAudience(run, broadcast.audience, { segments, now, form, numberOf }),
+      isInAudience(run, broadcast.audience, { segments, now, zone, form, numberOf }),
     );
     campaign.recipients = readers.length;
     const { batch } = broadcastBatch(

@@ -10,6 +10,8 @@ import { productsKept } from './virtual-refunds.js';
 export interface AudienceReading {
   segments: Readonly<Record<string, Condition>>;
   now: Date;
+  /** The owner's: days are counted by it. */
+  zone: string;
   /** As conditions name a broadcast. */
   numberOf(this: void, broadcast: string): string;
   /** The slug of the form that people sign up with. */
@@ -25,7 +27,7 @@ export function isInAudience(run: VirtualRun, audience: Audience, reading: Audie
   const condition = audienceCondition(audience, reading.segments);
   if (condition === null) return false;
   return meets(factsOf(record, record.arrivedAt, reading), condition, {
-    now: reading.now,
+    ...{ now: reading.now, zone: reading.zone },
     typeOf: (asked) => typeAsked(asked, record.fields[asked.field]),
   });
 }

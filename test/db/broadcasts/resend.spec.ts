@@ -81,7 +81,7 @@ describe('a broadcast that is sent once more', () => {
     expect(names()).toEqual(['nothing', 'proxy', 'scanner']);
     const again = await desk.broadcasts.get(draft.id);
     const [opened] = await t.db.query(`select id from subscriber where email = 'opened@example.com'`);
-    expect(await conditionsUnmet(t.db.manager, opened.id, again)).toEqual([
+    expect(await conditionsUnmet(t.db.manager, opened.id, { ...again, zone: 'UTC' })).toEqual([
       'has not opened it, as far as a machine’s doing can be told from a person’s',
     ]);
     expect(new Set(t.sink.mails.map(({ parsed }) => parsed.subject))).toEqual(new Set([AGAIN.subject]));

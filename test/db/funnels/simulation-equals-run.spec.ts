@@ -27,12 +27,14 @@ import { Replay } from './replay.js';
 const RUNS = Number(process.env['SIMULATIONS'] ?? 2);
 /** A scenario is a hundred moments and more, each with its jobs. */
 const TIMEOUT_MS = 120_000;
+/** Half of each day is another day there than in UTC. */
+const OWNER_ZONE = 'Pacific/Auckland';
 const FROM = Number(process.env['SIMULATIONS_FROM'] ?? 1);
 
 describe('a simulation', { timeout: TIMEOUT_MS }, () => {
   let test: TestApp;
   beforeAll(async () => {
-    test = await startTestApp({ variables: { DEMO: 'false' } });
+    test = await startTestApp({ variables: { DEMO: 'false', TIME_ZONE: OWNER_ZONE } });
     // Each scenario has a date of its own: jumping there is no outage.
     await test.app.get(OverdueService, { strict: false }).setSettings({ policy: 'send', afterHours: 24 });
   });
@@ -133,6 +135,7 @@ personas:
     await replay.enterAll();
     const { people, broadcasts } = simulateAll({
       ...order,
+      zone: OWNER_ZONE,
       personId: (name, number) => replay.idOf(name, number),
       broadcastId: (key) => replay.broadcasts.idOf(key),
     });

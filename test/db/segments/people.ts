@@ -1,10 +1,13 @@
 import fc from 'fast-check';
 import type { DataSource } from 'typeorm';
 import { SUBSCRIBER_STATUSES, type SubscriberStatus } from '../../../src/subscribers/subscription-status.js';
+import { boundsOf } from '../../../src/segments/days.js';
 import type { FieldDefinition } from '../../../src/subscribers/field.js';
 
 export const NOW = new Date('2026-03-02T09:00:00Z');
 const DAY_MS = 86_400_000;
+/** Now is 09:00 there, 18:00, 01:00 and 20:00. */
+export const OWNER_ZONES = ['UTC', 'Asia/Tokyo', 'America/Los_Angeles', 'Australia/Lord_Howe'];
 
 export const TAGS = ['a', 'b', `o'b"c\\`];
 export const LISTS = ['news', 'vip'];
@@ -66,10 +69,19 @@ export interface Person {
   forms: string[];
 }
 
+const bound = fc
+  .tuple(fc.constantFrom(1, 7, 30, 90), fc.constantFrom(...OWNER_ZONES), fc.constantFrom(-1, 0, 1))
+  .map(([withinDays, zone, ms]) => {
+    const { from } = boundsOf({ withinDays }, { now: NOW, zone });
+    return new Date(Date.parse(from ?? '') + ms);
+  });
 /** Days before now, with the bounds of the windows that the trees ask for among them. */
-export const instant: fc.Arbitrary<Date> = fc
-  .oneof(fc.constantFrom(1, 7, 30, 90), fc.double({ min: 0, max: 120, noNaN: true }))
-  .map((days) => new Date(Math.round(NOW.getTime() - days * DAY_MS)));
+export const instant: fc.Arbitrary<Date> = fc.oneof(
+  bound,
+  fc
+    .double({ min: 0, max: 120, noNaN: true })
+    .map((days) => new Date(Math.round(NOW.getTime() - days * DAY_MS))),
+);
 
 export const day: fc.Arbitrary<string> = fc
   .integer({ min: -40, max: 40 })

@@ -21,6 +21,7 @@ const window = fc.oneof(
   fc.constantFrom(1, 7, 30, 90).map((withinDays) => ({ withinDays })),
   instant.map((at) => ({ since: at.toISOString() })),
   instant.map((at) => ({ until: at.toISOString() })),
+  fc.record({ since: day, until: day }),
 );
 const mailOf = fc.oneof(
   fc.integer({ min: 1, max: BROADCASTS }).map((id) => ({ broadcast: String(id) })),
