@@ -10,6 +10,7 @@ import { setupCode } from './admin/setup-code.js';
 import { AppModule, type AppParts } from './app.module.js';
 import { BounceSmtpServer } from './bounces/bounce-smtp.server.js';
 import { DkimService } from './delivery/dkim.service.js';
+import { ParkedLanes } from './delivery/parked-lanes.service.js';
 import { DemoService } from './funnels/demo.service.js';
 import { SystemClock } from './infra/clock.js';
 import type { Config } from './infra/config.js';
@@ -63,7 +64,11 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
       await app.get(DkimService).proveKeys();
       const [scheduler, wake] = [app.get(Scheduler), app.get(Wake)];
       await scheduler.start();
-      undo.push(() => scheduler.drain(DRAIN_MS));
+      undo.push(async () => {
+        const untilMs = performance.now() + DRAIN_MS;
+        await scheduler.drain(DRAIN_MS);
+        await app.get(ParkedLanes).allEnded(untilMs - performance.now());
+      });
       await wake.listen();
       app.get(JobRunner).runAll();
       undo.push(() => wake.close());

@@ -15,6 +15,7 @@ import { MessagesController } from './messages.controller.js';
 import { MessagesQueries } from './messages.queries.js';
 import { MessagesService } from './messages.service.js';
 import { PacingModule } from './pacing/pacing.module.js';
+import { ParkedLanes } from './parked-lanes.service.js';
 import { PlanningQueries } from './planning.queries.js';
 import { SendHours } from './send-hours.service.js';
 import { SenderService } from './sender.service.js';
@@ -41,6 +42,7 @@ import { TemplatesService } from './templates.service.js';
     SignedDomains,
     DkimService,
     SmtpLanes,
+    ParkedLanes,
     DueMessages,
     MailComposer,
     LedgerQueries,
@@ -53,6 +55,7 @@ import { TemplatesService } from './templates.service.js';
   ],
   exports: [
     PacingModule,
+    ParkedLanes,
     BroadcastGuard,
     DkimKeys,
     SignedDomains,

@@ -93,6 +93,11 @@ export class DueMessages {
     }
   }
 
+  /** Its relay takes long to answer. */
+  async slow({ laneKey }: ClaimedMessage): Promise<void> {
+    await this.pacing.stalled(laneKey);
+  }
+
   private async returnUnused(
     allowed: ReadonlyMap<string, number>,
     messages: readonly ClaimedMessage[],

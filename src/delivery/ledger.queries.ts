@@ -76,7 +76,7 @@ const ARRIVED = `(case when m.unknown_count > 0 then ${EVIDENCE('m.id')} end)`;
  */
 export const IS_LEASED = `(m.state = 'leased') is true`;
 
-/** Long enough for the slowest relay: body and reply have 60 s each, and a stopped process must not be taken for dead. */
+/** A relay that takes longer has its lease renewed. A process that stood still for a while must not be taken for dead. */
 const LEASE = `clock_timestamp() + interval '5 minutes'`;
 /** After the lease, for the reply of a mail whose body was begun in the lease's last moment. */
 const BODY_GRACE = `interval '5 minutes'`;
@@ -234,6 +234,19 @@ export class LedgerQueries {
       [claims.map(({ id }) => id), claims.map(({ epoch }) => epoch)],
     );
     return new Set(rows.map(({ id }) => id));
+  }
+
+  /**
+   * Called every half minute for the mails whose relay takes long to answer: whoever waits for that is not dead. Fenced.
+   * By primary key.
+   */
+  async renew(claims: readonly Claim[]): Promise<void> {
+    if (claims.length === 0) return;
+    await this.dataSource.query(
+      `update message m set lease_until = ${LEASE} from unnest($1::bigint[], $2::int[]) as c (id, epoch)
+       where m.id = c.id and m.lease_epoch = c.epoch and ${IS_LEASED}`,
+      [claims.map(({ id }) => id), claims.map(({ epoch }) => epoch)],
+    );
   }
 
   /**

@@ -48,9 +48,18 @@ interface Run {
 interface Way {
   run: Run;
   ahead: OneAhead<Prepared>;
-  /** The lane that has begun with this mail. */
+  /** The lane that has begun with this mail, then the one it goes by; null: none, or none any more. */
   taken: TakenLane | null;
 }
+
+/** What is handed over, and whom to tell when its relay takes long to answer. */
+interface Handing {
+  message: ClaimedMessage;
+  mail: OutgoingMail | SendOutcome;
+  slow: () => void;
+}
+
+const SLOW = Symbol('slow');
 
 /**
  * Hands due messages to the relays over many lanes at once. A lane tells the ledger the end of a mail and takes the next
@@ -174,48 +183,84 @@ export class SenderService {
   }
 
   /** The lane, when it has begun with the next mail, which must then follow on it; else null. */
-  private async sendOne(
-    { message, mail }: Prepared,
-    { run, ahead, taken: kept }: Way,
-  ): Promise<TakenLane | null> {
-    let taken = kept;
+  private async sendOne({ message, mail }: Prepared, way: Way): Promise<TakenLane | null> {
+    const { run } = way;
+    let handed = false;
     try {
       if (mail === null) return null;
       // Of a mail that was begun the relay has no more than the envelope.
-      if (!this.goesOn(run)) return this.stop(message, { run, taken });
-      taken ??= await run.lanes.take();
-      if (taken === null) return this.stop(message, { run, taken });
-      const startedMs = performance.now();
-      const way = { run, ahead, taken };
-      const wire = await this.handedOver(message, mail, way).finally(() => {
-        taken = way.taken;
-      });
-      const outcome = run.lanes.judged(taken, message.sender.email, wire);
-      // Not waited for: the ledger answers in order, so the next barrier of this lane comes after this end.
-      void this.ledger.settle(
-        settlementOf(message, outcome, {
-          now: this.clock.now(),
-          durationMs: performance.now() - startedMs,
-          relay: taken.lane.relay,
-          tls: taken.lane.tls,
-          probe: taken.relay.probe,
-        }),
-      );
-      if (outcome.kind === 'accepted') run.accepted++;
-      else this.#logger.warn(`message ${message.id}: ${outcome.kind}`);
-      const fit = await run.lanes.told(taken, outcome, message);
-      await this.due.answered(message, outcome);
-      if (fit && taken.lane.hasBegun) return taken;
+      if (!this.goesOn(run)) return this.stop(message, way);
+      way.taken ??= await run.lanes.take();
+      if (way.taken === null) return this.stop(message, way);
+      handed = true;
+      const fit = await this.handOver(message, mail, way);
+      if (fit?.lane.hasBegun === true) return fit;
     } catch (error) {
       // Its end, if it had one, is with the ledger: nothing of it may be given back here.
-      if (taken === null) this.#unsent.push(message);
-      else run.lanes.put(taken);
+      if (!handed) this.#unsent.push(message);
+      else if (way.taken) run.lanes.put(way.taken);
       throw error;
     } finally {
       this.ended(run);
     }
-    run.lanes.put(taken);
+    if (way.taken) run.lanes.put(way.taken);
     return null;
+  }
+
+  /**
+   * The lane on which the next mail may follow; null: that must ask again which relay works. A relay that takes long to
+   * answer keeps the lane and the mail: the run goes on, and may end, without them.
+   */
+  private async handOver(
+    message: ClaimedMessage,
+    mail: OutgoingMail | SendOutcome,
+    way: Way,
+  ): Promise<TakenLane | null> {
+    const startedMs = performance.now();
+    let slow = (): void => undefined;
+    const late = new Promise<typeof SLOW>((resolve) => (slow = () => resolve(SLOW)));
+    const sending = this.handedOver({ message, mail, slow }, way);
+    const wire = await Promise.race([sending, late]);
+    const { run, taken } = way;
+    if (wire !== SLOW) {
+      const { fit } = await this.tell(message, wire, { run, taken, startedMs });
+      return fit ? taken : null;
+    }
+    if (taken === null) throw new Error('a relay was slow without a lane to it');
+    way.taken = null;
+    // Whether the relay is still out is said now; when the answer comes, another mail may be trying it.
+    const alone = { ...taken, relay: { ...taken.relay, probe: false } };
+    const ended = sending.then(async (end) => {
+      const { written } = await this.tell(message, end, { run, taken: alone, startedMs });
+      await written;
+    });
+    await run.lanes.park(taken, { id: message.id, epoch: message.epoch }, ended);
+    await this.due.slow(message);
+    return null;
+  }
+
+  /** The ledger, the relay's breaker and the pace learn what became of it. `written`: the ledger has it. */
+  private async tell(
+    message: ClaimedMessage,
+    wire: SendOutcome,
+    { run, taken, startedMs }: Pick<Way, 'run' | 'taken'> & { startedMs: number },
+  ): Promise<{ fit: boolean; written: Promise<void> }> {
+    const outcome = taken ? run.lanes.judged(taken, message.sender.email, wire) : wire;
+    // Not waited for: the ledger answers in order, so the next barrier of this lane comes after this end.
+    const written = this.ledger.settle(
+      settlementOf(message, outcome, {
+        now: this.clock.now(),
+        durationMs: performance.now() - startedMs,
+        relay: taken?.lane.relay ?? null,
+        tls: taken?.lane.tls ?? null,
+        probe: taken?.relay.probe ?? false,
+      }),
+    );
+    if (outcome.kind === 'accepted') run.accepted++;
+    else this.#logger.warn(`message ${message.id}: ${outcome.kind}`);
+    const fit = taken !== null && (await run.lanes.told(taken, outcome, message));
+    await this.due.answered(message, outcome);
+    return { fit, written };
   }
 
   /** No relay works, or it is time: what was not begun goes back. */
@@ -230,27 +275,25 @@ export class SenderService {
    * A relay that has said beforehand that it cannot take the mail, for its size or its address, is left for another; the
    * lane in `way` is then that one's.
    */
-  private async handedOver(
-    message: ClaimedMessage,
-    mail: OutgoingMail | SendOutcome,
-    way: Omit<Way, 'taken'> & { taken: TakenLane },
-  ): Promise<SendOutcome> {
+  private async handedOver(handing: Handing, way: Way): Promise<SendOutcome> {
     const beyond = new Set<string>();
     for (;;) {
-      const wire = await this.outcomeOf(message, mail, way);
+      const { taken } = way;
+      if (taken === null) return LATER_ELSEWHERE;
+      const wire = await this.outcomeOf(handing, way, taken);
       if (wire.kind !== 'unsendable' || wire.beyondRelay !== true) return wire;
-      beyond.add(way.taken.relay.name);
-      const next = await way.run.lanes.another(way.taken, beyond);
+      beyond.add(taken.relay.name);
+      const next = await way.run.lanes.another(taken, beyond);
       if (next === 'none') return wire;
       if (next === 'later') return LATER_ELSEWHERE;
-      way.taken = next;
+      way.taken = next === 'gone' ? null : next;
     }
   }
 
   private async outcomeOf(
-    message: ClaimedMessage,
-    composed: OutgoingMail | SendOutcome,
-    { run, ahead, taken: { lane } }: Omit<Way, 'taken'> & { taken: TakenLane },
+    { message, mail: composed, slow }: Handing,
+    { run, ahead }: Way,
+    { lane }: TakenLane,
   ): Promise<SendOutcome> {
     // What failed ahead of its time may have failed with the database, which the mail before has waited for since.
     const failed = 'kind' in composed && composed.kind === 'not_sent';
@@ -266,7 +309,7 @@ export class SenderService {
       const next = ahead.ready;
       return next?.follows && next.mail && !('kind' in next.mail) && this.goesOn(run) ? next.mail : null;
     };
-    return lane.send(mail, barrier, following);
+    return lane.send(mail, barrier, following, slow);
   }
 
   private async composed(message: ClaimedMessage): Promise<OutgoingMail | SendOutcome> {

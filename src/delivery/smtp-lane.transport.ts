@@ -26,6 +26,7 @@ export interface OutgoingMail {
 interface Asked {
   barrier: () => Promise<boolean>;
   following: () => OutgoingMail | null;
+  slow: () => void;
 }
 
 type SmtpStage = 'MAIL FROM' | 'RCPT TO' | 'DATA' | 'BODY';
@@ -65,11 +66,15 @@ export class SmtpLane {
    * `following` is asked when the body goes out: the mail that comes next on this lane, if it is known. Its envelope is
    * written along with the final dot (RFC 2920 §3.1), which spares both sides a wait and a packet. It waits at its own
    * barrier like any other.
+   *
+   * `slow` is called at most once, when the relay has kept the mail for half a minute and not answered; the promise then
+   * takes up to ten minutes. What was begun meanwhile is not at the relay for long: it should go by another lane.
    */
   async send(
     untagged: OutgoingMail,
     barrier: () => Promise<boolean>,
     following: () => OutgoingMail | null = () => null,
+    slow: () => void = () => undefined,
   ): Promise<SendOutcome> {
     const begun = this.hasBegun && this.#begun?.id === untagged.id;
     if (!begun) this.abandon();
@@ -77,13 +82,13 @@ export class SmtpLane {
     if (!fitsEnvelope(mail))
       return { kind: 'unsendable', reason: 'the address has a sign that no envelope may hold' };
     const reused = this.#session?.alive === true;
-    const outcome = await this.attempt(mail, { barrier, following, begun });
+    const outcome = await this.attempt(mail, { barrier, following, slow, begun });
     // A relay may end an idle session at the very moment we use it again; that says nothing about the mail. Nor does a
     // farewell after so many mails on one connection.
     const ended = outcome.kind === 'not_sent' && outcome.stage === 'envelope';
     const farewell = outcome.kind === 'refused' && outcome.code === 421 && outcome.stage === 'MAIL FROM';
     return (reused && ended) || ((reused || begun) && farewell)
-      ? this.attempt(mail, { barrier, following, begun: false })
+      ? this.attempt(mail, { barrier, following, slow, begun: false })
       : outcome;
   }
 
@@ -102,7 +107,7 @@ export class SmtpLane {
 
   private async attempt(
     mail: OutgoingMail,
-    { barrier, following, begun }: Asked & { begun: boolean },
+    { barrier, following, slow, begun }: Asked & { begun: boolean },
   ): Promise<SendOutcome> {
     this.#begun = null;
     let session: SmtpSession;
@@ -127,7 +132,7 @@ export class SmtpLane {
       if (!session.alive) return endedAtBarrier(performance.now() - askedMs);
       stage = 'body';
       writeBody(session, mail, this.envelopeOf(following(), session));
-      const reply = await session.reply();
+      const reply = await session.finalReply(slow);
       if (reply.code !== 250) return this.refusal('BODY', reply);
       passing('reply-250', mail.id);
       return { kind: 'accepted', code: reply.code, reply: reply.text.slice(0, MAX_REASON_CHARS) };

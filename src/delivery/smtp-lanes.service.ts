@@ -1,11 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
+import { LanePool } from './lane-pool.transport.js';
+import type { Claim } from './ledger.queries.js';
 import type { ClaimedMessage, SendOutcome } from './message.js';
 import { withoutAddresses } from './pacing/breaker.js';
 import { RelaysService, type Relay } from './pacing/relays.service.js';
+import { ParkedLanes } from './parked-lanes.service.js';
 import { domainOf, SenderStandings } from './sender-standing.js';
 import { namesSender, provesRelay, relayTrouble } from './settlement.js';
-import { SmtpLane } from './smtp-lane.transport.js';
+import type { SmtpLane } from './smtp-lane.transport.js';
 
 /** About twenty minutes after its first try: greylisting is over by then. */
 const TOLD_FROM_ATTEMPT = 4;
@@ -16,11 +19,10 @@ const SAID_AGAIN_MS = 60_000;
 /** Connections to a relay at the same time unless SMTP_URL says otherwise. */
 export const DEFAULT_LANES = 32;
 
-interface RelayLanes {
-  free: SmtpLane[];
-  open: number;
-  waiting: ((lane: SmtpLane) => void)[];
-}
+/** So many lanes to a relay may wait for a slow reply beside those at work, and no more than half of those; further ones take their place. */
+export const MOST_PARKED = 16;
+
+const NONE: ReadonlySet<string> = new Set();
 
 export interface TakenLane {
   lane: SmtpLane;
@@ -29,16 +31,16 @@ export interface TakenLane {
 
 /** The lanes of one run over all relays. */
 export interface LaneSet {
-  /** Mails that may be on the way at the same time; after a crash at most this many are unknown. */
+  /** Lanes at work at the same time. After a crash at most this many mails are unknown, and those of parked lanes. */
   readonly size: number;
-  /** A lane to a relay that works; null when no relay works. */
+  /** A lane to a relay that works; null when no relay works, or each keeps all the lanes it may have waiting. */
   take(): Promise<TakenLane | null>;
   /**
    * In place of a lane whose relay cannot take a mail, one to a relay outside of `beyond`, the names of those that cannot.
    * The first is given back before that is waited for, which may be waiting for it. `none`: no relay is left; `later`: what
-   * is left does not work at present. With either the lane stays with the caller.
+   * is left does not work at present. With either the lane stays with the caller; with `gone`, which is `later`, it does not.
    */
-  another(taken: TakenLane, beyond: ReadonlySet<string>): Promise<TakenLane | 'none' | 'later'>;
+  another(taken: TakenLane, beyond: ReadonlySet<string>): Promise<TakenLane | 'none' | 'later' | 'gone'>;
   /**
    * Whether the mail after the next may be begun on the same lane without asking `take`: there is one relay alone, and it
    * works as far as is known.
@@ -52,6 +54,11 @@ export interface LaneSet {
     outcome: SendOutcome,
     mail: Pick<ClaimedMessage, 'sender' | 'attempt'>,
   ): Promise<boolean>;
+  /**
+   * The relay keeps the mail of the lane waiting: the run goes on, and may end, without it. `ended` closes the lane, after
+   * the ledger has been told. The relay counts as in trouble, so that only so many mails come to hang on it.
+   */
+  park(taken: TakenLane, claim: Claim, ended: Promise<void>): Promise<void>;
   /** A mail that was begun on it is given up. */
   put(taken: TakenLane): void;
   close(): void;
@@ -70,6 +77,7 @@ export class SmtpLanes {
   constructor(
     private readonly relays: RelaysService,
     private readonly alerts: AlertsService,
+    private readonly parked: ParkedLanes,
   ) {}
 
   /**
@@ -77,31 +85,46 @@ export class SmtpLanes {
    * two seconds would wear out the table.
    */
   async anyUsable(): Promise<boolean> {
-    return this.relays.anyUsable();
+    return this.relays.anyUsable(this.full());
+  }
+
+  /** Relays that keep so many mails waiting that no lane more may be opened to them. */
+  private full(): ReadonlySet<string> {
+    return new Set(
+      this.relays
+        .all()
+        .filter((relay) => this.room(relay) === 0)
+        .map(({ name }) => name),
+    );
+  }
+
+  private room(relay: Relay): number {
+    const lanes = lanesOf(relay);
+    return Math.max(0, lanes - Math.max(0, this.parked.count(relay.name) - mostParked(lanes)));
   }
 
   open(): LaneSet {
-    const byRelay = new Map<string, RelayLanes>();
+    const pools = new Map<string, LanePool>();
+    const poolOf = (relay: Relay): LanePool => {
+      const pool = pools.get(relay.name) ?? new LanePool(relay, () => this.room(relay));
+      pools.set(relay.name, pool);
+      return pool;
+    };
     const put = ({ lane, relay }: TakenLane): void => {
       lane.abandon();
-      const lanes = byRelay.get(relay.name);
-      const next = lanes?.waiting.shift();
-      if (next) next(lane);
-      else lanes?.free.push(lane);
+      poolOf(relay).put(lane);
     };
+    const forget = this.parked.whenFreed(() => pools.forEach((pool) => pool.look()));
     return {
       size: this.relays.all().reduce((sum, relay) => sum + lanesOf(relay), 0),
-      take: async () => {
-        const relay = await this.relays.choose();
-        return relay === null ? null : { relay, lane: await laneTo(relay, byRelay) };
-      },
+      take: async () => this.laneToAny(NONE, poolOf),
       another: async (taken, beyond) => {
         if (this.relays.all().every(({ name }) => beyond.has(name))) return 'none';
-        const relay = await this.relays.choose(beyond);
+        const relay = await this.relays.choose(new Set([...beyond, ...this.full()]));
         if (relay === null) return 'later';
         await this.relays.notTried(taken.relay);
         put(taken);
-        return { relay, lane: await laneTo(relay, byRelay) };
+        return (await this.laneTo(relay, poolOf)) ?? (await this.laneToAny(beyond, poolOf)) ?? 'gone';
       },
       mayFollow: async () => {
         const [relay, ...more] = this.relays.all();
@@ -118,11 +141,41 @@ export class SmtpLanes {
         else await this.relays.notTried(relay);
         return !relay.probe && (trouble === null || (await this.relays.anyWorks()));
       },
+      park: async ({ relay, lane }, claim, ended) => {
+        const closed = ended.finally(() => lane.close());
+        this.parked.add(relay.name, claim, closed);
+        try {
+          await this.relays.failed(relay, 'stalled', 'no reply to the end of a mail');
+        } finally {
+          // Not before: whoever has waited for a lane to this relay chooses anew.
+          poolOf(relay).leave();
+        }
+      },
       put,
       close: () => {
-        for (const { free } of byRelay.values()) for (const lane of free) lane.close();
+        forget();
+        for (const pool of pools.values()) pool.close();
       },
     };
+  }
+
+  private async laneToAny(
+    beyond: ReadonlySet<string>,
+    poolOf: (relay: Relay) => LanePool,
+  ): Promise<TakenLane | null> {
+    for (;;) {
+      const relay = await this.relays.choose(new Set([...beyond, ...this.full()]));
+      if (relay === null) return null;
+      const taken = await this.laneTo(relay, poolOf);
+      if (taken) return taken;
+    }
+  }
+
+  private async laneTo(relay: Relay, poolOf: (relay: Relay) => LanePool): Promise<TakenLane | null> {
+    const lane = await poolOf(relay).take();
+    // When the database does not take it, the relay is tried by the next worker after a minute and a half.
+    if (lane === null) await this.relays.notTried(relay).catch(() => undefined);
+    return lane === null ? null : { relay, lane };
   }
 
   /**
@@ -169,21 +222,12 @@ export class SmtpLanes {
   }
 }
 
-async function laneTo(relay: Relay, byRelay: Map<string, RelayLanes>): Promise<SmtpLane> {
-  const lanes = byRelay.get(relay.name) ?? { free: [], open: 0, waiting: [] };
-  byRelay.set(relay.name, lanes);
-  // The one used last is still warm; the others may have been closed by the relay meanwhile.
-  const free = lanes.free.pop();
-  if (free) return free;
-  if (lanes.open < lanesOf(relay)) {
-    lanes.open++;
-    return new SmtpLane(relay.name, relay.url, relay.provider);
-  }
-  return new Promise((resolve) => lanes.waiting.push(resolve));
-}
-
 function lanesOf({ lanes }: Relay): number {
   return lanes ?? DEFAULT_LANES;
+}
+
+function mostParked(lanes: number): number {
+  return Math.min(MOST_PARKED, Math.ceil(lanes / 2));
 }
 
 function reasonOf(outcome: SendOutcome): string {

@@ -1,8 +1,12 @@
 import type { Socket } from 'node:net';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 
-/** Shorter than the lease of a message by far: a stalled relay must not outlive it. */
+/** For any reply but the one to the final dot: giving up before that loses nothing. */
 export const SOCKET_TIMEOUT_MS = 60_000;
+/** RFC 5321 §4.5.3.2.6, from the final dot. Whoever gives up earlier does not know of mails that were taken. */
+export const FINAL_REPLY_MS = 10 * 60_000;
+/** From here on a relay is slow: no other mail waits for it. */
+export const SLOW_AFTER_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 15_000;
 /** A reply that does not end is an attack or a bug of the relay. RFC 5321 §4.5.3.1.5 allows 512 octets a line. */
 const MAX_REPLY_CHARS = 64 * 1024;
@@ -37,6 +41,8 @@ export class SmtpSession {
   #replies: SmtpReply[] = [];
   #waiting: { resolve: (reply: SmtpReply) => void; reject: (error: Error) => void }[] = [];
   #ended: Error | null = null;
+  /** While the reply to a final dot is awaited: since when, and who is told once if it takes long. */
+  #final: { sinceMs: number; slow: (() => void) | null } | null = null;
 
   private constructor(
     private readonly socket: Socket,
@@ -108,6 +114,16 @@ export class SmtpSession {
     });
   }
 
+  /** As `reply`, to the final dot, which may take ten minutes. `slow` is called when it takes longer than half a minute. */
+  async finalReply(slow: () => void): Promise<SmtpReply> {
+    const reply = this.reply();
+    if (this.#waiting.length > 0) {
+      this.#final = { sinceMs: performance.now(), slow };
+      this.#waitOn();
+    }
+    return reply;
+  }
+
   /** At once and without a word: before the final dot, the relay has nothing (RFC 5321 §4.1.1.4). */
   destroy(): void {
     this.#end(new Error('we ended the connection'));
@@ -125,6 +141,7 @@ export class SmtpSession {
     this.#partial = lines.pop() ?? '';
     for (const line of lines) this.#take(line.replace(/\r$/, ''));
     if (this.#partial.length > MAX_REPLY_CHARS) this.#end(new Error('the reply of the relay does not end'));
+    this.#waitOn();
   }
 
   #take(line: string): void {
@@ -137,13 +154,29 @@ export class SmtpSession {
     }
     const reply = { code: Number(code), text: this.#lines.join(' ') };
     this.#lines = [];
+    if (this.#final) this.socket.setTimeout(SOCKET_TIMEOUT_MS);
+    this.#final = null;
     const first = this.#waiting.shift();
     if (first) first.resolve(reply);
     else this.#replies.push(reply);
   }
 
+  /** Half a reply gives the relay no more time for the rest. */
+  #waitOn(): void {
+    if (!this.#final || this.#ended) return;
+    const { sinceMs, slow } = this.#final;
+    const untilMs = sinceMs + (slow ? SLOW_AFTER_MS : FINAL_REPLY_MS);
+    this.socket.setTimeout(Math.max(1, untilMs - performance.now()));
+  }
+
   /** While a mail waits at its barrier it is the relay that waits for us: it is given its time anew. */
   #silent(): void {
+    const slow = this.#final?.slow;
+    if (this.#final && slow) {
+      this.#final.slow = null;
+      this.#waitOn();
+      return slow();
+    }
     if (this.#waiting.length > 0) this.#end(new RelaySilent('the relay did not answer in time'));
     else if (!this.#ended) this.socket.setTimeout(SOCKET_TIMEOUT_MS);
   }

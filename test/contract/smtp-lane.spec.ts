@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi, type MockInstance } from 'vitest';
 import { OneAhead } from '../../src/delivery/one-ahead.js';
 import { SmtpLane, type OutgoingMail } from '../../src/delivery/smtp-lane.transport.js';
 import { CountingSink, type SinkFault, type SinkStage } from '../support/counting-sink.js';
@@ -130,7 +130,8 @@ describe('a lane that begins with the next mail before the last one is answered'
     timeouts.mockRestore();
     sink.rules = [{ stage: 'dot', fault: { kind: 'stall' }, at: [2] }];
     const silent = lane.send(second, async () => {
-      setImmediate(() => socket.emit('timeout'));
+      // Half a minute, and then ten.
+      setImmediate(() => socket.emit('timeout') && socket.emit('timeout'));
       return true;
     });
     expect(await silent).toMatchObject({ kind: 'unknown', reason: 'the relay did not answer in time' });
@@ -166,8 +167,8 @@ describe('a lane whose barrier is slow, as the database is away for a minute', (
       return socket.emit('timeout');
     });
     expect(await sent).toMatchObject({ kind: 'accepted' });
-    // Else the reply to the body would be waited for without end.
-    expect(timers).toHaveBeenCalledExactlyOnceWith(60_000);
+    // Else the reply would be waited for without end. Then the time for the reply to the body, and again that for any other.
+    expect(timers.mock.calls).toEqual([[60_000], [30_000], [60_000]]);
     expect([...sink.taken.values()]).toEqual([1, 1]);
     expect(sink.hits.connect).toBe(1);
   });
@@ -183,6 +184,61 @@ describe('a lane whose barrier is slow, as the database is away for a minute', (
     expect(await sent).toMatchObject({ kind: 'not_sent', stage });
     expect(sink.takenTotal).toBe(1);
     expect(await lane.send(mail('2'), YES)).toMatchObject({ kind: 'accepted' });
+  });
+});
+
+describe('the reply to the final dot', () => {
+  let sink: CountingSink;
+  let lane: SmtpLane;
+  let timers: MockInstance<Socket['setTimeout']>;
+  const waits = (): number | undefined => timers.mock.lastCall?.[0];
+  const timeOut = (): boolean => (timers.mock.contexts.at(-1) as Socket).emit('timeout');
+
+  beforeEach(async () => {
+    sink = new CountingSink({ rules: [{ stage: 'dot', fault: { kind: 'stall' }, at: [1] }] });
+    await sink.listen();
+    lane = new SmtpLane('relay', new URL(sink.url));
+    timers = vi.spyOn(Socket.prototype, 'setTimeout');
+    vi.useFakeTimers({ toFake: ['performance'] });
+  });
+  afterEach(async () => {
+    vi.useRealTimers();
+    vi.restoreAllMocks();
+    lane.close();
+    await sink.close();
+  });
+
+  it('is waited for ten minutes from the dot, and whoever sends hears after half a minute that it takes long', async () => {
+    let told = 0;
+    const dot = new Promise<void>((resolve) => {
+      sink.onStage = ({ stage }) => void (stage === 'dot' && resolve());
+    });
+    const slow = (): void => void told++;
+    const sent = lane.send(mail('1'), YES, () => null, slow);
+    await dot;
+    expect(waits()).toBe(30_000);
+    vi.advanceTimersByTime(30_000);
+    timeOut();
+    expect(told).toBe(1);
+    expect(waits()).toBe(570_000);
+    vi.advanceTimersByTime(570_000);
+    timeOut();
+    expect(await sent).toMatchObject({ kind: 'unknown', reason: 'the relay did not answer in time' });
+    expect(told).toBe(1);
+  });
+
+  it('does not last longer for a relay that gives it in crumbs', async () => {
+    sink.rules = [{ stage: 'dot', fault: { kind: 'trickle', ms: 1 }, at: [1] }];
+    sink.onStage = ({ stage }) => {
+      if (stage === 'dot') vi.advanceTimersByTime(20_000);
+    };
+    const crumbs: number[] = [];
+    const sent = lane.send(mail('1'), YES);
+    await sent;
+    for (const [ms] of timers.mock.calls) crumbs.push(ms);
+    expect(crumbs).toContain(10_000);
+    expect(crumbs.at(-1)).toBe(60_000);
+    expect(await sent).toMatchObject({ kind: 'accepted' });
   });
 });
 

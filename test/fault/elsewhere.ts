@@ -18,6 +18,12 @@ export const ELSEWHERE: readonly ShownElsewhere[] = [
       'answers whoever waits with an error in bounded time, also those who wait for a connection, and recovers',
   },
   {
+    covers: 'F17',
+    name: 'A relay that takes mails and does not answer is passed over for another, and no more hang on it than its limit.',
+    file: 'test/db/delivery/parked-lanes.spec.ts',
+    title: 'is passed over for another relay',
+  },
+  {
     covers: 'F32',
     name: 'One mailbox in two rows of the list gets one mail.',
     file: 'test/db/broadcasts/broadcasts.spec.ts',

@@ -38,7 +38,8 @@ const MAY_BE_TAKEN: ReadonlySet<string> = new Set(['accepted', 'unknown']);
 
 /**
  * The promise, checked against what the relay really took: each planned mail in one final state, none taken twice,
- * accepted ⊆ taken ⊆ accepted ∪ unknown, and no more unknown than lanes were open at the crashes.
+ * accepted ⊆ taken ⊆ accepted ∪ unknown, and no more unknown than lanes were open at the crashes, those among them that
+ * were parked because the relay took long to answer.
  */
 export function judge({
   rows,

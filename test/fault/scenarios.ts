@@ -5,6 +5,7 @@ import { diskScenarios } from './scenarios/disk.js';
 import { importScenarios } from './scenarios/imports.js';
 import { killScenarios } from './scenarios/kills.js';
 import { logicScenarios } from './scenarios/logic.js';
+import { parkedScenarios } from './scenarios/parked.js';
 import { pauseScenarios } from './scenarios/pauses.js';
 import { planningScenarios } from './scenarios/planning.js';
 import { relayScenarios } from './scenarios/relay.js';
@@ -22,6 +23,7 @@ export function scenarios(short: boolean): Scenario[] {
     ...databaseScenarios,
     ...diskScenarios,
     ...relayScenarios,
+    ...parkedScenarios,
     ...workerScenarios,
     ...logicScenarios,
     ...broadcastScenarios,

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { QueryResultRow } from 'pg';
 import { readConfig } from '../../config/env.js';
 import { openCommandContext, type CommandContext } from '../../src/application.js';
-import { DEFAULT_LANES } from '../../src/delivery/smtp-lanes.service.js';
+import { DEFAULT_LANES, MOST_PARKED } from '../../src/delivery/smtp-lanes.service.js';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
 import { CountingSink, randomFrom, type SinkOptions } from '../support/counting-sink.js';
 import type { DurablePostgres } from '../support/durable-postgres.js';
@@ -47,6 +47,8 @@ export class World {
   readonly workers: WorkerProcess[] = [];
   /** Workers that stood still beyond their lease: what they had under way may be unknown as well. */
   paused = 0;
+  /** Set by scenarios whose relay answers so late that lanes wait for that beside those at work. */
+  parks = false;
   /** Set by the scenario that restores a backup. */
   setBack = false;
   readonly #afterClose: (() => Promise<void>)[] = [];
@@ -272,11 +274,11 @@ export class World {
   }
 
   /**
-   * The lanes of one worker at most: those seen at the relay, which may all be of the one that happened to send while
-   * another had nothing to do.
+   * The lanes of one worker at most, parked ones among them: those seen at the relay, which may all be of the one that
+   * happened to send while another had nothing to do.
    */
   get lanes(): number {
-    return Math.min(DEFAULT_LANES, this.sink.mostOpen);
+    return Math.min(DEFAULT_LANES + (this.parks ? MOST_PARKED : 0), this.sink.mostOpen);
   }
 
   async kills(): Promise<number> {

@@ -1,5 +1,5 @@
 /** What was wrong with a relay as a whole. None of it says anything about the mail that happened to be on its way. */
-export type RelayTrouble = 'connect' | 'silent' | 'auth' | 'sender_refused' | 'throttled';
+export type RelayTrouble = 'connect' | 'silent' | 'stalled' | 'auth' | 'sender_refused' | 'throttled';
 
 export type BreakerState = 'closed' | 'open' | 'half_open';
 
@@ -9,6 +9,8 @@ const RULES: Readonly<Record<RelayTrouble, { opensAfter: number; firstPauseSecon
   connect: { opensAfter: 3, firstPauseSeconds: 5 },
   // A mail may be to blame for one; each further one may be a bulk mail whose end nobody will ever know.
   silent: { opensAfter: 5, firstPauseSeconds: 15 },
+  // Each further one takes up a lane for up to ten minutes. A relay that is slow with one mail takes others meanwhile.
+  stalled: { opensAfter: 5, firstPauseSeconds: 30 },
   // A login that is tried again and again gets the account locked.
   auth: { opensAfter: 1, firstPauseSeconds: 60 },
   sender_refused: { opensAfter: 3, firstPauseSeconds: 30 },
@@ -47,6 +49,10 @@ const TROUBLE_WORDS: Readonly<Record<RelayTrouble, readonly [trouble: string, co
   silent: [
     'ends the connection or falls silent in the middle of mails',
     'Those whose body was under way may have been taken: bulk mails among them are not sent again. The others wait; it is tried again by itself.',
+  ],
+  stalled: [
+    'takes mails and does not answer for half a minute',
+    'Those are waited for up to ten minutes each. The others wait or go by another relay; it is tried again by itself.',
   ],
   auth: ['refuses the login', WAIT],
   sender_refused: ['refuses the sender', WAIT],

@@ -76,6 +76,14 @@ export class PacingService {
     });
   }
 
+  /**
+   * A mail has waited for half a minute for the relay to take it. A storm of these, while others are taken, is a relay that
+   * has too much to do; while none is, it is out, which is for the breaker: the pace of nothing is no pace to go on with.
+   */
+  async stalled(laneKey: string): Promise<void> {
+    if (this.meter(laneKey).ratePerSecond(this.clock.now().getTime()) > 0) await this.slowDown(laneKey, 451);
+  }
+
   /** `count` mails of the lane were accepted: if it was slowed down, it may go a little faster. */
   async sped(laneKey: string, count: number): Promise<void> {
     const nowMs = this.clock.now().getTime();

@@ -74,9 +74,10 @@ export class RelaysService {
   }
 
   /** Whether `choose` would answer with a relay now. */
-  async anyUsable(): Promise<boolean> {
+  async anyUsable(except: ReadonlySet<string> = NO_RELAYS): Promise<boolean> {
     const states = await this.#states.get();
     return this.#relays.some(({ name }) => {
+      if (except.has(name)) return false;
       const row = states.get(name);
       return row === undefined || row.state === 'closed' || row.mayProbe;
     });

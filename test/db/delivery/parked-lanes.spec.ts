@@ -1,0 +1,187 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
+import { ParkedLanes } from '../../../src/delivery/parked-lanes.service.js';
+import { silences, type Silences } from '../../support/silences.js';
+import { openSmtpSink, type SmtpSink } from '../../support/smtp-sink.js';
+import { openPostOffice, type PostOffice } from './post-office.js';
+
+/** When a relay is called slow, and when it is given up; the clock of the process does not move here. */
+const HALF_A_MINUTE = 30_000;
+const TEN_MINUTES = 600_000;
+
+/** A promise and its end. */
+function gate(): { passed: Promise<void>; open: () => void } {
+  let open = (): void => undefined;
+  const passed = new Promise<void>((resolve) => (open = resolve));
+  return { passed, open };
+}
+
+describe('a relay that takes its time over the end of a mail', () => {
+  let t: PostOffice;
+  let time: Silences;
+  let answer: ReturnType<typeof gate>;
+
+  const open = async (given: Record<string, string> = {}): Promise<void> => {
+    t = await openPostOffice(given);
+  };
+  const parked = (): ParkedLanes => t.app.get(ParkedLanes, { strict: false });
+  const relays = (): RelaysService => t.app.get(RelaysService, { strict: false });
+  /** The relay keeps the mails to these waiting. */
+  const slowWith = (sink: SmtpSink, isSlow: (count: number) => boolean): void => {
+    sink.onBody = async () => {
+      if (isSlow(sink.bodiesBegun)) await answer.passed;
+      return undefined;
+    };
+  };
+  const states = async (): Promise<Record<string, number>> => {
+    const rows: { state: string; count: number }[] = await t.db.query(
+      'select state, count(*)::int as count from message group by 1',
+    );
+    return Object.fromEntries(rows.map(({ state, count }) => [state, count]));
+  };
+
+  beforeEach(async () => {
+    await open();
+    answer = gate();
+    time = silences();
+  });
+  afterEach(async () => {
+    answer.open();
+    time.end();
+    await t.close();
+  });
+
+  it('and says 250 after a minute and a half has taken the mail, which is called accepted', async () => {
+    const id = await t.plan('grace@example.org');
+    slowWith(t.sink, () => true);
+    const run = t.sendDue();
+    await time.pass(HALF_A_MINUTE);
+    // The run ends without it.
+    expect(await run).toBe(0);
+    expect(await t.state(id)).toMatchObject({ state: 'leased' });
+    answer.open();
+    await parked().allEnded(10_000);
+    expect(await t.state(id)).toMatchObject({ state: 'accepted', code: 250, leaseUntil: null });
+    expect(t.sink.mails).toHaveLength(1);
+  });
+
+  it('and says nothing for ten minutes leaves the mail unknown', async () => {
+    const id = await t.plan('grace@example.org');
+    slowWith(t.sink, () => true);
+    const run = t.sendDue();
+    await time.pass(HALF_A_MINUTE);
+    await run;
+    await time.pass(TEN_MINUTES);
+    await parked().allEnded(10_000);
+    expect(await t.state(id)).toMatchObject({ state: 'unknown', reason: 'the relay did not answer in time' });
+    expect(parked().count((await relays().view())[0]?.name ?? '')).toBe(0);
+  });
+
+  it('refuses the mail late: it is tried again as any that is put off', async () => {
+    const id = await t.plan('grace@example.org');
+    t.sink.onBody = async () => {
+      await answer.passed;
+      return { code: 451, text: '4.3.0 try later' };
+    };
+    const run = t.sendDue();
+    await time.pass(HALF_A_MINUTE);
+    await run;
+    answer.open();
+    await parked().allEnded(10_000);
+    expect(await t.state(id)).toMatchObject({ state: 'ready', attempt: 1, code: 451 });
+  });
+
+  it('with one mail: the others, and later runs, do not wait for it', async () => {
+    for (let n = 0; n < 40; n++) await t.plan(`reader${n}@example.org`);
+    slowWith(t.sink, (count) => count === 1);
+    const run = t.sendDue();
+    await time.pass(HALF_A_MINUTE);
+    expect(await run).toBe(39);
+    await t.plan('late@example.org', { class: 'transactional', priority: 0 });
+    expect(await t.sendDue()).toBe(1);
+    answer.open();
+    await parked().allEnded(10_000);
+    expect(await states()).toEqual({ accepted: 41 });
+  });
+
+  it('keeps its lease for as long as it is waited for, so that nobody calls it unknown', async () => {
+    const id = await t.plan('buyer@example.org', { class: 'transactional' });
+    slowWith(t.sink, () => true);
+    const run = t.sendDue();
+    await time.pass(HALF_A_MINUTE);
+    await run;
+    await t.db.query(
+      `update message set lease_until = lease_until - interval '6 minutes', data_at = data_at - interval '6 minutes'`,
+    );
+    await parked().renew();
+    expect(await t.ledger.reap()).toEqual({ returned: 0, unknown: 0, resent: 0 });
+    answer.open();
+    await parked().allEnded(10_000);
+    expect(await t.state(id)).toMatchObject({ state: 'accepted' });
+    expect(t.sink.mails).toHaveLength(1);
+  });
+
+  it('with every mail: no more hang on it than its lanes and those that find it out, and the owner hears of it', async () => {
+    for (let n = 0; n < 120; n++) await t.plan(`reader${n}@example.org`);
+    slowWith(t.sink, () => true);
+    const run = t.sendDue();
+    await time.pass(HALF_A_MINUTE, 32);
+    // Lanes that were opened before the breaker was.
+    const late = setInterval(() => void time.pass(HALF_A_MINUTE, 0), 50);
+    await run;
+    clearInterval(late);
+    const [relay] = await relays().view();
+    expect(relay?.state).toBe('open');
+    const hanging = parked().count(relay?.name ?? '');
+    expect(hanging).toBeGreaterThanOrEqual(32);
+    expect(hanging).toBeLessThanOrEqual(32 + 5);
+    expect(await states()).toEqual({ leased: hanging, ready: 120 - hanging });
+    answer.open();
+    await parked().allEnded(10_000);
+    expect((await relays().view())[0]?.state).toBe('closed');
+    expect(await t.sendDue()).toBe(120 - hanging);
+    expect(await states()).toEqual({ accepted: 120 });
+  });
+
+  it('with every mail, tried again and again: lanes and half as many wait, and no mail more is begun', async () => {
+    await t.close();
+    const sink = await openSmtpSink();
+    await open({ SMTP_URL: `${sink.url}?lanes=4` });
+    for (let n = 0; n < 30; n++) await t.plan(`reader${n}@example.org`);
+    slowWith(sink, () => true);
+    for (let round = 0; round < 12; round++) {
+      const run = t.sendDue();
+      const passing = setInterval(() => void time.pass(HALF_A_MINUTE, 0), 20);
+      await run;
+      clearInterval(passing);
+      await t.db.query(`update relay_state set state = 'closed', failures = 0, opened_until = null`);
+      await relays().view();
+    }
+    expect(sink.bodiesBegun).toBe(6);
+    expect(await states()).toEqual({ leased: 6, ready: 24 });
+    answer.open();
+    await parked().allEnded(10_000);
+    expect(await t.sendDue()).toBe(24);
+    await sink.close();
+  });
+
+  it('is passed over for another relay', async () => {
+    await t.close();
+    const [slow, other] = await Promise.all([openSmtpSink(), openSmtpSink()]);
+    const SMTP_URL = `${slow.url}?name=slow&lanes=6&weight=50 ${other.url}?name=other&lanes=2&weight=1`;
+    await open({ SMTP_URL });
+    for (let n = 0; n < 60; n++) await t.plan(`reader${n}@example.org`);
+    slowWith(slow, () => true);
+    const run = t.sendDue();
+    const passing = setInterval(() => void time.pass(HALF_A_MINUTE, 0), 50);
+    const accepted = await run;
+    clearInterval(passing);
+    expect(other.mails).toHaveLength(accepted);
+    expect(slow.bodiesBegun).toBeLessThanOrEqual(6 + 3);
+    expect(accepted).toBe(60 - slow.bodiesBegun);
+    answer.open();
+    await parked().allEnded(10_000);
+    expect(await states()).toEqual({ accepted: 60 });
+    await Promise.all([slow.close(), other.close()]);
+  });
+});

@@ -1,0 +1,38 @@
+import { Socket } from 'node:net';
+import { vi } from 'vitest';
+import { becomesTrue } from '../../src/infra/database/postmaster.js';
+
+export interface Silences {
+  /**
+   * Waits until so many connections wait that long for the other side, give or take some seconds, and lets that time pass for
+   * all of them.
+   */
+  pass(ms: number, count?: number): Promise<void>;
+  end(): void;
+}
+
+/** The minutes that a connection of ours waits for an answer pass when a test says so. */
+export function silences(): Silences {
+  const waits = new Map<Socket, number>();
+  const original = Socket.prototype.setTimeout;
+  const spy = vi.spyOn(Socket.prototype, 'setTimeout').mockImplementation(function setTimeout(
+    this: Socket,
+    ms: number,
+    callback?: () => void,
+  ) {
+    waits.set(this, ms);
+    return original.call(this, ms, callback);
+  });
+  const waiting = (ms: number): Socket[] =>
+    [...waits].flatMap(([socket, waitsMs]) =>
+      !socket.destroyed && Math.abs(waitsMs - ms) < 10_000 ? [socket] : [],
+    );
+  return {
+    pass: async (ms, count = 1) => {
+      if (!(await becomesTrue(async () => waiting(ms).length >= count, 10_000)))
+        throw new Error(`${waiting(ms).length} connections wait for ${ms} ms, not ${count}`);
+      for (const socket of waiting(ms)) socket.emit('timeout');
+    },
+    end: () => spy.mockRestore(),
+  };
+}
