@@ -14,7 +14,8 @@ export interface Silences {
 /** The minutes that a connection of ours waits for an answer pass when a test says so. */
 export function silences(): Silences {
   const waits = new Map<Socket, number>();
-  const original = Socket.prototype.setTimeout;
+  const original = Object.getOwnPropertyDescriptor(Socket.prototype, 'setTimeout')
+    ?.value as Socket['setTimeout'];
   const spy = vi.spyOn(Socket.prototype, 'setTimeout').mockImplementation(function setTimeout(
     this: Socket,
     ms: number,
