@@ -39,7 +39,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   email: 'Template of the mail, below templates/ without its ending, such as emails/welcome.',
   'step.offer': 'Offer that the mail makes.',
   delay: 'How long after the step before: 90 minutes, 2 days, 1 month.',
-  at: 'Local time of day, such as "09:30"; the next one after the step before, so two steps at 09:30 are a day apart.',
+  at: 'Local time of day, such as "09:30"; the next one after the step before, so two steps at 09:30 are a day apart. Who comes up more than six hours late, as after a pause, gets the next one.',
   deadline:
     "How long the offer's price holds for each reader, from when the step runs, such as 72 hours; never shorter than an earlier mail said.",
   toOwners:
@@ -76,7 +76,8 @@ const TEXTS: Readonly<Record<string, string>> = {
   state: 'Of the membership: active, ended, refunded.',
   'condition.affiliate':
     'Came last by the link of this affiliate; any: of some affiliate; none: of nobody; self: is one, under the same address. As what begins or ends a sequence: comes to be so.',
-  event: 'Your programs have told this event by the API.',
+  event:
+    'Your programs have told this event by the API. It counts from when it happened, also when it is told later.',
   step: 'A step before, with what came of it in was.',
   'condition.sequence': 'Of which sequence the mail or the split test is, where it is not this one.',
   'condition.split':

@@ -20,7 +20,7 @@ const eventBody = z
       .datetime({ offset: true })
       .optional()
       .meta({
-        description: `When it happened, at most ${EVENT_LATEST_DAYS} days ago and not in the future; now, when it is left out. Conditions, joining again and the first delay of a sequence that it begins go by this time. Sequences that began later do not hear of it, and nobody is taken back from where they are.`,
+        description: `When it happened, at most ${EVENT_LATEST_DAYS} days ago and not in the future; now, when it is left out or within five minutes. Conditions, joining again and the first delay of a sequence that it begins go by this time. Sequences that began later do not hear of it, and nobody is taken back from where they are.`,
       }),
   })
   .refine(({ subscriberId, email }) => (subscriberId === undefined) !== (email === undefined), {

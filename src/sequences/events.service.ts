@@ -7,7 +7,7 @@ import { ReactionsService } from './reactions.service.js';
 
 /** An event may be told as late as this; sequences cannot make up for more. */
 export const EVENT_LATEST_DAYS = 30;
-/** Clocks differ: so much ahead of ours is now. */
+/** Clocks differ, and some tell whole seconds only: so near to ours is now. */
 const CLOCK_SKEW_MS = 5 * 60_000;
 const DAY_MS = 86_400_000;
 
@@ -37,11 +37,11 @@ export class EventsService {
     return this.dataSource.transaction(async (manager) => {
       const now = this.clock.now();
       const told = event.at ?? now;
-      const at = told > now ? now : told;
+      const isLate = now.getTime() - told.getTime() > CLOCK_SKEW_MS;
       const rows: unknown[] = await manager.query(
         `insert into subscriber_event (subscriber_id, name, key, at, created_at) values ($1, $2, $3, $4, $5)
          on conflict (subscriber_id, name, key) where key is not null do nothing returning id`,
-        [subscriberId, name, key ?? null, at, now],
+        [subscriberId, name, key ?? null, isLate ? told : now, now],
       );
       // What is told again is known, however old it has become meanwhile.
       if (rows.length === 0) return { known: true };
@@ -51,7 +51,7 @@ export class EventsService {
         manager,
         [subscriberId],
         { kind: 'event', event: name },
-        { entryKey, at },
+        { entryKey, at: isLate ? told : undefined },
       );
       return { known: false };
     });

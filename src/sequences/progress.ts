@@ -326,8 +326,8 @@ function waitForDate(
   // Versions of before a delay beside a date was refused have both: the delay counts from the date.
   const { at, delay, ...rest } = sequence.timings.get(node.key) ?? {};
   const planned = nextDueAt({ ...rest, at, delay }, date, facts.timeZone);
-  const nextAt = planned > facts.now ? planned : nextDueAt(rest, facts.now, facts.timeZone);
-  if (nextAt <= facts.now) return null;
+  const nextAt = planned > facts.now ? planned : reopensAt({ ...rest, at }, facts.now, facts.timeZone);
+  if (nextAt === null) return null;
   const isPutOff = wait !== 'new' && planned <= facts.now;
   return { stop: timed(turn, node, { nextAt, expiresAt, isPutOff }) };
 }

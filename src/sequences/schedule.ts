@@ -17,6 +17,7 @@ import {
 } from '../values/week-hours.js';
 import {
   instantOfLocalMs,
+  localClockMs,
   parseLocalTime,
   startOfLocalDay,
   steadyLocalClockMs,
@@ -45,6 +46,7 @@ interface CompiledTiming {
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 1_440 * MINUTE_MS;
+const SOON_BEHIND_MS = 6 * 60 * MINUTE_MS;
 
 const compiled = new WeakMap<StepTiming, CompiledTiming>();
 
@@ -83,15 +85,22 @@ export function dueFrom(timing: StepTiming, now: Date, timeZone: string): Date {
 
 /**
  * When a step that comes up at `now`, later than it was due, may run after all: at its next slot or opening; null when
- * `now` is as good. The delay and `until` are behind it.
+ * `now` is as good. The delay and `until` are behind it. Where nothing but `at` says when, `now` is as good for six hours
+ * behind it: what is asked for in the morning may go at noon, and not in the night.
  */
 export function reopensAt(timing: StepTiming, now: Date, timeZone: string): Date | null {
-  const hours = openHours(timing, timeZone);
-  const opening = hours === null ? null : opensAt(hours, now);
-  if (opening === null) return null;
   const { atMinute, allowed } = compiledTiming(timing);
+  const opening = allowed === null ? null : opensAt({ spans: allowed, timeZone }, now);
   if (atMinute === null) return opening;
+  const isOpen = allowed === null ? isSoonBehind(atMinute, now, timeZone) : opening === null;
+  if (isOpen) return null;
   return new Date(firstSlot({ delay: undefined, atMinute, allowed }, now.getTime(), timeZone));
+}
+
+function isSoonBehind(atMinute: number, now: Date, timeZone: string): boolean {
+  const local = localClockMs(now.getTime(), timeZone);
+  const since = local - startOfLocalDay(local) - atMinute * MINUTE_MS;
+  return (since + DAY_MS) % DAY_MS <= SOON_BEHIND_MS;
 }
 
 /** What weekdays, window and quiet hours leave of a week; null when that is all of it. */

@@ -27,6 +27,7 @@ import { SignalsService } from './signals.service.js';
 import { SubscriberChangesController } from './subscriber-changes.controller.js';
 import { WebhooksController } from './webhooks.controller.js';
 import { WebhooksService } from './webhooks.service.js';
+import { ZoneChangesService } from './zone-changes.service.js';
 import { VersionsService } from './versions.service.js';
 
 /**
@@ -62,6 +63,7 @@ import { VersionsService } from './versions.service.js';
     OwnerNoticesService,
     ManualEnrollmentsService,
     BulkEnrollmentsService,
+    ZoneChangesService,
     SequencesJobs,
     EnrollmentsJobs,
   ],

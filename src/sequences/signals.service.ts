@@ -1,12 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { takeFieldSignals } from '../subscribers/field-signals.queries.js';
+import { takeFieldSignals, type FieldSignal } from '../subscribers/field-signals.queries.js';
 import { takeTagSignals } from '../subscribers/tag-signals.queries.js';
 import type { Trigger } from './condition.js';
 import { MailEntriesService } from './mail-entries.service.js';
 import { HitSignalsService } from './hit-signals.service.js';
 import type { FieldsOf } from './reactions.js';
 import { ReactionsService } from './reactions.service.js';
+import { ZoneChangesService } from './zone-changes.service.js';
 
 const MOST = 500;
 
@@ -27,6 +28,7 @@ export class SignalsService {
     private readonly reactions: ReactionsService,
     private readonly hits: HitSignalsService,
     private readonly entries: MailEntriesService,
+    private readonly zones: ZoneChangesService,
   ) {}
 
   /** One sort of signal for many people in each transaction, until none is left. Returns how many there were. */
@@ -56,6 +58,7 @@ export class SignalsService {
         taken.flatMap((one): [string, FieldsOf][] => (one.before ? [[one.subscriberId, one.before]] : [])),
       );
       if (before.size > 0) await this.reactions.changed(manager, [...before.keys()], { before });
+      await this.zones.changed(manager, zonesBefore(taken));
       const arrived = taken.flatMap((one) => (one.before === null ? [one.subscriberId] : []));
       if (arrived.length > 0) await this.reactions.arrived(manager, arrived);
       return taken.length;
@@ -84,6 +87,15 @@ export class SignalsService {
       return rows.length;
     });
   }
+}
+
+/** Of those whose time zone has changed, the one that they had; null: none was known. */
+function zonesBefore(taken: readonly FieldSignal[]): Map<string, string | null> {
+  return new Map(
+    taken.flatMap(({ subscriberId, zoneBefore: zone }) =>
+      zone === null ? [] : [[subscriberId, zone === '' ? null : zone] as const],
+    ),
+  );
 }
 
 /** What the fields of each person held before the first of the changes. */

@@ -14,6 +14,7 @@ import {
 } from '../subscribers/subscribers.schemas.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { ReactionsService } from './reactions.service.js';
+import { ZoneChangesService } from './zone-changes.service.js';
 
 const TAG = 'subscribers';
 
@@ -25,6 +26,7 @@ export class SubscriberChangesController {
     private readonly reactions: ReactionsService,
     private readonly dataSource: DataSource,
     private readonly fields: FieldsService,
+    private readonly zones: ZoneChangesService,
   ) {}
 
   @Patch(':id')
@@ -36,7 +38,8 @@ export class SubscriberChangesController {
     await this.fields.check(body.fields);
     await this.dataSource.transaction(async (manager) => {
       const before = await this.subscribers.update(manager, id, body);
-      await this.reactions.changed(manager, [id], { before: new Map([[id, before]]) });
+      await this.reactions.changed(manager, [id], { before: new Map([[id, before.fields]]) });
+      if (body.timeZone !== undefined) await this.zones.changed(manager, new Map([[id, before.timeZone]]));
     });
     return subscriberJson(await this.subscribers.get(id));
   }

@@ -40,21 +40,31 @@ export async function noteArrival(manager: EntityManager, subscriberId: string, 
   );
 }
 
+export interface FieldSignal {
+  subscriberId: string;
+  before: SubscriberFields | null;
+  zoneBefore: string | null;
+}
+
+/** The subscriber waits in a sequence, perhaps for a local time. By the unique key of `enrollment`. */
+export const isInSequence = (id: string): string =>
+  `exists (select 1 from enrollment n where n.subscriber_id = ${id} and n.status = 'active')`;
+
 /**
  * Takes notes, at most `most`; empty when there is none. `before`: what listened fields held before the first change of
- * each person; null for who may only be written to since. Gone with the caller's transaction; two workers take disjoint
+ * each person; null for who may only be written to since. `zoneBefore`: their time zone before it changed first, empty where
+ * none was known; null where it did not change. Gone with the caller's transaction; two workers take disjoint
  * ones. Called by sequences.advance-due.
  */
-export async function takeFieldSignals(
-  manager: EntityManager,
-  most: number,
-): Promise<{ subscriberId: string; before: SubscriberFields | null }[]> {
+export async function takeFieldSignals(manager: EntityManager, most: number): Promise<FieldSignal[]> {
   return manager.query(
     `with taken as (
        delete from field_signal where id in (
          select id from field_signal order by id limit $1 for update skip locked)
-       returning id, subscriber_id, before)
-     select distinct on (subscriber_id, before is null) subscriber_id as "subscriberId", before
+       returning id, subscriber_id, before, zone_before)
+     select distinct on (subscriber_id, before is null) subscriber_id as "subscriberId", before,
+       (select z.zone_before from taken z where z.subscriber_id = taken.subscriber_id and z.zone_before is not null
+        order by z.id limit 1) as "zoneBefore"
      from taken order by subscriber_id, before is null, id`,
     [most],
   );

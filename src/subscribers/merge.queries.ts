@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { fieldsDiffer, fieldsHeld, listenedOf, tagsHeld } from './field-signals.queries.js';
+import { fieldsDiffer, fieldsHeld, isInSequence, listenedOf, tagsHeld } from './field-signals.queries.js';
 
 /** What became of a row of an import. */
 export const OUTCOMES = [
@@ -168,6 +168,14 @@ const NOTE_CHANGED = `
   where (select exists (select 1 from listened_field) or exists (select 1 from listened_tag)) and r.outcome = 'updated' and s.status in ('pending', 'active')
     and case when r.activates then ${fieldsHeld('r.fields')} or ${tagsHeld('s.id')} else ${fieldsDiffer('s.fields', 'r.fields')} end`;
 
+/** $1 now. Before `CHANGE`, too. Of who is in a sequence and gets another time zone. */
+const NOTE_ZONES = `
+  insert into field_signal (subscriber_id, before, zone_before, created_at)
+  select s.id, ${listenedOf('s.fields')}, coalesce(s.time_zone, ''), $1::timestamptz
+  from merge_batch r join subscriber s on s.id = r.id
+  where (select exists (select 1 from enrollment where status = 'active')) and r.outcome = 'updated' and not r.activates
+    and s.status = 'active' and r.time_zone is distinct from s.time_zone and ${isInSequence('s.id')}`;
+
 /** $1 now. */
 const NOTE_MADE = `
   insert into field_signal (subscriber_id, before, created_at)
@@ -267,6 +275,7 @@ export async function mergeRows(
   if (has('updated'))
     await byIndex(manager, async () => {
       await manager.query(NOTE_CHANGED, now);
+      await manager.query(NOTE_ZONES, now);
       await manager.query(CHANGE, now);
     });
   if (has('left')) await byIndex(manager, async () => manager.query(LET_GO, now));

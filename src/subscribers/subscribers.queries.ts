@@ -39,7 +39,7 @@ export async function listSubscribers(
   );
 }
 
-export type LockedSubscriber = Pick<Subscriber, 'id' | 'status' | 'emailKey' | 'fields'>;
+export type LockedSubscriber = Pick<Subscriber, 'id' | 'status' | 'emailKey' | 'fields' | 'timeZone'>;
 
 /**
  * Locks the row until the caller's transaction ends, so that two decisions about one person come one after the other. Rows
@@ -48,7 +48,7 @@ export type LockedSubscriber = Pick<Subscriber, 'id' | 'status' | 'emailKey' | '
  */
 export async function lockSubscriber(db: EntityManager, id: string): Promise<LockedSubscriber | null> {
   const rows: LockedSubscriber[] = await db.query(
-    `select id, status, email_key as "emailKey", fields from subscriber where id = $1 for no key update`,
+    `select id, status, email_key as "emailKey", fields, time_zone as "timeZone" from subscriber where id = $1 for no key update`,
     [id],
   );
   return rows[0] ?? null;

@@ -5,7 +5,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import type { EmailAddressParse } from '../values/email-address.js';
-import { fieldsDiffer, listenedOf, noteArrival } from './field-signals.queries.js';
+import { fieldsDiffer, isInSequence, listenedOf, noteArrival } from './field-signals.queries.js';
 import type {
   ConsentEvidence,
   ConsentWords,
@@ -56,18 +56,20 @@ export class SubscribersService {
     { email, name, timeZone, locale, fields }: SubscriberDetails,
   ): Promise<{ id: string; status: SubscriberStatus; created: boolean }> {
     const rows: { id: string; status: SubscriberStatus; created: boolean }[] = await manager.query(
-      `with old as materialized (select id, fields from subscriber where email_key = $2),
+      `with old as materialized (select id, fields, time_zone from subscriber where email_key = $2),
        saved as (
          insert into subscriber (email, email_key, name, status, time_zone, locale, fields, created_at, updated_at)
          values ($1, $2, $3, 'pending', $4, $5, $6, $7, $7)
          on conflict (email_key) do update set
            name = coalesce(subscriber.name, excluded.name), time_zone = coalesce(subscriber.time_zone, excluded.time_zone),
            locale = coalesce(subscriber.locale, excluded.locale), fields = excluded.fields || subscriber.fields
-         returning id, status, xmax = 0 as created, fields),
+         returning id, status, xmax = 0 as created, fields, time_zone),
        told as (
-         insert into field_signal (subscriber_id, before, created_at)
-         select old.id, ${listenedOf('old.fields')}, $7 from saved join old using (id)
-         where ${fieldsDiffer('old.fields', 'saved.fields')})
+         insert into field_signal (subscriber_id, before, zone_before, created_at)
+         select old.id, ${listenedOf('old.fields')},
+           case when old.time_zone is distinct from saved.time_zone then coalesce(old.time_zone, '') end, $7
+         from saved join old using (id) where ${fieldsDiffer('old.fields', 'saved.fields')}
+           or (old.time_zone is distinct from saved.time_zone and ${isInSequence('old.id')}))
        select id, status, created from saved`,
       [
         email.address,
@@ -224,7 +226,7 @@ export class SubscribersService {
     await this.dataSource.query('update subscriber set paused_until = null where paused_until <= $1', [now]);
   }
 
-  /** Null empties a field; what is left out stays. Returns the fields as they were. Throws `SUBSCRIBER_NOT_FOUND`. */
+  /** Null empties a field; what is left out stays. Returns fields and time zone as they were. Throws `SUBSCRIBER_NOT_FOUND`. */
   async update(
     manager: EntityManager,
     subscriberId: string,
@@ -233,8 +235,8 @@ export class SubscribersService {
       timeZone?: string | null | undefined;
       fields?: SubscriberFields | undefined;
     },
-  ): Promise<SubscriberFields> {
-    const { fields: before } = await this.lock(manager, subscriberId);
+  ): Promise<Pick<LockedSubscriber, 'fields' | 'timeZone'>> {
+    const before = await this.lock(manager, subscriberId);
     const { name, timeZone, fields } = change;
     await manager.query(
       `update subscriber set name = case when $2 then $3 else name end, time_zone = case when $4 then $5 else time_zone end,

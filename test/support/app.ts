@@ -45,12 +45,17 @@ export interface TestApp {
 /**
  * The real application on a fresh database, with the built-in mailbox and the demo funnel; only the clock is ours.
  * `baseUrl` is for a test that lets the application listen, so that links in mails lead to it; `variables` are more of
- * the environment.
+ * the environment; `relay` is an SMTP server in place of the mailbox.
  */
 export async function startTestApp({
   baseUrl = 'http://localhost:3000',
   variables = {},
-}: { baseUrl?: string; variables?: Record<string, string> } = {}): Promise<TestApp> {
+  relay,
+}: {
+  baseUrl?: string;
+  variables?: Record<string, string>;
+  relay?: string | undefined;
+} = {}): Promise<TestApp> {
   const database = await createTestDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'wellspring-test-'));
   const env = readConfig({
@@ -62,13 +67,14 @@ export async function startTestApp({
     BASE_URL: baseUrl,
     ...variables,
   });
-  const smtpUrl = `smtp://127.0.0.1:${await freePort()}`;
+  const mailboxUrl = `smtp://127.0.0.1:${await freePort()}`;
+  const smtpUrl = relay ?? mailboxUrl;
   const config = { ...env, databaseUrl: database.url, secretKey: await secretKey(null, dataDir), smtpUrl };
   const dataSource = await openDataSource(database.url);
   const clock = new FixedClock(START);
   const app = await createApp({ config, dataSource, clock, logger: pino({ level: 'error' }) });
   const mailbox = app.get(MailboxServer);
-  await mailbox.listen(Number(new URL(smtpUrl).port));
+  await mailbox.listen(Number(new URL(mailboxUrl).port));
   await app.get(DemoService).applyAll();
   const http = request(app.getHttpServer());
   const runner = app.get(JobRunner);

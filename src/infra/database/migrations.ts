@@ -57,6 +57,7 @@ import { BroadcastPriority1765150100000 } from './migrations/1765150100000-broad
 import { FieldBlocks1765151460000 } from './migrations/1765151460000-field-blocks.js';
 import { BounceReceived1765152000000 } from './migrations/1765152000000-bounce-received.js';
 import { ReplacedArms1765270000000 } from './migrations/1765270000000-replaced-arms.js';
+import { ZonesBefore1765270100000 } from './migrations/1765270100000-zones-before.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -119,4 +120,5 @@ export const migrations = [
   FieldBlocks1765151460000,
   BounceReceived1765152000000,
   ReplacedArms1765270000000,
+  ZonesBefore1765270100000,
 ];

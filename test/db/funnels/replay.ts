@@ -210,7 +210,7 @@ export class Replay {
           await reactions.lookAgain(manager, [id]);
           return;
         }
-        const before = await subscribers.update(manager, id, { fields: entry.fields });
+        const { fields: before } = await subscribers.update(manager, id, { fields: entry.fields });
         await reactions.changed(manager, [id], { before: new Map([[id, before]]) });
       });
     else if (entry.what === 'listed' || entry.what === 'unlisted')

@@ -61,8 +61,8 @@ offers:
 `;
 
 /** The application with sequences as their owner writes them, and a clock that only the test moves. */
-export async function openCourse(variables: Record<string, string> = {}): Promise<Course> {
-  const test = await startTestApp({ variables });
+export async function openCourse(variables: Record<string, string> = {}, relay?: string): Promise<Course> {
+  const test = await startTestApp({ variables, relay });
   const { app, clock, dataSource: db } = test;
   const get = <T>(token: new (...given: never[]) => T): T => app.get<T>(token, { strict: false });
   const run = async (): Promise<void> => {

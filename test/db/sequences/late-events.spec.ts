@@ -61,6 +61,17 @@ describe('an event that is told after it has happened', () => {
     expect(JSON.stringify(why.body)).toMatch(/EVENT_TOLD_LATE.*“paid” had come by then.*stays so/);
   });
 
+  it('is now where its clock is a little behind ours: who joined a second ago was before it', async () => {
+    await t.publish(PAID);
+    const id = await t.person('reader@example.com');
+    t.clock.set('2026-01-05T09:00:01.500Z');
+    await t.enroll(id);
+    await t.run();
+    await tell(id, 'paid', { at: '2026-01-05T09:00:01Z' });
+    await t.run();
+    expect(await t.mails(id)).toEqual(['one', 'yes']);
+  });
+
   it('in time for a worker that was late itself, goes the way of who did it in time', async () => {
     await t.publish(PAID);
     const id = await join();

@@ -325,3 +325,16 @@ describe('contradictions in a timing', () => {
     );
   });
 });
+
+describe('a step with an hour and no window that comes up late: it went out in the night', () => {
+  it.each([
+    ['09:30', '2026-01-08T15:30:00Z', null],
+    ['09:30', '2026-01-08T15:30:00.001Z', '2026-01-09T09:30:00.000Z'],
+    ['09:30', '2026-01-08T03:17:00Z', '2026-01-08T09:30:00.000Z'],
+    ['09:30', '2026-01-08T09:29:00Z', '2026-01-08T09:30:00.000Z'],
+    ['22:00', '2026-01-08T04:00:00Z', null],
+    ['22:00', '2026-01-08T05:00:00Z', '2026-01-08T22:00:00.000Z'],
+  ])('at %s, at %s: %s', (at, now, next) => {
+    expect(reopensAt({ at }, new Date(now), 'UTC')?.toISOString() ?? null).toBe(next);
+  });
+});

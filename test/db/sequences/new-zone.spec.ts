@@ -1,0 +1,128 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { importOptions } from '../../../src/imports/imports.schemas.js';
+import { ImportsService } from '../../../src/imports/imports.service.js';
+import { API_KEY } from '../../support/app.js';
+import { openCourse, type Course } from './course.js';
+
+const mail = (key: string, more: string): string => `- { key: ${key}, email: emails/story, ${more} }`;
+
+/** Monday 5 January 2026, 09:00 UTC is when each test begins. */
+describe('a reader whose time zone changes while they wait', () => {
+  let t: Course;
+  beforeAll(async () => {
+    t = await openCourse();
+  });
+  afterAll(async () => t?.test.close());
+  afterEach(async () => t.clear());
+
+  const move = async (id: string, timeZone: string | null): Promise<void> => {
+    const patch = t.test.http.patch(`/api/v1/subscribers/${id}`).set('Authorization', `Bearer ${API_KEY}`);
+    await patch.send({ timeZone }).expect(200);
+  };
+  const due = async (id: string, key = 'course'): Promise<unknown> =>
+    ((await t.place(id, key))?.nextAt as Date | undefined)?.toISOString();
+
+  it.each([
+    ['an hour', 'delay: 1 day, at: "09:30"', '2026-01-06T08:30:00.000Z', '2026-01-06T14:30:00.000Z'],
+    ['a day', 'until: 2026-01-08', '2026-01-07T23:00:00.000Z', '2026-01-08T05:00:00.000Z'],
+    ['a day and hour', 'until: "2026-01-08 18:00"', '2026-01-08T17:00:00.000Z', '2026-01-08T23:00:00.000Z'],
+    ['an instant', 'until: 2026-01-08T18:00:00Z', '2026-01-08T18:00:00.000Z', '2026-01-08T18:00:00.000Z'],
+    ['a date of theirs', 'until: { field: end }', '2026-01-08T23:00:00.000Z', '2026-01-09T05:00:00.000Z'],
+    ['a delay', 'delay: 2 days', '2026-01-07T09:00:00.000Z', '2026-01-07T09:00:00.000Z'],
+    [
+      'an hour that expires before',
+      'delay: 1 day, at: "09:30", expires: "2026-01-06 09:00"',
+      '2026-01-06T08:00:00.000Z',
+      '2026-01-06T14:00:00.000Z',
+    ],
+  ])(
+    'gets what waits for %s by their new clock: mails came in the night',
+    async (_, timing, before, after) => {
+      await t.publish(mail('x', timing));
+      const id = await t.person('reader@example.com', {
+        timeZone: 'Europe/Berlin',
+        fields: { end: '2026-01-09' },
+      });
+      await t.enroll(id);
+      await t.run();
+      expect(await due(id)).toBe(before);
+      await move(id, 'America/New_York');
+      await t.run();
+      expect(await due(id)).toBe(after);
+      // And back, as if nothing had been.
+      await move(id, 'Europe/Berlin');
+      await t.run();
+      expect(await due(id)).toBe(before);
+    },
+  );
+
+  it('waits for the next day where the hour has passed there, and goes at once where only a day was waited for', async () => {
+    await t.publish(mail('x', 'delay: 1 day, at: "09:30"'));
+    await t.publish(mail('y', 'until: 2026-01-07'), '', 'dated');
+    const id = await t.person('reader@example.com', { timeZone: 'America/New_York' });
+    for (const key of ['course', 'dated']) await t.enroll(id, key);
+    await t.at('2026-01-06T12:00:00Z');
+    expect([await due(id), await due(id, 'dated')]).toEqual([
+      '2026-01-06T14:30:00.000Z',
+      '2026-01-07T05:00:00.000Z',
+    ]);
+    t.clock.set('2026-01-06T13:00:00Z');
+    await move(id, 'Pacific/Auckland');
+    expect([await due(id), await due(id, 'dated')]).toEqual([
+      '2026-01-06T20:30:00.000Z',
+      '2026-01-06T13:00:00.000Z',
+    ]);
+    await t.run();
+    expect(await t.mails(id)).toEqual(['y']);
+  });
+
+  it('is read by the zone of the sequence until theirs is known: from a form, from an import', async () => {
+    await t.publish(mail('x', 'delay: 1 day, at: "09:30"'), 'fallbackTimezone: Europe/Berlin');
+    const [form, list, gone] = [
+      await t.person('form@example.com'),
+      await t.person('list@example.com'),
+      await t.person('gone@example.com', { timeZone: 'Asia/Tokyo' }),
+    ];
+    for (const id of [form, list, gone]) await t.enroll(id);
+    expect([await due(form), await due(list), await due(gone)]).toEqual([
+      '2026-01-06T08:30:00.000Z',
+      '2026-01-06T08:30:00.000Z',
+      '2026-01-06T00:30:00.000Z',
+    ]);
+    const typed = { email: 'form@example.com', timeZone: 'America/New_York' };
+    expect((await t.test.http.post('/api/public/forms/course').send(typed)).status).toBeLessThan(300);
+    const folder = await mkdtemp(join(tmpdir(), 'wellspring-zones-spec-'));
+    await writeFile(
+      join(folder, 'people.csv'),
+      'email,timeZone\nlist@example.com,America/New_York\nnew@example.com,Asia/Tokyo\n',
+    );
+    const imports = t.test.app.get(ImportsService, { strict: false });
+    const options = importOptions.parse({ status: 'active', consentText: 'Yes' });
+    const job = await imports.create({ fileName: 'people.csv', dryRun: false, options });
+    await imports.takeFile(job.id, join(folder, 'people.csv'));
+    await imports.run(job.id);
+    await rm(folder, { recursive: true, force: true });
+    await move(gone, null);
+    await t.run();
+    expect([await due(form), await due(list), await due(gone)]).toEqual([
+      '2026-01-06T14:30:00.000Z',
+      '2026-01-06T14:30:00.000Z',
+      '2026-01-06T08:30:00.000Z',
+    ]);
+    expect(await t.db.query('select * from field_signal')).toEqual([]);
+  });
+
+  it('stays paused until the end of their pause', async () => {
+    await t.publish(mail('x', 'delay: 1 day, at: "09:30"'));
+    const id = await t.person('reader@example.com', { timeZone: 'Europe/Berlin' });
+    await t.enroll(id);
+    await t.db.query(`update subscriber set paused_until = '2026-01-09T12:00:00Z'`);
+    await t.at('2026-01-06T08:30:00Z');
+    expect(await due(id)).toBe('2026-01-09T12:00:00.000Z');
+    await move(id, 'America/New_York');
+    expect(await due(id)).toBe('2026-01-09T12:00:00.000Z');
+  });
+});
