@@ -1,5 +1,5 @@
 import { addDuration, parseDuration } from '../values/duration.js';
-import { decodeIds, encodeIds, signToken, verifyToken } from '../values/signed-token.js';
+import { decodeIds, signIds, verifyToken } from '../values/signed-token.js';
 
 /** Somebody came by an affiliate's link. */
 export interface Touch {
@@ -22,7 +22,7 @@ export const MAX_TOUCHES = 12;
 /** The content of the cookie: whose links they were and when, signed. */
 export function writeTouches(secret: Buffer, touches: readonly Touch[]): string {
   const ids = touches.flatMap(({ affiliateId, at }) => [affiliateId, String(at.getTime())]);
-  return signToken(secret, PURPOSE, encodeIds(ids));
+  return signIds(secret, PURPOSE, ids);
 }
 
 /** Oldest first; none for a cookie that is none of ours. */

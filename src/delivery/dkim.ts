@@ -1,4 +1,4 @@
-import { createHash, sign, type KeyObject } from 'node:crypto';
+import { hash, sign, type KeyObject } from 'node:crypto';
 
 /** What signs for a domain. RSA of 1024 bits or more, or Ed25519 (RFC 8463), which few receivers check yet. */
 export interface DkimKey {
@@ -35,8 +35,10 @@ const NONE: ReadonlySet<string> = new Set();
 
 /** RFC 5322 §2.1.1 recommends 78 without the line break. */
 const FOLD_AT = 76;
+const UNEVEN = /[\r\n\t]| {2}/;
 const CR = 13;
 const LF = 10;
+const LINE_BREAK = Buffer.from([CR, LF]);
 
 /**
  * One DKIM-Signature header (RFC 6376), folded, with its closing CRLF, to stand before `headers`.
@@ -122,25 +124,24 @@ function signedFields(headers: string, unsigned: ReadonlySet<string>): { names: 
 /** Relaxed (RFC 6376 §3.4.2): name in lower case, one line, single spaces, none around the colon or at the end. */
 function canonicalField(field: string): string {
   const colon = field.indexOf(':');
-  const value = field
-    .slice(colon + 1)
-    .replaceAll('\r\n', '')
-    .replace(/[ \t]+/g, ' ')
-    .trim();
-  return `${field.slice(0, colon).trimEnd().toLowerCase()}:${value}`;
+  const value = field.slice(colon + 1);
+  // Most fields are on one line with single spaces: to look is a third of the cost of replacing nothing.
+  const even = UNEVEN.test(value) ? value.replaceAll('\r\n', '').replace(/[ \t]+/g, ' ') : value;
+  return `${field.slice(0, colon).trimEnd().toLowerCase()}:${even.trim()}`;
 }
 
 /** Simple (RFC 6376 §3.4.3): empty lines at the end count as one line break, and so does an empty body. */
 function bodyHash(body: Buffer): string {
   let end = body.length;
   while (end >= 2 && body[end - 2] === CR && body[end - 1] === LF) end -= 2;
-  return createHash('sha256').update(body.subarray(0, end)).update('\r\n').digest('base64');
+  // In one go over the bytes as they lie there: the objects of a hash by steps cost a quarter of it once more.
+  const lines = end < body.length ? body.subarray(0, end + 2) : Buffer.concat([body, LINE_BREAK]);
+  return hash('sha256', lines, 'base64');
 }
 
 async function signed(algorithm: 'rsa' | 'ed25519', data: Buffer, key: KeyObject): Promise<Buffer> {
   // RFC 8463 §3: Ed25519 signs the SHA-256 of what RSA would have hashed itself.
-  const [digest, input] =
-    algorithm === 'rsa' ? ['sha256', data] : [null, createHash('sha256').update(data).digest()];
+  const [digest, input] = algorithm === 'rsa' ? ['sha256', data] : [null, hash('sha256', data, 'buffer')];
   return new Promise((resolve, reject) => {
     sign(digest, input, key, (error, signature) => (error ? reject(error) : resolve(signature)));
   });

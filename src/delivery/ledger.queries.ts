@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { PoolClient } from 'pg';
 import { DataSource } from 'typeorm';
+import { arrayLiteral } from '../infra/database/array-literal.js';
 import { pgPool } from '../infra/database/pg-pool.js';
 import { ERASED, PAUSED_BY_READER, SEQUENCE_PAUSED, withoutSending, type ClaimedMessage } from './message.js';
 import type { LaneReady } from './pacing/token-bucket.js';
@@ -163,27 +164,28 @@ export class LedgerQueries {
     barrier: readonly Claim[],
     again = false,
   ): Promise<Set<string>> {
-    const column = <K extends keyof Settlement>(key: K): Settlement[K][] => settlements.map((s) => s[key]);
+    const column = (of: (settlement: Settlement) => string | number | null): string =>
+      arrayLiteral(settlements.map(of));
     const { rows } = await pgPool(this.dataSource).query<{ id: string }>({
       name: 'ledger-write',
       text: WRITE,
       values: [
-        column('id'),
-        column('epoch'),
-        column('state'),
-        column('reason'),
-        column('dueAt'),
-        column('code'),
-        column('reply'),
-        column('stage'),
-        column('acceptedAt'),
-        settlements.map((s) => (s.countsAsAttempt ? 0 : 1)),
-        settlements.map((s) => (s.countsAsUnknown ? 1 : 0)),
-        column('relay'),
-        column('tls'),
-        column('durationMs'),
-        barrier.map(({ id }) => id),
-        barrier.map(({ epoch }) => epoch),
+        column(({ id }) => id),
+        column(({ epoch }) => epoch),
+        column(({ state }) => state),
+        column(({ reason }) => reason),
+        column(({ dueAt }) => dueAt?.toISOString() ?? null),
+        column(({ code }) => code),
+        column(({ reply }) => reply),
+        column(({ stage }) => stage),
+        column(({ acceptedAt }) => acceptedAt?.toISOString() ?? null),
+        column(({ countsAsAttempt }) => (countsAsAttempt ? 0 : 1)),
+        column(({ countsAsUnknown }) => (countsAsUnknown ? 1 : 0)),
+        column(({ relay }) => relay),
+        column(({ tls }) => tls),
+        column(({ durationMs }) => durationMs),
+        arrayLiteral(barrier.map(({ id }) => id)),
+        arrayLiteral(barrier.map(({ epoch }) => epoch)),
         again,
       ],
     });

@@ -1,6 +1,5 @@
 import { domainToASCII } from 'node:url';
 import { encodeWord, foldLines } from 'nodemailer/lib/mime-funcs';
-import type { PreparedHeader } from './headers.js';
 import { Octets } from './octets.js';
 
 export interface MailHeaders {
@@ -10,7 +9,8 @@ export interface MailHeaders {
   date: Date;
   /** With its angle brackets. */
   messageId: string;
-  more: Readonly<Record<string, PreparedHeader>>;
+  /** One line each, as they stand: a folded List-Unsubscribe broke signatures made further down the way. */
+  more: Readonly<Record<string, string>>;
 }
 
 const ATOMS = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*$/;
@@ -37,7 +37,7 @@ export function headerBlock(
     fold(`Subject: ${words(subject)}`),
     `Date: ${date.toUTCString().replace('GMT', '+0000')}`,
     `Message-ID: ${messageId}`,
-    ...Object.entries(more).map(([name, { value }]) => `${name}: ${value}`),
+    ...Object.entries(more).map(([name, value]) => `${name}: ${value}`),
     'MIME-Version: 1.0',
     `Content-Type: multipart/alternative; boundary="${boundary}"`,
   ];

@@ -11,8 +11,10 @@ export interface FixedText {
 
 /** Where a mail is written piece by piece. `T` is what comes out at the end. */
 export interface MailEmitter<T = unknown> {
-  /** A value as Liquid has it. */
+  /** A value as Liquid has it, or one of the template's fixed texts, as Liquid writes them. */
   write(value: unknown): void;
+  /** Text of ours that stands for a value. */
+  writeText(text: string): void;
   writeFixed(fixed: FixedText): void;
   /** Of no use to us; Liquid's own emitters have it. */
   readonly buffer: string;
@@ -25,10 +27,15 @@ export interface MailEmitter<T = unknown> {
 /** Notes which of a few texts are written. */
 class Watch {
   readonly seen = new Set<string>();
+  /** Most values are words, shorter than anything that is watched for. */
+  readonly #shortest: number;
 
-  constructor(private readonly watched: readonly string[]) {}
+  constructor(private readonly watched: readonly string[]) {
+    this.#shortest = Math.min(...watched.map(({ length }) => length));
+  }
 
   look(text: string): void {
+    if (text.length < this.#shortest) return;
     for (const wanted of this.watched)
       if (!this.seen.has(wanted) && text.includes(wanted)) this.seen.add(wanted);
   }
@@ -44,7 +51,10 @@ export class PlainEmitter extends Watch implements MailEmitter<string> {
   }
 
   write(value: unknown): void {
-    const text = textOf(value);
+    this.writeText(textOf(value));
+  }
+
+  writeText(text: string): void {
     this.look(text);
     this.#text += text;
     checkLength(this.#text.length);
@@ -79,9 +89,13 @@ export class EncodedEmitter extends Watch implements MailEmitter<Buffer> {
 
   write(value: unknown): void {
     const text = textOf(value);
-    if (text === '') return;
     const fixed = this.memo.get(text);
-    if (fixed) return this.writeFixed(fixed);
+    if (fixed) this.writeFixed(fixed);
+    else this.writeText(text);
+  }
+
+  writeText(text: string): void {
+    if (text === '') return;
     this.look(text);
     checkLength(this.octets.length + text.length);
     this.octets.putQuotedPrintable(text);

@@ -3,7 +3,7 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { isTrackable } from '../tracking/click-target.js';
 import { clickToken, openToken } from '../tracking/tracking-token.js';
 import { DomainError } from '../values/domain-error.js';
-import { encodeIds, signToken } from '../values/signed-token.js';
+import { signIds } from '../values/signed-token.js';
 import { emit, parseHtmlPart, parseTextPart, type LinkTarget, type ParsedPart } from './liquid.templates.js';
 import { alternativeBody, type MailBody } from './mail-bytes.transport.js';
 import { EncodedEmitter, PlainEmitter, type MailEmitter } from './mail-emitter.js';
@@ -113,10 +113,10 @@ export class MailRenderer {
 
   private variables(message: RenderedMessage): Variables {
     const { baseUrl, secretKey } = this.config;
-    const ids = encodeIds([message.subscriberId ?? '0', message.id]);
+    const ids = [message.subscriberId ?? '0', message.id];
     const name = message.subscriberName ?? '';
     const url = (path: string, purpose: string): string =>
-      `${baseUrl}/${path}/${signToken(secretKey, purpose, ids)}`;
+      `${baseUrl}/${path}/${signIds(secretKey, purpose, ids)}`;
     const own = {
       subscriber: {
         email: message.address,
@@ -198,7 +198,7 @@ function withOwnLinks(
 ): Record<string, unknown> {
   const offer = data['offer'];
   if (typeof offer !== 'object' || offer === null || !('slug' in offer)) return data;
-  const token = signToken(secret, 'message', encodeIds([id]));
+  const token = signIds(secret, 'message', [id]);
   return { ...data, offer: { ...offer, url: `${baseUrl}/offer/${String(offer.slug)}?m=${token}` } };
 }
 

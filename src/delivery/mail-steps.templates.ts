@@ -132,11 +132,11 @@ function stepOf(template: Template, helpers: Helpers): MailStep | null {
   const link = helpers.linkOf(template);
   if (link) {
     const address = textReader(link.address);
-    return address && ((scope, to) => to.emitter.write(to.link(link.id, address(scope))));
+    return address && ((scope, to) => to.emitter.writeText(to.link(link.id, address(scope))));
   }
   if (template instanceof Output) {
     const read = readerOf(template);
-    return read && ((scope, to) => to.emitter.write(read(scope)));
+    return read && ((scope, to) => to.emitter.writeText(read(scope)));
   }
   if (template instanceof IfTag || template instanceof UnlessTag) return choiceOf(template, helpers);
   return template instanceof ForTag ? loopOf(template, helpers) : null;

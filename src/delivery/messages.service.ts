@@ -3,7 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { Wake } from '../infra/jobs/wake.js';
-import { decodeIds, encodeIds, signToken, verifyToken } from '../values/signed-token.js';
+import { decodeIds, signIds, verifyToken } from '../values/signed-token.js';
 import { byLane, prepareBatch, type MailBatch, type PreparedBatch } from './mail-batch.js';
 import type { PlannedMessage } from './message.js';
 import { resolveUnknown } from './message-evidence.queries.js';
@@ -82,7 +82,7 @@ export class MessagesService {
   }
 
   messageToken(messageId: string): string {
-    return signToken(this.config.secretKey, 'message', encodeIds([messageId]));
+    return signIds(this.config.secretKey, 'message', [messageId]);
   }
 
   /** The message a personal link of ours came from; null for a forged or foreign token. */

@@ -212,7 +212,7 @@ function consequence({
 
 /** PostgreSQL stores no NUL; whatever else a relay says is kept as it said it. */
 function storable(text: string): string {
-  return text.replaceAll('\0', '');
+  return text.includes('\0') ? text.replaceAll('\0', '') : text;
 }
 
 function later(attempt: number, reason: string, now: Date): Retry {

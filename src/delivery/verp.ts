@@ -1,10 +1,10 @@
-import { decodeIds, encodeIds, signToken, verifyToken } from '../values/signed-token.js';
+import { decodeIds, signIds, verifyToken } from '../values/signed-token.js';
 
 /**
  * Envelope addresses that name what they are about (VERP), so that an answer needs no address in its body to be
  * understood: `b+TOKEN@` is the return path of one mail, `u+TOKEN@` takes an unsubscribe mail (RFC 2369).
  *
- * The tokens are those of `signToken` in another spelling: hosts on the way fold the case of a local part and RFC 5321
+ * The tokens are those of `signIds` in another spelling: hosts on the way fold the case of a local part and RFC 5321
  * §4.5.3.1.1 allows it 64 characters, so base32 in lower case without padding. `b+` comes to 41 characters, `u+` (two
  * ids) to 54.
  */
@@ -21,7 +21,7 @@ export function verpAddress(secret: Buffer, messageId: string, bounceDomain: str
 
 /** What stands after `b+`: letters and digits alone, for the tags of mail providers. */
 export function verpToken(secret: Buffer, messageId: string): string {
-  return toBase32(signToken(secret, PURPOSE, encodeIds([messageId])));
+  return toBase32(signIds(secret, PURPOSE, [messageId]));
 }
 
 /** The return path that a tag stands for; its domain is nobody's. */

@@ -3,7 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { MessagesService } from '../delivery/messages.service.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { addressHash } from '../subscribers/address-hash.js';
-import { decodeIds, encodeIds, signToken, verifyToken } from '../values/signed-token.js';
+import { decodeIds, signIds, verifyToken } from '../values/signed-token.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { AdmissionService } from './admission.service.js';
 import { FormsService, type Form } from './forms.service.js';
@@ -61,7 +61,7 @@ export class ConfirmationService {
     await manager.query('update signup set confirmation_count = confirmation_count + 1 where id = $1', [
       signup.id,
     ]);
-    const token = signToken(this.config.secretKey, PURPOSE, encodeIds([signup.id]));
+    const token = signIds(this.config.secretKey, PURPOSE, [signup.id]);
     await this.messages.plan(manager, [
       {
         dedupeKey: `confirm:${signup.id}:${signup.confirmations + 1}`,

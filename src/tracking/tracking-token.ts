@@ -1,4 +1,4 @@
-import { decodeIds, encodeIds, signToken, verifyToken } from '../values/signed-token.js';
+import { decodeIds, encodeIds, signIds, signToken, verifyToken } from '../values/signed-token.js';
 
 const STATIC = 'click';
 /** For links that differ from person to person: the address travels in the token, signed, so it stays no open redirect. */
@@ -17,10 +17,10 @@ export interface ClickTarget {
 
 /** `url` only for a personal link. */
 export function clickToken(secret: Buffer, { messageId, linkId, url }: ClickTarget): string {
-  const ids = encodeIds([messageId, linkId]);
+  const ids = [messageId, linkId];
   return url === null
-    ? signToken(secret, STATIC, ids)
-    : signToken(secret, PERSONAL, Buffer.concat([ids, Buffer.from(url)]));
+    ? signIds(secret, STATIC, ids)
+    : signToken(secret, PERSONAL, Buffer.concat([encodeIds(ids), Buffer.from(url)]));
 }
 
 /** Null for anything this installation did not sign. */
@@ -34,7 +34,7 @@ export function readClickToken(secret: Buffer, token: string): ClickTarget | nul
 }
 
 export function openToken(secret: Buffer, messageId: string): string {
-  return signToken(secret, OPEN, encodeIds([messageId]));
+  return signIds(secret, OPEN, [messageId]);
 }
 
 /** The message's id, or null. */

@@ -25,6 +25,13 @@ export function signToken(secret: Buffer, purpose: string, payload: Uint8Array):
   return sign(secret, checkedPurpose(purpose), payload);
 }
 
+/** As `signToken` with `encodeIds` of these ids, and leaves no array behind for each: a mail has a dozen of them. */
+export function signIds(secret: Buffer, purpose: string, ids: readonly string[]): string {
+  const room = (idRooms[ids.length] ??= new Uint8Array(ids.length * ID_BYTES));
+  writeIds(room, ids);
+  return sign(secret, checkedPurpose(purpose), room);
+}
+
 /** The payload, or null for anything `signToken` would not have written with this secret and purpose. */
 export function verifyToken(secret: Buffer, purpose: string, token: string): Uint8Array | null {
   return verify(secret, checkedPurpose(purpose), token);
@@ -60,26 +67,36 @@ export function verifyExpiring(
 
 /** Database ids (decimal strings, 0 to 2^63 - 1) as 8 bytes each, big endian. Throws `TOKEN_ID_INVALID`. */
 export function encodeIds(ids: readonly string[]): Uint8Array {
-  // Not a Buffer, whose memory stands outside the heap: a mail has a dozen of these.
+  // Not a Buffer, whose memory stands outside the heap.
   const bytes = new Uint8Array(ids.length * ID_BYTES);
-  ids.forEach((id, index) => {
-    const at = index * ID_BYTES;
+  writeIds(bytes, ids);
+  return bytes;
+}
+
+/** By the number of ids: `signIds` writes into them what is signed at once. */
+const idRooms: (Uint8Array | undefined)[] = [];
+
+function writeIds(bytes: Uint8Array, ids: readonly string[]): void {
+  let at = 0;
+  for (const id of ids) {
     // A number holds what stands in real databases, at a fraction of the cost.
     const value = Number(ID.test(id) ? id : -1);
     if (value >= 0 && value <= Number.MAX_SAFE_INTEGER) {
       writeUint32(bytes, at, Math.floor(value / 2 ** 32));
       writeUint32(bytes, at + 4, value % 2 ** 32);
-      return;
-    }
-    const large = value < 0 ? -1n : BigInt(id);
-    if (large < 0n || large > MAX_ID) {
-      throw new DomainError('TOKEN_ID_INVALID', 'an id in a token is a whole number from 0 to 2^63 - 1', {
-        id,
-      });
-    }
-    new DataView(bytes.buffer).setBigUint64(at, large);
-  });
-  return bytes;
+    } else writeLargeId(bytes, at, id, value);
+    at += ID_BYTES;
+  }
+}
+
+function writeLargeId(bytes: Uint8Array, at: number, id: string, value: number): void {
+  const large = value < 0 ? -1n : BigInt(id);
+  if (large < 0n || large > MAX_ID) {
+    throw new DomainError('TOKEN_ID_INVALID', 'an id in a token is a whole number from 0 to 2^63 - 1', {
+      id,
+    });
+  }
+  new DataView(bytes.buffer).setBigUint64(at, large);
 }
 
 function writeUint32(bytes: Uint8Array, at: number, value: number): void {

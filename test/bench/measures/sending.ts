@@ -1,9 +1,8 @@
-import { execFile, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import PostalMime from 'postal-mime';
 import { CountingSink } from '../../support/counting-sink.js';
 import { atLeast, fact, median, table, type BenchContext, type Row } from '../bench.js';
@@ -11,8 +10,7 @@ import { partsOfProfile } from '../cpu-profile.js';
 import type { NodemailerResult, NodemailerTask } from '../nodemailer.process.js';
 import { Product, type SendResult } from '../product.js';
 import { startRelay, type Relay } from '../relay.js';
-
-const run = promisify(execFile);
+import { reach, signingRows, signRates, type SignRates } from '../signing.js';
 
 interface Sizes {
   rounds: number;
@@ -43,8 +41,7 @@ interface Rates {
   all: SendResult[];
   signedOne: SendResult[];
   signedAll: SendResult[];
-  /** RSA-2048 signatures a second of one core. */
-  signs: number[];
+  signs: SignRates[];
 }
 
 /**
@@ -103,40 +100,38 @@ async function compare(context: BenchContext, { product, relay, mail, sizes }: P
         `one worker ${whole(rates.one.at(-1)?.perSecond)}/s, ${CORES} workers ${whole(rates.all.at(-1)?.perSecond)}/s, ` +
         `${CORES} bare pools ${whole(rates.rawAll.at(-1))}/s`,
     );
-    await signedRound(context, { product, relay, rates, mails: sizes.mails });
+    await signedRound(context, { product, relay, mail, sizes }, rates);
   }
+  const sent = { unsigned: rates.all, signed: rates.signedAll, mails: sizes.mails, cores: CORES };
   context.print(stages(rates, sizes));
-  return rowsOf(rates, maxConnections);
+  context.print(reach(rates.signs, sent));
+  return [...rowsOf(rates, maxConnections), ...signingRows(rates.signs, sent)];
 }
 
 async function signedRound(
   context: BenchContext,
-  { product, relay, rates, mails }: { product: Product; relay: Relay; rates: Rates; mails: number },
+  { product, relay, mail, sizes: { mails } }: Parties,
+  rates: Rates,
 ): Promise<void> {
+  const signs = await signRates(mail, context.short ? 1 : 3, CORES);
+  rates.signs.push(signs);
   await product.signing(true);
-  rates.signs.push(await signsPerSecond(context.short ? 1 : 3));
   rates.signedOne.push(await product.send(relay, { workers: 1, mails }));
   rates.signedAll.push(await product.send(relay, { workers: CORES, mails }));
   await product.signing(false);
   context.print(
-    `  signed: openssl ${whole(rates.signs.at(-1))}/s a core, one worker ${whole(rates.signedOne.at(-1)?.perSecond)}/s, ` +
+    `  signed: openssl ${whole(signs.openssl)}/s a core, our stage alone ${whole(signs.alone)}/s a core and ` +
+      `${whole(signs.aloneAll)}/s on ${CORES}, one worker ${whole(rates.signedOne.at(-1)?.perSecond)}/s, ` +
       `${CORES} workers ${whole(rates.signedAll.at(-1)?.perSecond)}/s`,
   );
-}
-
-/** What `openssl speed` says of one core. */
-async function signsPerSecond(seconds: number): Promise<number> {
-  const { stdout } = await run('openssl', ['speed', '-seconds', String(seconds), 'rsa2048']);
-  const perSecond = Number(/^rsa\s+2048 bits\s+\S+\s+\S+\s+([\d.]+)/m.exec(stdout)?.[1]);
-  if (!(perSecond > 0)) throw new Error(`openssl speed says: ${stdout}`);
-  return perSecond;
 }
 
 function rowsOf(rates: Rates, maxConnections: number): Row[] {
   const rate = (results: readonly { perSecond: number }[]): number =>
     median(results.map(({ perSecond }) => perSecond));
   const [raw, composed, one, all] = [rate(rates.raw), rate(rates.composed), rate(rates.one), rate(rates.all)];
-  const [signedOne, signedAll, signs] = [rate(rates.signedOne), rate(rates.signedAll), median(rates.signs)];
+  const [signedOne, signedAll] = [rate(rates.signedOne), rate(rates.signedAll)];
+  const signs = median(rates.signs.map(({ openssl }) => openssl));
   return [
     fact(
       'sending: bare nodemailer pool',

@@ -19,18 +19,13 @@ const SETTINGS = { bounceDomain: null, feedbackSenderId: 'wellspring', cfblAddre
 const valuesOf = (
   change: Partial<Parameters<typeof mailHeaders>[0]> = {},
   settings: Partial<HeaderSettings> = {},
-): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(mailHeaders({ ...MESSAGE, ...change }, URL, { ...SETTINGS, ...settings })).map(
-      ([name, { value }]) => [name, value],
-    ),
-  );
+): Record<string, string> => mailHeaders({ ...MESSAGE, ...change }, URL, { ...SETTINGS, ...settings });
 
 describe('headers of marketing mail', () => {
   it('name the way out first and in one line, for one click', () => {
-    expect(mailHeaders(MESSAGE, URL, SETTINGS)).toMatchObject({
-      'List-Unsubscribe': { value: `<${URL}>`, foldLines: false },
-      'List-Unsubscribe-Post': { value: 'List-Unsubscribe=One-Click' },
+    expect(valuesOf()).toMatchObject({
+      'List-Unsubscribe': `<${URL}>`,
+      'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
     });
   });
 

@@ -5,6 +5,7 @@ import {
   decodeIds,
   encodeIds,
   signExpiring,
+  signIds,
   signToken,
   verifyExpiring,
   verifyToken,
@@ -81,6 +82,15 @@ describe('a signed token', () => {
 
   it('is the documented bytes, so tokens in old mails stay good', () => {
     expect(signToken(secret, 'click', encodeIds(['42']))).toBe('AAAAAAAAACq0saRRUUMlQzUBD3ThnF1I');
+  });
+
+  it('of ids is that of their bytes, also after one of more, larger or wrong ids', () => {
+    for (const ids of [['42'], ['9223372036854775807', '1'], ['7', '8'], ['0']])
+      expect(signIds(secret, 'click', ids)).toBe(signToken(secret, 'click', encodeIds(ids)));
+    expect(() => signIds(secret, 'click', ['5', 'x'])).toThrow(
+      expect.objectContaining({ code: 'TOKEN_ID_INVALID' }),
+    );
+    expect(signIds(secret, 'click', ['42', '1'])).toBe(signToken(secret, 'click', encodeIds(['42', '1'])));
   });
 });
 
