@@ -5,7 +5,7 @@ import { Injectable } from '@nestjs/common';
 /** Hits within one flush from which on they count as a rush: below, all of the work takes a few percent of a core. */
 const RUSH_HITS = 50;
 const RUSH_MS = 250;
-/** In a rush the database works for a fifth of the time at most, and the answers have the rest. */
+/** In a rush the database works for a fifth of the time at first, and the answers have the rest. */
 const REST_FOR_WORK = 4;
 const LONGEST_REST_MS = 1_000;
 /** A piece that takes this long hangs, on a lock or a dead connection; the others do not hang with it. */
@@ -26,7 +26,7 @@ export class AfterWork {
   #pieces = 0;
   #rushUntilMs = -Infinity;
   #restUntilMs = -Infinity;
-  #behind = false;
+  #restForWork = REST_FOR_WORK;
   #closing = false;
   #unstoredSinceMs: () => number = () => Infinity;
 
@@ -44,9 +44,9 @@ export class AfterWork {
     if (hits >= RUSH_HITS) this.#rushUntilMs = performance.now() + RUSH_MS;
   }
 
-  /** True: there is so much to do that it is done at once, whoever waits. */
-  set behind(value: boolean) {
-    this.#behind = value;
+  /** By how much the rests are cut, 0 to 1; at 1 there are none, and all is done at once, whoever waits. */
+  set haste(value: number) {
+    this.#restForWork = REST_FOR_WORK * (1 - Math.min(1, Math.max(0, value)));
   }
 
   /** Whether a piece of work would begin now. */
@@ -80,8 +80,8 @@ export class AfterWork {
     } finally {
       this.#pieces--;
       const endedMs = performance.now();
-      if (endedMs < this.#rushUntilMs && !this.#behind && !this.#closing)
-        this.#restUntilMs = endedMs + Math.min((endedMs - startedMs) * REST_FOR_WORK, LONGEST_REST_MS);
+      if (endedMs < this.#rushUntilMs && !this.#closing)
+        this.#restUntilMs = endedMs + Math.min((endedMs - startedMs) * this.#restForWork, LONGEST_REST_MS);
       leave();
     }
   }

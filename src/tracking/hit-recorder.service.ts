@@ -26,7 +26,11 @@ const LATELY_MS = 15_000;
 const SELDOM_TICKS = 4;
 /** PostgreSQL writes a commit that nobody waits for to disk within three of its 200 ms rounds. */
 const SAFE_AFTER_MS = 1_500;
-/** In a rush that lasts, hits are stored at once from here on, at the cost of the answers: clicks wait to be judged. */
+/**
+ * In a rush that lasts, hits are stored at once from here on, at the cost of the answers: clicks wait to be judged.
+ * Until then the rests between get shorter with the time the oldest hit has been on disk, so that storing comes to the
+ * pace of the rush. Begun all at once it would hold up a tenth of the answers by some 50 ms.
+ */
 const LONGEST_ON_DISK_MS = 30_000;
 const MOST_RETAINED_HITS = 60_000;
 /** What is not stored by then stays on disk for the next start. */
@@ -117,7 +121,7 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     this.#timer = undefined;
     this.afterWork.arrived(this.#queue.length);
     const onDiskMs = this.clock.now().getTime() - this.spool.sinceMs;
-    this.afterWork.behind = this.spool.crowded || onDiskMs > LONGEST_ON_DISK_MS;
+    this.afterWork.haste = this.spool.crowded ? 1 : onDiskMs / LONGEST_ON_DISK_MS;
     const older = this.#underWay.size;
     for (const [place, batch] of this.cutBatches().entries()) {
       // Nothing overtakes what came before it, be it on its way to disk.

@@ -48,10 +48,10 @@ describe('the work behind the answers', () => {
   it('does not rest when the disk is half full of hits, or the process is about to end', async () => {
     const lane = new AfterWork();
     lane.arrived(1_000);
-    lane.behind = true;
+    lane.haste = 1;
     await lane.run(() => work(10));
     expect(lane.free).toBe(true);
-    lane.behind = false;
+    lane.haste = 0;
     lane.arrived(1_000);
     await lane.run(() => work(10));
     expect(lane.free).toBe(false);
@@ -59,6 +59,24 @@ describe('the work behind the answers', () => {
     expect(lane.free).toBe(true);
     await lane.run(() => work(10));
     expect(lane.free).toBe(true);
+  });
+
+  it('rests the less the more haste there is, down to not at all', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const lane = new AfterWork();
+    const restMs = async (haste: number): Promise<number> => {
+      lane.haste = haste;
+      lane.arrived(1_000);
+      await lane.run(async () => {
+        vi.advanceTimersByTime(20);
+      });
+      let ms = 0;
+      for (; !lane.free; ms++) vi.advanceTimersByTime(1);
+      return ms;
+    };
+    const rests: number[] = [];
+    for (const haste of [-Infinity, 0, 0.25, 0.5, 0.75, 1, 2]) rests.push(await restMs(haste));
+    expect(rests).toEqual([80, 80, 60, 40, 20, 0, 0]);
   });
 
   it('goes on after ten seconds when a piece hangs, and the hanging one fails', async () => {
