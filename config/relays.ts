@@ -13,9 +13,20 @@ export interface RelaySettings {
   lanes: number | null;
   /** Whose relay it is, as far as that is known: mails get the provider's tag, so that its webhooks name them. */
   provider: MailProvider | null;
+  /** Null: STARTTLS and a certificate that holds, except on this machine. */
+  tls: RelayTls | null;
 }
 
-const OPTIONS = ['weight', 'lanes', 'name', 'provider'] as const;
+/**
+ * `required`: encrypted, with a certificate that holds. `insecure`: encrypted, and whoever answers is believed: for a relay
+ * with a certificate of its own. `none`: readable by all on the way, so never with a password.
+ */
+export type RelayTls = (typeof TLS)[number];
+
+const TLS = ['required', 'insecure', 'none'] as const;
+
+const OPTIONS = ['weight', 'lanes', 'name', 'provider', 'tls'] as const;
+const ON_THIS_MACHINE = new Set(['127.0.0.1', 'localhost', '[::1]']);
 const MAX_WEIGHT = 1000;
 const MAX_LANES = 256;
 /** A comma may stand in a password: it ends a URL only before the next one. */
@@ -55,7 +66,7 @@ function parseRelay(part: string, say: (problem: string) => void): RelaySettings
   if (!isDecodable(url.username) || !isDecodable(url.password))
     refuse('write a % in user or password as %25');
   if (!['', '/'].includes(url.pathname) || url.hash !== '')
-    refuse('nothing but ?weight=, ?lanes=, ?name= and ?provider= may follow the host');
+    refuse('nothing but ?weight=, ?lanes=, ?name=, ?provider= and ?tls= may follow the host');
   for (const key of new Set(url.searchParams.keys())) {
     if (!OPTIONS.some((option) => option === key))
       refuse(`unknown option "${key.slice(0, 40)}"; use ${OPTIONS.join(', ')}`);
@@ -73,8 +84,21 @@ function parseRelay(part: string, say: (problem: string) => void): RelaySettings
   const provider = said === null ? providerOf(url.hostname) : (PROVIDERS.find((one) => one === said) ?? null);
   if (said !== null && said !== 'none' && provider === null)
     refuse(`provider is one of ${PROVIDERS.join(', ')}, none`);
+  const tls = tlsOf(url, refuse);
   url.search = '';
-  return good ? { name, url: url.href, weight: weight ?? 1, lanes, provider } : null;
+  return good ? { name, url: url.href, weight: weight ?? 1, lanes, provider, tls } : null;
+}
+
+function tlsOf(url: URL, refuse: (problem: string) => void): RelayTls | null {
+  const said = url.searchParams.get('tls');
+  if (said === null) return null;
+  const tls = TLS.find((one) => one === said);
+  if (tls === undefined) refuse(`tls is one of ${TLS.join(', ')}`);
+  else if (tls === 'none' && url.protocol === 'smtps:')
+    refuse('tls=none does not go with smtps://; write smtp://');
+  else if (tls === 'none' && url.username + url.password !== '' && !ON_THIS_MACHINE.has(url.hostname))
+    refuse('tls=none would send user and password readable; use tls=insecure for a certificate of its own');
+  return tls ?? null;
 }
 
 function wholeNumber(text: string, least: number, most: number): number | null {

@@ -19,6 +19,7 @@ import {
   startEmbeddedPostgres,
   type EmbeddedPostgres,
 } from './infra/database/embedded-postgres.js';
+import { DatabaseWatch } from './infra/database/database-watch.service.js';
 import { migrate, openDataSource } from './infra/database/migrate.js';
 import { configureWebServer, createWebAdapter } from './infra/http/web-server.js';
 import { JobRunner } from './infra/jobs/job-runner.js';
@@ -51,6 +52,7 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
     const logger = pino({ level: config.logLevel });
     const app = await createApp({ config, dataSource, clock, logger });
     undo.push(() => app.close());
+    await app.get(DatabaseWatch, { strict: false }).look();
     const offset = new ClockOffset(dataSource, clock);
     await offset.load();
     if (config.demo) undo.push(await listenForClock(config.databaseUrl, clock));

@@ -6,6 +6,8 @@ import { dkimDomain } from './delivery/dkim-keys.js';
 import { DkimService } from './delivery/dkim.service.js';
 import { DomainCheckService } from './delivery/domains/domain-check.service.js';
 import type { DnsResolver } from './infra/dns.js';
+import { SmtpSession } from './delivery/smtp-session.transport.js';
+import { durabilityInWords } from './infra/database/durable-commits.js';
 import type { Level } from './delivery/domains/finding.js';
 
 export interface Check {
@@ -25,6 +27,7 @@ export interface DoctorOptions {
 }
 
 const TIMEOUT_MS = 5_000;
+const RELAY_LIMIT_MS = 15_000;
 
 /** Each thing an installation needs, tried for real. Never throws; what fails says what to do. Ends within 20 seconds. */
 export async function doctor(context: CommandContext, options: DoctorOptions = {}): Promise<Check[]> {
@@ -38,6 +41,7 @@ async function installation({ config, dataSource, app }: CommandContext): Promis
       const rows: { server_version: string }[] = await dataSource.query('show server_version');
       return `PostgreSQL ${rows[0]?.server_version}`;
     }),
+    check('durable commits', async () => durabilityInWords(dataSource)),
     check('schema', async () => {
       if (await dataSource.showMigrations())
         throw new Error('migrations are waiting: run wellspring migrate');
@@ -57,15 +61,26 @@ async function installation({ config, dataSource, app }: CommandContext): Promis
     check('job store', async () =>
       config.mongoUri === null ? 'PostgreSQL' : reach(new URL(config.mongoUri), 27_017),
     ),
-    check('mail relay', async () =>
-      config.mailboxOn ? 'built-in mailbox (set SMTP_URL to send mail)' : reach(new URL(config.smtpUrl), 587),
-    ),
+    ...relayChecks(config),
     check('address', async () => {
       if (!config.mailboxOn && !config.baseUrl.startsWith('https://'))
         throw new Error('BASE_URL: links in mails should start with https://');
       return config.baseUrl;
     }),
   ]);
+}
+
+/** Each is greeted, encrypted to and logged in at, as for a mail. */
+function relayChecks({ mailboxOn, relays }: CommandContext['config']): Promise<Check>[] {
+  if (mailboxOn) return [check('mail relay', async () => 'built-in mailbox (set SMTP_URL to send mail)')];
+  return relays.map(async ({ name, url, tls }) =>
+    check(relays.length === 1 ? 'mail relay' : `mail relay ${name}`, async () => {
+      const session = await SmtpSession.open(new URL(url), tls, RELAY_LIMIT_MS);
+      session.quit();
+      const { host, username } = new URL(url);
+      return `${host} answers, ${session.tls ?? 'without encryption'}${username === '' ? '' : ', and takes the login'}`;
+    }),
+  );
 }
 
 /** D1 to D9. With the built-in mailbox no mail leaves, so there is nothing to look at unless the owner names a domain. */

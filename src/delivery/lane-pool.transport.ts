@@ -49,6 +49,6 @@ export class LanePool {
   #opened(): SmtpLane | null {
     if (this.#open >= this.most()) return null;
     this.#open++;
-    return new SmtpLane(this.relay.name, this.relay.url, this.relay.provider);
+    return new SmtpLane(this.relay.name, this.relay.url, this.relay.provider, this.relay.tls);
   }
 }

@@ -1,8 +1,9 @@
+import type { RelayTls } from '../../config/relays.js';
 import type { MailProvider } from '../../config/mail-providers.js';
 import { isWatched, passing } from './delivery-probe.js';
 import type { SendOutcome } from './message.js';
 import { tagHeader } from './provider-tag.js';
-import { RelaySilent, SmtpSession, type SmtpReply } from './smtp-session.transport.js';
+import { COMMAND_LIMIT_MS, RelaySilent, SmtpSession, type SmtpReply } from './smtp-session.transport.js';
 
 const MAX_REASON_CHARS = 500;
 /** A relay that ends the connection after this time at a barrier of ours, which the database is slow to answer, is in its right. */
@@ -42,6 +43,7 @@ export class SmtpLane {
     readonly relay: string,
     private readonly url: URL,
     private readonly provider: MailProvider | null = null,
+    private readonly encryption: RelayTls | null = null,
   ) {}
 
   /** TLS version and cipher of the connection in use, for the record. */
@@ -167,14 +169,14 @@ export class SmtpLane {
     let refused: SendOutcome | null = null;
     for (const [stage, command] of commands) {
       if (!pipelining) session.write(command);
-      const reply = await session.reply();
+      const reply = await session.replyWithin(COMMAND_LIMIT_MS);
       if (stage === 'MAIL FROM') passing('mail-from', mail.id);
       if (stage === 'RCPT TO') passing('rcpt', mail.id);
       if (stage === 'DATA' && reply.code === 354) {
         if (!refused) return null;
         // RFC 2920 §3.1: a relay that asks for the body of a mail without recipients gets an empty one.
         session.write('.\r\n');
-        await session.reply().catch(() => session.destroy());
+        await session.replyWithin(COMMAND_LIMIT_MS).catch(() => session.destroy());
         return refused;
       }
       refused ??= isPositive(reply) ? null : this.refusal(stage, reply);
@@ -200,7 +202,7 @@ export class SmtpLane {
 
   private async opened(): Promise<SmtpSession> {
     if (this.#session?.alive) return this.#session;
-    this.#session = await SmtpSession.open(this.url);
+    this.#session = await SmtpSession.open(this.url, this.encryption);
     return this.#session;
   }
 }
@@ -283,7 +285,7 @@ function endedAtBarrier(waitedMs: number): SendOutcome {
 
 async function reset(session: SmtpSession): Promise<void> {
   session.write('RSET\r\n');
-  await session.reply().catch(() => session.destroy());
+  await session.replyWithin(COMMAND_LIMIT_MS).catch(() => session.destroy());
 }
 
 /** A refused login is our own trouble, as is a relay out of reach: the mail waits until it is put right. */

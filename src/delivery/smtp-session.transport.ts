@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
+import type { RelayTls } from '../../config/relays.js';
+import { tlsOptions } from './relay-tls.js';
 
 /** For any reply but the one to the final dot: giving up before that loses nothing. */
 export const SOCKET_TIMEOUT_MS = 60_000;
@@ -8,11 +10,21 @@ export const FINAL_REPLY_MS = 10 * 60_000;
 /** From here on a relay is slow: no other mail waits for it. */
 export const SLOW_AFTER_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 15_000;
+/**
+ * For a whole reply to one command, however it comes: a relay that sends a byte now and then is never silent. RFC 5321
+ * §4.5.3.2 would have five minutes for MAIL and RCPT and two for DATA; the lease of a mail has five for all of it, and a
+ * relay that takes a minute for each of them is out of order.
+ */
+export const COMMAND_LIMIT_MS = 60_000;
+/** The same for greeting, EHLO, STARTTLS and AUTH together. With the three commands of an envelope it ends within the lease. */
+const OPENING_LIMIT_MS = 90_000;
 /** A reply that does not end is an attack or a bug of the relay. RFC 5321 §4.5.3.1.5 allows 512 octets a line. */
 const MAX_REPLY_CHARS = 64 * 1024;
 const REPLY_LINE = /^(\d{3})([ -]|$)/;
 
-/** Nothing came within the time a relay has. */
+const LATE = 'the relay did not end its answer in time';
+
+/** No whole answer came within the time a relay has. */
 export class RelaySilent extends Error {
   override readonly name = 'RelaySilent';
 }
@@ -61,22 +73,22 @@ export class SmtpSession {
   }
 
   /** Rejects with nodemailer's error: `responseCode` and `command` say what the relay refused. */
-  static async open(url: URL): Promise<SmtpSession> {
-    const { hostname, port, protocol, username, password } = url;
-    const secure = protocol === 'smtps:';
-    const local = hostname === '127.0.0.1' || hostname === 'localhost' || hostname === '[::1]';
+  static async open(url: URL, tls: RelayTls | null = null, limitMs = OPENING_LIMIT_MS): Promise<SmtpSession> {
+    const { hostname, port, username, password } = url;
+    const options = tlsOptions(url, tls);
     const connection = new SMTPConnection({
       host: hostname.replace(/^\[(.*)\]$/, '$1'),
-      port: Number(port) || (secure ? 465 : 587),
-      secure,
-      requireTLS: !secure && !local,
-      ignoreTLS: local,
+      port: Number(port) || (options.secure ? 465 : 587),
+      ...options,
       socketTimeout: SOCKET_TIMEOUT_MS,
       connectionTimeout: CONNECT_TIMEOUT_MS,
       greetingTimeout: CONNECT_TIMEOUT_MS,
     });
     // Every loss reaches the callback of what was under way; without a listener it would end the process.
     connection.on('error', () => undefined);
+    const late = setTimeout(() => {
+      if (connection._socket) connection._socket.destroy(new RelaySilent(LATE));
+    }, limitMs);
     try {
       await step((done) => connection.connect(done), connection);
       const extensions = extensionsOf(connection.lastServerResponse || '');
@@ -90,6 +102,8 @@ export class SmtpSession {
     } catch (error) {
       connection.close();
       throw error;
+    } finally {
+      clearTimeout(late);
     }
   }
 
@@ -122,6 +136,13 @@ export class SmtpSession {
       this.#waitOn();
     }
     return reply;
+  }
+
+  /** The same, whole within this time of now. */
+  async replyWithin(limitMs: number): Promise<SmtpReply> {
+    if (this.#replies.length > 0) return this.reply();
+    const late = setTimeout(() => this.#end(new RelaySilent(LATE)), limitMs);
+    return this.reply().finally(() => clearTimeout(late));
   }
 
   /** At once and without a word: before the final dot, the relay has nothing (RFC 5321 §4.1.1.4). */

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import type { MailProvider } from '../../../config/mail-providers.js';
+import type { RelayTls } from '../../../config/relays.js';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { Remembered } from '../../infra/remembered.js';
@@ -17,6 +18,7 @@ export interface Relay {
   /** Connections at the same time; null: as the sender likes. */
   lanes: number | null;
   provider: MailProvider | null;
+  tls: RelayTls | null;
   /** The relay was out and this one mail finds out whether it still is: use one lane, for one mail. */
   probe: boolean;
 }
@@ -63,6 +65,7 @@ export class RelaysService {
               weight: 1,
               lanes: null,
               provider: null,
+              tls: null,
             },
           ];
     this.#relays = settings.map(({ url, ...rest }) => ({ ...rest, url: new URL(url), probe: false }));

@@ -42,7 +42,8 @@ describe('the check of sending domains', () => {
   });
 
   it('is part of doctor, which fails for what must be put right and for nothing else', async () => {
-    const context = contextOf(t.config);
+    const relays = t.config.relays.map((relay) => ({ ...relay, url: t.sink.url }));
+    const context = contextOf({ ...t.config, relays });
     const checks = await doctor(context, { domains: ['example.com'], dns: dnsOf({}) });
     const levels = Object.fromEntries(checks.map(({ name, level, ok }) => [name, `${level} ${ok}`]));
     expect(levels).toMatchObject({

@@ -84,8 +84,9 @@ describe('SMTP_URL', () => {
         weight: 0,
         lanes: null,
         provider: null,
+        tls: null,
       },
-      { name: 'b', url: 'smtps://two.example.com', weight: 1, lanes: 16, provider: null },
+      { name: 'b', url: 'smtps://two.example.com', weight: 1, lanes: 16, provider: null, tls: null },
     ]);
     expect(readConfig({}).relays).toEqual([]);
   });
@@ -100,13 +101,25 @@ describe('SMTP_URL', () => {
     ['smtp://user:pa%ss@relay.example.com', 'write a % in user or password as %25'],
     [
       'smtp://relay.example.com/path',
-      'nothing but ?weight=, ?lanes=, ?name= and ?provider= may follow the host',
+      'nothing but ?weight=, ?lanes=, ?name=, ?provider= and ?tls= may follow the host',
     ],
+    ['smtp://relay.example.com?tls=maybe', 'tls is one of required, insecure, none'],
+    ['smtp://relay.example.com?tls=none&tls=required', 'tls is given twice'],
+    ['smtps://relay.example.com?tls=none', 'tls=none does not go with smtps://'],
+    ['smtp://u:p@relay.example.com?tls=none', 'tls=none would send user and password readable'],
+    ['smtp://u@10.0.0.5?tls=none', 'tls=none would send user and password readable'],
     [
       'smtp://a.example.com smtp://a.example.com:26',
       'two relays are called a.example.com: give each its own ?name=',
     ],
   ])('refuses %s', (url, problem) => expect(problems(url)).toContain(`SMTP_URL: ${problem}`));
+
+  it.each([
+    ['smtp://relay.example.com:25?tls=none', 'none'],
+    ['smtp://u:p@localhost?tls=none', 'none'],
+    ['smtp://u:p@relay.example.com?tls=insecure', 'insecure'],
+    ['smtps://u:p@127.0.0.1?tls=required', 'required'],
+  ])('takes %s', (SMTP_URL, tls) => expect(readConfig({ SMTP_URL }).relays[0]?.tls).toBe(tls));
 
   it('names every wrong relay at once and shows no password', () => {
     const text = problems('smtp://u:secret@a.example.com?x=1 smtp://u:secret@b.example.com?lanes=many');
