@@ -1,3 +1,4 @@
+import { shownParts } from './shown-parts.js';
 import type { Level } from '../domains/finding.js';
 import { unescapeAttribute } from '../mail-links.js';
 import { urlOf } from '../../values/url.js';
@@ -28,18 +29,64 @@ export interface PreflightFinding {
 export const GMAIL_CLIP_BYTES = 102 * 1024;
 const SIZE_WARNING_BYTES = 90 * 1024;
 const SHORTEST_TEXT = 40;
+/** `1 Main St, Ely` */
+const SHORTEST_ADDRESS = 10;
+const PLACEHOLDER = /^(?:your (?:postal )?address|my address|address|todo|tbd|n\/a|none|xxx+|lorem ipsum)\b/i;
 
 export interface CheckedMail {
   html: string;
   text: string;
   unsubscribeUrl: string;
+  /** Who the law wants named in marketing mail, with the address below. */
+  senderName: string;
   postalAddress: string;
   marketing: boolean;
 }
 
 /** What is wrong with a mail as one reader gets it; [] when nothing is. */
 export function mailFindings(mail: CheckedMail): PreflightFinding[] {
-  return [...sizeFindings(mail), ...textFindings(mail), ...imageFindings(mail.html)];
+  return [
+    ...sizeFindings(mail),
+    ...textFindings(mail),
+    ...imageFindings(mail.html),
+    ...(mail.marketing ? duties(mail) : []),
+  ];
+}
+
+/** Whether readers see what the law wants them to see: a way out, who writes, and where they are. */
+function duties({ html, unsubscribeUrl, senderName, postalAddress }: CheckedMail): PreflightFinding[] {
+  const shown = shownParts(html);
+  const ways = shown.links.filter(({ href }) => href === unsubscribeUrl);
+  const findings: PreflightFinding[] = [];
+  if (ways.length === 0 || ways.every(({ hidden }) => hidden !== null)) {
+    const why = ways[0]?.hidden ?? 'it stands in a comment, or is no link';
+    const message = `readers cannot see the link to unsubscribe: ${why}`;
+    findings.push({ check: 'unsubscribe', level: 'fail', message });
+  }
+  const shows = (words: string): boolean => flat(shown.text).includes(flat(words));
+  if (!shows(postalAddress))
+    findings.push({
+      check: 'sender',
+      level: 'fail',
+      message: 'readers cannot see the postal address: it is hidden, or split up',
+    });
+  if (PLACEHOLDER.test(postalAddress.trim()) || flat(postalAddress).length < SHORTEST_ADDRESS)
+    findings.push({
+      check: 'sender',
+      level: 'warn',
+      message: `"${postalAddress.trim()}" is no postal address that mail would reach`,
+    });
+  if (!shows(senderName))
+    findings.push({
+      check: 'sender',
+      level: 'warn',
+      message: `the mail does not say who it is from: print {{ sender.name }}, the name that you do business under`,
+    });
+  return findings;
+}
+
+function flat(words: string): string {
+  return words.replace(/\s+/g, ' ').trim().toLowerCase();
 }
 
 function sizeFindings({ html }: CheckedMail): PreflightFinding[] {
@@ -66,7 +113,6 @@ function textFindings({ text, unsubscribeUrl, postalAddress, marketing }: Checke
       message: 'the plain text part has no link to unsubscribe',
     });
   // The text is wrapped, so an address may be broken over two lines.
-  const flat = (one: string): string => one.replace(/\s+/g, ' ');
   if (marketing && !flat(text).includes(flat(postalAddress)))
     findings.push({ check: 'sender', level: 'warn', message: 'the plain text part has no postal address' });
   return findings;

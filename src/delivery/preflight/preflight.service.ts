@@ -217,11 +217,11 @@ export class PreflightService {
         await this.drafts.render(draft, READER, true),
         await this.drafts.render(draft, READER, false),
       ];
-      const { postalAddress } = draft.sender;
+      const { name: senderName, postalAddress } = draft.sender;
       const ownOrigin = new URL(this.config.baseUrl).origin;
       const links = linksOf(untracked.html, ownOrigin);
       return [
-        ...mailFindings({ ...tracked, postalAddress, marketing }),
+        ...mailFindings({ ...tracked, senderName, postalAddress, marketing }),
         ...supportNotes(draft.template.html).map(({ level, message, found }) => ({
           ...({ check: 'clients', level, message } as const),
           found,
