@@ -10,7 +10,7 @@ export class LanePool {
 
   /** `most`: how many there may be at this moment. */
   constructor(
-    private readonly relay: Pick<Relay, 'name' | 'url' | 'provider'>,
+    private readonly relay: Pick<Relay, 'name' | 'url' | 'provider' | 'tls'>,
     private readonly most: () => number,
   ) {}
 
