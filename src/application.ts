@@ -8,6 +8,7 @@ import type { Config as EnvConfig } from '../config/env.js';
 import { OwnerService } from './admin/owner.service.js';
 import { setupCode } from './admin/setup-code.js';
 import { AppModule, type AppParts } from './app.module.js';
+import { IntakeWatch } from './bounces/intake-watch.service.js';
 import { BounceSmtpServer } from './bounces/bounce-smtp.server.js';
 import { DkimService } from './delivery/dkim.service.js';
 import { ParkedLanes } from './delivery/parked-lanes.service.js';
@@ -53,6 +54,7 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
     const app = await createApp({ config, dataSource, clock, logger });
     undo.push(() => app.close());
     await app.get(DatabaseWatch, { strict: false }).look();
+    await app.get(IntakeWatch, { strict: false }).look();
     const offset = new ClockOffset(dataSource, clock);
     await offset.load();
     if (config.demo) undo.push(await listenForClock(config.databaseUrl, clock));

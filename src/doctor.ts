@@ -2,6 +2,7 @@ import { access, constants, stat } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import type { CommandContext } from './application.js';
+import { IntakeWatch } from './bounces/intake-watch.service.js';
 import { dkimDomain } from './delivery/dkim-keys.js';
 import { DkimService } from './delivery/dkim.service.js';
 import { DomainCheckService } from './delivery/domains/domain-check.service.js';
@@ -62,6 +63,7 @@ async function installation({ config, dataSource, app }: CommandContext): Promis
       config.mongoUri === null ? 'PostgreSQL' : reach(new URL(config.mongoUri), 27_017),
     ),
     ...relayChecks(config),
+    check('bounces', async () => app.get(IntakeWatch, { strict: false }).inWords()),
     check('address', async () => {
       if (!config.mailboxOn && !config.baseUrl.startsWith('https://'))
         throw new Error('BASE_URL: links in mails should start with https://');

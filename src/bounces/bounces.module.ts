@@ -10,6 +10,7 @@ import { BouncesQueries } from './bounces.queries.js';
 import { BouncesService } from './bounces.service.js';
 import { HooksController } from './hooks.controller.js';
 import { HooksService } from './hooks.service.js';
+import { IntakeWatch } from './intake-watch.service.js';
 import { IntakeService } from './intake.service.js';
 import { OutcomesService } from './outcomes.service.js';
 import { RatesWatch } from './rates-watch.service.js';
@@ -29,11 +30,12 @@ import { SnsVerifier } from './sns-verifier.service.js';
     OutcomesService,
     RatesWatch,
     IntakeService,
+    IntakeWatch,
     BounceSmtpServer,
     BounceImap,
     HooksService,
     SnsVerifier,
   ],
-  exports: [BounceSmtpServer, BouncesService],
+  exports: [BounceSmtpServer, BouncesService, IntakeWatch],
 })
 export class BouncesModule {}

@@ -88,6 +88,7 @@ export class BouncesService {
       diagnostic: replyText.slice(0, 500),
     };
     return this.dataSource.transaction(async (manager) => {
+      await holdBroadcast(manager, refusal);
       const row = {
         ...this.row(found, 'smtp_reply', null),
         ...ofMessage(refusal),
@@ -112,6 +113,7 @@ export class BouncesService {
   ): Promise<Taken> {
     const { judged, source } = report;
     const found = findingFor(message, judged.findings);
+    await holdBroadcast(manager, message);
     if (found.reason === 'not_a_report') return this.keepUnread(manager, message, report);
     await this.messages.resolveUnknown(
       manager,
@@ -182,6 +184,18 @@ export class BouncesService {
       receivedAt: this.clock.now(),
     };
   }
+}
+
+/**
+ * Whoever works on a broadcast's mails holds the broadcast first, then the mails. A report does so as well: it changes the
+ * mail, and then names the broadcast or pauses it, and each would wait for the other. Reports do not wait for each other.
+ */
+async function holdBroadcast(
+  manager: EntityManager,
+  { broadcastId }: Pick<ReportedMessage, 'broadcastId'>,
+): Promise<void> {
+  if (broadcastId === null) return;
+  await manager.query('select 1 from broadcast where id = $1 for key share', [broadcastId]);
 }
 
 /** What a mail without any finding comes to. */

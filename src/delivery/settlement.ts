@@ -97,7 +97,7 @@ export function settlementOf(
     case 'not_sent':
       return { ...base, ...notSent(message, outcome, { now, probe }), stage: outcome.stage };
     case 'refused':
-      return { ...base, ...refused(message, outcome, now) };
+      return { ...base, ...refused(message, outcome, { now, probe }) };
     default:
       return outcome satisfies never;
   }
@@ -177,7 +177,7 @@ function notSent(
 function refused(
   { attempt }: Pick<ClaimedMessage, 'attempt'>,
   outcome: Extract<SendOutcome, { kind: 'refused' }>,
-  now: Date,
+  { now, probe }: { now: Date; probe: boolean },
 ): Retry & Pick<Settlement, 'countsAsAttempt' | 'stage' | 'code' | 'reply'> {
   const { stage, code, reply } = outcome;
   const { action, reason } = consequence(outcome);
@@ -191,7 +191,10 @@ function refused(
   // Said of this one mail, or of a sender whom the relay refuses while it takes others: nothing but the count of its
   // tries would ever end it.
   const isOurs = isAtSender(outcome) || action === 'sender';
-  if (!isOurs || outcome.senderAlone) return { ...said, ...later(attempt, reason, now) };
+  // "Relaying denied" by a relay that takes other mails may be the word of one recipient's server, for good: each try at
+  // a relay that works counts, and a relay that is known to be out is tried for nothing.
+  const mayBeRecipients = !isAtSender(outcome) && !probe;
+  if (!isOurs || outcome.senderAlone || mayBeRecipients) return { ...said, ...later(attempt, reason, now) };
   // Where one recipient alone is meant, other mails are to try the relay meanwhile.
   const minutes = isAtSender(outcome) ? OUR_TROUBLE_MINUTES : LATER_MINUTES;
   return { ...ours, dueAt: inMinutes(now, minutes) };

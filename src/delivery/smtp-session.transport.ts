@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { RelayTls } from '../../config/relays.js';
-import { tlsOptions } from './relay-tls.js';
+import { tlsOptions } from './relay-tls.transport.js';
 
 /** For any reply but the one to the final dot: giving up before that loses nothing. */
 export const SOCKET_TIMEOUT_MS = 60_000;

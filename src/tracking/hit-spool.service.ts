@@ -10,6 +10,10 @@ const MOST_BYTES = 128 * 1024 * 1024;
 const MOST_REMEMBERED_HITS = 100_000;
 const NAME = /^hits-\d{15}-\d{6}-[0-9a-f-]{36}\.json$/;
 
+const UNFINISHED = '.new';
+/** At most, and many times over. */
+const WRITE_TAKES_MS = 60_000;
+
 interface SpooledFile {
   name: string;
   /** When its first hit came in, as an epoch. */
@@ -58,6 +62,7 @@ export class HitSpool {
   async look(): Promise<void> {
     let found: string[] = [];
     try {
+      await this.#finishWrites();
       found = (await readdir(this.#folder)).filter((name) => NAME.test(name)).toSorted();
     } catch (error) {
       if (!isMissing(error)) throw error;
@@ -80,14 +85,20 @@ export class HitSpool {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const name = this.#nameOf(batch);
     const path = join(this.#folder, name);
-    const file = await open(`${path}.new`, 'w', 0o600);
     try {
-      await file.writeFile(text);
-      await file.datasync();
-    } finally {
-      await file.close();
+      const file = await open(path + UNFINISHED, 'w', 0o600);
+      try {
+        await file.writeFile(text);
+        await file.datasync();
+      } finally {
+        await file.close();
+      }
+      await rename(path + UNFINISHED, path);
+    } catch (error) {
+      // A disk that is full must not be kept full by what did not fit.
+      await unlink(path + UNFINISHED).catch(() => undefined);
+      throw error;
     }
-    await rename(`${path}.new`, path);
     await syncFolder(this.#folder);
     const remember = this.#rememberedHits + batch.hits.length <= MOST_REMEMBERED_HITS;
     if (remember) this.#rememberedHits += batch.hits.length;
@@ -130,6 +141,23 @@ export class HitSpool {
       this.#complain(`${path} is stored, and cannot be removed`, error);
     });
     this.#forgetOldest();
+  }
+
+  /** What a process that ended in the middle of a write has left: a whole batch gets its name, half of one is removed. */
+  async #finishWrites(): Promise<void> {
+    for (const name of await readdir(this.#folder)) {
+      if (!name.endsWith(UNFINISHED) || !NAME.test(name.slice(0, -UNFINISHED.length))) continue;
+      const path = join(this.#folder, name);
+      try {
+        const { mtimeMs } = await stat(path);
+        // Another process on this folder may be at it.
+        if (Math.abs(Date.now() - mtimeMs) < WRITE_TAKES_MS) continue;
+        if (readHitBatch(await readFile(path, 'utf8')) === null) await unlink(path);
+        else await rename(path, path.slice(0, -UNFINISHED.length));
+      } catch (error) {
+        this.#complain(`${path} cannot be finished`, error);
+      }
+    }
   }
 
   /** Names sort by the time of the hits; the number keeps the order within a millisecond. */

@@ -39,7 +39,7 @@ const event = z.object({
     .optional(),
 });
 
-/** What Amazon calls the kinds of a bounce whose reply it does not quote. */
+/** What Amazon calls the kinds of a bounce whose reply it does not quote, other than `General`. */
 const SUB_TYPES: Readonly<Record<string, ReplyReason>> = {
   NoEmail: 'user_unknown',
   Suppressed: 'provider_suppressed',
@@ -69,7 +69,7 @@ export function readSesEvent(json: string): JudgedMail | null {
     ['return-path', [[mail.source ?? '', ...(mail.tags[TAG] ?? []).map(verpOfTag)].join(' ')]] as const,
   ]);
   if (bounce) {
-    const findings = bounce.bouncedRecipients.map((one) => bounced(one, bounce.bounceSubType));
+    const findings = bounce.bouncedRecipients.map((one) => bounced(one, bounce));
     return judged(findings, bounce.reportingMTA ?? null, [returned]);
   }
   if (complaint) {
@@ -87,8 +87,19 @@ export function readSesEvent(json: string): JudgedMail | null {
   );
 }
 
-function bounced(one: z.output<typeof recipient>, subType: string): Finding {
-  const known = SUB_TYPES[subType];
+/**
+ * `Permanent` without a kind and without a word of the other server is Amazon's own verdict, and its advice is to write
+ * there no more: it suppresses the address itself. With a reply or a status, those are judged as everywhere, since Amazon
+ * calls refusals for a policy permanent as well.
+ */
+function bounced(
+  one: z.output<typeof recipient>,
+  { bounceType, bounceSubType }: { bounceType: string; bounceSubType: string },
+): Finding {
+  const status = statusIn(one.status ?? '') ?? '5.0.0';
+  const silent = one.diagnosticCode === undefined && status === '5.0.0';
+  const unspecified = bounceType === 'Permanent' && ['', 'General'].includes(bounceSubType) && silent;
+  const known = unspecified ? 'provider_suppressed' : SUB_TYPES[bounceSubType];
   if (known && (one.diagnosticCode === undefined || known === 'provider_suppressed')) {
     return found(quoted(one), replyClass(known));
   }

@@ -2,6 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../../infra/jobs/job-registry.js';
 import { MailDomainsService } from './mail-domains.service.js';
 import { PacingQueries } from './pacing.queries.js';
+import { StaleMails } from './stale.service.js';
 
 @Injectable()
 export class PacingJobs implements OnModuleInit {
@@ -9,6 +10,7 @@ export class PacingJobs implements OnModuleInit {
     private readonly registry: JobRegistry,
     private readonly domains: MailDomainsService,
     private readonly queries: PacingQueries,
+    private readonly stale: StaleMails,
   ) {}
 
   onModuleInit(): void {
@@ -19,6 +21,14 @@ export class PacingJobs implements OnModuleInit {
       run: async (context) => {
         await this.domains.resolveNew(context);
         await this.queries.forgetIdleLanes();
+      },
+    });
+    this.registry.add({
+      name: 'delivery.expire-stale',
+      everySeconds: 3_600,
+      lockSeconds: 900,
+      run: async () => {
+        await this.stale.expire();
       },
     });
   }

@@ -15,6 +15,7 @@ import { PacingQueries } from './pacing.queries.js';
 import { PacingService } from './pacing.service.js';
 import { RelaysQueries } from './relays.queries.js';
 import { RelaysService } from './relays.service.js';
+import { StaleMails } from './stale.service.js';
 import { SequencePausesController } from './sequence-pauses.controller.js';
 import { SequencePauses } from './sequence-pauses.service.js';
 import { SendingController } from './sending.controller.js';
@@ -47,6 +48,7 @@ import { SendingSettingsService } from './sending-settings.service.js';
     SendingQueries,
     SendingSettingsService,
     FrequencyCapService,
+    StaleMails,
     PacingJobs,
   ],
   exports: [

@@ -58,7 +58,7 @@ function duties({ html, unsubscribeUrl, senderName, postalAddress }: CheckedMail
   const shown = shownParts(html);
   const ways = shown.links.filter(({ href }) => href === unsubscribeUrl);
   const findings: PreflightFinding[] = [];
-  if (ways.length === 0 || ways.every(({ hidden }) => hidden !== null)) {
+  if (ways.every(({ hidden }) => hidden !== null)) {
     const why = ways[0]?.hidden ?? 'it stands in a comment, or is no link';
     const message = `readers cannot see the link to unsubscribe: ${why}`;
     findings.push({ check: 'unsubscribe', level: 'fail', message });

@@ -108,6 +108,28 @@ describe('webhooks of Amazon SES', () => {
     ]);
   });
 
+  it.each([
+    ['Permanent', 'General', {}, 'bounced'],
+    ['Permanent', 'General', { status: '5.0.0' }, 'bounced'],
+    ['Permanent', '', {}, 'bounced'],
+    ['Transient', 'General', {}, 'active'],
+    ['Undetermined', 'Undetermined', {}, 'active'],
+    ['Permanent', 'General', { status: '5.7.1' }, 'active'],
+    ['Permanent', 'General', { diagnosticCode: 'smtp; 554 5.7.1 blocked for spam' }, 'active'],
+  ])(
+    'a bounce that Amazon calls %s/%s, with no more than %j, leaves its reader %s',
+    async (type, kind, said, status) => {
+      const mail = await sent();
+      const report = {
+        bounceType: type,
+        bounceSubType: kind,
+        bouncedRecipients: [{ emailAddress: mail.email, ...said }],
+      };
+      await receive(message({ Message: bounce(mail, { bounce: report }) }));
+      expect(await statusOf(mail)).toBe(status);
+    },
+  );
+
   it('a virus that Amazon found alerts the owner, and a click or an opening is no report', async () => {
     const mail = await sent();
     const about = { source: 'ada@example.com', destination: [mail.email], tags: { wellspring: [mail.tag] } };

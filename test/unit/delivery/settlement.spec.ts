@@ -49,7 +49,7 @@ describe('what an outcome says about the relay, and whether the mail has used up
         'relaying denied',
         refused('RCPT TO', 550, '5.7.1 Relaying denied'),
         'sender_refused',
-        { counts: false },
+        { counts: true, probeCounts: false },
       ],
       ['greylisted', refused('RCPT TO', 451, '4.7.1 Greylisted'), null, { counts: true }],
       [
@@ -88,13 +88,28 @@ describe('what an outcome says about the relay, and whether the mail has used up
       expect(provesRelay(unsigned)).toBe(true);
       const denied = refused(stage, 550, '5.7.1 Relaying denied');
       expect(provesRelay(denied)).toBe(false);
-      expect(settlementOf(MAIL, denied, told)).toMatchObject({
+      expect(settlementOf(MAIL, denied, { ...told, probe: true })).toMatchObject({
         state: 'ready',
         countsAsAttempt: false,
         dueAt: new Date('2026-03-02T09:05:00Z'),
       });
+      expect(settlementOf(MAIL, denied, told)).toMatchObject({ state: 'ready', countsAsAttempt: true });
     },
   );
+
+  it('brings a mail to an end that one recipient’s server denies again and again, while the relay takes others', () => {
+    const told = { now: NOW, durationMs: 1, relay: 'one', tls: null };
+    const denied = refused('RCPT TO', 550, '5.7.1 Relaying denied');
+    expect(settlementOf({ ...MAIL, attempt: 8 }, denied, told)).toMatchObject({
+      state: 'expired',
+      reason: 'relay_denied',
+    });
+    // A relay that is known to be out says it to every mail, whichever is taken to try it.
+    expect(settlementOf({ ...MAIL, attempt: 8 }, denied, { ...told, probe: true })).toMatchObject({
+      state: 'ready',
+      countsAsAttempt: false,
+    });
+  });
 
   it('brings the mails of a sender whom the relay refuses to an end, while it takes those of others', () => {
     const told = { now: NOW, durationMs: 1, relay: 'one', tls: null };
