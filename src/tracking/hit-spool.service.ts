@@ -11,8 +11,6 @@ const MOST_REMEMBERED_HITS = 100_000;
 const NAME = /^hits-\d{15}-\d{6}-[0-9a-f-]{36}\.json$/;
 
 const UNFINISHED = '.new';
-/** At most, and many times over. */
-const WRITE_TAKES_MS = 60_000;
 
 interface SpooledFile {
   name: string;
@@ -150,8 +148,8 @@ export class HitSpool {
       const path = join(this.#folder, name);
       try {
         const { mtimeMs } = await stat(path);
-        // Another process on this folder may be at it.
-        if (Math.abs(Date.now() - mtimeMs) < WRITE_TAKES_MS) continue;
+        // Another process on this folder may be at it; one that was left behind is older than this process.
+        if (mtimeMs > performance.timeOrigin) continue;
         if (readHitBatch(await readFile(path, 'utf8')) === null) await unlink(path);
         else await rename(path, path.slice(0, -UNFINISHED.length));
       } catch (error) {

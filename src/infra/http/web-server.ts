@@ -15,6 +15,9 @@ const BODY_LIMIT_BYTES = 1_048_576;
 /** RFC 8058 one-click bodies are a few hundred bytes; one page of ours uploads files this way. */
 const MULTIPART_LIMIT_BYTES = 65_536;
 const UPLOAD_PATH = '/admin/imports';
+/** The link by which a reader leaves; it takes a body of any kind. */
+const LEAVES = /^\/u\/[^/?]+\/?(?:\?|$)/;
+const FORM = /^\s*(?:application\/x-www-form-urlencoded|multipart\/form-data)\s*(?:;|$)/i;
 /** Signed tokens are path parameters, and Fastify's default of 100 characters would cut them off with a 404. */
 const MAX_PARAM_LENGTH = 1_000;
 
@@ -59,6 +62,13 @@ export async function configureWebServer(app: NestFastifyApplication, _config: C
     done(isTable ? null : new UnsupportedMediaTypeException(), payload);
   });
   server.addHook('onRequest', async (request, reply) => {
+    // A provider's POST that names no kind of body, or a wrong one, still says that its reader wants to leave.
+    if (
+      request.method === 'POST' &&
+      LEAVES.test(request.url) &&
+      !FORM.test(request.headers['content-type'] ?? '')
+    )
+      request.headers['content-type'] = 'text/plain';
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
     reply.header('referrer-policy', 'strict-origin-when-cross-origin');

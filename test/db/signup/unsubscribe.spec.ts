@@ -62,6 +62,12 @@ describe('the unsubscribe link', () => {
       (post: PostLink) => post().type('multipart/form-data; boundary=x').send('--x\r\n'),
     ],
     ['no body', (post: PostLink) => post()],
+    [
+      'a kind of body that is none',
+      (post: PostLink) => post().type(';;;').send('List-Unsubscribe=One-Click'),
+    ],
+    ['JSON that is none', (post: PostLink) => post().type('json').send('List-Unsubscribe=One-Click')],
+    ['a body of bytes', (post: PostLink) => post().type('application/octet-stream').send(Buffer.from('a=b'))],
   ])('is done by one POST with %s: 200, brief, no redirect, no cookie', async (_, send) => {
     const link = await unsubscribeLink();
     const answer = await send(() => t.http.post(link));
