@@ -1,5 +1,10 @@
 import type { BroadcastReport, BroadcastResults } from '../broadcasts/broadcast.js';
-import { armKey, decisionText, wordsOf } from '../broadcasts/split.js';
+import type { HoldoutGroup, HoldoutResults } from '../broadcasts/holdout.js';
+import { armKey, hasHours, wordsOf, type Split } from '../broadcasts/split.js';
+import { decisionText, evidenceOf, type StoppedArm } from '../broadcasts/split-results.js';
+import { resultsOf, type ArmResult } from '../experiments/results.js';
+import { DEFAULT_ALPHA } from '../experiments/test-options.js';
+import { liftText, pValueText } from './experiment-view.js';
 import { audienceText } from './broadcast-form.js';
 import { durationText, timingText } from './broadcast-start-form.js';
 import { broadcastView } from './broadcast-view.js';
@@ -30,14 +35,15 @@ export function broadcastDetail({
     timing: timingText(report),
     estimate: estimateText(report),
     completesAt: report.estimate?.completesAt ?? null,
-    mails: wordsOf(report).map(({ template }, arm) => ({
-      template,
+    mails: wordsOf(report).map(({ template, at = null }, arm) => ({
+      ...{ template, at },
       subject: subjects[arm] ?? '',
       arm: split === null ? null : armKey(arm).toUpperCase(),
       place: arm,
     })),
     split: splitView(report),
     results: results === null ? null : resultsView(results),
+    holdout: results?.holdout ? holdoutView(results.holdout) : null,
     mayResend: through && resendOf === null && resentBy === null && (split === null || decision !== null),
   };
 }
@@ -62,27 +68,80 @@ function resultsView(results: BroadcastResults): object[] {
   ];
 }
 
-function splitView({ split, arms, decision, decideAt, startedAt }: BroadcastReport): object | null {
-  if (split === null) return null;
-  const wait = durationText(split.waitMinutes);
-  const judged =
-    split.judge === 'clicks'
-      ? 'readers with a click that a person made'
-      : 'money per reader, each up to the cap';
+/** What the mail is worth beside none at all. */
+function holdoutView({ mailed, heldOut, lift, until }: HoldoutResults): object {
+  const row = (name: string, { people, buyers, revenue }: HoldoutGroup): object => ({
+    ...{ name, people, buyers, revenue },
+    perPerson: revenue.map(({ currency, perPersonMinor }) => ({
+      ...{ currency, amountMinor: Math.round(perPersonMinor) },
+    })),
+  });
   return {
-    plan: `${split.testPercent} % of the audience try ${split.arms.length} arms; after ${wait} the rest gets the better one, by ${judged}. Without a winner it gets arm A.`,
+    rows: [row('Mailed', mailed), row('Held out', heldOut)],
+    lift: liftText(lift),
+    // Nothing is shown while 1 lies between the ends.
+    isShown: lift.low > 1 || (lift.high !== null && lift.high < 1),
+    until,
+  };
+}
+
+function splitView(report: BroadcastReport): object | null {
+  const { split, arms, decision, decideAt, startedAt, stoppedArms: stopped } = report;
+  if (split === null) return null;
+  const results = arms && resultsOf(evidenceOf({ split, figures: arms, stopped }, false));
+  return {
+    ...{ plan: planText(split), rules: rulesText(split), stops: stopped.map(stopText) },
     decision: decision === null ? null : decisionText(decision),
     won: decision?.verdict === 'winner',
     decidedAt: decision?.at ?? null,
     decidesAt: decision === null ? decideAt : null,
     waits: decision === null && decideAt === null && startedAt !== null,
+    hours: hasHours(split),
+    warning: results?.sampleRatio.mismatch === true,
     arms:
-      arms?.map(({ arm, sent, clickers, revenueMinor }) => ({
-        key: armKey(arm).toUpperCase(),
-        ...{ sent, clickers },
+      arms?.map(({ arm, sent, clickers, revenueMinor, unsubscribes, complaints }) => ({
+        ...{ key: armKey(arm).toUpperCase(), at: split.arms[arm]?.at ?? null, sent, clickers },
         rate: sent === 0 ? null : clickers / sent,
         revenue: split.revenueCap ? { amountMinor: revenueMinor, currency: split.revenueCap.currency } : null,
+        harm: `${unsubscribes} / ${complaints}`,
+        ...comparedText(results?.arms[arm]),
         chosen: decision?.arm === arm,
+        stopped: stopped.some((one) => one.arm === arm),
       })) ?? [],
   };
+}
+
+/** Empty for the first arm, and for one that is stopped: it is compared with none. */
+function comparedText(result: ArmResult | undefined): { lift: string; pValue: string } {
+  if (result === undefined || result.isStopped) return { lift: '', pValue: '' };
+  return { lift: result.lift ? liftText(result.lift) : '', pValue: pValueText(result.pValue) };
+}
+
+function planText(split: Split): string {
+  const { testPercent, arms, waitMinutes, judge, holdout } = split;
+  const judged =
+    judge === 'clicks' ? 'readers with a click that a person made' : 'money per reader, each up to the cap';
+  const heldOut = holdout === undefined ? '' : ` ${holdout} are held out and get nothing.`;
+  return `${testPercent} % of the audience try ${arms.length} arms; after ${durationText(waitMinutes)} the rest gets the better one, by ${judged}. Without a winner it gets arm A.${heldOut}`;
+}
+
+/** What the owner has asked for beyond the usual. */
+function rulesText({ alpha = DEFAULT_ALPHA, guardRails, ...split }: Split): string {
+  const { unsubscribes, complaints } = guardRails ?? {};
+  const limits = [
+    ...(unsubscribes === undefined ? [] : [`more than ${unsubscribes} leave`]),
+    ...(complaints === undefined ? [] : [`more than ${complaints} complain`]),
+  ];
+  return [
+    `The chance of a false winner is ${alpha} at most, however often you look.`,
+    ...(limits.length === 0 ? [] : [`An arm is stopped when it is shown that ${limits.join(' or ')}.`]),
+    ...(hasHours(split) ? ['Each reader’s clicks and orders count for that time from their mail on.'] : []),
+  ].join(' ');
+}
+
+function stopText({ arm, rail, rate, limit, at }: StoppedArm): { text: string; at: string } {
+  const percent = (part: number): string => `${(part * 100).toFixed(2)} %`;
+  const did = rail === 'unsubscribes' ? 'left' : 'complained';
+  const text = `Arm ${armKey(arm).toUpperCase()} was stopped: ${percent(rate)} of its readers ${did}, at most ${percent(limit)} are allowed. Who had not got its mail by then gets that of another arm.`;
+  return { text, at };
 }

@@ -29,6 +29,12 @@ const ADVICE: Readonly<Record<string, string>> = {
   priority: 'Use a whole number from 1 to 9, or leave it empty for 5.',
   'arms.0.subject': 'Give at least two arms, each with another subject or another mail.',
   testPercent: 'Use a whole number from 1 to 90.',
+  holdout:
+    'Use a percentage from 1% to 50%, or leave it empty; with the percent of the test it must stay below 100 %.',
+  alpha: 'Use a number from 0.001 to 0.2, or leave it empty for 0.05.',
+  railUnsubscribes: 'Use a percentage from 0.01% to 50%, such as 2%, or leave it empty.',
+  railComplaints: 'Use a percentage from 0.01% to 50%, such as 0.3%, or leave it empty.',
+  armHour: 'Use a time of day for the hour of an arm, such as 20:00, or leave it empty.',
   waitHours: 'Use a number of hours up to 168, such as 4 or 0.5.',
   capAmount:
     'Use an amount such as 49.00, with no more decimals than its currency has; each reader’s orders count up to it.',
@@ -41,6 +47,11 @@ const FIELD_OF_PATH: readonly (readonly [RegExp, string])[] = [
   [/^sender/, 'senderPostalAddress'],
   [/^audience/, 'audience'],
   [/^split\.testPercent/, 'testPercent'],
+  [/^split\.holdout/, 'holdout'],
+  [/^split\.alpha/, 'alpha'],
+  [/^split\.guardRails\.unsubscribes/, 'railUnsubscribes'],
+  [/^split\.guardRails\.complaints/, 'railComplaints'],
+  [/^split\.arms\.\d+\.at/, 'armHour'],
   [/^split\.waitMinutes/, 'waitHours'],
   [/^split\.revenueCap\.currency/, 'capCurrency'],
   [/^split\.revenueCap/, 'capAmount'],
@@ -139,15 +150,19 @@ function senderTyped({ name, email, postalAddress }: BroadcastChoices['sender'])
 
 function splitTyped(split: Split | null): BroadcastTyped {
   if (split === null) return { split: [''], testPercent: ['20'], waitHours: ['4'], judge: ['clicks'] };
-  const { arms, testPercent, waitMinutes, judge, revenueCap } = split;
+  const { arms, testPercent, waitMinutes, judge, revenueCap, alpha, holdout = '', guardRails } = split;
   return {
+    ...{ holdout: [holdout], alpha: [alpha === undefined ? '' : String(alpha)] },
+    railUnsubscribes: [guardRails?.unsubscribes ?? ''],
+    railComplaints: [guardRails?.complaints ?? ''],
     ...{ split: ['on'], testPercent: [String(testPercent)], waitHours: [String(waitMinutes / 60)] },
     judge: [judge],
     capAmount: [revenueCap === undefined ? '' : (moneyToText(revenueCap).split(' ')[0] ?? '')],
     capCurrency: [revenueCap?.currency ?? ''],
     ...Object.fromEntries(
-      arms.flatMap(({ subject = '', template = '' }, arm) => [
+      arms.flatMap(({ subject = '', template = '', at = '' }, arm) => [
         [`arms.${arm}.subject`, [subject]],
+        [`arms.${arm}.at`, [at]],
         [`arms.${arm}.template`, [template]],
       ]),
     ),
@@ -176,8 +191,9 @@ function splitOf(typed: BroadcastTyped): unknown {
   const arms = Array.from({ length: MOST_ARMS }, (_, arm) => ({
     subject: one(typed, `arms.${arm}.subject`) || undefined,
     template: one(typed, `arms.${arm}.template`) || undefined,
+    at: one(typed, `arms.${arm}.at`) || undefined,
   }));
-  const last = arms.findLastIndex((arm) => arm.subject !== undefined || arm.template !== undefined);
+  const last = arms.findLastIndex((arm) => Object.values(arm).some((value) => value !== undefined));
   const judge = one(typed, 'judge');
   return {
     arms: arms.slice(0, Math.max(1, last + 1)).map((arm) => without(arm) ?? {}),
@@ -185,7 +201,20 @@ function splitOf(typed: BroadcastTyped): unknown {
     waitMinutes: Math.round(Number(one(typed, 'waitHours')) * 60),
     judge,
     ...(judge === 'revenue' ? { revenueCap: capOf(typed) } : {}),
+    holdout: percentOf(typed, 'holdout'),
+    alpha: one(typed, 'alpha') === '' ? undefined : Number(one(typed, 'alpha')),
+    guardRails: without({
+      unsubscribes: percentOf(typed, 'railUnsubscribes'),
+      complaints: percentOf(typed, 'railComplaints'),
+    }),
   };
+}
+
+/** The sign may be left out where it can only be meant. */
+function percentOf(typed: BroadcastTyped, name: string): string | undefined {
+  const given = one(typed, name);
+  if (given === '') return undefined;
+  return /^[\d.]+$/.test(given) ? `${given}%` : given;
 }
 
 /** Without an amount where what was typed is none, so that the schema asks for it. */
@@ -252,12 +281,29 @@ export function broadcastFormPage(
       key: armKey(arm).toUpperCase(),
       subject: field(`arms.${arm}.subject`, 'Subject'),
       templateName: `arms.${arm}.template`,
+      at: field(`arms.${arm}.at`, 'Hour'),
       mails: chosen(`arms.${arm}.template`, mails),
     })),
-    numbers: [field('testPercent', 'Percent of the audience'), field('waitHours', 'Hours to wait')],
+    hourError: errors['armHour'] ?? null,
+    ...testFields(field),
     revenue: one(typed, 'judge') === 'revenue',
     cap: [field('capAmount', 'Each reader counts up to'), field('capCurrency', 'Currency')],
     problems: Object.entries(errors).map(([name, message]) => ({ name, message })),
+  };
+}
+
+/** Of a test, what stands in fields of one line. */
+function testFields(field: (name: string, label: string) => object): Record<string, object[]> {
+  return {
+    numbers: [field('testPercent', 'Percent of the audience'), field('waitHours', 'Hours to wait')],
+    care: [
+      { ...field('holdout', 'Held out, in percent'), placeholder: 'nobody' },
+      { ...field('alpha', 'Chance of a false winner'), placeholder: '0.05' },
+    ],
+    rails: [
+      { ...field('railUnsubscribes', 'Stop an arm above so many who leave'), placeholder: 'such as 2%' },
+      { ...field('railComplaints', 'Or so many who complain'), placeholder: 'such as 0.3%' },
+    ],
   };
 }
 

@@ -5,7 +5,7 @@ import { BroadcastReports } from '../broadcasts/broadcast-reports.service.js';
 import { BroadcastResends } from '../broadcasts/broadcast-resends.service.js';
 import { BroadcastUnknowns } from '../broadcasts/broadcast-unknowns.service.js';
 import { BroadcastsService } from '../broadcasts/broadcasts.service.js';
-import { wordsOf } from '../broadcasts/split.js';
+import { hasHours, wordsOf } from '../broadcasts/split.js';
 import { cursorOf, toPage } from '../infra/http/page.js';
 import { DomainError } from '../values/domain-error.js';
 import { type Answer, Page, SeeOther } from './answer.js';
@@ -55,8 +55,8 @@ export class BroadcastPagesController {
   @Post(':id/start')
   async start(@Param('id') id: string, @Body() body: unknown): Promise<Answer> {
     const typed = typedBroadcast(body);
-    const read = readStart(typed);
     const report = await this.reports.get(checkedId(id, 'broadcast'));
+    const read = readStart(typed, { hours: report.split !== null && hasHours(report.split) });
     if ('errors' in read) return this.page(report, { status: 422, typed, errors: read.errors });
     try {
       await this.broadcasts.start(id, read.at, read.timing);

@@ -1,6 +1,7 @@
 import { DateTime } from 'luxon';
 import type { Resend } from '../broadcasts/broadcast.js';
 import { resendBody, startBody, timingOf } from '../broadcasts/broadcasts.schemas.js';
+import { hasHours, type Split } from '../broadcasts/split.js';
 import { IF_PASSED, localMs, type BroadcastTiming } from '../broadcasts/timing.js';
 import { instantOfLocalMs } from '../values/zoned-time.js';
 import type { BroadcastTyped } from './broadcast-form.js';
@@ -24,8 +25,11 @@ const IF_PASSED_WORDS: Readonly<Record<(typeof IF_PASSED)[number], string>> = {
   skip: 'do not get it',
 };
 
-/** When it is to go, as it was typed, or what is wrong with each field. */
-export function readStart(typed: BroadcastTyped): BroadcastStart | { errors: Record<string, string> } {
+/** When it is to go, as it was typed, or what is wrong with each field. `hours`: arms of its test have their own. */
+export function readStart(
+  typed: BroadcastTyped,
+  { hours }: { hours: boolean },
+): BroadcastStart | { errors: Record<string, string> } {
   const one = (name: string): string => typed[name]?.[0] ?? '';
   const when = one('when');
   const read = startBody.safeParse({
@@ -45,6 +49,8 @@ export function readStart(typed: BroadcastTyped): BroadcastStart | { errors: Rec
   const timing = timingOf(read.data);
   if (when !== 'at' || timing.local === null) return { at: null, timing };
   const { atLocal, fallbackZone } = timing.local;
+  // One clock for everybody, on which arms can have their hours.
+  if (hours) return { at: null, timing: { ...timing, local: { ...timing.local, timezone: fallbackZone } } };
   const at = new Date(instantOfLocalMs(localMs(atLocal), fallbackZone));
   return { at, timing: { ...timing, local: null } };
 }
@@ -92,19 +98,23 @@ export function timingText({
   timing,
   withoutZone,
   hourPassed,
+  split,
 }: {
+  split: Split | null;
   timing: BroadcastTiming | null;
   withoutZone: number;
   hourPassed: number;
 }): string | null {
   if (timing === null) return null;
+  const hours = split !== null && hasHours(split);
   const { local, spreadMinutes } = timing;
   const spread = spreadMinutes === 0 ? '' : `spread over ${durationText(spreadMinutes)}`;
   if (local === null) return spread === '' ? null : spread;
   const reading = DateTime.fromISO(local.atLocal, { zone: 'UTC' }).setLocale('en-GB');
   const clock = reading.toFormat('ccc d LLL yyyy, HH:mm');
   const words = [
-    `${clock} on each reader’s clock`,
+    local.timezone === undefined ? `${clock} on each reader’s clock` : `${clock} in ${local.timezone}`,
+    ...(hours ? ['arms at their hours of that day'] : []),
     ...(spread === '' ? [] : [spread]),
     ...(withoutZone === 0 ? [] : [`${withoutZone} without a known zone by ${local.fallbackZone}`]),
     ...(hourPassed === 0 ? [] : [`${hourPassed} past the hour ${IF_PASSED_WORDS[local.ifPassed]}`]),

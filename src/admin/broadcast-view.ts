@@ -33,6 +33,7 @@ const FIGURES: readonly (readonly [label: string, states: readonly string[]])[] 
   ['Refused', ['rejected']],
   ['Not certain', ['unknown']],
   ['Held back', ['suppressed']],
+  ['Held out', ['held_out']],
   ['Too late', ['expired']],
   ['Cancelled', ['cancelled']],
 ];

@@ -56,7 +56,7 @@ export function experimentView({ results, ...test }: Experiment & { results: Res
         ...groupOf(arm, test),
         ...{ name: arm.key, note: noteOf(arm, winner), share: percent(arm.share) },
         lift: arm.isControl || arm.lift === null ? '' : liftText(arm.lift),
-        pValue: arm.pValue < 0.001 ? '< 0.001' : arm.pValue.toFixed(3),
+        pValue: pValueText(arm.pValue),
       })),
       ...(results.holdout === null ? [] : [{ ...groupOf(results.holdout, test), ...heldOut(test) }]),
     ],
@@ -94,7 +94,11 @@ function groupOf(
   };
 }
 
-function liftText({ low, high }: { low: number; high: number | null }): string {
+export function pValueText(value: number): string {
+  return value < 0.001 ? '< 0.001' : value.toFixed(3);
+}
+
+export function liftText({ low, high }: { low: number; high: number | null }): string {
   return `× ${low.toFixed(2)} to ${high === null ? 'any' : high.toFixed(2)}`;
 }
 

@@ -1,4 +1,4 @@
-import { HOLDOUT } from '../experiments/assign.js';
+import { HOLDOUT } from '../segments/held-out.js';
 import type { Condition, FieldCondition, Leaf, MailFilter, TimeWindow } from '../segments/condition.js';
 
 const OPERATORS: Readonly<Record<FieldCondition['op'], string>> = {

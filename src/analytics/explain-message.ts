@@ -1,5 +1,6 @@
 import { OUTSIDE_HOURS, PAUSED_BY_READER, SEQUENCE_PAUSED, WAITS_FOR_TEST } from '../delivery/message.js';
 import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
+import { HELD_OUT } from '../segments/held-out.js';
 import { refusedFor } from '../delivery/sender-refusal.js';
 import type { StepTiming } from '../sequences/schedule.js';
 import {
@@ -330,6 +331,8 @@ function end({ message, attempts, broadcast }: MessageFacts): Rule[] {
     case 'cancelled':
       return [cancelled(reason, settledAt, broadcast)];
     case 'suppressed':
+      if (reason === HELD_OUT)
+        return [rule('HELD_OUT', 'stopped', `It is never sent: the person is ${HELD_OUT}.`, settledAt)];
       return [rule('SUPPRESSED_STATE', 'stopped', `It was taken off at its turn: ${reason}.`, settledAt)];
     default:
       return [];

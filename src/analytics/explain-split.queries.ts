@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { HOLDOUT } from '../experiments/assign.js';
+import { HELD_OUT, HOLDOUT } from '../segments/held-out.js';
 import type { BroadcastSplitFacts, SplitFacts } from './explain-split.js';
 
 /** The version of the enrollment `e` at a time, a parameter; its present one where that is null. */
@@ -62,9 +62,10 @@ export async function splitOfBroadcastMail(
   messageId: string,
 ): Promise<BroadcastSplitFacts | null> {
   const rows: BroadcastSplitFacts[] = await db.query(
-    `select b.split, b.decision, m.arm from message m join broadcast b on b.id = m.broadcast_id
+    `select b.split, b.decision, m.arm, coalesce(m.state = 'suppressed' and m.state_reason = $2, false) as "isHeldOut"
+     from message m join broadcast b on b.id = m.broadcast_id
      where m.id = $1 and b.split is not null`,
-    [messageId],
+    [messageId, HELD_OUT],
   );
   return rows[0] ?? null;
 }

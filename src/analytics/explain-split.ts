@@ -1,5 +1,6 @@
-import { HOLDOUT } from '../experiments/assign.js';
-import { armKey, decisionText, type Split, type SplitDecision } from '../broadcasts/split.js';
+import { HOLDOUT } from '../segments/held-out.js';
+import { armKey, armOfWords, type Split } from '../broadcasts/split.js';
+import { decisionText, type SplitDecision } from '../broadcasts/split-results.js';
 import { verdictText } from '../experiments/results.js';
 import type { Experiment } from '../experiments/experiment.js';
 import { quoted, rule, type Rule } from './explanation.js';
@@ -65,13 +66,23 @@ export interface BroadcastSplitFacts {
   split: Split;
   /** Null while the test runs. */
   decision: SplitDecision | null;
-  /** The place of the arm that was tried on the person; null: they are of the rest. */
+  /** The place of the arm that was tried on the person, marked as in the ledger; null: they are not in the test. */
   arm: number | null;
+  /** They are held out of the test. */
+  isHeldOut: boolean;
 }
 
 /** Which arm the mail is of, and why; for the rest, what the test came to. */
-export function broadcastSplitRule({ split, decision, arm }: BroadcastSplitFacts): Rule {
+export function broadcastSplitRule({ split, decision, arm, isHeldOut }: BroadcastSplitFacts): Rule {
   const test = 'the split test of the broadcast';
+  if (isHeldOut) {
+    const text = `The person is held out of ${test}: a hash of the broadcast and their number draws it, for ${split.holdout ?? 'a part'} of the audience. They get neither an arm nor the winner.`;
+    return rule('SPLIT_TEST_HELD_OUT', 'info', text);
+  }
+  if (arm !== null && arm < 0) {
+    const text = `The person has the mail of arm ${armKey(armOfWords(arm)).toUpperCase()} of ${test} and counts for none: the arm that was drawn for them broke a guard rail before their mail went.`;
+    return rule('SPLIT_TEST_ARM_STOPPED', 'info', text);
+  }
   if (arm !== null) {
     const share = `${split.testPercent} % of the audience have ${split.arms.length} arms in equal parts`;
     const text = `The person has arm ${armKey(arm).toUpperCase()} of ${test}: a hash of the broadcast and their number draws it; ${share}.`;

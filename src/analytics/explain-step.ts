@@ -1,4 +1,4 @@
-import { HOLDOUT } from '../experiments/assign.js';
+import { HOLDOUT } from '../segments/held-out.js';
 import { conditionText, type Condition } from '../sequences/condition.js';
 import {
   isAsking,

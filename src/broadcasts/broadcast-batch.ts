@@ -1,8 +1,10 @@
 import type { MailBatch, MailTimes, SharedMail } from '../delivery/mail-batch.js';
 import { WAITS_FOR_TEST } from '../delivery/message.js';
+import { HELD_OUT, HOLDOUT } from '../segments/held-out.js';
 import { broadcastMailKey, topicOf, type Broadcast } from './broadcast.js';
-import { armOf, type SplitDecision } from './split.js';
-import { AT_ONCE, mailTime, spreadOffsetMs, type MailTime } from './timing.js';
+import { drawing, hasHours, type Drawn } from './split.js';
+import type { SplitDecision } from './split-results.js';
+import { AT_ONCE, mailTime, spreadOffsetMs, timingAt, type MailTime } from './timing.js';
 
 /** By column, one entry for each in every column. */
 export interface Recipients {
@@ -15,22 +17,21 @@ export interface Recipients {
 
 /**
  * The mails of a broadcast to some of its recipients, of whom the first is number `position`, and what there is to count.
- * Of a split test, those who are not part of it get a mail that is held, so that the audience stays as it was frozen.
+ * Of a split test, those who are not part of it get a mail that is held, so that the audience stays as it was frozen, and
+ * those who are held out one that is never sent.
  */
 export function broadcastBatch(
   broadcast: Broadcast,
   { ids, emails, emailKeys, timeZones }: Recipients,
   position: number,
 ): { batch: MailBatch; withoutZone: number; hourPassed: number } {
-  const arms = ids.map((id) => armFor(broadcast, id));
-  const times = timesOf(broadcast, timeZones, position);
-  // Each arm has its place; the mails that wait come last.
-  const waiting = broadcast.split?.arms.length ?? 0;
+  const drawn = drawnOf(broadcast, ids);
+  const times = timesOf(broadcast, { timeZones, drawn }, position);
   return {
     batch: {
       shared: sharedOf(broadcast),
       mails: {
-        shared: arms.map((arm) => arm ?? waiting),
+        shared: drawn.map((one) => placeOf(broadcast, one)),
         subscriberIds: ids,
         enrollmentIds: ids.map(() => null),
         addresses: emails,
@@ -39,18 +40,27 @@ export function broadcastBatch(
       times:
         times === null && broadcast.split === null
           ? null
-          : arms.map((arm, place) =>
-              arm === null ? waitingTimes(broadcast, position + place) : timesInLedger(times?.[place]),
+          : drawn.map((one, place) =>
+              typeof one === 'number'
+                ? timesInLedger(times?.[place])
+                : waitingTimes(broadcast, position + place),
             ),
     },
     withoutZone: times?.filter(({ fellBack }) => fellBack).length ?? 0,
-    hourPassed: times?.filter(({ passed }, place) => passed && arms[place] !== null).length ?? 0,
+    hourPassed: times?.filter(({ passed }, place) => passed && typeof drawn[place] === 'number').length ?? 0,
   };
 }
 
-/** 0 without a test. Null: they wait for its result. */
-function armFor({ id, split }: Broadcast, subscriberId: string): number | null {
-  return split === null ? 0 : armOf({ id, split }, subscriberId);
+/** 0 without a test. */
+function drawnOf({ id, split }: Broadcast, subscriberIds: readonly string[]): Drawn[] {
+  const draw = split === null ? () => 0 : drawing({ id, split });
+  return subscriberIds.map(draw);
+}
+
+/** Each arm has its place among the shared mails; behind them come that of the rest and that of the holdout. */
+function placeOf({ split }: Broadcast, drawn: Drawn): number {
+  if (typeof drawn === 'number') return drawn;
+  return (split?.arms.length ?? 0) + (drawn === HOLDOUT ? 1 : 0);
 }
 
 function sharedOf(broadcast: Broadcast): SharedMail[] {
@@ -71,20 +81,21 @@ function sharedOf(broadcast: Broadcast): SharedMail[] {
   };
   if (armTemplateIds === null) return [mail];
   const arms = armTemplateIds.map((armTemplateId, arm) => ({ ...mail, templateId: armTemplateId, arm }));
-  return [...arms, { ...mail, heldFor: WAITS_FOR_TEST }];
+  return [...arms, { ...mail, heldFor: WAITS_FOR_TEST }, { ...mail, withheldFor: HELD_OUT }];
 }
 
 /** Null when all are due at the same instant, which then crosses to the database once. */
 function timesOf(
   broadcast: Broadcast,
-  timeZones: readonly (string | null)[],
+  { timeZones, drawn }: { timeZones: readonly (string | null)[]; drawn: readonly Drawn[] },
   position: number,
 ): MailTime[] | null {
   const timing = broadcast.timing ?? AT_ONCE;
   if (timing.local === null && timing.spreadMinutes === 0) return null;
   const moments = { scheduledAt: beginOf(broadcast), startedAt: broadcast.startedAt ?? beginOf(broadcast) };
+  const ofArms = broadcast.split?.arms.map(({ at }) => timingAt(timing, at)) ?? [];
   return timeZones.map((timeZone, place) =>
-    mailTime(timing, moments, { timeZone, position: position + place }),
+    mailTime(ofArms[Number(drawn[place])] ?? timing, moments, { timeZone, position: position + place }),
   );
 }
 
@@ -97,18 +108,21 @@ function waitingTimes(broadcast: Broadcast, position: number): MailTimes {
 }
 
 /**
- * When a mail that has waited for the test is due: as if the broadcast had begun with the decision. `dueAt`: its place in
- * the spread, counted from the beginning.
+ * When a mail that has waited for the test is due: as if the broadcast had begun with the decision, at the hour of the arm
+ * that goes to the rest. `dueAt`: its place in the spread, counted from the beginning.
  */
 export function timesAfterTest(
-  broadcast: Pick<Broadcast, 'startedAt' | 'createdAt' | 'timing' | 'decideAt'> & { decision: SplitDecision },
+  broadcast: Pick<Broadcast, 'startedAt' | 'createdAt' | 'timing' | 'decideAt' | 'split'> & {
+    decision: SplitDecision;
+  },
   { timeZone, dueAt }: { timeZone: string | null; dueAt: Date },
 ): MailTimes {
-  const { decision, decideAt, startedAt, createdAt, timing } = broadcast;
+  const { decision, decideAt, startedAt, createdAt } = broadcast;
+  const timing = timingAt(broadcast.timing ?? AT_ONCE, broadcast.split?.arms[decision.arm]?.at);
   const offsetMs = dueAt.getTime() - (startedAt ?? createdAt).getTime();
   const timeFrom = (begin: Date): MailTime =>
     mailTime(
-      { ...(timing ?? AT_ONCE), spreadMinutes: 0 },
+      { ...timing, spreadMinutes: 0 },
       { scheduledAt: begin, startedAt: begin },
       { timeZone, position: 0 },
     );
@@ -120,6 +134,20 @@ export function timesAfterTest(
     plannedFor: new Date(timeFrom(decideAt ?? decided).dueAt.getTime() + offsetMs),
     expiresAt: time.tooLate ? time.dueAt : null,
   };
+}
+
+/**
+ * When a mail goes that is given another arm's words at `now`: at the next hour of that arm where it has one, else when it
+ * was due all the same.
+ */
+export function timeOfArm(
+  { timing, split }: Pick<Broadcast, 'timing' | 'split'>,
+  arm: number,
+  { timeZone, dueAt, now }: { timeZone: string | null; dueAt: Date; now: Date },
+): Date {
+  if (timing === null || split === null || !hasHours(split)) return dueAt;
+  const moments = { scheduledAt: now, startedAt: now };
+  return mailTime(timingAt(timing, split.arms[arm]?.at), moments, { timeZone, position: 0 }).dueAt;
 }
 
 /** One that is too late has expired when it is due: the ledger then says so itself. */

@@ -1,5 +1,8 @@
 import { topicOf, type Broadcast, type BroadcastReport } from './broadcast.js';
-import { armKey, decisionText, wordsOf, type ArmFigures } from './split.js';
+import { DEFAULT_ALPHA } from '../experiments/test-options.js';
+import { resultsOf } from '../experiments/results.js';
+import { decisionText, evidenceOf, type ArmFigures } from './split-results.js';
+import { armKey, wordsOf } from './split.js';
 
 /** A broadcast as the API answers with it. */
 export function toJson(
@@ -31,25 +34,46 @@ export function reportJson(report: BroadcastReport): Record<string, unknown> {
 function timingJson({ timing, withoutZone, hourPassed }: Broadcast): Record<string, unknown> | null {
   if (timing === null) return null;
   const { atLocal = null, fallbackZone = null, ifPassed = null } = timing.local ?? {};
-  return { atLocal, fallbackZone, ifPassed, spreadMinutes: timing.spreadMinutes, withoutZone, hourPassed };
+  const timezone = timing.local === null ? null : (timing.local.timezone ?? 'subscriber');
+  return {
+    atLocal,
+    timezone,
+    fallbackZone,
+    ifPassed,
+    spreadMinutes: timing.spreadMinutes,
+    withoutZone,
+    hourPassed,
+  };
 }
 
 function splitJson(
   broadcast: Broadcast,
   figures: readonly ArmFigures[] | null,
 ): Record<string, unknown> | null {
-  const { split, decideAt, decision } = broadcast;
+  const { split, decideAt, decision, stoppedArms: stopped } = broadcast;
   if (split === null) return null;
-  const { testPercent, waitMinutes, judge, revenueCap = null } = split;
-  const arms = wordsOf(broadcast).map((words, arm) => {
+  const { testPercent, waitMinutes, judge, revenueCap = null, guardRails = null } = split;
+  const { alpha = DEFAULT_ALPHA, holdout = null } = split;
+  const results = figures && resultsOf(evidenceOf({ split, figures, stopped }, false));
+  const arms = wordsOf(broadcast).map(({ at = null, ...words }, arm) => {
     const own = figures?.find((one) => one.arm === arm);
     const revenue =
       own && revenueCap ? { amountMinor: own.revenueMinor, currency: revenueCap.currency } : null;
-    const [sent, clickers] = [own?.sent ?? null, own?.clickers ?? null];
-    return { key: armKey(arm), ...words, sent, clickers, revenue };
+    const { sent = null, clickers = null, unsubscribes = null, complaints = null } = own ?? {};
+    const { lift = null, pValue = null } = results?.arms[arm] ?? {};
+    const stop = stopped.find((one) => one.arm === arm);
+    return {
+      ...{ key: armKey(arm), ...words, at, sent, clickers, revenue, unsubscribes, complaints },
+      stopped: stop ? { rail: stop.rail, rate: stop.rate, limit: stop.limit, at: stop.at } : null,
+      ...{ lift, pValue },
+    };
   });
   return {
-    ...{ arms, testPercent, waitMinutes, judge, revenueCap, decidesAt: decideAt },
+    ...{ arms, testPercent, waitMinutes, judge, revenueCap, alpha, holdout },
+    guardRails: guardRails && {
+      ...{ unsubscribes: guardRails.unsubscribes ?? null, complaints: guardRails.complaints ?? null },
+    },
+    decidesAt: decideAt,
     decision: decision && { ...decision, arm: armKey(decision.arm), text: decisionText(decision) },
   };
 }

@@ -10,7 +10,7 @@ import { TemplatesService } from '../delivery/templates.service.js';
 import { DomainError } from '../values/domain-error.js';
 import { topicOf, type Broadcast } from './broadcast.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
-import { armKey, sameArms, wordsOf, type PublishedWords, type Words } from './split.js';
+import { armKey, sameArms, saysTheSame, wordsOf, type PublishedWords, type Words } from './split.js';
 
 /**
  * A failure in one of these would reach every reader. Dead links of others and a mail that Gmail cuts are for the owner
@@ -29,6 +29,11 @@ const STOPS: ReadonlySet<PreflightFinding['check']> = new Set([
 ]);
 
 type Draft = Parameters<typeof wordsOf>[0];
+interface ArmReport {
+  arm: number;
+  report: PreflightReport;
+}
+
 type Content = Draft & Pick<Broadcast, 'sender' | 'audience' | 'topic'>;
 
 /** What a broadcast is about to say, looked at before the first of its mails. */
@@ -52,7 +57,7 @@ export class BroadcastPreflight {
     const words = wordsOf(draft);
     const same = sameArms(words);
     if (same !== null) {
-      const message = `split.arms: arms ${same[0] + 1} and ${same[1] + 1} are the same mail; give one of them another subject or template`;
+      const message = `split.arms: arms ${same[0] + 1} and ${same[1] + 1} are the same mail; give one of them another subject, template or hour`;
       throw new DomainError('BROADCAST_SPLIT_INVALID', message, { field: 'split.arms' });
     }
     const { template, subject = null, split = null } = draft;
@@ -99,19 +104,30 @@ export class BroadcastPreflight {
       [topicOf(content)],
     );
     const condition = await this.queries.conditionNow(content.audience);
-    const reports: PreflightReport[] = [];
-    for (const words of wordsOf(content))
-      reports.push(
-        await this.preflight.check(
+    const reports: ArmReport[] = [];
+    const arms = wordsOf(content);
+    for (const [arm, { template, subject }] of arms.entries()) {
+      // At another hour it is the same mail.
+      if (saysTheSame({ template, subject }, arms.slice(0, arm))) continue;
+      reports.push({
+        arm,
+        report: await this.preflight.check(
           {
-            ...{ ...words, sender: content.sender, kind: 'sequence', funnelTitle: titles[0]?.title ?? '' },
+            ...{
+              template,
+              subject,
+              sender: content.sender,
+              kind: 'sequence',
+              funnelTitle: titles[0]?.title ?? '',
+            },
             // A broadcast has no data beyond the reader, the sender and the funnel.
             data: {},
             readers: { condition, words: 'readers', funnelKey: null },
           },
           options,
         ),
-      );
+      });
+    }
     return together(reports);
   }
 
@@ -141,15 +157,15 @@ function inWords({ message, file, line }: PreflightFinding): string {
 }
 
 /** The findings of several arms say which one they are about. */
-function together(reports: readonly PreflightReport[]): PreflightReport {
-  const [first] = reports;
+function together(reports: readonly ArmReport[]): PreflightReport {
+  const first = reports[0]?.report;
   if (first === undefined) throw new Error('a broadcast has no mail');
   if (reports.length === 1) return first;
-  const findings = reports.flatMap((report, arm) =>
+  const findings = reports.flatMap(({ arm, report }) =>
     report.findings.map((finding) => ({
       ...finding,
       message: `arm ${armKey(arm).toUpperCase()}: ${finding.message}`,
     })),
   );
-  return { ...first, ok: reports.every(({ ok }) => ok), findings };
+  return { ...first, ok: reports.every(({ report: { ok } }) => ok), findings };
 }

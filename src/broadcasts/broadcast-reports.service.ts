@@ -6,6 +6,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import type { Broadcast, BroadcastReport, BroadcastResults } from './broadcast.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
+import { countedUntil, holdoutResults } from './holdout.js';
 import { broadcastResults } from './results.queries.js';
 import { SplitQueries } from './split.queries.js';
 
@@ -33,8 +34,17 @@ export class BroadcastReports {
 
   /** Counted; takes about a second for a million mails. Throws `BROADCAST_NOT_FOUND`. */
   async results(id: string): Promise<BroadcastResults> {
-    if ((await this.queries.find(id)) === null) throw notFound(id);
-    return broadcastResults(this.dataSource.manager, id);
+    const broadcast = await this.queries.find(id);
+    if (broadcast === null) throw notFound(id);
+    const results = await broadcastResults(this.dataSource.manager, id);
+    return { ...results, holdout: await this.holdout(broadcast) };
+  }
+
+  private async holdout({ id, split, startedAt }: Broadcast): Promise<BroadcastResults['holdout']> {
+    if (split?.holdout === undefined || startedAt === null) return null;
+    const until = countedUntil(startedAt, this.clock.now());
+    const figures = await this.splits.groups(id, { split, from: startedAt, until });
+    return holdoutResults(split, figures, until);
   }
 
   /** Newest first. */
@@ -57,8 +67,11 @@ export class BroadcastReports {
   private async arms({ id, split, startedAt, decision }: BroadcastReport): Promise<BroadcastReport['arms']> {
     if (split === null || startedAt === null) return null;
     const until = decision === null ? this.clock.now() : new Date(decision.at);
-    const figures = await this.splits.figures({ broadcastId: id, cap: split.revenueCap ?? null, until });
-    const none = { sent: 0, clickers: 0, revenueMinor: 0, capped: [] };
+    const figures = await this.splits.figures({ broadcastId: id, split, until });
+    const none = {
+      ...{ people: 0, reached: 0, sent: 0, clickers: 0, revenueMinor: 0, capped: [] },
+      ...{ unsubscribes: 0, complaints: 0 },
+    };
     return split.arms.map((_, arm) => figures.find((one) => one.arm === arm) ?? { arm, ...none });
   }
 

@@ -6,7 +6,7 @@ import { topicOf, type Broadcast, type BroadcastReport, type Resend } from './br
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { BroadcastReports, notFound } from './broadcast-reports.service.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
-import { sameArms, wordsOf } from './split.js';
+import { saysTheSame, wordsOf } from './split.js';
 
 /** The same news once more, in other words, to those whom the first mail did not reach. */
 @Injectable()
@@ -31,7 +31,7 @@ export class BroadcastResends {
       checkFirst(first);
       const { sender, title } = first;
       const words = { template: resend.template ?? first.template, subject: resend.subject };
-      if (sameArms([...wordsOf(first), words]) !== null)
+      if (saysTheSame(words, wordsOf(first)))
         throw invalid(
           'subject: the first mail had these very words; give another subject or template',
           'subject',

@@ -4,14 +4,19 @@ import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
 import { OverdueService } from '../delivery/pacing/overdue.service.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { breachText, type Breach } from '../experiments/guard-rails.js';
 import type { Broadcast } from './broadcast.js';
 import { nextState, type BroadcastAction } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
+import { armKey } from './split.js';
 import { EXPIRY_MARGIN_MS, shiftAfterPause } from './timing.js';
 
 const BATCH = 2_000;
 const HOUR_MS = 3_600_000;
-const ALERT = 'broadcast:overdue:';
+const OVERDUE = 'broadcast:overdue:';
+const ARM = 'broadcast:arm:';
+/** How long after its end the owner is told of an arm that was stopped. */
+const NEWS_MS = 7 * 86_400_000;
 
 /** What happens to broadcasts beside the writing of their mails: they begin, end, open again, and come out of a pause. */
 @Injectable()
@@ -77,13 +82,45 @@ export class BroadcastUpkeep {
     return this.queries.hasOpenMails(id);
   }
 
-  /** The owner has given their word about these. */
+  /** The owner has given their word about these, or they are old news. */
   async closeAlerts(): Promise<void> {
+    const old = this.clock.now().getTime() - NEWS_MS;
     for (const { key } of await this.alerts.open()) {
-      if (!key.startsWith(ALERT)) continue;
-      const broadcast = await this.queries.find(key.slice(ALERT.length));
-      if (broadcast?.state !== 'paused') await this.alerts.resolve(key);
+      const kind = [OVERDUE, ARM].find((prefix) => key.startsWith(prefix));
+      if (kind === undefined) continue;
+      const broadcast = await this.queries.find(key.slice(kind.length).split(':')[0] ?? '');
+      const isOver =
+        kind === OVERDUE
+          ? broadcast?.state !== 'paused'
+          : broadcast === null || (broadcast.endedAt !== null && broadcast.endedAt.getTime() < old);
+      if (isOver) await this.alerts.resolve(key);
     }
+  }
+
+  /**
+   * Tells the owner of arms of a split test that have just broken a guard rail; the broadcast names all that were stopped.
+   * True when no other is left: then nothing more goes before the owner's word.
+   */
+  async armsStopped(
+    manager: EntityManager,
+    { id, title, split, stoppedArms }: Broadcast,
+    found: readonly Breach[],
+  ): Promise<boolean> {
+    const areAll = stoppedArms.length >= (split?.arms.length ?? 0);
+    const reason =
+      'each arm of the split test broke a guard rail; go on to send the rest the first arm, or cancel it';
+    if (areAll) await this.queries.setState(manager, id, { state: 'paused', reason, now: this.clock.now() });
+    for (const breach of found)
+      await this.alerts.raise(
+        {
+          key: `${ARM}${id}:${breach.arm}`,
+          severity: 'warning',
+          message: `Broadcast "${title}": of its split test ${breachText(breach, armKey(breach.arm).toUpperCase())}${areAll ? ' No arm is left, so it waits for your word on the page Broadcasts.' : ''}`,
+          facts: { broadcastId: id, ...breach },
+        },
+        manager,
+      );
+    return areAll;
   }
 
   private async stopOverdue(manager: EntityManager, { id, title }: Broadcast, dueAt: Date): Promise<boolean> {
@@ -101,7 +138,7 @@ export class BroadcastUpkeep {
     await this.queries.setState(manager, id, { state: 'paused', reason, now });
     await this.alerts.raise(
       {
-        key: `${ALERT}${id}`,
+        key: `${OVERDUE}${id}`,
         severity: 'warning',
         message: `The broadcast "${title}" waits for your word: ${late}. Go on with it or cancel it on the page Broadcasts.`,
         facts: { broadcastId: id, dueAt },

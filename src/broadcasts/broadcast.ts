@@ -2,7 +2,9 @@ import type { Sender } from '../delivery/message.js';
 import type { Condition } from '../segments/condition.js';
 import type { Audience } from './audience.js';
 import type { BroadcastProgress } from './broadcast-status.js';
-import type { ArmFigures, Split, SplitDecision } from './split.js';
+import type { Split } from './split.js';
+import type { ArmFigures, SplitDecision, StoppedArm } from './split-results.js';
+import type { HoldoutResults } from './holdout.js';
 import type { BroadcastTiming } from './timing.js';
 
 export interface Broadcast extends BroadcastProgress {
@@ -41,6 +43,10 @@ export interface Broadcast extends BroadcastProgress {
   /** When the test is judged; null until each of its mails was tried. */
   decideAt: Date | null;
   decision: SplitDecision | null;
+  /** Arms that broke a guard rail, in the order in which they were stopped. */
+  stoppedArms: StoppedArm[];
+  /** When the guard rails were looked at last; null: not yet. */
+  lookedAt: Date | null;
   /** Recipients whose time zone is not known, counted as `planned`. */
   withoutZone: number;
   /** Recipients whose clock was past the hour when it began. */
@@ -115,6 +121,8 @@ export interface BroadcastResults {
   complained: number;
   /** Readers who have left the list since their mail. */
   left: number;
+  /** What the mail is worth beside none at all; null where nobody was held out. */
+  holdout: HoldoutResults | null;
 }
 
 /** What a broadcast can be put together from. */

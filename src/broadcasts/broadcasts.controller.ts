@@ -96,7 +96,7 @@ export class BroadcastsController {
   @ApiRoute({
     summary: 'Start a broadcast: now, at a time, or at the local time of each reader',
     description:
-      'Freezes its words now and its audience when it begins: who signs up later does not get it, who has left by then does not either, and whoever wants a pause is passed by. Of a split test the rest of the frozen audience waits for the result; without a winner it gets the first arm. A mail that would reach its readers broken (see preflight) is refused before the first one. Repeating it changes nothing.',
+      'Freezes its words now and its audience when it begins: who signs up later does not get it, who has left by then does not either, and whoever wants a pause is passed by. Of a split test the rest of the frozen audience waits for the result; without a winner it gets the first arm. Who is held out of it gets nothing. Arms with an hour of their own need `atLocal`, by the clocks of the readers or by that of `timezone`. A mail that would reach its readers broken (see preflight) is refused before the first one. Repeating it changes nothing.',
     tag,
     response,
     status: 200,

@@ -15,6 +15,7 @@ import { BroadcastsController } from './broadcasts.controller.js';
 import { BroadcastsJobs } from './broadcasts.jobs.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { BroadcastsService } from './broadcasts.service.js';
+import { SplitMails } from './split-mails.service.js';
 import { SplitQueries } from './split.queries.js';
 import { SplitTests } from './split-test.service.js';
 
@@ -33,6 +34,7 @@ import { SplitTests } from './split-test.service.js';
     BroadcastResends,
     BroadcastUnknowns,
     SplitTests,
+    SplitMails,
     SplitQueries,
     BroadcastPreflight,
     BroadcastsJobs,

@@ -30,6 +30,7 @@ const BROADCAST = `select b.id, b.key, b.title, t.key as template, b.subject, b.
     b.topic_key as topic, b.state, b.state_reason as "stateReason", b.scheduled_at as "scheduledAt", b.expires_at as "expiresAt",
     b.cursor_subscriber_id as cursor, b.audience_last_id as "lastSubscriberId", b.planned_count::int as planned, b.segments,
     b.timing, b.split, b.arm_template_ids as "armTemplateIds", b.decide_at as "decideAt", b.decision,
+    b.stopped_arms as "stoppedArms", b.looked_at as "lookedAt",
     b.resend_of as "resendOf", b.priority, (select r.id from broadcast r where r.resend_of = b.id and r.state <> 'cancelled') as "resentBy",
     b.without_zone_count::int as "withoutZone", b.hour_passed_count::int as "hourPassed",
     b.created_at as "createdAt", b.started_at as "startedAt", b.planned_at as "plannedAt", b.ended_at as "endedAt"

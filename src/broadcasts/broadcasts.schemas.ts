@@ -75,6 +75,8 @@ export const broadcastChange = z
   })
   .refine((change) => Object.keys(change).length > 0, 'name at least one field to change');
 
+/** In place of a time zone: each reader's own clock counts. */
+export const EACH_READER = 'subscriber';
 const MAX_SPREAD_MINUTES = 7 * 24 * 60;
 const LOCAL_ADVICE = 'write day and time of day such as 2026-03-05T09:30';
 
@@ -90,6 +92,17 @@ export const startBody = z
       .meta({
         description:
           'In place of `at`: each recipient gets it when their own clock shows this. The audience is frozen when the first clock on earth does, or now if that is over.',
+      }),
+    timezone: z
+      .string()
+      .refine(
+        (zone) => zone === EACH_READER || isTimeZone(zone),
+        `use ${EACH_READER}, or an IANA time zone such as Europe/Vienna`,
+      )
+      .optional()
+      .meta({
+        description:
+          'With `atLocal`: whose clock is read, `subscriber` for the own one of each (when left out), or that of a time zone for everybody.',
       }),
     fallbackZone: z
       .string()
@@ -111,9 +124,14 @@ export const startBody = z
   .refine((given) => given.at === undefined || given.atLocal === undefined, 'give at or atLocal, not both')
   .refine(
     (given) =>
-      given.atLocal !== undefined || (given.fallbackZone === undefined && given.ifPassed === undefined),
-    'fallbackZone and ifPassed belong to atLocal: give it, or leave them out',
+      given.atLocal !== undefined ||
+      [given.fallbackZone, given.ifPassed, given.timezone].every((one) => one === undefined),
+    'timezone, fallbackZone and ifPassed belong to atLocal: give it, or leave them out',
   )
+  .refine((given) => given.fallbackZone === undefined || (given.timezone ?? EACH_READER) === EACH_READER, {
+    path: ['fallbackZone'],
+    message: 'with a timezone one clock counts for everybody; leave it out',
+  })
   .optional();
 
 /** Once more, to those whom the first mail did not reach. */
@@ -136,15 +154,18 @@ export const resendBody = z
 export function timingOf(
   body: Omit<NonNullable<z.output<typeof startBody>>, 'at'> | undefined,
 ): BroadcastTiming {
-  const { atLocal, fallbackZone = 'UTC', ifPassed = 'nextDay', spreadMinutes = 0 } = body ?? {};
+  const { atLocal, timezone = EACH_READER, fallbackZone = 'UTC' } = body ?? {};
+  const { ifPassed = 'nextDay', spreadMinutes = 0 } = body ?? {};
   if (atLocal === undefined) return { local: null, spreadMinutes };
-  const zone = canonicalTimeZone(fallbackZone) ?? 'UTC';
-  return { local: { atLocal, fallbackZone: zone, ifPassed }, spreadMinutes };
+  const local = { atLocal, fallbackZone: canonicalTimeZone(fallbackZone) ?? 'UTC', ifPassed };
+  const zone = timezone === EACH_READER ? null : canonicalTimeZone(timezone);
+  return { local: zone === null ? local : { ...local, timezone: zone }, spreadMinutes };
 }
 
 const timing = z
   .object({
     atLocal: z.string().nullable(),
+    timezone: z.string().nullable().meta({ description: '`subscriber`: the own clock of each reader.' }),
     fallbackZone: z.string().nullable(),
     ifPassed: z.enum(IF_PASSED).nullable(),
     spreadMinutes: z.number().int(),
@@ -159,6 +180,8 @@ const timing = z
   })
   .nullable();
 
+const amount = z.object({ amountMinor: z.number().int(), currency: z.string() });
+
 const splitResponse = z
   .object({
     arms: z.array(
@@ -166,19 +189,48 @@ const splitResponse = z
         key: z.string(),
         template: z.string(),
         subject: z.string().nullable(),
+        at: z.string().nullable().meta({ description: 'The hour of the arm, where it has its own.' }),
         sent: z.number().int().nullable().meta({ description: 'Mails a relay took; null before the start.' }),
         clickers: z
           .number()
           .int()
           .nullable()
           .meta({ description: 'Readers with a click that a person made.' }),
-        revenue: z.object({ amountMinor: z.number().int(), currency: z.string() }).nullable(),
+        revenue: amount.nullable(),
+        unsubscribes: z
+          .number()
+          .int()
+          .nullable()
+          .meta({ description: 'Readers who have left since their mail.' }),
+        complaints: z.number().int().nullable(),
+        stopped: z
+          .object({
+            rail: z.enum(['unsubscribes', 'complaints']),
+            rate: z.number(),
+            limit: z.number(),
+            at: z.string(),
+          })
+          .nullable()
+          .meta({ description: 'It broke a guard rail; its unsent mails went to the other arms.' }),
+        lift: z
+          .object({ low: z.number(), high: z.number().nullable() })
+          .nullable()
+          .meta({ description: 'How many times as much as the first arm, per reader.' }),
+        pValue: z
+          .number()
+          .nullable()
+          .meta({ description: 'That it is better than each other arm; holds at every look.' }),
       }),
     ),
     testPercent: z.number().int(),
     waitMinutes: z.number().int(),
     judge: z.enum(['clicks', 'revenue']),
-    revenueCap: z.object({ amountMinor: z.number().int(), currency: z.string() }).nullable(),
+    revenueCap: amount.nullable(),
+    alpha: z.number(),
+    holdout: z.string().nullable().meta({ description: 'Part of the audience that gets nothing.' }),
+    guardRails: z
+      .object({ unsubscribes: z.string().nullable(), complaints: z.string().nullable() })
+      .nullable(),
     decidesAt: z
       .string()
       .nullable()
@@ -220,9 +272,10 @@ const broadcastResponse = z.object({
 });
 
 export const broadcastReport = broadcastResponse.extend({
-  counts: z
-    .record(z.string(), z.number().int())
-    .meta({ description: 'Mails per state, counted in the ledger; a state without a mail is left out.' }),
+  counts: z.record(z.string(), z.number().int()).meta({
+    description:
+      'Mails per state, counted in the ledger, `held_out` for readers who are to get none; a state without a mail is left out.',
+  }),
   complete: z.boolean().meta({ description: 'Every mail is written, and none of them is open any more.' }),
   estimate: z
     .object({
@@ -239,6 +292,14 @@ export const broadcastReport = broadcastResponse.extend({
 
 export const resentResponse = z.object({ resent: z.number().int() });
 
+const group = z.object({
+  people: z.number().int(),
+  buyers: z.number().int(),
+  revenue: z
+    .array(amount.extend({ perPersonMinor: z.number() }))
+    .meta({ description: 'Orders less what was paid back, one amount for each currency.' }),
+});
+
 export const broadcastResults = z.object({
   sent: z.number().int(),
   opened: z
@@ -249,6 +310,18 @@ export const broadcastResults = z.object({
   bounced: z.number().int(),
   complained: z.number().int(),
   left: z.number().int().meta({ description: 'Readers who have left since they got it.' }),
+  holdout: z
+    .object({
+      mailed: group.meta({ description: 'All who were to get the mail.' }),
+      heldOut: group.meta({ description: 'All who were to get nothing.' }),
+      lift: z.object({ low: z.number(), high: z.number().nullable() }).meta({
+        description:
+          'How many times as much the mailed bring per person: buyers, or money up to the cap of the test.',
+      }),
+      until: z.string().meta({ description: 'Orders count from the beginning until then.' }),
+    })
+    .nullable()
+    .meta({ description: 'Null for a broadcast that holds nobody out.' }),
 });
 
 export const broadcastPage = pageOf(broadcastResponse);

@@ -2,8 +2,11 @@ import type { EntityManager } from 'typeorm';
 import type { BroadcastResults } from './broadcast.js';
 
 /** Called for one broadcast. Served by `message_broadcast_mailbox`, `tracking_event_message` and `bounce_broadcast`. */
-export async function broadcastResults(db: EntityManager, broadcastId: string): Promise<BroadcastResults> {
-  const rows: BroadcastResults[] = await db.query(
+export async function broadcastResults(
+  db: EntityManager,
+  broadcastId: string,
+): Promise<Omit<BroadcastResults, 'holdout'>> {
+  const rows: Omit<BroadcastResults, 'holdout'>[] = await db.query(
     `with mail as (
        select id, subscriber_id, coalesce(accepted_at, data_at) as at from message
        where broadcast_id = $1 and state in ('accepted', 'unknown')),

@@ -1,39 +1,82 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
-import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
+import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { Broadcast } from './broadcast.js';
 import { BroadcastUpkeep } from './broadcast-upkeep.service.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
-import { timesAfterTest } from './broadcast-batch.js';
-import { decisionOf, type Split } from './split.js';
+import { SplitMails } from './split-mails.service.js';
+import type { Split } from './split.js';
+import { decisionOf, lookAt, newBreaches, type ArmFigures } from './split-results.js';
 import { SplitQueries } from './split.queries.js';
 
-const BATCH = 2_000;
 const MINUTE_MS = 60_000;
 
-/** Takes a split test from its last mail to its decision, and the winner to the rest. */
+type Tested = Broadcast & { split: Split };
+
+/** Takes a split test from its first mail to its decision, and the winner to the rest. */
 @Injectable()
 export class SplitTests {
   constructor(
     private readonly dataSource: DataSource,
     private readonly broadcasts: BroadcastsQueries,
     private readonly queries: SplitQueries,
-    private readonly mails: BroadcastMailsQueries,
+    private readonly mails: SplitMails,
     private readonly upkeep: BroadcastUpkeep,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /** What is to be done now, for a broadcast that runs. Safe to be called at any time, by several at once. */
   async advance(id: string, goesOn: () => boolean): Promise<void> {
-    const broadcast = await this.broadcasts.find(id);
-    if (broadcast?.state !== 'running' || broadcast.split === null) return;
-    if (broadcast.decision === null) await this.judge({ ...broadcast, split: broadcast.split });
-    else await this.release(broadcast, goesOn);
+    const tested = await this.undecided(id);
+    if (tested === null) return;
+    if (tested.decision !== null) return this.mails.release(tested, goesOn);
+    if (tested.decideAt === null) await this.guard(tested, goesOn);
+    const still = await this.undecided(id);
+    if (still?.decision === null) await this.judge(still);
   }
 
-  private async judge(broadcast: Broadcast & { split: Split }): Promise<void> {
-    const { id, split, decideAt } = broadcast;
+  private async undecided(id: string): Promise<Tested | null> {
+    const broadcast = await this.broadcasts.find(id);
+    if (broadcast?.state !== 'running' || broadcast.split === null) return null;
+    return { ...broadcast, split: broadcast.split };
+  }
+
+  /** While mails of the test are on their way: an arm that does harm sends no more of them. */
+  private async guard(tested: Tested, goesOn: () => boolean): Promise<void> {
+    const { id, stoppedArms } = tested;
+    const at = lookAt(tested);
+    const now = this.clock.now();
+    if (at !== null && at <= now && (await this.queries.isBeingTried(id))) {
+      const figures = await this.figures(tested, now);
+      await this.dataSource.transaction(async (manager) => this.stop(manager, tested, figures));
+    }
+    const current = await this.undecided(id);
+    if (current !== null && (stoppedArms.length > 0 || current.stoppedArms.length > 0))
+      await this.mails.giveAway(current, goesOn);
+  }
+
+  /** Writes down what broke a guard rail. True when no arm is left that has not: then the owner is asked. */
+  private async stop(
+    manager: EntityManager,
+    tested: Tested,
+    figures: readonly ArmFigures[],
+  ): Promise<boolean> {
+    const { id, split } = tested;
+    const current = await this.broadcasts.lock(manager, id);
+    if (current?.state !== 'running' || current.decision !== null) return true;
+    const now = this.clock.now();
+    const found = newBreaches({ split, figures, stopped: current.stoppedArms });
+    const stopped = [
+      ...current.stoppedArms,
+      ...found.map((breach) => ({ ...breach, at: now.toISOString() })),
+    ];
+    await this.queries.looked(manager, id, { stopped, now });
+    if (found.length === 0) return false;
+    return this.upkeep.armsStopped(manager, { ...tested, stoppedArms: stopped }, found);
+  }
+
+  private async judge(tested: Tested): Promise<void> {
+    const { id, split, decideAt } = tested;
     const now = this.clock.now();
     if (decideAt === null) {
       if (await this.queries.isBeingTried(id)) return;
@@ -43,33 +86,16 @@ export class SplitTests {
     }
     if (decideAt > now) return;
     if (await this.upkeep.stoppedAsOverdue(id, decideAt)) return;
-    const { revenueCap: cap = null } = split;
-    const figures = await this.queries.figures({ broadcastId: id, cap, until: now });
-    const decision = decisionOf(split, figures, now);
+    const figures = await this.figures(tested, now);
     await this.dataSource.transaction(async (manager) => {
+      if (await this.stop(manager, tested, figures)) return;
       const current = await this.broadcasts.lock(manager, id);
-      if (current?.state !== 'running' || current.decision !== null) return;
-      await this.queries.decide(manager, id, decision);
+      const stopped = current?.stoppedArms ?? [];
+      await this.queries.decide(manager, id, decisionOf({ split, figures, stopped }, now));
     });
   }
 
-  /** Those who wait get the arm of the decision, at their time as if the broadcast had begun with it. */
-  private async release(broadcast: Broadcast, goesOn: () => boolean): Promise<void> {
-    const { id, decision, armTemplateIds } = broadcast;
-    const templateId = decision === null ? undefined : armTemplateIds?.[decision.arm];
-    if (decision === null || templateId === undefined) return;
-    while (goesOn()) {
-      const count = await this.dataSource.transaction(async (manager) => {
-        if (!(await this.queries.isRunning(manager, id))) return 0;
-        const waiting = await this.mails.waitingForTest(manager, id, BATCH);
-        const timed = waiting.map((mail) => ({
-          id: mail.id,
-          ...timesAfterTest({ ...broadcast, decision }, mail),
-        }));
-        await this.mails.giveWinner(manager, { templateId, mails: timed });
-        return waiting.length;
-      });
-      if (count < BATCH) return;
-    }
+  private async figures({ id, split }: Tested, until: Date): Promise<ArmFigures[]> {
+    return this.queries.figures({ broadcastId: id, split, until });
   }
 }

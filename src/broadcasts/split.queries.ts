@@ -1,11 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import type { ArmFigures, SplitDecision } from './split.js';
+import { HELD_OUT } from '../segments/held-out.js';
+import type { GroupFigures } from './holdout.js';
+import { hasHours, type Split } from './split.js';
+import type { ArmFigures, SplitDecision, StoppedArm } from './split-results.js';
 
 interface FiguresOf {
   broadcastId: string;
-  /** Currency in which orders count, and the most that each reader's count for. */
-  cap: { amountMinor: number; currency: string } | null;
+  split: Split;
   until: Date;
 }
 
@@ -30,31 +32,86 @@ export class SplitQueries {
   /**
    * What the arms brought until a time. A reader's orders count from the moment their mail was taken, whether they came
    * through a link in it or not: arms are drawn by lot, so all that differs is the arm's doing. What was paid back counts
-   * for nothing. Served by
-   * `message_broadcast_mailbox`, `tracking_event_message` and `conversion_subscriber`.
+   * for nothing. Where arms differ in their hour, each reader has the same time from their mail on, and all who were drawn
+   * are compared: more of those who wait longer leave before it. Served by `message_broadcast_mailbox`,
+   * `tracking_event_message`, `conversion_subscriber`, `consent_event_subscriber` and `bounce_broadcast`.
    */
-  async figures({ broadcastId, cap, until }: FiguresOf): Promise<ArmFigures[]> {
+  async figures({ broadcastId, split, until }: FiguresOf): Promise<ArmFigures[]> {
+    const { revenueCap: cap, waitMinutes } = split;
     return this.dataSource.query(
-      `with reader as (
-         select m.id, m.arm, m.subscriber_id, coalesce(m.accepted_at, m.data_at) as taken_at
-         from message m where m.broadcast_id = $1 and m.arm is not null and m.state in ('accepted', 'unknown')),
+      `with drawn as (
+         select m.id, m.arm, m.subscriber_id, coalesce(m.accepted_at, m.data_at) as taken_at,
+           least($2, coalesce(m.accepted_at, m.data_at) + $5::int * interval '1 minute') as until,
+           m.state in ('accepted', 'unknown') as sent,
+           m.state not in ('accepted', 'unknown') and exists (select 1 from subscriber s
+             where s.id = m.subscriber_id and s.status = 'active' and s.paused_until is null) as lost
+         from message m where m.broadcast_id = $1 and m.arm >= 0 and ($5::int is not null or m.state in ('accepted', 'unknown'))),
+       reader as (select * from drawn where sent),
        clicker as (
          select r.arm, count(*) as n from reader r where exists (
-           select 1 from tracking_event e where e.message_id = r.id and e.kind = 'click' and e.class = 'human' and e.at <= $2)
+           select 1 from tracking_event e where e.message_id = r.id and e.kind = 'click' and e.class = 'human' and e.at <= r.until)
          group by r.arm),
+       gone as (
+         select r.arm, count(*) as n from reader r where exists (
+           select 1 from consent_event c where c.subscriber_id = r.subscriber_id and c.kind = 'withdrawn' and c.purpose = 'marketing'
+             and c.at >= r.taken_at and c.at <= $2)
+         group by r.arm),
+       angry as (
+         select r.arm, count(distinct r.id) as n from bounce b join reader r on r.id = b.message_id
+         where b.broadcast_id = $1 and b.verdict = 'complaint' and b.trusted and b.received_at <= $2 group by r.arm),
        buyer as (
          select r.arm, r.id, sum(c.amount_minor - coalesce(o.refunded_minor, 0)) as amount from reader r join conversion c on c.subscriber_id = r.subscriber_id
            left join orders o on o.id = c.order_id
-         where c.kind = 'order' and c.currency = $3 and c.at >= r.taken_at and c.at <= $2 and coalesce(o.status, 'paid') = 'paid'
+         where c.kind = 'order' and c.currency = $3 and c.at >= r.taken_at and c.at <= r.until and coalesce(o.status, 'paid') = 'paid'
          group by r.arm, r.id),
        paid as (
          select arm, sum(n * amount)::float8 as revenue,
            json_agg(json_build_object('amountMinor', least(amount, $4), 'readers', n)) as capped
          from (select arm, amount, count(*) as n from buyer where amount > 0 group by arm, amount) b group by arm)
-       select r.arm, count(*)::int as sent, coalesce(max(k.n), 0)::int as clickers,
-         coalesce(max(p.revenue), 0) as "revenueMinor", coalesce((array_agg(p.capped))[1], '[]') as capped
-       from reader r left join clicker k on k.arm = r.arm left join paid p on p.arm = r.arm group by r.arm order by r.arm`,
-      [broadcastId, until, cap?.currency ?? null, cap?.amountMinor ?? 0],
+       select d.arm, count(*)::int as people, count(*) filter (where not d.lost)::int as reached,
+         count(*) filter (where d.sent)::int as sent, coalesce(max(k.n), 0)::int as clickers,
+         coalesce(max(p.revenue), 0) as "revenueMinor", coalesce((array_agg(p.capped))[1], '[]') as capped,
+         coalesce(max(g.n), 0)::int as unsubscribes, coalesce(max(a.n), 0)::int as complaints
+       from drawn d left join clicker k on k.arm = d.arm left join paid p on p.arm = d.arm left join gone g on g.arm = d.arm
+         left join angry a on a.arm = d.arm group by d.arm order by d.arm`,
+      [
+        broadcastId,
+        until,
+        cap?.currency ?? null,
+        cap?.amountMinor ?? 0,
+        hasHours(split) ? waitMinutes : null,
+      ],
+    );
+  }
+
+  /**
+   * The holdout of a broadcast and those who were mailed, with their orders from its beginning until a time. Served by
+   * `message_broadcast_mailbox` and `conversion_subscriber`.
+   */
+  async groups(
+    broadcastId: string,
+    { split, from, until }: { split: Split; from: Date; until: Date },
+  ): Promise<GroupFigures[]> {
+    const { revenueCap: cap } = split;
+    return this.dataSource.query(
+      `with person as (
+         select m.subscriber_id, coalesce(m.state = 'suppressed' and m.state_reason = $6, false) as held
+         from message m where m.broadcast_id = $1 and m.subscriber_id is not null),
+       buyer as (
+         select p.held, p.subscriber_id, c.currency, sum(c.amount_minor - coalesce(o.refunded_minor, 0)) as amount
+         from person p join conversion c on c.subscriber_id = p.subscriber_id left join orders o on o.id = c.order_id
+         where c.kind = 'order' and c.at >= $2 and c.at <= $3 and coalesce(o.status, 'paid') = 'paid'
+         group by 1, 2, 3 having sum(c.amount_minor - coalesce(o.refunded_minor, 0)) > 0),
+       currency as (select held, currency, sum(amount)::float8 as amount from buyer group by 1, 2),
+       paid as (select held, least(amount, $5) as amount, count(*) as n from buyer where currency = $4 group by 1, 2)
+       select p.held as "isHeldOut", count(*)::int as people,
+         (select count(distinct b.subscriber_id)::int from buyer b where b.held = p.held) as buyers,
+         (select coalesce(json_agg(json_build_object('amountMinor', c.amount, 'currency', c.currency) order by c.currency), '[]')
+          from currency c where c.held = p.held) as revenue,
+         (select coalesce(json_agg(json_build_object('amountMinor', a.amount, 'readers', a.n)), '[]')
+          from paid a where a.held = p.held) as capped
+       from person p group by p.held order by p.held`,
+      [broadcastId, from, until, cap?.currency ?? null, cap?.amountMinor ?? 0, HELD_OUT],
     );
   }
 
@@ -64,6 +121,19 @@ export class SplitQueries {
 
   async decide(manager: EntityManager, id: string, decision: SplitDecision): Promise<void> {
     await manager.query('update broadcast set decision = $2 where id = $1', [id, JSON.stringify(decision)]);
+  }
+
+  /** The guard rails were looked at, and these arms are stopped. */
+  async looked(
+    manager: EntityManager,
+    id: string,
+    { stopped, now }: { stopped: readonly StoppedArm[]; now: Date },
+  ): Promise<void> {
+    await manager.query('update broadcast set stopped_arms = $2, looked_at = $3 where id = $1', [
+      id,
+      JSON.stringify(stopped),
+      now,
+    ]);
   }
 
   /** Holds the broadcast as it is until the caller's transaction ends. False when it is paused or cancelled. */

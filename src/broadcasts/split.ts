@@ -1,15 +1,18 @@
 import { z } from 'zod';
-import { assign, HOLDOUT } from '../experiments/assign.js';
-import { decide, type Verdict } from '../experiments/decide.js';
-import { plannedShares, type Cohort, type TestPlan } from '../experiments/test-plan.js';
+import { assign } from '../experiments/assign.js';
+import { HOLDOUT } from '../segments/held-out.js';
+import type { ExperimentTerms } from '../experiments/experiment-terms.js';
+import { DEFAULT_ALPHA, railsOf, readableBps, testOptions } from '../experiments/test-options.js';
+import { plannedShares } from '../experiments/test-plan.js';
+import { nextShares } from '../experiments/thompson.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
-import { isCurrency } from '../values/money.js';
+import { isCurrency, parsePercentBps } from '../values/money.js';
+import { localTime } from '../values/option-parts.js';
 
 const MAX_ARMS = 5;
 const MINUTES_A_WEEK = 7 * 24 * 60;
 const CURRENCY_ADVICE = 'use the ISO 4217 code of a currency, such as EUR';
-/** The chance of a false winner. */
-const ALPHA = 0.05;
+const FULL_BPS = 10_000;
 
 export const subjectSchema = z
   .string()
@@ -27,7 +30,14 @@ export const templateSchema = z
   .meta({ description: 'The mail, as a path below `templates/`. Its words are frozen at the start.' });
 
 const armSchema = z
-  .strictObject({ subject: subjectSchema.optional(), template: templateSchema.optional() })
+  .strictObject({
+    subject: subjectSchema.optional(),
+    template: templateSchema.optional(),
+    at: localTime.optional().meta({
+      description:
+        'Hour of this arm, such as `20:00`, in place of the time of day of `atLocal`, with which the broadcast is then started.',
+    }),
+  })
   .meta({ description: 'What is different in this arm; `{}` is the mail as it is.' });
 
 /** A part of the audience gets the arms; what works best there goes to the rest. */
@@ -66,41 +76,37 @@ export const splitSchema = z
         description:
           'With `revenue`: each reader counts up to this, so that one large order cannot win; orders in other currencies do not count.',
       }),
+    alpha: testOptions.alpha.meta({
+      description: 'The chance of a false winner, from 0.001 to 0.2; left out: 0.05.',
+    }),
+    holdout: testOptions.holdout.meta({
+      description:
+        'Part of the audience, such as `10%`, that gets nothing: neither an arm nor the winner, nor the same once more. The results compare it with those who got the mail, by revenue per recipient.',
+    }),
+    guardRails: testOptions.guardRails.meta({
+      description:
+        'An arm that is shown to have more of these than allowed, such as `{"unsubscribes": "2%", "complaints": "0.3%"}`, is stopped: who waits for its mail gets that of another arm, and it cannot win.',
+    }),
   })
   .refine(({ judge, revenueCap }) => (judge === 'revenue') === (revenueCap !== undefined), {
     path: ['revenueCap'],
     message: 'give it with the judge revenue, and with no other',
+  })
+  .superRefine(({ testPercent, holdout }, context) => {
+    const heldOutBps = holdout === undefined ? null : readableBps(holdout);
+    if (heldOutBps === null || testPercent * 100 + heldOutBps < FULL_BPS) return;
+    const message = `with testPercent ${testPercent} it leaves nobody for the winner; together they must stay below 100 %`;
+    context.addIssue({ code: 'custom', path: ['holdout'], message });
   });
 
 export type Split = z.output<typeof splitSchema>;
-
-/** What became of the test. */
-export interface SplitDecision {
-  verdict: 'winner' | 'no_winner';
-  /** Of an arm that did not win: why none did. */
-  because: Extract<Verdict, { kind: 'no_winner' }>['because'] | null;
-  /** Place of the arm that goes to the rest. */
-  arm: number;
-  at: string;
-}
-
-/** How one arm of the test fares. */
-export interface ArmFigures {
-  arm: number;
-  /** Mails that were taken by a relay. */
-  sent: number;
-  /** Readers with a click that a person made. */
-  clickers: number;
-  /** Orders of its readers since their mail, in the currency of the cap. */
-  revenueMinor: number;
-  /** The same per reader who bought, each up to the cap. */
-  capped: { amountMinor: number; readers: number }[];
-}
 
 /** Words of a mail: its template, and a subject in place of the template's own. */
 export interface Words {
   template: string;
   subject: string | null;
+  /** Of an arm that has an hour of its own. */
+  at?: string;
 }
 
 /** The versions of its mail, and of each arm where arms are tried. */
@@ -112,6 +118,20 @@ export interface PublishedWords {
 /** `a`, `b` and on. */
 export function armKey(arm: number): string {
   return String.fromCharCode('a'.charCodeAt(0) + arm);
+}
+
+/** Whether arms differ in their hour. */
+export function hasHours({ arms }: Pick<Split, 'arms'>): boolean {
+  return arms.some(({ at }) => at !== undefined);
+}
+
+/** What the beginning of a broadcast hangs on beside its timing. */
+export function startOf({ split, expiresAt }: { split: Split | null; expiresAt: Date | null }): {
+  expiresAt: Date | null;
+  waitMinutes: number | undefined;
+  hours: (string | undefined)[];
+} {
+  return { expiresAt, waitMinutes: split?.waitMinutes, hours: split?.arms.map(({ at }) => at) ?? [] };
 }
 
 /** The words of each arm; those of the broadcast itself when it tests nothing. */
@@ -129,14 +149,15 @@ export function wordsOf({
     template: arm.template ?? template,
     // A subject was written for its mail: another mail brings its own.
     subject: arm.subject ?? (arm.template === undefined ? subject : null),
+    ...(arm.at === undefined ? {} : { at: arm.at }),
   }));
 }
 
-/** Two arms with the same words, by their places; null when all differ. */
+/** Two arms with the same words at the same hour, by their places; null when all differ. */
 export function sameArms(words: readonly Words[]): [number, number] | null {
   const seen = new Map<string, number>();
-  for (const [place, one] of words.entries()) {
-    const text = JSON.stringify([one.template, one.subject]);
+  for (const [place, { template, subject, at = null }] of words.entries()) {
+    const text = JSON.stringify([template, subject, at]);
     const before = seen.get(text);
     if (before !== undefined) return [before, place];
     seen.set(text, place);
@@ -144,72 +165,64 @@ export function sameArms(words: readonly Words[]): [number, number] | null {
   return null;
 }
 
+/** Whether a mail says what one of those has said, at whatever hour. */
+export function saysTheSame(one: Words, others: readonly Words[]): boolean {
+  return others.some(({ template, subject }) => template === one.template && subject === one.subject);
+}
+
 /** The test as the statistics want it. */
-export function planOf({ arms, testPercent, judge }: Split): TestPlan {
+export function termsOf(split: Split): ExperimentTerms {
+  const { arms, judge, waitMinutes, alpha = DEFAULT_ALPHA, holdout, revenueCap } = split;
   return {
     arms: arms.map((_, arm) => ({ key: armKey(arm), weight: 1 })),
-    // Who is not in the test is to the test what a holdout is.
-    holdoutBps: 10_000 - testPercent * 100,
-    judge,
-    alpha: ALPHA,
-    optimise: null,
-    guardRails: { unsubscribes: null, complaints: null },
+    holdoutBps: holdout === undefined ? 0 : parsePercentBps(holdout),
+    ...{ judge, alpha, optimise: null, guardRails: railsOf(split) },
+    withinSeconds: waitMinutes * 60,
+    horizonSeconds: waitMinutes * 60,
+    cap: revenueCap ?? null,
+    isTimed: hasHours(split),
   };
 }
 
-/** The arm of a recipient; null: they are of the rest, and wait for the winner. */
-export function armOf({ id, split }: { id: string; split: Split }, subscriberId: string): number | null {
-  const plan = planOf(split);
-  const key = assign({ test: `broadcast:${id}`, ...plan }, plannedShares(plan), subscriberId);
-  return key === HOLDOUT ? null : plan.arms.findIndex((arm) => arm.key === key);
-}
+/** The place of an arm; else they wait for the winner, or get nothing. */
+export type Drawn = number | 'rest' | typeof HOLDOUT;
 
-/** The figures as the statistics want them. */
-export function cohortsOf(split: Split, figures: readonly ArmFigures[]): Cohort[] {
-  const shares = plannedShares(planOf(split));
-  const cap = split.revenueCap?.amountMinor ?? 1;
-  return split.arms.map((_, arm) => {
-    const own = figures.find((one) => one.arm === arm);
-    const sent = own?.sent ?? 0;
-    const outcomes =
-      split.judge === 'clicks'
-        ? [{ value: 1, count: own?.clickers ?? 0 }]
-        : (own?.capped ?? []).map(({ amountMinor, readers }) => ({
-            value: amountMinor / cap,
-            count: readers,
-          }));
-    return {
-      arm,
-      period: 0,
-      shares,
-      people: sent,
-      reached: sent,
-      outcomes: outcomes.filter(({ count }) => count > 0),
-    };
-  });
-}
-
-/** What the test comes to when its time is up, by what its arms have brought until `now`. */
-export function decisionOf(split: Split, figures: readonly ArmFigures[], now: Date): SplitDecision {
-  const plan = planOf(split);
-  const { verdict } = decide(plan, { cohorts: cohortsOf(split, figures), harms: [], isOver: true });
-  return {
-    verdict: verdict.kind === 'winner' ? 'winner' : 'no_winner',
-    because: verdict.kind === 'no_winner' ? verdict.because : null,
-    arm: verdict.kind === 'winner' ? plan.arms.findIndex(({ key }) => key === verdict.arm) : 0,
-    at: now.toISOString(),
+/** Draws the recipients of a broadcast: the same person always the same. */
+export function drawing({ id, split }: { id: string; split: Split }): (subscriberId: string) => Drawn {
+  const terms = termsOf(split);
+  const shares = plannedShares(terms);
+  const test = { test: `broadcast:${id}`, arms: terms.arms };
+  // Who is not in the test is to the test what a holdout is; those who are held out are a part of them.
+  const untriedBps = FULL_BPS - split.testPercent * 100;
+  return (subscriberId) => {
+    const key = assign({ ...test, holdoutBps: untriedBps }, shares, subscriberId);
+    if (key !== HOLDOUT) return terms.arms.findIndex((arm) => arm.key === key);
+    const isHeldOut = assign({ ...test, holdoutBps: terms.holdoutBps }, shares, subscriberId) === HOLDOUT;
+    return isHeldOut ? HOLDOUT : 'rest';
   };
 }
 
-const WHY_NONE: Readonly<Record<NonNullable<SplitDecision['because']>, string>> = {
-  horizon: 'no arm was shown to be better',
-  sample_ratio: 'the arms did not reach as many people as planned, so that no result can be believed',
-  guard_rails: 'the other arms were stopped',
-};
+/**
+ * As the ledger marks a mail that is other than its reader was drawn for, because their arm was stopped: it has the words
+ * of an arm and counts for none.
+ */
+export function givenArm(arm: number): number {
+  return -1 - arm;
+}
 
-/** For people: what the test came to. */
-export function decisionText({ verdict, because, arm }: SplitDecision): string {
-  const key = armKey(arm).toUpperCase();
-  if (verdict === 'winner') return `Arm ${key} won and goes to the rest.`;
-  return `No winner: ${WHY_NONE[because ?? 'horizon']}. The rest gets arm ${key}, the first.`;
+/** The arm whose words a mail has, by the mark of the ledger. */
+export function armOfWords(marked: number): number {
+  return marked < 0 ? -1 - marked : marked;
+}
+
+/** The arm that somebody gets whose own was stopped; null: every arm is. */
+export function armInstead(
+  { id, split, stopped }: { id: string; split: Split; stopped: ReadonlySet<number> },
+  subscriberId: string,
+): number | null {
+  if (stopped.size >= split.arms.length) return null;
+  const terms = termsOf(split);
+  const shares = nextShares(terms, [], stopped);
+  const key = assign({ test: `broadcast:${id}`, arms: terms.arms, holdoutBps: 0 }, shares, subscriberId);
+  return terms.arms.findIndex((arm) => arm.key === key);
 }

@@ -12,6 +12,8 @@ export interface LocalHour {
   /** For those whose zone is not known; an IANA name. */
   fallbackZone: string;
   ifPassed: IfPassed;
+  /** One clock that counts for all of them; left out: each reader's own. */
+  timezone?: string;
 }
 
 /** When each mail of a broadcast is due. */
@@ -78,31 +80,36 @@ export interface Start {
   expiresAt: Date | null;
   /** How long a split test waits between its last mail and its decision; left out: there is no test. */
   waitMinutes?: number | undefined;
+  /** Of each arm of a split test, the time of day that is its own. */
+  hours?: readonly (string | undefined)[];
+}
+
+/** The timing of an arm: the same day, and where it has an hour of its own at that. */
+export function timingAt(timing: BroadcastTiming, at: string | undefined): BroadcastTiming {
+  const { local } = timing;
+  if (at === undefined || local === null) return timing;
+  return { ...timing, local: { ...local, atLocal: `${local.atLocal.slice(0, 10)}T${at}` } };
 }
 
 /**
  * When a broadcast begins that is started at `now`: at the time the owner names, at once, or when the first clock on
- * earth shows the hour. Throws `BROADCAST_TIMING_INVALID` and `BROADCAST_EXPIRY_INVALID` for one that can never reach
- * all its readers.
+ * earth shows the hour, the earliest where arms have their own. Throws `BROADCAST_TIMING_INVALID` and
+ * `BROADCAST_EXPIRY_INVALID` for one that can never reach all its readers.
  */
-export function beginOf(timing: BroadcastTiming, { at, now, expiresAt, waitMinutes }: Start): Date {
+export function beginOf(timing: BroadcastTiming, start: Start): Date {
+  const { at, now, expiresAt, waitMinutes, hours = [] } = start;
   const { local } = timing;
-  const reading = local === null ? null : localMs(local.atLocal);
-  if (reading === null && at !== null && now.getTime() - at.getTime() > LATE_MS) {
-    const message = `at: ${at.toISOString()} has passed; use a time to come, or leave it out for now`;
-    throw new DomainError('BROADCAST_TIMING_INVALID', message, { field: 'at' });
-  }
-  if (waitMinutes !== undefined && local?.ifPassed === 'skip') {
-    const message =
-      'ifPassed: when a split test is decided every clock is past the hour, so skip would leave out all the rest; use nextDay or send';
-    throw new DomainError('BROADCAST_TIMING_INVALID', message, { field: 'ifPassed' });
-  }
-  if (reading !== null && reading + FARTHEST_WEST_MS < now.getTime()) {
-    const message = 'atLocal: that hour has passed everywhere on earth';
-    throw new DomainError('BROADCAST_TIMING_INVALID', message, { field: 'atLocal' });
-  }
-  const begins = reading === null ? (at ?? now) : later(now, new Date(reading - FARTHEST_EAST_MS));
-  const lastDueAt = lastDue(timing, begins, waitMinutes);
+  if (local === null && at !== null && now.getTime() - at.getTime() > LATE_MS)
+    throw refusal('at', `${at.toISOString()} has passed; use a time to come, or leave it out for now`);
+  if (waitMinutes !== undefined && local?.ifPassed === 'skip')
+    throw refusal(
+      'ifPassed',
+      'when a split test is decided every clock is past the hour, so skip would leave out all the rest; use nextDay or send',
+    );
+  if (hours.some((hour) => hour !== undefined)) checkHours(timing);
+  const timings = hours.length === 0 ? [timing] : hours.map((hour) => timingAt(timing, hour));
+  const begins = new Date(Math.min(...timings.map((one) => beginMs(one, at, now))));
+  const lastDueAt = lastDue(timings, begins, waitMinutes);
   if (expiresAt !== null && expiresAt <= lastDueAt) {
     const message =
       begins < lastDueAt
@@ -113,24 +120,59 @@ export function beginOf(timing: BroadcastTiming, { at, now, expiresAt, waitMinut
   return begins;
 }
 
+function refusal(field: string, message: string): DomainError {
+  return new DomainError('BROADCAST_TIMING_INVALID', `${field}: ${message}`, { field });
+}
+
+/** Arms that go at their hour can do so only where nothing else says when a mail goes. */
+function checkHours({ local, spreadMinutes }: BroadcastTiming): void {
+  if (local === null)
+    throw refusal(
+      'atLocal',
+      'arms of the split test have an hour of their own, so the day is wanted: give atLocal, such as 2026-03-05T09:30, in place of at or now',
+    );
+  if (spreadMinutes > 0)
+    throw refusal('spreadMinutes', 'arms with an hour of their own go at that hour; leave it out, or give 0');
+  if (local.ifPassed !== 'nextDay')
+    throw refusal(
+      'ifPassed',
+      `${local.ifPassed} would send the arms at another hour than their own, or leave out the later ones; with hours only nextDay is allowed`,
+    );
+}
+
+/** The first and the last instant at which a clock that counts shows the reading. */
+function instantsOf({ atLocal, timezone }: LocalHour): [first: number, last: number] {
+  const reading = localMs(atLocal);
+  if (timezone === undefined) return [reading - FARTHEST_EAST_MS, reading + FARTHEST_WEST_MS];
+  const instant = instantOfLocalMs(reading, timezone);
+  return [instant, instant];
+}
+
+function beginMs({ local }: BroadcastTiming, at: Date | null, now: Date): number {
+  if (local === null) return (at ?? now).getTime();
+  const [first, last] = instantsOf(local);
+  if (last >= now.getTime()) return Math.max(now.getTime(), first);
+  const { timezone } = local;
+  const where = timezone === undefined ? 'everywhere on earth' : `in ${timezone}`;
+  throw refusal('atLocal', `that hour has passed ${where}`);
+}
+
 /** No mail of the broadcast is due after it, as long as it begins in time and nothing holds it up. */
-function lastDue(
-  { local, spreadMinutes }: BroadcastTiming,
-  begins: Date,
-  waitMinutes: number | undefined,
-): Date {
-  const spreadMs = spreadMinutes * MINUTE_MS;
-  const dayMs = local?.ifPassed === 'nextDay' ? DAY_MS : 0;
-  let last = begins.getTime();
-  if (local !== null) {
-    const reading = localMs(local.atLocal);
-    const someArePast = last > reading - FARTHEST_EAST_MS;
-    last = Math.max(reading + FARTHEST_WEST_MS, someArePast ? last + dayMs : last);
-  }
-  last += spreadMs;
+function lastDue(timings: readonly BroadcastTiming[], begins: Date, waitMinutes: number | undefined): Date {
+  const ends = timings.map(({ local, spreadMinutes }) => {
+    const spreadMs = spreadMinutes * MINUTE_MS;
+    const dayMs = local?.ifPassed === 'nextDay' ? DAY_MS : 0;
+    if (local === null) return { last: begins.getTime() + spreadMs, dayMs, spreadMs };
+    const [first, last] = instantsOf(local);
+    const someArePast = begins.getTime() > first;
+    const latest = Math.max(last, someArePast ? begins.getTime() + dayMs : begins.getTime());
+    return { last: latest + spreadMs, dayMs, spreadMs };
+  });
+  const last = Math.max(...ends.map((one) => one.last));
+  if (waitMinutes === undefined) return new Date(last);
   // The rest gets its mail as if the broadcast had begun with the decision.
-  if (waitMinutes !== undefined) last += waitMinutes * MINUTE_MS + dayMs + spreadMs;
-  return new Date(last);
+  const again = Math.max(...ends.map(({ dayMs, spreadMs }) => dayMs + spreadMs));
+  return new Date(last + waitMinutes * MINUTE_MS + again);
 }
 
 /**
@@ -144,16 +186,20 @@ export function mailTime(
   { scheduledAt, startedAt }: { scheduledAt: Date; startedAt: Date },
   { timeZone, position }: { timeZone: string | null; position: number },
 ): MailTime {
-  const started = startedAt.getTime();
+  const scheduled = scheduledAt.getTime();
+  const late = startedAt.getTime() - scheduled > LATE_MS;
+  // Seconds until the planner looks put nobody off to the next day whose hour was that of the beginning.
+  const started = late ? startedAt.getTime() : scheduled;
   const offset = spreadOffsetMs(position, spreadMinutes);
   if (local === null) {
-    const scheduled = scheduledAt.getTime();
     // Not the present: a broadcast that is late because nothing ran meets the rule for overdue mails.
-    const late = started - scheduled > LATE_MS;
     const base = late && spreadMinutes > 0 ? started : scheduled;
     return timeOf(base + offset, base === scheduled ? null : scheduled + offset);
   }
-  const { zone, fellBack } = timeZoneOr(timeZone, local.fallbackZone);
+  const { zone, fellBack } =
+    local.timezone === undefined
+      ? timeZoneOr(timeZone, local.fallbackZone)
+      : { zone: local.timezone, fellBack: false };
   const reading = localMs(local.atLocal);
   const hour = instantOfLocalMs(reading, zone);
   if (hour >= started) return { ...timeOf(hour + offset, null), fellBack };
@@ -161,7 +207,7 @@ export function mailTime(
   if (local.ifPassed === 'skip') return { ...timeOf(hour, null), ...passed, tooLate: true };
   const base = local.ifPassed === 'send' ? started : nextTime(reading, zone, started);
   // Late by the owner's own start is late by no outage: only a beginning after its hour is.
-  const plannedFor = started - scheduledAt.getTime() > LATE_MS ? hour + offset : null;
+  const plannedFor = late ? hour + offset : null;
   return { ...timeOf(base + offset, plannedFor), ...passed };
 }
 
@@ -199,10 +245,6 @@ function nextTime(reading: number, zone: string, from: number): number {
   let days = Math.max(1, Math.floor((from - instantOfLocalMs(reading, zone)) / DAY_MS));
   while (instantOfLocalMs(reading + days * DAY_MS, zone) < from) days += 1;
   return instantOfLocalMs(reading + days * DAY_MS, zone);
-}
-
-function later(a: Date, b: Date): Date {
-  return a > b ? a : b;
 }
 
 function timeOf(dueMs: number, plannedForMs: number | null): MailTime {

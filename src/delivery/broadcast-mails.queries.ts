@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { Wake } from '../infra/jobs/wake.js';
+import { HELD_OUT } from '../segments/held-out.js';
 import type { MailTimes } from './mail-batch.js';
 import { EVIDENCE } from './ledger.queries.js';
 import { BROADCAST_PAUSED, ERASED, WAITS_FOR_TEST, withoutSending } from './message.js';
@@ -25,13 +26,17 @@ export class BroadcastMailsQueries {
     private readonly wake: Wake,
   ) {}
 
-  /** Counted from the rows each time, so no crash can make it wrong. Served by `message_broadcast_mailbox`. */
+  /**
+   * Counted from the rows each time, so no crash can make it wrong. Who is held out of a split test stands by themselves:
+   * nobody held their mail back. Served by `message_broadcast_mailbox`.
+   */
   async counts(broadcastIds: readonly string[]): Promise<BroadcastMailCount[]> {
     return this.dataSource.query(
       `select m.broadcast_id as "broadcastId",
-         case when m.state = 'leased' and m.data_at is not null then 'in_data' else m.state end as state, count(*)::int as count
+         case when m.state = 'leased' and m.data_at is not null then 'in_data'
+           when m.state = 'suppressed' and m.state_reason = $2 then 'held_out' else m.state end as state, count(*)::int as count
        from message m where m.broadcast_id = any ($1::bigint[]) group by 1, 2`,
-      [broadcastIds],
+      [broadcastIds, HELD_OUT],
     );
   }
 
@@ -120,6 +125,45 @@ export class BroadcastMailsQueries {
       ],
     );
     await this.wake.notify(manager, SEND_DUE);
+  }
+
+  /**
+   * Mails of these arms of a test of which nothing has left yet, with their readers' zones. Of one that may have been taken
+   * already nobody gets another mail. Locks them; what a worker holds is left to it. As `cancel`.
+   */
+  async waitingOfArms(
+    manager: EntityManager,
+    broadcastId: string,
+    { arms, limit }: { arms: readonly number[]; limit: number },
+  ): Promise<{ id: string; subscriberId: string; dueAt: Date; timeZone: string | null }[]> {
+    return manager.query(
+      `select m.id, m.subscriber_id as "subscriberId", m.due_at as "dueAt",
+         (select s.time_zone from subscriber s where s.id = m.subscriber_id) as "timeZone"
+       from message m where m.broadcast_id = $1 and m.state in ('ready', 'held') and m.arm = any ($2::smallint[])
+         and m.subscriber_id is not null and m.data_at is null and m.unknown_count = 0
+       order by m.id limit $3 for update of m skip locked`,
+      [broadcastId, arms, limit],
+    );
+  }
+
+  /** What waited for an arm that was stopped has the words of another, marked as `arm` says, at its time. By primary key. */
+  async giveArms(
+    manager: EntityManager,
+    mails: readonly { id: string; arm: number; templateId: string; dueAt: Date }[],
+  ): Promise<void> {
+    if (mails.length === 0) return;
+    await manager.query(
+      `update message m set arm = w.arm, email_template_id = w.template, due_at = w.due_at,
+         planned_for = case when w.due_at = m.due_at then m.planned_for end
+       from unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::timestamptz[]) as w (id, arm, template, due_at)
+       where m.id = w.id`,
+      [
+        mails.map(({ id }) => id),
+        mails.map(({ arm }) => arm),
+        mails.map(({ templateId }) => templateId),
+        mails.map(({ dueAt }) => dueAt),
+      ],
+    );
   }
 
   /** When the first of the mails that a pause holds was due; null when it holds none. As `cancel`. */

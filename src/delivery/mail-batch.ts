@@ -18,6 +18,8 @@ export interface SharedMail {
   arm?: number | undefined;
   /** It is written, and held for this reason. */
   heldFor?: string | undefined;
+  /** It is written, and never sent, for this reason. */
+  withheldFor?: string | undefined;
   templateId: string;
   data: Record<string, unknown>;
   sender: Sender;

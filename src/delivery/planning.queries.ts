@@ -70,19 +70,20 @@ export class PlanningQueries {
       `with added as (
          insert into message (dedupe_key, class, kind, subscriber_id, funnel_key, enrollment_id, step_key, broadcast_id,
            email_template_id, data, sender, address, address_hash, message_id_header, due_at, expires_at, planned_for, priority,
-           lane_key, created_at, arm, state, state_reason, send_hours_id)
+           lane_key, created_at, arm, state, state_reason, settled_at, send_hours_id)
          select s."keyBefore" || coalesce(r.enrollment_id, r.subscriber_id) || s."keyAfter", s.class, s.kind, r.subscriber_id,
            s."funnelKey", r.enrollment_id, s."stepKey", s."broadcastId", s."templateId", s.data, s.sender, r.address,
            substring($5::bytea from (r.nth::int - 1) * ${ADDRESS_HASH_BYTES} + 1 for ${ADDRESS_HASH_BYTES}),
            '<' || encode(substring($6::bytea from (r.nth::int - 1) * ${MESSAGE_ID_BYTES} + 1 for ${MESSAGE_ID_BYTES}), 'escape') || s."messageIdEnd",
            coalesce(r.due_at, s."dueAt"), coalesce(r.expires_at, s."expiresAt"), r.planned_for, coalesce(s.priority, 5),
-           s."laneKey", $8, s.arm, case when s."heldFor" is null then 'ready' else 'held' end, s."heldFor", s."sendHoursId"
+           s."laneKey", $8, s.arm, case when s."withheldFor" is not null then 'suppressed' when s."heldFor" is null then 'ready' else 'held' end,
+           coalesce(s."withheldFor", s."heldFor"), case when s."withheldFor" is not null then clock_timestamp() end, s."sendHoursId"
          from unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[])
            with ordinality as r (shared, subscriber_id, enrollment_id, address, due_at, expires_at, planned_for, nth)
          join jsonb_to_recordset($7::jsonb) as s (place int, "keyBefore" text, "keyAfter" text, "messageIdEnd" text,
            "laneKey" text, class text, kind text, "funnelKey" text, "stepKey" text, "broadcastId" bigint, "templateId" bigint,
            data jsonb, sender jsonb, "dueAt" timestamptz, "expiresAt" timestamptz, priority smallint, arm smallint,
-           "heldFor" text, "sendHoursId" int)
+           "heldFor" text, "withheldFor" text, "sendHoursId" int)
            on s.place = r.shared
          where r.enrollment_id is not null or (select true from subscriber p where p.id = r.subscriber_id) order by r.nth
          ${onConflict} returning 1)

@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
+import { HOLDOUT } from '../segments/held-out.js';
 import type { Shares, TestPlan } from './test-plan.js';
-
-/** In place of an arm's key: the person gets nothing here. No arm may be called so. */
-export const HOLDOUT = 'holdout';
 
 const FRACTION_BYTES = 6;
 const FRACTIONS = 2 ** (8 * FRACTION_BYTES);

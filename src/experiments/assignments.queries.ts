@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
-import { assign, HOLDOUT } from './assign.js';
+import { assign } from './assign.js';
+import { HOLDOUT } from '../segments/held-out.js';
 import type { Assignment, ExperimentTerms, NewAssignment } from './experiment-terms.js';
 import type { Shares } from './test-plan.js';
 

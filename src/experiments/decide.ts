@@ -8,6 +8,8 @@ export interface TestData {
   harms: readonly Harm[];
   /** Whether the time of the test is up. */
   isOver: boolean;
+  /** Places of arms that were stopped before and stay so, whatever their numbers say now. */
+  stopped?: ReadonlySet<number>;
 }
 
 /** What is to be done with a test now. `arm` is what everybody gets from here on. */
@@ -37,10 +39,10 @@ export function logThreshold({ arms, alpha }: Pick<TestPlan, 'arms' | 'alpha'>):
  * k arms with alpha/k each, so that the chance that any arm wins which is not the best is at most alpha. *No winner* is
  * an answer: the time is up, or the people in the arms are not as many as planned, so that no result can be believed.
  */
-export function decide(plan: TestPlan, { cohorts, harms, isOver }: TestData): Judgement {
+export function decide(plan: TestPlan, { cohorts, harms, isOver, stopped: before }: TestData): Judgement {
   const ratio = sampleRatio(cohorts);
   const broken = breaches(plan, harms);
-  const stopped = new Set(broken.map(({ arm }) => arm));
+  const stopped = new Set([...(before ?? []), ...broken.map(({ arm }) => arm)]);
   const live = plan.arms.map((_, arm) => arm).filter((arm) => !stopped.has(arm));
   const evidence = plan.arms.map((_, arm) => leastEvidence(cohorts, arm, live));
   const verdict = verdictOf({ plan, live, evidence, isOver, mismatch: ratio.mismatch });

@@ -22,28 +22,43 @@ const RATIOS = [1.04, 1.08, 1.15, 1.25, 1.4, 1.6, 2, 2.7, 4, 10, 100];
  * mail; an arm's non-clickers enter by the shares alone. Needs cohorts that are whole: of the people up to some moment,
  * all whose time is over, in both arms.
  */
-export function logEvidence(
-  cohorts: readonly Cohort[],
-  { better, worse }: { better: number; worse: number },
-  ratio = 1,
-): number {
-  const stakes = RATIOS.map(() => 0);
-  for (const { arm, shares, outcomes } of cohorts) {
-    if (arm !== better && arm !== worse) continue;
-    const [b, w] = [shares[better] ?? 0, shares[worse] ?? 0];
-    // Nobody could come from the other arm: there is nothing to compare.
-    if (b === 0 || w === 0) continue;
-    const scale = arm === better ? 1 / Math.max(1, ratio) : Math.min(1, ratio);
-    // Plain loops: a simulation asks a million times.
-    for (let index = 0; index < RATIOS.length; index++) {
-      const rate = RATIOS[index] ?? 1;
-      const bet = scale * (((arm === better ? rate : 1) * (b + w)) / (w + b * rate) - 1);
-      let log = stakes[index] ?? 0;
-      for (const { value, count } of outcomes) log += count * Math.log1p(value * bet);
-      stakes[index] = log;
-    }
-  }
+export function logEvidence(cohorts: readonly Cohort[], pair: Pair, ratio = 1): number {
+  const stakes = noStakes();
+  for (const cohort of cohorts) placeBets(stakes, cohort, pair, ratio);
   return logMean(stakes);
+}
+
+/** Two arms, of which one is asked whether it is better. */
+export interface Pair {
+  better: number;
+  worse: number;
+}
+
+/** Logarithms of what the stakes have come to, one for each bet, before anybody has come. */
+export function noStakes(): number[] {
+  return RATIOS.map(() => 0);
+}
+
+/** The bets on the people of one cohort. Whole cohorts and their parts come to the same, in whatever order. */
+export function placeBets(
+  stakes: number[],
+  { arm, shares, outcomes }: Pick<Cohort, 'arm' | 'shares' | 'outcomes'>,
+  { better, worse }: Pair,
+  ratio = 1,
+): void {
+  if (arm !== better && arm !== worse) return;
+  const [b, w] = [shares[better] ?? 0, shares[worse] ?? 0];
+  // Nobody could come from the other arm: there is nothing to compare.
+  if (b === 0 || w === 0) return;
+  const scale = arm === better ? 1 / Math.max(1, ratio) : Math.min(1, ratio);
+  // Plain loops: a simulation asks a million times.
+  for (let index = 0; index < RATIOS.length; index++) {
+    const rate = RATIOS[index] ?? 1;
+    const bet = scale * (((arm === better ? rate : 1) * (b + w)) / (w + b * rate) - 1);
+    let log = stakes[index] ?? 0;
+    for (const { value, count } of outcomes) log += count * Math.log1p(value * bet);
+    stakes[index] = log;
+  }
 }
 
 /**

@@ -7,16 +7,16 @@ import { storeAssignments } from './assignments.queries.js';
 import type { Judgement } from './decide.js';
 import type { ExperimentTerms, NewAssignment } from './experiment-terms.js';
 import type { Experiment } from './experiment.js';
+import { breachText } from './guard-rails.js';
 import { countOutcomes, countPeople } from './outcomes.queries.js';
 import { judge, resultsOf, sharesAfter, verdictText, type Evidence, type Results } from './results.js';
 import { plannedShares, type Shares } from './test-plan.js';
+import { isMove } from './thompson.js';
 
 const EXPERIMENT = `select id, key, funnel_key as "funnelKey", step_key as "stepKey", terms, started_at as "startedAt",
   started_at + (terms ->> 'horizonSeconds')::bigint * interval '1 second' as "endsAt", verdict, decided_at as "decidedAt"
   from experiment`;
 
-/** Smaller moves are not worth a period of their own. */
-const MOVE = 0.02;
 /** How long the owner is told that a test has been decided. */
 const NEWS_MS = 7 * 86_400_000;
 
@@ -186,12 +186,7 @@ export class ExperimentsService {
     periods: readonly Shares[],
     shares: Shares,
   ): Promise<void> {
-    const present = periods.at(-1) ?? [];
-    // The last of an arm that was stopped matters, however little it is.
-    const moved = shares.some(
-      (share, arm) => Math.abs(share - (present[arm] ?? 0)) >= MOVE || (share === 0) !== (present[arm] === 0),
-    );
-    if (!moved) return;
+    if (!isMove(periods.at(-1) ?? [], shares)) return;
     await manager.query('insert into experiment_period (experiment_id, period, shares) values ($1, $2, $3)', [
       id,
       periods.length,
@@ -217,13 +212,13 @@ export class ExperimentsService {
         manager,
       );
     else await this.alerts.resolve(key, manager);
-    for (const { arm, rail, rate, limit } of breaches) {
-      const percent = (value: number): string => `${(value * 100).toFixed(2)} %`;
+    for (const breach of breaches) {
+      const arm = terms.arms[breach.arm]?.key ?? '';
       await this.alerts.raise(
         {
-          key: armKey(id, arm),
+          key: armKey(id, breach.arm),
           severity: 'warning',
-          message: `${name}: the arm “${terms.arms[arm]?.key ?? ''}” was stopped: ${percent(rate)} ${rail}, at most ${percent(limit)} are allowed.`,
+          message: `${name}: ${breachText(breach, arm)}`,
         },
         manager,
       );

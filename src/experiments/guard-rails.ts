@@ -24,6 +24,12 @@ export function breaches({ guardRails }: Pick<TestPlan, 'guardRails'>, harms: re
   });
 }
 
+/** For the owner, after the name of the test. */
+export function breachText({ rail, rate, limit }: Breach, arm: string): string {
+  const percent = (value: number): string => `${(value * 100).toFixed(2)} %`;
+  return `the arm “${arm}” was stopped: ${percent(rate)} ${rail}, at most ${percent(limit)} are allowed.`;
+}
+
 /**
  * Whether a rate is shown to lie above `limit`, at any look: the stake of bets on rates above it. Who has done no harm
  * yet counts as one who does none, which can only make the evidence smaller.

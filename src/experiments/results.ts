@@ -1,4 +1,4 @@
-import { HOLDOUT } from './assign.js';
+import { HOLDOUT } from '../segments/held-out.js';
 import { decide, logThreshold, type Judgement, type Verdict } from './decide.js';
 import { liftInterval } from './evidence.js';
 import type { ExperimentTerms } from './experiment-terms.js';
@@ -32,6 +32,11 @@ export interface Evidence {
   outcomes: readonly OutcomeRow[];
   people: readonly ArmRow[];
   isOver: boolean;
+  /**
+   * Places of arms that were stopped, and whose waiting people have another's mail and count for none: what is left of the
+   * arm is fewer than were drawn, and no part of the comparison.
+   */
+  stopped?: ReadonlySet<number>;
 }
 
 /** What came of one arm, or of those who were held out. */
@@ -75,8 +80,8 @@ export interface Results {
 
 /** What to do now. */
 export function judge(evidence: Evidence): Judgement {
-  const { terms, isOver } = evidence;
-  return decide(terms, { cohorts: cohortsOf(evidence), harms: harmsOf(evidence), isOver });
+  const { terms, isOver, stopped = new Set() } = evidence;
+  return decide(terms, { cohorts: cohortsOf(evidence), harms: harmsOf(evidence), isOver, stopped });
 }
 
 /**
@@ -90,15 +95,12 @@ export function sharesAfter(
   const { terms, periods } = evidence;
   const stopped = new Set(breaches.map(({ arm }) => arm));
   if (!ratio.mismatch) return nextShares(terms, cohortsOf(evidence), stopped);
-  const kept = (periods.at(-1) ?? plannedShares(terms)).map((share, arm) => (stopped.has(arm) ? 0 : share));
-  const left = kept.reduce((sum, share) => sum + share, 0);
-  return left === 0
-    ? nextShares({ ...terms, optimise: null }, [], stopped)
-    : kept.map((share) => share / left);
+  const kept = withoutStopped(stopped, periods.at(-1) ?? plannedShares(terms));
+  return kept.every((share) => share === 0) ? nextShares({ ...terms, optimise: null }, [], stopped) : kept;
 }
 
 export function resultsOf(evidence: Evidence): Results {
-  const { terms, periods } = evidence;
+  const { terms, periods, stopped = new Set() } = evidence;
   const cohorts = cohortsOf(evidence);
   const { ratio, breaches, logEvidence } = judge(evidence);
   const level = terms.alpha / terms.arms.length;
@@ -107,8 +109,8 @@ export function resultsOf(evidence: Evidence): Results {
     return {
       key,
       isControl: arm === 0,
-      share: periods.at(-1)?.[arm] ?? 0,
-      isStopped: breaches.some((breach) => breach.arm === arm),
+      share: withoutStopped(stopped, periods.at(-1) ?? [])[arm] ?? 0,
+      isStopped: stopped.has(arm) || breaches.some((breach) => breach.arm === arm),
       ...groupOf(evidence, key),
       lift: arm === 0 ? null : liftInterval(cohorts, [arm, 0], level),
       eValue,
@@ -141,16 +143,16 @@ export function verdictText(verdict: Verdict, { judge: by, arms }: ExperimentTer
   return `${why} ${gets}`;
 }
 
-export function cohortsOf({ terms, periods, outcomes }: Evidence): Cohort[] {
+export function cohortsOf({ terms, periods, outcomes, stopped = new Set() }: Evidence): Cohort[] {
   return outcomes.flatMap(({ arm: key, period, people, reached, outcomes: brought }) => {
     const arm = terms.arms.findIndex((one) => one.key === key);
-    if (arm < 0) return [];
+    if (arm < 0 || stopped.has(arm)) return [];
     const unit = terms.cap?.amountMinor ?? 1;
     return [
       {
         arm,
         period,
-        shares: periods[period] ?? [],
+        shares: withoutStopped(stopped, periods[period] ?? []),
         people,
         reached,
         outcomes: brought.map(({ value, count }) => ({ value: Math.min(1, value / unit), count })),
@@ -159,7 +161,15 @@ export function cohortsOf({ terms, periods, outcomes }: Evidence): Cohort[] {
   });
 }
 
-function harmsOf({ terms, people }: Evidence): Harm[] {
+/** By which those were drawn whom no stopped arm got. */
+function withoutStopped(stopped: ReadonlySet<number>, shares: Shares): Shares {
+  if (stopped.size === 0) return shares;
+  const kept = shares.map((share, arm) => (stopped.has(arm) ? 0 : share));
+  const left = kept.reduce((sum, share) => sum + share, 0);
+  return left === 0 ? kept : kept.map((share) => share / left);
+}
+
+export function harmsOf({ terms, people }: Evidence): Harm[] {
   return people.flatMap((row) => {
     const arm = terms.arms.findIndex(({ key }) => key === row.arm);
     return arm < 0 ? [] : [{ ...row, arm }];

@@ -34,6 +34,17 @@ export function nextShares(
   return rounded(planned.map((share, arm) => explore * share + (1 - explore) * (best[arm] ?? 0)));
 }
 
+/** Smaller moves are not worth a period of their own. */
+const MOVE = 0.02;
+
+/** Whether the shares are so far from those by which people are drawn that they are drawn by them from now on. */
+export function isMove(present: Shares, shares: Shares): boolean {
+  // The last of an arm that was stopped matters, however little it is.
+  return shares.some(
+    (share, arm) => Math.abs(share - (present[arm] ?? 0)) >= MOVE || (share === 0) !== (present[arm] === 0),
+  );
+}
+
 function partsOfOne(shares: readonly number[]): number[] {
   const all = shares.reduce((sum, share) => sum + share, 0);
   return shares.map((share) => share / all);
@@ -60,7 +71,8 @@ export function chancesOfBest(beliefs: readonly Belief[]): number[] {
   const low = Math.max(0, Math.max(...spans.map((span) => span.low)));
   const high = Math.min(1, Math.max(...spans.map((span) => span.high)));
   const at = (point: number): number => low + ((high - low) * (point + 0.5)) / POINTS;
-  const curves = beliefs.map((belief) => densityOn(belief, at, low));
+  const grid = gridOf(at, low);
+  const curves = beliefs.map((belief) => densityOn(belief, grid));
   const chances = beliefs.map((_, arm) => {
     let chance = 0;
     for (let point = 0; point < POINTS; point++) {
@@ -74,11 +86,27 @@ export function chancesOfBest(beliefs: readonly Belief[]): number[] {
   return chances.map((chance) => (all > 0 ? chance / all : 1 / chances.length));
 }
 
+/** The points that are looked at. Their logarithms are the same for every arm. */
+interface Grid {
+  low: number;
+  step: number;
+  logs: Float64Array;
+  logMisses: Float64Array;
+}
+
+function gridOf(at: (point: number) => number, low: number): Grid {
+  const [logs, logMisses] = [new Float64Array(POINTS), new Float64Array(POINTS)];
+  for (let point = 0; point < POINTS; point++) {
+    logs[point] = Math.log(at(point));
+    logMisses[point] = Math.log1p(-at(point));
+  }
+  return { low, step: at(1) - at(0), logs, logMisses };
+}
+
 /** The weight of each point, and of all below it; what lies below `low` is all of the rest. */
 function densityOn(
   { a, b }: Belief,
-  at: (point: number) => number,
-  low: number,
+  { low, step: width, logs, logMisses }: Grid,
 ): { density: Float64Array; below: Float64Array } {
   const mean = a / (a + b);
   const reach = REACH * Math.sqrt((mean * (1 - mean)) / (a + b + 1));
@@ -90,9 +118,9 @@ function densityOn(
   for (let point = 0; point < POINTS && step > 0; point++)
     sum += Math.exp(logWeight(a, b, begin + (point + 0.5) * step) - top);
   // In the steps of the points, so that one sum stands for both parts.
-  sum *= step / (at(1) - at(0));
+  sum *= step / width;
   for (let point = 0; point < POINTS; point++) {
-    const weight = Math.exp(logWeight(a, b, at(point)) - top);
+    const weight = Math.exp((a - 1) * (logs[point] ?? 0) + (b - 1) * (logMisses[point] ?? 0) - top);
     density[point] = weight;
     below[point] = sum + weight / 2;
     sum += weight;

@@ -13,7 +13,8 @@ import {
 } from '../sequences/condition.js';
 import { eventName } from '../sequences/sequences.schemas.js';
 import { tagName } from '../subscribers/subscribers.schemas.js';
-import { affiliateCode, duration, fieldName, key, strict } from './schema-parts.js';
+import { affiliateCode, duration, fieldName, key } from './schema-parts.js';
+import { strict } from '../values/option-parts.js';
 
 /** `{ clicked: story }`, `{ field: country, is: DE }`, `{ any: [...] }`: what a branch asks, as people write it. */
 export type FunnelCondition =

@@ -9,17 +9,15 @@ import {
   file,
   key,
   line,
-  localTime,
   money,
-  percent,
   quietHours,
-  strict,
   template,
   span,
   term,
   text,
   weekdays,
 } from './schema-parts.js';
+import { localTime, percent, strict } from '../values/option-parts.js';
 import { step } from './step.schemas.js';
 
 /**

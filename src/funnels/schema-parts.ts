@@ -3,36 +3,11 @@ import { parseMoment } from '../sequences/moment.js';
 import { FOR_GOOD, readTerm } from '../orders/memberships/membership.js';
 import { DURATION_UNITS, parseDuration, parseSpan } from '../values/duration.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
-import { parseMoney, parsePercentBps } from '../values/money.js';
+import { parseMoney } from '../values/money.js';
+import { localTime, readBy, strict } from '../values/option-parts.js';
 import { WEEKDAYS } from '../values/zoned-time.js';
 
 /** What the parts of a funnel file are made of. Durations, dates and money stay text, so that an export reads like the file. */
-
-/**
- * Wraps a parser that throws into a schema that reports its message. `pattern` is for editors, which have no parser: it
- * takes everything that the parser takes.
- */
-export const readBy = (parse: (text: string) => unknown, pattern: RegExp) =>
-  z
-    .string()
-    .superRefine((text, context) => {
-      try {
-        parse(text);
-      } catch (error) {
-        context.addIssue({
-          code: 'custom',
-          message: error instanceof Error ? error.message : 'not readable',
-        });
-      }
-    })
-    .meta({ pattern: pattern.source });
-
-/** An object that refuses an option nobody knows, and names those it has. */
-export const strict = <S extends z.ZodRawShape>(shape: S) =>
-  z.strictObject(shape, {
-    error: (issue) =>
-      issue.code === 'unrecognized_keys' ? `there are: ${Object.keys(shape).join(', ')}` : undefined,
-  });
 
 export const text = (max: number) =>
   z.string().trim().min(1, 'must not be empty').max(max, `at most ${max} characters`);
@@ -54,9 +29,6 @@ export const template = z
     /^[a-z0-9-]+(\/[a-z0-9-]+)+$/,
     'use the path below templates/ without its ending, such as emails/welcome',
   );
-export const localTime = z
-  .string()
-  .regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'use a time of day from 00:00 to 23:59');
 /** JSON Schema knows no flag for letters of either case. */
 const anyCase = (word: string): string =>
   [...word].map((letter) => `[${letter}${letter.toUpperCase()}]`).join('');
@@ -72,7 +44,6 @@ export const moment = readBy(
   /^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})?)?$/,
 );
 export const money = readBy(parseMoney, /^\s*(0|[1-9]\d*)(\.\d+)? [A-Za-z]{3}\s*$/);
-export const percent = readBy(parsePercentBps, /^\s*(0|[1-9]\d{0,2})(\.\d{1,2})? ?%\s*$/);
 export const weekdays = z
   .array(z.enum(WEEKDAYS, { error: `use ${WEEKDAYS.join(', ')}` }))
   .min(1, `name at least one of ${WEEKDAYS.join(', ')}`);

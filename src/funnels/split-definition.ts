@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ExperimentTerms } from '../experiments/experiment-terms.js';
+import { DEFAULT_ALPHA, railsOf, rateOf } from '../experiments/test-options.js';
 import {
   isMail,
   type SequenceNode,
@@ -16,7 +17,6 @@ import { armSteps, type FunnelEmailStep, type FunnelSplitStep, type FunnelStep }
 
 const DAY_MS = 86_400_000;
 const WEEK_MS = 7 * DAY_MS;
-const DEFAULT_ALPHA = 0.05;
 const DEFAULT_HORIZON = '60 days';
 const DEFAULT_WITHIN = { clicks: '3 days', revenue: '14 days' } as const;
 /** Of each mail: what the large mail services take for the limit, and twice of what a good list loses by it. */
@@ -99,18 +99,14 @@ function termsOf(
   };
 }
 
-function guardRailsOf({ guardRails, optimise }: FunnelTest, mails: number): ExperimentTerms['guardRails'] {
-  const { unsubscribes, complaints } = guardRails ?? {};
+function guardRailsOf(split: FunnelTest, mails: number): ExperimentTerms['guardRails'] {
+  const { unsubscribes, complaints } = railsOf(split);
   const usual = (rate: number): number | null =>
-    optimise === undefined ? null : Math.min(HIGHEST_RAIL, rate * mails);
+    split.optimise === undefined ? null : Math.min(HIGHEST_RAIL, rate * mails);
   return {
-    unsubscribes: unsubscribes === undefined ? usual(DEFAULT_RAILS.unsubscribes) : rateOf(unsubscribes),
-    complaints: complaints === undefined ? usual(DEFAULT_RAILS.complaints) : rateOf(complaints),
+    unsubscribes: unsubscribes ?? usual(DEFAULT_RAILS.unsubscribes),
+    complaints: complaints ?? usual(DEFAULT_RAILS.complaints),
   };
-}
-
-function rateOf(percent: string): number {
-  return parsePercentBps(percent) / 10_000;
 }
 
 /** Whether an arm sends at a time of its own: people are then drawn when they come to the step, not when it is due. */

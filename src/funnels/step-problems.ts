@@ -1,4 +1,4 @@
-import { HOLDOUT } from '../experiments/assign.js';
+import { HOLDOUT } from '../segments/held-out.js';
 import { isAsking, isMail, stepsFrom, type SequenceDefinition } from '../sequences/definition.js';
 import { timingOf } from '../sequences/prepared.js';
 import { checkTiming, type StepTiming } from '../sequences/schedule.js';

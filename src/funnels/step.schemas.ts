@@ -12,15 +12,14 @@ import {
   duration,
   fieldName,
   key,
-  localTime,
   moment,
   quietHours,
-  strict,
   template,
   text,
   weekdays,
   window,
 } from './schema-parts.js';
+import { localTime, strict } from '../values/option-parts.js';
 import { paths, split, type FunnelArm, type FunnelPaths, type FunnelSplit } from './split.schemas.js';
 
 const moved = { plus: duration.optional(), minus: duration.optional() };

@@ -2,6 +2,7 @@ import { wasSoBy } from './as-of.js';
 import type { SubscriberStatus } from '../subscribers/subscription-status.js';
 import { type CompileOptions, type Context, contextOf } from './compile-context.js';
 import { compileField } from './compile-field.js';
+import { HELD_OUT, HOLDOUT } from './held-out.js';
 import type {
   Condition,
   FieldCondition,
@@ -209,7 +210,9 @@ function drawn({ broadcast, funnel, step, arm }: SplitFilter, { parameter }: Con
   if (broadcast !== undefined) {
     const where = [
       `m.broadcast_id = ${parameter(broadcast, 'bigint')}`,
-      `chr(ascii('a') + m.arm) = ${parameter(arm, 'text')}`,
+      arm === HOLDOUT
+        ? `m.state = 'suppressed' and m.state_reason = '${HELD_OUT}'`
+        : `chr(ascii('a') + m.arm) = ${parameter(arm, 'text')}`,
     ];
     return { column: 'm.subscriber_id', source: 'message m', where };
   }

@@ -1,5 +1,6 @@
 import type { FieldType } from '../subscribers/field.js';
 import { isAddress, lowered } from './compile-field.js';
+import { HOLDOUT } from './held-out.js';
 import type { Condition, FieldCondition, MailFilter, SplitFilter, TimeWindow } from './condition.js';
 import { boundsOf, dayFromToday, type OwnerClock } from './days.js';
 
@@ -17,6 +18,8 @@ export interface MailFacts {
   step: string | null;
   /** Its place among the arms of a broadcast's split test. */
   arm: number | null;
+  /** They are held out of that test, and the mail is never sent. */
+  isHeldOut?: boolean;
   state: string;
   hits: readonly { kind: string; class: string; at: Date }[];
 }
@@ -89,10 +92,9 @@ export function meets(person: PersonFacts, condition: Condition, reading: Readin
 function wasDrawn({ mails, arms }: PersonFacts, { broadcast, funnel, step, arm }: SplitFilter): boolean {
   if (broadcast === undefined)
     return arms.findLast(({ test }) => test === `${funnel ?? ''}/${step ?? ''}`)?.arm === arm;
-  return mails.some(
-    (mail) =>
-      mail.broadcast === broadcast && mail.arm !== null && String.fromCodePoint(CODE_OF_A + mail.arm) === arm,
-  );
+  const own = mails.filter((mail) => mail.broadcast === broadcast);
+  if (arm === HOLDOUT) return own.some(({ isHeldOut }) => isHeldOut);
+  return own.some(({ arm: place }) => place !== null && String.fromCharCode(CODE_OF_A + place) === arm);
 }
 
 /** A refunded order is no purchase. */

@@ -139,6 +139,7 @@ export class SegmentsQueries {
            or exists (
              select 1 from broadcast b cross join generate_series(1, jsonb_array_length(b.split -> 'arms')) place
              where chr(ascii('a') + place - 1) || ' of broadcast ' || b.id = n.key)
+           or exists (select 1 from broadcast b where b.split ? 'holdout' and 'holdout of broadcast ' || b.id = n.key)
            or not (exists (select 1 from experiment where test = split_part(n.key, ' of ', 2))
              or exists (select 1 from broadcast where 'broadcast ' || id = split_part(n.key, ' of ', 2)))
          when 'affiliate' then n.key in ('any', 'self') or exists (select 1 from affiliate where code = n.key)

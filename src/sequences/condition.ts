@@ -1,4 +1,4 @@
-import { HOLDOUT } from '../experiments/assign.js';
+import { HOLDOUT } from '../segments/held-out.js';
 
 /** What a branch or a goal asks about a person. */
 export type Condition =

@@ -1,4 +1,4 @@
-import { HOLDOUT } from '../experiments/assign.js';
+import { HOLDOUT } from '../segments/held-out.js';
 import type { ExperimentTerms } from '../experiments/experiment-terms.js';
 import type { Duration } from '../values/duration.js';
 import type { Money } from '../values/money.js';

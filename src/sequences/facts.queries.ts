@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { HOLDOUT } from '../experiments/assign.js';
+import { HOLDOUT } from '../segments/held-out.js';
 import { loadAssignments } from '../experiments/assignments.queries.js';
 import type { Answers } from './advance-batch.js';
 import { boughtTag, fieldHolds, type Leaf } from './condition.js';

@@ -1,4 +1,4 @@
-import { HOLDOUT } from '../../experiments/assign.js';
+import { HOLDOUT } from '../../segments/held-out.js';
 import { testAt } from '../../sequences/definition.js';
 import { askedBy } from '../asked.js';
 import type { FunnelDefinition } from '../funnel.schemas.js';

@@ -1,7 +1,9 @@
-import { sameArms, wordsOf, armKey } from '../../broadcasts/split.js';
+import { sameArms, saysTheSame, wordsOf, armKey } from '../../broadcasts/split.js';
+import { HOLDOUT } from '../../segments/held-out.js';
 import { leavesOf, namedIn, type Condition } from '../../segments/condition.js';
 import type { FunnelDefinition } from '../funnel.schemas.js';
 import { among, type DefinitionProblem, type RuleName } from '../lint/rules.js';
+import { EACH_READER } from '../../broadcasts/broadcasts.schemas.js';
 import { actOf, readSegments, type VirtualBroadcast } from './broadcasts.schemas.js';
 import type { Personas } from './personas.schemas.js';
 
@@ -75,7 +77,10 @@ function lostIn(
     ]),
     product: definitions.flatMap(({ products }) => products.map(({ key }) => key)),
     arm: broadcasts.flatMap(({ split }, place) =>
-      (split?.arms ?? []).map((_, arm) => `${armKey(arm)} of broadcast ${place + 1}`),
+      [
+        ...(split?.arms ?? []).map((_, arm) => armKey(arm)),
+        ...(split?.holdout === undefined ? [] : [HOLDOUT]),
+      ].map((arm) => `${arm} of broadcast ${place + 1}`),
     ),
   };
   return leavesOf(condition).flatMap(({ leaf, path }) =>
@@ -138,13 +143,24 @@ function problemsOf(
   ];
 }
 
-function timingProblems({ at, atLocal, fallbackZone, ifPassed }: VirtualBroadcast): Problem[] {
+function timingProblems(broadcast: VirtualBroadcast): Problem[] {
+  const { at, atLocal, timezone = EACH_READER, fallbackZone } = broadcast;
   if (at === undefined && atLocal === undefined)
     return [{ rule: 'missing-value', field: ['at'], message: 'say when: give at or atLocal' }];
-  if (at === undefined) return [];
+  if (at === undefined)
+    return timezone === EACH_READER || fallbackZone === undefined
+      ? []
+      : [
+          {
+            field: ['fallbackZone'],
+            message: 'with a timezone one clock counts for everybody; leave it out',
+          },
+        ];
   if (atLocal !== undefined) return [{ field: ['atLocal'], message: 'give at or atLocal, not both' }];
-  const needless = fallbackZone === undefined ? (ifPassed === undefined ? null : 'ifPassed') : 'fallbackZone';
-  return needless === null
+  const needless = (['fallbackZone', 'ifPassed', 'timezone'] as const).find(
+    (name) => broadcast[name] !== undefined,
+  );
+  return needless === undefined
     ? []
     : [{ field: [needless], message: 'it belongs to atLocal: give that, or leave it out' }];
 }
@@ -173,7 +189,7 @@ function resendProblems(broadcast: VirtualBroadcast, before: readonly VirtualBro
           },
         ],
   );
-  if (sameArms([...wordsOf(words(first)), ...wordsOf(words(broadcast))]) !== null)
+  if (wordsOf(words(broadcast)).some((one) => saysTheSame(one, wordsOf(words(first)))))
     problems.push({
       field: ['subject'],
       message: 'the first mail had these very words; give another subject',

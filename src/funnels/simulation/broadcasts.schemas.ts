@@ -3,14 +3,15 @@ import { broadcastChange, resendBody, startBody } from '../../broadcasts/broadca
 import { splitSchema, subjectSchema } from '../../broadcasts/split.js';
 import { conditionSchema, type Condition } from '../../segments/condition.js';
 import { tagName } from '../../subscribers/subscribers.schemas.js';
-import { key, strict } from '../schema-parts.js';
+import { key } from '../schema-parts.js';
+import { strict } from '../../values/option-parts.js';
 
 /** A day is its midnight in UTC. */
 export const startText = z.union([z.iso.datetime({ offset: true }), z.iso.date()], {
   error: 'use a date such as 2026-03-02, or an instant such as 2026-03-02T09:00:00Z',
 });
 
-const { atLocal, fallbackZone, ifPassed, spreadMinutes } = startBody.unwrap().shape;
+const { atLocal, timezone, fallbackZone, ifPassed, spreadMinutes } = startBody.unwrap().shape;
 const tagNames = z.array(tagName).min(1, 'name at least one tag, or leave this out').max(50).optional();
 const segmentKeys = z.array(key).min(1, 'name at least one segment, or leave this out').max(20).optional();
 
@@ -24,7 +25,7 @@ export const virtualBroadcast = strict({
   subject: subjectSchema.optional(),
   /** When it is due, or by whose clock; as the API has them. */
   at: startText.optional(),
-  ...{ atLocal, fallbackZone, ifPassed, spreadMinutes },
+  ...{ atLocal, timezone, fallbackZone, ifPassed, spreadMinutes },
   /** When the owner starts it: the beginning of the simulation when left out, of one that is sent once more the time `at`. */
   startedAt: startText.optional(),
   priority: broadcastChange.shape.priority,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { armKey } from '../../broadcasts/split.js';
+import { armKey, armOfWords } from '../../broadcasts/split.js';
 import { addDuration } from '../../values/duration.js';
 import { parseEmailAddress } from '../../values/email-address.js';
 import { FULL_BPS, parsePercentBps } from '../../values/money.js';
@@ -55,7 +55,8 @@ export function actionsAfterMail(actor: Actor, mail: VirtualMail, nth: number): 
   return actor.persona.does.flatMap((action, place) => {
     const named = mailOf(action);
     if (named !== own && named !== every) return [];
-    if (action.arm !== undefined && (mail.arm === null || armKey(mail.arm) !== action.arm)) return [];
+    if (action.arm !== undefined && (mail.arm === null || armKey(armOfWords(mail.arm)) !== action.arm))
+      return [];
     return planned(actor, action, { place, from: sentAt, mail, nth });
   });
 }

@@ -7,7 +7,8 @@ import { parseDuration, type Duration } from '../../values/duration.js';
 import { parseEmailAddress } from '../../values/email-address.js';
 import { canonicalTimeZone } from '../../values/zoned-time.js';
 import { ownerAct, startText, virtualBroadcast, virtualSegments } from './broadcasts.schemas.js';
-import { affiliateCode, duration, fieldName, key, money, percent, readBy, strict } from '../schema-parts.js';
+import { affiliateCode, duration, fieldName, key, money } from '../schema-parts.js';
+import { percent, readBy, strict } from '../../values/option-parts.js';
 
 /** A span of time; when the two ends differ, each person has a time between them. */
 export interface DurationRange {

@@ -50,6 +50,9 @@ const simulationResponse = z.object({
         .string()
         .nullable()
         .meta({ description: 'Null: it does not begin in the time of the simulation.' }),
+      stoppedArms: z
+        .array(z.string())
+        .meta({ description: 'Arms of its split test that broke a guard rail.' }),
       state: z.enum(BROADCAST_STATES).meta({ description: 'How it stands at the end.' }),
       recipients: count,
       decision: z

@@ -23,11 +23,14 @@ export function simulationText(simulation: Simulation): string {
   ].join('\n\n');
 }
 
-function broadcastText({ broadcast, beganAt, state, recipients, decision }: BroadcastOutcome): string {
-  const stopped = state === 'paused' || state === 'cancelled' ? `, ${state} by the owner` : '';
+function broadcastText(outcome: BroadcastOutcome): string {
+  const { broadcast, beganAt, state, recipients, decision, stoppedArms } = outcome;
+  const by = stoppedArms.length > 0 && decision === null && state === 'paused' ? '' : ' by the owner';
+  const stopped = state === 'paused' || state === 'cancelled' ? `, ${state}${by}` : '';
   if (beganAt === null) return `${broadcast}: does not begin in this time${stopped}`;
   const test = decision === null ? '' : `. ${decision.at} ${decision.text}`;
-  return `${broadcast}: begins ${beganAt}, ${count(recipients, 'recipient')}${stopped}${test}`;
+  const rails = stoppedArms.map((arm) => `. Arm ${arm.toUpperCase()} is stopped by a guard rail`).join('');
+  return `${broadcast}: begins ${beganAt}, ${count(recipients, 'recipient')}${stopped}${rails}${test}`;
 }
 
 export function summaryText({

@@ -104,7 +104,10 @@ export interface BroadcastOutcome {
   beganAt: string | null;
   /** How it stands at the end. */
   state: BroadcastState;
+  /** Those who are held out of its split test among them. */
   recipients: number;
+  /** Arms of its split test that broke a guard rail. */
+  stoppedArms: string[];
   /** Of its split test. */
   decision: { at: string; arm: string; verdict: 'winner' | 'no_winner'; text: string } | null;
 }

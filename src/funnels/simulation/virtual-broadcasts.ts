@@ -1,15 +1,9 @@
 import { audienceSchema, type Audience } from '../../broadcasts/audience.js';
 import { topicOf, USUAL_PRIORITY, type Broadcast } from '../../broadcasts/broadcast.js';
-import { broadcastBatch, timesAfterTest } from '../../broadcasts/broadcast-batch.js';
+import { broadcastBatch } from '../../broadcasts/broadcast-batch.js';
 import { timingOf } from '../../broadcasts/broadcasts.schemas.js';
-import {
-  armKey,
-  decisionOf,
-  decisionText,
-  wordsOf,
-  type ArmFigures,
-  type Split,
-} from '../../broadcasts/split.js';
+import { armKey, startOf, wordsOf } from '../../broadcasts/split.js';
+import { decisionText } from '../../broadcasts/split-results.js';
 import { isRepeated, nextState } from '../../broadcasts/broadcast-status.js';
 import { beginOf, dueAfterPause, shiftAfterPause } from '../../broadcasts/timing.js';
 import type { Condition } from '../../segments/condition.js';
@@ -19,25 +13,22 @@ import { actOf, type OwnerAct, type VirtualBroadcast } from './broadcasts.schema
 import type { BroadcastOutcome } from './timeline.js';
 import type { VirtualMail } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
-import { refundedMinor } from './virtual-refunds.js';
 import { isInAudience } from './virtual-segments.js';
+import {
+  advanceTest,
+  isOpen,
+  isOpenFor,
+  isToBeTried,
+  mailsOf,
+  setDecision,
+  testAt,
+  type Campaign,
+} from './virtual-split-tests.js';
 
-const MINUTE_MS = 60_000;
 /** As `BroadcastMailsQueries.cancel` writes it down. */
 const BROADCAST_CANCELLED = 'broadcast cancelled';
 /** No mail shows it: the timeline tells when mails go and to whom. */
 const SENDER = { name: '', email: '', postalAddress: '' };
-
-/** A broadcast on its way. */
-interface Campaign {
-  given: VirtualBroadcast;
-  broadcast: Broadcast;
-  /** Null: before the simulation, when nobody is there. */
-  beginsAt: Date | null;
-  recipients: number;
-  /** The mails of its split test. */
-  tried: { run: VirtualRun; mail: VirtualMail }[];
-}
 
 export interface BroadcastOrder {
   broadcasts: readonly VirtualBroadcast[];
@@ -91,24 +82,30 @@ export class VirtualBroadcasts {
       const at = todoAt(campaign);
       if (at === null || at > now) continue;
       if (campaign.broadcast.startedAt === null) this.begin(campaign, now);
-      else this.judge(campaign, now);
+      else {
+        advanceTest(campaign, this.runs, now);
+        if (campaign.broadcast.state === 'paused') this.order.paused.add(campaign.given.key);
+      }
     }
   }
 
   outcomes(): BroadcastOutcome[] {
     for (const campaign of this.#campaigns) this.complete(campaign);
-    return this.#campaigns.map(({ given, broadcast: { startedAt, decision, state }, recipients }) => ({
-      broadcast: given.key,
-      beganAt: startedAt?.toISOString() ?? null,
-      state,
-      recipients,
-      decision: decision && {
-        at: decision.at,
-        arm: armKey(decision.arm),
-        verdict: decision.verdict,
-        text: decisionText(decision),
-      },
-    }));
+    return this.#campaigns.map(
+      ({ given, broadcast: { startedAt, decision, state, stoppedArms }, recipients }) => ({
+        broadcast: given.key,
+        beganAt: startedAt?.toISOString() ?? null,
+        state,
+        recipients,
+        stoppedArms: stoppedArms.map(({ arm }) => armKey(arm)),
+        decision: decision && {
+          at: decision.at,
+          arm: armKey(decision.arm),
+          verdict: decision.verdict,
+          text: decisionText(decision),
+        },
+      }),
+    );
   }
 
   /** As `BroadcastsService.start`. */
@@ -123,7 +120,7 @@ export class VirtualBroadcasts {
     const begins = isPast
       ? at
       : beginNamed(given.key, () =>
-          beginOf(timing, { at, now: startedBy, expiresAt, waitMinutes: given.split?.waitMinutes }),
+          beginOf(timing, { ...startOf({ split: given.split ?? null, expiresAt }), at, now: startedBy }),
         );
     const labels = wordsOf({ ...given, template: given.email }).map(label);
     const { key, split = null, resendOf = null } = given;
@@ -135,7 +132,7 @@ export class VirtualBroadcasts {
       ...{ state: 'scheduled', stateReason: null, scheduledAt: begins, timing, expiresAt },
       ...{ createdAt: startedBy, startedAt: null, plannedAt: null, endedAt: null, decideAt: null },
       ...{ decision: null, resendOf, resentBy: null, cursor: '0', lastSubscriberId: null },
-      ...{ planned: 0, withoutZone: 0, hourPassed: 0 },
+      ...{ planned: 0, withoutZone: 0, hourPassed: 0, stoppedArms: [], lookedAt: null },
     };
     return { given, broadcast, beginsAt: begins < start ? null : begins, recipients: 0, tried: [] };
   }
@@ -186,15 +183,19 @@ export class VirtualBroadcasts {
         ...{ priority: shared.priority ?? USUAL_PRIORITY, dueAt: times?.dueAt ?? shared.dueAt, sentAt: null },
         ...{ expiresAt: times?.expiresAt ?? shared.expiresAt ?? null, hours: null },
         ...{
-          state: shared.heldFor === undefined ? 'ready' : 'held',
+          state:
+            shared.withheldFor !== undefined ? 'cancelled' : shared.heldFor === undefined ? 'ready' : 'held',
           heldFor: shared.heldFor === undefined ? null : 'test',
           opened: false,
           clicked: false,
           hits: [],
         },
         ...{ topic: shared.funnelKey, arm: shared.arm ?? null },
+        isHeldOut: shared.withheldFor !== undefined,
       };
       record.mails.push(mail);
+      if (shared.withheldFor !== undefined)
+        run.tell(now, { what: 'cancelled', step: given.key, reason: shared.withheldFor });
       if (mail.state === 'ready') campaign.tried.push({ run, mail });
     }
     setDecision(campaign, now);
@@ -244,7 +245,7 @@ export class VirtualBroadcasts {
 
   /** As `BroadcastUpkeep`: one that has no open mails is done. */
   private complete({ broadcast, given }: Campaign): void {
-    if (broadcast.state !== 'running' || this.isOpen(given.key)) return;
+    if (broadcast.state !== 'running' || isOpenFor(this.runs, given.key)) return;
     broadcast.state = nextState(broadcast, 'complete') ?? broadcast.state;
   }
 
@@ -267,104 +268,22 @@ export class VirtualBroadcasts {
       startedAt !== null &&
       startedAt <= broadcast.createdAt &&
       (split === null ||
-        (decision === null ? !this.isOpen(given.resendOf) : new Date(decision.at) <= broadcast.createdAt));
+        (decision === null
+          ? !isOpenFor(this.runs, given.resendOf)
+          : new Date(decision.at) <= broadcast.createdAt));
     if (underWay) return;
     throw invalid(
       given.key,
       `resendOf: "${given.resendOf}" can be sent once more when all of its mails are on their way${split === null ? '' : ', which is after its split test'}; they are not yet at ${broadcast.createdAt.toISOString()}`,
     );
   }
-
-  /** As `SplitTests`. */
-  private judge({ broadcast, given }: Campaign, now: Date): void {
-    const { split, armTemplateIds } = broadcast;
-    if (split === null) return;
-    if (!this.isOpen(given.key)) {
-      // Everybody was in the test: the broadcast is done, and there is nothing to decide.
-      broadcast.decideAt = null;
-      return;
-    }
-    const decision = decisionOf(split, this.figures(given.key, split, now), now);
-    broadcast.decision = decision;
-    for (const { record } of this.runs)
-      for (const mail of record.mails) {
-        if (mail.kind !== 'broadcast' || mail.heldFor !== 'test' || mail.step !== given.key) continue;
-        const { dueAt, expiresAt } = timesAfterTest(
-          { ...broadcast, decision },
-          { timeZone: record.timeZone, dueAt: mail.dueAt },
-        );
-        Object.assign(mail, {
-          ...{
-            state: 'ready',
-            heldFor: null,
-            template: armTemplateIds?.[decision.arm] ?? mail.template,
-            dueAt,
-          },
-          expiresAt: expiresAt ?? mail.expiresAt,
-        });
-      }
-  }
-
-  private isOpen(key: string): boolean {
-    return this.runs.some((run) => mailsOf(run, key).some(isOpen));
-  }
-
-  /** As `SplitQueries.figures`. */
-  private figures(key: string, { arms, revenueCap }: Split, now: Date): ArmFigures[] {
-    return arms.map((_, arm) => {
-      const figures = { arm, sent: 0, clickers: 0, revenueMinor: 0 };
-      const capped = new Map<number, number>();
-      for (const { record } of this.runs) {
-        const mail = record.mails.find((one) => one.kind === 'broadcast' && one.step === key);
-        if (mail?.arm !== arm || mail.sentAt === null) continue;
-        figures.sent++;
-        if (mail.hits.some(({ kind, at }) => kind === 'click' && at <= now)) figures.clickers++;
-        const { sentAt } = mail;
-        const paid = record.orders
-          .filter(({ total, paidAt, refunded }) =>
-            [total.currency === revenueCap?.currency, paidAt >= sentAt, paidAt <= now, !refunded].every(
-              Boolean,
-            ),
-          )
-          .reduce((sum, { total, lines }) => sum + total.amountMinor - refundedMinor(lines), 0);
-        if (paid <= 0 || revenueCap === undefined) continue;
-        figures.revenueMinor += paid;
-        const counted = Math.min(paid, revenueCap.amountMinor);
-        capped.set(counted, (capped.get(counted) ?? 0) + 1);
-      }
-      return {
-        ...figures,
-        capped: [...capped].map(([amountMinor, readers]) => ({ amountMinor, readers })),
-      };
-    });
-  }
 }
 
-function todoAt({ beginsAt, broadcast: { startedAt, decideAt, decision, state } }: Campaign): Date | null {
+function todoAt(campaign: Campaign): Date | null {
+  const { beginsAt, broadcast } = campaign;
+  const { startedAt, state } = broadcast;
   if (state === 'paused' || state === 'cancelled') return null;
-  if (startedAt === null) return beginsAt;
-  return decision === null ? decideAt : null;
-}
-
-/** Every mail goes, is held back or is given up the moment it is due, so that is when it has been tried. */
-function setDecision({ broadcast, tried }: Campaign, now: Date): void {
-  const { split } = broadcast;
-  if (split === null) return;
-  const times = tried.filter(({ mail }) => isToBeTried(mail)).map(({ mail }) => mail.dueAt.getTime());
-  broadcast.decideAt = new Date(Math.max(now.getTime(), ...times) + split.waitMinutes * MINUTE_MS);
-}
-
-/** As `SplitQueries.isBeingTried`; nobody waits for one that has been put off. */
-function isToBeTried({ state, heldFor, isPutOff = false }: VirtualMail): boolean {
-  return (state === 'ready' || heldFor === 'broadcast') && !isPutOff;
-}
-
-function mailsOf({ record }: VirtualRun, key: string): VirtualMail[] {
-  return record.mails.filter(({ kind, step }) => kind === 'broadcast' && step === key);
-}
-
-function isOpen({ state }: VirtualMail): boolean {
-  return state === 'ready' || state === 'held';
+  return startedAt === null ? beginsAt : testAt(campaign);
 }
 
 function cancelMail(run: VirtualRun, mail: VirtualMail, now: Date): void {

@@ -1,6 +1,6 @@
 import type { Answers } from '../../sequences/advance-batch.js';
 import { isRunning } from '../../orders/memberships/membership.js';
-import { HOLDOUT } from '../../experiments/assign.js';
+import { HOLDOUT } from '../../segments/held-out.js';
 import { drawnAtFirst } from '../../experiments/experiment-terms.js';
 import {
   boughtTag,

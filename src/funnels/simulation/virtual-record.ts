@@ -49,8 +49,13 @@ export interface VirtualMail {
   hits: { kind: 'open' | 'click'; at: Date }[];
   /** What it is about, as the ledger has it: a funnel, or the topic of a broadcast. */
   topic: string;
-  /** Its place among the arms of a broadcast's split test. The key of a broadcast stands as the step. */
+  /**
+   * Its place among the arms of a broadcast's split test, marked as in the ledger. The key of a broadcast stands as the
+   * step.
+   */
   arm: number | null;
+  /** Never to be sent: its reader is held out of the split test. */
+  isHeldOut?: boolean;
 }
 
 /** A row of `membership` with its changes. */

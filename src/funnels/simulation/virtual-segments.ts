@@ -70,7 +70,7 @@ function factsOf(record: VirtualRecord, createdAt: Date, { numberOf, form }: Aud
 }
 
 function mailFacts(
-  { kind, step, dueAt, sentAt, state, hits, topic, arm }: VirtualMail,
+  { kind, step, dueAt, sentAt, state, hits, topic, arm, isHeldOut = false }: VirtualMail,
   numberOf: AudienceReading['numberOf'],
 ): MailFacts {
   return {
@@ -78,7 +78,7 @@ function mailFacts(
     broadcast: kind === 'broadcast' ? numberOf(step ?? '') : null,
     funnel: topic,
     step: kind === 'sequence' ? step : null,
-    arm,
+    ...{ arm, isHeldOut },
     state: sentAt === null ? state : 'accepted',
     hits: hits.map((hit) => ({ ...hit, class: 'human' })),
   };

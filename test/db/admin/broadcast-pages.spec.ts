@@ -187,4 +187,31 @@ describe('the owner’s pages of broadcasts', () => {
     expect((await again().expect(200)).body).toEqual({ resent: 0 });
     expect((await get(`/${id}`).expect(200)).text).not.toContain('once more</button>');
   });
+
+  it('write a test with hours, a holdout and guard rails, start it on one clock, and tell how it goes', async () => {
+    const test = { split: 'on', 'arms.1.at': '20:00', testPercent: '60', waitHours: '4', judge: 'clicks' };
+    const care = { holdout: '20', alpha: '0.01', railUnsubscribes: '2' };
+    const wrong = await post('', { ...FORM, ...test, testPercent: '90' }).expect(303);
+    expect(wrong.headers['location']).toMatch(/^\/admin\/broadcasts\/\d+$/);
+    expect((await post('', { ...FORM, ...test, holdout: '40' }).expect(422)).text).toContain(
+      '<a href="#holdout">Use a percentage from 1% to 50%',
+    );
+    const id = await written({ ...test, ...care });
+    const draft = (await get(`/${id}`).expect(200)).text;
+    expect(draft).toContain('20% are held out and get nothing.');
+    expect(draft).toContain('An arm is stopped when it is shown that more than 2% leave.');
+    expect((await post(`/${id}/start`, { when: 'now' }).expect(422)).text).toContain('so the day is wanted');
+    const day = new Date(t.clock.now().getTime() + 86_400_000).toISOString().slice(0, 10);
+    await post(`/${id}/start`, { when: 'at', time: `${day}T09:00`, zone: 'UTC' }).expect(303);
+    expect((await get(`/${id}`)).text).toMatch(/09:00 in UTC; arms at their hours of that day/);
+    t.clock.set(`${day}T09:00:00Z`);
+    await t.app.get(JobRunner, { strict: false }).run('broadcasts.plan');
+    await t.dataSource.query('update broadcast set stopped_arms = $2 where id = $1', [
+      id,
+      JSON.stringify([{ arm: 1, rail: 'unsubscribes', rate: 0.06, limit: 0.02, at: `${day}T10:00:00Z` }]),
+    ]);
+    const { text } = await get(`/${id}`);
+    expect(text).toContain('Arm B was stopped: 6.00 % of its readers left, at most 2.00 % are allowed.');
+    expect(text).toMatch(/<th scope="row">Held out<\/th>/);
+  });
 });

@@ -196,11 +196,26 @@ describe('GET /api/v1/messages/explain', () => {
       code: 'SPLIT_TEST_REST',
       text: expect.stringContaining('not tried'),
     });
+    await t.dataSource.query('update message set arm = -1 where id = $1', [mail]);
+    expect(await told()).toMatchObject({
+      code: 'SPLIT_TEST_ARM_STOPPED',
+      text: expect.stringMatching(/the mail of arm A .* counts for none: .* broke a guard rail/),
+    });
+    await t.dataSource.query('update message set arm = null where id = $1', [mail]);
     await t.dataSource.query('update broadcast set decision = $2 where id = $1', [
       id,
       JSON.stringify({ verdict: 'winner', because: null, arm: 1, at: '2026-03-02T11:00:00Z' }),
     ]);
     expect(await told()).toMatchObject({ text: expect.stringContaining('Arm B won and goes to the rest') });
+    await t.dataSource.query(
+      `update message set state = 'suppressed', state_reason = 'held out of the split test' where id = $1`,
+      [mail],
+    );
+    expect(await told()).toMatchObject({
+      code: 'SPLIT_TEST_HELD_OUT',
+      text: expect.stringContaining('neither an arm nor the winner'),
+    });
+    expect((await get(`${mail}/explain`).expect(200)).body).toMatchObject({ decidedBy: 'HELD_OUT' });
   });
 
   it('says what is wrong with the question', async () => {

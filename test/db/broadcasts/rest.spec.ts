@@ -172,6 +172,7 @@ describe('broadcasts by REST and on the owner’s page', () => {
     );
     expect((await get(`/${id}/results`).expect(200)).body).toEqual({
       ...{ sent: done.counts.accepted, opened: 0, clicked: 0, bounced: 0, complained: 0, left: 0 },
+      holdout: null,
     });
     const { body: again } = await post(`/${id}/resend`, { subject: 'C' }).expect(201);
     expect(again).toMatchObject({
@@ -191,6 +192,9 @@ describe('broadcasts by REST and on the owner’s page', () => {
     ['a zone without a local time', { fallbackZone: 'UTC' }],
     ['a rule for the late without a local time', { ifPassed: 'skip' }],
     ['a rule it does not know', { atLocal: '2030-01-01T09:30', ifPassed: 'never' }],
+    ['a timezone without a local time', { timezone: 'UTC' }],
+    ['a timezone that is none', { atLocal: '2030-01-01T09:30', timezone: 'everywhere' }],
+    ['one clock and a fallback', { atLocal: '2030-01-01T09:30', timezone: 'UTC', fallbackZone: 'UTC' }],
     ['a spread of more than a week', { spreadMinutes: 10_081 }],
     ['an hour that is over everywhere', { atLocal: '2020-01-01T09:30' }],
   ])('does not start with %s', async (_, when) => {
@@ -221,6 +225,39 @@ describe('broadcasts by REST and on the owner’s page', () => {
     ['a time without a zone', { expiresAt: '2026-02-01T00:00:00' }],
   ])('refuses %s', async (_, change) => {
     expect((await post('', { ...BODY, ...change }).expect(422)).body.code).toBe('REQUEST_INVALID');
+  });
+
+  it('tells of arms with an hour, a holdout, guard rails and the chance of a false winner', async () => {
+    const test = { arms: [{}, { at: '20:00' }], testPercent: 50, waitMinutes: 60, judge: 'clicks' };
+    const care = { alpha: 0.01, holdout: '10%', guardRails: { complaints: '0.3%' } };
+    const id = await created({ split: { ...test, ...care } });
+    const { body } = await post(`/${id}/start`, {
+      ...{ atLocal: '2030-01-02T09:00', timezone: 'europe/vienna' },
+    }).expect(200);
+    expect(body).toMatchObject({
+      ...{ scheduledAt: '2030-01-02T08:00:00.000Z', timing: { timezone: 'Europe/Vienna' } },
+      split: {
+        arms: [
+          { at: null, stopped: null },
+          { at: '20:00', unsubscribes: null, lift: null, pValue: null },
+        ],
+        ...{ alpha: 0.01, holdout: '10%', guardRails: { unsubscribes: null, complaints: '0.3%' } },
+      },
+    });
+    const refused = async (change: object): Promise<string> =>
+      JSON.stringify((await post('', { ...BODY, split: { ...test, ...change } }).expect(422)).body);
+    expect(await refused({ testPercent: 90, holdout: '10%' })).toMatch(
+      /split\.holdout.*together they must stay below 100 %/,
+    );
+    expect(await refused({ alpha: 0.5 })).toMatch(/split\.alpha.*from 0\.001 to 0\.2/);
+    expect(await refused({ guardRails: { opens: '1%' } })).toMatch(
+      /guardRails.opens.*unsubscribes.*complaints/,
+    );
+    expect(await refused({ arms: [{}, { at: 'noon' }] })).toMatch(/split\.arms\.1\.at.*time of day/);
+    const none = await created({ split: test });
+    expect((await post(`/${none}/start`).expect(422)).body).toMatchObject({
+      ...{ code: 'BROADCAST_TIMING_INVALID', detail: expect.stringMatching(/^atLocal: arms /) },
+    });
   });
 
   it('names the file of a mail that cannot be sent, before the first mail', async () => {

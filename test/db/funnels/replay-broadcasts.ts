@@ -2,7 +2,8 @@ import { audienceSchema } from '../../../src/broadcasts/audience.js';
 import { BroadcastResends } from '../../../src/broadcasts/broadcast-resends.service.js';
 import { broadcastBody, timingOf } from '../../../src/broadcasts/broadcasts.schemas.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
-import { armKey, decisionText } from '../../../src/broadcasts/split.js';
+import { armKey } from '../../../src/broadcasts/split.js';
+import { decisionText } from '../../../src/broadcasts/split-results.js';
 import {
   actOf,
   readSegments,
@@ -121,7 +122,9 @@ export class ReplayedBroadcasts {
   async times(): Promise<number[]> {
     const rows: { at: Date }[] = await this.test.dataSource.query(
       `select scheduled_at as at from broadcast where state = 'scheduled'
-       union all select decide_at from broadcast where state = 'running' and decision is null and decide_at is not null`,
+       union all select decide_at from broadcast where state = 'running' and decision is null and decide_at is not null
+       union all select coalesce(looked_at, started_at) + interval '10 minutes' from broadcast b
+         where state = 'running' and decision is null and decide_at is null and split ? 'guardRails'`,
     );
     return rows.map(({ at }) => at.getTime());
   }
@@ -137,6 +140,7 @@ export class ReplayedBroadcasts {
         beganAt: broadcast?.startedAt?.toISOString() ?? null,
         state: broadcast?.state ?? 'scheduled',
         recipients: broadcast?.planned ?? 0,
+        stoppedArms: (broadcast?.stoppedArms ?? []).map(({ arm }) => armKey(arm)),
         decision: decision && {
           at: decision.at,
           arm: armKey(decision.arm),

@@ -53,6 +53,18 @@ describe('a simulation', { timeout: TIMEOUT_MS }, () => {
     },
   );
 
+  /** Of a funnel with a shop, its readers, and broadcasts to them. */
+  const broadcastsOfBoth = async (personas: string): Promise<BroadcastOutcome[]> => {
+    const files: [NamedText] = [{ name: 'shop', text: shopScenario().text }];
+    const wishes = { start: null, days: null, now: new Date('2026-03-27T09:00:00Z') };
+    const order = simulationFromFiles(files, { name: 'personas', text: personas }, wishes);
+    try {
+      return await expectSame(order, [files[0].text]);
+    } finally {
+      await clear(test);
+    }
+  };
+
   it('and a real run agree on a broadcast’s winner, on clocks that change, and on who gets it once more', async () => {
     const personas = `start: 2026-03-27T09:00:00Z
 days: 9
@@ -70,16 +82,29 @@ personas:
   count: 48
   timeZone: [Europe/Berlin, America/New_York, Antarctica/Troll, Australia/Lord_Howe]
   does: [{ clicks: broadcast news, arm: b, after: 9 minutes }]`;
-    const start = new Date('2026-03-27T09:00:00Z');
-    const files: [NamedText] = [{ name: 'shop', text: shopScenario().text }];
-    const wishes = { start: null, days: null, now: start };
-    const order = simulationFromFiles(files, { name: 'personas', text: personas }, wishes);
-    try {
-      const [simulated] = await expectSame(order, [files[0].text]);
-      expect(simulated?.decision).toMatchObject({ verdict: 'winner', arm: 'b' });
-    } finally {
-      await clear(test);
-    }
+    const [simulated] = await broadcastsOfBoth(personas);
+    expect(simulated?.decision).toMatchObject({ verdict: 'winner', arm: 'b' });
+  });
+
+  it('and a real run agree on hours, a holdout and an arm that is stopped', async () => {
+    const personas = `start: 2026-03-27T09:00:00Z
+days: 6
+broadcasts:
+- { key: hours, email: emails/story, subject: Hours, atLocal: "2026-03-29T02:30", split: { arms: [{}, { at: "20:00" }],
+    testPercent: 60, holdout: 20%, waitMinutes: 240, judge: clicks, alpha: 0.2 } }
+- { key: rails, email: emails/story, subject: Rails, at: 2026-03-31T09:00:00Z, spreadMinutes: 120, split: {
+    arms: [{}, { subject: Better }, { subject: Worse }], testPercent: 90, waitMinutes: 60, judge: clicks,
+    guardRails: { unsubscribes: 2% } } }
+personas:
+- name: reader
+  count: 60
+  timeZone: [Europe/Berlin, America/New_York, Antarctica/Troll, Australia/Lord_Howe]
+  does:
+  - { clicks: broadcast hours, arm: b, after: 9 minutes }
+  - { unsubscribes: true, afterMail: broadcast rails, arm: c, after: 1 minute }`;
+    const [hours, rails] = await broadcastsOfBoth(personas);
+    expect(hours?.decision).toMatchObject({ verdict: 'winner', arm: 'b' });
+    expect(rails).toMatchObject({ stoppedArms: ['c'], decision: { arm: 'a' } });
   });
 
   it('and a real run whose workers come seconds late have the same minute for every step with an hour', async () => {

@@ -1,5 +1,5 @@
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
-import type { SplitDecision } from '../../../src/broadcasts/split.js';
+import type { SplitDecision } from '../../../src/broadcasts/split-results.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { SENDER } from '../../support/mail-seed.js';
 import { harmAtPlaces, type Harm, type Place } from '../harm.js';
@@ -20,7 +20,7 @@ const PLANNING: readonly Place[] = [
 ];
 
 const JUDGING: readonly Place[] = [
-  { statement: 'with reader as (', moment: 'committed' },
+  { statement: 'with drawn as (', moment: 'committed' },
   { statement: 'update broadcast set decision', moment: 'sent' },
   { statement: 'update broadcast set decision', moment: 'committed' },
   { statement: 'update broadcast set decision', moment: 'committed', atEnd: true },

@@ -119,6 +119,12 @@ describe('the form of a broadcast', () => {
     ['arms.0.subject', { split: 'on' }],
     ['testPercent', { split: 'on', 'arms.1.subject': 'B', testPercent: '95' }],
     ['testPercent', { split: 'on', 'arms.1.subject': 'B', testPercent: 'some' }],
+    ['holdout', { split: 'on', 'arms.1.subject': 'B', testPercent: '60', holdout: '40' }],
+    ['holdout', { split: 'on', 'arms.1.subject': 'B', holdout: 'some' }],
+    ['alpha', { split: 'on', 'arms.1.subject': 'B', alpha: '1' }],
+    ['railUnsubscribes', { split: 'on', 'arms.1.subject': 'B', railUnsubscribes: '90%' }],
+    ['railComplaints', { split: 'on', 'arms.1.subject': 'B', railComplaints: 'few' }],
+    ['armHour', { split: 'on', 'arms.1.at': '25:00' }],
     ['waitHours', { split: 'on', 'arms.1.subject': 'B', waitHours: '' }],
     ['waitHours', { split: 'on', 'arms.1.subject': 'B', waitHours: '169' }],
     ['capAmount', { ...REVENUE, capAmount: '', capCurrency: 'EUR' }],
@@ -206,7 +212,7 @@ describe('the form of a broadcast', () => {
 
 describe('the form of the start', () => {
   const start = (typed: Record<string, string>): ReturnType<typeof readStart> =>
-    readStart(typedBroadcast(typed));
+    readStart(typedBroadcast(typed), { hours: false });
   it('reads a time on the clock of the zone, and the hour of each reader', () => {
     expect(start({ when: 'now' })).toEqual({ at: null, timing: { local: null, spreadMinutes: 0 } });
     expect(
@@ -258,12 +264,45 @@ describe('the form of the start', () => {
 
   it('says afterwards how it goes', () => {
     const local = { atLocal: '2026-07-01T09:30', fallbackZone: 'UTC', ifPassed: 'send' as const };
-    expect(timingText({ timing: { local, spreadMinutes: 240 }, withoutZone: 3, hourPassed: 2 })).toBe(
+    expect(
+      timingText({ timing: { local, spreadMinutes: 240 }, withoutZone: 3, hourPassed: 2, split: null }),
+    ).toBe(
       'Wed 1 Jul 2026, 09:30 on each reader’s clock; spread over 4 hours; 3 without a known zone by UTC; 2 past the hour get it at once',
     );
     expect(
-      timingText({ timing: { local: null, spreadMinutes: 0 }, withoutZone: 0, hourPassed: 0 }),
+      timingText({ timing: { local: null, spreadMinutes: 0 }, withoutZone: 0, hourPassed: 0, split: null }),
     ).toBeNull();
+  });
+});
+
+describe('a test with hours, a holdout and guard rails', () => {
+  const typed = {
+    ...{ ...FORM, split: 'on', 'arms.1.at': '20:00', testPercent: '20', waitHours: '4', judge: 'clicks' },
+    ...{ holdout: '10', alpha: '0.01', railUnsubscribes: '2%', railComplaints: '0.3' },
+  };
+
+  it('is read from the form, with the sign of a percentage or without, and stands in it again', () => {
+    const draft = readBroadcast(typedBroadcast(typed), null);
+    if ('errors' in draft) throw new Error(JSON.stringify(draft.errors));
+    expect(draft.split).toMatchObject({
+      ...{ arms: [{}, { at: '20:00' }], alpha: 0.01, holdout: '10%' },
+      guardRails: { unsubscribes: '2%', complaints: '0.3%' },
+    });
+    const again = typedOfBroadcast({ ...draft, subject: null, topic: null });
+    expect(readBroadcast(again, null)).toMatchObject({ split: draft.split });
+  });
+
+  it('is started on one clock or on each reader’s, as the form says', () => {
+    const start = (when: string): unknown => {
+      const time = { when, time: '2026-07-01T09:30', zone: 'Europe/Vienna' };
+      return readStart(typedBroadcast(time), { hours: true });
+    };
+    const local = { atLocal: '2026-07-01T09:30', fallbackZone: 'Europe/Vienna', ifPassed: 'nextDay' };
+    expect(start('at')).toEqual({
+      at: null,
+      timing: { local: { ...local, timezone: 'Europe/Vienna' }, spreadMinutes: 0 },
+    });
+    expect(start('local')).toEqual({ at: null, timing: { local, spreadMinutes: 0 } });
   });
 });
 

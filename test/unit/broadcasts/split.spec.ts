@@ -1,14 +1,22 @@
 import { describe, expect, it } from 'vitest';
 import { timesAfterTest } from '../../../src/broadcasts/broadcast-batch.js';
 import {
-  armOf,
-  cohortsOf,
-  decisionText,
+  armInstead,
+  drawing,
   sameArms,
+  saysTheSame,
   splitSchema,
   wordsOf,
   type Split,
 } from '../../../src/broadcasts/split.js';
+import {
+  decisionOf,
+  decisionText,
+  evidenceOf,
+  newBreaches,
+  type ArmFigures,
+} from '../../../src/broadcasts/split-results.js';
+import { cohortsOf } from '../../../src/experiments/results.js';
 
 const SPLIT: Split = {
   arms: [{}, { subject: 'Other words' }, { template: 'emails/nudge' }],
@@ -16,6 +24,11 @@ const SPLIT: Split = {
   waitMinutes: 60,
   judge: 'clicks',
 };
+
+const figures = (arm: number, sent: number, clickers: number): ArmFigures => ({
+  ...{ arm, people: sent, reached: sent, sent, clickers, revenueMinor: 0, capped: [] },
+  ...{ unsubscribes: 0, complaints: 0 },
+});
 
 describe('a split test of a broadcast', () => {
   it.each([
@@ -32,7 +45,13 @@ describe('a split test of a broadcast', () => {
       { judge: 'revenue', revenueCap: { amountMinor: 4900, currency: 'ABC' } },
     ],
     ['a subject that breaks the line', { arms: [{}, { subject: 'a\nBcc: x' }] }],
-    ['a field it does not know', { alpha: 0.5 }],
+    ['a field it does not know', { horizon: '3 days' }],
+    ['a chance of a false winner of one half', { alpha: 0.5 }],
+    ['a holdout of nobody', { holdout: '0%' }],
+    ['a holdout that is no percentage', { holdout: 0.1 }],
+    ['a guard rail it does not know', { guardRails: { bounces: '2%' } }],
+    ['a guard rail of everybody', { guardRails: { complaints: '60%' } }],
+    ['an hour that is none', { arms: [{}, { at: '24:30' }] }],
   ])('is refused with %s', (_, change) => {
     expect(splitSchema.safeParse({ ...SPLIT, ...change }).success).toBe(false);
     expect(splitSchema.safeParse(SPLIT).success).toBe(true);
@@ -50,46 +69,137 @@ describe('a split test of a broadcast', () => {
     expect(sameArms(wordsOf({ ...draft, subject: 'Other words' }))).toEqual([0, 1]);
   });
 
-  it('draws its part of the audience and the arms in it by lot, the same each time', () => {
+  it('asks for hours that differ where the words do not, and knows the same words at another hour', () => {
+    const at = (one: string | undefined, two: string): Split => ({
+      ...SPLIT,
+      arms: [one === undefined ? {} : { at: one }, { at: two }],
+    });
+    const words = (split: Split): ReturnType<typeof wordsOf> => wordsOf({ template: 'emails/story', split });
+    expect(sameArms(words(at('08:00', '20:00')))).toBeNull();
+    expect(sameArms(words(at(undefined, '20:00')))).toBeNull();
+    expect(sameArms(words(at('20:00', '20:00')))).toEqual([0, 1]);
+    expect(saysTheSame({ template: 'emails/story', subject: null }, words(at('08:00', '20:00')))).toBe(true);
+  });
+
+  it.each([
+    ['10%', 20, true],
+    ['10%', 89, true],
+    ['9.99%', 90, true],
+    ['10%', 90, false],
+    ['50%', 60, false],
+  ])(
+    'with a holdout of %s and a test of %i % leaves somebody for the winner: %s',
+    (holdout, percent, good) => {
+      const read = splitSchema.safeParse({ ...SPLIT, holdout, testPercent: percent });
+      expect(read.success).toBe(good);
+      if (good) return;
+      expect(read.error?.issues).toMatchObject([
+        { path: ['holdout'], message: expect.stringMatching(/leaves nobody for the winner; .* below 100 %/) },
+      ]);
+    },
+  );
+
+  it('draws its part of the audience, the arms in it and the holdout by lot, the same each time', () => {
+    const count = (split: Split): Record<string, number> => {
+      const counts: Record<string, number> = {};
+      const draw = drawing({ id: '7', split });
+      for (let id = 1; id <= 30_000; id++) {
+        const drawn = draw(String(id));
+        counts[drawn] = (counts[drawn] ?? 0) + 1;
+      }
+      return counts;
+    };
+    // 24,000 and 2,000 each, and 3,000 of the 24,000 that are held out; five standard deviations.
+    const all = count(SPLIT);
+    expect(Math.abs((all['rest'] ?? 0) - 24_000)).toBeLessThan(350);
+    for (const arm of ['0', '1', '2']) expect(Math.abs((all[arm] ?? 0) - 2_000)).toBeLessThan(220);
+    expect(all['holdout']).toBeUndefined();
+    const held = count({ ...SPLIT, holdout: '10%' });
+    expect(Math.abs((held['holdout'] ?? 0) - 3_000)).toBeLessThan(260);
+    // Who is in the test is so with a holdout and without.
+    expect(['0', '1', '2'].map((arm) => held[arm])).toEqual(['0', '1', '2'].map((arm) => all[arm]));
+    const [first, again] = [drawing({ id: '7', split: SPLIT }), drawing({ id: '7', split: SPLIT })];
+    expect(first('5')).toBe(again('5'));
+  });
+
+  it('gives the mails of a stopped arm to the others by lot, and to nobody when every arm is stopped', () => {
     const counts = [0, 0, 0];
-    let rest = 0;
+    const draw = drawing({ id: '7', split: SPLIT });
     for (let id = 1; id <= 30_000; id++) {
-      const arm = armOf({ id: '7', split: SPLIT }, String(id));
-      if (arm === null) rest++;
-      else counts[arm] = (counts[arm] ?? 0) + 1;
+      if (draw(String(id)) !== 1) continue;
+      const arm = armInstead({ id: '7', split: SPLIT, stopped: new Set([1]) }, String(id)) ?? -1;
+      counts[arm] = (counts[arm] ?? 0) + 1;
     }
-    // 24,000 and 2,000 each; five standard deviations.
-    expect(Math.abs(rest - 24_000)).toBeLessThan(350);
-    for (const count of counts) expect(Math.abs(count - 2_000)).toBeLessThan(220);
-    expect(armOf({ id: '7', split: SPLIT }, '5')).toBe(armOf({ id: '7', split: SPLIT }, '5'));
+    const [first = 0, stopped, last = 0] = counts;
+    expect(stopped).toBe(0);
+    expect(Math.abs(first - last)).toBeLessThan(5 * Math.sqrt(first + last));
+    expect(armInstead({ id: '7', split: SPLIT, stopped: new Set([0, 1, 2]) }, '5')).toBeNull();
   });
 
   it('tells the statistics of each reader’s money by its part of the cap', () => {
     const split: Split = { ...SPLIT, judge: 'revenue', revenueCap: { amountMinor: 5_000, currency: 'EUR' } };
     const own = {
-      arm: 1,
-      sent: 40,
-      clickers: 9,
-      revenueMinor: 9_000,
-      capped: [{ amountMinor: 2_500, readers: 2 }],
+      ...figures(1, 40, 9),
+      ...{ revenueMinor: 9_000, capped: [{ amountMinor: 2_500, readers: 2 }] },
     };
-    expect(cohortsOf(split, [own])[1]).toMatchObject({
-      people: 40,
-      reached: 40,
-      outcomes: [{ value: 0.5, count: 2 }],
-    });
-    expect(cohortsOf(SPLIT, [own]).map(({ people, outcomes }) => [people, outcomes])).toEqual([
-      [0, []],
-      [40, [{ value: 1, count: 9 }]],
-      [0, []],
+    const cohorts = (of: Split): ReturnType<typeof cohortsOf> =>
+      cohortsOf(evidenceOf({ split: of, figures: [own], stopped: [] }, true));
+    expect(cohorts(split)).toMatchObject([
+      { arm: 1, people: 40, reached: 40, outcomes: [{ value: 0.5, count: 2 }] },
     ]);
+    expect(cohorts(SPLIT)).toMatchObject([{ arm: 1, people: 40, outcomes: [{ value: 1, count: 9 }] }]);
+  });
+
+  it('takes the chance of a false winner that the owner has chosen', () => {
+    const decided = (alpha: number): string =>
+      decisionOf(
+        {
+          split: { ...SPLIT, arms: [{}, { subject: 'B' }], alpha },
+          figures: [figures(0, 1_000, 40), figures(1, 1_000, 73)],
+          stopped: [],
+        },
+        new Date('2026-03-02T09:00:00Z'),
+      ).verdict;
+    expect([0.2, 0.05, 0.001].map(decided)).toEqual(['winner', 'no_winner', 'no_winner']);
+  });
+
+  describe('with guard rails', () => {
+    const split: Split = { ...SPLIT, guardRails: { unsubscribes: '2%', complaints: '0.3%' } };
+    const calm = [figures(0, 1_000, 50), figures(1, 1_000, 90), figures(2, 1_000, 52)];
+    const harmful = calm.map((one) => (one.arm === 1 ? { ...one, unsubscribes: 60 } : one));
+
+    it('stops the arm that is shown to lie above, once, and no arm without them', () => {
+      expect(newBreaches({ split, figures: calm, stopped: [] })).toEqual([]);
+      expect(newBreaches({ split: SPLIT, figures: harmful, stopped: [] })).toEqual([]);
+      // 25 of 1,000 are more than 2 %, and may be chance.
+      const unlucky = calm.map((one) => ({ ...one, unsubscribes: 25 }));
+      expect(newBreaches({ split, figures: unlucky, stopped: [] })).toEqual([]);
+      const [breach] = newBreaches({ split, figures: harmful, stopped: [] });
+      expect(breach).toEqual({ arm: 1, rail: 'unsubscribes', rate: 0.06, limit: 0.02 });
+      expect(newBreaches({ split, figures: harmful, stopped: [{ arm: 1 }] })).toEqual([]);
+      const angry = calm.map((one) => (one.arm === 2 ? { ...one, complaints: 15 } : one));
+      expect(newBreaches({ split, figures: angry, stopped: [] })).toMatchObject([
+        { arm: 2, rail: 'complaints' },
+      ]);
+    });
+
+    it('compares the arms that are left, though the stopped one has sent fewer mails than it was to', () => {
+      const at = new Date('2026-03-02T09:00:00Z');
+      const few = [figures(0, 1_000, 50), figures(1, 120, 30), figures(2, 1_010, 130)];
+      const judged = (stopped: { arm: number }[]): unknown =>
+        decisionOf({ split, figures: few, stopped }, at);
+      expect(judged([])).toMatchObject({ verdict: 'no_winner', because: 'sample_ratio' });
+      expect(judged([{ arm: 1 }])).toMatchObject({ verdict: 'winner', arm: 2 });
+      // The control that is stopped goes to nobody.
+      expect(judged([{ arm: 0 }, { arm: 1 }])).toMatchObject({ because: 'guard_rails', arm: 2 });
+    });
   });
 
   it('does not call a mail of the rest late whose place in the spread is days after the decision', () => {
     const begun = new Date('2026-03-02T09:00:00Z');
     const decided = '2026-03-03T09:00:00.000Z';
     const broadcast = {
-      ...{ startedAt: begun, createdAt: begun, decideAt: new Date('2026-03-03T08:59:30Z') },
+      ...{ startedAt: begun, createdAt: begun, decideAt: new Date('2026-03-03T08:59:30Z'), split: SPLIT },
       timing: { local: null, spreadMinutes: 7 * 24 * 60 },
       decision: { verdict: 'winner' as const, because: null, arm: 1, at: decided },
     };
@@ -107,6 +217,9 @@ describe('a split test of a broadcast', () => {
     );
     expect(decisionText({ verdict: 'no_winner', because: 'horizon', arm: 0, at })).toBe(
       'No winner: no arm was shown to be better. The rest gets arm A, the first.',
+    );
+    expect(decisionText({ verdict: 'no_winner', because: 'guard_rails', arm: 1, at })).toBe(
+      'No winner: fewer than two arms kept to the guard rails. The rest gets arm B, the first that was not stopped.',
     );
   });
 });

@@ -4,6 +4,7 @@ import {
   beginOf,
   mailTime,
   spreadOffsetMs,
+  timingAt,
   type BroadcastTiming,
 } from '../../../src/broadcasts/timing.js';
 import { localClockMs } from '../../../src/values/zoned-time.js';
@@ -99,6 +100,16 @@ describe('the local hour of a recipient', () => {
   );
 });
 
+describe('a planner that comes a few seconds after the hour at which it begins', () => {
+  const given = { begins: '2026-03-05T08:30:00Z', starts: '2026-03-05T08:30:04Z' };
+  it.each([
+    ['of one clock', local('2026-03-05T09:30', { timezone: 'Europe/Vienna' }), 'Asia/Tokyo'],
+    ['of the first reader’s clock', local('2026-03-05T22:30'), 'Pacific/Kiritimati'],
+  ])('puts nobody %s off to the next day', (_, timing, zone) => {
+    expect(due(timing, zone, given)).toMatchObject({ dueAt: at(given.begins), passed: false });
+  });
+});
+
 describe('the beginning of a broadcast', () => {
   const now = at('2026-03-04T12:00:00Z');
   it('is the first clock on earth that shows the hour, or now when that one is past it', () => {
@@ -185,5 +196,51 @@ describe('the spread', () => {
     expect(late.plannedFor).toEqual(new Date(at(begins).getTime() + offset));
     const hour = due(local('2026-03-05T09:30', {}, 60), 'UTC', { begins, position: 3 });
     expect(hour.dueAt).toEqual(new Date(at('2026-03-05T09:30:00Z').getTime() + offset));
+  });
+});
+
+describe('the hours of arms', () => {
+  const now = at('2026-03-04T12:00:00Z');
+  const start = { at: null, now, expiresAt: null, waitMinutes: 240, hours: [undefined, '20:00'] };
+
+  it('are read on the same day on each reader’s clock, and the earliest begins', () => {
+    const timing = local('2026-03-05T09:30');
+    expect(timingAt(timing, '20:00').local?.atLocal).toBe('2026-03-05T20:00');
+    expect(timingAt(timing, undefined)).toBe(timing);
+    expect(beginOf(timing, start)).toEqual(at('2026-03-04T19:30:00Z'));
+    expect(beginOf(timing, { ...start, hours: ['06:00', '20:00'] })).toEqual(at('2026-03-04T16:00:00Z'));
+  });
+
+  it('may all be those of one clock', () => {
+    const timing = local('2026-03-05T09:30', { timezone: 'Europe/Vienna' });
+    expect(beginOf(timing, start)).toEqual(at('2026-03-05T08:30:00Z'));
+    for (const zone of ['Asia/Tokyo', null, 'America/New_York'])
+      expect(due(timingAt(timing, '20:00'), zone)).toMatchObject({
+        ...{ dueAt: at('2026-03-05T19:00:00Z'), fellBack: false },
+      });
+    expect(() => beginOf(local('2026-03-04T12:30', { timezone: 'Europe/Vienna' }), start)).toThrow(
+      'atLocal: that hour has passed in Europe/Vienna',
+    );
+  });
+
+  it('do not outlive the end of the broadcast: that of the last arm, the wait and a day for the rest', () => {
+    const timing = local('2026-03-05T09:30', { timezone: 'UTC' });
+    const last = at('2026-03-07T00:00:00Z');
+    expect(() => beginOf(timing, { ...start, expiresAt: last })).toThrow(
+      'before the last of its mails is due, at 2026-03-07T00:00:00.000Z',
+    );
+    expect(beginOf(timing, { ...start, expiresAt: new Date(last.getTime() + 1) })).toEqual(
+      at('2026-03-05T09:30:00Z'),
+    );
+  });
+
+  it.each([
+    ['atLocal', AT_ONCE, /^atLocal: arms .* give atLocal, such as/],
+    ['spreadMinutes', local('2026-03-05T09:30', {}, 60), /^spreadMinutes: .* leave it out, or give 0/],
+    ['ifPassed', local('2026-03-05T09:30', { ifPassed: 'send' }), /^ifPassed: .* only nextDay is allowed/],
+  ])('are refused beside what says otherwise, naming %s', (field, timing, message) => {
+    const begin = (): Date => beginOf(timing, start);
+    expect(begin).toThrow(message);
+    expect(begin).toThrow(expect.objectContaining({ code: 'BROADCAST_TIMING_INVALID', facts: { field } }));
   });
 });

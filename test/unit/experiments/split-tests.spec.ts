@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { assign, HOLDOUT } from '../../../src/experiments/assign.js';
+import { assign } from '../../../src/experiments/assign.js';
+import { HOLDOUT } from '../../../src/segments/held-out.js';
 import { decide, logThreshold } from '../../../src/experiments/decide.js';
 import { logEvidence } from '../../../src/experiments/evidence.js';
 import { chiSquareTail, logGamma } from '../../../src/experiments/gamma.js';

@@ -196,6 +196,36 @@ personas: [{ name: one, count: 120, does: [${does}] }]`,
   );
 });
 
+it('a broadcast’s test has its hours, holds people out and stops an arm that does harm, and tells so', () => {
+  const told = run(
+    mail('a'),
+    `broadcasts:
+- { key: hours, email: emails/news, atLocal: "2026-03-03T09:00", timezone: Europe/Vienna, split: { arms: [{}, { at: "20:00" }],
+    testPercent: 60, holdout: 30%, waitMinutes: 120, judge: clicks } }
+- { key: rails, email: emails/news, at: 2026-03-06, spreadMinutes: 100, split: { arms: [{}, { subject: Worse }],
+    testPercent: 90, waitMinutes: 60, judge: clicks, guardRails: { unsubscribes: 5% } } }
+- { key: out, email: emails/news, at: 2026-03-10, segments: { any: [held] } }
+segments: { held: { split: { broadcast: hours, arm: holdout } } }
+personas: [{ name: one, count: 100, does: [{ unsubscribes: true, afterMail: broadcast rails, arm: b, after: 1 minute }] }]`,
+  );
+  const times = sentOf(told, 'hours');
+  expect(new Set(times)).toEqual(new Set(['', '2026-03-03T08:00', '2026-03-03T19:00', '2026-03-04T08:00']));
+  const held = times.flatMap((at, place) => (at === '' ? [place] : []));
+  expect(held.length).toBeGreaterThan(15);
+  expect(sentOf(told, 'out').flatMap((at, place) => (at === '' ? [] : [place]))).toEqual(
+    held.filter((place) => !told.people[place]?.timeline.some(({ what }) => what === 'unsubscribed')),
+  );
+  expect(told.broadcasts[1]).toMatchObject({
+    ...{ stoppedArms: ['b'], decision: { arm: 'a', verdict: 'no_winner' } },
+  });
+  // Most of those who were drawn for it are spared.
+  const worse = sentOf(told, 'rails').filter((at) => at.includes('Worse')).length;
+  expect([worse > 2, worse < 25]).toEqual([true, true]);
+  const text = simulationText(told);
+  expect(text).toMatch(/mail of broadcast hours is not sent: held out of the split test/);
+  expect(text).toMatch(/rails: begins .*Arm B is stopped by a guard rail\. .*No winner: fewer than two arms/);
+});
+
 it('money per reader decides a broadcast’s test, up to a cap and less what is paid back', () => {
   const judged = (buys: string): unknown =>
     run(
@@ -244,6 +274,14 @@ it.each([
   [
     'broadcasts: [{ key: a, email: emails/news, at: 2026-03-01 }, { key: a, email: emails/news, at: 2026-03-01 }]',
     'p:1: broadcasts.1.key: a second broadcast is called "a"',
+  ],
+  [
+    'broadcasts: [{ key: a, email: emails/news, at: 2026-03-03, split: { arms: [{}, { at: "20:00" }], testPercent: 50, waitMinutes: 5, judge: clicks } }]',
+    'broadcasts: "a": atLocal: arms of the split test have an hour of their own',
+  ],
+  [
+    'broadcasts: [{ key: a, email: emails/news, at: 2026-03-03, timezone: UTC }]',
+    'broadcasts.0.timezone: it belongs to atLocal',
   ],
   [
     'broadcasts: [{ key: a, email: emails/news, at: "2026-03-01 09:00" }]',

@@ -1,0 +1,75 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { timeOfArm, timesAfterTest } from './broadcast-batch.js';
+import type { Broadcast } from './broadcast.js';
+import { armInstead, givenArm } from './split.js';
+import { SplitQueries } from './split.queries.js';
+
+const BATCH = 2_000;
+
+/** Mails of a split test that get other words than they were written with, while the broadcast runs. */
+@Injectable()
+export class SplitMails {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly queries: SplitQueries,
+    private readonly mails: BroadcastMailsQueries,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Those who wait get the arm of the decision, at their time as if the broadcast had begun with it. */
+  async release(broadcast: Broadcast, goesOn: () => boolean): Promise<void> {
+    const { id, decision, armTemplateIds } = broadcast;
+    const templateId = decision === null ? undefined : armTemplateIds?.[decision.arm];
+    if (decision === null || templateId === undefined) return;
+    await this.inBatches(id, goesOn, async (manager) => {
+      const waiting = await this.mails.waitingForTest(manager, id, BATCH);
+      const timed = waiting.map((mail) => ({
+        id: mail.id,
+        ...timesAfterTest({ ...broadcast, decision }, mail),
+      }));
+      await this.mails.giveWinner(manager, { templateId, mails: timed });
+      return waiting.length;
+    });
+  }
+
+  /**
+   * What stopped arms have not sent yet goes with the words of the others, shared out by lot; it counts for none of them.
+   * Nothing happens where every arm is stopped.
+   */
+  async giveAway(broadcast: Broadcast, goesOn: () => boolean): Promise<void> {
+    const { id, split, stoppedArms, armTemplateIds } = broadcast;
+    if (split === null || stoppedArms.length === 0 || stoppedArms.length >= split.arms.length) return;
+    const stopped = new Set(stoppedArms.map(({ arm }) => arm));
+    const arms = [...stopped].flatMap((arm) => [arm, givenArm(arm)]);
+    await this.inBatches(id, goesOn, async (manager) => {
+      const now = this.clock.now();
+      const waiting = await this.mails.waitingOfArms(manager, id, { arms, limit: BATCH });
+      const given = waiting.flatMap((mail) => {
+        const arm = armInstead({ id, split, stopped }, mail.subscriberId);
+        const templateId = arm === null ? undefined : armTemplateIds?.[arm];
+        if (arm === null || templateId === undefined) return [];
+        const dueAt = timeOfArm(broadcast, arm, { ...mail, now });
+        return [{ id: mail.id, arm: givenArm(arm), templateId, dueAt }];
+      });
+      await this.mails.giveArms(manager, given);
+      return given.length;
+    });
+  }
+
+  /** Each batch in a transaction of its own, until one is not full, or the broadcast does not run any more. */
+  private async inBatches(
+    id: string,
+    goesOn: () => boolean,
+    write: (manager: EntityManager) => Promise<number>,
+  ): Promise<void> {
+    while (goesOn()) {
+      const count = await this.dataSource.transaction(async (manager) =>
+        (await this.queries.isRunning(manager, id)) ? write(manager) : 0,
+      );
+      if (count < BATCH) return;
+    }
+  }
+}
