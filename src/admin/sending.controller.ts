@@ -3,7 +3,9 @@ import { GenerationGuard } from '../delivery/generation/generation-guard.service
 import { HeldService } from '../delivery/pacing/held.service.js';
 import { SendingService } from '../delivery/pacing/sending.service.js';
 import { SequencePauses } from '../delivery/pacing/sequence-pauses.service.js';
+import { SequenceUnknowns } from '../delivery/pacing/sequence-unknowns.service.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
+import { DomainError } from '../values/domain-error.js';
 import { type Answer, Page, SeeOther } from './answer.js';
 import {
   confirmForm,
@@ -24,19 +26,26 @@ export class SendingPageController {
     private readonly held: HeldService,
     private readonly alerts: AlertsService,
     private readonly pauses: SequencePauses,
+    private readonly unknowns: SequenceUnknowns,
   ) {}
 
   @Get()
   async page(): Promise<Answer> {
+    return this.asItStands();
+  }
+
+  private async asItStands(unknownError: string | null = null): Promise<Answer> {
     const [state, estimate, alerts] = await Promise.all([
       this.sending.state(),
       this.sending.estimate(null),
       this.alerts.open(),
     ]);
-    return new Page('sending', {
+    const sending = {
       maySend: state.maySend,
       reason: state.reason,
       unknown: state.unknown,
+      unknownOfSequences: state.unknownOfSequences,
+      unknownError,
       pausedSequences: state.pausedSequences,
       alerts,
       ...sendingPage(state),
@@ -45,7 +54,8 @@ export class SendingPageController {
         pace: paceWords(estimate.perSecond),
         limitedBy: estimate.limitedBy === null ? null : limitName(estimate.limitedBy),
       },
-    });
+    };
+    return new Page('sending', sending, unknownError === null ? 200 : 422);
   }
 
   @Post('confirm')
@@ -57,6 +67,17 @@ export class SendingPageController {
   @Post('sequences')
   async resumeSequence(@Body({ schema: sequenceForm }) { funnel }: SequenceForm): Promise<Answer> {
     await this.pauses.resume(funnel);
+    return new SeeOther('/admin/sending');
+  }
+
+  @Post('unknown')
+  async resendUnknown(@Body({ schema: sequenceForm }) { funnel }: SequenceForm): Promise<Answer> {
+    try {
+      await this.unknowns.resend(funnel);
+    } catch (error) {
+      if (!(error instanceof DomainError) || error.code !== 'SEQUENCE_STATE_CONFLICT') throw error;
+      return this.asItStands(error.message);
+    }
     return new SeeOther('/admin/sending');
   }
 

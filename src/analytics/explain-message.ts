@@ -259,20 +259,22 @@ function waits(facts: MessageFacts): Rule[] {
   return rules;
 }
 
-/** What the owner did stands among the attempts and is none. */
+/** What the owner did, and what came back in the middle, stand among the attempts and are none. */
 function attemptRules(attempts: readonly AttemptFacts[]): Rule[] {
   let count = 0;
-  return attempts.map((one) =>
-    one.outcome === 'sent_again'
-      ? rule(
-          'RESENT_BY_OWNER',
-          'info',
-          'The owner had it sent once more, under the same Message-ID, though the first may have arrived.',
-          one.startedAt,
-        )
-      : attempt(one, count++),
-  );
+  return attempts.map((one) => {
+    const [code, text] = NO_ATTEMPTS[one.outcome] ?? [];
+    return code && text ? rule(code, 'info', text, one.startedAt) : attempt(one, count++);
+  });
 }
+
+const NO_ATTEMPTS: Readonly<Record<string, readonly [string, string]>> = {
+  sent_again: [
+    'RESENT_BY_OWNER',
+    'The owner had it sent once more, under the same Message-ID, though the first may have arrived.',
+  ],
+  arrived: ['ARRIVED', 'Something came back of it, which shows that it has arrived.'],
+};
 
 function attempt(
   { startedAt, stage, outcome, replyCode, replyText, relay }: AttemptFacts,

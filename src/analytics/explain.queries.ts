@@ -162,7 +162,7 @@ export async function conditionsUnmet(
 export async function attemptRows(db: EntityManager, messageId: string): Promise<AttemptFacts[]> {
   return db.query(
     `select started_at as "startedAt", stage, outcome, reply_code as "replyCode", reply_text as "replyText", relay
-     from message_attempt where message_id = $1 order by abs(epoch), finished_at`,
+     from message_attempt where message_id = $1 order by epoch = 0, abs(epoch), finished_at`,
     [messageId],
   );
 }

@@ -290,8 +290,6 @@ export const broadcastReport = broadcastResponse.extend({
     }),
 });
 
-export const resentResponse = z.object({ resent: z.number().int() });
-
 const group = z.object({
   people: z.number().int(),
   buyers: z.number().int(),

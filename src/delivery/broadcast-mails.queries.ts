@@ -3,20 +3,15 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { Wake } from '../infra/jobs/wake.js';
 import { HELD_OUT } from '../segments/held-out.js';
 import type { MailTimes } from './mail-batch.js';
-import { EVIDENCE } from './ledger.queries.js';
-import { BROADCAST_PAUSED, ERASED, WAITS_FOR_TEST, withoutSending } from './message.js';
+import { BROADCAST_PAUSED, WAITS_FOR_TEST, withoutSending } from './message.js';
 import { SEND_DUE } from './messages.service.js';
+import { resendableOfBroadcast, resendOfBroadcast } from './unknown-mails.queries.js';
 
 export interface BroadcastMailCount {
   broadcastId: string;
   state: string;
   count: number;
 }
-
-/** Of the broadcast $1 at $2. Once each, whatever came of it. Erased people have no address any more. */
-const RESENDABLE = `m.broadcast_id = $1 and m.state = 'unknown' and m.unknown_count <= 1 and m.address <> '${ERASED}'
-  and (m.expires_at is null or m.expires_at > $2) and (${EVIDENCE('m.id')}) is null
-  and not exists (select 1 from message_attempt a where a.message_id = m.id and a.outcome = 'sent_again')`;
 
 /** The ledger's rows of a broadcast, as a whole. */
 @Injectable()
@@ -53,39 +48,16 @@ export class BroadcastMailsQueries {
     return count;
   }
 
-  /**
-   * Mails of which nobody knows whether they were taken, to be sent once more under their Message-ID: those that were
-   * tried once, are still of use, and of which nothing has come back. Returns how many; what is done stays done, so the
-   * same again finds none. Each gets an entry among its attempts. The caller holds the broadcast. Served by
-   * `message_broadcast_mailbox`.
-   */
+  /** As `resendOfBroadcast`; they go at once. */
   async resendUnknown(manager: EntityManager, broadcastId: string, now: Date): Promise<number> {
-    const rows: { count: number }[] = await manager.query(
-      `with chosen as (
-         select m.id from message m where ${RESENDABLE} order by m.id for update),
-       again as (
-         update message m set state = 'ready', state_reason = 'sent once more by the owner', due_at = greatest(m.due_at, $2),
-           planned_for = null, unknown_count = greatest(m.unknown_count, 1), lease_epoch = m.lease_epoch + 1,
-           lease_owner = null, lease_until = null, data_at = null, settled_at = null, reply_code = null, reply_text = null
-         from chosen c where m.id = c.id returning m.id, m.lease_epoch as epoch),
-       noted as (
-         insert into message_attempt (message_id, epoch, started_at, finished_at, stage, outcome)
-         select id, epoch, clock_timestamp(), clock_timestamp(), 'owner', 'sent_again' from again)
-       select count(*)::int as count from again`,
-      [broadcastId, now],
-    );
-    const count = rows[0]?.count ?? 0;
+    const count = await resendOfBroadcast(manager, broadcastId, now);
     if (count > 0) await this.wake.notify(manager, SEND_DUE);
     return count;
   }
 
   /** How many `resendUnknown` would send. */
   async resendable(broadcastId: string, now: Date): Promise<number> {
-    const rows: { count: number }[] = await this.dataSource.query(
-      `select count(*)::int as count from message m where ${RESENDABLE}`,
-      [broadcastId, now],
-    );
-    return rows[0]?.count ?? 0;
+    return resendableOfBroadcast(this.dataSource.manager, broadcastId, now);
   }
 
   /**

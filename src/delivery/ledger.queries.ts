@@ -31,7 +31,7 @@ export interface ClaimOrder {
  * and by the barrier, which decides. Scalar look-ups behind `offset 0`, because PostgreSQL may turn an `exists` into a
  * hash of the whole table: quick for a list of thousands, seconds for every claim on a list of a million.
  */
-const MOMENT = `cross join lateral (select
+export const MOMENT = `cross join lateral (select
     coalesce((select case when s.status <> 'active' then 'left' when s.paused_until is not null then 'paused' else 'active' end
       from subscriber s where s.id = m.subscriber_id), 'left') as reader,
     (select true from topic_opt_out t where t.subscriber_id = m.subscriber_id and t.topic_key = m.funnel_key) is true as opted_out,
@@ -43,7 +43,7 @@ const MOMENT = `cross join lateral (select
   offset 0) moment`;
 const mayBeSent = (reader: string): string =>
   `(not moment.suppressed and (m.class = 'transactional' or (moment.reader ${reader} and not moment.opted_out)))`;
-const MAY_BE_SENT = mayBeSent(`= 'active'`);
+export const MAY_BE_SENT = mayBeSent(`= 'active'`);
 /** Asked of what may not be sent: whether that is only for the reader's pause. */
 const MAY_BE_SENT_LATER = mayBeSent(`<> 'left'`);
 
@@ -58,12 +58,16 @@ const WHY_SUPPRESSED = `case when ${MAY_BE_SENT_LATER} then '${PAUSED_BY_READER}
   when moment.opted_out then 'opted out of the topic'
   else 'subscriber is not active' end`;
 
+/** `outcome` of the entry among the attempts of a mail of which something came back before its end was known. */
+export const ARRIVAL = 'arrived';
+
 /**
- * Proof that a mail was taken although its end was unclear: a 250 written down too late, or what came back of it. The
- * relay's own refusal of a second try, which is kept among the bounces, proves nothing. Scalar for the same reason as `MOMENT`.
+ * Proof that a mail was taken although its end was unclear: a 250 written down too late, or what came back of it, an answer
+ * to it among that, which leaves no other trace. The relay's own refusal of a second try, which is kept among the bounces, proves nothing. Scalar for the same reason as `MOMENT`.
  */
 export const EVIDENCE = (id: string): string => `case
   when (select true from message_attempt a where a.message_id = ${id} and a.outcome = 'accepted' limit 1) then 'its 250 came late'
+  when (select true from message_attempt a where a.message_id = ${id} and a.outcome = '${ARRIVAL}' limit 1) then 'something came back of it'
   when (select true from tracking_event t where t.message_id = ${id} limit 1) then 'it was opened'
   when (select true from left_by_mail l where l.message_id = ${id} limit 1) then 'its reader left by it'
   when (select true from bounce b where b.message_id = ${id} and b.trusted and b.source <> 'smtp_reply' limit 1) then 'a report about it came back' end`;
@@ -148,7 +152,8 @@ export class LedgerQueries {
 
   /**
    * One transaction for everything that waits: what became of the mails that are through, and the barrier for those
-   * whose relay has said 354. Consent, suppression and cancellation are looked at here, at the last possible moment.
+   * whose relay has said 354. Consent, suppression, cancellation and, of a mail that is sent once more, what has shown that
+   * the first arrived are looked at here, at the last possible moment.
    * Returns the ids that may go; of any other not one byte of the body may be sent.
    *
    * Fenced by the lease's epoch: a worker that comes back late cannot undo what happened since. It may still say what
@@ -193,7 +198,8 @@ export class LedgerQueries {
   }
 
   /**
-   * What the barrier held back: its reason decides; ready again when only the lease was short. Fenced. `data_at` may be
+   * What the barrier held back: its reason decides; ready again when only the lease was short, accepted when it was to be
+   * sent once more and the first has been shown to have arrived. Fenced. `data_at` may be
    * set by a barrier whose answer was lost. The attempt is written down in any case.
    */
   async settleHeld(
@@ -207,11 +213,13 @@ export class LedgerQueries {
          on conflict do nothing)
        update message m set lease_until = null, state = ${withoutSending('h.state')}, attempt = m.attempt - 1, data_at = null,
          state_reason = coalesce(h.why, m.state_reason),
-         settled_at = case when h.state in ('suppressed', 'cancelled') then clock_timestamp() end
+         settled_at = case when h.state in ('suppressed', 'cancelled', 'accepted') then clock_timestamp() end,
+         accepted_at = case when h.state = 'accepted' then coalesce(m.accepted_at, clock_timestamp()) else m.accepted_at end
        from (select m.id, c.epoch,
-           case when ${MAY_BE_SENT} then case moment.broadcast when 'cancelled' then 'cancelled' when 'paused' then 'held' else case when moment.paused then 'held' else 'ready' end end
+           case when ${ARRIVED} is not null then 'accepted' when ${MAY_BE_SENT} then case moment.broadcast when 'cancelled' then 'cancelled' when 'paused' then 'held' else case when moment.paused then 'held' else 'ready' end end
                 when ${WAITS_FOR_READER} then 'held' else 'suppressed' end as state,
-           case when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED}
+           case when ${ARRIVED} is not null then ${ARRIVED}
+                when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED}
                 when moment.broadcast in ('cancelled', 'paused') then 'broadcast ' || moment.broadcast
                 when moment.paused then '${SEQUENCE_PAUSED}' end as why
          from unnest($1::bigint[], $2::int[]) as c (id, epoch) join message m on m.id = c.id ${MOMENT}) h
@@ -368,7 +376,7 @@ attempts as (
   from given g left join settled s on s.id = g.id on conflict do nothing),
 asked as materialized (
   select a.* from unnest($15::bigint[], $16::int[]) as b (id, epoch) cross join lateral (
-    select m.id, b.epoch from message m ${MOMENT} where m.id = b.id and ${MAY_BE_SENT} and not moment.paused
+    select m.id, b.epoch from message m ${MOMENT} where m.id = b.id and ${MAY_BE_SENT} and not moment.paused and ${ARRIVED} is null
       and (m.broadcast_id is null or moment.broadcast in ('running', 'planning')) offset 0) a),
 entered as (
   update message m set data_at = clock_timestamp()

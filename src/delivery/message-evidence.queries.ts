@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { ARRIVAL } from './ledger.queries.js';
 import { SENDER_REFUSALS } from './sender-refusal.js';
 
 /** A mail of ours that a report is about. */
@@ -42,7 +43,8 @@ export async function messageByHeader(db: EntityManager, headers: readonly strin
 
 /**
  * A mail whose end was unclear has been taken after all; one that waits or is held to be sent once more is then not. Fenced by the
- * state: what was settled otherwise stays. True when this changed anything.
+ * state: what was settled otherwise stays. Of one that is on its way at this moment, perhaps once more, it is written down
+ * among its attempts: its barrier and whoever finds its end unclear ask for that. True when this changed the state.
  */
 export async function resolveUnknown(
   manager: EntityManager,
@@ -54,6 +56,14 @@ export async function resolveUnknown(
      where id = $1 and (state = 'unknown' or state in ('ready', 'held') and unknown_count > 0) returning id`,
     [id, evidence, now],
   );
+  if (rows.length === 0)
+    // Epochs of tries begin with 1. Its state is not asked for: it may change between the two statements.
+    await manager.query(
+      `insert into message_attempt (message_id, epoch, started_at, finished_at, stage, outcome)
+       select id, 0, clock_timestamp(), clock_timestamp(), 'report', '${ARRIVAL}' from message
+       where id = $1 and state in ('leased', 'unknown', 'ready', 'held') on conflict do nothing`,
+      [id],
+    );
   return rows.length === 1;
 }
 

@@ -8,6 +8,7 @@ import { HeldQueries, type HeldCount, type HeldFilter } from './held.queries.js'
 import { OVERDUE } from './overdue.js';
 import { SequencePauses, type SequencePause } from './sequence-pauses.service.js';
 import { OVERDUE_ALERT } from './overdue.service.js';
+import type { UnknownOfSequence } from '../unknown-mails.queries.js';
 import { SENDER_ALERT, SENDER_REFUSALS } from '../sender-refusal.js';
 
 /** Mails that wait for the owner's decision: after an outage, after a restored backup, or because they are unclear. */
@@ -22,13 +23,19 @@ export class HeldService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  async counts(): Promise<{ held: HeldCount[]; unknown: number; pausedSequences: SequencePause[] }> {
-    const [held, unknown, pausedSequences] = await Promise.all([
+  async counts(): Promise<{
+    held: HeldCount[];
+    unknown: number;
+    unknownOfSequences: UnknownOfSequence[];
+    pausedSequences: SequencePause[];
+  }> {
+    const [held, unknown, unknownOfSequences, pausedSequences] = await Promise.all([
       this.queries.counts(),
       this.queries.unknownCount(),
+      this.queries.unknownOfSequences(this.clock.now()),
       this.pauses.all(),
     ]);
-    return { held, unknown, pausedSequences };
+    return { held, unknown, unknownOfSequences, pausedSequences };
   }
 
   /** Every held mail that matches goes out after all. Returns how many; those that are being changed are left. */

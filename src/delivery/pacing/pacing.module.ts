@@ -18,6 +18,7 @@ import { RelaysService } from './relays.service.js';
 import { StaleMails } from './stale.service.js';
 import { SequencePausesController } from './sequence-pauses.controller.js';
 import { SequencePauses } from './sequence-pauses.service.js';
+import { SequenceUnknowns } from './sequence-unknowns.service.js';
 import { SendingController } from './sending.controller.js';
 import { SendingQueries } from './sending.queries.js';
 import { SendingService } from './sending.service.js';
@@ -44,6 +45,7 @@ import { SendingSettingsService } from './sending-settings.service.js';
     MailDomainsService,
     { provide: MX_RESOLVER, useClass: SystemMxResolver },
     SequencePauses,
+    SequenceUnknowns,
     SendingService,
     SendingQueries,
     SendingSettingsService,
@@ -59,6 +61,7 @@ import { SendingSettingsService } from './sending-settings.service.js';
     HeldService,
     MailDomainsService,
     SequencePauses,
+    SequenceUnknowns,
     SendingService,
     SendingSettingsService,
     FrequencyCapService,

@@ -125,6 +125,7 @@ export const heldFilter = z.strictObject({
   broadcastId: idSchema.optional().meta({ description: 'Only mails of this broadcast.' }),
 });
 export const releasedResponse = z.object({ released: z.number() });
+export const resentResponse = z.object({ resent: z.number().int() });
 export const cancelledResponse = z.object({ cancelled: z.number() });
 
 export const sendingState = z.object({
@@ -157,6 +158,9 @@ export const sendingState = z.object({
   ),
   held: z.array(z.object({ reason: z.string(), broadcastId: z.string().nullable(), count: z.number() })),
   unknown: z.number(),
+  unknownOfSequences: z
+    .array(z.object({ funnelKey: z.string(), unknown: z.number(), resendable: z.number() }))
+    .meta({ description: 'Mails of sequences among them, and how many of those you may send once more.' }),
   pausedSequences: z
     .array(z.object({ funnelKey: z.string(), reason: z.string(), pausedAt: z.string() }))
     .meta({ description: 'Funnels whose sequences send nothing until you let them go on.' }),

@@ -51,6 +51,7 @@ export class SendingService {
       relays,
       held: counts.held,
       unknown: counts.unknown,
+      unknownOfSequences: counts.unknownOfSequences,
       pausedSequences: counts.pausedSequences,
     };
   }
