@@ -99,6 +99,58 @@ describe('the page Sending', () => {
     ]);
   });
 
+  it('shows what nobody knows to have been taken of a sequence, and sends it once more; the API does it, too', async () => {
+    await shop.db.query('truncate message cascade');
+    const rows: { subscriberId: string; enrollmentId: string }[] = await shop.db.query(
+      `with f as (insert into funnel (key, title, definition, definition_hash, version, created_at, updated_at)
+         values ('shop', 'Shop', '{}', '', 1, now(), now())),
+       s as (insert into subscriber (email, email_key, status, created_at, updated_at)
+         select n || '@example.org', n || '@example.org', 'active', now(), now() from generate_series(1, 3) n returning id)
+       insert into enrollment (sequence_id, version_id, subscriber_id, status, started_at)
+         select v.sequence_id, v.id, s.id, 'active', now() from sequence_version v, s
+       returning subscriber_id as "subscriberId", id as "enrollmentId"`,
+    );
+    const ids: string[] = [];
+    for (const { subscriberId, enrollmentId } of rows)
+      ids.push(
+        await insertMessage(shop.db, {
+          ...{ state: 'unknown', kind: 'sequence', funnel_key: 'shop', step_key: 'hello', unknown_count: 1 },
+          ...{ subscriber_id: subscriberId, enrollment_id: enrollmentId },
+        }),
+      );
+    await shop.db.query(`update enrollment set status = 'exited' where subscriber_id = $1`, [
+      rows[2]?.subscriberId,
+    ]);
+    expect(await page()).toMatch(/Send them once more/);
+    const api = (path: string) =>
+      shop.http.post(`/api/v1/sending/sequences/${path}`).set('Authorization', `Bearer ${API_KEY}`);
+    await api('shop/pause').expect(200);
+    expect((await api('shop/unknown/resend').expect(409)).body).toMatchObject({
+      code: 'SEQUENCE_STATE_CONFLICT',
+    });
+    expect((await post('unknown', { funnel: 'shop' }).expect(422)).text).toContain(
+      'Nothing was sent: its mails are paused',
+    );
+    await api('shop/resume').expect(200);
+    await post('unknown', { funnel: 'shop' }).expect(303);
+    expect(await states()).toEqual([
+      { state: 'ready', n: 2 },
+      { state: 'unknown', n: 1 },
+    ]);
+    expect(await page()).not.toContain('once more</button>');
+    expect((await api('shop/unknown/resend').expect(200)).body).toEqual({ resent: 0 });
+    await api('nothing/unknown/resend').expect(404);
+    const { body } = await shop.http
+      .get(`/api/v1/messages/${ids[0]}/explain`)
+      .set('Authorization', `Bearer ${API_KEY}`);
+    expect((body as { chain: { code: string }[] }).chain.map(({ code }) => code)).toContain(
+      'RESENT_BY_OWNER',
+    );
+    await shop.db.query('truncate message, enrollment, subscriber cascade');
+    await shop.db.query(`delete from funnel where key = 'shop'`);
+    for (const state of ['cancelled', 'ready']) await insertMessage(shop.db, { state });
+  });
+
   it('asks what to do after a restored backup, and does it', async () => {
     await shop.db.query(`insert into setting (key, value, updated_at) values ('ledger.generation', $1, $2)`, [
       JSON.stringify({

@@ -204,6 +204,47 @@ describe('the statements of the ledger', () => {
       expect(await t.state(id)).toMatchObject({ state: 'accepted' });
     });
 
+    /** Claimed to be sent once more. */
+    const again = async (): Promise<{ id: string; epoch: number }> => {
+      const id = await begun();
+      await t.ledger.reap();
+      const { messages } = await claim(10);
+      return { id, epoch: messages[0]?.epoch ?? 0 };
+    };
+
+    it.each([
+      [
+        'a bounce came in',
+        async (id: string) =>
+          t.db.query(
+            `insert into bounce (message_id, source, verdict, reason, trusted, dedupe_key, received_at)
+             values ($1, 'smtp', 'soft', 'mailbox_full', true, 'two', now())`,
+            [id],
+          ),
+        'a report about it came back',
+      ],
+      [
+        'an answer of somebody away came in',
+        async (id: string) => t.messages.resolveUnknown(t.db.manager, id, 'a report'),
+        'something came back of it',
+      ],
+    ])('is held back at its barrier when %s since its claim, and is accepted', async (_, come, reason) => {
+      const claimed = await again();
+      await come(claimed.id);
+      expect(await t.ledger.write([], [claimed])).toEqual(new Set());
+      await t.ledger.settleHeld([{ ...claimed, durationMs: 5, relay: 'one', tls: null }]);
+      expect(await t.state(claimed.id)).toMatchObject({ state: 'accepted', reason, leaseUntil: null });
+      expect((await t.state(claimed.id))['acceptedAt']).not.toBeNull();
+    });
+
+    it('is not sent once more when somebody away answered while its first try was under way', async () => {
+      const id = await begun();
+      expect(await t.messages.resolveUnknown(t.db.manager, id, 'a report')).toBe(false);
+      expect(await t.ledger.reap()).toEqual({ returned: 0, unknown: 1, resent: 0 });
+      expect(await t.ledger.resolveUnknown()).toBe(1);
+      expect(await t.state(id)).toMatchObject({ state: 'accepted' });
+    });
+
     it('is unknown, not rejected, when the relay refuses it for good the second time', async () => {
       const id = await begun();
       await t.ledger.reap();

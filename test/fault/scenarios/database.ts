@@ -130,7 +130,80 @@ export const databaseScenarios: readonly Scenario[] = [
       return nothingUnknown(world);
     },
   },
+  {
+    name: 'deadlocks with barrier and settle',
+    covers: 'F8',
+    short: false,
+    mails: 400,
+    run: async (world) => {
+      // The worker's statement finds the deadlock first, so it is the one that ends.
+      await world.sql(`alter database ${world.database} set deadlock_timeout = '20ms'`);
+      await world.start();
+      await world.release();
+      await world.takenReaches(50);
+      for (let n = 0; n < 8; n++) {
+        await crossLocks(world);
+        await world.hurry();
+      }
+      await world.finish();
+      const [row] = await world.sql<{ deadlocks: string }>(
+        'select pg_stat_clear_snapshot(), deadlocks from pg_stat_database where datname = current_database()',
+      );
+      return [
+        ...(await nothingUnknown(world)),
+        ...expectThat(Number(row?.deadlocks) > 0, 'there was no deadlock'),
+      ];
+    },
+  },
+  {
+    name: 'barrier and settle cancelled by PostgreSQL',
+    covers: 'F8',
+    short: false,
+    mails: 400,
+    run: async (world) => {
+      await world.start();
+      await world.release();
+      await world.takenReaches(50);
+      let cancelled = 0;
+      for (let n = 0; n < 8; n++) {
+        await world.cluster.as(world.database, async (client) => {
+          // So that a statement is there to be cancelled, in the middle of its work.
+          await client.query('begin');
+          await client.query(`select 1 from message where state = 'leased' for update`);
+          await sleep(200);
+          const { rowCount } = await client.query(
+            `select pg_cancel_backend(pid) from pg_stat_activity where datname = current_database()
+               and state = 'active' and query like '%insert into message_attempt%' and pid <> pg_backend_pid()`,
+          );
+          cancelled += rowCount ?? 0;
+          await client.query('rollback');
+        });
+        await world.hurry();
+      }
+      await world.finish();
+      return [
+        ...(await nothingUnknown(world)),
+        ...expectThat(cancelled > 0, 'no statement was there to be cancelled'),
+      ];
+    },
+  },
 ];
+
+/** Locks what is on its way from the last to the first, one by one, while the worker takes them in its own order. */
+async function crossLocks(world: World): Promise<void> {
+  await world.cluster.as(world.database, async (client) => {
+    await client.query('begin');
+    await client.query(`set local deadlock_timeout = '10s'`);
+    const { rows } = await client.query<{ id: string }>(
+      `select id from message where state = 'leased' and data_at is not null order by id desc limit 40`,
+    );
+    for (const { id } of rows) {
+      await client.query('select 1 from message where id = $1 for update', [id]);
+      await sleep(10);
+    }
+    await client.query('rollback');
+  });
+}
 
 function crashes(options: {
   name: string;

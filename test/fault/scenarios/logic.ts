@@ -1,9 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DemoService } from '../../../src/funnels/demo.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import { secretKey } from '../../../src/infra/secret-key.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { encodeIds, signToken } from '../../../src/values/signed-token.js';
+import { SENDER } from '../../support/mail-seed.js';
+import { SECRET_KEY } from '../../support/worker-process.js';
+import { startWithApi, type ProductApi } from '../product-api.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
+import { audience, mailedOnce } from './broadcasts.js';
 
 /** Calls `act` with the address of the `hit`-th recipient, after its claim and before its body. */
 function beforeTheBody(
@@ -18,11 +24,41 @@ function beforeTheBody(
 }
 
 const HITS: ReadonlySet<number> = new Set([3, 17, 40, 41, 42, 90, 150]);
+const BROADCAST_PEOPLE = 600;
 
 async function sendAll(world: World): Promise<void> {
-  await world.start();
   await world.release();
   await world.finish();
+}
+
+/** The mail to an address that a worker has claimed, and its reader. */
+async function claimedMail(world: World, address: string): Promise<{ id: string; subscriberId: string }> {
+  const [mail] = await world.sql<{ id: string; subscriberId: string }>(
+    `select id, subscriber_id as "subscriberId" from message where address = $1 and state = 'leased'`,
+    [address],
+  );
+  if (!mail) throw new Error(`no mail to ${address} is on its way`);
+  return mail;
+}
+
+/** By the link that stands in the head of the mail. */
+async function oneClick(world: World, api: ProductApi, address: string): Promise<void> {
+  const { id, subscriberId } = await claimedMail(world, address);
+  const token = signToken(await secretKey(SECRET_KEY, ''), 'unsubscribe', encodeIds([subscriberId, id]));
+  await api.reader(`u/${token}`, { 'List-Unsubscribe': 'One-Click' });
+}
+
+/** A table of people who left, taken in by the owner; resolves when it is done. */
+async function importLeft(api: ProductApi, addresses: readonly string[]): Promise<Record<string, number>> {
+  const csv = ['email,status', ...addresses.map((address) => `${address},unsubscribed`)].join('\n');
+  const { id } = await api.owner<{ id: string }>('POST', 'imports', { csv });
+  let job = { state: '', counts: {} as Record<string, number> };
+  const done = await becomesTrue(async () => {
+    job = await api.owner('GET', `imports/${id}`);
+    return job.state === 'done';
+  }, 60_000);
+  if (!done) throw new Error(`the import is ${job.state}`);
+  return job.counts;
 }
 
 export const logicScenarios: readonly Scenario[] = [
@@ -33,44 +69,46 @@ export const logicScenarios: readonly Scenario[] = [
     mails: 200,
     run: async (world) => {
       const left: string[] = [];
+      const api = await startWithApi(world);
       beforeTheBody(world, HITS, async (address) => {
         left.push(address);
-        await world.sql(`update subscriber set status = 'unsubscribed' where email = $1`, [address]);
+        await oneClick(world, api, address);
       });
       await sendAll(world);
       return onlyTransactional(world, left);
     },
   },
   {
-    name: 'suppression list imported in the middle',
+    name: 'table of people who left imported in the middle',
     covers: 'F29',
     short: false,
     mails: 300,
     run: async (world) => {
-      const suppressed: string[] = [];
+      const rows = await world.sql<{ email: string }>(
+        'select email from subscriber where id % 2 = 0 order by id limit 200',
+      );
+      let counts: Record<string, number> = {};
       let committedAt = new Date();
+      const api = await startWithApi(world);
       beforeTheBody(world, new Set([100]), async () => {
-        const rows = await world.sql<{ id: string }>(
-          `insert into suppression (email_hash, scope, reason, source, created_at)
-           select address_hash, 'all', 'manual', 'import', now() from message where state in ('ready', 'leased') returning id`,
+        counts = await importLeft(
+          api,
+          rows.map(({ email }) => email),
         );
-        suppressed.push(...rows.map(({ id }) => id));
         const [now] = await world.sql<{ at: Date }>('select clock_timestamp() as at');
         committedAt = now?.at ?? committedAt;
       });
       await sendAll(world);
       // A barrier whose statement began before the commit may still write its instant after it.
       const reached = await world.sql(
-        `select 1 from message m join suppression x on x.email_hash = m.address_hash
-         where m.state = 'accepted' and m.data_at > $1::timestamptz + interval '100 milliseconds'`,
+        `select 1 from message m join subscriber s on s.id = m.subscriber_id
+         where s.status = 'unsubscribed' and m.class = 'marketing' and m.state = 'accepted'
+           and m.data_at > $1::timestamptz + interval '100 milliseconds'`,
         [committedAt],
       );
       return [
-        ...expectThat(suppressed.length > 0, 'nobody was suppressed'),
-        ...expectThat(
-          reached.length === 0,
-          `${reached.length} mails begun after their address was suppressed`,
-        ),
+        ...expectThat(counts['left'] === rows.length, `${JSON.stringify(counts)} of ${rows.length} who left`),
+        ...expectThat(reached.length === 0, `${reached.length} mails begun after their reader had left`),
       ];
     },
   },
@@ -81,49 +119,51 @@ export const logicScenarios: readonly Scenario[] = [
     mails: 200,
     run: async (world) => {
       const erased: string[] = [];
+      const api = await startWithApi(world);
       beforeTheBody(world, HITS, async (address) => {
         erased.push(address);
-        // As the product erases: what waits is cancelled, then the person is gone.
-        await world.sql(
-          `with m as (update message set state = 'cancelled', state_reason = 'erased', settled_at = clock_timestamp(), lease_until = null
-             where address = $1 and state in ('ready', 'leased') returning subscriber_id)
-           delete from subscriber where email = $1 and exists (select 1 from m)`,
-          [address],
-        );
+        const { subscriberId } = await claimedMail(world, address);
+        await api.owner('DELETE', `subscribers/${subscriberId}`);
       });
       await sendAll(world);
       const got = erased.filter((address) => [...world.sink.recipients.values()].includes(address));
-      return expectThat(got.length === 0, `${got.length} erased people got their mail`);
+      return [
+        ...expectThat(erased.length === HITS.size, `only ${erased.length} people were erased`),
+        ...expectThat(got.length === 0, `${got.length} erased people got their mail`),
+      ];
     },
   },
   {
     name: 'broadcast paused and resumed x20',
     covers: 'F30',
     short: false,
-    mails: 600,
+    mails: 1,
     run: async (world) => {
-      await asBroadcast(world);
-      await world.start();
-      await world.release();
+      await audience(world, BROADCAST_PEOPLE);
+      const api = await startWithApi(world);
+      const id = await startedByApi(api);
+      world.mails += BROADCAST_PEOPLE;
       let sentWhilePaused = 0;
       for (let n = 1; n <= 20; n++) {
-        await world.takenReaches(Math.min(world.sink.takenTotal + 10, world.mails));
-        await world.sql(`update broadcast set state = 'paused'`);
+        await world.takenReaches(Math.min(world.sink.takenTotal + 10, world.mails - 1));
+        await api.owner('POST', `broadcasts/${id}/pause`).catch(() => undefined);
         // What had passed the barrier before is still on its way.
         await sleep(200);
         const taken = world.sink.takenTotal;
         await world.wake();
         await sleep(100);
         sentWhilePaused += world.sink.takenTotal - taken;
-        await world.sql(`update broadcast set state = 'running'`);
-        await world.sql(`update message set state = 'ready' where state = 'held'`);
-        await world.wake();
+        await api.owner('POST', `broadcasts/${id}/resume`).catch(() => undefined);
+        await world.hurry();
       }
       await world.finish();
-      return expectThat(
-        sentWhilePaused <= world.lanes,
-        `${sentWhilePaused} mails left while the broadcast was paused`,
-      );
+      return [
+        ...expectThat(
+          sentWhilePaused <= world.lanes,
+          `${sentWhilePaused} mails left while the broadcast was paused`,
+        ),
+        ...(await mailedOnce(world, id, BROADCAST_PEOPLE)),
+      ];
     },
   },
   {
@@ -157,13 +197,13 @@ export const logicScenarios: readonly Scenario[] = [
   },
 ];
 
-/** Everything planned becomes one broadcast that runs. */
-async function asBroadcast(world: World): Promise<void> {
-  await world.sql(
-    `with b as (insert into broadcast (title, email_template_id, sender, state, created_at)
-       select 'Fault', max(email_template_id), '{}', 'running', now() from message returning id)
-     update message set broadcast_id = b.id, class = 'marketing' from b`,
-  );
+/** To everybody, at once. */
+async function startedByApi(api: ProductApi): Promise<string> {
+  const { id } = await api.owner<{ id: string }>('POST', 'broadcasts', {
+    ...{ title: 'News', template: 'emails/story', audience: { everybody: true }, sender: SENDER },
+  });
+  await api.owner('POST', `broadcasts/${id}/start`, {});
+  return id;
 }
 
 /** The demo funnel's sequence, joined by all readers through the product. */

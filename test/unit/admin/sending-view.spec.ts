@@ -21,7 +21,15 @@ describe('sending in the owner’s words', () => {
   ])('says %s as %s', (perSecond, words) => expect(paceWords(perSecond)).toBe(words));
 
   it('adds up what is held for the same reason in several broadcasts', () => {
-    const state = { maySend: true, reason: null, buckets: [], relays: [], unknown: 0, pausedSequences: [] };
+    const state = {
+      maySend: true,
+      reason: null,
+      buckets: [],
+      relays: [],
+      unknown: 0,
+      unknownOfSequences: [],
+      pausedSequences: [],
+    };
     const held = [
       { reason: 'a', broadcastId: '1', count: 2 },
       { reason: 'b', broadcastId: null, count: 1 },

@@ -133,6 +133,7 @@ describe('/api/v1/sending', () => {
       ],
       held: [{ reason: 'overdue after an outage', broadcastId: null, count: 1 }],
       unknown: 1,
+      unknownOfSequences: [],
     });
   });
 
