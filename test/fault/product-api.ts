@@ -1,7 +1,7 @@
 import { freePort } from '../../src/infra/free-port.js';
 import type { World } from './world.js';
 
-const API_KEY = 'the key of the fault scenarios';
+const API_KEY = 'the-key-of-the-fault-scenarios';
 
 /** The product's own addresses, as its owner and its readers use them. */
 export interface ProductApi {

@@ -136,8 +136,8 @@ export const databaseScenarios: readonly Scenario[] = [
     short: false,
     mails: 400,
     run: async (world) => {
-      // The worker's statement finds the deadlock first, so it is the one that ends.
-      await world.sql(`alter database ${world.database} set deadlock_timeout = '20ms'`);
+      // By then the circle is closed, and the worker's statement is the one that finds it and ends.
+      await world.sql(`alter database ${world.database} set deadlock_timeout = '300ms'`);
       await world.start();
       await world.release();
       await world.takenReaches(50);
@@ -146,13 +146,8 @@ export const databaseScenarios: readonly Scenario[] = [
         await world.hurry();
       }
       await world.finish();
-      const [row] = await world.sql<{ deadlocks: string }>(
-        'select pg_stat_clear_snapshot(), deadlocks from pg_stat_database where datname = current_database()',
-      );
-      return [
-        ...(await nothingUnknown(world)),
-        ...expectThat(Number(row?.deadlocks) > 0, 'there was no deadlock'),
-      ];
+      const hit = world.workers.some(({ output }) => output.includes('deadlock detected'));
+      return [...(await nothingUnknown(world)), ...expectThat(hit, 'the worker was in no deadlock')];
     },
   },
   {
@@ -173,7 +168,7 @@ export const databaseScenarios: readonly Scenario[] = [
           await sleep(200);
           const { rowCount } = await client.query(
             `select pg_cancel_backend(pid) from pg_stat_activity where datname = current_database()
-               and state = 'active' and query like '%insert into message_attempt%' and pid <> pg_backend_pid()`,
+               and state = 'active' and query like '%with given as%' and pid <> pg_backend_pid()`,
           );
           cancelled += rowCount ?? 0;
           await client.query('rollback');
@@ -198,7 +193,15 @@ async function crossLocks(world: World): Promise<void> {
       `select id from message where state = 'leased' and data_at is not null order by id desc limit 40`,
     );
     for (const { id } of rows) {
-      await client.query('select 1 from message where id = $1 for update', [id]);
+      const locked = client.query('select 1 from message where id = $1 for update', [id]);
+      // It is this one that ends, now and then.
+      if (
+        !(await locked.then(
+          () => true,
+          () => false,
+        ))
+      )
+        break;
       await sleep(10);
     }
     await client.query('rollback');
