@@ -1,3 +1,4 @@
+import { becomesTrue } from '../../src/infra/database/postmaster.js';
 import { freePort } from '../../src/infra/free-port.js';
 import type { World } from './world.js';
 
@@ -17,6 +18,13 @@ export async function startWithApi(world: World): Promise<ProductApi> {
   const env = { ROLES: 'web,worker', PORT: String(port), HOST: '127.0.0.1', API_KEY };
   await world.start(1, { env });
   const base = `http://127.0.0.1:${port}`;
+  // It listens for wake-ups before it does for requests.
+  const answers = async (): Promise<boolean> =>
+    fetch(`${base}/healthz`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  if (!(await becomesTrue(answers, 60_000))) throw new Error(`nobody answers at ${base}`);
   const good = async (answer: Response): Promise<string> => {
     const text = await answer.text();
     if (!answer.ok) throw new Error(`${answer.url} answered ${answer.status}: ${text.slice(0, 300)}`);
