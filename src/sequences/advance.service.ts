@@ -16,9 +16,6 @@ const POSTPONED_MS = 3_600_000;
 const BATCH = 2_000;
 /** Batches under way at the same time: while the database writes two, this process works out the third. */
 const LANES = 3;
-/** A hit may be judged anew long after it came; who waits for it is then found by looking at all of them. */
-const ALL_HITS_EVERY_MS = 3_600_000;
-
 /** How far a run has come; its lanes share it. */
 interface Run {
   after: DuePlace | null;
@@ -30,7 +27,6 @@ interface Run {
 @Injectable()
 export class AdvanceService {
   readonly #logger = new Logger(AdvanceService.name);
-  #hits: { seen: string; allSeenAtMs: number } | null = null;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -46,7 +42,6 @@ export class AdvanceService {
    * together or not at all. Returns how many people were moved on or put off.
    */
   async advanceDue(limit: number): Promise<number> {
-    await this.noticeHits();
     const run: Run = { after: null, moved: 0 };
     await this.advanceBatch(run, limit);
     return run.moved;
@@ -57,7 +52,6 @@ export class AdvanceService {
    * `signal` asks to stop. Returns how many people were moved on or put off. Safe to run twice at once.
    */
   async advanceAllDue({ deadline, signal }: { deadline: number; signal: AbortSignal }): Promise<number> {
-    await this.noticeHits();
     const run: Run = { after: null, moved: 0 };
     const goesOn = (): boolean => !signal.aborted && this.clock.now().getTime() < deadline;
     // Whom another worker had locked, and then did not move on, is found by beginning once more from the front. Where
@@ -107,18 +101,6 @@ export class AdvanceService {
     if (free.size === touched.length) return plan;
     const busy = new Set(touched.filter((id) => !free.has(id)));
     return planBatch(withoutSubscribers(due, busy), versions, answers, now);
-  }
-
-  /** A hit is noticed once per run, not per batch, and only among new ones: a million may wait at one branch. */
-  private async noticeHits(): Promise<void> {
-    const now = this.clock.now();
-    const { manager } = this.dataSource;
-    const newest = await this.queries.newestHit(manager);
-    const known = this.#hits;
-    const all = known === null || Math.abs(now.getTime() - known.allSeenAtMs) > ALL_HITS_EVERY_MS;
-    if (all) await this.queries.noticeAllHits(manager, now);
-    else await this.queries.noticeHits(manager, now, known.seen);
-    this.#hits = { seen: newest, allSeenAtMs: all ? now.getTime() : known.allSeenAtMs };
   }
 
   private async postponeStuck(manager: EntityManager, { stuck }: BatchPlan, now: Date): Promise<number> {

@@ -19,50 +19,9 @@ interface Claimed {
   lastId: string | null;
 }
 
-/** Hits are stored a little out of order; the look-back costs a few milliseconds. */
-const HITS_LOOKED_AT_AGAIN = 5_000;
-
 /** The SQL of a run: each statement takes a whole batch. */
 @Injectable()
 export class EnrollmentsQueries {
-  /** The newest hit on any mail, '0' when there is none. */
-  async newestHit(manager: EntityManager): Promise<string> {
-    const rows: { id: string }[] = await manager.query(
-      'select coalesce(max(id), 0) as id from tracking_event',
-    );
-    return rows[0]?.id ?? '0';
-  }
-
-  /**
-   * Brings forward those who wait for a person's open or click that has come since the hit `since`. Served by the primary
-   * keys of `tracking_event`, `message` and `enrollment`; `offset 0` keeps PostgreSQL from reading all mails for them.
-   */
-  async noticeHits(manager: EntityManager, now: Date, since: string): Promise<void> {
-    await manager.query(
-      `update enrollment set next_at = $1 where id in (
-         select n.id from tracking_event e
-         cross join lateral (select enrollment_id, step_key from message where id = e.message_id offset 0) m
-         join enrollment n on n.id = m.enrollment_id
-         where e.id > $2::bigint and e.class = 'human' and n.status = 'active' and n.next_at > $1 and m.step_key = any(n.watches)
-         for update of n skip locked)`,
-      [now, String(BigInt(since) - BigInt(HITS_LOOKED_AT_AGAIN))],
-    );
-  }
-
-  /** As `noticeHits`, whenever the hit came: a verdict may have changed. Served by `enrollment_watching` and the dedupe key. */
-  async noticeAllHits(manager: EntityManager, now: Date): Promise<void> {
-    await manager.query(
-      `update enrollment set next_at = $1 where id in (
-         select n.id from enrollment n
-         where n.watches is not null and n.status = 'active' and n.next_at > $1 and exists (
-           select 1 from unnest(n.watches) as step (key)
-           join message m on m.dedupe_key = 'seq:' || n.id || ':' || step.key
-           join tracking_event e on e.message_id = m.id where e.class = 'human')
-         for update of n skip locked)`,
-      [now],
-    );
-  }
-
   /**
    * Locks the rows until the caller's transaction ends; two workers get disjoint ones. Starts behind `after`: the index
    * still holds the entries of those who were moved on before, and a batch at the end of a million would walk over them

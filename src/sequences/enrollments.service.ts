@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AdvanceService } from './advance.service.js';
 import { EnrollingService } from './enrolling.service.js';
+import { HitWaitsService } from './hit-waits.service.js';
 import type { Promised } from './progress.js';
 import { promisesSql } from './promises.queries.js';
 import { ReactionsService } from './reactions.service.js';
@@ -24,6 +25,7 @@ export class EnrollmentsService {
     private readonly enrolling: EnrollingService,
     private readonly reactions: ReactionsService,
     private readonly advancing: AdvanceService,
+    private readonly hits: HitWaitsService,
   ) {}
 
   /**
@@ -44,13 +46,15 @@ export class EnrollmentsService {
     return joined.length === 1 ? 'enrolled' : 'already_enrolled';
   }
 
-  /** As `AdvanceService.advanceDue`. */
+  /** As `AdvanceService.advanceDue`; who waits for what has come is due, too. */
   async advanceDue(limit: number): Promise<number> {
+    await this.hits.notice();
     return this.advancing.advanceDue(limit);
   }
 
-  /** As `AdvanceService.advanceAllDue`. */
+  /** As `AdvanceService.advanceAllDue`; who waits for what has come is due, too. */
   async advanceAllDue(until: { deadline: number; signal: AbortSignal }): Promise<number> {
+    await this.hits.notice();
     return this.advancing.advanceAllDue(until);
   }
 

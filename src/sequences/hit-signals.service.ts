@@ -1,19 +1,14 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { NOT_BEGUN } from '../delivery/message.js';
-import { CLOCK, type Clock } from '../infra/clock.js';
 import type { MailTrigger } from './condition.js';
 import type { SequenceDefinition } from './definition.js';
+import { LateHitsService } from './late-hits.service.js';
 import { mailTriggersOf } from './reactions.js';
 import { ReactionsService } from './reactions.service.js';
 
 /** Hits are stored a little out of order, and judged anew a little later: those of so many of the latest that are new. */
 const LATEST_HITS = 5_000;
-/** A hit may be judged anew long after it came. */
-const ALL_HITS_EVERY_MS = 3_600_000;
-/** The same for who is over: all mails that wait are read for it. */
-const OVER_EVERY_MS = 6 * ALL_HITS_EVERY_MS;
-
 /** The enrollments with a mail that waits, each state by a partial index of its own. */
 const WAITING = ['ready', 'held', 'leased']
   .map((state) => `select enrollment_id from message where state = '${state}' and ${NOT_BEGUN}`)
@@ -42,29 +37,32 @@ export class HitSignalsService {
   #versionsUpTo = '0';
   /** Of the latest hits, those that have been looked at; null: none by this process. */
   #seen: ReadonlySet<string> | null = null;
-  #allAtMs: number | null = null;
-  #overAtMs: number | null = null;
 
   constructor(
     private readonly dataSource: DataSource,
     private readonly reactions: ReactionsService,
-    @Inject(CLOCK) private readonly clock: Clock,
+    private readonly late: LateHitsService,
   ) {}
 
-  /** Looks at each hit once, when it has come. Costs one small question where no sequence listens. */
+  /** Looks at each hit when it has come. Costs two small questions where no sequence listens. */
   async take(): Promise<void> {
+    const knew = this.#versionsUpTo;
     await this.learn();
-    if (this.#listeners.length === 0) return;
-    const now = this.clock.now().getTime();
-    const isAll = isOlder(this.#allAtMs, ALL_HITS_EVERY_MS, now);
-    const withOver = isAll && isOlder(this.#overAtMs, OVER_EVERY_MS, now);
+    const upTo = this.#versionsUpTo;
+    const look = await this.late.look('exits');
+    if (this.#listeners.length === 0) {
+      await look?.done(upTo);
+      return;
+    }
     const latest = await this.latest();
     const seen = this.#seen ?? latest;
     await this.tell(await this.heardOf([...latest].filter((id) => !seen.has(id))));
-    if (isAll) await this.tell(await this.heardOfAll(withOver));
+    if (look !== null) {
+      for await (const ids of look.pages()) await this.tell(await this.heardOf(ids));
+      await this.tell(await this.heardBefore(look.known ?? '0'));
+      await look.done(upTo);
+    } else await this.tell(await this.heardBefore(knew));
     this.#seen = latest;
-    if (isAll) this.#allAtMs = now;
-    if (withOver) this.#overAtMs = now;
   }
 
   private async tell(heard: readonly Heard[]): Promise<void> {
@@ -92,8 +90,6 @@ export class HitSignalsService {
       this.#versionsUpTo = id;
       if (definition === null) continue;
       this.#listeners.push(...mailTriggersOf(definition).map((one) => ({ ...one, versionId: id })));
-      // Whoever is over stays in the version that they were in.
-      this.#allAtMs = null;
     }
   }
 
@@ -104,6 +100,7 @@ export class HitSignalsService {
   private async heardOf(hits: readonly string[]): Promise<Heard[]> {
     if (hits.length === 0) return [];
     return this.heard(
+      this.#listeners,
       `unnest($5::bigint[]) h (id) on true join tracking_event e on e.id = h.id
        join message m on m.id = e.message_id and m.step_key = l.step
        join (select id, version_id, subscriber_id, status <> 'active' as is_over from enrollment) n
@@ -113,19 +110,26 @@ export class HitSignalsService {
   }
 
   /**
-   * As `heardOf`, for any hit, of who is over only where asked. Served by `message_dedupe_key_key` and what serves `WAITING`.
+   * As `heardOf`, for any hit, of those whose version is new since version `known`, or who were moved to such a one: what
+   * they did before nobody has listened for. Served by `message_dedupe_key_key` and what serves `WAITING`.
    */
-  private async heardOfAll(withOver: boolean): Promise<Heard[]> {
-    const over = `union all select o.id, o.version_id, true from enrollment o where o.status <> 'active' and o.id in (${WAITING})`;
+  private async heardBefore(known: string): Promise<Heard[]> {
+    const newer = this.#listeners.filter(({ versionId }) => BigInt(versionId) > BigInt(known));
+    if (newer.length === 0) return [];
     return this.heard(
-      `(select id, version_id, false as is_over from enrollment where status = 'active' ${withOver ? over : ''}) n
+      newer,
+      `(select id, version_id, false as is_over from enrollment where status = 'active'
+         union all select o.id, o.version_id, true from enrollment o where o.status <> 'active' and o.id in (${WAITING})) n
          on n.version_id = l.version_id
        join message m on m.dedupe_key = 'seq:' || n.id || ':' || l.step join tracking_event e on e.message_id = m.id`,
     );
   }
 
-  private async heard(hits: string, ids?: readonly string[]): Promise<Heard[]> {
-    const listeners = this.#listeners;
+  private async heard(
+    listeners: readonly Listener[],
+    hits: string,
+    ids?: readonly string[],
+  ): Promise<Heard[]> {
     const rows: { ids: string[]; kind: MailTrigger['kind']; step: string }[] = await this.dataSource.query(
       `select array_agg(distinct n.id::text) as ids, l.kind, l.step
        from unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) as l (version_id, kind, step, goal)
@@ -144,8 +148,4 @@ export class HitSignalsService {
     );
     return rows.map(({ ids: enrollments, kind, step }) => ({ ids: enrollments, trigger: { kind, step } }));
   }
-}
-
-function isOlder(atMs: number | null, ms: number, now: number): boolean {
-  return atMs === null || Math.abs(now - atMs) > ms;
 }

@@ -2,12 +2,11 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { EntryTrigger } from './condition.js';
+import { LateHitsService } from './late-hits.service.js';
 import { ReactionsService, type Beginner } from './reactions.service.js';
 
 /** Hits are stored a little out of order. */
 const HITS_LOOKED_AT_AGAIN = 5_000;
-/** A hit may be judged anew long after it came. */
-const ALL_HITS_EVERY_MS = 3_600_000;
 /** Nobody begins with what they clicked longer ago, even if nothing ran since. */
 const OLDEST_HIT_MS = 7 * 86_400_000;
 const MOST = 500;
@@ -17,42 +16,60 @@ type MailEntry = Extract<EntryTrigger, { kind: 'clicked' | 'opened' }>;
 /** `since`: from when its hits count. */
 type Listener = MailEntry & { since: string };
 
+/** Those above an id, or the ones with some. */
+type Hits = { above: string } | { ids: readonly string[] };
+
+interface About {
+  listeners: readonly Listener[];
+  now: Date;
+}
+
 /**
  * People's opens and clicks that begin a sequence. The first of each sort on a mail is an event, looked at once: `entry_hit`
  * remembers that, and is written here only.
  */
 @Injectable()
 export class MailEntriesService {
-  #seen: { hit: string; allAtMs: number; listeners: string } | null = null;
+  #seen: string | null = null;
 
   constructor(
     private readonly dataSource: DataSource,
     private readonly reactions: ReactionsService,
+    private readonly late: LateHitsService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Looks at the hits that have come since the last look. Costs one small question where no sequence listens. */
+  /** Looks at the hits that have come since the last look. Costs two small questions where no sequence listens. */
   async take(signal: AbortSignal): Promise<void> {
     const listeners = await this.listeners();
-    if (listeners.length === 0) return;
+    const look = await this.late.look('entries');
+    if (listeners.length === 0) {
+      await look?.done(null);
+      return;
+    }
     const now = this.clock.now();
     const name = JSON.stringify(listeners);
-    const seen = this.#seen?.listeners === name ? this.#seen : null;
-    const isAll = seen === null || Math.abs(now.getTime() - seen.allAtMs) > ALL_HITS_EVERY_MS;
     const newest: { id: string }[] = await this.dataSource.query(
       'select coalesce(max(id), 0) as id from tracking_event',
     );
-    const since = isAll ? '0' : String(BigInt(seen.hit) - BigInt(HITS_LOOKED_AT_AGAIN));
-    for (let met = MOST; met === MOST && !signal.aborted;)
-      met = await this.dataSource.transaction(async (manager) =>
-        this.takeSome(manager, { listeners, since, now }),
+    if (look !== null) {
+      // What a sequence that is new counts may have come before anybody listened.
+      if (look.known !== name) await this.takeAll({ above: '0' }, { listeners, now, signal });
+      else for await (const ids of look.pages()) await this.takeAll({ ids }, { listeners, now, signal });
+      if (signal.aborted) return;
+      await look.done(name);
+    }
+    if (this.#seen !== null)
+      await this.takeAll(
+        { above: String(BigInt(this.#seen) - BigInt(HITS_LOOKED_AT_AGAIN)) },
+        { listeners, now, signal },
       );
-    if (signal.aborted) return;
-    this.#seen = {
-      hit: newest[0]?.id ?? '0',
-      allAtMs: isAll ? now.getTime() : seen.allAtMs,
-      listeners: name,
-    };
+    if (!signal.aborted) this.#seen = newest[0]?.id ?? '0';
+  }
+
+  private async takeAll(hits: Hits, { signal, ...about }: About & { signal: AbortSignal }): Promise<void> {
+    for (let met = MOST; met === MOST && !signal.aborted;)
+      met = await this.dataSource.transaction(async (manager) => this.takeSome(manager, hits, about));
   }
 
   private async listeners(): Promise<Listener[]> {
@@ -67,31 +84,31 @@ export class MailEntriesService {
    * this moment. Served by the primary keys of `tracking_event` and `message`, and a look at all hits by
    * `tracking_event_reader`.
    */
-  private async takeSome(
-    manager: EntityManager,
-    { listeners, since, now }: { listeners: readonly Listener[]; since: string; now: Date },
-  ): Promise<number> {
+  private async takeSome(manager: EntityManager, hits: Hits, { listeners, now }: About): Promise<number> {
     const oldest = now.getTime() - OLDEST_HIT_MS;
-    const rows: (MailEntry & { people: Beginner[] | null; met: number })[] = await manager.query(TAKE, [
-      listeners.map(({ kind }) => kind),
-      listeners.map(({ step }) => step),
-      listeners.map((one) => one.sequence),
-      listeners.map((one) => one.since),
-      since,
-      MOST,
-      new Date(Math.max(oldest, Math.min(...listeners.map((one) => Date.parse(one.since))))),
-      listeners.some(({ kind }) => kind === 'opened') ? ['click', 'open'] : ['click'],
-    ]);
+    const rows: (MailEntry & { people: Beginner[] | null; met: number })[] = await manager.query(
+      taken(hits),
+      [
+        listeners.map(({ kind }) => kind),
+        listeners.map(({ step }) => step),
+        listeners.map((one) => one.sequence),
+        listeners.map((one) => one.since),
+        'ids' in hits ? hits.ids : hits.above,
+        MOST,
+        new Date(Math.max(oldest, Math.min(...listeners.map((one) => Date.parse(one.since))))),
+        listeners.some(({ kind }) => kind === 'opened') ? ['click', 'open'] : ['click'],
+      ],
+    );
     for (const { people, kind, step, sequence } of rows)
       if (people !== null) await this.reactions.readMail(manager, people, { kind, step, sequence });
     return rows[0]?.met ?? 0;
   }
 }
 
-const TAKE = `
+const taken = (hits: Hits): string => `
 with recent as materialized (
   select message_id, kind, at from tracking_event
-  where kind = any($8::text[]) and class = 'human' and subscriber_id is not null and id > $5::bigint and at >= $7::timestamptz),
+  where kind = any($8::text[]) and class = 'human' and subscriber_id is not null and ${'ids' in hits ? 'id = any ($5::bigint[])' : 'id > $5::bigint'} and at >= $7::timestamptz),
 met as (
   select distinct m.id, l.kind
   from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) as l (kind, step, sequence, since)

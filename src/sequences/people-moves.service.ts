@@ -4,6 +4,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';
+import { forgetKnown } from './late-hits.service.js';
 import { ADVANCE_DUE } from './enrolling.service.js';
 import { finishedAndHeld, heldByExits, isLastTime, movable } from './finished-people.queries.js';
 import { groupsOfMove } from './move-groups.queries.js';
@@ -279,6 +280,7 @@ export class PeopleMovesService {
         this.clock.now(),
       ],
     );
+    await forgetKnown(manager, versionId);
     await this.wake.notify(manager, ADVANCE_DUE);
   }
 }

@@ -1,6 +1,5 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
-import { AdvanceService } from './advance.service.js';
 import { ADVANCE_DUE } from './enrolling.service.js';
 import { EXIT_LEFT } from '../subscribers/leave.service.js';
 import { EnrollmentsService } from './enrollments.service.js';
@@ -13,7 +12,6 @@ import { WebhooksService } from './webhooks.service.js';
 export class SequencesJobs implements OnModuleInit {
   constructor(
     private readonly registry: JobRegistry,
-    private readonly advance: AdvanceService,
     private readonly signals: SignalsService,
     private readonly enrollments: EnrollmentsService,
     private readonly webhooks: WebhooksService,
@@ -27,9 +25,9 @@ export class SequencesJobs implements OnModuleInit {
       lockSeconds: 600,
       run: async (context) => {
         await this.signals.takeAll(context.signal);
-        await this.advance.advanceAllDue(context);
+        await this.enrollments.advanceAllDue(context);
         // What this run's steps have changed is heard by other sequences before it ends.
-        if ((await this.signals.takeAll(context.signal)) > 0) await this.advance.advanceAllDue(context);
+        if ((await this.signals.takeAll(context.signal)) > 0) await this.enrollments.advanceAllDue(context);
       },
     });
     this.registry.add({

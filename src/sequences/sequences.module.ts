@@ -18,6 +18,8 @@ import { PeopleMovesController } from './people-moves.controller.js';
 import { PeopleMovesService } from './people-moves.service.js';
 import { MailEntriesService } from './mail-entries.service.js';
 import { HitSignalsService } from './hit-signals.service.js';
+import { HitWaitsService } from './hit-waits.service.js';
+import { LateHitsService } from './late-hits.service.js';
 import { ReactionsService } from './reactions.service.js';
 import { OwnerNoticesService } from './owner-notices.service.js';
 import { SequencesController } from './sequences.controller.js';
@@ -56,6 +58,8 @@ import { VersionsService } from './versions.service.js';
     ReactionsService,
     SignalsService,
     HitSignalsService,
+    HitWaitsService,
+    LateHitsService,
     MailEntriesService,
     EventsService,
     WebhooksService,

@@ -1,6 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { EmailNode, SequenceDefinition } from '../../../src/sequences/definition.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { HitWaitsService } from '../../../src/sequences/hit-waits.service.js';
+import { LateHitsService } from '../../../src/sequences/late-hits.service.js';
 import { SequencesService } from '../../../src/sequences/sequences.service.js';
 import { parseDuration } from '../../../src/values/duration.js';
 import { OPENED_AT, openPostOffice, SENDER, type PostOffice } from '../delivery/post-office.js';
@@ -232,21 +234,68 @@ describe('people in a sequence', () => {
     expect(await enrollments.advanceAllDue(forever)).toBe(0);
   });
 
-  it('notices a click among a few new hits, and one that is judged anew within the hour', async () => {
-    await publish(demo());
-    await enroll(await t.subscriber('later@example.com', { timeZone: 'America/New_York' }));
-    await enrollments.advanceDue(100);
-    await advanceTo('2026-03-04T14:30:00Z');
-    await click('story', 'unknown');
-    expect(await enrollments.advanceDue(100)).toBe(0);
-    await t.db.query('alter table tracking_event alter id restart 20000');
-    await click('story', 'scanner');
-    expect(await enrollments.advanceDue(100)).toBe(0);
-    await t.db.query(`update tracking_event set class = 'human' where id < 20000`);
-    expect(await enrollments.advanceDue(100)).toBe(0);
-    t.clock.advance(3_600_001);
-    expect(await enrollments.advanceDue(100)).toBe(1);
-    await t.db.query('alter table tracking_event alter id restart 1');
+  describe('whoever waits for a click', () => {
+    const TEN_MINUTES = 600_001;
+    const lookAgain = async (): Promise<number> => {
+      t.clock.advance(TEN_MINUTES);
+      return enrollments.advanceDue(100);
+    };
+
+    beforeEach(async () => {
+      await publish(demo());
+      await enroll(await t.subscriber('later@example.com', { timeZone: 'America/New_York' }));
+      await enrollments.advanceDue(100);
+      await advanceTo('2026-03-04T14:30:00Z');
+    });
+
+    /** Many others have come since. */
+    const passOver = async (): Promise<void> => {
+      await t.db.query(
+        `select setval(pg_get_serial_sequence('tracking_event', 'id'), (select max(id) + 20000 from tracking_event))`,
+      );
+      await click('story', 'scanner');
+      expect(await enrollments.advanceDue(100)).toBe(0);
+    };
+
+    it('is found among a few new hits, and when the verdict comes long after the click', async () => {
+      await click('story', 'unknown');
+      await t.db.query(`update tracking_event set settles_at = $1 where class = 'unknown'`, [t.clock.now()]);
+      await passOver();
+      for (const _ of [1, 2, 3]) expect(await lookAgain()).toBe(0);
+      await t.db.query(
+        `update tracking_event set class = 'human', settles_at = null where class = 'unknown'`,
+      );
+      expect(await enrollments.advanceDue(100)).toBe(0);
+      expect(await lookAgain()).toBe(1);
+    });
+
+    it('is found when a click of long ago is judged anew by other rules', async () => {
+      await click('story', 'scanner');
+      const [{ id }] = await t.db.query('select max(id) as id from tracking_event');
+      await passOver();
+      for (const _ of [1, 2, 3]) expect(await lookAgain()).toBe(0);
+      await t.db.query(`update tracking_event set class = 'human', earlier = '[]' where id = $1`, [id]);
+      expect(await lookAgain()).toBe(0);
+      await t.db.query(
+        `insert into setting (key, value, updated_at) values ('tracking.reclassify', $1, now())
+         on conflict (key) do update set value = excluded.value`,
+        [JSON.stringify({ ruleVersion: 1_000, afterId: id })],
+      );
+      expect(await lookAgain()).toBe(1);
+      await t.db.query(`delete from setting where key = 'tracking.reclassify'`);
+    });
+
+    it('is found after a start, by what came while nothing ran', async () => {
+      await click('story', 'human');
+      await t.db.query(
+        `select setval(pg_get_serial_sequence('tracking_event', 'id'), (select max(id) + 300000 from tracking_event))`,
+      );
+      await click('story', 'scanner');
+      const started = new HitWaitsService(t.db, new LateHitsService(t.db, t.clock), t.clock);
+      await started.notice();
+      const [{ due }] = await t.db.query(`select next_at <= $1 as due from enrollment`, [t.clock.now()]);
+      expect(due).toBe(true);
+    });
   });
 
   it('moves nobody when planning the mail fails', async () => {

@@ -46,6 +46,20 @@ describe('a sequence that is edited while people are in it', () => {
     expect(await t.mails(two)).toEqual(['a', 'b', 'c']);
   });
 
+  it('ends within minutes for who clicked long ago what ends the version they were moved to', async () => {
+    await t.publish(steps('a', 'b', 'c'));
+    const id = await t.person('clicked@example.com');
+    await t.enroll(id);
+    await days(6, 6);
+    await t.hit(id, 'a', 'click');
+    await t.publish(steps('a', 'b', 'c'), 'exitOn: [{ clicked: a }]');
+    for (const minute of [10, 21, 32, 43]) await t.at(`2026-01-06T09:${minute}:00Z`);
+    expect(await t.place(id)).toMatchObject({ status: 'active' });
+    await move({ mode: 'forward-only', dryRun: false });
+    await t.at('2026-01-06T09:54:01Z');
+    expect(await t.place(id)).toMatchObject({ status: 'exited' });
+  });
+
   it('counts who would get what before anything is written', async () => {
     await edited();
     const before: unknown = await t.db.query('select * from enrollment order by id');

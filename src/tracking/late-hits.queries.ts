@@ -1,0 +1,56 @@
+import type { EntityManager } from 'typeorm';
+
+/** How far hits have come, and their verdicts. */
+export interface HitsStanding {
+  /** Id of the newest; '0' when there is none. */
+  newest: string;
+  /** Id of the oldest whose verdict is still to come; null when there is none. */
+  waiting: string | null;
+  /** How far the present rules have judged the hits of earlier ones anew; null: never. */
+  judged: { ruleVersion: number; afterId: string } | null;
+}
+
+/**
+ * Called every ten minutes by those who look at hits. By the primary key and tracking_event_waiting: `offset 0` keeps
+ * PostgreSQL from looking for the oldest that waits through all hits by the primary key.
+ */
+export async function hitsStanding(db: EntityManager): Promise<HitsStanding> {
+  const [row]: [HitsStanding] = await db.query(
+    `select (select coalesce(max(id), 0) from tracking_event) as newest,
+       (select min(w.id) from (select id from tracking_event where settles_at is not null offset 0) w) as waiting,
+       (select value from setting where key = 'tracking.reclassify') as judged`,
+  );
+  return row;
+}
+
+/** Hits above `after` up to `upTo`, or only those of them that were given another verdict. */
+export interface HitRange {
+  after: string;
+  upTo: string;
+  onlyJudgedAnew: boolean;
+}
+
+/** The next people's hits of the ranges above `after`, in their order, at most `limit`. By the primary key. */
+export async function humanHits(
+  db: EntityManager,
+  ranges: readonly HitRange[],
+  { after, limit }: { after: string; limit: number },
+): Promise<string[]> {
+  const rows: { id: string }[] = await db.query(
+    `select distinct e.id from unnest($1::bigint[], $2::bigint[], $3::boolean[]) r (after, up_to, judged_anew)
+     cross join lateral (
+       select e.id from tracking_event e
+       where e.id > greatest(r.after, $4::bigint) and e.id <= r.up_to and e.class = 'human'
+         and (not r.judged_anew or e.earlier is not null)
+       order by e.id limit $5::int) e
+     order by e.id limit $5::int`,
+    [
+      ranges.map((range) => range.after),
+      ranges.map(({ upTo }) => upTo),
+      ranges.map(({ onlyJudgedAnew }) => onlyJudgedAnew),
+      after,
+      limit,
+    ],
+  );
+  return rows.map(({ id }) => id);
+}
