@@ -4,6 +4,7 @@ import { leavesOf, namedIn, type Condition } from '../../segments/condition.js';
 import type { FunnelDefinition } from '../funnel.schemas.js';
 import { among, type DefinitionProblem, type RuleName } from '../lint/rules.js';
 import { EACH_READER } from '../../broadcasts/broadcasts.schemas.js';
+import { allSteps } from '../step.schemas.js';
 import { actOf, readSegments, type VirtualBroadcast } from './broadcasts.schemas.js';
 import type { Personas } from './personas.schemas.js';
 
@@ -21,10 +22,9 @@ export function broadcastProblems(
   const { conditions, problems } = readSegments(segments, broadcasts);
   return [
     ...problems.map((problem) => ({ rule: 'wrong-value' as const, ...problem })),
-    ...Object.entries(conditions).flatMap(([name, condition]) => [
-      ...unknowable(name, condition),
-      ...lostIn(name, condition, { definitions, broadcasts, personas }),
-    ]),
+    ...Object.entries(conditions).flatMap(([name, condition]) =>
+      lostIn(name, condition, { definitions, broadcasts, personas }),
+    ),
     ...ownerProblems(owner, broadcasts),
     ...broadcasts.flatMap((broadcast, place) =>
       problemsOf(broadcast, broadcasts.slice(0, place), {
@@ -36,22 +36,6 @@ export function broadcastProblems(
       })),
     ),
   ];
-}
-
-/** What a step's test drew is not kept. */
-function unknowable(name: string, condition: Condition): DefinitionProblem[] {
-  return leavesOf(condition).flatMap(({ leaf, path }): DefinitionProblem[] => {
-    if (!('split' in leaf) || leaf.split.broadcast !== undefined) return [];
-    return [
-      {
-        ...{
-          rule: 'wrong-value',
-          path: ['segments', name, ...path.split('.').filter((part) => part !== ''), 'split'],
-        },
-        message: 'a simulation keeps no arms of steps; ask for an arm of a broadcast, or for what people did',
-      },
-    ];
-  });
 }
 
 /** What a condition names that the files do not have. Affiliates are in no file; tags need not be there. */
@@ -69,6 +53,7 @@ function lostIn(
   },
 ): DefinitionProblem[] {
   const funnels = definitions.map(({ funnel }) => funnel);
+  const tests = testsOf(definitions);
   const known: Readonly<Record<string, readonly string[]>> = {
     ...{ funnel: funnels, sequence: funnels, form: definitions.slice(0, 1).map(({ form }) => form.slug) },
     list: personas.flatMap(({ lists, does }) => [
@@ -76,19 +61,38 @@ function lostIn(
       ...does.flatMap((action) => ('list' in action ? [action.list] : [])),
     ]),
     product: definitions.flatMap(({ products }) => products.map(({ key }) => key)),
-    arm: broadcasts.flatMap(({ split }, place) =>
-      [
-        ...(split?.arms ?? []).map((_, arm) => armKey(arm)),
-        ...(split?.holdout === undefined ? [] : [HOLDOUT]),
-      ].map((arm) => `${arm} of broadcast ${place + 1}`),
-    ),
+    arm: [
+      ...broadcasts.flatMap(({ split }, place) =>
+        [
+          ...(split?.arms ?? []).map((_, arm) => armKey(arm)),
+          ...(split?.holdout === undefined ? [] : [HOLDOUT]),
+        ].map((arm) => `${arm} of broadcast ${place + 1}`),
+      ),
+      ...tests.flatMap(({ test, arms }) => arms.map((arm) => `${arm} of ${test}`)),
+    ],
+    'split test': tests.map(({ test }) => test),
   };
   return leavesOf(condition).flatMap(({ leaf, path }) =>
     namedIn(leaf).flatMap(([kind, key]): DefinitionProblem[] => {
       const keys = known[kind];
       if (keys === undefined || keys.includes(key)) return [];
+      // Of a test that is not there, one problem is enough.
+      const test = key.slice(key.indexOf(' of ') + ' of '.length);
+      if (kind === 'arm' && test.includes('/') && !tests.some((one) => one.test === test)) return [];
       const message = `there is no ${kind} "${key}" here${among(keys)}`;
       return [{ rule: 'wrong-value', path: ['segments', name, ...path.split('.').filter(Boolean)], message }];
+    }),
+  );
+}
+
+/** The split tests of steps, by their places. */
+function testsOf(definitions: readonly FunnelDefinition[]): { test: string; arms: string[] }[] {
+  return definitions.flatMap(({ funnel, sequence }) =>
+    allSteps(sequence.steps).flatMap(({ step }) => {
+      const split = 'split' in step ? step.split : undefined;
+      if (split === undefined) return [];
+      const held = split.holdout === undefined ? [] : [HOLDOUT];
+      return [{ test: `${funnel}/${step.key}`, arms: [...split.arms.map(({ key }) => key), ...held] }];
     }),
   );
 }

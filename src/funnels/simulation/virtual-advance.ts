@@ -156,8 +156,9 @@ function plannedMail(
 }
 
 /** As `EffectsService.apply`. */
-function applyEffects(run: VirtualRun, { changes, entries }: BatchPlan, now: Date): void {
+function applyEffects(run: VirtualRun, { changes, entries, assignments }: BatchPlan, now: Date): void {
   const { record } = run;
+  for (const { experimentId: test, arm } of assignments) record.arms.set(test, arm);
   const before = { ...record.fields };
   for (const change of changes) {
     if (change.kind === 'set') setFields(record.fields, change.fields);

@@ -68,7 +68,11 @@ function answer(run: VirtualRun, enrollmentId: string, { need, now }: { need: Ne
       return product !== undefined && ownsVirtually(record, product, now) ? product : null;
     }
     case 'arm':
-      return drawnAtFirst(need.split, record.personId);
+      // The place names its test here: it is not edited, and has one form.
+      return {
+        ...drawnAtFirst(need.split, record.personId),
+        ...{ experimentId: need.split.test, isNew: !record.arms.has(need.split.test) },
+      };
     case 'date':
       return fieldText(record.fields[need.field]);
     default:

@@ -119,6 +119,8 @@ export interface VirtualRecord {
   mails: VirtualMail[];
   /** By enrollment and step: what came of steps that are no mails. */
   outcomes: Map<string, Map<string, string>>;
+  /** By the place of a split test, `funnel/step`: what it drew for them when they came there. */
+  arms: Map<string, string>;
   events: { name: string; key: string | undefined; at: Date }[];
   /** What was paid for, in order, and whether the money went back. */
   orders: VirtualOrder[];
@@ -152,6 +154,7 @@ export function emptyRecord(person: Pick<VirtualRecord, 'personId' | 'timeZone' 
     enrollments: [],
     mails: [],
     outcomes: new Map(),
+    arms: new Map(),
     events: [],
     orders: [],
     memberships: new Map(),

@@ -7,11 +7,7 @@ import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { OverdueService } from '../../../src/delivery/pacing/overdue.service.js';
 import { DomainError } from '../../../src/values/domain-error.js';
-import {
-  simulateAll,
-  simulatePeople,
-  type SimulationOrder,
-} from '../../../src/funnels/simulation/simulate.js';
+import { simulatePeople, type SimulationOrder } from '../../../src/funnels/simulation/simulate.js';
 import { simulationFromFiles, type NamedText } from '../../../src/funnels/simulation/simulation-files.js';
 import type { BroadcastOutcome } from '../../../src/funnels/simulation/timeline.js';
 import { importOptions } from '../../../src/imports/imports.schemas.js';
@@ -20,6 +16,7 @@ import { EnrollmentsService } from '../../../src/sequences/enrollments.service.j
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 import { Dice } from '../../support/dice.js';
 import { accountOfRun, accountOfSimulation, type Account } from './accounts.js';
+import { clear, courseText, expectSame, OWNER_ZONE } from './both-worlds.js';
 import { randomScenario, type Scenario } from './random-funnels.js';
 import { Replay } from './replay.js';
 
@@ -27,8 +24,6 @@ import { Replay } from './replay.js';
 const RUNS = Number(process.env['SIMULATIONS'] ?? 2);
 /** A scenario is a hundred moments and more, each with its jobs. */
 const TIMEOUT_MS = 120_000;
-/** Half of each day is another day there than in UTC. */
-const OWNER_ZONE = 'Pacific/Auckland';
 const FROM = Number(process.env['SIMULATIONS_FROM'] ?? 1);
 
 describe('a simulation', { timeout: TIMEOUT_MS }, () => {
@@ -45,7 +40,7 @@ describe('a simulation', { timeout: TIMEOUT_MS }, () => {
     async (seed) => {
       const { scenario, order } = scenarioOf(seed);
       try {
-        const broadcasts = await expectSame(order, scenario.funnels);
+        const broadcasts = await expectSame(test, order, scenario.funnels);
         expect(broadcasts).toHaveLength(order.personas.broadcasts.length);
       } finally {
         await clear(test);
@@ -59,7 +54,7 @@ describe('a simulation', { timeout: TIMEOUT_MS }, () => {
     const wishes = { start: null, days: null, now: new Date('2026-03-27T09:00:00Z') };
     const order = simulationFromFiles(files, { name: 'personas', text: personas }, wishes);
     try {
-      return await expectSame(order, [files[0].text]);
+      return await expectSame(test, order, [files[0].text]);
     } finally {
       await clear(test);
     }
@@ -153,27 +148,6 @@ personas:
       await clear(test);
     }
   });
-
-  /** The same people and broadcasts in both worlds. */
-  async function expectSame(order: SimulationOrder, funnels: readonly string[]): Promise<BroadcastOutcome[]> {
-    const replay = new Replay(test, order);
-    await replay.enterAll();
-    const { people, broadcasts } = simulateAll({
-      ...order,
-      zone: OWNER_ZONE,
-      personId: (name, number) => replay.idOf(name, number),
-      broadcastId: (key) => replay.broadcasts.idOf(key),
-    });
-    await replay.run(funnels, people);
-    const about = [...funnels, stringify(order.personas)].join('---\n');
-    expect({ about, broadcasts: await replay.broadcasts.outcomes() }).toEqual({ about, broadcasts });
-    for (const person of people) {
-      const name = `${person.persona} ${person.number} ${about}`;
-      const of = { name, ...(await accountOfRun(test, replay, person)) };
-      expect(of).toEqual({ name, ...accountOfSimulation(person, order) });
-    }
-    return broadcasts;
-  }
 
   it('is asked for by the API, about a funnel that is there; and so is a forecast', async () => {
     const { order, text } = shopScenario();
@@ -381,18 +355,3 @@ personas:
     }
   }
 });
-
-function courseText(funnel: string, steps: object[], more: object = {}): string {
-  return stringify({
-    ...{ funnel, title: funnel },
-    sender: { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' },
-    form: { slug: funnel, headline: 'Get it', consent: 'Send it to me', optIn: 'single' },
-    sequence: { ...more, steps },
-  });
-}
-
-async function clear(test: TestApp): Promise<void> {
-  await test.dataSource.query(
-    'truncate message, subscriber, subscriber_tag, consent_event, sequence, funnel, form, product, orders, tag, webhook_delivery, sequence_signal, tracking_event, suppression, experiment, affiliate, broadcast, segment, list cascade',
-  );
-}

@@ -340,7 +340,7 @@ it.each([
   ],
   [
     'segments: { x: { not: { split: { funnel: main, step: a, arm: b } } } }',
-    'segments.x.not.split: a simulation keeps no arms of steps; ask for an arm of a broadcast',
+    'segments.x.not: there is no split test "main/a" here',
   ],
   [
     `segments: { x: { split: { broadcast: news, arm: c } } }\nbroadcasts: [${NEWS}]`,
