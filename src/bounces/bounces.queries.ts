@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { SEQUENCE_LEAST, type BroadcastTally } from '../delivery/broadcast-health.js';
+import { ENOUGH_FOR, SEQUENCE_LEAST, type BroadcastTally } from '../delivery/broadcast-health.js';
 import { SENDER_REFUSALS } from '../delivery/sender-refusal.js';
 import type { BounceReason, BounceVerdict } from './judged-mail.js';
 
@@ -146,8 +146,8 @@ export class BouncesQueries {
   }
 
   /**
-   * Complaints by mailbox provider since `since`, each with the mails it took in that time. Reads the ledger from end to
-   * end, so it is asked only when somebody has complained. Served by `bounce_complaint`.
+   * Complaints by mailbox provider since `since`, each with the mails it took in that time, which are counted up to the
+   * number above which so many complaints call for nothing. Served by `bounce_complaint` and `message_accepted`.
    */
   async complaintsByProvider(
     since: Date,
@@ -157,18 +157,19 @@ export class BouncesQueries {
          select provider_group as group, count(distinct message_id)::int as complaints from bounce
          where verdict = 'complaint' and reason <> 'opt_out' and trusted and received_at > $1 and provider_group is not null
          group by 1 having count(distinct message_id) > 1)
-       select c.group, c.complaints, (select count(*)::int from message m
-         where m.state = 'accepted' and m.accepted_at > $1 and split_part(m.lane_key, '|', 2) = c.group) as accepted
+       select c.group, c.complaints, (select count(*)::int from (select from message m
+         where m.state = 'accepted' and m.accepted_at > $1 and split_part(m.lane_key, '|', 2) = c.group
+         limit c.complaints * $2::int + 1) k) as accepted
        from complained c`,
-      [since],
+      [since, ENOUGH_FOR.complaint],
     );
   }
 
   /**
    * How the mails that a funnel's sequences have sent since `since` fare: how many were taken, and what came back of these
    * very mails. A refused one has no time on the application's clock but that of its report, a minute later. What was taken
-   * is counted only where enough has come back to call for something: that reads the ledger of the funnel. Served by
-   * `bounce_received` and `message_funnel`.
+   * is counted only where enough has come back to call for something, and up to the number above which it calls for nothing.
+   * Served by `bounce_received`, `message_accepted` and `message_funnel`.
    */
   async sequenceTally(funnelKey: string, since: Date): Promise<BroadcastTally> {
     const rows: BroadcastTally[] = await this.dataSource.query(
@@ -181,13 +182,17 @@ export class BouncesQueries {
          where b.trusted and b.received_at > $2 and m.kind = 'sequence' and m.funnel_key = $1
            and coalesce(m.accepted_at, b.received_at) > $2),
        taken as (
-         select count(*) as accepted from message m
-         where m.funnel_key = $1 and m.state = 'accepted' and m.kind = 'sequence' and m.accepted_at > $2
-           and (select r.hard >= $3 or r.sender >= $4 or r.complaints >= $5 from reported r))
+         select count(*) as accepted from (select from message m
+           where m.funnel_key = $1 and m.state = 'accepted' and m.kind = 'sequence' and m.accepted_at > $2
+             and (select r.hard >= $3 or r.sender >= $4 or r.complaints >= $5 from reported r)
+           limit (select greatest(r.hard * $6::int, r.sender * $7::int, r.complaints * $8::int) + 1 from reported r)) k)
        select t.accepted::int as accepted, (t.accepted + r.refused)::int as tried, r.hard::int as hard, r.sender::int as sender,
          r.complaints::int as complaints
        from taken t cross join reported r`,
-      [funnelKey, since, SEQUENCE_LEAST.hard, SEQUENCE_LEAST.sender, SEQUENCE_LEAST.complaints],
+      [
+        ...[funnelKey, since, SEQUENCE_LEAST.hard, SEQUENCE_LEAST.sender, SEQUENCE_LEAST.complaints],
+        ...[ENOUGH_FOR.hard, ENOUGH_FOR.sender, ENOUGH_FOR.complaint],
+      ],
     );
     return rows[0] ?? { accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0 };
   }

@@ -38,6 +38,13 @@ export const SEQUENCE_LEAST = {
   complaints: COMPLAINTS_MIN,
 } as const;
 
+/** For each report of a kind: of more mails than so many it calls for nothing. */
+export const ENOUGH_FOR = {
+  hard: Math.ceil(1 / HARD_PAUSE),
+  sender: Math.ceil(1 / SENDER_PAUSE),
+  complaint: Math.ceil(1 / COMPLAINTS_WARN),
+} as const;
+
 /** What the numbers call for; the gravest comes first. */
 export function broadcastHealth(tally: BroadcastTally): HealthVerdict {
   const { accepted, tried, hard, sender, complaints } = tally;

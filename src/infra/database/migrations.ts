@@ -56,6 +56,7 @@ import { RoomForUpdates1765150000000 } from './migrations/1765150000000-room-for
 import { BroadcastPriority1765150100000 } from './migrations/1765150100000-broadcast-priority.js';
 import { FieldBlocks1765151460000 } from './migrations/1765151460000-field-blocks.js';
 import { BounceReceived1765152000000 } from './migrations/1765152000000-bounce-received.js';
+import { AcceptedTimes1765220000000 } from './migrations/1765220000000-accepted-times.js';
 import { BroadcastGuardRails1765230000000 } from './migrations/1765230000000-broadcast-guard-rails.js';
 import { ReplacedArms1765270000000 } from './migrations/1765270000000-replaced-arms.js';
 import { ZonesBefore1765270100000 } from './migrations/1765270100000-zones-before.js';
@@ -120,6 +121,7 @@ export const migrations = [
   BroadcastPriority1765150100000,
   FieldBlocks1765151460000,
   BounceReceived1765152000000,
+  AcceptedTimes1765220000000,
   BroadcastGuardRails1765230000000,
   ReplacedArms1765270000000,
   ZonesBefore1765270100000,

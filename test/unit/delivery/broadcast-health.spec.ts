@@ -1,0 +1,19 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { complaintHealth, ENOUGH_FOR, sequenceHealth } from '../../../src/delivery/broadcast-health.js';
+
+/** The ledger is counted no further: what so many reports call for must not hang on how many mails there were beyond. */
+it('calls for nothing where more mails were taken than are counted', () => {
+  const reports = fc.record({ hard: fc.nat(500), sender: fc.nat(500), complaints: fc.nat(500) });
+  fc.assert(
+    fc.property(reports, fc.nat(1_000_000), ({ hard, sender, complaints }, more) => {
+      const { hard: ofHard, sender: ofSender, complaint } = ENOUGH_FOR;
+      const counted = Math.max(hard * ofHard, sender * ofSender, complaints * complaint) + 1;
+      for (const accepted of [counted, counted + more]) {
+        const tally = { accepted, tried: accepted, hard, sender, complaints };
+        expect(sequenceHealth(tally).action).toBe('none');
+        expect(complaintHealth({ complaints, accepted: complaints * complaint + 1 }).action).toBe('none');
+      }
+    }),
+  );
+});
