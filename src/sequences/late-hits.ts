@@ -1,4 +1,4 @@
-import type { HitRange, HitsStanding } from '../tracking/late-hits.queries.js';
+import type { HitRange, HitsStanding } from '../tracking/late-hits.js';
 
 /** What a look at late hits leaves for the next one, also after a restart. */
 export interface LookMark {

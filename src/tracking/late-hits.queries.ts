@@ -1,14 +1,5 @@
 import type { EntityManager } from 'typeorm';
-
-/** How far hits have come, and their verdicts. */
-export interface HitsStanding {
-  /** Id of the newest; '0' when there is none. */
-  newest: string;
-  /** Id of the oldest whose verdict is still to come; null when there is none. */
-  waiting: string | null;
-  /** How far the present rules have judged the hits of earlier ones anew; null: never. */
-  judged: { ruleVersion: number; afterId: string } | null;
-}
+import type { HitRange, HitsStanding } from './late-hits.js';
 
 /**
  * Called every ten minutes by those who look at hits. By the primary key and tracking_event_waiting: `offset 0` keeps
@@ -21,13 +12,6 @@ export async function hitsStanding(db: EntityManager): Promise<HitsStanding> {
        (select value from setting where key = 'tracking.reclassify') as judged`,
   );
   return row;
-}
-
-/** Hits above `after` up to `upTo`, or only those of them that were given another verdict. */
-export interface HitRange {
-  after: string;
-  upTo: string;
-  onlyJudgedAnew: boolean;
 }
 
 /** The next people's hits of the ranges above `after`, in their order, at most `limit`. By the primary key. */

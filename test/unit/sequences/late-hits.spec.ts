@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { firstMark, markAfter, rangesOf, type LookMark } from '../../../src/sequences/late-hits.js';
-import type { HitsStanding } from '../../../src/tracking/late-hits.queries.js';
+import type { HitsStanding } from '../../../src/tracking/late-hits.js';
 
 const standing = (newest: number, more: Partial<HitsStanding> = {}): HitsStanding => ({
   ...{ newest: String(newest), waiting: null, judged: null },
