@@ -51,10 +51,10 @@ export class StallWatch {
 
   /** For every pool. */
   readonly onConnect = (client: ClientBase): void => {
+    onConnect(client);
     const { stream } = (client as Watched).connection;
     stream.setTimeout(this.times.quietMs);
     stream.on('timeout', () => void this.#look(client as Watched));
-    return onConnect(client);
   };
 
   /** Each byte that comes or goes begins the time anew. */
