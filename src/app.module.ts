@@ -17,6 +17,7 @@ import type { Clock } from './infra/clock.js';
 import type { Config } from './infra/config.js';
 import { DatabaseModule } from './infra/database/database.module.js';
 import { FilesModule } from './infra/files/files.module.js';
+import { TemplatesModule } from './infra/templates/templates.module.js';
 import { HttpModule } from './infra/http/http.module.js';
 import { JobsModule } from './infra/jobs/jobs.module.js';
 import { MailboxModule } from './infra/mailbox/mailbox.module.js';
@@ -53,6 +54,7 @@ export class AppModule {
         AccessModule,
         AlertsModule,
         FilesModule,
+        TemplatesModule,
         MailboxModule,
         SignupModule,
         SubscribersModule,

@@ -9,6 +9,8 @@ import { SystemClock } from './infra/clock.js';
 import { moveChoice, type MoveChoice } from './sequences/people-moves.schemas.js';
 
 const HISTORY_LINES = 20;
+const FILES_TOGETHER =
+  'in any order; all of them or none: a form, product or offer that stands in another of them than before moves there';
 
 interface ChangeFlags {
   movePeople?: string;
@@ -31,12 +33,13 @@ export function addFunnelCommands(program: Command, tools: CommandTools): void {
 function addPlanAndApply(program: Command, { within, print, note }: CommandTools): void {
   const plan = program
     .command('plan')
-    .description('show what applying a funnel file would change, and for whom')
-    .argument('<file>');
-  withPeople(plan).action(async (file: string, flags: ChangeFlags) => {
+    .description('show what applying funnel files would change, and for whom')
+    .argument('<files...>', FILES_TOGETHER);
+  withPeople(plan).action(async (files: string[], flags: ChangeFlags) => {
     const move = choiceOf(plan, flags);
     await within(async ({ funnels }) => {
-      const planned = await funnels.planFile(file, { move });
+      const planned = await funnels.planFile(files, { move });
+      const file = files.join(' ');
       print(flags.json ?? false, { ...planned, applied: false }, () => inWords(planned));
       warn(note, file, planned);
       if (planned.words.length > 0)
@@ -45,16 +48,16 @@ function addPlanAndApply(program: Command, { within, print, note }: CommandTools
   });
   const apply = program
     .command('apply')
-    .description('make the database say what the funnel file says')
-    .argument('<file>');
+    .description('make the database say what the funnel files say')
+    .argument('<files...>', FILES_TOGETHER);
   withPeople(apply)
     .addOption(planOption())
-    .action(async (file: string, flags: ChangeFlags) => {
+    .action(async (files: string[], flags: ChangeFlags) => {
       const move = choiceOf(apply, flags);
       await within(async ({ funnels }) => {
-        const applied = await funnels.applyFile(file, { move, tokens: flags.plan });
+        const applied = await funnels.applyFile(files, { move, tokens: flags.plan });
         print(flags.json ?? false, { ...applied, applied: true }, () => inWords(applied));
-        warn(note, file, applied);
+        warn(note, files.join(' '), applied);
       });
     });
 }
@@ -107,12 +110,20 @@ function addExport(program: Command, { within, out }: CommandTools): void {
     .command('export')
     .description('write the funnels as files describe them')
     .argument('[funnel]')
+    .option(
+      '--no-templates',
+      'without the texts of mails and pages: an apply takes those of the folder templates',
+    )
     .option('--json')
-    .action(async (funnel: string | undefined, { json = false }: { json?: boolean }) =>
-      within(async ({ funnels }) => {
-        const yaml = await funnels.export(funnel);
-        out(json ? `${JSON.stringify({ yaml })}\n` : yaml);
-      }),
+    .action(
+      async (
+        funnel: string | undefined,
+        { json = false, templates: withTexts }: { json?: boolean; templates: boolean },
+      ) =>
+        within(async ({ funnels }) => {
+          const yaml = await funnels.export(funnel, { withTexts });
+          out(json ? `${JSON.stringify({ yaml })}\n` : yaml);
+        }),
     );
 }
 

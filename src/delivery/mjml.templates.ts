@@ -7,6 +7,7 @@ import { DomainError } from '../values/domain-error.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { LIMITS } from './liquid.templates.js';
 import { deceptiveLink } from './link-check.js';
+import { INCLUDE } from './mail-parts.js';
 
 /** A mail with its variables still open: subject, HTML and text are Liquid. */
 export interface MailTemplate {
@@ -26,7 +27,6 @@ const MAX_SOURCE_CHARS = 400_000;
 /** With its tags; mail programs show some 70. */
 const MAX_SUBJECT_CHARS = 300;
 const KEY = /^[a-z0-9-]+(\/[a-z0-9-]+)*$/;
-const INCLUDE = /<mj-include\b(?:"[^"]*"|'[^']*'|[^>"']){0,1000}?\bpath=(?:"([^"]*)"|'([^']*)')/g;
 const MJ_TAG = /<(\/?)(mjml|mj-[a-z-]+)\b((?:"[^"]*"|'[^']*'|[^>"']){0,5000}?)(\/?)>/g;
 
 const TEXT_OPTIONS = {

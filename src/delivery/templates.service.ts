@@ -34,11 +34,15 @@ export class TemplatesService {
   ) {}
 
   /**
-   * Compiles `templates/<key>.mjml`, with another subject if one is given. Throws `TEMPLATE_NOT_FOUND` or
+   * Compiles `<key>.mjml` of a folder, with another subject if one is given. Throws `TEMPLATE_NOT_FOUND` or
    * `TEMPLATE_INVALID` with file, line and reason.
    */
-  async compile(key: string, subject: string | null = null): Promise<MailTemplate & { source: string }> {
-    return compileMail(TEMPLATES_DIR, key, subject);
+  async compile(
+    key: string,
+    subject: string | null = null,
+    folder = TEMPLATES_DIR,
+  ): Promise<MailTemplate & { source: string }> {
+    return compileMail(folder, key, subject);
   }
 
   /** The mails below `templates/emails` that have a way out, as marketing must, each with the subject as it is written. */
@@ -62,8 +66,13 @@ export class TemplatesService {
    * Compiles and stores; returns the id of the version. Unchanged content gives the version that is there. `ownSubject`,
    * which may hold Liquid, takes the place of the template's.
    */
-  async publish(manager: EntityManager, key: string, ownSubject: string | null = null): Promise<string> {
-    return this.store(manager, key, await this.compile(key, ownSubject));
+  async publish(
+    manager: EntityManager,
+    key: string,
+    ownSubject: string | null = null,
+    folder = TEMPLATES_DIR,
+  ): Promise<string> {
+    return this.store(manager, key, await this.compile(key, ownSubject, folder));
   }
 
   /** As `publish`, of what `compile` gave. */

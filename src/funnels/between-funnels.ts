@@ -11,7 +11,10 @@ export function namesTaken(
     others
       .filter((other) => keys(other).includes(key))
       .map(({ funnel: other }): DefinitionProblem => {
-        const message = `the ${kind} "${key}" belongs to the funnel "${other}"; choose another name`;
+        const message =
+          kind === 'funnel'
+            ? `the funnel "${key}" is described twice; leave one of them out`
+            : `the ${kind} "${key}" belongs to the funnel "${other}"; choose another name`;
         return { rule: 'name-taken', path, message };
       });
   return [

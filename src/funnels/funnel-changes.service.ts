@@ -4,9 +4,17 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { moveModeOf, type MoveChoice } from '../sequences/people-moves.schemas.js';
 import { PeopleMovesService } from '../sequences/people-moves.service.js';
 import { DomainError } from '../values/domain-error.js';
-import { changeText, funnelDiff, type FunnelState, type PlannedChange } from './funnel-diff.js';
+import {
+  changeText,
+  fieldsOf,
+  funnelDiff,
+  type FunnelState,
+  type Moved,
+  type PlannedChange,
+} from './funnel-diff.js';
 import { FunnelPublisher, type FunnelParts } from './funnel-publisher.service.js';
 import { FunnelStore, type StoredFunnel } from './funnel-store.service.js';
+import { movedObjects, type MovedObject } from './moved-objects.queries.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { changedSteps, peopleWords, type PeopleAffected } from './people-affected.js';
 import { planDifferences, planToken, planTokenText, type PlanToken } from './plan-token.js';
@@ -28,7 +36,7 @@ export interface PlannedFunnel {
 /** A funnel as it shall be, and where what it is made of comes from. */
 export interface WantedFunnel {
   definition: FunnelDefinition;
-  stateOver(stored: StoredFunnel | null): Promise<FunnelState>;
+  stateOver(stored: StoredFunnel | null, manager: EntityManager): Promise<FunnelState>;
   /** What it is made of, when it takes the place of `stored`. */
   parts(manager: EntityManager, stored: StoredFunnel | null): Promise<FunnelParts>;
   mails(manager: EntityManager): Promise<FunnelParts['mails']>;
@@ -65,8 +73,10 @@ export class FunnelChanges {
     await runner.connect();
     try {
       await runner.startTransaction();
+      const moved = await this.movesOf(runner.manager, wanted);
+      await this.publisher.move(runner.manager, moved);
       const plans: PlannedFunnel[] = [];
-      for (const one of wanted) plans.push(await this.planWithin(runner.manager, one, options));
+      for (const one of wanted) plans.push(await this.planWithin(runner.manager, one, { ...options, moved }));
       return plans;
     } finally {
       await runner.rollbackTransaction();
@@ -86,9 +96,11 @@ export class FunnelChanges {
     }
     return this.dataSource.transaction(async (manager) => {
       await manager.query('select pg_advisory_xact_lock($1)', [APPLY_LOCK]);
+      const moved = await this.movesOf(manager, wanted);
+      await this.publisher.move(manager, moved);
       const plans: PlannedFunnel[] = [];
       for (const [place, one] of wanted.entries())
-        plans.push(await this.applyWithin(manager, one, { ...options, token: tokens?.[place] }));
+        plans.push(await this.applyWithin(manager, one, { ...options, moved, token: tokens?.[place] }));
       return plans;
     });
   }
@@ -96,9 +108,9 @@ export class FunnelChanges {
   private async planWithin(
     manager: EntityManager,
     wanted: WantedFunnel,
-    { move }: ChangeOptions,
+    { move, moved }: ChangeOptions & { moved: readonly Move[] },
   ): Promise<PlannedFunnel> {
-    const { stored, next, changes } = await this.compare(manager, wanted);
+    const { stored, next, changes } = await this.compare(manager, wanted, moved);
     const before = await this.sequence(manager, next.definition.funnel);
     const isChanged = changes.length > 0 && before !== null;
     if (isChanged)
@@ -110,9 +122,9 @@ export class FunnelChanges {
   private async applyWithin(
     manager: EntityManager,
     wanted: WantedFunnel,
-    { move, token, version }: ChangeOptions & { token: PlanToken | undefined },
+    { move, moved, token, version }: ChangeOptions & { moved: readonly Move[]; token: PlanToken | undefined },
   ): Promise<PlannedFunnel> {
-    const { stored, next, changes } = await this.compare(manager, wanted);
+    const { stored, next, changes } = await this.compare(manager, wanted, moved);
     checkVersion(stored, version);
     const before = await this.sequence(manager, next.definition.funnel);
     if (changes.length > 0) {
@@ -129,10 +141,29 @@ export class FunnelChanges {
   private async compare(
     manager: EntityManager,
     wanted: WantedFunnel,
+    moved: readonly Move[],
   ): Promise<{ stored: StoredFunnel | null; next: FunnelState; changes: PlannedChange[] }> {
-    const stored = await this.store.find(manager, wanted.definition.funnel);
-    const next = await wanted.stateOver(stored);
+    const { funnel } = wanted.definition;
+    const stored = await this.store.find(manager, funnel);
+    // What moved with the version that is brought back did so then.
+    const { moved: _, ...state } = await wanted.stateOver(stored, manager);
+    const own = movedWith(funnel, moved);
+    const next = own === null ? state : { ...state, moved: own };
     return { stored, next, changes: funnelDiff(stored?.state ?? null, next) };
+  }
+
+  /** What goes from one of the funnels to another, before any of them is written, with what it was there. */
+  private async movesOf(manager: EntityManager, wanted: readonly WantedFunnel[]): Promise<Move[]> {
+    if (wanted.length === 1) return [];
+    const definitions = wanted.map(({ definition }) => definition);
+    const moves: Move[] = [];
+    for (const { kind, key, funnel, to } of await movedObjects(manager, definitions)) {
+      const object = `${kind} ${key}`;
+      const owner = await this.store.find(manager, funnel);
+      const was = owner === null ? {} : fieldsOf(owner.state.definition, object);
+      moves.push({ kind, key, object, funnel, to, was });
+    }
+    return moves;
   }
 
   /** Null where nobody is concerned: the sequence has no other version now, or nobody is in an earlier one. */
@@ -178,6 +209,19 @@ export class FunnelChanges {
     );
     return rows[0] ?? null;
   }
+}
+
+type Move = MovedObject & { object: string; was: Readonly<Record<string, unknown>> };
+
+/** What comes to the funnel and what leaves it. Null: nothing. */
+function movedWith(funnel: string, moves: readonly Move[]): Moved | null {
+  const came = moves.filter(({ to }) => to === funnel);
+  const left = moves.filter((move) => move.funnel === funnel);
+  if (came.length + left.length === 0) return null;
+  return {
+    from: Object.fromEntries(came.map(({ object, funnel: owner, was }) => [object, { funnel: owner, was }])),
+    to: Object.fromEntries(left.map(({ object, to }) => [object, to])),
+  };
 }
 
 interface Compared {

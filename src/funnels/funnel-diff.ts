@@ -11,9 +11,23 @@ export interface PlannedChange {
 /** Hashes of the templates and files a definition names, by their path. Their content is part of the funnel. */
 export type Sources = Readonly<Record<string, string>>;
 
+/** By the name of a mail or page, the hashes of the texts it is made of by their path; its own is `<name>.mjml` or `.liquid`. */
+export type TemplateHashes = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
 export interface FunnelState {
+  /** Without the texts of its templates. */
   definition: FunnelDefinition;
   sources: Sources;
+  /** Not there in a version of before these were kept; the hashes of its mails are among the sources then. */
+  templates?: TemplateHashes;
+  /** What came from other funnels with this version, and what went to others. Not there where nothing did. */
+  moved?: Moved;
+}
+
+/** By the name of the object, such as `product kit`. */
+export interface Moved {
+  from: Readonly<Record<string, { funnel: string; was: Readonly<Record<string, unknown>> }>>;
+  to: Readonly<Record<string, string>>;
 }
 
 /** What applying `next` over `current` would change, in words. Empty: nothing. */
@@ -23,14 +37,23 @@ export function funnelDiff(current: FunnelState | null, next: FunnelState): Plan
   const changes: PlannedChange[] = [];
   for (const [object, fields] of after) {
     const old = before.get(object);
-    if (!old) changes.push({ sign: '+', object, detail: '' });
+    const came = next.moved?.from[object];
+    if (!old && came) {
+      changes.push({ sign: '+', object, detail: `moved from funnel ${came.funnel}` });
+      changes.push(...fieldChanges(object, came.was, fields));
+    } else if (!old) changes.push({ sign: '+', object, detail: '' });
     else changes.push(...fieldChanges(object, old, fields));
   }
-  for (const object of before.keys()) if (!after.has(object)) changes.push({ sign: '-', object, detail: '' });
+  for (const object of before.keys()) {
+    const to = next.moved?.to[object];
+    const detail = to === undefined ? '' : `moved to funnel ${to}`;
+    if (!after.has(object)) changes.push({ sign: '-', object, detail });
+  }
   if (current)
     changes.push(
       ...orderChanges(current.definition, next.definition),
       ...sourceChanges(current.sources, next.sources),
+      ...templateChanges(current, next),
     );
   return changes;
 }
@@ -38,6 +61,15 @@ export function funnelDiff(current: FunnelState | null, next: FunnelState): Plan
 /** `~ product launch-kit: price 49.00 EUR → 59.00 EUR` */
 export function changeText({ sign, object, detail }: PlannedChange): string {
   return detail === '' ? `${sign} ${object}` : `${sign} ${object}: ${detail}`;
+}
+
+/** The fields of a form, product or offer, as a plan compares them. */
+export function fieldsOf(definition: FunnelDefinition, object: string): Record<string, unknown> {
+  return partsOf(definition).get(object) ?? {};
+}
+
+export function hasObject(definition: FunnelDefinition, object: string): boolean {
+  return partsOf(definition).has(object);
 }
 
 function partsOf(definition: FunnelDefinition): Map<string, Record<string, unknown>> {
@@ -115,6 +147,26 @@ function sourceChanges(before: Sources, after: Sources): PlannedChange[] {
       object: path.startsWith('emails/') ? `email ${path}` : `file ${path}`,
       detail: 'its content changed',
     }));
+}
+
+function templateChanges(before: FunnelState, { definition, templates }: FunnelState): PlannedChange[] {
+  if (templates === undefined) return [];
+  if (before.templates === undefined) {
+    const detail = 'the texts of its mails and pages are kept with it from now on';
+    return [{ sign: '~', object: `funnel ${definition.funnel}`, detail }];
+  }
+  const old = before.templates;
+  return Object.entries(templates).flatMap(([name, made]): PlannedChange[] => {
+    const was = old[name];
+    if (was === undefined) return [];
+    const paths = [...new Set([...Object.keys(was), ...Object.keys(made)])];
+    const changed = paths.filter((path) => was[path] !== made[path]);
+    if (changed.length === 0) return [];
+    const kind = `${name}.mjml` in made ? 'email' : 'page';
+    const isOwn = changed.includes(`${name}.mjml`) || changed.includes(`${name}.liquid`);
+    const detail = isOwn ? 'its content changed' : `what it includes changed: ${changed.join(', ')}`;
+    return [{ sign: '~', object: `${kind} ${name}`, detail }];
+  });
 }
 
 function valueText(value: unknown): string {

@@ -1,4 +1,5 @@
-import { stringify } from 'yaml';
+import { Document, Pair, parse, Scalar, YAMLMap } from 'yaml';
+import type { Texts } from '../values/template-texts.js';
 import { funnelSchema, type FunnelDefinition } from './funnel.schemas.js';
 import type { DefinitionProblem, RuleName } from './lint/rules.js';
 import { KIND_OPTIONS } from './step.schemas.js';
@@ -18,8 +19,25 @@ export function readFunnelFile(text: string): FunnelFile {
 }
 
 /** The file that describes the definition. Keys stand in the order of the schema, so equal funnels give equal bytes. */
-export function writeFunnelFile(definition: object): string {
-  return stringify(definition, { lineWidth: 110 });
+export function writeFunnelFile(definition: object, texts?: Texts): string {
+  const document = new Document(definition);
+  if (texts !== undefined) {
+    const templates = new YAMLMap();
+    for (const [path, text] of Object.entries(texts)) templates.add(new Pair(path, textNode(text)));
+    document.add(new Pair('templates', templates));
+  }
+  return document.toString({ lineWidth: 110 });
+}
+
+/** As a block where that gives every character back; carriage returns, for one, it would lose. */
+function textNode(text: string): Scalar {
+  const node = new Scalar(text);
+  node.type = 'BLOCK_LITERAL';
+  const document = new Document({});
+  document.add(new Pair('text', node));
+  const read: unknown = parse(document.toString());
+  if ((read as { text: unknown }).text !== text) node.type = 'QUOTE_DOUBLE';
+  return node;
 }
 
 /** Two things whose absence costs more than a wrong file have rules of their own. */

@@ -41,7 +41,7 @@ export async function lintFiles(paths: readonly string[], now: Date): Promise<Li
         file.definition,
         others.map(({ definition }) => definition),
       ),
-      ...(await sources.problems(file.definition, dirname(path))),
+      ...(await sources.read(file.definition, dirname(path))).problems,
     ];
     results.push({ file: path, findings: located(file, problems).toSorted(byLine) });
   }

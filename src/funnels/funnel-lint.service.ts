@@ -5,8 +5,9 @@ import { AffiliatesService } from '../affiliates/affiliates.service.js';
 import { affiliateProblems, affiliatesAsked } from './affiliate-problems.js';
 import { namesTaken } from './between-funnels.js';
 import { readFunnelFile } from './funnel-file.js';
-import { FunnelPublisher } from './funnel-publisher.service.js';
+import { FunnelConflicts } from './funnel-conflicts.service.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
+import type { FunnelTemplates } from './funnel-templates.js';
 import { funnelSchema, type FunnelDefinition } from './funnel.schemas.js';
 import { lintDefinition, outlineOf } from './lint/lint.js';
 import type { SequenceOutline } from './lint/loop-rules.js';
@@ -16,8 +17,19 @@ import { located } from './yaml-file.js';
 export interface LintedFunnel {
   /** Null when it is no funnel at all. */
   definition: FunnelDefinition | null;
+  /** As they were looked at; none where they were not asked for. */
+  templates: FunnelTemplates;
   findings: Finding[];
 }
+
+/** One funnel of a file; `folder` is where the file lies. */
+export interface FileText {
+  name: string;
+  text: string;
+  folder: string | null;
+}
+
+const NO_TEMPLATES: FunnelTemplates = { texts: {}, hashes: {} };
 
 /** Looks a funnel through, with the templates and files it names and the other funnels that are there. */
 @Injectable()
@@ -25,18 +37,18 @@ export class FunnelLintService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly sources: FunnelSourcesService,
-    private readonly publisher: FunnelPublisher,
+    private readonly conflicts: FunnelConflicts,
     private readonly affiliates: AffiliatesService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /** Each as `check`; what one of them names in another is there. */
-  async checkAll(texts: readonly string[], folder: string | null): Promise<LintedFunnel[]> {
-    const linted: LintedFunnel[] = [];
-    for (const text of texts) {
-      const others = texts.filter((other) => other !== text).map((other) => readFunnelFile(other));
-      const along = others.flatMap((other) => (other.ok ? [other.definition] : []));
-      linted.push(await this.check(text, folder, along));
+  async checkAll(files: readonly FileText[]): Promise<(LintedFunnel & { name: string })[]> {
+    const linted: (LintedFunnel & { name: string })[] = [];
+    const read = files.map(({ text }) => readFunnelFile(text));
+    for (const [place, { name, text, folder }] of files.entries()) {
+      const along = read.flatMap((other, nth) => (other.ok && nth !== place ? [other.definition] : []));
+      linted.push({ name, ...(await this.check(text, folder, along)) });
     }
     return linted;
   }
@@ -51,23 +63,33 @@ export class FunnelLintService {
     along: readonly FunnelDefinition[] = [],
   ): Promise<LintedFunnel> {
     const file = readFunnelFile(text);
-    if (!file.ok) return { definition: null, findings: file.problems };
+    if (!file.ok) return { definition: null, templates: NO_TEMPLATES, findings: file.problems };
+    const sources = await this.sources.read(file.definition, folder);
     const problems = [
       ...namesTaken(file.definition, along),
       ...(await this.problems(file.definition, along)),
-      ...(await this.sources.problems(file.definition, folder)),
+      ...sources.problems,
     ];
-    return { definition: file.definition, findings: located(file, problems).toSorted(byLine) };
+    const { templates } = sources;
+    return { definition: file.definition, templates, findings: located(file, problems).toSorted(byLine) };
   }
 
   /** A definition of then may use what is not allowed any more, or names that another funnel has taken since. */
-  async checkStored(stored: FunnelDefinition): Promise<LintedFunnel> {
+  async checkStored(
+    stored: FunnelDefinition,
+    { withTemplates }: { withTemplates: boolean },
+  ): Promise<LintedFunnel> {
     const read = funnelSchema.safeParse(stored);
     const problems: DefinitionProblem[] = read.success
       ? await this.problems(read.data)
       : read.error.issues.map(({ path, message }) => ({ rule: 'wrong-value', path, message }));
-    const findings = problems.map((problem) => findingOf(problem, null));
-    return { definition: read.success ? read.data : null, findings };
+    const sources = read.success && withTemplates ? await this.sources.read(read.data, null) : null;
+    const findings = [...problems, ...(sources?.problems ?? [])].map((problem) => findingOf(problem, null));
+    return {
+      definition: read.success ? read.data : null,
+      templates: sources?.templates ?? NO_TEMPLATES,
+      findings,
+    };
   }
 
   private async problems(
@@ -83,7 +105,7 @@ export class FunnelLintService {
     const others = [...stored, ...along.map(outlineOf)];
     return [
       ...lintDefinition(definition, { now: this.clock.now(), others }),
-      ...(await this.publisher.conflicts(manager, definition, keys)),
+      ...(await this.conflicts.between(manager, definition, along)),
       ...(await this.affiliateProblems(definition)),
     ];
   }

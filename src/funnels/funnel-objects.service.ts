@@ -2,8 +2,18 @@ import { Injectable } from '@nestjs/common';
 import { DomainError } from '../values/domain-error.js';
 import type { ChangeOptions } from './funnel-changes.service.js';
 import { writeFunnelFile } from './funnel-file.js';
-import type { FunnelDefinition } from './funnel.schemas.js';
+import type { Texts } from '../values/template-texts.js';
+import { collectTemplates } from './funnel-templates.js';
+import { funnelSchema, type FunnelDefinition } from './funnel.schemas.js';
 import { FunnelsService, type FunnelPlan } from './funnels.service.js';
+
+/** Mails and pages stay as they are; what the funnel does not use any more is left out, and what is new comes from the folder. */
+async function usedOf(wanted: object, kept: Texts | undefined): Promise<Texts | undefined> {
+  const read = funnelSchema.safeParse(wanted);
+  if (!read.success || kept === undefined) return kept;
+  const { texts } = await collectTemplates(read.data, async (path) => Promise.resolve(kept[path] ?? null));
+  return texts;
+}
 
 type ObjectList = 'products' | 'offers';
 
@@ -61,7 +71,8 @@ export class FunnelObjectsService {
     next: (definition: FunnelDefinition) => object,
   ): Promise<FunnelPlan> {
     const { definition, version } = await this.funnels.get(funnel);
-    const yaml = writeFunnelFile(next(definition));
+    const wanted = next(definition);
+    const yaml = writeFunnelFile(wanted, await usedOf(wanted, await this.funnels.keptTexts(funnel)));
     return dryRun
       ? this.funnels.plan(yaml, null, funnel, options)
       : this.funnels.apply(yaml, null, funnel, { ...options, version });

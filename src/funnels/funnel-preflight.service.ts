@@ -6,6 +6,7 @@ import type { PreflightFinding } from '../delivery/preflight/mail-checks.js';
 import type { MailKind } from '../delivery/template-variables.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
+import { inTemplateFolder } from './funnel-templates.files.js';
 import { mailsOf } from './funnel-sources.service.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { offerSnapshot } from './offer-snapshot.js';
@@ -36,24 +37,34 @@ export class FunnelPreflightService {
   async check(key: string): Promise<FunnelPreflight> {
     const { definition } = await this.funnels.get(key);
     const sender = this.preflight.checkSender(definition.sender.email);
+    const texts = await this.funnels.keptTexts(key);
+    const checkAll = async (folder?: string): Promise<PreflightReport[]> =>
+      this.checkMails(definition, folder);
+    const mails = await (texts === undefined ? checkAll() : inTemplateFolder(texts, checkAll));
+    const findings = await sender;
+    const ok = mails.every((mail) => mail.ok) && findings.every(({ level }) => level !== 'fail');
+    return { funnel: key, ok, mails, sender: findings };
+  }
+
+  /** `folder`: of the templates as they are kept with the funnel. */
+  private async checkMails(definition: FunnelDefinition, folder?: string): Promise<PreflightReport[]> {
     const mails: PreflightReport[] = [];
     for (const { name, kind, step, subject } of distinctMails(definition)) {
       const now = this.clock.now();
       const sample = sampleData(kind, this.config.baseUrl, now);
       const report = await this.preflight.check({
         template: name,
+        folder,
         subject: subject ?? null,
         kind,
         sender: definition.sender,
         funnelTitle: definition.title,
         data: dataOf(definition, sample, step, now),
-        readers: { ...EVERYBODY, funnelKey: key },
+        readers: { ...EVERYBODY, funnelKey: definition.funnel },
       });
       mails.push(subject === undefined ? report : ofSubject(subject, report));
     }
-    const findings = await sender;
-    const ok = mails.every((mail) => mail.ok) && findings.every(({ level }) => level !== 'fail');
-    return { funnel: key, ok, mails, sender: findings };
+    return mails;
   }
 }
 

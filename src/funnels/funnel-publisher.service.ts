@@ -1,19 +1,19 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { TemplatesService } from '../delivery/templates.service.js';
-import { CLOCK, type Clock } from '../infra/clock.js';
 import { FilesService } from '../infra/files/files.service.js';
 import { SequencesService } from '../sequences/sequences.service.js';
 import { FormsService } from '../signup/forms.service.js';
-import { CONFIRM_MAIL, filesOf, insideOf, RECEIPT_MAIL } from './funnel-sources.service.js';
-import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
+import { TemplateTexts } from '../infra/templates/template-texts.service.js';
+import type { KeptTexts } from '../values/template-texts.js';
+import { filesOf, insideOf } from './funnel-files.js';
+import { inTemplateFolder } from './funnel-templates.files.js';
+import { CONFIRM_MAIL, mailNames, RECEIPT_MAIL, type FunnelTemplates } from './funnel-templates.js';
+import type { MovedObject } from './moved-objects.queries.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
-import { among, type DefinitionProblem } from './lint/rules.js';
 import { offerSnapshot } from './offer-snapshot.js';
 import { stepMails } from './step.schemas.js';
 import { sequenceDefinition } from './sequence-definition.js';
-import { lostSequences, sequencesNamed } from './sequences-named.js';
-import { setProblems } from './set-problems.js';
 import { ShopPublisher } from './shop-publisher.service.js';
 
 type Ids = Readonly<Record<string, string>>;
@@ -22,6 +22,8 @@ type Ids = Readonly<Record<string, string>>;
 export interface FunnelParts {
   mails: Ids;
   files: Ids;
+  /** Of its mails and pages, by their path below `templates/`; not there in a version of before they were kept. */
+  texts?: KeptTexts;
 }
 
 /** Where the files of a funnel come from that it names. */
@@ -41,97 +43,42 @@ export class FunnelPublisher {
     private readonly shop: ShopPublisher,
     private readonly sequences: SequencesService,
     private readonly forms: FormsService,
-    @Inject(CLOCK) private readonly clock: Clock,
+    private readonly texts: TemplateTexts,
   ) {}
 
   /** Stores the mails and files that the funnel names, as they are now. */
-  async parts(manager: EntityManager, definition: FunnelDefinition, from: FilesFrom): Promise<FunnelParts> {
+  async parts(
+    manager: EntityManager,
+    definition: FunnelDefinition,
+    { templates, ...from }: FilesFrom & { templates: FunnelTemplates },
+  ): Promise<FunnelParts> {
     const files = await this.storeFiles(manager, definition, from);
-    return { files, mails: await this.publishMails(manager, definition) };
+    const mails = await this.publishMails(manager, definition, templates);
+    return { files, mails, texts: await this.texts.keep(manager, templates.texts) };
   }
 
   /** Makes the objects say what the definition says; returns the id of the sequence. */
   async publish(
     manager: EntityManager,
     definition: FunnelDefinition,
-    { mails, files }: FunnelParts,
+    { mails, files, texts }: FunnelParts,
   ): Promise<string> {
     const fileId = (name: string): string => idOf(files, name);
-    await this.shop.publish(manager, definition, { fileId, receiptTemplateId: idOf(mails, RECEIPT_MAIL) });
+    const pages = texts && pageTexts(texts);
+    const receiptTemplateId = idOf(mails, RECEIPT_MAIL);
+    await this.shop.publish(manager, definition, { fileId, receiptTemplateId, pages });
     const sequenceId = await this.publishSequence(manager, definition, mails);
-    await this.publishForm(manager, definition, files, mails);
+    await this.publishForm(manager, definition, { mails, files, pages });
     await this.archiveRest(manager, definition);
     return sequenceId;
   }
 
-  /**
-   * Addresses are shared by all funnels: a slug or key that another funnel uses cannot be taken; one it has dropped can.
-   * `along`: keys of funnels that are published with this one.
-   */
-  async conflicts(
-    manager: EntityManager,
-    definition: FunnelDefinition,
-    along: readonly string[],
-  ): Promise<DefinitionProblem[]> {
-    const { funnel, form, products, offers } = definition;
-    const taken: { kind: string; key: string; funnel: string }[] = await manager.query(
-      `select 'form' as kind, slug as key, funnel_key as funnel from form where slug = $2 and funnel_key <> $1 and archived_at is null
-       union all select 'product', key, funnel_key from product where key = any($3) and funnel_key <> $1 and archived_at is null
-       union all select 'offer', slug, funnel_key from offer where slug = any($4) and funnel_key <> $1 and archived_at is null`,
-      [funnel, form.slug, products.map(({ key }) => key), offers.map(({ key }) => key)],
-    );
-    const problems = taken.map(({ kind, key, funnel: other }): DefinitionProblem => ({
-      rule: 'name-taken',
-      path:
-        kind === 'form'
-          ? ['form', 'slug']
-          : [`${kind}s`, (kind === 'product' ? products : offers).findIndex((o) => o.key === key), 'key'],
-      message: `the ${kind} "${key}" belongs to the funnel "${other}"`,
-    }));
-    const sets = setProblems(definition, await fieldDefinitions(manager));
-    const over = await this.takenOver(manager, definition);
-    return [...problems, ...over, ...sets, ...(await this.lost(manager, definition, along))];
-  }
-
-  /** Products that another funnel has dropped, and that somebody has: under its key it stays the same product for them. */
-  private async takenOver(
-    manager: EntityManager,
-    { funnel, products }: FunnelDefinition,
-  ): Promise<DefinitionProblem[]> {
-    const rows: { key: string; other: string; buyers: number; members: number }[] = await manager.query(
-      `select key, other, buyers, members from (
-         select p.key, p.funnel_key as other,
-           (select count(distinct o.subscriber_id) from order_line l join orders o on o.id = l.order_id
-             where l.product_id = p.id and l.taken_back_at is null and o.status = 'paid')::int as buyers,
-           (select count(*) from membership m where m.product_id = p.id and m.state = 'active'
-              and (m.ends_at is null or m.ends_at > $3))::int as members
-         from product p where p.key = any ($2) and p.funnel_key <> $1 and p.archived_at is not null) had
-       where buyers > 0 or members > 0`,
-      [funnel, products.map(({ key }) => key), this.clock.now()],
-    );
-    return rows.map(({ key, other, buyers, members }) => ({
-      rule: 'product-taken-over',
-      path: ['products', products.findIndex((product) => product.key === key), 'key'],
-      message: `the product "${key}" was sold by the funnel "${other}": its buyers (${buyers}) count as buyers of this one, and who buys it prolongs the membership by it that they have (${members} run); choose another key if it is another product`,
-    }));
-  }
-
-  /** Sequences that are named and not there. */
-  private async lost(
-    manager: EntityManager,
-    definition: FunnelDefinition,
-    along: readonly string[],
-  ): Promise<DefinitionProblem[]> {
-    if (sequencesNamed(definition).length === 0) return [];
-    const others: { key: string }[] = await manager.query(
-      'select key from sequence where key <> $1 order by key',
-      [definition.funnel],
-    );
-    const keys = [...new Set([...others.map(({ key }) => key), ...along])];
-    return lostSequences(definition, keys, ({ key, path, isListenedTo }) => ({
-      ...{ rule: isListenedTo ? 'sequence-elsewhere' : 'unknown-sequence', path },
-      message: `there is no sequence "${key}"${isListenedTo ? ' yet' : ''}${among(keys)}`,
-    }));
+  /** Before any of the funnels is published: so it does not matter which of them comes first. */
+  async move(manager: EntityManager, moved: readonly MovedObject[]): Promise<void> {
+    for (const { kind, key, to } of moved)
+      await (kind === 'form'
+        ? this.forms.moveTo(manager, key, to)
+        : this.shop.moveTo(manager, { kind, key }, to));
   }
 
   private async storeFiles(
@@ -150,16 +97,22 @@ export class FunnelPublisher {
     return ids;
   }
 
-  async publishMails(manager: EntityManager, definition: FunnelDefinition): Promise<Ids> {
-    const mails = stepMails(definition.sequence.steps);
-    const ids: Record<string, string> = {};
-    for (const key of new Set([CONFIRM_MAIL, RECEIPT_MAIL, ...mails.map(({ step }) => step.email)]))
-      ids[key] = await this.templates.publish(manager, key);
-    for (const { step, subject } of mails) {
-      if (subject === undefined) continue;
-      ids[mailName(step.email, subject)] = await this.templates.publish(manager, step.email, subject);
-    }
-    return ids;
+  async publishMails(
+    manager: EntityManager,
+    definition: FunnelDefinition,
+    { texts }: FunnelTemplates,
+  ): Promise<Ids> {
+    return inTemplateFolder(texts, async (folder) => {
+      const ids: Record<string, string> = {};
+      for (const key of mailNames(definition))
+        ids[key] = await this.templates.publish(manager, key, null, folder);
+      for (const { step, subject } of stepMails(definition.sequence.steps)) {
+        if (subject === undefined) continue;
+        const name = mailName(step.email, subject);
+        ids[name] = await this.templates.publish(manager, step.email, subject, folder);
+      }
+      return ids;
+    });
   }
 
   async publishSequence(
@@ -183,8 +136,7 @@ export class FunnelPublisher {
   private async publishForm(
     manager: EntityManager,
     definition: FunnelDefinition,
-    fileIds: Ids,
-    templateIds: Ids,
+    { mails, files, pages }: { mails: Ids; files: Ids; pages: KeptTexts | undefined },
   ): Promise<void> {
     const { funnel, title, sender, form } = definition;
     const { slug, template, optIn, consent, leadMagnet, ...texts } = form;
@@ -196,8 +148,8 @@ export class FunnelPublisher {
       funnelKey: funnel,
       sequenceKey: funnel,
       consentText: consent,
-      content: { ...texts, confirmTemplateId: idOf(templateIds, CONFIRM_MAIL), funnelTitle: title },
-      leadMagnetFileId: leadMagnet === undefined ? null : idOf(fileIds, leadMagnet),
+      content: { ...texts, pages, confirmTemplateId: idOf(mails, CONFIRM_MAIL), funnelTitle: title },
+      leadMagnetFileId: leadMagnet === undefined ? null : idOf(files, leadMagnet),
     });
   }
 
@@ -211,6 +163,11 @@ export class FunnelPublisher {
 /** Two arms may send one template with different subjects. */
 function mailName(key: string, subject: string | undefined): string {
   return subject === undefined ? key : `${key} ${subject}`;
+}
+
+/** Of the texts, those of pages. */
+function pageTexts(texts: KeptTexts): KeptTexts {
+  return Object.fromEntries(Object.entries(texts).filter(([path]) => path.endsWith('.liquid')));
 }
 
 function idOf(ids: Ids, key: string): string {

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { TemplateTexts } from '../infra/templates/template-texts.service.js';
+import type { Texts } from '../values/template-texts.js';
 import { DomainError } from '../values/domain-error.js';
 import type { FunnelState } from './funnel-diff.js';
 import type { FunnelParts } from './funnel-publisher.service.js';
@@ -37,6 +39,7 @@ export interface FunnelVersion {
 export class FunnelStore {
   constructor(
     private readonly dataSource: DataSource,
+    private readonly texts: TemplateTexts,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -95,6 +98,31 @@ export class FunnelStore {
       funnel.version === 1 ? 'there is only version 1, the first' : `there are 1 to ${funnel.version}`;
     const message = `to: funnel "${key}" has no version ${version}; ${there}`;
     throw new DomainError('FUNNEL_VERSION_NOT_FOUND', message, { key, version, versions: funnel.version });
+  }
+
+  /** What has come from other funnels since that version, by object: from which, and with which version. */
+  async cameSince(
+    manager: EntityManager,
+    funnel: StoredFunnel,
+    version: number,
+  ): Promise<{ object: string; from: string; version: number }[]> {
+    return manager.query(
+      `select m.key as object, m.value ->> 'funnel' as "from", v.version
+       from funnel_version v cross join lateral jsonb_each(v.definition::jsonb -> 'moved' -> 'from') m
+       where v.funnel_id = $1 and v.version > $2 order by v.version, m.key`,
+      [funnel.id, version],
+    );
+  }
+
+  /** Of the mails and pages of each funnel, by its key; a funnel of before texts were kept is left out. */
+  async keptTexts(): Promise<Map<string, Texts>> {
+    const rows: { key: string; texts: Record<string, string> }[] = await this.dataSource.query(
+      `select f.key, v.parts -> 'texts' as texts from funnel f join funnel_version v on v.funnel_id = f.id and v.version = f.version
+       where v.parts ? 'texts'`,
+    );
+    const found = new Map<string, Texts>();
+    for (const { key, texts } of rows) found.set(key, await this.texts.read(texts));
+    return found;
   }
 
   /** Writes the funnel and its next version. `restored`: the version this one brings back. */

@@ -12,6 +12,7 @@ import {
   money,
   quietHours,
   template,
+  templatePath,
   span,
   term,
   text,
@@ -36,6 +37,9 @@ export const formShape = strict({
   consent: text(500),
   leadMagnet: file.optional(),
 });
+
+/** As a mail may have, of which some checks take time by the square of it. */
+const MAX_TEMPLATE_CHARS = 400_000;
 
 const REENTRY = 'use never, always, per event, or after a number of days such as after 30 days, at most 9999';
 
@@ -100,6 +104,14 @@ export const affiliatesShape = strict({
   error: 'commission and secondTier are more than 100% together',
 });
 
+const templateText = z.union([
+  z
+    .string({ error: 'write the text of the template, or file: and where it lies' })
+    .min(1, 'must not be empty')
+    .max(MAX_TEMPLATE_CHARS, `at most ${MAX_TEMPLATE_CHARS} characters`),
+  strict({ file }),
+]);
+
 export const funnelSchema = strict({
   funnel: key,
   title: line(120),
@@ -109,6 +121,7 @@ export const funnelSchema = strict({
   products: z.array(productShape).default([]),
   offers: z.array(offerShape).default([]),
   affiliates: affiliatesShape.optional(),
+  templates: z.record(templatePath, templateText).optional(),
 });
 
 /** Checked by {@link funnelSchema}; what stands between its objects is checked by `funnelProblems`. */

@@ -5,6 +5,7 @@ import { pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
 import { FunnelsService } from './funnels.service.js';
 import {
   applyBody,
+  exportQuery,
   funnelKey,
   funnelList,
   funnelResponse,
@@ -44,9 +45,19 @@ export class FunnelsController {
 
   @Get(':key/export')
   @Header('Content-Type', 'application/yaml; charset=utf-8')
-  @ApiRoute({ summary: 'Export a funnel as YAML', tag: 'funnels', response: z.string(), status: 200 })
-  async export(@Param('key', { schema: funnelKey }) key: string): Promise<string> {
-    return this.funnels.export(key);
+  @ApiRoute({
+    summary: 'Export a funnel as YAML',
+    description:
+      'With the texts of its mails and pages; with templates=false without them, and an apply takes those of the folder templates.',
+    tag: 'funnels',
+    response: z.string(),
+    status: 200,
+  })
+  async export(
+    @Param('key', { schema: funnelKey }) key: string,
+    @Query({ schema: exportQuery }) { templates }: z.output<typeof exportQuery>,
+  ): Promise<string> {
+    return this.funnels.export(key, { withTexts: templates === 'true' });
   }
 
   /** Files that the YAML names must have been stored by an earlier `apply` from disk: a request carries no files. */

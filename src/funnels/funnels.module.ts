@@ -3,11 +3,13 @@ import { AffiliatesModule } from '../affiliates/affiliates.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { PreflightModule } from '../delivery/preflight/preflight.module.js';
 import { FilesModule } from '../infra/files/files.module.js';
+import { TemplatesModule } from '../infra/templates/templates.module.js';
 import { OffersModule } from '../offers/offers.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SignupModule } from '../signup/signup.module.js';
 import { DemoService } from './demo.service.js';
 import { FunnelChanges } from './funnel-changes.service.js';
+import { FunnelConflicts } from './funnel-conflicts.service.js';
 import { FunnelLintService } from './funnel-lint.service.js';
 import { FunnelObjectsController } from './funnel-objects.controller.js';
 import { FunnelObjectsService } from './funnel-objects.service.js';
@@ -22,6 +24,7 @@ import { ForecastController } from './forecast/forecast.controller.js';
 import { ForecastQueries } from './forecast/forecast.queries.js';
 import { ForecastService } from './forecast/forecast.service.js';
 import { ShopPublisher } from './shop-publisher.service.js';
+import { WantedFunnels } from './wanted-funnels.service.js';
 import { SimulationController } from './simulation/simulation.controller.js';
 
 /**
@@ -31,6 +34,7 @@ import { SimulationController } from './simulation/simulation.controller.js';
 @Module({
   imports: [
     FilesModule,
+    TemplatesModule,
     DeliveryModule,
     AffiliatesModule,
     PreflightModule,
@@ -53,7 +57,9 @@ import { SimulationController } from './simulation/simulation.controller.js';
     FunnelLintService,
     FunnelSourcesService,
     FunnelPublisher,
+    FunnelConflicts,
     ShopPublisher,
+    WantedFunnels,
     FunnelPreflightService,
     DemoService,
     ForecastQueries,

@@ -38,10 +38,12 @@ const changeOptions = {
 export const applyBody = z.strictObject({
   yaml: z
     .string()
-    .max(500_000)
+    .max(800_000, 'at most 800000 characters; apply larger files by the command')
     .meta({ description: 'The funnel as YAML, the same text as a file in config/funnels.' }),
   ...changeOptions,
 });
+
+export const exportQuery = z.strictObject({ templates: z.enum(['true', 'false']).default('true') });
 
 export const rollbackBody = z.strictObject({
   to: z

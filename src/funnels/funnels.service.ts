@@ -8,14 +8,23 @@ import {
   type PlannedFunnel,
   type WantedFunnel,
 } from './funnel-changes.service.js';
-import { changeText, funnelDiff, type Sources } from './funnel-diff.js';
+import { changeText, funnelDiff, hasObject, type Sources } from './funnel-diff.js';
 import { writeFunnelFile } from './funnel-file.js';
-import { FunnelPublisher } from './funnel-publisher.service.js';
+import { fileHashes } from './funnel-files.js';
+import type { FunnelTemplates } from './funnel-templates.js';
+import { mailHashesOfBefore } from './hashes-of-before.files.js';
+import { WantedFunnels } from './wanted-funnels.service.js';
+import type { Texts } from '../values/template-texts.js';
 import { documentsOf } from './funnel-documents.js';
 import { readFunnelText } from './funnel-text.files.js';
-import { FunnelLintService, type LintedFunnel } from './funnel-lint.service.js';
-import { FunnelSourcesService } from './funnel-sources.service.js';
-import { funnelNotFound, FunnelStore, type FunnelRow, type FunnelVersion } from './funnel-store.service.js';
+import { FunnelLintService, type FileText, type LintedFunnel } from './funnel-lint.service.js';
+import {
+  funnelNotFound,
+  FunnelStore,
+  type FunnelRow,
+  type FunnelVersion,
+  type StoredFunnel,
+} from './funnel-store.service.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { findingText, type Finding } from './lint/rules.js';
 import { joinPlanTokens } from './plan-token.js';
@@ -44,22 +53,21 @@ export interface FunnelHistoryEntry {
 export class FunnelsService {
   constructor(
     private readonly dataSource: DataSource,
-    private readonly sources: FunnelSourcesService,
-    private readonly publisher: FunnelPublisher,
     private readonly store: FunnelStore,
     private readonly changes: FunnelChanges,
     private readonly linter: FunnelLintService,
+    private readonly wanted: WantedFunnels,
   ) {}
 
-  /** The file may hold several funnels, as an export of all does: they are planned, and applied, together. */
-  async planFile(path: string, options?: ChangeOptions): Promise<FunnelPlan> {
-    const { wanted, warnings } = await this.wantedIn(path);
+  /** A file may hold several funnels, as an export of all does: all of all files are planned, and applied, together. */
+  async planFile(path: string | readonly string[], options?: ChangeOptions): Promise<FunnelPlan> {
+    const { wanted, warnings } = await this.wantedIn([path].flat());
     return together(await this.changes.plan(wanted, options), warnings);
   }
 
   /** As `planFile`; all of them or none. */
-  async applyFile(path: string, options?: ChangeOptions): Promise<FunnelPlan> {
-    const { wanted, warnings } = await this.wantedIn(path);
+  async applyFile(path: string | readonly string[], options?: ChangeOptions): Promise<FunnelPlan> {
+    const { wanted, warnings } = await this.wantedIn([path].flat());
     return together(await this.changes.apply(wanted, options), warnings);
   }
 
@@ -73,8 +81,8 @@ export class FunnelsService {
     name: string,
     options: FileOptions = {},
   ): Promise<FunnelPlan> {
-    const { definition, warnings } = await this.check(text, folder, name, options.key);
-    return together(await this.changes.plan([this.wanted(definition, folder)], options), warnings);
+    const { wanted, warnings } = await this.check(text, folder, name, options.key);
+    return together(await this.changes.plan([wanted], options), warnings);
   }
 
   /** As `plan`. */
@@ -84,8 +92,8 @@ export class FunnelsService {
     name: string,
     options: FileOptions = {},
   ): Promise<FunnelPlan> {
-    const { definition, warnings } = await this.check(text, folder, name, options.key);
-    return together(await this.changes.apply([this.wanted(definition, folder)], options), warnings);
+    const { wanted, warnings } = await this.check(text, folder, name, options.key);
+    return together(await this.changes.apply([wanted], options), warnings);
   }
 
   /**
@@ -102,33 +110,13 @@ export class FunnelsService {
     const stored = await this.store.find(manager, key);
     if (!stored) throw funnelNotFound(key);
     const version = await this.store.version(manager, stored, to ?? stored.version - 1);
-    const {
-      definitions: [definition],
-      warnings,
-    } = checked(`${key} version ${version.version}`, [
-      await this.linter.checkStored(version.state.definition),
-    ]);
-    const { parts } = version;
-    const now = this.wanted(definition, null);
-    const wanted: WantedFunnel = {
-      ...now,
-      ...(parts === null
-        ? {}
-        : {
-            stateOver: async () => Promise.resolve({ definition, sources: version.state.sources }),
-            parts: async () => Promise.resolve(parts),
-            mails: async () => Promise.resolve(parts.mails),
-          }),
-      restored: version.version,
-    };
+    await this.checkMoved(stored, version);
+    const { wanted, warnings, words } = await this.wantedVersion(key, version);
     const plans = dryRun
       ? await this.changes.plan([wanted], options)
       : await this.changes.apply([wanted], options);
     const plan = together(plans, warnings);
-    const { sources: today } = parts === null ? await now.stateOver(stored) : version.state;
-    const words =
-      parts === null ? [withoutParts(version, changedSince(version, today)), ...plan.words] : plan.words;
-    return { ...plan, words, to: version.version };
+    return { ...plan, words: [...words, ...plan.words], to: version.version };
   }
 
   /** Versions before `before`, newest first, with what each changed. Throws `FUNNEL_NOT_FOUND`. */
@@ -148,12 +136,23 @@ export class FunnelsService {
     return (await this.linter.check(text, folder)).findings;
   }
 
-  /** The funnel file of one funnel, or of all, in the order of their keys. */
-  async export(key?: string): Promise<string> {
+  /**
+   * The funnel file of one funnel, or of all, in the order of their keys. `withTexts`: with those of its mails and pages,
+   * so that it says all that is there; without them an apply takes those of the folder `templates`.
+   */
+  async export(key?: string, { withTexts = true }: { withTexts?: boolean } = {}): Promise<string> {
     const rows = await this.store.list();
     const wanted = rows.filter((row) => key === undefined || row.key === key);
     if (key !== undefined && wanted.length === 0) throw funnelNotFound(key);
-    return wanted.map(({ definition }) => writeFunnelFile(definition)).join('---\n');
+    const texts = withTexts ? await this.store.keptTexts() : new Map<string, Texts>();
+    return wanted
+      .map(({ key: own, definition }) => writeFunnelFile(definition, texts.get(own)))
+      .join('---\n');
+  }
+
+  /** Of the mails and pages of a funnel; undefined where a funnel of before they were kept has none. */
+  async keptTexts(key: string): Promise<Texts | undefined> {
+    return (await this.store.keptTexts()).get(key);
   }
 
   async list(): Promise<FunnelRow[]> {
@@ -170,28 +169,19 @@ export class FunnelsService {
     return funnel;
   }
 
-  /** As the definition says, with mails from the disk and files from the folder. */
-  private wanted(definition: FunnelDefinition, folder: string | null): WantedFunnel {
-    return {
-      definition,
-      stateOver: async (stored) => ({
-        definition,
-        sources: await this.sources.hashes(definition, folder, stored?.state.sources ?? {}),
-      }),
-      parts: async (manager, stored) => {
-        const present = stored && (await this.store.version(manager, stored, stored.version)).parts;
-        return this.publisher.parts(manager, definition, { folder, present: present?.files ?? {} });
-      },
-      mails: async (manager) => this.publisher.publishMails(manager, definition),
-      restored: null,
-    };
-  }
-
-  private async wantedIn(path: string): Promise<{ wanted: WantedFunnel[]; warnings: Finding[] }> {
-    const folder = dirname(path);
-    const texts = documentsOf(await readFunnelText(path));
-    const { definitions, warnings } = checked(path, await this.linter.checkAll(texts, folder));
-    return { wanted: definitions.map((one) => this.wanted(one, folder)), warnings };
+  private async wantedIn(paths: readonly string[]): Promise<{ wanted: WantedFunnel[]; warnings: Finding[] }> {
+    const files: FileText[] = [];
+    for (const path of paths)
+      for (const text of documentsOf(await readFunnelText(path)))
+        files.push({ name: path, text, folder: dirname(path) });
+    const { funnels, warnings } = checked(await this.linter.checkAll(files));
+    const wanted = funnels
+      .map(({ definition, templates }, place) =>
+        this.wanted.ofFile(definition, templates, files[place]?.folder ?? null),
+      )
+      // So that a plan stands for the same whatever the order of the files.
+      .toSorted((a, b) => (a.definition.funnel < b.definition.funnel ? -1 : 1));
+    return { wanted, warnings };
   }
 
   private async check(
@@ -199,32 +189,79 @@ export class FunnelsService {
     folder: string | null,
     name: string,
     key: string | undefined,
-  ): Promise<{ definition: FunnelDefinition; warnings: Finding[] }> {
+  ): Promise<{ wanted: WantedFunnel; warnings: Finding[] }> {
     const {
-      definitions: [definition],
+      funnels: [{ definition, templates }],
       warnings,
-    } = checked(name, [await this.linter.check(text, folder)]);
+    } = checked([{ name, ...(await this.linter.check(text, folder)) }]);
     const { funnel } = definition;
-    if (key === undefined || funnel === key) return { definition, warnings };
+    if (key === undefined || funnel === key)
+      return { wanted: this.wanted.ofFile(definition, templates, folder), warnings };
     const message = `${name}: funnel is "${funnel}", the address says "${key}"`;
     throw new DomainError('FUNNEL_KEY_INVALID', message, { key });
   }
+
+  /** What came from another funnel meanwhile would be in neither of them. Throws `FUNNEL_ROLLBACK_CONFLICT`. */
+  private async checkMoved(stored: StoredFunnel, { version, state }: FunnelVersion): Promise<void> {
+    const came = await this.store.cameSince(this.dataSource.manager, stored, version);
+    const lost = came.filter(
+      ({ object }) => hasObject(stored.state.definition, object) && !hasObject(state.definition, object),
+    );
+    const [first] = lost;
+    if (first === undefined) return;
+    const objects = [...new Set(lost.map(({ object }) => object))].join(', ');
+    const message = `${objects} came from the funnel "${first.from}" with version ${first.version}, and would be in no funnel; apply the files of both as they shall be, in one command, and it moves back`;
+    throw new DomainError('FUNNEL_ROLLBACK_CONFLICT', message, first);
+  }
+
+  /** Throws `FUNNEL_INVALID` over a version that may not be any more, or whose templates are not there. */
+  private async wantedVersion(
+    key: string,
+    found: FunnelVersion,
+  ): Promise<{ wanted: WantedFunnel; warnings: Finding[]; words: string[] }> {
+    const { version, state, parts } = found;
+    const name = `${key} version ${version}`;
+    const linted = await this.linter.checkStored(state.definition, { withTemplates: parts === null });
+    const {
+      funnels: [{ definition, templates }],
+      warnings,
+    } = checked([{ name, ...linted }]);
+    if (parts !== null) {
+      const words =
+        parts.texts === undefined ? [`${before(found, 'pages')}: its pages are those of now`] : [];
+      return { wanted: this.wanted.ofVersion(definition, { ...found, parts }), warnings, words };
+    }
+    const today = {
+      ...(await fileHashes(definition, null, state.sources)),
+      ...(await mailHashesOfBefore(definition, templates.texts)),
+    };
+    const wanted = { ...this.wanted.ofFile(definition, templates, null), restored: version };
+    return { wanted, warnings, words: [withoutParts(found, changedSince(found, today))] };
+  }
+}
+
+interface ReadFunnel {
+  definition: FunnelDefinition;
+  templates: FunnelTemplates;
 }
 
 interface Checked {
-  definitions: [FunnelDefinition, ...FunnelDefinition[]];
+  funnels: [ReadFunnel, ...ReadFunnel[]];
   warnings: Finding[];
 }
 
 /** Throws `FUNNEL_INVALID` over errors; warnings go along. */
-function checked(name: string, linted: readonly LintedFunnel[]): Checked {
-  const findings = linted.flatMap((one) => one.findings);
-  const errors = findings.filter(({ severity }) => severity === 'error');
-  const warnings = findings.filter(({ severity }) => severity === 'warning');
-  const [first, ...others] = linted.flatMap(({ definition }) => (definition === null ? [] : [definition]));
-  if (first !== undefined && errors.length === 0) return { definitions: [first, ...others], warnings };
-  const lines = errors.map((finding) => findingText(name, finding));
-  throw new DomainError('FUNNEL_INVALID', lines.join('\n'), { file: name, problems: errors });
+function checked(linted: readonly (LintedFunnel & { name: string })[]): Checked {
+  const found = linted.flatMap(({ name, findings }) => findings.map((finding) => ({ name, finding })));
+  const errors = found.filter(({ finding }) => finding.severity === 'error');
+  const warnings = found.flatMap(({ finding }) => (finding.severity === 'warning' ? [finding] : []));
+  const [first, ...others] = linted.flatMap(({ definition, templates }) =>
+    definition === null ? [] : [{ definition, templates }],
+  );
+  if (first !== undefined && errors.length === 0) return { funnels: [first, ...others], warnings };
+  const lines = errors.map(({ name, finding }) => findingText(name, finding));
+  const problems = errors.map(({ finding }) => finding);
+  throw new DomainError('FUNNEL_INVALID', lines.join('\n'), { file: errors[0]?.name ?? '', problems });
 }
 
 /** Of several funnels, the words say which of them they are about. */
@@ -246,8 +283,12 @@ function changedSince({ state }: FunnelVersion, today: Sources): string[] {
   return Object.keys(state.sources).filter((name) => state.sources[name] !== today[name]);
 }
 
-function withoutParts({ version }: FunnelVersion, changed: readonly string[]): string {
-  const then = `Version ${version} was applied before mails and files were kept with a version`;
+function before({ version }: FunnelVersion, what: string): string {
+  return `Version ${version} was applied before ${what} were kept with a version`;
+}
+
+function withoutParts(version: FunnelVersion, changed: readonly string[]): string {
+  const then = before(version, 'mails and files');
   if (changed.length === 0) return `${then}: those of today are used, and are what they were`;
   return `${then}: those of today are used, and these are not what they were: ${changed.join(', ')}`;
 }

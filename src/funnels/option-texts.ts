@@ -12,6 +12,9 @@ const TEXTS: Readonly<Record<string, string>> = {
   form: 'The squeeze page and the form in it, also embedded in other sites.',
   slug: 'Address of the page: /p/SLUG.',
   template: 'The page, below templates/ without its ending, such as pages/squeeze.',
+  templates:
+    'Texts of mails, pages and what they include that this funnel has of its own, by their path below templates/, in place of those of the folder: the text, or file: and its path beside the funnel file.',
+  'templates.file': 'File beside the funnel file that holds the text.',
   headline: 'The largest line of the page.',
   subheadline: 'The lines below it.',
   bullets: 'What is in it for the reader, a line each.',

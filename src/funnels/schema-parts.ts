@@ -29,6 +29,14 @@ export const template = z
     /^[a-z0-9-]+(\/[a-z0-9-]+)+$/,
     'use the path below templates/ without its ending, such as emails/welcome',
   );
+/** Of a text that is part of a mail or page: its path below templates/. */
+export const templatePath = z
+  .string()
+  .regex(
+    /^(?!.*\.\.)[\w][\w./ -]*\.[\w]+$/,
+    'use the path below templates/ with its ending, such as emails/welcome.mjml',
+  )
+  .max(200);
 /** JSON Schema knows no flag for letters of either case. */
 const anyCase = (word: string): string =>
   [...word].map((letter) => `[${letter}${letter.toUpperCase()}]`).join('');

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { AffiliateTermsService } from '../affiliates/affiliate-terms.service.js';
+import type { KeptTexts } from '../values/template-texts.js';
 import { OffersService } from '../offers/offers.service.js';
 import { ProductsService } from '../offers/products.service.js';
 import { parseMoney, parsePercentBps } from '../values/money.js';
@@ -11,6 +12,7 @@ import { hasPersonalDeadline } from './offer-snapshot.js';
 interface ShopParts {
   fileId: (name: string) => string;
   receiptTemplateId: string;
+  pages: KeptTexts | undefined;
 }
 
 /** What a funnel sells: its products and offers, and what affiliates earn by them. */
@@ -25,7 +27,7 @@ export class ShopPublisher {
   async publish(
     manager: EntityManager,
     definition: FunnelDefinition,
-    { fileId, receiptTemplateId }: ShopParts,
+    { fileId, receiptTemplateId, pages }: ShopParts,
   ): Promise<void> {
     const { funnel: funnelKey, products, offers, sender } = definition;
     for (const { key, name, description, price, delivers, licence, membership } of products) {
@@ -53,6 +55,7 @@ export class ShopPublisher {
           description: product?.description ?? '',
           bullets: offer.bullets,
           receiptTemplateId,
+          pages,
         },
         discountBps: offer.discount === undefined ? 0 : parsePercentBps(offer.discount),
         ...(offer.bump === undefined ? {} : { bumpProductKey: offer.bump }),
@@ -62,6 +65,14 @@ export class ShopPublisher {
       });
     }
     await this.terms.publish(manager, funnelKey, termsOf(definition));
+  }
+
+  async moveTo(
+    manager: EntityManager,
+    { kind, key }: { kind: 'product' | 'offer'; key: string },
+    funnelKey: string,
+  ): Promise<void> {
+    await (kind === 'product' ? this.products : this.offers).moveTo(manager, key, funnelKey);
   }
 
   async archiveRest(manager: EntityManager, { funnel, products, offers }: FunnelDefinition): Promise<void> {

@@ -19,7 +19,7 @@ export interface FileShape<T> {
   ruleOf?: (problem: DefinitionProblem) => RuleName;
 }
 
-const MAX_FILE_CHARACTERS = 500_000;
+const MAX_FILE_CHARACTERS = 2_000_000;
 /** An alias may stand for a tree of aliases; a hundred of them are more than any honest file has. */
 const MAX_ALIASES = 100;
 

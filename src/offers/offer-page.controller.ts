@@ -2,7 +2,7 @@ import { Controller, Get, Inject, Param, Query, Req, Res } from '@nestjs/common'
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { MessagesService } from '../delivery/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { PageRenderer } from '../infra/http/page-renderer.js';
+import { KeptPages } from '../infra/templates/kept-pages.service.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';
 import { TrackingService } from '../tracking/tracking.service.js';
 import { endedView, footerOf, tokenQuery } from './offer-view.js';
@@ -15,7 +15,7 @@ export class OfferPageController {
     private readonly offers: OffersService,
     private readonly messages: MessagesService,
     private readonly tracking: TrackingService,
-    private readonly pages: PageRenderer,
+    private readonly pages: KeptPages,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -32,7 +32,7 @@ export class OfferPageController {
     if (terms === null) {
       const ended = await this.offers.findEnded(slug);
       if (ended !== null) {
-        sendPrivatePage(reply, 410, await this.pages.render('pages/error', endedView(ended)));
+        sendPrivatePage(reply, 410, await this.pages.render(undefined, 'pages/error', endedView(ended)));
         return;
       }
       const message =
@@ -40,13 +40,14 @@ export class OfferPageController {
       sendPrivatePage(
         reply,
         404,
-        await this.pages.render('pages/error', { status: 404, heading: 'No such offer', message }),
+        await this.pages.render(undefined, 'pages/error', { status: 404, heading: 'No such offer', message }),
       );
       return;
     }
     // A HEAD request is a link checker's: it has seen no page.
     if (request.method !== 'HEAD') await this.record(terms, request);
     const html = await this.pages.render(
+      terms.offer.content.pages,
       'pages/offer',
       this.view(terms, messageId === null ? undefined : sent),
     );

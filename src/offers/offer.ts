@@ -1,3 +1,4 @@
+import type { KeptTexts } from '../values/template-texts.js';
 import type { Money } from '../values/money.js';
 
 export interface Product {
@@ -22,6 +23,8 @@ export interface OfferContent {
   funnelTitle?: string | undefined;
   /** Which mail confirms the order; without one the thanks page is the only place that delivers. */
   receiptTemplateId?: string | undefined;
+  /** The texts of its pages and of what they include; without them the pages are those of the folder. */
+  pages?: KeptTexts | undefined;
 }
 
 /** Who stands under the pages and mails of an offer. */

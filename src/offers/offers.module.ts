@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { DeliveryModule } from '../delivery/delivery.module.js';
+import { TemplatesModule } from '../infra/templates/templates.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { TrackingModule } from '../tracking/tracking.module.js';
 import { OfferPageController } from './offer-page.controller.js';
@@ -10,7 +11,7 @@ import { ProductsService } from './products.service.js';
 
 /** What is sold and at which price. Owns `product` and `offer`. */
 @Module({
-  imports: [DeliveryModule, SequencesModule, TrackingModule],
+  imports: [DeliveryModule, SequencesModule, TemplatesModule, TrackingModule],
   controllers: [OfferPageController, OffersController, ProductsController],
   providers: [OffersService, ProductsService],
   exports: [OffersService, ProductsService],

@@ -119,6 +119,11 @@ export class OffersService {
     return listOffers(this.dataSource.manager, page);
   }
 
+  /** Gives the offer to another funnel, with its orders and what was promised about it. */
+  async moveTo(manager: EntityManager, slug: string, funnelKey: string): Promise<void> {
+    await manager.query('update offer set funnel_key = $2 where slug = $1', [slug, funnelKey]);
+  }
+
   /** Takes the funnel's offers that are not named off the site. Their orders and history stay. */
   async archiveExcept(manager: EntityManager, funnelKey: string, slugs: readonly string[]): Promise<void> {
     await manager.query(

@@ -80,6 +80,11 @@ export class ProductsService {
     return listProducts(this.dataSource.manager, page);
   }
 
+  /** Gives the product to another funnel, with all who have bought it. */
+  async moveTo(manager: EntityManager, key: string, funnelKey: string): Promise<void> {
+    await manager.query('update product set funnel_key = $2 where key = $1', [key, funnelKey]);
+  }
+
   /** Takes the funnel's products that are not named out of sale. What was bought is still delivered. */
   async archiveExcept(manager: EntityManager, funnelKey: string, keys: readonly string[]): Promise<void> {
     await manager.query(

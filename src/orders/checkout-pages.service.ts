@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { CONFIG, type Config } from '../infra/config.js';
-import { PageRenderer } from '../infra/http/page-renderer.js';
+import { KeptPages } from '../infra/templates/kept-pages.service.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';
 import { endedView, footerOf, tokenQuery } from '../offers/offer-view.js';
 import { OffersService, type OfferTerms } from '../offers/offers.service.js';
@@ -24,7 +24,7 @@ export interface CheckoutFormState {
 export class CheckoutPages {
   constructor(
     @Inject(CONFIG) private readonly config: Config,
-    private readonly renderer: PageRenderer,
+    private readonly renderer: KeptPages,
     private readonly orders: OrdersService,
     private readonly receipts: ReceiptsService,
     private readonly offers: OffersService,
@@ -52,7 +52,7 @@ export class CheckoutPages {
         ? {}
         : { bump: offer.bump, totalWithBump: checkoutTotal(price, offer.bump.price) }),
     };
-    sendPrivatePage(reply, status, await this.renderer.render('pages/checkout', view));
+    sendPrivatePage(reply, status, await this.renderer.render(offer.content.pages, 'pages/checkout', view));
   }
 
   /** To the payment page; an order without anything to pay is paid at once. */
@@ -77,25 +77,28 @@ export class CheckoutPages {
     const summaries = orders.map(orderSummary);
     const memberships = await Promise.all(orders.map(async (one) => this.receipts.memberships(one)));
     const all = { ...order, lines: orders.flatMap(({ lines }) => lines) };
+    const { pages, ...footer } = await this.seller(order);
     const view = {
       orders: summaries,
       downloads: await this.receipts.downloads(orders),
       memberships: memberships.flat(),
       licences: orderSummary(all)['licences'],
-      ...(await this.footer(order)),
+      ...footer,
       ...(this.config.mailboxOn ? { mailboxUrl: '/mailbox' } : {}),
     };
-    sendPrivatePage(reply, 200, await this.renderer.render('pages/thanks', view));
+    sendPrivatePage(reply, 200, await this.renderer.render(pages, 'pages/thanks', view));
   }
 
   async testPayment(reply: FastifyReply, order: Order, action: string): Promise<void> {
-    const view = { total: order.total, action, ...(await this.back(order)), ...(await this.footer(order)) };
-    sendPrivatePage(reply, 200, await this.renderer.render('pages/test-payment', view));
+    const { pages: _, ...footer } = await this.seller(order);
+    const view = { total: order.total, action, ...(await this.back(order)), ...footer };
+    sendPrivatePage(reply, 200, await this.renderer.render(undefined, 'pages/test-payment', view));
   }
 
   async declined(reply: FastifyReply, order: Order, retryUrl: string): Promise<void> {
-    const view = { retryUrl, ...(await this.back(order)), ...(await this.footer(order)) };
-    sendPrivatePage(reply, 200, await this.renderer.render('pages/declined', view));
+    const { pages, ...footer } = await this.seller(order);
+    const view = { retryUrl, ...(await this.back(order)), ...footer };
+    sendPrivatePage(reply, 200, await this.renderer.render(pages, 'pages/declined', view));
   }
 
   /** Back to the checkout as the same reader of the same mail, so that the price is the same. */
@@ -109,7 +112,7 @@ export class CheckoutPages {
       message: 'An order waits a day for its payment. Nothing was charged.',
       action: { url: `/checkout/${encodeURIComponent(slug)}`, label: 'Start again' },
     };
-    sendPrivatePage(reply, 410, await this.renderer.render('pages/expired-link', view));
+    sendPrivatePage(reply, 410, await this.renderer.render(undefined, 'pages/expired-link', view));
   }
 
   async upsellExpired(reply: FastifyReply, orderPath: string): Promise<void> {
@@ -118,24 +121,25 @@ export class CheckoutPages {
       message: 'It was for the hour after your order. The order itself is paid and waits for you.',
       action: { url: orderPath, label: 'Open my order' },
     };
-    sendPrivatePage(reply, 410, await this.renderer.render('pages/expired-link', view));
+    sendPrivatePage(reply, 410, await this.renderer.render(undefined, 'pages/expired-link', view));
   }
 
   async orderLinkExpired(reply: FastifyReply): Promise<void> {
     const message = 'Links to an order work for 30 days. Reply to your receipt to get a new one.';
-    sendPrivatePage(reply, 410, await this.renderer.render('pages/expired-link', { message }));
+    sendPrivatePage(reply, 410, await this.renderer.render(undefined, 'pages/expired-link', { message }));
   }
 
   async refunded(reply: FastifyReply, order: Order): Promise<void> {
     const message = `Order ${order.number} was refunded, so its downloads are closed.`;
-    const view = { status: 410, heading: 'This order was refunded', message, ...(await this.footer(order)) };
-    sendPrivatePage(reply, 410, await this.renderer.render('pages/error', view));
+    const { pages: _, ...footer } = await this.seller(order);
+    const view = { status: 410, heading: 'This order was refunded', message, ...footer };
+    sendPrivatePage(reply, 410, await this.renderer.render(undefined, 'pages/error', view));
   }
 
   async noOffer(reply: FastifyReply, slug: string): Promise<void> {
     const ended = await this.offers.findEnded(slug);
     if (ended !== null) {
-      sendPrivatePage(reply, 410, await this.renderer.render('pages/error', endedView(ended)));
+      sendPrivatePage(reply, 410, await this.renderer.render(undefined, 'pages/error', endedView(ended)));
       return;
     }
     const message =
@@ -143,7 +147,11 @@ export class CheckoutPages {
     sendPrivatePage(
       reply,
       404,
-      await this.renderer.render('pages/error', { status: 404, heading: 'No such offer', message }),
+      await this.renderer.render(undefined, 'pages/error', {
+        status: 404,
+        heading: 'No such offer',
+        message,
+      }),
     );
   }
 
@@ -153,7 +161,11 @@ export class CheckoutPages {
     sendPrivatePage(
       reply,
       404,
-      await this.renderer.render('pages/error', { status: 404, heading: 'No such order', message }),
+      await this.renderer.render(undefined, 'pages/error', {
+        status: 404,
+        heading: 'No such order',
+        message,
+      }),
     );
   }
 
@@ -170,9 +182,11 @@ export class CheckoutPages {
     return root?.status === 'paid' ? { orderUrl: this.receipts.orderPath(root) } : {};
   }
 
-  /** The seller, at the head and the foot of every page of an order: nobody pays at a stranger's. */
-  private async footer(order: Order): Promise<{ footer?: ReturnType<typeof footerOf> }> {
+  /** At the head and the foot of every page of an order, and whose pages they are: nobody pays at a stranger's. */
+  private async seller(
+    order: Order,
+  ): Promise<{ footer?: ReturnType<typeof footerOf>; pages?: OfferTerms['offer']['content']['pages'] }> {
     const offer = await this.offers.findById(order.offerId);
-    return offer === null ? {} : { footer: footerOf(offer.sender) };
+    return offer === null ? {} : { footer: footerOf(offer.sender), pages: offer.content.pages };
   }
 }

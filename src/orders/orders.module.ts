@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { AffiliatesModule } from '../affiliates/affiliates.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
+import { TemplatesModule } from '../infra/templates/templates.module.js';
 import { OffersModule } from '../offers/offers.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
@@ -32,6 +33,7 @@ import { UpsellsService } from './upsells/upsells.service.js';
     OffersModule,
     SequencesModule,
     SubscribersModule,
+    TemplatesModule,
     TrackingModule,
   ],
   controllers: [

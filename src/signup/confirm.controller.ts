@@ -1,7 +1,7 @@
 import { Controller, Get, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CONFIG, type Config } from '../infra/config.js';
-import { PageRenderer } from '../infra/http/page-renderer.js';
+import { KeptPages } from '../infra/templates/kept-pages.service.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';
 import { ConfirmationService } from './confirmation.service.js';
 import type { Form } from './forms.service.js';
@@ -12,7 +12,7 @@ import { footerOf } from './squeeze-page.controller.js';
 export class ConfirmController {
   constructor(
     private readonly confirmation: ConfirmationService,
-    private readonly pages: PageRenderer,
+    private readonly pages: KeptPages,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -26,7 +26,7 @@ export class ConfirmController {
       sender: form.sender,
       footer: footerOf(form),
     };
-    sendPrivatePage(reply, 200, await this.pages.render('pages/confirm', view));
+    sendPrivatePage(reply, 200, await this.pages.render(form.content.pages, 'pages/confirm', view));
   }
 
   @Post(':token')
@@ -52,7 +52,7 @@ export class ConfirmController {
       ...(this.config.mailboxOn ? { mailboxUrl: '/mailbox' } : {}),
       ...(download === null ? {} : { downloadUrl: download.url, downloadName: download.name }),
     };
-    sendPrivatePage(reply, 200, await this.pages.render('pages/confirmed', view));
+    sendPrivatePage(reply, 200, await this.pages.render(form.content.pages, 'pages/confirmed', view));
   }
 
   private async left(reply: FastifyReply, form: Form): Promise<void> {
@@ -62,7 +62,7 @@ export class ConfirmController {
       link: { url: `/p/${form.slug}`, label: 'Sign up again' },
       footer: footerOf(form),
     };
-    sendPrivatePage(reply, 410, await this.pages.render('pages/expired-link', view));
+    sendPrivatePage(reply, 410, await this.pages.render(undefined, 'pages/expired-link', view));
   }
 
   private async refused(reply: FastifyReply, form: Form): Promise<void> {
@@ -72,7 +72,7 @@ export class ConfirmController {
       message: 'Mail to it came back, or was reported as unwanted. Please sign up with another address.',
       footer: footerOf(form),
     };
-    sendPrivatePage(reply, 409, await this.pages.render('pages/error', view));
+    sendPrivatePage(reply, 409, await this.pages.render(undefined, 'pages/error', view));
   }
 
   private async missing(reply: FastifyReply): Promise<void> {
@@ -80,7 +80,11 @@ export class ConfirmController {
     sendPrivatePage(
       reply,
       404,
-      await this.pages.render('pages/error', { status: 404, heading: 'This link is not complete', message }),
+      await this.pages.render(undefined, 'pages/error', {
+        status: 404,
+        heading: 'This link is not complete',
+        message,
+      }),
     );
   }
 }

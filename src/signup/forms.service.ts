@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { Sender } from '../delivery/message.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import type { KeptTexts } from '../values/template-texts.js';
 import { DomainError } from '../values/domain-error.js';
 
 export interface FormContent {
@@ -10,6 +11,8 @@ export interface FormContent {
   bullets: string[];
   button: string;
   confirmTemplateId: string;
+  /** The texts of its pages and of what they include; without them the pages are those of the folder. */
+  pages?: KeptTexts | undefined;
   funnelTitle: string;
 }
 
@@ -66,6 +69,11 @@ export class FormsService {
       throw new DomainError('FORM_SLUG_CONFLICT', `slug: another funnel has a form "${form.slug}"`, {
         slug: form.slug,
       });
+  }
+
+  /** Gives the form to another funnel; who has signed up there stays with it. */
+  async moveTo(manager: EntityManager, slug: string, funnelKey: string): Promise<void> {
+    await manager.query('update form set funnel_key = $2 where slug = $1', [slug, funnelKey]);
   }
 
   /** Takes the funnel's other forms offline. Who has signed up there stays. */

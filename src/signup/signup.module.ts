@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { AffiliatesModule } from '../affiliates/affiliates.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { FilesModule } from '../infra/files/files.module.js';
+import { TemplatesModule } from '../infra/templates/templates.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { TrackingModule } from '../tracking/tracking.module.js';
@@ -29,6 +30,7 @@ import { UnsubscribeService } from './unsubscribe.service.js';
     DeliveryModule,
     SequencesModule,
     FilesModule,
+    TemplatesModule,
   ],
   controllers: [
     SqueezePageController,

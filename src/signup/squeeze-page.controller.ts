@@ -2,7 +2,7 @@ import { Body, Controller, Get, Inject, Param, Post, Req, Res } from '@nestjs/co
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { CONFIG, type Config } from '../infra/config.js';
-import { PageRenderer } from '../infra/http/page-renderer.js';
+import { KeptPages } from '../infra/templates/kept-pages.service.js';
 import { sendPage } from '../infra/http/send-page.js';
 import { TrackingService } from '../tracking/tracking.service.js';
 import { reviewEmailAddress } from '../values/email-address-advice.js';
@@ -19,7 +19,7 @@ export class SqueezePageController {
     private readonly forms: FormsService,
     private readonly intake: IntakeService,
     private readonly tracking: TrackingService,
-    private readonly pages: PageRenderer,
+    private readonly pages: KeptPages,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -63,8 +63,9 @@ export class SqueezePageController {
       sendPage(reply, 429, await this.page(form, { ...outcome.values, timeZone }, { form: LIMITED }));
       return;
     }
+    const { pages, ...content } = form.content;
     const view = {
-      form: { ...form.content, slug, title: form.content.funnelTitle, optIn: form.optIn },
+      form: { ...content, slug, title: content.funnelTitle, optIn: form.optIn },
       email: outcome.email,
       suggestion: suggestionFor(outcome.email),
       footer: footerOf(form),
@@ -73,12 +74,13 @@ export class SqueezePageController {
       ...(this.config.mailboxOn ? { mailboxUrl: '/mailbox' } : {}),
     };
     const page = form.optIn === 'double' ? 'pages/check-inbox' : 'pages/confirmed';
-    sendPage(reply, 200, await this.pages.render(page, view));
+    sendPage(reply, 200, await this.pages.render(pages, page, view));
   }
 
   private async page(form: Form, values: object, errors: object): Promise<string> {
-    const { slug, optIn, consentText, content, template } = form;
-    return this.pages.render(template, {
+    const { slug, optIn, consentText, template } = form;
+    const { pages, ...content } = form.content;
+    return this.pages.render(pages, template, {
       form: { ...content, title: content.funnelTitle, slug, optIn, consent: consentText },
       values,
       errors,
@@ -92,7 +94,7 @@ export class SqueezePageController {
     sendPage(
       reply,
       404,
-      await this.pages.render('pages/error', { status: 404, heading: 'No such page', message }),
+      await this.pages.render(undefined, 'pages/error', { status: 404, heading: 'No such page', message }),
     );
   }
 }

@@ -135,4 +135,8 @@ offers:
   - { key: list-two, product: checklist-two }
   - { key: list-three, product: checklist-three }
 affiliates: { commission: 30%, secondTier: 12.5%, hold: 45 days, cookie: 2 months, attribution: first }
+templates:
+  pages/declined.liquid: |
+    <p>{{ offer.title }} was not paid.</p>
+  pages/thanks.liquid: { file: files/thanks.liquid }
 `;

@@ -22,6 +22,8 @@ import { emptyPlaces, isPrinted, kindOf, lineOfVariable, variablesOf, without } 
 export interface MailToCheck {
   /** Path below `templates/` without its ending. */
   template: string;
+  /** Where templates lie; the folder `templates` when left out. */
+  folder?: string | undefined;
   /** In place of the one in its file. */
   subject?: string | null;
   sender: Sender;
@@ -89,7 +91,7 @@ export class PreflightService {
   async check(mail: MailToCheck, options: CheckOptions = {}): Promise<PreflightReport> {
     try {
       return await this.checkCompiled(
-        await this.templates.compile(mail.template, mail.subject),
+        await this.templates.compile(mail.template, mail.subject, mail.folder),
         mail,
         options,
       );

@@ -58,6 +58,7 @@ import { FieldBlocks1765151460000 } from './migrations/1765151460000-field-block
 import { BounceReceived1765152000000 } from './migrations/1765152000000-bounce-received.js';
 import { AcceptedTimes1765220000000 } from './migrations/1765220000000-accepted-times.js';
 import { BroadcastGuardRails1765230000000 } from './migrations/1765230000000-broadcast-guard-rails.js';
+import { TemplateTexts1765240000000 } from './migrations/1765240000000-template-texts.js';
 import { ReplacedArms1765270000000 } from './migrations/1765270000000-replaced-arms.js';
 import { ZonesBefore1765270100000 } from './migrations/1765270100000-zones-before.js';
 
@@ -123,6 +124,7 @@ export const migrations = [
   BounceReceived1765152000000,
   AcceptedTimes1765220000000,
   BroadcastGuardRails1765230000000,
+  TemplateTexts1765240000000,
   ReplacedArms1765270000000,
   ZonesBefore1765270100000,
 ];

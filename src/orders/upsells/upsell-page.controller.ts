@@ -1,7 +1,7 @@
 import { Body, Controller, Get, Param, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { REFERRAL_COOKIE } from '../../affiliates/referrals.service.js';
-import { PageRenderer } from '../../infra/http/page-renderer.js';
+import { KeptPages } from '../../infra/templates/kept-pages.service.js';
 import { sendPrivatePage } from '../../infra/http/send-page.js';
 import { footerOf } from '../../offers/offer-view.js';
 import { DomainError } from '../../values/domain-error.js';
@@ -17,7 +17,7 @@ export class UpsellPageController {
     private readonly upsells: UpsellsService,
     private readonly receipts: ReceiptsService,
     private readonly pages: CheckoutPages,
-    private readonly renderer: PageRenderer,
+    private readonly renderer: KeptPages,
   ) {}
 
   @Get(':token')
@@ -38,7 +38,7 @@ export class UpsellPageController {
       action: `/upsell/${token}`,
       footer: footerOf(offer.sender),
     };
-    sendPrivatePage(reply, 200, await this.renderer.render('pages/upsell', view));
+    sendPrivatePage(reply, 200, await this.renderer.render(offer.content.pages, 'pages/upsell', view));
   }
 
   @Post(':token')

@@ -1,0 +1,62 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { TEMPLATES_DIR } from '../infra/http/templates-dir.js';
+import type { Texts } from '../values/template-texts.js';
+import { insideOf } from './funnel-files.js';
+import type { ReadTemplate } from './funnel-templates.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+import type { DefinitionProblem } from './lint/rules.js';
+
+/** Those of the folder `templates`, where the file brings none of its own. */
+export function templatesReader(own: Texts): ReadTemplate {
+  return async (path) => own[path] ?? readFile(join(TEMPLATES_DIR, path), 'utf8').catch(() => null);
+}
+
+/** The texts that a funnel file brings, and what is wrong with those that it names as files. */
+export async function ownTemplates(
+  { templates = {} }: FunnelDefinition,
+  folder: string | null,
+): Promise<{ texts: Texts; problems: DefinitionProblem[] }> {
+  const texts: Record<string, string> = {};
+  const problems: DefinitionProblem[] = [];
+  for (const [path, given] of Object.entries(templates)) {
+    if (typeof given === 'string') {
+      texts[path] = given;
+      continue;
+    }
+    const text = await textOf(given.file, folder);
+    if ('text' in text) texts[path] = text.text;
+    else problems.push({ rule: 'unknown-file', path: ['templates', path, 'file'], message: text.message });
+  }
+  return { texts, problems };
+}
+
+async function textOf(file: string, folder: string | null): Promise<{ text: string } | { message: string }> {
+  if (folder === null)
+    return { message: `${file} is not at hand, as a request carries no files; write the text itself here` };
+  const bytes = await readFile(insideOf(folder, file)).catch(() => null);
+  if (bytes === null) return { message: `there is no file ${file} beside the funnel file` };
+  try {
+    return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) };
+  } catch {
+    return { message: `${file} is not saved as UTF-8` };
+  }
+}
+
+/**
+ * A folder that holds the texts, for as long as `work` takes: MJML reads what a mail includes from one. So a mail is made
+ * of the texts that are kept with it, whatever is written to the folder `templates` meanwhile.
+ */
+export async function inTemplateFolder<T>(texts: Texts, work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'wellspring-templates-'));
+  try {
+    for (const [path, text] of Object.entries(texts)) {
+      await mkdir(dirname(join(folder, path)), { recursive: true });
+      await writeFile(join(folder, path), text);
+    }
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
