@@ -10,7 +10,7 @@ export interface SignerTask {
 }
 
 export interface SignerResult {
-  /** By the clock, on as many cores as the thread pool finds. */
+  /** By the clock, on as many cores as it may use. */
   perSecond: number;
   /** Of processor time: what one core signs that does nothing else. */
   perProcessorSecond: number;
