@@ -29,7 +29,7 @@ const SAFE_AFTER_MS = 1_500;
 /**
  * In a rush that lasts, hits are stored at once from here on, at the cost of the answers: clicks wait to be judged.
  * Until then the rests between get shorter with the time the oldest hit has been on disk, so that storing comes to the
- * pace of the rush. Begun all at once it would hold up a tenth of the answers by some 50 ms.
+ * pace of the rush. Begun all at once, each batch stands before answers that wait.
  */
 const LONGEST_ON_DISK_MS = 30_000;
 const MOST_RETAINED_HITS = 60_000;

@@ -5,15 +5,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { RelayTls } from '../../config/relays.js';
 import type { SendOutcome } from '../../src/delivery/message.js';
 import { SmtpLane } from '../../src/delivery/smtp-lane.transport.js';
-
-const MAIL = {
-  id: '1',
-  from: 'ada@example.com',
-  to: 'grace@example.org',
-  needsSmtpUtf8: false,
-  raw: Buffer.from('Subject: Hello\r\n\r\nHello\r\n'),
-  tag: '',
-};
+import { plainMail } from '../support/plain-mail.js';
 
 /** A relay with a certificate that nobody vouches for, as one in the next room has. */
 describe('encryption on the way to the relay', () => {
@@ -60,7 +52,7 @@ describe('encryption on the way to the relay', () => {
     const { port } = running.server.address() as AddressInfo;
     const scheme = options.secure ? 'smtps' : 'smtp';
     const lane = new SmtpLane('relay', new URL(`${scheme}://${login}127.0.0.1:${port}`), null, tls);
-    const outcome = await lane.send(MAIL, async () => true);
+    const outcome = await lane.send(plainMail('1'), async () => true);
     const encrypted = lane.tls;
     lane.close();
     return { outcome, tls: encrypted };

@@ -2,15 +2,8 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { SendOutcome } from '../../src/delivery/message.js';
 import { SmtpLane } from '../../src/delivery/smtp-lane.transport.js';
+import { plainMail } from '../support/plain-mail.js';
 
-const MAIL = {
-  id: '1',
-  from: 'ada@example.com',
-  to: 'grace@example.org',
-  needsSmtpUtf8: false,
-  raw: Buffer.from('Subject: Hello\r\n\r\nHello\r\n'),
-  tag: '',
-};
 const REPLIES: Record<string, string> = {
   EHLO: '250 relay.example.test\r\n',
   MAIL: '250 Ok\r\n',
@@ -59,7 +52,7 @@ describe('a relay that sends one byte of its reply every ten seconds', () => {
       const { port } = server.address() as AddressInfo;
       const lane = new SmtpLane('relay', new URL(`smtp://127.0.0.1:${port}`));
       let outcome: SendOutcome | null = null;
-      const sending = lane.send(MAIL, async () => true).then((end) => (outcome = end));
+      const sending = lane.send(plainMail('1'), async () => true).then((end) => (outcome = end));
       await reached;
       for (let sent = 0; sent < bytes; sent++) {
         expect(outcome).toBeNull();

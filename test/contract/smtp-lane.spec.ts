@@ -4,16 +4,12 @@ import { OneAhead } from '../../src/delivery/one-ahead.js';
 import { SmtpLane, type OutgoingMail } from '../../src/delivery/smtp-lane.transport.js';
 import { CountingSink, type SinkFault, type SinkStage } from '../support/counting-sink.js';
 import { deafRelay } from '../support/deaf-relay.js';
+import { plainMail } from '../support/plain-mail.js';
 
 const YES = async (): Promise<boolean> => true;
 
-function mail(id: string, to = `reader${id}@example.org`): OutgoingMail {
-  const raw = Buffer.from(`Message-ID: <${id}@example.com>\r\n\r\nHello\r\n`);
-  return { id, from: 'ada@example.com', to, needsSmtpUtf8: false, raw, tag: id };
-}
-
 describe('a lane that begins with the next mail before the last one is answered', () => {
-  const [first, second, third] = [mail('1'), mail('2'), mail('3')];
+  const [first, second, third] = [plainMail('1'), plainMail('2'), plainMail('3')];
   let sink: CountingSink;
   let lane: SmtpLane;
 
@@ -95,8 +91,8 @@ describe('a lane that begins with the next mail before the last one is answered'
 
   it('begins with nothing at a relay without PIPELINING, nor with what the relay or an envelope cannot take', async () => {
     const bad: OutgoingMail[] = [
-      mail('4', 'a>b@example.org'),
-      { ...mail('5'), raw: Buffer.alloc(60_000_000, 'x') },
+      plainMail('4', 'a>b@example.org'),
+      { ...plainMail('5'), raw: Buffer.alloc(60_000_000, 'x') },
     ];
     for (const next of bad) {
       await lane.send(first, YES, () => next);
@@ -149,7 +145,7 @@ describe('a lane whose barrier is slow, as the database is away for a minute', (
     await sink.listen();
     lane = new SmtpLane('relay', new URL(sink.url));
     const timeouts = vi.spyOn(Socket.prototype, 'setTimeout');
-    await lane.send(mail('1'), YES);
+    await lane.send(plainMail('1'), YES);
     socket = timeouts.mock.contexts.at(-1) as Socket;
     timeouts.mockRestore();
     vi.useFakeTimers({ toFake: ['performance'] });
@@ -162,7 +158,7 @@ describe('a lane whose barrier is slow, as the database is away for a minute', (
 
   it('does not blame the relay for a minute in which we owe the next byte, and sends the mail after it', async () => {
     const timers = vi.spyOn(socket, 'setTimeout');
-    const sent = lane.send(mail('2'), async () => {
+    const sent = lane.send(plainMail('2'), async () => {
       vi.advanceTimersByTime(60_000);
       return socket.emit('timeout');
     });
@@ -177,13 +173,13 @@ describe('a lane whose barrier is slow, as the database is away for a minute', (
     [70_000, 'kept waiting'],
     [1_000, 'barrier'],
   ])('says of a relay that goes away after %i ms of it: %s', async (ms, stage) => {
-    const sent = lane.send(mail('2'), async () => {
+    const sent = lane.send(plainMail('2'), async () => {
       vi.advanceTimersByTime(ms);
       return socket.emit('end');
     });
     expect(await sent).toMatchObject({ kind: 'not_sent', stage });
     expect(sink.takenTotal).toBe(1);
-    expect(await lane.send(mail('2'), YES)).toMatchObject({ kind: 'accepted' });
+    expect(await lane.send(plainMail('2'), YES)).toMatchObject({ kind: 'accepted' });
   });
 });
 
@@ -214,7 +210,7 @@ describe('the reply to the final dot', () => {
       sink.onStage = ({ stage }) => void (stage === 'dot' && resolve());
     });
     const slow = (): void => void told++;
-    const sent = lane.send(mail('1'), YES, () => null, slow);
+    const sent = lane.send(plainMail('1'), YES, () => null, slow);
     await dot;
     expect(waits()).toBe(30_000);
     vi.advanceTimersByTime(30_000);
@@ -233,7 +229,7 @@ describe('the reply to the final dot', () => {
       if (stage === 'dot') vi.advanceTimersByTime(20_000);
     };
     const crumbs: number[] = [];
-    const sent = lane.send(mail('1'), YES);
+    const sent = lane.send(plainMail('1'), YES);
     await sent;
     for (const [ms] of timers.mock.calls) crumbs.push(ms);
     expect(crumbs).toContain(10_000);

@@ -1,9 +1,18 @@
 import type { BroadcastDraft } from '../../../src/broadcasts/broadcast.js';
 import { BroadcastPlanner } from '../../../src/broadcasts/broadcast-planner.service.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
+import type { Split } from '../../../src/broadcasts/split.js';
 import { OverdueService } from '../../../src/delivery/pacing/overdue.service.js';
 import type { DnsResolver } from '../../../src/infra/dns.js';
 import { OPENED_AT, openPostOffice, SENDER, type PostOffice } from '../delivery/post-office.js';
+
+/** Two subjects for half of the audience; the one that is clicked more goes to the others after two hours. */
+export const SPLIT: Split = {
+  arms: [{}, { subject: 'Arm B' }],
+  testPercent: 50,
+  waitMinutes: 120,
+  judge: 'clicks',
+};
 
 export const FOREVER = { deadline: Infinity, signal: new AbortController().signal };
 

@@ -7,17 +7,11 @@ import { AT_ONCE, type BroadcastTiming } from '../../../src/broadcasts/timing.js
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { SegmentsService } from '../../../src/segments/segments.service.js';
 import type { PostOffice } from '../delivery/post-office.js';
-import { FOREVER, openDesk, type Desk } from './desk.js';
+import { FOREVER, openDesk, SPLIT, type Desk } from './desk.js';
 
 const MINUTE_MS = 60_000;
-const SPLIT: Split = {
-  arms: [{}, { subject: 'Arm B' }],
-  testPercent: 50,
-  waitMinutes: 120,
-  judge: 'clicks',
-};
 
-describe('a split test of a broadcast', () => {
+describe('a split test of a broadcast, with what its owner takes care of', () => {
   let desk: Desk;
   let t: PostOffice;
   beforeAll(async () => {

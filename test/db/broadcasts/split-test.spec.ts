@@ -4,15 +4,9 @@ import type { Split } from '../../../src/broadcasts/split.js';
 import { HeldService } from '../../../src/delivery/pacing/held.service.js';
 import { OverdueService } from '../../../src/delivery/pacing/overdue.service.js';
 import type { PostOffice } from '../delivery/post-office.js';
-import { FOREVER, openDesk, type Desk } from './desk.js';
+import { FOREVER, openDesk, SPLIT, type Desk } from './desk.js';
 
 const MINUTE_MS = 60_000;
-const SPLIT: Split = {
-  arms: [{}, { subject: 'Arm B' }],
-  testPercent: 50,
-  waitMinutes: 120,
-  judge: 'clicks',
-};
 
 describe('a split test of a broadcast', () => {
   let desk: Desk;

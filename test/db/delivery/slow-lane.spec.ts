@@ -9,12 +9,8 @@ import { SmtpLanes } from '../../../src/delivery/smtp-lanes.service.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { CountingSink } from '../../support/counting-sink.js';
 import { deafRelay } from '../../support/deaf-relay.js';
+import { plainMail } from '../../support/plain-mail.js';
 import { OPENED_AT, openPostOffice, type PostOffice } from './post-office.js';
-
-function mail(id: string): OutgoingMail {
-  const raw = Buffer.from(`Message-ID: <${id}@example.com>\r\n\r\nHello\r\n`);
-  return { id, from: 'ada@example.com', to: `r${id}@example.org`, needsSmtpUtf8: false, raw, tag: id };
-}
 
 const DEADLINE = OPENED_AT.getTime() + 60_000;
 
@@ -165,7 +161,7 @@ describe('a relay that lost the envelope it had with the end of another mail', (
     const taken = await lanes.take();
     if (taken === null) throw new Error('there is no relay');
     expect(await lanes.mayFollow()).toBe(true);
-    const relay = await deafRelay(mail('1'), mail('2'));
+    const relay = await deafRelay(plainMail('1'), plainMail('2'));
     const sender = { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' };
     await lanes.told({ ...taken, lane: relay.lane }, relay.outcomes[1], { sender, attempt: 1 });
     expect(await lanes.mayFollow()).toBe(false);
@@ -187,8 +183,10 @@ describe('a relay that says farewell between two mails', () => {
     ];
     const lane = new SmtpLane('relay', new URL(sink.url));
     const yes = async (): Promise<boolean> => true;
-    expect(await lane.send(mail('1'), yes, following(mail('2')))).toMatchObject({ kind: 'accepted' });
-    expect(await lane.send(mail('2'), yes)).toMatchObject({ kind: 'accepted' });
+    expect(await lane.send(plainMail('1'), yes, following(plainMail('2')))).toMatchObject({
+      kind: 'accepted',
+    });
+    expect(await lane.send(plainMail('2'), yes)).toMatchObject({ kind: 'accepted' });
     expect(sink.hits.connect).toBe(2);
     expect(sink.takenTotal).toBe(2);
     lane.close();
