@@ -1,5 +1,6 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../../infra/clock.js';
 import type { Breaker, BreakerState } from './breaker.js';
 
 export interface RelayStateRow {
@@ -10,19 +11,31 @@ export interface RelayStateRow {
   reason: string | null;
   /** The pause is over, or the worker that was to try has not come back. */
   mayProbe: boolean;
+  /** The first failed try of those with nothing between them, neither a mail that was taken nor a time without tries. */
+  outSince: Date | null;
+  triedAt: Date | null;
 }
 
 /** A worker that died while it tried a relay must not keep the others from trying. */
 const PROBE_LEASE = `clock_timestamp() + interval '90 seconds'`;
 
-/** The SQL of the breakers: one row for each relay that has ever failed, on the database's clock. */
+/** Longer than a breaker's longest pause and the try after it. Between tries further apart nobody knows how the relay was. */
+export const GAP_MS = 30 * 60_000;
+
+/**
+ * The SQL of the breakers: one row for each relay that has ever failed, on the database's clock; its tries on that of the
+ * application, as the mails that may expire for them.
+ */
 @Injectable()
 export class RelaysQueries {
-  constructor(private readonly dataSource: DataSource) {}
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
 
   async all(): Promise<RelayStateRow[]> {
     return this.dataSource.query(
-      `select key, state, failures, opened_until as "openedUntil", reason,
+      `select key, state, failures, opened_until as "openedUntil", reason, out_since as "outSince", tried_at as "triedAt",
          state <> 'closed' and opened_until <= clock_timestamp() as "mayProbe" from relay_state order by key`,
     );
   }
@@ -45,7 +58,7 @@ export class RelaysQueries {
     );
   }
 
-  /** Judges the row under its lock. `change` returns null to leave it as it is. */
+  /** Notes the try and judges the row under its lock. `change` returns null to leave the breaker as it is. */
   async update(
     key: string,
     reason: string,
@@ -57,9 +70,11 @@ export class RelaysQueries {
         `insert into relay_state (key, updated_at) values ($1, clock_timestamp()) on conflict do nothing`,
         [key],
       );
-      const rows: Breaker[] = await manager.query(
-        'select state, failures from relay_state where key = $1 for update',
-        [key],
+      const now = this.clock.now();
+      const [rows]: [Breaker[], number] = await manager.query(
+        `update relay_state set out_since = case when tried_at >= $3 then coalesce(out_since, $2) else $2 end, tried_at = $2
+         where key = $1 returning state, failures`,
+        [key, now, new Date(now.getTime() - GAP_MS)],
       );
       const next = rows[0] === undefined ? null : change(rows[0]);
       if (next === null) return;
@@ -72,14 +87,17 @@ export class RelaysQueries {
     });
   }
 
-  /** Returns whether the relay had been out. */
-  async close(key: string): Promise<boolean> {
-    const [rows]: [{ wasOut: boolean }[], number] = await this.dataSource.query(
-      `update relay_state r set state = 'closed', failures = 0, opened_until = null, reason = null, updated_at = clock_timestamp()
-       from (select key, state from relay_state where key = $1 for update) old
-       where r.key = old.key and (r.state <> 'closed' or r.failures > 0) returning old.state <> 'closed' as "wasOut"`,
-      [key],
-    );
-    return rows[0]?.wasOut ?? false;
+  /** `closed`, when the relay had been out: in the same transaction, or a crash leaves the owner told of an outage that is over. */
+  async close(key: string, closed: (manager: EntityManager) => Promise<void>): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const [rows]: [{ wasOut: boolean }[], number] = await manager.query(
+        `update relay_state r set state = 'closed', failures = 0, opened_until = null, reason = null, out_since = null,
+           updated_at = clock_timestamp()
+         from (select key, state from relay_state where key = $1 for update) old
+         where r.key = old.key and (r.state <> 'closed' or r.failures > 0) returning old.state <> 'closed' as "wasOut"`,
+        [key],
+      );
+      if (rows[0]?.wasOut === true) await closed(manager);
+    });
   }
 }

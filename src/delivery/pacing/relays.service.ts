@@ -7,7 +7,7 @@ import { CONFIG, type Config } from '../../infra/config.js';
 import { Remembered } from '../../infra/remembered.js';
 import { afterTrouble, troubleWords, withoutAddresses, type RelayTrouble } from './breaker.js';
 import { chooseRelay } from './relay-choice.js';
-import { RelaysQueries, type RelayStateRow } from './relays.queries.js';
+import { GAP_MS, RelaysQueries, type RelayStateRow } from './relays.queries.js';
 
 /** Where a mail may be handed over. */
 export interface Relay {
@@ -92,6 +92,27 @@ export class RelaysService {
     return this.#relays.some(({ name }) => (states.get(name)?.state ?? 'closed') === 'closed');
   }
 
+  /**
+   * Since when every relay has been tried again and again, and none has taken a mail; null while one is believed to work, or
+   * one has not been tried of late.
+   */
+  async outSince(now: Date): Promise<Date | null> {
+    this.#states.forget();
+    const states = await this.#states.get();
+    let since: Date | null = null;
+    for (const { name } of this.#relays) {
+      const { state, outSince, triedAt } = states.get(name) ?? {
+        state: 'closed',
+        outSince: null,
+        triedAt: null,
+      };
+      if (state === 'closed' || outSince === null || triedAt === null) return null;
+      if (now.getTime() - triedAt.getTime() > GAP_MS) return null;
+      if (since === null || outSince > since) since = outSince;
+    }
+    return since;
+  }
+
   /** None of `except`. Null: no other works and none is due for a try. Costs a small read every half second. */
   async choose(except: ReadonlySet<string> = NO_RELAYS): Promise<Relay | null> {
     const states = await this.#states.get();
@@ -135,9 +156,8 @@ export class RelaysService {
   async worked({ name }: Pick<Relay, 'name'>): Promise<void> {
     const known = (await this.#states.get()).get(name);
     if (known === undefined || (known.state === 'closed' && known.failures === 0)) return;
-    const closed = await this.queries.close(name);
+    await this.queries.close(name, async (manager) => this.alerts.resolve(`relay:${name}`, manager));
     this.#states.forget();
-    if (closed) await this.alerts.resolve(`relay:${name}`);
   }
 
   /** There was no mail to try the relay with. */

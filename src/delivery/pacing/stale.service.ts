@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
+import { GenerationGuard } from '../generation/generation-guard.service.js';
 import { withoutSending, type MessageClass } from '../message.js';
 import { RelaysService } from './relays.service.js';
 
@@ -21,16 +22,19 @@ export class StaleMails {
   constructor(
     private readonly dataSource: DataSource,
     private readonly relays: RelaysService,
+    private readonly guard: GenerationGuard,
     private readonly alerts: AlertsService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /**
-   * Returns how many expired. None does while a relay works, or has worked within that time: what waits then waits for
-   * its pace. Nor does a mail that a pause of the owner's holds. Safe to run twice at once.
+   * Returns how many expired. None does while a relay works, has worked within that time or was not tried all through it,
+   * with the machine off, or a restored backup that may not send: what waits then does not wait for a relay. Nor does a
+   * mail that a pause of the owner's or of its reader's holds. Safe to run twice at once.
    */
   async expire(): Promise<number> {
-    const outSince = await this.outSince();
+    if (!(await this.guard.state()).ok) return 0;
+    const outSince = await this.relays.outSince(this.clock.now());
     if (outSince === null) return 0;
     let expired = 0;
     for (const messageClass of ['transactional', 'marketing'] as const) {
@@ -44,14 +48,6 @@ export class StaleMails {
     return expired;
   }
 
-  /** When the last relay that worked went out, as the owner was told; null while one works. */
-  private async outSince(): Promise<Date | null> {
-    if (await this.relays.anyWorks()) return null;
-    const raised = new Map((await this.alerts.open()).map(({ key, raisedAt }) => [key, raisedAt]));
-    const since = this.relays.all().map(({ name }) => raised.get(`relay:${name}`) ?? this.clock.now());
-    return since.reduce((last, at) => (at > last ? at : last));
-  }
-
   /** Locks what it ends. Reads what is ready in the order of `message_ready`: rare, and no more than a claim of all would. */
   private async expireBatch(messageClass: MessageClass, before: Date, reason: string): Promise<number> {
     const [, count]: [unknown[], number] = await this.dataSource.query(
@@ -61,6 +57,8 @@ export class StaleMails {
            and (select b.state from broadcast b where b.id = r.broadcast_id) is distinct from 'paused'
            and (select true from sequence_pause q where q.funnel_key = r.funnel_key and q.resumed_at is null
              and r.kind = 'sequence' and r.class = 'marketing') is null
+           and (select true from subscriber s where s.id = r.subscriber_id and s.paused_until is not null
+             and r.broadcast_id is null and r.class = 'marketing') is null
          limit ${BATCH} for update of r skip locked)`,
       [messageClass, before, reason],
     );

@@ -61,6 +61,7 @@ import { BroadcastGuardRails1765230000000 } from './migrations/1765230000000-bro
 import { TemplateTexts1765240000000 } from './migrations/1765240000000-template-texts.js';
 import { ReplacedArms1765270000000 } from './migrations/1765270000000-replaced-arms.js';
 import { ZonesBefore1765270100000 } from './migrations/1765270100000-zones-before.js';
+import { RelayTries1765280000000 } from './migrations/1765280000000-relay-tries.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -127,4 +128,5 @@ export const migrations = [
   TemplateTexts1765240000000,
   ReplacedArms1765270000000,
   ZonesBefore1765270100000,
+  RelayTries1765280000000,
 ];
