@@ -1,4 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
@@ -11,6 +11,8 @@ const ALERT = 'broadcast:sender:';
 /** A broadcast may be started for next week: what its mails need of the DNS is looked at again before the first one. */
 @Injectable()
 export class BroadcastLastLook {
+  readonly #logger = new Logger(BroadcastLastLook.name);
+
   constructor(
     private readonly dataSource: DataSource,
     private readonly queries: BroadcastsQueries,
@@ -21,14 +23,27 @@ export class BroadcastLastLook {
 
   /**
    * Pauses those that are about to begin and whose mails every receiver would see a broken signature on, and tells the
-   * owner, whose word lets them go on. Safe to run twice at once.
+   * owner, whose word lets them go on. All at once, within the ten seconds that the DNS is given: others wait to be planned.
+   * Safe to run twice at once.
    */
   async run(): Promise<void> {
     await this.closeAlerts();
-    for (const { id, state } of await this.queries.unfinished(this.clock.now())) {
-      const broadcast = state === 'scheduled' ? await this.queries.find(id) : null;
-      const fault = broadcast && (await this.preflight.senderFault(broadcast));
-      if (broadcast && fault) await this.pause(id, { title: broadcast.title, fault });
+    const unfinished = await this.queries.unfinished(this.clock.now());
+    const begin = unfinished.filter(({ state }) => state === 'scheduled');
+    await Promise.all(begin.map(async ({ id }) => this.look(id)));
+  }
+
+  /** One that cannot be looked at stops nothing, as a DNS that gives no answer. */
+  private async look(id: string): Promise<void> {
+    try {
+      const broadcast = await this.queries.find(id);
+      // Who was told, and let it go on, has given their word: their relay may sign, or our DNS see another world.
+      if (broadcast === null || (await this.alerts.wasRaised(ALERT + id))) return;
+      const fault = await this.preflight.senderFault(broadcast);
+      if (fault !== null) await this.pause(id, { title: broadcast.title, fault });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#logger.error(`the sender of broadcast ${id} was not looked up: ${reason}`);
     }
   }
 

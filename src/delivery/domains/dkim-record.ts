@@ -17,16 +17,32 @@ export async function checkDkim(
     const text = `mail leaves without a signature of ours; make a key with "wellspring dkim create ${domain}", unless your relay signs for ${domain}`;
     return finding('D2', 'DKIM', '', [{ level: 'warn', text }]);
   }
-  const remarks: Remark[] = [];
+  const remarks: { key: DkimKey; level: Remark['level']; text: string }[] = [];
   for (const key of keys) {
     const name = dkimRecordName(key);
     const answer = await askTxt(dns, name);
     if (answer.kind === 'unasked') return unasked('D2', 'DKIM', answer.reason);
     remarks.push(
-      ...recordRemarks(key, answer.records).map(({ level, text }) => ({ level, text: `${name} ${text}` })),
+      ...recordRemarks(key, answer.records).map(({ level, text }) => ({
+        key,
+        level,
+        text: `${name} ${text}`,
+      })),
     );
   }
-  return finding('D2', 'DKIM', keys.map((key) => `${dkimRecordName(key)} matches`).join(', '), remarks);
+  // One signature that passes is enough, and RSA's is the one that every receiver can check.
+  const rsaPasses = keys.some(
+    (key) => isRsa(key) && !remarks.some((remark) => remark.key === key && remark.level === 'fail'),
+  );
+  const said = remarks.map(({ key, level, text }): Remark => {
+    const isSpare = rsaPasses && !isRsa(key) && level === 'fail';
+    return { level: isSpare ? 'warn' : level, text };
+  });
+  return finding('D2', 'DKIM', keys.map((key) => `${dkimRecordName(key)} matches`).join(', '), said);
+}
+
+function isRsa({ privateKey }: DkimKey): boolean {
+  return privateKey.asymmetricKeyType === 'rsa';
 }
 
 /** What is wrong with the records found for a key; [] when a receiver can check its signatures. */

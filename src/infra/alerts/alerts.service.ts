@@ -56,6 +56,12 @@ export class AlertsService {
     ]);
   }
 
+  /** Whether there is one with that key, open or resolved. */
+  async wasRaised(key: string): Promise<boolean> {
+    const rows: unknown[] = await this.dataSource.query('select 1 from alert where key = $1 limit 1', [key]);
+    return rows.length > 0;
+  }
+
   /** Open ones only, newest first. */
   async open(): Promise<Alert[]> {
     return this.dataSource.query(`${ALERT} where resolved_at is null order by id desc`);

@@ -123,8 +123,23 @@ describe('the sender of a broadcast, looked up before its first mail', () => {
     });
     expect(await desk.t.db.query('select 1 from message')).toEqual([]);
     expect(await alerts()).toEqual([`broadcast:sender:${id}`]);
+    // Their word counts although the record is still away.
+    await desk.broadcasts.resume(id);
+    await runner.run('broadcasts.plan');
+    expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'running', planned: 2 });
+    expect(await alerts()).toEqual([]);
     await desk.broadcasts.cancel(id);
     await runner.run('broadcasts.plan');
-    expect(await alerts()).toEqual([]);
+  });
+
+  it('that cannot be looked up does not keep other broadcasts from being planned', async () => {
+    const [bad, other] = [await written(), await written()];
+    await desk.t.db.query(
+      `update broadcast set state = 'scheduled', scheduled_at = $2,
+         sender = case when id = $3 then jsonb_set(sender, '{email}', '"ada@localhost"') else sender end where id = any($1)`,
+      [[bad, other], desk.t.clock.now(), bad],
+    );
+    await desk.t.app.get(JobRunner, { strict: false }).run('broadcasts.plan');
+    expect(await desk.broadcasts.get(other)).toMatchObject({ state: 'running', planned: 2 });
   });
 });

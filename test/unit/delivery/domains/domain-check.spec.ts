@@ -128,12 +128,14 @@ describe('D2 DKIM', () => {
     ['no answer', { zone: { [at]: ['FAIL'] } }, /^unknown /],
   ])('with %s', async (_, change, expected) => expect(await tried('D2', change)).toMatch(expected));
 
-  it('checks the second key as well', async () => {
+  it('checks the second key as well, and one that is not published yet stops nothing beside a good RSA record', async () => {
     const { privateKey } = generateKeyPairSync('ed25519');
     const second = { domain: 'example.com', selector: 'e1', privateKey };
     expect(await tried('D2', { keys: [KEY, second] })).toMatch(
-      /^fail e1\._domainkey\.example\.com does not exist/,
+      /^warn e1\._domainkey\.example\.com does not exist/,
     );
+    const neither = { zone: { [at]: [] }, keys: [KEY, second] };
+    expect(await tried('D2', neither)).toMatch(/^fail s1.*; e1\._domainkey\.example\.com does not exist/);
     const zone = { 'TXT e1._domainkey.example.com': [recordOf(second)] };
     expect(await tried('D2', { keys: [KEY, second], zone })).toMatch(/^ok /);
   });
