@@ -52,6 +52,8 @@ export class BroadcastPlanner {
       if (!this.goesOn(run)) return;
       try {
         if (state === 'scheduled') await this.upkeep.begin(id);
+        // Before a pause's mails are let go: an arm may have done harm while it lasted.
+        if (state === 'running') await this.tests.guard(id, goesOn);
         if (state === 'planning' || state === 'running') await this.upkeep.afterPause(id, goesOn);
         if (state === 'scheduled' || state === 'planning') await inSmallHeap(() => this.plan(id, run));
         if (state === 'running') await this.tests.advance(id, goesOn);

@@ -68,7 +68,7 @@ export class BroadcastUpkeep {
   async afterPause(id: string, goesOn: () => boolean): Promise<void> {
     const firstDueAt = await this.mails.firstHeld(id);
     const broadcast = firstDueAt === null ? null : await this.queries.find(id);
-    if (broadcast === null) return;
+    if (broadcast?.state !== 'planning' && broadcast?.state !== 'running') return;
     const shiftMs = shiftAfterPause(broadcast, { firstDueAt, now: this.clock.now() });
     const batch = { limit: BATCH, shiftMs, marginMs: EXPIRY_MARGIN_MS };
     while (goesOn() && (await this.mails.release(id, batch)) === BATCH);

@@ -4,7 +4,7 @@ import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { timeOfArm, timesAfterTest } from './broadcast-batch.js';
 import type { Broadcast } from './broadcast.js';
-import { armInstead, givenArm } from './split.js';
+import { armInstead, givenArm, marksToGive } from './split.js';
 import { SplitQueries } from './split.queries.js';
 
 const BATCH = 2_000;
@@ -37,20 +37,20 @@ export class SplitMails {
 
   /**
    * What stopped arms have not sent yet goes with the words of the others, shared out by lot; it counts for none of them.
-   * Nothing happens where every arm is stopped.
+   * Where every arm is stopped it is called when the owner has let the first go on.
    */
   async giveAway(broadcast: Broadcast, goesOn: () => boolean): Promise<void> {
     const { id, split, stoppedArms, armTemplateIds } = broadcast;
-    if (split === null || stoppedArms.length === 0 || stoppedArms.length >= split.arms.length) return;
+    if (split === null || stoppedArms.length === 0) return;
     const stopped = new Set(stoppedArms.map(({ arm }) => arm));
-    const arms = [...stopped].flatMap((arm) => [arm, givenArm(arm)]);
+    const arms = marksToGive({ split, stopped });
     await this.inBatches(id, goesOn, async (manager) => {
       const now = this.clock.now();
       const waiting = await this.mails.waitingOfArms(manager, id, { arms, limit: BATCH });
       const given = waiting.flatMap((mail) => {
         const arm = armInstead({ id, split, stopped }, mail.subscriberId);
-        const templateId = arm === null ? undefined : armTemplateIds?.[arm];
-        if (arm === null || templateId === undefined) return [];
+        const templateId = armTemplateIds?.[arm];
+        if (templateId === undefined) return [];
         const dueAt = timeOfArm(broadcast, arm, { ...mail, now });
         return [{ id: mail.id, arm: givenArm(arm), templateId, dueAt }];
       });

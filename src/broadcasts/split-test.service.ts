@@ -25,34 +25,39 @@ export class SplitTests {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** What is to be done now, for a broadcast that runs. Safe to be called at any time, by several at once. */
+  /** What is to be done now, behind `guard`, for a broadcast that runs. Safe to be called at any time, by several at once. */
   async advance(id: string, goesOn: () => boolean): Promise<void> {
-    const tested = await this.undecided(id);
+    const tested = await this.running(id);
     if (tested === null) return;
-    if (tested.decision !== null) return this.mails.release(tested, goesOn);
-    if (tested.decideAt === null) await this.guard(tested, goesOn);
-    const still = await this.undecided(id);
-    if (still?.decision === null) await this.judge(still);
+    if (tested.decision === null) await this.judge(tested);
+    else await this.mails.release(tested, goesOn);
   }
 
-  private async undecided(id: string): Promise<Tested | null> {
+  /**
+   * An arm that does harm sends no more: looks whether there is one while mails of the test are on their way, and gives
+   * away what the stopped ones have not sent. Some of that is left until the end, also behind the decision: what a worker
+   * held at the time and a relay has put off since.
+   */
+  async guard(id: string, goesOn: () => boolean): Promise<void> {
+    const tested = await this.running(id);
+    if (tested === null) return;
+    if (tested.decision === null && tested.decideAt === null) await this.look(tested);
+    const current = await this.running(id);
+    if (current !== null) await this.mails.giveAway(current, goesOn);
+  }
+
+  private async running(id: string): Promise<Tested | null> {
     const broadcast = await this.broadcasts.find(id);
     if (broadcast?.state !== 'running' || broadcast.split === null) return null;
     return { ...broadcast, split: broadcast.split };
   }
 
-  /** While mails of the test are on their way: an arm that does harm sends no more of them. */
-  private async guard(tested: Tested, goesOn: () => boolean): Promise<void> {
-    const { id, stoppedArms } = tested;
+  private async look(tested: Tested): Promise<void> {
     const at = lookAt(tested);
     const now = this.clock.now();
-    if (at !== null && at <= now && (await this.queries.isBeingTried(id))) {
-      const figures = await this.figures(tested, now);
-      await this.dataSource.transaction(async (manager) => this.stop(manager, tested, figures));
-    }
-    const current = await this.undecided(id);
-    if (current !== null && (stoppedArms.length > 0 || current.stoppedArms.length > 0))
-      await this.mails.giveAway(current, goesOn);
+    if (at === null || at > now || !(await this.queries.isBeingTried(tested.id))) return;
+    const figures = await this.figures(tested, now);
+    await this.dataSource.transaction(async (manager) => this.stop(manager, tested, figures));
   }
 
   /** Writes down what broke a guard rail. True when no arm is left that has not: then the owner is asked. */

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { BROADCAST_PAUSED } from '../delivery/message.js';
 import { HELD_OUT } from '../segments/held-out.js';
 import type { GroupFigures } from './holdout.js';
 import { hasHours, type Split } from './split.js';
@@ -17,14 +18,16 @@ export class SplitQueries {
   constructor(private readonly dataSource: DataSource) {}
 
   /**
-   * Whether a mail of the test has not been tried yet. What a relay has put off, what waits for a cap on mails to one
-   * person or for the owner, holds nothing up. Served by `message_broadcast_open`.
+   * Whether a mail of the test has not been tried yet; those that a pause held are let go one after the other. What a relay
+   * has put off, what waits for a cap on mails to one person or for the owner, holds nothing up. Served by
+   * `message_broadcast_open`.
    */
   async isBeingTried(broadcastId: string): Promise<boolean> {
     const rows: unknown[] = await this.dataSource.query(
       `select 1 from message where broadcast_id = $1 and arm is not null
-         and ((state = 'ready' and attempt = 0 and state_reason is null) or (state = 'leased' and attempt <= 1)) limit 1`,
-      [broadcastId],
+         and ((state = 'ready' and attempt = 0 and state_reason is null) or (state = 'leased' and attempt <= 1)
+           or (state = 'held' and attempt = 0 and state_reason = $2)) limit 1`,
+      [broadcastId, BROADCAST_PAUSED],
     );
     return rows.length > 0;
   }

@@ -215,12 +215,21 @@ export function armOfWords(marked: number): number {
   return marked < 0 ? -1 - marked : marked;
 }
 
-/** The arm that somebody gets whose own was stopped; null: every arm is. */
+/** The marks of mails that get other words than they have, as long as they have not left. */
+export function marksToGive({ split, stopped }: { split: Split; stopped: ReadonlySet<number> }): number[] {
+  const areAll = stopped.size >= split.arms.length;
+  return [...stopped].filter((arm) => !areAll || arm > 0).flatMap((arm) => [arm, givenArm(arm)]);
+}
+
+/**
+ * The arm that somebody gets whose own was stopped. Where every arm is, the owner was asked and has let it go on with the
+ * first.
+ */
 export function armInstead(
   { id, split, stopped }: { id: string; split: Split; stopped: ReadonlySet<number> },
   subscriberId: string,
-): number | null {
-  if (stopped.size >= split.arms.length) return null;
+): number {
+  if (stopped.size >= split.arms.length) return 0;
   const terms = termsOf(split);
   const shares = nextShares(terms, [], stopped);
   const key = assign({ test: `broadcast:${id}`, arms: terms.arms, holdoutBps: 0 }, shares, subscriberId);

@@ -16,9 +16,10 @@ import type { VirtualRun } from './virtual-run.js';
 import { isInAudience } from './virtual-segments.js';
 import {
   advanceTest,
+  awaitTried,
+  guardTest,
   isOpen,
   isOpenFor,
-  isToBeTried,
   mailsOf,
   setDecision,
   testAt,
@@ -219,10 +220,10 @@ export class VirtualBroadcasts {
     broadcast.state = state;
     if (action === 'pause') {
       this.order.paused.add(key);
-      // Whoever has not been tried yet is tried after the pause, and judged still later.
-      if (isBegun && campaign.tried.some(({ mail }) => isToBeTried(mail))) broadcast.decideAt = null;
+      if (isBegun) awaitTried(campaign);
       return;
     }
+    if (action === 'resume' && isBegun && !guardTest(campaign, this.runs, now)) return;
     this.order.paused.delete(key);
     const own = this.runs.flatMap((run) => mailsOf(run, key).map((mail) => ({ run, mail })));
     if (action === 'cancel') {

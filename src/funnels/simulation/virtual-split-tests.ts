@@ -1,6 +1,6 @@
 import { timeOfArm, timesAfterTest } from '../../broadcasts/broadcast-batch.js';
 import type { Broadcast } from '../../broadcasts/broadcast.js';
-import { armInstead, givenArm, hasHours, type Split } from '../../broadcasts/split.js';
+import { armInstead, givenArm, hasHours, marksToGive, type Split } from '../../broadcasts/split.js';
 import { decisionOf, lookAt, newBreaches, type ArmFigures } from '../../broadcasts/split-results.js';
 import { earliest } from './agenda.js';
 import type { VirtualBroadcast } from './broadcasts.schemas.js';
@@ -22,11 +22,9 @@ export interface Campaign {
 }
 
 /** When its test is judged, or its guard rails are looked at while mails of it are on their way. */
-export function testAt({ broadcast, tried }: Campaign): Date | null {
-  const { split, decision, decideAt } = broadcast;
-  if (split === null || decision !== null) return null;
-  const isUnderWay = tried.some(({ mail }) => isToBeTried(mail));
-  return earliest([decideAt, isUnderWay ? lookAt({ ...broadcast, split }) : null]);
+export function testAt(campaign: Campaign): Date | null {
+  const { split, decision, decideAt } = campaign.broadcast;
+  return split === null || decision !== null ? null : earliest([decideAt, nextLook(campaign)]);
 }
 
 /** Every mail goes, is held back or is given up the moment it is due, so that is when it has been tried. */
@@ -35,6 +33,11 @@ export function setDecision({ broadcast, tried }: Campaign, now: Date): void {
   if (split === null) return;
   const times = tried.filter(({ mail }) => isToBeTried(mail)).map(({ mail }) => mail.dueAt.getTime());
   broadcast.decideAt = new Date(Math.max(now.getTime(), ...times) + split.waitMinutes * MINUTE_MS);
+}
+
+/** At a pause: whoever has not been tried yet is tried after it, and judged still later. */
+export function awaitTried({ broadcast, tried }: Pick<Campaign, 'broadcast' | 'tried'>): void {
+  if (tried.some(({ mail }) => isToBeTried(mail))) broadcast.decideAt = null;
 }
 
 /** As `SplitQueries.isBeingTried`; nobody waits for one that has been put off. */
@@ -48,15 +51,28 @@ export function advanceTest(campaign: Campaign, runs: readonly VirtualRun[], now
   const { split, decideAt } = broadcast;
   if (split === null) return;
   if (decideAt !== null && decideAt <= now) judge(campaign, split, { runs, now });
-  else if (stop(campaign, figuresOf(campaign, split, { runs, now }), now)) return;
-  else if (broadcast.stoppedArms.length > 0) {
-    giveAway(campaign, split, now);
-    setDecision(campaign, now);
-  }
+  else if (guardTest(campaign, runs, now) && broadcast.stoppedArms.length > 0) setDecision(campaign, now);
+}
+
+/** As `SplitTests.guard`. False: no arm is left, and the broadcast waits for the owner's word. */
+export function guardTest(campaign: Campaign, runs: readonly VirtualRun[], now: Date): boolean {
+  const { split } = campaign.broadcast;
+  if (split === null) return true;
+  const at = nextLook(campaign);
+  if (at !== null && at <= now && stop(campaign, figuresOf(campaign, split, { runs, now }), now)) return false;
+  giveAway(campaign, split, now);
+  return true;
+}
+
+/** Null: nothing is to be looked for. */
+function nextLook({ broadcast, tried }: Campaign): Date | null {
+  const { split, decision } = broadcast;
+  if (split === null || decision !== null || !tried.some(({ mail }) => isToBeTried(mail))) return null;
+  return lookAt({ ...broadcast, split });
 }
 
 /** As `BroadcastUpkeep.armsStopped`. True: no arm is left, and the broadcast waits for the owner's word. */
-function stop({ broadcast, given }: Campaign, figures: readonly ArmFigures[], now: Date): boolean {
+function stop({ broadcast, given, tried }: Campaign, figures: readonly ArmFigures[], now: Date): boolean {
   const { split, stoppedArms } = broadcast;
   if (split === null) return false;
   const found = newBreaches({ split, figures, stopped: stoppedArms });
@@ -67,6 +83,7 @@ function stop({ broadcast, given }: Campaign, figures: readonly ArmFigures[], no
     state: 'paused',
     stateReason: `each arm of ${given.key} broke a guard rail`,
   });
+  awaitTried({ broadcast, tried });
   return true;
 }
 
@@ -74,12 +91,11 @@ function stop({ broadcast, given }: Campaign, figures: readonly ArmFigures[], no
 function giveAway({ broadcast, tried }: Campaign, split: Split, now: Date): void {
   const { id, stoppedArms, armTemplateIds } = broadcast;
   const stopped = new Set(stoppedArms.map(({ arm }) => arm));
-  const marks = new Set([...stopped].flatMap((arm) => [arm, givenArm(arm)]));
+  const marks = new Set(marksToGive({ split, stopped }));
   for (const { run, mail } of tried) {
     if (mail.arm === null || !marks.has(mail.arm) || (mail.state !== 'ready' && mail.state !== 'held'))
       continue;
     const arm = armInstead({ id, split, stopped }, run.record.personId);
-    if (arm === null) return;
     const { timeZone } = run.record;
     Object.assign(mail, {
       ...{ arm: givenArm(arm), template: armTemplateIds?.[arm] ?? mail.template },
@@ -103,6 +119,7 @@ function judge(
   if (stop(campaign, figures, now)) return;
   const decision = decisionOf({ split, figures, stopped: broadcast.stoppedArms }, now);
   broadcast.decision = decision;
+  giveAway(campaign, split, now);
   for (const { record } of runs)
     for (const mail of record.mails) {
       if (mail.kind !== 'broadcast' || mail.heldFor !== 'test' || mail.step !== given.key) continue;

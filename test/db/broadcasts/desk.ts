@@ -26,6 +26,8 @@ export interface Desk {
   started(change?: Partial<BroadcastDraft>): Promise<string>;
   /** So many active subscribers, p1@example.com and on. */
   people(count: number): Promise<void>;
+  /** So many readers who have the arm's mail leave. */
+  leave(arm: number, count: number): Promise<void>;
   tagged(email: string, tags: string[]): Promise<string>;
   /** Addresses at which mails have arrived, sorted. */
   taken(): string[];
@@ -63,6 +65,15 @@ export async function openDesk(given: Record<string, string> = {}, dns?: DnsReso
         `insert into subscriber (email, email_key, name, status, created_at, updated_at)
          select 'p' || g || '@example.com', 'p' || g || '@example.com', 'P' || g, 'active', $2, $2 from generate_series(1, $1::int) g`,
         [count, t.clock.now()],
+      );
+    },
+    leave: async (arm, count) => {
+      await t.db.query(
+        `with gone as (
+           select subscriber_id from message where arm = $1 and state = 'accepted' order by id limit $2)
+         insert into consent_event (subscriber_id, kind, purpose, at)
+         select subscriber_id, 'withdrawn', 'marketing', $3 from gone`,
+        [arm, count, t.clock.now()],
       );
     },
     tagged: async (email, tags) => {

@@ -33,16 +33,6 @@ describe('a split test of a broadcast, with what its owner takes care of', () =>
   };
   const rows = async <R>(sql: string, parameters: unknown[] = []): Promise<R[]> =>
     t.db.query(sql, parameters);
-  /** So many readers who have the arm's mail leave. */
-  const leave = async (arm: number, count: number): Promise<void> => {
-    await t.db.query(
-      `with gone as (
-         select subscriber_id from message where arm = $1 and state = 'accepted' order by id limit $2)
-       insert into consent_event (subscriber_id, kind, purpose, at)
-       select subscriber_id, 'withdrawn', 'marketing', $3 from gone`,
-      [arm, count, t.clock.now()],
-    );
-  };
   const alerts = async (): Promise<string[]> =>
     (await t.app.get(AlertsService, { strict: false }).open()).map(({ message }) => message);
 
@@ -161,8 +151,8 @@ describe('a split test of a broadcast, with what its owner takes care of', () =>
       const id = await started(RAILS, spread);
       t.clock.advance(50 * MINUTE_MS);
       await t.sendDue();
-      await leave(1, 20);
-      await leave(0, 1);
+      await desk.leave(1, 20);
+      await desk.leave(0, 1);
       const sent = subjects();
       t.sink.mails.length = 0;
       await plan();
@@ -203,7 +193,7 @@ describe('a split test of a broadcast, with what its owner takes care of', () =>
       await plan();
       expect((await get(id)).lookedAt).toBeNull();
       t.clock.advance(MINUTE_MS);
-      await leave(1, 1);
+      await desk.leave(1, 1);
       await plan();
       expect(await get(id)).toMatchObject({ lookedAt: t.clock.now(), stoppedArms: [] });
     });
@@ -213,7 +203,7 @@ describe('a split test of a broadcast, with what its owner takes care of', () =>
       const id = await started(RAILS, spread);
       t.clock.advance(60 * MINUTE_MS);
       await t.sendDue();
-      for (const arm of [0, 1, 2]) await leave(arm, 15);
+      for (const arm of [0, 1, 2]) await desk.leave(arm, 15);
       await plan();
       expect(await get(id)).toMatchObject({
         state: 'paused',
@@ -226,6 +216,8 @@ describe('a split test of a broadcast, with what its owner takes care of', () =>
       expect(t.sink.mails).toEqual([]);
       await desk.broadcasts.resume(id);
       await runOut();
+      // As the owner was told, those of the test as well.
+      expect(Object.keys(subjects())).toEqual(['Arm A']);
       expect((await get(id)).decision).toMatchObject({ because: 'guard_rails', arm: 0 });
       expect(await get(id)).toMatchObject({ state: 'done', counts: { accepted: 300 } });
     });

@@ -1,28 +1,7 @@
 import { expect, it } from 'vitest';
-import { simulate } from '../../../src/funnels/simulation/simulate.js';
-import { simulationFromFiles } from '../../../src/funnels/simulation/simulation-files.js';
 import type { Simulation, TimelineEntry } from '../../../src/funnels/simulation/timeline.js';
 import { simulationText } from '../../../src/funnels/simulation/timeline-text.js';
-
-const mail = (key: string, more = ''): string => `- { key: ${key}, email: emails/story${more} }`;
-
-function run(steps: string, personas: string): Simulation {
-  const text = `funnel: main
-title: A funnel
-sender: { name: Ada, email: ada@example.com, postalAddress: 1 Main St }
-form: { slug: main, headline: Get it, consent: Send it to me, optIn: single }
-sequence:
-  steps:
-${steps.replaceAll(/^/gm, '    ')}
-products: [{ key: kit, name: Kit, price: 49.00 EUR }]
-offers: [{ key: kit, product: kit }]
-`;
-  const now = new Date('2026-03-02T09:00:00Z');
-  const files: [{ name: string; text: string }] = [{ name: 'f', text }];
-  return simulate(
-    simulationFromFiles(files, { name: 'p', text: personas }, { start: null, days: null, now }),
-  );
-}
+import { mail, run, sentOf } from './simulated.js';
 
 const mails = (entries: readonly TimelineEntry[]): string[] =>
   entries.flatMap((entry) =>
@@ -62,18 +41,6 @@ it('simulated people get broadcasts by their tags, which count for the cap as ot
     /mail of broadcast all waits until Tue 2026-03-03 09:00: frequency cap: 1 a day[\s\S]*mail of broadcast all \(emails\/news\)[\s\S]*1 all/,
   );
 });
-
-/** When each person has the mail of a broadcast, by their number among all. */
-const sentOf = ({ people }: Simulation, key: string): string[] =>
-  people.map(({ timeline }) =>
-    timeline
-      .flatMap((entry) =>
-        entry.what === 'mail' && entry.kind === 'broadcast' && entry.step === key
-          ? [`${entry.at.slice(0, 16)}${entry.template === 'emails/news' ? '' : ` ${entry.template}`}`]
-          : [],
-      )
-      .join(', '),
-  );
 
 it('a broadcast at each reader’s local time meets the same hour on both sides of a change of clocks', () => {
   const zones = 'Europe/Berlin, America/New_York, Asia/Kolkata, Pacific/Apia, Antarctica/Troll';
@@ -194,36 +161,6 @@ personas: [{ name: one, count: 120, does: [${does}] }]`,
   expect(simulationText(won)).toContain(
     '120 recipients. 2026-03-03T11:00:00.000Z Arm B won and goes to the rest.',
   );
-});
-
-it('a broadcast’s test has its hours, holds people out and stops an arm that does harm, and tells so', () => {
-  const told = run(
-    mail('a'),
-    `broadcasts:
-- { key: hours, email: emails/news, atLocal: "2026-03-03T09:00", timezone: Europe/Vienna, split: { arms: [{}, { at: "20:00" }],
-    testPercent: 60, holdout: 30%, waitMinutes: 120, judge: clicks } }
-- { key: rails, email: emails/news, at: 2026-03-06, spreadMinutes: 100, split: { arms: [{}, { subject: Worse }],
-    testPercent: 90, waitMinutes: 60, judge: clicks, guardRails: { unsubscribes: 5% } } }
-- { key: out, email: emails/news, at: 2026-03-10, segments: { any: [held] } }
-segments: { held: { split: { broadcast: hours, arm: holdout } } }
-personas: [{ name: one, count: 100, does: [{ unsubscribes: true, afterMail: broadcast rails, arm: b, after: 1 minute }] }]`,
-  );
-  const times = sentOf(told, 'hours');
-  expect(new Set(times)).toEqual(new Set(['', '2026-03-03T08:00', '2026-03-03T19:00', '2026-03-04T08:00']));
-  const held = times.flatMap((at, place) => (at === '' ? [place] : []));
-  expect(held.length).toBeGreaterThan(15);
-  expect(sentOf(told, 'out').flatMap((at, place) => (at === '' ? [] : [place]))).toEqual(
-    held.filter((place) => !told.people[place]?.timeline.some(({ what }) => what === 'unsubscribed')),
-  );
-  expect(told.broadcasts[1]).toMatchObject({
-    ...{ stoppedArms: ['b'], decision: { arm: 'a', verdict: 'no_winner' } },
-  });
-  // Most of those who were drawn for it are spared.
-  const worse = sentOf(told, 'rails').filter((at) => at.includes('Worse')).length;
-  expect([worse > 2, worse < 25]).toEqual([true, true]);
-  const text = simulationText(told);
-  expect(text).toMatch(/mail of broadcast hours is not sent: held out of the split test/);
-  expect(text).toMatch(/rails: begins .*Arm B is stopped by a guard rail\. .*No winner: fewer than two arms/);
 });
 
 it('money per reader decides a broadcast’s test, up to a cap and less what is paid back', () => {
