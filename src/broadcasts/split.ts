@@ -232,6 +232,8 @@ export function armInstead(
   if (stopped.size >= split.arms.length) return 0;
   const terms = termsOf(split);
   const shares = nextShares(terms, [], stopped);
-  const key = assign({ test: `broadcast:${id}`, arms: terms.arms, holdoutBps: 0 }, shares, subscriberId);
+  // Another lot than the one that drew their arm: that one falls the same way for all who have it.
+  const test = { test: `broadcast:${id}:instead`, arms: terms.arms, holdoutBps: 0 };
+  const key = assign(test, shares, subscriberId);
   return terms.arms.findIndex((arm) => arm.key === key);
 }

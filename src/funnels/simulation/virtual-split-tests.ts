@@ -59,7 +59,8 @@ export function guardTest(campaign: Campaign, runs: readonly VirtualRun[], now: 
   const { split } = campaign.broadcast;
   if (split === null) return true;
   const at = nextLook(campaign);
-  if (at !== null && at <= now && stop(campaign, figuresOf(campaign, split, { runs, now }), now)) return false;
+  if (at !== null && at <= now && stop(campaign, figuresOf(campaign, split, { runs, now }), now))
+    return false;
   giveAway(campaign, split, now);
   return true;
 }

@@ -122,17 +122,21 @@ describe('a split test of a broadcast', () => {
     expect(first('5')).toBe(again('5'));
   });
 
-  it('gives the mails of a stopped arm to the others by lot, and to nobody when every arm is stopped', () => {
+  it.each([0, 1, 2])('gives the mails of arm %i, which was stopped, to both others by lot', (own) => {
     const counts = [0, 0, 0];
     const draw = drawing({ id: '7', split: SPLIT });
     for (let id = 1; id <= 30_000; id++) {
-      if (draw(String(id)) !== 1) continue;
-      const arm = armInstead({ id: '7', split: SPLIT, stopped: new Set([1]) }, String(id));
+      if (draw(String(id)) !== own) continue;
+      const arm = armInstead({ id: '7', split: SPLIT, stopped: new Set([own]) }, String(id));
       counts[arm] = (counts[arm] ?? 0) + 1;
     }
-    const [first = 0, stopped, last = 0] = counts;
-    expect(stopped).toBe(0);
-    expect(Math.abs(first - last)).toBeLessThan(5 * Math.sqrt(first + last));
+    const others = counts.filter((_, arm) => arm !== own);
+    const [one = 0, other = 0] = others;
+    expect([counts[own], one + other > 1_000]).toEqual([0, true]);
+    expect(Math.abs(one - other)).toBeLessThan(5 * Math.sqrt(one + other));
+  });
+
+  it('gives the first to everybody when the owner goes on although every arm is stopped', () => {
     expect(armInstead({ id: '7', split: SPLIT, stopped: new Set([0, 1, 2]) }, '5')).toBe(0);
   });
 
