@@ -22,7 +22,7 @@ const ENDING = '.pem';
 /** Permission bits of the group and of everybody. */
 const OTHERS = 0o077;
 /** In place of a domain, where it cannot be told whose key it is. */
-const ANY = 'every domain';
+export const EVERY_DOMAIN = 'every domain';
 
 /** A key that is configured and no good. Mail of the domain must wait: it would leave unsigned. */
 export interface KeyFault {
@@ -54,14 +54,20 @@ export class DkimKeys implements OnModuleInit {
 
   /** A key that cannot sign or be read stops the mail it would sign, and not the pages that mails on the way lead to. */
   async onModuleInit(): Promise<void> {
-    const folders = await this.unlessFaulty(ANY, foldersIn(this.folder()));
+    const folders = await this.unlessFaulty(EVERY_DOMAIN, foldersIn(this.folder()));
     for (const name of folders ?? []) await this.readDomain(name);
   }
 
-  /** Of the keys that would sign mail from this domain; null when all of them are good. */
+  /**
+   * Of the keys that would sign mail from this domain; null when all of them are good. Behind a good key of its own, one of
+   * a domain above is not asked for.
+   */
   fault(senderDomain: string): KeyFault | null {
     if (this.#faults.size === 0) return null;
-    const domain = [...alignedDomains(senderDomain), ANY].find((one) => this.#faults.has(one));
+    const nearest = alignedDomains(senderDomain).find(
+      (one) => this.#faults.has(one) || this.#byDomain.has(one),
+    );
+    const domain = nearest !== undefined && this.#faults.has(nearest) ? nearest : EVERY_DOMAIN;
     return this.faults().find((one) => one.domain === domain) ?? null;
   }
 
@@ -71,7 +77,7 @@ export class DkimKeys implements OnModuleInit {
 
   /** The domains there is a key for, good or not, A-labels in lower case. */
   domains(): string[] {
-    const faulty = [...this.#faults.keys()].filter((domain) => domain !== ANY);
+    const faulty = [...this.#faults.keys()].filter((domain) => domain !== EVERY_DOMAIN);
     return [...new Set([...this.#byDomain.keys(), ...faulty])];
   }
 
@@ -133,7 +139,7 @@ export class DkimKeys implements OnModuleInit {
 
   private async readDomain(name: string): Promise<void> {
     // Which mail a folder of another name was to sign, nobody can say.
-    const domain = await this.unlessFaulty(ANY, dkimDomainOf(name));
+    const domain = await this.unlessFaulty(EVERY_DOMAIN, dkimDomainOf(name));
     if (domain === null) return;
     const reading = this.read(domain, join(this.folder(), name));
     const keys = await this.unlessFaulty(

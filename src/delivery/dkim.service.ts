@@ -4,7 +4,7 @@ import { headersReplacedBy } from '../../config/mail-providers.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { publicHalf } from './dkim-keys.js';
-import { DkimKeys, type KeyFault } from './dkim-keys.service.js';
+import { DkimKeys, EVERY_DOMAIN, type KeyFault } from './dkim-keys.service.js';
 import { SignedDomains } from './signed-domains.service.js';
 import { dkimRecord, dkimRecordName, dkimSignature, type DkimKey } from './dkim.js';
 import { sampleMail } from './sample-mail.transport.js';
@@ -43,7 +43,7 @@ export class DkimService {
     await this.domains.noteKeys();
     const failures = await this.failures();
     const failed = new Set(failures.map(({ domain }) => domain));
-    for (const domain of this.keys.domains())
+    for (const domain of [...this.keys.domains(), EVERY_DOMAIN])
       if (!failed.has(domain)) await this.alerts.resolve(alertOf(domain));
     for (const { domain, reason } of failures) {
       this.#logger.error(`mail from ${domain} is not sent: ${reason}`);
