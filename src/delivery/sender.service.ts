@@ -223,28 +223,36 @@ export class SenderService {
     const wire = await Promise.race([sending, late]);
     const { run, taken } = way;
     if (wire !== SLOW) {
-      const { fit } = await this.tell(message, wire, { run, taken, startedMs });
-      return fit ? taken : null;
+      const { heard } = this.tell(message, wire, { run, taken, startedMs });
+      return (await heard) ? taken : null;
     }
     if (taken === null) throw new Error('a relay was slow without a lane to it');
     way.taken = null;
     // Whether the relay is still out is said now; when the answer comes, another mail may be trying it.
-    const alone = { ...taken, relay: { ...taken.relay, probe: false } };
+    const alone = { ...taken, relay: { ...taken.relay, probe: false }, parked: true as const };
     const ended = sending.then(async (end) => {
-      const { written } = await this.tell(message, end, { run, taken: alone, startedMs });
-      await written;
+      const { heard, written } = this.tell(message, end, { run, taken: alone, startedMs });
+      try {
+        await heard;
+      } finally {
+        // The database may be away: until the ledger has the end, the lease is renewed, and the process waits for it.
+        await written;
+      }
     });
     await run.lanes.park(taken, { id: message.id, epoch: message.epoch }, ended);
     await this.due.slow(message);
     return null;
   }
 
-  /** The ledger, the relay's breaker and the pace learn what became of it. `written`: the ledger has it. */
-  private async tell(
+  /**
+   * The ledger, the relay's breaker and the pace learn what became of it. `written`: the ledger has it. `heard`: the others
+   * have; whether the next mail may follow on the same lane.
+   */
+  private tell(
     message: ClaimedMessage,
     wire: SendOutcome,
     { run, taken, startedMs }: Pick<Way, 'run' | 'taken'> & { startedMs: number },
-  ): Promise<{ fit: boolean; written: Promise<void> }> {
+  ): { heard: Promise<boolean>; written: Promise<void> } {
     const outcome = taken ? run.lanes.judged(taken, message.sender.email, wire) : wire;
     // Not waited for: the ledger answers in order, so the next barrier of this lane comes after this end.
     const written = this.ledger.settle(
@@ -258,9 +266,12 @@ export class SenderService {
     );
     if (outcome.kind === 'accepted') run.accepted++;
     else this.#logger.warn(`message ${message.id}: ${outcome.kind}`);
-    const fit = taken !== null && (await run.lanes.told(taken, outcome, message));
-    await this.due.answered(message, outcome);
-    return { fit, written };
+    const hear = async (): Promise<boolean> => {
+      const fit = taken !== null && (await run.lanes.told(taken, outcome, message));
+      await this.due.answered(message, outcome);
+      return fit;
+    };
+    return { heard: hear(), written };
   }
 
   /** No relay works, or it is time: what was not begun goes back. */

@@ -27,6 +27,8 @@ const NONE: ReadonlySet<string> = new Set();
 export interface TakenLane {
   lane: SmtpLane;
   relay: Relay;
+  /** Its relay has been told on already, when it had kept the mail waiting for half a minute. */
+  parked?: true;
 }
 
 /** The lanes of one run over all relays. */
@@ -132,10 +134,12 @@ export class SmtpLanes {
         return this.relays.anyWorks();
       },
       judged: ({ relay }, sender, outcome) => this.judged(relay.name, sender, outcome),
-      told: async ({ relay, lane }, outcome, mail) => {
+      told: async ({ relay, lane, parked }, outcome, mail) => {
         if (lane.losesBegun) this.#losingBegun.add(relay.name);
         await this.ofSender(relay.name, outcome, mail);
         const trouble = relayTrouble(outcome);
+        // That it waits in vain after ten minutes says nothing about the mails that the relay has taken since.
+        if (trouble !== null && parked) return false;
         if (trouble !== null) await this.relays.failed(relay, trouble, reasonOf(outcome));
         else if (provesRelay(outcome)) await this.relays.worked(relay);
         else await this.relays.notTried(relay);

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
 import { ParkedLanes } from '../../../src/delivery/parked-lanes.service.js';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { silences, type Silences } from '../../support/silences.js';
 import { openSmtpSink, type SmtpSink } from '../../support/smtp-sink.js';
 import { openPostOffice, type PostOffice } from './post-office.js';
@@ -75,6 +76,53 @@ describe('a relay that takes its time over the end of a mail', () => {
     await parked().allEnded(10_000);
     expect(await t.state(id)).toMatchObject({ state: 'unknown', reason: 'the relay did not answer in time' });
     expect(parked().count((await relays().view())[0]?.name ?? '')).toBe(0);
+  });
+
+  it('and says nothing of some of them for ten minutes is not given up, as it has taken others since', async () => {
+    const { onBody } = t.sink;
+    for (const round of [1, 2]) {
+      for (let n = 0; n < 3; n++) await t.plan(`slow${round}${n}@example.org`);
+      slowWith(t.sink, () => true);
+      const run = t.sendDue();
+      await time.pass(HALF_A_MINUTE, 3);
+      await run;
+      t.sink.onBody = onBody;
+      await t.plan(`taken${round}@example.org`);
+      expect(await t.sendDue()).toBe(1);
+    }
+    await time.pass(TEN_MINUTES, 6);
+    await parked().allEnded(10_000);
+    expect(await states()).toEqual({ accepted: 2, unknown: 6 });
+    expect(await relays().view()).toMatchObject([{ state: 'closed' }]);
+  });
+
+  it('while the database is away as it ends keeps its slot and its lease until the ledger has that end', async () => {
+    const id = await t.plan('grace@example.org');
+    slowWith(t.sink, () => true);
+    const run = t.sendDue();
+    await time.pass(HALF_A_MINUTE);
+    await run;
+    await t.db.query(
+      `create sequence tried;
+       create function refuse() returns trigger language plpgsql as $$ begin perform nextval('tried'); raise 'away'; end $$;
+       create trigger away before update on relay_state for each row execute function refuse()`,
+    );
+    const name = (await relays().view())[0]?.name ?? '';
+    const ledger = t.db.createQueryRunner();
+    await ledger.startTransaction();
+    await ledger.query('select 1 from message for update');
+    const ended = parked().allEnded(10_000);
+    answer.open();
+    const wasTried = async (): Promise<boolean> =>
+      ((await t.db.query('select is_called as yes from tried')) as { yes: boolean }[])[0]?.yes === true;
+    expect(await becomesTrue(wasTried, 10_000)).toBe(true);
+    for (let n = 0; n < 20; n++) await t.db.query('select 1');
+    expect(parked().count(name)).toBe(1);
+    await ledger.commitTransaction();
+    await ledger.release();
+    await ended;
+    expect(await t.state(id)).toMatchObject({ state: 'accepted', leaseUntil: null });
+    expect(parked().count(name)).toBe(0);
   });
 
   it('refuses the mail late: it is tried again as any that is put off', async () => {
