@@ -17,7 +17,10 @@ const NAMES: Readonly<Record<string, Colour>> = {
   lightgrey: [211, 211, 211],
 };
 
-/** The first colour in a CSS value; null when there is none that is known, as in `inherit` or `url(…)`. */
+/** What lies behind a paler one is what is seen. */
+const LEAST_ALPHA = 0.1;
+
+/** The first colour in a CSS value; null when there is none that is known or seen, as in `inherit`, `rgba(0,0,0,0)` or `url(…)`. */
 export function colourOf(value: string | undefined): Colour | null {
   const text = (value ?? '').trim().toLowerCase();
   const [, hex] = /#([0-9a-f]{6}|[0-9a-f]{3})\b/.exec(text) ?? [];
@@ -26,7 +29,9 @@ export function colourOf(value: string | undefined): Colour | null {
     const channel = (at: number): number => Number.parseInt(wide.slice(at, at + 2), 16);
     return [channel(0), channel(2), channel(4)];
   }
-  const [, r, g, b] = /rgba?\(\s*(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})/.exec(text) ?? [];
+  const [, r, g, b, alpha = '1', percent = ''] =
+    /rgba?\(\s*(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})(?:[\s,/]+(\d*\.?\d+)(%?))?/.exec(text) ?? [];
+  if (Number(alpha) * (percent === '' ? 1 : 0.01) < LEAST_ALPHA) return null;
   if (r !== undefined) return [Number(r), Number(g), Number(b)];
   for (const word of text.split(/[\s,]+/)) if (Object.hasOwn(NAMES, word)) return NAMES[word] ?? null;
   return null;

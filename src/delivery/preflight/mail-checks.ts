@@ -56,7 +56,7 @@ export function mailFindings(mail: CheckedMail): PreflightFinding[] {
 /** Whether readers see what the law wants them to see: a way out, who writes, and where they are. */
 function duties({ html, unsubscribeUrl, senderName, postalAddress }: CheckedMail): PreflightFinding[] {
   const shown = shownParts(html);
-  const ways = shown.links.filter(({ href }) => href === unsubscribeUrl);
+  const ways = shown.links.filter(({ href }) => leadsTo(href, unsubscribeUrl));
   const findings: PreflightFinding[] = [];
   if (ways.every(({ hidden }) => hidden !== null)) {
     const why = ways[0]?.hidden ?? 'it stands in a comment, or is no link';
@@ -83,6 +83,11 @@ function duties({ html, unsubscribeUrl, senderName, postalAddress }: CheckedMail
       message: `the mail does not say who it is from: print {{ sender.name }}, the name that you do business under`,
     });
   return findings;
+}
+
+/** Also with something of the owner's behind it, which changes nothing about where it leads. */
+function leadsTo(href: string, url: string): boolean {
+  return href === url || (href.startsWith(url) && /[?#&]/.test(href.charAt(url.length)));
 }
 
 function flat(words: string): string {

@@ -91,8 +91,8 @@ function framed(
   const ofClasses = (attributes.get('class') ?? '').split(/\s+/).map((one) => classes.get(one) ?? '');
   const style = declarations([...ofClasses, attributes.get('style') ?? ''].join(';'));
   const said = style.get('background-color') ?? style.get('background') ?? attributes.get('bgcolor');
-  const ownHidden =
-    NOT_SHOWN.test(tag) || attributes.has('hidden') ? `it stands in <${tag}>` : hiddenBy(style);
+  const byAttribute = attributes.has('hidden') ? `<${tag}> has the attribute hidden` : null;
+  const ownHidden = NOT_SHOWN.test(tag) ? `it stands in <${tag}>` : (byAttribute ?? hiddenBy(style));
   return {
     tag,
     hidden: top.hidden ?? ownHidden,

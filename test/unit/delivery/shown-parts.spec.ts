@@ -27,11 +27,12 @@ describe('a link to unsubscribe that readers cannot see', () => {
     ['max-height: 0', `<div style="max-height:0;overflow:hidden">${LINK}</div>`],
     ['width: 1px', `<div style="overflow:hidden;width:1px">${LINK}</div>`],
     ['text-indent: -9999px', `<p style="text-indent:-9999px">${LINK}</p>`],
-    ['it stands in <div>', `<div hidden>${LINK}</div>`],
+    ['<div> has the attribute hidden', `<div hidden>${LINK}</div>`],
     ['its colour is that of', `<a style="color:#fff" href="${URL}">Unsubscribe</a>`],
     ['its colour is that of', `<td bgcolor="#222222"><p style="color:rgb(34, 34, 36)">${LINK}</p></td>`],
     ['its colour is that of', `<p style="background:#fefefe;color:white">${LINK}</p>`],
     ['nothing to see or press', `<a href="${URL}"></a>`],
+    ['it stands in a comment, or is no link', `<a href="${URL}2">Unsubscribe</a>`],
     ['nothing to see or press', `<a href="${URL}"><img src="x.png" alt="" width="1" height="1"></a>`],
     ['nothing to see or press', `<a href="${URL}"><span style="display:none">Unsubscribe</span></a>`],
     ['it stands in a comment', `<!-- ${LINK} -->`],
@@ -46,6 +47,11 @@ describe('a link to unsubscribe that readers cannot see', () => {
 
   it.each([
     ['plain', LINK],
+    ['with a query', `<a href="${URL}?from=foot">Unsubscribe</a>`],
+    ['with a fragment', `<a href="${URL}#top">Unsubscribe</a>`],
+    ['on a background that is not there', `<td style="background-color:rgba(0,0,0,0)">${LINK}</td>`],
+    ['on another', `<td style="background:rgb(0 0 0 / 5%)">${LINK}</td>`],
+    ['on one that is called so', `<td style="background:transparent">${LINK}</td>`],
     ['small print', `<p style="font-size:11px;color:#777">${LINK}</p>`],
     [
       'white on a dark foot',
