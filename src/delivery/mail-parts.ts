@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import { staysInTemplates } from '../values/template-paths.js';
 
 export const INCLUDE = /<mj-include\b(?:"[^"]*"|'[^']*'|[^>"']){0,1000}?\bpath=(?:"([^"]*)"|'([^']*)')/g;
 
@@ -7,5 +8,5 @@ export function partsOfMail(source: string, path: string): string[] {
   const paths = [...source.matchAll(INCLUDE)].map(({ 1: one, 2: other }) =>
     posix.join(posix.dirname(path), one ?? other ?? ''),
   );
-  return [...new Set(paths)].filter((one) => !one.startsWith('..') && !posix.isAbsolute(one));
+  return [...new Set(paths)].filter(staysInTemplates);
 }

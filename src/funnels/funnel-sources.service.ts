@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { compileMail } from '../delivery/mjml.templates.js';
 import { MAIL_VARIABLES, unknownVariables, type MailKind } from '../delivery/template-variables.js';
 import { partsOfPage } from '../values/page-parts.js';
+import { staysInTemplates } from '../values/template-paths.js';
 import type { Texts } from '../values/template-texts.js';
 import { DomainError } from '../values/domain-error.js';
 import { fileProblems } from './funnel-files.js';
@@ -132,7 +133,10 @@ function partProblems(page: string, texts: Texts): string[] {
   const paths = new Set([page]);
   for (const path of paths) {
     const text = texts[path];
-    if (text === undefined) problems.push(`templates/${page} names templates/${path}, which is not there`);
+    if (!staysInTemplates(path))
+      problems.push(`templates/${page} names ${path}, which leaves the folder templates`);
+    else if (text === undefined)
+      problems.push(`templates/${page} names templates/${path}, which is not there`);
     else
       try {
         for (const part of partsOfPage(text, path)) paths.add(part);

@@ -10,7 +10,7 @@ import type { DefinitionProblem } from './lint/rules.js';
 
 /** Those of the folder `templates`, where the file brings none of its own. */
 export function templatesReader(own: Texts): ReadTemplate {
-  return async (path) => own[path] ?? readFile(join(TEMPLATES_DIR, path), 'utf8').catch(() => null);
+  return async (path) => own[path] ?? readFile(insideOf(TEMPLATES_DIR, path), 'utf8').catch(() => null);
 }
 
 /** The texts that a funnel file brings, and what is wrong with those that it names as files. */
@@ -52,8 +52,9 @@ export async function inTemplateFolder<T>(texts: Texts, work: (folder: string) =
   const folder = await mkdtemp(join(tmpdir(), 'wellspring-templates-'));
   try {
     for (const [path, text] of Object.entries(texts)) {
-      await mkdir(dirname(join(folder, path)), { recursive: true });
-      await writeFile(join(folder, path), text);
+      const file = insideOf(folder, path);
+      await mkdir(dirname(file), { recursive: true });
+      await writeFile(file, text);
     }
     return await work(folder);
   } finally {

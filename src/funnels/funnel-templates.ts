@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { partsOfMail } from '../delivery/mail-parts.js';
 import { partsOfPage } from '../values/page-parts.js';
+import { staysInTemplates } from '../values/template-paths.js';
 import type { Texts } from '../values/template-texts.js';
 import type { TemplateHashes } from './funnel-diff.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
@@ -93,10 +94,12 @@ export function unusedTemplates(own: Texts, { texts }: FunnelTemplates): Definit
     }));
 }
 
-/** Of what is broken, nothing: that is said at its own place. */
+/** Of what is broken, or leaves the folder templates, nothing: that is said at its own place. */
 function partsOf(text: string, path: string): string[] {
   try {
-    return path.endsWith('.liquid') ? partsOfPage(text, path) : partsOfMail(text, path);
+    return path.endsWith('.liquid')
+      ? partsOfPage(text, path).filter(staysInTemplates)
+      : partsOfMail(text, path);
   } catch {
     return [];
   }

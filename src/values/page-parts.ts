@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { Liquid, toValueSync, type Template } from 'liquidjs';
+import { pathOfPart } from './template-paths.js';
 
-const EXTENSION = '.liquid';
 /** Far more than a page has. */
 const PARSE_LIMIT_CHARACTERS = 2_000_000;
 /** Parses only: no file is read. */
@@ -9,15 +9,14 @@ const parser = new Liquid({ parseLimit: PARSE_LIMIT_CHARACTERS, templates: {} })
 
 /**
  * Paths, below `templates/` as that of the page itself, of the layouts and parts that a Liquid page names as they stand, not
- * by a variable. Throws what is wrong with its Liquid, with the line.
+ * by a variable; some may leave that folder. Throws what is wrong with its Liquid, with the line.
  */
 export function partsOfPage(text: string, path: string): string[] {
   const found = new Set<string>();
   for (const template of withChildren(parser.parse(text)))
     if ('file' in template && typeof template.file === 'string') {
       const isRelative = /^\.\.?\//.test(template.file);
-      const part = posix.join(isRelative ? posix.dirname(path) : '.', template.file);
-      found.add(posix.extname(part) === '' ? `${part}${EXTENSION}` : part);
+      found.add(pathOfPart(isRelative ? posix.dirname(path) : '.', template.file));
     }
   return [...found];
 }

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { Liquid } from 'liquidjs';
+import { PAGE_EXTENSION, pathOfPart, staysInTemplates } from '../../values/template-paths.js';
 import { registerLiquidFilters } from './liquid-filters.js';
 import { TEMPLATES_DIR } from './templates-dir.js';
 
@@ -10,7 +11,6 @@ const PARSE_LIMIT_CHARACTERS = 2_000_000;
 const RENDER_LIMIT_MS = 2_000;
 const MEMORY_LIMIT_UNITS = 20_000_000;
 
-const EXTENSION = '.liquid';
 /** Liquid asks for files below it; so paths are those below `templates/`. */
 const ROOT = '.';
 
@@ -24,16 +24,13 @@ export function pageEngine(texts: Readonly<Record<string, string>> = {}): Liquid
     root: ROOT,
     layouts: ROOT,
     partials: ROOT,
-    extname: EXTENSION,
+    extname: PAGE_EXTENSION,
     fs: {
       sep: '/',
       dirname: (file) => posix.dirname(file),
-      resolve: (folder, file, extension) => {
-        const path = posix.join(folder, file);
-        return posix.extname(path) === '' ? `${path}${extension}` : path;
-      },
-      containsSync: (_, path) => isInside(path),
-      contains: async (_, path) => Promise.resolve(isInside(path)),
+      resolve: pathOfPart,
+      containsSync: (_, path) => staysInTemplates(path),
+      contains: async (_, path) => Promise.resolve(staysInTemplates(path)),
       existsSync: (path) => kept.has(path) || existsSync(join(TEMPLATES_DIR, path)),
       exists: async (path) => Promise.resolve(kept.has(path) || existsSync(join(TEMPLATES_DIR, path))),
       readFileSync: (path) => kept.get(path) ?? readFileSync(join(TEMPLATES_DIR, path), 'utf8'),
@@ -59,8 +56,4 @@ export function pageEngine(texts: Readonly<Record<string, string>> = {}): Liquid
 export async function renderPage(engine: Liquid, template: string, view: object): Promise<string> {
   const globals = { locale: 'locale' in view ? view.locale : undefined };
   return String(await engine.renderFile(template, view, { globals }));
-}
-
-function isInside(path: string): boolean {
-  return !posix.isAbsolute(path) && path !== '..' && !path.startsWith('../');
 }

@@ -208,6 +208,12 @@ describe('the texts of mails and pages', () => {
       'templates/pages/own.liquid names templates/layouts/own.liquid, which is not there',
     ],
     [
+      'a page that names what lies outside of templates/, which an export would give back',
+      (yaml) =>
+        yaml.replace('{ file: own/page.liquid }', JSON.stringify(`${PAGE}{% render '../../package.json' %}`)),
+      'form.template: templates/pages/own.liquid names ../package.json, which leaves the folder templates',
+    ],
+    [
       'a mail that is broken',
       (yaml) => yaml.replace('{ file: own/letter.mjml }', '<mjml><mj-body>'),
       'templates/emails/own.mjml:1',
