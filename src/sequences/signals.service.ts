@@ -7,7 +7,7 @@ import { MailEntriesService } from './mail-entries.service.js';
 import { HitSignalsService } from './hit-signals.service.js';
 import type { FieldsOf } from './reactions.js';
 import { ReactionsService } from './reactions.service.js';
-import { ZoneChangesService } from './zone-changes.service.js';
+import { ZoneChangesService, type ZoneBefore } from './zone-changes.service.js';
 
 const MOST = 500;
 
@@ -57,8 +57,8 @@ export class SignalsService {
       const before = new Map(
         taken.flatMap((one): [string, FieldsOf][] => (one.before ? [[one.subscriberId, one.before]] : [])),
       );
-      if (before.size > 0) await this.reactions.changed(manager, [...before.keys()], { before });
       await this.zones.changed(manager, zonesBefore(taken));
+      if (before.size > 0) await this.reactions.changed(manager, [...before.keys()], { before });
       const arrived = taken.flatMap((one) => (one.before === null ? [one.subscriberId] : []));
       if (arrived.length > 0) await this.reactions.arrived(manager, arrived);
       return taken.length;
@@ -89,11 +89,11 @@ export class SignalsService {
   }
 }
 
-/** Of those whose time zone has changed, the one that they had; null: none was known. */
-function zonesBefore(taken: readonly FieldSignal[]): Map<string, string | null> {
+/** Of those whose time zone has changed. */
+function zonesBefore(taken: readonly FieldSignal[]): Map<string, ZoneBefore> {
   return new Map(
-    taken.flatMap(({ subscriberId, zoneBefore: zone }) =>
-      zone === null ? [] : [[subscriberId, zone === '' ? null : zone] as const],
+    taken.flatMap(({ subscriberId, zoneBefore: zone, zoneChangedAt: changedAt }) =>
+      zone === null ? [] : [[subscriberId, { zone: zone === '' ? null : zone, changedAt }] as const],
     ),
   );
 }

@@ -38,8 +38,8 @@ export class SubscriberChangesController {
     await this.fields.check(body.fields);
     await this.dataSource.transaction(async (manager) => {
       const before = await this.subscribers.update(manager, id, body);
+      if (body.timeZone !== undefined) await this.zones.changedFrom(manager, id, before.timeZone);
       await this.reactions.changed(manager, [id], { before: new Map([[id, before.fields]]) });
-      if (body.timeZone !== undefined) await this.zones.changed(manager, new Map([[id, before.timeZone]]));
     });
     return subscriberJson(await this.subscribers.get(id));
   }

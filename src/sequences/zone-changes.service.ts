@@ -1,9 +1,19 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { takeZoneSignal } from '../subscribers/field-signals.queries.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { dueInNewZone } from './new-zone.js';
 import { VersionsService } from './versions.service.js';
+
+/** What somebody's time zone was; null: none was known. */
+export interface ZoneBefore {
+  zone: string | null;
+  /** When it changed; null: just now. */
+  changedAt: Date | null;
+  /** What it was from then until just now; left out where it is that still. */
+  since?: string | null;
+}
 
 interface Waiting {
   id: string;
@@ -12,6 +22,8 @@ interface Waiting {
   stepKey: string;
   nextAt: Date;
   timeZone: string | null;
+  /** They have neither joined nor gone on since the zone changed. */
+  isBefore: boolean;
 }
 
 /** Local times that people wait for are those of their clocks, also when these change. */
@@ -23,27 +35,47 @@ export class ZoneChangesService {
   ) {}
 
   /**
-   * Sets anew when the steps of these people come up; `before`: the zone that each of them had. In the transaction of the
-   * change or behind it. What waits for a date in a field looks again by itself. Whoever waits for the end of their pause
-   * goes on waiting for it. Locks in one order; served by the unique key of `enrollment`.
+   * As `changed`, of one person whose zone was `zone` until just now. A change that is noted and not yet heard of comes
+   * first: whoever waits by the clock of before that one would else be moved from a clock that they never waited by.
    */
-  async changed(manager: EntityManager, before: ReadonlyMap<string, string | null>): Promise<void> {
+  async changedFrom(manager: EntityManager, subscriberId: string, zone: string | null): Promise<void> {
+    const noted = await takeZoneSignal(manager, subscriberId);
+    const before =
+      noted === null
+        ? { zone, changedAt: null }
+        : { zone: noted.zoneBefore || null, changedAt: noted.zoneChangedAt, since: zone };
+    await this.changed(manager, new Map([[subscriberId, before]]));
+  }
+
+  /**
+   * Sets anew when the steps of these people come up. In the transaction of the change or behind it, and before anything
+   * in it makes them join or go on: who has joined or gone on since the change waits by their new clock already. What waits
+   * for a date in a field looks again by itself. Whoever waits for the end of their pause goes on waiting for it. Locks in
+   * one order; served by the unique key of `enrollment`, `message_subscriber` and the key of `enrollment_step`.
+   */
+  async changed(manager: EntityManager, before: ReadonlyMap<string, ZoneBefore>): Promise<void> {
     if (before.size === 0) return;
     const now = this.clock.now();
     const waiting: Waiting[] = await manager.query(
       `select e.id, e.subscriber_id as "subscriberId", e.version_id as "versionId", e.step_key as "stepKey",
-         e.next_at as "nextAt", s.time_zone as "timeZone"
-       from enrollment e join subscriber s on s.id = e.subscriber_id
-       where e.subscriber_id = any($1::bigint[]) and e.status = 'active' and e.wait_until is null and e.next_at > $2
-         and e.next_at is distinct from s.paused_until order by e.id for update of e`,
-      [[...before.keys()], now],
+         e.next_at as "nextAt", s.time_zone as "timeZone", c.at is null or e.started_at < c.at
+           and not (select exists (select 1 from enrollment_step o where o.enrollment_id = e.id and o.at >= c.at))
+           and not (select exists (select 1 from message m
+             where m.subscriber_id = c.id and m.enrollment_id = e.id and m.created_at >= c.at)) as "isBefore"
+       from unnest($1::bigint[], $3::timestamptz[]) as c (id, at)
+       join subscriber s on s.id = c.id join enrollment e on e.subscriber_id = c.id
+       where e.status = 'active' and e.wait_until is null and e.next_at > $2 and e.next_at is distinct from s.paused_until
+       order by e.id for update of e`,
+      [[...before.keys()], now, [...before.values()].map(({ changedAt }) => changedAt)],
     );
     const versions = await this.versions.running(manager, waiting);
-    const moved = waiting.flatMap(({ id, subscriberId, versionId, stepKey, nextAt, timeZone }) => {
+    const moved = waiting.flatMap(({ id, subscriberId, versionId, stepKey, nextAt, timeZone, isBefore }) => {
       const sequence = versions.get(versionId)?.sequence;
-      if (sequence === undefined) return [];
+      const change = before.get(subscriberId);
+      const was = isBefore ? change?.zone : change?.since;
+      if (sequence === undefined || was === undefined) return [];
       const zoneOf = (name: string | null): string => timeZoneOr(name, sequence.fallbackZone).zone;
-      const zones = { before: zoneOf(before.get(subscriberId) ?? null), after: zoneOf(timeZone) };
+      const zones = { before: zoneOf(was), after: zoneOf(timeZone) };
       const due = dueInNewZone(sequence, stepKey, { nextAt, now, ...zones });
       return due === null ? [] : [{ id, due }];
     });

@@ -44,6 +44,7 @@ export interface FieldSignal {
   subscriberId: string;
   before: SubscriberFields | null;
   zoneBefore: string | null;
+  zoneChangedAt: Date | null;
 }
 
 /** The subscriber waits in a sequence, perhaps for a local time. By the unique key of `enrollment`. */
@@ -53,7 +54,7 @@ export const isInSequence = (id: string): string =>
 /**
  * Takes notes, at most `most`; empty when there is none. `before`: what listened fields held before the first change of
  * each person; null for who may only be written to since. `zoneBefore`: their time zone before it changed first, empty where
- * none was known; null where it did not change. Gone with the caller's transaction; two workers take disjoint
+ * none was known, and when that was; null where it did not change. Gone with the caller's transaction; two workers take disjoint
  * ones. Called by sequences.advance-due.
  */
 export async function takeFieldSignals(manager: EntityManager, most: number): Promise<FieldSignal[]> {
@@ -61,11 +62,32 @@ export async function takeFieldSignals(manager: EntityManager, most: number): Pr
     `with taken as (
        delete from field_signal where id in (
          select id from field_signal order by id limit $1 for update skip locked)
-       returning id, subscriber_id, before, zone_before)
+       returning id, subscriber_id, before, zone_before, created_at)
      select distinct on (subscriber_id, before is null) subscriber_id as "subscriberId", before,
-       (select z.zone_before from taken z where z.subscriber_id = taken.subscriber_id and z.zone_before is not null
-        order by z.id limit 1) as "zoneBefore"
-     from taken order by subscriber_id, before is null, id`,
+       zone.zone_before as "zoneBefore", zone.created_at as "zoneChangedAt"
+     from taken left join lateral (
+       select z.zone_before, z.created_at from taken z
+       where z.subscriber_id = taken.subscriber_id and z.zone_before is not null order by z.id limit 1) zone on true
+     order by subscriber_id, before is null, taken.id`,
     [most],
   );
+}
+
+/**
+ * Takes out of the notes of one person that their time zone changed, and returns the first of these; null where there is
+ * none. A note that is being taken is left to who takes it. Reads all notes, of which there are few at a time.
+ */
+export async function takeZoneSignal(
+  manager: EntityManager,
+  subscriberId: string,
+): Promise<{ zoneBefore: string; zoneChangedAt: Date } | null> {
+  const rows: { zoneBefore: string; zoneChangedAt: Date }[] = await manager.query(
+    `with noted as (
+       select id, zone_before, created_at from field_signal where subscriber_id = $1 and zone_before is not null
+       for update skip locked),
+     taken as (update field_signal set zone_before = null where id in (select id from noted))
+     select zone_before as "zoneBefore", created_at as "zoneChangedAt" from noted order by id limit 1`,
+    [subscriberId],
+  );
+  return rows[0] ?? null;
 }

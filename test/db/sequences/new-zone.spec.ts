@@ -2,10 +2,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { FunnelsService } from '../../../src/funnels/funnels.service.js';
 import { importOptions } from '../../../src/imports/imports.schemas.js';
 import { ImportsService } from '../../../src/imports/imports.service.js';
 import { API_KEY } from '../../support/app.js';
-import { openCourse, type Course } from './course.js';
+import { funnelText, openCourse, type Course } from './course.js';
 
 const mail = (key: string, more: string): string => `- { key: ${key}, email: emails/story, ${more} }`;
 
@@ -92,6 +93,7 @@ describe('a reader whose time zone changes while they wait', () => {
       '2026-01-06T08:30:00.000Z',
       '2026-01-06T00:30:00.000Z',
     ]);
+    t.clock.set('2026-01-05T09:00:01Z');
     const typed = { email: 'form@example.com', timeZone: 'America/New_York' };
     expect((await t.test.http.post('/api/public/forms/course').send(typed)).status).toBeLessThan(300);
     const folder = await mkdtemp(join(tmpdir(), 'wellspring-zones-spec-'));
@@ -113,6 +115,63 @@ describe('a reader whose time zone changes while they wait', () => {
       '2026-01-06T08:30:00.000Z',
     ]);
     expect(await t.db.query('select * from field_signal')).toEqual([]);
+  });
+
+  /** Of somebody whose zone becomes known; their answer comes with the confirmation of a form, which begins the course. */
+  const told = async (email: string, timeZone: string): Promise<void> => {
+    const answer = await t.test.http.post('/api/public/forms/course').send({ email, timeZone });
+    expect(answer.status).toBeLessThan(300);
+  };
+  const publishOpen = async (steps: string): Promise<void> => {
+    const yaml = funnelText(steps).replace('consent:', 'optIn: single, consent:');
+    await t.test.app.get(FunnelsService, { strict: false }).apply(yaml, null, 'course.yaml');
+  };
+
+  it('and who joins by the form that tells it waits by their new clock already: their mail came a day late', async () => {
+    await publishOpen(mail('x', 'delay: 1 day, at: "09:30"'));
+    await t.publish(mail('y', 'delay: 1 day, at: "09:30"'), '', 'other');
+    const id = await t.person('reader@example.com');
+    await t.enroll(id, 'other');
+    t.clock.set('2026-01-05T09:00:01Z');
+    await told('reader@example.com', 'America/New_York');
+    await t.run();
+    expect([await due(id), await due(id, 'other')]).toEqual([
+      '2026-01-06T14:30:00.000Z',
+      '2026-01-06T14:30:00.000Z',
+    ]);
+  });
+
+  it('and changes once more before that is heard of is moved once: each from the clock they wait by', async () => {
+    await publishOpen(mail('x', 'delay: 1 day, at: "09:30"'));
+    await t.publish(mail('y', 'until: "2026-01-08 18:00"'), '', 'other');
+    const id = await t.person('reader@example.com');
+    await t.enroll(id, 'other');
+    t.clock.set('2026-01-05T09:00:01Z');
+    await told('reader@example.com', 'America/New_York');
+    await move(id, 'Europe/Berlin');
+    await t.run();
+    expect([await due(id), await due(id, 'other')]).toEqual([
+      '2026-01-06T08:30:00.000Z',
+      '2026-01-08T17:00:00.000Z',
+    ]);
+  });
+
+  it('and has gone on since then waits by their new clock already', async () => {
+    await t.publish(`${mail('x', 'delay: 1 day')}\n${mail('y', 'delay: 1 day, at: "09:30"')}`);
+    const id = await t.person('reader@example.com');
+    await t.enroll(id);
+    t.clock.set('2026-01-06T08:59:59Z');
+    await told('reader@example.com', 'America/New_York');
+    const [note] = await t.db.query('delete from field_signal returning *');
+    await t.at('2026-01-06T09:00:00Z');
+    expect(await due(id)).toBe('2026-01-07T14:30:00.000Z');
+    // It was written while a run was under way that had looked at such notes before.
+    await t.db.query(
+      'insert into field_signal overriding system value select * from jsonb_populate_record(null::field_signal, $1)',
+      [JSON.stringify(note[0])],
+    );
+    await t.run();
+    expect(await due(id)).toBe('2026-01-07T14:30:00.000Z');
   });
 
   it('stays paused until the end of their pause', async () => {
