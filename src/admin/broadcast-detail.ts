@@ -1,8 +1,8 @@
 import type { BroadcastReport, BroadcastResults } from '../broadcasts/broadcast.js';
 import type { HoldoutGroup, HoldoutResults } from '../broadcasts/holdout.js';
 import { armKey, hasHours, wordsOf, type Split } from '../broadcasts/split.js';
-import { decisionText, evidenceOf, type StoppedArm } from '../broadcasts/split-results.js';
-import { resultsOf, type ArmResult } from '../experiments/results.js';
+import { comparisonOf, decisionText, type StoppedArm } from '../broadcasts/split-results.js';
+import type { ArmResult } from '../experiments/results.js';
 import { DEFAULT_ALPHA } from '../experiments/test-options.js';
 import { liftText, pValueText } from './experiment-view.js';
 import { audienceText } from './broadcast-form.js';
@@ -88,7 +88,7 @@ function holdoutView({ mailed, heldOut, lift, until }: HoldoutResults): object {
 function splitView(report: BroadcastReport): object | null {
   const { split, arms, decision, decideAt, startedAt, stoppedArms: stopped } = report;
   if (split === null) return null;
-  const results = arms && resultsOf(evidenceOf({ split, figures: arms, stopped }, false));
+  const compared = arms && comparisonOf({ split, figures: arms, stopped }, decision);
   return {
     ...{ plan: planText(split), rules: rulesText(split), stops: stopped.map(stopText) },
     decision: decision === null ? null : decisionText(decision),
@@ -97,14 +97,15 @@ function splitView(report: BroadcastReport): object | null {
     decidesAt: decision === null ? decideAt : null,
     waits: decision === null && decideAt === null && startedAt !== null,
     hours: hasHours(split),
-    warning: results?.sampleRatio.mismatch === true,
+    warning: compared?.results?.sampleRatio.mismatch === true,
+    notCompared: compared?.notCompared ?? null,
     arms:
       arms?.map(({ arm, sent, clickers, revenueMinor, unsubscribes, complaints }) => ({
         ...{ key: armKey(arm).toUpperCase(), at: split.arms[arm]?.at ?? null, sent, clickers },
         rate: sent === 0 ? null : clickers / sent,
         revenue: split.revenueCap ? { amountMinor: revenueMinor, currency: split.revenueCap.currency } : null,
         harm: `${unsubscribes} / ${complaints}`,
-        ...comparedText(results?.arms[arm]),
+        ...comparedText(compared?.results?.arms[arm]),
         chosen: decision?.arm === arm,
         stopped: stopped.some((one) => one.arm === arm),
       })) ?? [],

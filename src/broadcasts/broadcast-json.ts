@@ -1,7 +1,6 @@
 import { topicOf, type Broadcast, type BroadcastReport } from './broadcast.js';
 import { DEFAULT_ALPHA } from '../experiments/test-options.js';
-import { resultsOf } from '../experiments/results.js';
-import { decisionText, evidenceOf, type ArmFigures } from './split-results.js';
+import { comparisonOf, decisionText, type ArmFigures } from './split-results.js';
 import { armKey, wordsOf } from './split.js';
 
 /** A broadcast as the API answers with it. */
@@ -54,13 +53,13 @@ function splitJson(
   if (split === null) return null;
   const { testPercent, waitMinutes, judge, revenueCap = null, guardRails = null } = split;
   const { alpha = DEFAULT_ALPHA, holdout = null } = split;
-  const results = figures && resultsOf(evidenceOf({ split, figures, stopped }, false));
+  const compared = figures && comparisonOf({ split, figures, stopped }, decision);
   const arms = wordsOf(broadcast).map(({ at = null, ...words }, arm) => {
     const own = figures?.find((one) => one.arm === arm);
     const revenue =
       own && revenueCap ? { amountMinor: own.revenueMinor, currency: revenueCap.currency } : null;
     const { sent = null, clickers = null, unsubscribes = null, complaints = null } = own ?? {};
-    const { lift = null, pValue = null } = results?.arms[arm] ?? {};
+    const { lift = null, pValue = null } = compared?.results?.arms[arm] ?? {};
     const stop = stopped.find((one) => one.arm === arm);
     return {
       ...{ key: armKey(arm), ...words, at, sent, clickers, revenue, unsubscribes, complaints },
@@ -69,7 +68,16 @@ function splitJson(
     };
   });
   return {
-    ...{ arms, testPercent, waitMinutes, judge, revenueCap, alpha, holdout },
+    ...{
+      arms,
+      notCompared: compared?.notCompared ?? null,
+      testPercent,
+      waitMinutes,
+      judge,
+      revenueCap,
+      alpha,
+      holdout,
+    },
     guardRails: guardRails && {
       ...{ unsubscribes: guardRails.unsubscribes ?? null, complaints: guardRails.complaints ?? null },
     },

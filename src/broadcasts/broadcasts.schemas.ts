@@ -222,6 +222,9 @@ const splitResponse = z
           .meta({ description: 'That it is better than each other arm; holds at every look.' }),
       }),
     ),
+    notCompared: z.string().nullable().meta({
+      description: 'Why there is neither lift nor pValue, where arms have hours and none is decided.',
+    }),
     testPercent: z.number().int(),
     waitMinutes: z.number().int(),
     judge: z.enum(['clicks', 'revenue']),

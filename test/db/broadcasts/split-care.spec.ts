@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { broadcastDetail } from '../../../src/admin/broadcast-detail.js';
+import { reportJson } from '../../../src/broadcasts/broadcast-json.js';
 import { BroadcastReports } from '../../../src/broadcasts/broadcast-reports.service.js';
 import { BroadcastResends } from '../../../src/broadcasts/broadcast-resends.service.js';
 import type { BroadcastReport, BroadcastResults } from '../../../src/broadcasts/broadcast.js';
@@ -271,6 +273,50 @@ describe('a split test of a broadcast, with what its owner takes care of', () =>
         await desk.settle(id);
       }
       expect(await get(id)).toMatchObject({ state: 'done', counts: { accepted: 160 } });
+    });
+
+    it('compares nothing while the later arm waits for its hour, and says so', async () => {
+      await desk.people(200);
+      const { id } = await desk.broadcasts.create(desk.draft({ split: HOURS }));
+      await desk.broadcasts.start(id, null, { local: { ...nine, timezone: 'UTC' }, spreadMinutes: 0 });
+      await plan();
+      t.clock.set('2026-03-03T09:00:00Z');
+      await desk.settle(id);
+      await t.db.query(
+        `insert into tracking_event (kind, message_id, class, reason, rule_version, at)
+         select 'click', id, 'human', 'as the test says', 1, accepted_at from message where arm = 0`,
+      );
+      t.clock.advance(2 * 60 * MINUTE_MS);
+      const shown = async (): Promise<[api: unknown, page: unknown]> => {
+        const report = await get(id);
+        const detail = broadcastDetail({ report, subjects: [], size: null, results: null });
+        return [reportJson(report)['split'], detail['split']];
+      };
+      const why = expect.stringMatching(/^The arms go at hours of their own/);
+      const none = { lift: null, pValue: null };
+      expect(await shown()).toMatchObject([
+        { notCompared: why, arms: [none, none] },
+        {
+          notCompared: why,
+          warning: false,
+          arms: [
+            { lift: '', pValue: '' },
+            { lift: '', pValue: '' },
+          ],
+        },
+      ]);
+      t.clock.set('2026-03-03T20:00:00Z');
+      await desk.settle(id);
+      t.clock.advance(2 * 60 * MINUTE_MS);
+      await plan();
+      expect(await shown()).toMatchObject([
+        { notCompared: null, arms: [{ pValue: expect.any(Number) }, { lift: expect.anything() }] },
+        {
+          notCompared: null,
+          warning: false,
+          arms: [{ chosen: true }, { lift: expect.stringMatching(/\d/) }],
+        },
+      ]);
     });
 
     it.each([
