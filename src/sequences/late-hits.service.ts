@@ -20,6 +20,12 @@ interface Look {
   done(this: void, known: string | null): Promise<void>;
 }
 
+interface KeptMark {
+  mark: LookMark;
+  /** Of the look that last moved it. */
+  at: Date;
+}
+
 /**
  * Hits that a look at the newest may have missed: they were stored out of order, whoever they concern was being moved on
  * at that moment, their verdict came later, or nothing ran. Every ten minutes and at a start all since the last look but
@@ -43,8 +49,10 @@ export class LateHitsService {
     const standing = await hitsStanding(manager);
     const kept = await this.mark(looker);
     // A mark of hits that are gone says nothing.
-    const isOf = kept !== null && BigInt(kept.newest) <= BigInt(standing.newest);
-    const mark = isOf ? kept : { ...firstMark(standing), known: kept?.known ?? null };
+    const isOf = kept !== null && BigInt(kept.mark.newest) <= BigInt(standing.newest);
+    const mark = isOf ? kept.mark : { ...firstMark(standing), known: kept?.mark.known ?? null };
+    // Another worker has just looked, or this one before its restart: the two looks at a hit are to be minutes apart.
+    const isFresh = isOf && Math.abs(now - kept.at.getTime()) <= EVERY_MS;
     const ranges = rangesOf(mark, standing);
     return {
       known: mark.known,
@@ -57,31 +65,32 @@ export class LateHitsService {
         }
       },
       done: async (known) => {
-        await this.keep(looker, markAfter(mark, standing, known), mark.known);
+        const next = isFresh ? { ...mark, known } : markAfter(mark, standing, known);
+        await this.keep(looker, { mark: next, at: isFresh ? kept.at : new Date(now) }, mark.known);
         this.#lookedAtMs.set(looker, now);
       },
     };
   }
 
-  private async mark(looker: Looker): Promise<LookMark | null> {
-    const rows: { value: LookMark }[] = await this.dataSource.query(
-      'select value from setting where key = $1',
+  private async mark(looker: Looker): Promise<KeptMark | null> {
+    const rows: KeptMark[] = await this.dataSource.query(
+      'select value as mark, updated_at as at from setting where key = $1',
       [keyOf(looker)],
     );
-    return rows[0]?.value ?? null;
+    return rows[0] ?? null;
   }
 
   /**
    * Of two workers the one that ends last leaves its mark; each has looked at everything before its own. What is known stays
    * as another has made it meanwhile: see `forgetKnown`.
    */
-  private async keep(looker: Looker, mark: LookMark, knownBefore: string | null): Promise<void> {
+  private async keep(looker: Looker, { mark, at }: KeptMark, knownBefore: string | null): Promise<void> {
     await this.dataSource.query(
       `insert into setting as s (key, value, updated_at) values ($1, $2, $3)
        on conflict (key) do update set updated_at = excluded.updated_at,
          value = case when s.value ->> 'known' is not distinct from $4 then excluded.value
            else excluded.value || jsonb_build_object('known', s.value ->> 'known') end`,
-      [keyOf(looker), JSON.stringify(mark), this.clock.now(), knownBefore],
+      [keyOf(looker), JSON.stringify(mark), at, knownBefore],
     );
   }
 }
