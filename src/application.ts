@@ -54,7 +54,7 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
     const app = await createApp({ config, dataSource, clock, logger });
     undo.push(() => app.close());
     await app.get(DatabaseWatch, { strict: false }).look();
-    await app.get(IntakeWatch, { strict: false }).look();
+    await app.get(IntakeWatch, { strict: false }).start();
     const offset = new ClockOffset(dataSource, clock);
     await offset.load();
     if (config.demo) undo.push(await listenForClock(config.databaseUrl, clock));

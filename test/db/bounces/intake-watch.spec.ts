@@ -1,8 +1,11 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { IntakeWatch } from '../../../src/bounces/intake-watch.service.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import type { Config } from '../../../src/infra/config.js';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { openPostOffice, type PostOffice } from '../delivery/post-office.js';
+
+const DAY_MS = 86_400_000;
 
 describe('a domain for bounces', () => {
   let t: PostOffice;
@@ -43,6 +46,42 @@ describe('a domain for bounces', () => {
     await watch.look();
     expect(await open()).toEqual([]);
     expect(await watch.inWords()).toBe(words);
+  });
+
+  it('whose intake was taken away is told of after two days, and not while it is only restarted', async () => {
+    t = await openPostOffice({ BOUNCE_DOMAIN: 'bounce.example.com' });
+    const worker = other({ roles: ['worker'] });
+    await other({ bounceSmtpPort: 25 }).look();
+    t.clock.advance(2 * DAY_MS - 1);
+    await worker.look();
+    expect(await open()).toEqual([]);
+    t.clock.advance(1);
+    await worker.look();
+    expect(await open()).toEqual(['bounces:no-intake']);
+    await expect(worker.inWords()).rejects.toThrow('Set BOUNCE_SMTP_PORT');
+  });
+
+  it('whose intake runs for weeks is not told of', async () => {
+    t = await openPostOffice({ BOUNCE_DOMAIN: 'bounce.example.com' });
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const web = other({ bounceSmtpPort: 25 });
+    try {
+      await web.start();
+      t.clock.advance(14 * DAY_MS);
+      vi.advanceTimersByTime(DAY_MS);
+    } finally {
+      web.beforeApplicationShutdown();
+      vi.useRealTimers();
+    }
+    const worker = other({ roles: ['worker'] });
+    const isBelieved = async (): Promise<boolean> =>
+      worker.inWords().then(
+        () => true,
+        () => false,
+      );
+    expect(await becomesTrue(isBelieved, 5_000)).toBe(true);
+    await worker.look();
+    expect(await open()).toEqual([]);
   });
 
   it('is not read by a listener in a process without the role for it', async () => {
