@@ -35,6 +35,16 @@ describe('a database that is set to answer before a commit is on disk', () => {
     await db.destroy();
   });
 
+  it('is named although our own connection is set right, as a pooler may give us another for each transaction', async () => {
+    await set('off');
+    const db = await openDataSource(database.url);
+    expect(await durabilityProblems(db)).toContainEqual(
+      expect.stringMatching(/^synchronous_commit is off and Wellspring sets it on .*alter role/),
+    );
+    await db.destroy();
+    await set('on');
+  });
+
   it('is named with what to do, as is one whose disk is not waited for at all', async () => {
     const db = await openDataSource(database.url);
     // The server of the tests has no fsync, and full pages neither: it is thrown away after them.

@@ -15,12 +15,14 @@ export async function commitDurably(client: ClientBase): Promise<void> {
 interface Setting {
   name: string;
   setting: string;
+  /** Of a connection that nobody has changed. */
+  reset: string;
 }
 
 /** Settings of this PostgreSQL that let a crash take back what was committed, in words; [] when a commit lasts. */
 export async function durabilityProblems(dataSource: Pick<DataSource, 'query'>): Promise<string[]> {
   const rows: Setting[] = await dataSource.query(
-    `select name, setting from pg_settings where name in ('fsync', 'full_page_writes', 'synchronous_commit')`,
+    `select name, setting, reset_val as reset from pg_settings where name in ('fsync', 'full_page_writes', 'synchronous_commit')`,
   );
   const at = (name: string): Setting | undefined => rows.find((row) => row.name === name);
   const problems: string[] = [];
@@ -31,9 +33,14 @@ export async function durabilityProblems(dataSource: Pick<DataSource, 'query'>):
       'full_page_writes is off: a power cut may leave half-written pages. Set full_page_writes = on, unless the file system rules that out',
     );
   const commit = at('synchronous_commit');
+  const remedy =
+    'a crash may take back which mails were sent. Set it on for this account: alter role ... set synchronous_commit = on';
   if (commit?.setting === 'off')
+    problems.push(`synchronous_commit is off and stays off, as behind a pooler: ${remedy}`);
+  // We have set it on this connection; a pooler that gives each transaction another one may answer with a fresh one.
+  else if (commit?.reset === 'off')
     problems.push(
-      'synchronous_commit is off and stays off, as behind a pooler: a crash may take back which mails were sent. Set it on for this account: alter role ... set synchronous_commit = on',
+      `synchronous_commit is off and Wellspring sets it on for each connection, which a pooler of transactions may undo: behind one ${remedy}`,
     );
   return problems;
 }
