@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg';
 import type { DataSourceOptions } from 'typeorm';
 import { commitDurably } from '../src/infra/database/durable-commits.js';
 import { migrations } from '../src/infra/database/migrations.js';
-import { compileNothing } from '../src/infra/database/no-compiling.js';
+import { compileNothing } from '../src/infra/database/jit-off.js';
 import { PromptClient, StallWatch } from '../src/infra/database/stall-watch.js';
 
 /** Shared by the application, the commands and the tests. The schema only ever changes by a migration. */

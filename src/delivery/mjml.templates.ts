@@ -7,7 +7,7 @@ import { DomainError } from '../values/domain-error.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { LIMITS } from './liquid.templates.js';
 import { deceptiveLink } from './link-check.js';
-import { INCLUDE } from './mail-parts.js';
+import { INCLUDE } from './mjml-includes.js';
 
 /** A mail with its variables still open: subject, HTML and text are Liquid. */
 export interface MailTemplate {

@@ -15,7 +15,7 @@ import { PacingQueries } from './pacing.queries.js';
 import { PacingService } from './pacing.service.js';
 import { RelaysQueries } from './relays.queries.js';
 import { RelaysService } from './relays.service.js';
-import { StaleMails } from './stale.service.js';
+import { StaleMails } from './stale-mails.service.js';
 import { SequencePausesController } from './sequence-pauses.controller.js';
 import { SequencePauses } from './sequence-pauses.service.js';
 import { SequenceUnknowns } from './sequence-unknowns.service.js';
