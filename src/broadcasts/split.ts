@@ -130,8 +130,10 @@ export function startOf({ split, expiresAt }: { split: Split | null; expiresAt: 
   expiresAt: Date | null;
   waitMinutes: number | undefined;
   hours: (string | undefined)[];
+  hasRails: boolean;
 } {
-  return { expiresAt, waitMinutes: split?.waitMinutes, hours: split?.arms.map(({ at }) => at) ?? [] };
+  const hours = split?.arms.map(({ at }) => at) ?? [];
+  return { expiresAt, waitMinutes: split?.waitMinutes, hours, hasRails: split?.guardRails !== undefined };
 }
 
 /** The words of each arm; those of the broadcast itself when it tests nothing. */

@@ -82,6 +82,8 @@ export interface Start {
   waitMinutes?: number | undefined;
   /** Of each arm of a split test, the time of day that is its own. */
   hours?: readonly (string | undefined)[];
+  /** An arm of it may be stopped. */
+  hasRails?: boolean;
 }
 
 /** The timing of an arm: the same day, and where it has an hour of its own at that. */
@@ -97,7 +99,7 @@ export function timingAt(timing: BroadcastTiming, at: string | undefined): Broad
  * `BROADCAST_EXPIRY_INVALID` for one that can never reach all its readers.
  */
 export function beginOf(timing: BroadcastTiming, start: Start): Date {
-  const { at, now, expiresAt, waitMinutes, hours = [] } = start;
+  const { at, now, expiresAt, waitMinutes, hours = [], hasRails = false } = start;
   const { local } = timing;
   if (local === null && at !== null && now.getTime() - at.getTime() > LATE_MS)
     throw refusal('at', `${at.toISOString()} has passed; use a time to come, or leave it out for now`);
@@ -106,10 +108,13 @@ export function beginOf(timing: BroadcastTiming, start: Start): Date {
       'ifPassed',
       'when a split test is decided every clock is past the hour, so skip would leave out all the rest; use nextDay or send',
     );
-  if (hours.some((hour) => hour !== undefined)) checkHours(timing);
+  const hasHours = hours.some((hour) => hour !== undefined);
+  if (hasHours) checkHours(timing);
   const timings = hours.length === 0 ? [timing] : hours.map((hour) => timingAt(timing, hour));
   const begins = new Date(Math.min(...timings.map((one) => beginMs(one, at, now))));
-  const lastDueAt = lastDue(timings, begins, waitMinutes);
+  // What an arm has not sent when it is stopped goes at the next hour of another, which may be a day later.
+  const movedMs = hasHours && hasRails ? DAY_MS : 0;
+  const lastDueAt = new Date(lastDue(timings, begins, waitMinutes).getTime() + movedMs);
   if (expiresAt !== null && expiresAt <= lastDueAt) {
     const message =
       begins < lastDueAt

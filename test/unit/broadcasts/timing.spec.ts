@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { startOf, type Split } from '../../../src/broadcasts/split.js';
 import {
   AT_ONCE,
   beginOf,
@@ -232,6 +233,21 @@ describe('the hours of arms', () => {
     expect(beginOf(timing, { ...start, expiresAt: new Date(last.getTime() + 1) })).toEqual(
       at('2026-03-05T09:30:00Z'),
     );
+  });
+
+  it('leave the rest a day more before the end, where what a stopped arm has not sent may go a day later', () => {
+    const timing = local('2026-03-05T09:30', { timezone: 'UTC' });
+    const expiresAt = at('2026-03-08T00:00:00Z');
+    const guarded = { ...start, hasRails: true };
+    expect(() => beginOf(timing, { ...guarded, expiresAt })).toThrow('is due, at 2026-03-08T00:00:00.000Z');
+    expect(beginOf(timing, { ...guarded, expiresAt: new Date(expiresAt.getTime() + 1) })).toEqual(
+      beginOf(timing, start),
+    );
+    const split: Split = {
+      ...{ arms: [{}, { at: '20:00' }], testPercent: 20, waitMinutes: 240, judge: 'clicks' },
+      guardRails: { unsubscribes: '2%' },
+    };
+    expect(startOf({ split, expiresAt })).toMatchObject({ hasRails: true, hours: [undefined, '20:00'] });
   });
 
   it.each([
