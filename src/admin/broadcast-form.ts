@@ -27,7 +27,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   senderPostalAddress: 'Give the postal address; the law asks for it in every newsletter.',
   topic: 'Use lower-case letters, digits and hyphens, such as news, or leave it empty.',
   priority: 'Use a whole number from 1 to 9, or leave it empty for 5.',
-  'arms.0.subject': 'Give at least two arms, each with another subject or another mail.',
+  'arms.0.subject': 'Give at least two arms, each with another subject, another mail or another hour.',
   testPercent: 'Use a whole number from 1 to 90.',
   holdout:
     'Use a percentage from 1% to 50%, or leave it empty; with the percent of the test it must stay below 100 %.',
@@ -194,9 +194,11 @@ function splitOf(typed: BroadcastTyped): unknown {
     at: one(typed, `arms.${arm}.at`) || undefined,
   }));
   const last = arms.findLastIndex((arm) => Object.values(arm).some((value) => value !== undefined));
+  // Next to an arm with an hour an empty one says something: the mail as it is, at the time of the start.
+  const fewest = arms.some(({ at }) => at !== undefined) ? 2 : 1;
   const judge = one(typed, 'judge');
   return {
-    arms: arms.slice(0, Math.max(1, last + 1)).map((arm) => without(arm) ?? {}),
+    arms: arms.slice(0, Math.max(fewest, last + 1)).map((arm) => without(arm) ?? {}),
     testPercent: Number(one(typed, 'testPercent')),
     waitMinutes: Math.round(Number(one(typed, 'waitHours')) * 60),
     judge,

@@ -49,8 +49,11 @@ export function readStart(
   const timing = timingOf(read.data);
   if (when !== 'at' || timing.local === null) return { at: null, timing };
   const { atLocal, fallbackZone } = timing.local;
-  // One clock for everybody, on which arms can have their hours.
-  if (hours) return { at: null, timing: { ...timing, local: { ...timing.local, timezone: fallbackZone } } };
+  if (hours) {
+    // One clock for everybody, on which arms can have their hours; what stands there for each reader's own does not count.
+    const local = { ...timing.local, timezone: fallbackZone, ifPassed: 'nextDay' as const };
+    return { at: null, timing: { ...timing, local } };
+  }
   const at = new Date(instantOfLocalMs(localMs(atLocal), fallbackZone));
   return { at, timing: { ...timing, local: null } };
 }

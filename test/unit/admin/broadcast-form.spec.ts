@@ -292,6 +292,22 @@ describe('a test with hours, a holdout and guard rails', () => {
     expect(readBroadcast(again, null)).toMatchObject({ split: draft.split });
   });
 
+  it('keeps an arm that is left as it is beside one with an hour, at either place', () => {
+    const armsOf = (fields: object): unknown => {
+      const draft = readBroadcast(typedBroadcast({ ...typed, 'arms.1.at': '', ...fields }), null);
+      return 'errors' in draft ? draft.errors : draft.split?.arms;
+    };
+    expect(armsOf({ 'arms.0.at': '20:00' })).toEqual([{ at: '20:00' }, {}]);
+    expect(armsOf({ 'arms.1.at': '20:00' })).toEqual([{}, { at: '20:00' }]);
+    expect(armsOf({})).toEqual({ 'arms.0.subject': expect.stringContaining('another hour') });
+  });
+
+  it('starts on one clock whatever was chosen for readers whose own is past the hour', () => {
+    const time = { when: 'at', time: '2026-07-01T09:30', zone: 'Europe/Vienna', ifPassed: 'send' };
+    const read = readStart(typedBroadcast(time), { hours: true });
+    expect(read).toMatchObject({ timing: { local: { ifPassed: 'nextDay', timezone: 'Europe/Vienna' } } });
+  });
+
   it('is started on one clock or on each reader’s, as the form says', () => {
     const start = (when: string): unknown => {
       const time = { when, time: '2026-07-01T09:30', zone: 'Europe/Vienna' };
