@@ -118,7 +118,10 @@ export class BroadcastMailsQueries {
     );
   }
 
-  /** What waited for an arm that was stopped has the words of another, marked as `arm` says, at its time. By primary key. */
+  /**
+   * What waited for an arm that was stopped has the words of another, marked as `arm` says, at its time. By primary key.
+   * `due_at` may have come from a clock that is finer than that of JavaScript.
+   */
   async giveArms(
     manager: EntityManager,
     mails: readonly { id: string; arm: number; templateId: string; dueAt: Date }[],
@@ -126,7 +129,7 @@ export class BroadcastMailsQueries {
     if (mails.length === 0) return;
     await manager.query(
       `update message m set arm = w.arm, email_template_id = w.template, due_at = w.due_at,
-         planned_for = case when w.due_at = m.due_at then m.planned_for end
+         planned_for = case when w.due_at = date_trunc('milliseconds', m.due_at) then m.planned_for end
        from unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::timestamptz[]) as w (id, arm, template, due_at)
        where m.id = w.id`,
       [

@@ -47,6 +47,22 @@ describe('an arm that was stopped sends no more of its mails', () => {
     expect([t.sink.mails.length > 10, ofArmB()]).toEqual([true, 0]);
   });
 
+  it('and when those were planned for another time is not forgotten, on a clock finer than ours', async () => {
+    await started(100);
+    await t.db.query(
+      `update message set planned_for = due_at - interval '1 minute', due_at = due_at + interval '7 microseconds'`,
+    );
+    t.clock.advance(50 * MINUTE_MS);
+    await t.sendDue();
+    await desk.leave(1, 20);
+    await plan();
+    const given: { n: number; planned: number }[] = await t.db.query(
+      `select count(*)::int as n, count(planned_for)::int as planned from message where arm < 0`,
+    );
+    expect(given[0]?.n).toBeGreaterThan(20);
+    expect(given[0]?.planned).toBe(given[0]?.n);
+  });
+
   it('when it has done harm in a pause, and a worker is quicker than the next look', async () => {
     const id = await started(100);
     t.clock.advance(50 * MINUTE_MS);
