@@ -7,7 +7,7 @@ import type { TemplateHashes } from './funnel-diff.js';
 import { fileHashes } from './funnel-files.js';
 import { FunnelPublisher, type FunnelParts } from './funnel-publisher.service.js';
 import { FunnelStore, type FunnelVersion, type StoredFunnel } from './funnel-store.service.js';
-import { mailNames, pagesOf, type FunnelTemplates } from './funnel-templates.js';
+import { collectTemplates, mailNames, pagesOf, type FunnelTemplates } from './funnel-templates.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { mailHashesOfBefore } from './hashes-of-before.files.js';
 
@@ -67,18 +67,21 @@ export class WantedFunnels {
       parts: async (manager, stored) => {
         const now = await present(manager, stored);
         if (isWhole || now?.parts?.texts === undefined) return parts;
-        return { ...parts, texts: await this.textsBefore(manager, parts, now.parts) };
+        return { ...parts, texts: await this.textsBefore(manager, definition, { parts, now: now.parts }) };
       },
       mails: async () => Promise.resolve(parts.mails),
       restored: version,
     };
   }
 
-  /** Of a version of before texts were kept: its mails have their own, and what they include is that of now. */
+  /**
+   * Of a version of before texts were kept: its mails have their own, and what they include is that of now. Of now are only
+   * those that it is made of: an export of others would be refused.
+   */
   private async textsBefore(
     manager: EntityManager,
-    { mails }: FunnelParts,
-    now: FunnelParts,
+    definition: FunnelDefinition,
+    { parts: { mails }, now }: { parts: FunnelParts; now: FunnelParts },
   ): Promise<KeptTexts> {
     const ids = Object.entries(mails).filter(([name, id]) => !name.includes(' ') && now.mails[name] !== id);
     const rows: { name: string; text: string }[] = await manager.query(
@@ -87,7 +90,10 @@ export class WantedFunnels {
       [ids.map(([name]) => name), ids.map(([, id]) => id)],
     );
     const own = Object.fromEntries(rows.map(({ name, text }) => [`${name}.mjml`, text]));
-    return { ...now.texts, ...(await this.texts.keep(manager, own)) };
+    const kept = { ...now.texts, ...(await this.texts.keep(manager, own)) };
+    const all = await this.texts.read(kept, manager);
+    const { texts } = await collectTemplates(definition, async (path) => Promise.resolve(all[path] ?? null));
+    return Object.fromEntries(Object.entries(kept).filter(([path]) => path in texts));
   }
 }
 

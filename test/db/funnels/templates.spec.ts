@@ -59,6 +59,14 @@ describe('the texts of mails and pages', () => {
     return rows.map(({ subject }) => subject);
   };
 
+  /** As if the funnel had been applied before texts were kept. */
+  const forgetTexts = async (): Promise<void> => {
+    const without = `definition = definition::jsonb - 'templates' || jsonb_build_object('sources', definition::jsonb -> 'sources' || '{"emails/story": "of then"}')`;
+    await t.db.query(`update funnel set ${without}`);
+    await t.db.query(`update funnel_version set ${without}, parts = parts - 'texts'`);
+    await t.db.query(`update form set content = content - 'pages'`);
+  };
+
   it('belong to the funnel: a page that was changed was in no plan, in no version and in no rollback', async () => {
     await funnels().applyFile(await file());
     expect(await page()).toBe(
@@ -140,13 +148,7 @@ describe('the texts of mails and pages', () => {
   it('of before they were kept are kept from the next change on, and a rollback behind it says whose pages it has', async () => {
     const plain = funnelText('- { key: a, email: emails/story, delay: 1 day }');
     await funnels().apply(plain, null, 'course.yaml');
-    await t.db.query(
-      `update funnel set definition = definition::jsonb - 'templates' || jsonb_build_object('sources', definition::jsonb -> 'sources' || '{"emails/story": "of then"}')`,
-    );
-    await t.db.query(
-      `update funnel_version set definition = definition::jsonb - 'templates' || jsonb_build_object('sources', definition::jsonb -> 'sources' || '{"emails/story": "of then"}'), parts = parts - 'texts'`,
-    );
-    await t.db.query(`update form set content = content - 'pages'`);
+    await forgetTexts();
     expect(await page()).toContain('Get it');
     expect(await funnels().export('course')).not.toContain('templates:');
     const words = [
@@ -164,6 +166,16 @@ describe('the texts of mails and pages', () => {
     ]);
     expect(await page()).toContain('Get it');
     expect(await funnels().export('course')).toContain('pages/squeeze.liquid: |');
+  });
+
+  it('of now that a version of before they were kept is not made of, are not in its export, which was refused for them', async () => {
+    await funnels().apply(funnelText('- { key: a, email: emails/story, delay: 1 day }'), null, 'course.yaml');
+    await forgetTexts();
+    await funnels().applyFile(await file());
+    await funnels().rollback('course', { to: 1, dryRun: false });
+    const exported = await funnels().export('course');
+    expect(exported).not.toContain('layouts/own-foot');
+    await expect(funnels().apply(exported, null, 'export.yaml')).resolves.toBeDefined();
   });
 
   it.each<[string, (yaml: string) => string, string]>([
