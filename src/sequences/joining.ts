@@ -32,5 +32,7 @@ export function mayJoin(
   if (reentry.mode === 'event') return entryKey !== undefined;
   const restMs = byStep ? STEP_LEADS_BACK_AFTER_MS : 0;
   if (earlier.isIn || earlier.lastStartedAt.getTime() > now.getTime() - restMs) return false;
-  return reentry.mode === 'always' || earlier.lastAt.getTime() <= now.getTime() - reentry.days * DAY_MS;
+  // `now` is in the past for what is told late: what happened while they were in it does not begin it once more.
+  const days = reentry.mode === 'always' ? 0 : reentry.days;
+  return earlier.lastAt.getTime() <= now.getTime() - days * DAY_MS;
 }

@@ -121,6 +121,22 @@ describe('an event that is told after it has happened', () => {
     expect(await times()).toBe(2);
   });
 
+  it('begins nothing anew by what happened while they were in it, told after its end: they got the whole course twice', async () => {
+    await t.publish(
+      `- ${mail('one')}\n- ${mail('two', ', delay: 1 day')}`,
+      'enterOn: [{ event: visited }]\nreentry: always',
+    );
+    const id = await t.person('reader@example.com');
+    await tell(id, 'visited');
+    await t.run();
+    await t.at('2026-01-06T09:00:00Z');
+    t.clock.set('2026-01-06T12:00:00Z');
+    await tell(id, 'visited', { at: '2026-01-06T08:00:00Z' });
+    expect(await t.place(id)).toMatchObject({ status: 'completed', occurrence: 1 });
+    await tell(id, 'visited', { at: '2026-01-06T10:00:00Z' });
+    expect(await t.place(id)).toMatchObject({ status: 'active', occurrence: 2 });
+  });
+
   it('hears events that come in one go after an outage as if each had come in time, also two of one second', async () => {
     const steps = `- { key: pick, if: { event: paid, within: 2 hours }, then: [${mail('thanks')}], else: [${mail('nudge')}] }`;
     await t.publish(steps, 'enterOn: [{ event: cart-left }]\nreentry: per event');

@@ -26,6 +26,13 @@ describe('joining a sequence', () => {
     ['again at once, by themselves', always, earlier(justNow), {}, true],
     ['again at once, by a step that leads back', always, earlier(justNow), { byStep: true }, false],
     ['again an hour later, by a step', always, earlier(), { byStep: true }, true],
+    [
+      'again by what happened while in it and is told after the end',
+      always,
+      earlier({ lastAt: new Date('2026-03-10T12:00:01Z') }),
+      {},
+      false,
+    ],
     ['again three days after the end, where three are asked', after(3), earlier(), {}, true],
     ['again before they are over', after(4), earlier(), {}, false],
     [
