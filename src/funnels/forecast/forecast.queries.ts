@@ -84,7 +84,8 @@ export class ForecastQueries {
   /**
    * Everybody in a sequence who may be written to, to the hour, whoever pauses from the end of their pause on. Earlier steps
    * cost for each person of a version that asks for them one look by `enrollment_step`'s primary key and one by
-   * `message_dedupe_key`; who owns what is read as `ownsSql` has it, by product (`subscriber_tag_tag`, `membership_product`).
+   * `message_dedupe_key`; who owns what is read as `ownsSql` has it, by product (`subscriber_tag_tag`, `membership_product`; for each
+   * member one look by `orders_subscriber`).
    * Served by `enrollment_due`.
    */
   async stands({ steps, products, now, until }: StandQuestion): Promise<StandRow[]> {
@@ -94,9 +95,13 @@ export class ForecastQueries {
          from unnest($3::bigint[], $4::text[]) as a (version_id, product) join product p on p.key = a.product),
        sold as (select distinct product_id, product from asked),
        owned as (
-         select m.subscriber_id, s.product, case when m.ends_at < $6 then date_trunc('day', m.ends_at, 'UTC') end as ends_at
+         select m.subscriber_id, s.product,
+           case when m.ends_at < $6 and not g.is_for_good then date_trunc('day', m.ends_at, 'UTC') end as ends_at
          from sold s join membership m on m.product_id = s.product_id
-         where m.state = 'active' and (m.ends_at is null or m.ends_at > $5)
+           cross join lateral (select (select exists (select 1 from orders k join order_line kl on kl.order_id = k.id
+             where k.subscriber_id = m.subscriber_id and k.status = 'paid' and kl.product_id = m.product_id
+               and kl.membership is null and kl.taken_back_at is null)) as is_for_good) g
+         where m.state = 'active' and (m.ends_at is null or m.ends_at > $5) or g.is_for_good
          union all
          select b.subscriber_id, s.product, null from sold s join tag t on t.name = 'bought:' || s.product
            join subscriber_tag b on b.tag_id = t.id

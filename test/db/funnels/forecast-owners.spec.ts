@@ -68,6 +68,26 @@ describe('a forecast', () => {
     expect([await expected(1), await expected(2)]).toEqual([3, 2]);
   });
 
+  it('offers nothing to who has bought it for good once, though a membership by it is over: they were counted', async () => {
+    await t.publish(offer());
+    const bought = await enrolled(3, 'owner', ['bought:course-kit']);
+    for (const [nth, id] of bought.entries()) {
+      await t.db.query(
+        `with o as (insert into orders (number, funnel_key, offer_id, subscriber_id, email, amount_minor, currency, provider, status, created_at, paid_at)
+           select $1, 'course', id, $2, 'x@example.com', 4900, 'EUR', 'test', 'paid', now(), now() from offer where slug = 'course-kit' returning id)
+         insert into order_line (order_id, product_id, kind, full_amount_minor, amount_minor, membership)
+         select o.id, p.id, 'main', 4900, 4900, $3 from o, product p where p.key = 'course-kit'`,
+        [`order-${id}`, id, nth === 2 ? '12 months' : null],
+      );
+      await t.db.query(
+        `insert into membership (subscriber_id, product_id, state, starts_at, ends_at, created_at, updated_at)
+         select $1, id, $2, '2025-01-01', $3, now(), now() from product where key = 'course-kit'`,
+        [id, ...(nth === 1 ? ['active', '2026-01-05T20:00:00Z'] : ['ended', '2026-01-01T00:00:00Z'])],
+      );
+    }
+    expect(await expected(1)).toBe(1);
+  });
+
   it('asks who is a member to renew, as the run does: no offer went to who owns the product still', async () => {
     const until = 'until: { member: course-kit, minus: 1 day }';
     const yaml = funnelText(`- { key: renew, offer: course-kit, email: emails/offer, ${until} }`);
