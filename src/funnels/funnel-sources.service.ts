@@ -129,17 +129,17 @@ function pageProblems(definition: FunnelDefinition, texts: Texts): DefinitionPro
 
 function partProblems(page: string, texts: Texts): string[] {
   const problems: string[] = [];
-  // A set goes on to what is added while it is gone through.
-  const paths = new Set([page]);
-  for (const path of paths) {
+  // By path, what names it. A map goes on to what is added while it is gone through.
+  const paths = new Map([[page, page]]);
+  for (const [path, namedBy] of paths) {
     const text = texts[path];
     if (!staysInTemplates(path))
-      problems.push(`templates/${page} names ${path}, which leaves the folder templates`);
+      problems.push(`templates/${namedBy} names ${path}, which leaves the folder templates`);
     else if (text === undefined)
-      problems.push(`templates/${page} names templates/${path}, which is not there`);
+      problems.push(`templates/${namedBy} names templates/${path}, which is not there`);
     else
       try {
-        for (const part of partsOfPage(text, path)) paths.add(part);
+        for (const part of partsOfPage(text, path)) if (!paths.has(part)) paths.set(part, path);
       } catch (error) {
         problems.push(`templates/${path}: ${reasonOf(error)}`);
       }

@@ -220,6 +220,11 @@ describe('the texts of mails and pages', () => {
       'templates/pages/own.liquid names templates/layouts/own.liquid, which is not there',
     ],
     [
+      'a layout whose part is not there, by the name of the layout: that of the page was given',
+      (yaml) => yaml.replace('{ file: own/layout.liquid }', `"{% render 'parts/none' %}"`),
+      'templates/layouts/own.liquid names templates/parts/none.liquid, which is not there',
+    ],
+    [
       'a page that names what lies outside of templates/, which an export would give back',
       (yaml) =>
         yaml.replace('{ file: own/page.liquid }', JSON.stringify(`${PAGE}{% render '../../package.json' %}`)),
