@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { DomainError } from '../values/domain-error.js';
 import {
   FunnelChanges,
@@ -110,8 +110,14 @@ export class FunnelsService {
     const stored = await this.store.find(manager, key);
     if (!stored) throw funnelNotFound(key);
     const version = await this.store.version(manager, stored, to ?? stored.version - 1);
-    await this.checkMoved(stored, version);
-    const { wanted, warnings, words } = await this.wantedVersion(key, version);
+    const { wanted: then, warnings, words } = await this.wantedVersion(key, version);
+    const wanted: WantedFunnel = {
+      ...then,
+      stateOver: async (present, within) => {
+        if (present !== null) await this.checkMoved(within, present, version);
+        return then.stateOver(present, within);
+      },
+    };
     const plans = dryRun
       ? await this.changes.plan([wanted], options)
       : await this.changes.apply([wanted], options);
@@ -201,9 +207,16 @@ export class FunnelsService {
     throw new DomainError('FUNNEL_KEY_INVALID', message, { key });
   }
 
-  /** What came from another funnel meanwhile would be in neither of them. Throws `FUNNEL_ROLLBACK_CONFLICT`. */
-  private async checkMoved(stored: StoredFunnel, { version, state }: FunnelVersion): Promise<void> {
-    const came = await this.store.cameSince(this.dataSource.manager, stored, version);
+  /**
+   * What came from another funnel meanwhile would be in neither of them. Asked in the transaction of the change, so that
+   * nothing comes after it was asked. Throws `FUNNEL_ROLLBACK_CONFLICT`.
+   */
+  private async checkMoved(
+    manager: EntityManager,
+    stored: StoredFunnel,
+    { version, state }: FunnelVersion,
+  ): Promise<void> {
+    const came = await this.store.cameSince(manager, stored, version);
     const lost = came.filter(
       ({ object }) => hasObject(stored.state.definition, object) && !hasObject(state.definition, object),
     );
