@@ -114,11 +114,12 @@ export class FunnelStore {
     );
   }
 
-  /** Of the mails and pages of each funnel, by its key; a funnel of before texts were kept is left out. */
-  async keptTexts(): Promise<Map<string, Texts>> {
+  /** Of the mails and pages of one funnel or of each, by its key; a funnel of before texts were kept is left out. */
+  async keptTexts(funnel?: string): Promise<Map<string, Texts>> {
     const rows: { key: string; texts: Record<string, string> }[] = await this.dataSource.query(
       `select f.key, v.parts -> 'texts' as texts from funnel f join funnel_version v on v.funnel_id = f.id and v.version = f.version
-       where v.parts ? 'texts'`,
+       where v.parts ? 'texts' and ($1::text is null or f.key = $1)`,
+      [funnel ?? null],
     );
     const found = new Map<string, Texts>();
     for (const { key, texts } of rows) found.set(key, await this.texts.read(texts));

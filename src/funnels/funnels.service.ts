@@ -150,7 +150,7 @@ export class FunnelsService {
     const rows = await this.store.list();
     const wanted = rows.filter((row) => key === undefined || row.key === key);
     if (key !== undefined && wanted.length === 0) throw funnelNotFound(key);
-    const texts = withTexts ? await this.store.keptTexts() : new Map<string, Texts>();
+    const texts = withTexts ? await this.store.keptTexts(key) : new Map<string, Texts>();
     return wanted
       .map(({ key: own, definition }) => writeFunnelFile(definition, texts.get(own)))
       .join('---\n');
@@ -158,7 +158,7 @@ export class FunnelsService {
 
   /** Of the mails and pages of a funnel; undefined where a funnel of before they were kept has none. */
   async keptTexts(key: string): Promise<Texts | undefined> {
-    return (await this.store.keptTexts()).get(key);
+    return (await this.store.keptTexts(key)).get(key);
   }
 
   async list(): Promise<FunnelRow[]> {
