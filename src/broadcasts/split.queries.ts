@@ -20,7 +20,7 @@ export class SplitQueries {
   /**
    * Whether a mail of the test has not been tried yet; those that a pause held are let go one after the other. What a relay
    * has put off, what waits for a cap on mails to one person or for the owner, holds nothing up. Served by
-   * `message_broadcast_open`.
+   * `message_broadcast_arm`.
    */
   async isBeingTried(broadcastId: string): Promise<boolean> {
     const rows: unknown[] = await this.dataSource.query(

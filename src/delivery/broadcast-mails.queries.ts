@@ -101,7 +101,8 @@ export class BroadcastMailsQueries {
 
   /**
    * Mails of these arms of a test of which nothing has left yet, with their readers' zones. Of one that may have been taken
-   * already nobody gets another mail. Locks them; what a worker holds is left to it. As `cancel`.
+   * already nobody gets another mail. Locks them; what a worker holds is left to it. Called every few seconds while an arm is stopped. Served by
+   * `message_broadcast_arm`: found first, since for their order PostgreSQL would read the whole ledger by its primary key.
    */
   async waitingOfArms(
     manager: EntityManager,
@@ -109,11 +110,14 @@ export class BroadcastMailsQueries {
     { arms, limit }: { arms: readonly number[]; limit: number },
   ): Promise<{ id: string; subscriberId: string; dueAt: Date; timeZone: string | null }[]> {
     return manager.query(
-      `select m.id, m.subscriber_id as "subscriberId", m.due_at as "dueAt",
+      `with left_over as materialized (
+         select id from message where broadcast_id = $1 and state in ('ready', 'held') and arm = any ($2::smallint[])
+           and subscriber_id is not null and data_at is null and unknown_count = 0)
+       select m.id, m.subscriber_id as "subscriberId", m.due_at as "dueAt",
          (select s.time_zone from subscriber s where s.id = m.subscriber_id) as "timeZone"
-       from message m where m.broadcast_id = $1 and m.state in ('ready', 'held') and m.arm = any ($2::smallint[])
-         and m.subscriber_id is not null and m.data_at is null and m.unknown_count = 0
-       order by m.id limit $3 for update of m skip locked`,
+       from message m where m.id in (select id from left_over limit $3) and m.state in ('ready', 'held') and m.arm = any ($2::smallint[])
+         and m.data_at is null and m.unknown_count = 0
+       order by m.id for update of m skip locked`,
       [broadcastId, arms, limit],
     );
   }

@@ -62,6 +62,7 @@ import { TemplateTexts1765240000000 } from './migrations/1765240000000-template-
 import { ReplacedArms1765270000000 } from './migrations/1765270000000-replaced-arms.js';
 import { ZonesBefore1765270100000 } from './migrations/1765270100000-zones-before.js';
 import { RelayTries1765280000000 } from './migrations/1765280000000-relay-tries.js';
+import { OpenMailsOfArms1765290000000 } from './migrations/1765290000000-open-mails-of-arms.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -129,4 +130,5 @@ export const migrations = [
   ReplacedArms1765270000000,
   ZonesBefore1765270100000,
   RelayTries1765280000000,
+  OpenMailsOfArms1765290000000,
 ];
