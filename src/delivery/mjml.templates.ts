@@ -7,7 +7,7 @@ import { DomainError } from '../values/domain-error.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { LIMITS } from './liquid.templates.js';
 import { deceptiveLink } from './link-check.js';
-import { INCLUDE } from './mjml-includes.js';
+import { INCLUDE, MAX_SOURCE_CHARS } from './mjml-includes.js';
 
 /** A mail with its variables still open: subject, HTML and text are Liquid. */
 export interface MailTemplate {
@@ -22,8 +22,6 @@ interface SourceFile {
   source: string;
 }
 
-/** Of one file. Some of the checks, and MJML itself, take time by the square of it. */
-const MAX_SOURCE_CHARS = 400_000;
 /** With its tags; mail programs show some 70. */
 const MAX_SUBJECT_CHARS = 300;
 const KEY = /^[a-z0-9-]+(\/[a-z0-9-]+)*$/;

@@ -13,6 +13,7 @@ import {
   pagesOf,
   RECEIPT_MAIL,
   unusedTemplates,
+  unwritableTemplates,
   type FunnelTemplates,
   type NamedTemplate,
 } from './funnel-templates.js';
@@ -47,6 +48,7 @@ export class FunnelSourcesService {
       ...(await fileProblems(definition, folder)),
       ...own.problems,
       ...unusedTemplates(own.texts, templates),
+      ...unwritableTemplates([...mailsOf(definition), ...pagesOf(definition)], templates),
     ];
     return { templates, problems };
   }

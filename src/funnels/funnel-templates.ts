@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { partsOfMail } from '../delivery/mjml-includes.js';
+import { MAX_SOURCE_CHARS, partsOfMail } from '../delivery/mjml-includes.js';
 import { partsOfPage } from '../values/page-parts.js';
 import { staysInTemplates } from '../values/template-paths.js';
 import type { Texts } from '../values/template-texts.js';
 import type { TemplateHashes } from './funnel-diff.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import type { DefinitionProblem } from './lint/rules.js';
+import { templatePath } from './schema-parts.js';
 import { stepMails } from './step.schemas.js';
 
 /** Mails every funnel needs besides its steps. */
@@ -92,6 +93,26 @@ export function unusedTemplates(own: Texts, { texts }: FunnelTemplates): Definit
       path: ['templates', path],
       message: `no mail or page of this funnel is made of ${path}; take it out, or name it`,
     }));
+}
+
+/** Of what mails and pages are made of, what no funnel file may bring: an export with it would be refused. */
+export function unwritableTemplates(
+  named: readonly NamedTemplate[],
+  { texts, hashes }: FunnelTemplates,
+): DefinitionProblem[] {
+  const told = new Set<string>();
+  return named.flatMap(({ name, path }) =>
+    Object.keys(hashes[name] ?? {}).flatMap((part): DefinitionProblem[] => {
+      const length = texts[part]?.length ?? 0;
+      const isNamed = templatePath.safeParse(part).success;
+      if (told.has(part) || (isNamed && length <= MAX_SOURCE_CHARS)) return [];
+      told.add(part);
+      const message = isNamed
+        ? `templates/${part} has ${length} characters; ${MAX_SOURCE_CHARS} are the most`
+        : `templates/${part} cannot be named in a funnel file, as an export does: use letters from a to z, digits, hyphens and an ending, at most 200 characters`;
+      return [{ rule: 'broken-template', path, message }];
+    }),
+  );
 }
 
 /** Of what is broken, or leaves the folder templates, nothing: that is said at its own place. */

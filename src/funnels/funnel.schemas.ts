@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ATTRIBUTIONS } from '../affiliates/touch.js';
+import { MAX_SOURCE_CHARS } from '../delivery/mjml-includes.js';
 import { senderSchema } from '../delivery/sender.schemas.js';
 import { FULL_BPS, parsePercentBps } from '../values/money.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
@@ -37,9 +38,6 @@ export const formShape = strict({
   consent: text(500),
   leadMagnet: file.optional(),
 });
-
-/** As a mail may have, of which some checks take time by the square of it. */
-const MAX_TEMPLATE_CHARS = 400_000;
 
 const REENTRY = 'use never, always, per event, or after a number of days such as after 30 days, at most 9999';
 
@@ -107,8 +105,7 @@ export const affiliatesShape = strict({
 const templateText = z.union([
   z
     .string({ error: 'write the text of the template, or file: and where it lies' })
-    .min(1, 'must not be empty')
-    .max(MAX_TEMPLATE_CHARS, `at most ${MAX_TEMPLATE_CHARS} characters`),
+    .max(MAX_SOURCE_CHARS, `at most ${MAX_SOURCE_CHARS} characters`),
   strict({ file }),
 ]);
 

@@ -27,7 +27,7 @@ describe('the texts of mails and pages', () => {
     folder = await mkdtemp(join(tmpdir(), 'templates-'));
     await mkdir(join(folder, 'own'));
     await write({ 'page.liquid': PAGE, 'layout.liquid': LAYOUT, 'letter.mjml': letter('First words') });
-    await write({ 'foot.mjml': FOOT });
+    await write({ 'foot.mjml': FOOT, 'long.liquid': 'x'.repeat(400_001) });
   });
   afterEach(async () => {
     await t.clear();
@@ -195,11 +195,6 @@ describe('the texts of mails and pages', () => {
       'templates.layouts/own-foot.mjml.file: use a path below',
     ],
     [
-      'a text that is empty',
-      (yaml) => yaml.replace('{ file: own/foot.mjml }', '""'),
-      'layouts/own-foot.mjml: must not be empty',
-    ],
-    [
       'a name that leads out',
       (yaml) => yaml.replace('layouts/own-foot.mjml:', '../own-foot.mjml:'),
       '../own-foot.mjml: use the path below templates/',
@@ -218,6 +213,13 @@ describe('the texts of mails and pages', () => {
       'a page whose layout is not there',
       (yaml) => yaml.replace(/ {2}layouts\/own.liquid.*\n/, ''),
       'templates/pages/own.liquid names templates/layouts/own.liquid, which is not there',
+    ],
+    [
+      'a part of a page that is too long to be exported and applied again',
+      (yaml) =>
+        yaml.replace('{ file: own/layout.liquid }', JSON.stringify(`${LAYOUT}{% render 'parts/long' %}`)) +
+        '  parts/long.liquid: { file: own/long.liquid }\n',
+      'form.template: templates/parts/long.liquid has 400001 characters; 400000 are the most',
     ],
     [
       'a layout whose part is not there, by the name of the layout: that of the page was given',
@@ -245,6 +247,14 @@ describe('the texts of mails and pages', () => {
     expect(damaged).not.toBe(YAML);
     await expect(funnels().applyFile(await file(damaged))).rejects.toThrow(message);
     expect(await t.db.query('select key from funnel')).toEqual([]);
+  });
+
+  it('may be empty: an export with one was refused', async () => {
+    await write({ 'layout.liquid': `${LAYOUT}{% render 'parts/empty' %}`, 'empty.liquid': '' });
+    await funnels().applyFile(await file(`${YAML}  parts/empty.liquid: { file: own/empty.liquid }\n`));
+    const exported = await funnels().export('course');
+    expect(exported).toContain('  parts/empty.liquid:');
+    expect((await funnels().apply(exported, null, 'export.yaml')).words).toEqual([]);
   });
 
   it('come with the request itself: a request has no folder', async () => {
