@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { TimesOfEvents1765300000000 } from '../../../src/infra/database/migrations/1765300000000-times-of-events.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
 
@@ -148,6 +149,29 @@ describe('an event that is told after it has happened', () => {
       await tell(twin, name, { key: '1', at: '2026-01-05T06:00:00Z' });
     await t.run();
     expect([await t.mails(id), await t.mails(twin)]).toEqual([['thanks'], ['thanks']]);
+  });
+
+  it('of before its time was checked is at the time when it was told, where a clock that was off would change what it means', async () => {
+    await t.publish(PAID);
+    const id = await t.person('reader@example.com');
+    await t.enroll(id);
+    const times = [
+      ['ahead of every clock', '2030-01-01T00:00:00Z', '2026-01-04T09:00:00Z'],
+      ['ahead, over the beginning', '2026-01-05T10:00:00Z', '2026-01-05T08:59:00Z'],
+      ['behind, over the beginning', '2026-01-05T08:58:00Z', '2026-01-05T09:01:00Z'],
+      ['behind, by more', '2026-01-05T08:58:00Z', '2026-01-05T09:03:01Z'],
+      ['behind, elsewhere', '2026-01-05T09:58:00Z', '2026-01-05T10:00:00Z'],
+    ];
+    for (const [name, at, told] of times)
+      await t.db.query(
+        'insert into subscriber_event (subscriber_id, name, at, created_at) values ($1, $2, $3, $4)',
+        [id, name, at, told],
+      );
+    const runner = t.db.createQueryRunner();
+    await new TimesOfEvents1765300000000().up(runner);
+    await runner.release();
+    const changed = await t.db.query('select name from subscriber_event where at = created_at order by id');
+    expect(changed).toEqual(times.slice(0, 3).map(([name]) => ({ name })));
   });
 
   it('is refused when it is too old or has not come yet, and known when it is told again', async () => {
