@@ -12,6 +12,9 @@ import { ASSETS_DIR } from './page-renderer.js';
 import { PROBLEM_MEDIA_TYPE, problemAnswerOf, problemBytes } from './problem.js';
 
 const BODY_LIMIT_BYTES = 1_048_576;
+/** Funnels come as text with that of their mails and pages; in JSON a letter may be six bytes, and they may have 800,000. */
+const FUNNEL_LIMIT_BYTES = 5 * BODY_LIMIT_BYTES;
+const FUNNEL_ROUTES = new Set(['/api/v1/funnels/:key', '/api/v1/funnels/lint']);
 /** RFC 8058 one-click bodies are a few hundred bytes; one page of ours uploads files this way. */
 const MULTIPART_LIMIT_BYTES = 65_536;
 const UPLOAD_PATH = '/admin/imports';
@@ -51,6 +54,9 @@ export async function configureWebServer(app: NestFastifyApplication, _config: C
   // `rawBody` keeps the bytes beside the parsed body: signatures of webhooks are over bytes.
   adapter.useBodyParser('application/json', true, { bodyLimit: BODY_LIMIT_BYTES });
   const server: FastifyInstance = adapter.getInstance();
+  server.addHook('onRoute', (route) => {
+    if (FUNNEL_ROUTES.has(route.url)) route.bodyLimit = FUNNEL_LIMIT_BYTES;
+  });
   server.addContentTypeParser('multipart/form-data', async (request: FastifyRequest, payload: Readable) =>
     request.url === UPLOAD_PATH
       ? payload

@@ -249,6 +249,17 @@ describe('the texts of mails and pages', () => {
     expect(await t.db.query('select key from funnel')).toEqual([]);
   });
 
+  it('are refused by the field that is too long, whatever its letters: a file in Cyrillic was no body at all', async () => {
+    const answer = await t.test.http
+      .put('/api/v1/funnels/course')
+      .set('Authorization', `Bearer ${API_KEY}`)
+      .send({ yaml: '\u0436'.repeat(800_001) });
+    expect([answer.status, JSON.stringify(answer.body)]).toEqual([
+      422,
+      expect.stringContaining('at most 800000 characters; apply larger files by the command'),
+    ]);
+  });
+
   it('may be empty: an export with one was refused', async () => {
     await write({ 'layout.liquid': `${LAYOUT}{% render 'parts/empty' %}`, 'empty.liquid': '' });
     await funnels().applyFile(await file(`${YAML}  parts/empty.liquid: { file: own/empty.liquid }\n`));
