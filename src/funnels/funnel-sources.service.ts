@@ -5,7 +5,7 @@ import { partsOfPage } from '../values/page-parts.js';
 import { staysInTemplates } from '../values/template-paths.js';
 import type { Texts } from '../values/template-texts.js';
 import { DomainError } from '../values/domain-error.js';
-import { fileProblems } from './funnel-files.js';
+import { fileProblems } from './delivered.files.js';
 import { inTemplateFolder, ownTemplates, templatesReader } from './funnel-templates.files.js';
 import {
   collectTemplates,

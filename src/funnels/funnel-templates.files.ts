@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { TEMPLATES_DIR } from '../infra/http/templates-dir.js';
 import type { Texts } from '../values/template-texts.js';
-import { insideOf } from './funnel-files.js';
+import { insideOf } from './delivered.files.js';
 import type { ReadTemplate } from './funnel-templates.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import type { DefinitionProblem } from './lint/rules.js';

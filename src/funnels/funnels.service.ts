@@ -10,9 +10,9 @@ import {
 } from './funnel-changes.service.js';
 import { changeText, funnelDiff, hasObject, type Sources } from './funnel-diff.js';
 import { writeFunnelFile } from './funnel-file.js';
-import { fileHashes } from './funnel-files.js';
+import { fileHashes } from './delivered.files.js';
 import type { FunnelTemplates } from './funnel-templates.js';
-import { mailHashesOfBefore } from './hashes-of-before.files.js';
+import { mailHashesOfBefore } from './mail-hashes-of-before.files.js';
 import { WantedFunnels } from './wanted-funnels.service.js';
 import type { Texts } from '../values/template-texts.js';
 import { documentsOf } from './funnel-documents.js';

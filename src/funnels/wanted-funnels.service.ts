@@ -4,12 +4,12 @@ import { TemplateTexts } from '../infra/templates/template-texts.service.js';
 import type { KeptTexts } from '../values/template-texts.js';
 import type { WantedFunnel } from './funnel-changes.service.js';
 import type { TemplateHashes } from './funnel-diff.js';
-import { fileHashes } from './funnel-files.js';
+import { fileHashes } from './delivered.files.js';
 import { FunnelPublisher, type FunnelParts } from './funnel-publisher.service.js';
 import { FunnelStore, type FunnelVersion, type StoredFunnel } from './funnel-store.service.js';
 import { collectTemplates, mailNames, pagesOf, type FunnelTemplates } from './funnel-templates.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
-import { mailHashesOfBefore } from './hashes-of-before.files.js';
+import { mailHashesOfBefore } from './mail-hashes-of-before.files.js';
 
 /** Funnels as they shall be: as a file says, or as a version was. */
 @Injectable()
