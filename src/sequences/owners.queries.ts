@@ -15,12 +15,17 @@ export function ownsSql({
 }: Record<'subscriberId' | 'productId' | 'product' | 'now', string>): string {
   return `coalesce(
     (select m.state = 'active' and (m.ends_at is null or m.ends_at > ${now}::timestamptz)
-       or (select exists (select 1 from orders k join order_line kl on kl.order_id = k.id
-         where k.subscriber_id = ${subscriberId} and k.status = 'paid' and kl.product_id = ${productId}
-           and kl.membership is null and kl.taken_back_at is null)) from membership m
+       or ${boughtForGoodSql(subscriberId, productId)} from membership m
      where m.subscriber_id = ${subscriberId} and m.product_id = ${productId}),
     (select exists (select 1 from subscriber_tag b join tag bt on bt.id = b.tag_id
      where b.subscriber_id = ${subscriberId} and bt.name = 'bought:' || ${product})))`;
+}
+
+/** They have bought it when it made nobody a member, and the money did not go back. Served by `orders_subscriber`. */
+export function boughtForGoodSql(subscriberId: string, productId: string): string {
+  return `(select exists (select 1 from orders k join order_line kl on kl.order_id = k.id
+    where k.subscriber_id = ${subscriberId} and k.status = 'paid' and kl.product_id = ${productId}
+      and kl.membership is null and kl.taken_back_at is null))`;
 }
 
 /**

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { SequenceDefinition } from '../../sequences/definition.js';
 import type { PathShares } from './choices.js';
+import { boughtForGoodSql } from '../../sequences/owners.queries.js';
 
 export interface StandRow {
   versionId: string;
@@ -98,9 +99,7 @@ export class ForecastQueries {
          select m.subscriber_id, s.product,
            case when m.ends_at < $6 and not g.is_for_good then date_trunc('day', m.ends_at, 'UTC') end as ends_at
          from sold s join membership m on m.product_id = s.product_id
-           cross join lateral (select (select exists (select 1 from orders k join order_line kl on kl.order_id = k.id
-             where k.subscriber_id = m.subscriber_id and k.status = 'paid' and kl.product_id = m.product_id
-               and kl.membership is null and kl.taken_back_at is null)) as is_for_good) g
+           cross join lateral (select ${boughtForGoodSql('m.subscriber_id', 'm.product_id')} as is_for_good) g
          where m.state = 'active' and (m.ends_at is null or m.ends_at > $5) or g.is_for_good
          union all
          select b.subscriber_id, s.product, null from sold s join tag t on t.name = 'bought:' || s.product
