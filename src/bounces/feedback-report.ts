@@ -34,16 +34,34 @@ const TYPES: Readonly<Record<string, FeedbackType>> = {
   'auth-failure': 'auth_failure',
 };
 
+/** Of what stands behind the type, such as a comment, nothing is read. */
 export function feedbackType(name: string): FeedbackType {
-  return TYPES[name.toLowerCase()] ?? 'other';
+  return TYPES[/^[a-z-]+/.exec(name.trim().toLowerCase())?.[0] ?? ''] ?? 'other';
+}
+
+const TYPE_FIELD = /^feedback-type[ \t]*:/i;
+const OTHER_FIELD = /^(?:user-agent|version)[ \t]*:/i;
+
+/** The fields of a feedback report as they stand in another text; null when they do not. */
+export function feedbackIn(text: string): string | null {
+  const lines = text.split('\n');
+  const at = lines.findIndex((line) => TYPE_FIELD.test(line));
+  if (at === -1) return null;
+  const start = lines.findLastIndex((line, index) => index < at && line.trim() === '') + 1;
+  const end = lines.findIndex((line, index) => index > at && line.trim() === '');
+  const block = lines.slice(start, end === -1 ? lines.length : end);
+  return block.some((line) => OTHER_FIELD.test(line)) ? block.join('\n') : null;
 }
 
 const RECIPIENT_FIELDS = ['original-rcpt-to', 'removal-recipient'];
 const RETURNED_FIELDS = ['x-hmxmroriginalrecipient', 'x-original-recipient', 'to', 'x-apparently-to'];
 
-/** Reads a message/feedback-report part; `originals` are the returned headers, for a recipient the report leaves out. */
+/**
+ * Reads a message/feedback-report part; `originals` are the returned headers, for a recipient the report leaves out. An
+ * empty line between its fields ends nothing: behind it may stand that it is no complaint.
+ */
 export function parseFeedbackReport(text: string, originals: readonly HeaderBlock[]): FeedbackReport {
-  const block = parseHeaderBlock(text.trimStart());
+  const block = parseHeaderBlock(text.trimStart().replace(/\n\s*\n/g, '\n'));
   const named = RECIPIENT_FIELDS.flatMap((name) => block.get(name) ?? []).flatMap(addressesIn);
   return {
     type: feedbackType(field(block, 'feedback-type')),

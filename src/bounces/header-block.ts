@@ -33,6 +33,6 @@ export function parseHeaderBlock(text: string): HeaderBlock {
 }
 
 /** The first value of a field; an empty string when it is not there. */
-export function field(block: HeaderBlock, name: string): string {
-  return block.get(name)?.[0] ?? '';
+export function field(block: HeaderBlock | undefined, name: string): string {
+  return block?.get(name)?.[0] ?? '';
 }

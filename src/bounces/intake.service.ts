@@ -3,7 +3,8 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { readUnsubscribeAddress, readVerp } from '../delivery/verp.js';
 import { LeaveService } from '../subscribers/leave.service.js';
 import { BouncesService, type BounceSource, type Taken } from './bounces.service.js';
-import { judgeMail } from './judge-mail.js';
+import { judgeReports } from './judge-mail.js';
+import type { JudgedMail } from './judged-mail.js';
 import { localPart } from './report-identity.js';
 
 export interface IncomingMail {
@@ -44,8 +45,8 @@ export class IntakeService {
 
   /** In force when it returns. The From of an unsubscribe mail is anybody's word and is not looked at. */
   async receive({ raw, envelopeTo, source }: IncomingMail): Promise<Taken | 'unsubscribed'> {
-    const judged = await judgeMail(raw);
-    const known = envelopeTo.length > 0 ? envelopeTo : judged.addressedTo;
+    const reports = await judgeReports(raw);
+    const known = envelopeTo.length > 0 ? envelopeTo : reports.flatMap(({ addressedTo }) => addressedTo);
     const tokens = known
       .filter((address) => this.accepts(address))
       .flatMap((address) => readUnsubscribeAddress(localPart(address)) ?? []);
@@ -55,6 +56,19 @@ export class IntakeService {
       left ||= leaving.kind === 'left';
     }
     if (tokens.length > 0) return left ? 'unsubscribed' : 'nothing';
-    return this.bounces.take({ judged, source, envelopeTo });
+    return this.takeAll(reports, { source, envelopeTo });
+  }
+
+  /** The envelope names one mail of ours, and of several reports nobody knows which one is about that. */
+  private async takeAll(
+    reports: readonly JudgedMail[],
+    { source, envelopeTo }: Pick<IncomingMail, 'source' | 'envelopeTo'>,
+  ): Promise<Taken> {
+    const taken: Taken[] = [];
+    for (const judged of reports)
+      taken.push(
+        await this.bounces.take({ judged, source, envelopeTo: reports.length === 1 ? envelopeTo : [] }),
+      );
+    return taken.find((one) => one !== 'nothing') ?? 'nothing';
   }
 }

@@ -9,9 +9,9 @@ import {
   parseFeedbackReport,
   type FeedbackReport,
 } from './feedback-report.js';
-import { field } from './header-block.js';
+import { field, type HeaderBlock } from './header-block.js';
 import { finding, found, judged, type Finding, type JudgedMail } from './judged-mail.js';
-import { readMail, type MailParts } from './mail-parts.js';
+import { readMail, type FeedbackPart, type MailParts } from './mail-parts.js';
 import { readSesEvent } from './providers/ses.js';
 import { readTextReport, type TextReport } from './text-report.js';
 
@@ -21,23 +21,37 @@ import { readTextReport, type TextReport } from './text-report.js';
  * whatever the mail holds.
  */
 export async function judgeMail(raw: Uint8Array): Promise<JudgedMail> {
+  const reports = await judgeReports(raw);
+  const [only] = reports;
+  if (only !== undefined && reports.length === 1) return only;
+  const findings = reports.flatMap((report) => report.findings);
+  const originals = reports.flatMap((report) => report.originals);
+  return judged(findings, only?.reportingMta ?? null, originals);
+}
+
+/**
+ * As `judgeMail`, one for each report in it: providers gather complaints, and people pass several reports on in one mail.
+ * Each of several stands for itself: which of them the mail was addressed for, nobody knows.
+ */
+export async function judgeReports(raw: Uint8Array): Promise<JudgedMail[]> {
   const parts = await readMail(raw);
-  const fields =
-    complaint(parts) ?? sesNotice(parts) ?? deliveryReport(parts) ?? (await wrappedReport(parts));
-  const judgement = fields ?? autoReply(parts) ?? textReport(parts) ?? judged([], null, []);
-  return {
-    ...judgement,
-    addressedTo: ADDRESSED.flatMap((name) => parts.headers.get(name) ?? []).flatMap(addressesIn),
-  };
+  const complaints = parts.feedback.length > 1 ? parts.feedback.map((one) => complaintIn(one)) : [];
+  const fields = complaint(parts) ?? sesNotice(parts) ?? deliveryReport(parts);
+  const wrapped = fields === null ? await wrappedReports(parts) : [];
+  const several = [...complaints, ...wrapped];
+  if (several.length > 1) return several;
+  const judgement = fields ?? wrapped[0] ?? autoReply(parts) ?? textReport(parts) ?? judged([], null, []);
+  const addressedTo = ADDRESSED.flatMap((name) => parts.headers.get(name) ?? []).flatMap(addressesIn);
+  return [{ ...judgement, addressedTo }];
 }
 
 const ADDRESSED = ['delivered-to', 'x-original-to', 'envelope-to', 'x-envelope-to', 'x-forwarded-to', 'to'];
 
 /** Gateways send the report they got inside one of their own that says nothing. One level is looked into. */
-async function wrappedReport({ returned, originals }: MailParts): Promise<JudgedMail | null> {
-  const at = originals.findIndex((block) => /multipart\/report/i.test(field(block, 'content-type')));
-  const inner = returned[at];
-  return inner === undefined ? null : deliveryReport(await readMail(inner));
+async function wrappedReports({ returned, originals }: MailParts): Promise<JudgedMail[]> {
+  const inner = returned.filter((_, at) => /multipart\/report/i.test(field(originals[at], 'content-type')));
+  const read = await Promise.all(inner.map(readMail));
+  return read.flatMap((parts) => complaint(parts) ?? deliveryReport(parts) ?? []);
 }
 
 /** Amazon's notices, where the topic sends them by mail. */
@@ -47,16 +61,24 @@ function sesNotice({ text }: MailParts): JudgedMail | null {
 }
 
 function complaint(parts: MailParts): JudgedMail | null {
-  const reports: FeedbackReport[] = parts.feedback.map((text) => parseFeedbackReport(text, parts.originals));
+  const told = readTextReport(parts.text, [], []).original;
+  const originals = told === null ? parts.originals : [...parts.originals, told];
+  const report = parts.feedback[0];
+  if (report) return complaintIn({ ...report, originals });
   const junk = junkMailReport(parts.originals);
-  const report = reports[0] ?? junk;
-  if (!report) return null;
+  return junk === null ? null : complained(junk, parts.originals);
+}
+
+function complaintIn({ text, originals }: FeedbackPart): JudgedMail {
+  return complained(parseFeedbackReport(text, originals), originals);
+}
+
+function complained(report: FeedbackReport, originals: readonly HeaderBlock[]): JudgedMail {
   const said = { verdict: FEEDBACK_VERDICTS[report.type], reason: report.type };
   const recipients = report.recipients.length > 0 ? report.recipients : [null];
   const findings = recipients.map((recipient) => found({ recipient, ...NOTHING_QUOTED }, said));
   const envelope = new Map([['return-path', [report.mailFrom]]]);
-  const originals = [...parts.originals, envelope];
-  return judged(findings, report.userAgent === '' ? null : report.userAgent, originals);
+  return judged(findings, report.userAgent === '' ? null : report.userAgent, [...originals, envelope]);
 }
 
 const NOTHING_QUOTED = { status: null, replyCode: null, diagnostic: '' };

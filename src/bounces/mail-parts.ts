@@ -1,4 +1,5 @@
 import PostalMime, { type Attachment, type Email } from 'postal-mime';
+import { feedbackIn } from './feedback-report.js';
 import { parseHeaderBlock, type HeaderBlock } from './header-block.js';
 
 /** The parts of a mail that say what became of another one. */
@@ -10,13 +11,19 @@ export interface MailParts {
   to: string[];
   /** What a person would read. */
   text: string;
-  /** Contents of message/delivery-status (RFC 3464) and message/feedback-report (RFC 5965) parts. */
+  /** Contents of message/delivery-status parts (RFC 3464). */
   deliveryStatus: string[];
-  feedback: string[];
+  feedback: FeedbackPart[];
   /** Header blocks of mails that were sent back. */
   originals: HeaderBlock[];
   /** The same mails as they are, for a report that was wrapped in another one. */
   returned: Uint8Array[];
+}
+
+/** One message/feedback-report (RFC 5965), and the headers of those mails that stand between it and the next. */
+export interface FeedbackPart {
+  text: string;
+  originals: HeaderBlock[];
 }
 
 /**
@@ -31,24 +38,24 @@ const MAX_DEPTH = 20;
 
 /** Never throws: what is no MIME is read as plain text. */
 export async function readMail(raw: Uint8Array): Promise<MailParts> {
-  const bytes = withoutMboxLine(firstPages(raw));
+  const bytes = withoutMboxLine(firstPages(plainLines(raw.subarray(0, MAX_BYTES))));
   const [head, body] = halves(bytes);
   const headers = parseHeaderBlock(head);
   const email = await parsed(bytes);
   const attachments = email?.attachments.slice(0, MAX_PARTS) ?? [];
   const ofType = (types: readonly string[]) => attachments.filter(({ mimeType }) => types.includes(mimeType));
-  const returned = ofType(RETURNED_TYPES).map(bytesOf);
+  const returned = attachments.filter(isReturned).map(bytesOf);
+  const text =
+    [damagedText(attachments), readableText(email) ?? ''].join('\n').trim() || body.slice(0, MAX_PART_CHARS);
   return {
     headers,
     from: email?.from?.address ?? '',
     subject: (email?.subject ?? '').slice(0, 1_000),
     to: ['to', 'delivered-to'].flatMap((name) => headers.get(name) ?? []),
-    text:
-      [damagedText(attachments), readableText(email) ?? ''].join('\n').trim() ||
-      body.slice(0, MAX_PART_CHARS),
+    text,
     deliveryStatus: ofType(STATUS_TYPES).map(bytesOf).map(textOf),
-    feedback: ofType(['message/feedback-report']).map(bytesOf).map(textOf),
-    originals: returned.map((bytes) => parseHeaderBlock(textOf(bytes).trimStart())),
+    feedback: feedbackParts(attachments, text),
+    originals: returned.map(headersOf),
     returned,
   };
 }
@@ -61,6 +68,37 @@ const RETURNED_TYPES = [
   'message/global',
   'message/global-headers',
 ];
+
+/** Some say of the mail they send back no more than that it is a file. */
+function isReturned({ mimeType, filename }: Attachment): boolean {
+  return (
+    RETURNED_TYPES.includes(mimeType) ||
+    (mimeType === 'application/octet-stream' && /\.eml$/i.test(filename ?? ''))
+  );
+}
+
+function headersOf(mail: Uint8Array): HeaderBlock {
+  return parseHeaderBlock(textOf(mail).trimStart());
+}
+
+/** Some reporters call the part a text or a file, and some write its fields into the text. */
+function feedbackParts(attachments: readonly Attachment[], text: string): FeedbackPart[] {
+  const found: FeedbackPart[] = [];
+  let before: HeaderBlock[] = [];
+  for (const part of attachments) {
+    if (isReturned(part)) {
+      (found.at(-1)?.originals ?? before).push(headersOf(bytesOf(part)));
+      continue;
+    }
+    const content = textOf(bytesOf(part));
+    const fields = part.mimeType === 'message/feedback-report' ? content : feedbackIn(content);
+    if (fields === null) continue;
+    found.push({ text: fields, originals: before });
+    before = [];
+  }
+  const inText = found.length === 0 ? feedbackIn(text) : null;
+  return inText === null ? found : [{ text: inText, originals: before }];
+}
 
 async function parsed(bytes: Uint8Array): Promise<Email | null> {
   try {
@@ -75,7 +113,7 @@ async function parsed(bytes: Uint8Array): Promise<Email | null> {
 }
 
 function readableText(email: Email | null): string | null {
-  const plain = email?.text?.slice(0, MAX_PART_CHARS) ?? '';
+  const plain = unixLines(email?.text?.slice(0, MAX_PART_CHARS) ?? '');
   if (plain.trim() !== '') return plain;
   const html = email?.html?.slice(0, MAX_PART_CHARS) ?? '';
   const stripped = html
@@ -99,16 +137,25 @@ function bytesOf({ content }: Attachment): Uint8Array {
 }
 
 function textOf(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes.subarray(0, MAX_PART_CHARS));
+  return unixLines(new TextDecoder().decode(bytes.subarray(0, MAX_PART_CHARS)));
 }
 
-function firstPages(raw: Uint8Array): Uint8Array {
-  const end = Math.min(raw.length, MAX_BYTES);
+/** Some systems end their lines in a bare CR, and some gateways double it: for the parser it would all be one line. */
+function plainLines(bytes: Uint8Array): Uint8Array {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  return /\r(?!\n)/.test(text) ? Buffer.from(unixLines(text), 'latin1') : bytes;
+}
+
+function unixLines(text: string): string {
+  return text.replace(/\r{1,9}\n|\r/g, '\n');
+}
+
+function firstPages(bytes: Uint8Array): Uint8Array {
   let lines = 0;
-  for (let at = 0; at < end; at++) {
-    if (raw[at] === 10 && ++lines === MAX_LINES) return raw.subarray(0, at + 1);
+  for (let at = 0; at < bytes.length; at++) {
+    if (bytes[at] === 10 && ++lines === MAX_LINES) return bytes.subarray(0, at + 1);
   }
-  return raw.subarray(0, end);
+  return bytes;
 }
 
 /** Mailboxes on disk put a `From ` line before each mail. */

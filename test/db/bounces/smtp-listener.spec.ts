@@ -119,6 +119,21 @@ describe('the SMTP listener for the bounce domain', () => {
     },
   );
 
+  it('complaints that a provider gathers in one mail all count: only the first did', async () => {
+    const readers = ['gathered.a@example.org', 'gathered.b@example.org', 'gathered.c@example.org'];
+    const parts: string[] = [];
+    for (const email of readers) {
+      const { raw } = await sentFor(email);
+      parts.push(
+        `Content-Type: message/feedback-report\n\nFeedback-Type: abuse\nUser-Agent: Example/1\nVersion: 1\n`,
+      );
+      parts.push(`Content-Type: message/rfc822\n\n${raw}`);
+    }
+    const arf = `From: fbl@example.net\nContent-Type: multipart/report; report-type=feedback-report; boundary="=b"\n\n${parts.map((part) => `--=b\n${part}\n`).join('')}--=b--\n`;
+    expect(await deliver(port, `fbl@${BOUNCE_DOMAIN}`, arf)).toMatch(/^250 /);
+    for (const email of readers) expect(await office.status(email)).toBe('complained');
+  });
+
   it('a hostile mail to a genuine return path is taken without harm', async () => {
     const { from } = await sentFor('calm@example.org');
     const nested = Array.from(

@@ -17,6 +17,23 @@ describe('a mail to the bounce address', () => {
     },
   );
 
+  it.each(RETURNED_MAILS)(
+    '$name reads the same with bare CR line ends, in the whole mail or behind its head, and with doubled ones: it read as nothing',
+    async ({ mail, verdict, recipients }) => {
+      const [head = '', ...rest] = mail.split('\n\n');
+      const forms = [
+        mail.replaceAll('\n', '\r'),
+        `${head.replaceAll('\n', '\r\n')}\r\n\r\n${rest.join('\n\n').replaceAll('\n', '\r')}`,
+        mail.replaceAll('\n', '\r\r\n'),
+      ];
+      for (const form of forms) {
+        const judged = await judgeMail(Buffer.from(form));
+        expect(judged.verdict).toBe(verdict);
+        expect(judged.findings.map(({ recipient }) => recipient)).toEqual(recipients);
+      }
+    },
+  );
+
   it('names the reporting server and keeps the headers that came back', async () => {
     const mail = RETURNED_MAILS[0]?.mail ?? '';
     const { reportingMta, originals } = await judgeMail(Buffer.from(mail));
