@@ -1,5 +1,5 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import type { ImapFlow } from 'imapflow';
+import type { ImapFlow, ListResponse } from 'imapflow';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import type { JobContext } from '../infra/jobs/job.js';
@@ -10,6 +10,7 @@ const CONNECT_TIMEOUT_MS = 15_000;
 const SOCKET_TIMEOUT_MS = 60_000;
 const UNREADABLE = 'bounces:imap';
 const LEFT_BEHIND = 'bounces:imap-mail';
+const NOT_PUT_AWAY = 'bounces:imap-put-away';
 /** So many one after the other are not the fault of the mails. */
 const FAILURES_IN_A_ROW = 3;
 /** Mailboxes inside the one that is read, so that servers with either naming scheme can make them. */
@@ -21,6 +22,7 @@ interface Shelves {
   counted: string | null;
   other: string | null;
 }
+type Shelf = keyof Shelves;
 
 /**
  * Reads a mailbox that bounces are sent to and that nothing else is kept in. A mail is counted first and put away then,
@@ -31,6 +33,11 @@ export class BounceImap {
   readonly #logger = new Logger(BounceImap.name);
   /** Mails that could not be taken, as far as this process knows: they come last, so that they hold up no other. */
   #failed: ReadonlySet<number> = new Set();
+  /**
+   * Mails that were read and could not be put away, as the mailbox is full or may not be changed, and where they belong: to
+   * read them once more each minute would be work without end. After a restart they are, which changes nothing.
+   */
+  #read = new Map<string, Shelf>();
 
   constructor(
     private readonly intake: IntakeService,
@@ -51,7 +58,7 @@ export class BounceImap {
       await this.alerts.resolve(UNREADABLE);
       return read;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       this.#logger.warn(`the bounce mailbox could not be read: ${reason}`);
       await this.alerts.raise({
         key: UNREADABLE,
@@ -66,13 +73,15 @@ export class BounceImap {
     }
   }
 
-  private async readMailbox(client: ImapFlow, mailbox: string, signal: AbortSignal): Promise<number> {
-    const shelves = {
-      counted: await shelf(client, mailbox, COUNTED),
-      other: await shelf(client, mailbox, OTHER),
-    };
-    const lock = await client.getMailboxLock(mailbox);
+  private async readMailbox(client: ImapFlow, name: string, signal: AbortSignal): Promise<number> {
+    const folders = await client.list();
+    const { path, delimiter } = folderNamed(folders, name);
+    const lock = await client.getMailboxLock(path);
     try {
+      // Not before the mailbox is known to be there: a name that was mistyped would leave these behind.
+      const shelf = async (of: string): Promise<string | null> =>
+        shelfAt(client, folders, `${path}${delimiter}${of}`);
+      const shelves = { counted: await shelf(COUNTED), other: await shelf(OTHER) };
       return await this.readAll(client, await this.waiting(client, shelves), shelves, signal);
     } finally {
       lock.release();
@@ -97,9 +106,15 @@ export class BounceImap {
     signal: AbortSignal,
   ): Promise<number> {
     const failed = new Set<number>();
-    let [read, inARow] = [0, 0];
+    let [read, inARow, full] = [0, 0, false];
     for (const uid of uids) {
       if (signal.aborted || inARow >= FAILURES_IN_A_ROW) break;
+      // Where one of those of before cannot be put away still, neither can the next.
+      const before = this.#read.get(keyOf(client, uid));
+      if (before !== undefined) {
+        full ||= !(await this.putAway(client, uid, shelves, before));
+        continue;
+      }
       if (await this.readOne(client, uid, shelves)) {
         read++;
         inARow = 0;
@@ -112,8 +127,10 @@ export class BounceImap {
       ...failed,
       ...[...this.#failed].filter((uid) => uids.includes(uid) && !failed.has(uid)),
     ]);
-    if (failed.size === 0) await this.alerts.resolve(LEFT_BEHIND);
-    else await this.tellOf(failed.size);
+    const here = new Set(uids.map((uid) => keyOf(client, uid)));
+    for (const key of this.#read.keys()) if (!here.has(key)) this.#read.delete(key);
+    await this.tellOf(LEFT_BEHIND, failed.size);
+    await this.tellOf(NOT_PUT_AWAY, this.#read.size);
     return read;
   }
 
@@ -124,10 +141,14 @@ export class BounceImap {
       { source: { start: 0, maxLength: KEPT_BYTES } },
       { uid: true },
     );
-    if (!mail || !mail.source) return true;
+    if (!mail) return true;
     let taken: string;
     try {
-      taken = await this.intake.receive({ raw: mail.source, envelopeTo: [], source: 'imap' });
+      taken = await this.intake.receive({
+        raw: mail.source ?? Buffer.alloc(0),
+        envelopeTo: [],
+        source: 'imap',
+      });
     } catch (error) {
       this.#logger.error(
         'a mail in the bounce mailbox could not be taken',
@@ -135,21 +156,43 @@ export class BounceImap {
       );
       return false;
     }
-    await client.messageFlagsAdd(String(uid), ['\\Seen'], { uid: true });
-    const to = taken === 'nothing' ? shelves.other : shelves.counted;
-    if (to !== null) await client.messageMove(String(uid), to, { uid: true });
+    await this.putAway(client, uid, shelves, taken === 'nothing' ? 'other' : 'counted');
     return true;
   }
 
-  private async tellOf(count: number): Promise<void> {
-    await this.alerts.raise({
-      key: LEFT_BEHIND,
-      severity: 'warning',
-      message:
-        'Mails in the bounce mailbox could not be taken and stay there. They are tried again every minute.',
-      facts: { count },
-    });
+  /** False when it stays where it is. Neither call throws when the server refuses. */
+  private async putAway(client: ImapFlow, uid: number, shelves: Shelves, shelf: Shelf): Promise<boolean> {
+    const to = shelves[shelf];
+    const marked = await client.messageFlagsAdd(String(uid), ['\\Seen'], { uid: true });
+    const isAway = to === null ? marked : await client.messageMove(String(uid), to, { uid: true });
+    if (isAway) this.#read.delete(keyOf(client, uid));
+    else this.#read.set(keyOf(client, uid), shelf);
+    return Boolean(isAway);
   }
+
+  private async tellOf(key: typeof LEFT_BEHIND | typeof NOT_PUT_AWAY, count: number): Promise<void> {
+    if (count === 0) return this.alerts.resolve(key);
+    await this.alerts.raise({ key, severity: 'warning', message: TOLD[key], facts: { count } });
+  }
+}
+
+const TOLD = {
+  [LEFT_BEHIND]:
+    'Mails in the bounce mailbox could not be taken and stay there. They are tried again every minute.',
+  [NOT_PUT_AWAY]:
+    'Mails in the bounce mailbox have been counted and cannot be put away: it is full, or its user may not change it. Make room there, or give the user the right to move mails.',
+} as const;
+
+/** A mailbox that was made anew gives its numbers out once more. */
+function keyOf({ mailbox }: ImapFlow, uid: number): string {
+  return `${mailbox === false ? '' : mailbox.uidValidity}:${uid}`;
+}
+
+/** What the server says is of more use than that it says no. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const said = 'responseText' in error && typeof error.responseText === 'string' ? error.responseText : '';
+  return said === '' ? error.message : said;
 }
 
 /** The library is loaded by those who read a mailbox alone. */
@@ -175,9 +218,35 @@ function mailboxOf({ pathname }: URL): string {
   return decodeURIComponent(pathname.slice(1)) || 'INBOX';
 }
 
-async function shelf(client: ImapFlow, mailbox: string, name: string): Promise<string | null> {
+/**
+ * The folder that is meant: by its name, by the name with `/` between its parts as addresses have it, whatever the server
+ * puts there, or in IMAP's own spelling of letters (RFC 3501 §5.1.3).
+ */
+function folderNamed(
+  folders: readonly ListResponse[],
+  name: string,
+): Pick<ListResponse, 'path' | 'delimiter'> {
+  const spellings = [
+    ({ path }: ListResponse) => path,
+    ({ path, delimiter }: ListResponse) => path.replaceAll(delimiter, '/'),
+    ({ pathAsListed }: ListResponse) => pathAsListed,
+  ];
+  for (const spelling of spellings) {
+    const folder = folders.find((one) => spelling(one) === name);
+    if (folder) return folder;
+  }
+  return { path: name, delimiter: folders[0]?.delimiter ?? '/' };
+}
+
+async function shelfAt(
+  client: ImapFlow,
+  folders: readonly ListResponse[],
+  path: string,
+): Promise<string | null> {
+  // Not every server says of one that is there that this is why it makes none.
+  if (folders.some((folder) => folder.path === path)) return path;
   try {
-    return (await client.mailboxCreate([mailbox, name])).path;
+    return (await client.mailboxCreate(path)).path;
   } catch {
     return null;
   }

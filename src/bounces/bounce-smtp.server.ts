@@ -12,6 +12,8 @@ const KEPT_BYTES = 512 * 1024;
 const MAX_CLIENTS = 100;
 /** A provider has many hosts and opens few connections from each; nobody takes all the places. */
 export const MAX_CLIENTS_PER_ADDRESS = 10;
+/** As many as every server must take in one go (RFC 5321 §4.5.3.1.8); a report has one. */
+export const MAX_RECIPIENTS = 100;
 const SOCKET_TIMEOUT_MS = 60_000;
 /** A whole conversation; a report needs seconds. */
 const CONVERSATION_MS = 300_000;
@@ -48,6 +50,7 @@ export class BounceSmtpServer {
       disableReverseLookup: true,
       size: MAX_MAIL_BYTES,
       maxClients: MAX_CLIENTS,
+      maxRecipients: MAX_RECIPIENTS,
       socketTimeout: SOCKET_TIMEOUT_MS,
       closeTimeout: CLOSE_TIMEOUT_MS,
       onConnect: (session, done) => done(this.placeFor(session)),

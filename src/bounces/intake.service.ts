@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../infra/config.js';
 import { readUnsubscribeAddress, readVerp } from '../delivery/verp.js';
+import { readLeaveToken } from '../subscribers/leave-token.js';
 import { LeaveService } from '../subscribers/leave.service.js';
 import { BouncesService, type BounceSource, type Taken } from './bounces.service.js';
 import { judgeReports } from './judge-mail.js';
@@ -33,14 +34,22 @@ export class IntakeService {
    */
   accepts(address: string): boolean {
     const domain = address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+    if (this.config.bounceDomain === null) return false;
+    // The one address that needs no domain (RFC 5321 §4.5.1).
+    if (domain === 'postmaster') return true;
     if (domain !== this.config.bounceDomain) return false;
     const local = localPart(address);
     return (
       EVERY_DOMAIN_HAS.has(local.toLowerCase()) ||
       address.toLowerCase() === this.config.cfblAddress?.toLowerCase() ||
       readVerp(this.config.secretKey, local) !== null ||
-      readUnsubscribeAddress(local) !== null
+      this.isUnsubscribeAddress(local)
     );
+  }
+
+  private isUnsubscribeAddress(local: string): boolean {
+    const token = readUnsubscribeAddress(local);
+    return token !== null && readLeaveToken(this.config.secretKey, 'unsubscribe', token) !== null;
   }
 
   /** In force when it returns. The From of an unsubscribe mail is anybody's word and is not looked at. */

@@ -1,9 +1,13 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
-/** Stands between the product and an IMAP server; cuts the connection at what the product says, when told to. */
+/**
+ * Stands between the product and an IMAP server; cuts the connection at what the product says, or says something else in
+ * its place, when told to. `onAnswer` does so with what the server says.
+ */
 export async function openImapProxy(
   target: string,
-  onSaid: (text: string) => 'pass' | 'cut',
+  onSaid: (text: string) => 'pass' | 'cut' | { instead: string },
+  onAnswer: (text: string) => string = (text) => text,
 ): Promise<{ url: string; close(): Promise<void> }> {
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
@@ -18,10 +22,13 @@ export async function openImapProxy(
       socket.on('close', cut);
     }
     client.on('data', (chunk: Buffer) => {
-      if (onSaid(chunk.toString('latin1')) === 'cut') cut();
-      else upstream.write(chunk);
+      const what = onSaid(chunk.toString('latin1'));
+      if (what === 'cut') cut();
+      else upstream.write(what === 'pass' ? chunk : Buffer.from(what.instead, 'latin1'));
     });
-    upstream.pipe(client);
+    upstream.on('data', (chunk: Buffer) =>
+      client.write(Buffer.from(onAnswer(chunk.toString('latin1')), 'latin1')),
+    );
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = new URL(target);

@@ -213,6 +213,103 @@ describe.skipIf(!hasDovecot())('the bounce mailbox, read over IMAP from dovecot'
     expect(await read()).toBe(1);
   });
 
+  it('a server that does not say why it makes no mailbox twice has its mails put away all the same', async () => {
+    const proxy = await openImapProxy(
+      url(),
+      () => 'pass',
+      (answer) => answer.replaceAll('NO [ALREADYEXISTS]', 'NO'),
+    );
+    try {
+      for (const name of ['a', 'b', 'c']) {
+        await put(await bounceOf(`${name}.plain@example.net`));
+        await reader(proxy.url).readNew(unaborted());
+      }
+      expect(await contents()).toEqual({ INBOX: 0, 'INBOX.Other': 0, 'INBOX.Processed': 3 });
+    } finally {
+      await proxy.close();
+    }
+  });
+
+  it.each([
+    ['is full', (said: string) => said.replace(/ UID MOVE (\S+) \S+/, ' UID MOVE $1 Nowhere')],
+    [
+      'may only be read',
+      (said: string) => said.replace(' SELECT ', ' EXAMINE ').replace(/ CREATE \S+/, ' CREATE ""'),
+    ],
+  ])(
+    'mails of a mailbox that %s are read once, and the owner is told: they were read every minute',
+    async (_, change) => {
+      let fetched = 0;
+      let hurt = true;
+      const proxy = await openImapProxy(url(), (said) => {
+        if (said.includes(' UID FETCH ')) fetched++;
+        return { instead: hurt ? change(said) : said };
+      });
+      try {
+        await put(await bounceOf(`full${user}a@example.org`), await bounceOf(`full${user}b@example.org`));
+        const worker = reader(proxy.url);
+        for (let minute = 0; minute < 3; minute++) await worker.readNew(unaborted());
+        expect(fetched).toBe(2);
+        expect(await office.suppressed(`full${user}b@example.org`)).toEqual(['all hard_bounce']);
+        expect(await office.alertKeys()).toContain('bounces:imap-put-away');
+        hurt = false;
+        await worker.readNew(unaborted());
+        expect(fetched).toBe(2);
+        expect(await contents()).toEqual({ INBOX: 0, 'INBOX.Other': 0, 'INBOX.Processed': 2 });
+        await worker.readNew(unaborted());
+        expect(await office.alertKeys()).not.toContain('bounces:imap-put-away');
+      } finally {
+        await proxy.close();
+      }
+    },
+  );
+
+  it('a folder is found by its name with slashes, and in the spelling of the server', async () => {
+    const folder = 'Rückläufer & Co.neu';
+    await within(async (client) => client.mailboxCreate(folder));
+    for (const named of [folder, folder.replace('.', '/'), 'R&APw-ckl&AOQ-ufer &- Co.neu']) {
+      await within(async (client) => client.append(folder, 'From: eve@example.net\n\nhello'));
+      const path = named.split('/').map(encodeURIComponent).join('/');
+      expect(await reader(url().replace('INBOX', path)).readNew(unaborted())).toBe(1);
+    }
+    expect(await contents()).toMatchObject({ [folder]: 0, [`${folder}.Other`]: 3 });
+  });
+
+  it('a folder that is not there is named to the owner, and none is made beside it', async () => {
+    await reader(url().replace('INBOX', 'Bouncez')).readNew(unaborted());
+    const open = await office.app.get(AlertsService, { strict: false }).open();
+    expect(open.find(({ key }) => key === 'bounces:imap')?.facts).toEqual({
+      reason: expect.stringContaining('Bouncez'),
+    });
+    expect(await contents()).toEqual({ INBOX: 0 });
+    await read();
+  });
+
+  it.each(['NAMESPACE', 'LIST', 'CREATE', 'SELECT', 'SEARCH', 'FETCH', 'STORE', 'MOVE'])(
+    'a connection that ends at %s costs no mail',
+    async (command) => {
+      await put(await bounceOf(`cut${user}@example.org`));
+      const at = new RegExp(`^\\S+ (?:UID )?${command} `);
+      const proxy = await openImapProxy(url(), (said) => (at.test(`${said.trim()} `) ? 'cut' : 'pass'));
+      await reader(proxy.url).readNew(unaborted());
+      await proxy.close();
+      expect((await contents())['INBOX']).toBe(1);
+      expect(await read()).toBe(1);
+      expect(await office.suppressed(`cut${user}@example.org`)).toEqual(['all hard_bounce']);
+    },
+  );
+
+  it('a mail that somebody removes while it is read holds up nothing', async () => {
+    await put(await bounceOf('gone1@example.org'), await bounceOf('gone2@example.org'));
+    const proxy = await openImapProxy(url(), (said) =>
+      said.includes(' UID FETCH 1 ') ? { instead: said.replace('FETCH 1 ', 'FETCH 99 ') } : 'pass',
+    );
+    await reader(proxy.url).readNew(unaborted());
+    await proxy.close();
+    expect(await office.suppressed('gone2@example.org')).toEqual(['all hard_bounce']);
+    expect(await office.alertKeys()).not.toContain('bounces:imap-mail');
+  });
+
   it('a wrong password tells the owner, without the password, and nothing is lost', async () => {
     const wrong = reader(url().replace(/:[^:@/]+@/, ':wrong-password@'));
     expect(await wrong.readNew(unaborted())).toBe(0);

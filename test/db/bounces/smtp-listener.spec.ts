@@ -3,8 +3,10 @@ import {
   BounceSmtpServer,
   MAX_CLIENTS_PER_ADDRESS,
   MAX_MAIL_BYTES,
+  MAX_RECIPIENTS,
 } from '../../../src/bounces/bounce-smtp.server.js';
-import { verpAddress } from '../../../src/delivery/verp.js';
+import { unsubscribeAddress, verpAddress } from '../../../src/delivery/verp.js';
+import { signIds } from '../../../src/values/signed-token.js';
 import { deliver, openSmtpClient, type SmtpClient } from '../../support/smtp-client.js';
 import { report } from '../../support/returned-mails.js';
 import { BOUNCE_DOMAIN, openBounceOffice, type BounceOffice } from './bounce-office.js';
@@ -73,6 +75,10 @@ describe('the SMTP listener for the bounce domain', () => {
   it.each([
     ['a forged token', () => verpAddress(Buffer.alloc(32, 9), '1', BOUNCE_DOMAIN)],
     ['letters that are no token', () => `b+${'a'.repeat(39)}@${BOUNCE_DOMAIN}`],
+    [
+      'an unsubscribe address with a forged token, which was taken,',
+      () => unsubscribeAddress(signIds(Buffer.alloc(32, 9), 'unsubscribe', ['1', '1']), BOUNCE_DOMAIN),
+    ],
     ['no token', () => `somebody@${BOUNCE_DOMAIN}`],
     ['another domain', () => 'postmaster@example.org'],
     ['nobody', () => ''],
@@ -93,6 +99,10 @@ describe('the SMTP listener for the bounce domain', () => {
     );
     expect(said).toMatch(/^250 /);
     expect(await office.status('full@example.org')).toBe('active');
+  });
+
+  it('the postmaster is there without a domain, too', async () => {
+    expect(await deliver(port, 'Postmaster', 'From: eve@example.net\n\nhello')).toMatch(/^250 /);
   });
 
   it('the postmaster is there, and a report to it proves nothing', async () => {
@@ -176,6 +186,19 @@ describe('the SMTP listener for the bounce domain', () => {
     expect(await office.status('large@example.org')).toBe('active');
     // The next one is served as ever.
     expect(await deliver(port, from, 'From: MAILER-DAEMON\n\nhello')).toMatch(/^250 /);
+  });
+
+  it('a mail may go to so many of our addresses and no more', async () => {
+    const { secretKey } = office.config;
+    const client = await openSmtpClient(port);
+    await client.say('EHLO mx.example.net');
+    await client.say('MAIL FROM:<>');
+    for (let id = 1; id <= MAX_RECIPIENTS; id++)
+      expect(
+        await client.say(`RCPT TO:<${verpAddress(secretKey as Buffer, String(id), BOUNCE_DOMAIN)}>`),
+      ).toMatch(/^250 /);
+    expect(await client.say(`RCPT TO:<postmaster@${BOUNCE_DOMAIN}>`)).toMatch(/^452 /);
+    client.close();
   });
 
   it('one address gets so many connections and no more', async () => {
