@@ -1,5 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import {
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+  type FileHandle,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CONFIG, type Config } from '../infra/config.js';
@@ -7,16 +17,28 @@ import { LedgerQueries } from './ledger.queries.js';
 import { isRefusedData } from './refused-data.js';
 import type { Settlement } from './settlement.js';
 
-const NAME = /^accepted-(\d+)-[0-9a-f-]{36}\.jsonl$/;
+/** Older versions wrote the number of their process into it. */
+const NAME = /^accepted-[0-9a-f-]+\.jsonl$/;
+
+interface Journal {
+  handle: FileHandle;
+  path: string;
+  /** All that was put into it. */
+  lines: string;
+}
 
 /**
  * What relays have accepted while the database was away, on this machine's disk (`DATA_DIR/journal`): a process that is
  * killed before the database is back would else leave those mails unknown. Holds ids and replies, no address.
+ *
+ * Whoever replays a file takes it first, by giving it another name, and asks nobody whether its writer lives: workers that
+ * share a folder may be containers that do not see each other's processes, where each is number 1. A writer that lives
+ * misses its file at the next entry and writes all of it anew; to replay an entry twice changes nothing.
  */
 @Injectable()
 export class AcceptedJournal {
   readonly #logger = new Logger(AcceptedJournal.name);
-  #file: { handle: FileHandle; path: string } | null = null;
+  #file: Journal | null = null;
 
   constructor(
     private readonly queries: LedgerQueries,
@@ -28,9 +50,14 @@ export class AcceptedJournal {
     const lines = linesOf(settlements.filter(({ state }) => state === 'accepted'));
     if (lines === '') return;
     try {
-      this.#file ??= await this.newFile();
-      await this.#file.handle.write(lines);
-      await this.#file.handle.sync();
+      await this.append(lines);
+      // Taken by another worker, before or after it got these lines.
+      while (this.#file !== null && !(await isThere(this.#file))) {
+        const { handle, lines: all } = this.#file;
+        this.#file = null;
+        await handle.close();
+        await this.append(all);
+      }
     } catch (error) {
       this.#logger.error(
         `the journal cannot be written: ${error instanceof Error ? error.message : String(error)}`,
@@ -53,11 +80,12 @@ export class AcceptedJournal {
    */
   async replay(): Promise<number> {
     let count = 0;
-    for (const name of await readdir(this.folder).catch(() => [])) {
-      const pid = Number(NAME.exec(name)?.[1]);
-      const path = join(this.folder, name);
-      if (!pid || path === this.#file?.path || isRunning(pid)) continue;
-      const text = await readFile(path, 'utf8').catch((error: unknown) => this.say(name, error));
+    for (const entry of await readdir(this.folder, { withFileTypes: true }).catch(() => [])) {
+      const { name } = entry;
+      if (!entry.isFile() || !NAME.test(name) || join(this.folder, name) === this.#file?.path) continue;
+      const path = this.newPath();
+      const taken = rename(join(this.folder, name), path).then(async () => readFile(path, 'utf8'));
+      const text = await taken.catch((error: unknown) => this.say(name, error));
       if (text === undefined) continue;
       const settlements = settlementsIn(text);
       const refused = await this.refused(settlements);
@@ -91,6 +119,8 @@ export class AcceptedJournal {
   }
 
   private say(name: string, error: unknown): void {
+    // Another worker was first.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     this.#logger.error(`the journal ${name}: ${error instanceof Error ? error.message : String(error)}`);
   }
 
@@ -98,10 +128,31 @@ export class AcceptedJournal {
     return join(this.config.dataDir, 'journal');
   }
 
-  private async newFile(): Promise<{ handle: FileHandle; path: string }> {
+  private newPath(): string {
+    return join(this.folder, `accepted-${randomUUID()}.jsonl`);
+  }
+
+  private async append(lines: string): Promise<void> {
+    this.#file ??= await this.newFile();
+    this.#file.lines += lines;
+    await this.#file.handle.write(lines);
+    await this.#file.handle.sync();
+  }
+
+  private async newFile(): Promise<Journal> {
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
-    const path = join(this.folder, `accepted-${process.pid}-${randomUUID()}.jsonl`);
-    return { handle: await open(path, 'a', 0o600), path };
+    const path = this.newPath();
+    return { handle: await open(path, 'a', 0o600), path, lines: '' };
+  }
+}
+
+async function isThere({ path }: Journal): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
   }
 }
 
@@ -119,18 +170,4 @@ function settlementsIn(text: string): Settlement[] {
       return [];
     }
   });
-}
-
-/**
- * Another process may have the number by now; then the file waits until that one has ended. Our own number belonged to
- * a predecessor: in a container every start is process 1.
- */
-function isRunning(pid: number): boolean {
-  if (pid === process.pid) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

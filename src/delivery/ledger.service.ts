@@ -8,6 +8,8 @@ import type { Settlement } from './settlement.js';
 
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
+/** A database that hangs fails no statement for many seconds. One that is only slow costs a write to disk too many. */
+const SLOW_MS = 1_000;
 
 interface Asked extends Claim {
   answer: (may: boolean) => void;
@@ -33,7 +35,7 @@ export class Ledger {
   #asked: Asked[] = [];
   #told: Told[] = [];
   #writing: Promise<void> | null = null;
-  /** From the first statement that failed until nothing waits any more: meanwhile every end goes to the journal, too. */
+  /** From the first statement that failed or took long until nothing waits any more: meanwhile every end goes to the journal, too. */
   #away = false;
   #kept: Promise<void> = Promise.resolve();
 
@@ -108,12 +110,13 @@ export class Ledger {
     const held = settlements.filter(({ state }) => state === 'held_back');
     const ended = settlements.filter(({ state }) => state !== 'held_back');
     for (let tries = 0; ; tries++) {
+      const slow = setTimeout(() => this.#miss(ended), SLOW_MS);
       try {
         if (held.length > 0) await this.queries.settleHeld(held);
         return await this.queries.write(ended, asked, again || tries > 0);
       } catch (error) {
         if (isRefusedData(error) && settlements.length + asked.length > 1)
-          return this.#oneByOne(asked, told, again || tries > 0);
+          return await this.#oneByOne(asked, told, again || tries > 0);
         if (isRefusedData(error)) {
           this.#logger.error(`message ${settlements[0]?.id ?? asked[0]?.id}: the ledger refuses its entry`);
           return new Set();
@@ -122,14 +125,21 @@ export class Ledger {
           this.#logger.error(
             `the ledger cannot be written: ${error instanceof Error ? error.message : String(error)}`,
           );
-          // Ends that were told meanwhile wait for this very statement.
-          this.#keep(this.#away ? [] : [...ended, ...this.#told.map((one) => one.settlement)]);
-          this.#away = true;
+          this.#miss(ended);
           await this.#kept;
         }
         await sleep(Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS));
+      } finally {
+        clearTimeout(slow);
       }
     }
+  }
+
+  /** Ends that were told meanwhile wait for this very statement. */
+  #miss(ended: readonly Settlement[]): void {
+    if (this.#away) return;
+    this.#away = true;
+    this.#keep([...ended, ...this.#told.map(({ settlement }) => settlement)]);
   }
 
   /** One entry that PostgreSQL cannot take must not hold up those of all other lanes for ever. */

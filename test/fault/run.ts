@@ -132,10 +132,13 @@ async function runOne(cluster: DurablePostgres, template: string, { scenario, se
     if (result.leftOut !== null) return;
     const world = await World.open(cluster, template, { seed, mails, sink });
     await noting(async () => {
-      const extra = (await scenario.run(world, seed)) ?? [];
+      result.violations.push(...((await scenario.run(world, seed)) ?? []));
+    });
+    // Also when the scenario did not come to its end: whether something was lost or sent twice is then asked all the more.
+    await noting(async () => {
       const verdict = await world.verdict();
       result.numbers = numbersOf(verdict, world.mails, (Date.now() - startedMs) / 1000);
-      result.violations.push(...verdict.violations, ...extra);
+      result.violations.push(...verdict.violations);
     });
     await world.close();
   });

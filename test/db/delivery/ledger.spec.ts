@@ -133,7 +133,8 @@ describe('the statements of the ledger', () => {
     await job?.run({ deadline: Number.MAX_SAFE_INTEGER, signal: new AbortController().signal });
     expect(await t.state(accepted.id)).toMatchObject({ state: 'accepted' });
     expect(await t.state(left.id)).toMatchObject({ state: 'ready' });
-    expect((await readdir(folder)).toSorted()).toEqual([named(1), `${named(2)}.refused`]);
+    const others = (await readdir(folder)).filter((name) => name !== named(1));
+    expect(others).toEqual([expect.stringMatching(/^accepted-[0-9a-f-]{36}\.jsonl\.refused$/)]);
   });
 
   it('do not read the whole list for each claim', async () => {

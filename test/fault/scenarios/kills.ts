@@ -108,17 +108,26 @@ const others: readonly Scenario[] = [
   randomKills({ name: 'kill -9 at random, one worker', kills: 3, workers: 1, mails: 600, short: true }),
   randomKills({ name: 'kill -9 at random, two workers', kills: 4, workers: 2, mails: 2_000, short: false }),
   randomKills({ name: 'kill -9 at random x12', kills: 12, workers: 1, mails: 2_000, short: false }),
-  {
-    name: 'database away, then kill -9',
+  killedWithoutDatabase('database away, then kill -9', 1_500, (proxy) => proxy.shut()),
+  killedWithoutDatabase('database hangs, then kill -9', 2_500, (proxy) =>
+    proxy.silence({ connections: 'all' }),
+  ),
+];
+
+/** What a relay has said 250 to is known when the worker is gone, though it could tell the database no more. */
+function killedWithoutDatabase(name: string, waitMs: number, cut: (proxy: World['proxy']) => void): Scenario {
+  return {
+    name,
     covers: 'F1 F6',
     short: false,
     run: async (world) => {
       await world.start();
       await world.release();
       await world.takenReaches(60);
-      world.proxy.shut();
-      await sleep(1_500);
+      cut(world.proxy);
+      await sleep(waitMs);
       await world.killAll();
+      world.proxy.speak();
       world.proxy.open();
       await world.finish();
       const rows = await world.sql<{ messageId: string }>(
@@ -130,8 +139,8 @@ const others: readonly Scenario[] = [
         `${forgotten} mails are unknown though their 250 had come before the kill`,
       );
     },
-  },
-];
+  };
+}
 
 async function killAtPoints(world: World, points: readonly string[], seed: number): Promise<string[]> {
   const wrong: string[] = [];

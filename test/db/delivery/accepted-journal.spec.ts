@@ -1,0 +1,75 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { AcceptedJournal } from '../../../src/delivery/accepted-journal.service.js';
+import { Ledger } from '../../../src/delivery/ledger.service.js';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import type { Settlement } from '../../../src/delivery/settlement.js';
+import { gate } from '../../support/database.js';
+import { openPostOffice, type PostOffice } from './post-office.js';
+
+describe('the journal of what relays accepted while the database was away', () => {
+  let t: PostOffice;
+  beforeAll(async () => {
+    t = await openPostOffice();
+  });
+  afterAll(async () => t.close());
+  afterEach(async () => t.db.query('truncate message, message_attempt, subscriber cascade'));
+
+  /** Its body is with the relay, and the relay has said 250. */
+  const accepted = async (email: string): Promise<Settlement> => {
+    await t.plan(email);
+    const { messages } = await t.ledger.claim('first', {
+      lanes: [{ laneKey: 'example.com|other', limit: 1 }],
+      limit: 1,
+      now: t.clock.now(),
+      overdue: { overdueBefore: null, dueBy: null, action: null, reason: null },
+    });
+    const [message] = messages;
+    if (!message) throw new Error('nothing was claimed');
+    const { id, epoch } = message;
+    await t.ledger.write([], [{ id, epoch }]);
+    return {
+      ...{ id, epoch, state: 'accepted', reason: null, dueAt: null, code: 250, reply: '250 2.0.0 taken' },
+      ...{ stage: 'body', acceptedAt: t.clock.now(), countsAsAttempt: true, countsAsUnknown: false },
+      ...{ relay: 'one', tls: null, durationMs: 5 },
+    };
+  };
+  const files = async (): Promise<string[]> => readdir(join(t.config.dataDir, 'journal')).catch(() => []);
+
+  it('loses nothing of a worker that goes on writing when another one in the same folder has replayed its file', async () => {
+    const [one, two] = [await accepted('one@example.com'), await accepted('two@example.com')];
+    const [writer, other] = [
+      new AcceptedJournal(t.ledger, t.config),
+      new AcceptedJournal(t.ledger, t.config),
+    ];
+    await writer.keep([one]);
+    expect(await other.replay()).toBe(1);
+    expect(await t.state(one.id)).toMatchObject({ state: 'accepted' });
+    await writer.keep([two]);
+    // The writer is killed: what it kept is there for whoever comes.
+    expect(await other.replay()).toBe(2);
+    expect(await t.state(two.id)).toMatchObject({ state: 'accepted' });
+    await writer.forget();
+    expect(await files()).toEqual([]);
+  });
+
+  it('has what was accepted while the database hangs, before any statement fails', async () => {
+    const one = await accepted('one@example.com');
+    const hangs = await gate(t.db, 'select 1 from message where id = $1 for update', [one.id]);
+    const settled = t.app.get(Ledger, { strict: false }).settle(one);
+    let kept = '';
+    const isKept = async (): Promise<boolean> => {
+      const [name] = await files();
+      if (name) kept = await readFile(join(t.config.dataDir, 'journal', name), 'utf8');
+      return kept.endsWith('\n');
+    };
+    expect(await becomesTrue(isKept, 20_000)).toBe(true);
+    expect(JSON.parse(kept)).toMatchObject({ id: one.id, state: 'accepted' });
+    await hangs.open();
+    await settled;
+    await t.app.get(Ledger, { strict: false }).settled();
+    expect(await t.state(one.id)).toMatchObject({ state: 'accepted' });
+    expect(await files()).toEqual([]);
+  });
+});
