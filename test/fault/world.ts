@@ -8,7 +8,6 @@ import type { QueryResultRow } from 'pg';
 import { readConfig } from '../../config/env.js';
 import { openCommandContext, type CommandContext } from '../../src/application.js';
 import { DEFAULT_LANES, MOST_PARKED } from '../../src/delivery/smtp-lanes.service.js';
-import { becomesTrue } from '../../src/infra/database/postmaster.js';
 import { CountingSink, randomFrom, type SinkOptions } from '../support/counting-sink.js';
 import type { DurablePostgres } from '../support/durable-postgres.js';
 import { SECRET_KEY, WorkerProcess, workersReady } from '../support/worker-process.js';
@@ -38,6 +37,10 @@ const STANDSTILL_MS = 60_000;
 /** So long without any change while nothing is ready: what is left belongs to a worker that is gone. */
 const QUIET_MS = 3_000;
 const POLL_MS = 100;
+/** Closer, as what follows is to hit the workers in the middle of their work. */
+const TAKEN_POLL_MS = 20;
+/** So many looks without one mail more. Not by the clock: while a machine is frozen, nobody looks. */
+const TAKEN_STANDSTILL_LOOKS = 6_000;
 
 /** What one scenario has to itself: a database behind a proxy, a relay that counts, and workers that may be killed. */
 export class World {
@@ -142,11 +145,17 @@ export class World {
     }
   }
 
-  async takenReaches(count: number, timeoutMs = 120_000): Promise<void> {
-    if (!(await becomesTrue(async () => this.sink.takenTotal >= count, timeoutMs)))
-      throw new Error(
-        `only ${this.sink.takenTotal} mails were taken, ${count} were waited for: ${await this.#whatIsOpen()}`,
-      );
+  /** Waits for as long as mails are taken, however slowly. */
+  async takenReaches(count: number): Promise<void> {
+    let [before, looks] = [-1, 0];
+    for (let taken = this.sink.takenTotal; taken < count; taken = this.sink.takenTotal) {
+      if (taken !== before) [before, looks] = [taken, 0];
+      else if (++looks > TAKEN_STANDSTILL_LOOKS)
+        throw new Error(
+          `only ${taken} mails were taken, ${count} were waited for: ${await this.#whatIsOpen()}`,
+        );
+      await sleep(TAKEN_POLL_MS);
+    }
   }
 
   /**

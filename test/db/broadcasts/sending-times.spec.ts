@@ -201,19 +201,18 @@ describe('a broadcast', () => {
       const id = await started();
       await planner.run(FOREVER);
       let begunBefore = 0;
-      const said: Promise<unknown>[] = [];
+      let said: Promise<unknown> | undefined;
       t.sink.onRecipient = async () => {
-        if (t.sink.mails.length < 20 || said.length > 0) return undefined;
-        said.push(
-          broadcasts[word](id).then(() => {
-            begunBefore = t.sink.bodiesBegun;
-          }),
-        );
+        if (t.sink.mails.length < 20) return undefined;
+        // All lanes stand before a body meanwhile, or a fast machine would be done with the rest.
+        await (said ??= broadcasts[word](id).then(() => {
+          begunBefore = t.sink.bodiesBegun;
+        }));
         return undefined;
       };
       const before = t.sink.bodiesBegun;
       await t.sendDue();
-      await Promise.all(said);
+      await said;
       t.sink.onRecipient = async () => undefined;
       const lanes = DEFAULT_LANES;
       expect(t.sink.bodiesBegun - begunBefore).toBeLessThanOrEqual(lanes);

@@ -61,7 +61,7 @@ export const databaseScenarios: readonly Scenario[] = [
       await world.start();
       world.proxy.loseAnswers = 0.02;
       await world.release();
-      await world.takenReaches(350, 90_000);
+      await world.takenReaches(350);
       world.proxy.loseAnswers = 0;
       await world.finish();
       return [...(await nothingUnknown(world)), ...expectThat(world.proxy.lost > 0, 'no answer was lost')];
