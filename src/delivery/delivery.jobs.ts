@@ -4,6 +4,7 @@ import { AcceptedJournal } from './accepted-journal.service.js';
 import { LedgerQueries } from './ledger.queries.js';
 import { SEND_DUE } from './messages.service.js';
 import { SenderService } from './sender.service.js';
+import { UnmadeMails } from './unmade-mails.service.js';
 
 @Injectable()
 export class DeliveryJobs implements OnModuleInit {
@@ -12,6 +13,7 @@ export class DeliveryJobs implements OnModuleInit {
     private readonly sender: SenderService,
     private readonly ledger: LedgerQueries,
     private readonly journal: AcceptedJournal,
+    private readonly unmade: UnmadeMails,
   ) {}
 
   onModuleInit(): void {
@@ -31,6 +33,7 @@ export class DeliveryJobs implements OnModuleInit {
         await this.journal.replay();
         await this.ledger.reap();
         await this.ledger.resolveUnknown();
+        await this.unmade.closeOld();
       },
     });
   }

@@ -22,6 +22,7 @@ import { SenderService } from './sender.service.js';
 import { SignedDomains } from './signed-domains.service.js';
 import { SmtpLanes } from './smtp-lanes.service.js';
 import { TemplatesService } from './templates.service.js';
+import { UnmadeMails } from './unmade-mails.service.js';
 
 /**
  * From a planned message to the relay's answer: templates, the send ledger, SMTP lanes. Owns `message`,
@@ -49,6 +50,7 @@ import { TemplatesService } from './templates.service.js';
     LedgerClaims,
     Ledger,
     AcceptedJournal,
+    UnmadeMails,
     SenderService,
     DeliveryJobs,
     BroadcastGuard,

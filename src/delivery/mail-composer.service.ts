@@ -7,6 +7,7 @@ import { boundaryFor, headerBlock, needsSmtpUtf8, wholeMail, wireAddress } from 
 import { MailRenderer } from './mail-renderer.service.js';
 import type { ClaimedMessage } from './message.js';
 import type { OutgoingMail } from './smtp-lane.transport.js';
+import { UnmadeMails } from './unmade-mails.service.js';
 import { verpAddress, verpToken } from './verp.js';
 
 /** A mail that has waited for longer is of the moment in which it leaves. */
@@ -18,6 +19,7 @@ export class MailComposer {
   constructor(
     private readonly renderer: MailRenderer,
     private readonly dkim: DkimService,
+    private readonly unmade: UnmadeMails,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -28,7 +30,7 @@ export class MailComposer {
    */
   async compose(message: ClaimedMessage): Promise<OutgoingMail> {
     const boundary = boundaryFor(message.messageIdHeader);
-    const { body, ...mail } = await this.renderer.encode(message, boundary);
+    const { body, ...mail } = await this.encoded(message, boundary);
     const from = wireAddress(message.sender.email);
     const headers = headerBlock(
       {
@@ -56,6 +58,15 @@ export class MailComposer {
       dotless: body.octets.length,
       raw: wholeMail(`${signature}${headers}\r\n`, body),
     };
+  }
+
+  private async encoded(message: ClaimedMessage, boundary: string): ReturnType<MailRenderer['encode']> {
+    try {
+      return await this.renderer.encode(message, boundary);
+    } catch (error) {
+      await this.unmade.failed(message, error);
+      throw error;
+    }
   }
 
   /**

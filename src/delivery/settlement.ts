@@ -168,7 +168,12 @@ function notSent(
   // Counted unless the relay is known to be out: a mail that makes a good relay end the connection must come to an end.
   const suspect = attempt >= SUSPECT_FROM_ATTEMPT;
   const ours = OUR_TROUBLE.has(stage) || (probe && !suspect && RELAY_LOST.has(stage));
-  if (!ours) return { ...later(attempt, reason, now), countsAsAttempt: true };
+  if (!ours) {
+    const next = later(attempt, reason, now);
+    // It came to nothing before any relay was asked, and not for want of time.
+    const state = stage === 'render' && next.state === 'expired' ? 'rejected' : next.state;
+    return { ...next, state, countsAsAttempt: true };
+  }
   // A key is put right by a person, and all mails of the domain ask again each time.
   const minutes = stage === 'signing' ? LATER_MINUTES : OUR_TROUBLE_MINUTES;
   return { state: 'ready', reason, dueAt: inMinutes(now, minutes), countsAsAttempt: false };
