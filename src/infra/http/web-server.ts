@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { PayloadTooLargeException, UnsupportedMediaTypeException } from '@nestjs/common';
 import fastifyCookie from '@fastify/cookie';
 import fastifyStatic from '@fastify/static';
@@ -18,7 +18,8 @@ const FUNNEL_ROUTES = new Set(['/api/v1/funnels/:key', '/api/v1/funnels/lint']);
 /** RFC 8058 one-click bodies are a few hundred bytes; one page of ours uploads files this way. */
 const MULTIPART_LIMIT_BYTES = 65_536;
 const UPLOAD_PATH = '/admin/imports';
-/** The link by which a reader leaves; it takes a body of any kind. */
+/** The link by which a reader leaves; it takes a body of any kind and size, of which no more than this is looked at. */
+const LEAVING_READ_BYTES = 65_536;
 const LEAVES = /^\/u\/[^/?]+\/?(?:\?|$)/;
 const FORM = /^\s*(?:application\/x-www-form-urlencoded|multipart\/form-data)\s*(?:;|$)/i;
 /** Signed tokens are path parameters, and Fastify's default of 100 characters would cut them off with a 404. */
@@ -69,15 +70,17 @@ export async function configureWebServer(app: NestFastifyApplication, _config: C
   });
   server.addHook('onRequest', async (request, reply) => {
     // A provider's POST that names no kind of body, or a wrong one, still says that its reader wants to leave.
-    if (
-      request.method === 'POST' &&
-      LEAVES.test(request.url) &&
-      !FORM.test(request.headers['content-type'] ?? '')
-    )
+    if (isLeaving(request) && !FORM.test(request.headers['content-type'] ?? ''))
       request.headers['content-type'] = 'text/plain';
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
     reply.header('referrer-policy', 'strict-origin-when-cross-origin');
+  });
+  // So does one with a body of any size. What is not looked at here Node throws away once the answer is out.
+  server.addHook('preParsing', async (request, _reply, payload) => {
+    if (!isLeaving(request)) return payload;
+    delete request.headers['content-length'];
+    return firstBytes(payload, LEAVING_READ_BYTES);
   });
   await app.register(fastifyCookie);
   await app.register(fastifyStatic, { root: ASSETS_DIR, prefix: '/assets/', maxAge: '1h', index: false });
@@ -88,6 +91,22 @@ export async function configureWebServer(app: NestFastifyApplication, _config: C
     index: false,
     decorateReply: false,
   });
+}
+
+function isLeaving({ method, url }: Pick<FastifyRequest, 'method' | 'url'>): boolean {
+  return method === 'POST' && LEAVES.test(url);
+}
+
+/** The stream goes on afterwards: ended here, it would take the connection and the answer along. */
+async function firstBytes(payload: Readable, limit: number): Promise<Readable> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of payload.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    pieces.push(piece.subarray(0, limit - size));
+    size += piece.length;
+    if (size >= limit) break;
+  }
+  return Readable.from([Buffer.concat(pieces)]);
 }
 
 async function bounded(payload: Readable): Promise<Buffer> {

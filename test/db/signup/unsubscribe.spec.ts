@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
@@ -12,6 +15,7 @@ let count = 0;
 let reader: string;
 beforeAll(async () => {
   t = await startTestApp();
+  await t.app.listen(0, '127.0.0.1');
 });
 afterAll(async () => t.close());
 beforeEach(() => {
@@ -80,6 +84,39 @@ describe('the unsubscribe link', () => {
     expect(await suppressions()).toEqual([
       { scope: 'marketing', reason: 'unsubscribed', source: 'one_click' },
     ]);
+  });
+
+  it.each(['application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'application/json'])(
+    'is done by a POST with a body of 20 MB of %s: it was refused above 1 MB',
+    async (type) => {
+      const link = await unsubscribeLink();
+      const body = 'List-Unsubscribe=One-Click&'.padEnd(20_000_000, 'x');
+      await t.http.post(link).type(type).send(body).expect(200, 'Unsubscribed.\n');
+      expect(await status()).toBe('unsubscribed');
+      await t.http.post(link).expect(200);
+    },
+  );
+
+  it.each(['application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'text/plain'])(
+    'is done before a body of %s that is too long has ended, so that none is held in memory',
+    async (type) => {
+      const link = await unsubscribeLink();
+      const { port } = t.app.getHttpServer().address() as AddressInfo;
+      const post = request({ port, path: link, method: 'POST', headers: { 'content-type': type } });
+      post.on('error', () => undefined);
+      post.write('x'.repeat(100_000));
+      const [answer] = (await once(post, 'response')) as [IncomingMessage];
+      expect(answer.statusCode).toBe(200);
+      expect(await status()).toBe('unsubscribed');
+      post.destroy();
+    },
+  );
+
+  it('by the page’s own button is known in a form of ordinary size, as ever', async () => {
+    const link = await unsubscribeLink();
+    const multipart = await t.http.post(link).field('from', 'page').expect(200);
+    const form = await t.http.post(link).type('form').send({ from: 'page' }).expect(200);
+    for (const page of [multipart, form]) expect(page.text).toContain(`action="${link}/reason"`);
   });
 
   it('is done once, however often it is pressed, and ends the sequence', async () => {
