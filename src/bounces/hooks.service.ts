@@ -50,7 +50,7 @@ export class HooksService {
 
   /**
    * Throws `HOOK_NOT_FOUND` for a provider without a key in the settings, `HOOK_FORBIDDEN` for a call that is not
-   * genuine or too old, `HOOK_INVALID` for one that is no event.
+   * genuine or too old, `HOOK_INVALID` for one that is no event, `HOOK_UNREACHABLE` for one that nobody can judge yet.
    */
   async receive(provider: Provider, call: HookCall): Promise<void> {
     if (provider === 'mailgun') return this.receiveMailgun(call);

@@ -8,20 +8,21 @@ export const mailgunBody = z.object({
   signature: z.object({ timestamp: z.string(), token: z.string().max(200), signature: z.string() }),
   'event-data': z.object({
     event: z.string(),
-    severity: z.string().optional(),
-    reason: z.string().optional(),
-    recipient: z.string().max(320),
+    severity: z.string().nullish(),
+    reason: z.string().nullish(),
+    // Events about the account have none.
+    recipient: z.string().max(320).nullish(),
     'delivery-status': z
       .object({
-        code: z.number().optional(),
+        code: z.number().nullish(),
         'enhanced-code': z.string().nullish(),
         message: z.string().nullish(),
         description: z.string().nullish(),
       })
-      .optional(),
-    envelope: z.object({ sender: z.string().optional() }).optional(),
-    message: z.object({ headers: z.object({ 'message-id': z.string().optional() }) }).optional(),
-    'user-variables': z.record(z.string(), z.unknown()).optional(),
+      .nullish(),
+    envelope: z.object({ sender: z.string().nullish() }).nullish(),
+    message: z.object({ headers: z.object({ 'message-id': z.string().nullish() }).nullish() }).nullish(),
+    'user-variables': z.record(z.string(), z.unknown()).nullish(),
   }),
 });
 
@@ -39,10 +40,10 @@ export function readMailgunEvent({ 'event-data': given }: z.output<typeof mailgu
   const tag = given['user-variables']?.['wellspring'];
   const words = status?.message || status?.description || '';
   const about: ProviderEvent = {
-    recipient: given.recipient,
-    diagnostic: status?.code !== undefined && !/^\d{3}/.test(words) ? `${status.code} ${words}` : words,
-    status: status?.['enhanced-code'] ?? undefined,
-    messageId: given.message?.headers['message-id'],
+    recipient: given.recipient ?? '',
+    diagnostic: typeof status?.code === 'number' && !/^\d{3}/.test(words) ? `${status.code} ${words}` : words,
+    status: status?.['enhanced-code'],
+    messageId: given.message?.headers?.['message-id'],
     returnPath: given.envelope?.sender,
     tag: typeof tag === 'string' ? tag : undefined,
     reporter: 'mailgun',

@@ -6,14 +6,14 @@ import { bounceEvent, droppedEvent, plainEvent, UNSUBSCRIBED, type ProviderEvent
 
 const event = z.object({
   RecordType: z.string(),
-  Type: z.string().default(''),
-  Email: z.string().max(320).optional(),
-  Recipient: z.string().max(320).optional(),
-  Details: z.string().optional(),
-  Description: z.string().optional(),
-  SuppressSending: z.boolean().optional(),
+  Type: z.string().nullish(),
+  Email: z.string().max(320).nullish(),
+  Recipient: z.string().max(320).nullish(),
+  Details: z.string().nullish(),
+  Description: z.string().nullish(),
+  SuppressSending: z.boolean().nullish(),
   SuppressionReason: z.string().nullish(),
-  Metadata: z.record(z.string(), z.string()).default({}),
+  Metadata: z.record(z.string(), z.unknown()).nullish(),
 });
 
 /** Postmark's own classes, for a bounce whose reply no rule knows. */
@@ -37,17 +37,19 @@ const NO_BOUNCE = new Set(['Transient', 'AutoResponder', 'ChallengeVerification'
 /** Null for what says nothing about delivery. */
 export function readPostmarkEvent(body: unknown): JudgedMail | null {
   const given = event.parse(body);
+  const tag = given.Metadata?.['wellspring'];
+  const kind = given.Type ?? '';
   const about: ProviderEvent = {
     recipient: given.Email ?? given.Recipient ?? '',
     diagnostic: given.Details ?? given.Description,
-    tag: given.Metadata['wellspring'],
+    tag: typeof tag === 'string' ? tag : null,
     reporter: 'postmark',
   };
   switch (given.RecordType) {
     case 'Bounce': {
-      const known = TYPES[given.Type] ?? null;
+      const known = TYPES[kind] ?? null;
       if (known === 'provider_suppressed') return droppedEvent(about, known);
-      return bounceEvent(NO_BOUNCE.has(given.Type) ? { ...about, diagnostic: '' } : about, known);
+      return bounceEvent(NO_BOUNCE.has(kind) ? { ...about, diagnostic: '' } : about, known);
     }
     case 'SpamComplaint':
       return plainEvent(about, { verdict: 'complaint', reason: 'abuse' });

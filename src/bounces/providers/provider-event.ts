@@ -16,14 +16,14 @@ import {
 export interface ProviderEvent {
   recipient: string;
   /** What the other server said. */
-  diagnostic?: string | undefined;
-  status?: string | undefined;
+  diagnostic?: string | null | undefined;
+  status?: string | null | undefined;
   /** Our Message-ID, where the provider kept it. */
-  messageId?: string | undefined;
+  messageId?: string | null | undefined;
   /** The envelope sender, where it is a return path of ours. */
-  returnPath?: string | undefined;
+  returnPath?: string | null | undefined;
   /** Our tag, which every mail to a provider carries. */
-  tag?: string | undefined;
+  tag?: string | null | undefined;
   reporter: string;
 }
 
@@ -52,7 +52,8 @@ export function plainEvent(
   return wrap(event, found(quote(event), said));
 }
 
-function quote({ recipient, diagnostic = '', status }: ProviderEvent): Omit<Finding, 'verdict' | 'reason'> {
+function quote({ recipient, diagnostic: words, status }: ProviderEvent): Omit<Finding, 'verdict' | 'reason'> {
+  const diagnostic = words ?? '';
   return {
     recipient,
     status: statusIn(status ?? '') ?? statusIn(diagnostic),
@@ -63,10 +64,10 @@ function quote({ recipient, diagnostic = '', status }: ProviderEvent): Omit<Find
 
 function wrap({ messageId, returnPath, tag, reporter }: ProviderEvent, one: Finding): JudgedMail {
   const headers = new Map<string, string[]>();
-  const paths = [returnPath, tag === undefined ? undefined : verpOfTag(tag)].filter(
-    (path) => path !== undefined,
+  const paths = [returnPath, typeof tag === 'string' ? verpOfTag(tag) : null].filter(
+    (path) => typeof path === 'string',
   );
-  if (messageId !== undefined)
+  if (typeof messageId === 'string')
     headers.set('message-id', [messageId.startsWith('<') ? messageId : `<${messageId}>`]);
   headers.set('return-path', [paths.join(' ')]);
   return judged([one], reporter, [headers]);

@@ -7,12 +7,12 @@ import { bounceEvent, droppedEvent, plainEvent, UNSUBSCRIBED, type ProviderEvent
 const event = z.object({
   event: z.string(),
   email: z.string().max(320),
-  reason: z.string().optional(),
-  response: z.string().optional(),
-  status: z.string().optional(),
-  type: z.string().optional(),
-  'smtp-id': z.string().optional(),
-  wellspring: z.string().optional(),
+  reason: z.string().nullish(),
+  response: z.string().nullish(),
+  status: z.string().nullish(),
+  type: z.string().nullish(),
+  'smtp-id': z.string().nullish(),
+  wellspring: z.string().nullish(),
 });
 
 /** Why SendGrid did not even try. */

@@ -8,35 +8,47 @@ import { FEEDBACK_VERDICTS, feedbackType } from '../feedback-report.js';
 import type { HeaderBlock } from '../header-block.js';
 import { finding, found, judged, type Finding, type JudgedMail } from '../judged-mail.js';
 
+const listOf = <T extends z.ZodType>(item: T) =>
+  z
+    .array(item)
+    .nullish()
+    .transform((items) => items ?? []);
 const recipient = z.object({
   emailAddress: z.string(),
-  status: z.string().optional(),
-  diagnosticCode: z.string().optional(),
+  status: z.string().nullish(),
+  diagnosticCode: z.string().nullish(),
 });
 const event = z.object({
   notificationType: z.string().optional(),
   eventType: z.string().optional(),
   mail: z.object({
-    source: z.string().optional(),
-    tags: z.record(z.string(), z.array(z.string())).default({}),
-    destination: z.array(z.string()).default([]),
-    headers: z.array(z.object({ name: z.string(), value: z.string() })).default([]),
+    source: z.string().nullish(),
+    tags: z
+      .record(z.string(), z.array(z.string()))
+      .nullish()
+      .transform((tags) => tags ?? {}),
+    destination: listOf(z.string()),
+    headers: listOf(z.object({ name: z.string(), value: z.string() })),
   }),
   bounce: z
     .object({
       bounceType: z.string(),
-      bounceSubType: z.string().default(''),
+      bounceSubType: z
+        .string()
+        .nullish()
+        .transform((kind) => kind ?? ''),
       bouncedRecipients: z.array(recipient),
-      reportingMTA: z.string().optional(),
+      reportingMTA: z.string().nullish(),
     })
-    .optional(),
+    .nullish(),
   complaint: z
     .object({
       complainedRecipients: z.array(recipient),
       complaintFeedbackType: z.string().nullish(),
+      complaintSubType: z.string().nullish(),
       userAgent: z.string().nullish(),
     })
-    .optional(),
+    .nullish(),
 });
 
 /** What Amazon calls the kinds of a bounce whose reply it does not quote, other than `General`. */
@@ -74,7 +86,11 @@ export function readSesEvent(json: string): JudgedMail | null {
   }
   if (complaint) {
     const type = feedbackType(complaint.complaintFeedbackType ?? 'abuse');
-    const said = { verdict: FEEDBACK_VERDICTS[type], reason: type };
+    // Nobody has complained of this mail: Amazon did not send it, because of a complaint of before.
+    const said =
+      complaint.complaintSubType === 'OnAccountSuppressionList'
+        ? replyClass('provider_suppressed')
+        : { verdict: FEEDBACK_VERDICTS[type], reason: type };
     const findings = complaint.complainedRecipients.map((one) => found(quoted(one), said));
     return judged(findings, complaint.userAgent ?? null, [returned]);
   }
@@ -97,16 +113,21 @@ function bounced(
   { bounceType, bounceSubType }: { bounceType: string; bounceSubType: string },
 ): Finding {
   const status = statusIn(one.status ?? '') ?? '5.0.0';
-  const silent = one.diagnosticCode === undefined && status === '5.0.0';
+  const silent = (one.diagnosticCode ?? '') === '' && status === '5.0.0';
   const unspecified = bounceType === 'Permanent' && ['', 'General'].includes(bounceSubType) && silent;
   const known = unspecified ? 'provider_suppressed' : SUB_TYPES[bounceSubType];
-  if (known && (one.diagnosticCode === undefined || known === 'provider_suppressed')) {
+  if (known && ((one.diagnosticCode ?? '') === '' || known === 'provider_suppressed')) {
     return found(quoted(one), replyClass(known));
   }
   return finding(quoted(one), []);
 }
 
-function quoted({ emailAddress, status, diagnosticCode = '' }: z.output<typeof recipient>) {
+function quoted({
+  emailAddress,
+  status,
+  diagnosticCode: code,
+}: Partial<z.output<typeof recipient>> & { emailAddress: string }) {
+  const diagnosticCode = code ?? '';
   return {
     recipient: emailAddress,
     status: statusIn(status ?? ''),

@@ -29,8 +29,12 @@ export function amazonUrl(text: string): URL | null {
 }
 
 export function isSignedBy(key: KeyObject, message: SnsMessage): boolean {
-  const verifier = createVerify(message.SignatureVersion === '1' ? 'RSA-SHA1' : 'RSA-SHA256');
-  return verifier.update(signedText(message)).verify(key, message.Signature, 'base64');
+  try {
+    const verifier = createVerify(message.SignatureVersion === '1' ? 'RSA-SHA1' : 'RSA-SHA256');
+    return verifier.update(signedText(message)).verify(key, message.Signature, 'base64');
+  } catch {
+    return false;
+  }
 }
 
 export function signedText(message: SnsMessage): string {

@@ -6,6 +6,7 @@ import { HooksService } from '../../../src/bounces/hooks.service.js';
 import { signedText, snsMessage } from '../../../src/bounces/providers/sns.js';
 import { SnsVerifier } from '../../../src/bounces/sns-verifier.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
+import { statusOfCode } from '../../../src/infra/http/problem.js';
 import { RateLimits } from '../../../src/infra/rate-limits/rate-limits.service.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
 import { sentMails, type Sent, type SentMails } from './sent-mails.js';
@@ -30,9 +31,12 @@ describe('webhooks of Amazon SES', () => {
   afterAll(async () => t.close());
 
   const asked: string[] = [];
+  let isAway = false;
   /** Amazon, as far as it is asked; every other host answers with a certificate of its own, too. */
-  const amazon = async (url: URL): Promise<string> => {
+  const amazon = async (url: URL): Promise<string | null> => {
     asked.push(url.href);
+    if (isAway) throw new TypeError('fetch failed');
+    if (url.pathname === '/nothing.pem') return null;
     return fixture('test-certificate.pem');
   };
   const hooks = (): HooksService =>
@@ -195,6 +199,40 @@ describe('webhooks of Amazon SES', () => {
     });
     expect(asked).toEqual([]);
     expect(await statusOf(mail)).toBe('active');
+  });
+
+  it('asks Amazon to send again what came while its certificate could not be had: it was refused for good', async () => {
+    const mail = await sent();
+    const raw = message({ Message: bounce(mail) });
+    isAway = true;
+    try {
+      await expect(receive(raw)).rejects.toMatchObject({ code: 'HOOK_UNREACHABLE' });
+    } finally {
+      isAway = false;
+    }
+    expect(statusOfCode('HOOK_UNREACHABLE')).toBe(503);
+    expect(await statusOf(mail)).toBe('active');
+    await receive(raw);
+    expect(await statusOf(mail)).toBe('bounced');
+    const SigningCertURL = 'https://sns.eu-west-1.amazonaws.com/nothing.pem';
+    await expect(receive(message({ Message: bounce(mail), SigningCertURL }))).rejects.toMatchObject({
+      code: 'HOOK_FORBIDDEN',
+    });
+  });
+
+  it('a complaint of before, for which Amazon did not send, is no complaint of this mail: it counted towards the pause', async () => {
+    const mail = await sent();
+    const complaint = {
+      complainedRecipients: [{ emailAddress: mail.email }],
+      complaintSubType: 'OnAccountSuppressionList',
+      complaintFeedbackType: null,
+    };
+    const about = { destination: [mail.email], tags: { wellspring: [mail.tag] } };
+    await receive(message({ Message: JSON.stringify({ eventType: 'Complaint', complaint, mail: about }) }));
+    expect(await statusOf(mail)).toBe('bounced');
+    expect(await t.app.get(BouncesService, { strict: false }).list({ limit: 1 })).toMatchObject([
+      { verdict: 'hard', reason: 'provider_suppressed' },
+    ]);
   });
 
   it('confirms a subscription to its own topic at Amazon and nowhere else', async () => {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { readPostmarkEvent } from '../../../src/bounces/providers/postmark.js';
 import { readSendgridEvents } from '../../../src/bounces/providers/sendgrid.js';
+import { mailgunBody, readMailgunEvent } from '../../../src/bounces/providers/mailgun.js';
+import { readSesEvent } from '../../../src/bounces/providers/ses.js';
 import type { JudgedMail } from '../../../src/bounces/judged-mail.js';
 
 const EMAIL = 'reader@example.net';
@@ -26,4 +28,49 @@ describe("a provider's own reasons for not sending", () => {
       expect(said(readPostmarkEvent(event))).toEqual(['hard provider_suppressed']);
     },
   );
+});
+
+describe('an event with nothing, said as null, where a provider may say something', () => {
+  it('is heard from SendGrid: it was passed over', () => {
+    const event = {
+      event: 'spamreport',
+      email: EMAIL,
+      reason: null,
+      response: null,
+      status: null,
+      type: null,
+    };
+    expect(said(readSendgridEvents([{ ...event, 'smtp-id': null }])[0])).toEqual(['complaint abuse']);
+  });
+
+  it('is heard from Postmark: it was refused', () => {
+    const event = { RecordType: 'SpamComplaint', Type: null, Email: EMAIL, Details: null, Metadata: null };
+    expect(said(readPostmarkEvent({ ...event, Recipient: null, SuppressSending: null }))).toEqual([
+      'complaint abuse',
+    ]);
+  });
+
+  it('is heard from Mailgun: it was refused', () => {
+    const signature = { timestamp: '1', token: 'a', signature: 'b' };
+    const nothing = { severity: null, reason: null, envelope: null, message: null, 'user-variables': null };
+    const event = { event: 'complained', recipient: EMAIL, 'delivery-status': null, ...nothing };
+    expect(said(readMailgunEvent(mailgunBody.parse({ signature, 'event-data': event })))).toEqual([
+      'complaint abuse',
+    ]);
+    expect(
+      readMailgunEvent(mailgunBody.parse({ signature, 'event-data': { event: 'list_uploaded' } })),
+    ).toBeNull();
+  });
+
+  it('is heard from Amazon: it was passed over', () => {
+    const recipient = { emailAddress: EMAIL, status: null, diagnosticCode: null };
+    const bounce = {
+      ...{ bounceType: 'Permanent', bounceSubType: null, reportingMTA: null },
+      bouncedRecipients: [recipient],
+    };
+    const event = { eventType: 'Bounce', bounce, complaint: null };
+    expect(
+      said(readSesEvent(JSON.stringify({ ...event, mail: { tags: null, headers: null, source: null } }))),
+    ).toEqual(['hard provider_suppressed']);
+  });
 });
