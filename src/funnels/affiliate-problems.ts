@@ -1,8 +1,7 @@
 import { AFFILIATE_WORDS } from '../sequences/condition.js';
-import { questionsIn, type FunnelCondition } from './condition.schemas.js';
+import { branchesIn, triggersIn } from './asked.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import type { DefinitionProblem } from './lint/rules.js';
-import { allSteps } from './step.schemas.js';
 
 interface Asked {
   code: string;
@@ -10,26 +9,12 @@ interface Asked {
 }
 
 /** The codes of affiliates that the funnel asks for, with their places. */
-export function affiliatesAsked({ sequence }: FunnelDefinition): Asked[] {
-  const asked = (given: FunnelCondition, path: readonly PropertyKey[]): Asked[] =>
-    questionsIn(given, path).flatMap(({ question, path: place }) =>
-      'affiliate' in question && !AFFILIATE_WORDS.some((word) => word === question.affiliate)
-        ? [{ code: question.affiliate, path: [...place, 'affiliate'] }]
-        : [],
-    );
-  const triggers = (['enterOn', 'exitOn'] as const).flatMap((name) =>
-    (sequence[name] ?? []).flatMap((trigger, index) => asked(trigger, ['sequence', name, index])),
+export function affiliatesAsked(definition: FunnelDefinition): Asked[] {
+  return [...triggersIn(definition), ...branchesIn(definition)].flatMap(({ question, path }) =>
+    'affiliate' in question && !AFFILIATE_WORDS.some((word) => word === question.affiliate)
+      ? [{ code: question.affiliate, path: [...path, 'affiliate'] }]
+      : [],
   );
-  const steps = allSteps(sequence.steps).flatMap(({ step, path }): Asked[] => {
-    if ('if' in step) return asked(step.if, [...path, 'if']);
-    if ('switch' in step)
-      return step.switch.flatMap(({ if: one }, index) => asked(one, [...path, 'switch', index, 'if']));
-    if (!('goal' in step)) return [];
-    return Array.isArray(step.goal)
-      ? step.goal.flatMap((one, index) => asked(one, [...path, 'goal', index]))
-      : asked(step.goal, [...path, 'goal']);
-  });
-  return [...triggers, ...steps];
 }
 
 /**

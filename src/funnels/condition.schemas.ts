@@ -1,20 +1,23 @@
 import { z } from 'zod';
 import {
+  FIELD_CHANGES,
   FIELD_OPERATORS,
   isMailTrigger,
   MEMBER_STATES,
   STEP_OUTCOMES,
+  type AskedValue,
   type Condition,
   type EntryTrigger,
   type FieldOperator,
-  type FieldValue,
   type MemberState,
   type Trigger,
 } from '../sequences/condition.js';
+import { isAddress } from '../segments/compile-field.js';
 import { eventName } from '../sequences/sequences.schemas.js';
+import { isDate } from '../subscribers/field.js';
 import { tagName } from '../subscribers/subscribers.schemas.js';
 import { affiliateCode, duration, fieldName, key } from './schema-parts.js';
-import { strict } from '../values/option-parts.js';
+import { readBy, strict } from '../values/option-parts.js';
 
 /** `{ clicked: story }`, `{ field: country, is: DE }`, `{ any: [...] }`: what a branch asks, as people write it. */
 export type FunnelCondition =
@@ -27,7 +30,7 @@ export type FunnelCondition =
   | { event: string }
   | { step: string; was: (typeof STEP_OUTCOMES)[number] }
   | { split: string; arm: string; sequence?: string | undefined }
-  | ({ field: string } & Partial<Record<FieldOperator, FieldValue | undefined>>)
+  | ({ field: string } & Partial<Record<FieldOperator, AskedValue | undefined>>)
   | { all: FunnelCondition[] }
   | { any: FunnelCondition[] }
   | { not: FunnelCondition };
@@ -37,18 +40,38 @@ const value = z.union([z.string().max(1000), z.number(), z.boolean()], {
 });
 const number = z.number({ error: 'use a number' });
 
-const field = strict({
-  field: fieldName,
-  is: value.optional(),
-  isNot: value.optional(),
-  over: number.optional(),
-  under: number.optional(),
+const day = readBy((text) => {
+  if (!isDate(text)) throw new Error('use a date such as 2026-01-31');
+}, /^\d{4}-\d{2}-\d{2}$/);
+const part = z.string({ error: 'use a text' }).min(1, 'must not be empty').max(1000);
+const days = z
+  .int({ error: 'use a whole number of days' })
+  .min(1, 'use at least 1 day')
+  .max(3650, 'use at most 3650 days');
+
+const changes = {
+  ...{ is: value.optional(), isNot: value.optional(), over: number.optional(), under: number.optional() },
+  ...{ atLeast: number.optional(), atMost: number.optional(), before: day.optional(), after: day.optional() },
+  ...{ contains: part.optional(), startsWith: part.optional() },
+  oneOf: z.array(part).min(1, 'name at least one').max(50, 'name at most 50').optional(),
   exists: z.boolean({ error: 'use true or false' }).optional(),
-}).superRefine((given, context) => {
-  const operators = FIELD_OPERATORS.filter((name) => given[name] !== undefined);
-  if (operators.length === 1) return;
-  context.addIssue({ code: 'custom', message: `needs exactly one of ${FIELD_OPERATORS.join(', ')}` });
-});
+};
+
+const exactlyOne =
+  (names: readonly FieldOperator[]) =>
+  (given: Partial<Record<FieldOperator, unknown>>, context: z.RefinementCtx): void => {
+    if (names.filter((name) => given[name] !== undefined).length === 1) return;
+    context.addIssue({ code: 'custom', message: `needs exactly one of ${names.join(', ')}` });
+  };
+
+/** Asked when the step is come to. */
+const field = strict({
+  ...{ field: fieldName, ...changes },
+  ...{ withinDays: days.optional(), inNextDays: days.optional() },
+}).superRefine(exactlyOne(FIELD_OPERATORS));
+
+/** What may come to hold by a change of the field: days pass without one. */
+const fieldChange = strict({ field: fieldName, ...changes }).superRefine(exactlyOne(FIELD_CHANGES));
 
 const stepWas = strict({
   step: key,
@@ -134,7 +157,7 @@ export const entryTrigger = z.union([
   ...happenings,
   strict({ clicked: key, sequence: key.optional() }),
   strict({ opened: key, sequence: key.optional() }),
-  field,
+  fieldChange,
 ]) as z.ZodType<FunnelEntryTrigger>;
 export type FunnelEntryTrigger = FunnelTrigger & { sequence?: string | undefined };
 
@@ -143,7 +166,7 @@ export const trigger = z.union([
   ...happenings,
   strict({ clicked: key }),
   strict({ opened: key }),
-  field,
+  fieldChange,
 ]) as z.ZodType<FunnelTrigger>;
 export type FunnelTrigger = Extract<
   FunnelCondition,
@@ -186,7 +209,13 @@ export function triggerOf(given: FunnelTrigger): Trigger {
   if ('clicked' in given) return { kind: 'clicked', step: given.clicked };
   if ('opened' in given) return { kind: 'opened', step: given.opened };
   const op = FIELD_OPERATORS.find((name) => given[name] !== undefined) ?? 'exists';
-  return { kind: 'field', field: given.field, op, value: given[op] ?? true };
+  return { kind: 'field', field: given.field, op, value: askedOf(given.field, given[op] ?? true) };
+}
+
+/** Addresses are known by their lower case. */
+function askedOf(field: string, value: AskedValue): AskedValue {
+  if (!isAddress(field)) return value;
+  return typeof value === 'object' ? value.map((one) => one.toLowerCase()) : String(value).toLowerCase();
 }
 
 /** Every question of a condition with its place. */

@@ -3,7 +3,9 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { moveModeOf, type MoveChoice } from '../sequences/people-moves.schemas.js';
 import { PeopleMovesService } from '../sequences/people-moves.service.js';
+import { defineFields } from '../subscribers/subscribers.queries.js';
 import { DomainError } from '../values/domain-error.js';
+import { fieldDefinitionsOf } from './field.schemas.js';
 import {
   changeText,
   fieldsOf,
@@ -129,6 +131,7 @@ export class FunnelChanges {
     const before = await this.sequence(manager, next.definition.funnel);
     if (changes.length > 0) {
       const parts = await wanted.parts(manager, stored);
+      await defineFields(manager, fieldDefinitionsOf(wanted.definition.fields), this.clock.now());
       await this.publisher.publish(manager, wanted.definition, parts);
       await this.store.save(manager, next, { stored, parts, restored: wanted.restored });
     }

@@ -1,12 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { among, type DefinitionProblem } from './lint/rules.js';
 import { isLeft, ownedElsewhere } from './moved-objects.queries.js';
 import { lostSequences, sequencesNamed } from './sequences-named.js';
-import { setProblems } from './set-problems.js';
 
 /** What stands between a funnel and the others that are there. */
 @Injectable()
@@ -32,10 +30,9 @@ export class FunnelConflicts {
           : [`${kind}s`, (kind === 'product' ? products : offers).findIndex((o) => o.key === key), 'key'],
       message: `the ${kind} "${key}" belongs to the funnel "${other}"; choose another name, or apply the file of "${other}" without it along with this one, and it moves here`,
     }));
-    const sets = setProblems(definition, await fieldDefinitions(manager));
     const over = await this.takenOver(manager, definition);
     const keys = along.map(({ funnel }) => funnel);
-    return [...problems, ...over, ...sets, ...(await this.lost(manager, definition, keys))];
+    return [...problems, ...over, ...(await this.lost(manager, definition, keys))];
   }
 
   /** Products that another funnel has dropped, and that somebody has: under its key it stays the same product for them. */

@@ -73,9 +73,9 @@ export function hasObject(definition: FunnelDefinition, object: string): boolean
 }
 
 function partsOf(definition: FunnelDefinition): Map<string, Record<string, unknown>> {
-  const { funnel, title, sender, form, sequence, products, offers, affiliates } = definition;
+  const { funnel, title, sender, fields, form, sequence, products, offers, affiliates } = definition;
   return new Map<string, Record<string, unknown>>([
-    [`funnel ${funnel}`, { title, ...prefixed('sender', sender) }],
+    [`funnel ${funnel}`, { title, ...prefixed('sender', sender), ...prefixed('fields', fields ?? {}) }],
     [`form ${form.slug}`, { ...form }],
     [`sequence ${funnel}`, { ...sequence, steps: undefined }],
     ...allSteps(sequence.steps).map(({ step }): [string, Record<string, unknown>] => [

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { namesTaken } from './between-funnels.js';
 import { documentsOf } from './funnel-documents.js';
+import { fieldProblemsInFiles } from './field-problems.js';
 import { readFunnelFile, type FunnelFile } from './funnel-file.js';
 import { readFunnelText } from './funnel-text.files.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
@@ -55,5 +56,5 @@ function between(definition: FunnelDefinition, others: readonly FunnelDefinition
     ...{ rule: 'sequence-elsewhere', path },
     message: `the sequence "${key}" is in none of the files; name its file as well, to have it looked at`,
   }));
-  return [...namesTaken(definition, others), ...lost];
+  return [...namesTaken(definition, others), ...lost, ...fieldProblemsInFiles(definition, others)];
 }

@@ -4,6 +4,10 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { AffiliatesService } from '../affiliates/affiliates.service.js';
 import { affiliateProblems, affiliatesAsked } from './affiliate-problems.js';
 import { namesTaken } from './between-funnels.js';
+import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
+import type { FieldDefinition } from '../subscribers/field.js';
+import { fieldProblems, fieldsFilled } from './field-problems.js';
+import { fieldDefinitionsOf } from './field.schemas.js';
 import { readFunnelFile } from './funnel-file.js';
 import { FunnelConflicts } from './funnel-conflicts.service.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
@@ -105,9 +109,19 @@ export class FunnelLintService {
     const others = [...stored, ...along.map(outlineOf)];
     return [
       ...lintDefinition(definition, { now: this.clock.now(), others }),
+      ...fieldProblems(definition, {
+        definitions: await this.fieldsKnown(along),
+        filled: [...stored.flatMap(fieldsSetBy), ...along.flatMap(fieldsFilled)],
+      }),
       ...(await this.conflicts.between(manager, definition, along)),
       ...(await this.affiliateProblems(definition)),
     ];
+  }
+
+  private async fieldsKnown(along: readonly FunnelDefinition[]): Promise<Map<string, FieldDefinition>> {
+    const stored = await fieldDefinitions(this.dataSource.manager);
+    const others = along.flatMap(({ fields }) => fieldDefinitionsOf(fields));
+    return new Map([...others.map((field) => [field.key, field] as const), ...stored]);
   }
 
   private async affiliateProblems(definition: FunnelDefinition): Promise<DefinitionProblem[]> {
@@ -117,4 +131,9 @@ export class FunnelLintService {
     const some = await this.affiliates.list({ beforeId: undefined, limit: 1 });
     return affiliateProblems(asked, { known, isAnyThere: some.length > 0 });
   }
+}
+
+/** The fields that steps of a sequence fill. */
+function fieldsSetBy({ definition }: SequenceOutline): string[] {
+  return definition.nodes.flatMap((node) => (node.kind === 'set' ? Object.keys(node.fields) : []));
 }

@@ -5,6 +5,7 @@ import { senderSchema } from '../delivery/sender.schemas.js';
 import { FULL_BPS, parsePercentBps } from '../values/money.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
 import { entryTrigger, trigger } from './condition.schemas.js';
+import { ownFields } from './field.schemas.js';
 import {
   duration,
   file,
@@ -113,6 +114,7 @@ export const funnelSchema = strict({
   funnel: key,
   title: line(120),
   sender: senderSchema,
+  fields: ownFields.optional(),
   form: formShape,
   sequence,
   products: z.array(productShape).default([]),

@@ -17,6 +17,8 @@ import { WantedFunnels } from './wanted-funnels.service.js';
 import type { Texts } from '../values/template-texts.js';
 import { documentsOf } from './funnel-documents.js';
 import { readFunnelText } from './funnel-text.files.js';
+import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
+import { withFields } from './exported-fields.js';
 import { FunnelLintService, type FileText, type LintedFunnel } from './funnel-lint.service.js';
 import {
   funnelNotFound,
@@ -150,9 +152,10 @@ export class FunnelsService {
     const rows = await this.store.list();
     const wanted = rows.filter((row) => key === undefined || row.key === key);
     if (key !== undefined && wanted.length === 0) throw funnelNotFound(key);
+    const defined = await fieldDefinitions(this.dataSource.manager);
     const texts = withTexts ? await this.store.keptTexts(key) : new Map<string, Texts>();
     return wanted
-      .map(({ key: own, definition }) => writeFunnelFile(definition, texts.get(own)))
+      .map(({ key: own, definition }) => writeFunnelFile(withFields(definition, defined), texts.get(own)))
       .join('---\n');
   }
 

@@ -2,7 +2,8 @@ import type { FieldType } from '../subscribers/field.js';
 import { isAddress, lowered } from './compile-field.js';
 import { HOLDOUT } from './held-out.js';
 import type { Condition, FieldCondition, MailFilter, SplitFilter, TimeWindow } from './condition.js';
-import { boundsOf, dayFromToday, type OwnerClock } from './days.js';
+import { boundsOf, type OwnerClock } from './days.js';
+import { passes } from './field-test.js';
 
 /** Arms of broadcasts are letters from `a` on. */
 const CODE_OF_A = 97;
@@ -167,39 +168,10 @@ function meetsField(person: PersonFacts, asked: FieldCondition, reading: Reading
   const condition = isAddress(asked.field) ? lowered(asked) : asked;
   const value = valueOf(person, condition, reading);
   if (value === null) return false;
-  const offset = (days: number): string => dayFromToday(days, reading);
-  const lower = (text: unknown): string => String(text).replace(/[A-Z]/g, (letter) => letter.toLowerCase());
-  const [text, number] = [String(value), Number(value)];
-  switch (condition.op) {
-    case 'isSet':
-      return true;
-    case 'is':
-      return value === condition.value;
-    case 'isNot':
-      return value !== condition.value;
-    case 'oneOf':
-      return condition.value.some((one) => one === value);
-    case 'contains':
-      return lower(text).includes(lower(condition.value));
-    case 'startsWith':
-      return lower(text).startsWith(lower(condition.value));
-    case 'atLeast':
-      return number >= condition.value;
-    case 'atMost':
-      return number <= condition.value;
-    case 'above':
-      return number > condition.value;
-    case 'below':
-      return number < condition.value;
-    case 'before':
-      return text < condition.value;
-    case 'after':
-      return text > condition.value;
-    case 'withinDays':
-      return text >= offset(-condition.value) && text <= offset(0);
-    case 'inNextDays':
-      return text > offset(0) && text <= offset(condition.value);
-  }
+  if (condition.op === 'isSet') return true;
+  if (condition.op === 'is') return value === condition.value;
+  if (condition.op === 'isNot') return value !== condition.value;
+  return passes(value, condition, reading);
 }
 
 const COLUMNS: Readonly<Record<string, (person: PersonFacts) => string | null>> = {

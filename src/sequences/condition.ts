@@ -1,3 +1,5 @@
+import type { OwnerClock } from '../segments/days.js';
+import { passes, type FieldTest } from '../segments/field-test.js';
 import { HOLDOUT } from '../segments/held-out.js';
 
 /** What a branch or a goal asks about a person. */
@@ -32,7 +34,7 @@ export type Leaf =
       readonly kind: 'field';
       readonly field: string;
       readonly op: FieldOperator;
-      readonly value: FieldValue;
+      readonly value: AskedValue;
     };
 
 /** The tag by which an order says what was bought. */
@@ -46,9 +48,18 @@ export type MemberState = (typeof MEMBER_STATES)[number];
 export const AFFILIATE_WORDS = ['any', 'none', 'self'] as const;
 export const STEP_OUTCOMES = ['ran', 'skipped', 'then', 'else'] as const;
 export type StepOutcome = (typeof STEP_OUTCOMES)[number];
-export const FIELD_OPERATORS = ['is', 'isNot', 'over', 'under', 'exists'] as const;
+/** What may come to hold when the field changes. */
+export const FIELD_CHANGES = [
+  ...(['is', 'isNot', 'oneOf', 'over', 'under', 'atLeast', 'atMost', 'before', 'after'] as const),
+  ...(['contains', 'startsWith', 'exists'] as const),
+] as const;
+/** What comes to hold as days pass, which nobody tells: asked when a step is come to. */
+export const FIELD_DAYS = ['withinDays', 'inNextDays'] as const;
+export const FIELD_OPERATORS = [...FIELD_CHANGES, ...FIELD_DAYS] as const;
 export type FieldOperator = (typeof FIELD_OPERATORS)[number];
 export type FieldValue = string | number | boolean;
+/** `oneOf` names several. */
+export type AskedValue = FieldValue | readonly string[];
 
 /** Something that happens to a person and may end a sequence or take them to a goal. */
 export type Trigger = Extract<
@@ -114,27 +125,30 @@ export function holds(condition: Condition, answer: (leaf: Leaf) => boolean): bo
   return condition.kind === 'not' ? !holds(condition.of, answer) : answer(condition);
 }
 
-/** Whether a subscriber's field answers; an empty field is equal to nothing. */
+/**
+ * Whether a subscriber's field answers; an empty field is equal to nothing. `clock`: that of the person, by which days are
+ * counted; null where nothing counts days.
+ */
 export function fieldHolds(
   { op, value }: Extract<Leaf, { kind: 'field' }>,
   found: FieldValue | null | undefined,
+  clock: OwnerClock | null,
 ): boolean {
-  const present = found !== undefined && found !== null && found !== '';
-  switch (op) {
-    case 'exists':
-      return present === value;
-    case 'is':
-      return present && String(found) === String(value);
-    case 'isNot':
-      return !present || String(found) !== String(value);
-    case 'over':
-      return present && Number(found) > Number(value);
-    case 'under':
-      return present && Number(found) < Number(value);
-    default:
-      return op satisfies never;
-  }
+  const isThere = found !== undefined && found !== null && found !== '';
+  if (op === 'exists') return isThere === value;
+  if (op === 'isNot') return !isThere || String(found) !== String(value);
+  if (!isThere) return false;
+  if (op === 'is') return String(found) === String(value);
+  if ((op === 'withinDays' || op === 'inNextDays') && clock === null) return false;
+  return passes(found, { op: SAME_TEST[op] ?? op, value } as FieldTest, clock ?? NO_CLOCK);
 }
+
+/** Named here as people say it of a number. */
+const SAME_TEST: Readonly<Partial<Record<FieldOperator, FieldTest['op']>>> = {
+  over: 'above',
+  under: 'below',
+};
+const NO_CLOCK: OwnerClock = { now: new Date(0), zone: 'UTC' };
 
 /** Whether a step, of which `outcome` is written down, was what a condition asks. */
 export function wasSo(outcome: string, was: StepOutcome): boolean {
@@ -184,9 +198,7 @@ export function conditionText(condition: Condition): string {
         ? `the person is held out of the split test “${testName(condition)}”`
         : `the person has arm “${condition.arm}” of the split test “${testName(condition)}”`;
     case 'field':
-      return condition.op === 'exists'
-        ? `the field “${condition.field}” is ${condition.value === true ? 'filled' : 'empty'}`
-        : `the field “${condition.field}” ${OPERATOR_TEXT[condition.op]} ${JSON.stringify(condition.value)}`;
+      return fieldText(condition.field, condition.op, condition.value);
     default:
       return condition satisfies never;
   }
@@ -198,4 +210,16 @@ function affiliateText(whose: string): string {
   return `the person came by the link of ${whose === 'any' ? 'an affiliate' : `the affiliate “${whose}”`}`;
 }
 
-const OPERATOR_TEXT = { is: 'is', isNot: 'is not', over: 'is over', under: 'is under' } as const;
+function fieldText(field: string, op: FieldOperator, value: AskedValue): string {
+  const name = `the field “${field}”`;
+  if (op === 'exists') return `${name} is ${value === true ? 'filled' : 'empty'}`;
+  if (op === 'withinDays') return `${name} is today or at most ${String(value)} days ago`;
+  if (op === 'inNextDays') return `${name} is in the next ${String(value)} days`;
+  return `${name} ${OPERATOR_TEXT[op]} ${JSON.stringify(value)}`;
+}
+
+const OPERATOR_TEXT = {
+  ...{ is: 'is', isNot: 'is not', oneOf: 'is one of', over: 'is over', under: 'is under' },
+  ...{ atLeast: 'is at least', atMost: 'is at most', before: 'is before', after: 'is after' },
+  ...{ contains: 'contains', startsWith: 'starts with' },
+} as const;

@@ -1,3 +1,4 @@
+import { timeZoneOr } from '../values/zoned-time.js';
 import type { Had } from './had-steps.js';
 import { needsFrom, type Need, type PreparedSequence } from './prepared.js';
 import type { Facts } from './progress.js';
@@ -35,13 +36,14 @@ export interface DueGroup {
 export function needsOf(
   due: readonly DueGroup[],
   versions: Versions,
-): { row: { id: string; subscriberId: string }; need: Need }[] {
+): { row: { id: string; subscriberId: string; zone: string }; need: Need }[] {
   return due.flatMap((group) => {
     const needs = needsAt(group, versions);
     if (needs.length === 0) return [];
     const { ids, subscriberIds } = group.people;
+    const { zone } = timeZoneOr(group.timeZone, versions.get(group.versionId)?.sequence.fallbackZone ?? '');
     return ids.flatMap((id, index) => {
-      const row = { id, subscriberId: subscriberIds[index] ?? '' };
+      const row = { id, subscriberId: subscriberIds[index] ?? '', zone };
       return needs.map((need) => ({ row, need }));
     });
   });

@@ -10,7 +10,8 @@ import { ownsSql } from './owners.queries.js';
 import { promisesSql } from './promises.queries.js';
 
 interface Ask<N extends Need = Need> {
-  row: { id: string; subscriberId: string };
+  /** `zone`: of the person, where days are counted by it. */
+  row: { id: string; subscriberId: string; zone?: string };
   need: N;
 }
 
@@ -60,7 +61,10 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], 
   const fields = of('field', 'date');
   for (const [place, value] of await fieldValues(manager, fields)) {
     const ask = fields[place];
-    if (ask) put(ask, ask.need.kind === 'date' ? value : fieldHolds(ask.need, value));
+    if (!ask) continue;
+    const { need, row } = ask;
+    const clock = row.zone === undefined ? null : { now, zone: row.zone };
+    put(ask, need.kind === 'date' ? value : fieldHolds(need, value, clock));
   }
   const promises = of('promise');
   for (const [place, promised] of await promisesOf(manager, promises, now)) put(promises[place], promised);
@@ -197,7 +201,8 @@ async function fieldValues(
 ): Promise<[number, string | null][]> {
   if (asks.length === 0) return [];
   const rows: { place: number; value: string | null }[] = await manager.query(
-    `select u.place::int as place, s.fields ->> u.field as value
+    `select u.place::int as place, case u.field when 'email' then s.email_key when 'emailDomain' then split_part(s.email_key, '@', 2)
+       when 'name' then s.name when 'timeZone' then s.time_zone when 'locale' then s.locale else s.fields ->> u.field end as value
      from unnest($1::bigint[], $2::text[]) with ordinality as u (subscriber_id, field, place)
      join subscriber s on s.id = u.subscriber_id`,
     [asks.map(({ row }) => row.subscriberId), asks.map(({ need }) => need.field)],

@@ -3,7 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { MessagesService } from '../delivery/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
-import { leafKey, type EntryTrigger, type FieldTrigger, type Trigger } from './condition.js';
+import { leafKey, sameTrigger, type EntryTrigger, type FieldTrigger, type Trigger } from './condition.js';
 import { ADVANCE_DUE, EnrollingService } from './enrolling.service.js';
 import {
   cameToHold,
@@ -271,11 +271,13 @@ export class ReactionsService {
     trigger: Trigger | EntryTrigger,
     beginning: Beginning = {},
   ): Promise<void> {
-    const sequences: { key: string }[] = await manager.query(
-      `select q.key from sequence q join sequence_version v on v.id = q.current_version_id
+    const listening: { key: string; enterOn: EntryTrigger[] }[] = await manager.query(
+      `select q.key, v.definition -> 'enterOn' as "enterOn" from sequence q join sequence_version v on v.id = q.current_version_id
        where v.definition -> 'enterOn' @> $1::jsonb order by q.id`,
       [JSON.stringify([trigger])],
     );
+    // One of several values holds those of a trigger with fewer, and is another.
+    const sequences = listening.filter(({ enterOn }) => enterOn.some((one) => sameTrigger(one, trigger)));
     if (sequences.length === 0) return;
     const active: { id: string }[] = await manager.query(
       `select id from subscriber where id = any($1::bigint[]) and status = 'active' order by id`,

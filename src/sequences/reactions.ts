@@ -180,7 +180,8 @@ export function metByFields<P extends Place>(
 
 /** A field came to hold what was asked, where it did not before. */
 export function cameToHold(trigger: FieldTrigger, before: FieldsOf, after: FieldsOf): boolean {
-  return fieldHolds(trigger, after[trigger.field]) && !fieldHolds(trigger, before[trigger.field]);
+  const holdsBy = (fields: FieldsOf): boolean => fieldHolds(trigger, fields[trigger.field], null);
+  return holdsBy(after) && !holdsBy(before);
 }
 
 /** Values of fields that end the sequence or take people to a goal. */

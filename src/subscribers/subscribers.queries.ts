@@ -99,3 +99,22 @@ export async function fieldDefinitions(db: EntityManager): Promise<Map<string, F
   );
   return new Map(rows.map((row) => [row.key, row]));
 }
+
+/**
+ * Defines the fields that are not there. One that is keeps its label, and its choices, to which new ones are added. Called
+ * when a funnel is applied that brings its fields; locks the fields it names.
+ */
+export async function defineFields(
+  db: EntityManager,
+  fields: readonly FieldDefinition[],
+  now: Date,
+): Promise<void> {
+  for (const { key, label, type, choices } of fields)
+    await db.query(
+      `insert into subscriber_field (key, label, type, choices, created_at) values ($1, $2, $3, $4::jsonb, $5)
+       on conflict (key) do update set choices = subscriber_field.choices || (
+         select coalesce(jsonb_agg(c), '[]') from jsonb_array_elements(excluded.choices) c where not subscriber_field.choices @> c)
+       where subscriber_field.type = excluded.type and not subscriber_field.choices @> excluded.choices`,
+      [key, label, type, JSON.stringify(choices), now],
+    );
+}

@@ -1,4 +1,5 @@
 import { domainToASCII } from 'node:url';
+import { editDistance, MAX_DISTANCE } from './nearest.js';
 
 export type EmailAddressParse =
   | {
@@ -131,7 +132,6 @@ const SUSPECT_ENDINGS: ReadonlySet<string> = new Set(['co', 'cm', 'om']);
 /** Below this many letters a neighbour is as likely another company's name. */
 const SHORTEST_FUZZY_NAME = 5;
 const SHORTEST_TWO_ERROR_NAME = 6;
-const MAX_DISTANCE = 2;
 
 /**
  * The big provider a mistyped domain probably means (`gmial.com` → `gmail.com`), or null. A hint to show beside the
@@ -215,23 +215,4 @@ function domainDistance(typed: string, provider: string): number {
 function splitAtDot(domain: string): [string, string] {
   const dot = domain.indexOf('.');
   return dot < 0 ? [domain, ''] : [domain.slice(0, dot), domain.slice(dot + 1)];
-}
-
-/** Damerau-Levenshtein distance (optimal string alignment): insert, delete, replace, swap neighbours. */
-function editDistance(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > MAX_DISTANCE) return Number.POSITIVE_INFINITY;
-  const cost = (row: readonly number[], column: number): number => row[column] ?? Number.POSITIVE_INFINITY;
-  let beforeLast: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let i = 1; i <= a.length; i += 1) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const replace = cost(last, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      const swap = swapped ? cost(beforeLast, j - 2) + 1 : Number.POSITIVE_INFINITY;
-      row.push(Math.min(replace, swap, cost(last, j) + 1, cost(row, j - 1) + 1));
-    }
-    [beforeLast, last] = [last, row];
-  }
-  return cost(last, b.length);
 }

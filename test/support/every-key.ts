@@ -12,6 +12,14 @@ sequence:
 export const EVERY_KEY = `funnel: every
 title: "Every option: there is"
 sender: { name: "Ada, of Springfield", email: ada@example.com, postalAddress: "12 Mill Lane\\nSpringfield" }
+fields:
+  level: number
+  trialEnd: date
+  joined: date
+  city: text
+  vip: boolean
+  note: text
+  tier: { type: choice, label: "Tier: which", choices: [free, pro] }
 form:
   slug: every
   template: pages/squeeze
@@ -69,7 +77,9 @@ sequence:
     - { key: q-step, if: { step: pick, was: then }, then: [{ key: t2, tag: t2 }], else: [] }
     - { key: q-field, if: { field: level, over: 1.5, within: 1 day }, then: [], else: [] }
     - { key: q-not, if: { not: { tag: b }, within: 1 day }, then: [], else: [] }
-    - { key: q-all, if: { all: [{ field: a, is: "1" }, { field: b, isNot: false }, { field: c, under: 3 }, { field: d, exists: false }], within: 1 day } }
+    - { key: q-all, if: { all: [{ field: note, is: "1" }, { field: vip, isNot: false }, { field: level, under: 3 }, { field: city, exists: false }], within: 1 day } }
+    - { key: q-dates, if: { all: [{ field: trialEnd, inNextDays: 7 }, { not: { field: joined, withinDays: 30 } }, { field: joined, after: 2020-01-31 }, { field: joined, before: "2098-01-01" }] }, then: [{ key: t6, tag: t6 }] }
+    - { key: q-texts, if: { all: [{ field: city, contains: burg }, { field: note, startsWith: "a: b" }, { field: tier, oneOf: [free, pro] }, { field: level, atLeast: 1 }, { field: level, atMost: 2.5 }, { field: locale, is: de }] }, then: [{ key: t7, tag: t7 }] }
     - { key: q-any, if: { any: [{ clicked: story }, { opened: story }, { not: { all: [{ tag: a }, { any: [{ event: booked.call }, { purchased: kit-two }] }] } }], within: 1 day } }
     - key: ways
       switch:

@@ -1,4 +1,4 @@
-import { leafKey, testName, type Condition, type FieldValue, type Leaf } from '../../sequences/condition.js';
+import { leafKey, testName, type Condition, type AskedValue, type Leaf } from '../../sequences/condition.js';
 
 /** A question and the answer it needs. */
 export interface Literal {
@@ -165,7 +165,7 @@ function unbounded(): Bounds {
 }
 
 /** False when the new demand contradicts one before. An empty field is equal to nothing, over and under nothing. */
-function narrow(bounds: Bounds, op: string, value: FieldValue, holds: boolean): boolean {
+function narrow(bounds: Bounds, op: string, value: AskedValue, holds: boolean): boolean {
   const mustBe = (present: boolean): boolean => {
     if (bounds.present === !present) return false;
     bounds.present = present;
@@ -182,13 +182,17 @@ function narrow(bounds: Bounds, op: string, value: FieldValue, holds: boolean): 
     bounds.equal = text;
     return mustBe(true);
   }
+  if (!['over', 'under', 'atLeast', 'atMost'].includes(op)) return !holds || mustBe(true);
   const number = Number(value);
   if (!holds) {
+    if (op === 'atLeast' || op === 'atMost') return true;
     if (op === 'over') bounds.atMost = Math.min(bounds.atMost, number);
     else bounds.atLeast = Math.max(bounds.atLeast, number);
     return true;
   }
-  if (op === 'over') bounds.over = Math.max(bounds.over, number);
+  if (op === 'atLeast') bounds.atLeast = Math.max(bounds.atLeast, number);
+  else if (op === 'atMost') bounds.atMost = Math.min(bounds.atMost, number);
+  else if (op === 'over') bounds.over = Math.max(bounds.over, number);
   else bounds.under = Math.min(bounds.under, number);
   return mustBe(true);
 }

@@ -115,7 +115,7 @@ function givenBy(
   return {
     kind: 'set',
     begins: (trigger) =>
-      trigger.kind === 'field' && trigger.field in fields && fieldHolds(trigger, fields[trigger.field]),
+      trigger.kind === 'field' && trigger.field in fields && fieldHolds(trigger, fields[trigger.field], null),
   };
 }
 

@@ -1,3 +1,4 @@
+import { fieldProblemsInFiles } from '../field-problems.js';
 import { readFunnelFile } from '../funnel-file.js';
 import type { FunnelDefinition } from '../funnel.schemas.js';
 import { lintDefinition, outlineOf } from '../lint/lint.js';
@@ -43,9 +44,12 @@ export function simulationFromFiles(
   const keys = definitions.map(({ funnel }) => funnel);
   for (const { name, read } of [first, ...others]) {
     if (!read.ok) continue;
-    const others = definitions.filter((definition) => definition !== read.definition).map(outlineOf);
+    const others = definitions.filter((definition) => definition !== read.definition);
     const found = [
-      ...lintDefinition(read.definition, { now: wishes.now, others }).filter(isError),
+      ...[
+        ...lintDefinition(read.definition, { now: wishes.now, others: others.map(outlineOf) }),
+        ...fieldProblemsInFiles(read.definition, others),
+      ].filter(isError),
       ...lost(read.definition, keys),
     ];
     if (found.length > 0) throw fileInvalid(name, located(read, found));

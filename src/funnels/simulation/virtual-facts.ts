@@ -19,19 +19,23 @@ import { nodeOf } from './virtual-sequences.js';
 /** What `loadAnswers` reads from the database, read from the record of one person. */
 export function answersFrom(
   run: VirtualRun,
-  asks: readonly { row: { id: string }; need: Need }[],
+  asks: readonly { row: { id: string; zone: string }; need: Need }[],
   now: Date,
 ): Answers {
   const answers = new Map<string, Map<string, unknown>>();
   for (const { row, need } of asks) {
     const own = answers.get(row.id) ?? new Map<string, unknown>();
     answers.set(row.id, own);
-    own.set(needKey(need), answer(run, row.id, { need, now }));
+    own.set(needKey(need), answer(run, row.id, { need, now, zone: row.zone }));
   }
   return answers;
 }
 
-function answer(run: VirtualRun, enrollmentId: string, { need, now }: { need: Need; now: Date }): unknown {
+function answer(
+  run: VirtualRun,
+  enrollmentId: string,
+  { need, now, zone }: { need: Need; now: Date; zone: string },
+): unknown {
   const { record, decide } = run;
   switch (need.kind) {
     case 'clicked':
@@ -60,7 +64,7 @@ function answer(run: VirtualRun, enrollmentId: string, { need, now }: { need: Ne
     case 'split':
       return isOnArm(run, enrollmentId, need);
     case 'field':
-      return fieldHolds(need, fieldText(record.fields[need.field]));
+      return fieldHolds(need, fieldOf(record, need.field), { now, zone });
     case 'promise':
       return promisedTo(record, need.offer, now);
     case 'owned': {
@@ -74,7 +78,7 @@ function answer(run: VirtualRun, enrollmentId: string, { need, now }: { need: Ne
         ...{ experimentId: need.split.test, isNew: !record.arms.has(need.split.test) },
       };
     case 'date':
-      return fieldText(record.fields[need.field]);
+      return fieldOf(record, need.field);
     default:
       return need satisfies never;
   }
@@ -143,7 +147,12 @@ function hasBeenDrawn({ outcomes, mails }: VirtualRecord, id: string, step: stri
   return mails.some((mail) => mail.enrollmentId === id && mail.step === step && mail.state !== 'cancelled');
 }
 
-/** As PostgreSQL's `->>` gives a field: text, whatever its type. */
-function fieldText(value: FieldValue | null | undefined): string | null {
+/** As `fieldValues` in `loadAnswers`: text, whatever its type. */
+function fieldOf(record: VirtualRecord, field: string): string | null {
+  const { email, name, timeZone, locale } = record;
+  const columns: Readonly<Record<string, FieldValue | null>> = {
+    ...{ email, emailDomain: email.split('@')[1] ?? '', name, timeZone, locale },
+  };
+  const value = field in columns ? columns[field] : record.fields[field];
   return value === undefined || value === null ? null : String(value);
 }

@@ -31,7 +31,9 @@ describe('a funnel that is exported', () => {
     await apply(everyKey);
     const exported = await funnels.export();
     await t.clear();
-    await t.db.query('truncate funnel, sequence, offer, product, form, email_template cascade');
+    await t.db.query(
+      'truncate funnel, sequence, offer, product, form, email_template, subscriber_field cascade',
+    );
     expect(await funnels.export()).toBe('');
     for (const yaml of exported.split(/^---\n/m)) await apply(yaml);
     expect(await funnels.export()).toBe(exported);

@@ -82,6 +82,7 @@ class FunnelMaker {
       funnel: key,
       title: `Funnel ${key}`,
       sender: { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' },
+      fields: { level: 'number', trialEnd: 'date' },
       form: {
         slug: key,
         headline: 'Get it',
@@ -292,6 +293,12 @@ class FunnelMaker {
           { field: 'level', over: 2 },
           { field: 'level', is: 3 },
           { field: 'trialEnd', exists: true },
+          { field: 'level', atLeast: 3 },
+          { field: 'trialEnd', after: this.day() },
+          { field: 'trialEnd', inNextDays: 5 },
+          { field: 'trialEnd', withinDays: 5 },
+          { field: 'locale', oneOf: ['de', 'fr'] },
+          { field: 'email', startsWith: 'reader' },
         ]),
       ...(this.mails.length > 0
         ? [() => ({ clicked: dice.pick(this.mails) }), () => ({ opened: dice.pick(this.mails) })]

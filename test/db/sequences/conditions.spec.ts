@@ -155,9 +155,6 @@ describe('what branches ask', () => {
   });
 
   it('hears of fields that a form fills, that are held when an address is confirmed, and that an import brings', async () => {
-    await t.db.query(
-      `insert into subscriber_field (key, label, type, created_at) values ('level', 'Level', 'number', now())`,
-    );
     const two = `- ${mail('one')}\n- ${mail('two', ', delay: 1 day')}`;
     await t.publish(two, 'enterOn: [{ field: level, over: 4 }, { tag: lead }]');
     await t.publish(two, 'exitOn: [{ field: level, over: 4 }, { tag: lead }]', 'beginners');
@@ -220,7 +217,6 @@ describe('what branches ask', () => {
     }));
     expect(people).toEqual(joined);
     expect(await t.db.query('select 1 from field_signal')).toEqual([]);
-    await t.db.query('delete from subscriber_field');
   });
 
   it('goes to a field’s goal ahead though one behind still holds, and ends by no value that was there before', async () => {

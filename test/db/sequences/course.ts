@@ -3,6 +3,7 @@ import { FunnelsService, type FunnelPlan } from '../../../src/funnels/funnels.se
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import type { FixedClock } from '../../support/clock.js';
+import { defineOwnFields } from '../../support/own-fields.js';
 import { API_KEY, START, startTestApp, type TestApp } from '../../support/app.js';
 
 export interface Course {
@@ -64,6 +65,12 @@ offers:
 export async function openCourse(variables: Record<string, string> = {}, relay?: string): Promise<Course> {
   const test = await startTestApp({ variables, relay });
   const { app, clock, dataSource: db } = test;
+  await defineOwnFields(db, {
+    ...{ country: 'text', plan: 'text', level: 'number', score: 'number', paid: 'boolean' },
+    ...{ trialEnd: 'date', renewal: 'date' },
+    // As a program writes them that knows the hour, too.
+    ...{ day: 'text', end: 'text' },
+  });
   const get = <T>(token: new (...given: never[]) => T): T => app.get<T>(token, { strict: false });
   const run = async (): Promise<void> => {
     await get(JobRunner).run('sequences.advance-due');

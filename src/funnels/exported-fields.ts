@@ -1,0 +1,33 @@
+import type { FieldDefinition } from '../subscribers/field.js';
+import { branchesIn, triggersIn } from './asked.js';
+import { ownFieldOf, type OwnFields } from './field.schemas.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+import { allSteps } from './step.schemas.js';
+
+/** The definition with the fields it names that are defined elsewhere: so that a database that knows none takes the file. */
+export function withFields(
+  definition: FunnelDefinition,
+  defined: ReadonlyMap<string, FieldDefinition>,
+): FunnelDefinition {
+  const own = definition.fields ?? {};
+  const more = fieldsNamed(definition).flatMap((key): [string, OwnFields[string]][] => {
+    const field = defined.get(key);
+    return field === undefined || key in own ? [] : [[key, ownFieldOf(field)]];
+  });
+  if (more.length === 0) return definition;
+  const { funnel, title, sender, fields: _, ...rest } = definition;
+  return { funnel, title, sender, fields: { ...own, ...Object.fromEntries(more) }, ...rest };
+}
+
+/** Own fields that the funnel asks for, waits by or fills, each once, in the order of their names. */
+function fieldsNamed(definition: FunnelDefinition): string[] {
+  const asked = [...triggersIn(definition), ...branchesIn(definition)].flatMap(({ question }) =>
+    'field' in question ? [question.field] : [],
+  );
+  const steps = allSteps(definition.sequence.steps).flatMap(({ step }) => {
+    if ('set' in step) return Object.keys(step.set);
+    const until = 'until' in step ? step.until : undefined;
+    return typeof until === 'object' && 'field' in until ? [until.field] : [];
+  });
+  return [...new Set([...asked, ...steps])].toSorted();
+}
