@@ -7,7 +7,7 @@ import { RelaysService } from '../delivery/pacing/relays.service.js';
 import { quotaOn, refill, reserveOf, utcDay, waitMs } from '../delivery/pacing/token-bucket.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
-import { prepareSequence } from '../sequences/prepared.js';
+import { FALLBACK_ZONE, prepareSequence } from '../sequences/prepared.js';
 import { addressHash } from '../subscribers/address-hash.js';
 import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';
@@ -41,8 +41,6 @@ export interface Answer extends Explanation {
   messageId: string | null;
 }
 
-const FALLBACK_ZONE = 'UTC';
-
 /** Why was this (not) sent: gathers what the rules read, and lets the pure half put it in order. Changes nothing. */
 @Injectable()
 export class ExplainService {
@@ -75,13 +73,15 @@ export class ExplainService {
     }
     const id = await stepMessageId(db, { subscriberId, funnel, step });
     if (id !== null) return this.message(id);
+    const enrollment = await enrollmentRow(db, { subscriberId, sequenceId: sequence.id, stepKey: step });
+    const fallback = enrollment?.definition.fallbackZone ?? FALLBACK_ZONE;
     const absence = explainStep({
       now: this.clock.now(),
       stepKey: step,
       sequence,
-      person: { ...person, zone: zoneOf(person) },
+      person: { ...person, zone: timeZoneOr(person.timeZone, fallback).zone },
       signup: await signupRow(db, subscriberId, funnel),
-      enrollment: await enrollmentRow(db, { subscriberId, sequenceId: sequence.id, stepKey: step }),
+      enrollment,
     });
     return { messageId: null, ...absence };
   }
@@ -177,8 +177,4 @@ export class ExplainService {
     if (person) return person;
     throw new DomainError('SUBSCRIBER_NOT_FOUND', `There is no subscriber with the id ${id}`, { id });
   }
-}
-
-function zoneOf(person: { timeZone: string | null } | null): string {
-  return timeZoneOr(person?.timeZone ?? null, FALLBACK_ZONE).zone;
 }

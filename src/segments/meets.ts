@@ -168,10 +168,26 @@ function meetsField(person: PersonFacts, asked: FieldCondition, reading: Reading
   const condition = isAddress(asked.field) ? lowered(asked) : asked;
   const value = valueOf(person, condition, reading);
   if (value === null) return false;
-  if (condition.op === 'isSet') return true;
-  if (condition.op === 'is') return value === condition.value;
-  if (condition.op === 'isNot') return value !== condition.value;
-  return passes(value, condition, reading);
+  switch (condition.op) {
+    case 'isSet':
+      return true;
+    case 'is':
+      return value === condition.value;
+    case 'isNot':
+      return value !== condition.value;
+    case 'oneOf':
+    case 'contains':
+    case 'startsWith':
+    case 'atLeast':
+    case 'atMost':
+    case 'above':
+    case 'below':
+    case 'before':
+    case 'after':
+    case 'withinDays':
+    case 'inNextDays':
+      return passes(value, condition, reading);
+  }
 }
 
 const COLUMNS: Readonly<Record<string, (person: PersonFacts) => string | null>> = {

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { CONFIG, type Config } from '../infra/config.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { DomainError } from '../values/domain-error.js';
+import { suggestionFor } from '../values/email-address-advice.js';
 import { FormsService, type Form } from './forms.service.js';
 import { IntakeService } from './intake.service.js';
 
@@ -80,7 +81,8 @@ export class EmbeddedFormController {
       const errors = Object.entries(outcome.errors).map(([field, message]) => ({ field, message }));
       throw new DomainError('SIGNUP_INVALID', errors.map(({ message }) => message).join(' '), { errors });
     }
-    await reply.status(202).send({ status: statusOf(form) });
+    const suggestion = suggestionFor(outcome.email);
+    await reply.status(202).send({ status: statusOf(form), ...(suggestion === null ? {} : { suggestion }) });
   }
 }
 

@@ -5,7 +5,7 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { KeptPages } from '../infra/templates/kept-pages.service.js';
 import { sendPage } from '../infra/http/send-page.js';
 import { TrackingService } from '../tracking/tracking.service.js';
-import { reviewEmailAddress } from '../values/email-address-advice.js';
+import { suggestionFor } from '../values/email-address-advice.js';
 import { FormsService, type Form } from './forms.service.js';
 import { IntakeService } from './intake.service.js';
 
@@ -101,10 +101,4 @@ export class SqueezePageController {
 
 export function footerOf({ sender }: Form): { senderName: string; postalAddress: string } {
   return { senderName: sender.name, postalAddress: sender.postalAddress };
-}
-
-/** The address that was probably meant, for the page that says where the mail went; the sign-up stands as it was typed. */
-function suggestionFor(email: string): string | null {
-  const review = reviewEmailAddress(email);
-  return review.ok ? review.suggestion : null;
 }

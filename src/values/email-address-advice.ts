@@ -47,3 +47,9 @@ export function reviewEmailAddress(input: string): AddressReview {
   const parsed = parseEmailAddress(input);
   return parsed.ok ? { ok: true, ...adviseOnAddress(parsed) } : { ok: false, reason: parsed.reason };
 }
+
+/** The address that was probably meant, to say where the mail went; the sign-up stands as it was typed. */
+export function suggestionFor(email: string): string | null {
+  const review = reviewEmailAddress(email);
+  return review.ok ? review.suggestion : null;
+}

@@ -121,6 +121,18 @@ describe('GET /api/v1/messages/explain', () => {
     expect((await step(reader, 'offer')).decidedBy).toBe('EXITED_BY_UNSUBSCRIBING');
   });
 
+  it('says when a step is due by the clock of the sequence where the person’s zone is not known, as it runs', async () => {
+    const reader = await newReader(t, 'somewhere@example.com');
+    await t.dataSource.query('update subscriber set time_zone = null where id = $1', [reader.id]);
+    await t.dataSource.query(
+      `update sequence_version set definition = jsonb_set(definition, '{fallbackZone}', '"Asia/Tokyo"')
+       where id = (select version_id from enrollment where subscriber_id = $1)`,
+      [reader.id],
+    );
+    const { chain } = await step(reader, 'story');
+    expect(JSON.stringify(chain)).toContain('Asia/Tokyo');
+  });
+
   it('tells of people who are in no sequence', async () => {
     await t.http.post('/p/niches').type('form').send({ email: 'pending@example.com' }).expect(200);
     const pending = await value('select id as v from subscriber where email_key = $1', [

@@ -198,14 +198,14 @@ describe('people whom the owner puts into a sequence', () => {
     await t.db.query(
       `insert into subscriber (email, email_key, status, fields, created_at, updated_at)
        select 'p' || n || '@example.com', 'p' || n || '@example.com', case when n <= 7 then 'unsubscribed' else 'active' end,
-         jsonb_build_object('level', case when n <= 1205 then 'in' else 'out' end), now(), now() from generate_series(1, 1300) n`,
+         jsonb_build_object('grade', case when n <= 1205 then 'in' else 'out' end), now(), now() from generate_series(1, 1300) n`,
     );
     await suppress('p1000@example.com');
-    const inside = await t.person('inside@example.com', { fields: { level: 'in' } });
+    const inside = await t.person('inside@example.com', { fields: { grade: 'in' } });
     await t.enroll(inside);
-    await send('post', 'fields', { key: 'level', type: 'text', label: 'Level' });
+    await send('post', 'fields', { key: 'grade', type: 'text', label: 'Grade' });
     const made = await send('post', 'segments', {
-      ...{ key: 'those', title: 'Those', conditions: { field: 'level', op: 'is', value: 'in' } },
+      ...{ key: 'those', title: 'Those', conditions: { field: 'grade', op: 'is', value: 'in' } },
     });
     expect(made).toMatchObject({ status: 201 });
     const bulk = `sequences/${await sequenceId()}/bulk-enrollments`;

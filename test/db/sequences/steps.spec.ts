@@ -190,14 +190,10 @@ ${mail('late', ', delay: 1 hour')}`);
 ${mail('early', ', expires: 2026-01-01')}
 - { key: late, if: { step: early, was: skipped }, then: [{ key: facts, set: { level: 3 } }] }`);
     expect(await t.outcomes(id)).toMatchObject({ early: 'expired 2026-01-01', late: 'then', facts: 'ran' });
-    await t.db.query(
-      `insert into subscriber_field (key, label, type, created_at) values ('level', 'Level', 'number', now())`,
-    );
     await expect(t.publish('- { key: facts, set: { level: high, city: Berlin } }')).rejects.toThrow(
       /course\.yaml:\d+: sequence\.steps\.0\.set\.level: the field level takes a number$/,
     );
     await t.publish('- { key: facts, set: { level: null } }');
-    await t.db.query('delete from subscriber_field');
   });
 
   it('end the sequence, and move people to another', async () => {

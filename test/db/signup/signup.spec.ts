@@ -311,6 +311,8 @@ describe('the embedded form', () => {
       .expect('access-control-allow-origin', '*');
     expect(answer.body).toEqual({ status: 'check_inbox' });
     expect(await statusOf(reader)).toBe('pending');
+    const mistyped = await post({ email: 'ada@gmial.com' }).expect(202);
+    expect(mistyped.body).toEqual({ status: 'check_inbox', suggestion: 'ada@gmail.com' });
     const refused = await post({ email: 'ada' }).expect(422).expect('access-control-allow-origin', '*');
     expect(refused.body.errors).toMatchObject([{ field: 'email' }]);
   });
