@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 
 /** Hits within one flush from which on they count as a rush: below, all of the work takes a few percent of a core. */
@@ -88,7 +87,7 @@ export class AfterWork {
 
   async #rest(): Promise<void> {
     const leftMs = this.#restUntilMs - performance.now();
-    if (leftMs > 0) await delay(leftMs);
+    if (leftMs > 0) await new Promise((resolve) => setTimeout(resolve, leftMs));
   }
 }
 

@@ -54,14 +54,15 @@ it('lets others go on while a migration waits for a table that an older process 
   const short = { lockMs: 20, pauseMs: 200, attempts: 1 };
   await expect(migrate(next, short)).rejects.toMatchObject({ code: 'DATABASE_BUSY' });
 
-  const done = migrate(next, { ...short, attempts: 1_000 });
+  // It waits for most of the time, so whoever looks sees it.
+  const done = migrate(next, { lockMs: 500, pauseMs: 50, attempts: 1_000 });
   const tried = async (): Promise<boolean> => {
     const [{ waits }]: [{ waits: boolean }] = await dataSource.query(
       `select exists (select from pg_locks where relation = 'setting'::regclass and not granted) as waits`,
     );
     return waits;
   };
-  expect(await becomesTrue(tried, 5_000)).toBe(true);
+  expect(await becomesTrue(tried, 20_000)).toBe(true);
   await dataSource.query(`insert into setting (key, value, updated_at) values ('meanwhile', '1', now())`);
   await older.commitTransaction();
   await older.release();

@@ -3,7 +3,9 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startEmbeddedPostgres } from '../../src/infra/database/embedded-postgres.js';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
 import { freePort } from '../../src/infra/free-port.js';
 import { build, ROOT } from '../support/build.js';
@@ -49,6 +51,22 @@ describe('the application as a process', () => {
     expect(first?.output()).toContain('Stopping');
     expect(existsSync(join(dataDir, 'postgres', 'postmaster.pid'))).toBe(false);
     expect(isAlive(postgresPid)).toBe(false);
+    // Read before anything goes on: nothing is claimed, and what counts as sent is in the mailbox.
+    const postgres = await startEmbeddedPostgres({ dataDir, log: () => undefined });
+    const client = new Client({ connectionString: postgres.url });
+    try {
+      await client.connect();
+      const { rows } = await client.query<{ state: string; arrived: boolean }>(
+        `select state, exists (select from mailbox_mail where message_id_header = message.message_id_header) as arrived
+         from message where address like 'stopped%'`,
+      );
+      const ends = rows.map(({ state, arrived }) => `${state}${arrived ? ' and arrived' : ''}`);
+      expect(ends).toHaveLength(people.length);
+      expect(ends.filter((end) => end !== 'ready' && end !== 'accepted and arrived')).toEqual([]);
+    } finally {
+      await client.end();
+      await postgres.stop();
+    }
   });
 
   it('finds all data again, and sends what the stop had left, each mail once', async () => {
@@ -101,8 +119,8 @@ describe('the application as a process', () => {
     const ready = await becomesTrue(async () => {
       if (one.child.exitCode !== null) throw new Error(`it ended:\n${one.output()}`);
       return (await fetch(`${base()}/readyz`).catch(() => null))?.status === 200;
-    }, 60_000);
-    if (!ready) throw new Error(`not ready within 60 s:\n${one.output()}`);
+    }, 150_000);
+    if (!ready) throw new Error(`not ready within 150 s:\n${one.output()}`);
     return one;
   }
 

@@ -37,11 +37,6 @@ export class JobRuns {
       });
     });
   }
-
-  /** Milliseconds from each start to the next. */
-  gapsMs(): number[] {
-    return this.startedMs.slice(1).map((ms, index) => ms - (this.startedMs[index] ?? ms));
-  }
 }
 
 /** Resolves when the signal is aborted. */

@@ -1,9 +1,14 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { AfterWork } from '../../../src/tracking/after-work.service.js';
 
-/** Keeps the process for this long, as a statement keeps the database. */
+/** From here on time passes when a test says so. */
+const stopTime = (): void => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+};
+
+/** Takes this long, as a statement takes the database. */
 const work = async (ms: number): Promise<void> => {
-  for (const until = performance.now() + ms; performance.now() < until;);
+  vi.advanceTimersByTime(ms);
 };
 
 const hanging = async (): Promise<never> => new Promise(() => undefined);
@@ -33,6 +38,7 @@ describe('the work behind the answers', () => {
   });
 
   it('rests in a rush for four times as long as it took, and at no other time', async () => {
+    stopTime();
     const lane = new AfterWork();
     lane.arrived(49);
     await lane.run(() => work(10));
@@ -40,12 +46,19 @@ describe('the work behind the answers', () => {
     lane.arrived(50);
     await lane.run(() => work(10));
     expect(lane.free).toBe(false);
-    const endedMs = performance.now();
-    await lane.run(async () => undefined);
-    expect(performance.now() - endedMs).toBeGreaterThan(35);
+    let begun = false;
+    const next = lane.run(async () => {
+      begun = true;
+    });
+    await vi.advanceTimersByTimeAsync(39);
+    expect(begun).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
+    await next;
+    expect(begun).toBe(true);
   });
 
   it('does not rest when the disk is half full of hits, or the process is about to end', async () => {
+    stopTime();
     const lane = new AfterWork();
     lane.arrived(1_000);
     lane.haste = 1;
@@ -62,14 +75,12 @@ describe('the work behind the answers', () => {
   });
 
   it('rests the less the more haste there is, down to not at all', async () => {
-    vi.useFakeTimers({ toFake: ['performance'] });
+    stopTime();
     const lane = new AfterWork();
     const restMs = async (haste: number): Promise<number> => {
       lane.haste = haste;
       lane.arrived(1_000);
-      await lane.run(async () => {
-        vi.advanceTimersByTime(20);
-      });
+      await lane.run(() => work(20));
       let ms = 0;
       for (; !lane.free; ms++) vi.advanceTimersByTime(1);
       return ms;
@@ -80,7 +91,7 @@ describe('the work behind the answers', () => {
   });
 
   it('goes on after ten seconds when a piece hangs, and the hanging one fails', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    stopTime();
     const lane = new AfterWork();
     const hung = lane.run(hanging).catch((error: unknown) => String(error));
     const next = lane.run(async () => 'done');
