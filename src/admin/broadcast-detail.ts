@@ -2,6 +2,7 @@ import type { BroadcastReport, BroadcastResults } from '../broadcasts/broadcast.
 import type { HoldoutGroup, HoldoutResults } from '../broadcasts/holdout.js';
 import { armKey, hasHours, wordsOf, type Split } from '../broadcasts/split.js';
 import { comparisonOf, decisionText, type StoppedArm } from '../broadcasts/split-results.js';
+import { breachText } from '../experiments/guard-rails.js';
 import type { ArmResult } from '../experiments/results.js';
 import { DEFAULT_ALPHA } from '../experiments/test-options.js';
 import { liftText, pValueText } from './experiment-view.js';
@@ -140,9 +141,7 @@ function rulesText({ alpha = DEFAULT_ALPHA, guardRails, ...split }: Split): stri
   ].join(' ');
 }
 
-function stopText({ arm, rail, rate, limit, at }: StoppedArm): { text: string; at: string } {
-  const percent = (part: number): string => `${(part * 100).toFixed(2)} %`;
-  const did = rail === 'unsubscribes' ? 'left' : 'complained';
-  const text = `Arm ${armKey(arm).toUpperCase()} was stopped: ${percent(rate)} of its readers ${did}, at most ${percent(limit)} are allowed. Who had not got its mail by then gets that of another arm.`;
+function stopText({ arm, at, ...breach }: StoppedArm): { text: string; at: string } {
+  const text = `Arm ${armKey(arm).toUpperCase()} ${breachText(breach)} Who had not got its mail by then gets that of another arm.`;
   return { text, at };
 }

@@ -2,9 +2,9 @@ import type { MailBatch, MailTimes, SharedMail } from '../delivery/mail-batch.js
 import { WAITS_FOR_TEST } from '../delivery/message.js';
 import { HELD_OUT, HOLDOUT } from '../segments/held-out.js';
 import { broadcastMailKey, topicOf, type Broadcast } from './broadcast.js';
-import { drawing, hasHours, type Drawn } from './split.js';
+import { armOfWords, drawing, hasHours, type Drawn } from './split.js';
 import type { SplitDecision } from './split-results.js';
-import { AT_ONCE, mailTime, spreadOffsetMs, timingAt, type MailTime } from './timing.js';
+import { AT_ONCE, dueAfterPause, mailTime, spreadOffsetMs, timingAt, type MailTime } from './timing.js';
 
 /** By column, one entry for each in every column. */
 export interface Recipients {
@@ -136,16 +136,48 @@ export function timesAfterTest(
   };
 }
 
+/** A mail with the words of an arm. */
+interface ArmMail {
+  /** Its mark in the ledger; null: of the rest. */
+  arm: number | null;
+  timeZone: string | null;
+  dueAt: Date;
+}
+
 /**
  * When a mail goes that is given another arm's words at `now`: at the next hour of that arm where it has one, else when it
- * was due all the same.
+ * was due all the same. One that was given others before has waited for their hour: it keeps it, else it could come days
+ * late where arms are stopped one after the other.
  */
 export function timeOfArm(
+  broadcast: Pick<Broadcast, 'timing' | 'split'>,
+  arm: number,
+  { arm: marked, timeZone, dueAt, now }: ArmMail & { now: Date },
+): Date {
+  const wasGiven = marked !== null && marked < 0;
+  return wasGiven ? dueAt : (nextHourOf(broadcast, arm, { timeZone, now }) ?? dueAt);
+}
+
+/**
+ * When a mail goes that has come up in a pause which is over at `now`, of a broadcast whose arms have hours: at the next
+ * hour of its arm, but sooner rather than never where it expires before that. Null where arms have none.
+ */
+export function hourAfterPause(
+  broadcast: Pick<Broadcast, 'timing' | 'split' | 'decision'>,
+  { arm, timeZone, dueAt, expiresAt, now }: ArmMail & { expiresAt: Date | null; now: Date },
+): Date | null {
+  const own = arm === null ? (broadcast.decision?.arm ?? 0) : armOfWords(arm);
+  const hour = nextHourOf(broadcast, own, { timeZone, now });
+  return hour && dueAfterPause({ dueAt, expiresAt }, hour.getTime() - dueAt.getTime());
+}
+
+/** Null where arms have no hours. */
+function nextHourOf(
   { timing, split }: Pick<Broadcast, 'timing' | 'split'>,
   arm: number,
-  { timeZone, dueAt, now }: { timeZone: string | null; dueAt: Date; now: Date },
-): Date {
-  if (timing === null || split === null || !hasHours(split)) return dueAt;
+  { timeZone, now }: { timeZone: string | null; now: Date },
+): Date | null {
+  if (timing === null || split === null || !hasHours(split)) return null;
   const moments = { scheduledAt: now, startedAt: now };
   return mailTime(timingAt(timing, split.arms[arm]?.at), moments, { timeZone, position: 0 }).dueAt;
 }

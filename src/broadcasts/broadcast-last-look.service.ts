@@ -4,9 +4,8 @@ import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { nextState } from './broadcast-status.js';
+import { SENDER_ALERT } from './broadcast-upkeep.service.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
-
-const ALERT = 'broadcast:sender:';
 
 /** A broadcast may be started for next week: what its mails need of the DNS is looked at again before the first one. */
 @Injectable()
@@ -21,24 +20,22 @@ export class BroadcastLastLook {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /**
-   * Pauses those that are about to begin and whose mails every receiver would see a broken signature on, and tells the
-   * owner, whose word lets them go on. All at once, within the ten seconds that the DNS is given: others wait to be planned.
-   * Safe to run twice at once.
-   */
-  async run(): Promise<void> {
-    await this.closeAlerts();
+  /** Those that are about to begin. */
+  async due(): Promise<string[]> {
     const unfinished = await this.queries.unfinished(this.clock.now());
-    const begin = unfinished.filter(({ state }) => state === 'scheduled');
-    await Promise.all(begin.map(async ({ id }) => this.look(id)));
+    return unfinished.flatMap(({ id, state }) => (state === 'scheduled' ? [id] : []));
   }
 
-  /** One that cannot be looked at stops nothing, as a DNS that gives no answer. */
-  private async look(id: string): Promise<void> {
+  /**
+   * Pauses one whose mails every receiver would see a broken signature on, and tells the owner, whose word lets it go on.
+   * Within the ten seconds that the DNS is given; what cannot be looked at stops nothing, as a DNS that gives no answer.
+   * Safe to run twice at once.
+   */
+  async look(id: string): Promise<void> {
     try {
       const broadcast = await this.queries.find(id);
       // Who was told, and let it go on, has given their word: their relay may sign, or our DNS see another world.
-      if (broadcast === null || (await this.alerts.wasRaised(ALERT + id))) return;
+      if (broadcast === null || (await this.alerts.wasRaised(SENDER_ALERT + id))) return;
       const fault = await this.preflight.senderFault(broadcast);
       if (fault !== null) await this.pause(id, { title: broadcast.title, fault });
     } catch (error) {
@@ -54,18 +51,9 @@ export class BroadcastLastLook {
       await this.queries.setState(manager, id, { state: 'paused', reason: fault, now: this.clock.now() });
       const message = `The broadcast "${title}" has not begun: ${fault}. Go on with it on the page Broadcasts when that is mended.`;
       await this.alerts.raise(
-        { key: ALERT + id, severity: 'critical', message, facts: { broadcastId: id } },
+        { key: SENDER_ALERT + id, severity: 'critical', message, facts: { broadcastId: id } },
         manager,
       );
     });
-  }
-
-  /** The owner has given their word about these. */
-  private async closeAlerts(): Promise<void> {
-    for (const { key } of await this.alerts.open()) {
-      if (!key.startsWith(ALERT)) continue;
-      const broadcast = await this.queries.find(key.slice(ALERT.length));
-      if (broadcast?.state !== 'paused') await this.alerts.resolve(key);
-    }
   }
 }

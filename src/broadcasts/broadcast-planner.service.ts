@@ -25,6 +25,8 @@ interface Batch extends Pick<CursorMove, 'withoutZone' | 'hourPassed'> {
 interface Run {
   deadline: number;
   signal: AbortSignal;
+  /** Left out: all may. */
+  mayBegin?: (id: string) => boolean;
 }
 
 /**
@@ -48,13 +50,15 @@ export class BroadcastPlanner {
   async run(run: Run): Promise<void> {
     const goesOn = (): boolean => this.goesOn(run);
     await this.upkeep.closeAlerts();
-    for (const { id, state } of await this.queries.unfinished(this.clock.now())) {
+    for (const { id, state, wasPaused } of await this.queries.unfinished(this.clock.now())) {
       if (!this.goesOn(run)) return;
+      if (state === 'scheduled' && run.mayBegin?.(id) === false) continue;
       try {
         if (state === 'scheduled') await this.upkeep.begin(id);
         // Before a pause's mails are let go: an arm may have done harm while it lasted.
         if (state === 'running') await this.tests.guard(id, goesOn);
-        if (state === 'planning' || state === 'running') await this.upkeep.afterPause(id, goesOn);
+        if (wasPaused && (state === 'planning' || state === 'running'))
+          await this.upkeep.afterPause(id, goesOn);
         if (state === 'scheduled' || state === 'planning') await inSmallHeap(() => this.plan(id, run));
         if (state === 'running') await this.tests.advance(id, goesOn);
         if (state === 'running' && !(await this.upkeep.hasOpenMails(id)))

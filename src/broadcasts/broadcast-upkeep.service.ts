@@ -5,15 +5,18 @@ import { OverdueService } from '../delivery/pacing/overdue.service.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { breachText, type Breach } from '../experiments/guard-rails.js';
+import { hourAfterPause } from './broadcast-batch.js';
 import type { Broadcast } from './broadcast.js';
 import { nextState, type BroadcastAction } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
-import { armKey } from './split.js';
+import { armKey, hasHours } from './split.js';
 import { EXPIRY_MARGIN_MS, shiftAfterPause } from './timing.js';
 
 const BATCH = 2_000;
 const HOUR_MS = 3_600_000;
 const OVERDUE = 'broadcast:overdue:';
+/** Of one whose sender was found wrong before its first mail. */
+export const SENDER_ALERT = 'broadcast:sender:';
 const ARM = 'broadcast:arm:';
 /** How long after its end the owner is told of an arm that was stopped. */
 const NEWS_MS = 7 * 86_400_000;
@@ -69,9 +72,24 @@ export class BroadcastUpkeep {
     const firstDueAt = await this.mails.firstHeld(id);
     const broadcast = firstDueAt === null ? null : await this.queries.find(id);
     if (broadcast?.state !== 'planning' && broadcast?.state !== 'running') return;
-    const shiftMs = shiftAfterPause(broadcast, { firstDueAt, now: this.clock.now() });
+    const now = this.clock.now();
+    const shiftMs = shiftAfterPause(broadcast, { firstDueAt, now });
     const batch = { limit: BATCH, shiftMs, marginMs: EXPIRY_MARGIN_MS };
-    while (goesOn() && (await this.mails.release(id, batch)) === BATCH);
+    const isOnTheHour = broadcast.split !== null && hasHours(broadcast.split);
+    const release = async (): Promise<number> =>
+      isOnTheHour ? this.releaseOnTheHour(broadcast, now) : this.mails.release(id, batch);
+    while (goesOn() && (await release()) === BATCH);
+  }
+
+  private async releaseOnTheHour(broadcast: Broadcast, now: Date): Promise<number> {
+    return this.dataSource.transaction(async (manager) => {
+      const held = await this.mails.heldInPause(manager, broadcast.id, BATCH);
+      const timed = held.map(({ id, ...mail }) => ({
+        ...{ id, dueAt: hourAfterPause(broadcast, { ...mail, now }) ?? mail.dueAt },
+      }));
+      await this.mails.letGo(manager, timed);
+      return held.length;
+    });
   }
 
   async cancelRest(id: string, goesOn: () => boolean): Promise<void> {
@@ -86,13 +104,13 @@ export class BroadcastUpkeep {
   async closeAlerts(): Promise<void> {
     const old = this.clock.now().getTime() - NEWS_MS;
     for (const { key } of await this.alerts.open()) {
-      const kind = [OVERDUE, ARM].find((prefix) => key.startsWith(prefix));
+      const kind = [OVERDUE, SENDER_ALERT, ARM].find((prefix) => key.startsWith(prefix));
       if (kind === undefined) continue;
       const broadcast = await this.queries.find(key.slice(kind.length).split(':')[0] ?? '');
       const isOver =
-        kind === OVERDUE
-          ? broadcast?.state !== 'paused'
-          : broadcast === null || (broadcast.endedAt !== null && broadcast.endedAt.getTime() < old);
+        kind === ARM
+          ? broadcast === null || (broadcast.endedAt !== null && broadcast.endedAt.getTime() < old)
+          : broadcast?.state !== 'paused';
       if (isOver) await this.alerts.resolve(key);
     }
   }
@@ -115,7 +133,7 @@ export class BroadcastUpkeep {
         {
           key: `${ARM}${id}:${breach.arm}`,
           severity: 'warning',
-          message: `Broadcast "${title}": of its split test ${breachText(breach, armKey(breach.arm).toUpperCase())}${areAll ? ' No arm is left, so it waits for your word on the page Broadcasts.' : ''}`,
+          message: `Broadcast "${title}": of its split test the arm “${armKey(breach.arm).toUpperCase()}” ${breachText(breach)}${areAll ? ' No arm is left, so it waits for your word on the page Broadcasts.' : ''}`,
           facts: { broadcastId: id, ...breach },
         },
         manager,

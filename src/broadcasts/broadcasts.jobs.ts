@@ -1,4 +1,5 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
+import type { JobContext } from '../infra/jobs/job.js';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
 import { BroadcastLastLook } from './broadcast-last-look.service.js';
 import { BroadcastPlanner } from './broadcast-planner.service.js';
@@ -17,10 +18,23 @@ export class BroadcastsJobs implements OnModuleInit {
       name: PLAN_BROADCASTS,
       everySeconds: 5,
       lockSeconds: 600,
-      run: async (context) => {
-        await this.lastLook.run();
-        await this.planner.run(context);
-      },
+      run: async (context) => this.plan(context),
     });
+  }
+
+  /** The DNS may be slow to answer: only those that it is asked about wait for it. */
+  private async plan(context: JobContext): Promise<void> {
+    const looks = new Map<string, Promise<void>>();
+    for (const id of await this.lastLook.due())
+      looks.set(
+        id,
+        this.lastLook.look(id).finally(() => looks.delete(id)),
+      );
+    for (;;) {
+      const { size } = looks;
+      await this.planner.run({ ...context, mayBegin: (id) => !looks.has(id) });
+      if (size === 0) return;
+      if (looks.size > 0) await Promise.race(looks.values());
+    }
   }
 }

@@ -181,10 +181,13 @@ export class BroadcastsQueries {
     );
   }
 
-  /** All that any work is left for. Ended ones only while a mail of theirs is open. Served by `message_broadcast_open`. */
-  async unfinished(now: Date): Promise<{ id: string; state: BroadcastState }[]> {
+  /**
+   * All that any work is left for. Ended ones only while a mail of theirs is open. `wasPaused`: a pause may hold mails of it
+   * still. Served by `message_broadcast_open`.
+   */
+  async unfinished(now: Date): Promise<{ id: string; state: BroadcastState; wasPaused: boolean }[]> {
     return this.dataSource.query(
-      `select b.id, b.state from broadcast b where (b.state = 'scheduled' and b.scheduled_at <= $1)
+      `select b.id, b.state, b.resumed_at is not null as "wasPaused" from broadcast b where (b.state = 'scheduled' and b.scheduled_at <= $1)
          or b.state in ('planning', 'running')
          or (b.state in ('done', 'cancelled') and exists (select 1 from message m where m.broadcast_id = b.id and ${OPEN}))
        order by b.id`,

@@ -9,7 +9,7 @@ import { BroadcastReports, notFound } from './broadcast-reports.service.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { isRepeated, nextState, type BroadcastAction, type BroadcastState } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
-import { hasHours, sameArms, startOf, wordsOf } from './split.js';
+import { checkArmHours, startOf } from './split.js';
 import { AT_ONCE, beginOf, type BroadcastTiming } from './timing.js';
 
 export const PLAN_BROADCASTS = 'broadcasts.plan';
@@ -70,7 +70,7 @@ export class BroadcastsService {
       if (isRepeated(broadcast, 'start')) return;
       if (nextState(broadcast, 'start') === null) throw notNow(broadcast, 'start');
       if (contentOf(broadcast) !== contentOf(looked)) throw changedMeanwhile(broadcast);
-      checkHours(broadcast, timing);
+      checkArmHours(broadcast, timing);
       const startsAt = beginOf(timing, { ...startOf(broadcast), at, now });
       const words = await this.preflight.publish(manager, broadcast);
       await this.queries.schedule(manager, id, { ...words, at: startsAt, timing });
@@ -132,16 +132,6 @@ export class BroadcastsService {
     if (broadcast) return broadcast;
     throw notFound(id);
   }
-}
-
-/** Of arms without an hour of their own that of the start counts, and then two may be one mail at one hour. */
-function checkHours(broadcast: Broadcast, { local }: BroadcastTiming): void {
-  if (broadcast.split === null || !hasHours(broadcast.split) || local === null) return;
-  const [, hour = ''] = local.atLocal.split('T');
-  const same = sameArms(wordsOf(broadcast).map((words) => ({ ...words, at: words.at ?? hour })));
-  if (same === null) return;
-  const message = `split.arms: arms ${same[0] + 1} and ${same[1] + 1} are the same mail at the same hour, ${hour}; start it at another, or give one of them another`;
-  throw new DomainError('BROADCAST_SPLIT_INVALID', message, { field: 'split.arms' });
 }
 
 /** What the preflight judged. */

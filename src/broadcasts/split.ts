@@ -5,9 +5,11 @@ import type { ExperimentTerms } from '../experiments/experiment-terms.js';
 import { DEFAULT_ALPHA, railsOf, readableBps, testOptions } from '../experiments/test-options.js';
 import { plannedShares } from '../experiments/test-plan.js';
 import { nextShares } from '../experiments/thompson.js';
+import { DomainError } from '../values/domain-error.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { isCurrency, parsePercentBps } from '../values/money.js';
 import { localTime } from '../values/option-parts.js';
+import type { BroadcastTiming } from './timing.js';
 
 const MAX_ARMS = 5;
 const MINUTES_A_WEEK = 7 * 24 * 60;
@@ -35,7 +37,7 @@ const armSchema = z
     template: templateSchema.optional(),
     at: localTime.optional().meta({
       description:
-        'Hour of this arm, such as `20:00`, in place of the time of day of `atLocal`, with which the broadcast is then started.',
+        'Hour of this arm, such as `20:00`, in place of the time of day of `atLocal`, with which the broadcast is then started. What comes up in a pause goes at the next such hour after it.',
     }),
   })
   .meta({ description: 'What is different in this arm; `{}` is the mail as it is.' });
@@ -165,6 +167,23 @@ export function sameArms(words: readonly Words[]): [number, number] | null {
     seen.set(text, place);
   }
   return null;
+}
+
+/**
+ * Of arms without an hour of their own that of the start counts, and then two may be one mail at one hour. Throws
+ * `BROADCAST_SPLIT_INVALID`.
+ */
+export function checkArmHours(
+  broadcast: Parameters<typeof wordsOf>[0],
+  { local }: Pick<BroadcastTiming, 'local'>,
+): void {
+  const { split = null } = broadcast;
+  if (split === null || !hasHours(split) || local === null) return;
+  const [, hour = ''] = local.atLocal.split('T');
+  const same = sameArms(wordsOf(broadcast).map((words) => ({ ...words, at: words.at ?? hour })));
+  if (same === null) return;
+  const message = `split.arms: arms ${same[0] + 1} and ${same[1] + 1} are the same mail at the same hour, ${hour}; start it at another, or give one of them another`;
+  throw new DomainError('BROADCAST_SPLIT_INVALID', message, { field: 'split.arms' });
 }
 
 /** Whether a mail says what one of those has said, at whatever hour. */

@@ -108,12 +108,12 @@ export class BroadcastMailsQueries {
     manager: EntityManager,
     broadcastId: string,
     { arms, limit }: { arms: readonly number[]; limit: number },
-  ): Promise<{ id: string; subscriberId: string; dueAt: Date; timeZone: string | null }[]> {
+  ): Promise<{ id: string; arm: number; subscriberId: string; dueAt: Date; timeZone: string | null }[]> {
     return manager.query(
       `with left_over as materialized (
          select id from message where broadcast_id = $1 and state in ('ready', 'held') and arm = any ($2::smallint[])
            and subscriber_id is not null and data_at is null and unknown_count = 0)
-       select m.id, m.subscriber_id as "subscriberId", m.due_at as "dueAt",
+       select m.id, m.arm, m.subscriber_id as "subscriberId", m.due_at as "dueAt",
          (select s.time_zone from subscriber s where s.id = m.subscriber_id) as "timeZone"
        from message m where m.id in (select id from left_over limit $3) and m.state in ('ready', 'held') and m.arm = any ($2::smallint[])
          and m.data_at is null and m.unknown_count = 0
@@ -152,6 +152,33 @@ export class BroadcastMailsQueries {
       [broadcastId, BROADCAST_PAUSED],
     );
     return rows[0]?.at ?? null;
+  }
+
+  /** Mails that a pause held, with their readers' zones. Locks them. Served by `message_held` or `message_broadcast_open`. */
+  async heldInPause(
+    manager: EntityManager,
+    broadcastId: string,
+    limit: number,
+  ): Promise<
+    { id: string; arm: number | null; dueAt: Date; expiresAt: Date | null; timeZone: string | null }[]
+  > {
+    return manager.query(
+      `select m.id, m.arm, m.due_at as "dueAt", m.expires_at as "expiresAt",
+         (select s.time_zone from subscriber s where s.id = m.subscriber_id) as "timeZone"
+       from message m where m.broadcast_id = $1 and m.state = 'held' and m.state_reason = $3
+       order by m.id limit $2 for update of m skip locked`,
+      [broadcastId, limit, BROADCAST_PAUSED],
+    );
+  }
+
+  /** As `release`, each at a time of its own. By primary key. */
+  async letGo(manager: EntityManager, mails: readonly { id: string; dueAt: Date }[]): Promise<void> {
+    if (mails.length === 0) return;
+    await manager.query(
+      `update message m set state = 'ready', state_reason = null, due_at = w.due_at, planned_for = null
+       from unnest($1::bigint[], $2::timestamptz[]) as w (id, due_at) where m.id = w.id`,
+      [mails.map(({ id }) => id), mails.map(({ dueAt }) => dueAt)],
+    );
   }
 
   /**

@@ -218,7 +218,7 @@ export class ExperimentsService {
         {
           key: armKey(id, breach.arm),
           severity: 'warning',
-          message: `${name}: ${breachText(breach, arm)}`,
+          message: `${name}: the arm “${arm}” ${breachText(breach)}`,
         },
         manager,
       );

@@ -24,10 +24,11 @@ export function breaches({ guardRails }: Pick<TestPlan, 'guardRails'>, harms: re
   });
 }
 
-/** For the owner, after the name of the test. */
-export function breachText({ rail, rate, limit }: Breach, arm: string): string {
+/** For the owner, after the name of the arm. */
+export function breachText({ rail, rate, limit }: Omit<Breach, 'arm'>): string {
   const percent = (value: number): string => `${(value * 100).toFixed(2)} %`;
-  return `the arm “${arm}” was stopped: ${percent(rate)} ${rail}, at most ${percent(limit)} are allowed.`;
+  const did = rail === 'unsubscribes' ? 'left' : 'complained';
+  return `was stopped: ${percent(rate)} of its readers ${did}, at most ${percent(limit)} are allowed.`;
 }
 
 /**

@@ -1,8 +1,8 @@
 import { audienceSchema, type Audience } from '../../broadcasts/audience.js';
 import { topicOf, USUAL_PRIORITY, type Broadcast } from '../../broadcasts/broadcast.js';
-import { broadcastBatch } from '../../broadcasts/broadcast-batch.js';
+import { broadcastBatch, hourAfterPause } from '../../broadcasts/broadcast-batch.js';
 import { timingOf } from '../../broadcasts/broadcasts.schemas.js';
-import { armKey, startOf, wordsOf } from '../../broadcasts/split.js';
+import { armKey, checkArmHours, startOf, wordsOf } from '../../broadcasts/split.js';
 import { decisionText } from '../../broadcasts/split-results.js';
 import { isRepeated, nextState } from '../../broadcasts/broadcast-status.js';
 import { beginOf, dueAfterPause, shiftAfterPause } from '../../broadcasts/timing.js';
@@ -120,9 +120,14 @@ export class VirtualBroadcasts {
     const isPast = at !== null && at < start && ownStart === null;
     const begins = isPast
       ? at
-      : beginNamed(given.key, () =>
-          beginOf(timing, { ...startOf({ split: given.split ?? null, expiresAt }), at, now: startedBy }),
-        );
+      : beginNamed(given.key, () => {
+          checkArmHours({ ...given, template: given.email }, timing);
+          return beginOf(timing, {
+            ...startOf({ split: given.split ?? null, expiresAt }),
+            at,
+            now: startedBy,
+          });
+        });
     const labels = wordsOf({ ...given, template: given.email }).map(label);
     const { key, split = null, resendOf = null } = given;
     const broadcast: Broadcast = {
@@ -230,12 +235,14 @@ export class VirtualBroadcasts {
       for (const { run, mail } of own) if (isOpen(mail)) cancelMail(run, mail, now);
       return;
     }
-    const held = own.flatMap(({ mail }) => (mail.heldFor === 'broadcast' ? [mail] : []));
-    const shiftMs = shiftAfterPause(broadcast, { firstDueAt: earliest(held.map(({ dueAt }) => dueAt)), now });
-    for (const mail of held)
-      Object.assign(mail, {
-        ...{ state: 'ready', heldFor: null, isPutOff: false, dueAt: dueAfterPause(mail, shiftMs) },
-      });
+    const held = own.filter(({ mail }) => mail.heldFor === 'broadcast');
+    const firstDueAt = earliest(held.map(({ mail }) => mail.dueAt));
+    const shiftMs = shiftAfterPause(broadcast, { firstDueAt, now });
+    for (const { run, mail } of held) {
+      const { timeZone } = run.record;
+      const dueAt = hourAfterPause(broadcast, { ...mail, timeZone, now }) ?? dueAfterPause(mail, shiftMs);
+      Object.assign(mail, { state: 'ready', heldFor: null, isPutOff: false, dueAt });
+    }
     if (!isBegun) {
       const begins = new Date(Math.max(now.getTime(), campaign.beginsAt?.getTime() ?? 0));
       Object.assign(broadcast, { scheduledAt: begins });

@@ -100,7 +100,7 @@ function giveAway({ broadcast, tried }: Campaign, split: Split, now: Date): void
     const { timeZone } = run.record;
     Object.assign(mail, {
       ...{ arm: givenArm(arm), template: armTemplateIds?.[arm] ?? mail.template },
-      dueAt: timeOfArm(broadcast, arm, { timeZone, dueAt: mail.dueAt, now }),
+      dueAt: timeOfArm(broadcast, arm, { arm: mail.arm, timeZone, dueAt: mail.dueAt, now }),
     });
   }
 }

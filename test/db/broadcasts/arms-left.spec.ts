@@ -1,7 +1,8 @@
+import { AbstractLogger } from 'typeorm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { BroadcastMailsQueries } from '../../../src/delivery/broadcast-mails.queries.js';
 import { SplitQueries } from '../../../src/broadcasts/split.queries.js';
-import { openDesk, SPLIT, type Desk } from './desk.js';
+import { FOREVER, openDesk, SPLIT, type Desk } from './desk.js';
 
 let desk: Desk;
 beforeAll(async () => {
@@ -40,4 +41,31 @@ it('what is left of a stopped arm is asked for without a read of the rest of the
   expect(await reads(waiting)).toBeLessThan(400);
   await runner.release();
   expect(await t.app.get(SplitQueries, { strict: false }).isBeingTried(id)).toBe(true);
+});
+
+it('what a pause has held is looked for only in a broadcast that was paused', async () => {
+  const { t } = desk;
+  await desk.clear();
+  await desk.people(3);
+  const id = await desk.started();
+  await desk.planner.run(FOREVER);
+  const held = async (): Promise<number> => {
+    let asked = 0;
+    const { logger } = t.db;
+    t.db.logger = new (class extends AbstractLogger {
+      override logQuery(query: string): void {
+        if (/select min\(due_at\).*state = 'held'/.test(query)) asked++;
+      }
+      protected override writeLog(): void {}
+    })();
+    await desk.planner.run(FOREVER).finally(() => (t.db.logger = logger));
+    return asked;
+  };
+  expect(await held()).toBe(0);
+  await desk.broadcasts.pause(id);
+  await t.sendDue();
+  expect((await desk.broadcasts.get(id)).counts).toEqual({ held: 3 });
+  await desk.broadcasts.resume(id);
+  expect(await held()).toBe(1);
+  expect((await desk.broadcasts.get(id)).counts).toEqual({ ready: 3 });
 });

@@ -22,6 +22,8 @@ describe('the sender of a broadcast, looked up before its first mail', () => {
   /** Seconds are those of the machine, which the answers are remembered by: each broadcast has a sender of its own. */
   let senders = 0;
   const questions: string[] = [];
+  /** What an answer waits for. */
+  let slow = async (_: string): Promise<void> => undefined;
   beforeAll(async () => {
     dataDir = await mkdtemp(join(tmpdir(), 'ws-sender-'));
     const config = { ...readConfig({ DATA_DIR: dataDir }), databaseUrl: '', secretKey: SECRET, smtpUrl: '' };
@@ -30,7 +32,7 @@ describe('the sender of a broadcast, looked up before its first mail', () => {
     const answering: DnsResolver = dnsOf({});
     for (const ask of ['resolveTxt', 'resolveMx', 'resolve4', 'resolve6', 'reverse'] as const)
       Object.assign(answering, {
-        [ask]: async (name: string) => (questions.push(name), dnsOf(zone)[ask](name)),
+        [ask]: async (name: string) => (questions.push(name), await slow(name), dnsOf(zone)[ask](name)),
       });
     desk = await openDesk(
       { DATA_DIR: dataDir, SMTP_URL: 'smtp://127.0.0.1:1', BASE_URL: 'http://127.0.0.1:9' },
@@ -130,6 +132,30 @@ describe('the sender of a broadcast, looked up before its first mail', () => {
     expect(await alerts()).toEqual([]);
     await desk.broadcasts.cancel(id);
     await runner.run('broadcasts.plan');
+  });
+
+  it('waits for a DNS that is slow, and no other broadcast does', async () => {
+    const [first, other] = [await written(), await desk.broadcasts.create(desk.draft())];
+    const due = async (ids: string[]): Promise<unknown> =>
+      desk.t.db.query(
+        `update broadcast set state = 'scheduled', scheduled_at = $2 where id = any($1::bigint[])`,
+        [ids, desk.t.clock.now()],
+      );
+    await due([first, other.id]);
+    const state = async (id: string): Promise<string> => (await desk.broadcasts.get(id)).state;
+    const meanwhile = new Set<string>();
+    slow = async (name) => {
+      if (!name.endsWith(`s${senders}.example.com`)) return;
+      while ((await state(other.id)) !== 'running');
+      meanwhile.add(await state(first));
+    };
+    try {
+      await desk.t.app.get(JobRunner, { strict: false }).run('broadcasts.plan');
+    } finally {
+      slow = async () => undefined;
+    }
+    expect(meanwhile).toEqual(new Set(['scheduled']));
+    expect([await state(first), await state(other.id)]).toEqual(['running', 'running']);
   });
 
   it('that cannot be looked up does not keep other broadcasts from being planned', async () => {

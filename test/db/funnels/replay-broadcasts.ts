@@ -98,6 +98,7 @@ export class ReplayedBroadcasts {
 
   private async plan(broadcast: VirtualBroadcast): Promise<void> {
     const { key, at, startedAt, tags, segments, funnel, resendOf, subject = null } = broadcast;
+    const { priority, expiresAt } = broadcast;
     const service = this.get(BroadcastsService);
     const when = at === undefined ? null : new Date(at);
     const start = async (): Promise<unknown> => service.start(this.idOf(key), when, timingOf(broadcast));
@@ -107,6 +108,11 @@ export class ReplayedBroadcasts {
         const draft = { subject, template: null, unless, title: null };
         const { id } = await this.get(BroadcastResends).draft(this.idOf(resendOf), draft);
         this.#ids.set(key, id);
+        if (priority !== undefined || expiresAt !== undefined)
+          await service.edit(id, {
+            ...(priority === undefined ? {} : { priority }),
+            ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt) }),
+          });
         return start();
       };
       this.plans.push({ at: Date.parse(startedAt ?? at ?? ''), act });

@@ -68,3 +68,13 @@ personas: [{ name: one, count: 100, does: [{ unsubscribes: true, afterMail: broa
   const waited = Date.parse(decision?.at ?? '') - Date.parse(`${tried.toSorted().at(-1) ?? ''}Z`);
   expect(Math.floor(waited / 60_000 / 10)).toBe(6);
 });
+
+it('arms that are one mail at the hour of the start are refused, as the start refuses them', () => {
+  const news = `broadcasts:
+- { key: hours, email: emails/news, atLocal: "2026-03-05T20:00", split: { arms: [{}, { at: "20:00" }],
+    testPercent: 60, waitMinutes: 120, judge: clicks } }
+personas: [{ name: one }]`;
+  expect(() => run(mail('a'), news)).toThrow(
+    'broadcasts: "hours": split.arms: arms 1 and 2 are the same mail at the same hour, 20:00',
+  );
+});
