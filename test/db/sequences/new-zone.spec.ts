@@ -60,6 +60,32 @@ describe('a reader whose time zone changes while they wait', () => {
     },
   );
 
+  it('gets the mail of a test of hours at their arm’s hour by their new clock', async () => {
+    await t.publish(
+      `- { key: x, email: emails/story, split: { judge: clicks, arms: [{ key: a, at: "10:30" }, { key: b, at: "18:00" }] } }`,
+    );
+    const ids = await Promise.all(
+      Array.from({ length: 8 }, async (_, n) =>
+        t.person(`reader-${n}@example.com`, { timeZone: 'Europe/Berlin' }),
+      ),
+    );
+    for (const id of ids) await t.enroll(id);
+    await t.run();
+    const dues = async (): Promise<unknown[]> => Promise.all(ids.map(async (id) => due(id)));
+    const before = await dues();
+    expect(new Set(before)).toEqual(new Set(['2026-01-05T09:30:00.000Z', '2026-01-05T17:00:00.000Z']));
+    for (const id of ids) await move(id, 'America/New_York');
+    await t.run();
+    expect(await dues()).toEqual(
+      before.map((at) =>
+        at === '2026-01-05T09:30:00.000Z' ? '2026-01-05T15:30:00.000Z' : '2026-01-05T23:00:00.000Z',
+      ),
+    );
+    await t.at('2026-01-05T15:30:00Z');
+    await t.at('2026-01-05T23:00:00Z');
+    for (const id of ids) expect(await t.mails(id)).toEqual(['x']);
+  });
+
   it('waits for the next day where the hour has passed there, and goes at once where only a day was waited for', async () => {
     await t.publish(mail('x', 'delay: 1 day, at: "09:30"'));
     await t.publish(mail('y', 'until: 2026-01-07'), '', 'dated');
