@@ -47,6 +47,12 @@ export class MessagesService {
     if (released > 0) await this.wake.notify(manager, SEND_DUE);
   }
 
+  /** What waits for these readers, whose time zone has changed, goes in its hours by their new clock. */
+  async zonesChanged(manager: EntityManager, subscriberIds: readonly string[]): Promise<void> {
+    await this.hours.changeZones(manager, subscriberIds, this.clock.now());
+    await this.wake.notify(manager, SEND_DUE);
+  }
+
   async cancelForEnrollments(
     manager: EntityManager,
     enrollmentIds: readonly string[],

@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
+import { timeZoneOr } from '../values/zoned-time.js';
 import { opensAt, type OpenHours, type WeekSpan } from '../values/week-hours.js';
 import type { SharedMail } from './mail-batch.js';
+import { OUTSIDE_HOURS } from './message.js';
 
 /** A shared mail with its hours as the table has them. */
 export type NumberedMail = Omit<SharedMail, 'hours'> & { sendHoursId?: number };
@@ -52,6 +54,39 @@ export class SendHours {
       }
       return until === null ? [] : [{ id, until }];
     });
+  }
+
+  /**
+   * The clocks of these readers have changed: the hours of what waits for them are those of their new ones, and what waits
+   * for its hours to open waits for their opening there. Who has no zone any more keeps the one they had. Called when
+   * zones change; locks the mails in one order. Served by `message_subscriber`.
+   */
+  async changeZones(manager: EntityManager, subscriberIds: readonly string[], now: Date): Promise<void> {
+    const rows: { id: string; spans: WeekSpan[]; timeZone: string; zone: string; isClosed: boolean }[] =
+      await manager.query(
+        `select m.id, h.spans, h.time_zone as "timeZone", s.time_zone as zone,
+           coalesce(m.state = 'ready' and m.state_reason = $2, false) as "isClosed"
+         from message m join send_hours h on h.id = m.send_hours_id join subscriber s on s.id = m.subscriber_id
+         where m.subscriber_id = any($1::bigint[]) and m.state in ('ready', 'held') and s.time_zone is not null
+         order by m.id for update of m`,
+        [subscriberIds, OUTSIDE_HOURS],
+      );
+    const moved = rows.flatMap(({ id, spans, timeZone: before, zone, isClosed }) => {
+      const { zone: timeZone } = timeZoneOr(zone, before);
+      return timeZone === before ? [] : [{ id, isClosed, hours: { spans, timeZone } }];
+    });
+    if (moved.length === 0) return;
+    await this.learn(moved.map(({ hours }) => hours));
+    await manager.query(
+      `update message m set send_hours_id = u.hours, due_at = coalesce(u.due_at, m.due_at),
+         planned_for = case when m.planned_for is not null then coalesce(u.due_at, m.planned_for) end
+       from unnest($1::bigint[], $2::int[], $3::timestamptz[]) as u (id, hours, due_at) where m.id = u.id`,
+      [
+        moved.map(({ id }) => id),
+        moved.map(({ hours }) => this.#ids.get(nameOf(hours))),
+        moved.map(({ isClosed, hours }) => (isClosed ? (opensAt(hours, now) ?? now) : null)),
+      ],
+    );
   }
 
   /** Not in the transaction of the caller: its end must not take back a row that this process remembers. */

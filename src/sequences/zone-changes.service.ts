@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
+import { MessagesService } from '../delivery/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { loadAssignments } from '../experiments/assignments.queries.js';
 import { takeZoneSignal } from '../subscribers/field-signals.queries.js';
@@ -35,6 +36,7 @@ interface Waiting {
 export class ZoneChangesService {
   constructor(
     private readonly versions: VersionsService,
+    private readonly messages: MessagesService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -52,13 +54,14 @@ export class ZoneChangesService {
   }
 
   /**
-   * Sets anew when the steps of these people come up. In the transaction of the change or behind it, and before anything
+   * Sets anew when the steps of these people come up, and in which hours what is planned for them may go. In the transaction of the change or behind it, and before anything
    * in it makes them join or go on: who has joined or gone on since the change waits by their new clock already. What waits
    * for a date in a field looks again by itself. Whoever waits for the end of their pause goes on waiting for it. Locks in
    * one order; served by the unique key of `enrollment`, `message_subscriber` and the key of `enrollment_step`.
    */
   async changed(manager: EntityManager, before: ReadonlyMap<string, ZoneBefore>): Promise<void> {
     if (before.size === 0) return;
+    await this.messages.zonesChanged(manager, [...before.keys()]);
     const now = this.clock.now();
     const waiting: Waiting[] = await manager.query(
       `select e.id, e.subscriber_id as "subscriberId", e.version_id as "versionId", e.step_key as "stepKey",

@@ -23,7 +23,7 @@ describe('the sender of a broadcast, looked up before its first mail', () => {
   let senders = 0;
   const questions: string[] = [];
   /** What an answer waits for. */
-  let slow = async (_: string): Promise<void> => undefined;
+  let slow: (name: string) => Promise<void> = async () => undefined;
   beforeAll(async () => {
     dataDir = await mkdtemp(join(tmpdir(), 'ws-sender-'));
     const config = { ...readConfig({ DATA_DIR: dataDir }), databaseUrl: '', secretKey: SECRET, smtpUrl: '' };

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
+import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { importOptions } from '../../../src/imports/imports.schemas.js';
 import { ImportsService } from '../../../src/imports/imports.service.js';
 import { API_KEY } from '../../support/app.js';
@@ -84,6 +85,38 @@ describe('a reader whose time zone changes while they wait', () => {
     await t.at('2026-01-05T15:30:00Z');
     await t.at('2026-01-05T23:00:00Z');
     for (const id of ids) expect(await t.mails(id)).toEqual(['x']);
+  });
+
+  it('gets what is planned already in its hours by their new clock: mails came in the night', async () => {
+    const office = 'window: { days: [mon, tue, wed, thu, fri], from: "08:00", to: "19:00" }';
+    await t.publish(mail('x', 'delay: 1 day'), office);
+    const [west, east] = [
+      await t.person('west@example.com', { timeZone: 'Europe/Berlin' }),
+      await t.person('east@example.com', { timeZone: 'Europe/Berlin' }),
+    ];
+    for (const id of [west, east]) await t.enroll(id);
+    await t.at('2026-01-06T09:00:00Z');
+    // Nothing is sent before nine in the evening.
+    t.clock.set('2026-01-06T20:00:00Z');
+    const send = async (): Promise<void> => {
+      await t.test.app.get(JobRunner, { strict: false }).run('delivery.send-due');
+    };
+    const mails = async (): Promise<unknown> =>
+      t.db.query(`select state, due_at as due from message order by subscriber_id`);
+    await send();
+    const closed = { state: 'ready', due: new Date('2026-01-07T07:00:00Z') };
+    expect(await mails()).toEqual([closed, closed]);
+    await move(west, 'America/New_York');
+    await move(east, 'Asia/Kolkata');
+    expect(await mails()).toEqual([
+      { state: 'ready', due: new Date('2026-01-06T20:00:00Z') },
+      { state: 'ready', due: new Date('2026-01-07T02:30:00Z') },
+    ]);
+    await send();
+    expect(await mails()).toMatchObject([{ state: 'accepted' }, { state: 'ready' }]);
+    t.clock.set('2026-01-07T02:30:00Z');
+    await send();
+    expect(await mails()).toMatchObject([{ state: 'accepted' }, { state: 'accepted' }]);
   });
 
   it('waits for the next day where the hour has passed there, and goes at once where only a day was waited for', async () => {
