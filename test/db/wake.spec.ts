@@ -82,7 +82,7 @@ describe('wake', () => {
     };
     const [cut] = await listening();
     await dataSource.query('SELECT pg_terminate_backend($1)', [cut]);
-    await expect.poll(listening, { timeout: 5000 }).toEqual([expect.not.toSatisfy((pid) => pid === cut)]);
+    await expect.poll(listening, { timeout: 20_000 }).toEqual([expect.not.toSatisfy((pid) => pid === cut)]);
     await runs.reach(1);
     await wake.notify(dataSource.manager, NAME);
     await runs.reach(2);
@@ -123,7 +123,7 @@ describe('wake', () => {
     const wake = await listener(new JobRuns());
     await wake.close();
     await expect
-      .poll(async () => (await dataSource.query(`SELECT 1 ${connections}`)).length, { timeout: 5000 })
+      .poll(async () => (await dataSource.query(`SELECT 1 ${connections}`)).length, { timeout: 20_000 })
       .toBe(0);
   });
 

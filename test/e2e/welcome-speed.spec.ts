@@ -23,7 +23,7 @@ let db: Client;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  dataDir = await mkdtemp(join(tmpdir(), 'wellspring-test-'));
+  dataDir = await mkdtemp(join(tmpdir(), 'wellspring-welcome-'));
   const port = String(await freePort());
   const env = readConfig({
     PORT: port,

@@ -12,7 +12,7 @@ export interface TestDatabase {
 }
 
 /** A closed session takes the server a moment to forget. */
-const CLOSING_TIMEOUT_MS = 2_000;
+const CLOSING_TIMEOUT_MS = 20_000;
 const CLONE_ATTEMPTS = 20;
 /** object_in_use: the template is being accessed by other users (PostgreSQL, appendix A). */
 const OBJECT_IN_USE = '55006';
@@ -114,5 +114,5 @@ export async function untilWaiting(db: DataSource, count: number, ended?: Promis
     );
     return isEnded || waiting.length >= count;
   };
-  if (!(await becomesTrue(isThere, 10_000))) throw new Error(`no ${count} sessions wait for a lock`);
+  if (!(await becomesTrue(isThere, 25_000))) throw new Error(`no ${count} sessions wait for a lock`);
 }

@@ -12,7 +12,7 @@ import { atSignal } from './at-signal.js';
 
 const run = promisify(execFile);
 const TEMPLATE = 'proof_template';
-const CRASH_TIMEOUT_MS = 10_000;
+const CRASH_TIMEOUT_MS = 60_000;
 
 /** The product's own PostgreSQL with its durable settings: what is measured and what is crashed must be the real thing. */
 export class DurablePostgres {

@@ -19,7 +19,8 @@ declare module 'vitest' {
   }
 }
 
-const FOLDER_PREFIX = 'wellspring-test-';
+/** Of no other folders of tests: one run must not clear away what another works in. */
+const FOLDER_PREFIX = 'wellspring-tests-postgres-';
 const ABANDONED_AFTER_MS = 60_000;
 
 /** Speed over durability: this data is thrown away at the end of the run. */

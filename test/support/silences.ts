@@ -38,7 +38,7 @@ export function silences(kept: ReadonlySet<string>): Silences {
     );
   return {
     pass: async (ms, count = 1) => {
-      if (!(await becomesTrue(async () => waiting(ms).length >= count, 10_000)))
+      if (!(await becomesTrue(async () => waiting(ms).length >= count, 25_000)))
         throw new Error(`${waiting(ms).length} connections wait for ${ms} ms, not ${count}`);
       for (const socket of waiting(ms)) socket.emit('timeout');
     },

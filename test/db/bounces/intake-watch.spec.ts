@@ -79,7 +79,7 @@ describe('a domain for bounces', () => {
         () => true,
         () => false,
       );
-    expect(await becomesTrue(isBelieved, 5_000)).toBe(true);
+    expect(await becomesTrue(isBelieved, 20_000)).toBe(true);
     await worker.look();
     expect(await open()).toEqual([]);
   });

@@ -238,7 +238,7 @@ describe('an import', () => {
     await imports.run(id);
     expect(await imports.get(id)).toMatchObject({ state: 'running' });
     const command = imports.run(id, { toTheEnd: true });
-    expect(await becomesTrue(somebodyWaits, 10_000)).toBe(true);
+    expect(await becomesTrue(somebodyWaits, 20_000)).toBe(true);
     await worker.rollbackTransaction();
     await worker.release();
     await command;
@@ -257,7 +257,7 @@ describe('an import', () => {
        values ('ada@example.com', 'ada@example.com', 'Typed', 'pending', now(), now())`,
     );
     const run = imports.run(id);
-    expect(await becomesTrue(somebodyWaits, 10_000)).toBe(true);
+    expect(await becomesTrue(somebodyWaits, 20_000)).toBe(true);
     await signup.commitTransaction();
     await signup.release();
     await run;
@@ -283,7 +283,7 @@ describe('an import', () => {
          confirmed_at = case email when 'back@example.com' then timestamptz '2025-12-01' else confirmed_at end`,
     );
     const run = imports.run(id);
-    expect(await becomesTrue(somebodyWaits, 10_000)).toBe(true);
+    expect(await becomesTrue(somebodyWaits, 20_000)).toBe(true);
     await live.commitTransaction();
     await live.release();
     await run;

@@ -316,7 +316,7 @@ describe('blocks of field values', () => {
     await blocks().renew();
     const erasure = await gate(db, 'select from subscriber where id = $1 for update', [other]);
     const removed = new FieldsService(db, new FixedClock(NOW)).remove(field.id);
-    expect(await becomesTrue(somebodyWaits, 5_000)).toBe(true);
+    expect(await becomesTrue(somebodyWaits, 20_000)).toBe(true);
     await erasure.query('insert into stale_block (block) values ($1::bigint >> 6)', [other]);
     await erasure.query('delete from field_block where block = $1::bigint >> 6', [other]);
     await erasure.open();

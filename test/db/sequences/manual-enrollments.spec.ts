@@ -187,7 +187,7 @@ describe('people whom the owner puts into a sequence', () => {
     await t.db.transaction(async (manager) => {
       await manager.query('lock table enrollment in access exclusive mode');
       found = manual.sequence(id).then((sequence) => void (key = sequence.key));
-      await becomesTrue(async () => Promise.resolve(key !== ''), 5_000);
+      await becomesTrue(async () => Promise.resolve(key !== ''), 20_000);
       expect(key).toBe('course');
     });
     await found;

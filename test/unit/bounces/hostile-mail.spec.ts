@@ -46,10 +46,10 @@ const HOSTILE: readonly (readonly [string, string | Uint8Array])[] = [
 
 describe('hostile mails', () => {
   it.each(HOSTILE)('%s neither kill nor stall', async (_, mail) => {
-    const started = performance.now();
+    const from = process.cpuUsage();
     await expect(judgeMail(Buffer.from(mail))).resolves.toHaveProperty('verdict');
-    // A hundred times what it takes on an idle machine; without the limits some of these take minutes.
-    expect(performance.now() - started).toBeLessThan(10_000);
+    // Work, not waiting: a hundred times what it takes; without the limits some of these take minutes.
+    expect(process.cpuUsage(from).user / 1_000).toBeLessThan(10_000);
   });
 
   it('a report of 50 MB is judged by its first pages', async () => {
@@ -59,9 +59,9 @@ describe('hostile mails', () => {
         'Final-Recipient: rfc822; bob@example.org\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 User unknown',
     });
     const big = Buffer.concat([Buffer.from(mail.replace('Hello Bob', '')), Buffer.alloc(50_000_000, 'x')]);
-    const started = performance.now();
+    const from = process.cpuUsage();
     expect(await judgeMail(big)).toMatchObject({ verdict: 'hard', reason: 'user_unknown' });
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(process.cpuUsage(from).user / 1_000).toBeLessThan(10_000);
   });
 
   it('what a report quotes is kept short', async () => {

@@ -10,22 +10,27 @@ import { supportNotes } from '../../../src/delivery/preflight/client-support.js'
 import { linksOf } from '../../../src/delivery/preflight/mail-checks.js';
 import { emptyPlaces, isPrinted } from '../../../src/delivery/preflight/variables.js';
 
-/** One second is Liquid's own limit; the rest is for a machine that does other things as well. */
+/** One second is Liquid's own limit; the rest is for what clears memory meanwhile. */
 const ENDS_WITHIN_MS = 6_000;
 
 function timed<T>(work: () => T): T {
-  const startedMs = performance.now();
+  const from = process.cpuUsage();
   try {
     return work();
   } finally {
-    expect(performance.now() - startedMs).toBeLessThan(ENDS_WITHIN_MS);
+    expect(sinceMs(from)).toBeLessThan(ENDS_WITHIN_MS);
   }
 }
 
 function spentMs(work: () => unknown): number {
-  const startedMs = performance.now();
+  const from = process.cpuUsage();
   work();
-  return performance.now() - startedMs;
+  return sinceMs(from);
+}
+
+/** Of work, not of waiting for a machine that does other things, or stands still. */
+function sinceMs(from: NodeJS.CpuUsage): number {
+  return process.cpuUsage(from).user / 1_000;
 }
 
 const doubled = (times: number): string =>
@@ -124,12 +129,12 @@ describe('a source that is too much', () => {
     ['has a subject of a page', mail('x').replace('Hello', 'Hello '.repeat(60)), /at most 300 characters/],
   ])('is refused with its file when it %s', async (_, source, expected) => {
     await writeFile(join(folder, 'emails/draft.mjml'), source);
-    const startedMs = performance.now();
+    const from = process.cpuUsage();
     await expect(compileMail(folder, 'emails/draft')).rejects.toMatchObject({
       code: 'TEMPLATE_INVALID',
       message: expect.stringMatching(expected),
     });
-    expect(performance.now() - startedMs).toBeLessThan(2 * ENDS_WITHIN_MS);
+    expect(sinceMs(from)).toBeLessThan(2 * ENDS_WITHIN_MS);
   });
 
   it.each(['<a ', '<img ', '<a href="', '<meta ', '<link rel="', '<!--[if ', "<a href='x"])(

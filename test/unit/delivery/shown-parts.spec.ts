@@ -102,8 +102,8 @@ describe('who writes, and where they are', () => {
 });
 
 it('goes through a hostile mail of a megabyte in no time', () => {
-  const startedMs = performance.now();
+  const from = process.cpuUsage();
   found(`${'<div style="'.repeat(20_000)}${'<!--'.repeat(50_000)}${'<a href='.repeat(50_000)}`);
   found('<div>'.repeat(200_000));
-  expect(performance.now() - startedMs).toBeLessThan(5_000);
+  expect(process.cpuUsage(from).user / 1_000).toBeLessThan(5_000);
 });

@@ -14,9 +14,9 @@ it('many branches in a row are looked through at once: each more took the linter
     (_, nth) =>
       `{ key: f${nth}, if: { tag: t${nth} }, then: [{ key: t${nth}, tag: x }], else: [${mail(`m${nth}`, `, delay: ${2 ** (19 - nth)} minutes`)}] }`,
   );
-  const began = performance.now();
+  const from = process.cpuUsage();
   expect(lates(...forks, mail('end', ', expires: 2026-01-02'))).toEqual([]);
-  expect(performance.now() - began).toBeLessThan(5_000);
+  expect(process.cpuUsage(from).user / 1_000).toBeLessThan(5_000);
 }, 20_000);
 
 it('who is led past a step when it expires comes to the next one then: a step that nobody gets in time was not named', () => {
