@@ -23,7 +23,7 @@ export class JobRuns {
   }
 
   /** Resolves when run number `count` has begun; rejects when that takes longer than `withinMs`. */
-  async reach(count: number, withinMs = 15_000): Promise<void> {
+  async reach(count: number, withinMs = 40_000): Promise<void> {
     if (this.count >= count) return;
     await new Promise<void>((resolve, reject) => {
       const late = new Error(`${this.count} of ${count} runs within ${withinMs} ms`);
