@@ -8,9 +8,9 @@ import { Dice } from '../../support/dice.js';
 import { clear, expectSame, OWNER_ZONE } from './both-worlds.js';
 import { randomBroadcasts } from './random-broadcasts.js';
 
-/** One with hours, guard rails, a holdout and a pause. More of them: `SIMULATIONS=200 SIMULATIONS_FROM=1000 npx vitest run …`. */
+/** One with hours, guard rails, a holdout and pauses. More of them: `SIMULATIONS=200 SIMULATIONS_FROM=1000 npx vitest run …`. */
 const RUNS = Number(process.env['SIMULATIONS'] ?? 1);
-const FROM = Number(process.env['SIMULATIONS_FROM'] ?? 37);
+const FROM = Number(process.env['SIMULATIONS_FROM'] ?? 72);
 
 describe('a simulation of broadcasts', { timeout: 120_000 }, () => {
   let test: TestApp;
