@@ -55,7 +55,7 @@ function addPlanAndApply(program: Command, { within, print, note }: CommandTools
     .action(async (files: string[], flags: ChangeFlags) => {
       const move = choiceOf(apply, flags);
       await within(async ({ funnels }) => {
-        const applied = await funnels.applyFile(files, { move, tokens: flags.plan });
+        const applied = await funnels.applyFile(files, { move, tokens: flags.plan, by: 'command' });
         print(flags.json ?? false, { ...applied, applied: true }, () => inWords(applied));
         warn(note, files.join(' '), applied);
       });
@@ -73,9 +73,9 @@ function addHistory(program: Command, { within, print }: CommandTools): void {
         const versions = await funnels.history(funnel, { limit: HISTORY_LINES });
         print(json, { funnel, versions }, () =>
           versions
-            .map(({ version, appliedAt, restored, changes }) =>
+            .map(({ version, appliedAt, restored, appliedBy, changes }) =>
               [
-                `version ${version}, ${appliedAt.toISOString()}${restored === null ? '' : `, brought back version ${restored}`}`,
+                `version ${version}, ${appliedAt.toISOString()}${appliedBy === null ? '' : ` by ${appliedBy}`}${restored === null ? '' : `, brought back version ${restored}`}`,
                 ...changes.map((change) => `    ${change}`),
               ].join('\n'),
             )
@@ -98,7 +98,7 @@ function addRollback(program: Command, { within, print, note }: CommandTools): v
       const move = choiceOf(rollback, flags);
       const { to, plan: tokens, dryRun = false, json = false } = flags;
       await within(async ({ funnels }) => {
-        const plan = await funnels.rollback(funnel, { to, dryRun, move, tokens });
+        const plan = await funnels.rollback(funnel, { to, dryRun, move, tokens, by: 'command' });
         print(json, { ...plan, applied: !dryRun }, () => inWords(plan));
         warn(note, `${funnel} version ${plan.to}`, plan);
       });

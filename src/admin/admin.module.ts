@@ -5,6 +5,7 @@ import { AnalyticsModule } from '../analytics/analytics.module.js';
 import { BouncesModule } from '../bounces/bounces.module.js';
 import { BroadcastsModule } from '../broadcasts/broadcasts.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
+import { PreflightModule } from '../delivery/preflight/preflight.module.js';
 import { ExperimentsModule } from '../experiments/experiments.module.js';
 import { ImportsModule } from '../imports/imports.module.js';
 import { FunnelsModule } from '../funnels/funnels.module.js';
@@ -21,6 +22,10 @@ import { BroadcastEditorController } from './broadcast-editor.controller.js';
 import { BroadcastPagesController } from './broadcast-pages.controller.js';
 import { DashboardController } from './dashboard.controller.js';
 import { ExperimentPagesController } from './experiment-pages.controller.js';
+import { FunnelEditorController } from './funnel-editor.controller.js';
+import { FunnelEditor } from './funnel-editor.service.js';
+import { FunnelHistoryController } from './funnel-history.controller.js';
+import { FunnelMailPreview } from './funnel-mail-preview.service.js';
 import { ImportPagesController } from './import-pages.controller.js';
 import { ForecastPageController } from './forecast-page.controller.js';
 import { LimitsController } from './limits.controller.js';
@@ -52,6 +57,7 @@ import { WhyController } from './why.controller.js';
     FunnelsModule,
     MailboxModule,
     OrdersModule,
+    PreflightModule,
     SegmentsModule,
     SequencesModule,
     SubscribersModule,
@@ -61,6 +67,8 @@ import { WhyController } from './why.controller.js';
     LoginController,
     PeoplePagesController,
     DashboardController,
+    FunnelEditorController,
+    FunnelHistoryController,
     BroadcastEditorController,
     BroadcastPagesController,
     ExperimentPagesController,
@@ -84,6 +92,8 @@ import { WhyController } from './why.controller.js';
     { provide: APP_INTERCEPTOR, useClass: AnswerInterceptor },
     SkipAheadService,
     AffiliatePage,
+    FunnelEditor,
+    FunnelMailPreview,
   ],
 })
 export class AdminModule {}

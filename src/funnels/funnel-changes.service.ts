@@ -53,6 +53,8 @@ export interface ChangeOptions {
   tokens?: readonly PlanToken[] | undefined;
   /** The version that it was made from, which must be the present one. */
   version?: number | undefined;
+  /** Who applies it, in words of the history: an address, or `API`. */
+  by?: string | undefined;
 }
 
 /**
@@ -124,7 +126,13 @@ export class FunnelChanges {
   private async applyWithin(
     manager: EntityManager,
     wanted: WantedFunnel,
-    { move, moved, token, version }: ChangeOptions & { moved: readonly Move[]; token: PlanToken | undefined },
+    {
+      move,
+      moved,
+      token,
+      version,
+      by,
+    }: ChangeOptions & { moved: readonly Move[]; token: PlanToken | undefined },
   ): Promise<PlannedFunnel> {
     const { stored, next, changes } = await this.compare(manager, wanted, moved);
     checkVersion(stored, version);
@@ -133,7 +141,7 @@ export class FunnelChanges {
       const parts = await wanted.parts(manager, stored);
       await defineFields(manager, fieldDefinitionsOf(wanted.definition.fields), this.clock.now());
       await this.publisher.publish(manager, wanted.definition, parts);
-      await this.store.save(manager, next, { stored, parts, restored: wanted.restored });
+      await this.store.save(manager, next, { stored, parts, restored: wanted.restored, by });
     }
     const people = await this.people(manager, { next, changes, before, move, isApplied: true });
     const plan = planOf({ stored, next, changes, people, move });

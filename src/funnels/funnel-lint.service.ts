@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import type { Texts } from '../values/template-texts.js';
 import { AffiliatesService } from '../affiliates/affiliates.service.js';
 import { affiliateProblems, affiliatesAsked } from './affiliate-problems.js';
 import { namesTaken } from './between-funnels.js';
@@ -60,15 +61,17 @@ export class FunnelLintService {
   /**
    * @param folder where `files/…` are looked up; `null` leaves them out.
    * @param along funnels that are applied with this one.
+   * @param kept texts of mails and pages, used where the file brings none of its own.
    */
   async check(
     text: string,
     folder: string | null,
     along: readonly FunnelDefinition[] = [],
+    kept: Texts = {},
   ): Promise<LintedFunnel> {
     const file = readFunnelFile(text);
     if (!file.ok) return { definition: null, templates: NO_TEMPLATES, findings: file.problems };
-    const sources = await this.sources.read(file.definition, folder);
+    const sources = await this.sources.read(file.definition, folder, kept);
     const problems = [
       ...namesTaken(file.definition, along),
       ...(await this.problems(file.definition, along)),

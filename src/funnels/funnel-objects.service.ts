@@ -75,6 +75,6 @@ export class FunnelObjectsService {
     const yaml = writeFunnelFile(wanted, await usedOf(wanted, await this.funnels.keptTexts(funnel)));
     return dryRun
       ? this.funnels.plan(yaml, null, funnel, options)
-      : this.funnels.apply(yaml, null, funnel, { ...options, version });
+      : this.funnels.apply(yaml, null, funnel, { ...options, version, by: 'API' });
   }
 }

@@ -29,14 +29,15 @@ const SIGN_UP_PARTS = ['name="email"', 'form.consent'];
 export class FunnelSourcesService {
   /**
    * Reads the templates once, so that what was looked at is what is kept. Problems are reported at the field that names the
-   * template or file, with the template's own line in the text.
+   * template or file, with the template's own line in the text. `kept`: texts that go before those of the folder `templates`.
    */
   async read(
     definition: FunnelDefinition,
     folder: string | null,
+    kept: Texts = {},
   ): Promise<{ templates: FunnelTemplates; problems: DefinitionProblem[] }> {
     const own = await ownTemplates(definition, folder);
-    const templates = await collectTemplates(definition, templatesReader(own.texts));
+    const templates = await collectTemplates(definition, templatesReader({ ...kept, ...own.texts }));
     const { texts } = templates;
     const mails = await inTemplateFolder(texts, async (compileIn) =>
       Promise.all(mailsOf(definition).map(async (mail) => mailProblems(mail, texts, compileIn))),

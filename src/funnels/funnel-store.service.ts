@@ -29,6 +29,8 @@ export interface FunnelVersion {
   appliedAt: Date;
   /** The version it brought back, when it was made by a rollback. */
   restored: number | null;
+  /** Who applied it; null where that was not written down. */
+  appliedBy: string | null;
   state: FunnelState;
   /** Null in a version of before this was kept: what it was made of is not known. */
   parts: FunnelParts | null;
@@ -79,7 +81,7 @@ export class FunnelStore {
     const funnel = await this.find(manager, key);
     if (!funnel) throw funnelNotFound(key);
     return manager.query(
-      `select version, applied_at as "appliedAt", restored, definition as state, parts from funnel_version
+      `select version, applied_at as "appliedAt", restored, applied_by as "appliedBy", definition as state, parts from funnel_version
        where funnel_id = $1 and ($2::int is null or version < $2) order by version desc limit $3`,
       [funnel.id, before ?? null, limit],
     );
@@ -88,7 +90,7 @@ export class FunnelStore {
   /** Throws `FUNNEL_VERSION_NOT_FOUND`, which names those that are there. */
   async version(manager: EntityManager, funnel: StoredFunnel, version: number): Promise<FunnelVersion> {
     const rows: FunnelVersion[] = await manager.query(
-      `select version, applied_at as "appliedAt", restored, definition as state, parts from funnel_version
+      `select version, applied_at as "appliedAt", restored, applied_by as "appliedBy", definition as state, parts from funnel_version
        where funnel_id = $1 and version = $2`,
       [funnel.id, version],
     );
@@ -130,7 +132,17 @@ export class FunnelStore {
   async save(
     manager: EntityManager,
     state: FunnelState,
-    { stored, parts, restored }: { stored: StoredFunnel | null; parts: FunnelParts; restored: number | null },
+    {
+      stored,
+      parts,
+      restored,
+      by = null,
+    }: {
+      stored: StoredFunnel | null;
+      parts: FunnelParts;
+      restored: number | null;
+      by?: string | null | undefined;
+    },
   ): Promise<void> {
     const { funnel, title } = state.definition;
     const version = (stored?.version ?? 0) + 1;
@@ -144,8 +156,8 @@ export class FunnelStore {
       [funnel, title, json, createHash('sha256').update(json).digest(), version, this.clock.now()],
     );
     await manager.query(
-      'insert into funnel_version (funnel_id, version, definition, parts, restored, applied_at) values ($1, $2, $3, $4, $5, $6)',
-      [rows[0]?.id, version, json, JSON.stringify(parts), restored, this.clock.now()],
+      'insert into funnel_version (funnel_id, version, definition, parts, restored, applied_at, applied_by) values ($1, $2, $3, $4, $5, $6, $7)',
+      [rows[0]?.id, version, json, JSON.stringify(parts), restored, this.clock.now(), by],
     );
   }
 }

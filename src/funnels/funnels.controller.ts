@@ -70,7 +70,7 @@ export class FunnelsController {
     const { yaml, dryRun, movePeople: move, plan: tokens } = body;
     const plan = dryRun
       ? await this.funnels.plan(yaml, null, 'yaml', { key, move })
-      : await this.funnels.apply(yaml, null, 'yaml', { key, move, tokens });
+      : await this.funnels.apply(yaml, null, 'yaml', { key, move, tokens, by: 'API' });
     return { ...plan, applied: !dryRun };
   }
 
@@ -101,10 +101,11 @@ export class FunnelsController {
     const before = cursor === undefined ? undefined : Math.min(Number(cursor), MAX_VERSION);
     const rows = await this.funnels.history(key, { before, limit: limit + 1 });
     const numbered = rows.map((row) => ({ ...row, id: String(row.version) }));
-    return toPage(numbered, limit, ({ version, appliedAt, restored, changes }) => ({
+    return toPage(numbered, limit, ({ version, appliedAt, restored, appliedBy, changes }) => ({
       version,
       appliedAt,
       restored,
+      appliedBy,
       changes,
     }));
   }
@@ -123,6 +124,9 @@ export class FunnelsController {
     @Body({ schema: rollbackBody }) body: z.output<typeof rollbackBody>,
   ): Promise<unknown> {
     const { to, dryRun, movePeople: move, plan: tokens } = body;
-    return { ...(await this.funnels.rollback(key, { to, dryRun, move, tokens })), applied: !dryRun };
+    return {
+      ...(await this.funnels.rollback(key, { to, dryRun, move, tokens, by: 'API' })),
+      applied: !dryRun,
+    };
   }
 }

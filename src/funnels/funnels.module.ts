@@ -25,6 +25,7 @@ import { ForecastQueries } from './forecast/forecast.queries.js';
 import { ForecastService } from './forecast/forecast.service.js';
 import { ShopPublisher } from './shop-publisher.service.js';
 import { WantedFunnels } from './wanted-funnels.service.js';
+import { SimulationService } from './simulation/simulation.service.js';
 import { SimulationController } from './simulation/simulation.controller.js';
 
 /**
@@ -62,9 +63,10 @@ import { SimulationController } from './simulation/simulation.controller.js';
     WantedFunnels,
     FunnelPreflightService,
     DemoService,
+    SimulationService,
     ForecastQueries,
     ForecastService,
   ],
-  exports: [FunnelsService, FunnelPreflightService, DemoService, ForecastService],
+  exports: [FunnelsService, FunnelPreflightService, DemoService, ForecastService, SimulationService],
 })
 export class FunnelsModule {}

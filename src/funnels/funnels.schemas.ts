@@ -139,6 +139,10 @@ export const versionList = pageOf(
     version: z.number().int(),
     appliedAt: z.string(),
     restored: z.number().int().nullable().meta({ description: 'The version that a rollback brought back.' }),
+    appliedBy: z.string().nullable().meta({
+      description:
+        'An address of the web app, `API`, `command` or `start`; null in versions of before this was kept.',
+    }),
     changes: z.array(z.string()),
   }),
 );

@@ -37,12 +37,15 @@ export type FunnelPlan = PlannedFunnel & { warnings: Finding[] };
 export interface FileOptions extends ChangeOptions {
   /** Of the funnel that the file must be of. */
   key?: string | undefined;
+  /** Of mails and pages, where the file brings none of its own: they go before those of the folder `templates`. */
+  texts?: Texts | undefined;
 }
 
 export interface FunnelHistoryEntry {
   version: number;
   appliedAt: Date;
   restored: number | null;
+  appliedBy: string | null;
   /** What it changed, as sentences. */
   changes: string[];
 }
@@ -83,7 +86,7 @@ export class FunnelsService {
     name: string,
     options: FileOptions = {},
   ): Promise<FunnelPlan> {
-    const { wanted, warnings } = await this.check(text, folder, name, options.key);
+    const { wanted, warnings } = await this.check(text, folder, name, options);
     return together(await this.changes.plan([wanted], options), warnings);
   }
 
@@ -94,7 +97,7 @@ export class FunnelsService {
     name: string,
     options: FileOptions = {},
   ): Promise<FunnelPlan> {
-    const { wanted, warnings } = await this.check(text, folder, name, options.key);
+    const { wanted, warnings } = await this.check(text, folder, name, options);
     return together(await this.changes.apply([wanted], options), warnings);
   }
 
@@ -133,15 +136,20 @@ export class FunnelsService {
     { before, limit }: { before?: number | undefined; limit: number },
   ): Promise<FunnelHistoryEntry[]> {
     const versions = await this.store.versions(key, { before, limit: limit + 1 });
-    return versions.slice(0, limit).map(({ version, appliedAt, restored, state }, index) => {
+    return versions.slice(0, limit).map(({ version, appliedAt, restored, appliedBy, state }, index) => {
       const earlier = versions[index + 1]?.state ?? null;
-      return { version, appliedAt, restored, changes: funnelDiff(earlier, state).map(changeText) };
+      return { version, appliedAt, restored, appliedBy, changes: funnelDiff(earlier, state).map(changeText) };
     });
   }
 
   /** Looks a file through without a plan; findings of both severities, none thrown. */
-  async lint(text: string, folder: string | null): Promise<Finding[]> {
-    return (await this.linter.check(text, folder)).findings;
+  async lint(text: string, folder: string | null, texts?: Texts): Promise<Finding[]> {
+    return (await this.linter.check(text, folder, [], texts)).findings;
+  }
+
+  /** Of all that its mails and pages are made of, as they would be kept with it. */
+  async textsFor(text: string, folder: string | null, texts: Texts): Promise<Texts> {
+    return (await this.linter.check(text, folder, [], texts)).templates.texts;
   }
 
   /**
@@ -197,12 +205,12 @@ export class FunnelsService {
     text: string,
     folder: string | null,
     name: string,
-    key: string | undefined,
+    { key, texts }: FileOptions,
   ): Promise<{ wanted: WantedFunnel; warnings: Finding[] }> {
     const {
       funnels: [{ definition, templates }],
       warnings,
-    } = checked([{ name, ...(await this.linter.check(text, folder)) }]);
+    } = checked([{ name, ...(await this.linter.check(text, folder, [], texts)) }]);
     const { funnel } = definition;
     if (key === undefined || funnel === key)
       return { wanted: this.wanted.ofFile(definition, templates, folder), warnings };

@@ -1,5 +1,5 @@
 import { fieldProblemsInFiles } from '../field-problems.js';
-import { readFunnelFile } from '../funnel-file.js';
+import { readFunnelFile, type FunnelFile } from '../funnel-file.js';
 import type { FunnelDefinition } from '../funnel.schemas.js';
 import { lintDefinition, outlineOf } from '../lint/lint.js';
 import { RULES, type DefinitionProblem } from '../lint/rules.js';
@@ -41,22 +41,37 @@ export function simulationFromFiles(
     if (!read.ok) throw fileInvalid(name, read.problems);
     return read.definition;
   });
-  const keys = definitions.map(({ funnel }) => funnel);
   for (const { name, read } of [first, ...others]) {
     if (!read.ok) continue;
-    const others = definitions.filter((definition) => definition !== read.definition);
-    const found = [
-      ...[
-        ...lintDefinition(read.definition, { now: wishes.now, others: others.map(outlineOf) }),
-        ...fieldProblemsInFiles(read.definition, others),
-      ].filter(isError),
-      ...lost(read.definition, keys),
-    ];
-    if (found.length > 0) throw fileInvalid(name, located(read, found));
+    const along = definitions.filter((definition) => definition !== read.definition);
+    checkAlone({ name, read, along }, wishes, [
+      ...fieldProblemsInFiles(read.definition, along).filter(isError),
+      ...lost(
+        read.definition,
+        along,
+        (key) => `no file here describes the sequence "${key}"; name it with --with`,
+      ),
+    ]);
   }
   const [main, ...rest] = definitions;
   if (main === undefined) throw new Error('a simulation needs a funnel');
   return orderOf([main, ...rest], readPersonas(personas, [main, ...rest]), wishes);
+}
+
+/** A simulation of a funnel as it is typed, with others that have been applied. Throws as `simulationFromFiles`. */
+export function simulationOfText(
+  { name, text }: NamedText,
+  others: readonly FunnelDefinition[],
+  personas: NamedText | null,
+  wishes: SimulationWishes,
+): SimulationOrder {
+  const read = readFunnelFile(text);
+  if (!read.ok) throw fileInvalid(name, read.problems);
+  const along = others.filter(({ funnel }) => funnel !== read.definition.funnel);
+  const unknown = lost(read.definition, along, (key) => `there is no sequence "${key}"`);
+  checkAlone({ name, read, along }, wishes, unknown);
+  const definitions = [read.definition, ...along] as const;
+  return orderOf(definitions, readPersonas(personas, definitions), wishes);
 }
 
 /** A simulation of funnels that have been applied, which are known to be good. `personas` as `simulationFromFiles`. */
@@ -100,10 +115,33 @@ function isError({ rule }: DefinitionProblem): boolean {
   return RULES[rule].severity === 'error';
 }
 
-/** Sequences that are named and that no file describes. */
-function lost(definition: FunnelDefinition, keys: readonly string[]): DefinitionProblem[] {
+interface Alone {
+  name: string;
+  read: FunnelFile & { ok: true };
+  /** The other funnels of the simulation. */
+  along: readonly FunnelDefinition[];
+}
+
+/** A funnel that is wrong in itself, or in what `more` says of it, cannot be simulated. */
+function checkAlone(
+  { name, read, along }: Alone,
+  { now }: SimulationWishes,
+  more: readonly DefinitionProblem[],
+): void {
+  const others = along.map(outlineOf);
+  const found = [...lintDefinition(read.definition, { now, others }).filter(isError), ...more];
+  if (found.length > 0) throw fileInvalid(name, located(read, found));
+}
+
+/** Sequences that are named and that none of the others has. */
+function lost(
+  definition: FunnelDefinition,
+  along: readonly FunnelDefinition[],
+  message: (key: string) => string,
+): DefinitionProblem[] {
+  const keys = along.map(({ funnel }) => funnel);
   return lostSequences(definition, keys, ({ key, path }) => ({
     ...{ rule: 'unknown-sequence', path },
-    message: `no file here describes the sequence "${key}"; name it with --with`,
+    message: message(key),
   }));
 }

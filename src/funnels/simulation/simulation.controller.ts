@@ -1,22 +1,17 @@
-import { Body, Controller, Inject, Param, Post } from '@nestjs/common';
+import { Body, Controller, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
 import { BROADCAST_STATES } from '../../broadcasts/broadcast-status.js';
 import { ApiRoute } from '../../infra/http/api-route.js';
-import { CLOCK, type Clock } from '../../infra/clock.js';
-import { CONFIG, type Config } from '../../infra/config.js';
-import { DomainError } from '../../values/domain-error.js';
-import { funnelKey } from '../funnels.schemas.js';
-import { FunnelsService } from '../funnels.service.js';
+import { applyBody, funnelKey } from '../funnels.schemas.js';
 import { startText } from './broadcasts.schemas.js';
 import { dayCount } from './personas.schemas.js';
-import { simulate } from './simulate.js';
-import { peopleOf, simulationOf } from './simulation-files.js';
+import { MOST_PEOPLE, SimulationService } from './simulation.service.js';
 import type { Simulation } from './timeline.js';
 
-/** More would keep this process from its other requests; the command has no such limit. */
-const MOST_PEOPLE = 200;
-
 const simulateBody = z.strictObject({
+  yaml: applyBody.shape.yaml.optional().meta({
+    description: 'The funnel as it shall be, before it is applied. The one that is there when left out.',
+  }),
   personas: z
     .string()
     .max(100_000)
@@ -82,11 +77,7 @@ const simulationResponse = z.object({
 
 @Controller('api/v1/funnels')
 export class SimulationController {
-  constructor(
-    private readonly funnels: FunnelsService,
-    @Inject(CLOCK) private readonly clock: Clock,
-    @Inject(CONFIG) private readonly config: Config,
-  ) {}
+  constructor(private readonly simulations: SimulationService) {}
 
   /** Its steps may lead to any other funnel that is there. */
   @Post(':key/simulate')
@@ -100,24 +91,8 @@ export class SimulationController {
   })
   async run(
     @Param('key', { schema: funnelKey }) key: string,
-    @Body({ schema: simulateBody }) { personas, start, days }: z.output<typeof simulateBody>,
+    @Body({ schema: simulateBody }) body: z.output<typeof simulateBody>,
   ): Promise<Simulation> {
-    const main = await this.funnels.get(key);
-    const others = (await this.funnels.list()).filter((funnel) => funnel.key !== key);
-    const order = simulationOf(
-      [main.definition, ...others.map(({ definition }) => definition)],
-      personas === undefined ? null : { name: 'personas', text: personas },
-      {
-        ...{ start: start === undefined ? null : new Date(start), days: days ?? null },
-        ...{ now: this.clock.now(), zone: this.config.timeZone },
-      },
-    );
-    const people = peopleOf(order.personas);
-    if (people <= MOST_PEOPLE) return simulate(order);
-    throw new DomainError(
-      'PERSONAS_INVALID',
-      `personas: ${people} people are more than the ${MOST_PEOPLE} of a request; use the command for more`,
-      { people },
-    );
+    return this.simulations.run(key, body);
   }
 }

@@ -63,6 +63,7 @@ import { ReplacedArms1765270000000 } from './migrations/1765270000000-replaced-a
 import { ZonesBefore1765270100000 } from './migrations/1765270100000-zones-before.js';
 import { RelayTries1765280000000 } from './migrations/1765280000000-relay-tries.js';
 import { OpenMailsOfArms1765290000000 } from './migrations/1765290000000-open-mails-of-arms.js';
+import { Appliers1765350000000 } from './migrations/1765350000000-appliers.js';
 import { TimesOfEvents1765300000000 } from './migrations/1765300000000-times-of-events.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
@@ -133,4 +134,5 @@ export const migrations = [
   RelayTries1765280000000,
   OpenMailsOfArms1765290000000,
   TimesOfEvents1765300000000,
+  Appliers1765350000000,
 ];

@@ -14,7 +14,13 @@ import { PROBLEM_MEDIA_TYPE, problemAnswerOf, problemBytes } from './problem.js'
 const BODY_LIMIT_BYTES = 1_048_576;
 /** Funnels come as text with that of their mails and pages; in JSON a letter may be six bytes, and they may have 800,000. */
 const FUNNEL_LIMIT_BYTES = 5 * BODY_LIMIT_BYTES;
-const FUNNEL_ROUTES = new Set(['/api/v1/funnels/:key', '/api/v1/funnels/lint']);
+const FUNNEL_ROUTES = new Set([
+  '/api/v1/funnels/:key',
+  '/api/v1/funnels/lint',
+  '/api/v1/funnels/:key/simulate',
+  '/admin/funnels/:key/edit',
+  '/admin/new-funnel/text',
+]);
 /** RFC 8058 one-click bodies are a few hundred bytes; one page of ours uploads files this way. */
 const MULTIPART_LIMIT_BYTES = 65_536;
 const UPLOAD_PATH = '/admin/imports';

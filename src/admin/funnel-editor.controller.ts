@@ -1,0 +1,155 @@
+import { Body, Controller, Get, HttpCode, Param, Post, Req } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import { funnelKey } from '../funnels/funnels.schemas.js';
+import { DomainError } from '../values/domain-error.js';
+import type { Texts } from '../values/template-texts.js';
+import { type Answer, MailFrame, Page, SeeOther } from './answer.js';
+import { FunnelEditor, type Looked } from './funnel-editor.service.js';
+import { findingsShown, MOVE_MODES, planShown, typedFunnel, type TypedFunnel } from './funnel-form.js';
+import { FunnelMailPreview } from './funnel-mail-preview.service.js';
+import { ownerOf } from './owner-of-request.js';
+import { typedTexts } from './typed-text.js';
+
+const MAX_KEY = 40;
+const MAX_TITLE = 120;
+const NOTHING: Looked = { findings: [], errors: {}, plan: null, conflict: null };
+
+interface Shown {
+  key: string | null;
+  typed: TypedFunnel;
+  looked?: Looked;
+  simulation?: object | null;
+  status?: number;
+  /** The text that was just opened, to begin there. */
+  opened?: string;
+}
+
+/** Where the owner changes a funnel as text: looks it through, sees the plan, and applies exactly that. */
+@Controller('admin')
+export class FunnelEditorController {
+  constructor(
+    private readonly editor: FunnelEditor,
+    private readonly previews: FunnelMailPreview,
+  ) {}
+
+  @Get('new-funnel')
+  blank(): Answer {
+    return new Page('funnel-new', { typed: { key: '', title: '' }, errors: {} });
+  }
+
+  /** Asks for the names only: nothing is kept before the text is applied. */
+  @Post('new-funnel')
+  @HttpCode(200)
+  async begin(@Body() body: unknown): Promise<Answer> {
+    const text = typedTexts(body, 200);
+    const typed = { key: text('key').toLowerCase(), title: text('title') };
+    const errors: Record<string, string> = {};
+    if (typed.title === '' || typed.title.length > MAX_TITLE)
+      errors['title'] = `Give it a name of at most ${MAX_TITLE} characters.`;
+    if (!funnelKey.safeParse(typed.key).success || typed.key.length > MAX_KEY)
+      errors['key'] = `Use letters from a to z, digits and hyphens, at most ${MAX_KEY}.`;
+    else if ((await this.editor.titleOf(typed.key)) !== null)
+      errors['key'] = 'There is a funnel of this key.';
+    if (Object.keys(errors).length > 0) return new Page('funnel-new', { typed, errors }, 422);
+    const yaml = await this.editor.startingText(typed);
+    return this.show({ key: null, typed: { ...typedFunnel({}), yaml } });
+  }
+
+  @Post('new-funnel/text')
+  @HttpCode(200)
+  async changeNew(@Body() body: unknown, @Req() request: FastifyRequest): Promise<Answer> {
+    return this.act(null, body, request);
+  }
+
+  @Get('funnels/:key/edit')
+  async edit(@Param('key') key: string): Promise<Answer> {
+    const yaml = await this.editor.textOf(key);
+    return this.show({ key, typed: { ...typedFunnel({}), yaml } });
+  }
+
+  @Post('funnels/:key/edit')
+  @HttpCode(200)
+  async change(
+    @Param('key') key: string,
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+  ): Promise<Answer> {
+    if ((await this.editor.titleOf(key)) === null)
+      throw new DomainError('FUNNEL_NOT_FOUND', `there is no funnel "${key}"`, { key });
+    return this.act(key, body, request);
+  }
+
+  private async act(key: string | null, body: unknown, request: FastifyRequest): Promise<Answer> {
+    const typed = typedFunnel(body);
+    const [action = '', ...rest] = typedTexts(body, 300)('action').split(':');
+    const path = rest.join(':');
+    if (action === 'open') return this.open(key, typed, path);
+    if (action === 'preview') {
+      const texts = await this.editor.texts(key, typed.texts);
+      return new MailFrame(await this.previews.html(path, { yaml: typed.yaml, texts }));
+    }
+    if (action === 'simulate') return this.simulate(key, typed);
+    if (action !== 'apply')
+      return this.showLooked({ key, typed, looked: await this.editor.look(key, typed) });
+    const applied = await this.editor.apply(key, typed, ownerOf(request)?.email ?? 'owner');
+    if (applied.ok) return new SeeOther(`/admin/funnels/${applied.key}/history`);
+    return this.showLooked({ key, typed, looked: applied.looked });
+  }
+
+  private async open(key: string | null, typed: TypedFunnel, path: string): Promise<Answer> {
+    const texts = await this.editor.texts(key, typed.texts);
+    const text = texts[path];
+    const opened = text === undefined ? {} : { [path]: text.replaceAll('\r\n', '\n') };
+    return this.show({ key, typed: { ...typed, texts: { ...typed.texts, ...opened } }, opened: path });
+  }
+
+  private async simulate(key: string | null, typed: TypedFunnel): Promise<Answer> {
+    const done = await this.editor.simulate(key, typed.yaml);
+    if ('simulation' in done) return this.show({ key, typed, simulation: done.simulation });
+    return this.show({ key, typed, looked: { ...NOTHING, findings: done.findings }, status: 422 });
+  }
+
+  /** With the mails that are named and not there, to be written at once. */
+  private async showLooked({
+    key,
+    typed,
+    looked,
+  }: {
+    key: string | null;
+    typed: TypedFunnel;
+    looked: Looked;
+  }): Promise<Answer> {
+    const texts: Texts = { ...this.editor.missing(typed.yaml, looked.findings), ...typed.texts };
+    const status = looked.conflict !== null ? 409 : looked.plan === null ? 422 : 200;
+    return this.show({ key, typed: { ...typed, texts }, looked, status });
+  }
+
+  private async show({
+    key,
+    typed,
+    looked = NOTHING,
+    simulation = null,
+    status = 200,
+    opened = '',
+  }: Shown): Promise<Answer> {
+    const { plan, findings, ...rest } = looked;
+    const texts = await this.editor.texts(key, typed.texts);
+    const view = {
+      ...{ key, simulation, opened, ...rest, modes: MOVE_MODES },
+      name: (key === null ? null : await this.editor.titleOf(key)) ?? 'New funnel',
+      action: key === null ? '/admin/new-funnel/text' : `/admin/funnels/${key}/edit`,
+      back: key === null ? '/admin/funnels' : `/admin/funnels/${key}`,
+      typed: { ...typed, token: plan?.token ?? '' },
+      rows: Math.min(Math.max(typed.yaml.split('\n').length + 2, 18), 44),
+      plan: plan && planShown(plan),
+      errorCount: findings.filter(({ severity }) => severity === 'error').length,
+      findings: findingsShown(findings, typed.yaml),
+      opens: Object.entries(typed.texts).map(([path, text]) => ({
+        ...{ path, text, isMail: path.startsWith('emails/') },
+        rows: Math.min(Math.max(text.split('\n').length + 1, 12), 32),
+      })),
+      closed: Object.keys(texts).filter((path) => typed.texts[path] === undefined),
+    };
+    return new Page('funnel-edit', view, status);
+  }
+}
