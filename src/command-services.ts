@@ -1,7 +1,9 @@
 import type { INestApplicationContext } from '@nestjs/common';
+import { BroadcastUnknowns } from './broadcasts/broadcast-unknowns.service.js';
 import { BroadcastsService } from './broadcasts/broadcasts.service.js';
 import { DkimKeys } from './delivery/dkim-keys.service.js';
 import { GenerationGuard } from './delivery/generation/generation-guard.service.js';
+import { SequenceUnknowns } from './delivery/pacing/sequence-unknowns.service.js';
 import { PreflightService } from './delivery/preflight/preflight.service.js';
 import { SignedDomains } from './delivery/signed-domains.service.js';
 import { FunnelPreflightService } from './funnels/funnel-preflight.service.js';
@@ -12,6 +14,8 @@ import { ApiKeysService } from './infra/access/api-keys.service.js';
 
 export interface CommandServices {
   broadcasts: BroadcastsService;
+  broadcastUnknowns: BroadcastUnknowns;
+  sequenceUnknowns: SequenceUnknowns;
   funnels: FunnelsService;
   funnelPreflight: FunnelPreflightService;
   preflight: PreflightService;
@@ -31,6 +35,8 @@ export function commandServices(app: INestApplicationContext): CommandServices {
   const anywhere = { strict: false };
   return {
     broadcasts: app.get(BroadcastsService, anywhere),
+    broadcastUnknowns: app.get(BroadcastUnknowns, anywhere),
+    sequenceUnknowns: app.get(SequenceUnknowns, anywhere),
     funnels: app.get(FunnelsService, anywhere),
     funnelPreflight: app.get(FunnelPreflightService, anywhere),
     preflight: app.get(PreflightService, anywhere),

@@ -8,6 +8,7 @@ import { addInspectCommand } from './inspect-command.js';
 import { addLedgerCommands } from './ledger-command.js';
 import { addMailCommands } from './mail-commands.js';
 import { addSimulateCommand } from './simulate-command.js';
+import { addUnknownCommands } from './unknown-command.js';
 import { DomainError } from './values/domain-error.js';
 
 /** Exit codes: 0 good, 1 refused, 2 wrong use. */
@@ -65,6 +66,7 @@ function wellspring(tools: CommandTools, tell: (text: string) => void): Command 
   addInstallationCommands(program, tools);
   addMailCommands(program, tools);
   addLedgerCommands(program, tools);
+  addUnknownCommands(program, tools);
   addFunnelCommands(program, tools);
   addImportCommands(program, tools);
   addSimulateCommand(program, tools);

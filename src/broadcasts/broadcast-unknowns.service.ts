@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
 import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
+import type { UnknownOfBroadcast } from '../delivery/unknown-mails.queries.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import { notFound } from './broadcast-reports.service.js';
@@ -25,6 +26,11 @@ export class BroadcastUnknowns {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
+  /** Every broadcast that has such mails, the oldest first. */
+  async all(): Promise<UnknownOfBroadcast[]> {
+    return this.mails.unknown(this.clock.now());
+  }
+
   /** How many `resend` would send. */
   async resendable(id: string): Promise<number> {
     return this.mails.resendable(id, this.clock.now());
@@ -46,7 +52,10 @@ export class BroadcastUnknowns {
         throw new DomainError('BROADCAST_STATE_CONFLICT', message, { id, state });
       };
       if (!standing.ok) refuse(`nothing is sent from this database: ${standing.reason}`);
-      if (!SENDS.has(state)) refuse(`nothing of a broadcast that is ${state} is sent`);
+      if (!SENDS.has(state))
+        refuse(
+          `nothing of a broadcast that is ${state} is sent${state === 'paused' ? ': let it go on first' : ''}`,
+        );
       if (expiresAt !== null && expiresAt <= now)
         refuse('its mails were of use until its end, which is past');
       const count = await this.mails.resendUnknown(manager, id, now);

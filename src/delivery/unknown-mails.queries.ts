@@ -10,6 +10,13 @@ export interface UnknownOfSequence {
   resendable: number;
 }
 
+export interface UnknownOfBroadcast {
+  broadcastId: string;
+  unknown: number;
+  /** As of a sequence; whether the broadcast as a whole sends anything is another question. */
+  resendable: number;
+}
+
 /** In SQL, of a mail `m` at the time `now`: tried once, still of use, and nothing has come back. Once, whatever comes of it. Erased people have no address any more. */
 const resendable = (
   now: string,
@@ -81,6 +88,16 @@ export async function unknownOfSequences(db: EntityManager, now: Date): Promise<
        (count(*) filter (where ${STEP_IS_RIGHT} and ${resendable('$1')}))::int as resendable
      from message m ${MOMENT}
      where m.state = 'unknown' and m.kind = 'sequence' and m.funnel_key is not null group by 1 order by 1`,
+    [now],
+  );
+}
+
+/** The broadcasts with any unknown mail, the oldest first. Served by `message_unknown`. */
+export async function unknownOfBroadcasts(db: EntityManager, now: Date): Promise<UnknownOfBroadcast[]> {
+  return db.query(
+    `select m.broadcast_id as "broadcastId", count(*)::int as unknown,
+       (count(*) filter (where ${resendable('$1')}))::int as resendable
+     from message m where m.state = 'unknown' and m.broadcast_id is not null group by m.broadcast_id order by m.broadcast_id`,
     [now],
   );
 }

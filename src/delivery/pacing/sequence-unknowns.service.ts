@@ -5,7 +5,7 @@ import { Wake } from '../../infra/jobs/wake.js';
 import { DomainError } from '../../values/domain-error.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
 import { SEND_DUE } from '../messages.service.js';
-import { resendOfSequence } from '../unknown-mails.queries.js';
+import { resendOfSequence, unknownOfSequences, type UnknownOfSequence } from '../unknown-mails.queries.js';
 import { SequencePauses } from './sequence-pauses.service.js';
 
 /**
@@ -21,6 +21,11 @@ export class SequenceUnknowns {
     private readonly wake: Wake,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
+
+  /** Every funnel whose sequences have such mails. */
+  async all(): Promise<UnknownOfSequence[]> {
+    return unknownOfSequences(this.dataSource.manager, this.clock.now());
+  }
 
   /**
    * One more try for each that is still right for its reader, under the same Message-ID. Returns how many; at a second press

@@ -162,3 +162,29 @@ export async function openPostOffice(
     },
   };
 }
+
+/** A funnel with a sequence of one version, in which nobody is yet. */
+export async function insertFunnel(db: Pick<DataSource, 'query'>, key: string): Promise<void> {
+  await db.query(
+    `insert into funnel (key, title, definition, definition_hash, version, created_at, updated_at)
+     values ($1, 'Guide', '{}', '', 1, now(), now())`,
+    [key],
+  );
+  await db.query(
+    `with q as (insert into sequence (key, funnel_key, title, sender, created_at, updated_at)
+       values ($1, $1, 'Guide', '{}', now(), now()) returning id)
+     insert into sequence_version (sequence_id, version, definition, definition_hash, created_at)
+     select id, 1, '{}', '', now() from q`,
+    [key],
+  );
+}
+
+/** Somebody who is in that sequence. Returns the id of the enrollment. */
+export async function enroll(db: Pick<DataSource, 'query'>, subscriberId: string): Promise<string> {
+  const rows: { id: string }[] = await db.query(
+    `insert into enrollment (sequence_id, version_id, subscriber_id, status, started_at)
+     select sequence_id, id, $1, 'active', now() from sequence_version returning id`,
+    [subscriberId],
+  );
+  return rows[0]?.id ?? '';
+}

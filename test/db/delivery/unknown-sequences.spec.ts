@@ -3,7 +3,7 @@ import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
 import { SequencePauses } from '../../../src/delivery/pacing/sequence-pauses.service.js';
 import { SequenceUnknowns } from '../../../src/delivery/pacing/sequence-unknowns.service.js';
 import { HeldService } from '../../../src/delivery/pacing/held.service.js';
-import { openPostOffice, type PostOffice } from './post-office.js';
+import { enroll, insertFunnel, openPostOffice, type PostOffice } from './post-office.js';
 
 const FUNNEL = 'niche-ebook';
 
@@ -13,18 +13,7 @@ describe('mails of a sequence of which nobody knows whether they were taken', ()
   beforeAll(async () => {
     t = await openPostOffice();
     unknowns = t.app.get(SequenceUnknowns, { strict: false });
-    await t.db.query(
-      `insert into funnel (key, title, definition, definition_hash, version, created_at, updated_at)
-       values ($1, 'Guide', '{}', '', 1, now(), now())`,
-      [FUNNEL],
-    );
-    await t.db.query(
-      `with q as (insert into sequence (key, funnel_key, title, sender, created_at, updated_at)
-         values ($1, $1, 'Guide', '{}', now(), now()) returning id)
-       insert into sequence_version (sequence_id, version, definition, definition_hash, created_at)
-       select id, 1, '{}', '', now() from q`,
-      [FUNNEL],
-    );
+    await insertFunnel(t.db, FUNNEL);
   });
   afterAll(async () => t.close());
   beforeEach(async () => {
@@ -44,12 +33,8 @@ describe('mails of a sequence of which nobody knows whether they were taken', ()
     const ids: string[] = [];
     for (let n = 0; n < count; n++) {
       const subscriberId = await t.subscriber(`reader${n}@example.org`);
-      const rows: { id: string }[] = await t.db.query(
-        `insert into enrollment (sequence_id, version_id, subscriber_id, status, started_at)
-         select sequence_id, id, $1, 'active', now() from sequence_version returning id`,
-        [subscriberId],
-      );
-      ids.push(await t.plan(`reader${n}@example.org`, { subscriberId, enrollmentId: rows[0]?.id }));
+      const enrollmentId = await enroll(t.db, subscriberId);
+      ids.push(await t.plan(`reader${n}@example.org`, { subscriberId, enrollmentId }));
     }
     t.sink.onBody = async () => 'drop';
     await t.sendDue();
