@@ -15,8 +15,17 @@ export interface MailHeaders {
 
 const ATOMS = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*$/;
 const ASCII = /^[ -~]*$/;
-/** Nowhere to break the line, which may have 998 octets at most. */
-const UNFOLDABLE = /\S{200}/;
+/** With single blanks inside, as most values are. */
+const PLAIN = /^(?:[!-~]+(?: [!-~]+)*)?$/;
+/** Nowhere to break the line, which may have 998 octets at most, and better has 78. */
+const UNFOLDABLE = /\S{60}/;
+/**
+ * What starts a new header or shows another name than there is, as `HEADER_TEXT` refuses it where it is typed; and runs of
+ * blanks, of which folding would make lines of nothing, which end the head for some servers.
+ */
+const NOT_SHOWN = /[\p{Cc}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069\uFEFF ]+/gu;
+/** Far above what is ever shown; a field of 10 kB in a subject would be a head of 60 kB, which servers refuse. */
+const MAX_SIGNS = 500;
 const LINE = 76;
 /** Free in front of each body, for our headers and the signatures of two keys. */
 const HEAD_ROOM = 4_096;
@@ -25,7 +34,7 @@ const room = new Octets();
 
 /**
  * The header block (RFC 5322 §2.2) up to the empty line, each header once. Values come in as data and leave as data:
- * whatever is not plain ASCII becomes encoded words (RFC 2047), line breaks among it.
+ * whatever is not plain ASCII becomes encoded words (RFC 2047), and line breaks become blanks.
  */
 export function headerBlock(
   { from, to, subject, date, messageId, more }: MailHeaders,
@@ -34,7 +43,7 @@ export function headerBlock(
   const lines = [
     fold(`From: ${mailbox(from)}`),
     fold(`To: ${mailbox(to)}`),
-    fold(`Subject: ${words(subject)}`),
+    fold(`Subject: ${words(shown(subject))}`),
     `Date: ${date.toUTCString().replace('GMT', '+0000')}`,
     `Message-ID: ${messageId}`,
     ...Object.entries(more).map(([name, value]) => `${name}: ${value}`),
@@ -101,18 +110,26 @@ function writePart(type: string, write: (octets: Octets) => void, boundary: stri
   room.putLatin1(room.endsSoftly ? '\r\n\r\n' : '\r\n');
 }
 
-function mailbox({ name, address }: { name: string; address: string }): string {
+function mailbox({ name: given, address }: { name: string; address: string }): string {
   const spec = wireAddress(address);
-  if (name.trim() === '') return spec;
+  const name = shown(given);
+  if (name === '') return spec;
   // What looks like an encoded word would be decoded by the reader's program, whatever it stands for.
   if (name.includes('=?')) return `${words(name)} <${spec}>`;
-  if (ATOMS.test(name) && !UNFOLDABLE.test(name)) return `${name.trim()} <${spec}>`;
+  if (ATOMS.test(name) && !UNFOLDABLE.test(name)) return `${name} <${spec}>`;
   return `${ASCII.test(name) && !UNFOLDABLE.test(name) ? `"${name.replace(/["\\]/g, '\\$&')}"` : words(name)} <${spec}>`;
 }
 
 function words(text: string): string {
-  if (ASCII.test(text) && !text.includes('=?') && !UNFOLDABLE.test(text)) return text;
-  return encodeWord(text.replace(/[\r\n\0]+/g, ' '), 'Q', 52);
+  return ASCII.test(text) && !text.includes('=?') && !UNFOLDABLE.test(text)
+    ? text
+    : encodeWord(text, 'Q', 52);
+}
+
+/** One line, without what deceives; halves of characters become U+FFFD. Plain text, as most is, is only looked at. */
+function shown(text: string): string {
+  const line = PLAIN.test(text) ? text : text.toWellFormed().replace(NOT_SHOWN, ' ').trim();
+  return line.length <= MAX_SIGNS ? line : `${[...line].slice(0, MAX_SIGNS).join('').trimEnd()}…`;
 }
 
 function fold(line: string): string {
