@@ -1,3 +1,4 @@
+import { readCaFile } from './ca-file.js';
 import { PROVIDERS, providerOf, type MailProvider } from './mail-providers.js';
 import { isDecodable, urlOf } from '../src/values/url.js';
 
@@ -15,7 +16,12 @@ export interface RelaySettings {
   provider: MailProvider | null;
   /** Null: STARTTLS and a certificate that holds, except on this machine. */
   tls: RelayTls | null;
+  /** Certificates in PEM, which alone vouch for the relay's; null: those that Node.js brings. */
+  ca: string | null;
 }
+
+/** How a relay is known to be the one that is meant. */
+export type RelayTrust = Pick<RelaySettings, 'tls' | 'ca'>;
 
 /**
  * `required`: encrypted, with a certificate that holds. `insecure`: encrypted, and whoever answers is believed: for a relay
@@ -25,7 +31,7 @@ export type RelayTls = (typeof TLS)[number];
 
 const TLS = ['required', 'insecure', 'none'] as const;
 
-const OPTIONS = ['weight', 'lanes', 'name', 'provider', 'tls'] as const;
+const OPTIONS = ['weight', 'lanes', 'name', 'provider', 'tls', 'ca'] as const;
 const ON_THIS_MACHINE = new Set(['127.0.0.1', 'localhost', '[::1]']);
 const MAX_WEIGHT = 1000;
 const MAX_LANES = 256;
@@ -66,7 +72,7 @@ function parseRelay(part: string, say: (problem: string) => void): RelaySettings
   if (!isDecodable(url.username) || !isDecodable(url.password))
     refuse('write a % in user or password as %25');
   if (!['', '/'].includes(url.pathname) || url.hash !== '')
-    refuse('nothing but ?weight=, ?lanes=, ?name=, ?provider= and ?tls= may follow the host');
+    refuse('nothing but ?weight=, ?lanes=, ?name=, ?provider=, ?tls= and ?ca= may follow the host');
   for (const key of new Set(url.searchParams.keys())) {
     if (!OPTIONS.some((option) => option === key))
       refuse(`unknown option "${key.slice(0, 40)}"; use ${OPTIONS.join(', ')}`);
@@ -85,8 +91,9 @@ function parseRelay(part: string, say: (problem: string) => void): RelaySettings
   if (said !== null && said !== 'none' && provider === null)
     refuse(`provider is one of ${PROVIDERS.join(', ')}, none`);
   const tls = tlsOf(url, refuse);
+  const ca = caOf(url, refuse);
   url.search = '';
-  return good ? { name, url: url.href, weight: weight ?? 1, lanes, provider, tls } : null;
+  return good ? { name, url: url.href, weight: weight ?? 1, lanes, provider, tls, ca } : null;
 }
 
 function tlsOf(url: URL, refuse: (problem: string) => void): RelayTls | null {
@@ -99,6 +106,18 @@ function tlsOf(url: URL, refuse: (problem: string) => void): RelayTls | null {
   else if (tls === 'none' && url.username + url.password !== '' && !ON_THIS_MACHINE.has(url.hostname))
     refuse('tls=none would send user and password readable; use tls=insecure for a certificate of its own');
   return tls ?? null;
+}
+
+/** Read once, at the start. */
+function caOf(url: URL, refuse: (problem: string) => void): string | null {
+  const path = url.searchParams.get('ca');
+  if (path === null) return null;
+  const tls = url.searchParams.get('tls') ?? 'required';
+  if (tls !== 'required') refuse(`ca goes with tls=required: with tls=${tls} nobody's word is asked`);
+  const read = path === '' ? { problem: 'ca is the path of a file in PEM' } : readCaFile(path);
+  if ('pem' in read) return read.pem;
+  refuse(read.problem);
+  return null;
 }
 
 function wholeNumber(text: string, least: number, most: number): number | null {

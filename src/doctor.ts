@@ -75,9 +75,9 @@ async function installation({ config, dataSource, app }: CommandContext): Promis
 /** Each is greeted, encrypted to and logged in at, as for a mail. */
 function relayChecks({ mailboxOn, relays }: CommandContext['config']): Promise<Check>[] {
   if (mailboxOn) return [check('mail relay', async () => 'built-in mailbox (set SMTP_URL to send mail)')];
-  return relays.map(async ({ name, url, tls }) =>
+  return relays.map(async ({ name, url, ...trust }) =>
     check(relays.length === 1 ? 'mail relay' : `mail relay ${name}`, async () => {
-      const session = await SmtpSession.open(new URL(url), tls, RELAY_LIMIT_MS);
+      const session = await SmtpSession.open(new URL(url), trust, RELAY_LIMIT_MS);
       session.quit();
       const { host, username } = new URL(url);
       return `${host} answers, ${session.tls ?? 'without encryption'}${username === '' ? '' : ', and takes the login'}`;

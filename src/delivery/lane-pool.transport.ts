@@ -10,7 +10,7 @@ export class LanePool {
 
   /** `most`: how many there may be at this moment. */
   constructor(
-    private readonly relay: Pick<Relay, 'name' | 'url' | 'provider' | 'tls'>,
+    private readonly relay: Pick<Relay, 'name' | 'url' | 'provider' | 'tls' | 'ca'>,
     private readonly most: () => number,
   ) {}
 
@@ -49,6 +49,6 @@ export class LanePool {
   #opened(): SmtpLane | null {
     if (this.#open >= this.most()) return null;
     this.#open++;
-    return new SmtpLane(this.relay.name, this.relay.url, this.relay.provider, this.relay.tls);
+    return new SmtpLane(this.relay.name, this.relay.url, this.relay.provider, this.relay);
   }
 }

@@ -1,4 +1,4 @@
-import type { RelayTls } from '../../config/relays.js';
+import type { RelayTrust } from '../../config/relays.js';
 import type { MailProvider } from '../../config/mail-providers.js';
 import { isWatched, passing } from './delivery-probe.js';
 import type { SendOutcome } from './message.js';
@@ -43,7 +43,7 @@ export class SmtpLane {
     readonly relay: string,
     private readonly url: URL,
     private readonly provider: MailProvider | null = null,
-    private readonly encryption: RelayTls | null = null,
+    private readonly trust: RelayTrust = { tls: null, ca: null },
   ) {}
 
   /** TLS version and cipher of the connection in use, for the record. */
@@ -202,7 +202,7 @@ export class SmtpLane {
 
   private async opened(): Promise<SmtpSession> {
     if (this.#session?.alive) return this.#session;
-    this.#session = await SmtpSession.open(this.url, this.encryption);
+    this.#session = await SmtpSession.open(this.url, this.trust);
     return this.#session;
   }
 }

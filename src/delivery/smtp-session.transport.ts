@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
-import type { RelayTls } from '../../config/relays.js';
+import type { RelayTrust } from '../../config/relays.js';
 import { tlsOptions } from './relay-tls.transport.js';
 
 /** For any reply but the one to the final dot: giving up before that loses nothing. */
 export const SOCKET_TIMEOUT_MS = 60_000;
-/** RFC 5321 §4.5.3.2.6, from the final dot. Whoever gives up earlier does not know of mails that were taken. */
+/** RFC 5321 §4.5.3.2.6, for the body that is still on its way and the reply. Whoever gives up earlier does not know of mails that were taken. */
 export const FINAL_REPLY_MS = 10 * 60_000;
 /** From here on a relay is slow: no other mail waits for it. */
 export const SLOW_AFTER_MS = 30_000;
@@ -55,6 +55,8 @@ export class SmtpSession {
   #ended: Error | null = null;
   /** While the reply to a final dot is awaited: since when, and who is told once if it takes long. */
   #final: { sinceMs: number; slow: (() => void) | null } | null = null;
+  /** Ends that wait. The socket's own time would begin anew with each piece of a body that the relay takes. */
+  #late: NodeJS.Timeout | undefined;
 
   private constructor(
     private readonly socket: Socket,
@@ -73,9 +75,9 @@ export class SmtpSession {
   }
 
   /** Rejects with nodemailer's error: `responseCode` and `command` say what the relay refused. */
-  static async open(url: URL, tls: RelayTls | null = null, limitMs = OPENING_LIMIT_MS): Promise<SmtpSession> {
+  static async open(url: URL, trust: RelayTrust, limitMs = OPENING_LIMIT_MS): Promise<SmtpSession> {
     const { hostname, port, username, password } = url;
-    const options = tlsOptions(url, tls);
+    const options = tlsOptions(url, trust);
     const connection = new SMTPConnection({
       host: hostname.replace(/^\[(.*)\]$/, '$1'),
       port: Number(port) || (options.secure ? 465 : 587),
@@ -128,7 +130,10 @@ export class SmtpSession {
     });
   }
 
-  /** As `reply`, to the final dot, which may take ten minutes. `slow` is called when it takes longer than half a minute. */
+  /**
+   * As `reply`, to the final dot, which may take ten minutes, counted from when it was given to the system and not from when
+   * the relay has read it. `slow` is called when it takes longer than half a minute.
+   */
   async finalReply(slow: () => void): Promise<SmtpReply> {
     const reply = this.reply();
     if (this.#waiting.length > 0) {
@@ -177,17 +182,20 @@ export class SmtpSession {
     this.#lines = [];
     if (this.#final) this.socket.setTimeout(SOCKET_TIMEOUT_MS);
     this.#final = null;
+    clearTimeout(this.#late);
     const first = this.#waiting.shift();
     if (first) first.resolve(reply);
     else this.#replies.push(reply);
   }
 
-  /** Half a reply gives the relay no more time for the rest. */
+  /** Neither half a reply nor a body that is taken bit by bit gives the relay more time. */
   #waitOn(): void {
     if (!this.#final || this.#ended) return;
     const { sinceMs, slow } = this.#final;
-    const untilMs = sinceMs + (slow ? SLOW_AFTER_MS : FINAL_REPLY_MS);
-    this.socket.setTimeout(Math.max(1, untilMs - performance.now()));
+    const leftMs = Math.max(1, sinceMs + (slow ? SLOW_AFTER_MS : FINAL_REPLY_MS) - performance.now());
+    this.socket.setTimeout(leftMs);
+    clearTimeout(this.#late);
+    this.#late = setTimeout(() => this.#silent(), leftMs);
   }
 
   /** While a mail waits at its barrier it is the relay that waits for us: it is given its time anew. */
@@ -205,6 +213,7 @@ export class SmtpSession {
   #end(reason: Error): void {
     if (this.#ended) return;
     this.#ended = reason;
+    clearTimeout(this.#late);
     this.socket.destroy();
     for (const { reject } of this.#waiting.splice(0)) reject(reason);
   }

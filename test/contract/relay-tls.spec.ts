@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { RelayTls } from '../../config/relays.js';
+import { parseRelays, type RelayTls, type RelayTrust } from '../../config/relays.js';
 import type { SendOutcome } from '../../src/delivery/message.js';
 import { SmtpLane } from '../../src/delivery/smtp-lane.transport.js';
 import { plainMail } from '../support/plain-mail.js';
@@ -28,7 +28,7 @@ describe('encryption on the way to the relay', () => {
 
   async function sent(
     login: string,
-    tls: RelayTls | null,
+    trust: RelayTls | null | RelayTrust,
     options: SMTPServerOptions = {},
   ): Promise<{ outcome: SendOutcome; tls: string | null }> {
     const running = new SMTPServer({
@@ -51,7 +51,8 @@ describe('encryption on the way to the relay', () => {
     await new Promise<void>((resolve) => running.listen(0, '127.0.0.1', resolve));
     const { port } = running.server.address() as AddressInfo;
     const scheme = options.secure ? 'smtps' : 'smtp';
-    const lane = new SmtpLane('relay', new URL(`${scheme}://${login}127.0.0.1:${port}`), null, tls);
+    const given = trust !== null && typeof trust === 'object' ? trust : { tls: trust, ca: null };
+    const lane = new SmtpLane('relay', new URL(`${scheme}://${login}127.0.0.1:${port}`), null, given);
     const outcome = await lane.send(plainMail('1'), async () => true);
     const encrypted = lane.tls;
     lane.close();
@@ -101,5 +102,35 @@ describe('encryption on the way to the relay', () => {
 
   it('on this machine no encryption is asked for unless the owner says so', async () => {
     expect((await sent('', null)).tls).toBeNull();
+  });
+
+  describe('with ?ca=, the certificate of a private CA', () => {
+    const CA = 'test/fixtures/private-ca.pem';
+    const trust = (): RelayTrust => {
+      const { relays, problems } = parseRelays(`smtp://127.0.0.1?ca=${CA}`);
+      expect(problems).toEqual([]);
+      return relays[0] as RelayTrust;
+    };
+    let vouchedFor: Buffer;
+    beforeAll(async () => void (vouchedFor = await readFile('test/fixtures/private-relay.pem')));
+
+    it.each([
+      ['STARTTLS', {}],
+      ['TLS from the first byte', { secure: true }],
+    ])('takes a relay that it vouches for, on this machine, too: %s', async (_, options) => {
+      const { outcome, tls } = await sent('user:secret@', trust(), {
+        ...{ cert: vouchedFor, key: vouchedFor },
+        ...options,
+      });
+      expect(outcome).toMatchObject({ kind: 'accepted' });
+      expect(tls).toMatch(/^TLSv1\.[23] /);
+      expect([logins, mails]).toEqual([[['user', true]], 1]);
+    });
+
+    it('takes no other certificate, and gives it no password', async () => {
+      const { outcome } = await sent('user:secret@', trust());
+      expect(outcome).toMatchObject({ kind: 'not_sent', stage: 'connect' });
+      expect([logins, mails]).toEqual([[], 0]);
+    });
   });
 });

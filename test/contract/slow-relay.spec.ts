@@ -69,3 +69,54 @@ describe('a relay that sends one byte of its reply every ten seconds', () => {
     },
   );
 });
+
+/** Each piece that it takes begins the time of a silence anew; the ten minutes for body and reply are none of a silence. */
+describe('a relay that takes a body piece by piece and does not come to its end', () => {
+  let server: Server;
+  afterEach(async () => {
+    vi.useRealTimers();
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it('is slow after half a minute and given up after ten', async () => {
+    let begun = (_: Socket): void => undefined;
+    const reading = new Promise<Socket>((resolve) => (begun = resolve));
+    server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.write('220 relay.example.test ESMTP\r\n');
+      socket.on('data', (chunk) => {
+        const verb = chunk.toString('latin1').slice(0, 4);
+        if (REPLIES[verb] !== undefined) return void socket.write(REPLIES[verb]);
+        socket.pause();
+        begun(socket);
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    const { port } = server.address() as AddressInfo;
+    const lane = new SmtpLane('relay', new URL(`smtp://127.0.0.1:${port}`));
+    // More than the buffers between the two hold.
+    const raw = Buffer.concat([plainMail('1').raw, Buffer.alloc(48 * 1024 * 1024, 'a line of it\r\n')]);
+    let [slow, outcome]: [boolean, SendOutcome | null] = [false, null];
+    const sending = lane
+      .send(
+        { ...plainMail('1'), raw },
+        async () => true,
+        undefined,
+        () => (slow = true),
+      )
+      .then((end) => (outcome = end));
+    const socket = await reading;
+    for (let minutes = 0; minutes < 10; minutes++) {
+      expect(outcome).toBeNull();
+      const piece = new Promise((resolve) => socket.once('data', resolve));
+      socket.resume();
+      await piece;
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(slow).toBe(true);
+    }
+    expect(await sending).toEqual({ kind: 'unknown', reason: 'the relay did not answer in time' });
+    socket.destroy();
+    lane.close();
+  });
+});

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import type { MailProvider } from '../../../config/mail-providers.js';
-import type { RelayTls } from '../../../config/relays.js';
+import type { RelayTrust } from '../../../config/relays.js';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { Remembered } from '../../infra/remembered.js';
@@ -10,7 +10,7 @@ import { chooseRelay } from './relay-choice.js';
 import { GAP_MS, RelaysQueries, type RelayStateRow } from './relays.queries.js';
 
 /** Where a mail may be handed over. */
-export interface Relay {
+export interface Relay extends RelayTrust {
   name: string;
   /** With user and password: never print it. */
   url: URL;
@@ -18,7 +18,6 @@ export interface Relay {
   /** Connections at the same time; null: as the sender likes. */
   lanes: number | null;
   provider: MailProvider | null;
-  tls: RelayTls | null;
   /** The relay was out and this one mail finds out whether it still is: use one lane, for one mail. */
   probe: boolean;
 }
@@ -66,6 +65,7 @@ export class RelaysService {
               lanes: null,
               provider: null,
               tls: null,
+              ca: null,
             },
           ];
     this.#relays = settings.map(({ url, ...rest }) => ({ ...rest, url: new URL(url), probe: false }));

@@ -85,8 +85,12 @@ describe('SMTP_URL', () => {
         lanes: null,
         provider: null,
         tls: null,
+        ca: null,
       },
-      { name: 'b', url: 'smtps://two.example.com', weight: 1, lanes: 16, provider: null, tls: null },
+      {
+        ...{ name: 'b', url: 'smtps://two.example.com', weight: 1, lanes: 16, provider: null },
+        ...{ tls: null, ca: null },
+      },
     ]);
     expect(readConfig({}).relays).toEqual([]);
   });
@@ -101,10 +105,22 @@ describe('SMTP_URL', () => {
     ['smtp://user:pa%ss@relay.example.com', 'write a % in user or password as %25'],
     [
       'smtp://relay.example.com/path',
-      'nothing but ?weight=, ?lanes=, ?name=, ?provider= and ?tls= may follow the host',
+      'nothing but ?weight=, ?lanes=, ?name=, ?provider=, ?tls= and ?ca= may follow the host',
     ],
     ['smtp://relay.example.com?tls=maybe', 'tls is one of required, insecure, none'],
     ['smtp://relay.example.com?tls=none&tls=required', 'tls is given twice'],
+    ['smtp://relay.example.com?ca=', 'ca is the path of a file in PEM'],
+    [
+      'smtp://relay.example.com?ca=test/fixtures/nowhere.pem',
+      'ca: test/fixtures/nowhere.pem cannot be read (ENOENT)',
+    ],
+    ['smtp://relay.example.com?ca=test/fixtures', 'ca: test/fixtures cannot be read (EISDIR)'],
+    [
+      'smtp://relay.example.com?ca=test/fixtures/test-key.pem',
+      'ca: test/fixtures/test-key.pem holds no certificate in PEM',
+    ],
+    ['smtp://relay.example.com?tls=insecure&ca=test/fixtures/private-ca.pem', 'ca goes with tls=required'],
+    ['smtp://relay.example.com?tls=none&ca=test/fixtures/private-ca.pem', 'ca goes with tls=required'],
     ['smtps://relay.example.com?tls=none', 'tls=none does not go with smtps://'],
     ['smtp://u:p@relay.example.com?tls=none', 'tls=none would send user and password readable'],
     ['smtp://u@10.0.0.5?tls=none', 'tls=none would send user and password readable'],
