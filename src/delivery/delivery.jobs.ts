@@ -3,6 +3,7 @@ import { JobRegistry } from '../infra/jobs/job-registry.js';
 import { AcceptedJournal } from './accepted-journal.service.js';
 import { LedgerQueries } from './ledger.queries.js';
 import { SEND_DUE } from './messages.service.js';
+import { ParkedLanes } from './parked-lanes.service.js';
 import { SenderService } from './sender.service.js';
 import { UnmadeMails } from './unmade-mails.service.js';
 
@@ -14,6 +15,7 @@ export class DeliveryJobs implements OnModuleInit {
     private readonly ledger: LedgerQueries,
     private readonly journal: AcceptedJournal,
     private readonly unmade: UnmadeMails,
+    private readonly parked: ParkedLanes,
   ) {}
 
   onModuleInit(): void {
@@ -31,6 +33,8 @@ export class DeliveryJobs implements OnModuleInit {
       lockSeconds: 600,
       run: async () => {
         await this.journal.replay();
+        // A process that stood still for minutes is still waiting for its slow relays: their mails are not left behind.
+        await this.parked.renew();
         await this.ledger.reap();
         await this.ledger.resolveUnknown();
         await this.unmade.closeOld();

@@ -150,6 +150,14 @@ export function provesRelay(outcome: SendOutcome): boolean {
 
 type Retry = Pick<Settlement, 'state' | 'reason' | 'dueAt'>;
 
+/**
+ * No relay is trusted to drop a second copy by an idempotency key, though two say that they read one from a header (Resend:
+ * `Resend-Idempotency-Key`, kept for 24 hours; EmailEngine: `X-EE-Idempotency-Key`, with no time stated). Resend refuses the
+ * same key with a different payload (409 of its HTTP API), and says neither what a payload is over SMTP nor what it answers
+ * there; and no two tries of a mail are the same octets, as a signature holds the time it was made. So an ordinary try after
+ * a 451 could become a refusal for good, and nobody could say whether a second copy was dropped. Besides, a worker that was
+ * killed cannot say which of several relays had its mail. Until a provider states that, the owner's word is asked.
+ */
 function unknown(
   { class: messageClass, unknownCount }: Pick<ClaimedMessage, 'class' | 'unknownCount'>,
   reason: string,

@@ -19,7 +19,10 @@ const SAID_AGAIN_MS = 60_000;
 /** Connections to a relay at the same time unless SMTP_URL says otherwise. */
 export const DEFAULT_LANES = 32;
 
-/** So many lanes to a relay may wait for a slow reply beside those at work, and no more than half of those; further ones take their place. */
+/**
+ * So many lanes to a relay may wait for a slow reply beside those at work, and no more than half of those; further ones take
+ * their place. Of one process, as all numbers of lanes are: two workers have twice as many.
+ */
 export const MOST_PARKED = 16;
 
 const NONE: ReadonlySet<string> = new Set();

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
 import { ParkedLanes } from '../../../src/delivery/parked-lanes.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { connectionName, silences, type Silences } from '../../support/silences.js';
 import { openSmtpSink, type SmtpSink } from '../../support/smtp-sink.js';
 import { openPostOffice, type PostOffice } from './post-office.js';
@@ -184,6 +185,22 @@ describe('a relay that takes its time over the end of a mail', () => {
     await parked().allEnded(10_000);
     expect(await t.state(id)).toMatchObject({ state: 'accepted' });
     expect(t.sink.mails).toHaveLength(1);
+  });
+
+  it('keeps its mail also when the worker stood still for minutes and looks for what others left behind', async () => {
+    const id = await t.plan('grace@example.org');
+    slowWith(t.sink, () => true);
+    const run = t.sendDue();
+    await time.pass(HALF_A_MINUTE);
+    await run;
+    await t.db.query(
+      `update message set lease_until = lease_until - interval '20 minutes', data_at = data_at - interval '20 minutes'`,
+    );
+    await t.app.get(JobRunner, { strict: false }).run('delivery.reap');
+    expect(await t.state(id)).toMatchObject({ state: 'leased' });
+    answer.open();
+    await parked().allEnded(10_000);
+    expect(await t.state(id)).toMatchObject({ state: 'accepted' });
   });
 
   it('with every mail: no more hang on it than its lanes and those that find it out, and the owner hears of it', async () => {
