@@ -12,42 +12,54 @@ export async function commitDurably(client: ClientBase): Promise<void> {
   );
 }
 
-interface Setting {
-  name: string;
-  setting: string;
-  /** Of a connection that nobody has changed. */
-  reset: string;
-}
+/** So many connections are looked at, each in a transaction at the same time: a pooler of transactions cannot serve them by one. */
+const LOOKED_AT = 4;
+
+type Database = Pick<DataSource, 'query' | 'createQueryRunner'>;
 
 /** Settings of this PostgreSQL that let a crash take back what was committed, in words; [] when a commit lasts. */
-export async function durabilityProblems(dataSource: Pick<DataSource, 'query'>): Promise<string[]> {
-  const rows: Setting[] = await dataSource.query(
-    `select name, setting, reset_val as reset from pg_settings where name in ('fsync', 'full_page_writes', 'synchronous_commit')`,
+export async function durabilityProblems(dataSource: Database): Promise<string[]> {
+  const off: { name: string }[] = await dataSource.query(
+    `select name from pg_settings where name in ('fsync', 'full_page_writes') and setting = 'off'`,
   );
-  const at = (name: string): Setting | undefined => rows.find((row) => row.name === name);
+  const isOff = (setting: string): boolean => off.some(({ name }) => name === setting);
   const problems: string[] = [];
-  if (at('fsync')?.setting === 'off')
-    problems.push('fsync is off: a power cut may destroy the database. Set fsync = on');
-  if (at('full_page_writes')?.setting === 'off')
+  if (isOff('fsync')) problems.push('fsync is off: a power cut may destroy the database. Set fsync = on');
+  if (isOff('full_page_writes'))
     problems.push(
       'full_page_writes is off: a power cut may leave half-written pages. Set full_page_writes = on, unless the file system rules that out',
     );
-  const commit = at('synchronous_commit');
-  const remedy =
-    'a crash may take back which mails were sent. Set it on for this account: alter role ... set synchronous_commit = on';
-  if (commit?.setting === 'off')
-    problems.push(`synchronous_commit is off and stays off, as behind a pooler: ${remedy}`);
-  // We have set it on this connection; a pooler that gives each transaction another one may answer with a fresh one.
-  else if (commit?.reset === 'off')
+  const undone = (await asUsed(dataSource)).filter(({ setting }) => setting === 'off').length;
+  if (undone > 0)
     problems.push(
-      `synchronous_commit is off and Wellspring sets it on for each connection, which a pooler of transactions may undo: behind one ${remedy}`,
+      `synchronous_commit is off on ${undone} of ${LOOKED_AT} connections although Wellspring sets it on, as behind a pooler of transactions: a crash may take back which mails were sent. Set it on for this account: alter role ... set synchronous_commit = on`,
     );
   return problems;
 }
 
 /** What `doctor` says when there is nothing wrong. */
-export async function durabilityInWords(dataSource: Pick<DataSource, 'query'>): Promise<string> {
+export async function durabilityInWords(dataSource: Database): Promise<string> {
   const problems = await durabilityProblems(dataSource);
   if (problems.length > 0) throw new Error(problems.join('; '));
-  return 'a commit is on disk before it is answered';
+  const given = (await asUsed(dataSource)).some(({ reset }) => reset === 'off');
+  return `a commit is on disk before it is answered${given ? ': synchronous_commit is off for this account, and Wellspring sets it on for each of its connections' : ''}`;
+}
+
+/** `synchronous_commit` on connections as the application uses them; `reset`: what they had before we set it. */
+async function asUsed(dataSource: Database): Promise<{ setting: string; reset: string }[]> {
+  const runners = Array.from({ length: LOOKED_AT }, () => dataSource.createQueryRunner());
+  try {
+    for (const runner of runners) await runner.startTransaction();
+    const seen: { setting: string; reset: string }[] = [];
+    for (const runner of runners)
+      seen.push(
+        ...(await runner.query(
+          `select setting, reset_val as reset from pg_settings where name = 'synchronous_commit'`,
+        )),
+      );
+    for (const runner of runners) await runner.rollbackTransaction();
+    return seen;
+  } finally {
+    for (const runner of runners) await runner.release();
+  }
 }

@@ -2,7 +2,8 @@ import { PostgresBackend } from '@agendajs/postgres-backend';
 import type { JobRepository } from 'agenda';
 import { Client, Pool } from 'pg';
 import type { Logger } from 'pino';
-import { PromptClient, StallWatch } from '../database/stall-watch.js';
+import { ourConnection } from '../database/our-connection.js';
+import { PromptClient } from '../database/stall-watch.js';
 import { describeError } from './job-runner.js';
 import { CLOCK_TOLERANCE_MS, JOB_TABLE } from './job-store.js';
 import type { JobStore } from './job-store.js';
@@ -38,7 +39,8 @@ export class PostgresJobStore implements JobStore {
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       application_name: 'wellspring jobs',
       Client: PromptClient,
-      onConnect: new StallWatch(databaseUrl).onConnect,
+      // A tick that a crash took back would run its job once more.
+      onConnect: ourConnection(databaseUrl),
     });
     // Without a listener, losing an idle connection ends the process; the pool opens a new one by itself.
     this.#pool.on('error', (error) =>
