@@ -73,6 +73,7 @@ const envSchema = z.object({
       return relays;
     })
     .optional(),
+  DKIM_RECORD_CHECK: z.enum(['stop', 'warn'], { error: 'use stop or warn' }).default('stop'),
   SECRET_KEY: z.string().min(32, 'use at least 32 characters').optional(),
   ROLES: z
     .string()
@@ -136,6 +137,11 @@ export interface Config {
   cfblAddress: string | null;
   /** Every relay of SMTP_URL; empty when it is not set. */
   relays: readonly RelaySettings[];
+  /**
+   * What becomes of a broadcast whose DKIM record this machine's DNS does not see. `warn`: it is sent, which is right only
+   * where the world sees another DNS than this machine; else every receiver finds the signature broken.
+   */
+  dkimRecordCheck: 'stop' | 'warn';
   secretKey: string | null;
   roles: readonly ('web' | 'worker')[];
   apiKey: string | null;
@@ -201,6 +207,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     cfblAddress: e.CFBL_ADDRESS ?? null,
     smtpUrl: e.SMTP_URL?.[0]?.url ?? null,
     relays: e.SMTP_URL ?? [],
+    dkimRecordCheck: e.DKIM_RECORD_CHECK,
     secretKey: e.SECRET_KEY ?? null,
     roles: e.ROLES,
     apiKey: e.API_KEY ?? null,

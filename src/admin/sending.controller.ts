@@ -1,6 +1,7 @@
 import { Body, Controller, Get, Post } from '@nestjs/common';
 import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
 import { HeldService } from '../delivery/pacing/held.service.js';
+import { LONGEST_WAIT_DAYS } from '../delivery/pacing/longest-wait.js';
 import { SendingService } from '../delivery/pacing/sending.service.js';
 import { SequencePauses } from '../delivery/pacing/sequence-pauses.service.js';
 import { SequenceUnknowns } from '../delivery/pacing/sequence-unknowns.service.js';
@@ -46,6 +47,7 @@ export class SendingPageController {
       unknown: state.unknown,
       unknownOfSequences: state.unknownOfSequences,
       unknownError,
+      longestWaitDays: LONGEST_WAIT_DAYS,
       pausedSequences: state.pausedSequences,
       alerts,
       ...sendingPage(state),

@@ -1,5 +1,12 @@
-import { OUTSIDE_HOURS, PAUSED_BY_READER, SEQUENCE_PAUSED, WAITS_FOR_TEST } from '../delivery/message.js';
+import {
+  OUTSIDE_HOURS,
+  PAUSED_BY_READER,
+  SEQUENCE_PAUSED,
+  WAITS_FOR_KEY,
+  WAITS_FOR_TEST,
+} from '../delivery/message.js';
 import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
+import { LONGEST_WAIT_DAYS } from '../delivery/pacing/longest-wait.js';
 import { HELD_OUT } from '../segments/held-out.js';
 import { refusedFor } from '../delivery/sender-refusal.js';
 import type { StepTiming } from '../sequences/schedule.js';
@@ -228,6 +235,10 @@ function waits(facts: MessageFacts): Rule[] {
     const opening = instantText(message.dueAt, facts.sequence?.zone);
     const text = `When its turn came, the hours in which it may go were over; they open again at ${opening}.`;
     rules.push(rule('OUTSIDE_SEND_WINDOW', 'waits', text, message.dueAt));
+  } else if (message.stateReason?.startsWith(WAITS_FOR_KEY) === true) {
+    const days = LONGEST_WAIT_DAYS[message.class];
+    const text = `Its sender's mail is signed, and the key is missing or bad: ${message.stateReason}. It is tried every few minutes, goes out when the key is put right, and expires after ${days} days.`;
+    rules.push(rule('WAITS_FOR_KEY', 'waits', text, message.dueAt));
   } else if (message.dueAt > now) {
     const again = attempts.length > 0 || message.unknownCount > 0;
     const why = again

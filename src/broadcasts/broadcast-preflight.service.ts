@@ -151,7 +151,9 @@ export class BroadcastPreflight {
   }
 }
 
-function inWords({ message, file, line }: PreflightFinding): string {
+function inWords({ check, message, file, line }: PreflightFinding): string {
+  if (check === 'signature')
+    return `${message}. If receivers see that record, and only the DNS of this machine does not, set DKIM_RECORD_CHECK=warn and start Wellspring anew`;
   if (file === undefined || message.includes(file)) return message;
   return `${file}${line === undefined ? '' : `:${line}`}: ${message}`;
 }

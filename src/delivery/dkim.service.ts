@@ -5,6 +5,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { publicHalf } from './dkim-keys.js';
 import { DkimKeys, EVERY_DOMAIN, type KeyFault } from './dkim-keys.service.js';
+import { DKIM_ALERT, WAITS_FOR_KEY } from './message.js';
 import { SignedDomains } from './signed-domains.service.js';
 import { dkimRecord, dkimRecordName, dkimSignature, type DkimKey } from './dkim.js';
 import { sampleMail } from './sample-mail.transport.js';
@@ -45,6 +46,7 @@ export class DkimService {
     const failed = new Set(failures.map(({ domain }) => domain));
     for (const domain of [...this.keys.domains(), EVERY_DOMAIN])
       if (!failed.has(domain)) await this.alerts.resolve(alertOf(domain));
+    await this.resolveForgotten(failed);
     for (const { domain, reason } of failures) {
       this.#logger.error(`mail from ${domain} is not sent: ${reason}`);
       await this.raise(domain, reason);
@@ -91,9 +93,22 @@ export class DkimService {
     return failures;
   }
 
+  /**
+   * A worker that still had a bad key may have raised its alert after the key was moved away and forgotten. Where nothing is
+   * signed nothing waits.
+   */
+  private async resolveForgotten(failed: ReadonlySet<string>): Promise<void> {
+    for (const { key } of await this.alerts.open()) {
+      const domain = domainOfAlert(key);
+      if (domain === null || failed.has(domain) || (await this.domains.signedAbove(domain)) !== null)
+        continue;
+      await this.alerts.resolve(key);
+    }
+  }
+
   private async refusal(domain: string, reason: string): Promise<SigningRefused> {
     await this.raise(domain, reason);
-    return new SigningRefused(`DKIM for ${domain}: ${reason}`);
+    return new SigningRefused(`${WAITS_FOR_KEY}${domain}: ${reason}`);
   }
 
   private async raise(domain: string, reason: string): Promise<void> {
@@ -110,7 +125,7 @@ export class DkimService {
     const domain = await this.domains.signedAbove(senderDomain);
     if (domain === null) return;
     await this.domains.reportMissingKey(domain);
-    throw new SigningRefused(`DKIM for ${domain}: this worker has no key`);
+    throw new SigningRefused(`${WAITS_FOR_KEY}${domain}: this worker has no key`);
   }
 
   private async attempt(keys: readonly DkimKey[], headers: string, body: Buffer): Promise<Signed> {
@@ -148,7 +163,11 @@ export class DkimService {
 type Signed = { signatures: string; reason: null } | { signatures: null; reason: string };
 
 function alertOf(domain: string): string {
-  return `dkim:${domain}`;
+  return DKIM_ALERT + domain;
+}
+
+function domainOfAlert(key: string): string | null {
+  return key.startsWith(DKIM_ALERT) ? key.slice(DKIM_ALERT.length) : null;
 }
 
 function failing(reason: string): string {

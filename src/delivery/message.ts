@@ -23,6 +23,12 @@ export const NOT_BEGUN = `state in ('ready', 'held', 'leased') and data_at is nu
 /** `state_reason` of a mail that is held because its reader wants none for a while. */
 export const PAUSED_BY_READER = 'paused by the reader';
 
+/** `state_reason` of a mail that waits for a DKIM key begins so. */
+export const WAITS_FOR_KEY = 'DKIM for ';
+
+/** The alert that mail of a domain waits so begins with this and ends with the domain. */
+export const DKIM_ALERT = 'dkim:';
+
 /** `state_reason` of a mail of a broadcast that is held until its split test has a result. */
 export const WAITS_FOR_TEST = 'waits for the split test';
 

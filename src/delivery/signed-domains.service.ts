@@ -6,6 +6,7 @@ import { Remembered } from '../infra/remembered.js';
 import { DomainError } from '../values/domain-error.js';
 import { alignedDomains, dkimDomain } from './dkim-keys.js';
 import { DkimKeys } from './dkim-keys.service.js';
+import { DKIM_ALERT } from './message.js';
 
 /** How late a worker may learn that another one has begun to sign. */
 const CACHE_MS = 5_000;
@@ -48,7 +49,7 @@ export class SignedDomains implements OnModuleInit {
     if (nowMs - (this.#reportedAtMs.get(domain) ?? Number.NEGATIVE_INFINITY) < REPORT_EVERY_MS) return;
     this.#reportedAtMs.set(domain, nowMs);
     await this.alerts.raise({
-      key: `dkim:${domain}`,
+      key: DKIM_ALERT + domain,
       severity: 'critical',
       message: `Mail from ${domain} waits: it is signed with DKIM, and a worker has no key for it. ${remedy(domain)}`,
       facts: { domain },
@@ -101,7 +102,7 @@ export class SignedDomains implements OnModuleInit {
       domain,
     ]);
     this.#known.forget();
-    await this.alerts.resolve(`dkim:${domain}`);
+    await this.alerts.resolve(DKIM_ALERT + domain);
     return Array.isArray(rows) && rows[1] === 1;
   }
 

@@ -3,20 +3,28 @@ import { DataSource } from 'typeorm';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
-import { withoutSending, type MessageClass } from '../message.js';
+import { DKIM_ALERT, WAITS_FOR_KEY, withoutSending, type MessageClass } from '../message.js';
+import { LONGEST_WAIT_DAYS } from './longest-wait.js';
 import { RelaysService } from './relays.service.js';
 
 const DAY_MS = 86_400_000;
 const BATCH = 2_000;
 const ALERT = 'relay:stale';
+const UNSIGNED_ALERT = 'signing:stale';
+const SHOWN_DAYS = 7;
+const CLASSES = ['transactional', 'marketing'] as const;
 
-/**
- * Days that a mail without an end of its own waits while no relay works. RFC 5321 §4.5.4.1 has four to five. A receipt is
- * of use for longer; news of last week, all at once, make people leave.
- */
-export const LONGEST_WAIT_DAYS: Readonly<Record<MessageClass, number>> = { transactional: 7, marketing: 5 };
+/** A mail that waits for a key is tried every five minutes; so few tries a day are still a try all through the time. */
+const TRIES_A_DAY = 24;
 
-/** Mails that wait for a relay which never comes back come to an end, and the owner hears of it. */
+/** Of a mail `r`: neither its broadcast, its sequence nor its reader has a pause. */
+const NOT_PAUSED = `(select b.state from broadcast b where b.id = r.broadcast_id) is distinct from 'paused'
+  and (select true from sequence_pause q where q.funnel_key = r.funnel_key and q.resumed_at is null
+    and r.kind = 'sequence' and r.class = 'marketing') is null
+  and (select true from subscriber s where s.id = r.subscriber_id and s.paused_until is not null
+    and r.broadcast_id is null and r.class = 'marketing') is null`;
+
+/** Mails that wait for a relay or a key which never comes back come to an end, and the owner hears of it. */
 @Injectable()
 export class StaleMails {
   constructor(
@@ -27,42 +35,86 @@ export class StaleMails {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /**
-   * Returns how many expired. None does while a relay works, has worked within that time or was not tried all through it,
-   * with the machine off, or a restored backup that may not send: what waits then does not wait for a relay. Nor does a
-   * mail that a pause of the owner's or of its reader's holds. Safe to run twice at once.
-   */
+  /** Returns how many expired. None does while a restored backup may not send. Safe to run twice at once. */
   async expire(): Promise<number> {
+    await this.closeOld();
     if (!(await this.guard.state()).ok) return 0;
+    return (await this.expireUnrelayed()) + (await this.expireUnsigned());
+  }
+
+  /**
+   * None does while a relay works, has worked within that time or was not tried all through it, with the machine off: what
+   * waits then does not wait for a relay. Nor does a mail that a pause of the owner's or of its reader's holds.
+   */
+  private async expireUnrelayed(): Promise<number> {
     const outSince = await this.relays.outSince(this.clock.now());
     if (outSince === null) return 0;
     let expired = 0;
-    for (const messageClass of ['transactional', 'marketing'] as const) {
-      const days = LONGEST_WAIT_DAYS[messageClass];
-      const before = new Date(this.clock.now().getTime() - days * DAY_MS);
+    for (const messageClass of CLASSES) {
+      const { days, before } = this.limit(messageClass);
       if (outSince > before) continue;
-      for (let count = BATCH; count === BATCH; expired += count)
-        count = await this.expireBatch(messageClass, before, `no relay took it for ${days} days`);
+      expired += await this.inBatches(
+        // Read in the order of `message_ready`: rare, and no more than a claim of all would.
+        `r.class = $1 and r.due_at < $2 and coalesce(r.planned_for, r.due_at) < $2`,
+        [messageClass, before, `no relay took it for ${days} days`],
+      );
     }
     if (expired > 0) await this.tell(expired);
     return expired;
   }
 
-  /** Locks what it ends. Reads what is ready in the order of `message_ready`: rare, and no more than a claim of all would. */
-  private async expireBatch(messageClass: MessageClass, before: Date, reason: string): Promise<number> {
-    const [, count]: [unknown[], number] = await this.dataSource.query(
-      `update message m set state = ${withoutSending(`'expired'`)}, state_reason = $3, settled_at = clock_timestamp()
-       where m.id in (select r.id from message r where r.state = 'ready' and r.class = $1 and r.due_at < $2
-           and coalesce(r.planned_for, r.due_at) < $2
-           and (select b.state from broadcast b where b.id = r.broadcast_id) is distinct from 'paused'
-           and (select true from sequence_pause q where q.funnel_key = r.funnel_key and q.resumed_at is null
-             and r.kind = 'sequence' and r.class = 'marketing') is null
-           and (select true from subscriber s where s.id = r.subscriber_id and s.paused_until is not null
-             and r.broadcast_id is null and r.class = 'marketing') is null
-         limit ${BATCH} for update of r skip locked)`,
-      [messageClass, before, reason],
-    );
-    return count;
+  /**
+   * Mails whose sender's key is missing or bad, as their own tries show, all through the time: those of a machine that was
+   * off, or of a pause that is over, have had too few. Looks at what is ready only while an alert says that mail waits so.
+   */
+  private async expireUnsigned(): Promise<number> {
+    const waiting = (await this.alerts.open()).some(({ key }) => key.startsWith(DKIM_ALERT));
+    if (!waiting) return 0;
+    let expired = 0;
+    for (const messageClass of CLASSES) {
+      const { days, before } = this.limit(messageClass);
+      // Tries stand on the database's clock. By the primary key of `message_attempt`, whose epochs are in order.
+      expired += await this.inBatches(
+        `r.class = $1 and coalesce(r.planned_for, r.due_at) < $2 and starts_with(r.state_reason, $4)
+           and (select a.started_at from message_attempt a where a.message_id = r.id and a.stage = 'signing' order by a.epoch limit 1)
+             < clock_timestamp() - $5 * interval '1 day'
+           and (select count(*) from (select 1 from message_attempt a where a.message_id = r.id and a.stage = 'signing'
+             limit $6::int) tries) >= $6::int`,
+        [
+          ...[messageClass, before, `the key that signs it was missing or bad for ${days} days`],
+          ...[WAITS_FOR_KEY, days, days * TRIES_A_DAY],
+        ],
+      );
+    }
+    if (expired > 0) await this.tellUnsigned(expired);
+    return expired;
+  }
+
+  /** What has expired nobody can put right: after a week the owner has seen it. */
+  private async closeOld(): Promise<void> {
+    const before = new Date(this.clock.now().getTime() - SHOWN_DAYS * DAY_MS);
+    for (const { key, lastSeenAt } of await this.alerts.open())
+      if ((key === ALERT || key === UNSIGNED_ALERT) && lastSeenAt < before) await this.alerts.resolve(key);
+  }
+
+  private limit(messageClass: MessageClass): { days: number; before: Date } {
+    const days = LONGEST_WAIT_DAYS[messageClass];
+    return { days, before: new Date(this.clock.now().getTime() - days * DAY_MS) };
+  }
+
+  /** Locks what it ends. `$3`: why. */
+  private async inBatches(condition: string, values: readonly unknown[]): Promise<number> {
+    let expired = 0;
+    for (let count = BATCH; count === BATCH; expired += count) {
+      const [, ended]: [unknown[], number] = await this.dataSource.query(
+        `update message m set state = ${withoutSending(`'expired'`)}, state_reason = $3, settled_at = clock_timestamp()
+         where m.id in (select r.id from message r where r.state = 'ready' and ${condition} and ${NOT_PAUSED}
+           limit ${BATCH} for update of r skip locked)`,
+        [...values],
+      );
+      count = ended;
+    }
+    return expired;
   }
 
   private async tell(expired: number): Promise<void> {
@@ -71,6 +123,15 @@ export class StaleMails {
       key: ALERT,
       severity: 'critical',
       message: `No mail relay has worked for days, and mails that waited too long have expired (${expired} at the last look): receipts and confirmations after ${transactional} days, all others after ${marketing}. They are not sent when a relay comes back.`,
+      facts: { expired },
+    });
+  }
+  private async tellUnsigned(expired: number): Promise<void> {
+    const { transactional, marketing } = LONGEST_WAIT_DAYS;
+    await this.alerts.raise({
+      key: UNSIGNED_ALERT,
+      severity: 'critical',
+      message: `Mails that waited too long for a DKIM key have expired (${expired} at the last look): receipts and confirmations after ${transactional} days, all others after ${marketing}. They are not sent when the key is put right.`,
       facts: { expired },
     });
   }

@@ -55,6 +55,7 @@ describe('the page Sending', () => {
     expect(html).toContain('mails may go out');
     expect(html).toContain('No mail is held.');
     expect(html).toContain('127.0.0.1:1');
+    expect(html).toContain('receipts and confirmations for 7 days, all others for 5');
     expect(html).toContain('aria-current="page">Sending');
   });
 

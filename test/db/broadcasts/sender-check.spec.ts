@@ -69,9 +69,35 @@ describe('the sender of a broadcast, looked up before its first mail', () => {
     const id = await written();
     await expect(desk.broadcasts.start(id, null)).rejects.toMatchObject({
       code: 'BROADCAST_PREFLIGHT_INVALID',
-      message: expect.stringMatching(/^D2 DKIM: ws202603\._domainkey\.example\.com does not exist/),
+      message: expect.stringMatching(
+        /^D2 DKIM: ws202603\._domainkey\.example\.com does not exist.*set DKIM_RECORD_CHECK=warn/,
+      ),
     });
     expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'draft' });
+  });
+
+  it('does not stop the owner who says that the world sees another DNS: DKIM_RECORD_CHECK=warn', async () => {
+    const { 'A a.root-servers.net': root = [] } = good;
+    const knowing = await openDesk(
+      { DATA_DIR: dataDir, SMTP_URL: 'smtp://127.0.0.1:1', DKIM_RECORD_CHECK: 'warn' },
+      dnsOf({ 'A a.root-servers.net': root }),
+    );
+    try {
+      await knowing.people(1);
+      const { id } = await knowing.broadcasts.create(knowing.draft());
+      expect((await knowing.broadcasts.check(id)).findings).toContainEqual({
+        check: 'dns',
+        level: 'warn',
+        message: expect.stringMatching(
+          /^D2 DKIM: .* does not exist.*DKIM_RECORD_CHECK=warn: sent all the same/,
+        ),
+      });
+      await knowing.broadcasts.start(id, null);
+      await knowing.t.app.get(JobRunner, { strict: false }).run('broadcasts.plan');
+      expect(await knowing.broadcasts.get(id)).toMatchObject({ state: 'running', planned: 1 });
+    } finally {
+      await knowing.t.close();
+    }
   });
 
   it('starts without an SPF record, as a relay may send with a return path of its own', async () => {

@@ -109,6 +109,29 @@ describe('a domain whose mail is signed', () => {
     expect(await bare.signed.forget('example.com')).toBe(false);
   });
 
+  it('a bad key that was moved away and forgotten leaves no alert behind, though a worker met it until its next start', async () => {
+    const { path } = await (await worker()).keys.create('example.com');
+    await writeFile(path, 'broken');
+    const running = await worker();
+    await running.dkim.proveKeys();
+    await rm(path);
+    expect(await (await worker()).signed.forget('example.com')).toBe(true);
+    expect(await openAlerts()).toEqual([]);
+    await expect(running.dkim.sign('example.com', HEADERS, BODY)).rejects.toMatchObject({
+      name: 'SigningRefused',
+    });
+    expect(await openAlerts()).toEqual(['dkim:example.com']);
+    await (await worker()).dkim.proveKeys();
+    expect(await openAlerts()).toEqual([]);
+  });
+
+  it('keeps its alert while its mail waits for a key, whichever worker starts', async () => {
+    await ours().noteSigned(['example.com']);
+    await ours().reportMissingKey('example.com');
+    await (await worker()).dkim.proveKeys();
+    expect(await openAlerts()).toEqual(['dkim:example.com']);
+  });
+
   it('a key that other accounts may read is reported until its mode is put right', async () => {
     const { path } = await (await worker()).keys.create('example.com');
     await (await worker()).signed.noteKeys();

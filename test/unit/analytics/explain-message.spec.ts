@@ -84,6 +84,16 @@ const ended = (state: string, stateReason: string) => ({ state, stateReason, set
 
 const CASES: [decidedBy: string, words: RegExp, change: Change][] = [
   ['NEXT_RUN', /next run/, {}],
+  [
+    'WAITS_FOR_KEY',
+    /key is missing or bad: DKIM for example\.com: this worker has no key.*expires after 5 days/,
+    { message: { dueAt: LATER, stateReason: 'DKIM for example.com: this worker has no key' } },
+  ],
+  [
+    'WAITS_FOR_KEY',
+    /expires after 7 days/,
+    { message: { class: 'transactional', stateReason: 'DKIM for example.com: this worker has no key' } },
+  ],
   ['NOT_DUE_YET', /due at Wed 7 Jan 2026, 15:00 UTC/, { message: { dueAt: LATER } }],
   [
     'RETRY_LATER',
