@@ -79,7 +79,7 @@ describe('a relay that takes a body piece by piece and does not come to its end'
   });
 
   it('is slow after half a minute and given up after ten', async () => {
-    let begun = (_: Socket): void => undefined;
+    let begun: (socket: Socket) => void;
     const reading = new Promise<Socket>((resolve) => (begun = resolve));
     server = createServer((socket) => {
       socket.on('error', () => undefined);

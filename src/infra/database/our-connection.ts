@@ -3,8 +3,11 @@ import { commitDurably } from './durable-commits.js';
 import { compileNothing } from './jit-off.js';
 import { StallWatch } from './stall-watch.js';
 
-/** What every pool of ours does with a new connection before it is used. */
-export function ourConnection(url: string): (client: ClientBase) => Promise<void> {
+/**
+ * What every pool of ours does with a new connection before it is used. The driver waits for what it returns, of which its
+ * types say nothing.
+ */
+export function ourConnection(url: string): (client: ClientBase) => unknown {
   const watch = new StallWatch(url);
   return async (client) => {
     watch.onConnect(client);

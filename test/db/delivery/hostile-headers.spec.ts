@@ -105,6 +105,7 @@ describe('headers of every mail, with hostile values in every field', () => {
   afterAll(async () => t.close());
 
   it('stay whole: each once, in lines that servers take, to the one reader, with the name that was given', async () => {
+    let made = 0;
     await fc.assert(
       fc.asyncProperty(
         fc.record({
@@ -119,11 +120,14 @@ describe('headers of every mail, with hostile values in every field', () => {
           if (!template) throw new Error('there are no templates');
           const mail = await composed(mailOf(template, { address, name, sender, other }));
           if (mail === null) return;
+          made++;
           await check(mail, { address, name, sender, marketing: MARKETING.has(template.name) });
         },
       ),
       { numRuns: 300, seed: 20260302, endOnFailure: true },
     );
+    // Those with a line break in their subject are refused.
+    expect(made).toBeGreaterThan(150);
   }, 120_000);
 
   interface Given {
@@ -230,7 +234,10 @@ describe('headers of every mail, with hostile values in every field', () => {
     const shown = seen?.name ?? '';
     expect(shown).not.toMatch(NOT_SHOWN);
     const whole = words(given);
-    if (whole.length <= 500) return void expect(words(shown)).toBe(whole);
+    if (whole.length <= 500) {
+      expect(words(shown)).toBe(whole);
+      return;
+    }
     expect(shown.endsWith('…')).toBe(true);
     expect(shown.length).toBeGreaterThan(400);
     expect(whole.startsWith(words(shown.slice(0, -1)))).toBe(true);
