@@ -58,7 +58,7 @@ export class EraseController {
     const id = this.requests.read('erase', token);
     const person = id === null || id === 'expired' ? null : await this.subscribers.find(id);
     if (person !== null) return person;
-    const view = refusedLink({ isOurs: id !== null, minutes: DATA_LINK_MINUTES });
+    const view = refusedLink({ held: id, minutes: DATA_LINK_MINUTES });
     sendPrivatePage(reply, view.status, await this.pages.render('pages/error', view));
     return null;
   }

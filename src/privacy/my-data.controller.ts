@@ -39,7 +39,7 @@ export class MyDataController {
   private async holder(token: string, reply: FastifyReply): Promise<string | null> {
     const id = this.requests.read('my-data', token);
     if (id !== null && id !== 'expired' && (await this.subscribers.find(id)) !== null) return id;
-    const view = refusedLink({ isOurs: id !== null, minutes: DATA_LINK_MINUTES });
+    const view = refusedLink({ held: id, minutes: DATA_LINK_MINUTES });
     sendPrivatePage(reply, view.status, await this.pages.render('pages/error', view));
     return null;
   }

@@ -56,16 +56,21 @@ function texts(value: unknown): string[] {
   return list.filter((item) => typeof item === 'string');
 }
 
-/** What a page says for a link of a mail that leads to nobody: one that is past its end, or that we never wrote. */
-export function refusedLink({ isOurs, minutes }: { isOurs: boolean; minutes: number }): {
+/**
+ * What a page says for a link of a mail that leads to nobody: one that is past its end, one that we never wrote, or one
+ * of somebody who is forgotten, perhaps by the first press of two.
+ */
+export function refusedLink({ held, minutes }: { held: string | null; minutes: number }): {
   status: number;
   heading: string;
   message: string;
 } {
-  if (!isOurs) {
+  if (held === null) {
     const message = 'Please open the link from the mail again, whole.';
     return { status: 404, heading: 'This link is not complete', message };
   }
+  if (held !== 'expired')
+    return { status: 410, heading: 'Nothing to show', message: 'Nothing is kept about you any more.' };
   const message = `The link works for ${minutes} minutes. Ask for a new one on the page of your preferences.`;
   return { status: 410, heading: 'This link has expired', message };
 }

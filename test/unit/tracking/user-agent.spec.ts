@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { isHandTool, judgeUserAgent } from '../../../src/tracking/user-agent.js';
+import { MADE_UP_MACHINES } from '../../support/machines.js';
 import { PEOPLE } from './people.js';
 
 const CORPUS = [
@@ -32,6 +33,12 @@ describe('user agents', () => {
       expect({ missed, accused }).toEqual({ missed: [], accused: [] });
     },
   );
+
+  it('of made-up programs are told from all of people, also where that corpus is absent', () => {
+    const missed = MADE_UP_MACHINES.filter((userAgent) => !isMachine(userAgent));
+    expect(MADE_UP_MACHINES.length).toBeGreaterThan(50);
+    expect({ missed, accused: PEOPLE.filter(isMachine) }).toEqual({ missed: [], accused: [] });
+  });
 
   it.each(PEOPLE)('of people are left alone: %s', (userAgent) => {
     expect(judgeUserAgent(userAgent).kind).toBe('person');
