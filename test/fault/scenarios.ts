@@ -2,6 +2,7 @@ import type { Scenario } from './scenario.js';
 import { broadcastScenarios } from './scenarios/broadcasts.js';
 import { databaseScenarios } from './scenarios/database.js';
 import { diskScenarios } from './scenarios/disk.js';
+import { guardScenarios } from './scenarios/guards.js';
 import { importScenarios } from './scenarios/imports.js';
 import { killScenarios } from './scenarios/kills.js';
 import { logicScenarios } from './scenarios/logic.js';
@@ -27,6 +28,7 @@ export function scenarios(short: boolean): Scenario[] {
     ...workerScenarios,
     ...logicScenarios,
     ...broadcastScenarios,
+    ...guardScenarios,
     ...planningScenarios,
     ...splitScenarios,
     ...resendScenarios,

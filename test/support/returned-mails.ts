@@ -229,7 +229,7 @@ export const RETURNED_MAILS: readonly ReturnedMail[] = [
   },
 ];
 
-function complaint(type: string): string {
+export function complaint(type: string): string {
   return `From: Feedback <feedback@fbl.example.net>
 ${TO}
 Subject: FW: Hello

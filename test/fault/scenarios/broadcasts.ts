@@ -170,7 +170,7 @@ function keepSome({ sink, mails }: World): () => void {
 }
 
 /** After the owner's word and a kill, whoever comes next sends nothing more: what had passed the barrier may still arrive. */
-async function stands(world: World, word: () => Promise<unknown>): Promise<string[]> {
+export async function stands(world: World, word: () => Promise<unknown>): Promise<string[]> {
   const before = Math.floor(world.random() * 30);
   await word();
   const taken = world.sink.takenTotal;
