@@ -134,9 +134,9 @@ describe('wellspring, the command', () => {
     expect((await wellspring('plan', file)).out).toBe('No changes.\n');
     const { out } = await wellspring('history', 'niche-ebook');
     expect(out.match(/^version \d.*/gm)).toEqual([
-      expect.stringMatching(/^version 3, \S+Z, brought back version 1$/),
-      expect.stringMatching(/^version 2, \S+Z$/),
-      expect.stringMatching(/^version 1, \S+Z$/),
+      expect.stringMatching(/^version 3, \S+Z by command, brought back version 1$/),
+      expect.stringMatching(/^version 2, \S+Z by command$/),
+      expect.stringMatching(/^version 1, \S+Z by command$/),
     ]);
     expect((await wellspring('rollback', 'niche-ebook', '--to', 'first')).code).toBe(2);
   });
