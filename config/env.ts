@@ -161,11 +161,21 @@ export class EnvError extends Error {
   override readonly name = 'EnvError';
 }
 
-/** Throws {@link EnvError}. An empty string counts as not set, as compose files write it. */
+/** The owner's time zone alone, for what runs where the rest need not be right. Throws {@link EnvError}. */
+export function readTimeZone(env: Record<string, string | undefined> = process.env): string {
+  const parsed = envSchema.pick({ TIME_ZONE: true }).safeParse(setIn(env));
+  if (parsed.success) return parsed.data.TIME_ZONE;
+  throw new EnvError(parsed.error.issues.map(({ message }) => `TIME_ZONE: ${message}`).join('\n'));
+}
+
+/** An empty string counts as not set, as compose files write it. */
+function setIn(env: Record<string, string | undefined>): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+}
+
+/** Throws {@link EnvError}. */
 export function readConfig(env: Record<string, string | undefined> = process.env): Config {
-  const given = Object.fromEntries(
-    Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
-  );
+  const given = setIn(env);
   const parsed = envSchema.safeParse(given);
   const problems = parsed.error?.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`) ?? [];
   if (given.STRIPE_SECRET_KEY || given.STRIPE_WEBHOOK_SECRET) {

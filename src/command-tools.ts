@@ -14,6 +14,8 @@ export interface CommandTools {
   out: (text: string) => void;
   /** A line beside the answer, on the error output. */
   note: (line: string) => void;
+  /** The owner's, TIME_ZONE; the rest of the configuration is not asked for. */
+  timeZone: () => string;
   /** Ends with exit code 1: the question was answered with no. */
   refuse: () => void;
 }

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
-import { EnvError, readConfig } from '../config/env.js';
+import { EnvError, readConfig, readTimeZone } from '../config/env.js';
 import { LEVELS, type CommandTools } from './command-tools.js';
 import { addFunnelCommands } from './funnel-commands.js';
 import { addImportCommands } from './import-command.js';
@@ -43,6 +43,7 @@ export async function runCommand(args: readonly string[], around: CommandSurroun
     print: (json, value, words) => out(`${json ? JSON.stringify(value) : words()}\n`),
     out,
     note: (line) => tell(`${line}\n`),
+    timeZone: () => readTimeZone(env),
     refuse: () => {
       code = REFUSED;
     },

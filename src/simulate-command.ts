@@ -23,7 +23,7 @@ interface Options {
 }
 
 /** `simulate`: what a funnel would do, without a database. Exit code 1 when it is not what `--expect` says. */
-export function addSimulateCommand(program: Command, { print, refuse, note }: CommandTools): void {
+export function addSimulateCommand(program: Command, { print, refuse, note, timeZone }: CommandTools): void {
   program
     .command('simulate')
     .description(
@@ -51,7 +51,10 @@ export function addSimulateCommand(program: Command, { print, refuse, note }: Co
       ]);
       const funnels = await Promise.all([file, ...(options.with ?? [])].map(named));
       const personas = options.personas === undefined ? null : await named(options.personas);
-      const order = simulationFromFiles(funnels as [NamedText, ...NamedText[]], personas, wishes);
+      const order = simulationFromFiles(funnels as [NamedText, ...NamedText[]], personas, {
+        ...wishes,
+        zone: timeZone(),
+      });
       if (expect !== undefined && wishes.start === null && order.personas.start === undefined)
         program.error(
           '--expect needs a beginning that stays the same: say --start, or start in the file of the personas',

@@ -139,6 +139,8 @@ async function checkSource(file: SourceFile, includedBy: readonly string[]): Pro
     const content = await readFile(path, 'utf8').catch(() => {
       throw invalid(file, line, `mj-include names a file that is not there: ${name}`);
     });
+    if (withoutComments(content).trim() === '')
+      throw invalid(file, line, `mj-include names a file that is empty: ${name}`);
     await checkSource({ folder: file.folder, path, source: content }, [...includedBy, file.path]);
   }
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { DomainError } from '../values/domain-error.js';
@@ -20,6 +20,32 @@ export function insideOf(folder: string, name: string): string {
   return path;
 }
 
+/**
+ * Where a file beside the funnel file lies, behind whatever links lead to it, or why it is none. A link that leaves the folder
+ * would sell, or export, whatever the process may read.
+ */
+export async function fileBeside(
+  folder: string,
+  name: string,
+): Promise<{ path: string } | { problem: string }> {
+  const there = await realpath(insideOf(folder, name)).catch(() => null);
+  if (there === null) return { problem: `there is no file ${name} beside the funnel file` };
+  if (!there.startsWith((await realpath(folder)) + sep))
+    return {
+      problem: `${name} is a link that leads out of the folder of the funnel file; put the file there`,
+    };
+  const found = await stat(there);
+  if (found.isDirectory()) return { problem: `${name} is a folder; name the files in it one by one` };
+  return found.isFile() ? { path: there } : { problem: `${name} is no file that can be read to an end` };
+}
+
+/** As `fileBeside`. Throws `FUNNEL_FILE_INVALID` for what has become none since it was looked at. */
+export async function pathBeside(folder: string, name: string): Promise<string> {
+  const found = await fileBeside(folder, name);
+  if ('path' in found) return found.path;
+  throw new DomainError('FUNNEL_FILE_INVALID', found.problem, { name });
+}
+
 /** What a funnel promises and sells, and where the definition names it. */
 export function filesOf({ form, products }: FunnelDefinition): NamedTemplate[] {
   const magnet =
@@ -36,12 +62,8 @@ export async function fileProblems(
 ): Promise<DefinitionProblem[]> {
   if (folder === null) return [];
   const problems = filesOf(definition).map(async ({ name, path }): Promise<DefinitionProblem[]> => {
-    const found = await stat(insideOf(folder, name)).catch(() => null);
-    const rule = 'unknown-file';
-    if (found === null) return [{ rule, path, message: `there is no file ${name} beside the funnel file` }];
-    return found.isFile()
-      ? []
-      : [{ rule, path, message: `${name} is a folder; name the files in it one by one` }];
+    const found = await fileBeside(folder, name);
+    return 'path' in found ? [] : [{ rule: 'unknown-file', path, message: found.problem }];
   });
   return (await Promise.all(problems)).flat();
 }
@@ -54,7 +76,7 @@ export async function fileHashes(
 ): Promise<Sources> {
   const hashes: Record<string, string> = {};
   for (const { name } of filesOf(definition))
-    hashes[name] = folder === null ? (known[name] ?? '') : await fileHash(insideOf(folder, name));
+    hashes[name] = folder === null ? (known[name] ?? '') : await fileHash(await pathBeside(folder, name));
   return hashes;
 }
 

@@ -7,15 +7,21 @@ import { readYamlFile, type YamlFile } from './yaml-file.js';
 
 export type FunnelFile = YamlFile<FunnelDefinition>;
 
-/** Reads one funnel from YAML (or JSON, which is YAML). Collects every problem instead of stopping at the first. */
-export function readFunnelFile(text: string): FunnelFile {
-  return readYamlFile(text, {
+/**
+ * Reads one funnel from YAML (or JSON, which is YAML). Collects every problem instead of stopping at the first. `before`: lines
+ * of the file that stand before it.
+ */
+export function readFunnelFile(text: string, before = 0): FunnelFile {
+  const file = readYamlFile(text, {
     schema: funnelSchema,
     name: 'a funnel file',
     example: 'funnel: my-funnel',
     kinds: KIND_OPTIONS,
     ruleOf: ruleAt,
   });
+  const further = (line: number | null): number | null => (line === null ? null : line + before);
+  if (file.ok) return { ...file, lineOf: (path) => further(file.lineOf(path)) };
+  return { ok: false, problems: file.problems.map((one) => ({ ...one, line: further(one.line) })) };
 }
 
 /** The file that describes the definition. Keys stand in the order of the schema, so equal funnels give equal bytes. */

@@ -23,8 +23,8 @@ export interface LintedFile {
 export async function lintFiles(paths: readonly string[], now: Date): Promise<LintedFile[]> {
   const read: { path: string; file: FunnelFile }[] = [];
   for (const path of paths)
-    for (const text of documentsOf(await readFunnelText(path)))
-      read.push({ path, file: readFunnelFile(text) });
+    for (const { text, before } of documentsOf(await readFunnelText(path)))
+      read.push({ path, file: readFunnelFile(text, before) });
   const good = read.flatMap(({ file }) =>
     file.ok ? [{ file, definition: file.definition, outline: outlineOf(file.definition) }] : [],
   );

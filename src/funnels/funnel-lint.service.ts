@@ -9,7 +9,7 @@ import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import type { FieldDefinition } from '../subscribers/field.js';
 import { fieldProblems, fieldsFilled } from './field-problems.js';
 import { fieldDefinitionsOf } from './field.schemas.js';
-import { readFunnelFile } from './funnel-file.js';
+import { readFunnelFile, type FunnelFile } from './funnel-file.js';
 import { FunnelConflicts } from './funnel-conflicts.service.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
 import type { FunnelTemplates } from './funnel-templates.js';
@@ -31,6 +31,8 @@ export interface LintedFunnel {
 export interface FileText {
   name: string;
   text: string;
+  /** Lines of the file that stand before it. */
+  before: number;
   folder: string | null;
 }
 
@@ -50,10 +52,11 @@ export class FunnelLintService {
   /** Each as `check`; what one of them names in another is there. */
   async checkAll(files: readonly FileText[]): Promise<(LintedFunnel & { name: string })[]> {
     const linted: (LintedFunnel & { name: string })[] = [];
-    const read = files.map(({ text }) => readFunnelFile(text));
-    for (const [place, { name, text, folder }] of files.entries()) {
+    const read = files.map(({ text, before }) => readFunnelFile(text, before));
+    for (const [place, { name, folder }] of files.entries()) {
       const along = read.flatMap((other, nth) => (other.ok && nth !== place ? [other.definition] : []));
-      linted.push({ name, ...(await this.check(text, folder, along)) });
+      const file = read[place];
+      if (file !== undefined) linted.push({ name, ...(await this.checkRead(file, folder, along)) });
     }
     return linted;
   }
@@ -69,7 +72,15 @@ export class FunnelLintService {
     along: readonly FunnelDefinition[] = [],
     kept: Texts = {},
   ): Promise<LintedFunnel> {
-    const file = readFunnelFile(text);
+    return this.checkRead(readFunnelFile(text), folder, along, kept);
+  }
+
+  private async checkRead(
+    file: FunnelFile,
+    folder: string | null,
+    along: readonly FunnelDefinition[],
+    kept: Texts = {},
+  ): Promise<LintedFunnel> {
     if (!file.ok) return { definition: null, templates: NO_TEMPLATES, findings: file.problems };
     const sources = await this.sources.read(file.definition, folder, kept);
     const problems = [

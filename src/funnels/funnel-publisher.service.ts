@@ -6,7 +6,7 @@ import { SequencesService } from '../sequences/sequences.service.js';
 import { FormsService } from '../signup/forms.service.js';
 import { TemplateTexts } from '../infra/templates/template-texts.service.js';
 import type { KeptTexts } from '../values/template-texts.js';
-import { filesOf, insideOf } from './delivered.files.js';
+import { filesOf, pathBeside } from './delivered.files.js';
 import { inTemplateFolder } from './funnel-templates.files.js';
 import { CONFIRM_MAIL, mailNames, RECEIPT_MAIL, type FunnelTemplates } from './funnel-templates.js';
 import type { MovedObject } from './moved-objects.queries.js';
@@ -92,7 +92,7 @@ export class FunnelPublisher {
       ids[name] =
         folder === null
           ? (present[name] ?? (await this.files.idByName(manager, fileName)))
-          : await this.files.store(manager, { absolutePath: insideOf(folder, name), fileName });
+          : await this.files.store(manager, { absolutePath: await pathBeside(folder, name), fileName });
     }
     return ids;
   }

@@ -17,9 +17,11 @@ import {
   type FunnelTemplates,
   type NamedTemplate,
 } from './funnel-templates.js';
+import { writeFunnelFile } from './funnel-file.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import type { DefinitionProblem } from './lint/rules.js';
 import { stepMails } from './step.schemas.js';
+import { MAX_FILE_CHARACTERS } from './yaml-file.js';
 
 /** What makes a page one to sign up on, and no thanks page or sign-in: it asks for the address and prints the consent. */
 const SIGN_UP_PARTS = ['name="email"', 'form.consent'];
@@ -39,17 +41,18 @@ export class FunnelSourcesService {
     const own = await ownTemplates(definition, folder);
     const templates = await collectTemplates(definition, templatesReader({ ...kept, ...own.texts }));
     const { texts } = templates;
-    const mails = await inTemplateFolder(texts, async (compileIn) =>
-      Promise.all(mailsOf(definition).map(async (mail) => mailProblems(mail, texts, compileIn))),
+    const faults = await inTemplateFolder(texts, async (compileIn) =>
+      faultsOfMails(definition, texts, compileIn),
     );
     const problems = [
       ...pageProblems(definition, texts),
-      ...mails.flat(),
+      ...mailsOf(definition).flatMap((mail) => mailProblems(mail, texts, faults.get(mail.name) ?? null)),
       ...subjectProblems(definition),
       ...(await fileProblems(definition, folder)),
       ...own.problems,
       ...unusedTemplates(own.texts, templates),
       ...unwritableTemplates([...mailsOf(definition), ...pagesOf(definition)], templates),
+      ...exportProblems(definition, texts),
     ];
     return { templates, problems };
   }
@@ -69,26 +72,44 @@ export function mailsOf({ sequence }: FunnelDefinition): (NamedTemplate & { kind
   ];
 }
 
-async function mailProblems(
-  { name, path, kind }: NamedTemplate & { kind: MailKind },
+/** Why a mail cannot be made, by its name. Each is made once, however many steps send it: five hundred took 18 seconds. */
+async function faultsOfMails(
+  definition: FunnelDefinition,
   texts: Texts,
   folder: string,
-): Promise<DefinitionProblem[]> {
+): Promise<ReadonlyMap<string, string>> {
+  const faults = new Map<string, string>();
+  for (const name of new Set(mailsOf(definition).map((mail) => mail.name))) {
+    const file = `${name}.mjml`;
+    if (texts[file] === undefined) continue;
+    await compileMail(folder, name).catch((error: unknown) =>
+      faults.set(
+        name,
+        error instanceof DomainError ? reasonOf(error) : `templates/${file}: ${reasonOf(error)}`,
+      ),
+    );
+  }
+  return faults;
+}
+
+function mailProblems(
+  { name, path, kind }: NamedTemplate & { kind: MailKind },
+  texts: Texts,
+  fault: string | null,
+): DefinitionProblem[] {
   const file = `templates/${name}.mjml`;
   const source = texts[`${name}.mjml`];
   if (source === undefined) return [{ rule: 'unknown-template', path, message: `there is no ${file}` }];
+  if (fault !== null) return [{ rule: 'broken-template', path, message: fault }];
   try {
-    const unknown = unknownVariables(source, kind);
-    await compileMail(folder, name);
     const allowed = MAIL_VARIABLES[kind].join(', ');
-    return unknown.map(({ name: variable, line }) => ({
+    return unknownVariables(source, kind).map(({ name: variable, line }) => ({
       rule: 'unknown-variable',
       path,
       message: `${file}:${line} prints {{ ${variable} }}, which ${kind} mails do not have; they have: ${allowed}`,
     }));
   } catch (error) {
-    const message = error instanceof DomainError ? reasonOf(error) : `${file}: ${reasonOf(error)}`;
-    return [{ rule: 'broken-template', path, message }];
+    return [{ rule: 'broken-template', path, message: `${file}: ${reasonOf(error)}` }];
   }
 }
 
@@ -148,6 +169,14 @@ function partProblems(page: string, texts: Texts): string[] {
       }
   }
   return problems;
+}
+
+/** An export that could not be applied would be no way back. Blocks take more room than what is written in one line. */
+function exportProblems(definition: FunnelDefinition, texts: Texts): DefinitionProblem[] {
+  const { length } = writeFunnelFile({ ...definition, templates: undefined }, texts);
+  if (length <= MAX_FILE_CHARACTERS) return [];
+  const message = `an export of this funnel with its mails and pages would have ${length} characters; ${MAX_FILE_CHARACTERS} are the most that are read`;
+  return [{ rule: 'unreadable-file', path: [], message }];
 }
 
 function reasonOf(error: unknown): string {

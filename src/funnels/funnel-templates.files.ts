@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { TEMPLATES_DIR } from '../infra/http/templates-dir.js';
 import type { Texts } from '../values/template-texts.js';
-import { insideOf } from './delivered.files.js';
+import { fileBeside, insideOf } from './delivered.files.js';
 import type { ReadTemplate } from './funnel-templates.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import type { DefinitionProblem } from './lint/rules.js';
@@ -35,8 +35,10 @@ export async function ownTemplates(
 async function textOf(file: string, folder: string | null): Promise<{ text: string } | { message: string }> {
   if (folder === null)
     return { message: `${file} is not at hand, as a request carries no files; write the text itself here` };
-  const bytes = await readFile(insideOf(folder, file)).catch(() => null);
-  if (bytes === null) return { message: `there is no file ${file} beside the funnel file` };
+  const found = await fileBeside(folder, file);
+  if ('problem' in found) return { message: found.problem };
+  const bytes = await readFile(found.path).catch(() => null);
+  if (bytes === null) return { message: `the file ${file} cannot be read` };
   try {
     return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) };
   } catch {

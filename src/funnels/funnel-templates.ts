@@ -8,6 +8,7 @@ import type { FunnelDefinition } from './funnel.schemas.js';
 import type { DefinitionProblem } from './lint/rules.js';
 import { templatePath } from './schema-parts.js';
 import { stepMails } from './step.schemas.js';
+import { unkeepableText } from './yaml-values.js';
 
 /** Mails every funnel needs besides its steps. */
 export const CONFIRM_MAIL = 'emails/confirm';
@@ -105,10 +106,12 @@ export function unwritableTemplates(
     Object.keys(hashes[name] ?? {}).flatMap((part): DefinitionProblem[] => {
       const length = texts[part]?.length ?? 0;
       const isNamed = templatePath.safeParse(part).success;
-      if (told.has(part) || (isNamed && length <= MAX_SOURCE_CHARS)) return [];
+      const odd = unkeepableText(texts[part] ?? '');
+      if (told.has(part) || (isNamed && odd === null && length <= MAX_SOURCE_CHARS)) return [];
       told.add(part);
+      const tooLong = `has ${length} characters; ${MAX_SOURCE_CHARS} are the most`;
       const message = isNamed
-        ? `templates/${part} has ${length} characters; ${MAX_SOURCE_CHARS} are the most`
+        ? `templates/${part} ${odd ?? tooLong}`
         : `templates/${part} cannot be named in a funnel file, as an export does: use letters from a to z, digits, hyphens and an ending, at most 200 characters`;
       return [{ rule: 'broken-template', path, message }];
     }),

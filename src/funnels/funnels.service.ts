@@ -189,8 +189,8 @@ export class FunnelsService {
   private async wantedIn(paths: readonly string[]): Promise<{ wanted: WantedFunnel[]; warnings: Finding[] }> {
     const files: FileText[] = [];
     for (const path of paths)
-      for (const text of documentsOf(await readFunnelText(path)))
-        files.push({ name: path, text, folder: dirname(path) });
+      for (const document of documentsOf(await readFunnelText(path)))
+        files.push({ name: path, ...document, folder: dirname(path) });
     const { funnels, warnings } = checked(await this.linter.checkAll(files));
     const wanted = funnels
       .map(({ definition, templates }, place) =>

@@ -1,7 +1,10 @@
-import { isMap, isNode, LineCounter, parseDocument, type Document } from 'yaml';
+import { isMap, isNode, LineCounter, parseDocument, type Document, type YAMLError } from 'yaml';
 import type { ZodError, ZodType } from 'zod';
 import { DomainError } from '../values/domain-error.js';
 import { findingOf, findingText, type DefinitionProblem, type Finding, type RuleName } from './lint/rules.js';
+import { MAX_LEVELS, tooDeepAt } from './yaml-depth.js';
+import { aliasAt, doubleNames, unkeepable } from './yaml-values.js';
+import { kindRefused, kindWanted } from './yaml-words.js';
 
 export type YamlFile<T> =
   | { ok: true; definition: T; lineOf(path: readonly PropertyKey[]): number | null }
@@ -19,9 +22,11 @@ export interface FileShape<T> {
   ruleOf?: (problem: DefinitionProblem) => RuleName;
 }
 
-const MAX_FILE_CHARACTERS = 2_000_000;
+export const MAX_FILE_CHARACTERS = 2_000_000;
 /** An alias may stand for a tree of aliases; a hundred of them are more than any honest file has. */
 const MAX_ALIASES = 100;
+/** Of a text that is no YAML every line may be wrong. */
+const MAX_PROBLEMS = 100;
 
 /** Reads options by name from YAML (or JSON, which is YAML). Collects every problem instead of stopping at the first. */
 export function readYamlFile<T>(
@@ -30,31 +35,64 @@ export function readYamlFile<T>(
 ): YamlFile<T> {
   if (text.length > MAX_FILE_CHARACTERS)
     return unreadable(`${name} has at most ${MAX_FILE_CHARACTERS} characters`, null);
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
-  if (document.errors.length > 0) {
-    return {
-      ok: false,
-      problems: document.errors.map((error) => ({
-        ...unreadableAt(error.linePos?.[0].line ?? null),
-        message: errorText(error),
-      })),
-    };
-  }
+  const parsed = parsedText(text, name);
+  if (!parsed.ok) return parsed;
+  const { document, lines } = parsed;
   if (!isMap(document.contents))
-    return unreadable(`${name} holds options by name, beginning with one such as "${example}"`, 1);
+    return unreadable(
+      `${name} holds options by name, beginning with one such as "${example}"`,
+      lineOfPath(document, lines, []) ?? 1,
+    );
   const lineOf = (path: readonly PropertyKey[]): number | null => lineOfPath(document, lines, path);
-  const value = valueOf(document);
-  if (value === null)
-    return unreadable(`an alias (*name) stands for too much here: ${MAX_ALIASES} in all are the most`, 1);
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return { ok: true, definition: parsed.data, lineOf };
-  return { ok: false, problems: problemsOf(parsed.error, { value, kinds, ruleOf }, lineOf) };
+  const value = valueOf(document, lines);
+  if (!value.ok) return value;
+  const odd = unkeepable(value.value).slice(0, MAX_PROBLEMS);
+  if (odd.length > 0)
+    return { ok: false, problems: odd.map((problem) => findingOf(problem, lineOf(problem.path))) };
+  const checked = schema.safeParse(value.value);
+  if (checked.success) return { ok: true, definition: checked.data, lineOf };
+  return { ok: false, problems: problemsOf(checked.error, { value: value.value, kinds, ruleOf }, lineOf) };
 }
 
-function errorText({ code, message }: { code: string; message: string }): string {
+type Unreadable = Extract<YamlFile<never>, { ok: false }>;
+
+/** The text as YAML 1.2, or why it is none. */
+function parsedText(
+  text: string,
+  name: string,
+): { ok: true; document: Document; lines: LineCounter } | Unreadable {
+  if (text.includes('\r') && !text.includes('\n'))
+    return unreadable(`save ${name} with line ends that are LF or CRLF, not CR alone`, 1);
+  const deepAt = tooDeepAt(text);
+  if (deepAt !== null)
+    return unreadable(`this is nested too deeply; ${MAX_LEVELS} levels are the most`, deepAt);
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: false, merge: true });
+  const lineAt = (offset: number): number => lines.linePos(offset).line;
+  if (document.directives?.yaml.version === '1.1') {
+    const at = text.split('\n').findIndex((line) => line.startsWith('%YAML'));
+    const message =
+      'YAML 1.1 reads yes as true and 22:00 as a number; take the line %YAML out, and mean what is written';
+    return unreadable(message, at < 0 ? 1 : at + 1);
+  }
+  const problems = [...document.errors, ...document.warnings].map((error) => ({
+    ...unreadableAt(error.linePos?.[0].line ?? null),
+    message: errorText(error),
+  }));
+  const double = doubleNames(document).map(({ name: twice, at }) => ({
+    ...unreadableAt(lineAt(at)),
+    field: twice,
+    message: 'stands here a second time; each name is used once',
+  }));
+  const all = [...problems, ...double].slice(0, MAX_PROBLEMS);
+  return all.length > 0 ? { ok: false, problems: all } : { ok: true, document, lines };
+}
+
+/** The place is said before, and in the same words everywhere. */
+function errorText({ code, message }: Pick<YAMLError, 'code' | 'message'>): string {
   if (code === 'MULTIPLE_DOCS') return 'here begins a second document, behind ---, and this place takes one';
-  return message.split('\n')[0] ?? 'not readable as YAML';
+  const [first = 'not readable as YAML'] = message.split('\n');
+  return first.replace(/ at line \d+, column \d+:?$/, '');
 }
 
 /** Problems between the parts of a file, with the lines they stand at. */
@@ -82,20 +120,25 @@ interface Given {
   ruleOf: (problem: DefinitionProblem) => RuleName;
 }
 
-/** `null` where the aliases stand for more than is taken, which the library says by throwing. */
-function valueOf(document: Document): object | null {
+/** The library says by throwing what is wrong with aliases and with what `<<` takes over. */
+function valueOf(document: Document, lines: LineCounter): { ok: true; value: unknown } | Unreadable {
   try {
-    const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
-    return typeof value === 'object' ? value : null;
+    return { ok: true, value: document.toJS({ maxAliasCount: MAX_ALIASES }) };
   } catch (error) {
-    if (error instanceof ReferenceError) return null;
-    throw error;
+    const { message } = error as Error;
+    const [, name] = /^Unresolved alias .*: (.*)$/.exec(message) ?? [];
+    const at = name === undefined ? null : aliasAt(document, name);
+    if (name !== undefined)
+      return unreadable(`there is no &${name} before *${name}`, at === null ? 1 : lines.linePos(at).line);
+    if (error instanceof ReferenceError)
+      return unreadable(`an alias (*name) stands for too much here: ${MAX_ALIASES} in all are the most`, 1);
+    return unreadable(errorText({ code: 'UNEXPECTED_TOKEN', message }), 1);
   }
 }
 
 type Issue = ZodError['issues'][number];
 
-function unreadable(message: string, line: number | null): { ok: false; problems: Finding[] } {
+function unreadable(message: string, line: number | null): Unreadable {
   return { ok: false, problems: [{ ...unreadableAt(line), message }] };
 }
 
@@ -110,6 +153,7 @@ function problemsOf(
 ): Finding[] {
   return error.issues
     .flatMap((issue) => flatten(issue, given))
+    .slice(0, MAX_PROBLEMS)
     .map((problem) => findingOf({ ...problem, rule: given.ruleOf(problem) }, lineOf(problem.path)));
 }
 
@@ -126,9 +170,19 @@ function flatten(issue: Issue, root: Given): DefinitionProblem[] {
   const { path } = issue;
   if (issue.code === 'invalid_key')
     return issue.issues.map(({ message }) => ({ rule: 'wrong-value', path, message }));
-  if (valueAt(root.value, path) === undefined)
-    return [{ rule: 'missing-value', path, message: `is missing (${issue.message})` }];
-  return [{ rule: 'wrong-value', path, message: issue.message }];
+  const given = valueAt(root.value, path);
+  const wanted = kindWanted(issue);
+  if (given === undefined)
+    return [
+      {
+        rule: 'missing-value',
+        path,
+        message: `is missing; ${wanted === null ? issue.message : `it takes ${wanted}`}`,
+      },
+    ];
+  return [
+    { rule: 'wrong-value', path, message: wanted === null ? issue.message : kindRefused(wanted, given) },
+  ];
 }
 
 /** An alternative is meant when the option that tells it from the others is there. */
@@ -148,7 +202,7 @@ function flattenUnion(issue: Extract<Issue, { code: 'invalid_union' }>, root: Gi
   if (meant) return meant.flatMap((part) => flatten({ ...part, path: [...path, ...part.path] }, root));
   const kinds = [...new Set(fitting.flatMap(kindMissing))];
   if (typeof given !== 'object' || given === null || kinds.length === 0)
-    return [{ rule: 'wrong-value', path, message: unionText(issue) }];
+    return [{ rule: 'wrong-value', path, message: unionText(issue, given) }];
   const unknown = Object.keys(given).find((name) => name !== 'key' && !kinds.includes(name));
   const oneOf = `name one of ${kinds.join(', ')}`;
   return unknown === undefined
@@ -167,9 +221,13 @@ function hasRightType(alternative: readonly Issue[]): boolean {
   return !alternative.some(({ code, path }) => code === 'invalid_type' && path.length === 0);
 }
 
-function unionText(issue: Extract<Issue, { code: 'invalid_union' }>): string {
-  const texts = issue.errors.flatMap((alternative) => alternative.map(({ message }) => message));
-  return [...new Set(texts)].join('; or ');
+function unionText(issue: Extract<Issue, { code: 'invalid_union' }>, given: unknown): string {
+  const alternatives = issue.errors.flat();
+  const kinds = alternatives.map(kindWanted).filter((kind) => kind !== null);
+  const own = alternatives.flatMap((one) => (kindWanted(one) === null ? [one.message] : []));
+  // What an alternative of the right kind says is about what is written; the other kinds are then none of its business.
+  if (own.length > 0 && given !== null) return [...new Set(own)].join('; or ');
+  return kindRefused([...new Set(kinds)].join(' or '), given);
 }
 
 function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {

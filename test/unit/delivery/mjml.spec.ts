@@ -16,6 +16,7 @@ beforeAll(async () => {
     join(folder, 'layouts/broken.mjml'),
     '<mj-section>\n<mj-column>\n<mj-text bogus="1">x</mj-text></mj-column></mj-section>',
   );
+  await writeFile(join(folder, 'layouts/empty.mjml'), '<!-- Nothing yet. -->\n');
   await writeFile(join(folder, 'layouts/loop.mjml'), '<mj-include path="loop.mjml" />');
 });
 afterAll(async () => rm(root, { recursive: true, force: true }));
@@ -73,6 +74,11 @@ describe('compiling a mail', () => {
       'a missing layout',
       mail('\n<mj-include path="../layouts/none.mjml" />'),
       'emails/mail.mjml:6: mj-include names a file that is not there: ../layouts/none.mjml',
+    ],
+    [
+      'an include of nothing, which was called a failure of the parser',
+      mail('\n<mj-include path="../layouts/empty.mjml" />'),
+      'emails/mail.mjml:6: mj-include names a file that is empty: ../layouts/empty.mjml',
     ],
     [
       'a file outside',

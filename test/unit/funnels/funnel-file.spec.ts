@@ -80,7 +80,7 @@ describe('a funnel file', () => {
   ])('is one of the funnels of a text with %s', (_, text, count) => {
     const documents = documentsOf(text);
     expect(documents).toHaveLength(count);
-    for (const document of documents) expect(definitionOf(document)).toEqual(definitionOf(GOOD));
+    for (const document of documents) expect(definitionOf(document.text)).toEqual(definitionOf(GOOD));
   });
 
   it('refuses broken YAML with its line', () => {

@@ -132,7 +132,7 @@ describe('the steps of a funnel file', () => {
     ['{ key: x, goal: { purchased: car } }', 'goal.purchased', 'there is no product "car"; there are: kit'],
     ['{ key: x, goal: { tag: a }, otherwise: wait }', 'otherwise', 'use continue or end'],
     ['{ key: x, if: { vip: gold }, then: [] }', 'if.vip', `name one of ${QUESTIONS}`],
-    ['{ key: x, if: { affiliate: true }, then: [] }', 'if.affiliate', 'expected string'],
+    ['{ key: x, if: { affiliate: true }, then: [] }', 'if.affiliate', 'is read as true; put it in quotes'],
     ['{ key: x, if: { affiliate: Ada B }, then: [] }', 'if.affiliate', 'use any, none, self or the code'],
     ['{ key: x, goal: { affiliate: none } }', 'goal.affiliate', 'use any, self or the code of an affiliate'],
     ['{ key: x, if: { tag: a, colour: red }, then: [] }', 'if.colour', 'there are: tag, within'],
