@@ -63,6 +63,22 @@ describe('an arm that was stopped sends no more of its mails', () => {
     expect(given[0]?.planned).toBe(given[0]?.n);
   });
 
+  it('once for all, when two workers judge it at the same time: it is told once, and no mail is given twice', async () => {
+    const id = await started(100);
+    t.clock.advance(50 * MINUTE_MS);
+    await t.sendDue();
+    await desk.leave(1, 20);
+    await Promise.all([plan(), plan(), plan()]);
+    expect((await desk.broadcasts.get(id)).stoppedArms).toMatchObject([{ arm: 1 }]);
+    expect(await t.db.query(`select key from alert`)).toEqual([{ key: `broadcast:arm:${id}:1` }]);
+    t.sink.mails.length = 0;
+    t.clock.advance(120 * MINUTE_MS);
+    await t.sendDue();
+    await plan();
+    expect([t.sink.mails.length > 20, ofArmB()]).toEqual([true, 0]);
+    expect(new Set(desk.taken()).size).toBe(t.sink.mails.length);
+  });
+
   it('when it has done harm in a pause, and a worker is quicker than the next look', async () => {
     const id = await started(100);
     t.clock.advance(50 * MINUTE_MS);
