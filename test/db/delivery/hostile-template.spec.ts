@@ -46,7 +46,7 @@ it('a mail that a value of its reader breaks is told to the owner, and is not ca
      values ('long@example.org', 'long@example.org', 'active', '{"lines": 99999999}', $1, $1) returning id`,
     [t.clock.now()],
   );
-  await t.db.query('truncate message, message_attempt');
+  await t.db.query('truncate message, message_attempt cascade');
   t.clock.advance(120_000);
   const id = await t.plan('long@example.org', { templateId, subscriberId: rows[0]?.id ?? '' });
   expect(await t.sendDue()).toBe(0);
