@@ -70,7 +70,8 @@ export class AcceptedJournal {
     const file = this.#file;
     this.#file = null;
     await file?.handle.close().catch(() => undefined);
-    if (file) await rm(file.path, { force: true });
+    // Left behind it is replayed, which changes nothing.
+    if (file) await rm(file.path, { force: true }).catch((error: unknown) => this.say(file.path, error));
   }
 
   /**

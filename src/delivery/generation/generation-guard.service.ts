@@ -92,12 +92,12 @@ export class GenerationGuard {
     actual: LedgerRow['fingerprint'];
     folder: string | null;
   }> {
-    const [{ row, actual, hasMessages, quietSeconds }, note, folder] = await Promise.all([
+    const [{ row, actual, hasMessages }, note, folder] = await Promise.all([
       this.queries.read(),
       this.file.read(),
       this.file.folder(),
     ]);
-    const verdict = judge({ row, note, actual, hasMessages, quietSeconds, folder });
+    const verdict = judge({ row, note, actual, hasMessages, folder });
     return { verdict, row, note: note === 'unreadable' ? null : note, actual, folder };
   }
 

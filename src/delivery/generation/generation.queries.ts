@@ -8,14 +8,6 @@ const KEY = 'ledger.generation';
 /** insufficient_privilege, feature_not_supported, undefined_function, object_not_in_prerequisite_state. */
 const NOT_HERE = new Set(['42501', '0A000', '42883', '55000']);
 
-interface Read {
-  row: LedgerRow | null;
-  actual: Fingerprint;
-  hasMessages: boolean;
-  /** Since the row was last written; 0 without one. */
-  quietSeconds: number;
-}
-
 /** The SQL of the generation guard. It is the only writer of the setting `ledger.generation`. */
 @Injectable()
 export class GenerationQueries {
@@ -24,11 +16,10 @@ export class GenerationQueries {
   constructor(private readonly dataSource: DataSource) {}
 
   /** Three small reads; asked at every run of delivery.send-due. */
-  async read(): Promise<Read> {
-    const rows: (Omit<Read, 'actual'> & Pick<Fingerprint, 'database' | 'table'>)[] =
+  async read(): Promise<{ row: LedgerRow | null; actual: Fingerprint; hasMessages: boolean }> {
+    const rows: { row: LedgerRow | null; database: string; table: string; hasMessages: boolean }[] =
       await this.dataSource.query(
         `select (select value from setting where key = $1) as row,
-           coalesce((select extract(epoch from clock_timestamp() - updated_at)::float8 from setting where key = $1), 0) as "quietSeconds",
            (select oid::text from pg_database where datname = current_database()) as database,
            'setting'::regclass::oid::text as table, exists (select 1 from message) as "hasMessages"`,
         [KEY],
@@ -42,8 +33,8 @@ export class GenerationQueries {
     const timeline = await this.ifAllowed<number>(
       `select ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int as value`,
     );
-    const { database, table, ...read } = first;
-    return { ...read, actual: { system, timeline, database, table } };
+    const { row, database, table, hasMessages } = first;
+    return { row, actual: { system, timeline, database, table }, hasMessages };
   }
 
   /** For the first start; another worker that was faster wins. */

@@ -47,12 +47,7 @@ const COPY =
   'this database is a copy of the one that sent last, or was restored, upgraded or promoted: mails may already have gone out';
 const OLDER = 'this database is older than what was sent from it: a backup was restored';
 const FOLDER = 'this data folder is a copy: the other one may be sending';
-const UNSEEN =
-  'this data folder has never seen this ledger and no worker has sent from it in the last minutes: an older state of the database may have been restored';
 const UNREADABLE = 'ledger.json in the data folder cannot be read';
-
-/** Workers that run write into the ledger's row each minute. */
-const QUIET_SECONDS = 300;
 
 /**
  * Whether mails may go out of this database. The worst that a wrong "same" does is that people get mails twice, the
@@ -63,15 +58,12 @@ export function judge({
   note,
   actual,
   hasMessages,
-  quietSeconds,
   folder,
 }: {
   row: LedgerRow | null;
   note: LedgerNote | null | 'unreadable';
   actual: Fingerprint;
   hasMessages: boolean;
-  /** Since a worker has last written into the row, on the database's clock. */
-  quietSeconds: number;
   folder: string | null;
 }): Verdict {
   if (row?.refused) return { kind: 'refuse', reason: row.refused.reason, shared: true };
@@ -81,12 +73,8 @@ export function judge({
     return note !== null && hasMessages ? { kind: 'refuse', reason: OLDER, shared: true } : { kind: 'new' };
   }
   if (differs(row.fingerprint, actual)) return { kind: 'refuse', reason: COPY, shared: true };
-  // A note of another lineage is of a database this process worked on before. One that joins workers that run is welcome;
-  // alone it has nothing to tell the disk of yesterday by, which a snapshot brings back with the same fingerprint.
-  if (note === null || note.lineage !== row.lineage)
-    return hasMessages && quietSeconds > QUIET_SECONDS
-      ? { kind: 'refuse', reason: UNSEEN, shared: true }
-      : { kind: 'same' };
+  // A note of another lineage is of a database this process worked on before.
+  if (note === null || note.lineage !== row.lineage) return { kind: 'same' };
   if (isBehind(row, note)) return { kind: 'refuse', reason: OLDER, shared: true };
   if (note.folder !== null && folder !== null && note.folder !== folder)
     return { kind: 'refuse', reason: FOLDER, shared: true };

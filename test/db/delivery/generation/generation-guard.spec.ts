@@ -72,21 +72,6 @@ describe('a database that is not the one that sent last', () => {
     expect(await counter()).toBe(10);
   });
 
-  it('sends nothing from the snapshot of a disk that is started on a new machine, until the owner says so', async () => {
-    await guard(t).maySend();
-    await insertMessage(t.db, {});
-    // An hour later: the same system, database and table, and a data folder without a note.
-    await t.db.query(
-      `update setting set updated_at = clock_timestamp() - interval '1 hour' where key = 'ledger.generation'`,
-    );
-    const fresh = await worker(t.url);
-    expect(await guard(fresh).maySend()).toEqual({
-      reason: expect.stringContaining('never seen this ledger'),
-    });
-    expect(await guard(fresh).confirm('hold')).toMatchObject({ needed: true, held: 1 });
-    expect(await guard(fresh).maySend()).toBe(true);
-  });
-
   it('lets workers that start together on a fresh database all send', async () => {
     const workers = await Promise.all(Array.from({ length: 6 }, async () => worker(t.url)));
     const all = await Promise.all(workers.map(async (one) => guard(one).maySend()));
