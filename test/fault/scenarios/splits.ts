@@ -37,7 +37,23 @@ const RELEASING: readonly Place[] = [
   { statement: GIVING, moment: 'committed', hit: 1 },
 ];
 
-export const splitScenarios: readonly Scenario[] = [splitTest('kill -9'), splitTest('PostgreSQL crash')];
+const STOPPING: readonly Place[] = [
+  { statement: 'with drawn as (', moment: 'committed' },
+  { statement: 'update broadcast set stopped_arms', moment: 'sent' },
+  { statement: 'update broadcast set stopped_arms', moment: 'committed' },
+  // Its COMMIT has reached the database: nobody judges again before the next look.
+  { statement: 'update broadcast set stopped_arms', moment: 'sent', atEnd: true },
+  { statement: 'update message m set arm = w.arm', moment: 'sent' },
+  { statement: 'update message m set arm = w.arm', moment: 'committed' },
+  { statement: 'update message m set arm = w.arm', moment: 'committed', atEnd: true },
+];
+
+export const splitScenarios: readonly Scenario[] = [
+  splitTest('kill -9'),
+  splitTest('PostgreSQL crash'),
+  railsTest('kill -9'),
+  railsTest('PostgreSQL crash'),
+];
 
 function splitTest(harm: Harm): Scenario {
   return {
@@ -98,6 +114,97 @@ function splitTest(harm: Harm): Scenario {
       ];
     },
   };
+}
+
+/** Few mails of the test have gone when one of its arms is found to do harm. */
+function railsTest(harm: Harm): Scenario {
+  const people = 1_500;
+  return {
+    name: `split test, ${harm} at each point from the judgement of a guard rail to the last mail of the arm it stops`,
+    covers: harm === 'kill -9' ? 'F1 F36' : 'F4 F36',
+    short: false,
+    mails: 1,
+    crashesServer: harm !== 'kill -9',
+    run: async (world) => {
+      await audience(world, people);
+      const id = await world.inProduct(async ({ app }) => {
+        const broadcasts = app.get(BroadcastsService, { strict: false });
+        const draft = await broadcasts.create({
+          ...{ title: 'News', template: 'emails/story', audience: { everybody: true }, sender: SENDER },
+          ...{ topic: null, expiresAt: null },
+          split: {
+            arms: [{ subject: 'A story' }, { subject: 'The other story' }],
+            ...{ testPercent: 90, waitMinutes: 60, judge: 'clicks', guardRails: { unsubscribes: '2%' } },
+          },
+        });
+        await broadcasts.start(draft.id, null, { local: null, spreadMinutes: 7 * 24 * 60 });
+        return draft.id;
+      });
+      world.mails += people;
+      await world.release();
+      await world.start();
+      await becomesTrue(async () => {
+        await world.wake(JOB);
+        return isPlanned(world, id)();
+      }, 60_000);
+      await harmful(world, id, WINNER);
+      const wrong = await harmAtPlaces(world, { harm, places: STOPPING, job: JOB });
+      const [stood] = await world.sql<{ stopped: number; alerts: number; left: number }>(
+        `select jsonb_array_length(stopped_arms) as stopped,
+           (select count(*)::int from alert where key = 'broadcast:arm:' || b.id || ':1') as alerts,
+           (select count(*)::int from message m where m.broadcast_id = b.id and m.arm = 1 and m.state = 'ready') as left
+         from broadcast b where b.id = $1`,
+        [id],
+      );
+      wrong.push(
+        ...expectThat(
+          JSON.stringify(stood) === JSON.stringify({ stopped: 1, alerts: 1, left: 0 }),
+          `it stands so: ${JSON.stringify(stood)}`,
+        ),
+        ...(await tried(world, id)),
+      );
+      await world.sql('update broadcast set decide_at = clock_timestamp() where id = $1', [id]);
+      await becomesTrue(async () => {
+        await world.wake(JOB);
+        return (await world.openRows()).held === 0;
+      }, 60_000);
+      await world.finish();
+      const decision = await decisionOf(world, id);
+      return [
+        ...wrong,
+        ...expectThat(decision?.because === 'guard_rails', `decided ${JSON.stringify(decision)}`),
+        ...(await mailedOnce(world, id, people)),
+      ];
+    },
+  };
+}
+
+/** The first mails of an arm have gone, each of their readers has left, and the guard rails are looked at now. */
+async function harmful(world: World, id: string, arm: number): Promise<void> {
+  await world.sql(
+    `update message set due_at = clock_timestamp() where id in (
+       select id from message where broadcast_id = $1 and arm = $2 and state = 'ready' order by id limit 40)`,
+    [id, arm],
+  );
+  const gone = async (): Promise<boolean> => {
+    await world.wake();
+    const rows = await world.sql(
+      `select 1 from message where broadcast_id = $1 and arm = $2 and state = 'accepted' offset 39 limit 1`,
+      [id, arm],
+    );
+    return rows.length === 1;
+  };
+  await becomesTrue(gone, 60_000);
+  await world.killAll();
+  await world.sql(
+    `insert into consent_event (subscriber_id, kind, purpose, at)
+     select subscriber_id, 'withdrawn', 'marketing', clock_timestamp() from message
+     where broadcast_id = $1 and arm = $2 and state = 'accepted'`,
+    [id, arm],
+  );
+  await world.sql(`update broadcast set looked_at = clock_timestamp() - interval '1 hour' where id = $1`, [
+    id,
+  ]);
 }
 
 /** Until each mail of the test was tried, and the hour of the readers has begun. */
