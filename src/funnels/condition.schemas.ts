@@ -4,12 +4,12 @@ import {
   FIELD_OPERATORS,
   isMailTrigger,
   MEMBER_STATES,
-  STEP_OUTCOMES,
   type AskedValue,
   type Condition,
   type EntryTrigger,
   type FieldOperator,
   type MemberState,
+  type StepOutcome,
   type Trigger,
 } from '../sequences/condition.js';
 import { isAddress } from '../segments/compile-field.js';
@@ -28,7 +28,7 @@ export type FunnelCondition =
   | { member: string; state?: MemberState | undefined }
   | { affiliate: string }
   | { event: string }
-  | { step: string; was: (typeof STEP_OUTCOMES)[number] }
+  | { step: string; was: StepOutcome }
   | { split: string; arm: string; sequence?: string | undefined }
   | ({ field: string } & Partial<Record<FieldOperator, AskedValue | undefined>>)
   | { all: FunnelCondition[] }
@@ -75,7 +75,12 @@ const fieldChange = strict({ field: fieldName, ...changes }).superRefine(exactly
 
 const stepWas = strict({
   step: key,
-  was: z.enum(STEP_OUTCOMES, { error: `use ${STEP_OUTCOMES.join(', ')}` }),
+  was: z
+    .string()
+    .regex(
+      /^(ran|skipped|then|else|reached|not reached|case ([1-9]|1\d|20))$/,
+      'use ran, skipped, then, else, case 1 and so on, reached or not reached',
+    ),
 });
 
 /** On which arm of a split test before it, or of another sequence, the person is. Nobody waits for it. */

@@ -2,6 +2,7 @@ import { parseMoney } from '../values/money.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { among, type DefinitionProblem } from './lint/rules.js';
 import { bareSequence } from './sequence-definition.js';
+import { outcomeProblems } from './outcome-problems.js';
 import { upsellProblems } from './upsell-problems.js';
 import { stepProblems } from './step-problems.js';
 import { allSteps } from './step.schemas.js';
@@ -14,6 +15,7 @@ export function funnelProblems(
   return [
     ...keyProblems(definition),
     ...stepProblems(definition, compiled),
+    ...outcomeProblems(definition, compiled),
     ...offerProblems(definition),
     ...upsellProblems(definition),
   ];

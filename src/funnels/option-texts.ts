@@ -91,7 +91,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   'condition.split':
     'A step before, or of the sequence that is named, with a split test, of paths or of its mail; arm says which of its arms.',
   arm: 'The person is on this arm of the test; holdout: on none, as they are held out.',
-  was: 'What came of the step: ran, skipped, then, else. A step whose mail was stopped before it left was skipped.',
+  was: 'What came of the step: ran, skipped; of an if then or else; of a switch case 1, case 2 and so on, or else; of a goal reached or not reached. A step whose mail was stopped before it left was skipped.',
   field:
     'Field of the subscriber, compared by one of the options beside it, which its type allows; or email, emailDomain, name, timeZone, locale.',
   is: 'The field equals this.',

@@ -46,8 +46,8 @@ export const MEMBER_STATES = ['active', 'ended', 'refunded'] as const;
 export type MemberState = (typeof MEMBER_STATES)[number];
 /** Came by the link of any, came by that of none, is one themselves. No affiliate has such a code. */
 export const AFFILIATE_WORDS = ['any', 'none', 'self'] as const;
-export const STEP_OUTCOMES = ['ran', 'skipped', 'then', 'else'] as const;
-export type StepOutcome = (typeof STEP_OUTCOMES)[number];
+/** What can be asked of a step: of an if `then` and `else`, of a switch its cases, of a goal whether it was reached. */
+export type StepOutcome = 'ran' | 'skipped' | 'then' | 'else' | 'reached' | 'not reached' | `case ${number}`;
 /** What may come to hold when the field changes. */
 export const FIELD_CHANGES = [
   ...(['is', 'isNot', 'oneOf', 'over', 'under', 'atLeast', 'atMost', 'before', 'after'] as const),

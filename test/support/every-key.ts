@@ -88,7 +88,9 @@ sequence:
         - if: { step: label, was: ran }
       within: 2 days
       else: [{ key: w2, tag: w2 }]
+    - { key: q-case, if: { any: [{ step: ways, was: case 1 }, { step: ways, was: else }] }, then: [{ key: t8, tag: t8 }] }
     - { key: bought, goal: [{ purchased: kit-two }, { member: kit-two, state: refunded }, { tag: gold }, { event: done }], otherwise: continue }
+    - { key: q-goal, if: { any: [{ step: bought, was: reached }, { step: bought, was: not reached }] }, then: [{ key: t9, tag: t9 }] }
     - { key: pitch, email: emails/offer, offer: kit-two, delay: 1 day, deadline: 72 hours, toOwners: send }
     - key: tested
       email: emails/offer

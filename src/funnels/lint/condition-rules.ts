@@ -119,7 +119,8 @@ function leafProblem(leaf: Leaf, at: string, { nodes, later, unsold }: Course): 
     const leadsElsewhere = all.includes(path) && !here.includes(path);
     return leadsElsewhere ? `the path of arm "${leaf.arm}" of "${leaf.step}" does not lead here` : null;
   }
-  if (leaf.kind !== 'step' || leaf.was === 'ran') return null;
+  // Of other outcomes, what the kind of step cannot have is refused.
+  if (leaf.kind !== 'step' || leaf.was !== 'skipped') return null;
   const possible = outcomesOf(asked, nodes);
   if (possible.includes(leaf.was)) return null;
   return `"${leaf.step}" is never "${leaf.was}"; it may be: ${possible.join(', ')}`;

@@ -16,6 +16,7 @@ export const RULES = {
   'unknown-affiliate': { severity: 'error', about: 'an affiliate who is asked for is there' },
   'unknown-step': { severity: 'error', about: 'a condition asks about steps before it' },
   'unknown-field': { severity: 'error', about: 'a field that is asked for is defined or filled' },
+  'unknown-outcome': { severity: 'error', about: 'a condition asks what a step can come to' },
   'unknown-arm': { severity: 'error', about: 'a condition asks about arms that its split test has' },
   'unknown-sequence': { severity: 'error', about: 'people are moved to a sequence that is there' },
   'unreachable-step': { severity: 'error', about: 'every step can be come to' },

@@ -26,6 +26,12 @@ const STARTS = [
   '2026-03-19',
   '2011-12-27',
 ];
+/** What a step of the kind may come to, beside running and being skipped. */
+const OUTCOMES: Readonly<Record<string, string[]>> = {
+  if: ['then', 'else'],
+  switch: ['case 1', 'case 2', 'else'],
+  goal: ['reached', 'not reached'],
+};
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
 
 /** Two funnels with every kind of step, and people who do all there is to do. Not every one is free of contradictions. */
@@ -55,7 +61,7 @@ export function randomScenario(dice: Dice): Scenario {
 class FunnelMaker {
   /** Steps that send a mail, so far. */
   readonly mails: string[] = [];
-  readonly #steps: string[] = [];
+  readonly #steps: { step: string; outcomes: string[] }[] = [];
   /** Split tests of mails and of paths so far, by arm. */
   readonly drawn: { split: string; arm: string }[] = [];
   #count = 0;
@@ -180,7 +186,7 @@ class FunnelMaker {
       ...(isLast ? ['end', ...(this.about.other === null ? [] : ['move', 'move'])] : []),
     ]);
     const made: Options = { key, ...this.ofKind(kind, depth) };
-    this.#steps.push(key);
+    this.#steps.push({ step: key, outcomes: ['ran', 'skipped', ...(OUTCOMES[kind] ?? [])] });
     const test = made['split'] as { arms: { key: string }[]; holdout?: string } | undefined;
     const arms = [...(test?.arms ?? []), ...(test?.holdout === undefined ? [] : [{ key: 'holdout' }])];
     this.drawn.push(...arms.map(({ key: arm }) => ({ split: key, arm })));
@@ -305,7 +311,12 @@ class FunnelMaker {
         : []),
       ...(this.mails.length > 0 ? [() => ({ clicked: dice.pick(this.mails) })] : []),
       ...(this.#steps.length > 0
-        ? [() => ({ step: dice.pick(this.#steps), was: dice.pick(['ran', 'skipped', 'then', 'else']) })]
+        ? [
+            () => {
+              const { step, outcomes } = dice.pick(this.#steps);
+              return { step, was: dice.pick(outcomes) };
+            },
+          ]
         : []),
       ...(this.drawn.length > 0
         ? [() => ({ ...dice.pick(this.drawn) }), () => ({ ...dice.pick(this.drawn) })]
