@@ -33,7 +33,8 @@ export class DeliveryJobs implements OnModuleInit {
       lockSeconds: 600,
       run: async () => {
         await this.journal.replay();
-        // A process that stood still for minutes is still waiting for its slow relays: their mails are not left behind.
+        // A process that stood still for minutes is still waiting for its slow relays: their mails are not left behind,
+        // and nobody's are taken while it cannot say so.
         await this.parked.renew();
         await this.ledger.reap();
         await this.ledger.resolveUnknown();

@@ -27,7 +27,7 @@ export class ParkedLanes {
   add(relay: string, claim: Claim, ended: Promise<void>): void {
     const parked = { relay, claim, ended };
     this.#parked.add(parked);
-    this.#renewing ??= setInterval(() => void this.renew(), RENEW_EVERY_MS).unref();
+    this.#renewing ??= setInterval(() => void this.tryToRenew(), RENEW_EVERY_MS).unref();
     const freed = (): void => {
       this.#parked.delete(parked);
       if (this.#parked.size === 0) clearInterval(this.#renewing);
@@ -46,9 +46,14 @@ export class ParkedLanes {
     return () => this.#whenFreed.delete(tell);
   }
 
-  /** Never rejects: the next time comes well before the leases are over. */
+  /** The leases of all that are parked. */
   async renew(): Promise<void> {
-    await this.ledger.renew([...this.#parked].map(({ claim }) => claim)).catch((error: unknown) => {
+    await this.ledger.renew([...this.#parked].map(({ claim }) => claim));
+  }
+
+  /** Never rejects: the next time comes well before the leases are over. */
+  private async tryToRenew(): Promise<void> {
+    await this.renew().catch((error: unknown) => {
       this.#logger.warn(`leases were not renewed: ${error instanceof Error ? error.message : String(error)}`);
     });
   }

@@ -14,9 +14,6 @@ const UNSIGNED_ALERT = 'signing:stale';
 const SHOWN_DAYS = 7;
 const CLASSES = ['transactional', 'marketing'] as const;
 
-/** A mail that waits for a key is tried every five minutes; so few tries a day are still a try all through the time. */
-const TRIES_A_DAY = 24;
-
 /** Of a mail `r`: neither its broadcast, its sequence nor its reader has a pause. */
 const NOT_PAUSED = `(select b.state from broadcast b where b.id = r.broadcast_id) is distinct from 'paused'
   and (select true from sequence_pause q where q.funnel_key = r.funnel_key and q.resumed_at is null
@@ -64,8 +61,8 @@ export class StaleMails {
   }
 
   /**
-   * Mails whose sender's key is missing or bad, as their own tries show, all through the time: those of a machine that was
-   * off, or of a pause that is over, have had too few. Looks at what is ready only while an alert says that mail waits so.
+   * Mails whose sender's key is missing or bad, as their own tries show, on each day of that time: those of a machine that
+   * was off, or of a pause that is over, have had too few. Looks at what is ready only while an alert says that mail waits so.
    */
   private async expireUnsigned(): Promise<number> {
     const waiting = (await this.alerts.open()).some(({ key }) => key.startsWith(DKIM_ALERT));
@@ -78,11 +75,11 @@ export class StaleMails {
         `r.class = $1 and coalesce(r.planned_for, r.due_at) < $2 and starts_with(r.state_reason, $4)
            and (select a.started_at from message_attempt a where a.message_id = r.id and a.stage = 'signing' order by a.epoch limit 1)
              < clock_timestamp() - $5 * interval '1 day'
-           and (select count(*) from (select 1 from message_attempt a where a.message_id = r.id and a.stage = 'signing'
-             limit $6::int) tries) >= $6::int`,
+           and (select count(distinct a.started_at::date) from message_attempt a
+             where a.message_id = r.id and a.stage = 'signing') >= $5::int`,
         [
           ...[messageClass, before, `the key that signs it was missing or bad for ${days} days`],
-          ...[WAITS_FOR_KEY, days, days * TRIES_A_DAY],
+          ...[WAITS_FOR_KEY, days],
         ],
       );
     }

@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { AcceptedJournal } from '../../../src/delivery/accepted-journal.service.js';
 import { Ledger } from '../../../src/delivery/ledger.service.js';
@@ -71,5 +72,37 @@ describe('the journal of what relays accepted while the database was away', () =
     await t.app.get(Ledger, { strict: false }).settled();
     expect(await t.state(one.id)).toMatchObject({ state: 'accepted' });
     expect(await files()).toEqual([]);
+  });
+
+  it('is left when the database is quick again, although the lanes are busy all the time', async () => {
+    const ledger = t.app.get(Ledger, { strict: false });
+    const others: Settlement[] = [];
+    for (let n = 0; n <= 200; n++) others.push(await accepted(`r${n}@example.com`));
+    const first = others.shift();
+    if (!first) throw new Error('no mail');
+    const hangs = await gate(t.db, 'select 1 from message where id = $1 for update', [first.id]);
+    const settled = ledger.settle(first);
+    expect(await becomesTrue(async () => (await files()).length > 0, 20_000)).toBe(true);
+    let toCome = others.length;
+    // Each end is told while the one before is on its way: no round ends without an end that waits for the next one.
+    const busy = (async (): Promise<void> => {
+      let before = settled;
+      for (const mail of others) {
+        const told = ledger.settle(mail);
+        await before;
+        before = told;
+        toCome--;
+        await nextTurn();
+      }
+      await before;
+    })();
+    await hangs.open();
+    const isLeft = async (): Promise<boolean> => (await files()).length === 0;
+    expect(await becomesTrue(isLeft, 20_000)).toBe(true);
+    expect(toCome).toBeGreaterThan(0);
+    await busy;
+    await ledger.settled();
+    const rows: unknown[] = await t.db.query(`select 1 from message where state <> 'accepted'`);
+    expect([rows, await files()]).toEqual([[], []]);
   });
 });

@@ -23,7 +23,7 @@ describe('mails that wait for a DKIM key which nobody puts back', () => {
     await pass(days);
     await t.db.query(
       `insert into message_attempt (message_id, epoch, started_at, finished_at, stage, outcome)
-       select a.message_id, a.epoch + g, a.started_at, a.started_at, 'signing', 'ready'
+       select a.message_id, a.epoch + g, a.started_at + g * interval '5 minutes', a.started_at + g * interval '5 minutes', 'signing', 'ready'
        from message_attempt a, generate_series(1, $1::int - 1) g`,
       [tries],
     );
@@ -61,6 +61,13 @@ describe('mails that wait for a DKIM key which nobody puts back', () => {
   it('wait on when the machine was off for days: a mail that was hardly tried did not wait for its key', async () => {
     const news = await t.plan('news@example.org');
     await waits(6, 20);
+    await look();
+    expect(await states(news)).toEqual(['ready']);
+  });
+
+  it('wait on when the key was bad for a day and the machine off for the others', async () => {
+    const news = await t.plan('news@example.org');
+    await waits(6, 288);
     await look();
     expect(await states(news)).toEqual(['ready']);
   });
