@@ -11,7 +11,7 @@ const AGAIN_AFTER_MS = 60_000;
 /** A mail that cannot be made is tried for a day: two days later none is left. */
 const OVER_AFTER_MS = 2 * 86_400_000;
 
-type Unmade = Pick<ClaimedMessage, 'broadcastId' | 'kind' | 'funnelKey' | 'stepKey'>;
+type Unmade = Pick<ClaimedMessage, 'attempt' | 'broadcastId' | 'kind' | 'funnelKey' | 'stepKey'>;
 
 /**
  * Mails that come to nothing before they reach a relay, because the template cannot be filled in with what is known of
@@ -30,6 +30,8 @@ export class UnmadeMails {
   /** Raises the alert `unmade:…` of the mail's broadcast or step when it is the template's doing; else nothing. */
   async failed(message: Unmade, error: unknown): Promise<void> {
     if (!(error instanceof DomainError) && !LiquidError.is(error)) return;
+    // The limit of time may be the machine's load, once.
+    if (!(error instanceof DomainError) && message.attempt < 2) return;
     const [key, name] = nameOf(message);
     const nowMs = this.clock.now().getTime();
     if (nowMs - (this.#toldAtMs.get(key) ?? -Infinity) < AGAIN_AFTER_MS) return;

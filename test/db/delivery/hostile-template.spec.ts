@@ -52,6 +52,10 @@ it('a mail that a value of its reader breaks is told to the owner, and is not ca
   expect(await t.sendDue()).toBe(0);
   const alerts = t.app.get(AlertsService, { strict: false });
   const open = async (): Promise<string[]> => (await alerts.open()).map(({ message }) => message);
+  // Once may be the machine's load.
+  expect(await open()).toEqual([]);
+  t.clock.advance(12 * 3_600_000);
+  expect(await t.sendDue()).toBe(0);
   expect(await open()).toEqual([
     expect.stringMatching(/^The mail "welcome" of niche-ebook cannot be made for some readers: .*limit/),
   ]);
