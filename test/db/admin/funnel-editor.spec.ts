@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DemoService } from '../../../src/funnels/demo.service.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 import { boxed, ownerPages, plain, tokenIn, type OwnerPages } from './owner-pages.js';
 
@@ -61,6 +62,9 @@ describe('a funnel as text in the web app', () => {
     const unchanged = await post(EDIT, { yaml: asBrowserSends(yaml), action: 'plan' }).expect(200);
     expect(unchanged.text).toContain('Nothing would change');
     expect(unchanged.text).not.toContain('Apply exactly this');
+    // A start of the demonstration does not undo it.
+    expect(await t.app.get(DemoService, { strict: false }).applyAll()).toEqual([]);
+    expect(await textNow()).toBe(yaml);
   });
 
   it.each([
