@@ -25,14 +25,17 @@ export class BroadcastsJobs implements OnModuleInit {
   /** The DNS may be slow to answer: only those that it is asked about wait for it. */
   private async plan(context: JobContext): Promise<void> {
     const looks = new Map<string, Promise<void>>();
-    for (const id of await this.lastLook.due())
-      looks.set(
-        id,
-        this.lastLook.look(id).finally(() => looks.delete(id)),
-      );
+    // One that comes due meanwhile has had no look yet: it waits for the next run.
+    const looked = new Set<string>();
+    const look = async (id: string): Promise<void> => {
+      await this.lastLook.look(id);
+      looked.add(id);
+      looks.delete(id);
+    };
+    for (const id of await this.lastLook.due()) looks.set(id, look(id));
     for (;;) {
       const { size } = looks;
-      await this.planner.run({ ...context, mayBegin: (id) => !looks.has(id) });
+      await this.planner.run({ ...context, mayBegin: (id) => looked.has(id) });
       if (size === 0) return;
       if (looks.size > 0) await Promise.race(looks.values());
     }
