@@ -219,7 +219,7 @@ export function triggerOf(given: FunnelTrigger): Trigger {
 
 /** Addresses are known by their lower case. */
 function askedOf(field: string, value: AskedValue): AskedValue {
-  if (!isAddress(field)) return value;
+  if (!isAddress(field) || typeof value === 'boolean') return value;
   return typeof value === 'object' ? value.map((one) => one.toLowerCase()) : String(value).toLowerCase();
 }
 

@@ -12,7 +12,7 @@ export function withFields(
   const own = definition.fields ?? {};
   const more = fieldsNamed(definition).flatMap((key): [string, OwnFields[string]][] => {
     const field = defined.get(key);
-    return field === undefined || key in own ? [] : [[key, ownFieldOf(field)]];
+    return field === undefined || Object.hasOwn(own, key) ? [] : [[key, ownFieldOf(field)]];
   });
   if (more.length === 0) return definition;
   const { funnel, title, sender, fields: _, ...rest } = definition;

@@ -83,9 +83,12 @@ export function fieldProblemsInFiles(
     definitions: new Map(fields.map((field) => [field.key, field])),
     filled: others.flatMap(fieldsFilled),
   };
-  return fieldProblems(definition, known).map((problem) =>
-    problem.rule === 'unknown-field' ? { ...problem, rule: 'field-elsewhere' } : problem,
-  );
+  return fieldProblems(definition, known).map(elsewhere);
+}
+
+/** As a warning: of a field that may be defined elsewhere, or that a version of then could do without. */
+export function elsewhere(problem: DefinitionProblem): DefinitionProblem {
+  return problem.rule === 'unknown-field' ? { ...problem, rule: 'field-elsewhere' } : problem;
 }
 
 /** The fields that steps of the funnel fill. */
@@ -153,6 +156,15 @@ function setProblems(
   definitions: ReadonlyMap<string, FieldDefinition>,
 ): DefinitionProblem[] {
   return Object.entries(set).flatMap(([key, value]): DefinitionProblem[] => {
+    // No condition would ever see it: they ask the person's own.
+    if (isColumn(key))
+      return [
+        {
+          rule: 'wrong-value',
+          path: [...path, key],
+          message: `${key} is the person's own, and no field to set`,
+        },
+      ];
     const definition = definitions.get(key);
     if (definition === undefined || value === null) return [];
     const checked = checkFieldValue(definition, value);

@@ -7,7 +7,7 @@ import { affiliateProblems, affiliatesAsked } from './affiliate-problems.js';
 import { namesTaken } from './between-funnels.js';
 import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import type { FieldDefinition } from '../subscribers/field.js';
-import { fieldProblems, fieldsFilled } from './field-problems.js';
+import { elsewhere, fieldProblems, fieldsFilled } from './field-problems.js';
 import { fieldDefinitionsOf } from './field.schemas.js';
 import { readFunnelFile, type FunnelFile } from './funnel-file.js';
 import { FunnelConflicts } from './funnel-conflicts.service.js';
@@ -99,7 +99,7 @@ export class FunnelLintService {
   ): Promise<LintedFunnel> {
     const read = funnelSchema.safeParse(stored);
     const problems: DefinitionProblem[] = read.success
-      ? await this.problems(read.data)
+      ? (await this.problems(read.data)).map(elsewhere)
       : read.error.issues.map(({ path, message }) => ({ rule: 'wrong-value', path, message }));
     const sources = read.success && withTemplates ? await this.sources.read(read.data, null) : null;
     const findings = [...problems, ...(sources?.problems ?? [])].map((problem) => findingOf(problem, null));

@@ -153,6 +153,6 @@ function fieldOf(record: VirtualRecord, field: string): string | null {
   const columns: Readonly<Record<string, FieldValue | null>> = {
     ...{ email, emailDomain: email.split('@')[1] ?? '', name, timeZone, locale },
   };
-  const value = field in columns ? columns[field] : record.fields[field];
+  const value = Object.hasOwn(columns, field) ? columns[field] : record.fields[field];
   return value === undefined || value === null ? null : String(value);
 }

@@ -54,6 +54,18 @@ describe('fields that a sequence asks for', () => {
     },
   );
 
+  it('do not keep a version of then, which could do without their definition, from coming back', async () => {
+    const asking = funnelText(asks('{ field: sandal, is: brown }'));
+    await apply(withFields('{ sandal: text }', asks('{ field: sandal, is: brown }')));
+    // As versions were before a field had to be defined.
+    await t.db.query(`update funnel_version set definition = (definition::jsonb - 'fields')::json`);
+    await apply(funnelText(`- ${mail('x')}`));
+    await t.db.query(`delete from subscriber_field where key = 'sandal'`);
+    await expect(apply(asking)).rejects.toThrow('there is no field "sandal"');
+    const funnels = t.test.app.get(FunnelsService, { strict: false });
+    expect(await funnels.rollback('course', { to: 1, dryRun: false, by: 'test' })).toMatchObject({ to: 1 });
+  });
+
   it('may be filled by a step of the funnel, or of another one', async () => {
     await apply(funnelText(`- { key: fill, set: { mood: good } }\n${asks('{ field: mood, is: good }')}`));
     await apply(funnelText(asks('{ field: mood, is: bad }'), '', 'other'));
@@ -116,6 +128,8 @@ describe('fields that a sequence asks for', () => {
     ['{ not: { field: trialEnd, inNextDays: 3 } }', {}, { trialEnd: '2026-01-06' }],
     ['{ field: email, startsWith: YES@ }', {}, {}],
     ['{ field: emailDomain, is: Example.com }', {}, null],
+    ['{ field: email, exists: true }', {}, null],
+    ['{ not: { field: emailDomain, exists: false } }', {}, null],
     ['{ field: name, is: Reader }', {}, null],
   ] as [string, object, object | null][])('%s', async (condition, holding, other) => {
     await t.publish(asks(condition));
@@ -223,6 +237,7 @@ describe('fields that a sequence asks for', () => {
       'the field level is of type number and holds no date',
     ],
     [`- { key: fill, set: { level: high } }`, '', 'set.level: the field level takes a number'],
+    [`- { key: fill, set: { name: Ada } }`, '', "set.name: name is the person's own, and no field to set"],
     [asks('{ field: country, is: DE, oneOf: [DE] }'), '', 'needs exactly one of is, isNot, oneOf'],
     [asks('{ field: country, oneOf: [] }'), '', 'if.oneOf: name at least one'],
   ])('what a field of its type cannot be asked is refused at save: %s %s', async (steps, more, message) => {
