@@ -23,8 +23,6 @@ const NAME = /^accepted-[0-9a-f-]+\.jsonl$/;
 interface Journal {
   handle: FileHandle;
   path: string;
-  /** All that was put into it. */
-  lines: string;
 }
 
 /**
@@ -38,6 +36,8 @@ interface Journal {
 @Injectable()
 export class AcceptedJournal {
   readonly #logger = new Logger(AcceptedJournal.name);
+  /** All that the database may not have yet: a new file begins with it. */
+  #lines = '';
   #file: Journal | null = null;
 
   constructor(
@@ -49,16 +49,18 @@ export class AcceptedJournal {
   async keep(settlements: readonly Settlement[]): Promise<void> {
     const lines = linesOf(settlements.filter(({ state }) => state === 'accepted'));
     if (lines === '') return;
+    this.#lines += lines;
     try {
-      await this.append(lines);
-      // Taken by another worker, before or after it got these lines.
-      while (this.#file !== null && !(await isThere(this.#file))) {
-        const { handle, lines: all } = this.#file;
-        this.#file = null;
-        await handle.close();
-        await this.append(all);
+      if (this.#file) await write(this.#file, lines);
+      // Also when it was taken by another worker, before or after it got these lines.
+      while (this.#file === null || !(await isThere(this.#file))) {
+        await this.leave();
+        this.#file = await this.newFile();
+        await write(this.#file, this.#lines);
       }
     } catch (error) {
+      // A line may be half in it, as on a full disk, and what came behind it would be read as part of that line.
+      await this.leave();
       this.#logger.error(
         `the journal cannot be written: ${error instanceof Error ? error.message : String(error)}`,
       );
@@ -67,9 +69,8 @@ export class AcceptedJournal {
 
   /** The database has it all. */
   async forget(): Promise<void> {
-    const file = this.#file;
-    this.#file = null;
-    await file?.handle.close().catch(() => undefined);
+    this.#lines = '';
+    const file = await this.leave();
     // Left behind it is replayed, which changes nothing.
     if (file) await rm(file.path, { force: true }).catch((error: unknown) => this.say(file.path, error));
   }
@@ -133,18 +134,23 @@ export class AcceptedJournal {
     return join(this.folder, `accepted-${randomUUID()}.jsonl`);
   }
 
-  private async append(lines: string): Promise<void> {
-    this.#file ??= await this.newFile();
-    this.#file.lines += lines;
-    await this.#file.handle.write(lines);
-    await this.#file.handle.sync();
+  private async leave(): Promise<Journal | null> {
+    const file = this.#file;
+    this.#file = null;
+    await file?.handle.close().catch(() => undefined);
+    return file;
   }
 
   private async newFile(): Promise<Journal> {
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
     const path = this.newPath();
-    return { handle: await open(path, 'a', 0o600), path, lines: '' };
+    return { handle: await open(path, 'a', 0o600), path };
   }
+}
+
+async function write({ handle }: Journal, lines: string): Promise<void> {
+  await handle.appendFile(lines);
+  await handle.sync();
 }
 
 async function isThere({ path }: Journal): Promise<boolean> {

@@ -122,8 +122,11 @@ export class Ledger {
         if (held.length > 0) await this.queries.settleHeld(held);
         return await this.queries.write(ended, asked, again || tries > 0);
       } catch (error) {
-        if (isRefusedData(error) && settlements.length + asked.length > 1)
+        if (isRefusedData(error) && settlements.length + asked.length > 1) {
+          // The last of them are written long after their relays took them.
+          this.#miss(ended);
           return await this.#oneByOne(asked, told, again || tries > 0);
+        }
         if (isRefusedData(error)) {
           this.#logger.error(`message ${settlements[0]?.id ?? asked[0]?.id}: the ledger refuses its entry`);
           return new Set();

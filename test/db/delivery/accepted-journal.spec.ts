@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -6,7 +6,7 @@ import { AcceptedJournal } from '../../../src/delivery/accepted-journal.service.
 import { Ledger } from '../../../src/delivery/ledger.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import type { Settlement } from '../../../src/delivery/settlement.js';
-import { gate } from '../../support/database.js';
+import { gate, untilWaiting } from '../../support/database.js';
 import { openPostOffice, type PostOffice } from './post-office.js';
 
 describe('the journal of what relays accepted while the database was away', () => {
@@ -71,6 +71,55 @@ describe('the journal of what relays accepted while the database was away', () =
     await settled;
     await t.app.get(Ledger, { strict: false }).settled();
     expect(await t.state(one.id)).toMatchObject({ state: 'accepted' });
+    expect(await files()).toEqual([]);
+  });
+
+  it('has those that wait behind an entry which the ledger refuses, when the database fails then', async () => {
+    const [bad, hanging, good] = [
+      await accepted('bad@example.com'),
+      await accepted('hanging@example.com'),
+      await accepted('good@example.com'),
+    ];
+    const hangs = await gate(t.db, 'select 1 from message where id = $1 for update', [hanging.id]);
+    const ledger = t.app.get(Ledger, { strict: false });
+    // All three go in one statement; no column holds such a code, so each is written by itself then.
+    const settled = [{ ...bad, code: 3_000_000_000 }, hanging, good].map(async (one) => ledger.settle(one));
+    await untilWaiting(t.db, 1);
+    await t.db.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+    );
+    const hasGood = async (): Promise<boolean> => {
+      const [name] = await files();
+      if (name === undefined) return false;
+      return (await readFile(join(t.config.dataDir, 'journal', name), 'utf8')).includes(`"id":"${good.id}"`);
+    };
+    expect(await becomesTrue(hasGood, 20_000)).toBe(true);
+    await hangs.open();
+    await Promise.all(settled);
+    await ledger.settled();
+    expect([await t.state(hanging.id), await t.state(good.id)]).toMatchObject([
+      { state: 'accepted' },
+      { state: 'accepted' },
+    ]);
+    expect(await files()).toEqual([]);
+  });
+
+  it('has what could not be written into it when it can be written again', async () => {
+    const [one, two] = [await accepted('one@example.com'), await accepted('two@example.com')];
+    const folder = join(t.config.dataDir, 'journal');
+    await rm(folder, { recursive: true, force: true });
+    await writeFile(folder, 'in the way');
+    const writer = new AcceptedJournal(t.ledger, t.config);
+    await writer.keep([one]);
+    await rm(folder);
+    await writer.keep([two]);
+    const after = new AcceptedJournal(t.ledger, t.config);
+    expect(await after.replay()).toBe(2);
+    expect([await t.state(one.id), await t.state(two.id)]).toMatchObject([
+      { state: 'accepted' },
+      { state: 'accepted' },
+    ]);
+    await writer.forget();
     expect(await files()).toEqual([]);
   });
 
