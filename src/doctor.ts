@@ -9,6 +9,7 @@ import { DomainCheckService } from './delivery/domains/domain-check.service.js';
 import type { DnsResolver } from './infra/dns.js';
 import { SmtpSession } from './delivery/smtp-session.transport.js';
 import { durabilityInWords } from './infra/database/durable-commits.js';
+import { poolerInWords } from './infra/database/pooler.js';
 import type { Level } from './delivery/domains/finding.js';
 
 export interface Check {
@@ -42,6 +43,7 @@ async function installation({ config, dataSource, app }: CommandContext): Promis
       const rows: { server_version: string }[] = await dataSource.query('show server_version');
       return `PostgreSQL ${rows[0]?.server_version}`;
     }),
+    check('sessions', async () => poolerInWords(dataSource)),
     check('durable commits', async () => durabilityInWords(dataSource)),
     check('schema', async () => {
       if (await dataSource.showMigrations())

@@ -129,7 +129,9 @@ function words(text: string): string {
 /** One line, without what deceives; halves of characters become U+FFFD. Plain text, as most is, is only looked at. */
 function shown(text: string): string {
   const line = PLAIN.test(text) ? text : text.toWellFormed().replace(NOT_SHOWN, ' ').trim();
-  return line.length <= MAX_SIGNS ? line : `${[...line].slice(0, MAX_SIGNS).join('').trimEnd()}…`;
+  if (line.length <= MAX_SIGNS) return line;
+  const signs = [...line];
+  return signs.length <= MAX_SIGNS ? line : `${signs.slice(0, MAX_SIGNS).join('').trimEnd()}…`;
 }
 
 function fold(line: string): string {

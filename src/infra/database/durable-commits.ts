@@ -49,6 +49,8 @@ export async function durabilityInWords(dataSource: Database): Promise<string> {
 async function asUsed(dataSource: Database): Promise<{ setting: string; reset: string }[]> {
   const runners = Array.from({ length: LOOKED_AT }, () => dataSource.createQueryRunner());
   try {
+    // All before the first transaction: a pooler may prepare one server connection for each of them.
+    for (const runner of runners) await runner.connect();
     for (const runner of runners) await runner.startTransaction();
     const seen: { setting: string; reset: string }[] = [];
     for (const runner of runners)

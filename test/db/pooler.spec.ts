@@ -1,0 +1,55 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { durabilityProblems } from '../../src/infra/database/durable-commits.js';
+import { openDataSource } from '../../src/infra/database/migrate.js';
+import { poolerInWords } from '../../src/infra/database/pooler.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { hasPgBouncer, openPgBouncer } from '../support/pgbouncer.js';
+
+describe('what doctor says of the way to the database', () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+  });
+  afterAll(async () => database.drop());
+
+  const said = async (url: string): Promise<string> => {
+    const db = await openDataSource(url);
+    try {
+      return await poolerInWords(db).catch((error: unknown) => String(error));
+    } finally {
+      await db.destroy();
+    }
+  };
+
+  it('is good without a pooler', async () => {
+    expect(await said(database.url)).toBe('each connection has a session of its own');
+  });
+
+  describe.skipIf(!hasPgBouncer())('with PgBouncer', () => {
+    it('is good where it hands out whole sessions', async () => {
+      const pooler = await openPgBouncer(database.url, 'session');
+      expect(await said(pooler.url)).toBe('each connection has a session of its own');
+      await pooler.close();
+    });
+
+    it('is a fault where it hands out transactions', async () => {
+      const pooler = await openPgBouncer(database.url, 'transaction');
+      expect(await said(pooler.url)).toMatch(/hands out single transactions: .*Set pool_mode = session/);
+      await pooler.close();
+    });
+
+    it('names commits that do not last where our setting went to one connection of four', async () => {
+      const owner = await openDataSource(database.url);
+      const name = new URL(database.url).pathname.slice(1);
+      await owner.query(`alter database ${name} set synchronous_commit = off`);
+      await owner.destroy();
+      const pooler = await openPgBouncer(database.url, 'transaction');
+      const db = await openDataSource(pooler.url);
+      expect(await durabilityProblems(db)).toContainEqual(
+        expect.stringMatching(/^synchronous_commit is off on [1-3] of 4 connections/),
+      );
+      await db.destroy();
+      await pooler.close();
+    });
+  });
+});
