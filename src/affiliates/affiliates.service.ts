@@ -117,16 +117,21 @@ export class AffiliatesService {
   }
 
   /** Those of the codes that belong to somebody. */
-  async known(codes: readonly string[]): Promise<Set<string>> {
-    const rows: { code: string }[] = await this.dataSource.query(
-      'select code from affiliate where code = any ($1)',
-      [codes],
-    );
+  async known(
+    codes: readonly string[],
+    manager: EntityManager = this.dataSource.manager,
+  ): Promise<Set<string>> {
+    const rows: { code: string }[] = await manager.query('select code from affiliate where code = any ($1)', [
+      codes,
+    ]);
     return new Set(rows.map(({ code }) => code));
   }
 
-  async list(page: { beforeId: string | undefined; limit: number }): Promise<Affiliate[]> {
-    return listAffiliates(this.dataSource.manager, page);
+  async list(
+    page: { beforeId: string | undefined; limit: number },
+    manager: EntityManager = this.dataSource.manager,
+  ): Promise<Affiliate[]> {
+    return listAffiliates(manager, page);
   }
 
   /** Those they recruited, the first first. */

@@ -4,7 +4,6 @@ import { realpath, stat } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { DomainError } from '../values/domain-error.js';
-import type { Sources } from './funnel-diff.js';
 import type { NamedTemplate } from './funnel-templates.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import type { DefinitionProblem } from './lint/rules.js';
@@ -68,19 +67,8 @@ export async function fileProblems(
   return (await Promise.all(problems)).flat();
 }
 
-/** SHA-256 of each. `known`: of those that an earlier apply has stored, where no folder is at hand. */
-export async function fileHashes(
-  definition: FunnelDefinition,
-  folder: string | null,
-  known: Sources,
-): Promise<Sources> {
-  const hashes: Record<string, string> = {};
-  for (const { name } of filesOf(definition))
-    hashes[name] = folder === null ? (known[name] ?? '') : await fileHash(await pathBeside(folder, name));
-  return hashes;
-}
-
-async function fileHash(path: string): Promise<string> {
+/** SHA-256, as hex. */
+export async function fileHash(path: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash);
   return hash.digest('hex');

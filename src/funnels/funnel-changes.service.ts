@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { holdFunnels } from '../infra/database/funnel-lock.js';
 import { moveModeOf, type MoveChoice } from '../sequences/people-moves.schemas.js';
 import { PeopleMovesService } from '../sequences/people-moves.service.js';
 import { defineFields } from '../subscribers/subscribers.queries.js';
@@ -18,11 +19,9 @@ import { FunnelPublisher, type FunnelParts } from './funnel-publisher.service.js
 import { FunnelStore, type StoredFunnel } from './funnel-store.service.js';
 import { movedObjects, type MovedObject } from './moved-objects.queries.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
+import type { Finding } from './lint/rules.js';
 import { changedSteps, peopleWords, type PeopleAffected } from './people-affected.js';
 import { planDifferences, planToken, planTokenText, type PlanToken } from './plan-token.js';
-
-/** Any constant; one funnel is applied at a time, so that a plan cannot be overtaken by another. */
-const APPLY_LOCK = 7_311_402_616;
 
 export interface PlannedFunnel {
   funnel: string;
@@ -38,12 +37,31 @@ export interface PlannedFunnel {
 /** A funnel as it shall be, and where what it is made of comes from. */
 export interface WantedFunnel {
   definition: FunnelDefinition;
-  stateOver(stored: StoredFunnel | null, manager: EntityManager): Promise<FunnelState>;
-  /** What it is made of, when it takes the place of `stored`. */
+  /** `isApplied`: what it is made of is stored, so that the state is of what is stored. */
+  stateOver(
+    manager: EntityManager,
+    stored: StoredFunnel | null,
+    how: { isApplied: boolean },
+  ): Promise<FunnelState>;
+  /** What it is made of, when it takes the place of `stored`; asked behind `stateOver`. */
   parts(manager: EntityManager, stored: StoredFunnel | null): Promise<FunnelParts>;
   mails(manager: EntityManager): Promise<FunnelParts['mails']>;
   /** The version that it brings back. */
   restored: number | null;
+}
+
+/** Funnels as they shall be, and what is said of them that stops nothing. */
+export interface Wanted {
+  funnels: WantedFunnel[];
+  warnings: Finding[];
+}
+
+/** Looks the funnels through, in the transaction that plans or applies them. Throws `FUNNEL_INVALID`. */
+export type Reading = (manager: EntityManager) => Promise<Wanted>;
+
+export interface Planned {
+  plans: PlannedFunnel[];
+  warnings: Finding[];
 }
 
 /** What becomes of the people in its sequence, and what it must be a change of. Without a choice everybody stays. */
@@ -72,16 +90,16 @@ export class FunnelChanges {
   ) {}
 
   /** Stores no file and leaves the database as it was. */
-  async plan(wanted: readonly WantedFunnel[], options: ChangeOptions = {}): Promise<PlannedFunnel[]> {
+  async plan(read: Reading, options: ChangeOptions = {}): Promise<Planned> {
     const runner = this.dataSource.createQueryRunner();
     await runner.connect();
     try {
       await runner.startTransaction();
-      const moved = await this.movesOf(runner.manager, wanted);
-      await this.publisher.move(runner.manager, moved);
+      const { funnels, warnings, moved } = await this.begin(runner.manager, read);
       const plans: PlannedFunnel[] = [];
-      for (const one of wanted) plans.push(await this.planWithin(runner.manager, one, { ...options, moved }));
-      return plans;
+      for (const one of funnels)
+        plans.push(await this.planWithin(runner.manager, one, { ...options, moved }));
+      return { plans, warnings };
     } finally {
       await runner.rollbackTransaction();
       await runner.release();
@@ -92,21 +110,28 @@ export class FunnelChanges {
    * All of them or none. Throws `FUNNEL_PLAN_CONFLICT` when this is no more the plan that the tokens stand for, one for
    * each, or the version that the change was made from is not the present one.
    */
-  async apply(wanted: readonly WantedFunnel[], options: ChangeOptions = {}): Promise<PlannedFunnel[]> {
+  async apply(read: Reading, options: ChangeOptions = {}): Promise<Planned> {
     const { tokens } = options;
-    if (tokens !== undefined && tokens.length !== wanted.length) {
-      const message = `plan: not applied, because ${tokens.length} funnels were planned, and here are ${wanted.length}`;
-      throw new DomainError('FUNNEL_PLAN_CONFLICT', message, {});
-    }
     return this.dataSource.transaction(async (manager) => {
-      await manager.query('select pg_advisory_xact_lock($1)', [APPLY_LOCK]);
-      const moved = await this.movesOf(manager, wanted);
-      await this.publisher.move(manager, moved);
+      const { funnels, warnings, moved } = await this.begin(manager, read);
+      if (tokens !== undefined && tokens.length !== funnels.length) {
+        const message = `plan: not applied, because ${tokens.length} funnels were planned, and here are ${funnels.length}`;
+        throw new DomainError('FUNNEL_PLAN_CONFLICT', message, {});
+      }
       const plans: PlannedFunnel[] = [];
-      for (const [place, one] of wanted.entries())
+      for (const [place, one] of funnels.entries())
         plans.push(await this.applyWithin(manager, one, { ...options, moved, token: tokens?.[place] }));
-      return plans;
+      return { plans, warnings };
     });
+  }
+
+  /** From here on no other change comes between: what is read and judged is what is written over. */
+  private async begin(manager: EntityManager, read: Reading): Promise<Wanted & { moved: readonly Move[] }> {
+    await holdFunnels(manager);
+    const { funnels, warnings } = await read(manager);
+    const moved = await this.movesOf(manager, funnels);
+    await this.publisher.move(manager, moved);
+    return { funnels, warnings, moved };
   }
 
   private async planWithin(
@@ -114,7 +139,7 @@ export class FunnelChanges {
     wanted: WantedFunnel,
     { move, moved }: ChangeOptions & { moved: readonly Move[] },
   ): Promise<PlannedFunnel> {
-    const { stored, next, changes } = await this.compare(manager, wanted, moved);
+    const { stored, next, changes } = await this.compare(manager, wanted, { moved, isApplied: false });
     const before = await this.sequence(manager, next.definition.funnel);
     const isChanged = changes.length > 0 && before !== null;
     if (isChanged)
@@ -134,7 +159,7 @@ export class FunnelChanges {
       by,
     }: ChangeOptions & { moved: readonly Move[]; token: PlanToken | undefined },
   ): Promise<PlannedFunnel> {
-    const { stored, next, changes } = await this.compare(manager, wanted, moved);
+    const { stored, next, changes } = await this.compare(manager, wanted, { moved, isApplied: true });
     checkVersion(stored, version);
     const before = await this.sequence(manager, next.definition.funnel);
     if (changes.length > 0) {
@@ -152,12 +177,12 @@ export class FunnelChanges {
   private async compare(
     manager: EntityManager,
     wanted: WantedFunnel,
-    moved: readonly Move[],
+    { moved, isApplied }: { moved: readonly Move[]; isApplied: boolean },
   ): Promise<{ stored: StoredFunnel | null; next: FunnelState; changes: PlannedChange[] }> {
     const { funnel } = wanted.definition;
     const stored = await this.store.find(manager, funnel);
     // What moved with the version that is brought back did so then.
-    const { moved: _, ...state } = await wanted.stateOver(stored, manager);
+    const { moved: _, ...state } = await wanted.stateOver(manager, stored, { isApplied });
     const own = movedWith(funnel, moved);
     const next = own === null ? state : { ...state, moved: own };
     return { stored, next, changes: funnelDiff(stored?.state ?? null, next) };

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { Texts } from '../values/template-texts.js';
 import { AffiliatesService } from '../affiliates/affiliates.service.js';
@@ -7,6 +7,7 @@ import { affiliateProblems, affiliatesAsked } from './affiliate-problems.js';
 import { namesTaken } from './between-funnels.js';
 import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import type { FieldDefinition } from '../subscribers/field.js';
+import { DeliveredFiles } from './delivered-files.service.js';
 import { elsewhere, fieldProblems, fieldsFilled } from './field-problems.js';
 import { fieldDefinitionsOf } from './field.schemas.js';
 import { readFunnelFile, type FunnelFile } from './funnel-file.js';
@@ -38,83 +39,101 @@ export interface FileText {
 
 const NO_TEMPLATES: FunnelTemplates = { texts: {}, hashes: {} };
 
-/** Looks a funnel through, with the templates and files it names and the other funnels that are there. */
+/**
+ * Looks a funnel through, with the templates and files it names and the other funnels that are there: as `manager` sees them,
+ * so that within the transaction of a change nothing comes between what was looked at and what is written.
+ */
 @Injectable()
 export class FunnelLintService {
   constructor(
-    private readonly dataSource: DataSource,
     private readonly sources: FunnelSourcesService,
+    private readonly files: DeliveredFiles,
     private readonly conflicts: FunnelConflicts,
     private readonly affiliates: AffiliatesService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /** Each as `check`; what one of them names in another is there. */
-  async checkAll(files: readonly FileText[]): Promise<(LintedFunnel & { name: string })[]> {
+  async checkAll(
+    manager: EntityManager,
+    files: readonly FileText[],
+  ): Promise<(LintedFunnel & { name: string })[]> {
     const linted: (LintedFunnel & { name: string })[] = [];
     const read = files.map(({ text, before }) => readFunnelFile(text, before));
     for (const [place, { name, folder }] of files.entries()) {
       const along = read.flatMap((other, nth) => (other.ok && nth !== place ? [other.definition] : []));
       const file = read[place];
-      if (file !== undefined) linted.push({ name, ...(await this.checkRead(file, folder, along)) });
+      if (file !== undefined)
+        linted.push({ name, ...(await this.checkRead(manager, file, { folder, along })) });
     }
     return linted;
   }
 
   /**
    * @param folder where `files/…` are looked up; `null` leaves them out.
-   * @param along funnels that are applied with this one.
    * @param kept texts of mails and pages, used where the file brings none of its own.
    */
   async check(
+    manager: EntityManager,
     text: string,
     folder: string | null,
-    along: readonly FunnelDefinition[] = [],
     kept: Texts = {},
   ): Promise<LintedFunnel> {
-    return this.checkRead(readFunnelFile(text), folder, along, kept);
+    return this.checkRead(manager, readFunnelFile(text), { folder, along: [], kept });
   }
 
+  /** `along`: funnels that are applied with this one. */
   private async checkRead(
+    manager: EntityManager,
     file: FunnelFile,
-    folder: string | null,
-    along: readonly FunnelDefinition[],
-    kept: Texts = {},
+    { folder, along, kept = {} }: { folder: string | null; along: readonly FunnelDefinition[]; kept?: Texts },
   ): Promise<LintedFunnel> {
     if (!file.ok) return { definition: null, templates: NO_TEMPLATES, findings: file.problems };
     const sources = await this.sources.read(file.definition, folder, kept);
     const problems = [
       ...namesTaken(file.definition, along),
-      ...(await this.problems(file.definition, along)),
+      ...(await this.problems(manager, file.definition, along)),
       ...sources.problems,
+      ...(folder === null ? await this.files.missing(manager, file.definition) : []),
     ];
     const { templates } = sources;
     return { definition: file.definition, templates, findings: located(file, problems).toSorted(byLine) };
   }
 
-  /** A definition of then may use what is not allowed any more, or names that another funnel has taken since. */
+  /**
+   * A definition of then may use what is not allowed any more, or names that another funnel has taken since. `files`: the
+   * stored ones it was made of; null for a version of before these and its templates were kept, which takes those of now.
+   */
   async checkStored(
+    manager: EntityManager,
     stored: FunnelDefinition,
-    { withTemplates }: { withTemplates: boolean },
+    files: Readonly<Record<string, string>> | null,
   ): Promise<LintedFunnel> {
     const read = funnelSchema.safeParse(stored);
-    const problems: DefinitionProblem[] = read.success
-      ? (await this.problems(read.data)).map(elsewhere)
-      : read.error.issues.map(({ path, message }) => ({ rule: 'wrong-value', path, message }));
-    const sources = read.success && withTemplates ? await this.sources.read(read.data, null) : null;
-    const findings = [...problems, ...(sources?.problems ?? [])].map((problem) => findingOf(problem, null));
-    return {
-      definition: read.success ? read.data : null,
-      templates: sources?.templates ?? NO_TEMPLATES,
-      findings,
-    };
+    if (!read.success) {
+      const findings = read.error.issues.map(({ path, message }) =>
+        findingOf({ rule: 'wrong-value', path, message }, null),
+      );
+      return { definition: null, templates: NO_TEMPLATES, findings };
+    }
+    const definition = read.data;
+    const sources = files === null ? await this.sources.read(definition, null) : null;
+    const problems = [
+      ...(await this.problems(manager, definition)).map(elsewhere),
+      ...(sources?.problems ?? []),
+      ...(files === null
+        ? await this.files.missing(manager, definition)
+        : await this.files.lost(manager, definition, files)),
+    ];
+    const findings = problems.map((problem) => findingOf(problem, null));
+    return { definition, templates: sources?.templates ?? NO_TEMPLATES, findings };
   }
 
   private async problems(
+    manager: EntityManager,
     definition: FunnelDefinition,
     along: readonly FunnelDefinition[] = [],
   ): Promise<DefinitionProblem[]> {
-    const { manager } = this.dataSource;
     const keys = along.map(({ funnel }) => funnel);
     const stored: SequenceOutline[] = await manager.query(
       `select q.key, v.definition from sequence q join sequence_version v on v.id = q.current_version_id where q.key <> all ($1)`,
@@ -124,25 +143,34 @@ export class FunnelLintService {
     return [
       ...lintDefinition(definition, { now: this.clock.now(), others }),
       ...fieldProblems(definition, {
-        definitions: await this.fieldsKnown(along),
+        definitions: await this.fieldsKnown(manager, along),
         filled: [...stored.flatMap(fieldsSetBy), ...along.flatMap(fieldsFilled)],
       }),
       ...(await this.conflicts.between(manager, definition, along)),
-      ...(await this.affiliateProblems(definition)),
+      ...(await this.affiliateProblems(manager, definition)),
     ];
   }
 
-  private async fieldsKnown(along: readonly FunnelDefinition[]): Promise<Map<string, FieldDefinition>> {
-    const stored = await fieldDefinitions(this.dataSource.manager);
+  private async fieldsKnown(
+    manager: EntityManager,
+    along: readonly FunnelDefinition[],
+  ): Promise<Map<string, FieldDefinition>> {
+    const stored = await fieldDefinitions(manager);
     const others = along.flatMap(({ fields }) => fieldDefinitionsOf(fields));
     return new Map([...others.map((field) => [field.key, field] as const), ...stored]);
   }
 
-  private async affiliateProblems(definition: FunnelDefinition): Promise<DefinitionProblem[]> {
+  private async affiliateProblems(
+    manager: EntityManager,
+    definition: FunnelDefinition,
+  ): Promise<DefinitionProblem[]> {
     const asked = affiliatesAsked(definition);
     if (asked.length === 0) return [];
-    const known = await this.affiliates.known(asked.map(({ code }) => code));
-    const some = await this.affiliates.list({ beforeId: undefined, limit: 1 });
+    const known = await this.affiliates.known(
+      asked.map(({ code }) => code),
+      manager,
+    );
+    const some = await this.affiliates.list({ beforeId: undefined, limit: 1 }, manager);
     return affiliateProblems(asked, { known, isAnyThere: some.length > 0 });
   }
 }

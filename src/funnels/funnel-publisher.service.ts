@@ -1,12 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { TemplatesService } from '../delivery/templates.service.js';
-import { FilesService } from '../infra/files/files.service.js';
 import { SequencesService } from '../sequences/sequences.service.js';
 import { FormsService } from '../signup/forms.service.js';
 import { TemplateTexts } from '../infra/templates/template-texts.service.js';
 import type { KeptTexts } from '../values/template-texts.js';
-import { filesOf, pathBeside } from './delivered.files.js';
 import { inTemplateFolder } from './funnel-templates.files.js';
 import { CONFIRM_MAIL, mailNames, RECEIPT_MAIL, type FunnelTemplates } from './funnel-templates.js';
 import type { MovedObject } from './moved-objects.queries.js';
@@ -26,19 +24,10 @@ export interface FunnelParts {
   texts?: KeptTexts;
 }
 
-/** Where the files of a funnel come from that it names. */
-export interface FilesFrom {
-  /** Of the funnel file; null when it came without one. */
-  folder: string | null;
-  /** Those of the funnel as it is: it keeps them when it comes without its folder, whatever else has such a name. */
-  present: Ids;
-}
-
 /** Hands each part of a funnel to the module that owns it, inside the caller's transaction. */
 @Injectable()
 export class FunnelPublisher {
   constructor(
-    private readonly files: FilesService,
     private readonly templates: TemplatesService,
     private readonly shop: ShopPublisher,
     private readonly sequences: SequencesService,
@@ -46,13 +35,12 @@ export class FunnelPublisher {
     private readonly texts: TemplateTexts,
   ) {}
 
-  /** Stores the mails and files that the funnel names, as they are now. */
+  /** Stores the mails and texts of the funnel, as they are now; `files` are stored. */
   async parts(
     manager: EntityManager,
     definition: FunnelDefinition,
-    { templates, ...from }: FilesFrom & { templates: FunnelTemplates },
+    { templates, files }: { templates: FunnelTemplates; files: Ids },
   ): Promise<FunnelParts> {
-    const files = await this.storeFiles(manager, definition, from);
     const mails = await this.publishMails(manager, definition, templates);
     return { files, mails, texts: await this.texts.keep(manager, templates.texts) };
   }
@@ -79,22 +67,6 @@ export class FunnelPublisher {
       await (kind === 'form'
         ? this.forms.moveTo(manager, key, to)
         : this.shop.moveTo(manager, { kind, key }, to));
-  }
-
-  private async storeFiles(
-    manager: EntityManager,
-    definition: FunnelDefinition,
-    { folder, present }: FilesFrom,
-  ): Promise<Ids> {
-    const ids: Record<string, string> = {};
-    for (const { name } of filesOf(definition)) {
-      const fileName = name.split('/').at(-1) ?? name;
-      ids[name] =
-        folder === null
-          ? (present[name] ?? (await this.files.idByName(manager, fileName)))
-          : await this.files.store(manager, { absolutePath: await pathBeside(folder, name), fileName });
-    }
-    return ids;
   }
 
   async publishMails(

@@ -7,6 +7,7 @@ import { TemplatesModule } from '../infra/templates/templates.module.js';
 import { OffersModule } from '../offers/offers.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SignupModule } from '../signup/signup.module.js';
+import { DeliveredFiles } from './delivered-files.service.js';
 import { DemoService } from './demo.service.js';
 import { FunnelChanges } from './funnel-changes.service.js';
 import { FunnelConflicts } from './funnel-conflicts.service.js';
@@ -61,6 +62,7 @@ import { SimulationController } from './simulation/simulation.controller.js';
     FunnelConflicts,
     ShopPublisher,
     WantedFunnels,
+    DeliveredFiles,
     FunnelPreflightService,
     DemoService,
     SimulationService,

@@ -5,12 +5,13 @@ import { DomainError } from '../values/domain-error.js';
 import {
   FunnelChanges,
   type ChangeOptions,
+  type Planned,
   type PlannedFunnel,
+  type Reading,
   type WantedFunnel,
 } from './funnel-changes.service.js';
 import { changeText, funnelDiff, hasObject, type Sources } from './funnel-diff.js';
 import { writeFunnelFile } from './funnel-file.js';
-import { fileHashes } from './delivered.files.js';
 import type { FunnelTemplates } from './funnel-templates.js';
 import { mailHashesOfBefore } from './mail-hashes-of-before.files.js';
 import { WantedFunnels } from './wanted-funnels.service.js';
@@ -66,14 +67,12 @@ export class FunnelsService {
 
   /** A file may hold several funnels, as an export of all does: all of all files are planned, and applied, together. */
   async planFile(path: string | readonly string[], options?: ChangeOptions): Promise<FunnelPlan> {
-    const { wanted, warnings } = await this.wantedIn([path].flat());
-    return together(await this.changes.plan(wanted, options), warnings);
+    return together(await this.changes.plan(this.readingFiles(await filesAt([path].flat())), options));
   }
 
   /** As `planFile`; all of them or none. */
   async applyFile(path: string | readonly string[], options?: ChangeOptions): Promise<FunnelPlan> {
-    const { wanted, warnings } = await this.wantedIn([path].flat());
-    return together(await this.changes.apply(wanted, options), warnings);
+    return together(await this.changes.apply(this.readingFiles(await filesAt([path].flat())), options));
   }
 
   /**
@@ -86,8 +85,7 @@ export class FunnelsService {
     name: string,
     options: FileOptions = {},
   ): Promise<FunnelPlan> {
-    const { wanted, warnings } = await this.check(text, folder, name, options);
-    return together(await this.changes.plan([wanted], options), warnings);
+    return together(await this.changes.plan(this.reading(text, folder, name, options), options));
   }
 
   /** As `plan`. */
@@ -97,8 +95,7 @@ export class FunnelsService {
     name: string,
     options: FileOptions = {},
   ): Promise<FunnelPlan> {
-    const { wanted, warnings } = await this.check(text, folder, name, options);
-    return together(await this.changes.apply([wanted], options), warnings);
+    return together(await this.changes.apply(this.reading(text, folder, name, options), options));
   }
 
   /**
@@ -111,23 +108,19 @@ export class FunnelsService {
     key: string,
     { to, dryRun, ...options }: { to?: number | undefined; dryRun: boolean } & ChangeOptions,
   ): Promise<FunnelPlan & { to: number }> {
-    const { manager } = this.dataSource;
-    const stored = await this.store.find(manager, key);
-    if (!stored) throw funnelNotFound(key);
-    const version = await this.store.version(manager, stored, to ?? stored.version - 1);
-    const { wanted: then, warnings, words } = await this.wantedVersion(key, version);
-    const wanted: WantedFunnel = {
-      ...then,
-      stateOver: async (present, within) => {
-        if (present !== null) await this.checkMoved(within, present, version);
-        return then.stateOver(present, within);
-      },
+    let [back, before]: [number, string[]] = [0, []];
+    const read: Reading = async (manager) => {
+      const stored = await this.store.find(manager, key);
+      if (!stored) throw funnelNotFound(key);
+      const version = await this.store.version(manager, stored, to ?? stored.version - 1);
+      await this.checkMoved(manager, stored, version);
+      const { wanted, warnings, words } = await this.wantedVersion(manager, key, version);
+      [back, before] = [version.version, words];
+      return { funnels: [wanted], warnings };
     };
-    const plans = dryRun
-      ? await this.changes.plan([wanted], options)
-      : await this.changes.apply([wanted], options);
-    const plan = together(plans, warnings);
-    return { ...plan, words: [...words, ...plan.words], to: version.version };
+    const planned = dryRun ? await this.changes.plan(read, options) : await this.changes.apply(read, options);
+    const plan = together(planned);
+    return { ...plan, words: [...before, ...plan.words], to: back };
   }
 
   /** Versions before `before`, newest first, with what each changed. Throws `FUNNEL_NOT_FOUND`. */
@@ -144,12 +137,12 @@ export class FunnelsService {
 
   /** Looks a file through without a plan; findings of both severities, none thrown. */
   async lint(text: string, folder: string | null, texts?: Texts): Promise<Finding[]> {
-    return (await this.linter.check(text, folder, [], texts)).findings;
+    return (await this.linter.check(this.dataSource.manager, text, folder, texts)).findings;
   }
 
   /** Of all that its mails and pages are made of, as they would be kept with it. */
   async textsFor(text: string, folder: string | null, texts: Texts): Promise<Texts> {
-    return (await this.linter.check(text, folder, [], texts)).templates.texts;
+    return (await this.linter.check(this.dataSource.manager, text, folder, texts)).templates.texts;
   }
 
   /**
@@ -186,41 +179,35 @@ export class FunnelsService {
     return funnel;
   }
 
-  private async wantedIn(paths: readonly string[]): Promise<{ wanted: WantedFunnel[]; warnings: Finding[] }> {
-    const files: FileText[] = [];
-    for (const path of paths)
-      for (const document of documentsOf(await readFunnelText(path)))
-        files.push({ name: path, ...document, folder: dirname(path) });
-    const { funnels, warnings } = checked(await this.linter.checkAll(files));
-    const wanted = funnels
-      .map(({ definition, templates }, place) =>
-        this.wanted.ofFile(definition, templates, files[place]?.folder ?? null),
-      )
-      // So that a plan stands for the same whatever the order of the files.
-      .toSorted((a, b) => (a.definition.funnel < b.definition.funnel ? -1 : 1));
-    return { wanted, warnings };
+  private readingFiles(files: readonly FileText[]): Reading {
+    return async (manager) => {
+      const { funnels, warnings } = checked(await this.linter.checkAll(manager, files));
+      const wanted = funnels
+        .map(({ definition, templates }, place) =>
+          this.wanted.ofFile(definition, templates, files[place]?.folder ?? null),
+        )
+        // So that a plan stands for the same whatever the order of the files.
+        .toSorted((a, b) => (a.definition.funnel < b.definition.funnel ? -1 : 1));
+      return { funnels: wanted, warnings };
+    };
   }
 
-  private async check(
-    text: string,
-    folder: string | null,
-    name: string,
-    { key, texts }: FileOptions,
-  ): Promise<{ wanted: WantedFunnel; warnings: Finding[] }> {
-    const {
-      funnels: [{ definition, templates }],
-      warnings,
-    } = checked([{ name, ...(await this.linter.check(text, folder, [], texts)) }]);
-    const { funnel } = definition;
-    if (key === undefined || funnel === key)
-      return { wanted: this.wanted.ofFile(definition, templates, folder), warnings };
-    const message = `${name}: funnel is "${funnel}", the address says "${key}"`;
-    throw new DomainError('FUNNEL_KEY_INVALID', message, { key });
+  private reading(text: string, folder: string | null, name: string, { key, texts }: FileOptions): Reading {
+    return async (manager) => {
+      const {
+        funnels: [{ definition, templates }],
+        warnings,
+      } = checked([{ name, ...(await this.linter.check(manager, text, folder, texts)) }]);
+      const { funnel } = definition;
+      if (key === undefined || funnel === key)
+        return { funnels: [this.wanted.ofFile(definition, templates, folder)], warnings };
+      const message = `${name}: funnel is "${funnel}", the address says "${key}"`;
+      throw new DomainError('FUNNEL_KEY_INVALID', message, { key });
+    };
   }
 
   /**
-   * What came from another funnel meanwhile would be in neither of them. Asked in the transaction of the change, so that
-   * nothing comes after it was asked. Throws `FUNNEL_ROLLBACK_CONFLICT`.
+   * What came from another funnel meanwhile would be in neither of them. Throws `FUNNEL_ROLLBACK_CONFLICT`.
    */
   private async checkMoved(
     manager: EntityManager,
@@ -240,12 +227,13 @@ export class FunnelsService {
 
   /** Throws `FUNNEL_INVALID` over a version that may not be any more, or whose templates are not there. */
   private async wantedVersion(
+    manager: EntityManager,
     key: string,
     found: FunnelVersion,
   ): Promise<{ wanted: WantedFunnel; warnings: Finding[]; words: string[] }> {
     const { version, state, parts } = found;
     const name = `${key} version ${version}`;
-    const linted = await this.linter.checkStored(state.definition, { withTemplates: parts === null });
+    const linted = await this.linter.checkStored(manager, state.definition, parts?.files ?? null);
     const {
       funnels: [{ definition, templates }],
       warnings,
@@ -255,13 +243,19 @@ export class FunnelsService {
         parts.texts === undefined ? [`${before(found, 'pages')}: its pages are those of now`] : [];
       return { wanted: this.wanted.ofVersion(definition, { ...found, parts }), warnings, words };
     }
-    const today = {
-      ...(await fileHashes(definition, null, state.sources)),
-      ...(await mailHashesOfBefore(definition, templates.texts)),
-    };
+    const today = { ...state.sources, ...(await mailHashesOfBefore(definition, templates.texts)) };
     const wanted = { ...this.wanted.ofFile(definition, templates, null), restored: version };
     return { wanted, warnings, words: [withoutParts(found, changedSince(found, today))] };
   }
+}
+
+/** Read before anything waits for anything; what they say is judged later. */
+async function filesAt(paths: readonly string[]): Promise<FileText[]> {
+  const files: FileText[] = [];
+  for (const path of paths)
+    for (const document of documentsOf(await readFunnelText(path)))
+      files.push({ name: path, ...document, folder: dirname(path) });
+  return files;
 }
 
 interface ReadFunnel {
@@ -289,7 +283,7 @@ function checked(linted: readonly (LintedFunnel & { name: string })[]): Checked 
 }
 
 /** Of several funnels, the words say which of them they are about. */
-function together(plans: readonly PlannedFunnel[], warnings: Finding[]): FunnelPlan {
+function together({ plans, warnings }: Planned): FunnelPlan {
   const [only, ...others] = plans;
   if (only !== undefined && others.length === 0) return { ...only, warnings };
   return {

@@ -4,7 +4,7 @@ import { TemplateTexts } from '../infra/templates/template-texts.service.js';
 import type { KeptTexts } from '../values/template-texts.js';
 import type { WantedFunnel } from './funnel-changes.service.js';
 import type { TemplateHashes } from './funnel-diff.js';
-import { fileHashes } from './delivered.files.js';
+import { DeliveredFiles, type FoundFiles } from './delivered-files.service.js';
 import { FunnelPublisher, type FunnelParts } from './funnel-publisher.service.js';
 import { FunnelStore, type FunnelVersion, type StoredFunnel } from './funnel-store.service.js';
 import { collectTemplates, mailNames, pagesOf, type FunnelTemplates } from './funnel-templates.js';
@@ -18,28 +18,24 @@ export class WantedFunnels {
     private readonly publisher: FunnelPublisher,
     private readonly store: FunnelStore,
     private readonly texts: TemplateTexts,
+    private readonly files: DeliveredFiles,
   ) {}
 
   /** `templates`: as they were read when the definition was looked through. `folder`: that of the file, with its files. */
   ofFile(written: FunnelDefinition, templates: FunnelTemplates, folder: string | null): WantedFunnel {
     const { templates: _, ...definition } = written;
+    let found: FoundFiles = { hashes: {}, ids: {} };
     return {
       definition,
-      stateOver: async (stored) => ({
-        definition,
-        sources: {
-          ...(await fileHashes(definition, folder, stored?.state.sources ?? {})),
-          ...(stored !== null && stored.state.templates === undefined
+      stateOver: async (manager, stored, { isApplied: isKept }) => {
+        found = await this.files.find(manager, definition, { folder, stored, isKept });
+        const mails =
+          stored !== null && stored.state.templates === undefined
             ? await mailHashesOfBefore(definition, templates.texts)
-            : {}),
-        },
-        templates: templates.hashes,
-      }),
-      parts: async (manager, stored) => {
-        const present = stored && (await this.store.version(manager, stored, stored.version)).parts;
-        const from = { folder, present: present?.files ?? {}, templates };
-        return this.publisher.parts(manager, definition, from);
+            : {};
+        return { definition, sources: { ...found.hashes, ...mails }, templates: templates.hashes };
       },
+      parts: async (manager) => this.publisher.parts(manager, definition, { templates, files: found.ids }),
       mails: async (manager) => this.publisher.publishMails(manager, definition, templates),
       restored: null,
     };
@@ -57,7 +53,7 @@ export class WantedFunnels {
     const isWhole = parts.texts !== undefined && state.templates !== undefined;
     return {
       definition,
-      stateOver: async (stored, manager) => {
+      stateOver: async (manager, stored) => {
         const now = await present(manager, stored);
         const hashes = now?.state.templates;
         if (isWhole || hashes === undefined) return { ...state, definition };

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { holdFunnels } from '../infra/database/funnel-lock.js';
 import { retriedAfterDeadlock } from '../infra/database/deadlock.js';
 import { DomainError } from '../values/domain-error.js';
 import { checkFieldValue, type FieldDefinition } from './field.js';
@@ -94,6 +95,8 @@ export class FieldsService {
   }
 
   private async removeIn(manager: EntityManager, id: string): Promise<void> {
+    // A funnel that asks for it may be on its way.
+    await holdFunnels(manager);
     const { key } = await this.get(id);
     const uses = await usesOfField(manager, key);
     if (uses.length > 0)

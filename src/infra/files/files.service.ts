@@ -47,11 +47,11 @@ export class FilesService {
   }
 
   /**
-   * Copies the file into the store and returns its id; the same bytes under the same name give the same id. The copy
+   * Copies the file into the store; the same bytes under the same name are the same file. Its hash is that of the copy. The copy
    * outlives a roll-back of the caller, which costs disk and nothing else.
    * Throws `FILE_UNREADABLE` when there is no such file, or none we may read.
    */
-  async store(manager: EntityManager, file: { absolutePath: string; fileName: string }): Promise<string> {
+  async store(manager: EntityManager, file: { absolutePath: string; fileName: string }): Promise<StoredFile> {
     const fileName = basename(file.fileName);
     const { sha256, sizeBytes } = await this.copyIn(file.absolutePath, fileName);
     // The empty update makes the row visible to `returning` when it was there already.
@@ -64,7 +64,8 @@ export class FilesService {
     );
     const id = rows[0]?.id;
     if (id === undefined) throw new Error(`stored_file gave no id for ${fileName}`);
-    return id;
+    const contentType = contentTypeOf(fileName);
+    return { id, fileName, contentType, sizeBytes, sha256: sha256.toString('hex') };
   }
 
   /**
@@ -72,17 +73,37 @@ export class FilesService {
    * from disk has stored one.
    */
   async idByName(manager: EntityManager, fileName: string): Promise<string> {
-    const rows: { id: string }[] = await manager.query(
-      `select id from stored_file where file_name = $1 order by id desc limit 1`,
-      [fileName],
-    );
-    const id = rows[0]?.id;
-    if (id !== undefined) return id;
+    const id = await this.newestOf(manager, fileName);
+    if (id !== null) return id;
     throw new DomainError(
       'FILE_NOT_FOUND',
       `There is no stored file "${fileName}": apply the funnel once from the folder that holds it`,
       { fileName },
     );
+  }
+
+  /** As `idByName`; null when there is none. */
+  async newestOf(manager: EntityManager, fileName: string): Promise<string | null> {
+    const rows: { id: string }[] = await manager.query(
+      `select id from stored_file where file_name = $1 order by id desc limit 1`,
+      [fileName],
+    );
+    return rows[0]?.id ?? null;
+  }
+
+  /** Throws `FILE_NOT_FOUND`. */
+  async get(manager: EntityManager, id: string): Promise<StoredFile> {
+    const [file] = await this.find([id], manager);
+    if (file) return file;
+    throw new DomainError('FILE_NOT_FOUND', `There is no stored file ${id}`, { id });
+  }
+
+  /** Whether the disk has all of it. */
+  async isThere(manager: EntityManager, id: string): Promise<boolean> {
+    const [file] = await this.find([id], manager);
+    if (!file) return false;
+    const found = await stat(this.pathOf(file.sha256)).catch(() => null);
+    return found?.size === file.sizeBytes;
   }
 
   /** The files with these ids, in the order asked for; ids that are not there are left out. */

@@ -69,7 +69,7 @@ describe('stored files', () => {
   async function stored(fileName: string, content: string | Buffer): Promise<string> {
     const absolutePath = join(dataDir, 'source');
     await writeFile(absolutePath, content);
-    return files.store(dataSource.manager, { absolutePath, fileName });
+    return (await files.store(dataSource.manager, { absolutePath, fileName })).id;
   }
 
   const inHours = (hours: number): Date => new Date(clock.now().getTime() + hours * HOUR_MS);

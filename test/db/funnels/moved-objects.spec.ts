@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
 import { parsePlanTokens } from '../../../src/funnels/plan-token.js';
+import { gate, untilWaiting } from '../../support/database.js';
+import { holdFunnels } from '../../../src/infra/database/funnel-lock.js';
 import { funnelText, openCourse, type Course } from '../sequences/course.js';
 
-/** Of `FunnelChanges`, under which one change comes after the other. */
-const APPLY_LOCK = 7_311_402_616;
 const STEP = '- { key: a, email: emails/story, delay: 1 day }';
 const PRODUCT = '  - { key: extra, name: Extra, price: 19.00 EUR }\n';
 const OFFER = '  - { key: extra, product: extra }\n';
@@ -131,22 +131,15 @@ describe('an object that stands in another file than before', () => {
     await files(withExtra(A), B.replace('Get it', 'Take it'));
     await funnels().applyFile([a, b]);
     await files(A, withExtra(B.replace('Get it', 'Take it')));
-    const waiting = async (count: number): Promise<void> => {
-      const locks = `select count(*)::int as count from pg_locks l join pg_database d on d.oid = l.database
-        where l.locktype = 'advisory' and not l.granted and d.datname = current_database()`;
-      while (((await t.db.query(locks)) as { count: number }[])[0]?.count !== count)
-        await new Promise((resolve) => setImmediate(resolve));
-    };
-    const runner = t.db.createQueryRunner();
-    await runner.query(`select pg_advisory_lock(${APPLY_LOCK})`);
+    const held = await gate(t.db, 'select 1');
+    await holdFunnels(held);
     const moves = funnels().applyFile([a, b]);
-    await waiting(1);
+    await untilWaiting(t.db, 1);
     const back = funnels()
       .rollback('b', { dryRun: false, to: 1 })
       .catch((error: unknown) => error);
-    await waiting(2);
-    await runner.query(`select pg_advisory_unlock(${APPLY_LOCK})`);
-    await runner.release();
+    await untilWaiting(t.db, 2);
+    await held.open();
     await moves;
     expect(await back).toMatchObject({ code: 'FUNNEL_ROLLBACK_CONFLICT' });
     expect((await owners()).owners).toContain('product extra: b');

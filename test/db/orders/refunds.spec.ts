@@ -358,7 +358,9 @@ offers: [{ key: another, product: ${key} }]
 
   it('is the same product for its members, which the lint says before', async () => {
     await t.dataSource.query(`update product set archived_at = now() where key = 'checklist'`);
-    const lint = await t.app.get(FunnelLintService, { strict: false }).check(other('checklist'), null);
+    const lint = await t.app
+      .get(FunnelLintService, { strict: false })
+      .check(t.dataSource.manager, other('checklist'), null);
     expect(lint.findings.filter(({ severity }) => severity === 'error')).toEqual([]);
     const [said] = lint.findings.filter(({ rule }) => rule === 'product-taken-over');
     expect(said).toMatchObject({ severity: 'warning', line: 6 });
@@ -368,7 +370,11 @@ offers: [{ key: another, product: ${key} }]
     expect(await member()).toBe('checklist 2027-02-05');
     // It is its own now: there is nothing more to say.
     expect(
-      (await t.app.get(FunnelLintService, { strict: false }).check(other('checklist'), null)).findings,
+      (
+        await t.app
+          .get(FunnelLintService, { strict: false })
+          .check(t.dataSource.manager, other('checklist'), null)
+      ).findings,
     ).toEqual([]);
   });
 });

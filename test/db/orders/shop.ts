@@ -148,7 +148,7 @@ async function stock(
   const store = async (fileName: string): Promise<string> => {
     const absolutePath = join(dataDir, fileName);
     await writeFile(absolutePath, `what ${fileName} holds`);
-    return files.store(db.manager, { absolutePath, fileName });
+    return (await files.store(db.manager, { absolutePath, fileName })).id;
   };
   const product = { funnelKey: 'shop', description: 'Useful.' };
   const eur = (amountMinor: number) => ({ amountMinor, currency: 'EUR' });

@@ -1,0 +1,110 @@
+import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { FilesService } from '../infra/files/files.service.js';
+import { fileHash, filesOf, pathBeside } from './delivered.files.js';
+import type { Sources } from './funnel-diff.js';
+import { FunnelStore, type StoredFunnel } from './funnel-store.service.js';
+import type { NamedTemplate } from './funnel-templates.js';
+import type { FunnelDefinition } from './funnel.schemas.js';
+import type { DefinitionProblem } from './lint/rules.js';
+
+type Ids = Readonly<Record<string, string>>;
+
+/** The files that a funnel names: what they hold, and which stored files they are. */
+export interface FoundFiles {
+  /** SHA-256 of each, by its name. */
+  hashes: Sources;
+  /** By name. Of a plan, those that stand in the folder and are not stored yet have none. */
+  ids: Ids;
+}
+
+/** What a funnel promises and sells, from the folder of its file or from what is stored. */
+@Injectable()
+export class DeliveredFiles {
+  constructor(
+    private readonly files: FilesService,
+    private readonly store: FunnelStore,
+  ) {}
+
+  /**
+   * `folder`: that of the funnel file; null when it came without one, and then it keeps the files of the funnel as it is,
+   * whatever else has such a name. `isKept`: what is new, or has been lost, is stored; its hash is that of the bytes that were
+   * stored, though the file is written over meanwhile.
+   */
+  async find(
+    manager: EntityManager,
+    definition: FunnelDefinition,
+    { folder, stored, isKept }: { folder: string | null; stored: StoredFunnel | null; isKept: boolean },
+  ): Promise<FoundFiles> {
+    const present = await this.idsOf(manager, stored);
+    const known = stored?.state.sources ?? {};
+    const hashes: Record<string, string> = {};
+    const ids: Record<string, string> = {};
+    for (const { name } of filesOf(definition)) {
+      const id = present[name] ?? null;
+      if (folder === null) {
+        const file = await this.files.get(manager, id ?? (await this.files.idByName(manager, baseOf(name))));
+        [ids[name], hashes[name]] = [file.id, known[name] ?? file.sha256];
+        continue;
+      }
+      const path = await pathBeside(folder, name);
+      const hash = await fileHash(path);
+      if (id !== null && hash === known[name] && (!isKept || (await this.files.isThere(manager, id))))
+        [ids[name], hashes[name]] = [id, hash];
+      else if (isKept) {
+        const file = await this.files.store(manager, { absolutePath: path, fileName: baseOf(name) });
+        [ids[name], hashes[name]] = [file.id, file.sha256];
+      } else hashes[name] = hash;
+    }
+    return { hashes, ids };
+  }
+
+  /** Of a funnel that comes without its folder: files that nobody has stored, or whose bytes are gone. */
+  async missing(manager: EntityManager, definition: FunnelDefinition): Promise<DefinitionProblem[]> {
+    const stored = await this.store.find(manager, definition.funnel);
+    const present = await this.idsOf(manager, stored);
+    const problems: DefinitionProblem[] = [];
+    for (const file of filesOf(definition)) {
+      const id = present[file.name] ?? (await this.files.newestOf(manager, baseOf(file.name)));
+      if (id === null)
+        problems.push(
+          missingFile(
+            file,
+            'and none of that name is stored; apply the funnel once from the folder that holds it',
+          ),
+        );
+      else if (!(await this.files.isThere(manager, id))) problems.push(lostFile(file));
+    }
+    return problems;
+  }
+
+  /** Of a version with its own files: those whose bytes are gone. */
+  async lost(manager: EntityManager, definition: FunnelDefinition, ids: Ids): Promise<DefinitionProblem[]> {
+    const problems: DefinitionProblem[] = [];
+    for (const file of filesOf(definition)) {
+      const id = ids[file.name];
+      if (id === undefined || !(await this.files.isThere(manager, id))) problems.push(lostFile(file));
+    }
+    return problems;
+  }
+
+  private async idsOf(manager: EntityManager, stored: StoredFunnel | null): Promise<Ids> {
+    if (stored === null) return {};
+    return (await this.store.version(manager, stored, stored.version)).parts?.files ?? {};
+  }
+}
+
+function lostFile(file: NamedTemplate): DefinitionProblem {
+  return missingFile(
+    file,
+    'and the one that was stored is gone from DATA_DIR; apply the funnel from the folder that holds it, or restore DATA_DIR from a backup',
+  );
+}
+
+function missingFile({ name, path }: NamedTemplate, why: string): DefinitionProblem {
+  return { rule: 'unknown-file', path, message: `${name} did not come along, ${why}` };
+}
+
+function baseOf(name: string): string {
+  return name.split('/').at(-1) ?? name;
+}
