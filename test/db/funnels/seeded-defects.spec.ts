@@ -255,7 +255,8 @@ describe('a defect that is put into a funnel with nothing wrong', () => {
       ...{ name: 'course.yaml', text: one, before: 0, folder: FUNNELS_FOLDER },
     }));
     if (!inFiles) {
-      const [linted] = await t.app.get(FunnelLintService, { strict: false }).checkAll(files);
+      const linter = t.app.get(FunnelLintService, { strict: false });
+      const [linted] = await linter.checkAll(t.dataSource.manager, files);
       return linted?.findings ?? [];
     }
     const path = join(folder, 'course.yaml');
