@@ -4,6 +4,8 @@ import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 
+const STATEMENT_MS = 60_000;
+
 /** The relay's answers are known, so trouble with the database alone must leave nothing unknown. */
 async function nothingUnknown(world: World): Promise<string[]> {
   const rows = await world.sql(`select 1 from message where state = 'unknown'`);
@@ -52,6 +54,25 @@ export const databaseScenarios: readonly Scenario[] = [
       return nothingUnknown(world);
     },
   },
+  onTheWay({
+    name: 'PostgreSQL crash with a claim, a barrier, an end on its way',
+    covers: 'F4',
+    crashesServer: true,
+    harm: async (world) => {
+      await world.cluster.crash();
+      await world.cluster.restart();
+    },
+  }),
+  onTheWay({
+    name: 'pg_terminate_backend with a claim, a barrier, an end on its way',
+    covers: 'F5',
+    crashesServer: false,
+    harm: async (world) => {
+      await world.sql(
+        `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
+      );
+    },
+  }),
   {
     name: 'commits whose answers are lost',
     covers: 'F1 F5',
@@ -239,6 +260,56 @@ function crashes(options: {
       }
       await world.finish();
       return nothingUnknown(world);
+    },
+  };
+}
+
+/** The harm comes as the server has the statement, and once more as it has answered and nobody has heard it. */
+function onTheWay(options: {
+  name: string;
+  covers: string;
+  crashesServer: boolean;
+  harm: (world: World) => Promise<void>;
+}): Scenario {
+  const { harm, ...facts } = options;
+  const cases = [
+    // One claim takes a few hundred mails; a second is not sure to come.
+    ...(['sent', 'committed'] as const).map((moment) => ({ statement: 'ledger-claim', moment, most: 1 })),
+    // Barriers alone, then ends with barriers: whatever the lanes ask and tell goes together.
+    ...[1, 6, 6].flatMap((most) =>
+      (['sent', 'committed'] as const).map((moment) => ({ statement: 'ledger-write', moment, most })),
+    ),
+  ];
+  return {
+    ...facts,
+    short: false,
+    mails: 1_500,
+    run: async (world) => {
+      await world.start();
+      let done = 0;
+      for (const { statement, moment, most } of cases) {
+        const came = new Promise<void>((resolve) => {
+          const hit = 1 + Math.floor(world.random() * most);
+          world.proxy.statementFault = { statement, moment, hit, act: resolve };
+        });
+        await (done === 0 ? world.release() : world.hurry());
+        const isThere = await Promise.race([
+          came.then(() => true),
+          sleep(STATEMENT_MS, false, { ref: false }),
+        ]);
+        if (!isThere) break;
+        await harm(world);
+        done++;
+        // Mails of a claim whose answer was lost belong to nobody; what is with the relay stays as it is.
+        await world.sql(
+          `update message set lease_until = lease_until - interval '1 hour' where state = 'leased'`,
+        );
+      }
+      await world.finish();
+      return [
+        ...(await nothingUnknown(world)),
+        ...expectThat(done === cases.length, `${done} of ${cases.length} statements came`),
+      ];
     },
   };
 }
