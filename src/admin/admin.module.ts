@@ -22,6 +22,7 @@ import { BroadcastEditorController } from './broadcast-editor.controller.js';
 import { BroadcastPagesController } from './broadcast-pages.controller.js';
 import { DashboardController } from './dashboard.controller.js';
 import { ExperimentPagesController } from './experiment-pages.controller.js';
+import { FieldPagesController } from './field-pages.controller.js';
 import { FunnelEditorController } from './funnel-editor.controller.js';
 import { FunnelEditor } from './funnel-editor.service.js';
 import { FunnelHistoryController } from './funnel-history.controller.js';
@@ -29,6 +30,7 @@ import { FunnelMailPreview } from './funnel-mail-preview.service.js';
 import { ImportPagesController } from './import-pages.controller.js';
 import { ForecastPageController } from './forecast-page.controller.js';
 import { LimitsController } from './limits.controller.js';
+import { ListPagesController } from './list-pages.controller.js';
 import { LoginController } from './login.controller.js';
 import { MailboxController } from './mailbox.controller.js';
 import { MembershipPagesController } from './membership-pages.controller.js';
@@ -38,10 +40,13 @@ import { OwnerGuard } from './owner.guard.js';
 import { OwnerService } from './owner.service.js';
 import { PayoutPagesController } from './payout-pages.controller.js';
 import { PeoplePagesController } from './people-pages.controller.js';
+import { PersonChangesService } from './person-changes.service.js';
+import { PersonPagesController } from './person-pages.controller.js';
 import { RootController } from './root.controller.js';
 import { SegmentPagesController } from './segment-pages.controller.js';
 import { SendingPageController } from './sending.controller.js';
 import { SkipAheadService } from './skip-ahead.service.js';
+import { TagPagesController } from './tag-pages.controller.js';
 import { WhyController } from './why.controller.js';
 
 /** The owner's pages and the built-in mailbox. Owns `owner` and `owner_session`. */
@@ -66,6 +71,10 @@ import { WhyController } from './why.controller.js';
     RootController,
     LoginController,
     PeoplePagesController,
+    FieldPagesController,
+    TagPagesController,
+    ListPagesController,
+    PersonPagesController,
     DashboardController,
     FunnelEditorController,
     FunnelHistoryController,
@@ -94,6 +103,7 @@ import { WhyController } from './why.controller.js';
     AffiliatePage,
     FunnelEditor,
     FunnelMailPreview,
+    PersonChangesService,
   ],
 })
 export class AdminModule {}

@@ -1,8 +1,9 @@
-import { readTables, guessTargets, TARGETS, type Target } from '../imports/columns.js';
+import { readTables, guessTargets, TARGETS } from '../imports/columns.js';
 import type { ImportJob, ImportOptions, ImportPreview } from '../imports/import-job.js';
 import { importOptions } from '../imports/imports.schemas.js';
 import type { FieldDefinition } from '../subscribers/field.js';
 import { namesIn, namesText } from './name-list.js';
+import { NEW_FIELD_TARGETS } from './new-fields.js';
 
 /** What was typed, by field name; columns are `column.0` and so on. */
 export type Typed = Record<string, string>;
@@ -36,7 +37,7 @@ export interface ColumnChoice {
   name: string;
   header: string;
   samples: string[];
-  target: Target;
+  target: string;
 }
 
 /** Columns of the table, or each header once of an archive's tables. */
@@ -50,6 +51,11 @@ function columnsOf({ tables }: ImportPreview): { header: string; samples: string
       columns.set(key, { header, samples: cells });
     }
   return [...columns.values()];
+}
+
+/** What the columns are called, in the order of the form. */
+export function headersOf(preview: ImportPreview): string[] {
+  return columnsOf(preview).map(({ header }) => header);
 }
 
 /** The form as it is first shown: columns as they seem to be, options as they are. */
@@ -143,6 +149,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 export interface MappingView {
   columns: ColumnChoice[];
   targets: { value: string; label: string }[];
+  newTargets: readonly { value: string; label: string }[];
   typed: Typed;
   errors: Record<string, string>;
   tables: string[];
@@ -176,6 +183,7 @@ export function mappingView(
       ...known.filter(({ value }) => value !== 'ignore'),
       ...own,
     ],
+    newTargets: NEW_FIELD_TARGETS,
     ...{ typed, errors: { ...(preview?.problem === undefined ? {} : { file: preview.problem }), ...errors } },
     tables: tables.length > 1 ? tables.map(({ name }) => name) : [],
     shape: SHAPE_NAMES[guessTargets(tables[0]?.headers ?? [], definitions).shape] ?? null,

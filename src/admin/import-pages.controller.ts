@@ -10,11 +10,13 @@ import { cursorOf, toPage } from '../infra/http/page.js';
 import { sendCsv } from '../infra/http/send-csv.js';
 import { openUpload } from '../infra/http/upload.js';
 import { FieldsService } from '../subscribers/fields.service.js';
+import { COLUMN_KEYS } from '../subscribers/field.js';
 import { ListsService } from '../subscribers/lists.service.js';
 import { DomainError } from '../values/domain-error.js';
 import { type Answer, Page, SeeOther } from './answer.js';
-import { mappingView, readMapping, type Typed, typedFrom, typedOf } from './import-form.js';
+import { headersOf, mappingView, readMapping, type Typed, typedFrom, typedOf } from './import-form.js';
 import { importView } from './import-view.js';
+import { newFieldsIn } from './new-fields.js';
 import { checkedId } from './page-id.schemas.js';
 
 const PAGE_ROWS = 20;
@@ -62,9 +64,19 @@ export class ImportPagesController {
   async begin(@Param('id') id: string, @Body() body: unknown): Promise<Answer> {
     const job = await this.imports.get(checkedId(id, 'import'));
     const typed = typedFrom(body);
-    const known = { definitions: await this.fields.definitions(), lists: await this.lists.keys() };
-    const read = readMapping(typed, job.preview ?? { tables: [] }, known);
+    const preview = job.preview ?? { tables: [] };
+    const definitions = await this.fields.definitions();
+    const taken = new Set([...COLUMN_KEYS, ...definitions.keys()]);
+    const made = newFieldsIn(typed, headersOf(preview), taken);
+    if (made.problem !== null)
+      return this.showMapping({ job, status: 422, typed, errors: { columns: made.problem } });
+    const known = {
+      definitions: new Map([...definitions, ...made.fields.map((field) => [field.key, field] as const)]),
+      lists: await this.lists.keys(),
+    };
+    const read = readMapping(made.typed, preview, known);
     if (!read.ok) return this.showMapping({ job, status: 422, typed, errors: read.errors });
+    for (const field of made.fields) await this.fields.create(field);
     await this.imports.begin(id, read);
     return new SeeOther(`/admin/imports/${id}`);
   }

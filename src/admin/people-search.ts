@@ -8,6 +8,9 @@ export interface PeopleSearch {
   status: SubscriberStatus | '';
   /** Key of a segment. */
   segment: string;
+  tag: string;
+  /** Key of a list. */
+  list: string;
 }
 
 const MAX_CHARS = 200;
@@ -19,6 +22,8 @@ export function readSearch(query: Record<string, unknown>): PeopleSearch {
     q: text('q'),
     status: SUBSCRIBER_STATUSES.find((status) => status === text('status')) ?? '',
     segment: text('segment'),
+    tag: text('tag'),
+    list: text('list'),
   };
 }
 
@@ -26,9 +31,14 @@ export function readSearch(query: Record<string, unknown>): PeopleSearch {
  * The search as conditions, beside those of its segment; null when everybody is meant. A whole address is looked up, which
  * an index serves; a part of one, or of a name, is looked for in everybody.
  */
-export function conditionOfSearch({ q, status }: PeopleSearch, segment: Condition | null): Condition | null {
+export function conditionOfSearch(
+  { q, status, tag, list }: PeopleSearch,
+  segment: Condition | null,
+): Condition | null {
   const parts: Condition[] = [
     ...(segment === null ? [] : [segment]),
+    ...(tag === '' ? [] : [{ tag }]),
+    ...(list === '' ? [] : [{ list }]),
     ...(status === '' ? [] : [{ status: [status] }]),
     ...(q === '' ? [] : [conditionOfText(q)]),
   ];

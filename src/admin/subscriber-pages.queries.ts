@@ -1,27 +1,5 @@
 import type { EntityManager } from 'typeorm';
 
-export interface SubscriberRow {
-  id: string;
-  email: string;
-  name: string | null;
-  status: string;
-  timeZone: string | null;
-  createdAt: Date;
-  confirmedAt: Date | null;
-  trackingConsent: boolean;
-  tags: string[];
-}
-
-const SUBSCRIBER = `select s.id, s.email, s.name, s.status, s.time_zone as "timeZone", s.created_at as "createdAt",
-    s.confirmed_at as "confirmedAt", s.tracking_consent as "trackingConsent",
-    array(select t.name from subscriber_tag st join tag t on t.id = st.tag_id where st.subscriber_id = s.id order by t.name) as tags
-  from subscriber s`;
-
-export async function findSubscriber(db: EntityManager, id: string): Promise<SubscriberRow | null> {
-  const rows: SubscriberRow[] = await db.query(`${SUBSCRIBER} where s.id = $1`, [id]);
-  return rows[0] ?? null;
-}
-
 /** The planner's figure for a big table, exact for a small one: the page must not count millions to show a badge. */
 export async function countSubscribers(db: EntityManager): Promise<number> {
   const rows: { total: number }[] = await db.query(

@@ -6,8 +6,10 @@ import { sendPrivatePage } from '../infra/http/send-page.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { maskEmailAddress } from '../values/email-address.js';
 import { DATA_LINK_MINUTES, DataRequestService } from './data-request.service.js';
+import { ListChoicesService } from './list-choices.service.js';
 import {
   footerOf,
+  listWords,
   PAUSE_DAYS,
   readPauseForm,
   readPreferencesForm,
@@ -29,6 +31,7 @@ export class PreferencesController {
     private readonly requests: DataRequestService,
     private readonly pauses: PausesService,
     private readonly pages: PageRenderer,
+    private readonly lists: ListChoicesService,
   ) {}
 
   @Get(':token')
@@ -48,7 +51,10 @@ export class PreferencesController {
     if (!person) return;
     const form = readPreferencesForm(body);
     const where = { ip: request.ip, userAgent: request.headers['user-agent'] ?? '' };
-    if (form !== null) await this.preferences.save(person.id, form, where);
+    if (form !== null) {
+      await this.preferences.save(person.id, form, where);
+      await this.lists.save(person.id, form, where);
+    }
     await this.after(reply, token, form === null ? null : 'saved');
   }
 
@@ -109,6 +115,7 @@ export class PreferencesController {
   ): Promise<void> {
     const action = `/preferences/${token}`;
     const topics = await this.preferences.topicsOf(person.id);
+    const lists = await this.lists.of(person.id);
     const view = {
       action,
       leaveAction: `${action}/leave`,
@@ -121,6 +128,7 @@ export class PreferencesController {
       addressMasked: maskEmailAddress(person.email),
       status: person.status,
       topics: topics.map((topic) => ({ ...topic, words: topicWords(topic.title) })),
+      lists: lists.map((list) => ({ ...list, words: listWords(list.title) })),
       trackingConsent: person.trackingConsent,
       trackingWords: TRACKING_WORDS,
       minutes: DATA_LINK_MINUTES,

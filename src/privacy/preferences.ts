@@ -1,3 +1,4 @@
+import type { ListOfPerson } from '../subscribers/list.js';
 import type { Topic } from '../subscribers/topic.js';
 
 /** The words by which somebody agrees to be counted, or no longer does. They are kept with the decision. */
@@ -5,6 +6,11 @@ export const TRACKING_WORDS = 'Count the mails I open and the links I press';
 
 export function topicWords(title: string): string {
   return `Send me mails about: ${title}`;
+}
+
+/** The words by which somebody joins or leaves a list. They are kept with the decision. */
+export function listWords(title: string): string {
+  return `Put me on the list: ${title}`;
 }
 
 /** How long a pause may be. */
@@ -22,6 +28,9 @@ export interface PreferencesForm {
   /** The topics that the page showed: one that came up since was neither kept nor refused. */
   shown: ReadonlySet<string>;
   wanted: ReadonlySet<string>;
+  /** As the two before it, of lists. */
+  listsShown: ReadonlySet<string>;
+  lists: ReadonlySet<string>;
 }
 
 /** Pages speak in the name of who wrote the mail, where one is known. */
@@ -38,6 +47,8 @@ export function readPreferencesForm(body: unknown): PreferencesForm | null {
     trackingConsent: fields['trackingConsent'] !== undefined,
     shown: new Set(texts(fields['shown'])),
     wanted: new Set(texts(fields['topic'])),
+    listsShown: new Set(texts(fields['listShown'])),
+    lists: new Set(texts(fields['list'])),
   };
 }
 
@@ -49,6 +60,16 @@ export function topicChanges(
   return topics
     .filter(({ key, optedOut }) => shown.has(key) && wanted.has(key) === optedOut)
     .map(({ key, title }) => ({ topicKey: key, title, wanted: wanted.has(key) }));
+}
+
+/** The lists to join and to leave. */
+export function listChanges<One extends Pick<ListOfPerson, 'key' | 'isMember'>>(
+  all: readonly One[],
+  { listsShown, lists }: Pick<PreferencesForm, 'listsShown' | 'lists'>,
+): (One & { wanted: boolean })[] {
+  return all
+    .filter(({ key, isMember }) => listsShown.has(key) && lists.has(key) !== isMember)
+    .map((one) => ({ ...one, wanted: lists.has(one.key) }));
 }
 
 function texts(value: unknown): string[] {

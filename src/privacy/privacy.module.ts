@@ -9,6 +9,7 @@ import { TrackingModule } from '../tracking/tracking.module.js';
 import { DataRequestService } from './data-request.service.js';
 import { EraseController } from './erase.controller.js';
 import { ErasureService } from './erasure.service.js';
+import { ListChoicesService } from './list-choices.service.js';
 import { MyDataController } from './my-data.controller.js';
 import { PausesJobs } from './pauses.jobs.js';
 import { PausesService } from './pauses.service.js';
@@ -41,6 +42,7 @@ import { SubscriberDataController } from './subscriber-data.controller.js';
   ],
   providers: [
     PreferencesService,
+    ListChoicesService,
     DataRequestService,
     PersonalDataService,
     ErasureService,

@@ -39,10 +39,26 @@ export class SegmentsQueries {
     return rows[0]?.id ?? null;
   }
 
-  async update(id: string, { title, conditions }: SegmentDraft, now: Date): Promise<void> {
-    await this.dataSource.query(
-      'update segment set title = $2, conditions = $3, updated_at = $4 where id = $1',
-      [id, title, JSON.stringify(conditions), now],
+  async update(
+    id: string,
+    { title, conditions }: SegmentDraft,
+    now: Date,
+    db: EntityManager = this.dataSource.manager,
+  ): Promise<void> {
+    await db.query('update segment set title = $2, conditions = $3, updated_at = $4 where id = $1', [
+      id,
+      title,
+      JSON.stringify(conditions),
+      now,
+    ]);
+  }
+
+  /** Those that name the tag, locked until the caller's transaction ends. */
+  async withTag(db: EntityManager, tag: string): Promise<Segment[]> {
+    return db.query(
+      `${SEGMENT} where jsonb_path_exists(g.conditions, '$.**.tag ? (@ == $name)', jsonb_build_object('name', $1::text))
+       order by g.id for update`,
+      [tag],
     );
   }
 

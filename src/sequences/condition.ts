@@ -1,6 +1,7 @@
 import type { OwnerClock } from '../segments/days.js';
 import { passes, type FieldTest } from '../segments/field-test.js';
 import { HOLDOUT } from '../segments/held-out.js';
+import { BOUGHT } from '../subscribers/tag.js';
 
 /** What a branch or a goal asks about a person. */
 export type Condition =
@@ -39,7 +40,7 @@ export type Leaf =
 
 /** The tag by which an order says what was bought. */
 export function boughtTag(product: string): string {
-  return `bought:${product}`;
+  return `${BOUGHT}${product}`;
 }
 
 export const MEMBER_STATES = ['active', 'ended', 'refunded'] as const;

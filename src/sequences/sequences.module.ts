@@ -27,6 +27,7 @@ import { SequencesJobs } from './sequences.jobs.js';
 import { SequencesService } from './sequences.service.js';
 import { SignalsService } from './signals.service.js';
 import { SubscriberChangesController } from './subscriber-changes.controller.js';
+import { SubscriberChangesService } from './subscriber-changes.service.js';
 import { WebhooksController } from './webhooks.controller.js';
 import { WebhooksService } from './webhooks.service.js';
 import { ZoneChangesService } from './zone-changes.service.js';
@@ -68,9 +69,16 @@ import { VersionsService } from './versions.service.js';
     ManualEnrollmentsService,
     BulkEnrollmentsService,
     ZoneChangesService,
+    SubscriberChangesService,
     SequencesJobs,
     EnrollmentsJobs,
   ],
-  exports: [SequencesService, EnrollmentsService, ReactionsService, PeopleMovesService],
+  exports: [
+    SequencesService,
+    EnrollmentsService,
+    ReactionsService,
+    PeopleMovesService,
+    SubscriberChangesService,
+  ],
 })
 export class SequencesModule {}

@@ -1,9 +1,7 @@
 import { Body, Controller, Delete, Param, Patch, Post } from '@nestjs/common';
-import { DataSource } from 'typeorm';
 import type { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema } from '../infra/http/page.js';
-import { FieldsService } from '../subscribers/fields.service.js';
 import {
   addTagSchema,
   subscriberJson,
@@ -13,8 +11,7 @@ import {
   updateSubscriberSchema,
 } from '../subscribers/subscribers.schemas.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
-import { ReactionsService } from './reactions.service.js';
-import { ZoneChangesService } from './zone-changes.service.js';
+import { SubscriberChangesService } from './subscriber-changes.service.js';
 
 const TAG = 'subscribers';
 
@@ -23,10 +20,7 @@ const TAG = 'subscribers';
 export class SubscriberChangesController {
   constructor(
     private readonly subscribers: SubscribersService,
-    private readonly reactions: ReactionsService,
-    private readonly dataSource: DataSource,
-    private readonly fields: FieldsService,
-    private readonly zones: ZoneChangesService,
+    private readonly changes: SubscriberChangesService,
   ) {}
 
   @Patch(':id')
@@ -35,12 +29,7 @@ export class SubscriberChangesController {
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: updateSubscriberSchema }) body: z.output<typeof updateSubscriberSchema>,
   ): Promise<SubscriberJson> {
-    await this.fields.check(body.fields);
-    await this.dataSource.transaction(async (manager) => {
-      const before = await this.subscribers.update(manager, id, body);
-      if (body.timeZone !== undefined) await this.zones.changedFrom(manager, id, before.timeZone);
-      await this.reactions.changed(manager, [id], { before: new Map([[id, before.fields]]) });
-    });
+    await this.changes.update(id, body);
     return subscriberJson(await this.subscribers.get(id));
   }
 
@@ -50,11 +39,7 @@ export class SubscriberChangesController {
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: addTagSchema }) { name }: z.output<typeof addTagSchema>,
   ): Promise<SubscriberJson> {
-    await this.subscribers.get(id);
-    await this.dataSource.transaction(async (manager) => {
-      await this.subscribers.tag(manager, id, name);
-      await this.reactions.happened(manager, [id], { kind: 'tag', tag: name });
-    });
+    await this.changes.addTag(id, name);
     return subscriberJson(await this.subscribers.get(id));
   }
 
@@ -64,10 +49,7 @@ export class SubscriberChangesController {
     @Param('id', { schema: idSchema }) id: string,
     @Param('name', { schema: tagName }) name: string,
   ): Promise<SubscriberJson> {
-    await this.dataSource.transaction(async (manager) => {
-      await this.subscribers.untag(manager, id, name);
-      await this.reactions.lookAgain(manager, [id]);
-    });
+    await this.changes.removeTag(id, name);
     return subscriberJson(await this.subscribers.get(id));
   }
 }

@@ -30,14 +30,14 @@ const ownKey = fieldKey.refine(
   `every subscriber has ${COLUMN_KEYS.join(', ')} already`,
 );
 
-const createField = z
+export const createField = z
   .strictObject({ key: ownKey, label, type: z.enum(FIELD_TYPES), choices: choices.default([]) })
   .refine(({ type, choices: named }) => (type === 'choice') === named.length > 0, {
     path: ['choices'],
     message: 'name the choices of a field of type choice, and of no other',
   });
 
-const updateField = z
+export const updateField = z
   .strictObject({ label: label.optional(), choices: choices.min(1).optional() })
   .refine((change) => Object.keys(change).length > 0, 'name label or choices');
 

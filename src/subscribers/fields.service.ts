@@ -7,7 +7,7 @@ import { DomainError } from '../values/domain-error.js';
 import { checkFieldValue, type FieldDefinition } from './field.js';
 import type { SubscriberFields } from './subscriber.js';
 import { fieldDefinitions } from './subscribers.queries.js';
-import { usesInWords, usesOfField } from './uses.queries.js';
+import { type Use, usesInWords, usesOfField } from './uses.queries.js';
 
 export interface StoredField extends FieldDefinition {
   id: string;
@@ -82,6 +82,11 @@ export class FieldsService {
       [id, label ?? null, choices === undefined ? null : JSON.stringify(choices)],
     );
     return this.get(id);
+  }
+
+  /** What would not let it go. */
+  async usesOf(key: string): Promise<Use[]> {
+    return usesOfField(this.dataSource.manager, key);
   }
 
   /**

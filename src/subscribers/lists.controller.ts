@@ -7,6 +7,9 @@ import { objectKey } from './subscribers.schemas.js';
 
 const title = z.string().trim().min(1).max(200);
 const description = z.string().trim().max(2000);
+const isPublic = z
+  .boolean()
+  .meta({ description: 'People see it on the page of their preferences, and may join and leave it there.' });
 
 const listSchema = z
   .object({
@@ -14,15 +17,25 @@ const listSchema = z
     key: z.string(),
     title: z.string(),
     description: z.string(),
+    isPublic,
     subscribers: z.number().int(),
     createdAt: z.iso.datetime(),
   })
   .meta({ id: 'List' });
 
-const createList = z.strictObject({ key: objectKey, title, description: description.default('') });
-const updateList = z
-  .strictObject({ title: title.optional(), description: description.optional() })
-  .refine((change) => Object.keys(change).length > 0, 'name title or description');
+export const createList = z.strictObject({
+  key: objectKey,
+  title,
+  description: description.default(''),
+  isPublic: isPublic.default(false),
+});
+export const updateList = z
+  .strictObject({
+    title: title.optional(),
+    description: description.optional(),
+    isPublic: isPublic.optional(),
+  })
+  .refine((change) => Object.keys(change).length > 0, 'name title, description or isPublic');
 const addMember = z.strictObject({ subscriberId: idSchema });
 
 type ListJson = z.output<typeof listSchema>;

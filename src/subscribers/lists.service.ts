@@ -2,18 +2,22 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
-import { usesInWords, usesOfList } from './uses.queries.js';
+import type { ListOfPerson } from './list.js';
+import { type Use, usesInWords, usesOfList } from './uses.queries.js';
 
 export interface SubscriberList {
   id: string;
   key: string;
   title: string;
   description: string;
+  /** Whether people see it on the page of their preferences, and may join and leave it there. */
+  isPublic: boolean;
   subscribers: number;
   createdAt: Date;
 }
 
-const LIST = `select l.id, l.key, l.title, l.description, l.created_at as "createdAt",
+const MAX_TITLES = 500;
+const LIST = `select l.id, l.key, l.title, l.description, l.is_public as "isPublic", l.created_at as "createdAt",
     (select count(*) from list_member m where m.list_id = l.id)::int as subscribers from list l`;
 
 /** Who is on which list. Unlike a tag, a list is made before anybody is on it. Owns `list` and `list_member`. */
@@ -45,10 +49,11 @@ export class ListsService {
   }
 
   /** Throws `LIST_ALREADY_EXISTS`. */
-  async create(list: Pick<SubscriberList, 'key' | 'title' | 'description'>): Promise<SubscriberList> {
+  async create(list: Omit<SubscriberList, 'id' | 'subscribers' | 'createdAt'>): Promise<SubscriberList> {
     const rows: { id: string }[] = await this.dataSource.query(
-      `insert into list (key, title, description, created_at) values ($1, $2, $3, $4) on conflict (key) do nothing returning id`,
-      [list.key, list.title, list.description, this.clock.now()],
+      `insert into list (key, title, description, is_public, created_at) values ($1, $2, $3, $4, $5)
+       on conflict (key) do nothing returning id`,
+      [list.key, list.title, list.description, list.isPublic, this.clock.now()],
     );
     const id = rows[0]?.id;
     if (id !== undefined) return this.get(id);
@@ -58,13 +63,19 @@ export class ListsService {
   /** Throws `LIST_NOT_FOUND`. */
   async update(
     id: string,
-    { title, description }: { title?: string | undefined; description?: string | undefined },
+    change: { title?: string | undefined; description?: string | undefined; isPublic?: boolean | undefined },
   ): Promise<SubscriberList> {
     await this.dataSource.query(
-      'update list set title = coalesce($2, title), description = coalesce($3, description) where id = $1',
-      [id, title ?? null, description ?? null],
+      `update list set title = coalesce($2, title), description = coalesce($3, description),
+         is_public = coalesce($4, is_public) where id = $1`,
+      [id, change.title ?? null, change.description ?? null, change.isPublic ?? null],
     );
     return this.get(id);
+  }
+
+  /** What would not let it go. */
+  async usesOf(key: string): Promise<Use[]> {
+    return usesOfList(this.dataSource.manager, key);
   }
 
   /** Who was on it stays a subscriber. Throws `LIST_NOT_FOUND`, and `LIST_IN_USE_CONFLICT` while something asks for it. */
@@ -78,6 +89,24 @@ export class ListsService {
         });
       await manager.query('delete from list where id = $1', [id]);
     });
+  }
+
+  /** Those the person is on, and those that anybody may join, by title. Served by the key of `list_member`. */
+  async ofPerson(
+    subscriberId: string,
+    manager: EntityManager = this.dataSource.manager,
+  ): Promise<ListOfPerson[]> {
+    return manager.query(
+      `select l.id, l.key, l.title, l.description, l.is_public as "isPublic", m.list_id is not null as "isMember"
+       from list l left join list_member m on m.list_id = l.id and m.subscriber_id = $1
+       where l.is_public or m.list_id is not null order by l.title, l.key`,
+      [subscriberId],
+    );
+  }
+
+  /** Every list, for a choice: by title. */
+  async titles(): Promise<Pick<SubscriberList, 'id' | 'key' | 'title'>[]> {
+    return this.dataSource.query(`select id, key, title from list order by title, key limit ${MAX_TITLES}`);
   }
 
   /** Idempotent. Throws `LIST_NOT_FOUND` and `SUBSCRIBER_NOT_FOUND`. */
@@ -99,9 +128,13 @@ export class ListsService {
   }
 
   /** Idempotent. Throws `LIST_NOT_FOUND`. */
-  async remove(id: string, subscriberId: string): Promise<void> {
+  async remove(
+    id: string,
+    subscriberId: string,
+    manager: EntityManager = this.dataSource.manager,
+  ): Promise<void> {
     await this.get(id);
-    await this.dataSource.query('delete from list_member where list_id = $1 and subscriber_id = $2', [
+    await manager.query('delete from list_member where list_id = $1 and subscriber_id = $2', [
       id,
       subscriberId,
     ]);

@@ -10,6 +10,7 @@ import { SubscribersService } from './subscribers.service.js';
 import { SuppressionsController } from './suppressions.controller.js';
 import { SuppressionsService } from './suppressions.service.js';
 import { TagsController } from './tags.controller.js';
+import { TagsService } from './tags.service.js';
 import { TopicsService } from './topics.service.js';
 import { UndeliverableService } from './undeliverable.service.js';
 
@@ -36,6 +37,7 @@ import { UndeliverableService } from './undeliverable.service.js';
     BatchChangesQueries,
     FieldsService,
     ListsService,
+    TagsService,
   ],
   exports: [
     SubscribersService,
@@ -46,6 +48,7 @@ import { UndeliverableService } from './undeliverable.service.js';
     BatchChangesQueries,
     FieldsService,
     ListsService,
+    TagsService,
   ],
 })
 export class SubscribersModule {}

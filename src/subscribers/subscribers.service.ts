@@ -37,7 +37,7 @@ export interface SubscriberDetails {
 
 const MAX_USER_AGENT_CHARS = 500;
 
-/** Who we may write to. The only writer of `subscriber`, `consent_event`, `tag` and `subscriber_tag`. */
+/** Who we may write to. The only writer of `subscriber` and `consent_event`; tags as such are changed by `TagsService`. */
 @Injectable()
 export class SubscribersService {
   constructor(

@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { tagSchema } from './subscribers.schemas.js';
 import { SubscribersService } from './subscribers.service.js';
 
-/** Read only: a tag is made by putting it on somebody. */
+/** A tag is made by putting it on somebody; it is renamed where segments can follow. */
 @Controller('api/v1/tags')
 export class TagsController {
   constructor(private readonly subscribers: SubscribersService) {}

@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 
-/** What names a field or a list, so that removing it would change who is written to. */
+/** What names a field, a list or a tag, so that removing it would change who is written to. */
 export interface Use {
   kind: 'segment' | 'broadcast' | 'sequence' | 'bulk enrollment';
   title: string;
@@ -36,6 +36,30 @@ export async function usesOfList(db: EntityManager, key: string): Promise<Use[]>
     `with uses as (${CONDITIONS.replaceAll('PATH', '$.**.list ? (@ == $name)')})
      select kind, title from uses order by kind, title limit ${MOST}`,
     [key],
+  );
+}
+
+/**
+ * What asks for the tag or puts it on people: as `usesOfField`. Segments that ask are left out where `withSegments` is
+ * false, for a change that they follow.
+ */
+export async function usesOfTag(
+  db: EntityManager,
+  name: string,
+  { withSegments }: { withSegments: boolean },
+): Promise<Use[]> {
+  return db.query(
+    `with uses as (
+       ${CONDITIONS.replaceAll('PATH', '$.**.tag ? (@ == $name)')}
+       union all
+       select 'sequence', q.title from sequence q where exists (
+         select 1 from sequence_version v where v.sequence_id = q.id
+           and (v.id = q.current_version_id
+             or exists (select 1 from enrollment e where e.version_id = v.id and e.status = 'active'))
+           and (jsonb_path_exists(v.definition, '$.**.tag ? (@ == $name)', jsonb_build_object('name', $1::text))
+             or jsonb_path_exists(v.definition, '$.**.tags[*] ? (@ == $name)', jsonb_build_object('name', $1::text)))))
+     select kind, title from uses where $2 or kind <> 'segment' order by kind, title limit ${MOST}`,
+    [name, withSegments],
   );
 }
 

@@ -102,6 +102,41 @@ describe('the pages of an import', () => {
     await post(`${page}/explode`).expect(404);
   });
 
+  it('make the fields that columns have no place in yet, named after them and checked by their type', async () => {
+    const page = await uploaded('E-Mail,Größe,Größe ,Name,¿?\nnew@example.com,41,tall,Newton,1\n');
+    const form = await get(page);
+    expect(form).toContain('<optgroup label="Made when you go on">');
+    const columns = {
+      'column.0': 'email',
+      'column.1': 'new:number',
+      'column.2': 'new:text',
+      'column.3': 'new:text',
+    };
+    const options = { status: 'pending', existing: 'fill', tags: '', lists: '', dateOrder: '' };
+    const nameless = await post(`${page}/begin`, { ...columns, ...options, 'column.4': 'new:text' }).expect(
+      422,
+    );
+    expect(nameless.text).toContain('No field can be named after the column “¿?”');
+    expect(nameless.text).toMatch(/<option value="new:number" selected>/);
+    const wrong = { ...columns, ...options, 'column.4': 'ignore', lists: 'nowhere' };
+    await post(`${page}/begin`, wrong).expect(422);
+    expect(await t.dataSource.query(`select 1 from subscriber_field where key <> 'age'`)).toEqual([]);
+    await post(`${page}/begin`, { ...wrong, lists: '', dryRun: 'no' }).expect(303);
+    await work();
+    const fields = await t.dataSource.query(
+      `select key, label, type from subscriber_field where key <> 'age' order by id`,
+    );
+    expect(fields).toEqual([
+      { key: 'grosse', label: 'Größe', type: 'number' },
+      { key: 'grosse2', label: 'Größe', type: 'text' },
+      { key: 'name2', label: 'Name', type: 'text' },
+    ]);
+    const people = await t.dataSource.query(`select fields from subscriber where email = 'new@example.com'`);
+    expect(people).toEqual([{ fields: { grosse: 41, grosse2: 'tall', name2: 'Newton' } }]);
+    await t.dataSource.query(`delete from subscriber where email = 'new@example.com'`);
+    await t.dataSource.query(`delete from subscriber_field where key <> 'age'`);
+  });
+
   it('take the archive of Mailchimp as one import, in which a no wins', async () => {
     const page = await uploaded(
       zipOf({

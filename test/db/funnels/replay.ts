@@ -56,7 +56,7 @@ export class Replay {
     this.test.clock.set(this.order.start);
     for (const key of ['news', 'shop'])
       if (!(await this.get(ListsService).keys()).has(key))
-        await this.get(ListsService).create({ key, title: key, description: '' });
+        await this.get(ListsService).create({ key, title: key, description: '', isPublic: false });
     for (const code of ['ada', 'bo']) await this.affiliate(code, `${code}@example.org`);
     // Ids are given in the order in which people come: it is that of their places in a broadcast.
     const people = this.order.personas.personas
