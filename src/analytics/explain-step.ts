@@ -196,9 +196,13 @@ function branchRule(
     : rule('BRANCH_WENT_OTHER_WAY', 'stopped', `${came}: ${quoted(stepKey)} lies on the other way.`, at);
 }
 
-/** Events that the step asked about and that were told when it had been decided. */
+/** Events that the step asked about, of any time since they joined, and that were told when it had been decided. */
 function lateRules(branch: AskingNode, decidedAt: Date, { toldLate }: EnrollmentFacts): Rule[] {
-  const asked = new Set(questionsOf(branch).flatMap((leaf) => (leaf.kind === 'event' ? [leaf.event] : [])));
+  const asked = new Set(
+    questionsOf(branch).flatMap((leaf) =>
+      leaf.kind === 'event' && leaf.since === undefined ? [leaf.event] : [],
+    ),
+  );
   return toldLate
     .filter(({ event, at, toldAt }) => asked.has(event) && at <= decidedAt && toldAt > decidedAt)
     .map(({ event, at, toldAt }) => {

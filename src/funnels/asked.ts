@@ -15,6 +15,11 @@ export function askedBy(step: FunnelStep): Question[] {
   return step.switch.flatMap(({ if: given }, index) => questionsIn(given, ['switch', index, 'if']));
 }
 
+/** Whether people wait at a branch for what it asks. */
+export function waitsAt(step: FunnelStep): boolean {
+  return ('if' in step ? step.if.within : 'switch' in step ? step.within : undefined) !== undefined;
+}
+
 /** What begins or ends the sequence or leads to a goal, with its place in the file. */
 export function triggersIn({ sequence }: FunnelDefinition): Question[] {
   const outside = (['enterOn', 'exitOn'] as const).flatMap((name) =>
@@ -32,7 +37,7 @@ export function triggersIn({ sequence }: FunnelDefinition): Question[] {
 /** What branches ask, with its place in the file, and whether people wait for it. */
 export function branchesIn({ sequence }: FunnelDefinition): (Question & { waits: boolean })[] {
   return allSteps(sequence.steps).flatMap(({ step, path }) => {
-    const waits = ('if' in step ? step.if.within : 'switch' in step ? step.within : undefined) !== undefined;
+    const waits = waitsAt(step);
     return askedBy(step).map(({ question, path: below }) => ({ question, path: [...path, ...below], waits }));
   });
 }

@@ -27,7 +27,7 @@ export type FunnelCondition =
   | { purchased: string }
   | { member: string; state?: MemberState | undefined }
   | { affiliate: string }
-  | { event: string }
+  | { event: string; since?: 'step' | 'sequence' | undefined }
   | { step: string; was: StepOutcome }
   | { split: string; arm: string; sequence?: string | undefined }
   | ({ field: string } & Partial<Record<FieldOperator, AskedValue | undefined>>)
@@ -92,6 +92,12 @@ const member = { member: key, state: memberState };
 /** Asked when the step is come to: nobody waits for it. */
 const affiliate = strict({ affiliate: affiliateCode });
 
+/** What is told while people wait may have come before they did. */
+const event = {
+  event: eventName,
+  since: z.enum(['step', 'sequence'], { error: 'use step or sequence' }).optional(),
+};
+
 const alternatives = [
   strict({ clicked: key }),
   strict({ opened: key }),
@@ -99,7 +105,7 @@ const alternatives = [
   strict({ purchased: key }),
   strict(member),
   affiliate,
-  strict({ event: eventName }),
+  strict(event),
   stepWas,
   onArm,
   field,
@@ -134,7 +140,7 @@ export const timedCondition = z.union([
   strict({ purchased: key, ...within }),
   strict({ ...member, ...within }),
   affiliate,
-  strict({ event: eventName, ...within }),
+  strict({ ...event, ...within }),
   stepWas,
   onArm,
   field.safeExtend(within),
@@ -188,6 +194,7 @@ export type FunnelTrigger = Extract<
 /** `funnel`: as `entryTriggerOf`; a split test of it is one of the same sequence. */
 export function conditionOf(given: FunnelCondition, funnel: string): Condition {
   const parts = (all: FunnelCondition[]): Condition[] => all.map((part) => conditionOf(part, funnel));
+  if ('event' in given && given.since === 'step') return { kind: 'event', event: given.event, since: 'step' };
   if ('step' in given) return { kind: 'step', step: given.step, was: given.was };
   if ('split' in given) {
     const { split: step, arm, sequence = funnel } = given;

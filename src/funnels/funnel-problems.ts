@@ -2,7 +2,7 @@ import { parseMoney } from '../values/money.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { among, type DefinitionProblem } from './lint/rules.js';
 import { bareSequence } from './sequence-definition.js';
-import { outcomeProblems } from './outcome-problems.js';
+import { outcomeProblems, sinceProblems } from './outcome-problems.js';
 import { upsellProblems } from './upsell-problems.js';
 import { stepProblems } from './step-problems.js';
 import { allSteps } from './step.schemas.js';
@@ -16,6 +16,7 @@ export function funnelProblems(
     ...keyProblems(definition),
     ...stepProblems(definition, compiled),
     ...outcomeProblems(definition, compiled),
+    ...sinceProblems(definition),
     ...offerProblems(definition),
     ...upsellProblems(definition),
   ];

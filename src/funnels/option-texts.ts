@@ -85,7 +85,9 @@ const TEXTS: Readonly<Record<string, string>> = {
   'condition.affiliate':
     'Came last by the link of this affiliate; any: of some affiliate; none: of nobody; self: is one, under the same address. As what begins or ends a sequence: comes to be so.',
   event:
-    'Your programs have told this event by the API. It counts from when it happened, also when it is told later.',
+    'Your programs have told this event by the API. It counts from when it happened, also when it is told later, for who joined the sequence before.',
+  since:
+    'From when on an event counts: sequence, the usual, since the person joined it, so one that came before they began to wait ends the wait at once; step, since they came to this step, so they wait for a new one.',
   step: 'A step before, with what came of it in was.',
   'condition.sequence': 'Of which sequence the mail or the split test is, where it is not this one.',
   'condition.split':

@@ -19,6 +19,15 @@ export function outcomeProblems(
   });
 }
 
+/** Where nobody waits, nothing has come since they came to the step. */
+export function sinceProblems(definition: FunnelDefinition): DefinitionProblem[] {
+  return branchesIn(definition).flatMap(({ question, path, waits }): DefinitionProblem[] => {
+    if (!('event' in question) || question.since !== 'step' || waits) return [];
+    const message = 'nobody waits here; say within, how long to wait for the event, or since: sequence';
+    return [{ rule: 'wrong-value', path: [...path, 'since'], message }];
+  });
+}
+
 /** For which arm of a split somebody was drawn is asked by `split`. */
 function outcomesOf(node: SequenceNode): string[] {
   const own = isAsking(node) && node.kind !== 'split' ? waysOut(node).map(({ outcome }) => outcome) : [];

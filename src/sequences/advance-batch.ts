@@ -121,7 +121,8 @@ function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batc
       now,
       wait,
       timeZone: timeZoneOr(timeZone, version.sequence.fallbackZone).zone,
-      answer: (leaf) => own?.get(needKey(leaf)) === true,
+      answer: (leaf) => isYes(own?.get(needKey(leaf))),
+      heardAt: (leaf) => timeOf(own?.get(needKey(leaf))),
       date: (source) => own?.get(needKey(dateNeed(source))),
       arm: (experiment) => armFrom(own, experiment),
       promise: (offer) => (own?.get(promiseKey(offer)) as Promised | undefined) ?? null,
@@ -135,6 +136,15 @@ function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batc
     plan.stuck.push({ ids: peers.stuckIds, stepKey, reason });
     return peers;
   }
+}
+
+/** Of events since a step was come to it is told when the first came. */
+function isYes(answer: unknown): boolean {
+  return answer === true || typeof answer === 'number';
+}
+
+function timeOf(answer: unknown): Date | null {
+  return typeof answer === 'number' ? new Date(answer) : null;
 }
 
 /** Whoever was not looked up must not get the control: that would be a draw nobody sees in the test's results. */
@@ -281,7 +291,7 @@ function told(
 function stateAfter(progress: Progress): NextState {
   if (progress.kind === 'completed') return ended('completed', null);
   if (progress.kind === 'exited') return ended('exited', progress.reason);
-  const { stepKey, nextAt, deadline, isPutOff, watches } = progress;
+  const { stepKey, nextAt, deadline, cameAt, isPutOff, watches } = progress;
   return {
     status: 'active',
     exitReason: null,
@@ -289,6 +299,7 @@ function stateAfter(progress: Progress): NextState {
     nextAt: nextAt === 'deadline' ? null : nextAt,
     waitUntil: deadline === 'same' ? null : deadline,
     keepsDeadline: deadline === 'same',
+    cameAt,
     isPutOff,
     watches: watches.length === 0 ? null : watches,
   };
@@ -302,6 +313,7 @@ function ended(status: 'completed' | 'exited', exitReason: string | null): NextS
     nextAt: null,
     waitUntil: null,
     keepsDeadline: false,
+    cameAt: null,
     isPutOff: false,
     watches: null,
   };

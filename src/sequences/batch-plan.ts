@@ -2,6 +2,7 @@ import { emptyBatch, type MailBatch } from '../delivery/mail-batch.js';
 import type { NewAssignment } from '../experiments/experiment-terms.js';
 import type { Money } from '../values/money.js';
 import type { FieldValue } from './condition.js';
+import type { CameAt } from './progress.js';
 
 /** Where an enrollment stands after its step; many share one. */
 export interface NextState {
@@ -13,6 +14,8 @@ export interface NextState {
   /** When the wait for something to happen is over. `keepsDeadline`: as it was. */
   waitUntil: Date | null;
   keepsDeadline: boolean;
+  /** As `Progress` has it. */
+  cameAt: CameAt;
   /** What was due waits for its next opening; when it was due at first is kept. */
   isPutOff: boolean;
   watches: string[] | null;

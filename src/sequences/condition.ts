@@ -23,8 +23,8 @@ export type Leaf =
    * trigger, when it comes to be so.
    */
   | { readonly kind: 'affiliate'; readonly whose: string }
-  /** Told by the API since the person joined the sequence. */
-  | { readonly kind: 'event'; readonly event: string }
+  /** Told by the API since the person joined the sequence, or since a time that is later. */
+  | { readonly kind: 'event'; readonly event: string; readonly since?: EventsSince }
   | { readonly kind: 'step'; readonly step: string; readonly was: StepOutcome }
   /**
    * The arm that the split test at a step before gave the person in the same enrollment; `HOLDOUT`: none. With a
@@ -43,6 +43,11 @@ export function boughtTag(product: string): string {
   return `${BOUGHT}${product}`;
 }
 
+/**
+ * `step`: since the person came to the step that asks. `turn`: the same of a step that they come to in the turn of one
+ * before it; no version has it.
+ */
+export type EventsSince = 'step' | 'turn';
 export const MEMBER_STATES = ['active', 'ended', 'refunded'] as const;
 export type MemberState = (typeof MEMBER_STATES)[number];
 /** Came by the link of any, came by that of none, is one themselves. No affiliate has such a code. */
@@ -91,7 +96,7 @@ export function leafKey(leaf: Leaf): string {
     case 'affiliate':
       return `affiliate ${leaf.whose}`;
     case 'event':
-      return `event ${leaf.event}`;
+      return leaf.since === undefined ? `event ${leaf.event}` : `event ${leaf.event} since ${leaf.since}`;
     case 'step':
       return `step ${leaf.step} ${leaf.was}`;
     case 'split':
@@ -191,7 +196,7 @@ export function conditionText(condition: Condition): string {
     case 'affiliate':
       return affiliateText(condition.whose);
     case 'event':
-      return `the event “${condition.event}” comes`;
+      return `the event “${condition.event}” comes${condition.since === undefined ? '' : ' while the person is at the step'}`;
     case 'step':
       return `the step “${condition.step}” was “${condition.was}”`;
     case 'split':

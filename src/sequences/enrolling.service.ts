@@ -6,7 +6,8 @@ import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import type { SequenceDefinition } from './definition.js';
 import { mayJoin, type EarlierTimes } from './joining.js';
-import { dueSince } from './due-at.js';
+import { dueAt, dueSince } from './due-at.js';
+import type { PreparedSequence } from './prepared.js';
 import { VersionsService } from './versions.service.js';
 
 export const ADVANCE_DUE = 'sequences.advance-due';
@@ -62,7 +63,7 @@ export class EnrollingService {
       const text = `at: the sequence has no step "${first}"; there are: ${steps.join(', ')}`;
       throw new DomainError('STEP_NOT_FOUND', text, { step: first, steps });
     }
-    const dueIn = new Map<string | null, Date>();
+    const dueIn = new Map<string | null, { nextAt: Date; cameAt: Date | null }>();
     const joined = new Set<string>();
     for (let asking = newcomers; asking.length > 0;) {
       const [people, others] = oncePerPerson(asking);
@@ -72,9 +73,9 @@ export class EnrollingService {
           const cause = { now: since, entryKey: newcomer?.entryKey, byStep };
           if (newcomer === undefined || !mayJoin(reentry, earlier, cause)) return [];
           const timeZone = timeZoneOr(zone, prepared.fallbackZone).zone;
-          const nextAt = dueIn.get(zone) ?? dueSince(prepared, first, { since, now, timeZone });
-          dueIn.set(zone, nextAt);
-          return [{ ...newcomer, nextAt, occurrence: (earlier?.count ?? 0) + 1 }];
+          const due = dueIn.get(zone) ?? firstDue(prepared, first, { since, now, timeZone });
+          dueIn.set(zone, due);
+          return [{ ...newcomer, ...due, occurrence: (earlier?.count ?? 0) + 1 }];
         },
       );
       const came = await insert(manager, { ...sequence, first, since }, joining);
@@ -85,6 +86,17 @@ export class EnrollingService {
     if (joined.size > 0) await this.wake.notify(manager, ADVANCE_DUE);
     return [...joined];
   }
+}
+
+/** `cameAt`: they come to the step now, and it was due before; null where it was not. */
+function firstDue(
+  prepared: PreparedSequence,
+  first: string,
+  { since, now, timeZone }: { since: Date; now: Date; timeZone: string },
+): { nextAt: Date; cameAt: Date | null } {
+  const nextAt = dueSince(prepared, first, { since, now, timeZone });
+  const wasDue = dueAt(prepared, first, { now: since, timeZone });
+  return { nextAt, cameAt: nextAt <= now && wasDue < nextAt ? wasDue : null };
 }
 
 /** The first of each person, and the rest: each time in a sequence counts those before. */
@@ -102,7 +114,7 @@ function oncePerPerson(newcomers: readonly Newcomer[]): [first: Newcomer[], othe
 async function insert(
   manager: EntityManager,
   { id, versionId, first, since }: { id: string; versionId: string; first: string; since: Date },
-  joining: readonly (Newcomer & { nextAt: Date; occurrence: number })[],
+  joining: readonly (Newcomer & { nextAt: Date; cameAt: Date | null; occurrence: number })[],
 ): Promise<Set<string>> {
   if (joining.length === 0) return new Set();
   const rows: { id: string }[] = await manager.query(JOIN, [
@@ -115,6 +127,7 @@ async function insert(
     joining.map(({ entryKey }) => entryKey ?? null),
     joining.map(({ occurrence }) => occurrence),
     since,
+    joining.map(({ cameAt }) => cameAt),
   ]);
   return new Set(rows.map((row) => row.id));
 }
@@ -124,9 +137,10 @@ async function insert(
  * then does nothing.
  */
 const JOIN = `
-insert into enrollment (sequence_id, version_id, subscriber_id, occurrence, status, step_key, next_at, data, started_at, entry_key)
-select $1, $2, p.id, p.occurrence, 'active', $3, p.next_at, p.data, $9, p.entry_key
-from unnest($4::bigint[], $5::timestamptz[], $6::jsonb[], $7::text[], $8::int[]) as p (id, next_at, data, entry_key, occurrence)
+insert into enrollment (sequence_id, version_id, subscriber_id, occurrence, status, step_key, next_at, data, started_at, entry_key, came_at)
+select $1, $2, p.id, p.occurrence, 'active', $3, p.next_at, p.data, $9, p.entry_key, p.came_at
+from unnest($4::bigint[], $5::timestamptz[], $6::jsonb[], $7::text[], $8::int[], $10::timestamptz[])
+  as p (id, next_at, data, entry_key, occurrence, came_at)
 join subscriber s on s.id = p.id
 on conflict do nothing returning subscriber_id as id`;
 

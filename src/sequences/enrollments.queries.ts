@@ -4,6 +4,7 @@ import { arrayLiteral } from '../infra/database/array-literal.js';
 import type { DueGroup } from './due-group.js';
 import type { BatchPlan, Decision, Grant } from './batch-plan.js';
 import { readDue } from './due-lines.js';
+import { turnAt } from './turn-at.js';
 
 /** A place in the order in which enrollments fall due: everything up to it has been looked at. */
 export interface DuePlace {
@@ -83,12 +84,13 @@ export class EnrollmentsQueries {
          next_at = case when u.status = 'active' then coalesce(u."nextAt", e.wait_until) end,
          ended_at = case when u.status = 'active' then null else $4::timestamptz end,
          wait_until = case when u."keepsDeadline" then e.wait_until else u."waitUntil" end, watches = u.watches,
+         came_at = case u."cameAt" when 'same' then e.came_at when 'turn' then ${turnAt('e')} else u."cameAt"::timestamptz end,
          planned_for = case when u."isPutOff" then coalesce(e.planned_for, case when e.wait_until > $4 then null else e.next_at end)
            when u."keepsDeadline" then e.planned_for end
        from (
          select r.id, s.* from unnest($1::bigint[], $2::int[]) as r (id, state)
          join jsonb_to_recordset($3::jsonb) as s (place int, status text, "exitReason" text, "stepKey" text,
-           "nextAt" timestamptz, "waitUntil" timestamptz, "keepsDeadline" boolean, "isPutOff" boolean, watches text[]) on s.place = r.state) u, quick
+           "nextAt" timestamptz, "waitUntil" timestamptz, "keepsDeadline" boolean, "cameAt" text, "isPutOff" boolean, watches text[]) on s.place = r.state) u, quick
        where e.id = u.id`,
       [
         arrayLiteral(moves.ids),
@@ -119,7 +121,11 @@ export class EnrollmentsQueries {
   /** Leaves people where they are until `until`. */
   async postpone(manager: EntityManager, ids: readonly string[], until: Date): Promise<void> {
     if (ids.length === 0) return;
-    await manager.query('update enrollment set next_at = $2 where id = any($1::bigint[])', [ids, until]);
+    await manager.query(
+      `update enrollment e set next_at = $2, came_at = case when e.wait_until is null then ${turnAt('e')} else e.came_at end
+       where e.id = any($1::bigint[])`,
+      [ids, until],
+    );
   }
 
   /** What came of steps that are no mails. That a step's mail was planned is said by the message itself, and only there. */

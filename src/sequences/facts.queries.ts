@@ -6,6 +6,7 @@ import { boughtTag, fieldHolds, type Leaf } from './condition.js';
 import { armOutcome } from './definition.js';
 import { needKey, type Need } from './prepared.js';
 import type { Promised } from './progress.js';
+import { eventAnswers } from './event-facts.queries.js';
 import { ownsSql } from './owners.queries.js';
 import { promisesSql } from './promises.queries.js';
 
@@ -47,7 +48,8 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], 
   const each = async <N extends Need>(questions: Ask<N>[], condition: string, textOf: (need: N) => string) =>
     both(questions, condition, (need) => [textOf(need), '']);
   await each(of('tag', 'purchased'), TAGGED, tagOf);
-  await each(of('event'), HAPPENED, ({ event }) => event);
+  const events = of('event');
+  for (const [place, answer] of await eventAnswers(manager, events)) put(events[place], answer);
   await each(of('affiliate'), SENT_BY, ({ whose }) => whose);
   await both(of('clicked', 'opened'), HIT, ({ kind, step }) => [step, kind === 'clicked' ? 'click' : 'open']);
   await both(of('step'), WAS, ({ step, was }) => [step, was]);
@@ -89,11 +91,6 @@ const HIT = `exists (select 1 from message m join tracking_event e on e.message_
   where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and e.kind in ('click', u.two) and e.class = 'human')`;
 const TAGGED = `exists (select 1 from tag t join subscriber_tag st on st.tag_id = t.id
   where t.name = u.one and st.subscriber_id = u.subscriber_id)`;
-/** When it happened counts, not when it was told. Of those of the very moment of joining, not what may have begun it. */
-const HAPPENED = `exists (select 1 from subscriber_event v join enrollment n on n.id = u.enrollment_id
-  where v.subscriber_id = u.subscriber_id and v.name = u.one and v.at >= n.started_at and (v.at > n.started_at or not exists (
-    select 1 from sequence_version w where w.id = n.version_id
-      and w.definition -> 'enterOn' @> jsonb_build_array(jsonb_build_object('kind', 'event', 'event', v.name)))))`;
 const SENT_BY = `case u.one
   when 'any' then exists (select 1 from referral r where r.subscriber_id = u.subscriber_id)
   when 'none' then not exists (select 1 from referral r where r.subscriber_id = u.subscriber_id)

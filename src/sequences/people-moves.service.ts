@@ -267,6 +267,7 @@ export class PeopleMovesService {
          ended_at = case when m.step_key is null then coalesce(e.ended_at, $6::timestamptz) end,
          next_at = case when m.step_key is null then null else coalesce(m.next_at, e.next_at) end,
          wait_until = case when m.step_key is null or m.next_at is not null then null else e.wait_until end,
+         came_at = case when m.step_key is null or m.next_at is not null then null else e.came_at end,
          watches = case when m.step_key is null or m.next_at is not null then null else e.watches end,
          planned_for = case when m.step_key is null or m.next_at is not null then null else e.planned_for end
        from unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::jsonb[]) as m (id, step_key, next_at, had)

@@ -234,13 +234,20 @@ function needsAt(start: string, nodes: ReadonlyMap<string, SequenceNode>, had: H
     foreseen.add(node.key);
     for (const need of ownNeeds(node)) {
       const isNews = (need.kind === 'clicked' || need.kind === 'opened') && justSent.has(need.step);
-      if (!isNews) needs.set(needKey(need), need);
+      if (isNews) continue;
+      const asked = key === start ? need : inTurn(need);
+      needs.set(needKey(asked), asked);
     }
     const sent = isMail(node) ? new Set([...justSent, node.key]) : justSent;
     for (const { to } of waysOut(node)) visit(to, sent);
   };
   visit(start, new Set());
   return { needs: [...needs.values()], foreseen };
+}
+
+/** A question of a step that is come to in the turn of one before it: that one's turn is since when its events count. */
+export function inTurn<N extends Need>(need: N): N {
+  return need.kind === 'event' && need.since === 'step' ? { ...need, since: 'turn' } : need;
 }
 
 /** What has to be asked for a date. */

@@ -3,7 +3,7 @@ import type { Assignment } from '../experiments/experiment-terms.js';
 import { addDuration } from '../values/duration.js';
 import type { Money } from '../values/money.js';
 import type { OpenHours } from '../values/week-hours.js';
-import { holds, watchedSteps, wasSo, type FieldValue, type Leaf } from './condition.js';
+import { holds, leavesOf, watchedSteps, wasSo, type FieldValue, type Leaf } from './condition.js';
 import {
   armOutcome,
   isAsking,
@@ -22,7 +22,14 @@ import { endOf, fieldMoment } from './moment.js';
 import { offerExpiry } from './offer-expiry.js';
 import { ownedOf } from './owned-offer.js';
 import { behindHad, type Had } from './had-steps.js';
-import { asksAnything, asksFirst, needsFrom, type PreparedSequence } from './prepared.js';
+import {
+  asksAnything,
+  asksFirst,
+  inTurn,
+  needsFrom,
+  questionsOf,
+  type PreparedSequence,
+} from './prepared.js';
 import { dueFrom, nextDueAt, openHours, reopensAt } from './schedule.js';
 
 export interface Sent {
@@ -53,6 +60,9 @@ interface Done {
   passed: { key: string; outcome: string }[];
 }
 
+/** When somebody came to a step: when this turn was due, as it stands, at a time; null: they come when they are due there. */
+export type CameAt = 'turn' | 'same' | Date | null;
+
 export type Progress = Done &
   (
     | { kind: 'completed' }
@@ -63,6 +73,7 @@ export type Progress = Done &
         nextAt: Date | 'deadline';
         /** When the wait for something to happen is over; null when the step only waits for its time. */
         deadline: Date | 'same' | null;
+        cameAt: CameAt;
         /** The step came up too late for its hours: `nextAt` is their next opening. */
         isPutOff: boolean;
         /** Steps whose mails' opens and clicks end the wait. */
@@ -81,6 +92,8 @@ export interface Facts {
   timeZone: string;
   /** Whether something holds for the person; what is not known does not. */
   answer(this: void, leaf: Leaf): boolean;
+  /** When the first event came of those since a step was come to; null for none, and for other questions. */
+  heardAt(this: void, leaf: Leaf): Date | null;
   /** What a field of the subscriber holds, or when a membership ends. */
   date(this: void, source: DateSource): unknown;
   /** The person's place in the test of a step; null for a test nobody has opened, which gives the control. */
@@ -102,6 +115,8 @@ interface Turn extends Done {
   foreseen: ReadonlySet<string>;
   /** The hours of the step that is due, which mails keep that follow it at once and have none of their own. */
   hours: OpenHours | null;
+  /** When what ended a wait in this turn came, where that is known: a wait behind it is for what came later. */
+  endedAt: Date | null;
 }
 
 /** Where the turn goes after a step. */
@@ -112,7 +127,7 @@ export function advance(sequence: PreparedSequence, stepKey: string, facts: Fact
   const hours = openHours(sequence.timings.get(stepKey) ?? {}, facts.timeZone);
   const { foreseen } = needsFrom(sequence, stepKey, facts.had);
   const done: Done = { sent: [], effects: [], passed: [] };
-  const turn: Turn = { sequence, facts, foreseen, hours, ...done };
+  const turn: Turn = { sequence, facts, foreseen, hours, endedAt: null, ...done };
   let key: string | null = behindHad(sequence.nodes, stepKey, facts.had);
   if (key !== stepKey) {
     const stop = arrive(turn, key);
@@ -124,7 +139,7 @@ export function advance(sequence: PreparedSequence, stepKey: string, facts: Fact
     if (!node) break;
     const isDue = key === stepKey;
     const wait = isDue ? facts.wait : 'new';
-    const next: Next = isAsking(node) ? ask(turn, node, wait) : run(turn, node, { wait, isDue });
+    const next: Next = isAsking(node) ? ask(turn, node, { wait, isDue }) : run(turn, node, { wait, isDue });
     if ('stop' in next) return next.stop;
     key = behindHad(sequence.nodes, next.to, facts.had);
     const stop = arrive(turn, key);
@@ -144,7 +159,10 @@ function arrive(turn: Turn, key: string | null): Progress | null {
   // turn's changes is no answer any more. The step gets a turn of its own.
   const isUnforeseen = !turn.foreseen.has(node.key);
   const isUnknown = (changed && asksFirst(node)) || (isUnforeseen && asksAnything(node));
-  return isUnknown || nextAt > facts.now ? waiting(turn, node.key, { nextAt }) : null;
+  if (nextAt > facts.now) return waiting(turn, node.key, { nextAt });
+  if (turn.endedAt !== null && isAsking(node) && questionsOf(node).some(isSinceStep))
+    return waiting(turn, node.key, { nextAt, cameAt: turn.endedAt });
+  return isUnknown ? waiting(turn, node.key, { nextAt, cameAt: 'turn' }) : null;
 }
 
 function waiting(
@@ -153,20 +171,27 @@ function waiting(
   {
     nextAt,
     deadline = null,
+    cameAt = null,
     watches = [],
     isPutOff = false,
-  }: { nextAt: Date | 'deadline'; deadline?: Date | 'same' | null; watches?: string[]; isPutOff?: boolean },
+  }: {
+    nextAt: Date | 'deadline';
+    deadline?: Date | 'same' | null;
+    cameAt?: CameAt;
+    watches?: string[];
+    isPutOff?: boolean;
+  },
 ): Progress {
-  return { kind: 'waiting', ...doneBy(turn), stepKey, nextAt, deadline, isPutOff, watches };
+  return { kind: 'waiting', ...doneBy(turn), stepKey, nextAt, deadline, cameAt, isPutOff, watches };
 }
 
-function ask(turn: Turn, node: AskingNode, wait: Facts['wait']): Next {
+function ask(turn: Turn, node: AskingNode, { wait, isDue }: { wait: Facts['wait']; isDue: boolean }): Next {
   if (node.kind === 'split') {
     const outcome = armOutcome(draw(turn, node.split));
     turn.passed.push({ key: node.key, outcome });
     return { to: waysOut(node).find((way) => way.outcome === outcome)?.to ?? node.next };
   }
-  const answer = (leaf: Leaf): boolean => answerIn(turn, leaf);
+  const answer = (leaf: Leaf): boolean => answerIn(turn, isDue ? leaf : inTurn(leaf));
   if (node.kind === 'goal') {
     const reached = node.triggers.some(answer);
     turn.passed.push({ key: node.key, outcome: reached ? 'reached' : 'not reached' });
@@ -180,12 +205,25 @@ function ask(turn: Turn, node: AskingNode, wait: Facts['wait']): Next {
   if (found === undefined && node.within !== null && wait !== 'over') {
     const watches = watchedSteps(cases.map(({ when }) => when));
     if (wait === 'pending')
-      return { stop: waiting(turn, node.key, { nextAt: 'deadline', deadline: 'same', watches }) };
+      return {
+        stop: waiting(turn, node.key, { nextAt: 'deadline', deadline: 'same', cameAt: 'same', watches }),
+      };
     const deadline = addDuration(turn.facts.now, node.within, turn.facts.timeZone);
-    return { stop: waiting(turn, node.key, { nextAt: deadline, deadline, watches }) };
+    return { stop: waiting(turn, node.key, { nextAt: deadline, deadline, cameAt: 'turn', watches }) };
   }
+  const heard = found === undefined ? [] : leavesOf(found.when).filter(isSinceStep);
+  for (const leaf of heard)
+    turn.endedAt = later(turn.endedAt, turn.facts.heardAt(isDue ? leaf : inTurn(leaf)));
   turn.passed.push({ key: node.key, outcome: found?.outcome ?? 'else' });
   return { to: found ? found.to : node.else };
+}
+
+function isSinceStep(leaf: Leaf): boolean {
+  return leaf.kind === 'event' && leaf.since !== undefined;
+}
+
+function later(one: Date | null, other: Date | null): Date | null {
+  return one === null || (other !== null && other > one) ? other : one;
 }
 
 /** What this very turn has done is not in the database yet. */

@@ -73,14 +73,14 @@ sequence:
     - { key: q-lapsed, if: { member: kit-two, state: ended }, then: [{ key: t3, tag: t3 }], else: [] }
     - { key: q-sent, if: { affiliate: any }, then: [{ key: sent, tag: t3 }] }
     - { key: q-ada, if: { affiliate: ada-blog }, then: [{ key: by-ada, tag: t3 }] }
-    - { key: q-event, if: { event: booked.call, within: 1 day }, then: [], else: [] }
+    - { key: q-event, if: { event: booked.call, since: step, within: 1 day }, then: [], else: [] }
     - { key: q-step, if: { step: pick, was: then }, then: [{ key: t2, tag: t2 }], else: [] }
     - { key: q-field, if: { field: level, over: 1.5, within: 1 day }, then: [], else: [] }
     - { key: q-not, if: { not: { tag: b }, within: 1 day }, then: [], else: [] }
     - { key: q-all, if: { all: [{ field: note, is: "1" }, { field: vip, isNot: false }, { field: level, under: 3 }, { field: city, exists: false }], within: 1 day } }
     - { key: q-dates, if: { all: [{ field: trialEnd, inNextDays: 7 }, { not: { field: joined, withinDays: 30 } }, { field: joined, after: 2020-01-31 }, { field: joined, before: "2098-01-01" }] }, then: [{ key: t6, tag: t6 }] }
     - { key: q-texts, if: { all: [{ field: city, contains: burg }, { field: note, startsWith: "a: b" }, { field: tier, oneOf: [free, pro] }, { field: level, atLeast: 1 }, { field: level, atMost: 2.5 }, { field: locale, is: de }] }, then: [{ key: t7, tag: t7 }] }
-    - { key: q-any, if: { any: [{ clicked: story }, { opened: story }, { not: { all: [{ tag: a }, { any: [{ event: booked.call }, { purchased: kit-two }] }] } }], within: 1 day } }
+    - { key: q-any, if: { any: [{ clicked: story }, { opened: story }, { not: { all: [{ tag: a }, { any: [{ event: booked.call, since: sequence }, { purchased: kit-two }] }] } }], within: 1 day } }
     - key: ways
       switch:
         - if: { tag: a }

@@ -181,7 +181,7 @@ function apart(term: Term, { later }: Course): string | null {
 }
 
 /** A sequence leads forward only, so each step's followers are known when its own are. */
-function laterSteps({ nodes }: SequenceDefinition): Map<string, ReadonlySet<string>> {
+export function laterSteps({ nodes }: SequenceDefinition): Map<string, ReadonlySet<string>> {
   const later = new Map<string, ReadonlySet<string>>();
   for (const node of nodes.toReversed()) {
     const after = new Set<string>();

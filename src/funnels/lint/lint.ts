@@ -4,6 +4,7 @@ import { bareSequence } from '../sequence-definition.js';
 import { allSteps } from '../step.schemas.js';
 import { conditionProblems } from './condition-rules.js';
 import { entryProblems } from './entry-rules.js';
+import { eventProblems } from './event-rules.js';
 import { loopProblems, type SequenceOutline } from './loop-rules.js';
 import { namedArmProblems } from './named-arms.js';
 import type { DefinitionProblem } from './rules.js';
@@ -38,6 +39,7 @@ export function lintDefinition(
     ...namedArmProblems(definition, others),
     ...dateProblems(own.definition, places, now),
     ...(isSmall ? conditionProblems(definition, own.definition, sold) : []),
+    ...(isSmall ? eventProblems(definition, own.definition) : []),
     ...saleProblems(definition, sold),
   ];
 }

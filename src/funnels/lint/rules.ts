@@ -40,6 +40,7 @@ export const RULES = {
   'condition-never-true': { severity: 'warning', about: 'a condition can hold' },
   'condition-always-true': { severity: 'warning', about: 'a condition can fail' },
   'case-never-reached': { severity: 'warning', about: 'a case can hold when those before it do not' },
+  'event-of-before': { severity: 'warning', about: 'a second wait for an event says which one it is for' },
   'goal-never-reached': { severity: 'warning', about: 'what leads to a goal or ends a sequence can happen' },
   'entry-never-reached': { severity: 'warning', about: 'what begins a sequence can happen' },
   'move-without-return': { severity: 'warning', about: 'who is moved back may join again' },

@@ -7,7 +7,7 @@ import { DomainError } from '../../values/domain-error.js';
 import { answersFrom } from './virtual-facts.js';
 import { grantOffers } from './virtual-promises.js';
 import { changed, happened, join, putOutcome } from './virtual-reactions.js';
-import { activeOf, type VirtualEnrollment, type VirtualMail } from './virtual-record.js';
+import { activeOf, turnAt, type VirtualEnrollment, type VirtualMail } from './virtual-record.js';
 import { isPaused } from './virtual-pauses.js';
 import { tellWait, type VirtualRun } from './virtual-run.js';
 import { nodeOf, placeOf } from './virtual-sequences.js';
@@ -128,6 +128,7 @@ function move(
 
 function stand(run: VirtualRun, one: VirtualEnrollment, next: NextState, now: Date): void {
   const { sequence, waitUntil } = one;
+  const cameAt = { same: one.cameAt ?? null, turn: turnAt(one) };
   Object.assign(one, {
     status: next.status,
     exitReason: next.exitReason,
@@ -135,6 +136,7 @@ function stand(run: VirtualRun, one: VirtualEnrollment, next: NextState, now: Da
     nextAt: next.status === 'active' ? (next.nextAt ?? waitUntil) : null,
     endedAt: next.status === 'active' ? null : now,
     waitUntil: next.keepsDeadline ? waitUntil : next.waitUntil,
+    cameAt: typeof next.cameAt === 'string' ? cameAt[next.cameAt] : next.cameAt,
     watches: next.watches,
   });
   if (next.status === 'completed') run.tell(now, { what: 'completed', sequence });

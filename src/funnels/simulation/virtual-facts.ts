@@ -6,13 +6,14 @@ import {
   boughtTag,
   fieldHolds,
   wasSo,
+  type EventsSince,
   type FieldValue,
   type StepOutcome,
 } from '../../sequences/condition.js';
 import { armOutcome, testAt } from '../../sequences/definition.js';
 import { needKey, type Need } from '../../sequences/prepared.js';
 import { promisedTo } from './virtual-promises.js';
-import type { VirtualEnrollment, VirtualRecord } from './virtual-record.js';
+import { turnAt, type VirtualEnrollment, type VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
 import { nodeOf } from './virtual-sequences.js';
 
@@ -57,7 +58,11 @@ function answer(
       const own = record.enrollments.find(({ id }) => id === enrollmentId);
       if (own === undefined) return false;
       if (decide?.(own, need.event) === true) return true;
-      return record.events.some(({ name, at }) => name === need.event && isSince(run, own, { name, at }));
+      const heard = record.events
+        .filter((one) => one.name === need.event && isSince(run, own, one) && isNews(own, need.since, one.at))
+        .map(({ at }) => at.getTime());
+      if (need.since === undefined || heard.length === 0) return heard.length > 0;
+      return Math.min(...heard);
     }
     case 'step':
       return stepWas(record, enrollmentId, need);
@@ -93,6 +98,13 @@ function isSince(
   if (at.getTime() !== startedAt.getTime()) return at > startedAt;
   const begins = funnels.versions.get(sequence)?.sequence.definition.enterOn ?? [];
   return !begins.some((trigger) => trigger.kind === 'event' && trigger.event === name);
+}
+
+/** As `SINCE` in `loadAnswers`. */
+function isNews(own: VirtualEnrollment, since: EventsSince | undefined, at: Date): boolean {
+  if (since === undefined) return true;
+  const from = since === 'step' ? (own.cameAt ?? own.nextAt) : turnAt(own);
+  return from === null || from <= own.startedAt || at > from;
 }
 
 /** As `ownsSql`. */

@@ -17,6 +17,8 @@ export interface VirtualEnrollment {
   stepKey: string | null;
   nextAt: Date | null;
   waitUntil: Date | null;
+  /** When they came to the step, where that was not at `nextAt`. */
+  cameAt?: Date | null;
   watches: string[] | null;
   startedAt: Date;
   endedAt: Date | null;
@@ -161,6 +163,11 @@ export function emptyRecord(person: Pick<VirtualRecord, 'personId' | 'timeZone' 
     grants: [],
     signals: [],
   };
+}
+
+/** As `turnAt` in SQL. */
+export function turnAt({ waitUntil, cameAt, nextAt }: VirtualEnrollment): Date | null {
+  return waitUntil === null ? (cameAt ?? nextAt) : nextAt;
 }
 
 /** Those who are in, in the order in which they joined. */

@@ -64,6 +64,7 @@ import { ZonesBefore1765270100000 } from './migrations/1765270100000-zones-befor
 import { RelayTries1765280000000 } from './migrations/1765280000000-relay-tries.js';
 import { OpenMailsOfArms1765290000000 } from './migrations/1765290000000-open-mails-of-arms.js';
 import { Appliers1765350000000 } from './migrations/1765350000000-appliers.js';
+import { CameAt1765390000000 } from './migrations/1765390000000-came-at.js';
 import { PublicLists1765400000000 } from './migrations/1765400000000-public-lists.js';
 import { TimesOfEvents1765300000000 } from './migrations/1765300000000-times-of-events.js';
 
@@ -136,5 +137,6 @@ export const migrations = [
   OpenMailsOfArms1765290000000,
   TimesOfEvents1765300000000,
   Appliers1765350000000,
+  CameAt1765390000000,
   PublicLists1765400000000,
 ];

@@ -242,7 +242,7 @@ class FunnelMaker {
         return { move: this.about.other, ...this.timing(0.3) };
       case 'if':
         return {
-          if: { ...this.condition(1), ...this.maybe(0.7, 'within', () => this.delay()) },
+          if: this.timed((waits) => this.condition(1, waits)),
           then: ways(),
           else: ways(),
         };
@@ -250,11 +250,12 @@ class FunnelMaker {
         return { split: this.paths(depth) };
       default:
         return {
-          switch: [
-            { if: this.condition(1), then: ways() },
-            { if: this.condition(1), then: ways() },
-          ],
-          ...this.maybe(0.5, 'within', () => this.delay()),
+          ...this.timed((waits) => ({
+            switch: [
+              { if: this.condition(1, waits), then: ways() },
+              { if: this.condition(1, waits), then: ways() },
+            ],
+          })),
           else: ways(),
         };
     }
@@ -286,12 +287,18 @@ class FunnelMaker {
     };
   }
 
-  private condition(depth: number): Options {
+  /** Only where people wait has something come since they do. */
+  private timed(ask: (waits: boolean) => Options): Options {
+    const within = this.maybe(0.6, 'within', () => this.delay());
+    return { ...ask('within' in within), ...within };
+  }
+
+  private condition(depth: number, waits: boolean): Options {
     const { dice } = this;
     const { drawn } = this.about;
     const leaves: (() => Options)[] = [
       () => ({ tag: dice.pick(TAGS) }),
-      () => ({ event: dice.pick(EVENTS) }),
+      () => ({ event: dice.pick(EVENTS), ...(waits ? this.maybe(0.6, 'since', () => 'step') : {}) }),
       () => ({ purchased: `${this.about.key}-kit` }),
       () => ({ affiliate: dice.pick(['any', 'none', 'self', 'ada', 'bo']) }),
       () =>
@@ -307,9 +314,8 @@ class FunnelMaker {
           { field: 'email', startsWith: 'reader' },
         ]),
       ...(this.mails.length > 0
-        ? [() => ({ clicked: dice.pick(this.mails) }), () => ({ opened: dice.pick(this.mails) })]
+        ? ['clicked', 'clicked', 'opened'].map((kind) => () => ({ [kind]: dice.pick(this.mails) }))
         : []),
-      ...(this.mails.length > 0 ? [() => ({ clicked: dice.pick(this.mails) })] : []),
       ...(this.#steps.length > 0
         ? [
             () => {
@@ -324,9 +330,9 @@ class FunnelMaker {
     ];
     if (drawn.length > 0) leaves.push(() => ({ ...dice.pick([...drawn]), sequence: 'main' }));
     const kind = depth > 0 ? dice.pick(['leaf', 'leaf', 'leaf', 'all', 'any', 'not']) : 'leaf';
-    if (kind === 'not') return { not: this.condition(0) };
+    if (kind === 'not') return { not: this.condition(0, waits) };
     if (kind === 'leaf') return dice.pick(leaves)();
-    return { [kind]: [this.condition(0), this.condition(0)] };
+    return { [kind]: [this.condition(0, waits), this.condition(0, waits)] };
   }
 
   private timing(probability = 0.8): Options {

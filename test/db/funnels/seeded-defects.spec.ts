@@ -190,6 +190,15 @@ const DEFECTS: Readonly<Record<RuleName, Defect>> = {
     ),
     field: 'sequence.steps.2.switch.1.if',
   },
+  'event-of-before': {
+    damage: put(
+      STEPS,
+      `${STEPS}
+    - { key: one, if: { event: call, within: 1 day }, then: [{ key: a, email: emails/nudge }] }
+    - { key: two, if: { event: call, within: 1 day }, then: [{ key: b, email: emails/nudge }] }`,
+    ),
+    field: 'sequence.steps.3.if.event',
+  },
   'goal-never-reached': {
     damage: (text) => products(SPARE)(step('{ key: won, goal: { purchased: spare } }')(text)),
     field: 'sequence.steps.2.goal',

@@ -96,6 +96,7 @@ function walk(
         now,
         timeZone: 'UTC',
         wait: 'new',
+        heardAt: () => null,
         had: start.had,
         date: () => undefined,
         promise: () => null,

@@ -25,6 +25,7 @@ export const facts: Facts = {
   now: MONDAY,
   timeZone: 'UTC',
   answer: () => false,
+  heardAt: () => null,
   date: () => undefined,
   arm: () => null,
   promise: () => null,

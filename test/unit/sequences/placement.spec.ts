@@ -47,6 +47,7 @@ function walk(
       ...{ now, timeZone: 'UTC', wait: 'new', had: start.had },
       ...{
         answer: () => false,
+        heardAt: () => null,
         date: () => undefined,
         arm: () => null,
         promise: () => null,
