@@ -24,7 +24,11 @@ export type FunnelCondition =
   | { clicked: string }
   | { opened: string }
   | { tag: string }
+  | { untagged: string }
+  | { list: string }
+  | { unlisted: string }
   | { purchased: string }
+  | { refunded: string }
   | { member: string; state?: MemberState | undefined }
   | { affiliate: string }
   | { event: string; since?: 'step' | 'sequence' | undefined }
@@ -103,6 +107,8 @@ const alternatives = [
   strict({ opened: key }),
   strict({ tag: tagName }),
   strict({ purchased: key }),
+  strict({ refunded: key }),
+  strict({ list: key }),
   strict(member),
   affiliate,
   strict(event),
@@ -138,6 +144,8 @@ export const timedCondition = z.union([
   strict({ opened: key, ...within }),
   strict({ tag: tagName, ...within }),
   strict({ purchased: key, ...within }),
+  strict({ refunded: key, ...within }),
+  strict({ list: key, ...within }),
   strict({ ...member, ...within }),
   affiliate,
   strict({ ...event, ...within }),
@@ -151,8 +159,12 @@ export const timedCondition = z.union([
 
 const happenings = [
   strict({ purchased: key }),
+  strict({ refunded: key }),
   strict(member),
   strict({ tag: tagName }),
+  strict({ untagged: tagName }),
+  strict({ list: key }),
+  strict({ unlisted: key }),
   strict({ event: eventName }),
   /** Comes by the link of this affiliate or of some, or becomes one. Nobody comes to have come by no link. */
   strict({
@@ -182,9 +194,13 @@ export const trigger = z.union([
 export type FunnelTrigger = Extract<
   FunnelCondition,
   | { purchased: string }
+  | { refunded: string }
   | { member: string }
   | { affiliate: string }
   | { tag: string }
+  | { untagged: string }
+  | { list: string }
+  | { unlisted: string }
   | { event: string }
   | { clicked: string }
   | { opened: string }
@@ -214,9 +230,13 @@ export function entryTriggerOf(given: FunnelEntryTrigger, funnel: string): Entry
 
 export function triggerOf(given: FunnelTrigger): Trigger {
   if ('purchased' in given) return { kind: 'purchased', product: given.purchased };
+  if ('refunded' in given) return { kind: 'refunded', product: given.refunded };
   if ('member' in given) return { kind: 'member', product: given.member, state: given.state ?? 'active' };
   if ('affiliate' in given) return { kind: 'affiliate', whose: given.affiliate };
   if ('tag' in given) return { kind: 'tag', tag: given.tag };
+  if ('untagged' in given) return { kind: 'untagged', tag: given.untagged };
+  if ('list' in given) return { kind: 'list', list: given.list };
+  if ('unlisted' in given) return { kind: 'unlisted', list: given.unlisted };
   if ('event' in given) return { kind: 'event', event: given.event };
   if ('clicked' in given) return { kind: 'clicked', step: given.clicked };
   if ('opened' in given) return { kind: 'opened', step: given.opened };

@@ -5,7 +5,7 @@ import type { Texts } from '../values/template-texts.js';
 import { AffiliatesService } from '../affiliates/affiliates.service.js';
 import { affiliateProblems, affiliatesAsked } from './affiliate-problems.js';
 import { namesTaken } from './between-funnels.js';
-import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
+import { fieldDefinitions, listKeys } from '../subscribers/subscribers.queries.js';
 import type { FieldDefinition } from '../subscribers/field.js';
 import { DeliveredFiles } from './delivered-files.service.js';
 import { elsewhere, fieldProblems, fieldsFilled } from './field-problems.js';
@@ -13,6 +13,7 @@ import { fieldDefinitionsOf } from './field.schemas.js';
 import { readFunnelFile, type FunnelFile } from './funnel-file.js';
 import { FunnelConflicts } from './funnel-conflicts.service.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
+import { listProblems } from './list-problems.js';
 import type { FunnelTemplates } from './funnel-templates.js';
 import { funnelSchema, type FunnelDefinition } from './funnel.schemas.js';
 import { lintDefinition, outlineOf } from './lint/lint.js';
@@ -147,6 +148,7 @@ export class FunnelLintService {
         filled: [...stored.flatMap(fieldsSetBy), ...along.flatMap(fieldsFilled)],
       }),
       ...(await this.conflicts.between(manager, definition, along)),
+      ...listProblems(definition, await listKeys(manager)),
       ...(await this.affiliateProblems(manager, definition)),
     ];
   }

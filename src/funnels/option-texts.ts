@@ -78,6 +78,11 @@ const TEXTS: Readonly<Record<string, string>> = {
   clicked: 'A person, no scanner, has clicked a link in the mail of this step.',
   opened: 'A person has opened the mail of this step, or clicked in it.',
   purchased: 'Has bought this product.',
+  refunded:
+    'Has given this product back, and has none left. As what begins or ends a sequence: when the money goes back.',
+  untagged: 'The tag is taken off, where it was there.',
+  list: 'Is on this list. As what begins or ends a sequence: comes to be on it.',
+  unlisted: 'Is taken off this list, where they were on it.',
   member:
     'Is a member by this product; state says otherwise. As what begins or ends a sequence: comes to be so.',
   'until.member': 'Product whose membership ends on the date.',

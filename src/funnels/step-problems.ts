@@ -176,7 +176,8 @@ function questionProblems(
       ? armProblems(question, path, names.earlierSplits)
       : [];
   if ('member' in question) return memberProblems(question.member, path, names);
-  if ('purchased' in question) return productProblems(question.purchased, path, products);
+  if ('purchased' in question) return productProblems(question.purchased, [...path, 'purchased'], products);
+  if ('refunded' in question) return productProblems(question.refunded, [...path, 'refunded'], products);
   return [];
 }
 
@@ -208,7 +209,7 @@ function productProblems(
   return [
     {
       rule: 'unknown-product',
-      path: [...path, 'purchased'],
+      path,
       message: `there is no product "${product}"${among(products)}`,
     },
   ];
@@ -248,7 +249,8 @@ function triggerProblems({ sequence, funnel }: FunnelDefinition, names: Names): 
       return [{ rule: 'unknown-step', path: [...path, given.kind], message }];
     }
     if (given.kind === 'member') return memberProblems(given.product, path, names);
-    return given.kind === 'purchased' ? productProblems(given.product, path, products) : [];
+    if (given.kind !== 'purchased' && given.kind !== 'refunded') return [];
+    return productProblems(given.product, [...path, given.kind], products);
   });
 }
 

@@ -175,6 +175,7 @@ export const KIND_OPTIONS: ReadonlySet<string> = new Set([
   ...['email', 'wait', 'if', 'switch', 'split', 'tag', 'untag', 'set', 'move', 'webhook', 'notify'],
   ...['goal', 'end'],
   ...['clicked', 'opened', 'purchased', 'member', 'affiliate', 'event', 'step', 'field', 'all', 'any', 'not'],
+  ...['refunded', 'untagged', 'list', 'unlisted'],
 ]);
 
 export function isMailStep(given: FunnelStep): given is FunnelEmailStep {

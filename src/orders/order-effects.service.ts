@@ -71,7 +71,11 @@ export class OrderEffects {
    * with the money of their line; licences, memberships and tags with the lines that are taken back. What the buyer has paid
    * for twice they keep.
    */
-  async refunded(manager: EntityManager, order: Order, takenBack: readonly string[]): Promise<void> {
+  async refunded(
+    manager: EntityManager,
+    order: Order,
+    { takenBack, refundId }: { takenBack: readonly string[]; refundId: string },
+  ): Promise<void> {
     const { subscriberId } = order;
     const lines = order.lines.filter(({ id }) => takenBack.includes(id));
     // As a payment does, and before anything else: one of the same product that runs now is waited for and counts.
@@ -86,9 +90,9 @@ export class OrderEffects {
     const productIds = lines.map(({ productId }) => productId);
     await this.memberships.refundedOrder(manager, order.id, productIds);
     const kept = await productsKept(manager, subscriberId, productIds);
-    for (const { productId, productKey } of lines)
-      if (!kept.has(productId)) await this.subscribers.untag(manager, subscriberId, boughtTag(productKey));
-    await this.enrollments.purchaseUndone(manager, subscriberId);
+    const products = lines.flatMap(({ productId, productKey }) => (kept.has(productId) ? [] : [productKey]));
+    for (const product of products) await this.subscribers.untag(manager, subscriberId, boughtTag(product));
+    await this.enrollments.purchaseUndone(manager, subscriberId, { products, refundId });
   }
 
   private async issueLicences(manager: EntityManager, order: Order): Promise<void> {

@@ -15,7 +15,15 @@ export type Leaf =
   /** The mail of this step of the same enrollment, by a person: no scanner and no mail service counts. Whoever clicked has opened. */
   | { readonly kind: 'clicked' | 'opened'; readonly step: string }
   | { readonly kind: 'tag'; readonly tag: string }
+  /** Only as a trigger: when the tag is taken off. */
+  | { readonly kind: 'untagged'; readonly tag: string }
+  /** Is on the list; as a trigger, when they come to be on it. */
+  | { readonly kind: 'list'; readonly list: string }
+  /** Only as a trigger: when they are taken off the list. */
+  | { readonly kind: 'unlisted'; readonly list: string }
   | { readonly kind: 'purchased'; readonly product: string }
+  /** They bought the product and gave it back, and have none left; as a trigger, when the money goes back. */
+  | { readonly kind: 'refunded'; readonly product: string }
   /** By the product; as a trigger, when it comes to be so. */
   | { readonly kind: 'member'; readonly product: string; readonly state: MemberState }
   /**
@@ -70,7 +78,11 @@ export type AskedValue = FieldValue | readonly string[];
 /** Something that happens to a person and may end a sequence or take them to a goal. */
 export type Trigger = Extract<
   Leaf,
-  { kind: 'tag' | 'purchased' | 'member' | 'affiliate' | 'event' | 'clicked' | 'opened' | 'field' }
+  {
+    kind:
+      | ('tag' | 'untagged' | 'list' | 'unlisted' | 'purchased' | 'refunded' | 'member' | 'affiliate')
+      | ('event' | 'clicked' | 'opened' | 'field');
+  }
 >;
 /** What may begin a sequence: an open or click says in which sequence its mail stands, as the person is in none yet. */
 export type EntryTrigger = Exclude<Trigger, MailTrigger> | (MailTrigger & { readonly sequence: string });
@@ -89,8 +101,14 @@ export function leafKey(leaf: Leaf): string {
       return `${leaf.kind} ${leaf.step}`;
     case 'tag':
       return `tag ${leaf.tag}`;
+    case 'untagged':
+      return `untagged ${leaf.tag}`;
+    case 'list':
+    case 'unlisted':
+      return `${leaf.kind} ${leaf.list}`;
     case 'purchased':
-      return `purchased ${leaf.product}`;
+    case 'refunded':
+      return `${leaf.kind} ${leaf.product}`;
     case 'member':
       return `member ${leaf.product} ${leaf.state}`;
     case 'affiliate':
@@ -189,8 +207,16 @@ export function conditionText(condition: Condition): string {
       return `the mail “${condition.step}” is ${condition.kind}`;
     case 'tag':
       return `the tag “${condition.tag}” is there`;
+    case 'untagged':
+      return `the tag “${condition.tag}” is taken off`;
+    case 'list':
+      return `the person is on the list “${condition.list}”`;
+    case 'unlisted':
+      return `the person is taken off the list “${condition.list}”`;
     case 'purchased':
       return `“${condition.product}” is bought`;
+    case 'refunded':
+      return `“${condition.product}” is given back`;
     case 'member':
       return `the membership of “${condition.product}” is ${condition.state}`;
     case 'affiliate':

@@ -41,11 +41,12 @@ export class EffectsService {
     const { changes, entries, hooks, notices, assignments } = plan;
     await this.experiments.assign(manager, assignments, now);
     const before = new Map<string, SubscriberFields>();
+    const taken = new Set<string>();
     for (const run of runsOf(changes)) {
-      const held = await this.change(manager, run, now);
+      const held = await this.change(manager, run, { now, taken });
       for (const [id, fields] of held) if (!before.has(id)) before.set(id, fields);
     }
-    await this.signal(manager, changes, before, now);
+    await this.signal(manager, changes, { before, taken, now });
     for (const [key, people] of byKey(entries))
       await this.enrolling.join(manager, key, people, { byStep: true });
     await this.tell(manager, { hooks, notices }, now);
@@ -86,18 +87,20 @@ export class EffectsService {
     await this.wake.notify(manager, NOTIFY_OWNER);
   }
 
-  /** Returns what the people's fields held before, where the run sets fields. */
+  /** Returns what the people's fields held before, where the run sets fields; adds to `taken` the tags that were there and are not. */
   private async change(
     manager: EntityManager,
     run: readonly SubscriberChange[],
-    now: Date,
+    { now, taken }: { now: Date; taken: Set<string> },
   ): Promise<ReadonlyMap<string, SubscriberFields>> {
     const tags = run.filter((change): change is TagChange => change.kind !== 'set');
     const pairs = tags.flatMap(({ subscriberId, tags: names }) =>
       names.map((tag) => ({ subscriberId, tag })),
     );
     if (run[0]?.kind === 'tag') await this.subscribers.addTags(manager, pairs, now);
-    else if (run[0]?.kind === 'untag') await this.subscribers.removeTags(manager, pairs);
+    else if (run[0]?.kind === 'untag')
+      for (const { subscriberId, tag } of await this.subscribers.removeTags(manager, pairs))
+        taken.add(`${subscriberId} ${tag}`);
     else return this.subscribers.setFields(manager, mergedFields(run), now);
     return new Map();
   }
@@ -109,15 +112,21 @@ export class EffectsService {
   private async signal(
     manager: EntityManager,
     changes: readonly SubscriberChange[],
-    before: ReadonlyMap<string, SubscriberFields>,
-    now: Date,
+    {
+      before,
+      taken,
+      now,
+    }: { before: ReadonlyMap<string, SubscriberFields>; taken: ReadonlySet<string>; now: Date },
   ): Promise<void> {
     const given = changes.flatMap((change): Signal[] => {
       const { subscriberId: id, enrollmentId } = change;
       if (change.kind === 'tag')
         return change.tags.map((tag) => ({ id, enrollmentId, trigger: { kind: 'tag', tag }, before: null }));
-      const held = change.kind === 'set' ? (before.get(id) ?? null) : null;
-      return [{ id, enrollmentId, trigger: null, before: held }];
+      if (change.kind === 'untag')
+        return change.tags
+          .filter((tag) => taken.has(`${id} ${tag}`))
+          .map((tag) => ({ id, enrollmentId, trigger: { kind: 'untagged', tag }, before: null }));
+      return [{ id, enrollmentId, trigger: null, before: before.get(id) ?? null }];
     });
     if (given.length === 0) return;
     await manager.query(

@@ -76,8 +76,19 @@ export class EnrollmentsService {
     await this.reactions.met(manager, [subscriberId], { kind: 'purchased', product: productKey });
   }
 
-  /** The money went back: who waits for the purchase, or for its opposite, is looked at now. */
-  async purchaseUndone(manager: EntityManager, subscriberId: string): Promise<void> {
+  /** The money went back, and nothing is left of the products: as a purchase, it ends and begins sequences. */
+  async purchaseUndone(
+    manager: EntityManager,
+    subscriberId: string,
+    { products, refundId }: { products: readonly string[]; refundId: string },
+  ): Promise<void> {
+    for (const product of products)
+      await this.reactions.happened(
+        manager,
+        [subscriberId],
+        { kind: 'refunded', product },
+        { entryKey: `refund:${refundId}` },
+      );
     await this.reactions.lookAgain(manager, [subscriberId]);
   }
 

@@ -49,6 +49,8 @@ export async function loadAnswers(manager: EntityManager, asks: readonly Ask[], 
     both(questions, condition, (need) => [textOf(need), '']);
   await each(of('tag', 'purchased'), TAGGED, tagOf);
   const events = of('event');
+  await each(of('list'), ON_LIST, ({ list }) => list);
+  await each(of('refunded'), GIVEN_BACK, ({ product }) => product);
   for (const [place, answer] of await eventAnswers(manager, events)) put(events[place], answer);
   await each(of('affiliate'), SENT_BY, ({ whose }) => whose);
   await both(of('clicked', 'opened'), HIT, ({ kind, step }) => [step, kind === 'clicked' ? 'click' : 'open']);
@@ -91,6 +93,12 @@ const HIT = `exists (select 1 from message m join tracking_event e on e.message_
   where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and e.kind in ('click', u.two) and e.class = 'human')`;
 const TAGGED = `exists (select 1 from tag t join subscriber_tag st on st.tag_id = t.id
   where t.name = u.one and st.subscriber_id = u.subscriber_id)`;
+const ON_LIST = `exists (select 1 from list l join list_member m on m.list_id = l.id
+  where l.key = u.one and m.subscriber_id = u.subscriber_id)`;
+/** What was bought twice and given back once is kept. By `orders_subscriber`. */
+const GIVEN_BACK = `exists (select 1 from orders o join order_line l on l.order_id = o.id join product p on p.id = l.product_id
+  where o.subscriber_id = u.subscriber_id and p.key = u.one and l.taken_back_at is not null)
+  and not ${TAGGED.replace('u.one', `'${boughtTag('')}' || u.one`)}`;
 const SENT_BY = `case u.one
   when 'any' then exists (select 1 from referral r where r.subscriber_id = u.subscriber_id)
   when 'none' then not exists (select 1 from referral r where r.subscriber_id = u.subscriber_id)

@@ -139,21 +139,28 @@ export function questionsOf(node: SequenceNode): Leaf[] {
 
 /** The tags by which people begin the sequence, leave it, come to a goal or are told apart at a step. */
 export function tagsAskedBy(definition: SequenceDefinition): string[] {
-  const asked = [
-    ...exitsOf(definition),
-    ...(definition.enterOn ?? []),
-    ...definition.nodes.flatMap(questionsOf),
-  ];
+  const asked = askedBy(definition);
   return [...new Set(asked.flatMap((leaf) => (leaf.kind === 'tag' ? [leaf.tag] : [])))];
+}
+
+/** As `tagsAskedBy`, the lists. */
+export function listsAskedBy(definition: SequenceDefinition): string[] {
+  return [
+    ...new Set(
+      askedBy(definition).flatMap((leaf) =>
+        leaf.kind === 'list' || leaf.kind === 'unlisted' ? [leaf.list] : [],
+      ),
+    ),
+  ];
+}
+
+function askedBy(definition: SequenceDefinition): Leaf[] {
+  return [...exitsOf(definition), ...(definition.enterOn ?? []), ...definition.nodes.flatMap(questionsOf)];
 }
 
 /** As `tagsAskedBy`, the fields, with those whose date a step waits for. */
 export function fieldsAskedBy(definition: SequenceDefinition): string[] {
-  const asked = [
-    ...exitsOf(definition),
-    ...(definition.enterOn ?? []),
-    ...definition.nodes.flatMap(questionsOf),
-  ];
+  const asked = askedBy(definition);
   const dates = definition.nodes.flatMap((node) =>
     'untilField' in node && node.untilField !== undefined && 'field' in node.untilField
       ? [node.untilField.field]

@@ -114,7 +114,7 @@ export class ReactionsService {
   }
 
   /**
-   * They may be written to since: they join what begins with a value that they hold, a tag that they have, or the affiliate
+   * They may be written to since: they join what begins with a value that they hold, a tag that they have, a list that they are on, or the affiliate
    * by whose link they came before. It is no news where they are already.
    */
   async arrived(manager: EntityManager, subscriberIds: readonly string[]): Promise<void> {
@@ -129,6 +129,12 @@ export class ReactionsService {
       const people = ids.map((id) => ({ id, entryKey: undefined }));
       await this.begin(manager, people, { kind: 'tag', tag });
     }
+    for (const { list, ids } of await listsOf(manager, subscriberIds))
+      await this.begin(
+        manager,
+        ids.map((id) => ({ id, entryKey: undefined })),
+        { kind: 'list', list },
+      );
     for (const { whose, ids } of await affiliatesOf(manager, subscriberIds)) {
       const people = ids.map((id) => ({ id, entryKey: undefined }));
       // As by a step: a link that they came by just now, and that has begun it already, does not begin it once more.
@@ -330,6 +336,19 @@ async function affiliatesOf(
        union all
        select s.id, 'self', 3 from subscriber s join affiliate a on a.email_key = s.email_key where s.id = any($1::bigint[])) x
      group by whose, place order by place, whose`,
+    [subscriberIds],
+  );
+}
+
+/** Of the people, who are on which of the lists that are listened for. By the key of `list_member`. */
+async function listsOf(
+  manager: EntityManager,
+  subscriberIds: readonly string[],
+): Promise<{ list: string; ids: string[] }[]> {
+  return manager.query(
+    `select g.key as list, array_agg(h.subscriber_id::text order by h.subscriber_id) as ids
+     from list_member h join list g on g.id = h.list_id join listened_list l on l.name = g.key
+     where h.subscriber_id = any($1::bigint[]) group by g.key order by g.key`,
     [subscriberIds],
   );
 }

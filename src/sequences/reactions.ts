@@ -120,7 +120,14 @@ export function pitchesTo<V extends { sequence: PreparedSequence }>(
 function triggerText(trigger: Trigger): string {
   switch (trigger.kind) {
     case 'purchased':
-      return `purchased ${trigger.product}`;
+    case 'refunded':
+      return `${trigger.kind} ${trigger.product}`;
+    case 'untagged':
+      return `untagged ${trigger.tag}`;
+    case 'list':
+      return `joined list ${trigger.list}`;
+    case 'unlisted':
+      return `left list ${trigger.list}`;
     case 'member':
       return `member ${trigger.product} ${trigger.state}`;
     case 'affiliate':

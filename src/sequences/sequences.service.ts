@@ -3,11 +3,11 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { Sender } from '../delivery/message.js';
 import { listenForFields } from '../subscribers/field-signals.queries.js';
-import { listenForTags } from '../subscribers/tag-signals.queries.js';
+import { listenForLists, listenForTags } from '../subscribers/tag-signals.queries.js';
 import { ExperimentsService } from '../experiments/experiments.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { testAt, type SequenceDefinition } from './definition.js';
-import { fieldsAskedBy, tagsAskedBy } from './prepared.js';
+import { fieldsAskedBy, listsAskedBy, tagsAskedBy } from './prepared.js';
 
 export interface SequenceRow {
   id: string;
@@ -71,6 +71,7 @@ export class SequencesService {
     if (!saved) throw new Error(`sequence ${key} was not written`);
     if (saved.versionId !== null && saved.versionId === saved.current) return saved.id;
     await listenForTags(manager, tagsAskedBy(definition));
+    await listenForLists(manager, listsAskedBy(definition));
     await listenForFields(manager, fieldsAskedBy(definition));
     await this.listenForMails(manager, saved.id, definition);
     for (const node of definition.nodes) {

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { takeFieldSignals, type FieldSignal } from '../subscribers/field-signals.queries.js';
-import { takeTagSignals } from '../subscribers/tag-signals.queries.js';
+import { takeListSignals, takeTagSignals } from '../subscribers/tag-signals.queries.js';
 import type { Trigger } from './condition.js';
 import { MailEntriesService } from './mail-entries.service.js';
 import { HitSignalsService } from './hit-signals.service.js';
@@ -38,6 +38,7 @@ export class SignalsService {
     let taken = 0;
     for (let count = 1; count > 0 && !signal.aborted; taken += count) count = await this.takeSome();
     for (let count = 1; count > 0 && !signal.aborted; taken += count) count = await this.takeTags();
+    for (let count = 1; count > 0 && !signal.aborted; taken += count) count = await this.takeLists();
     for (let count = 1; count > 0 && !signal.aborted; taken += count) count = await this.takeFields();
     return taken;
   }
@@ -48,6 +49,16 @@ export class SignalsService {
       if (taken === null) return 0;
       await this.reactions.happened(manager, taken.subscriberIds, { kind: 'tag', tag: taken.tag });
       return taken.subscriberIds.length;
+    });
+  }
+
+  private async takeLists(): Promise<number> {
+    return this.dataSource.transaction(async (manager) => {
+      const taken = await takeListSignals(manager, MOST);
+      if (taken === null) return 0;
+      const { kind, list, subscriberIds } = taken;
+      await this.reactions.happened(manager, subscriberIds, { kind, list });
+      return subscriberIds.length;
     });
   }
 

@@ -46,8 +46,8 @@ export class SubscriberChangesService {
   /** Idempotent. */
   async removeTag(id: string, name: string): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
-      await this.subscribers.untag(manager, id, name);
-      await this.reactions.lookAgain(manager, [id]);
+      if (await this.subscribers.untag(manager, id, name))
+        await this.reactions.happened(manager, [id], { kind: 'untagged', tag: name });
     });
   }
 }

@@ -36,16 +36,19 @@ export class BatchChangesQueries {
     );
   }
 
+  /** Returns those that were there. */
   async removeTags(
     manager: EntityManager,
     given: readonly { subscriberId: string; tag: string }[],
-  ): Promise<void> {
-    if (given.length === 0) return;
-    await manager.query(
+  ): Promise<{ subscriberId: string; tag: string }[]> {
+    if (given.length === 0) return [];
+    const [rows]: [{ subscriberId: string; tag: string }[], number] = await manager.query(
       `delete from subscriber_tag st using unnest($1::bigint[], $2::text[]) as g (subscriber_id, name) join tag t on t.name = g.name
-       where st.subscriber_id = g.subscriber_id and st.tag_id = t.id`,
+       where st.subscriber_id = g.subscriber_id and st.tag_id = t.id
+       returning st.subscriber_id as "subscriberId", t.name as tag`,
       [given.map(({ subscriberId }) => subscriberId), given.map(({ tag }) => tag)],
     );
+    return rows;
   }
 
   /** Each person once; null empties a field, what is left out stays. Returns what they held before. */

@@ -19,6 +19,10 @@ export const fieldsHeld = (fields: string): string =>
 export const tagsHeld = (id: string): string =>
   `exists (select 1 from subscriber_tag h join tag g on g.id = h.tag_id join listened_tag l on l.name = g.name where h.subscriber_id = ${id})`;
 
+/** The subscriber is on a list that is listened for. */
+export const listsHeld = (id: string): string =>
+  `exists (select 1 from list_member h join list g on g.id = h.list_id join listened_list l on l.name = g.key where h.subscriber_id = ${id})`;
+
 /** The subscriber came by the link of an affiliate, as their order says, or is one. By keys. */
 export const affiliateHeld = (id: string, emailKey: string): string =>
   `(exists (select 1 from referral h where h.subscriber_id = ${id}) or exists (select 1 from affiliate h where h.email_key = ${emailKey}))`;
@@ -35,7 +39,8 @@ export async function noteArrival(manager: EntityManager, subscriberId: string, 
   await manager.query(
     `insert into field_signal (subscriber_id, before, created_at)
      select s.id, null, $2 from subscriber s
-     where s.id = $1 and (${fieldsHeld('s.fields')} or ${tagsHeld('s.id')} or ${affiliateHeld('s.id', 's.email_key')})`,
+     where s.id = $1 and (${fieldsHeld('s.fields')} or ${tagsHeld('s.id')} or ${listsHeld('s.id')}
+       or ${affiliateHeld('s.id', 's.email_key')})`,
     [subscriberId, now],
   );
 }

@@ -3,6 +3,8 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import type { ListOfPerson } from './list.js';
+import { listKeys } from './subscribers.queries.js';
+import type { ListSignal } from './tag-signals.queries.js';
 import { type Use, usesInWords, usesOfList } from './uses.queries.js';
 
 export interface SubscriberList {
@@ -44,8 +46,7 @@ export class ListsService {
   }
 
   async keys(): Promise<Set<string>> {
-    const rows: { key: string }[] = await this.dataSource.query('select key from list');
-    return new Set(rows.map(({ key }) => key));
+    return listKeys(this.dataSource.manager);
   }
 
   /** Throws `LIST_ALREADY_EXISTS`. */
@@ -122,7 +123,9 @@ export class ListsService {
       throw new DomainError('SUBSCRIBER_NOT_FOUND', message, { id: subscriberId });
     }
     await manager.query(
-      'insert into list_member (list_id, subscriber_id, created_at) values ($1, $2, $3) on conflict do nothing',
+      `with added as (
+         insert into list_member (list_id, subscriber_id, created_at) values ($1, $2, $3) on conflict do nothing returning list_id)
+       ${noteOf('added', 'list')}`,
       [id, subscriberId, this.clock.now()],
     );
   }
@@ -134,9 +137,16 @@ export class ListsService {
     manager: EntityManager = this.dataSource.manager,
   ): Promise<void> {
     await this.get(id);
-    await manager.query('delete from list_member where list_id = $1 and subscriber_id = $2', [
-      id,
-      subscriberId,
-    ]);
+    await manager.query(
+      `with gone as (delete from list_member where list_id = $1 and subscriber_id = $2 returning list_id)
+       ${noteOf('gone', 'unlisted')}`,
+      [id, subscriberId, this.clock.now()],
+    );
   }
+}
+
+/** Of subscriber $2 at $3, for sequences that ask for the list. */
+function noteOf(changed: string, kind: ListSignal['kind']): string {
+  return `insert into list_signal (subscriber_id, name, kind, created_at)
+    select $2, l.key, '${kind}', $3 from ${changed} c join list l on l.id = c.list_id join listened_list h on h.name = l.key`;
 }

@@ -1,5 +1,12 @@
 import type { EntityManager } from 'typeorm';
-import { fieldsDiffer, fieldsHeld, isInSequence, listenedOf, tagsHeld } from './field-signals.queries.js';
+import {
+  fieldsDiffer,
+  fieldsHeld,
+  listsHeld,
+  isInSequence,
+  listenedOf,
+  tagsHeld,
+} from './field-signals.queries.js';
 
 /** What became of a row of an import. */
 export const OUTCOMES = [
@@ -149,11 +156,13 @@ const TAG_KNOWN = `with tagged as (
   select d.subscriber_id, t.name, $1::timestamptz from tagged d join tag t on t.id = d.tag_id join listened_tag l on l.name = t.name`;
 
 /** $1 now. */
-const LIST = `
-  insert into list_member (list_id, subscriber_id, created_at)
-  select l.id, r.id, $1::timestamptz from (select id, unnest(lists) as key from merge_batch r where ${TOUCHED} and lists <> '{}') r
-    join list l on l.key = r.key
-  on conflict do nothing`;
+const LIST = `with listed as (
+    insert into list_member (list_id, subscriber_id, created_at)
+    select l.id, r.id, $1::timestamptz from (select id, unnest(lists) as key from merge_batch r where ${TOUCHED} and lists <> '{}') r
+      join list l on l.key = r.key
+    on conflict do nothing returning subscriber_id, list_id)
+  insert into list_signal (subscriber_id, name, kind, created_at)
+  select d.subscriber_id, l.key, 'list', $1::timestamptz from listed d join list l on l.id = d.list_id join listened_list h on h.name = l.key`;
 
 /** $1 the import. */
 const NOTE_NOTHING = `
@@ -165,8 +174,8 @@ const NOTE_CHANGED = `
   insert into field_signal (subscriber_id, before, created_at)
   select s.id, case when not r.activates then ${listenedOf('s.fields')} end, $1::timestamptz
   from merge_batch r join subscriber s on s.id = r.id
-  where (select exists (select 1 from listened_field) or exists (select 1 from listened_tag)) and r.outcome = 'updated' and s.status in ('pending', 'active')
-    and case when r.activates then ${fieldsHeld('r.fields')} or ${tagsHeld('s.id')} else ${fieldsDiffer('s.fields', 'r.fields')} end`;
+  where (select exists (select 1 from listened_field) or exists (select 1 from listened_tag) or exists (select 1 from listened_list)) and r.outcome = 'updated' and s.status in ('pending', 'active')
+    and case when r.activates then ${fieldsHeld('r.fields')} or ${tagsHeld('s.id')} or ${listsHeld('s.id')} else ${fieldsDiffer('s.fields', 'r.fields')} end`;
 
 /** $1 now. Before `CHANGE`, too. Of who is in a sequence and gets another time zone. */
 const NOTE_ZONES = `

@@ -118,3 +118,9 @@ export async function defineFields(
       [key, label, type, JSON.stringify(choices), now],
     );
 }
+
+/** Of every list. */
+export async function listKeys(db: EntityManager): Promise<Set<string>> {
+  const rows: { key: string }[] = await db.query('select key from list');
+  return new Set(rows.map(({ key }) => key));
+}

@@ -204,7 +204,9 @@ export class SubscribersService {
          fields as (delete from field_signal where id in (
            select id from field_signal where subscriber_id = $1 for update skip locked)),
          tagged as (delete from tag_signal where id in (
-           select id from tag_signal where subscriber_id = $1 for update skip locked))
+           select id from tag_signal where subscriber_id = $1 for update skip locked)),
+         listed as (delete from list_signal where id in (
+           select id from list_signal where subscriber_id = $1 for update skip locked))
        delete from subscriber where id = $1`,
       [subscriberId],
     );
@@ -287,11 +289,12 @@ export class SubscribersService {
     );
   }
 
-  async untag(manager: EntityManager, subscriberId: string, name: string): Promise<void> {
-    await manager.query(
+  async untag(manager: EntityManager, subscriberId: string, name: string): Promise<boolean> {
+    const [, count]: [unknown[], number] = await manager.query(
       `delete from subscriber_tag st using tag t where t.id = st.tag_id and st.subscriber_id = $1 and t.name = $2`,
       [subscriberId, name],
     );
+    return count > 0;
   }
 
   async find(id: string, manager: EntityManager = this.dataSource.manager): Promise<Subscriber | null> {

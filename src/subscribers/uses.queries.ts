@@ -20,8 +20,7 @@ export async function usesOfField(db: EntityManager, key: string): Promise<Use[]
        union all
        select 'sequence', q.title from sequence q where exists (
          select 1 from sequence_version v where v.sequence_id = q.id
-           and (v.id = q.current_version_id
-             or exists (select 1 from enrollment e where e.version_id = v.id and e.status = 'active'))
+           and ${IS_RUN}
            and (jsonb_path_exists(v.definition, '$.**.field ? (@ == $name)', jsonb_build_object('name', $1::text))
              or jsonb_path_exists(v.definition, '$.nodes[*].fields.keyvalue() ? (@.key == $name)',
                   jsonb_build_object('name', $1::text)))))
@@ -30,10 +29,14 @@ export async function usesOfField(db: EntityManager, key: string): Promise<Use[]
   );
 }
 
-/** Segments, and broadcasts and bulk enrollments that are not over, which ask for the list. */
+/** As `usesOfField`, of a list. */
 export async function usesOfList(db: EntityManager, key: string): Promise<Use[]> {
   return db.query(
-    `with uses as (${CONDITIONS.replaceAll('PATH', '$.**.list ? (@ == $name)')})
+    `with uses as (${CONDITIONS.replaceAll('PATH', '$.**.list ? (@ == $name)')}
+       union all
+       select 'sequence', q.title from sequence q where exists (
+         select 1 from sequence_version v where v.sequence_id = q.id and ${IS_RUN}
+           and jsonb_path_exists(v.definition, '$.**.list ? (@ == $name)', jsonb_build_object('name', $1::text))))
      select kind, title from uses order by kind, title limit ${MOST}`,
     [key],
   );
@@ -54,14 +57,17 @@ export async function usesOfTag(
        union all
        select 'sequence', q.title from sequence q where exists (
          select 1 from sequence_version v where v.sequence_id = q.id
-           and (v.id = q.current_version_id
-             or exists (select 1 from enrollment e where e.version_id = v.id and e.status = 'active'))
+           and ${IS_RUN}
            and (jsonb_path_exists(v.definition, '$.**.tag ? (@ == $name)', jsonb_build_object('name', $1::text))
              or jsonb_path_exists(v.definition, '$.**.tags[*] ? (@ == $name)', jsonb_build_object('name', $1::text)))))
      select kind, title from uses where $2 or kind <> 'segment' order by kind, title limit ${MOST}`,
     [name, withSegments],
   );
 }
+
+/** The version `v` of sequence `q` is published, or somebody is in it. */
+const IS_RUN = `(v.id = q.current_version_id
+  or exists (select 1 from enrollment e where e.version_id = v.id and e.status = 'active'))`;
 
 /** A broadcast and a bulk enrollment hold the conditions of their segments as they were when it began. */
 const CONDITIONS = `

@@ -37,7 +37,7 @@ sequence:
   quietHours: { from: "22:00", to: "06:00" }
   fallbackTimezone: Europe/Berlin
   priority: 3
-  enterOn: [{ tag: new }, { purchased: checklist-two }, { event: booked.call }, { clicked: hello, sequence: clients }, { member: kit-two }, { member: kit-two, state: ended }, { opened: story }, { field: level, over: 8 }, { affiliate: self }]
+  enterOn: [{ tag: new }, { purchased: checklist-two }, { event: booked.call }, { clicked: hello, sequence: clients }, { member: kit-two }, { member: kit-two, state: ended }, { opened: story }, { field: level, over: 8 }, { affiliate: self }, { untagged: vip }, { list: readers }, { unlisted: readers }, { refunded: kit-two }]
   reentry: after 30 days
   steps:
     - { key: hello, email: emails/welcome }
@@ -72,6 +72,8 @@ sequence:
     - { key: q-member, if: { member: kit-two, within: 1 day }, then: [], else: [] }
     - { key: q-lapsed, if: { member: kit-two, state: ended }, then: [{ key: t3, tag: t3 }], else: [] }
     - { key: q-sent, if: { affiliate: any }, then: [{ key: sent, tag: t3 }] }
+    - { key: q-list, if: { list: readers, within: 1 day }, then: [{ key: t10, tag: t3 }] }
+    - { key: q-back, if: { any: [{ refunded: kit-two }, { list: readers }] }, then: [{ key: t11, tag: t3 }] }
     - { key: q-ada, if: { affiliate: ada-blog }, then: [{ key: by-ada, tag: t3 }] }
     - { key: q-event, if: { event: booked.call, since: step, within: 1 day }, then: [], else: [] }
     - { key: q-step, if: { step: pick, was: then }, then: [{ key: t2, tag: t2 }], else: [] }
@@ -137,7 +139,7 @@ sequence:
       if: { tag: old }
       then: [{ key: onward, move: clients, delay: 1 day }]
     - { key: finish, end: true, delay: 1 day }
-  exitOn: [{ purchased: kit-two }, { member: kit-two, state: active }, { tag: left }, { event: stop }]
+  exitOn: [{ purchased: kit-two }, { member: kit-two, state: active }, { tag: left }, { event: stop }, { untagged: left }, { unlisted: readers }, { refunded: kit-two }]
 products:
   - { key: kit-two, name: The Kit, description: "What: is in it", price: 49.00 EUR, delivers: [files/every.zip], licence: true, membership: { lasts: 12 months } }
   - { key: checklist-two, name: List, price: 19.00 EUR }

@@ -107,7 +107,7 @@ function impossible(terms: Term[] | null, at: string, course: Course): string | 
 
 /** Why a question can never be answered with yes. */
 function leafProblem(leaf: Leaf, at: string, { nodes, later, unsold }: Course): string | null {
-  if (leaf.kind === 'purchased' || leaf.kind === 'member')
+  if (leaf.kind === 'purchased' || leaf.kind === 'refunded' || leaf.kind === 'member')
     return unsold.has(leaf.product) ? `no offer sells "${leaf.product}"` : null;
   if (!isAboutStep(leaf)) return null;
   const asked = nodes.get(leaf.step);

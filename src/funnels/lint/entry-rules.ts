@@ -4,7 +4,7 @@ import type { SequenceOutline } from './loop-rules.js';
 import { among, type DefinitionProblem } from './rules.js';
 
 /** What does not name the one time at which it happened. */
-const UNNAMED = ['tag', 'field', 'member', 'affiliate'] as const;
+const UNNAMED = ['tag', 'untagged', 'list', 'unlisted', 'field', 'member', 'affiliate'] as const;
 
 /**
  * Opens and clicks that are to begin the sequence and belong to no mail, or come when nobody may join any more; and what
@@ -19,7 +19,7 @@ export function entryProblems(
     const unnamed = reentry?.mode === 'event' ? UNNAMED.find((name) => name in trigger) : undefined;
     if (unnamed !== undefined) {
       const message =
-        'this begins the sequence once for each person: only orders, opens, clicks and events with a key name what they join per event; let them join again always or after some days';
+        'this begins the sequence once for each person: only orders, refunds, opens, clicks and events with a key name what they join per event; let them join again always or after some days';
       return [{ rule: 'entry-never-reached', path: ['sequence', 'enterOn', index, unnamed], message }];
     }
     const kind = 'clicked' in trigger ? 'clicked' : 'opened' in trigger ? 'opened' : null;

@@ -19,7 +19,7 @@ interface Link {
   from: string;
   step: string;
   to: string;
-  kind: 'move' | 'tag' | 'set';
+  kind: 'move' | 'tag' | 'untag' | 'set';
   /** Nobody waits on the way from the first step to this one. */
   atOnce: boolean;
 }
@@ -104,12 +104,17 @@ function linksOf({ key, definition }: SequenceOutline, all: ReadonlyMap<string, 
   });
 }
 
-/** What a step gives the person that a sequence may begin with; null: nothing. */
+/** What a step gives or takes from the person that a sequence may begin with; null: nothing. */
 function givenBy(
   node: SequenceNode,
-): { kind: 'tag' | 'set'; begins(this: void, trigger: EntryTrigger): boolean } | null {
+): { kind: 'tag' | 'untag' | 'set'; begins(this: void, trigger: EntryTrigger): boolean } | null {
   if (node.kind === 'tag')
     return { kind: 'tag', begins: (trigger) => trigger.kind === 'tag' && node.tags.includes(trigger.tag) };
+  if (node.kind === 'untag')
+    return {
+      kind: 'untag',
+      begins: (trigger) => trigger.kind === 'untagged' && node.tags.includes(trigger.tag),
+    };
   if (node.kind !== 'set') return null;
   const { fields } = node;
   return {

@@ -73,9 +73,9 @@ function goalProblems(
     return [{ rule: 'goal-never-reached', path: [...path, 'goal'], message }];
   });
   const exits = sequence.exitOn.flatMap((trigger, index): DefinitionProblem[] => {
-    const kind = 'member' in trigger ? 'member' : 'purchased';
+    const kind = 'member' in trigger ? 'member' : 'refunded' in trigger ? 'refunded' : 'purchased';
     if (!never(trigger)) return [];
-    const message = `nobody leaves by buying "${productOf(trigger) ?? ''}": no offer sells it`;
+    const message = `nobody leaves by ${kind === 'refunded' ? 'giving back' : 'buying'} "${productOf(trigger) ?? ''}": no offer sells it`;
     return [{ rule: 'goal-never-reached', path: ['sequence', 'exitOn', index, kind], message }];
   });
   return [...goals, ...exits];
@@ -83,6 +83,7 @@ function goalProblems(
 
 function productOf(trigger: FunnelTrigger): string | null {
   if ('purchased' in trigger) return trigger.purchased;
+  if ('refunded' in trigger) return trigger.refunded;
   return 'member' in trigger ? trigger.member : null;
 }
 

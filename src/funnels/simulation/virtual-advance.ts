@@ -163,13 +163,17 @@ function applyEffects(run: VirtualRun, { changes, entries, assignments }: BatchP
   for (const { experimentId: test, arm } of assignments) record.arms.set(test, arm);
   const before = { ...record.fields };
   for (const change of changes) {
-    if (change.kind === 'set') setFields(record.fields, change.fields);
-    else for (const tag of change.tags) changeTag(record.tags, change.kind, tag);
     const { enrollmentId } = change;
+    if (change.kind === 'set') {
+      setFields(record.fields, change.fields);
+      record.signals.push({ enrollmentId, trigger: null, before });
+      continue;
+    }
+    const { kind } = change;
+    const done = change.tags.filter((tag) => changeTag(record.tags, kind, tag));
+    const trigger = kind === 'tag' ? ('tag' as const) : ('untagged' as const);
     record.signals.push(
-      ...(change.kind === 'tag'
-        ? change.tags.map((tag) => ({ enrollmentId, trigger: { kind: 'tag' as const, tag }, before: null }))
-        : [{ enrollmentId, trigger: null, before: change.kind === 'set' ? before : null }]),
+      ...done.map((tag) => ({ enrollmentId, trigger: { kind: trigger, tag }, before: null })),
     );
   }
   for (const { sequenceKey } of entries) join(run, sequenceKey, now, { byStep: true });
@@ -185,9 +189,11 @@ export function setFields(
   }
 }
 
-function changeTag(tags: Set<string>, kind: 'tag' | 'untag', tag: string): void {
-  if (kind === 'tag') tags.add(tag);
-  else tags.delete(tag);
+/** Whether sequences hear of it: also of a tag that was there, but not of one that was not. */
+function changeTag(tags: Set<string>, kind: 'tag' | 'untag', tag: string): boolean {
+  if (kind === 'untag') return tags.delete(tag);
+  tags.add(tag);
+  return true;
 }
 
 function postpone({ record }: VirtualRun, ids: readonly string[], until: Date): void {

@@ -37,7 +37,7 @@ function answer(
   enrollmentId: string,
   { need, now, zone }: { need: Need; now: Date; zone: string },
 ): unknown {
-  const { record, decide } = run;
+  const { record } = run;
   switch (need.kind) {
     case 'clicked':
     case 'opened': {
@@ -46,6 +46,13 @@ function answer(
     }
     case 'tag':
       return record.tags.has(need.tag);
+    case 'untagged':
+    case 'unlisted':
+      return false;
+    case 'list':
+      return record.lists.has(need.list);
+    case 'refunded':
+      return isGivenBack(record, need.product);
     case 'purchased':
       return record.tags.has(boughtTag(need.product));
     case 'member':
@@ -54,16 +61,8 @@ function answer(
       return record.memberships.get(need.product)?.now.endsAt?.toISOString() ?? null;
     case 'affiliate':
       return cameBy(record, need.whose);
-    case 'event': {
-      const own = record.enrollments.find(({ id }) => id === enrollmentId);
-      if (own === undefined) return false;
-      if (decide?.(own, need.event) === true) return true;
-      const heard = record.events
-        .filter((one) => one.name === need.event && isSince(run, own, one) && isNews(own, need.since, one.at))
-        .map(({ at }) => at.getTime());
-      if (need.since === undefined || heard.length === 0) return heard.length > 0;
-      return Math.min(...heard);
-    }
+    case 'event':
+      return heardOf(run, enrollmentId, need);
     case 'step':
       return stepWas(record, enrollmentId, need);
     case 'split':
@@ -89,7 +88,22 @@ function answer(
   }
 }
 
-/** As `HAPPENED` in `loadAnswers`. */
+/** As `eventAnswers`. */
+function heardOf(
+  run: VirtualRun,
+  enrollmentId: string,
+  { event, since }: Extract<Need, { kind: 'event' }>,
+): boolean | number {
+  const own = run.record.enrollments.find(({ id }) => id === enrollmentId);
+  if (own === undefined) return false;
+  if (run.decide?.(own, event) === true) return true;
+  const heard = run.record.events
+    .filter((one) => one.name === event && isSince(run, own, one) && isNews(own, since, one.at))
+    .map(({ at }) => at.getTime());
+  return since === undefined || heard.length === 0 ? heard.length > 0 : Math.min(...heard);
+}
+
+/** As `HEARD_FIRST` in `eventAnswers`. */
 function isSince(
   { funnels }: VirtualRun,
   { sequence, startedAt }: VirtualEnrollment,
@@ -100,11 +114,19 @@ function isSince(
   return !begins.some((trigger) => trigger.kind === 'event' && trigger.event === name);
 }
 
-/** As `SINCE` in `loadAnswers`. */
+/** As `SINCE` there. */
 function isNews(own: VirtualEnrollment, since: EventsSince | undefined, at: Date): boolean {
   if (since === undefined) return true;
   const from = since === 'step' ? (own.cameAt ?? own.nextAt) : turnAt(own);
   return from === null || from <= own.startedAt || at > from;
+}
+
+/** As `GIVEN_BACK` in `loadAnswers`. */
+function isGivenBack({ orders, tags }: VirtualRecord, product: string): boolean {
+  const isBack = orders.some(({ lines }) =>
+    lines.some(({ id, isTakenBack }) => id === product && isTakenBack),
+  );
+  return isBack && !tags.has(boughtTag(product));
 }
 
 /** As `ownsSql`. */

@@ -14,16 +14,7 @@ import { advanceVirtual, setFields } from './virtual-advance.js';
 import { endMemberships, nextMembershipEnd } from './virtual-memberships.js';
 import { beginPause, endDuePause, endPause } from './virtual-pauses.js';
 import { purchase } from './virtual-purchases.js';
-import {
-  arrived,
-  changed,
-  happened,
-  join,
-  leaveAll,
-  lookAgain,
-  metIn,
-  readMail,
-} from './virtual-reactions.js';
+import { arrived, changed, happened, join, leaveAll, metIn, readMail } from './virtual-reactions.js';
 import { activeOf, emptyRecord, type VirtualMail } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
 import { nextMailAt, sendVirtual } from './virtual-sending.js';
@@ -212,19 +203,20 @@ function tellEvent(
   });
 }
 
-/** No step and no sequence hears of it; segments ask. */
-function changeList(
-  { record, tell }: VirtualRun,
-  action: { list: string } | { unlist: string },
-  now: Date,
-): void {
+function changeList(run: VirtualRun, action: { list: string } | { unlist: string }, now: Date): void {
+  const { record, tell } = run;
   if ('list' in action) {
-    record.lists.add(action.list);
-    tell(now, { what: 'listed', list: action.list });
+    const { list } = action;
+    const isNew = !record.lists.has(list);
+    record.lists.add(list);
+    tell(now, { what: 'listed', list });
+    if (isNew) happened(run, { kind: 'list', list }, now);
     return;
   }
-  record.lists.delete(action.unlist);
-  tell(now, { what: 'unlisted', list: action.unlist });
+  const list = action.unlist;
+  const wasOn = record.lists.delete(list);
+  tell(now, { what: 'unlisted', list });
+  if (wasOn) happened(run, { kind: 'unlisted', list }, now);
 }
 
 /** Changes from outside, by the API or the owner. */
@@ -241,9 +233,9 @@ function changePerson(
     return;
   }
   if ('untag' in action) {
-    record.tags.delete(action.untag);
+    const wasThere = record.tags.delete(action.untag);
     run.tell(now, { what: 'untagged', tag: action.untag });
-    lookAgain(run, now);
+    if (wasThere) happened(run, { kind: 'untagged', tag: action.untag }, now);
   } else {
     const before = { ...record.fields };
     setFields(record.fields, action.set);

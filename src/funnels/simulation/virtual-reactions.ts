@@ -106,6 +106,8 @@ export function arrived(run: VirtualRun, now: Date): void {
       for (const key of sequencesBegunBy(run.funnels, trigger)) join(run, key, now);
   for (const tag of run.record.tags)
     for (const key of sequencesBegunBy(run.funnels, { kind: 'tag', tag })) join(run, key, now);
+  for (const list of [...run.record.lists].toSorted())
+    for (const key of sequencesBegunBy(run.funnels, { kind: 'list', list })) join(run, key, now);
   // By whose link they came, `happened` says at the same moment.
   if (!run.record.isAffiliate) return;
   for (const key of sequencesBegunBy(run.funnels, { kind: 'affiliate', whose: 'self' }))

@@ -4,7 +4,7 @@ import { boughtTag } from '../../sequences/condition.js';
 import { DomainError } from '../../values/domain-error.js';
 import { moneyOf, moneyToText, parseMoney } from '../../values/money.js';
 import { takeBackMemberships } from './virtual-memberships.js';
-import { lookAgain } from './virtual-reactions.js';
+import { happened, lookAgain } from './virtual-reactions.js';
 import type { VirtualOrder } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
 import { transactional } from './virtual-shop.js';
@@ -47,7 +47,10 @@ export function refund(
   if (products.length === 0) return;
   takeBackMemberships(run, { orderId: order.id, products }, now);
   const kept = new Set(run.record.orders.flatMap((one) => (one.refunded ? [] : productsKept(one.lines))));
-  for (const product of products) if (!kept.has(product)) run.record.tags.delete(boughtTag(product));
+  const lost = products.filter((product) => !kept.has(product));
+  for (const product of lost) run.record.tags.delete(boughtTag(product));
+  const entryKey = `refund:${order.id} ${lost.join(' ')}`;
+  for (const product of lost) happened(run, { kind: 'refunded', product }, now, { entryKey });
   lookAgain(run, now);
 }
 

@@ -68,7 +68,7 @@ export class RefundsService {
     const refund = { orderId, currency: total.currency, key, wish: wishText(wish), reason, at };
     const refundId = await insertRefund(manager, refund, plan);
     const refunded = await getOrder(manager, orderId);
-    await this.effects.refunded(manager, refunded, plan.takenBack);
+    await this.effects.refunded(manager, refunded, { takenBack: plan.takenBack, refundId });
     const { takenBack } = plan;
     await this.creditNotes.plan(manager, refunded, { refundId, takenBack, templateId });
     return getOrder(manager, orderId);

@@ -129,7 +129,7 @@ class FunnelMaker {
     const exits = [
       ...[
         { purchased: `${this.about.key}-kit` },
-        { tag: 'cold' },
+        ...[{ tag: 'cold' }, { untagged: dice.pick(TAGS) }, { unlisted: 'news' }],
         { event: 'call' },
         { field: 'level', over: 4 },
         { affiliate: dice.pick(['bo', 'self']) },
@@ -144,11 +144,11 @@ class FunnelMaker {
       ...this.maybe(0.5, 'exitOn', () => exits.filter(() => dice.chance(0.35))),
       ...this.maybe(0.4, 'reentry', () => dice.pick(['always', 'after 3 days', 'per event', 'never'])),
       ...this.maybe(this.about.other === null ? 0.7 : 0.2, 'enterOn', () => [
-        dice.pick([
+        dice.pick<Options>([
           { tag: 'hot' },
           { event: 'webinar' },
           { purchased: `${this.about.key}-kit` },
-          { tag: 'vip' },
+          ...[{ tag: 'vip' }, { untagged: 'vip' }, { list: 'shop' }, { refunded: `${this.about.key}-kit` }],
           { field: 'level', over: 3 },
           { affiliate: dice.pick(['any', 'ada', 'self']) },
           ...this.about.read.flatMap((step) => [

@@ -206,8 +206,8 @@ export class Replay {
     else if (entry.what === 'untagged' || entry.what === 'changed')
       await dataSource.transaction(async (manager) => {
         if (entry.what === 'untagged') {
-          await subscribers.untag(manager, id, entry.tag);
-          await reactions.lookAgain(manager, [id]);
+          if (await subscribers.untag(manager, id, entry.tag))
+            await reactions.happened(manager, [id], { kind: 'untagged', tag: entry.tag });
           return;
         }
         const { fields: before } = await subscribers.update(manager, id, { fields: entry.fields });

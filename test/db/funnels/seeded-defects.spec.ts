@@ -223,6 +223,7 @@ const DEFECTS: Readonly<Record<RuleName, Defect>> = {
     inFiles: true,
   },
   'affiliate-to-come': { damage: ask('{ affiliate: bo }'), field: 'sequence.steps.2.if.affiliate' },
+  'list-to-come': { damage: sequence('enterOn: [{ list: readers }]'), field: 'sequence.enterOn.0.list' },
   'product-without-delivery': { damage: put(', delivers: [files/launch-kit.zip]', ''), field: 'products.0' },
   'product-taken-over': { damage: (text) => text, field: 'products.0.key', given: dropped },
   'product-not-offered': { damage: products(SPARE), field: 'products.1' },
