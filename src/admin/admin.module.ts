@@ -43,6 +43,7 @@ import { PeoplePagesController } from './people-pages.controller.js';
 import { PersonChangesService } from './person-changes.service.js';
 import { PersonPagesController } from './person-pages.controller.js';
 import { RootController } from './root.controller.js';
+import { SegmentCheck } from './segment-check.service.js';
 import { SegmentPagesController } from './segment-pages.controller.js';
 import { SendingPageController } from './sending.controller.js';
 import { SkipAheadService } from './skip-ahead.service.js';
@@ -104,6 +105,7 @@ import { WhyController } from './why.controller.js';
     FunnelEditor,
     FunnelMailPreview,
     PersonChangesService,
+    SegmentCheck,
   ],
 })
 export class AdminModule {}

@@ -1,286 +1,240 @@
-import type { Condition, FieldCondition, Leaf, TimeWindow } from '../segments/condition.js';
-import { type FieldDefinition, readFieldText } from '../subscribers/field.js';
+import type { Condition, Leaf } from '../segments/condition.js';
+import type { FieldDefinition } from '../subscribers/field.js';
+import { fieldLeafOf, valuesOfField } from './segment-field-form.js';
+import { inputsOf, isLeafKind, LEAVES, type LeafKind, SELECTORS } from './segment-leaves.js';
 
-/** One line of the form: what is asked, about which thing, and the rest of the question. */
-export interface ConditionRow {
+/** How the conditions of a group go together. */
+export const MATCHES = [
+  { value: 'all', label: 'all of these' },
+  { value: 'any', label: 'any of these' },
+  { value: 'none', label: 'none of these' },
+  { value: 'notAll', label: 'not all of these' },
+] as const;
+type Match = (typeof MATCHES)[number]['value'];
+
+export interface TypedGroup {
+  match: Match;
+  parts: TypedNode[];
+}
+
+/** One line: what is asked, and the rest of the question by the names of its inputs. `kind` is empty while nothing is chosen. */
+export interface TypedLeaf {
   not: boolean;
-  kind: RowKind | '';
-  /** Name or key of the tag, list, product, field and so on. */
-  which: string;
-  op: string;
-  value: string;
-  days: string;
+  kind: LeafKind | '';
+  values: Record<string, string>;
 }
 
-interface KindChoice {
-  value: RowKind;
-  label: string;
-  /** The list of known names that goes with it. */
-  names?: string;
-}
-
-/** What a line may ask, in groups. */
-export const KIND_GROUPS: readonly { label: string; kinds: readonly KindChoice[] }[] = [
-  {
-    label: 'They are',
-    kinds: [
-      { value: 'status', label: 'have the status', names: 'statuses' },
-      { value: 'tag', label: 'have the tag', names: 'tags' },
-      { value: 'list', label: 'are on the list', names: 'lists' },
-      { value: 'field', label: 'have in the field', names: 'fields' },
-    ],
-  },
-  {
-    label: 'They did',
-    kinds: [
-      { value: 'signedUp', label: 'signed up' },
-      { value: 'confirmed', label: 'confirmed' },
-      { value: 'opened', label: 'opened a mail' },
-      { value: 'clicked', label: 'clicked in a mail' },
-      { value: 'purchased', label: 'bought', names: 'products' },
-      { value: 'member', label: 'are members by', names: 'products' },
-      { value: 'memberEnded', label: 'were members by', names: 'products' },
-    ],
-  },
-  {
-    label: 'They came through',
-    kinds: [
-      { value: 'sequence', label: 'were ever in the sequence', names: 'sequences' },
-      { value: 'sequenceNow', label: 'are in the sequence', names: 'sequences' },
-      { value: 'funnel', label: 'are or were in the funnel', names: 'funnels' },
-      { value: 'form', label: 'signed up by the form', names: 'forms' },
-      { value: 'affiliate', label: 'came last by the affiliate', names: 'affiliates' },
-    ],
-  },
-];
-
-export function namesOfKind(kind: ConditionRow['kind']): string | null {
-  return KIND_GROUPS.flatMap(({ kinds }) => kinds).find(({ value }) => value === kind)?.names ?? null;
-}
+export type TypedNode = TypedGroup | TypedLeaf;
 
 export interface SegmentTyped {
   title: string;
-  match: 'all' | 'any';
-  rows: ConditionRow[];
-  /** Conditions as JSON, for a tree that lines cannot show; null when the lines count. */
-  text: string | null;
+  root: TypedGroup;
 }
 
-const ROW_KINDS = [
-  'status',
-  'tag',
-  'list',
-  'field',
-  'signedUp',
-  'confirmed',
-  'opened',
-  'clicked',
-  'purchased',
-  'member',
-  'memberEnded',
-  'sequence',
-  'sequenceNow',
-  'funnel',
-  'form',
-  'affiliate',
-] as const;
-export type RowKind = (typeof ROW_KINDS)[number];
+/** Of nodes that are read, shown and kept: what a segment may hold. */
+const MAX_NODES = 100;
+/** Of groups within groups: with the conditions in the last, what a segment may hold. */
+const MAX_GROUPS_DEEP = 6;
+const MAX_TYPED_CHARS = 4_000;
+/** The names of fields begin with it; `c.0.1` is the second part of the first part. */
+export const ROOT = 'c';
+export const EMPTY_LEAF: TypedLeaf = { not: false, kind: '', values: {} };
 
-const MAX_ROWS = 20;
-const MAX_TEXT_CHARS = 20_000;
-const MAX_TYPED_CHARS = 1_000;
-export const EMPTY_ROW: ConditionRow = { not: false, kind: '', which: '', op: 'is', value: '', days: '' };
+export function isGroup(node: TypedNode): node is TypedGroup {
+  return 'match' in node;
+}
 
-/** A segment as the form shows it: as lines when it is one level deep, else as text. */
+/** A segment as the form shows it: any tree, where a `not` is part of the group or of the line that it stands before. */
 export function typedOfSegment(title: string, conditions: Condition): SegmentTyped {
-  const [match, parts] =
-    'any' in conditions
-      ? (['any', conditions.any] as const)
-      : (['all', 'all' in conditions ? conditions.all : [conditions]] as const);
-  const rows = parts.map(rowOf);
-  const known = rows.filter((row) => row !== null);
-  if (known.length === rows.length && rows.length <= MAX_ROWS)
-    return { title, match, rows: known, text: null };
-  return { title, match, rows: [], text: JSON.stringify(conditions, null, 2) };
+  const root = typedOf(conditions, false);
+  return { title, root: isGroup(root) ? root : { match: 'all', parts: [root] } };
 }
 
-function rowOf(condition: Condition): ConditionRow | null {
-  const not = 'not' in condition;
-  const leaf = not ? condition.not : condition;
-  if ('all' in leaf || 'any' in leaf || 'not' in leaf) return null;
-  const row = rowOfLeaf(leaf);
-  return row && { ...EMPTY_ROW, ...row, not };
+function typedOf(condition: Condition, not: boolean): TypedNode {
+  if ('not' in condition)
+    return not ? { match: 'none', parts: [typedOf(condition, false)] } : typedOf(condition.not, true);
+  if ('all' in condition)
+    return { match: not ? 'notAll' : 'all', parts: condition.all.map((one) => typedOf(one, false)) };
+  if ('any' in condition)
+    return { match: not ? 'none' : 'any', parts: condition.any.map((one) => typedOf(one, false)) };
+  return typedOfLeaf(condition, not);
 }
 
-function rowOfLeaf(leaf: Leaf): Partial<ConditionRow> | null {
-  if ('status' in leaf)
-    return leaf.status.length === 1 ? { kind: 'status', which: leaf.status[0] ?? '' } : null;
-  if ('tag' in leaf) return { kind: 'tag', which: leaf.tag };
-  if ('list' in leaf) return { kind: 'list', which: leaf.list };
-  if ('funnel' in leaf) return { kind: 'funnel', which: leaf.funnel };
-  if ('form' in leaf) return { kind: 'form', which: leaf.form };
-  if ('affiliate' in leaf) return { kind: 'affiliate', which: leaf.affiliate };
-  if ('field' in leaf) return fieldRow(leaf);
-  if ('sequence' in leaf) {
-    const { key, is } = leaf.sequence;
-    if (is !== 'ever' && is !== 'active') return null;
-    return { kind: is === 'ever' ? 'sequence' : 'sequenceNow', which: key };
-  }
-  if ('purchased' in leaf) {
-    const days = daysOf(leaf.purchased);
-    return days && { kind: 'purchased', which: leaf.purchased.product ?? '', ...days };
-  }
-  if ('member' in leaf) {
-    const { product = '', is } = leaf.member;
-    if (is !== 'active' && is !== 'ended') return null;
-    return { kind: is === 'active' ? 'member' : 'memberEnded', which: product };
-  }
-  if ('received' in leaf || 'split' in leaf) return null;
-  const [kind, event] =
-    'signedUp' in leaf
-      ? (['signedUp', leaf.signedUp] as const)
-      : 'confirmed' in leaf
-        ? (['confirmed', leaf.confirmed] as const)
-        : 'opened' in leaf
-          ? (['opened', leaf.opened] as const)
-          : (['clicked', leaf.clicked] as const);
-  const days = daysOf(event);
-  return days && { kind, ...days };
-}
-
-/** Null for a window, or a mail, that a line has no place for. */
-function daysOf(event: TimeWindow & { product?: string | undefined }): { days: string } | null {
-  const others = Object.entries(event).filter(
-    ([name, value]) => value !== undefined && name !== 'withinDays' && name !== 'product',
-  );
-  return others.length > 0 ? null : { days: event.withinDays === undefined ? '' : String(event.withinDays) };
-}
-
-function fieldRow(condition: FieldCondition): Partial<ConditionRow> | null {
-  const { field, op } = condition;
-  if (op === 'oneOf') return null;
-  const value = op === 'isSet' ? '' : String(condition.value);
-  return { kind: 'field', which: field, op, value };
-}
-
-/** The fields of a POST; what is none of the form's is left out. */
-export function segmentTypedFrom(body: unknown): SegmentTyped {
-  const given = new Map<string, string>(
-    (typeof body === 'object' && body !== null ? Object.entries(body) : []).flatMap(([name, value]) =>
-      typeof value === 'string' ? [[name, value.trim()] as const] : [],
+function typedOfLeaf(leaf: Leaf, not: boolean): TypedLeaf {
+  if ('field' in leaf) return { not, kind: 'field', values: valuesOfField(leaf) };
+  const kind = Object.keys(leaf).find(isLeafKind);
+  if (kind === undefined) throw new Error('a condition that the form does not know');
+  const given: unknown = Reflect.get(leaf, kind);
+  if (LEAVES[kind].shape === 'values') return { not, kind, values: { [kind]: [given].flat().join(',') } };
+  if (LEAVES[kind].shape === 'value') return { not, kind, values: { [kind]: String(given) } };
+  const values = Object.fromEntries(
+    Object.entries(given ?? {}).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, String(value)] as const],
     ),
   );
-  const get = (name: string): string => (given.get(name) ?? '').slice(0, MAX_TYPED_CHARS);
-  const rows: ConditionRow[] = [];
-  for (let index = 0; index < MAX_ROWS && given.has(`row.${index}.kind`); index += 1) {
-    const at = (name: string): string => get(`row.${index}.${name}`);
-    const kind = ROW_KINDS.find((one) => one === at('kind'));
-    rows.push({
-      ...{ not: at('not') === 'yes', kind: kind ?? '', which: at('which'), op: at('op') },
-      ...{ value: at('value'), days: at('days') },
-    });
-  }
+  return { not, kind, values: { ...selectorsOf(values), ...values } };
+}
+
+/** What the selectors say when these properties are there. */
+function selectorsOf(values: Readonly<Record<string, string>>): Record<string, string> {
+  const { broadcast, funnel, withinDays, since, until } = values;
   return {
-    title: get('title').slice(0, 200),
-    match: given.get('match') === 'any' ? 'any' : 'all',
-    rows,
-    text: given.has('text') ? (given.get('text') ?? '').slice(0, MAX_TEXT_CHARS) : null,
+    when: withinDays !== undefined ? 'last' : (since ?? until) !== undefined ? 'between' : 'any',
+    mail: broadcast !== undefined ? 'broadcast' : funnel !== undefined ? 'funnel' : 'any',
   };
 }
 
-/** With one more line, as long as the form takes one. */
-export function withAnotherRow(typed: SegmentTyped): SegmentTyped {
-  return mayAddRow(typed) ? { ...typed, rows: [...typed.rows, EMPTY_ROW] } : typed;
+/** The fields of a POST; what is none of the form's is left out, and what a segment cannot hold is not read. */
+export function segmentTypedFrom(body: unknown): SegmentTyped {
+  const given = new Map<string, string>(
+    (typeof body === 'object' && body !== null ? Object.entries(body) : []).flatMap(([name, value]) => {
+      const texts = [value as unknown].flat().filter((one) => typeof one === 'string');
+      return texts.length === 0 ? [] : [[name, texts.join(',').trim().slice(0, MAX_TYPED_CHARS)] as const];
+    }),
+  );
+  const budget = { nodes: MAX_NODES };
+  const root = readNode(given, ROOT, 0, budget);
+  return {
+    title: (given.get('title') ?? '').slice(0, 200),
+    root: isGroup(root) ? root : { match: 'all', parts: [] },
+  };
 }
 
-export function mayAddRow({ rows }: SegmentTyped): boolean {
-  return rows.length < MAX_ROWS;
+function readNode(
+  given: ReadonlyMap<string, string>,
+  path: string,
+  depth: number,
+  budget: { nodes: number },
+): TypedNode {
+  budget.nodes -= 1;
+  const match = MATCHES.find(({ value }) => value === given.get(`${path}.match`))?.value;
+  if (match !== undefined) {
+    const parts: TypedNode[] = [];
+    const has = (name: string): boolean => given.has(`${name}.kind`) || given.has(`${name}.match`);
+    for (let index = 0; depth <= MAX_GROUPS_DEEP && has(`${path}.${index}`) && budget.nodes > 0; index += 1)
+      parts.push(readNode(given, `${path}.${index}`, depth + 1, budget));
+    return { match, parts };
+  }
+  const kind = given.get(`${path}.kind`) ?? '';
+  if (!isLeafKind(kind)) return { ...EMPTY_LEAF, not: given.get(`${path}.not`) === 'yes' };
+  const names = LEAVES[kind].inputs.map(({ name }) => name);
+  const values = Object.fromEntries(names.map((name) => [name, given.get(`${path}.${name}`) ?? '']));
+  return { not: given.get(`${path}.not`) === 'yes', kind, values };
 }
 
-/** `conditions.all.1.not.field` is about the second condition that was given: on which line of the form it stands. */
-export function placeOf(field: string, { rows }: SegmentTyped): string {
-  const place = /^(?:conditions\.)?(?:all|any)\.(\d+)/.exec(field)?.[1];
-  if (place === undefined) return '';
-  // Lines that were left out are no conditions, but are counted by who looks at the form.
-  const lines = rows.flatMap(({ kind }, index) => (kind === '' ? [] : [index + 1]));
-  return `Condition ${lines[Number(place)] ?? Number(place) + 1}: `;
+export function countNodes(node: TypedNode): number {
+  return isGroup(node) ? node.parts.reduce((sum, part) => sum + countNodes(part), 1) : 1;
 }
 
-/** The conditions that were typed, still to be checked; null when nothing was. Throws `SyntaxError` for text that is no JSON. */
+/** Whether one more condition, and one more group, may stand in a group so many groups deep. */
+export function mayAdd(typed: SegmentTyped, depth: number): { leaf: boolean; group: boolean } {
+  const room = MAX_NODES - countNodes(typed.root);
+  return { leaf: room >= 1, group: room >= 2 && depth < MAX_GROUPS_DEEP };
+}
+
+/** The form after one of its buttons: `add:c`, `group:c.1`, `remove:c.1.0`. What is not possible changes nothing. */
+export function afterEdit(typed: SegmentTyped, action: string): SegmentTyped {
+  const [verb = '', path = ''] = action.split(':');
+  const places = path.split('.').slice(1).map(Number);
+  const depth = places.length;
+  const may = mayAdd(typed, depth);
+  const added: TypedNode | null =
+    verb === 'add' && may.leaf
+      ? EMPTY_LEAF
+      : verb === 'group' && may.group
+        ? { match: 'any', parts: [EMPTY_LEAF] }
+        : null;
+  const root = edited(typed.root, places, (node) => {
+    if (verb === 'remove') return null;
+    return added !== null && isGroup(node) ? { ...node, parts: [...node.parts, added] } : node;
+  });
+  return { ...typed, root: root !== null && isGroup(root) ? root : typed.root };
+}
+
+/** The tree with another node at the place; null takes the node away. */
+function edited(
+  node: TypedNode,
+  [place, ...rest]: readonly number[],
+  change: (node: TypedNode) => TypedNode | null,
+): TypedNode | null {
+  if (place === undefined) return change(node);
+  if (!isGroup(node)) return node;
+  const parts = node.parts.flatMap((part, index) =>
+    index === place ? (edited(part, rest, change) ?? []) : [part],
+  );
+  return { ...node, parts };
+}
+
+/** Where in the form a part of the conditions was typed: `all.1.not` is about `c.2` when the second line was left out. */
+export type Places = Map<string, { path: string; node: TypedNode }>;
+
+/** The conditions that were typed, still to be checked, and where each part of them stands; null when nothing was typed. */
 export function conditionsTyped(
-  { match, rows, text }: SegmentTyped,
+  { root }: SegmentTyped,
   definitions: ReadonlyMap<string, FieldDefinition>,
-): unknown {
-  if (text !== null) return JSON.parse(text) as unknown;
-  const parts = rows.filter(({ kind }) => kind !== '').map((row) => conditionOf(row, definitions));
-  return parts.length === 0 ? null : { [match]: parts };
+): { conditions: object | null; places: Places } {
+  const places: Places = new Map();
+  const conditions = conditionOf(root, { path: ROOT, below: '' }, { definitions, places });
+  const isEmpty = root.parts.every((part) => !isGroup(part) && part.kind === '');
+  return { conditions: isEmpty ? null : conditions, places };
 }
 
-function conditionOf(row: ConditionRow, definitions: ReadonlyMap<string, FieldDefinition>): object {
-  const leaf = leafOf(row, definitions);
-  return row.not ? { not: leaf } : leaf;
+interface Where {
+  /** In the form. */
+  path: string;
+  /** In the conditions, with a dot behind it unless it is the whole. */
+  below: string;
 }
 
-function leafOf(row: ConditionRow, definitions: ReadonlyMap<string, FieldDefinition>): object {
-  const { kind, which, days } = row;
-  const window = days === '' ? {} : { withinDays: Number(days) };
-  switch (kind) {
-    case 'status':
-      return { status: [which] };
-    case 'tag':
-    case 'list':
-    case 'funnel':
-    case 'form':
-      return { [kind]: which };
-    case 'affiliate':
-      return { affiliate: which === '' ? 'any' : which };
-    case 'signedUp':
-    case 'confirmed':
-    case 'opened':
-    case 'clicked':
-      return { [kind]: window };
-    case 'purchased':
-      return { purchased: { ...(which === '' ? {} : { product: which }), ...window } };
-    case 'member':
-    case 'memberEnded':
-      return {
-        member: {
-          ...(which === '' ? {} : { product: which }),
-          is: kind === 'member' ? 'active' : 'ended',
-        },
-      };
-    case 'sequence':
-      return { sequence: { key: which, is: 'ever' } };
-    case 'sequenceNow':
-      return { sequence: { key: which, is: 'active' } };
-    case 'field':
-      return fieldOf(row, definitions.get(which));
-    case '':
-      return {};
-  }
+interface Ground {
+  definitions: ReadonlyMap<string, FieldDefinition>;
+  places: Places;
 }
 
-const NUMBERS = new Set(['atLeast', 'atMost', 'above', 'below', 'withinDays', 'inNextDays']);
-
-/** What was typed as the field has it; what does not fit is passed on, for the check to name. */
-function fieldOf({ which, op, value }: ConditionRow, definition: FieldDefinition | undefined): object {
-  if (op === 'isSet') return { field: which, op };
-  if (NUMBERS.has(op)) return { field: which, op, value: value === '' ? Number.NaN : Number(value) };
-  if (definition && (op === 'is' || op === 'isNot')) {
-    const read = readFieldText(definition, value);
-    if (read.ok) return { field: which, op, value: read.value };
-  }
-  return { field: which, op, value };
+function conditionOf(node: TypedNode, { path, below }: Where, ground: Ground): object {
+  const at = below.replace(/\.$/, '');
+  ground.places.set(at, { path, node });
+  const not = isGroup(node) ? node.match === 'none' || node.match === 'notAll' : node.not;
+  const own = not ? `${below}not` : at;
+  if (not) ground.places.set(own, { path, node });
+  const inner = isGroup(node)
+    ? groupOf(node, { path, below: own === '' ? '' : `${own}.` }, ground)
+    : leafOf(node, ground.definitions);
+  return not ? { not: inner } : inner;
 }
 
-/** A key for a segment of this title: `Readers of Vienna` gives `readers-of-vienna`. */
-export function keyOf(title: string): string {
-  const key = title
-    .normalize('NFKD')
-    .replace(/\p{M}/gu, '')
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .slice(0, 60)
-    .replace(/^-+|-+$/g, '');
-  return key === '' ? 'segment' : key;
+/** Lines in which nothing was chosen are left out. */
+function groupOf({ match, parts }: TypedGroup, { path, below }: Where, ground: Ground): object {
+  const word = match === 'all' || match === 'notAll' ? 'all' : 'any';
+  const typed = parts
+    .map((part, index) => ({ part, index }))
+    .filter(({ part }) => isGroup(part) || part.kind !== '');
+  return {
+    [word]: typed.map(({ part, index }, place) =>
+      conditionOf(part, { path: `${path}.${index}`, below: `${below}${word}.${place}.` }, ground),
+    ),
+  };
+}
+
+function leafOf({ kind, values }: TypedLeaf, definitions: ReadonlyMap<string, FieldDefinition>): object {
+  if (kind === '') return {};
+  if (kind === 'field') return fieldLeafOf(values, definitions);
+  const { shape } = LEAVES[kind];
+  const value = (name: string): string => values[name] ?? '';
+  if (shape === 'value') return { [kind]: value(kind) };
+  if (shape === 'values')
+    return {
+      [kind]: value(kind)
+        .split(',')
+        .filter((one) => one !== ''),
+    };
+  const entries = inputsOf(kind, values)
+    .filter(({ name }) => !SELECTORS.has(name))
+    .flatMap((input): [string, string | number][] => {
+      const typed = value(input.name);
+      // Days of "in the last … days" are asked for, and none is no answer.
+      if (input.kind === 'days') return [[input.name, typed === '' ? Number.NaN : Number(typed)]];
+      return typed === '' && input.isOptional === true ? [] : [[input.name, typed]];
+    });
+  return { [kind]: Object.fromEntries(entries) };
 }

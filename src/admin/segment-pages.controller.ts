@@ -1,30 +1,25 @@
 import { Body, Controller, Get, Header, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { fieldProblems } from '../infra/http/field-problems.js';
 import { cursorOf, toPage } from '../infra/http/page.js';
-import { type Condition, conditionSchema } from '../segments/condition.js';
 import { SegmentsService } from '../segments/segments.service.js';
-import { COLUMN_KEYS } from '../subscribers/field.js';
 import { FieldsService } from '../subscribers/fields.service.js';
-import { SUBSCRIBER_STATUSES } from '../subscribers/subscription-status.js';
 import { DomainError } from '../values/domain-error.js';
 import { type Answer, Page, SeeOther } from './answer.js';
 import { checkedId } from './page-id.schemas.js';
+import { keyOfTitle } from './own-key.js';
+import { SegmentCheck } from './segment-check.service.js';
 import {
-  conditionsTyped,
-  EMPTY_ROW,
-  keyOf,
-  KIND_GROUPS,
-  mayAddRow,
-  namesOfKind,
-  placeOf,
+  afterEdit,
+  EMPTY_LEAF,
   type SegmentTyped,
   segmentTypedFrom,
   typedOfSegment,
-  withAnotherRow,
 } from './segment-form.js';
 import { knownNames } from './segment-pages.queries.js';
-import { conditionInWords, OPERATOR_CHOICES } from './segment-words.js';
+import type { SegmentProblem } from './segment-problems.js';
+import { fieldChoices, treeView } from './segment-view.js';
+import { conditionInWords } from './segment-words.js';
+import { typedTexts } from './typed-text.js';
 
 const PAGE_ROWS = 50;
 
@@ -33,15 +28,15 @@ interface Shown {
   id: string | null;
   status: number;
   typed: SegmentTyped;
-  problems: string[];
+  problems: SegmentProblem[];
   count: number | null;
 }
 
 interface Counted {
   count: number | null;
+  /** What keeps it from being counted: the first of what is wrong. */
+  problem?: string;
 }
-
-type Checked = { ok: true; conditions: Condition } | { ok: false; problems: string[] };
 
 /** Segments for the owner: who belongs to them now, and the conditions as a form. */
 @Controller('admin/segments')
@@ -49,6 +44,7 @@ export class SegmentPagesController {
   constructor(
     private readonly segments: SegmentsService,
     private readonly fields: FieldsService,
+    private readonly check: SegmentCheck,
     private readonly dataSource: DataSource,
   ) {}
 
@@ -64,7 +60,7 @@ export class SegmentPagesController {
 
   @Get('new')
   async blank(): Promise<Answer> {
-    const typed: SegmentTyped = { title: '', match: 'all', rows: [EMPTY_ROW], text: null };
+    const typed: SegmentTyped = { title: '', root: { match: 'all', parts: [EMPTY_LEAF] } };
     return this.show({ id: null, status: 200, typed, problems: [], count: null });
   }
 
@@ -89,8 +85,10 @@ export class SegmentPagesController {
   @HttpCode(200)
   @Header('cache-control', 'no-store')
   async preview(@Body() body: unknown): Promise<Counted> {
-    const checked = await this.check(segmentTypedFrom(body));
-    return { count: checked.ok ? await this.segments.count(checked.conditions) : null };
+    const checked = await this.check.of(segmentTypedFrom(body));
+    if (checked.ok) return { count: await this.segments.count(checked.conditions) };
+    const [first] = checked.problems;
+    return { count: null, problem: first === undefined ? '' : problemText(first) };
   }
 
   @Post()
@@ -111,17 +109,18 @@ export class SegmentPagesController {
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
       const typed = typedOfSegment(title, conditions);
-      return this.show({ id, status: 409, typed, problems: [error.message], count: null });
+      return this.show({ id, status: 409, typed, problems: [plainProblem(error.message)], count: null });
     }
     return new SeeOther('/admin/segments');
   }
 
   private async save(id: string | null, body: unknown): Promise<Answer> {
     const typed = segmentTypedFrom(body);
-    const action: unknown = Reflect.get(Object(body), 'action');
+    const action = typedTexts(body, 200)('action');
     const shown = { id, typed, problems: [], count: null };
-    if (action === 'add') return this.show({ ...shown, status: 200, typed: withAnotherRow(typed) });
-    const checked = await this.check(typed);
+    if (action === 'shape' || action.includes(':'))
+      return this.show({ ...shown, status: 200, typed: afterEdit(typed, action) });
+    const checked = await this.check.of(typed);
     if (!checked.ok) return this.show({ ...shown, status: 422, problems: checked.problems });
     const { conditions } = checked;
     if (action === 'count') {
@@ -129,72 +128,43 @@ export class SegmentPagesController {
       return this.show({ ...shown, status: 200, count });
     }
     const { title } = typed;
-    if (title === '') return this.show({ ...shown, status: 422, problems: ['Give it a name.'] });
+    if (title === '') return this.show({ ...shown, status: 422, problems: [NAMELESS] });
     try {
-      if (id === null) await this.segments.create({ key: keyOf(title), title, conditions });
+      if (id === null) await this.segments.create({ key: keyOfTitle(title) || 'segment', title, conditions });
       else await this.segments.update(id, { title, conditions });
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
-      const problems = [
-        error.code === 'SEGMENT_ALREADY_EXISTS' ? 'There is a segment of this name.' : error.message,
-      ];
-      return this.show({ ...shown, status: 422, problems });
+      const message =
+        error.code === 'SEGMENT_ALREADY_EXISTS' ? 'There is a segment of this name.' : error.message;
+      return this.show({ ...shown, status: 422, problems: [plainProblem(message)] });
     }
     return new SeeOther('/admin/segments');
-  }
-
-  /** The conditions in the form, or what is wrong with them. */
-  private async check(typed: SegmentTyped): Promise<Checked> {
-    let given: unknown;
-    try {
-      given = conditionsTyped(typed, await this.fields.definitions());
-    } catch {
-      return { ok: false, problems: ['The conditions are no JSON.'] };
-    }
-    if (given === null) return { ok: false, problems: ['Choose at least one condition.'] };
-    const parsed = conditionSchema.safeParse(given);
-    if (!parsed.success) {
-      const problems = fieldProblems(parsed.error.issues, 'conditions');
-      return {
-        ok: false,
-        problems: problems.map(({ field, message }) => `${placeOf(field, typed)}${message}.`),
-      };
-    }
-    try {
-      await this.segments.check(parsed.data);
-      return { ok: true, conditions: parsed.data };
-    } catch (error) {
-      if (!(error instanceof DomainError) || !Array.isArray(error.facts['errors'])) throw error;
-      const errors = error.facts['errors'] as { field: string; message: string }[];
-      return {
-        ok: false,
-        problems: errors.map(({ field, message }) => `${placeOf(field, typed)}${message}.`),
-      };
-    }
   }
 
   private async show({ id, status, ...shown }: Shown): Promise<Answer> {
     const { typed } = shown;
     const definitions = await this.fields.definitions();
-    const names = {
-      ...(await knownNames(this.dataSource.manager)),
-      ...{ statuses: SUBSCRIBER_STATUSES, fields: [...COLUMN_KEYS, ...definitions.keys()] },
-    };
+    const names = { ...(await knownNames(this.dataSource.manager)), fields: fieldChoices(definitions) };
     return new Page(
       'segment',
       {
-        ...{ ...shown, id, operators: OPERATOR_CHOICES, kinds: KIND_GROUPS, mayAdd: mayAddRow(typed) },
-        lists: Object.entries(names).map(([name, values]) => ({ name, values })),
-        typed: {
-          ...typed,
-          rows: typed.rows.map((row, index) => ({
-            ...row,
-            ...{ name: `row.${index}`, list: namesOfKind(row.kind) },
-          })),
-        },
+        ...{ ...shown, id, tree: treeView(typed, names, definitions, shown.problems) },
+        lists: [...SUGGESTED].map((name) => ({ name, values: names[name] })),
         action: id === null ? '/admin/segments' : `/admin/segments/${id}`,
       },
       status,
     );
   }
+}
+
+/** What may be typed, with these to help. */
+const SUGGESTED = ['tags', 'steps', 'arms'] as const;
+const NAMELESS: SegmentProblem = { name: 'title', label: 'Name', message: 'give it a name' };
+
+function plainProblem(message: string): SegmentProblem {
+  return { name: '', label: '', message };
+}
+
+function problemText({ label, message }: SegmentProblem): string {
+  return label === '' ? message : `${label}: ${message}`;
 }

@@ -1,28 +1,34 @@
 import type { EntityManager } from 'typeorm';
+import type { Choice, NameList } from './segment-leaves.js';
 
-export interface KnownNames {
-  tags: string[];
-  lists: string[];
-  sequences: string[];
-  funnels: string[];
-  forms: string[];
-  products: string[];
-  /** With the words that conditions know beside them. */
-  affiliates: string[];
-}
+export type KnownNames = Record<Exclude<NameList, 'fields'>, Choice[]>;
 
-/** Names to choose from in a segment's form; of thousands, the newest. */
+const named = (value: string, label: string, from: string): string =>
+  `(select coalesce(jsonb_agg(jsonb_build_object('value', n.value, 'label', n.label) order by n.place), '[]')
+      from (select ${value} as value, ${label} as label, row_number() over () as place from ${from} limit 300) n)`;
+
+/** Names to choose from in a segment's form, with the titles that people know them by; of thousands, the newest. */
 export async function knownNames(db: EntityManager): Promise<KnownNames> {
-  const rows: KnownNames[] = await db.query(
-    `select array(select name from tag order by id desc limit 300) as tags,
-            array(select key from list order by id desc limit 300) as lists,
-            array(select key from sequence order by id desc limit 300) as sequences,
-            array(select distinct funnel_key from sequence limit 300) as funnels,
-            array(select slug from form where archived_at is null order by id desc limit 300) as forms,
-            array(select key from product order by id desc limit 300) as products,
-            array['any', 'self'] || array(select code from affiliate order by id desc limit 300) as affiliates`,
+  const rows: [KnownNames] = await db.query(
+    `select ${named('name', 'name', '(select name from tag order by id desc) t')} as tags,
+       ${named('key', 'title', '(select key, title from list order by id desc) l')} as lists,
+       ${named('key', 'title', '(select key, title from sequence order by id desc) s')} as sequences,
+       ${named('key', 'title', '(select key, title from funnel order by id desc) f')} as funnels,
+       ${named('slug', 'slug', '(select slug from form where archived_at is null order by id desc) f')} as forms,
+       ${named('key', 'name', '(select key, name from product order by id desc) p')} as products,
+       ${named('code', 'code', '(select code from affiliate order by id desc) a')} as affiliates,
+       ${named('id::text', 'title', '(select id, title from broadcast order by id desc) b')} as broadcasts,
+       ${named('step', 'funnel_key', STEPS)} as steps,
+       ${named('arm', 'test', ARMS)} as arms`,
   );
-  return (
-    rows[0] ?? { tags: [], lists: [], sequences: [], funnels: [], forms: [], products: [], affiliates: [] }
-  );
+  return rows[0];
 }
+
+/** Of the versions that are published; the same key in two funnels stands there twice. */
+const STEPS = `(select n.value ->> 'key' as step, q.funnel_key from sequence q join sequence_version v on v.id = q.current_version_id
+    cross join lateral jsonb_array_elements(v.definition -> 'nodes') with ordinality as n (value, place)
+  where n.value ->> 'kind' in ('email', 'offer', 'split') order by q.id desc, n.place) s`;
+
+const ARMS = `(select a.value ->> 'key' as arm, max(x.test) as test from experiment x
+    cross join lateral jsonb_array_elements(x.terms -> 'arms') a
+  group by a.value ->> 'key' order by max(x.id) desc) x`;

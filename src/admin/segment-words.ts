@@ -1,7 +1,7 @@
 import { HOLDOUT } from '../segments/held-out.js';
 import type { Condition, FieldCondition, Leaf, MailFilter, TimeWindow } from '../segments/condition.js';
 
-const OPERATORS: Readonly<Record<FieldCondition['op'], string>> = {
+export const OPERATOR_WORDS: Readonly<Record<FieldCondition['op'], string>> = {
   is: 'is',
   isNot: 'is something else than',
   oneOf: 'is one of',
@@ -17,10 +17,6 @@ const OPERATORS: Readonly<Record<FieldCondition['op'], string>> = {
   inNextDays: 'is in the next',
   isSet: 'is filled',
 };
-
-export const OPERATOR_CHOICES = Object.entries(OPERATORS)
-  .filter(([op]) => op !== 'oneOf')
-  .map(([value, label]) => ({ value, label }));
 
 /** A tree of conditions as a sentence; brackets where one level stands inside another. */
 export function conditionInWords(condition: Condition, isInner = false): string {
@@ -75,7 +71,7 @@ function leafInWords(leaf: Leaf): string {
 }
 
 function fieldInWords(condition: FieldCondition): string {
-  const start = `${condition.field} ${OPERATORS[condition.op]}`;
+  const start = `${condition.field} ${OPERATOR_WORDS[condition.op]}`;
   if (condition.op === 'isSet') return start;
   if (condition.op === 'oneOf') return `${start} ${condition.value.map((one) => `“${one}”`).join(', ')}`;
   const days = condition.op === 'withinDays' || condition.op === 'inNextDays';

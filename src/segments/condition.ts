@@ -129,50 +129,57 @@ const operators = [
   z.strictObject({ field: fieldName, op: z.literal('isSet') }),
 ] as const;
 
+/** By what a leaf says what it asks: to say what is wrong with one, where a union would name whichever it took for meant. */
+export const leafSchemas = {
+  status: z.strictObject({
+    status: z.array(z.enum(SUBSCRIBER_STATUSES)).min(1).max(SUBSCRIBER_STATUSES.length),
+  }),
+  tag: z.strictObject({ tag: someText.max(100) }),
+  list: z.strictObject({ list: key }),
+  field: z.discriminatedUnion('op', operators),
+  signedUp: z.strictObject({ signedUp: timeWindow }),
+  confirmed: z.strictObject({ confirmed: timeWindow }),
+  opened: z.strictObject({ opened: mailEvent }),
+  clicked: z.strictObject({ clicked: mailEvent }),
+  received: z.strictObject({
+    received: mailEvent.refine(
+      ({ broadcast, funnel }) => broadcast !== undefined || funnel !== undefined,
+      'say which broadcast or funnel the mail was of',
+    ),
+  }),
+  purchased: z.strictObject({
+    purchased: z.strictObject({ ...window, product: key.optional() }).refine(oneStart, ONE_START),
+  }),
+  member: z.strictObject({
+    member: z.strictObject({ product: key.optional(), is: z.enum(MEMBER_IS).default('active') }),
+  }),
+  affiliate: z.strictObject({ affiliate: affiliateKey }),
+  split: z.strictObject({
+    split: z
+      .strictObject({
+        broadcast: id.optional(),
+        funnel: key.optional(),
+        step: stepKey.optional(),
+        arm: key,
+      })
+      .refine(oneTest, 'say which test: a broadcast, or a funnel and one of its steps'),
+  }),
+  sequence: z.strictObject({
+    sequence: z.strictObject({
+      key,
+      is: z.enum(['active', 'completed', 'exited', 'ever']).default('ever'),
+    }),
+  }),
+  funnel: z.strictObject({ funnel: key }),
+  form: z.strictObject({ form: key }),
+} as const;
+
 const node: z.ZodType<Condition> = z
   .union([
     z.strictObject({ all: z.array(z.lazy(() => node)).min(1) }),
     z.strictObject({ any: z.array(z.lazy(() => node)).min(1) }),
     z.strictObject({ not: z.lazy(() => node) }),
-    z.strictObject({ status: z.array(z.enum(SUBSCRIBER_STATUSES)).min(1).max(SUBSCRIBER_STATUSES.length) }),
-    z.strictObject({ tag: someText.max(100) }),
-    z.strictObject({ list: key }),
-    z.discriminatedUnion('op', operators),
-    z.strictObject({ signedUp: timeWindow }),
-    z.strictObject({ confirmed: timeWindow }),
-    z.strictObject({ opened: mailEvent }),
-    z.strictObject({ clicked: mailEvent }),
-    z.strictObject({
-      received: mailEvent.refine(
-        ({ broadcast, funnel }) => broadcast !== undefined || funnel !== undefined,
-        'say which broadcast or funnel the mail was of',
-      ),
-    }),
-    z.strictObject({
-      purchased: z.strictObject({ ...window, product: key.optional() }).refine(oneStart, ONE_START),
-    }),
-    z.strictObject({
-      member: z.strictObject({ product: key.optional(), is: z.enum(MEMBER_IS).default('active') }),
-    }),
-    z.strictObject({ affiliate: affiliateKey }),
-    z.strictObject({
-      split: z
-        .strictObject({
-          broadcast: id.optional(),
-          funnel: key.optional(),
-          step: stepKey.optional(),
-          arm: key,
-        })
-        .refine(oneTest, 'say which test: a broadcast, or a funnel and one of its steps'),
-    }),
-    z.strictObject({
-      sequence: z.strictObject({
-        key,
-        is: z.enum(['active', 'completed', 'exited', 'ever']).default('ever'),
-      }),
-    }),
-    z.strictObject({ funnel: key }),
-    z.strictObject({ form: key }),
+    ...Object.values(leafSchemas),
   ])
   .meta({
     id: 'SegmentCondition',

@@ -16,7 +16,7 @@ export const COLUMNS: Readonly<Record<ColumnField, string>> = {
 };
 export type ColumnField = (typeof COLUMN_KEYS)[number];
 
-const OPERATORS: Readonly<Record<FieldType, readonly FieldOperator['op'][]>> = {
+export const OPERATORS_OF_TYPE: Readonly<Record<FieldType, readonly FieldOperator['op'][]>> = {
   text: ['is', 'isNot', 'oneOf', 'contains', 'startsWith', 'isSet'],
   choice: ['is', 'isNot', 'oneOf', 'isSet'],
   number: ['is', 'isNot', 'atLeast', 'atMost', 'above', 'below', 'isSet'],
@@ -48,7 +48,7 @@ export function fieldProblemsOf(
       return [{ path, message: `there is no field "${leaf.field}"`, allowed }];
     }
     const type = definition?.type ?? 'text';
-    const allowed = OPERATORS[type];
+    const allowed = OPERATORS_OF_TYPE[type];
     if (!allowed.includes(leaf.op))
       return [
         { path, message: `a field of type ${type} cannot be asked "${leaf.op}"`, allowed: [...allowed] },

@@ -26,16 +26,10 @@ for (const form of document.querySelectorAll('form[data-count-form]')) {
     const people = Number(found?.count);
     output.textContent =
       found === null || found.count === null
-        ? 'These conditions are not complete yet.'
+        ? found?.problem || 'These conditions are not complete yet.'
         : `${people.toLocaleString('en')} ${people === 1 ? 'person belongs' : 'people belong'} to it now.`;
   };
-  form.addEventListener('input', (event) => {
-    if (event.target.matches('.kind')) {
-      const which = form.elements[event.target.name.replace('.kind', '.which')];
-      const known = event.target.selectedOptions[0]?.dataset.names;
-      if (known) which.setAttribute('list', `known-${known}`);
-      else which.removeAttribute('list');
-    }
+  form.addEventListener('input', () => {
     clearTimeout(timer);
     timer = setTimeout(count, 400);
   });

@@ -201,57 +201,6 @@ describe('the pages of an import', () => {
   });
 });
 
-describe('the pages of segments', () => {
-  const row = (index: number, values: Record<string, string>): Record<string, string> =>
-    Object.fromEntries(Object.entries(values).map(([name, value]) => [`row.${index}.${name}`, value]));
-  const ACTIVE = row(0, { kind: 'status', which: 'active', not: 'no', op: 'is', value: '', days: '' });
-  const AGE = row(1, { kind: 'field', which: 'age', not: 'yes', op: 'above', value: '40', days: '' });
-
-  it('count while conditions are typed, and say what is wrong with which of them', async () => {
-    const counted = await post('/admin/segments/count', { match: 'all', ...ACTIVE }).expect(200);
-    expect(counted.body).toEqual({ count: 3 });
-    const half = await post('/admin/segments/count', { match: 'all', ...row(0, { kind: 'tag' }) });
-    expect(half.body).toEqual({ count: null });
-    const form = { title: 'X', match: 'all', ...ACTIVE, ...AGE, 'row.1.value': 'old', action: 'save' };
-    expect((await post('/admin/segments', form).expect(422)).text).toContain('Condition 2: ');
-    const unknown = { ...form, 'row.1.which': 'shoe', 'row.1.value': '40' };
-    expect((await post('/admin/segments', unknown).expect(422)).text).toContain('there is no field');
-    expect((await post('/admin/segments', { title: 'X', action: 'save' }).expect(422)).text).toContain(
-      'Choose at least one condition.',
-    );
-    const more = await post('/admin/segments', { match: 'any', ...ACTIVE, action: 'add' }).expect(200);
-    expect(more.text).toContain('name="row.1.kind"');
-    const now = await post('/admin/segments', { match: 'all', ...ACTIVE, action: 'count' }).expect(200);
-    expect(now.text).toContain('<strong>3</strong> people belong to it now');
-  });
-
-  it('keep a segment, show it as it was typed and in words, who belongs to it, and remove it', async () => {
-    const form = { title: 'Ängstlich & jung', match: 'all', ...ACTIVE, ...AGE, action: 'save' };
-    await post('/admin/segments', form).expect(303);
-    await post('/admin/segments', form).expect(422);
-    const list = await get('/admin/segments');
-    expect(list).toContain('status active and not age is above 40');
-    const id = /href="\/admin\/segments\/(\d+)"/.exec(list)?.[1] ?? '';
-    expect(JSON.parse(await get(`/admin/segments/${id}/count`))).toEqual({ count: 3 });
-    const edit = await get(`/admin/segments/${id}`);
-    expect(edit).toMatch(/<option value="field" data-names="fields" selected>/);
-    expect(edit).toMatch(/<option value="opened">/);
-    expect(edit).toContain('list="known-fields"');
-    expect(edit).toContain('<datalist id="known-fields">');
-    expect(edit).toContain('value="40"');
-    const people = await get('/admin/subscribers?segment=angstlich-jung&q=ada');
-    expect(people).toContain('ada@example.com');
-    expect(people).not.toContain('bob@example.com');
-    const file = await get('/admin/subscribers/export.csv?segment=angstlich-jung&q=ada');
-    expect(file).toContain('ada@example.com');
-    expect(file).not.toContain('bob@example.com');
-    await post(`/admin/segments/${id}`, { ...form, title: 'Other' }).expect(303);
-    await post(`/admin/segments/${id}/remove`).expect(303);
-    expect(await get('/admin/segments')).toContain('No segment yet.');
-    await t.http.get(`/admin/segments/${id}`).set('Cookie', cookie).expect(404);
-  });
-});
-
 describe('the page of subscribers', () => {
   it.each([
     ['', ['ada', 'bob', 'buyer', 'dead', 'no', 'yes']],

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { readMapping, typedFrom } from '../../../src/admin/import-form.js';
 import { importView } from '../../../src/admin/import-view.js';
-import { mayAddRow, placeOf, segmentTypedFrom, withAnotherRow } from '../../../src/admin/segment-form.js';
 import type { ImportJob } from '../../../src/imports/import-job.js';
 
 describe('the form of an import', () => {
@@ -38,25 +37,5 @@ describe('the page of an import', () => {
     ['cancelled', false, 0],
   ] as const)('offers no rows that its report does not have: %s, dry run %s', (state, dryRun, reported) => {
     expect(importView({ ...job, state, dryRun }).reported).toBe(reported);
-  });
-});
-
-describe('the form of a segment', () => {
-  const typed = (kinds: readonly string[]): ReturnType<typeof segmentTypedFrom> =>
-    segmentTypedFrom(Object.fromEntries(kinds.map((kind, line) => [`row.${line}.kind`, kind])));
-
-  it('shows no line that it would not read', () => {
-    const last = withAnotherRow(typed(Array.from({ length: 19 }, () => 'tag')));
-    expect(last.rows.length).toBe(20);
-    expect(mayAddRow(last)).toBe(false);
-    expect(withAnotherRow(last)).toEqual(last);
-  });
-
-  it('names the line that is wrong as it is shown, also behind one that was left out', () => {
-    const lines = typed(['', 'tag', '', 'list']);
-    expect(placeOf('conditions.all.0.tag', lines)).toBe('Condition 2: ');
-    expect(placeOf('any.1.not.list', lines)).toBe('Condition 4: ');
-    expect(placeOf('conditions', lines)).toBe('');
-    expect(placeOf('conditions.all.1.tag', { ...lines, rows: [], text: '{}' })).toBe('Condition 2: ');
   });
 });
