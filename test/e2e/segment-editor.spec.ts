@@ -54,6 +54,7 @@ describe.skipIf(executable === null)('the editor of segments, in a browser on a 
     await says('1 person belongs to it now.');
     await page.getByLabel('Condition 1: those who').selectOption('yes');
     await says('2 people belong to it now.');
+    expect(await faultsOf(page)).toEqual([]);
   });
 
   it('nests groups and takes parts away without losing what stands beside them', async () => {
