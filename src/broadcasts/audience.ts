@@ -1,3 +1,4 @@
+import { mayBeRead } from '../values/counted-hits.js';
 import { z } from 'zod';
 import type { SqlCondition } from '../segments/compile.js';
 import type { Condition } from '../segments/condition.js';
@@ -175,7 +176,7 @@ function resendParts({ resendOf, unless }: ResendAudience): AudiencePart[] {
     {
       words: `has not ${unless} it, as far as a machine’s doing can be told from a person’s`,
       text: got(`not exists (select 1 from tracking_event e where e.message_id = first.id and ${ACTED[unless]}
-        and e.class in ('human', 'unknown'))`),
+        and ${mayBeRead('e')})`),
       value: resendOf,
     },
     { words: 'agrees that openings and clicks are seen', text: 's.tracking_consent' },

@@ -140,10 +140,10 @@ export const resendBody = z
     subject: subjectSchema.optional(),
     template: templateSchema.optional(),
     title: title.optional(),
-    unless: z
-      .enum(['opened', 'clicked'])
-      .default('opened')
-      .meta({ description: 'Who is passed by; whoever clicked has opened. Machines do neither.' }),
+    unless: z.enum(['opened', 'clicked']).default('opened').meta({
+      description:
+        'Who is passed by; whoever clicked has opened. Machines do neither. What may be a person’s counts here, also a click, so that nobody is bothered who has read it.',
+    }),
   })
   .refine((given) => given.subject !== undefined || given.template !== undefined, {
     path: ['subject'],

@@ -76,7 +76,8 @@ const TEXTS: Readonly<Record<string, string>> = {
   otherwise: 'For who walks here without it: continue or end.',
   end: 'The sequence ends here.',
   clicked: 'A person, no scanner, has clicked a link in the mail of this step.',
-  opened: 'A person has opened the mail of this step, or clicked in it.',
+  opened:
+    'The mail of this step was opened, as far as a machine’s doing can be told from a person’s, or a person has clicked in it. The same as opened in segments.',
   purchased: 'Has bought this product.',
   refunded:
     'Has given this product back, and has none left. As what begins or ends a sequence: when the money goes back.',

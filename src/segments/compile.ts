@@ -28,8 +28,7 @@ interface People {
 }
 
 /**
- * As the rest of the product counts them: machines that fetch pictures and follow links are nobody. Whoever clicked has
- * opened, also where the mail program shows no pictures.
+ * As `countsAsOpened` says, in the form that fits the indexes.
  */
 const OPENED = `e.kind in ('open', 'click') and (e.kind = 'open' or e.class = 'human')`;
 const CLICKED = `e.kind = 'click' and e.class = 'human'`;

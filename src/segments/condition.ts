@@ -185,7 +185,7 @@ const node: z.ZodType<Condition> = z
     id: 'SegmentCondition',
     description:
       'One of: `all`, `any` or `not` over more conditions; `status`; `tag`; `list`; `field` with `op` and `value` (`isNot`: it holds something else; an empty field is none of it); ' +
-      '`signedUp`, `confirmed` (at any time, `withinDays`: today and so many days before it, `since` and before `until`, which are instants or days; days are those of TIME_ZONE); `opened`, `clicked` (by people, not by machines; who clicked has opened), `received`; `purchased`; `member` (of what a product grants); `affiliate` (a code, `any`, or `self`: an affiliate of the same address); `split` (the `arm` that the test of a `broadcast`, or of a `step` of a `funnel`, drew for them; `holdout`: none); `sequence`; `funnel`; `form`.',
+      '`signedUp`, `confirmed` (at any time, `withinDays`: today and so many days before it, `since` and before `until`, which are instants or days; days are those of TIME_ZONE); `opened` (machines and mail services open nothing, an opening that may be a person’s counts), `clicked` (by a person; who clicked has opened): as in sequences, `received`; `purchased`; `member` (of what a product grants); `affiliate` (a code, `any`, or `self`: an affiliate of the same address); `split` (the `arm` that the test of a `broadcast`, or of a `step` of a `funnel`, drew for them; `holdout`: none); `sequence`; `funnel`; `form`.',
   });
 
 /** Refuses trees that are too deep or too large before anything walks them by recursion. */

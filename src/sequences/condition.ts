@@ -12,7 +12,7 @@ export type Condition =
 
 /** A question that the database answers. */
 export type Leaf =
-  /** The mail of this step of the same enrollment, by a person: no scanner and no mail service counts. Whoever clicked has opened. */
+  /** The mail of this step of the same enrollment, as `countsAsOpened` says; clicked by a person. Whoever clicked has opened. */
   | { readonly kind: 'clicked' | 'opened'; readonly step: string }
   | { readonly kind: 'tag'; readonly tag: string }
   /** Only as a trigger: when the tag is taken off. */

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { countsAsOpened } from '../values/counted-hits.js';
 import { HOLDOUT } from '../segments/held-out.js';
 import { loadAssignments } from '../experiments/assignments.queries.js';
 import type { Answers } from './advance-batch.js';
@@ -90,7 +91,7 @@ export function tagOf(need: Extract<Leaf, { kind: 'tag' | 'purchased' }>): strin
 
 /** Conditions over `u`: the enrollment, the subscriber and two texts. Whoever clicked has opened. */
 const HIT = `exists (select 1 from message m join tracking_event e on e.message_id = m.id
-  where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and e.kind in ('click', u.two) and e.class = 'human')`;
+  where m.dedupe_key = 'seq:' || u.enrollment_id || ':' || u.one and e.kind in ('click', u.two) and ${countsAsOpened('e')})`;
 const TAGGED = `exists (select 1 from tag t join subscriber_tag st on st.tag_id = t.id
   where t.name = u.one and st.subscriber_id = u.subscriber_id)`;
 const ON_LIST = `exists (select 1 from list l join list_member m on m.list_id = l.id

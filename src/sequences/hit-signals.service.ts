@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { NOT_BEGUN } from '../delivery/message.js';
+import { countsAsOpened } from '../values/counted-hits.js';
 import type { MailTrigger } from './condition.js';
 import type { SequenceDefinition } from './definition.js';
 import { LateHitsService } from './late-hits.service.js';
@@ -70,10 +71,10 @@ export class HitSignalsService {
       await this.dataSource.transaction(async (manager) => this.reactions.metIn(manager, ids, trigger));
   }
 
-  /** The human ones of the latest hits. By the primary key of `tracking_event`. */
+  /** Those of the latest hits that count. By the primary key of `tracking_event`. */
   private async latest(): Promise<Set<string>> {
     const rows: { id: string }[] = await this.dataSource.query(
-      `select id from tracking_event where id > (select max(id) from tracking_event) - $1::int and class = 'human'`,
+      `select e.id from tracking_event e where e.id > (select max(id) from tracking_event) - $1::int and ${countsAsOpened('e')}`,
       [LATEST_HITS],
     );
     return new Set(rows.map(({ id }) => id));
@@ -135,7 +136,7 @@ export class HitSignalsService {
        from unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) as l (version_id, kind, step, goal)
        join ${hits}
        where (e.kind = 'click' or l.kind = 'opened') and (l.goal is null or not n.is_over)
-         and e.class = 'human' and not exists (
+         and ${countsAsOpened('e')} and not exists (
          select 1 from enrollment_step o where o.enrollment_id = n.id and o.step_key = l.goal and o.outcome = 'reached')
        group by l.kind, l.step order by l.kind, l.step`,
       [

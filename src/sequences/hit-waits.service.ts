@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { countsAsOpened } from '../values/counted-hits.js';
 import { LateHitsService } from './late-hits.service.js';
 
 /** Hits are stored a little out of order; the look-back costs a few milliseconds. */
@@ -16,7 +17,7 @@ const noticed = (hits: 'e.id > $2::bigint' | 'e.id = any ($2::bigint[])'): strin
     select n.id from tracking_event e
     cross join lateral (select enrollment_id, step_key from message where id = e.message_id offset 0) m
     join enrollment n on n.id = m.enrollment_id
-    where ${hits} and e.class = 'human' and n.status = 'active' and n.next_at > $1 and m.step_key = any(n.watches)
+    where ${hits} and ${countsAsOpened('e')} and n.status = 'active' and n.next_at > $1 and m.step_key = any(n.watches)
     for update of n skip locked)`;
 
 /** People at branches that ask about opens and clicks. */

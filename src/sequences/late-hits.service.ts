@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { hitsStanding, humanHits } from '../tracking/late-hits.queries.js';
+import { hitsStanding, countedHits } from '../tracking/late-hits.queries.js';
 import { firstMark, markAfter, rangesOf, type LookMark } from './late-hits.js';
 
 const EVERY_MS = 600_000;
@@ -58,7 +58,7 @@ export class LateHitsService {
       known: mark.known,
       pages: async function* () {
         for (let after = '0'; ;) {
-          const page = await humanHits(manager, ranges, { after, limit: PAGE });
+          const page = await countedHits(manager, ranges, { after, limit: PAGE });
           if (page.length > 0) yield page;
           after = page.at(-1) ?? after;
           if (page.length < PAGE) return;

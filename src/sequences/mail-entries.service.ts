@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { countsAsOpened } from '../values/counted-hits.js';
 import type { EntryTrigger } from './condition.js';
 import { LateHitsService } from './late-hits.service.js';
 import { ReactionsService, type Beginner } from './reactions.service.js';
@@ -107,8 +108,8 @@ export class MailEntriesService {
 
 const taken = (hits: Hits): string => `
 with recent as materialized (
-  select message_id, kind, at from tracking_event
-  where kind = any($8::text[]) and class = 'human' and subscriber_id is not null and ${'ids' in hits ? 'id = any ($5::bigint[])' : 'id > $5::bigint'} and at >= $7::timestamptz),
+  select message_id, kind, at from tracking_event e
+  where kind = any($8::text[]) and ${countsAsOpened('e')} and subscriber_id is not null and ${'ids' in hits ? 'id = any ($5::bigint[])' : 'id > $5::bigint'} and at >= $7::timestamptz),
 met as (
   select distinct m.id, l.kind
   from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) as l (kind, step, sequence, since)

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { countsAsOpened } from '../values/counted-hits.js';
 import type { HitRange, HitsStanding } from './late-hits.js';
 
 /**
@@ -14,8 +15,8 @@ export async function hitsStanding(db: EntityManager): Promise<HitsStanding> {
   return row;
 }
 
-/** The next people's hits of the ranges above `after`, in their order, at most `limit`. By the primary key. */
-export async function humanHits(
+/** The next hits that count of the ranges above `after`, in their order, at most `limit`. By the primary key. */
+export async function countedHits(
   db: EntityManager,
   ranges: readonly HitRange[],
   { after, limit }: { after: string; limit: number },
@@ -24,7 +25,7 @@ export async function humanHits(
     `select distinct e.id from unnest($1::bigint[], $2::bigint[], $3::boolean[]) r (after, up_to, judged_anew)
      cross join lateral (
        select e.id from tracking_event e
-       where e.id > greatest(r.after, $4::bigint) and e.id <= r.up_to and e.class = 'human'
+       where e.id > greatest(r.after, $4::bigint) and e.id <= r.up_to and ${countsAsOpened('e')}
          and (not r.judged_anew or e.earlier is not null)
        order by e.id limit $5::int) e
      order by e.id limit $5::int`,
