@@ -7,6 +7,7 @@ import { findingText, type Finding } from './funnels/lint/rules.js';
 import { parsePlanTokens, type PlanToken } from './funnels/plan-token.js';
 import { SystemClock } from './infra/clock.js';
 import { moveChoice, type MoveChoice } from './sequences/people-moves.schemas.js';
+import { durationText } from './values/duration.js';
 
 const HISTORY_LINES = 20;
 const FILES_TOGETHER =
@@ -43,7 +44,9 @@ function addPlanAndApply(program: Command, { within, print, note }: CommandTools
       print(flags.json ?? false, { ...planned, applied: false }, () => inWords(planned));
       warn(note, file, planned);
       if (planned.words.length > 0)
-        note(`To apply this or nothing: wellspring apply ${file} --plan ${planned.token}`);
+        note(
+          `To apply this or nothing: wellspring apply ${file}${peopleFlags(move)} --plan ${planned.token}`,
+        );
     });
   });
   const apply = program
@@ -101,6 +104,10 @@ function addRollback(program: Command, { within, print, note }: CommandTools): v
         const plan = await funnels.rollback(funnel, { to, dryRun, move, tokens, by: 'command' });
         print(json, { ...plan, applied: !dryRun }, () => inWords(plan));
         warn(note, `${funnel} version ${plan.to}`, plan);
+        if (dryRun && plan.words.length > 0)
+          note(
+            `To do this or nothing: wellspring rollback ${funnel} --to ${plan.to}${peopleFlags(move)} --plan ${plan.token}`,
+          );
       });
     });
 }
@@ -196,10 +203,18 @@ function withPeople(command: Command): Command {
     .option('--json');
 }
 
+/** The choice as it was typed, for the command that carries it out. */
+function peopleFlags(move: MoveChoice | undefined): string {
+  if (move === undefined) return '';
+  const within = move.within === undefined ? '' : ` --within "${durationText(move.within)}"`;
+  const maps = Object.entries(move.steps ?? {}).map(([from, to]) => ` --map ${from}=${to}`);
+  return ` --move-people ${move.mode}${within}${maps.join('')}`;
+}
+
 function planOption(): Option {
   return new Option(
     '--plan <plan>',
-    'do what this plan showed or nothing: its token, or a file of plan --json',
+    'do what this plan showed or nothing: its token, or a file of plan --json; with --move-people it is refused when somebody who was there then would get, or lose, a mail that it did not show',
   ).argParser(planTokens);
 }
 

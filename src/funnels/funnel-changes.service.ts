@@ -18,10 +18,18 @@ import {
 import { FunnelPublisher, type FunnelParts } from './funnel-publisher.service.js';
 import { FunnelStore, type StoredFunnel } from './funnel-store.service.js';
 import { movedObjects, type MovedObject } from './moved-objects.queries.js';
+import { movedAlong } from './moved-people.queries.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import type { Finding } from './lint/rules.js';
 import { changedSteps, peopleWords, type PeopleAffected } from './people-affected.js';
-import { planDifferences, planToken, planTokenText, type PlanToken } from './plan-token.js';
+import {
+  planDifferences,
+  planToken,
+  planTokenText,
+  shownMove,
+  type MoveNow,
+  type PlanToken,
+} from './plan-token.js';
 
 export interface PlannedFunnel {
   funnel: string;
@@ -144,8 +152,9 @@ export class FunnelChanges {
     const isChanged = changes.length > 0 && before !== null;
     if (isChanged)
       await this.publisher.publishSequence(manager, wanted.definition, await wanted.mails(manager));
-    const people = await this.people(manager, { next, changes, before, move, isApplied: false });
-    return planOf({ stored, next, changes, people, move });
+    const { people } = await this.people(manager, { next, changes, before, move });
+    const lines = linesOf(next.definition.funnel, moved);
+    return planOf({ stored, next, changes, people, move, lines, now: this.clock.now() });
   }
 
   private async applyWithin(
@@ -168,10 +177,12 @@ export class FunnelChanges {
       await this.publisher.publish(manager, wanted.definition, parts);
       await this.store.save(manager, next, { stored, parts, restored: wanted.restored, by });
     }
-    const people = await this.people(manager, { next, changes, before, move, isApplied: true });
-    const plan = planOf({ stored, next, changes, people, move });
-    if (token) checkToken(plan, token, { stored, next, people, move });
-    return plan;
+    const shown = token?.people;
+    const joinedBy = shown === undefined || shown === 'stay' ? this.clock.now() : shown.at;
+    const { people, joined } = await this.people(manager, { next, changes, before, move, joinedBy });
+    const lines = linesOf(next.definition.funnel, moved);
+    if (token) checkToken(token, { stored, next, move, joined });
+    return planOf({ stored, next, changes, people, move, lines, now: this.clock.now() });
   }
 
   private async compare(
@@ -197,12 +208,16 @@ export class FunnelChanges {
       const object = `${kind} ${key}`;
       const owner = await this.store.find(manager, funnel);
       const was = owner === null ? {} : fieldsOf(owner.state.definition, object);
-      moves.push({ kind, key, object, funnel, to, was });
+      const lines = await movedAlong(manager, [{ kind, key, funnel, to }]);
+      moves.push({ kind, key, object, funnel, to, was, lines });
     }
     return moves;
   }
 
-  /** Null where nobody is concerned: the sequence has no other version now, or nobody is in an earlier one. */
+  /**
+   * Null where nobody is concerned: the sequence has no other version now, or nobody is in an earlier one. `joinedBy`: it is
+   * applied, and who had joined by then is counted apart.
+   */
   private async people(
     manager: EntityManager,
     given: {
@@ -210,29 +225,31 @@ export class FunnelChanges {
       changes: readonly PlannedChange[];
       before: { id: string; versionId: string } | null;
       move: MoveChoice | undefined;
-      isApplied: boolean;
+      joinedBy?: Date;
     },
-  ): Promise<PeopleAffected | null> {
-    const { next, changes, before, move, isApplied } = given;
+  ): Promise<{ people: PeopleAffected | null; joined: MoveNow | null }> {
+    const { next, changes, before, move, joinedBy } = given;
     const { definition } = next;
-    if (before === null) return null;
+    const nobody = { people: null, joined: null };
+    if (before === null) return nobody;
     const after = await this.sequence(manager, definition.funnel);
-    if (move === undefined && after?.versionId === before.versionId) return null;
+    if (move === undefined && after?.versionId === before.versionId) return nobody;
     const steps = changedSteps(changes, definition);
     const names = [...steps.keys()];
     const mode = move === undefined ? { kind: 'forward-only' as const } : moveModeOf(move, this.clock.now());
-    const { preview, standings } =
-      isApplied && move !== undefined
-        ? await this.moves.applyWithin(manager, before.id, mode, names)
-        : await this.moves.previewWithin(manager, before.id, mode, names);
-    if (preview.people === 0) return null;
+    const { preview, standings, joined } =
+      joinedBy !== undefined && move !== undefined
+        ? await this.moves.applyWithin(manager, before.id, mode, { steps: names, joinedBy })
+        : { ...(await this.moves.previewWithin(manager, before.id, mode, names)), joined: null };
+    if (preview.people === 0) return { people: null, joined };
     const { toVersion: _, ...counts } = preview;
-    return {
+    const people = {
       sequence: definition.funnel,
-      choice: move?.mode ?? 'stay',
+      choice: move?.mode ?? ('stay' as const),
       ...counts,
       steps: standings.map((standing) => ({ ...standing, isNew: steps.get(standing.step) ?? false })),
     };
+    return { people, joined };
   }
 
   private async sequence(
@@ -247,7 +264,17 @@ export class FunnelChanges {
   }
 }
 
-type Move = MovedObject & { object: string; was: Readonly<Record<string, unknown>> };
+type Move = MovedObject & {
+  object: string;
+  was: Readonly<Record<string, unknown>>;
+  /** What else moves with it, for the plan. */
+  lines: readonly string[];
+};
+
+/** Each is said where the object goes to. */
+function linesOf(funnel: string, moved: readonly Move[]): string[] {
+  return moved.filter(({ to }) => to === funnel).flatMap(({ lines }) => lines);
+}
 
 /** What comes to the funnel and what leaves it. Null: nothing. */
 function movedWith(funnel: string, moves: readonly Move[]): Moved | null {
@@ -263,22 +290,34 @@ function movedWith(funnel: string, moves: readonly Move[]): Moved | null {
 interface Compared {
   stored: StoredFunnel | null;
   next: FunnelState;
-  people: PeopleAffected | null;
   move: MoveChoice | undefined;
 }
 
-function planOf({ changes, ...compared }: Compared & { changes: PlannedChange[] }): PlannedFunnel {
-  const { people } = compared;
+const NOBODY: MoveNow = { gains: [], losses: [] };
+
+function planOf({
+  changes,
+  lines,
+  people,
+  now,
+  ...compared
+}: Compared & {
+  changes: PlannedChange[];
+  lines: string[];
+  people: PeopleAffected | null;
+  now: Date;
+}): PlannedFunnel {
+  const shown = compared.move === undefined ? ('stay' as const) : shownMove(now, people ?? NOBODY);
   return {
     funnel: compared.next.definition.funnel,
     changes,
     people: people === null ? [] : [people],
-    words: [...changes.map(changeText), ...(people === null ? [] : peopleWords(people))],
-    token: planTokenText(tokenOf(compared)),
+    words: [...changes.map(changeText), ...lines, ...(people === null ? [] : peopleWords(people))],
+    token: planTokenText(tokenOf(compared, shown)),
   };
 }
 
-function tokenOf({ stored, next, people, move }: Compared): PlanToken {
+function tokenOf({ stored, next, move }: Compared, people: PlanToken['people']): PlanToken {
   return planToken({ next, move: move ?? null }, stored?.hash ?? null, people);
 }
 
@@ -289,8 +328,10 @@ function checkVersion(stored: StoredFunnel | null, version: number | undefined):
   throw new DomainError('FUNNEL_PLAN_CONFLICT', message, { version, present: stored?.version ?? null });
 }
 
-function checkToken({ funnel }: PlannedFunnel, shown: PlanToken, compared: Compared): void {
-  const differences = planDifferences(shown, tokenOf(compared));
+function checkToken(shown: PlanToken, { joined, ...compared }: Compared & { joined: MoveNow | null }): void {
+  const { funnel } = compared.next.definition;
+  const move = compared.move === undefined ? null : (joined ?? NOBODY);
+  const differences = planDifferences(shown, tokenOf(compared, 'stay'), move);
   if (differences.length === 0) return;
   const message = `plan: not applied, because ${differences.join('; ')}. Plan again and look at what it says now.`;
   throw new DomainError('FUNNEL_PLAN_CONFLICT', message, { funnel, differences });

@@ -32,7 +32,10 @@ const changeOptions = {
       return z.NEVER;
     })
     .optional()
-    .meta({ description: 'Token of a plan: do what it showed, or nothing.' }),
+    .meta({
+      description:
+        'Token of a plan: do what it showed, or nothing. Where it takes people along it is refused when somebody who was there then would get, or lose, a mail that it did not show; who has come past a mail since does not get it, and who has joined since is no part of it.',
+    }),
 };
 
 export const applyBody = z.strictObject({

@@ -47,6 +47,17 @@ export interface CountedMove {
   standings: StepStanding[];
 }
 
+export interface AppliedMove extends CountedMove {
+  /** As `preview`, of those alone who had joined by the time that was named; null when none was. */
+  joined: MovePreview | null;
+}
+
+/** Counts those who had joined by a time. */
+interface Joined {
+  by: Date;
+  count: MoveCount;
+}
+
 /** `overtaken`: a newer version was published meanwhile, so that who was not moved yet is still where they were. */
 export type MoveResult = MovePreview & { overtaken: boolean };
 
@@ -96,18 +107,23 @@ export class PeopleMovesService {
     return { preview: count.result(target.version), standings: count.standings() };
   }
 
-  /** As `apply`, all in the caller's transaction: it happens with what else is done there or not at all. */
+  /**
+   * As `apply`, all in the caller's transaction: it happens with what else is done there or not at all. `joinedBy`: who had
+   * joined by then is counted once more, apart from those who came since.
+   */
   async applyWithin(
     manager: EntityManager,
     sequenceId: string,
     mode: MoveMode,
-    steps: readonly string[] = [],
-  ): Promise<CountedMove> {
+    { steps = [], joinedBy }: { steps?: readonly string[]; joinedBy?: Date | undefined } = {},
+  ): Promise<AppliedMove> {
     const target = await this.target(manager, sequenceId, mode);
     const count = new MoveCount(steps, await this.owners(manager, sequenceId, target));
+    const joined = joinedBy === undefined ? undefined : { by: joinedBy, count: new MoveCount() };
     for (let after: string | null = '0'; after !== null;)
-      after = await this.movePage(manager, { sequenceId, target, after, mode, count });
-    return { preview: count.result(target.version), standings: count.standings() };
+      after = await this.movePage(manager, { sequenceId, target, after, mode, count, joined });
+    const preview = count.result(target.version);
+    return { preview, standings: count.standings(), joined: joined?.count.result(target.version) ?? null };
   }
 
   /**
@@ -162,11 +178,18 @@ export class PeopleMovesService {
   /** Moves the next thousand behind `after`; returns the last of them, null when there was nobody. */
   private async movePage(
     manager: EntityManager,
-    given: { sequenceId: string; target: Target; after: string; mode: MoveMode; count: MoveCount },
+    given: {
+      sequenceId: string;
+      target: Target;
+      after: string;
+      mode: MoveMode;
+      count: MoveCount;
+      joined?: Joined | undefined;
+    },
   ): Promise<string | null> {
-    const { sequenceId, target, after, mode, count } = given;
+    const { sequenceId, target, after, mode, count, joined } = given;
     const rows = await this.page(manager, { sequenceId, ...target, after, mode });
-    const moves = await this.place(manager, { rows, to: target.to, mode, count });
+    const moves = await this.place(manager, { rows, to: target.to, mode, count, joined });
     await this.write(manager, target, moves);
     return rows.at(-1)?.id ?? null;
   }
@@ -220,12 +243,14 @@ export class PeopleMovesService {
       to,
       mode,
       count,
+      joined,
       sizes,
     }: {
       rows: readonly Row[];
       to: PreparedSequence;
       mode: MoveMode;
       count: MoveCount;
+      joined?: Joined | undefined;
       /** Of a row that stands for several people, by its id, how many they are. */
       sizes?: ReadonlyMap<string, number>;
     },
@@ -248,6 +273,7 @@ export class PeopleMovesService {
       };
       const placement = placeIn({ from, to }, standing, mode, now);
       count.add({ from, to }, standing, placement, sizes?.get(row.id));
+      if (joined && row.startedAt <= joined.by) joined.count.add({ from, to }, standing, placement);
       return placement.kind === 'goes' ? [{ ...placement, id: row.id }] : [];
     });
   }

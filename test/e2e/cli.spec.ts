@@ -129,8 +129,15 @@ describe('wellspring, the command', () => {
     expect(done).toMatchObject({ code: 0, out: expect.stringMatching(/^~ funnel niche-ebook: title 75/) });
     const again = await wellspring('apply', titled, '--plan', token);
     expect(again).toMatchObject({ code: 1, error: expect.stringContaining('was changed since') });
-    expect((await wellspring('rollback', 'niche-ebook', '--dry-run')).out).toMatch(/title 80 .* → 75/);
-    expect((await wellspring('rollback', 'niche-ebook', '--to', '1')).code).toBe(0);
+    const along = await wellspring('plan', file, '--move-people', 'catch-up', '--within', '7 days');
+    expect(along.error).toContain(' --move-people catch-up --within "7 days" --plan plan-');
+    const dry = await wellspring('rollback', 'niche-ebook', '--dry-run');
+    expect(dry.out).toMatch(/title 80 .* → 75/);
+    const back = ['rollback', 'niche-ebook', '--to', '1', '--plan'];
+    const [, shown = ''] = /^To do this or nothing: wellspring (.*)\n$/.exec(dry.error) ?? [];
+    expect(shown.split(' ').slice(0, -1)).toEqual(back);
+    expect(await wellspring(...back, token)).toMatchObject({ code: 1, out: '' });
+    expect(await wellspring(...shown.split(' '))).toMatchObject({ code: 0, out: dry.out });
     expect((await wellspring('plan', file)).out).toBe('No changes.\n');
     const { out } = await wellspring('history', 'niche-ebook');
     expect(out.match(/^version \d.*/gm)).toEqual([
