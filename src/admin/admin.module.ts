@@ -26,7 +26,7 @@ import { FieldPagesController } from './field-pages.controller.js';
 import { FunnelEditorController } from './funnel-editor.controller.js';
 import { FunnelEditor } from './funnel-editor.service.js';
 import { FunnelHistoryController } from './funnel-history.controller.js';
-import { FunnelMailPreview } from './funnel-mail-preview.service.js';
+import { FunnelPreviews } from './funnel-previews.service.js';
 import { ImportPagesController } from './import-pages.controller.js';
 import { ForecastPageController } from './forecast-page.controller.js';
 import { LimitsController } from './limits.controller.js';
@@ -103,7 +103,7 @@ import { WhyController } from './why.controller.js';
     SkipAheadService,
     AffiliatePage,
     FunnelEditor,
-    FunnelMailPreview,
+    FunnelPreviews,
     PersonChangesService,
     SegmentCheck,
   ],

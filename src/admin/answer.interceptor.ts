@@ -10,8 +10,8 @@ import { mergeMap, type Observable } from 'rxjs';
 import { CONFIG, type Config } from '../infra/config.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { withPageHeaders, withPrivateHeaders } from '../infra/http/send-page.js';
-import { MailFrame, Page, SeeOther } from './answer.js';
-import { mailPolicy, withLinksInNewTab } from './mail-view.js';
+import { MailFrame, Page, PageFrame, SeeOther } from './answer.js';
+import { mailPolicy, pagePolicy, withLinksInNewTab } from './mail-view.js';
 import { ownerOf } from './owner-of-request.js';
 
 /** Makes of an `Answer` what goes to the browser; whatever else a handler answers with passes untouched. */
@@ -44,6 +44,12 @@ export class AnswerInterceptor implements NestInterceptor {
         .header('content-type', 'text/html; charset=utf-8')
         .header('content-security-policy', mailPolicy(this.config.baseUrl));
       return withLinksInNewTab(answer.html);
+    }
+    if (answer instanceof PageFrame) {
+      withPrivateHeaders(reply)
+        .header('content-type', 'text/html; charset=utf-8')
+        .header('content-security-policy', pagePolicy(this.config.baseUrl));
+      return answer.html;
     }
     return answer;
   }

@@ -17,5 +17,10 @@ export class MailFrame {
   constructor(readonly html: string) {}
 }
 
+/** A public page alone, as it would look: no script runs, no form is sent, and its styles and pictures are ours. */
+export class PageFrame {
+  constructor(readonly html: string) {}
+}
+
 /** What a handler of the owner's pages answers with, so that it need not know how it is sent. */
-export type Answer = Page | SeeOther | MailFrame;
+export type Answer = Page | SeeOther | MailFrame | PageFrame;

@@ -3,10 +3,10 @@ import type { FastifyRequest } from 'fastify';
 import { funnelKey } from '../funnels/funnels.schemas.js';
 import { DomainError } from '../values/domain-error.js';
 import type { Texts } from '../values/template-texts.js';
-import { type Answer, MailFrame, Page, SeeOther } from './answer.js';
+import { type Answer, Page, SeeOther } from './answer.js';
 import { FunnelEditor, type Looked } from './funnel-editor.service.js';
 import { findingsShown, MOVE_MODES, planShown, typedFunnel, type TypedFunnel } from './funnel-form.js';
-import { FunnelMailPreview } from './funnel-mail-preview.service.js';
+import { FunnelPreviews, mayPreview } from './funnel-previews.service.js';
 import { ownerOf } from './owner-of-request.js';
 import { typedTexts } from './typed-text.js';
 
@@ -29,7 +29,7 @@ interface Shown {
 export class FunnelEditorController {
   constructor(
     private readonly editor: FunnelEditor,
-    private readonly previews: FunnelMailPreview,
+    private readonly previews: FunnelPreviews,
   ) {}
 
   @Get('new-funnel')
@@ -53,6 +53,12 @@ export class FunnelEditorController {
     if (Object.keys(errors).length > 0) return new Page('funnel-new', { typed, errors }, 422);
     const yaml = await this.editor.startingText(typed);
     return this.show({ key: null, typed: { ...typedFunnel({}), yaml } });
+  }
+
+  /** Where somebody comes back to who signed in anew, or loaded the page again: what was typed is with the browser. */
+  @Get('new-funnel/text')
+  beginAgain(): Answer {
+    return new SeeOther('/admin/new-funnel');
   }
 
   @Post('new-funnel/text')
@@ -85,8 +91,8 @@ export class FunnelEditorController {
     const path = rest.join(':');
     if (action === 'open') return this.open(key, typed, path);
     if (action === 'preview') {
-      const texts = await this.editor.texts(key, typed.texts);
-      return new MailFrame(await this.previews.html(path, { yaml: typed.yaml, texts }));
+      const texts = await this.editor.madeOf(key, typed);
+      return this.previews.of(path, { yaml: typed.yaml, texts });
     }
     if (action === 'simulate') return this.simulate(key, typed);
     if (action !== 'apply')
@@ -97,7 +103,7 @@ export class FunnelEditorController {
   }
 
   private async open(key: string | null, typed: TypedFunnel, path: string): Promise<Answer> {
-    const texts = await this.editor.texts(key, typed.texts);
+    const texts = await this.editor.madeOf(key, typed);
     const text = texts[path];
     const opened = text === undefined ? {} : { [path]: text.replaceAll('\r\n', '\n') };
     return this.show({ key, typed: { ...typed, texts: { ...typed.texts, ...opened } }, opened: path });
@@ -133,7 +139,8 @@ export class FunnelEditorController {
     opened = '',
   }: Shown): Promise<Answer> {
     const { plan, findings, ...rest } = looked;
-    const texts = await this.editor.texts(key, typed.texts);
+    const texts = await this.editor.madeOf(key, typed);
+    const definition = this.editor.definitionOf(typed.yaml);
     const view = {
       ...{ key, simulation, opened, ...rest, modes: MOVE_MODES },
       name: (key === null ? null : await this.editor.titleOf(key)) ?? 'New funnel',
@@ -145,10 +152,12 @@ export class FunnelEditorController {
       errorCount: findings.filter(({ severity }) => severity === 'error').length,
       findings: findingsShown(findings, typed.yaml),
       opens: Object.entries(typed.texts).map(([path, text]) => ({
-        ...{ path, text, isMail: path.startsWith('emails/') },
+        ...{ path, text, mayPreview: mayPreview(path, definition) },
         rows: Math.min(Math.max(text.split('\n').length + 1, 12), 32),
       })),
-      closed: Object.keys(texts).filter((path) => typed.texts[path] === undefined),
+      closed: Object.keys(texts)
+        .filter((path) => typed.texts[path] === undefined)
+        .map((path) => ({ path, mayPreview: mayPreview(path, definition) })),
     };
     return new Page('funnel-edit', view, status);
   }

@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { DemoService, FUNNELS_FOLDER } from '../funnels/demo.service.js';
 import { readFunnelFile } from '../funnels/funnel-file.js';
-import { mailNames, pagesOf } from '../funnels/funnel-templates.js';
+import { templatesReader } from '../funnels/funnel-templates.files.js';
+import { collectTemplates, mailNames, pagesOf } from '../funnels/funnel-templates.js';
+import type { FunnelDefinition } from '../funnels/funnel.schemas.js';
 import { FunnelsService, type FileOptions, type FunnelPlan } from '../funnels/funnels.service.js';
 import { RULES, type Finding } from '../funnels/lint/rules.js';
 import { parsePlanTokens } from '../funnels/plan-token.js';
@@ -77,6 +79,25 @@ export class FunnelEditor {
   async texts(key: string | null, typed: Texts): Promise<Texts> {
     const kept = key === null ? undefined : await this.funnels.keptTexts(key);
     return withTyped(kept ?? {}, typed);
+  }
+
+  /**
+   * All that the mails and pages of the typed text are made of: what was typed, what is kept with the funnel, and the rest as
+   * it stands in the folder `templates`. Of a text that is no funnel, what is kept.
+   */
+  async madeOf(key: string | null, { yaml, texts: typed }: TypedFunnel): Promise<Texts> {
+    const known = await this.texts(key, typed);
+    const definition = this.definitionOf(yaml);
+    if (definition === null) return known;
+    const own = Object.entries(definition.templates ?? {}).filter(([, text]) => typeof text === 'string');
+    const read = templatesReader({ ...known, ...(Object.fromEntries(own) as Texts) });
+    const { texts } = await collectTemplates(definition, read);
+    return { ...texts, ...typed };
+  }
+
+  definitionOf(yaml: string): FunnelDefinition | null {
+    const read = readFunnelFile(yaml);
+    return read.ok ? read.definition : null;
   }
 
   /** Changes nothing. */

@@ -21,6 +21,19 @@ export function mailPolicy(baseUrl: string): string {
   ].join('; ');
 }
 
+/** As for a mail, for a page that the owner writes: what it looks like comes from our style sheet, too. */
+export function pagePolicy(baseUrl: string): string {
+  const { origin } = new URL(baseUrl);
+  return [
+    'sandbox',
+    "default-src 'none'",
+    `img-src 'self' data: ${origin}`,
+    `style-src 'self' 'unsafe-inline' ${origin}`,
+    "form-action 'none'",
+    "frame-ancestors 'self'",
+  ].join('; ');
+}
+
 /** Without it a link would open inside the frame, where our pages refuse to be shown. */
 export function withLinksInNewTab(html: string): string {
   const base = '<base target="_blank">';

@@ -3,12 +3,16 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
-import { seeOther } from '../infra/http/send-page.js';
+import { PageRenderer } from '../infra/http/page-renderer.js';
+import { seeOther, sendPage } from '../infra/http/send-page.js';
 import { DomainError } from '../values/domain-error.js';
 import { signExpiring, verifyExpiring } from '../values/signed-token.js';
+import { urlOf } from '../values/url.js';
+import { loginForm } from './admin.schemas.js';
+import { type HeldForm, heldForm, withoutSignIn } from './held-form.js';
 import { rememberOwner } from './owner-of-request.js';
 import { OwnerService, type OpenedSession } from './owner.service.js';
-import { isAtHome, isSameOrigin } from './same-origin.js';
+import { isAtHome, isSameOrigin, returnPath } from './same-origin.js';
 import { isSetupCode } from './setup-code.js';
 
 const COOKIE = 'ws_session';
@@ -24,11 +28,13 @@ export class OwnerAccess {
     private readonly owners: OwnerService,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
+    private readonly pages: PageRenderer,
   ) {}
 
   /**
    * Whether the owner asks, whom `ownerOf` then knows. Anybody else is sent to sign in (on a fresh installation, to set
-   * it up), and with `false` the request is answered: a guard need not say more.
+   * it up), and with `false` the request is answered: a guard need not say more. A form that comes after its session has
+   * ended is kept in the page that asks to sign in, which sends it once more with the password: nothing typed is lost.
    */
   async admit(request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
     const owner = await this.owners.bySession(request.cookies[COOKIE]);
@@ -37,11 +43,52 @@ export class OwnerAccess {
       if (this.browserId(request) === null) this.rememberBrowser(reply);
       return true;
     }
+    const isForm = request.method === 'POST';
+    // Of a browser in which nobody has signed in yet, no form can have been begun in a session.
+    const held = isForm && this.browserId(request) !== null ? heldForm(request.body) : null;
+    if (held !== null) return this.admitAgain(request, reply, held);
+    const back = isForm ? this.pageBefore(request) : request.url;
     const target = (await this.owners.exists())
-      ? `/admin/login?next=${encodeURIComponent(request.url)}`
+      ? `/admin/login?next=${encodeURIComponent(back)}`
       : '/admin/setup';
     await seeOther(reply, target);
     return false;
+  }
+
+  /** Signs in with what stands beside the form, which then goes on as if the session had never ended; else asks (again). */
+  private async admitAgain(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { fields, credentials }: HeldForm,
+  ): Promise<boolean> {
+    const errors: Record<string, string> = {};
+    if (credentials !== null) {
+      const form = loginForm.safeParse(credentials);
+      const from = { ip: request.ip, browserId: this.browserId(request) };
+      const outcome = form.success ? await this.owners.login(form.data, from) : null;
+      if (outcome?.kind === 'signed_in') {
+        const owner = await this.owners.bySession(outcome.session.token);
+        if (owner === null) throw new Error('a session that was just opened is not there');
+        this.remember(reply, outcome.session);
+        rememberOwner(request, owner);
+        request.body = withoutSignIn(Object(request.body) as object);
+        return true;
+      }
+      errors['form'] =
+        outcome?.kind === 'limited'
+          ? `Too many tries. Wait ${Math.ceil(outcome.retryAfterSeconds / 60)} minutes, then try again.`
+          : 'The address or the password is wrong.';
+    }
+    const view = { action: request.url, fields, errors, email: credentials?.email ?? '' };
+    sendPage(reply, 403, await this.pages.render('admin/login-again', view));
+    return false;
+  }
+
+  /** Where a form stood, as far as the browser tells: its own address may take nothing but forms. */
+  private pageBefore({ headers: { referer = '', host } }: FastifyRequest): string {
+    const from = urlOf(referer);
+    const isOurs = from !== null && isSameOrigin(from.origin, { baseUrl: this.config.baseUrl, host });
+    return isOurs ? returnPath(from.pathname) : '/admin';
   }
 
   /** Throws `ORIGIN_FORBIDDEN` for a form that another site sends in the owner's name. */

@@ -140,11 +140,6 @@ export class FunnelsService {
     return (await this.linter.check(this.dataSource.manager, text, folder, texts)).findings;
   }
 
-  /** Of all that its mails and pages are made of, as they would be kept with it. */
-  async textsFor(text: string, folder: string | null, texts: Texts): Promise<Texts> {
-    return (await this.linter.check(this.dataSource.manager, text, folder, texts)).templates.texts;
-  }
-
   /**
    * The funnel file of one funnel, or of all, in the order of their keys. `withTexts`: with those of its mails and pages,
    * so that it says all that is there; without them an apply takes those of the folder `templates`.

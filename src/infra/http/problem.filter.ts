@@ -30,6 +30,7 @@ export class ProblemFilter implements ExceptionFilter {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const { problem, headers, unexpected } = problemAnswerOf(error);
+    if (problem.code === 'REQUEST_TOO_LARGE') problem.detail = tooLarge(request);
     problem.instance = `urn:uuid:${request.id}`;
     if (unexpected) this.logBug(error, request);
     if (reply.sent || reply.raw.headersSent) return;
@@ -59,6 +60,17 @@ export class ProblemFilter implements ExceptionFilter {
       `${request.method} ${route} failed, request ${request.id}\n${stack.replace(ADDRESS, '(address)')}`,
     );
   }
+}
+
+/** Forms with boundaries have a limit of their own, which no route tells. */
+function tooLarge({ routeOptions, headers }: FastifyRequest): string {
+  const isMultipart = (headers['content-type'] ?? '').startsWith('multipart/');
+  const most = isMultipart ? '' : `, and ${megabytes(routeOptions.bodyLimit)} are the most here`;
+  return `What was sent is too large${most}; nothing was changed`;
+}
+
+function megabytes(bytes = 0): string {
+  return `${Math.round(bytes / 1_048_576)} MB`;
 }
 
 function sendProblem(reply: FastifyReply, problem: Problem): void {

@@ -121,8 +121,9 @@ describe("the owner's pages", () => {
     for (const { method, path } of routes) {
       const url = path.replace(/:\w+/g, '1');
       const { status, headers } = await shop.http[method](url);
-      if (headers['location'] !== `/admin/login?next=${encodeURIComponent(url)}`)
-        open.push(`${method} ${path} ${status}`);
+      // A form has no page of its own to come back to.
+      const back = encodeURIComponent(method === 'get' ? url : '/admin');
+      if (headers['location'] !== `/admin/login?next=${back}`) open.push(`${method} ${path} ${status}`);
       if (method === 'get') continue;
       await shop.http.post(url).set('Cookie', cookie).set('Origin', 'https://evil.example').expect(403);
     }
