@@ -132,4 +132,86 @@ describe('what a funnel is made of, in the web app', () => {
     await t.http.get('/p/tea').expect(200);
     await owner.post(NEW, form).expect(422);
   });
+
+  it('shows each page as it would look, in a frame that runs no script, as it is typed', async () => {
+    const yaml = boxed(await owner.get(EDIT)).replace('price: 49.00 EUR', 'price: 321.00 EUR');
+    const preview = async (page: string, form: Record<string, string> = {}): Promise<string> => {
+      const answer = await owner
+        .post(EDIT, { yaml, ...form, action: `preview:pages/${page}.liquid` })
+        .expect(200);
+      expect(answer.headers['content-security-policy']).toMatch(/^sandbox; .*style-src 'self'/);
+      expect(answer.headers['content-security-policy']).not.toContain('script');
+      return plain(answer.text);
+    };
+    const words: [string, RegExp][] = [
+      ['squeeze', /75 small markets[\s\S]*Send me the guide/],
+      ['check-inbox', /reader@example\.com/],
+      ['confirm', /75 niches that pay/],
+      ['confirmed', /\.pdf/],
+      ['offer', /321\.00/],
+      ['checkout', /321\.00[\s\S]*value="reader@example\.com"/],
+      ['upsell', /WS-000001/],
+      ['declined', /did not go through/],
+      ['thanks', /WS-000001[\s\S]*Download/],
+    ];
+    for (const [page, word] of words) expect(await preview(page), page).toMatch(word);
+    const typed = {
+      'text:pages/declined.liquid': '<p>Not today, {{ footer.senderName }}</p><script>1</script>',
+    };
+    expect(await preview('declined', typed)).toContain('<p>Not today, ');
+    const broken = { 'text:pages/declined.liquid': 'a\n{% if %}' };
+    const refused = await owner
+      .post(EDIT, { yaml, ...broken, action: 'preview:pages/declined.liquid' })
+      .expect(422);
+    expect(plain(refused.text)).toContain('pages/declined.liquid, line:2');
+    await owner.post(EDIT, { yaml, action: 'preview:layouts/page.liquid' }).expect(422);
+  });
+
+  it('lets the mails and pages of a new funnel be looked at and changed before it is applied', async () => {
+    const begun = await owner.post('/admin/new-funnel', { key: 'moss', title: 'Moss' }).expect(200);
+    for (const path of ['emails/confirm.mjml', 'emails/story.mjml', 'pages/squeeze.liquid'])
+      expect(begun.text).toContain(`value="open:${path}"`);
+    // Without files: what they hold is nothing that a mail or page shows.
+    const yaml = boxed(begun.text)
+      .replace(/^ +leadMagnet: .*\n/m, '')
+      .replace(/^ +delivers: .*\n/gm, '');
+    const NEW = '/admin/new-funnel/text';
+    const mail = await owner.post(NEW, { yaml, action: 'preview:emails/story.mjml' }).expect(200);
+    expect(mail.text).toContain('Grace');
+    const page = await owner.post(NEW, { yaml, action: 'preview:pages/squeeze.liquid' }).expect(200);
+    expect(page.text).toContain('action="/p/moss"');
+    const opened = await owner.post(NEW, { yaml, action: 'open:pages/squeeze.liquid' }).expect(200);
+    const text = boxed(opened.text, 'text:pages/squeeze.liquid');
+    const form = { yaml, 'text:pages/squeeze.liquid': text.replace('<h1', '<h1 id="mossy"') };
+    expect(text).toContain('<h1');
+    const planned = await owner.post(NEW, { ...form, action: 'plan' }).expect(200);
+    await owner.post(NEW, { ...form, action: 'apply', token: tokenIn(planned.text) }).expect(303);
+    expect((await t.http.get('/p/moss').expect(200)).text).toContain('<h1 id="mossy"');
+    expect((await t.http.get('/p/niches').expect(200)).text).not.toContain('mossy');
+  });
+
+  it('judges fields when it is simulated as it is typed, as a plan does', async () => {
+    const yaml = boxed(await owner.get(EDIT)).replace(
+      '  steps:\n',
+      '  steps:\n    - key: odd\n      if: { field: nowhere, op: is, value: x }\n      then: []\n',
+    );
+    const simulated = await owner.post(EDIT, { yaml, action: 'simulate' });
+    const planned = await owner.post(EDIT, { yaml, action: 'plan' });
+    expect([simulated.status, planned.status]).toEqual([422, 422]);
+    for (const { text } of [simulated, planned]) expect(plain(text)).toMatch(/Line \d+[\s\S]*nowhere/);
+  });
+
+  it('says what the most is of a text that is larger, and keeps what it still can', async () => {
+    const long = await owner.post(EDIT, { yaml: 'x'.repeat(1_200_000), action: 'plan' }).expect(422);
+    expect(long.text).toContain('it has 1200000 characters, and 800000 are the most here');
+    const huge = await owner
+      .post(EDIT, { yaml: 'x'.repeat(5_300_000), action: 'plan' })
+      .set('Accept', 'text/html')
+      .expect(413);
+    expect(huge.text).toContain(
+      'What was sent is too large, and 5 MB are the most here; nothing was changed.',
+    );
+    const other = await owner.post('/admin/lists', { title: 'x'.repeat(1_100_000) }).expect(413);
+    expect(other.body.detail).toContain('1 MB are the most here');
+  });
 });
