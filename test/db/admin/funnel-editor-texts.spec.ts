@@ -154,7 +154,7 @@ describe('what a funnel is made of, in the web app', () => {
       ['declined', /did not go through/],
       ['thanks', /WS-000001[\s\S]*Download/],
     ];
-    for (const [page, word] of words) expect(await preview(page), page).toMatch(word);
+    for (const [page, word] of words) expect(await preview(page)).toMatch(word);
     const typed = {
       'text:pages/declined.liquid': '<p>Not today, {{ footer.senderName }}</p><script>1</script>',
     };
