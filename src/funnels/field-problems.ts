@@ -53,6 +53,7 @@ export function fieldProblems(definition: FunnelDefinition, known: KnownFields):
   };
   return [
     ...definedOtherwise(own, known.definitions),
+    ...writtenOtherwise(own, known.definitions),
     ...triggersIn(definition).flatMap(({ question, path }) => [
       ...asked(question, path),
       ...silentProblems(question, path, 'begins or ends a sequence or leads to a goal'),
@@ -185,5 +186,21 @@ function definedOtherwise(
     if (there === undefined || there.type === type) return [];
     const message = `the field ${key} is there already, of type ${there.type}; use that type, or another name`;
     return [{ rule: 'wrong-value', path: ['fields', key], message }];
+  });
+}
+
+/** Choices that are there already but for their case: both would be in the field, and no file may name them both. */
+function writtenOtherwise(
+  own: readonly FieldDefinition[],
+  known: ReadonlyMap<string, FieldDefinition>,
+): DefinitionProblem[] {
+  return own.flatMap(({ key, choices }) => {
+    const there = known.get(key)?.choices ?? [];
+    return choices.flatMap((choice, index): DefinitionProblem[] => {
+      const twin = there.find((one) => one.toLowerCase() === choice.toLowerCase());
+      if (twin === undefined || there.includes(choice)) return [];
+      const message = `the field ${key} has the choice ${twin} already; write it so`;
+      return [{ rule: 'wrong-value', path: ['fields', key, 'choices', index], message }];
+    });
   });
 }

@@ -4,9 +4,10 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { holdFunnels } from '../infra/database/funnel-lock.js';
 import { moveModeOf, type MoveChoice } from '../sequences/people-moves.schemas.js';
 import { PeopleMovesService } from '../sequences/people-moves.service.js';
-import { defineFields } from '../subscribers/subscribers.queries.js';
+import { defineFields, fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import { DomainError } from '../values/domain-error.js';
-import { fieldDefinitionsOf } from './field.schemas.js';
+import { withFields } from './exported-fields.js';
+import { fieldChangesOf, type FieldChanges } from './field-changes.js';
 import {
   changeText,
   fieldsOf,
@@ -147,14 +148,17 @@ export class FunnelChanges {
     wanted: WantedFunnel,
     { move, moved }: ChangeOptions & { moved: readonly Move[] },
   ): Promise<PlannedFunnel> {
-    const { stored, next, changes } = await this.compare(manager, wanted, { moved, isApplied: false });
+    const compared = await this.compare(manager, wanted, { moved, isApplied: false });
+    const { next, changes, fields } = compared;
     const before = await this.sequence(manager, next.definition.funnel);
     const isChanged = changes.length > 0 && before !== null;
+    // Of several funnels that bring a field the first makes it, in the plan as when they are applied.
+    if (fields.changes.length > 0) await defineFields(manager, fields.wanted, this.clock.now());
     if (isChanged)
       await this.publisher.publishSequence(manager, wanted.definition, await wanted.mails(manager));
     const { people } = await this.people(manager, { next, changes, before, move });
     const lines = linesOf(next.definition.funnel, moved);
-    return planOf({ stored, next, changes, people, move, lines, now: this.clock.now() });
+    return planOf({ ...compared, people, move, lines, now: this.clock.now() });
   }
 
   private async applyWithin(
@@ -168,12 +172,14 @@ export class FunnelChanges {
       by,
     }: ChangeOptions & { moved: readonly Move[]; token: PlanToken | undefined },
   ): Promise<PlannedFunnel> {
-    const { stored, next, changes } = await this.compare(manager, wanted, { moved, isApplied: true });
+    const compared = await this.compare(manager, wanted, { moved, isApplied: true });
+    const { stored, next, changes, fields } = compared;
     checkVersion(stored, version);
     const before = await this.sequence(manager, next.definition.funnel);
+    // Also where the funnel is as it was: a field may have gone, or have been renamed, beside it.
+    if (fields.changes.length > 0) await defineFields(manager, fields.wanted, this.clock.now());
     if (changes.length > 0) {
       const parts = await wanted.parts(manager, stored);
-      await defineFields(manager, fieldDefinitionsOf(wanted.definition.fields), this.clock.now());
       await this.publisher.publish(manager, wanted.definition, parts);
       await this.store.save(manager, next, { stored, parts, restored: wanted.restored, by });
     }
@@ -181,22 +187,29 @@ export class FunnelChanges {
     const joinedBy = shown === undefined || shown === 'stay' ? this.clock.now() : shown.at;
     const { people, joined } = await this.people(manager, { next, changes, before, move, joinedBy });
     const lines = linesOf(next.definition.funnel, moved);
-    if (token) checkToken(token, { stored, next, move, joined });
-    return planOf({ stored, next, changes, people, move, lines, now: this.clock.now() });
+    if (token) checkToken(token, { ...compared, move, joined });
+    return planOf({ ...compared, people, move, lines, now: this.clock.now() });
   }
 
   private async compare(
     manager: EntityManager,
     wanted: WantedFunnel,
     { moved, isApplied }: { moved: readonly Move[]; isApplied: boolean },
-  ): Promise<{ stored: StoredFunnel | null; next: FunnelState; changes: PlannedChange[] }> {
+  ): Promise<Omit<Compared, 'move'> & { changes: PlannedChange[] }> {
     const { funnel } = wanted.definition;
     const stored = await this.store.find(manager, funnel);
     // What moved with the version that is brought back did so then.
     const { moved: _, ...state } = await wanted.stateOver(manager, stored, { isApplied });
     const own = movedWith(funnel, moved);
     const next = own === null ? state : { ...state, moved: own };
-    return { stored, next, changes: funnelDiff(stored?.state ?? null, next) };
+    const defined = await fieldDefinitions(manager);
+    // An export names fields that are defined elsewhere, too, so that it can go anywhere: here that is no change.
+    const withAll = (one: FunnelState): FunnelState => ({
+      ...one,
+      definition: withFields(one.definition, defined),
+    });
+    const changes = funnelDiff(stored && withAll(stored.state), withAll(next));
+    return { stored, next, changes, fields: fieldChangesOf(wanted.definition.fields, defined) };
   }
 
   /** What goes from one of the funnels to another, before any of them is written, with what it was there. */
@@ -290,6 +303,7 @@ function movedWith(funnel: string, moves: readonly Move[]): Moved | null {
 interface Compared {
   stored: StoredFunnel | null;
   next: FunnelState;
+  fields: FieldChanges;
   move: MoveChoice | undefined;
 }
 
@@ -307,18 +321,19 @@ function planOf({
   people: PeopleAffected | null;
   now: Date;
 }): PlannedFunnel {
+  const all = [...changes, ...compared.fields.changes];
   const shown = compared.move === undefined ? ('stay' as const) : shownMove(now, people ?? NOBODY);
   return {
     funnel: compared.next.definition.funnel,
-    changes,
+    changes: all,
     people: people === null ? [] : [people],
-    words: [...changes.map(changeText), ...lines, ...(people === null ? [] : peopleWords(people))],
+    words: [...all.map(changeText), ...lines, ...(people === null ? [] : peopleWords(people))],
     token: planTokenText(tokenOf(compared, shown)),
   };
 }
 
-function tokenOf({ stored, next, move }: Compared, people: PlanToken['people']): PlanToken {
-  return planToken({ next, move: move ?? null }, stored?.hash ?? null, people);
+function tokenOf({ stored, next, fields, move }: Compared, people: PlanToken['people']): PlanToken {
+  return planToken({ next, fields: fields.changes, move: move ?? null }, stored?.hash ?? null, people);
 }
 
 function checkVersion(stored: StoredFunnel | null, version: number | undefined): void {

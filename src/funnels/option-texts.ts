@@ -10,7 +10,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   'sender.email': 'Address in the From line; its domain should have SPF, DKIM and DMARC.',
   postalAddress: 'Printed at the foot of every mail.',
   fields:
-    'Own fields of subscribers that the funnel asks for or fills, by their key: text, number, date, boolean, or { type: choice, choices: [...] }. What is not there is made; what is there must be of this type, and stays when the funnel goes.',
+    'Own fields of subscribers that the funnel asks for or fills, by their key: text, number, date, boolean, or { type: choice, choices: [...] }. What is not there is made; what is there must be of this type, takes the label and the choices that are new, and stays when the funnel goes.',
   type: 'What the field holds: text, number, date, boolean or choice. It never changes.',
   label: 'Name of the field, for people.',
   choices: 'Values that a field of type choice may have. New ones are added; none is taken away.',

@@ -1,3 +1,5 @@
+import { DomainError } from '../values/domain-error.js';
+
 export const FIELD_TYPES = ['text', 'number', 'date', 'boolean', 'choice'] as const;
 export type FieldType = (typeof FIELD_TYPES)[number];
 
@@ -11,6 +13,15 @@ export interface FieldDefinition {
   type: FieldType;
   /** The values a `choice` may have; empty for the other types. */
   choices: string[];
+}
+
+/** The type of a field stays: the values that people have were checked by it. */
+export function fieldTypeConflict({
+  key,
+  type,
+}: Pick<FieldDefinition, 'key'> & { type: string }): DomainError {
+  const message = `fields.${key}: the field is there already, of type ${type}; use that type, or another name`;
+  return new DomainError('FIELD_TYPE_CONFLICT', message, { field: `fields.${key}` });
 }
 
 export type FieldValue = string | number | boolean;

@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import type { FieldDefinition } from './field.js';
+import { fieldTypeConflict, type FieldDefinition } from './field.js';
 import type { Subscriber } from './subscriber.js';
 
 const SUBSCRIBER = `select s.id, s.email, s.email_key as "emailKey", s.name, s.status, s.time_zone as "timeZone", s.locale,
@@ -101,22 +101,26 @@ export async function fieldDefinitions(db: EntityManager): Promise<Map<string, F
 }
 
 /**
- * Defines the fields that are not there. One that is keeps its label, and its choices, to which new ones are added. Called
- * when a funnel is applied that brings its fields; locks the fields it names.
+ * Defines the fields that are not there. One that is takes the label, and keeps its choices, to which new ones are added: of
+ * those that differ by their case alone the first stays. Called when a funnel is applied that brings its fields; locks the
+ * fields it names. Throws `FIELD_TYPE_CONFLICT`.
  */
 export async function defineFields(
   db: EntityManager,
   fields: readonly FieldDefinition[],
   now: Date,
 ): Promise<void> {
-  for (const { key, label, type, choices } of fields)
-    await db.query(
+  for (const { key, label, type, choices } of fields) {
+    const [there]: { type: string }[] = await db.query(
       `insert into subscriber_field (key, label, type, choices, created_at) values ($1, $2, $3, $4::jsonb, $5)
-       on conflict (key) do update set choices = subscriber_field.choices || (
-         select coalesce(jsonb_agg(c), '[]') from jsonb_array_elements(excluded.choices) c where not subscriber_field.choices @> c)
-       where subscriber_field.type = excluded.type and not subscriber_field.choices @> excluded.choices`,
+       on conflict (key) do update set label = excluded.label, choices = subscriber_field.choices || (
+         select coalesce(jsonb_agg(c), '[]') from jsonb_array_elements_text(excluded.choices) c where not exists (
+           select from jsonb_array_elements_text(subscriber_field.choices) h where lower(h) = lower(c)))
+       returning type`,
       [key, label, type, JSON.stringify(choices), now],
     );
+    if (there !== undefined && there.type !== type) throw fieldTypeConflict({ key, type: there.type });
+  }
 }
 
 /** Of every list. */
