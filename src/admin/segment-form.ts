@@ -234,6 +234,7 @@ function leafOf({ kind, values }: TypedLeaf, definitions: ReadonlyMap<string, Fi
       const typed = value(input.name);
       // Days of "in the last … days" are asked for, and none is no answer.
       if (input.kind === 'days') return [[input.name, typed === '' ? Number.NaN : Number(typed)]];
+      if (input.kind === 'times' && typed !== '') return [[input.name, Number(typed)]];
       return typed === '' && input.isOptional === true ? [] : [[input.name, typed]];
     });
   return { [kind]: Object.fromEntries(entries) };

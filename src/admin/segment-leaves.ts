@@ -17,6 +17,7 @@ export type NameList =
   | 'broadcasts'
   | 'steps'
   | 'arms'
+  | 'events'
   | 'fields';
 
 export interface Choice {
@@ -45,7 +46,7 @@ export type LeafInput = Common &
     /** A name that may be new: typed, with the list to help. */
     | { kind: 'name'; names: NameList; placeholder: string }
     | { kind: 'many'; options: readonly Choice[] }
-    | { kind: 'days' | 'moment' }
+    | { kind: 'days' | 'times' | 'moment' }
     /** How a field is compared and with what: as the type of the field has it. */
     | { kind: 'operator' | 'value' }
   );
@@ -168,6 +169,20 @@ export const LEAVES: Readonly<Record<LeafKind, LeafDescription>> = {
   purchased: {
     ...{ label: 'bought', group: 'They did' },
     ...object(known('product', 'what', 'products', { empty: 'anything', isOptional: true }), ...WINDOW),
+  },
+  event: {
+    ...{ label: 'did, as your programs told', group: 'They did' },
+    ...object(
+      {
+        ...{ name: 'name', label: 'event', kind: 'name', names: 'events', placeholder: 'name of the event' },
+        advice: 'use lower-case letters, digits and single hyphens, dots or underscores',
+      },
+      {
+        ...{ name: 'atLeast', label: 'times at least', kind: 'times', isOptional: true },
+        advice: 'use a whole number from 1 to 1000, or leave it empty for once',
+      },
+      ...WINDOW,
+    ),
   },
   form: {
     ...{ label: 'signed up by the form', group: 'They came through' },

@@ -158,7 +158,7 @@ export class SegmentPagesController {
 }
 
 /** What may be typed, with these to help. */
-const SUGGESTED = ['tags', 'steps', 'arms'] as const;
+const SUGGESTED = ['tags', 'steps', 'arms', 'events'] as const;
 const NAMELESS: SegmentProblem = { name: 'title', label: 'Name', message: 'give it a name' };
 
 function plainProblem(message: string): SegmentProblem {

@@ -19,7 +19,8 @@ export async function knownNames(db: EntityManager): Promise<KnownNames> {
        ${named('code', 'code', '(select code from affiliate order by id desc) a')} as affiliates,
        ${named('id::text', 'title', '(select id, title from broadcast order by id desc) b')} as broadcasts,
        ${named('step', 'funnel_key', STEPS)} as steps,
-       ${named('arm', 'test', ARMS)} as arms`,
+       ${named('arm', 'test', ARMS)} as arms,
+       ${named('name', 'name', EVENTS)} as events`,
   );
   return rows[0];
 }
@@ -32,3 +33,10 @@ const STEPS = `(select n.value ->> 'key' as step, q.funnel_key from sequence q j
 const ARMS = `(select a.value ->> 'key' as arm, max(x.test) as test from experiment x
     cross join lateral jsonb_array_elements(x.terms -> 'arms') a
   group by a.value ->> 'key' order by max(x.id) desc) x`;
+
+/** Each name by one look into subscriber_event_name, however many events there are of it. */
+const EVENTS = `(with recursive e as (
+    (select name from subscriber_event order by name limit 1)
+    union all
+    select (select v.name from subscriber_event v where v.name > e.name order by v.name limit 1) from e where e.name is not null)
+  select name from e where name is not null limit 300) e`;

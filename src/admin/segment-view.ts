@@ -132,6 +132,8 @@ function inputView(
       return { ...common, as: 'text', list: input.names, placeholder: input.placeholder };
     case 'days':
       return { ...common, as: 'text', mode: 'numeric', placeholder: '30' };
+    case 'times':
+      return { ...common, as: 'text', mode: 'numeric', placeholder: '1' };
     case 'moment':
       return { ...common, as: 'text', ...dayType(value) };
     case 'operator':

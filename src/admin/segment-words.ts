@@ -53,6 +53,10 @@ function leafInWords(leaf: Leaf): string {
     }[is];
     return product === undefined ? how : `${how} by “${product}”`;
   }
+  if ('event' in leaf) {
+    const { name, atLeast = 1 } = leaf.event;
+    return `event “${name}”${atLeast === 1 ? '' : ` at least ${atLeast} times`}${windowInWords(leaf.event)}`;
+  }
   if ('affiliate' in leaf) {
     if (leaf.affiliate === 'self') return 'affiliates';
     return `came by ${leaf.affiliate === 'any' ? 'an affiliate' : `the affiliate “${leaf.affiliate}”`}`;

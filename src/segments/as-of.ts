@@ -17,6 +17,8 @@ function beganAt(leaf: Leaf): string[] {
   if ('tag' in leaf) return ['st.created_at'];
   if ('list' in leaf) return ['lm.created_at'];
   if ('purchased' in leaf) return ['o.paid_at'];
+  // Told later, it was not known then.
+  if ('event' in leaf) return ['v.created_at'];
   if ('member' in leaf) return ['mb.created_at'];
   if ('affiliate' in leaf) return [leaf.affiliate === 'self' ? 'a.created_at' : 'r.touched_at'];
   if ('split' in leaf) return [leaf.split.broadcast === undefined ? 'xa.assigned_at' : 'm.created_at'];

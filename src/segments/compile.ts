@@ -5,6 +5,7 @@ import { compileField } from './compile-field.js';
 import { HELD_OUT, HOLDOUT } from './held-out.js';
 import type {
   Condition,
+  EventFilter,
   FieldCondition,
   Leaf,
   MailFilter,
@@ -21,10 +22,12 @@ export interface SqlCondition {
 }
 
 /** A set of people by id: `select column from source where conditions`. */
-interface People {
+export interface People {
   column: string;
   source: string;
   where: string[];
+  /** How many rows of somebody it takes. */
+  atLeast?: number;
 }
 
 /**
@@ -50,9 +53,11 @@ function compileNode(condition: Condition, context: Context): string {
   if ('any' in condition) return `(${condition.any.map((one) => compileNode(one, context)).join(' or ')})`;
   if ('not' in condition) return `not ${compileNode(condition.not, context)}`;
   if (!isOfPeople(condition)) return compilePlain(condition, context);
-  const { column, source, where } = peopleOf(condition, context);
+  const { column, source, where, atLeast = 1 } = peopleOf(condition, context);
   const conditions = [...where, ...wasSoBy(condition, context)];
-  return `exists (select 1 from ${source} where ${column} = s.id and ${conditions.join(' and ')})`;
+  // Also keeps PostgreSQL from counting everybody's rows for a few thousand people.
+  const behind = atLeast === 1 ? '' : ` offset ${context.parameter(String(atLeast - 1), 'bigint')}`;
+  return `exists (select 1 from ${source} where ${column} = s.id and ${conditions.join(' and ')}${behind})`;
 }
 
 type PlainLeaf =
@@ -89,6 +94,7 @@ export function peopleOf(leaf: PeopleLeaf, context: Context): People {
       where: [`lm.list_id = (select l.id from list l where l.key = ${parameter(leaf.list, 'text')})`],
     };
   if ('purchased' in leaf) return buyers(leaf.purchased, context);
+  if ('event' in leaf) return tellers(leaf.event, context);
   if ('member' in leaf) return members(leaf.member, context);
   if ('affiliate' in leaf) return sentBy(leaf.affiliate, context);
   if ('split' in leaf) return drawn(leaf.split, context);
@@ -157,6 +163,16 @@ function buyers(
       'ol.taken_back_at is null',
       `ol.product_id = (select p.id from product p where p.key = ${context.parameter(product, 'text')})`,
     ],
+  };
+}
+
+/** Of whom an event was told. Served by subscriber_event_name, and by subscriber_event_subscriber. */
+function tellers({ name, atLeast = 1, ...window }: TimeWindow & EventFilter, context: Context): People {
+  return {
+    column: 'v.subscriber_id',
+    source: 'subscriber_event v',
+    where: [`v.name = ${context.parameter(name, 'text')}`, within('v.at', window, context)],
+    atLeast,
   };
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { EVENT_NAME, EVENT_NAME_RULE } from '../subscribers/event-name.js';
 import { SUBSCRIBER_STATUSES, type SubscriberStatus } from '../subscribers/subscription-status.js';
 
 /** Enough for any question a person asks, and little enough that no request can keep the database busy with one. */
@@ -6,6 +7,7 @@ export const MAX_DEPTH = 8;
 export const MAX_NODES = 100;
 const MAX_DAYS = 3_650;
 const MAX_VALUES = 50;
+const MAX_TIMES = 1_000;
 
 /**
  * From `since` or the day `withinDays` days before today on, and before `until`; nothing given is any time. A day without
@@ -22,6 +24,12 @@ export interface MailFilter {
   broadcast?: string | undefined;
   funnel?: string | undefined;
   step?: string | undefined;
+}
+
+/** What the owner's programs have told of somebody, and how many times at least it happened; once when it is left out. */
+export interface EventFilter {
+  name: string;
+  atLeast?: number | undefined;
 }
 
 /** An arm of the split test of a broadcast, where it is a letter from `a` on, or of a step of a funnel. */
@@ -55,6 +63,7 @@ export type Leaf =
   | { received: TimeWindow & MailFilter }
   | { purchased: TimeWindow & { product?: string | undefined } }
   | { member: { product?: string | undefined; is: MemberIs } }
+  | { event: TimeWindow & EventFilter }
   | { affiliate: string }
   | { split: SplitFilter }
   | { sequence: { key: string; is: 'active' | 'completed' | 'exited' | 'ever' } }
@@ -71,12 +80,15 @@ export type Condition = { all: Condition[] } | { any: Condition[] } | { not: Con
 export const CONDITION_KINDS = [
   ...['all', 'any', 'not', 'status', 'tag', 'list', 'field', 'signedUp', 'confirmed', 'opened', 'clicked'],
   ...['received', 'purchased', 'member', 'affiliate', 'split', 'sequence', 'funnel', 'form'],
+  'event',
 ];
 
 const key = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,59}$/, 'use a key: lower-case letters, digits and hyphens');
 const affiliateKey = key.refine((code) => code !== 'none', 'ask not any for those who came by none');
+const eventName = z.string().regex(EVENT_NAME, EVENT_NAME_RULE);
+const times = z.number().int().min(1).max(MAX_TIMES);
 const stepKey = z.string().regex(/^[\w-]{1,60}$/, 'use the key of a step');
 const id = z.string().regex(/^[1-9]\d{0,17}$/, 'use the id as the API gave it');
 const days = z.number().int().min(1).max(MAX_DAYS);
@@ -150,6 +162,11 @@ export const leafSchemas = {
   purchased: z.strictObject({
     purchased: z.strictObject({ ...window, product: key.optional() }).refine(oneStart, ONE_START),
   }),
+  event: z.strictObject({
+    event: z
+      .strictObject({ ...window, name: eventName, atLeast: times.optional() })
+      .refine(oneStart, ONE_START),
+  }),
   member: z.strictObject({
     member: z.strictObject({ product: key.optional(), is: z.enum(MEMBER_IS).default('active') }),
   }),
@@ -185,7 +202,7 @@ const node: z.ZodType<Condition> = z
     id: 'SegmentCondition',
     description:
       'One of: `all`, `any` or `not` over more conditions; `status`; `tag`; `list`; `field` with `op` and `value` (`isNot`: it holds something else; an empty field is none of it); ' +
-      '`signedUp`, `confirmed` (at any time, `withinDays`: today and so many days before it, `since` and before `until`, which are instants or days; days are those of TIME_ZONE); `opened` (machines and mail services open nothing, an opening that may be a person’s counts), `clicked` (by a person; who clicked has opened): as in sequences, `received`; `purchased`; `member` (of what a product grants); `affiliate` (a code, `any`, or `self`: an affiliate of the same address); `split` (the `arm` that the test of a `broadcast`, or of a `step` of a `funnel`, drew for them; `holdout`: none); `sequence`; `funnel`; `form`.',
+      '`signedUp`, `confirmed` (at any time, `withinDays`: today and so many days before it, `since` and before `until`, which are instants or days; days are those of TIME_ZONE); `opened` (machines and mail services open nothing, an opening that may be a person’s counts), `clicked` (by a person; who clicked has opened): as in sequences, `received`; `purchased`; `event` (what was told by POST /api/v1/events, by its `name`, `atLeast` so many times, by when it happened); `member` (of what a product grants); `affiliate` (a code, `any`, or `self`: an affiliate of the same address); `split` (the `arm` that the test of a `broadcast`, or of a `step` of a `funnel`, drew for them; `holdout`: none); `sequence`; `funnel`; `form`.',
   });
 
 /** Refuses trees that are too deep or too large before anything walks them by recursion. */

@@ -1,4 +1,4 @@
-import { compilePlain, isOfPeople, peopleOf, type SqlCondition } from './compile.js';
+import { compilePlain, isOfPeople, type People, peopleOf, type SqlCondition } from './compile.js';
 import { type CompileOptions, type Context, contextOf } from './compile-context.js';
 import type { Condition, FieldCondition, Leaf } from './condition.js';
 import { wordsOfValues } from './field-words.js';
@@ -82,7 +82,7 @@ function isOwnField(leaf: Leaf): leaf is FieldCondition {
 
 /** Sets that never hold who is gone: a foreign key, or their only writer, sees to it. Hits and mails may outlive people. */
 const KEPT = [
-  ...['tag', 'list', 'purchased', 'member', 'affiliate', 'sequence', 'funnel', 'form'],
+  ...['tag', 'list', 'purchased', 'member', 'affiliate', 'sequence', 'funnel', 'form', 'event'],
   ...['status', 'signedUp', 'field'],
 ];
 
@@ -196,7 +196,7 @@ function wordsOfSet({ leaf, is }: FormLeaf, scope: Scope): WordsOfSet[] {
   const { context, bounds } = scope;
   if (isOwnField(leaf)) return wordsOfField(leaf, scope);
   const { column, source, where } = isOfPeople(leaf)
-    ? peopleOf(leaf, context)
+    ? manyTimes(peopleOf(leaf, context), scope)
     : { column: 's.id', source: 'subscriber s', where: [compilePlain(leaf, context)] };
   // A join by the key of the one row: no subquery about each of the others can be asked by several processes.
   const there = is && scope.onlyThere && !isKept(leaf) ? ` join subscriber h on h.id = ${column}` : '';
@@ -206,6 +206,18 @@ function wordsOfSet({ leaf, is }: FormLeaf, scope: Scope): WordsOfSet[] {
       where: [`${column} is not null`, ...within(column, bounds), ...where],
     },
   ];
+}
+
+/** Those of a set with enough rows of their own. */
+function manyTimes(
+  { column, source, where, atLeast = 1 }: ReturnType<typeof peopleOf>,
+  scope: Scope,
+): People {
+  if (atLeast === 1) return { column, source, where };
+  const conditions = [...within(column, scope.bounds), ...where];
+  const enough = scope.context.parameter(String(atLeast), 'bigint');
+  const counted = `select ${column} as id from ${source} where ${conditions.join(' and ')} group by 1 having count(*) >= ${enough}`;
+  return { column: 'u.id', source: `(${counted}) u`, where: [] };
 }
 
 /**

@@ -41,6 +41,8 @@ export interface PersonFacts {
   mails: readonly MailFacts[];
   orders: readonly { status: string; paidAt: Date | null; products: readonly string[] }[];
   memberships: readonly { product: string; state: string; endsAt: Date | null }[];
+  /** What was told of them. */
+  events: readonly { name: string; at: Date }[];
   /** The code of whose link they came by. */
   affiliate: string | null;
   isAffiliate: boolean;
@@ -86,6 +88,12 @@ export function meets(person: PersonFacts, condition: Condition, reading: Readin
       ? person.isAffiliate
       : person.affiliate !== null && ['any', person.affiliate].includes(condition.affiliate);
   if ('purchased' in condition) return hasBought(person, condition.purchased, reading);
+  if ('event' in condition) {
+    const { name, atLeast = 1, ...window } = condition.event;
+    return (
+      person.events.filter((one) => one.name === name && within(one.at, window, reading)).length >= atLeast
+    );
+  }
   if ('member' in condition) return isMember(person, condition.member, reading);
   return meetsMail(person, condition, reading);
 }

@@ -1,13 +1,8 @@
 import { z } from 'zod';
+import { EVENT_NAME, EVENT_NAME_RULE } from '../subscribers/event-name.js';
 
 /** What an event of the API is called. */
-export const eventName = z
-  .string()
-  .regex(
-    /^[a-z0-9]+([-_.][a-z0-9]+)*$/,
-    'use lower-case letters, digits and single hyphens, dots or underscores',
-  )
-  .max(100);
+export const eventName = z.string().regex(EVENT_NAME, EVENT_NAME_RULE);
 
 export const enrollment = z.object({
   id: z.string(),

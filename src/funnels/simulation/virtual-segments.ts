@@ -49,6 +49,7 @@ function factsOf(record: VirtualRecord, createdAt: Date, { numberOf, form }: Aud
   return {
     ...{ status, createdAt, confirmedAt, email, name, timeZone, locale, fields, affiliate, isAffiliate },
     lists: [...record.lists],
+    events: record.events,
     arms: [...record.arms].map(([test, arm]) => ({ test, arm })),
     tags: [...record.tags],
     // Few conditions ask for them, and people have many.

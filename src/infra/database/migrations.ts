@@ -66,6 +66,7 @@ import { OpenMailsOfArms1765290000000 } from './migrations/1765290000000-open-ma
 import { Appliers1765350000000 } from './migrations/1765350000000-appliers.js';
 import { CameAt1765390000000 } from './migrations/1765390000000-came-at.js';
 import { PublicLists1765400000000 } from './migrations/1765400000000-public-lists.js';
+import { EventNames1765392000000 } from './migrations/1765392000000-event-names.js';
 import { ListSignals1765391000000 } from './migrations/1765391000000-list-signals.js';
 import { TimesOfEvents1765300000000 } from './migrations/1765300000000-times-of-events.js';
 
@@ -141,4 +142,5 @@ export const migrations = [
   CameAt1765390000000,
   PublicLists1765400000000,
   ListSignals1765391000000,
+  EventNames1765392000000,
 ];

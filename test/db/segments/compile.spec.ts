@@ -172,6 +172,7 @@ describe('the SQL of a segment', () => {
     ...[{ member: { is: 'ever' as const } }, { affiliate: 'any' }, { funnel: 'f1' }, { form: 'form1' }],
     ...[{ split: { funnel: 'f1', step: 's1', arm: 'a' } }, { split: { broadcast: '1', arm: 'a' } }],
     ...[{ sequence: { key: 'f1', is: 'ever' as const } }, { sequence: { key: 'f1', is: 'active' as const } }],
+    ...[{ event: { name: 'visited' } }, { event: { name: 'visited', atLeast: 2 } }],
     ...[{ opened: {} }, { clicked: { funnel: 'f1' } }, { received: {} }],
   ])('counts as of a time nothing that came later: %j', async (condition) => {
     const found = await idsByIndex(condition);

@@ -13,6 +13,7 @@ export const TAGS = ['a', 'b', `o'b"c\\`];
 export const LISTS = ['news', 'vip'];
 export const PRODUCTS = ['kit', 'course'];
 export const AFFILIATES = ['ada', 'bo'];
+export const EVENTS = ['visited', 'booked.call'];
 export const FUNNELS = ['f1', 'f2'];
 export const STEPS = ['s1', 's2'];
 export const FORMS = ['form1', 'form2'];
@@ -60,6 +61,7 @@ export interface Person {
   mails: (MailFact & { state: string; hits: { kind: string; class: string; at: Date }[] })[];
   orders: { status: string; paidAt: Date | null; products: string[] }[];
   memberships: { product: string; state: string; endsAt: Date | null }[];
+  events: { name: string; at: Date }[];
   /** The code of whose link they came by. */
   affiliate: string | null;
   isAffiliate: boolean;
@@ -141,6 +143,7 @@ export const person: fc.Arbitrary<Person> = fc.record({
   fields,
   tags: someOf(TAGS),
   lists: someOf(LISTS),
+  events: fc.array(fc.record({ name: fc.constantFrom(...EVENTS), at: instant }), { maxLength: 5 }),
   mails: fc.array(mail, { maxLength: 4 }),
   orders: fc.array(
     fc.record({
@@ -220,6 +223,11 @@ export async function seedPeople(db: DataSource, people: readonly Person[]): Pro
          select x.id, $1, $2, 0, (select min(e.id) from enrollment e where e.subscriber_id = $1), false, now()
          from experiment x where x.key = $3 and exists (select 1 from enrollment e where e.subscriber_id = $1)`,
         [id, arm, `test ${test}`],
+      );
+    for (const { name, at } of one.events)
+      await db.query(
+        'insert into subscriber_event (subscriber_id, name, at, created_at) values ($1, $2, $3, now())',
+        [id, name, at],
       );
     await seedMails(db, id, one.mails);
     await seedOrders(db, id, one.orders);

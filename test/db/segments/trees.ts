@@ -6,6 +6,7 @@ import {
   ARMS,
   BROADCASTS,
   day,
+  EVENTS,
   FORMS,
   FUNNELS,
   instant,
@@ -101,6 +102,18 @@ const leaf: fc.Arbitrary<Condition> = fc.oneof(
         fc.constantFrom(...PRODUCTS).map((product) => ({ product })),
       ),
       fc.record({ is: fc.constantFrom('active', 'ended', 'refunded', 'ever') }),
+    ),
+  }),
+  fc.record({
+    event: both(
+      window,
+      both(
+        fc.record({ name: fc.constantFrom(...EVENTS) }),
+        fc.oneof(
+          fc.constant({}),
+          fc.constantFrom(1, 2, 3).map((atLeast) => ({ atLeast })),
+        ),
+      ),
     ),
   }),
   fc.record({ affiliate: fc.constantFrom('any', 'self', 'nobody', ...AFFILIATES) }),

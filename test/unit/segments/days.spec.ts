@@ -13,7 +13,7 @@ const ZONES = [
 
 const SOMEBODY: PersonFacts = {
   ...{ status: 'active', createdAt: new Date(0), confirmedAt: null, email: 'ada@example.com', name: null },
-  ...{ timeZone: null, locale: null, fields: {}, tags: [], lists: [], mails: [], orders: [] },
+  ...{ timeZone: null, locale: null, fields: {}, tags: [], lists: [], events: [], mails: [], orders: [] },
   ...{ memberships: [], affiliate: null, isAffiliate: false, enrollments: [], arms: [], forms: [] },
 };
 
