@@ -9,6 +9,7 @@ import { PreflightModule } from '../delivery/preflight/preflight.module.js';
 import { ExperimentsModule } from '../experiments/experiments.module.js';
 import { ImportsModule } from '../imports/imports.module.js';
 import { FunnelsModule } from '../funnels/funnels.module.js';
+import { FilesModule } from '../infra/files/files.module.js';
 import { MailboxModule } from '../infra/mailbox/mailbox.module.js';
 import { OrdersModule } from '../orders/orders.module.js';
 import { SegmentsModule } from '../segments/segments.module.js';
@@ -23,6 +24,8 @@ import { BroadcastPagesController } from './broadcast-pages.controller.js';
 import { DashboardController } from './dashboard.controller.js';
 import { ExperimentPagesController } from './experiment-pages.controller.js';
 import { FieldPagesController } from './field-pages.controller.js';
+import { FilePagesController } from './file-pages.controller.js';
+import { FileUploads } from './file-uploads.service.js';
 import { FunnelEditorController } from './funnel-editor.controller.js';
 import { FunnelEditor } from './funnel-editor.service.js';
 import { FunnelHistoryController } from './funnel-history.controller.js';
@@ -60,6 +63,7 @@ import { WhyController } from './why.controller.js';
     DeliveryModule,
     ExperimentsModule,
     ImportsModule,
+    FilesModule,
     FunnelsModule,
     MailboxModule,
     OrdersModule,
@@ -77,6 +81,7 @@ import { WhyController } from './why.controller.js';
     ListPagesController,
     PersonPagesController,
     DashboardController,
+    FilePagesController,
     FunnelEditorController,
     FunnelHistoryController,
     BroadcastEditorController,
@@ -106,6 +111,7 @@ import { WhyController } from './why.controller.js';
     FunnelPreviews,
     PersonChangesService,
     SegmentCheck,
+    FileUploads,
   ],
 })
 export class AdminModule {}

@@ -1,17 +1,23 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Req } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
-import { funnelKey } from '../funnels/funnels.schemas.js';
 import { DomainError } from '../values/domain-error.js';
+import type { FunnelDefinition } from '../funnels/funnel.schemas.js';
 import type { Texts } from '../values/template-texts.js';
 import { type Answer, Page, SeeOther } from './answer.js';
 import { FunnelEditor, type Looked } from './funnel-editor.service.js';
 import { findingsShown, MOVE_MODES, planShown, typedFunnel, type TypedFunnel } from './funnel-form.js';
 import { FunnelPreviews, mayPreview } from './funnel-previews.service.js';
+import { type FormProblem, messagesOf } from './form-problems.schemas.js';
+import {
+  keyTyped,
+  NEW_FUNNEL,
+  newFunnelProblems,
+  newFunnelTyped,
+  type NewFunnelTyped,
+} from './new-funnel-form.js';
 import { ownerOf } from './owner-of-request.js';
 import { typedTexts } from './typed-text.js';
 
-const MAX_KEY = 40;
-const MAX_TITLE = 120;
 const NOTHING: Looked = { findings: [], errors: {}, plan: null, conflict: null };
 
 interface Shown {
@@ -34,23 +40,23 @@ export class FunnelEditorController {
 
   @Get('new-funnel')
   blank(): Answer {
-    return new Page('funnel-new', { typed: { key: '', title: '' }, errors: {} });
+    return newFunnelPage({}, []);
   }
 
   /** Asks for the names only: nothing is kept before the text is applied. */
   @Post('new-funnel')
   @HttpCode(200)
   async begin(@Body() body: unknown): Promise<Answer> {
-    const text = typedTexts(body, 200);
-    const typed = { key: text('key').toLowerCase(), title: text('title') };
-    const errors: Record<string, string> = {};
-    if (typed.title === '' || typed.title.length > MAX_TITLE)
-      errors['title'] = `Give it a name of at most ${MAX_TITLE} characters.`;
-    if (!funnelKey.safeParse(typed.key).success || typed.key.length > MAX_KEY)
-      errors['key'] = `Use letters from a to z, digits and hyphens, at most ${MAX_KEY}.`;
-    else if ((await this.editor.titleOf(typed.key)) !== null)
-      errors['key'] = 'There is a funnel of this key.';
-    if (Object.keys(errors).length > 0) return new Page('funnel-new', { typed, errors }, 422);
+    const typed = newFunnelTyped(body);
+    const problems = newFunnelProblems(typed);
+    const key = keyTyped(typed);
+    if (problems.length === 0 && (await this.editor.titleOf(key)) !== null)
+      problems.push({
+        name: 'key',
+        label: 'Key',
+        message: `there is a funnel "${key}" already; use another one`,
+      });
+    if (problems.length > 0) return newFunnelPage(typed, problems);
     const yaml = await this.editor.startingText(typed);
     return this.show({ key: null, typed: { ...typedFunnel({}), yaml } });
   }
@@ -98,7 +104,8 @@ export class FunnelEditorController {
     if (action !== 'apply')
       return this.showLooked({ key, typed, looked: await this.editor.look(key, typed) });
     const applied = await this.editor.apply(key, typed, ownerOf(request)?.email ?? 'owner');
-    if (applied.ok) return new SeeOther(`/admin/funnels/${applied.key}/history`);
+    // What is new is looked at, what was changed is compared.
+    if (applied.ok) return new SeeOther(`/admin/funnels/${applied.key}${key === null ? '' : '/history'}`);
     return this.showLooked({ key, typed, looked: applied.looked });
   }
 
@@ -155,10 +162,28 @@ export class FunnelEditorController {
         ...{ path, text, mayPreview: mayPreview(path, definition) },
         rows: Math.min(Math.max(text.split('\n').length + 1, 12), 32),
       })),
-      closed: Object.keys(texts)
-        .filter((path) => typed.texts[path] === undefined)
-        .map((path) => ({ path, mayPreview: mayPreview(path, definition) })),
+      closed: groupedTexts(texts, typed.texts, definition),
     };
     return new Page('funnel-edit', view, status);
   }
+}
+
+/** Those that are not open: mails, pages, and parts that several of them are made of. */
+function groupedTexts(all: Texts, open: Texts, definition: FunnelDefinition | null): object[] {
+  const closed = Object.keys(all)
+    .filter((path) => open[path] === undefined)
+    .map((path) => ({ path, mayPreview: mayPreview(path, definition) }));
+  const groups = [
+    { title: 'Mails', has: (path: string) => path.startsWith('emails/') },
+    { title: 'Pages', has: (path: string) => path.startsWith('pages/') },
+    { title: 'Parts of several of them', has: (path: string) => !/^(emails|pages)\//.test(path) },
+  ];
+  return groups
+    .map(({ title, has }) => ({ title, texts: closed.filter(({ path }) => has(path)) }))
+    .filter(({ texts }) => texts.length > 0);
+}
+
+function newFunnelPage(typed: NewFunnelTyped, problems: FormProblem[]): Answer {
+  const view = { typed, problems, errors: messagesOf(problems), groups: NEW_FUNNEL };
+  return new Page('funnel-new', view, problems.length === 0 ? 200 : 422);
 }

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DemoService, FUNNELS_FOLDER } from '../funnels/demo.service.js';
+import { fileBeside, filesOf } from '../funnels/delivered.files.js';
 import { readFunnelFile } from '../funnels/funnel-file.js';
 import { templatesReader } from '../funnels/funnel-templates.files.js';
 import { collectTemplates, mailNames, pagesOf } from '../funnels/funnel-templates.js';
@@ -11,7 +12,8 @@ import { SimulationService } from '../funnels/simulation/simulation.service.js';
 import { headline, simulationText, summaryText } from '../funnels/simulation/timeline-text.js';
 import { DomainError } from '../values/domain-error.js';
 import type { Texts } from '../values/template-texts.js';
-import { moveTyped, startingYaml, tooLong, withTyped, type TypedFunnel } from './funnel-form.js';
+import { moveTyped, tooLong, withTyped, type TypedFunnel } from './funnel-form.js';
+import { type NewFunnelTyped, startingYaml } from './new-funnel-form.js';
 
 /** What came of looking a typed funnel through. */
 export interface Looked {
@@ -66,7 +68,7 @@ export class FunnelEditor {
     return this.funnels.export(key, { withTexts: false });
   }
 
-  async startingText(begun: { key: string; title: string }): Promise<string> {
+  async startingText(begun: NewFunnelTyped): Promise<string> {
     return startingYaml(await this.demo.startingText(), begun);
   }
 
@@ -103,7 +105,7 @@ export class FunnelEditor {
   /** Changes nothing. */
   async look(key: string | null, typed: TypedFunnel): Promise<Looked> {
     const done = await this.attempt(key, typed, async (options) =>
-      this.funnels.plan(typed.yaml, folderOf(key), 'text', options),
+      this.funnels.plan(typed.yaml, await folderOf(key, this.definitionOf(typed.yaml)), 'text', options),
     );
     return done.looked;
   }
@@ -113,7 +115,11 @@ export class FunnelEditor {
     const tokens = parsePlanTokens(typed.token);
     if (tokens === null || !moveTyped(typed).ok) return { ok: false, looked: await this.look(key, typed) };
     const { plan, looked } = await this.attempt(key, typed, async (options) =>
-      this.funnels.apply(typed.yaml, folderOf(key), 'text', { ...options, tokens, by }),
+      this.funnels.apply(typed.yaml, await folderOf(key, this.definitionOf(typed.yaml)), 'text', {
+        ...options,
+        tokens,
+        by,
+      }),
     );
     if (plan !== null) return { ok: true, key: plan.funnel };
     if (looked.conflict === null) return { ok: false, looked };
@@ -191,9 +197,15 @@ export class FunnelEditor {
   }
 }
 
-/** Files that a funnel names are those it has; a new one takes them from the folder of funnels. */
-function folderOf(key: string | null): string | null {
-  return key === null ? FUNNELS_FOLDER : null;
+/**
+ * Files that a funnel names are those it has, or were uploaded. A new one takes them from the folder of funnels where all of
+ * them lie there, as those of the demonstration do.
+ */
+async function folderOf(key: string | null, definition: FunnelDefinition | null): Promise<string | null> {
+  if (key !== null) return null;
+  for (const { name } of definition === null ? [] : filesOf(definition))
+    if (!('path' in (await fileBeside(FUNNELS_FOLDER, name)))) return null;
+  return FUNNELS_FOLDER;
 }
 
 /** What was refused, at its line. Throws what is no refusal. */

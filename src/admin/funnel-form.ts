@@ -1,4 +1,3 @@
-import { Document, isScalar, parseDocument, visit } from 'yaml';
 import type { PlannedChange } from '../funnels/funnel-diff.js';
 import type { Finding } from '../funnels/lint/rules.js';
 import { templatePath } from '../funnels/schema-parts.js';
@@ -130,31 +129,4 @@ export function planShown({ changes, words, people, token }: Plan): object {
     // The lines below the first belong to it.
     people: other.map((word) => ({ text: word.trim(), isHead: !word.startsWith(' ') })),
   };
-}
-
-/**
- * The demonstration as the text that a new funnel begins with: with names of its own, where two funnels may not have
- * the same.
- */
-export function startingYaml(demo: string, { key, title }: { key: string; title: string }): string {
-  const document: Document = parseDocument(demo);
-  const keys = new Set(
-    ['products', 'offers'].flatMap((list) => {
-      const found: unknown = document.toJS();
-      const all: unknown = Object(found) === found ? Reflect.get(Object(found), list) : [];
-      return Array.isArray(all) ? all.map((one: { key?: unknown }) => String(one.key)) : [];
-    }),
-  );
-  visit(document, {
-    Scalar: (place, node) => {
-      if (place !== 'key' && isScalar(node) && typeof node.value === 'string' && keys.has(node.value))
-        node.value = `${key}-${node.value}`;
-    },
-  });
-  document.setIn(['funnel'], key);
-  document.setIn(['title'], title);
-  document.setIn(['form', 'slug'], key);
-  document.commentBefore =
-    ' Begun from the demonstration: change what is yours, such as the sender, and apply it.';
-  return document.toString({ lineWidth: 110 });
 }

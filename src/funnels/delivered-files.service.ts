@@ -70,7 +70,7 @@ export class DeliveredFiles {
         problems.push(
           missingFile(
             file,
-            'and none of that name is stored; apply the funnel once from the folder that holds it',
+            'and none of that name is stored; upload it under Files in the web app, or apply the funnel once from the folder that holds it',
           ),
         );
       else if (!(await this.files.isThere(manager, id))) problems.push(lostFile(file));

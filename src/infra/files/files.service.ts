@@ -82,6 +82,16 @@ export class FilesService {
     );
   }
 
+  /** Newest first, below `beforeId`. */
+  async page(beforeId: string | undefined, limit: number): Promise<(StoredFile & { createdAt: Date })[]> {
+    return this.dataSource.query(
+      `select f.id, f.file_name as "fileName", f.content_type as "contentType", f.size_bytes::float8 as "sizeBytes",
+              encode(f.sha256, 'hex') as "sha256", f.created_at as "createdAt"
+         from stored_file f where $1::bigint is null or f.id < $1 order by f.id desc limit $2`,
+      [beforeId ?? null, limit],
+    );
+  }
+
   /** As `idByName`; null when there is none. */
   async newestOf(manager: EntityManager, fileName: string): Promise<string | null> {
     const rows: { id: string }[] = await manager.query(

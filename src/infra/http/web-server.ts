@@ -21,9 +21,9 @@ const FUNNEL_ROUTES = new Set([
   '/admin/funnels/:key/edit',
   '/admin/new-funnel/text',
 ]);
-/** RFC 8058 one-click bodies are a few hundred bytes; one page of ours uploads files this way. */
+/** RFC 8058 one-click bodies are a few hundred bytes; two pages of ours upload files this way. */
 const MULTIPART_LIMIT_BYTES = 65_536;
-const UPLOAD_PATH = '/admin/imports';
+const UPLOAD_PATHS = new Set(['/admin/imports', '/admin/files']);
 /** The link by which a reader leaves; it takes a body of any kind and size, of which no more than this is looked at. */
 const LEAVING_READ_BYTES = 65_536;
 const LEAVES = /^\/u\/[^/?]+\/?(?:\?|$)/;
@@ -65,7 +65,7 @@ export async function configureWebServer(app: NestFastifyApplication, _config: C
     if (FUNNEL_ROUTES.has(route.url)) route.bodyLimit = FUNNEL_LIMIT_BYTES;
   });
   server.addContentTypeParser('multipart/form-data', async (request: FastifyRequest, payload: Readable) =>
-    request.url === UPLOAD_PATH
+    UPLOAD_PATHS.has(request.url)
       ? payload
       : textFieldsOf(await bounded(payload), request.headers['content-type'] ?? ''),
   );

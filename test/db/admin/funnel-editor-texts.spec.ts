@@ -127,7 +127,7 @@ describe('what a funnel is made of, in the web app', () => {
       .expect(422);
     expect(plain(taken.text)).toContain('there is a funnel "niche-ebook" already');
     const applied = await owner.post(NEW, form).expect(303);
-    expect(applied.headers['location']).toBe('/admin/funnels/tea/history');
+    expect(applied.headers['location']).toBe('/admin/funnels/tea');
     expect(await owner.get('/admin/funnels')).toContain('/admin/funnels/tea"');
     await t.http.get('/p/tea').expect(200);
     await owner.post(NEW, form).expect(422);
