@@ -1,6 +1,7 @@
+import type { BroadcastOffer } from '../broadcasts/broadcast-offer.js';
 import type { BroadcastReport, BroadcastResults } from '../broadcasts/broadcast.js';
 import type { HoldoutGroup, HoldoutResults } from '../broadcasts/holdout.js';
-import { armKey, hasHours, wordsOf, type Split } from '../broadcasts/split.js';
+import { armKey, hasHours, isTimed, wordsOf, type Split } from '../broadcasts/split.js';
 import { comparisonOf, decisionText, type StoppedArm } from '../broadcasts/split-results.js';
 import { breachText } from '../experiments/guard-rails.js';
 import type { ArmResult } from '../experiments/results.js';
@@ -36,14 +37,16 @@ export function broadcastDetail({
     timing: timingText(report),
     estimate: estimateText(report),
     completesAt: report.estimate?.completesAt ?? null,
-    mails: wordsOf(report).map(({ template, at = null }, arm) => ({
-      ...{ template, at },
+    offer: offerText(report.offer),
+    mails: wordsOf(report).map(({ template, ...words }, arm) => ({
+      ...{ template, at: timeOf(words) },
       subject: subjects[arm] ?? '',
       arm: split === null ? null : armKey(arm).toUpperCase(),
       place: arm,
     })),
     split: splitView(report),
     results: results === null ? null : resultsView(results),
+    orders: results === null ? null : ordersView(results),
     holdout: results?.holdout ? holdoutView(results.holdout) : null,
     mayResend: through && resendOf === null && resentBy === null && (split === null || decision !== null),
   };
@@ -67,6 +70,15 @@ function resultsView(results: BroadcastResults): object[] {
     { label: 'Complained', count: complained, ratio: ratio(complained) },
     { label: 'Left since', count: left, ratio: ratio(left) },
   ];
+}
+
+/** What came by links in its mails; null: nothing. */
+function ordersView({ orders, revenue, ordersOfArms }: BroadcastResults): object | null {
+  if (orders === 0) return null;
+  const arms = ordersOfArms.map(({ arm, ...own }) => ({
+    ...{ key: arm === null ? 'The rest' : `Arm ${armKey(arm).toUpperCase()}`, ...own },
+  }));
+  return { orders, revenue, arms };
 }
 
 /** What the mail is worth beside none at all. */
@@ -102,7 +114,8 @@ function splitView(report: BroadcastReport): object | null {
     notCompared: compared?.notCompared ?? null,
     arms:
       arms?.map(({ arm, sent, clickers, revenueMinor, unsubscribes, complaints }) => ({
-        ...{ key: armKey(arm).toUpperCase(), at: split.arms[arm]?.at ?? null, sent, clickers },
+        ...{ key: armKey(arm).toUpperCase(), at: timeOf(split.arms[arm]), sent, clickers },
+        offer: offerText(split.arms[arm]?.offer),
         rate: sent === 0 ? null : clickers / sent,
         revenue: split.revenueCap ? { amountMinor: revenueMinor, currency: split.revenueCap.currency } : null,
         harm: `${unsubscribes} / ${complaints}`,
@@ -111,6 +124,24 @@ function splitView(report: BroadcastReport): object | null {
         stopped: stopped.some((one) => one.arm === arm),
       })) ?? [],
   };
+}
+
+/** When an arm goes that has a time of its own. */
+function timeOf(
+  arm: { at?: string | undefined; delayMinutes?: number | undefined } | undefined,
+): string | null {
+  return arm?.delayMinutes === undefined ? (arm?.at ?? null) : `${durationText(arm.delayMinutes)} later`;
+}
+
+/** What is offered, in words. */
+function offerText(offer: BroadcastOffer | null | undefined): string | null {
+  if (!offer) return null;
+  const { key, discount, until } = offer;
+  return [
+    key,
+    ...(discount === undefined ? [] : [`${discount} off`]),
+    ...(until === undefined ? [] : [`until ${until}`]),
+  ].join(', ');
 }
 
 /** Empty for the first arm, and for one that is stopped: it is compared with none. */
@@ -137,7 +168,7 @@ function rulesText({ alpha = DEFAULT_ALPHA, guardRails, ...split }: Split): stri
   return [
     `The chance of a false winner is ${alpha} at most, however often you look.`,
     ...(limits.length === 0 ? [] : [`An arm is stopped when it is shown that ${limits.join(' or ')}.`]),
-    ...(hasHours(split) ? ['Each reader’s clicks and orders count for that time from their mail on.'] : []),
+    ...(isTimed(split) ? ['Each reader’s clicks and orders count for that time from their mail on.'] : []),
   ].join(' ');
 }
 

@@ -96,7 +96,9 @@ export class BroadcastEditorController {
 }
 
 /** Beside which field a refusal of the product stands. */
-function fieldOf({ code }: DomainError): string {
+function fieldOf({ code, facts }: DomainError): string {
+  if (code === 'BROADCAST_OFFER_INVALID')
+    return String(facts['field']).startsWith('offer') ? 'offer' : 'armOffer';
   if (code === 'BROADCAST_SPLIT_INVALID') return 'arms.0.subject';
   if (code === 'SEGMENT_NOT_FOUND') return 'audience';
   return 'template';

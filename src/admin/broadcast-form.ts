@@ -5,6 +5,7 @@ import { broadcastBody } from '../broadcasts/broadcasts.schemas.js';
 import { armKey, type Split } from '../broadcasts/split.js';
 import { DomainError } from '../values/domain-error.js';
 import { isCurrency, moneyToText, parseMoney } from '../values/money.js';
+import { offerFields, offerOf, offerTyped } from './broadcast-offer-form.js';
 import { namesIn, namesText } from './name-list.js';
 
 /** What was typed, by field name; a field of which several can be ticked has each of them. */
@@ -27,7 +28,14 @@ const ADVICE: Readonly<Record<string, string>> = {
   senderPostalAddress: 'Give the postal address; the law asks for it in every newsletter.',
   topic: 'Use lower-case letters, digits and hyphens, such as news, or leave it empty.',
   priority: 'Use a whole number from 1 to 9, or leave it empty for 5.',
-  'arms.0.subject': 'Give at least two arms, each with another subject, another mail or another hour.',
+  offer:
+    'Choose an offer. A discount for these readers alone needs the time when it ends, with its offset, such as 2026-03-05T18:00:00+01:00.',
+  armOffer:
+    'Choose an offer for the arm. A discount for its readers alone needs the time when it ends, such as 2026-03-05T18:00:00+01:00.',
+  armDelay:
+    'Use whole minutes up to 10080 for the delay of an arm, and no hour beside it, or leave it empty.',
+  'arms.0.subject':
+    'Give at least two arms, each with another subject, mail, offer, delay or another hour; hours or delays, not both.',
   testPercent: 'Use a whole number from 1 to 90.',
   holdout:
     'Use a percentage from 1% to 50%, or leave it empty; with the percent of the test it must stay below 100 %.',
@@ -52,6 +60,9 @@ const FIELD_OF_PATH: readonly (readonly [RegExp, string])[] = [
   [/^split\.guardRails\.unsubscribes/, 'railUnsubscribes'],
   [/^split\.guardRails\.complaints/, 'railComplaints'],
   [/^split\.arms\.\d+\.at/, 'armHour'],
+  [/^split\.arms\.\d+\.delayMinutes/, 'armDelay'],
+  [/^split\.arms\.\d+\.offer/, 'armOffer'],
+  [/^offer/, 'offer'],
   [/^split\.waitMinutes/, 'waitHours'],
   [/^split\.revenueCap\.currency/, 'capCurrency'],
   [/^split\.revenueCap/, 'capAmount'],
@@ -88,7 +99,7 @@ export function newBroadcast({ sender, mails }: BroadcastChoices): BroadcastType
 export function typedOfBroadcast(
   broadcast: Pick<
     Broadcast,
-    'title' | 'template' | 'subject' | 'audience' | 'sender' | 'topic' | 'split' | 'priority'
+    'title' | 'template' | 'subject' | 'offer' | 'audience' | 'sender' | 'topic' | 'split' | 'priority'
   >,
 ): BroadcastTyped {
   const { title, template, subject, audience, sender, topic, split, priority } = broadcast;
@@ -97,6 +108,7 @@ export function typedOfBroadcast(
     ...{ title: [title], template: [template], subject: [subject ?? ''], topic: [topic ?? ''] },
     priority: [priority === USUAL_PRIORITY ? '' : String(priority)],
     ...senderTyped(sender),
+    ...offerTyped(broadcast.offer),
     audience: ['everybody' in audience ? 'everybody' : 'some'],
     segmentsAny: filter.segments?.any ?? [],
     segmentsNone: filter.segments?.none ?? [],
@@ -118,6 +130,7 @@ export function readBroadcast(
     title: one(typed, 'title'),
     template: one(typed, 'template'),
     subject: one(typed, 'subject') || null,
+    offer: offerOf(typed) ?? null,
     // That of a mail sent once more is not the form's to say; any that passes will do.
     audience: isResend ? { everybody: true } : audienceOf(typed),
     sender: {
@@ -160,7 +173,9 @@ function splitTyped(split: Split | null): BroadcastTyped {
     capAmount: [revenueCap === undefined ? '' : (moneyToText(revenueCap).split(' ')[0] ?? '')],
     capCurrency: [revenueCap?.currency ?? ''],
     ...Object.fromEntries(
-      arms.flatMap(({ subject = '', template = '', at = '' }, arm) => [
+      arms.flatMap(({ subject = '', template = '', at = '', delayMinutes, offer }, arm) => [
+        ...Object.entries(offerTyped(offer, `arms.${arm}.`)),
+        [`arms.${arm}.delayMinutes`, [delayMinutes === undefined ? '' : String(delayMinutes)]],
         [`arms.${arm}.subject`, [subject]],
         [`arms.${arm}.at`, [at]],
         [`arms.${arm}.template`, [template]],
@@ -192,10 +207,12 @@ function splitOf(typed: BroadcastTyped): unknown {
     subject: one(typed, `arms.${arm}.subject`) || undefined,
     template: one(typed, `arms.${arm}.template`) || undefined,
     at: one(typed, `arms.${arm}.at`) || undefined,
+    delayMinutes: numberOf(one(typed, `arms.${arm}.delayMinutes`)),
+    offer: offerOf(typed, `arms.${arm}.`),
   }));
   const last = arms.findLastIndex((arm) => Object.values(arm).some((value) => value !== undefined));
-  // Next to an arm with an hour an empty one says something: the mail as it is, at the time of the start.
-  const fewest = arms.some(({ at }) => at !== undefined) ? 2 : 1;
+  // Next to an arm with a time of its own an empty one says something: the mail as it is, at the time of the start.
+  const fewest = arms.some(({ at, delayMinutes }) => (at ?? delayMinutes) !== undefined) ? 2 : 1;
   const judge = one(typed, 'judge');
   return {
     arms: arms.slice(0, Math.max(fewest, last + 1)).map((arm) => without(arm) ?? {}),
@@ -204,12 +221,16 @@ function splitOf(typed: BroadcastTyped): unknown {
     judge,
     ...(judge === 'revenue' ? { revenueCap: capOf(typed) } : {}),
     holdout: percentOf(typed, 'holdout'),
-    alpha: one(typed, 'alpha') === '' ? undefined : Number(one(typed, 'alpha')),
+    alpha: numberOf(one(typed, 'alpha')),
     guardRails: without({
       unsubscribes: percentOf(typed, 'railUnsubscribes'),
       complaints: percentOf(typed, 'railComplaints'),
     }),
   };
+}
+
+function numberOf(text: string): number | undefined {
+  return text === '' ? undefined : Number(text);
 }
 
 /** The sign may be left out where it can only be meant. */
@@ -240,7 +261,7 @@ function without(values: Record<string, unknown>): Record<string, unknown> | und
 /** What the page of the form prints. */
 export function broadcastFormPage(
   typed: BroadcastTyped,
-  { mails, segments, funnels }: BroadcastChoices,
+  { mails, segments, funnels, offers }: BroadcastChoices,
   errors: Record<string, string> = {},
 ): Record<string, unknown> {
   const field = (name: string, label: string): object => ({
@@ -253,12 +274,14 @@ export function broadcastFormPage(
     for (const { key } of options) keys.delete(key);
     return [...known, ...[...keys].map((key) => ({ key, title: key, subject: 'not found', chosen: true }))];
   };
+  const offersFor = (name: string): object[] => chosen(name, offers);
   const rows = Math.max(FEWEST_ARMS, ...Object.keys(typed).map(armRows));
   return {
     title: field('title', 'Name of your own'),
     subject: field('subject', 'Subject'),
     topic: field('topic', 'Topic'),
     priority: field('priority', 'Priority'),
+    ...{ offer: offerFields({ field, chosen: offersFor }), offerError: errors['offer'] ?? null },
     mails: chosen('template', mails),
     templateError: errors['template'] ?? null,
     audience: one(typed, 'audience'),
@@ -284,9 +307,13 @@ export function broadcastFormPage(
       subject: field(`arms.${arm}.subject`, 'Subject'),
       templateName: `arms.${arm}.template`,
       at: field(`arms.${arm}.at`, 'Hour'),
+      delay: field(`arms.${arm}.delayMinutes`, 'Delay in minutes'),
+      offer: offerFields({ field, chosen: offersFor }, `arms.${arm}.`),
       mails: chosen(`arms.${arm}.template`, mails),
     })),
-    hourError: errors['armHour'] ?? null,
+    armErrors: ['armHour', 'armDelay', 'armOffer'].flatMap((name) =>
+      errors[name] === undefined ? [] : [{ name, message: errors[name] }],
+    ),
     ...testFields(field),
     revenue: one(typed, 'judge') === 'revenue',
     cap: [field('capAmount', 'Each reader counts up to'), field('capCurrency', 'Currency')],

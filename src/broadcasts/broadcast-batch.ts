@@ -1,8 +1,10 @@
 import type { MailBatch, MailTimes, SharedMail } from '../delivery/mail-batch.js';
 import { WAITS_FOR_TEST } from '../delivery/message.js';
 import { HELD_OUT, HOLDOUT } from '../segments/held-out.js';
+import type { Promised } from '../sequences/progress.js';
+import { offerData } from './broadcast-offer.js';
 import { broadcastMailKey, topicOf, type Broadcast } from './broadcast.js';
-import { armOfWords, drawing, hasHours, type Drawn } from './split.js';
+import { armOfWords, drawing, endOf, hasHours, isTimed, type Drawn } from './split.js';
 import type { SplitDecision } from './split-results.js';
 import { AT_ONCE, dueAfterPause, mailTime, spreadOffsetMs, timingAt, type MailTime } from './timing.js';
 
@@ -15,6 +17,11 @@ export interface Recipients {
   timeZones: (string | null)[];
 }
 
+/** By slug and reader, what earlier mails have told them about an offer. */
+export type PromisedBefore = ReadonlyMap<string, ReadonlyMap<string, Promised>>;
+
+const NOTHING_PROMISED: PromisedBefore = new Map();
+
 /**
  * The mails of a broadcast to some of its recipients, of whom the first is number `position`, and what there is to count.
  * Of a split test, those who are not part of it get a mail that is held, so that the audience stays as it was frozen, and
@@ -24,14 +31,18 @@ export function broadcastBatch(
   broadcast: Broadcast,
   { ids, emails, emailKeys, timeZones }: Recipients,
   position: number,
+  promised: PromisedBefore = NOTHING_PROMISED,
 ): { batch: MailBatch; withoutZone: number; hourPassed: number } {
   const drawn = drawnOf(broadcast, ids);
   const times = timesOf(broadcast, { timeZones, drawn }, position);
+  const shared = sharedOf(broadcast);
+  const places = drawn.map((one) => placeOf(broadcast, one));
+  if (promised.size > 0) tellPromised(broadcast, { shared, places, ids }, promised);
   return {
     batch: {
-      shared: sharedOf(broadcast),
+      shared,
       mails: {
-        shared: drawn.map((one) => placeOf(broadcast, one)),
+        shared: places,
         subscriberIds: ids,
         enrollmentIds: ids.map(() => null),
         addresses: emails,
@@ -51,6 +62,22 @@ export function broadcastBatch(
   };
 }
 
+/** A mail tells its reader no higher price, and no earlier end, than one before it: so it is theirs alone. */
+function tellPromised(
+  broadcast: Broadcast,
+  { shared, places, ids }: { shared: SharedMail[]; places: number[]; ids: readonly string[] },
+  promised: PromisedBefore,
+): void {
+  for (const [nth, id] of ids.entries()) {
+    const place = places[nth] ?? -1;
+    const mail = shared[place];
+    const offer = broadcast.offers?.find((one) => one.place === (mail?.arm ?? 0));
+    const before = offer && promised.get(offer.snapshot.slug)?.get(id);
+    if (mail === undefined || before === undefined || mail.heldFor !== undefined) continue;
+    places[nth] = shared.push({ ...mail, data: dataOf(broadcast, mail.arm ?? 0, before) }) - 1;
+  }
+}
+
 /** 0 without a test. */
 function drawnOf({ id, split }: Broadcast, subscriberIds: readonly string[]): Drawn[] {
   const draw = split === null ? () => 0 : drawing({ id, split });
@@ -64,7 +91,8 @@ function placeOf({ split }: Broadcast, drawn: Drawn): number {
 }
 
 function sharedOf(broadcast: Broadcast): SharedMail[] {
-  const { id, templateId, sender, scheduledAt, createdAt, expiresAt, armTemplateIds, priority } = broadcast;
+  const { id, templateId, sender, scheduledAt, createdAt, armTemplateIds, priority } = broadcast;
+  const expiresAt = endOf(broadcast);
   const mail: SharedMail = {
     class: 'marketing',
     kind: 'broadcast',
@@ -72,7 +100,7 @@ function sharedOf(broadcast: Broadcast): SharedMail[] {
     funnelKey: topicOf(broadcast),
     broadcastId: id,
     templateId,
-    data: {},
+    data: armTemplateIds === null ? dataOf(broadcast, 0, null) : {},
     sender,
     priority,
     // Not the present: a broadcast that is late because nothing ran meets the rule for overdue mails.
@@ -80,8 +108,21 @@ function sharedOf(broadcast: Broadcast): SharedMail[] {
     ...(expiresAt === null ? {} : { expiresAt }),
   };
   if (armTemplateIds === null) return [mail];
-  const arms = armTemplateIds.map((armTemplateId, arm) => ({ ...mail, templateId: armTemplateId, arm }));
+  const arms = armTemplateIds.map((armTemplateId, arm) => ({
+    ...{ ...mail, templateId: armTemplateId, arm },
+    data: dataOf(broadcast, arm, null),
+  }));
   return [...arms, { ...mail, heldFor: WAITS_FOR_TEST }, { ...mail, withheldFor: HELD_OUT }];
+}
+
+/** What a mail with the words of an arm (0 without a test) prints beside what every mail does. */
+export function dataOf(
+  { offers, startedAt, createdAt }: Pick<Broadcast, 'offers' | 'startedAt' | 'createdAt'>,
+  arm: number,
+  promised: Promised | null,
+): Record<string, unknown> {
+  const offer = offers?.find(({ place }) => place === arm);
+  return offer === undefined ? {} : offerData(offer, promised, startedAt ?? createdAt);
 }
 
 /** Null when all are due at the same instant, which then crosses to the database once. */
@@ -91,9 +132,10 @@ function timesOf(
   position: number,
 ): MailTime[] | null {
   const timing = broadcast.timing ?? AT_ONCE;
-  if (timing.local === null && timing.spreadMinutes === 0) return null;
+  const { split } = broadcast;
+  if (timing.local === null && timing.spreadMinutes === 0 && (split === null || !isTimed(split))) return null;
   const moments = { scheduledAt: beginOf(broadcast), startedAt: broadcast.startedAt ?? beginOf(broadcast) };
-  const ofArms = broadcast.split?.arms.map(({ at }) => timingAt(timing, at)) ?? [];
+  const ofArms = split?.arms.map((arm) => timingAt(timing, arm)) ?? [];
   return timeZones.map((timeZone, place) =>
     mailTime(ofArms[Number(drawn[place])] ?? timing, moments, { timeZone, position: position + place }),
   );
@@ -118,7 +160,7 @@ export function timesAfterTest(
   { timeZone, dueAt }: { timeZone: string | null; dueAt: Date },
 ): MailTimes {
   const { decision, decideAt, startedAt, createdAt } = broadcast;
-  const timing = timingAt(broadcast.timing ?? AT_ONCE, broadcast.split?.arms[decision.arm]?.at);
+  const timing = timingAt(broadcast.timing ?? AT_ONCE, broadcast.split?.arms[decision.arm]);
   const offsetMs = dueAt.getTime() - (startedAt ?? createdAt).getTime();
   const timeFrom = (begin: Date): MailTime =>
     mailTime(
@@ -179,7 +221,7 @@ function nextHourOf(
 ): Date | null {
   if (timing === null || split === null || !hasHours(split)) return null;
   const moments = { scheduledAt: now, startedAt: now };
-  return mailTime(timingAt(timing, split.arms[arm]?.at), moments, { timeZone, position: 0 }).dueAt;
+  return mailTime(timingAt(timing, split.arms[arm]), moments, { timeZone, position: 0 }).dueAt;
 }
 
 /** One that is too late has expired when it is due: the ledger then says so itself. */

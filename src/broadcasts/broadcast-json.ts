@@ -1,3 +1,4 @@
+import type { BroadcastOffer } from './broadcast-offer.js';
 import { topicOf, type Broadcast, type BroadcastReport } from './broadcast.js';
 import { DEFAULT_ALPHA } from '../experiments/test-options.js';
 import { comparisonOf, decisionText, type ArmFigures } from './split-results.js';
@@ -9,10 +10,11 @@ export function toJson(
   arms: readonly ArmFigures[] | null = null,
 ): Record<string, unknown> {
   const { id, key, title, template, subject, audience, sender, state, stateReason } = broadcast;
+  const offer = broadcast.offer && offerJson(broadcast.offer);
   const { resendOf, resentBy, priority } = broadcast;
   const { scheduledAt, expiresAt, startedAt, plannedAt, endedAt, createdAt } = broadcast;
   return {
-    ...{ id, key, title, template, subject, split: splitJson(broadcast, arms), audience, sender },
+    ...{ id, key, title, template, subject, offer, split: splitJson(broadcast, arms), audience, sender },
     ...{
       topic: topicOf(broadcast),
       priority,
@@ -45,6 +47,10 @@ function timingJson({ timing, withoutZone, hourPassed }: Broadcast): Record<stri
   };
 }
 
+function offerJson({ key, discount, until }: BroadcastOffer): Record<string, unknown> {
+  return { key, discount: discount ?? null, until: until ?? null };
+}
+
 function splitJson(
   broadcast: Broadcast,
   figures: readonly ArmFigures[] | null,
@@ -54,7 +60,7 @@ function splitJson(
   const { testPercent, waitMinutes, judge, revenueCap = null, guardRails = null } = split;
   const { alpha = DEFAULT_ALPHA, holdout = null } = split;
   const compared = figures && comparisonOf({ split, figures, stopped }, decision);
-  const arms = wordsOf(broadcast).map(({ at = null, ...words }, arm) => {
+  const arms = wordsOf(broadcast).map(({ at = null, delayMinutes = null, offer, ...words }, arm) => {
     const own = figures?.find((one) => one.arm === arm);
     const revenue =
       own && revenueCap ? { amountMinor: own.revenueMinor, currency: revenueCap.currency } : null;
@@ -62,7 +68,8 @@ function splitJson(
     const { lift = null, pValue = null } = compared?.results?.arms[arm] ?? {};
     const stop = stopped.find((one) => one.arm === arm);
     return {
-      ...{ key: armKey(arm), ...words, at, sent, clickers, revenue, unsubscribes, complaints },
+      ...{ key: armKey(arm), ...words, offer: offer ? offerJson(offer) : null, at, delayMinutes },
+      ...{ sent, clickers, revenue, unsubscribes, complaints },
       stopped: stop ? { rail: stop.rail, rate: stop.rate, limit: stop.limit, at: stop.at } : null,
       ...{ lift, pValue },
     };

@@ -6,6 +6,8 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { inSmallHeap } from '../infra/small-heap.js';
 import type { Broadcast } from './broadcast.js';
 import { broadcastBatch } from './broadcast-batch.js';
+import { promisedAbout } from './broadcast-offers.queries.js';
+import { endOf } from './split.js';
 import { BroadcastUpkeep } from './broadcast-upkeep.service.js';
 import { SplitTests } from './split-test.service.js';
 import { BroadcastsQueries, type CursorMove } from './broadcasts.queries.js';
@@ -77,7 +79,8 @@ export class BroadcastPlanner {
   private async plan(id: string, run: Run): Promise<void> {
     const broadcast = await this.queries.find(id);
     if (broadcast?.state !== 'planning') return;
-    if (broadcast.expiresAt !== null && broadcast.expiresAt <= this.clock.now()) {
+    const end = endOf(broadcast);
+    if (end !== null && end <= this.clock.now()) {
       await this.upkeep.move(id, 'planned', 'expired before every mail was written');
       return;
     }
@@ -96,7 +99,9 @@ export class BroadcastPlanner {
     const recipients = await this.queries.recipients(broadcast, { after: from, limit: BATCH });
     const isLast = recipients.ids.length < BATCH;
     const to = isLast ? (broadcast.lastSubscriberId ?? from) : (recipients.ids.at(-1) ?? from);
-    const { batch, withoutZone, hourPassed } = broadcastBatch(broadcast, recipients, position);
+    const readers = { subscriberIds: recipients.ids, now: broadcast.startedAt ?? this.clock.now() };
+    const promised = await promisedAbout(this.dataSource.manager, broadcast.offers ?? [], readers);
+    const { batch, withoutZone, hourPassed } = broadcastBatch(broadcast, recipients, position, promised);
     const prepared = this.messages.prepareBatch(batch);
     return {
       ...{ prepared, from, to, isLast, position: position + recipients.ids.length },

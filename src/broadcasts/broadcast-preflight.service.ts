@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { PreflightFinding } from '../delivery/preflight/mail-checks.js';
 import {
@@ -7,7 +7,10 @@ import {
   type PreflightReport,
 } from '../delivery/preflight/preflight.service.js';
 import { TemplatesService } from '../delivery/templates.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
+import { dataOf } from './broadcast-batch.js';
+import { checkOffers } from './broadcast-offers.queries.js';
 import { topicOf, type Broadcast } from './broadcast.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { armKey, sameArms, saysTheSame, wordsOf, type PublishedWords, type Words } from './split.js';
@@ -47,19 +50,21 @@ export class BroadcastPreflight {
     private readonly templates: TemplatesService,
     private readonly preflight: PreflightService,
     private readonly queries: BroadcastsQueries,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /**
    * Stores the words as they are now, those of each arm where arms are tried. Throws `TEMPLATE_NOT_FOUND`,
-   * `TEMPLATE_INVALID`, and `BROADCAST_SPLIT_INVALID` for a test of two arms that are one mail.
+   * `TEMPLATE_INVALID`, `BROADCAST_SPLIT_INVALID` for a test of two arms that are one mail, and `BROADCAST_OFFER_INVALID`.
    */
   async publish(manager: EntityManager, draft: Draft): Promise<PublishedWords> {
     const words = wordsOf(draft);
     const same = sameArms(words);
     if (same !== null) {
-      const message = `split.arms: arms ${same[0] + 1} and ${same[1] + 1} are the same mail; give one of them another subject, template or hour`;
+      const message = `split.arms: arms ${same[0] + 1} and ${same[1] + 1} are the same mail; give one of them another subject, template, offer, hour or delay`;
       throw new DomainError('BROADCAST_SPLIT_INVALID', message, { field: 'split.arms' });
     }
+    await checkOffers(manager, draft);
     const { template, subject = null, split = null } = draft;
     const templateId = await this.publishOne(manager, { template, subject });
     if (split === null) return { templateId, armTemplateIds: null };
@@ -104,11 +109,14 @@ export class BroadcastPreflight {
       [topicOf(content)],
     );
     const condition = await this.queries.conditionNow(content.audience);
+    const now = this.clock.now();
     const reports: ArmReport[] = [];
     const arms = wordsOf(content);
-    for (const [arm, { template, subject }] of arms.entries()) {
+    const offers = await checkOffers(this.dataSource.manager, content);
+    for (const [arm, words] of arms.entries()) {
+      const { template, subject, offer } = words;
       // At another hour it is the same mail.
-      if (saysTheSame({ template, subject }, arms.slice(0, arm))) continue;
+      if (saysTheSame(words, arms.slice(0, arm))) continue;
       reports.push({
         arm,
         report: await this.preflight.check(
@@ -117,11 +125,11 @@ export class BroadcastPreflight {
               template,
               subject,
               sender: content.sender,
-              kind: 'sequence',
+              kind: offer === undefined ? 'sequence' : 'offer',
               funnelTitle: titles[0]?.title ?? '',
             },
-            // A broadcast has no data beyond the reader, the sender and the funnel.
-            data: {},
+            // A broadcast has no data beyond the reader, the sender, the funnel and what it offers.
+            data: dataOf({ offers, startedAt: null, createdAt: now }, arm, null),
             readers: { condition, words: 'readers', funnelKey: null },
           },
           options,
@@ -135,8 +143,8 @@ export class BroadcastPreflight {
    * Throws `BROADCAST_PREFLIGHT_INVALID`, naming file and line, for a broadcast that would reach its readers broken. Asks
    * pages of our own whether they are there; what others run does not keep a broadcast waiting.
    */
-  async pass({ template, subject, split, sender, audience, topic }: Content): Promise<void> {
-    const content = { template, subject, split, sender, audience, topic };
+  async pass({ template, subject, offer, split, sender, audience, topic }: Content): Promise<void> {
+    const content = { template, subject, offer, split, sender, audience, topic };
     const key = JSON.stringify(content);
     const report = this.#underWay.get(key) ?? this.report(content, { ownLinksOnly: true });
     this.#underWay.set(key, report);

@@ -3,6 +3,8 @@ import { DataSource } from 'typeorm';
 import { Drafts, type DraftReader } from '../delivery/preflight/drafts.service.js';
 import { TemplatesService } from '../delivery/templates.service.js';
 import { topicOf, type Broadcast, type BroadcastChoices, type BroadcastPreview } from './broadcast.js';
+import { dataOf } from './broadcast-batch.js';
+import { checkOffers } from './broadcast-offers.queries.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { wordsOf } from './split.js';
 
@@ -30,6 +32,9 @@ export class BroadcastPreviews {
       mails: await this.templates.marketingMails(),
       segments: await named('segment'),
       funnels: await named('funnel'),
+      offers: await this.dataSource.query(
+        `select slug as key, content ->> 'title' as title from offer where archived_at is null order by slug limit ${MAX_CHOICES}`,
+      ),
       sender: last[0]?.sender ?? (await this.drafts.senderOf(undefined)).sender,
     };
   }
@@ -37,7 +42,8 @@ export class BroadcastPreviews {
   /** The mail of an arm (0 without a test) as the first of its readers would get it. Throws what rendering throws. */
   async preview(broadcast: Broadcast, arm: number): Promise<BroadcastPreview> {
     const words = wordsOf(broadcast);
-    const { template, subject } = words[arm] ?? words[0] ?? broadcast;
+    const { template, subject, offer } = words[arm] ?? words[0] ?? broadcast;
+    const offers = await checkOffers(this.dataSource.manager, broadcast);
     const reader = await this.firstReader(broadcast);
     const titles: { title: string }[] = await this.dataSource.query(
       'select title from funnel where key = $1',
@@ -46,7 +52,8 @@ export class BroadcastPreviews {
     const mail = await this.drafts.render(
       {
         template: await this.templates.compile(template, subject),
-        ...{ kind: 'sequence', sender: broadcast.sender, data: {} },
+        ...{ kind: offer ? 'offer' : 'sequence', sender: broadcast.sender },
+        data: dataOf({ ...broadcast, offers: broadcast.offers ?? offers }, words[arm] ? arm : 0, null),
         funnelTitle: titles[0]?.title ?? '',
       },
       reader ?? NOBODY,

@@ -6,6 +6,7 @@ import { topicOf, type Broadcast, type BroadcastReport, type Resend } from './br
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { BroadcastReports, notFound } from './broadcast-reports.service.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
+import { offerAgain } from './offers-of-words.js';
 import { saysTheSame, wordsOf } from './split.js';
 
 /** The same news once more, in other words, to those whom the first mail did not reach. */
@@ -30,18 +31,20 @@ export class BroadcastResends {
       if (first === null) throw notFound(id);
       checkFirst(first);
       const { sender, title } = first;
+      const offer = offerAgain(first);
       const words = { template: resend.template ?? first.template, subject: resend.subject };
-      if (saysTheSame(words, wordsOf(first)))
+      if (saysTheSame({ ...words, ...(offer && { offer }) }, wordsOf(first)))
         throw invalid(
           'subject: the first mail had these very words; give another subject or template',
           'subject',
         );
-      const { templateId } = await this.preflight.publish(manager, words);
+      const { templateId } = await this.preflight.publish(manager, { ...words, offer });
       return this.queries.insert(
         manager,
         {
           ...{
             ...words,
+            offer,
             templateId,
             sender,
             topic: topicOf(first),

@@ -7,6 +7,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import { notFound } from './broadcast-reports.service.js';
 import { nextState, type BroadcastState } from './broadcast-status.js';
+import { endOf } from './split.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 
 /** The barrier lets mails of these go; one that is done opens again. */
@@ -46,7 +47,8 @@ export class BroadcastUnknowns {
     return this.dataSource.transaction(async (manager) => {
       const broadcast = await this.queries.lock(manager, id);
       if (broadcast === null) throw notFound(id);
-      const { state, expiresAt } = broadcast;
+      const { state } = broadcast;
+      const end = endOf(broadcast);
       const now = this.clock.now();
       const refuse = (message: string): never => {
         throw new DomainError('BROADCAST_STATE_CONFLICT', message, { id, state });
@@ -56,8 +58,7 @@ export class BroadcastUnknowns {
         refuse(
           `nothing of a broadcast that is ${state} is sent${state === 'paused' ? ': let it go on first' : ''}`,
         );
-      if (expiresAt !== null && expiresAt <= now)
-        refuse('its mails were of use until its end, which is past');
+      if (end !== null && end <= now) refuse('its mails were of use until its end, which is past');
       const count = await this.mails.resendUnknown(manager, id, now);
       const again = nextState(broadcast, 'reopen');
       if (count > 0 && again !== null)

@@ -4,8 +4,11 @@ import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
 import { OverdueService } from '../delivery/pacing/overdue.service.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { DomainError } from '../values/domain-error.js';
 import { breachText, type Breach } from '../experiments/guard-rails.js';
 import { hourAfterPause } from './broadcast-batch.js';
+import type { FrozenOffer } from './broadcast-offer.js';
+import { checkOffers, writeOffers } from './broadcast-offers.queries.js';
 import type { Broadcast } from './broadcast.js';
 import { nextState, type BroadcastAction } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
@@ -18,6 +21,7 @@ const OVERDUE = 'broadcast:overdue:';
 /** Of one whose sender was found wrong before its first mail. */
 export const SENDER_ALERT = 'broadcast:sender:';
 const ARM = 'broadcast:arm:';
+const OFFER = 'broadcast:offer:';
 /** How long after its end the owner is told of an arm that was stopped. */
 const NEWS_MS = 7 * 86_400_000;
 
@@ -43,8 +47,27 @@ export class BroadcastUpkeep {
       if (!broadcast || nextState(broadcast, 'begin') === null) return;
       const now = this.clock.now();
       if (await this.stopOverdue(manager, broadcast, broadcast.scheduledAt ?? now)) return;
+      const offers = await this.offersAtBegin(manager, broadcast);
+      if (offers === null) return;
       await this.queries.begin(manager, broadcast, now);
+      await writeOffers(manager, id, { offers, now });
     });
+  }
+
+  /** What its mails offer, as it is sold now. Null: not any more, or not so; then it waits for the owner's word. */
+  private async offersAtBegin(manager: EntityManager, broadcast: Broadcast): Promise<FrozenOffer[] | null> {
+    try {
+      return await checkOffers(manager, broadcast);
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      const { id, title } = broadcast;
+      const { message: fault } = error;
+      await this.queries.setState(manager, id, { state: 'paused', reason: fault, now: this.clock.now() });
+      const message = `The broadcast "${title}" has not begun: what it offers has changed since it was started; ${fault}. Put the offer right and go on with it on the page Broadcasts, or cancel it.`;
+      const facts = { broadcastId: id };
+      await this.alerts.raise({ key: OFFER + id, severity: 'critical', message, facts }, manager);
+      return null;
+    }
   }
 
   /** The same question about what a running one was to do at `dueAt`. True: it does not. */
@@ -104,7 +127,7 @@ export class BroadcastUpkeep {
   async closeAlerts(): Promise<void> {
     const old = this.clock.now().getTime() - NEWS_MS;
     for (const { key } of await this.alerts.open()) {
-      const kind = [OVERDUE, SENDER_ALERT, ARM].find((prefix) => key.startsWith(prefix));
+      const kind = [OVERDUE, SENDER_ALERT, ARM, OFFER].find((prefix) => key.startsWith(prefix));
       if (kind === undefined) continue;
       const broadcast = await this.queries.find(key.slice(kind.length).split(':')[0] ?? '');
       const isOver =

@@ -1,7 +1,9 @@
 import type { Sender } from '../delivery/message.js';
 import type { Condition } from '../segments/condition.js';
+import type { Money } from '../values/money.js';
 import type { Audience } from './audience.js';
 import type { BroadcastProgress } from './broadcast-status.js';
+import type { BroadcastOffer, FrozenOffer } from './broadcast-offer.js';
 import type { Split } from './split.js';
 import type { ArmFigures, SplitDecision, StoppedArm } from './split-results.js';
 import type { HoldoutResults } from './holdout.js';
@@ -15,6 +17,10 @@ export interface Broadcast extends BroadcastProgress {
   template: string;
   /** In place of the template's own; may hold variables. */
   subject: string | null;
+  /** What its mail offers; arms of a test may offer something else. */
+  offer: BroadcastOffer | null;
+  /** As they stood when it began; null before. */
+  offers: FrozenOffer[] | null;
   /** The version of its own words, frozen at the start. */
   templateId: string;
   audience: Audience;
@@ -64,6 +70,7 @@ export interface BroadcastDraft {
   title: string;
   template: string;
   subject?: string | null | undefined;
+  offer?: BroadcastOffer | null | undefined;
   split?: Split | null | undefined;
   audience: Audience;
   sender: Sender;
@@ -121,6 +128,11 @@ export interface BroadcastResults {
   complained: number;
   /** Readers who have left the list since their mail. */
   left: number;
+  /** That came by a link in its mails, less what was paid back. */
+  orders: number;
+  revenue: Money[];
+  /** The same for each arm of a split test that has brought any; `null`: the rest, which was in no test. */
+  ordersOfArms: { arm: number | null; orders: number; revenue: Money[] }[];
   /** What the mail is worth beside none at all; null where nobody was held out. */
   holdout: HoldoutResults | null;
 }
@@ -130,6 +142,7 @@ export interface BroadcastChoices {
   mails: { key: string; subject: string }[];
   segments: { key: string; title: string }[];
   funnels: { key: string; title: string }[];
+  offers: { key: string; title: string }[];
   /** As in the last broadcast, or in the first funnel. */
   sender: Sender;
 }

@@ -20,6 +20,7 @@ import { BroadcastResends } from './broadcast-resends.service.js';
 import { BroadcastReports } from './broadcast-reports.service.js';
 import { BroadcastUnknowns } from './broadcast-unknowns.service.js';
 import { BroadcastsService } from './broadcasts.service.js';
+import { armKey } from './split.js';
 
 const tag = 'broadcasts';
 const response = broadcastReport;
@@ -59,7 +60,11 @@ export class BroadcastsController {
   @Get(':id/results')
   @ApiRoute({ summary: 'What the mails of a broadcast came to', tag, response: broadcastResults })
   async results(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
-    return this.reports.results(id);
+    const results = await this.reports.results(id);
+    const ordersOfArms = results.ordersOfArms.map(({ arm, ...own }) => ({
+      ...{ arm: arm === null ? null : armKey(arm), ...own },
+    }));
+    return { ...results, ordersOfArms };
   }
 
   @Get(':id/audience')

@@ -26,12 +26,14 @@ export interface CursorMove {
   hourPassed: number;
 }
 
-const BROADCAST = `select b.id, b.key, b.title, t.key as template, b.subject, b.email_template_id as "templateId", b.audience, b.sender,
+const BROADCAST = `select b.id, b.key, b.title, t.key as template, b.subject, b.offer, b.email_template_id as "templateId", b.audience, b.sender,
     b.topic_key as topic, b.state, b.state_reason as "stateReason", b.scheduled_at as "scheduledAt", b.expires_at as "expiresAt",
     b.cursor_subscriber_id as cursor, b.audience_last_id as "lastSubscriberId", b.planned_count::int as planned, b.segments,
     b.timing, b.split, b.arm_template_ids as "armTemplateIds", b.decide_at as "decideAt", b.decision,
     b.stopped_arms as "stoppedArms", b.looked_at as "lookedAt",
     b.resend_of as "resendOf", b.priority, (select r.id from broadcast r where r.resend_of = b.id and r.state <> 'cancelled') as "resentBy",
+    (select json_agg(json_build_object('place', o.place, 'productId', o.product_id::text, 'until', o.content -> 'until',
+       'snapshot', o.content -> 'snapshot') order by o.place) from broadcast_offer o where o.broadcast_id = b.id) as offers,
     b.without_zone_count::int as "withoutZone", b.hour_passed_count::int as "hourPassed",
     b.created_at as "createdAt", b.started_at as "startedAt", b.planned_at as "plannedAt", b.ended_at as "endedAt"
   from broadcast b join email_template t on t.id = b.email_template_id`;
@@ -60,6 +62,7 @@ export class BroadcastsQueries {
       title,
       templateId,
       subject = null,
+      offer = null,
       split = null,
       audience,
       sender,
@@ -69,8 +72,8 @@ export class BroadcastsQueries {
     } = draft;
     await this.segments.conditionsOf(segmentsOf(audience), manager);
     const rows: { id: string }[] = await manager.query(
-      `insert into broadcast (title, email_template_id, audience, sender, topic_key, expires_at, created_at, key, subject, split, resend_of, priority)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict (key) do nothing returning id`,
+      `insert into broadcast (title, email_template_id, audience, sender, topic_key, expires_at, created_at, key, subject, split, resend_of, priority, offer)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict (key) do nothing returning id`,
       [
         title,
         templateId,
@@ -84,6 +87,7 @@ export class BroadcastsQueries {
         jsonOrNull(split),
         draft.resendOf ?? null,
         priority,
+        jsonOrNull(offer),
       ],
     );
     if (rows[0]) return rows[0].id;
@@ -97,11 +101,11 @@ export class BroadcastsQueries {
     draft: BroadcastDraft & { templateId: string },
   ): Promise<void> {
     const { title, templateId, subject = null, split = null, audience, sender, topic, expiresAt } = draft;
-    const { priority = USUAL_PRIORITY } = draft;
+    const { priority = USUAL_PRIORITY, offer = null } = draft;
     await this.segments.conditionsOf(segmentsOf(audience), manager);
     await manager.query(
       `update broadcast set title = $2, email_template_id = $3, audience = $4, sender = $5, topic_key = $6, expires_at = $7, subject = $8,
-         split = $9, priority = $10
+         split = $9, priority = $10, offer = $11
        where id = $1 and state = 'draft'`,
       [
         id,
@@ -114,6 +118,7 @@ export class BroadcastsQueries {
         subject,
         jsonOrNull(split),
         priority,
+        jsonOrNull(offer),
       ],
     );
   }

@@ -4,6 +4,7 @@ import { pageOf } from '../infra/http/page.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { canonicalTimeZone, isTimeZone } from '../values/zoned-time.js';
 import { audienceSchema } from './audience.js';
+import { broadcastOfferSchema } from './broadcast-offer.js';
 import { USUAL_PRIORITY } from './broadcast.js';
 import { BROADCAST_STATES } from './broadcast-status.js';
 import { splitSchema, subjectSchema, templateSchema } from './split.js';
@@ -20,6 +21,9 @@ const title = z
 const template = templateSchema;
 const subject = subjectSchema.nullable();
 const split = splitSchema.nullable();
+const offer = broadcastOfferSchema.nullable().meta({
+  description: 'What the mail offers. Who owns it gets it, too, unless the audience leaves them out.',
+});
 const topic = z
   .string()
   .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'use lower-case letters, digits and single hyphens, such as news')
@@ -53,6 +57,7 @@ export const broadcastBody = z.strictObject({
   title,
   template,
   subject: subject.default(null),
+  offer: offer.default(null),
   split: split.default(null),
   audience: audienceSchema,
   sender: senderSchema,
@@ -66,6 +71,7 @@ export const broadcastChange = z
     title: title.optional(),
     template: template.optional(),
     subject: subject.optional(),
+    offer: offer.optional(),
     split: split.optional(),
     audience: audienceSchema.optional(),
     sender: senderSchema.optional(),
@@ -182,6 +188,10 @@ const timing = z
 
 const amount = z.object({ amountMinor: z.number().int(), currency: z.string() });
 
+const offerResponse = z
+  .object({ key: z.string(), discount: z.string().nullable(), until: z.string().nullable() })
+  .nullable();
+
 const splitResponse = z
   .object({
     arms: z.array(
@@ -189,7 +199,9 @@ const splitResponse = z
         key: z.string(),
         template: z.string(),
         subject: z.string().nullable(),
+        offer: offerResponse,
         at: z.string().nullable().meta({ description: 'The hour of the arm, where it has its own.' }),
+        delayMinutes: z.number().int().nullable(),
         sent: z.number().int().nullable().meta({ description: 'Mails a relay took; null before the start.' }),
         clickers: z
           .number()
@@ -223,7 +235,8 @@ const splitResponse = z
       }),
     ),
     notCompared: z.string().nullable().meta({
-      description: 'Why there is neither lift nor pValue, where arms have hours and none is decided.',
+      description:
+        'Why there is neither lift nor pValue, where arms have hours or delays and none is decided.',
     }),
     testPercent: z.number().int(),
     waitMinutes: z.number().int(),
@@ -256,6 +269,7 @@ const broadcastResponse = z.object({
   title: z.string(),
   template: z.string(),
   subject: z.string().nullable(),
+  offer: offerResponse,
   split: splitResponse,
   audience: z.record(z.string(), z.unknown()),
   sender: z.object({ name: z.string(), email: z.string(), postalAddress: z.string() }),
@@ -311,6 +325,17 @@ export const broadcastResults = z.object({
   bounced: z.number().int(),
   complained: z.number().int(),
   left: z.number().int().meta({ description: 'Readers who have left since they got it.' }),
+  orders: z.number().int().meta({ description: 'That came by a link in its mails.' }),
+  revenue: z.array(amount).meta({ description: 'Of those orders, less what was paid back.' }),
+  ordersOfArms: z
+    .array(
+      z.object({
+        arm: z.string().nullable().meta({ description: 'Null: the rest of the audience.' }),
+        orders: z.number().int(),
+        revenue: z.array(amount),
+      }),
+    )
+    .meta({ description: 'The same by the arm whose mail it was; empty without a split test.' }),
   holdout: z
     .object({
       mailed: group.meta({ description: 'All who were to get the mail.' }),

@@ -135,8 +135,8 @@ export class BroadcastsService {
 }
 
 /** What the preflight judged. */
-function contentOf({ template, subject, split, sender, audience, topic }: Broadcast): string {
-  return JSON.stringify([template, subject, split, sender, audience, topic]);
+function contentOf({ template, subject, offer, split, sender, audience, topic }: Broadcast): string {
+  return JSON.stringify([template, subject, offer, split, sender, audience, topic]);
 }
 
 function changedMeanwhile({ id, state }: Broadcast): DomainError {

@@ -1,12 +1,15 @@
 import type { EntityManager } from 'typeorm';
+import type { Money } from '../values/money.js';
 import type { BroadcastResults } from './broadcast.js';
+
+type Mails = Omit<BroadcastResults, 'holdout' | 'orders' | 'revenue' | 'ordersOfArms'>;
 
 /** Called for one broadcast. Served by `message_broadcast_mailbox`, `tracking_event_message` and `bounce_broadcast`. */
 export async function broadcastResults(
   db: EntityManager,
   broadcastId: string,
 ): Promise<Omit<BroadcastResults, 'holdout'>> {
-  const rows: Omit<BroadcastResults, 'holdout'>[] = await db.query(
+  const rows: Mails[] = await db.query(
     `with mail as (
        select id, subscriber_id, coalesce(accepted_at, data_at) as at from message
        where broadcast_id = $1 and state in ('accepted', 'unknown')),
@@ -24,5 +27,42 @@ export async function broadcastResults(
      from hit h cross join report r`,
     [broadcastId],
   );
-  return rows[0] ?? { sent: 0, opened: 0, clicked: 0, bounced: 0, complained: 0, left: 0 };
+  const mails = rows[0] ?? { sent: 0, opened: 0, clicked: 0, bounced: 0, complained: 0, left: 0 };
+  return { ...mails, ...(await ordersByLinks(db, broadcastId)) };
+}
+
+/**
+ * Orders by whoever came through a link of its mails, a friend too to whom one was passed on; each counts for the arm whose
+ * mail it was. Paid ones, less what went back. Served by `message_broadcast_mailbox` and `conversion_message`.
+ */
+async function ordersByLinks(
+  db: EntityManager,
+  broadcastId: string,
+): Promise<Pick<BroadcastResults, 'orders' | 'revenue' | 'ordersOfArms'>> {
+  const rows: {
+    arm: number | null;
+    isTest: boolean;
+    orders: number;
+    currency: string;
+    amountMinor: number;
+  }[] = await db.query(
+    `select case when m.arm < 0 then -1 - m.arm else m.arm end as arm, b.split is not null as "isTest", c.currency,
+         count(*)::int as orders, sum(c.amount_minor - coalesce(o.refunded_minor, 0))::float8 as "amountMinor"
+       from message m join broadcast b on b.id = m.broadcast_id join conversion c on c.message_id = m.id and c.kind = 'order'
+         left join orders o on o.id = c.order_id
+       where m.broadcast_id = $1 and coalesce(o.status, 'paid') = 'paid' group by 1, 2, 3 order by 1 nulls last, 3`,
+    [broadcastId],
+  );
+  const sum = (own: typeof rows): { orders: number; revenue: Money[] } => ({
+    orders: own.reduce((count, { orders }) => count + orders, 0),
+    revenue: [...new Set(own.map(({ currency }) => currency))].map((currency) => ({
+      amountMinor: own.reduce((all, one) => all + (one.currency === currency ? one.amountMinor : 0), 0),
+      currency,
+    })),
+  });
+  const arms = [...new Set(rows.flatMap(({ arm, isTest }) => (isTest ? [arm] : [])))];
+  return {
+    ...sum(rows),
+    ordersOfArms: arms.map((arm) => ({ arm, ...sum(rows.filter((one) => one.arm === arm)) })),
+  };
 }

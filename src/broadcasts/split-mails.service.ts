@@ -2,7 +2,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { timeOfArm, timesAfterTest } from './broadcast-batch.js';
+import { dataOf, timeOfArm, timesAfterTest } from './broadcast-batch.js';
+import { promisedAbout } from './broadcast-offers.queries.js';
 import type { Broadcast } from './broadcast.js';
 import { armInstead, givenArm, marksToGive } from './split.js';
 import { SplitQueries } from './split.queries.js';
@@ -26,9 +27,11 @@ export class SplitMails {
     if (decision === null || templateId === undefined) return;
     await this.inBatches(id, goesOn, async (manager) => {
       const waiting = await this.mails.waitingForTest(manager, id, BATCH);
+      const dataFor = await this.dataFor(manager, broadcast, waiting);
       const timed = waiting.map((mail) => ({
         id: mail.id,
         ...timesAfterTest({ ...broadcast, decision }, mail),
+        data: dataFor(decision.arm, mail.subscriberId),
       }));
       await this.mails.giveWinner(manager, { templateId, mails: timed });
       return waiting.length;
@@ -47,16 +50,35 @@ export class SplitMails {
     await this.inBatches(id, goesOn, async (manager) => {
       const now = this.clock.now();
       const waiting = await this.mails.waitingOfArms(manager, id, { arms, limit: BATCH });
+      const dataFor = await this.dataFor(manager, broadcast, waiting);
       const given = waiting.flatMap((mail) => {
         const arm = armInstead({ id, split, stopped }, mail.subscriberId);
         const templateId = armTemplateIds?.[arm];
         if (templateId === undefined) return [];
         const dueAt = timeOfArm(broadcast, arm, { ...mail, now });
-        return [{ id: mail.id, arm: givenArm(arm), templateId, dueAt }];
+        const data = dataFor(arm, mail.subscriberId);
+        return [{ id: mail.id, arm: givenArm(arm), templateId, dueAt, data }];
       });
       await this.mails.giveArms(manager, given);
       return given.length;
     });
+  }
+
+  /** What each of them prints with the words of an arm; null where no arm offers anything, so that nothing is to change. */
+  private async dataFor(
+    manager: EntityManager,
+    broadcast: Broadcast,
+    mails: readonly { subscriberId: string | null }[],
+  ): Promise<(arm: number, subscriberId: string | null) => Record<string, unknown> | null> {
+    const { offers, startedAt, createdAt } = broadcast;
+    if (offers === null) return () => null;
+    const now = startedAt ?? createdAt;
+    const subscriberIds = mails.flatMap(({ subscriberId }) => subscriberId ?? []);
+    const promised = await promisedAbout(manager, offers, { subscriberIds, now });
+    return (arm, subscriberId) => {
+      const slug = offers.find(({ place }) => place === arm)?.snapshot.slug ?? '';
+      return dataOf(broadcast, arm, promised.get(slug)?.get(subscriberId ?? '') ?? null);
+    };
   }
 
   /** Each batch in a transaction of its own, until one is not full, or the broadcast does not run any more. */

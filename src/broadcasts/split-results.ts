@@ -2,7 +2,7 @@ import type { Verdict } from '../experiments/decide.js';
 import { breaches, type Breach } from '../experiments/guard-rails.js';
 import { harmsOf, judge, resultsOf, type Evidence, type Results } from '../experiments/results.js';
 import { plannedShares } from '../experiments/test-plan.js';
-import { armKey, hasHours, termsOf, type Split } from './split.js';
+import { armKey, isTimed, termsOf, type Split } from './split.js';
 
 /** What became of the test. */
 export interface SplitDecision {
@@ -87,14 +87,14 @@ export function evidenceOf({ split, figures, stopped }: Standing, isOver: boolea
 
 /** Said in place of a comparison. */
 const NOT_YET =
-  'The arms go at hours of their own, so they are compared when the test is decided: until then some have had more time than others.';
+  'The arms go at times of their own, so they are compared when the test is decided: until then some have had more time than others.';
 
 /** How the arms compare so far, at any look; or why that would say nothing. */
 export function comparisonOf(
   standing: Standing,
   decision: SplitDecision | null,
 ): { results: Results | null; notCompared: string | null } {
-  if (hasHours(standing.split) && decision === null) return { results: null, notCompared: NOT_YET };
+  if (isTimed(standing.split) && decision === null) return { results: null, notCompared: NOT_YET };
   return { results: resultsOf(evidenceOf(standing, false)), notCompared: null };
 }
 

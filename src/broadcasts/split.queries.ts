@@ -3,7 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { BROADCAST_PAUSED } from '../delivery/message.js';
 import { HELD_OUT } from '../segments/held-out.js';
 import type { GroupFigures } from './holdout.js';
-import { hasHours, type Split } from './split.js';
+import { isTimed, type Split } from './split.js';
 import type { ArmFigures, SplitDecision, StoppedArm } from './split-results.js';
 
 interface FiguresOf {
@@ -77,13 +77,7 @@ export class SplitQueries {
          coalesce(max(g.n), 0)::int as unsubscribes, coalesce(max(a.n), 0)::int as complaints
        from drawn d left join clicker k on k.arm = d.arm left join paid p on p.arm = d.arm left join gone g on g.arm = d.arm
          left join angry a on a.arm = d.arm group by d.arm order by d.arm`,
-      [
-        broadcastId,
-        until,
-        cap?.currency ?? null,
-        cap?.amountMinor ?? 0,
-        hasHours(split) ? waitMinutes : null,
-      ],
+      [broadcastId, until, cap?.currency ?? null, cap?.amountMinor ?? 0, isTimed(split) ? waitMinutes : null],
     );
   }
 

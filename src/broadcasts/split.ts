@@ -9,7 +9,8 @@ import { DomainError } from '../values/domain-error.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { isCurrency, parsePercentBps } from '../values/money.js';
 import { localTime } from '../values/option-parts.js';
-import type { BroadcastTiming } from './timing.js';
+import { broadcastOfferSchema, firstEnd, type BroadcastOffer } from './broadcast-offer.js';
+import type { ArmTime, BroadcastTiming } from './timing.js';
 
 const MAX_ARMS = 5;
 const MINUTES_A_WEEK = 7 * 24 * 60;
@@ -39,61 +40,91 @@ const armSchema = z
       description:
         'Hour of this arm, such as `20:00`, in place of the time of day of `atLocal`, with which the broadcast is then started. What comes up in a pause goes at the next such hour after it.',
     }),
-  })
-  .meta({ description: 'What is different in this arm; `{}` is the mail as it is.' });
-
-/** A part of the audience gets the arms; what works best there goes to the rest. */
-export const splitSchema = z
-  .strictObject({
-    arms: z
-      .array(armSchema)
-      .min(2, 'a test has at least two arms')
-      .max(MAX_ARMS, `at most ${MAX_ARMS} arms`)
-      .meta({ description: 'The first is what the rest gets when nothing wins.' }),
-    testPercent: z
-      .number()
-      .int()
-      .min(1)
-      .max(90, 'at most 90: the rest is who the winner is for')
-      .meta({ description: 'Part of the audience the arms are tried on, in percent.' }),
-    waitMinutes: z
+    delayMinutes: z
       .number()
       .int()
       .min(1)
       .max(MINUTES_A_WEEK, 'at most a week, 10080 minutes')
-      .meta({ description: 'How long readers have, from the moment when every mail of the test was tried.' }),
-    judge: z
-      .enum(['clicks', 'revenue'])
-      .meta({ description: 'Readers with a click that a person made, or money per reader.' }),
-    revenueCap: z
-      .strictObject({
-        amountMinor: z.number().int().min(1),
-        currency: z
-          .string()
-          .regex(/^[A-Z]{3}$/, { error: CURRENCY_ADVICE, abort: true })
-          .refine(isCurrency, CURRENCY_ADVICE),
-      })
       .optional()
       .meta({
         description:
-          'With `revenue`: each reader counts up to this, so that one large order cannot win; orders in other currencies do not count.',
+          'So much later than without it does this arm go, counted from when each of its mails would be due. The rest, if it wins, waits as long from the decision on.',
       }),
-    alpha: testOptions.alpha.meta({
-      description: 'The chance of a false winner, from 0.001 to 0.2; left out: 0.05.',
-    }),
-    holdout: testOptions.holdout.meta({
-      description:
-        'Part of the audience, such as `10%`, that gets nothing: neither an arm nor the winner, nor the same once more. The results compare it with those who got the mail, by revenue per recipient.',
-    }),
-    guardRails: testOptions.guardRails.meta({
-      description:
-        'An arm that is shown to have more of these than allowed, such as `{"unsubscribes": "2%", "complaints": "0.3%"}`, is stopped: who waits for its mail gets that of another arm, and it cannot win.',
-    }),
+    offer: broadcastOfferSchema.optional().meta({ description: 'In place of what the broadcast offers.' }),
   })
+  .refine(({ at, delayMinutes }) => at === undefined || delayMinutes === undefined, {
+    path: ['delayMinutes'],
+    message: 'an arm goes at an hour of its own or so much later, not both',
+  })
+  .meta({ description: 'What is different in this arm; `{}` is the mail as it is.' });
+
+/** Named, so that who looks for it is told where it is; an option that does nothing would be worse than none. */
+const NOT_HERE =
+  'a broadcast goes to everybody once, so shares that move with what was learnt come too late for it: what works best in the test goes to the rest. The split test of a step of a sequence, to which people come day by day, takes optimise: thompson for its delays and hours';
+/** A part of the audience gets the arms; what works best there goes to the rest. */
+export const splitSchema = z
+  .strictObject(
+    {
+      arms: z
+        .array(armSchema)
+        .min(2, 'a test has at least two arms')
+        .max(MAX_ARMS, `at most ${MAX_ARMS} arms`)
+        .meta({ description: 'The first is what the rest gets when nothing wins.' }),
+      testPercent: z
+        .number()
+        .int()
+        .min(1)
+        .max(90, 'at most 90: the rest is who the winner is for')
+        .meta({ description: 'Part of the audience the arms are tried on, in percent.' }),
+      waitMinutes: z.number().int().min(1).max(MINUTES_A_WEEK, 'at most a week, 10080 minutes').meta({
+        description: 'How long readers have, from the moment when every mail of the test was tried.',
+      }),
+      judge: z
+        .enum(['clicks', 'revenue'])
+        .meta({ description: 'Readers with a click that a person made, or money per reader.' }),
+      revenueCap: z
+        .strictObject({
+          amountMinor: z.number().int().min(1),
+          currency: z
+            .string()
+            .regex(/^[A-Z]{3}$/, { error: CURRENCY_ADVICE, abort: true })
+            .refine(isCurrency, CURRENCY_ADVICE),
+        })
+        .optional()
+        .meta({
+          description:
+            'With `revenue`: each reader counts up to this, so that one large order cannot win; orders in other currencies do not count.',
+        }),
+      alpha: testOptions.alpha.meta({
+        description: 'The chance of a false winner, from 0.001 to 0.2; left out: 0.05.',
+      }),
+      holdout: testOptions.holdout.meta({
+        description:
+          'Part of the audience, such as `10%`, that gets nothing: neither an arm nor the winner, nor the same once more. The results compare it with those who got the mail, by revenue per recipient.',
+      }),
+      guardRails: testOptions.guardRails.meta({
+        description:
+          'An arm that is shown to have more of these than allowed, such as `{"unsubscribes": "2%", "complaints": "0.3%"}`, is stopped: who waits for its mail gets that of another arm, and it cannot win.',
+      }),
+    },
+    {
+      error: (issue) =>
+        issue.code === 'unrecognized_keys' &&
+        issue.keys.some((key) => key === 'optimise' || key === 'explore')
+          ? `${issue.keys.join(', ')}: ${NOT_HERE}`
+          : undefined,
+    },
+  )
   .refine(({ judge, revenueCap }) => (judge === 'revenue') === (revenueCap !== undefined), {
     path: ['revenueCap'],
     message: 'give it with the judge revenue, and with no other',
   })
+  .refine(
+    ({ arms }) =>
+      arms.every(({ at }) => at === undefined) ||
+      arms.every(({ delayMinutes }) => delayMinutes === undefined),
+    { path: ['arms'], message: 'arms differ in their hours or in their delays, not in both' },
+  )
   .superRefine(({ testPercent, holdout }, context) => {
     const heldOutBps = holdout === undefined ? null : readableBps(holdout);
     if (heldOutBps === null || testPercent * 100 + heldOutBps < FULL_BPS) return;
@@ -109,6 +140,10 @@ export interface Words {
   subject: string | null;
   /** Of an arm that has an hour of its own. */
   at?: string;
+  /** Of an arm that goes later than the others. */
+  delayMinutes?: number;
+  /** What it offers; of an arm with none of its own that of the broadcast. */
+  offer?: BroadcastOffer;
 }
 
 /** The versions of its mail, and of each arm where arms are tried. */
@@ -127,15 +162,41 @@ export function hasHours({ arms }: Pick<Split, 'arms'>): boolean {
   return arms.some(({ at }) => at !== undefined);
 }
 
+/** Whether arms differ in when they send. */
+export function isTimed({ arms }: Pick<Split, 'arms'>): boolean {
+  return hasHours({ arms }) || arms.some(({ delayMinutes }) => delayMinutes !== undefined);
+}
+
 /** What the beginning of a broadcast hangs on beside its timing. */
-export function startOf({ split, expiresAt }: { split: Split | null; expiresAt: Date | null }): {
+export function startOf(broadcast: Ending): {
   expiresAt: Date | null;
+  priceEnds: boolean;
   waitMinutes: number | undefined;
-  hours: (string | undefined)[];
+  arms: ArmTime[];
   hasRails: boolean;
 } {
-  const hours = split?.arms.map(({ at }) => at) ?? [];
-  return { expiresAt, waitMinutes: split?.waitMinutes, hours, hasRails: split?.guardRails !== undefined };
+  const { split } = broadcast;
+  const expiresAt = endOf(broadcast);
+  return {
+    expiresAt,
+    priceEnds: expiresAt?.getTime() !== broadcast.expiresAt?.getTime(),
+    waitMinutes: split?.waitMinutes,
+    arms: split?.arms ?? [],
+    hasRails: split?.guardRails !== undefined,
+  };
+}
+
+interface Ending {
+  split: Split | null;
+  offer?: BroadcastOffer | null | undefined;
+  expiresAt: Date | null;
+}
+
+/** No mail of it goes from then on: it expires, or a price that its mails tell has ended. */
+export function endOf({ split, offer, expiresAt }: Ending): Date | null {
+  const priceEnd = firstEnd([offer, ...(split?.arms.map((arm) => arm.offer) ?? [])]);
+  if (priceEnd === null || (expiresAt !== null && expiresAt < priceEnd)) return expiresAt;
+  return priceEnd;
 }
 
 /** The words of each arm; those of the broadcast itself when it tests nothing. */
@@ -143,25 +204,33 @@ export function wordsOf({
   template,
   subject = null,
   split = null,
+  offer = null,
 }: {
   template: string;
   subject?: string | null | undefined;
   split?: Split | null | undefined;
+  offer?: BroadcastOffer | null | undefined;
 }): Words[] {
-  if (split === null) return [{ template, subject }];
-  return split.arms.map((arm) => ({
-    template: arm.template ?? template,
-    // A subject was written for its mail: another mail brings its own.
-    subject: arm.subject ?? (arm.template === undefined ? subject : null),
-    ...(arm.at === undefined ? {} : { at: arm.at }),
-  }));
+  if (split === null) return [{ template, subject, ...(offer === null ? {} : { offer }) }];
+  return split.arms.map((arm) => {
+    const offered = arm.offer ?? offer;
+    return {
+      template: arm.template ?? template,
+      // A subject was written for its mail: another mail brings its own.
+      subject: arm.subject ?? (arm.template === undefined ? subject : null),
+      ...(arm.at === undefined ? {} : { at: arm.at }),
+      ...(arm.delayMinutes === undefined ? {} : { delayMinutes: arm.delayMinutes }),
+      ...(offered === null ? {} : { offer: offered }),
+    };
+  });
 }
 
-/** Two arms with the same words at the same hour, by their places; null when all differ. */
+/** Two arms with the same words and offer at the same time, by their places; null when all differ. */
 export function sameArms(words: readonly Words[]): [number, number] | null {
   const seen = new Map<string, number>();
-  for (const [place, { template, subject, at = null }] of words.entries()) {
-    const text = JSON.stringify([template, subject, at]);
+  for (const [place, one] of words.entries()) {
+    const { at = null, delayMinutes = null } = one;
+    const text = JSON.stringify([contentOf(one), at, delayMinutes]);
     const before = seen.get(text);
     if (before !== undefined) return [before, place];
     seen.set(text, place);
@@ -186,9 +255,13 @@ export function checkArmHours(
   throw new DomainError('BROADCAST_SPLIT_INVALID', message, { field: 'split.arms' });
 }
 
-/** Whether a mail says what one of those has said, at whatever hour. */
+/** Whether a mail says what one of those has said, at whatever time. */
 export function saysTheSame(one: Words, others: readonly Words[]): boolean {
-  return others.some(({ template, subject }) => template === one.template && subject === one.subject);
+  return others.some((other) => contentOf(other) === contentOf(one));
+}
+
+function contentOf({ template, subject, offer }: Words): string {
+  return JSON.stringify([template, subject, offer?.key, offer?.discount, offer?.until]);
 }
 
 /** The test as the statistics want it. */
@@ -201,7 +274,7 @@ export function termsOf(split: Split): ExperimentTerms {
     withinSeconds: waitMinutes * 60,
     horizonSeconds: waitMinutes * 60,
     cap: revenueCap ?? null,
-    isTimed: hasHours(split),
+    isTimed: isTimed(split),
   };
 }
 

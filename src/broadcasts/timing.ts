@@ -22,6 +22,15 @@ export interface BroadcastTiming {
   local: LocalHour | null;
   /** The mails are spread evenly over so many minutes; 0: all at once. */
   spreadMinutes: number;
+  /** Of an arm of a split test that goes so much later. */
+  delayMinutes?: number;
+}
+
+/** When an arm of a split test goes, where that is not when the others do. */
+export interface ArmTime {
+  /** Its time of day. */
+  at?: string | undefined;
+  delayMinutes?: number | undefined;
 }
 
 export const AT_ONCE: BroadcastTiming = { local: null, spreadMinutes: 0 };
@@ -80,15 +89,19 @@ export interface Start {
   expiresAt: Date | null;
   /** How long a split test waits between its last mail and its decision; left out: there is no test. */
   waitMinutes?: number | undefined;
-  /** Of each arm of a split test, the time of day that is its own. */
-  hours?: readonly (string | undefined)[];
+  /** It expires by the end of a price that its mails tell. */
+  priceEnds?: boolean;
+  /** Of a split test. */
+  arms?: readonly ArmTime[];
   /** An arm of it may be stopped. */
   hasRails?: boolean;
 }
 
-/** The timing of an arm: the same day, and where it has an hour of its own at that. */
-export function timingAt(timing: BroadcastTiming, at: string | undefined): BroadcastTiming {
+/** The timing of an arm: the same day, and where it has an hour or a delay of its own by that. */
+export function timingAt(timing: BroadcastTiming, arm: ArmTime | undefined): BroadcastTiming {
   const { local } = timing;
+  const { at, delayMinutes } = arm ?? {};
+  if (delayMinutes !== undefined) return { ...timing, delayMinutes };
   if (at === undefined || local === null) return timing;
   return { ...timing, local: { ...local, atLocal: `${local.atLocal.slice(0, 10)}T${at}` } };
 }
@@ -99,7 +112,7 @@ export function timingAt(timing: BroadcastTiming, at: string | undefined): Broad
  * `BROADCAST_EXPIRY_INVALID` for one that can never reach all its readers.
  */
 export function beginOf(timing: BroadcastTiming, start: Start): Date {
-  const { at, now, expiresAt, waitMinutes, hours = [], hasRails = false } = start;
+  const { at, now, expiresAt, waitMinutes, arms = [], hasRails = false } = start;
   const { local } = timing;
   if (local === null && at !== null && now.getTime() - at.getTime() > LATE_MS)
     throw refusal('at', `${at.toISOString()} has passed; use a time to come, or leave it out for now`);
@@ -108,19 +121,21 @@ export function beginOf(timing: BroadcastTiming, start: Start): Date {
       'ifPassed',
       'when a split test is decided every clock is past the hour, so skip would leave out all the rest; use nextDay or send',
     );
-  const hasHours = hours.some((hour) => hour !== undefined);
+  const hasHours = arms.some((arm) => arm.at !== undefined);
   if (hasHours) checkHours(timing);
-  const timings = hours.length === 0 ? [timing] : hours.map((hour) => timingAt(timing, hour));
+  const timings = arms.length === 0 ? [timing] : arms.map((arm) => timingAt(timing, arm));
   const begins = new Date(Math.min(...timings.map((one) => beginMs(one, at, now))));
   // What an arm has not sent when it is stopped goes at the next hour of another, which may be a day later.
   const movedMs = hasHours && hasRails ? DAY_MS : 0;
   const lastDueAt = new Date(lastDue(timings, begins, waitMinutes).getTime() + movedMs);
   if (expiresAt !== null && expiresAt <= lastDueAt) {
+    const [field, ends] =
+      start.priceEnds === true ? ['offer.until', 'its price would end'] : ['expiresAt', 'it would expire'];
     const message =
       begins < lastDueAt
-        ? `it would expire before the last of its mails is due, at ${lastDueAt.toISOString()}`
-        : 'it would expire before it starts';
-    throw new DomainError('BROADCAST_EXPIRY_INVALID', message, { field: 'expiresAt' });
+        ? `${ends} before the last of its mails is due, at ${lastDueAt.toISOString()}`
+        : `${ends} before it starts`;
+    throw new DomainError('BROADCAST_EXPIRY_INVALID', message, { field });
   }
   return begins;
 }
@@ -164,8 +179,8 @@ function beginMs({ local }: BroadcastTiming, at: Date | null, now: Date): number
 
 /** No mail of the broadcast is due after it, as long as it begins in time and nothing holds it up. */
 function lastDue(timings: readonly BroadcastTiming[], begins: Date, waitMinutes: number | undefined): Date {
-  const ends = timings.map(({ local, spreadMinutes }) => {
-    const spreadMs = spreadMinutes * MINUTE_MS;
+  const ends = timings.map(({ local, spreadMinutes, delayMinutes = 0 }) => {
+    const spreadMs = (spreadMinutes + delayMinutes) * MINUTE_MS;
     const dayMs = local?.ifPassed === 'nextDay' ? DAY_MS : 0;
     if (local === null) return { last: begins.getTime() + spreadMs, dayMs, spreadMs };
     const [first, last] = instantsOf(local);
@@ -187,7 +202,7 @@ function lastDue(timings: readonly BroadcastTiming[], begins: Date, waitMinutes:
  * A local time that is skipped in spring gives the first instant after the gap, one that is repeated the first.
  */
 export function mailTime(
-  { local, spreadMinutes }: BroadcastTiming,
+  { local, spreadMinutes, delayMinutes = 0 }: BroadcastTiming,
   { scheduledAt, startedAt }: { scheduledAt: Date; startedAt: Date },
   { timeZone, position }: { timeZone: string | null; position: number },
 ): MailTime {
@@ -195,7 +210,7 @@ export function mailTime(
   const late = startedAt.getTime() - scheduled > LATE_MS;
   // Seconds until the planner looks put nobody off to the next day whose hour was that of the beginning.
   const started = late ? startedAt.getTime() : scheduled;
-  const offset = spreadOffsetMs(position, spreadMinutes);
+  const offset = spreadOffsetMs(position, spreadMinutes) + delayMinutes * MINUTE_MS;
   if (local === null) {
     // Not the present: a broadcast that is late because nothing ran meets the rule for overdue mails.
     const base = late && spreadMinutes > 0 ? started : scheduled;

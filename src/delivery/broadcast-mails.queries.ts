@@ -18,6 +18,12 @@ export interface BroadcastMailCount {
   count: number;
 }
 
+/** A mail that gets other words than it was written with; `data`: what they print, null where that stays as it is. */
+interface WordsOfMail {
+  id: string;
+  data: Record<string, unknown> | null;
+}
+
 /** The ledger's rows of a broadcast, as a whole. */
 @Injectable()
 export class BroadcastMailsQueries {
@@ -78,9 +84,9 @@ export class BroadcastMailsQueries {
     manager: EntityManager,
     broadcastId: string,
     limit: number,
-  ): Promise<{ id: string; dueAt: Date; timeZone: string | null }[]> {
+  ): Promise<{ id: string; subscriberId: string | null; dueAt: Date; timeZone: string | null }[]> {
     return manager.query(
-      `select m.id, m.due_at as "dueAt", (select s.time_zone from subscriber s where s.id = m.subscriber_id) as "timeZone"
+      `select m.id, m.subscriber_id as "subscriberId", m.due_at as "dueAt", (select s.time_zone from subscriber s where s.id = m.subscriber_id) as "timeZone"
        from message m where m.broadcast_id = $1 and m.state = 'held' and m.state_reason = $3
        order by m.id limit $2 for update of m`,
       [broadcastId, limit, WAITS_FOR_TEST],
@@ -90,13 +96,14 @@ export class BroadcastMailsQueries {
   /** What waited for the test goes out, with the words that came out of it. By primary key. */
   async giveWinner(
     manager: EntityManager,
-    { templateId, mails }: { templateId: string; mails: readonly ({ id: string } & MailTimes)[] },
+    { templateId, mails }: { templateId: string; mails: readonly (WordsOfMail & MailTimes)[] },
   ): Promise<void> {
     if (mails.length === 0) return;
     await manager.query(
       `update message m set state = 'ready', state_reason = null, email_template_id = $1, due_at = w.due_at,
-         planned_for = w.planned_for, expires_at = coalesce(w.expires_at, m.expires_at)
-       from unnest($2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[]) as w (id, due_at, planned_for, expires_at)
+         planned_for = w.planned_for, expires_at = coalesce(w.expires_at, m.expires_at), data = coalesce(w.data, m.data)
+       from unnest($2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::jsonb[])
+         as w (id, due_at, planned_for, expires_at, data)
        where m.id = w.id`,
       [
         templateId,
@@ -104,6 +111,7 @@ export class BroadcastMailsQueries {
         mails.map(({ dueAt }) => dueAt),
         mails.map(({ plannedFor }) => plannedFor),
         mails.map(({ expiresAt }) => expiresAt),
+        mails.map(({ data }) => data && JSON.stringify(data)),
       ],
     );
     await this.wake.notify(manager, SEND_DUE);
@@ -138,19 +146,20 @@ export class BroadcastMailsQueries {
    */
   async giveArms(
     manager: EntityManager,
-    mails: readonly { id: string; arm: number; templateId: string; dueAt: Date }[],
+    mails: readonly (WordsOfMail & { arm: number; templateId: string; dueAt: Date })[],
   ): Promise<void> {
     if (mails.length === 0) return;
     await manager.query(
-      `update message m set arm = w.arm, email_template_id = w.template, due_at = w.due_at,
+      `update message m set arm = w.arm, email_template_id = w.template, due_at = w.due_at, data = coalesce(w.data, m.data),
          planned_for = case when w.due_at = date_trunc('milliseconds', m.due_at) then m.planned_for end
-       from unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::timestamptz[]) as w (id, arm, template, due_at)
+       from unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::timestamptz[], $5::jsonb[]) as w (id, arm, template, due_at, data)
        where m.id = w.id`,
       [
         mails.map(({ id }) => id),
         mails.map(({ arm }) => arm),
         mails.map(({ templateId }) => templateId),
         mails.map(({ dueAt }) => dueAt),
+        mails.map(({ data }) => data && JSON.stringify(data)),
       ],
     );
   }

@@ -1,3 +1,4 @@
+import type { SoldOffer } from '../broadcasts/broadcast-offer.js';
 import type { OfferSnapshot } from '../sequences/definition.js';
 import { applyDiscountBps, parseMoney, parsePercentBps } from '../values/money.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
@@ -26,4 +27,18 @@ export function offerSnapshot(
     fullPrice: full,
     discountBps,
   };
+}
+
+/** By slug, what the checkout of these funnels sells, as a database would hold it. */
+export function soldIn(definitions: readonly FunnelDefinition[]): Map<string, SoldOffer> {
+  return new Map(
+    definitions.flatMap((definition) =>
+      definition.offers.flatMap(({ key, product }): [string, SoldOffer][] => {
+        const snapshot = offerSnapshot(definition, key);
+        if (snapshot === undefined) return [];
+        const isPersonal = hasPersonalDeadline(definition, key);
+        return [[key, { ...snapshot, productId: product, isPersonal }]];
+      }),
+    ),
+  );
 }

@@ -38,7 +38,10 @@ const PARTS = {
     from webhook_delivery w join enrollment e on e.id = w.enrollment_id join sequence q on q.id = e.sequence_id
     where e.subscriber_id = $1 order by w.id`,
   offers: `select offer_slug as offer, amount_minor as "amountMinor", currency, expires_at as "expiresAt", created_at as "grantedAt"
-    from enrollment_offer where subscriber_id = $1 order by created_at, offer_slug`,
+    from (select offer_slug, amount_minor, currency, expires_at, created_at from enrollment_offer where subscriber_id = $1
+      union all select o.offer_slug, o.amount_minor, o.currency, o.expires_at, coalesce(m.accepted_at, m.data_at) from message m
+        join broadcast_offer o on o.broadcast_id = m.broadcast_id and o.place::text = m.data ->> 'offerPlace'
+        where m.subscriber_id = $1 and m.state in ('accepted', 'unknown')) granted order by created_at, offer_slug`,
   affiliateLinks: `select a.code as affiliate, r.touched_at as "clickedAt", r.source as "keptBy"
     from (select affiliate_id, touched_at, source from referral where subscriber_id = $1
       union all select t.affiliate_id, t.touched_at, 'earlier click' from referral_touch t where t.subscriber_id = $1 and not exists

@@ -1,13 +1,13 @@
 import { addMail, type SharedMail } from '../delivery/mail-batch.js';
 import type { Sender } from '../delivery/message.js';
 import type { Assignment } from '../experiments/experiment-terms.js';
-import { discountOf, type Money } from '../values/money.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { emptyPlan, type BatchPlan, type NextState } from './batch-plan.js';
 import type { OfferSnapshot } from './definition.js';
 import { needsAt, readHad, type DueGroup } from './due-group.js';
 import { armKey, dateNeed, needKey, ownedKey, promiseKey, type PreparedSequence } from './prepared.js';
 import { advance, type Progress, type Promised, type Sent } from './progress.js';
+import { said, told } from './told-offer.js';
 
 /** An offer as it is sold now. */
 export interface OfferNow extends OfferSnapshot {
@@ -268,24 +268,6 @@ function offerNow(offer: OfferSnapshot, { offers }: RunningVersion): OfferSnapsh
   if (now === undefined) return offer;
   const { productId: _id, product: _of, ...snapshot } = now;
   return snapshot;
-}
-
-/** What the checkout will ask: today's price, or a lower one that was promised. */
-function said({ price }: OfferSnapshot, promised: Money | null): Money {
-  const isLower = promised?.currency === price.currency && promised.amountMinor < price.amountMinor;
-  return isLower ? promised : price;
-}
-
-/** What a mail says of an offer. Behind the end of what was promised the price is the full one. */
-function told(
-  offer: OfferSnapshot,
-  { promisedPrice, expiresAt, now }: { promisedPrice: Money | null; expiresAt: Date | null; now: Date },
-): OfferSnapshot & { expiresAt?: string } {
-  if (expiresAt !== null && expiresAt <= now) return { ...offer, price: offer.fullPrice, discountBps: 0 };
-  const price = said(offer, promisedPrice);
-  const discountBps = price === offer.price ? offer.discountBps : discountOf(price, offer.fullPrice);
-  const more = expiresAt === null ? {} : { expiresAt: expiresAt.toISOString() };
-  return { ...offer, price, discountBps, ...more };
 }
 
 function stateAfter(progress: Progress): NextState {

@@ -1,7 +1,8 @@
 /**
- * What mails of any sequence have promised somebody about an offer, as `until` and `price`; no row where none has. The latest
- * end counts. Of prices only those that hold until a time, for what the offer sells now and in its currency; the lowest.
- * `subscriberId`, `slug` and `now` are SQL. Served by enrollment_offer_subscriber.
+ * What mails of any sequence or broadcast have promised somebody about an offer, as `until` and `price`; no row where none
+ * has. The latest end counts. Of prices only those that hold until a time, for what the offer sells now and in its currency;
+ * the lowest. `subscriberId`, `slug` and `now` are SQL. Served by enrollment_offer_subscriber, broadcast_offer_slug and the
+ * key of `message`: behind `offset 0`, as PostgreSQL could else read the ledger for each broadcast that has offered it.
  */
 export function promisesSql({
   subscriberId,
@@ -12,6 +13,14 @@ export function promisesSql({
     and g.currency = p.currency)`;
   return `select max(g.expires_at) as until,
       case when ${lowest} is not null then jsonb_build_object('amountMinor', ${lowest}, 'currency', p.currency) end as price
-    from enrollment_offer g join offer o on o.slug = g.offer_slug join product p on p.id = o.product_id
-    where g.subscriber_id = ${subscriberId} and g.offer_slug = ${slug} group by p.currency`;
+    from (
+      select offer_slug, product_id, amount_minor, currency, expires_at from enrollment_offer
+      where subscriber_id = ${subscriberId} and offer_slug = ${slug}
+      union all
+      select b.offer_slug, b.product_id, b.amount_minor, b.currency, b.expires_at from broadcast_offer b
+      cross join lateral (
+        select 1 from message m where m.dedupe_key = 'b:' || b.broadcast_id || ':' || (${subscriberId})::bigint::text
+          and m.data ->> 'offerPlace' = b.place::text and m.state in ('leased', 'accepted', 'unknown') offset 0) sent
+      where b.offer_slug = ${slug}) g
+    join offer o on o.slug = g.offer_slug join product p on p.id = o.product_id group by p.currency`;
 }

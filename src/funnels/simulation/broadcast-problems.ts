@@ -1,4 +1,7 @@
 import { sameArms, saysTheSame, wordsOf, armKey } from '../../broadcasts/split.js';
+import { offersOf } from '../../broadcasts/offers-of-words.js';
+import { DomainError } from '../../values/domain-error.js';
+import { soldIn } from '../offer-snapshot.js';
 import { HOLDOUT } from '../../segments/held-out.js';
 import { leavesOf, namedIn, type Condition } from '../../segments/condition.js';
 import type { FunnelDefinition } from '../funnel.schemas.js';
@@ -20,6 +23,7 @@ export function broadcastProblems(
   definitions: readonly FunnelDefinition[],
 ): DefinitionProblem[] {
   const { conditions, problems } = readSegments(segments, broadcasts);
+  const sold = soldIn(definitions);
   return [
     ...problems.map((problem) => ({ rule: 'wrong-value' as const, ...problem })),
     ...Object.entries(conditions).flatMap(([name, condition]) =>
@@ -30,6 +34,7 @@ export function broadcastProblems(
       problemsOf(broadcast, broadcasts.slice(0, place), {
         segments: Object.keys(segments),
         funnels: definitions.map(({ funnel }) => funnel),
+        sold,
       }).map(({ field, message, rule = 'wrong-value' }) => ({
         ...{ rule, message },
         path: ['broadcasts', place, ...field],
@@ -106,10 +111,17 @@ function ownerProblems(owner: Personas['owner'], broadcasts: Personas['broadcast
   });
 }
 
+/** What there is to name. */
+interface Named {
+  segments: readonly string[];
+  funnels: readonly string[];
+  sold: ReturnType<typeof soldIn>;
+}
+
 function problemsOf(
   broadcast: VirtualBroadcast,
   before: readonly VirtualBroadcast[],
-  { segments, funnels }: { segments: readonly string[]; funnels: readonly string[] },
+  { segments, funnels, sold }: Named,
 ): Problem[] {
   const { key, funnel, segments: named } = broadcast;
   const lost = (['any', 'none'] as const).flatMap((which) =>
@@ -142,9 +154,22 @@ function problemsOf(
             message: `arms ${armKey(arms[0]).toUpperCase()} and ${armKey(arms[1]).toUpperCase()} are the same mail`,
           },
         ]),
+    ...offerProblems(broadcast, sold),
     ...timingProblems(broadcast),
     ...resendProblems(broadcast, before),
   ];
+}
+
+function offerProblems(broadcast: VirtualBroadcast, sold: Named['sold']): Problem[] {
+  try {
+    offersOf(words(broadcast), sold);
+    return [];
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    const field = String(error.facts['field']);
+    const path = field.split('.').map((part) => (/^\d+$/.test(part) ? Number(part) : part));
+    return [{ field: path, message: error.message.slice(field.length + 2) }];
+  }
 }
 
 function timingProblems(broadcast: VirtualBroadcast): Problem[] {
@@ -211,6 +236,6 @@ function keysOf(broadcasts: readonly VirtualBroadcast[]): string[] {
   return broadcasts.map(({ key }) => key);
 }
 
-function words({ email, subject, split }: VirtualBroadcast): Parameters<typeof wordsOf>[0] {
-  return { template: email, subject, split };
+function words({ email, subject, split, offer }: VirtualBroadcast): Parameters<typeof wordsOf>[0] {
+  return { template: email, subject, split, offer };
 }

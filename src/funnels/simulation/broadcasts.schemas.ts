@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { broadcastOfferSchema } from '../../broadcasts/broadcast-offer.js';
 import { broadcastChange, resendBody, startBody } from '../../broadcasts/broadcasts.schemas.js';
 import { splitSchema, subjectSchema } from '../../broadcasts/split.js';
 import { conditionSchema, type Condition } from '../../segments/condition.js';
@@ -23,6 +24,7 @@ export const virtualBroadcast = strict({
   key,
   email: z.string().trim().min(1).max(200),
   subject: subjectSchema.optional(),
+  offer: broadcastOfferSchema.optional(),
   /** When it is due, or by whose clock; as the API has them. */
   at: startText.optional(),
   ...{ atLocal, timezone, fallbackZone, ifPassed, spreadMinutes },

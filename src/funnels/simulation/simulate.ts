@@ -1,3 +1,4 @@
+import { soldIn } from '../offer-snapshot.js';
 import { canonicalTimeZone } from '../../values/zoned-time.js';
 import type { FunnelDefinition } from '../funnel.schemas.js';
 import { earliest } from './agenda.js';
@@ -69,6 +70,7 @@ export function simulateAll(order: SimulationOrder): {
     {
       ...{ broadcasts, segments: readSegments(segments, broadcasts).conditions, start, owner, paused },
       ...{ form: definitions[0].form.slug, zone: personas.ownerTimeZone ?? order.zone ?? 'UTC' },
+      sold: soldIn(definitions),
       idOf: order.broadcastId ?? ((key) => `${seed} ${key}`),
     },
     inOrder.map(({ run }) => run),

@@ -1,8 +1,10 @@
 import { audienceSchema, type Audience } from '../../broadcasts/audience.js';
 import { topicOf, USUAL_PRIORITY, type Broadcast } from '../../broadcasts/broadcast.js';
+import type { FrozenOffer, SoldOffer } from '../../broadcasts/broadcast-offer.js';
 import { broadcastBatch, hourAfterPause } from '../../broadcasts/broadcast-batch.js';
 import { timingOf } from '../../broadcasts/broadcasts.schemas.js';
-import { armKey, checkArmHours, startOf, wordsOf } from '../../broadcasts/split.js';
+import { offerAgain, offersOf } from '../../broadcasts/offers-of-words.js';
+import { armKey, checkArmHours, endOf, startOf, wordsOf } from '../../broadcasts/split.js';
 import { decisionText } from '../../broadcasts/split-results.js';
 import { isRepeated, nextState } from '../../broadcasts/broadcast-status.js';
 import { beginOf, dueAfterPause, shiftAfterPause } from '../../broadcasts/timing.js';
@@ -42,6 +44,8 @@ export interface BroadcastOrder {
   start: Date;
   /** By which split tests draw. */
   idOf(this: void, broadcast: string): string;
+  /** What the checkout sells. */
+  sold: ReadonlyMap<string, SoldOffer>;
   /** The slug of the form. */
   form: string;
   /** The owner's. */
@@ -111,7 +115,7 @@ export class VirtualBroadcasts {
 
   /** As `BroadcastsService.start`. */
   private campaign(given: VirtualBroadcast): Campaign {
-    const { start, idOf, segments } = this.order;
+    const { start, idOf, segments, sold } = this.order;
     const at = given.at === undefined ? null : new Date(given.at);
     const ownStart = given.startedAt === undefined ? null : new Date(given.startedAt);
     const startedBy = ownStart ?? (given.resendOf === undefined ? start : (at ?? start));
@@ -120,18 +124,20 @@ export class VirtualBroadcasts {
     const isPast = at !== null && at < start && ownStart === null;
     const begins = isPast
       ? at
-      : beginNamed(given.key, () => {
+      : named(given.key, () => {
           checkArmHours({ ...given, template: given.email }, timing);
           return beginOf(timing, {
-            ...startOf({ split: given.split ?? null, expiresAt }),
+            ...startOf({ split: given.split ?? null, offer: given.offer, expiresAt }),
             at,
             now: startedBy,
           });
         });
     const labels = wordsOf({ ...given, template: given.email }).map(label);
-    const { key, split = null, resendOf = null } = given;
+    const { key, split = null, resendOf = null, offer = null } = given;
+    const offers = named(key, () => offersOf({ ...given, template: given.email }, sold));
     const broadcast: Broadcast = {
       ...{ id: idOf(key), key, title: key, template: given.email, subject: given.subject ?? null },
+      ...{ offer, offers: offers.length === 0 ? null : offers },
       ...{ templateId: labels[0] ?? '', armTemplateIds: split === null ? null : labels, split },
       ...{ audience: audienceOf(given), segments, sender: SENDER, topic: this.topicOfFirst(given) },
       priority: given.priority ?? USUAL_PRIORITY,
@@ -149,13 +155,31 @@ export class VirtualBroadcasts {
     return first === undefined ? null : topicOf(first);
   }
 
+  private offerOfFirst({ given, broadcast }: Campaign): void {
+    const first = this.#campaigns.find((one) => one.given.key === given.resendOf)?.broadcast;
+    const offer = first === undefined ? null : offerAgain(first);
+    if (offer === null) return;
+    const offers = named(given.key, () => {
+      const at = given.at === undefined ? null : new Date(given.at);
+      // What the start would have refused: its price must outlast its mails.
+      beginOf(broadcast.timing ?? timingOf(given), {
+        ...startOf({ ...broadcast, offer }),
+        ...{ at, now: broadcast.createdAt },
+      });
+      return offersOf({ ...broadcast, offer }, this.order.sold);
+    });
+    Object.assign(broadcast, { offer, offers });
+  }
+
   /** As `BroadcastPlanner`. */
   private begin(campaign: Campaign, now: Date): void {
     const { broadcast, given } = campaign;
     this.checkFirst(campaign);
+    if (given.offer === undefined) this.offerOfFirst(campaign);
     Object.assign(broadcast, { startedAt: now, plannedAt: now, state: 'running' });
     // A pause has lasted for longer than its words are of any use.
-    if (broadcast.expiresAt !== null && broadcast.expiresAt <= now) return;
+    const end = endOf(broadcast);
+    if (end !== null && end <= now) return;
     const { segments, form, zone } = this.order;
     const numberOf = (key: string): string =>
       String(this.#campaigns.findIndex((one) => one.given.key === key) + 1);
@@ -196,7 +220,7 @@ export class VirtualBroadcasts {
           clicked: false,
           hits: [],
         },
-        ...{ topic: shared.funnelKey, arm: shared.arm ?? null },
+        ...{ topic: shared.funnelKey, arm: shared.arm ?? null, offer: offerAt(broadcast, shared.arm) },
         isHeldOut: shared.withheldFor !== undefined,
       };
       record.mails.push(mail);
@@ -306,14 +330,20 @@ function audienceOf({ tags, segments, funnel, resendOf, unless = 'opened' }: Vir
   return audienceSchema.parse(isEverybody ? { everybody: true } : filter);
 }
 
+/** What the mail of an arm, or of a broadcast without a test, offers; what waits for the test gets the offer of its winner. */
+function offerAt({ offers, split }: Broadcast, arm: number | undefined): FrozenOffer | null {
+  const place = split === null ? 0 : arm;
+  return offers?.find((one) => one.place === place) ?? null;
+}
+
 /** The mail, and its subject where that is another than the mail's own. */
 function label({ template, subject }: { template: string; subject: string | null }): string {
   return subject === null ? template : `${template}, “${subject}”`;
 }
 
-function beginNamed(key: string, begin: () => Date): Date {
+function named<T>(key: string, read: () => T): T {
   try {
-    return begin();
+    return read();
   } catch (error) {
     if (error instanceof DomainError) throw invalid(key, error.message);
     throw error;

@@ -14,8 +14,13 @@ export function grantOffers({ record }: VirtualRun, { grants }: BatchPlan, now: 
 }
 
 /** As `promisesSql`; an offer sells the same all the time. */
-export function promisedTo({ grants }: VirtualRecord, slug: string, now: Date): Promised | null {
-  const own = grants.filter(({ offer }) => offer === slug);
+export function promisedTo({ grants, mails }: VirtualRecord, slug: string, now: Date): Promised | null {
+  const byBroadcasts = mails.flatMap(({ offer, state }) =>
+    offer?.snapshot.slug !== slug || state !== 'sent'
+      ? []
+      : [{ expiresAt: offer.until === null ? null : new Date(offer.until), price: offer.snapshot.price }],
+  );
+  const own = [...grants.filter(({ offer }) => offer === slug), ...byBroadcasts];
   const ends = own.flatMap(({ expiresAt }) => expiresAt ?? []);
   const until = ends.toSorted((a, b) => b.getTime() - a.getTime())[0] ?? null;
   const holding = own.filter(({ expiresAt }) => expiresAt !== null && expiresAt > now);

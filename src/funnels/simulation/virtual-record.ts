@@ -1,3 +1,4 @@
+import type { FrozenOffer } from '../../broadcasts/broadcast-offer.js';
 import type { Membership, MembershipChange } from '../../orders/memberships/membership.js';
 import type { RefundableLine } from '../../orders/refunds/refund.js';
 import type { Offered } from '../../orders/upsells/upsell.js';
@@ -56,6 +57,8 @@ export interface VirtualMail {
    * step.
    */
   arm: number | null;
+  /** What one of a broadcast offers: its price holds for its reader from when it is sent. */
+  offer?: FrozenOffer | null;
   /** Never to be sent: its reader is held out of the split test. */
   isHeldOut?: boolean;
 }

@@ -1,6 +1,6 @@
 import { timeOfArm, timesAfterTest } from '../../broadcasts/broadcast-batch.js';
 import type { Broadcast } from '../../broadcasts/broadcast.js';
-import { armInstead, givenArm, hasHours, marksToGive, type Split } from '../../broadcasts/split.js';
+import { armInstead, givenArm, isTimed, marksToGive, type Split } from '../../broadcasts/split.js';
 import { decisionOf, lookAt, newBreaches, type ArmFigures } from '../../broadcasts/split-results.js';
 import { earliest } from './agenda.js';
 import type { VirtualBroadcast } from './broadcasts.schemas.js';
@@ -100,6 +100,7 @@ function giveAway({ broadcast, tried }: Campaign, split: Split, now: Date): void
     const { timeZone } = run.record;
     Object.assign(mail, {
       ...{ arm: givenArm(arm), template: armTemplateIds?.[arm] ?? mail.template },
+      offer: broadcast.offers?.find(({ place }) => place === arm) ?? null,
       dueAt: timeOfArm(broadcast, arm, { arm: mail.arm, timeZone, dueAt: mail.dueAt, now }),
     });
   }
@@ -131,6 +132,7 @@ function judge(
       Object.assign(mail, {
         ...{ state: 'ready', heldFor: null, dueAt },
         template: broadcast.armTemplateIds?.[decision.arm] ?? mail.template,
+        offer: broadcast.offers?.find(({ place }) => place === decision.arm) ?? null,
         expiresAt: expiresAt ?? mail.expiresAt,
       });
     }
@@ -176,15 +178,15 @@ function count(
 ): void {
   const { sentAt } = mail;
   const { revenueCap } = split;
-  const isTimed = hasHours(split);
+  const areTimed = isTimed(split);
   if (sentAt === null) {
-    if (!isTimed) return;
+    if (!areTimed) return;
     figures.people++;
     if (record.status !== 'active' || record.pausedUntil !== null) figures.reached++;
     return;
   }
   const isCounted = (at: Date): boolean =>
-    at <= now && (!isTimed || at.getTime() <= sentAt.getTime() + split.waitMinutes * MINUTE_MS);
+    at <= now && (!areTimed || at.getTime() <= sentAt.getTime() + split.waitMinutes * MINUTE_MS);
   figures.people++;
   figures.reached++;
   figures.sent++;

@@ -68,6 +68,7 @@ import { CameAt1765390000000 } from './migrations/1765390000000-came-at.js';
 import { PublicLists1765400000000 } from './migrations/1765400000000-public-lists.js';
 import { EventNames1765392000000 } from './migrations/1765392000000-event-names.js';
 import { ListSignals1765391000000 } from './migrations/1765391000000-list-signals.js';
+import { BroadcastOffers1765410000000 } from './migrations/1765410000000-broadcast-offers.js';
 import { TimesOfEvents1765300000000 } from './migrations/1765300000000-times-of-events.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
@@ -143,4 +144,5 @@ export const migrations = [
   PublicLists1765400000000,
   ListSignals1765391000000,
   EventNames1765392000000,
+  BroadcastOffers1765410000000,
 ];

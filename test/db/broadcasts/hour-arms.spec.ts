@@ -109,3 +109,59 @@ describe('arms of a broadcast that have hours', () => {
     expect(await hours('ready')).toEqual({});
   });
 });
+
+describe('arms of a broadcast that have delays', () => {
+  let desk: Desk;
+  let t: PostOffice;
+  beforeAll(async () => {
+    desk = await openDesk();
+    t = desk.t;
+  });
+  afterAll(async () => t.close());
+  afterEach(async () => desk.clear());
+
+  const DELAYS: Split = { ...SPLIT, arms: [{}, { delayMinutes: 180 }], testPercent: 60 };
+  const at = async (time: string): Promise<void> => {
+    t.clock.set(time);
+    await desk.planner.run(FOREVER);
+    await t.sendDue();
+    await desk.planner.run(FOREVER);
+  };
+  /** When the mails of each arm, and of the rest, were taken. */
+  const taken = async (): Promise<Record<string, string[]>> => {
+    const rows: { arm: string; hours: string[] }[] = await t.db.query(
+      `select coalesce(arm::text, 'rest') as arm, array_agg(distinct to_char(accepted_at at time zone 'UTC', 'HH24:MI')) as hours
+       from message where state = 'accepted' group by 1 order by 1`,
+    );
+    return Object.fromEntries(rows.map((row) => [row.arm, row.hours]));
+  };
+  const click = async (arm: number, at: string, count: number): Promise<void> => {
+    await t.db.query(
+      `insert into tracking_event (kind, message_id, class, reason, rule_version, at)
+       select 'click', id, 'human', 'as the test says', 1, $2 from message where arm = $1 order by id limit $3`,
+      [arm, at, count],
+    );
+  };
+
+  it('go so much later, are judged by the same time for each reader, and the rest waits as long from the decision on', async () => {
+    await desk.people(120);
+    const id = await desk.started({ split: DELAYS });
+    await at('2026-03-02T09:00:00Z');
+    expect(await taken()).toEqual({ 0: ['09:00'] });
+    // More than two hours after their mail: it counts for nobody, though the test still runs.
+    await click(0, '2026-03-02T11:30:00Z', 30);
+    await at('2026-03-02T12:00:00Z');
+    expect(await taken()).toEqual({ 0: ['09:00'], 1: ['12:00'] });
+    expect((await desk.broadcasts.get(id)).decideAt).toEqual(new Date('2026-03-02T14:00:00Z'));
+    await click(1, '2026-03-02T13:30:00Z', 25);
+    await at('2026-03-02T14:00:00Z');
+    expect(await desk.broadcasts.get(id)).toMatchObject({
+      decision: { verdict: 'winner', arm: 1 },
+      arms: [{ clickers: 0 }, { clickers: 25 }],
+    });
+    await at('2026-03-02T16:59:00Z');
+    expect(await taken()).not.toHaveProperty('rest');
+    await at('2026-03-02T17:00:00Z');
+    expect(await taken()).toEqual({ 0: ['09:00'], 1: ['12:00'], rest: ['17:00'] });
+  });
+});

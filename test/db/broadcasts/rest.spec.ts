@@ -172,6 +172,7 @@ describe('broadcasts by REST and on the owner’s page', () => {
     );
     expect((await get(`/${id}/results`).expect(200)).body).toEqual({
       ...{ sent: done.counts.accepted, opened: 0, clicked: 0, bounced: 0, complained: 0, left: 0 },
+      ...{ orders: 0, revenue: [], ordersOfArms: [] },
       holdout: null,
     });
     const { body: again } = await post(`/${id}/resend`, { subject: 'C' }).expect(201);

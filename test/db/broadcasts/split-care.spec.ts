@@ -292,7 +292,7 @@ describe('a split test of a broadcast, with what its owner takes care of', () =>
         const detail = broadcastDetail({ report, subjects: [], size: null, results: null });
         return [reportJson(report)['split'], detail['split']];
       };
-      const why = expect.stringMatching(/^The arms go at hours of their own/);
+      const why = expect.stringMatching(/^The arms go at times of their own/);
       const none = { lift: null, pValue: null };
       expect(await shown()).toMatchObject([
         { notCompared: why, arms: [none, none] },

@@ -85,9 +85,17 @@ class BroadcastMaker {
       ...maybe(dice, 0.3, { priority: dice.whole(1, 9) }),
       ...maybe(dice, 0.4, { spreadMinutes: dice.whole(10, 1_500) }),
       ...maybe(dice, 0.2, { expiresAt: this.at(minutes + 4_000) }),
+      ...(isAgain ? {} : maybe(dice, 0.3, { offer: this.offer(minutes) })),
     };
     if (dice.chance(0.4)) return { at: this.at(minutes), ...more };
     return { ...this.local(minutes, isAgain), ...more, ifPassed: dice.pick(['nextDay', 'send', 'skip']) };
+  }
+
+  /** At a price of its own, or as it is sold. */
+  private offer(minutes: number): Options {
+    const { dice } = this;
+    const own = { discount: dice.pick(['20%', '50%']), until: this.at(minutes + dice.whole(4_500, 9_000)) };
+    return { key: 'kit', ...(dice.chance(0.7) ? own : {}) };
   }
 
   private local(minutes: number, isAgain = false): Options {
@@ -102,9 +110,12 @@ class BroadcastMaker {
   private tested(minutes: number): Options {
     const { dice } = this;
     const hasHours = dice.chance(0.5);
+    const hasDelays = !hasHours && dice.chance(0.4);
     const arms = ARMS.slice(0, dice.whole(2, 4)).map((key, place) => ({
       ...(place > 0 && (!hasHours || dice.chance(0.6)) ? { subject: `Arm ${key}` } : {}),
       ...(hasHours && dice.chance(0.7) ? { at: dice.pick(HOURS) } : {}),
+      ...(hasDelays && dice.chance(0.6) ? { delayMinutes: dice.whole(5, 1_500) } : {}),
+      ...(place > 0 ? maybe(dice, 0.3, { offer: this.offer(minutes) }) : {}),
     }));
     const judge = dice.pick(['clicks', 'revenue']);
     const split = {
@@ -121,7 +132,7 @@ class BroadcastMaker {
     const when = hasHours
       ? { ...this.local(minutes), ...maybe(dice, 0.3, { ifPassed: 'nextDay' }) }
       : { ...this.plain(minutes), ...maybe(dice, 0.4, { spreadMinutes: dice.whole(30, 600) }) };
-    return { ...when, split };
+    return { ...when, ...maybe(dice, 0.3, { offer: this.offer(minutes) }), split };
   }
 }
 

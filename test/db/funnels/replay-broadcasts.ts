@@ -57,7 +57,7 @@ export class ReplayedBroadcasts {
     const { broadcasts } = this.order.personas;
     const service = this.get(BroadcastsService);
     const drafts = broadcasts.filter(({ resendOf }) => resendOf === undefined);
-    for (const { key, email, subject = null, split = null, expiresAt, priority } of drafts) {
+    for (const { key, email, subject = null, expiresAt, priority } of drafts) {
       const { id } = await service.create(
         broadcastBody.parse({
           ...{
@@ -65,7 +65,6 @@ export class ReplayedBroadcasts {
             title: key,
             template: email,
             subject,
-            split,
             audience: { everybody: true },
             sender: SENDER,
           },
@@ -89,6 +88,9 @@ export class ReplayedBroadcasts {
     );
     for (const [key, conditions] of Object.entries(JSON.parse(named) as Record<string, Condition>))
       await this.get(SegmentsService).create({ key, title: key, conditions });
+    // What they offer is sold by the funnels.
+    for (const { key, offer = null, split = null, resendOf } of broadcasts)
+      if (resendOf === undefined) await service.edit(this.idOf(key), { offer, split });
     for (const broadcast of broadcasts) await this.plan(broadcast);
     for (const act of this.order.personas.owner) {
       const { key, action } = actOf(act);

@@ -93,7 +93,7 @@ describe('the form of a broadcast', () => {
     const page = broadcastFormPage(typed, {
       mails: [{ key: 'emails/story', subject: 'A story' }],
       segments: [{ key: 'new', title: 'New' }],
-      ...{ funnels: [], sender: { name: '', email: '', postalAddress: '' } },
+      ...{ funnels: [], offers: [], sender: { name: '', email: '', postalAddress: '' } },
     });
     expect(page).toMatchObject({
       mails: [{ chosen: false }, { key: 'emails/gone', chosen: true }],
@@ -158,13 +158,14 @@ describe('the form of a broadcast', () => {
       title: 'News',
       template: 'emails/story',
       subject: 'Mine',
+      offer: { key: 'kit', discount: '40%', until: '2026-04-01T18:00:00+02:00' },
       audience: { segments: { any: ['a'] }, tags: { all: ['x', 'y'] } },
       sender: { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' },
       topic: 'tips',
       priority: 3,
       expiresAt: new Date('2026-05-01T00:00:00Z'),
       split: {
-        arms: [{}, {}, {}, { template: 'emails/nudge' }],
+        arms: [{}, { delayMinutes: 90 }, { offer: { key: 'other' } }, { template: 'emails/nudge' }],
         testPercent: 10,
         waitMinutes: 90,
         judge: 'clicks' as const,
@@ -180,6 +181,7 @@ describe('the form of a broadcast', () => {
       mails: [{ key: 'emails/story', subject: 'S' }],
       segments: [{ key: 'a', title: 'A' }],
       funnels: [],
+      offers: [{ key: 'kit', title: 'The kit' }],
       sender,
     });
     expect(page).toMatchObject({

@@ -52,6 +52,10 @@ describe('a split test of a broadcast', () => {
     ['a guard rail it does not know', { guardRails: { bounces: '2%' } }],
     ['a guard rail of everybody', { guardRails: { complaints: '60%' } }],
     ['an hour that is none', { arms: [{}, { at: '24:30' }] }],
+    ['a delay of nothing', { arms: [{}, { delayMinutes: 0 }] }],
+    ['an hour and a delay in one arm', { arms: [{}, { at: '20:00', delayMinutes: 60 }] }],
+    ['an hour in one arm and a delay in another', { arms: [{ at: '20:00' }, { delayMinutes: 60 }] }],
+    ['an offer with a discount that never ends', { arms: [{}, { offer: { key: 'kit', discount: '40%' } }] }],
   ])('is refused with %s', (_, change) => {
     expect(splitSchema.safeParse({ ...SPLIT, ...change }).success).toBe(false);
     expect(splitSchema.safeParse(SPLIT).success).toBe(true);
@@ -226,4 +230,15 @@ describe('a split test of a broadcast', () => {
       'No winner: fewer than two arms kept to the guard rails. The rest gets arm B, the first that was not stopped.',
     );
   });
+});
+
+it.each(['optimise', 'explore'])('a split test of a broadcast says where %s is allowed', (option) => {
+  const read = splitSchema.safeParse({ ...SPLIT, [option]: 'thompson' });
+  expect(read.error?.issues).toMatchObject([
+    {
+      message: expect.stringMatching(
+        new RegExp(`^${option}: .*split test of a step of a sequence.*takes optimise`),
+      ),
+    },
+  ]);
 });

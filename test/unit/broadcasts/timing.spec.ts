@@ -202,21 +202,23 @@ describe('the spread', () => {
 
 describe('the hours of arms', () => {
   const now = at('2026-03-04T12:00:00Z');
-  const start = { at: null, now, expiresAt: null, waitMinutes: 240, hours: [undefined, '20:00'] };
+  const start = { at: null, now, expiresAt: null, waitMinutes: 240, arms: [{}, { at: '20:00' }] };
 
   it('are read on the same day on each reader’s clock, and the earliest begins', () => {
     const timing = local('2026-03-05T09:30');
-    expect(timingAt(timing, '20:00').local?.atLocal).toBe('2026-03-05T20:00');
+    expect(timingAt(timing, { at: '20:00' }).local?.atLocal).toBe('2026-03-05T20:00');
     expect(timingAt(timing, undefined)).toBe(timing);
     expect(beginOf(timing, start)).toEqual(at('2026-03-04T19:30:00Z'));
-    expect(beginOf(timing, { ...start, hours: ['06:00', '20:00'] })).toEqual(at('2026-03-04T16:00:00Z'));
+    expect(beginOf(timing, { ...start, arms: [{ at: '06:00' }, { at: '20:00' }] })).toEqual(
+      at('2026-03-04T16:00:00Z'),
+    );
   });
 
   it('may all be those of one clock', () => {
     const timing = local('2026-03-05T09:30', { timezone: 'Europe/Vienna' });
     expect(beginOf(timing, start)).toEqual(at('2026-03-05T08:30:00Z'));
     for (const zone of ['Asia/Tokyo', null, 'America/New_York'])
-      expect(due(timingAt(timing, '20:00'), zone)).toMatchObject({
+      expect(due(timingAt(timing, { at: '20:00' }), zone)).toMatchObject({
         ...{ dueAt: at('2026-03-05T19:00:00Z'), fellBack: false },
       });
     expect(() => beginOf(local('2026-03-04T12:30', { timezone: 'Europe/Vienna' }), start)).toThrow(
@@ -247,7 +249,7 @@ describe('the hours of arms', () => {
       ...{ arms: [{}, { at: '20:00' }], testPercent: 20, waitMinutes: 240, judge: 'clicks' },
       guardRails: { unsubscribes: '2%' },
     };
-    expect(startOf({ split, expiresAt })).toMatchObject({ hasRails: true, hours: [undefined, '20:00'] });
+    expect(startOf({ split, expiresAt })).toMatchObject({ hasRails: true, arms: [{}, { at: '20:00' }] });
   });
 
   it.each([
@@ -258,5 +260,29 @@ describe('the hours of arms', () => {
     const begin = (): Date => beginOf(timing, start);
     expect(begin).toThrow(message);
     expect(begin).toThrow(expect.objectContaining({ code: 'BROADCAST_TIMING_INVALID', facts: { field } }));
+  });
+});
+
+describe('the delays of arms', () => {
+  const later = { delayMinutes: 90 };
+  const moments = { scheduledAt: at('2026-03-05T09:00:00Z'), startedAt: at('2026-03-05T09:00:00Z') };
+
+  it('count from when each mail would be due without them: at once, in a spread, at an hour', () => {
+    const one = { timeZone: 'Europe/Vienna', position: 3 };
+    for (const timing of [AT_ONCE, { ...AT_ONCE, spreadMinutes: 600 }, local('2026-03-06T08:00')]) {
+      const without = mailTime(timing, moments, one).dueAt.getTime();
+      expect(mailTime(timingAt(timing, later), moments, one).dueAt).toEqual(new Date(without + 90 * 60_000));
+    }
+  });
+
+  it('do not put off the beginning, and the end must leave them time, for the rest once more', () => {
+    const start = { at: moments.scheduledAt, now: moments.scheduledAt, waitMinutes: 60, arms: [{}, later] };
+    // 90 minutes, an hour's wait, and 90 minutes for the rest.
+    const last = at('2026-03-05T13:00:00Z');
+    expect(() => beginOf(AT_ONCE, { ...start, expiresAt: last })).toThrow(`is due, at ${last.toISOString()}`);
+    expect(beginOf(AT_ONCE, { ...start, expiresAt: new Date(last.getTime() + 1) })).toEqual(start.at);
+    expect(() => beginOf(AT_ONCE, { ...start, expiresAt: last, priceEnds: true })).toThrow(
+      expect.objectContaining({ facts: { field: 'offer.until' } }),
+    );
   });
 });

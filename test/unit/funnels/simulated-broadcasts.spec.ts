@@ -321,3 +321,57 @@ it.each([
   const personas = `${more}\npersonas: [{ name: one, ${persona}, does: [{ ${does} }] }]`.trimStart();
   expect(() => run(mail('a'), personas)).toThrow(message);
 });
+
+it('a broadcast’s own price holds for its readers until its end, and for nobody else', () => {
+  const bought = (more: string, when: string): string[] =>
+    run(
+      mail('a'),
+      `broadcasts: [{ key: sale, email: emails/offer, at: 2026-03-03T09:00:00Z, ${more} }]
+personas: [{ name: one, tags: [vip], does: [{ buys: kit, after: ${when} }] }, { name: two, does: [{ buys: kit, after: ${when} }] }]`,
+    ).people.flatMap(({ timeline }) =>
+      timeline.flatMap((entry) => (entry.what === 'bought' ? [String(entry.total.amountMinor)] : [])),
+    );
+  const offer = 'tags: { any: [vip] }, offer: { key: kit, discount: 40%, until: 2026-03-05T09:00:00Z }';
+  expect(bought(offer, '12 hours')).toEqual(['4900', '4900']);
+  expect(bought(offer, '2 days')).toEqual(['2940', '4900']);
+  expect(bought(offer, '3 days')).toEqual(['4900', '4900']);
+});
+
+it.each([
+  ['offer: { key: nothing }', 'broadcasts.0.offer.key: there is no offer "nothing"'],
+  [
+    'offer: { key: kit, until: 2026-03-05T09:00:00Z }',
+    'broadcasts.0.offer.until: the price of "kit" is the same',
+  ],
+  ['offer: { key: kit, discount: 40%, until: 2026-03-02T10:00:00Z }', 'its price would end before it starts'],
+])('a simulated broadcast with %s is refused as the real one is', (more, message) => {
+  const personas = `broadcasts: [{ key: sale, email: emails/offer, at: 2026-03-03T09:00:00Z, ${more} }]
+personas: [{ name: one }]`;
+  expect(() => run(mail('a'), personas)).toThrow(message);
+});
+
+it('an arm with a delay goes so much later, and the rest waits as long from the decision on', () => {
+  const simulation = run(
+    mail('a'),
+    `broadcasts: [{ key: news, email: emails/news, at: 2026-03-03T09:00:00Z, split: { arms: [{}, { delayMinutes: 180 }], testPercent: 60,
+  waitMinutes: 60, judge: clicks, alpha: 0.2 } }]
+personas: [{ name: one, count: 80, does: [{ clicks: broadcast news, arm: b, after: 9 minutes }] }]`,
+  );
+  expect([...new Set(sentOf(simulation, 'news'))].toSorted()).toEqual([
+    '2026-03-03T09:00',
+    '2026-03-03T12:00',
+    '2026-03-03T16:00',
+  ]);
+});
+
+it('a mail that is sent once more when the price of the first is over is refused, as its start is', () => {
+  const again = (at: string): (() => unknown) => {
+    const personas = `broadcasts:
+- { key: sale, email: emails/offer, at: 2026-03-03T09:00:00Z, offer: { key: kit, discount: 40%, until: 2026-03-05T09:00:00Z } }
+- { key: again, email: emails/offer, subject: Again, resendOf: sale, at: "${at}" }
+personas: [{ name: one }]`;
+    return () => run(mail('a'), personas);
+  };
+  expect(again('2026-03-04T09:00:00Z')).not.toThrow();
+  expect(again('2026-03-05T09:00:00Z')).toThrow('"again": its price would end before it starts');
+});

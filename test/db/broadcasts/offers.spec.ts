@@ -1,0 +1,277 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { BroadcastPlanner } from '../../../src/broadcasts/broadcast-planner.service.js';
+import { BroadcastsModule } from '../../../src/broadcasts/broadcasts.module.js';
+import { MessagesService } from '../../../src/delivery/messages.service.js';
+import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
+import { openSmtpSink, type SmtpSink } from '../../support/smtp-sink.js';
+import { API_KEY, BROWSER, OPENED_AT, openShop, type Shop } from '../orders/shop.js';
+import { FOREVER } from './desk.js';
+
+const SENDER = { name: 'Ada', email: 'ada@example.com', postalAddress: '12 Mill Lane' };
+const UNTIL = '2026-03-05T09:00:00.000Z';
+const HOUR_MS = 3_600_000;
+
+type Body = Record<string, unknown>;
+
+describe('what a broadcast offers', () => {
+  let shop: Shop;
+  let sink: SmtpSink;
+  beforeAll(async () => {
+    sink = await openSmtpSink();
+    shop = await openShop({ modules: [BroadcastsModule], smtpPort: Number(new URL(sink.url).port) });
+  });
+  afterAll(async () => {
+    await shop?.close();
+    await sink?.close();
+  });
+  afterEach(async () => {
+    shop.clock.set(OPENED_AT);
+    sink.mails.length = 0;
+    await shop.db.query('truncate message, subscriber, broadcast, conversion, orders, alert cascade');
+  });
+
+  const api = async (method: 'get' | 'post' | 'patch', path: string, body: Body = {}): Promise<Body> => {
+    const asked = shop.http[method](`/api/v1/broadcasts${path}`).set('Authorization', `Bearer ${API_KEY}`);
+    const answer = await (method === 'get' ? asked : asked.send(body));
+    return { status: answer.status, ...(answer.body as Body) };
+  };
+  const draft = async (change: Body): Promise<Body> =>
+    api('post', '', {
+      ...{ title: 'Kit', template: 'emails/offer', audience: { everybody: true }, sender: SENDER },
+      ...change,
+    });
+  const started = async (change: Body, when: Body = {}): Promise<string> => {
+    const { id } = await draft(change);
+    expect(await api('post', `/${String(id)}/start`, when)).toMatchObject({ status: 200 });
+    await settle();
+    return String(id);
+  };
+  const settle = async (): Promise<void> => {
+    const runner = shop.app.get(JobRunner, { strict: false });
+    for (let round = 0; round < 4; round++) {
+      await shop.app.get(BroadcastPlanner, { strict: false }).run(FOREVER);
+      await runner.run('delivery.send-due');
+    }
+  };
+  const people = async (count: number): Promise<void> => {
+    await shop.db.query(
+      `insert into subscriber (email, email_key, status, created_at, updated_at)
+       select 'p' || g || '@example.com', 'p' || g || '@example.com', 'active', $2, $2 from generate_series(1, $1::int) g`,
+      [count, OPENED_AT],
+    );
+  };
+  /** The offer's link in somebody's mail, and what the mail says of the price. */
+  const mailOf = async (email: string): Promise<{ subject: string; token: string; text: string }> => {
+    const mail = sink.mails.find(({ to }) => to.includes(email));
+    const rows: { id: string }[] = await shop.db.query(
+      `select m.id from message m join subscriber s on s.id = m.subscriber_id
+       where s.email = $1 and m.broadcast_id is not null order by m.id desc limit 1`,
+      [email],
+    );
+    const messages = shop.app.get(MessagesService, { strict: false });
+    return {
+      subject: mail?.parsed.subject ?? '',
+      token: messages.messageToken(rows[0]?.id ?? ''),
+      text: mail?.parsed.text ?? '',
+    };
+  };
+  /** What the offer's page and its checkout ask of whoever comes by the mail. */
+  const asked = async (email: string, slug = 'kit'): Promise<string[]> => {
+    const { token } = await mailOf(email);
+    const page = await shop.http.get(`/offer/${slug}?m=${token}`).expect(200);
+    const checkout = await shop.http.get(`/checkout/${slug}?m=${token}`).expect(200);
+    const seen = /[?&;]seen=(\d+)/.exec(checkout.text)?.[1] ?? '';
+    return [/€\d+\.\d\d/.exec(page.text)?.[0] ?? '', `€${(Number(seen) / 100).toFixed(2)}`];
+  };
+  const buy = async (email: string, slug = 'kit', buyer = email): Promise<void> => {
+    const { token } = await mailOf(email);
+    const post = (path: string, form: object) =>
+      shop.http.post(path).set('User-Agent', BROWSER).type('form').send(form);
+    const pay = await post(`/checkout/${slug}`, { email: buyer, m: token }).expect(303);
+    await post(pay.headers['location'] ?? '', { outcome: 'paid' }).expect(303);
+  };
+
+  it('is linked in each mail for its reader, at a price of their own that ends for mail, page and checkout at once', async () => {
+    await shop.publishOffer({ personalDeadline: false });
+    await people(2);
+    const id = await started({ offer: { key: 'kit', discount: '50%', until: UNTIL } });
+    const { subject, text } = await mailOf('p1@example.com');
+    expect(subject).toContain('€24.50');
+    expect(text).toContain('5 Mar 2026');
+    expect(text).toMatch(/http:\/\/shop\.example\.com\/(c|offer\/kit)/);
+    expect(await asked('p1@example.com')).toEqual(['€24.50', '€24.50']);
+    // Who comes by no mail of it pays what everybody pays.
+    expect((await shop.http.get('/checkout/kit').expect(200)).text).toContain('€34.30');
+    await buy('p1@example.com');
+    await buy('p2@example.com', 'kit', 'friend@example.com');
+    expect(await api('get', `/${id}/results`)).toMatchObject({
+      ...{ sent: 2, orders: 2, revenue: [{ amountMinor: 4_900, currency: 'EUR' }], ordersOfArms: [] },
+    });
+    shop.clock.set(new Date(UNTIL));
+    expect(await asked('p1@example.com')).toEqual(['€34.30', '€34.30']);
+  });
+
+  it('grants the offer’s own discount where that is personal, until the time it says', async () => {
+    await shop.publishOffer();
+    await people(1);
+    expect((await shop.http.get('/checkout/kit').expect(200)).text).toContain('€49.00');
+    await started({ offer: { key: 'kit', until: UNTIL } });
+    expect(await asked('p1@example.com')).toEqual(['€34.30', '€34.30']);
+    shop.clock.set(new Date(UNTIL));
+    expect(await asked('p1@example.com')).toEqual(['€49.00', '€49.00']);
+  });
+
+  it('is told no dearer, and no shorter, than an earlier mail has told it to a reader', async () => {
+    await shop.publishOffer();
+    const later = new Date('2026-03-09T09:00:00Z');
+    await shop.mailTo('early@example.com', { expiresAt: later });
+    await shop.db.query(
+      'update enrollment_offer set amount_minor = 1000, currency = $1, product_id = (select id from product where key = $2)',
+      ['EUR', 'kit'],
+    );
+    await people(1);
+    await started({ offer: { key: 'kit', until: UNTIL } });
+    expect((await mailOf('p1@example.com')).subject).toContain('€34.30');
+    const { subject, text } = await mailOf('early@example.com');
+    expect(subject).toContain('€10.00');
+    expect(text).toContain('9 Mar 2026');
+    expect(await asked('early@example.com')).toEqual(['€10.00', '€10.00']);
+  });
+
+  it('is what arms of a split test differ in: judged by money per reader, and the winner’s goes to the rest', async () => {
+    await shop.publishOffer({ personalDeadline: false, discountBps: 0 });
+    await people(120);
+    const split = {
+      arms: [
+        { offer: { key: 'kit' } },
+        { offer: { key: 'kit', discount: '40%', until: '2026-03-20T09:00:00Z' } },
+      ],
+      ...{ testPercent: 60, waitMinutes: 60, judge: 'revenue', alpha: 0.2 },
+      revenueCap: { amountMinor: 4_900, currency: 'EUR' },
+    };
+    const id = await started({ split });
+    const readers: { email: string; arm: number | null }[] = await shop.db.query(
+      'select s.email, m.arm from message m join subscriber s on s.id = m.subscriber_id where m.broadcast_id = $1 order by s.id',
+      [id],
+    );
+    const of = (arm: number | null): string[] =>
+      readers.flatMap((one) => (one.arm === arm ? [one.email] : []));
+    expect(await asked(of(0)[0] ?? '')).toEqual(['€49.00', '€49.00']);
+    expect(await asked(of(1)[0] ?? '')).toEqual(['€29.40', '€29.40']);
+    for (const email of of(1).slice(0, 14)) await buy(email);
+    await buy(of(0)[0] ?? '');
+    shop.clock.advance(HOUR_MS);
+    await settle();
+    expect(await api('get', `/${id}`)).toMatchObject({
+      split: {
+        arms: [
+          { offer: { key: 'kit', discount: null }, revenue: { amountMinor: 4_900 } },
+          { offer: { key: 'kit', discount: '40%' }, revenue: { amountMinor: 14 * 2_940 } },
+        ],
+        decision: { verdict: 'winner', arm: 'b' },
+      },
+    });
+    const [rest = ''] = of(null);
+    expect((await mailOf(rest)).subject).toContain('€29.40');
+    expect(await asked(rest)).toEqual(['€29.40', '€29.40']);
+    await buy(rest);
+    expect(await api('get', `/${id}/results`)).toMatchObject({
+      orders: 16,
+      ordersOfArms: [
+        { arm: 'a', orders: 1, revenue: [{ amountMinor: 4_900, currency: 'EUR' }] },
+        { arm: 'b', orders: 14, revenue: [{ amountMinor: 14 * 2_940, currency: 'EUR' }] },
+        { arm: null, orders: 1, revenue: [{ amountMinor: 2_940, currency: 'EUR' }] },
+      ],
+    });
+  });
+
+  it('is offered once more with the mail, and no mail goes behind the end of its price', async () => {
+    await shop.publishOffer();
+    await people(1);
+    const id = await started({ offer: { key: 'kit', until: UNTIL } });
+    const again = await api('post', `/${id}/resend`, { subject: 'Once more' });
+    expect(again).toMatchObject({ offer: { key: 'kit', until: UNTIL } });
+    shop.clock.set(new Date(UNTIL));
+    expect(await api('post', `/${String(again['id'])}/start`)).toMatchObject({
+      ...{ status: 422, code: 'BROADCAST_EXPIRY_INVALID' },
+      detail: 'its price would end before it starts',
+    });
+    expect(
+      await api('patch', `/${String(again['id'])}`, { offer: null, template: 'emails/story' }),
+    ).toMatchObject({
+      ...{ status: 200, offer: null },
+    });
+  });
+
+  it('waits for the owner where the offer is off the site when the broadcast begins', async () => {
+    await shop.publishOffer();
+    await people(1);
+    const { id } = await draft({ offer: { key: 'kit' } });
+    await api('post', `/${String(id)}/start`, { at: '2026-03-03T09:00:00Z' });
+    await shop.offers.archiveExcept(shop.db.manager, 'shop', []);
+    shop.clock.set(new Date('2026-03-03T09:00:00Z'));
+    await settle();
+    expect(await api('get', `/${String(id)}`)).toMatchObject({
+      ...{ state: 'paused', stateReason: 'offer.key: there is no offer "kit"', counts: {} },
+    });
+    const alerts = async (): Promise<string[]> =>
+      (await shop.app.get(AlertsService, { strict: false }).open()).map(({ message }) => message);
+    expect(await alerts()).toEqual([expect.stringContaining('has not begun: what it offers has changed')]);
+    await shop.publishOffer();
+    await api('post', `/${String(id)}/resume`);
+    await settle();
+    expect(sink.mails).toHaveLength(1);
+    expect(await alerts()).toEqual([]);
+  });
+
+  it.each([
+    [{ offer: { key: 'nothing' } }, 'offer.key', 'there is no offer "nothing"'],
+    [{ offer: { key: 'kit', discount: '30%', until: UNTIL } }, 'offer.discount', 'sold at 30% off already'],
+    [{ offer: { key: 'kit', until: UNTIL } }, 'offer.until', 'cannot end for these readers'],
+    [
+      {
+        offer: { key: 'kit' },
+        split: {
+          ...{ arms: [{}, { offer: { key: 'kit', discount: '40%', until: UNTIL } }], testPercent: 20 },
+          ...{ waitMinutes: 60, judge: 'revenue', revenueCap: { amountMinor: 100, currency: 'USD' } },
+        },
+      },
+      'split.revenueCap.currency',
+      'sold in EUR, so its orders would not count',
+    ],
+    [
+      {
+        split: {
+          ...{ arms: [{}, { offer: { key: 'nothing' } }], testPercent: 20, waitMinutes: 60, judge: 'clicks' },
+        },
+      },
+      'split.arms.1.offer.key',
+      'there is no offer "nothing"',
+    ],
+  ])('%j is refused at save, naming the field', async (change, field, message) => {
+    await shop.publishOffer({ personalDeadline: false });
+    const refused = await draft(change);
+    expect(refused).toMatchObject({ status: 422, code: 'BROADCAST_OFFER_INVALID' });
+    expect(refused['detail']).toContain(`${field}: `);
+    expect(refused['detail']).toContain(message);
+  });
+
+  it.each([
+    [{ offer: { key: 'kit', discount: '40%' } }, 'offer.until'],
+    [{ offer: { key: 'kit', deadline: '3 days' } }, 'deadline'],
+  ])('%j is refused before anything is looked up', async (change, field) => {
+    const refused = await draft(change);
+    expect(refused).toMatchObject({ status: 422 });
+    expect(JSON.stringify(refused)).toContain(field);
+  });
+
+  it('is missing from a mail that prints it, which the preflight says and the start refuses', async () => {
+    await shop.publishOffer();
+    await people(1);
+    const { id } = await draft({});
+    const refused = await api('post', `/${String(id)}/start`);
+    expect(refused).toMatchObject({ status: 422, code: 'BROADCAST_PREFLIGHT_INVALID' });
+    expect(refused['detail']).toMatch(/offer\.\w+ }}, which sequence mails do not have/);
+  });
+});
