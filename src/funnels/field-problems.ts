@@ -5,7 +5,7 @@ import { nearest } from '../values/nearest.js';
 import { branchesIn, triggersIn } from './asked.js';
 import type { FunnelCondition } from './condition.schemas.js';
 import { fieldDefinitionsOf } from './field.schemas.js';
-import type { FunnelDefinition } from './funnel.schemas.js';
+import { askedKey, type FunnelDefinition } from './funnel.schemas.js';
 import { among, type DefinitionProblem } from './lint/rules.js';
 import { allSteps } from './step.schemas.js';
 
@@ -54,6 +54,7 @@ export function fieldProblems(definition: FunnelDefinition, known: KnownFields):
   return [
     ...definedOtherwise(own, known.definitions),
     ...writtenOtherwise(own, known.definitions),
+    ...askedByForm(definition, definitions),
     ...triggersIn(definition).flatMap(({ question, path }) => [
       ...asked(question, path),
       ...silentProblems(question, path, 'begins or ends a sequence or leads to a goal'),
@@ -173,6 +174,22 @@ function setProblems(
     return [
       { rule: 'wrong-value', path: [...path, key], message: `the field ${key} takes ${checked.allowed}` },
     ];
+  });
+}
+
+/** A form cannot read a field without a type. */
+function askedByForm(
+  { form }: FunnelDefinition,
+  definitions: ReadonlyMap<string, FieldDefinition>,
+): DefinitionProblem[] {
+  return (form.fields ?? []).flatMap((asked, at): DefinitionProblem[] => {
+    const field = askedKey(asked);
+    const path = ['form', 'fields', at, ...(typeof asked === 'string' ? [] : ['field'])];
+    if (isColumn(field)) {
+      const message = `${field} is the person's own, and no field to ask for; a form asks for address and name by itself`;
+      return [{ rule: 'wrong-value', path, message }];
+    }
+    return definitions.has(field) ? [] : [unknownField(field, path, [...definitions.keys()])];
   });
 }
 

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { TemplatesService } from '../delivery/templates.service.js';
 import { SequencesService } from '../sequences/sequences.service.js';
+import type { AskedField } from '../signup/form-fields.js';
 import { FormsService } from '../signup/forms.service.js';
 import { TemplateTexts } from '../infra/templates/template-texts.service.js';
 import type { KeptTexts } from '../values/template-texts.js';
@@ -111,7 +112,7 @@ export class FunnelPublisher {
     { mails, files, pages }: { mails: Ids; files: Ids; pages: KeptTexts | undefined },
   ): Promise<void> {
     const { funnel, title, sender, form } = definition;
-    const { slug, template, optIn, consent, leadMagnet, ...texts } = form;
+    const { slug, template, optIn, consent, leadMagnet, fields = [], ...texts } = form;
     await this.forms.publish(manager, {
       slug,
       template,
@@ -120,7 +121,10 @@ export class FunnelPublisher {
       funnelKey: funnel,
       sequenceKey: funnel,
       consentText: consent,
-      content: { ...texts, pages, confirmTemplateId: idOf(mails, CONFIRM_MAIL), funnelTitle: title },
+      content: {
+        ...{ ...texts, pages, confirmTemplateId: idOf(mails, CONFIRM_MAIL), funnelTitle: title },
+        ...(fields.length === 0 ? {} : { fields: fields.map(askedOf) }),
+      },
       leadMagnetFileId: leadMagnet === undefined ? null : idOf(files, leadMagnet),
     });
   }
@@ -130,6 +134,12 @@ export class FunnelPublisher {
     await this.forms.archiveExcept(manager, funnel, [form.slug]);
     await this.shop.archiveRest(manager, definition);
   }
+}
+
+function askedOf(asked: NonNullable<FunnelDefinition['form']['fields']>[number]): AskedField {
+  return typeof asked === 'string'
+    ? { field: asked, required: false }
+    : { ...asked, required: asked.required ?? false };
 }
 
 /** Two arms may send one template with different subjects. */

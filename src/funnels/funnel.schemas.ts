@@ -8,6 +8,7 @@ import { entryTrigger, trigger } from './condition.schemas.js';
 import { ownFields } from './field.schemas.js';
 import {
   duration,
+  fieldName,
   file,
   key,
   line,
@@ -28,6 +29,12 @@ import { step } from './step.schemas.js';
  * an export reads like the file that was applied. Every object is strict: an unknown option is refused, never ignored.
  */
 
+/** What the form asks for: a field by its key, or with a label of its own. */
+const askedField = z.union([
+  fieldName,
+  strict({ field: fieldName, label: line(100).optional(), required: z.boolean().optional() }),
+]);
+
 export const formShape = strict({
   slug: key,
   template: template.default('pages/squeeze'),
@@ -38,6 +45,11 @@ export const formShape = strict({
   optIn: z.enum(['double', 'single'], { error: 'use double or single' }).default('double'),
   consent: text(500),
   leadMagnet: file.optional(),
+  fields: z
+    .array(askedField)
+    .max(20, 'ask at most 20')
+    .refine((all) => new Set(all.map(askedKey)).size === all.length, 'ask for each field once')
+    .optional(),
 });
 
 const REENTRY = 'use never, always, per event, or after a number of days such as after 30 days, at most 9999';
@@ -125,3 +137,7 @@ export const funnelSchema = strict({
 
 /** Checked by {@link funnelSchema}; what stands between its objects is checked by `funnelProblems`. */
 export type FunnelDefinition = z.infer<typeof funnelSchema>;
+
+export function askedKey(asked: z.infer<typeof askedField>): string {
+  return typeof asked === 'string' ? asked : asked.field;
+}

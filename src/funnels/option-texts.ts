@@ -26,6 +26,11 @@ const TEXTS: Readonly<Record<string, string>> = {
   button: 'Text of the button.',
   optIn: 'double: the address is confirmed by a mail first. single: it counts at once.',
   consent: 'What people agree to, word for word; kept with each sign-up as evidence.',
+  'form.fields':
+    'Own fields the form asks for beside address and name, in their order: the key, or field with a label or required. Answers count when the address is confirmed.',
+  'fields.field': 'Key of the field; it is defined by fields at the top, or in the web app.',
+  'fields.label': 'What the form calls it, in place of its own label.',
+  required: 'true: nobody signs up without an answer; a box must be ticked.',
   leadMagnet: 'File that who signs up may download, beside the funnel file.',
   sequence: 'The mails and steps that follow the sign-up.',
   'sequence.window': 'When mails with a delay may go.',

@@ -24,7 +24,7 @@ export async function consentsOf(db: EntityManager, subscriberId: string): Promi
 
 /** One question for each part of the file; `$1` is the subscriber. Read only, over everybody's tables. */
 const PARTS = {
-  signups: `select f.slug as form, g.status, g.created_at as "createdAt", g.confirmed_at as "confirmedAt"
+  signups: `select f.slug as form, g.status, g.created_at as "createdAt", g.confirmed_at as "confirmedAt", g.answers
     from signup g join form f on f.id = g.form_id where g.subscriber_id = $1 order by g.id`,
   reasonForLeaving: `select reason, comment, at from leave_reason where subscriber_id = $1`,
   sequences: `select q.title, e.status, e.exit_reason as "exitReason", e.step_key as "atStep", e.next_at as "nextAt",

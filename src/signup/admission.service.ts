@@ -3,6 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { FilesService } from '../infra/files/files.service.js';
 import { EnrollmentsService } from '../sequences/enrollments.service.js';
+import type { SubscriberFields } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { TopicsService } from '../subscribers/topics.service.js';
 import type { Form } from './forms.service.js';
@@ -19,6 +20,10 @@ export interface Admission {
   subscriberId: string;
   download: { url: string; name: string } | null;
   origin: Origin;
+  /** What they have answered on the form. */
+  answers: SubscriberFields;
+  /** Else the answers only fill gaps. */
+  isProven: boolean;
 }
 
 /** What a confirmed sign-up leads to: the right to write, the conversion, the place in the sequence. */
@@ -39,9 +44,12 @@ export class AdmissionService {
    */
   async admit(
     manager: EntityManager,
-    { form, signupId, subscriberId, download, origin }: Admission,
+    { form, signupId, subscriberId, download, origin, answers, isProven }: Admission,
   ): Promise<'admitted' | 'refused' | 'left'> {
-    const activated = await this.subscribers.activate(manager, subscriberId);
+    const activated = await this.subscribers.activate(manager, subscriberId, {
+      fields: answers,
+      gapsOnly: !isProven,
+    });
     if (activated === 'refused' || activated === 'left') return activated;
     await this.subscribers.recordConsent(manager, {
       subscriberId,

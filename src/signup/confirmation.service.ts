@@ -3,6 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { MessagesService } from '../delivery/messages.service.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { addressHash } from '../subscribers/address-hash.js';
+import type { SubscriberFields } from '../subscribers/subscriber.js';
 import { decodeIds, signIds, verifyToken } from '../values/signed-token.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { AdmissionService } from './admission.service.js';
@@ -104,19 +105,26 @@ export class ConfirmationService {
 
   /**
    * Somebody active who had confirmed, and whom a mail has asked once more since, is admitted once more. Locks the person
-   * before the sign-up, in the order in which signing up does: the other order could deadlock.
+   * before the sign-up, in the order in which signing up does: the other order could deadlock. `isProven`: whoever does it
+   * has the mail; without that, what they have answered fills gaps and changes nothing that is known.
    */
-  async confirmIn(manager: EntityManager, signupId: string, origin: Origin): Promise<Confirmation | null> {
+  async confirmIn(
+    manager: EntityManager,
+    signupId: string,
+    origin: Origin,
+    { isProven }: { isProven: boolean } = { isProven: true },
+  ): Promise<Confirmation | null> {
     const rows: {
       formId: string;
       subscriberId: string;
       person: string;
       status: string;
       askedSince: boolean;
+      answers: SubscriberFields | null;
     }[] = await manager.query(
       `with person as materialized (
          select id, status from subscriber where id = (select subscriber_id from signup where id = $1) for no key update)
-       select g.form_id as "formId", person.id as "subscriberId", person.status as person, g.status, (
+       select g.form_id as "formId", person.id as "subscriberId", person.status as person, g.status, g.answers, (
            select m.created_at > g.confirmed_at from message m
            where m.dedupe_key = 'confirm:' || g.id || ':' || g.confirmation_count) is true as "askedSince"
        from person join signup g on g.subscriber_id = person.id where g.id = $1 for update of g`,
@@ -128,14 +136,14 @@ export class ConfirmationService {
     const download = await this.admission.leadMagnet(manager, form);
     if (signup.status === 'confirmed' && signup.person !== 'active') return { kind: 'left', form };
     if (signup.status === 'confirmed' && !signup.askedSince) return { kind: 'confirmed', form, download };
-    const { subscriberId } = signup;
-    const admission = { form, signupId, subscriberId, download, origin };
+    const { subscriberId, answers } = signup;
+    const admission = { form, signupId, subscriberId, download, origin, answers: answers ?? {}, isProven };
     const outcome = await this.admission.admit(manager, admission);
     if (outcome !== 'admitted') return { kind: outcome, form };
-    await manager.query(`update signup set status = 'confirmed', confirmed_at = $2 where id = $1`, [
-      signupId,
-      this.clock.now(),
-    ]);
+    await manager.query(
+      `update signup set status = 'confirmed', confirmed_at = $2, answers = null where id = $1`,
+      [signupId, this.clock.now()],
+    );
     return { kind: 'confirmed', form, download };
   }
 

@@ -5,6 +5,7 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { DomainError } from '../values/domain-error.js';
 import { suggestionFor } from '../values/email-address-advice.js';
+import { answersIn, notAsked } from './form-fields.js';
 import { FormsService, type Form } from './forms.service.js';
 import { IntakeService } from './intake.service.js';
 
@@ -16,6 +17,8 @@ const body = z.strictObject({
   t: z.string().max(500).optional(),
   /** The code of an affiliate, from `?a=CODE` in the address of the page that the form stands on. */
   affiliate: z.string().max(100).optional(),
+  /** Answers to what the form asks beside, by the key of the field. */
+  fields: z.record(z.string().max(50), z.union([z.string().max(2_000), z.number(), z.boolean()])).optional(),
 });
 
 /** The form on other people's sites: one script tag, no cookie, any origin. */
@@ -41,6 +44,7 @@ export class EmbeddedFormController {
       subheadline,
       button,
       consent: form.consentText,
+      fields: await this.forms.fieldsOf(form),
     };
     // `<` is written out so that the settings cannot end a script element, wherever somebody pastes this.
     const json = JSON.stringify(settings).replaceAll('<', '\\u003c');
@@ -71,19 +75,29 @@ export class EmbeddedFormController {
     allowAnyOrigin(reply);
     const form = await this.forms.findBySlug(slug);
     if (!form) throw formNotFound(slug);
-    const outcome = await this.intake.take(form, typed, request);
+    const asked = await this.forms.fieldsOf(form);
+    const unknown = notAsked(asked, answersIn(typed));
+    if (unknown.length > 0)
+      throw invalid(unknown.map((key) => [`fields.${key}`, `The form does not ask for ${key}.`]));
+    const outcome = await this.intake.take(form, asked, typed, request);
     if (outcome.kind === 'limited') {
       throw new DomainError('SIGNUP_RATE_LIMITED', 'Too many sign-ups came from your network.', {
         retryAfterSeconds: outcome.retryAfterSeconds,
       });
     }
     if (outcome.kind === 'bad') {
-      const errors = Object.entries(outcome.errors).map(([field, message]) => ({ field, message }));
-      throw new DomainError('SIGNUP_INVALID', errors.map(({ message }) => message).join(' '), { errors });
+      const { fields = {}, ...own } = outcome.errors;
+      const ofFields = Object.entries(fields).map(([key, message]) => [`fields.${key}`, message] as const);
+      throw invalid([...Object.entries(own), ...ofFields]);
     }
     const suggestion = suggestionFor(outcome.email);
     await reply.status(202).send({ status: statusOf(form), ...(suggestion === null ? {} : { suggestion }) });
   }
+}
+
+function invalid(problems: readonly (readonly [field: string, message: string])[]): DomainError {
+  const errors = problems.map(([field, message]) => ({ field, message }));
+  return new DomainError('SIGNUP_INVALID', errors.map(({ message }) => message).join(' '), { errors });
 }
 
 function statusOf({ optIn }: Form): 'check_inbox' | 'subscribed' {

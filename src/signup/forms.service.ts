@@ -1,15 +1,19 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import type { Sender } from '../delivery/message.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { KeptTexts } from '../values/template-texts.js';
 import { DomainError } from '../values/domain-error.js';
+
+import { type AskedField, type FormField, formFields } from './form-fields.js';
 
 export interface FormContent {
   headline: string;
   subheadline?: string | undefined;
   bullets: string[];
   button: string;
+  fields?: AskedField[] | undefined;
   confirmTemplateId: string;
   /** The texts of its pages and of what they include; without them the pages are those of the folder. */
   pages?: KeptTexts | undefined;
@@ -100,6 +104,12 @@ export class FormsService {
       [slug],
     );
     return rows[0]?.slug ?? null;
+  }
+
+  /** What the form asks beside address and name. */
+  async fieldsOf({ content }: Form): Promise<FormField[]> {
+    const { fields = [] } = content;
+    return fields.length === 0 ? [] : formFields(fields, await fieldDefinitions(this.dataSource.manager));
   }
 
   async findById(manager: EntityManager, id: string): Promise<Form | null> {

@@ -6,19 +6,20 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { isLoopback } from '../tracking/hit-class.js';
 import { TrackingService } from '../tracking/tracking.service.js';
 import { filledTooFast, formAgeMs, issueFormToken } from './form-token.js';
+import { answersIn, type FormField } from './form-fields.js';
 import type { Form } from './forms.service.js';
 import { SignupLimits } from './signup-limits.service.js';
 import { SignupService } from './signup.service.js';
-import { checkSubmission, type Typed } from './submission.js';
+import { checkSubmission, type SubmissionErrors, type Typed, type TypedValues } from './submission.js';
 
 export type IntakeOutcome =
   | { kind: 'taken'; email: string }
   | {
       kind: 'bad';
-      errors: { email?: string; name?: string; form?: string };
-      values: { email: string; name: string };
+      errors: SubmissionErrors;
+      values: TypedValues;
     }
-  | { kind: 'limited'; retryAfterSeconds: number; values: { email: string; name: string } };
+  | { kind: 'limited'; retryAfterSeconds: number; values: TypedValues };
 
 /** What a form sends beside what is typed: when it was handed out, and the affiliate in the address of another site's page. */
 interface FormMarks {
@@ -41,8 +42,14 @@ export class IntakeService {
     return issueFormToken(this.config.secretKey, this.clock.now());
   }
 
-  async take(form: Form, typed: Typed & FormMarks, request: FastifyRequest): Promise<IntakeOutcome> {
-    const checked = checkSubmission(typed);
+  /** `asked`: what the form asks beside address and name, of `FormsService.fieldsOf`. */
+  async take(
+    form: Form,
+    asked: readonly FormField[],
+    typed: Typed & FormMarks,
+    request: FastifyRequest,
+  ): Promise<IntakeOutcome> {
+    const checked = checkSubmission(typed, asked);
     if (checked.kind === 'bad') return checked;
     const ageMs = formAgeMs(this.config.secretKey, typed.t, this.clock.now());
     if (checked.kind === 'bot' || this.tooFast(ageMs, request)) return { kind: 'taken', email: '' };
@@ -54,7 +61,8 @@ export class IntakeService {
     });
     if (allowed.kind === 'block') {
       const { retryAfterSeconds } = allowed;
-      return { kind: 'limited', retryAfterSeconds, values: { email: email.address, name: name ?? '' } };
+      const values = { email: email.address, name: name ?? '', fields: answersIn(typed) };
+      return { kind: 'limited', retryAfterSeconds, values };
     }
     // Saying that this address has been asked often would tell that somebody has asked: the answer stays the same.
     if (allowed.kind === 'ok') {

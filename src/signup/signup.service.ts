@@ -3,6 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import type { TouchSource } from '../affiliates/referrals.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { hasOptedOut } from '../subscribers/subscribers.queries.js';
+import type { SubscriberFields } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { SuppressionsService } from '../subscribers/suppressions.service.js';
 import { ConfirmationService } from './confirmation.service.js';
@@ -44,6 +45,7 @@ export class SignupService {
         subscriberId: person.id,
         visitorId,
         reopen: left,
+        answers: submission.answers,
       });
       await this.traces.signedUp(manager, {
         form,
@@ -59,7 +61,7 @@ export class SignupService {
       // them back on the list.
       const isFree = !left && (await this.suppressions.of(submission.email.key, manager)).length === 0;
       if (form.optIn === 'single' && isFree && signup.status === 'pending')
-        await this.confirmation.confirmIn(manager, signup.id, origin);
+        await this.confirmation.confirmIn(manager, signup.id, origin, { isProven: false });
       // Also who has confirmed before: the page promises a mail, and without its press anybody could begin their letters anew.
       else
         await this.confirmation.ask(manager, { form, signup, person: submission, subscriberId: person.id });
@@ -68,17 +70,31 @@ export class SignupService {
 
   private async join(
     manager: EntityManager,
-    row: { formId: string; subscriberId: string; visitorId: Buffer; reopen: boolean },
+    row: {
+      formId: string;
+      subscriberId: string;
+      visitorId: Buffer;
+      reopen: boolean;
+      answers: SubscriberFields;
+    },
   ): Promise<{ id: string; status: 'pending' | 'confirmed'; confirmations: number }> {
     const rows: { id: string; status: 'pending' | 'confirmed'; confirmations: number }[] =
       await manager.query(
-        `insert into signup (form_id, subscriber_id, status, visitor_id, created_at) values ($1, $2, 'pending', $3, $4)
+        `insert into signup (form_id, subscriber_id, status, visitor_id, created_at, answers) values ($1, $2, 'pending', $3, $4, $6)
        on conflict (form_id, subscriber_id) do update set
          visitor_id = case when $5 and signup.status = 'confirmed' then excluded.visitor_id
            else coalesce(signup.visitor_id, excluded.visitor_id) end,
+         answers = coalesce(signup.answers || excluded.answers, excluded.answers, signup.answers),
          status = case when $5 then 'pending' else signup.status end
        returning id, status, confirmation_count as confirmations`,
-        [row.formId, row.subscriberId, row.visitorId, this.clock.now(), row.reopen],
+        [
+          row.formId,
+          row.subscriberId,
+          row.visitorId,
+          this.clock.now(),
+          row.reopen,
+          Object.keys(row.answers).length === 0 ? null : JSON.stringify(row.answers),
+        ],
       );
     const signup = rows[0];
     if (!signup) throw new Error('the sign-up was neither made nor found');

@@ -6,8 +6,10 @@ import { KeptPages } from '../infra/templates/kept-pages.service.js';
 import { sendPage } from '../infra/http/send-page.js';
 import { TrackingService } from '../tracking/tracking.service.js';
 import { suggestionFor } from '../values/email-address-advice.js';
+import type { FormField } from './form-fields.js';
 import { FormsService, type Form } from './forms.service.js';
 import { IntakeService } from './intake.service.js';
+import type { SubmissionErrors, TypedValues } from './submission.js';
 
 /** Loose on purpose: a visitor with a strange browser gets a page with words, not an error of a machine. */
 const typed = z.record(z.string(), z.unknown()).nullish();
@@ -40,7 +42,7 @@ export class SqueezePageController {
     if (request.method !== 'HEAD') {
       await this.tracking.recordVisit({ page: 'squeeze', slug, funnelKey: form.funnelKey, request });
     }
-    sendPage(reply, 200, await this.page(form, {}, {}));
+    sendPage(reply, 200, await this.page(form, await this.forms.fieldsOf(form), {}, {}));
   }
 
   @Post(':slug')
@@ -52,15 +54,16 @@ export class SqueezePageController {
   ): Promise<void> {
     const form = await this.forms.findBySlug(slug);
     if (!form) return this.missing(reply);
-    const outcome = await this.intake.take(form, body ?? {}, request);
+    const asked = await this.forms.fieldsOf(form);
+    const outcome = await this.intake.take(form, asked, body ?? {}, request);
     const timeZone = typeof body?.timeZone === 'string' ? body.timeZone : '';
     if (outcome.kind === 'bad') {
-      sendPage(reply, 422, await this.page(form, { ...outcome.values, timeZone }, outcome.errors));
+      sendPage(reply, 422, await this.page(form, asked, { ...outcome.values, timeZone }, outcome.errors));
       return;
     }
     if (outcome.kind === 'limited') {
       reply.header('retry-after', String(outcome.retryAfterSeconds));
-      sendPage(reply, 429, await this.page(form, { ...outcome.values, timeZone }, { form: LIMITED }));
+      sendPage(reply, 429, await this.page(form, asked, { ...outcome.values, timeZone }, { form: LIMITED }));
       return;
     }
     const { pages, ...content } = form.content;
@@ -77,11 +80,21 @@ export class SqueezePageController {
     sendPage(reply, 200, await this.pages.render(pages, page, view));
   }
 
-  private async page(form: Form, values: object, errors: object): Promise<string> {
+  private async page(
+    form: Form,
+    asked: readonly FormField[],
+    values: Partial<TypedValues> & { timeZone?: string },
+    errors: SubmissionErrors & { form?: string },
+  ): Promise<string> {
     const { slug, optIn, consentText, template } = form;
     const { pages, ...content } = form.content;
+    const fields = asked.map((field) => ({
+      ...field,
+      value: values.fields?.[field.key] ?? '',
+      error: errors.fields?.[field.key],
+    }));
     return this.pages.render(pages, template, {
-      form: { ...content, title: content.funnelTitle, slug, optIn, consent: consentText },
+      form: { ...content, title: content.funnelTitle, slug, optIn, consent: consentText, fields },
       values,
       errors,
       issuedToken: this.intake.issueToken(),

@@ -1,10 +1,13 @@
 import { parseEmailAddress, suggestDomain } from '../values/email-address.js';
 import { HEADER_TEXT } from '../values/header-text.js';
+import type { SubscriberFields } from '../subscribers/subscriber.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
+
+import { type Answers, answersIn, checkAnswers, type FormField } from './form-fields.js';
 
 const MAX_NAME = 80;
 
-export interface Typed {
+export interface Typed extends Readonly<Record<string, unknown>> {
   email?: unknown;
   name?: unknown;
   timeZone?: unknown;
@@ -16,26 +19,48 @@ export interface Submission {
   email: Extract<ReturnType<typeof parseEmailAddress>, { ok: true }>;
   name: string | undefined;
   timeZone: string | undefined;
+  answers: SubscriberFields;
+}
+
+/** What was typed, to be given back. */
+export interface TypedValues {
+  email: string;
+  name: string;
+  fields: Answers;
+}
+
+export interface SubmissionErrors {
+  email?: string;
+  name?: string;
+  /** By the key of the field. */
+  fields?: Record<string, string>;
 }
 
 export type SubmissionCheck =
   | { kind: 'good'; submission: Submission }
   | { kind: 'bot' }
-  | { kind: 'bad'; errors: { email?: string; name?: string }; values: { email: string; name: string } };
+  | { kind: 'bad'; errors: SubmissionErrors; values: TypedValues };
 
 /** What a visitor typed, checked. What is wrong is said by field, and what was typed is given back. */
-export function checkSubmission(typed: Typed): SubmissionCheck {
+export function checkSubmission(typed: Typed, asked: readonly FormField[] = []): SubmissionCheck {
   const email = text(typed.email);
   const name = text(typed.name).trim();
   if (text(typed.website) !== '') return { kind: 'bot' };
   const parsed = parseEmailAddress(email);
-  const errors: { email?: string; name?: string } = {};
+  const given = answersIn(typed);
+  const { values: answers, errors: wrong } = checkAnswers(asked, given);
+  const errors: SubmissionErrors = {};
   if (!parsed.ok) errors.email = emailHint(email, parsed.reason);
   if (name.length > MAX_NAME) errors.name = `A name has at most ${MAX_NAME} characters.`;
   else if (!HEADER_TEXT.test(text(typed.name))) errors.name = 'A name has no control characters.';
-  if (!parsed.ok || errors.name !== undefined) return { kind: 'bad', errors, values: { email, name } };
+  if (Object.keys(wrong).length > 0) errors.fields = wrong;
+  if (!parsed.ok || Object.keys(errors).length > 0)
+    return { kind: 'bad', errors, values: { email, name, fields: given } };
   const timeZone = canonicalTimeZone(text(typed.timeZone)) ?? undefined;
-  return { kind: 'good', submission: { email: parsed, name: name === '' ? undefined : name, timeZone } };
+  return {
+    kind: 'good',
+    submission: { email: parsed, name: name === '' ? undefined : name, timeZone, answers },
+  };
 }
 
 function emailHint(email: string, reason: string): string {

@@ -112,11 +112,13 @@ export class SubscribersService {
   /**
    * The owner of the address has said yes just now; the caller has recorded the consent. Lifts the suppression that
    * unsubscribing made and no other. `refused` for an address that bounced or complained, and `left` for somebody who
-   * has left and not agreed anew since: nothing changes. Throws `SUBSCRIBER_NOT_FOUND`.
+   * has left and not agreed anew since: nothing changes. `fields` are what they have answered, `gapsOnly` leaves alone what is
+   * known. Throws `SUBSCRIBER_NOT_FOUND`.
    */
   async activate(
     manager: EntityManager,
     subscriberId: string,
+    { fields = {}, gapsOnly = false }: { fields?: SubscriberFields; gapsOnly?: boolean } = {},
   ): Promise<'activated' | 'already_active' | 'refused' | 'left'> {
     const subscriber = await this.lock(manager, subscriberId);
     const status = nextStatus(subscriber.status, 'confirm');
@@ -124,6 +126,10 @@ export class SubscribersService {
     if (subscriber.status === 'unsubscribed' && !(await agreedSinceLeaving(manager, subscriberId)))
       return 'left';
     await this.suppressions.liftUnsubscribed(manager, subscriber.emailKey);
+    const filled = gapsOnly ? { ...fields, ...subscriber.fields } : fields;
+    // Whoever arrives is told of as a whole.
+    if (Object.keys(fields).length > 0)
+      await this.fill(manager, subscriberId, filled, { tell: status === subscriber.status });
     if (status === subscriber.status) return 'already_active';
     await manager.query(
       `update subscriber set status = $2, confirmed_at = $3, updated_at = $3 where id = $1`,
@@ -131,6 +137,23 @@ export class SubscribersService {
     );
     await noteArrival(manager, subscriberId, this.clock.now());
     return 'activated';
+  }
+
+  private async fill(
+    manager: EntityManager,
+    subscriberId: string,
+    fields: SubscriberFields,
+    { tell }: { tell: boolean },
+  ): Promise<void> {
+    await manager.query(
+      `with old as materialized (select id, fields from subscriber where id = $1),
+       saved as (
+         update subscriber set fields = fields || $2::jsonb, updated_at = $3 where id = $1 returning id, fields)
+       insert into field_signal (subscriber_id, before, created_at)
+       select old.id, ${listenedOf('old.fields')}, $3
+       from saved join old using (id) where $4 and ${fieldsDiffer('old.fields', 'saved.fields')}`,
+      [subscriberId, JSON.stringify(fields), this.clock.now(), tell],
+    );
   }
 
   /**

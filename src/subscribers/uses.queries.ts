@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 
 /** What names a field, a list or a tag, so that removing it would change who is written to. */
 export interface Use {
-  kind: 'segment' | 'broadcast' | 'sequence' | 'bulk enrollment';
+  kind: 'segment' | 'broadcast' | 'sequence' | 'form' | 'bulk enrollment';
   title: string;
 }
 
@@ -11,7 +11,7 @@ const MOST = 5;
 
 /**
  * Segments, broadcasts and bulk enrollments that are not over, and sequences that ask for the field or fill it: the version
- * that is published, and each that somebody is still in. Reads every definition; called when a field is removed, and by nobody else.
+ * that is published, and each that somebody is still in; and forms that ask people for it. Reads every definition; called when a field is removed, and by nobody else.
  */
 export async function usesOfField(db: EntityManager, key: string): Promise<Use[]> {
   return db.query(
@@ -23,7 +23,10 @@ export async function usesOfField(db: EntityManager, key: string): Promise<Use[]
            and ${IS_RUN}
            and (jsonb_path_exists(v.definition, '$.**.field ? (@ == $name)', jsonb_build_object('name', $1::text))
              or jsonb_path_exists(v.definition, '$.nodes[*].fields.keyvalue() ? (@.key == $name)',
-                  jsonb_build_object('name', $1::text)))))
+                  jsonb_build_object('name', $1::text))))
+       union all
+       select 'form', slug from form where archived_at is null
+         and jsonb_path_exists(content, '$.fields[*].field ? (@ == $name)', jsonb_build_object('name', $1::text)))
      select kind, title from uses order by kind, title limit ${MOST}`,
     [key],
   );

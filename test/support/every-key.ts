@@ -32,6 +32,7 @@ form:
   optIn: single
   consent: "Send me the letters, please: weekly."
   leadMagnet: files/every.zip
+  fields: [level, { field: tier, label: "Which tier?", required: true }]
 sequence:
   window: { days: [mon, tue, wed, thu, fri, sat, sun], from: "00:00", to: "23:30", timezone: subscriber }
   quietHours: { from: "22:00", to: "06:00" }

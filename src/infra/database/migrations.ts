@@ -70,6 +70,7 @@ import { EventNames1765392000000 } from './migrations/1765392000000-event-names.
 import { ListSignals1765391000000 } from './migrations/1765391000000-list-signals.js';
 import { BroadcastOffers1765410000000 } from './migrations/1765410000000-broadcast-offers.js';
 import { TimesOfEvents1765300000000 } from './migrations/1765300000000-times-of-events.js';
+import { FormAnswers1765420000000 } from './migrations/1765420000000-form-answers.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -145,4 +146,5 @@ export const migrations = [
   ListSignals1765391000000,
   EventNames1765392000000,
   BroadcastOffers1765410000000,
+  FormAnswers1765420000000,
 ];

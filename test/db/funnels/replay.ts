@@ -258,7 +258,7 @@ export class Replay {
     const email = parseEmailAddress(this.emailOf(person.persona, person.number));
     const form = await this.get(FormsService).findBySlug(this.order.definitions[0].form.slug);
     if (!email.ok || !form) throw new Error('nobody can sign up');
-    const submission = { email, name: undefined, timeZone: undefined };
+    const submission = { email, name: undefined, timeZone: undefined, answers: {} };
     const code = this.personaOf(person.persona)?.affiliate;
     await this.get(SignupService).signUp(form, submission, ORIGIN, { code });
   }
