@@ -60,7 +60,7 @@ describe('the steps of a funnel file', () => {
   };
   const KINDS = 'email, if, switch, split, wait, tag, untag, set, move, webhook, notify, goal, end';
   const QUESTIONS =
-    'clicked, opened, tag, purchased, member, affiliate, event, step, split, field, all, any, not';
+    'clicked, opened, tag, purchased, refunded, list, member, affiliate, event, step, split, field, all, any, not';
 
   it.each([
     [
@@ -199,7 +199,7 @@ describe('the steps of a funnel file', () => {
     [
       'exitOn: [{ step: hello }]',
       'exitOn.0.step',
-      'name one of purchased, member, tag, event, affiliate, clicked, opened, field',
+      'name one of purchased, refunded, member, tag, untagged, list, unlisted, event, affiliate, clicked, opened, field',
     ],
     [
       'exitOn: [{ opened: away }]',
@@ -210,7 +210,7 @@ describe('the steps of a funnel file', () => {
     [
       'enterOn: [{ step: hello, was: ran }]',
       'enterOn.0.step',
-      'name one of purchased, member, tag, event, affiliate, clicked, opened',
+      'name one of purchased, refunded, member, tag, untagged, list, unlisted, event, affiliate, clicked, opened',
     ],
     ['exitOn: [{ purchased: car }]', 'exitOn.0.purchased', 'there is no product'],
     ['reentry: sometimes', 'reentry', 'use never, always, per event, or after a number of days'],
