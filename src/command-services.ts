@@ -6,6 +6,7 @@ import { GenerationGuard } from './delivery/generation/generation-guard.service.
 import { SequenceUnknowns } from './delivery/pacing/sequence-unknowns.service.js';
 import { PreflightService } from './delivery/preflight/preflight.service.js';
 import { SignedDomains } from './delivery/signed-domains.service.js';
+import { FunnelFolders } from './funnels/funnel-folders.service.js';
 import { FunnelPreflightService } from './funnels/funnel-preflight.service.js';
 import { FunnelsService } from './funnels/funnels.service.js';
 import { ExportsService } from './imports/exports.service.js';
@@ -17,6 +18,7 @@ export interface CommandServices {
   broadcastUnknowns: BroadcastUnknowns;
   sequenceUnknowns: SequenceUnknowns;
   funnels: FunnelsService;
+  funnelFolders: FunnelFolders;
   funnelPreflight: FunnelPreflightService;
   preflight: PreflightService;
   dkimKeys: DkimKeys;
@@ -38,6 +40,7 @@ export function commandServices(app: INestApplicationContext): CommandServices {
     broadcastUnknowns: app.get(BroadcastUnknowns, anywhere),
     sequenceUnknowns: app.get(SequenceUnknowns, anywhere),
     funnels: app.get(FunnelsService, anywhere),
+    funnelFolders: app.get(FunnelFolders, anywhere),
     funnelPreflight: app.get(FunnelPreflightService, anywhere),
     preflight: app.get(PreflightService, anywhere),
     dkimKeys: app.get(DkimKeys, anywhere),

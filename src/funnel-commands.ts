@@ -112,7 +112,7 @@ function addRollback(program: Command, { within, print, note }: CommandTools): v
     });
 }
 
-function addExport(program: Command, { within, out }: CommandTools): void {
+function addExport(program: Command, { within, out, note }: CommandTools): void {
   program
     .command('export')
     .description('write the funnels as files describe them')
@@ -121,15 +121,25 @@ function addExport(program: Command, { within, out }: CommandTools): void {
       '--no-templates',
       'without the texts of mails and pages: an apply takes those of the folder templates',
     )
+    .option(
+      '--to <folder>',
+      'with the files they deliver: each funnel into a folder of its own there, as <funnel>/funnel.yaml; what is there is written over',
+    )
     .option('--json')
     .action(
       async (
         funnel: string | undefined,
-        { json = false, templates: withTexts }: { json?: boolean; templates: boolean },
+        { json = false, templates: withTexts, to }: { json?: boolean; templates: boolean; to?: string },
       ) =>
-        within(async ({ funnels }) => {
-          const yaml = await funnels.export(funnel, { withTexts });
-          out(json ? `${JSON.stringify({ yaml })}\n` : yaml);
+        within(async ({ funnels, funnelFolders }) => {
+          if (to === undefined) {
+            const yaml = await funnels.export(funnel, { withTexts });
+            out(json ? `${JSON.stringify({ yaml })}\n` : yaml);
+            return;
+          }
+          const paths = await funnelFolders.write(to, funnel, { withTexts });
+          out(json ? `${JSON.stringify({ paths })}\n` : paths.map((path) => `${path}\n`).join(''));
+          note(`To bring them elsewhere: wellspring apply ${paths.join(' ')}`);
         }),
     );
 }

@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import { FilesService } from '../infra/files/files.service.js';
+import { FilesService, type StoredFile } from '../infra/files/files.service.js';
 import { fileHash, filesOf, pathBeside } from './delivered.files.js';
 import type { Sources } from './funnel-diff.js';
-import { FunnelStore, type StoredFunnel } from './funnel-store.service.js';
+import { funnelNotFound, FunnelStore, type StoredFunnel } from './funnel-store.service.js';
 import type { NamedTemplate } from './funnel-templates.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import type { DefinitionProblem } from './lint/rules.js';
@@ -18,6 +18,12 @@ export interface FoundFiles {
   ids: Ids;
 }
 
+/** Where the files come from that a funnel file names. */
+export interface FilesFrom {
+  folder: string | null;
+  given?: Ids | undefined;
+}
+
 /** What a funnel promises and sells, from the folder of its file or from what is stored. */
 @Injectable()
 export class DeliveredFiles {
@@ -28,13 +34,13 @@ export class DeliveredFiles {
 
   /**
    * `folder`: that of the funnel file; null when it came without one, and then it keeps the files of the funnel as it is,
-   * whatever else has such a name. `isKept`: what is new, or has been lost, is stored; its hash is that of the bytes that were
+   * whatever else has such a name, but for those that are `given`: ids of stored files by name. `isKept`: what is new, or has been lost, is stored; its hash is that of the bytes that were
    * stored, though the file is written over meanwhile.
    */
   async find(
     manager: EntityManager,
     definition: FunnelDefinition,
-    { folder, stored, isKept }: { folder: string | null; stored: StoredFunnel | null; isKept: boolean },
+    { folder, given = {}, stored, isKept }: FilesFrom & { stored: StoredFunnel | null; isKept: boolean },
   ): Promise<FoundFiles> {
     const present = await this.idsOf(manager, stored);
     const known = stored?.state.sources ?? {};
@@ -43,8 +49,15 @@ export class DeliveredFiles {
     for (const { name } of filesOf(definition)) {
       const id = present[name] ?? null;
       if (folder === null) {
-        const file = await this.files.get(manager, id ?? (await this.files.idByName(manager, baseOf(name))));
-        [ids[name], hashes[name]] = [file.id, known[name] ?? file.sha256];
+        const sent = given[name];
+        const file = await this.files.get(
+          manager,
+          sent ?? id ?? (await this.files.idByName(manager, baseOf(name))),
+        );
+        [ids[name], hashes[name]] = [
+          file.id,
+          sent === undefined ? (known[name] ?? file.sha256) : file.sha256,
+        ];
         continue;
       }
       const path = await pathBeside(folder, name);
@@ -60,17 +73,24 @@ export class DeliveredFiles {
   }
 
   /** Of a funnel that comes without its folder: files that nobody has stored, or whose bytes are gone. */
-  async missing(manager: EntityManager, definition: FunnelDefinition): Promise<DefinitionProblem[]> {
+  async missing(
+    manager: EntityManager,
+    definition: FunnelDefinition,
+    given: Ids = {},
+  ): Promise<DefinitionProblem[]> {
     const stored = await this.store.find(manager, definition.funnel);
     const present = await this.idsOf(manager, stored);
     const problems: DefinitionProblem[] = [];
     for (const file of filesOf(definition)) {
-      const id = present[file.name] ?? (await this.files.newestOf(manager, baseOf(file.name)));
-      if (id === null)
+      const sent = given[file.name];
+      const id = sent ?? present[file.name] ?? (await this.files.newestOf(manager, baseOf(file.name)));
+      if (sent !== undefined && (await this.files.find([sent], manager)).length === 0)
+        problems.push({ ...lostFile(file), message: `there is no stored file ${sent} for ${file.name}` });
+      else if (id === null)
         problems.push(
           missingFile(
             file,
-            'and none of that name is stored; upload it under Files in the web app, or apply the funnel once from the folder that holds it',
+            'and none of that name is stored; upload it under Files in the web app or send it to /api/v1/files, or apply the funnel once from the folder that holds it',
           ),
         );
       else if (!(await this.files.isThere(manager, id))) problems.push(lostFile(file));
@@ -86,6 +106,20 @@ export class DeliveredFiles {
       if (id === undefined || !(await this.files.isThere(manager, id))) problems.push(lostFile(file));
     }
     return problems;
+  }
+
+  /** Those of the funnel as it is, by the names it gives them. Throws `FUNNEL_NOT_FOUND`. */
+  async ofFunnel(manager: EntityManager, key: string): Promise<{ name: string; file: StoredFile }[]> {
+    const stored = await this.store.find(manager, key);
+    if (stored === null) throw funnelNotFound(key);
+    const ids = await this.idsOf(manager, stored);
+    const named = [...new Set(filesOf(stored.state.definition).map(({ name }) => name))];
+    const files: { name: string; file: StoredFile }[] = [];
+    for (const name of named) {
+      const id = ids[name] ?? (await this.files.idByName(manager, baseOf(name)));
+      files.push({ name, file: await this.files.get(manager, id) });
+    }
+    return files;
   }
 
   private async idsOf(manager: EntityManager, stored: StoredFunnel | null): Promise<Ids> {

@@ -36,6 +36,10 @@ export interface FileText {
   /** Lines of the file that stand before it. */
   before: number;
   folder: string | null;
+  /** Of mails and pages, used where the file brings none of its own. */
+  kept?: Texts | undefined;
+  /** Where there is no folder, ids of stored files by the names that it gives them. */
+  given?: Readonly<Record<string, string>> | undefined;
 }
 
 const NO_TEMPLATES: FunnelTemplates = { texts: {}, hashes: {} };
@@ -61,11 +65,11 @@ export class FunnelLintService {
   ): Promise<(LintedFunnel & { name: string })[]> {
     const linted: (LintedFunnel & { name: string })[] = [];
     const read = files.map(({ text, before }) => readFunnelFile(text, before));
-    for (const [place, { name, folder }] of files.entries()) {
+    for (const [place, { name, ...from }] of files.entries()) {
       const along = read.flatMap((other, nth) => (other.ok && nth !== place ? [other.definition] : []));
       const file = read[place];
       if (file !== undefined)
-        linted.push({ name, ...(await this.checkRead(manager, file, { folder, along })) });
+        linted.push({ name, ...(await this.checkRead(manager, file, { ...from, along })) });
     }
     return linted;
   }
@@ -87,7 +91,12 @@ export class FunnelLintService {
   private async checkRead(
     manager: EntityManager,
     file: FunnelFile,
-    { folder, along, kept = {} }: { folder: string | null; along: readonly FunnelDefinition[]; kept?: Texts },
+    {
+      folder,
+      along,
+      kept = {},
+      given,
+    }: Pick<FileText, 'folder' | 'kept' | 'given'> & { along: readonly FunnelDefinition[] },
   ): Promise<LintedFunnel> {
     if (!file.ok) return { definition: null, templates: NO_TEMPLATES, findings: file.problems };
     const sources = await this.sources.read(file.definition, folder, kept);
@@ -95,7 +104,7 @@ export class FunnelLintService {
       ...namesTaken(file.definition, along),
       ...(await this.problems(manager, file.definition, along)),
       ...sources.problems,
-      ...(folder === null ? await this.files.missing(manager, file.definition) : []),
+      ...(folder === null ? await this.files.missing(manager, file.definition, given) : []),
     ];
     const { templates } = sources;
     return { definition: file.definition, templates, findings: located(file, problems).toSorted(byLine) };

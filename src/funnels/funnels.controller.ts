@@ -60,17 +60,33 @@ export class FunnelsController {
     return this.funnels.export(key, { withTexts: templates === 'true' });
   }
 
-  /** Files that the YAML names must have been stored by an earlier `apply` from disk: a request carries no files. */
   @Put(':key')
   @ApiRoute({ summary: 'Plan or apply a funnel', tag: 'funnels', response: planResponse, status: 200 })
   async apply(
     @Param('key', { schema: funnelKey }) key: string,
     @Body({ schema: applyBody }) body: z.output<typeof applyBody>,
   ): Promise<unknown> {
-    const { yaml, dryRun, movePeople: move, plan: tokens } = body;
+    const { yaml, files, dryRun, movePeople: move, plan: tokens } = body;
     const plan = dryRun
-      ? await this.funnels.plan(yaml, null, 'yaml', { key, move })
-      : await this.funnels.apply(yaml, null, 'yaml', { key, move, tokens, by: 'API' });
+      ? await this.funnels.plan(yaml, null, 'yaml', { key, move, files })
+      : await this.funnels.apply(yaml, null, 'yaml', { key, move, files, tokens, by: 'API' });
+    return { ...plan, applied: !dryRun };
+  }
+
+  @Put()
+  @ApiRoute({
+    summary: 'Plan or apply several funnels together',
+    description:
+      'The YAML holds one funnel or several with --- between them, as an export does; all of them are applied or none. A form, product or offer that stands in another of them than before moves there.',
+    tag: 'funnels',
+    response: planResponse,
+    status: 200,
+  })
+  async applyAll(@Body({ schema: applyBody }) body: z.output<typeof applyBody>): Promise<unknown> {
+    const { yaml, files, dryRun, movePeople: move, plan: tokens } = body;
+    const plan = dryRun
+      ? await this.funnels.planText(yaml, { move, files })
+      : await this.funnels.applyText(yaml, { move, files, tokens, by: 'API' });
     return { ...plan, applied: !dryRun };
   }
 

@@ -7,10 +7,12 @@ import { TemplatesModule } from '../infra/templates/templates.module.js';
 import { OffersModule } from '../offers/offers.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SignupModule } from '../signup/signup.module.js';
+import { DeliveredFilesController } from './delivered-files.controller.js';
 import { DeliveredFiles } from './delivered-files.service.js';
 import { DemoService } from './demo.service.js';
 import { FunnelChanges } from './funnel-changes.service.js';
 import { FunnelConflicts } from './funnel-conflicts.service.js';
+import { FunnelFolders } from './funnel-folders.service.js';
 import { FunnelLintService } from './funnel-lint.service.js';
 import { FunnelObjectsController } from './funnel-objects.controller.js';
 import { FunnelObjectsService } from './funnel-objects.service.js';
@@ -46,6 +48,7 @@ import { SimulationController } from './simulation/simulation.controller.js';
   ],
   controllers: [
     FunnelsController,
+    DeliveredFilesController,
     FunnelObjectsController,
     FunnelSchemaController,
     SimulationController,
@@ -63,12 +66,20 @@ import { SimulationController } from './simulation/simulation.controller.js';
     ShopPublisher,
     WantedFunnels,
     DeliveredFiles,
+    FunnelFolders,
     FunnelPreflightService,
     DemoService,
     SimulationService,
     ForecastQueries,
     ForecastService,
   ],
-  exports: [FunnelsService, FunnelPreflightService, DemoService, ForecastService, SimulationService],
+  exports: [
+    FunnelsService,
+    DeliveredFiles,
+    FunnelPreflightService,
+    DemoService,
+    ForecastService,
+    SimulationService,
+  ],
 })
 export class FunnelsModule {}

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { pageOf } from '../infra/http/page.js';
+import { idSchema, pageOf } from '../infra/http/page.js';
 import { moveChoice, movePreviewShape } from '../sequences/people-moves.schemas.js';
 import { formShape, offerShape, productShape } from './funnel.schemas.js';
 import { RULES, type RuleName } from './lint/rules.js';
@@ -38,12 +38,43 @@ const changeOptions = {
     }),
 };
 
+const files = z.record(z.string(), idSchema).optional().meta({
+  description:
+    'By the names that the funnel gives to files, such as files/guide.pdf, the ids that POST /api/v1/files answered with. The others stay as they are.',
+});
+
 export const applyBody = z.strictObject({
   yaml: z
     .string()
     .max(800_000, 'at most 800000 characters; apply larger files by the command')
     .meta({ description: 'The funnel as YAML, the same text as a file in config/funnels.' }),
+  files,
   ...changeOptions,
+});
+
+export const deliveredFile = z.object({
+  id: z.string(),
+  fileName: z.string(),
+  contentType: z.string(),
+  sizeBytes: z.number().int(),
+  sha256: z.string().meta({ description: 'As hex.' }),
+});
+
+export const fileQuery = z.strictObject({
+  name: z
+    .string()
+    .regex(/^\w[\w. -]*$/, 'use a file name without a folder, such as guide.pdf')
+    .max(200, 'at most 200 characters')
+    .meta({ description: 'The last part of the name that funnels give to it, such as guide.pdf.' }),
+});
+
+export const fileList = z.object({
+  data: z.array(
+    deliveredFile.extend({
+      name: z.string().meta({ description: 'As the funnel names it, such as files/guide.pdf.' }),
+      url: z.string().meta({ description: 'Gives the file for an hour.' }),
+    }),
+  ),
 });
 
 export const exportQuery = z.strictObject({ templates: z.enum(['true', 'false']).default('true') });

@@ -29,7 +29,8 @@ import {
   type StoredFunnel,
 } from './funnel-store.service.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
-import { findingText, type Finding } from './lint/rules.js';
+import { filesOf } from './delivered.files.js';
+import { among, findingText, type Finding } from './lint/rules.js';
 import { joinPlanTokens } from './plan-token.js';
 
 /** With what the linter says of it. */
@@ -40,6 +41,8 @@ export interface FileOptions extends ChangeOptions {
   key?: string | undefined;
   /** Of mails and pages, where the file brings none of its own: they go before those of the folder `templates`. */
   texts?: Texts | undefined;
+  /** Ids of stored files by the names that the file gives them, where it comes without its folder. */
+  files?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface FunnelHistoryEntry {
@@ -73,6 +76,16 @@ export class FunnelsService {
   /** As `planFile`; all of them or none. */
   async applyFile(path: string | readonly string[], options?: ChangeOptions): Promise<FunnelPlan> {
     return together(await this.changes.apply(this.readingFiles(await filesAt([path].flat())), options));
+  }
+
+  /** As `planFile`, of funnels that come as one text, without a folder. */
+  async planText(text: string, { files, ...options }: FileOptions = {}): Promise<FunnelPlan> {
+    return together(await this.changes.plan(this.readingFiles(funnelsIn(text, files)), options));
+  }
+
+  /** As `planText`; all of them or none. */
+  async applyText(text: string, { files, ...options }: FileOptions = {}): Promise<FunnelPlan> {
+    return together(await this.changes.apply(this.readingFiles(funnelsIn(text, files)), options));
   }
 
   /**
@@ -174,12 +187,18 @@ export class FunnelsService {
     return funnel;
   }
 
-  private readingFiles(files: readonly FileText[]): Reading {
+  private readingFiles(files: readonly FileText[], key?: string): Reading {
     return async (manager) => {
       const { funnels, warnings } = checked(await this.linter.checkAll(manager, files));
+      const [{ definition: first }] = funnels;
+      if (key !== undefined && first.funnel !== key) {
+        const message = `${files[0]?.name}: funnel is "${first.funnel}", the address says "${key}"`;
+        throw new DomainError('FUNNEL_KEY_INVALID', message, { key });
+      }
+      checkGiven(files, funnels);
       const wanted = funnels
         .map(({ definition, templates }, place) =>
-          this.wanted.ofFile(definition, templates, files[place]?.folder ?? null),
+          this.wanted.ofFile(definition, templates, files[place] ?? { folder: null }),
         )
         // So that a plan stands for the same whatever the order of the files.
         .toSorted((a, b) => (a.definition.funnel < b.definition.funnel ? -1 : 1));
@@ -187,18 +206,13 @@ export class FunnelsService {
     };
   }
 
-  private reading(text: string, folder: string | null, name: string, { key, texts }: FileOptions): Reading {
-    return async (manager) => {
-      const {
-        funnels: [{ definition, templates }],
-        warnings,
-      } = checked([{ name, ...(await this.linter.check(manager, text, folder, texts)) }]);
-      const { funnel } = definition;
-      if (key === undefined || funnel === key)
-        return { funnels: [this.wanted.ofFile(definition, templates, folder)], warnings };
-      const message = `${name}: funnel is "${funnel}", the address says "${key}"`;
-      throw new DomainError('FUNNEL_KEY_INVALID', message, { key });
-    };
+  private reading(
+    text: string,
+    folder: string | null,
+    name: string,
+    { key, texts: kept, files: given }: FileOptions,
+  ): Reading {
+    return this.readingFiles([{ name, text, before: 0, folder, kept, given }], key);
   }
 
   /**
@@ -239,7 +253,7 @@ export class FunnelsService {
       return { wanted: this.wanted.ofVersion(definition, { ...found, parts }), warnings, words };
     }
     const today = { ...state.sources, ...(await mailHashesOfBefore(definition, templates.texts)) };
-    const wanted = { ...this.wanted.ofFile(definition, templates, null), restored: version };
+    const wanted = { ...this.wanted.ofFile(definition, templates, { folder: null }), restored: version };
     return { wanted, warnings, words: [withoutParts(found, changedSince(found, today))] };
   }
 }
@@ -251,6 +265,19 @@ async function filesAt(paths: readonly string[]): Promise<FileText[]> {
     for (const document of documentsOf(await readFunnelText(path)))
       files.push({ name: path, ...document, folder: dirname(path) });
   return files;
+}
+
+function funnelsIn(text: string, given: FileOptions['files']): FileText[] {
+  return documentsOf(text).map((document) => ({ name: 'yaml', ...document, folder: null, given }));
+}
+
+/** A file that none of the funnels names would be sent in vain, mostly for a name with a mistake in it. */
+function checkGiven(files: readonly FileText[], funnels: readonly ReadFunnel[]): void {
+  const named = new Set(funnels.flatMap(({ definition }) => filesOf(definition)).map(({ name }) => name));
+  const name = files.flatMap(({ given = {} }) => Object.keys(given)).find((one) => !named.has(one));
+  if (name === undefined) return;
+  const message = `files.${name}: no funnel here names this file${among([...named])}`;
+  throw new DomainError('FUNNEL_FILE_INVALID', message, { name });
 }
 
 interface ReadFunnel {

@@ -4,7 +4,7 @@ import { TemplateTexts } from '../infra/templates/template-texts.service.js';
 import type { KeptTexts } from '../values/template-texts.js';
 import type { WantedFunnel } from './funnel-changes.service.js';
 import type { TemplateHashes } from './funnel-diff.js';
-import { DeliveredFiles, type FoundFiles } from './delivered-files.service.js';
+import { DeliveredFiles, type FilesFrom, type FoundFiles } from './delivered-files.service.js';
 import { FunnelPublisher, type FunnelParts } from './funnel-publisher.service.js';
 import { FunnelStore, type FunnelVersion, type StoredFunnel } from './funnel-store.service.js';
 import { collectTemplates, mailNames, pagesOf, type FunnelTemplates } from './funnel-templates.js';
@@ -21,14 +21,14 @@ export class WantedFunnels {
     private readonly files: DeliveredFiles,
   ) {}
 
-  /** `templates`: as they were read when the definition was looked through. `folder`: that of the file, with its files. */
-  ofFile(written: FunnelDefinition, templates: FunnelTemplates, folder: string | null): WantedFunnel {
+  /** `templates`: as they were read when the definition was looked through. `from`: where its files are. */
+  ofFile(written: FunnelDefinition, templates: FunnelTemplates, from: FilesFrom): WantedFunnel {
     const { templates: _, ...definition } = written;
     let found: FoundFiles = { hashes: {}, ids: {} };
     return {
       definition,
       stateOver: async (manager, stored, { isApplied: isKept }) => {
-        found = await this.files.find(manager, definition, { folder, stored, isKept });
+        found = await this.files.find(manager, definition, { ...from, stored, isKept });
         const mails =
           stored !== null && stored.state.templates === undefined
             ? await mailHashesOfBefore(definition, templates.texts)

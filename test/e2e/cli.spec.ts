@@ -55,6 +55,14 @@ describe('wellspring, the command', () => {
     const file = join(folder, 'exported.yaml');
     await writeFile(file, exported.out);
     expect(await wellspring('apply', file)).toMatchObject({ code: 0, out: 'No changes.\n' });
+    const to = join(folder, 'exported');
+    const whole = join(to, 'niche-ebook', 'funnel.yaml');
+    expect(await wellspring('export', '--to', to)).toMatchObject({ code: 0, out: `${whole}\n` });
+    expect(await readFile(whole, 'utf8')).toBe(exported.out);
+    expect(await readFile(join(to, 'niche-ebook', 'files', '75-niches.pdf'))).toEqual(
+      await readFile(join(folder, 'files', '75-niches.pdf')),
+    );
+    expect(await wellspring('apply', whole)).toMatchObject({ code: 0, out: 'No changes.\n' });
   });
 
   it.each([

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream, type ReadStream } from 'node:fs';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { DomainError } from '../../values/domain-error.js';
@@ -28,6 +29,7 @@ export interface Download {
 }
 
 const TOKEN_PURPOSE = 'download';
+const MAX_RECEIVED_BYTES = 2_147_483_648;
 
 /**
  * Files that are promised or sold. The bytes lie under `DATA_DIR/files/<sha256>`, once however many names they have;
@@ -52,8 +54,33 @@ export class FilesService {
    * Throws `FILE_UNREADABLE` when there is no such file, or none we may read.
    */
   async store(manager: EntityManager, file: { absolutePath: string; fileName: string }): Promise<StoredFile> {
-    const fileName = basename(file.fileName);
-    const { sha256, sizeBytes } = await this.copyIn(file.absolutePath, fileName);
+    const source = file.absolutePath;
+    const copy = this.copyIn(() => createReadStream(source)).catch(async (cause: unknown) => {
+      const readable = await stat(source).then(
+        (found) => found.isFile(),
+        () => false,
+      );
+      if (readable) throw cause;
+      throw new DomainError(
+        'FILE_UNREADABLE',
+        `The file ${basename(file.fileName)} cannot be read at ${source}: put it there, or correct the path`,
+        { fileName: file.fileName, path: source },
+        { cause },
+      );
+    });
+    return this.named(manager, basename(file.fileName), await copy);
+  }
+
+  /** As `store`, of bytes that come from elsewhere. Throws `FILE_TOO_LARGE`. */
+  async receive(manager: EntityManager, body: Readable, fileName: string): Promise<StoredFile> {
+    return this.named(manager, basename(fileName), await this.copyIn(() => body, MAX_RECEIVED_BYTES));
+  }
+
+  private async named(
+    manager: EntityManager,
+    fileName: string,
+    { sha256, sizeBytes }: { sha256: Buffer; sizeBytes: number },
+  ): Promise<StoredFile> {
     // The empty update makes the row visible to `returning` when it was there already.
     const rows: { id: string }[] = await manager.query(
       `insert into stored_file (sha256, file_name, content_type, size_bytes, created_at)
@@ -202,16 +229,21 @@ export class FilesService {
     return join(this.folder, sha256);
   }
 
-  private async copyIn(source: string, fileName: string): Promise<{ sha256: Buffer; sizeBytes: number }> {
+  private async copyIn(
+    source: () => Readable,
+    mostBytes = Infinity,
+  ): Promise<{ sha256: Buffer; sizeBytes: number }> {
     await mkdir(this.folder, { recursive: true });
     const temporary = join(this.folder, `.incoming-${randomUUID()}`);
     const hash = createHash('sha256');
     let sizeBytes = 0;
     const target = await open(temporary, 'wx', 0o600);
     try {
-      for await (const chunk of createReadStream(source) as AsyncIterable<Buffer>) {
+      for await (const chunk of source() as AsyncIterable<Buffer>) {
         hash.update(chunk);
         sizeBytes += chunk.length;
+        if (sizeBytes > mostBytes)
+          throw new DomainError('FILE_TOO_LARGE', `file: ${mostBytes} bytes are the most`, { mostBytes });
         await target.writeFile(chunk);
       }
       // Before the rename: after a power cut a file under its hash must hold what the hash says.
@@ -220,20 +252,10 @@ export class FilesService {
       const sha256 = hash.digest();
       await rename(temporary, this.pathOf(sha256.toString('hex')));
       return { sha256, sizeBytes };
-    } catch (cause) {
+    } catch (error) {
       await target.close().catch(() => undefined);
       await rm(temporary, { force: true });
-      const readable = await stat(source).then(
-        (found) => found.isFile(),
-        () => false,
-      );
-      if (readable) throw cause;
-      throw new DomainError(
-        'FILE_UNREADABLE',
-        `The file ${fileName} cannot be read at ${source}: put it there, or correct the path`,
-        { fileName, path: source },
-        { cause },
-      );
+      throw error;
     }
   }
 }

@@ -17,7 +17,7 @@ export interface ApiRouteOptions {
   /** `false` for a write that needs no `Idempotency-Key` because repeating it changes nothing. */
   idempotent?: boolean;
   /** Kind of the body when that is no JSON. */
-  consumes?: 'text/csv';
+  consumes?: 'text/csv' | 'application/octet-stream';
   /** Kind of the answer when that is no JSON. */
   produces?: 'text/csv';
   /** `true` for a route that is reached without a key. */

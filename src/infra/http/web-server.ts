@@ -14,7 +14,9 @@ import { PROBLEM_MEDIA_TYPE, problemAnswerOf, problemBytes } from './problem.js'
 const BODY_LIMIT_BYTES = 1_048_576;
 /** Funnels come as text with that of their mails and pages; in JSON a letter may be six bytes, and they may have 800,000. */
 const FUNNEL_LIMIT_BYTES = 5 * BODY_LIMIT_BYTES;
+const FILES_PATH = /^\/api\/v1\/files(?:\?|$)/;
 const FUNNEL_ROUTES = new Set([
+  '/api/v1/funnels',
   '/api/v1/funnels/:key',
   '/api/v1/funnels/lint',
   '/api/v1/funnels/:key/simulate',
@@ -73,6 +75,10 @@ export async function configureWebServer(app: NestFastifyApplication, _config: C
   server.addContentTypeParser(['text/csv', 'application/zip'], (request: FastifyRequest, payload, done) => {
     const isTable = request.url.startsWith('/api/v1/imports/');
     done(isTable ? null : new UnsupportedMediaTypeException(), payload);
+  });
+  // So do files to deliver.
+  server.addContentTypeParser('application/octet-stream', (request: FastifyRequest, payload, done) => {
+    done(FILES_PATH.test(request.url) ? null : new UnsupportedMediaTypeException(), payload);
   });
   server.addHook('onRequest', async (request, reply) => {
     // A provider's POST that names no kind of body, or a wrong one, still says that its reader wants to leave.
