@@ -35,6 +35,7 @@ import { ForecastPageController } from './forecast-page.controller.js';
 import { LimitsController } from './limits.controller.js';
 import { ListPagesController } from './list-pages.controller.js';
 import { LoginController } from './login.controller.js';
+import { MailPagesController } from './mail-pages.controller.js';
 import { MailboxController } from './mailbox.controller.js';
 import { MembershipPagesController } from './membership-pages.controller.js';
 import { OrderPagesController } from './order-pages.controller.js';
@@ -84,6 +85,7 @@ import { WhyController } from './why.controller.js';
     FilePagesController,
     FunnelEditorController,
     FunnelHistoryController,
+    MailPagesController,
     BroadcastEditorController,
     BroadcastPagesController,
     ExperimentPagesController,

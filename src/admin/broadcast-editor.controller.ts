@@ -23,8 +23,8 @@ export class BroadcastEditorController {
   ) {}
 
   @Get('new')
-  async blank(): Promise<Answer> {
-    return this.page({ typed: newBroadcast(await this.previews.choices()) });
+  async blank(@Query('mail') mail: string | string[] | undefined): Promise<Answer> {
+    return this.page({ typed: newBroadcast(await this.previews.choices(), mail) });
   }
 
   @Post()

@@ -83,11 +83,13 @@ export function typedBroadcast(body: unknown): BroadcastTyped {
   );
 }
 
-/** An empty form, with the sender of the last broadcast. */
-export function newBroadcast({ sender, mails }: BroadcastChoices): BroadcastTyped {
+/** An empty form, with the sender of the last broadcast; of the mail that was asked for, else of the newest that was written. */
+export function newBroadcast({ sender, mails }: BroadcastChoices, asked?: unknown): BroadcastTyped {
+  const wanted =
+    mails.find(({ key }) => key === asked) ?? mails.find(({ key }) => key.startsWith('written/'));
   return {
     ...senderTyped(sender),
-    template: [mails.find(({ key }) => key === 'emails/story')?.key ?? mails[0]?.key ?? ''],
+    template: [(wanted ?? mails.find(({ key }) => key === 'emails/story') ?? mails[0])?.key ?? ''],
     audience: [''],
     testPercent: ['20'],
     waitHours: ['4'],

@@ -11,6 +11,7 @@ export function checkedId(
     | 'field'
     | 'import'
     | 'list'
+    | 'mail'
     | 'membership'
     | 'order'
     | 'payout'

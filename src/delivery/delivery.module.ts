@@ -22,6 +22,7 @@ import { SenderService } from './sender.service.js';
 import { SignedDomains } from './signed-domains.service.js';
 import { SmtpLanes } from './smtp-lanes.service.js';
 import { TemplatesService } from './templates.service.js';
+import { WrittenMailsService } from './written-mails.service.js';
 import { UnmadeMails } from './unmade-mails.service.js';
 
 /**
@@ -38,6 +39,7 @@ import { UnmadeMails } from './unmade-mails.service.js';
     SendHours,
     BroadcastMailsQueries,
     TemplatesService,
+    WrittenMailsService,
     MailRenderer,
     DkimKeys,
     SignedDomains,
@@ -64,6 +66,7 @@ import { UnmadeMails } from './unmade-mails.service.js';
     MessagesService,
     BroadcastMailsQueries,
     TemplatesService,
+    WrittenMailsService,
     SenderService,
   ],
 })

@@ -8,6 +8,8 @@ import { TEMPLATES_DIR } from '../infra/http/templates-dir.js';
 import { DomainError } from '../values/domain-error.js';
 import { linkTemplates, markLinks } from './mail-links.js';
 import { compileMail, type MailTemplate } from './mjml.templates.js';
+import { compileWrittenMail } from './written-mail.files.js';
+import { WRITTEN, type WrittenMail } from './written-mail.js';
 
 export interface MailTemplateVersion extends MailTemplate {
   id: string;
@@ -35,17 +37,41 @@ export class TemplatesService {
 
   /**
    * Compiles `<key>.mjml` of a folder, with another subject if one is given. Throws `TEMPLATE_NOT_FOUND` or
-   * `TEMPLATE_INVALID` with file, line and reason.
+   * `TEMPLATE_INVALID` with file, line and reason. `written/…` is a mail of the web app.
    */
   async compile(
     key: string,
     subject: string | null = null,
     folder = TEMPLATES_DIR,
   ): Promise<MailTemplate & { source: string }> {
+    if (folder === TEMPLATES_DIR && key.startsWith(WRITTEN)) return this.compileStored(key, subject);
     return compileMail(folder, key, subject);
   }
 
-  /** The mails below `templates/emails` that have a way out, as marketing must, each with the subject as it is written. */
+  /** As it was written, kept or not. Throws `TEMPLATE_INVALID`. */
+  async compileWritten(
+    mail: WrittenMail,
+    subject: string | null = null,
+  ): Promise<MailTemplate & { source: string }> {
+    return compileWrittenMail(mail, subject);
+  }
+
+  private async compileStored(
+    key: string,
+    subject: string | null,
+  ): Promise<MailTemplate & { source: string }> {
+    const rows: WrittenMail[] = await this.dataSource.query(
+      'select key, subject, preview, body from written_mail where key = $1',
+      [key],
+    );
+    if (rows[0]) return compileWrittenMail(rows[0], subject);
+    throw new DomainError('TEMPLATE_NOT_FOUND', `there is no mail "${key}"`, { key });
+  }
+
+  /**
+   * The mails below `templates/emails` that have a way out, as marketing must, each with the subject as it is written, behind
+   * those that were written in the web app, the newest first.
+   */
   async marketingMails(): Promise<{ key: string; subject: string }[]> {
     const names = await readdir(join(TEMPLATES_DIR, 'emails'), { recursive: true });
     const keys = names.filter((name) => name.endsWith('.mjml')).map((name) => `emails/${name.slice(0, -5)}`);
@@ -56,10 +82,14 @@ export class TemplatesService {
         return { key, subject: subject.trim(), leaves: /mail-foot-marketing|unsubscribeUrl/.test(source) };
       }),
     );
-    return mails
+    const written: { key: string; subject: string }[] = await this.dataSource.query(
+      'select key, subject from written_mail order by id desc limit 200',
+    );
+    const files = mails
       .filter(({ leaves }) => leaves)
       .map(({ key, subject }) => ({ key, subject }))
       .toSorted((a, b) => (a.key < b.key ? -1 : 1));
+    return [...written, ...files];
   }
 
   /**

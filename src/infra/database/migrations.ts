@@ -66,6 +66,7 @@ import { OpenMailsOfArms1765290000000 } from './migrations/1765290000000-open-ma
 import { Appliers1765350000000 } from './migrations/1765350000000-appliers.js';
 import { CameAt1765390000000 } from './migrations/1765390000000-came-at.js';
 import { PublicLists1765400000000 } from './migrations/1765400000000-public-lists.js';
+import { WrittenMails1765400100000 } from './migrations/1765400100000-written-mails.js';
 import { EventNames1765392000000 } from './migrations/1765392000000-event-names.js';
 import { ListSignals1765391000000 } from './migrations/1765391000000-list-signals.js';
 import { BroadcastOffers1765410000000 } from './migrations/1765410000000-broadcast-offers.js';
@@ -143,6 +144,7 @@ export const migrations = [
   Appliers1765350000000,
   CameAt1765390000000,
   PublicLists1765400000000,
+  WrittenMails1765400100000,
   ListSignals1765391000000,
   EventNames1765392000000,
   BroadcastOffers1765410000000,
