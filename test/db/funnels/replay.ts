@@ -95,7 +95,11 @@ export class Replay {
         plans[0]?.at ?? Infinity,
       ];
       const now = Math.min(...times, Date.parse(actions[0]?.entry.at ?? '9999-01-01'));
-      if (now >= until) return;
+      if (now >= until) {
+        // The planner looks every few seconds: a broadcast whose last mail has just gone is done by then.
+        if (personas.broadcasts.length > 0) await this.get(JobRunner).run('broadcasts.plan');
+        return;
+      }
       this.test.clock.set(new Date(now));
       for (const plan of plans.filter(({ at }) => at <= now)) {
         this.#plans.splice(this.#plans.indexOf(plan), 1);
