@@ -197,12 +197,13 @@ export class ForecastQueries {
 
   /**
    * Mails that are written and wait for their time, by day from 1970 in UTC, what is late on `today`: of broadcasts, and
-   * what steps have sent. Served by `message_ready`.
+   * what steps have sent, but for sequences that are paused. Served by `message_ready`.
    */
   async waiting(today: number): Promise<{ day: number; count: number }[]> {
     return this.dataSource.query(
       `select greatest(floor(extract(epoch from due_at) / 86400)::int, $1) as day, count(*)::int as count
-       from message where state = 'ready' and class = 'marketing' group by 1 order by 1`,
+       from message m where state = 'ready' and class = 'marketing' and not (kind = 'sequence' and m.funnel_key in (
+         select p.funnel_key from sequence_pause p where p.resumed_at is null)) group by 1 order by 1`,
       [today],
     );
   }

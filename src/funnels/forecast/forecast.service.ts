@@ -1,5 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
+import { FrequencyCapService } from '../../delivery/pacing/frequency-cap.service.js';
+import { SequencePauses } from '../../delivery/pacing/sequence-pauses.service.js';
 import { UPSELL_MS } from '../../orders/order-token.js';
 import type { RunningVersion } from '../../sequences/advance-batch.js';
 import { prepareSequence } from '../../sequences/prepared.js';
@@ -68,6 +70,14 @@ export const LEAVES_OUT: readonly { what: string; why: string }[] = [
     why: 'a forecast follows people from mail to mail',
   },
   {
+    what: 'the other arms of split tests of mails',
+    why: 'everybody is counted with the first arm until the test is over and after it; an arm with another delay or hour moves its mail by that',
+  },
+  {
+    what: 'what the frequency cap holds back for mails that came before, and for those of other sequences and broadcasts',
+    why: 'people are followed in one sequence at a time, and there the cap counts as it does when mails go',
+  },
+  {
     what: 'what people own who have not signed up yet',
     why: 'nobody knows who they are; those who are in a sequence are not offered again what they own',
   },
@@ -93,6 +103,8 @@ export const LEAVES_OUT: readonly { what: string; why: string }[] = [
 export class ForecastService {
   constructor(
     private readonly queries: ForecastQueries,
+    private readonly cap: FrequencyCapService,
+    private readonly pauses: SequencePauses,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -103,6 +115,7 @@ export class ForecastService {
     const versions = await this.queries.versions();
     const sequences = new Map(versions.map((version) => [versionName(version.id), version.sequence]));
     const offers = await this.queries.offers();
+    const paused = new Set((await this.pauses.all()).map(({ funnelKey }) => funnelKey));
     const until = new Date((today + days) * DAY_MS);
     const asked = { steps: askedIn(versions), products: productsAsked(versions, offers), now, until };
     const stands = (await this.queries.stands(asked)).map(({ versionId, ...stand }): Stand => ({
@@ -114,6 +127,7 @@ export class ForecastService {
     const question = {
       funnels: funnelsOf(versions, offers),
       ...{ sequences, measured, from: now, until },
+      ...{ cap: await this.cap.read(), paused },
     };
     const entrances = entrancesOf(
       await this.queries.signUps(new Date((today - SIGN_UP_DAYS) * DAY_MS)),
@@ -140,7 +154,7 @@ export class ForecastService {
       dates: Array.from({ length: days }, (_, day) =>
         new Date((today + day) * DAY_MS).toISOString().slice(0, 10),
       ),
-      leavesOut: LEAVES_OUT,
+      leavesOut: [...pausedOut(paused), ...LEAVES_OUT],
       people: stands.reduce((total, { count }) => total + count, 0),
       basis,
     };
@@ -184,6 +198,14 @@ export class ForecastService {
       (_, day) => written.find((one) => one.day === today + day)?.count ?? 0,
     );
   }
+}
+
+function pausedOut(paused: ReadonlySet<string>): typeof LEAVES_OUT {
+  if (paused.size === 0) return [];
+  const what = `mails of ${[...paused].join(', ')}, and what would be bought by them`;
+  const why =
+    'these sequences are paused: people go on through their steps, and the mails wait until you let them go on';
+  return [{ what, why }];
 }
 
 /** Where people have come in by sign-ups, from the day on which the sequence was made, up to yesterday. */

@@ -1,3 +1,4 @@
+import type { FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
 import { boughtTag } from '../../sequences/condition.js';
 import { durationMs } from '../../values/duration.js';
 import type { Money } from '../../values/money.js';
@@ -61,6 +62,10 @@ export interface PathQuestion {
   /** The sequence of each version, for what was measured. */
   sequences: ReadonlyMap<string, string>;
   measured: Measured;
+  /** How many mails one person gets; null: as many as come. */
+  cap?: FrequencyCap | null;
+  /** Keys of sequences whose mails wait for the owner's word: people go on through their steps. */
+  paused?: ReadonlySet<string>;
   from: Date;
   until: Date;
 }
@@ -156,10 +161,20 @@ function walk(question: PathQuestion, standing: Standing, prefix: readonly Choic
     if (now === null || now >= until) return path;
     agenda.doAll(now);
     advanceVirtual(run, now);
-    for (const mail of sendVirtual(run, now, null)) {
+    holdPaused(question, run);
+    for (const mail of sendVirtual(run, now, question.cap ?? null)) {
       path.mails.push(now);
       if (mail.kind === 'sequence') afterMail(question, run, { mail, now, agenda, visit });
     }
+  }
+}
+
+/** Until nobody knows when: nothing of it comes in the time that is looked at. */
+function holdPaused({ sequences, paused }: PathQuestion, { record }: VirtualRun): void {
+  if (paused === undefined || paused.size === 0) return;
+  for (const mail of record.mails) {
+    const version = mail.sequence ?? '';
+    if (mail.state === 'ready' && paused.has(sequences.get(version) ?? version)) mail.state = 'held';
   }
 }
 
