@@ -101,3 +101,14 @@ describe('a new funnel in the web app', () => {
     );
   });
 });
+
+describe('the dashboard of an installation without a funnel', () => {
+  it('says how to begin, and each of its ways leads somewhere', async () => {
+    await t.dataSource.query('truncate funnel cascade');
+    const page = await owner.get('/admin');
+    const [, steps = ''] = /How to begin([\s\S]*)<\/ol>/.exec(page) ?? [];
+    const ways = [...steps.matchAll(/href="([^"]+)"/g)].map(([, way = '']) => way);
+    expect(ways.length).toBeGreaterThan(4);
+    for (const way of ways) expect((await owner.get(way)).length).toBeGreaterThan(0);
+  });
+});
