@@ -201,16 +201,40 @@ export function timeOfArm(
 }
 
 /**
- * When a mail goes that has come up in a pause which is over at `now`, of a broadcast whose arms have hours: at the next
- * hour of its arm, but sooner rather than never where it expires before that. Null where arms have none.
+ * When a mail goes that has come up in a pause which is over at `now`, of a broadcast with an hour: at the next such hour, of
+ * its arm where arms have their own, but sooner rather than never where it expires before that. Null where it has none, or
+ * may go at once: it is not long behind, or the owner said so of those whose hour has passed.
  */
 export function hourAfterPause(
   broadcast: Pick<Broadcast, 'timing' | 'split' | 'decision'>,
   { arm, timeZone, dueAt, expiresAt, now }: ArmMail & { expiresAt: Date | null; now: Date },
 ): Date | null {
   const own = arm === null ? (broadcast.decision?.arm ?? 0) : armOfWords(arm);
-  const hour = nextHourOf(broadcast, own, { timeZone, now });
+  const hour =
+    nextHourOf(broadcast, own, { timeZone, now }) ?? nextSameHour(broadcast, { timeZone, dueAt, now });
   return hour && dueAfterPause({ dueAt, expiresAt }, hour.getTime() - dueAt.getTime());
+}
+
+/** A mail that goes so long behind its hour goes at no wrong time of day; as sequences have it. */
+const SOON_BEHIND_MS = 6 * 3_600_000;
+
+/** Without a split test, whose mails are compared: on a later day, as long behind the hour as the spread had it. */
+function nextSameHour(
+  { timing, split }: Pick<Broadcast, 'timing' | 'split'>,
+  { timeZone, dueAt, now }: { timeZone: string | null; dueAt: Date; now: Date },
+): Date | null {
+  const local = timing?.local ?? null;
+  if (timing === null || split !== null || local === null || local.ifPassed !== 'nextDay') return null;
+  if (now.getTime() - dueAt.getTime() <= SOON_BEHIND_MS) return null;
+  const from = (at: Date): number =>
+    mailTime(
+      { local, spreadMinutes: 0 },
+      { scheduledAt: at, startedAt: at },
+      { timeZone, position: 0 },
+    ).dueAt.getTime();
+  const spreadMs = timing.spreadMinutes * 60_000;
+  const behindMs = dueAt.getTime() - from(new Date(dueAt.getTime() - spreadMs));
+  return new Date(from(now) + Math.min(Math.max(behindMs, 0), spreadMs));
 }
 
 /** Null where arms have no hours. */

@@ -12,8 +12,8 @@ import { checkOffers, writeOffers } from './broadcast-offers.queries.js';
 import type { Broadcast } from './broadcast.js';
 import { nextState, type BroadcastAction } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
-import { armKey, hasHours } from './split.js';
-import { EXPIRY_MARGIN_MS, shiftAfterPause } from './timing.js';
+import { armKey } from './split.js';
+import { dueAfterPause, EXPIRY_MARGIN_MS, shiftAfterPause } from './timing.js';
 
 const BATCH = 2_000;
 const HOUR_MS = 3_600_000;
@@ -98,17 +98,20 @@ export class BroadcastUpkeep {
     const now = this.clock.now();
     const shiftMs = shiftAfterPause(broadcast, { firstDueAt, now });
     const batch = { limit: BATCH, shiftMs, marginMs: EXPIRY_MARGIN_MS };
-    const isOnTheHour = broadcast.split !== null && hasHours(broadcast.split);
+    const isOnTheHour = (broadcast.timing?.local ?? null) !== null;
     const release = async (): Promise<number> =>
-      isOnTheHour ? this.releaseOnTheHour(broadcast, now) : this.mails.release(id, batch);
+      isOnTheHour ? this.releaseOnTheHour(broadcast, { shiftMs, now }) : this.mails.release(id, batch);
     while (goesOn() && (await release()) === BATCH);
   }
 
-  private async releaseOnTheHour(broadcast: Broadcast, now: Date): Promise<number> {
+  private async releaseOnTheHour(
+    broadcast: Broadcast,
+    { shiftMs, now }: { shiftMs: number; now: Date },
+  ): Promise<number> {
     return this.dataSource.transaction(async (manager) => {
       const held = await this.mails.heldInPause(manager, broadcast.id, BATCH);
       const timed = held.map(({ id, ...mail }) => ({
-        ...{ id, dueAt: hourAfterPause(broadcast, { ...mail, now }) ?? mail.dueAt },
+        ...{ id, dueAt: hourAfterPause(broadcast, { ...mail, now }) ?? dueAfterPause(mail, shiftMs) },
       }));
       await this.mails.letGo(manager, timed);
       return held.length;

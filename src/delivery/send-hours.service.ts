@@ -58,21 +58,29 @@ export class SendHours {
 
   /**
    * The clocks of these readers have changed: the hours of what waits for them are those of their new ones, and what waits
-   * for its hours to open waits for their opening there. Who has no zone any more keeps the one they had. Called when
-   * zones change; locks the mails in one order. Served by `message_subscriber`.
+   * for its hours to open waits for their opening there. Of who has no zone any more they are those of the sequence's fallback.
+   * Called when zones change; locks the mails in one order. Served by `message_subscriber` and by keys.
    */
   async changeZones(manager: EntityManager, subscriberIds: readonly string[], now: Date): Promise<void> {
-    const rows: { id: string; spans: WeekSpan[]; timeZone: string; zone: string; isClosed: boolean }[] =
-      await manager.query(
-        `select m.id, h.spans, h.time_zone as "timeZone", s.time_zone as zone,
+    const rows: {
+      id: string;
+      spans: WeekSpan[];
+      timeZone: string;
+      zone: string | null;
+      fallback: string;
+      isClosed: boolean;
+    }[] = await manager.query(
+      `select m.id, h.spans, h.time_zone as "timeZone", s.time_zone as zone,
+           coalesce(v.definition ->> 'fallbackZone', 'UTC') as fallback,
            coalesce(m.state = 'ready' and m.state_reason = $2, false) as "isClosed"
          from message m join send_hours h on h.id = m.send_hours_id join subscriber s on s.id = m.subscriber_id
-         where m.subscriber_id = any($1::bigint[]) and m.state in ('ready', 'held') and s.time_zone is not null
+           left join enrollment e on e.id = m.enrollment_id left join sequence_version v on v.id = e.version_id
+         where m.subscriber_id = any($1::bigint[]) and m.state in ('ready', 'held')
          order by m.id for update of m`,
-        [subscriberIds, OUTSIDE_HOURS],
-      );
-    const moved = rows.flatMap(({ id, spans, timeZone: before, zone, isClosed }) => {
-      const { zone: timeZone } = timeZoneOr(zone, before);
+      [subscriberIds, OUTSIDE_HOURS],
+    );
+    const moved = rows.flatMap(({ id, spans, timeZone: before, zone, fallback, isClosed }) => {
+      const { zone: timeZone } = timeZoneOr(zone, fallback);
       return timeZone === before ? [] : [{ id, isClosed, hours: { spans, timeZone } }];
     });
     if (moved.length === 0) return;

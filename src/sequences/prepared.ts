@@ -206,10 +206,10 @@ export function asksAnything(node: SequenceNode): boolean {
   return asksFirst(node) || ownNeeds(node).length > 0;
 }
 
-/** Whether the step runs in the turn of the one before it, whatever the time is. */
+/** Whether the step may run in the turn of the one before it: a date may be past, and today may be one of its days. */
 function isInstant(node: SequenceNode): boolean {
   if (isAsking(node) || asksFirst(node)) return true;
-  return node.delay === null && node.at === null && node.onDays === undefined && node.until === undefined;
+  return node.at === null && (node.delay === null || node.delay.value === 0);
 }
 
 /** What those need who are due at a step, and the steps that it is known for. */

@@ -57,7 +57,7 @@ export class ZoneChangesService {
    * Sets anew when the steps of these people come up, and in which hours what is planned for them may go. In the transaction of the change or behind it, and before anything
    * in it makes them join or go on: who has joined or gone on since the change waits by their new clock already. What waits
    * for a date in a field looks again by itself. Whoever waits for the end of their pause goes on waiting for it. Locks in
-   * one order; served by the unique key of `enrollment`, `message_subscriber` and the key of `enrollment_step`.
+   * one order; served by the unique key of `enrollment`, `message_subscriber`, `experiment_assignment_enrollment` and the key of `enrollment_step`.
    */
   async changed(manager: EntityManager, before: ReadonlyMap<string, ZoneBefore>): Promise<void> {
     if (before.size === 0) return;
@@ -67,6 +67,7 @@ export class ZoneChangesService {
       `select e.id, e.subscriber_id as "subscriberId", e.version_id as "versionId", e.step_key as "stepKey",
          e.next_at as "nextAt", e.wait_until as "waitUntil", s.time_zone as "timeZone", c.at is null or e.started_at < c.at
            and not (select exists (select 1 from enrollment_step o where o.enrollment_id = e.id and o.at >= c.at))
+           and not (select exists (select 1 from experiment_assignment a where a.enrollment_id = e.id and a.assigned_at >= c.at))
            and not (select exists (select 1 from message m
              where m.subscriber_id = c.id and m.enrollment_id = e.id and m.created_at >= c.at)) as "isBefore"
        from unnest($1::bigint[], $3::timestamptz[]) as c (id, at)

@@ -164,6 +164,42 @@ describe('a broadcast', () => {
     ]);
   });
 
+  it('goes at its hour, not in the night, when the hour came in a pause; at once when that is not long ago', async () => {
+    const local = { atLocal: '2026-03-03T09:00', fallbackZone: 'UTC', ifPassed: 'nextDay' as const };
+    const after = async (
+      resumed: string,
+      ifPassed: 'nextDay' | 'send' = 'nextDay',
+      spreadMinutes = 0,
+    ): Promise<string[]> => {
+      await people(3);
+      const { id } = await broadcasts.create(draft());
+      await broadcasts.start(id, null, { local: { ...local, ifPassed }, spreadMinutes });
+      t.clock.set('2026-03-03T00:00:00Z');
+      await planner.run(FOREVER);
+      await broadcasts.pause(id);
+      for (const time of ['2026-03-03T10:00:00Z', resumed]) {
+        t.clock.set(time);
+        await t.sendDue();
+      }
+      await broadcasts.resume(id);
+      await planner.run(FOREVER);
+      const rows: { at: Date }[] = await t.db.query(
+        `select greatest(due_at, $1) as at from message where broadcast_id = $2 order by due_at`,
+        [t.clock.now(), id],
+      );
+      await t.db.query('truncate message, message_attempt, broadcast, subscriber cascade');
+      t.clock.set('2026-03-02T09:00:00Z');
+      return rows.map(({ at }) => at.toISOString().slice(8, 16));
+    };
+    const all = (time: string): string[] => [time, time, time];
+    expect(await after('2026-03-03T14:00:00Z')).toEqual(all('03T14:00'));
+    expect(await after('2026-03-03T23:30:00Z')).toEqual(all('04T09:00'));
+    expect(await after('2026-03-05T02:00:00Z')).toEqual(all('05T09:00'));
+    expect(await after('2026-03-03T23:30:00Z', 'send')).toEqual(all('03T23:30'));
+    const [first = '', , last = ''] = await after('2026-03-03T23:30:00Z', 'nextDay', 60);
+    expect([first >= '04T09:00', last > first, last < '04T10:00']).toEqual([true, true, true]);
+  });
+
   it('that nothing could begin for a day asks before it begins; going on is the owner’s word', async () => {
     const overdue = t.app.get(OverdueService, { strict: false });
     await overdue.setSettings({ policy: 'ask', afterHours: 24 });

@@ -243,4 +243,40 @@ describe('a reader whose time zone changes while they wait', () => {
     await move(id, 'America/New_York');
     expect(await due(id)).toBe('2026-01-09T12:00:00.000Z');
   });
+
+  it('who has no zone any more gets what waits in the hours of the sequence’s fallback', async () => {
+    await t.publish(
+      mail('x', 'delay: 1 day, window: { days: [mon, tue, wed, thu, fri], from: "08:00", to: "19:00" }'),
+      'fallbackTimezone: America/New_York',
+    );
+    const id = await t.person('reader@example.com', { timeZone: 'Europe/Berlin' });
+    await t.enroll(id);
+    await t.run();
+    await t.at('2026-01-06T09:00:00Z');
+    const zone = async (): Promise<unknown> =>
+      t.db.query('select h.time_zone as zone from message m join send_hours h on h.id = m.send_hours_id');
+    expect(await zone()).toEqual([{ zone: 'Europe/Berlin' }]);
+    await move(id, null);
+    expect(await zone()).toEqual([{ zone: 'America/New_York' }]);
+  });
+
+  it('is drawn for an arm by their new clock, and a change that was noted before moves it by no day', async () => {
+    await t.publish(
+      `- { key: x, email: emails/story, split: { judge: clicks, arms: [{ key: a, at: "10:30" }, { key: b, at: "10:31" }] } }`,
+    );
+    const id = await t.person('reader@example.com', { timeZone: 'Pacific/Kiritimati' });
+    await t.enroll(id);
+    t.clock.set('2026-01-05T09:10:00Z');
+    const noted = t.clock.now();
+    await t.db.query(`update subscriber set time_zone = 'Europe/Berlin' where id = $1`, [id]);
+    await t.run();
+    // Told after the draw, by another worker.
+    const drawn = await due(id);
+    await t.db.query(
+      `insert into field_signal (subscriber_id, before, zone_before, created_at) values ($1, '{}', 'Pacific/Kiritimati', $2)`,
+      [id, noted],
+    );
+    await t.run();
+    expect(await due(id)).toBe(drawn);
+  });
 });

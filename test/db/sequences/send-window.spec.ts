@@ -38,6 +38,27 @@ describe('the hours of a sequence, when a step or its mail is late', () => {
     return rows[0];
   };
 
+  it.each([
+    ['whose date has passed', 'until: 2025-12-24'],
+    ['whose day is today', 'onDays: [tue]'],
+    ['with no delay to speak of', 'delay: 0 minutes'],
+  ])('keeps them for a mail that comes at once behind a step %s', async (_, timing) => {
+    await t.publish(
+      `- { key: day, wait: 1 day }
+- { key: mark, tag: seen, ${timing} }
+- { key: pitch, email: emails/offer, offer: course-kit, deadline: 3 days }`,
+      OFFICE,
+    );
+    const id = await t.person('reader@example.com');
+    await t.enroll(id);
+    await t.run();
+    await t.at('2026-01-06T09:00:00Z');
+    expect(await t.mails(id)).toEqual(['pitch']);
+    expect(await t.db.query('select 1 as hours from message where send_hours_id is not null')).toEqual([
+      { hours: 1 },
+    ]);
+  });
+
   it('puts a step that comes up at night off until they open, says so, and counts its delays from there', async () => {
     await t.publish(STEPS, OFFICE);
     const id = await t.person('reader@example.com');
