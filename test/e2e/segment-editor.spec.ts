@@ -80,4 +80,20 @@ describe.skipIf(executable === null)('the editor of segments, in a browser on a 
     await page.getByRole('link', { name: 'Readers', exact: true }).waitFor();
     expect(await page.getByText('opened in the last 30 days').isVisible()).toBe(true);
   });
+
+  it.each([
+    'fields',
+    'fields/new',
+    'tags',
+    'lists',
+    'lists/new',
+    'files',
+    'mails',
+    'mails/new',
+    'new-funnel',
+  ])('stands beside a page of %s that has no fault on a phone', async (path) => {
+    await page.goto(new URL(`/admin/${path}`, page.url()).href);
+    expect(await faultsOf(page)).toEqual([]);
+    expect(phone.complaints).toEqual([]);
+  });
 });
