@@ -1,6 +1,19 @@
+import { DomainError } from '../values/domain-error.js';
+
 const MARKER = /^(?:---|\.\.\.)(?=\s|$)/;
 /** A blank line, a comment, or a directive such as `%YAML 1.2` before the marker. */
 const NOTHING = /^(?:\s*(?:#.*)?|%.*)$/;
+
+/** Each is looked through beside all others; more are a mistake, or meant to keep the server busy. */
+const MAX_FUNNELS = 1_000;
+
+/** Throws `FUNNEL_FILE_INVALID` over more funnels than are taken together. */
+export function checkNumber(files: readonly { name: string; before: number }[]): void {
+  const first = files[MAX_FUNNELS];
+  if (first === undefined) return;
+  const message = `${first.name}:${first.before + 1}: here begins one funnel more than are taken together; ${MAX_FUNNELS} are the most`;
+  throw new DomainError('FUNNEL_FILE_INVALID', message, { most: MAX_FUNNELS });
+}
 
 /** One of the funnels of a text. */
 export interface FunnelDocument {

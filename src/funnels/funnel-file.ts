@@ -7,6 +7,10 @@ import { readYamlFile, type YamlFile } from './yaml-file.js';
 
 export type FunnelFile = YamlFile<FunnelDefinition>;
 
+/** Its people are in versions of it, and what was said of it elsewhere is said by this key. */
+const SEQUENCES_STAY =
+  'a sequence has the key of its funnel and stays with it, while forms, products and offers move; to take its people to the sequence of another funnel, end it with a step such as { key: on, move: other-funnel }';
+
 /**
  * Reads one funnel from YAML (or JSON, which is YAML). Collects every problem instead of stopping at the first. `before`: lines
  * of the file that stand before it.
@@ -21,7 +25,12 @@ export function readFunnelFile(text: string, before = 0): FunnelFile {
   });
   const further = (line: number | null): number | null => (line === null ? null : line + before);
   if (file.ok) return { ...file, lineOf: (path) => further(file.lineOf(path)) };
-  return { ok: false, problems: file.problems.map((one) => ({ ...one, line: further(one.line) })) };
+  const problems = file.problems.map((one) => ({
+    ...one,
+    line: further(one.line),
+    ...(one.field === 'sequence.key' ? { message: SEQUENCES_STAY } : {}),
+  }));
+  return { ok: false, problems };
 }
 
 /** The file that describes the definition. Keys stand in the order of the schema, so equal funnels give equal bytes. */

@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import { namesTaken } from './between-funnels.js';
-import { documentsOf } from './funnel-documents.js';
+import { checkNumber, documentsOf } from './funnel-documents.js';
 import { fieldProblemsInFiles } from './field-problems.js';
-import { readFunnelFile, type FunnelFile } from './funnel-file.js';
+import { readFunnelFile } from './funnel-file.js';
 import { readFunnelText } from './funnel-text.files.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
@@ -21,10 +21,11 @@ export interface LintedFile {
  * Throws `FUNNEL_FILE_NOT_FOUND` and `FUNNEL_FILE_INVALID`.
  */
 export async function lintFiles(paths: readonly string[], now: Date): Promise<LintedFile[]> {
-  const read: { path: string; file: FunnelFile }[] = [];
-  for (const path of paths)
-    for (const { text, before } of documentsOf(await readFunnelText(path)))
-      read.push({ path, file: readFunnelFile(text, before) });
+  const texts: { name: string; text: string; before: number }[] = [];
+  for (const name of paths)
+    texts.push(...documentsOf(await readFunnelText(name)).map((one) => ({ name, ...one })));
+  checkNumber(texts);
+  const read = texts.map(({ name, text, before }) => ({ path: name, file: readFunnelFile(text, before) }));
   const good = read.flatMap(({ file }) =>
     file.ok ? [{ file, definition: file.definition, outline: outlineOf(file.definition) }] : [],
   );

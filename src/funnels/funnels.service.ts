@@ -16,7 +16,7 @@ import type { FunnelTemplates } from './funnel-templates.js';
 import { mailHashesOfBefore } from './mail-hashes-of-before.files.js';
 import { WantedFunnels } from './wanted-funnels.service.js';
 import type { Texts } from '../values/template-texts.js';
-import { documentsOf } from './funnel-documents.js';
+import { checkNumber, documentsOf } from './funnel-documents.js';
 import { readFunnelText } from './funnel-text.files.js';
 import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import { withFields } from './exported-fields.js';
@@ -264,11 +264,14 @@ async function filesAt(paths: readonly string[]): Promise<FileText[]> {
   for (const path of paths)
     for (const document of documentsOf(await readFunnelText(path)))
       files.push({ name: path, ...document, folder: dirname(path) });
+  checkNumber(files);
   return files;
 }
 
 function funnelsIn(text: string, given: FileOptions['files']): FileText[] {
-  return documentsOf(text).map((document) => ({ name: 'yaml', ...document, folder: null, given }));
+  const files = documentsOf(text).map((document) => ({ name: 'yaml', ...document, folder: null, given }));
+  checkNumber(files);
+  return files;
 }
 
 /** A file that none of the funnels names would be sent in vain, mostly for a name with a mistake in it. */

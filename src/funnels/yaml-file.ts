@@ -1,9 +1,10 @@
-import { isMap, isNode, LineCounter, parseDocument, type Document, type YAMLError } from 'yaml';
+import { isMap, LineCounter, parseDocument, type Document, type YAMLError } from 'yaml';
 import type { ZodError, ZodType } from 'zod';
 import { DomainError } from '../values/domain-error.js';
 import { findingOf, findingText, type DefinitionProblem, type Finding, type RuleName } from './lint/rules.js';
 import { MAX_LEVELS, tooDeepAt } from './yaml-depth.js';
-import { aliasAt, doubleNames, unkeepable } from './yaml-values.js';
+import { lineOfPath } from './yaml-lines.js';
+import { aliasAt, doubleNames, listNames, unkeepable } from './yaml-values.js';
 import { kindRefused, kindWanted } from './yaml-words.js';
 
 export type YamlFile<T> =
@@ -84,7 +85,11 @@ function parsedText(
     field: twice,
     message: 'stands here a second time; each name is used once',
   }));
-  const all = [...problems, ...double].slice(0, MAX_PROBLEMS);
+  const lists = listNames(document).map((at) => ({
+    ...unreadableAt(lineAt(at)),
+    message: 'a name is a text, no list and no map',
+  }));
+  const all = [...problems, ...double, ...lists].slice(0, MAX_PROBLEMS);
   return all.length > 0 ? { ok: false, problems: all } : { ok: true, document, lines };
 }
 
@@ -235,13 +240,4 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
     (value, name) => (typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined),
     root,
   );
-}
-
-/** The line of the nearest node that exists on the way to the path: a missing field is reported at its parent. */
-function lineOfPath(document: Document, lines: LineCounter, path: readonly PropertyKey[]): number | null {
-  for (let length = path.length; length >= 0; length--) {
-    const node = length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
-    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
-  }
-  return null;
 }

@@ -1,4 +1,4 @@
-import { isScalar, visit, type Document } from 'yaml';
+import { isCollection, isScalar, visit, type Document } from 'yaml';
 import type { DefinitionProblem } from './lint/rules.js';
 import { MAX_LEVELS } from './yaml-depth.js';
 
@@ -64,6 +64,17 @@ export function doubleNames(document: Document): { name: string; at: number }[] 
     },
   });
   return double;
+}
+
+/** Where lists and maps stand as names. */
+export function listNames(document: Document): number[] {
+  const found: number[] = [];
+  visit(document, {
+    Pair: (_, { key }) => {
+      if (isCollection(key)) found.push(key.range?.[0] ?? 0);
+    },
+  });
+  return found;
 }
 
 /** Where the first alias of that name stands; null when there is none. */
