@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import { DemoService, FUNNELS_FOLDER } from '../funnels/demo.service.js';
-import { fileBeside, filesOf } from '../funnels/delivered.files.js';
 import { readFunnelFile } from '../funnels/funnel-file.js';
 import { templatesReader } from '../funnels/funnel-templates.files.js';
 import { collectTemplates, mailNames, pagesOf } from '../funnels/funnel-templates.js';
@@ -105,7 +104,7 @@ export class FunnelEditor {
   /** Changes nothing. */
   async look(key: string | null, typed: TypedFunnel): Promise<Looked> {
     const done = await this.attempt(key, typed, async (options) =>
-      this.funnels.plan(typed.yaml, await folderOf(key, this.definitionOf(typed.yaml)), 'text', options),
+      this.funnels.plan(typed.yaml, null, 'text', options),
     );
     return done.looked;
   }
@@ -115,7 +114,7 @@ export class FunnelEditor {
     const tokens = parsePlanTokens(typed.token);
     if (tokens === null || !moveTyped(typed).ok) return { ok: false, looked: await this.look(key, typed) };
     const { plan, looked } = await this.attempt(key, typed, async (options) =>
-      this.funnels.apply(typed.yaml, await folderOf(key, this.definitionOf(typed.yaml)), 'text', {
+      this.funnels.apply(typed.yaml, null, 'text', {
         ...options,
         tokens,
         by,
@@ -169,7 +168,9 @@ export class FunnelEditor {
       await this.checkKey(key, typed.yaml);
       const texts = await this.texts(key, typed.texts);
       const move = choice.ok ? choice.move : undefined;
-      const plan = await work({ texts, move, ...(key === null ? {} : { key }) });
+      // A new funnel begins with the names of files of the demonstration, which not every installation has applied.
+      const from = key === null ? { spare: FUNNELS_FOLDER } : { key };
+      const plan = await work({ texts, move, ...from });
       if (choice.ok) return { plan, looked: { ...nothing, plan, findings: plan.warnings } };
       return { plan: null, looked: { ...nothing, errors: choice.errors, findings: plan.warnings } };
     } catch (error) {
@@ -195,17 +196,6 @@ export class FunnelEditor {
     const message = `there is a funnel "${funnel}" already; give this one another key, or change that one on its page`;
     throw new DomainError('FUNNEL_KEY_INVALID', message, { key: funnel });
   }
-}
-
-/**
- * Files that a funnel names are those it has, or were uploaded. A new one takes them from the folder of funnels where all of
- * them lie there, as those of the demonstration do.
- */
-async function folderOf(key: string | null, definition: FunnelDefinition | null): Promise<string | null> {
-  if (key !== null) return null;
-  for (const { name } of definition === null ? [] : filesOf(definition))
-    if (!('path' in (await fileBeside(FUNNELS_FOLDER, name)))) return null;
-  return FUNNELS_FOLDER;
 }
 
 /** What was refused, at its line. Throws what is no refusal. */

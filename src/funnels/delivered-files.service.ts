@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { FilesService, type StoredFile } from '../infra/files/files.service.js';
-import { fileHash, filesOf, pathBeside } from './delivered.files.js';
+import { fileBeside, fileHash, filesOf, pathBeside } from './delivered.files.js';
 import type { Sources } from './funnel-diff.js';
 import { funnelNotFound, FunnelStore, type StoredFunnel } from './funnel-store.service.js';
 import type { NamedTemplate } from './funnel-templates.js';
@@ -22,6 +22,8 @@ export interface FoundFiles {
 export interface FilesFrom {
   folder: string | null;
   given?: Ids | undefined;
+  /** Where there is no folder: one that has what nobody has stored. A stored file of the name goes before its own. */
+  spare?: string | undefined;
 }
 
 /** What a funnel promises and sells, from the folder of its file or from what is stored. */
@@ -40,7 +42,13 @@ export class DeliveredFiles {
   async find(
     manager: EntityManager,
     definition: FunnelDefinition,
-    { folder, given = {}, stored, isKept }: FilesFrom & { stored: StoredFunnel | null; isKept: boolean },
+    {
+      folder,
+      given = {},
+      spare,
+      stored,
+      isKept,
+    }: FilesFrom & { stored: StoredFunnel | null; isKept: boolean },
   ): Promise<FoundFiles> {
     const present = await this.idsOf(manager, stored);
     const known = stored?.state.sources ?? {};
@@ -48,8 +56,12 @@ export class DeliveredFiles {
     const ids: Record<string, string> = {};
     for (const { name } of filesOf(definition)) {
       const id = present[name] ?? null;
-      if (folder === null) {
-        const sent = given[name];
+      const sent = given[name];
+      const path =
+        folder === null
+          ? await this.spareOf(manager, name, { spare, id: sent ?? id })
+          : await pathBeside(folder, name);
+      if (path === null) {
         const file = await this.files.get(
           manager,
           sent ?? id ?? (await this.files.idByName(manager, baseOf(name))),
@@ -60,7 +72,6 @@ export class DeliveredFiles {
         ];
         continue;
       }
-      const path = await pathBeside(folder, name);
       const hash = await fileHash(path);
       if (id !== null && hash === known[name] && (!isKept || (await this.files.isThere(manager, id))))
         [ids[name], hashes[name]] = [id, hash];
@@ -76,14 +87,16 @@ export class DeliveredFiles {
   async missing(
     manager: EntityManager,
     definition: FunnelDefinition,
-    given: Ids = {},
+    { given = {}, spare }: Pick<FilesFrom, 'given' | 'spare'> = {},
   ): Promise<DefinitionProblem[]> {
     const stored = await this.store.find(manager, definition.funnel);
     const present = await this.idsOf(manager, stored);
     const problems: DefinitionProblem[] = [];
     for (const file of filesOf(definition)) {
       const sent = given[file.name];
-      const id = sent ?? present[file.name] ?? (await this.files.newestOf(manager, baseOf(file.name)));
+      const own = sent ?? present[file.name] ?? null;
+      if ((await this.spareOf(manager, file.name, { spare, id: own })) !== null) continue;
+      const id = own ?? (await this.files.newestOf(manager, baseOf(file.name)));
       if (sent !== undefined && (await this.files.find([sent], manager)).length === 0)
         problems.push({ ...lostFile(file), message: `there is no stored file ${sent} for ${file.name}` });
       else if (id === null)
@@ -120,6 +133,19 @@ export class DeliveredFiles {
       files.push({ name, file: await this.files.get(manager, id) });
     }
     return files;
+  }
+
+  /** The path of a file that neither the funnel has, with an `id`, nor the store under its name; null where it is not there. */
+  private async spareOf(
+    manager: EntityManager,
+    name: string,
+    { spare, id }: { spare: string | undefined; id: string | null },
+  ): Promise<string | null> {
+    if (spare === undefined || id !== null) return null;
+    const newest = await this.files.newestOf(manager, baseOf(name));
+    if (newest !== null && (await this.files.isThere(manager, newest))) return null;
+    const found = await fileBeside(spare, name);
+    return 'path' in found ? found.path : null;
   }
 
   private async idsOf(manager: EntityManager, stored: StoredFunnel | null): Promise<Ids> {

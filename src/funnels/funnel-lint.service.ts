@@ -40,6 +40,8 @@ export interface FileText {
   kept?: Texts | undefined;
   /** Where there is no folder, ids of stored files by the names that it gives them. */
   given?: Readonly<Record<string, string>> | undefined;
+  /** Where there is no folder: one that has what nobody has stored. */
+  spare?: string | undefined;
 }
 
 const NO_TEMPLATES: FunnelTemplates = { texts: {}, hashes: {} };
@@ -96,7 +98,8 @@ export class FunnelLintService {
       along,
       kept = {},
       given,
-    }: Pick<FileText, 'folder' | 'kept' | 'given'> & { along: readonly FunnelDefinition[] },
+      spare,
+    }: Pick<FileText, 'folder' | 'kept' | 'given' | 'spare'> & { along: readonly FunnelDefinition[] },
   ): Promise<LintedFunnel> {
     if (!file.ok) return { definition: null, templates: NO_TEMPLATES, findings: file.problems };
     const sources = await this.sources.read(file.definition, folder, kept);
@@ -104,7 +107,7 @@ export class FunnelLintService {
       ...namesTaken(file.definition, along),
       ...(await this.problems(manager, file.definition, along)),
       ...sources.problems,
-      ...(folder === null ? await this.files.missing(manager, file.definition, given) : []),
+      ...(folder === null ? await this.files.missing(manager, file.definition, { given, spare }) : []),
     ];
     const { templates } = sources;
     return { definition: file.definition, templates, findings: located(file, problems).toSorted(byLine) };

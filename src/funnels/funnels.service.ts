@@ -43,6 +43,8 @@ export interface FileOptions extends ChangeOptions {
   texts?: Texts | undefined;
   /** Ids of stored files by the names that the file gives them, where it comes without its folder. */
   files?: Readonly<Record<string, string>> | undefined;
+  /** A folder that has the files which nobody has stored, where the file comes without its own. */
+  spare?: string | undefined;
 }
 
 export interface FunnelHistoryEntry {
@@ -210,9 +212,9 @@ export class FunnelsService {
     text: string,
     folder: string | null,
     name: string,
-    { key, texts: kept, files: given }: FileOptions,
+    { key, texts: kept, files: given, spare }: FileOptions,
   ): Reading {
-    return this.readingFiles([{ name, text, before: 0, folder, kept, given }], key);
+    return this.readingFiles([{ name, text, before: 0, folder, kept, given, spare }], key);
   }
 
   /**

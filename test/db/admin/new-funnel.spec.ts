@@ -1,5 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
+import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { boxed, type OwnerPages, ownerPages, plain, tokenIn } from './owner-pages.js';
 
 const NEW = '/admin/new-funnel/text';
@@ -99,6 +100,42 @@ describe('a new funnel in the web app', () => {
     expect(plain(refused.text)).toMatch(
       /Line \d+[\s\S]*files\/never-there\.pdf did not come along[\s\S]*upload it under Files/,
     );
+  });
+});
+
+describe('the files of a new funnel, which begins with names of the demonstration', () => {
+  /** What its buyers and readers get, by the names in its text. */
+  const delivered = async (key: string, change = (yaml: string): string => yaml) => {
+    const begun = await owner.post('/admin/new-funnel', { title: key, key }).expect(200);
+    const yaml = change(boxed(begun.text));
+    const planned = await owner.post(NEW, { yaml, action: 'plan' }).expect(200);
+    await owner.post(NEW, { yaml, action: 'apply', token: tokenIn(planned.text) }).expect(303);
+    const { body } = await t.http
+      .get(`/api/v1/funnels/${key}/files`)
+      .set('Authorization', `Bearer ${API_KEY}`)
+      .expect(200);
+    const files = new Map<string, string>();
+    for (const { name, url } of (body as { data: { name: string; url: string }[] }).data) {
+      const answer = await t.http.get(new URL(url).pathname).responseType('blob').expect(200);
+      files.set(name, (answer.body as Buffer).toString('latin1'));
+    }
+    return files;
+  };
+  const ofDemo = async (name: string): Promise<string> => readFile(`config/funnels/${name}`, 'latin1');
+
+  it('are the owner’s own where one of that name was uploaded: buyers got the demonstration’s', async () => {
+    await upload('my own kit', 'launch-kit.zip').expect(303);
+    const files = await delivered('own-kit');
+    expect(files.get('files/launch-kit.zip')).toBe('my own kit');
+    expect(files.get('files/75-niches.pdf')).toBe(await ofDemo('files/75-niches.pdf'));
+  });
+
+  it('are those that lie with the demonstration where nobody has stored them: one own file had the rest refused', async () => {
+    await t.dataSource.query(`delete from stored_file where file_name like 'launch-%'`);
+    await upload('all about moss', 'moss.pdf').expect(303);
+    const files = await delivered('fresh', (yaml) => yaml.replace('files/75-niches.pdf', 'files/moss.pdf'));
+    expect(files.get('files/moss.pdf')).toBe('all about moss');
+    expect(files.get('files/launch-kit.zip')).toBe(await ofDemo('files/launch-kit.zip'));
   });
 });
 
