@@ -4,13 +4,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { inTemporaryFile, receiveFile } from '../imports/import-files.service.js';
 import type { ImportJob } from '../imports/import-job.js';
 import { importOptions } from '../imports/imports.schemas.js';
-import { ImportsService } from '../imports/imports.service.js';
+import { ImportsService, notNow } from '../imports/imports.service.js';
 import { reportCsv } from '../imports/report-csv.js';
 import { cursorOf, toPage } from '../infra/http/page.js';
 import { sendCsv } from '../infra/http/send-csv.js';
 import { openUpload } from '../infra/http/upload.js';
 import { FieldsService } from '../subscribers/fields.service.js';
-import { COLUMN_KEYS } from '../subscribers/field.js';
 import { ListsService } from '../subscribers/lists.service.js';
 import { DomainError } from '../values/domain-error.js';
 import { type Answer, Page, SeeOther } from './answer.js';
@@ -63,11 +62,11 @@ export class ImportPagesController {
   @Post(':id/begin')
   async begin(@Param('id') id: string, @Body() body: unknown): Promise<Answer> {
     const job = await this.imports.get(checkedId(id, 'import'));
+    if (job.state !== 'mapping') throw notNow(job, 'begin');
     const typed = typedFrom(body);
     const preview = job.preview ?? { tables: [] };
     const definitions = await this.fields.definitions();
-    const taken = new Set([...COLUMN_KEYS, ...definitions.keys()]);
-    const made = newFieldsIn(typed, headersOf(preview), taken);
+    const made = newFieldsIn(typed, headersOf(preview), definitions);
     if (made.problem !== null)
       return this.showMapping({ job, status: 422, typed, errors: { columns: made.problem } });
     const known = {
@@ -76,7 +75,13 @@ export class ImportPagesController {
     };
     const read = readMapping(made.typed, preview, known);
     if (!read.ok) return this.showMapping({ job, status: 422, typed, errors: read.errors });
-    for (const field of made.fields) await this.fields.create(field);
+    try {
+      for (const field of made.fields) await this.fields.create(field);
+    } catch (error) {
+      if (!(error instanceof DomainError) || error.code !== 'FIELD_ALREADY_EXISTS') throw error;
+      // Somebody has made it since we looked, mostly the other half of a double click: now it is seen.
+      return this.begin(id, body);
+    }
     await this.imports.begin(id, read);
     return new SeeOther(`/admin/imports/${id}`);
   }

@@ -1,4 +1,4 @@
-import type { FieldDefinition, FieldType } from '../subscribers/field.js';
+import { COLUMN_KEYS, type FieldDefinition, type FieldType } from '../subscribers/field.js';
 import { fieldKeyOf } from './own-key.js';
 
 /** What a column may become that no field holds yet. Choices would have to be named first. */
@@ -19,13 +19,17 @@ export interface NewFields {
   problem: string | null;
 }
 
-/** The fields to make of columns, each named by its header; a key that is taken gets a number. */
+/**
+ * The fields to make of columns, each named by its header; a key that is taken gets a number. A field of that label and type
+ * that no column fills is the one that was wanted: it was made by the same form a moment ago, or there would be two that look alike.
+ */
 export function newFieldsIn(
   typed: Readonly<Record<string, string>>,
   headers: readonly string[],
-  taken: ReadonlySet<string>,
+  definitions: ReadonlyMap<string, FieldDefinition>,
 ): NewFields {
-  const keys = new Set(taken);
+  const keys = new Set([...COLUMN_KEYS, ...definitions.keys()]);
+  const filled = new Set(Object.values(typed));
   const fields: FieldDefinition[] = [];
   const now: Record<string, string> = { ...typed };
   for (const [index, header] of headers.entries()) {
@@ -38,6 +42,14 @@ export function newFieldsIn(
         ...{ fields: [], typed: now },
         problem: `No field can be named after the column “${label}”: give it a name of letters in the file, or make the field first.`,
       };
+    const same = [...definitions.values()].find(
+      (field) => field.label === label && field.type === target.type && !filled.has(`field:${field.key}`),
+    );
+    if (same !== undefined) {
+      filled.add(`field:${same.key}`);
+      now[`column.${index}`] = `field:${same.key}`;
+      continue;
+    }
     const key = freeKey(first, keys);
     keys.add(key);
     fields.push({ key, label, type: target.type, choices: [] });

@@ -308,7 +308,7 @@ function sumOf(counts: ImportCounts): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
-function notNow({ id, state }: Pick<ImportJob, 'id' | 'state'>, action: string): DomainError {
+export function notNow({ id, state }: Pick<ImportJob, 'id' | 'state'>, action: string): DomainError {
   return new DomainError('IMPORT_STATE_CONFLICT', `an import that is ${state} cannot ${action}`, {
     id,
     state,

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
+import { untilWaiting } from '../../support/database.js';
 import { zipOf } from '../../support/zip.js';
 
 const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
@@ -135,6 +136,47 @@ describe('the pages of an import', () => {
     expect(people).toEqual([{ fields: { grosse: 41, grosse2: 'tall', name2: 'Newton' } }]);
     await t.dataSource.query(`delete from subscriber where email = 'new@example.com'`);
     await t.dataSource.query(`delete from subscriber_field where key <> 'age'`);
+  });
+
+  const SHOES = {
+    ...{ 'column.0': 'email', 'column.1': 'new:number', status: 'pending', existing: 'fill' },
+    ...{ tags: '', lists: '', dateOrder: '', dryRun: 'yes' },
+  };
+  const shoes = async (): Promise<{ key: string }[]> =>
+    t.dataSource.query(`select key from subscriber_field where label = 'Shoe size' order by id`);
+  const forget = async (pages: string[]): Promise<void> => {
+    for (const page of pages) await post(`${page}/cancel`).expect(303);
+    await t.dataSource.query(`delete from subscriber_field where key <> 'age'`);
+  };
+
+  it('make a field once, though “Go on” is pressed twice: shoeSize2 came to be', async () => {
+    const page = await uploaded('E-Mail,Shoe size\nfoot@example.com,41\n');
+    await post(`${page}/begin`, SHOES).expect(303);
+    await post(`${page}/begin`, SHOES).expect(409);
+    expect(await shoes()).toEqual([{ key: 'shoeSize' }]);
+    const again = await uploaded('E-Mail,Shoe size\nfoot@example.com,41\n');
+    await post(`${again}/begin`, SHOES).expect(303);
+    expect(await shoes()).toEqual([{ key: 'shoeSize' }]);
+    await forget([page, again]);
+  });
+
+  it('use the field that somebody makes at that moment: the import ended in “there is a field”', async () => {
+    const page = await uploaded('E-Mail,Shoe size\nfoot@example.com,41\n');
+    const other = t.dataSource.createQueryRunner();
+    await other.startTransaction();
+    try {
+      await other.query(
+        `insert into subscriber_field (key, label, type, created_at) values ('shoeSize', 'Shoe size', 'number', now())`,
+      );
+      const begun = post(`${page}/begin`, SHOES).then(({ status }) => status);
+      await untilWaiting(t.dataSource, 1, begun);
+      await other.commitTransaction();
+      expect(await begun).toBe(303);
+    } finally {
+      await other.release();
+    }
+    expect(await shoes()).toEqual([{ key: 'shoeSize' }]);
+    await forget([page]);
   });
 
   it('take the archive of Mailchimp as one import, in which a no wins', async () => {
