@@ -1,7 +1,7 @@
 import type { FieldDefinition } from '../subscribers/field.js';
 import { branchesIn, triggersIn } from './asked.js';
 import { ownFieldOf, type OwnFields } from './field.schemas.js';
-import type { FunnelDefinition } from './funnel.schemas.js';
+import { askedKey, type FunnelDefinition } from './funnel.schemas.js';
 import { allSteps } from './step.schemas.js';
 
 /** The definition with the fields it names that are defined elsewhere: so that a database that knows none takes the file. */
@@ -19,7 +19,7 @@ export function withFields(
   return { funnel, title, sender, fields: { ...own, ...Object.fromEntries(more) }, ...rest };
 }
 
-/** Own fields that the funnel asks for, waits by or fills, each once, in the order of their names. */
+/** Own fields that the funnel or its form asks for, that it waits by or fills, each once, in the order of their names. */
 function fieldsNamed(definition: FunnelDefinition): string[] {
   const asked = [...triggersIn(definition), ...branchesIn(definition)].flatMap(({ question }) =>
     'field' in question ? [question.field] : [],
@@ -29,5 +29,6 @@ function fieldsNamed(definition: FunnelDefinition): string[] {
     const until = 'until' in step ? step.until : undefined;
     return typeof until === 'object' && 'field' in until ? [until.field] : [];
   });
-  return [...new Set([...asked, ...steps])].toSorted();
+  const inForm = (definition.form.fields ?? []).map(askedKey);
+  return [...new Set([...asked, ...steps, ...inForm])].toSorted();
 }

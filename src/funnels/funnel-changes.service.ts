@@ -156,9 +156,11 @@ export class FunnelChanges {
     if (fields.changes.length > 0) await defineFields(manager, fields.wanted, this.clock.now());
     if (isChanged)
       await this.publisher.publishSequence(manager, wanted.definition, await wanted.mails(manager));
+    // Before people are counted: who joins meanwhile is not shown, and counts as joined since.
+    const now = this.clock.now();
     const { people } = await this.people(manager, { next, changes, before, move });
     const lines = linesOf(next.definition.funnel, moved);
-    return planOf({ ...compared, people, move, lines, now: this.clock.now() });
+    return planOf({ ...compared, people, move, lines, now });
   }
 
   private async applyWithin(

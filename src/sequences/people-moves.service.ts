@@ -118,8 +118,10 @@ export class PeopleMovesService {
     { steps = [], joinedBy }: { steps?: readonly string[]; joinedBy?: Date | undefined } = {},
   ): Promise<AppliedMove> {
     const target = await this.target(manager, sequenceId, mode);
-    const count = new MoveCount(steps, await this.owners(manager, sequenceId, target));
-    const joined = joinedBy === undefined ? undefined : { by: joinedBy, count: new MoveCount() };
+    const owners = await this.owners(manager, sequenceId, target);
+    const count = new MoveCount(steps, owners);
+    // By the same owners as the plan counts, or who gets a mail for sure differs, and the plan is refused.
+    const joined = joinedBy === undefined ? undefined : { by: joinedBy, count: new MoveCount([], owners) };
     for (let after: string | null = '0'; after !== null;)
       after = await this.movePage(manager, { sequenceId, target, after, mode, count, joined });
     const preview = count.result(target.version);

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { API_KEY } from '../../support/app.js';
+import { gate, untilWaiting } from '../../support/database.js';
 import { funnelText, openCourse, type Course } from '../sequences/course.js';
 
 const text = (...keys: string[]): string =>
@@ -76,6 +77,40 @@ describe('a plan that takes people along', () => {
     expect(await places()).toEqual(before);
     const other = await call('course', { yaml, plan: token, movePeople: { mode: 're-map', steps: {} } });
     expect(other.body['detail']).toContain('or the choice for people is another');
+  });
+
+  it('is carried out with its own token when somebody owns what a mail offers that now comes to all: it was refused every time', async () => {
+    const pitch = '{ key: pitch, offer: course-kit, email: emails/offer, delay: 1 day }';
+    const first = '- { key: a, email: emails/story, delay: 1 day }';
+    const some = `${first}\n- { key: ask, if: { tag: x }, then: [${pitch}] }`;
+    await call('course', { yaml: funnelText(some), movePeople: undefined });
+    await join('early');
+    await t.enroll(await t.person('buyer@example.com', { tags: ['bought:course-kit'] }));
+    const all = { yaml: funnelText(`${first}\n- ${pitch}`) };
+    const { token: plan } = (await call('course', { ...all, dryRun: true })).body;
+    expect(await call('course', { ...all, plan })).toMatchObject({ status: 200, body: { applied: true } });
+  });
+
+  it('leaves out who joined while it was made, as it does not show them: it was refused for them', async () => {
+    await call('course', { yaml: text('a', 'b', 'c'), movePeople: undefined });
+    const early = await join('early');
+    const newcomer = await t.person('newcomer@example.com');
+    // People are counted before their time zones are read.
+    const held = await gate(t.db, 'lock table subscriber in access exclusive mode');
+    const planning = call('course', { yaml, dryRun: true });
+    await untilWaiting(t.db, 1, planning);
+    t.clock.set('2026-01-05T09:00:02Z');
+    await held.query(
+      `insert into enrollment (sequence_id, version_id, subscriber_id, status, step_key, next_at, started_at)
+       select sequence_id, version_id, $2, status, step_key, next_at, $3 from enrollment where subscriber_id = $1`,
+      [early, newcomer, '2026-01-05T09:00:01Z'],
+    );
+    await held.open();
+    const { body } = await planning;
+    expect(String(body['words'])).toContain('1 newly gets step x');
+    const applied = await call('course', { yaml, plan: body['token'] });
+    expect(applied).toMatchObject({ status: 200, body: { applied: true } });
+    expect(String(applied.body['words'])).toContain('2 newly get step x');
   });
 
   it('of a rollback stands for it by REST: another version is not brought back', async () => {

@@ -40,6 +40,19 @@ describe('a funnel that is exported', () => {
     expect((await funnels.plan(everyKey, null, 'funnel.yaml')).changes).toEqual([]);
   });
 
+  it('brings the fields that its form asks for: a database that knew none of them refused the file', async () => {
+    const funnels = t.test.app.get(FunnelsService, { strict: false });
+    const body = { key: 'shoe', label: 'Shoe size', type: 'choice', choices: ['small', 'large'] };
+    expect((await t.post('/api/v1/fields', body)).status).toBe(201);
+    const yaml = funnelText(mail('a')).replace('consent: Send it to me', 'consent: Yes, fields: [shoe]');
+    await funnels.apply(yaml, null, 'course.yaml');
+    const exported = await funnels.export('course');
+    await t.clear();
+    await t.db.query('truncate funnel, sequence, offer, product, form, subscriber_field cascade');
+    await funnels.apply(exported, null, 'course.yaml');
+    expect(await funnels.export('course')).toBe(exported);
+  });
+
   it('goes with the others that it leads to and that lead back, and applied from that one file: in no order could they go one by one', async () => {
     const funnels = t.test.app.get(FunnelsService, { strict: false });
     const folder = await mkdtemp(join(tmpdir(), 'funnels-'));

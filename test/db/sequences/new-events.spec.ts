@@ -139,4 +139,23 @@ describe('a wait for an event that says since: step', () => {
     expect(await rules(', since: sequence')).toEqual([]);
     expect(await rules(', since: step')).toEqual([]);
   });
+
+  it('is not asked for where the wait before has run out: who is reminded never had the event, and would lose one of before', async () => {
+    const first = (asked: string, no: string): string =>
+      `- { key: first, if: ${asked}, then: [${mail('first-yes')}], else: [${no}] }`;
+    const second = `{ key: second, if: { event: paid, within: 3 days }, then: [${mail('second-yes')}], else: [${mail('gone')}] }`;
+    const reminder = `${mail('reminder')}, ${second}`;
+    const rules = async (steps: string): Promise<string[]> =>
+      (await t.publish(steps)).warnings.flatMap(({ rule }) => (rule.startsWith('event') ? [rule] : []));
+    expect(await rules(first('{ event: paid, within: 3 days }', reminder))).toEqual([]);
+    const either = '{ any: [{ event: paid }, { tag: client }], within: 3 days }';
+    expect(await rules(first(either, reminder))).toEqual([]);
+    // Who waits for more than the event may have had it when the time is over.
+    const both = '{ all: [{ event: paid }, { tag: client }], within: 3 days }';
+    expect(await rules(first(both, reminder))).toEqual(['event-of-before']);
+    const behind = `${first('{ event: paid, within: 3 days }', mail('reminder'))}\n- ${second}`;
+    expect(await rules(behind)).toEqual(['event-of-before']);
+    const picks = `- { key: pick, switch: [{ if: { event: paid }, then: [${mail('yes')}] }, { if: { tag: x } }], within: 3 days, else: [${reminder}] }`;
+    expect(await rules(picks)).toEqual([]);
+  });
 });
