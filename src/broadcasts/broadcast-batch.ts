@@ -2,7 +2,7 @@ import type { MailBatch, MailTimes, SharedMail } from '../delivery/mail-batch.js
 import { WAITS_FOR_TEST } from '../delivery/message.js';
 import { HELD_OUT, HOLDOUT } from '../segments/held-out.js';
 import type { Promised } from '../sequences/progress.js';
-import { offerData } from './broadcast-offer.js';
+import { offerData, type Before } from './broadcast-offer.js';
 import { broadcastMailKey, topicOf, type Broadcast } from './broadcast.js';
 import { armOfWords, drawing, endOf, hasHours, isTimed, type Drawn } from './split.js';
 import type { SplitDecision } from './split-results.js';
@@ -20,24 +20,25 @@ export interface Recipients {
 /** By slug and reader, what earlier mails have told them about an offer. */
 export type PromisedBefore = ReadonlyMap<string, ReadonlyMap<string, Promised>>;
 
-const NOTHING_PROMISED: PromisedBefore = new Map();
-
 /**
  * The mails of a broadcast to some of its recipients, of whom the first is number `position`, and what there is to count.
  * Of a split test, those who are not part of it get a mail that is held, so that the audience stays as it was frozen, and
- * those who are held out one that is never sent.
+ * those who are held out one that is never sent. `now`: when `promised` was read.
  */
 export function broadcastBatch(
   broadcast: Broadcast,
   { ids, emails, emailKeys, timeZones }: Recipients,
   position: number,
-  promised: PromisedBefore = NOTHING_PROMISED,
+  before?: { promised: PromisedBefore; now: Date },
 ): { batch: MailBatch; withoutZone: number; hourPassed: number } {
   const drawn = drawnOf(broadcast, ids);
   const times = timesOf(broadcast, { timeZones, drawn }, position);
   const shared = sharedOf(broadcast);
   const places = drawn.map((one) => placeOf(broadcast, one));
-  if (promised.size > 0) tellPromised(broadcast, { shared, places, ids }, promised);
+  if (before !== undefined) {
+    const dueAt = (nth: number): Date => times?.[nth]?.dueAt ?? before.now;
+    tellPromised(broadcast, { shared, places, ids, dueAt }, before);
+  }
   return {
     batch: {
       shared,
@@ -65,15 +66,21 @@ export function broadcastBatch(
 /** A mail tells its reader no higher price, and no earlier end, than one before it: so it is theirs alone. */
 function tellPromised(
   broadcast: Broadcast,
-  { shared, places, ids }: { shared: SharedMail[]; places: number[]; ids: readonly string[] },
-  promised: PromisedBefore,
+  {
+    shared,
+    places,
+    ids,
+    dueAt,
+  }: { shared: SharedMail[]; places: number[]; ids: readonly string[]; dueAt: (nth: number) => Date },
+  { promised, now }: { promised: PromisedBefore; now: Date },
 ): void {
   for (const [nth, id] of ids.entries()) {
     const place = places[nth] ?? -1;
     const mail = shared[place];
     const offer = broadcast.offers?.find((one) => one.place === (mail?.arm ?? 0));
-    const before = offer && promised.get(offer.snapshot.slug)?.get(id);
-    if (mail === undefined || before === undefined || mail.heldFor !== undefined) continue;
+    const own = offer && promised.get(offer.snapshot.slug)?.get(id);
+    if (mail === undefined || own === undefined || mail.heldFor !== undefined) continue;
+    const before = { promised: own, at: later(now, dueAt(nth)) };
     places[nth] = shared.push({ ...mail, data: dataOf(broadcast, mail.arm ?? 0, before) }) - 1;
   }
 }
@@ -93,6 +100,7 @@ function placeOf({ split }: Broadcast, drawn: Drawn): number {
 function sharedOf(broadcast: Broadcast): SharedMail[] {
   const { id, templateId, sender, scheduledAt, createdAt, armTemplateIds, priority } = broadcast;
   const expiresAt = endOf(broadcast);
+  const before = { promised: null, at: begunAt(broadcast) };
   const mail: SharedMail = {
     class: 'marketing',
     kind: 'broadcast',
@@ -100,7 +108,7 @@ function sharedOf(broadcast: Broadcast): SharedMail[] {
     funnelKey: topicOf(broadcast),
     broadcastId: id,
     templateId,
-    data: armTemplateIds === null ? dataOf(broadcast, 0, null) : {},
+    data: armTemplateIds === null ? dataOf(broadcast, 0, before) : {},
     sender,
     priority,
     // Not the present: a broadcast that is late because nothing ran meets the rule for overdue mails.
@@ -110,19 +118,29 @@ function sharedOf(broadcast: Broadcast): SharedMail[] {
   if (armTemplateIds === null) return [mail];
   const arms = armTemplateIds.map((armTemplateId, arm) => ({
     ...{ ...mail, templateId: armTemplateId, arm },
-    data: dataOf(broadcast, arm, null),
+    data: dataOf(broadcast, arm, before),
   }));
   return [...arms, { ...mail, heldFor: WAITS_FOR_TEST }, { ...mail, withheldFor: HELD_OUT }];
 }
 
 /** What a mail with the words of an arm (0 without a test) prints beside what every mail does. */
 export function dataOf(
-  { offers, startedAt, createdAt }: Pick<Broadcast, 'offers' | 'startedAt' | 'createdAt'>,
+  { offers }: Pick<Broadcast, 'offers'>,
   arm: number,
-  promised: Promised | null,
+  before: Before,
 ): Record<string, unknown> {
   const offer = offers?.find(({ place }) => place === arm);
-  return offer === undefined ? {} : offerData(offer, promised, startedAt ?? createdAt);
+  return offer === undefined ? {} : offerData(offer, before);
+}
+
+/** What has no end yet before it has begun counts from when it was written. */
+export function begunAt({ startedAt, createdAt }: Pick<Broadcast, 'startedAt' | 'createdAt'>): Date {
+  return startedAt ?? createdAt;
+}
+
+/** A mail tells what holds when it goes: not before it is due. */
+export function later(one: Date, other: Date): Date {
+  return one > other ? one : other;
 }
 
 /** Null when all are due at the same instant, which then crosses to the database once. */

@@ -78,23 +78,32 @@ export function freeze(
   return { place, productId, until: until ?? null, snapshot: { slug, title, price, fullPrice, discountBps } };
 }
 
+/** What earlier mails have told the reader of one about its offer, and when it goes. */
+export interface Before {
+  promised: Promised | null;
+  at: Date;
+}
+
 /**
- * What a mail gets to print. `promised`: what earlier mails have told its reader, which is never taken back. `offerPlace`
- * says by which promise the checkout goes.
+ * The offer as a mail tells it to one reader: no dearer, and for no shorter, than mails before it, whose promises are never
+ * taken back. A lower price is told with an end alone, so that there is one until which the checkout keeps it.
  */
-export function offerData(
-  { place, until, snapshot: offer }: FrozenOffer,
-  promised: Promised | null,
-  now: Date,
-): Record<string, unknown> {
+export function offerTo(frozen: FrozenOffer, { promised, at }: Before): FrozenOffer {
+  const { until, snapshot } = frozen;
   const own = until === null ? null : new Date(until);
   const earlier = promised?.until ?? null;
-  const isEarlier = earlier !== null && earlier > now && (own === null || earlier > own);
+  const isEarlier = earlier !== null && earlier > at && (own === null || earlier > own);
   const expiresAt = isEarlier ? earlier : own;
-  return {
-    offer: told(offer, { promisedPrice: promised?.price ?? null, expiresAt, now }),
-    offerPlace: place,
-  };
+  const promisedPrice = expiresAt === null ? null : (promised?.price ?? null);
+  const { expiresAt: end, ...offer } = told(snapshot, { promisedPrice, expiresAt, now: at });
+  return { ...frozen, until: end ?? null, snapshot: offer };
+}
+
+/** What a mail gets to print. The checkout goes by it, too: `offerPlace` says whose promise it is (see `promisesSql`). */
+export function offerData(frozen: FrozenOffer, before: Before): Record<string, unknown> {
+  const { place, until, snapshot } = offerTo(frozen, before);
+  const end = until === null ? {} : { expiresAt: until };
+  return { offer: { ...snapshot, ...end }, offerPlace: place };
 }
 
 /** When the first of these prices ends; null: none does. */

@@ -99,9 +99,13 @@ export class BroadcastPlanner {
     const recipients = await this.queries.recipients(broadcast, { after: from, limit: BATCH });
     const isLast = recipients.ids.length < BATCH;
     const to = isLast ? (broadcast.lastSubscriberId ?? from) : (recipients.ids.at(-1) ?? from);
-    const readers = { subscriberIds: recipients.ids, now: broadcast.startedAt ?? this.clock.now() };
+    const now = this.clock.now();
+    const readers = { subscriberIds: recipients.ids, now };
     const promised = await promisedAbout(this.dataSource.manager, broadcast.offers ?? [], readers);
-    const { batch, withoutZone, hourPassed } = broadcastBatch(broadcast, recipients, position, promised);
+    const { batch, withoutZone, hourPassed } = broadcastBatch(broadcast, recipients, position, {
+      promised,
+      now,
+    });
     const prepared = this.messages.prepareBatch(batch);
     return {
       ...{ prepared, from, to, isLast, position: position + recipients.ids.length },

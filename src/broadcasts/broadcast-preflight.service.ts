@@ -129,7 +129,7 @@ export class BroadcastPreflight {
               funnelTitle: titles[0]?.title ?? '',
             },
             // A broadcast has no data beyond the reader, the sender, the funnel and what it offers.
-            data: dataOf({ offers, startedAt: null, createdAt: now }, arm, null),
+            data: dataOf({ offers }, arm, { promised: null, at: now }),
             readers: { condition, words: 'readers', funnelKey: null },
           },
           options,

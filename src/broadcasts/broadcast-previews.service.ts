@@ -3,7 +3,7 @@ import { DataSource } from 'typeorm';
 import { Drafts, type DraftReader } from '../delivery/preflight/drafts.service.js';
 import { TemplatesService } from '../delivery/templates.service.js';
 import { topicOf, type Broadcast, type BroadcastChoices, type BroadcastPreview } from './broadcast.js';
-import { dataOf } from './broadcast-batch.js';
+import { begunAt, dataOf } from './broadcast-batch.js';
 import { checkOffers } from './broadcast-offers.queries.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { wordsOf } from './split.js';
@@ -53,7 +53,10 @@ export class BroadcastPreviews {
       {
         template: await this.templates.compile(template, subject),
         ...{ kind: offer ? 'offer' : 'sequence', sender: broadcast.sender },
-        data: dataOf({ ...broadcast, offers: broadcast.offers ?? offers }, words[arm] ? arm : 0, null),
+        data: dataOf({ offers: broadcast.offers ?? offers }, words[arm] ? arm : 0, {
+          promised: null,
+          at: begunAt(broadcast),
+        }),
         funnelTitle: titles[0]?.title ?? '',
       },
       reader ?? NOBODY,

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { dataOf, timeOfArm, timesAfterTest } from './broadcast-batch.js';
+import { dataOf, later, timeOfArm, timesAfterTest } from './broadcast-batch.js';
 import { promisedAbout } from './broadcast-offers.queries.js';
 import type { Broadcast } from './broadcast.js';
 import { armInstead, givenArm, marksToGive } from './split.js';
@@ -28,11 +28,10 @@ export class SplitMails {
     await this.inBatches(id, goesOn, async (manager) => {
       const waiting = await this.mails.waitingForTest(manager, id, BATCH);
       const dataFor = await this.dataFor(manager, broadcast, waiting);
-      const timed = waiting.map((mail) => ({
-        id: mail.id,
-        ...timesAfterTest({ ...broadcast, decision }, mail),
-        data: dataFor(decision.arm, mail.subscriberId),
-      }));
+      const timed = waiting.map((mail) => {
+        const times = timesAfterTest({ ...broadcast, decision }, mail);
+        return { id: mail.id, ...times, data: dataFor(decision.arm, { ...mail, dueAt: times.dueAt }) };
+      });
       await this.mails.giveWinner(manager, { templateId, mails: timed });
       return waiting.length;
     });
@@ -56,7 +55,7 @@ export class SplitMails {
         const templateId = armTemplateIds?.[arm];
         if (templateId === undefined) return [];
         const dueAt = timeOfArm(broadcast, arm, { ...mail, now });
-        const data = dataFor(arm, mail.subscriberId);
+        const data = dataFor(arm, { ...mail, dueAt });
         return [{ id: mail.id, arm: givenArm(arm), templateId, dueAt, data }];
       });
       await this.mails.giveArms(manager, given);
@@ -69,15 +68,19 @@ export class SplitMails {
     manager: EntityManager,
     broadcast: Broadcast,
     mails: readonly { subscriberId: string | null }[],
-  ): Promise<(arm: number, subscriberId: string | null) => Record<string, unknown> | null> {
-    const { offers, startedAt, createdAt } = broadcast;
+  ): Promise<
+    (arm: number, mail: { subscriberId: string | null; dueAt: Date }) => Record<string, unknown> | null
+  > {
+    const { offers } = broadcast;
     if (offers === null) return () => null;
-    const now = startedAt ?? createdAt;
+    // Not when it began: promises of before may have ended since.
+    const now = this.clock.now();
     const subscriberIds = mails.flatMap(({ subscriberId }) => subscriberId ?? []);
     const promised = await promisedAbout(manager, offers, { subscriberIds, now });
-    return (arm, subscriberId) => {
+    return (arm, { subscriberId, dueAt }) => {
       const slug = offers.find(({ place }) => place === arm)?.snapshot.slug ?? '';
-      return dataOf(broadcast, arm, promised.get(slug)?.get(subscriberId ?? '') ?? null);
+      const own = promised.get(slug)?.get(subscriberId ?? '') ?? null;
+      return dataOf(broadcast, arm, { promised: own, at: later(now, dueAt) });
     };
   }
 

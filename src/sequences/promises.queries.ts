@@ -1,7 +1,8 @@
 /**
  * What mails of any sequence or broadcast have promised somebody about an offer, as `until` and `price`; no row where none
  * has. The latest end counts. Of prices only those that hold until a time, for what the offer sells now and in its currency;
- * the lowest. `subscriberId`, `slug` and `now` are SQL. Served by enrollment_offer_subscriber, broadcast_offer_slug and the
+ * the lowest. Of a broadcast it is what the mail told this reader, who may have been promised more before: its row tells what
+ * it offers to everybody. `subscriberId`, `slug` and `now` are SQL. Served by enrollment_offer_subscriber, broadcast_offer_slug and the
  * key of `message`: behind `offset 0`, as PostgreSQL could else read the ledger for each broadcast that has offered it.
  */
 export function promisesSql({
@@ -17,9 +18,12 @@ export function promisesSql({
       select offer_slug, product_id, amount_minor, currency, expires_at from enrollment_offer
       where subscriber_id = ${subscriberId} and offer_slug = ${slug}
       union all
-      select b.offer_slug, b.product_id, b.amount_minor, b.currency, b.expires_at from broadcast_offer b
+      select b.offer_slug, b.product_id, coalesce(sent.amount_minor, b.amount_minor), b.currency,
+        coalesce(sent.expires_at, b.expires_at) from broadcast_offer b
       cross join lateral (
-        select 1 from message m where m.dedupe_key = 'b:' || b.broadcast_id || ':' || (${subscriberId})::bigint::text
+        select (m.data #>> '{offer,price,amountMinor}')::bigint as amount_minor,
+          (m.data #>> '{offer,expiresAt}')::timestamptz as expires_at from message m
+        where m.dedupe_key = 'b:' || b.broadcast_id || ':' || (${subscriberId})::bigint::text
           and m.data ->> 'offerPlace' = b.place::text and m.state in ('leased', 'accepted', 'unknown') offset 0) sent
       where b.offer_slug = ${slug}) g
     join offer o on o.slug = g.offer_slug join product p on p.id = o.product_id group by p.currency`;

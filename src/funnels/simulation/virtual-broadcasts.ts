@@ -13,6 +13,7 @@ import { DomainError } from '../../values/domain-error.js';
 import { earliest } from './agenda.js';
 import { actOf, type OwnerAct, type VirtualBroadcast } from './broadcasts.schemas.js';
 import type { BroadcastOutcome } from './timeline.js';
+import { toldOffer } from './virtual-promises.js';
 import type { VirtualMail } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
 import { isInAudience } from './virtual-segments.js';
@@ -202,6 +203,7 @@ export class VirtualBroadcasts {
       const shared = batch.shared[batch.mails.shared[place] ?? -1];
       if (shared === undefined) continue;
       const times = batch.times?.[place] ?? null;
+      const dueAt = times?.dueAt ?? shared.dueAt;
       const mail: VirtualMail = {
         ...{
           kind: 'broadcast',
@@ -210,7 +212,7 @@ export class VirtualBroadcasts {
           step: given.key,
           template: shared.templateId,
         },
-        ...{ priority: shared.priority ?? USUAL_PRIORITY, dueAt: times?.dueAt ?? shared.dueAt, sentAt: null },
+        ...{ priority: shared.priority ?? USUAL_PRIORITY, dueAt, sentAt: null },
         ...{ expiresAt: times?.expiresAt ?? shared.expiresAt ?? null, hours: null },
         ...{
           state:
@@ -220,7 +222,8 @@ export class VirtualBroadcasts {
           clicked: false,
           hits: [],
         },
-        ...{ topic: shared.funnelKey, arm: shared.arm ?? null, offer: offerAt(broadcast, shared.arm) },
+        ...{ topic: shared.funnelKey, arm: shared.arm ?? null },
+        offer: toldOffer(record, offerAt(broadcast, shared.arm), { now, dueAt }),
         isHeldOut: shared.withheldFor !== undefined,
       };
       record.mails.push(mail);

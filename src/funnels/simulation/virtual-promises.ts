@@ -1,3 +1,5 @@
+import { offerTo, type FrozenOffer } from '../../broadcasts/broadcast-offer.js';
+import { later } from '../../broadcasts/broadcast-batch.js';
 import type { BatchPlan } from '../../sequences/batch-plan.js';
 import type { Promised } from '../../sequences/progress.js';
 import type { VirtualRecord } from './virtual-record.js';
@@ -11,6 +13,17 @@ export function grantOffers({ record }: VirtualRun, { grants }: BatchPlan, now: 
     if (known === undefined) record.grants.push(grant);
     else if (expiresAt === null || expiresAt > now) Object.assign(known, grant);
   }
+}
+
+/** What a mail of a broadcast tells its reader of an offer, as `dataOf` writes it down. */
+export function toldOffer(
+  record: VirtualRecord,
+  offer: FrozenOffer | null | undefined,
+  { now, dueAt }: { now: Date; dueAt: Date },
+): FrozenOffer | null {
+  if (offer === null || offer === undefined) return null;
+  const promised = promisedTo(record, offer.snapshot.slug, now);
+  return offerTo(offer, { promised, at: later(now, dueAt) });
 }
 
 /** As `promisesSql`; an offer sells the same all the time. */

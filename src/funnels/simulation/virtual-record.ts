@@ -57,7 +57,7 @@ export interface VirtualMail {
    * step.
    */
   arm: number | null;
-  /** What one of a broadcast offers: its price holds for its reader from when it is sent. */
+  /** What one of a broadcast tells its reader of its offer: the price holds for them from when it is sent. */
   offer?: FrozenOffer | null;
   /** Never to be sent: its reader is held out of the split test. */
   isHeldOut?: boolean;

@@ -4,6 +4,7 @@ import { armInstead, givenArm, isTimed, marksToGive, type Split } from '../../br
 import { decisionOf, lookAt, newBreaches, type ArmFigures } from '../../broadcasts/split-results.js';
 import { earliest } from './agenda.js';
 import type { VirtualBroadcast } from './broadcasts.schemas.js';
+import { toldOffer } from './virtual-promises.js';
 import type { VirtualMail } from './virtual-record.js';
 import { refundedMinor } from './virtual-refunds.js';
 import type { VirtualRun } from './virtual-run.js';
@@ -98,10 +99,12 @@ function giveAway({ broadcast, tried }: Campaign, split: Split, now: Date): void
       continue;
     const arm = armInstead({ id, split, stopped }, run.record.personId);
     const { timeZone } = run.record;
+    const dueAt = timeOfArm(broadcast, arm, { arm: mail.arm, timeZone, dueAt: mail.dueAt, now });
+    const offer = broadcast.offers?.find(({ place }) => place === arm);
     Object.assign(mail, {
       ...{ arm: givenArm(arm), template: armTemplateIds?.[arm] ?? mail.template },
-      offer: broadcast.offers?.find(({ place }) => place === arm) ?? null,
-      dueAt: timeOfArm(broadcast, arm, { arm: mail.arm, timeZone, dueAt: mail.dueAt, now }),
+      offer: toldOffer(run.record, offer, { now, dueAt }),
+      dueAt,
     });
   }
 }
@@ -122,6 +125,7 @@ function judge(
   const decision = decisionOf({ split, figures, stopped: broadcast.stoppedArms }, now);
   broadcast.decision = decision;
   giveAway(campaign, split, now);
+  const offer = broadcast.offers?.find(({ place }) => place === decision.arm);
   for (const { record } of runs)
     for (const mail of record.mails) {
       if (mail.kind !== 'broadcast' || mail.heldFor !== 'test' || mail.step !== given.key) continue;
@@ -132,7 +136,7 @@ function judge(
       Object.assign(mail, {
         ...{ state: 'ready', heldFor: null, dueAt },
         template: broadcast.armTemplateIds?.[decision.arm] ?? mail.template,
-        offer: broadcast.offers?.find(({ place }) => place === decision.arm) ?? null,
+        offer: toldOffer(record, offer, { now, dueAt }),
         expiresAt: expiresAt ?? mail.expiresAt,
       });
     }

@@ -139,6 +139,71 @@ describe('what a broadcast offers', () => {
     expect(await asked('early@example.com')).toEqual(['€10.00', '€10.00']);
   });
 
+  it('holds at the price and until the end that its mail says, also where these are of two earlier promises', async () => {
+    await shop.publishOffer();
+    await shop.mailTo('early@example.com', { expiresAt: new Date('2026-03-09T09:00:00Z') });
+    await started({ offer: { key: 'kit', discount: '50%', until: UNTIL } });
+    const { subject, text } = await mailOf('early@example.com');
+    expect([subject, text]).toEqual([
+      expect.stringContaining('€24.50'),
+      expect.stringContaining('9 Mar 2026'),
+    ]);
+    shop.clock.set(new Date('2026-03-09T08:59:00Z'));
+    expect(await asked('early@example.com')).toEqual(['€24.50', '€24.50']);
+    shop.clock.set(new Date('2026-03-09T09:00:00Z'));
+    expect(await asked('early@example.com')).toEqual(['€49.00', '€49.00']);
+  });
+
+  it('holds as the second of two broadcasts says, which keeps the lower price of the first for longer', async () => {
+    await shop.publishOffer({ personalDeadline: false, discountBps: 0 });
+    await people(1);
+    await started({ offer: { key: 'kit', discount: '50%', until: UNTIL } });
+    sink.mails.length = 0;
+    await started({ offer: { key: 'kit', discount: '30%', until: '2026-03-07T09:00:00Z' } });
+    const { subject, text } = await mailOf('p1@example.com');
+    expect([subject, text]).toEqual([
+      expect.stringContaining('€24.50'),
+      expect.stringContaining('7 Mar 2026'),
+    ]);
+    shop.clock.set(new Date('2026-03-07T08:59:00Z'));
+    expect(await asked('p1@example.com')).toEqual(['€24.50', '€24.50']);
+    shop.clock.set(new Date('2026-03-07T09:00:00Z'));
+    expect(await asked('p1@example.com')).toEqual(['€49.00', '€49.00']);
+  });
+
+  it('tells the rest of a split test nothing of an earlier promise that has ended while the test ran', async () => {
+    await shop.publishOffer({ personalDeadline: false, discountBps: 0 });
+    await people(20);
+    const soon = new Date(OPENED_AT.getTime() + HOUR_MS);
+    await started({ offer: { key: 'kit', discount: '50%', until: soon.toISOString() } });
+    sink.mails.length = 0;
+    const split = { arms: [{}, { subject: 'B' }], testPercent: 50, waitMinutes: 120, judge: 'clicks' };
+    const id = await started({ offer: { key: 'kit' }, split });
+    shop.clock.advance(2 * HOUR_MS);
+    await settle();
+    const rest: { email: string }[] = await shop.db.query(
+      'select s.email from message m join subscriber s on s.id = m.subscriber_id where m.broadcast_id = $1 and m.arm is null',
+      [id],
+    );
+    const { text } = await mailOf(rest[0]?.email ?? '');
+    expect(text).toContain('€49.00');
+    expect(text).not.toContain('€24.50');
+    expect(await asked(rest[0]?.email ?? '')).toEqual(['€49.00', '€49.00']);
+  });
+
+  it('tells of no earlier promise in a mail that is due after its end', async () => {
+    await shop.publishOffer({ personalDeadline: false, discountBps: 0 });
+    await people(1);
+    await started({ offer: { key: 'kit', discount: '50%', until: UNTIL } });
+    sink.mails.length = 0;
+    await started({ offer: { key: 'kit' } }, { atLocal: '2026-03-05T12:00', fallbackZone: 'UTC' });
+    for (const at of ['2026-03-05T00:00:00Z', '2026-03-05T12:00:00Z']) {
+      shop.clock.set(new Date(at));
+      await settle();
+    }
+    expect((await mailOf('p1@example.com')).subject).toContain('€49.00');
+  });
+
   it('is what arms of a split test differ in: judged by money per reader, and the winner’s goes to the rest', async () => {
     await shop.publishOffer({ personalDeadline: false, discountBps: 0 });
     await people(120);
