@@ -3,13 +3,17 @@ import { Drafts } from '../delivery/preflight/drafts.service.js';
 import { sampleData } from '../delivery/preflight/sample-data.js';
 import { kindOf } from '../delivery/preflight/variables.js';
 import { TemplatesService } from '../delivery/templates.service.js';
+import { fieldDefinitionsOf } from '../funnels/field.schemas.js';
 import { readFunnelFile } from '../funnels/funnel-file.js';
+import { askedOf } from '../funnels/funnel-publisher.service.js';
 import { inTemplateFolder } from '../funnels/funnel-templates.files.js';
 import { pagesOf } from '../funnels/funnel-templates.js';
 import type { FunnelDefinition } from '../funnels/funnel.schemas.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { pageEngine, renderPage } from '../infra/http/page-engine.js';
+import { type FormField, formFields } from '../signup/form-fields.js';
+import { FieldsService } from '../subscribers/fields.service.js';
 import { DomainError } from '../values/domain-error.js';
 import type { Texts } from '../values/template-texts.js';
 import { MailFrame, PageFrame } from './answer.js';
@@ -25,6 +29,7 @@ export class FunnelPreviews {
   constructor(
     private readonly templates: TemplatesService,
     private readonly drafts: Drafts,
+    private readonly fields: FieldsService,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -40,13 +45,21 @@ export class FunnelPreviews {
     const mail = MAIL.exec(path)?.[1];
     if (mail !== undefined) return new MailFrame(await this.mail(mail, read.definition, texts));
     const page = PAGE.exec(path)?.[1] ?? '';
-    const view = samplePage(page, read.definition, this.clock.now());
+    const asked = await this.asked(read.definition);
+    const view = samplePage(page, read.definition, { now: this.clock.now(), asked });
     if (view === null) throw new DomainError('FUNNEL_INVALID', `${path} is no page of its own`);
     try {
       return new PageFrame(await renderPage(pageEngine(texts), page, view));
     } catch (error) {
       throw new DomainError('FUNNEL_INVALID', error instanceof Error ? error.message : String(error));
     }
+  }
+
+  /** As the form will ask once the funnel is applied, which makes its own fields. */
+  private async asked({ form, fields }: FunnelDefinition): Promise<FormField[]> {
+    const own = fieldDefinitionsOf(fields).map((field) => [field.key, field] as const);
+    const definitions = new Map([...(await this.fields.definitions()), ...own]);
+    return formFields((form.fields ?? []).map(askedOf), definitions);
   }
 
   private async mail(name: string, { sender, title }: FunnelDefinition, texts: Texts): Promise<string> {

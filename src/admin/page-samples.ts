@@ -1,4 +1,5 @@
 import type { FunnelDefinition } from '../funnels/funnel.schemas.js';
+import type { FormField } from '../signup/form-fields.js';
 import { applyDiscountBps, type Money, moneyOf, parseMoney, parsePercentBps } from '../values/money.js';
 
 /** Nothing happens where it leads: the page is shown in a frame that sends no form. */
@@ -8,12 +9,18 @@ const DAY_MS = 86_400_000;
 
 /**
  * What a page of the funnel prints, as the product would give it for an invented reader; null for a template that is no page
- * of its own. Where the funnel has several offers, the first one stands for all.
+ * of its own. Where the funnel has several offers, the first one stands for all. `asked`: what its form asks beside address
+ * and name.
  */
-export function samplePage(name: string, definition: FunnelDefinition, now: Date): object | null {
+export function samplePage(
+  name: string,
+  definition: FunnelDefinition,
+  { now, asked }: { now: Date; asked: readonly FormField[] },
+): object | null {
   const { form, sender, title } = definition;
   const footer = { senderName: sender.name, postalAddress: sender.postalAddress };
-  const formView = { ...form, title, funnelTitle: title };
+  const fields = asked.map((field) => ({ ...field, value: '' }));
+  const formView = { ...form, fields, title, funnelTitle: title };
   if (name === form.template) {
     const view = { form: { ...formView, consent: form.consent }, values: {}, errors: {}, issuedToken: '' };
     return { ...view, footer };

@@ -136,7 +136,8 @@ export class FunnelPublisher {
   }
 }
 
-function askedOf(asked: NonNullable<FunnelDefinition['form']['fields']>[number]): AskedField {
+/** A field that a form asks for, as the text of a funnel says it. */
+export function askedOf(asked: NonNullable<FunnelDefinition['form']['fields']>[number]): AskedField {
   return typeof asked === 'string'
     ? { field: asked, required: false }
     : { ...asked, required: asked.required ?? false };

@@ -167,6 +167,20 @@ describe('what a funnel is made of, in the web app', () => {
     await owner.post(EDIT, { yaml, action: 'preview:layouts/page.liquid' }).expect(422);
   });
 
+  it('shows a page to sign up on with the fields that it asks for: they had neither names nor labels', async () => {
+    await t.dataSource.query(
+      `insert into subscriber_field (key, label, type, created_at) values ('hives', 'Hives', 'number', now())`,
+    );
+    const own = 'fields:\n  size: { type: choice, label: Size of the shed, choices: [small, large] }\n';
+    const asked = '  fields: [size, { field: hives, label: How many hives, required: true }]\n';
+    const yaml = boxed(await owner.get(EDIT)).replace(/^form:\n/m, `${own}form:\n${asked}`);
+    const shown = await owner.post(EDIT, { yaml, action: 'preview:pages/squeeze.liquid' }).expect(200);
+    expect(shown.text).toMatch(/for="field-size">Size of the shed <span[\s\S]*<option>large<\/option>/);
+    expect(shown.text).toContain('for="field-hives">How many hives</label>');
+    expect(shown.text).toMatch(/name="fields\.hives"[^>]*inputmode="decimal" required>/);
+    await t.dataSource.query(`delete from subscriber_field where key = 'hives'`);
+  });
+
   it('lets the mails and pages of a new funnel be looked at and changed before it is applied', async () => {
     const begun = await owner.post('/admin/new-funnel', { key: 'moss', title: 'Moss' }).expect(200);
     for (const path of ['emails/confirm.mjml', 'emails/story.mjml', 'pages/squeeze.liquid'])
