@@ -81,11 +81,11 @@ export class FilesService {
     fileName: string,
     { sha256, sizeBytes }: { sha256: Buffer; sizeBytes: number },
   ): Promise<StoredFile> {
-    // The empty update makes the row visible to `returning` when it was there already.
+    // What is stored once more is the newest of its name again: whoever sends an old version wants it back.
     const rows: { id: string }[] = await manager.query(
       `insert into stored_file (sha256, file_name, content_type, size_bytes, created_at)
        values ($1, $2, $3, $4, $5)
-       on conflict (sha256, file_name) do update set content_type = excluded.content_type
+       on conflict (sha256, file_name) do update set content_type = excluded.content_type, created_at = excluded.created_at
        returning id`,
       [sha256, fileName, contentTypeOf(fileName), sizeBytes, this.clock.now()],
     );
@@ -96,7 +96,7 @@ export class FilesService {
   }
 
   /**
-   * The newest file of that name, for a funnel that comes without its folder. Throws `FILE_NOT_FOUND` when no apply
+   * The file of that name that was stored last, for a funnel that comes without its folder. Throws `FILE_NOT_FOUND` when no apply
    * from disk has stored one.
    */
   async idByName(manager: EntityManager, fileName: string): Promise<string> {
@@ -109,12 +109,14 @@ export class FilesService {
     );
   }
 
-  /** Newest first, below `beforeId`. */
+  /** Those stored last first, after `beforeId`. */
   async page(beforeId: string | undefined, limit: number): Promise<(StoredFile & { createdAt: Date })[]> {
     return this.dataSource.query(
       `select f.id, f.file_name as "fileName", f.content_type as "contentType", f.size_bytes::float8 as "sizeBytes",
               encode(f.sha256, 'hex') as "sha256", f.created_at as "createdAt"
-         from stored_file f where $1::bigint is null or f.id < $1 order by f.id desc limit $2`,
+         from stored_file f
+        where $1::bigint is null or (f.created_at, f.id) < (select b.created_at, b.id from stored_file b where b.id = $1)
+        order by f.created_at desc, f.id desc limit $2`,
       [beforeId ?? null, limit],
     );
   }
@@ -122,7 +124,7 @@ export class FilesService {
   /** As `idByName`; null when there is none. */
   async newestOf(manager: EntityManager, fileName: string): Promise<string | null> {
     const rows: { id: string }[] = await manager.query(
-      `select id from stored_file where file_name = $1 order by id desc limit 1`,
+      `select id from stored_file where file_name = $1 order by created_at desc, id desc limit 1`,
       [fileName],
     );
     return rows[0]?.id ?? null;

@@ -100,6 +100,18 @@ describe('stored files', () => {
     expect(await readdir(join(dataDir, 'files'))).toEqual(before);
   });
 
+  it('gives the first version again once it is stored again: the one between went on being delivered', async () => {
+    const first = await stored('kit.zip', 'one');
+    clock.advance(HOUR_MS);
+    const second = await stored('kit.zip', 'two');
+    expect(await files.idByName(dataSource.manager, 'kit.zip')).toBe(second);
+    clock.advance(HOUR_MS);
+    expect(await stored('kit.zip', 'one')).toBe(first);
+    expect(await files.idByName(dataSource.manager, 'kit.zip')).toBe(first);
+    const pages = [await files.page(undefined, 1), await files.page(first, 1)];
+    expect(pages.map(([file]) => file?.id)).toEqual([first, second]);
+  });
+
   it('finds the newest file of a name for a funnel that comes without its folder', async () => {
     await stored('list.csv', 'old');
     const newest = await stored('list.csv', 'new');
