@@ -41,6 +41,8 @@ export class OwnerAccess {
     if (owner !== null) {
       rememberOwner(request, owner);
       if (this.browserId(request) === null) this.rememberBrowser(reply);
+      // Whoever loads a page anew that came of signing in within a form sends the password again, now with a session.
+      if (heldForm(request.body) !== null) request.body = withoutSignIn(Object(request.body) as object);
       return true;
     }
     const isForm = request.method === 'POST';

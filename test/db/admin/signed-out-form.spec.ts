@@ -1,4 +1,6 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { OwnerAccess } from '../../../src/admin/owner-access.service.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
 import { boxed, OWNER, plain } from './owner-pages.js';
 
@@ -62,6 +64,16 @@ describe('a form that is sent after the session has ended', () => {
       .get('/admin')
       .set('Cookie', opened?.split(';')[0] ?? '')
       .expect(200);
+  });
+
+  it('is without the password also when its page is loaded again: with the new session it reached the page', async () => {
+    const values = [session, browser].map((one) => decodeURIComponent(one.slice(one.indexOf('=') + 1)));
+    const cookies = { ws_session: values[0], ws_browser: values[1] };
+    const request = { method: 'POST', url: '/admin/lists', cookies, body: { title: 'X', ...SIGN_IN } };
+    const access = t.app.get(OwnerAccess, { strict: false });
+    const asked = request as Partial<FastifyRequest> as FastifyRequest;
+    expect(await access.admit(asked, {} as FastifyReply)).toBe(true);
+    expect(request.body).toEqual({ title: 'X' });
   });
 
   it('keeps each of several ticks of one name, and does what the button said', async () => {
