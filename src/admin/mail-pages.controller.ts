@@ -17,6 +17,8 @@ import { typedTexts } from './typed-text.js';
 const PAGE_ROWS = 50;
 const MAX_BODY = 100_000;
 const MAX_LINE = 200;
+/** Of what is read: what is too long is shown again whole, as it was typed. */
+const MAX_READ = 1_000_000;
 const READER = { email: 'reader@example.com', name: 'Grace Hopper', fields: {} };
 /** Only a preview shows it: a broadcast says who it is from. */
 const SENDER = { name: 'You', email: 'you@example.com', postalAddress: 'Your postal address' };
@@ -112,11 +114,20 @@ export class MailPagesController {
   }
 }
 
-function problemsOf({ subject, body }: MailTyped): FormProblem[] {
+function problemsOf({ subject, preview, body }: MailTyped): FormProblem[] {
   return [
+    ...tooLong('subject', subject, MAX_LINE),
+    ...tooLong('preview', preview, MAX_LINE),
+    ...tooLong('body', body, MAX_BODY),
     ...(subject === '' ? [{ name: 'subject', label: LABELS.subject, message: 'give it a subject' }] : []),
     ...(body === '' ? [{ name: 'body', label: LABELS.body, message: 'write something' }] : []),
   ];
+}
+
+function tooLong(name: keyof typeof LABELS, { length }: string, most: number): FormProblem[] {
+  if (length <= most) return [];
+  const message = `it has ${length.toLocaleString('en')} characters, and ${most.toLocaleString('en')} are the most`;
+  return [{ name, label: LABELS[name], message }];
 }
 
 function formPage(
@@ -130,6 +141,6 @@ function formPage(
 }
 
 function typedFrom(body: unknown): MailTyped {
-  const [line, text] = [typedTexts(body, MAX_LINE), typedTexts(body, MAX_BODY)];
-  return { subject: line('subject'), preview: line('preview'), body: text('body').replaceAll('\r\n', '\n') };
+  const text = typedTexts(body, MAX_READ);
+  return { subject: text('subject'), preview: text('preview'), body: text('body').replaceAll('\r\n', '\n') };
 }

@@ -49,6 +49,18 @@ describe('mails that are written in the web app', () => {
     expect(boxed(broken.text, 'body')).toBe('Hi {{ subscriber.name');
   });
 
+  it('refuse more than they may hold, by its number, and keep all of it: the rest was cut away without a word', async () => {
+    const body = `${'x'.repeat(100_000)} the end`;
+    const long = await owner.post('/admin/mails', { ...MAIL, body, action: 'keep' }).expect(422);
+    expect(long.text).toContain('The mail: it has 100,008 characters, and 100,000 are the most');
+    expect(boxed(long.text, 'body')).toBe(body);
+    const lines = { subject: 's'.repeat(201), preview: 'p'.repeat(202) };
+    const wide = await owner.post('/admin/mails', { ...MAIL, ...lines, action: 'preview' }).expect(422);
+    expect(wide.text).toContain('Subject: it has 201 characters, and 200 are the most');
+    expect(wide.text).toMatch(/id="preview-error">it has 202 characters/);
+    expect(await owner.get('/admin/mails')).toContain('No mail yet.');
+  });
+
   it('are sent as a broadcast to a segment, to each reader by name, with the link to leave', async () => {
     const reader = await newReader(t, 'rita@example.com', { name: 'Rita' });
     const other = await newReader(t, 'otto@example.com', { name: 'Otto' });
