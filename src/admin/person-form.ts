@@ -72,7 +72,7 @@ export function readPerson(
 ): { ok: true; change: PersonChange } | { ok: false; problems: FormProblem[] } {
   const problems: FormProblem[] = [];
   const { now, was } = typed;
-  const changed = (name: string): boolean => now[name] !== was[name];
+  const changed = (name: string): boolean => inOneLine(now[name]) !== inOneLine(was[name]);
   const fields: SubscriberFields = {};
   for (const definition of definitions.values()) {
     const name = `field.${definition.key}`;
@@ -105,6 +105,11 @@ export function readPerson(
       ...{ fields, tags, lists: differenceOf(typed.listsWere, typed.lists) },
     },
   };
+}
+
+/** As a field of one line gives its text back, without the line breaks that came from elsewhere. */
+function inOneLine(text = ''): string {
+  return text.replaceAll(/[\r\n]/g, '');
 }
 
 function differenceOf(

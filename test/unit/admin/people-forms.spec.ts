@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readMapping, typedFrom } from '../../../src/admin/import-form.js';
 import { importView } from '../../../src/admin/import-view.js';
+import { personTypedFrom, readPerson, typedOfPerson } from '../../../src/admin/person-form.js';
 import type { ImportJob } from '../../../src/imports/import-job.js';
 
 describe('the form of an import', () => {
@@ -14,6 +15,24 @@ describe('the form of an import', () => {
     expect(read('active')).toMatchObject({ options: { status: 'active', consentText: 'Send me tips' } });
     const empty = readMapping(typedFrom({ ...FORM, status: 'active', consentText: ' ' }), preview, known);
     expect(empty).toMatchObject({ ok: false, errors: { consentText: expect.any(String) as string } });
+  });
+});
+
+describe('the form of a person', () => {
+  const note = { key: 'note', label: 'Note', type: 'text' as const, choices: [] };
+  const definitions = new Map([['note', note]]);
+  const person = { name: 'Ada\nWinters', timeZone: null, tags: [], fields: { note: 'Two\nlines' } };
+  /** A field of one line takes the breaks out; what is hidden comes back with those of a browser. */
+  const sent = (note: string): Record<string, string> => ({
+    ...{ name: 'AdaWinters', 'was.name': 'Ada\r\nWinters', 'field.note': note },
+    'was.field.note': typedOfPerson(person, definitions, []).was['field.note']?.replace('\n', '\r\n') ?? '',
+  });
+
+  it('leaves a text of several lines as it is, unless it was changed: any save made one line of it', () => {
+    const read = (note: string): unknown => readPerson(personTypedFrom(sent(note), definitions), definitions);
+    const change = { fields: {}, tags: { added: [], removed: [] }, lists: { added: [], removed: [] } };
+    expect(read('Twolines')).toEqual({ ok: true, change });
+    expect(read('Three')).toEqual({ ok: true, change: { ...change, fields: { note: 'Three' } } });
   });
 });
 
