@@ -25,7 +25,9 @@ export function fieldChangesOf(
     if (there.type !== field.type) throw fieldTypeConflict(there);
     const label = hasLabel(fields?.[field.key]) ? field.label : there.label;
     if (label !== there.label) changes.push({ sign: '~', object, detail: `label ${there.label} → ${label}` });
-    const added = field.choices.filter((choice) => !there.choices.includes(choice));
+    // As `defineFields`: of those that differ by their case alone the first stays.
+    const known = new Set(there.choices.map((choice) => choice.toLowerCase()));
+    const added = field.choices.filter((choice) => !known.has(choice.toLowerCase()));
     if (added.length > 0) changes.push({ sign: '~', object, detail: `choices more: ${added.join(', ')}` });
     return { ...field, label };
   });

@@ -15,6 +15,8 @@ export interface KnownFields {
   definitions: ReadonlyMap<string, FieldDefinition>;
   /** What steps of other funnels fill. */
   filled: readonly string[];
+  /** It is a version of then, which cannot be written otherwise. */
+  isStored?: boolean;
 }
 
 type Path = readonly PropertyKey[];
@@ -53,7 +55,7 @@ export function fieldProblems(definition: FunnelDefinition, known: KnownFields):
   };
   return [
     ...definedOtherwise(own, known.definitions),
-    ...writtenOtherwise(own, known.definitions),
+    ...(known.isStored ? [] : writtenOtherwise(own, known.definitions)),
     ...askedByForm(definition, definitions),
     ...triggersIn(definition).flatMap(({ question, path }) => [
       ...asked(question, path),

@@ -132,7 +132,7 @@ export class FunnelLintService {
     const definition = read.data;
     const sources = files === null ? await this.sources.read(definition, null) : null;
     const problems = [
-      ...(await this.problems(manager, definition)).map(elsewhere),
+      ...(await this.problems(manager, definition, [], { isStored: true })).map(elsewhere),
       ...(sources?.problems ?? []),
       ...(files === null
         ? await this.files.missing(manager, definition)
@@ -146,6 +146,7 @@ export class FunnelLintService {
     manager: EntityManager,
     definition: FunnelDefinition,
     along: readonly FunnelDefinition[] = [],
+    { isStored = false } = {},
   ): Promise<DefinitionProblem[]> {
     const keys = along.map(({ funnel }) => funnel);
     const stored: SequenceOutline[] = await manager.query(
@@ -157,6 +158,7 @@ export class FunnelLintService {
       ...lintDefinition(definition, { now: this.clock.now(), others }),
       ...fieldProblems(definition, {
         definitions: await this.fieldsKnown(manager, along),
+        isStored,
         filled: [...stored.flatMap(fieldsSetBy), ...along.flatMap(fieldsFilled)],
       }),
       ...(await this.conflicts.between(manager, definition, along)),

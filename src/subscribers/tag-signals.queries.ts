@@ -38,11 +38,16 @@ export interface ListSignal {
   subscriberIds: string[];
 }
 
-/** As `takeTagSignals`, of one list and one kind of change. */
+/**
+ * As `takeTagSignals`, of one list and one kind of change: those before the first of the other kind, so that who joins,
+ * leaves and joins again does so in this order.
+ */
 export async function takeListSignals(manager: EntityManager, most: number): Promise<ListSignal | null> {
   const [rows]: [(Omit<ListSignal, 'subscriberIds'> & { id: string })[], number] = await manager.query(
-    `delete from list_signal where id in (
-       select id from list_signal where (name, kind) = (select name, kind from list_signal order by id limit 1)
+    `with first as materialized (select name, kind from list_signal order by id limit 1)
+     delete from list_signal where id in (
+       select id from list_signal where (name, kind) = (select name, kind from first) and id < coalesce(
+         (select min(o.id) from list_signal o, first where o.name = first.name and o.kind <> first.kind), 9223372036854775807)
        order by id limit $1 for update skip locked)
      returning subscriber_id as id, name as list, kind`,
     [most],

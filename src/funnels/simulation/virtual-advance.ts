@@ -54,7 +54,7 @@ function advanceOnce(run: VirtualRun, now: Date): number {
   if (due.length === 0) return 0;
   const answers = answersFrom(run, needsOf(due, funnels.versions), now);
   const plan = planBatch(due, funnels.versions, answers, now);
-  for (const { ids } of plan.stuck) postpone(run, ids, new Date(now.getTime() + POSTPONED_MS));
+  for (const { ids } of plan.stuck) postponeStuck(run, ids, new Date(now.getTime() + POSTPONED_MS));
   holdPaused(run, plan.paused, now);
   for (const { stepKey, reason, ids } of plan.stuck)
     for (const one of record.enrollments.filter(({ id }) => ids.includes(id)))
@@ -198,6 +198,13 @@ function changeTag(tags: Set<string>, kind: 'tag' | 'untag', tag: string): boole
 
 function postpone({ record }: VirtualRun, ids: readonly string[], until: Date): void {
   for (const one of record.enrollments) if (ids.includes(one.id)) one.nextAt = until;
+}
+
+/** As `EnrollmentsQueries.postpone`: when they came to the step stays. */
+function postponeStuck(run: VirtualRun, ids: readonly string[], until: Date): void {
+  for (const one of run.record.enrollments)
+    if (ids.includes(one.id) && one.waitUntil === null) one.cameAt = turnAt(one);
+  postpone(run, ids, until);
 }
 
 /** As `EnrollmentsQueries.holdPaused`. */

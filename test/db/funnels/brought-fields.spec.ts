@@ -84,6 +84,16 @@ describe('the own fields that a funnel brings', () => {
     expect(await plan(await funnels().export('course'))).toEqual([]);
   });
 
+  it('go back to a version that wrote a choice in another case: the rollback was refused for ever', async () => {
+    await apply(bringing('{ size: { type: choice, choices: [small] } }'));
+    await apply(funnelText(STEP));
+    await fields().remove((await size())?.id ?? '');
+    await fields().create({ key: 'size', label: 'Size', type: 'choice', choices: ['Small'] });
+    const back = await funnels().rollback('course', { to: 1, dryRun: false });
+    expect(back.words.filter((line) => line.includes('choices more'))).toEqual([]);
+    expect(await size()).toMatchObject({ choices: ['Small'] });
+  });
+
   it('are refused when somebody defines one as another type meanwhile: the funnel was applied without its field', async () => {
     // Reading the version that is there comes behind the look at the fields.
     await apply(funnelText(STEP));

@@ -189,6 +189,25 @@ describe('a tag that is taken off, a list that is joined or left, and a product 
     expect(await t.db.query('select 1 from list_signal')).toEqual([]);
   });
 
+  it('is heard of in the order in which it happened: who joined a list, left it and joined again was left out', async () => {
+    await t.publish(LATER, 'enterOn: [{ list: readers }]\nexitOn: [{ unlisted: readers }]\nreentry: always');
+    const id = await t.person('reader@example.com');
+    const other = await t.person('other@example.com');
+    for (const [who, path] of [
+      [id, 'post'],
+      [other, 'post'],
+      [id, 'delete'],
+      [id, 'post'],
+      [other, 'delete'],
+    ] as const) {
+      const way = path === 'post' ? `lists/${list}/subscribers` : `lists/${list}/subscribers/${who}`;
+      expect(await api(path, way, path === 'post' ? { subscriberId: who } : {})).toBe(200);
+    }
+    await t.run();
+    expect(await t.place(id)).toMatchObject({ status: 'active', occurrence: 2 });
+    expect(await t.place(other)).toMatchObject({ status: 'exited', occurrence: 1 });
+  });
+
   it('keeps a list that a sequence asks for from being removed, and warns of one that is not there', async () => {
     const plan = await t.publish(LATER, 'enterOn: [{ list: readers }, { unlisted: writers }]');
     expect(plan.warnings.filter(({ rule }) => rule === 'list-to-come').map(({ field }) => field)).toEqual([
