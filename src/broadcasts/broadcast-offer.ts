@@ -21,7 +21,7 @@ export const broadcastOfferSchema = z
     }),
     until: z.iso.datetime({ offset: true }).optional().meta({
       description:
-        'When the price ends for them, the same in the mail, on the page and at the checkout. No mail of the broadcast goes after it.',
+        'When the price ends for them, the same in the mail, on the page and at the checkout. No mail of the broadcast goes after it. Needed with a discount, also with that of an offer whose deadline is personal.',
     }),
   })
   .refine(({ discount, until }) => discount === undefined || until !== undefined, {
@@ -59,7 +59,14 @@ export function offerProblem(
       field: 'discount',
       message: `"${key}" is sold at ${sold.discountBps / 100}% off already; give more, or leave it out`,
     };
-  if (own === null && until !== undefined && !(sold.isPersonal && sold.discountBps > 0))
+  const isPersonal = sold.isPersonal && sold.discountBps > 0;
+  // The checkout would ask the full price of those whose earlier promise is over, whatever this mail said.
+  if (isPersonal && until === undefined)
+    return {
+      field: 'until',
+      message: `the discount of "${key}" is for those alone whom a mail gives it, until a time: say when it ends for these readers`,
+    };
+  if (own === null && until !== undefined && !isPersonal)
     return {
       field: 'until',
       message: `the price of "${key}" is the same for everybody and at any time, so it cannot end for these readers; give a discount of their own, or leave it out`,

@@ -32,6 +32,15 @@ async function soldNow(
   );
 }
 
+/** Null for what is off the site by now. */
+export async function stillSold(
+  manager: EntityManager,
+  offer: BroadcastOffer | null,
+): Promise<BroadcastOffer | null> {
+  if (offer === null) return null;
+  return (await soldNow(manager, [offer])).has(offer.key) ? offer : null;
+}
+
 /** Throws `BROADCAST_OFFER_INVALID` for what cannot be offered, or not in this test; the offers as they are sold now. */
 export async function checkOffers(manager: EntityManager, draft: Draft): Promise<FrozenOffer[]> {
   const named = wordsOf(draft).flatMap(({ offer }) => offer ?? []);

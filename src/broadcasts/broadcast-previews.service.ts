@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Drafts, type DraftReader } from '../delivery/preflight/drafts.service.js';
+import { unmarkLinks } from '../delivery/mail-links.js';
+import type { MailTemplate } from '../delivery/mjml.templates.js';
 import { TemplatesService } from '../delivery/templates.service.js';
 import { topicOf, type Broadcast, type BroadcastChoices, type BroadcastPreview } from './broadcast.js';
 import { begunAt, dataOf } from './broadcast-batch.js';
@@ -12,7 +14,7 @@ const NOBODY: DraftReader = { email: 'reader@example.com', name: 'Grace Hopper',
 /** More segments than this are chosen by their keys, over the API. */
 const MAX_CHOICES = 200;
 
-/** What the owner sees before a broadcast is sent. Changes nothing. */
+/** What the owner sees of a broadcast: before it is sent as it would be sent now, and then as it was. Changes nothing. */
 @Injectable()
 export class BroadcastPreviews {
   constructor(
@@ -42,8 +44,11 @@ export class BroadcastPreviews {
   /** The mail of an arm (0 without a test) as the first of its readers would get it. Throws what rendering throws. */
   async preview(broadcast: Broadcast, arm: number): Promise<BroadcastPreview> {
     const words = wordsOf(broadcast);
-    const { template, subject, offer } = words[arm] ?? words[0] ?? broadcast;
-    const offers = await checkOffers(this.dataSource.manager, broadcast);
+    const place = words[arm] ? arm : 0;
+    const { offer } = words[place] ?? broadcast;
+    // Once it has begun, nothing that is sold now changes what its mails have said.
+    const offers =
+      broadcast.startedAt === null ? await checkOffers(this.dataSource.manager, broadcast) : broadcast.offers;
     const reader = await this.firstReader(broadcast);
     const titles: { title: string }[] = await this.dataSource.query(
       'select title from funnel where key = $1',
@@ -51,9 +56,9 @@ export class BroadcastPreviews {
     );
     const mail = await this.drafts.render(
       {
-        template: await this.templates.compile(template, subject),
+        template: await this.words(broadcast, place),
         ...{ kind: offer ? 'offer' : 'sequence', sender: broadcast.sender },
-        data: dataOf({ offers: broadcast.offers ?? offers }, words[arm] ? arm : 0, {
+        data: dataOf({ offers }, place, {
           promised: null,
           at: begunAt(broadcast),
         }),
@@ -63,6 +68,17 @@ export class BroadcastPreviews {
       false,
     );
     return { subject: mail.subject, html: mail.html, reader: reader?.email ?? null };
+  }
+
+  /** A draft has those of its mail as it is now; a start freezes them. */
+  private async words(broadcast: Broadcast, place: number): Promise<MailTemplate> {
+    if (broadcast.state === 'draft') {
+      const { template, subject } = wordsOf(broadcast)[place] ?? broadcast;
+      return this.templates.compile(template, subject);
+    }
+    const { templateId, armTemplateIds } = broadcast;
+    const version = await this.templates.version(armTemplateIds?.[place] ?? templateId);
+    return { ...version, html: unmarkLinks(version.html) };
   }
 
   private async firstReader({ audience }: Broadcast): Promise<DraftReader | null> {

@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import { topicOf, type Broadcast, type BroadcastReport, type Resend } from './broadcast.js';
+import { stillSold } from './broadcast-offers.queries.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { BroadcastReports, notFound } from './broadcast-reports.service.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
@@ -23,7 +24,7 @@ export class BroadcastResends {
   /**
    * A draft that is started like any other; its audience is read at its start. Throws `BROADCAST_NOT_FOUND`,
    * `BROADCAST_STATE_CONFLICT` before all of the first one is under way, `BROADCAST_ALREADY_RESENT`,
-   * `BROADCAST_RESEND_INVALID`, `TEMPLATE_NOT_FOUND` and `TEMPLATE_INVALID`.
+   * `BROADCAST_RESEND_INVALID`, `BROADCAST_OFFER_INVALID`, `TEMPLATE_NOT_FOUND` and `TEMPLATE_INVALID`.
    */
   async draft(id: string, resend: Resend): Promise<BroadcastReport> {
     const draftId = await this.dataSource.transaction(async (manager) => {
@@ -31,7 +32,7 @@ export class BroadcastResends {
       if (first === null) throw notFound(id);
       checkFirst(first);
       const { sender, title } = first;
-      const offer = offerAgain(first);
+      const offer = resend.offer === undefined ? await stillSold(manager, offerAgain(first)) : resend.offer;
       const words = { template: resend.template ?? first.template, subject: resend.subject };
       if (saysTheSame({ ...words, ...(offer && { offer }) }, wordsOf(first)))
         throw invalid(

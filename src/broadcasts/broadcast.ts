@@ -161,4 +161,6 @@ export interface Resend {
   template: string | null;
   unless: 'opened' | 'clicked';
   title: string | null;
+  /** Left out: that of the first one, or of its winner, while it is sold. */
+  offer?: BroadcastOffer | null | undefined;
 }

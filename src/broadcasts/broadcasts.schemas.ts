@@ -146,6 +146,10 @@ export const resendBody = z
     subject: subjectSchema.optional(),
     template: templateSchema.optional(),
     title: title.optional(),
+    offer: broadcastOfferSchema.nullable().optional().meta({
+      description:
+        'What the mail offers; null for nothing. Left out: what the first mail offered, or its winner; nothing where that is off the site by now.',
+    }),
     unless: z.enum(['opened', 'clicked']).default('opened').meta({
       description:
         'Who is passed by; whoever clicked has opened. Machines do neither. What may be a person’s counts here, also a click, so that nobody is bothered who has read it.',

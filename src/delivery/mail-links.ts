@@ -38,6 +38,13 @@ export function linkTags(html: string): string {
   });
 }
 
+/** As it was before `markLinks`. */
+export function unmarkLinks(marked: string): string {
+  return marked.replace(MARKED, (_, _id1?: string, url1?: string, id2?: string, url2?: string) =>
+    id2 === undefined ? `href="${url1}"` : `href='${url2}'`,
+  );
+}
+
 /** Turns the escapes that MJML and Liquid write back into signs; other entities stay as they are. */
 export function unescapeAttribute(text: string): string {
   if (!text.includes('&')) return text;

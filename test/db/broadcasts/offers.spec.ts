@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { BroadcastPlanner } from '../../../src/broadcasts/broadcast-planner.service.js';
+import { BroadcastPreviews } from '../../../src/broadcasts/broadcast-previews.service.js';
+import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { BroadcastsModule } from '../../../src/broadcasts/broadcasts.module.js';
 import { MessagesService } from '../../../src/delivery/messages.service.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
@@ -269,10 +271,45 @@ describe('what a broadcast offers', () => {
     });
   });
 
+  it('is left out of a mail that is sent once more when it is off the site by then, or is another', async () => {
+    await shop.publishOffer();
+    await people(1);
+    const id = await started({ offer: { key: 'kit', until: UNTIL } });
+    const again = { subject: 'Once more', template: 'emails/story' };
+    const other = { key: 'kit', discount: '50%', until: '2026-03-08T09:00:00Z' };
+    const drafted = await api('post', `/${id}/resend`, { ...again, offer: other });
+    expect(drafted['offer']).toEqual(other);
+    await api('post', `/${String(drafted['id'])}/cancel`);
+    await shop.offers.archiveExcept(shop.db.manager, 'shop', []);
+    expect(await api('post', `/${id}/resend`, { ...again, offer: other })).toMatchObject({
+      ...{ status: 422, code: 'BROADCAST_OFFER_INVALID' },
+    });
+    expect(await api('post', `/${id}/resend`, again)).toMatchObject({ status: 201, offer: null });
+  });
+
+  it('is shown in a sent mail as it was sent, also when it is off the site and its mail has other words', async () => {
+    await shop.publishOffer();
+    await people(1);
+    await shop.db.query(
+      `insert into written_mail (key, subject, preview, body, created_at, updated_at)
+       values ('written/kit', 'Old for {{ offer.price | money }}', '', 'Old words [here]({{ offer.url }})', $1, $1)`,
+      [OPENED_AT],
+    );
+    const id = await started({ template: 'written/kit', offer: { key: 'kit', until: UNTIL } });
+    await shop.db.query(`update written_mail set subject = 'New', body = 'New words'`);
+    await shop.offers.archiveExcept(shop.db.manager, 'shop', []);
+    const report = await shop.app.get(BroadcastsService, { strict: false }).get(id);
+    const previews = shop.app.get(BroadcastPreviews, { strict: false });
+    const { subject, html } = await previews.preview(report, 0);
+    expect(subject).toBe('Old for €34.30');
+    expect(html).toContain('Old words');
+    expect(html).not.toContain('ws-link');
+  });
+
   it('waits for the owner where the offer is off the site when the broadcast begins', async () => {
     await shop.publishOffer();
     await people(1);
-    const { id } = await draft({ offer: { key: 'kit' } });
+    const { id } = await draft({ offer: { key: 'kit', until: UNTIL } });
     await api('post', `/${String(id)}/start`, { at: '2026-03-03T09:00:00Z' });
     await shop.offers.archiveExcept(shop.db.manager, 'shop', []);
     shop.clock.set(new Date('2026-03-03T09:00:00Z'));
@@ -329,6 +366,17 @@ describe('what a broadcast offers', () => {
     const refused = await draft(change);
     expect(refused).toMatchObject({ status: 422 });
     expect(JSON.stringify(refused)).toContain(field);
+  });
+
+  it('is refused without an end where its discount is personal, which the checkout would not ask of everybody', async () => {
+    await shop.publishOffer();
+    await shop.mailTo('late@example.com', { expiresAt: new Date(OPENED_AT.getTime() - HOUR_MS) });
+    const refused = await draft({ offer: { key: 'kit' } });
+    expect(refused).toMatchObject({ status: 422, code: 'BROADCAST_OFFER_INVALID' });
+    expect(refused['detail']).toContain('offer.until: the discount of "kit" is for those alone');
+    await started({ offer: { key: 'kit', until: UNTIL } });
+    expect((await mailOf('late@example.com')).subject).toContain('€34.30');
+    expect(await asked('late@example.com')).toEqual(['€34.30', '€34.30']);
   });
 
   it('is missing from a mail that prints it, which the preflight says and the start refuses', async () => {

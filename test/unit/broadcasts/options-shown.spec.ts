@@ -152,7 +152,16 @@ const START: Readonly<Record<string, Shown>> = {
   spreadMinutes: HOUR,
 };
 
+const OTHER: Shown = [
+  'offers',
+  'is left out of a mail that is sent once more when it is off the site by then, or is another',
+];
+
 const RESEND: Readonly<Record<string, Shown>> = {
+  offer: OTHER,
+  'offer.key': OTHER,
+  'offer.discount': OTHER,
+  'offer.until': OTHER,
   subject: AGAIN,
   template: ['written', 'is sent once more with another mail and under another name, as is said'],
   title: ['written', 'is sent once more with another mail and under another name, as is said'],
