@@ -61,9 +61,10 @@ export class WrittenMailsService {
   async remove(id: string): Promise<void> {
     const { key } = await this.get(id);
     const uses: { title: string }[] = await this.dataSource.query(
-      `select b.title from broadcast b where b.state not in ('done', 'cancelled') and exists (
+      `select b.title from broadcast b where b.state not in ('done', 'cancelled') and (exists (
          select 1 from email_template t
          where t.key = $1 and (t.id = b.email_template_id or t.id = any (b.arm_template_ids)))
+         or jsonb_path_exists(b.split, '$.arms[*].template ? (@ == $key)', jsonb_build_object('key', $1::text)))
        order by b.id limit 5`,
       [key],
     );

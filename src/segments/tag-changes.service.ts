@@ -19,8 +19,7 @@ export class TagChangesService {
   /** Throws as `TagsService.rename` does. */
   async rename(id: string, name: string): Promise<StoredTag> {
     return this.dataSource.transaction(async (manager) => {
-      const { name: before } = await this.tags.get(id, manager);
-      const tag = await this.tags.rename(manager, id, name);
+      const { before, tag } = await this.tags.rename(manager, id, name);
       await this.follow(manager, before, tag.name);
       return tag;
     });

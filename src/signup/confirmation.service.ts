@@ -7,6 +7,7 @@ import type { SubscriberFields } from '../subscribers/subscriber.js';
 import { decodeIds, signIds, verifyToken } from '../values/signed-token.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { AdmissionService } from './admission.service.js';
+import { answersThatHold } from './form-fields.js';
 import { FormsService, type Form } from './forms.service.js';
 import type { Origin } from './origin.js';
 import type { Submission } from './submission.js';
@@ -136,8 +137,9 @@ export class ConfirmationService {
     const download = await this.admission.leadMagnet(manager, form);
     if (signup.status === 'confirmed' && signup.person !== 'active') return { kind: 'left', form };
     if (signup.status === 'confirmed' && !signup.askedSince) return { kind: 'confirmed', form, download };
-    const { subscriberId, answers } = signup;
-    const admission = { form, signupId, subscriberId, download, origin, answers: answers ?? {}, isProven };
+    const { subscriberId } = signup;
+    const answers = await this.answersOf(manager, form, signup.answers);
+    const admission = { form, signupId, subscriberId, download, origin, answers, isProven };
     const outcome = await this.admission.admit(manager, admission);
     if (outcome !== 'admitted') return { kind: outcome, form };
     await manager.query(
@@ -145,6 +147,15 @@ export class ConfirmationService {
       [signupId, this.clock.now()],
     );
     return { kind: 'confirmed', form, download };
+  }
+
+  /** They may have waited for weeks. */
+  private async answersOf(
+    manager: EntityManager,
+    form: Form,
+    answers: SubscriberFields | null,
+  ): Promise<SubscriberFields> {
+    return answers === null ? {} : answersThatHold(await this.forms.fieldsOf(form, manager), answers);
   }
 
   private signupId(token: string): string | null {

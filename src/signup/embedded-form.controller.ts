@@ -5,7 +5,6 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { DomainError } from '../values/domain-error.js';
 import { suggestionFor } from '../values/email-address-advice.js';
-import { answersIn, notAsked } from './form-fields.js';
 import { FormsService, type Form } from './forms.service.js';
 import { IntakeService } from './intake.service.js';
 
@@ -17,7 +16,7 @@ const body = z.strictObject({
   t: z.string().max(500).optional(),
   /** The code of an affiliate, from `?a=CODE` in the address of the page that the form stands on. */
   affiliate: z.string().max(100).optional(),
-  /** Answers to what the form asks beside, by the key of the field. */
+  /** Answers to what the form asks beside, by the key of the field. What it asked when the page was opened, and asks no more, is left out. */
   fields: z.record(z.string().max(50), z.union([z.string().max(2_000), z.number(), z.boolean()])).optional(),
 });
 
@@ -76,9 +75,6 @@ export class EmbeddedFormController {
     const form = await this.forms.findBySlug(slug);
     if (!form) throw formNotFound(slug);
     const asked = await this.forms.fieldsOf(form);
-    const unknown = notAsked(asked, answersIn(typed));
-    if (unknown.length > 0)
-      throw invalid(unknown.map((key) => [`fields.${key}`, `The form does not ask for ${key}.`]));
     const outcome = await this.intake.take(form, asked, typed, request);
     if (outcome.kind === 'limited') {
       throw new DomainError('SIGNUP_RATE_LIMITED', 'Too many sign-ups came from your network.', {

@@ -1,4 +1,4 @@
-import { type FieldDefinition, readFieldText } from '../subscribers/field.js';
+import { checkFieldValue, type FieldDefinition, readFieldText } from '../subscribers/field.js';
 import type { SubscriberFields } from '../subscribers/subscriber.js';
 
 /** A field that a form asks for, as its funnel says it. */
@@ -67,9 +67,14 @@ export function checkAnswers(
   return { values, errors };
 }
 
-/** Keys that the form does not ask for. */
-export function notAsked(fields: readonly FormField[], answers: Answers): string[] {
-  return Object.keys(answers).filter((key) => !fields.some((field) => field.key === key));
+/** Of answers that have waited, those that the form still asks for and that still fit. */
+export function answersThatHold(fields: readonly FormField[], answers: SubscriberFields): SubscriberFields {
+  return Object.fromEntries(
+    Object.entries(answers).filter(([key, value]) => {
+      const field = fields.find((one) => one.key === key);
+      return field !== undefined && checkFieldValue(field, value).ok;
+    }),
+  );
 }
 
 /** Read in a list, away from its input, too. A label may be a question. */

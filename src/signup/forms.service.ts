@@ -107,9 +107,9 @@ export class FormsService {
   }
 
   /** What the form asks beside address and name. */
-  async fieldsOf({ content }: Form): Promise<FormField[]> {
+  async fieldsOf({ content }: Form, manager: EntityManager = this.dataSource.manager): Promise<FormField[]> {
     const { fields = [] } = content;
-    return fields.length === 0 ? [] : formFields(fields, await fieldDefinitions(this.dataSource.manager));
+    return fields.length === 0 ? [] : formFields(fields, await fieldDefinitions(manager));
   }
 
   async findById(manager: EntityManager, id: string): Promise<Form | null> {

@@ -41,8 +41,8 @@ export class FieldsService {
   }
 
   /** Throws `FIELD_NOT_FOUND`. */
-  async get(id: string): Promise<StoredField> {
-    const rows: StoredField[] = await this.dataSource.query(`${FIELD} where id = $1`, [id]);
+  async get(id: string, manager: EntityManager = this.dataSource.manager): Promise<StoredField> {
+    const rows: StoredField[] = await manager.query(`${FIELD} where id = $1`, [id]);
     if (rows[0]) return rows[0];
     throw new DomainError('FIELD_NOT_FOUND', `There is no field with the id ${id}`, { id });
   }
@@ -102,7 +102,7 @@ export class FieldsService {
   private async removeIn(manager: EntityManager, id: string): Promise<void> {
     // A funnel that asks for it may be on its way.
     await holdFunnels(manager);
-    const { key } = await this.get(id);
+    const { key } = await this.get(id, manager);
     const uses = await usesOfField(manager, key);
     if (uses.length > 0)
       throw new DomainError('FIELD_IN_USE_CONFLICT', `The field "${key}" is used by ${usesInWords(uses)}`, {

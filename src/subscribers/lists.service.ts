@@ -39,10 +39,10 @@ export class ListsService {
   }
 
   /** Throws `LIST_NOT_FOUND`. */
-  async get(id: string): Promise<SubscriberList> {
-    const rows: SubscriberList[] = await this.dataSource.query(`${LIST} where l.id = $1`, [id]);
+  async get(id: string, manager: EntityManager = this.dataSource.manager): Promise<SubscriberList> {
+    const rows: SubscriberList[] = await manager.query(`${LIST} where l.id = $1`, [id]);
     if (rows[0]) return rows[0];
-    throw new DomainError('LIST_NOT_FOUND', `There is no list with the id ${id}`, { id });
+    throw notFound(id);
   }
 
   async keys(): Promise<Set<string>> {
@@ -82,7 +82,7 @@ export class ListsService {
   /** Who was on it stays a subscriber. Throws `LIST_NOT_FOUND`, and `LIST_IN_USE_CONFLICT` while something asks for it. */
   async removeList(id: string): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
-      const { key } = await this.get(id);
+      const { key } = await this.get(id, manager);
       const uses = await usesOfList(manager, key);
       if (uses.length > 0)
         throw new DomainError('LIST_IN_USE_CONFLICT', `The list "${key}" is used by ${usesInWords(uses)}`, {
@@ -116,7 +116,7 @@ export class ListsService {
     subscriberId: string,
     manager: EntityManager = this.dataSource.manager,
   ): Promise<void> {
-    await this.get(id);
+    await this.checkThere(id, manager);
     const rows: unknown[] = await manager.query('select 1 from subscriber where id = $1', [subscriberId]);
     if (rows.length === 0) {
       const message = `There is no subscriber with the id ${subscriberId}`;
@@ -136,12 +136,21 @@ export class ListsService {
     subscriberId: string,
     manager: EntityManager = this.dataSource.manager,
   ): Promise<void> {
-    await this.get(id);
+    await this.checkThere(id, manager);
     await manager.query(
       `with gone as (delete from list_member where list_id = $1 and subscriber_id = $2 returning list_id)
        ${noteOf('gone', 'unlisted')}`,
       [id, subscriberId, this.clock.now()],
     );
+  }
+
+  /**
+   * By the connection of whoever asks: of readers who all save their preferences at once each would hold one and wait for
+   * another, and the whole process would stand still.
+   */
+  private async checkThere(id: string, manager: EntityManager): Promise<void> {
+    const rows: unknown[] = await manager.query('select 1 from list where id = $1', [id]);
+    if (rows.length === 0) throw notFound(id);
   }
 }
 
@@ -149,4 +158,8 @@ export class ListsService {
 function noteOf(changed: string, kind: ListSignal['kind']): string {
   return `insert into list_signal (subscriber_id, name, kind, created_at)
     select $2, l.key, '${kind}', $3 from ${changed} c join list l on l.id = c.list_id join listened_list h on h.name = l.key`;
+}
+
+function notFound(id: string): DomainError {
+  return new DomainError('LIST_NOT_FOUND', `There is no list with the id ${id}`, { id });
 }

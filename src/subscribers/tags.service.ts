@@ -53,11 +53,16 @@ export class TagsService {
     return usesOfTag(this.dataSource.manager, name, { withSegments: true });
   }
 
-  /** The people keep it. Throws `TAG_NOT_FOUND`, `TAG_ALREADY_EXISTS` and `TAG_IN_USE_CONFLICT`. */
-  async rename(manager: EntityManager, id: string, name: string): Promise<StoredTag> {
-    const [tag] = await this.lock(manager, [id]);
-    if (tag === undefined || tag.name === name) return this.get(id, manager);
-    await this.checkFree(manager, tag.name, { withSegments: false });
+  /** The people keep it. `before`: its name as it was under the lock. Throws `TAG_NOT_FOUND`, `TAG_ALREADY_EXISTS` and `TAG_IN_USE_CONFLICT`. */
+  async rename(
+    manager: EntityManager,
+    id: string,
+    name: string,
+  ): Promise<{ before: string; tag: StoredTag }> {
+    const [found] = await this.lock(manager, [id]);
+    const before = found?.name ?? name;
+    if (before === name) return { before, tag: await this.get(id, manager) };
+    await this.checkFree(manager, before, { withSegments: false });
     checkOwn(name);
     const [rows]: [unknown[], number] = await manager.query(
       `update tag set name = $2 where id = $1 and not exists (select 1 from tag o where o.name = $2) returning id`,
@@ -68,7 +73,7 @@ export class TagsService {
         field: 'name',
       });
     await this.noteGained(manager, id, name);
-    return this.get(id, manager);
+    return { before, tag: await this.get(id, manager) };
   }
 
   /**
@@ -129,12 +134,12 @@ export class TagsService {
     await manager.query('delete from tag where id = $1', [id]);
   }
 
-  /** Whoever puts one of them on somebody waits until the caller's transaction ends, and then makes it anew. */
+  /** Whoever puts one of them on somebody waits until the caller's transaction ends, and then makes it anew; by name, as they do. */
   private async lock(
     manager: EntityManager,
     ids: readonly string[],
   ): Promise<{ id: string; name: string }[]> {
-    return manager.query('select id, name from tag where id = any($1::bigint[]) order by id for update', [
+    return manager.query('select id, name from tag where id = any($1::bigint[]) order by name for update', [
       ids,
     ]);
   }

@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 
 /** What names a field, a list or a tag, so that removing it would change who is written to. */
 export interface Use {
-  kind: 'segment' | 'broadcast' | 'sequence' | 'form' | 'bulk enrollment';
+  kind: 'segment' | 'broadcast' | 'sequence' | 'form' | 'import' | 'bulk enrollment';
   title: string;
 }
 
@@ -37,6 +37,8 @@ export async function usesOfList(db: EntityManager, key: string): Promise<Use[]>
   return db.query(
     `with uses as (${CONDITIONS.replaceAll('PATH', '$.**.list ? (@ == $name)')}
        union all
+       ${IMPORTS.replaceAll('NAMES', 'lists')}
+       union all
        select 'sequence', q.title from sequence q where exists (
          select 1 from sequence_version v where v.sequence_id = q.id and ${IS_RUN}
            and jsonb_path_exists(v.definition, '$.**.list ? (@ == $name)', jsonb_build_object('name', $1::text))))
@@ -58,6 +60,11 @@ export async function usesOfTag(
     `with uses as (
        ${CONDITIONS.replaceAll('PATH', '$.**.tag ? (@ == $name)')}
        union all
+       select 'broadcast', title from broadcast where state not in ('done', 'cancelled')
+         and jsonb_path_exists(audience, '$.tags.*[*] ? (@ == $name)', jsonb_build_object('name', $1::text))
+       union all
+       ${IMPORTS.replaceAll('NAMES', 'tags')}
+       union all
        select 'sequence', q.title from sequence q where exists (
          select 1 from sequence_version v where v.sequence_id = q.id
            and ${IS_RUN}
@@ -71,6 +78,11 @@ export async function usesOfTag(
 /** The version `v` of sequence `q` is published, or somebody is in it. */
 const IS_RUN = `(v.id = q.current_version_id
   or exists (select 1 from enrollment e where e.version_id = v.id and e.status = 'active'))`;
+
+/** Rows of an import that is under way find their tags and lists by name. Reads those rows. */
+const IMPORTS = `
+       select 'import', file_name from import_job j where j.state in ('ready', 'running') and not j.dry_run
+         and exists (select 1 from import_row r where r.import_id = j.id and $1 = any(r.NAMES))`;
 
 /** A broadcast and a bulk enrollment hold the conditions of their segments as they were when it began. */
 const CONDITIONS = `

@@ -115,6 +115,13 @@ describe('mails that are written in the web app', () => {
       .expect(303);
     const refused = await owner.post(`/admin/mails/${id}/remove`, {}).expect(409);
     expect(refused.text).toContain('It is the mail of “Thaw it”');
+    await owner.post('/admin/mails', { subject: 'Arm', body: 'x', action: 'keep' }).expect(303);
+    const [, arm = ''] = /href="\/admin\/mails\/(\d+)">Arm/.exec(await owner.get('/admin/mails')) ?? [];
+    await t.dataSource.query(
+      `update broadcast set split = '{"arms": [{"key": "a"}, {"key": "b", "template": "written/arm"}]}' where title = 'Thaw it'`,
+    );
+    const ofArm = await owner.post(`/admin/mails/${arm}/remove`, {}).expect(409);
+    expect(ofArm.text).toContain('It is the mail of “Thaw it”');
     await owner.post('/admin/mails', { subject: 'Gone', body: 'x', action: 'keep' }).expect(303);
     const [, gone = ''] = /href="\/admin\/mails\/(\d+)">Gone/.exec(await owner.get('/admin/mails')) ?? [];
     await owner.post(`/admin/mails/${gone}/remove`, {}).expect(303);
