@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { holdFunnels } from '../infra/database/funnel-lock.js';
+import { holdFunnels, holdFunnelsSoon } from '../infra/database/funnel-lock.js';
 import { moveModeOf, type MoveChoice } from '../sequences/people-moves.schemas.js';
 import { PeopleMovesService } from '../sequences/people-moves.service.js';
 import { defineFields, fieldDefinitions } from '../subscribers/subscribers.queries.js';
@@ -82,7 +82,11 @@ export interface ChangeOptions {
   version?: number | undefined;
   /** Who applies it, in words of the history: an address, or `API`. */
   by?: string | undefined;
+  /** How long a plan waits for a change that is being made; ten seconds when left out. */
+  patienceMs?: number | undefined;
 }
+
+const PATIENCE_MS = 10_000;
 
 /**
  * Compares a funnel with what is there, and brings it about in one transaction or not at all. A plan is made by the same
@@ -98,12 +102,13 @@ export class FunnelChanges {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Stores no file and leaves the database as it was. */
+  /** Stores no file and leaves the database as it was. Throws `FUNNEL_CHANGE_IN_PROGRESS`. */
   async plan(read: Reading, options: ChangeOptions = {}): Promise<Planned> {
     const runner = this.dataSource.createQueryRunner();
     await runner.connect();
     try {
       await runner.startTransaction();
+      await holdFunnelsSoon(runner.manager, options.patienceMs ?? PATIENCE_MS);
       const { funnels, warnings, moved } = await this.begin(runner.manager, read);
       const plans: PlannedFunnel[] = [];
       for (const one of funnels)
@@ -122,6 +127,7 @@ export class FunnelChanges {
   async apply(read: Reading, options: ChangeOptions = {}): Promise<Planned> {
     const { tokens } = options;
     return this.dataSource.transaction(async (manager) => {
+      await holdFunnels(manager);
       const { funnels, warnings, moved } = await this.begin(manager, read);
       if (tokens !== undefined && tokens.length !== funnels.length) {
         const message = `plan: not applied, because ${tokens.length} funnels were planned, and here are ${funnels.length}`;
@@ -134,9 +140,8 @@ export class FunnelChanges {
     });
   }
 
-  /** From here on no other change comes between: what is read and judged is what is written over. */
+  /** Behind the lock no other change comes between: what is read and judged is what is written over. */
   private async begin(manager: EntityManager, read: Reading): Promise<Wanted & { moved: readonly Move[] }> {
-    await holdFunnels(manager);
     const { funnels, warnings } = await read(manager);
     const moved = await this.movesOf(manager, funnels);
     await this.publisher.move(manager, moved);

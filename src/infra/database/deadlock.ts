@@ -4,9 +4,20 @@ import { QueryFailedError } from 'typeorm';
 /** PostgreSQL, appendix A: deadlock_detected. Everything of the transaction is undone, so that it may be tried again. */
 const DEADLOCK = '40P01';
 
+/** lock_not_available: `lock_timeout` was over. */
+const LOCK_NOT_AVAILABLE = '55P03';
+
 export function isDeadlock(error: unknown): boolean {
+  return isOf(error, DEADLOCK);
+}
+
+export function isLockedOut(error: unknown): boolean {
+  return isOf(error, LOCK_NOT_AVAILABLE);
+}
+
+function isOf(error: unknown, code: string): boolean {
   const cause: unknown = error instanceof QueryFailedError ? error.driverError : error;
-  return cause instanceof DatabaseError && cause.code === DEADLOCK;
+  return cause instanceof DatabaseError && cause.code === code;
 }
 
 /** Runs a whole transaction, and again when two that need each other's rows were told apart by undoing this one. */

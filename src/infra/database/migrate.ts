@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DatabaseError } from 'pg';
-import { DataSource, MigrationExecutor, QueryFailedError } from 'typeorm';
+import { DataSource, MigrationExecutor } from 'typeorm';
 import { dataSourceOptions } from '../../../config/data-source.js';
 import { DomainError } from '../../values/domain-error.js';
+import { isLockedOut } from './deadlock.js';
 
 /** Any constant; held while migrating, so that processes that start together migrate one after the other. */
 const MIGRATION_LOCK = 7_311_402_615;
@@ -34,9 +34,6 @@ interface Patience {
 
 /** An import of an older process holds its locks for a second or two at a time. */
 const PATIENCE: Patience = { lockMs: 3_000, pauseMs: 2_000, attempts: 120 };
-
-/** lock_not_available (PostgreSQL, appendix A). */
-const LOCK_NOT_AVAILABLE = '55P03';
 
 /**
  * Brings the schema up to date and returns the names of the migrations that ran now. Each is one transaction, and one
@@ -70,7 +67,7 @@ async function tryOften(work: () => Promise<unknown>, { pauseMs, attempts }: Pat
       await work();
       return;
     } catch (error) {
-      if (!isLocked(error)) throw error;
+      if (!isLockedOut(error)) throw error;
       if (attempt < attempts) await sleep(pauseMs);
       else {
         const message =
@@ -79,9 +76,4 @@ async function tryOften(work: () => Promise<unknown>, { pauseMs, attempts }: Pat
       }
     }
   }
-}
-
-function isLocked(error: unknown): boolean {
-  const cause: unknown = error instanceof QueryFailedError ? error.driverError : null;
-  return cause instanceof DatabaseError && cause.code === LOCK_NOT_AVAILABLE;
 }

@@ -88,6 +88,29 @@ describe('funnels that are applied at the same time', () => {
     expect(await removed).toContain('The field "colour" is used by the sequence "A course"');
   });
 
+  it('let nobody wait for a plan without an end, which held a connection from all others: who plans is told', async () => {
+    const yaml = funnelText(STEP, '', 'a');
+    await apply('a', yaml);
+    const held = await gate(t.db, `select 1 from form where slug = 'a' for update`);
+    const changed = funnelText(`${STEP}\n- { key: b, email: emails/story }`, '', 'a').replace(
+      'Get it',
+      'Take it',
+    );
+    const applied = apply('a', changed);
+    await untilWaiting(t.db, 1, applied);
+    const planned = funnels()
+      .plan(yaml, null, 'a.yaml', { patienceMs: 1 })
+      .then(
+        () => 'planned',
+        (error: unknown) => String(error),
+      );
+    await untilWaiting(t.db, 3, planned).catch(() => undefined);
+    await held.open();
+    expect(await planned).toContain('another change of funnels is being looked at or applied; plan again');
+    expect(await applied).toBe('applied');
+    expect((await funnels().plan(changed, null, 'a.yaml')).words).toEqual([]);
+  });
+
   it('store a file under the hash of what was stored: it could be another when the file was written over meanwhile', async () => {
     const file = join(folder, 'files', 'kit.txt');
     const yaml = funnelText(STEP, '', 'a').replace('49.00 EUR }', '49.00 EUR, delivers: [files/kit.txt] }');
