@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { PreflightReport } from '../delivery/preflight/preflight.service.js';
@@ -9,7 +10,7 @@ import { BroadcastReports, notFound } from './broadcast-reports.service.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { isRepeated, nextState, type BroadcastAction, type BroadcastState } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
-import { checkArmHours, startOf } from './split.js';
+import { checkArmHours, startOf, type PublishedWords } from './split.js';
 import { AT_ONCE, beginOf, type BroadcastTiming } from './timing.js';
 
 export const PLAN_BROADCASTS = 'broadcasts.plan';
@@ -64,7 +65,11 @@ export class BroadcastsService {
     const now = this.clock.now();
     const looked = await this.found(id);
     // Before the transaction: it asks pages whether they are there, which may take a minute.
-    if (nextState(looked, 'start') !== null) await this.preflight.pass(looked);
+    let judged: PublishedWords | null = null;
+    if (nextState(looked, 'start') !== null) {
+      judged = await this.preflight.publish(this.dataSource.manager, looked);
+      await this.preflight.pass(looked);
+    }
     await this.dataSource.transaction(async (manager) => {
       const broadcast = await this.locked(manager, id);
       if (isRepeated(broadcast, 'start')) return;
@@ -73,6 +78,8 @@ export class BroadcastsService {
       checkArmHours(broadcast, timing);
       const startsAt = beginOf(timing, { ...startOf(broadcast), at, now });
       const words = await this.preflight.publish(manager, broadcast);
+      // Its mail itself may have been written anew under the same name.
+      if (!isDeepStrictEqual(words, judged)) throw changedMeanwhile(broadcast);
       await this.queries.schedule(manager, id, { ...words, at: startsAt, timing });
       await this.wake.notify(manager, PLAN_BROADCASTS);
     });

@@ -129,6 +129,29 @@ describe('the sender of a broadcast, looked up before its first mail', () => {
     await desk.broadcasts.cancel(id);
   });
 
+  it('does not let words go that were written while it was looked at', async () => {
+    await desk.t.db.query(
+      `insert into written_mail (key, subject, preview, body, created_at, updated_at) values ('written/news', 'Old', '', 'Old words', $1, $1)`,
+      [OPENED_AT],
+    );
+    const sender = { ...desk.draft().sender, email: `ada@s${senders}.example.com` };
+    const { id } = await desk.broadcasts.create(desk.draft({ sender, template: 'written/news' }));
+    slow = async () => {
+      await desk.t.db.query(`update written_mail set body = 'New words'`);
+    };
+    try {
+      await expect(desk.broadcasts.start(id, null)).rejects.toMatchObject({
+        code: 'BROADCAST_STATE_CONFLICT',
+        message: expect.stringContaining('changed while it was looked at'),
+      });
+    } finally {
+      slow = async () => undefined;
+    }
+    await desk.broadcasts.start(id, null);
+    expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'scheduled' });
+    await desk.broadcasts.cancel(id);
+  });
+
   it('stops one that was started for later and lost its record since, until the owner lets it go on', async () => {
     const { clock, app } = desk.t;
     const id = await written();

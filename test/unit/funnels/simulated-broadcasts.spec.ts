@@ -337,6 +337,20 @@ personas: [{ name: one, tags: [vip], does: [{ buys: kit, after: ${when} }] }, { 
   expect(bought(offer, '3 days')).toEqual(['4900', '4900']);
 });
 
+it('a second broadcast keeps the lower price of the first for as long as its own, as its mail says', () => {
+  const bought = (when: string): string[] =>
+    run(
+      mail('a'),
+      `broadcasts:
+- { key: sale, email: emails/offer, at: 2026-03-03T09:00:00Z, offer: { key: kit, discount: 50%, until: 2026-03-04T09:00:00Z } }
+- { key: more, email: emails/offer, at: 2026-03-03T10:00:00Z, offer: { key: kit, discount: 30%, until: 2026-03-06T09:00:00Z } }
+personas: [{ name: one, does: [{ buys: kit, after: ${when} }] }]`,
+    ).people.flatMap(({ timeline }) =>
+      timeline.flatMap((entry) => (entry.what === 'bought' ? [String(entry.total.amountMinor)] : [])),
+    );
+  expect([bought('3 days'), bought('5 days')]).toEqual([['2450'], ['4900']]);
+});
+
 it.each([
   ['offer: { key: nothing }', 'broadcasts.0.offer.key: there is no offer "nothing"'],
   [
