@@ -36,7 +36,9 @@ interface DomainAdvice {
 function judgeDomain(domain: string): DomainAdvice {
   const known = remembered.get(domain);
   if (known) return known;
-  const advice = { meant: suggestDomain(domain), disposable: isDisposableDomain(domain) };
+  const meant = suggestDomain(domain);
+  // The lists have misspellings of large providers, too: whoever typed one has an ordinary mailbox.
+  const advice = { meant, disposable: meant === null && isDisposableDomain(domain) };
   if (remembered.size >= MOST_REMEMBERED) remembered.clear();
   remembered.set(domain, advice);
   return advice;

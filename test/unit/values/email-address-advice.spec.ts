@@ -18,9 +18,27 @@ describe('advice on an address', () => {
   });
 
   it('knows throw-away mailboxes below their domains, and nobody who is only called alike', () => {
-    expect(['mailinator.com', 'eu.mailinator.com', 'a.b.yopmail.com'].every(isDisposableDomain)).toBe(true);
-    expect(['notmailinator.com', 'mailinator.com.example.org', 'com', ''].some(isDisposableDomain)).toBe(
-      false,
-    );
+    expect(
+      ['mailinator.com', 'eu.mailinator.com', 'a.b.yopmail.com', 'tempmail.dev'].every(isDisposableDomain),
+    ).toBe(true);
+    expect(
+      ['mailinator-news.example', 'mailinator.com.example.org', 'com', ''].some(isDisposableDomain),
+    ).toBe(false);
+  });
+
+  it('knows far more of them than a list by hand, and none of the large providers or of those who hide an address', () => {
+    expect(['1secmail.com', 'guerrillamail.com', '0-mail.com'].every(isDisposableDomain)).toBe(true);
+    const good = [
+      'gmail.com',
+      'outlook.com',
+      'icloud.com',
+      'gmx.de',
+      'web.de',
+      'qq.com',
+      'mail.ru',
+      'proton.me',
+    ];
+    const hiding = ['duck.com', 'privaterelay.appleid.com', 'mozmail.com', 'passmail.net'];
+    expect([...good, ...hiding].filter(isDisposableDomain)).toEqual([]);
   });
 });
