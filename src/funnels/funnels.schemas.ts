@@ -63,8 +63,9 @@ export const deliveredFile = z.object({
 export const fileQuery = z.strictObject({
   name: z
     .string()
-    .regex(/^\w[\w. -]*$/, 'use a file name without a folder, such as guide.pdf')
-    .max(200, 'at most 200 characters')
+    // The letters that a funnel may name a file by; no file system has longer names.
+    .regex(/^(?!.*\.\.)[. -]*\w[\w. -]*$/, 'use a file name without a folder, such as guide.pdf')
+    .max(255, 'at most 255 characters')
     .meta({ description: 'The last part of the name that funnels give to it, such as guide.pdf.' }),
 });
 

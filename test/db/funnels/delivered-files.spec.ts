@@ -157,4 +157,26 @@ describe('the files that a funnel delivers', () => {
     expect(done).toMatchObject({ status: 200, body: { applied: true, words: plan.body['words'] } });
     expect(await all({ yaml, dryRun: true })).toMatchObject({ body: { words: [] } });
   });
+
+  it.each(['.kit.txt', '-kit.txt', `${'k'.repeat(251)}.txt`])(
+    'are sent by each name that a funnel may give them: the funnel took %s, and nobody could send it',
+    async (name) => {
+      const id = await send(name, 'The kit');
+      const yaml = YAML.replace('kit.txt', name);
+      expect((await put({ yaml, files: { [`files/${name}`]: id } })).status).toBe(200);
+      expect((await listed()).map((one) => one.name)).toEqual([`files/${name}`]);
+    },
+  );
+
+  it.each(['a..b.txt', '..', '.', 'files/kit.txt'])(
+    'are not sent as %s, which no funnel can name',
+    async (name) => {
+      const sent = t.test.http
+        .post('/api/v1/files')
+        .query({ name })
+        .set('Authorization', `Bearer ${API_KEY}`);
+      const answer = await sent.set('Content-Type', 'application/octet-stream').send(Buffer.from('The kit'));
+      expect(answer.status).toBe(422);
+    },
+  );
 });
