@@ -5,6 +5,8 @@ export interface OfferGrant {
   readonly until: Date | null;
   /** Null where none holds that was said for what the offer sells. */
   readonly price: Money | null;
+  /** When that price ends; left out: with the promise. */
+  readonly priceUntil?: Date | null;
 }
 
 export interface OfferPriceQuestion {
@@ -46,7 +48,7 @@ export function offerPrice({
   const said = holds ? grant.price.amountMinor : today;
   if (said < today) {
     const price = { ...full, amountMinor: said };
-    return { price, discountBps: discountOf(price, full), expired: false, until };
+    return { price, discountBps: discountOf(price, full), expired: false, until: grant?.priceUntil ?? until };
   }
   const price = { ...full, amountMinor: today };
   return {

@@ -85,6 +85,8 @@ export type Progress = Done &
 export interface Promised {
   until: Date | null;
   price: Money | null;
+  /** Where the price ends sooner than another promise: of mails that were written before they could know of each other. */
+  priceUntil?: Date | null;
 }
 
 export interface Facts {

@@ -1,19 +1,21 @@
 /**
- * What mails of any sequence or broadcast have promised somebody about an offer, as `until` and `price`; no row where none
- * has. The latest end counts. Of prices only those that hold until a time, for what the offer sells now and in its currency;
- * the lowest. Of a broadcast it is what the mail told this reader, who may have been promised more before: its row tells what
- * it offers to everybody. `subscriberId`, `slug` and `now` are SQL. Served by enrollment_offer_subscriber, broadcast_offer_slug and the
- * key of `message`: behind `offset 0`, as PostgreSQL could else read the ledger for each broadcast that has offered it.
+ * What mails of any sequence or broadcast have promised somebody about an offer, as `Promised`; no row where none has. The
+ * latest end counts. Of prices only those that hold until a time, for what the offer sells now and in its currency; the
+ * lowest. Of a broadcast it is what the mail told this reader, who may have been promised more before: its row tells what it
+ * offers to everybody. `subscriberId`, `slug` and `now` are SQL. Served by enrollment_offer_subscriber, broadcast_offer_slug
+ * and the key of `message`: behind `offset 0`, as PostgreSQL could else read the ledger for each broadcast that has offered
+ * it.
  */
 export function promisesSql({
   subscriberId,
   slug,
   now,
 }: Record<'subscriberId' | 'slug' | 'now', string>): string {
-  const lowest = `min(g.amount_minor) filter (where g.expires_at > ${now}::timestamptz and g.product_id = p.id
-    and g.currency = p.currency)`;
+  const holding = `filter (where g.expires_at > ${now}::timestamptz and g.product_id = p.id and g.currency = p.currency)`;
+  const lowest = `min(g.amount_minor) ${holding}`;
   return `select max(g.expires_at) as until,
-      case when ${lowest} is not null then jsonb_build_object('amountMinor', ${lowest}, 'currency', p.currency) end as price
+      case when ${lowest} is not null then jsonb_build_object('amountMinor', ${lowest}, 'currency', p.currency) end as price,
+      (array_agg(g.expires_at order by g.amount_minor, g.expires_at desc) ${holding})[1] as "priceUntil"
     from (
       select offer_slug, product_id, amount_minor, currency, expires_at from enrollment_offer
       where subscriber_id = ${subscriberId} and offer_slug = ${slug}

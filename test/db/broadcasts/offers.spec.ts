@@ -63,6 +63,11 @@ describe('what a broadcast offers', () => {
       [count, OPENED_AT],
     );
   };
+  /** An offer, and so many readers. */
+  const soldTo = async (count: number, offer: Parameters<Shop['publishOffer']>[0] = {}): Promise<void> => {
+    await shop.publishOffer(offer);
+    await people(count);
+  };
   /** The offer's link in somebody's mail, and what the mail says of the price. */
   const mailOf = async (email: string): Promise<{ subject: string; token: string; text: string }> => {
     const mail = sink.mails.find(({ to }) => to.includes(email));
@@ -95,8 +100,7 @@ describe('what a broadcast offers', () => {
   };
 
   it('is linked in each mail for its reader, at a price of their own that ends for mail, page and checkout at once', async () => {
-    await shop.publishOffer({ personalDeadline: false });
-    await people(2);
+    await soldTo(2, { personalDeadline: false });
     const id = await started({ offer: { key: 'kit', discount: '50%', until: UNTIL } });
     const { subject, text } = await mailOf('p1@example.com');
     expect(subject).toContain('€24.50');
@@ -115,8 +119,7 @@ describe('what a broadcast offers', () => {
   });
 
   it('grants the offer’s own discount where that is personal, until the time it says', async () => {
-    await shop.publishOffer();
-    await people(1);
+    await soldTo(1);
     expect((await shop.http.get('/checkout/kit').expect(200)).text).toContain('€49.00');
     await started({ offer: { key: 'kit', until: UNTIL } });
     expect(await asked('p1@example.com')).toEqual(['€34.30', '€34.30']);
@@ -157,8 +160,7 @@ describe('what a broadcast offers', () => {
   });
 
   it('holds as the second of two broadcasts says, which keeps the lower price of the first for longer', async () => {
-    await shop.publishOffer({ personalDeadline: false, discountBps: 0 });
-    await people(1);
+    await soldTo(1, { personalDeadline: false, discountBps: 0 });
     await started({ offer: { key: 'kit', discount: '50%', until: UNTIL } });
     sink.mails.length = 0;
     await started({ offer: { key: 'kit', discount: '30%', until: '2026-03-07T09:00:00Z' } });
@@ -173,9 +175,22 @@ describe('what a broadcast offers', () => {
     expect(await asked('p1@example.com')).toEqual(['€49.00', '€49.00']);
   });
 
+  it('shows the end of the price it asks where two mails were written before either had gone', async () => {
+    await soldTo(1, { personalDeadline: false, discountBps: 0 });
+    for (const [discount, until] of Object.entries({ '50%': UNTIL, '30%': '2026-03-07T09:00:00Z' })) {
+      const { id } = await draft({ offer: { key: 'kit', discount, until } });
+      await api('post', `/${String(id)}/start`);
+    }
+    await settle();
+    const { token } = await mailOf('p1@example.com');
+    const { text } = await shop.http.get(`/offer/kit?m=${token}`).expect(200);
+    expect([text, text]).toEqual([expect.stringContaining('€24.50'), expect.stringContaining('5 Mar 2026')]);
+    shop.clock.set(new Date(UNTIL));
+    expect(await asked('p1@example.com')).toEqual(['€34.30', '€34.30']);
+  });
+
   it('tells the rest of a split test nothing of an earlier promise that has ended while the test ran', async () => {
-    await shop.publishOffer({ personalDeadline: false, discountBps: 0 });
-    await people(20);
+    await soldTo(20, { personalDeadline: false, discountBps: 0 });
     const soon = new Date(OPENED_AT.getTime() + HOUR_MS);
     await started({ offer: { key: 'kit', discount: '50%', until: soon.toISOString() } });
     sink.mails.length = 0;
@@ -194,8 +209,7 @@ describe('what a broadcast offers', () => {
   });
 
   it('tells of no earlier promise in a mail that is due after its end', async () => {
-    await shop.publishOffer({ personalDeadline: false, discountBps: 0 });
-    await people(1);
+    await soldTo(1, { personalDeadline: false, discountBps: 0 });
     await started({ offer: { key: 'kit', discount: '50%', until: UNTIL } });
     sink.mails.length = 0;
     await started({ offer: { key: 'kit' } }, { atLocal: '2026-03-05T12:00', fallbackZone: 'UTC' });
@@ -207,8 +221,7 @@ describe('what a broadcast offers', () => {
   });
 
   it('is what arms of a split test differ in: judged by money per reader, and the winner’s goes to the rest', async () => {
-    await shop.publishOffer({ personalDeadline: false, discountBps: 0 });
-    await people(120);
+    await soldTo(120, { personalDeadline: false, discountBps: 0 });
     const split = {
       arms: [
         { offer: { key: 'kit' } },
@@ -254,8 +267,7 @@ describe('what a broadcast offers', () => {
   });
 
   it('is offered once more with the mail, and no mail goes behind the end of its price', async () => {
-    await shop.publishOffer();
-    await people(1);
+    await soldTo(1);
     const id = await started({ offer: { key: 'kit', until: UNTIL } });
     const again = await api('post', `/${id}/resend`, { subject: 'Once more' });
     expect(again).toMatchObject({ offer: { key: 'kit', until: UNTIL } });
@@ -272,8 +284,7 @@ describe('what a broadcast offers', () => {
   });
 
   it('is left out of a mail that is sent once more when it is off the site by then, or is another', async () => {
-    await shop.publishOffer();
-    await people(1);
+    await soldTo(1);
     const id = await started({ offer: { key: 'kit', until: UNTIL } });
     const again = { subject: 'Once more', template: 'emails/story' };
     const other = { key: 'kit', discount: '50%', until: '2026-03-08T09:00:00Z' };
@@ -288,8 +299,7 @@ describe('what a broadcast offers', () => {
   });
 
   it('is shown in a sent mail as it was sent, also when it is off the site and its mail has other words', async () => {
-    await shop.publishOffer();
-    await people(1);
+    await soldTo(1);
     await shop.db.query(
       `insert into written_mail (key, subject, preview, body, created_at, updated_at)
        values ('written/kit', 'Old for {{ offer.price | money }}', '', 'Old words [here]({{ offer.url }})', $1, $1)`,
@@ -307,8 +317,7 @@ describe('what a broadcast offers', () => {
   });
 
   it('waits for the owner where the offer is off the site when the broadcast begins', async () => {
-    await shop.publishOffer();
-    await people(1);
+    await soldTo(1);
     const { id } = await draft({ offer: { key: 'kit', until: UNTIL } });
     await api('post', `/${String(id)}/start`, { at: '2026-03-03T09:00:00Z' });
     await shop.offers.archiveExcept(shop.db.manager, 'shop', []);
@@ -380,8 +389,7 @@ describe('what a broadcast offers', () => {
   });
 
   it('is missing from a mail that prints it, which the preflight says and the start refuses', async () => {
-    await shop.publishOffer();
-    await people(1);
+    await soldTo(1);
     const { id } = await draft({});
     const refused = await api('post', `/${String(id)}/start`);
     expect(refused).toMatchObject({ status: 422, code: 'BROADCAST_PREFLIGHT_INVALID' });
