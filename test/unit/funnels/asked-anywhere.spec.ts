@@ -63,7 +63,7 @@ describe('a field that comes to hold what is asked', () => {
   });
 });
 
-describe('a condition inside others', () => {
+describe('a condition', () => {
   it.each<[asked: string, holding: string, other: string]>([
     ...TESTS.map(([asked, wrong, right]): [string, string, string] => [
       asked,
@@ -98,13 +98,15 @@ describe('a condition inside others', () => {
     ['all: [{ tag: a }, { tag: b }]', 'tags: [a, b]', 'tags: [a]'],
     ['any: [{ tag: a }, { tag: b }]', 'tags: [b]', 'tags: [c]'],
     ['not: { tag: a }', 'tags: [b]', 'tags: [a]'],
-  ])('is asked as it is alone: %s', (asked, holding, other) => {
-    const steps = `- ${mail('hello')}
+  ])('is asked alone and inside others: %s', (asked, holding, other) => {
+    const steps = (condition: string): string => `- ${mail('hello')}
 - { key: early, if: { tag: early }, then: [${mail('was-early')}] }
 - { key: pause, wait: 2 days }
-- { key: pick, if: { any: [{ tag: never }, { not: { not: { ${asked} } } }] }, then: [${mail('yes')}], else: [${mail('no')}] }`;
-    expect(mailsTo(holding, steps).at(-1)).toBe('yes');
-    expect(mailsTo(other === '' ? 'tags: [none]' : other, steps).at(-1)).toBe('no');
+- { key: pick, if: ${condition}, then: [${mail('yes')}], else: [${mail('no')}] }`;
+    for (const condition of [`{ ${asked} }`, `{ any: [{ tag: never }, { not: { not: { ${asked} } } }] }`]) {
+      expect(mailsTo(holding, steps(condition)).at(-1)).toBe('yes');
+      expect(mailsTo(other === '' ? 'tags: [none]' : other, steps(condition)).at(-1)).toBe('no');
+    }
   });
 
   it('hears of an event since its step, which an earlier one is not', () => {
@@ -143,20 +145,27 @@ describe('a condition inside others', () => {
   });
 });
 
-describe('a membership that begins and ends', () => {
-  const bought = 'does: [{ buys: main-kit, after: 1 hour }]';
+describe('what happens', () => {
+  const bought = 'buys: main-kit';
   it.each([
-    ['member: main-kit', ['a'], ['c'], ['early', 'late']],
-    ['member: main-kit, state: ended', ['a', 'b'], ['b', 'c'], ['late']],
-  ])('begins, ends and leads to a goal when it does: %s', (asked, left, reached, joined) => {
-    const three = `- ${mail('a')}\n- ${mail('b', ', delay: 12 hours')}\n- ${mail('c', ', delay: 1 day')}`;
-    expect(mailsTo(bought, three, `exitOn: [{ ${asked} }]`)).toEqual(left);
-    expect(mailsTo('tags: [none]', three, `exitOn: [{ ${asked} }]`)).toEqual(['a', 'b', 'c']);
-    const goal = `- { key: half, wait: 12 hours }\n- ${mail('b')}\n- { key: day, wait: 1 day }
+    ['purchased: main-kit', bought, ['a'], ['c'], ['early', 'late']],
+    ['event: call', 'event: call', ['a'], ['c'], ['early', 'late']],
+    ['tag: hot', 'tag: hot', ['a'], ['c'], ['early', 'late']],
+    ['member: main-kit', bought, ['a'], ['c'], ['early', 'late']],
+    ['member: main-kit, state: ended', bought, ['a', 'b'], ['b', 'c'], ['late']],
+  ])(
+    'begins a sequence, ends it or leads to a goal at that moment: %s',
+    (asked, action, left, reached, joined) => {
+      const does = `does: [{ ${action}, after: 1 hour }]`;
+      const three = `- ${mail('a')}\n- ${mail('b', ', delay: 12 hours')}\n- ${mail('c', ', delay: 1 day')}`;
+      expect(mailsTo(does, three, `exitOn: [{ ${asked} }]`)).toEqual(left);
+      expect(mailsTo('tags: [none]', three, `exitOn: [{ ${asked} }]`)).toEqual(['a', 'b', 'c']);
+      const goal = `- { key: half, wait: 12 hours }\n- ${mail('b')}\n- { key: day, wait: 1 day }
 - { key: there, goal: { ${asked} }, otherwise: end }\n- ${mail('c')}`;
-    expect(mailsTo(bought, goal)).toEqual(reached);
-    expect(mailsTo('tags: [none]', goal)).toEqual(['b']);
-    const begun = `- ${mail('early', ', expires: "2026-03-02 20:00"')}\n- ${mail('late')}`;
-    expect(mailsTo(`signsUp: false, ${bought}`, begun, `enterOn: [{ ${asked} }]`)).toEqual(joined);
-  });
+      expect(mailsTo(does, goal)).toEqual(reached);
+      expect(mailsTo('tags: [none]', goal)).toEqual(['b']);
+      const begun = `- ${mail('early', ', expires: "2026-03-02 20:00"')}\n- ${mail('late')}`;
+      expect(mailsTo(`signsUp: false, ${does}`, begun, `enterOn: [{ ${asked} }]`)).toEqual(joined);
+    },
+  );
 });

@@ -1,8 +1,14 @@
 import { describe, expect, it } from 'vitest';
+import { assign } from '../../../src/experiments/assign.js';
+import { decide } from '../../../src/experiments/decide.js';
+import { breaches } from '../../../src/experiments/guard-rails.js';
+import { nextShares } from '../../../src/experiments/thompson.js';
 import { readFunnelFile, writeFunnelFile } from '../../../src/funnels/funnel-file.js';
 import { funnelProblems } from '../../../src/funnels/funnel-problems.js';
 import { sequenceDefinition } from '../../../src/funnels/sequence-definition.js';
+import { HOLDOUT } from '../../../src/segments/held-out.js';
 import { isMail, type Split } from '../../../src/sequences/definition.js';
+import { cohort, dataOf } from '../experiments/made-up-test.js';
 
 const file = (step: string, sequence = ''): string => `funnel: course
 title: A course
@@ -76,6 +82,43 @@ describe('the split test of a step', () => {
       optimise: { explore: 0.1 },
       guardRails: { unsubscribes: 0.02, complaints: 0.003 },
     });
+  });
+
+  it('shares out, holds out, judges and stops as its file says', () => {
+    const termsOf = (more: string) => compiled(`offer: kit, split: { judge: revenue, ${more} }`).terms;
+    const people = Array.from({ length: 2_000 }, (_, index) => String(index + 1));
+    const held = (more: string): number => {
+      const test = { test: 'course/x', ...termsOf(`${more}${TWO}`) };
+      return people.filter((id) => assign(test, [0.5, 0.5], id) === HOLDOUT).length / people.length;
+    };
+    expect(held('')).toBe(0);
+    expect(held('holdout: 10%, ')).toBeLessThan(0.15);
+    expect(held('holdout: 50%, ')).toBeGreaterThan(0.4);
+
+    const weighted = termsOf(arms('key: a, weight: 3', 'key: b, subject: Another'));
+    expect(nextShares(weighted, [])).toEqual([0.75, 0.25]);
+    const known = [cohort(0, 2_000, 20), cohort(1, 2_000, 400)];
+    const least = (more: string): number => Math.min(...nextShares(termsOf(`${more}${TWO}`), known));
+    expect(least('')).toBe(0.5);
+    expect(least('optimise: thompson, explore: 50%, ')).toBeGreaterThanOrEqual(0.25);
+    expect(least('optimise: thompson, explore: 10%, ')).toBeLessThan(0.1);
+
+    const verdict = (alpha: number): string =>
+      decide(termsOf(`alpha: ${alpha}, ${TWO}`), dataOf([cohort(0, 500, 25), cohort(1, 500, 60)])).verdict
+        .kind;
+    expect([verdict(0.2), verdict(0.001)]).toEqual(['winner', 'running']);
+
+    const harms = [{ arm: 1, people: 2_000, unsubscribes: 100, complaints: 40 }];
+    const broken = (rails: string): (string | undefined)[] =>
+      breaches(termsOf(`guardRails: { ${rails} }, ${TWO}`), harms).map(({ rail }) => rail);
+    expect(broken('complaints: 0.5%')).toEqual(['complaints']);
+    expect(broken('unsubscribes: 2%')).toEqual(['unsubscribes']);
+    expect(broken('unsubscribes: 10%, complaints: 10%')).toEqual([]);
+  });
+
+  it('counts a person for no more than the cap of its file', () => {
+    const cap = (more: string) => compiled(`split: { judge: revenue, ${more}${TWO} }`).terms.cap?.amountMinor;
+    expect([cap(''), cap('cap: 80.00 EUR, ')]).toEqual([6900, 8000]);
   });
 
   it('counts people later where arms differ in their time, by the longest of them', () => {
