@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import {
@@ -8,6 +6,7 @@ import {
   resendBody,
   startBody,
 } from '../../../src/broadcasts/broadcasts.schemas.js';
+import { lostTests, type ShownBy } from '../../support/shown-by.js';
 
 /** Spec files below `test/`. */
 const F = {
@@ -25,7 +24,7 @@ const F = {
   timing: 'unit/broadcasts/timing.spec.ts',
 } as const;
 
-type Shown = readonly [file: keyof typeof F, title: string];
+type Shown = ShownBy<keyof typeof F>;
 
 const WRITTEN: Shown = ['rest', 'is written, changed, counted, scheduled, started, and shown with its mails'];
 const MAIL: Shown = [
@@ -192,11 +191,7 @@ describe('each option of a broadcast', () => {
   ])('that is %s has a test of what it does, which is there', (_, schema, shown) => {
     const options = optionsOf(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Node);
     expect(Object.keys(shown).toSorted()).toEqual(options);
-    const lost = Object.entries(shown).filter(
-      ([, [file, title]]) =>
-        !readFileSync(join(import.meta.dirname, '../..', F[file]), 'utf8').includes(`'${title}'`),
-    );
-    expect(lost).toEqual([]);
+    expect(lostTests(shown, F)).toEqual([]);
   });
 
   it('that can be written can be changed, but for the key it is known by', () => {

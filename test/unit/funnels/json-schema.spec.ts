@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { readFunnelFile } from '../../../src/funnels/funnel-file.js';
 import { funnelJsonSchema } from '../../../src/funnels/funnel-json-schema.js';
 import { EVERY_KEY, OTHER_FUNNEL } from '../../support/every-key.js';
+import { optionsIn } from '../../support/schema-options.js';
 
 const FUNNELS = new URL('../../../config/funnels/', import.meta.url).pathname;
 const schema = funnelJsonSchema();
@@ -17,21 +18,6 @@ const validate = new Ajv({
   formats: { uri: true },
 }).compile(schema);
 const problems = (yaml: string): ErrorObject[] => (validate(parse(yaml)) ? [] : (validate.errors ?? []));
-
-/** Every option that the schema knows, by the object it stands in. */
-function optionsIn(part: unknown, into: Map<string, unknown> = new Map(), place = ''): Map<string, unknown> {
-  if (Array.isArray(part)) for (const one of part) optionsIn(one, into, place);
-  else if (typeof part === 'object' && part !== null)
-    for (const [key, value] of Object.entries(part)) {
-      if (key !== 'properties') optionsIn(value, into, place === '' ? key : place);
-      else
-        for (const [name, property] of Object.entries(value as Record<string, unknown>)) {
-          into.set(`${place}/${name}`, property);
-          optionsIn(property, into, name);
-        }
-    }
-  return into;
-}
 
 function namesIn(value: unknown, into: Set<string> = new Set()): Set<string> {
   if (Array.isArray(value)) for (const one of value) namesIn(one, into);
