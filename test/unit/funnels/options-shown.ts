@@ -16,6 +16,7 @@ export const FILES = {
   reactions: 'db/sequences/reactions.spec.ts',
   referrals: 'db/affiliates/referrals.spec.ts',
   sale: 'e2e/funnel.spec.ts',
+  said: 'unit/funnels/said-otherwise.spec.ts',
   samples: 'unit/admin/page-samples.spec.ts',
   shop: 'unit/funnels/simulated-shop.spec.ts',
   simulate: 'unit/funnels/simulate.spec.ts',
@@ -38,6 +39,11 @@ const NEW: Shown = [
   'goes from a few words and an upload to a visitor who gets the file and buys, in the web app alone',
 ];
 const words = (row: string): Shown => ['samples', 'stand on %s as it is shown to the owner: %s', `'${row}`];
+const said = (row: string): Shown => [
+  'said',
+  'what a funnel says otherwise than usual is kept to: %s',
+  `'${row}'`,
+];
 const MADE: Shown = [
   'fields',
   'are defined by the file that asks for them, in one go, and go along with its export',
@@ -110,7 +116,7 @@ const SALE: Readonly<Record<string, Shown>> = {
   'membership/lasts': MEMBER,
   '/offers': SOLD,
   'offers/key': DELIVERED,
-  'offers/product': SOLD,
+  'offers/product': said('the product of an offer'),
   'offers/headline': words('headline: Never without'),
   'offers/bullets': words('bullets: [A lock'),
   'offers/discount': SOLD,
@@ -120,11 +126,8 @@ const SALE: Readonly<Record<string, Shown>> = {
   '/affiliates': EARNED,
   'affiliates/commission': EARNED,
   'affiliates/secondTier': EARNED,
-  'affiliates/hold': [
-    'affiliates',
-    'is due after the hold, is in one payout, and what is refunded later is taken off the next',
-  ],
-  'affiliates/cookie': EARNED,
+  'affiliates/hold': said('the hold of a commission'),
+  'affiliates/cookie': said('the window of a click'),
   'affiliates/attribution': [
     'referrals',
     'the terms are those of the funnel’s file: planned, applied, exported, rolled back',
@@ -143,7 +146,8 @@ const SEQUENCE: Readonly<Record<string, Shown>> = {
   'sequence/window': HOURS,
   'window/days': HOURS,
   'window/from': ['steps', 'come %s', '2026-01-10T10:00:00Z'],
-  'window/to': ['steps', 'come %s', '2026-01-10T10:00:00Z'],
+  'window/to': said('the end of a window'),
+  // It has one value.
   'window/timezone': HOURS,
   'sequence/quietHours': QUIET,
   'quietHours/from': QUIET,

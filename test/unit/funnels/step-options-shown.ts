@@ -117,7 +117,7 @@ const STEP: Readonly<Record<string, Shown>> = {
   then: WAITED_FOR,
   else: WAITED_FOR,
   switch: WAYS,
-  within: WAITED_FOR,
+  within: ['conditions', 'waits in a switch, too'],
   wait: WAITED,
   tag: MARKED,
   untag: MARKED,
