@@ -27,7 +27,7 @@ function mailsTo(persona: string, steps: string, more = 'priority: 5', other: st
   const now = new Date('2026-03-02T09:00:00Z');
   const { people: done } = simulate(simulationFromFiles(files, people, { start: null, days: 40, now }));
   return (done[0]?.timeline ?? []).flatMap((entry) =>
-    entry.what === 'mail' && entry.step !== null && entry.step !== undefined ? [entry.step] : [],
+    entry.what === 'mail' && entry.step !== undefined ? [entry.step] : [],
   );
 }
 
