@@ -21,7 +21,7 @@ import { randomScenario, type Scenario } from './random-funnels.js';
 import { Replay } from './replay.js';
 
 /** More of them: `SIMULATIONS=200 SIMULATIONS_FROM=1000 npx vitest run …`. */
-const RUNS = Number(process.env['SIMULATIONS'] ?? 5);
+const RUNS = Number(process.env['SIMULATIONS'] ?? 3);
 /** A scenario is a hundred moments and more, each with its jobs. */
 const TIMEOUT_MS = 120_000;
 const FROM = Number(process.env['SIMULATIONS_FROM'] ?? 1);

@@ -134,7 +134,7 @@ describe('a condition', () => {
         `{ any: [{ tag: never }, { sequence: side, split: hello, arm: ${arm} }] }`,
       ].map((asked) => mailsTo(does, steps(asked), 'priority: 5', [other]).at(-1));
     const [a, b] = [onArm('a'), onArm('b')];
-    expect([a, b].toSorted()).toEqual([
+    expect([a, b].toSorted((one, other) => String(one).localeCompare(String(other)))).toEqual([
       ['no', 'no'],
       ['yes', 'yes'],
     ]);
