@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { mailFrame } from '../delivery/written-mail.js';
 import { DemoService, FUNNELS_FOLDER } from '../funnels/demo.service.js';
 import { readFunnelFile } from '../funnels/funnel-file.js';
 import { templatesReader } from '../funnels/funnel-templates.files.js';
@@ -27,28 +28,14 @@ export interface Looked {
 export type Applied = { ok: true; key: string } | { ok: false; looked: Looked };
 
 /** Begins a mail that a step names and that nobody has written. */
-const NEW_MAIL = `<mjml lang="en" dir="ltr">
-  <mj-head>
-    <mj-title>The subject of this mail</mj-title>
-    <mj-preview>What mail programs show behind it</mj-preview>
-    <mj-include path="../layouts/mail-head.mjml" />
-  </mj-head>
-  <mj-body background-color="#f4f8f7" css-class="page">
-    <mj-include path="../layouts/mail-top.mjml" />
-    <mj-wrapper background-color="#ffffff" border-radius="12px" padding="0 0 24px" css-class="card">
-      <mj-section>
-        <mj-column>
-          <mj-text>
+const NEW_MAIL = mailFrame({
+  subject: 'The subject of this mail',
+  preview: 'What mail programs show behind it',
+  content: `          <mj-text>
             <p>Hi {{ subscriber.firstName | default: 'there' }},</p>
             <p></p>
-          </mj-text>
-        </mj-column>
-      </mj-section>
-    </mj-wrapper>
-    <mj-include path="../layouts/mail-foot-marketing.mjml" />
-  </mj-body>
-</mjml>
-`;
+          </mj-text>`,
+});
 
 /**
  * Funnels as text in the web app: the same plan and apply as those of commands and the REST API. `key` is null for a

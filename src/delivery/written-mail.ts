@@ -22,10 +22,27 @@ export function mjmlOfWritten({ subject, preview, body }: Omit<WrittenMail, 'key
     .split(/\n[ \t]*\n+/)
     .map((block) => block.trim())
     .filter((block) => block !== '');
+  return mailFrame({
+    subject: escaped(subject),
+    preview: escaped(preview),
+    content: blocks.map(blockOf).join('\n'),
+  });
+}
+
+/** A mail of the usual look, as MJML; all three are taken as they are. */
+export function mailFrame({
+  subject,
+  preview,
+  content,
+}: {
+  subject: string;
+  preview: string;
+  content: string;
+}): string {
   return `<mjml lang="en" dir="ltr">
   <mj-head>
-    <mj-title>${escaped(subject)}</mj-title>
-    <mj-preview>${escaped(preview)}</mj-preview>
+    <mj-title>${subject}</mj-title>
+    <mj-preview>${preview}</mj-preview>
     <mj-include path="../layouts/mail-head.mjml" />
   </mj-head>
   <mj-body background-color="#f4f8f7" css-class="page">
@@ -33,7 +50,7 @@ export function mjmlOfWritten({ subject, preview, body }: Omit<WrittenMail, 'key
     <mj-wrapper background-color="#ffffff" border-radius="12px" padding="0 0 24px" css-class="card">
       <mj-section>
         <mj-column>
-${blocks.map(blockOf).join('\n')}
+${content}
         </mj-column>
       </mj-section>
     </mj-wrapper>
