@@ -21,8 +21,14 @@ export function offerOf(typed: Typed, prefix = ''): Record<string, unknown> | un
     key: key ?? '',
     // The sign may be left out where it can only be meant.
     ...(discount === undefined ? {} : { discount: /^[\d.]+$/.test(discount) ? `${discount}%` : discount }),
-    ...(until === undefined ? {} : { until }),
+    ...(until === undefined ? {} : { until: instantTyped(until) }),
   };
+}
+
+/** `2026-03-05 18:00` is UTC, as all times of these pages; with an offset of its own it is what it says. */
+function instantTyped(text: string): string {
+  const [, day, time] = /^\s*(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2})\s*$/.exec(text) ?? [];
+  return day === undefined ? text : `${day}T${time}:00Z`;
 }
 
 /** What the page prints of them. `chosen`: the offers to choose from, with what was chosen. */
@@ -34,6 +40,6 @@ export function offerFields(
     name: `${prefix}offer`,
     offers: chosen(`${prefix}offer`),
     discount: field(`${prefix}discount`, 'Discount for these readers'),
-    until: field(`${prefix}until`, 'Until'),
+    until: field(`${prefix}until`, 'Until (UTC)'),
   };
 }

@@ -9,6 +9,7 @@ import {
   typedBroadcast,
   typedOfBroadcast,
 } from '../../../src/admin/broadcast-form.js';
+import { offerOf } from '../../../src/admin/broadcast-offer-form.js';
 import { readResend, readStart, timingText } from '../../../src/admin/broadcast-start-form.js';
 import type { Broadcast } from '../../../src/broadcasts/broadcast.js';
 
@@ -152,6 +153,14 @@ describe('the form of a broadcast', () => {
       expect(typedOfBroadcast(draft)).toMatchObject({ capAmount: [amount], capCurrency: [currency] });
     },
   );
+
+  it.each([
+    ['2026-03-05 18:00', '2026-03-05T18:00:00Z'],
+    ['2026-03-05T18:00', '2026-03-05T18:00:00Z'],
+    ['2026-03-05T18:00:00+01:00', '2026-03-05T18:00:00+01:00'],
+  ])('takes the end of an offer as people type it, in UTC unless it says more: %s', (typed, until) => {
+    expect(offerOf({ offer: ['kit'], until: [typed] })).toEqual({ key: 'kit', until });
+  });
 
   it('is filled with a draft, and gives the draft back', () => {
     const draft = {
