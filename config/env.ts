@@ -31,6 +31,7 @@ const envSchema = z.object({
     .transform((value) => value.replace(/\/+$/, ''))
     .optional(),
   DATA_DIR: z.string().min(1).default('./data'),
+  DATA_DIR_KEPT: flag.default(true),
   DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
   MONGODB_URI: url(['mongodb:', 'mongodb+srv:']).optional(),
   BOUNCE_DOMAIN: z.string().regex(DOMAIN, 'use a domain such as bounce.example.com').toLowerCase().optional(),
@@ -115,6 +116,11 @@ export interface Config {
   /** Without a trailing slash; every absolute link is built from it, never from a Host header. */
   baseUrl: string;
   dataDir: string;
+  /**
+   * Whether `dataDir` is the same from one start to the next. False: workers do not ask when the database was started anew
+   * as well, so a copy of its disk sends.
+   */
+  dataDirKept: boolean;
   /** `null`: the embedded PostgreSQL is started and its address filled in by `main`. */
   databaseUrl: string | null;
   mongoUri: string | null;
@@ -200,6 +206,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     host: e.HOST ?? (mailboxOn ? '127.0.0.1' : '0.0.0.0'),
     baseUrl: e.BASE_URL ?? `http://localhost:${e.PORT}`,
     dataDir: e.DATA_DIR,
+    dataDirKept: e.DATA_DIR_KEPT,
     databaseUrl: e.DATABASE_URL ?? null,
     mongoUri: e.MONGODB_URI ?? null,
     bounceDomain: e.BOUNCE_DOMAIN ?? null,

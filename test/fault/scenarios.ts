@@ -1,4 +1,5 @@
 import type { Scenario } from './scenario.js';
+import { backupScenarios } from './scenarios/backups.js';
 import { broadcastScenarios } from './scenarios/broadcasts.js';
 import { databaseScenarios } from './scenarios/database.js';
 import { diskScenarios } from './scenarios/disk.js';
@@ -22,6 +23,7 @@ export function scenarios(short: boolean): Scenario[] {
     ...killScenarios(short),
     ...pauseScenarios,
     ...databaseScenarios,
+    ...backupScenarios,
     ...diskScenarios,
     ...relayScenarios,
     ...parkedScenarios,

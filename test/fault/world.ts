@@ -117,6 +117,15 @@ export class World {
     return started;
   }
 
+  /** As when containers without a volume are replaced. Only while no worker runs. */
+  async loseDataFolders(): Promise<void> {
+    await Promise.all(
+      Array.from({ length: this.#dataDirs }, async (_, i) =>
+        rm(join(this.dataDir, `worker-${i}`), { recursive: true, force: true }),
+      ),
+    );
+  }
+
   get live(): WorkerProcess[] {
     return this.workers.filter(({ running }) => running);
   }

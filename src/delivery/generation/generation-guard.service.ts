@@ -2,7 +2,17 @@ import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
-import { judge, type LedgerNote, type LedgerRow, type Unsent, type Verdict } from './generation.js';
+import {
+  isBehind,
+  isSameRun,
+  judge,
+  type LedgerNote,
+  type LedgerRow,
+  type LedgerToken,
+  type Standing,
+  type Unsent,
+  type Verdict,
+} from './generation.js';
 import { GenerationQueries } from './generation.queries.js';
 import { LedgerNoteFile } from './ledger-note.service.js';
 
@@ -19,7 +29,12 @@ export interface ConfirmedLedger {
   unknown: number;
 }
 
-type Seen = Awaited<ReturnType<GenerationGuard['look']>>;
+interface Seen extends Omit<Standing, 'note'> {
+  verdict: Verdict;
+  note: LedgerNote | null;
+  /** What another worker is not sure of, and none has been since. */
+  asked: string | null;
+}
 
 /**
  * Keeps a copy of the database, or a restored backup of it, from sending what has been sent: the database says which
@@ -28,6 +43,8 @@ type Seen = Awaited<ReturnType<GenerationGuard['look']>>;
 @Injectable()
 export class GenerationGuard {
   #bumpedAtMs: number | null = null;
+  /** As the last note, for a data folder that is full, read-only or taken away while the process runs. */
+  #known: LedgerNote | null = null;
   /** Undefined until the first look: an alert of an earlier process may still be open. */
   #refusing: string | null | undefined;
 
@@ -42,7 +59,7 @@ export class GenerationGuard {
   async maySend(): Promise<true | { reason: string }> {
     const seen = await this.look();
     const { verdict, row } = seen;
-    if (verdict.kind === 'refuse') return this.refuse(seen, verdict);
+    if (verdict.kind === 'refuse' || verdict.kind === 'unseen') return this.refuse(seen, verdict);
     if (this.#refusing !== null) await this.alerts.resolve(ALERT);
     this.#refusing = null;
     if (row === null) {
@@ -50,14 +67,16 @@ export class GenerationGuard {
       this.#bumpedAtMs = null;
       return this.maySend();
     }
-    await this.advance(row, seen.folder);
+    await this.advance(row, seen);
     return true;
   }
 
   /** As `maySend`, for pages and commands: changes nothing. */
   async state(): Promise<{ ok: true } | { ok: false; reason: string }> {
-    const { verdict } = await this.look();
-    return verdict.kind === 'refuse' ? { ok: false, reason: verdict.reason } : { ok: true };
+    const { verdict, asked } = await this.look();
+    // Whether a folder has seen enough matters only to a worker, which says so in the row.
+    const reason = verdict.kind === 'refuse' ? verdict.reason : asked;
+    return reason === null ? { ok: true } : { ok: false, reason };
   }
 
   /** When the owner last confirmed, and what was to become of the mails that waited. */
@@ -67,8 +86,10 @@ export class GenerationGuard {
 
   /** The owner says that this database is the one to send from. Nothing happens when no worker refuses to. */
   async confirm(unsent: Unsent): Promise<ConfirmedLedger> {
-    const { verdict, row, note, actual, folder } = await this.look();
-    if (verdict.kind !== 'refuse') return { needed: false, held: 0, cancelled: 0, unknown: 0 };
+    const seen = await this.look();
+    const { verdict, row, note, actual, asked } = seen;
+    if (verdict.kind !== 'refuse' && verdict.kind !== 'unseen' && asked === null)
+      return { needed: false, held: 0, cancelled: 0, unknown: 0 };
     const notes = [row, note, row?.refused ?? null].filter((one) => one !== null);
     const next: LedgerRow = {
       lineage: row?.lineage ?? note?.lineage ?? randomUUID(),
@@ -78,35 +99,42 @@ export class GenerationGuard {
       refused: null,
       confirmed: { at: this.clock.now().toISOString(), unsent },
     };
-    const counts = await this.queries.confirm(next, unsent, async (manager) =>
+    const { atMs, ...counts } = await this.queries.confirm(next, unsent, async (manager) =>
       this.alerts.resolve(ALERT, manager),
     );
-    await this.write({ ...next, folder });
+    await this.write(next, seen, atMs);
     return { needed: true, ...counts };
   }
 
-  private async look(): Promise<{
-    verdict: Verdict;
-    row: LedgerRow | null;
-    note: LedgerNote | null;
-    actual: LedgerRow['fingerprint'];
-    folder: string | null;
-  }> {
-    const [{ row, actual, hasMessages }, note, folder] = await Promise.all([
+  private async look(): Promise<Seen> {
+    const [read, file, folder, place] = await Promise.all([
       this.queries.read(),
       this.file.read(),
       this.file.folder(),
+      this.file.place(),
     ]);
-    const verdict = judge({ row, note, actual, hasMessages, folder });
-    return { verdict, row, note: note === 'unreadable' ? null : note, actual, folder };
+    const note = file === 'unreadable' ? file : this.furthest(file, read.row);
+    const standing: Standing = { ...read, note, folder, place, kept: this.file.kept };
+    const { row, beat } = read;
+    const asked = row?.asked !== undefined && !isSameRun(row, beat) ? row.asked : null;
+    return { ...standing, note: note === 'unreadable' ? null : note, verdict: judge(standing), asked };
+  }
+
+  private furthest(file: LedgerNote | null, row: LedgerRow | null): LedgerNote | null {
+    const known = this.#known;
+    if (known === null || file === null) return known ?? file;
+    if (file.lineage !== known.lineage) return known.lineage === row?.lineage ? known : file;
+    return isBehind(file, known) ? known : file;
   }
 
   private async refuse(
     seen: Seen,
-    { reason, shared }: Extract<Verdict, { kind: 'refuse' }>,
+    verdict: Extract<Verdict, { reason: string }>,
   ): Promise<{ reason: string }> {
+    const { reason } = verdict;
     if (this.#refusing !== reason) {
-      if (shared) await this.tellOthers(seen, reason);
+      if (verdict.kind === 'unseen') await this.queries.ask(reason);
+      else if (verdict.shared) await this.tellOthers(seen, reason);
       await this.alerts.raise({
         key: ALERT,
         severity: 'critical',
@@ -138,19 +166,27 @@ export class GenerationGuard {
     };
   }
 
-  private async advance(row: LedgerRow, folder: string | null): Promise<void> {
+  private async advance(row: LedgerRow, seen: Seen): Promise<void> {
     const nowMs = performance.now();
-    if (this.#bumpedAtMs !== null && nowMs - this.#bumpedAtMs < BUMP_EVERY_MS) return;
-    const counter = await this.queries.bump(row);
-    if (counter === null) return;
-    await this.write({ ...row, counter, folder });
+    const beaten = this.#bumpedAtMs !== null && nowMs - this.#bumpedAtMs < BUMP_EVERY_MS;
+    // At once on a server that was started anew: others may wait for one who knows it.
+    if (beaten && isSameRun(row, seen.beat)) return;
+    const bumped = await this.queries.bump(row);
+    if (bumped === null) return;
+    await this.write({ ...row, counter: bumped.counter }, seen, bumped.atMs);
     this.#bumpedAtMs = nowMs;
   }
 
   /** A full disk does not stop the mails, it weakens the guard: that is for the owner to know. */
-  private async write({ lineage, generation, counter, folder }: LedgerNote): Promise<void> {
+  private async write(
+    { lineage, generation, counter }: LedgerToken,
+    { folder, place }: Seen,
+    atMs: number,
+  ): Promise<void> {
+    const note = { lineage, generation, counter, folder, place, atMs };
+    this.#known = note;
     try {
-      await this.file.write({ lineage, generation, counter, folder });
+      await this.file.write(note);
       if (this.#bumpedAtMs === null) await this.alerts.resolve(NOTE_ALERT);
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';

@@ -2,11 +2,21 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, QueryFailedError, type EntityManager } from 'typeorm';
 import { withoutSending } from '../message.js';
 import { RESTORED } from '../pacing/overdue.js';
-import type { Fingerprint, LedgerRow, LedgerToken, Unsent } from './generation.js';
+import type { Beat, Fingerprint, LedgerRow, LedgerToken, Unsent } from './generation.js';
 
 const KEY = 'ledger.generation';
 /** insufficient_privilege, feature_not_supported, undefined_function, object_not_in_prerequisite_state. */
 const NOT_HERE = new Set(['42501', '0A000', '42883', '55000']);
+
+const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
+const UPDATED_MS = 'extract(epoch from updated_at)::float8 * 1000';
+
+interface Read {
+  row: LedgerRow | null;
+  beat: Beat;
+  actual: Fingerprint;
+  hasMessages: boolean;
+}
 
 /** The SQL of the generation guard. It is the only writer of the setting `ledger.generation`. */
 @Injectable()
@@ -15,13 +25,15 @@ export class GenerationQueries {
 
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Three small reads; asked at every run of delivery.send-due. */
-  async read(): Promise<{ row: LedgerRow | null; actual: Fingerprint; hasMessages: boolean }> {
-    const rows: { row: LedgerRow | null; database: string; table: string; hasMessages: boolean }[] =
+  /** Three small reads; asked at every run of delivery.send-due. Row and server are of one statement, so of one run of it. */
+  async read(): Promise<Read> {
+    const rows: (Pick<Read, 'row' | 'hasMessages'> &
+      Pick<Fingerprint, 'database' | 'table'> & { atMs: number | null; server: string })[] =
       await this.dataSource.query(
-        `select (select value from setting where key = $1) as row,
+        `select s.value as row, ${UPDATED_MS} as "atMs", ${SERVER} as server,
            (select oid::text from pg_database where datname = current_database()) as database,
-           'setting'::regclass::oid::text as table, exists (select 1 from message) as "hasMessages"`,
+           'setting'::regclass::oid::text as table, exists (select 1 from message) as "hasMessages"
+         from (select 1) one left join setting s on s.key = $1`,
         [KEY],
       );
     const [first] = rows;
@@ -33,27 +45,38 @@ export class GenerationQueries {
     const timeline = await this.ifAllowed<number>(
       `select ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int as value`,
     );
-    const { row, database, table, hasMessages } = first;
-    return { row, actual: { system, timeline, database, table }, hasMessages };
+    const { row, hasMessages, atMs, server, database, table } = first;
+    const beat = { atMs: atMs ?? 0, server };
+    return { row, beat, hasMessages, actual: { system, timeline, database, table } };
   }
 
   /** For the first start; another worker that was faster wins. */
   async insert(row: LedgerRow): Promise<void> {
     await this.dataSource.query(
-      `insert into setting (key, value, updated_at) values ($1, $2, clock_timestamp()) on conflict do nothing`,
+      `insert into setting (key, value, updated_at)
+       values ($1, $2::jsonb || jsonb_build_object('server', ${SERVER}), clock_timestamp()) on conflict do nothing`,
       [KEY, JSON.stringify(row)],
     );
   }
 
-  /** Null when the row is not the one that was judged. */
-  async bump({ lineage, generation }: LedgerToken): Promise<number | null> {
-    const [rows]: [{ counter: number }[], number] = await this.dataSource.query(
-      `update setting set value = jsonb_set(value, '{counter}', to_jsonb((value->>'counter')::bigint + 1)), updated_at = clock_timestamp()
+  /** Null when the row is not the one that was judged. Says for everybody that this run of the server is the right one. */
+  async bump({ lineage, generation }: LedgerToken): Promise<{ counter: number; atMs: number } | null> {
+    const [rows]: [{ counter: number; atMs: number }[], number] = await this.dataSource.query(
+      `update setting set value = value - 'asked' || jsonb_build_object('counter', (value->>'counter')::bigint + 1, 'server', ${SERVER}),
+         updated_at = clock_timestamp()
        where key = $1 and value->>'lineage' = $2 and (value->>'generation')::int = $3
-       returning (value->>'counter')::float8 as counter`,
+       returning (value->>'counter')::float8 as counter, ${UPDATED_MS} as "atMs"`,
       [KEY, lineage, generation],
     );
-    return rows[0]?.counter ?? null;
+    return rows[0] ?? null;
+  }
+
+  /** For pages and commands, which may be beside another data folder. Is no beat: the age of the row stays. */
+  async ask(reason: string): Promise<void> {
+    await this.dataSource.query(
+      `update setting set value = value || jsonb_build_object('asked', $2::text) where key = $1`,
+      [KEY, reason],
+    );
   }
 
   /** Lets every worker of this database know, whatever its own data folder says. */
@@ -70,16 +93,19 @@ export class GenerationQueries {
     next: LedgerRow,
     unsent: Unsent,
     work: (manager: EntityManager) => Promise<void>,
-  ): Promise<{ held: number; cancelled: number; unknown: number }> {
+  ): Promise<{ held: number; cancelled: number; unknown: number; atMs: number }> {
     return this.dataSource.transaction(async (manager) => {
-      await manager.query(
-        `insert into setting (key, value, updated_at) values ($1, $2, clock_timestamp())
-         on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
+      const written: { atMs: number }[] = await manager.query(
+        `insert into setting (key, value, updated_at)
+         values ($1, $2::jsonb || jsonb_build_object('server', ${SERVER}), clock_timestamp())
+         on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at
+         returning ${UPDATED_MS} as "atMs"`,
         [KEY, JSON.stringify(next)],
       );
+      const atMs = written[0]?.atMs ?? 0;
       await work(manager);
       // Kept: what was on its way is for the reaper, which knows what a lost lease means.
-      if (unsent === 'keep') return { held: 0, cancelled: 0, unknown: 0 };
+      if (unsent === 'keep') return { held: 0, cancelled: 0, unknown: 0, atMs };
       const [, unknown]: [unknown[], number] = await manager.query(
         `update message set state = 'unknown', state_reason = $1, lease_until = null, settled_at = clock_timestamp()
          where state in ('leased', 'in_data')`,
@@ -91,7 +117,8 @@ export class GenerationQueries {
           : `update message m set state = ${withoutSending(`'cancelled'`)}, state_reason = $1, settled_at = clock_timestamp() where state = 'ready'`,
         [RESTORED],
       );
-      return { held: unsent === 'hold' ? changed : 0, cancelled: unsent === 'cancel' ? changed : 0, unknown };
+      const [held, cancelled] = unsent === 'hold' ? [changed, 0] : [0, changed];
+      return { held, cancelled, unknown, atMs };
     });
   }
 

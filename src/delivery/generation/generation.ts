@@ -23,12 +23,28 @@ export interface LedgerRow extends LedgerToken {
   /** A worker has seen that this database is not, or not any more, the one that sent last. */
   refused: { reason: string; generation: number; counter: number } | null;
   confirmed: { at: string; unsent: Unsent } | null;
+  /** When the server that took the last beat was started, in seconds; rows of 0.10.0 do not say. */
+  server?: string;
+  /** What a worker has asked that could not tell whether this is the ledger of last time. Void once another could. */
+  asked?: string;
+}
+
+/** The row's age and the server it is on, of one statement. */
+export interface Beat {
+  /** When a worker last wrote into the row, by the database's clock. */
+  atMs: number;
+  /** When the server that answers was started, in seconds, as {@link LedgerRow.server}. */
+  server: string;
 }
 
 /** In the data folder of each process: what it has last seen in the database. */
 export interface LedgerNote extends LedgerToken {
   /** Inode of the data folder when the database itself lives in it; a copied folder has another. */
   folder: string | null;
+  /** Inode of the data folder, wherever the database lives. Null: not known, as in notes of 0.10.0. */
+  place: string | null;
+  /** When it was written, by the database's clock. Null in notes of 0.10.0. */
+  atMs: number | null;
 }
 
 /** What to do with mails that may have gone out after the backup was made. */
@@ -40,6 +56,8 @@ export type Verdict =
   | { kind: 'new' }
   /** The one we know, or one that has gone on without us. */
   | { kind: 'same' }
+  /** This process cannot tell; another one may. */
+  | { kind: 'unseen'; reason: string }
   /** `shared`: true of the database, so every worker has to know; else only this process's note is broken. */
   | { kind: 'refuse'; reason: string; shared: boolean };
 
@@ -47,25 +65,35 @@ const COPY =
   'this database is a copy of the one that sent last, or was restored, upgraded or promoted: mails may already have gone out';
 const OLDER = 'this database is older than what was sent from it: a backup was restored';
 const FOLDER = 'this data folder is a copy: the other one may be sending';
+const UNSEEN =
+  'the database was started anew, and this data folder has not seen what was sent from it last: its disk may have been copied, or an older state of it restored';
 const UNREADABLE = 'ledger.json in the data folder cannot be read';
 
-/**
- * Whether mails may go out of this database. The worst that a wrong "same" does is that people get mails twice, the
- * worst that a wrong "refuse" does is that the owner is asked once.
- */
-export function judge({
-  row,
-  note,
-  actual,
-  hasMessages,
-  folder,
-}: {
+/** Workers that run together write their notes within a minute of each other; this is for those that stop together. */
+const TOGETHER_MS = 600_000;
+
+export interface Standing {
   row: LedgerRow | null;
+  beat: Beat;
   note: LedgerNote | null | 'unreadable';
   actual: Fingerprint;
   hasMessages: boolean;
   folder: string | null;
-}): Verdict {
+  place: string | null;
+  /** Whether the data folder is the same from one start to the next. */
+  kept: boolean;
+}
+
+/**
+ * Whether mails may go out of this database. The worst that a wrong "same" does is that people get mails twice, the
+ * worst that a wrong "refuse" does is that the owner is asked once.
+ *
+ * A copy of a disk has the fingerprint of its original, but it has to be started: while the server that took the last
+ * beat still runs, there can be no doubt, and any folder is welcome. Of a server that was started anew somebody must know
+ * that it is as it was left: a folder that saw the last beats. Its own next beat then speaks for all others.
+ */
+export function judge(standing: Standing): Verdict {
+  const { row, beat, note, actual, hasMessages, folder, kept } = standing;
   if (row?.refused) return { kind: 'refuse', reason: row.refused.reason, shared: true };
   if (note === 'unreadable') return { kind: 'refuse', reason: UNREADABLE, shared: false };
   if (row === null) {
@@ -74,11 +102,27 @@ export function judge({
   }
   if (differs(row.fingerprint, actual)) return { kind: 'refuse', reason: COPY, shared: true };
   // A note of another lineage is of a database this process worked on before.
-  if (note === null || note.lineage !== row.lineage) return { kind: 'same' };
-  if (isBehind(row, note)) return { kind: 'refuse', reason: OLDER, shared: true };
-  if (note.folder !== null && folder !== null && note.folder !== folder)
+  const known = note !== null && note.lineage === row.lineage ? note : null;
+  if (known !== null && isBehind(row, known)) return { kind: 'refuse', reason: OLDER, shared: true };
+  if (known !== null && isAnother(known.folder, folder))
     return { kind: 'refuse', reason: FOLDER, shared: true };
-  return { kind: 'same' };
+  if (isSameRun(row, beat) || !hasMessages || !kept) return { kind: 'same' };
+  const saw = known !== null && sawLastBeats(known, beat) && !isAnother(known.place, standing.place);
+  return saw ? { kind: 'same' } : { kind: 'unseen', reason: UNSEEN };
+}
+
+/** Whether the server has been running since the row was last written. */
+export function isSameRun({ server }: Pick<LedgerRow, 'server'>, beat: Beat): boolean {
+  return server === undefined ? beat.atMs > Number(beat.server) * 1000 : server === beat.server;
+}
+
+/** A folder that was left behind long before says nothing about the rest. */
+function sawLastBeats({ atMs }: LedgerNote, beat: Beat): boolean {
+  return atMs === null || beat.atMs - atMs <= TOGETHER_MS;
+}
+
+function isAnother(kept: string | null, actual: string | null): boolean {
+  return kept !== null && actual !== null && kept !== actual;
 }
 
 /** Whether `one` has not come as far as `other`. */
@@ -99,17 +143,19 @@ function differs(kept: Fingerprint, actual: Fingerprint): boolean {
 }
 
 /** Null for anything that is not a note of ours. */
-export function readNote(text: string): LedgerNote | null {
+export function readNote(json: string): LedgerNote | null {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(json);
   } catch {
     return null;
   }
   if (typeof value !== 'object' || value === null) return null;
-  const { lineage, generation, counter, folder } = value as Partial<Record<keyof LedgerNote, unknown>>;
+  const { lineage, generation, counter, ...rest } = value as Partial<Record<keyof LedgerNote, unknown>>;
+  const text = (one: unknown): string | null => (typeof one === 'string' ? one : null);
   const whole = (one: unknown): one is number =>
     typeof one === 'number' && Number.isSafeInteger(one) && one >= 0;
   if (typeof lineage !== 'string' || !whole(generation) || !whole(counter)) return null;
-  return { lineage, generation, counter, folder: typeof folder === 'string' ? folder : null };
+  const atMs = typeof rest.atMs === 'number' && Number.isFinite(rest.atMs) ? rest.atMs : null;
+  return { lineage, generation, counter, folder: text(rest.folder), place: text(rest.place), atMs };
 }

@@ -58,14 +58,28 @@ export class LedgerNoteFile {
       const port = (await readFile(join(cluster, 'postmaster.pid'), 'utf8')).split('\n')[3]?.trim();
       const { hostname, port: used } = new URL(this.config.databaseUrl);
       if (port !== used || !['127.0.0.1', 'localhost', '[::1]'].includes(hostname)) return null;
-      const [{ ino }, { type }] = [await stat(cluster, { bigint: true }), await statfs(cluster)];
-      return STEADY_INODES.has(type) ? String(ino) : null;
+      return await inodeOf(cluster);
     } catch {
       return null;
     }
   }
 
+  /** Tells a data folder from one that was copied or restored file by file; null where inodes do not stay. */
+  async place(): Promise<string | null> {
+    return inodeOf(this.config.dataDir).catch(() => null);
+  }
+
+  /** Whether the folder is the same at the next start, as the owner says. */
+  get kept(): boolean {
+    return this.config.dataDirKept;
+  }
+
   private get path(): string {
     return join(this.config.dataDir, FILE);
   }
+}
+
+async function inodeOf(folder: string): Promise<string | null> {
+  const [{ ino }, { type }] = [await stat(folder, { bigint: true }), await statfs(folder)];
+  return STEADY_INODES.has(type) ? String(ino) : null;
 }

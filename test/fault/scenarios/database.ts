@@ -94,40 +94,6 @@ export const databaseScenarios: readonly Scenario[] = [
   hangs('network forgets the connections there are', 'connections'),
   hangs('PostgreSQL stands still (SIGSTOP) for 45 s', 'server'),
   {
-    name: 'restored backup must not send again',
-    covers: 'F11',
-    short: false,
-    mails: 300,
-    crashesServer: true,
-    run: async (world) => {
-      await world.start();
-      await world.release();
-      await world.takenReaches(60);
-      await world.stopAll();
-      await world.cluster.backUp();
-      await world.start();
-      await world.hurry();
-      await world.takenReaches(200);
-      await world.stopAll();
-      await world.cluster.restoreBackup();
-      world.setBack = true;
-      const taken = world.sink.takenTotal;
-      await world.start();
-      for (let n = 0; n < 6; n++) {
-        await world.hurry();
-        await sleep(500);
-      }
-      const wrong = expectThat(
-        world.sink.takenTotal === taken,
-        'a restored backup sent without being confirmed',
-      );
-      // What waits in the backup may have gone out since it was made: the owner gives it up.
-      await world.command('ledger', 'confirm', '--unsent', 'cancel');
-      await world.finish();
-      return wrong;
-    },
-  },
-  {
     name: 'row locks held against barrier and settle',
     covers: 'F8',
     short: false,

@@ -3,13 +3,15 @@ import {
   isBehind,
   judge,
   readNote,
+  type Beat,
   type Fingerprint,
   type LedgerNote,
   type LedgerRow,
 } from '../../../../src/delivery/generation/generation.js';
 
 const actual: Fingerprint = { system: '7', timeline: 1, database: '16384', table: '16390' };
-const row: LedgerRow = {
+/** As version 0.10.0 wrote it. */
+const older: LedgerRow = {
   lineage: 'a',
   generation: 2,
   counter: 50,
@@ -17,9 +19,22 @@ const row: LedgerRow = {
   refused: null,
   confirmed: null,
 };
-const note: LedgerNote = { lineage: 'a', generation: 2, counter: 50, folder: null };
+const row: LedgerRow = { ...older, server: '1000.5' };
+const BEAT_MS = 2_000_000;
+const beat: Beat = { atMs: BEAT_MS, server: '1000.5' };
+const note: LedgerNote = {
+  lineage: 'a',
+  generation: 2,
+  counter: 50,
+  folder: null,
+  place: '5',
+  atMs: BEAT_MS,
+};
+/** The server was started again after the last beat. */
+const anew: Beat = { atMs: BEAT_MS, server: '3000.5' };
 const verdict = (change: Partial<Parameters<typeof judge>[0]>): string => {
-  const judged = judge({ row, note, actual, hasMessages: true, folder: null, ...change });
+  const known = { row, beat, note, actual, hasMessages: true, folder: null, place: '5', kept: true };
+  const judged = judge({ ...known, ...change });
   return judged.kind === 'refuse' ? judged.reason : judged.kind;
 };
 
@@ -57,6 +72,39 @@ describe('whether this is the database that sent last', () => {
       { note: null, row: { ...row, refused: { reason: 'older', generation: 2, counter: 60 } } },
       'older',
     ],
+    ['a server that was started anew, and the folder of before', { beat: anew }, 'same'],
+    ['the same with the folder of an earlier version', { beat: anew, note: { ...note, atMs: null } }, 'same'],
+    ['a server that was started anew, and an empty folder', { beat: anew, note: null }, 'unseen'],
+    [
+      'the same where the owner says that folders are not kept',
+      { beat: anew, note: null, kept: false },
+      'same',
+    ],
+    ['the same of a ledger without a mail', { beat: anew, note: null, hasMessages: false }, 'same'],
+    [
+      'a server that was started anew, and the folder of another database',
+      { beat: anew, note: { ...note, lineage: 'b' } },
+      'unseen',
+    ],
+    [
+      'a server that was started anew, and a folder that was left behind an hour before its last beat',
+      { beat: anew, note: { ...note, counter: 3, atMs: BEAT_MS - 3_600_000 } },
+      'unseen',
+    ],
+    [
+      'a server that was started anew, and the folder of a worker that stopped minutes before the last one',
+      { beat: anew, note: { ...note, counter: 40, atMs: BEAT_MS - 300_000 } },
+      'same',
+    ],
+    ['database and folder both restored file by file', { beat: anew, place: '6' }, 'unseen'],
+    ['a folder that was moved, while the server ran on', { place: '6' }, 'same'],
+    ['a folder whose number does not stay', { beat: anew, place: null }, 'same'],
+    ['a row of an earlier version on the server that took its last beat', { row: older, note: null }, 'same'],
+    [
+      'a row of an earlier version on a server that was started after its last beat',
+      { row: older, note: null, beat: anew },
+      'unseen',
+    ],
   ])('%s', (_, change, expected) => expect(verdict(change)).toMatch(expected));
 
   it('counts a generation before a counter', () => {
@@ -67,6 +115,9 @@ describe('whether this is the database that sent last', () => {
 
   it('reads back a note and nothing else', () => {
     expect(readNote(JSON.stringify(note))).toEqual(note);
+    expect(readNote('{"lineage":"a","generation":1,"counter":2,"folder":null}')).toMatchObject({
+      ...{ folder: null, place: null, atMs: null },
+    });
     for (const text of [
       '',
       '{',

@@ -1,0 +1,84 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expectThat, type Scenario } from '../scenario.js';
+import type { World } from '../world.js';
+
+const BEFORE = 60;
+const AFTER = 200;
+/** Each is a full run of delivery.send-due, had it been allowed to send. */
+const LOOKS = 6;
+
+/** A database that is not, or may not be, the one that sent last; and those that only look like it. */
+export const backupScenarios: readonly Scenario[] = [
+  {
+    name: 'restored backup must not send again',
+    covers: 'F11',
+    short: false,
+    mails: 300,
+    crashesServer: true,
+    run: async (world) => restored(world, async () => undefined),
+  },
+  {
+    name: 'snapshot of the database’s disk beside an empty data folder must not send again',
+    covers: 'F11',
+    short: false,
+    mails: 300,
+    crashesServer: true,
+    run: async (world) => restored(world, async () => world.loseDataFolders()),
+  },
+  {
+    name: 'containers without a volume replaced x4, two of them over a crash of PostgreSQL',
+    covers: 'F4 F11',
+    short: false,
+    mails: 600,
+    crashesServer: true,
+    run: async (world) => {
+      await world.start();
+      await world.release();
+      for (let n = 1; n <= 4; n++) {
+        await world.takenReaches(n * 80);
+        if (n % 2 === 0) {
+          // The new one comes while the old one, which knows the ledger, still runs.
+          const old = world.live;
+          await world.cluster.crash();
+          await world.cluster.restart();
+          await world.start();
+          await world.hurry();
+          await world.takenReaches(n * 80 + 40);
+          await Promise.all(old.map(async (worker) => worker.stop()));
+        } else {
+          await world.stopAll();
+          await world.loseDataFolders();
+          await world.start();
+        }
+        await world.hurry();
+      }
+      await world.finish();
+    },
+  },
+];
+
+async function restored(world: World, meanwhile: () => Promise<void>): Promise<string[]> {
+  await world.start();
+  await world.release();
+  await world.takenReaches(BEFORE);
+  await world.stopAll();
+  await world.cluster.backUp();
+  await world.start();
+  await world.hurry();
+  await world.takenReaches(AFTER);
+  await world.stopAll();
+  await world.cluster.restoreBackup();
+  world.setBack = true;
+  await meanwhile();
+  const taken = world.sink.takenTotal;
+  await world.start();
+  for (let n = 0; n < LOOKS; n++) {
+    await world.hurry();
+    await sleep(500);
+  }
+  const wrong = expectThat(world.sink.takenTotal === taken, 'it sent without being confirmed');
+  // What waits in the backup may have gone out since it was made: the owner gives it up.
+  await world.command('ledger', 'confirm', '--unsent', 'cancel');
+  await world.finish();
+  return wrong;
+}
