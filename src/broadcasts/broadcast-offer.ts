@@ -106,11 +106,15 @@ export function offerTo(frozen: FrozenOffer, { promised, at }: Before): FrozenOf
   return { ...frozen, until: end ?? null, snapshot: offer };
 }
 
-/** What a mail gets to print. The checkout goes by it, too: `offerPlace` says whose promise it is (see `promisesSql`). */
+/**
+ * What a mail gets to print. The checkout goes by it, too: `offerPlace` says whose promise it is (see `promisesSql`). An end
+ * that is not the broadcast's own does not keep the mail from going behind it: from then on it prints `offerAfter`.
+ */
 export function offerData(frozen: FrozenOffer, before: Before): Record<string, unknown> {
   const { place, until, snapshot } = offerTo(frozen, before);
   const end = until === null ? {} : { expiresAt: until };
-  return { offer: { ...snapshot, ...end }, offerPlace: place };
+  const after = until === null || frozen.until !== null ? {} : { offerAfter: frozen.snapshot };
+  return { offer: { ...snapshot, ...end }, offerPlace: place, ...after };
 }
 
 /** When the first of these prices ends; null: none does. */

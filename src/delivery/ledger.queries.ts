@@ -3,6 +3,7 @@ import type { PoolClient } from 'pg';
 import { DataSource } from 'typeorm';
 import { arrayLiteral } from '../infra/database/array-literal.js';
 import { pgPool } from '../infra/database/pg-pool.js';
+import { dataAt } from './data-at.js';
 import { ERASED, PAUSED_BY_READER, SEQUENCE_PAUSED, withoutSending, type ClaimedMessage } from './message.js';
 import type { LaneReady } from './pacing/token-bucket.js';
 import { overdueSql, type OverdueParameters } from './pacing/overdue.js';
@@ -146,7 +147,7 @@ export class LedgerQueries {
     });
     const messages = rows
       .filter(({ state }) => state === 'leased')
-      .map((row) => ({ ...row, sender: this.sender(row.sender) }));
+      .map((row) => ({ ...row, sender: this.sender(row.sender), data: dataAt(row.data, now) }));
     return { taken: rows.length, messages };
   }
 

@@ -1,103 +1,31 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { BroadcastPlanner } from '../../../src/broadcasts/broadcast-planner.service.js';
 import { BroadcastPreviews } from '../../../src/broadcasts/broadcast-previews.service.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
-import { BroadcastsModule } from '../../../src/broadcasts/broadcasts.module.js';
-import { MessagesService } from '../../../src/delivery/messages.service.js';
-import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
-import { openSmtpSink, type SmtpSink } from '../../support/smtp-sink.js';
-import { API_KEY, BROWSER, OPENED_AT, openShop, type Shop } from '../orders/shop.js';
-import { FOREVER } from './desk.js';
-
-const SENDER = { name: 'Ada', email: 'ada@example.com', postalAddress: '12 Mill Lane' };
-const UNTIL = '2026-03-05T09:00:00.000Z';
-const HOUR_MS = 3_600_000;
-
-type Body = Record<string, unknown>;
+import type { SmtpSink } from '../../support/smtp-sink.js';
+import { OPENED_AT, type Shop } from '../orders/shop.js';
+import { HOUR_MS, openOfferShop, UNTIL, type OfferShop } from './offer-shop.js';
 
 describe('what a broadcast offers', () => {
+  let desk: OfferShop;
   let shop: Shop;
   let sink: SmtpSink;
   beforeAll(async () => {
-    sink = await openSmtpSink();
-    shop = await openShop({ modules: [BroadcastsModule], smtpPort: Number(new URL(sink.url).port) });
+    desk = await openOfferShop();
+    ({ shop, sink } = desk);
   });
-  afterAll(async () => {
-    await shop?.close();
-    await sink?.close();
-  });
-  afterEach(async () => {
-    shop.clock.set(OPENED_AT);
-    sink.mails.length = 0;
-    await shop.db.query('truncate message, subscriber, broadcast, conversion, orders, alert cascade');
-  });
+  afterAll(async () => desk?.close());
+  afterEach(async () => desk.clear());
 
-  const api = async (method: 'get' | 'post' | 'patch', path: string, body: Body = {}): Promise<Body> => {
-    const asked = shop.http[method](`/api/v1/broadcasts${path}`).set('Authorization', `Bearer ${API_KEY}`);
-    const answer = await (method === 'get' ? asked : asked.send(body));
-    return { status: answer.status, ...(answer.body as Body) };
-  };
-  const draft = async (change: Body): Promise<Body> =>
-    api('post', '', {
-      ...{ title: 'Kit', template: 'emails/offer', audience: { everybody: true }, sender: SENDER },
-      ...change,
-    });
-  const started = async (change: Body, when: Body = {}): Promise<string> => {
-    const { id } = await draft(change);
-    expect(await api('post', `/${String(id)}/start`, when)).toMatchObject({ status: 200 });
-    await settle();
-    return String(id);
-  };
-  const settle = async (): Promise<void> => {
-    const runner = shop.app.get(JobRunner, { strict: false });
-    for (let round = 0; round < 4; round++) {
-      await shop.app.get(BroadcastPlanner, { strict: false }).run(FOREVER);
-      await runner.run('delivery.send-due');
-    }
-  };
-  const people = async (count: number): Promise<void> => {
-    await shop.db.query(
-      `insert into subscriber (email, email_key, status, created_at, updated_at)
-       select 'p' || g || '@example.com', 'p' || g || '@example.com', 'active', $2, $2 from generate_series(1, $1::int) g`,
-      [count, OPENED_AT],
-    );
-  };
-  /** An offer, and so many readers. */
-  const soldTo = async (count: number, offer: Parameters<Shop['publishOffer']>[0] = {}): Promise<void> => {
-    await shop.publishOffer(offer);
-    await people(count);
-  };
-  /** The offer's link in somebody's mail, and what the mail says of the price. */
-  const mailOf = async (email: string): Promise<{ subject: string; token: string; text: string }> => {
-    const mail = sink.mails.find(({ to }) => to.includes(email));
-    const rows: { id: string }[] = await shop.db.query(
-      `select m.id from message m join subscriber s on s.id = m.subscriber_id
-       where s.email = $1 and m.broadcast_id is not null order by m.id desc limit 1`,
-      [email],
-    );
-    const messages = shop.app.get(MessagesService, { strict: false });
-    return {
-      subject: mail?.parsed.subject ?? '',
-      token: messages.messageToken(rows[0]?.id ?? ''),
-      text: mail?.parsed.text ?? '',
-    };
-  };
-  /** What the offer's page and its checkout ask of whoever comes by the mail. */
-  const asked = async (email: string, slug = 'kit'): Promise<string[]> => {
-    const { token } = await mailOf(email);
-    const page = await shop.http.get(`/offer/${slug}?m=${token}`).expect(200);
-    const checkout = await shop.http.get(`/checkout/${slug}?m=${token}`).expect(200);
-    const seen = /[?&;]seen=(\d+)/.exec(checkout.text)?.[1] ?? '';
-    return [/€\d+\.\d\d/.exec(page.text)?.[0] ?? '', `€${(Number(seen) / 100).toFixed(2)}`];
-  };
-  const buy = async (email: string, slug = 'kit', buyer = email): Promise<void> => {
-    const { token } = await mailOf(email);
-    const post = (path: string, form: object) =>
-      shop.http.post(path).set('User-Agent', BROWSER).type('form').send(form);
-    const pay = await post(`/checkout/${slug}`, { email: buyer, m: token }).expect(303);
-    await post(pay.headers['location'] ?? '', { outcome: 'paid' }).expect(303);
-  };
+  const api: OfferShop['api'] = async (...args) => desk.api(...args);
+  const draft: OfferShop['draft'] = async (change) => desk.draft(change);
+  const started: OfferShop['started'] = async (...args) => desk.started(...args);
+  const settle: OfferShop['settle'] = async () => desk.settle();
+  const people: OfferShop['people'] = async (count) => desk.people(count);
+  const soldTo: OfferShop['soldTo'] = async (...args) => desk.soldTo(...args);
+  const mailOf: OfferShop['mailOf'] = async (email) => desk.mailOf(email);
+  const asked: OfferShop['asked'] = async (...args) => desk.asked(...args);
+  const buy: OfferShop['buy'] = async (...args) => desk.buy(...args);
 
   it('is linked in each mail for its reader, at a price of their own that ends for mail, page and checkout at once', async () => {
     await soldTo(2, { personalDeadline: false });
