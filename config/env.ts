@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseRelays, type RelaySettings } from './relays.js';
 import { readTrustedProxies, type TrustedProxies } from './trusted-proxies.js';
@@ -74,6 +75,13 @@ const envSchema = z.object({
       return relays;
     })
     .optional(),
+  SENDING_IP: z
+    .string()
+    .transform((value) => value.split(/[\s,]+/).filter(Boolean))
+    .refine((ips) => ips.every((ip) => isIP(ip) !== 0), {
+      error: 'use IP addresses such as 203.0.113.7, separated by commas',
+    })
+    .default([]),
   DKIM_RECORD_CHECK: z.enum(['stop', 'warn'], { error: 'use stop or warn' }).default('stop'),
   SECRET_KEY: z.string().min(32, 'use at least 32 characters').optional(),
   ROLES: z
@@ -139,6 +147,8 @@ export interface Config {
   sendgridWebhookKey: string | null;
   postmarkWebhookSecret: string | null;
   mailgunWebhookKey: string | null;
+  /** Addresses that mail leaves from, as the world sees them: the relay's, or this machine's. Empty: not known. */
+  sendingIps: readonly string[];
   feedbackSenderId: string;
   cfblAddress: string | null;
   /** Every relay of SMTP_URL; empty when it is not set. */
@@ -220,6 +230,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     sendgridWebhookKey: e.SENDGRID_WEBHOOK_KEY ?? null,
     postmarkWebhookSecret: e.POSTMARK_WEBHOOK_SECRET ?? null,
     mailgunWebhookKey: e.MAILGUN_WEBHOOK_KEY ?? null,
+    sendingIps: e.SENDING_IP,
     feedbackSenderId: e.FEEDBACK_SENDER_ID,
     cfblAddress: e.CFBL_ADDRESS ?? null,
     smtpUrl: e.SMTP_URL?.[0]?.url ?? null,

@@ -1,6 +1,6 @@
 import { lookup as systemLookup } from 'node:dns/promises';
 import { isIP, type LookupFunction } from 'node:net';
-import { Agent, request } from 'undici';
+import { Agent, request, type Dispatcher } from 'undici';
 import { isPublicAddress } from './public-address.js';
 import { urlOf } from '../values/url.js';
 
@@ -16,6 +16,10 @@ export type FetchOutcome =
   | { kind: 'answered'; status: number; finalUrl: string }
   | { kind: 'refused'; reason: string }
   | { kind: 'failed'; reason: string };
+
+export type Download =
+  | (Extract<FetchOutcome, { kind: 'answered' }> & { bytes: Buffer | null; contentType: string })
+  | Exclude<FetchOutcome, { kind: 'answered' }>;
 
 const MAX_REDIRECTS = 5;
 const TIMEOUT_MS = 5_000;
@@ -67,22 +71,41 @@ export class SafeFetch {
     }
   }
 
+  /** A file and where redirects led to it. `bytes`: null when it is larger than `maxBytes`, of which no more is read. */
+  async download(url: string, maxBytes: number): Promise<Download> {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    let found: { bytes: Buffer | null; contentType: string } = { bytes: null, contentType: '' };
+    const outcome = await this.follow(url, 'GET', signal, async ({ headers, body }) => {
+      found = { bytes: await bytesOf(body, maxBytes), contentType: String(headers['content-type'] ?? '') };
+    });
+    return outcome.kind === 'answered' ? { ...outcome, ...found } : outcome;
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.#own.destroy(), this.#outside.destroy()]);
   }
 
-  private async follow(start: string, method: 'HEAD' | 'GET', signal: AbortSignal): Promise<FetchOutcome> {
+  /** `read`: is given the answer that no redirect leads on from. */
+  private async follow(
+    start: string,
+    method: 'HEAD' | 'GET',
+    signal: AbortSignal,
+    read?: (answer: Dispatcher.ResponseData) => Promise<void>,
+  ): Promise<FetchOutcome> {
     let url = start;
     for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
       const problem = this.problemOf(url);
       if (problem !== null) return { kind: 'refused', reason: problem };
       try {
         const dispatcher = this.dispatcherFor(url);
-        const { statusCode, headers, body } = await request(url, { method, dispatcher, signal });
-        body.on('error', () => undefined).destroy();
+        const answer = await request(url, { method, dispatcher, signal });
+        const { statusCode, headers, body } = answer;
         const { location } = headers;
-        if (statusCode < 300 || statusCode > 399 || typeof location !== 'string')
-          return { kind: 'answered', status: statusCode, finalUrl: url };
+        const isLast = statusCode < 300 || statusCode > 399 || typeof location !== 'string';
+        body.on('error', () => undefined);
+        if (isLast) await read?.(answer);
+        body.destroy();
+        if (isLast) return { kind: 'answered', status: statusCode, finalUrl: url };
         url = new URL(location, url).href;
       } catch (error) {
         return outcomeOf(error, signal);
@@ -123,6 +146,17 @@ export class SafeFetch {
       );
     };
   }
+}
+
+async function bytesOf(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer | null> {
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for await (const piece of body) {
+    size += piece.length;
+    if (size > maxBytes) return null;
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
 }
 
 class InsideAddress extends Error {}

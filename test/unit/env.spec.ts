@@ -69,6 +69,7 @@ describe('the environment', () => {
       TRUST_PROXY: 'yes',
       STRIPE_SECRET_KEY: 'sk_test_1',
       BOUNCE_TLS_CERT: 'cert.pem',
+      SENDING_IP: '203.0.113.7, mail.example.com',
     }).split('\n');
     expect(lines.map((line) => line.slice(0, line.indexOf(':'))).toSorted()).toEqual([
       'API_KEY',
@@ -81,6 +82,7 @@ describe('the environment', () => {
       'PORT',
       'ROLES',
       'SECRET_KEY',
+      'SENDING_IP',
       'SMTP_URL',
       'STRIPE_SECRET_KEY',
       'TIME_ZONE',
@@ -93,6 +95,16 @@ describe('the environment', () => {
 describe('TIME_ZONE', () => {
   it('takes the name of a zone, in any spelling that is known', () => {
     expect(readConfig({ TIME_ZONE: 'europe/vienna' }).timeZone).toBe('Europe/Vienna');
+  });
+});
+
+describe('SENDING_IP', () => {
+  it('takes addresses of either kind, and none', () => {
+    expect(readConfig({ SENDING_IP: ' 203.0.113.7, 2001:db8::7' }).sendingIps).toEqual([
+      '203.0.113.7',
+      '2001:db8::7',
+    ]);
+    expect(readConfig({}).sendingIps).toEqual([]);
   });
 });
 

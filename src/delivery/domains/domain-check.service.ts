@@ -1,25 +1,36 @@
-import { isIP } from 'node:net';
-import { connect } from 'node:tls';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { dkimDomain } from '../dkim-keys.js';
 import { DkimKeys } from '../dkim-keys.service.js';
-import { checkCertificate, type CertificateSeen } from './certificate.js';
-import { checkDomain, checkReverse } from './domain-check.js';
+import { checkCertificate } from './certificate.js';
+import { checkDomain } from './domain-check.js';
 import { DNS, type DnsResolver } from '../../infra/dns.js';
 import { endedBy, unlessBlind } from './dns.js';
 import type { Finding } from './finding.js';
+import type { Outside } from './outside.js';
+import { outsideWorld } from './outside.transport.js';
+import { checkReverse } from './reverse.js';
 
-/** For the whole check: without a network it says so after this long. */
+/** For all questions to the DNS: without a network the check says so after this long. */
 const TIME_LIMIT_MS = 10_000;
-const HTTPS_TIMEOUT_MS = 5_000;
 
 export interface DomainReport {
   /** Null for what concerns the installation: address, certificate. */
   domain: string | null;
   findings: Finding[];
+}
+
+export interface CheckedBy {
+  /** The address mail leaves from, in place of SENDING_IP. */
+  ip?: string | undefined;
+  /** Instead of the application's own. */
+  dns?: DnsResolver;
+  /** Instead of the world itself. */
+  outside?: Outside;
+  /** Asks no mail server and fetches no logo: for somebody who waits. */
+  quick?: boolean;
 }
 
 /** D1 to D9: what the world can see of the domains we send from. Changes nothing. */
@@ -41,49 +52,40 @@ export class DomainCheckService {
     return [...new Set(rows.map(({ email }) => dkimDomain(email.slice(email.lastIndexOf('@') + 1))))].sort();
   }
 
-  /** `ip`: the address mail leaves from, when the owner knows it. `dns`: instead of the application's own. */
-  async check(
-    domains: readonly string[],
-    { ip, dns }: { ip?: string | undefined; dns?: DnsResolver } = {},
-  ): Promise<DomainReport[]> {
+  async check(domains: readonly string[], given: CheckedBy = {}): Promise<DomainReport[]> {
+    const { dns, outside = outsideWorld(), quick = false } = given;
+    const ips = given.ip === undefined ? this.config.sendingIps : [given.ip];
     const signal = AbortSignal.timeout(TIME_LIMIT_MS);
     const limited = dns ? endedBy(dns, signal) : await unlessBlind(endedBy(this.dns, signal));
+    const around = { outside: quick ? null : outside, now: this.clock.now() };
     const reports = domains.map(async (domain) => ({
       domain,
-      findings: await checkDomain(limited, {
-        from: domain,
-        returnPath: this.config.bounceDomain ?? domain,
-        keys: this.keys.signing(domain),
-      }),
+      findings: await checkDomain(
+        limited,
+        {
+          from: domain,
+          returnPath: this.config.bounceDomain ?? domain,
+          keys: this.keys.signing(domain),
+          ips,
+        },
+        around,
+      ),
     }));
-    const [ofInstallation, ...ofDomains] = await Promise.all([this.ofInstallation(limited, ip), ...reports]);
+    const [ofInstallation, ...ofDomains] = await Promise.all([
+      this.ofInstallation(limited, outside, ips),
+      ...reports,
+    ]);
     return [...ofDomains, { domain: null, findings: ofInstallation }];
   }
 
-  private async ofInstallation(dns: DnsResolver, ip: string | undefined): Promise<Finding[]> {
+  private async ofInstallation(
+    dns: DnsResolver,
+    outside: Outside,
+    ips: readonly string[],
+  ): Promise<Finding[]> {
     const { baseUrl } = this.config;
-    const seen = baseUrl.startsWith('https://') ? await certificateOf(new URL(baseUrl)) : null;
-    const certificate = checkCertificate(baseUrl, seen, this.clock.now());
-    return ip === undefined ? [certificate] : [await checkReverse(dns, ip), certificate];
+    const reverse = Promise.all(ips.map(async (ip) => checkReverse(dns, ip)));
+    const seen = baseUrl.startsWith('https://') ? await outside.certificate(new URL(baseUrl)) : null;
+    return [...(await reverse), checkCertificate(baseUrl, seen, this.clock.now())];
   }
-}
-
-/** Looks at the certificate of a host as a browser would, for five seconds at most. */
-export async function certificateOf({ hostname, port }: URL): Promise<CertificateSeen> {
-  return new Promise((resolve) => {
-    const host = hostname.replace(/^\[|\]$/g, '');
-    // Judged afterwards, so that a bad one can be described.
-    const named = isIP(host) === 0 ? { servername: host } : {};
-    const socket = connect({ host, port: Number(port) || 443, ...named, rejectUnauthorized: false });
-    const end = (seen: CertificateSeen): void => {
-      socket.destroy();
-      resolve(seen);
-    };
-    socket.setTimeout(HTTPS_TIMEOUT_MS, () => end({ kind: 'unreached', reason: 'no answer within 5 s' }));
-    socket.once('error', ({ message }) => end({ kind: 'unreached', reason: message }));
-    socket.once('secureConnect', () => {
-      const error = socket.authorized ? null : String(socket.authorizationError);
-      end({ kind: 'seen', error, validUntil: new Date(socket.getPeerCertificate().valid_to) });
-    });
-  });
 }

@@ -1,10 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { AlertsService } from '../../infra/alerts/alerts.service.js';
+import { AlertsService, type Alert } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
-import { DomainCheckService, type DomainReport } from './domain-check.service.js';
-import type { DnsResolver } from '../../infra/dns.js';
+import { DomainCheckService, type CheckedBy, type DomainReport } from './domain-check.service.js';
 import { domainAlert } from './domain-alert.js';
 
 const DAY_MS = 86_400_000;
@@ -28,7 +27,7 @@ export class DomainWatch {
   ) {}
 
   /** Does nothing within a day of the last look, and nothing at all while no mail leaves. */
-  async checkDaily(options: { dns?: DnsResolver } = {}): Promise<void> {
+  async checkDaily(options: CheckedBy = {}): Promise<void> {
     if (this.config.mailboxOn) return;
     const now = this.clock.now();
     const rows: { at: string }[] = await this.dataSource.query(
@@ -44,19 +43,20 @@ export class DomainWatch {
     );
   }
 
-  private async check(options: { dns?: DnsResolver }): Promise<void> {
+  private async check(options: CheckedBy): Promise<void> {
     const senders = await this.domains.senderDomains();
     const reports = senders.length === 0 ? [] : await this.domains.check(senders, options);
-    for (const report of reports) await this.tell(report);
+    const open = await this.alerts.open();
+    for (const report of reports) await this.tell(report, failedIn(open, keyOf(report.domain)));
     const watched = new Set(reports.map(({ domain }) => keyOf(domain)));
-    for (const { key } of await this.alerts.open())
+    for (const { key } of open)
       if (key.startsWith(ALERT_PREFIX) && !watched.has(key)) await this.alerts.resolve(key);
   }
 
   /** What could not be asked neither raises an alert nor ends one. */
-  private async tell({ domain, findings }: DomainReport): Promise<void> {
+  private async tell({ domain, findings }: DomainReport, failedBefore: readonly string[]): Promise<void> {
     const key = keyOf(domain);
-    const alert = domainAlert(domain, findings);
+    const alert = domainAlert(domain, findings, failedBefore);
     if (alert === 'good') await this.alerts.resolve(key);
     else if (alert !== 'unknown') await this.alerts.raise({ key, severity: 'warning', ...alert });
   }
@@ -65,4 +65,10 @@ export class DomainWatch {
 /** Null stands for the installation: its address and certificate. */
 function keyOf(domain: string | null): string {
   return `${ALERT_PREFIX}${domain ?? '(this installation)'}`;
+}
+
+/** Which checks an open alert is about, by their ids. */
+function failedIn(open: readonly Alert[], key: string): string[] {
+  const failed: unknown = open.find((one) => one.key === key)?.facts.failed;
+  return Array.isArray(failed) ? failed.map(String) : [];
 }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { ask, askTxt, type Answer } from './dns.js';
 import type { DnsResolver } from '../../infra/dns.js';
 import { finding, unasked, type Finding, type Remark } from './finding.js';
@@ -18,8 +19,15 @@ interface Walk {
   remarks: Remark[];
 }
 
-/** D1: one record that every receiver can evaluate. `domain` is that of the envelope (the return path). */
-export async function checkSpf(dns: DnsResolver, domain: string): Promise<Finding> {
+/**
+ * D1: one record that every receiver can evaluate, and that names the addresses which mail leaves from, where those are
+ * known. `domain` is that of the envelope (the return path).
+ */
+export async function checkSpf(
+  dns: DnsResolver,
+  domain: string,
+  ips: readonly string[] = [],
+): Promise<Finding> {
   const walk: Walk = { dns, lookups: 0, voids: 0, remarks: [] };
   const record = await spfRecord(walk, domain);
   if (typeof record !== 'string') {
@@ -51,7 +59,37 @@ export async function checkSpf(dns: DnsResolver, domain: string): Promise<Findin
       level: 'fail',
       text: `${walk.voids} of its names do not exist; receivers stop after ${MAX_VOID}`,
     });
+  // A record that is no good allows nobody; saying so once is enough.
+  if (walk.remarks.every(({ level }) => level !== 'fail'))
+    for (const ip of ips.filter((one) => isIP(one) !== 0))
+      walk.remarks.push(...(await ipRemarks(dns, domain, ip)));
   return finding('D1', 'SPF', `one record, ${walk.lookups} of ${MAX_LOOKUPS} lookups`, walk.remarks);
+}
+
+/** As a receiver would judge a mail of this domain that comes from `ip` (RFC 7208 §4.3). */
+async function ipRemarks(dns: DnsResolver, domain: string, ip: string): Promise<Remark[]> {
+  const { spf } = await import('mailauth/lib/spf/index.js');
+  const { status } = await spf({
+    sender: `postmaster@${domain}`,
+    ip,
+    helo: domain,
+    resolver: async (name, type) => records(dns, { name, type, ip }),
+  });
+  if (status.result === 'pass') return [];
+  return status.result === 'temperror'
+    ? [{ level: 'unknown', text: `could not ask whether it allows ${ip}` }]
+    : [{ level: 'fail', text: `it does not allow ${ip}, where mail leaves from (${status.result})` }];
+}
+
+async function records(
+  dns: DnsResolver,
+  { name, type, ip }: { name: string; type: string; ip: string },
+): Promise<string[] | string[][]> {
+  if (type === 'TXT') return dns.resolveTxt(name);
+  // Read as node:dns gives them, which the library's types leave out.
+  if (type === 'MX') return (await dns.resolveMx(name)) as never[];
+  if (type === 'PTR') return dns.reverse(ip);
+  return type === 'AAAA' ? dns.resolve6(name) : dns.resolve4(name);
 }
 
 type NoRecord = { kind: 'none'; count: number } | { kind: 'unasked'; reason: string };

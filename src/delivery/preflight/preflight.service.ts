@@ -145,7 +145,7 @@ export class PreflightService {
   }
 
   private async ofSender(domain: string, dns?: DnsResolver): Promise<PreflightFinding[]> {
-    const reports = await this.domains.check([domain], dns ? { dns } : {});
+    const reports = await this.domains.check([domain], { quick: true, ...(dns ? { dns } : {}) });
     return reports
       .flatMap(({ findings }) => findings)
       .filter(({ level }) => level !== 'ok')

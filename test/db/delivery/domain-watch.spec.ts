@@ -10,6 +10,7 @@ const GOOD = {
   'TXT example.com': ['v=spf1 ip4:192.0.2.1 -all'],
   'TXT _dmarc.example.com': ['v=DMARC1; p=reject; rua=mailto:dmarc@example.com'],
   'MX example.com': ['10 mx.example.com'],
+  'A mx.example.com': ['192.0.2.25'],
 };
 
 describe('the daily look at the sending domains', () => {

@@ -137,6 +137,10 @@ describe('asking addresses that others wrote', () => {
       reason: 'more than 5 redirects',
     });
     expect(await fetch.probe(`${origin}/slow`)).toEqual({ kind: 'failed', reason: 'no answer within 5 s' });
+    const whole = await fetch.download(`${origin}/moved`, 1_000_000);
+    expect(whole.kind === 'answered' && whole.bytes?.length).toBe(1_000_000);
+    expect(await fetch.download(`${origin}/there`, 999_999)).toMatchObject({ status: 200, bytes: null });
+    expect(await fetch.download(`${origin}/out`, 10)).toMatchObject({ kind: 'refused' });
     expect(paths).toContain('GET /no-head');
     expect(hits).toBe(0);
     await fetch.close();

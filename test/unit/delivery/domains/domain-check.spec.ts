@@ -1,8 +1,7 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { dkimRecord, type DkimKey } from '../../../../src/delivery/dkim.js';
-import { checkCertificate } from '../../../../src/delivery/domains/certificate.js';
-import { checkDomain, checkReverse } from '../../../../src/delivery/domains/domain-check.js';
+import { checkDomain } from '../../../../src/delivery/domains/domain-check.js';
 import { endedBy, unlessBlind } from '../../../../src/delivery/domains/dns.js';
 import { dnsOf, SILENT_DNS, type Zone } from '../../../support/zone.js';
 
@@ -19,33 +18,42 @@ const GOOD: Zone = {
   'TXT example.com': ['v=spf1 include:spf.relay.test mx -all', 'google-site-verification=abc'],
   'TXT spf.relay.test': ['v=spf1 ip4:192.0.2.0/24 ~all'],
   'MX example.com': ['10 mx.example.com'],
+  'A mx.example.com': ['192.0.2.25'],
   'TXT s1._domainkey.example.com': [recordOf(KEY)],
   'TXT _dmarc.example.com': ['v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com'],
 };
+
+/** The DNS alone. */
+const QUICK = { outside: null, now: new Date('2026-03-02T09:00:00Z') };
 
 interface Tried {
   zone?: Zone;
   from?: string;
   returnPath?: string;
   keys?: DkimKey[];
+  ips?: string[];
 }
 
 /** `<level> <detail>` of one finding about example.com, with some records changed. */
 async function tried(
   id: string,
-  { zone = {}, from = 'example.com', returnPath = from, keys = [KEY] }: Tried = {},
+  { zone = {}, from = 'example.com', returnPath = from, keys = [KEY], ips = [] }: Tried = {},
 ) {
-  const findings = await checkDomain(dnsOf({ ...GOOD, ...zone }), { from, returnPath, keys });
+  const findings = await checkDomain(dnsOf({ ...GOOD, ...zone }), { from, returnPath, keys, ips }, QUICK);
   const found = findings.find((one) => one.id === id);
   return `${found?.level} ${found?.detail}`;
 }
 
 it('a domain set up as it should be is good in every point', async () => {
-  const findings = await checkDomain(dnsOf(GOOD), {
-    from: 'example.com',
-    returnPath: 'example.com',
-    keys: [KEY],
-  });
+  const findings = await checkDomain(
+    dnsOf(GOOD),
+    {
+      from: 'example.com',
+      returnPath: 'example.com',
+      keys: [KEY],
+    },
+    QUICK,
+  );
   expect(findings.map(({ id, level }) => `${id} ${level}`)).toEqual(
     ['D1', 'D2', 'D3', 'D4', 'D5', 'D8', 'D9'].map((id) => `${id} ok`),
   );
@@ -102,6 +110,22 @@ describe('D1 SPF', () => {
       /^unknown could not ask for spf\.relay/,
     ],
   ])('that %s', async (_, zone, expected) => expect(await tried('D1', { zone })).toMatch(expected));
+
+  it.each<[string, string, RegExp]>([
+    ['192.0.2.9', 'v=spf1 include:spf.relay.test -all', /^ok one record, 1 of 10/],
+    [
+      '198.51.100.9',
+      'v=spf1 include:spf.relay.test -all',
+      /^fail it does not allow 198\.51\.100\.9, .*\(fail\)/,
+    ],
+    ['198.51.100.9', 'v=spf1 include:spf.relay.test ~all', /^fail it does not allow .*\(softfail\)/],
+    ['192.0.2.25', 'v=spf1 mx -all', /^ok /],
+    ['2001:db8::25', 'v=spf1 a:six.test -all', /^ok /],
+    ['192.0.2.25', 'v=spf1 +all', /^fail \+all lets anybody send; use ~all or -all$/],
+  ])('mail that leaves from %s is judged by %s as a receiver would', async (ip, record, expected) => {
+    const zone = { 'TXT example.com': [record], 'AAAA six.test': ['2001:db8::25'] };
+    expect(await tried('D1', { zone, ips: [ip] })).toMatch(expected);
+  });
 
   it('is that of the return path', async () => {
     const zone = { 'TXT b.example.com': ['v=spf1 -all'] };
@@ -190,7 +214,11 @@ describe('D3 DMARC (RFC 9989)', () => {
 
   it('asks eight names at most, however long the domain', async () => {
     const dns = dnsOf({});
-    await checkDomain(dns, { from: `${'x.'.repeat(20)}example.com`, returnPath: 'example.com', keys: [] });
+    await checkDomain(
+      dns,
+      { from: `${'x.'.repeat(20)}example.com`, returnPath: 'example.com', keys: [] },
+      QUICK,
+    );
     const walk = dns.questions.filter((question) => question.startsWith('TXT _dmarc.x.x'));
     expect(walk.length).toBeLessThanOrEqual(8);
     expect(dns.questions).toContain('TXT _dmarc.example.com');
@@ -235,51 +263,32 @@ describe('D5 MX', () => {
       /^fail b\.example\.com .*so bounces are/,
     ],
     ['no answer', { zone: { 'MX example.com': ['FAIL'] } }, /^unknown /],
-  ])('with %s', async (_, change, expected) => expect(await tried('D5', change)).toMatch(expected));
-});
-
-describe('D6 PTR', () => {
-  const zone: Zone = {
-    'PTR 192.0.2.1': ['mail.example.com'],
-    'A mail.example.com': ['192.0.2.1'],
-    'PTR 192.0.2.2': ['other.example.com'],
-    'A other.example.com': ['192.0.2.9'],
-    'PTR 2001:db8::1': ['six.example.com'],
-    'AAAA six.example.com': ['2001:db8:0:0::1'],
-    'PTR 192.0.2.4': ['FAIL'],
-  };
-  it.each([
-    ['192.0.2.1', /^ok 192\.0\.2\.1 is mail\.example\.com/],
-    ['192.0.2.2', /^fail .* does not lead back/],
-    ['192.0.2.3', /^fail .* has no name/],
-    ['2001:db8::1', /^ok /],
-    ['192.0.2.4', /^unknown /],
-    ['here', /^fail "here" is no IP address/],
-  ])('of %s', async (ip, expected) => {
-    const { level, detail } = await checkReverse(dnsOf(zone), ip);
-    expect(`${level} ${detail}`).toMatch(expected);
-  });
-});
-
-describe('D7 certificate', () => {
-  const now = new Date('2026-03-02T09:00:00Z');
-  const until = (validUntil: string, error: string | null = null) =>
-    ({ kind: 'seen', error, validUntil: new Date(validUntil) }) as const;
-  it.each([
-    ['http', null, /^fail links in mails start with/],
-    ['a good one', until('2026-05-02T00:00:00Z'), /^ok .* 60 days/],
-    ['one that ends soon', until('2026-03-09T09:00:00Z'), /^warn .* 7 days/],
-    ['one that has ended', until('2026-03-01T09:00:00Z'), /^fail .* run out/],
     [
-      'one for another name',
-      until('2026-05-02T00:00:00Z', 'ERR_TLS_CERT_ALTNAME_INVALID'),
-      /^fail .*ALTNAME/,
+      'a server that does not exist',
+      { zone: { 'MX example.com': ['10 gone.example.com'] } },
+      /^fail gone\.example\.com, which example\.com names as mail server, has no address, so replies and bounces are lost/,
     ],
-    ['no answer', { kind: 'unreached', reason: 'no answer within 5 s' } as const, /^unknown could not reach/],
-  ])('with %s', (_, seen, expected) => {
-    const { level, detail } = checkCertificate('https://mail.example.com', seen, now);
-    expect(`${level} ${detail}`).toMatch(expected);
-  });
+    [
+      'a number where a name must stand',
+      { zone: { 'MX example.com': ['10 192.0.2.25'] } },
+      /^fail 192\.0\.2\.25, which/,
+    ],
+    [
+      'a second server that does not exist',
+      { zone: { 'MX example.com': ['10 mx.example.com', '20 gone.example.com'] } },
+      /^warn gone\.example\.com, which .* has no address$/,
+    ],
+    [
+      'a server of IPv6 alone',
+      { zone: { 'A mx.example.com': [], 'AAAA mx.example.com': ['2001:db8::25'] } },
+      /^ok /,
+    ],
+    [
+      'a server that cannot be looked up',
+      { zone: { 'A mx.example.com': ['FAIL'] } },
+      /^unknown could not ask/,
+    ],
+  ])('with %s', async (_, change, expected) => expect(await tried('D5', change)).toMatch(expected));
 });
 
 describe('D8 own domain', () => {
@@ -305,16 +314,28 @@ describe('D9 BIMI', () => {
     ['a picture of another kind', bimi(good.replace('.svg', '.png')), /^warn l= must be/],
     ['a policy that is too weak', bimi(good, 'p=none'), /^warn a logo is shown only/],
     ['a policy that is only tested', bimi(good, 'p=reject; t=y'), /^warn a logo is shown only/],
+    ['a policy for a part', bimi(good, 'p=quarantine; pct=50'), /^warn no logo is shown with pct=50/],
+    ['a refusal of all logos', bimi('v=BIMI1; l=; a='), /^ok the record says that no logo/],
+    ['no answer', bimi('FAIL'), /^unknown /],
   ])('with %s', async (_, zone, expected) => expect(await tried('D9', { zone })).toMatch(expected));
+
+  it('is that of the organisation where the domain itself has none', async () => {
+    const below = { from: 'news.example.com', zone: bimi(good.replace('.svg', '.png')) };
+    expect(await tried('D9', below)).toMatch(/^warn l= must be/);
+  });
 });
 
 it('without a network every answer is "could not ask", at once when the time is up', async () => {
   const end = new AbortController();
-  const checks = checkDomain(endedBy(SILENT_DNS, end.signal), {
-    from: 'example.com',
-    returnPath: 'example.com',
-    keys: [KEY],
-  });
+  const checks = checkDomain(
+    endedBy(SILENT_DNS, end.signal),
+    {
+      from: 'example.com',
+      returnPath: 'example.com',
+      keys: [KEY],
+    },
+    QUICK,
+  );
   end.abort();
   const findings = await checks;
   const levels = Object.fromEntries(findings.map(({ id, level }) => [id, level]));
@@ -324,11 +345,11 @@ it('without a network every answer is "could not ask", at once when the time is 
 
 it('a resolver that says "no such name" to everything is taken for no network; one that sees is used as it is', async () => {
   const domain = { from: 'example.com', returnPath: 'example.com', keys: [KEY] };
-  const blind = await checkDomain(await unlessBlind(dnsOf({})), domain);
+  const blind = await checkDomain(await unlessBlind(dnsOf({})), domain, QUICK);
   expect(blind.map(({ id, level }) => `${id} ${level}`)).toEqual(
     expect.arrayContaining(['D1 unknown', 'D2 unknown', 'D3 unknown', 'D5 unknown']),
   );
   const seeing = dnsOf({ ...GOOD, 'A a.root-servers.net': ['198.41.0.4'] });
-  const findings = await checkDomain(await unlessBlind(seeing), domain);
+  const findings = await checkDomain(await unlessBlind(seeing), domain, QUICK);
   expect(findings.every(({ level }) => level === 'ok')).toBe(true);
 });
