@@ -3,6 +3,7 @@ import { backupScenarios } from './scenarios/backups.js';
 import { broadcastScenarios } from './scenarios/broadcasts.js';
 import { databaseScenarios } from './scenarios/database.js';
 import { diskScenarios } from './scenarios/disk.js';
+import { editScenarios } from './scenarios/edits.js';
 import { guardScenarios } from './scenarios/guards.js';
 import { importScenarios } from './scenarios/imports.js';
 import { killScenarios } from './scenarios/kills.js';
@@ -30,6 +31,7 @@ export function scenarios(short: boolean): Scenario[] {
     ...workerScenarios,
     ...logicScenarios,
     ...broadcastScenarios,
+    ...editScenarios,
     ...guardScenarios,
     ...planningScenarios,
     ...splitScenarios,

@@ -130,6 +130,20 @@ export class DurablePostgres {
     this.#pid = await this.pid();
   }
 
+  /** After it has ended, or may have ended, by itself. */
+  async revive(): Promise<void> {
+    this.#pid = 0;
+    await this.server.stop();
+    await this.restart();
+  }
+
+  /** Its files may be moved meanwhile. */
+  async whileStopped(work: () => Promise<void>): Promise<void> {
+    await this.server.stop();
+    await work();
+    await this.restart();
+  }
+
   /** A copy of all files while the server is down, as a disk snapshot has it; the server runs again afterwards. */
   async backUp(): Promise<void> {
     await this.server.stop();

@@ -156,12 +156,12 @@ export async function mailedOnce(world: World, id: string, people: number): Prom
   ];
 }
 
-/** Until what is returned is called, the relay leaves the last hundred waiting, or a fast machine would be done too soon. */
-function keepSome({ sink, mails }: World): () => void {
+/** Until what is returned is called, the relay leaves the last ones waiting, or a fast machine would be done too soon. */
+export function keepSome({ sink, mails }: World, kept = KEPT): () => void {
   let letGo = (): void => undefined;
   const over = new Promise<void>((resolve) => (letGo = resolve));
   sink.onStage = async ({ stage }) => {
-    if (stage === 'mail' && sink.takenTotal >= mails - KEPT) await over;
+    if (stage === 'mail' && sink.takenTotal >= mails - kept) await over;
   };
   return () => {
     sink.onStage = null;

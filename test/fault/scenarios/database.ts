@@ -138,6 +138,31 @@ export const databaseScenarios: readonly Scenario[] = [
     },
   },
   {
+    name: 'serialization failures, two workers',
+    covers: 'F8 F9',
+    short: false,
+    mails: 600,
+    run: async (world) => {
+      // As an owner may set it, for all who use the server.
+      await world.sql(
+        `alter database ${world.database} set default_transaction_isolation = 'repeatable read'`,
+      );
+      await world.start(2);
+      await world.release();
+      for (let n = 1; n <= 8; n++) {
+        await world.takenReaches(n * 40);
+        await changeUnderThem(world);
+        await world.hurry();
+      }
+      await world.finish();
+      const hit = world.workers.some(({ output }) => output.includes('could not serialize access'));
+      return [
+        ...(await nothingUnknown(world)),
+        ...expectThat(hit, 'no statement of the workers failed to be serialized'),
+      ];
+    },
+  },
+  {
     name: 'barrier and settle cancelled by PostgreSQL',
     covers: 'F8',
     short: false,
@@ -173,6 +198,19 @@ async function cancelWaiting(world: World): Promise<number> {
     );
     await client.query('rollback');
     return rowCount ?? 0;
+  });
+}
+
+/** Whoever waits for these rows sees them as they were, and may not write over what is committed here. */
+async function changeUnderThem(world: World): Promise<void> {
+  await world.cluster.as(world.database, async (client) => {
+    await client.query('begin isolation level read committed');
+    await client.query(
+      `update message set due_at = due_at where id in (
+         select id from message where state in ('leased', 'in_data') for update skip locked)`,
+    );
+    await sleep(200);
+    await client.query('commit');
   });
 }
 

@@ -1,15 +1,19 @@
 import { execFile } from 'node:child_process';
-import { chown, mkdir, mkdtemp, rm, stat, statfs, truncate, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, rm, stat, statfs, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { atSignal } from '../../support/at-signal.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
+import { keepSome } from './broadcasts.js';
 
 const run = promisify(execFile);
 const DISK_MB = 48;
+/** Three segments of the log, and what PostgreSQL keeps of its own beside them. */
+const WAL_DISK_MB = 96;
 const FULL_MS = 3_000;
 
 export const diskScenarios: readonly Scenario[] = [
@@ -39,19 +43,55 @@ export const diskScenarios: readonly Scenario[] = [
       ];
     },
   },
+  {
+    name: 'disk of the write-ahead log full, which ends PostgreSQL, for 3 s',
+    covers: 'F7 F4',
+    short: false,
+    mails: 1_500,
+    crashesServer: true,
+    leftOut: async () => ((await mayMount()) ? null : 'mounting a small disk takes root'),
+    run: async (world) => {
+      const disk = await SmallDisk.mount(world, WAL_DISK_MB);
+      await disk.holdLog(world);
+      await world.start();
+      await world.release();
+      await world.takenReaches(100);
+      const letGo = keepSome(world, world.mails / 2);
+      await disk.fill();
+      const ended = await disk.writeUntilItEnds(world);
+      const taken = world.sink.takenTotal;
+      letGo();
+      await sleep(FULL_MS);
+      const moved = world.sink.takenTotal - taken;
+      await disk.free();
+      await world.cluster.revive();
+      await world.finish();
+      const { counts } = await world.verdict();
+      return [
+        ...expectThat(ended, 'PostgreSQL wrote its log on'),
+        // What had passed the barrier before is still on its way.
+        ...expectThat(moved <= world.lanes, `${moved} mails went out while nothing could be written down`),
+        ...expectThat(taken < world.mails, 'every mail was out before the disk was full'),
+        ...expectThat(counts['unknown'] === 0, `${counts['unknown']} unknown without a crash of a worker`),
+      ];
+    },
+  },
 ];
 
 /** A file system of a few megabytes in memory, with one file that fills it. */
 class SmallDisk {
+  #undo = async (): Promise<void> => undefined;
+
   private constructor(private readonly folder: string) {}
 
   /** Gone when the world is closed. */
-  static async mount(world: World): Promise<SmallDisk> {
+  static async mount(world: World, megabytes = DISK_MB): Promise<SmallDisk> {
     const folder = await mkdtemp(join(tmpdir(), 'wellspring-disk-'));
-    await run('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MB}m`, 'tmpfs', folder]);
+    await run('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', folder]);
     const disk = new SmallDisk(folder);
     const forget = atSignal(() => void run('umount', ['-l', folder]));
     world.afterClose(async () => {
+      await disk.#undo();
       await world.cluster.as('postgres', async (client) =>
         client.query(`drop tablespace if exists ${disk.space(world)}`),
       );
@@ -72,6 +112,33 @@ class SmallDisk {
       await client.query(`create tablespace ${this.space(world)} location '${place}'`);
       await client.query(`alter database ${world.database} set tablespace ${this.space(world)}`);
     });
+  }
+
+  /** Moves the write-ahead log there, and back to its own place when the world is closed. */
+  async holdLog(world: World): Promise<void> {
+    const [home, away] = [join(world.cluster.dataDir, 'postgres/pg_wal'), join(this.folder, 'pg_wal')];
+    await world.cluster.whileStopped(async () => {
+      await run('mv', [home, away]);
+      await symlink(away, home);
+    });
+    this.#undo = async () =>
+      world.cluster.whileStopped(async () => {
+        await rm(home);
+        await run('mv', [away, home]);
+      });
+  }
+
+  /** Whether PostgreSQL has given up, as it does when it cannot go on writing its log. */
+  async writeUntilItEnds(world: World): Promise<boolean> {
+    const write = async (): Promise<boolean> =>
+      world.cluster
+        .as('postgres', async (client) => {
+          await client.query(`select pg_logical_emit_message(true, 'fill', repeat('x', 1000000))`);
+          await client.query('select pg_switch_wal()');
+          return false;
+        })
+        .catch(() => true);
+    return becomesTrue(write, 60_000);
   }
 
   async fill(): Promise<void> {
