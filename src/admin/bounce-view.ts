@@ -18,6 +18,7 @@ const REASON_WORDS: Readonly<Partial<Record<BounceReason, string>>> = {
   no_mail_accepted: 'the domain takes no mail',
   provider_suppressed: 'on the provider’s own list',
   mailbox_full: 'mailbox full',
+  mailbox_busy: 'mailbox gets too much mail',
   auth_failure: 'SPF, DKIM or DMARC failed',
   bad_reputation: 'poor reputation',
   not_a_report: 'nothing any rule could read',

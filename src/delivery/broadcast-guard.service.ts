@@ -1,7 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
-import { broadcastHealth, type BroadcastTally, type HealthVerdict } from './broadcast-health.js';
+import { broadcastHealth, type HealthVerdict, type RefusedTally } from './broadcast-health.js';
 import { pauseBroadcast, SAMPLE, tallyBroadcast } from './broadcast-pause.queries.js';
 
 const LOOK_EVERY = 10;
@@ -98,7 +98,7 @@ export class BroadcastGuard {
     manager: EntityManager,
     id: string,
     sample: number | null,
-  ): Promise<HealthVerdict & { tally: BroadcastTally }> {
+  ): Promise<HealthVerdict & { tally: RefusedTally }> {
     const tally = await tallyBroadcast(manager, id, sample);
     const verdict = broadcastHealth(tally);
     if (verdict.action === 'none' || sample === null || tally.tried < sample) return { ...verdict, tally };

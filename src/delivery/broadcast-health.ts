@@ -10,6 +10,14 @@ export interface BroadcastTally {
   complaints: number;
 }
 
+/** Of a broadcast also whom the refusals because of us speak of, which are all among `sender`. */
+export interface RefusedTally extends BroadcastTally {
+  /** Those that name our domain or address: as listed, of poor reputation or not authenticated. */
+  plainlyUs: number;
+  /** Domains of the recipients whose mails were refused because of us. */
+  senderDomains: number;
+}
+
 export interface HealthVerdict {
   action: 'none' | 'warn' | 'pause';
   /** For people; null when all is well. */
@@ -27,8 +35,10 @@ const COMPLAINTS_MIN_ACCEPTED = 100;
 const HARD_PAUSE = 0.1;
 const HARD_MIN = 20;
 
-/** One is enough in a small broadcast: whatever is wrong with us is wrong with the next mail too. */
 const SENDER_PAUSE = 0.003;
+/** A single one may be the rule of one server; two domains, or three mails, are no chance. */
+const SENDER_DOMAINS_MIN = 2;
+const SENDER_MIN = 3;
 
 const SEQUENCE_SENDER_MIN = 3;
 /** Of a sequence, reports that are fewer of every kind call for nothing, whatever the number of its mails. */
@@ -45,8 +55,16 @@ export const ENOUGH_FOR = {
   complaint: Math.ceil(1 / COMPLAINTS_WARN),
 } as const;
 
-/** What the numbers call for; the gravest comes first. */
-export function broadcastHealth(tally: BroadcastTally): HealthVerdict {
+/**
+ * What the numbers call for; the gravest comes first. One refusal that plainly speaks of us is enough in a small broadcast:
+ * whatever is wrong with us is wrong with the next mail too.
+ */
+export function broadcastHealth({ plainlyUs, senderDomains, ...tally }: RefusedTally): HealthVerdict {
+  const isUs = plainlyUs > 0 || senderDomains >= SENDER_DOMAINS_MIN || tally.sender >= SENDER_MIN;
+  return health(isUs ? tally : { ...tally, sender: 0 });
+}
+
+function health(tally: BroadcastTally): HealthVerdict {
   const { accepted, tried, hard, sender, complaints } = tally;
   if (hard >= HARD_MIN && hard >= tried * HARD_PAUSE) {
     return { action: 'pause', reason: `${hard} of ${tried} addresses do not exist` };
@@ -64,7 +82,7 @@ export function broadcastHealth(tally: BroadcastTally): HealthVerdict {
  * of its own must not stop them.
  */
 export function sequenceHealth(tally: BroadcastTally): HealthVerdict {
-  return broadcastHealth(tally.sender < SEQUENCE_SENDER_MIN ? { ...tally, sender: 0 } : tally);
+  return health(tally.sender < SEQUENCE_SENDER_MIN ? { ...tally, sender: 0 } : tally);
 }
 
 /** The rate of complaints alone, of a broadcast or at one provider. */

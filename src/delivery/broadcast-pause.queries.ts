@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
-import type { BroadcastTally } from './broadcast-health.js';
-import { SENDER_REFUSALS } from './sender-refusal.js';
+import type { RefusedTally } from './broadcast-health.js';
+import { PLAINLY_US, SENDER_REFUSALS, senderRefusal } from './sender-refusal.js';
 
 /** Reasons under which a refusal at RCPT says that the address is dead. */
 const DEAD = ['user_unknown', 'host_unknown', 'moved', 'no_mail_accepted', 'provider_suppressed'];
@@ -30,8 +30,8 @@ export async function tallyBroadcast(
   db: EntityManager,
   id: string,
   sample: number | null,
-): Promise<BroadcastTally> {
-  const rows: BroadcastTally[] = await db.query(
+): Promise<RefusedTally> {
+  const rows: RefusedTally[] = await db.query(
     `with ended as materialized (
        select id, state, state_reason from message
        where broadcast_id = $1 and (state in ('accepted', 'rejected') or state = 'held' and state_reason = any($4::text[]))
@@ -45,11 +45,21 @@ export async function tallyBroadcast(
        select count(distinct message_id) filter (where verdict = 'hard' and source <> 'smtp_reply') as hard,
          count(distinct message_id) filter (where verdict = 'sender' and source <> 'smtp_reply') as sender,
          count(distinct message_id) filter (where verdict = 'complaint' and reason <> 'opt_out') as complaints
-       from bounce b join ended e on e.id = b.message_id where b.broadcast_id = $1 and b.trusted)
+       from bounce b join ended e on e.id = b.message_id where b.broadcast_id = $1 and b.trusted),
+     of_sender as (
+       select id, state_reason = any($5::text[]) as plainly_us from ended where state = 'held'
+       union all
+       select e.id, b.reason = any($6::text[]) from bounce b join ended e on e.id = b.message_id
+       where b.broadcast_id = $1 and b.trusted and b.verdict = 'sender' and b.source <> 'smtp_reply'),
+     whose as (
+       select count(*) filter (where o.plainly_us) as plainly_us, count(distinct split_part(m.address, '@', 2)) as domains
+       from of_sender o join message m on m.id = o.id)
      select s.accepted::int as accepted, s.tried::int as tried, (s.refused + r.hard)::int as hard,
-       (s.held + r.sender)::int as sender, r.complaints::int as complaints
-     from sent s cross join reported r`,
-    [id, DEAD, sample, SENDER_REFUSALS],
+       (s.held + r.sender)::int as sender, r.complaints::int as complaints,
+       w.plainly_us::int as "plainlyUs", w.domains::int as "senderDomains"
+     from sent s cross join reported r cross join whose w`,
+    [id, DEAD, sample, SENDER_REFUSALS, PLAINLY_US.map(senderRefusal), PLAINLY_US],
   );
-  return rows[0] ?? { accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0 };
+  const none = { accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0, plainlyUs: 0, senderDomains: 0 };
+  return rows[0] ?? none;
 }

@@ -7,7 +7,7 @@ import { LedgerClaims } from './ledger-claims.service.js';
 import type { Claimed, ClaimedMessage, SendOutcome } from './message.js';
 import { OverdueService } from './pacing/overdue.service.js';
 import { PacingService } from './pacing/pacing.service.js';
-import { blamesSender } from './settlement.js';
+import { blamesSender, isOfRecipient } from './settlement.js';
 
 /** Which messages may go now: the right database, in time, at the pace that was set or that receivers bear. */
 @Injectable()
@@ -83,9 +83,9 @@ export class DueMessages {
     if (outcome.kind === 'accepted') await this.pacing.sped(laneKey, 1);
     else if (outcome.kind === 'held' || outcome.kind === 'not_sent' || outcome.kind === 'unsendable')
       await this.giveBack(laneKey, 1, paidAtMs);
-    else if (outcome.kind === 'refused' && outcome.code < 500)
-      await this.pacing.slowDown(laneKey, outcome.code);
-    else if (outcome.kind === 'refused') {
+    else if (outcome.kind === 'refused' && outcome.code < 500) {
+      if (!isOfRecipient(outcome)) await this.pacing.slowDown(laneKey, outcome.code);
+    } else if (outcome.kind === 'refused') {
       const blames = blamesSender(outcome);
       // What stands behind the lane wants less of us: receipts go on, at a pace that does not make it worse.
       if (blames) await this.pacing.slowDown(laneKey, outcome.code);

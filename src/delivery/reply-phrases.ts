@@ -10,7 +10,18 @@ interface Phrase {
 
 const rule = (reason: ReplyReason, ...says: RegExp[]): Phrase[] => says.map((one) => ({ reason, says: one }));
 
-/** What is about the sender comes first: "does not exist" may be said of the sender's domain as well. */
+/**
+ * One mailbox gets more mail than its provider allows, from whomever. Asked first: the words are much like those about a
+ * sender's pace, and mistaken for them one popular mailbox would slow down or stop the mails to everybody else.
+ */
+const ONE_BUSY_MAILBOX: Phrase[] = rule(
+  'mailbox_busy',
+  /\b(?:user|recipient|mail ?box|account|address)\b.{0,60}\breceiving (?:e-?)?(?:mails?|messages?) (?:at a rate|too (?:quickly|fast|often))/,
+  /\b(?:recipient|mail ?box)(?:'s)? .{0,40}(?:receive|receiving|incoming|inbound) .{0,20}(?:limit|rate|quota)|\b(?:user|recipient|mail ?box)(?:'s)? .{0,20}exceeded .{0,40}(?:limit|rate|number|quota) .{0,20}(?:incoming|inbound|receive|received)\b/,
+  /recipient thread limit|recipientthreshold|too many concurrent deliveries to (?:this|the) mail ?box/,
+);
+
+/** What is about the sender comes next: "does not exist" may be said of the sender's domain as well. */
 const ABOUT_THE_SENDER: Phrase[] = [
   ...rule(
     'auth_failure',
@@ -23,7 +34,7 @@ const ABOUT_THE_SENDER: Phrase[] = [
     /too many (?:recipients|connections|messages|e-?mails|mails|sessions|concurrent|sending|invalid recipients|errors)/,
     /(?:rate|frequency|connection|sending|hourly|daily|volume|throughput) ?(?:limit|limited|quota)/,
     /(?:exceed(?:ed|s|ing)?|over|reached|limit of) .{0,40}(?:\brate\b|connections|per (?:second|minute|hour|day)|sending limit|hourly|daily)/,
-    /throttl|sent too (?:many|much)|sending too (?:fast|many|much)|(?:unusual(?:ly high)?|unexpected) (?:rate|volume)|slow down|receiving mail at a rate/,
+    /throttl|sent too (?:many|much)|sending too (?:fast|many|much)|(?:unusual(?:ly high)?|unexpected) (?:rate|volume)|slow down/,
   ),
   ...rule('bad_reputation', /reputation|sender ?score|senderbase|poor sending history|user complaints/),
   ...rule(
@@ -147,6 +158,7 @@ const ABOUT_TIME: Phrase[] = [
 ];
 
 export const REPLY_PHRASES: readonly Phrase[] = [
+  ...ONE_BUSY_MAILBOX,
   ...ABOUT_THE_SENDER,
   ...ABOUT_THE_MAIL,
   ...ABOUT_THE_PERSON,
@@ -175,6 +187,8 @@ export const STATUS_REASONS: Readonly<Record<string, ReplyReason>> = {
   '2.2': 'mailbox_full',
   '2.3': 'too_large',
   '2.4': 'filtered',
+  '2.121': 'mailbox_busy',
+  '2.122': 'mailbox_busy',
   '3.0': 'system_error',
   '3.1': 'system_error',
   '3.2': 'system_error',

@@ -6,6 +6,7 @@ export type ReplyReason =
   | 'no_mail_accepted'
   | 'provider_suppressed'
   | 'mailbox_full'
+  | 'mailbox_busy'
   | 'suspended'
   | 'filtered'
   | 'expired'
@@ -44,6 +45,7 @@ export const VERDICT_OF: Readonly<Record<ReplyReason, ReplyVerdict>> = {
   no_mail_accepted: 'hard',
   provider_suppressed: 'hard',
   mailbox_full: 'soft',
+  mailbox_busy: 'soft',
   suspended: 'soft',
   filtered: 'soft',
   expired: 'soft',

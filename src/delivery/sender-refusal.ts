@@ -18,6 +18,9 @@ export function senderRefusal(reason: ReplyReason): string {
 /** Every value of it, for SQL. */
 export const SENDER_REFUSALS: readonly string[] = REASONS.map(senderRefusal);
 
+/** They name our domain or address as the cause, whoever the recipient was; the others may be the rule of one server. */
+export const PLAINLY_US: readonly ReplyReason[] = ['auth_failure', 'blocked', 'bad_reputation'];
+
 /** The reason behind such a `state_reason`; null for any other. */
 export function refusedFor(stateReason: string): ReplyReason | null {
   return REASONS.find((one) => senderRefusal(one) === stateReason) ?? null;

@@ -38,6 +38,15 @@ const OUR_TROUBLE: ReadonlySet<string> = new Set(['connect', 'login', 'signing',
 const OUR_TROUBLE_MINUTES = 1;
 /** The relay went silent or away in the middle, which is its own doing; or a mail's, when the relay works for others. */
 const RELAY_LOST: ReadonlySet<string> = new Set(['envelope', 'barrier']);
+/** What is said of one recipient, behind MAIL FROM, says nothing about the pace of others, nor about the relay. */
+const OF_RECIPIENT: ReadonlySet<ReplyReason> = new Set<ReplyReason>([
+  'user_unknown',
+  'moved',
+  'mailbox_full',
+  'mailbox_busy',
+  'suspended',
+  'filtered',
+]);
 /** What a relay says of one sender's domain, and not of its own state. */
 const NAMES_SENDER: ReadonlySet<ReplyReason> = new Set(['sender_rejected', 'auth_failure']);
 /** "Too many messages": the lane goes slower by itself, so this is only how soon the one mail asks again. */
@@ -112,6 +121,7 @@ export function relayTrouble(outcome: SendOutcome): RelayTrouble | null {
   }
   if (outcome.kind === 'unknown') return 'silent';
   if (outcome.kind !== 'refused' || outcome.senderAlone) return null;
+  if (isOfRecipient(outcome)) return null;
   const { action, reason } = consequence(outcome);
   if (outcome.code === 421 || (action === 'retry' && (reason === 'rate_limited' || isAtSender(outcome))))
     return 'throttled';
@@ -127,6 +137,11 @@ export function blamesSender(outcome: SendOutcome): boolean {
   if (outcome.kind !== 'refused' || isAtSender(outcome)) return false;
   const { action, reason } = consequence(outcome);
   return action === 'sender' && reason !== 'relay_denied';
+}
+
+/** Whether the reply speaks of this recipient alone: then no lane goes slower for it. */
+export function isOfRecipient(outcome: SendOutcome): boolean {
+  return outcome.kind === 'refused' && !isAtSender(outcome) && OF_RECIPIENT.has(consequence(outcome).reason);
 }
 
 /**

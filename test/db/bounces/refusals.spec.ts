@@ -42,6 +42,9 @@ describe('refusals while sending', () => {
   beforeAll(async () => {
     relay = await openRelay((address) => {
       if (address.startsWith('dead')) return '5.1.1 no such user';
+      if (address.startsWith('busy'))
+        return '5.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages from being delivered.';
+      if (address.startsWith('listed')) return '5.7.1 client [192.0.2.1] blocked using list.example.net';
       return address.startsWith('policy') ? '5.7.1 rejected for policy reasons' : null;
     });
     office = await openBounceOffice({ SMTP_URL: relay.url });
@@ -89,20 +92,51 @@ describe('refusals while sending', () => {
     expect(await office.alertKeys()).toEqual([]);
   });
 
-  it('a broadcast is paused by the first mail that is refused because of the sender, which is held', async () => {
+  /** A broadcast to these, sent as far as it goes: its state, and its first mail. */
+  const sendBroadcast = async (...to: string[]): Promise<{ broadcast: unknown; first: unknown }> => {
+    // So long that what was refused before makes no storm with it, which would slow the lane down.
+    office.clock.advance(120_000);
     const id = await office.broadcast();
-    const mails = [await office.plan('policy-2@example.org'), await office.plan('reader@example.org')];
+    const mails: string[] = [];
+    for (const address of to) mails.push(await office.plan(address));
     await office.db.query('update message set broadcast_id = $1 where id = any($2::bigint[])', [id, mails]);
     await office.sendDue();
     await countRefusals();
-    expect(await office.db.query('select state, state_reason from broadcast where id = $1', [id])).toEqual([
-      {
-        state: 'paused',
-        state_reason: expect.stringMatching(/^1 of \d mails were refused because of the sender$/),
-      },
-    ]);
-    expect(await office.status('policy-2@example.org')).toBe('active');
-    expect(await office.state(mails[0] ?? '')).toMatchObject({ state: 'held', code: 550 });
+    const [broadcast]: unknown[] = await office.db.query(
+      'select state, state_reason as reason from broadcast where id = $1',
+      [id],
+    );
+    return { broadcast, first: await office.state(mails[0] ?? '') };
+  };
+
+  it('a broadcast is paused by the first mail that is refused for our address, which is held', async () => {
+    const { broadcast, first } = await sendBroadcast('listed@example.org', 'reader@example.org');
+    expect(broadcast).toEqual({
+      state: 'paused',
+      reason: expect.stringMatching(/^1 of \d mails were refused because of the sender$/),
+    });
+    expect(await office.status('listed@example.org')).toBe('active');
+    expect(first).toMatchObject({ state: 'held', code: 550 });
+  });
+
+  it('one busy mailbox pauses no broadcast, holds no mail and blames nobody', async () => {
+    const { broadcast, first } = await sendBroadcast('busy@example.org', 'reader-2@example.org');
+    expect(broadcast).toEqual({ state: 'running', reason: null });
+    expect(first).toMatchObject({ state: 'rejected', code: 550, reason: 'mailbox_busy' });
+    const kept = await office.bounces.list({ limit: 1 });
+    expect(kept.map(({ verdict, reason }) => `${verdict} ${reason}`)).toEqual(['soft mailbox_busy']);
+    expect(await office.suppressed('busy@example.org')).toEqual([]);
+  });
+
+  it('one server with a policy of its own holds its mail and pauses no broadcast; two domains do', async () => {
+    const one = await sendBroadcast('policy-2@example.org', 'reader-3@example.org');
+    expect(one.first).toMatchObject({ state: 'held', reason: 'refused because of the sender: policy' });
+    expect(one.broadcast).toEqual({ state: 'running', reason: null });
+    const two = await sendBroadcast('policy-3@example.org', 'policy-3@example.net', 'reader-4@example.org');
+    expect(two.broadcast).toEqual({
+      state: 'paused',
+      reason: expect.stringMatching(/^2 of \d mails were refused because of the sender$/),
+    });
   });
 
   it('a mail that was put off and whose worker died afterwards is no refusal', async () => {

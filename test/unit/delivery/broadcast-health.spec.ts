@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { complaintHealth, ENOUGH_FOR, sequenceHealth } from '../../../src/delivery/broadcast-health.js';
+import {
+  broadcastHealth,
+  complaintHealth,
+  ENOUGH_FOR,
+  sequenceHealth,
+} from '../../../src/delivery/broadcast-health.js';
 
 /** The ledger is counted no further: what so many reports call for must not hang on how many mails there were beyond. */
 it('calls for nothing where more mails were taken than are counted', () => {
@@ -16,4 +21,16 @@ it('calls for nothing where more mails were taken than are counted', () => {
       }
     }),
   );
+});
+
+it.each([
+  ['one server of its own rules', { sender: 1, plainlyUs: 0, senderDomains: 1 }, 'none'],
+  ['two refusals by one server of its own rules', { sender: 2, plainlyUs: 0, senderDomains: 1 }, 'none'],
+  ['three refusals by one server', { sender: 3, plainlyUs: 0, senderDomains: 1 }, 'pause'],
+  ['the servers of two domains', { sender: 2, plainlyUs: 0, senderDomains: 2 }, 'pause'],
+  ['one server that names our address as listed', { sender: 1, plainlyUs: 1, senderDomains: 1 }, 'pause'],
+] as const)('a small broadcast that is refused by %s', (_, refused, action) => {
+  expect(
+    broadcastHealth({ accepted: 90, tried: 90 + refused.sender, hard: 0, complaints: 0, ...refused }).action,
+  ).toBe(action);
 });

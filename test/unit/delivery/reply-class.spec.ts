@@ -13,6 +13,18 @@ describe('a reply is judged by its reason', () => {
   it.each([
     ['550 5.1.1 <someone@example.com>: Recipient address rejected: User unknown', 'hard user_unknown'],
     ['450 4.1.1 No such user here', 'hard user_unknown'],
+    [
+      '550 5.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages from being delivered.',
+      'soft mailbox_busy',
+    ],
+    ['450 4.2.1 The user you are trying to contact is receiving mail too quickly.', 'soft mailbox_busy'],
+    ["554 5.2.122 The recipient's per hour message receive limit was exceeded", 'soft mailbox_busy'],
+    ['432 4.3.2 STOREDRV.Deliver; recipient thread limit exceeded', 'soft mailbox_busy'],
+    ['452 4.2.2 The recipient has exceeded its daily limit of incoming messages', 'soft mailbox_busy'],
+    ['550 5.7.1 Your daily sending limit is exceeded', 'sender rate_limited'],
+    ['550 5.4.5 Daily user sending quota exceeded', 'sender rate_limited'],
+    ['452 4.5.3 Too many recipients received this hour', 'sender rate_limited'],
+    ['451 4.7.1 Too many messages for this recipient from your address', 'sender rate_limited'],
     ['550 5.1.2 Host unknown', 'hard host_unknown'],
     ['551 5.1.6 The recipient has moved', 'hard moved'],
     ['556 5.1.10 Recipient address has null MX', 'hard no_mail_accepted'],

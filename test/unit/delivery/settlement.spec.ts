@@ -58,6 +58,18 @@ describe('what an outcome says about the relay, and whether the mail has used up
         'throttled',
         { counts: false },
       ],
+      [
+        'one busy mailbox',
+        refused('RCPT TO', 450, '4.2.1 The user you are trying to contact is receiving mail at a rate'),
+        null,
+        { counts: true },
+      ],
+      [
+        'one busy mailbox, at the end of a connection',
+        refused('BODY', 421, '4.2.1 The user you are trying to contact is receiving mail at a rate'),
+        null,
+        { counts: true },
+      ],
       ['nobody there', refused('RCPT TO', 550, '5.1.1 User unknown'), null, { counts: true }],
       ['taken', { kind: 'accepted', code: 250, reply: '250 OK' }, null, { counts: true }],
     ],
