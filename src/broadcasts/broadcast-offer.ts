@@ -117,6 +117,30 @@ export function offerData(frozen: FrozenOffer, before: Before): Record<string, u
   return { offer: { ...snapshot, ...end }, offerPlace: place, ...after };
 }
 
+/** The latest end that mails with the words of one arm tell. */
+export interface EndTold {
+  place: number;
+  until: Date;
+}
+
+/** Of what mails print, as `offerData` made it, the ends beyond those of the offers themselves. */
+export function endsTold(
+  offers: readonly FrozenOffer[],
+  printed: readonly (Record<string, unknown> | null)[],
+): EndTold[] {
+  return offers.flatMap(({ place, until }) => {
+    const own = until === null ? 0 : Date.parse(until);
+    const latest = printed.reduce((found, data) => Math.max(found, endIn(data, place)), own);
+    return latest > own ? [{ place, until: new Date(latest) }] : [];
+  });
+}
+
+function endIn(data: Record<string, unknown> | null, place: number): number {
+  if (data?.['offerPlace'] !== place) return 0;
+  const { expiresAt } = data['offer'] as { expiresAt?: string };
+  return expiresAt === undefined ? 0 : Date.parse(expiresAt);
+}
+
 /** When the first of these prices ends; null: none does. */
 export function firstEnd(offers: readonly (BroadcastOffer | null | undefined)[]): Date | null {
   const ends = offers.flatMap((offer) => (offer?.until === undefined ? [] : [Date.parse(offer.until)]));

@@ -3,7 +3,7 @@ import { arrayLiteral } from '../infra/database/array-literal.js';
 import { promisesSql } from '../sequences/promises.queries.js';
 import type { Promised } from '../sequences/progress.js';
 import { applyDiscountBps } from '../values/money.js';
-import type { BroadcastOffer, FrozenOffer, SoldOffer } from './broadcast-offer.js';
+import type { BroadcastOffer, EndTold, FrozenOffer, SoldOffer } from './broadcast-offer.js';
 import { offersOf } from './offers-of-words.js';
 import { wordsOf } from './split.js';
 
@@ -56,8 +56,8 @@ export async function writeOffers(
 ): Promise<void> {
   for (const { place, productId, until, snapshot } of offers)
     await manager.query(
-      `insert into broadcast_offer (broadcast_id, place, offer_slug, product_id, amount_minor, currency, expires_at, content, created_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing`,
+      `insert into broadcast_offer (broadcast_id, place, offer_slug, product_id, amount_minor, currency, expires_at, told_until, content, created_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9) on conflict do nothing`,
       [
         ...[
           broadcastId,
@@ -70,6 +70,23 @@ export async function writeOffers(
         ],
         ...[JSON.stringify({ until, snapshot }), now],
       ],
+    );
+}
+
+/**
+ * What mails tell that are about to be written, in their transaction: who asks what a reader was promised looks at those
+ * broadcasts alone that tell an end. Their own end stands there from the beginning.
+ */
+export async function noteEnds(
+  manager: EntityManager,
+  broadcastId: string,
+  ends: readonly EndTold[],
+): Promise<void> {
+  for (const { place, until } of ends)
+    await manager.query(
+      `update broadcast_offer set told_until = $3
+       where broadcast_id = $1 and place = $2 and (told_until < $3) is not false`,
+      [broadcastId, place, until],
     );
 }
 
@@ -92,7 +109,7 @@ async function promisedBefore(
   { subscriberIds, now }: { subscriberIds: readonly string[]; now: Date },
 ): Promise<Map<string, Promised>> {
   if (subscriberIds.length === 0) return new Map();
-  const promises = promisesSql({ subscriberId: 'u.id', slug: '$2::text', now: '$3' });
+  const promises = promisesSql({ subscriberId: 'u.id', slug: '$2::text', now: '$3' }, { withEnded: false });
   const rows: (Promised & { id: string })[] = await manager.query(
     `select u.id::text as id, promised.* from unnest($1::bigint[]) as u (id) cross join lateral (${promises}) promised`,
     [arrayLiteral(subscriberIds), slug, now],

@@ -6,7 +6,8 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { inSmallHeap } from '../infra/small-heap.js';
 import type { Broadcast } from './broadcast.js';
 import { broadcastBatch } from './broadcast-batch.js';
-import { promisedAbout } from './broadcast-offers.queries.js';
+import { endsTold, type EndTold } from './broadcast-offer.js';
+import { noteEnds, promisedAbout } from './broadcast-offers.queries.js';
 import { endOf } from './split.js';
 import { BroadcastUpkeep } from './broadcast-upkeep.service.js';
 import { SplitTests } from './split-test.service.js';
@@ -17,6 +18,7 @@ const BATCH = 2_000;
 
 interface Batch extends Pick<CursorMove, 'withoutZone' | 'hourPassed'> {
   prepared: PreparedBatch;
+  ends: EndTold[];
   /** Recipients read so far, this batch included. */
   position: number;
   from: string;
@@ -101,14 +103,19 @@ export class BroadcastPlanner {
     const to = isLast ? (broadcast.lastSubscriberId ?? from) : (recipients.ids.at(-1) ?? from);
     const now = this.clock.now();
     const readers = { subscriberIds: recipients.ids, now };
-    const promised = await promisedAbout(this.dataSource.manager, broadcast.offers ?? [], readers);
+    const offers = broadcast.offers ?? [];
+    const promised = await promisedAbout(this.dataSource.manager, offers, readers);
     const { batch, withoutZone, hourPassed } = broadcastBatch(broadcast, recipients, position, {
       promised,
       now,
     });
     const prepared = this.messages.prepareBatch(batch);
+    const ends = endsTold(
+      offers,
+      batch.shared.map(({ data }) => data),
+    );
     return {
-      ...{ prepared, from, to, isLast, position: position + recipients.ids.length },
+      ...{ prepared, ends, from, to, isLast, position: position + recipients.ids.length },
       ...{ withoutZone, hourPassed },
     };
   }
@@ -116,9 +123,10 @@ export class BroadcastPlanner {
   /** The next batch, being read; null when there is nothing to go on with: paused, cancelled, or another worker is at it. */
   private async write(broadcast: Broadcast, batch: Batch): Promise<{ next: Promise<Batch> | null } | null> {
     const { id } = broadcast;
-    const { prepared, from, to, isLast, position } = batch;
+    const { prepared, ends, from, to, isLast, position } = batch;
     return this.dataSource.transaction(async (manager) => {
       if (!(await this.queries.lockBatch(manager, id, from))) return null;
+      await noteEnds(manager, id, ends);
       const adding = this.messages.planBatch(manager, prepared);
       // Not before: else this process works out the next batch while the database waits to be told of this one.
       const next = isLast ? null : this.read(broadcast, { from: to, position });

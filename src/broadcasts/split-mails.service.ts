@@ -3,7 +3,8 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { dataOf, later, timeOfArm, timesAfterTest } from './broadcast-batch.js';
-import { promisedAbout } from './broadcast-offers.queries.js';
+import { endsTold } from './broadcast-offer.js';
+import { noteEnds, promisedAbout } from './broadcast-offers.queries.js';
 import type { Broadcast } from './broadcast.js';
 import { armInstead, givenArm, marksToGive } from './split.js';
 import { SplitQueries } from './split.queries.js';
@@ -32,6 +33,7 @@ export class SplitMails {
         const times = timesAfterTest({ ...broadcast, decision }, mail);
         return { id: mail.id, ...times, data: dataFor(decision.arm, { ...mail, dueAt: times.dueAt }) };
       });
+      await this.noteEnds(manager, broadcast, timed);
       await this.mails.giveWinner(manager, { templateId, mails: timed });
       return waiting.length;
     });
@@ -58,6 +60,7 @@ export class SplitMails {
         const data = dataFor(arm, { ...mail, dueAt });
         return [{ id: mail.id, arm: givenArm(arm), templateId, dueAt, data }];
       });
+      await this.noteEnds(manager, broadcast, given);
       await this.mails.giveArms(manager, given);
       return given.length;
     });
@@ -82,6 +85,15 @@ export class SplitMails {
       const own = promised.get(slug)?.get(subscriberId ?? '') ?? null;
       return dataOf(broadcast, arm, { promised: own, at: later(now, dueAt) });
     };
+  }
+
+  private async noteEnds(
+    manager: EntityManager,
+    { id, offers }: Broadcast,
+    mails: readonly { data: Record<string, unknown> | null }[],
+  ): Promise<void> {
+    const printed = mails.map(({ data }) => data);
+    await noteEnds(manager, id, endsTold(offers ?? [], printed));
   }
 
   /** Each batch in a transaction of its own, until one is not full, or the broadcast does not run any more. */

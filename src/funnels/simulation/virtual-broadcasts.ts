@@ -223,7 +223,7 @@ export class VirtualBroadcasts {
           hits: [],
         },
         ...{ topic: shared.funnelKey, arm: shared.arm ?? null },
-        offer: toldOffer(record, offerAt(broadcast, shared.arm), { now, dueAt }),
+        offer: toldOffer(run, offerAt(broadcast, shared.arm), { now, dueAt }),
         isHeldOut: shared.withheldFor !== undefined,
       };
       record.mails.push(mail);

@@ -70,7 +70,7 @@ function answer(
     case 'field':
       return fieldHolds(need, fieldOf(record, need.field), { now, zone });
     case 'promise':
-      return promisedTo(record, need.offer, now);
+      return promisedTo(run, need.offer, now);
     case 'owned': {
       const product = run.funnels.offers.get(need.offer)?.product.key;
       return product !== undefined && ownsVirtually(record, product, now) ? product : null;

@@ -2,7 +2,6 @@ import { offerTo, type FrozenOffer } from '../../broadcasts/broadcast-offer.js';
 import { later } from '../../broadcasts/broadcast-batch.js';
 import type { BatchPlan } from '../../sequences/batch-plan.js';
 import type { Promised } from '../../sequences/progress.js';
-import type { VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
 
 /** As `EnrollmentsQueries.grantOffers`; prices stay as they are in a simulation. */
@@ -17,17 +16,18 @@ export function grantOffers({ record }: VirtualRun, { grants }: BatchPlan, now: 
 
 /** What a mail of a broadcast tells its reader of an offer, as `dataOf` writes it down. */
 export function toldOffer(
-  record: VirtualRecord,
+  run: VirtualRun,
   offer: FrozenOffer | null | undefined,
   { now, dueAt }: { now: Date; dueAt: Date },
 ): FrozenOffer | null {
   if (offer === null || offer === undefined) return null;
-  const promised = promisedTo(record, offer.snapshot.slug, now);
+  const promised = promisedTo(run, offer.snapshot.slug, now);
   return offerTo(offer, { promised, at: later(now, dueAt) });
 }
 
 /** As `promisesSql`; an offer sells the same all the time. */
-export function promisedTo({ grants, mails }: VirtualRecord, slug: string, now: Date): Promised | null {
+export function promisedTo({ record, funnels }: VirtualRun, slug: string, now: Date): Promised | null {
+  const { grants, mails } = record;
   const byBroadcasts = mails.flatMap(({ offer, state }) =>
     offer?.snapshot.slug !== slug || state !== 'sent'
       ? []
@@ -35,7 +35,9 @@ export function promisedTo({ grants, mails }: VirtualRecord, slug: string, now: 
   );
   const own = [...grants.filter(({ offer }) => offer === slug), ...byBroadcasts];
   const ends = own.flatMap(({ expiresAt }) => expiresAt ?? []);
-  const until = ends.toSorted((a, b) => b.getTime() - a.getTime())[0] ?? null;
+  const last = ends.toSorted((a, b) => b.getTime() - a.getTime())[0] ?? null;
+  const counts = funnels.offers.get(slug)?.personalDeadline === true || (last !== null && last > now);
+  const until = counts ? last : null;
   const holding = own.filter(({ expiresAt }) => expiresAt !== null && expiresAt > now);
   const price = holding.toSorted((a, b) => a.price.amountMinor - b.price.amountMinor)[0]?.price ?? null;
   return own.length === 0 ? null : { until, price };

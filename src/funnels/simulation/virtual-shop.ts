@@ -27,11 +27,11 @@ export function buy(
 }
 
 /** As `OffersService.terms`. */
-export function priceOf({ record }: VirtualRun, offer: VirtualOffer, byMail: boolean, now: Date): OfferPrice {
+export function priceOf(run: VirtualRun, offer: VirtualOffer, byMail: boolean, now: Date): OfferPrice {
   const { slug, product, discountBps, personalDeadline } = offer;
   return offerPrice({
     ...{ full: product.price, discountBps, personalDeadline },
-    grant: byMail ? promisedTo(record, slug, now) : null,
+    grant: byMail ? promisedTo(run, slug, now) : null,
     now,
   });
 }

@@ -103,7 +103,7 @@ function giveAway({ broadcast, tried }: Campaign, split: Split, now: Date): void
     const offer = broadcast.offers?.find(({ place }) => place === arm);
     Object.assign(mail, {
       ...{ arm: givenArm(arm), template: armTemplateIds?.[arm] ?? mail.template },
-      offer: toldOffer(run.record, offer, { now, dueAt }),
+      offer: toldOffer(run, offer, { now, dueAt }),
       dueAt,
     });
   }
@@ -126,17 +126,17 @@ function judge(
   broadcast.decision = decision;
   giveAway(campaign, split, now);
   const offer = broadcast.offers?.find(({ place }) => place === decision.arm);
-  for (const { record } of runs)
-    for (const mail of record.mails) {
+  for (const run of runs)
+    for (const mail of run.record.mails) {
       if (mail.kind !== 'broadcast' || mail.heldFor !== 'test' || mail.step !== given.key) continue;
       const { dueAt, expiresAt } = timesAfterTest(
         { ...broadcast, decision },
-        { timeZone: record.timeZone, dueAt: mail.dueAt },
+        { timeZone: run.record.timeZone, dueAt: mail.dueAt },
       );
       Object.assign(mail, {
         ...{ state: 'ready', heldFor: null, dueAt },
         template: broadcast.armTemplateIds?.[decision.arm] ?? mail.template,
-        offer: toldOffer(record, offer, { now, dueAt }),
+        offer: toldOffer(run, offer, { now, dueAt }),
         expiresAt: expiresAt ?? mail.expiresAt,
       });
     }

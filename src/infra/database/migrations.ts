@@ -72,6 +72,7 @@ import { ListSignals1765391000000 } from './migrations/1765391000000-list-signal
 import { BroadcastOffers1765410000000 } from './migrations/1765410000000-broadcast-offers.js';
 import { TimesOfEvents1765300000000 } from './migrations/1765300000000-times-of-events.js';
 import { FormAnswers1765420000000 } from './migrations/1765420000000-form-answers.js';
+import { ToldUntil1765460000000 } from './migrations/1765460000000-told-until.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -149,4 +150,5 @@ export const migrations = [
   EventNames1765392000000,
   BroadcastOffers1765410000000,
   FormAnswers1765420000000,
+  ToldUntil1765460000000,
 ];
