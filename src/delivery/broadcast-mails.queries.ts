@@ -93,7 +93,10 @@ export class BroadcastMailsQueries {
     );
   }
 
-  /** What waited for the test goes out, with the words that came out of it. By primary key. */
+  /**
+   * What waited for the test goes out, with the words that came out of it. By primary key. What the owner of a restored
+   * backup wants held keeps the mark of that.
+   */
   async giveWinner(
     manager: EntityManager,
     { templateId, mails }: { templateId: string; mails: readonly (WordsOfMail & MailTimes)[] },
@@ -101,7 +104,7 @@ export class BroadcastMailsQueries {
     if (mails.length === 0) return;
     await manager.query(
       `update message m set state = 'ready', state_reason = null, email_template_id = $1, due_at = w.due_at,
-         planned_for = w.planned_for, expires_at = coalesce(w.expires_at, m.expires_at), data = coalesce(w.data, m.data)
+         planned_for = coalesce(m.planned_for, w.planned_for), expires_at = coalesce(w.expires_at, m.expires_at), data = coalesce(w.data, m.data)
        from unnest($2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::jsonb[])
          as w (id, due_at, planned_for, expires_at, data)
        where m.id = w.id`,

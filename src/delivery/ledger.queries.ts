@@ -6,7 +6,7 @@ import { pgPool } from '../infra/database/pg-pool.js';
 import { dataAt } from './data-at.js';
 import { ERASED, PAUSED_BY_READER, SEQUENCE_PAUSED, withoutSending, type ClaimedMessage } from './message.js';
 import type { LaneReady } from './pacing/token-bucket.js';
-import { overdueSql, type OverdueParameters } from './pacing/overdue.js';
+import { overdueSql, RESTORED, type OverdueParameters } from './pacing/overdue.js';
 import type { Settlement } from './settlement.js';
 
 export interface Claim {
@@ -320,6 +320,9 @@ type ClaimedRow = Omit<ClaimedMessage, 'sender'> & { state: string; sender: stri
 
 const IS_OVERDUE = overdueSql('m', { overdueBefore: '$6', action: '$7', dueBy: '$9' });
 
+/** Of a restored backup, whose pauses may have ended since, and the mail gone out: their end must not send it again. */
+const IS_RESTORED = `($8::text = '${RESTORED}' and ${IS_OVERDUE})`;
+
 const CLAIM = `
 with due as (
   select d.* from unnest($4::text[], $5::int[]) as lane (key, most) cross join lateral (
@@ -327,12 +330,15 @@ with due as (
       case when ${ARRIVED} is not null then 'accepted'
            when m.expires_at <= $3 then 'expired'
            when moment.broadcast = 'cancelled' then 'cancelled'
+           when ${IS_RESTORED} then $7
            when moment.broadcast = 'paused' or moment.paused then 'held'
            when ${IS_OVERDUE} then $7
            when ${MAY_BE_SENT} then 'leased' when ${WAITS_FOR_READER} then 'held' else 'suppressed' end as state,
       case when ${ARRIVED} is not null then ${ARRIVED}
            when m.expires_at <= $3 then 'too late to be sent'
-           when moment.broadcast in ('cancelled', 'paused') then 'broadcast ' || moment.broadcast
+           when moment.broadcast = 'cancelled' then 'broadcast cancelled'
+           when ${IS_RESTORED} then $8
+           when moment.broadcast = 'paused' then 'broadcast paused'
            when moment.paused then '${SEQUENCE_PAUSED}'
            when ${IS_OVERDUE} then $8::text
            when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED} end as why

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
+import { RESTORED_UNTIL } from '../delivery/generation/generation.queries.js';
 import { arrayLiteral } from '../infra/database/array-literal.js';
 import type { DueGroup } from './due-group.js';
 import type { BatchPlan, Decision, Grant } from './batch-plan.js';
@@ -20,6 +21,11 @@ interface Claimed {
   lastId: string | null;
 }
 
+/** Epoch milliseconds, as those of `lateSince`. */
+const HOUR = '(ceil(extract(epoch from d.next_at)::float8 / 3600) * 3600000)::bigint';
+/** The last that counts as before the owner's word about a restored backup. */
+const BEFORE_RESTORED = `(select (extract(epoch from until) * 1000)::bigint - 1 from restored)`;
+
 /** The SQL of a run: each statement takes a whole batch. */
 @Injectable()
 export class EnrollmentsQueries {
@@ -31,7 +37,8 @@ export class EnrollmentsQueries {
    * Served by `enrollment_due` and the primary key of `subscriber`; `offset 0` keeps PostgreSQL from reading all
    * subscribers once for each batch. People come as one text: a row and a dozen values for each of them took more time
    * than all else the worker does, and sorting them into groups a fifth of it. What `data` they have is told where it is
-   * not that of the first. `lateSinceMs` is `lateSince` in SQL.
+   * not that of the first. `lateSinceMs` is `lateSince` in SQL, but before the owner's word about a restored backup for all who
+   * were due before it: their mail may have gone out.
    */
   async claimDue(
     manager: EntityManager,
@@ -42,6 +49,7 @@ export class EnrollmentsQueries {
          select id, version_id, step_key, data, had, subscriber_id, next_at, wait_until
          from enrollment where status = 'active' and next_at <= $1 and (next_at, id) > ($3, $4)
          order by next_at, id limit $2 for update skip locked),
+       restored as materialized (select ${RESTORED_UNTIL} as until),
        first as materialized (select data from due limit 1),
        last as materialized (select next_at, id from due order by next_at desc, id desc limit 1)
        select (select data::text from first) as data, (select id from last) as "lastId",
@@ -50,8 +58,8 @@ export class EnrollmentsQueries {
            || case when s.email = s.email_key then '' else s.email end || E'\t'
            || d.version_id || E'\t' || d.step_key || E'\t' || s.status || E'\t' || coalesce(s.time_zone, '') || E'\t'
            || case when d.wait_until is null then 'new' when d.wait_until <= $1 then 'over' else 'pending' end || E'\t'
-           || case when d.next_at < $1::timestamptz - interval '1 hour'
-             then (ceil(extract(epoch from d.next_at)::float8 / 3600) * 3600000)::bigint::text else '' end || E'\t'
+           || case when d.next_at < (select until from restored) then least(${HOUR}, ${BEFORE_RESTORED})::text
+             when d.next_at < $1::timestamptz - interval '1 hour' then ${HOUR}::text else '' end || E'\t'
            || coalesce(d.had::text, '') || E'\t' || case when d.data = (select data from first) then '' else d.data::text end,
            E'\n') as lines
        from due d cross join lateral (

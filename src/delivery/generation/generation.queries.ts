@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, QueryFailedError, type EntityManager } from 'typeorm';
-import { withoutSending } from '../message.js';
+import { WAITS_FOR_TEST, withoutSending } from '../message.js';
 import { RESTORED } from '../pacing/overdue.js';
 import type { Beat, Fingerprint, LedgerRow, LedgerToken, Unsent } from './generation.js';
 
@@ -9,6 +9,13 @@ const KEY = 'ledger.generation';
 const NOT_HERE = new Set(['42501', '0A000', '42883', '55000']);
 
 const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
+/**
+ * In SQL: when the owner last confirmed a ledger whose waiting mails may have gone out; null: never, or they said that
+ * nothing had. What fell due before is as late as that, however late it is planned.
+ */
+export const RESTORED_UNTIL = `(select (value->'confirmed'->>'at')::timestamptz from setting
+  where key = '${KEY}' and value->'confirmed'->>'unsent' <> 'keep')`;
+
 const UPDATED_MS = 'extract(epoch from updated_at)::float8 * 1000';
 
 interface Read {
@@ -111,15 +118,27 @@ export class GenerationQueries {
          where state in ('leased', 'in_data')`,
         [RESTORED],
       );
+      if (unsent === 'hold') await this.holdTests(manager, next.confirmed?.at ?? null);
+      // Those among them that a pause, an outage or a refusal holds: it may have ended since the backup, and they went out.
       const [, changed]: [unknown[], number] = await manager.query(
         unsent === 'hold'
-          ? `update message set state = 'held', state_reason = $1 where state = 'ready'`
-          : `update message m set state = ${withoutSending(`'cancelled'`)}, state_reason = $1, settled_at = clock_timestamp() where state = 'ready'`,
+          ? `update message set state = 'held', state_reason = $1
+             where state = 'ready' or (state = 'held' and state_reason is distinct from '${WAITS_FOR_TEST}')`
+          : `update message m set state = ${withoutSending(`'cancelled'`)}, state_reason = $1, settled_at = clock_timestamp()
+             where state in ('ready', 'held')`,
         [RESTORED],
       );
       const [held, cancelled] = unsent === 'hold' ? [changed, 0] : [0, changed];
       return { held, cancelled, unknown, atMs };
     });
+  }
+
+  /** They have no words yet, so they wait for their test; then the claim holds them for the owner, as due before `at`. */
+  private async holdTests(manager: EntityManager, at: string | null): Promise<void> {
+    await manager.query(
+      `update message set planned_for = $1::timestamptz - interval '1 millisecond' where state = 'held' and state_reason = $2`,
+      [at, WAITS_FOR_TEST],
+    );
   }
 
   /** Managed databases do not let everybody read these; then the rest of the fingerprint has to do. */
