@@ -11,6 +11,8 @@ const DAY_MS = 86_400_000;
 const BATCH = 2_000;
 const ALERT = 'relay:stale';
 const UNSIGNED_ALERT = 'signing:stale';
+const PUT_OFF_ALERT = 'sending:put-off';
+const ALERTS: ReadonlySet<string> = new Set([ALERT, UNSIGNED_ALERT, PUT_OFF_ALERT]);
 const SHOWN_DAYS = 7;
 const CLASSES = ['transactional', 'marketing'] as const;
 
@@ -21,7 +23,10 @@ const NOT_PAUSED = `(select b.state from broadcast b where b.id = r.broadcast_id
   and (select true from subscriber s where s.id = r.subscriber_id and s.paused_until is not null
     and r.broadcast_id is null and r.class = 'marketing') is null`;
 
-/** Mails that wait for a relay or a key which never comes back come to an end, and the owner hears of it. */
+/** A mail whose tries are not counted asks again within five minutes. */
+const ASKS_AGAIN_MS = 15 * 60_000;
+
+/** Mails that wait for a relay or a key which never comes back, or are put off for ever, come to an end, and the owner hears of it. */
 @Injectable()
 export class StaleMails {
   constructor(
@@ -36,7 +41,7 @@ export class StaleMails {
   async expire(): Promise<number> {
     await this.closeOld();
     if (!(await this.guard.state()).ok) return 0;
-    return (await this.expireUnrelayed()) + (await this.expireUnsigned());
+    return (await this.expireUnrelayed()) + (await this.expireUnsigned()) + (await this.expirePutOff());
   }
 
   /**
@@ -87,11 +92,33 @@ export class StaleMails {
     return expired;
   }
 
+  /**
+   * Mails that were tried on each day of that time and put off at every try, whoever the relay takes others from: by one
+   * reader's server that is always too busy, or as the one relay that may take them never works. Their tries are not counted,
+   * so nothing else would end them. What waits for its own pace, or for a machine that is off, has had too few. Reads in
+   * `message_ready` what is due, as a claim of all would; tries by their primary key, of those few that were claimed so often.
+   */
+  private async expirePutOff(): Promise<number> {
+    const dueBefore = new Date(this.clock.now().getTime() + ASKS_AGAIN_MS);
+    let expired = 0;
+    for (const messageClass of CLASSES) {
+      const { days } = this.limit(messageClass);
+      expired += await this.inBatches(
+        `r.class = $1 and r.due_at < $2 and r.planned_for is not null and r.lease_epoch >= $4::int
+           and (select min(a.started_at) < clock_timestamp() - $4 * interval '1 day' and count(distinct a.started_at::date) >= $4
+             from message_attempt a where a.message_id = r.id and a.outcome = 'ready')`,
+        [messageClass, dueBefore, `put off at every try for ${days} days`, days],
+      );
+    }
+    if (expired > 0) await this.tellPutOff(expired);
+    return expired;
+  }
+
   /** What has expired nobody can put right: after a week the owner has seen it. */
   private async closeOld(): Promise<void> {
     const before = new Date(this.clock.now().getTime() - SHOWN_DAYS * DAY_MS);
     for (const { key, lastSeenAt } of await this.alerts.open())
-      if ((key === ALERT || key === UNSIGNED_ALERT) && lastSeenAt < before) await this.alerts.resolve(key);
+      if (ALERTS.has(key) && lastSeenAt < before) await this.alerts.resolve(key);
   }
 
   private limit(messageClass: MessageClass): { days: number; before: Date } {
@@ -123,12 +150,23 @@ export class StaleMails {
       facts: { expired },
     });
   }
+
   private async tellUnsigned(expired: number): Promise<void> {
     const { transactional, marketing } = LONGEST_WAIT_DAYS;
     await this.alerts.raise({
       key: UNSIGNED_ALERT,
       severity: 'critical',
       message: `Mails that waited too long for a DKIM key have expired (${expired} at the last look): receipts and confirmations after ${transactional} days, all others after ${marketing}. They are not sent when the key is put right.`,
+      facts: { expired },
+    });
+  }
+
+  private async tellPutOff(expired: number): Promise<void> {
+    const { transactional, marketing } = LONGEST_WAIT_DAYS;
+    await this.alerts.raise({
+      key: PUT_OFF_ALERT,
+      severity: 'warning',
+      message: `Mails that were put off at every try have expired (${expired} at the last look): receipts and confirmations after ${transactional} days, all others after ${marketing}. What was answered stands in each mail's history.`,
       facts: { expired },
     });
   }

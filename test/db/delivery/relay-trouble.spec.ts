@@ -42,6 +42,20 @@ describe('what is the trouble of the relay and not of the mail', () => {
     expect(await t.state(id)).toMatchObject({ state: 'accepted', attempt: 1 });
   });
 
+  it('mailboxes that get too much mail end their own mails, slow nobody down and leave the relay as it is', async () => {
+    const ids: string[] = [];
+    for (let n = 0; n < 12; n++) ids.push(await t.plan(`busy${n}@example.org`));
+    const text = '4.2.1 The user you are trying to contact is receiving mail at a rate that prevents more';
+    t.sink.onRecipient = async () => ({ code: 450, text });
+    for (let round = 1; round <= 8; round++) {
+      await t.sendDue();
+      const state = round < 8 ? 'ready' : 'expired';
+      for (const id of ids) expect(await t.state(id)).toMatchObject({ state, reason: 'mailbox_busy' });
+      expect([await relayState(), await t.db.query('select key from send_bucket')]).toEqual(['closed', []]);
+      t.clock.advance(13 * 60 * MINUTE_MS);
+    }
+  });
+
   it('greylisting is about the one mail and counts', async () => {
     const id = await t.plan('grace@example.org');
     t.sink.onRecipient = async () => ({ code: 451, text: '4.7.1 Greylisted, try again later' });
