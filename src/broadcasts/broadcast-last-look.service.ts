@@ -1,11 +1,16 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { MailDomainsService } from '../delivery/pacing/mail-domains.service.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { nextState } from './broadcast-status.js';
 import { SENDER_ALERT } from './broadcast-upkeep.service.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
+
+const LONGEST_MS = 10_000;
+/** More than are found in that time. */
+const MOST_DOMAINS = 20_000;
 
 /** A broadcast may be started for next week: what its mails need of the DNS is looked at again before the first one. */
 @Injectable()
@@ -16,6 +21,7 @@ export class BroadcastLastLook {
     private readonly dataSource: DataSource,
     private readonly queries: BroadcastsQueries,
     private readonly preflight: BroadcastPreflight,
+    private readonly domains: MailDomainsService,
     private readonly alerts: AlertsService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -24,6 +30,23 @@ export class BroadcastLastLook {
   async due(): Promise<string[]> {
     const unfinished = await this.queries.unfinished(this.clock.now());
     return unfinished.flatMap(({ id, state }) => (state === 'scheduled' ? [id] : []));
+  }
+
+  /**
+   * Finds out whose servers take the mails of its audience, as far as that goes in the time that the DNS is given: before
+   * they are planned, as each goes by the lane of its receiver. What is not found by then is found while it goes.
+   */
+  async lookUpAudience(id: string): Promise<void> {
+    if (!this.domains.asks) return;
+    try {
+      const signal = AbortSignal.timeout(LONGEST_MS);
+      const broadcast = await this.queries.find(id);
+      const unknown = broadcast === null ? [] : await this.queries.unknownDomains(broadcast, MOST_DOMAINS);
+      await this.domains.resolve(unknown, { signal });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#logger.error(`the domains of broadcast ${id} were not looked up: ${reason}`);
+    }
   }
 
   /**

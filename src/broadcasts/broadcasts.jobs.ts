@@ -28,7 +28,7 @@ export class BroadcastsJobs implements OnModuleInit {
     // One that comes due meanwhile has had no look yet: it waits for the next run.
     const looked = new Set<string>();
     const look = async (id: string): Promise<void> => {
-      await this.lastLook.look(id);
+      await Promise.all([this.lastLook.look(id), this.lastLook.lookUpAudience(id)]);
       looked.add(id);
       looks.delete(id);
     };

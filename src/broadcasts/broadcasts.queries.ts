@@ -251,6 +251,19 @@ export class BroadcastsQueries {
     return Math.max(0, all - (await this.segments.countWhere(paused)));
   }
 
+  /** Domains of its readers of which it is not known who takes their mail, those of most readers first. */
+  async unknownDomains({ audience }: Pick<Broadcast, 'audience'>, limit: number): Promise<string[]> {
+    const { text, parameters } = await this.conditionNow(audience);
+    const rows: { domain: string }[] = await this.dataSource.query(
+      `select r.domain from (select split_part(s.email_key, '@', 2) as domain, count(*) as people
+         from subscriber s where ${text} group by 1) r
+       where not exists (select 1 from mail_domain d where d.domain = r.domain)
+       order by r.people desc, r.domain limit $${parameters.length + 1}`,
+      [...parameters, limit],
+    );
+    return rows.map(({ domain }) => domain);
+  }
+
   /** Who would get it now, with parameters from $1 on. Throws `SEGMENT_NOT_FOUND`. */
   async conditionNow(audience: Audience): Promise<SqlCondition> {
     const { text, parameters } = await this.compileNow(audience);

@@ -2,6 +2,7 @@ import { Resolver } from 'node:dns/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../../infra/config.js';
+import { LaneMoves } from './lane-moves.queries.js';
 import { groupOfMx, recipientGroup, type RecipientGroup } from './recipient-group.js';
 
 /** Injection token of {@link MxResolver}. */
@@ -14,20 +15,36 @@ export interface MxResolver {
 
 const LOOKUP_TIMEOUT_MS = 5_000;
 
+/** Names that no mail goes to (RFC 2606, RFC 6761): the DNS is not asked for them. */
+const RESERVED = /(^|\.)(example(\.(com|net|org))?|test|invalid|localhost|local)$/;
+
 /** The resolver of the system. */
 export class SystemMxResolver implements MxResolver {
   readonly #resolver = new Resolver({ timeout: LOOKUP_TIMEOUT_MS, tries: 1 });
 
   async mx(domain: string): Promise<{ exchange: string; priority: number }[]> {
+    if (RESERVED.test(domain)) return [];
     return this.#resolver.resolveMx(domain);
   }
 }
 
-/** In one run; what is left comes with the next one. */
-const LOOKUPS_A_RUN = 200;
-const LOOKUPS_AT_ONCE = 8;
-const SCANNED_A_RUN = 20_000;
+/** At the same time: one that gets no answer holds up only itself. */
+const LOOKUPS_AT_ONCE = 32;
+/** Found and written down together. */
+const KEPT_AT_ONCE = 100;
+/** Of a run of the job; what is left comes with the next one. At 50 ms each that is 70,000 domains. */
+const LONGEST_RUN_MS = 110_000;
+/** Subscribers read at once. */
+const PAGE = 20_000;
+/** Old answers asked anew in one run. */
+const STALE_A_RUN = 5_000;
 const CURSOR_KEY = 'sending.mx-cursor';
+
+interface Found {
+  domain: string;
+  group: RecipientGroup;
+  mxHost: string | null;
+}
 
 /** Finds out whose servers take the mail of a domain. The only writer of `mail_domain`. */
 @Injectable()
@@ -35,8 +52,14 @@ export class MailDomainsService {
   constructor(
     private readonly dataSource: DataSource,
     @Inject(MX_RESOLVER) private readonly resolver: MxResolver,
+    private readonly lanes: LaneMoves,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
+
+  /** False while the built-in mailbox takes all mails: then nobody is asked. */
+  get asks(): boolean {
+    return !this.config.mailboxOn;
+  }
 
   /** For planning: what a lookup has found, else what the name tells. */
   async groupsOf(domains: readonly string[]): Promise<Map<string, RecipientGroup>> {
@@ -49,24 +72,57 @@ export class MailDomainsService {
   }
 
   /**
-   * Looks up domains of subscribers that came since the last run, and those whose answer is a week old (a day, when
-   * there was none). A lookup that fails leaves what was known. Nothing is asked while the built-in mailbox takes all.
+   * Looks up domains of subscribers that came since the last run, those of most subscribers first, and those whose answer is
+   * a week old (a day, when there was none). A lookup that fails leaves what was known. What is ready to go to a domain that
+   * turns out to be hosted by one of the three goes by its lane from then on.
    */
   async resolveNew({ signal }: { signal: AbortSignal }): Promise<number> {
-    if (this.config.mailboxOn) return 0;
-    const { domains, lastId } = await this.newDomains();
-    const wanted = [...domains, ...(await this.staleDomains(LOOKUPS_A_RUN - domains.length))];
+    if (!this.asks) return 0;
+    const inTime = AbortSignal.any([signal, AbortSignal.timeout(LONGEST_RUN_MS)]);
     let done = 0;
-    while (done < wanted.length && !signal.aborted) {
-      const batch = wanted.slice(done, done + LOOKUPS_AT_ONCE);
-      await this.keep(await Promise.all(batch.map(async (domain) => this.lookUp(domain))));
-      done += batch.length;
+    while (!inTime.aborted) {
+      const { domains, lastId, isLast } = await this.newDomains();
+      const asked = await this.lookUpAll(domains, inTime);
+      done += asked;
+      if (asked < domains.length) return done;
+      await this.moveCursor(lastId);
+      if (isLast) break;
     }
-    if (done >= domains.length) await this.moveCursor(lastId);
-    return done;
+    return done + (await this.lookUpAll(await this.staleDomains(STALE_A_RUN), inTime));
   }
 
-  private async lookUp(domain: string): Promise<{ domain: string; group: string; mxHost: string | null }> {
+  /** As many of these as are looked up before `signal` ends it, the first ones first; returns how many. */
+  async resolve(domains: readonly string[], { signal }: { signal: AbortSignal }): Promise<number> {
+    return this.asks ? this.lookUpAll(domains, signal) : 0;
+  }
+
+  private async lookUpAll(domains: readonly string[], signal: AbortSignal): Promise<number> {
+    const left = domains.values();
+    const found: Found[] = [];
+    const hosted = new Map<RecipientGroup, string[]>();
+    let asked = 0;
+    const keep = async (some: readonly Found[]): Promise<void> => {
+      await this.keep(some);
+      for (const { domain, group } of some)
+        if (group !== recipientGroup(domain)) hosted.set(group, [...(hosted.get(group) ?? []), domain]);
+    };
+    // All share the one iterator, so each domain is asked once.
+    const askOn = async (): Promise<void> => {
+      while (!signal.aborted) {
+        const { value: domain, done } = left.next();
+        if (done === true) return;
+        found.push(await this.lookUp(domain));
+        asked++;
+        if (found.length >= KEPT_AT_ONCE) await keep(found.splice(0));
+      }
+    };
+    await Promise.all(Array.from({ length: LOOKUPS_AT_ONCE }, askOn));
+    if (found.length > 0) await keep(found);
+    for (const [group, those] of hosted) await this.lanes.move(those, group);
+    return asked;
+  }
+
+  private async lookUp(domain: string): Promise<Found> {
     const byName = recipientGroup(domain);
     if (byName !== 'other') return { domain, group: byName, mxHost: domain };
     try {
@@ -80,7 +136,7 @@ export class MailDomainsService {
     }
   }
 
-  private async keep(found: { domain: string; group: string; mxHost: string | null }[]): Promise<void> {
+  private async keep(found: readonly Found[]): Promise<void> {
     await this.dataSource.query(
       `insert into mail_domain (domain, group_key, mx_host, checked_at)
        select u.domain, u."group", u."mxHost", clock_timestamp()
@@ -92,24 +148,26 @@ export class MailDomainsService {
     );
   }
 
-  private async newDomains(): Promise<{ domains: string[]; lastId: string }> {
-    const rows: { domains: string[] | null; lastId: string }[] = await this.dataSource.query(
+  /** Of the next page of subscribers, those of most of them first. Served by the primary key of `subscriber`. */
+  private async newDomains(): Promise<{ domains: string[]; lastId: string; isLast: boolean }> {
+    const rows: { domains: string[] | null; lastId: string; isLast: boolean }[] = await this.dataSource.query(
       `with since as (select coalesce((select (value->>'subscriberId')::bigint from setting where key = $1), 0) as id),
-       recent as (select s.id, split_part(s.email_key, '@', 2) as domain from subscriber s, since
+       page as materialized (select s.id, split_part(s.email_key, '@', 2) as domain from subscriber s, since
          where s.id > since.id order by s.id limit $2),
-       unknown as (select r.domain, min(r.id) as id from recent r
-         where r.domain <> '' and not exists (select 1 from mail_domain d where d.domain = r.domain) group by r.domain),
-       chosen as (select domain, id from unknown order by id limit $3)
-       select (select array_agg(domain order by id) from chosen) as domains,
-         (case when (select count(*) from unknown) > $3 then (select max(id) from chosen)
-           else coalesce((select max(id) from recent), (select id from since)) end)::text as "lastId"`,
-      [CURSOR_KEY, SCANNED_A_RUN, LOOKUPS_A_RUN],
+       unknown as (select p.domain, count(*) as people from page p
+         where p.domain <> '' and not exists (select 1 from mail_domain d where d.domain = p.domain) group by p.domain)
+       select (select array_agg(domain order by people desc, domain) from unknown) as domains,
+         coalesce((select max(id) from page), (select id from since))::text as "lastId", (select count(*) < $2 from page) as "isLast"`,
+      [CURSOR_KEY, PAGE],
     );
-    return { domains: rows[0]?.domains ?? [], lastId: rows[0]?.lastId ?? '0' };
+    return {
+      domains: rows[0]?.domains ?? [],
+      lastId: rows[0]?.lastId ?? '0',
+      isLast: rows[0]?.isLast ?? true,
+    };
   }
 
   private async staleDomains(limit: number): Promise<string[]> {
-    if (limit <= 0) return [];
     const rows: { domain: string }[] = await this.dataSource.query(
       `select domain from mail_domain where checked_at < clock_timestamp() - case when mx_host is null then interval '1 day'
          else interval '7 days' end order by checked_at limit $1`,

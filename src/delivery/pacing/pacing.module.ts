@@ -8,6 +8,7 @@ import { FrequencyCapService } from './frequency-cap.service.js';
 import { HeldController } from './held.controller.js';
 import { HeldQueries } from './held.queries.js';
 import { HeldService } from './held.service.js';
+import { LaneMoves } from './lane-moves.queries.js';
 import { MailDomainsService, MX_RESOLVER, SystemMxResolver } from './mail-domains.service.js';
 import { OverdueService } from './overdue.service.js';
 import { PacingJobs } from './pacing.jobs.js';
@@ -42,6 +43,7 @@ import { SendingSettingsService } from './sending-settings.service.js';
     OverdueService,
     HeldService,
     HeldQueries,
+    LaneMoves,
     MailDomainsService,
     { provide: MX_RESOLVER, useClass: SystemMxResolver },
     SequencePauses,

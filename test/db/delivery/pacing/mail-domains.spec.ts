@@ -1,10 +1,11 @@
 import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { LaneMoves } from '../../../../src/delivery/pacing/lane-moves.queries.js';
 import { MailDomainsService } from '../../../../src/delivery/pacing/mail-domains.service.js';
 import { recipientGroupSql } from '../../../../src/delivery/pacing/recipient-group.js';
 import type { Config } from '../../../../src/infra/config.js';
 import { CONFIG } from '../../../../src/infra/config.js';
-import { openPacing, type PacingApp } from './pacing-app.js';
+import { insertMessage, openPacing, type PacingApp } from './pacing-app.js';
 
 const MX: Record<string, string[]> = {
   'company.example.com': ['aspmx.l.google.com', 'mx.example.net'],
@@ -41,6 +42,7 @@ describe('whose servers take the mail of a domain', () => {
           return hosts.map((exchange, priority) => ({ exchange, priority }));
         },
       },
+      new LaneMoves(db),
       config,
     );
   const subscribe = async (...emails: string[]): Promise<void> => {
@@ -100,12 +102,48 @@ describe('whose servers take the mail of a domain', () => {
     expect(await known()).toContainEqual({ domain: 'company.example.com', group: 'gmail' });
   });
 
-  it('is found out for two hundred domains in a run, and for the rest in the next ones', async () => {
-    await subscribe(...Array.from({ length: 450 }, (_, index) => `a@d${index}.example.com`));
-    const runs = [];
-    for (let run = 0; run < 4; run++) runs.push(await domains.resolveNew({ signal }));
-    expect(runs).toEqual([200, 200, 50, 0]);
+  it('is found out for a whole new list in one run, those of most subscribers first: it took hours', async () => {
+    const many = Array.from({ length: 450 }, (_, index) => `a@d${index}.example.com`);
+    await subscribe(...many, 'b@d449.example.com', 'b@d448.example.com', 'c@d448.example.com');
+    expect(await domains.resolveNew({ signal })).toBe(450);
     expect(new Set(asked).size).toBe(450);
+    expect(asked.slice(0, 2)).toEqual(['d448.example.com', 'd449.example.com']);
+    expect(await domains.resolveNew({ signal })).toBe(0);
+  });
+
+  it('goes on where a run was ended, and asks for nothing twice', async () => {
+    await subscribe(...Array.from({ length: 450 }, (_, index) => `a@d${index}.example.com`));
+    const stop = new AbortController();
+    const first = domains.resolveNew({ signal: stop.signal });
+    while (asked.length < 100) await new Promise(setImmediate);
+    stop.abort();
+    const done = await first;
+    expect(done).toBeGreaterThanOrEqual(100);
+    expect(await domains.resolveNew({ signal })).toBe(450 - done);
+    expect([asked.length, new Set(asked).size]).toEqual([450, 450]);
+  });
+
+  it('moves what is ready to the lane of its receiver when that is found: it went as of all others', async () => {
+    await db.query('truncate message cascade');
+    await subscribe('a@company.example.com', 'a@own.example.com');
+    const to = async (address: string, change = {}): Promise<string> =>
+      insertMessage(db, { address, ...change });
+    const ids = [
+      await to('A@Company.example.com'),
+      await to('a@own.example.com'),
+      await to('b@company.example.com', { lane_key: 'news.example.com|other' }),
+      await to('c@company.example.com', { state: 'accepted' }),
+      await to('d@company.example.com', { lane_key: 'default' }),
+    ];
+    await domains.resolveNew({ signal });
+    const rows: { id: string; lane: string }[] = await db.query('select id, lane_key as lane from message');
+    expect(ids.map((id) => rows.find((row) => row.id === id)?.lane)).toEqual([
+      'example.com|gmail',
+      'example.com|other',
+      'news.example.com|gmail',
+      'example.com|other',
+      'default',
+    ]);
   });
 
   it('is asked of nobody while the built-in mailbox takes all mails, or when told to stop', async () => {
