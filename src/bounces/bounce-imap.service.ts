@@ -8,11 +8,15 @@ import { IntakeService } from './intake.service.js';
 const KEPT_BYTES = 512 * 1024;
 const CONNECT_TIMEOUT_MS = 15_000;
 const SOCKET_TIMEOUT_MS = 60_000;
+/** For the mail in hand when it is asked to stop. A server that sends an octet now and then would hold it for ever. */
+export const LAST_MAIL_MS = 20_000;
 const UNREADABLE = 'bounces:imap';
 const LEFT_BEHIND = 'bounces:imap-mail';
 const NOT_PUT_AWAY = 'bounces:imap-put-away';
 /** So many one after the other are not the fault of the mails. */
 const FAILURES_IN_A_ROW = 3;
+/** Mails that are put away together. After a crash they are read once more, which changes nothing. */
+const AWAY_AT_ONCE = 50;
 /** Mailboxes inside the one that is read, so that servers with either naming scheme can make them. */
 const COUNTED = 'Processed';
 const OTHER = 'Other';
@@ -34,7 +38,7 @@ export class BounceImap {
   /** Mails that could not be taken, as far as this process knows: they come last, so that they hold up no other. */
   #failed: ReadonlySet<number> = new Set();
   /**
-   * Mails that were read and could not be put away, as the mailbox is full or may not be changed, and where they belong: to
+   * Mails that were read and are not put away, and where they belong. Where the mailbox is full or may not be changed, to
    * read them once more each minute would be work without end. After a restart they are, which changes nothing.
    */
   #read = new Map<string, Shelf>();
@@ -52,6 +56,7 @@ export class BounceImap {
     const client = await clientFor(new URL(url));
     // Every failure also reaches the call under way; without a listener it would end the process.
     client.on('error', () => undefined);
+    const late = closesAfter(signal, client);
     try {
       await client.connect();
       const read = await this.readMailbox(client, mailboxOf(new URL(url)), signal);
@@ -69,6 +74,7 @@ export class BounceImap {
       });
       return 0;
     } finally {
+      late.end();
       client.close();
     }
   }
@@ -106,28 +112,27 @@ export class BounceImap {
     signal: AbortSignal,
   ): Promise<number> {
     const failed = new Set<number>();
-    let [read, inARow, full] = [0, 0, false];
-    for (const uid of uids) {
+    let [read, inARow] = [0, 0];
+    const here = new Set(uids.map((uid) => keyOf(client, uid)));
+    const unread = uids.filter((uid) => !this.#read.has(keyOf(client, uid)));
+    // Where those of before cannot be put away still, neither can the next: the first refusal is enough.
+    await this.putAwayRead(client, uids, shelves);
+    for (const uid of unread) {
       if (signal.aborted || inARow >= FAILURES_IN_A_ROW) break;
-      // Where one of those of before cannot be put away still, neither can the next.
-      const before = this.#read.get(keyOf(client, uid));
-      if (before !== undefined) {
-        full ||= !(await this.putAway(client, uid, shelves, before));
-        continue;
-      }
-      if (await this.readOne(client, uid, shelves)) {
+      if (await this.readOne(client, uid)) {
         read++;
         inARow = 0;
       } else {
         failed.add(uid);
         inARow++;
       }
+      if (read > 0 && read % AWAY_AT_ONCE === 0) await this.putAwayRead(client, unread, shelves);
     }
+    await this.putAwayRead(client, unread, shelves);
     this.#failed = new Set([
       ...failed,
       ...[...this.#failed].filter((uid) => uids.includes(uid) && !failed.has(uid)),
     ]);
-    const here = new Set(uids.map((uid) => keyOf(client, uid)));
     for (const key of this.#read.keys()) if (!here.has(key)) this.#read.delete(key);
     await this.tellOf(LEFT_BEHIND, failed.size);
     await this.tellOf(NOT_PUT_AWAY, this.#read.size);
@@ -135,20 +140,22 @@ export class BounceImap {
   }
 
   /** False when the mail could not be taken. A mail that is gone was taken by another worker. */
-  private async readOne(client: ImapFlow, uid: number, shelves: Shelves): Promise<boolean> {
+  private async readOne(client: ImapFlow, uid: number): Promise<boolean> {
+    const key = keyOf(client, uid);
     const mail = await client.fetchOne(
       String(uid),
       { source: { start: 0, maxLength: KEPT_BYTES } },
       { uid: true },
     );
     if (!mail) return true;
-    let taken: string;
     try {
-      taken = await this.intake.receive({
+      const taken = await this.intake.receive({
         raw: mail.source ?? Buffer.alloc(0),
         envelopeTo: [],
         source: 'imap',
       });
+      this.#read.set(key, taken === 'nothing' ? 'other' : 'counted');
+      return true;
     } catch (error) {
       this.#logger.error(
         'a mail in the bounce mailbox could not be taken',
@@ -156,17 +163,28 @@ export class BounceImap {
       );
       return false;
     }
-    await this.putAway(client, uid, shelves, taken === 'nothing' ? 'other' : 'counted');
-    return true;
   }
 
-  /** False when it stays where it is. Neither call throws when the server refuses. */
-  private async putAway(client: ImapFlow, uid: number, shelves: Shelves, shelf: Shelf): Promise<boolean> {
-    const to = shelves[shelf];
-    const marked = await client.messageFlagsAdd(String(uid), ['\\Seen'], { uid: true });
-    const isAway = to === null ? marked : await client.messageMove(String(uid), to, { uid: true });
-    if (isAway) this.#read.delete(keyOf(client, uid));
-    else this.#read.set(keyOf(client, uid), shelf);
+  /** Those of `uids` that were read, some at a time: a server with a file for each mail looks at all of them for each move. */
+  private async putAwayRead(client: ImapFlow, uids: readonly number[], shelves: Shelves): Promise<void> {
+    for (const shelf of ['counted', 'other'] as const) {
+      const read = uids.filter((uid) => this.#read.get(keyOf(client, uid)) === shelf);
+      for (let at = 0; at < read.length; at += AWAY_AT_ONCE)
+        if (!(await this.putAway(client, read.slice(at, at + AWAY_AT_ONCE), shelves[shelf]))) return;
+    }
+  }
+
+  /**
+   * False when they stay where they are. Neither call throws when the server refuses. What cannot even be marked is not
+   * moved: where a mailbox is made anew in the meantime the mark is refused, and the numbers are those of mails that nobody
+   * has read.
+   */
+  private async putAway(client: ImapFlow, uids: readonly number[], to: string | null): Promise<boolean> {
+    const keys = uids.map((uid) => keyOf(client, uid));
+    const range = uids.join(',');
+    const marked = await client.messageFlagsAdd(range, ['\\Seen'], { uid: true });
+    const isAway = to === null || !marked ? marked : await client.messageMove(range, to, { uid: true });
+    if (isAway) for (const key of keys) this.#read.delete(key);
     return Boolean(isAway);
   }
 
@@ -186,6 +204,22 @@ const TOLD = {
 /** A mailbox that was made anew gives its numbers out once more. */
 function keyOf({ mailbox }: ImapFlow, uid: number): string {
   return `${mailbox === false ? '' : mailbox.uidValidity}:${uid}`;
+}
+
+/** The connection ends some time after `signal` says so, whatever is waited for then. */
+function closesAfter(signal: AbortSignal, client: ImapFlow): { end: () => void } {
+  let timer: NodeJS.Timeout | undefined;
+  const begin = (): void => {
+    timer = setTimeout(() => client.close(), LAST_MAIL_MS);
+  };
+  if (signal.aborted) begin();
+  else signal.addEventListener('abort', begin, { once: true });
+  return {
+    end: () => {
+      signal.removeEventListener('abort', begin);
+      clearTimeout(timer);
+    },
+  };
 }
 
 /** What the server says is of more use than that it says no. */

@@ -9,15 +9,23 @@ import { IntakeService } from './intake.service.js';
 /** A report may carry our whole mail back, which is far smaller; what it says stands in its first pages. */
 export const MAX_MAIL_BYTES = 10 * 1024 * 1024;
 const KEPT_BYTES = 512 * 1024;
-const MAX_CLIENTS = 100;
+export const MAX_CLIENTS = 100;
 /** A provider has many hosts and opens few connections from each; nobody takes all the places. */
 export const MAX_CLIENTS_PER_ADDRESS = 10;
 /** As many as every server must take in one go (RFC 5321 §4.5.3.1.8); a report has one. */
 export const MAX_RECIPIENTS = 100;
 const SOCKET_TIMEOUT_MS = 60_000;
-/** A whole conversation; a report needs seconds. */
-const CONVERSATION_MS = 300_000;
+/** A whole conversation, though an octet comes now and then; a report needs seconds. */
+export const CONVERSATION_MS = 300_000;
 const CLOSE_TIMEOUT_MS = 2_000;
+
+/** One connection. */
+interface Caller {
+  socket: Socket;
+  address: string;
+  /** Whether it has named an address of ours, for which it must have seen a mail or know its postmaster. */
+  known: boolean;
+}
 
 /** Files in PEM. */
 export interface TlsFiles {
@@ -32,7 +40,8 @@ export interface TlsFiles {
 @Injectable()
 export class BounceSmtpServer {
   #server: SMTPServer | null = null;
-  readonly #sockets = new Map<string, Socket>();
+  /** By peer, the oldest first. */
+  readonly #callers = new Map<string, Caller>();
   readonly #logger = new Logger(BounceSmtpServer.name);
 
   constructor(private readonly intake: IntakeService) {}
@@ -49,13 +58,12 @@ export class BounceSmtpServer {
       ...keyPair,
       disableReverseLookup: true,
       size: MAX_MAIL_BYTES,
-      maxClients: MAX_CLIENTS,
       maxRecipients: MAX_RECIPIENTS,
       socketTimeout: SOCKET_TIMEOUT_MS,
       closeTimeout: CLOSE_TIMEOUT_MS,
       onConnect: (session, done) => done(this.placeFor(session)),
-      onRcptTo: ({ address }, _session, done) =>
-        done(this.intake.accepts(address) ? null : refusal(550, '5.1.1 there is no such address here')),
+      onRcptTo: ({ address }, session, done) =>
+        done(this.take(address, session) ? null : refusal(550, '5.1.1 there is no such address here')),
       onData: (stream, session, done) => {
         this.receive(stream, session).then(
           () => done(null, 'taken'),
@@ -83,16 +91,38 @@ export class BounceSmtpServer {
 
   private watch(socket: Socket): void {
     const peer = peerOf(socket);
-    this.#sockets.set(peer, socket);
+    const address = peer.slice(0, peer.indexOf('|'));
+    this.#callers.set(peer, { socket, address, known: false });
     const tooLong = setTimeout(() => socket.destroy(), CONVERSATION_MS).unref();
     socket.once('close', () => {
       clearTimeout(tooLong);
-      this.#sockets.delete(peer);
+      this.#callers.delete(peer);
     });
+    if (this.#callers.size > MAX_CLIENTS) this.makeRoom();
+  }
+
+  /**
+   * Whoever has not named an address of ours goes first, from where the most such come, the one that has been here the
+   * longest: those who only hold places keep nobody out who brings a report. They may come again.
+   */
+  private makeRoom(): void {
+    const callers = [...this.#callers.values()];
+    const strangers = callers.filter(({ known }) => !known);
+    const from = (address: string): number => strangers.filter((one) => one.address === address).length;
+    const most = Math.max(...strangers.map(({ address }) => from(address)));
+    const leaves = strangers.find(({ address }) => from(address) === most) ?? callers.at(-1);
+    leaves?.socket.end('421 4.3.2 too many connections, try again later\r\n', () => leaves.socket.destroy());
+  }
+
+  private take(address: string, session: SMTPServerSession): boolean {
+    const isOurs = this.intake.accepts(address);
+    const caller = this.#callers.get(peerIn(session));
+    if (isOurs && caller) caller.known = true;
+    return isOurs;
   }
 
   private placeFor({ remoteAddress }: SMTPServerSession): Error | null {
-    const open = [...this.#sockets.keys()].filter((peer) => peer.startsWith(`${remoteAddress}|`)).length;
+    const open = [...this.#callers.values()].filter(({ address }) => address === remoteAddress).length;
     return open > MAX_CLIENTS_PER_ADDRESS
       ? refusal(421, '4.7.0 too many connections from your address')
       : null;
@@ -116,7 +146,7 @@ export class BounceSmtpServer {
 
   /** Who says the size is refused before the mail; who does not is not listened to until the end. */
   private hangUp(session: SMTPServerSession): never {
-    const socket = this.#sockets.get(`${session.remoteAddress}|${session.remotePort}`);
+    const socket = this.#callers.get(peerIn(session))?.socket;
     socket?.end(`552 5.3.4 the mail is larger than ${MAX_MAIL_BYTES} bytes\r\n`, () => socket.destroy());
     throw refusal(552, '5.3.4 the mail is too large');
   }
@@ -148,6 +178,10 @@ async function readKeyPair({ certFile, keyFile }: TlsFiles): Promise<{ cert: str
 /** As smtp-server names them in a session. */
 function peerOf({ remoteAddress = '', remotePort = 0 }: Socket): string {
   return `${remoteAddress.replace(/^::ffff:/i, '')}|${remotePort}`;
+}
+
+function peerIn({ remoteAddress, remotePort }: SMTPServerSession): string {
+  return `${remoteAddress}|${remotePort}`;
 }
 
 function refusal(responseCode: number, message: string): Error {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chownSync, existsSync, writeFileSync } from 'node:fs';
+import { chmod, chown, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +24,8 @@ export function hasDovecot(): boolean {
 export interface Dovecot {
   /** For BOUNCE_IMAP_URL; each user has a mailbox of its own, which comes into being at the first login. */
   url(user: string): string;
+  /** Puts so many copies of a mail into the inbox of a user, as a delivery on the server does. */
+  fill(user: string, count: number, mail: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -51,7 +53,20 @@ export async function openDovecot(extra = ''): Promise<Dovecot> {
     await close();
     throw new Error(`dovecot did not start: ${said}`);
   }
-  return { url: (user) => `imap://${user}:${PASSWORD}@127.0.0.1:${port}/INBOX`, close };
+  return {
+    url: (user) => `imap://${user}:${PASSWORD}@127.0.0.1:${port}/INBOX`,
+    fill: async (user, count, mail) => fillMaildir(join(dir, 'mail', user), count, mail),
+    close,
+  };
+}
+
+async function fillMaildir(box: string, count: number, mail: string): Promise<void> {
+  const { uid, gid } = await stat(join(box, 'cur'));
+  for (let at = 0; at < count; at++) {
+    const path = join(box, 'cur', `${1_700_000_000 + at}.M${at}P1.test:2,`);
+    writeFileSync(path, mail);
+    chownSync(path, uid, gid);
+  }
 }
 
 /** Started by root, dovecot wants to give up its rights; started by somebody else, it has none to give up. */

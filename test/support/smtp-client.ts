@@ -15,8 +15,9 @@ export interface SmtpClient {
   close(): void;
 }
 
-export async function openSmtpClient(port: number): Promise<SmtpClient> {
-  let socket: Socket = connect(port, '127.0.0.1');
+/** `from`: another address of this machine. */
+export async function openSmtpClient(port: number, from = '127.0.0.1'): Promise<SmtpClient> {
+  let socket: Socket = connect({ port, host: '127.0.0.1', localAddress: from });
   let heard = '';
   let over = false;
   let wake = (): void => undefined;
@@ -75,8 +76,9 @@ export async function openSmtpClient(port: number): Promise<SmtpClient> {
 }
 
 /** Brings one mail to one address; the reply to its last step. */
-export async function deliver(port: number, to: string, mail: string): Promise<string> {
-  const client = await openSmtpClient(port);
+export async function deliver(port: number, to: string, mail: string, from?: string): Promise<string> {
+  const client = await openSmtpClient(port, from);
+  if (!client.greeting.startsWith('220')) return client.greeting;
   try {
     await client.say('EHLO mx.example.net');
     await client.say('MAIL FROM:<>');

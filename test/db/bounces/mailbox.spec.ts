@@ -214,7 +214,7 @@ describe.skipIf(!hasDovecot())('the bounce mailbox, read over IMAP from dovecot'
     await put(await bounceOf('one@example.org'), await bounceOf('two@example.org'));
     const stop = new AbortController();
     const proxy = await openImapProxy(url(), (said) => {
-      if (said.includes(' UID MOVE ')) stop.abort();
+      if (said.includes(' UID FETCH ')) stop.abort();
       return 'pass';
     });
     expect(await reader(proxy.url).readNew({ signal: stop.signal })).toBe(1);
