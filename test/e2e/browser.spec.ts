@@ -10,14 +10,15 @@ const READER = 'rita.reader@example.com';
 const OWNER = { email: 'owner@example.com', password: 'four unrelated words here' };
 /** Ahead of any real clock: the browser's own decides whether a cookie has run out. A Monday morning. */
 const START = '2126-01-07T09:00:00Z';
-const SHORT = { timeout: 60_000 };
+/** Longer than a step of the browser may take, which says then what it waited for. */
+const PATIENT = { timeout: 180_000 };
 
 const executable = findChromium();
 if (executable === null) {
   console.warn('LEFT OUT: the walk through the pages in a browser. No Chromium; set CHROMIUM_PATH.');
 }
 
-describe.skipIf(executable === null)('from squeeze page to sale, in a browser on a phone', SHORT, () => {
+describe.skipIf(executable === null)('from squeeze page to sale, in a browser on a phone', PATIENT, () => {
   let t: TestApp;
   let phone: Phone;
   let page: Page;

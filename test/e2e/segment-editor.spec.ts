@@ -5,10 +5,11 @@ import { API_KEY, startTestApp, type TestApp } from '../support/app.js';
 import { faultsOf, findChromium, openPhone, type Phone } from '../support/browser.js';
 
 const OWNER = { email: 'owner@example.com', password: 'four unrelated words here' };
-const SHORT = { timeout: 60_000 };
+/** Longer than a step of the browser may take, which says then what it waited for. */
+const PATIENT = { timeout: 180_000 };
 const executable = findChromium();
 
-describe.skipIf(executable === null)('the editor of segments, in a browser on a phone', SHORT, () => {
+describe.skipIf(executable === null)('the editor of segments, in a browser on a phone', PATIENT, () => {
   let t: TestApp;
   let phone: Phone;
   let page: Page;

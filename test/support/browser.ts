@@ -15,7 +15,8 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
 ];
-const STEP_TIMEOUT_MS = 10_000;
+/** Ends what hangs for good; a busy machine takes seconds for what takes milliseconds elsewhere. */
+const STEP_TIMEOUT_MS = 60_000;
 
 /**
  * Where Chromium is: `CHROMIUM_PATH`, else Debian's place; null when there is none.
@@ -43,7 +44,7 @@ export interface Phone {
 }
 
 export async function openPhone(executablePath: string): Promise<Phone> {
-  const browser: Browser = await chromium.launch({ executablePath, args: FLAGS, timeout: 20_000 });
+  const browser: Browser = await chromium.launch({ executablePath, args: FLAGS, timeout: STEP_TIMEOUT_MS });
   const context = await browser.newContext({
     viewport: PHONE,
     userAgent: USER_AGENT,

@@ -2,6 +2,7 @@ import { MongoBackend } from '@agendajs/mongo-backend';
 import type { JobRepository } from 'agenda';
 import { MongoClient, MongoServerError } from 'mongodb';
 import type { Collection, ObjectId } from 'mongodb';
+import { CallsUnderWay } from './calls-under-way.js';
 import { CLOCK_TOLERANCE_MS, JOB_TABLE } from './job-store.js';
 import type { JobStore } from './job-store.js';
 
@@ -11,6 +12,8 @@ const POOL_SIZE = 5;
 const DEFAULT_DATABASE = 'wellspring';
 const DUPLICATE_KEY = 11_000;
 const UNIQUE_INDEX_ATTEMPTS = 5;
+/** Longer than a lock takes to be written by a store that is there at all. */
+const CALLS_END_MS = 2_000;
 
 interface JobDocument {
   _id: ObjectId;
@@ -37,6 +40,7 @@ interface JobDocument {
 export class MongoJobStore implements JobStore {
   readonly name = 'MongoDB';
   readonly #client: MongoClient;
+  readonly #calls = new CallsUnderWay();
   #repository: JobRepository | null = null;
 
   constructor(private readonly uri: string) {
@@ -53,7 +57,7 @@ export class MongoJobStore implements JobStore {
     const { repository } = new MongoBackend({ mongo: this.#database(this.#client), collection: JOB_TABLE });
     await repository.connect();
     await this.#keepOnePerName(this.#jobs(this.#client));
-    this.#repository = repository;
+    this.#repository = this.#calls.counted<JobRepository>(repository);
   }
 
   async putRow(name: string, everyMs: number): Promise<void> {
@@ -92,6 +96,9 @@ export class MongoJobStore implements JobStore {
   }
 
   async close(owner: string): Promise<void> {
+    // Closing waits for nothing: a process that is stopped while it looks for its first job would find no lock to give back
+    // yet, and leave one behind for half a minute.
+    await this.#calls.ended(CALLS_END_MS);
     await this.#client.close();
     const client = this.#newClient();
     try {

@@ -222,9 +222,17 @@ describe('sending what is due', () => {
     // Reads the states anew, which are remembered for half a second.
     await t.app.get(RelaysService, { strict: false }).view();
     t.clock.advance(MINUTE_MS);
-    // One mail finds out whether the relay is back; then the others follow.
-    expect(await t.sendDue()).toBe(1);
-    expect(await t.sendDue()).toBe(count - 1);
+    // One mail finds out whether the relay is back. Lanes that come when it has may follow in the same run.
+    const closed = t.sink.connections;
+    let triedBy = 0;
+    t.sink.onBody = async () => {
+      triedBy ||= t.sink.connections - closed;
+      return undefined;
+    };
+    const first = await t.sendDue();
+    expect(triedBy).toBe(1);
+    expect(first).toBeGreaterThan(0);
+    expect(first + (await t.sendDue())).toBe(count);
   });
 
   it('calls a mail unknown when the connection is lost after the dot, and never sends it again', async () => {

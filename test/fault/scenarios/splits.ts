@@ -1,5 +1,7 @@
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
+import type { Split } from '../../../src/broadcasts/split.js';
 import type { SplitDecision } from '../../../src/broadcasts/split-results.js';
+import { AT_ONCE, type BroadcastTiming } from '../../../src/broadcasts/timing.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { SENDER } from '../../support/mail-seed.js';
 import { harmAtPlaces, type Harm, type Place } from '../harm.js';
@@ -64,19 +66,7 @@ function splitTest(harm: Harm): Scenario {
     crashesServer: harm !== 'kill -9',
     run: async (world) => {
       await audience(world, PEOPLE);
-      const id = await world.inProduct(async ({ app }) => {
-        const broadcasts = app.get(BroadcastsService, { strict: false });
-        const draft = await broadcasts.create({
-          ...{ title: 'News', template: 'emails/story', audience: { everybody: true }, sender: SENDER },
-          ...{ topic: null, expiresAt: null },
-          split: {
-            arms: [{ subject: 'A story' }, { subject: 'The other story' }],
-            ...{ testPercent: TEST_PERCENT, waitMinutes: 60, judge: 'clicks' },
-          },
-        });
-        await broadcasts.start(draft.id, null);
-        return draft.id;
-      });
+      const id = await startSplit(world, { testPercent: TEST_PERCENT }, AT_ONCE);
       world.mails += PEOPLE;
       await world.release();
       const wrong = await harmAtPlaces(world, {
@@ -116,6 +106,27 @@ function splitTest(harm: Harm): Scenario {
   };
 }
 
+/** To everybody, with two subjects. */
+async function startSplit(
+  world: World,
+  test: Pick<Split, 'testPercent' | 'guardRails'>,
+  timing: BroadcastTiming,
+): Promise<string> {
+  return world.inProduct(async ({ app }) => {
+    const broadcasts = app.get(BroadcastsService, { strict: false });
+    const { id } = await broadcasts.create({
+      ...{ title: 'News', template: 'emails/story', audience: { everybody: true }, sender: SENDER },
+      ...{ topic: null, expiresAt: null },
+      split: {
+        arms: [{ subject: 'A story' }, { subject: 'The other story' }],
+        ...{ waitMinutes: 60, judge: 'clicks', ...test },
+      },
+    });
+    await broadcasts.start(id, null, timing);
+    return id;
+  });
+}
+
 /** Few mails of the test have gone when one of its arms is found to do harm. */
 function railsTest(harm: Harm): Scenario {
   const people = 1_500;
@@ -127,19 +138,11 @@ function railsTest(harm: Harm): Scenario {
     crashesServer: harm !== 'kill -9',
     run: async (world) => {
       await audience(world, people);
-      const id = await world.inProduct(async ({ app }) => {
-        const broadcasts = app.get(BroadcastsService, { strict: false });
-        const draft = await broadcasts.create({
-          ...{ title: 'News', template: 'emails/story', audience: { everybody: true }, sender: SENDER },
-          ...{ topic: null, expiresAt: null },
-          split: {
-            arms: [{ subject: 'A story' }, { subject: 'The other story' }],
-            ...{ testPercent: 90, waitMinutes: 60, judge: 'clicks', guardRails: { unsubscribes: '2%' } },
-          },
-        });
-        await broadcasts.start(draft.id, null, { local: null, spreadMinutes: 7 * 24 * 60 });
-        return draft.id;
-      });
+      const id = await startSplit(
+        world,
+        { testPercent: 90, guardRails: { unsubscribes: '2%' } },
+        { local: null, spreadMinutes: 7 * 24 * 60 },
+      );
       world.mails += people;
       await world.release();
       await world.start();
