@@ -31,10 +31,15 @@ const SIGNED = [
   'auto-submitted',
 ] as const;
 
+const PLACES: ReadonlyMap<string, number> = new Map(SIGNED.map((name, place) => [name, place]));
+const FROM = SIGNED.indexOf('from');
+
 const NONE: ReadonlySet<string> = new Set();
 
 /** RFC 5322 §2.1.1 recommends 78 without the line break. */
 const FOLD_AT = 76;
+const FOLDED = /\r\n[ \t]/;
+const FIELD_BREAK = /\r\n(?![ \t])/;
 const UNEVEN = /[\r\n\t]| {2}/;
 const CR = 13;
 const LF = 10;
@@ -61,21 +66,14 @@ export async function dkimSignature(
 ): Promise<string> {
   const algorithm = algorithmOf(privateKey);
   const { names, lines } = signedFields(headers, unsigned);
-  const tags = [
-    'v=1',
-    `a=${algorithm}-sha256`,
-    'c=relaxed/simple',
-    `d=${domain}`,
-    `s=${selector}`,
-    `t=${Math.floor(signedAt.getTime() / 1000)}`,
-    `h=${names.join(':')}`,
-    `bh=${bodyHash(body)}`,
-  ];
-  const header = `${fold(`DKIM-Signature: ${tags.join('; ')};`)}\r\n b=`;
+  const hashOfBody = bodyHash(body);
+  const frame = frameOf([domain, selector, algorithm, names.join(':')]);
+  const filled = ([untilTime, untilHash, end]: Pieces): string =>
+    `${untilTime}${Math.floor(signedAt.getTime() / 1000)}${untilHash}${hashOfBody}${end}`;
   // The signature covers its own header with an empty b= and no line break at the end (RFC 6376 §3.7).
-  const data = Buffer.from([...lines, canonicalField(header)].join('\r\n'));
+  const data = Buffer.from(`${lines.join('\r\n')}\r\n${filled(frame.canonical)}`);
   const signature = await signed(algorithm, data, privateKey);
-  return `${header}${chunks(signature.toString('base64'))}\r\n`;
+  return `${filled(frame.folded)}${chunks(signature.toString('base64'))}\r\n`;
 }
 
 /** The TXT record that lets others check the signatures of this key, to stand at {@link dkimRecordName}. */
@@ -96,38 +94,78 @@ function algorithmOf({ asymmetricKeyType }: KeyObject): 'rsa' | 'ed25519' {
   throw new Error(`a DKIM key is rsa or ed25519, not ${asymmetricKeyType ?? 'a secret'}`);
 }
 
+type Pieces = [untilTime: string, untilHash: string, end: string];
+
+/** A DKIM-Signature header up to `b=` around its time and the hash of the body, as it is sent and as it is signed. */
+interface Frame {
+  folded: Pieces;
+  canonical: Pieces;
+}
+
+/** The mails of one key have a handful of sets of headers: all the rest of their signatures is the same text. */
+const frames = new Map<string, Frame>();
+const MOST_FRAMES = 1_000;
+
+/** Neither a name nor a domain has it; so many in place of the time and the hash fold as those do. */
+const TIME_ROOM = '?'.repeat(10);
+const HASH_ROOM = '?'.repeat(44);
+
+function frameOf(parts: [domain: string, selector: string, algorithm: string, names: string]): Frame {
+  const key = parts.join(' ');
+  const known = frames.get(key);
+  if (known) return known;
+  const [domain, selector, algorithm, names] = parts;
+  const tags = [
+    'v=1',
+    `a=${algorithm}-sha256`,
+    'c=relaxed/simple',
+    `d=${domain}`,
+    `s=${selector}`,
+    `t=${TIME_ROOM}`,
+    `h=${names}`,
+    `bh=${HASH_ROOM}`,
+  ];
+  const folded = `${fold(`DKIM-Signature: ${tags.join('; ')};`)}\r\n b=`;
+  const canonical = canonicalField('dkim-signature', folded.slice(folded.indexOf(':') + 1));
+  const made = { folded: piecesOf(folded), canonical: piecesOf(canonical) };
+  if (frames.size >= MOST_FRAMES) frames.clear();
+  frames.set(key, made);
+  return made;
+}
+
+function piecesOf(header: string): Pieces {
+  const [untilTime = '', untilHash = '', end = ''] = header.split(/\?+/);
+  return [untilTime, untilHash, end];
+}
+
 /** Names for h= and the fields in canonical form, each name with its fields from the bottom up (RFC 6376 §5.4.2). */
 function signedFields(headers: string, unsigned: ReadonlySet<string>): { names: string[]; lines: string[] } {
-  const fields = new Map<string, string[]>();
-  for (const field of headers.split(/\r\n(?![ \t])/)) {
+  const found: (string[] | undefined)[] = [];
+  for (const field of headers.split(FOLDED.test(headers) ? FIELD_BREAK : '\r\n')) {
     const colon = field.indexOf(':');
     if (colon < 1) continue;
-    const name = field.slice(0, colon).trim().toLowerCase();
-    const same = fields.get(name);
-    if (same) same.unshift(field);
-    else fields.set(name, [field]);
+    const name = field.slice(0, colon).trimEnd().toLowerCase();
+    const place = PLACES.get(name);
+    if (place === undefined || unsigned.has(name)) continue;
+    (found[place] ??= []).unshift(canonicalField(name, field.slice(colon + 1)));
   }
-  if (!fields.has('from')) throw new Error('a mail without From cannot be signed');
+  if (found[FROM] === undefined) throw new Error('a mail without From cannot be signed');
   const names: string[] = [];
   const lines: string[] = [];
-  for (const name of SIGNED) {
-    if (unsigned.has(name)) continue;
-    for (const field of fields.get(name) ?? []) {
+  for (const [place, name] of SIGNED.entries())
+    for (const line of found[place] ?? []) {
       names.push(name);
-      lines.push(canonicalField(field));
+      lines.push(line);
     }
-  }
   names.push('from');
   return { names, lines };
 }
 
 /** Relaxed (RFC 6376 §3.4.2): name in lower case, one line, single spaces, none around the colon or at the end. */
-function canonicalField(field: string): string {
-  const colon = field.indexOf(':');
-  const value = field.slice(colon + 1);
+function canonicalField(name: string, value: string): string {
   // Most fields are on one line with single spaces: to look is a third of the cost of replacing nothing.
   const even = UNEVEN.test(value) ? value.replaceAll('\r\n', '').replace(/[ \t]+/g, ' ') : value;
-  return `${field.slice(0, colon).trimEnd().toLowerCase()}:${even.trim()}`;
+  return `${name}:${even.trim()}`;
 }
 
 /** Simple (RFC 6376 §3.4.3): empty lines at the end count as one line break, and so does an empty body. */
