@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import {
+  knownArrivals,
   messageByHeader,
   reportedMessage,
   type Refusal,
@@ -73,6 +74,37 @@ export class BouncesService {
       const message = id === null ? null : await reportedMessage(manager, id);
       if (message === null) return this.takeUntrusted(manager, report);
       return this.takeTrusted(manager, message, report, ofServer === null ? 'unsubscribe link' : 'headers');
+    });
+  }
+
+  /**
+   * What a provider tells in one call, which may be thousands of mails. Most are those that arrived, as the relay had said
+   * before: they change nothing, and are found out together rather than one by one.
+   */
+  async takeAll(
+    reports: readonly JudgedMail[],
+    from: Omit<IncomingReport, 'judged' | 'envelopeTo'>,
+  ): Promise<void> {
+    const news = reports.length === 1 ? reports : await this.withoutKnownArrivals(reports);
+    for (const judged of news) await this.take({ judged, envelopeTo: [], ...from });
+  }
+
+  private async withoutKnownArrivals(reports: readonly JudgedMail[]): Promise<JudgedMail[]> {
+    const arrivals = reports.map((judged) =>
+      judged.findings.every(({ reason }) => reason === 'delivered')
+        ? {
+            id: messageByReturnPath(this.config.secretKey, judged),
+            headers: messageIdHeaders(judged.originals),
+          }
+        : null,
+    );
+    const known = await knownArrivals(this.dataSource.manager, {
+      ids: arrivals.flatMap((one) => one?.id ?? []),
+      headers: arrivals.flatMap((one) => (one?.id === null ? one.headers : [])),
+    });
+    return reports.filter((_, at) => {
+      const { id, headers } = arrivals[at] ?? { id: null, headers: [] };
+      return !(id === null ? headers.some((header) => known.has(header)) : known.has(id));
     });
   }
 

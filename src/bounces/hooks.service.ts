@@ -55,8 +55,7 @@ export class HooksService {
   async receive(provider: Provider, call: HookCall): Promise<void> {
     if (provider === 'mailgun') return this.receiveMailgun(call);
     const { reports, signedAt } = await this.read(provider, call);
-    for (const judged of reports)
-      await this.bounces.take({ judged, source: provider, envelopeTo: [], signedAt });
+    await this.bounces.takeAll(reports, { source: provider, signedAt });
   }
 
   private async receiveMailgun({ body: given }: HookCall): Promise<void> {

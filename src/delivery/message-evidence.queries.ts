@@ -42,6 +42,24 @@ export async function messageByHeader(db: EntityManager, headers: readonly strin
 }
 
 /**
+ * Those of the mails, by id or by Message-ID, that are known to have been taken, so that hearing of it again changes
+ * nothing. Called for each call of a provider's webhook; locks nothing. Served by the primary key and `message_header_id`.
+ */
+export async function knownArrivals(
+  db: EntityManager,
+  { ids, headers }: { ids: readonly string[]; headers: readonly string[] },
+): Promise<Set<string>> {
+  if (ids.length === 0 && headers.length === 0) return new Set();
+  const rows: { name: string }[] = await db.query(
+    `select m.id::text as name from unnest($1::bigint[]) i join message m on m.id = i where m.state = 'accepted'
+     union all
+     select m.message_id_header from unnest($2::text[]) h join message m on m.message_id_header = h where m.state = 'accepted'`,
+    [ids, headers],
+  );
+  return new Set(rows.map(({ name }) => name));
+}
+
+/**
  * A mail whose end was unclear has been taken after all; one that waits or is held to be sent once more is then not. Fenced by the
  * state: what was settled otherwise stays. Of one that is on its way at this moment, perhaps once more, it is written down
  * among its attempts: its barrier and whoever finds its end unclear ask for that. True when this changed the state.
