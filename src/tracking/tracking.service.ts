@@ -52,7 +52,10 @@ export class TrackingService {
     });
   }
 
-  /** A look at one of our pages. Link checkers ask by HEAD and see no page: nothing is recorded for them. */
+  /**
+   * A look at one of our pages. Link checkers ask by HEAD and see no page: nothing is recorded for them. Of whoever does
+   * not want to be seen it is a look by anybody: the token of their mail is for the price it promised, and no more.
+   */
   async recordVisit({ request, ...visit }: Visit): Promise<void> {
     if (request.method === 'HEAD') return;
     const at = this.clock.now();
@@ -60,7 +63,8 @@ export class TrackingService {
     const { referrer, utm } = visitSource(request, this.config.baseUrl);
     await this.dataSource.query(
       `insert into visit (visitor_id, page, slug, funnel_key, subscriber_id, message_id, class, user_agent, referrer, utm, at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+       select $1, $2, $3, $4, person.id, case when person.id is not null then $6::bigint end, $7, $8, $9, $10, $11
+       from (select 1) one left join subscriber person on person.id = $5 and person.tracking_consent`,
       [
         this.visitorId(request.ip, request.headers['user-agent'] ?? '', at),
         visit.page,

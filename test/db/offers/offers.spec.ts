@@ -92,6 +92,25 @@ describe('offers', () => {
     expect(visits).toEqual([{ page: 'offer', slug: 'kit', funnelKey: 'shop', messageId }]);
   });
 
+  it.each(['/offer', '/checkout'])(
+    'show whoever declined tracking their price, and remember nobody’s visit (%s)',
+    async (address) => {
+      const email = `unseen${address.replace('/', '-')}@example.com`;
+      const { token, subscriberId } = await shop.mailTo(email, { expiresAt: DEADLINE });
+      await shop.db.query('update subscriber set tracking_consent = false where id = $1', [subscriberId]);
+      const [last]: { id: string }[] = await shop.db.query('select max(id) as id from visit');
+      const page = await shop.http.get(`${address}/kit?m=${token}`).set('User-Agent', BROWSER).expect(200);
+      expect(page.text).toContain('€34.30');
+      const visits = await shop.db.query(
+        `select slug, subscriber_id as "subscriberId", message_id as "messageId", referrer, utm from visit where id > $1`,
+        [last?.id ?? '0'],
+      );
+      expect(visits).toEqual([
+        { slug: 'kit', subscriberId: null, messageId: null, referrer: null, utm: null },
+      ]);
+    },
+  );
+
   it('show the full price behind a forged token, and nothing is remembered of a link checker', async () => {
     const { token } = await shop.mailTo('forger@example.com', { expiresAt: DEADLINE });
     const [{ before }] = (await shop.db.query('select count(*)::int as before from visit')) as [
