@@ -190,16 +190,25 @@ function withPixel(html: string): string {
   return html.includes(BODY_END) ? html.replace(BODY_END, () => `${pixel}${BODY_END}`) : html + pixel;
 }
 
-/** Our own personal links hang on the message alone, so an offer's link can be made here and checked later. */
+/**
+ * Our own personal links hang on the message alone, so an offer's link can be made here and checked later. By that of an
+ * order a receipt whose end is not known is known to have come.
+ */
 function withOwnLinks(
   { id, data }: RenderedMessage,
   baseUrl: string,
   secret: Buffer,
 ): Record<string, unknown> {
-  const offer = data['offer'];
-  if (typeof offer !== 'object' || offer === null || !('slug' in offer)) return data;
+  const { offer, order } = data;
+  const slug = typeof offer === 'object' && offer !== null && 'slug' in offer ? String(offer.slug) : null;
+  const page = typeof order === 'object' && order !== null && 'url' in order ? String(order.url) : null;
+  if (slug === null && page === null) return data;
   const token = signIds(secret, 'message', [id]);
-  return { ...data, offer: { ...offer, url: `${baseUrl}/offer/${String(offer.slug)}?m=${token}` } };
+  return {
+    ...data,
+    ...(slug !== null && { offer: { ...(offer as object), url: `${baseUrl}/offer/${slug}?m=${token}` } }),
+    ...(page !== null && { order: { ...(order as object), url: `${page}?m=${token}` } }),
+  };
 }
 
 /** Where an owner wrote it into the template itself. */

@@ -85,6 +85,25 @@ export async function resolveUnknown(
   return rows.length === 1;
 }
 
+/** Of a mail that may have been taken, or is being taken at this moment. */
+const MAY_BE_TAKEN = `(state in ('accepted', 'unknown') or unknown_count > 0 or (state = 'leased' and data_at is not null))`;
+
+/**
+ * A link that stands in each of the mails with these keys was used: where one of them alone may have been taken, it was.
+ * With two nobody can say by which. By the unique key.
+ */
+export async function resolveOneOf(
+  manager: EntityManager,
+  { dedupeKeys, ...proof }: { dedupeKeys: readonly string[]; evidence: string; now: Date },
+): Promise<void> {
+  const rows: { id: string }[] = await manager.query(
+    `select id from message where dedupe_key = any($1::text[]) and ${MAY_BE_TAKEN} limit 2`,
+    [dedupeKeys],
+  );
+  const [only, other] = rows;
+  if (only !== undefined && other === undefined) await resolveUnknown(manager, { id: only.id, ...proof });
+}
+
 /**
  * Mails the relay has refused for good in the last week and which `bounce` does not know yet, oldest first; among them
  * those whose first try is unclear and whose second was refused; one that was only put off is no refusal. Then those that

@@ -13,6 +13,7 @@ import { PlanningQueries } from './planning.queries.js';
 import { SendHours } from './send-hours.service.js';
 
 export const SEND_DUE = 'delivery.send-due';
+const LINK_USED = 'a link in it';
 
 /** The only writer of `message`. A planned message is a row in the transaction of what caused it. */
 @Injectable()
@@ -122,5 +123,18 @@ export class MessagesService {
    */
   async resolveUnknown(manager: EntityManager, messageId: string, evidence: string): Promise<boolean> {
     return resolveUnknown(manager, { id: messageId, evidence, now: this.clock.now() });
+  }
+
+  /**
+   * A page of ours was asked for by a link that only this mail has, be it by a machine: the mail came. Nothing is kept of
+   * one whose end is known, so it is no tracking and asks for no consent.
+   */
+  async linkUsed(messageId: string): Promise<void> {
+    await this.queries.used(messageId, LINK_USED, this.clock.now());
+  }
+
+  /** As `linkUsed`, of a link that all mails with these keys have: proof where only one of them may have been taken. */
+  async linkUsedOf(dedupeKeys: readonly string[], manager?: EntityManager): Promise<void> {
+    await this.queries.usedOneOf({ dedupeKeys, evidence: LINK_USED, now: this.clock.now() }, manager);
   }
 }

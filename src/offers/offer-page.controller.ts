@@ -28,6 +28,7 @@ export class OfferPageController {
   ): Promise<void> {
     const sent = typeof token === 'string' ? token : undefined;
     const messageId = sent === undefined ? null : this.messages.messageFromToken(sent);
+    if (messageId !== null) await this.messages.linkUsed(messageId);
     const terms = await this.offers.terms(slug, messageId, this.clock.now());
     if (terms === null) {
       const ended = await this.offers.findEnded(slug);

@@ -35,7 +35,9 @@ export class CheckoutController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     const token = only(m);
-    const terms = await this.offers.terms(slug, this.messageIdOf(token), this.clock.now());
+    const messageId = this.messageIdOf(token);
+    if (messageId !== null) await this.messages.linkUsed(messageId);
+    const terms = await this.offers.terms(slug, messageId, this.clock.now());
     if (terms === null) return this.pages.noOffer(reply, slug);
     if (request.method !== 'HEAD') await this.recordVisit(terms, request);
     return this.pages.form(reply, 200, {

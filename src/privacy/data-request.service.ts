@@ -46,11 +46,20 @@ export class DataRequestService {
     return (await sentBy(this.dataSource.manager, subscriberId))?.sender.name ?? null;
   }
 
-  /** The subscriber's id; `'expired'` for a genuine link past its end; null for one we did not write. */
-  read(purpose: DataPurpose, token: string): string | null {
+  /**
+   * The subscriber's id; `'expired'` for a genuine link past its end; null for one we did not write. The mail that has the
+   * link came, should its end not be known.
+   */
+  async read(purpose: DataPurpose, token: string): Promise<string | null> {
     const content = verifyExpiring(this.config.secretKey, purpose, token, this.clock.now());
     if (content === null || content === 'expired') return content;
-    return decodeIds(content.payload, 1)?.[0] ?? null;
+    const id = decodeIds(content.payload, 1)?.[0] ?? null;
+    if (id === null) return null;
+    // A link ends at a whole second, so it may have been written in the one before.
+    const writtenMs = content.expiresAt.getTime() - DATA_LINK_MINUTES * MINUTE_MS;
+    const keys = [writtenMs - 999, writtenMs].map((ms) => keyOf(purpose, id, ms));
+    await this.messages.linkUsedOf([...new Set(keys)]);
+    return id;
   }
 
   /** Plans the mail with the link, unless one is on its way or the day has had its three. Tells nobody which. */
@@ -68,7 +77,7 @@ export class DataRequestService {
       if (from === null || (recent[0]?.count ?? 0) >= MAX_A_DAY) return;
       await this.messages.plan(manager, [
         {
-          dedupeKey: `${purpose}:${id}:${Math.floor(now.getTime() / PAUSE_MS)}`,
+          dedupeKey: keyOf(purpose, id, now.getTime()),
           class: 'transactional',
           kind: 'notice',
           subscriberId: id,
@@ -96,6 +105,11 @@ export class DataRequestService {
     this.#templateIds.set(template, id);
     return id;
   }
+}
+
+/** The same for all who ask within ten minutes: one mail. */
+function keyOf(purpose: DataPurpose, subscriberId: string, nowMs: number): string {
+  return `${purpose}:${subscriberId}:${Math.floor(nowMs / PAUSE_MS)}`;
 }
 
 /** Who wrote to the person last, else whoever has a form here. Served by message_subscriber. */

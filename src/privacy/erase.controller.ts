@@ -55,7 +55,7 @@ export class EraseController {
   }
 
   private async holder(token: string, reply: FastifyReply): Promise<Subscriber | null> {
-    const id = this.requests.read('erase', token);
+    const id = await this.requests.read('erase', token);
     const person = id === null || id === 'expired' ? null : await this.subscribers.find(id);
     if (person !== null) return person;
     const view = refusedLink({ held: id, minutes: DATA_LINK_MINUTES });

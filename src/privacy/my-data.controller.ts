@@ -37,7 +37,7 @@ export class MyDataController {
   }
 
   private async holder(token: string, reply: FastifyReply): Promise<string | null> {
-    const id = this.requests.read('my-data', token);
+    const id = await this.requests.read('my-data', token);
     if (id !== null && id !== 'expired' && (await this.subscribers.find(id)) !== null) return id;
     const view = refusedLink({ held: id, minutes: DATA_LINK_MINUTES });
     sendPrivatePage(reply, view.status, await this.pages.render('pages/error', view));

@@ -1,6 +1,7 @@
 import { Body, Controller, Get, Param, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { MessagesService } from '../delivery/messages.service.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
@@ -32,10 +33,13 @@ export class PreferencesController {
     private readonly pauses: PausesService,
     private readonly pages: PageRenderer,
     private readonly lists: ListChoicesService,
+    private readonly messages: MessagesService,
   ) {}
 
   @Get(':token')
   async show(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
+    const messageId = await this.preferences.mailOf(token);
+    if (messageId !== null) await this.messages.linkUsed(messageId);
     const person = await this.known(token, reply);
     if (person) await this.page(reply, { token, person, notice: null });
   }

@@ -36,6 +36,11 @@ export class PreferencesService {
     return (subscriberId === null ? null : await this.subscribers.find(subscriberId)) ?? 'gone';
   }
 
+  /** The mail the link stands in; null for a link we did not write. */
+  async mailOf(token: string): Promise<string | null> {
+    return (await this.leaving.holder('preferences', token))?.messageId ?? null;
+  }
+
   /** Whose mail the link stood in. */
   async senderName(token: string): Promise<string | null> {
     return (await this.leaving.holder('preferences', token))?.senderName ?? null;

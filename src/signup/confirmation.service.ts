@@ -122,10 +122,11 @@ export class ConfirmationService {
       status: string;
       askedSince: boolean;
       answers: SubscriberFields | null;
+      confirmations: number;
     }[] = await manager.query(
       `with person as materialized (
          select id, status from subscriber where id = (select subscriber_id from signup where id = $1) for no key update)
-       select g.form_id as "formId", person.id as "subscriberId", person.status as person, g.status, g.answers, (
+       select g.form_id as "formId", person.id as "subscriberId", person.status as person, g.status, g.answers, g.confirmation_count as confirmations, (
            select m.created_at > g.confirmed_at from message m
            where m.dedupe_key = 'confirm:' || g.id || ':' || g.confirmation_count) is true as "askedSince"
        from person join signup g on g.subscriber_id = person.id where g.id = $1 for update of g`,
@@ -134,6 +135,7 @@ export class ConfirmationService {
     const signup = rows[0];
     const form = signup ? await this.forms.findById(manager, signup.formId) : null;
     if (!signup || !form) return null;
+    if (isProven) await this.mailCame(manager, signupId, signup.confirmations);
     const download = await this.admission.leadMagnet(manager, form);
     if (signup.status === 'confirmed' && signup.person !== 'active') return { kind: 'left', form };
     if (signup.status === 'confirmed' && !signup.askedSince) return { kind: 'confirmed', form, download };
@@ -147,6 +149,13 @@ export class ConfirmationService {
       [signupId, this.clock.now()],
     );
     return { kind: 'confirmed', form, download };
+  }
+
+  /** Where the end of the mail that asked was not known, it is now; nobody is asked once more for what they have just said. */
+  private async mailCame(manager: EntityManager, signupId: string, confirmations: number): Promise<void> {
+    const keys = Array.from({ length: confirmations }, (_, n) => `confirm:${signupId}:${n + 1}`);
+    await this.messages.linkUsedOf(keys, manager);
+    await this.messages.cancelPlanned(manager, keys, 'confirmed already');
   }
 
   /** They may have waited for weeks. */

@@ -1,6 +1,7 @@
 import { Body, Controller, Get, Param, Post, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
+import { MessagesService } from '../delivery/messages.service.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage, withPrivateHeaders } from '../infra/http/send-page.js';
 import { LEAVE_REASONS } from '../subscribers/leave-reason.js';
@@ -15,7 +16,7 @@ const reasonForm = z.object({ reason: z.enum(LEAVE_REASONS), comment: z.string()
 
 /**
  * RFC 8058: one POST without cookies, login or redirect, in either encoding, and repeating it is harmless. GET and HEAD
- * change nothing, because scanners send them. The link reads nothing either: whoever holds a forwarded mail learns from
+ * change nothing for anybody, because scanners send them; they show that the mail came. The link reads nothing either: whoever holds a forwarded mail learns from
  * these pages neither the address nor whether the person is still there.
  */
 @Controller('u')
@@ -24,12 +25,14 @@ export class UnsubscribeController {
     private readonly leave: LeaveService,
     private readonly unsubscribe: UnsubscribeService,
     private readonly pages: PageRenderer,
+    private readonly messages: MessagesService,
   ) {}
 
   @Get(':token')
   async show(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
     const holder = await this.leave.holder('unsubscribe', token);
     if (holder === null) return this.missing(reply);
+    await this.messages.linkUsed(holder.messageId);
     const view = { action: `/u/${token}`, ...senderOf(holder.senderName) };
     sendPrivatePage(reply, 200, await this.pages.render('pages/unsubscribe', view));
   }

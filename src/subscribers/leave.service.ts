@@ -18,6 +18,8 @@ export type Leaving =
   | { kind: 'left'; subscriberId: string | null };
 
 export interface LeaveHolder {
+  /** The mail the link stands in. */
+  messageId: string;
   subscriberId: string | null;
   /** Whose mail the link stood in; null when that mail is gone. */
   senderName: string | null;
@@ -26,7 +28,7 @@ export interface LeaveHolder {
 /** As a ticket says it, or a mail of which the reader was erased. */
 type MailHolder = Pick<LeaveTicket, 'messageId'> & { subscriberId: string | null };
 
-interface Holder extends LeaveHolder {
+interface Holder extends Omit<LeaveHolder, 'messageId'> {
   /** Of the address that the mail went to. */
   addressHash: Buffer | null;
 }
@@ -73,7 +75,7 @@ export class LeaveService {
     const ticket = readLeaveToken(this.config.secretKey, purpose, token);
     if (ticket === null) return null;
     const { subscriberId, senderName } = await this.holderOf(this.dataSource.manager, ticket);
-    return { subscriberId, senderName };
+    return { messageId: ticket.messageId, subscriberId, senderName };
   }
 
   /** The last word counts. Kept only of somebody who has left; false for a link we did not write. */

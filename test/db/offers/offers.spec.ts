@@ -111,6 +111,16 @@ describe('offers', () => {
     },
   );
 
+  it.each(['/offer', '/checkout'])('show that the mail came that has their link (%s)', async (address) => {
+    const email = `unclear${address.replace('/', '-')}@example.com`;
+    const { token, messageId, subscriberId } = await shop.mailTo(email, { expiresAt: DEADLINE });
+    await shop.db.query('update subscriber set tracking_consent = false where id = $1', [subscriberId]);
+    await shop.db.query(`update message set state = 'unknown', unknown_count = 1 where id = $1`, [messageId]);
+    await shop.http.get(`${address}/kit?m=${token}`).set('User-Agent', BROWSER).expect(200);
+    const found: unknown[] = await shop.db.query('select state from message where id = $1', [messageId]);
+    expect(found).toEqual([{ state: 'accepted' }]);
+  });
+
   it('show the full price behind a forged token, and nothing is remembered of a link checker', async () => {
     const { token } = await shop.mailTo('forger@example.com', { expiresAt: DEADLINE });
     const [{ before }] = (await shop.db.query('select count(*)::int as before from visit')) as [
