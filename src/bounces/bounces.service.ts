@@ -32,16 +32,17 @@ export interface IncomingReport {
 }
 
 /**
- * `untrusted`: kept, and counted nowhere: without a token of ours it has no effect at all, with no more than an unsubscribe
- * link the effect of that link. `nothing`: no report at all.
+ * `untrusted`: kept, and counted nowhere: without a token of ours it has no effect at all, with no more than what whoever
+ * was shown the mail has, the effect of its unsubscribe link. `nothing`: no report at all.
  */
 export type Taken = 'counted' | 'repeated' | 'untrusted' | 'nothing';
 
 /**
- * What tells which mail a report is about: headers that only servers on its way see, or the unsubscribe link, which
- * whoever was shown the mail has as well.
+ * What tells which mail a report is about. `server`: what only servers on its way see, or a provider has signed. `shown`:
+ * what whoever was shown the mail, or an answer to it, has as well: the unsubscribe link, or the Message-ID, which every
+ * answer quotes.
  */
-type ReportProof = 'headers' | 'unsubscribe link';
+type ReportProof = 'server' | 'shown';
 
 const DAY_MS = 86_400_000;
 /** Anybody can send reports that prove nothing: they may not fill the disk. */
@@ -67,13 +68,13 @@ export class BouncesService {
       await before?.(manager);
       const clues = { addressedTo: [...envelopeTo, ...judged.addressedTo], originals: judged.originals };
       const { secretKey } = this.config;
-      const ofServer =
-        messageByReturnPath(secretKey, clues) ??
-        (await messageByHeader(manager, messageIdHeaders(judged.originals)));
-      const id = ofServer ?? messageByUnsubscribeLink(secretKey, clues);
+      const byPath = messageByReturnPath(secretKey, clues);
+      const byHeader = byPath ?? (await messageByHeader(manager, messageIdHeaders(judged.originals)));
+      const id = byHeader ?? messageByUnsubscribeLink(secretKey, clues);
       const message = id === null ? null : await reportedMessage(manager, id);
       if (message === null) return this.takeUntrusted(manager, report);
-      return this.takeTrusted(manager, message, report, ofServer === null ? 'unsubscribe link' : 'headers');
+      const ofServer = byPath ?? (this.headersProve(report) ? byHeader : null);
+      return this.takeTrusted(manager, message, report, ofServer === null ? 'shown' : 'server');
     });
   }
 
@@ -137,6 +138,11 @@ export class BouncesService {
     return this.bounces.list(filter);
   }
 
+  /** Where mails have a return path of their own, a report by mail that does not know it knows too little. */
+  private headersProve({ source }: IncomingReport): boolean {
+    return this.config.bounceDomain === null || (source !== 'smtp' && source !== 'imap');
+  }
+
   private async takeTrusted(
     manager: EntityManager,
     message: ReportedMessage,
@@ -154,7 +160,7 @@ export class BouncesService {
     );
     // Somebody is away: that proves the mail arrived, and is nothing to count.
     if (found.reason === 'auto_reply') return 'nothing';
-    const trusted = proof === 'headers';
+    const trusted = proof === 'server';
     // Whoever was shown the mail can write as many of these as they like: only the leaving is heeded without end.
     if (!trusted && (await this.isFlooded(manager))) {
       await this.outcomes.leave(manager, message, found);

@@ -48,8 +48,8 @@ export function messageByUnsubscribeLink(
 }
 
 /**
- * Message-IDs that may be ours, for a look into the ledger: they are made under our secret, so only who has had the
- * mail can name one. Some relays put their own in its place and leave our `X-Wellspring-Id`.
+ * Message-IDs that may be ours, for a look into the ledger: they are made under our secret, so only who has had the mail,
+ * or an answer to it, can name one. Some relays put their own in its place and leave our `X-Wellspring-Id`.
  */
 export function messageIdHeaders(originals: readonly HeaderBlock[]): string[] {
   return originals.flatMap((block) => {

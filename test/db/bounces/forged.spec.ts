@@ -96,34 +96,50 @@ Message-ID: <${'b'.repeat(26)}@example.com>
     expect(rows).toHaveLength(people.length);
   });
 
-  it('a Message-ID of ours in what came back is proof, as only who had the mail knows it', async () => {
-    const [email = ''] = people;
-    const rows: { header: string }[] = await office.db.query(
+  const headerOf = async (of: BounceOffice, id: string | undefined): Promise<string> => {
+    const rows: { header: string }[] = await of.db.query(
       'select message_id_header as header from message where id = $1',
-      [messages.get(email)],
+      [id],
     );
-    const mail = report({ words: '', fields: FIELDS('elsewhere@example.org') });
-    const stranger = Buffer.from(mail.replace('<abc@example.com>', `<${'a'.repeat(26)}@example.com>`));
-    expect(await office.intake.receive({ raw: stranger, envelopeTo: [], source: 'imap' })).toBe('untrusted');
-    const own = Buffer.from(mail.replace('<abc@example.com>', rows[0]?.header ?? ''));
-    expect(await office.intake.receive({ raw: own, envelopeTo: [], source: 'imap' })).toBe('counted');
-    expect(await office.status(email)).toBe('bounced');
-  });
+    return rows[0]?.header ?? '';
+  };
+  const quoting = (header: string): string =>
+    report({ words: '', fields: FIELDS('elsewhere@example.org') }).replace('<abc@example.com>', header);
+  /** As a relay returns it that has put a Message-ID of its own in the place of ours. */
+  const withOwnId = (header: string): string =>
+    quoting(`<x@relay.example>\nX-Wellspring-Id: ${/<([^@]+)@/.exec(header)?.[1] ?? ''}`);
 
-  it('so is our own id where a relay has put a Message-ID of its own', async () => {
-    const [, second = ''] = people;
-    const rows: { header: string }[] = await office.db.query(
-      'select message_id_header as header from message where id = $1',
-      [messages.get(second)],
-    );
-    const id = /<([^@]+)@/.exec(rows[0]?.header ?? '')?.[1] ?? '';
-    const mail = report({ words: '', fields: FIELDS('elsewhere@example.org') });
-    const own = mail.replace(
-      'Message-ID: <abc@example.com>',
-      `Message-ID: <x@relay.example>\nX-Wellspring-Id: ${id}`,
-    );
-    await office.intake.receive({ raw: Buffer.from(own), envelopeTo: [], source: 'imap' });
-    expect(await office.status(second)).toBe('bounced');
+  it.each([
+    ['a Message-ID of ours', 0, quoting],
+    ['our own id', 1, withOwnId],
+  ])(
+    'that know of a mail no more than %s, as any answer quotes, ask for no more than its unsubscribe link',
+    async (_, nth, mail) => {
+      const email = people[nth] ?? '';
+      const stranger = Buffer.from(quoting(`<${'a'.repeat(26)}@example.com>`));
+      expect(await office.intake.receive({ raw: stranger, envelopeTo: [], source: 'imap' })).toBe(
+        'untrusted',
+      );
+      const own = Buffer.from(mail(await headerOf(office, messages.get(email))));
+      await office.intake.receive({ raw: own, envelopeTo: [], source: 'smtp' });
+      expect(await office.status(email)).toBe('unsubscribed');
+      expect(await office.suppressed(email)).toEqual(['marketing unsubscribed']);
+    },
+  );
+
+  it('are told from true ones by the Message-ID alone where mails have no return path of their own', async () => {
+    const plain = await openBounceOffice({ BOUNCE_DOMAIN: '' });
+    try {
+      for (const [nth, mail] of [quoting, withOwnId].entries()) {
+        const email = `reader${nth}@example.org`;
+        const header = await headerOf(plain, await plain.sent(email));
+        const raw = Buffer.from(mail(header));
+        expect(await plain.intake.receive({ raw, envelopeTo: [], source: 'imap' })).toBe('counted');
+        expect(await plain.status(email)).toBe('bounced');
+      }
+    } finally {
+      await plain.close();
+    }
   });
 
   it('a report that knows of a mail no more than its unsubscribe link, as whoever it was passed on to, does no more either', async () => {

@@ -39,6 +39,10 @@ describe('the SMTP listener for the bounce domain', () => {
     return mail;
   }
 
+  /** The server that puts a mail into its mailbox writes down where it came from (RFC 5321 §4.4). */
+  const delivered = ({ from, raw }: { from: string; raw: string }): string =>
+    `Return-Path: <${from}>\n${raw}`;
+
   it('a report that another server delivers to the return path gives up a dead address', async () => {
     const mail = await sentFor('dead@example.org');
     expect(mail.from).toMatch(new RegExp(`^b\\+[a-z2-7]+@${BOUNCE_DOMAIN.replaceAll('.', '\\.')}$`));
@@ -123,18 +127,27 @@ describe('the SMTP listener for the bounce domain', () => {
     'a complaint to %s@, where providers are told to send them, is counted and not refused as nobody’s',
     async (to) => {
       const email = `${to}.reader@example.org`;
-      const { raw } = await sentFor(email);
+      const raw = delivered(await sentFor(email));
       const arf = `From: fbl@example.net\nContent-Type: multipart/report; report-type=feedback-report; boundary="=b"\n\n--=b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nUser-Agent: Example/1\nVersion: 1\n\n--=b\nContent-Type: message/rfc822\n\n${raw}\n--=b--\n`;
       expect(await deliver(port, `${to}@${BOUNCE_DOMAIN}`, arf)).toMatch(/^250 /);
       expect(await office.status(email)).toBe('complained');
     },
   );
 
+  it('a complaint that knows of a mail what an answer to it quotes ends no receipts', async () => {
+    const email = 'quoted.reader@example.org';
+    const { raw } = await sentFor(email);
+    const arf = `From: eve@example.net\nContent-Type: multipart/report; report-type=feedback-report; boundary="=b"\n\n--=b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nVersion: 1\n\n--=b\nContent-Type: message/rfc822\n\n${raw}\n--=b--\n`;
+    expect(await deliver(port, `fbl@${BOUNCE_DOMAIN}`, arf)).toMatch(/^250 /);
+    expect(await office.status(email)).toBe('unsubscribed');
+    expect(await office.suppressed(email)).toEqual(['marketing unsubscribed']);
+  });
+
   it('complaints that a provider gathers in one mail all count: only the first did', async () => {
     const readers = ['gathered.a@example.org', 'gathered.b@example.org', 'gathered.c@example.org'];
     const parts: string[] = [];
     for (const email of readers) {
-      const { raw } = await sentFor(email);
+      const raw = delivered(await sentFor(email));
       parts.push(
         `Content-Type: message/feedback-report\n\nFeedback-Type: abuse\nUser-Agent: Example/1\nVersion: 1\n`,
       );
