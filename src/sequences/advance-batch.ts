@@ -86,9 +86,10 @@ export function planBatch(
   return batch.plan;
 }
 
-function startOfKey({ status, versionId, stepKey, timeZone, wait, lateSinceMs, had }: DueGroup): string {
+function startOfKey(group: DueGroup): string {
+  const { status, versionId, stepKey, timeZone, wait, lateSinceMs, hoursOf, had } = group;
   if (status !== 'active') return status;
-  return `${versionId} ${stepKey} ${timeZone ?? ''} ${wait} ${lateSinceMs ?? ''} ${had ?? ''}`;
+  return `${versionId} ${stepKey} ${timeZone ?? ''} ${wait} ${lateSinceMs ?? ''} ${hoursOf ?? ''} ${had ?? ''}`;
 }
 
 /** Empty for nearly all steps: nothing is asked there. */
@@ -100,7 +101,7 @@ function answersText({ group, index }: Place, { versions, answers }: Batch): str
 }
 
 function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batch): Peers {
-  const { status, versionId, stepKey, timeZone, wait, lateSinceMs, had } = group;
+  const { status, versionId, stepKey, timeZone, wait, lateSinceMs, hoursOf, had } = group;
   const peers: Peers = {
     mailsDueAt: lateSinceMs === null ? now : new Date(lateSinceMs),
     state: -1,
@@ -127,6 +128,7 @@ function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batc
       arm: (experiment) => armFrom(own, experiment),
       promise: (offer) => (own?.get(promiseKey(offer)) as Promised | undefined) ?? null,
       owned: (offer) => (own?.get(ownedKey(offer)) as string | undefined) ?? null,
+      hoursOf,
       had: readHad(had),
     });
     peers.state = plan.states.push(stateAfter(progress)) - 1;
@@ -273,7 +275,7 @@ function offerNow(offer: OfferSnapshot, { offers }: RunningVersion): OfferSnapsh
 function stateAfter(progress: Progress): NextState {
   if (progress.kind === 'completed') return ended('completed', null);
   if (progress.kind === 'exited') return ended('exited', progress.reason);
-  const { stepKey, nextAt, deadline, cameAt, isPutOff, watches } = progress;
+  const { stepKey, nextAt, deadline, cameAt, isPutOff, hoursOf, watches } = progress;
   return {
     status: 'active',
     exitReason: null,
@@ -283,6 +285,7 @@ function stateAfter(progress: Progress): NextState {
     keepsDeadline: deadline === 'same',
     cameAt,
     isPutOff,
+    hoursOf,
     watches: watches.length === 0 ? null : watches,
   };
 }
@@ -297,6 +300,7 @@ function ended(status: 'completed' | 'exited', exitReason: string | null): NextS
     keepsDeadline: false,
     cameAt: null,
     isPutOff: false,
+    hoursOf: null,
     watches: null,
   };
 }

@@ -18,6 +18,8 @@ export interface NextState {
   cameAt: CameAt;
   /** What was due waits for its next opening; when it was due at first is kept. */
   isPutOff: boolean;
+  /** As `Progress` has it. */
+  hoursOf: string | null;
   watches: string[] | null;
 }
 

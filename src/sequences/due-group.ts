@@ -22,6 +22,8 @@ export interface DueGroup {
   lateSinceMs: number | null;
   /** A step that waits for something to happen has not begun to, still does, or its time is over. */
   wait: Facts['wait'];
+  /** The step whose hours its mails keep; null for nearly everybody. */
+  hoursOf: string | null;
   /** JSON as the database wrote it. */
   data: string;
   /** JSON of the steps that do not come again; null for nearly everybody. */

@@ -40,7 +40,8 @@ export function readDue(lines: string, firstData: string): DueGroup[] {
 
 /** JSON as the database writes it holds no tab and no line break. */
 function readGroup(rest: string, firstData: string): DueGroup & { people: Columns } {
-  const [, versionId, stepKey, status, timeZone, wait, lateSinceMs, had, data, ...more] = rest.split('\t');
+  const [, versionId, stepKey, status, timeZone, wait, lateSinceMs, hoursOf, had, data, ...more] =
+    rest.split('\t');
   if (
     versionId === undefined ||
     stepKey === undefined ||
@@ -56,6 +57,7 @@ function readGroup(rest: string, firstData: string): DueGroup & { people: Column
     timeZone: timeZone === '' ? null : (timeZone ?? null),
     wait: wait as DueGroup['wait'],
     lateSinceMs: lateSinceMs === '' ? null : Number(lateSinceMs),
+    hoursOf: hoursOf === '' ? null : (hoursOf ?? null),
     had: had === '' ? null : (had ?? null),
     data: data === '' ? firstData : data,
     people: { ids: [], subscriberIds: [], emails: [], emailKeys: [] },

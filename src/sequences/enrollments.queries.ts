@@ -46,7 +46,7 @@ export class EnrollmentsQueries {
   ): Promise<{ due: DueGroup[]; last: DuePlace | null }> {
     const rows: Claimed[] = await manager.query(
       `with due as materialized (
-         select id, version_id, step_key, data, had, subscriber_id, next_at, wait_until
+         select id, version_id, step_key, data, had, hours_of, subscriber_id, next_at, wait_until
          from enrollment where status = 'active' and next_at <= $1 and (next_at, id) > ($3, $4)
          order by next_at, id limit $2 for update skip locked),
        restored as materialized (select ${RESTORED_UNTIL} as until),
@@ -60,7 +60,7 @@ export class EnrollmentsQueries {
            || case when d.wait_until is null then 'new' when d.wait_until <= $1 then 'over' else 'pending' end || E'\t'
            || case when d.next_at < (select until from restored) then least(${HOUR}, ${BEFORE_RESTORED})::text
              when d.next_at < $1::timestamptz - interval '1 hour' then ${HOUR}::text else '' end || E'\t'
-           || coalesce(d.had::text, '') || E'\t' || case when d.data = (select data from first) then '' else d.data::text end,
+           || coalesce(d.hours_of, '') || E'\t' || coalesce(d.had::text, '') || E'\t' || case when d.data = (select data from first) then '' else d.data::text end,
            E'\n') as lines
        from due d cross join lateral (
          select p.email, p.email_key, p.time_zone,
@@ -91,14 +91,14 @@ export class EnrollmentsQueries {
        update enrollment e set status = u.status, exit_reason = u."exitReason", step_key = u."stepKey",
          next_at = case when u.status = 'active' then coalesce(u."nextAt", e.wait_until) end,
          ended_at = case when u.status = 'active' then null else $4::timestamptz end,
-         wait_until = case when u."keepsDeadline" then e.wait_until else u."waitUntil" end, watches = u.watches,
+         wait_until = case when u."keepsDeadline" then e.wait_until else u."waitUntil" end, watches = u.watches, hours_of = u."hoursOf",
          came_at = case u."cameAt" when 'same' then e.came_at when 'turn' then ${turnAt('e')} else u."cameAt"::timestamptz end,
          planned_for = case when u."isPutOff" then coalesce(e.planned_for, case when e.wait_until > $4 then null else e.next_at end)
            when u."keepsDeadline" then e.planned_for end
        from (
          select r.id, s.* from unnest($1::bigint[], $2::int[]) as r (id, state)
          join jsonb_to_recordset($3::jsonb) as s (place int, status text, "exitReason" text, "stepKey" text,
-           "nextAt" timestamptz, "waitUntil" timestamptz, "keepsDeadline" boolean, "cameAt" text, "isPutOff" boolean, watches text[]) on s.place = r.state) u, quick
+           "nextAt" timestamptz, "waitUntil" timestamptz, "keepsDeadline" boolean, "cameAt" text, "isPutOff" boolean, "hoursOf" text, watches text[]) on s.place = r.state) u, quick
        where e.id = u.id`,
       [
         arrayLiteral(moves.ids),

@@ -1,4 +1,5 @@
 import { addDuration } from '../values/duration.js';
+import type { Money } from '../values/money.js';
 import type { EmailNode } from './definition.js';
 
 /**
@@ -14,4 +15,23 @@ export function offerExpiry(
   if (deadline === null) return promised;
   const own = addDuration(now, deadline, timeZone);
   return promised !== null && promised > own ? promised : own;
+}
+
+/** By mails of before. */
+interface Before {
+  until: Date | null;
+  price: Money | null;
+}
+
+/** What was promised about the offer of a mail: by those of this very turn, else by earlier ones, whom `facts` knows. */
+export function promisedBefore(
+  sent: readonly { node: EmailNode; offerExpiresAt: Date | null; promisedPrice: Money | null }[],
+  { offer }: EmailNode,
+  facts: { promise(this: void, offer: string): Before | null },
+): Before | null {
+  if (offer === null) return null;
+  const before = sent.findLast(({ node }) => node.offer?.slug === offer.slug);
+  return before === undefined
+    ? facts.promise(offer.slug)
+    : { until: before.offerExpiresAt, price: before.promisedPrice };
 }

@@ -297,7 +297,7 @@ export class PeopleMovesService {
          wait_until = case when m.step_key is null or m.next_at is not null then null else e.wait_until end,
          came_at = case when m.step_key is null or m.next_at is not null then null else e.came_at end,
          watches = case when m.step_key is null or m.next_at is not null then null else e.watches end,
-         planned_for = case when m.step_key is null or m.next_at is not null then null else e.planned_for end
+         planned_for = case when m.step_key is null or m.next_at is not null then null else e.planned_for end, hours_of = null
        from unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::jsonb[]) as m (id, step_key, next_at, had)
        where e.id = m.id and (e.status = 'active' or ${isLastTime(to)})`,
       [

@@ -19,7 +19,7 @@ import {
 } from './definition.js';
 import { dueAt, orExpiry } from './due-at.js';
 import { endOf, fieldMoment } from './moment.js';
-import { offerExpiry } from './offer-expiry.js';
+import { offerExpiry, promisedBefore } from './offer-expiry.js';
 import { ownedOf } from './owned-offer.js';
 import { behindHad, type Had } from './had-steps.js';
 import {
@@ -78,6 +78,8 @@ export type Progress = Done &
         isPutOff: boolean;
         /** Steps whose mails' opens and clicks end the wait. */
         watches: string[];
+        /** The step whose hours the mails of the next turn keep, which goes on where this one ends; null: of none. */
+        hoursOf: string | null;
       }
   );
 
@@ -106,6 +108,8 @@ export interface Facts {
   owned(this: void, offer: string): string | null;
   /** How a step that waits for something stands: it has not begun to wait, it waits, or its time is over. */
   wait: 'new' | 'pending' | 'over';
+  /** The step that the turn before left its hours of; null: they have come here otherwise. */
+  hoursOf: string | null;
   /** Steps that were behind the person in an earlier version, with their outcomes: they do not come again. */
   had: Had | null;
 }
@@ -115,7 +119,9 @@ interface Turn extends Done {
   facts: Facts;
   /** The steps whose questions have been looked up for this turn. */
   foreseen: ReadonlySet<string>;
-  /** The hours of the step that is due, which mails keep that follow it at once and have none of their own. */
+  /** The step that is due, or was in the turn before that this one goes on from. */
+  hoursOf: string;
+  /** Its hours, which mails keep that follow it at once and have none of their own. */
   hours: OpenHours | null;
   /** When what ended a wait in this turn came, where that is known: a wait behind it is for what came later. */
   endedAt: Date | null;
@@ -126,10 +132,12 @@ type Next = { to: string | null } | { stop: Progress };
 
 /** Runs the step that is due, and those after it that are due at the same moment. */
 export function advance(sequence: PreparedSequence, stepKey: string, facts: Facts): Progress {
-  const hours = openHours(sequence.timings.get(stepKey) ?? {}, facts.timeZone);
+  const own = openHours(sequence.timings.get(stepKey) ?? {}, facts.timeZone);
+  const hoursOf = own === null ? (facts.hoursOf ?? stepKey) : stepKey;
+  const hours = own ?? openHours(sequence.timings.get(hoursOf) ?? {}, facts.timeZone);
   const { foreseen } = needsFrom(sequence, stepKey, facts.had);
   const done: Done = { sent: [], effects: [], passed: [] };
-  const turn: Turn = { sequence, facts, foreseen, hours, endedAt: null, ...done };
+  const turn: Turn = { sequence, facts, foreseen, hoursOf, hours, endedAt: null, ...done };
   let key: string | null = behindHad(sequence.nodes, stepKey, facts.had);
   if (key !== stepKey) {
     const stop = arrive(turn, key);
@@ -162,9 +170,10 @@ function arrive(turn: Turn, key: string | null): Progress | null {
   const isUnforeseen = !turn.foreseen.has(node.key);
   const isUnknown = (changed && asksFirst(node)) || (isUnforeseen && asksAnything(node));
   if (nextAt > facts.now) return waiting(turn, node.key, { nextAt });
+  const rest = { nextAt, hoursOf: turn.hours && turn.hoursOf };
   if (turn.endedAt !== null && isAsking(node) && questionsOf(node).some(isSinceStep))
-    return waiting(turn, node.key, { nextAt, cameAt: turn.endedAt });
-  return isUnknown ? waiting(turn, node.key, { nextAt, cameAt: 'turn' }) : null;
+    return waiting(turn, node.key, { ...rest, cameAt: turn.endedAt });
+  return isUnknown ? waiting(turn, node.key, { ...rest, cameAt: 'turn' }) : null;
 }
 
 function waiting(
@@ -176,15 +185,18 @@ function waiting(
     cameAt = null,
     watches = [],
     isPutOff = false,
+    hoursOf = null,
   }: {
     nextAt: Date | 'deadline';
     deadline?: Date | 'same' | null;
     cameAt?: CameAt;
     watches?: string[];
     isPutOff?: boolean;
+    hoursOf?: string | null;
   },
 ): Progress {
-  return { kind: 'waiting', ...doneBy(turn), stepKey, nextAt, deadline, cameAt, isPutOff, watches };
+  const place = { stepKey, nextAt, deadline, cameAt, isPutOff, watches, hoursOf };
+  return { kind: 'waiting', ...doneBy(turn), ...place };
 }
 
 function ask(turn: Turn, node: AskingNode, { wait, isDue }: { wait: Facts['wait']; isDue: boolean }): Next {
@@ -339,7 +351,7 @@ function send(
     mail = own?.node ?? node;
   }
   const hours = openHours(timing, facts.timeZone) ?? turn.hours;
-  const promised = promisedBefore(turn, mail);
+  const promised = promisedBefore(turn.sent, mail, facts);
   const offerExpiresAt = offerExpiry(promised?.until ?? null, mail, facts);
   const isPromise = offerExpiresAt !== null && offerExpiresAt > facts.now;
   // A mail that waits, for the cap or the reader's pause, must not come when its price has ended.
@@ -384,13 +396,4 @@ function timed(
 
 function doneBy({ sent, effects, passed }: Turn): Done {
   return { sent, effects, passed };
-}
-
-/** Of the mails of this very turn, else of those before it. */
-function promisedBefore({ sent, facts }: Turn, { offer }: EmailNode): Promised | null {
-  if (offer === null) return null;
-  const before = sent.findLast(({ node }) => node.offer?.slug === offer.slug);
-  return before === undefined
-    ? facts.promise(offer.slug)
-    : { until: before.offerExpiresAt, price: before.promisedPrice };
 }

@@ -261,7 +261,7 @@ export class ReactionsService {
       [ids, goal, now],
     );
     await manager.query(
-      `update enrollment set step_key = $2, next_at = $3, wait_until = null, came_at = null, watches = null, planned_for = null,
+      `update enrollment set step_key = $2, next_at = $3, wait_until = null, came_at = null, watches = null, planned_for = null, hours_of = null,
          status = case when $2::text is null then 'completed' else 'active' end,
          ended_at = case when $2::text is null then $4::timestamptz end
        where id = any($1::bigint[])`,

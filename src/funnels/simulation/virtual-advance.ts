@@ -76,8 +76,8 @@ function dueRows({ record }: VirtualRun, now: Date): DueGroup[] {
     .toSorted(
       (a, b) => (a.nextAt?.getTime() ?? 0) - (b.nextAt?.getTime() ?? 0) || Number(a.id) - Number(b.id),
     )
-    .map(({ id, sequence, stepKey, nextAt, waitUntil, had = null }) => ({
-      ...{ versionId: sequence, stepKey: stepKey ?? '', data: '{}', had },
+    .map(({ id, sequence, stepKey, nextAt, waitUntil, hoursOf = null, had = null }) => ({
+      ...{ versionId: sequence, stepKey: stepKey ?? '', data: '{}', hoursOf, had },
       ...{ status: statusOf(record, now), timeZone: record.timeZone },
       people: { ids: [id], subscriberIds: ['1'], emails: [''], emailKeys: [''] },
       lateSinceMs: lateSince(nextAt?.getTime() ?? 0, now),
@@ -138,6 +138,7 @@ function stand(run: VirtualRun, one: VirtualEnrollment, next: NextState, now: Da
     waitUntil: next.keepsDeadline ? waitUntil : next.waitUntil,
     cameAt: typeof next.cameAt === 'string' ? cameAt[next.cameAt] : next.cameAt,
     watches: next.watches,
+    hoursOf: next.hoursOf,
   });
   if (next.status === 'completed') run.tell(now, { what: 'completed', sequence });
   else if (next.status === 'exited')

@@ -147,7 +147,9 @@ function react(run: VirtualRun, places: readonly Place[], trigger: Trigger, now:
     for (const one of those(run, ids)) {
       putOutcome(run, one.id, goal, 'reached');
       run.tell(now, { what: 'step', sequence: one.sequence, step: goal, outcome: 'reached' });
-      Object.assign(one, { stepKey: to, nextAt, waitUntil: null, cameAt: null, watches: null });
+      Object.assign(one, {
+        ...{ stepKey: to, nextAt, waitUntil: null, cameAt: null, watches: null, hoursOf: null },
+      });
       if (to === null) Object.assign(one, { status: 'completed', endedAt: now });
       if (to === null) run.tell(now, { what: 'completed', sequence: one.sequence });
       cancelMails(run, { id: one.id }, `goal ${goal} reached`, now);

@@ -21,6 +21,8 @@ export interface VirtualEnrollment {
   /** When they came to the step, where that was not at `nextAt`. */
   cameAt?: Date | null;
   watches: string[] | null;
+  /** The step whose hours the mails of their turn keep. */
+  hoursOf?: string | null;
   startedAt: Date;
   endedAt: Date | null;
   entryKey: string | undefined;

@@ -73,6 +73,7 @@ import { BroadcastOffers1765410000000 } from './migrations/1765410000000-broadca
 import { TimesOfEvents1765300000000 } from './migrations/1765300000000-times-of-events.js';
 import { FormAnswers1765420000000 } from './migrations/1765420000000-form-answers.js';
 import { ToldUntil1765460000000 } from './migrations/1765460000000-told-until.js';
+import { HoursOf1765461000000 } from './migrations/1765461000000-hours-of.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -151,4 +152,5 @@ export const migrations = [
   BroadcastOffers1765410000000,
   FormAnswers1765420000000,
   ToldUntil1765460000000,
+  HoursOf1765461000000,
 ];

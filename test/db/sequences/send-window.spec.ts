@@ -59,6 +59,28 @@ describe('the hours of a sequence, when a step or its mail is late', () => {
     ]);
   });
 
+  it.each([
+    ['a tag that was just given', '{ key: mark, tag: seen }', 'tag: seen'],
+    ['a field that was just set', '{ key: mark, set: { plan: pro } }', 'field: plan, is: pro'],
+  ])('keeps them for a mail behind a branch that asks about %s', async (_, change, asked) => {
+    await t.publish(
+      `- { key: day, wait: 1 day }
+- ${change}
+- { key: one, if: { ${asked} }, then: [{ key: two, if: { ${asked} }, then: [{ key: pitch, email: emails/story }] }] }
+- { key: soon, email: emails/deep-dive, delay: 1 hour }`,
+      OFFICE,
+    );
+    const id = await t.person('reader@example.com');
+    await t.enroll(id);
+    await t.at('2026-01-06T09:00:00Z');
+    await t.run();
+    expect(await t.mails(id)).toEqual(['pitch']);
+    const kept = 'select 1 as hours from message where send_hours_id is not null';
+    expect(await t.db.query(kept)).toEqual([{ hours: 1 }]);
+    // The turn is over: nothing of it is left for the next.
+    expect(await t.db.query('select hours_of from enrollment')).toEqual([{ hours_of: null }]);
+  });
+
   it('puts a step that comes up at night off until they open, says so, and counts its delays from there', async () => {
     await t.publish(STEPS, OFFICE);
     const id = await t.person('reader@example.com');

@@ -1,13 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { readDue } from '../../../src/sequences/due-lines.js';
 
-const ALIKE = ['3', 'story', 'active', 'Europe/Berlin', 'new', '', '', ''].join('\t');
+const ALIKE = ['3', 'story', 'active', 'Europe/Berlin', 'new', '', '', '', ''].join('\t');
 
 describe('people whose step is due, as the database tells of them', () => {
   it('are together where all is the same of them, in the order in which they fell due', () => {
-    const other = ['3', 'story', 'active', '', 'over', '1700000000000', '{"a": "ran"}', '{"b": "x y"}'].join(
-      '\t',
-    );
+    const other = [
+      '3',
+      'story',
+      'active',
+      '',
+      'over',
+      '1700000000000',
+      'day',
+      '{"a": "ran"}',
+      '{"b": "x y"}',
+    ].join('\t');
     const lines = [
       `11 21 ada@example.com \t${ALIKE}`,
       `12 22 bob@example.org Bob@example.org\t${other}`,
@@ -16,7 +24,7 @@ describe('people whose step is due, as the database tells of them', () => {
     expect(readDue(lines, '{"c": 1}')).toEqual([
       {
         ...{ versionId: '3', stepKey: 'story', status: 'active', timeZone: 'Europe/Berlin' },
-        ...{ wait: 'new', lateSinceMs: null, had: null, data: '{"c": 1}' },
+        ...{ wait: 'new', lateSinceMs: null, hoursOf: null, had: null, data: '{"c": 1}' },
         people: {
           ids: ['11', '13'],
           subscriberIds: ['21', '23'],
@@ -26,7 +34,13 @@ describe('people whose step is due, as the database tells of them', () => {
       },
       {
         ...{ versionId: '3', stepKey: 'story', status: 'active', timeZone: null },
-        ...{ wait: 'over', lateSinceMs: 1_700_000_000_000, had: '{"a": "ran"}', data: '{"b": "x y"}' },
+        ...{
+          wait: 'over',
+          lateSinceMs: 1_700_000_000_000,
+          hoursOf: 'day',
+          had: '{"a": "ran"}',
+          data: '{"b": "x y"}',
+        },
         people: {
           ...{ ids: ['12'], subscriberIds: ['22'] },
           ...{ emailKeys: ['bob@example.org'], emails: ['Bob@example.org'] },

@@ -31,6 +31,7 @@ export const facts: Facts = {
   promise: () => null,
   owned: () => null,
   wait: 'new',
+  hoursOf: null,
   had: null,
 };
 export const sentKeys = ({ sent }: Progress): string[] => sent.map(({ node }) => node.key);

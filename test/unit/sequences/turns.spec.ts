@@ -179,7 +179,15 @@ describe('what runs in one turn', () => {
     };
     const people = { ids: ['1'], subscriberIds: ['1'], emails: [''], emailKeys: [''] };
     const due = {
-      ...{ versionId: '1', stepKey: 'a', lateSinceMs: null, wait: 'new' as const, data: '{}', had: null },
+      ...{
+        versionId: '1',
+        stepKey: 'a',
+        lateSinceMs: null,
+        wait: 'new' as const,
+        data: '{}',
+        hoursOf: null,
+        had: null,
+      },
       ...{ status: 'active', timeZone: null, people },
     };
     const sender = { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' };
