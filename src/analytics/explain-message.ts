@@ -31,7 +31,7 @@ import {
   consentRule,
   pauseRule,
   suppressionRule,
-  topicRule,
+  wishRules,
   type BroadcastFacts,
   type PersonFacts,
   type SuppressionFacts,
@@ -165,7 +165,7 @@ function audience(facts: MessageFacts): Rule[] {
       stopped: gone === PAUSED_BY_READER,
       broadcast: message.kind === 'broadcast',
     }),
-    topicRule(optedOutSince, { topic: message.topic, stopped: gone === 'opted out of the topic', open }),
+    ...wishRules(optedOutSince, { topic: message.topic, gone, open }),
   ];
 }
 

@@ -1,3 +1,4 @@
+import { LEFT_LIST } from '../delivery/message.js';
 import { instantText, quoted, rule, type Rule } from './explanation.js';
 
 export interface PersonFacts {
@@ -145,6 +146,17 @@ export function topicRule(
         `The person opted out of ${name} only later, on ${instantText(optedOutSince)}.`,
         optedOutSince,
       );
+}
+
+/** What the person has said of the mail's topic and, where that stopped it (`gone`), of the list that it was for. */
+export function wishRules(
+  optedOutSince: Date | null,
+  { topic, gone, open }: { topic: string; gone: string | null; open: boolean },
+): Rule[] {
+  const topical = topicRule(optedOutSince, { topic, stopped: gone === 'opted out of the topic', open });
+  if (gone !== LEFT_LIST) return [topical];
+  const text = 'The person had left the list that the broadcast is for when the mail came up.';
+  return [topical, rule('LEFT_LIST', 'stopped', text)];
 }
 
 /** Null while the broadcast lets its mails go. */

@@ -12,6 +12,7 @@ import {
   segmentsOf,
 } from './audience.js';
 import { USUAL_PRIORITY, type Broadcast, type BroadcastDraft } from './broadcast.js';
+import { listsOf } from './lists-of.js';
 import type { Recipients } from './broadcast-batch.js';
 import type { PublishedWords } from './split.js';
 import type { BroadcastState } from './broadcast-status.js';
@@ -174,15 +175,18 @@ export class BroadcastsQueries {
   }
 
   /**
-   * Freezes the audience: who signs up from now on is not part of it, and the segments stay what they say now. Throws
+   * Freezes the audience: who signs up from now on is not part of it, and the segments stay what they say now. Who leaves
+   * a list that it is for before their mail comes up gets none; of one that is sent once more it is that of the first. Throws
    * `SEGMENT_NOT_FOUND`.
    */
-  async begin(manager: EntityManager, { id, audience }: Broadcast, now: Date): Promise<void> {
+  async begin(manager: EntityManager, { id, audience, resendOf }: Broadcast, now: Date): Promise<void> {
     const segments = await this.segments.conditionsOf(segmentsOf(audience), manager);
+    const lists = listsOf(audience, segments);
     await manager.query(
       `update broadcast set state = 'planning', started_at = $2, segments = $3,
+         lists = case when $5::bigint is null then $4::jsonb else (select f.lists from broadcast f where f.id = $5) end,
          audience_last_id = (select coalesce(max(id), 0) from subscriber) where id = $1`,
-      [id, now, JSON.stringify(segments)],
+      [id, now, JSON.stringify(segments), lists.length === 0 ? null : JSON.stringify(lists), resendOf],
     );
   }
 

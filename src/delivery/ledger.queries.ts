@@ -4,7 +4,8 @@ import { DataSource } from 'typeorm';
 import { arrayLiteral } from '../infra/database/array-literal.js';
 import { pgPool } from '../infra/database/pg-pool.js';
 import { dataAt } from './data-at.js';
-import { ERASED, PAUSED_BY_READER, SEQUENCE_PAUSED, withoutSending, type ClaimedMessage } from './message.js';
+import { LEFT_OR_PAUSED, OFF_ITS_LIST } from './left-list.queries.js';
+import { ERASED, SEQUENCE_PAUSED, withoutSending, type ClaimedMessage } from './message.js';
 import type { LaneReady } from './pacing/token-bucket.js';
 import { overdueSql, RESTORED, type OverdueParameters } from './pacing/overdue.js';
 import type { Settlement } from './settlement.js';
@@ -38,13 +39,14 @@ export const MOMENT = `cross join lateral (select
     (select true from topic_opt_out t where t.subscriber_id = m.subscriber_id and t.topic_key = m.funnel_key) is true as opted_out,
     (select true from suppression x where x.email_hash = m.address_hash
       and (x.scope = 'all' or m.class = 'marketing') limit 1) is true as suppressed,
-    (select k.state from broadcast k where k.id = m.broadcast_id) as broadcast,
+    (select case when k.lists is not null and ${OFF_ITS_LIST} then 'left' else k.state end
+      from broadcast k where k.id = m.broadcast_id) as broadcast,
     (select true from sequence_pause q where q.funnel_key = m.funnel_key and q.resumed_at is null
       and m.kind = 'sequence' and m.class = 'marketing') is true as paused
   offset 0) moment`;
 const mayBeSent = (reader: string): string =>
   `(not moment.suppressed and (m.class = 'transactional' or (moment.reader ${reader} and not moment.opted_out)))`;
-export const MAY_BE_SENT = mayBeSent(`= 'active'`);
+export const MAY_BE_SENT = `(${mayBeSent(`= 'active'`)} and moment.broadcast is distinct from 'left')`;
 /** Asked of what may not be sent: whether that is only for the reader's pause. */
 const MAY_BE_SENT_LATER = mayBeSent(`<> 'left'`);
 
@@ -54,7 +56,7 @@ const MAY_BE_SENT_LATER = mayBeSent(`<> 'left'`);
  */
 const WAITS_FOR_READER = `(m.broadcast_id is null and ${MAY_BE_SENT_LATER})`;
 
-const WHY_SUPPRESSED = `case when ${MAY_BE_SENT_LATER} then '${PAUSED_BY_READER}'
+const WHY_SUPPRESSED = `case when ${MAY_BE_SENT_LATER} then ${LEFT_OR_PAUSED}
   when moment.suppressed then 'suppression list'
   when moment.opted_out then 'opted out of the topic'
   else 'subscriber is not active' end`;

@@ -23,6 +23,9 @@ export const NOT_BEGUN = `state in ('ready', 'held', 'leased') and data_at is nu
 /** `state_reason` of a mail that is held because its reader wants none for a while. */
 export const PAUSED_BY_READER = 'paused by the reader';
 
+/** `state_reason` of a mail of a broadcast whose reader has left the list that it is for. */
+export const LEFT_LIST = 'left the list';
+
 /** `state_reason` of a mail that waits for a DKIM key begins so. */
 export const WAITS_FOR_KEY = 'DKIM for ';
 

@@ -3,6 +3,7 @@ import { topicOf, USUAL_PRIORITY, type Broadcast } from '../../broadcasts/broadc
 import type { FrozenOffer, SoldOffer } from '../../broadcasts/broadcast-offer.js';
 import { broadcastBatch, hourAfterPause } from '../../broadcasts/broadcast-batch.js';
 import { timingOf } from '../../broadcasts/broadcasts.schemas.js';
+import { listsOf } from '../../broadcasts/lists-of.js';
 import { offerAgain, offersOf } from '../../broadcasts/offers-of-words.js';
 import { armKey, checkArmHours, endOf, startOf, wordsOf } from '../../broadcasts/split.js';
 import { decisionText } from '../../broadcasts/split-results.js';
@@ -156,6 +157,11 @@ export class VirtualBroadcasts {
     return first === undefined ? null : topicOf(first);
   }
 
+  private listsFor(campaign: Campaign): string[][] {
+    const first = this.#campaigns.find((one) => one.given.key === campaign.given.resendOf) ?? campaign;
+    return listsOf(first.broadcast.audience, this.order.segments);
+  }
+
   private offerOfFirst({ given, broadcast }: Campaign): void {
     const first = this.#campaigns.find((one) => one.given.key === given.resendOf)?.broadcast;
     const offer = first === undefined ? null : offerAgain(first);
@@ -225,6 +231,7 @@ export class VirtualBroadcasts {
         ...{ topic: shared.funnelKey, arm: shared.arm ?? null },
         offer: toldOffer(run, offerAt(broadcast, shared.arm), { now, dueAt }),
         isHeldOut: shared.withheldFor !== undefined,
+        lists: this.listsFor(campaign),
       };
       record.mails.push(mail);
       if (shared.withheldFor !== undefined)

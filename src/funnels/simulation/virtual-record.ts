@@ -61,6 +61,8 @@ export interface VirtualMail {
   arm: number | null;
   /** What one of a broadcast tells its reader of its offer: the price holds for them from when it is sent. */
   offer?: FrozenOffer | null;
+  /** Of a broadcast, the lists that it is for, as `listsOf` tells them. */
+  lists?: string[][];
   /** Never to be sent: its reader is held out of the split test. */
   isHeldOut?: boolean;
 }

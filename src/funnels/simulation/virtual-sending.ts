@@ -1,4 +1,4 @@
-import { BROADCAST_PAUSED, OUTSIDE_HOURS, PAUSED_BY_READER } from '../../delivery/message.js';
+import { BROADCAST_PAUSED, LEFT_LIST, OUTSIDE_HOURS, PAUSED_BY_READER } from '../../delivery/message.js';
 import { heldBack, LONGEST_SPAN_MS, type FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
 import { opensAt } from '../../values/week-hours.js';
 import type { VirtualMail } from './virtual-record.js';
@@ -43,10 +43,11 @@ function placeOf({ sequence, step }: VirtualMail): { sequence?: string; step: st
 /** As the claim of `LedgerQueries`, in its order. */
 function mayGo(run: VirtualRun, mail: VirtualMail, now: Date): boolean {
   if (!isMarketing(mail)) return true;
-  const { kind, expiresAt, step } = mail;
+  const { kind, expiresAt, step, lists = [] } = mail;
   const { status, pausedUntil } = run.record;
+  const hasLeft = !lists.every((group) => group.some((list) => run.record.lists.has(list)));
   if (expiresAt !== null && expiresAt <= now) return giveUp(run, mail, 'too late to be sent', now);
-  if (kind === 'broadcast' && run.pausedBroadcasts?.has(step ?? '') === true) {
+  if (kind === 'broadcast' && !hasLeft && run.pausedBroadcasts?.has(step ?? '') === true) {
     Object.assign(mail, { state: 'held', heldFor: 'broadcast' });
     run.tell(now, { what: 'held', ...placeOf(mail), until: null, reason: BROADCAST_PAUSED });
     return false;
@@ -54,6 +55,7 @@ function mayGo(run: VirtualRun, mail: VirtualMail, now: Date): boolean {
   // Who has left by a mail is on the list of addresses that get none.
   if (status === 'unsubscribed') return giveUp(run, mail, 'suppression list', now);
   if (status !== 'active') return giveUp(run, mail, 'subscriber is not active', now);
+  if (hasLeft) return giveUp(run, mail, LEFT_LIST, now);
   if (pausedUntil === null) return true;
   // A broadcast passes by whoever has a pause, a step of a series waits for its end.
   if (kind === 'broadcast') return giveUp(run, mail, PAUSED_BY_READER, now);

@@ -74,6 +74,7 @@ import { TimesOfEvents1765300000000 } from './migrations/1765300000000-times-of-
 import { FormAnswers1765420000000 } from './migrations/1765420000000-form-answers.js';
 import { ToldUntil1765460000000 } from './migrations/1765460000000-told-until.js';
 import { HoursOf1765461000000 } from './migrations/1765461000000-hours-of.js';
+import { BroadcastLists1765462000000 } from './migrations/1765462000000-broadcast-lists.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -153,4 +154,5 @@ export const migrations = [
   FormAnswers1765420000000,
   ToldUntil1765460000000,
   HoursOf1765461000000,
+  BroadcastLists1765462000000,
 ];

@@ -97,6 +97,7 @@ function walk(
         timeZone: 'UTC',
         wait: 'new',
         heardAt: () => null,
+        hoursOf: null,
         had: start.had,
         date: () => undefined,
         promise: () => null,

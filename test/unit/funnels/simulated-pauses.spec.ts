@@ -148,3 +148,20 @@ personas:
   );
   expect(() => people('{ name: a, email: nobody }')).toThrow('personas.0.email: use an address such as');
 });
+
+it('who has left the list that a broadcast is for gets no mail of it that waits for its hour', () => {
+  const result = run(`segments:
+  readers: { list: news }
+broadcasts:
+- { key: noon, email: emails/story, atLocal: "2026-03-04T12:00", fallbackZone: UTC, segments: { any: [readers] } }
+personas:
+- { name: stays, lists: [news] }
+- { name: leaves, lists: [news], does: [{ unlist: news, after: 50 hours }] }`);
+  const ofBroadcast = result.people.map(({ timeline }) =>
+    timeline.flatMap((entry) => ('step' in entry && entry.step === 'noon' ? [entry] : [])),
+  );
+  expect(ofBroadcast).toMatchObject([
+    [{ what: 'mail', at: '2026-03-04T12:00:00.000Z' }],
+    [{ what: 'cancelled', at: '2026-03-04T12:00:00.000Z', reason: 'left the list' }],
+  ]);
+});

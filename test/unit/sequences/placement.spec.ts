@@ -44,7 +44,7 @@ function walk(
   while (stepKey !== null && sent.length < stop) {
     now = nextAt;
     const progress = advance(sequence, stepKey, {
-      ...{ now, timeZone: 'UTC', wait: 'new', had: start.had },
+      ...{ now, timeZone: 'UTC', wait: 'new', hoursOf: null, had: start.had },
       ...{
         answer: () => false,
         heardAt: () => null,
