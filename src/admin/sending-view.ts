@@ -22,9 +22,9 @@ export function limitName(key: string): string {
     case 'group':
       return `To ${GROUPS[rest] ?? rest}`;
     case 'lane': {
-      const bar = rest.lastIndexOf('|');
-      const group = rest.slice(bar + 1);
-      return bar < 1 ? rest : `From ${rest.slice(0, bar)} to ${GROUPS[group] ?? group}`;
+      const [sender, group, receiver] = rest.split('|');
+      if (!sender || group === undefined) return rest;
+      return `From ${sender} to ${receiver ? `the servers of ${receiver}` : (GROUPS[group] ?? group)}`;
     }
     default:
       return key;

@@ -7,6 +7,7 @@ import { LedgerClaims } from './ledger-claims.service.js';
 import type { Claimed, ClaimedMessage, SendOutcome } from './message.js';
 import { OverdueService } from './pacing/overdue.service.js';
 import { PacingService } from './pacing/pacing.service.js';
+import { domainOf } from './pacing/recipient-group.js';
 import { blamesSender, isOfRecipient } from './settlement.js';
 
 /** Which messages may go now: the right database, in time, at the pace that was set or that receivers bear. */
@@ -79,16 +80,19 @@ export class DueMessages {
    * What the receiver bears, and whether a broadcast goes to dead addresses, shows in the answers. What never got as far
    * as a body uses up nobody's day.
    */
-  async answered({ laneKey, broadcastId, paidAtMs }: ClaimedMessage, outcome: SendOutcome): Promise<void> {
-    if (outcome.kind === 'accepted') await this.pacing.sped(laneKey, 1);
+  async answered(
+    { laneKey, broadcastId, paidAtMs, address }: ClaimedMessage,
+    outcome: SendOutcome,
+  ): Promise<void> {
+    if (outcome.kind === 'accepted') await this.pacing.sped(laneKey, 1, domainOf(address));
     else if (outcome.kind === 'held' || outcome.kind === 'not_sent' || outcome.kind === 'unsendable')
       await this.giveBack(laneKey, 1, paidAtMs);
     else if (outcome.kind === 'refused' && outcome.code < 500) {
-      if (!isOfRecipient(outcome)) await this.pacing.slowDown(laneKey, outcome.code);
+      if (!isOfRecipient(outcome)) await this.pacing.slowDown(laneKey, outcome.code, domainOf(address));
     } else if (outcome.kind === 'refused') {
       const blames = blamesSender(outcome);
       // What stands behind the lane wants less of us: receipts go on, at a pace that does not make it worse.
-      if (blames) await this.pacing.slowDown(laneKey, outcome.code);
+      if (blames) await this.pacing.slowDown(laneKey, outcome.code, domainOf(address));
       if (broadcastId !== null) await this.broadcasts.refused(broadcastId, { blamesSender: blames });
     }
   }

@@ -2,7 +2,7 @@ import { writeAddressHash } from '../subscribers/address-hash.js';
 import type { OpenHours } from '../values/week-hours.js';
 import type { MessageClass, MessageKind, Sender } from './message.js';
 import { MESSAGE_ID_BYTES, writeMessageId } from './message-id.js';
-import { domainOf, laneKey, recipientGroup, type RecipientGroup } from './pacing/recipient-group.js';
+import { domainOf, laneKey, recipientGroup } from './pacing/recipient-group.js';
 
 /** What many mails of one batch have in common; it crosses to the database once, not once per mail. */
 export interface SharedMail {
@@ -145,9 +145,7 @@ export function byLane<Mail extends { sender: Sender }>(
   const byKey = shared.map(() => new Map<string, number>());
   const byDomain = shared.map((): number[] => []);
   // A group of the table that this version does not know has no pace of its own either; the lane still works.
-  const groups = domains.map(
-    (domain) => (groupsByMx.get(domain) ?? recipientGroup(domain)) as RecipientGroup,
-  );
+  const groups = domains.map((domain) => groupsByMx.get(domain) ?? recipientGroup(domain));
   const place = (mail: number, domain: number): number => {
     const one = shared[mail];
     const laneOf = laneKey(one?.sender.email ?? '', groups[domain] ?? 'other');

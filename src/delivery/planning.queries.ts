@@ -20,11 +20,20 @@ export interface WrittenBatch extends Pick<PreparedBatch, 'mails' | 'times'> {
 /** The SQL that plans thousands of mails at once. */
 @Injectable()
 export class PlanningQueries {
-  /** The groups of those domains that were found by their MX. */
+  /**
+   * The groups of those domains that were found by their MX; of one among all others whose receiver has a lane of its own,
+   * with `|` and its name behind. Few receivers have, as a rule none.
+   */
   async groupsByMx(manager: EntityManager, domains: readonly string[]): Promise<Map<string, string>> {
     if (domains.length === 0) return new Map();
     const rows: { domain: string; group: string }[] = await manager.query(
-      'select domain, group_key as "group" from mail_domain where domain = any ($1::text[])',
+      `with own as materialized (
+         select distinct split_part(key, '|', 3) as receiver from send_bucket
+         where starts_with(key, 'lane:') and split_part(key, '|', 2) = 'other' and split_part(key, '|', 3) <> '')
+       select d.domain, d.group_key || coalesce((select '|' || o.receiver from own o where d.group_key = 'other'
+         and (coalesce(d.mx_host, d.domain) = o.receiver or right(coalesce(d.mx_host, d.domain), length(o.receiver) + 1) = '.' || o.receiver)
+         limit 1), '') as "group"
+       from mail_domain d where d.domain = any ($1::text[])`,
       [arrayLiteral(domains)],
     );
     return new Map(rows.map(({ domain, group }) => [domain, group]));

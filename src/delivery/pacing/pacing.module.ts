@@ -14,6 +14,7 @@ import { OverdueService } from './overdue.service.js';
 import { PacingJobs } from './pacing.jobs.js';
 import { PacingQueries } from './pacing.queries.js';
 import { PacingService } from './pacing.service.js';
+import { Receivers } from './receivers.service.js';
 import { RelaysQueries } from './relays.queries.js';
 import { RelaysService } from './relays.service.js';
 import { StaleMails } from './stale-mails.service.js';
@@ -44,6 +45,7 @@ import { SendingSettingsService } from './sending-settings.service.js';
     HeldService,
     HeldQueries,
     LaneMoves,
+    Receivers,
     MailDomainsService,
     { provide: MX_RESOLVER, useClass: SystemMxResolver },
     SequencePauses,

@@ -1,8 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { Remembered } from '../../infra/remembered.js';
-import { bucketKeysOf } from './bucket-keys.js';
+import { bucketKeysOf, laneOfAll } from './bucket-keys.js';
 import { PacingQueries, type BucketRow } from './pacing.queries.js';
+import { Receivers } from './receivers.service.js';
 import { LaneMeter, recovered, slowed, STEP_PAUSE_MS } from './slow-down.js';
 import { allocate, giveBack, refill, waitMs, type LaneReady } from './token-bucket.js';
 
@@ -19,13 +20,20 @@ const RECOVERY_EVERY_MS = 1_000;
 export class PacingService {
   readonly #meters = new Map<string, LaneMeter>();
   readonly #recoveredAtMs = new Map<string, number>();
+  /** Whether any receiver has a lane of its own. */
+  #hasReceivers = false;
   readonly #keys: Remembered<ReadonlySet<string>>;
 
   constructor(
     private readonly queries: PacingQueries,
+    private readonly receivers: Receivers,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
-    this.#keys = new Remembered(async () => new Set(await queries.keys()), KEYS_CACHE_MS);
+    this.#keys = new Remembered(async () => {
+      const keys = await queries.keys();
+      this.#hasReceivers = keys.some((key) => key.startsWith('lane:') && laneOfAll(key.slice(5)) !== null);
+      return new Set(keys);
+    }, KEYS_CACHE_MS);
   }
 
   /**
@@ -55,25 +63,49 @@ export class PacingService {
 
   /**
    * The receiver answered 421 or 45x. A single one is greylisting; when they become a storm, the lane goes one step
-   * slower, in all workers.
+   * slower, in all workers. `domain`: of the recipient. Where receivers share the lane and only some of them answer so, those
+   * go slower, each in a lane of its own.
    */
-  async slowDown(laneKey: string, code: number): Promise<void> {
+  async slowDown(laneKey: string, code: number, domain?: string): Promise<void> {
     const nowMs = this.clock.now().getTime();
+    if (domain === undefined || !isShared(laneKey)) {
+      const meter = this.meter(laneKey);
+      if (meter.throttled(nowMs)) await this.step(laneKey, code, meter.ratePerSecond(nowMs));
+      return;
+    }
+    await this.receivers.learn([domain]);
+    const own = this.laneOf(laneKey, domain);
+    if (own !== laneKey) return this.slowDown(own, code);
     const meter = this.meter(laneKey);
-    if (!meter.throttled(nowMs)) return;
+    if (!meter.refused(nowMs, domain)) return;
+    await this.receivers.learn(meter.domains);
+    const rate = meter.ratePerSecond(nowMs);
+    const storm = meter.storm(nowMs, (one) => this.receivers.of(one));
+    if (storm?.of === 'lane') await this.step(laneKey, code, rate);
+    for (const { name, share } of storm?.of === 'receivers' ? storm.receivers : []) {
+      const isFirst = await this.step(`${laneKey}|${name}`, code, rate * share);
+      if (isFirst) await this.receivers.splitOff(name);
+    }
+  }
+
+  /** One step down; true for the first of the lane, from `rate`, mails a second that this process saw accepted. */
+  private async step(laneKey: string, code: number, rate: number): Promise<boolean> {
     const key = `lane:${laneKey}`;
     // This process has seen its own mails alone, and all that send in the lane go by the one pace.
-    const workers = this.#keys.last?.has(key) ? 1 : await this.queries.workersIn(laneKey);
-    const first = slowed({ ratePerSecond: meter.ratePerSecond(nowMs) * workers, factor: 1 }, code);
+    const workers = this.#keys.last?.has(key)
+      ? 1
+      : await this.queries.workersIn(laneOfAll(laneKey) ?? laneKey);
+    const first = slowed({ ratePerSecond: rate * workers, factor: 1 }, code);
     if (await this.queries.insertSlowed(key, first.ratePerSecond, first.factor)) {
       this.#keys.forget();
-      return;
+      return true;
     }
     await this.queries.updatePace(key, (row) => {
       if (row.slowedAtMs !== null && row.nowMs - row.slowedAtMs < STEP_PAUSE_MS) return null;
       const next = slowed({ ratePerSecond: row.ratePerSecond ?? 1, factor: row.slowFactor }, code);
       return { ratePerSecond: next.ratePerSecond, slowFactor: next.factor, stepped: true };
     });
+    return false;
   }
 
   /**
@@ -84,10 +116,21 @@ export class PacingService {
     if (this.meter(laneKey).ratePerSecond(this.clock.now().getTime()) > 0) await this.slowDown(laneKey, 451);
   }
 
-  /** `count` mails of the lane were accepted: if it was slowed down, it may go a little faster. */
-  async sped(laneKey: string, count: number): Promise<void> {
+  /** `count` mails of the lane were accepted: if it was slowed down, it may go a little faster. `domain` as for `slowDown`. */
+  async sped(laneKey: string, count: number, domain?: string): Promise<void> {
     const nowMs = this.clock.now().getTime();
-    this.meter(laneKey).accepted(count, nowMs);
+    const own = domain === undefined || !isShared(laneKey) ? laneKey : this.laneOf(laneKey, domain);
+    const parent = laneOfAll(own);
+    if (parent === null) this.meter(own).accepted(count, nowMs, isShared(own) ? domain : undefined);
+    else {
+      this.meter(own).accepted(count, nowMs);
+      this.meter(parent).accepted(count, nowMs);
+      await this.recover(parent, nowMs);
+    }
+    await this.recover(own, nowMs);
+  }
+
+  private async recover(laneKey: string, nowMs: number): Promise<void> {
     const key = `lane:${laneKey}`;
     if (!this.#keys.last?.has(key)) return;
     if (nowMs - (this.#recoveredAtMs.get(key) ?? 0) < RECOVERY_EVERY_MS) return;
@@ -98,6 +141,13 @@ export class PacingService {
       if (next === null) return 'forget';
       return { ratePerSecond: next.ratePerSecond, slowFactor: next.factor, stepped: false };
     });
+  }
+
+  /** The receiver's own, where it has one: the mail may have been claimed before that was made. */
+  private laneOf(laneKey: string, domain: string): string {
+    if (!this.#hasReceivers) return laneKey;
+    const own = `${laneKey}|${this.receivers.of(domain)}`;
+    return this.#keys.last?.has(`lane:${own}`) ? own : laneKey;
   }
 
   /**
@@ -144,4 +194,9 @@ export class PacingService {
     const known = await this.#keys.get();
     return [...new Set(laneKeys.flatMap(bucketKeysOf))].filter((key) => known.has(key)).sort();
   }
+}
+
+/** Whether many receivers are in the lane. */
+function isShared(laneKey: string): boolean {
+  return laneKey.endsWith('|other');
 }

@@ -1,4 +1,5 @@
 import { domainToASCII } from 'node:url';
+import { getDomain } from 'tldts';
 
 /**
  * Whose servers take the mail. The big three judge a sender by the pace at which mails arrive, each by itself, so each
@@ -36,16 +37,36 @@ export function groupOfMx(mxHost: string): RecipientGroup {
   return BY_MX.find(([, pattern]) => pattern.test(host))?.[0] ?? 'other';
 }
 
-/** What is paced together: the sender's domain, `|`, the recipient's group. */
-export function laneKey(senderEmail: string, group: RecipientGroup): string {
+/**
+ * Whose mail servers they are: the organisation behind the MX, which may take the mail of thousands of domains. Where the MX
+ * is not known, that of the domain itself.
+ */
+export function receiverOf(domain: string, mxHost: string | null): string {
+  const host = mxHost ?? domain;
+  return getDomain(host) ?? host;
+}
+
+/**
+ * What is paced together: the sender's domain, `|`, the recipient's group. Of all others, a receiver that has asked for less
+ * has a lane of its own, with `|` and its name behind that.
+ */
+export function laneKey(senderEmail: string, group: string): string {
   return `${domainOf(senderEmail)}|${group}`;
 }
 
+export interface Lane {
+  senderDomain: string;
+  group: RecipientGroup;
+  receiver?: string;
+}
+
 /** Null for a key of another form, such as the `default` of rows that were planned before there were lanes. */
-export function readLaneKey(key: string): { senderDomain: string; group: RecipientGroup } | null {
-  const bar = key.lastIndexOf('|');
-  const group = RECIPIENT_GROUPS.find((one) => one === key.slice(bar + 1));
-  return bar < 1 || group === undefined ? null : { senderDomain: key.slice(0, bar), group };
+export function readLaneKey(key: string): Lane | null {
+  const [senderDomain = '', name, receiver, ...more] = key.split('|');
+  const group = RECIPIENT_GROUPS.find((one) => one === name);
+  if (senderDomain === '' || group === undefined || more.length > 0) return null;
+  if (receiver === undefined) return { senderDomain, group };
+  return group === 'other' && receiver !== '' ? { senderDomain, group, receiver } : null;
 }
 
 const ASCII = /^[ -~]*$/;

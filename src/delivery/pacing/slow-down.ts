@@ -50,35 +50,95 @@ const STORM_COUNT = 3;
 const STORM_SHARE = 0.05;
 const FORGET_MS = 60_000;
 
+/** So many domains are kept in mind; of more, those that have refused nothing are forgotten. */
+const MOST_DOMAINS = 20_000;
+const DOMAINS_A_LOOK = 1_000;
+/** Counts are halved so often: a receiver that has taken a million mails need not refuse thousands before it is heard. */
+const HALVED_EVERY_MS = 30_000;
+
+interface Seen {
+  accepted: number;
+  throttled: number;
+}
+
+/** Who is to go slower: the whole lane, or receivers of it, each with its share of what the lane had accepted. */
+export type Storm = { of: 'lane' } | { of: 'receivers'; receivers: { name: string; share: number }[] } | null;
+
 /** What one process has seen of one lane: its pace, and whether refusals for now have become a storm. */
 export class LaneMeter {
   readonly #slots: { atMs: number; accepted: number }[] = [];
-  #accepted = 0;
-  #throttled = 0;
+  #seen: Seen = { accepted: 0, throttled: 0 };
+  #refusals = 0;
+  readonly #byDomain = new Map<string, Seen>();
   #lastEventMs = Number.NEGATIVE_INFINITY;
   #lastStepMs = Number.NEGATIVE_INFINITY;
+  #halvedMs = Number.NaN;
   #sinceMs = Number.NaN;
 
-  accepted(count: number, nowMs: number): void {
+  /** `domain`: of the recipients, in a lane that many receivers share. */
+  accepted(count: number, nowMs: number, domain?: string): void {
     this.#notice(nowMs);
-    this.#accepted += count;
+    this.#count({ accepted: count, throttled: 0 }, domain);
     const last = this.#slots.at(-1);
     if (last && nowMs - last.atMs < SLOT_MS) last.accepted += count;
     else this.#slots.push({ atMs: nowMs, accepted: count });
     while ((this.#slots[0]?.atMs ?? nowMs) <= nowMs - WINDOW_MS) this.#slots.shift();
   }
 
-  /** Counts a 421 or 45x; true when it is time for a step down. */
+  /** Counts a 421 or 45x; true when it is time for a step down of the lane. */
   throttled(nowMs: number): boolean {
+    this.refused(nowMs);
+    return this.storm(nowMs, (domain) => domain)?.of === 'lane';
+  }
+
+  /** Counts a 421 or 45x; true when it is worth asking whose storm it is. With very many domains that is not at each one. */
+  refused(nowMs: number, domain?: string): boolean {
     this.#notice(nowMs);
-    this.#throttled++;
-    const share = this.#throttled / (this.#throttled + this.#accepted);
-    if (this.#throttled < STORM_COUNT || share < STORM_SHARE) return false;
-    if (nowMs - this.#lastStepMs < STEP_PAUSE_MS) return false;
+    this.#count({ accepted: 0, throttled: 1 }, domain);
+    this.#refusals++;
+    const every = Math.max(1, Math.ceil(this.#byDomain.size / DOMAINS_A_LOOK));
+    return this.#seen.throttled >= STORM_COUNT && this.#refusals % every === 0;
+  }
+
+  /** Those of which must be known whose they are before a storm is judged. */
+  get domains(): string[] {
+    return [...this.#byDomain.keys()];
+  }
+
+  /**
+   * Whose storm it is. Receivers alone are to blame while the others take their mails as ever; where all refuse, or nobody
+   * else is there to tell by, it is the lane: the relay itself may be what asks for less.
+   */
+  storm(nowMs: number, receiverOf: (domain: string) => string): Storm {
+    if (this.#seen.throttled < STORM_COUNT) return null;
+    const groups = new Map<string, Seen & { domains: string[] }>();
+    for (const [domain, { accepted, throttled }] of this.#byDomain) {
+      const name = receiverOf(domain);
+      const group = groups.get(name) ?? { accepted: 0, throttled: 0, domains: [] };
+      group.accepted += accepted;
+      group.throttled += throttled;
+      group.domains.push(domain);
+      groups.set(name, group);
+    }
+    const stormy = [...groups].filter(([, group]) => isStorm(group));
+    const rest = { ...this.#seen };
+    for (const [, { accepted, throttled }] of stormy) {
+      rest.accepted -= accepted;
+      rest.throttled -= throttled;
+    }
+    if (stormy.length > 0 && rest.accepted >= 1 && !isStorm(rest)) {
+      const all = Math.max(1, this.#seen.accepted);
+      this.#seen = rest;
+      for (const [, { domains }] of stormy) for (const domain of domains) this.#byDomain.delete(domain);
+      return {
+        of: 'receivers',
+        receivers: stormy.map(([name, { accepted }]) => ({ name, share: accepted / all })),
+      };
+    }
+    if (!isStorm(this.#seen) || nowMs - this.#lastStepMs < STEP_PAUSE_MS) return null;
     this.#lastStepMs = nowMs;
-    this.#throttled = 0;
-    this.#accepted = 0;
-    return true;
+    this.#forget();
+    return { of: 'lane' };
   }
 
   /** Mails a second that were accepted in the last ten seconds, or in the shorter time since the first was seen. */
@@ -89,12 +149,42 @@ export class LaneMeter {
     return accepted / (spanMs / 1000);
   }
 
+  #count({ accepted, throttled }: Seen, domain: string | undefined): void {
+    this.#seen.accepted += accepted;
+    this.#seen.throttled += throttled;
+    if (domain === undefined) return;
+    const own = this.#byDomain.get(domain);
+    if (own) {
+      own.accepted += accepted;
+      own.throttled += throttled;
+      return;
+    }
+    if (this.#byDomain.size >= MOST_DOMAINS)
+      for (const [name, seen] of this.#byDomain) if (seen.throttled === 0) this.#byDomain.delete(name);
+    if (this.#byDomain.size < MOST_DOMAINS) this.#byDomain.set(domain, { accepted, throttled });
+  }
+
   #notice(nowMs: number): void {
     if (!(nowMs - this.#lastEventMs <= FORGET_MS)) {
-      this.#accepted = 0;
-      this.#throttled = 0;
+      this.#forget();
       this.#sinceMs = nowMs;
+      this.#halvedMs = nowMs;
     }
     this.#lastEventMs = nowMs;
+    if (nowMs - this.#halvedMs < HALVED_EVERY_MS) return;
+    this.#halvedMs = nowMs;
+    for (const seen of [this.#seen, ...this.#byDomain.values()]) {
+      seen.accepted /= 2;
+      seen.throttled /= 2;
+    }
   }
+
+  #forget(): void {
+    this.#seen = { accepted: 0, throttled: 0 };
+    this.#byDomain.clear();
+  }
+}
+
+function isStorm({ accepted, throttled }: Seen): boolean {
+  return throttled >= STORM_COUNT && throttled / (throttled + accepted) >= STORM_SHARE;
 }

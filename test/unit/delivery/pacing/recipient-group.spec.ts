@@ -40,6 +40,10 @@ describe('whose servers take the mail', () => {
     const key = laneKey('Ada@News.Example.com', 'gmail');
     expect(key).toBe('news.example.com|gmail');
     expect(readLaneKey(key)).toEqual({ senderDomain: 'news.example.com', group: 'gmail' });
+    expect(readLaneKey('example.com|other|host.example')).toEqual({
+      ...{ senderDomain: 'example.com', group: 'other', receiver: 'host.example' },
+    });
+    expect(readLaneKey('example.com|gmail|host.example')).toBeNull();
     expect(readLaneKey('default')).toBeNull();
     expect(readLaneKey('example.com|elsewhere')).toBeNull();
     expect(domainOf('"a@b"@Example.com')).toBe('example.com');

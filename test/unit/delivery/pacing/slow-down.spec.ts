@@ -61,6 +61,13 @@ describe('telling a storm from greylisting', () => {
     expect(steps).not.toContain(true);
   });
 
+  it('hears a receiver that has taken mails for an hour: it had to refuse one in twenty of all it ever took', () => {
+    const meter = new LaneMeter();
+    for (let second = 0; second < 3_600; second++) meter.accepted(100, START + second * 1_000);
+    const steps = Array.from({ length: 600 }, (_, index) => meter.throttled(START + 3_600_000 + index * 10));
+    expect(steps).toContain(true);
+  });
+
   it('steps down once for all the answers to mails that were on their way', () => {
     const meter = new LaneMeter();
     const steps = Array.from({ length: 64 }, (_, index) => meter.throttled(START + index * 10));

@@ -1,0 +1,113 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { PacingService } from '../../../../src/delivery/pacing/pacing.service.js';
+import { PlanningQueries } from '../../../../src/delivery/planning.queries.js';
+import { OPENED_AT, insertMessage, openPacing, passSeconds, type PacingApp } from './pacing-app.js';
+
+const OTHER = 'example.com|other';
+const BIG = `${OTHER}|big-host.example`;
+
+describe('one receiver among all others that asks for less', () => {
+  let t: PacingApp;
+  let pacing: PacingService;
+  beforeAll(async () => {
+    t = await openPacing();
+  });
+  afterAll(async () => t.close());
+  beforeEach(async () => {
+    await t.db.query('truncate send_bucket, mail_domain, message cascade');
+    await t.db.query(
+      `insert into mail_domain (domain, group_key, mx_host, checked_at) values
+         ('a.example.net', 'other', 'mx1.big-host.example', now()), ('b.example.net', 'other', 'mx2.eu.big-host.example', now()),
+         ('fine.example.org', 'other', 'mx.fine.example', now()), ('notbig-host.example', 'other', 'mx.notbig-host.example', now())`,
+    );
+    t.clock.advance(3_600_000);
+    pacing = t.app.get(PacingService);
+    pacing.forgetCache();
+  });
+
+  const slowed = async (): Promise<string[]> =>
+    (await pacing.buckets()).map(({ key }) => key.replace('lane:', ''));
+  /** Two of its domains, after it and another receiver have taken mails. */
+  const storm = async (): Promise<void> => {
+    await pacing.sped(OTHER, 30, 'fine.example.org');
+    await pacing.sped(OTHER, 10, 'a.example.net');
+    for (const domain of ['a.example.net', 'b.example.net', 'a.example.net'])
+      await pacing.slowDown(OTHER, 421, domain);
+  };
+
+  it('goes slower alone, with all the domains it hosts: it slowed down every company there is', async () => {
+    const big = await insertMessage(t.db, { address: 'reader@B.example.net' });
+    const fine = await insertMessage(t.db, { address: 'reader@fine.example.org' });
+    const unlike = await insertMessage(t.db, { address: 'reader@notbig-host.example' });
+    await storm();
+    expect(await slowed()).toEqual([BIG]);
+    const lanes: { id: string; lane: string }[] = await t.db.query(
+      'select id, lane_key as lane from message',
+    );
+    const laneOf = (id: string): unknown => lanes.find((row) => row.id === id)?.lane;
+    expect([laneOf(big), laneOf(fine), laneOf(unlike)]).toEqual([BIG, OTHER, OTHER]);
+    const granted = await pacing.allow(
+      [
+        { laneKey: OTHER, ready: 100 },
+        { laneKey: BIG, ready: 100 },
+      ],
+      1_000,
+    );
+    expect([granted.get(OTHER), granted.get(BIG)]).toEqual([100, undefined]);
+  });
+
+  it('takes what is planned from then on in its own lane', async () => {
+    await storm();
+    const groups = await new PlanningQueries().groupsByMx(t.db.manager, [
+      'a.example.net',
+      'fine.example.org',
+      'notbig-host.example',
+    ]);
+    expect(groups).toEqual(
+      new Map([
+        ['a.example.net', 'other|big-host.example'],
+        ['fine.example.org', 'other'],
+        ['notbig-host.example', 'other'],
+      ]),
+    );
+  });
+
+  it('is not told on once more by mails that were claimed before', async () => {
+    await storm();
+    const before = await pacing.buckets();
+    await passSeconds(t.db, 10);
+    t.clock.advance(10_000);
+    for (let n = 0; n < 3; n++) await pacing.slowDown(OTHER, 421, 'b.example.net');
+    expect(await slowed()).toEqual([BIG]);
+    const after = await pacing.buckets();
+    expect(after[0]?.ratePerSecond).toBeLessThan(before[0]?.ratePerSecond ?? 0);
+  });
+
+  it('is not blamed where all receivers answer so: it is the relay that asks for less', async () => {
+    await pacing.sped(OTHER, 30, 'fine.example.org');
+    const domains = [
+      'a.example.net',
+      'fine.example.org',
+      'b.example.net',
+      'fine.example.org',
+      'a.example.net',
+    ];
+    for (const domain of domains) await pacing.slowDown(OTHER, 421, domain);
+    for (let n = 0; n < 3; n++) await pacing.slowDown(OTHER, 421, 'fine.example.org');
+    expect(await slowed()).toContain(OTHER);
+  });
+
+  it('pays for the pace of all others as well, and lets it recover', async () => {
+    await storm();
+    for (let n = 0; n < 3; n++) await pacing.slowDown(OTHER, 421);
+    expect(await slowed()).toEqual([OTHER, BIG]);
+    await passSeconds(t.db, 30);
+    await pacing.allow([{ laneKey: OTHER, ready: 1 }], 1);
+    const factor = async (): Promise<number> =>
+      (await pacing.buckets()).find(({ key }) => key === `lane:${OTHER}`)?.slowFactor ?? 0;
+    const before = await factor();
+    t.clock.set(new Date(OPENED_AT.getTime() + 86_400_000));
+    await pacing.sped(BIG, 1);
+    expect(await factor()).toBeGreaterThan(before);
+  });
+});
