@@ -9,6 +9,8 @@ import { allocate, giveBack, refill, waitMs, type LaneReady } from './token-buck
 
 /** How long a worker may not know of a limit that was just set. */
 const KEYS_CACHE_MS = 1_000;
+/** With a lane of their own: each claim looks into every lane. Where still more ask for less, all others go slower together. */
+const MOST_RECEIVERS = 32;
 /** A lane's recovery is written at most this often. */
 const RECOVERY_EVERY_MS = 1_000;
 
@@ -20,8 +22,8 @@ const RECOVERY_EVERY_MS = 1_000;
 export class PacingService {
   readonly #meters = new Map<string, LaneMeter>();
   readonly #recoveredAtMs = new Map<string, number>();
-  /** Whether any receiver has a lane of its own. */
-  #hasReceivers = false;
+  /** How many have a lane of their own. */
+  #receivers = 0;
   readonly #keys: Remembered<ReadonlySet<string>>;
 
   constructor(
@@ -31,7 +33,9 @@ export class PacingService {
   ) {
     this.#keys = new Remembered(async () => {
       const keys = await queries.keys();
-      this.#hasReceivers = keys.some((key) => key.startsWith('lane:') && laneOfAll(key.slice(5)) !== null);
+      this.#receivers = keys.filter(
+        (key) => key.startsWith('lane:') && laneOfAll(key.slice(5)) !== null,
+      ).length;
       return new Set(keys);
     }, KEYS_CACHE_MS);
   }
@@ -81,8 +85,12 @@ export class PacingService {
     await this.receivers.learn(meter.domains);
     const rate = meter.ratePerSecond(nowMs);
     const storm = meter.storm(nowMs, (one) => this.receivers.of(one));
-    if (storm?.of === 'lane') await this.step(laneKey, code, rate);
-    for (const { name, share } of storm?.of === 'receivers' ? storm.receivers : []) {
+    if (storm === null) return;
+    if (storm.of === 'lane' || this.#receivers >= MOST_RECEIVERS) {
+      await this.step(laneKey, code, rate);
+      return;
+    }
+    for (const { name, share } of storm.receivers) {
       const isFirst = await this.step(`${laneKey}|${name}`, code, rate * share);
       if (isFirst) await this.receivers.splitOff(name);
     }
@@ -145,7 +153,7 @@ export class PacingService {
 
   /** The receiver's own, where it has one: the mail may have been claimed before that was made. */
   private laneOf(laneKey: string, domain: string): string {
-    if (!this.#hasReceivers) return laneKey;
+    if (this.#receivers === 0) return laneKey;
     const own = `${laneKey}|${this.receivers.of(domain)}`;
     return this.#keys.last?.has(`lane:${own}`) ? own : laneKey;
   }

@@ -22,9 +22,14 @@ describe('one receiver among all others that asks for less', () => {
     );
     t.clock.advance(3_600_000);
     pacing = t.app.get(PacingService);
-    pacing.forgetCache();
+    await readAnew();
   });
 
+  /** As after a second. */
+  const readAnew = async (): Promise<void> => {
+    pacing.forgetCache();
+    await pacing.waitMs([{ laneKey: OTHER }]);
+  };
   const slowed = async (): Promise<string[]> =>
     (await pacing.buckets()).map(({ key }) => key.replace('lane:', ''));
   /** Two of its domains, after it and another receiver have taken mails. */
@@ -95,6 +100,16 @@ describe('one receiver among all others that asks for less', () => {
     for (const domain of domains) await pacing.slowDown(OTHER, 421, domain);
     for (let n = 0; n < 3; n++) await pacing.slowDown(OTHER, 421, 'fine.example.org');
     expect(await slowed()).toContain(OTHER);
+  });
+
+  it('has no lane of its own where very many ask for less: each claim would look into all of these', async () => {
+    for (let n = 0; n < 40; n++) {
+      await pacing.sped(OTHER, 1_000, 'fine.example.org');
+      for (let refusal = 0; refusal < 3; refusal++) await pacing.slowDown(OTHER, 421, `host${n}.example`);
+      await readAnew();
+    }
+    const keys = await slowed();
+    expect([keys.length, keys.includes(OTHER)]).toEqual([33, true]);
   });
 
   it('pays for the pace of all others as well, and lets it recover', async () => {
