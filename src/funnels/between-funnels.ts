@@ -1,3 +1,4 @@
+import type { OwnFields } from './field.schemas.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import type { DefinitionProblem } from './lint/rules.js';
 
@@ -27,4 +28,25 @@ export function namesTaken(
       taken('offer', key, ['offers', index, 'key'], (other) => other.offers.map((one) => one.key)),
     ),
   ];
+}
+
+type Labelled = Pick<FunnelDefinition, 'funnel' | 'fields'>;
+
+/**
+ * A field has one label, and each apply writes that of its file: where two files gave it another, each apply would take back
+ * that of the one before, and no plan would ever be empty.
+ */
+export function labelsGiven(definition: Labelled, others: readonly Labelled[]): DefinitionProblem[] {
+  return Object.entries(definition.fields ?? {}).flatMap(([key, field]): DefinitionProblem[] => {
+    const own = labelIn(field);
+    const other = others.find(({ fields }) => ![undefined, own].includes(labelIn(fields?.[key])));
+    const theirs = labelIn(other?.fields?.[key]);
+    if (own === undefined || other === undefined || theirs === undefined) return [];
+    const message = `the funnel "${other.funnel}" gives the field ${key} the label "${theirs}"; give it the same here, leave the label out, or change it in the file of "${other.funnel}", too, and apply the two together`;
+    return [{ rule: 'wrong-value', path: ['fields', key, 'label'], message }];
+  });
+}
+
+function labelIn(field: OwnFields[string] | undefined): string | undefined {
+  return typeof field === 'object' ? field.label : undefined;
 }

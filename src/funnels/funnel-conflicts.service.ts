@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { labelsGiven } from './between-funnels.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { among, type DefinitionProblem } from './lint/rules.js';
 import { isLeft, ownedElsewhere } from './moved-objects.queries.js';
@@ -33,6 +34,21 @@ export class FunnelConflicts {
     const over = await this.takenOver(manager, definition);
     const keys = along.map(({ funnel }) => funnel);
     return [...problems, ...over, ...(await this.lost(manager, definition, keys))];
+  }
+
+  /** As `labelsGiven`, of the other funnels as they are, and as those are that are published with this one. */
+  async labels(
+    manager: EntityManager,
+    definition: FunnelDefinition,
+    along: readonly FunnelDefinition[],
+  ): Promise<DefinitionProblem[]> {
+    if (definition.fields === undefined) return [];
+    const stored: Pick<FunnelDefinition, 'funnel' | 'fields'>[] = await manager.query(
+      `select key as funnel, definition #> '{definition,fields}' as fields from funnel
+       where key <> all ($1) and definition #> '{definition,fields}' is not null order by key`,
+      [[definition.funnel, ...along.map(({ funnel }) => funnel)]],
+    );
+    return labelsGiven(definition, [...along, ...stored]);
   }
 
   /** Products that another funnel has dropped, and that somebody has: under its key it stays the same product for them. */

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { namesTaken } from './between-funnels.js';
+import { labelsGiven, namesTaken } from './between-funnels.js';
 import { checkNumber, documentsOf } from './funnel-documents.js';
 import { fieldProblemsInFiles } from './field-problems.js';
 import { readFunnelFile } from './funnel-file.js';
@@ -57,5 +57,10 @@ function between(definition: FunnelDefinition, others: readonly FunnelDefinition
     ...{ rule: 'sequence-elsewhere', path },
     message: `the sequence "${key}" is in none of the files; name its file as well, to have it looked at`,
   }));
-  return [...namesTaken(definition, others), ...lost, ...fieldProblemsInFiles(definition, others)];
+  return [
+    ...namesTaken(definition, others),
+    ...lost,
+    ...fieldProblemsInFiles(definition, others),
+    ...labelsGiven(definition, others),
+  ];
 }

@@ -162,6 +162,8 @@ export class FunnelLintService {
         filled: [...stored.flatMap(fieldsSetBy), ...along.flatMap(fieldsFilled)],
       }),
       ...(await this.conflicts.between(manager, definition, along)),
+      // What was applied once can be brought back.
+      ...(isStored ? [] : await this.conflicts.labels(manager, definition, along)),
       ...listProblems(definition, await listKeys(manager)),
       ...(await this.affiliateProblems(manager, definition)),
     ];

@@ -12,7 +12,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   fields:
     'Own fields of subscribers that the funnel asks for or fills, by their key: text, number, date, boolean, or { type: choice, choices: [...] }. What is not there is made; what is there must be of this type, takes the label and the choices that are new, and stays when the funnel goes.',
   type: 'What the field holds: text, number, date, boolean or choice. It never changes.',
-  label: 'Name of the field, for people.',
+  label: 'Name of the field, for people. Funnels that give it to one field give it the same.',
   choices: 'Values that a field of type choice may have. New ones are added; none is taken away.',
   form: 'The squeeze page and the form in it, also embedded in other sites.',
   slug: 'Address of the page: /p/SLUG.',

@@ -60,6 +60,25 @@ describe('the own fields that a funnel brings', () => {
     ]);
   });
 
+  it('have one label: of two funnels that gave a field another, each apply took back that of the one before', async () => {
+    const labelled = (label: string, key?: string): string =>
+      funnelText(STEP, '', key).replace(
+        'sender:',
+        `fields: { size: { type: text, label: ${label} } }\nsender:`,
+      );
+    await apply(labelled('Size'));
+    const message =
+      'the funnel "course" gives the field size the label "Size"; give it the same here, leave the label out, or change it in the file of "course", too, and apply the two together';
+    await expect(apply(labelled('Shoe size', 'second'))).rejects.toMatchObject({
+      code: 'FUNNEL_INVALID',
+      facts: { problems: [expect.objectContaining({ field: 'fields.size.label', message })] },
+    });
+    await apply(labelled('Size', 'second'));
+    expect(await plan(labelled('Size'))).toEqual([]);
+    await apply(bringing('{ size: text }'));
+    expect(await plan(labelled('Size', 'second'))).toEqual([]);
+  });
+
   it('are made again when they were removed elsewhere, though the funnel is as it was, and no version comes of it', async () => {
     const yaml = bringing('{ size: { type: choice, choices: [small] } }');
     await apply(yaml);
