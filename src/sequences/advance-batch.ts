@@ -265,7 +265,8 @@ function sharedMail(
   };
 }
 
-function offerNow(offer: OfferSnapshot, { offers }: RunningVersion): OfferSnapshot {
+/** What the mail says of its offer is what is sold now, if it is sold still. */
+export function offerNow(offer: OfferSnapshot, { offers }: Pick<RunningVersion, 'offers'>): OfferSnapshot {
   const now = offers.get(offer.slug);
   if (now === undefined) return offer;
   const { productId: _id, product: _of, ...snapshot } = now;

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { DeliveryModule } from '../delivery/delivery.module.js';
+import { PreflightModule } from '../delivery/preflight/preflight.module.js';
 import { ExperimentsModule } from '../experiments/experiments.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { SegmentsModule } from '../segments/segments.module.js';
@@ -16,6 +17,8 @@ import { EventsController } from './events.controller.js';
 import { EventsService } from './events.service.js';
 import { PeopleMovesController } from './people-moves.controller.js';
 import { PeopleMovesService } from './people-moves.service.js';
+import { MailPreviewsController } from './mail-previews.controller.js';
+import { MailPreviews } from './mail-previews.service.js';
 import { MailEntriesService } from './mail-entries.service.js';
 import { HitSignalsService } from './hit-signals.service.js';
 import { HitWaitsService } from './hit-waits.service.js';
@@ -39,7 +42,7 @@ import { VersionsService } from './versions.service.js';
  * never sends them.
  */
 @Module({
-  imports: [SubscribersModule, SegmentsModule, DeliveryModule, ExperimentsModule],
+  imports: [SubscribersModule, SegmentsModule, DeliveryModule, PreflightModule, ExperimentsModule],
   controllers: [
     SequencesController,
     EventsController,
@@ -47,6 +50,7 @@ import { VersionsService } from './versions.service.js';
     WebhooksController,
     PeopleMovesController,
     ManualEnrollmentsController,
+    MailPreviewsController,
   ],
   providers: [
     SequencesService,
@@ -62,6 +66,7 @@ import { VersionsService } from './versions.service.js';
     HitWaitsService,
     LateHitsService,
     MailEntriesService,
+    MailPreviews,
     EventsService,
     WebhooksService,
     PeopleMovesService,

@@ -40,6 +40,56 @@ describe('templates by the API', () => {
     expect(body.subject).toBe('My first e-book sold three copies');
   });
 
+  it('an offer in it is the one that its step would promise this person: it was an invented one', async () => {
+    const shown = async (): Promise<{ subject: string; text: string; invented: string[] }> =>
+      (await post('preview', { template: 'emails/offer', subscriberId }).expect(200)).body;
+    const promises = async (): Promise<unknown> =>
+      t.dataSource.query('select count(*)::int as n from enrollment_offer');
+    await t.dataSource.query(
+      `update product set name = 'Second Kit', amount_minor = 8000 where key = 'launch-kit'`,
+    );
+    const first = await shown();
+    expect(first.subject).toBe('Second Kit, for €56.00');
+    // Three days from now, by the clock of the application.
+    const end = new Date(t.clock.now().getTime() + 72 * 3_600_000);
+    const day = new Intl.DateTimeFormat('en-GB', { month: 'short', day: 'numeric', timeZone: 'UTC' }).format(
+      end,
+    );
+    expect(first.text.replace(/\s+/g, ' ')).toContain(day);
+    expect(first.invented).toEqual([]);
+    expect(await promises()).toEqual([{ n: 0 }]);
+
+    const until = new Date(end.getTime() + 10 * 86_400_000);
+    await t.dataSource.query(
+      `with e as (insert into enrollment (sequence_id, version_id, subscriber_id, status, started_at)
+         select id, current_version_id, $1, 'completed', $2 from sequence where funnel_key = 'niche-ebook' returning id)
+       insert into enrollment_offer (enrollment_id, offer_slug, subscriber_id, expires_at, created_at, amount_minor, currency, product_id)
+       select e.id, 'launch-kit', $1, $3, $2, 5000, 'EUR', p.id from e, product p where p.key = 'launch-kit'`,
+      [subscriberId, t.clock.now(), until],
+    );
+    const promised = await shown();
+    expect(promised.subject).toBe('Second Kit, for €50.00');
+    const later = new Intl.DateTimeFormat('en-GB', {
+      month: 'short',
+      day: 'numeric',
+      timeZone: 'UTC',
+    }).format(until);
+    expect(promised.text.replace(/\s+/g, ' ')).toContain(later);
+    await t.dataSource.query(`delete from enrollment where subscriber_id = $1`, [subscriberId]);
+    await t.dataSource.query(
+      `update product set name = 'Niche Launch Kit', amount_minor = 4900 where key = 'launch-kit'`,
+    );
+  });
+
+  it('says what in it is an example, as nobody can know it before', async () => {
+    const { body } = await post('preview', { template: 'emails/receipt', subscriberId }).expect(200);
+    expect(body.invented).toEqual(['order']);
+    const story = await post('preview', { template: 'emails/story', subscriberId }).expect(200);
+    expect(story.body.invented).toEqual([]);
+    const welcome = await post('preview', { template: 'emails/welcome', subscriberId }).expect(200);
+    expect(welcome.body.invented).toEqual(['download']);
+  });
+
   it('checks a mail and says what is wrong with it', async () => {
     const { body } = await post('preflight', { template: 'emails/story' }).expect(200);
     expect(body).toMatchObject({ template: 'emails/story', kind: 'sequence', ok: true });

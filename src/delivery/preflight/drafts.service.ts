@@ -10,7 +10,7 @@ import type { MailTemplate } from '../mjml.templates.js';
 import type { MailKind } from '../template-variables.js';
 import { TemplatesService } from '../templates.service.js';
 import { sampleData } from './sample-data.js';
-import { kindOf } from './variables.js';
+import { kindOf, variablesOf } from './variables.js';
 
 export interface DraftReader {
   email: string;
@@ -27,6 +27,18 @@ export interface Draft {
   data: Record<string, unknown>;
 }
 
+export interface PreviewWanted {
+  template: string;
+  subscriberId: string;
+  funnel?: string | undefined;
+  kind?: MailKind | undefined;
+}
+
+export interface MailPreview extends Pick<RenderedMail, 'subject' | 'html' | 'text'> {
+  /** Names of what it prints that examples stand in for. */
+  invented: string[];
+}
+
 /** Stands in for a link's id; real ones are as long at ten million links. */
 const FIRST_DRAFT_LINK = 10_000_000;
 
@@ -41,19 +53,21 @@ export class Drafts {
   ) {}
 
   /** The mail as this subscriber would get it. Throws `TEMPLATE_INVALID`, `SUBSCRIBER_NOT_FOUND`, `MAIL_UNSENDABLE`. */
-  async preview(wanted: {
-    template: string;
-    subscriberId: string;
-    funnel?: string | undefined;
-    kind?: MailKind | undefined;
-  }): Promise<Pick<RenderedMail, 'subject' | 'html' | 'text'>> {
+  async preview(wanted: PreviewWanted & { known?: Record<string, object> }): Promise<MailPreview> {
     const template = await this.templates.compile(wanted.template);
-    const kind = wanted.kind ?? kindOf(`${template.source}${template.html}`);
-    const data = sampleData(kind, this.config.baseUrl, this.clock.now());
+    const { source, subject: line, html: body, text: plain } = template;
+    const kind = wanted.kind ?? kindOf(`${source}${body}`);
+    const { known = {} } = wanted;
+    const sample = sampleData(kind, this.config.baseUrl, this.clock.now());
+    const data = { ...sample, ...known };
+    // What is known of one may be a part: the rest of it stays an example, such as the secret address of a file.
+    if (known.download) data.download = { ...(sample.download as object), ...known.download };
+    const used = new Set(variablesOf(`${line}\n${body}\n${plain}`).map((name) => name.split('.')[0] ?? ''));
+    const invented = Object.keys(sample).filter((name) => used.has(name) && !(name in known));
     const reader = await this.reader(wanted.subscriberId);
     const draft = { template, kind, data, ...(await this.senderOf(wanted.funnel)) };
     const { subject, html, text } = await this.render(draft, reader, false);
-    return { subject, html, text };
+    return { subject, html, text, invented };
   }
 
   /** Throws `MAIL_UNSENDABLE` for a mail that must not leave as it is. */

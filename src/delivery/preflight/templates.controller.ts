@@ -4,23 +4,14 @@ import { ApiRoute } from '../../infra/http/api-route.js';
 import { idSchema, pageQuery, toPage } from '../../infra/http/page.js';
 import { DomainError } from '../../values/domain-error.js';
 import { TemplatesService } from '../templates.service.js';
-import { Drafts } from './drafts.service.js';
 import { PreflightService } from './preflight.service.js';
-import {
-  preflightRequest,
-  preflightResponse,
-  previewRequest,
-  previewResponse,
-  templatePage,
-  templateResponse,
-} from './templates.schemas.js';
+import { preflightRequest, preflightResponse, templatePage, templateResponse } from './templates.schemas.js';
 
 @Controller('api/v1/templates')
 export class TemplatesController {
   constructor(
     private readonly templates: TemplatesService,
     private readonly preflight: PreflightService,
-    private readonly drafts: Drafts,
   ) {}
 
   @Get()
@@ -39,19 +30,6 @@ export class TemplatesController {
     const template = await this.templates.byId(id);
     if (!template) throw new DomainError('TEMPLATE_NOT_FOUND', `there is no mail version ${id}`, { id });
     return template;
-  }
-
-  @Post('preview')
-  @ApiRoute({
-    summary: 'Show a mail as one subscriber would get it',
-    description: 'Nothing is stored or sent; links in it are real, but what a token opens works for nobody.',
-    tag: 'templates',
-    response: previewResponse,
-    status: 200,
-    idempotent: false,
-  })
-  async preview(@Body({ schema: previewRequest }) body: z.output<typeof previewRequest>): Promise<unknown> {
-    return this.drafts.preview(body);
   }
 
   @Post('preflight')

@@ -10,11 +10,10 @@ const template = z
     'use the path below templates/ without its ending, such as emails/welcome',
   )
   .meta({ description: 'Path below `templates/` without its ending.' });
-const funnel = z
-  .string()
-  .max(60)
-  .optional()
-  .meta({ description: 'Key of the funnel whose sender and title are used; the first one when left out.' });
+const funnel = z.string().max(60).optional().meta({
+  description:
+    'Key of the funnel whose sender and title are used; when left out, of one that sends the mail, else the first one.',
+});
 const kind = z
   .enum(Object.keys(MAIL_VARIABLES) as [MailKind, ...MailKind[]])
   .optional()
@@ -34,7 +33,15 @@ export const templateResponse = templateSummary.extend({
 });
 
 export const previewRequest = z.strictObject({ template, funnel, kind, subscriberId: idSchema });
-export const previewResponse = z.object({ subject: z.string(), html: z.string(), text: z.string() });
+export const previewResponse = z.object({
+  subject: z.string(),
+  html: z.string(),
+  text: z.string(),
+  invented: z.array(z.string()).meta({
+    description:
+      'What of the mail is an example, as nobody can know it before, such as `order`; empty when all of it is as this subscriber would get it.',
+  }),
+});
 
 export const preflightRequest = z.strictObject({ template, funnel, kind });
 export const preflightResponse = z.object({
