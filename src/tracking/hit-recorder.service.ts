@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import {
   type BeforeApplicationShutdown,
   Inject,
@@ -221,15 +221,19 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
     return true;
   }
 
-  private async storeHalves({ sources, hits }: HitBatch, reason: string): Promise<boolean> {
+  /**
+   * Under the same ids whenever it is done: who dies before the file is removed does it anew at the next start, and what is
+   * stored by then is known.
+   */
+  private async storeHalves({ id, sources, hits }: HitBatch, reason: string): Promise<boolean> {
     if (hits.length <= 1) {
       this.metrics.dropped('refused', hits.length);
       this.#log.error(`A hit cannot be stored: PostgreSQL answers ${reason}`);
       return true;
     }
     const middle = hits.length >> 1;
-    const halves = [hits.slice(0, middle), hits.slice(middle)].map((part) => ({
-      ...{ id: randomUUID(), sources, hits: part },
+    const halves = [hits.slice(0, middle), hits.slice(middle)].map((part, half) => ({
+      ...{ id: idOfHalf(id, half), sources, hits: part },
     }));
     for (const half of halves) this.#takeOn(half);
     for (const half of halves) await this.storeOrKeep(half);
@@ -311,6 +315,12 @@ export class HitRecorder implements BeforeApplicationShutdown, OnApplicationShut
   #complain(what: string, error: unknown): void {
     this.#log.error(`${what}: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/** The same for the same half of the same batch: a UUID of version 8 (RFC 9562 §5.8), made of a hash. */
+function idOfHalf(id: string, half: number): string {
+  const hex = createHash('sha256').update(`${id}:${half}`).digest('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
 function batchOf(queued: readonly QueuedHit[]): HitBatch {

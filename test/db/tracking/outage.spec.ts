@@ -311,6 +311,31 @@ describe('a crash of the database', () => {
     await recorder().flush();
     expect(await verdicts(t, mail)).toEqual(['open human']);
   }, 60_000);
+
+  it('are stored once beside one that PostgreSQL refuses, also when the process dies before their file is removed', async () => {
+    mail = await knownMail();
+    const source = {
+      ...{ kind: 'open', method: 'GET', userAgent: null, purpose: null, hasAcceptLanguage: false },
+      ...{ fetchDest: null, network: null, local: false, ipHash: '' },
+    };
+    const messageIds = [mail.id, '9'.repeat(19), mail.id, mail.id];
+    const hits = messageIds.map((messageId, nth) => ({
+      ...{ source: 0, messageId, linkId: null, atMs: START.getTime() + nth },
+    }));
+    const id = randomUUID();
+    const stored = async (): Promise<unknown> =>
+      t.dataSource.query(`select 1 from tracking_event where message_id = $1 and kind = 'open'`, [mail.id]);
+    await mkdir(join(dataDir, 'spool'), { recursive: true });
+    // What lay there when the process died lies there at its next start.
+    for (let start = 0; start < 2; start++) {
+      const name = `hits-000000000001000-000000-${id}.json`;
+      await writeFile(join(dataDir, 'spool', name), JSON.stringify({ id, sources: [source], hits }));
+      await recorder().start();
+      await recorder().tick();
+      expect(await stored()).toHaveLength(3);
+    }
+    expect(await spooled()).toEqual([]);
+  }, 60_000);
 });
 
 describe('as the process ends', () => {
