@@ -1,9 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
-import { AcceptedJournal } from './accepted-journal.service.js';
-import { LedgerQueries } from './ledger.queries.js';
 import { SEND_DUE } from './messages.service.js';
-import { ParkedLanes } from './parked-lanes.service.js';
+import { Reaper } from './reaper.service.js';
 import { SenderService } from './sender.service.js';
 import { UnmadeMails } from './unmade-mails.service.js';
 
@@ -12,10 +10,8 @@ export class DeliveryJobs implements OnModuleInit {
   constructor(
     private readonly registry: JobRegistry,
     private readonly sender: SenderService,
-    private readonly ledger: LedgerQueries,
-    private readonly journal: AcceptedJournal,
+    private readonly reaper: Reaper,
     private readonly unmade: UnmadeMails,
-    private readonly parked: ParkedLanes,
   ) {}
 
   onModuleInit(): void {
@@ -32,12 +28,7 @@ export class DeliveryJobs implements OnModuleInit {
       everySeconds: 30,
       lockSeconds: 600,
       run: async () => {
-        await this.journal.replay();
-        // A process that stood still for minutes is still waiting for its slow relays: their mails are not left behind,
-        // and nobody's are taken while it cannot say so.
-        await this.parked.renew();
-        await this.ledger.reap();
-        await this.ledger.resolveUnknown();
+        await this.reaper.run();
         await this.unmade.closeOld();
       },
     });

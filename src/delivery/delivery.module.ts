@@ -16,6 +16,7 @@ import { MessagesQueries } from './messages.queries.js';
 import { MessagesService } from './messages.service.js';
 import { PacingModule } from './pacing/pacing.module.js';
 import { ParkedLanes } from './parked-lanes.service.js';
+import { Reaper } from './reaper.service.js';
 import { PlanningQueries } from './planning.queries.js';
 import { SendHours } from './send-hours.service.js';
 import { SenderService } from './sender.service.js';
@@ -46,6 +47,7 @@ import { UnmadeMails } from './unmade-mails.service.js';
     DkimService,
     SmtpLanes,
     ParkedLanes,
+    Reaper,
     DueMessages,
     MailComposer,
     LedgerQueries,

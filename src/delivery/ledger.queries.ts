@@ -266,14 +266,15 @@ export class LedgerQueries {
    * What a worker left behind when it died. Before the body began, the mail was not sent and goes back; after, it may
    * have been taken: a bulk mail is unknown, shown, and not sent again; a transactional one is sent once more. Its lease
    * is written down as an attempt under its epoch with a minus, so that what the worker says later finds its own place.
+   * `begun` false: only mails whose body was not begun.
    */
-  async reap(): Promise<{ returned: number; unknown: number; resent: number }> {
+  async reap({ begun = true } = {}): Promise<{ returned: number; unknown: number; resent: number }> {
     const rows: { state: string; count: number }[] = await this.dataSource.query(
       `with left_behind as (
          select id, lease_epoch, coalesce(data_at, lease_until) as at, data_at is null as unsent,
            data_at is not null and class = 'transactional' and unknown_count = 0 and (${EVIDENCE('message.id')}) is null as again
          from message where state = 'leased' and lease_until < clock_timestamp()
-           and (data_at is null or data_at < clock_timestamp() - ${BODY_GRACE})
+           and (data_at is null or ($1 and data_at < clock_timestamp() - ${BODY_GRACE}))
          for update skip locked),
        reaped as (
          update message m set lease_owner = null, lease_until = null,
@@ -288,6 +289,7 @@ export class LedgerQueries {
          select id, -lease_epoch, at, clock_timestamp(), case when unsent then 'envelope' else 'body' end, 'left_behind'
          from left_behind on conflict do nothing)
        select state, count(*)::int as count from reaped group by state`,
+      [begun],
     );
     const count = (state: string): number => rows.find((row) => row.state === state)?.count ?? 0;
     return { returned: count('ready'), unknown: count('unknown'), resent: count('again') };

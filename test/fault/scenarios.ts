@@ -8,6 +8,7 @@ import { guardScenarios } from './scenarios/guards.js';
 import { importScenarios } from './scenarios/imports.js';
 import { killScenarios } from './scenarios/kills.js';
 import { logicScenarios } from './scenarios/logic.js';
+import { outageScenarios } from './scenarios/outages.js';
 import { parkedScenarios } from './scenarios/parked.js';
 import { pauseScenarios } from './scenarios/pauses.js';
 import { planningScenarios } from './scenarios/planning.js';
@@ -25,6 +26,7 @@ export function scenarios(short: boolean): Scenario[] {
     ...pauseScenarios,
     ...databaseScenarios,
     ...backupScenarios,
+    ...outageScenarios,
     ...diskScenarios,
     ...relayScenarios,
     ...parkedScenarios,
