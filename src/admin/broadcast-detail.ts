@@ -52,10 +52,15 @@ export function broadcastDetail({
   };
 }
 
-function estimateText({ estimate, state }: BroadcastReport): string | null {
+function estimateText({ estimate }: BroadcastReport): string | null {
   if (estimate === null || estimate.remaining === 0) return null;
-  const left = `${estimate.remaining.toLocaleString('en')} ${estimate.remaining === 1 ? 'mail' : 'mails'} to go`;
-  if (state === 'planning') return `${left} so far; more are being written`;
+  const { remaining, unwritten, waitsForTest } = estimate;
+  const parts = [
+    `${remaining.toLocaleString('en')} ${remaining === 1 ? 'mail' : 'mails'} to go`,
+    ...(unwritten === 0 ? [] : [`${unwritten.toLocaleString('en')} of them still to be written`]),
+    ...(waitsForTest === 0 ? [] : [`${waitsForTest.toLocaleString('en')} of them wait for the test`]),
+  ];
+  const left = parts.join(', ');
   return estimate.completesAt === null ? `${left}; nothing was sent lately that would tell how long` : left;
 }
 

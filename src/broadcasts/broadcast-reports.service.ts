@@ -1,8 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
+import { laneKey } from '../delivery/pacing/recipient-group.js';
 import { SendingService } from '../delivery/pacing/sending.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { readableBps } from '../experiments/test-options.js';
 import { DomainError } from '../values/domain-error.js';
 import type { Broadcast, BroadcastReport, BroadcastResults } from './broadcast.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
@@ -57,10 +59,28 @@ export class BroadcastReports {
     return this.reports(await this.queries.list(page));
   }
 
-  private async estimate({ id, state }: BroadcastReport): Promise<BroadcastReport['estimate']> {
+  private async estimate(report: BroadcastReport): Promise<BroadcastReport['estimate']> {
+    const { id, state, sender } = report;
     if (state !== 'planning' && state !== 'running') return null;
-    const { remaining, completesAt, perSecond } = await this.sending.estimate(id);
-    return { remaining, completesAt, perSecond };
+    const unwritten = state === 'planning' ? await this.unwritten(report) : 0;
+    const more = { unwritten, lane: laneKey(sender.email, 'other'), testMs: this.testMs(report) };
+    const { remaining, waitsForTest, completesAt, perSecond } = await this.sending.estimate(id, more);
+    return { remaining, unwritten, waitsForTest, completesAt, perSecond };
+  }
+
+  /** Less those of them who are held out, as far as a share tells. */
+  private async unwritten(broadcast: Broadcast): Promise<number> {
+    const heldOutBps =
+      broadcast.split?.holdout === undefined ? 0 : (readableBps(broadcast.split.holdout) ?? 0);
+    const people = await this.queries.unwritten(broadcast);
+    return Math.round((people * (10_000 - heldOutBps)) / 10_000);
+  }
+
+  /** Until its test is judged, which is not before each of the test's mails was tried. */
+  private testMs({ split, decision, decideAt }: Broadcast): number {
+    if (split === null || decision !== null) return 0;
+    if (decideAt === null) return split.waitMinutes * 60_000;
+    return Math.max(0, decideAt.getTime() - this.clock.now().getTime());
   }
 
   /** Of a test that is over, as they stood when it was judged; else as they stand now. */

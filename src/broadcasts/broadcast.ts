@@ -100,7 +100,12 @@ export function broadcastMailKey(broadcastId: string): [before: string, after: s
 }
 
 export interface BroadcastEstimate {
+  /** All of its mails that have not gone, those of the next two lines among them. */
   remaining: number;
+  /** Readers whose mail is still to be written. */
+  unwritten: number;
+  /** Mails that wait until the split test is judged. */
+  waitsForTest: number;
   /** Null: at the present rates it cannot be said. */
   completesAt: Date | null;
   perSecond: number | null;

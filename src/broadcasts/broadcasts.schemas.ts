@@ -301,6 +301,11 @@ export const broadcastReport = broadcastResponse.extend({
   estimate: z
     .object({
       remaining: z.number().int(),
+      unwritten: z.number().int().meta({ description: 'Of `remaining`: still to be written.' }),
+      waitsForTest: z
+        .number()
+        .int()
+        .meta({ description: 'Of `remaining`: held until the split test is judged.' }),
       completesAt: z.string().nullable(),
       perSecond: z.number().nullable(),
     })

@@ -22,6 +22,20 @@ export interface Estimate {
   limitedBy: string | null;
 }
 
+/**
+ * With `count` mails that are not written yet and for which no lane is known: shared out as those are that are written, or
+ * all in `laneKey` where none is.
+ */
+export function withUnwritten(lanes: readonly LaneLoad[], count: number, laneKey: string): LaneLoad[] {
+  const written = lanes.reduce((sum, { ready }) => sum + ready, 0);
+  if (written === 0) {
+    const known = lanes.find((lane) => lane.laneKey === laneKey);
+    const others = lanes.filter((lane) => lane.laneKey !== laneKey);
+    return [...others, { laneKey, ready: count, ahead: known?.ahead ?? 0 }];
+  }
+  return lanes.map((lane) => ({ ...lane, ready: lane.ready + (count * lane.ready) / written }));
+}
+
 /** Milliseconds until the bucket, refilled at `bucket.refilledAtMs`, has let `count` mails through; null: never. */
 export function passMs(bucket: Bucket, count: number): number | null {
   const rate = rateOf(bucket);
@@ -62,7 +76,7 @@ export function estimate(
   },
   { nowMs, lastDueAtMs }: { nowMs: number; lastDueAtMs: number | null },
 ): Estimate {
-  const remaining = lanes.reduce((sum, { ready }) => sum + ready, 0);
+  const remaining = Math.round(lanes.reduce((sum, { ready }) => sum + ready, 0));
   if (remaining === 0) return { remaining, completesAtMs: nowMs, perSecond: null, limitedBy: null };
   const asked = lanes.filter(({ ready }) => ready > 0);
   const times = buckets

@@ -1,30 +1,40 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { WAITS_FOR_TEST } from '../message.js';
 import type { LaneLoad } from './estimate.js';
+
+interface LoadRow extends LaneLoad {
+  /** Of `ready`: held until the split test is judged. */
+  waiting: number;
+  lastDueAt: Date | null;
+}
 
 /** The SQL behind the estimate. */
 @Injectable()
 export class SendingQueries {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Ready mails by lane: those of the broadcast, whenever they are due, or all that are due. Served by `message_ready`. */
-  async load(broadcastId: string | null, now: Date): Promise<(LaneLoad & { lastDueAt: Date | null })[]> {
+  /**
+   * Ready mails by lane: those of the broadcast, whenever they are due, and among them those that wait for its split test;
+   * or all that are due. Served by `message_ready` and `message_broadcast_open`.
+   */
+  async load(broadcastId: string | null, now: Date): Promise<LoadRow[]> {
     if (broadcastId === null)
       return this.dataSource.query(
-        `select lane_key as "laneKey", count(*)::float8 as ready, 0::float8 as ahead, max(due_at) as "lastDueAt"
+        `select lane_key as "laneKey", count(*)::float8 as ready, 0::float8 as ahead, 0::float8 as waiting, max(due_at) as "lastDueAt"
          from message where state = 'ready' and due_at <= $1 group by lane_key`,
         [now],
       );
     return this.dataSource.query(
-      `with own as (select lane_key, count(*) as n, max(due_at) as last from message
-         where broadcast_id = $1 and state = 'ready' group by lane_key),
+      `with own as (select lane_key, count(*) as n, count(*) filter (where state = 'held') as waiting, max(due_at) as last from message
+         where broadcast_id = $1 and (state = 'ready' or state = 'held' and state_reason = $3) group by lane_key),
        due as (select lane_key, count(*) as n from message where state = 'ready' and due_at <= $2 group by lane_key),
        own_due as (select lane_key, count(*) as n from message
          where broadcast_id = $1 and state = 'ready' and due_at <= $2 group by lane_key)
        select coalesce(own.lane_key, due.lane_key) as "laneKey", coalesce(own.n, 0)::float8 as ready,
-         (coalesce(due.n, 0) - coalesce(own_due.n, 0))::float8 as ahead, own.last as "lastDueAt"
+         (coalesce(due.n, 0) - coalesce(own_due.n, 0))::float8 as ahead, coalesce(own.waiting, 0)::float8 as waiting, own.last as "lastDueAt"
        from own full join due on due.lane_key = own.lane_key left join own_due on own_due.lane_key = own.lane_key`,
-      [broadcastId, now],
+      [broadcastId, now, WAITS_FOR_TEST],
     );
   }
 

@@ -102,6 +102,9 @@ export const estimateQuery = z.strictObject({
 export const estimateResponse = z.object({
   broadcastId: z.string().nullable(),
   remaining: z.number(),
+  waitsForTest: z
+    .number()
+    .meta({ description: 'Of `remaining`: held until the split test of the broadcast is judged.' }),
   completesAt: z.string().nullable(),
   perSecond: z.number().nullable(),
   limitedBy: z.string().nullable(),

@@ -3,13 +3,23 @@ import type { z } from 'zod';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
 import { bucketKeysOf } from './bucket-keys.js';
-import { estimate } from './estimate.js';
+import { estimate, withUnwritten } from './estimate.js';
 import { HeldService } from './held.service.js';
 import { PacingService } from './pacing.service.js';
 import { RelaysService } from './relays.service.js';
 import { SendingQueries } from './sending.queries.js';
 import type { estimateResponse, SendingState } from './sending.schemas.js';
 import { available, quotaOn, rateOf, refill, reserveOf } from './token-bucket.js';
+
+/** What a broadcast knows of its mails beyond the ledger. */
+export interface Unwritten {
+  /** Mails that planning has still to write. */
+  unwritten: number;
+  /** By which they go where none is written yet. */
+  lane: string;
+  /** Until its split test is judged; 0 without one. */
+  testMs: number;
+}
 
 /** How sending stands: what the API and the owner's page show. Changes nothing. */
 @Injectable()
@@ -56,9 +66,13 @@ export class SendingService {
     };
   }
 
-  /** When what is ready will have gone out at the present rates; for one broadcast or all that is due. */
+  /**
+   * When what is ready will have gone out at the present rates; for one broadcast, with what waits for its split test and
+   * `unwritten`, or all that is due.
+   */
   async estimate(
     broadcastId: string | null,
+    { unwritten = 0, lane = '', testMs = 0 }: Partial<Unwritten> = {},
   ): Promise<Omit<z.output<typeof estimateResponse>, 'completesAt'> & { completesAt: Date | null }> {
     const now = this.clock.now();
     const [load, buckets, observedPerSecond] = await Promise.all([
@@ -67,8 +81,9 @@ export class SendingService {
       this.queries.observedPerSecond(),
     ]);
     const lastDueAtMs = Math.max(0, ...load.map(({ lastDueAt }) => lastDueAt?.getTime() ?? 0));
+    const waitsForTest = load.reduce((sum, { waiting }) => sum + waiting, 0);
     const { remaining, completesAtMs, perSecond, limitedBy } = estimate(
-      load,
+      unwritten > 0 ? withUnwritten(load, unwritten, lane) : load,
       {
         buckets: buckets.map((row) => refill(row, row.nowMs)),
         bucketsOf: bucketKeysOf,
@@ -76,7 +91,9 @@ export class SendingService {
       },
       { nowMs: now.getTime(), lastDueAtMs: lastDueAtMs === 0 ? null : lastDueAtMs },
     );
-    const completesAt = completesAtMs === null ? null : new Date(completesAtMs);
-    return { broadcastId, remaining, completesAt, perSecond, limitedBy };
+    // Nothing of it goes while the test is under way.
+    const shiftMs = waitsForTest + unwritten > 0 ? testMs : 0;
+    const completesAt = completesAtMs === null ? null : new Date(completesAtMs + shiftMs);
+    return { broadcastId, remaining, waitsForTest, completesAt, perSecond, limitedBy };
   }
 }

@@ -74,6 +74,7 @@ describe('/api/v1/sending', () => {
     expect((await call('get', 'sending/estimate').expect(200)).body).toEqual({
       broadcastId: null,
       remaining: 4,
+      waitsForTest: 0,
       completesAt: null,
       perSecond: null,
       limitedBy: 'relay',
