@@ -4,6 +4,8 @@ import type { EntityManager } from 'typeorm';
 export interface Use {
   kind: 'segment' | 'broadcast' | 'sequence' | 'form' | 'import' | 'bulk enrollment';
   title: string;
+  /** Where in it; null where that is not told. */
+  place?: string | null;
 }
 
 /** Enough to say where to look. */
@@ -57,20 +59,20 @@ export async function usesOfTag(
   { withSegments }: { withSegments: boolean },
 ): Promise<Use[]> {
   return db.query(
-    `with uses as (
+    `with asking as (
        ${CONDITIONS.replaceAll('PATH', '$.**.tag ? (@ == $name)')}
        union all
        select 'broadcast', title from broadcast where state not in ('done', 'cancelled')
          and jsonb_path_exists(audience, '$.tags.*[*] ? (@ == $name)', jsonb_build_object('name', $1::text))
        union all
-       ${IMPORTS.replaceAll('NAMES', 'tags')}
+       ${IMPORTS.replaceAll('NAMES', 'tags')}),
+     uses as (
+       select kind, title, null as place from asking
        union all
-       select 'sequence', q.title from sequence q where exists (
+       select 'sequence', q.title, ${TAG_PLACE} from sequence q where exists (
          select 1 from sequence_version v where v.sequence_id = q.id
-           and ${IS_RUN}
-           and (jsonb_path_exists(v.definition, '$.**.tag ? (@ == $name)', jsonb_build_object('name', $1::text))
-             or jsonb_path_exists(v.definition, '$.**.tags[*] ? (@ == $name)', jsonb_build_object('name', $1::text)))))
-     select kind, title from uses where $2 or kind <> 'segment' order by kind, title limit ${MOST}`,
+           and ${IS_RUN} and ${namesTag('v.definition')}))
+     select kind, title, place from uses where $2 or kind <> 'segment' order by kind, title limit ${MOST}`,
     [name, withSegments],
   );
 }
@@ -78,6 +80,18 @@ export async function usesOfTag(
 /** The version `v` of sequence `q` is published, or somebody is in it. */
 const IS_RUN = `(v.id = q.current_version_id
   or exists (select 1 from enrollment e where e.version_id = v.id and e.status = 'active'))`;
+
+const namesTag = (json: string): string =>
+  `(jsonb_path_exists(${json}, '$.**.tag ? (@ == $name)', jsonb_build_object('name', $1::text))
+    or jsonb_path_exists(${json}, '$.**.tags[*] ? (@ == $name)', jsonb_build_object('name', $1::text)))`;
+
+/** In which file of a funnel sequence `q` names the tag, and at which steps. */
+const TAG_PLACE = `(select case when ${namesTag('c.definition')}
+     then 'funnel ' || q.funnel_key || ': ' || coalesce('steps ' || (
+       select string_agg(n.node ->> 'key', ', ' order by n.nth)
+       from jsonb_array_elements(c.definition -> 'nodes') with ordinality n (node, nth) where ${namesTag('n.node')}), 'how it begins or ends')
+     else 'funnel ' || q.funnel_key || ': an earlier version that somebody is in' end
+   from sequence_version c where c.id = q.current_version_id)`;
 
 /** Rows of an import that is under way find their tags and lists by name. Reads those rows. */
 const IMPORTS = `
@@ -95,7 +109,9 @@ const CONDITIONS = `
        select 'bulk enrollment', segment_key from bulk_enrollment where state = 'running'
          and jsonb_path_exists(conditions, 'PATH', jsonb_build_object('name', $1::text))`;
 
-/** The uses in words: `the segment "Pros" and the sequence "Welcome"`. */
+/** The uses in words: `the segment "Pros" and the sequence "Welcome" (funnel welcome: steps mark, pick)`. */
 export function usesInWords(uses: readonly Use[]): string {
-  return uses.map(({ kind, title }) => `the ${kind} "${title}"`).join(' and ');
+  return uses
+    .map(({ kind, title, place = null }) => `the ${kind} "${title}"${place === null ? '' : ` (${place})`}`)
+    .join(' and ');
 }
