@@ -31,7 +31,8 @@ export interface SendResult {
 }
 
 const MAILS = join(TEMPLATES_DIR, '../test/bench/mails');
-const WARM_UP = 1_000;
+/** Mails each worker sends before the measured ones, when nothing else is said. */
+export const WARM_UP = 1_000;
 const LONGEST_RUN_MS = 300_000;
 /** Looking costs PostgreSQL as much as a dozen mails; when the last was settled is read from its row. */
 const LOOK_EVERY_MS = 500;

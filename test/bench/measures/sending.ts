@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import PostalMime from 'postal-mime';
 import { CountingSink } from '../../support/counting-sink.js';
 import { atLeast, fact, median, table, type BenchContext, type Row } from '../bench.js';
-import { partsOfProfile } from '../cpu-profile.js';
+import { stagesOfProfile } from '../cpu-profile.js';
 import type { NodemailerResult, NodemailerTask } from '../nodemailer.process.js';
-import { Product, type SendResult } from '../product.js';
+import { Product, WARM_UP, type SendResult } from '../product.js';
 import { startRelay, type Relay } from '../relay.js';
 import { reach, signingRows, signRates, type SignRates } from '../signing.js';
 
@@ -210,15 +210,17 @@ async function profile(context: BenchContext, product: Product, relay: Relay, ma
   try {
     const nodeOptions = ['--cpu-prof', `--cpu-prof-dir=${folder}`];
     const { perSecond, seconds } = await product.send(relay, { workers: 1, mails, nodeOptions });
-    const parts = (await partsOfProfile(folder)).filter(([part]) => part !== '(idle)' && part !== '(root)');
-    const busyMs = parts.reduce((sum, [, ms]) => sum + ms, 0);
-    const rows = parts
-      .slice(0, 25)
-      .map(([part, ms]) => [part, ms.toFixed(0), `${((ms / busyMs) * 100).toFixed(1)} %`]);
+    const stages = (await stagesOfProfile(folder)).filter(([stage]) => stage !== 'idle');
+    const busyMs = stages.reduce((sum, [, ms]) => sum + ms, 0);
+    const rows = stages.map(([stage, ms]) => [
+      stage,
+      ((ms * 1000) / (mails + WARM_UP)).toFixed(0),
+      `${((ms / busyMs) * 100).toFixed(1)} %`,
+    ]);
     context.print(
-      `\nwhere one worker's time goes (start and warm-up included; ${whole(perSecond)}/s for ${seconds.toFixed(1)} s under the profiler)`,
+      `\nwhere one worker's time goes, microseconds a mail (${whole(perSecond)}/s for ${seconds.toFixed(1)} s under the profiler)`,
     );
-    context.print(table([['part', 'ms', 'share'], ...rows]));
+    context.print(table([['stage', 'us', 'share'], ...rows]));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
