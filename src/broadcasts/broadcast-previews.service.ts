@@ -1,12 +1,14 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Drafts, type DraftReader } from '../delivery/preflight/drafts.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
 import { unmarkLinks } from '../delivery/mail-links.js';
 import type { MailTemplate } from '../delivery/mjml.templates.js';
 import { TemplatesService } from '../delivery/templates.service.js';
 import { topicOf, type Broadcast, type BroadcastChoices, type BroadcastPreview } from './broadcast.js';
 import { begunAt, dataOf } from './broadcast-batch.js';
-import { checkOffers } from './broadcast-offers.queries.js';
+import type { Before, FrozenOffer } from './broadcast-offer.js';
+import { checkOffers, promisedAbout } from './broadcast-offers.queries.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { wordsOf } from './split.js';
 
@@ -22,6 +24,7 @@ export class BroadcastPreviews {
     private readonly queries: BroadcastsQueries,
     private readonly templates: TemplatesService,
     private readonly drafts: Drafts,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   async choices(): Promise<BroadcastChoices> {
@@ -50,6 +53,10 @@ export class BroadcastPreviews {
     const offers =
       broadcast.startedAt === null ? await checkOffers(this.dataSource.manager, broadcast) : broadcast.offers;
     const reader = await this.firstReader(broadcast);
+    const before =
+      broadcast.startedAt === null && reader !== null
+        ? await this.before(offers?.find((one) => one.place === place) ?? null, reader.id)
+        : { promised: null, at: begunAt(broadcast) };
     const titles: { title: string }[] = await this.dataSource.query(
       'select title from funnel where key = $1',
       [topicOf(broadcast)],
@@ -58,10 +65,7 @@ export class BroadcastPreviews {
       {
         template: await this.words(broadcast, place),
         ...{ kind: offer ? 'offer' : 'sequence', sender: broadcast.sender },
-        data: dataOf({ offers }, place, {
-          promised: null,
-          at: begunAt(broadcast),
-        }),
+        data: dataOf({ offers }, place, before),
         funnelTitle: titles[0]?.title ?? '',
       },
       reader ?? NOBODY,
@@ -81,10 +85,19 @@ export class BroadcastPreviews {
     return { ...version, html: unmarkLinks(version.html) };
   }
 
-  private async firstReader({ audience }: Broadcast): Promise<DraftReader | null> {
+  /** What earlier mails have promised this reader, who would be told no less. */
+  private async before(offer: FrozenOffer | null, readerId: string): Promise<Before> {
+    const at = this.clock.now();
+    if (offer === null) return { promised: null, at };
+    const readers = { subscriberIds: [readerId], now: at };
+    const promised = await promisedAbout(this.dataSource.manager, [offer], readers);
+    return { promised: promised.get(offer.snapshot.slug)?.get(readerId) ?? null, at };
+  }
+
+  private async firstReader({ audience }: Broadcast): Promise<(DraftReader & { id: string }) | null> {
     const { text, parameters } = await this.queries.conditionNow(audience);
-    const rows: DraftReader[] = await this.dataSource.query(
-      `select s.email, s.name, s.fields from subscriber s where ${text} order by s.id limit 1`,
+    const rows: (DraftReader & { id: string })[] = await this.dataSource.query(
+      `select s.id, s.email, s.name, s.fields from subscriber s where ${text} order by s.id limit 1`,
       parameters,
     );
     return rows[0] ?? null;

@@ -64,6 +64,14 @@ describe('what a broadcast offers', () => {
       ['EUR', 'kit'],
     );
     await people(1);
+    // The preview, too: it is for the first reader, and showed them what is offered to everybody.
+    const { id } = await draft({ offer: { key: 'kit', until: UNTIL } });
+    const drafted = await shop.app.get(BroadcastsService, { strict: false }).get(String(id));
+    const preview = await shop.app.get(BroadcastPreviews, { strict: false }).preview(drafted, 0);
+    expect(preview).toMatchObject({
+      ...{ reader: 'early@example.com', subject: expect.stringContaining('€10.00') },
+      html: expect.stringContaining('9 Mar 2026'),
+    });
     await started({ offer: { key: 'kit', until: UNTIL } });
     expect((await mailOf('p1@example.com')).subject).toContain('€34.30');
     const { subject, text } = await mailOf('early@example.com');
