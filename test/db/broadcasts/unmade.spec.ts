@@ -1,0 +1,52 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
+import { FOREVER, openDesk, type Desk } from './desk.js';
+
+describe('a broadcast whose mail breaks on the values of some readers', () => {
+  let desk: Desk;
+  beforeAll(async () => {
+    desk = await openDesk();
+  });
+  afterAll(async () => desk.t.close());
+
+  /** So many of `count` readers have a line break in the field that the subject prints. */
+  const begun = async (count: number, broken: number): Promise<string> => {
+    await desk.clear();
+    await desk.people(count);
+    await desk.t.db.query(
+      `update subscriber set fields = jsonb_build_object('city', case when substr(email, 2, strpos(email, '@') - 2)::int <= $1
+         then E'Springfield\\nNorth' else 'Springfield' end)`,
+      [broken],
+    );
+    const id = await desk.started({ subject: 'News for {{ subscriber.fields.city }}' });
+    await desk.planner.run(FOREVER);
+    await desk.t.sendDue();
+    return id;
+  };
+  const alerts = async (): Promise<{ key: string; severity: string; message: string }[]> =>
+    desk.t.app.get(AlertsService, { strict: false }).open();
+
+  it('is paused after a few of them, and says for whom and why', async () => {
+    const id = await begun(40, 12);
+    expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'paused' });
+    const told = (await alerts()).find(({ key }) => key === `unmade:broadcast:${id}`);
+    expect(told).toMatchObject({
+      severity: 'critical',
+      message: expect.stringMatching(/paused.*subscriber \d+.*the subject has a line break in it/),
+    });
+    expect(told?.message).not.toContain('@');
+    await desk.broadcasts.resume(id);
+    await desk.planner.run(FOREVER);
+    await desk.t.sendDue();
+    // Whose owner goes on has seen it: the others get their mail.
+    expect((await desk.broadcasts.get(id)).state).not.toBe('paused');
+    expect(desk.taken()).toHaveLength(28);
+  });
+
+  it('goes on for all others when it is one or two', async () => {
+    const id = await begun(10, 2);
+    expect((await desk.broadcasts.get(id)).state).not.toBe('paused');
+    expect(desk.taken()).toHaveLength(8);
+    expect(await alerts()).toMatchObject([{ key: `unmade:broadcast:${id}`, severity: 'warning' }]);
+  });
+});
