@@ -7,6 +7,19 @@ export const TEMPLATES: readonly string[] = readdirSync(
   new URL('../../../templates/emails', import.meta.url),
 ).map((file) => file.replace(/\.mjml$/, ''));
 
+/** As its owner writes one in the web app, under this key. */
+export const WRITTEN_KEY = 'written/news';
+export const WRITTEN_MAIL = {
+  subject: 'News of the week',
+  preview: 'What there is to tell',
+  body: `Dear {{ subscriber.firstName | default: 'reader' }},
+
+This week there is **much** to tell, and [a page](https://example.org/news?a=1&b=2) to read on.
+
+- how the workshop went
+- who came, and what everybody learned there`,
+};
+
 /** What the application plans them as; any other goes out as one of a sequence. */
 const KINDS: Readonly<Record<string, MessageKind>> = {
   confirm: 'confirmation',

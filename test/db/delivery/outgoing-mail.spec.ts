@@ -7,11 +7,12 @@ import { readConfig } from '../../../config/env.js';
 import { DkimKeys } from '../../../src/delivery/dkim-keys.service.js';
 import { SmtpLane } from '../../../src/delivery/smtp-lane.transport.js';
 import { readUnsubscribeAddress, readVerp } from '../../../src/delivery/verp.js';
+import { WrittenMailsService } from '../../../src/delivery/written-mails.service.js';
 import type { PlannedMessage } from '../../../src/delivery/message.js';
 import { decodeIds, verifyToken } from '../../../src/values/signed-token.js';
 import { FixedClock } from '../../support/clock.js';
 import { openSmtpSink, type SunkMail } from '../../support/smtp-sink.js';
-import { dataWith, kindOf, TEMPLATES } from './mail-data.js';
+import { dataWith, kindOf, TEMPLATES, WRITTEN_KEY, WRITTEN_MAIL } from './mail-data.js';
 import { BASE_URL, OPENED_AT, openPostOffice, SECRET, SENDER, type PostOffice } from './post-office.js';
 
 const HOSTILE_NAMES = [
@@ -67,7 +68,8 @@ describe('outgoing mail', () => {
        values ('niche-ebook', '75 niches', '{}', '', 1, now(), now())`,
     );
     const planned: Planned[] = [];
-    for (const template of TEMPLATES)
+    await t.app.get(WrittenMailsService, { strict: false }).create('news', WRITTEN_MAIL);
+    for (const template of [...TEMPLATES, WRITTEN_KEY])
       for (const name of ['', 'Grace Hopper', ...HOSTILE_NAMES]) planned.push(await plan(template, name));
     await t.sendDue();
     for (const one of planned) {
@@ -93,7 +95,10 @@ describe('outgoing mail', () => {
     const isMarketing = kind === 'sequence';
     const id = await t.plan(address, {
       subscriberId,
-      templateId: await t.templates.publish(t.db.manager, `emails/${template}`),
+      templateId: await t.templates.publish(
+        t.db.manager,
+        template === WRITTEN_KEY ? template : `emails/${template}`,
+      ),
       data: dataWith(name === '' ? 'Kit' : name.replace(/[\r\n\0\u2028]+/g, ' ')),
       ...(isMarketing ? {} : { class: 'transactional', kind }),
       ...change,
