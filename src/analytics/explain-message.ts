@@ -28,11 +28,14 @@ import {
 } from './explanation.js';
 import {
   broadcastStop,
+  CAUSES,
   consentRule,
+  offerRules,
   pauseRule,
   suppressionRule,
   wishRules,
   type BroadcastFacts,
+  type OfferFacts,
   type PersonFacts,
   type SuppressionFacts,
 } from './explain-rules.js';
@@ -63,7 +66,7 @@ export interface MessageFacts {
     settledAt: Date | null;
     acceptedAt: Date | null;
     unknownCount: number;
-  };
+  } & OfferFacts;
   person: PersonFacts | null;
   suppressions: SuppressionFacts[];
   optedOutSince: Date | null;
@@ -88,6 +91,7 @@ const OPEN = new Set(['ready', 'held', 'leased']);
 export function explainMessage(facts: MessageFacts): Explanation {
   return explanation([
     plannedBy(facts),
+    ...offerRules(facts.message),
     ...splitRules(facts.splits),
     ...otherPathRules(facts.splits),
     ...(facts.broadcastSplit === null ? [] : [broadcastSplitRule(facts.broadcastSplit)]),
@@ -119,13 +123,6 @@ function plannedBy({ message, sequence, broadcast }: MessageFacts): Rule {
   const [code, cause] = CAUSES[kind] ?? ['PLANNED', 'Planned.'];
   return rule(code, 'info', cause, createdAt);
 }
-
-const CAUSES: Readonly<Record<string, readonly [string, string]>> = {
-  confirmation: ['PLANNED_BY_SIGNUP', 'Planned by a sign-up, to ask whether the address is theirs.'],
-  receipt: ['PLANNED_BY_ORDER', 'Planned by a paid order: the receipt with what was bought.'],
-  notice: ['PLANNED_BY_REQUEST', 'Planned because the person asked for it on one of our pages.'],
-  broadcast: ['PLANNED_BY_BROADCAST', 'Planned by a broadcast that is no longer there.'],
-};
 
 function timing({ message, sequence, broadcast }: MessageFacts): Rule {
   if (sequence !== null) {

@@ -1,4 +1,6 @@
+import { dataAt } from '../delivery/data-at.js';
 import { LEFT_LIST } from '../delivery/message.js';
+import { moneyToText, type Money } from '../values/money.js';
 import { instantText, quoted, rule, type Rule } from './explanation.js';
 
 export interface PersonFacts {
@@ -147,6 +149,33 @@ export function topicRule(
         optedOutSince,
       );
 }
+
+/** Of what was planned with a mail, its offer. */
+export interface OfferFacts {
+  acceptedAt: Date | null;
+  /** As `dataAt` reads it; left out where the mail offers nothing. */
+  offers?: Record<string, unknown>;
+}
+
+/** What a mail tells its reader of a price. */
+export function offerRules({ acceptedAt, offers = {} }: OfferFacts): Rule[] {
+  const { offerAfter, ...told } = offers;
+  const data = acceptedAt === null || !offerAfter ? told : dataAt(offers, acceptedAt);
+  const offer = data['offer'] as { slug: string; price: Money; expiresAt?: string } | null | undefined;
+  if (!offer) return [];
+  const end = offer.expiresAt === undefined ? null : new Date(offer.expiresAt);
+  const until = end === null ? '' : `, until ${instantText(end)}`;
+  const text = `It offers ${quoted(offer.slug)} for ${moneyToText(offer.price)}${until}.`;
+  return [rule('OFFERS', 'info', text, end)];
+}
+
+/** By the kind of a mail, what planned it where that is no sequence and no broadcast. */
+export const CAUSES: Readonly<Record<string, readonly [string, string]>> = {
+  confirmation: ['PLANNED_BY_SIGNUP', 'Planned by a sign-up, to ask whether the address is theirs.'],
+  receipt: ['PLANNED_BY_ORDER', 'Planned by a paid order: the receipt with what was bought.'],
+  notice: ['PLANNED_BY_REQUEST', 'Planned because the person asked for it on one of our pages.'],
+  broadcast: ['PLANNED_BY_BROADCAST', 'Planned by a broadcast that is no longer there.'],
+};
 
 /** What the person has said of the mail's topic and, where that stopped it (`gone`), of the list that it was for. */
 export function wishRules(

@@ -282,3 +282,16 @@ describe('why a mail was (not) sent', () => {
     expect(chain.slice(0, 2).map(({ code }) => code)).toEqual(['PLANNED_BY_BROADCAST', 'DUE_BY_SCHEDULE']);
   });
 });
+
+it('says what a mail offers, and until when; of one that went behind an earlier promise, what it told then', () => {
+  const price = (amountMinor: number): object => ({ amountMinor, currency: 'EUR' });
+  const offer = { slug: 'kit', price: price(2_450), expiresAt: NOW.toISOString() };
+  const offers = { offer, offerAfter: { slug: 'kit', price: price(4_900) } };
+  const said = (message: NonNullable<Change['message']>): string | undefined =>
+    explainMessage(with_({ message })).chain.find(({ code }) => code === 'OFFERS')?.text;
+  expect(said({})).toBeUndefined();
+  expect(said({ offers: { offer: null, offerAfter: null } })).toBeUndefined();
+  expect(said({ offers })).toMatch(/^It offers “kit” for 24\.50 EUR, until /);
+  expect(said({ offers, acceptedAt: EARLIER })).toMatch(/24\.50 EUR, until /);
+  expect(said({ offers, acceptedAt: LATER })).toBe('It offers “kit” for 49.00 EUR.');
+});
