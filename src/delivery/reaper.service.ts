@@ -4,7 +4,8 @@ import { AcceptedJournal } from './accepted-journal.service.js';
 import { LedgerQueries } from './ledger.queries.js';
 import { ParkedLanes } from './parked-lanes.service.js';
 
-/** Two looks were missed: the database was away, or this process stood still. */
+const KEY = 'delivery.reaper';
+/** Two looks were missed, of all workers together: the database was away, or no worker ran. */
 const AWAY_MS = 75_000;
 /** Workers that wait for the database to write down an end try it every five seconds at least. */
 const WRITTEN_WITHIN_MS = 15_000;
@@ -15,9 +16,6 @@ const WRITTEN_WITHIN_MS = 15_000;
  */
 @Injectable()
 export class Reaper {
-  #lookedAtMs: number | null = null;
-  #sparesUntilMs = 0;
-
   constructor(
     private readonly dataSource: DataSource,
     private readonly ledger: LedgerQueries,
@@ -26,26 +24,36 @@ export class Reaper {
   ) {}
 
   async run(): Promise<void> {
-    const { atMs, serverStartedAtMs } = await this.look();
-    if (this.#lookedAtMs !== null && atMs - this.#lookedAtMs > AWAY_MS)
-      this.#sparesUntilMs = atMs + WRITTEN_WITHIN_MS;
-    this.#lookedAtMs = atMs;
+    const begun = !(await this.isJustBack());
     await this.journal.replay();
     // A process that stood still for minutes is still waiting for its slow relays: their mails are not left behind,
     // and nobody's are taken while it cannot say so.
     await this.parked.renew();
-    const sparesUntilMs = Math.max(this.#sparesUntilMs, serverStartedAtMs + WRITTEN_WITHIN_MS);
-    await this.ledger.reap({ begun: atMs >= sparesUntilMs });
+    await this.ledger.reap({ begun });
     await this.ledger.resolveUnknown();
   }
 
-  /** By the database's clock, which goes on while a process stands still. */
-  private async look(): Promise<{ atMs: number; serverStartedAtMs: number }> {
-    const [row]: { atMs: number; serverStartedAtMs: number }[] = await this.dataSource.query(
-      `select extract(epoch from clock_timestamp())::float8 * 1000 as "atMs",
-         extract(epoch from pg_postmaster_start_time())::float8 * 1000 as "serverStartedAtMs"`,
+  /**
+   * Whether the database was away until a moment ago. The looks of all workers are one row, as each round is of one of them
+   * and one that was just started must know, too; by the database's clock, which goes on while a process stands still. A
+   * ledger that nobody has looked at yet, with bodies under way, was left by an earlier version. Spares once in a row only:
+   * rounds that take minutes must not keep what the dead left behind waiting for ever. Called once a round; locks its row
+   * for this statement.
+   */
+  private async isJustBack(): Promise<boolean> {
+    const [row]: { sinceMs: number | null }[] = await this.dataSource.query(
+      `insert into setting as s (key, value, updated_at)
+       values ($1, jsonb_build_object('backAt',
+         case when exists (select 1 from message where state = 'leased' and data_at is not null) then clock_timestamp() end),
+         clock_timestamp())
+       on conflict (key) do update set updated_at = excluded.updated_at,
+         value = case when excluded.updated_at > s.updated_at + $2 * interval '1 millisecond'
+             and (s.updated_at < (s.value->>'backAt')::timestamptz + $3 * interval '1 millisecond') is not true
+           then jsonb_build_object('backAt', excluded.updated_at) else s.value end
+       returning extract(epoch from updated_at - (value->>'backAt')::timestamptz)::float8 * 1000 as "sinceMs"`,
+      [KEY, AWAY_MS, WRITTEN_WITHIN_MS],
     );
     if (row === undefined) throw new Error('the database did not answer');
-    return row;
+    return row.sinceMs !== null && row.sinceMs < WRITTEN_WITHIN_MS;
   }
 }

@@ -45,6 +45,10 @@ async function awayForLongerThanALease(world: World, outage: () => Promise<void>
   await sleep(1_000);
   await outage();
   await world.ageLeases();
+  // Nobody has looked since, either.
+  await world.sql(
+    `update setting set updated_at = updated_at - interval '1 hour' where key = 'delivery.reaper'`,
+  );
   world.proxy.open();
   world.sink.onStage = null;
   for (let n = 0; n < 20; n++) {
