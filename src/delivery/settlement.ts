@@ -38,7 +38,10 @@ const OUR_TROUBLE: ReadonlySet<string> = new Set(['connect', 'login', 'signing',
 const OUR_TROUBLE_MINUTES = 1;
 /** The relay went silent or away in the middle, which is its own doing; or a mail's, when the relay works for others. */
 const RELAY_LOST: ReadonlySet<string> = new Set(['envelope', 'barrier']);
-/** What is said of one recipient, behind MAIL FROM, says nothing about the pace of others, nor about the relay. */
+/**
+ * What is said of one recipient, behind MAIL FROM, says nothing about the pace of others, nor about the relay. Greylisting
+ * refuses the first try of everybody, however slowly they are written to.
+ */
 const OF_RECIPIENT: ReadonlySet<ReplyReason> = new Set<ReplyReason>([
   'user_unknown',
   'moved',
@@ -46,6 +49,7 @@ const OF_RECIPIENT: ReadonlySet<ReplyReason> = new Set<ReplyReason>([
   'mailbox_busy',
   'suspended',
   'filtered',
+  'greylisted',
 ]);
 /** What a relay says of one sender's domain, and not of its own state. */
 const NAMES_SENDER: ReadonlySet<ReplyReason> = new Set(['sender_rejected', 'auth_failure']);

@@ -11,6 +11,8 @@ import { allocate, giveBack, refill, waitMs, type LaneReady } from './token-buck
 const KEYS_CACHE_MS = 1_000;
 /** With a lane of their own: each claim looks into every lane. Where still more ask for less, all others go slower together. */
 const MOST_RECEIVERS = 32;
+/** Of a receiver that has taken nothing yet, and so shows no pace: from nothing, a thousand mails would take hours. */
+const FIRST_OF_RECEIVER_PER_SECOND = 1;
 /** A lane's recovery is written at most this often. */
 const RECOVERY_EVERY_MS = 1_000;
 
@@ -103,7 +105,8 @@ export class PacingService {
     const workers = this.#keys.last?.has(key)
       ? 1
       : await this.queries.workersIn(laneOfAll(laneKey) ?? laneKey);
-    const first = slowed({ ratePerSecond: rate * workers, factor: 1 }, code);
+    const least = laneOfAll(laneKey) === null ? 0 : FIRST_OF_RECEIVER_PER_SECOND;
+    const first = slowed({ ratePerSecond: Math.max(least, rate * workers), factor: 1 }, code);
     if (await this.queries.insertSlowed(key, first.ratePerSecond, first.factor)) {
       this.#keys.forget();
       return true;

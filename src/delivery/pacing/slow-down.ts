@@ -45,7 +45,7 @@ const WINDOW_MS = 10_000;
 const SLOT_MS = 1_000;
 /** Between two steps down: answers to mails of before the first step must not cause the second. */
 export const STEP_PAUSE_MS = 5_000;
-/** A single 451 is greylisting, which wants patience with one recipient and not a slower pace. */
+/** A single 451 wants patience with one recipient and not a slower pace. */
 const STORM_COUNT = 3;
 const STORM_SHARE = 0.05;
 const FORGET_MS = 60_000;

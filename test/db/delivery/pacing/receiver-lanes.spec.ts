@@ -61,6 +61,20 @@ describe('one receiver among all others that asks for less', () => {
     expect([granted.get(OTHER), granted.get(BIG)]).toEqual([100, undefined]);
   });
 
+  it('starts from one mail a second where it has taken none yet, and recovers: it got one in five seconds for hours', async () => {
+    await pacing.sped(OTHER, 60, 'fine.example.org');
+    for (let n = 0; n < 3; n++) await pacing.slowDown(OTHER, 451, 'a.example.net');
+    const pace = async (): Promise<number> => {
+      const own = (await pacing.buckets()).find(({ key }) => key === `lane:${BIG}`);
+      return (own?.ratePerSecond ?? 0) * (own?.slowFactor ?? 0);
+    };
+    expect(await pace()).toBeCloseTo(0.7);
+    await readAnew();
+    await passSeconds(t.db, 10);
+    await pacing.sped(BIG, 1);
+    expect(await pace()).toBeGreaterThan(0.85);
+  });
+
   it('takes what is planned from then on in its own lane', async () => {
     await storm();
     const groups = await new PlanningQueries().groupsByMx(t.db.manager, [
