@@ -8,7 +8,7 @@ import { groupOfMx, recipientGroup, type RecipientGroup } from './recipient-grou
 /** Injection token of {@link MxResolver}. */
 export const MX_RESOLVER = Symbol('MxResolver');
 
-/** Looks up the mail servers of a domain; rejects when there is no answer. */
+/** Looks up the mail servers of a domain; rejects when there is no answer, and with one of `NONE` when that is the answer. */
 export interface MxResolver {
   mx(domain: string): Promise<{ exchange: string; priority: number }[]>;
 }
@@ -28,6 +28,13 @@ export class SystemMxResolver implements MxResolver {
   }
 }
 
+/** What the DNS answers of a domain that is not there, has no mail servers or cannot be asked for. All other errors are no answer. */
+const NONE: ReadonlySet<unknown> = new Set(['ENOTFOUND', 'ENODATA', 'EBADNAME']);
+/** After so many without an answer, one behind the other, it is asked whether the DNS answers at all. */
+const UNANSWERED_IN_ROW = 10;
+/** Always there: who gets no answer about it gets none about any domain. */
+const ALWAYS_THERE = 'gmail.com';
+
 /** At the same time: one that gets no answer holds up only itself. */
 const LOOKUPS_AT_ONCE = 32;
 /** Found and written down together. */
@@ -44,6 +51,8 @@ interface Found {
   domain: string;
   group: RecipientGroup;
   mxHost: string | null;
+  /** Nothing was answered: it is asked anew in an hour, and not in a day. */
+  unanswered?: boolean;
 }
 
 /** Finds out whose servers take the mail of a domain. The only writer of `mail_domain`. */
@@ -73,7 +82,8 @@ export class MailDomainsService {
 
   /**
    * Looks up domains of subscribers that came since the last run, those of most subscribers first, and those whose answer is
-   * a week old (a day, when there was none). A lookup that fails leaves what was known. What is ready to go to a domain that
+   * a week old (a day, when there are no mail servers; an hour, when nothing was answered). A lookup that fails leaves what was
+   * known, and a DNS that is out ends the run: the next one begins with the same domains. What is ready to go to a domain that
    * turns out to be hosted by one of the three goes by its lane from then on.
    */
   async resolveNew({ signal }: { signal: AbortSignal }): Promise<number> {
@@ -99,48 +109,67 @@ export class MailDomainsService {
   private async lookUpAll(domains: readonly string[], signal: AbortSignal): Promise<number> {
     const left = domains.values();
     const found: Found[] = [];
+    const unanswered: Found[] = [];
     const hosted = new Map<RecipientGroup, string[]>();
-    let asked = 0;
+    let kept = 0;
+    let inRow = 0;
+    let isOut = false;
     const keep = async (some: readonly Found[]): Promise<void> => {
       await this.keep(some);
+      kept += some.length;
       for (const { domain, group } of some)
         if (group !== recipientGroup(domain)) hosted.set(group, [...(hosted.get(group) ?? []), domain]);
     };
     // All share the one iterator, so each domain is asked once.
     const askOn = async (): Promise<void> => {
-      while (!signal.aborted) {
+      while (!signal.aborted && !isOut) {
         const { value: domain, done } = left.next();
         if (done === true) return;
-        found.push(await this.lookUp(domain));
-        asked++;
+        const one = await this.lookUp(domain);
+        (one.unanswered ? unanswered : found).push(one);
+        inRow = one.unanswered ? inRow + 1 : 0;
+        if (inRow > 0 && inRow % UNANSWERED_IN_ROW === 0 && (await this.isOut())) isOut = true;
         if (found.length >= KEPT_AT_ONCE) await keep(found.splice(0));
       }
     };
     await Promise.all(Array.from({ length: LOOKUPS_AT_ONCE }, askOn));
     if (found.length > 0) await keep(found);
+    if (inRow > 0 && (await this.isOut())) isOut = true;
+    if (unanswered.length > 0 && !isOut) await keep(unanswered);
     for (const [group, those] of hosted) await this.lanes.move(those, group);
-    return asked;
+    return kept;
+  }
+
+  private async isOut(): Promise<boolean> {
+    return (await this.answer(ALWAYS_THERE)) === null;
   }
 
   private async lookUp(domain: string): Promise<Found> {
     const byName = recipientGroup(domain);
     if (byName !== 'other') return { domain, group: byName, mxHost: domain };
+    const answers = await this.answer(domain);
+    if (answers === null) return { domain, group: 'other', mxHost: null, unanswered: true };
+    const best = answers.toSorted((a, b) => a.priority - b.priority)[0]?.exchange.toLowerCase() ?? '';
+    // A single dot is a null MX (RFC 7505): the domain takes no mail, which the relay will say as well.
+    const mxHost = best.replace(/\.$/, '').slice(0, 253);
+    return { domain, group: groupOfMx(mxHost), mxHost: mxHost === '' ? null : mxHost };
+  }
+
+  /** Null when nothing was answered. */
+  private async answer(domain: string): Promise<{ exchange: string; priority: number }[] | null> {
     try {
-      const answers = await this.resolver.mx(domain);
-      const best = answers.toSorted((a, b) => a.priority - b.priority)[0]?.exchange.toLowerCase() ?? '';
-      // A single dot is a null MX (RFC 7505): the domain takes no mail, which the relay will say as well.
-      const mxHost = best.replace(/\.$/, '').slice(0, 253);
-      return { domain, group: groupOfMx(mxHost), mxHost: mxHost === '' ? null : mxHost };
-    } catch {
-      return { domain, group: 'other', mxHost: null };
+      return await this.resolver.mx(domain);
+    } catch (error) {
+      return error instanceof Error && 'code' in error && NONE.has(error.code) ? [] : null;
     }
   }
 
   private async keep(found: readonly Found[]): Promise<void> {
     await this.dataSource.query(
       `insert into mail_domain (domain, group_key, mx_host, checked_at)
-       select u.domain, u."group", u."mxHost", clock_timestamp()
-       from jsonb_to_recordset($1::jsonb) as u (domain text, "group" text, "mxHost" text) order by u.domain
+       select u.domain, u."group", u."mxHost",
+         clock_timestamp() - case when u.unanswered then interval '23 hours' else interval '0' end
+       from jsonb_to_recordset($1::jsonb) as u (domain text, "group" text, "mxHost" text, unanswered boolean) order by u.domain
        on conflict (domain) do update set checked_at = excluded.checked_at,
          group_key = case when excluded.mx_host is null then mail_domain.group_key else excluded.group_key end,
          mx_host = coalesce(excluded.mx_host, mail_domain.mx_host)`,

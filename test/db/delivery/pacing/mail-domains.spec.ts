@@ -18,6 +18,8 @@ describe('whose servers take the mail of a domain', () => {
   let t: PacingApp;
   let db: DataSource;
   let asked: string[];
+  /** How the DNS fails to answer about a domain. */
+  let failing: (domain: string) => string | undefined;
   let domains: MailDomainsService;
   const signal = new AbortController().signal;
   beforeAll(async () => {
@@ -28,6 +30,7 @@ describe('whose servers take the mail of a domain', () => {
   beforeEach(async () => {
     await db.query('truncate subscriber, mail_domain, setting cascade');
     asked = [];
+    failing = () => undefined;
     domains = serviceWith(t.app.get<Config>(CONFIG));
   });
 
@@ -38,7 +41,8 @@ describe('whose servers take the mail of a domain', () => {
         mx: async (domain) => {
           asked.push(domain);
           const hosts = MX[domain];
-          if (!hosts) throw new Error('ENOTFOUND');
+          const code = failing(domain) ?? (hosts ? null : 'ENOTFOUND');
+          if (!hosts || code !== null) throw Object.assign(new Error(`queryMx ${code}`), { code });
           return hosts.map((exchange, priority) => ({ exchange, priority }));
         },
       },
@@ -99,6 +103,35 @@ describe('whose servers take the mail of a domain', () => {
     delete MX['company.example.com'];
     expect(await domains.resolveNew({ signal })).toBe(2);
     MX['company.example.com'] = before;
+    expect(await known()).toContainEqual({ domain: 'company.example.com', group: 'gmail' });
+  });
+
+  it.each(['ECONNREFUSED', 'ESERVFAIL', 'ETIMEOUT'])(
+    'is found as soon as the DNS is back that gave no answer (%s): a whole list went as of all others for a day',
+    async (code) => {
+      failing = () => code;
+      await subscribe(
+        'a@company.example.com',
+        ...Array.from({ length: 300 }, (_, n) => `a@d${n}.example.com`),
+      );
+      expect(await domains.resolveNew({ signal })).toBe(0);
+      expect(await known()).toEqual([]);
+      // It is not asked about all of them in vain.
+      expect(asked.length).toBeLessThan(200);
+      failing = () => undefined;
+      expect(await domains.resolveNew({ signal })).toBe(301);
+      expect(await known()).toContainEqual({ domain: 'company.example.com', group: 'gmail' });
+    },
+  );
+
+  it('is asked anew after an hour of one domain about which nothing was answered, while the DNS works', async () => {
+    failing = (domain) => (domain === 'company.example.com' ? 'ESERVFAIL' : undefined);
+    await subscribe('a@company.example.com', 'a@own.example.com');
+    expect(await domains.resolveNew({ signal })).toBe(2);
+    failing = () => undefined;
+    expect(await domains.resolveNew({ signal })).toBe(0);
+    await db.query(`update mail_domain set checked_at = checked_at - interval '61 minutes'`);
+    expect(await domains.resolveNew({ signal })).toBe(1);
     expect(await known()).toContainEqual({ domain: 'company.example.com', group: 'gmail' });
   });
 
