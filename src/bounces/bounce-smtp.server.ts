@@ -23,6 +23,8 @@ const CLOSE_TIMEOUT_MS = 2_000;
 interface Caller {
   socket: Socket;
   address: string;
+  /** Whether words may be written to it as they are. */
+  isPlain: () => boolean;
   /** Whether it has named an address of ours, for which it must have seen a mail or know its postmaster. */
   known: boolean;
 }
@@ -62,6 +64,13 @@ export class BounceSmtpServer {
       socketTimeout: SOCKET_TIMEOUT_MS,
       closeTimeout: CLOSE_TIMEOUT_MS,
       onConnect: (session, done) => done(this.placeFor(session)),
+      onSecure: (socket, session, done) => {
+        const caller = this.#callers.get(peerIn(session));
+        if (caller) caller.socket = socket;
+        done();
+      },
+      // Also of those that went on encrypted, whose first socket is not listened to any more.
+      onClose: (session) => this.#callers.delete(peerIn(session)),
       onRcptTo: ({ address }, session, done) =>
         done(this.take(address, session) ? null : refusal(550, '5.1.1 there is no such address here')),
       onData: (stream, session, done) => {
@@ -92,12 +101,17 @@ export class BounceSmtpServer {
   private watch(socket: Socket): void {
     const peer = peerOf(socket);
     const address = peer.slice(0, peer.indexOf('|'));
-    this.#callers.set(peer, { socket, address, known: false });
     const tooLong = setTimeout(() => socket.destroy(), CONVERSATION_MS).unref();
-    socket.once('close', () => {
+    const gone = (): void => {
       clearTimeout(tooLong);
       this.#callers.delete(peer);
-    });
+    };
+    socket.once('close', gone);
+    // Nobody else listens before the server greets, and an error that nobody hears ends the process.
+    socket.on('error', () => undefined);
+    // smtp-server takes all listeners off a socket that is encrypted from here on.
+    const isPlain = (): boolean => socket.listeners('close').includes(gone);
+    this.#callers.set(peer, { socket, address, isPlain, known: false });
     if (this.#callers.size > MAX_CLIENTS) this.makeRoom();
   }
 
@@ -106,12 +120,17 @@ export class BounceSmtpServer {
    * longest: those who only hold places keep nobody out who brings a report. They may come again.
    */
   private makeRoom(): void {
-    const callers = [...this.#callers.values()];
+    const callers = [...this.#callers].map(([peer, caller]) => ({ peer, ...caller }));
     const strangers = callers.filter(({ known }) => !known);
     const from = (address: string): number => strangers.filter((one) => one.address === address).length;
     const most = Math.max(...strangers.map(({ address }) => from(address)));
     const leaves = strangers.find(({ address }) => from(address) === most) ?? callers.at(-1);
-    leaves?.socket.end('421 4.3.2 too many connections, try again later\r\n', () => leaves.socket.destroy());
+    if (!leaves) return;
+    const { peer, socket, isPlain } = leaves;
+    // At once: the next one that comes must not choose the same, nor wait for one that reads nothing.
+    this.#callers.delete(peer);
+    if (isPlain() && socket.writable) socket.write('421 4.3.2 too many connections, try again later\r\n');
+    socket.destroy();
   }
 
   private take(address: string, session: SMTPServerSession): boolean {

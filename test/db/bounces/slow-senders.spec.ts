@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   BounceSmtpServer,
@@ -17,6 +20,7 @@ describe('those who only hold a connection to the bounce domain', () => {
   let port: number;
   let time: Waits;
   let clients: SmtpClient[];
+  let secured: BounceSmtpServer | null = null;
 
   beforeAll(async () => {
     office = await openBounceOffice();
@@ -30,6 +34,8 @@ describe('those who only hold a connection to the bounce domain', () => {
   });
   afterEach(async () => {
     time.end();
+    await secured?.close();
+    secured = null;
     for (const client of clients) client.close();
     await listener.close();
   });
@@ -38,6 +44,18 @@ describe('those who only hold a connection to the bounce domain', () => {
     const client = await openSmtpClient(port, from);
     clients.push(client);
     return client;
+  };
+  /** Another listener, which offers STARTTLS. */
+  async function listenSecured(): Promise<void> {
+    secured = new BounceSmtpServer(office.intake);
+    port = await secured.listen(0, '127.0.0.1', {
+      certFile: fixture('test-certificate.pem'),
+      keyFile: fixture('test-key.pem'),
+    });
+  }
+  const held = async (): Promise<number> => {
+    const heard = await Promise.all(clients.map(async (client) => client.pour('')));
+    return heard.filter(Boolean).length;
   };
   async function sentFor(email: string): Promise<{ from: string; report: string }> {
     await office.plan(email, { dedupeKey: `slow:${email}` });
@@ -84,10 +102,6 @@ describe('those who only hold a connection to the bounce domain', () => {
       };
       await crowd(1);
       await crowd(2);
-      const held = async (): Promise<number> => {
-        const heard = await Promise.all(clients.map(async (client) => client.pour('')));
-        return heard.filter(Boolean).length;
-      };
       expect(await becomesTrue(async () => (await held()) <= MAX_CLIENTS, 20_000)).toBe(true);
       expect(await deliver(port, from, report, '127.0.9.9')).toMatch(/^250 /);
       expect(await office.status('crowded@example.org')).toBe('bounced');
@@ -108,4 +122,50 @@ describe('those who only hold a connection to the bounce domain', () => {
       expect(await office.status('early@example.org')).toBe('bounced');
     },
   );
+
+  it('who goes on encrypted gives its place back: the eleventh of an address was turned away for ever', async () => {
+    await listenSecured();
+    for (let count = 0; count <= MAX_CLIENTS_PER_ADDRESS; count++) {
+      const client = await open();
+      expect(client.greeting).toMatch(/^220 /);
+      await client.say('EHLO mx.example.net');
+      expect(await client.say('STARTTLS')).toMatch(/^220 /);
+      await client.startTls();
+      expect(await client.say('QUIT')).toMatch(/^221 /);
+      expect(await client.reply()).toBe('closed');
+    }
+  });
+
+  it.skipIf(process.platform !== 'linux').each(['has begun to encrypt', 'is encrypted'])(
+    'one that %s hears no plain words among its records when it makes room',
+    async (state) => {
+      await listenSecured();
+      const raw = connect({ port, host: '127.0.0.1', localAddress: '127.0.5.1' });
+      const failures: string[] = [];
+      let heard = '';
+      raw.on('error', () => undefined);
+      raw.on('data', (chunk) => (heard += chunk.toString('latin1')));
+      try {
+        const ended = new Promise<void>((resolve) => raw.once('close', () => resolve()));
+        await once(raw, 'data');
+        raw.write('EHLO mx.example.net\r\n');
+        await becomesTrue(async () => heard.includes('250 '), 20_000);
+        raw.write('STARTTLS\r\n');
+        await becomesTrue(async () => heard.includes('220 Ready'), 20_000);
+        if (state === 'is encrypted') {
+          const secure = connectTls({ socket: raw, rejectUnauthorized: false });
+          secure.on('error', ({ message }) => failures.push(message));
+          await once(secure, 'secureConnect');
+        }
+        await Promise.all(Array.from({ length: MAX_CLIENTS }, async (_, at) => open(`127.0.6.${at + 1}`)));
+        await ended;
+        expect(heard).not.toContain('421');
+        expect(failures.filter((message) => message.includes('SSL'))).toEqual([]);
+      } finally {
+        raw.destroy();
+      }
+    },
+  );
 });
+
+const fixture = (name: string): string => new URL(`../../fixtures/${name}`, import.meta.url).pathname;
