@@ -42,7 +42,7 @@ function readUnsent(value: string): Unsent {
 }
 
 function inWords({ needed, held, cancelled, unknown }: ConfirmedLedger): string {
-  if (!needed) return 'There is nothing to confirm: mails may go out of this database.';
+  if (!needed) return 'There is nothing to confirm: no worker refuses to send from this database.';
   const parts = [
     held > 0 ? `${held} mails are held` : '',
     cancelled > 0 ? `${cancelled} mails are cancelled` : '',

@@ -84,11 +84,14 @@ export class GenerationGuard {
     return (await this.queries.read()).row?.confirmed ?? null;
   }
 
-  /** The owner says that this database is the one to send from. Nothing happens when no worker refuses to. */
+  /**
+   * The owner says that this database is the one to send from. Nothing happens when no worker refuses to: that the folder
+   * of whoever says so has not seen the ledger is no refusal, as it may be a container's beside those of the workers.
+   */
   async confirm(unsent: Unsent): Promise<ConfirmedLedger> {
     const seen = await this.look();
     const { verdict, row, note, actual, asked } = seen;
-    if (verdict.kind !== 'refuse' && verdict.kind !== 'unseen' && asked === null)
+    if (verdict.kind !== 'refuse' && asked === null)
       return { needed: false, held: 0, cancelled: 0, unknown: 0 };
     const notes = [row, note, row?.refused ?? null].filter((one) => one !== null);
     const next: LedgerRow = {

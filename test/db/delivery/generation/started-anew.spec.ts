@@ -85,8 +85,19 @@ describe('a database server that was started anew: after a reboot, or from the c
     expect(await guard(await worker()).maySend()).toBe(true);
   });
 
-  it('takes the owner’s word before any worker is started', async () => {
+  it('cancels no mail when the owner’s command runs beside another folder and no worker refuses', async () => {
     await startAnew();
+    const nothing = { needed: false, held: 0, cancelled: 0, unknown: 0 };
+    for (const unsent of ['cancel', 'hold'] as const)
+      expect(await guard(await worker()).confirm(unsent)).toEqual(nothing);
+    expect(await t.db.query('select state from message')).toEqual([{ state: 'ready' }]);
+    // The worker that was stopped meanwhile goes on by itself.
+    expect(await guard(await worker({ dataDir: t.dataDir })).maySend()).toBe(true);
+  });
+
+  it('takes the owner’s word once a worker has asked, whichever folder it is said beside', async () => {
+    await startAnew();
+    expect(await guard(await worker()).maySend()).toEqual(UNSEEN);
     expect(await guard(await worker()).confirm('cancel')).toMatchObject({ needed: true, cancelled: 1 });
     expect(await guard(await worker()).maySend()).toBe(true);
   });
