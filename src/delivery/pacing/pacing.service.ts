@@ -68,33 +68,37 @@ export class PacingService {
   }
 
   /**
-   * The receiver answered 421 or 45x. A single one is greylisting; when they become a storm, the lane goes one step
-   * slower, in all workers. `domain`: of the recipient. Where receivers share the lane and only some of them answer so, those
-   * go slower, each in a lane of its own.
+   * The receiver answered 421 or 45x. A single one is no matter; when they become a storm, the lane goes one step slower,
+   * in all workers. `domain`: of the recipient, unless it is the relay that is slow. Where receivers share the lane and
+   * only some of them answer so, those go slower, each in a lane of its own.
    */
   async slowDown(laneKey: string, code: number, domain?: string): Promise<void> {
     const nowMs = this.clock.now().getTime();
-    if (domain === undefined || !isShared(laneKey)) {
-      const meter = this.meter(laneKey);
+    const meter = this.meter(laneKey);
+    if (!isShared(laneKey)) {
       if (meter.throttled(nowMs)) await this.step(laneKey, code, meter.ratePerSecond(nowMs));
       return;
     }
-    await this.receivers.learn([domain]);
-    const own = this.laneOf(laneKey, domain);
-    if (own !== laneKey) return this.slowDown(own, code);
-    const meter = this.meter(laneKey);
+    if (domain !== undefined) {
+      await this.receivers.learn([domain]);
+      const own = this.laneOf(laneKey, domain);
+      if (own !== laneKey) return this.slowDown(own, code);
+    }
     if (!meter.refused(nowMs, domain)) return;
     await this.receivers.learn(meter.domains);
     const rate = meter.ratePerSecond(nowMs);
-    const storm = meter.storm(nowMs, (one) => this.receivers.of(one));
+    const room = Math.max(0, MOST_RECEIVERS - this.#receivers);
+    const storm = meter.storm(nowMs, (one) => this.receivers.of(one), room);
     if (storm === null) return;
-    if (storm.of === 'lane' || this.#receivers >= MOST_RECEIVERS) {
+    if (storm.of === 'lane') {
       await this.step(laneKey, code, rate);
       return;
     }
     for (const { name, share } of storm.receivers) {
       const isFirst = await this.step(`${laneKey}|${name}`, code, rate * share);
-      if (isFirst) await this.receivers.splitOff(name);
+      if (!isFirst) continue;
+      this.#receivers++;
+      await this.receivers.splitOff(name);
     }
   }
 

@@ -107,9 +107,11 @@ export class LaneMeter {
 
   /**
    * Whose storm it is. Receivers alone are to blame while the others take their mails as ever; where all refuse, or nobody
-   * else is there to tell by, it is the lane: the relay itself may be what asks for less.
+   * else is there to tell by, it is the lane: the relay itself may be what asks for less. Names at most `room` receivers,
+   * those that refuse most; without room they count with all others, so that one small receiver slows down nobody else.
+   * What it answers with is forgotten here: the caller has to act on it.
    */
-  storm(nowMs: number, receiverOf: (domain: string) => string): Storm {
+  storm(nowMs: number, receiverOf: (domain: string) => string, room = Number.POSITIVE_INFINITY): Storm {
     if (this.#seen.throttled < STORM_COUNT) return null;
     const groups = new Map<string, Seen & { domains: string[] }>();
     for (const [domain, { accepted, throttled }] of this.#byDomain) {
@@ -121,18 +123,15 @@ export class LaneMeter {
       groups.set(name, group);
     }
     const stormy = [...groups].filter(([, group]) => isStorm(group));
-    const rest = { ...this.#seen };
-    for (const [, { accepted, throttled }] of stormy) {
-      rest.accepted -= accepted;
-      rest.throttled -= throttled;
-    }
-    if (stormy.length > 0 && rest.accepted >= 1 && !isStorm(rest)) {
+    const named = stormy.toSorted(([, one], [, other]) => other.throttled - one.throttled).slice(0, room);
+    const rest = without(this.#seen, stormy);
+    if (named.length > 0 && rest.accepted >= 1 && !isStorm(rest)) {
       const all = Math.max(1, this.#seen.accepted);
-      this.#seen = rest;
-      for (const [, { domains }] of stormy) for (const domain of domains) this.#byDomain.delete(domain);
+      this.#seen = without(this.#seen, named);
+      for (const [, { domains }] of named) for (const domain of domains) this.#byDomain.delete(domain);
       return {
         of: 'receivers',
-        receivers: stormy.map(([name, { accepted }]) => ({ name, share: accepted / all })),
+        receivers: named.map(([name, { accepted }]) => ({ name, share: accepted / all })),
       };
     }
     if (!isStorm(this.#seen) || nowMs - this.#lastStepMs < STEP_PAUSE_MS) return null;
@@ -183,6 +182,11 @@ export class LaneMeter {
     this.#seen = { accepted: 0, throttled: 0 };
     this.#byDomain.clear();
   }
+}
+
+function without({ accepted, throttled }: Seen, groups: readonly [string, Seen][]): Seen {
+  const sum = (field: keyof Seen): number => groups.reduce((total, [, group]) => total + group[field], 0);
+  return { accepted: accepted - sum('accepted'), throttled: throttled - sum('throttled') };
 }
 
 function isStorm({ accepted, throttled }: Seen): boolean {

@@ -116,14 +116,36 @@ describe('one receiver among all others that asks for less', () => {
     expect(await slowed()).toContain(OTHER);
   });
 
-  it('has no lane of its own where very many ask for less: each claim would look into all of these', async () => {
+  it('slows down nobody else where it is one too many for a lane of its own, until all of them together are a storm', async () => {
     for (let n = 0; n < 40; n++) {
-      await pacing.sped(OTHER, 1_000, 'fine.example.org');
+      await pacing.sped(OTHER, 100, 'fine.example.org');
       for (let refusal = 0; refusal < 3; refusal++) await pacing.slowDown(OTHER, 421, `host${n}.example`);
       await readAnew();
     }
     const keys = await slowed();
-    expect([keys.length, keys.includes(OTHER)]).toEqual([33, true]);
+    expect([keys.length, keys.includes(OTHER)]).toEqual([32, false]);
+    for (let refusal = 0; refusal < 250; refusal++)
+      await pacing.slowDown(OTHER, 421, `host${32 + (refusal % 8)}.example`);
+    expect((await slowed()).filter((key) => !keys.includes(key))).toEqual([OTHER]);
+  });
+
+  it('has a lane of its own only while there is room for one, also where many begin at once', async () => {
+    await pacing.sped(OTHER, 10_000, 'fine.example.org');
+    for (let refusal = 0; refusal < 2; refusal++)
+      for (let n = 0; n < 40; n++) await pacing.slowDown(OTHER, 421, `host${n}.example`);
+    for (let n = 0; n < 40; n++) await pacing.slowDown(OTHER, 421, `host${n}.example`);
+    expect((await slowed()).length).toBe(32);
+  });
+
+  it('goes slower though the relay was slow with a mail in between: that wiped out what it had refused', async () => {
+    // The lane as a whole has gone one step slower, and takes no other for five seconds.
+    await pacing.sped(OTHER, 3, 'fine.example.org');
+    for (let n = 0; n < 3; n++) await pacing.slowDown(OTHER, 451, 'fine.example.org');
+    for (let n = 0; n < 3; n++) await pacing.slowDown(OTHER, 451, 'a.example.net');
+    expect(await slowed()).toEqual([OTHER]);
+    await pacing.sped(OTHER, 30, 'fine.example.org');
+    await pacing.stalled(OTHER);
+    expect(await slowed()).toEqual([OTHER, BIG]);
   });
 
   it('pays for the pace of all others as well, and lets it recover', async () => {
