@@ -13,6 +13,11 @@ const KEYS_CACHE_MS = 1_000;
 const MOST_RECEIVERS = 32;
 /** Of a receiver that has taken nothing yet, and so shows no pace: from nothing, a thousand mails would take hours. */
 const FIRST_OF_RECEIVER_PER_SECOND = 1;
+/**
+ * What was held back or on its way while a receiver got its lane comes into the lane of all others again; to find it, all
+ * that waits there is read.
+ */
+const MOVED_AGAIN_EVERY_MS = 60_000;
 /** A lane's recovery is written at most this often. */
 const RECOVERY_EVERY_MS = 1_000;
 
@@ -24,6 +29,7 @@ const RECOVERY_EVERY_MS = 1_000;
 export class PacingService {
   readonly #meters = new Map<string, LaneMeter>();
   readonly #recoveredAtMs = new Map<string, number>();
+  readonly #splitOffAtMs = new Map<string, number>();
   /** How many have a lane of their own. */
   #receivers = 0;
   readonly #keys: Remembered<ReadonlySet<string>>;
@@ -81,7 +87,7 @@ export class PacingService {
     }
     if (domain !== undefined) {
       await this.receivers.learn([domain]);
-      const own = this.laneOf(laneKey, domain);
+      const own = await this.ownLane(laneKey, domain, nowMs);
       if (own !== laneKey) return this.slowDown(own, code);
     }
     if (!meter.refused(nowMs, domain)) return;
@@ -98,7 +104,7 @@ export class PacingService {
       const isFirst = await this.step(`${laneKey}|${name}`, code, rate * share);
       if (!isFirst) continue;
       this.#receivers++;
-      await this.receivers.splitOff(name);
+      await this.splitOff(name, nowMs);
     }
   }
 
@@ -134,7 +140,8 @@ export class PacingService {
   /** `count` mails of the lane were accepted: if it was slowed down, it may go a little faster. `domain` as for `slowDown`. */
   async sped(laneKey: string, count: number, domain?: string): Promise<void> {
     const nowMs = this.clock.now().getTime();
-    const own = domain === undefined || !isShared(laneKey) ? laneKey : this.laneOf(laneKey, domain);
+    const own =
+      domain === undefined || !isShared(laneKey) ? laneKey : await this.ownLane(laneKey, domain, nowMs);
     const parent = laneOfAll(own);
     if (parent === null) this.meter(own).accepted(count, nowMs, isShared(own) ? domain : undefined);
     else {
@@ -158,11 +165,23 @@ export class PacingService {
     });
   }
 
-  /** The receiver's own, where it has one: the mail may have been claimed before that was made. */
-  private laneOf(laneKey: string, domain: string): string {
+  /**
+   * The receiver's own, where it has one: the mail may have been claimed or held before that was made. Others may follow it,
+   * which pay nothing for the receiver's pace until they are in its lane.
+   */
+  private async ownLane(laneKey: string, domain: string, nowMs: number): Promise<string> {
     if (this.#receivers === 0) return laneKey;
-    const own = `${laneKey}|${this.receivers.of(domain)}`;
-    return this.#keys.last?.has(`lane:${own}`) ? own : laneKey;
+    const receiver = this.receivers.of(domain);
+    const own = `${laneKey}|${receiver}`;
+    if (!this.#keys.last?.has(`lane:${own}`)) return laneKey;
+    const before = this.#splitOffAtMs.get(receiver) ?? Number.NEGATIVE_INFINITY;
+    if (nowMs - before >= MOVED_AGAIN_EVERY_MS) await this.splitOff(receiver, nowMs);
+    return own;
+  }
+
+  private async splitOff(receiver: string, nowMs: number): Promise<void> {
+    this.#splitOffAtMs.set(receiver, nowMs);
+    await this.receivers.splitOff(receiver);
   }
 
   /**

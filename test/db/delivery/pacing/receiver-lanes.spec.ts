@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { HeldService } from '../../../../src/delivery/pacing/held.service.js';
 import { PacingService } from '../../../../src/delivery/pacing/pacing.service.js';
 import { PlanningQueries } from '../../../../src/delivery/planning.queries.js';
 import { OPENED_AT, insertMessage, openPacing, passSeconds, type PacingApp } from './pacing-app.js';
@@ -73,6 +74,31 @@ describe('one receiver among all others that asks for less', () => {
     await passSeconds(t.db, 10);
     await pacing.sped(BIG, 1);
     expect(await pace()).toBeGreaterThan(0.85);
+  });
+
+  it('goes at its own pace with mails that were held back until then: they went at that of all others', async () => {
+    const held = { state: 'held', state_reason: 'overdue after an outage', address: 'reader@b.example.net' };
+    const ids = [await insertMessage(t.db, held)];
+    await storm();
+    await readAnew();
+    const lanes = async (): Promise<string[]> => {
+      const rows: { lane: string }[] = await t.db.query(
+        'select lane_key as lane from message where id = any($1) order by id',
+        [ids],
+      );
+      return rows.map(({ lane }) => lane);
+    };
+    await t.app.get(HeldService).release({});
+    t.clock.advance(60_000);
+    await pacing.slowDown(OTHER, 421, 'b.example.net');
+    expect(await lanes()).toEqual([BIG]);
+    // Looking at all that waits has its price: once a minute is enough.
+    ids.push(await insertMessage(t.db, { address: 'late@b.example.net' }));
+    await pacing.sped(OTHER, 1, 'b.example.net');
+    expect(await lanes()).toEqual([BIG, OTHER]);
+    t.clock.advance(60_000);
+    await pacing.sped(OTHER, 1, 'b.example.net');
+    expect(await lanes()).toEqual([BIG, BIG]);
   });
 
   it('takes what is planned from then on in its own lane', async () => {
