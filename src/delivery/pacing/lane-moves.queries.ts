@@ -1,8 +1,24 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 
-const READ_AT_ONCE = 20_000;
+const READ_AT_ONCE = 5_000;
 const MOVED_AT_ONCE = 2_000;
+/** A million mails are read in less. */
+const LONGEST_MS = 60_000;
+const START: Place = { priority: -32_768, dueAt: '-infinity', id: '0' };
+
+/** Where a walk along `message_ready` is. */
+interface Place {
+  priority: number;
+  dueAt: string;
+  id: string;
+}
+
+interface Page {
+  ids: string[] | null;
+  lanes: string[] | null;
+  last: Place | null;
+}
 
 /** Puts mails that are planned already into another lane, when more is known of who takes them. */
 @Injectable()
@@ -10,34 +26,60 @@ export class LaneMoves {
   constructor(private readonly dataSource: DataSource) {}
 
   /**
-   * What waits in a sender's lane of all others and goes to one of these domains, into their lane `to`; returns how many. Called when a domain was looked up and when one receiver asks for less; reads what is ready in
-   * those lanes, by `message_ready`. Locks the rows it moves and waits for none: one that a worker has just claimed goes as
-   * it was planned.
+   * What waits in a sender's lane of all others and goes to one of the domains that `to` names, into their lane there; returns
+   * how many. Called when a domain was looked up and when one receiver asks for less. Reads each mail that is ready in those
+   * lanes once, by `message_ready`, for a minute at most and until `signal` says so: what is left goes as it was planned. Locks
+   * the rows it moves and waits for none: one that a worker has just claimed goes as it was planned.
    */
-  async move(domains: readonly string[], to: string): Promise<number> {
-    const lanes = await this.lanesOfOthers();
+  async move(to: ReadonlyMap<string, string>, { signal }: { signal?: AbortSignal } = {}): Promise<number> {
+    if (to.size === 0 || signal?.aborted) return 0;
+    const inTime = AbortSignal.any([AbortSignal.timeout(LONGEST_MS), ...(signal ? [signal] : [])]);
     let moved = 0;
-    while (lanes.length > 0) {
-      const rows: { id: string }[] = await this.dataSource.query(
-        `select m.id from message m where m.state = 'ready' and m.lane_key = any($1::text[])
-           and substring(lower(m.address) from '[^@]*$') = any($2::text[]) limit ${READ_AT_ONCE}`,
-        [lanes, domains],
-      );
-      const before = moved;
-      for (let from = 0; from < rows.length; from += MOVED_AT_ONCE)
-        moved += await this.put(rows.slice(from, from + MOVED_AT_ONCE), to);
-      if (rows.length < READ_AT_ONCE || moved === before) break;
+    for (const lane of await this.lanesOfOthers()) {
+      let place: Place | null = START;
+      while (place !== null && !inTime.aborted) {
+        const page = await this.read(lane, place, to);
+        const { ids, lanes } = page;
+        for (let from = 0; ids && lanes && from < ids.length; from += MOVED_AT_ONCE)
+          moved += await this.put(
+            ids.slice(from, from + MOVED_AT_ONCE),
+            lanes.slice(from, from + MOVED_AT_ONCE),
+          );
+        place = page.last;
+      }
     }
     return moved;
   }
 
-  private async put(rows: readonly { id: string }[], to: string): Promise<number> {
+  /** The next ones of a lane: which of them go to one of the domains, and where the page ends; null when there are no more. */
+  private async read(
+    lane: string,
+    { priority, dueAt, id }: Place,
+    to: ReadonlyMap<string, string>,
+  ): Promise<Page> {
+    const [page]: Page[] = await this.dataSource.query(
+      `with page as materialized (select m.id, m.priority, m.due_at, split_part(lower(m.address), '@', -1) as domain
+         from message m where m.state = 'ready' and m.lane_key = $1 and (m.priority, m.due_at, m.id) > ($2, $3, $4)
+         order by m.priority, m.due_at, m.id limit ${READ_AT_ONCE}),
+       going as (select p.id, u.lane from page p
+         join unnest($5::text[], $6::text[]) as u (domain, lane) on u.domain = p.domain)
+       select (select array_agg(id::text order by id) from going) as ids,
+         (select array_agg(lane order by id) from going) as lanes,
+         (select jsonb_build_object('priority', priority, 'dueAt', due_at, 'id', id::text) from page
+          order by priority, due_at, id offset ${READ_AT_ONCE - 1}) as last`,
+      [lane, priority, dueAt, id, [...to.keys()], [...to.values()]],
+    );
+    return page ?? { ids: null, lanes: null, last: null };
+  }
+
+  private async put(ids: readonly string[], lanes: readonly string[]): Promise<number> {
     const [, count]: [unknown[], number] = await this.dataSource.query(
       `with waiting as (select m.id from message m where m.id = any($1::bigint[]) and m.state = 'ready' order by m.id
          for update skip locked)
-       update message m set lane_key = split_part(m.lane_key, '|', 1) || '|' || $2::text from waiting w
+       update message m set lane_key = split_part(m.lane_key, '|', 1) || '|' || u.lane
+       from waiting w join unnest($1::bigint[], $2::text[]) as u (id, lane) on u.id = w.id
        where m.id = w.id and split_part(m.lane_key, '|', 2) = 'other' and split_part(m.lane_key, '|', 3) = ''`,
-      [rows.map(({ id }) => id), to],
+      [ids, lanes],
     );
     return count;
   }

@@ -89,36 +89,49 @@ export class MailDomainsService {
   async resolveNew({ signal }: { signal: AbortSignal }): Promise<number> {
     if (!this.asks) return 0;
     const inTime = AbortSignal.any([signal, AbortSignal.timeout(LONGEST_RUN_MS)]);
+    const changed = new Map<string, RecipientGroup>();
+    const done = await this.lookUpNew(changed, inTime);
+    await this.lanes.move(changed, { signal });
+    return done;
+  }
+
+  /** What was found to be another's goes to `changed`. */
+  private async lookUpNew(changed: Map<string, RecipientGroup>, signal: AbortSignal): Promise<number> {
     let done = 0;
-    while (!inTime.aborted) {
+    while (!signal.aborted) {
       const { domains, lastId, isLast } = await this.newDomains();
-      const asked = await this.lookUpAll(domains, inTime);
+      const asked = await this.lookUpAll(domains, changed, signal);
       done += asked;
       if (asked < domains.length) return done;
       await this.moveCursor(lastId);
       if (isLast) break;
     }
-    return done + (await this.lookUpAll(await this.staleDomains(STALE_A_RUN), inTime));
+    return done + (await this.lookUpAll(await this.staleDomains(STALE_A_RUN), changed, signal));
   }
 
   /** As many of these as are looked up before `signal` ends it, the first ones first; returns how many. */
   async resolve(domains: readonly string[], { signal }: { signal: AbortSignal }): Promise<number> {
-    return this.asks ? this.lookUpAll(domains, signal) : 0;
+    if (!this.asks) return 0;
+    const changed = new Map<string, RecipientGroup>();
+    const done = await this.lookUpAll(domains, changed, signal);
+    await this.lanes.move(changed, { signal });
+    return done;
   }
 
-  private async lookUpAll(domains: readonly string[], signal: AbortSignal): Promise<number> {
+  private async lookUpAll(
+    domains: readonly string[],
+    changed: Map<string, RecipientGroup>,
+    signal: AbortSignal,
+  ): Promise<number> {
     const left = domains.values();
     const found: Found[] = [];
     const unanswered: Found[] = [];
-    const hosted = new Map<RecipientGroup, string[]>();
     let kept = 0;
     let inRow = 0;
     let isOut = false;
     const keep = async (some: readonly Found[]): Promise<void> => {
-      await this.keep(some);
+      for (const { domain, group } of await this.keep(some)) changed.set(domain, group);
       kept += some.length;
-      for (const { domain, group } of some)
-        if (group !== recipientGroup(domain)) hosted.set(group, [...(hosted.get(group) ?? []), domain]);
     };
     // All share the one iterator, so each domain is asked once.
     const askOn = async (): Promise<void> => {
@@ -136,7 +149,6 @@ export class MailDomainsService {
     if (found.length > 0) await keep(found);
     if (inRow > 0 && (await this.isOut())) isOut = true;
     if (unanswered.length > 0 && !isOut) await keep(unanswered);
-    for (const [group, those] of hosted) await this.lanes.move(those, group);
     return kept;
   }
 
@@ -164,17 +176,23 @@ export class MailDomainsService {
     }
   }
 
-  private async keep(found: readonly Found[]): Promise<void> {
-    await this.dataSource.query(
-      `insert into mail_domain (domain, group_key, mx_host, checked_at)
-       select u.domain, u."group", u."mxHost",
-         clock_timestamp() - case when u.unanswered then interval '23 hours' else interval '0' end
-       from jsonb_to_recordset($1::jsonb) as u (domain text, "group" text, "mxHost" text, unanswered boolean) order by u.domain
-       on conflict (domain) do update set checked_at = excluded.checked_at,
-         group_key = case when excluded.mx_host is null then mail_domain.group_key else excluded.group_key end,
-         mx_host = coalesce(excluded.mx_host, mail_domain.mx_host)`,
-      [JSON.stringify(found)],
+  /** Returns those that mails were planned for as of all others, and that turn out to be one's of the three. */
+  private async keep(found: readonly Found[]): Promise<Pick<Found, 'domain' | 'group'>[]> {
+    const rows: Pick<Found, 'domain' | 'group'>[] = await this.dataSource.query(
+      `with before as (select d.domain, d.group_key from mail_domain d where d.domain = any($2::text[])),
+       kept as (insert into mail_domain (domain, group_key, mx_host, checked_at)
+         select u.domain, u."group", u."mxHost",
+           clock_timestamp() - case when u.unanswered then interval '23 hours' else interval '0' end
+         from jsonb_to_recordset($1::jsonb) as u (domain text, "group" text, "mxHost" text, unanswered boolean) order by u.domain
+         on conflict (domain) do update set checked_at = excluded.checked_at,
+           group_key = case when excluded.mx_host is null then mail_domain.group_key else excluded.group_key end,
+           mx_host = coalesce(excluded.mx_host, mail_domain.mx_host)
+         returning domain, group_key)
+       select k.domain, k.group_key as "group" from kept k left join before b on b.domain = k.domain
+       where k.group_key <> 'other' and coalesce(b.group_key, 'other') <> k.group_key`,
+      [JSON.stringify(found), found.map(({ domain }) => domain)],
     );
+    return rows.filter(({ domain, group }) => group !== recipientGroup(domain));
   }
 
   /** Of the next page of subscribers, those of most of them first. Served by the primary key of `subscriber`. */

@@ -45,7 +45,7 @@ export class Receivers {
          and (coalesce(mx_host, domain) = $1 or right(coalesce(mx_host, domain), length($1) + 1) = '.' || $1)`,
       [receiver],
     );
-    const domains = new Set([receiver, ...rows.map(({ domain }) => domain)]);
-    await this.moves.move([...domains], `other|${receiver}`);
+    const domains = [receiver, ...rows.map(({ domain }) => domain)];
+    await this.moves.move(new Map(domains.map((domain) => [domain, `other|${receiver}`])));
   }
 }

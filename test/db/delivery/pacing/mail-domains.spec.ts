@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LaneMoves } from '../../../../src/delivery/pacing/lane-moves.queries.js';
 import { MailDomainsService } from '../../../../src/delivery/pacing/mail-domains.service.js';
 import { recipientGroupSql } from '../../../../src/delivery/pacing/recipient-group.js';
@@ -56,6 +56,8 @@ describe('whose servers take the mail of a domain', () => {
       [emails],
     );
   };
+  const lanes = async (): Promise<unknown> =>
+    db.query('select lane_key as lane, count(*)::int from message group by 1 order by 1');
   const known = async (): Promise<unknown> =>
     db.query('select domain, group_key as "group" from mail_domain order by domain');
 
@@ -176,6 +178,50 @@ describe('whose servers take the mail of a domain', () => {
       'news.example.com|gmail',
       'example.com|other',
       'default',
+    ]);
+  });
+
+  it('has what is ready read once in a run, and only when a receiver was found: each run read all of it for each receiver', async () => {
+    await db.query('truncate message cascade');
+    await subscribe('a@company.example.com', 'a@office.example.com', 'a@own.example.com');
+    await insertMessage(db, { address: 'a@company.example.com' });
+    await insertMessage(db, { address: 'a@office.example.com' });
+    const statements = vi.spyOn(db, 'query');
+    const readings = (): number =>
+      statements.mock.calls.filter(([sql]) =>
+        /from message m where m.state = 'ready' and m.lane_key =/.test(sql),
+      ).length;
+    try {
+      await domains.resolveNew({ signal });
+      expect(await lanes()).toEqual([
+        { lane: 'example.com|gmail', count: 1 },
+        { lane: 'example.com|outlook', count: 1 },
+      ]);
+      expect(readings()).toBe(1);
+      await insertMessage(db);
+      await db.query(`update mail_domain set checked_at = checked_at - interval '8 days'`);
+      expect(await domains.resolveNew({ signal })).toBe(3);
+      expect(readings()).toBe(1);
+    } finally {
+      statements.mockRestore();
+    }
+  });
+
+  it('moves what is ready page by page, and stops when it is told to', async () => {
+    await db.query('truncate message cascade');
+    await insertMessage(db, { address: 'a0@company.example.com' });
+    await db.query(
+      `insert into message (dedupe_key, class, kind, email_template_id, sender, address, address_hash, message_id_header, due_at, created_at, lane_key)
+       select 'page:' || n, class, kind, email_template_id, sender, 'a@' || case n % 2 when 0 then 'company' else 'own' end || '.example.com',
+         address_hash, '<page-' || n || '@example.com>', due_at + n % 7 * interval '1 microsecond', created_at, lane_key
+       from message, generate_series(1, 10100) n`,
+    );
+    const to = new Map([['company.example.com', 'gmail']]);
+    expect(await new LaneMoves(db).move(to, { signal: AbortSignal.abort() })).toBe(0);
+    expect(await new LaneMoves(db).move(to)).toBe(5_051);
+    expect(await lanes()).toEqual([
+      { lane: 'example.com|gmail', count: 5_051 },
+      { lane: 'example.com|other', count: 5_050 },
     ]);
   });
 
