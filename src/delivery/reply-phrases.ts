@@ -14,12 +14,22 @@ const rule = (reason: ReplyReason, ...says: RegExp[]): Phrase[] => says.map((one
  * One mailbox gets more mail than its provider allows, from whomever. Asked first: the words are much like those about a
  * sender's pace, and mistaken for them one popular mailbox would slow down or stop the mails to everybody else.
  */
-const ONE_BUSY_MAILBOX: Phrase[] = rule(
-  'mailbox_busy',
-  /\b(?:user|recipient|mail ?box|account|address)\b.{0,60}\breceiving (?:e-?)?(?:mails?|messages?) (?:at a rate|too (?:quickly|fast|often))/,
-  /\b(?:recipient|mail ?box)(?:'s)? .{0,40}(?:receive|receiving|incoming|inbound) .{0,20}(?:limit|rate|quota)|\b(?:user|recipient|mail ?box)(?:'s)? .{0,20}exceeded .{0,40}(?:limit|rate|number|quota) .{0,20}(?:incoming|inbound|receive|received)\b/,
-  /recipient thread limit|recipientthreshold|too many concurrent deliveries to (?:this|the) mail ?box/,
-);
+const ONE_BUSY_MAILBOX: Phrase[] = [
+  ...rule(
+    'mailbox_busy',
+    /\b(?:user|recipient|mail ?box|account|address)\b.{0,60}\breceiving (?:e-?)?(?:mails?|messages?) (?:at a rate|too (?:quickly|fast|often))/,
+  ),
+  // A full mailbox cannot "receive" either, and its quota is another one.
+  {
+    reason: 'mailbox_busy',
+    says: /^(?!.*(?:\bfull\b|over ?-?quota)).*(?:\b(?:recipient|mail ?box)(?:'s)? .{0,40}(?:receive|receiving|incoming|inbound) .{0,20}(?:limit|rate|quota)|\b(?:user|recipient|mail ?box)(?:'s)? .{0,20}exceeded .{0,40}(?:limit|rate|number|quota) .{0,20}(?:incoming|inbound|receive|received)\b)/,
+    unlessStatus: /^5\.2\.2$/,
+  },
+  ...rule(
+    'mailbox_busy',
+    /recipient thread limit|recipientthreshold|too many concurrent deliveries to (?:this|the) mail ?box/,
+  ),
+];
 
 /** What is about the sender comes next: "does not exist" may be said of the sender's domain as well. */
 const ABOUT_THE_SENDER: Phrase[] = [
@@ -83,8 +93,14 @@ const ABOUT_THE_MAIL: Phrase[] = [
 const ABOUT_THE_PERSON: Phrase[] = [
   ...rule(
     'mailbox_full',
-    /(?:mail ?box|inbox|mail ?folder|account|user|recipient|storage|mail ?dir|mail ?spool)'?s? .{0,60}(?:\bfull\b|over ?quota|quota|exceeded|out of (?:space|storage))|over ?-?quota|quota (?:exceeded|violation|full|is)|exceed\w* .{0,40}(?:quota|storage|mail ?box|disk|allocated|space)|(?:mailbox|mail ?box) (?:is )?full|disk (?:quota|full|space)|(?:insufficient|not enough|no) (?:disk |storage |mailbox |free )?(?:space|storage)|would be over/,
+    /(?:mail ?box|inbox|mail ?folder|account|user|recipient|storage|mail ?dir|mail ?spool)'?s? .{0,60}(?:\bfull\b|over ?quota|quota|exceeded|out of (?:space|storage))|over ?-?quota|quota (?:exceeded|violation|full|is)|exceed\w* .{0,40}(?:quota|storage|mail ?box|disk|allocated|space)|(?:mailbox|mail ?box) (?:is )?full|disk quota|(?:insufficient|not enough|no) mailbox (?:space|storage)|would be over/,
   ),
+  // Beside 4.3.0 and 4.3.1 it is the disk of a server, full for everybody.
+  {
+    reason: 'mailbox_full',
+    says: /disk (?:full|space)|(?:insufficient|not enough|no) (?:disk |storage |free )?(?:space|storage)/,
+    unlessStatus: /^4\.3\.[01]$/,
+  },
   ...rule(
     'suspended',
     /(?:account|mailbox|user|recipient|address|domain|customer|mail)\b.{0,60}\b(?:disabled|suspended|deactivated|inactive|locked|frozen|discontinued|blocked for inactivity|not active|expired|on hold|dormant)\b|(?:disabled|suspended|inactive|deactivated|locked|frozen) (?:recipient|account|mailbox|user|address)|temporarily (?:disabled|locked|suspended)/,

@@ -21,6 +21,13 @@ describe('a reply is judged by its reason', () => {
     ["554 5.2.122 The recipient's per hour message receive limit was exceeded", 'soft mailbox_busy'],
     ['432 4.3.2 STOREDRV.Deliver; recipient thread limit exceeded', 'soft mailbox_busy'],
     ['452 4.2.2 The recipient has exceeded its daily limit of incoming messages', 'soft mailbox_busy'],
+    [
+      "552 5.2.2 The recipient's mailbox is full and cannot receive messages, over quota",
+      'soft mailbox_full',
+    ],
+    ['452 4.2.2 The mailbox is over quota, incoming mail is beyond its limit', 'soft mailbox_full'],
+    ['552 5.2.2 The mailbox cannot receive mail: quota exceeded', 'soft mailbox_full'],
+    ['452 4.3.1 Insufficient disk space', 'soft system_error'],
     ['550 5.7.1 Your daily sending limit is exceeded', 'sender rate_limited'],
     ['550 5.4.5 Daily user sending quota exceeded', 'sender rate_limited'],
     ['452 4.5.3 Too many recipients received this hour', 'sender rate_limited'],
