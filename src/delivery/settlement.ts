@@ -1,6 +1,6 @@
 import { retryDelayMinutes, type ClaimedMessage, type SendOutcome } from './message.js';
 import type { RelayTrouble } from './pacing/breaker.js';
-import { smtpConsequence, type ReplyStage } from './reply-class.js';
+import { replyClass, smtpConsequence, type ReplyStage } from './reply-class.js';
 import type { ReplyReason } from './reply-reason.js';
 import { senderRefusal } from './sender-refusal.js';
 
@@ -51,6 +51,9 @@ const OF_RECIPIENT: ReadonlySet<ReplyReason> = new Set<ReplyReason>([
   'filtered',
   'greylisted',
 ]);
+/** Words and statuses that are about one recipient's mailbox, and those that are about our account there. */
+const THEIRS = /\b4\.2\.2\b|mail ?box|\buser|\brecipient/i;
+const OURS = /\byour (?:\w+ )?(?:account|ip)\b/i;
 /** What a relay says of one sender's domain, and not of its own state. */
 const NAMES_SENDER: ReadonlySet<ReplyReason> = new Set(['sender_rejected', 'auth_failure']);
 /** "Too many messages": the lane goes slower by itself, so this is only how soon the one mail asks again. */
@@ -143,7 +146,7 @@ export function blamesSender(outcome: SendOutcome): boolean {
   return action === 'sender' && reason !== 'relay_denied';
 }
 
-/** Whether the reply speaks of this recipient alone: then no lane goes slower for it. */
+/** Whether the reply speaks of this recipient alone: then no lane goes slower for it, nor is the relay in trouble. */
 export function isOfRecipient(outcome: SendOutcome): boolean {
   return outcome.kind === 'refused' && !isAtSender(outcome) && OF_RECIPIENT.has(consequence(outcome).reason);
 }
@@ -237,12 +240,26 @@ function isAtSender({ stage }: Extract<SendOutcome, { kind: 'refused' }>): boole
   return stage === 'MAIL FROM';
 }
 
-function consequence({
-  stage,
-  code,
-  reply,
-}: Extract<SendOutcome, { kind: 'refused' }>): ReturnType<typeof smtpConsequence> {
-  return smtpConsequence({ stage: STAGES[stage] ?? null, replyCode: code, text: reply });
+/** A refusal for now that seems to be of a recipient, and cannot be known to be, is about the relay or us. */
+function consequence(outcome: Extract<SendOutcome, { kind: 'refused' }>): ReturnType<typeof smtpConsequence> {
+  const { stage, code, reply } = outcome;
+  const judged = smtpConsequence({ stage: STAGES[stage] ?? null, replyCode: code, text: reply });
+  if (
+    judged.action !== 'retry' ||
+    !OF_RECIPIENT.has(judged.reason) ||
+    mayBeOfRecipient(outcome, judged.reason)
+  )
+    return judged;
+  return { ...replyClass('system_error'), action: 'retry' };
+}
+
+/** 421 closes the connection, for all mails: "account suspended" is then said of us. */
+function mayBeOfRecipient(
+  { stage, code, reply }: Extract<SendOutcome, { kind: 'refused' }>,
+  reason: ReplyReason,
+): boolean {
+  if (reason === 'mailbox_busy') return true;
+  return code !== 421 && !OURS.test(reply) && (stage === 'RCPT TO' || THEIRS.test(reply));
 }
 
 /** PostgreSQL stores no NUL; whatever else a relay says is kept as it said it. */

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { SendOutcome } from '../../../src/delivery/message.js';
 import { refusedFor } from '../../../src/delivery/sender-refusal.js';
-import { namesSender, provesRelay, relayTrouble, settlementOf } from '../../../src/delivery/settlement.js';
+import {
+  isOfRecipient,
+  namesSender,
+  provesRelay,
+  relayTrouble,
+  settlementOf,
+} from '../../../src/delivery/settlement.js';
 
 const NOW = new Date('2026-03-02T09:00:00Z');
 const MAIL = { id: '1', epoch: 1, attempt: 1, class: 'marketing', unknownCount: 0 } as const;
@@ -70,6 +76,18 @@ describe('what an outcome says about the relay, and whether the mail has used up
         null,
         { counts: true },
       ],
+      [
+        'our address suspended, told as if a recipient’s account was',
+        refused('RCPT TO', 421, '4.7.0 mail from your IP address temporarily suspended'),
+        'throttled',
+        { counts: true },
+      ],
+      [
+        'our account suspended, told as if a recipient’s was',
+        refused('DATA', 421, 'Your account has been temporarily suspended'),
+        'throttled',
+        { counts: true },
+      ],
       ['nobody there', refused('RCPT TO', 550, '5.1.1 User unknown'), null, { counts: true }],
       ['taken', { kind: 'accepted', code: 250, reply: '250 OK' }, null, { counts: true }],
     ],
@@ -79,6 +97,29 @@ describe('what an outcome says about the relay, and whether the mail has used up
     expect(settlementOf(MAIL, outcome, told).countsAsAttempt).toBe(counts);
     expect(settlementOf(MAIL, outcome, { ...told, probe: true }).countsAsAttempt).toBe(probeCounts);
   });
+
+  it.each([
+    ['RCPT TO', 421, '4.7.0 mail from your IP address temporarily suspended', false],
+    ['DATA', 421, 'Your account has been temporarily suspended', false],
+    ['RCPT TO', 451, 'Your account has been temporarily suspended', false],
+    ['BODY', 451, '4.7.1 Account suspended', false],
+    ['RCPT TO', 451, '4.3.0 insufficient disk space', false],
+    ['BODY', 452, '4.3.1 not enough storage', false],
+    ['RCPT TO', 450, '4.2.1 Account temporarily suspended', true],
+    ['RCPT TO', 452, '4.2.2 over quota', true],
+    ['BODY', 452, '4.2.2 over quota', true],
+    ['BODY', 452, '4.3.0 The mailbox is full', true],
+    ['BODY', 421, '4.2.1 The user you are trying to contact is receiving mail at a rate', true],
+    ['DATA', 552, '5.2.2 over quota', true],
+  ] as const)(
+    'is of one recipient only where that is sure, as else no lane would go slower: %s %i %s',
+    (stage, code, reply, expected) => {
+      const outcome = refused(stage, code, reply);
+      expect(isOfRecipient(outcome)).toBe(expected);
+      const told = { now: NOW, durationMs: 1, relay: 'one', tls: null };
+      if (!expected) expect(settlementOf(MAIL, outcome, told).reason).toBe('system_error');
+    },
+  );
 
   it.each(['RCPT TO', 'DATA', 'BODY'])(
     'tries nothing again that %s refused for good because of us: it waits for the owner',
