@@ -175,15 +175,16 @@ export class BounceImap {
   }
 
   /**
-   * False when they stay where they are. Neither call throws when the server refuses. What cannot even be marked is not
-   * moved: where a mailbox is made anew in the meantime the mark is refused, and the numbers are those of mails that nobody
-   * has read.
+   * False when they stay where they are. Neither call throws when the server refuses. A user may have the right to move
+   * mails and none to mark them; but where a mailbox is made anew in the meantime the mark is refused as well, and the
+   * numbers are those of mails that nobody has read.
    */
   private async putAway(client: ImapFlow, uids: readonly number[], to: string | null): Promise<boolean> {
     const keys = uids.map((uid) => keyOf(client, uid));
     const range = uids.join(',');
     const marked = await client.messageFlagsAdd(range, ['\\Seen'], { uid: true });
-    const isAway = to === null || !marked ? marked : await client.messageMove(range, to, { uid: true });
+    const mayMove = to !== null && (marked || (await isSame(client)));
+    const isAway = mayMove ? await client.messageMove(range, to, { uid: true }) : to === null && marked;
     if (isAway) for (const key of keys) this.#read.delete(key);
     return Boolean(isAway);
   }
@@ -204,6 +205,13 @@ const TOLD = {
 /** A mailbox that was made anew gives its numbers out once more. */
 function keyOf({ mailbox }: ImapFlow, uid: number): string {
   return `${mailbox === false ? '' : mailbox.uidValidity}:${uid}`;
+}
+
+/** Whether the mailbox is the one that was opened, and was not made anew since. Asked by opening it: its status is that of the old one. */
+async function isSame(client: ImapFlow): Promise<boolean> {
+  if (client.mailbox === false) return false;
+  const { path, uidValidity } = client.mailbox;
+  return (await client.mailboxOpen(path)).uidValidity === uidValidity;
 }
 
 /** The connection ends some time after `signal` says so, whatever is waited for then. */

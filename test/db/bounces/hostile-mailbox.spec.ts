@@ -147,6 +147,28 @@ describe('a bounce mailbox whose server misbehaves', () => {
       expect(await waiting('Bounces')).toBe(0);
     });
 
+    it.each([
+      ['does not keep \\Seen', (said: string) => said, 'PERMANENTFLAGS (\\Deleted)'],
+      ['refuses the mark', (said: string) => said.replace(/ STORE .*/, ' STORE'), '$&'],
+    ])('a mailbox that %s has its mails put away all the same', async (_, change, flags) => {
+      const email = `unmarked${user}@example.org`;
+      const mail = await bounceOf(email);
+      await within(async (client) => client.append('INBOX', mail));
+      const proxy = await openImapProxy(
+        url(),
+        (said) => ({ instead: change(said) }),
+        (said) => said.replace(/PERMANENTFLAGS \([^)]*\)/, flags),
+      );
+      try {
+        expect(await reader(proxy.url).readNew(unaborted())).toBe(1);
+      } finally {
+        await proxy.close();
+      }
+      expect(await office.suppressed(email)).toEqual(['all hard_bounce']);
+      expect(await waiting('INBOX')).toBe(0);
+      expect(await office.alertKeys()).not.toContain('bounces:imap-put-away');
+    });
+
     it('a password that is changed while it runs tells the owner, and nothing is lost until it is right again', async () => {
       let wrong = false;
       const proxy = await openImapProxy(url(), (said) =>
