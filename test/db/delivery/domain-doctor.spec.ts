@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type TlsOptions } from 'node:tls';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { outsideWorld } from '../../../src/delivery/domains/outside.transport.js';
+import { outsideWorld, QUESTIONS_LIMIT_MS } from '../../../src/delivery/domains/outside.transport.js';
 import { DomainWatch } from '../../../src/delivery/domains/domain-watch.service.js';
 import { doctor } from '../../../src/doctor.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import type { SinkAnswer } from '../../support/smtp-sink.js';
 import { dnsOf, type Zone } from '../../support/zone.js';
+import { waits } from '../../support/waits.js';
 import { openPostOffice, SENDER, type PostOffice } from './post-office.js';
 
 const fixture = (name: string): string =>
@@ -84,6 +85,20 @@ describe('what lies beyond the DNS of a sending domain', () => {
   ])('a server that says %s has said nothing about the mailbox', async (_, answer) => {
     answers['postmaster@example.com'] = answer;
     expect(await said('D5 MX')).toMatch(/^unknown whether postmaster@example\.com is there is not known/);
+  });
+
+  it('a server that takes its time for each question is left after some seconds: they are those of all questions', async () => {
+    const [time, before] = [waits(), t.sink.onRecipient];
+    t.sink.onRecipient = async (address) => {
+      if (address.startsWith('abuse')) time.pass(QUESTIONS_LIMIT_MS);
+      return undefined;
+    };
+    try {
+      expect(await said('D5 MX')).toMatch(/^unknown whether abuse@example\.com is there is not known/);
+    } finally {
+      time.end();
+      t.sink.onRecipient = before;
+    }
   });
 
   it('a server that cannot be reached is not taken for one without mailboxes', async () => {
