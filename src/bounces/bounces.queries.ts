@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { ENOUGH_FOR, SEQUENCE_LEAST, type BroadcastTally } from '../delivery/broadcast-health.js';
-import { SENDER_REFUSALS } from '../delivery/sender-refusal.js';
+import { ENOUGH_FOR, SEQUENCE_LEAST, type RefusedTally } from '../delivery/broadcast-health.js';
+import { PLAINLY_US, SENDER_REFUSALS } from '../delivery/sender-refusal.js';
 import type { BounceReason, BounceVerdict } from './judged-mail.js';
 
 export interface NewBounce {
@@ -171,11 +171,13 @@ export class BouncesQueries {
    * is counted only where enough has come back to call for something, and up to the number above which it calls for nothing.
    * Served by `bounce_received`, `message_accepted` and `message_funnel`.
    */
-  async sequenceTally(funnelKey: string, since: Date): Promise<BroadcastTally> {
-    const rows: BroadcastTally[] = await this.dataSource.query(
+  async sequenceTally(funnelKey: string, since: Date): Promise<RefusedTally> {
+    const rows: RefusedTally[] = await this.dataSource.query(
       `with reported as (
          select count(distinct b.message_id) filter (where b.verdict = 'hard') as hard,
            count(distinct b.message_id) filter (where b.verdict = 'sender') as sender,
+           count(distinct b.message_id) filter (where b.verdict = 'sender' and b.reason = any($9::text[])) as plainly_us,
+           count(distinct split_part(m.address, '@', 2)) filter (where b.verdict = 'sender') as sender_domains,
            count(distinct b.message_id) filter (where b.verdict = 'complaint' and b.reason <> 'opt_out') as complaints,
            count(distinct b.message_id) filter (where b.source = 'smtp_reply' and b.verdict in ('hard', 'sender')) as refused
          from bounce b join message m on m.id = b.message_id
@@ -187,14 +189,15 @@ export class BouncesQueries {
              and (select r.hard >= $3 or r.sender >= $4 or r.complaints >= $5 from reported r)
            limit (select greatest(r.hard * $6::int, r.sender * $7::int, r.complaints * $8::int) + 1 from reported r)) k)
        select t.accepted::int as accepted, (t.accepted + r.refused)::int as tried, r.hard::int as hard, r.sender::int as sender,
-         r.complaints::int as complaints
+         r.complaints::int as complaints, r.plainly_us::int as "plainlyUs", r.sender_domains::int as "senderDomains"
        from taken t cross join reported r`,
       [
         ...[funnelKey, since, SEQUENCE_LEAST.hard, SEQUENCE_LEAST.sender, SEQUENCE_LEAST.complaints],
-        ...[ENOUGH_FOR.hard, ENOUGH_FOR.sender, ENOUGH_FOR.complaint],
+        ...[ENOUGH_FOR.hard, ENOUGH_FOR.sender, ENOUGH_FOR.complaint, PLAINLY_US],
       ],
     );
-    return rows[0] ?? { accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0 };
+    const none = { accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0, plainlyUs: 0, senderDomains: 0 };
+    return rows[0] ?? none;
   }
 
   /** Funnels of whose sequences at least two mails have come back since `since`. Served by `bounce_received`. */

@@ -10,7 +10,7 @@ export interface BroadcastTally {
   complaints: number;
 }
 
-/** Of a broadcast also whom the refusals because of us speak of, which are all among `sender`. */
+/** Also whom the refusals because of us speak of, which are all among `sender`. */
 export interface RefusedTally extends BroadcastTally {
   /** Those that name our domain or address: as listed, of poor reputation or not authenticated. */
   plainlyUs: number;
@@ -79,10 +79,11 @@ function health(tally: BroadcastTally): HealthVerdict {
 
 /**
  * The same for the mails of a sequence in the last days. They are few at a time and go on for months: one server with rules
- * of its own must not stop them.
+ * of its own must not stop them, however many of their readers are there.
  */
-export function sequenceHealth(tally: BroadcastTally): HealthVerdict {
-  return health(tally.sender < SEQUENCE_SENDER_MIN ? { ...tally, sender: 0 } : tally);
+export function sequenceHealth({ plainlyUs, senderDomains, ...tally }: RefusedTally): HealthVerdict {
+  const isUs = tally.sender >= SEQUENCE_SENDER_MIN && (plainlyUs > 0 || senderDomains >= SENDER_DOMAINS_MIN);
+  return health(isUs ? tally : { ...tally, sender: 0 });
 }
 
 /** The rate of complaints alone, of a broadcast or at one provider. */

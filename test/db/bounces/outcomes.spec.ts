@@ -311,6 +311,21 @@ describe('what comes back', () => {
     expect(await pauses.all()).toEqual([]);
   });
 
+  it('one server with a policy of its own pauses no sequence, however many of its readers are there; two domains do', async () => {
+    const pauses = office.app.get(SequencePauses, { strict: false });
+    const watch = office.app.get(RatesWatch, { strict: false });
+    const refusal = { ...UNSIGNED, status: '5.7.1', diagnostic: '550 5.7.1 rejected for policy reasons' };
+    for (let n = 0; n < 4; n++)
+      await office.comesBack(await office.sent(`ruled-${n}@example.org`, { funnelKey: 'ruled' }), refusal);
+    await watch.look();
+    expect(await pauses.all()).toEqual([]);
+    await office.comesBack(await office.sent('ruled@example.net', { funnelKey: 'ruled' }), refusal);
+    await watch.look();
+    const reason = '5 of 5 mails were refused because of the sender';
+    expect(await pauses.all()).toMatchObject([{ funnelKey: 'ruled', reason }]);
+    await pauses.resume('ruled');
+  });
+
   it('a rotten list is stopped by its first dead addresses', async () => {
     const broadcastId = await office.broadcast();
     const ids = await audience(broadcastId, 30);

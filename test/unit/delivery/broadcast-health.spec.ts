@@ -15,7 +15,8 @@ it('calls for nothing where more mails were taken than are counted', () => {
       const { hard: ofHard, sender: ofSender, complaint } = ENOUGH_FOR;
       const counted = Math.max(hard * ofHard, sender * ofSender, complaints * complaint) + 1;
       for (const accepted of [counted, counted + more]) {
-        const tally = { accepted, tried: accepted, hard, sender, complaints };
+        const whose = { plainlyUs: sender, senderDomains: sender };
+        const tally = { accepted, tried: accepted, hard, sender, complaints, ...whose };
         expect(sequenceHealth(tally).action).toBe('none');
         expect(complaintHealth({ complaints, accepted: complaints * complaint + 1 }).action).toBe('none');
       }
