@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { AudienceValues, type TriedMail } from '../delivery/preflight/audience-values.service.js';
 import type { PreflightFinding } from '../delivery/preflight/mail-checks.js';
 import {
   PreflightService,
@@ -31,6 +32,9 @@ const STOPS: ReadonlySet<PreflightFinding['check']> = new Set([
   'signature',
 ]);
 
+/** For making the mail with the values of all readers; the owner waits for it. */
+const VALUES_MS = 20_000;
+
 type Draft = Parameters<typeof wordsOf>[0];
 interface ArmReport {
   arm: number;
@@ -49,6 +53,7 @@ export class BroadcastPreflight {
     private readonly dataSource: DataSource,
     private readonly templates: TemplatesService,
     private readonly preflight: PreflightService,
+    private readonly values: AudienceValues,
     private readonly queries: BroadcastsQueries,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -117,26 +122,29 @@ export class BroadcastPreflight {
       const { template, subject, offer } = words;
       // At another hour it is the same mail.
       if (saysTheSame(words, arms.slice(0, arm))) continue;
-      reports.push({
-        arm,
-        report: await this.preflight.check(
-          {
-            ...{
-              template,
-              subject,
-              sender: content.sender,
-              kind: offer === undefined ? 'sequence' : 'offer',
-              funnelTitle: titles[0]?.title ?? '',
-            },
-            // A broadcast has no data beyond the reader, the sender, the funnel and what it offers.
-            data: dataOf({ offers }, arm, { promised: null, at: now }),
-            readers: { condition, words: 'readers', funnelKey: null },
-          },
-          options,
-        ),
-      });
+      const mail = {
+        ...{ template, subject, sender: content.sender, funnelTitle: titles[0]?.title ?? '' },
+        kind: offer === undefined ? ('sequence' as const) : ('offer' as const),
+        // A broadcast has no data beyond the reader, the sender, the funnel and what it offers.
+        data: dataOf({ offers }, arm, { promised: null, at: now }),
+        readers: { condition, words: 'readers', funnelKey: null },
+      };
+      const report = await this.preflight.check(mail, { ...options, valuesTried: true });
+      reports.push({ arm, report: await this.withValues(mail, report, VALUES_MS / arms.length) });
     }
     return together(reports);
+  }
+
+  /** Only of a mail that can be made at all: else each value would show the same fault. */
+  private async withValues(
+    mail: TriedMail,
+    report: PreflightReport,
+    forMs: number,
+  ): Promise<PreflightReport> {
+    if (report.findings.some(({ check, level }) => check === 'template' && level === 'fail')) return report;
+    const found = await this.values.faults(mail, { untilMs: performance.now() + forMs });
+    const ok = report.ok && found.every(({ level }) => level !== 'fail');
+    return { ...report, ok, findings: [...report.findings, ...found] };
   }
 
   /**

@@ -23,12 +23,15 @@ type Unmade = Pick<
 
 /**
  * Mails that come to nothing before they reach a relay, because the template cannot be filled in with what is known of
- * their reader. The preflight tries one reader; what a value of another one breaks is seen here first, and the owner
- * would else find those mails among the ones that were too late.
+ * their reader. A broadcast is tried with its readers' values before it starts, as far as that goes in a short time; what
+ * changes later, lies beyond, or comes from another step is seen here first, and the owner would else find those mails
+ * among the ones that were too late.
  */
 @Injectable()
 export class UnmadeMails {
   readonly #toldAtMs = new Map<string, number>();
+  /** Warnings under way: one that ends later than what is worse would take its place. */
+  readonly #telling = new Map<string, Promise<void>>();
   /** By broadcast and cause: the first mails that it broke. */
   readonly #broken = new Map<string, Set<string>>();
 
@@ -50,6 +53,8 @@ export class UnmadeMails {
     const cause = error.message.slice(0, 300);
     if (await this.pause(message, cause)) {
       const { broadcastId, subscriberId } = message;
+      this.#toldAtMs.set(key, this.clock.now().getTime());
+      await this.#telling.get(key)?.catch(() => undefined);
       await this.alerts.raise({
         ...{ key, severity: 'critical', facts: { broadcastId, subscriberId } },
         message: `Broadcast ${broadcastId} was paused: its mail cannot be made for some readers, subscriber ${subscriberId} among them: ${cause}`,
@@ -59,12 +64,14 @@ export class UnmadeMails {
     const nowMs = this.clock.now().getTime();
     if (nowMs - (this.#toldAtMs.get(key) ?? -Infinity) < AGAIN_AFTER_MS) return;
     this.#toldAtMs.set(key, nowMs);
-    await this.alerts.raise({
+    const telling = this.alerts.raise({
       key,
       severity: 'warning',
       message: `${name} cannot be made for some readers: ${cause}`,
       facts: { broadcastId: message.broadcastId, funnel: message.funnelKey, step: message.stepKey },
     });
+    this.#telling.set(key, telling);
+    await telling.finally(() => this.#telling.delete(key));
   }
 
   private async pause({ id, broadcastId }: Unmade, cause: string): Promise<boolean> {

@@ -25,7 +25,17 @@ export interface Lacking {
   examples: string[];
 }
 
+/** One reader, for one of the values that a variable has among all of them. */
+export interface ValueReader {
+  id: string;
+  email: string;
+  name: string | null;
+  fields: Record<string, unknown>;
+}
+
 const EXAMPLES = 3;
+/** Rows held at a time. */
+const FETCHED = 500;
 const NAMED = new Set(['subscriber.name', 'subscriber.firstName']);
 /** As the API lets fields be named, so the name may stand in a statement. */
 const OWN_FIELD = /^subscriber\.fields\.([a-z][a-zA-Z0-9]{0,49})$/;
@@ -34,6 +44,19 @@ const ENROLLED_DATA = /^(download)(?:\.(url|name))?$/;
 /** Name of the subscriber's own field that a variable prints; null for any other variable. */
 export function ownField(variable: string): string | null {
   return OWN_FIELD.exec(variable)?.[1] ?? null;
+}
+
+const OF_READER =
+  /^subscriber(?:\.(?:(name|firstName|email)|fields(?:\.([a-z][a-zA-Z0-9]{0,49}))?)(?![a-zA-Z0-9_-]).*)?$/;
+
+/** What of a reader decides how the variable comes out, as SQL over `subscriber s`; null when nothing does. */
+export function valueSql(variable: string): string | null {
+  const found = OF_READER.exec(variable);
+  if (found === null) return null;
+  const [, column, field] = found;
+  if (field !== undefined) return `s.fields->>'${field}'`;
+  if (column === 'firstName') return `split_part(s.name, ' ', 1)`;
+  return column === undefined ? 's.fields::text' : `s.${column}`;
 }
 
 /** Who lacks what a mail prints, counted over all who would get it. Reads only. */
@@ -59,6 +82,40 @@ export class AudienceQueries {
       missing: `e.data#>>'{${key === undefined ? head : `${head},${key}`}}'`,
       words: 'people in the funnel',
     });
+  }
+
+  /**
+   * In batches, one reader for each value of `valueSql` among the readers, `most` at the most; those first whose value is
+   * empty or has a control character in it, which break most mails. Called when a broadcast starts. Locks nothing; one
+   * pass over the readers, then a cursor. Rejects with PostgreSQL's 57014 when that pass takes longer than `withinMs`.
+   */
+  async *byValue(
+    value: string,
+    { condition: { text, parameters } }: Readers,
+    { most, withinMs }: { most: number; withinMs: number },
+  ): AsyncGenerator<ValueReader[]> {
+    const runner = this.dataSource.createQueryRunner();
+    try {
+      await runner.startTransaction();
+      await runner.query(`set local statement_timeout = ${Math.max(1, Math.ceil(withinMs))}`);
+      await runner.query(
+        `declare reader_value no scroll cursor for
+         select s.id::text as id, s.email, s.name, s.fields from (
+           select g.id, coalesce(btrim(g.value), '') = '' or g.value ~ '[[:cntrl:]\\u2028\\u2029]' as odd
+           from (select ${value} as value, min(s.id) as id from subscriber s where ${text} group by 1) g
+           order by 2 desc, 1 limit ${most}) v
+         join subscriber s on s.id = v.id order by v.odd desc, v.id`,
+        parameters,
+      );
+      for (;;) {
+        const rows: ValueReader[] = await runner.query(`fetch ${FETCHED} from reader_value`);
+        if (rows.length === 0) return;
+        yield rows;
+      }
+    } finally {
+      if (runner.isTransactionActive) await runner.rollbackTransaction();
+      await runner.release();
+    }
   }
 
   private async count({

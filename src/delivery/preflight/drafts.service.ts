@@ -72,23 +72,30 @@ export class Drafts {
 
   /** Throws `MAIL_UNSENDABLE` for a mail that must not leave as it is. */
   async render(draft: Draft, reader: DraftReader, tracked: boolean): Promise<RenderedMail> {
+    return this.filler(draft)(reader, tracked);
+  }
+
+  /** As {@link render}, for many readers: the mail is parsed once. */
+  filler(draft: Draft): (reader: DraftReader, tracked: boolean) => Promise<RenderedMail> {
     const { subject, html, text } = draft.template;
     const ids = linkTemplates(html).map((link, index) => [link, String(FIRST_DRAFT_LINK + index)] as const);
     const version = { id: '0', subject, text, html: markLinks(html, new Map(ids)) };
-    return new MailRenderer({ version: async () => version }, this.config).render({
-      id: '0',
-      class: isMarketing(draft.kind) ? 'marketing' : 'transactional',
-      address: reader.email,
-      sender: draft.sender,
-      data: draft.data,
-      funnelTitle: draft.funnelTitle,
-      // Nobody: a link in a preview must not unsubscribe the person whose name is shown.
-      subscriberId: null,
-      subscriberName: reader.name,
-      subscriberFields: reader.fields,
-      trackingConsent: tracked,
-      templateId: '0',
-    });
+    const renderer = new MailRenderer({ version: async () => version }, this.config);
+    return async (reader, tracked) =>
+      renderer.render({
+        id: '0',
+        class: isMarketing(draft.kind) ? 'marketing' : 'transactional',
+        address: reader.email,
+        sender: draft.sender,
+        data: draft.data,
+        funnelTitle: draft.funnelTitle,
+        // Nobody: a link in a preview must not unsubscribe the person whose name is shown.
+        subscriberId: null,
+        subscriberName: reader.name,
+        subscriberFields: reader.fields,
+        trackingConsent: tracked,
+        templateId: '0',
+      });
   }
 
   /** Who the mails of a funnel are from; without a key those of the first funnel. Throws `FUNNEL_NOT_FOUND`. */

@@ -5,6 +5,7 @@ import { DomainCheckService } from '../domains/domain-check.service.js';
 import { DomainWatch } from '../domains/domain-watch.service.js';
 import { DomainsJobs } from '../domains/domains.jobs.js';
 import { AudienceQueries } from './audience.queries.js';
+import { AudienceValues } from './audience-values.service.js';
 import { Drafts } from './drafts.service.js';
 import { PreflightService } from './preflight.service.js';
 import { TemplatesController } from './templates.controller.js';
@@ -13,7 +14,15 @@ import { TemplatesController } from './templates.controller.js';
 @Module({
   imports: [AlertsModule, DeliveryModule],
   controllers: [TemplatesController],
-  providers: [AudienceQueries, DomainCheckService, DomainWatch, DomainsJobs, Drafts, PreflightService],
-  exports: [DomainCheckService, Drafts, PreflightService],
+  providers: [
+    AudienceQueries,
+    AudienceValues,
+    DomainCheckService,
+    DomainWatch,
+    DomainsJobs,
+    Drafts,
+    PreflightService,
+  ],
+  exports: [AudienceValues, DomainCheckService, Drafts, PreflightService],
 })
 export class PreflightModule {}

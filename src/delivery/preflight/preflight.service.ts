@@ -41,6 +41,8 @@ export interface CheckOptions {
   resolve?: Resolve;
   /** Ask only pages of our own whether they answer: what others run is no reason to wait. */
   ownLinksOnly?: boolean;
+  /** Links made of what readers have are left to `AudienceValues`, which knows what they have. */
+  valuesTried?: boolean;
 }
 
 export interface PreflightReport {
@@ -230,7 +232,7 @@ export class PreflightService {
           ...({ check: 'clients', level, message } as const),
           found,
         })),
-        ...links.findings,
+        ...(options.valuesTried === true ? await this.sharedOf(links.findings, draft) : links.findings),
         ...(await this.askLinks(links.urls, ownOrigin, options)),
       ];
     } catch (error) {
@@ -241,6 +243,22 @@ export class PreflightService {
           ? 'sender'
           : 'text';
       return [{ check, level: 'fail', message: error.message }];
+    }
+  }
+
+  /** Those of the links that are bad whatever fields a reader has. */
+  private async sharedOf(findings: readonly PreflightFinding[], draft: Draft): Promise<PreflightFinding[]> {
+    if (findings.length === 0) return [];
+    const { subject, html, text } = draft.template;
+    const names = variablesOf(`${subject}\n${html}\n${text}`).map(ownField);
+    const fields = Object.fromEntries(names.flatMap((name) => (name === null ? [] : [[name, 'x']])));
+    try {
+      const other = await this.drafts.render(draft, { ...READER, fields }, false);
+      const again = linksOf(other.html, new URL(this.config.baseUrl).origin).findings;
+      return findings.filter(({ message }) => again.some((one) => one.message === message));
+    } catch {
+      // No value to try it with: what is said without is all there is.
+      return [...findings];
     }
   }
 
