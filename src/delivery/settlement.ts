@@ -58,6 +58,9 @@ const OURS = /\byour (?:\w+ )?(?:account|ip)\b/i;
 const NAMES_SENDER: ReadonlySet<ReplyReason> = new Set(['sender_rejected', 'auth_failure']);
 /** "Too many messages": the lane goes slower by itself, so this is only how soon the one mail asks again. */
 const LATER_MINUTES = 5;
+/** "Receiving mail at a rate": such a mailbox is busy for minutes or for most of a day. */
+const BUSY_FIRST_MINUTES = 15;
+const BUSY_LONGEST_MINUTES = 120;
 const UNKNOWN_RESEND_MINUTES = 1;
 /** A mail that has failed so often may be what ends the connection: it must not try a relay again and again, for nothing. */
 const SUSPECT_FROM_ATTEMPT = 3;
@@ -210,7 +213,7 @@ function notSent(
 }
 
 function refused(
-  { attempt }: Pick<ClaimedMessage, 'attempt'>,
+  { attempt, epoch }: Pick<ClaimedMessage, 'attempt' | 'epoch'>,
   outcome: Extract<SendOutcome, { kind: 'refused' }>,
   { now, probe }: { now: Date; probe: boolean },
 ): Retry & Pick<Settlement, 'countsAsAttempt' | 'stage' | 'code' | 'reply'> {
@@ -223,6 +226,9 @@ function refused(
   // About the pace of all mails or the relay's own state, and no fault of the one that happened to be next.
   if (action === 'retry' && (reason === 'rate_limited' || (isAtSender(outcome) && !outcome.senderAlone)))
     return { ...ours, dueAt: inMinutes(now, LATER_MINUTES) };
+  // Nor is it the mail's fault that its reader gets many: it is tried for as long as one that is put off, see StaleMails.
+  if (action === 'retry' && reason === 'mailbox_busy' && !isAtSender(outcome))
+    return { ...ours, dueAt: inMinutes(now, busyMinutes(epoch)) };
   // Said of this one mail, or of a sender whom the relay refuses while it takes others: nothing but the count of its
   // tries would ever end it.
   const isOurs = isAtSender(outcome) || action === 'sender';
@@ -265,6 +271,11 @@ function mayBeOfRecipient(
 /** PostgreSQL stores no NUL; whatever else a relay says is kept as it said it. */
 function storable(text: string): string {
   return text.includes('\0') ? text.replaceAll('\0', '') : text;
+}
+
+/** `epoch`: how often the mail was claimed. */
+function busyMinutes(epoch: number): number {
+  return Math.min(BUSY_FIRST_MINUTES * 2 ** Math.max(0, epoch - 1), BUSY_LONGEST_MINUTES);
 }
 
 function later(attempt: number, reason: string, now: Date): Retry {

@@ -23,8 +23,8 @@ const NOT_PAUSED = `(select b.state from broadcast b where b.id = r.broadcast_id
   and (select true from subscriber s where s.id = r.subscriber_id and s.paused_until is not null
     and r.broadcast_id is null and r.class = 'marketing') is null`;
 
-/** A mail whose tries are not counted asks again within five minutes. */
-const ASKS_AGAIN_MS = 15 * 60_000;
+/** A mail whose tries are not counted asks again within two hours. */
+const ASKS_AGAIN_MS = 135 * 60_000;
 
 /** Mails that wait for a relay or a key which never comes back, or are put off for ever, come to an end, and the owner hears of it. */
 @Injectable()
@@ -94,7 +94,7 @@ export class StaleMails {
 
   /**
    * Mails that were tried on each day of that time and put off at every try, whoever the relay takes others from: by one
-   * reader's server that is always too busy, or as the one relay that may take them never works. Their tries are not counted,
+   * reader's mailbox or server that is always too busy, or as the one relay that may take them never works. Their tries are not counted,
    * so nothing else would end them. What waits for its own pace, or for a machine that is off, has had too few. Reads in
    * `message_ready` what is due, as a claim of all would; tries by their primary key, of those few that were claimed so often.
    */

@@ -68,13 +68,13 @@ describe('what an outcome says about the relay, and whether the mail has used up
         'one busy mailbox',
         refused('RCPT TO', 450, '4.2.1 The user you are trying to contact is receiving mail at a rate'),
         null,
-        { counts: true },
+        { counts: false },
       ],
       [
         'one busy mailbox, at the end of a connection',
         refused('BODY', 421, '4.2.1 The user you are trying to contact is receiving mail at a rate'),
         null,
-        { counts: true },
+        { counts: false },
       ],
       [
         'our address suspended, told as if a recipient’s account was',
@@ -149,6 +149,20 @@ describe('what an outcome says about the relay, and whether the mail has used up
       expect(settlementOf(MAIL, denied, told)).toMatchObject({ state: 'ready', countsAsAttempt: true });
     },
   );
+
+  it('tries a busy mailbox on, with pauses of up to two hours: the mail ended after a day', () => {
+    const busy = refused(
+      'RCPT TO',
+      450,
+      '4.2.1 The user you are trying to contact is receiving mail at a rate',
+    );
+    const told = { now: NOW, durationMs: 1, relay: 'one', tls: null };
+    const pauses = [1, 2, 3, 4, 5, 60].map((epoch) => {
+      const { state, dueAt } = settlementOf({ ...MAIL, attempt: 8, epoch }, busy, told);
+      return [state, ((dueAt?.getTime() ?? 0) - NOW.getTime()) / 60_000];
+    });
+    expect(pauses).toEqual([15, 30, 60, 120, 120, 120].map((minutes) => ['ready', minutes]));
+  });
 
   it('brings a mail to an end that one recipient’s server denies again and again, while the relay takes others', () => {
     const told = { now: NOW, durationMs: 1, relay: 'one', tls: null };

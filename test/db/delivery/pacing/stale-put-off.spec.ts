@@ -63,6 +63,21 @@ describe('mails that are put off again and again, while the relay takes others',
     expect(await alertKeys()).toEqual([]);
   });
 
+  it('end after five days as well where a busy mailbox puts them off for two hours each time', async () => {
+    t.sink.onRecipient = async () => ({
+      code: 450,
+      text: '4.2.1 The user you are trying to contact is receiving mail at a rate that prevents more',
+    });
+    const news = await t.plan('busy@example.org');
+    await putOffFor(6, { aDay: 12 });
+    await t.db.query('truncate send_bucket');
+    await t.sendDue();
+    // Put off just now, for two hours.
+    expect(await t.state(news)).toMatchObject({ state: 'ready', attempt: 0, reason: 'mailbox_busy' });
+    await look();
+    expect(await states(news)).toEqual(['expired']);
+  });
+
   it('wait on while their own pace keeps them: they were hardly tried', async () => {
     const paced = await t.plan('slow-paced@example.org');
     await putOffFor(9, { aDay: 0.3 });
