@@ -63,6 +63,9 @@ const WHY_SUPPRESSED = `case when ${MAY_BE_SENT_LATER} then ${LEFT_OR_PAUSED}
 
 /** `outcome` of the entry among the attempts of a mail of which something came back before its end was known. */
 export const ARRIVAL = 'arrived';
+/** Its `stage` when a link was used while the body was under way: by a scanner, if the relay then refused. */
+export const LINK_IN_BODY = 'link';
+const NOT_REFUSED_SINCE = `(a.stage <> '${LINK_IN_BODY}' or not exists (select 1 from message_attempt r where r.message_id = a.message_id and r.reply_code >= 400 and r.finished_at > a.finished_at))`;
 
 /**
  * Proof that a mail was taken although its end was unclear: a 250 written down too late, or what came back of it, an answer
@@ -70,7 +73,7 @@ export const ARRIVAL = 'arrived';
  */
 export const EVIDENCE = (id: string): string => `case
   when (select true from message_attempt a where a.message_id = ${id} and a.outcome = 'accepted' limit 1) then 'its 250 came late'
-  when (select true from message_attempt a where a.message_id = ${id} and a.outcome = '${ARRIVAL}' limit 1) then 'something came back of it'
+  when (select true from message_attempt a where a.message_id = ${id} and a.outcome = '${ARRIVAL}' and ${NOT_REFUSED_SINCE} limit 1) then 'something came back of it'
   when (select true from tracking_event t where t.message_id = ${id} limit 1) then 'it was opened'
   when (select true from left_by_mail l where l.message_id = ${id} limit 1) then 'its reader left by it'
   when (select true from bounce b where b.message_id = ${id} and b.trusted and b.source <> 'smtp_reply' limit 1) then 'a report about it came back' end`;

@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { ARRIVAL } from './ledger.queries.js';
+import { ARRIVAL, LINK_IN_BODY } from './ledger.queries.js';
 import { SENDER_REFUSALS } from './sender-refusal.js';
 
 /** A mail of ours that a report is about. */
@@ -59,14 +59,26 @@ export async function knownArrivals(
   return new Set(rows.map(({ name }) => name));
 }
 
+interface Proof {
+  /** For people. */
+  evidence: string;
+  now: Date;
+  /** A link was used, which a relay's scanner does, too, with a mail that the relay then refuses. */
+  byLink?: boolean;
+}
+
+/** Of a mail that may have been taken, or is being taken at this moment. */
+const MAY_BE_TAKEN = `(state in ('accepted', 'unknown') or unknown_count > 0 or (state = 'leased' and data_at is not null))`;
+
 /**
  * A mail whose end was unclear has been taken after all; one that waits or is held to be sent once more is then not. Fenced by the
  * state: what was settled otherwise stays. Of one that is on its way at this moment, perhaps once more, it is written down
- * among its attempts: its barrier and whoever finds its end unclear ask for that. True when this changed the state.
+ * among its attempts: its barrier and whoever finds its end unclear ask for that. A link proves nothing of a mail that has
+ * never been under way, and while its body is, only if the relay does not refuse it then. True when this changed the state.
  */
 export async function resolveUnknown(
   manager: EntityManager,
-  { id, evidence, now }: { id: string; evidence: string; now: Date },
+  { id, evidence, now, byLink = false }: Proof & { id: string },
 ): Promise<boolean> {
   const [rows]: [unknown[], number] = await manager.query(
     `update message set state = 'accepted', state_reason = 'proved by ' || $2, accepted_at = coalesce(accepted_at, $3),
@@ -75,18 +87,18 @@ export async function resolveUnknown(
     [id, evidence, now],
   );
   if (rows.length === 0)
-    // Epochs of tries begin with 1. Its state is not asked for: it may change between the two statements.
+    // Epochs of tries begin with 1. Its state is not relied on: it may change between the two statements.
     await manager.query(
-      `insert into message_attempt (message_id, epoch, started_at, finished_at, stage, outcome)
-       select id, 0, clock_timestamp(), clock_timestamp(), 'report', '${ARRIVAL}' from message
-       where id = $1 and state in ('leased', 'unknown', 'ready', 'held') on conflict do nothing`,
-      [id],
+      `insert into message_attempt as a (message_id, epoch, started_at, finished_at, stage, outcome)
+       select id, 0, clock_timestamp(), clock_timestamp(),
+         case when $2 and data_at is not null then '${LINK_IN_BODY}' else 'report' end, '${ARRIVAL}' from message
+       where id = $1 and state in ('leased', 'unknown', 'ready', 'held') and (not $2 or ${MAY_BE_TAKEN})
+       on conflict (message_id, epoch) do update set stage = excluded.stage, finished_at = excluded.finished_at
+         where a.stage = '${LINK_IN_BODY}'`,
+      [id, byLink],
     );
   return rows.length === 1;
 }
-
-/** Of a mail that may have been taken, or is being taken at this moment. */
-const MAY_BE_TAKEN = `(state in ('accepted', 'unknown') or unknown_count > 0 or (state = 'leased' and data_at is not null))`;
 
 /**
  * A link that stands in each of the mails with these keys was used: where one of them alone may have been taken, it was.
@@ -94,7 +106,7 @@ const MAY_BE_TAKEN = `(state in ('accepted', 'unknown') or unknown_count > 0 or 
  */
 export async function resolveOneOf(
   manager: EntityManager,
-  { dedupeKeys, ...proof }: { dedupeKeys: readonly string[]; evidence: string; now: Date },
+  { dedupeKeys, ...proof }: Proof & { dedupeKeys: readonly string[] },
 ): Promise<void> {
   const rows: { id: string }[] = await manager.query(
     `select id from message where dedupe_key = any($1::text[]) and ${MAY_BE_TAKEN} limit 2`,

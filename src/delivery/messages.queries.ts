@@ -125,7 +125,7 @@ export class MessagesQueries {
 
   /** As `resolveUnknown`. Two statements by primary key; neither writes anything where the mail's end is known. */
   async used(id: string, evidence: string, now: Date): Promise<void> {
-    await resolveUnknown(this.dataSource.manager, { id, evidence, now });
+    await resolveUnknown(this.dataSource.manager, { id, evidence, now, byLink: true });
   }
 
   /** As `resolveOneOf`. */
@@ -133,7 +133,7 @@ export class MessagesQueries {
     proof: Parameters<typeof resolveOneOf>[1],
     manager: EntityManager = this.dataSource.manager,
   ): Promise<void> {
-    await resolveOneOf(manager, proof);
+    await resolveOneOf(manager, { ...proof, byLink: true });
   }
 
   /** When the earliest message that waits is due; null when none waits. */

@@ -1,0 +1,83 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openPostOffice, type PostOffice } from './post-office.js';
+
+const HOUR_MS = 3_600_000;
+
+describe('a receipt whose link is used while its relay has not yet said whether it takes it', () => {
+  let t: PostOffice;
+  let id: string;
+  beforeAll(async () => {
+    t = await openPostOffice();
+  });
+  afterAll(async () => t.close());
+  beforeEach(async () => {
+    await t.db.query('truncate message, message_attempt, subscriber cascade');
+    id = await t.plan('receipt@example.com', { class: 'transactional' });
+  });
+
+  /** The link is used when the relay has the whole mail, and then the relay answers so. */
+  const tryOnce = async (answer: number | 'drop', use = true): Promise<void> => {
+    t.sink.onBody = async () => {
+      if (use) await t.messages.linkUsed(id);
+      return answer;
+    };
+    t.clock.advance(HOUR_MS);
+    await t.sendDue();
+  };
+  /** Its next turn, at a relay that takes mails; how many it has taken then. */
+  const takenIfSent = async (): Promise<number> => {
+    const before = t.sink.mails.length;
+    t.sink.onBody = async () => undefined;
+    t.clock.advance(HOUR_MS);
+    await t.sendDue();
+    return t.sink.mails.length - before;
+  };
+
+  it('is not said to have come by a scanner of a relay that then put it off, when a later end is unclear', async () => {
+    await tryOnce(451);
+    expect(await t.state(id)).toMatchObject({ state: 'ready' });
+    await tryOnce('drop', false);
+    expect(await takenIfSent()).toBe(1);
+  });
+
+  it('is not said to have come by a scanner that fetches its link after the relay has put it off, either', async () => {
+    await tryOnce(451, false);
+    await t.messages.linkUsed(id);
+    await tryOnce('drop', false);
+    expect(await takenIfSent()).toBe(1);
+  });
+
+  it('is not called accepted when the relay refuses it for good after an unclear end', async () => {
+    await tryOnce('drop', false);
+    await tryOnce(550);
+    expect(await t.ledger.resolveUnknown()).toBe(0);
+    expect(await t.state(id)).toMatchObject({ state: 'unknown', code: 550 });
+  });
+
+  it('is not sent once more when the answer was lost after that', async () => {
+    await tryOnce('drop');
+    expect(await takenIfSent()).toBe(0);
+    expect(await t.state(id)).toMatchObject({ state: 'accepted', reason: 'something came back of it' });
+  });
+
+  it('is not sent once more when it is used again in a later try whose answer is lost', async () => {
+    await tryOnce(451);
+    await tryOnce('drop');
+    expect(await takenIfSent()).toBe(0);
+    expect(await t.state(id)).toMatchObject({ state: 'accepted' });
+  });
+
+  it('is not sent once more when a report came of it, although the relay refused the try that was under way', async () => {
+    await tryOnce('drop', false);
+    t.sink.onBody = async () => {
+      await t.messages.linkUsed(id);
+      await t.messages.resolveUnknown(t.db.manager, id, 'a report');
+      await t.messages.linkUsed(id);
+      return 451;
+    };
+    t.clock.advance(HOUR_MS);
+    await t.sendDue();
+    expect(await takenIfSent()).toBe(0);
+    expect(await t.state(id)).toMatchObject({ state: 'accepted' });
+  });
+});
