@@ -9,10 +9,11 @@ export interface FieldChanges {
   wanted: FieldDefinition[];
 }
 
-/** `defined`: as the fields are now. Choices are only added, since people may have the others. Throws `FIELD_TYPE_CONFLICT`. */
+/** `defined`: as the fields are now. `left`: whose labels stay. Choices are only added, since people may have the others. Throws `FIELD_TYPE_CONFLICT`. */
 export function fieldChangesOf(
   fields: OwnFields | undefined,
   defined: ReadonlyMap<string, FieldDefinition>,
+  left: ReadonlySet<PropertyKey | undefined>,
 ): FieldChanges {
   const changes: PlannedChange[] = [];
   const wanted = fieldDefinitionsOf(fields).map((field) => {
@@ -23,7 +24,7 @@ export function fieldChangesOf(
       return field;
     }
     if (there.type !== field.type) throw fieldTypeConflict(there);
-    const label = hasLabel(fields?.[field.key]) ? field.label : there.label;
+    const label = hasLabel(fields?.[field.key]) && !left.has(field.key) ? field.label : there.label;
     if (label !== there.label) changes.push({ sign: '~', object, detail: `label ${there.label} → ${label}` });
     // As `defineFields`: of those that differ by their case alone the first stays.
     const known = new Set(there.choices.map((choice) => choice.toLowerCase()));

@@ -6,6 +6,7 @@ import { moveModeOf, type MoveChoice } from '../sequences/people-moves.schemas.j
 import { PeopleMovesService } from '../sequences/people-moves.service.js';
 import { defineFields, fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import { DomainError } from '../values/domain-error.js';
+import { labelsLeft } from './between-funnels.js';
 import { withFields } from './exported-fields.js';
 import { fieldChangesOf, type FieldChanges } from './field-changes.js';
 import {
@@ -16,6 +17,7 @@ import {
   type Moved,
   type PlannedChange,
 } from './funnel-diff.js';
+import { fieldsOfFunnels } from './funnel-fields.queries.js';
 import { FunnelPublisher, type FunnelParts } from './funnel-publisher.service.js';
 import { FunnelStore, type StoredFunnel } from './funnel-store.service.js';
 import { movedObjects, type MovedObject } from './moved-objects.queries.js';
@@ -216,7 +218,8 @@ export class FunnelChanges {
       definition: withFields(one.definition, defined),
     });
     const changes = funnelDiff(stored && withAll(stored.state), withAll(next));
-    return { stored, next, changes, fields: fieldChangesOf(wanted.definition.fields, defined) };
+    const left = labelsLeft(wanted.definition, await fieldsOfFunnels(manager));
+    return { stored, next, changes, fields: fieldChangesOf(wanted.definition.fields, defined, left) };
   }
 
   /** What goes from one of the funnels to another, before any of them is written, with what it was there. */

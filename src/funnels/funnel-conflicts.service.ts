@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { labelsGiven } from './between-funnels.js';
+import { fieldsOfFunnels } from './funnel-fields.queries.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
 import { among, type DefinitionProblem } from './lint/rules.js';
 import { isLeft, ownedElsewhere } from './moved-objects.queries.js';
@@ -43,12 +44,11 @@ export class FunnelConflicts {
     along: readonly FunnelDefinition[],
   ): Promise<DefinitionProblem[]> {
     if (definition.fields === undefined) return [];
-    const stored: Pick<FunnelDefinition, 'funnel' | 'fields'>[] = await manager.query(
-      `select key as funnel, definition #> '{definition,fields}' as fields from funnel
-       where key <> all ($1) and definition #> '{definition,fields}' is not null order by key`,
-      [[definition.funnel, ...along.map(({ funnel }) => funnel)]],
-    );
-    return labelsGiven(definition, [...along, ...stored]);
+    const stored = await fieldsOfFunnels(manager);
+    const here = new Set([definition, ...along].map(({ funnel }) => funnel));
+    const others = stored.filter(({ funnel }) => !here.has(funnel));
+    const before = stored.find(({ funnel }) => funnel === definition.funnel);
+    return labelsGiven(definition, [...along, ...others], before);
   }
 
   /** Products that another funnel has dropped, and that somebody has: under its key it stays the same product for them. */

@@ -46,6 +46,7 @@ export const RULES = {
   'move-without-return': { severity: 'warning', about: 'who is moved back may join again' },
   'sequence-elsewhere': { severity: 'warning', about: 'sequences of other files are looked at, too' },
   'field-elsewhere': { severity: 'warning', about: 'fields that are asked for are defined in the file' },
+  'label-elsewhere': { severity: 'warning', about: 'funnels give a field one label' },
   'list-to-come': { severity: 'warning', about: 'lists that are asked for are there' },
   'affiliate-to-come': { severity: 'warning', about: 'affiliates who are asked for are added' },
   'product-without-delivery': { severity: 'warning', about: 'who buys gets something' },

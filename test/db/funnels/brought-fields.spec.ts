@@ -79,6 +79,26 @@ describe('the own fields that a funnel brings', () => {
     expect(await plan(labelled('Size', 'second'))).toEqual([]);
   });
 
+  it('keep their label where two funnels gave it another before that was refused, and the files go on: none could be applied', async () => {
+    const labelled = (label: string, key?: string, more = ''): string =>
+      funnelText(STEP, more, key).replace(
+        'sender:',
+        `fields: { size: { type: text, label: ${label} } }\nsender:`,
+      );
+    await apply(labelled('Size'));
+    await apply(labelled('Size', 'second'));
+    await t.db.query(
+      `update funnel set definition = jsonb_set(definition::jsonb, '{definition,fields,size,label}', '"Shoe size"') where key = 'second'`,
+    );
+    for (const yaml of [labelled('Size'), labelled('Shoe size', 'second')])
+      expect(await plan(yaml)).toEqual([]);
+    const { words } = await apply(labelled('Shoe size', 'second', 'exitOn: [{ tag: done }]'));
+    expect(words.filter((line) => line.includes('label'))).toEqual([]);
+    expect(await size()).toMatchObject({ label: 'Size' });
+    await apply(labelled('Size', 'second'));
+    await expect(apply(labelled('Shoe size', 'second'))).rejects.toMatchObject({ code: 'FUNNEL_INVALID' });
+  });
+
   it('are made again when they were removed elsewhere, though the funnel is as it was, and no version comes of it', async () => {
     const yaml = bringing('{ size: { type: choice, choices: [small] } }');
     await apply(yaml);

@@ -90,6 +90,20 @@ const dropped = async (t: TestApp): Promise<void> => {
   );
 };
 
+/** Two funnels that gave a field two labels, before that was refused. */
+const labelledTwice = async (t: TestApp): Promise<void> => {
+  for (const [key, label] of [
+    ['course', 'Size'],
+    ['second', 'Shoe size'],
+  ])
+    await t.dataSource.query(
+      `insert into funnel (key, title, definition, definition_hash, version, created_at, updated_at)
+       values ($1, '', json_build_object('definition', json_build_object('fields', json_build_object('size',
+         json_build_object('type', 'text', 'label', $2::text)))), '', 1, now(), now())`,
+      [key, label],
+    );
+};
+
 /** One for every rule. */
 const DEFECTS: Readonly<Record<RuleName, Defect>> = {
   'unreadable-file': { damage: put('title: A course', 'title: [A course'), field: '' },
@@ -223,6 +237,11 @@ const DEFECTS: Readonly<Record<RuleName, Defect>> = {
     inFiles: true,
   },
   'affiliate-to-come': { damage: ask('{ affiliate: bo }'), field: 'sequence.steps.2.if.affiliate' },
+  'label-elsewhere': {
+    damage: put('title: A course', 'title: A course\nfields: { size: { type: text, label: Size } }'),
+    field: 'fields.size.label',
+    given: labelledTwice,
+  },
   'list-to-come': { damage: sequence('enterOn: [{ list: readers }]'), field: 'sequence.enterOn.0.list' },
   'product-without-delivery': { damage: put(', delivers: [files/launch-kit.zip]', ''), field: 'products.0' },
   'product-taken-over': { damage: (text) => text, field: 'products.0.key', given: dropped },
@@ -256,7 +275,7 @@ describe('a defect that is put into a funnel with nothing wrong', () => {
     await rm(folder, { recursive: true, force: true });
   });
   beforeEach(async () => {
-    await t.dataSource.query('truncate affiliate, membership cascade');
+    await t.dataSource.query('truncate affiliate, membership, funnel cascade');
     await t.dataSource.query(`delete from product where key = 'box'`);
   });
 
