@@ -1,12 +1,9 @@
-import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
+import { createHmac, sign } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { startTestApp, type TestApp } from '../../support/app.js';
+import { MAILGUN_KEY, POSTMARK_SECRET, PROVIDER_VARIABLES, SENDGRID } from './provider-keys.js';
 import { sentMails, type Sent, type SentMails } from './sent-mails.js';
-
-const MAILGUN_KEY = 'mailgun-signing-key';
-const POSTMARK_SECRET = 'postmark-secret-key';
-const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 
 describe('calls of providers that are large, deep or garbled', () => {
   let t: TestApp;
@@ -14,13 +11,7 @@ describe('calls of providers that are large, deep or garbled', () => {
   let statusOf: SentMails['statusOf'];
   let counted: SentMails['counted'];
   beforeAll(async () => {
-    t = await startTestApp({
-      variables: {
-        SENDGRID_WEBHOOK_KEY: publicKey.export({ format: 'der', type: 'spki' }).toString('base64'),
-        POSTMARK_WEBHOOK_SECRET: POSTMARK_SECRET,
-        MAILGUN_WEBHOOK_KEY: MAILGUN_KEY,
-      },
-    });
+    t = await startTestApp({ variables: PROVIDER_VARIABLES });
     ({ sent, statusOf, counted } = sentMails(t));
   });
   afterAll(async () => t.close());
@@ -33,7 +24,9 @@ describe('calls of providers that are large, deep or garbled', () => {
       .set('X-Twilio-Email-Event-Webhook-Timestamp', at)
       .set(
         'X-Twilio-Email-Event-Webhook-Signature',
-        sign('sha256', Buffer.concat([Buffer.from(at), Buffer.from(body)]), privateKey).toString('base64'),
+        sign('sha256', Buffer.concat([Buffer.from(at), Buffer.from(body)]), SENDGRID.privateKey).toString(
+          'base64',
+        ),
       );
     for (const [name, value] of Object.entries(headers)) request.set(name, value);
     request.serialize((given) => given as string);

@@ -7,11 +7,8 @@ import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { RateLimits } from '../../../src/infra/rate-limits/rate-limits.service.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
+import { MAILGUN_KEY, POSTMARK_SECRET, PROVIDER_VARIABLES, SENDGRID } from './provider-keys.js';
 import { sentMails, type Sent, type SentMails } from './sent-mails.js';
-
-const MAILGUN_KEY = 'mailgun-signing-key';
-const POSTMARK_SECRET = 'postmark-secret-key';
-const sendgridKeys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 
 describe('webhooks of mail providers', () => {
   let t: TestApp;
@@ -21,15 +18,7 @@ describe('webhooks of mail providers', () => {
   let counted: SentMails['counted'];
 
   beforeAll(async () => {
-    t = await startTestApp({
-      variables: {
-        SENDGRID_WEBHOOK_KEY: sendgridKeys.publicKey
-          .export({ format: 'der', type: 'spki' })
-          .toString('base64'),
-        POSTMARK_WEBHOOK_SECRET: POSTMARK_SECRET,
-        MAILGUN_WEBHOOK_KEY: MAILGUN_KEY,
-      },
-    });
+    t = await startTestApp({ variables: PROVIDER_VARIABLES });
     config = t.app.get<Config>(CONFIG, { strict: false });
     ({ sent, statusOf, counted } = sentMails(t));
   });
@@ -44,7 +33,7 @@ describe('webhooks of mail providers', () => {
   describe('SendGrid', () => {
     const post = async (
       events: unknown,
-      { at = seconds(), key = sendgridKeys.privateKey, sent: body = JSON.stringify(events) } = {},
+      { at = seconds(), key = SENDGRID.privateKey, sent: body = JSON.stringify(events) } = {},
     ) =>
       t.http
         .post('/api/public/hooks/sendgrid')

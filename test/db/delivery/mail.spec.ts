@@ -3,30 +3,11 @@ import type { PlannedMessage } from '../../../src/delivery/message.js';
 import { readClickToken, readOpenToken } from '../../../src/tracking/tracking-token.js';
 import { decodeIds, verifyToken } from '../../../src/values/signed-token.js';
 import type { SunkMail } from '../../support/smtp-sink.js';
+import { dataWith } from './mail-data.js';
 import { BASE_URL, openPostOffice, SECRET, type PostOffice } from './post-office.js';
 
-const EUR = (amountMinor: number) => ({ amountMinor, currency: 'EUR' });
-const DATA = {
-  download: { url: 'https://files.example.com/guide.pdf?a=1&b=2' },
-  confirmUrl: `${BASE_URL}/confirm/token`,
-  form: { headline: 'Get it' },
-  offer: {
-    slug: 'kit',
-    title: 'Kit',
-    price: EUR(3430),
-    fullPrice: EUR(4900),
-    discountBps: 3000,
-    expiresAt: '2026-03-05T09:00:00Z',
-  },
-  order: {
-    number: 'A-1',
-    total: EUR(3430),
-    lines: [{ name: 'Kit', amount: EUR(3430) }],
-    downloads: [],
-    licences: [],
-    url: BASE_URL,
-  },
-};
+const DOWNLOAD = { url: 'https://files.example.com/guide.pdf?a=1&b=2' };
+const DATA = { ...dataWith('Kit'), download: DOWNLOAD };
 
 describe('a mail as the relay gets it', () => {
   let t: PostOffice;
@@ -126,7 +107,7 @@ describe('a mail as the relay gets it', () => {
   it('leads each link through a signed click token to the address a person would have got', async () => {
     const { html, id } = await send('emails/welcome');
     const targets = links(html, 'c').map((url) => readClickToken(SECRET, token(url)));
-    expect(targets).toContainEqual({ messageId: id, linkId: expect.any(String), url: DATA.download.url });
+    expect(targets).toContainEqual({ messageId: id, linkId: expect.any(String), url: DOWNLOAD.url });
     expect(links(html, 'o').map((url) => readOpenToken(SECRET, token(url)))).toEqual([id]);
     expect(links(html, 'u')).toHaveLength(1);
     expect(links(html, 'preferences')).toHaveLength(1);
@@ -136,7 +117,7 @@ describe('a mail as the relay gets it', () => {
     'leaves a personal link whose redirect would be refused as it is, instead of breaking it',
     async (url) => {
       const { html } = await send('emails/welcome', {
-        data: { ...DATA, download: { ...DATA.download, url } },
+        data: { ...DATA, download: { ...DOWNLOAD, url } },
       });
       expect(html).toContain(`href="${url}"`);
     },
