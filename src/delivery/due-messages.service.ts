@@ -24,12 +24,9 @@ export class DueMessages {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** False while this may be a copy of the database or a restored backup; the owner knows by an alert. */
+  /** False while this may be a copy of the database or a restored backup; log and alert say why. */
   async maySend(): Promise<boolean> {
-    const verdict = await this.guard.maySend();
-    if (verdict === true) return true;
-    this.#logger.warn(`Nothing is sent: ${verdict.reason}`);
-    return false;
+    return (await this.guard.maySend()) === true;
   }
 
   async claim(owner: string, limit: number): Promise<Claimed> {

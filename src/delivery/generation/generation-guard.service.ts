@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import {
@@ -42,6 +42,7 @@ interface Seen extends Omit<Standing, 'note'> {
  */
 @Injectable()
 export class GenerationGuard {
+  readonly #logger = new Logger(GenerationGuard.name);
   #bumpedAtMs: number | null = null;
   /** As the last note, for a data folder that is full, read-only or taken away while the process runs. */
   #known: LedgerNote | null = null;
@@ -135,7 +136,9 @@ export class GenerationGuard {
     verdict: Extract<Verdict, { reason: string }>,
   ): Promise<{ reason: string }> {
     const { reason } = verdict;
+    // Once: it is asked every two seconds.
     if (this.#refusing !== reason) {
+      this.#logger.warn(`Nothing is sent: ${reason}`);
       if (verdict.kind === 'unseen') await this.queries.ask(reason);
       else if (verdict.shared) await this.tellOthers(seen, reason);
       await this.alerts.raise({

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Logger } from '@nestjs/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GenerationGuard } from '../../../../src/delivery/generation/generation-guard.service.js';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
@@ -48,6 +49,17 @@ describe('a database server that was started anew: after a reboot, or from the c
     expect(await guard(fresh).maySend()).toBe(true);
     expect(await guard(await worker()).maySend()).toBe(true);
     expect(await openAlerts()).toEqual([]);
+  });
+
+  it('says in the log once that nothing is sent: each look, every two seconds, said it anew', async () => {
+    await startAnew();
+    const fresh = await worker();
+    const said: string[] = [];
+    const log = (line: unknown): number => said.push(String(line));
+    Logger.overrideLogger({ log: () => undefined, error: log, warn: log });
+    undo.push(async () => Logger.overrideLogger(false));
+    for (let look = 0; look < 3; look++) await guard(fresh).maySend();
+    expect(said).toEqual([expect.stringMatching(/^Nothing is sent: the database was started anew/)]);
   });
 
   it('lets every new container send while the server runs on, without asking', async () => {
