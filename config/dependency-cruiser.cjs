@@ -47,9 +47,9 @@ module.exports = {
       name: 'pure-is-pure',
       comment: 'a plain file name promises: no decorators, no I/O',
       severity: 'error',
-      from: { path: '^src/(?!infra/)[a-z]+/[a-z-]+\\.ts$' },
+      from: { path: '^src/(?!infra/).+/[a-z0-9-]+\\.ts$' },
       to: {
-        path: 'node_modules/(@nestjs|typeorm|agenda|@agendajs|nodemailer|mjml|pg)/|\\.(service|queries|entity|controller|jobs|transport|module)\\.ts$|^src/infra|^config',
+        path: 'node_modules/(@nestjs|typeorm|agenda|@agendajs|nodemailer|mjml|pg)/|\\.(service|queries|entity|controller|jobs|transport|probe|files|templates|module)\\.ts$|^src/infra|^config',
       },
     },
     {

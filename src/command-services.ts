@@ -1,11 +1,11 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { BroadcastUnknowns } from './broadcasts/broadcast-unknowns.service.js';
 import { BroadcastsService } from './broadcasts/broadcasts.service.js';
-import { DkimKeys } from './delivery/dkim-keys.service.js';
+import { DkimKeys } from './delivery/signing/dkim-keys.service.js';
 import { GenerationGuard } from './delivery/generation/generation-guard.service.js';
-import { SequenceUnknowns } from './delivery/pacing/sequence-unknowns.service.js';
+import { SequenceUnknowns } from './delivery/waiting/sequence-unknowns.service.js';
 import { PreflightService } from './delivery/preflight/preflight.service.js';
-import { SignedDomains } from './delivery/signed-domains.service.js';
+import { SignedDomains } from './delivery/signing/signed-domains.service.js';
 import { FunnelFolders } from './funnels/funnel-folders.service.js';
 import { FunnelPreflightService } from './funnels/funnel-preflight.service.js';
 import { FunnelsService } from './funnels/funnels.service.js';

@@ -3,12 +3,12 @@ import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import type { CommandContext } from './application.js';
 import { IntakeWatch } from './bounces/intake-watch.service.js';
-import { dkimDomain } from './delivery/dkim-keys.js';
-import { DkimService } from './delivery/dkim.service.js';
+import { dkimDomain } from './delivery/signing/dkim-keys.js';
+import { DkimService } from './delivery/signing/dkim.service.js';
 import { DomainCheckService } from './delivery/domains/domain-check.service.js';
-import type { Outside } from './delivery/domains/outside.js';
+import type { RemoteHosts } from './delivery/domains/remote-hosts.js';
 import type { DnsResolver } from './infra/dns.js';
-import { SmtpSession } from './delivery/smtp-session.transport.js';
+import { SmtpSession } from './delivery/relays/smtp-session.transport.js';
 import { durabilityInWords } from './infra/database/durable-commits.js';
 import { poolerInWords } from './infra/database/pooler.js';
 import type { Level } from './delivery/domains/finding.js';
@@ -28,7 +28,7 @@ export interface DoctorOptions {
   ip?: string | undefined;
   dns?: DnsResolver;
   /** What lies beyond the DNS, in place of the world itself. */
-  outside?: Outside;
+  remote?: RemoteHosts;
 }
 
 const TIMEOUT_MS = 5_000;
@@ -93,7 +93,7 @@ function relayChecks({ mailboxOn, relays }: CommandContext['config']): Promise<C
 /** D1 to D9. With the built-in mailbox no mail leaves, so there is nothing to look at unless the owner names a domain. */
 async function domainChecks(
   { config, app }: CommandContext,
-  { domains, ip, dns, outside }: DoctorOptions,
+  { domains, ip, dns, remote }: DoctorOptions,
 ): Promise<Check[]> {
   if (config.mailboxOn && domains === undefined)
     return [await check('sending domains', async () => 'the built-in mailbox is on, so no mail leaves')];
@@ -102,7 +102,7 @@ async function domainChecks(
     const reports = await service.check(domains?.map(dkimDomain) ?? (await service.senderDomains()), {
       ip,
       ...(dns ? { dns } : {}),
-      ...(outside ? { outside } : {}),
+      ...(remote ? { remote } : {}),
     });
     return reports.flatMap(({ domain, findings }) =>
       findings.map(({ id, name, level, detail }) => ({

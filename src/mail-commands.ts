@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { LEVELS, type CommandTools } from './command-tools.js';
-import type { DkimDnsRecord } from './delivery/dkim-keys.service.js';
+import type { DkimDnsRecord } from './delivery/signing/dkim-keys.service.js';
 import type { PreflightFinding } from './delivery/preflight/mail-checks.js';
 import type { PreflightReport } from './delivery/preflight/preflight.service.js';
 import type { FunnelPreflight } from './funnels/funnel-preflight.service.js';

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { mailFrame } from '../delivery/written-mail.js';
+import { mailFrame } from '../delivery/mails/written-mail.js';
 import { DemoService, FUNNELS_FOLDER } from '../funnels/demo.service.js';
 import { readFunnelFile } from '../funnels/funnel-file.js';
 import { templatesReader } from '../funnels/funnel-templates.files.js';

@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Drafts } from '../delivery/preflight/drafts.service.js';
 import { sampleData } from '../delivery/preflight/sample-data.js';
-import { kindOf } from '../delivery/preflight/variables.js';
-import { TemplatesService } from '../delivery/templates.service.js';
+import { kindOf } from '../delivery/preflight/variables.templates.js';
+import { TemplatesService } from '../delivery/mails/templates.service.js';
 import { fieldDefinitionsOf } from '../funnels/field.schemas.js';
 import { readFunnelFile } from '../funnels/funnel-file.js';
 import { askedOf } from '../funnels/funnel-publisher.service.js';

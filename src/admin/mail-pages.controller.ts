@@ -1,9 +1,9 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query } from '@nestjs/common';
 import { Drafts } from '../delivery/preflight/drafts.service.js';
 import { sampleData } from '../delivery/preflight/sample-data.js';
-import { TemplatesService } from '../delivery/templates.service.js';
-import { WRITTEN, type WrittenMail } from '../delivery/written-mail.js';
-import { type StoredWrittenMail, WrittenMailsService } from '../delivery/written-mails.service.js';
+import { TemplatesService } from '../delivery/mails/templates.service.js';
+import { WRITTEN, type WrittenMail } from '../delivery/mails/written-mail.js';
+import { type StoredWrittenMail, WrittenMailsService } from '../delivery/mails/written-mails.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { cursorOf, toPage } from '../infra/http/page.js';

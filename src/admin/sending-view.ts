@@ -1,4 +1,4 @@
-import { refusedFor } from '../delivery/sender-refusal.js';
+import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import type { SendingState } from '../delivery/pacing/sending.schemas.js';
 
 const GROUPS: Readonly<Record<string, string>> = {

@@ -1,10 +1,10 @@
 import { Body, Controller, Get, Post } from '@nestjs/common';
 import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
-import { HeldService } from '../delivery/pacing/held.service.js';
-import { LONGEST_WAIT_DAYS } from '../delivery/pacing/longest-wait.js';
+import { HeldService } from '../delivery/waiting/held.service.js';
+import { LONGEST_WAIT_DAYS } from '../delivery/waiting/longest-wait.js';
 import { SendingService } from '../delivery/pacing/sending.service.js';
-import { SequencePauses } from '../delivery/pacing/sequence-pauses.service.js';
-import { SequenceUnknowns } from '../delivery/pacing/sequence-unknowns.service.js';
+import { SequencePauses } from '../delivery/waiting/sequence-pauses.service.js';
+import { SequenceUnknowns } from '../delivery/waiting/sequence-unknowns.service.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { DomainError } from '../values/domain-error.js';
 import { type Answer, Page, SeeOther } from './answer.js';

@@ -4,11 +4,11 @@ import {
   SEQUENCE_PAUSED,
   WAITS_FOR_KEY,
   WAITS_FOR_TEST,
-} from '../delivery/message.js';
+} from '../delivery/ledger/message.js';
 import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
-import { LONGEST_WAIT_DAYS } from '../delivery/pacing/longest-wait.js';
+import { LONGEST_WAIT_DAYS } from '../delivery/waiting/longest-wait.js';
 import { HELD_OUT } from '../segments/held-out.js';
-import { refusedFor } from '../delivery/sender-refusal.js';
+import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import type { StepTiming } from '../sequences/schedule.js';
 import {
   broadcastSplitRule,

@@ -1,5 +1,5 @@
-import { dataAt } from '../delivery/data-at.js';
-import { LEFT_LIST } from '../delivery/message.js';
+import { dataAt } from '../delivery/mails/data-at.js';
+import { LEFT_LIST } from '../delivery/ledger/message.js';
 import { moneyToText, type Money } from '../values/money.js';
 import { instantText, quoted, rule, type Rule } from './explanation.js';
 

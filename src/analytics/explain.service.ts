@@ -3,7 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
 import { bucketKeysOf } from '../delivery/pacing/bucket-keys.js';
 import { PacingService } from '../delivery/pacing/pacing.service.js';
-import { RelaysService } from '../delivery/pacing/relays.service.js';
+import { RelaysService } from '../delivery/relays/relays.service.js';
 import { quotaOn, refill, reserveOf, utcDay, waitMs } from '../delivery/pacing/token-bucket.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';

@@ -1,6 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { uncountedRefusals } from '../delivery/message-evidence.queries.js';
+import { uncountedRefusals } from '../delivery/ledger/message-evidence.queries.js';
 import type { JobContext } from '../infra/jobs/job.js';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
 import { BounceImap } from './bounce-imap.service.js';

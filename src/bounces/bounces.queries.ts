@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { ENOUGH_FOR, SEQUENCE_LEAST, type RefusedTally } from '../delivery/broadcast-health.js';
-import { PLAINLY_US, SENDER_REFUSALS } from '../delivery/sender-refusal.js';
+import { ENOUGH_FOR, SEQUENCE_LEAST, type RefusedTally } from '../delivery/guards/sending-health.js';
+import { PLAINLY_US, SENDER_REFUSALS } from '../delivery/replies/sender-refusal.js';
 import type { BounceReason, BounceVerdict } from './judged-mail.js';
 
 export interface NewBounce {

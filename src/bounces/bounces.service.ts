@@ -6,11 +6,11 @@ import {
   reportedMessage,
   type Refusal,
   type ReportedMessage,
-} from '../delivery/message-evidence.queries.js';
-import { MessagesService } from '../delivery/messages.service.js';
-import { classifyReply, replyClass } from '../delivery/reply-class.js';
-import { isReplyReason } from '../delivery/reply-reason.js';
-import { refusedFor } from '../delivery/sender-refusal.js';
+} from '../delivery/ledger/message-evidence.queries.js';
+import { MessagesService } from '../delivery/ledger/messages.service.js';
+import { classifyReply, replyClass } from '../delivery/replies/reply-class.js';
+import { isReplyReason } from '../delivery/replies/reply-reason.js';
+import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { sameAddress } from './addresses.js';

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../infra/config.js';
-import { readUnsubscribeAddress, readVerp } from '../delivery/verp.js';
+import { readUnsubscribeAddress, readVerp } from '../delivery/mails/verp.js';
 import { readLeaveToken } from '../subscribers/leave-token.js';
 import { LeaveService } from '../subscribers/leave.service.js';
 import { BouncesService, type BounceSource, type Taken } from './bounces.service.js';

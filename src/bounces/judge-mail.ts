@@ -1,5 +1,5 @@
-import { classifyReply, replyClass } from '../delivery/reply-class.js';
-import type { ReplyReason } from '../delivery/reply-reason.js';
+import { classifyReply, replyClass } from '../delivery/replies/reply-class.js';
+import type { ReplyReason } from '../delivery/replies/reply-reason.js';
 import { addressesIn, sameAddress } from './addresses.js';
 import { isAutoReply } from './auto-reply.js';
 import { parseDeliveryReport, replyCodeIn, statusIn, type RecipientReport } from './bounce-report.js';

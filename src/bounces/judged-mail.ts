@@ -1,8 +1,8 @@
-import { classifyInContext, replyClass, type ReplyClass } from '../delivery/reply-class.js';
-import type { ReplyReason, ReplyVerdict } from '../delivery/reply-reason.js';
+import { classifyInContext, replyClass, type ReplyClass } from '../delivery/replies/reply-class.js';
+import type { ReplyReason, ReplyVerdict } from '../delivery/replies/reply-reason.js';
 import type { FeedbackType } from './feedback-report.js';
 import type { HeaderBlock } from './header-block.js';
-import { stageIn } from './stage.js';
+import { stageIn } from './quoted-stage.js';
 
 export type BounceVerdict = ReplyVerdict | 'complaint';
 /** `unsubscribed`: by the provider's own link, which is leaving as by ours and no complaint. */

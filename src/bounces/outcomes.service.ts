@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import { BroadcastGuard } from '../delivery/broadcast-guard.service.js';
-import type { ReportedMessage } from '../delivery/message-evidence.queries.js';
-import { SENDER_ALERT } from '../delivery/sender-refusal.js';
+import { BroadcastGuard } from '../delivery/guards/broadcast-guard.service.js';
+import type { ReportedMessage } from '../delivery/ledger/message-evidence.queries.js';
+import { SENDER_ALERT } from '../delivery/replies/sender-refusal.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { LeaveService } from '../subscribers/leave.service.js';

@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { BroadcastGuard } from '../delivery/broadcast-guard.service.js';
-import { complaintHealth, sequenceHealth } from '../delivery/broadcast-health.js';
-import { SequencePauses } from '../delivery/pacing/sequence-pauses.service.js';
-import { refusedFor, SENDER_ALERT } from '../delivery/sender-refusal.js';
+import { BroadcastGuard } from '../delivery/guards/broadcast-guard.service.js';
+import { complaintHealth, sequenceHealth } from '../delivery/guards/sending-health.js';
+import { SequencePauses } from '../delivery/waiting/sequence-pauses.service.js';
+import { refusedFor, SENDER_ALERT } from '../delivery/replies/sender-refusal.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { BouncesQueries } from './bounces.queries.js';

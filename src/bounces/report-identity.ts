@@ -1,4 +1,4 @@
-import { readUnsubscribeAddress, readVerp } from '../delivery/verp.js';
+import { readUnsubscribeAddress, readVerp } from '../delivery/mails/verp.js';
 import { readLeaveToken } from '../subscribers/leave-token.js';
 import { addressesIn } from './addresses.js';
 import { field, type HeaderBlock } from './header-block.js';

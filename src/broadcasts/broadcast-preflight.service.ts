@@ -7,7 +7,7 @@ import {
   type CheckOptions,
   type PreflightReport,
 } from '../delivery/preflight/preflight.service.js';
-import { TemplatesService } from '../delivery/templates.service.js';
+import { TemplatesService } from '../delivery/mails/templates.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import { dataOf } from './broadcast-batch.js';

@@ -1,10 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { Drafts, type DraftReader } from '../delivery/preflight/drafts.service.js';
+import type { DraftReader } from '../delivery/preflight/draft-reader.js';
+import { Drafts } from '../delivery/preflight/drafts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { unmarkLinks } from '../delivery/mail-links.js';
-import type { MailTemplate } from '../delivery/mjml.templates.js';
-import { TemplatesService } from '../delivery/templates.service.js';
+import { unmarkLinks } from '../delivery/mails/mail-links.js';
+import type { MailTemplate } from '../delivery/mails/mjml.templates.js';
+import { TemplatesService } from '../delivery/mails/templates.service.js';
 import { topicOf, type Broadcast, type BroadcastChoices, type BroadcastPreview } from './broadcast.js';
 import { begunAt, dataOf } from './broadcast-batch.js';
 import type { Before, FrozenOffer } from './broadcast-offer.js';

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
+import { BroadcastMailsQueries } from '../delivery/ledger/broadcast-mails.queries.js';
 import { laneKey } from '../delivery/pacing/recipient-group.js';
 import { SendingService } from '../delivery/pacing/sending.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';

@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { BroadcastMailsQueries } from '../delivery/broadcast-mails.queries.js';
+import { BroadcastMailsQueries } from '../delivery/ledger/broadcast-mails.queries.js';
 import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
-import type { UnknownOfBroadcast } from '../delivery/unknown-mails.queries.js';
+import type { UnknownOfBroadcast } from '../delivery/ledger/unknown-mails.queries.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import { notFound } from './broadcast-reports.service.js';

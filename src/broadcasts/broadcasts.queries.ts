@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { PLANNING_LOCK } from '../delivery/planning.queries.js';
+import { PLANNING_LOCK } from '../delivery/ledger/planning.queries.js';
 import type { SqlCondition } from '../segments/compile.js';
 import type { Condition } from '../segments/condition.js';
 import { SegmentsService } from '../segments/segments.service.js';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { senderSchema } from '../delivery/sender.schemas.js';
+import { senderSchema } from '../delivery/mails/sender.schemas.js';
 import { pageOf } from '../infra/http/page.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { canonicalTimeZone, isTimeZone } from '../values/zoned-time.js';

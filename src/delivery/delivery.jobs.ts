@@ -1,9 +1,9 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
-import { SEND_DUE } from './messages.service.js';
-import { Reaper } from './reaper.service.js';
+import { SEND_DUE } from './ledger/messages.service.js';
+import { Reaper } from './ledger/reaper.service.js';
 import { SenderService } from './sender.service.js';
-import { UnmadeMails } from './unmade-mails.service.js';
+import { UnmadeMails } from './guards/unmade-mails.service.js';
 
 @Injectable()
 export class DeliveryJobs implements OnModuleInit {

@@ -1,34 +1,33 @@
 import { Module } from '@nestjs/common';
-import { AcceptedJournal } from './accepted-journal.service.js';
-import { BroadcastMailsQueries } from './broadcast-mails.queries.js';
-import { BroadcastGuard } from './broadcast-guard.service.js';
+import { AcceptedJournal } from './ledger/accepted-journal.service.js';
+import { BroadcastMailsQueries } from './ledger/broadcast-mails.queries.js';
+import { BroadcastGuard } from './guards/broadcast-guard.service.js';
 import { DeliveryJobs } from './delivery.jobs.js';
-import { DkimKeys } from './dkim-keys.service.js';
-import { DkimService } from './dkim.service.js';
-import { DueMessages } from './due-messages.service.js';
-import { LedgerClaims } from './ledger-claims.service.js';
-import { LedgerQueries } from './ledger.queries.js';
-import { Ledger } from './ledger.service.js';
-import { MailComposer } from './mail-composer.service.js';
-import { MailRenderer } from './mail-renderer.service.js';
-import { MessagesController } from './messages.controller.js';
-import { MessagesQueries } from './messages.queries.js';
-import { MessagesService } from './messages.service.js';
+import { DkimKeys } from './signing/dkim-keys.service.js';
+import { DkimService } from './signing/dkim.service.js';
+import { DueMessages } from './ledger/due-messages.service.js';
+import { LedgerClaims } from './ledger/ledger-claims.service.js';
+import { LedgerQueries } from './ledger/ledger.queries.js';
+import { Ledger } from './ledger/ledger.service.js';
+import { MailComposer } from './mails/mail-composer.service.js';
+import { MailRenderer } from './mails/mail-renderer.service.js';
+import { MessagesController } from './ledger/messages.controller.js';
+import { MessagesQueries } from './ledger/messages.queries.js';
+import { MessagesService } from './ledger/messages.service.js';
 import { PacingModule } from './pacing/pacing.module.js';
-import { ParkedLanes } from './parked-lanes.service.js';
-import { Reaper } from './reaper.service.js';
-import { PlanningQueries } from './planning.queries.js';
-import { SendHours } from './send-hours.service.js';
+import { ParkedLanes } from './relays/parked-lanes.service.js';
+import { Reaper } from './ledger/reaper.service.js';
+import { PlanningQueries } from './ledger/planning.queries.js';
 import { SenderService } from './sender.service.js';
-import { SignedDomains } from './signed-domains.service.js';
-import { SmtpLanes } from './smtp-lanes.service.js';
-import { TemplatesService } from './templates.service.js';
-import { WrittenMailsService } from './written-mails.service.js';
-import { UnmadeMails } from './unmade-mails.service.js';
+import { SignedDomains } from './signing/signed-domains.service.js';
+import { SmtpLanes } from './relays/smtp-lanes.service.js';
+import { TemplatesService } from './mails/templates.service.js';
+import { WrittenMailsService } from './mails/written-mails.service.js';
+import { UnmadeMails } from './guards/unmade-mails.service.js';
 
 /**
  * From a planned message to the relay's answer: templates, the send ledger, SMTP lanes. Owns `message`,
- * `message_attempt`, `send_hours`, `email_template`, `link` and `signed_domain`. Decides nothing about who gets what: that is planned elsewhere.
+ * `message_attempt`, `email_template`, `link` and `signed_domain`. Decides nothing about who gets what: that is planned elsewhere.
  */
 @Module({
   imports: [PacingModule],
@@ -37,7 +36,6 @@ import { UnmadeMails } from './unmade-mails.service.js';
     MessagesService,
     MessagesQueries,
     PlanningQueries,
-    SendHours,
     BroadcastMailsQueries,
     TemplatesService,
     WrittenMailsService,

@@ -3,7 +3,7 @@ import { EVERYBODY } from '../delivery/preflight/audience.queries.js';
 import { PreflightService, type PreflightReport } from '../delivery/preflight/preflight.service.js';
 import { sampleData } from '../delivery/preflight/sample-data.js';
 import type { PreflightFinding } from '../delivery/preflight/mail-checks.js';
-import type { MailKind } from '../delivery/template-variables.js';
+import type { MailKind } from '../delivery/mails/template-variables.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { inTemplateFolder } from './funnel-templates.files.js';

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import { TemplatesService } from '../delivery/templates.service.js';
+import { TemplatesService } from '../delivery/mails/templates.service.js';
 import { SequencesService } from '../sequences/sequences.service.js';
 import type { AskedField } from '../signup/form-fields.js';
 import { FormsService } from '../signup/forms.service.js';

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { compileMail } from '../delivery/mjml.templates.js';
-import { MAIL_VARIABLES, unknownVariables, type MailKind } from '../delivery/template-variables.js';
+import { compileMail } from '../delivery/mails/mjml.templates.js';
+import { MAIL_VARIABLES, unknownVariables, type MailKind } from '../delivery/mails/template-variables.js';
 import { partsOfPage } from '../values/page-parts.js';
 import { staysInTemplates } from '../values/template-paths.js';
 import type { Texts } from '../values/template-texts.js';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { MAX_SOURCE_CHARS, partsOfMail } from '../delivery/mjml-includes.js';
+import { MAX_SOURCE_CHARS, partsOfMail } from '../delivery/mails/mjml-includes.js';
 import { partsOfPage } from '../values/page-parts.js';
 import { staysInTemplates } from '../values/template-paths.js';
 import type { Texts } from '../values/template-texts.js';

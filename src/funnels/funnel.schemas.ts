@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ATTRIBUTIONS } from '../affiliates/touch.js';
-import { MAX_SOURCE_CHARS } from '../delivery/mjml-includes.js';
-import { senderSchema } from '../delivery/sender.schemas.js';
+import { MAX_SOURCE_CHARS } from '../delivery/mails/mjml-includes.js';
+import { senderSchema } from '../delivery/mails/sender.schemas.js';
 import { FULL_BPS, parsePercentBps } from '../values/money.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
 import { entryTrigger, trigger } from './condition.schemas.js';

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { MessagesService } from '../delivery/messages.service.js';
+import { MessagesService } from '../delivery/ledger/messages.service.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { addressHash } from '../subscribers/address-hash.js';
 import type { SubscriberFields } from '../subscribers/subscriber.js';

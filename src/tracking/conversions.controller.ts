@@ -2,7 +2,7 @@ import { Controller, Get, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { type Page, pageOf, pageQuery, toPage } from '../infra/http/page.js';
-import type { ConversionRow } from './tracking.queries.js';
+import type { ConversionRow } from './conversions.queries.js';
 import { TrackingService } from './tracking.service.js';
 
 const kind = z.enum(['signup', 'confirmation', 'order']);

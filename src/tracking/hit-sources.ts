@@ -1,7 +1,7 @@
 import { dailyHash } from './daily-hash.js';
 import { headerFacts, type HitSource, type RequestFacts } from './hit-batch.js';
 import { isLoopback } from './hit-class.js';
-import { networkOf } from './network.js';
+import { networkOf } from './mail-networks.js';
 
 const MOST_REMEMBERED = 2_000;
 const DAY_MS = 86_400_000;

@@ -7,7 +7,7 @@ import { dailyHash } from './daily-hash.js';
 import { forgetSubscriber } from './forget.queries.js';
 import { headerFacts, type RequestFacts } from './hit-batch.js';
 import { classifyHit, type HitVerdict, isLoopback } from './hit-class.js';
-import { type ConversionRow, listConversions } from './tracking.queries.js';
+import { type ConversionRow, listConversions } from './conversions.queries.js';
 import { visitSource } from './visit-source.js';
 
 export interface Visit {

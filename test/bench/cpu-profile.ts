@@ -7,23 +7,60 @@ interface CpuProfile {
   timeDeltas: number[];
 }
 
-const DELIVERY = '/src/delivery/';
-
 /** In the order they are asked: the nearest caller that belongs to one of them says what a moment was spent for. */
-const STAGES: readonly (readonly [stage: string, files: RegExp])[] = [
-  ['signing', /\/delivery\/dkim|\/delivery\/signed-domains/],
-  ['links and their tokens', /\/values\/(signed-token|hmac)|\/tracking\/|\/delivery\/(mail-links|verp)/],
+const STAGES: readonly (readonly [stage: string, filesBelowSrc: readonly string[]])[] = [
+  ['signing', ['delivery/signing/']],
+  [
+    'links and their tokens',
+    ['values/signed-token', 'values/hmac', 'tracking/', 'delivery/mails/mail-links', 'delivery/mails/verp'],
+  ],
   [
     'filling in and encoding the body',
-    /\/delivery\/(mail-renderer|mail-steps|mail-emitter|liquid|quoted-printable|octets)/,
+    [
+      ...['delivery/mails/mail-renderer', 'delivery/mails/mail-steps', 'delivery/mails/mail-emitter'],
+      ...['delivery/mails/liquid', 'delivery/mails/quoted-printable', 'delivery/mails/octets'],
+    ],
   ],
-  ['head and envelope', /\/delivery\/(mail-composer|mail-bytes|headers|message-id|provider-tag)/],
-  ['SMTP: commands, body, replies', /\/delivery\/(smtp-|lane-pool|parked-lanes)/],
-  ['ledger: barrier and end', /\/delivery\/(ledger\.(service|queries)|accepted-journal|settlement)/],
-  ['claim, pace and hours', /\/delivery\/(due-messages|ledger-claims|claimed-queue|send-hours|pacing\/)/],
-  ['which mail goes when by which lane', /\/delivery\//],
-  ['PostgreSQL client', /\/node_modules\/(pg|pg-[a-z]+|typeorm)\//],
+  [
+    'head and envelope',
+    [
+      ...['delivery/mails/mail-composer', 'delivery/mails/mail-bytes', 'delivery/mails/headers'],
+      ...['delivery/mails/message-id', 'delivery/relays/provider-tag'],
+    ],
+  ],
+  [
+    'SMTP: commands, body, replies',
+    ['delivery/relays/smtp-', 'delivery/relays/lane-pool', 'delivery/relays/parked-lanes'],
+  ],
+  [
+    'ledger: barrier and end',
+    [
+      ...['delivery/ledger/ledger.service', 'delivery/ledger/ledger.queries'],
+      ...['delivery/ledger/accepted-journal', 'delivery/ledger/settlement'],
+    ],
+  ],
+  [
+    'claim, pace and hours',
+    [
+      ...['delivery/ledger/due-messages', 'delivery/ledger/ledger-claims', 'delivery/ledger/claimed-queue'],
+      ...['delivery/waiting/', 'delivery/pacing/', 'delivery/generation/'],
+      ...['delivery/relays/relays.', 'delivery/relays/relay-choice', 'delivery/relays/breaker'],
+    ],
+  ],
+  ['which mail goes when by which lane', ['delivery/']],
 ];
+const DATABASE_CLIENT = /\/node_modules\/(pg|pg-[a-z]+|typeorm)\//;
+/** Its moments are those of sending. */
+const SENDS = 'delivery/relays/smtp-session';
+
+const SRC = join(import.meta.dirname, '../../src');
+
+/** Beginnings of names that no file has: time spent there would count as something else, and nobody would see it. */
+export async function namesWithoutFile(): Promise<string[]> {
+  const files = await readdir(SRC, { recursive: true });
+  const names = [SENDS, ...STAGES.flatMap(([, below]) => below)];
+  return names.filter((name) => !files.some((file) => file.startsWith(name) && /\.[jt]s$/.test(file)));
+}
 
 /**
  * Where a process that ran with `--cpu-prof` spent its time between its first and its last moment of sending, in
@@ -31,6 +68,8 @@ const STAGES: readonly (readonly [stage: string, files: RegExp])[] = [
  * charged with that, which on a busy machine is above all the write that wakes PostgreSQL.
  */
 export async function stagesOfProfile(folder: string): Promise<[stage: string, ms: number][]> {
+  const lost = await namesWithoutFile();
+  if (lost.length > 0) throw new Error(`cpu-profile.ts names no file of src: ${lost.join(', ')}`);
   const stages = new Map<string, number>();
   for (const file of (await readdir(folder)).filter((name) => name.endsWith('.cpuprofile'))) {
     const profile = JSON.parse(await readFile(join(folder, file), 'utf8')) as CpuProfile;
@@ -51,13 +90,18 @@ function stagesByNode({ nodes }: CpuProfile): Map<number, { stage: string; sends
     const node = byId.get(id);
     if (!node) return;
     const { functionName, url } = node.callFrame;
-    const stage = STAGES.find(([, files]) => files.test(url))?.[0] ?? (ownName(functionName) || caller);
-    const sends = sending || url.includes(`${DELIVERY}smtp-session`);
+    const stage = stageOfFile(url) ?? (ownName(functionName) || caller);
+    const sends = sending || url.includes(`/src/${SENDS}`);
     found.set(id, { stage, sends });
     for (const child of node.children ?? []) visit(child, stage, sends);
   };
   if (nodes[0]) visit(nodes[0].id, 'event loop, sockets and everything else', false);
   return found;
+}
+
+function stageOfFile(url: string): string | undefined {
+  const stage = STAGES.find(([, below]) => below.some((name) => url.includes(`/src/${name}`)))?.[0];
+  return stage ?? (DATABASE_CLIENT.test(url) ? 'PostgreSQL client' : undefined);
 }
 
 /** Of what V8 tells apart itself. */

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { dkimSignature } from '../../src/delivery/dkim.js';
+import { dkimSignature } from '../../src/delivery/signing/dkim.js';
 
 /** The product's signing stage by itself: the whole mail as it is before it is signed, over and over. */
 export interface SignerTask {

@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { SendOutcome } from '../../src/delivery/message.js';
-import { SmtpLane } from '../../src/delivery/smtp-lane.transport.js';
+import type { SendOutcome } from '../../src/delivery/ledger/message.js';
+import { SmtpLane } from '../../src/delivery/relays/smtp-lane.transport.js';
 import { plainMail } from '../support/plain-mail.js';
 
 const REPLIES: Record<string, string> = {

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi, type MockInstance } from 'vitest';
-import { OneAhead } from '../../src/delivery/one-ahead.js';
-import { SmtpLane, type OutgoingMail } from '../../src/delivery/smtp-lane.transport.js';
+import { OneAhead } from '../../src/delivery/relays/one-ahead.js';
+import { SmtpLane, type OutgoingMail } from '../../src/delivery/relays/smtp-lane.transport.js';
 import { CountingSink, type SinkFault, type SinkStage } from '../support/counting-sink.js';
 import { deafRelay } from '../support/deaf-relay.js';
 import { plainMail } from '../support/plain-mail.js';

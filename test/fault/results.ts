@@ -1,5 +1,5 @@
 import { table } from '../bench/bench.js';
-import { ELSEWHERE } from './elsewhere.js';
+import { SHOWN_BY_TESTS } from './shown-by-tests.js';
 import type { WorldVerdict } from './world.js';
 
 /** One run of one scenario. */
@@ -129,7 +129,7 @@ ${results.map((result) => `| ${rowOf(result).join(' | ')} |`).join('\n')}
 
 | fault | what holds | test |
 | --- | --- | --- |
-${ELSEWHERE.map(({ covers, name, file, title }) => `| ${covers} | ${name} | \`${file}\`: ${title} |`).join('\n')}
+${SHOWN_BY_TESTS.map(({ covers, name, file, title }) => `| ${covers} | ${name} | \`${file}\`: ${title} |`).join('\n')}
 `;
 }
 

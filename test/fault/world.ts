@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { QueryResultRow } from 'pg';
 import { readConfig } from '../../config/env.js';
 import { openCommandContext, type CommandContext } from '../../src/application.js';
-import { DEFAULT_LANES, MOST_PARKED } from '../../src/delivery/smtp-lanes.service.js';
+import { DEFAULT_LANES, MOST_PARKED } from '../../src/delivery/relays/smtp-lanes.service.js';
 import { CountingSink, randomFrom, type SinkOptions } from '../support/counting-sink.js';
 import type { DurablePostgres } from '../support/durable-postgres.js';
 import { SECRET_KEY, WorkerProcess, workersReady } from '../support/worker-process.js';

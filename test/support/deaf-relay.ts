@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import { vi } from 'vitest';
-import type { SendOutcome } from '../../src/delivery/message.js';
-import { SmtpLane, type OutgoingMail } from '../../src/delivery/smtp-lane.transport.js';
+import type { SendOutcome } from '../../src/delivery/ledger/message.js';
+import { SmtpLane, type OutgoingMail } from '../../src/delivery/relays/smtp-lane.transport.js';
 import { CountingSink } from './counting-sink.js';
 
 const YES = async (): Promise<boolean> => true;

@@ -1,4 +1,4 @@
-import type { OutgoingMail } from '../../src/delivery/smtp-lane.transport.js';
+import type { OutgoingMail } from '../../src/delivery/relays/smtp-lane.transport.js';
 
 /** A short mail, ready for a lane. */
 export function plainMail(id: string, to = `reader${id}@example.org`): OutgoingMail {

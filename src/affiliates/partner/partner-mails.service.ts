@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { MessagesService } from '../../delivery/messages.service.js';
-import { TemplatesService } from '../../delivery/templates.service.js';
+import { MessagesService } from '../../delivery/ledger/messages.service.js';
+import { TemplatesService } from '../../delivery/mails/templates.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { addressHash } from '../../subscribers/address-hash.js';

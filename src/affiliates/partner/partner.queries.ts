@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
-import type { Sender } from '../../delivery/message.js';
-import { forgetMails } from '../../delivery/messages.queries.js';
+import type { Sender } from '../../delivery/ledger/message.js';
+import { forgetMails } from '../../delivery/ledger/messages.queries.js';
 import type { Attribution } from '../touch.js';
 
 /** Whoever has the address and is not erased. Served by the unique key of the address. */

@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
-import type { ReplyReason } from '../../delivery/reply-reason.js';
+import type { ReplyReason } from '../../delivery/replies/reply-reason.js';
 import type { JudgedMail } from '../judged-mail.js';
 import { bounceEvent, plainEvent, UNSUBSCRIBED, type ProviderEvent } from './provider-event.js';
 

@@ -1,6 +1,6 @@
-import { replyClass } from '../../delivery/reply-class.js';
-import type { ReplyReason } from '../../delivery/reply-reason.js';
-import { verpOfTag } from '../../delivery/verp.js';
+import { replyClass } from '../../delivery/replies/reply-class.js';
+import type { ReplyReason } from '../../delivery/replies/reply-reason.js';
+import { verpOfTag } from '../../delivery/mails/verp.js';
 import { replyCodeIn, statusIn } from '../bounce-report.js';
 import {
   finding,

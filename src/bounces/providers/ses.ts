@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { replyClass } from '../../delivery/reply-class.js';
-import type { ReplyReason } from '../../delivery/reply-reason.js';
-import { TAG } from '../../delivery/provider-tag.js';
-import { verpOfTag } from '../../delivery/verp.js';
+import { replyClass } from '../../delivery/replies/reply-class.js';
+import type { ReplyReason } from '../../delivery/replies/reply-reason.js';
+import { TAG } from '../../delivery/relays/provider-tag.js';
+import { verpOfTag } from '../../delivery/mails/verp.js';
 import { statusIn, replyCodeIn } from '../bounce-report.js';
 import { FEEDBACK_VERDICTS, feedbackType } from '../feedback-report.js';
 import type { HeaderBlock } from '../header-block.js';

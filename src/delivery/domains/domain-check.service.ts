@@ -2,16 +2,16 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
-import { dkimDomain } from '../dkim-keys.js';
-import { DkimKeys } from '../dkim-keys.service.js';
+import { dkimDomain } from '../signing/dkim-keys.js';
+import { DkimKeys } from '../signing/dkim-keys.service.js';
 import { checkCertificate } from './certificate.js';
-import { checkDomain } from './domain-check.js';
+import { checkDomain } from './domain.probe.js';
 import { DNS, type DnsResolver } from '../../infra/dns.js';
-import { endedBy, unlessBlind } from './dns.js';
+import { endedBy, unlessBlind } from './dns.probe.js';
 import type { Finding } from './finding.js';
-import type { Outside } from './outside.js';
-import { outsideWorld } from './outside.transport.js';
-import { checkReverse } from './reverse.js';
+import type { RemoteHosts } from './remote-hosts.js';
+import { remoteHosts } from './remote-hosts.transport.js';
+import { checkReverse } from './reverse.probe.js';
 
 /** For all questions to the DNS: without a network the check says so after this long. */
 const TIME_LIMIT_MS = 10_000;
@@ -28,7 +28,7 @@ export interface CheckedBy {
   /** Instead of the application's own. */
   dns?: DnsResolver;
   /** Instead of the world itself. */
-  outside?: Outside;
+  remote?: RemoteHosts;
   /** Asks no mail server and fetches no logo: for somebody who waits. */
   quick?: boolean;
 }
@@ -53,11 +53,11 @@ export class DomainCheckService {
   }
 
   async check(domains: readonly string[], given: CheckedBy = {}): Promise<DomainReport[]> {
-    const { dns, outside = outsideWorld(), quick = false } = given;
+    const { dns, remote = remoteHosts(), quick = false } = given;
     const ips = given.ip === undefined ? this.config.sendingIps : [given.ip];
     const signal = AbortSignal.timeout(TIME_LIMIT_MS);
     const limited = dns ? endedBy(dns, signal) : await unlessBlind(endedBy(this.dns, signal));
-    const around = { outside: quick ? null : outside, now: this.clock.now() };
+    const around = { remote: quick ? null : remote, now: this.clock.now() };
     const reports = domains.map(async (domain) => ({
       domain,
       findings: await checkDomain(
@@ -72,7 +72,7 @@ export class DomainCheckService {
       ),
     }));
     const [ofInstallation, ...ofDomains] = await Promise.all([
-      this.ofInstallation(limited, outside, ips),
+      this.ofInstallation(limited, remote, ips),
       ...reports,
     ]);
     return [...ofDomains, { domain: null, findings: ofInstallation }];
@@ -80,12 +80,12 @@ export class DomainCheckService {
 
   private async ofInstallation(
     dns: DnsResolver,
-    outside: Outside,
+    remote: RemoteHosts,
     ips: readonly string[],
   ): Promise<Finding[]> {
     const { baseUrl } = this.config;
     const reverse = Promise.all(ips.map(async (ip) => checkReverse(dns, ip)));
-    const seen = baseUrl.startsWith('https://') ? await outside.certificate(new URL(baseUrl)) : null;
+    const seen = baseUrl.startsWith('https://') ? await remote.certificate(new URL(baseUrl)) : null;
     return [...(await reverse), checkCertificate(baseUrl, seen, this.clock.now())];
   }
 }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, QueryFailedError, type EntityManager } from 'typeorm';
-import { WAITS_FOR_TEST, withoutSending } from '../message.js';
-import { RESTORED } from '../pacing/overdue.js';
+import { WAITS_FOR_TEST, withoutSending } from '../ledger/message.js';
+import { RESTORED } from '../waiting/overdue.js';
 import type { Beat, Fingerprint, LedgerRow, LedgerToken, Unsent } from './generation.js';
 
 const KEY = 'ledger.generation';

@@ -2,7 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../../infra/jobs/job-registry.js';
 import { MailDomainsService } from './mail-domains.service.js';
 import { PacingQueries } from './pacing.queries.js';
-import { StaleMails } from './stale-mails.service.js';
+import { StaleMails } from '../waiting/stale-mails.service.js';
 
 @Injectable()
 export class PacingJobs implements OnModuleInit {

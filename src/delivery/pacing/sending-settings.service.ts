@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { OverdueService } from './overdue.service.js';
+import { OverdueService } from '../waiting/overdue.service.js';
 import { PacingQueries, type BucketRow } from './pacing.queries.js';
 import { PacingService } from './pacing.service.js';
 import { RECIPIENT_GROUPS } from './recipient-group.js';

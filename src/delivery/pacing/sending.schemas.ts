@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { idSchema } from '../../infra/http/page.js';
 import { parseEmailAddress } from '../../values/email-address.js';
 import { UNSENT } from '../generation/generation.js';
-import { DEFAULT_OVERDUE, OVERDUE_POLICIES } from './overdue.js';
+import { DEFAULT_OVERDUE, OVERDUE_POLICIES } from '../waiting/overdue.js';
 
 const MAX_PER_SECOND = 100_000;
 const MAX_PER_DAY = 1_000_000_000;

@@ -1,14 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { QueryFailedError } from 'typeorm';
 import { CONFIG, type Config } from '../../infra/config.js';
-import type { MailKind } from '../template-variables.js';
-import { TemplatesService } from '../templates.service.js';
+import type { MailKind } from '../mails/template-variables.js';
+import { TemplatesService } from '../mails/templates.service.js';
 import { AudienceQueries, valueSql, type Readers, type ValueReader } from './audience.queries.js';
 import { Drafts } from './drafts.service.js';
 import { linksOf, type PreflightFinding } from './mail-checks.js';
 import type { MailToCheck } from './preflight.service.js';
 import { culpritOf, faultOfError, LINK_FAULT, withoutValues, type ReaderFault } from './reader-fault.js';
-import { lineOfVariable, variablesOf } from './variables.js';
+import { lineOfVariable, variablesOf } from './variables.templates.js';
 
 export type TriedMail = MailToCheck & {
   kind: MailKind;

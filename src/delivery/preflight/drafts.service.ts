@@ -3,21 +3,15 @@ import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { DomainError } from '../../values/domain-error.js';
-import { linkTemplates, markLinks } from '../mail-links.js';
-import { MailRenderer, type RenderedMail } from '../mail-renderer.service.js';
-import type { Sender } from '../message.js';
-import type { MailTemplate } from '../mjml.templates.js';
-import type { MailKind } from '../template-variables.js';
-import { TemplatesService } from '../templates.service.js';
+import { linkTemplates, markLinks } from '../mails/mail-links.js';
+import { MailRenderer, type RenderedMail } from '../mails/mail-renderer.service.js';
+import type { Sender } from '../ledger/message.js';
+import type { MailTemplate } from '../mails/mjml.templates.js';
+import type { MailKind } from '../mails/template-variables.js';
+import { TemplatesService } from '../mails/templates.service.js';
+import type { DraftReader } from './draft-reader.js';
 import { sampleData } from './sample-data.js';
-import { kindOf, variablesOf } from './variables.js';
-
-export interface DraftReader {
-  email: string;
-  name: string | null;
-  /** The owner's own fields of this person. */
-  fields: Record<string, unknown>;
-}
+import { kindOf, variablesOf } from './variables.templates.js';
 
 export interface Draft {
   template: MailTemplate;

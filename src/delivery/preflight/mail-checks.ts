@@ -1,6 +1,6 @@
 import { shownParts } from './shown-parts.js';
 import type { Level } from '../domains/finding.js';
-import { unescapeAttribute } from '../mail-links.js';
+import { unescapeAttribute } from '../mails/mail-links.js';
 import { urlOf } from '../../values/url.js';
 
 export interface PreflightFinding {

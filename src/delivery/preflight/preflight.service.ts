@@ -3,21 +3,28 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { SafeFetch, type Resolve } from '../../infra/safe-fetch.js';
 import { DomainError } from '../../values/domain-error.js';
-import { dkimDomain } from '../dkim-keys.js';
+import { dkimDomain } from '../signing/dkim-keys.js';
 import { DomainCheckService } from '../domains/domain-check.service.js';
 import type { DnsResolver } from '../../infra/dns.js';
 import { Remembered } from '../../infra/remembered.js';
-import type { MailTemplate } from '../mjml.templates.js';
-import type { Sender } from '../message.js';
-import { unknownVariables, type MailKind } from '../template-variables.js';
-import { TemplatesService } from '../templates.service.js';
+import type { MailTemplate } from '../mails/mjml.templates.js';
+import type { Sender } from '../ledger/message.js';
+import { unknownVariables, type MailKind } from '../mails/template-variables.js';
+import { TemplatesService } from '../mails/templates.service.js';
 import { AudienceQueries, EVERYBODY, ownField, type Lacking, type Readers } from './audience.queries.js';
 import { supportNotes } from './client-support.js';
 import { Drafts, isMarketing, type Draft } from './drafts.service.js';
-import { originOf, probeLinks } from './link-probe.js';
+import { originOf, probeLinks } from './links.probe.js';
 import { linksOf, mailFindings, type PreflightFinding } from './mail-checks.js';
 import { sampleData } from './sample-data.js';
-import { emptyPlaces, isPrinted, kindOf, lineOfVariable, variablesOf, without } from './variables.js';
+import {
+  emptyPlaces,
+  isPrinted,
+  kindOf,
+  lineOfVariable,
+  variablesOf,
+  without,
+} from './variables.templates.js';
 
 export interface MailToCheck {
   /** Path below `templates/` without its ending. */

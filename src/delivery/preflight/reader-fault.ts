@@ -1,5 +1,5 @@
 import { DomainError } from '../../values/domain-error.js';
-import type { DraftReader } from './drafts.service.js';
+import type { DraftReader } from './draft-reader.js';
 
 /** Why a mail cannot go to a reader as it is. */
 export interface ReaderFault {

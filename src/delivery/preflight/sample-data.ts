@@ -1,4 +1,4 @@
-import type { MailKind } from '../template-variables.js';
+import type { MailKind } from '../mails/template-variables.js';
 
 const EUR = (amountMinor: number): { amountMinor: number; currency: string } => ({
   amountMinor,

@@ -1,4 +1,4 @@
-import { unescapeAttribute } from '../mail-links.js';
+import { unescapeAttribute } from '../mails/mail-links.js';
 import { colourOf, contrast, type Colour } from './colour.js';
 
 /** What a reader can see of a mail. */

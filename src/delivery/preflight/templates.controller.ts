@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { ApiRoute } from '../../infra/http/api-route.js';
 import { idSchema, pageQuery, toPage } from '../../infra/http/page.js';
 import { DomainError } from '../../values/domain-error.js';
-import { TemplatesService } from '../templates.service.js';
+import { TemplatesService } from '../mails/templates.service.js';
 import { PreflightService } from './preflight.service.js';
 import { preflightRequest, preflightResponse, templatePage, templateResponse } from './templates.schemas.js';
 

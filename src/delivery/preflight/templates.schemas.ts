@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { idSchema, pageOf } from '../../infra/http/page.js';
-import { MAIL_VARIABLES, type MailKind } from '../template-variables.js';
+import { MAIL_VARIABLES, type MailKind } from '../mails/template-variables.js';
 
 const template = z
   .string()

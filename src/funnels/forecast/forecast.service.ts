@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { FrequencyCapService } from '../../delivery/pacing/frequency-cap.service.js';
-import { SequencePauses } from '../../delivery/pacing/sequence-pauses.service.js';
+import { SequencePauses } from '../../delivery/waiting/sequence-pauses.service.js';
 import { UPSELL_MS } from '../../orders/order-token.js';
 import type { RunningVersion } from '../../sequences/advance-batch.js';
 import { prepareSequence } from '../../sequences/prepared.js';

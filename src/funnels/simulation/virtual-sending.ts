@@ -1,4 +1,9 @@
-import { BROADCAST_PAUSED, LEFT_LIST, OUTSIDE_HOURS, PAUSED_BY_READER } from '../../delivery/message.js';
+import {
+  BROADCAST_PAUSED,
+  LEFT_LIST,
+  OUTSIDE_HOURS,
+  PAUSED_BY_READER,
+} from '../../delivery/ledger/message.js';
 import { heldBack, LONGEST_SPAN_MS, type FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
 import { opensAt } from '../../values/week-hours.js';
 import type { VirtualMail } from './virtual-record.js';

@@ -1,4 +1,4 @@
-import type { Sender } from '../../delivery/message.js';
+import type { Sender } from '../../delivery/ledger/message.js';
 import type { RunningVersion } from '../../sequences/advance-batch.js';
 import { leafKey, type EntryTrigger, type FieldTrigger, type Trigger } from '../../sequences/condition.js';
 import type { OfferSnapshot, SequenceNode } from '../../sequences/definition.js';

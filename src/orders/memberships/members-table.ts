@@ -1,5 +1,5 @@
 import { exportCell } from '../../imports/export-cell.js';
-import type { MembershipRow } from './memberships.queries.js';
+import type { Membership } from './membership.js';
 
 const COLUMNS = ['email', 'name', 'product', 'product name', 'state', 'began', 'ends'] as const;
 
@@ -8,8 +8,15 @@ export function membersHeader(): string {
   return line('\ufeff', COLUMNS);
 }
 
+export interface MemberLine extends Membership {
+  email: string;
+  name: string | null;
+  productKey: string;
+  productName: string;
+}
+
 /** One membership; `ends` is empty for one that is for good. Nothing in it is executed by a spreadsheet. */
-export function membersRow(row: MembershipRow): string {
+export function membersRow(row: MemberLine): string {
   const { email, name, productKey, productName, state, startsAt, endsAt } = row;
   const times = [startsAt.toISOString(), endsAt?.toISOString() ?? ''];
   return line('', [email, name ?? '', productKey, productName, state, ...times]);

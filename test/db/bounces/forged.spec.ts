@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { unsubscribeAddress, verpAddress } from '../../../src/delivery/verp.js';
+import { unsubscribeAddress, verpAddress } from '../../../src/delivery/mails/verp.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { report } from '../../support/returned-mails.js';
 import { SECRET } from '../delivery/post-office.js';

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { BroadcastGuard } from '../../../src/delivery/broadcast-guard.service.js';
+import { BroadcastGuard } from '../../../src/delivery/guards/broadcast-guard.service.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { RatesWatch } from '../../../src/bounces/rates-watch.service.js';
-import { SequencePauses } from '../../../src/delivery/pacing/sequence-pauses.service.js';
-import { verpAddress } from '../../../src/delivery/verp.js';
+import { SequencePauses } from '../../../src/delivery/waiting/sequence-pauses.service.js';
+import { verpAddress } from '../../../src/delivery/mails/verp.js';
 import { SECRET } from '../delivery/post-office.js';
 import {
   BOUNCE_DOMAIN,

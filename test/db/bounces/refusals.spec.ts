@@ -1,7 +1,7 @@
 import { SMTPServer } from 'smtp-server';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { HeldService } from '../../../src/delivery/pacing/held.service.js';
+import { HeldService } from '../../../src/delivery/waiting/held.service.js';
 import { JobRegistry } from '../../../src/infra/jobs/job-registry.js';
 import { openBounceOffice, type BounceOffice } from './bounce-office.js';
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { verpToken } from '../../../src/delivery/verp.js';
+import { verpToken } from '../../../src/delivery/mails/verp.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { addressHash } from '../../../src/subscribers/address-hash.js';
 import { API_KEY, type TestApp } from '../../support/app.js';

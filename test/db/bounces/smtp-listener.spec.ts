@@ -5,7 +5,7 @@ import {
   MAX_MAIL_BYTES,
   MAX_RECIPIENTS,
 } from '../../../src/bounces/bounce-smtp.server.js';
-import { unsubscribeAddress, verpAddress } from '../../../src/delivery/verp.js';
+import { unsubscribeAddress, verpAddress } from '../../../src/delivery/mails/verp.js';
 import { signIds } from '../../../src/values/signed-token.js';
 import { heldBytes } from '../../support/held-bytes.js';
 import { deliver, openSmtpClient, type SmtpClient } from '../../support/smtp-client.js';

@@ -4,8 +4,8 @@ import type { BroadcastDraft } from '../../../src/broadcasts/broadcast.js';
 import { BroadcastPlanner } from '../../../src/broadcasts/broadcast-planner.service.js';
 import { BroadcastsQueries } from '../../../src/broadcasts/broadcasts.queries.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
-import { HeldService } from '../../../src/delivery/pacing/held.service.js';
-import { PLANNING_LOCK } from '../../../src/delivery/planning.queries.js';
+import { HeldService } from '../../../src/delivery/waiting/held.service.js';
+import { PLANNING_LOCK } from '../../../src/delivery/ledger/planning.queries.js';
 import { OPENED_AT, openPostOffice, SENDER, type PostOffice } from '../delivery/post-office.js';
 import { untilWaiting } from '../../support/database.js';
 

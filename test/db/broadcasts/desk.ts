@@ -2,7 +2,7 @@ import type { BroadcastDraft } from '../../../src/broadcasts/broadcast.js';
 import { BroadcastPlanner } from '../../../src/broadcasts/broadcast-planner.service.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import type { Split } from '../../../src/broadcasts/split.js';
-import { OverdueService } from '../../../src/delivery/pacing/overdue.service.js';
+import { OverdueService } from '../../../src/delivery/waiting/overdue.service.js';
 import type { DnsResolver } from '../../../src/infra/dns.js';
 import { OPENED_AT, openPostOffice, SENDER, type PostOffice } from '../delivery/post-office.js';
 

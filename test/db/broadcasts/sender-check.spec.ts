@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../config/env.js';
-import { DkimKeys } from '../../../src/delivery/dkim-keys.service.js';
+import { DkimKeys } from '../../../src/delivery/signing/dkim-keys.service.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import type { DnsResolver } from '../../../src/infra/dns.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { BroadcastReport } from '../../../src/broadcasts/broadcast.js';
 import type { Split } from '../../../src/broadcasts/split.js';
-import { HeldService } from '../../../src/delivery/pacing/held.service.js';
-import { OverdueService } from '../../../src/delivery/pacing/overdue.service.js';
+import { HeldService } from '../../../src/delivery/waiting/held.service.js';
+import { OverdueService } from '../../../src/delivery/waiting/overdue.service.js';
 import type { PostOffice } from '../delivery/post-office.js';
 import { FOREVER, openDesk, SPLIT, type Desk } from './desk.js';
 

@@ -2,10 +2,10 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { AcceptedJournal } from '../../../src/delivery/accepted-journal.service.js';
-import { Ledger } from '../../../src/delivery/ledger.service.js';
+import { AcceptedJournal } from '../../../src/delivery/ledger/accepted-journal.service.js';
+import { Ledger } from '../../../src/delivery/ledger/ledger.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
-import type { Settlement } from '../../../src/delivery/settlement.js';
+import type { Settlement } from '../../../src/delivery/ledger/settlement.js';
 import { gate, untilWaiting } from '../../support/database.js';
 import { openPostOffice, type PostOffice } from './post-office.js';
 

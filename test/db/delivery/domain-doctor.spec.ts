@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type TlsOptions } from 'node:tls';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { outsideWorld, QUESTIONS_LIMIT_MS } from '../../../src/delivery/domains/outside.transport.js';
+import { remoteHosts, QUESTIONS_LIMIT_MS } from '../../../src/delivery/domains/remote-hosts.transport.js';
 import { DomainWatch } from '../../../src/delivery/domains/domain-watch.service.js';
 import { doctor } from '../../../src/doctor.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
@@ -49,16 +49,16 @@ describe('what lies beyond the DNS of a sending domain', () => {
     answers = {};
   });
 
-  const outside = (given: Parameters<typeof outsideWorld>[0] = {}) =>
-    outsideWorld({ smtpPort: Number(new URL(t.sink.url).port), allowInside: true, ca: CA, ...given });
+  const remote = (given: Parameters<typeof remoteHosts>[0] = {}) =>
+    remoteHosts({ smtpPort: Number(new URL(t.sink.url).port), allowInside: true, ca: CA, ...given });
   /** `<level> <detail>` of one check of `wellspring doctor`. */
   const said = async (
     name: string,
-    { zone = {}, ...given }: { zone?: Zone } & Parameters<typeof outsideWorld>[0] = {},
+    { zone = {}, ...given }: { zone?: Zone } & Parameters<typeof remoteHosts>[0] = {},
     config = t.config,
   ): Promise<string> => {
     const context = { config, dataSource: t.db, app: t.app, migrated: [], close: async () => undefined };
-    const checks = await doctor(context, { dns: dnsOf({ ...ZONE, ...zone }), outside: outside(given) });
+    const checks = await doctor(context, { dns: dnsOf({ ...ZONE, ...zone }), remote: remote(given) });
     const found = checks.find((check) => check.name.startsWith(name));
     return `${found?.level} ${found?.detail}`;
   };
@@ -142,7 +142,7 @@ describe('what lies beyond the DNS of a sending domain', () => {
     const other = await webServer(pem);
     try {
       const url = new URL(`https://127.0.0.1:${(other.address() as AddressInfo).port}`);
-      const seen = await outsideWorld({ ca: pem.cert }).certificate(url);
+      const seen = await remoteHosts({ ca: pem.cert }).certificate(url);
       expect(seen).toMatchObject({ kind: 'seen', error: expect.stringMatching(/ALTNAME|Host/i) });
     } finally {
       other.close();
@@ -155,7 +155,7 @@ describe('what lies beyond the DNS of a sending domain', () => {
       (await t.app.get(AlertsService, { strict: false }).open()).map(({ key }) => key);
     const look = async (zone: Zone): Promise<void> => {
       const good = { ...ZONE, ...OF_SENDER, 'TXT example.com': ['v=spf1 ip4:192.0.2.7 -all'] };
-      await watch.checkDaily({ dns: dnsOf({ ...good, ...zone }), outside: outside({ smtpPort: 9 }) });
+      await watch.checkDaily({ dns: dnsOf({ ...good, ...zone }), remote: remote({ smtpPort: 9 }) });
       t.clock.advance(86_400_000);
     };
     await look({ 'TXT _dmarc.example.com': [] });

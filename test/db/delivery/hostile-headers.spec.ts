@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import PostalMime from 'postal-mime';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { MailComposer } from '../../../src/delivery/mail-composer.service.js';
-import type { ClaimedMessage } from '../../../src/delivery/message.js';
-import { messageIdFor } from '../../../src/delivery/message-id.js';
+import { MailComposer } from '../../../src/delivery/mails/mail-composer.service.js';
+import type { ClaimedMessage } from '../../../src/delivery/ledger/message.js';
+import { messageIdFor } from '../../../src/delivery/mails/message-id.js';
 import { TEMPLATES_DIR } from '../../../src/infra/http/templates-dir.js';
 import { BASE_URL, OPENED_AT, openPostOffice, SECRET, SENDER, type PostOffice } from './post-office.js';
 

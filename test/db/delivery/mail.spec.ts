@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { PlannedMessage } from '../../../src/delivery/message.js';
+import type { PlannedMessage } from '../../../src/delivery/ledger/message.js';
 import { readClickToken, readOpenToken } from '../../../src/tracking/tracking-token.js';
 import { decodeIds, verifyToken } from '../../../src/values/signed-token.js';
 import type { SunkMail } from '../../support/smtp-sink.js';

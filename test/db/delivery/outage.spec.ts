@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GenerationGuard } from '../../../src/delivery/generation/generation-guard.service.js';
-import { HeldService } from '../../../src/delivery/pacing/held.service.js';
-import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
+import { HeldService } from '../../../src/delivery/waiting/held.service.js';
+import { RelaysService } from '../../../src/delivery/relays/relays.service.js';
 import { PacingService } from '../../../src/delivery/pacing/pacing.service.js';
 import { sendingSettings } from '../../../src/delivery/pacing/sending.schemas.js';
 import { SendingSettingsService } from '../../../src/delivery/pacing/sending-settings.service.js';

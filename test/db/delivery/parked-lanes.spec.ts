@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
-import { ParkedLanes } from '../../../src/delivery/parked-lanes.service.js';
+import { RelaysService } from '../../../src/delivery/relays/relays.service.js';
+import { ParkedLanes } from '../../../src/delivery/relays/parked-lanes.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { connectionName, silences, type Silences } from '../../support/silences.js';

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { compileMail } from '../../../src/delivery/mjml.templates.js';
+import { compileMail } from '../../../src/delivery/mails/mjml.templates.js';
 import { Drafts } from '../../../src/delivery/preflight/drafts.service.js';
 import { PreflightService, type MailToCheck } from '../../../src/delivery/preflight/preflight.service.js';
 import type { Resolve } from '../../../src/infra/safe-fetch.js';

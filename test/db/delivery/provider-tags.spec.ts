@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PROVIDERS } from '../../../config/mail-providers.js';
-import { SmtpLane } from '../../../src/delivery/smtp-lane.transport.js';
-import { readVerp } from '../../../src/delivery/verp.js';
+import { SmtpLane } from '../../../src/delivery/relays/smtp-lane.transport.js';
+import { readVerp } from '../../../src/delivery/mails/verp.js';
 import { openSmtpSink, type SmtpSink } from '../../support/smtp-sink.js';
 import { openPostOffice, SECRET, type PostOffice } from './post-office.js';
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { AcceptedJournal } from '../../../src/delivery/accepted-journal.service.js';
-import { ParkedLanes } from '../../../src/delivery/parked-lanes.service.js';
-import { Reaper } from '../../../src/delivery/reaper.service.js';
+import { AcceptedJournal } from '../../../src/delivery/ledger/accepted-journal.service.js';
+import { ParkedLanes } from '../../../src/delivery/relays/parked-lanes.service.js';
+import { Reaper } from '../../../src/delivery/ledger/reaper.service.js';
 import { openPostOffice, type PostOffice } from './post-office.js';
 
 const DAY = { seconds: 86_400 };

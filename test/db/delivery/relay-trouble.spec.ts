@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
+import { RelaysService } from '../../../src/delivery/relays/relays.service.js';
 import { SendingSettingsService } from '../../../src/delivery/pacing/sending-settings.service.js';
 import { sendingSettings } from '../../../src/delivery/pacing/sending.schemas.js';
 import { openSmtpSink, type SmtpSink } from '../../support/smtp-sink.js';

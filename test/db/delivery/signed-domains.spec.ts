@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../config/env.js';
-import { DkimKeys } from '../../../src/delivery/dkim-keys.service.js';
-import { DkimService } from '../../../src/delivery/dkim.service.js';
-import { SignedDomains } from '../../../src/delivery/signed-domains.service.js';
+import { DkimKeys } from '../../../src/delivery/signing/dkim-keys.service.js';
+import { DkimService } from '../../../src/delivery/signing/dkim.service.js';
+import { SignedDomains } from '../../../src/delivery/signing/signed-domains.service.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { openPostOffice, SECRET, type PostOffice } from './post-office.js';
 

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DueMessages } from '../../../src/delivery/due-messages.service.js';
-import { Ledger } from '../../../src/delivery/ledger.service.js';
-import type { ClaimedMessage, SendOutcome } from '../../../src/delivery/message.js';
+import { DueMessages } from '../../../src/delivery/ledger/due-messages.service.js';
+import { Ledger } from '../../../src/delivery/ledger/ledger.service.js';
+import type { ClaimedMessage, SendOutcome } from '../../../src/delivery/ledger/message.js';
 import { PacingService } from '../../../src/delivery/pacing/pacing.service.js';
-import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
-import { SmtpLane, type OutgoingMail } from '../../../src/delivery/smtp-lane.transport.js';
-import { SmtpLanes } from '../../../src/delivery/smtp-lanes.service.js';
+import { RelaysService } from '../../../src/delivery/relays/relays.service.js';
+import { SmtpLane, type OutgoingMail } from '../../../src/delivery/relays/smtp-lane.transport.js';
+import { SmtpLanes } from '../../../src/delivery/relays/smtp-lanes.service.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { CountingSink } from '../../support/counting-sink.js';
 import { deafRelay } from '../../support/deaf-relay.js';

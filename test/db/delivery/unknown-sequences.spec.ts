@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { RelaysService } from '../../../src/delivery/pacing/relays.service.js';
-import { SequencePauses } from '../../../src/delivery/pacing/sequence-pauses.service.js';
-import { SequenceUnknowns } from '../../../src/delivery/pacing/sequence-unknowns.service.js';
-import { HeldService } from '../../../src/delivery/pacing/held.service.js';
+import { RelaysService } from '../../../src/delivery/relays/relays.service.js';
+import { SequencePauses } from '../../../src/delivery/waiting/sequence-pauses.service.js';
+import { SequenceUnknowns } from '../../../src/delivery/waiting/sequence-unknowns.service.js';
+import { HeldService } from '../../../src/delivery/waiting/held.service.js';
 import { enroll, insertFunnel, openPostOffice, type PostOffice } from './post-office.js';
 
 const FUNNEL = 'niche-ebook';

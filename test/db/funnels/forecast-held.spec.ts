@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FrequencyCapService } from '../../../src/delivery/pacing/frequency-cap.service.js';
-import { SequencePauses } from '../../../src/delivery/pacing/sequence-pauses.service.js';
+import { SequencePauses } from '../../../src/delivery/waiting/sequence-pauses.service.js';
 import { ForecastService } from '../../../src/funnels/forecast/forecast.service.js';
 import { openCourse, type Course } from '../sequences/course.js';
 

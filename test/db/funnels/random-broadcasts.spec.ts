@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OverdueService } from '../../../src/delivery/pacing/overdue.service.js';
+import { OverdueService } from '../../../src/delivery/waiting/overdue.service.js';
 import { simulatePeople, type SimulationOrder } from '../../../src/funnels/simulation/simulate.js';
 import { simulationFromFiles } from '../../../src/funnels/simulation/simulation-files.js';
 import { DomainError } from '../../../src/values/domain-error.js';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OverdueService } from '../../../src/delivery/pacing/overdue.service.js';
+import { OverdueService } from '../../../src/delivery/waiting/overdue.service.js';
 import { simulationFromFiles } from '../../../src/funnels/simulation/simulation-files.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
 import { clear, courseText, expectSame, OWNER_ZONE } from './both-worlds.js';

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
-import { OverdueService } from '../../../src/delivery/pacing/overdue.service.js';
+import { OverdueService } from '../../../src/delivery/waiting/overdue.service.js';
 import { DomainError } from '../../../src/values/domain-error.js';
 import { simulatePeople, type SimulationOrder } from '../../../src/funnels/simulation/simulate.js';
 import { simulationFromFiles, type NamedText } from '../../../src/funnels/simulation/simulation-files.js';

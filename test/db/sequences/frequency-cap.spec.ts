@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { DueMessages } from '../../../src/delivery/due-messages.service.js';
+import { DueMessages } from '../../../src/delivery/ledger/due-messages.service.js';
 import { FrequencyCapService } from '../../../src/delivery/pacing/frequency-cap.service.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';

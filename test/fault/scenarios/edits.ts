@@ -11,7 +11,7 @@ import { TagChangesService } from '../../../src/segments/tag-changes.service.js'
 import { SubscriberChangesService } from '../../../src/sequences/subscriber-changes.service.js';
 import { DomainError } from '../../../src/values/domain-error.js';
 import { SENDER } from '../../support/mail-seed.js';
-import { harmAtPlaces, type Place } from '../harm.js';
+import { harmAtPlaces, type Place } from '../harm-at-places.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 import { audience, isPlanned, mailedOnce } from './broadcasts.js';

@@ -1,10 +1,10 @@
 import { IntakeService } from '../../../src/bounces/intake.service.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
-import { DEFAULT_LANES } from '../../../src/delivery/smtp-lanes.service.js';
-import { verpAddress } from '../../../src/delivery/verp.js';
+import { DEFAULT_LANES } from '../../../src/delivery/relays/smtp-lanes.service.js';
+import { verpAddress } from '../../../src/delivery/mails/verp.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { complaint } from '../../support/returned-mails.js';
-import { harmAtPlaces, type Place } from '../harm.js';
+import { harmAtPlaces, type Place } from '../harm-at-places.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 import { audience, mailedOnce, stands, startBroadcast } from './broadcasts.js';

@@ -7,7 +7,7 @@ import { importOptions } from '../../../src/imports/imports.schemas.js';
 import { ImportsService } from '../../../src/imports/imports.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { addressHash } from '../../../src/subscribers/address-hash.js';
-import { harmAtPlaces, type Harm, type Place } from '../harm.js';
+import { harmAtPlaces, type Harm, type Place } from '../harm-at-places.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 import { audience } from './broadcasts.js';

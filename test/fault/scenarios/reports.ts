@@ -1,5 +1,5 @@
 import { IntakeService } from '../../../src/bounces/intake.service.js';
-import { verpAddress } from '../../../src/delivery/verp.js';
+import { verpAddress } from '../../../src/delivery/mails/verp.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { report } from '../../support/returned-mails.js';
 import { expectThat, type Scenario } from '../scenario.js';

@@ -1,7 +1,7 @@
 import { BroadcastResends } from '../../../src/broadcasts/broadcast-resends.service.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
-import { harmAtPlaces, type Harm, type Place } from '../harm.js';
+import { harmAtPlaces, type Harm, type Place } from '../harm-at-places.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 import { audience, isPlanned, mailedOnce, startBroadcast } from './broadcasts.js';

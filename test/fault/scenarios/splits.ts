@@ -4,7 +4,7 @@ import type { SplitDecision } from '../../../src/broadcasts/split-results.js';
 import { AT_ONCE, type BroadcastTiming } from '../../../src/broadcasts/timing.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { SENDER } from '../../support/mail-seed.js';
-import { harmAtPlaces, type Harm, type Place } from '../harm.js';
+import { harmAtPlaces, type Harm, type Place } from '../harm-at-places.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 import { audience, isPlanned, mailedOnce } from './broadcasts.js';

@@ -3,7 +3,7 @@ import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js
 import { mailTime, type BroadcastTiming, type LocalHour } from '../../../src/broadcasts/timing.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { SENDER } from '../../support/mail-seed.js';
-import { harmAtPlaces, type Harm, type Place } from '../harm.js';
+import { harmAtPlaces, type Harm, type Place } from '../harm-at-places.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 import { audience, isPlanned, mailedOnce } from './broadcasts.js';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { ClaimedQueue } from '../../../src/delivery/claimed-queue.js';
-import type { Claimed, ClaimedMessage } from '../../../src/delivery/message.js';
+import { ClaimedQueue } from '../../../src/delivery/ledger/claimed-queue.js';
+import type { Claimed, ClaimedMessage } from '../../../src/delivery/ledger/message.js';
 
 const claimed = (count: number): Claimed => ({
   taken: count,

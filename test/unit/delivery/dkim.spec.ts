@@ -4,9 +4,14 @@ import { headersReplacedBy } from '../../../config/mail-providers.js';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { dkimRecord, dkimRecordName, dkimSignature, type DkimKey } from '../../../src/delivery/dkim.js';
-import { mailHeaders } from '../../../src/delivery/headers.js';
-import { compileMail } from '../../../src/delivery/mjml.templates.js';
+import {
+  dkimRecord,
+  dkimRecordName,
+  dkimSignature,
+  type DkimKey,
+} from '../../../src/delivery/signing/dkim.js';
+import { mailHeaders } from '../../../src/delivery/mails/headers.js';
+import { compileMail } from '../../../src/delivery/mails/mjml.templates.js';
 import { registerLiquidFilters } from '../../../src/infra/http/liquid-filters.js';
 
 const TEMPLATES = new URL('../../../templates', import.meta.url).pathname;

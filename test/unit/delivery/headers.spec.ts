@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../../../config/env.js';
-import { mailHeaders, type HeaderSettings } from '../../../src/delivery/headers.js';
-import { messageIdFor } from '../../../src/delivery/message-id.js';
-import { retryDelayMinutes } from '../../../src/delivery/message.js';
-import { readUnsubscribeAddress } from '../../../src/delivery/verp.js';
+import { mailHeaders, type HeaderSettings } from '../../../src/delivery/mails/headers.js';
+import { messageIdFor } from '../../../src/delivery/mails/message-id.js';
+import { retryDelayMinutes } from '../../../src/delivery/ledger/message.js';
+import { readUnsubscribeAddress } from '../../../src/delivery/mails/verp.js';
 
 const SENDER = { name: 'Ada', email: 'ada@bücher.example', postalAddress: '1 Main St' };
 const MESSAGE = {

@@ -2,13 +2,13 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { emit, fillIn, parseHtmlPart, parseTextPart } from '../../../src/delivery/liquid.templates.js';
-import { EncodedEmitter, PlainEmitter } from '../../../src/delivery/mail-emitter.js';
-import { linkTemplates } from '../../../src/delivery/mail-links.js';
-import { compileMail } from '../../../src/delivery/mjml.templates.js';
+import { emit, fillIn, parseHtmlPart, parseTextPart } from '../../../src/delivery/mails/liquid.templates.js';
+import { EncodedEmitter, PlainEmitter } from '../../../src/delivery/mails/mail-emitter.js';
+import { linkTemplates } from '../../../src/delivery/mails/mail-links.js';
+import { compileMail } from '../../../src/delivery/mails/mjml.templates.js';
 import { supportNotes } from '../../../src/delivery/preflight/client-support.js';
 import { linksOf } from '../../../src/delivery/preflight/mail-checks.js';
-import { emptyPlaces, isPrinted } from '../../../src/delivery/preflight/variables.js';
+import { emptyPlaces, isPrinted } from '../../../src/delivery/preflight/variables.templates.js';
 
 /** One second is Liquid's own limit; the rest is for what clears memory meanwhile. */
 const ENDS_WITHIN_MS = 6_000;

@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { alternativeBody, wholeMail, type MailBody } from '../../../src/delivery/mail-bytes.transport.js';
-import { Octets } from '../../../src/delivery/octets.js';
+import {
+  alternativeBody,
+  wholeMail,
+  type MailBody,
+} from '../../../src/delivery/mails/mail-bytes.transport.js';
+import { Octets } from '../../../src/delivery/mails/octets.js';
 
 const bodyOf = (text: string, html: string): MailBody =>
   alternativeBody('=_b', {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { fillIn, parseHtmlPart } from '../../../src/delivery/liquid.templates.js';
-import { linkTemplates, markLinks, staticLinkIds } from '../../../src/delivery/mail-links.js';
+import { fillIn, parseHtmlPart } from '../../../src/delivery/mails/liquid.templates.js';
+import { linkTemplates, markLinks, staticLinkIds } from '../../../src/delivery/mails/mail-links.js';
 
 const HTML = `<a href="https://example.com/?a=1&amp;b=2">one</a>
 <a class='x' href='https://example.com/?q={{ name | url_encode }}'>two</a>

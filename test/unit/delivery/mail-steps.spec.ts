@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { Liquid } from 'liquidjs';
 import { describe, expect, it } from 'vitest';
-import { emit, fillIn, parseHtmlPart, parseTextPart } from '../../../src/delivery/liquid.templates.js';
-import { EncodedEmitter } from '../../../src/delivery/mail-emitter.js';
+import { emit, fillIn, parseHtmlPart, parseTextPart } from '../../../src/delivery/mails/liquid.templates.js';
+import { EncodedEmitter } from '../../../src/delivery/mails/mail-emitter.js';
 
 const PATHS = [
   'name',

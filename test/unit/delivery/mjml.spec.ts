@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { compileMail } from '../../../src/delivery/mjml.templates.js';
+import { compileMail } from '../../../src/delivery/mails/mjml.templates.js';
 
 let root: string;
 let folder: string;

@@ -2,9 +2,14 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { supportNotes } from '../../../src/delivery/preflight/client-support.js';
-import { probeLinks } from '../../../src/delivery/preflight/link-probe.js';
+import { probeLinks } from '../../../src/delivery/preflight/links.probe.js';
 import { linksOf, mailFindings } from '../../../src/delivery/preflight/mail-checks.js';
-import { emptyPlaces, kindOf, lineOfVariable, without } from '../../../src/delivery/preflight/variables.js';
+import {
+  emptyPlaces,
+  kindOf,
+  lineOfVariable,
+  without,
+} from '../../../src/delivery/preflight/variables.templates.js';
 import { isPublicAddress } from '../../../src/infra/public-address.js';
 import { SafeFetch, type Resolve } from '../../../src/infra/safe-fetch.js';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PROVIDERS, providerOf } from '../../../config/mail-providers.js';
 import { parseRelays } from '../../../config/relays.js';
-import { tagHeader } from '../../../src/delivery/provider-tag.js';
+import { tagHeader } from '../../../src/delivery/relays/provider-tag.js';
 
 describe('tags for mail providers', () => {
   it.each([

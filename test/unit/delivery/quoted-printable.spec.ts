@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { quotedPrintable as octets } from '../../../src/delivery/quoted-printable.js';
+import { quotedPrintable as octets } from '../../../src/delivery/mails/quoted-printable.js';
 
 const quotedPrintable = (text: string): string => octets(text).toString('latin1');
 

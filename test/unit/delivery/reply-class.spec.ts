@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { classifyReply, smtpConsequence } from '../../../src/delivery/reply-class.js';
+import { classifyReply, smtpConsequence } from '../../../src/delivery/replies/reply-class.js';
 
 const judge = (text: string) => {
   const { verdict, reason } = classifyReply({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { classifyReply } from '../../../src/delivery/reply-class.js';
+import { classifyReply } from '../../../src/delivery/replies/reply-class.js';
 
 /** Answers to RCPT that say there is nobody, or no host, as servers word it. */
 const NOBODY_THERE = `

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SenderStandings } from '../../../src/delivery/sender-standing.js';
+import { SenderStandings } from '../../../src/delivery/relays/sender-standing.js';
 
 const DAY_MS = 24 * 3_600_000;
 

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { SendOutcome } from '../../../src/delivery/message.js';
-import { refusedFor } from '../../../src/delivery/sender-refusal.js';
+import type { SendOutcome } from '../../../src/delivery/ledger/message.js';
+import { refusedFor } from '../../../src/delivery/replies/sender-refusal.js';
 import {
   isOfRecipient,
   namesSender,
   provesRelay,
   relayTrouble,
   settlementOf,
-} from '../../../src/delivery/settlement.js';
+} from '../../../src/delivery/ledger/settlement.js';
 
 const NOW = new Date('2026-03-02T09:00:00Z');
 const MAIL = { id: '1', epoch: 1, attempt: 1, class: 'marketing', unknownCount: 0 } as const;

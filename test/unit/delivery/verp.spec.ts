@@ -4,7 +4,7 @@ import {
   readVerp,
   unsubscribeAddress,
   verpAddress,
-} from '../../../src/delivery/verp.js';
+} from '../../../src/delivery/mails/verp.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 
 const SECRET = Buffer.alloc(32, 7);

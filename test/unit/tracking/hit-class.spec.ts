@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { classifyHit, type Hit, isLoopback } from '../../../src/tracking/hit-class.js';
-import { networkOf } from '../../../src/tracking/network.js';
+import { networkOf } from '../../../src/tracking/mail-networks.js';
 
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
 const STRANGER =

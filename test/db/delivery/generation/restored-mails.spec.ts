@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { GenerationGuard } from '../../../../src/delivery/generation/generation-guard.service.js';
 import type { Unsent } from '../../../../src/delivery/generation/generation.js';
-import { MessagesService } from '../../../../src/delivery/messages.service.js';
-import { HeldService } from '../../../../src/delivery/pacing/held.service.js';
-import { OverdueService } from '../../../../src/delivery/pacing/overdue.service.js';
-import { SequencePauses } from '../../../../src/delivery/pacing/sequence-pauses.service.js';
+import { MessagesService } from '../../../../src/delivery/ledger/messages.service.js';
+import { HeldService } from '../../../../src/delivery/waiting/held.service.js';
+import { OverdueService } from '../../../../src/delivery/waiting/overdue.service.js';
+import { SequencePauses } from '../../../../src/delivery/waiting/sequence-pauses.service.js';
 import type { SequenceDefinition } from '../../../../src/sequences/definition.js';
 import { EnrollmentsService } from '../../../../src/sequences/enrollments.service.js';
 import { SequencesService } from '../../../../src/sequences/sequences.service.js';

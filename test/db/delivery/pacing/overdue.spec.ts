@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { GenerationGuard } from '../../../../src/delivery/generation/generation-guard.service.js';
-import { HeldService } from '../../../../src/delivery/pacing/held.service.js';
-import { overdueSql, type OverdueSettings } from '../../../../src/delivery/pacing/overdue.js';
-import { OverdueService } from '../../../../src/delivery/pacing/overdue.service.js';
+import { HeldService } from '../../../../src/delivery/waiting/held.service.js';
+import { overdueSql, type OverdueSettings } from '../../../../src/delivery/waiting/overdue.js';
+import { OverdueService } from '../../../../src/delivery/waiting/overdue.service.js';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { insertMessage, openPacing, openWorker, OPENED_AT, type PacingApp } from './pacing-app.js';
 

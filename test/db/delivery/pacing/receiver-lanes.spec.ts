@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { HeldService } from '../../../../src/delivery/pacing/held.service.js';
+import { HeldService } from '../../../../src/delivery/waiting/held.service.js';
 import { PacingService } from '../../../../src/delivery/pacing/pacing.service.js';
-import { PlanningQueries } from '../../../../src/delivery/planning.queries.js';
+import { PlanningQueries } from '../../../../src/delivery/ledger/planning.queries.js';
 import { OPENED_AT, insertMessage, openPacing, passSeconds, type PacingApp } from './pacing-app.js';
 
 const OTHER = 'example.com|other';

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { RelaysService } from '../../../../src/delivery/pacing/relays.service.js';
+import { RelaysService } from '../../../../src/delivery/relays/relays.service.js';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { openPacing, openWorker, type PacingApp } from './pacing-app.js';
 

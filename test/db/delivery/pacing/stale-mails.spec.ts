@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GenerationGuard } from '../../../../src/delivery/generation/generation-guard.service.js';
-import { RelaysService } from '../../../../src/delivery/pacing/relays.service.js';
+import { RelaysService } from '../../../../src/delivery/relays/relays.service.js';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
 import { openPostOffice, type PostOffice } from '../post-office.js';

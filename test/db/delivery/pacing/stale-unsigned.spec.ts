@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { SignedDomains } from '../../../../src/delivery/signed-domains.service.js';
+import { SignedDomains } from '../../../../src/delivery/signing/signed-domains.service.js';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
 import { openPostOffice, type PostOffice } from '../post-office.js';

@@ -1,8 +1,8 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { dkimRecord, type DkimKey } from '../../../../src/delivery/dkim.js';
-import { checkDomain } from '../../../../src/delivery/domains/domain-check.js';
-import { endedBy, unlessBlind } from '../../../../src/delivery/domains/dns.js';
+import { dkimRecord, type DkimKey } from '../../../../src/delivery/signing/dkim.js';
+import { checkDomain } from '../../../../src/delivery/domains/domain.probe.js';
+import { endedBy, unlessBlind } from '../../../../src/delivery/domains/dns.probe.js';
 import { dnsOf, SILENT_DNS, type Zone } from '../../../support/zone.js';
 
 const rsa = (modulusLength: number): DkimKey => ({
@@ -24,7 +24,7 @@ const GOOD: Zone = {
 };
 
 /** The DNS alone. */
-const QUICK = { outside: null, now: new Date('2026-03-02T09:00:00Z') };
+const QUICK = { remote: null, now: new Date('2026-03-02T09:00:00Z') };
 
 interface Tried {
   zone?: Zone;

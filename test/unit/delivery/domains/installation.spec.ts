@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { checkCertificate } from '../../../../src/delivery/domains/certificate.js';
-import { checkReverse } from '../../../../src/delivery/domains/reverse.js';
+import { checkReverse } from '../../../../src/delivery/domains/reverse.probe.js';
 import { dnsOf, type Zone } from '../../../support/zone.js';
 
 describe('D6 PTR', () => {

@@ -1,10 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { checkBimi } from '../../../../src/delivery/domains/bimi.js';
-import { findDmarc } from '../../../../src/delivery/domains/dmarc.js';
+import { checkBimi } from '../../../../src/delivery/domains/bimi.probe.js';
+import { findDmarc } from '../../../../src/delivery/domains/dmarc.probe.js';
 import { certificateRemarks, logoRemarks } from '../../../../src/delivery/domains/logo.js';
-import type { FileSeen } from '../../../../src/delivery/domains/outside.js';
+import type { FileSeen } from '../../../../src/delivery/domains/remote-hosts.js';
 import { dnsOf } from '../../../support/zone.js';
 
 const fixture = (name: string): Buffer => readFileSync(new URL(`../../../fixtures/${name}`, import.meta.url));
@@ -97,12 +97,12 @@ describe('D9, with the files behind the record', () => {
     'TXT _dmarc.example.com': ['v=DMARC1; p=reject; rua=mailto:d@example.com'],
   });
   const judged = async (files: Record<string, FileSeen>): Promise<string> => {
-    const outside = {
+    const remote = {
       file: async (url: string): Promise<FileSeen> =>
         files[new URL(url).pathname] ?? { kind: 'gone', reason: 'answers 404' },
     };
     const dmarc = await findDmarc(dns, 'example.com');
-    const { level, detail } = await checkBimi(dns, { from: 'example.com', dmarc }, { outside, now: NOW });
+    const { level, detail } = await checkBimi(dns, { from: 'example.com', dmarc }, { remote, now: NOW });
     return `${level} ${detail}`;
   };
   const logo: FileSeen = { kind: 'read', bytes: LOGO, contentType: 'image/svg+xml' };

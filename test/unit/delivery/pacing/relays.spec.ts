@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EnvError, readConfig } from '../../../../config/env.js';
-import { afterTrouble, withoutAddresses } from '../../../../src/delivery/pacing/breaker.js';
-import { chooseRelay } from '../../../../src/delivery/pacing/relay-choice.js';
+import { afterTrouble, withoutAddresses } from '../../../../src/delivery/relays/breaker.js';
+import { chooseRelay } from '../../../../src/delivery/relays/relay-choice.js';
 
 const relay = (name: string, weight: number, usable = true) => ({ name, weight, usable });
 

@@ -1,0 +1,107 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AlertsService } from '../../infra/alerts/alerts.service.js';
+import { broadcastHealth, type HealthVerdict, type RefusedTally } from './sending-health.js';
+import { pauseBroadcast, SAMPLE, tallyBroadcast } from './broadcast-pause.queries.js';
+
+const LOOK_EVERY = 10;
+/** A look at a big broadcast is followed by a rest: it must not take more than a sixth of the time. */
+const LONG_LOOK_MS = 1_000;
+const REST_PER_LOOK = 5;
+/** Longer than a lane needs to come to the end of what is claimed. */
+const CLAIMED_MS = 2_000;
+
+/** Stops a broadcast that does harm: dead addresses, complaints, a sender nobody wants mail from. */
+@Injectable()
+export class BroadcastGuard {
+  readonly #logger = new Logger(BroadcastGuard.name);
+  /** Refusals per broadcast since the last look of this process. */
+  readonly #refused = new Map<string, number>();
+  readonly #stopped = new Map<string, number>();
+  readonly #restsUntilMs = new Map<string, number>();
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly alerts: AlertsService,
+  ) {}
+
+  /**
+   * For the sender, at each refusal for good: looks at the broadcast at every tenth, which keeps the look cheap and the
+   * harm below 200 mails, and at once when it is about us: each further try does harm. A look that fails is left to the
+   * next one.
+   */
+  async refused(id: string, { blamesSender = false } = {}): Promise<void> {
+    const count = blamesSender ? LOOK_EVERY : (this.#refused.get(id) ?? 0) + 1;
+    this.#refused.set(id, count);
+    const startedMs = performance.now();
+    if (count < LOOK_EVERY || startedMs < (this.#restsUntilMs.get(id) ?? 0)) return;
+    this.#refused.set(id, 0);
+    // One look at a time, however many lanes have theirs refused at this moment.
+    this.#restsUntilMs.set(id, Number.POSITIVE_INFINITY);
+    try {
+      await this.check(this.dataSource.manager, id);
+    } catch (error) {
+      this.#logger.warn(
+        `broadcast ${id} could not be looked at: ${error instanceof Error ? error.message : ''}`,
+      );
+    } finally {
+      const endedMs = performance.now();
+      const tookMs = endedMs - startedMs;
+      this.#restsUntilMs.set(id, tookMs < LONG_LOOK_MS ? 0 : endedMs + REST_PER_LOOK * tookMs);
+    }
+  }
+
+  /**
+   * True for a moment after this process has paused it: what was claimed before is not to be tried. What is claimed
+   * afterwards knows by itself.
+   */
+  stopped(id: string | null): boolean {
+    if (id === null) return false;
+    const at = this.#stopped.get(id);
+    if (at === undefined) return false;
+    if (performance.now() - at < CLAIMED_MS) return true;
+    this.#stopped.delete(id);
+    return false;
+  }
+
+  /**
+   * True when the broadcast was paused just now. A sample tells that all is well; what is not is counted over every mail
+   * before anything is done about it. `sample`: null counts every mail at once.
+   */
+  async check(
+    manager: EntityManager,
+    id: string,
+    { sample = SAMPLE }: { sample?: number | null } = {},
+  ): Promise<boolean> {
+    const { action, reason, tally } = await this.health(manager, id, sample);
+    if (action === 'none' || reason === null) return false;
+    const paused = action === 'pause' && (await pauseBroadcast(manager, id, reason));
+    if (paused) this.#stopped.set(id, performance.now());
+    await this.alerts.raise(
+      {
+        key: `bounces:broadcast:${id}`,
+        severity: action === 'pause' ? 'critical' : 'warning',
+        message: paused ? `Broadcast ${id} was paused: ${reason}` : `Broadcast ${id}: ${reason}`,
+        facts: { broadcastId: id, ...tally },
+      },
+      manager,
+    );
+    return paused;
+  }
+
+  /** As `check`, over every mail at once. */
+  async checkAll(id: string): Promise<boolean> {
+    return this.check(this.dataSource.manager, id, { sample: null });
+  }
+
+  private async health(
+    manager: EntityManager,
+    id: string,
+    sample: number | null,
+  ): Promise<HealthVerdict & { tally: RefusedTally }> {
+    const tally = await tallyBroadcast(manager, id, sample);
+    const verdict = broadcastHealth(tally);
+    if (verdict.action === 'none' || sample === null || tally.tried < sample) return { ...verdict, tally };
+    return this.health(manager, id, null);
+  }
+}

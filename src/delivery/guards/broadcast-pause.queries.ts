@@ -1,0 +1,65 @@
+import type { EntityManager } from 'typeorm';
+import type { RefusedTally } from './sending-health.js';
+import { PLAINLY_US, SENDER_REFUSALS, senderRefusal } from '../replies/sender-refusal.js';
+
+/** Reasons under which a refusal at RCPT says that the address is dead. */
+const DEAD = ['user_unknown', 'host_unknown', 'moved', 'no_mail_accepted', 'provider_suppressed'];
+/** Enough to tell a rotten list; more would make each look at a broadcast of a million slow. */
+export const SAMPLE = 20_000;
+
+/**
+ * Stops a broadcast that runs or waits; the owner resumes it. `broadcast` belongs to a module that comes after this one
+ * and reads its state as data, so the word is left here. Locks the broadcast's row. True when it was not paused before.
+ */
+export async function pauseBroadcast(manager: EntityManager, id: string, reason: string): Promise<boolean> {
+  const [rows]: [unknown[], number] = await manager.query(
+    `update broadcast set state = 'paused', state_reason = $2
+     where id = $1 and state in ('scheduled', 'planning', 'running') returning id`,
+    [id, reason],
+  );
+  return rows.length === 1;
+}
+
+/**
+ * Counts over at most `sample` of a broadcast's mails that were tried, or over all of them (null), and what came back of
+ * these very mails. The owner who goes on has seen what was before: only later mails count. Refusals during SMTP are read
+ * from the ledger, so they count before anybody has written them down as bounces. Served by `message_broadcast_mailbox`
+ * and `bounce_broadcast`; changes nothing and locks nothing.
+ */
+export async function tallyBroadcast(
+  db: EntityManager,
+  id: string,
+  sample: number | null,
+): Promise<RefusedTally> {
+  const rows: RefusedTally[] = await db.query(
+    `with ended as materialized (
+       select id, state, state_reason from message
+       where broadcast_id = $1 and (state in ('accepted', 'rejected') or state = 'held' and state_reason = any($4::text[]))
+         and (settled_at > (select resumed_at from broadcast where id = $1)) is not false limit $3),
+     sent as (
+       select count(*) filter (where state = 'accepted') as accepted, count(*) as tried,
+         count(*) filter (where state = 'rejected' and state_reason = any($2::text[])) as refused,
+         count(*) filter (where state = 'held') as held
+       from ended),
+     reported as (
+       select count(distinct message_id) filter (where verdict = 'hard' and source <> 'smtp_reply') as hard,
+         count(distinct message_id) filter (where verdict = 'sender' and source <> 'smtp_reply') as sender,
+         count(distinct message_id) filter (where verdict = 'complaint' and reason <> 'opt_out') as complaints
+       from bounce b join ended e on e.id = b.message_id where b.broadcast_id = $1 and b.trusted),
+     of_sender as (
+       select id, state_reason = any($5::text[]) as plainly_us from ended where state = 'held'
+       union all
+       select e.id, b.reason = any($6::text[]) from bounce b join ended e on e.id = b.message_id
+       where b.broadcast_id = $1 and b.trusted and b.verdict = 'sender' and b.source <> 'smtp_reply'),
+     whose as (
+       select count(*) filter (where o.plainly_us) as plainly_us, count(distinct split_part(m.address, '@', 2)) as domains
+       from of_sender o join message m on m.id = o.id)
+     select s.accepted::int as accepted, s.tried::int as tried, (s.refused + r.hard)::int as hard,
+       (s.held + r.sender)::int as sender, r.complaints::int as complaints,
+       w.plainly_us::int as "plainlyUs", w.domains::int as "senderDomains"
+     from sent s cross join reported r cross join whose w`,
+    [id, DEAD, sample, SENDER_REFUSALS, PLAINLY_US.map(senderRefusal), PLAINLY_US],
+  );
+  const none = { accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0, plainlyUs: 0, senderDomains: 0 };
+  return rows[0] ?? none;
+}

@@ -1,0 +1,106 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { LiquidError } from 'liquidjs';
+import { DataSource } from 'typeorm';
+import { AlertsService } from '../../infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import { DomainError } from '../../values/domain-error.js';
+import { pauseBroadcast } from './broadcast-pause.queries.js';
+import type { ClaimedMessage } from '../ledger/message.js';
+
+const PREFIX = 'unmade:';
+/** There may be a million of them in a minute. */
+const AGAIN_AFTER_MS = 60_000;
+/** A mail that cannot be made is tried for a day: two days later none is left. */
+const OVER_AFTER_MS = 2 * 86_400_000;
+/** One reader's odd value is no reason to stop all others; this many with the same trouble are. */
+const PAUSE_AFTER = 5;
+const MOST_CAUSES = 1_000;
+
+type Unmade = Pick<
+  ClaimedMessage,
+  'id' | 'subscriberId' | 'attempt' | 'broadcastId' | 'kind' | 'funnelKey' | 'stepKey'
+>;
+
+/**
+ * Mails that come to nothing before they reach a relay, because the template cannot be filled in with what is known of
+ * their reader. A broadcast is tried with its readers' values before it starts, as far as that goes in a short time; what
+ * changes later, lies beyond, or comes from another step is seen here first, and the owner would else find those mails
+ * among the ones that were too late.
+ */
+@Injectable()
+export class UnmadeMails {
+  readonly #toldAtMs = new Map<string, number>();
+  /** Warnings under way: one that ends later than what is worse would take its place. */
+  readonly #telling = new Map<string, Promise<void>>();
+  /** By broadcast and cause: the first mails that it broke. */
+  readonly #broken = new Map<string, Set<string>>();
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly alerts: AlertsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Raises the alert `unmade:…` of the mail's broadcast or step when it is the template's doing; else nothing. Pauses a
+   * broadcast whose template breaks on several readers, once for each cause: whose owner goes on has seen it.
+   */
+  async failed(message: Unmade, error: unknown): Promise<void> {
+    if (!(error instanceof DomainError) && !LiquidError.is(error)) return;
+    // The limit of time may be the machine's load, once.
+    if (!(error instanceof DomainError) && message.attempt < 2) return;
+    const [key, name] = nameOf(message);
+    const cause = error.message.slice(0, 300);
+    if (await this.pause(message, cause)) {
+      const { broadcastId, subscriberId } = message;
+      this.#toldAtMs.set(key, this.clock.now().getTime());
+      await this.#telling.get(key)?.catch(() => undefined);
+      await this.alerts.raise({
+        ...{ key, severity: 'critical', facts: { broadcastId, subscriberId } },
+        message: `Broadcast ${broadcastId} was paused: its mail cannot be made for some readers, subscriber ${subscriberId} among them: ${cause}`,
+      });
+      return;
+    }
+    const nowMs = this.clock.now().getTime();
+    if (nowMs - (this.#toldAtMs.get(key) ?? -Infinity) < AGAIN_AFTER_MS) return;
+    this.#toldAtMs.set(key, nowMs);
+    const telling = this.alerts.raise({
+      key,
+      severity: 'warning',
+      message: `${name} cannot be made for some readers: ${cause}`,
+      facts: { broadcastId: message.broadcastId, funnel: message.funnelKey, step: message.stepKey },
+    });
+    this.#telling.set(key, telling);
+    await telling.finally(() => this.#telling.delete(key));
+  }
+
+  private async pause({ id, broadcastId }: Unmade, cause: string): Promise<boolean> {
+    if (broadcastId === null) return false;
+    const key = `${broadcastId} ${cause}`;
+    if (this.#broken.size > MOST_CAUSES) this.#broken.clear();
+    const broken = this.#broken.get(key) ?? new Set();
+    this.#broken.set(key, broken);
+    if (broken.has(id) || broken.size >= PAUSE_AFTER) return false;
+    broken.add(id);
+    if (broken.size < PAUSE_AFTER) return false;
+    return pauseBroadcast(
+      this.dataSource.manager,
+      broadcastId,
+      `its mail cannot be made for some readers: ${cause}`,
+    );
+  }
+
+  /** Alerts of which nothing was heard any more. */
+  async closeOld(): Promise<void> {
+    const before = this.clock.now().getTime() - OVER_AFTER_MS;
+    for (const { key, lastSeenAt } of await this.alerts.open())
+      if (key.startsWith(PREFIX) && lastSeenAt.getTime() < before) await this.alerts.resolve(key);
+  }
+}
+
+function nameOf({ broadcastId, kind, funnelKey, stepKey }: Unmade): [key: string, name: string] {
+  if (broadcastId !== null)
+    return [`${PREFIX}broadcast:${broadcastId}`, `A mail of broadcast ${broadcastId}`];
+  const of = stepKey ?? kind;
+  return [`${PREFIX}${funnelKey}/${of}`, `The mail "${of}" of ${funnelKey}`];
+}

@@ -1,0 +1,130 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import { BroadcastGuard } from '../guards/broadcast-guard.service.js';
+import { passing } from './fault-points.js';
+import { GenerationGuard } from '../generation/generation-guard.service.js';
+import { LedgerClaims } from './ledger-claims.service.js';
+import type { Claimed, ClaimedMessage, SendOutcome } from './message.js';
+import { OverdueService } from '../waiting/overdue.service.js';
+import { PacingService } from '../pacing/pacing.service.js';
+import { domainOf } from '../pacing/recipient-group.js';
+import { blamesSender, isOfRecipient } from './settlement.js';
+
+/** Which messages may go now: the right database, in time, at the pace that was set or that receivers bear. */
+@Injectable()
+export class DueMessages {
+  readonly #logger = new Logger(DueMessages.name);
+
+  constructor(
+    private readonly claims: LedgerClaims,
+    private readonly pacing: PacingService,
+    private readonly overdue: OverdueService,
+    private readonly guard: GenerationGuard,
+    private readonly broadcasts: BroadcastGuard,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** False while this may be a copy of the database or a restored backup; log and alert say why. */
+  async maySend(): Promise<boolean> {
+    return (await this.guard.maySend()) === true;
+  }
+
+  async claim(owner: string, limit: number): Promise<Claimed> {
+    const now = this.clock.now();
+    // First, also when nothing is due or allowed: its being asked is what tells sending from an outage.
+    const overdue = await this.overdue.parameters();
+    const lanes = await this.claims.dueLanes(now, limit);
+    if (lanes.length === 0) return { taken: 0, messages: [], waitMs: null };
+    const paidAtMs = performance.now();
+    const allowed = await this.pacing.allow(lanes, limit);
+    if (allowed.size === 0) {
+      const waitMs = await this.pacing.waitMs(lanes);
+      return { taken: 0, messages: [], waitMs };
+    }
+    const wanted = [...allowed].map(([laneKey, most]) => ({ laneKey, limit: most }));
+    let claimed: Awaited<ReturnType<LedgerClaims['claim']>>;
+    try {
+      claimed = await this.claims.claim(owner, { lanes: wanted, limit, now, overdue });
+    } catch (error) {
+      await this.returnUnused(allowed, [], paidAtMs);
+      throw error;
+    }
+    for (const message of claimed.messages) {
+      message.paidAtMs = paidAtMs;
+      passing('claimed', message.id);
+    }
+    await this.returnUnused(allowed, claimed.messages, paidAtMs);
+    return { ...claimed, waitMs: null };
+  }
+
+  /** Claimed, and its broadcast was paused since. */
+  standsStill({ broadcastId }: ClaimedMessage): boolean {
+    return this.broadcasts.stopped(broadcastId);
+  }
+
+  /**
+   * Claimed and not begun: as if it had not been claimed, its tokens back in their buckets, but those of mails that had
+   * ended after all.
+   */
+  async release(messages: readonly ClaimedMessage[]): Promise<void> {
+    const released = await this.claims.release(messages);
+    const back = messages.filter(({ id }) => released.has(id));
+    const paidAtMs = Math.min(...back.map((message) => message.paidAtMs ?? Number.POSITIVE_INFINITY));
+    for (const [laneKey, count] of countByLane(back)) await this.giveBack(laneKey, count, paidAtMs);
+  }
+
+  /**
+   * What the receiver bears, and whether a broadcast goes to dead addresses, shows in the answers. What never got as far
+   * as a body uses up nobody's day.
+   */
+  async answered(
+    { laneKey, broadcastId, paidAtMs, address }: ClaimedMessage,
+    outcome: SendOutcome,
+  ): Promise<void> {
+    if (outcome.kind === 'accepted') await this.pacing.sped(laneKey, 1, domainOf(address));
+    else if (outcome.kind === 'held' || outcome.kind === 'not_sent' || outcome.kind === 'unsendable')
+      await this.giveBack(laneKey, 1, paidAtMs);
+    else if (outcome.kind === 'refused' && outcome.code < 500) {
+      if (!isOfRecipient(outcome)) await this.pacing.slowDown(laneKey, outcome.code, domainOf(address));
+    } else if (outcome.kind === 'refused') {
+      const blames = blamesSender(outcome);
+      // What stands behind the lane wants less of us: receipts go on, at a pace that does not make it worse.
+      if (blames) await this.pacing.slowDown(laneKey, outcome.code, domainOf(address));
+      if (broadcastId !== null) await this.broadcasts.refused(broadcastId, { blamesSender: blames });
+    }
+  }
+
+  /** Its relay takes long to answer. */
+  async slow({ laneKey }: ClaimedMessage): Promise<void> {
+    await this.pacing.stalled(laneKey);
+  }
+
+  private async returnUnused(
+    allowed: ReadonlyMap<string, number>,
+    messages: readonly ClaimedMessage[],
+    paidAtMs: number,
+  ): Promise<void> {
+    const used = countByLane(messages);
+    for (const [laneKey, count] of allowed)
+      await this.giveBack(laneKey, count - (used.get(laneKey) ?? 0), paidAtMs);
+  }
+
+  /**
+   * Tokens that the database will not take are lost: better a mail too few than one too many, and what was claimed must not
+   * be forgotten for them.
+   */
+  private async giveBack(laneKey: string, count: number, paidAtMs: number | undefined): Promise<void> {
+    const paidMsAgo = Math.max(0, performance.now() - (paidAtMs ?? Number.POSITIVE_INFINITY));
+    await this.pacing.giveBack(laneKey, count, paidMsAgo).catch((error: unknown) => {
+      this.#logger.warn(
+        `${count} tokens are lost: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    });
+  }
+}
+
+function countByLane(messages: readonly ClaimedMessage[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { laneKey } of messages) counts.set(laneKey, (counts.get(laneKey) ?? 0) + 1);
+  return counts;
+}

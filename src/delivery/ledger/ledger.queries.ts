@@ -1,0 +1,400 @@
+import { Injectable } from '@nestjs/common';
+import type { PoolClient } from 'pg';
+import { DataSource } from 'typeorm';
+import { arrayLiteral } from '../../infra/database/array-literal.js';
+import { pgPool } from '../../infra/database/pg-pool.js';
+import { dataAt } from '../mails/data-at.js';
+import { LEFT_OR_PAUSED, OFF_ITS_LIST } from '../guards/left-list.queries.js';
+import { ERASED, SEQUENCE_PAUSED, withoutSending, type ClaimedMessage } from './message.js';
+import type { LaneReady } from '../pacing/token-bucket.js';
+import { overdueSql, RESTORED, type OverdueParameters } from '../waiting/overdue.js';
+import type { Settlement } from './settlement.js';
+
+export interface Claim {
+  id: string;
+  epoch: number;
+}
+
+export interface LaneWant {
+  laneKey: string;
+  limit: number;
+}
+
+/** What a worker asks for. */
+export interface ClaimOrder {
+  lanes: LaneWant[];
+  limit: number;
+  now: Date;
+  overdue: OverdueParameters;
+}
+
+/**
+ * How things stand at this moment for each row `m`: its reader, and its broadcast or sequence. Read at the claim to spare the relay,
+ * and by the barrier, which decides. Scalar look-ups behind `offset 0`, because PostgreSQL may turn an `exists` into a
+ * hash of the whole table: quick for a list of thousands, seconds for every claim on a list of a million.
+ */
+export const MOMENT = `cross join lateral (select
+    coalesce((select case when s.status <> 'active' then 'left' when s.paused_until is not null then 'paused' else 'active' end
+      from subscriber s where s.id = m.subscriber_id), 'left') as reader,
+    (select true from topic_opt_out t where t.subscriber_id = m.subscriber_id and t.topic_key = m.funnel_key) is true as opted_out,
+    (select true from suppression x where x.email_hash = m.address_hash
+      and (x.scope = 'all' or m.class = 'marketing') limit 1) is true as suppressed,
+    (select case when k.lists is not null and ${OFF_ITS_LIST} then 'left' else k.state end
+      from broadcast k where k.id = m.broadcast_id) as broadcast,
+    (select true from sequence_pause q where q.funnel_key = m.funnel_key and q.resumed_at is null
+      and m.kind = 'sequence' and m.class = 'marketing') is true as paused
+  offset 0) moment`;
+const mayBeSent = (reader: string): string =>
+  `(not moment.suppressed and (m.class = 'transactional' or (moment.reader ${reader} and not moment.opted_out)))`;
+export const MAY_BE_SENT = `(${mayBeSent(`= 'active'`)} and moment.broadcast is distinct from 'left')`;
+/** Asked of what may not be sent: whether that is only for the reader's pause. */
+const MAY_BE_SENT_LATER = mayBeSent(`<> 'left'`);
+
+/**
+ * A step of a series waits for the end of its reader's pause. A broadcast is of its moment, and must come to its end: it
+ * passes by whoever has a pause when their mail comes up.
+ */
+const WAITS_FOR_READER = `(m.broadcast_id is null and ${MAY_BE_SENT_LATER})`;
+
+const WHY_SUPPRESSED = `case when ${MAY_BE_SENT_LATER} then ${LEFT_OR_PAUSED}
+  when moment.suppressed then 'suppression list'
+  when moment.opted_out then 'opted out of the topic'
+  else 'subscriber is not active' end`;
+
+/** `outcome` of the entry among the attempts of a mail of which something came back before its end was known. */
+export const ARRIVAL = 'arrived';
+/** Its `stage` when a link was used while the body was under way: by a scanner, if the relay then refused. */
+export const LINK_IN_BODY = 'link';
+const NOT_REFUSED_SINCE = `(a.stage <> '${LINK_IN_BODY}' or not exists (select 1 from message_attempt r where r.message_id = a.message_id and r.reply_code >= 400 and r.finished_at > a.finished_at))`;
+
+/**
+ * Proof that a mail was taken although its end was unclear: a 250 written down too late, or what came back of it, an answer
+ * to it among that, which leaves no other trace. The relay's own refusal of a second try, which is kept among the bounces, proves nothing. Scalar for the same reason as `MOMENT`.
+ */
+export const EVIDENCE = (id: string): string => `case
+  when (select true from message_attempt a where a.message_id = ${id} and a.outcome = 'accepted' limit 1) then 'its 250 came late'
+  when (select true from message_attempt a where a.message_id = ${id} and a.outcome = '${ARRIVAL}' and ${NOT_REFUSED_SINCE} limit 1) then 'something came back of it'
+  when (select true from tracking_event t where t.message_id = ${id} limit 1) then 'it was opened'
+  when (select true from left_by_mail l where l.message_id = ${id} limit 1) then 'its reader left by it'
+  when (select true from bounce b where b.message_id = ${id} and b.trusted and b.source <> 'smtp_reply' limit 1) then 'a report about it came back' end`;
+
+/** Of a row that is to be sent once more: what has shown meanwhile that the first try arrived. Others pay nothing for it. */
+const ARRIVED = `(case when m.unknown_count > 0 then ${EVIDENCE('m.id')} end)`;
+
+/**
+ * Of a row that is found by its id. "is true" keeps the planner from `message_lease`, with which it would walk all that is
+ * leased once for each of the ids: three quarters of the barrier's time.
+ */
+export const IS_LEASED = `(m.state = 'leased') is true`;
+
+/** A relay that takes longer has its lease renewed. A process that stood still for a while must not be taken for dead. */
+const LEASE = `clock_timestamp() + interval '5 minutes'`;
+/** After the lease, for the reply of a mail whose body was begun in the lease's last moment. */
+const BODY_GRACE = `interval '5 minutes'`;
+
+/**
+ * The hot statements of the send ledger. Due times are compared with the application's clock, which tests and demo mode
+ * move; leases run on the database's, which no host can turn back.
+ *
+ * A row is touched three times on its way: claim, barrier, settle. The barrier changes no indexed column, so PostgreSQL
+ * writes it in place (HOT); that is why "the body is under way" is `data_at`, not a state of its own.
+ */
+@Injectable()
+export class LedgerQueries {
+  readonly #senders = new Map<string, ClaimedMessage['sender']>();
+
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** The lanes in which anything is due, how much up to `most`, and how much of that somebody waits for; one index look-up each. Served by `message_ready`. */
+  async dueLanes(now: Date, most: number): Promise<LaneReady[]> {
+    const { rows } = await pgPool(this.dataSource).query<LaneReady>({
+      name: 'ledger-lanes',
+      text: `with recursive lane as (
+          (select lane_key as key from message where state = 'ready' order by lane_key limit 1)
+          union all
+          select (select m.lane_key from message m where m.state = 'ready' and m.lane_key > lane.key order by m.lane_key limit 1)
+          from lane where lane.key is not null)
+        select key as "laneKey", waiting.count::int as ready, waiting.urgent::int from lane cross join lateral (
+          select count(*), count(*) filter (where priority = 0) as urgent from (
+            select m.priority from message m where m.state = 'ready' and m.lane_key = lane.key and m.due_at <= $1
+            order by m.priority limit $2) due) waiting
+        where key is not null and waiting.count > 0`,
+      values: [now, most],
+    });
+    return rows;
+  }
+
+  /**
+   * Called by delivery.send-due. Takes due rows of each lane and commits at once: a row lock held across SMTP would
+   * stall every other worker. SKIP LOCKED gives two workers disjoint rows. What has arrived already, has expired, is late,
+   * belongs to a broadcast that stands still or may not be sent changes its state here; `taken` counts it too. Served by
+   * `message_ready`. `db` is the connection of a transaction that decides more before it commits.
+   */
+  async claim(
+    owner: string,
+    { lanes, limit, now, overdue }: ClaimOrder,
+    db: Pick<PoolClient, 'query'> = pgPool(this.dataSource),
+  ): Promise<{ taken: number; messages: ClaimedMessage[] }> {
+    const { rows } = await db.query<ClaimedRow>({
+      name: 'ledger-claim',
+      text: CLAIM,
+      values: [
+        owner,
+        limit,
+        now,
+        lanes.map(({ laneKey }) => laneKey),
+        lanes.map((lane) => lane.limit),
+        overdue.overdueBefore,
+        overdue.action,
+        overdue.reason,
+        overdue.dueBy,
+      ],
+    });
+    const messages = rows
+      .filter(({ state }) => state === 'leased')
+      .map((row) => ({ ...row, sender: this.sender(row.sender), data: dataAt(row.data, now) }));
+    return { taken: rows.length, messages };
+  }
+
+  /**
+   * One transaction for everything that waits: what became of the mails that are through, and the barrier for those
+   * whose relay has said 354. Consent, suppression, cancellation and, of a mail that is sent once more, what has shown that
+   * the first arrived are looked at here, at the last possible moment.
+   * Returns the ids that may go; of any other not one byte of the body may be sent.
+   *
+   * Fenced by the lease's epoch: a worker that comes back late cannot undo what happened since. It may still say what
+   * became of a mail the reaper has called unknown meanwhile: nobody else has had that one. The attempt is written down
+   * in any case; a 250 that came too late is evidence. Its words are kept with a mail that is settled by them and whose
+   * reader has not been erased meanwhile: relays like to quote addresses.
+   *
+   * `again`: the answer to the first try was lost, and its commit may have been made. The barrier then lets a mail pass
+   * a second time in the same lease: nothing of its body has gone.
+   */
+  async write(
+    settlements: readonly Settlement[],
+    barrier: readonly Claim[],
+    again = false,
+  ): Promise<Set<string>> {
+    const column = (of: (settlement: Settlement) => string | number | null): string =>
+      arrayLiteral(settlements.map(of));
+    const { rows } = await pgPool(this.dataSource).query<{ id: string }>({
+      name: 'ledger-write',
+      text: WRITE,
+      values: [
+        column(({ id }) => id),
+        column(({ epoch }) => epoch),
+        column(({ state }) => state),
+        column(({ reason }) => reason),
+        column(({ dueAt }) => dueAt?.toISOString() ?? null),
+        column(({ code }) => code),
+        column(({ reply }) => reply),
+        column(({ stage }) => stage),
+        column(({ acceptedAt }) => acceptedAt?.toISOString() ?? null),
+        column(({ countsAsAttempt }) => (countsAsAttempt ? 0 : 1)),
+        column(({ countsAsUnknown }) => (countsAsUnknown ? 1 : 0)),
+        column(({ relay }) => relay),
+        column(({ tls }) => tls),
+        column(({ durationMs }) => durationMs),
+        arrayLiteral(barrier.map(({ id }) => id)),
+        arrayLiteral(barrier.map(({ epoch }) => epoch)),
+        again,
+      ],
+    });
+    return new Set(rows.map(({ id }) => id));
+  }
+
+  /**
+   * What the barrier held back: its reason decides; ready again when only the lease was short, accepted when it was to be
+   * sent once more and the first has been shown to have arrived. Fenced. `data_at` may be
+   * set by a barrier whose answer was lost. The attempt is written down in any case.
+   */
+  async settleHeld(
+    settlements: readonly Pick<Settlement, 'id' | 'epoch' | 'durationMs' | 'relay' | 'tls'>[],
+  ): Promise<void> {
+    await this.dataSource.query(
+      `with attempts as (
+         insert into message_attempt (message_id, epoch, started_at, finished_at, stage, outcome, relay, tls)
+         select g.id, g.epoch, clock_timestamp() - g.duration_ms * interval '1 millisecond', clock_timestamp(), 'barrier', 'held_back', g.relay, g.tls
+         from unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[]) as g (id, epoch, duration_ms, relay, tls)
+         on conflict do nothing)
+       update message m set lease_until = null, state = ${withoutSending('h.state')}, attempt = m.attempt - 1, data_at = null,
+         state_reason = coalesce(h.why, m.state_reason),
+         settled_at = case when h.state in ('suppressed', 'cancelled', 'accepted') then clock_timestamp() end,
+         accepted_at = case when h.state = 'accepted' then coalesce(m.accepted_at, clock_timestamp()) else m.accepted_at end
+       from (select m.id, c.epoch,
+           case when ${ARRIVED} is not null then 'accepted' when ${MAY_BE_SENT} then case moment.broadcast when 'cancelled' then 'cancelled' when 'paused' then 'held' else case when moment.paused then 'held' else 'ready' end end
+                when ${WAITS_FOR_READER} then 'held' else 'suppressed' end as state,
+           case when ${ARRIVED} is not null then ${ARRIVED}
+                when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED}
+                when moment.broadcast in ('cancelled', 'paused') then 'broadcast ' || moment.broadcast
+                when moment.paused then '${SEQUENCE_PAUSED}' end as why
+         from unnest($1::bigint[], $2::int[]) as c (id, epoch) join message m on m.id = c.id ${MOMENT}) h
+       where m.id = h.id and m.lease_epoch = h.epoch and ${IS_LEASED}`,
+      [
+        settlements.map(({ id }) => id),
+        settlements.map(({ epoch }) => epoch),
+        settlements.map(({ durationMs }) => durationMs),
+        settlements.map(({ relay }) => relay),
+        settlements.map(({ tls }) => tls),
+      ],
+    );
+  }
+
+  /** Gives back what was claimed and not begun, as if it had not been claimed. Fenced. Returns the ids of what did go back. */
+  async release(claims: readonly Claim[]): Promise<Set<string>> {
+    if (claims.length === 0) return new Set();
+    const [rows]: [{ id: string }[], number] = await this.dataSource.query(
+      `update message m set state = 'ready', lease_owner = null, lease_until = null, attempt = attempt - 1
+       from unnest($1::bigint[], $2::int[]) as c (id, epoch)
+       where m.id = c.id and m.lease_epoch = c.epoch and ${IS_LEASED} and m.data_at is null returning m.id`,
+      [claims.map(({ id }) => id), claims.map(({ epoch }) => epoch)],
+    );
+    return new Set(rows.map(({ id }) => id));
+  }
+
+  /**
+   * Called every half minute for the mails whose relay takes long to answer: whoever waits for that is not dead. Fenced.
+   * By primary key.
+   */
+  async renew(claims: readonly Claim[]): Promise<void> {
+    if (claims.length === 0) return;
+    await this.dataSource.query(
+      `update message m set lease_until = ${LEASE} from unnest($1::bigint[], $2::int[]) as c (id, epoch)
+       where m.id = c.id and m.lease_epoch = c.epoch and ${IS_LEASED}`,
+      [claims.map(({ id }) => id), claims.map(({ epoch }) => epoch)],
+    );
+  }
+
+  /**
+   * What a worker left behind when it died. Before the body began, the mail was not sent and goes back; after, it may
+   * have been taken: a bulk mail is unknown, shown, and not sent again; a transactional one is sent once more. Its lease
+   * is written down as an attempt under its epoch with a minus, so that what the worker says later finds its own place.
+   * `begun` false: only mails whose body was not begun.
+   */
+  async reap({ begun = true } = {}): Promise<{ returned: number; unknown: number; resent: number }> {
+    const rows: { state: string; count: number }[] = await this.dataSource.query(
+      `with left_behind as (
+         select id, lease_epoch, coalesce(data_at, lease_until) as at, data_at is null as unsent,
+           data_at is not null and class = 'transactional' and unknown_count = 0 and (${EVIDENCE('message.id')}) is null as again
+         from message where state = 'leased' and lease_until < clock_timestamp()
+           and (data_at is null or ($1 and data_at < clock_timestamp() - ${BODY_GRACE}))
+         for update skip locked),
+       reaped as (
+         update message m set lease_owner = null, lease_until = null,
+           state = case when l.unsent or l.again then 'ready' else 'unknown' end,
+           unknown_count = m.unknown_count + (not l.unsent)::int, data_at = case when l.again then null else m.data_at end,
+           state_reason = case when l.unsent then m.state_reason else 'the worker ended while the body was being sent' end,
+           settled_at = case when l.unsent or l.again then null else clock_timestamp() end,
+           reply_code = case when l.unsent then m.reply_code end, reply_text = case when l.unsent then m.reply_text end
+         from left_behind l where m.id = l.id returning case when l.again then 'again' else m.state end as state),
+       attempts as (
+         insert into message_attempt (message_id, epoch, started_at, finished_at, stage, outcome)
+         select id, -lease_epoch, at, clock_timestamp(), case when unsent then 'envelope' else 'body' end, 'left_behind'
+         from left_behind on conflict do nothing)
+       select state, count(*)::int as count from reaped group by state`,
+      [begun],
+    );
+    const count = (state: string): number => rows.find((row) => row.state === state)?.count ?? 0;
+    return { returned: count('ready'), unknown: count('unknown'), resent: count('again') };
+  }
+
+  /**
+   * Unknown mails that something has since shown to have arrived: a 250 that was written down too late, an opening, a
+   * click, an unsubscription, a bounce or a complaint that carries their token. Served by `message_unknown`.
+   */
+  async resolveUnknown(): Promise<number> {
+    const [, count]: [unknown[], number] = await this.dataSource.query(
+      `update message m set state = 'accepted', state_reason = e.evidence, accepted_at = coalesce(m.accepted_at, m.data_at, m.settled_at, clock_timestamp())
+       from (select u.id, ${EVIDENCE('u.id')} as evidence
+         from message u where u.state = 'unknown') e
+       where m.id = e.id and e.evidence is not null and m.state = 'unknown'`,
+    );
+    return count;
+  }
+
+  /** The same few senders stand in every row: parsed once each. */
+  private sender(text: string): ClaimedMessage['sender'] {
+    const known = this.#senders.get(text);
+    if (known) return known;
+    const sender = JSON.parse(text) as ClaimedMessage['sender'];
+    if (this.#senders.size > 1_000) this.#senders.clear();
+    this.#senders.set(text, sender);
+    return sender;
+  }
+}
+
+type ClaimedRow = Omit<ClaimedMessage, 'sender'> & { state: string; sender: string };
+
+const IS_OVERDUE = overdueSql('m', { overdueBefore: '$6', action: '$7', dueBy: '$9' });
+
+/** Of a restored backup, whose pauses may have ended since, and the mail gone out: their end must not send it again. */
+const IS_RESTORED = `($8::text = '${RESTORED}' and ${IS_OVERDUE})`;
+
+const CLAIM = `
+with due as (
+  select d.* from unnest($4::text[], $5::int[]) as lane (key, most) cross join lateral (
+    select m.id, m.priority, m.due_at,
+      case when ${ARRIVED} is not null then 'accepted'
+           when m.expires_at <= $3 then 'expired'
+           when moment.broadcast = 'cancelled' then 'cancelled'
+           when ${IS_RESTORED} then $7
+           when moment.broadcast = 'paused' or moment.paused then 'held'
+           when ${IS_OVERDUE} then $7
+           when ${MAY_BE_SENT} then 'leased' when ${WAITS_FOR_READER} then 'held' else 'suppressed' end as state,
+      case when ${ARRIVED} is not null then ${ARRIVED}
+           when m.expires_at <= $3 then 'too late to be sent'
+           when moment.broadcast = 'cancelled' then 'broadcast cancelled'
+           when ${IS_RESTORED} then $8
+           when moment.broadcast = 'paused' then 'broadcast paused'
+           when moment.paused then '${SEQUENCE_PAUSED}'
+           when ${IS_OVERDUE} then $8::text
+           when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED} end as why
+    from message m ${MOMENT} where m.state = 'ready' and m.lane_key = lane.key and m.due_at <= $3
+    order by m.priority, m.due_at, m.id limit lane.most for update of m skip locked) d
+  order by d.priority, d.due_at, d.id limit $2),
+taken as (
+  update message m set state = ${withoutSending('due.state')}, lease_owner = $1, lease_epoch = lease_epoch + 1, data_at = null,
+    attempt = attempt + (due.state = 'leased')::int, state_reason = coalesce(due.why, m.state_reason),
+    settled_at = case when due.state in ('leased', 'held') then null else clock_timestamp() end,
+    accepted_at = case when due.state = 'accepted' then coalesce(m.accepted_at, $3) else m.accepted_at end,
+    lease_until = case when due.state = 'leased' then ${LEASE} end
+  from due where m.id = due.id returning m.*)
+select t.id, t.state, t.lease_epoch as epoch, t.attempt, t.class, t.kind, t.address, t.message_id_header as "messageIdHeader",
+  t.sender::text as sender, t.data, t.funnel_key as "funnelKey", f.title as "funnelTitle", t.step_key as "stepKey",
+  t.subscriber_id as "subscriberId", s.name as "subscriberName", s.fields as "subscriberFields", coalesce(s.tracking_consent, false) as "trackingConsent",
+  t.email_template_id as "templateId", t.created_at as "createdAt", t.lane_key as "laneKey",
+  t.broadcast_id as "broadcastId", t.unknown_count as "unknownCount", t.send_hours_id as "sendHoursId"
+from taken t
+  left join lateral (select name, fields, tracking_consent from subscriber where id = t.subscriber_id offset 0) s on true
+  left join funnel f on f.key = t.funnel_key
+order by t.priority, t.due_at, t.id`;
+
+const WRITE = `
+with given as (
+  select * from unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $7::text[], $8::text[],
+      $9::timestamptz[], $10::int[], $11::int[], $12::text[], $13::text[], $14::float8[])
+    as g (id, epoch, state, reason, due_at, code, reply, stage, accepted_at, spared, unknowns, relay, tls, duration_ms)),
+settled as (
+  update message m set state = ${withoutSending('g.state')}, state_reason = g.reason, due_at = coalesce(g.due_at, m.due_at),
+    planned_for = case when g.due_at is null then m.planned_for else coalesce(m.planned_for, m.due_at) end,
+    reply_code = g.code, reply_text = case when m.address <> '${ERASED}' then g.reply end, lease_until = null, attempt = m.attempt - g.spared,
+    settled_at = case when g.state = 'ready' then null else clock_timestamp() end,
+    data_at = case when g.state in ('ready', 'held') then null else m.data_at end,
+    accepted_at = coalesce(g.accepted_at, m.accepted_at), unknown_count = m.unknown_count + g.unknowns, relay = g.relay
+  from given g where m.id = g.id and m.lease_epoch = g.epoch and m.state in ('leased', 'unknown')
+  returning m.id, m.address),
+attempts as (
+  insert into message_attempt (message_id, epoch, started_at, finished_at, stage, outcome, reply_code, reply_text, relay, tls)
+  select g.id, g.epoch, clock_timestamp() - duration_ms * interval '1 millisecond', clock_timestamp(), stage, g.state, code,
+    case when s.address <> '${ERASED}' then reply end, relay, tls
+  from given g left join settled s on s.id = g.id on conflict do nothing),
+asked as materialized (
+  select a.* from unnest($15::bigint[], $16::int[]) as b (id, epoch) cross join lateral (
+    select m.id, b.epoch from message m ${MOMENT} where m.id = b.id and ${MAY_BE_SENT} and not moment.paused and ${ARRIVED} is null
+      and (m.broadcast_id is null or moment.broadcast in ('running', 'planning')) offset 0) a),
+entered as (
+  update message m set data_at = clock_timestamp()
+  from asked a where m.id = a.id and m.lease_epoch = a.epoch and (m.data_at is null or $17::boolean)
+    and ${IS_LEASED} and m.lease_until > clock_timestamp() + interval '1 second'
+  returning m.id)
+select id from entered`;

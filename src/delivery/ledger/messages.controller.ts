@@ -1,0 +1,29 @@
+import { Controller, Get, Param, Query } from '@nestjs/common';
+import type { z } from 'zod';
+import { ApiRoute } from '../../infra/http/api-route.js';
+import { idSchema, toPage } from '../../infra/http/page.js';
+import { DomainError } from '../../values/domain-error.js';
+import { messagePage, messageQuery, messageResponse } from './messages.schemas.js';
+import { MessagesService } from './messages.service.js';
+
+@Controller('api/v1/messages')
+export class MessagesController {
+  constructor(private readonly messages: MessagesService) {}
+
+  @Get()
+  @ApiRoute({ summary: 'List messages, newest first', tag: 'messages', response: messagePage })
+  async list(
+    @Query({ schema: messageQuery }) { cursor, limit, subscriberId }: z.output<typeof messageQuery>,
+  ): Promise<unknown> {
+    const rows = await this.messages.list({ subscriberId, beforeId: cursor, limit: limit + 1 });
+    return toPage(rows, limit, (row) => row);
+  }
+
+  @Get(':id')
+  @ApiRoute({ summary: 'One message with its state', tag: 'messages', response: messageResponse })
+  async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
+    const message = await this.messages.byId(id);
+    if (!message) throw new DomainError('MESSAGE_NOT_FOUND', `there is no message ${id}`, { id });
+    return message;
+  }
+}

@@ -1,0 +1,189 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { resolveOneOf, resolveUnknown } from './message-evidence.queries.js';
+import { ERASED, NOT_BEGUN, PAUSED_BY_READER, withoutSending, type PlannedMessage } from './message.js';
+import { domainOf, recipientGroupSql } from '../pacing/recipient-group.js';
+import { PLANNING_LOCK } from './planning.queries.js';
+
+export interface MessageRow {
+  id: string;
+  kind: string;
+  class: string;
+  state: string;
+  stateReason: string | null;
+  subscriberId: string | null;
+  funnelKey: string | null;
+  stepKey: string | null;
+  template: string;
+  messageId: string;
+  attempts: number;
+  dueAt: Date;
+  acceptedAt: Date | null;
+  createdAt: Date;
+}
+
+export interface PlannedRow extends PlannedMessage {
+  messageIdHeader: string;
+}
+
+/** How things stand as they are told: a lease whose body is under way. */
+const STATE = `case when m.state = 'leased' and m.data_at is not null then 'in_data' else m.state end`;
+
+/** Planning, cancelling and listing messages; sending them is in `ledger.queries`. */
+@Injectable()
+export class MessagesQueries {
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** One statement for any number of rows. A row whose `dedupe_key` is there already is left as it is. */
+  async insert(
+    manager: EntityManager,
+    rows: PlannedRow[],
+    now: Date,
+  ): Promise<{ id: string; dedupeKey: string }[]> {
+    return manager.query(
+      `insert into message (dedupe_key, class, kind, subscriber_id, funnel_key, enrollment_id, step_key, email_template_id,
+         data, sender, address, address_hash, message_id_header, due_at, expires_at, priority, created_at, lane_key)
+       select r."dedupeKey", r.class, r.kind, r."subscriberId", r."funnelKey", r."enrollmentId", r."stepKey", r."templateId",
+         r.data, r.sender, r.address, decode(r."addressHash", 'hex'), r."messageIdHeader", r."dueAt", r."expiresAt", r.priority, $2,
+         r."senderDomain" || '|' || ${recipientGroupSql('r."recipientDomain"')}
+       from jsonb_to_recordset($1::jsonb) as r ("dedupeKey" text, class text, kind text, "subscriberId" bigint, "funnelKey" text,
+         "enrollmentId" bigint, "stepKey" text, "templateId" bigint, data jsonb, sender jsonb, address text, "addressHash" text,
+         "messageIdHeader" text, "dueAt" timestamptz, "expiresAt" timestamptz, priority smallint,
+         "senderDomain" text, "recipientDomain" text)
+       on conflict (dedupe_key) do nothing
+       returning id, dedupe_key as "dedupeKey"`,
+      [
+        JSON.stringify(
+          rows.map((row) => ({
+            ...row,
+            addressHash: row.addressHash.toString('hex'),
+            priority: row.priority ?? (row.class === 'transactional' ? 0 : 5),
+            senderDomain: domainOf(row.sender.email),
+            recipientDomain: domainOf(row.address),
+          })),
+        ),
+        now,
+      ],
+    );
+  }
+
+  async cancelForEnrollments(
+    manager: EntityManager,
+    enrollmentIds: readonly string[],
+    reason: string,
+  ): Promise<void> {
+    const ofThese = `enrollment e join message m on m.subscriber_id = e.subscriber_id and m.enrollment_id = e.id
+       where e.id = any($1::bigint[])`;
+    await this.cancelWaiting(manager, { from: ofThese, values: enrollmentIds, reason });
+  }
+
+  async cancelPlanned(manager: EntityManager, dedupeKeys: readonly string[], reason: string): Promise<void> {
+    const from = 'message m where m.dedupe_key = any($1::text[])';
+    await this.cancelWaiting(manager, { from, values: dedupeKeys, reason });
+  }
+
+  /** In one order: two of these about the same people would wait for each other. */
+  private async cancelWaiting(
+    manager: EntityManager,
+    { from, values, reason }: { from: string; values: readonly string[]; reason: string },
+  ): Promise<void> {
+    const waiting: { id: string }[] = await manager.query(
+      `select m.id from ${from} and ${NOT_BEGUN} order by m.id for update of m`,
+      [values],
+    );
+    if (waiting.length === 0) return;
+    await manager.query(
+      `update message m set state = ${withoutSending(`'cancelled'`)}, state_reason = $2, lease_until = null, settled_at = clock_timestamp()
+       where m.id = any($1::bigint[])`,
+      [waiting.map(({ id }) => id), reason],
+    );
+  }
+
+  /** Held for a reader's pause that is over. Not late: they wanted it so. Served by `message_held`. */
+  async releasePaused(manager: EntityManager, now: Date): Promise<number> {
+    const [, count]: [unknown[], number] = await manager.query(
+      `update message m set state = 'ready', state_reason = null, due_at = greatest(m.due_at, $1), planned_for = null
+       from (select p.id from message p where p.state = 'held' and p.state_reason = $2 and not exists (
+           select 1 from subscriber s where s.id = p.subscriber_id and s.paused_until is not null)
+         order by p.id limit 5000 for update of p skip locked) h
+       where m.id = h.id`,
+      [now, PAUSED_BY_READER],
+    );
+    return count;
+  }
+
+  /**
+   * Keeps the hash of the address: a mail in flight still meets the suppression at the barrier. Nothing but this takes
+   * the ids of person and enrollment out of the ledger; no foreign key does, as it would cost each planned mail.
+   */
+  async forget(manager: EntityManager, subscriberId: string): Promise<void> {
+    // Waits for what is being planned for them at this moment: its mail would not be seen yet.
+    await manager.query('select 1 from enrollment where subscriber_id = $1 for update', [subscriberId]);
+    await manager.query('select pg_advisory_xact_lock($1)', [PLANNING_LOCK]);
+    await forgetWhere(manager, { condition: 'm.subscriber_id = $1', value: subscriberId });
+  }
+
+  /** As `resolveUnknown`. Two statements by primary key; neither writes anything where the mail's end is known. */
+  async used(id: string, evidence: string, now: Date): Promise<void> {
+    await resolveUnknown(this.dataSource.manager, { id, evidence, now, byLink: true });
+  }
+
+  /** As `resolveOneOf`. */
+  async usedOneOf(
+    proof: Parameters<typeof resolveOneOf>[1],
+    manager: EntityManager = this.dataSource.manager,
+  ): Promise<void> {
+    await resolveOneOf(manager, { ...proof, byLink: true });
+  }
+
+  /** When the earliest message that waits is due; null when none waits. */
+  async nextDueAt(): Promise<Date | null> {
+    const rows: { at: Date | null }[] = await this.dataSource.query(
+      `select min(due_at) as at from message where state = 'ready'`,
+    );
+    return rows[0]?.at ?? null;
+  }
+
+  /** Newest first. */
+  async list(filter: {
+    id?: string;
+    subscriberId?: string | undefined;
+    beforeId?: string | undefined;
+    limit: number;
+  }): Promise<MessageRow[]> {
+    return this.dataSource.query(
+      `select m.id, m.kind, m.class, ${STATE} as state, m.state_reason as "stateReason", m.subscriber_id as "subscriberId",
+         m.funnel_key as "funnelKey", m.step_key as "stepKey", t.key as template, m.message_id_header as "messageId",
+         m.attempt as attempts, m.due_at as "dueAt", m.accepted_at as "acceptedAt", m.created_at as "createdAt"
+       from message m join email_template t on t.id = m.email_template_id
+       where ($1::bigint is null or m.id = $1) and ($2::bigint is null or m.subscriber_id = $2) and ($3::bigint is null or m.id < $3)
+       order by m.id desc limit $4`,
+      [filter.id ?? null, filter.subscriberId ?? null, filter.beforeId ?? null, filter.limit],
+    );
+  }
+}
+
+/** Takes what is personal out of the mails `m` that meet the condition on `$1`; one that has not begun is not sent. */
+async function forgetWhere(
+  manager: EntityManager,
+  { condition, value }: { condition: string; value: string | readonly string[] },
+): Promise<void> {
+  const [forgotten]: [{ id: string }[], number] = await manager.query(
+    `update message m set address = '${ERASED}', data = '{}', reply_text = null, subscriber_id = null, enrollment_id = null,
+       state_reason = case when ${NOT_BEGUN} then 'erased' else state_reason end,
+       settled_at = case when ${NOT_BEGUN} then clock_timestamp() else settled_at end,
+       lease_until = case when ${NOT_BEGUN} then null else lease_until end,
+       state = case when ${NOT_BEGUN} then ${withoutSending(`'cancelled'`)} else state end
+     where ${condition} returning id`,
+    [value],
+  );
+  // By itself: it sees the attempt of a mail whose end was written while the statement before waited for that.
+  await manager.query('update message_attempt set reply_text = null where message_id = any($1::bigint[])', [
+    forgotten.map(({ id }) => id),
+  ]);
+}
+
+/** As `forget`, of mails to somebody who is no subscriber. */
+export async function forgetMails(manager: EntityManager, ids: readonly string[]): Promise<void> {
+  if (ids.length > 0) await forgetWhere(manager, { condition: 'm.id = any ($1)', value: ids });
+}

@@ -1,0 +1,230 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CONFIG, type Config } from '../../infra/config.js';
+import { isTrackable } from '../../tracking/click-target.js';
+import { clickToken, openToken } from '../../tracking/tracking-token.js';
+import { DomainError } from '../../values/domain-error.js';
+import { signIds } from '../../values/signed-token.js';
+import { emit, parseHtmlPart, parseTextPart, type LinkTarget, type ParsedPart } from './liquid.templates.js';
+import { alternativeBody, type MailBody } from './mail-bytes.transport.js';
+import { EncodedEmitter, PlainEmitter, type MailEmitter } from './mail-emitter.js';
+import { escapeAttribute, staticLinkIds, unescapeAttribute } from './mail-links.js';
+import type { Scope } from './mail-steps.templates.js';
+import type { ClaimedMessage } from '../ledger/message.js';
+import { TemplatesService } from './templates.service.js';
+
+interface MailHead {
+  subject: string;
+  unsubscribeUrl: string;
+}
+
+export interface RenderedMail extends MailHead {
+  html: string;
+  text: string;
+}
+
+export interface EncodedMail extends MailHead {
+  body: MailBody;
+}
+
+/** Those of the mail itself, before those that were planned with it. */
+type Variables = Scope & { own: { unsubscribeUrl: string } };
+
+interface ParsedVersion {
+  subject: ParsedPart;
+  html: ParsedPart;
+  text: ParsedPart;
+  staticLinks: ReadonlySet<string>;
+}
+
+/** What rendering reads of a message; a preview brings its own. */
+export type RenderedMessage = Pick<
+  ClaimedMessage,
+  | 'id'
+  | 'class'
+  | 'address'
+  | 'sender'
+  | 'data'
+  | 'funnelTitle'
+  | 'subscriberId'
+  | 'subscriberName'
+  | 'subscriberFields'
+  | 'trackingConsent'
+> & { templateId: string };
+
+const LINE_BREAK = /[\r\n\u2028\u2029]/;
+const BODY_END = '</body>';
+
+/** Fills in one person's mail. A template is parsed, and its fixed texts encoded, once per version and process. */
+@Injectable()
+export class MailRenderer {
+  readonly #parsed = new Map<string, Promise<ParsedVersion>>();
+
+  constructor(
+    @Inject(TemplatesService) private readonly templates: Pick<TemplatesService, 'version'>,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  /** The mail as people read it. Throws `MAIL_UNSENDABLE` for one that must not leave, however often it is tried. */
+  async render(message: RenderedMessage): Promise<RenderedMail> {
+    const version = await this.parsed(message.templateId);
+    const variables = this.variables(message);
+    return {
+      html: this.fillHtml(message, version, variables, (watched) => new PlainEmitter(watched)),
+      text: emit(version.text, variables, new PlainEmitter()),
+      ...headOf(version, variables),
+    };
+  }
+
+  /** As {@link render}, with both parts in a body that is ready for the wire. */
+  async encode(message: RenderedMessage, boundary: string): Promise<EncodedMail> {
+    const version = await this.parsed(message.templateId);
+    const variables = this.variables(message);
+    const body = alternativeBody(boundary, {
+      text: (octets) => emit(version.text, variables, new EncodedEmitter(version.text.fixed, [], octets)),
+      html: (octets) =>
+        this.fillHtml(
+          message,
+          version,
+          variables,
+          (watched) => new EncodedEmitter(version.html.fixed, watched, octets),
+        ),
+    });
+    return { body, ...headOf(version, variables) };
+  }
+
+  private fillHtml<T>(
+    message: RenderedMessage,
+    { html, staticLinks }: ParsedVersion,
+    variables: Variables,
+    emitterFor: (watched: readonly string[]) => MailEmitter<T>,
+  ): T {
+    const { unsubscribeUrl } = variables.own;
+    const address = escapeAttribute(message.sender.postalAddress);
+    const emitter = emitterFor(message.class === 'marketing' ? [unsubscribeUrl, address] : []);
+    const filled = emit(html, variables, emitter, this.linkTarget(message, staticLinks));
+    if (message.class === 'marketing') {
+      if (!emitter.seen.has(unsubscribeUrl)) throw unsendable('the mail has no link to unsubscribe', message);
+      const shown = emitter.seen.has(address) || isFixed(html, address);
+      if (message.sender.postalAddress.trim() === '' || !shown)
+        throw unsendable("the mail does not show the sender's postal address", message);
+    }
+    return filled;
+  }
+
+  private variables(message: RenderedMessage): Variables {
+    const { baseUrl, secretKey } = this.config;
+    const ids = [message.subscriberId ?? '0', message.id];
+    const name = message.subscriberName ?? '';
+    const url = (path: string, purpose: string): string =>
+      `${baseUrl}/${path}/${signIds(secretKey, purpose, ids)}`;
+    const own = {
+      subscriber: {
+        email: message.address,
+        fields: message.subscriberFields ?? {},
+        ...(name === '' ? {} : { name, firstName: name.split(/\s+/)[0] }),
+      },
+      sender: message.sender,
+      funnel: { title: message.funnelTitle ?? '' },
+      baseUrl,
+      openPixel: this.tracks(message)
+        ? `<img src="${baseUrl}/o/${openToken(secretKey, message.id)}.gif" width="1" height="1" alt="" style="display:block;width:1px;height:1px;border:0">`
+        : '',
+      unsubscribeUrl: url('u', 'unsubscribe'),
+      // Few mails have it, and a signature costs as much as ten words.
+      get preferencesUrl() {
+        return url('preferences', 'preferences');
+      },
+    };
+    return { own, outer: { own: withOwnLinks(message, baseUrl, secretKey), outer: null } };
+  }
+
+  /** Without consent to be tracked there is no pixel and every link is the real one. */
+  private tracks({ class: messageClass, trackingConsent }: RenderedMessage): boolean {
+    return messageClass === 'marketing' && trackingConsent;
+  }
+
+  private linkTarget(message: RenderedMessage, staticLinks: ReadonlySet<string>): LinkTarget {
+    const { baseUrl, secretKey } = this.config;
+    if (!this.tracks(message)) return (_, url) => url;
+    return (linkId, url) => {
+      if (!/^https?:\/\//i.test(url)) return url;
+      const personal = staticLinks.has(linkId) ? null : url;
+      // Else the reader would meet our error page instead of what the link is for.
+      if (personal !== null && !isTrackable(personal)) return url;
+      return `${baseUrl}/c/${clickToken(secretKey, { messageId: message.id, linkId, url: personal })}`;
+    };
+  }
+
+  /** Of many who ask for a version at once, as all lanes do when a broadcast begins, one reads and parses it. */
+  private async parsed(id: string): Promise<ParsedVersion> {
+    const known = this.#parsed.get(id);
+    if (known) return known;
+    const parsing = this.parse(id);
+    this.#parsed.set(id, parsing);
+    // It is read anew by the next who asks: the database may have been away.
+    parsing.catch(() => this.#parsed.delete(id));
+    return parsing;
+  }
+
+  private async parse(id: string): Promise<ParsedVersion> {
+    const { subject, html, text } = await this.templates.version(id);
+    return {
+      subject: parseTextPart(unescapeAttribute(subject)),
+      html: parseHtmlPart(withPixel(html)),
+      text: parseTextPart(text),
+      staticLinks: staticLinkIds(html),
+    };
+  }
+}
+
+function headOf({ subject }: ParsedVersion, variables: Variables): MailHead {
+  return {
+    subject: oneLine(emit(subject, variables, new PlainEmitter())),
+    unsubscribeUrl: variables.own.unsubscribeUrl,
+  };
+}
+
+/** The place of the picture that tells of an opening: last in the mail, where it delays nothing. */
+function withPixel(html: string): string {
+  const pixel = '{{ openPixel | raw }}';
+  return html.includes(BODY_END) ? html.replace(BODY_END, () => `${pixel}${BODY_END}`) : html + pixel;
+}
+
+/**
+ * Our own personal links hang on the message alone, so an offer's link can be made here and checked later. By that of an
+ * order a receipt whose end is not known is known to have come.
+ */
+function withOwnLinks(
+  { id, data }: RenderedMessage,
+  baseUrl: string,
+  secret: Buffer,
+): Record<string, unknown> {
+  const { offer, order } = data;
+  const slug = typeof offer === 'object' && offer !== null && 'slug' in offer ? String(offer.slug) : null;
+  const page = typeof order === 'object' && order !== null && 'url' in order ? String(order.url) : null;
+  if (slug === null && page === null) return data;
+  const token = signIds(secret, 'message', [id]);
+  return {
+    ...data,
+    ...(slug !== null && { offer: { ...(offer as object), url: `${baseUrl}/offer/${slug}?m=${token}` } }),
+    ...(page !== null && { order: { ...(order as object), url: `${page}?m=${token}` } }),
+  };
+}
+
+/** Where an owner wrote it into the template itself. */
+function isFixed({ fixed }: ParsedPart, wanted: string): boolean {
+  return [...fixed.keys()].some((text) => text.includes(wanted));
+}
+
+function unsendable(reason: string, { id }: Pick<RenderedMessage, 'id'>): DomainError {
+  return new DomainError('MAIL_UNSENDABLE', reason, { id });
+}
+
+/** The template's own line breaks are gone by now: one in the result came from data, and has no business there. */
+function oneLine(subject: string): string {
+  if (LINE_BREAK.test(subject.trim()))
+    throw new DomainError('MAIL_UNSENDABLE', 'the subject has a line break in it');
+  const line = subject.replace(/[\p{Cc}\u202A-\u202E\u2066-\u2069]+/gu, ' ').trim();
+  if (line === '') throw new DomainError('MAIL_UNSENDABLE', 'the subject is empty');
+  return line;
+}

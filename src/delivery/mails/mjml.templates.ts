@@ -1,0 +1,195 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import { convert } from 'html-to-text';
+import { Liquid } from 'liquidjs';
+import { registerLiquidFilters } from '../../infra/http/liquid-filters.js';
+import { DomainError } from '../../values/domain-error.js';
+import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../../values/header-text.js';
+import { LIMITS } from './liquid.templates.js';
+import { deceptiveLink } from './link-check.js';
+import { INCLUDE, MAX_SOURCE_CHARS } from './mjml-includes.js';
+
+/** A mail with its variables still open: subject, HTML and text are Liquid. */
+export interface MailTemplate {
+  subject: string;
+  html: string;
+  text: string;
+}
+
+interface SourceFile {
+  folder: string;
+  path: string;
+  source: string;
+}
+
+/** With its tags; mail programs show some 70. */
+const MAX_SUBJECT_CHARS = 300;
+const KEY = /^[a-z0-9-]+(\/[a-z0-9-]+)*$/;
+const MJ_TAG = /<(\/?)(mjml|mj-[a-z-]+)\b((?:"[^"]*"|'[^']*'|[^>"']){0,5000}?)(\/?)>/g;
+
+const TEXT_OPTIONS = {
+  wordwrap: 78,
+  selectors: [
+    { selector: 'img', format: 'skip' },
+    // The preview line, which the HTML hides as well.
+    { selector: 'div[style^="display:none"]', format: 'skip' },
+    { selector: 'a', options: { hideLinkHrefIfSameAsText: true } },
+    { selector: 'h1', options: { uppercase: false } },
+    { selector: 'h2', options: { uppercase: false } },
+    { selector: 'table', format: 'block' },
+  ],
+};
+
+/** Checks only. Nothing is ever read from disk by a Liquid tag: `templates` replaces the file system. */
+const checker = new Liquid({ strictFilters: true, ...LIMITS });
+registerLiquidFilters(checker);
+
+/**
+ * Compiles `<folder>/<key>.mjml`. Includes must lie below `folder`: what a mail shows is read by strangers.
+ * `ownSubject`, which may hold Liquid, takes the place of the one in the file. Throws `TEMPLATE_NOT_FOUND`, or
+ * `TEMPLATE_INVALID` naming file, line and reason.
+ */
+export async function compileMail(
+  folder: string,
+  key: string,
+  ownSubject: string | null = null,
+): Promise<MailTemplate & { source: string }> {
+  const path = join(folder, `${key}.mjml`);
+  if (!KEY.test(key)) {
+    throw new DomainError('TEMPLATE_INVALID', `"${key}" is no template key; use one like emails/welcome`, {
+      key,
+    });
+  }
+  const written = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new DomainError('TEMPLATE_NOT_FOUND', `there is no templates/${key}.mjml`, { key }, { cause });
+  });
+  const source = ownSubject === null ? written : withSubject(written, ownSubject);
+  const file = { folder, path, source };
+  await checkSource(file, []);
+  const html = await compileHtml(file);
+  const subject = (/<title>([\s\S]*?)<\/title>/.exec(html)?.[1] ?? '').replace(/\s+/g, ' ').trim();
+  if (subject === '') throw invalid(file, 1, '<mj-title> is missing; it is the subject');
+  if (!HEADER_TEXT.test(subject) || subject.length > MAX_SUBJECT_CHARS)
+    throw invalid(
+      file,
+      1,
+      `the subject in <mj-title>: ${HEADER_TEXT_ADVICE}, at most ${MAX_SUBJECT_CHARS} characters`,
+    );
+  const text = convert(html, TEXT_OPTIONS).trim();
+  if (text === '') throw invalid(file, 1, 'the mail has no text');
+  // Once more on the results: a tag that MJML took apart is whole in the source.
+  for (const part of [subject, html, text]) checkLiquid({ ...file, source: part }, 1);
+  return { subject, html, text, source };
+}
+
+/** Lines stay where they are: what is wrong with the rest is still found at its line. */
+function withSubject(source: string, subject: string): string {
+  const escaped = subject.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+  return source.replace(
+    /<mj-title>([\s\S]*?)<\/mj-title>/,
+    (_, before: string) => `<mj-title>${escaped}${before.replace(/[^\n]/g, '')}</mj-title>`,
+  );
+}
+
+/** MJML is loaded by the first mail that needs it: it is a fifth of what a command takes to start. */
+async function compileHtml(file: SourceFile): Promise<string> {
+  const { default: mjml2html } = await import('mjml');
+  const { html, errors } = await mjml2html(file.source, {
+    filePath: file.path,
+    validationLevel: 'soft',
+    keepComments: false,
+    // MJML loads its default font from Google, which tells Google who reads; <mj-font> still loads what it names.
+    fonts: {},
+    ignoreIncludes: false,
+    includePath: [file.folder],
+  }).catch((cause: unknown) => {
+    throw invalid(file, 1, cause instanceof Error ? cause.message : String(cause));
+  });
+  const first = errors[0];
+  if (first) {
+    // MJML names the file of an error only in the sentence it made for people.
+    const included = /^Line \d+ of (.+?), included at/.exec(first.formattedMessage)?.[1];
+    throw invalid({ ...file, path: included ?? file.path }, first.line, first.message);
+  }
+  return html;
+}
+
+/** What MJML lets pass without a word: files that are not there, tags left open, broken Liquid. */
+async function checkSource(file: SourceFile, includedBy: readonly string[]): Promise<void> {
+  if (file.source.length > MAX_SOURCE_CHARS)
+    throw invalid(
+      file,
+      1,
+      `it has ${file.source.length} characters; ${MAX_SOURCE_CHARS} are the most, and Gmail shows 102 KB`,
+    );
+  const source = withoutComments(file.source);
+  checkLiquid({ ...file, source }, null);
+  checkTags({ ...file, source });
+  const deceptive = deceptiveLink(source);
+  if (deceptive)
+    throw invalid(file, lineAt(source, deceptive.index), `this link is refused: ${deceptive.href}`);
+  for (const include of source.matchAll(INCLUDE)) {
+    const name = include[1] ?? include[2] ?? '';
+    const line = lineAt(source, include.index);
+    const path = resolve(dirname(file.path), name);
+    if (!path.startsWith(resolve(file.folder) + sep))
+      throw invalid(file, line, `mj-include leaves the folder templates: ${name}`);
+    if (path === file.path || includedBy.includes(path))
+      throw invalid(file, line, `mj-include goes round in a circle: ${name}`);
+    const content = await readFile(path, 'utf8').catch(() => {
+      throw invalid(file, line, `mj-include names a file that is not there: ${name}`);
+    });
+    if (withoutComments(content).trim() === '')
+      throw invalid(file, line, `mj-include names a file that is empty: ${name}`);
+    await checkSource({ folder: file.folder, path, source: content }, [...includedBy, file.path]);
+  }
+}
+
+/** Line breaks inside comments stay. In one pass: a pattern would look for the end of each anew. */
+function withoutComments(source: string): string {
+  let kept = '';
+  for (let at = 0; ;) {
+    const start = source.indexOf('<!--', at);
+    const end = start < 0 ? -1 : source.indexOf('-->', start + 4);
+    if (end < 0) return kept + source.slice(at);
+    kept += source.slice(at, start) + source.slice(start, end).replace(/[^\n]/g, '');
+    at = end + 3;
+  }
+}
+
+function checkLiquid(file: SourceFile, knownLine: number | null): void {
+  try {
+    checker.parse(file.source);
+  } catch (error) {
+    const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+    const at = /, line:(\d+), col:\d+/.exec(reason);
+    throw invalid(file, knownLine ?? Number(at?.[1] ?? 1), reason.replace(at?.[0] ?? '', ''));
+  }
+}
+
+function checkTags(file: SourceFile): void {
+  const open: { name: string; line: number }[] = [];
+  for (const { 1: closes, 2: name = '', 4: closesItself, index } of file.source.matchAll(MJ_TAG)) {
+    if (closesItself === '/') continue;
+    if (closes !== '/') {
+      open.push({ name, line: lineAt(file.source, index) });
+      continue;
+    }
+    const last = open.pop();
+    if (last?.name !== name)
+      throw last
+        ? invalid(file, last.line, `<${last.name}> is not closed`)
+        : invalid(file, lineAt(file.source, index), `</${name}> closes nothing`);
+  }
+  const left = open.at(-1);
+  if (left) throw invalid(file, left.line, `<${left.name}> is not closed`);
+}
+
+function lineAt(source: string, index: number): number {
+  return source.slice(0, index).split('\n').length;
+}
+
+function invalid({ folder, path }: SourceFile, line: number, reason: string): DomainError {
+  const file = `templates/${relative(folder, path)}`;
+  return new DomainError('TEMPLATE_INVALID', `${file}:${line}: ${reason}`, { file, line });
+}

@@ -1,0 +1,185 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import { TEMPLATES_DIR } from '../../infra/http/templates-dir.js';
+import { DomainError } from '../../values/domain-error.js';
+import { linkTemplates, markLinks } from './mail-links.js';
+import { compileMail, type MailTemplate } from './mjml.templates.js';
+import { compileWrittenMail } from './written-mail.files.js';
+import { WRITTEN, type WrittenMail } from './written-mail.js';
+
+export interface MailTemplateVersion extends MailTemplate {
+  id: string;
+}
+
+export interface TemplateRow {
+  id: string;
+  key: string;
+  subject: string;
+  createdAt: Date;
+}
+
+/**
+ * MJML is compiled once per version of a mail; a recipient costs Liquid only. A version is named by its content, so the
+ * same source is the same row and a planned message keeps the words it was planned with. Owns `email_template`, `link`.
+ */
+@Injectable()
+export class TemplatesService {
+  readonly #versions = new Map<string, MailTemplateVersion>();
+
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Compiles `<key>.mjml` of a folder, with another subject if one is given. Throws `TEMPLATE_NOT_FOUND` or
+   * `TEMPLATE_INVALID` with file, line and reason. `written/…` is a mail of the web app.
+   */
+  async compile(
+    key: string,
+    subject: string | null = null,
+    folder = TEMPLATES_DIR,
+  ): Promise<MailTemplate & { source: string }> {
+    if (folder === TEMPLATES_DIR && key.startsWith(WRITTEN)) return this.compileStored(key, subject);
+    return compileMail(folder, key, subject);
+  }
+
+  /** As it was written, kept or not. Throws `TEMPLATE_INVALID`. */
+  async compileWritten(
+    mail: WrittenMail,
+    subject: string | null = null,
+  ): Promise<MailTemplate & { source: string }> {
+    return compileWrittenMail(mail, subject);
+  }
+
+  private async compileStored(
+    key: string,
+    subject: string | null,
+  ): Promise<MailTemplate & { source: string }> {
+    const rows: WrittenMail[] = await this.dataSource.query(
+      'select key, subject, preview, body from written_mail where key = $1',
+      [key],
+    );
+    if (rows[0]) return compileWrittenMail(rows[0], subject);
+    throw new DomainError('TEMPLATE_NOT_FOUND', `there is no mail "${key}"`, { key });
+  }
+
+  /**
+   * The mails below `templates/emails` that have a way out, as marketing must, each with the subject as it is written, behind
+   * those that were written in the web app, the newest first.
+   */
+  async marketingMails(): Promise<{ key: string; subject: string }[]> {
+    const names = await readdir(join(TEMPLATES_DIR, 'emails'), { recursive: true });
+    const keys = names.filter((name) => name.endsWith('.mjml')).map((name) => `emails/${name.slice(0, -5)}`);
+    const mails = await Promise.all(
+      keys.map(async (key) => {
+        const source = await readFile(join(TEMPLATES_DIR, `${key}.mjml`), 'utf8');
+        const subject = /<mj-title>([\s\S]*?)<\/mj-title>/.exec(source)?.[1] ?? '';
+        return { key, subject: subject.trim(), leaves: /mail-foot-marketing|unsubscribeUrl/.test(source) };
+      }),
+    );
+    const written: { key: string; subject: string }[] = await this.dataSource.query(
+      'select key, subject from written_mail order by id desc limit 200',
+    );
+    const files = mails
+      .filter(({ leaves }) => leaves)
+      .map(({ key, subject }) => ({ key, subject }))
+      .toSorted((a, b) => (a.key < b.key ? -1 : 1));
+    return [...written, ...files];
+  }
+
+  /**
+   * Compiles and stores; returns the id of the version. Unchanged content gives the version that is there. `ownSubject`,
+   * which may hold Liquid, takes the place of the template's.
+   */
+  async publish(
+    manager: EntityManager,
+    key: string,
+    ownSubject: string | null = null,
+    folder = TEMPLATES_DIR,
+  ): Promise<string> {
+    return this.store(manager, key, await this.compile(key, ownSubject, folder));
+  }
+
+  /** As `publish`, of what `compile` gave. */
+  async store(
+    manager: EntityManager,
+    key: string,
+    { subject, html, text, source }: MailTemplate & { source: string },
+  ): Promise<string> {
+    const marked = markLinks(html, await this.linkIds(manager, linkTemplates(html)));
+    const hash = createHash('sha256')
+      .update(subject)
+      .update('\0')
+      .update(marked)
+      .update('\0')
+      .update(text)
+      .digest();
+    const rows: { id: string }[] = await manager.query(
+      `insert into email_template (key, content_hash, mjml_source, subject, html, body_text, created_at)
+       values ($1, $2, $3, $4, $5, $6, $7)
+       on conflict (key, content_hash) do update set mjml_source = excluded.mjml_source returning id`,
+      [key, hash, source, subject, marked, text, this.clock.now()],
+    );
+    return idOf(rows);
+  }
+
+  /** From memory after the first time: a version never changes. Throws `TEMPLATE_NOT_FOUND`. */
+  async version(id: string): Promise<MailTemplateVersion> {
+    const known = this.#versions.get(id);
+    if (known) return known;
+    const rows: MailTemplateVersion[] = await this.dataSource.query(
+      'select id, subject, html, body_text as text from email_template where id = $1',
+      [id],
+    );
+    const version = rows[0];
+    if (!version) throw new DomainError('TEMPLATE_NOT_FOUND', `there is no mail version ${id}`, { id });
+    this.#versions.set(id, version);
+    return version;
+  }
+
+  /** The latest version of each mail, newest first. */
+  async list({ beforeId, limit }: { beforeId: string | undefined; limit: number }): Promise<TemplateRow[]> {
+    return this.dataSource.query(
+      `select id, key, subject, created_at as "createdAt" from email_template t
+       where not exists (select 1 from email_template later where later.key = t.key and later.id > t.id)
+         and ($1::bigint is null or id < $1) order by id desc limit $2`,
+      [beforeId ?? null, limit],
+    );
+  }
+
+  /** Null when there is no such version. */
+  async byId(id: string): Promise<(TemplateRow & { mjml: string; text: string; versions: number }) | null> {
+    const rows: (TemplateRow & { mjml: string; text: string; versions: number })[] =
+      await this.dataSource.query(
+        `select id, key, subject, created_at as "createdAt", mjml_source as mjml, body_text as text,
+         (select count(*)::int from email_template other where other.key = t.key) as versions
+       from email_template t where id = $1`,
+        [id],
+      );
+    return rows[0] ?? null;
+  }
+
+  private async linkIds(manager: EntityManager, templates: string[]): Promise<Map<string, string>> {
+    const ids = new Map<string, string>();
+    for (const template of templates) {
+      const rows: { id: string }[] = await manager.query(
+        `insert into link (url_template, url_hash, created_at) values ($1, $2, $3)
+         on conflict (url_hash) do update set url_template = excluded.url_template returning id`,
+        [template, createHash('sha256').update(template).digest(), this.clock.now()],
+      );
+      ids.set(template, idOf(rows));
+    }
+    return ids;
+  }
+}
+
+function idOf(rows: { id: string }[]): string {
+  const id = rows[0]?.id;
+  if (id === undefined) throw new Error('the upsert gave no row');
+  return id;
+}

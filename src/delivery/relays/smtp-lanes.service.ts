@@ -1,0 +1,243 @@
+import { Injectable } from '@nestjs/common';
+import { AlertsService } from '../../infra/alerts/alerts.service.js';
+import { LanePool } from './lane-pool.transport.js';
+import type { Claim } from '../ledger/ledger.queries.js';
+import type { ClaimedMessage, SendOutcome } from '../ledger/message.js';
+import { withoutAddresses } from './breaker.js';
+import { RelaysService, type Relay } from './relays.service.js';
+import { ParkedLanes } from './parked-lanes.service.js';
+import { domainOf, SenderStandings } from './sender-standing.js';
+import { namesSender, provesRelay, relayTrouble } from '../ledger/settlement.js';
+import type { SmtpLane } from './smtp-lane.transport.js';
+
+/** About twenty minutes after its first try: greylisting is over by then. */
+const TOLD_FROM_ATTEMPT = 4;
+
+/** Another process may have said otherwise meanwhile. */
+const SAID_AGAIN_MS = 60_000;
+
+/** Connections to a relay at the same time unless SMTP_URL says otherwise. */
+export const DEFAULT_LANES = 32;
+
+/**
+ * So many lanes to a relay may wait for a slow reply beside those at work, and no more than half of those; further ones take
+ * their place. Of one process, as all numbers of lanes are: two workers have twice as many.
+ */
+export const MOST_PARKED = 16;
+
+const NONE: ReadonlySet<string> = new Set();
+
+export interface TakenLane {
+  lane: SmtpLane;
+  relay: Relay;
+  /** Its relay has been told on already, when it had kept the mail waiting for half a minute. */
+  parked?: true;
+}
+
+/** The lanes of one run over all relays. */
+export interface LaneSet {
+  /** Lanes at work at the same time. After a crash at most this many mails are unknown, and those of parked lanes. */
+  readonly size: number;
+  /** A lane to a relay that works; null when no relay works, or each keeps all the lanes it may have waiting. */
+  take(): Promise<TakenLane | null>;
+  /**
+   * In place of a lane whose relay cannot take a mail, one to a relay outside of `beyond`, the names of those that cannot.
+   * The first is given back before that is waited for, which may be waiting for it. `none`: no relay is left; `later`: what
+   * is left does not work at present. With either the lane stays with the caller; with `gone`, which is `later`, it does not.
+   */
+  another(taken: TakenLane, beyond: ReadonlySet<string>): Promise<TakenLane | 'none' | 'later' | 'gone'>;
+  /**
+   * Whether the mail after the next may be begun on the same lane without asking `take`: there is one relay alone, and it
+   * works as far as is known.
+   */
+  mayFollow(): Promise<boolean>;
+  /** The outcome, with what is known by now of whose trouble it is: the sender's alone, or the relay's. */
+  judged(taken: TakenLane, sender: string, outcome: SendOutcome): SendOutcome;
+  /** What an outcome says of the relay and of the mail's sender. False: the next mail must ask again which relay works. */
+  told(
+    taken: TakenLane,
+    outcome: SendOutcome,
+    mail: Pick<ClaimedMessage, 'sender' | 'attempt'>,
+  ): Promise<boolean>;
+  /**
+   * The relay keeps the mail of the lane waiting: the run goes on, and may end, without it. `ended` closes the lane, after
+   * the ledger has been told. The relay counts as in trouble, so that only so many mails come to hang on it.
+   */
+  park(taken: TakenLane, claim: Claim, ended: Promise<void>): Promise<void>;
+  /** A mail that was begun on it is given up. */
+  put(taken: TakenLane): void;
+  close(): void;
+}
+
+/** Opens lanes to the relays, to each its share, and to none more than it bears. */
+@Injectable()
+export class SmtpLanes {
+  /** See `SmtpLane.losesBegun`. */
+  readonly #losingBegun = new Set<string>();
+  readonly #standings = new Map<string, SenderStandings>();
+
+  /** What was last said to the owner of a sender, by the key of the alert, so that not every mail says it anew. */
+  readonly #said = new Map<string, { fine: boolean; atMs: number }>();
+
+  constructor(
+    private readonly relays: RelaysService,
+    private readonly alerts: AlertsService,
+    private readonly parked: ParkedLanes,
+  ) {}
+
+  /**
+   * False while no relay works; the owner knows by an alert. Nothing is claimed then: rows taken and given back every
+   * two seconds would wear out the table.
+   */
+  async anyUsable(): Promise<boolean> {
+    return this.relays.anyUsable(this.full());
+  }
+
+  /** Relays that keep so many mails waiting that no lane more may be opened to them. */
+  private full(): ReadonlySet<string> {
+    return new Set(
+      this.relays
+        .all()
+        .filter((relay) => this.room(relay) === 0)
+        .map(({ name }) => name),
+    );
+  }
+
+  private room(relay: Relay): number {
+    const lanes = lanesOf(relay);
+    return Math.max(0, lanes - Math.max(0, this.parked.count(relay.name) - mostParked(lanes)));
+  }
+
+  open(): LaneSet {
+    const pools = new Map<string, LanePool>();
+    const poolOf = (relay: Relay): LanePool => {
+      const pool = pools.get(relay.name) ?? new LanePool(relay, () => this.room(relay));
+      pools.set(relay.name, pool);
+      return pool;
+    };
+    const put = ({ lane, relay }: TakenLane): void => {
+      lane.abandon();
+      poolOf(relay).put(lane);
+    };
+    const forget = this.parked.whenFreed(() => pools.forEach((pool) => pool.look()));
+    return {
+      size: this.relays.all().reduce((sum, relay) => sum + lanesOf(relay), 0),
+      take: async () => this.laneToAny(NONE, poolOf),
+      another: async (taken, beyond) => {
+        if (this.relays.all().every(({ name }) => beyond.has(name))) return 'none';
+        const relay = await this.relays.choose(new Set([...beyond, ...this.full()]));
+        if (relay === null) return 'later';
+        await this.relays.notTried(taken.relay);
+        put(taken);
+        return (await this.laneTo(relay, poolOf)) ?? (await this.laneToAny(beyond, poolOf)) ?? 'gone';
+      },
+      mayFollow: async () => {
+        const [relay, ...more] = this.relays.all();
+        if (!relay || more.length > 0 || this.#losingBegun.has(relay.name)) return false;
+        return this.relays.anyWorks();
+      },
+      judged: ({ relay }, sender, outcome) => this.judged(relay.name, sender, outcome),
+      told: async ({ relay, lane, parked }, outcome, mail) => {
+        if (lane.losesBegun) this.#losingBegun.add(relay.name);
+        await this.ofSender(relay.name, outcome, mail);
+        const trouble = relayTrouble(outcome);
+        // That it waits in vain after ten minutes says nothing about the mails that the relay has taken since.
+        if (trouble !== null && parked) return false;
+        if (trouble !== null) await this.relays.failed(relay, trouble, reasonOf(outcome));
+        else if (provesRelay(outcome)) await this.relays.worked(relay);
+        else await this.relays.notTried(relay);
+        return !relay.probe && (trouble === null || (await this.relays.anyWorks()));
+      },
+      park: async ({ relay, lane }, claim, ended) => {
+        const closed = ended.finally(() => lane.close());
+        this.parked.add(relay.name, claim, closed);
+        try {
+          await this.relays.failed(relay, 'stalled', 'no reply to the end of a mail');
+        } finally {
+          // Not before: whoever has waited for a lane to this relay chooses anew.
+          poolOf(relay).leave();
+        }
+      },
+      put,
+      close: () => {
+        forget();
+        for (const pool of pools.values()) pool.close();
+      },
+    };
+  }
+
+  private async laneToAny(
+    beyond: ReadonlySet<string>,
+    poolOf: (relay: Relay) => LanePool,
+  ): Promise<TakenLane | null> {
+    for (;;) {
+      const relay = await this.relays.choose(new Set([...beyond, ...this.full()]));
+      if (relay === null) return null;
+      const taken = await this.laneTo(relay, poolOf);
+      if (taken) return taken;
+    }
+  }
+
+  private async laneTo(relay: Relay, poolOf: (relay: Relay) => LanePool): Promise<TakenLane | null> {
+    const lane = await poolOf(relay).take();
+    // When the database does not take it, the relay is tried by the next worker after a minute and a half.
+    if (lane === null) await this.relays.notTried(relay).catch(() => undefined);
+    return lane === null ? null : { relay, lane };
+  }
+
+  /**
+   * Tells the owner of a sender whose mails alone are put off again and again: nothing else would, until they have expired.
+   * No subscriber is to blame, and the relay works.
+   */
+  private async ofSender(
+    relay: string,
+    outcome: SendOutcome,
+    { sender, attempt }: Pick<ClaimedMessage, 'sender' | 'attempt'>,
+  ): Promise<void> {
+    const fine = outcome.kind === 'accepted';
+    const putOff = outcome.kind === 'refused' && outcome.senderAlone === true && attempt >= TOLD_FROM_ATTEMPT;
+    if (!fine && !putOff) return;
+    const domain = domainOf(sender.email);
+    const key = `sender:${relay}:${domain}`;
+    const said = this.#said.get(key);
+    if (said?.fine === fine && performance.now() - said.atMs < SAID_AGAIN_MS) return;
+    if (fine && this.#standings.get(relay)?.troubles(domain)) return;
+    this.#said.set(key, { fine, atMs: performance.now() });
+    try {
+      if (fine) await this.alerts.resolve(key);
+      else
+        await this.alerts.raise({
+          key,
+          severity: 'warning',
+          message: `The mail relay ${relay} keeps putting off mails from ${domain}, and takes those of other senders. They are tried again for about a day and then expire; no subscriber is blamed. Ask the relay whether this sender may use it.`,
+          facts: { relay, domain, reply: withoutAddresses(reasonOf(outcome)) },
+        });
+    } catch (error) {
+      this.#said.delete(key);
+      throw error;
+    }
+  }
+
+  private judged(relay: string, sender: string, outcome: SendOutcome): SendOutcome {
+    const standings = this.#standings.get(relay) ?? new SenderStandings();
+    this.#standings.set(relay, standings);
+    const nowMs = performance.now();
+    if (provesRelay(outcome)) standings.taken(sender, nowMs);
+    const named = namesSender(outcome);
+    if (named === null || outcome.kind !== 'refused') return outcome;
+    return { ...outcome, senderAlone: standings.refused(sender, { named, nowMs }) };
+  }
+}
+
+function lanesOf({ lanes }: Relay): number {
+  return lanes ?? DEFAULT_LANES;
+}
+
+function mostParked(lanes: number): number {
+  return Math.min(MOST_PARKED, Math.ceil(lanes / 2));
+}
+
+function reasonOf(outcome: SendOutcome): string {
+  if (outcome.kind === 'refused') return outcome.reply;
+  return 'reason' in outcome ? outcome.reason : outcome.kind;
+}

@@ -1,0 +1,34 @@
+import { Body, Controller, Post } from '@nestjs/common';
+import type { z } from 'zod';
+import { ApiRoute } from '../../infra/http/api-route.js';
+import { HeldService } from './held.service.js';
+import { cancelledResponse, heldFilter, releasedResponse } from '../pacing/sending.schemas.js';
+
+@Controller('api/v1/messages/held')
+export class HeldController {
+  constructor(private readonly held: HeldService) {}
+
+  @Post('release')
+  @ApiRoute({
+    summary: 'Send messages that were held',
+    tag: 'messages',
+    response: releasedResponse,
+    status: 200,
+    idempotent: false,
+  })
+  async release(@Body({ schema: heldFilter }) filter: z.output<typeof heldFilter>): Promise<unknown> {
+    return { released: await this.held.release(filter) };
+  }
+
+  @Post('cancel')
+  @ApiRoute({
+    summary: 'Cancel messages that were held',
+    tag: 'messages',
+    response: cancelledResponse,
+    status: 200,
+    idempotent: false,
+  })
+  async cancel(@Body({ schema: heldFilter }) filter: z.output<typeof heldFilter>): Promise<unknown> {
+    return { cancelled: await this.held.cancel(filter) };
+  }
+}

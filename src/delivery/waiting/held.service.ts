@@ -1,0 +1,73 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AlertsService } from '../../infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import { Wake } from '../../infra/jobs/wake.js';
+import { SEND_DUE } from '../ledger/messages.service.js';
+import { HeldQueries, type HeldCount, type HeldFilter } from './held.queries.js';
+import { OVERDUE } from './overdue.js';
+import { SequencePauses, type SequencePause } from './sequence-pauses.service.js';
+import { OVERDUE_ALERT } from './overdue.service.js';
+import type { UnknownOfSequence } from '../ledger/unknown-mails.queries.js';
+import { SENDER_ALERT, SENDER_REFUSALS } from '../replies/sender-refusal.js';
+
+/** Mails that wait for the owner's decision: after an outage, after a restored backup, or because they are unclear. */
+@Injectable()
+export class HeldService {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly queries: HeldQueries,
+    private readonly wake: Wake,
+    private readonly alerts: AlertsService,
+    private readonly pauses: SequencePauses,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  async counts(): Promise<{
+    held: HeldCount[];
+    unknown: number;
+    unknownOfSequences: UnknownOfSequence[];
+    pausedSequences: SequencePause[];
+  }> {
+    const [held, unknown, unknownOfSequences, pausedSequences] = await Promise.all([
+      this.queries.counts(),
+      this.queries.unknownCount(),
+      this.queries.unknownOfSequences(this.clock.now()),
+      this.pauses.all(),
+    ]);
+    return { held, unknown, unknownOfSequences, pausedSequences };
+  }
+
+  /** Every held mail that matches goes out after all. Returns how many; those that are being changed are left. */
+  async release(filter: HeldFilter): Promise<number> {
+    return this.inBatches(async (manager) => {
+      const count = await this.queries.release(manager, filter, this.clock.now());
+      if (count > 0) await this.wake.notify(manager, SEND_DUE);
+      return count;
+    });
+  }
+
+  /** None of the held mails that match will ever go out. */
+  async cancel(filter: HeldFilter): Promise<number> {
+    return this.inBatches(async (manager) => this.queries.cancel(manager, filter));
+  }
+
+  private async inBatches(work: (manager: EntityManager) => Promise<number>): Promise<number> {
+    let total = 0;
+    for (;;) {
+      const count = await this.dataSource.transaction(work);
+      if (count === 0) break;
+      total += count;
+    }
+    const left = new Set((await this.queries.counts()).map(({ reason }) => reason));
+    if (!left.has(OVERDUE)) await this.alerts.resolve(OVERDUE_ALERT);
+    if (total > 0 && !SENDER_REFUSALS.some((reason) => left.has(reason))) await this.closeSenderAlerts();
+    return total;
+  }
+
+  /** The owner has decided about all that was refused because of the sender; the next refusal tells them again. */
+  private async closeSenderAlerts(): Promise<void> {
+    for (const { key, facts } of await this.alerts.open())
+      if (key.startsWith(SENDER_ALERT) && facts['held'] === true) await this.alerts.resolve(key);
+  }
+}

@@ -1,0 +1,173 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AlertsService } from '../../infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import { CONFIG, type Config } from '../../infra/config.js';
+import { GenerationGuard } from '../generation/generation-guard.service.js';
+import {
+  DEFAULT_OVERDUE,
+  isOutage,
+  overdueParameters,
+  overdueSql,
+  type OverdueParameters,
+  type OverduePolicy,
+  type OverdueSettings,
+} from './overdue.js';
+import { RelaysService } from '../relays/relays.service.js';
+
+const SETTINGS_KEY = 'sending.overdue';
+const HEARTBEAT_KEY = 'sending.heartbeat';
+export const OVERDUE_ALERT = 'sending:overdue';
+const HOUR_MS = 3_600_000;
+const BEAT_EVERY_MS = 60_000;
+const CACHE_MS = 1_000;
+
+interface Heartbeat {
+  /** When a worker last asked for mails to send, with a relay to send them through. */
+  aliveAt: string;
+  resumedAt: string | null;
+}
+
+/**
+ * Notices that nothing could be sent for a long time, and says what becomes of the mails that are late by it. The only
+ * writer of the settings `sending.overdue` and `sending.heartbeat`.
+ */
+@Injectable()
+export class OverdueService {
+  #cache: { parameters: OverdueParameters; readAtMs: number; beatAt: Date } | null = null;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly guard: GenerationGuard,
+    private readonly alerts: AlertsService,
+    private readonly relays: RelaysService,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  /**
+   * To be asked at each claim, and only when mails can really be sent: asking is also the heartbeat whose silence is an
+   * outage. Costs a read a second.
+   */
+  async parameters(): Promise<OverdueParameters> {
+    const now = this.clock.now();
+    const nowMs = performance.now();
+    const cache = this.#cache;
+    const beaten = cache !== null && Math.abs(now.getTime() - cache.beatAt.getTime()) < BEAT_EVERY_MS;
+    if (cache !== null && beaten && nowMs - cache.readAtMs < CACHE_MS) return cache.parameters;
+    const { settings, chosen } = await this.read();
+    const resumedAt = beaten ? await this.resumedAt() : await this.beat(now, settings);
+    const confirmed = await this.guard.lastConfirmed();
+    const parameters = overdueParameters({
+      settings,
+      // Where the owner moves the clock, silence is no outage unless they say so.
+      resumedAt: this.config.demo && !chosen ? null : resumedAt,
+      confirmed: confirmed === null ? null : { at: new Date(confirmed.at), unsent: confirmed.unsent },
+    });
+    this.#cache = { parameters, readAtMs: nowMs, beatAt: beaten ? cache.beatAt : now };
+    return parameters;
+  }
+
+  /**
+   * What becomes of something as a whole whose time was `dueAt` and which nothing has begun since; null: it is not late.
+   * To be asked only of what begins within seconds of its time while anything runs at all.
+   */
+  async policyFor(dueAt: Date): Promise<OverduePolicy | null> {
+    const { settings, chosen } = await this.read();
+    if (this.config.demo && !chosen) return null;
+    return isOutage(dueAt, this.clock.now(), settings) ? settings.policy : null;
+  }
+
+  async settings(): Promise<OverdueSettings> {
+    return (await this.read()).settings;
+  }
+
+  async setSettings(
+    settings: OverdueSettings,
+    manager: EntityManager = this.dataSource.manager,
+  ): Promise<void> {
+    await manager.query(
+      `insert into setting (key, value, updated_at) values ($1, $2, $3)
+       on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
+      [SETTINGS_KEY, JSON.stringify(settings), this.clock.now()],
+    );
+    this.#cache = null;
+  }
+
+  /** The settings have just been committed here: read them anew at once. */
+  forgetCache(): void {
+    this.#cache = null;
+  }
+
+  private async read(): Promise<{ settings: OverdueSettings; chosen: boolean }> {
+    const rows: { value: OverdueSettings }[] = await this.dataSource.query(
+      'select value from setting where key = $1',
+      [SETTINGS_KEY],
+    );
+    return { settings: rows[0]?.value ?? DEFAULT_OVERDUE, chosen: rows.length > 0 };
+  }
+
+  private async resumedAt(): Promise<Date | null> {
+    const rows: { value: Heartbeat }[] = await this.dataSource.query(
+      'select value from setting where key = $1',
+      [HEARTBEAT_KEY],
+    );
+    const at = rows[0]?.value.resumedAt ?? null;
+    return at === null ? null : new Date(at);
+  }
+
+  /**
+   * Locks the row: of the workers that come back together, one finds the outage and all learn of it. While relays are
+   * merely tried, the silence goes on.
+   */
+  private async beat(now: Date, settings: OverdueSettings): Promise<Date | null> {
+    const works = await this.relays.anyWorks();
+    return this.dataSource.transaction(async (manager) => {
+      await manager.query(
+        `insert into setting (key, value, updated_at) values ($1, $2, $3) on conflict do nothing`,
+        [HEARTBEAT_KEY, JSON.stringify({ aliveAt: now, resumedAt: null }), now],
+      );
+      const rows: { value: Heartbeat }[] = await manager.query(
+        'select value from setting where key = $1 for update',
+        [HEARTBEAT_KEY],
+      );
+      const before = rows[0]?.value ?? { aliveAt: now.toISOString(), resumedAt: null };
+      const aliveAt = new Date(before.aliveAt);
+      const outage = isOutage(aliveAt, now, settings);
+      const resumedAt = outage ? now.toISOString() : before.resumedAt;
+      const latest = works ? new Date(Math.max(aliveAt.getTime(), now.getTime())) : aliveAt;
+      await manager.query('update setting set value = $2, updated_at = $3 where key = $1', [
+        HEARTBEAT_KEY,
+        JSON.stringify({ aliveAt: latest, resumedAt }),
+        now,
+      ]);
+      const lateBefore = new Date(now.getTime() - settings.afterHours * HOUR_MS);
+      if (
+        outage &&
+        settings.policy === 'ask' &&
+        !this.config.demo &&
+        (await anyLate(manager, lateBefore, now))
+      )
+        await this.alerts.raise(
+          {
+            key: OVERDUE_ALERT,
+            severity: 'warning',
+            message: `Nothing was sent for ${Math.round((now.getTime() - aliveAt.getTime()) / HOUR_MS)} hours. Marketing mails that are more than ${settings.afterHours} hours late are held until you decide on the page Sending.`,
+            facts: { silentSince: aliveAt, resumedAt: now },
+          },
+          manager,
+        );
+      return resumedAt === null ? null : new Date(resumedAt);
+    });
+  }
+}
+
+/** A quiet installation is silent without anything being late. Reads what is ready until it finds one. */
+async function anyLate(manager: EntityManager, before: Date, now: Date): Promise<boolean> {
+  const rows: unknown[] = await manager.query(
+    `select 1 from message m where m.state = 'ready'
+       and ${overdueSql('m', { overdueBefore: '$1', dueBy: '$2', action: `'held'` })} limit 1`,
+    [before, now],
+  );
+  return rows.length > 0;
+}

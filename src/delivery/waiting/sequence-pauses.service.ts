@@ -1,0 +1,143 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AlertsService } from '../../infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import { Wake } from '../../infra/jobs/wake.js';
+import { DomainError } from '../../values/domain-error.js';
+import { SEQUENCE_PAUSED } from '../ledger/message.js';
+import { SEND_DUE } from '../ledger/messages.service.js';
+
+/** So many rows in one transaction. */
+const BATCH = 5_000;
+const alertKey = (funnelKey: string): string => `bounces:sequence:${funnelKey}`;
+
+/** What is wrong, for people, and the numbers behind it. */
+export interface SequenceTrouble {
+  reason: string;
+  facts: object;
+}
+
+export interface SequencePause {
+  funnelKey: string;
+  reason: string;
+  pausedAt: Date;
+}
+
+/**
+ * Pauses of the mails that a funnel's sequences plan: people go on through their steps, and the mails wait, held, until
+ * the owner lets them go on. Obeyed by the claim and the barrier, which read `sequence_pause`; written here only.
+ */
+@Injectable()
+export class SequencePauses {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly alerts: AlertsService,
+    private readonly wake: Wake,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  async all(): Promise<SequencePause[]> {
+    return this.dataSource.query(
+      `select funnel_key as "funnelKey", reason, paused_at as "pausedAt" from sequence_pause
+       where resumed_at is null order by paused_at`,
+    );
+  }
+
+  /** When the owner last let each go on: what was known then does not pause it again. */
+  async resumptions(): Promise<Map<string, Date>> {
+    const rows: { funnelKey: string; at: Date }[] = await this.dataSource.query(
+      `select funnel_key as "funnelKey", resumed_at as at from sequence_pause where resumed_at is not null`,
+    );
+    return new Map(rows.map(({ funnelKey, at }) => [funnelKey, at]));
+  }
+
+  /** In force for every mail whose body has not begun. False when it was paused already, which keeps its reason. */
+  async pause(
+    funnelKey: string,
+    reason: string,
+    manager: EntityManager = this.dataSource.manager,
+  ): Promise<boolean> {
+    const rows: unknown[] = await manager.query(
+      `insert into sequence_pause (funnel_key, reason, paused_at) values ($1, $2, $3)
+       on conflict (funnel_key) do update set reason = excluded.reason, paused_at = excluded.paused_at, resumed_at = null
+       where sequence_pause.resumed_at is not null returning funnel_key`,
+      [funnelKey, reason, this.clock.now()],
+    );
+    return rows.length === 1;
+  }
+
+  /** As `pause`, by the owner. Throws `FUNNEL_NOT_FOUND`. */
+  async pauseByOwner(funnelKey: string): Promise<void> {
+    const known: unknown[] = await this.dataSource.query('select 1 from funnel where key = $1', [funnelKey]);
+    if (known.length === 0)
+      throw new DomainError('FUNNEL_NOT_FOUND', `there is no funnel ${funnelKey}`, { funnelKey });
+    await this.pause(funnelKey, 'paused by the owner');
+  }
+
+  /** Its mails go from now on, none of them late by the pause. Returns how many waited; 0 also when it is not paused. */
+  async resume(funnelKey: string): Promise<number> {
+    const now = this.clock.now();
+    await this.dataSource.transaction(async (manager) => {
+      await manager.query(
+        'update sequence_pause set resumed_at = $2 where funnel_key = $1 and resumed_at is null',
+        [funnelKey, now],
+      );
+      await this.alerts.resolve(alertKey(funnelKey), manager);
+    });
+    return this.release();
+  }
+
+  /** What is held for a pause that is over; a claim may have held a few more after the resumption. Served by `message_held`. */
+  async release(): Promise<number> {
+    let total = 0;
+    for (;;) {
+      const count = await this.dataSource.transaction(async (manager) => this.releaseSome(manager));
+      total += count;
+      if (count < BATCH) return total;
+    }
+  }
+
+  /** As `pause`, and tells the owner; neither without the other, as nobody would look for what nobody was told. */
+  async pauseAndTell(funnelKey: string, { reason, facts }: SequenceTrouble): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      if (!(await this.pause(funnelKey, reason, manager))) return;
+      await this.alerts.raise(
+        {
+          key: alertKey(funnelKey),
+          severity: 'critical',
+          message: `The mails of the sequence ${funnelKey} are paused: ${reason}. They wait; let them go on, on the page Sending, when the cause is mended.`,
+          facts: { funnelKey, ...facts },
+        },
+        manager,
+      );
+    });
+  }
+
+  /** Tells the owner once, however often it is looked at. */
+  async warn(funnelKey: string, { reason, facts }: SequenceTrouble): Promise<void> {
+    await this.alerts.raise({
+      key: alertKey(funnelKey),
+      severity: 'warning',
+      message: `The sequence ${funnelKey}: ${reason}`,
+      facts: { funnelKey, ...facts },
+    });
+  }
+
+  /** Of one that is not paused: nothing is left to be told. */
+  async allIsWell(funnelKey: string): Promise<void> {
+    await this.alerts.resolve(alertKey(funnelKey));
+  }
+
+  private async releaseSome(manager: EntityManager): Promise<number> {
+    const [, count]: [unknown[], number] = await manager.query(
+      `update message m set state = 'ready', state_reason = null, due_at = greatest(m.due_at, $1), planned_for = null
+       from (select h.id from message h where h.state = 'held' and h.state_reason = $2 and not exists (
+           select 1 from sequence_pause p where p.funnel_key = h.funnel_key and p.resumed_at is null)
+         order by h.id limit $3 for update of h skip locked) w
+       where m.id = w.id`,
+      [this.clock.now(), SEQUENCE_PAUSED, BATCH],
+    );
+    if (count > 0) await this.wake.notify(manager, SEND_DUE);
+    return count;
+  }
+}
