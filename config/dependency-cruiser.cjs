@@ -12,7 +12,6 @@ const ORDER = [
   ['affiliates'],
   ['signup'],
   ['offers'],
-  ['income'],
   ['orders'],
   ['privacy'],
   ['analytics'],
