@@ -129,7 +129,7 @@ export function newFunnelTyped(body: unknown): NewFunnelTyped {
 
 /** The key as it was typed, or as it is made of the name. */
 export function keyTyped({ key = '', title = '' }: NewFunnelTyped): string {
-  return key === '' ? keyOfTitle(title).slice(0, MAX_KEY).replace(/-+$/, '') : key;
+  return key === '' ? keyOfTitle(title).slice(0, MAX_KEY).replace(/-$/, '') : key;
 }
 
 export function newFunnelProblems(typed: NewFunnelTyped): FormProblem[] {

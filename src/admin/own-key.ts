@@ -10,7 +10,7 @@ function plainWords(title: string): string[] {
 
 /** A key for something of this title: `Readers of Vienna` gives `readers-of-vienna`; empty when no letter is left. */
 export function keyOfTitle(title: string): string {
-  return plainWords(title).join('-').toLowerCase().slice(0, 60).replace(/-+$/, '');
+  return plainWords(title).join('-').toLowerCase().slice(0, 60).replace(/-$/, '');
 }
 
 /** A key for a field of this label: `Shoe size` gives `shoeSize`; empty when none can be made of it. */

@@ -4,12 +4,13 @@ const DOMAIN = /[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?/.source;
 /** One address as mails and reports write it, without its brackets. Bounded, so that no text makes it slow. */
 export const ADDRESS = `${LOCAL}@${DOMAIN}`;
 
-const ANY = new RegExp(ADDRESS, 'gi');
+/** Every address in a text. */
+export const ANY_ADDRESS = new RegExp(ADDRESS, 'gi');
 const MAX_TEXT_CHARS = 64_000;
 
 /** Every address in the text, lower case in its domain, each once, in order. */
 export function addressesIn(text: string): string[] {
-  const found = [...text.slice(0, MAX_TEXT_CHARS).matchAll(ANY)].map(([address]) => tidy(address));
+  const found = [...text.slice(0, MAX_TEXT_CHARS).matchAll(ANY_ADDRESS)].map(([address]) => tidy(address));
   return [...new Set(found)];
 }
 

@@ -47,16 +47,21 @@ export async function judgeReports(raw: Uint8Array): Promise<JudgedMail[]> {
 
 const ADDRESSED = ['delivered-to', 'x-original-to', 'envelope-to', 'x-envelope-to', 'x-forwarded-to', 'to'];
 
+const MAX_WRAPPED = 20;
+
 /** Gateways send the report they got inside one of their own that says nothing. One level is looked into. */
 async function wrappedReports({ returned, originals }: MailParts): Promise<JudgedMail[]> {
-  const inner = returned.filter((_, at) => /multipart\/report/i.test(field(originals[at], 'content-type')));
+  const inner = returned
+    .filter((_, at) => /multipart\/report/i.test(field(originals[at], 'content-type')))
+    .slice(0, MAX_WRAPPED);
   const read = await Promise.all(inner.map(readMail));
   return read.flatMap((parts) => complaint(parts) ?? deliveryReport(parts) ?? []);
 }
 
 /** Amazon's notices, where the topic sends them by mail. */
 function sesNotice({ text }: MailParts): JudgedMail | null {
-  const json = /^\s*(\{"(?:notificationType|eventType)".*\})\s*$/m.exec(text)?.[1];
+  const lines = text.split('\n').map((line) => line.trim());
+  const json = lines.find((line) => /^\{"(?:notificationType|eventType)"/.test(line) && line.endsWith('}'));
   return json === undefined ? null : readSesEvent(json);
 }
 

@@ -10,9 +10,14 @@ export interface TextReport {
   original: HeaderBlock | null;
 }
 
-/** Lines behind which our own mail is repeated. */
+/** Behind dashes: what comes next is our own mail. */
+const COPY_WORDS =
+  /\b(?:copy of (?:the|your|my)|below this line|original (?:message|mail)|unsent message|returned message|message (?:text|header)|headers? of the original|undelivered message|text of the message|start of (?:the )?(?:original|returned))/i;
+/** How far behind the dashes the words may begin, and how far they may reach. */
+const WORDS_WITHIN = 80;
+const WORDS_CHARS = 40;
+/** Other lines behind which our own mail is repeated. */
 const COPY_BELOW: readonly RegExp[] = [
-  /^[\s>|*-]*-{2,}.{0,80}\b(?:copy of (?:the|your|my)|below this line|original (?:message|mail)|unsent message|returned message|message (?:text|header)|headers? of the original|undelivered message|text of the message|start of (?:the )?(?:original|returned))/i,
   /^[\s>*|-]*(?:the )?(?:original message|message headers?|original message headers?|the original headers?)(?: is)?(?: as)? ?(?:follows?|following|below)?(?: as a separate attachment)?[.:]?[\s-]*$/i,
   /^[\s>*|-]*(?:included|below|enclosed|attached|here) is (?:a |the )?(?:copy|header|original)/i,
   /^[\s>*|-]*(?:the )?headers? (?:of|from) (?:the|your) (?:original )?(?:message|mail)/i,
@@ -20,12 +25,12 @@ const COPY_BELOW: readonly RegExp[] = [
 const HEADER_LINE = /^(?:received|return-path|dkim-signature|x-received|message-id|arc-seal):\s*\S/i;
 
 /** An address at the start of a line, and what follows it there. */
-const ADDRESS_LINE = new RegExp(
+export const ADDRESS_LINE = new RegExp(
   `^[\\s>*|-]*(?:[245]\\d\\d )?(?:(?:recipient|recipient address|final-recipient)\\s*:\\s*)?[<"']?(${ADDRESS})[>"']?(?:<mailto:[^<>\\s]{1,320}>)?(?=$|[\\s:;,.(\\[<])(.*)$`,
   'i',
 );
 /** An address inside a sentence about it. */
-const TOLD = [
+export const TOLD: readonly RegExp[] = [
   new RegExp(`rcpt to:?\\s*<?(${ADDRESS})`, 'i'),
   new RegExp(
     `(?:deliver|delivered|delivery|sent?|message|mail|reach)\\b[^@\\n]{0,80}?\\bto:?\\s+(?:the following (?:address|recipient)s?:?\\s*)?<?(${ADDRESS})`,
@@ -39,7 +44,7 @@ const TOLD = [
 
 const MAX_LINES = 2_000;
 const MAX_BLOCK_CHARS = 3_000;
-const MAX_RECIPIENTS = 100;
+const MAX_RECIPIENTS = 20;
 
 /**
  * `failed` are recipients a header names (X-Failed-Recipients); `own` are the addresses of the sender, which such a text
@@ -59,7 +64,9 @@ export function readTextReport(text: string, failed: readonly string[], own: rea
 
 function splitCopy(text: string): { notice: string; original: HeaderBlock | null } {
   const lines = text.split(/\r?\n/).slice(0, MAX_LINES);
-  const marker = lines.findIndex((line) => COPY_BELOW.some((pattern) => pattern.test(line)));
+  const marker = lines.findIndex(
+    (line) => isRuledOff(line) || COPY_BELOW.some((pattern) => pattern.test(line)),
+  );
   const header = lines.findIndex((line) => HEADER_LINE.test(line));
   const cuts = [marker, header].filter((at) => at !== -1);
   if (cuts.length === 0) return { notice: lines.join('\n'), original: null };
@@ -71,6 +78,15 @@ function splitCopy(text: string): { notice: string; original: HeaderBlock | null
     notice: lines.slice(0, cut).join('\n'),
     original: rest === -1 ? null : parseHeaderBlock(lines.slice(cut + rest).join('\n')),
   };
+}
+
+/** `---- This is a copy of the message ----`. In two steps, as one pattern for both takes minutes for a line of dashes. */
+function isRuledOff(line: string): boolean {
+  const rule = /^[\s>|*-]*/.exec(line)?.[0] ?? '';
+  const dashes = rule.lastIndexOf('--');
+  if (dashes === -1) return false;
+  const words = COPY_WORDS.exec(line.slice(dashes + 2, dashes + 2 + WORDS_WITHIN + WORDS_CHARS));
+  return words !== null && words.index <= WORDS_WITHIN;
 }
 
 /** The text from each line that begins with an address up to the next such line; one address may have several. */
@@ -93,7 +109,11 @@ function addressBlocks(notice: string): { recipient: string; text: string }[] {
 }
 
 function toldRecipient(notice: string, own: readonly string[]): string | null {
-  const flat = notice.replace(/\s*\n\s*/g, ' ');
+  const flat = notice
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+    .join(' ');
   const foreign = (address: string) => !own.some((one) => sameAddress(one, address));
   for (const pattern of TOLD) {
     const found = addressesIn(pattern.exec(flat)?.[1] ?? '')[0];

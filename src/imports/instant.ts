@@ -8,9 +8,9 @@ export type DateOrder = (typeof DATE_ORDERS)[number];
 export type InstantRead = { ok: true; at: Date } | { ok: false; problem: string };
 
 const ISO =
-  /^\d{4}-\d{2}-\d{2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?\s*(?:Z|UTC|GMT|[+-]\d{2}:?\d{2})?$/i;
+  /^\d{4}-\d{2}-\d{2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?\s{0,9}(?:Z|UTC|GMT|[+-]\d{2}:?\d{2})?$/i;
 const PARTED =
-  /^(\d{1,2})[/.](\d{1,2})[/.](\d{4}|\d{2})(?:[ ,T]+(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([ap]m)?)?\s*(?:UTC|GMT|Z)?$/i;
+  /^(\d{1,2})[/.](\d{1,2})[/.](\d{4}|\d{2})(?:[ ,T]+(\d{1,2}):(\d{2})(?::(\d{2}))?\s{0,9}([ap]m)?)?\s{0,9}(?:UTC|GMT|Z)?$/i;
 
 /** An instant as exports write it, in UTC where no zone is named. A date alone is its first moment. */
 export function readInstant(text: string, order: DateOrder | null): InstantRead {
@@ -19,7 +19,7 @@ export function readInstant(text: string, order: DateOrder | null): InstantRead 
   if (plain !== null) return { ok: true, at: plain };
   if (ISO.test(trimmed)) {
     const day = trimmed.slice(0, 10);
-    const [, clock = '00:00', zone = ''] = /^.{10}(?:[T ]([\d:.]+))?\s*(.*)$/.exec(trimmed) ?? [];
+    const [, clock = '00:00', zone = ''] = /^.{10}(?:[T ]([\d:.]{1,20}))?\s{0,9}(.*)/s.exec(trimmed) ?? [];
     const offset = /^(?:Z|UTC|GMT|)$/i.test(zone) ? 'Z' : zone.replace(/^(.\d{2}):?(\d{2})$/, '$1:$2');
     const at = new Date(`${day}T${clock.indexOf(':') === 1 ? '0' : ''}${clock}${offset}`);
     // JavaScript takes 30 February for 1 March.

@@ -360,5 +360,5 @@ function notFound(id: string): DomainError {
 
 /** Node names the network card in a link-local address (`fe80::1%eth0`); PostgreSQL's `inet` has no place for it. */
 function withoutZone(ip: string): string {
-  return ip.replace(/%.*$/, '');
+  return ip.replace(/%.*/s, '');
 }

@@ -153,7 +153,7 @@ export function bpsToText(bps: number): string {
   assertBps(bps);
   const decimals = String(bps % 100)
     .padStart(2, '0')
-    .replace(/0+$/, '');
+    .replace(/0{1,2}$/, '');
   return `${Math.floor(bps / 100)}${decimals === '' ? '' : `.${decimals}`}%`;
 }
 

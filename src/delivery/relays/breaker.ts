@@ -71,7 +71,7 @@ const MAX_REASON_CHARS = 200;
 export function withoutAddresses(reply: string): string {
   return reply
     .replace(/\bhttps?:\/\/\S+/gi, '(link)')
-    .replace(/[^\s<>"'(),:;]+@[^\s<>"'(),:;]+/g, '(address)')
+    .replace(/[^\s<>"'(),:;]{1,128}@[^\s<>"'(),:;]{1,255}/g, '(address)')
     .replace(/[\s\p{Cc}]+/gu, ' ')
     .trim()
     .slice(0, MAX_REASON_CHARS);

@@ -59,7 +59,7 @@ const ABOUT_THE_SENDER: Phrase[] = [
   ...rule('virus', /\bvirus|malware|infected|trojan/),
   ...rule(
     'sender_rejected',
-    /sender (?:address|domain)?\s?(?:rejected|refused|denied|blocked|not allowed|not accepted|unknown|invalid|verif\w+ failed)|sender (?:verify|verification) (?:failed|failure)/,
+    /sender (?:address|domain)?\s?(?:rejected|refused|denied|blocked|not allowed|not accepted|unknown|invalid|verif\w{1,20} failed)|sender (?:verify|verification) (?:failed|failure)/,
     /domain of sender|sender(?:'s)? (?:address |domain )?.{0,40}(?:does ?n[o']t (?:exist|resolve)|not exist|not found|no mx|cannot be verified|could not be verified)|(?:mail from|return.path|envelope sender|from address|sending) .{0,60}(?:does ?n[o']t exist|not exist|not (?:be )?(?:resolve|valid)|invalid|unresolvable|not found)/,
     /blocked senders?\b|invalid sender|bad sender|unknown sender|access denied.{0,20}sender|not allowed to (?:send|post)|sender not (?:pre-?approved|authori[sz]ed)|only .{0,40}(?:members?|subscribers?|owner) .{0,40}(?:can|may|are allowed to) (?:post|send)|(?:not have|doesn'?t have) permission to (?:post|send)|you are not allowed/,
   ),
@@ -70,7 +70,7 @@ const ABOUT_THE_SENDER: Phrase[] = [
   ),
   ...rule(
     'relay_denied',
-    /relay(?:ing)? (?:access |mail )?(?:is |was )?(?:denied|not (?:allowed|permitted)|prohibited|refused|rejected)|(?:unable|not permitted|not configured|refus\w+|not allowed) to relay|we do not relay|no relay|relay not permitted|not (?:a )?(?:local|gateway|my) (?:domain|host)|isn'?t in my list of allowed rcpthosts|authentication (?:is )?required for relay/,
+    /relay(?:ing)? (?:access |mail )?(?:is |was )?(?:denied|not (?:allowed|permitted)|prohibited|refused|rejected)|(?:unable|not permitted|not configured|refus\w{1,20}|not allowed) to relay|we do not relay|no relay|relay not permitted|not (?:a )?(?:local|gateway|my) (?:domain|host)|isn'?t in my list of allowed rcpthosts|authentication (?:is )?required for relay/,
     /must (?:issue a )?starttls|encryption (?:is )?required|tls (?:is )?required/,
   ),
 ];
@@ -82,18 +82,18 @@ const ABOUT_THE_MAIL: Phrase[] = [
   ),
   ...rule(
     'policy',
-    /polic(?:y|ies)\b.{0,60}(?:violat|reason|reject|restrict|block|refus|prevent)|(?:violat\w+|against|due to|because of|by|local|administrative|security) .{0,40}\bpolic(?:y|ies)|administrative prohibition|message (?:was )?(?:refused|blocked) (?:by|because|due)/,
+    /polic(?:y|ies)\b.{0,60}(?:violat|reason|reject|restrict|block|refus|prevent)|(?:violat\w{1,20}|against|due to|because of|by|local|administrative|security) .{0,40}\bpolic(?:y|ies)|administrative prohibition|message (?:was )?(?:refused|blocked) (?:by|because|due)/,
   ),
   ...rule(
     'too_large',
-    /(?:message|mail|e-?mail|content|recip\w*) ?(?:size|length) ?.{0,40}(?:exceed|limit|too|large|big|maximum)|(?:message|mail|e-?mail) (?:is |was |body )?(?:too (?:large|big|long)|larger than|exceeds)|exceeds? .{0,40}(?:maximum|size|message) .{0,30}(?:size|limit|length)|size limit|too large|too big/,
+    /(?:message|mail|e-?mail|content|recip\w{0,20}) ?(?:size|length) ?.{0,40}(?:exceed|limit|too|large|big|maximum)|(?:message|mail|e-?mail) (?:is |was |body )?(?:too (?:large|big|long)|larger than|exceeds)|exceeds? .{0,40}(?:maximum|size|message) .{0,30}(?:size|limit|length)|size limit|too large|too big/,
   ),
 ];
 
 const ABOUT_THE_PERSON: Phrase[] = [
   ...rule(
     'mailbox_full',
-    /(?:mail ?box|inbox|mail ?folder|account|user|recipient|storage|mail ?dir|mail ?spool)'?s? .{0,60}(?:\bfull\b|over ?quota|quota|exceeded|out of (?:space|storage))|over ?-?quota|quota (?:exceeded|violation|full|is)|exceed\w* .{0,40}(?:quota|storage|mail ?box|disk|allocated|space)|(?:mailbox|mail ?box) (?:is )?full|disk quota|(?:insufficient|not enough|no) mailbox (?:space|storage)|would be over/,
+    /(?:mail ?box|inbox|mail ?folder|account|user|recipient|storage|mail ?dir|mail ?spool)'?s? .{0,60}(?:\bfull\b|over ?quota|quota|exceeded|out of (?:space|storage))|over ?-?quota|quota (?:exceeded|violation|full|is)|exceed\w{0,20} .{0,40}(?:quota|storage|mail ?box|disk|allocated|space)|(?:mailbox|mail ?box) (?:is )?full|disk quota|(?:insufficient|not enough|no) mailbox (?:space|storage)|would be over/,
   ),
   // Beside 4.3.0 and 4.3.1 it is the disk of a server, full for everybody.
   {
@@ -135,7 +135,7 @@ const ABOUT_THE_HOST: Phrase[] = [
   ),
   ...rule(
     'host_unknown',
-    /(?:host|domain|host\/domain|site|server)(?: name)? (?:is )?(?:unknown|not found|not reachable|invalid|non-?existent|does ?n[o']t exist|doesn't exist|not exist|cannot be resolved|not known)|unknown (?:host|domain|mail (?:host|server))|(?:no such|bad|illegal|invalid|non-?existent) (?:host|domain|destination system|hostname)|name (?:or service )?not (?:known|found)|no (?:mx|a|mail) (?:or a )?records?|unrouteable (?:mail )?domain|nxdomain|(?:couldn't|cannot|could not|unable to) (?:find|resolve|locate) .{0,40}(?:host|domain|server|mail exchanger|dns|mx)|unable to route|unresolvable (?:host|domain|destination)|\b[a-z0-9-]+(?:\.[a-z0-9-]+)+ does ?n[o']t exist|domain .{0,60}(?:not reachable|does ?n[o']t exist|not exist|is unknown|was not found)/,
+    /(?:host|domain|host\/domain|site|server)(?: name)? (?:is )?(?:unknown|not found|not reachable|invalid|non-?existent|does ?n[o']t exist|doesn't exist|not exist|cannot be resolved|not known)|unknown (?:host|domain|mail (?:host|server))|(?:no such|bad|illegal|invalid|non-?existent) (?:host|domain|destination system|hostname)|name (?:or service )?not (?:known|found)|no (?:mx|a|mail) (?:or a )?records?|unrouteable (?:mail )?domain|nxdomain|(?:couldn't|cannot|could not|unable to) (?:find|resolve|locate) .{0,40}(?:host|domain|server|mail exchanger|dns|mx)|unable to route|unresolvable (?:host|domain|destination)|\b[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,9} does ?n[o']t exist|domain .{0,60}(?:not reachable|does ?n[o']t exist|not exist|is unknown|was not found)/,
   ),
 ];
 
@@ -165,7 +165,7 @@ const UNKNOWN_PERSON: Phrase[] = rule(
 const ABOUT_TIME: Phrase[] = [
   ...rule(
     'expired',
-    /(?:timed? ?out|time-?out|timeout)|retry (?:time|timeout) .{0,30}exceeded|(?:message|delivery|queue|mail) (?:has |time |was )?(?:expired|expiration)|(?:unable|could not|not been able|cannot|failed) .{0,60}(?:deliver\w*|sent?) .{0,60}(?:hours?|days?|minutes?|period|time)|(?:been )?(?:in the )?queue .{0,30}too long|too long in queue|undelivered (?:for|after)|gave up|giving up|not responding|delivery (?:time|deadline)/,
+    /(?:timed? ?out|time-?out|timeout)|retry (?:time|timeout) .{0,30}exceeded|(?:message|delivery|queue|mail) (?:has |time |was )?(?:expired|expiration)|(?:unable|could not|not been able|cannot|failed) .{0,60}(?:deliver\w{0,20}|sent?) .{0,60}(?:hours?|days?|minutes?|period|time)|(?:been )?(?:in the )?queue .{0,30}too long|too long in queue|undelivered (?:for|after)|gave up|giving up|not responding|delivery (?:time|deadline)/,
   ),
   ...rule(
     'system_error',

@@ -5,7 +5,7 @@ import { type Problem, PROBLEM_MEDIA_TYPE, problemAnswerOf, problemBytes } from 
 import { sendPrivatePage } from './send-page.js';
 import { urlOf } from '../../values/url.js';
 
-const ADDRESS = /[\w.+-]+@[\w-]+\.[\w.-]+/g;
+const ADDRESS = /[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{1,255}/g;
 
 const HEADINGS: Readonly<Record<number, string>> = {
   404: 'There is nothing here',

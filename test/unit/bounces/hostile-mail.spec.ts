@@ -11,6 +11,14 @@ const nested = (depth: number) =>
   ).join('');
 const wrapped = (depth: number) => 'Content-Type: message/rfc822\r\n\r\n'.repeat(depth);
 
+function manyReports(): string {
+  const one = report({
+    words: 'user recipient mailbox address account message spam policy '.repeat(70),
+    fields: 'Final-Recipient: rfc822; a@b.c\nAction: failed\nStatus: 5.0.0\n\n'.repeat(100),
+  });
+  return `${MULTIPART}--b\r\n\r\nSee below.\r\n${`--b\r\nContent-Type: message/rfc822\r\n\r\n${one}\r\n`.repeat(40)}--b--\r\n`;
+}
+
 const HOSTILE: readonly (readonly [string, string | Uint8Array])[] = [
   ['nothing', ''],
   ['NUL bytes', Buffer.alloc(100_000)],
@@ -41,10 +49,53 @@ const HOSTILE: readonly (readonly [string, string | Uint8Array])[] = [
     'words that begin every rule',
     `Return-Path: <>\r\nSubject: failure\r\n\r\n${'user recipient mailbox address account message spam policy '.repeat(20_000)}`,
   ],
+  ['forty reports in one, each of a hundred recipients', manyReports()],
   ['base64 that is none', 'Content-Transfer-Encoding: base64\r\n\r\n****\r\n'.repeat(1_000)],
 ];
 
+/** What is one line for the mail's own lines may be many, or none, once it is decoded. */
+const encoded = (text: string): string =>
+  `Return-Path: <>\r\nFrom: MAILER-DAEMON\r\nSubject: failure notice\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n${Buffer.from(
+    text,
+  )
+    .toString('base64')
+    .replace(/.{76}/g, '$&\r\n')}`;
+const RUNS: readonly (readonly [string, string])[] = [
+  ['dashes', '-'],
+  ['blanks', ' '],
+  ['tabs', '\t'],
+  ['line breaks', '\n'],
+  ['carriage returns', '\r'],
+  ['closing brackets', '>'],
+  ['opening brackets', '<'],
+  ['at signs', '@'],
+  ['dots', '.'],
+  ['digits', '5'],
+  ['letters', 'a'],
+  ['quotes', '"'],
+  ['equal signs', '='],
+  ['stars', '*'],
+  ['dashes and blanks', '- '],
+  ['brackets and dashes', '>--'],
+  ['blanks and line breaks', ' \n'],
+  ['line breaks and letters', '\n\n\n\nx'],
+  ['addresses', 'a@b '],
+  ['statuses', '5.1.1 '],
+  ['words that lead to an address', 'mail sent to '],
+  ['words before a colon', 'recipient: '],
+];
+const RUN_CHARS = 60_000;
+
 describe('hostile mails', () => {
+  it.each(RUNS)('a run of %s takes no longer than other texts', async (_, run) => {
+    const text = run.repeat(RUN_CHARS / run.length);
+    const from = process.cpuUsage();
+    for (const mail of [encoded(text), encoded(`The mail to you ${text}x`), encoded(`${text}\nx${text}@`)])
+      await judgeMail(Buffer.from(mail));
+    // Work, not waiting: a hundred times what it takes; a pattern that tries each place anew takes minutes.
+    expect(process.cpuUsage(from).user / 1_000).toBeLessThan(10_000);
+  });
+
   it.each(HOSTILE)('%s neither kill nor stall', async (_, mail) => {
     const from = process.cpuUsage();
     await expect(judgeMail(Buffer.from(mail))).resolves.toHaveProperty('verdict');
