@@ -23,6 +23,8 @@ const REASON_WORDS: Readonly<Partial<Record<BounceReason, string>>> = {
   bad_reputation: 'poor reputation',
   not_a_report: 'nothing any rule could read',
   opt_out: 'wants no more mail',
+  fraud: 'reported as fraud',
+  other: 'a report of a kind no rule knows',
   unsubscribed: 'unsubscribed at the provider',
   unclear: 'no rule knows the words',
 };

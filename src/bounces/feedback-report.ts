@@ -4,12 +4,16 @@ import { field, parseHeaderBlock, type HeaderBlock } from './header-block.js';
 /** What a mailbox provider tells about a mail of ours (RFC 5965 §3, §7.3; RFC 6430 not-spam; RFC 6591 auth-failure). */
 export type FeedbackType = 'abuse' | 'opt_out' | 'fraud' | 'virus' | 'other' | 'not_spam' | 'auth_failure';
 
+/**
+ * Nobody has complained who was told of a virus or a fraud in our mails: that is for the sender to look at. `other` is
+ * any type that is not known here, and is kept for a person to read.
+ */
 export const FEEDBACK_VERDICTS: Readonly<Record<FeedbackType, 'complaint' | 'ignore' | 'sender'>> = {
   abuse: 'complaint',
   opt_out: 'complaint',
-  fraud: 'complaint',
-  virus: 'complaint',
-  other: 'complaint',
+  fraud: 'sender',
+  virus: 'sender',
+  other: 'ignore',
   not_spam: 'ignore',
   auth_failure: 'sender',
 };

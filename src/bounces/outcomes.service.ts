@@ -87,7 +87,7 @@ export class OutcomesService {
       {
         key: `${SENDER_ALERT}${domain}:${reason}`,
         severity: 'warning',
-        message: `Mails from ${domain} are refused because of the sender: ${reason.replaceAll('_', ' ')}${release}`,
+        message: `Mails from ${domain} are ${reason === 'fraud' ? 'reported as' : 'refused because of the sender:'} ${reason.replaceAll('_', ' ')}${release}`,
         facts: { reason, status, replyCode, broadcastId, held },
       },
       manager,

@@ -82,6 +82,19 @@ describe('a complaint', () => {
   });
 });
 
+describe('a report of another kind', () => {
+  it.each([
+    ['virus', 'sender virus'],
+    ['fraud', 'sender fraud'],
+    ['other', 'ignore other'],
+    ['x-something-new', 'ignore other'],
+    ['opt-out', 'complaint opt_out'],
+  ])('%s is no complaint of the reader, unless they want out', async (type, said) => {
+    const { verdict, reason } = await judgeMail(Buffer.from(arf(WORDS, feedback(type), returned())));
+    expect(`${verdict} ${reason}`).toBe(said);
+  });
+});
+
 describe('several reports in one mail', () => {
   const whom = async (mail: string) =>
     (await judgeReports(Buffer.from(mail))).map(({ verdict, findings, originals }) => [
