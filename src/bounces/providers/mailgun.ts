@@ -29,7 +29,6 @@ export const mailgunBody = z.object({
 const REASONS: Readonly<Record<string, ReplyReason>> = {
   'suppress-bounce': 'provider_suppressed',
   'suppress-complaint': 'provider_suppressed',
-  'suppress-unsubscribe': 'provider_suppressed',
   espblock: 'blocked',
   old: 'expired',
 };
@@ -51,6 +50,7 @@ export function readMailgunEvent({ 'event-data': given }: z.output<typeof mailgu
   switch (given.event) {
     case 'failed': {
       if (given.severity === 'temporary') return plainEvent(about, { verdict: 'ignore', reason: 'delayed' });
+      if (given.reason === 'suppress-unsubscribe') return plainEvent(about, UNSUBSCRIBED);
       const known = REASONS[given.reason ?? ''];
       return known === 'provider_suppressed'
         ? plainEvent(about, { verdict: 'hard', reason: known })

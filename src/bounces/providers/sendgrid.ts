@@ -17,7 +17,7 @@ const event = z.object({
 
 /** Why SendGrid did not even try. */
 const DROPPED: readonly (readonly [RegExp, ReplyReason])[] = [
-  [/bounced address|^invalid$|unsubscribed address|spam reporting address/i, 'provider_suppressed'],
+  [/bounced address|^invalid$|spam reporting address/i, 'provider_suppressed'],
   [/smtpapi/i, 'content'],
   [/spam content/i, 'spam'],
   [/quota/i, 'rate_limited'],
@@ -48,6 +48,7 @@ function readEvent(given: z.output<typeof event>): JudgedMail | null {
     case 'bounce':
       return bounceEvent(about, given.type === 'blocked' ? 'blocked' : null);
     case 'dropped':
+      if (/unsubscribed address/i.test(given.reason ?? '')) return plainEvent(about, UNSUBSCRIBED);
       return droppedEvent(about, DROPPED.find(([says]) => says.test(given.reason ?? ''))?.[1] ?? null);
     case 'spamreport':
       return plainEvent(about, { verdict: 'complaint', reason: 'abuse' });

@@ -107,6 +107,9 @@ export function readSesEvent(json: string): JudgedMail | null {
  * `Permanent` without a kind and without a word of the other server is Amazon's own verdict, and its advice is to write
  * there no more: it suppresses the address itself. With a reply or a status, those are judged as everywhere, since Amazon
  * calls refusals for a policy permanent as well.
+ *
+ * `Transient` as silent as that is what Amazon makes of out-of-office notes ("through the same method as bounces"): no
+ * server has refused anything. Taken for failures, five of them would give up a reader who is on holiday.
  */
 function bounced(
   one: z.output<typeof recipient>,
@@ -115,6 +118,8 @@ function bounced(
   const status = statusIn(one.status ?? '') ?? '5.0.0';
   const silent = (one.diagnosticCode ?? '') === '' && status === '5.0.0';
   const unspecified = bounceType === 'Permanent' && ['', 'General'].includes(bounceSubType) && silent;
+  if (bounceType === 'Transient' && ['', 'General'].includes(bounceSubType) && silent)
+    return found(quoted(one), replyClass('auto_reply'));
   const known = unspecified ? 'provider_suppressed' : SUB_TYPES[bounceSubType];
   if (known && ((one.diagnosticCode ?? '') === '' || known === 'provider_suppressed')) {
     return found(quoted(one), replyClass(known));

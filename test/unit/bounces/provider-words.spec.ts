@@ -17,8 +17,21 @@ describe("a provider's own reasons for not sending", () => {
     ['Spam Reporting Address', 'hard provider_suppressed'],
     ['Bounced Address', 'hard provider_suppressed'],
     ['Invalid', 'hard provider_suppressed'],
+    ['Unsubscribed Address', 'ignore unsubscribed'],
   ])('the quota of the SendGrid account gives up no reader: %s', (reason, verdict) => {
     expect(said(readSendgridEvents([{ event: 'dropped', email: EMAIL, reason }])[0])).toEqual([verdict]);
+  });
+
+  it('who left by the link of Mailgun is no dead address: a receipt was the end of all mail to them', () => {
+    const event = (reason: string) =>
+      readMailgunEvent(
+        mailgunBody.parse({
+          signature: { timestamp: '1', token: 't', signature: 's' },
+          'event-data': { event: 'failed', severity: 'permanent', reason, recipient: EMAIL },
+        }),
+      );
+    expect(said(event('suppress-unsubscribe'))).toEqual(['ignore unsubscribed']);
+    expect(said(event('suppress-bounce'))).toEqual(['hard provider_suppressed']);
   });
 
   it.each(['', 'The recipient was manually deactivated', 'marked as spam by the recipient; mail is blocked'])(
@@ -28,6 +41,35 @@ describe("a provider's own reasons for not sending", () => {
       expect(said(readPostmarkEvent(event))).toEqual(['hard provider_suppressed']);
     },
   );
+});
+
+describe('what Amazon calls transient and general', () => {
+  const bounce = (quoted: object) =>
+    said(
+      readSesEvent(
+        JSON.stringify({
+          notificationType: 'Bounce',
+          bounce: {
+            bounceType: 'Transient',
+            bounceSubType: 'General',
+            bouncedRecipients: [{ emailAddress: EMAIL, ...quoted }],
+          },
+          mail: { source: 'ada@example.com', destination: [EMAIL] },
+        }),
+      ),
+    );
+
+  it('is an out-of-office note where no server is quoted: five of them gave up who was on holiday', () => {
+    expect(bounce({})).toEqual(['ignore auto_reply']);
+    expect(bounce({ status: '', diagnosticCode: null })).toEqual(['ignore auto_reply']);
+  });
+
+  it('is judged by the words of the other server where there are any', () => {
+    expect(bounce({ status: '4.2.2', diagnosticCode: 'smtp; 452 4.2.2 mailbox full' })).toEqual([
+      'soft mailbox_full',
+    ]);
+    expect(bounce({ status: '4.4.7' })).toEqual(['soft expired']);
+  });
 });
 
 describe('an event with nothing, said as null, where a provider may say something', () => {
