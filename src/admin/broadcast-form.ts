@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Audience } from '../broadcasts/audience.js';
-import { USUAL_PRIORITY, type Broadcast, type BroadcastChoices } from '../broadcasts/broadcast.js';
+import type { Broadcast, BroadcastChoices } from '../broadcasts/broadcast.js';
+import { USUAL_PRIORITY } from '../delivery/ledger/message.js';
 import { broadcastBody } from '../broadcasts/broadcasts.schemas.js';
 import { armKey, type Split } from '../broadcasts/split.js';
 import { DomainError } from '../values/domain-error.js';

@@ -79,9 +79,6 @@ export interface BroadcastDraft {
   expiresAt: Date | null;
 }
 
-/** As of a mail of a sequence that says nothing else. */
-export const USUAL_PRIORITY = 5;
-
 /** Topic of a broadcast that names neither a topic nor a funnel: readers can opt out of these as of any other. */
 const DEFAULT_TOPIC = 'news';
 

@@ -11,7 +11,8 @@ import {
   segmentCondition,
   segmentsOf,
 } from './audience.js';
-import { USUAL_PRIORITY, type Broadcast, type BroadcastDraft } from './broadcast.js';
+import type { Broadcast, BroadcastDraft } from './broadcast.js';
+import { USUAL_PRIORITY } from '../delivery/ledger/message.js';
 import { listsOf } from './lists-of.js';
 import type { Recipients } from './broadcast-batch.js';
 import type { PublishedWords } from './split.js';

@@ -2,7 +2,7 @@ import { writeAddressHash } from '../../subscribers/address-hash.js';
 import type { OpenHours } from '../../values/week-hours.js';
 import type { MessageClass, MessageKind, Sender } from './message.js';
 import { MESSAGE_ID_BYTES, writeMessageId } from '../mails/message-id.js';
-import { domainOf, laneKey, recipientGroup } from '../pacing/recipient-group.js';
+import { domainOf, groupOf, laneKey } from '../pacing/recipient-group.js';
 
 /** What many mails of one batch have in common; it crosses to the database once, not once per mail. */
 export interface SharedMail {
@@ -25,7 +25,7 @@ export interface SharedMail {
   sender: Sender;
   dueAt: Date;
   expiresAt?: Date | undefined;
-  /** Among the mails that are due: 1 goes first; 5 when it is left out. */
+  /** Among the mails that are due: 1 goes first; when it is left out, as `priorityOf` says. */
   priority?: number | undefined;
   /** In which it may go, however long it has had to wait; at any time when it is left out. */
   hours?: OpenHours | undefined;
@@ -144,8 +144,7 @@ export function byLane<Mail extends { sender: Sender }>(
   const laned: (Mail & { laneKey: string })[] = [];
   const byKey = shared.map(() => new Map<string, number>());
   const byDomain = shared.map((): number[] => []);
-  // A group of the table that this version does not know has no pace of its own either; the lane still works.
-  const groups = domains.map((domain) => groupsByMx.get(domain) ?? recipientGroup(domain));
+  const groups = domains.map((domain) => groupOf(domain, groupsByMx));
   const place = (mail: number, domain: number): number => {
     const one = shared[mail];
     const laneOf = laneKey(one?.sender.email ?? '', groups[domain] ?? 'other');

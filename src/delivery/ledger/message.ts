@@ -77,6 +77,15 @@ export interface PlannedMessage {
   priority?: number | undefined;
 }
 
+/** Of what nobody waits for. */
+export const USUAL_PRIORITY = 5;
+
+export const priorityOf = ({
+  class: messageClass,
+  priority,
+}: Pick<PlannedMessage, 'class' | 'priority'>): number =>
+  priority ?? (messageClass === 'transactional' ? 0 : USUAL_PRIORITY);
+
 /** A message a worker holds a lease on, with all that rendering needs. */
 export interface ClaimedMessage {
   id: string;

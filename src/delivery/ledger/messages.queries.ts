@@ -1,8 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { resolveOneOf, resolveUnknown } from './message-evidence.queries.js';
-import { ERASED, NOT_BEGUN, PAUSED_BY_READER, withoutSending, type PlannedMessage } from './message.js';
-import { domainOf, recipientGroupSql } from '../pacing/recipient-group.js';
+import {
+  ERASED,
+  NOT_BEGUN,
+  PAUSED_BY_READER,
+  priorityOf,
+  withoutSending,
+  type PlannedMessage,
+} from './message.js';
 import { PLANNING_LOCK } from './planning.queries.js';
 
 export interface MessageRow {
@@ -24,6 +30,7 @@ export interface MessageRow {
 
 export interface PlannedRow extends PlannedMessage {
   messageIdHeader: string;
+  laneKey: string;
 }
 
 /** How things stand as they are told: a lease whose body is under way. */
@@ -44,12 +51,10 @@ export class MessagesQueries {
       `insert into message (dedupe_key, class, kind, subscriber_id, funnel_key, enrollment_id, step_key, email_template_id,
          data, sender, address, address_hash, message_id_header, due_at, expires_at, priority, created_at, lane_key)
        select r."dedupeKey", r.class, r.kind, r."subscriberId", r."funnelKey", r."enrollmentId", r."stepKey", r."templateId",
-         r.data, r.sender, r.address, decode(r."addressHash", 'hex'), r."messageIdHeader", r."dueAt", r."expiresAt", r.priority, $2,
-         r."senderDomain" || '|' || ${recipientGroupSql('r."recipientDomain"')}
+         r.data, r.sender, r.address, decode(r."addressHash", 'hex'), r."messageIdHeader", r."dueAt", r."expiresAt", r.priority, $2, r."laneKey"
        from jsonb_to_recordset($1::jsonb) as r ("dedupeKey" text, class text, kind text, "subscriberId" bigint, "funnelKey" text,
          "enrollmentId" bigint, "stepKey" text, "templateId" bigint, data jsonb, sender jsonb, address text, "addressHash" text,
-         "messageIdHeader" text, "dueAt" timestamptz, "expiresAt" timestamptz, priority smallint,
-         "senderDomain" text, "recipientDomain" text)
+         "messageIdHeader" text, "dueAt" timestamptz, "expiresAt" timestamptz, priority smallint, "laneKey" text)
        on conflict (dedupe_key) do nothing
        returning id, dedupe_key as "dedupeKey"`,
       [
@@ -57,9 +62,7 @@ export class MessagesQueries {
           rows.map((row) => ({
             ...row,
             addressHash: row.addressHash.toString('hex'),
-            priority: row.priority ?? (row.class === 'transactional' ? 0 : 5),
-            senderDomain: domainOf(row.sender.email),
-            recipientDomain: domainOf(row.address),
+            priority: priorityOf(row),
           })),
         ),
         now,

@@ -10,6 +10,7 @@ import { resolveUnknown } from './message-evidence.queries.js';
 import { messageIdFor } from '../mails/message-id.js';
 import { MessagesQueries, type MessageRow } from './messages.queries.js';
 import { PlanningQueries } from './planning.queries.js';
+import { domainOf, groupOf, laneKey } from '../pacing/recipient-group.js';
 import { SendHours } from '../waiting/send-hours.service.js';
 
 export const SEND_DUE = 'delivery.send-due';
@@ -33,8 +34,11 @@ export class MessagesService {
     messages: PlannedMessage[],
   ): Promise<{ id: string; dedupeKey: string }[]> {
     if (messages.length === 0) return [];
+    const domains = [...new Set(messages.map(({ address }) => domainOf(address)))];
+    const groups = await this.planning.groupsByMx(manager, domains);
     const rows = messages.map((message) => ({
       ...message,
+      laneKey: laneKey(message.sender.email, groupOf(domainOf(message.address), groups)),
       messageIdHeader: messageIdFor(this.config.secretKey, message.dedupeKey, message.sender.email),
     }));
     const planned = await this.queries.insert(manager, rows, this.clock.now());

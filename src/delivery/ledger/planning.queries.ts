@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { arrayLiteral } from '../../infra/database/array-literal.js';
+import { takenBy } from '../pacing/recipient-group.js';
+import { priorityOf } from './message.js';
 import { ADDRESS_HASH_BYTES, type MailTimes, type PreparedBatch } from './mail-batch.js';
 import { MESSAGE_ID_BYTES, messageIdEnd } from '../mails/message-id.js';
 import type { NumberedMail } from '../waiting/send-hours.service.js';
@@ -22,7 +24,7 @@ export interface WrittenBatch extends Pick<PreparedBatch, 'mails' | 'times'> {
 export class PlanningQueries {
   /**
    * The groups of those domains that were found by their MX; of one among all others whose receiver has a lane of its own,
-   * with `|` and its name behind. Few receivers have, as a rule none.
+   * with `|` and its name behind. Few receivers have, as a rule none. By primary key: for each planned mail, or batch.
    */
   async groupsByMx(manager: EntityManager, domains: readonly string[]): Promise<Map<string, string>> {
     if (domains.length === 0) return new Map();
@@ -30,10 +32,12 @@ export class PlanningQueries {
       `with own as materialized (
          select distinct split_part(key, '|', 3) as receiver from send_bucket
          where starts_with(key, 'lane:') and split_part(key, '|', 2) = 'other' and split_part(key, '|', 3) <> '')
-       select d.domain, d.group_key || coalesce((select '|' || o.receiver from own o where d.group_key = 'other'
-         and (coalesce(d.mx_host, d.domain) = o.receiver or right(coalesce(d.mx_host, d.domain), length(o.receiver) + 1) = '.' || o.receiver)
-         limit 1), '') as "group"
-       from mail_domain d where d.domain = any ($1::text[])`,
+       select u.domain, coalesce(d.group_key, 'other') || coalesce('|' || o.receiver, '') as "group"
+       from unnest($1::text[]) as u (domain)
+         left join lateral (select group_key, mx_host from mail_domain where domain = u.domain offset 0) d on true
+         left join lateral (select receiver from own where coalesce(d.group_key, 'other') = 'other'
+           and ${takenBy('coalesce(d.mx_host, u.domain)', 'receiver')} limit 1) o on true
+       where d.group_key is not null or o.receiver is not null`,
       [arrayLiteral(domains)],
     );
     return new Map(rows.map(({ domain, group }) => [domain, group]));
@@ -84,7 +88,7 @@ export class PlanningQueries {
            s."funnelKey", r.enrollment_id, s."stepKey", s."broadcastId", s."templateId", s.data, s.sender, r.address,
            substring($5::bytea from (r.nth::int - 1) * ${ADDRESS_HASH_BYTES} + 1 for ${ADDRESS_HASH_BYTES}),
            '<' || encode(substring($6::bytea from (r.nth::int - 1) * ${MESSAGE_ID_BYTES} + 1 for ${MESSAGE_ID_BYTES}), 'escape') || s."messageIdEnd",
-           coalesce(r.due_at, s."dueAt"), coalesce(r.expires_at, s."expiresAt"), r.planned_for, coalesce(s.priority, 5),
+           coalesce(r.due_at, s."dueAt"), coalesce(r.expires_at, s."expiresAt"), r.planned_for, s.priority,
            s."laneKey", $8, s.arm, case when s."withheldFor" is not null then 'suppressed' when s."heldFor" is null then 'ready' else 'held' end,
            coalesce(s."withheldFor", s."heldFor"), case when s."withheldFor" is not null then clock_timestamp() end, s."sendHoursId"
          from unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[])
@@ -117,7 +121,8 @@ export class PlanningQueries {
 
 function sharedRow({ dedupeKey, ...mail }: LanedMail, place: number): object {
   const [keyBefore, keyAfter] = dedupeKey;
-  return { ...mail, place, keyBefore, keyAfter, messageIdEnd: messageIdEnd(mail.sender.email) };
+  const priority = priorityOf(mail);
+  return { ...mail, priority, place, keyBefore, keyAfter, messageIdEnd: messageIdEnd(mail.sender.email) };
 }
 
 /** Null for a batch whose mails have no times of their own: PostgreSQL fills it up with nulls, and nothing crosses to it. */

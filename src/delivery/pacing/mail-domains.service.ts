@@ -70,16 +70,6 @@ export class MailDomainsService {
     return !this.config.mailboxOn;
   }
 
-  /** For planning: what a lookup has found, else what the name tells. */
-  async groupsOf(domains: readonly string[]): Promise<Map<string, RecipientGroup>> {
-    const rows: { domain: string; group: RecipientGroup }[] = await this.dataSource.query(
-      'select domain, group_key as "group" from mail_domain where domain = any($1)',
-      [domains],
-    );
-    const found = new Map(rows.map(({ domain, group }) => [domain, group]));
-    return new Map(domains.map((domain) => [domain, found.get(domain) ?? recipientGroup(domain)]));
-  }
-
   /**
    * Looks up domains of subscribers that came since the last run, those of most subscribers first, and those whose answer is
    * a week old (a day, when there are no mail servers; an hour, when nothing was answered). A lookup that fails leaves what was

@@ -200,12 +200,6 @@ export class PacingService {
     return Math.min(...waits);
   }
 
-  /** When the lane may send its next bulk mail, on the application's clock; null when it may send now. */
-  async waitingUntil(laneKey: string): Promise<Date | null> {
-    const wait = (await this.waitMs([{ laneKey }])) ?? 0;
-    return wait === 0 ? null : new Date(this.clock.now().getTime() + wait);
-  }
-
   /** Every bucket as it stands in the database; `refill` brings it up to its `nowMs`. */
   async buckets(): Promise<BucketRow[]> {
     return this.queries.all();

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { LaneMoves } from './lane-moves.queries.js';
-import { receiverOf } from './recipient-group.js';
+import { receiverOf, takenBy } from './recipient-group.js';
 
 /** Of so many domains it is remembered whose they are, for so long: an answer of the DNS may have come meanwhile. */
 const MOST_REMEMBERED = 50_000;
@@ -41,8 +41,7 @@ export class Receivers {
   /** Puts what waits for the receiver among all others into lanes of its own. Reads all of `mail_domain`, once for each storm. */
   async splitOff(receiver: string): Promise<void> {
     const rows: { domain: string }[] = await this.dataSource.query(
-      `select domain from mail_domain where group_key = 'other'
-         and (coalesce(mx_host, domain) = $1 or right(coalesce(mx_host, domain), length($1) + 1) = '.' || $1)`,
+      `select domain from mail_domain where group_key = 'other' and ${takenBy('coalesce(mx_host, domain)', '$1')}`,
       [receiver],
     );
     const domains = [receiver, ...rows.map(({ domain }) => domain)];

@@ -47,6 +47,18 @@ export function receiverOf(domain: string, mxHost: string | null): string {
 }
 
 /**
+ * In SQL, over names in lower case: whether the mail server `host`, or a domain whose server is not known, is the receiver's.
+ * As `receiverOf` says of a receiver that it has named.
+ */
+export const takenBy = (host: string, receiver: string): string =>
+  `(${host} = ${receiver} or right(${host}, length(${receiver}) + 1) = '.' || ${receiver})`;
+
+/** `byMx`: what is known of domains beyond their names; a group that this version does not know makes a lane that works. */
+export function groupOf(domain: string, byMx: ReadonlyMap<string, string>): string {
+  return byMx.get(domain) ?? recipientGroup(domain);
+}
+
+/**
  * What is paced together: the sender's domain, `|`, the recipient's group. Of all others, a receiver that has asked for less
  * has a lane of its own, with `|` and its name behind that.
  */
@@ -75,13 +87,4 @@ const ASCII = /^[ -~]*$/;
 export function domainOf(address: string): string {
   const domain = address.slice(address.lastIndexOf('@') + 1).toLowerCase();
   return ASCII.test(domain) ? domain : domainToASCII(domain);
-}
-
-/**
- * `recipientGroup` as an SQL expression over a domain in lower case, for statements that plan many rows at once. What
- * the MX lookup has found (`mail_domain`) goes first.
- */
-export function recipientGroupSql(domain: string): string {
-  const cases = BY_DOMAIN.map(([group, { source }]) => `when ${domain} ~ '${source}' then '${group}'`);
-  return `coalesce((select mail_domain.group_key from mail_domain where mail_domain.domain = ${domain}), case ${cases.join(' ')} else 'other' end)`;
 }

@@ -1,3 +1,4 @@
+import { priorityOf } from '../../delivery/ledger/message.js';
 import { planBatch } from '../../sequences/advance-batch.js';
 import { lateSince, needsOf, type DueGroup } from '../../sequences/due-group.js';
 import type { BatchPlan, NextState } from '../../sequences/batch-plan.js';
@@ -148,11 +149,12 @@ function stand(run: VirtualRun, one: VirtualEnrollment, next: NextState, now: Da
 
 function plannedMail(
   { id, sequence }: VirtualEnrollment,
-  { stepKey, funnelKey, templateId, priority, dueAt, expiresAt, hours }: BatchPlan['mail']['shared'][number],
+  mail: BatchPlan['mail']['shared'][number],
 ): VirtualMail {
+  const { stepKey, funnelKey, templateId, dueAt, expiresAt, hours } = mail;
   return {
     ...{ kind: 'sequence', enrollmentId: id, sequence, step: stepKey ?? null, template: templateId },
-    ...{ priority: priority ?? 5, dueAt, sentAt: null, expiresAt: expiresAt ?? null },
+    ...{ priority: priorityOf(mail), dueAt, sentAt: null, expiresAt: expiresAt ?? null },
     ...{ hours: hours ?? null, state: 'ready', heldFor: null, opened: false, clicked: false },
     ...{ hits: [], topic: funnelKey, arm: null },
   };

@@ -1,5 +1,6 @@
 import { audienceSchema, type Audience } from '../../broadcasts/audience.js';
-import { topicOf, USUAL_PRIORITY, type Broadcast } from '../../broadcasts/broadcast.js';
+import { topicOf, type Broadcast } from '../../broadcasts/broadcast.js';
+import { priorityOf, USUAL_PRIORITY } from '../../delivery/ledger/message.js';
 import type { FrozenOffer, SoldOffer } from '../../broadcasts/broadcast-offer.js';
 import { broadcastBatch, hourAfterPause } from '../../broadcasts/broadcast-batch.js';
 import { timingOf } from '../../broadcasts/broadcasts.schemas.js';
@@ -218,7 +219,7 @@ export class VirtualBroadcasts {
           step: given.key,
           template: shared.templateId,
         },
-        ...{ priority: shared.priority ?? USUAL_PRIORITY, dueAt, sentAt: null },
+        ...{ priority: priorityOf(shared), dueAt, sentAt: null },
         ...{ expiresAt: times?.expiresAt ?? shared.expiresAt ?? null, hours: null },
         ...{
           state:

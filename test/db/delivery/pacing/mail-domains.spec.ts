@@ -2,7 +2,6 @@ import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LaneMoves } from '../../../../src/delivery/pacing/lane-moves.queries.js';
 import { MailDomainsService } from '../../../../src/delivery/pacing/mail-domains.service.js';
-import { recipientGroupSql } from '../../../../src/delivery/pacing/recipient-group.js';
 import type { Config } from '../../../../src/infra/config.js';
 import { CONFIG } from '../../../../src/infra/config.js';
 import { insertMessage, openPacing, type PacingApp } from './pacing-app.js';
@@ -81,17 +80,6 @@ describe('whose servers take the mail of a domain', () => {
       { domain: 'own.example.com', group: 'other' },
     ]);
     expect(await domains.resolveNew({ signal })).toBe(0);
-    expect(await domains.groupsOf(['company.example.com', 'yahoo.com', 'new.example.com'])).toEqual(
-      new Map([
-        ['company.example.com', 'gmail'],
-        ['yahoo.com', 'yahoo'],
-        ['new.example.com', 'other'],
-      ]),
-    );
-    const rows: unknown = await db.query(
-      `select ${recipientGroupSql('d.x')} as "group" from (values ('company.example.com')) d (x)`,
-    );
-    expect(rows).toEqual([{ group: 'gmail' }]);
   });
 
   it('is asked anew after a week, and a failure then changes nothing', async () => {

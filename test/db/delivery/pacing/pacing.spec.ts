@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { PacingService } from '../../../../src/delivery/pacing/pacing.service.js';
-import { recipientGroup, recipientGroupSql } from '../../../../src/delivery/pacing/recipient-group.js';
 import { SendingSettingsService } from '../../../../src/delivery/pacing/sending-settings.service.js';
 import { sendingSettings } from '../../../../src/delivery/pacing/sending.schemas.js';
 import { insertMessage, openPacing, openWorker, passSeconds, type PacingApp } from './pacing-app.js';
@@ -36,7 +35,6 @@ describe('the pace that all workers share', () => {
   it('lets everything through where nothing is limited', async () => {
     expect(await allow({ [GMAIL]: 900, default: 40 }, 500)).toEqual({ [GMAIL]: 460, default: 40 });
     expect(await pacing.waitMs([{ laneKey: GMAIL }])).toBe(0);
-    expect(await pacing.waitingUntil(GMAIL)).toBeNull();
   });
 
   it('obeys a global pace', async () => {
@@ -153,21 +151,4 @@ describe('the pace that all workers share', () => {
       expect(await t.db.query('select key from send_bucket')).toEqual([{ key: 'global' }]);
     },
   );
-
-  it('finds the same group by SQL as by name', async () => {
-    const domains = [
-      'gmail.com',
-      'hotmail.co.uk',
-      'yahoo.com.br',
-      'live.fr',
-      'aol.de',
-      'example.com',
-      'x.gmail.com',
-    ];
-    const rows: { domain: string; group: string }[] = await t.db.query(
-      `select d.x as domain, ${recipientGroupSql('d.x')} as "group" from unnest($1::text[]) as d (x)`,
-      [domains],
-    );
-    expect(rows).toEqual(domains.map((domain) => ({ domain, group: recipientGroup(domain) })));
-  });
 });

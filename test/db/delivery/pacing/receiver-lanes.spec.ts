@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { HeldService } from '../../../../src/delivery/waiting/held.service.js';
 import { PacingService } from '../../../../src/delivery/pacing/pacing.service.js';
+import type { PlannedMessage } from '../../../../src/delivery/ledger/message.js';
+import { MessagesQueries } from '../../../../src/delivery/ledger/messages.queries.js';
+import { MessagesService } from '../../../../src/delivery/ledger/messages.service.js';
 import { PlanningQueries } from '../../../../src/delivery/ledger/planning.queries.js';
+import { SendHours } from '../../../../src/delivery/waiting/send-hours.service.js';
+import { CONFIG, type Config } from '../../../../src/infra/config.js';
+import { Wake } from '../../../../src/infra/jobs/wake.js';
 import { OPENED_AT, insertMessage, openPacing, passSeconds, type PacingApp } from './pacing-app.js';
 
 const OTHER = 'example.com|other';
@@ -115,6 +121,44 @@ describe('one receiver among all others that asks for less', () => {
         ['notbig-host.example', 'other'],
       ]),
     );
+  });
+
+  it('takes receipts planned from then on in its own lane: they went past its pace for a minute', async () => {
+    await storm();
+    const messages = new MessagesService(
+      new MessagesQueries(t.db),
+      new PlanningQueries(),
+      t.app.get(SendHours),
+      t.app.get(Wake),
+      t.app.get<Config>(CONFIG),
+      t.clock,
+    );
+    const [template]: { id: string }[] = await t.db.query(
+      `insert into email_template (key, content_hash, mjml_source, subject, html, body_text, created_at)
+       values ('receipt', '', '', '', '', '', now()) returning id`,
+    );
+    const receipt = (address: string): PlannedMessage => ({
+      dedupeKey: `receipt:${address}`,
+      class: 'transactional',
+      kind: 'receipt',
+      subscriberId: null,
+      funnelKey: 'niches',
+      templateId: template?.id ?? '',
+      data: {},
+      sender: { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' },
+      address,
+      addressHash: Buffer.from(address),
+      dueAt: OPENED_AT,
+    });
+    const buyers = ['buyer@A.example.net', 'b@new.big-host.example', 'b@fine.example.org', 'b@gmail.com'];
+    await t.db.transaction(async (manager) => messages.plan(manager, buyers.map(receipt)));
+    expect(await t.db.query(`select address, lane_key as lane, priority from message order by id`)).toEqual([
+      { address: 'buyer@A.example.net', lane: BIG, priority: 0 },
+      // Not looked up yet: known by its own name.
+      { address: 'b@new.big-host.example', lane: BIG, priority: 0 },
+      { address: 'b@fine.example.org', lane: OTHER, priority: 0 },
+      { address: 'b@gmail.com', lane: 'example.com|gmail', priority: 0 },
+    ]);
   });
 
   it('is not told on once more by mails that were claimed before', async () => {
