@@ -97,7 +97,7 @@ export class BroadcastUpkeep {
     if (broadcast?.state !== 'planning' && broadcast?.state !== 'running') return;
     const now = this.clock.now();
     const shiftMs = shiftAfterPause(broadcast, { firstDueAt, now });
-    const batch = { limit: BATCH, shiftMs, marginMs: EXPIRY_MARGIN_MS };
+    const batch = { limit: BATCH, shiftMs, marginMs: EXPIRY_MARGIN_MS, now };
     const isOnTheHour = (broadcast.timing?.local ?? null) !== null;
     const release = async (): Promise<number> =>
       isOnTheHour ? this.releaseOnTheHour(broadcast, { shiftMs, now }) : this.mails.release(id, batch);
@@ -113,7 +113,7 @@ export class BroadcastUpkeep {
       const timed = held.map(({ id, ...mail }) => ({
         ...{ id, dueAt: hourAfterPause(broadcast, { ...mail, now }) ?? dueAfterPause(mail, shiftMs) },
       }));
-      await this.mails.letGo(manager, timed);
+      await this.mails.letGo(manager, timed, now);
       return held.length;
     });
   }

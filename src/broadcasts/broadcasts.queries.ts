@@ -146,7 +146,8 @@ export class BroadcastsQueries {
 
   /**
    * One that goes on before its beginning, or the end of its test, is not late by that: the owner's word is not overdue.
-   * When it went on, on the database's clock as the ends of mails are: what was before does not pause it again.
+   * When it went on, on the database's clock as the ends of mails are: what was before does not pause it again; and on the
+   * application's, as due times are: its mails that an outage before it has made late go.
    */
   async setState(
     manager: EntityManager,
@@ -158,6 +159,7 @@ export class BroadcastsQueries {
          scheduled_at = case when $2 = 'scheduled' then greatest(scheduled_at, $4::timestamptz) else scheduled_at end,
          decide_at = case when state = 'paused' and decide_at is not null then greatest(decide_at, $4) else decide_at end,
          resumed_at = case when state = 'paused' and $2 <> 'cancelled' then clock_timestamp() else resumed_at end,
+         let_go_at = case when state = 'paused' and $2 <> 'cancelled' then $4 else let_go_at end,
          ended_at = case when $2 in ('done', 'cancelled') then $4::timestamptz end where id = $1`,
       [id, state, reason, now],
     );

@@ -194,30 +194,35 @@ export class BroadcastMailsQueries {
   }
 
   /** As `release`, each at a time of its own. By primary key. */
-  async letGo(manager: EntityManager, mails: readonly { id: string; dueAt: Date }[]): Promise<void> {
+  async letGo(
+    manager: EntityManager,
+    mails: readonly { id: string; dueAt: Date }[],
+    now: Date,
+  ): Promise<void> {
     if (mails.length === 0) return;
     await manager.query(
-      `update message m set state = 'ready', state_reason = null, due_at = w.due_at, planned_for = null
+      `update message m set state = 'ready', state_reason = null, due_at = greatest(w.due_at, $3), planned_for = null
        from unnest($1::bigint[], $2::timestamptz[]) as w (id, due_at) where m.id = w.id`,
-      [mails.map(({ id }) => id), mails.map(({ dueAt }) => dueAt)],
+      [mails.map(({ id }) => id), mails.map(({ dueAt }) => dueAt), now],
     );
   }
 
   /**
-   * Called for a broadcast that goes on after a pause, as `cancel`. Mails held for another reason stay held. `shiftMs`: how
-   * much later they are due, but `marginMs` before they expire.
+   * Called for a broadcast that goes on after a pause, as `cancel`. Mails held for another reason stay held, those of a
+   * restored backup among them. `shiftMs`: how much later they are due, but `marginMs` before they expire. Due from now on:
+   * the owner's word is not overdue.
    */
   async release(
     broadcastId: string,
-    { limit, shiftMs, marginMs }: { limit: number; shiftMs: number; marginMs: number },
+    { limit, shiftMs, marginMs, now }: { limit: number; shiftMs: number; marginMs: number; now: Date },
   ): Promise<number> {
     const [, count]: [unknown[], number] = await this.dataSource.query(
-      `update message set state = 'ready', state_reason = null,
-         due_at = least(due_at + $4 * interval '1 millisecond', case when expires_at is null then 'infinity'::timestamptz
-           else greatest(due_at, expires_at - $5 * interval '1 millisecond') end)
+      `update message set state = 'ready', state_reason = null, planned_for = null,
+         due_at = greatest($6, least(due_at + $4 * interval '1 millisecond', case when expires_at is null then 'infinity'::timestamptz
+           else greatest(due_at, expires_at - $5 * interval '1 millisecond') end))
        where id in (select id from message where broadcast_id = $1 and state = 'held' and state_reason = $3
          order by due_at limit $2 for update skip locked)`,
-      [broadcastId, limit, BROADCAST_PAUSED, shiftMs, marginMs],
+      [broadcastId, limit, BROADCAST_PAUSED, shiftMs, marginMs, now],
     );
     return count;
   }

@@ -230,13 +230,9 @@ export class LedgerQueries {
                 when moment.paused then '${SEQUENCE_PAUSED}' end as why
          from unnest($1::bigint[], $2::int[]) as c (id, epoch) join message m on m.id = c.id ${MOMENT}) h
        where m.id = h.id and m.lease_epoch = h.epoch and ${IS_LEASED}`,
-      [
-        settlements.map(({ id }) => id),
-        settlements.map(({ epoch }) => epoch),
-        settlements.map(({ durationMs }) => durationMs),
-        settlements.map(({ relay }) => relay),
-        settlements.map(({ tls }) => tls),
-      ],
+      (['id', 'epoch', 'durationMs', 'relay', 'tls'] as const).map((column) =>
+        settlements.map((settlement) => settlement[column]),
+      ),
     );
   }
 
@@ -327,6 +323,9 @@ type ClaimedRow = Omit<ClaimedMessage, 'sender'> & { state: string; sender: stri
 
 const IS_OVERDUE = overdueSql('m', { overdueBefore: '$6', action: '$7', dueBy: '$9' });
 
+/** Of a broadcast that the owner let go on after the outage it is their word about its late mails, those still to be written among them. */
+const IS_LATE = `(${IS_OVERDUE} and (select k.let_go_at >= $9::timestamptz from broadcast k where k.id = m.broadcast_id) is not true)`;
+
 /** Of a restored backup, whose pauses may have ended since, and the mail gone out: their end must not send it again. */
 const IS_RESTORED = `($8::text = '${RESTORED}' and ${IS_OVERDUE})`;
 
@@ -339,7 +338,7 @@ with due as (
            when moment.broadcast = 'cancelled' then 'cancelled'
            when ${IS_RESTORED} then $7
            when moment.broadcast = 'paused' or moment.paused then 'held'
-           when ${IS_OVERDUE} then $7
+           when ${IS_LATE} then $7
            when ${MAY_BE_SENT} then 'leased' when ${WAITS_FOR_READER} then 'held' else 'suppressed' end as state,
       case when ${ARRIVED} is not null then ${ARRIVED}
            when m.expires_at <= $3 then 'too late to be sent'
@@ -347,7 +346,7 @@ with due as (
            when ${IS_RESTORED} then $8
            when moment.broadcast = 'paused' then 'broadcast paused'
            when moment.paused then '${SEQUENCE_PAUSED}'
-           when ${IS_OVERDUE} then $8::text
+           when ${IS_LATE} then $8::text
            when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED} end as why
     from message m ${MOMENT} where m.state = 'ready' and m.lane_key = lane.key and m.due_at <= $3
     order by m.priority, m.due_at, m.id limit lane.most for update of m skip locked) d

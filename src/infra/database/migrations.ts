@@ -75,6 +75,7 @@ import { FormAnswers1765420000000 } from './migrations/1765420000000-form-answer
 import { ToldUntil1765460000000 } from './migrations/1765460000000-told-until.js';
 import { HoursOf1765461000000 } from './migrations/1765461000000-hours-of.js';
 import { BroadcastLists1765462000000 } from './migrations/1765462000000-broadcast-lists.js';
+import { LetGoAt1765490000000 } from './migrations/1765490000000-let-go-at.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -155,4 +156,5 @@ export const migrations = [
   ToldUntil1765460000000,
   HoursOf1765461000000,
   BroadcastLists1765462000000,
+  LetGoAt1765490000000,
 ];
