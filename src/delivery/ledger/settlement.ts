@@ -165,11 +165,12 @@ export function namesSender(outcome: SendOutcome): boolean | null {
 }
 
 /**
- * Whether the outcome shows a relay at work: it took the mail, or turned it down for good for its recipient or, behind MAIL
- * FROM, for its sender. A probe that ended so and proved nothing would be followed by the next one at once, mail by mail.
+ * Whether the outcome shows a relay at work: it took the mail, turned it down for good for its recipient or, behind MAIL
+ * FROM, for its sender, or put it off for its recipient alone, whose mailbox is full or whose server greylists. A probe
+ * that ended so and proved nothing would be followed by the next one at once, mail by mail.
  */
 export function provesRelay(outcome: SendOutcome): boolean {
-  if (outcome.kind === 'accepted') return true;
+  if (outcome.kind === 'accepted' || isOfRecipient(outcome)) return true;
   return blamesSender(outcome) || (outcome.kind === 'refused' && consequence(outcome).action === 'person');
 }
 

@@ -65,7 +65,14 @@ describe('what is the trouble of the relay and not of the mail', () => {
 
   it.each([
     ['turns down its recipient for good: it works', 550, '5.1.1 User unknown', 'closed'],
-    ['puts off its recipient: nothing is known yet', 451, '4.7.1 Greylisted', 'open'],
+    ['puts off its recipient, greylisted: it works', 451, '4.7.1 Greylisted', 'closed'],
+    ['puts off its recipient, whose mailbox is full: it works', 452, '4.2.2 Mailbox full', 'closed'],
+    [
+      'has a trouble of its own at a recipient: nothing is known yet',
+      451,
+      '4.3.0 queue file write error',
+      'open',
+    ],
     ['turns us down: it does not', 550, '5.7.1 Relaying denied', 'open'],
   ] as const)('a relay that is tried and %s', async (_, code, text, expected) => {
     const down = await relays.choose();
