@@ -75,12 +75,14 @@ export class DueMessages {
 
   /**
    * What the receiver bears, and whether a broadcast goes to dead addresses, shows in the answers. What never got as far
-   * as a body uses up nobody's day.
+   * as a body uses up nobody's day: else mailboxes that are busy or greylist would, with nothing delivered.
    */
   async answered(
     { laneKey, broadcastId, paidAtMs, address }: ClaimedMessage,
     outcome: SendOutcome,
   ): Promise<void> {
+    if (outcome.kind === 'refused' && outcome.stage !== 'BODY')
+      await this.orLost(1, this.pacing.giveBackDay(laneKey, msSince(paidAtMs)));
     if (outcome.kind === 'accepted') await this.pacing.sped(laneKey, 1, domainOf(address));
     else if (outcome.kind === 'held' || outcome.kind === 'not_sent' || outcome.kind === 'unsendable')
       await this.giveBack(laneKey, 1, paidAtMs);
@@ -114,13 +116,20 @@ export class DueMessages {
    * be forgotten for them.
    */
   private async giveBack(laneKey: string, count: number, paidAtMs: number | undefined): Promise<void> {
-    const paidMsAgo = Math.max(0, performance.now() - (paidAtMs ?? Number.POSITIVE_INFINITY));
-    await this.pacing.giveBack(laneKey, count, paidMsAgo).catch((error: unknown) => {
+    await this.orLost(count, this.pacing.giveBack(laneKey, count, msSince(paidAtMs)));
+  }
+
+  private async orLost(count: number, given: Promise<void>): Promise<void> {
+    await given.catch((error: unknown) => {
       this.#logger.warn(
         `${count} tokens are lost: ${error instanceof Error ? error.message : String(error)}`,
       );
     });
   }
+}
+
+function msSince(atMs: number | undefined): number {
+  return Math.max(0, performance.now() - (atMs ?? Number.POSITIVE_INFINITY));
 }
 
 function countByLane(messages: readonly ClaimedMessage[]): Map<string, number> {

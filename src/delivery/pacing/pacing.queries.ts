@@ -22,9 +22,10 @@ export class PacingQueries {
   constructor(private readonly dataSource: DataSource) {}
 
   /** A handful of rows: one for each limit and each lane that was slowed down. */
-  async keys(): Promise<string[]> {
-    const rows: { key: string }[] = await this.dataSource.query('select key from send_bucket');
-    return rows.map(({ key }) => key);
+  async keys(): Promise<{ key: string; ofDay: boolean }[]> {
+    return this.dataSource.query(
+      'select key, daily_quota is not null or ramp_started_on is not null as "ofDay" from send_bucket',
+    );
   }
 
   async all(manager: EntityManager = this.dataSource.manager): Promise<BucketRow[]> {

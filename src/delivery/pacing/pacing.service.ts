@@ -5,7 +5,7 @@ import { bucketKeysOf, laneOfAll } from './bucket-keys.js';
 import { PacingQueries, type BucketRow } from './pacing.queries.js';
 import { Receivers } from './receivers.service.js';
 import { LaneMeter, recovered, slowed, STEP_PAUSE_MS } from './slow-down.js';
-import { allocate, giveBack, refill, waitMs, type LaneReady } from './token-bucket.js';
+import { allocate, giveBack, giveBackDay, refill, waitMs, type LaneReady } from './token-bucket.js';
 
 /** How long a worker may not know of a limit that was just set. */
 const KEYS_CACHE_MS = 1_000;
@@ -32,7 +32,8 @@ export class PacingService {
   readonly #splitOffAtMs = new Map<string, number>();
   /** How many have a lane of their own. */
   #receivers = 0;
-  readonly #keys: Remembered<ReadonlySet<string>>;
+  /** Each with whether it counts the mails of a day. */
+  readonly #keys: Remembered<ReadonlyMap<string, boolean>>;
 
   constructor(
     private readonly queries: PacingQueries,
@@ -42,9 +43,9 @@ export class PacingService {
     this.#keys = new Remembered(async () => {
       const keys = await queries.keys();
       this.#receivers = keys.filter(
-        (key) => key.startsWith('lane:') && laneOfAll(key.slice(5)) !== null,
+        ({ key }) => key.startsWith('lane:') && laneOfAll(key.slice(5)) !== null,
       ).length;
-      return new Set(keys);
+      return new Map(keys.map(({ key, ofDay }) => [key, ofDay]));
     }, KEYS_CACHE_MS);
   }
 
@@ -70,6 +71,17 @@ export class PacingService {
     await this.queries.update(keys, (rows) => ({
       result: undefined,
       buckets: rows.map((row) => giveBack(refill(row, row.nowMs), count, row.nowMs - paidMsAgo)),
+    }));
+  }
+
+  /** For a mail of the lane that was refused before its body: it uses up nobody's day. Costs nothing where no day is limited. */
+  async giveBackDay(laneKey: string, paidMsAgo: number): Promise<void> {
+    const known = await this.#keys.get();
+    const keys = bucketKeysOf(laneKey).filter((key) => known.get(key) === true);
+    if (keys.length === 0) return;
+    await this.queries.update(keys, (rows) => ({
+      result: undefined,
+      buckets: rows.map((row) => giveBackDay(refill(row, row.nowMs), 1, row.nowMs - paidMsAgo)),
     }));
   }
 

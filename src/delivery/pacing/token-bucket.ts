@@ -110,12 +110,16 @@ export function spend(bucket: Bucket, count: number): Bucket {
 
 /** Undoes {@link spend} for mails that were not begun. What was spent yesterday opens nothing of today's quota. */
 export function giveBack(bucket: Bucket, count: number, spentAtMs: number): Bucket {
-  const sameDay = bucket.quotaDay === null || utcDay(spentAtMs) >= bucket.quotaDay;
   return {
-    ...bucket,
+    ...giveBackDay(bucket, count, spentAtMs),
     tokens: Math.min(burstOf(bucket), bucket.tokens + count),
-    usedToday: sameDay ? Math.max(0, bucket.usedToday - count) : bucket.usedToday,
   };
+}
+
+/** For mails that were refused before their body: the try was one for the pace, and no mail of the day. As {@link giveBack}. */
+export function giveBackDay(bucket: Bucket, count: number, spentAtMs: number): Bucket {
+  const sameDay = bucket.quotaDay === null || utcDay(spentAtMs) >= bucket.quotaDay;
+  return { ...bucket, usedToday: sameDay ? Math.max(0, bucket.usedToday - count) : bucket.usedToday };
 }
 
 /** Milliseconds until one mail may go, out of a bucket that has been refilled; 0 when one may go now. */

@@ -4,6 +4,7 @@ import {
   allocate,
   available,
   giveBack,
+  giveBackDay,
   quotaOn,
   RAMP_DAYS,
   rampQuota,
@@ -217,5 +218,12 @@ describe('sharing among lanes', () => {
         },
       ),
     );
+  });
+
+  it('takes a mail that was refused before its body off the day it was paid on, and leaves the pace as it is', () => {
+    const spent = spend(bucket({ dailyQuota: 10 }), 4);
+    expect(giveBackDay(spent, 1, START)).toEqual({ ...spent, usedToday: 3 });
+    const tomorrow = { ...refill(spent, START + DAY_MS), usedToday: 2 };
+    expect(giveBackDay(tomorrow, 1, START)).toEqual(tomorrow);
   });
 });
