@@ -7,6 +7,8 @@ import { dataAt } from '../mails/data-at.js';
 import { LEFT_OR_PAUSED, OFF_ITS_LIST } from '../guards/left-list.queries.js';
 import { ERASED, SEQUENCE_PAUSED, withoutSending, type ClaimedMessage } from './message.js';
 import type { LaneReady } from '../pacing/token-bucket.js';
+import { EXPIRY } from '../waiting/expiry.js';
+import { lateSql } from '../waiting/late.js';
 import { overdueSql, RESTORED, type OverdueParameters } from '../waiting/overdue.js';
 import type { Settlement } from './settlement.js';
 
@@ -181,20 +183,13 @@ export class LedgerQueries {
       name: 'ledger-write',
       text: WRITE,
       values: [
-        column(({ id }) => id),
-        column(({ epoch }) => epoch),
-        column(({ state }) => state),
-        column(({ reason }) => reason),
+        ...(['id', 'epoch', 'state', 'reason'] as const).map((name) => column((one) => one[name])),
         column(({ dueAt }) => dueAt?.toISOString() ?? null),
-        column(({ code }) => code),
-        column(({ reply }) => reply),
-        column(({ stage }) => stage),
+        ...(['code', 'reply', 'stage'] as const).map((name) => column((one) => one[name])),
         column(({ acceptedAt }) => acceptedAt?.toISOString() ?? null),
         column(({ countsAsAttempt }) => (countsAsAttempt ? 0 : 1)),
         column(({ countsAsUnknown }) => (countsAsUnknown ? 1 : 0)),
-        column(({ relay }) => relay),
-        column(({ tls }) => tls),
-        column(({ durationMs }) => durationMs),
+        ...(['relay', 'tls', 'durationMs'] as const).map((name) => column((one) => one[name])),
         arrayLiteral(barrier.map(({ id }) => id)),
         arrayLiteral(barrier.map(({ epoch }) => epoch)),
         again,
@@ -265,19 +260,25 @@ export class LedgerQueries {
    * What a worker left behind when it died. Before the body began, the mail was not sent and goes back; after, it may
    * have been taken: a bulk mail is unknown, shown, and not sent again; a transactional one is sent once more. Its lease
    * is written down as an attempt under its epoch with a minus, so that what the worker says later finds its own place.
-   * `begun` false: only mails whose body was not begun.
+   * Not begun, it has used up no try. One that was left behind before may be what kills the workers: from then on each comes
+   * up at a time of its own, ever later, so that the others go without it; `StaleMails` ends it after days. `begun` false:
+   * only mails whose body was not begun.
    */
-  async reap({ begun = true } = {}): Promise<{ returned: number; unknown: number; resent: number }> {
+  async reap({ now, begun = true }: { now: Date; begun?: boolean }): Promise<Reaped> {
     const rows: { state: string; count: number }[] = await this.dataSource.query(
       `with left_behind as (
          select id, lease_epoch, coalesce(data_at, lease_until) as at, data_at is null as unsent,
+           (select least(count(*), 6)::int from message_attempt a where a.message_id = message.id and a.outcome = 'left_behind') as deaths,
            data_at is not null and class = 'transactional' and unknown_count = 0 and (${EVIDENCE('message.id')}) is null as again
          from message where state = 'leased' and lease_until < clock_timestamp()
            and (data_at is null or ($1 and data_at < clock_timestamp() - ${BODY_GRACE}))
          for update skip locked),
        reaped as (
-         update message m set lease_owner = null, lease_until = null,
+         update message m set lease_owner = null, lease_until = null, attempt = m.attempt - l.unsent::int,
            state = case when l.unsent or l.again then 'ready' else 'unknown' end,
+           due_at = case when l.unsent and l.deaths > 0
+             then greatest(m.due_at, $2::timestamptz + random() * least(120, 5 * 2 ^ (l.deaths - 1)) * interval '1 minute') else m.due_at end,
+           planned_for = case when l.unsent and l.deaths > 0 then coalesce(m.planned_for, m.due_at) else m.planned_for end,
            unknown_count = m.unknown_count + (not l.unsent)::int, data_at = case when l.again then null else m.data_at end,
            state_reason = case when l.unsent then m.state_reason else 'the worker ended while the body was being sent' end,
            settled_at = case when l.unsent or l.again then null else clock_timestamp() end,
@@ -288,10 +289,10 @@ export class LedgerQueries {
          select id, -lease_epoch, at, clock_timestamp(), case when unsent then 'envelope' else 'body' end, 'left_behind'
          from left_behind on conflict do nothing)
        select state, count(*)::int as count from reaped group by state`,
-      [begun],
+      [begun, now],
     );
-    const count = (state: string): number => rows.find((row) => row.state === state)?.count ?? 0;
-    return { returned: count('ready'), unknown: count('unknown'), resent: count('again') };
+    const counts = Object.fromEntries(rows.map(({ state, count }) => [state, count]));
+    return { returned: counts['ready'] ?? 0, unknown: counts['unknown'] ?? 0, resent: counts['again'] ?? 0 };
   }
 
   /**
@@ -319,12 +320,11 @@ export class LedgerQueries {
   }
 }
 
+type Reaped = Record<'returned' | 'unknown' | 'resent', number>;
 type ClaimedRow = Omit<ClaimedMessage, 'sender'> & { state: string; sender: string };
 
 const IS_OVERDUE = overdueSql('m', { overdueBefore: '$6', action: '$7', dueBy: '$9' });
-
-/** Of a broadcast that the owner let go on after the outage it is their word about its late mails, those still to be written among them. */
-const IS_LATE = `(${IS_OVERDUE} and (select k.let_go_at >= $9::timestamptz from broadcast k where k.id = m.broadcast_id) is not true)`;
+const IS_LATE = lateSql('m', { overdueBefore: '$6', action: '$7', dueBy: '$9' });
 
 /** Of a restored backup, whose pauses may have ended since, and the mail gone out: their end must not send it again. */
 const IS_RESTORED = `($8::text = '${RESTORED}' and ${IS_OVERDUE})`;
@@ -341,7 +341,7 @@ with due as (
            when ${IS_LATE} then $7
            when ${MAY_BE_SENT} then 'leased' when ${WAITS_FOR_READER} then 'held' else 'suppressed' end as state,
       case when ${ARRIVED} is not null then ${ARRIVED}
-           when m.expires_at <= $3 then 'too late to be sent'
+           when m.expires_at <= $3 then '${EXPIRY.tooLate()}'
            when moment.broadcast = 'cancelled' then 'broadcast cancelled'
            when ${IS_RESTORED} then $8
            when moment.broadcast = 'paused' then 'broadcast paused'

@@ -1,5 +1,6 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { CLOCK, type Clock } from '../../infra/clock.js';
 import { AcceptedJournal } from './accepted-journal.service.js';
 import { LedgerQueries } from './ledger.queries.js';
 import { ParkedLanes } from '../relays/parked-lanes.service.js';
@@ -21,6 +22,7 @@ export class Reaper {
     private readonly ledger: LedgerQueries,
     private readonly journal: AcceptedJournal,
     private readonly parked: ParkedLanes,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   async run(): Promise<void> {
@@ -29,7 +31,7 @@ export class Reaper {
     // A process that stood still for minutes is still waiting for its slow relays: their mails are not left behind,
     // and nobody's are taken while it cannot say so.
     await this.parked.renew();
-    await this.ledger.reap({ begun });
+    await this.ledger.reap({ now: this.clock.now(), begun });
     await this.ledger.resolveUnknown();
   }
 

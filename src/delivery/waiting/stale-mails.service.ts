@@ -4,6 +4,7 @@ import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
 import { DKIM_ALERT, WAITS_FOR_KEY, withoutSending, type MessageClass } from '../ledger/message.js';
+import { EXPIRY } from './expiry.js';
 import { LONGEST_WAIT_DAYS } from './longest-wait.js';
 import { RelaysService } from '../relays/relays.service.js';
 
@@ -58,7 +59,7 @@ export class StaleMails {
       expired += await this.inBatches(
         // Read in the order of `message_ready`: rare, and no more than a claim of all would.
         `r.class = $1 and r.due_at < $2 and coalesce(r.planned_for, r.due_at) < $2`,
-        [messageClass, before, `no relay took it for ${days} days`],
+        [messageClass, before, EXPIRY.unrelayed(days)],
       );
     }
     if (expired > 0) await this.tell(expired);
@@ -82,10 +83,7 @@ export class StaleMails {
              < clock_timestamp() - $5 * interval '1 day'
            and (select count(distinct a.started_at::date) from message_attempt a
              where a.message_id = r.id and a.stage = 'signing') >= $5::int`,
-        [
-          ...[messageClass, before, `the key that signs it was missing or bad for ${days} days`],
-          ...[WAITS_FOR_KEY, days],
-        ],
+        [...[messageClass, before, EXPIRY.unsigned(days)], ...[WAITS_FOR_KEY, days]],
       );
     }
     if (expired > 0) await this.tellUnsigned(expired);
@@ -94,8 +92,8 @@ export class StaleMails {
 
   /**
    * Mails that were tried on each day of that time and put off at every try, whoever the relay takes others from: by one
-   * reader's mailbox or server that is always too busy, or as the one relay that may take them never works. Their tries are not counted,
-   * so nothing else would end them. What waits for its own pace, or for a machine that is off, has had too few. Reads in
+   * reader's mailbox or server that is always too busy, as the one relay that may take them never works, or as they kill the
+   * worker each time. Their tries are not counted, so nothing else would end them. What waits for its own pace, or for a machine that is off, has had too few. Reads in
    * `message_ready` what is due, as a claim of all would; tries by their primary key, of those few that were claimed so often.
    */
   private async expirePutOff(): Promise<number> {
@@ -106,8 +104,8 @@ export class StaleMails {
       expired += await this.inBatches(
         `r.class = $1 and r.due_at < $2 and r.planned_for is not null and r.lease_epoch >= $4::int
            and (select min(a.started_at) < clock_timestamp() - $4 * interval '1 day' and count(distinct a.started_at::date) >= $4
-             from message_attempt a where a.message_id = r.id and a.outcome = 'ready')`,
-        [messageClass, dueBefore, `put off at every try for ${days} days`, days],
+             from message_attempt a where a.message_id = r.id and a.outcome in ('ready', 'left_behind'))`,
+        [messageClass, dueBefore, EXPIRY.putOff(days), days],
       );
     }
     if (expired > 0) await this.tellPutOff(expired);

@@ -72,7 +72,7 @@ describe('the statements of the ledger', () => {
     await t.db.query(
       `update message set lease_until = clock_timestamp() - interval '1 second', data_at = data_at - interval '10 minutes'`,
     );
-    expect(await t.ledger.reap()).toEqual({ returned: 1, unknown: 1, resent: 0 });
+    expect(await t.ledger.reap({ now: t.clock.now() })).toEqual({ returned: 1, unknown: 1, resent: 0 });
     expect(await attempts(idle.id)).toEqual([`-${idle.epoch} envelope left_behind`]);
     const late = { ...told(begun.id, begun.epoch), state: 'accepted' as const, acceptedAt: t.clock.now() };
     await t.ledger.write([late], []);
@@ -173,7 +173,7 @@ describe('the statements of the ledger', () => {
 
     it('is unknown, not suppressed, when its address is given up before it is sent once more', async () => {
       const id = await begun();
-      expect(await t.ledger.reap()).toEqual({ returned: 0, unknown: 0, resent: 1 });
+      expect(await t.ledger.reap({ now: t.clock.now() })).toEqual({ returned: 0, unknown: 0, resent: 1 });
       await t.db.query(
         `insert into suppression (email_hash, reason, scope, source, created_at) select address_hash, 'hard_bounce', 'all', 'test', now() from message`,
       );
@@ -189,7 +189,7 @@ describe('the statements of the ledger', () => {
       ['with its broadcast', async () => t.app.get(BroadcastMailsQueries, { strict: false }).cancel('7', 10)],
     ])('is unknown, not cancelled, when it is held and then cancelled %s', async (_, cancel) => {
       const id = await begun();
-      await t.ledger.reap();
+      await t.ledger.reap({ now: t.clock.now() });
       await t.db.query(
         `update message set state = 'held', state_reason = 'restored backup', broadcast_id = 7`,
       );
@@ -199,7 +199,7 @@ describe('the statements of the ledger', () => {
 
     it('is accepted when a report shows, while it is held, that it was taken', async () => {
       const id = await begun();
-      await t.ledger.reap();
+      await t.ledger.reap({ now: t.clock.now() });
       await t.db.query(`update message set state = 'held'`);
       expect(await t.messages.resolveUnknown(t.db.manager, id, 'a report')).toBe(true);
       expect(await t.state(id)).toMatchObject({ state: 'accepted' });
@@ -208,7 +208,7 @@ describe('the statements of the ledger', () => {
     /** Claimed to be sent once more. */
     const again = async (): Promise<{ id: string; epoch: number }> => {
       const id = await begun();
-      await t.ledger.reap();
+      await t.ledger.reap({ now: t.clock.now() });
       const { messages } = await claim(10);
       return { id, epoch: messages[0]?.epoch ?? 0 };
     };
@@ -241,14 +241,14 @@ describe('the statements of the ledger', () => {
     it('is not sent once more when somebody away answered while its first try was under way', async () => {
       const id = await begun();
       expect(await t.messages.resolveUnknown(t.db.manager, id, 'a report')).toBe(false);
-      expect(await t.ledger.reap()).toEqual({ returned: 0, unknown: 1, resent: 0 });
+      expect(await t.ledger.reap({ now: t.clock.now() })).toEqual({ returned: 0, unknown: 1, resent: 0 });
       expect(await t.ledger.resolveUnknown()).toBe(1);
       expect(await t.state(id)).toMatchObject({ state: 'accepted' });
     });
 
     it('is unknown, not rejected, when the relay refuses it for good the second time', async () => {
       const id = await begun();
-      await t.ledger.reap();
+      await t.ledger.reap({ now: t.clock.now() });
       t.sink.onRecipient = async () => 550;
       expect(await t.sendDue()).toBe(0);
       expect(await t.state(id)).toMatchObject({ state: 'unknown', code: 550 });
@@ -266,7 +266,7 @@ describe('the statements of the ledger', () => {
         `insert into bounce (message_id, source, verdict, reason, trusted, dedupe_key, received_at) values ($1, 'smtp', 'hard', 'user_unknown', true, 'one', now())`,
         [id],
       );
-      expect(await t.ledger.reap()).toEqual({ returned: 0, unknown: 1, resent: 0 });
+      expect(await t.ledger.reap({ now: t.clock.now() })).toEqual({ returned: 0, unknown: 1, resent: 0 });
       expect(await t.ledger.resolveUnknown()).toBe(1);
       expect(await t.state(id)).toMatchObject({ state: 'accepted' });
     });

@@ -21,6 +21,7 @@ describe('a receipt whose body is under way when nobody looks after the ledger a
       t.ledger,
       t.app.get(AcceptedJournal, { strict: false }),
       t.app.get(ParkedLanes, { strict: false }),
+      t.clock,
     );
   const begin = async (): Promise<void> => {
     receipt = await t.plan('receipt@example.com', { class: 'transactional' });

@@ -315,12 +315,12 @@ describe('sending what is due', () => {
     const { messages } = await claim('dead worker', 10);
     const epoch = messages[1]?.epoch ?? 0;
     expect(await enterData(begun, epoch)).toBe(true);
-    expect(await t.ledger.reap()).toEqual({ returned: 0, unknown: 0, resent: 0 });
+    expect(await t.ledger.reap({ now: t.clock.now() })).toEqual({ returned: 0, unknown: 0, resent: 0 });
     await t.db.query(
       `update message set lease_until = clock_timestamp() - interval '1 second', data_at = data_at - interval '10 minutes'`,
     );
     expect(await enterData(claimed, epoch)).toBe(false);
-    expect(await t.ledger.reap()).toEqual({ returned: 1, unknown: 1, resent: 0 });
+    expect(await t.ledger.reap({ now: t.clock.now() })).toEqual({ returned: 1, unknown: 1, resent: 0 });
     expect(await t.state(claimed)).toMatchObject({ state: 'ready' });
     expect(await t.state(begun)).toMatchObject({ state: 'unknown' });
   });

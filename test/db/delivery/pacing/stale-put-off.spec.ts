@@ -117,4 +117,16 @@ describe('mails that are put off again and again, while the relay takes others',
     await look();
     expect(await states(waits)).toEqual(['expired']);
   });
+
+  it('a mail that kills each worker that takes it up ends as well, after days', async () => {
+    const kills = await t.plan('fine@example.org');
+    await t.db.query(
+      `insert into message_attempt (message_id, epoch, started_at, finished_at, stage, outcome)
+       select $1, -g, clock_timestamp() - g * interval '1 hour', clock_timestamp(), 'envelope', 'left_behind' from generate_series(1, 125) g`,
+      [kills],
+    );
+    await t.db.query('update message set lease_epoch = 125, planned_for = due_at where id = $1', [kills]);
+    await look();
+    expect(await states(kills)).toEqual(['expired']);
+  });
 });

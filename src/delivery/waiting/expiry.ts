@@ -1,0 +1,24 @@
+import { OVERDUE, RESTORED } from './overdue.js';
+
+/**
+ * `state_reason` of a mail that has expired, where that was not the last of its tries: that leaves what the relay said.
+ * Whoever lets mails expire for another cause names it here, or nobody could be told of it.
+ */
+export const EXPIRY = {
+  tooLate: () => 'too late to be sent',
+  overdue: () => OVERDUE,
+  restored: () => RESTORED,
+  unrelayed: (days: number) => `no relay took it for ${days} days`,
+  unsigned: (days: number) => `the key that signs it was missing or bad for ${days} days`,
+  putOff: (days: number) => `put off at every try for ${days} days`,
+} as const;
+
+export type Expiry = keyof typeof EXPIRY;
+
+const KINDS = Object.keys(EXPIRY) as Expiry[];
+
+/** The cause behind such a `state_reason`, however many days were waited; null for what a try left. */
+export function expiryOf(stateReason: string): Expiry | null {
+  const days = Number(/ for (\d+) days$/.exec(stateReason)?.[1] ?? 0);
+  return KINDS.find((kind) => EXPIRY[kind](days) === stateReason) ?? null;
+}
