@@ -7,9 +7,10 @@ import {
 } from '../delivery/ledger/message.js';
 import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
 import { LONGEST_WAIT_DAYS } from '../delivery/waiting/longest-wait.js';
-import { HELD_OUT } from '../segments/held-out.js';
+import { OVERDUE, RESTORED } from '../delivery/waiting/overdue.js';
 import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import type { StepTiming } from '../sequences/schedule.js';
+import { end } from './explain-end.js';
 import {
   broadcastSplitRule,
   otherPathRules,
@@ -77,6 +78,10 @@ export interface MessageFacts {
   broadcast: BroadcastFacts | null;
   attempts: AttemptFacts[];
   reports: { verdict: string; reason: string; at: Date }[];
+  /** Whether the mails of its sequence are paused: then the claim holds it. */
+  sequencePaused: boolean;
+  /** What the rules about late mails and restored backups make of it when it comes up; null when they let it go. */
+  late: { action: 'held' | 'expired'; reason: string } | null;
   /** Why this database may not send at all at present; null when it may. */
   refusal: string | null;
   /** Buckets that let no mail of this kind through just now. */
@@ -192,7 +197,7 @@ function lifecycle(facts: MessageFacts): Rule[] {
         message.expiresAt,
       ),
     ];
-  return [...rules, ...waits(facts)];
+  return [...stops(facts, stop), ...waits(facts)];
 }
 
 function held(reason: string | null): Rule {
@@ -211,14 +216,38 @@ function held(reason: string | null): Rule {
     const text = `It was ${why}, and not because of the person. It is held until the owner has mended that and sends it, on the page Sending.`;
     return rule('HELD_REFUSED', 'waits', text);
   }
-  const code = why.startsWith('overdue') ? 'HELD_OVERDUE' : 'HELD';
+  const code = HELD_CODES[why] ?? 'HELD';
   return rule(code, 'waits', `It is held until the owner decides: ${why}.`);
 }
+
+const HELD_CODES: Readonly<Record<string, string>> = {
+  [OVERDUE]: 'HELD_OVERDUE',
+  [RESTORED]: 'HELD_RESTORED',
+};
 
 function underway({ message }: MessageFacts): Rule {
   return message.dataAt === null
     ? rule('LEASED', 'waits', 'A worker has it and is about to hand it to the relay.')
     : rule('IN_DATA', 'waits', 'It is on its way to the relay at this moment.', message.dataAt);
+}
+
+/** In the order of the claim: a pause is none to what of a restored backup may have gone out already. */
+function stops({ sequencePaused, late }: MessageFacts, stop: Rule | null): Rule[] {
+  const judged = late === null ? [] : [isLate(late)];
+  if (late?.reason === RESTORED) return judged;
+  if (stop !== null) return [stop];
+  return sequencePaused ? [held(SEQUENCE_PAUSED)] : judged;
+}
+
+function isLate({ action, reason }: NonNullable<MessageFacts['late']>): Rule {
+  const of = reason === RESTORED ? 'RESTORED' : 'OVERDUE';
+  const why =
+    reason === RESTORED
+      ? 'It was due before the owner said that a backup had been restored, and may have gone out already'
+      : 'It is late by an outage';
+  return action === 'held'
+    ? rule(`HELD_${of}`, 'waits', `${why}: when it comes up it is held until the owner decides.`)
+    : rule(`EXPIRED_${of}`, 'stopped', `${why}: when it comes up it is skipped.`);
 }
 
 function waits(facts: MessageFacts): Rule[] {
@@ -308,88 +337,3 @@ const OUTCOMES: Readonly<Record<string, readonly [string, string]>> = {
   left_behind: ['ATTEMPT_LEFT_BEHIND', 'its worker ended before it said what became of the mail'],
   held_back: ['ATTEMPT_HELD_BACK', 'stopped at the last moment, before the first byte of the mail'],
 };
-
-function end({ message, attempts, broadcast }: MessageFacts): Rule[] {
-  const { state, settledAt, acceptedAt } = message;
-  const reason = message.stateReason ?? 'no reason is written down';
-  switch (state) {
-    case 'accepted':
-      return [
-        rule(
-          'ACCEPTED',
-          'done',
-          `The relay took it${acceptedAt ? ` at ${instantText(acceptedAt)}` : ''}.`,
-          acceptedAt,
-        ),
-      ];
-    case 'rejected': {
-      const last = attempts.at(-1);
-      const code = last?.stage === 'render' ? 'UNSENDABLE' : 'REJECTED';
-      return [rule(code, 'stopped', `It was refused for good: ${reason}.`, settledAt)];
-    }
-    case 'unknown':
-      return [
-        rule(
-          'UNKNOWN',
-          'stopped',
-          `The relay may have taken it or not: ${reason}. It is not sent again by itself.`,
-          settledAt,
-        ),
-      ];
-    case 'expired':
-      return [expired(message, reason)];
-    case 'cancelled':
-      return [cancelled(reason, settledAt, broadcast)];
-    case 'suppressed':
-      if (reason === HELD_OUT)
-        return [rule('HELD_OUT', 'stopped', `It is never sent: the person is ${HELD_OUT}.`, settledAt)];
-      return [rule('SUPPRESSED_STATE', 'stopped', `It was taken off at its turn: ${reason}.`, settledAt)];
-    default:
-      return [];
-  }
-}
-
-function expired({ settledAt, expiresAt }: MessageFacts['message'], reason: string): Rule {
-  if (reason.startsWith('too late') && expiresAt !== null)
-    return rule(
-      'EXPIRED',
-      'stopped',
-      `It was of use until ${instantText(expiresAt)}, and its turn came later.`,
-      settledAt,
-    );
-  if (reason.startsWith('overdue'))
-    return rule(
-      'EXPIRED_OVERDUE',
-      'stopped',
-      `It was late after an outage, and late mails are skipped: ${reason}.`,
-      settledAt,
-    );
-  return rule(
-    'RETRIES_EXHAUSTED',
-    'stopped',
-    `It was tried for about a day without success: ${reason}.`,
-    settledAt,
-  );
-}
-
-function cancelled(reason: string, at: Date | null, broadcast: BroadcastFacts | null): Rule {
-  const bought = /^purchased (.+)$/.exec(reason)?.[1];
-  if (bought !== undefined)
-    return rule(
-      'EXITED_BY_PURCHASE',
-      'stopped',
-      `The person bought ${quoted(bought)}, which ends the sequence.`,
-      at,
-    );
-  if (reason === 'unsubscribed')
-    return rule('EXITED_BY_UNSUBSCRIBING', 'stopped', 'The person unsubscribed before its turn.', at);
-  if (reason === 'topic opt-out')
-    return rule('EXITED_BY_TOPIC', 'stopped', 'The person opted out of this topic before its turn.', at);
-  if (reason === 'erased')
-    return rule('PERSON_ERASED', 'stopped', 'The person was erased before its turn.', at);
-  if (reason.startsWith('broadcast cancelled')) {
-    const name = broadcast === null ? '' : ` ${quoted(broadcast.title)}`;
-    return rule('BROADCAST_CANCELLED', 'stopped', `The broadcast${name} was cancelled.`, at);
-  }
-  return rule('CANCELLED', 'stopped', `It was cancelled: ${reason}.`, at);
-}

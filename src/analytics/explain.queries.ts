@@ -1,5 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { audienceParts, type Audience, segmentCondition } from '../broadcasts/audience.js';
+import { lateSql } from '../delivery/waiting/late.js';
+import type { OverdueParameters } from '../delivery/waiting/overdue.js';
 import { compileConditions } from '../segments/compile.js';
 import type { Condition } from '../segments/condition.js';
 import type { SequenceDefinition } from '../sequences/definition.js';
@@ -157,6 +159,33 @@ export async function conditionsUnmet(
     [subscriberId, ...parts.flatMap(({ condition }) => condition.parameters)],
   );
   return parts.filter((_, place) => rows[0]?.[`p${place}`] === false).map(({ words }) => words);
+}
+
+/** Whether the claim will find the mail's sequence paused. By the key of `sequence_pause`. */
+export async function sequencePaused(
+  db: EntityManager,
+  { kind, class: messageClass, topic }: MessageRow,
+): Promise<boolean> {
+  if (kind !== 'sequence' || messageClass !== 'marketing') return false;
+  const rows: unknown[] = await db.query(
+    'select 1 from sequence_pause where funnel_key = $1 and resumed_at is null',
+    [topic],
+  );
+  return rows.length > 0;
+}
+
+/** What the claim's rules about late mails make of it; null when they let it go. By primary key. */
+export async function lateRow(
+  db: EntityManager,
+  id: string,
+  { overdueBefore, action, reason, dueBy }: OverdueParameters,
+): Promise<MessageFacts['late']> {
+  if (action === null || reason === null) return null;
+  const rows: unknown[] = await db.query(
+    `select 1 from message m where m.id = $1 and ${lateSql('m', { overdueBefore: '$2', action: '$3', dueBy: '$4' })}`,
+    [id, overdueBefore, action, dueBy],
+  );
+  return rows.length === 0 ? null : { action, reason };
 }
 
 export async function attemptRows(db: EntityManager, messageId: string): Promise<AttemptFacts[]> {

@@ -1,10 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
-import { bucketKeysOf } from '../delivery/pacing/bucket-keys.js';
-import { PacingService } from '../delivery/pacing/pacing.service.js';
-import { RelaysService } from '../delivery/relays/relays.service.js';
-import { quotaOn, refill, reserveOf, utcDay, waitMs } from '../delivery/pacing/token-bucket.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { FALLBACK_ZONE, prepareSequence } from '../sequences/prepared.js';
@@ -34,6 +29,7 @@ import {
   suppressionRows,
   versionOfEnrollment,
 } from './explain.queries.js';
+import { ExplainWaits } from './explain-waits.service.js';
 import type { Explanation } from './explanation.js';
 
 export interface Answer extends Explanation {
@@ -46,9 +42,7 @@ export interface Answer extends Explanation {
 export class ExplainService {
   constructor(
     private readonly dataSource: DataSource,
-    private readonly guard: GenerationGuard,
-    private readonly pacing: PacingService,
-    private readonly relays: RelaysService,
+    private readonly waits: ExplainWaits,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -118,8 +112,6 @@ export class ExplainService {
     const db = this.dataSource.manager;
     const { subscriberId, broadcastId } = row;
     const person = subscriberId === null ? null : await personRow(db, subscriberId);
-    const waits = row.state === 'ready';
-    const guard = waits ? await this.guard.state() : ({ ok: true } as const);
     return {
       now: this.clock.now(),
       message: row,
@@ -132,9 +124,7 @@ export class ExplainService {
       broadcast: broadcastId === null ? null : await broadcastRow(db, broadcastId),
       attempts: await attemptRows(db, row.id),
       reports: await reportRows(db, row.id),
-      refusal: guard.ok ? null : guard.reason,
-      pacing: waits ? await this.limits(row) : [],
-      relays: waits ? await this.relays.view() : [],
+      ...(await this.waits.of(row)),
     };
   }
 
@@ -153,23 +143,6 @@ export class ExplainService {
     const timing = timings.get(row.stepKey) ?? {};
     const { zone } = timeZoneOr(person?.timeZone ?? null, fallbackZone);
     return { title: version.title, version: version.version, timing, zone };
-  }
-
-  /** The buckets of the mail's lane that let nothing through now. */
-  private async limits({ laneKey, class: messageClass }: MessageRow): Promise<MessageFacts['pacing']> {
-    const urgency = messageClass === 'transactional' ? 'urgent' : 'bulk';
-    const keys = new Set(bucketKeysOf(laneKey));
-    const nowMs = this.clock.now().getTime();
-    return (await this.pacing.buckets())
-      .filter(({ key }) => keys.has(key))
-      .map((row) => refill(row, row.nowMs))
-      .filter((bucket) => waitMs(bucket, urgency) > 0)
-      .map((bucket) => {
-        const quota = quotaOn(bucket, bucket.quotaDay ?? utcDay(bucket.refilledAtMs));
-        const reserve = quota === null || urgency === 'urgent' ? 0 : reserveOf(quota);
-        const byDay = quota !== null && bucket.usedToday >= quota - reserve;
-        return { bucket: bucket.key, byDay, until: new Date(nowMs + waitMs(bucket, urgency)) };
-      });
   }
 
   private async person(db: EntityManager, id: string): Promise<PersonRow> {

@@ -56,16 +56,22 @@ export class OverdueService {
     const beaten = cache !== null && Math.abs(now.getTime() - cache.beatAt.getTime()) < BEAT_EVERY_MS;
     if (cache !== null && beaten && nowMs - cache.readAtMs < CACHE_MS) return cache.parameters;
     const { settings, chosen } = await this.read();
-    const resumedAt = beaten ? await this.resumedAt() : await this.beat(now, settings);
-    const confirmed = await this.guard.lastConfirmed();
-    const parameters = overdueParameters({
-      settings,
-      // Where the owner moves the clock, silence is no outage unless they say so.
-      resumedAt: this.config.demo && !chosen ? null : resumedAt,
-      confirmed: confirmed === null ? null : { at: new Date(confirmed.at), unsent: confirmed.unsent },
-    });
+    const resumedAt = beaten ? dateOf((await this.heartbeat())?.resumedAt) : await this.beat(now, settings);
+    const parameters = await this.given({ settings, chosen }, resumedAt);
     this.#cache = { parameters, readAtMs: nowMs, beatAt: beaten ? cache.beatAt : now };
     return parameters;
+  }
+
+  /** As `parameters` would answer now, for pages: no heartbeat, so an outage stays one. */
+  async expected(): Promise<OverdueParameters> {
+    const { settings, chosen } = await this.read();
+    const now = this.clock.now();
+    const { aliveAt, resumedAt } = (await this.heartbeat()) ?? {
+      aliveAt: now.toISOString(),
+      resumedAt: null,
+    };
+    const isOver = !isOutage(new Date(aliveAt), now, settings);
+    return this.given({ settings, chosen }, isOver ? dateOf(resumedAt) : now);
   }
 
   /**
@@ -107,13 +113,25 @@ export class OverdueService {
     return { settings: rows[0]?.value ?? DEFAULT_OVERDUE, chosen: rows.length > 0 };
   }
 
-  private async resumedAt(): Promise<Date | null> {
+  private async given(
+    { settings, chosen }: { settings: OverdueSettings; chosen: boolean },
+    resumedAt: Date | null,
+  ): Promise<OverdueParameters> {
+    const confirmed = await this.guard.lastConfirmed();
+    return overdueParameters({
+      settings,
+      // Where the owner moves the clock, silence is no outage unless they say so.
+      resumedAt: this.config.demo && !chosen ? null : resumedAt,
+      confirmed: confirmed === null ? null : { at: new Date(confirmed.at), unsent: confirmed.unsent },
+    });
+  }
+
+  private async heartbeat(): Promise<Heartbeat | null> {
     const rows: { value: Heartbeat }[] = await this.dataSource.query(
       'select value from setting where key = $1',
       [HEARTBEAT_KEY],
     );
-    const at = rows[0]?.value.resumedAt ?? null;
-    return at === null ? null : new Date(at);
+    return rows[0]?.value ?? null;
   }
 
   /**
@@ -157,9 +175,13 @@ export class OverdueService {
           },
           manager,
         );
-      return resumedAt === null ? null : new Date(resumedAt);
+      return dateOf(resumedAt);
     });
   }
+}
+
+function dateOf(at: string | null | undefined): Date | null {
+  return at == null ? null : new Date(at);
 }
 
 /** A quiet installation is silent without anything being late. Reads what is ready until it finds one. */

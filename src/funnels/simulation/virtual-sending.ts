@@ -4,6 +4,7 @@ import {
   OUTSIDE_HOURS,
   PAUSED_BY_READER,
 } from '../../delivery/ledger/message.js';
+import { EXPIRY } from '../../delivery/waiting/expiry.js';
 import { heldBack, LONGEST_SPAN_MS, type FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
 import { opensAt } from '../../values/week-hours.js';
 import type { VirtualMail } from './virtual-record.js';
@@ -51,7 +52,7 @@ function mayGo(run: VirtualRun, mail: VirtualMail, now: Date): boolean {
   const { kind, expiresAt, step, lists = [] } = mail;
   const { status, pausedUntil } = run.record;
   const hasLeft = !lists.every((group) => group.some((list) => run.record.lists.has(list)));
-  if (expiresAt !== null && expiresAt <= now) return giveUp(run, mail, 'too late to be sent', now);
+  if (expiresAt !== null && expiresAt <= now) return giveUp(run, mail, EXPIRY.tooLate(), now);
   if (kind === 'broadcast' && !hasLeft && run.pausedBroadcasts?.has(step ?? '') === true) {
     Object.assign(mail, { state: 'held', heldFor: 'broadcast' });
     run.tell(now, { what: 'held', ...placeOf(mail), until: null, reason: BROADCAST_PAUSED });

@@ -245,3 +245,52 @@ describe('GET /api/v1/messages/explain', () => {
     for (const [path, status] of asked) expect([path, (await get(path)).status]).toEqual([path, status]);
   });
 });
+
+describe('GET /api/v1/messages/:id/explain of a mail that is due, before the next claim', () => {
+  it('tells of what the claim will find: nothing was said to hold it back', async () => {
+    const reader = await newReader(t, 'before@example.com');
+    const id = await messageOf(reader, 'welcome');
+    const dueAt = t.clock.now();
+    await t.dataSource.query(
+      `update message set state = 'ready', due_at = $2, data_at = null, accepted_at = null, settled_at = null where id = $1`,
+      [id, dueAt],
+    );
+    const decided = async (): Promise<string> =>
+      ((await get(`${id}/explain`).expect(200)).body as Answer).decidedBy;
+    const set = async (key: string, value: object): Promise<unknown> =>
+      t.dataSource.query(
+        `insert into setting (key, value, updated_at) values ($1, $2, now())
+         on conflict (key) do update set value = setting.value || excluded.value`,
+        [key, JSON.stringify(value)],
+      );
+    const sequence = (change: string): Promise<unknown> =>
+      t.dataSource.query(
+        `insert into sequence_pause (funnel_key, reason, paused_at) values ('niche-ebook', 'by the owner', now())
+         on conflict (funnel_key) do update set ${change}`,
+      );
+    expect(await decided()).toBe('NEXT_RUN');
+    await sequence('resumed_at = null');
+    expect(await decided()).toBe('SEQUENCE_PAUSED');
+    await sequence('resumed_at = now()');
+    expect(await decided()).toBe('NEXT_RUN');
+    // No worker has asked for mails since it was due, three days ago.
+    await set('sending.overdue', { policy: 'ask', afterHours: 24 });
+    await set('sending.heartbeat', { aliveAt: dueAt, resumedAt: null });
+    t.clock.advance(3 * DAY_MS);
+    expect(await decided()).toBe('HELD_OVERDUE');
+    await set('sending.overdue', { policy: 'skip' });
+    expect(await decided()).toBe('EXPIRED_OVERDUE');
+    await set('sending.overdue', { policy: 'send' });
+    expect(await decided()).toBe('NEXT_RUN');
+    await set('ledger.generation', { confirmed: { at: t.clock.now(), unsent: 'hold' } });
+    expect(await decided()).toBe('HELD_RESTORED');
+    await t.dataSource.query(
+      `update setting set value = value - 'confirmed' where key = 'ledger.generation'`,
+    );
+    await t.dataSource.query(`delete from setting where key like 'sending.%'`);
+    await t.dataSource.query(`update message set state = 'accepted', accepted_at = $2 where id = $1`, [
+      id,
+      dueAt,
+    ]);
+  });
+});

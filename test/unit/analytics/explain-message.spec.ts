@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { explainMessage, type MessageFacts } from '../../../src/analytics/explain-message.js';
+import { OVERDUE, RESTORED } from '../../../src/delivery/waiting/overdue.js';
 
 const NOW = new Date('2026-01-07T12:00:00Z');
 const EARLIER = new Date('2026-01-07T09:00:00Z');
@@ -43,6 +44,8 @@ const BASE: MessageFacts = {
   broadcastSplit: null,
   attempts: [],
   reports: [],
+  sequencePaused: false,
+  late: null,
   refusal: null,
   pacing: [],
   relays: [{ name: 'main', state: 'closed', retryAt: null, reason: null }],
@@ -82,6 +85,8 @@ const broadcast = (state: string) => ({ ...BROADCAST, state });
 const held = (stateReason: string | null) => ({ state: 'held', stateReason });
 const ended = (state: string, stateReason: string) => ({ state, stateReason, settledAt: NOW });
 
+const late = (action: 'held' | 'expired', reason: string) => ({ late: { action, reason } });
+
 const CASES: [decidedBy: string, words: RegExp, change: Change][] = [
   ['NEXT_RUN', /next run/, {}],
   [
@@ -101,6 +106,15 @@ const CASES: [decidedBy: string, words: RegExp, change: Change][] = [
     { message: { dueAt: LATER, stateReason: 'greylisted' }, attempts: [attempt('ready')] },
   ],
   ['RETRY_LATER', /tried again/, { message: { dueAt: LATER, unknownCount: 1 } }],
+  ['SEQUENCE_PAUSED', /its sequence are paused until the owner/, { sequencePaused: true }],
+  ['HELD_OVERDUE', /late by an outage: when it comes up it is held until/, late('held', OVERDUE)],
+  ['EXPIRED_OVERDUE', /late by an outage: when it comes up it is skipped/, late('expired', OVERDUE)],
+  ['HELD_RESTORED', /may have gone out already: .* held until the owner/, late('held', RESTORED)],
+  ['EXPIRED_RESTORED', /may have gone out already: .* skipped/, late('expired', RESTORED)],
+  ['SEQUENCE_PAUSED', /paused/, { ...late('expired', OVERDUE), sequencePaused: true }],
+  ['HELD_RESTORED', /held until/, { ...late('held', RESTORED), sequencePaused: true }],
+  ['BROADCAST_PAUSED', /paused/, { ...late('expired', OVERDUE), broadcast: broadcast('paused') }],
+  ['HELD_RESTORED', /held until/, { ...late('held', RESTORED), broadcast: broadcast('paused') }],
   ['SENDING_REFUSED', /a copy/, { refusal: 'this is a copy of the database' }],
   ['PACED', /“group:gmail”.*15:00/, { pacing: [{ bucket: 'group:gmail', byDay: false, until: LATER }] }],
   ['DAILY_QUOTA', /“global” has used up/, { pacing: [{ bucket: 'global', byDay: true, until: LATER }] }],
@@ -144,7 +158,8 @@ const CASES: [decidedBy: string, words: RegExp, change: Change][] = [
     { message: ended('cancelled', 'broadcast cancelled'), broadcast: BROADCAST },
   ],
   ['HELD_OVERDUE', /until the owner decides: overdue/, { message: held('overdue after an outage') }],
-  ['HELD', /restored backup/, { message: held('restored backup') }],
+  ['HELD_RESTORED', /restored backup/, { message: held('restored backup') }],
+  ['HELD', /some new reason/, { message: held('some new reason') }],
   ['HELD', /no reason/, { message: held(null) }],
   ['WAITS_FOR_TEST', /result of the split test/, { message: held('waits for the split test') }],
   [
@@ -165,7 +180,6 @@ const CASES: [decidedBy: string, words: RegExp, change: Change][] = [
     /of use until/,
     { message: { ...ended('expired', 'too late to be sent'), expiresAt: EARLIER } },
   ],
-  ['EXPIRED_OVERDUE', /skipped: overdue/, { message: ended('expired', 'overdue after an outage') }],
   ['RETRIES_EXHAUSTED', /without success: greylisted/, { message: ended('expired', 'greylisted') }],
   ['ACCEPTED', /took it at Wed 7 Jan/, { message: { state: 'accepted', acceptedAt: NOW } }],
   [

@@ -1,0 +1,59 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
+import { bucketKeysOf } from '../delivery/pacing/bucket-keys.js';
+import { OverdueService } from '../delivery/waiting/overdue.service.js';
+import { PacingService } from '../delivery/pacing/pacing.service.js';
+import { RelaysService } from '../delivery/relays/relays.service.js';
+import { quotaOn, refill, reserveOf, utcDay, waitMs } from '../delivery/pacing/token-bucket.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import type { MessageFacts } from './explain-message.js';
+import { lateRow, sequencePaused, type MessageRow } from './explain.queries.js';
+
+type Waits = Pick<MessageFacts, 'sequencePaused' | 'late' | 'refusal' | 'pacing' | 'relays'>;
+
+const NOTHING: Waits = { sequencePaused: false, late: null, refusal: null, pacing: [], relays: [] };
+
+/** What holds back a mail that is ready, as the next claim will find it. Changes nothing. */
+@Injectable()
+export class ExplainWaits {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly guard: GenerationGuard,
+    private readonly overdue: OverdueService,
+    private readonly pacing: PacingService,
+    private readonly relays: RelaysService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Nothing for a mail that is not ready. */
+  async of(row: MessageRow): Promise<Waits> {
+    if (row.state !== 'ready') return NOTHING;
+    const db = this.dataSource.manager;
+    const guard = await this.guard.state();
+    return {
+      sequencePaused: await sequencePaused(db, row),
+      late: await lateRow(db, row.id, await this.overdue.expected()),
+      refusal: guard.ok ? null : guard.reason,
+      pacing: await this.limits(row),
+      relays: await this.relays.view(),
+    };
+  }
+
+  /** The buckets of the mail's lane that let nothing through now. */
+  private async limits({ laneKey, class: messageClass }: MessageRow): Promise<Waits['pacing']> {
+    const urgency = messageClass === 'transactional' ? 'urgent' : 'bulk';
+    const keys = new Set(bucketKeysOf(laneKey));
+    const nowMs = this.clock.now().getTime();
+    return (await this.pacing.buckets())
+      .filter(({ key }) => keys.has(key))
+      .map((row) => refill(row, row.nowMs))
+      .filter((bucket) => waitMs(bucket, urgency) > 0)
+      .map((bucket) => {
+        const quota = quotaOn(bucket, bucket.quotaDay ?? utcDay(bucket.refilledAtMs));
+        const reserve = quota === null || urgency === 'urgent' ? 0 : reserveOf(quota);
+        const byDay = quota !== null && bucket.usedToday >= quota - reserve;
+        return { bucket: bucket.key, byDay, until: new Date(nowMs + waitMs(bucket, urgency)) };
+      });
+  }
+}
