@@ -15,7 +15,8 @@ export interface NewBounce {
   reason: BounceReason;
   status: string | null;
   replyCode: number | null;
-  diagnostic: string;
+  /** Null when the person was erased. */
+  diagnostic: string | null;
   reportingMta: string | null;
   source: string;
   trusted: boolean;

@@ -25,16 +25,15 @@ const ONLY_SHORT: Readonly<Record<string, string>> = {
   'imports/import-row.ts': 'finds something at every place where it is tried, so no place is tried twice',
   'tracking/user-agent.ts': 'a user agent, cut to 500 characters when the hit comes in',
   'values/email-address.ts': 'an address, refused before when it has more than 1,000 characters',
-  'delivery/mail-links.ts': 'the owner’s own mails',
-  'delivery/written-mail.ts': 'the owner’s own mails',
+  'delivery/mails/mail-links.ts': 'the owner’s own mails',
+  'delivery/mails/written-mail.ts': 'the owner’s own mails',
   'delivery/preflight/shown-parts.ts': 'the owner’s own mails',
 };
 /** Where patterns are put together from parts, which are looked at below, or by hand when they are of the owner's own. */
 const PUT_TOGETHER = [
   'bounces/addresses.ts',
-  'bounces/bounce-key.ts',
   'bounces/text-report.ts',
-  'delivery/written-mail.ts',
+  'delivery/mails/written-mail.ts',
   'funnels/schema-parts.ts',
   'mail-commands.ts',
   'orders/licence-key.ts',
