@@ -13,6 +13,7 @@ import { HooksService } from './hooks.service.js';
 import { IntakeWatch } from './intake-watch.service.js';
 import { IntakeService } from './intake.service.js';
 import { OutcomesService } from './outcomes.service.js';
+import { ReporterProof } from './reporter-proof.service.js';
 import { RatesWatch } from './rates-watch.service.js';
 import { SnsVerifier } from './sns-verifier.service.js';
 
@@ -29,6 +30,7 @@ import { SnsVerifier } from './sns-verifier.service.js';
     BouncesJobs,
     OutcomesService,
     RatesWatch,
+    ReporterProof,
     IntakeService,
     IntakeWatch,
     BounceSmtpServer,

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import {
+  hasSurelyArrived,
   knownArrivals,
   messageByHeader,
   reportedMessage,
@@ -9,6 +10,7 @@ import {
 } from '../delivery/ledger/message-evidence.queries.js';
 import { MessagesService } from '../delivery/ledger/messages.service.js';
 import { classifyReply, replyClass } from '../delivery/replies/reply-class.js';
+import { ERASED } from '../delivery/ledger/message.js';
 import { isReplyReason } from '../delivery/replies/reply-reason.js';
 import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
@@ -16,6 +18,7 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { sameAddress } from './addresses.js';
 import { trustedKey, untrustedKey, withoutAddresses } from './bounce-key.js';
 import { BouncesQueries, type BounceFilter, type BounceRow, type NewBounce } from './bounces.queries.js';
+import { mayReportFor } from './complaint-reporter.js';
 import type { Finding, JudgedMail } from './judged-mail.js';
 import { OutcomesService } from './outcomes.service.js';
 import { messageByReturnPath, messageByUnsubscribeLink, messageIdHeaders } from './report-identity.js';
@@ -27,6 +30,8 @@ export interface IncomingReport {
   source: BounceSource;
   /** Where the mail went by its envelope; empty where there was none. */
   envelopeTo: readonly string[];
+  /** Who sent it by mail, where their domain vouches for it and feedback reports come from there. */
+  reporter?: string | null | undefined;
   /** When a provider signed it, where one did: told again, on whatever day, it is the same report. */
   signedAt?: Date | undefined;
 }
@@ -38,9 +43,10 @@ export interface IncomingReport {
 export type Taken = 'counted' | 'repeated' | 'untrusted' | 'nothing';
 
 /**
- * What tells which mail a report is about. `server`: what only servers on its way see, or a provider has signed. `shown`:
- * what whoever was shown the mail, or an answer to it, has as well: the unsubscribe link, or the Message-ID, which every
- * answer quotes.
+ * What a report may do. `server`: it names the mail by what few but servers on its way see, or comes from a mailbox
+ * provider. `shown`: it names it by what whoever was shown the mail, or an answer to it, has as well: the unsubscribe
+ * link, or the Message-ID, which every answer quotes. A complaint by mail is no more than that unless its reporter is
+ * proven: who was passed our mail as a file has its return path, too, and real reporters sign.
  */
 type ReportProof = 'server' | 'shown';
 
@@ -48,6 +54,8 @@ const DAY_MS = 86_400_000;
 /** Anybody can send reports that prove nothing: they may not fill the disk. */
 const UNTRUSTED_A_DAY = 1_000;
 const MAX_MTA_CHARS = 255;
+/** Servers try for five days as a rule (RFC 5321 §4.5.4.1). */
+const QUEUES_LAST_MS = 7 * DAY_MS;
 
 /** The only writer of `bounce`. Every report is written down and takes effect in one transaction, once. */
 @Injectable()
@@ -74,7 +82,10 @@ export class BouncesService {
       const message = id === null ? null : await reportedMessage(manager, id);
       if (message === null) return this.takeUntrusted(manager, report);
       const ofServer = byPath ?? (this.headersProve(report) ? byHeader : null);
-      return this.takeTrusted(manager, message, report, ofServer === null ? 'shown' : 'server');
+      const proven = this.isComplaintByMail(message, report)
+        ? await this.isProvenComplaint(manager, message, report)
+        : ofServer !== null;
+      return this.takeTrusted(manager, message, report, proven ? 'server' : 'shown');
     });
   }
 
@@ -140,7 +151,43 @@ export class BouncesService {
 
   /** Where mails have a return path of their own, a report by mail that does not know it knows too little. */
   private headersProve({ source }: IncomingReport): boolean {
-    return this.config.bounceDomain === null || (source !== 'smtp' && source !== 'imap');
+    return this.config.bounceDomain === null || !isByMail(source);
+  }
+
+  private isComplaintByMail(message: ReportedMessage, { judged, source }: IncomingReport): boolean {
+    return isByMail(source) && findingFor(message, judged.findings).verdict === 'complaint';
+  }
+
+  /** By what the reporter has signed, which the envelope is not: an old report could be sent on to another return path. */
+  private async isProvenComplaint(
+    manager: EntityManager,
+    { id, address }: ReportedMessage,
+    { judged, reporter }: IncomingReport,
+  ): Promise<boolean> {
+    if (!reporter || !mayReportFor(reporter, address)) return false;
+    const clues = { addressedTo: [], originals: judged.originals };
+    const { secretKey } = this.config;
+    const named =
+      messageByReturnPath(secretKey, clues) ??
+      (await messageByHeader(manager, messageIdHeaders(judged.originals))) ??
+      messageByUnsubscribeLink(secretKey, clues);
+    return named === id;
+  }
+
+  /**
+   * Bounces are seldom signed, so anybody may have written one who was passed the mail as a file. A dead address reads
+   * nothing, and its server says so within the days that queues last: what contradicts that is counted, as any mail that
+   * did not arrive, and ends nothing by itself.
+   */
+  private async weighed(
+    manager: EntityManager,
+    message: ReportedMessage,
+    { judged, source }: IncomingReport,
+  ): Promise<Finding> {
+    const found = findingFor(message, judged.findings);
+    if (found.verdict !== 'hard' || !isByMail(source)) return found;
+    const since = new Date(this.clock.now().getTime() - QUEUES_LAST_MS);
+    return (await hasSurelyArrived(manager, message.id, since)) ? { ...found, verdict: 'soft' } : found;
   }
 
   private async takeTrusted(
@@ -150,8 +197,8 @@ export class BouncesService {
     proof: ReportProof,
   ): Promise<Taken> {
     const { judged, source } = report;
-    const found = findingFor(message, judged.findings);
     await holdBroadcast(manager, message);
+    const found = await this.weighed(manager, message, report);
     if (found.reason === 'not_a_report') return this.keepUnread(manager, message, report);
     await this.messages.resolveUnknown(
       manager,
@@ -245,6 +292,10 @@ const UNREAD: Finding = {
   diagnostic: '',
 };
 
+function isByMail(source: BounceSource): boolean {
+  return source === 'smtp' || source === 'imap';
+}
+
 const NO_MESSAGE = {
   messageId: null,
   subscriberId: null,
@@ -253,11 +304,13 @@ const NO_MESSAGE = {
   providerGroup: null,
 };
 
+/** Of somebody who was erased no words of a foreign server are kept: they mostly hold the address, and often the name. */
 function ofMessage(
   message: ReportedMessage,
-): Pick<NewBounce, 'messageId' | 'subscriberId' | 'addressHash' | 'broadcastId' | 'providerGroup'> {
-  const { id, subscriberId, addressHash, broadcastId, laneKey } = message;
+): Pick<NewBounce, keyof typeof NO_MESSAGE> & Partial<Pick<NewBounce, 'diagnostic'>> {
+  const { id, subscriberId, address, addressHash, broadcastId, laneKey } = message;
   return {
+    ...(address === ERASED ? { diagnostic: null } : {}),
     messageId: id,
     subscriberId,
     addressHash,

@@ -3,10 +3,11 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { readUnsubscribeAddress, readVerp } from '../delivery/mails/verp.js';
 import { readLeaveToken } from '../subscribers/leave-token.js';
 import { LeaveService } from '../subscribers/leave.service.js';
-import { BouncesService, type BounceSource, type Taken } from './bounces.service.js';
+import { BouncesService, type BounceSource, type IncomingReport, type Taken } from './bounces.service.js';
 import { judgeReports } from './judge-mail.js';
 import type { JudgedMail } from './judged-mail.js';
 import { localPart } from './report-identity.js';
+import { ReporterProof } from './reporter-proof.service.js';
 
 export interface IncomingMail {
   raw: Uint8Array;
@@ -24,6 +25,7 @@ export class IntakeService {
   constructor(
     private readonly bounces: BouncesService,
     private readonly leave: LeaveService,
+    private readonly proof: ReporterProof,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -65,18 +67,23 @@ export class IntakeService {
       left ||= leaving.kind === 'left';
     }
     if (tokens.length > 0) return left ? 'unsubscribed' : 'nothing';
-    return this.takeAll(reports, { source, envelopeTo });
+    const complained = reports.some(({ verdict }) => verdict === 'complaint');
+    const reporter = complained ? await this.proof.provenReporter(raw) : null;
+    return this.takeAll(reports, { source, envelopeTo, reporter });
   }
 
   /** The envelope names one mail of ours, and of several reports nobody knows which one is about that. */
   private async takeAll(
     reports: readonly JudgedMail[],
-    { source, envelopeTo }: Pick<IncomingMail, 'source' | 'envelopeTo'>,
+    { source, envelopeTo, reporter }: Omit<IncomingReport, 'judged'>,
   ): Promise<Taken> {
     const taken: Taken[] = [];
     for (const judged of reports)
       taken.push(
-        await this.bounces.take({ judged, source, envelopeTo: reports.length === 1 ? envelopeTo : [] }),
+        await this.bounces.take({
+          ...{ judged, source, reporter },
+          envelopeTo: reports.length === 1 ? envelopeTo : [],
+        }),
       );
     return taken.find((one) => one !== 'nothing') ?? 'nothing';
   }

@@ -16,9 +16,9 @@ const LINK_TOKEN = /\/u\/([A-Za-z0-9_-]{20,200})/;
  * The mail a report is about, by the token of its return path. Null when there is none, however plausible the rest
  * looks: an address alone would let anybody silence anybody.
  *
- * The reporter's DKIM and SPF are not asked beside it. Only the servers on its way see a return path. Without a token a
- * report changes nothing, so a good signature would let nothing in, and a missing one (of many bounces, and of reports
- * that were forwarded) would keep complaints out that must count.
+ * The servers on its way see a return path, and the mailbox it lies in: it stands in the headers of a delivered mail
+ * (RFC 5321 §4.4), so who was passed that mail as a file has it, too. What the report may do beside that depends on who
+ * sent it, see `BouncesService`.
  */
 export function messageByReturnPath(secret: Buffer, { addressedTo, originals }: ReportClues): string | null {
   const returnPaths = originals.flatMap((block) =>

@@ -59,6 +59,19 @@ export async function knownArrivals(
   return new Set(rows.map(({ name }) => name));
 }
 
+/**
+ * Whether a person opened the mail or used a link of it, or its relay took it before `before`. Called for reports of a
+ * dead address; locks nothing. Served by the primary key and `tracking_event_message`.
+ */
+export async function hasSurelyArrived(db: EntityManager, id: string, before: Date): Promise<boolean> {
+  const rows: unknown[] = await db.query(
+    `select 1 from message m where m.id = $1 and (m.accepted_at < $2
+       or exists (select 1 from tracking_event t where t.message_id = m.id and t.class = 'human'))`,
+    [id, before],
+  );
+  return rows.length > 0;
+}
+
 interface Proof {
   /** For people. */
   evidence: string;

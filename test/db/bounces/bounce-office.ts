@@ -5,6 +5,7 @@ import type { PlannedMessage } from '../../../src/delivery/ledger/message.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { report } from '../../support/returned-mails.js';
+import { REPORTER, REPORTERS_DNS, signedByExampleOrg } from '../../support/signed-reports.js';
 import { openPostOffice, SECRET, SENDER, type PostOffice } from '../delivery/post-office.js';
 
 export const BOUNCE_DOMAIN = 'bounce.example.com';
@@ -31,13 +32,14 @@ export interface BounceOffice extends PostOffice {
   broadcast(): Promise<string>;
   /** The report comes to the return path of the mail. */
   comesBack(messageId: string, said: Said): Promise<string>;
+  /** The reader’s own provider says so, and signs it. */
   complains(messageId: string, type?: string): Promise<string>;
   status(email: string): Promise<string>;
   suppressed(email: string): Promise<string[]>;
 }
 
 export async function openBounceOffice(given: Record<string, string> = {}): Promise<BounceOffice> {
-  const office = await openPostOffice({ BOUNCE_DOMAIN, ...given });
+  const office = await openPostOffice({ BOUNCE_DOMAIN, ...given }, REPORTERS_DNS);
   const { app, db, clock } = office;
   const [bounces, intake, alerts, suppressions] = [
     app.get(BouncesService, { strict: false }),
@@ -45,7 +47,7 @@ export async function openBounceOffice(given: Record<string, string> = {}): Prom
     app.get(AlertsService, { strict: false }),
     app.get(SuppressionsService, { strict: false }),
   ];
-  const receive = async (messageId: string, mail: string): Promise<string> =>
+  const receive = async (messageId: string, mail: string | Buffer): Promise<string> =>
     intake.receive({
       raw: Buffer.from(mail),
       envelopeTo: [verpAddress(SECRET, messageId, BOUNCE_DOMAIN)],
@@ -83,7 +85,11 @@ export async function openBounceOffice(given: Record<string, string> = {}): Prom
       const fields = `Final-Recipient: rfc822; bob@example.org\nAction: ${action}\nStatus: ${status}\nDiagnostic-Code: smtp; ${diagnostic}`;
       return receive(messageId, report({ words, fields }).replace('dns; mx.example.net', `dns; ${mta}`));
     },
-    complains: async (messageId, type = 'abuse') => receive(messageId, feedback(type)),
+    complains: async (messageId, type = 'abuse') =>
+      receive(
+        messageId,
+        await signedByExampleOrg(feedback(type, verpAddress(SECRET, messageId, BOUNCE_DOMAIN)), clock.now()),
+      ),
     status: async (email) => {
       const rows: { status: string }[] = await db.query('select status from subscriber where email = $1', [
         email,
@@ -95,8 +101,10 @@ export async function openBounceOffice(given: Record<string, string> = {}): Prom
   };
 }
 
-function feedback(type: string): string {
-  return `From: feedback@fbl.example.net
+function feedback(type: string, mailFrom: string): string {
+  return `From: ${REPORTER}
+To: fbl@${BOUNCE_DOMAIN}
+Subject: FW: Hello
 Content-Type: multipart/report; report-type=feedback-report; boundary="=b"
 
 --=b
@@ -105,6 +113,7 @@ Content-Type: message/feedback-report
 Feedback-Type: ${type}
 User-Agent: Example-FBL/1.0
 Version: 1
+Original-Mail-From: <${mailFrom}>
 
 --=b--
 `;

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { unsubscribeAddress, verpAddress } from '../../../src/delivery/mails/verp.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { report } from '../../support/returned-mails.js';
+import { REPORTER, signedByExampleOrg } from '../../support/signed-reports.js';
 import { SECRET } from '../delivery/post-office.js';
 import { BOUNCE_DOMAIN, openBounceOffice, type BounceOffice } from './bounce-office.js';
 
@@ -168,6 +169,62 @@ Message-ID: <${'b'.repeat(26)}@example.com>
     ]);
     expect(await office.alertKeys()).toEqual(alerts);
   });
+
+  /** As somebody has it to whom a reader passed the mail on as a file: its headers, the return path among them. */
+  const passedOn = async (email: string): Promise<{ id: string; path: string }> => {
+    const id = await office.sent(email);
+    return { id, path: verpAddress(SECRET, id, BOUNCE_DOMAIN) };
+  };
+  const complaintAbout = (path: string, from: string): string =>
+    `From: ${from}\nTo: fbl@${BOUNCE_DOMAIN}\nSubject: FW: Hello\nContent-Type: multipart/report; report-type=feedback-report; boundary="=b"\n
+--=b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nUser-Agent: Example/1\nVersion: 1\nOriginal-Mail-From: <${path}>\n
+--=b--\n`;
+  const takes = async (raw: string | Buffer, path: string): Promise<string> =>
+    office.intake.receive({ raw: Buffer.from(raw), envelopeTo: [path], source: 'smtp' });
+
+  it('a complaint by who was passed the mail, with its return path, does no more than its unsubscribe link: all mail ended', async () => {
+    const email = 'passed.on@example.org';
+    const { path } = await passedOn(email);
+    const forged = complaintAbout(path, 'Eve <eve@example.net>');
+    expect(await takes(forged, path)).toBe('untrusted');
+    expect(await office.status(email)).toBe('unsubscribed');
+    expect(await office.suppressed(email)).toEqual(['marketing unsubscribed']);
+  });
+
+  it('a complaint counts when the reader’s own provider has signed it, and it names the mail', async () => {
+    const [email, other] = ['true.one@example.org', 'another.one@example.org'];
+    const [{ path }, victim] = [await passedOn(email), await passedOn(other)];
+    const signed = await signedByExampleOrg(complaintAbout(path, REPORTER), office.clock.now());
+    // Sent on to another return path, or changed on its way, it says nothing of that other reader.
+    await takes(signed, victim.path);
+    await takes(signed.toString().replace(path, victim.path), victim.path);
+    expect(await office.suppressed(other)).not.toContain('all complaint');
+    expect(await takes(signed, path)).toBe('counted');
+    expect(await office.suppressed(email)).toEqual(['all complaint']);
+  });
+
+  it.each([
+    ['has been read by a person', 'human', 0, 'active'],
+    ['a scanner has looked at', 'scanner', 0, 'bounced'],
+    ['was taken longer ago than any server tries', 'none', 8, 'active'],
+    ['was taken days ago', 'none', 5, 'bounced'],
+  ])(
+    'a report of a dead address about a mail that %s (%s) leaves its reader',
+    async (_, hit, days, status) => {
+      const email = `read.${hit}.${days}@example.org`;
+      const { id, path } = await passedOn(email);
+      if (hit !== 'none')
+        await office.db.query(
+          `insert into tracking_event (kind, message_id, class, reason, rule_version, at) values ('open', $1, $2, 'as the test says', 1, $3)`,
+          [id, hit, office.clock.now()],
+        );
+      office.clock.advance(days * 86_400_000);
+      expect(await takes(report({ words: '', fields: FIELDS(email) }), path)).toBe('counted');
+      expect(await office.status(email)).toBe(status);
+      const [kept] = await office.bounces.list({ messageId: id, limit: 1 });
+      expect(kept).toMatchObject({ verdict: status === 'bounced' ? 'hard' : 'soft', reason: 'user_unknown' });
+    },
+  );
 
   it('a mail to the unsubscribe address ends marketing mail to the person of the token, whoever wrote it', async () => {
     const [, , , fourth = '', fifth = ''] = people;

@@ -1,3 +1,4 @@
+import { REPORTER, signedByExampleOrg } from '../../support/signed-reports.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BroadcastGuard } from '../../../src/delivery/guards/broadcast-guard.service.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
@@ -143,11 +144,12 @@ describe('what comes back', () => {
   it('a complaint without our headers is told by the envelope sender it names', async () => {
     const id = await office.sent('redacted@example.org');
     const complaint = (mailFrom: string) =>
-      Buffer.from(
-        `From: fbl@example.net\nContent-Type: multipart/report; report-type=feedback-report; boundary="=b"\n\n--=b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nUser-Agent: Example/1\nVersion: 1\nOriginal-Mail-From: <${mailFrom}>\n\n--=b--\n`,
+      signedByExampleOrg(
+        `From: ${REPORTER}\nTo: fbl@${BOUNCE_DOMAIN}\nSubject: FW: Hello\nContent-Type: multipart/report; report-type=feedback-report; boundary="=b"\n\n--=b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nUser-Agent: Example/1\nVersion: 1\nOriginal-Mail-From: <${mailFrom}>\n\n--=b--\n`,
+        office.clock.now(),
       );
     const take = async (mailFrom: string) =>
-      office.intake.receive({ raw: complaint(mailFrom), envelopeTo: [], source: 'imap' });
+      office.intake.receive({ raw: await complaint(mailFrom), envelopeTo: [], source: 'imap' });
     expect(await take(verpAddress(Buffer.alloc(32, 9), id, BOUNCE_DOMAIN))).toBe('untrusted');
     expect(await take('ada@example.com')).not.toBe('counted');
     expect(await office.status('redacted@example.org')).toBe('active');
@@ -189,10 +191,20 @@ describe('what comes back', () => {
 
   it('an erased person stays erased, and their address stays suppressed', async () => {
     const id = await office.sent('gone@example.org');
+    await office.messages.forget(
+      office.db.manager,
+      (
+        (await office.db.query('select id from subscriber where email = $1', ['gone@example.org'])) as {
+          id: string;
+        }[]
+      )[0]?.id ?? '',
+    );
     await office.db.query('delete from subscriber where email = $1', ['gone@example.org']);
-    await office.comesBack(id, DEAD);
+    await office.comesBack(id, { status: '5.1.1', diagnostic: '550 5.1.1 Gone, Bob has left the company' });
     expect(await office.status('gone@example.org')).toBe('nobody');
     expect(await office.suppressed('gone@example.org')).toEqual(['all hard_bounce']);
+    const [kept] = await office.bounces.list({ messageId: id, limit: 1 });
+    expect(kept).toMatchObject({ verdict: 'hard', diagnostic: null });
   });
 
   it('a broadcast is paused when three of a thousand complain', async () => {
@@ -352,7 +364,7 @@ describe('what comes back', () => {
     const rows: { id: string }[] = await office.db.query(
       `insert into message (dedupe_key, class, kind, email_template_id, sender, address, address_hash, message_id_header, state,
          due_at, settled_at, accepted_at, created_at, lane_key, broadcast_id)
-       select 'c:' || $1 || ':' || n, 'marketing', 'broadcast', (select max(id) from email_template), '{}', n || '@example.net',
+       select 'c:' || $1 || ':' || n, 'marketing', 'broadcast', (select max(id) from email_template), '{}', n || '@example.org',
          decode(md5($1 || ':' || n), 'hex'), '<' || $1 || '-' || n || '@example.com>', 'accepted', $3, $3, $3, $3,
          'example.com|gmail', $1::bigint
        from generate_series($4::int + 1, $4::int + $2::int) n returning id`,

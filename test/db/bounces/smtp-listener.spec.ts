@@ -10,6 +10,7 @@ import { signIds } from '../../../src/values/signed-token.js';
 import { heldBytes } from '../../support/held-bytes.js';
 import { deliver, openSmtpClient, type SmtpClient } from '../../support/smtp-client.js';
 import { report } from '../../support/returned-mails.js';
+import { REPORTER, signedByExampleOrg } from '../../support/signed-reports.js';
 import { BOUNCE_DOMAIN, openBounceOffice, type BounceOffice } from './bounce-office.js';
 import { returnedMail } from './returned-mail.js';
 
@@ -128,8 +129,9 @@ describe('the SMTP listener for the bounce domain', () => {
     async (to) => {
       const email = `${to}.reader@example.org`;
       const raw = delivered(await sentFor(email));
-      const arf = `From: fbl@example.net\nContent-Type: multipart/report; report-type=feedback-report; boundary="=b"\n\n--=b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nUser-Agent: Example/1\nVersion: 1\n\n--=b\nContent-Type: message/rfc822\n\n${raw}\n--=b--\n`;
-      expect(await deliver(port, `${to}@${BOUNCE_DOMAIN}`, arf)).toMatch(/^250 /);
+      const arf = `From: ${REPORTER}\nTo: ${to}@${BOUNCE_DOMAIN}\nSubject: FW: Tips\nContent-Type: multipart/report; report-type=feedback-report; boundary="=b"\n\n--=b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nUser-Agent: Example/1\nVersion: 1\n\n--=b\nContent-Type: message/rfc822\n\n${raw}\n--=b--\n`;
+      const signed = (await signedByExampleOrg(arf, office.clock.now())).toString();
+      expect(await deliver(port, `${to}@${BOUNCE_DOMAIN}`, signed)).toMatch(/^250 /);
       expect(await office.status(email)).toBe('complained');
     },
   );
@@ -153,8 +155,9 @@ describe('the SMTP listener for the bounce domain', () => {
       );
       parts.push(`Content-Type: message/rfc822\n\n${raw}`);
     }
-    const arf = `From: fbl@example.net\nContent-Type: multipart/report; report-type=feedback-report; boundary="=b"\n\n${parts.map((part) => `--=b\n${part}\n`).join('')}--=b--\n`;
-    expect(await deliver(port, `fbl@${BOUNCE_DOMAIN}`, arf)).toMatch(/^250 /);
+    const arf = `From: ${REPORTER}\nTo: fbl@${BOUNCE_DOMAIN}\nSubject: FW: Tips\nContent-Type: multipart/report; report-type=feedback-report; boundary="=b"\n\n${parts.map((part) => `--=b\n${part}\n`).join('')}--=b--\n`;
+    const signed = (await signedByExampleOrg(arf, office.clock.now())).toString();
+    expect(await deliver(port, `fbl@${BOUNCE_DOMAIN}`, signed)).toMatch(/^250 /);
     for (const email of readers) expect(await office.status(email)).toBe('complained');
   });
 

@@ -1,4 +1,5 @@
-import { IntakeService } from '../../../src/bounces/intake.service.js';
+import { BouncesService } from '../../../src/bounces/bounces.service.js';
+import { judgeMail } from '../../../src/bounces/judge-mail.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { DEFAULT_LANES } from '../../../src/delivery/relays/smtp-lanes.service.js';
 import { verpAddress } from '../../../src/delivery/mails/verp.js';
@@ -41,12 +42,14 @@ export const guardScenarios: readonly Scenario[] = [
           await world.takenReaches(TAKEN_FIRST);
           await becomesTrue(async () => (await accepted(world, id)).length >= TAKEN_FIRST, 60_000);
           const [one, other] = await accepted(world, id);
-          const intake = context.app.get(IntakeService, { strict: false });
+          const bounces = context.app.get(BouncesService, { strict: false });
+          const judged = await judgeMail(Buffer.from(complaint('abuse')));
           const complains = async (messageId = ''): Promise<unknown> =>
-            intake.receive({
-              raw: Buffer.from(complaint('abuse')),
+            bounces.take({
+              judged,
               envelopeTo: [verpAddress(context.config.secretKey, messageId, BOUNCE_DOMAIN)],
-              source: 'smtp',
+              // As a provider tells it, which signs what it says.
+              source: 'postmark',
             });
           await complains(one);
           const wrong = await stands(world, async () => complains(other));

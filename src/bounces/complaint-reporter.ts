@@ -1,0 +1,56 @@
+import { getDomain } from 'tldts';
+
+/**
+ * Who sends feedback reports: whole domains that write nothing else, or one address where people have theirs beside it.
+ * Anybody may have an address at a mailbox provider, and a mail from there is signed like those of the provider itself.
+ */
+const REPORTERS: readonly string[] = [
+  // Yahoo, with AOL.
+  'arf.mail.yahoo.com',
+  'scomp@aol.net',
+  // Outlook and Hotmail.
+  'staff@hotmail.com',
+  // Validity, for Comcast, Fastmail, Yandex and some twenty others.
+  'senderscore.net',
+  'returnpath.net',
+  'validity.com',
+  // Amazon SES.
+  'email-abuse.amazonses.com',
+  'fbl@corp.mail.ru',
+];
+/** Names that no provider gives to one of its customers (RFC 2142, and those that feedback reports come from). */
+const OFFICES: ReadonlySet<string> = new Set(
+  'abuse arf complaints fbl feedback feedback-loop feedbackloop mailer-daemon postmaster staff'.split(' '),
+);
+
+/** Whether feedback reports come from such an address: the others need not be looked at further. */
+export function isReporter(from: string): boolean {
+  return isKnown(from) || OFFICES.has(localOf(from));
+}
+
+/**
+ * Whether a report that was proven to come from `from` may speak for the person at `address`: reporters whom everybody
+ * knows, and the office of the address's own domain.
+ */
+export function mayReportFor(from: string, address: string): boolean {
+  return isKnown(from) || (OFFICES.has(localOf(from)) && sameOrganisation(domainOf(from), domainOf(address)));
+}
+
+export function sameOrganisation(a: string, b: string): boolean {
+  const organisation = (domain: string): string =>
+    getDomain(domain, { allowPrivateDomains: true }) ?? domain.toLowerCase();
+  return a !== '' && organisation(a) === organisation(b);
+}
+
+export function domainOf(address: string): string {
+  return address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+}
+
+function localOf(address: string): string {
+  return address.slice(0, address.lastIndexOf('@')).toLowerCase();
+}
+
+function isKnown(from: string): boolean {
+  const [address, domain] = [from.toLowerCase(), domainOf(from)];
+  return REPORTERS.some((one) => one === address || one === domain || domain.endsWith(`.${one}`));
+}

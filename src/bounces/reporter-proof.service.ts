@@ -1,0 +1,50 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { DNS, type DnsResolver } from '../infra/dns.js';
+import { addressesIn } from './addresses.js';
+import { domainOf, isReporter, sameOrganisation } from './complaint-reporter.js';
+import { parseHeaderBlock } from './header-block.js';
+
+/** A mail has one or two; each costs a question to the DNS. */
+const MAX_SIGNATURES = 5;
+const HEAD_BYTES = 64 * 1024;
+
+/** Who wrote a mail, as far as the domain they write from vouches for it (DKIM, RFC 6376). */
+@Injectable()
+export class ReporterProof {
+  constructor(
+    @Inject(DNS) private readonly dns: DnsResolver,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * The address in From, when feedback reports come from it and its domain has signed the whole mail; else null. Asks the
+   * DNS of such mails alone. When the DNS does not answer nobody is proven: the report then does no more than anybody's.
+   */
+  async provenReporter(raw: Uint8Array): Promise<string | null> {
+    const headers = parseHeaderBlock(new TextDecoder().decode(raw.subarray(0, HEAD_BYTES)));
+    const from = headers.get('from') ?? [];
+    const [address, other] = from.flatMap(addressesIn);
+    if (from.length !== 1 || address === undefined || other !== undefined || !isReporter(address))
+      return null;
+    const signatures = headers.get('dkim-signature') ?? [];
+    if (signatures.length === 0 || signatures.length > MAX_SIGNATURES) return null;
+    // Behind a signature of the first part alone anybody may add a report of their own.
+    if (signatures.some((one) => /(?:^|;)\s{0,9}l\s{0,9}=/.test(one))) return null;
+    // What cannot be checked is not proven, and the mail is to be taken all the same.
+    const isSigned = await this.isSignedBy(raw, domainOf(address)).catch(() => false);
+    return isSigned ? address : null;
+  }
+
+  private async isSignedBy(raw: Uint8Array, domain: string): Promise<boolean> {
+    // Loaded when the first such mail comes: most processes never see one.
+    const { dkimVerify } = await import('mailauth/lib/dkim/verify.js');
+    const { results } = await dkimVerify(Buffer.from(raw), {
+      curTime: this.clock.now(),
+      resolver: async (name: string) => this.dns.resolveTxt(name),
+    });
+    return results.some(
+      ({ status, signingDomain }) => status.result === 'pass' && sameOrganisation(signingDomain, domain),
+    );
+  }
+}
