@@ -1,3 +1,4 @@
+import { domainSql } from '../values/email-address.js';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { ENOUGH_FOR, SEQUENCE_LEAST, type RefusedTally } from '../delivery/guards/sending-health.js';
@@ -178,7 +179,7 @@ export class BouncesQueries {
          select count(distinct b.message_id) filter (where b.verdict = 'hard') as hard,
            count(distinct b.message_id) filter (where b.verdict = 'sender') as sender,
            count(distinct b.message_id) filter (where b.verdict = 'sender' and b.reason = any($9::text[])) as plainly_us,
-           count(distinct split_part(m.address, '@', 2)) filter (where b.verdict = 'sender') as sender_domains,
+           count(distinct ${domainSql('m.address')}) filter (where b.verdict = 'sender') as sender_domains,
            count(distinct b.message_id) filter (where b.verdict = 'complaint' and b.reason <> 'opt_out') as complaints,
            count(distinct b.message_id) filter (where b.source = 'smtp_reply' and b.verdict in ('hard', 'sender')) as refused
          from bounce b join message m on m.id = b.message_id

@@ -2,7 +2,11 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { BroadcastMailsQueries } from '../delivery/ledger/broadcast-mails.queries.js';
 import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
-import type { UnknownOfBroadcast } from '../delivery/ledger/unknown-mails.queries.js';
+import {
+  resendableOfBroadcast,
+  unknownOfBroadcasts,
+  type UnknownOfBroadcast,
+} from '../delivery/ledger/unknown-mails.queries.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import { notFound } from './broadcast-reports.service.js';
@@ -29,12 +33,12 @@ export class BroadcastUnknowns {
 
   /** Every broadcast that has such mails, the oldest first. */
   async all(): Promise<UnknownOfBroadcast[]> {
-    return this.mails.unknown(this.clock.now());
+    return unknownOfBroadcasts(this.dataSource.manager, this.clock.now());
   }
 
   /** How many `resend` would send. */
   async resendable(id: string): Promise<number> {
-    return this.mails.resendable(id, this.clock.now());
+    return resendableOfBroadcast(this.dataSource.manager, id, this.clock.now());
   }
 
   /**

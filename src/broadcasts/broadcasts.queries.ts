@@ -1,3 +1,4 @@
+import { domainSql } from '../values/email-address.js';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { PLANNING_LOCK } from '../delivery/ledger/planning.queries.js';
@@ -275,7 +276,7 @@ export class BroadcastsQueries {
   async unknownDomains({ audience }: Pick<Broadcast, 'audience'>, limit: number): Promise<string[]> {
     const { text, parameters } = await this.conditionNow(audience);
     const rows: { domain: string }[] = await this.dataSource.query(
-      `select r.domain from (select split_part(s.email_key, '@', 2) as domain, count(*) as people
+      `select r.domain from (select ${domainSql('s.email_key')} as domain, count(*) as people
          from subscriber s where ${text} group by 1) r
        where not exists (select 1 from mail_domain d where d.domain = r.domain)
        order by r.people desc, r.domain limit $${parameters.length + 1}`,

@@ -1,3 +1,4 @@
+import { domainOf } from '../values/email-address.js';
 import type { FieldType } from '../subscribers/field.js';
 import { isAddress, lowered } from './compile-field.js';
 import { HOLDOUT } from './held-out.js';
@@ -200,7 +201,7 @@ function meetsField(person: PersonFacts, asked: FieldCondition, reading: Reading
 
 const COLUMNS: Readonly<Record<string, (person: PersonFacts) => string | null>> = {
   email: ({ email }) => email,
-  emailDomain: ({ email }) => email.split('@')[1] ?? '',
+  emailDomain: ({ email }) => domainOf(email),
   name: ({ name }) => name,
   timeZone: ({ timeZone }) => timeZone,
   locale: ({ locale }) => locale,

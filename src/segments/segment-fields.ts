@@ -1,3 +1,4 @@
+import { domainSql } from '../values/email-address.js';
 import {
   checkFieldValue,
   type COLUMN_KEYS,
@@ -9,7 +10,7 @@ import { type Condition, type FieldCondition, type FieldOperator, leavesOf } fro
 /** The only columns a condition may name; own fields cannot have these keys. */
 export const COLUMNS: Readonly<Record<ColumnField, string>> = {
   email: 's.email_key',
-  emailDomain: `split_part(s.email_key, '@', 2)`,
+  emailDomain: domainSql('s.email_key'),
   name: 's.name',
   timeZone: 's.time_zone',
   locale: 's.locale',

@@ -1,3 +1,4 @@
+import { domainSql } from '../values/email-address.js';
 import type { EntityManager } from 'typeorm';
 import { countsAsOpened } from '../values/counted-hits.js';
 import { HOLDOUT } from '../segments/held-out.js';
@@ -207,7 +208,7 @@ async function fieldValues(
 ): Promise<[number, string | null][]> {
   if (asks.length === 0) return [];
   const rows: { place: number; value: string | null }[] = await manager.query(
-    `select u.place::int as place, case u.field when 'email' then s.email_key when 'emailDomain' then split_part(s.email_key, '@', 2)
+    `select u.place::int as place, case u.field when 'email' then s.email_key when 'emailDomain' then ${domainSql('s.email_key')}
        when 'name' then s.name when 'timeZone' then s.time_zone when 'locale' then s.locale else s.fields ->> u.field end as value
      from unnest($1::bigint[], $2::text[]) with ordinality as u (subscriber_id, field, place)
      join subscriber s on s.id = u.subscriber_id`,

@@ -1,5 +1,5 @@
 import { isDisposableDomain } from './disposable-domains.js';
-import { isRoleAccount, parseEmailAddress, suggestDomain } from './email-address.js';
+import { isRoleAccount, localPartOf, parseEmailAddress, suggestDomain } from './email-address.js';
 
 /** What is worth saying about an address that can be written to; none of it is a reason to refuse it. */
 export interface AddressAdvice {
@@ -15,7 +15,7 @@ export type AddressReview = ({ ok: true } & AddressAdvice) | { ok: false; reason
 
 /** Advice on an address that `parseEmailAddress` has accepted. */
 export function adviseOnAddress({ address, domain }: { address: string; domain: string }): AddressAdvice {
-  const local = address.slice(0, address.lastIndexOf('@'));
+  const local = localPartOf(address);
   const { meant, disposable } = judgeDomain(domain);
   return {
     suggestion: meant === null ? null : `${local}@${meant}`,

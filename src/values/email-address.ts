@@ -79,6 +79,22 @@ function parseAny(input: string): EmailAddressParse {
   return { ok: true, address, key, domain, smtpUtf8: NON_ASCII.test(local) };
 }
 
+const ASCII = /^[ -~]*$/;
+
+/** Everything after the last @, in lower case and in A-labels, as the DNS, limits and headers name a domain. */
+export function domainOf(address: string): string {
+  const domain = address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+  return ASCII.test(domain) ? domain : domainToASCII(domain);
+}
+
+/** `domainOf` in SQL, of an address or a key as `parseEmailAddress` gives them, which is how they are kept. */
+export const domainSql = (address: string): string => `split_part(${address}, '@', -1)`;
+
+/** Everything before the last @. */
+export function localPartOf(address: string): string {
+  return address.slice(0, address.lastIndexOf('@'));
+}
+
 /** `a***@example.com`, for logs and pages: enough to recognise one's own, too little to write to. */
 export function maskEmailAddress(address: string): string {
   const at = address.lastIndexOf('@');

@@ -1,3 +1,4 @@
+import { domainOf } from '../../values/email-address.js';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
@@ -49,7 +50,7 @@ export class DomainCheckService {
     const rows: { email: string }[] = await this.dataSource.query(
       `select distinct sender->>'email' as email from sequence union select distinct sender->>'email' from broadcast`,
     );
-    return [...new Set(rows.map(({ email }) => dkimDomain(email.slice(email.lastIndexOf('@') + 1))))].sort();
+    return [...new Set(rows.map(({ email }) => dkimDomain(domainOf(email))))].sort();
   }
 
   async check(domains: readonly string[], given: CheckedBy = {}): Promise<DomainReport[]> {

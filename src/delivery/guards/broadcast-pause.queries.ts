@@ -1,3 +1,4 @@
+import { domainSql } from '../../values/email-address.js';
 import type { EntityManager } from 'typeorm';
 import type { RefusedTally } from './sending-health.js';
 import { PLAINLY_US, SENDER_REFUSALS, senderRefusal } from '../replies/sender-refusal.js';
@@ -52,7 +53,7 @@ export async function tallyBroadcast(
        select e.id, b.reason = any($6::text[]) from bounce b join ended e on e.id = b.message_id
        where b.broadcast_id = $1 and b.trusted and b.verdict = 'sender' and b.source <> 'smtp_reply'),
      whose as (
-       select count(*) filter (where o.plainly_us) as plainly_us, count(distinct split_part(m.address, '@', 2)) as domains
+       select count(*) filter (where o.plainly_us) as plainly_us, count(distinct ${domainSql('m.address')}) as domains
        from of_sender o join message m on m.id = o.id)
      select s.accepted::int as accepted, s.tried::int as tried, (s.refused + r.hard)::int as hard,
        (s.held + r.sender)::int as sender, r.complaints::int as complaints,

@@ -5,12 +5,7 @@ import { HELD_OUT } from '../../segments/held-out.js';
 import type { MailTimes } from './mail-batch.js';
 import { BROADCAST_PAUSED, WAITS_FOR_TEST, withoutSending } from './message.js';
 import { SEND_DUE } from './messages.service.js';
-import {
-  resendableOfBroadcast,
-  resendOfBroadcast,
-  unknownOfBroadcasts,
-  type UnknownOfBroadcast,
-} from './unknown-mails.queries.js';
+import { resendOfBroadcast } from './unknown-mails.queries.js';
 
 export interface BroadcastMailCount {
   broadcastId: string;
@@ -64,16 +59,6 @@ export class BroadcastMailsQueries {
     const count = await resendOfBroadcast(manager, broadcastId, now);
     if (count > 0) await this.wake.notify(manager, SEND_DUE);
     return count;
-  }
-
-  /** As `unknownOfBroadcasts`. */
-  async unknown(now: Date): Promise<UnknownOfBroadcast[]> {
-    return unknownOfBroadcasts(this.dataSource.manager, now);
-  }
-
-  /** How many `resendUnknown` would send. */
-  async resendable(broadcastId: string, now: Date): Promise<number> {
-    return resendableOfBroadcast(this.dataSource.manager, broadcastId, now);
   }
 
   /**

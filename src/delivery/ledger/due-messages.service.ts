@@ -7,7 +7,7 @@ import { LedgerClaims } from './ledger-claims.service.js';
 import type { Claimed, ClaimedMessage, SendOutcome } from './message.js';
 import { OverdueService } from '../waiting/overdue.service.js';
 import { PacingService } from '../pacing/pacing.service.js';
-import { domainOf } from '../pacing/recipient-group.js';
+import { domainOf } from '../../values/email-address.js';
 import { blamesSender, isOfRecipient } from './settlement.js';
 
 /** Which messages may go now: the right database, in time, at the pace that was set or that receivers bear. */

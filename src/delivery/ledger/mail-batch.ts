@@ -2,7 +2,8 @@ import { writeAddressHash } from '../../subscribers/address-hash.js';
 import type { OpenHours } from '../../values/week-hours.js';
 import type { MessageClass, MessageKind, Sender } from './message.js';
 import { MESSAGE_ID_BYTES, writeMessageId } from '../mails/message-id.js';
-import { domainOf, groupOf, laneKey } from '../pacing/recipient-group.js';
+import { groupOf, laneKey } from '../pacing/recipient-group.js';
+import { domainOf } from '../../values/email-address.js';
 
 /** What many mails of one batch have in common; it crosses to the database once, not once per mail. */
 export interface SharedMail {

@@ -4,11 +4,11 @@ import { ApiRoute } from '../../infra/http/api-route.js';
 import { idSchema, toPage } from '../../infra/http/page.js';
 import { DomainError } from '../../values/domain-error.js';
 import { messagePage, messageQuery, messageResponse } from './messages.schemas.js';
-import { MessagesService } from './messages.service.js';
+import { MessagesQueries } from './messages.queries.js';
 
 @Controller('api/v1/messages')
 export class MessagesController {
-  constructor(private readonly messages: MessagesService) {}
+  constructor(private readonly messages: MessagesQueries) {}
 
   @Get()
   @ApiRoute({ summary: 'List messages, newest first', tag: 'messages', response: messagePage })
@@ -22,7 +22,7 @@ export class MessagesController {
   @Get(':id')
   @ApiRoute({ summary: 'One message with its state', tag: 'messages', response: messageResponse })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
-    const message = await this.messages.byId(id);
+    const [message] = await this.messages.list({ id, limit: 1 });
     if (!message) throw new DomainError('MESSAGE_NOT_FOUND', `there is no message ${id}`, { id });
     return message;
   }

@@ -8,9 +8,10 @@ import { byLane, prepareBatch, type MailBatch, type PreparedBatch } from './mail
 import type { PlannedMessage } from './message.js';
 import { resolveUnknown } from './message-evidence.queries.js';
 import { messageIdFor } from '../mails/message-id.js';
-import { MessagesQueries, type MessageRow } from './messages.queries.js';
+import { MessagesQueries } from './messages.queries.js';
 import { PlanningQueries } from './planning.queries.js';
-import { domainOf, groupOf, laneKey } from '../pacing/recipient-group.js';
+import { groupOf, laneKey } from '../pacing/recipient-group.js';
+import { domainOf } from '../../values/email-address.js';
 import { SendHours } from '../waiting/send-hours.service.js';
 
 export const SEND_DUE = 'delivery.send-due';
@@ -78,18 +79,6 @@ export class MessagesService {
 
   async nextDueAt(): Promise<Date | null> {
     return this.queries.nextDueAt();
-  }
-
-  async byId(id: string): Promise<MessageRow | null> {
-    return (await this.queries.list({ id, limit: 1 }))[0] ?? null;
-  }
-
-  async list(page: {
-    subscriberId?: string | undefined;
-    beforeId?: string | undefined;
-    limit: number;
-  }): Promise<MessageRow[]> {
-    return this.queries.list(page);
   }
 
   messageToken(messageId: string): string {

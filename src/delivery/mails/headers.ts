@@ -1,4 +1,4 @@
-import { domainToASCII } from 'node:url';
+import { domainOf } from '../../values/email-address.js';
 import type { ClaimedMessage } from '../ledger/message.js';
 import { unsubscribeAddress } from './verp.js';
 
@@ -19,8 +19,6 @@ type Described = Pick<
 
 /** RFC 2919 §3. */
 const MAX_LIST_ID = 255;
-/** Has nothing to be turned into A-labels, which costs as much as all the rest of these headers. */
-const PLAIN_DOMAIN = /^[a-z0-9.-]+$/;
 
 /**
  * The headers of ours beside those that every mail has. Marketing mail carries List-Id (RFC 2919), List-Unsubscribe (RFC 2369) with one-click
@@ -64,8 +62,7 @@ function marketingHeaders(
 
 /** Plain ASCII, as the header has no encoding of its own. A domain too long for it gives its first labels. */
 function listId(list: string, senderEmail: string): string {
-  const domain = senderEmail.slice(senderEmail.lastIndexOf('@') + 1);
-  const labels = (PLAIN_DOMAIN.test(domain) ? domain : domainToASCII(domain)).split('.');
+  const labels = domainOf(senderEmail).split('.');
   while (labels.length > 1 && list.length + 1 + labels.join('.').length > MAX_LIST_ID) labels.shift();
   return `${list}.${labels.join('.')}`;
 }

@@ -1,3 +1,4 @@
+import { localPartOf } from '../../values/email-address.js';
 import { domainToASCII } from 'node:url';
 import { encodeWord, foldLines } from 'nodemailer/lib/mime-funcs';
 import { Octets } from './octets.js';
@@ -98,7 +99,7 @@ export function wireAddress(address: string): string {
 
 /** Whether the part before the @ needs RFC 6531 on the whole way. */
 export function needsSmtpUtf8(address: string): boolean {
-  return !ASCII.test(address.slice(0, address.lastIndexOf('@')));
+  return !ASCII.test(localPartOf(address));
 }
 
 function writePart(type: string, write: (octets: Octets) => void, boundary: string): void {

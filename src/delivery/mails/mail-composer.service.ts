@@ -1,3 +1,4 @@
+import { domainOf } from '../../values/email-address.js';
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
@@ -43,7 +44,7 @@ export class MailComposer {
       },
       boundary,
     );
-    const domain = from.slice(from.lastIndexOf('@') + 1);
+    const domain = domainOf(from);
     const signature = (await this.dkim.sign(domain, headers, body.octets)) ?? '';
     const { secretKey } = this.config;
     return {

@@ -1,4 +1,4 @@
-import { domainToASCII } from 'node:url';
+import { domainOf } from '../../values/email-address.js';
 import { hmacSha256Text } from '../../values/hmac.js';
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
@@ -17,12 +17,9 @@ export function messageIdFor(secret: Buffer, dedupeKey: string, senderEmail: str
   return `<${letters.toString('latin1')}${messageIdEnd(senderEmail)}`;
 }
 
-const ASCII = /^[ -~]*$/;
-
 /** From the @ on, in A-labels: no header of ours has a sign beyond ASCII. */
 export function messageIdEnd(senderEmail: string): string {
-  const domain = senderEmail.slice(senderEmail.lastIndexOf('@') + 1);
-  return `@${ASCII.test(domain) ? domain : domainToASCII(domain)}>`;
+  return `@${domainOf(senderEmail)}>`;
 }
 
 /** Writes what stands before the @ in `MESSAGE_ID_BYTES` of ASCII. */

@@ -1,3 +1,4 @@
+import { domainSql } from '../../values/email-address.js';
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 
@@ -58,7 +59,7 @@ export class LaneMoves {
     to: ReadonlyMap<string, string>,
   ): Promise<Page> {
     const [page]: Page[] = await this.dataSource.query(
-      `with page as materialized (select m.id, m.priority, m.due_at, split_part(lower(m.address), '@', -1) as domain
+      `with page as materialized (select m.id, m.priority, m.due_at, ${domainSql('lower(m.address)')} as domain
          from message m where m.state = 'ready' and m.lane_key = $1 and (m.priority, m.due_at, m.id) > ($2, $3, $4)
          order by m.priority, m.due_at, m.id limit ${READ_AT_ONCE}),
        going as (select p.id, u.lane from page p

@@ -1,3 +1,4 @@
+import { domainSql } from '../../values/email-address.js';
 import { Resolver } from 'node:dns/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
@@ -189,7 +190,7 @@ export class MailDomainsService {
   private async newDomains(): Promise<{ domains: string[]; lastId: string; isLast: boolean }> {
     const rows: { domains: string[] | null; lastId: string; isLast: boolean }[] = await this.dataSource.query(
       `with since as (select coalesce((select (value->>'subscriberId')::bigint from setting where key = $1), 0) as id),
-       page as materialized (select s.id, split_part(s.email_key, '@', 2) as domain from subscriber s, since
+       page as materialized (select s.id, ${domainSql('s.email_key')} as domain from subscriber s, since
          where s.id > since.id order by s.id limit $2),
        unknown as (select p.domain, count(*) as people from page p
          where p.domain <> '' and not exists (select 1 from mail_domain d where d.domain = p.domain) group by p.domain)

@@ -1,5 +1,5 @@
-import { domainToASCII } from 'node:url';
 import { getDomain } from 'tldts';
+import { domainOf } from '../../values/email-address.js';
 
 /**
  * Whose servers take the mail. The big three judge a sender by the pace at which mails arrive, each by itself, so each
@@ -79,12 +79,4 @@ export function readLaneKey(key: string): Lane | null {
   if (senderDomain === '' || group === undefined || more.length > 0) return null;
   if (receiver === undefined) return { senderDomain, group };
   return group === 'other' && receiver !== '' ? { senderDomain, group, receiver } : null;
-}
-
-const ASCII = /^[ -~]*$/;
-
-/** Everything after the last @, in lower case and in A-labels, as limits name a domain. */
-export function domainOf(address: string): string {
-  const domain = address.slice(address.lastIndexOf('@') + 1).toLowerCase();
-  return ASCII.test(domain) ? domain : domainToASCII(domain);
 }

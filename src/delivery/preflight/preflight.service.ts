@@ -1,3 +1,4 @@
+import { domainOf } from '../../values/email-address.js';
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
@@ -145,7 +146,7 @@ export class PreflightService {
    */
   async checkSender(email: string, dns?: DnsResolver): Promise<PreflightFinding[]> {
     if (this.config.mailboxOn && dns === undefined) return [];
-    const domain = dkimDomain(email.slice(email.lastIndexOf('@') + 1));
+    const domain = dkimDomain(domainOf(email));
     if (dns !== undefined) return this.ofSender(domain, dns);
     const asked =
       this.#senders.get(domain) ?? new Remembered(async () => this.ofSender(domain), SENDER_REMEMBERED_MS);

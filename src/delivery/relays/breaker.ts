@@ -68,7 +68,7 @@ export function troubleWords(relay: string, kind: RelayTrouble): string {
 const MAX_REASON_CHARS = 200;
 
 /** A reply as it may be kept and shown: relays like to quote addresses, and links with tokens in them. */
-export function withoutAddresses(reply: string): string {
+export function shownReply(reply: string): string {
   return reply
     .replace(/\bhttps?:\/\/\S+/gi, '(link)')
     .replace(/[^\s<>"'(),:;]{1,128}@[^\s<>"'(),:;]{1,255}/g, '(address)')

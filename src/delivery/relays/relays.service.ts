@@ -5,7 +5,7 @@ import type { RelayTrust } from '../../../config/relays.js';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { Remembered } from '../../infra/remembered.js';
-import { afterTrouble, troubleWords, withoutAddresses, type RelayTrouble } from './breaker.js';
+import { afterTrouble, troubleWords, shownReply, type RelayTrouble } from './breaker.js';
 import { chooseRelay } from './relay-choice.js';
 import { GAP_MS, RelaysQueries, type RelayStateRow } from './relays.queries.js';
 
@@ -133,7 +133,7 @@ export class RelaysService {
 
   /** Something was wrong with the relay, not with the mail, which goes back without having used up an attempt. */
   async failed({ name }: Pick<Relay, 'name'>, kind: RelayTrouble, reason: string): Promise<void> {
-    const shown = withoutAddresses(reason);
+    const shown = shownReply(reason);
     await this.queries.update(
       name,
       shown,

@@ -1,3 +1,5 @@
+import { domainOf } from '../../values/email-address.js';
+
 /** What one sender's last mails at a relay came to, on a monotonic clock. */
 interface Standing {
   takenMs: number;
@@ -39,8 +41,4 @@ export class SenderStandings {
     const provenMs = named ? nowMs - REMEMBERED_MS : sinceMs;
     return [...this.#bySender.values()].some((other) => other.trouble === null && other.takenMs > provenMs);
   }
-}
-
-export function domainOf(sender: string): string {
-  return sender.slice(sender.lastIndexOf('@') + 1).toLowerCase();
 }

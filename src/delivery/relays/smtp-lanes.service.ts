@@ -3,10 +3,11 @@ import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { LanePool } from './lane-pool.transport.js';
 import type { Claim } from '../ledger/ledger.queries.js';
 import type { ClaimedMessage, SendOutcome } from '../ledger/message.js';
-import { withoutAddresses } from './breaker.js';
+import { shownReply } from './breaker.js';
 import { RelaysService, type Relay } from './relays.service.js';
 import { ParkedLanes } from './parked-lanes.service.js';
-import { domainOf, SenderStandings } from './sender-standing.js';
+import { SenderStandings } from './sender-standing.js';
+import { domainOf } from '../../values/email-address.js';
 import { namesSender, provesRelay, relayTrouble } from '../ledger/settlement.js';
 import type { SmtpLane } from './smtp-lane.transport.js';
 
@@ -210,7 +211,7 @@ export class SmtpLanes {
           key,
           severity: 'warning',
           message: `The mail relay ${relay} keeps putting off mails from ${domain}, and takes those of other senders. They are tried again for about a day and then expire; no subscriber is blamed. Ask the relay whether this sender may use it.`,
-          facts: { relay, domain, reply: withoutAddresses(reasonOf(outcome)) },
+          facts: { relay, domain, reply: shownReply(reasonOf(outcome)) },
         });
     } catch (error) {
       this.#said.delete(key);

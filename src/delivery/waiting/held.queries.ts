@@ -2,7 +2,6 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { EntityManager } from 'typeorm';
 import { NOT_FOR_OWNER, withoutSending } from '../ledger/message.js';
-import { unknownOfSequences, type UnknownOfSequence } from '../ledger/unknown-mails.queries.js';
 
 export interface HeldFilter {
   /** As it stands in `state_reason`. */
@@ -38,11 +37,6 @@ export class HeldQueries {
       `select count(*)::float8 as count from message where state = 'unknown'`,
     );
     return rows[0]?.count ?? 0;
-  }
-
-  /** Those of sequences, by funnel. */
-  async unknownOfSequences(now: Date): Promise<UnknownOfSequence[]> {
-    return unknownOfSequences(this.dataSource.manager, now);
   }
 
   /** Ready and due from now on: it must not be taken for overdue once more. Returns how many; fewer than asked: no more. */

@@ -8,7 +8,7 @@ import { HeldQueries, type HeldCount, type HeldFilter } from './held.queries.js'
 import { OVERDUE } from './overdue.js';
 import { SequencePauses, type SequencePause } from './sequence-pauses.service.js';
 import { OVERDUE_ALERT } from './overdue.service.js';
-import type { UnknownOfSequence } from '../ledger/unknown-mails.queries.js';
+import { unknownOfSequences, type UnknownOfSequence } from '../ledger/unknown-mails.queries.js';
 import { SENDER_ALERT, SENDER_REFUSALS } from '../replies/sender-refusal.js';
 
 /** Mails that wait for the owner's decision: after an outage, after a restored backup, or because they are unclear. */
@@ -29,13 +29,13 @@ export class HeldService {
     unknownOfSequences: UnknownOfSequence[];
     pausedSequences: SequencePause[];
   }> {
-    const [held, unknown, unknownOfSequences, pausedSequences] = await Promise.all([
+    const [held, unknown, ofSequences, pausedSequences] = await Promise.all([
       this.queries.counts(),
       this.queries.unknownCount(),
-      this.queries.unknownOfSequences(this.clock.now()),
+      unknownOfSequences(this.dataSource.manager, this.clock.now()),
       this.pauses.all(),
     ]);
-    return { held, unknown, unknownOfSequences, pausedSequences };
+    return { held, unknown, unknownOfSequences: ofSequences, pausedSequences };
   }
 
   /** Every held mail that matches goes out after all. Returns how many; those that are being changed are left. */

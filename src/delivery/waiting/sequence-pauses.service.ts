@@ -68,10 +68,15 @@ export class SequencePauses {
 
   /** As `pause`, by the owner. Throws `FUNNEL_NOT_FOUND`. */
   async pauseByOwner(funnelKey: string): Promise<void> {
+    await this.requireFunnel(funnelKey);
+    await this.pause(funnelKey, 'paused by the owner');
+  }
+
+  /** Throws `FUNNEL_NOT_FOUND`. */
+  async requireFunnel(funnelKey: string): Promise<void> {
     const known: unknown[] = await this.dataSource.query('select 1 from funnel where key = $1', [funnelKey]);
     if (known.length === 0)
       throw new DomainError('FUNNEL_NOT_FOUND', `there is no funnel ${funnelKey}`, { funnelKey });
-    await this.pause(funnelKey, 'paused by the owner');
   }
 
   /** Its mails go from now on, none of them late by the pause. Returns how many waited; 0 also when it is not paused. */

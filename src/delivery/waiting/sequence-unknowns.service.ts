@@ -37,9 +37,7 @@ export class SequenceUnknowns {
    * backup holds all mails back.
    */
   async resend(funnelKey: string): Promise<number> {
-    const known: unknown[] = await this.dataSource.query('select 1 from funnel where key = $1', [funnelKey]);
-    if (known.length === 0)
-      throw new DomainError('FUNNEL_NOT_FOUND', `there is no funnel ${funnelKey}`, { funnelKey });
+    await this.pauses.requireFunnel(funnelKey);
     const refuse = (message: string): never => {
       throw new DomainError('SEQUENCE_STATE_CONFLICT', message, { funnelKey });
     };

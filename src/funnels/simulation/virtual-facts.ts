@@ -1,3 +1,4 @@
+import { domainOf } from '../../values/email-address.js';
 import type { Answers } from '../../sequences/advance-batch.js';
 import { isRunning } from '../../orders/memberships/membership.js';
 import { HOLDOUT } from '../../segments/held-out.js';
@@ -185,7 +186,7 @@ function hasBeenDrawn({ outcomes, mails }: VirtualRecord, id: string, step: stri
 function fieldOf(record: VirtualRecord, field: string): string | null {
   const { email, name, timeZone, locale } = record;
   const columns: Readonly<Record<string, FieldValue | null>> = {
-    ...{ email, emailDomain: email.split('@')[1] ?? '', name, timeZone, locale },
+    ...{ email, emailDomain: domainOf(email), name, timeZone, locale },
   };
   const value = Object.hasOwn(columns, field) ? columns[field] : record.fields[field];
   return value === undefined || value === null ? null : String(value);

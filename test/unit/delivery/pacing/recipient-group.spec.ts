@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import {
-  domainOf,
   groupOfMx,
   laneKey,
   readLaneKey,
   recipientGroup,
 } from '../../../../src/delivery/pacing/recipient-group.js';
+import { domainOf } from '../../../../src/values/email-address.js';
 
 describe('whose servers take the mail', () => {
   it.each([
