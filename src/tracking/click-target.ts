@@ -1,30 +1,55 @@
-import { urlOf } from '../values/url.js';
+import { addressAsRead, urlOf } from '../values/url.js';
 
 const MAX_URL_CHARS = 4_096;
-/** Controls and white space, which browsers strip, and the backslash, which they read as a slash. */
+/** Controls, and the backslash, which browsers read as a slash. */
 // oxlint-disable-next-line no-control-regex
-const DECEPTIVE = /[\u0000-\u0020\u007f-\u009f\\\u2028\u2029]/;
+const DECEPTIVE = /[\u0000-\u001f\u007f-\u009f\\\u2028\u2029]/;
 
 /** Scheme, host and what may stand beside them; what comes after can make no address wrong. */
-const HOST = /^https?:\/\/[^/?#]+/i;
-const MAX_HOSTS = 1_000;
-/** Whether what {@link HOST} finds is safe: links go to the same few, and reading an address in full costs the most. */
-const safeHosts = new Map<string, boolean>();
+const ORIGIN = /^https?:\/\/[^/?#]+/i;
+const MAX_ORIGINS = 1_000;
+/**
+ * What {@link ORIGIN} finds as a header may hold it, null for an unsafe one: links go to the same few, and reading an
+ * address in full costs the most.
+ */
+const origins = new Map<string, string | null>();
+
+interface Target {
+  /** The whole address. */
+  url: string;
+  origin: string;
+  asciiOrigin: string;
+}
+
+function readTarget(written: string): Target | null {
+  const url = addressAsRead(written);
+  if (url.length > MAX_URL_CHARS || DECEPTIVE.test(url)) return null;
+  const origin = ORIGIN.exec(url)?.[0];
+  if (origin === undefined) return null;
+  let asciiOrigin = origins.get(origin);
+  if (asciiOrigin === undefined) {
+    asciiOrigin = asciiOriginOf(origin);
+    if (origins.size >= MAX_ORIGINS) origins.clear();
+    origins.set(origin, asciiOrigin);
+  }
+  return asciiOrigin === null ? null : { url, origin, asciiOrigin };
+}
+
+/** A host with letters beyond ASCII by its name in the DNS: escapes in their place are read as such by browsers alone. */
+function asciiOriginOf(origin: string): string | null {
+  // At the end of an address blanks are skipped; within it, after the host, they are none of it.
+  const parsed = origin.includes(' ') ? null : urlOf(origin);
+  if (parsed === null || parsed.username !== '' || parsed.password !== '' || parsed.hostname === '')
+    return null;
+  return /^[\u0021-\u007e]+$/.test(origin) ? origin : parsed.origin;
+}
 
 /**
- * The address a redirect may go to, unchanged, or null. Only http and https with a host, and nothing that a browser
- * reads differently from a person: no `user@`, no control characters, no backslash.
+ * The address a redirect may go to, as browsers read what is written, or null. Only http and https with a host, and
+ * nothing that a browser reads differently from a person: no `user@`, no control characters, no backslash.
  */
-export function safeClickTarget(url: string): string | null {
-  if (url.length > MAX_URL_CHARS || DECEPTIVE.test(url) || !/^https?:\/\/[^/]/i.test(url)) return null;
-  const host = HOST.exec(url)?.[0] ?? '';
-  const known = safeHosts.get(host);
-  if (known !== undefined) return known ? url : null;
-  const parsed = urlOf(url);
-  const safe = parsed !== null && parsed.username === '' && parsed.password === '' && parsed.hostname !== '';
-  if (safeHosts.size >= MAX_HOSTS) safeHosts.clear();
-  safeHosts.set(host, safe);
-  return safe ? url : null;
+export function safeClickTarget(written: string): string | null {
+  return readTarget(written)?.url ?? null;
 }
 
 /** Above this the token would no longer be one path segment that every server on the way lets through. */
@@ -43,7 +68,7 @@ export function isTrackable(url: string): boolean {
  * judged when it is filled in; `mailto:`, `tel:`, anchors and the like are no redirects and are let through.
  */
 export function isDeceptiveLink(href: string): boolean {
-  const text = href.trim();
+  const text = addressAsRead(href);
   if (/\{[{%]/.test(text)) return /^(?:javascript|vbscript|data):/i.test(text);
   if (/^https?:/i.test(text)) return safeClickTarget(text) === null;
   // Browsers skip these signs inside a scheme, and read a backslash as a slash.
@@ -53,9 +78,10 @@ export function isDeceptiveLink(href: string): boolean {
 }
 
 /** A safe address as a header may hold it: ASCII, and what is encoded already stays as it is. Null for an unsafe one. */
-export function locationOf(url: string): string | null {
-  const target = safeClickTarget(url);
-  return target === null
-    ? null
-    : target.replace(/[^\u0021-\u007e]+/gu, (text) => encodeURI(text.toWellFormed()));
+export function locationOf(written: string): string | null {
+  const target = readTarget(written);
+  if (target === null) return null;
+  const { url, origin, asciiOrigin } = target;
+  const rest = url.slice(origin.length);
+  return asciiOrigin + rest.replace(/[^\u0021-\u007e]+/gu, (text) => encodeURI(text.toWellFormed()));
 }

@@ -19,3 +19,16 @@ export function isDecodable(part: string): boolean {
     return false;
   }
 }
+
+// oxlint-disable-next-line no-control-regex
+const UNREAD = /[\u0000-\u0020]/;
+
+/**
+ * What browsers make of an address before they look at it (URL standard §4.4): controls and blanks around it go, tabs and
+ * line breaks go wherever they stand. Without this a link that is written over two lines is another one to us than to them.
+ */
+export function addressAsRead(text: string): string {
+  if (!UNREAD.test(text)) return text;
+  // oxlint-disable-next-line no-control-regex
+  return text.replace(/[\t\n\r]/g, '').replace(/^[\u0000-\u0020]+|[\u0000-\u0020]+$/g, '');
+}

@@ -10,7 +10,7 @@ import {
   type TopLevelToken,
 } from 'liquidjs';
 import { registerLiquidFilters } from '../../infra/http/liquid-filters.js';
-import { escapeAttribute, linkTags, unescapeAttribute } from './mail-links.js';
+import { escapeAttribute, hrefOf, linkTags } from './mail-links.js';
 import { PlainEmitter, type FixedText, type MailEmitter } from './mail-emitter.js';
 import {
   fixedTextOf,
@@ -128,7 +128,7 @@ function liquidRenderer(
 }
 
 function linkAddress(id: string, escapedAddress: string, target: LinkTarget): string {
-  return escapeAttribute(target(id, unescapeAttribute(escapedAddress)));
+  return escapeAttribute(target(id, hrefOf(escapedAddress)));
 }
 
 function engine(options: { outputEscape?: 'escape' }): Liquid {

@@ -1,12 +1,34 @@
+import { decodeHTMLAttribute } from 'entities';
+import { safeClickTarget } from '../../tracking/click-target.js';
+import { addressAsRead } from '../../values/url.js';
+
 /** Links that must work untouched: a redirect between a person and their way out is one step too many. */
 const UNTOUCHED = /\{\{[^}]*\b(unsubscribeUrl|preferencesUrl|confirmUrl)\b/;
-const HREF = /(<a\b[^>]{0,1000}?\shref=)(?:"([^"]*)"|'([^']*)')/gi;
-const MARKED = /\bhref=(?:"ws-link:(\d+):([^"]*)"|'ws-link:(\d+):([^']*)')/g;
+/**
+ * Quotation marks in a variable end no attribute: Liquid is done before anybody reads the HTML. Each sign fits one branch,
+ * and a variable that holds the beginning of another link none, so that no text takes long.
+ */
+const IN_LIQUID = String.raw`(?!\{[{%]|href\s*=)[\s\S]`;
+const LIQUID = String.raw`\{\{(?:(?!\}\})${IN_LIQUID})*\}\}|\{%(?:(?!%\})${IN_LIQUID})*%\}|\{(?![{%])`;
+/** What stands between the quotation marks of an attribute, as two groups. */
+export const QUOTED = `(?:"((?:[^"{]|${LIQUID})*)"|'((?:[^'{]|${LIQUID})*)')`;
+const HREF = new RegExp(`(<a\\b[^>]{0,1000}?\\shref)\\s*=\\s*${QUOTED}`, 'gi');
+const MARKED = new RegExp(
+  `\\bhref=(?:"ws-link:(\\d+):((?:[^"{]|${LIQUID})*)"|'ws-link:(\\d+):((?:[^'{]|${LIQUID})*)')`,
+  'g',
+);
+const HAS_LIQUID = /\{[{%]/;
+
+/** An attribute's value as a browser reads it as an address. The only place that does: saving, checks and mails agree. */
+export function hrefOf(attribute: string): string {
+  const text = attribute.includes('&') ? decodeHTMLAttribute(attribute) : attribute;
+  return addressAsRead(text);
+}
 
 /** The addresses of the mail's tracked links, as Liquid, unescaped, each once, in the order of the mail. */
 export function linkTemplates(html: string): string[] {
   const found = [...html.matchAll(HREF)]
-    .map(([, , double, single]) => unescapeAttribute(double ?? single ?? ''))
+    .map(([, , double, single]) => hrefOf(double ?? single ?? ''))
     .filter(isTracked);
   return [...new Set(found)];
 }
@@ -15,18 +37,22 @@ export function linkTemplates(html: string): string[] {
 export function markLinks(html: string, idOf: ReadonlyMap<string, string>): string {
   return html.replace(HREF, (whole, before: string, double?: string, single?: string) => {
     const href = double ?? single ?? '';
-    const id = idOf.get(unescapeAttribute(href));
+    const id = idOf.get(hrefOf(href));
     const quote = double === undefined ? "'" : '"';
-    return id === undefined ? whole : `${before}${quote}ws-link:${id}:${href}${quote}`;
+    return id === undefined ? whole : `${before}=${quote}ws-link:${id}:${href}${quote}`;
   });
 }
 
-/** Ids of the marked links that are the same for everybody: a click on them needs no address in its token. */
+/**
+ * Ids of the marked links that are the same for everybody: a click on them needs no address in its token. An address that
+ * no redirect may go to is none of them, so that its link is left as it is.
+ */
 export function staticLinkIds(marked: string): Set<string> {
   return new Set(
-    [...marked.matchAll(MARKED)]
-      .filter(([, , double, , single]) => !/\{[{%]/.test(double ?? single ?? ''))
-      .map(([, double, , single]) => double ?? single ?? ''),
+    [...marked.matchAll(MARKED)].flatMap(([, id1, url1 = '', id2, url2 = '']) => {
+      const url = id1 === undefined ? url2 : url1;
+      return HAS_LIQUID.test(url) || safeClickTarget(hrefOf(url)) === null ? [] : [id1 ?? id2 ?? ''];
+    }),
   );
 }
 
@@ -45,25 +71,10 @@ export function unmarkLinks(marked: string): string {
   );
 }
 
-/** Turns the escapes that MJML and Liquid write back into signs; other entities stay as they are. */
-export function unescapeAttribute(text: string): string {
-  if (!text.includes('&')) return text;
-  return text.replace(/&(?:amp|lt|gt|quot|#34|#39);/g, (entity) => ENTITIES[entity] ?? entity);
-}
-
 function isTracked(href: string): boolean {
   if (UNTOUCHED.test(href)) return false;
-  return /^https?:\/\//i.test(href) || href.trimStart().startsWith('{{');
+  return /^https?:\/\//i.test(href) || href.startsWith('{{');
 }
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&amp;': '&',
-  '&lt;': '<',
-  '&gt;': '>',
-  '&quot;': '"',
-  '&#34;': '"',
-  '&#39;': "'",
-};
 
 const ESCAPES: Readonly<Record<string, string>> = {
   '&': '&amp;',

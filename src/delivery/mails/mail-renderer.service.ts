@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { decodeHTML } from 'entities';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { isTrackable } from '../../tracking/click-target.js';
 import { clickToken, openToken } from '../../tracking/tracking-token.js';
@@ -7,7 +8,7 @@ import { signIds } from '../../values/signed-token.js';
 import { emit, parseHtmlPart, parseTextPart, type LinkTarget, type ParsedPart } from './liquid.templates.js';
 import { alternativeBody, type MailBody } from './mail-bytes.transport.js';
 import { EncodedEmitter, PlainEmitter, type MailEmitter } from './mail-emitter.js';
-import { escapeAttribute, staticLinkIds, unescapeAttribute } from './mail-links.js';
+import { escapeAttribute, staticLinkIds } from './mail-links.js';
 import type { Scope } from './mail-steps.templates.js';
 import type { ClaimedMessage } from '../ledger/message.js';
 import { TemplatesService } from './templates.service.js';
@@ -169,7 +170,7 @@ export class MailRenderer {
   private async parse(id: string): Promise<ParsedVersion> {
     const { subject, html, text } = await this.templates.version(id);
     return {
-      subject: parseTextPart(unescapeAttribute(subject)),
+      subject: parseTextPart(decodeHTML(subject)),
       html: parseHtmlPart(withPixel(html)),
       text: parseTextPart(text),
       staticLinks: staticLinkIds(html),

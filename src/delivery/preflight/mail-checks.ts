@@ -1,6 +1,6 @@
 import { shownParts } from './shown-parts.js';
 import type { Level } from '../domains/finding.js';
-import { unescapeAttribute } from '../mails/mail-links.js';
+import { hrefOf } from '../mails/mail-links.js';
 import { urlOf } from '../../values/url.js';
 
 export interface PreflightFinding {
@@ -137,7 +137,7 @@ export function linksOf(html: string, ownOrigin: string): { urls: string[]; find
   for (const [, attribute = '', double, single] of html.matchAll(
     /<(?:a|img)\b[^<>]{0,1000}?\s(href|src)\s*=\s*(?:"([^"]*)"|'([^']*)')/gi,
   )) {
-    const url = unescapeAttribute(double ?? single ?? '').trim();
+    const url = hrefOf(double ?? single ?? '');
     const bad = problemOf(url, attribute.toLowerCase() === 'href', ownOrigin);
     if (bad !== null) findings.push({ check: 'links', ...bad });
     else if (/^https?:/i.test(url)) urls.add(url);

@@ -1,4 +1,5 @@
-import { unescapeAttribute } from '../mails/mail-links.js';
+import { decodeHTML } from 'entities';
+import { hrefOf } from '../mails/mail-links.js';
 import { colourOf, contrast, type Colour } from './colour.js';
 
 /** What a reader can see of a mail. */
@@ -54,7 +55,7 @@ export function shownParts(html: string): ShownParts {
         link.hidden ??= unseen;
         link.shows ||= unseen === null;
       }
-      if (unseen === null) text += ` ${unescapeAttribute(token)}`;
+      if (unseen === null) text += ` ${decodeHTML(token)}`;
       continue;
     }
     const tag = name.toLowerCase();
@@ -67,7 +68,7 @@ export function shownParts(html: string): ShownParts {
     const frame = framed(tag, attributes, { top, classes });
     if (tag === 'a' && attributes.has('href')) {
       frame.link = links.length;
-      const href = unescapeAttribute(attributes.get('href') ?? '').trim();
+      const href = hrefOf(attributes.get('href') ?? '');
       links.push({ href, hidden: frame.hidden, shows: false });
     }
     const link = frame.link === null ? undefined : links[frame.link];

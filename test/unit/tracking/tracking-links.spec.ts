@@ -13,6 +13,7 @@ import {
   readOpenToken,
 } from '../../../src/tracking/tracking-token.js';
 import { visitSource } from '../../../src/tracking/visit-source.js';
+import { addressAsRead } from '../../../src/values/url.js';
 
 const SECRET = Buffer.alloc(32, 7);
 
@@ -55,13 +56,23 @@ describe('where a click may lead', () => {
     'https:///evil.example',
     'https://ada@evil.example/',
     'https://example.com\\@evil.example/',
-    'https://example.com/a\nb',
-    ' https://example.com/',
+    'https://example.com/a\u0001b',
+    'https://exam ple.com/',
+    'https://example.com /a',
     'ftp://example.com/',
     'data:text/html,hi',
     `https://example.com/${'a'.repeat(5_000)}`,
     '',
   ])('refuses %j', (url) => expect(safeClickTarget(url)).toBeNull());
+
+  it.each([
+    [' https://example.com/a\n ', 'https://example.com/a'],
+    ['https://exam\tple.com/\r\na', 'https://example.com/a'],
+    ['https://example.com/my guide.pdf', 'https://example.com/my%20guide.pdf'],
+    ['https://bücher.de/ü', 'https://xn--bcher-kva.de/%C3%BC'],
+    ['https://Bücher.de:8443?a', 'https://xn--bcher-kva.de:8443?a'],
+    ['HTTPS://EXAMPLE.com', 'HTTPS://EXAMPLE.com'],
+  ])('sends whoever presses %j to %s', (url, location) => expect(locationOf(url)).toBe(location));
 });
 
 describe('where a visitor came from', () => {
@@ -157,7 +168,7 @@ describe('whatever is asked for', () => {
     expect(wrong).toHaveLength(0);
   });
 
-  it('a target is passed on byte for byte or not at all, and leads to the host it shows', () => {
+  it('a target is passed on as browsers read it or not at all, and leads to the host it shows', () => {
     const pieces = fc.constantFrom(
       'http:',
       'https:',
@@ -172,6 +183,8 @@ describe('whatever is asked for', () => {
       '#',
       '?',
       '\t',
+      ' ',
+      '\n',
       '%2f',
       '[::1]',
       'ü',
@@ -187,10 +200,11 @@ describe('whatever is asked for', () => {
         (url) => {
           const target = safeClickTarget(url);
           if (target === null) return;
-          expect(target).toBe(url);
-          const shown = /^https?:\/\/(\[[^\]]*\]|[^/?#:]*)/i.exec(url)?.[1] ?? '';
+          expect(target).toBe(addressAsRead(url));
+          const shown = /^https?:\/\/(\[[^\]]*\]|[^/?#:]*)/i.exec(target)?.[1] ?? '';
           expect(new URL(url).hostname).toBe(new URL(`http://${shown}/`).hostname);
           const location = locationOf(url) ?? '';
+          expect(location).not.toMatch(/^https?:\/\/[^/?#]*[^\u0000-\u007e]/i);
           expect(location).toMatch(/^https?:\/\/[\u0021-\u007e]+$/i);
           expect(new URL(location).href).toBe(new URL(url).href);
         },
