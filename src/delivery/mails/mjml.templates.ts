@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { convert } from 'html-to-text';
 import { Liquid } from 'liquidjs';
 import { registerLiquidFilters } from '../../infra/http/liquid-filters.js';
 import { DomainError } from '../../values/domain-error.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../../values/header-text.js';
 import { LIMITS } from './liquid.templates.js';
 import { deceptiveLink } from './link-check.js';
+import { textOfHtml } from './mail-text.js';
 import { INCLUDE, MAX_SOURCE_CHARS } from './mjml-includes.js';
 
 /** A mail with its variables still open: subject, HTML and text are Liquid. */
@@ -26,19 +26,6 @@ interface SourceFile {
 const MAX_SUBJECT_CHARS = 300;
 const KEY = /^[a-z0-9-]+(\/[a-z0-9-]+)*$/;
 const MJ_TAG = /<(\/?)(mjml|mj-[a-z-]+)\b((?:"[^"]*"|'[^']*'|[^>"']){0,5000}?)(\/?)>/g;
-
-const TEXT_OPTIONS = {
-  wordwrap: 78,
-  selectors: [
-    { selector: 'img', format: 'skip' },
-    // The preview line, which the HTML hides as well.
-    { selector: 'div[style^="display:none"]', format: 'skip' },
-    { selector: 'a', options: { hideLinkHrefIfSameAsText: true } },
-    { selector: 'h1', options: { uppercase: false } },
-    { selector: 'h2', options: { uppercase: false } },
-    { selector: 'table', format: 'block' },
-  ],
-};
 
 /** Checks only. Nothing is ever read from disk by a Liquid tag: `templates` replaces the file system. */
 const checker = new Liquid({ strictFilters: true, ...LIMITS });
@@ -75,7 +62,7 @@ export async function compileMail(
       1,
       `the subject in <mj-title>: ${HEADER_TEXT_ADVICE}, at most ${MAX_SUBJECT_CHARS} characters`,
     );
-  const text = convert(html, TEXT_OPTIONS).trim();
+  const text = textOfHtml(html);
   if (text === '') throw invalid(file, 1, 'the mail has no text');
   // Once more on the results: a tag that MJML took apart is whole in the source.
   for (const part of [subject, html, text]) checkLiquid({ ...file, source: part }, 1);

@@ -1,0 +1,94 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fillIn, parseHtmlPart, parseTextPart } from '../../../src/delivery/mails/liquid.templates.js';
+import { compileMail } from '../../../src/delivery/mails/mjml.templates.js';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'wellspring-text-'));
+  await mkdir(join(folder, 'emails'));
+});
+afterAll(async () => rm(folder, { recursive: true, force: true }));
+
+async function compile(content: string, title = 'Hello') {
+  const source = `<mjml><mj-head><mj-title>${title}</mj-title></mj-head><mj-body><mj-section><mj-column>${content}</mj-column></mj-section></mj-body></mjml>`;
+  await writeFile(join(folder, 'emails/mail.mjml'), source);
+  return compileMail(folder, 'emails/mail');
+}
+
+/** What both parts say to a reader, in words alone. */
+async function bothParts(content: string, values: Record<string, unknown>): Promise<[string, string]> {
+  const { html, text } = await compile(content);
+  const body = html.slice(html.indexOf('<body'));
+  const shown = fillIn(parseHtmlPart(body), values).replace(/<!--[\s\S]*?-->/g, '');
+  const words = (part: string): string =>
+    part
+      .replace(/<[^>]*>/g, ' ')
+      .replace(/\s+/g, ' ')
+      .trim();
+  return [words(shown), words(fillIn(parseTextPart(text), values))];
+}
+
+describe('the text part of a mail', () => {
+  /** So many letters that what follows stands near the end of a line. */
+  const near = (column: number): string => 'word '.repeat(column / 5);
+
+  it.each([40, 45, 50, 55, 60, 65, 70, 75])(
+    'shows the same branch as the HTML when a comparison stands near column %i',
+    async (column) => {
+      const content = `<mj-text><p>${near(column)}{% if subscriber.fields.plan == "Gold Plus" %}gold{% else %}no gold{% endif %}</p></mj-text>`;
+      const [html, text] = await bothParts(content, { subscriber: { fields: { plan: 'Gold Plus' } } });
+      expect(html).toBe(`${near(column)}gold`);
+      expect(text).toBe(html);
+    },
+  );
+
+  it('keeps blanks in what a variable is compared with', async () => {
+    const content = '<mj-text>{% if plan == "Gold  Plus" %}gold{% else %}no gold{% endif %}</mj-text>';
+    expect(await bothParts(content, { plan: 'Gold  Plus' })).toEqual(['gold', 'gold']);
+  });
+
+  it.each([50, 55, 60, 65, 70])('prints a default as it was written near column %i', async (column) => {
+    const content = `<mj-text><p>${near(column)}{{ name | default: "my dear old friend of long standing" }}</p></mj-text>`;
+    const { text } = await compile(content);
+    expect(fillIn(parseTextPart(text), {})).toContain('my dear old friend of long standing');
+  });
+
+  it('leaves the name in a heading as the reader wrote it', async () => {
+    const content = [1, 2, 3, 4, 5, 6].map((n) => `<h${n}>Dear {{ name }}</h${n}>`).join('');
+    const { text } = await compile(`<mj-text>${content}</mj-text>`);
+    expect(fillIn(parseTextPart(text), { name: 'Grace' }).match(/Dear Grace/g)).toHaveLength(6);
+  });
+
+  it('breaks its lines where they are read, whatever stands in the variables', async () => {
+    const sentence = 'Grow a garden with {{ name | default: "friend", allow_false: true }} in every season. ';
+    const { text } = await compile(`<mj-text><p>${sentence.repeat(8)}</p></mj-text>`);
+    const lines = fillIn(parseTextPart(text), { name: 'us' }).split('\n');
+    expect(lines.every((line) => line.length <= 80)).toBe(true);
+    // Not shorter than need be either: a long variable once took the place of words.
+    expect(lines.slice(0, -1).every((line) => line.length > 55)).toBe(true);
+  });
+
+  it('gives the address of a link as browsers read it', async () => {
+    const { text } = await compile(
+      '<mj-text><a href="https://x.test/?a=1&#38;b=2\n  ">look</a></mj-text><mj-button href="{{ url | append: \'?a=1 \' }}">go</mj-button>',
+    );
+    expect(text).toContain('look [https://x.test/?a=1&b=2]');
+    expect(fillIn(parseTextPart(text), { url: 'https://y.test/' })).toContain('go [https://y.test/?a=1 ]');
+  });
+
+  it('takes a variable with quotation marks in the address of a link', async () => {
+    const { html, text } = await compile(
+      '<mj-text><a href="https://x.test/{{ plan | default: "free" }}">look</a></mj-text>',
+    );
+    expect(fillIn(parseTextPart(text), {})).toBe('look [https://x.test/free]');
+    expect(fillIn(parseHtmlPart(html), {})).toContain('<a href="https://x.test/free">look</a>');
+  });
+
+  it('keeps a tag that looks like HTML', async () => {
+    const content = '<mj-text>{% if count > 3 and name == "<b>" %}many{% else %}few{% endif %}</mj-text>';
+    expect(await bothParts(content, { count: 4, name: '<b>' })).toEqual(['many', 'many']);
+  });
+});
