@@ -91,4 +91,43 @@ describe('the text part of a mail', () => {
     const content = '<mj-text>{% if count > 3 and name == "<b>" %}many{% else %}few{% endif %}</mj-text>';
     expect(await bothParts(content, { count: 4, name: '<b>' })).toEqual(['many', 'many']);
   });
+
+  it('puts each row of a table on a line of its own, also those of a loop', async () => {
+    const rows =
+      '{% for line in lines %}<tr><td>{{ line.name }}</td> <td>{{ line.price }}</td></tr>{% endfor %}<tr><td>Sum</td> <td>3</td></tr>';
+    const { text } = await compile(`<mj-table>${rows}</mj-table>`);
+    const lines = [
+      { name: 'Kit', price: 1 },
+      { name: 'List', price: 2 },
+    ];
+    expect(fillIn(parseTextPart(text), { lines })).toBe('Kit 1\nList 2\nSum 3');
+  });
+
+  it.each([
+    [{ a: true, b: true }, 'Before\n\nOne\n\nTwo\n\nAfter'],
+    [{ a: true }, 'Before\n\nOne\n\nAfter'],
+    [{ b: true }, 'Before\n\nTwo\n\nAfter'],
+    [{}, 'Before\n\nAfter'],
+  ])('leaves no empty lines where a condition stood: %o', async (values, expected) => {
+    const between = (name: string, words: string): string =>
+      `<mj-raw>{% if ${name} %}</mj-raw><mj-text><p>${words}</p></mj-text><mj-raw>{% endif %}</mj-raw>`;
+    const { text } = await compile(
+      `<mj-text><p>Before</p></mj-text>${between('a', 'One')}${between('b', 'Two')}<mj-text><p>After</p></mj-text>`,
+    );
+    expect(fillIn(parseTextPart(text), values)).toBe(expected);
+  });
+
+  it('keeps the lines of a list in a condition apart from what follows', async () => {
+    const { text } = await compile(
+      '<mj-text>{% if items %}<ul>{% for item in items %}<li>{{ item }}</li>{% endfor %}</ul>{% endif %}<p>After</p></mj-text>',
+    );
+    expect(fillIn(parseTextPart(text), { items: ['one', 'two'] }).trim()).toBe('* one\n * two\n\nAfter');
+  });
+
+  it('takes no longer for a text of line breaks', async () => {
+    const { text } = await compile(
+      `<mj-text><pre>x${'\n'.repeat(200_000)}y{% if a %}z{% endif %}</pre></mj-text>`,
+    );
+    expect(text).toMatch(/^x\n+y/);
+  });
 });
