@@ -54,6 +54,8 @@ export class World {
   parks = false;
   /** Set by the scenario that restores a backup. */
   setBack = false;
+  /** Leases in the ledger as the backup has it, which are unknown by the owner's word. */
+  leasedInBackup = 0;
   readonly #afterClose: (() => Promise<void>)[] = [];
   #dataDirs = 0;
   #trusted = false;
@@ -310,7 +312,7 @@ export class World {
       `select message_id_header as "messageId", address, class, state, unknown_count as "unknownCount" from message`,
     );
     const kills = await this.kills();
-    const unknownBound = (kills + this.paused) * this.lanes + this.sink.unclear;
+    const unknownBound = (kills + this.paused) * this.lanes + this.sink.unclear + this.leasedInBackup;
     const { taken, recipients } = this.sink;
     const { mails: planned, setBack } = this;
     return { ...judge({ rows, taken, recipients, unknownBound, planned, setBack }), unknownBound, kills };

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { mkdtemp, realpath, rename, rm } from 'node:fs/promises';
+import { chown, copyFile, mkdtemp, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -125,8 +125,9 @@ export class DurablePostgres {
   }
 
   /** Replays its log, as after a power cut. */
-  async restart(): Promise<void> {
-    this.server = await startEmbeddedPostgres(options(this.dataDir));
+  async restart(settings: Record<string, string> = {}): Promise<void> {
+    const { settings: usual, ...rest } = options(this.dataDir);
+    this.server = await startEmbeddedPostgres({ ...rest, settings: { ...usual, ...settings } });
     this.#pid = await this.pid();
   }
 
@@ -151,12 +152,49 @@ export class DurablePostgres {
     await this.restart();
   }
 
-  /** Everything since the backup has not happened. */
-  async restoreBackup(): Promise<void> {
+  /** A base backup of the running server, with the log that makes it whole; what `pg_basebackup` does. */
+  async backUpLive(): Promise<void> {
+    const from = join(this.dataDir, 'postgres');
+    await this.as('postgres', async (client) => {
+      await client.query(`select pg_backup_start('fault', true)`);
+      // Files come and go meanwhile, and that those are missing is all that `cp` complains of.
+      await run('cp', ['-a', from, this.#backup]).catch(() => undefined);
+      const { rows } = await client.query<{ labelfile: string }>(
+        'select labelfile from pg_backup_stop(false)',
+      );
+      for (const { name } of (await readdir(join(from, 'pg_wal'), { withFileTypes: true })).filter((one) =>
+        one.isFile(),
+      ))
+        await this.#put(join('pg_wal', name), async (to) => copyFile(join(from, 'pg_wal', name), to));
+      await this.#put('backup_label', async (to) => writeFile(to, rows[0]?.labelfile ?? ''));
+    });
+    await rm(join(this.#backup, 'postmaster.pid'), { force: true });
+  }
+
+  /** Into the backup, as the server's own. */
+  async #put(path: string, write: (to: string) => Promise<void>): Promise<void> {
+    const to = join(this.#backup, path);
+    await write(to);
+    const { uid, gid } = await stat(this.#backup);
+    await chown(to, uid, gid);
+  }
+
+  /**
+   * Everything since the backup has not happened. `promoted`: as on a replica that had not got any further when it was
+   * promoted, or after a recovery to a point in time.
+   */
+  async restoreBackup({ promoted = false } = {}): Promise<void> {
+    if (promoted) await this.#put('recovery.signal', async (to) => writeFile(to, ''));
     await this.server.stop();
     await rm(join(this.dataDir, 'postgres'), { recursive: true });
     await rename(this.#backup, join(this.dataDir, 'postgres'));
-    await this.restart();
+    await this.restart(promoted ? { restore_command: 'false' } : {});
+    const isPromoted = async (): Promise<boolean> =>
+      this.as('postgres', async (client) => {
+        const { rows } = await client.query<{ is: boolean }>('select not pg_is_in_recovery() as is');
+        return rows[0]?.is === true;
+      });
+    if (!(await becomesTrue(isPromoted, CRASH_TIMEOUT_MS))) throw new Error('PostgreSQL only reads');
   }
 
   get #backup(): string {

@@ -6,20 +6,27 @@ import {
   isBehind,
   isSameRun,
   judge,
+  type Fence,
   type LedgerNote,
   type LedgerRow,
   type LedgerToken,
   type Standing,
   type Unsent,
   type Verdict,
+  type Witness,
 } from './generation.js';
 import { GenerationQueries } from './generation.queries.js';
 import { LedgerNoteFile } from './ledger-note.service.js';
 
 const ALERT = 'ledger:generation';
 const NOTE_ALERT = 'ledger:note';
-/** A backup made and restored within this span is not noticed unless a worker has started in between. */
-const BUMP_EVERY_MS = 60_000;
+/**
+ * A worker that lives through it knows an older ledger by what it has sent. One that is started after it knows it by its
+ * note: mails that went within this span before may go again.
+ */
+const BUMP_EVERY_MS = 10_000;
+/** Claims in between see for themselves that it is the same run of the server and that nobody refuses. */
+const LOOK_EVERY_MS = 1_000;
 
 export interface ConfirmedLedger {
   /** False: the ledger was in order and nothing was changed. */
@@ -48,6 +55,8 @@ export class GenerationGuard {
   #known: LedgerNote | null = null;
   /** Undefined until the first look: an alert of an earlier process may still be open. */
   #refusing: string | null | undefined;
+  /** Null: not judged, or the verdict was no. */
+  #fence: { fence: Fence; lookedAtMs: number } | null = null;
 
   constructor(
     private readonly queries: GenerationQueries,
@@ -56,20 +65,47 @@ export class GenerationGuard {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** To be asked before each run that sends. The reason is for people. */
-  async maySend(): Promise<true | { reason: string }> {
-    const seen = await this.look();
+  /** To be asked before each run that sends. The reason is for people. `witness`: what this process was told last. */
+  async maySend(witness: Witness | null = null): Promise<true | { reason: string }> {
+    const judged = await this.judged(witness);
+    return 'reason' in judged ? judged : true;
+  }
+
+  /**
+   * To be asked before each claim, which takes nothing where the fence does not hold: a run lasts for minutes, and the
+   * database may fail over or come back from a backup within it. Null: it may not send.
+   */
+  async fence(witness: Witness | null): Promise<Fence | null> {
+    const last = this.#fence;
+    if (last !== null && performance.now() - last.lookedAtMs < LOOK_EVERY_MS) return last.fence;
+    const judged = await this.judged(witness);
+    return 'reason' in judged ? null : judged;
+  }
+
+  /** A claim has taken nothing where something was due: the fence may not hold any more. */
+  forgetFence(): void {
+    this.#fence = null;
+  }
+
+  private async judged(witness: Witness | null): Promise<Fence | { reason: string }> {
+    const lookedAtMs = performance.now();
+    const seen = await this.look(witness);
     const { verdict, row } = seen;
-    if (verdict.kind === 'refuse' || verdict.kind === 'unseen') return this.refuse(seen, verdict);
+    if (verdict.kind === 'refuse' || verdict.kind === 'unseen') {
+      this.#fence = null;
+      return this.refuse(seen, verdict);
+    }
     if (this.#refusing !== null) await this.alerts.resolve(ALERT);
     this.#refusing = null;
     if (row === null) {
       await this.queries.insert(this.firstRow(seen));
       this.#bumpedAtMs = null;
-      return this.maySend();
+      return this.judged(witness);
     }
-    await this.advance(row, seen);
-    return true;
+    const { lineage, generation } = row;
+    const fence = { lineage, generation, counter: await this.advance(row, seen), server: seen.beat.server };
+    this.#fence = { fence, lookedAtMs };
+    return fence;
   }
 
   /** As `maySend`, for pages and commands: changes nothing. */
@@ -110,9 +146,9 @@ export class GenerationGuard {
     return { needed: true, ...counts };
   }
 
-  private async look(): Promise<Seen> {
+  private async look(witness: Witness | null = null): Promise<Seen> {
     const [read, file, folder, place] = await Promise.all([
-      this.queries.read(),
+      this.queries.read(witness),
       this.file.read(),
       this.file.folder(),
       this.file.place(),
@@ -172,15 +208,17 @@ export class GenerationGuard {
     };
   }
 
-  private async advance(row: LedgerRow, seen: Seen): Promise<void> {
+  /** Returns how far the ledger has come. */
+  private async advance(row: LedgerRow, seen: Seen): Promise<number> {
     const nowMs = performance.now();
     const beaten = this.#bumpedAtMs !== null && nowMs - this.#bumpedAtMs < BUMP_EVERY_MS;
     // At once on a server that was started anew: others may wait for one who knows it.
-    if (beaten && isSameRun(row, seen.beat)) return;
+    if (beaten && isSameRun(row, seen.beat)) return row.counter;
     const bumped = await this.queries.bump(row);
-    if (bumped === null) return;
+    if (bumped === null) return row.counter;
     await this.write({ ...row, counter: bumped.counter }, seen, bumped.atMs);
     this.#bumpedAtMs = nowMs;
+    return bumped.counter;
   }
 
   /** A full disk does not stop the mails, it weakens the guard: that is for the owner to know. */

@@ -2,13 +2,22 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, QueryFailedError, type EntityManager } from 'typeorm';
 import { WAITS_FOR_TEST, withoutSending } from '../ledger/message.js';
 import { RESTORED } from '../waiting/overdue.js';
-import type { Beat, Fingerprint, LedgerRow, LedgerToken, Unsent } from './generation.js';
+import type { Beat, Fence, Fingerprint, LedgerRow, LedgerToken, Unsent, Witness } from './generation.js';
 
 const KEY = 'ledger.generation';
 /** insufficient_privilege, feature_not_supported, undefined_function, object_not_in_prerequisite_state. */
 const NOT_HERE = new Set(['42501', '0A000', '42883', '55000']);
 
-const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
+/** In SQL: which run of the server answers. */
+export const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
+/**
+ * In SQL: whether the server that runs the statement, and its ledger, are those that were judged; the others are parameters
+ * such as `$4`. Read once a statement.
+ */
+export function fenceSql({ lineage, generation, counter, server }: Record<keyof Fence, string>): string {
+  return `(select value->>'lineage' = ${lineage} and (value->>'generation')::int = ${generation} and (value->>'counter')::bigint >= ${counter}
+      and coalesce(value->'refused', 'null') = 'null' and ${SERVER} = ${server} from setting where key = '${KEY}')`;
+}
 /**
  * In SQL: when the owner last confirmed a ledger whose waiting mails may have gone out; null: never, or they said that
  * nothing had. What fell due before is as late as that, however late it is planned.
@@ -23,6 +32,7 @@ interface Read {
   beat: Beat;
   actual: Fingerprint;
   hasMessages: boolean;
+  missing: number | null;
 }
 
 /** The SQL of the generation guard. It is the only writer of the setting `ledger.generation`. */
@@ -32,16 +42,21 @@ export class GenerationQueries {
 
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Three small reads; asked at every run of delivery.send-due. Row and server are of one statement, so of one run of it. */
-  async read(): Promise<Read> {
+  /**
+   * Three small reads; asked at every run of delivery.send-due, and once a second while it claims. Row, server and whether
+   * the witness is missing are of one statement, so of one run of the server.
+   */
+  async read(witness: Witness | null = null): Promise<Read> {
     const rows: (Pick<Read, 'row' | 'hasMessages'> &
-      Pick<Fingerprint, 'database' | 'table'> & { atMs: number | null; server: string })[] =
+      Pick<Fingerprint, 'database' | 'table'> & { atMs: number | null; server: string; known: boolean })[] =
       await this.dataSource.query(
         `select s.value as row, ${UPDATED_MS} as "atMs", ${SERVER} as server,
            (select oid::text from pg_database where datname = current_database()) as database,
-           'setting'::regclass::oid::text as table, exists (select 1 from message) as "hasMessages"
+           'setting'::regclass::oid::text as table, exists (select 1 from message) as "hasMessages",
+           ($2::bigint is null or exists (select 1 from message where id = $2 and lease_epoch >= $3)) and ($4::bigint is null
+             or exists (select 1 from message where id = $4 and (lease_epoch > $5 or state <> 'leased'))) as known
          from (select 1) one left join setting s on s.key = $1`,
-        [KEY],
+        [KEY, ...[witness?.claimed, witness?.ended].flatMap((one) => [one?.id ?? null, one?.epoch ?? null])],
       );
     const [first] = rows;
     if (first === undefined) throw new Error('the database did not answer');
@@ -52,9 +67,10 @@ export class GenerationQueries {
     const timeline = await this.ifAllowed<number>(
       `select ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int as value`,
     );
-    const { row, hasMessages, atMs, server, database, table } = first;
+    const { row, hasMessages, atMs, server, database, table, known } = first;
     const beat = { atMs: atMs ?? 0, server };
-    return { row, beat, hasMessages, actual: { system, timeline, database, table } };
+    const missing = witness === null || witness.server === server || known ? null : witness.generation;
+    return { row, beat, hasMessages, missing, actual: { system, timeline, database, table } };
   }
 
   /** For the first start; another worker that was faster wins. */

@@ -26,10 +26,12 @@ export class DueMessages {
 
   /** False while this may be a copy of the database or a restored backup; log and alert say why. */
   async maySend(): Promise<boolean> {
-    return (await this.guard.maySend()) === true;
+    return (await this.guard.maySend(this.claims.witness)) === true;
   }
 
   async claim(owner: string, limit: number): Promise<Claimed> {
+    const fence = await this.guard.fence(this.claims.witness);
+    if (fence === null) return { taken: 0, messages: [], waitMs: null };
     const now = this.clock.now();
     // First, also when nothing is due or allowed: its being asked is what tells sending from an outage.
     const overdue = await this.overdue.parameters();
@@ -44,7 +46,7 @@ export class DueMessages {
     const wanted = [...allowed].map(([laneKey, most]) => ({ laneKey, limit: most }));
     let claimed: Awaited<ReturnType<LedgerClaims['claim']>>;
     try {
-      claimed = await this.claims.claim(owner, { lanes: wanted, limit, now, overdue });
+      claimed = await this.claims.claim(owner, { lanes: wanted, limit, now, overdue, fence });
     } catch (error) {
       await this.returnUnused(allowed, [], paidAtMs);
       throw error;
@@ -53,6 +55,7 @@ export class DueMessages {
       message.paidAtMs = paidAtMs;
       passing('claimed', message.id);
     }
+    if (claimed.taken === 0) this.guard.forgetFence();
     await this.returnUnused(allowed, claimed.messages, paidAtMs);
     return { ...claimed, waitMs: null };
   }

@@ -2,7 +2,8 @@ import { Injectable } from '@nestjs/common';
 import type { PoolClient } from 'pg';
 import { DataSource } from 'typeorm';
 import { pgPool } from '../../infra/database/pg-pool.js';
-import { IS_LEASED, LedgerQueries, type Claim, type ClaimOrder } from './ledger.queries.js';
+import { LedgerQueries, type Claim, type ClaimOrder } from './ledger.queries.js';
+import { IS_LEASED } from './mail-moment.queries.js';
 import { OUTSIDE_HOURS, type ClaimedMessage } from './message.js';
 import { heldBack, LONGEST_SPAN_MS, type FrequencyCap, type HeldBack } from '../pacing/frequency-cap.js';
 import { FrequencyCapService } from '../pacing/frequency-cap.service.js';
@@ -27,6 +28,11 @@ export class LedgerClaims {
   /** As `LedgerQueries.dueLanes`. */
   async dueLanes(now: Date, most: number): ReturnType<LedgerQueries['dueLanes']> {
     return this.ledger.dueLanes(now, most);
+  }
+
+  /** As `LedgerQueries.witness`. */
+  get witness(): LedgerQueries['witness'] {
+    return this.ledger.witness;
   }
 
   /** As `LedgerQueries.release`. */

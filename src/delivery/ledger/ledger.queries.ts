@@ -3,8 +3,18 @@ import type { PoolClient } from 'pg';
 import { DataSource } from 'typeorm';
 import { arrayLiteral } from '../../infra/database/array-literal.js';
 import { pgPool } from '../../infra/database/pg-pool.js';
+import type { Fence, Witness } from '../generation/generation.js';
+import { fenceSql, SERVER } from '../generation/generation.queries.js';
 import { dataAt } from '../mails/data-at.js';
-import { LEFT_OR_PAUSED, OFF_ITS_LIST } from '../guards/left-list.queries.js';
+import {
+  ARRIVED,
+  EVIDENCE,
+  IS_LEASED,
+  MAY_BE_SENT,
+  MOMENT,
+  WAITS_FOR_READER,
+  WHY_SUPPRESSED,
+} from './mail-moment.queries.js';
 import { ERASED, SEQUENCE_PAUSED, withoutSending, type ClaimedMessage } from './message.js';
 import type { LaneReady } from '../pacing/token-bucket.js';
 import { EXPIRY } from '../waiting/expiry.js';
@@ -28,66 +38,8 @@ export interface ClaimOrder {
   limit: number;
   now: Date;
   overdue: OverdueParameters;
+  fence: Fence;
 }
-
-/**
- * How things stand at this moment for each row `m`: its reader, and its broadcast or sequence. Read at the claim to spare the relay,
- * and by the barrier, which decides. Scalar look-ups behind `offset 0`, because PostgreSQL may turn an `exists` into a
- * hash of the whole table: quick for a list of thousands, seconds for every claim on a list of a million.
- */
-export const MOMENT = `cross join lateral (select
-    coalesce((select case when s.status <> 'active' then 'left' when s.paused_until is not null then 'paused' else 'active' end
-      from subscriber s where s.id = m.subscriber_id), 'left') as reader,
-    (select true from topic_opt_out t where t.subscriber_id = m.subscriber_id and t.topic_key = m.funnel_key) is true as opted_out,
-    (select true from suppression x where x.email_hash = m.address_hash
-      and (x.scope = 'all' or m.class = 'marketing') limit 1) is true as suppressed,
-    (select case when k.lists is not null and ${OFF_ITS_LIST} then 'left' else k.state end
-      from broadcast k where k.id = m.broadcast_id) as broadcast,
-    (select true from sequence_pause q where q.funnel_key = m.funnel_key and q.resumed_at is null
-      and m.kind = 'sequence' and m.class = 'marketing') is true as paused
-  offset 0) moment`;
-const mayBeSent = (reader: string): string =>
-  `(not moment.suppressed and (m.class = 'transactional' or (moment.reader ${reader} and not moment.opted_out)))`;
-export const MAY_BE_SENT = `(${mayBeSent(`= 'active'`)} and moment.broadcast is distinct from 'left')`;
-/** Asked of what may not be sent: whether that is only for the reader's pause. */
-const MAY_BE_SENT_LATER = mayBeSent(`<> 'left'`);
-
-/**
- * A step of a series waits for the end of its reader's pause. A broadcast is of its moment, and must come to its end: it
- * passes by whoever has a pause when their mail comes up.
- */
-const WAITS_FOR_READER = `(m.broadcast_id is null and ${MAY_BE_SENT_LATER})`;
-
-const WHY_SUPPRESSED = `case when ${MAY_BE_SENT_LATER} then ${LEFT_OR_PAUSED}
-  when moment.suppressed then 'suppression list'
-  when moment.opted_out then 'opted out of the topic'
-  else 'subscriber is not active' end`;
-
-/** `outcome` of the entry among the attempts of a mail of which something came back before its end was known. */
-export const ARRIVAL = 'arrived';
-/** Its `stage` when a link was used while the body was under way: by a scanner, if the relay then refused. */
-export const LINK_IN_BODY = 'link';
-const NOT_REFUSED_SINCE = `(a.stage <> '${LINK_IN_BODY}' or not exists (select 1 from message_attempt r where r.message_id = a.message_id and r.reply_code >= 400 and r.finished_at > a.finished_at))`;
-
-/**
- * Proof that a mail was taken although its end was unclear: a 250 written down too late, or what came back of it, an answer
- * to it among that, which leaves no other trace. The relay's own refusal of a second try, which is kept among the bounces, proves nothing. Scalar for the same reason as `MOMENT`.
- */
-export const EVIDENCE = (id: string): string => `case
-  when (select true from message_attempt a where a.message_id = ${id} and a.outcome = 'accepted' limit 1) then 'its 250 came late'
-  when (select true from message_attempt a where a.message_id = ${id} and a.outcome = '${ARRIVAL}' and ${NOT_REFUSED_SINCE} limit 1) then 'something came back of it'
-  when (select true from tracking_event t where t.message_id = ${id} limit 1) then 'it was opened'
-  when (select true from left_by_mail l where l.message_id = ${id} limit 1) then 'its reader left by it'
-  when (select true from bounce b where b.message_id = ${id} and b.trusted and b.source <> 'smtp_reply' limit 1) then 'a report about it came back' end`;
-
-/** Of a row that is to be sent once more: what has shown meanwhile that the first try arrived. Others pay nothing for it. */
-const ARRIVED = `(case when m.unknown_count > 0 then ${EVIDENCE('m.id')} end)`;
-
-/**
- * Of a row that is found by its id. "is true" keeps the planner from `message_lease`, with which it would walk all that is
- * leased once for each of the ids: three quarters of the barrier's time.
- */
-export const IS_LEASED = `(m.state = 'leased') is true`;
 
 /** A relay that takes longer has its lease renewed. A process that stood still for a while must not be taken for dead. */
 const LEASE = `clock_timestamp() + interval '5 minutes'`;
@@ -104,6 +56,8 @@ const BODY_GRACE = `interval '5 minutes'`;
 @Injectable()
 export class LedgerQueries {
   readonly #senders = new Map<string, ClaimedMessage['sender']>();
+  #fence: Fence | null = null;
+  #witness: Witness | null = null;
 
   constructor(private readonly dataSource: DataSource) {}
 
@@ -130,13 +84,14 @@ export class LedgerQueries {
    * Called by delivery.send-due. Takes due rows of each lane and commits at once: a row lock held across SMTP would
    * stall every other worker. SKIP LOCKED gives two workers disjoint rows. What has arrived already, has expired, is late,
    * belongs to a broadcast that stands still or may not be sent changes its state here; `taken` counts it too. Served by
-   * `message_ready`. `db` is the connection of a transaction that decides more before it commits.
+   * `message_ready`. Takes nothing where the fence does not hold. `db` is the connection of a transaction that decides more before it commits.
    */
   async claim(
     owner: string,
-    { lanes, limit, now, overdue }: ClaimOrder,
+    { lanes, limit, now, overdue, fence }: ClaimOrder,
     db: Pick<PoolClient, 'query'> = pgPool(this.dataSource),
   ): Promise<{ taken: number; messages: ClaimedMessage[] }> {
+    this.#fence = fence;
     const { rows } = await db.query<ClaimedRow>({
       name: 'ledger-claim',
       text: CLAIM,
@@ -150,11 +105,17 @@ export class LedgerQueries {
         overdue.action,
         overdue.reason,
         overdue.dueBy,
+        fence.lineage,
+        fence.generation,
+        fence.counter,
+        fence.server,
       ],
     });
     const messages = rows
       .filter(({ state }) => state === 'leased')
       .map((row) => ({ ...row, sender: this.sender(row.sender), data: dataAt(row.data, now) }));
+    const last = messages.at(-1);
+    if (last !== undefined) this.told({ claimed: { id: last.id, epoch: last.epoch } });
     return { taken: rows.length, messages };
   }
 
@@ -179,7 +140,7 @@ export class LedgerQueries {
   ): Promise<Set<string>> {
     const column = (of: (settlement: Settlement) => string | number | null): string =>
       arrayLiteral(settlements.map(of));
-    const { rows } = await pgPool(this.dataSource).query<{ id: string }>({
+    const { rows } = await pgPool(this.dataSource).query<{ id: string; server: null } | Answered>({
       name: 'ledger-write',
       text: WRITE,
       values: [
@@ -195,7 +156,26 @@ export class LedgerQueries {
         again,
       ],
     });
-    return new Set(rows.map(({ id }) => id));
+    const entered = new Set(rows.flatMap(({ id }) => (id === null ? [] : [id])));
+    const ended = settlements.at(-1);
+    const by = rows.find(({ server }) => server !== null)?.server;
+    // What another run of the server says it has written proves nothing about what this one was told before.
+    if (ended !== undefined && by === this.#fence?.server)
+      this.told({ ended: { id: ended.id, epoch: ended.epoch } });
+    return entered;
+  }
+
+  /** By the run of the server that was judged last. */
+  private told(what: Partial<Pick<Witness, 'claimed' | 'ended'>>): void {
+    if (this.#fence === null) return;
+    const { server, generation } = this.#fence;
+    const before =
+      this.#witness?.server === server && this.#witness.generation === generation ? this.#witness : null;
+    this.#witness = { claimed: null, ended: null, ...before, ...what, generation, server };
+  }
+
+  get witness(): Witness | null {
+    return this.#witness;
   }
 
   /**
@@ -320,6 +300,12 @@ export class LedgerQueries {
   }
 }
 
+/** Which run of the server has answered. */
+interface Answered {
+  id: null;
+  server: string;
+}
+
 type Reaped = Record<'returned' | 'unknown' | 'resent', number>;
 type ClaimedRow = Omit<ClaimedMessage, 'sender'> & { state: string; sender: string };
 
@@ -328,6 +314,8 @@ const IS_LATE = lateSql('m', { overdueBefore: '$6', action: '$7', dueBy: '$9' })
 
 /** Of a restored backup, whose pauses may have ended since, and the mail gone out: their end must not send it again. */
 const IS_RESTORED = `($8::text = '${RESTORED}' and ${IS_OVERDUE})`;
+
+const FENCE = fenceSql({ lineage: '$10', generation: '$11', counter: '$12', server: '$13' });
 
 const CLAIM = `
 with due as (
@@ -350,6 +338,7 @@ with due as (
            when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED} end as why
     from message m ${MOMENT} where m.state = 'ready' and m.lane_key = lane.key and m.due_at <= $3
     order by m.priority, m.due_at, m.id limit lane.most for update of m skip locked) d
+  where ${FENCE}
   order by d.priority, d.due_at, d.id limit $2),
 taken as (
   update message m set state = ${withoutSending('due.state')}, lease_owner = $1, lease_epoch = lease_epoch + 1, data_at = null,
@@ -396,4 +385,4 @@ entered as (
   from asked a where m.id = a.id and m.lease_epoch = a.epoch and (m.data_at is null or $17::boolean)
     and ${IS_LEASED} and m.lease_until > clock_timestamp() + interval '1 second'
   returning m.id)
-select id from entered`;
+select id, null as server from entered union all select null, ${SERVER}`;

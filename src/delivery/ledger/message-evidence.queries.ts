@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { ARRIVAL, LINK_IN_BODY } from './ledger.queries.js';
+import { ARRIVAL, LINK_IN_BODY } from './mail-moment.queries.js';
 import { SENDER_REFUSALS } from '../replies/sender-refusal.js';
 
 /** A mail of ours that a report is about. */

@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { EVIDENCE, MAY_BE_SENT, MOMENT } from './ledger.queries.js';
+import { EVIDENCE, MAY_BE_SENT, MOMENT } from './mail-moment.queries.js';
 import { ERASED } from './message.js';
 
 export interface UnknownOfSequence {

@@ -20,12 +20,7 @@ describe('the journal of what relays accepted while the database was away', () =
   /** Its body is with the relay, and the relay has said 250. */
   const accepted = async (email: string): Promise<Settlement> => {
     await t.plan(email);
-    const { messages } = await t.ledger.claim('first', {
-      lanes: [{ laneKey: 'example.com|other', limit: 1 }],
-      limit: 1,
-      now: t.clock.now(),
-      overdue: { overdueBefore: null, dueBy: null, action: null, reason: null },
-    });
+    const { messages } = await t.claim('first', 1);
     const [message] = messages;
     if (!message) throw new Error('nothing was claimed');
     const { id, epoch } = message;

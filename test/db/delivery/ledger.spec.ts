@@ -23,11 +23,8 @@ describe('the statements of the ledger', () => {
     await t.db.query('truncate message, message_attempt, bounce, suppression, subscriber cascade');
   });
 
-  const claim = async (limit: number, db?: PoolClient): ReturnType<typeof t.ledger.claim> => {
-    const lanes = [{ laneKey: 'example.com|other', limit }];
-    const overdue = { overdueBefore: null, dueBy: null, action: null, reason: null };
-    return t.ledger.claim('first', { lanes, limit, now: t.clock.now(), overdue }, db);
-  };
+  const claim = async (limit: number, db?: PoolClient): ReturnType<PostOffice['claim']> =>
+    t.claim('first', limit, db);
   /** Then PostgreSQL commits, and the connection ends before the worker hears of it: the worker asks again. */
   const claimed = async (email: string): Promise<{ id: string; epoch: number }> => {
     await t.plan(email);

@@ -13,9 +13,7 @@ describe('mails whose worker dies before it has begun with their body', () => {
   /** Claims all that is due and dies; five minutes later what it had is taken up. Returns how many it had. */
   const workerDies = async (): Promise<number> => {
     const now = t.clock.now();
-    const overdue = { overdueBefore: null, dueBy: null, action: null, reason: null };
-    const lanes = [{ laneKey: 'example.com|other', limit: 100 }];
-    await t.ledger.claim('dies', { lanes, limit: 100, now, overdue });
+    await t.claim('dies', 100);
     await t.db.query(
       `update message set lease_until = clock_timestamp() - interval '1 second' where state = 'leased'`,
     );

@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { Module, type INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { pino } from 'pino';
+import type { PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { readConfig } from '../../../config/env.js';
 import { BroadcastsModule } from '../../../src/broadcasts/broadcasts.module.js';
 import { BouncesModule } from '../../../src/bounces/bounces.module.js';
 import { DeliveryModule } from '../../../src/delivery/delivery.module.js';
+import { GenerationGuard } from '../../../src/delivery/generation/generation-guard.service.js';
 import { DueMessages } from '../../../src/delivery/ledger/due-messages.service.js';
 import { LedgerQueries } from '../../../src/delivery/ledger/ledger.queries.js';
 import { Ledger } from '../../../src/delivery/ledger/ledger.service.js';
@@ -55,6 +57,8 @@ export interface PostOffice {
   newSender(): SenderService;
   /** Sends what is due; the number of accepted mails. */
   sendDue(sender?: SenderService): Promise<number>;
+  /** Claims what is due to recipients of no known group, on the pool or on the connection `db`. */
+  claim(owner: string, limit: number, db?: PoolClient): ReturnType<LedgerQueries['claim']>;
   subscriber(email: string, fields?: { name?: string; timeZone?: string; status?: string }): Promise<string>;
   /** Plans a marketing mail to a new subscriber, unless `change` says otherwise. */
   plan(email: string, change?: Partial<PlannedMessage>): Promise<string>;
@@ -119,6 +123,13 @@ export async function openPostOffice(
     ledger,
     templates,
     newSender,
+    claim: async (owner, limit, client) => {
+      const fence = await get(GenerationGuard).fence(null);
+      if (fence === null) throw new Error('nothing may be sent');
+      const lanes = [{ laneKey: 'example.com|other', limit }];
+      const overdue = { overdueBefore: null, dueBy: null, action: null, reason: null };
+      return ledger.claim(owner, { lanes, limit, now: clock.now(), overdue, fence }, client);
+    },
     subscriber,
     sendDue: async (sender = newSender()) =>
       sender.sendDue({ deadline: clock.now().getTime() + 60_000, signal: new AbortController().signal }),

@@ -25,9 +25,7 @@ describe('a receipt whose body is under way when nobody looks after the ledger a
     );
   const begin = async (): Promise<void> => {
     receipt = await t.plan('receipt@example.com', { class: 'transactional' });
-    const lanes = [{ laneKey: 'example.com|other', limit: 1 }];
-    const overdue = { overdueBefore: null, dueBy: null, action: null, reason: null };
-    const { messages } = await t.ledger.claim('first', { lanes, limit: 1, now: t.clock.now(), overdue });
+    const { messages } = await t.claim('first', 1);
     expect(await t.ledger.write([], [{ id: receipt, epoch: messages[0]?.epoch ?? 0 }])).toEqual(
       new Set([receipt]),
     );

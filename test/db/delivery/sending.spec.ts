@@ -26,13 +26,7 @@ describe('sending what is due', () => {
     await t.db.query('truncate message, message_attempt, suppression, subscriber, relay_state cascade');
   });
 
-  const claim: (owner: string, limit: number) => ReturnType<typeof t.ledger.claim> = async (owner, limit) =>
-    t.ledger.claim(owner, {
-      lanes: [{ laneKey: 'example.com|other', limit }],
-      limit,
-      now: t.clock.now(),
-      overdue: { overdueBefore: null, dueBy: null, action: null, reason: null },
-    });
+  const claim: PostOffice['claim'] = async (owner, limit) => t.claim(owner, limit);
   const enterData = async (id: string, epoch: number): Promise<boolean> =>
     (await t.ledger.write([], [{ id, epoch }])).has(id);
 

@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import type { SinkRule } from '../../support/counting-sink.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 
@@ -6,6 +8,9 @@ const BEFORE = 60;
 const AFTER = 200;
 /** Each is a full run of delivery.send-due, had it been allowed to send. */
 const LOOKS = 6;
+const REFUSES_WITHIN_MS = 90_000;
+/** The broadcast is to last longer than it takes to copy the database. */
+const SLOW: readonly SinkRule[] = [{ stage: 'dot', fault: { kind: 'late', ms: 1_000 }, every: 1 }];
 
 /** A database that is not, or may not be, the one that sent last; and those that only look like it. */
 export const backupScenarios: readonly Scenario[] = [
@@ -24,6 +29,24 @@ export const backupScenarios: readonly Scenario[] = [
     mails: 300,
     crashesServer: true,
     run: async (world) => restored(world, async () => world.loseDataFolders()),
+  },
+  {
+    name: 'base backup restored under live workers, at the same address',
+    covers: 'F11',
+    short: false,
+    mails: 1_200,
+    sink: { rules: SLOW },
+    crashesServer: true,
+    run: async (world) => underLiveWorkers(world, { promoted: false }),
+  },
+  {
+    name: 'replica that lacks the last moments promoted under live workers, at the same address',
+    covers: 'F11',
+    short: false,
+    mails: 1_200,
+    sink: { rules: SLOW },
+    crashesServer: true,
+    run: async (world) => underLiveWorkers(world, { promoted: true }),
   },
   {
     name: 'containers without a volume replaced x4, two of them over a crash of PostgreSQL',
@@ -78,6 +101,35 @@ async function restored(world: World, meanwhile: () => Promise<void>): Promise<s
   }
   const wrong = expectThat(world.sink.takenTotal === taken, 'it sent without being confirmed');
   // What waits in the backup may have gone out since it was made: the owner gives it up.
+  await world.command('ledger', 'confirm', '--unsent', 'cancel');
+  await world.finish();
+  return wrong;
+}
+
+/** Runs go on through it: nobody stops a worker when a database fails over. */
+async function underLiveWorkers(world: World, how: { promoted: boolean }): Promise<string[]> {
+  await world.start(2);
+  await world.release();
+  await world.takenReaches(BEFORE);
+  await world.cluster.backUpLive();
+  const inBackup = world.sink.takenTotal;
+  await world.takenReaches(inBackup + AFTER);
+  await world.cluster.restoreBackup(how);
+  world.setBack = true;
+  const refused = await becomesTrue(async () => {
+    await world.hurry();
+    await sleep(500);
+    const [row] = await world.sql<{ refused: boolean }>(
+      `select coalesce(value->'refused', 'null') <> 'null' as refused from setting where key = 'ledger.generation'`,
+    );
+    return row?.refused === true;
+  }, REFUSES_WITHIN_MS);
+  for (let n = 0; n < LOOKS; n++) {
+    await world.hurry();
+    await sleep(500);
+  }
+  world.leasedInBackup = (await world.openRows()).leased;
+  const wrong = expectThat(refused, 'no worker refused');
   await world.command('ledger', 'confirm', '--unsent', 'cancel');
   await world.finish();
   return wrong;

@@ -33,7 +33,17 @@ const note: LedgerNote = {
 /** The server was started again after the last beat. */
 const anew: Beat = { atMs: BEAT_MS, server: '3000.5' };
 const verdict = (change: Partial<Parameters<typeof judge>[0]>): string => {
-  const known = { row, beat, note, actual, hasMessages: true, folder: null, place: '5', kept: true };
+  const known = {
+    row,
+    beat,
+    note,
+    actual,
+    hasMessages: true,
+    missing: null,
+    folder: null,
+    place: '5',
+    kept: true,
+  };
   const judged = judge({ ...known, ...change });
   return judged.kind === 'refuse' ? judged.reason : judged.kind;
 };
@@ -96,6 +106,8 @@ describe('whether this is the database that sent last', () => {
       { beat: anew, note: { ...note, counter: 40, atMs: BEAT_MS - 300_000 } },
       'same',
     ],
+    ['what this process has sent last is not there', { beat: anew, missing: 2 }, 'older'],
+    ['the same, and the owner has confirmed since', { beat: anew, missing: 1 }, 'same'],
     ['database and folder both restored file by file', { beat: anew, place: '6' }, 'unseen'],
     ['a folder that was moved, while the server ran on', { place: '6' }, 'same'],
     ['a folder whose number does not stay', { beat: anew, place: null }, 'same'],

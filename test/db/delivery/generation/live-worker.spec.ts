@@ -1,0 +1,149 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { GenerationGuard } from '../../../../src/delivery/generation/generation-guard.service.js';
+import type { Fence, Witness } from '../../../../src/delivery/generation/generation.js';
+import type { Claim } from '../../../../src/delivery/ledger/ledger.queries.js';
+import type { Settlement } from '../../../../src/delivery/ledger/settlement.js';
+import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
+import { OPENED_AT, openPostOffice, type PostOffice } from '../post-office.js';
+
+/** More than a run claims at once, so that it claims again after the ledger has changed. */
+const READERS = 300;
+const OLDER = { reason: expect.stringContaining('older') };
+
+describe('a worker that lives while its database goes back to an earlier state', () => {
+  let t: PostOffice;
+  let guard: GenerationGuard;
+  beforeEach(async () => {
+    t = await openPostOffice();
+    guard = t.app.get(GenerationGuard, { strict: false });
+  });
+  afterEach(async () => t.close());
+
+  const openAlerts = async (): Promise<string[]> =>
+    (await t.app.get(AlertsService, { strict: false }).open()).map(({ key }) => key);
+  const fence = async (): Promise<Fence> => {
+    const judged = await guard.fence(t.ledger.witness);
+    if (judged === null) throw new Error('nothing may be sent');
+    return judged;
+  };
+  /** The ledger as it was before the first mail. */
+  const goBack = async (change = 'select 1'): Promise<void> =>
+    t.db.transaction(async (manager) => {
+      // Lanes are at work: none of their statements may be in the middle of this.
+      await manager.query('lock table message in exclusive mode');
+      await manager.query(
+        `update message set state = 'ready', lease_epoch = 0, lease_owner = null, lease_until = null, data_at = null,
+           attempt = 0, accepted_at = null, settled_at = null`,
+      );
+      await manager.query(change);
+    });
+  const claimBehind = async (judged: Fence): ReturnType<PostOffice['claim']> => {
+    const overdue = { overdueBefore: null, dueBy: null, action: null, reason: null };
+    const lanes = [{ laneKey: 'example.com|other', limit: 1 }];
+    return t.ledger.claim('worker', { lanes, limit: 1, now: t.clock.now(), overdue, fence: judged });
+  };
+  /** What it sent last, as if it had been before the server was started. */
+  const ofEarlierRun = (): Witness | null => t.ledger.witness && { ...t.ledger.witness, server: '12.5' };
+  const startedAnew = async (): Promise<unknown> =>
+    t.db.query(`update setting set value = value || '{"server": "12.5"}' where key = 'ledger.generation'`);
+  const COUNTER_BACK = `update setting set value = jsonb_set(value, '{counter}', '0') where key = 'ledger.generation'`;
+  /** Claims one mail, and passes the barrier with it. */
+  const begin = async (email: string): Promise<Claim> => {
+    const id = await t.plan(email);
+    const [message] = (await t.claim('worker', 1)).messages;
+    const begun = { id, epoch: message?.epoch ?? 0 };
+    expect(await t.ledger.write([], [begun])).toEqual(new Set([id]));
+    expect(t.ledger.witness).toMatchObject({ claimed: begun });
+    return begun;
+  };
+  const end = async (claim: Claim): Promise<void> => {
+    await t.ledger.write([accepted(claim)], []);
+  };
+
+  it('sends no mail twice in the run that is under way', async () => {
+    for (let n = 0; n < READERS; n++) await t.plan(`reader${n}@example.com`);
+    let bodies = 0;
+    t.sink.onBody = async () => {
+      if (++bodies === 50) await goBack(COUNTER_BACK);
+      return undefined;
+    };
+    await t.sendDue();
+    const to = t.sink.mails.map((mail) => mail.to[0]);
+    expect(to.length).toBe(new Set(to).size);
+    expect(await t.sendDue()).toBe(0);
+    expect(await openAlerts()).toEqual(['ledger:generation']);
+  });
+
+  it('claims nothing from another run of the server than the one that was judged, until it has judged that', async () => {
+    await t.plan('reader@example.com');
+    const judged = await fence();
+    const elsewhere: Partial<Fence>[] = [
+      { server: '12.5' },
+      { lineage: 'another' },
+      { generation: judged.generation + 1 },
+      { counter: judged.counter + 1 },
+    ];
+    for (const change of elsewhere)
+      expect(await claimBehind({ ...judged, ...change })).toMatchObject({
+        taken: 0,
+      });
+    expect(await claimBehind(judged)).toMatchObject({ taken: 1 });
+  });
+
+  it('claims nothing once another worker refuses, without looking anew', async () => {
+    await t.plan('reader@example.com');
+    await fence();
+    await t.db.query(
+      `update setting set value = value || '{"refused": {"reason": "older", "generation": 1, "counter": 9}}' where key = 'ledger.generation'`,
+    );
+    expect(await t.claim('worker', 1)).toMatchObject({ taken: 0 });
+  });
+
+  it.each(['claimed', 'ended'] as const)(
+    'knows by the mail that it has %s last that seconds are missing in which no beat was',
+    async (what) => {
+      const claim = await begin('reader@example.com');
+      if (what === 'ended') await end(claim);
+      expect(await guard.maySend(ofEarlierRun())).toBe(true);
+      if (what === 'claimed') await goBack();
+      else await t.db.query(`update message set state = 'leased', data_at = null`);
+      expect(await guard.maySend(ofEarlierRun())).toEqual(OLDER);
+      expect(await t.sendDue()).toBe(0);
+      // The owner's word is about all that it had sent until then.
+      expect(await guard.confirm('hold')).toMatchObject({ needed: true });
+      expect(await guard.maySend(ofEarlierRun())).toBe(true);
+    },
+  );
+
+  it('does not take for its last mail what it has told the older ledger since', async () => {
+    const first = await begin('first@example.com');
+    await end(first);
+    const late = await begin('late@example.com');
+    // As if the server had been started anew and were not judged yet.
+    await claimBehind({ ...(await fence()), server: '12.5' });
+    await end(late);
+    expect(t.ledger.witness).toMatchObject({ claimed: late, ended: first });
+  });
+
+  it('goes on by itself after a crash of the server that lost nothing', async () => {
+    await end(await begin('first@example.com'));
+    await startedAnew();
+    expect(await guard.maySend(ofEarlierRun())).toBe(true);
+    await t.plan('second@example.com');
+    expect(await t.sendDue()).toBe(1);
+    expect(await openAlerts()).toEqual([]);
+  });
+
+  it('sends at once in all runs that ask at the same moment', async () => {
+    const all = await Promise.all(Array.from({ length: 6 }, fence));
+    expect(new Set(all.map(({ server }) => server)).size).toBe(1);
+  });
+});
+
+function accepted({ id, epoch }: Claim): Settlement {
+  return {
+    ...{ id, epoch, state: 'accepted', reason: null, dueAt: null, code: 250, reply: '250 2.0.0 taken' },
+    ...{ stage: 'body', acceptedAt: OPENED_AT, countsAsAttempt: true, countsAsUnknown: false },
+    ...{ durationMs: 1, relay: 'one', tls: null },
+  };
+}
