@@ -147,24 +147,19 @@ export class GenerationGuard {
   }
 
   private async look(witness: Witness | null = null): Promise<Seen> {
-    const [read, file, folder, place] = await Promise.all([
-      this.queries.read(witness),
+    // Before the database is asked: a beat of somebody else in between must not make its row look older than the note.
+    const known = this.#known;
+    const [file, folder, place] = await Promise.all([
       this.file.read(),
       this.file.folder(),
       this.file.place(),
     ]);
-    const note = file === 'unreadable' ? file : this.furthest(file, read.row);
+    const read = await this.queries.read(witness);
+    const note = file === 'unreadable' ? file : furthest(file, known, read.row);
     const standing: Standing = { ...read, note, folder, place, kept: this.file.kept };
     const { row, beat } = read;
     const asked = row?.asked !== undefined && !isSameRun(row, beat) ? row.asked : null;
     return { ...standing, note: note === 'unreadable' ? null : note, verdict: judge(standing), asked };
-  }
-
-  private furthest(file: LedgerNote | null, row: LedgerRow | null): LedgerNote | null {
-    const known = this.#known;
-    if (known === null || file === null) return known ?? file;
-    if (file.lineage !== known.lineage) return known.lineage === row?.lineage ? known : file;
-    return isBehind(file, known) ? known : file;
   }
 
   private async refuse(
@@ -242,4 +237,14 @@ export class GenerationGuard {
       });
     }
   }
+}
+
+function furthest(
+  file: LedgerNote | null,
+  known: LedgerNote | null,
+  row: LedgerRow | null,
+): LedgerNote | null {
+  if (known === null || file === null) return known ?? file;
+  if (file.lineage !== known.lineage) return known.lineage === row?.lineage ? known : file;
+  return isBehind(file, known) ? known : file;
 }
