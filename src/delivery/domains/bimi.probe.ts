@@ -57,7 +57,9 @@ async function bimiRecord(dns: DnsResolver, from: string, organisation: string):
   return { kind: 'none' };
 }
 
-function policyRemarks({ dmarc }: DmarcAnswer): Remark[] {
+function policyRemarks({ dmarc, unasked }: DmarcAnswer): Remark[] {
+  if (!dmarc && unasked)
+    return [{ level: 'unknown', text: 'could not ask for the DMARC policy that a logo needs' }];
   if (!dmarc || dmarc.policy === 'none' || dmarc.testing)
     return [{ level: 'warn', text: 'a logo is shown only with DMARC at p=quarantine or p=reject' }];
   // Gone with RFC 9989, and still heeded by those who show logos.

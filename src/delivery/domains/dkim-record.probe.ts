@@ -2,7 +2,7 @@ import { createPublicKey } from 'node:crypto';
 import { dkimRecord, dkimRecordName, type DkimKey } from '../signing/dkim.js';
 import { askTxt } from './dns.probe.js';
 import type { DnsResolver } from '../../infra/dns.js';
-import { finding, unasked, type Finding, type Remark } from './finding.js';
+import { finding, unaskedRemark, type Finding, type Remark } from './finding.js';
 import { parseTagList } from './tag-list.js';
 
 const USUAL_RSA_BITS = 2048;
@@ -21,7 +21,10 @@ export async function checkDkim(
   for (const key of keys) {
     const name = dkimRecordName(key);
     const answer = await askTxt(dns, name);
-    if (answer.kind === 'unasked') return unasked('D2', 'DKIM', answer.reason);
+    if (answer.kind === 'unasked') {
+      remarks.push({ key, ...unaskedRemark(name, answer.reason) });
+      continue;
+    }
     remarks.push(
       ...recordRemarks(key, answer.records).map(({ level, text }) => ({
         key,
@@ -30,12 +33,12 @@ export async function checkDkim(
       })),
     );
   }
-  // One signature that passes is enough, and RSA's is the one that every receiver can check.
-  const rsaPasses = keys.some(
+  // One signature that passes is enough, and RSA's is the one that every receiver can check. One that nobody answered for may.
+  const rsaMayPass = keys.some(
     (key) => isRsa(key) && !remarks.some((remark) => remark.key === key && remark.level === 'fail'),
   );
   const said = remarks.map(({ key, level, text }): Remark => {
-    const isSpare = rsaPasses && !isRsa(key) && level === 'fail';
+    const isSpare = rsaMayPass && !isRsa(key) && level === 'fail';
     return { level: isSpare ? 'warn' : level, text };
   });
   return finding('D2', 'DKIM', keys.map((key) => `${dkimRecordName(key)} matches`).join(', '), said);

@@ -46,7 +46,7 @@ export async function checkDomain(
 /** D4: DMARC passes by SPF or by DKIM; the big providers want both. `organisation`: of each domain that takes part. */
 export function checkAlignment(
   { from, returnPath, keys }: DomainUnderTest,
-  { dmarc }: DmarcAnswer,
+  { dmarc, unasked }: DmarcAnswer,
   organisation: ReadonlyMap<string, string>,
 ): Finding {
   const aligned = (domain: string, strict: boolean): boolean =>
@@ -63,6 +63,14 @@ export function checkAlignment(
     remarks.push({
       level: spf ? 'warn' : 'fail',
       text: `the signature's domain ${keys[0]?.domain} does not align with ${from}`,
+    });
+  // The record that nobody answered for may ask for more than the organisation's name.
+  const strictUnknown = unasked !== null && dmarc?.foundAt !== from;
+  const byName = returnPath === from || keys.some((key) => key.domain === from);
+  if (strictUnknown && !byName && (spf || dkim))
+    remarks.push({
+      level: 'unknown',
+      text: `whether alignment must be strict is not known: could not ask for _dmarc.${unasked.at} (${unasked.reason})`,
     });
   const good = dkim ? 'return path and signature align with From' : 'the return path aligns with From';
   return finding('D4', 'alignment', good, remarks);

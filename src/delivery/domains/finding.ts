@@ -32,3 +32,8 @@ export function finding(id: Finding['id'], name: string, good: string, remarks: 
 export function unasked(id: Finding['id'], name: string, reason: string): Finding {
   return { id, name, level: 'unknown', detail: `could not ask the DNS (${reason})` };
 }
+
+/** Beside what is known: nobody answered for this name. */
+export function unaskedRemark(name: string, reason: string): Remark {
+  return { level: 'unknown', text: `could not ask for ${name} (${reason})` };
+}

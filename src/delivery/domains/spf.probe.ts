@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { ask, askTxt, type Answer } from './dns.probe.js';
 import type { DnsResolver } from '../../infra/dns.js';
-import { finding, unasked, type Finding, type Remark } from './finding.js';
+import { finding, unasked, unaskedRemark, type Finding, type Remark } from './finding.js';
 
 /** RFC 7208 §4.6.4; beyond them the whole record is a permanent error. */
 const MAX_LOOKUPS = 10;
@@ -138,13 +138,13 @@ async function mechanism(walk: Walk, name: string, target: string): Promise<void
   if (name === 'include') await nested(walk, target, 'include');
   else if (name === 'ptr')
     walk.remarks.push({ level: 'warn', text: 'ptr is slow and many receivers skip it (RFC 7208 §5.5)' });
-  else if (name === 'mx') count(walk, await ask(async () => dns.resolveMx(target)));
+  else if (name === 'mx') count(walk, target, await ask(async () => dns.resolveMx(target)));
   else {
     const [v4, v6] = await Promise.all([
       ask(async () => dns.resolve4(target)),
       ask(async () => dns.resolve6(target)),
     ]);
-    count(walk, v4.kind === 'none' ? v6 : v4);
+    count(walk, target, v4.kind === 'none' ? v6 : v4);
   }
 }
 
@@ -152,8 +152,7 @@ async function nested(walk: Walk, target: string, by: string): Promise<string | 
   if (walk.lookups > WALK_LIMIT) return null;
   const record = await spfRecord(walk, target);
   if (typeof record === 'string') return terms(walk, record, target);
-  if (record.kind === 'unasked')
-    walk.remarks.push({ level: 'unknown', text: `could not ask for ${target} (${record.reason})` });
+  if (record.kind === 'unasked') walk.remarks.push(unaskedRemark(target, record.reason));
   else {
     if (record.count === 0) walk.voids++;
     // RFC 7208 §5.2 and §6.1: that ends the evaluation in a permanent error.
@@ -165,6 +164,7 @@ async function nested(walk: Walk, target: string, by: string): Promise<string | 
   return null;
 }
 
-function count(walk: Walk, answer: Answer<unknown>): void {
+function count(walk: Walk, name: string, answer: Answer<unknown>): void {
   if (answer.kind === 'none') walk.voids++;
+  else if (answer.kind === 'unasked') walk.remarks.push(unaskedRemark(name, answer.reason));
 }
