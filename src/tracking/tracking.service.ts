@@ -81,11 +81,16 @@ export class TrackingService {
     );
   }
 
-  /** In the transaction of what it counts. False when the key was recorded before, which changes nothing. */
+  /**
+   * In the transaction of what it counts. Of whoever does not want to be seen, buyer or reader of the mail that led here,
+   * it keeps no mark of their browser, which would tie it to all they looked at that day. False when the key was recorded before, which changes nothing. */
   async recordConversion(manager: EntityManager, conversion: Conversion): Promise<boolean> {
     const rows: unknown[] = await manager.query(
       `insert into conversion (kind, funnel_key, dedupe_key, subscriber_id, visitor_id, message_id, order_id, amount_minor, currency, at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (dedupe_key) do nothing returning id`,
+       select $1, $2, $3, $4::bigint, case when not exists (select 1 from subscriber s where not s.tracking_consent
+         and s.id in ($4::bigint, (select m.subscriber_id from message m where m.id = $6::bigint))) then $5::bytea end,
+         $6::bigint, $7::bigint, $8::bigint, $9, $10::timestamptz
+       on conflict (dedupe_key) do nothing returning id`,
       [
         conversion.kind,
         conversion.funnelKey,

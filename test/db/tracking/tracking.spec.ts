@@ -167,4 +167,21 @@ describe('visits and conversions', () => {
     expect((await list('kind=signup').expect(200)).body.data).toEqual([]);
     await list('kind=nonsense').expect(422);
   });
+
+  it('a conversion keeps no mark of the browser of who does not want to be seen, as buyer or as reader of the mail', async () => {
+    const tracking = t.app.get(TrackingService);
+    const visitorId = Buffer.alloc(16, 5);
+    const marks = async (key: string, whose: object): Promise<unknown[]> => {
+      const conversion = { kind: 'order', funnelKey: 'marks', dedupeKey: key, visitorId, ...whose } as const;
+      await tracking.recordConversion(t.dataSource.manager, conversion);
+      const sql = 'select visitor_id as mark from conversion where dedupe_key = $1';
+      return ((await t.dataSource.query(sql, [key])) as { mark: unknown }[]).map(({ mark }) => mark);
+    };
+    expect(await marks('order:seen', { subscriberId, messageId })).toEqual([visitorId]);
+    await t.dataSource.query('update subscriber set tracking_consent = false where id = $1', [subscriberId]);
+    expect(await marks('order:buyer', { subscriberId })).toEqual([null]);
+    expect(await marks('order:reader', { messageId })).toEqual([null]);
+    expect(await marks('order:nobody', {})).toEqual([visitorId]);
+    await t.dataSource.query('update subscriber set tracking_consent = true where id = $1', [subscriberId]);
+  });
 });
