@@ -40,13 +40,23 @@ export const LINK_IN_BODY = 'link';
 const NOT_REFUSED_SINCE = `(a.stage <> '${LINK_IN_BODY}' or not exists (select 1 from message_attempt r where r.message_id = a.message_id and r.reply_code >= 400 and r.finished_at > a.finished_at))`;
 
 /**
+ * An opening or a click shows that a mail was taken, be it by a program where it arrived. Not one from before a refusal,
+ * nor from before any try that ended in its body: relays look at the pictures and links of what they then refuse. A try
+ * is written down a little after its end, with how long it took, so its start is known to some seconds.
+ */
+const OPENED = (id: string): string => `(select true from tracking_event t where t.message_id = ${id}
+  and not exists (select 1 from message_attempt r where r.message_id = t.message_id and r.reply_code >= 400
+    and (r.finished_at > t.at or not exists (select 1 from message_attempt u where u.message_id = t.message_id
+      and u.stage = 'body' and u.started_at <= t.at + interval '30 seconds'))) limit 1)`;
+
+/**
  * Proof that a mail was taken although its end was unclear: a 250 written down too late, or what came back of it, an answer
  * to it among that, which leaves no other trace. The relay's own refusal of a second try, which is kept among the bounces, proves nothing. Scalar for the same reason as `MOMENT`.
  */
 export const EVIDENCE = (id: string): string => `case
   when (select true from message_attempt a where a.message_id = ${id} and a.outcome = 'accepted' limit 1) then 'its 250 came late'
   when (select true from message_attempt a where a.message_id = ${id} and a.outcome = '${ARRIVAL}' and ${NOT_REFUSED_SINCE} limit 1) then 'something came back of it'
-  when (select true from tracking_event t where t.message_id = ${id} limit 1) then 'it was opened'
+  when ${OPENED(id)} then 'it was opened'
   when (select true from left_by_mail l where l.message_id = ${id} limit 1) then 'its reader left by it'
   when (select true from bounce b where b.message_id = ${id} and b.trusted and b.source <> 'smtp_reply' limit 1) then 'a report about it came back' end`;
 

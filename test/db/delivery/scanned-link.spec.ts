@@ -11,7 +11,7 @@ describe('a receipt whose link is used while its relay has not yet said whether 
   });
   afterAll(async () => t.close());
   beforeEach(async () => {
-    await t.db.query('truncate message, message_attempt, subscriber cascade');
+    await t.db.query('truncate message, message_attempt, tracking_event, subscriber cascade');
     id = await t.plan('receipt@example.com', { class: 'transactional' });
   });
 
@@ -32,6 +32,59 @@ describe('a receipt whose link is used while its relay has not yet said whether 
     await t.sendDue();
     return t.sink.mails.length - before;
   };
+
+  /** As it is stored when a picture of the mail is fetched or a link of it is followed. */
+  const isOpened = async (kind = 'open', at = 'clock_timestamp()'): Promise<void> => {
+    await t.db.query(
+      `insert into tracking_event (kind, message_id, class, reason, rule_version, at)
+       values ($2, $1, 'scanner', 'as the test says', 1, ${at})`,
+      [id, kind],
+    );
+  };
+
+  it('is not said to have been opened by a scanner of a relay that then put it off: it was never sent again', async () => {
+    t.sink.onBody = async () => {
+      await isOpened();
+      return 451;
+    };
+    t.clock.advance(HOUR_MS);
+    await t.sendDue();
+    // The scanner comes once more half an hour after the relay's answer.
+    await t.db.query(
+      `update message_attempt set started_at = started_at - interval '1 hour', finished_at = finished_at - interval '1 hour'`,
+    );
+    await t.db.query(`update tracking_event set at = at - interval '1 hour'`);
+    await isOpened('click', `clock_timestamp() - interval '30 minutes'`);
+    await tryOnce('drop', false);
+    expect(await takenIfSent()).toBe(1);
+  });
+
+  it('is not called accepted for an opening while its relay refused it for good after an unclear end', async () => {
+    await tryOnce('drop', false);
+    t.sink.onBody = async () => {
+      await isOpened();
+      return 550;
+    };
+    t.clock.advance(HOUR_MS);
+    await t.sendDue();
+    expect(await t.ledger.resolveUnknown()).toBe(0);
+    // Who opens it later has it.
+    await isOpened();
+    expect(await t.ledger.resolveUnknown()).toBe(1);
+    expect(await t.state(id)).toMatchObject({ state: 'accepted', reason: 'it was opened' });
+  });
+
+  it('is not sent once more when a scanner where it arrived has opened it', async () => {
+    await tryOnce(451, false);
+    t.sink.onBody = async () => {
+      await isOpened();
+      return 'drop';
+    };
+    t.clock.advance(HOUR_MS);
+    await t.sendDue();
+    expect(await takenIfSent()).toBe(0);
+    expect(await t.state(id)).toMatchObject({ state: 'accepted', reason: 'it was opened' });
+  });
 
   it('is not said to have come by a scanner of a relay that then put it off, when a later end is unclear', async () => {
     await tryOnce(451);
