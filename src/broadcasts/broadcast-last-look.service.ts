@@ -1,18 +1,28 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { MailDomainsService } from '../delivery/pacing/mail-domains.service.js';
+import type { PreflightFinding } from '../delivery/preflight/mail-checks.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { BroadcastPreflight } from './broadcast-preflight.service.js';
+import { BroadcastPreflight, inWords } from './broadcast-preflight.service.js';
 import { nextState } from './broadcast-status.js';
-import { SENDER_ALERT } from './broadcast-upkeep.service.js';
+import { SENDER_ALERT, UNTRIED_ALERT, VALUES_ALERT } from './broadcast-upkeep.service.js';
+import type { Broadcast } from './broadcast.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 
 const LONGEST_MS = 10_000;
 /** More than are found in that time. */
 const MOST_DOMAINS = 20_000;
+/** A run that plans broadcasts is told to stop after two minutes more. */
+const LONGEST_TRIAL_MS = 600_000;
+const MENDED = 'Go on with it on the page Broadcasts when that is mended.';
+const WITHOUT_THEM =
+  'Put that right, and go on with it on the page Broadcasts; who has such a value still then gets no mail of it.';
 
-/** A broadcast may be started for next week: what its mails need of the DNS is looked at again before the first one. */
+/**
+ * A broadcast may be started for next week: what its mails need of the DNS and of their readers is looked at again before
+ * the first one.
+ */
 @Injectable()
 export class BroadcastLastLook {
   readonly #logger = new Logger(BroadcastLastLook.name);
@@ -44,8 +54,7 @@ export class BroadcastLastLook {
       const unknown = broadcast === null ? [] : await this.queries.unknownDomains(broadcast, MOST_DOMAINS);
       await this.domains.resolve(unknown, { signal });
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#logger.error(`the domains of broadcast ${id} were not looked up: ${reason}`);
+      this.tell(`the domains of broadcast ${id} were not looked up`, error);
     }
   }
 
@@ -60,23 +69,58 @@ export class BroadcastLastLook {
       // Who was told, and let it go on, has given their word: their relay may sign, or our DNS see another world.
       if (broadcast === null || (await this.alerts.wasRaised(SENDER_ALERT + id))) return;
       const fault = await this.preflight.senderFault(broadcast);
-      if (fault !== null) await this.pause(id, { title: broadcast.title, fault });
+      if (fault !== null) await this.pause(broadcast, fault, { alert: SENDER_ALERT, todo: MENDED });
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#logger.error(`the sender of broadcast ${id} was not looked up: ${reason}`);
+      this.tell(`the sender of broadcast ${id} was not looked up`, error);
     }
   }
 
-  private async pause(id: string, { title, fault }: { title: string; fault: string }): Promise<void> {
+  /**
+   * Pauses one whose mail, as it was frozen, breaks on what one of its readers has, and names the line; an import since its
+   * start may have brought it. Takes as long as there are values to try, minutes for a million of them, but no longer than
+   * `forMs`: of what is left the owner is told, and the broadcast begins. Safe to run twice at once.
+   */
+  async tryValues(id: string, signal: AbortSignal, forMs = LONGEST_TRIAL_MS): Promise<void> {
+    try {
+      const broadcast = await this.queries.find(id);
+      // Their word counts here, too: readers whose mail cannot be made get none.
+      if (broadcast === null || (await this.alerts.wasRaised(VALUES_ALERT + id))) return;
+      const untilMs = performance.now() + forMs;
+      const found = await this.preflight.valueFaults(broadcast, { untilMs, signal });
+      if (signal.aborted) return;
+      const fault = found.find(({ level }) => level === 'fail');
+      if (fault) await this.pause(broadcast, inWords(fault), { alert: VALUES_ALERT, todo: WITHOUT_THEM });
+      else if (found.length > 0) await this.tellUntried(broadcast, found);
+    } catch (error) {
+      this.tell(`the mail of broadcast ${id} was not tried with what its readers have`, error);
+    }
+  }
+
+  private async tellUntried({ id, title }: Broadcast, found: readonly PreflightFinding[]): Promise<void> {
+    const message = `The broadcast "${title}" has begun, and not all that its readers have was tried in its mail before: ${found.map(inWords).join('; ')}.`;
+    await this.alerts.raise({
+      ...{ key: UNTRIED_ALERT + id, severity: 'warning', message, facts: { broadcastId: id } },
+    });
+  }
+
+  private async pause(
+    { id, title }: Broadcast,
+    fault: string,
+    { alert, todo }: { alert: string; todo: string },
+  ): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       const broadcast = await this.queries.lock(manager, id);
       if (broadcast?.state !== 'scheduled' || nextState(broadcast, 'pause') === null) return;
       await this.queries.setState(manager, id, { state: 'paused', reason: fault, now: this.clock.now() });
-      const message = `The broadcast "${title}" has not begun: ${fault}. Go on with it on the page Broadcasts when that is mended.`;
+      const message = `The broadcast "${title}" has not begun: ${fault}. ${todo}`;
       await this.alerts.raise(
-        { key: SENDER_ALERT + id, severity: 'critical', message, facts: { broadcastId: id } },
+        { key: alert + id, severity: 'critical', message, facts: { broadcastId: id } },
         manager,
       );
     });
+  }
+
+  private tell(what: string, error: unknown): void {
+    this.#logger.error(`${what}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

@@ -32,8 +32,11 @@ const STOPS: ReadonlySet<PreflightFinding['check']> = new Set([
   'signature',
 ]);
 
-/** For making the mail with the values of all readers; the owner waits for it. */
+/** For making the mail with the values of all readers; the owner waits for it. What is left is tried before the first mail. */
 const VALUES_MS = 20_000;
+const BEYOND = 'the others are tried before its first mail leaves';
+/** More than anybody has readers. */
+const ALL_VALUES = 10_000_000;
 
 type Draft = Parameters<typeof wordsOf>[0];
 interface ArmReport {
@@ -42,6 +45,7 @@ interface ArmReport {
 }
 
 type Content = Draft & Pick<Broadcast, 'sender' | 'audience' | 'topic'>;
+type Frozen = Content & Pick<Broadcast, 'templateId' | 'armTemplateIds'>;
 
 /** What a broadcast is about to say, looked at before the first of its mails. */
 @Injectable()
@@ -107,21 +111,52 @@ export class BroadcastPreflight {
     return findings.find((one) => one.level === 'fail' && STOPS.has(one.check))?.message ?? null;
   }
 
+  /**
+   * What breaks its mail, or that of an arm, with what its readers have now, days after the start perhaps: each value of each
+   * variable is tried, about ten thousand a second on a machine that does nothing else. `unknown` tells of what was not
+   * tried by `untilMs`, which is on the clock of `performance.now`.
+   */
+  async valueFaults(
+    content: Frozen,
+    { untilMs, signal }: { untilMs: number; signal: AbortSignal },
+  ): Promise<PreflightFinding[]> {
+    const arms = await this.mailsOf(content);
+    const found: PreflightFinding[] = [];
+    for (const [nth, { arm, mail }] of arms.entries()) {
+      const templateId = content.armTemplateIds?.[arm] ?? content.templateId;
+      const left = (untilMs - performance.now()) / (arms.length - nth);
+      const bounds = { untilMs: performance.now() + left, most: ALL_VALUES, signal };
+      const faults = await this.values.faults({ ...mail, templateId }, bounds);
+      found.push(...(arms.length === 1 ? faults : faults.map((fault) => ofArm(arm, fault))));
+    }
+    return found;
+  }
+
   /** One pass over its readers for each arm. */
   private async ofMail(content: Content, options: CheckOptions): Promise<PreflightReport> {
+    const reports: ArmReport[] = [];
+    const arms = await this.mailsOf(content);
+    for (const { arm, mail } of arms) {
+      const report = await this.preflight.check(mail, { ...options, valuesTried: true });
+      reports.push({ arm, report: await this.withValues(mail, report, VALUES_MS / arms.length) });
+    }
+    return together(reports);
+  }
+
+  /** The mail of each arm that says something of its own. */
+  private async mailsOf(content: Content): Promise<{ arm: number; mail: TriedMail }[]> {
     const titles: { title: string }[] = await this.dataSource.query(
       'select title from funnel where key = $1',
       [topicOf(content)],
     );
     const condition = await this.queries.conditionNow(content.audience);
     const now = this.clock.now();
-    const reports: ArmReport[] = [];
     const arms = wordsOf(content);
     const offers = await checkOffers(this.dataSource.manager, content);
-    for (const [arm, words] of arms.entries()) {
+    return arms.flatMap((words, arm) => {
       const { template, subject, offer } = words;
       // At another hour it is the same mail.
-      if (saysTheSame(words, arms.slice(0, arm))) continue;
+      if (saysTheSame(words, arms.slice(0, arm))) return [];
       const mail = {
         ...{ template, subject, sender: content.sender, funnelTitle: titles[0]?.title ?? '' },
         kind: offer === undefined ? ('sequence' as const) : ('offer' as const),
@@ -129,10 +164,8 @@ export class BroadcastPreflight {
         data: dataOf({ offers }, arm, { promised: null, at: now }),
         readers: { condition, words: 'readers', funnelKey: null },
       };
-      const report = await this.preflight.check(mail, { ...options, valuesTried: true });
-      reports.push({ arm, report: await this.withValues(mail, report, VALUES_MS / arms.length) });
-    }
-    return together(reports);
+      return [{ arm, mail }];
+    });
   }
 
   /** Only of a mail that can be made at all: else each value would show the same fault. */
@@ -142,7 +175,7 @@ export class BroadcastPreflight {
     forMs: number,
   ): Promise<PreflightReport> {
     if (report.findings.some(({ check, level }) => check === 'template' && level === 'fail')) return report;
-    const found = await this.values.faults(mail, { untilMs: performance.now() + forMs });
+    const found = await this.values.faults(mail, { untilMs: performance.now() + forMs, beyond: BEYOND });
     const ok = report.ok && found.every(({ level }) => level !== 'fail');
     return { ...report, ok, findings: [...report.findings, ...found] };
   }
@@ -167,7 +200,13 @@ export class BroadcastPreflight {
   }
 }
 
-function inWords({ check, message, file, line }: PreflightFinding): string {
+/** As `arm B: ...`. */
+function ofArm(arm: number, finding: PreflightFinding): PreflightFinding {
+  return { ...finding, message: `arm ${armKey(arm).toUpperCase()}: ${finding.message}` };
+}
+
+/** With its file and line where they are known. */
+export function inWords({ check, message, file, line }: PreflightFinding): string {
   if (check === 'signature')
     return `${message}. If receivers see that record, and only the DNS of this machine does not, set DKIM_RECORD_CHECK=warn and start Wellspring anew`;
   if (file === undefined || message.includes(file)) return message;
@@ -179,11 +218,6 @@ function together(reports: readonly ArmReport[]): PreflightReport {
   const first = reports[0]?.report;
   if (first === undefined) throw new Error('a broadcast has no mail');
   if (reports.length === 1) return first;
-  const findings = reports.flatMap(({ arm, report }) =>
-    report.findings.map((finding) => ({
-      ...finding,
-      message: `arm ${armKey(arm).toUpperCase()}: ${finding.message}`,
-    })),
-  );
+  const findings = reports.flatMap(({ arm, report }) => report.findings.map((one) => ofArm(arm, one)));
   return { ...first, ok: reports.every(({ report: { ok } }) => ok), findings };
 }

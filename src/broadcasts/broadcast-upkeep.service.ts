@@ -20,8 +20,12 @@ const HOUR_MS = 3_600_000;
 const OVERDUE = 'broadcast:overdue:';
 /** Of one whose sender was found wrong before its first mail. */
 export const SENDER_ALERT = 'broadcast:sender:';
+/** Of one that breaks on what some of its readers have, found before its first mail; and of one of which not all was tried. */
+export const VALUES_ALERT = 'broadcast:values:';
+export const UNTRIED_ALERT = 'broadcast:untried:';
 const ARM = 'broadcast:arm:';
 const OFFER = 'broadcast:offer:';
+const KINDS = [OVERDUE, SENDER_ALERT, VALUES_ALERT, UNTRIED_ALERT, ARM, OFFER];
 /** How long after its end the owner is told of an arm that was stopped. */
 const NEWS_MS = 7 * 86_400_000;
 
@@ -130,11 +134,11 @@ export class BroadcastUpkeep {
   async closeAlerts(): Promise<void> {
     const old = this.clock.now().getTime() - NEWS_MS;
     for (const { key } of await this.alerts.open()) {
-      const kind = [OVERDUE, SENDER_ALERT, ARM, OFFER].find((prefix) => key.startsWith(prefix));
+      const kind = KINDS.find((prefix) => key.startsWith(prefix));
       if (kind === undefined) continue;
       const broadcast = await this.queries.find(key.slice(kind.length).split(':')[0] ?? '');
       const isOver =
-        kind === ARM
+        kind === ARM || kind === UNTRIED_ALERT
           ? broadcast === null || (broadcast.endedAt !== null && broadcast.endedAt.getTime() < old)
           : broadcast?.state !== 'paused';
       if (isOver) await this.alerts.resolve(key);

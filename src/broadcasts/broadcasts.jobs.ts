@@ -1,9 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { JobContext } from '../infra/jobs/job.js';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
 import { BroadcastLastLook } from './broadcast-last-look.service.js';
 import { BroadcastPlanner } from './broadcast-planner.service.js';
 import { PLAN_BROADCASTS } from './broadcasts.service.js';
+
+const EVERY_SECONDS = 5;
 
 @Injectable()
 export class BroadcastsJobs implements OnModuleInit {
@@ -16,28 +19,35 @@ export class BroadcastsJobs implements OnModuleInit {
   onModuleInit(): void {
     this.registry.add({
       name: PLAN_BROADCASTS,
-      everySeconds: 5,
-      lockSeconds: 600,
+      everySeconds: EVERY_SECONDS,
+      lockSeconds: 1_800,
       run: async (context) => this.plan(context),
     });
   }
 
-  /** The DNS may be slow to answer: only those that it is asked about wait for it. */
+  /** The DNS may be slow to answer, and a million readers take minutes to be tried: only those that are looked at wait for it. */
   private async plan(context: JobContext): Promise<void> {
+    const { signal } = context;
     const looks = new Map<string, Promise<void>>();
-    // One that comes due meanwhile has had no look yet: it waits for the next run.
     const looked = new Set<string>();
     const look = async (id: string): Promise<void> => {
-      await Promise.all([this.lastLook.look(id), this.lastLook.lookUpAudience(id)]);
-      looked.add(id);
+      const { lastLook } = this;
+      await Promise.all([lastLook.look(id), lastLook.lookUpAudience(id), lastLook.tryValues(id, signal)]);
       looks.delete(id);
+      if (!signal.aborted) looked.add(id);
     };
-    for (const id of await this.lastLook.due()) looks.set(id, look(id));
     for (;;) {
+      for (const id of await this.lastLook.due())
+        if (!looked.has(id) && !looks.has(id)) looks.set(id, look(id));
       const { size } = looks;
       await this.planner.run({ ...context, mayBegin: (id) => looked.has(id) });
-      if (size === 0) return;
-      if (looks.size > 0) await Promise.race(looks.values());
+      if (size === 0 || signal.aborted) return;
+      if (looks.size > 0) await Promise.race([...looks.values(), soon(signal)]);
     }
   }
+}
+
+/** Others are planned meanwhile, as often as ever. */
+async function soon(signal: AbortSignal): Promise<void> {
+  await sleep(EVERY_SECONDS * 1000, undefined, { signal, ref: false }).catch(() => undefined);
 }

@@ -6,7 +6,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { TEMPLATES_DIR } from '../../infra/http/templates-dir.js';
 import { DomainError } from '../../values/domain-error.js';
-import { linkTemplates, markLinks } from './mail-links.js';
+import { linkTemplates, markLinks, unmarkLinks } from './mail-links.js';
 import { compileMail, type MailTemplate } from './mjml.templates.js';
 import { compileWrittenMail } from './written-mail.files.js';
 import { WRITTEN, type WrittenMail } from './written-mail.js';
@@ -140,6 +140,13 @@ export class TemplatesService {
     if (!version) throw new DomainError('TEMPLATE_NOT_FOUND', `there is no mail version ${id}`, { id });
     this.#versions.set(id, version);
     return version;
+  }
+
+  /** As `compile` gave the version when it was stored. Throws `TEMPLATE_NOT_FOUND`. */
+  async compiled(id: string): Promise<MailTemplate & { source: string }> {
+    const { subject, html, text } = await this.version(id);
+    const source = (await this.byId(id))?.mjml ?? '';
+    return { subject, html: unmarkLinks(html), text, source };
   }
 
   /** The latest version of each mail, newest first. */

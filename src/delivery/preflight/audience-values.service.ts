@@ -11,6 +11,8 @@ import { culpritOf, faultOfError, LINK_FAULT, withoutValues, type ReaderFault } 
 import { lineOfVariable, variablesOf } from './variables.templates.js';
 
 export type TriedMail = MailToCheck & {
+  /** The words that were frozen; left out: as they are in its file now. */
+  templateId?: string | undefined;
   kind: MailKind;
   data: Record<string, unknown>;
   readers: Readers;
@@ -21,6 +23,10 @@ interface Bounds {
   untilMs: number;
   /** Values of one variable. */
   most?: number;
+  /** Ends the trial early; what it has found by then says nothing. */
+  signal?: AbortSignal;
+  /** What becomes of values that lie beyond the bounds. */
+  beyond?: string;
 }
 
 interface Trial {
@@ -40,6 +46,7 @@ interface Tried {
 }
 
 const MOST_VALUES = 50_000;
+const BEYOND = 'should another one break the mail, the broadcast pauses after a few';
 /** Others wait no longer than this for the process. */
 const BUSY_MS = 10;
 const TOO_LONG = '57014';
@@ -59,8 +66,11 @@ export class AudienceValues {
   ) {}
 
   /** At most one fault for each variable. Names no value and no address. Throws what compiling throws. */
-  async faults(mail: TriedMail, { untilMs, most = MOST_VALUES }: Bounds): Promise<PreflightFinding[]> {
-    const template = await this.templates.compile(mail.template, mail.subject, mail.folder);
+  async faults(mail: TriedMail, bounds: Bounds): Promise<PreflightFinding[]> {
+    const { untilMs, most = MOST_VALUES, signal, beyond = BEYOND } = bounds;
+    const template = await (mail.templateId === undefined
+      ? this.templates.compile(mail.template, mail.subject, mail.folder)
+      : this.templates.compiled(mail.templateId));
     const used = variablesOf(`${template.subject}\n${template.html}\n${template.text}`);
     const variables = used.filter((name) => valueSql(name) !== null);
     const trial = {
@@ -73,7 +83,7 @@ export class AudienceValues {
     const findings = new Map<string, PreflightFinding>();
     for (const [nth, variable] of variables.entries()) {
       const left = (untilMs - performance.now()) / (variables.length - nth);
-      const tried = await this.tryOut(variable, trial, { untilMs: performance.now() + left, most });
+      const tried = await this.tryOut(variable, trial, { untilMs: performance.now() + left, most, signal });
       const { fault } = tried;
       const about = fault?.variable ?? variable;
       const line = lineOfVariable(template.source, about);
@@ -83,7 +93,7 @@ export class AudienceValues {
         const subscribers = [fault.reader.id];
         findings.set(about, { check: 'audience', level: 'fail', message, ...place, subscribers });
       } else if (!tried.all && !findings.has(variable)) {
-        const message = `only the first ${tried.count.toLocaleString('en')} values of {{ ${variable} }} were tried; should another one break the mail, the broadcast pauses after a few`;
+        const message = `only the first ${tried.count.toLocaleString('en')} values of {{ ${variable} }} were tried; ${beyond}`;
         findings.set(variable, { check: 'audience', level: 'unknown', message, ...place });
       }
     }
@@ -111,7 +121,11 @@ export class AudienceValues {
     };
   }
 
-  private async tryOut(variable: string, trial: Trial, { untilMs, most }: Required<Bounds>): Promise<Tried> {
+  private async tryOut(
+    variable: string,
+    trial: Trial,
+    { untilMs, most, signal }: { untilMs: number; most: number; signal: AbortSignal | undefined },
+  ): Promise<Tried> {
     let count = 0;
     const tried = (all: boolean, fault: Tried['fault'] = null): Tried => ({ count, all, fault });
     const withinMs = untilMs - performance.now();
@@ -122,7 +136,7 @@ export class AudienceValues {
       for await (const readers of this.audience.byValue(value, trial.readers, { most: most + 1, withinMs }))
         for (const reader of readers) {
           const nowMs = performance.now();
-          if (count >= most || nowMs > untilMs) return tried(false);
+          if (count >= most || nowMs > untilMs || signal?.aborted === true) return tried(false);
           if (nowMs - busySinceMs > BUSY_MS) {
             await new Promise(setImmediate);
             busySinceMs = performance.now();

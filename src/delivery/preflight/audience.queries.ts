@@ -86,8 +86,10 @@ export class AudienceQueries {
 
   /**
    * In batches, one reader for each value of `valueSql` among the readers, `most` at the most; those first whose value is
-   * empty or has a control character in it, which break most mails. Called when a broadcast starts. Locks nothing; one
-   * pass over the readers, then a cursor. Rejects with PostgreSQL's 57014 when that pass takes longer than `withinMs`.
+   * empty or has a control character in it, which break most mails. Called when a broadcast starts, and before its first
+   * mail. Locks nothing; one pass over the readers, then a cursor over their ids, outside of any transaction: one that is
+   * open for minutes would keep the ledger's old rows from being cleared away. Rejects with PostgreSQL's 57014 when that
+   * pass takes longer than `withinMs`.
    */
   async *byValue(
     value: string,
@@ -99,23 +101,35 @@ export class AudienceQueries {
       await runner.startTransaction();
       await runner.query(`set local statement_timeout = ${Math.max(1, Math.ceil(withinMs))}`);
       await runner.query(
-        `declare reader_value no scroll cursor for
-         select s.id::text as id, s.email, s.name, s.fields from (
-           select g.id, coalesce(btrim(g.value), '') = '' or g.value ~ '[[:cntrl:]\\u2028\\u2029]' as odd
-           from (select ${value} as value, min(s.id) as id from subscriber s where ${text} group by 1) g
-           order by 2 desc, 1 limit ${most}) v
-         join subscriber s on s.id = v.id order by v.odd desc, v.id`,
+        `declare reader_value no scroll cursor with hold for
+         select g.id, coalesce(btrim(g.value), '') = '' or g.value ~ '[[:cntrl:]\\u2028\\u2029]' as odd
+         from (select ${value} as value, min(s.id) as id from subscriber s where ${text} group by 1) g
+         order by 2 desc, 1 limit ${most}`,
         parameters,
       );
+      await runner.commitTransaction();
       for (;;) {
-        const rows: ValueReader[] = await runner.query(`fetch ${FETCHED} from reader_value`);
-        if (rows.length === 0) return;
-        yield rows;
+        const found: { id: string }[] = await runner.query(`fetch ${FETCHED} from reader_value`);
+        if (found.length === 0) break;
+        yield await this.readers(found.map(({ id }) => id));
       }
     } finally {
-      if (runner.isTransactionActive) await runner.rollbackTransaction();
-      await runner.release();
+      try {
+        if (runner.isTransactionActive) await runner.rollbackTransaction();
+        else await runner.query('close all');
+      } finally {
+        await runner.release();
+      }
     }
+  }
+
+  /** In the order of the ids given; who has been erased meanwhile is none. */
+  private async readers(ids: readonly string[]): Promise<ValueReader[]> {
+    return this.dataSource.query(
+      `select s.id::text as id, s.email, s.name, s.fields
+       from unnest($1::bigint[]) with ordinality as g (id, place) join subscriber s on s.id = g.id order by g.place`,
+      [ids],
+    );
   }
 
   private async count({

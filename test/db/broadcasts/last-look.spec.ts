@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { BroadcastLastLook } from '../../../src/broadcasts/broadcast-last-look.service.js';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
+import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
+import { OPENED_AT } from '../delivery/post-office.js';
+import { openDesk, type Desk } from './desk.js';
+
+const HOUR_MS = 3_600_000;
+const SUBJECT = 'News for {{ subscriber.fields.city }}';
+
+describe('a broadcast that was started for later', () => {
+  let desk: Desk;
+  beforeAll(async () => {
+    desk = await openDesk();
+  });
+  afterAll(async () => desk.t.close());
+  beforeEach(async () => {
+    await desk.clear();
+    await desk.t.db.query('truncate written_mail');
+    await desk.people(20);
+    await give('Springfield');
+  });
+
+  const give = async (city: string, email = '%'): Promise<unknown> =>
+    desk.t.db.query(
+      `update subscriber set fields = jsonb_build_object('city', $1::text) where email like $2`,
+      [city, email],
+    );
+  const scheduled = async (change: Parameters<Desk['draft']>[0]): Promise<string> => {
+    const { id } = await desk.broadcasts.create(desk.draft(change));
+    await desk.broadcasts.start(id, new Date(OPENED_AT.getTime() + HOUR_MS));
+    return id;
+  };
+  const plan = async (): Promise<unknown> =>
+    desk.t.app.get(JobRunner, { strict: false }).run('broadcasts.plan');
+  const alerts = async (): Promise<{ key: string; message: string }[]> =>
+    desk.t.app.get(AlertsService, { strict: false }).open();
+
+  it('does not begin when an import since brought a value that breaks its mail: line and reader are named', async () => {
+    const id = await scheduled({ subject: SUBJECT });
+    await give('Shelbyville\nNorth', 'p13@%');
+    desk.t.clock.advance(HOUR_MS);
+    await plan();
+    expect(await desk.broadcasts.get(id)).toMatchObject({
+      state: 'paused',
+      stateReason: expect.stringMatching(
+        /^templates\/emails\/story\.mjml:3: \{\{ subscriber\.fields\.city \}\} breaks it .* subscriber \d+: the subject has a line break/,
+      ),
+    });
+    expect(await desk.t.db.query('select 1 from message')).toEqual([]);
+    const told = await alerts();
+    expect(told.map(({ key }) => key)).toEqual([`broadcast:values:${id}`]);
+    expect(told[0]?.message).not.toMatch(/@|Shelbyville/);
+    // The owner's word: the others get it, though the value is still there.
+    await desk.broadcasts.resume(id);
+    await plan();
+    await desk.t.sendDue();
+    expect(desk.taken()).toHaveLength(19);
+    expect((await alerts()).map(({ key }) => key)).toEqual([`unmade:broadcast:${id}`]);
+  });
+
+  it('is tried with the words that were frozen at its start, and not with those of a later draft', async () => {
+    const write = async (body: string): Promise<unknown> =>
+      desk.t.db.query(
+        `insert into written_mail (key, subject, preview, body, created_at, updated_at) values ('written/news', 'News', '', $1, now(), now())
+         on conflict (key) do update set body = excluded.body`,
+        [`A few words that somebody would like to read.\n\n${body}`],
+      );
+    await write('Read [your page]({{ subscriber.fields.city }}) now.');
+    await give('https://example.com/p');
+    const id = await scheduled({ template: 'written/news' });
+    await write('No link at all.');
+    await give('my page', 'p13@%');
+    desk.t.clock.advance(HOUR_MS);
+    await plan();
+    expect(await desk.broadcasts.get(id)).toMatchObject({
+      state: 'paused',
+      stateReason: expect.stringMatching(
+        /^templates\/written\/news\.mjml:\d+: .*a link in it leads to no address/,
+      ),
+    });
+  });
+
+  it('begins when all its readers have what its mail can do with', async () => {
+    const id = await scheduled({ subject: SUBJECT });
+    await give('Ogdenville', 'p7@%');
+    desk.t.clock.advance(HOUR_MS);
+    await plan();
+    expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'running', planned: 20 });
+    expect(await alerts()).toEqual([]);
+  });
+
+  it('begins when there is no time to try all, and the owner is told how much was not', async () => {
+    const id = await scheduled({ subject: SUBJECT });
+    const { signal } = new AbortController();
+    await desk.t.app.get(BroadcastLastLook, { strict: false }).tryValues(id, signal, -1);
+    expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'scheduled' });
+    expect(await alerts()).toMatchObject([
+      {
+        key: `broadcast:untried:${id}`,
+        message: expect.stringMatching(
+          /story\.mjml:3: only the first 0 values of \{\{ subscriber\.fields\.city \}\} were tried; should another/,
+        ),
+      },
+    ]);
+    desk.t.clock.advance(HOUR_MS);
+    await plan();
+    expect((await alerts()).map(({ key }) => key)).toEqual([`broadcast:untried:${id}`]);
+  });
+});
