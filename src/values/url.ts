@@ -22,6 +22,7 @@ export function isDecodable(part: string): boolean {
 
 // oxlint-disable-next-line no-control-regex
 const UNREAD = /[\u0000-\u0020]/;
+const BLANK = 0x20;
 
 /**
  * What browsers make of an address before they look at it (URL standard §4.4): controls and blanks around it go, tabs and
@@ -29,6 +30,10 @@ const UNREAD = /[\u0000-\u0020]/;
  */
 export function addressAsRead(text: string): string {
   if (!UNREAD.test(text)) return text;
-  // oxlint-disable-next-line no-control-regex
-  return text.replace(/[\t\n\r]/g, '').replace(/^[\u0000-\u0020]+|[\u0000-\u0020]+$/g, '');
+  const joined = text.replace(/[\t\n\r]/g, '');
+  // By hand: a pattern for the end would begin anew at each blank of a long run that is not there.
+  let [start, end] = [0, joined.length];
+  while (start < end && joined.charCodeAt(start) <= BLANK) start++;
+  while (end > start && joined.charCodeAt(end - 1) <= BLANK) end--;
+  return joined.slice(start, end);
 }
