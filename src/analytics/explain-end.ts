@@ -1,3 +1,4 @@
+import { BROADCAST_CANCELLED } from '../delivery/ledger/state-reasons.js';
 import type { MessageClass } from '../delivery/ledger/message.js';
 import { LONGEST_WAIT_DAYS } from '../delivery/waiting/longest-wait.js';
 import { expiryOf, type Expiry } from '../delivery/waiting/expiry.js';
@@ -130,7 +131,7 @@ function cancelled(reason: string, at: Date | null, broadcast: BroadcastFacts | 
     return rule('EXITED_BY_TOPIC', 'stopped', 'The person opted out of this topic before its turn.', at);
   if (reason === 'erased')
     return rule('PERSON_ERASED', 'stopped', 'The person was erased before its turn.', at);
-  if (reason.startsWith('broadcast cancelled')) {
+  if (reason === BROADCAST_CANCELLED) {
     const name = broadcast === null ? '' : ` ${quoted(broadcast.title)}`;
     return rule('BROADCAST_CANCELLED', 'stopped', `The broadcast${name} was cancelled.`, at);
   }

@@ -1,10 +1,13 @@
 import {
+  BROADCAST_PAUSED,
+  NOT_ACTIVE,
+  ON_SUPPRESSION_LIST,
   OUTSIDE_HOURS,
   PAUSED_BY_READER,
   SEQUENCE_PAUSED,
   WAITS_FOR_KEY,
   WAITS_FOR_TEST,
-} from '../delivery/ledger/message.js';
+} from '../delivery/ledger/state-reasons.js';
 import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
 import { LONGEST_WAIT_DAYS } from '../delivery/waiting/longest-wait.js';
 import { OVERDUE, RESTORED } from '../delivery/waiting/overdue.js';
@@ -160,7 +163,7 @@ function audience(facts: MessageFacts): Rule[] {
   const open = OPEN.has(message.state) && message.dataAt === null;
   const gone = message.state === 'suppressed' ? message.stateReason : null;
   return [
-    consentRule(person, gone === 'subscriber is not active', open),
+    consentRule(person, gone === NOT_ACTIVE, open),
     suppressed(facts),
     ...pauseRule(person, {
       open,
@@ -174,7 +177,7 @@ function audience(facts: MessageFacts): Rule[] {
 function suppressed({ message, suppressions }: MessageFacts): Rule {
   return suppressionRule(suppressions, {
     marketing: message.class === 'marketing',
-    stopped: message.state === 'suppressed' && message.stateReason === 'suppression list',
+    stopped: message.state === 'suppressed' && message.stateReason === ON_SUPPRESSION_LIST,
     open: OPEN.has(message.state) && message.dataAt === null,
   });
 }
@@ -202,7 +205,7 @@ function lifecycle(facts: MessageFacts): Rule[] {
 
 function held(reason: string | null): Rule {
   const why = reason ?? 'no reason is written down';
-  if (why.startsWith('broadcast paused'))
+  if (why === BROADCAST_PAUSED)
     return rule('BROADCAST_PAUSED', 'waits', 'It waits while its broadcast is paused.');
   if (why === PAUSED_BY_READER)
     return rule('HELD_BY_READER', 'waits', 'It is held until the pause is over that the reader asked for.');

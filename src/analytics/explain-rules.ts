@@ -1,5 +1,5 @@
 import { dataAt } from '../delivery/mails/data-at.js';
-import { LEFT_LIST } from '../delivery/ledger/message.js';
+import { LEFT_LIST, OPTED_OUT } from '../delivery/ledger/state-reasons.js';
 import { moneyToText, type Money } from '../values/money.js';
 import { instantText, quoted, rule, type Rule } from './explanation.js';
 
@@ -182,7 +182,7 @@ export function wishRules(
   optedOutSince: Date | null,
   { topic, gone, open }: { topic: string; gone: string | null; open: boolean },
 ): Rule[] {
-  const topical = topicRule(optedOutSince, { topic, stopped: gone === 'opted out of the topic', open });
+  const topical = topicRule(optedOutSince, { topic, stopped: gone === OPTED_OUT, open });
   if (gone !== LEFT_LIST) return [topical];
   const text = 'The person had left the list that the broadcast is for when the mail came up.';
   return [topical, rule('LEFT_LIST', 'stopped', text)];

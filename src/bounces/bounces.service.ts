@@ -200,7 +200,7 @@ export class BouncesService {
     await holdBroadcast(manager, message);
     const found = await this.weighed(manager, message, report);
     if (found.reason === 'not_a_report') return this.keepUnread(manager, message, report);
-    await this.messages.resolveUnknown(
+    await this.messages.noteArrival(
       manager,
       message.id,
       found.verdict === 'complaint' ? 'a complaint' : 'a report',

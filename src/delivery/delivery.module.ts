@@ -17,7 +17,6 @@ import { MessagesService } from './ledger/messages.service.js';
 import { PacingModule } from './pacing/pacing.module.js';
 import { ParkedLanes } from './relays/parked-lanes.service.js';
 import { Reaper } from './ledger/reaper.service.js';
-import { PlanningQueries } from './ledger/planning.queries.js';
 import { SenderService } from './sender.service.js';
 import { SignedDomains } from './signing/signed-domains.service.js';
 import { SmtpLanes } from './relays/smtp-lanes.service.js';
@@ -35,7 +34,6 @@ import { UnmadeMails } from './guards/unmade-mails.service.js';
   providers: [
     MessagesService,
     MessagesQueries,
-    PlanningQueries,
     BroadcastMailsQueries,
     TemplatesService,
     WrittenMailsService,

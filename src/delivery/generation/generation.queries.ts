@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, QueryFailedError, type EntityManager } from 'typeorm';
-import { WAITS_FOR_TEST, withoutSending } from '../ledger/message.js';
+import { withoutSending } from '../ledger/message.js';
+import { WAITS_FOR_TEST } from '../ledger/state-reasons.js';
 import { RESTORED } from '../waiting/overdue.js';
 import type { Beat, Fence, Fingerprint, LedgerRow, LedgerToken, Unsent, Witness } from './generation.js';
 

@@ -1,10 +1,9 @@
 import { domainSql } from '../../values/email-address.js';
 import type { EntityManager } from 'typeorm';
 import type { RefusedTally } from './sending-health.js';
+import { HARD_REASONS } from '../replies/reply-reason.js';
 import { PLAINLY_US, SENDER_REFUSALS, senderRefusal } from '../replies/sender-refusal.js';
 
-/** Reasons under which a refusal at RCPT says that the address is dead. */
-const DEAD = ['user_unknown', 'host_unknown', 'moved', 'no_mail_accepted', 'provider_suppressed'];
 /** Enough to tell a rotten list; more would make each look at a broadcast of a million slow. */
 export const SAMPLE = 20_000;
 
@@ -59,7 +58,7 @@ export async function tallyBroadcast(
        (s.held + r.sender)::int as sender, r.complaints::int as complaints,
        w.plainly_us::int as "plainlyUs", w.domains::int as "senderDomains"
      from sent s cross join reported r cross join whose w`,
-    [id, DEAD, sample, SENDER_REFUSALS, PLAINLY_US.map(senderRefusal), PLAINLY_US],
+    [id, HARD_REASONS, sample, SENDER_REFUSALS, PLAINLY_US.map(senderRefusal), PLAINLY_US],
   );
   const none = { accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0, plainlyUs: 0, senderDomains: 0 };
   return rows[0] ?? none;

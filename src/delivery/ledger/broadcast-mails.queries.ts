@@ -3,7 +3,8 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { Wake } from '../../infra/jobs/wake.js';
 import { HELD_OUT } from '../../segments/held-out.js';
 import type { MailTimes } from './mail-batch.js';
-import { BROADCAST_PAUSED, WAITS_FOR_TEST, withoutSending } from './message.js';
+import { withoutSending } from './message.js';
+import { BROADCAST_CANCELLED, BROADCAST_PAUSED, WAITS_FOR_TEST } from './state-reasons.js';
 import { SEND_DUE } from './messages.service.js';
 import { resendOfBroadcast } from './unknown-mails.queries.js';
 
@@ -47,7 +48,7 @@ export class BroadcastMailsQueries {
    */
   async cancel(broadcastId: string, limit: number): Promise<number> {
     const [, count]: [unknown[], number] = await this.dataSource.query(
-      `update message m set state = ${withoutSending(`'cancelled'`)}, state_reason = 'broadcast cancelled', settled_at = clock_timestamp()
+      `update message m set state = ${withoutSending(`'cancelled'`)}, state_reason = '${BROADCAST_CANCELLED}', settled_at = clock_timestamp()
        where m.id in (select id from message where broadcast_id = $1 and state in ('ready', 'held') limit $2 for update skip locked)`,
       [broadcastId, limit],
     );

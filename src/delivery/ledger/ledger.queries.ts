@@ -6,18 +6,10 @@ import { pgPool } from '../../infra/database/pg-pool.js';
 import type { Fence, Witness } from '../generation/generation.js';
 import { fenceSql, SERVER } from '../generation/generation.queries.js';
 import { dataAt } from '../mails/data-at.js';
-import {
-  ARRIVED,
-  EVIDENCE,
-  IS_LEASED,
-  MAY_BE_SENT,
-  MOMENT,
-  WAITS_FOR_READER,
-  WHY_SUPPRESSED,
-} from './mail-moment.queries.js';
-import { ERASED, SEQUENCE_PAUSED, withoutSending, type ClaimedMessage } from './message.js';
+import { fateSql, IS_LEASED, MAY_GO, MOMENT, PROOF } from './mail-moment.queries.js';
+import { ARRIVED, EVIDENCE } from './message-evidence.queries.js';
+import { ERASED, withoutSending, type ClaimedMessage } from './message.js';
 import type { LaneReady } from '../pacing/token-bucket.js';
-import { EXPIRY } from '../waiting/expiry.js';
 import { lateSql } from '../waiting/late.js';
 import { overdueSql, RESTORED, type OverdueParameters } from '../waiting/overdue.js';
 import type { Settlement } from './settlement.js';
@@ -196,14 +188,8 @@ export class LedgerQueries {
          state_reason = coalesce(h.why, m.state_reason),
          settled_at = case when h.state in ('suppressed', 'cancelled', 'accepted') then clock_timestamp() end,
          accepted_at = case when h.state = 'accepted' then coalesce(m.accepted_at, clock_timestamp()) else m.accepted_at end
-       from (select m.id, c.epoch,
-           case when ${ARRIVED} is not null then 'accepted' when ${MAY_BE_SENT} then case moment.broadcast when 'cancelled' then 'cancelled' when 'paused' then 'held' else case when moment.paused then 'held' else 'ready' end end
-                when ${WAITS_FOR_READER} then 'held' else 'suppressed' end as state,
-           case when ${ARRIVED} is not null then ${ARRIVED}
-                when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED}
-                when moment.broadcast in ('cancelled', 'paused') then 'broadcast ' || moment.broadcast
-                when moment.paused then '${SEQUENCE_PAUSED}' end as why
-         from unnest($1::bigint[], $2::int[]) as c (id, epoch) join message m on m.id = c.id ${MOMENT}) h
+       from (select m.id, c.epoch, ${HELD_BACK.state} as state, ${HELD_BACK.why} as why
+         from unnest($1::bigint[], $2::int[]) as c (id, epoch) join message m on m.id = c.id ${MOMENT} ${PROOF}) h
        where m.id = h.id and m.lease_epoch = h.epoch and ${IS_LEASED}`,
       (['id', 'epoch', 'durationMs', 'relay', 'tls'] as const).map((column) =>
         settlements.map((settlement) => settlement[column]),
@@ -275,20 +261,6 @@ export class LedgerQueries {
     return { returned: counts['ready'] ?? 0, unknown: counts['unknown'] ?? 0, resent: counts['again'] ?? 0 };
   }
 
-  /**
-   * Unknown mails that something has since shown to have arrived: a 250 that was written down too late, an opening, a
-   * click, an unsubscription, a bounce or a complaint that carries their token. Served by `message_unknown`.
-   */
-  async resolveUnknown(): Promise<number> {
-    const [, count]: [unknown[], number] = await this.dataSource.query(
-      `update message m set state = 'accepted', state_reason = e.evidence, accepted_at = coalesce(m.accepted_at, m.data_at, m.settled_at, clock_timestamp())
-       from (select u.id, ${EVIDENCE('u.id')} as evidence
-         from message u where u.state = 'unknown') e
-       where m.id = e.id and e.evidence is not null and m.state = 'unknown'`,
-    );
-    return count;
-  }
-
   /** The same few senders stand in every row: parsed once each. */
   private sender(text: string): ClaimedMessage['sender'] {
     const known = this.#senders.get(text);
@@ -312,8 +284,14 @@ type ClaimedRow = Omit<ClaimedMessage, 'sender'> & { state: string; sender: stri
 const IS_OVERDUE = overdueSql('m', { overdueBefore: '$6', action: '$7', dueBy: '$9' });
 const IS_LATE = lateSql('m', { overdueBefore: '$6', action: '$7', dueBy: '$9' });
 
-/** Of a restored backup, whose pauses may have ended since, and the mail gone out: their end must not send it again. */
-const IS_RESTORED = `($8::text = '${RESTORED}' and ${IS_OVERDUE})`;
+const CLAIMED = fateSql('leased', {
+  isExpired: 'm.expires_at <= $3',
+  isRestored: `($8::text = '${RESTORED}' and ${IS_OVERDUE})`,
+  isLate: IS_LATE,
+  action: '$7::text',
+  reason: '$8::text',
+});
+const HELD_BACK = fateSql('ready');
 
 const FENCE = fenceSql({ lineage: '$10', generation: '$11', counter: '$12', server: '$13' });
 
@@ -321,22 +299,9 @@ const CLAIM = `
 with due as (
   select d.* from unnest($4::text[], $5::int[]) as lane (key, most) cross join lateral (
     select m.id, m.priority, m.due_at,
-      case when ${ARRIVED} is not null then 'accepted'
-           when m.expires_at <= $3 then 'expired'
-           when moment.broadcast = 'cancelled' then 'cancelled'
-           when ${IS_RESTORED} then $7
-           when moment.broadcast = 'paused' or moment.paused then 'held'
-           when ${IS_LATE} then $7
-           when ${MAY_BE_SENT} then 'leased' when ${WAITS_FOR_READER} then 'held' else 'suppressed' end as state,
-      case when ${ARRIVED} is not null then ${ARRIVED}
-           when m.expires_at <= $3 then '${EXPIRY.tooLate()}'
-           when moment.broadcast = 'cancelled' then 'broadcast cancelled'
-           when ${IS_RESTORED} then $8
-           when moment.broadcast = 'paused' then 'broadcast paused'
-           when moment.paused then '${SEQUENCE_PAUSED}'
-           when ${IS_LATE} then $8::text
-           when not (${MAY_BE_SENT}) then ${WHY_SUPPRESSED} end as why
-    from message m ${MOMENT} where m.state = 'ready' and m.lane_key = lane.key and m.due_at <= $3
+      ${CLAIMED.state} as state,
+      ${CLAIMED.why} as why
+    from message m ${MOMENT} ${PROOF} where m.state = 'ready' and m.lane_key = lane.key and m.due_at <= $3
     order by m.priority, m.due_at, m.id limit lane.most for update of m skip locked) d
   where ${FENCE}
   order by d.priority, d.due_at, d.id limit $2),
@@ -378,8 +343,7 @@ attempts as (
   from given g left join settled s on s.id = g.id on conflict do nothing),
 asked as materialized (
   select a.* from unnest($15::bigint[], $16::int[]) as b (id, epoch) cross join lateral (
-    select m.id, b.epoch from message m ${MOMENT} where m.id = b.id and ${MAY_BE_SENT} and not moment.paused and ${ARRIVED} is null
-      and (m.broadcast_id is null or moment.broadcast in ('running', 'planning')) offset 0) a),
+    select m.id, b.epoch from message m ${MOMENT} where m.id = b.id and ${MAY_GO} and ${ARRIVED} is null offset 0) a),
 entered as (
   update message m set data_at = clock_timestamp()
   from asked a where m.id = a.id and m.lease_epoch = a.epoch and (m.data_at is null or $17::boolean)

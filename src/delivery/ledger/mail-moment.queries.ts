@@ -1,4 +1,16 @@
-import { LEFT_OR_PAUSED, OFF_ITS_LIST } from '../guards/left-list.queries.js';
+import { OFF_ITS_LIST } from '../guards/left-list.queries.js';
+import { EXPIRY } from '../waiting/expiry.js';
+import { ARRIVED } from './message-evidence.queries.js';
+import {
+  BROADCAST_CANCELLED,
+  BROADCAST_PAUSED,
+  LEFT_LIST,
+  NOT_ACTIVE,
+  ON_SUPPRESSION_LIST,
+  OPTED_OUT,
+  PAUSED_BY_READER,
+  SEQUENCE_PAUSED,
+} from './state-reasons.js';
 
 /**
  * How things stand at this moment for each row `m`: its reader, and its broadcast or sequence. Read at the claim to spare the relay,
@@ -16,6 +28,10 @@ export const MOMENT = `cross join lateral (select
     (select true from sequence_pause q where q.funnel_key = m.funnel_key and q.resumed_at is null
       and m.kind = 'sequence' and m.class = 'marketing') is true as paused
   offset 0) moment`;
+
+/** Beside `MOMENT`, so that the five look-ups stand, and are planned, once in a statement that asks several times. */
+export const PROOF = `cross join lateral (select ${ARRIVED} as arrived offset 0) proof`;
+
 const mayBeSent = (reader: string): string =>
   `(not moment.suppressed and (m.class = 'transactional' or (moment.reader ${reader} and not moment.opted_out)))`;
 export const MAY_BE_SENT = `(${mayBeSent(`= 'active'`)} and moment.broadcast is distinct from 'left')`;
@@ -26,42 +42,76 @@ const MAY_BE_SENT_LATER = mayBeSent(`<> 'left'`);
  * A step of a series waits for the end of its reader's pause. A broadcast is of its moment, and must come to its end: it
  * passes by whoever has a pause when their mail comes up.
  */
-export const WAITS_FOR_READER = `(m.broadcast_id is null and ${MAY_BE_SENT_LATER})`;
+const WAITS_FOR_READER = `(m.broadcast_id is null and ${MAY_BE_SENT_LATER})`;
 
-export const WHY_SUPPRESSED = `case when ${MAY_BE_SENT_LATER} then ${LEFT_OR_PAUSED}
-  when moment.suppressed then 'suppression list'
-  when moment.opted_out then 'opted out of the topic'
-  else 'subscriber is not active' end`;
+const WHY_SUPPRESSED = `case when ${MAY_BE_SENT_LATER} then case moment.broadcast when 'left' then '${LEFT_LIST}' else '${PAUSED_BY_READER}' end
+  when moment.suppressed then '${ON_SUPPRESSION_LIST}'
+  when moment.opted_out then '${OPTED_OUT}'
+  else '${NOT_ACTIVE}' end`;
 
-/** `outcome` of the entry among the attempts of a mail of which something came back before its end was known. */
-export const ARRIVAL = 'arrived';
-/** Its `stage` when a link was used while the body was under way: by a scanner, if the relay then refused. */
-export const LINK_IN_BODY = 'link';
-const NOT_REFUSED_SINCE = `(a.stage <> '${LINK_IN_BODY}' or not exists (select 1 from message_attempt r where r.message_id = a.message_id and r.reply_code >= 400 and r.finished_at > a.finished_at))`;
+/** In SQL: the state that a mail gets where the condition holds, and its `state_reason`. */
+interface Rule {
+  when: string;
+  state: string;
+  why: string;
+}
+
+const literal = (text: string): string => `'${text}'`;
+const CANCELS: Rule = {
+  when: `moment.broadcast = 'cancelled'`,
+  state: literal('cancelled'),
+  why: literal(BROADCAST_CANCELLED),
+};
+const PAUSES: readonly Rule[] = [
+  { when: `moment.broadcast = 'paused'`, state: literal('held'), why: literal(BROADCAST_PAUSED) },
+  { when: 'moment.paused', state: literal('held'), why: literal(SEQUENCE_PAUSED) },
+];
+const anyOf = (rules: readonly Rule[]): string => `(${rules.map(({ when }) => when).join(' or ')}) is true`;
+
+/** What the barrier lets pass, where nothing has shown that the mail arrived already. */
+export const MAY_GO = `(${MAY_BE_SENT} and not ${anyOf([CANCELS, ...PAUSES])})`;
+
+/** Whether a pause of the owner's or of its reader's is what keeps the mail. */
+export const IS_PAUSED = `(${anyOf(PAUSES)} or (not ${MAY_BE_SENT} and ${WAITS_FOR_READER}))`;
+
+/** What the claim asks beside the moment, in SQL. */
+interface AtClaim {
+  isExpired: string;
+  /**
+   * Of a restored backup, whose pauses may have ended since, and the mail gone out: their end must not send it again. So it
+   * comes before them, and what is only late comes after.
+   */
+  isRestored: string;
+  isLate: string;
+  /** State and reason of what is late or restored. */
+  action: string;
+  reason: string;
+}
 
 /**
- * An opening or a click shows that a mail was taken, be it by a program where it arrived. Not one from before a refusal,
- * nor from before any try that ended in its body: relays look at the pictures and links of what they then refuse. A try
- * is written down a little after its end, with how long it took, so its start is known to some seconds.
+ * State and reason of a mail `m` that has come up, as two expressions beside `MOMENT` and `PROOF`: the first rule that
+ * holds. Its broadcast or sequence goes before its reader, who is asked anew when that goes on. `go`: the state of one
+ * that may be sent, which has no reason.
  */
-const OPENED = (id: string): string => `(select true from tracking_event t where t.message_id = ${id}
-  and not exists (select 1 from message_attempt r where r.message_id = t.message_id and r.reply_code >= 400
-    and (r.finished_at > t.at or not exists (select 1 from message_attempt u where u.message_id = t.message_id
-      and u.stage = 'body' and u.started_at <= t.at + interval '30 seconds'))) limit 1)`;
-
-/**
- * Proof that a mail was taken although its end was unclear: a 250 written down too late, or what came back of it, an answer
- * to it among that, which leaves no other trace. The relay's own refusal of a second try, which is kept among the bounces, proves nothing. Scalar for the same reason as `MOMENT`.
- */
-export const EVIDENCE = (id: string): string => `case
-  when (select true from message_attempt a where a.message_id = ${id} and a.outcome = 'accepted' limit 1) then 'its 250 came late'
-  when (select true from message_attempt a where a.message_id = ${id} and a.outcome = '${ARRIVAL}' and ${NOT_REFUSED_SINCE} limit 1) then 'something came back of it'
-  when ${OPENED(id)} then 'it was opened'
-  when (select true from left_by_mail l where l.message_id = ${id} limit 1) then 'its reader left by it'
-  when (select true from bounce b where b.message_id = ${id} and b.trusted and b.source <> 'smtp_reply' limit 1) then 'a report about it came back' end`;
-
-/** Of a row that is to be sent once more: what has shown meanwhile that the first try arrived. Others pay nothing for it. */
-export const ARRIVED = `(case when m.unknown_count > 0 then ${EVIDENCE('m.id')} end)`;
+export function fateSql(go: 'leased' | 'ready', atClaim?: AtClaim): { state: string; why: string } {
+  const rules: Rule[] = [
+    { when: 'proof.arrived is not null', state: literal('accepted'), why: 'proof.arrived' },
+  ];
+  if (atClaim)
+    rules.push({ when: atClaim.isExpired, state: literal('expired'), why: literal(EXPIRY.tooLate()) });
+  rules.push(CANCELS);
+  if (atClaim) rules.push({ when: atClaim.isRestored, state: atClaim.action, why: atClaim.reason });
+  rules.push(...PAUSES);
+  if (atClaim) rules.push({ when: atClaim.isLate, state: atClaim.action, why: atClaim.reason });
+  rules.push(
+    { when: MAY_BE_SENT, state: literal(go), why: 'null' },
+    { when: WAITS_FOR_READER, state: literal('held'), why: WHY_SUPPRESSED },
+    { when: 'true', state: literal('suppressed'), why: WHY_SUPPRESSED },
+  );
+  const of = (column: 'state' | 'why'): string =>
+    `case ${rules.map((rule) => `when ${rule.when} then ${rule[column]}`).join('\n           ')} end`;
+  return { state: of('state'), why: of('why') };
+}
 
 /**
  * Of a row that is found by its id. "is true" keeps the planner from `message_lease`, with which it would walk all that is

@@ -1,6 +1,35 @@
 import type { EntityManager } from 'typeorm';
-import { ARRIVAL, LINK_IN_BODY } from './mail-moment.queries.js';
 import { SENDER_REFUSALS } from '../replies/sender-refusal.js';
+
+/** `outcome` of the entry among the attempts of a mail of which something came back before its end was known. */
+const ARRIVAL = 'arrived';
+/** Its `stage` when a link was used while the body was under way: by a scanner, if the relay then refused. */
+const LINK_IN_BODY = 'link';
+const NOT_REFUSED_SINCE = `(a.stage <> '${LINK_IN_BODY}' or not exists (select 1 from message_attempt r where r.message_id = a.message_id and r.reply_code >= 400 and r.finished_at > a.finished_at))`;
+
+/**
+ * An opening or a click shows that a mail was taken, be it by a program where it arrived. Not one from before a refusal,
+ * nor from before any try that ended in its body: relays look at the pictures and links of what they then refuse. A try
+ * is written down a little after its end, with how long it took, so its start is known to some seconds.
+ */
+const OPENED = (id: string): string => `(select true from tracking_event t where t.message_id = ${id}
+  and not exists (select 1 from message_attempt r where r.message_id = t.message_id and r.reply_code >= 400
+    and (r.finished_at > t.at or not exists (select 1 from message_attempt u where u.message_id = t.message_id
+      and u.stage = 'body' and u.started_at <= t.at + interval '30 seconds'))) limit 1)`;
+
+/**
+ * Proof that a mail was taken although its end was unclear: a 250 written down too late, or what came back of it, an answer
+ * to it among that, which leaves no other trace. The relay's own refusal of a second try, which is kept among the bounces, proves nothing. Scalar for the same reason as `MOMENT`.
+ */
+export const EVIDENCE = (id: string): string => `case
+  when (select true from message_attempt a where a.message_id = ${id} and a.outcome = 'accepted' limit 1) then 'its 250 came late'
+  when (select true from message_attempt a where a.message_id = ${id} and a.outcome = '${ARRIVAL}' and ${NOT_REFUSED_SINCE} limit 1) then 'something came back of it'
+  when ${OPENED(id)} then 'it was opened'
+  when (select true from left_by_mail l where l.message_id = ${id} limit 1) then 'its reader left by it'
+  when (select true from bounce b where b.message_id = ${id} and b.trusted and b.source <> 'smtp_reply' limit 1) then 'a report about it came back' end`;
+
+/** Of a row that is to be sent once more: what has shown meanwhile that the first try arrived. Others pay nothing for it. */
+export const ARRIVED = `(case when m.unknown_count > 0 then ${EVIDENCE('m.id')} end)`;
 
 /** A mail of ours that a report is about. */
 export interface ReportedMessage {
@@ -89,7 +118,7 @@ const MAY_BE_TAKEN = `(state in ('accepted', 'unknown') or unknown_count > 0 or 
  * among its attempts: its barrier and whoever finds its end unclear ask for that. A link proves nothing of a mail that has
  * never been under way, and while its body is, only if the relay does not refuse it then. True when this changed the state.
  */
-export async function resolveUnknown(
+export async function noteArrival(
   manager: EntityManager,
   { id, evidence, now, byLink = false }: Proof & { id: string },
 ): Promise<boolean> {
@@ -117,7 +146,7 @@ export async function resolveUnknown(
  * A link that stands in each of the mails with these keys was used: where one of them alone may have been taken, it was.
  * With two nobody can say by which. By the unique key.
  */
-export async function resolveOneOf(
+export async function noteArrivalOfOne(
   manager: EntityManager,
   { dedupeKeys, ...proof }: Proof & { dedupeKeys: readonly string[] },
 ): Promise<void> {
@@ -126,7 +155,20 @@ export async function resolveOneOf(
     [dedupeKeys],
   );
   const [only, other] = rows;
-  if (only !== undefined && other === undefined) await resolveUnknown(manager, { id: only.id, ...proof });
+  if (only !== undefined && other === undefined) await noteArrival(manager, { id: only.id, ...proof });
+}
+
+/**
+ * Unknown mails that something has since shown to have arrived: a 250 that was written down too late, an opening, a
+ * click, an unsubscription, a bounce or a complaint that carries their token. Called by the reaper. Served by `message_unknown`.
+ */
+export async function acceptProven(manager: EntityManager): Promise<number> {
+  const [, count]: [unknown[], number] = await manager.query(
+    `update message m set state = 'accepted', state_reason = e.evidence, accepted_at = coalesce(m.accepted_at, m.data_at, m.settled_at, clock_timestamp())
+     from (select u.id, ${EVIDENCE('u.id')} as evidence from message u where u.state = 'unknown') e
+     where m.id = e.id and e.evidence is not null and m.state = 'unknown'`,
+  );
+  return count;
 }
 
 /**

@@ -20,37 +20,8 @@ export const ERASED = 'erased';
 /** In SQL: open, and no byte of the body has left. */
 export const NOT_BEGUN = `state in ('ready', 'held', 'leased') and data_at is null`;
 
-/** `state_reason` of a mail that is held because its reader wants none for a while. */
-export const PAUSED_BY_READER = 'paused by the reader';
-
-/** `state_reason` of a mail of a broadcast whose reader has left the list that it is for. */
-export const LEFT_LIST = 'left the list';
-
-/** `state_reason` of a mail that waits for a DKIM key begins so. */
-export const WAITS_FOR_KEY = 'DKIM for ';
-
 /** The alert that mail of a domain waits so begins with this and ends with the domain. */
 export const DKIM_ALERT = 'dkim:';
-
-/** `state_reason` of a mail of a broadcast that is held until its split test has a result. */
-export const WAITS_FOR_TEST = 'waits for the split test';
-
-/** `state_reason` of a mail that came up outside its hours and waits for their next opening. */
-export const OUTSIDE_HOURS = 'outside the send window';
-
-/** `state_reason` of a mail whose broadcast stood still when it came up; it goes on with the broadcast. */
-export const BROADCAST_PAUSED = 'broadcast paused';
-
-/** `state_reason` of a mail of a sequence whose mails are paused; it goes on with them. */
-export const SEQUENCE_PAUSED = 'sequence paused';
-
-/** Held, and not for the owner's word: it is not theirs to release or to cancel one by one. */
-export const NOT_FOR_OWNER: readonly string[] = [
-  PAUSED_BY_READER,
-  WAITS_FOR_TEST,
-  BROADCAST_PAUSED,
-  SEQUENCE_PAUSED,
-];
 
 export type MessageClass = 'transactional' | 'marketing';
 export type MessageKind = 'confirmation' | 'sequence' | 'broadcast' | 'receipt' | 'notice';

@@ -1,14 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { resolveOneOf, resolveUnknown } from './message-evidence.queries.js';
-import {
-  ERASED,
-  NOT_BEGUN,
-  PAUSED_BY_READER,
-  priorityOf,
-  withoutSending,
-  type PlannedMessage,
-} from './message.js';
+import { ERASED, NOT_BEGUN, priorityOf, withoutSending, type PlannedMessage } from './message.js';
+import { PAUSED_BY_READER } from './state-reasons.js';
 import { PLANNING_LOCK } from './planning.queries.js';
 
 export interface MessageRow {
@@ -124,19 +117,6 @@ export class MessagesQueries {
     await manager.query('select 1 from enrollment where subscriber_id = $1 for update', [subscriberId]);
     await manager.query('select pg_advisory_xact_lock($1)', [PLANNING_LOCK]);
     await forgetWhere(manager, { condition: 'm.subscriber_id = $1', value: subscriberId });
-  }
-
-  /** As `resolveUnknown`. Two statements by primary key; neither writes anything where the mail's end is known. */
-  async used(id: string, evidence: string, now: Date): Promise<void> {
-    await resolveUnknown(this.dataSource.manager, { id, evidence, now, byLink: true });
-  }
-
-  /** As `resolveOneOf`. */
-  async usedOneOf(
-    proof: Parameters<typeof resolveOneOf>[1],
-    manager: EntityManager = this.dataSource.manager,
-  ): Promise<void> {
-    await resolveOneOf(manager, { ...proof, byLink: true });
   }
 
   /** When the earliest message that waits is due; null when none waits. */

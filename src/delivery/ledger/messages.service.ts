@@ -1,15 +1,15 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { EntityManager } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { Wake } from '../../infra/jobs/wake.js';
 import { decodeIds, signIds, verifyToken } from '../../values/signed-token.js';
 import { byLane, prepareBatch, type MailBatch, type PreparedBatch } from './mail-batch.js';
 import type { PlannedMessage } from './message.js';
-import { resolveUnknown } from './message-evidence.queries.js';
+import { noteArrival, noteArrivalOfOne } from './message-evidence.queries.js';
 import { messageIdFor } from '../mails/message-id.js';
 import { MessagesQueries } from './messages.queries.js';
-import { PlanningQueries } from './planning.queries.js';
+import { groupsByMx, insertBatch } from './planning.queries.js';
 import { groupOf, laneKey } from '../pacing/recipient-group.js';
 import { domainOf } from '../../values/email-address.js';
 import { SendHours } from '../waiting/send-hours.service.js';
@@ -21,8 +21,8 @@ const LINK_USED = 'a link in it';
 @Injectable()
 export class MessagesService {
   constructor(
+    private readonly dataSource: DataSource,
     private readonly queries: MessagesQueries,
-    private readonly planning: PlanningQueries,
     private readonly hours: SendHours,
     private readonly wake: Wake,
     @Inject(CONFIG) private readonly config: Config,
@@ -36,7 +36,7 @@ export class MessagesService {
   ): Promise<{ id: string; dedupeKey: string }[]> {
     if (messages.length === 0) return [];
     const domains = [...new Set(messages.map(({ address }) => domainOf(address)))];
-    const groups = await this.planning.groupsByMx(manager, domains);
+    const groups = await groupsByMx(manager, domains);
     const rows = messages.map((message) => ({
       ...message,
       laneKey: laneKey(message.sender.email, groupOf(domainOf(message.address), groups)),
@@ -98,9 +98,9 @@ export class MessagesService {
   async planBatch(manager: EntityManager, batch: PreparedBatch): Promise<number> {
     const { mails, times } = batch;
     if (mails.shared.length === 0) return 0;
-    const groups = await this.planning.groupsByMx(manager, batch.domains);
+    const groups = await groupsByMx(manager, batch.domains);
     const laned = byLane(await this.hours.number(batch.shared), batch, groups);
-    const count = await this.planning.insertBatch(manager, { ...laned, mails, times, now: this.clock.now() });
+    const count = await insertBatch(manager, { ...laned, mails, times, now: this.clock.now() });
     await this.wake.notify(manager, SEND_DUE);
     return count;
   }
@@ -114,8 +114,8 @@ export class MessagesService {
    * Something came back that only a mail that was taken can cause: a bounce, a complaint, a click. An `unknown` one
    * becomes `accepted`; any other state stays. True when this changed anything.
    */
-  async resolveUnknown(manager: EntityManager, messageId: string, evidence: string): Promise<boolean> {
-    return resolveUnknown(manager, { id: messageId, evidence, now: this.clock.now() });
+  async noteArrival(manager: EntityManager, messageId: string, evidence: string): Promise<boolean> {
+    return noteArrival(manager, { id: messageId, evidence, now: this.clock.now() });
   }
 
   /**
@@ -123,11 +123,16 @@ export class MessagesService {
    * one whose end is known, so it is no tracking and asks for no consent.
    */
   async linkUsed(messageId: string): Promise<void> {
-    await this.queries.used(messageId, LINK_USED, this.clock.now());
+    const now = this.clock.now();
+    await noteArrival(this.dataSource.manager, { id: messageId, evidence: LINK_USED, now, byLink: true });
   }
 
   /** As `linkUsed`, of a link that all mails with these keys have: proof where only one of them may have been taken. */
-  async linkUsedOf(dedupeKeys: readonly string[], manager?: EntityManager): Promise<void> {
-    await this.queries.usedOneOf({ dedupeKeys, evidence: LINK_USED, now: this.clock.now() }, manager);
+  async linkUsedOf(
+    dedupeKeys: readonly string[],
+    manager: EntityManager = this.dataSource.manager,
+  ): Promise<void> {
+    const now = this.clock.now();
+    await noteArrivalOfOne(manager, { dedupeKeys, evidence: LINK_USED, now, byLink: true });
   }
 }

@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { AcceptedJournal } from './accepted-journal.service.js';
 import { LedgerQueries } from './ledger.queries.js';
+import { acceptProven } from './message-evidence.queries.js';
 import { ParkedLanes } from '../relays/parked-lanes.service.js';
 
 const KEY = 'delivery.reaper';
@@ -32,7 +33,7 @@ export class Reaper {
     // and nobody's are taken while it cannot say so.
     await this.parked.renew();
     await this.ledger.reap({ now: this.clock.now(), begun });
-    await this.ledger.resolveUnknown();
+    await acceptProven(this.dataSource.manager);
   }
 
   /**

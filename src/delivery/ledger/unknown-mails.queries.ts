@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
-import { EVIDENCE, MAY_BE_SENT, MOMENT } from './mail-moment.queries.js';
+import { MAY_BE_SENT, MOMENT } from './mail-moment.queries.js';
+import { EVIDENCE } from './message-evidence.queries.js';
 import { ERASED } from './message.js';
 
 export interface UnknownOfSequence {

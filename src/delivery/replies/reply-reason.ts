@@ -72,6 +72,11 @@ export const VERDICT_OF: Readonly<Record<ReplyReason, ReplyVerdict>> = {
   not_a_report: 'ignore',
 };
 
+/** Those under which a refusal at RCPT says that the address is dead. */
+export const HARD_REASONS: readonly string[] = Object.entries(VERDICT_OF).flatMap(([reason, verdict]) =>
+  verdict === 'hard' ? [reason] : [],
+);
+
 export function isReplyReason(text: string): text is ReplyReason {
   return Object.hasOwn(VERDICT_OF, text);
 }

@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { EntityManager } from 'typeorm';
-import { NOT_FOR_OWNER, withoutSending } from '../ledger/message.js';
+import { withoutSending } from '../ledger/message.js';
+import { NOT_FOR_OWNER } from '../ledger/state-reasons.js';
 
 export interface HeldFilter {
   /** As it stands in `state_reason`. */

@@ -4,7 +4,7 @@ import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { Wake } from '../../infra/jobs/wake.js';
 import { DomainError } from '../../values/domain-error.js';
-import { SEQUENCE_PAUSED } from '../ledger/message.js';
+import { SEQUENCE_PAUSED } from '../ledger/state-reasons.js';
 import { SEND_DUE } from '../ledger/messages.service.js';
 
 /** So many rows in one transaction. */

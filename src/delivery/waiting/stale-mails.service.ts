@@ -3,9 +3,11 @@ import { DataSource } from 'typeorm';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
-import { DKIM_ALERT, WAITS_FOR_KEY, withoutSending, type MessageClass } from '../ledger/message.js';
+import { DKIM_ALERT, withoutSending, type MessageClass } from '../ledger/message.js';
+import { WAITS_FOR_KEY } from '../ledger/state-reasons.js';
 import { EXPIRY } from './expiry.js';
 import { LONGEST_WAIT_DAYS } from './longest-wait.js';
+import { IS_PAUSED, MOMENT } from '../ledger/mail-moment.queries.js';
 import { RelaysService } from '../relays/relays.service.js';
 
 const DAY_MS = 86_400_000;
@@ -16,13 +18,6 @@ const PUT_OFF_ALERT = 'sending:put-off';
 const ALERTS: ReadonlySet<string> = new Set([ALERT, UNSIGNED_ALERT, PUT_OFF_ALERT]);
 const SHOWN_DAYS = 7;
 const CLASSES = ['transactional', 'marketing'] as const;
-
-/** Of a mail `r`: neither its broadcast, its sequence nor its reader has a pause. */
-const NOT_PAUSED = `(select b.state from broadcast b where b.id = r.broadcast_id) is distinct from 'paused'
-  and (select true from sequence_pause q where q.funnel_key = r.funnel_key and q.resumed_at is null
-    and r.kind = 'sequence' and r.class = 'marketing') is null
-  and (select true from subscriber s where s.id = r.subscriber_id and s.paused_until is not null
-    and r.broadcast_id is null and r.class = 'marketing') is null`;
 
 /** A mail whose tries are not counted asks again within two hours. */
 const ASKS_AGAIN_MS = 135 * 60_000;
@@ -58,7 +53,7 @@ export class StaleMails {
       if (outSince > before) continue;
       expired += await this.inBatches(
         // Read in the order of `message_ready`: rare, and no more than a claim of all would.
-        `r.class = $1 and r.due_at < $2 and coalesce(r.planned_for, r.due_at) < $2`,
+        `m.class = $1 and m.due_at < $2 and coalesce(m.planned_for, m.due_at) < $2`,
         [messageClass, before, EXPIRY.unrelayed(days)],
       );
     }
@@ -78,11 +73,11 @@ export class StaleMails {
       const { days, before } = this.limit(messageClass);
       // Tries stand on the database's clock. By the primary key of `message_attempt`, whose epochs are in order.
       expired += await this.inBatches(
-        `r.class = $1 and coalesce(r.planned_for, r.due_at) < $2 and starts_with(r.state_reason, $4)
-           and (select a.started_at from message_attempt a where a.message_id = r.id and a.stage = 'signing' order by a.epoch limit 1)
+        `m.class = $1 and coalesce(m.planned_for, m.due_at) < $2 and starts_with(m.state_reason, $4)
+           and (select a.started_at from message_attempt a where a.message_id = m.id and a.stage = 'signing' order by a.epoch limit 1)
              < clock_timestamp() - $5 * interval '1 day'
            and (select count(distinct a.started_at::date) from message_attempt a
-             where a.message_id = r.id and a.stage = 'signing') >= $5::int`,
+             where a.message_id = m.id and a.stage = 'signing') >= $5::int`,
         [...[messageClass, before, EXPIRY.unsigned(days)], ...[WAITS_FOR_KEY, days]],
       );
     }
@@ -102,9 +97,9 @@ export class StaleMails {
     for (const messageClass of CLASSES) {
       const { days } = this.limit(messageClass);
       expired += await this.inBatches(
-        `r.class = $1 and r.due_at < $2 and r.planned_for is not null and r.lease_epoch >= $4::int
+        `m.class = $1 and m.due_at < $2 and m.planned_for is not null and m.lease_epoch >= $4::int
            and (select min(a.started_at) < clock_timestamp() - $4 * interval '1 day' and count(distinct a.started_at::date) >= $4
-             from message_attempt a where a.message_id = r.id and a.outcome in ('ready', 'left_behind'))`,
+             from message_attempt a where a.message_id = m.id and a.outcome in ('ready', 'left_behind'))`,
         [messageClass, dueBefore, EXPIRY.putOff(days), days],
       );
     }
@@ -124,14 +119,14 @@ export class StaleMails {
     return { days, before: new Date(this.clock.now().getTime() - days * DAY_MS) };
   }
 
-  /** Locks what it ends. `$3`: why. */
+  /** Of mails `m`; locks what it ends. `$3`: why. */
   private async inBatches(condition: string, values: readonly unknown[]): Promise<number> {
     let expired = 0;
     for (let count = BATCH; count === BATCH; expired += count) {
       const [, ended]: [unknown[], number] = await this.dataSource.query(
         `update message m set state = ${withoutSending(`'expired'`)}, state_reason = $3, settled_at = clock_timestamp()
-         where m.id in (select r.id from message r where r.state = 'ready' and ${condition} and ${NOT_PAUSED}
-           limit ${BATCH} for update of r skip locked)`,
+         where m.id in (select m.id from message m ${MOMENT} where m.state = 'ready' and ${condition} and not ${IS_PAUSED}
+           limit ${BATCH} for update of m skip locked)`,
         [...values],
       );
       count = ended;

@@ -1,3 +1,4 @@
+import { BROADCAST_CANCELLED } from '../../delivery/ledger/state-reasons.js';
 import { audienceSchema, type Audience } from '../../broadcasts/audience.js';
 import { topicOf, type Broadcast } from '../../broadcasts/broadcast.js';
 import { priorityOf, USUAL_PRIORITY } from '../../delivery/ledger/message.js';
@@ -31,8 +32,6 @@ import {
   type Campaign,
 } from './virtual-split-tests.js';
 
-/** As `BroadcastMailsQueries.cancel` writes it down. */
-const BROADCAST_CANCELLED = 'broadcast cancelled';
 /** No mail shows it: the timeline tells when mails go and to whom. */
 const SENDER = { name: '', email: '', postalAddress: '' };
 

@@ -1,9 +1,11 @@
 import {
   BROADCAST_PAUSED,
+  NOT_ACTIVE,
+  ON_SUPPRESSION_LIST,
   LEFT_LIST,
   OUTSIDE_HOURS,
   PAUSED_BY_READER,
-} from '../../delivery/ledger/message.js';
+} from '../../delivery/ledger/state-reasons.js';
 import { EXPIRY } from '../../delivery/waiting/expiry.js';
 import { heldBack, LONGEST_SPAN_MS, type FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
 import { opensAt } from '../../values/week-hours.js';
@@ -59,8 +61,8 @@ function mayGo(run: VirtualRun, mail: VirtualMail, now: Date): boolean {
     return false;
   }
   // Who has left by a mail is on the list of addresses that get none.
-  if (status === 'unsubscribed') return giveUp(run, mail, 'suppression list', now);
-  if (status !== 'active') return giveUp(run, mail, 'subscriber is not active', now);
+  if (status === 'unsubscribed') return giveUp(run, mail, ON_SUPPRESSION_LIST, now);
+  if (status !== 'active') return giveUp(run, mail, NOT_ACTIVE, now);
   if (hasLeft) return giveUp(run, mail, LEFT_LIST, now);
   if (pausedUntil === null) return true;
   // A broadcast passes by whoever has a pause, a step of a series waits for its end.

@@ -1,3 +1,4 @@
+import { acceptProven } from '../../../src/delivery/ledger/message-evidence.queries.js';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { Wake } from '../../../src/infra/jobs/wake.js';
@@ -41,7 +42,7 @@ it('shows that a mail of unclear end has arrived when its reader leaves by it', 
   const id = await office.plan('unclear@example.com', { subscriberId });
   await office.db.query(`update message set state = 'unknown', unknown_count = 1 where id = $1`, [id]);
   await leave.leaveByToken(tokenOf(subscriberId, id), 'one_click');
-  expect(await office.ledger.resolveUnknown()).toBe(1);
+  expect(await acceptProven(office.db.manager)).toBe(1);
   expect(await office.state(id)).toMatchObject({
     state: 'accepted',
     reason: 'its reader left by it',

@@ -4,7 +4,7 @@ import type { PoolClient } from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { BouncesService } from '../../../src/bounces/bounces.service.js';
 import { BroadcastMailsQueries } from '../../../src/delivery/ledger/broadcast-mails.queries.js';
-import { uncountedRefusals } from '../../../src/delivery/ledger/message-evidence.queries.js';
+import { acceptProven, uncountedRefusals } from '../../../src/delivery/ledger/message-evidence.queries.js';
 import { HeldService } from '../../../src/delivery/waiting/held.service.js';
 import type { Settlement } from '../../../src/delivery/ledger/settlement.js';
 import { pgPool } from '../../../src/infra/database/pg-pool.js';
@@ -198,7 +198,7 @@ describe('the statements of the ledger', () => {
       const id = await begun();
       await t.ledger.reap({ now: t.clock.now() });
       await t.db.query(`update message set state = 'held'`);
-      expect(await t.messages.resolveUnknown(t.db.manager, id, 'a report')).toBe(true);
+      expect(await t.messages.noteArrival(t.db.manager, id, 'a report')).toBe(true);
       expect(await t.state(id)).toMatchObject({ state: 'accepted' });
     });
 
@@ -223,7 +223,7 @@ describe('the statements of the ledger', () => {
       ],
       [
         'an answer of somebody away came in',
-        async (id: string) => t.messages.resolveUnknown(t.db.manager, id, 'a report'),
+        async (id: string) => t.messages.noteArrival(t.db.manager, id, 'a report'),
         'something came back of it',
       ],
     ])('is held back at its barrier when %s since its claim, and is accepted', async (_, come, reason) => {
@@ -237,9 +237,9 @@ describe('the statements of the ledger', () => {
 
     it('is not sent once more when somebody away answered while its first try was under way', async () => {
       const id = await begun();
-      expect(await t.messages.resolveUnknown(t.db.manager, id, 'a report')).toBe(false);
+      expect(await t.messages.noteArrival(t.db.manager, id, 'a report')).toBe(false);
       expect(await t.ledger.reap({ now: t.clock.now() })).toEqual({ returned: 0, unknown: 1, resent: 0 });
-      expect(await t.ledger.resolveUnknown()).toBe(1);
+      expect(await acceptProven(t.db.manager)).toBe(1);
       expect(await t.state(id)).toMatchObject({ state: 'accepted' });
     });
 
@@ -254,7 +254,7 @@ describe('the statements of the ledger', () => {
       expect(refusal).toMatchObject({ id, replyCode: 550 });
       if (refusal) await t.app.get(BouncesService, { strict: false }).takeRefusal(refusal);
       expect(await uncountedRefusals(t.db.manager, 10)).toEqual([]);
-      expect(await t.ledger.resolveUnknown()).toBe(0);
+      expect(await acceptProven(t.db.manager)).toBe(0);
     });
 
     it('is not sent once more when a report shows that it was taken', async () => {
@@ -264,7 +264,7 @@ describe('the statements of the ledger', () => {
         [id],
       );
       expect(await t.ledger.reap({ now: t.clock.now() })).toEqual({ returned: 0, unknown: 1, resent: 0 });
-      expect(await t.ledger.resolveUnknown()).toBe(1);
+      expect(await acceptProven(t.db.manager)).toBe(1);
       expect(await t.state(id)).toMatchObject({ state: 'accepted' });
     });
   });

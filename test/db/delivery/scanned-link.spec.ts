@@ -1,3 +1,4 @@
+import { acceptProven } from '../../../src/delivery/ledger/message-evidence.queries.js';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openPostOffice, type PostOffice } from './post-office.js';
 
@@ -67,10 +68,10 @@ describe('a receipt whose link is used while its relay has not yet said whether 
     };
     t.clock.advance(HOUR_MS);
     await t.sendDue();
-    expect(await t.ledger.resolveUnknown()).toBe(0);
+    expect(await acceptProven(t.db.manager)).toBe(0);
     // Who opens it later has it.
     await isOpened();
-    expect(await t.ledger.resolveUnknown()).toBe(1);
+    expect(await acceptProven(t.db.manager)).toBe(1);
     expect(await t.state(id)).toMatchObject({ state: 'accepted', reason: 'it was opened' });
   });
 
@@ -103,7 +104,7 @@ describe('a receipt whose link is used while its relay has not yet said whether 
   it('is not called accepted when the relay refuses it for good after an unclear end', async () => {
     await tryOnce('drop', false);
     await tryOnce(550);
-    expect(await t.ledger.resolveUnknown()).toBe(0);
+    expect(await acceptProven(t.db.manager)).toBe(0);
     expect(await t.state(id)).toMatchObject({ state: 'unknown', code: 550 });
   });
 
@@ -124,7 +125,7 @@ describe('a receipt whose link is used while its relay has not yet said whether 
     await tryOnce('drop', false);
     t.sink.onBody = async () => {
       await t.messages.linkUsed(id);
-      await t.messages.resolveUnknown(t.db.manager, id, 'a report');
+      await t.messages.noteArrival(t.db.manager, id, 'a report');
       await t.messages.linkUsed(id);
       return 451;
     };

@@ -4,7 +4,7 @@ import { PacingService } from '../../../../src/delivery/pacing/pacing.service.js
 import type { PlannedMessage } from '../../../../src/delivery/ledger/message.js';
 import { MessagesQueries } from '../../../../src/delivery/ledger/messages.queries.js';
 import { MessagesService } from '../../../../src/delivery/ledger/messages.service.js';
-import { PlanningQueries } from '../../../../src/delivery/ledger/planning.queries.js';
+import { groupsByMx } from '../../../../src/delivery/ledger/planning.queries.js';
 import { SendHours } from '../../../../src/delivery/waiting/send-hours.service.js';
 import { CONFIG, type Config } from '../../../../src/infra/config.js';
 import { Wake } from '../../../../src/infra/jobs/wake.js';
@@ -109,7 +109,7 @@ describe('one receiver among all others that asks for less', () => {
 
   it('takes what is planned from then on in its own lane', async () => {
     await storm();
-    const groups = await new PlanningQueries().groupsByMx(t.db.manager, [
+    const groups = await groupsByMx(t.db.manager, [
       'a.example.net',
       'fine.example.org',
       'notbig-host.example',
@@ -126,8 +126,8 @@ describe('one receiver among all others that asks for less', () => {
   it('takes receipts planned from then on in its own lane: they went past its pace for a minute', async () => {
     await storm();
     const messages = new MessagesService(
+      t.db,
       new MessagesQueries(t.db),
-      new PlanningQueries(),
       t.app.get(SendHours),
       t.app.get(Wake),
       t.app.get<Config>(CONFIG),

@@ -1,0 +1,42 @@
+/** Of `message.state_reason`: the words that other code goes by. Whoever changes one changes what stands in each ledger. */
+
+/** Held because its reader wants none for a while. */
+export const PAUSED_BY_READER = 'paused by the reader';
+
+/** Suppressed: of a broadcast whose reader has left the list that it is for. */
+export const LEFT_LIST = 'left the list';
+
+/** Suppressed: no mail of its class goes to the address. */
+export const ON_SUPPRESSION_LIST = 'suppression list';
+
+/** Suppressed: its reader wants nothing about its topic. */
+export const OPTED_OUT = 'opted out of the topic';
+
+/** Suppressed: its reader has not confirmed, has left or is gone. */
+export const NOT_ACTIVE = 'subscriber is not active';
+
+/** Begins so: it waits for a DKIM key. */
+export const WAITS_FOR_KEY = 'DKIM for ';
+
+/** Held until the split test of its broadcast has a result. */
+export const WAITS_FOR_TEST = 'waits for the split test';
+
+/** It came up outside its hours and waits for their next opening. */
+export const OUTSIDE_HOURS = 'outside the send window';
+
+/** Held: its broadcast stood still when it came up; it goes on with the broadcast. */
+export const BROADCAST_PAUSED = 'broadcast paused';
+
+/** Cancelled with its broadcast. */
+export const BROADCAST_CANCELLED = 'broadcast cancelled';
+
+/** Held: the mails of its sequence are paused; it goes on with them. */
+export const SEQUENCE_PAUSED = 'sequence paused';
+
+/** Held, and not for the owner's word: it is not theirs to release or to cancel one by one. */
+export const NOT_FOR_OWNER: readonly string[] = [
+  PAUSED_BY_READER,
+  WAITS_FOR_TEST,
+  BROADCAST_PAUSED,
+  SEQUENCE_PAUSED,
+];
