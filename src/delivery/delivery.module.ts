@@ -19,6 +19,7 @@ import { ParkedLanes } from './relays/parked-lanes.service.js';
 import { Reaper } from './ledger/reaper.service.js';
 import { SenderService } from './sender.service.js';
 import { SignedDomains } from './signing/signed-domains.service.js';
+import { UsedDownloads } from './ledger/used-downloads.service.js';
 import { SmtpLanes } from './relays/smtp-lanes.service.js';
 import { TemplatesService } from './mails/templates.service.js';
 import { WrittenMailsService } from './mails/written-mails.service.js';
@@ -51,6 +52,7 @@ import { UnmadeMails } from './guards/unmade-mails.service.js';
     Ledger,
     AcceptedJournal,
     UnmadeMails,
+    UsedDownloads,
     SenderService,
     DeliveryJobs,
     BroadcastGuard,

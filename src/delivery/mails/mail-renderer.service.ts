@@ -193,7 +193,7 @@ function withPixel(html: string): string {
 
 /**
  * Our own personal links hang on the message alone, so an offer's link can be made here and checked later. By that of an
- * order a receipt whose end is not known is known to have come.
+ * order, and by those of its files, a receipt whose end is not known is known to have come.
  */
 function withOwnLinks(
   { id, data }: RenderedMessage,
@@ -208,8 +208,18 @@ function withOwnLinks(
   return {
     ...data,
     ...(slug !== null && { offer: { ...(offer as object), url: `${baseUrl}/offer/${slug}?m=${token}` } }),
-    ...(page !== null && { order: { ...(order as object), url: `${page}?m=${token}` } }),
+    ...(page !== null && { order: withMail(order as object, `?m=${token}`) }),
   };
+}
+
+/** The links of a receipt, each with the mail it stands in. */
+function withMail(order: object, query: string): object {
+  const linked = (one: object): object =>
+    'url' in one ? { ...one, url: `${String(one.url)}${query}` } : one;
+  const files: readonly unknown[] =
+    'downloads' in order && Array.isArray(order.downloads) ? order.downloads : [];
+  const downloads = files.map((file) => (typeof file === 'object' && file !== null ? linked(file) : file));
+  return { ...linked(order), ...('downloads' in order && { downloads }) };
 }
 
 /** Where an owner wrote it into the template itself. */

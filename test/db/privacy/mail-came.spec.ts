@@ -96,26 +96,34 @@ describe('a mail whose end was unclear', () => {
     expect((await states(email)).at(-1)).toBe('notice accepted (proved by a link in it)');
   });
 
-  it('and is a receipt is known to have come by its link to the order, not by the page after the payment', async () => {
-    const email = address();
-    const pay = await t.http
-      .post('/checkout/launch-kit')
-      .type('form')
-      .send({ email, name: 'Bo' })
-      .expect(303);
-    const paid = await t.http
-      .post(pay.headers['location'] ?? '')
-      .type('form')
-      .send({ outcome: 'paid' })
-      .expect(303);
-    await t.runDue();
-    const receipt = await lastOf(email);
-    await loseReply(email);
-    const state = async (): Promise<string | undefined> =>
-      (await states(email)).find((row) => row.startsWith('receipt'));
-    await t.http.get(paid.headers['location'] ?? '').expect(200);
-    expect(await state()).toBe('receipt ready');
-    await t.http.get(linkIn(receipt, /\/order\//)).expect(200);
-    expect(await state()).toBe('receipt accepted (proved by a link in it)');
-  });
+  it.each([
+    ['link to the order', /\/order\//],
+    ['link to a file that was bought', /\/download\//],
+  ])(
+    'and is a receipt is known to have come by its %s, not by the page after the payment',
+    async (_, link) => {
+      const email = address();
+      const pay = await t.http
+        .post('/checkout/launch-kit')
+        .type('form')
+        .send({ email, name: 'Bo' })
+        .expect(303);
+      const paid = await t.http
+        .post(pay.headers['location'] ?? '')
+        .type('form')
+        .send({ outcome: 'paid' })
+        .expect(303);
+      await t.runDue();
+      const receipt = await lastOf(email);
+      await loseReply(email);
+      const state = async (): Promise<string | undefined> =>
+        (await states(email)).find((row) => row.startsWith('receipt'));
+      const page = await t.http.get(paid.headers['location'] ?? '').expect(200);
+      const onPage = /href="([^"]*\/download\/[^"]*)"/.exec(page.text)?.[1] ?? '';
+      await t.http.get(onPage.replace(/^https?:\/\/[^/]+/, '')).expect(200);
+      expect(await state()).toBe('receipt ready');
+      await t.http.get(linkIn(receipt, link)).expect(200);
+      expect(await state()).toBe('receipt accepted (proved by a link in it)');
+    },
+  );
 });
