@@ -15,6 +15,7 @@ const LONGEST_MS = 10_000;
 const MOST_DOMAINS = 20_000;
 /** A run that plans broadcasts is told to stop after two minutes more. */
 const LONGEST_TRIAL_MS = 600_000;
+const TRYING = 'what its readers have is tried in its mail; it begins when that is done';
 const MENDED = 'Go on with it on the page Broadcasts when that is mended.';
 const WITHOUT_THEM =
   'Put that right, and go on with it on the page Broadcasts; who has such a value still then gets no mail of it.';
@@ -85,14 +86,26 @@ export class BroadcastLastLook {
       const broadcast = await this.queries.find(id);
       // Their word counts here, too: readers whose mail cannot be made get none.
       if (broadcast === null || (await this.alerts.wasRaised(VALUES_ALERT + id))) return;
-      const untilMs = performance.now() + forMs;
-      const found = await this.preflight.valueFaults(broadcast, { untilMs, signal });
+      const found = await this.tried(broadcast, { untilMs: performance.now() + forMs, signal });
       if (signal.aborted) return;
       const fault = found.find(({ level }) => level === 'fail');
       if (fault) await this.pause(broadcast, inWords(fault), { alert: VALUES_ALERT, todo: WITHOUT_THEM });
       else if (found.length > 0) await this.tellUntried(broadcast, found);
     } catch (error) {
       this.tell(`the mail of broadcast ${id} was not tried with what its readers have`, error);
+    }
+  }
+
+  /** The owner reads meanwhile what it waits for. Whoever is told to stop leaves the rest, and that, to the next worker. */
+  private async tried(
+    broadcast: Broadcast,
+    bounds: { untilMs: number; signal: AbortSignal },
+  ): Promise<PreflightFinding[]> {
+    await this.queries.sayOfScheduled(broadcast.id, TRYING);
+    try {
+      return await this.preflight.valueFaults(broadcast, bounds);
+    } finally {
+      if (!bounds.signal.aborted) await this.queries.sayOfScheduled(broadcast.id, null);
     }
   }
 

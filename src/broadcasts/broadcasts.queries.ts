@@ -166,6 +166,14 @@ export class BroadcastsQueries {
     );
   }
 
+  /** What the owner reads of one that is about to begin; null: nothing. One in another state keeps what it says. */
+  async sayOfScheduled(id: string, reason: string | null): Promise<void> {
+    await this.dataSource.query(
+      `update broadcast set state_reason = $2 where id = $1 and state = 'scheduled'`,
+      [id, reason],
+    );
+  }
+
   async schedule(
     manager: EntityManager,
     id: string,

@@ -90,6 +90,21 @@ describe('a broadcast that was started for later', () => {
     expect(await alerts()).toEqual([]);
   });
 
+  it('says meanwhile what it waits for, and is tried by the next worker when the first is told to stop', async () => {
+    const id = await scheduled({ subject: SUBJECT });
+    await give('Shelbyville\nNorth', 'p13@%');
+    await desk.t.app.get(BroadcastLastLook, { strict: false }).tryValues(id, AbortSignal.abort());
+    expect(await desk.broadcasts.get(id)).toMatchObject({
+      state: 'scheduled',
+      stateReason: 'what its readers have is tried in its mail; it begins when that is done',
+    });
+    expect(await alerts()).toEqual([]);
+    await give('Springfield');
+    desk.t.clock.advance(HOUR_MS);
+    await plan();
+    expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'running', stateReason: null });
+  });
+
   it('begins when there is no time to try all, and the owner is told how much was not', async () => {
     const id = await scheduled({ subject: SUBJECT });
     const { signal } = new AbortController();
