@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { audienceParts, type Audience, segmentCondition } from '../broadcasts/audience.js';
 import { lateSql } from '../delivery/waiting/late.js';
-import type { OverdueParameters } from '../delivery/waiting/overdue.js';
+import { OVERDUE, RESTORED, restoredSql, type OverdueParameters } from '../delivery/waiting/overdue.js';
 import { compileConditions } from '../segments/compile.js';
 import type { Condition } from '../segments/condition.js';
 import type { SequenceDefinition } from '../sequences/definition.js';
@@ -178,14 +178,15 @@ export async function sequencePaused(
 export async function lateRow(
   db: EntityManager,
   id: string,
-  { overdueBefore, action, reason, dueBy }: OverdueParameters,
+  { restored, late }: OverdueParameters,
 ): Promise<MessageFacts['late']> {
-  if (action === null || reason === null) return null;
-  const rows: unknown[] = await db.query(
-    `select 1 from message m where m.id = $1 and ${lateSql('m', { overdueBefore: '$2', action: '$3', dueBy: '$4' })}`,
-    [id, overdueBefore, action, dueBy],
+  const [row]: { restored: boolean; late: boolean }[] = await db.query(
+    `select ${restoredSql('m', { confirmedAt: '$2', action: '$3' })} as restored,
+       ${lateSql('m', { overdueBefore: '$4', dueBy: '$5', action: '$6' })} as late from message m where m.id = $1`,
+    [id, restored?.confirmedAt, restored?.action, late?.overdueBefore, late?.dueBy, late?.action],
   );
-  return rows.length === 0 ? null : { action, reason };
+  if (restored && row?.restored === true) return { action: restored.action, reason: RESTORED };
+  return late && row?.late === true ? { action: late.action, reason: OVERDUE } : null;
 }
 
 export async function attemptRows(db: EntityManager, messageId: string): Promise<AttemptFacts[]> {

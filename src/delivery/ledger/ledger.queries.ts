@@ -11,7 +11,7 @@ import { ARRIVED, EVIDENCE } from './message-evidence.queries.js';
 import { ERASED, withoutSending, type ClaimedMessage } from './message.js';
 import type { LaneReady } from '../pacing/token-bucket.js';
 import { lateSql } from '../waiting/late.js';
-import { overdueSql, RESTORED, type OverdueParameters } from '../waiting/overdue.js';
+import { OVERDUE, RESTORED, restoredSql, type OverdueParameters } from '../waiting/overdue.js';
 import type { Settlement } from './settlement.js';
 
 export interface Claim {
@@ -93,10 +93,11 @@ export class LedgerQueries {
         now,
         lanes.map(({ laneKey }) => laneKey),
         lanes.map((lane) => lane.limit),
-        overdue.overdueBefore,
-        overdue.action,
-        overdue.reason,
-        overdue.dueBy,
+        overdue.restored?.confirmedAt,
+        overdue.restored?.action,
+        overdue.late?.overdueBefore,
+        overdue.late?.dueBy,
+        overdue.late?.action,
         fence.lineage,
         fence.generation,
         fence.counter,
@@ -281,19 +282,22 @@ interface Answered {
 type Reaped = Record<'returned' | 'unknown' | 'resent', number>;
 type ClaimedRow = Omit<ClaimedMessage, 'sender'> & { state: string; sender: string };
 
-const IS_OVERDUE = overdueSql('m', { overdueBefore: '$6', action: '$7', dueBy: '$9' });
-const IS_LATE = lateSql('m', { overdueBefore: '$6', action: '$7', dueBy: '$9' });
-
 const CLAIMED = fateSql('leased', {
   isExpired: 'm.expires_at <= $3',
-  isRestored: `($8::text = '${RESTORED}' and ${IS_OVERDUE})`,
-  isLate: IS_LATE,
-  action: '$7::text',
-  reason: '$8::text',
+  restored: {
+    when: restoredSql('m', { confirmedAt: '$6', action: '$7' }),
+    state: '$7::text',
+    why: `'${RESTORED}'`,
+  },
+  late: {
+    when: lateSql('m', { overdueBefore: '$8', dueBy: '$9', action: '$10' }),
+    state: '$10::text',
+    why: `'${OVERDUE}'`,
+  },
 });
 const HELD_BACK = fateSql('ready');
 
-const FENCE = fenceSql({ lineage: '$10', generation: '$11', counter: '$12', server: '$13' });
+const FENCE = fenceSql({ lineage: '$11', generation: '$12', counter: '$13', server: '$14' });
 
 const CLAIM = `
 with due as (

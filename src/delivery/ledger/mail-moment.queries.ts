@@ -81,11 +81,8 @@ interface AtClaim {
    * Of a restored backup, whose pauses may have ended since, and the mail gone out: their end must not send it again. So it
    * comes before them, and what is only late comes after.
    */
-  isRestored: string;
-  isLate: string;
-  /** State and reason of what is late or restored. */
-  action: string;
-  reason: string;
+  restored: Rule;
+  late: Rule;
 }
 
 /**
@@ -100,9 +97,9 @@ export function fateSql(go: 'leased' | 'ready', atClaim?: AtClaim): { state: str
   if (atClaim)
     rules.push({ when: atClaim.isExpired, state: literal('expired'), why: literal(EXPIRY.tooLate()) });
   rules.push(CANCELS);
-  if (atClaim) rules.push({ when: atClaim.isRestored, state: atClaim.action, why: atClaim.reason });
+  if (atClaim) rules.push(atClaim.restored);
   rules.push(...PAUSES);
-  if (atClaim) rules.push({ when: atClaim.isLate, state: atClaim.action, why: atClaim.reason });
+  if (atClaim) rules.push(atClaim.late);
   rules.push(
     { when: MAY_BE_SENT, state: literal(go), why: 'null' },
     { when: WAITS_FOR_READER, state: literal('held'), why: WHY_SUPPRESSED },

@@ -4,13 +4,16 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { AcceptedJournal } from './accepted-journal.service.js';
 import { LedgerQueries } from './ledger.queries.js';
 import { acceptProven } from './message-evidence.queries.js';
-import { ParkedLanes } from '../relays/parked-lanes.service.js';
+import { ParkedLanes, RENEW_EVERY_MS } from '../relays/parked-lanes.service.js';
 
 const KEY = 'delivery.reaper';
 /** Two looks were missed, of all workers together: the database was away, or no worker ran. */
 const AWAY_MS = 75_000;
-/** Workers that wait for the database to write down an end try it every five seconds at least. */
-const WRITTEN_WITHIN_MS = 15_000;
+/**
+ * Workers that wait for the database to write down an end try it every five seconds at least; those that wait for a slow
+ * relay say so at their next renewal, and a statement takes its time on a database that is just back.
+ */
+const WRITTEN_WITHIN_MS = RENEW_EVERY_MS + 15_000;
 
 /**
  * Takes up what workers left behind that died. While the database is away, leases run out of workers that live and hold the

@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { LedgerQueries, type Claim } from '../ledger/ledger.queries.js';
 
 /** A lease lasts five minutes, so that a database that is away for a while costs none. */
-const RENEW_EVERY_MS = 30_000;
+export const RENEW_EVERY_MS = 30_000;
 
 /**
  * Lanes whose relay has had a mail for half a minute and not said that it takes it. They are out of the run that opened

@@ -15,18 +15,20 @@ export const DEFAULT_OVERDUE: OverdueSettings = { policy: 'ask', afterHours: 24 
 export const OVERDUE = 'overdue after an outage';
 export const RESTORED = 'restored backup';
 
-/** For the claim: marketing mail due before `overdueBefore` gets the state `action` with `reason` instead of a lease. */
+type Action = 'held' | 'expired';
+
+/** For the claim: marketing mail gets the state `action` instead of a lease. Each holds by itself: an outage lifts no hold. */
 export interface OverdueParameters {
-  /** On the application's clock, as due times are. */
-  overdueBefore: Date | null;
-  /** What is still to come then is not late: the rest of a broadcast that is spread over days. Null: everything is. */
-  dueBy: Date | null;
-  action: 'held' | 'expired' | null;
-  reason: string | null;
+  /** Due before `confirmedAt`: it may have gone out before the backup was restored, however late it is planned. */
+  restored: { confirmedAt: Date; action: Action } | null;
+  /**
+   * Due before `overdueBefore`, on the application's clock, as due times are. What is still to come at `dueBy` is not late: the
+   * rest of a broadcast that is spread over days.
+   */
+  late: { overdueBefore: Date; dueBy: Date; action: Action } | null;
 }
 
 const HOUR_MS = 3_600_000;
-const NOTHING: OverdueParameters = { overdueBefore: null, dueBy: null, action: null, reason: null };
 
 /**
  * `resumedAt` is when sending went on after the last outage of at least `afterHours`. Not the present: a broadcast that
@@ -42,25 +44,20 @@ export function overdueParameters({
   resumedAt: Date | null;
   confirmed: { at: Date; unsent: 'keep' | 'hold' | 'cancel' } | null;
 }): OverdueParameters {
-  const restored: OverdueParameters =
-    confirmed === null || confirmed.unsent === 'keep'
-      ? NOTHING
-      : {
-          overdueBefore: confirmed.at,
-          dueBy: null,
-          action: confirmed.unsent === 'hold' ? 'held' : 'expired',
-          reason: RESTORED,
-        };
-  const late: OverdueParameters =
-    resumedAt === null || settings.policy === 'send'
-      ? NOTHING
-      : {
-          overdueBefore: new Date(resumedAt.getTime() - settings.afterHours * HOUR_MS),
-          dueBy: resumedAt,
-          action: settings.policy === 'ask' ? 'held' : 'expired',
-          reason: OVERDUE,
-        };
-  return (restored.overdueBefore?.getTime() ?? 0) > (late.overdueBefore?.getTime() ?? 0) ? restored : late;
+  return {
+    restored:
+      confirmed === null || confirmed.unsent === 'keep'
+        ? null
+        : { confirmedAt: confirmed.at, action: confirmed.unsent === 'hold' ? 'held' : 'expired' },
+    late:
+      resumedAt === null || settings.policy === 'send'
+        ? null
+        : {
+            overdueBefore: new Date(resumedAt.getTime() - settings.afterHours * HOUR_MS),
+            dueBy: resumedAt,
+            action: settings.policy === 'ask' ? 'held' : 'expired',
+          },
+  };
 }
 
 /** Whether a silence from `aliveAt` until `now` was an outage. */
@@ -68,10 +65,18 @@ export function isOutage(aliveAt: Date, now: Date, { afterHours }: OverdueSettin
   return now.getTime() - aliveAt.getTime() >= afterHours * HOUR_MS;
 }
 
+/** The claim's condition over message `alias` after a restored backup; the others are parameters such as `$4`. */
+export function restoredSql(
+  alias: string,
+  { confirmedAt, action }: Record<'confirmedAt' | 'action', string>,
+): string {
+  return `(${action}::text is not null and ${alias}.class = 'marketing'
+    and coalesce(${alias}.planned_for, ${alias}.due_at) < ${confirmedAt}::timestamptz)`;
+}
+
 /**
- * The claim's condition over message `alias`; the others are parameters such as `$4`. Somebody waits for a confirmation
- * or a receipt however late it is. What was tried in the last minutes of an outage comes up again shortly after it, and
- * is as late as the others.
+ * The same after an outage. Somebody waits for a confirmation or a receipt however late it is. What was tried in the last
+ * minutes of an outage comes up again shortly after it, and is as late as the others.
  */
 export function overdueSql(
   alias: string,
@@ -79,6 +84,6 @@ export function overdueSql(
 ): string {
   return `(${action}::text is not null and ${alias}.class = 'marketing'
     and coalesce(${alias}.planned_for, ${alias}.due_at) < ${overdueBefore}::timestamptz
-    and (${dueBy}::timestamptz is null or ${alias}.due_at <= ${dueBy}::timestamptz
+    and (${alias}.due_at <= ${dueBy}::timestamptz
       or (${alias}.relay is not null and ${alias}.due_at <= ${dueBy}::timestamptz + interval '1 hour')))`;
 }

@@ -127,7 +127,7 @@ export async function openPostOffice(
       const fence = await get(GenerationGuard).fence(null);
       if (fence === null) throw new Error('nothing may be sent');
       const lanes = [{ laneKey: 'example.com|other', limit }];
-      const overdue = { overdueBefore: null, dueBy: null, action: null, reason: null };
+      const overdue = { restored: null, late: null };
       return ledger.claim(owner, { lanes, limit, now: clock.now(), overdue, fence }, client);
     },
     subscriber,

@@ -57,6 +57,18 @@ describe('a receipt whose body is under way when nobody looks after the ledger a
     expect(await state()).toBe('leased');
   });
 
+  it('is not sent once more before the worker whose relay is slow had its turn to say that it still waits', async () => {
+    await worker().run();
+    await begin();
+    await leaseRunsOut();
+    await lookWas(DAY);
+    await worker().run();
+    // Another one, started just before that renewal.
+    await lookWas({ seconds: 29 });
+    await worker().run();
+    expect(await state()).toBe('leased');
+  });
+
   it('is not sent once more by the first worker of this version, either', async () => {
     await begin();
     await leaseRunsOut();
@@ -64,14 +76,16 @@ describe('a receipt whose body is under way when nobody looks after the ledger a
     expect(await state()).toBe('leased');
   });
 
-  it('is taken up in the next round after that, when its worker is dead', async () => {
+  it('is taken up in the second round after that, when its worker is dead', async () => {
     await worker().run();
     await begin();
     await leaseRunsOut();
     await lookWas(DAY);
     await worker().run();
-    await lookWas({ seconds: 30 });
-    await worker().run();
+    for (let round = 0; round < 2; round++) {
+      await lookWas({ seconds: 30 });
+      await worker().run();
+    }
     expect(await state()).toBe('ready');
   });
 

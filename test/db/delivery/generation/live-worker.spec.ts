@@ -38,7 +38,7 @@ describe('a worker that lives while its database goes back to an earlier state',
       await manager.query(change);
     });
   const claimBehind = async (judged: Fence): ReturnType<PostOffice['claim']> => {
-    const overdue = { overdueBefore: null, dueBy: null, action: null, reason: null };
+    const overdue = { restored: null, late: null };
     const lanes = [{ laneKey: 'example.com|other', limit: 1 }];
     return t.ledger.claim('worker', { lanes, limit: 1, now: t.clock.now(), overdue, fence: judged });
   };

@@ -119,6 +119,23 @@ describe('mails that wait in a restored backup', () => {
     expect(await t.sendDue()).toBe(0);
   });
 
+  it('wait for the owner over an outage after their restore, too, which has made others late', async () => {
+    await restore('hold');
+    const dueBefore = new Date(OPENED_AT.getTime() - 1);
+    expect(await t.sendDue()).toBe(0);
+    t.clock.set(at(48 * 60));
+    expect(await t.sendDue()).toBe(0);
+    t.clock.advance(MINUTE_MS);
+    await t.plan('step@example.com', { dueAt: dueBefore });
+    // Written by the owner's word after the outage, as the rest of a split test is.
+    await t.plan('rest@example.com', { dueAt: t.clock.now() });
+    await t.db.query(`update message set planned_for = $1 where dedupe_key = 'test:rest@example.com'`, [
+      dueBefore,
+    ]);
+    expect(await t.sendDue()).toBe(0);
+    expect(await states()).toEqual(['held (restored backup)', 'held (restored backup)']);
+  });
+
   it('wait for the owner when their split test decides once more', async () => {
     await desk.people(40);
     const id = await desk.started({ split: SPLIT });

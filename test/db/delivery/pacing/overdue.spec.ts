@@ -1,7 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { GenerationGuard } from '../../../../src/delivery/generation/generation-guard.service.js';
 import { HeldService } from '../../../../src/delivery/waiting/held.service.js';
-import { overdueSql, type OverdueSettings } from '../../../../src/delivery/waiting/overdue.js';
+import {
+  OVERDUE,
+  overdueSql,
+  RESTORED,
+  restoredSql,
+  type OverdueSettings,
+} from '../../../../src/delivery/waiting/overdue.js';
 import { OverdueService } from '../../../../src/delivery/waiting/overdue.service.js';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { insertMessage, openPacing, openWorker, OPENED_AT, type PacingApp } from './pacing-app.js';
@@ -27,12 +33,17 @@ describe('mails that an outage has made late', () => {
 
   /** What the claim does with the parameters. */
   async function claim(app = t): Promise<void> {
-    const { overdueBefore, dueBy, action, reason } = await app.app.get(OverdueService).parameters();
-    const isOverdue = overdueSql('m', { overdueBefore: '$1', dueBy: '$5', action: '$2' });
+    const { restored, late } = await app.app.get(OverdueService).parameters();
+    const isRestored = restoredSql('m', { confirmedAt: '$1', action: '$2' });
+    const isLate = overdueSql('m', { overdueBefore: '$3', dueBy: '$4', action: '$5' });
     await t.db.query(
-      `update message m set state = case when ${isOverdue} then $2 else 'leased' end, state_reason = $3
-       where state = 'ready' and due_at <= $4`,
-      [overdueBefore, action, reason, app.clock.now(), dueBy],
+      `update message m set state = case when ${isRestored} then $2 when ${isLate} then $5 else 'leased' end,
+         state_reason = case when ${isRestored} then '${RESTORED}' when ${isLate} then '${OVERDUE}' end
+       where state = 'ready' and due_at <= $6`,
+      [
+        ...[restored?.confirmedAt, restored?.action],
+        ...[late?.overdueBefore, late?.dueBy, late?.action, app.clock.now()],
+      ],
     );
   }
   const states = async (): Promise<unknown> => {
@@ -91,12 +102,7 @@ describe('mails that an outage has made late', () => {
     await insertMessage(t.db, { due_at: at(0) });
     for (let hours = 0; hours <= 100; hours++) {
       t.clock.set(at(hours));
-      expect(await overdue.parameters()).toEqual({
-        overdueBefore: null,
-        dueBy: null,
-        action: null,
-        reason: null,
-      });
+      expect(await overdue.parameters()).toEqual({ restored: null, late: null });
     }
     await claim();
     expect(await states()).toEqual(['leased']);
