@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { LEVELS, type CommandTools } from './command-tools.js';
 import type { DkimDnsRecord } from './delivery/signing/dkim-keys.service.js';
+import { placeInWords, WRITTEN } from './delivery/mails/written-mail.js';
 import type { PreflightFinding } from './delivery/preflight/mail-checks.js';
 import type { PreflightReport } from './delivery/preflight/preflight.service.js';
 import type { FunnelPreflight } from './funnels/funnel-preflight.service.js';
@@ -43,14 +44,16 @@ function addPreflight(program: Command, { within, print, refuse }: CommandTools)
 }
 
 function reportInWords({ template, findings }: PreflightReport): string {
-  if (findings.length === 0) return `ok   templates/${template}.mjml`;
+  if (findings.length === 0)
+    return `ok   ${template.startsWith(WRITTEN) ? template : `templates/${template}.mjml`}`;
   return findings.map(findingInWords).join('\n');
 }
 
-function findingInWords({ level, message, file, line }: PreflightFinding): string {
+function findingInWords({ level, message, file, line, mail }: PreflightFinding): string {
+  const named = mail ? placeInWords(mail) : file;
   // The message of a template error names its place already.
   const place =
-    file === undefined || message.includes(file) ? '' : `${file}${line === undefined ? '' : `:${line}`}: `;
+    named === undefined || message.includes(named) ? '' : `${named}${line === undefined ? '' : `:${line}`}: `;
   return `${LEVELS[level]} ${place}${message}`;
 }
 

@@ -6,6 +6,7 @@ import { BroadcastResends } from '../broadcasts/broadcast-resends.service.js';
 import { BroadcastUnknowns } from '../broadcasts/broadcast-unknowns.service.js';
 import { BroadcastsService } from '../broadcasts/broadcasts.service.js';
 import { hasHours, wordsOf } from '../broadcasts/split.js';
+import { placeInWords } from '../delivery/mails/written-mail.js';
 import { cursorOf, toPage } from '../infra/http/page.js';
 import { DomainError } from '../values/domain-error.js';
 import { type Answer, Page, SeeOther } from './answer.js';
@@ -49,7 +50,11 @@ export class BroadcastPagesController {
     const report = await this.reports.get(checkedId(id, 'broadcast'));
     const findings =
       check === undefined || report.state !== 'draft' ? null : (await this.broadcasts.check(id)).findings;
-    return this.page(report, {}, { findings });
+    return this.page(
+      report,
+      {},
+      { findings: findings?.map((one) => ({ ...one, place: one.mail && placeInWords(one.mail) })) ?? null },
+    );
   }
 
   @Post(':id/start')

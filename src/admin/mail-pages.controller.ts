@@ -2,7 +2,7 @@ import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query } from '@ne
 import { Drafts } from '../delivery/preflight/drafts.service.js';
 import { sampleData } from '../delivery/preflight/sample-data.js';
 import { TemplatesService } from '../delivery/mails/templates.service.js';
-import { WRITTEN, type WrittenMail } from '../delivery/mails/written-mail.js';
+import { WRITTEN, type WrittenMail, type WrittenMailPlace } from '../delivery/mails/written-mail.js';
 import { type StoredWrittenMail, WrittenMailsService } from '../delivery/mails/written-mails.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
@@ -100,8 +100,7 @@ export class MailPagesController {
       await keep();
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
-      const message = error.message.replace(/^templates\/\S+?(:\d+)? /, '');
-      return formPage(mail, typed, [{ name: 'body', label: LABELS.body, message }]);
+      return formPage(mail, typed, [problemOf(error)]);
     }
     return new SeeOther('/admin/mails');
   }
@@ -122,6 +121,14 @@ function problemsOf({ subject, preview, body }: MailTyped): FormProblem[] {
     ...(subject === '' ? [{ name: 'subject', label: LABELS.subject, message: 'give it a subject' }] : []),
     ...(body === '' ? [{ name: 'body', label: LABELS.body, message: 'write something' }] : []),
   ];
+}
+
+/** At the field that it stands in, with the line of the body. */
+function problemOf({ message, facts }: DomainError): FormProblem {
+  const { mail, reason = message } = facts as { mail?: WrittenMailPlace; reason?: string };
+  const name = mail?.field ?? 'body';
+  const line = mail?.line === undefined ? '' : `line ${mail.line}: `;
+  return { name, label: LABELS[name], message: `${line}${reason}` };
 }
 
 function tooLong(name: keyof typeof LABELS, { length }: string, most: number): FormProblem[] {

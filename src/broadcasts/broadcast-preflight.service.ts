@@ -8,6 +8,7 @@ import {
   type PreflightReport,
 } from '../delivery/preflight/preflight.service.js';
 import { TemplatesService } from '../delivery/mails/templates.service.js';
+import { placeInWords } from '../delivery/mails/written-mail.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import { dataOf } from './broadcast-batch.js';
@@ -205,10 +206,11 @@ function ofArm(arm: number, finding: PreflightFinding): PreflightFinding {
   return { ...finding, message: `arm ${armKey(arm).toUpperCase()}: ${finding.message}` };
 }
 
-/** With its file and line where they are known. */
-export function inWords({ check, message, file, line }: PreflightFinding): string {
+/** With the place where it is known. */
+export function inWords({ check, message, file, line, mail }: PreflightFinding): string {
   if (check === 'signature')
     return `${message}. If receivers see that record, and only the DNS of this machine does not, set DKIM_RECORD_CHECK=warn and start Wellspring anew`;
+  if (mail) return `${placeInWords(mail)}: ${message}`;
   if (file === undefined || message.includes(file)) return message;
   return `${file}${line === undefined ? '' : `:${line}`}: ${message}`;
 }

@@ -145,12 +145,19 @@ function withoutComments(source: string): string {
 }
 
 function checkLiquid(file: SourceFile, knownLine: number | null): void {
+  const fault = liquidFault(file.source);
+  if (fault) throw invalid(file, knownLine ?? fault.line, fault.reason);
+}
+
+/** Why a text is no Liquid, and the line; null when it is. */
+export function liquidFault(source: string): { line: number; reason: string } | null {
   try {
-    checker.parse(file.source);
+    checker.parse(source);
+    return null;
   } catch (error) {
     const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
     const at = /, line:(\d+), col:\d+/.exec(reason);
-    throw invalid(file, knownLine ?? Number(at?.[1] ?? 1), reason.replace(at?.[0] ?? '', ''));
+    return { line: Number(at?.[1] ?? 1), reason: reason.replace(at?.[0] ?? '', '') };
   }
 }
 

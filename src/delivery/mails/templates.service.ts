@@ -9,7 +9,14 @@ import { DomainError } from '../../values/domain-error.js';
 import { linkTemplates, markLinks, unmarkLinks } from './mail-links.js';
 import { compileMail, type MailTemplate } from './mjml.templates.js';
 import { compileWrittenMail } from './written-mail.files.js';
-import { WRITTEN, type WrittenMail } from './written-mail.js';
+import {
+  mjmlOfWritten,
+  type MailPlace,
+  WRITTEN,
+  type WrittenMail,
+  writtenPlace,
+  type WrittenSource,
+} from './written-mail.js';
 
 export interface MailTemplateVersion extends MailTemplate {
   id: string;
@@ -60,12 +67,32 @@ export class TemplatesService {
     key: string,
     subject: string | null,
   ): Promise<MailTemplate & { source: string }> {
-    const rows: WrittenMail[] = await this.dataSource.query(
-      'select key, subject, preview, body from written_mail where key = $1',
+    const mail = await this.written(key);
+    if (mail) return compileWrittenMail(mail, subject);
+    throw new DomainError('TEMPLATE_NOT_FOUND', `there is no mail "${key}"`, { key });
+  }
+
+  private async written(key: string): Promise<WrittenSource | undefined> {
+    const rows: WrittenSource[] = await this.dataSource.query(
+      'select id, key, subject, preview, body from written_mail where key = $1',
       [key],
     );
-    if (rows[0]) return compileWrittenMail(rows[0], subject);
-    throw new DomainError('TEMPLATE_NOT_FOUND', `there is no mail "${key}"`, { key });
+    return rows[0];
+  }
+
+  /**
+   * Where what stands in a line of the MJML is found by its owner: in a file, or in the form of the web app, where no line
+   * is named that says something else by now.
+   */
+  async placeOf(key: string, { source, line }: { source: string; line: number | null }): Promise<MailPlace> {
+    const mail = key.startsWith(WRITTEN) ? await this.written(key) : undefined;
+    if (mail) {
+      const stands =
+        line !== null && mjmlOfWritten(mail).split('\n')[line - 1] === source.split('\n')[line - 1];
+      return { mail: writtenPlace(mail, stands ? line : null) };
+    }
+    const file = `templates/${key}.mjml`;
+    return line === null ? { file } : { file, line };
   }
 
   /**

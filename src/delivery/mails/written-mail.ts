@@ -8,25 +8,101 @@ export interface WrittenMail {
   body: string;
 }
 
+/** `id`: of one that is kept. */
+export type WrittenSource = WrittenMail & { id?: string };
+
 export const WRITTEN = 'written/';
+
+type Words = Omit<WrittenMail, 'key'>;
+
+/** Where something stands in the form that a mail was written in; `line` counts those of the body. */
+export interface WrittenPlace {
+  field: keyof Words;
+  line: number | null;
+}
+
+/** What a finding says of a mail of the web app in place of a file and a line of MJML that its owner never saw. */
+export interface WrittenMailPlace {
+  subject: string;
+  field?: WrittenPlace['field'];
+  line?: number;
+  /** Where it is edited; of one that is kept. */
+  edit?: string;
+}
+
+/** Where something stands. */
+export interface MailPlace {
+  /** `templates/emails/welcome.mjml`, with the line where one can be named. */
+  file?: string;
+  line?: number;
+  /** In place of both, for a mail of the web app. */
+  mail?: WrittenMailPlace;
+}
+
 const LINK = /\[([^\]\n]{1,200})\]\(((?:https?:\/\/|mailto:|\{\{)[^)\s]*(?:\s*[^)\s]+\s*\}\})?)\)/;
 const LIQUID = /(\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\})/;
 
 /**
  * Blocks have an empty line between them: `# ` begins a heading, `- ` a list, a link alone is a button, the rest is
- * paragraphs. Within them `**bold**`, `*italic*` and `[words](https://…)`. Variables stay as they are.
+ * paragraphs. Within them `**bold**`, `*italic*` and `[words](https://…)`. Variables stay as they are. A block is one line
+ * of the MJML.
  */
-export function mjmlOfWritten({ subject, preview, body }: Omit<WrittenMail, 'key'>): string {
-  const blocks = body
-    .replaceAll('\r\n', '\n')
-    .split(/\n[ \t]*\n+/)
-    .map((block) => block.trim())
-    .filter((block) => block !== '');
+export function mjmlOfWritten({ subject, preview, body }: Words): string {
   return mailFrame({
     subject: escaped(subject),
     preview: escaped(preview),
-    content: blocks.map(blockOf).join('\n'),
+    content: blocksOf(body)
+      .map(({ text }) => blockOf(text))
+      .join('\n'),
   });
+}
+
+/** Each with the line of the body that it begins in. */
+function blocksOf(body: string): { text: string; line: number }[] {
+  let line = 1;
+  return body
+    .replaceAll('\r\n', '\n')
+    .split(/(\n[ \t]*\n+)/)
+    .flatMap((part) => {
+      const text = part.trim();
+      const begins = line + breaksIn(part.slice(0, part.length - part.trimStart().length));
+      line += breaksIn(part);
+      return text === '' ? [] : [{ text, line: begins }];
+    });
+}
+
+function breaksIn(text: string): number {
+  return text.split('\n').length - 1;
+}
+
+/** Where the owner wrote what stands in this line of {@link mjmlOfWritten}; null for the frame around it. */
+export function placeInWritten({ subject, preview, body }: Words, mjmlLine: number): WrittenPlace | null {
+  const lines = mailFrame({ subject, preview, content: '' }).split('\n');
+  const title = lines.findIndex((line) => line.includes('<mj-title>')) + 1;
+  const hint = title + breaksIn(subject) + 1;
+  const content = lines.indexOf('') + 1;
+  if (mjmlLine >= title && mjmlLine < hint) return { field: 'subject', line: null };
+  if (mjmlLine >= hint && mjmlLine <= hint + breaksIn(preview)) return { field: 'preview', line: null };
+  const block = blocksOf(body)[mjmlLine - content];
+  return block ? { field: 'body', line: block.line } : null;
+}
+
+/** Where its owner finds it. */
+export function writtenPlace(mail: WrittenSource, mjmlLine: number | null): WrittenMailPlace {
+  const place = mjmlLine === null ? null : placeInWritten(mail, mjmlLine);
+  return {
+    subject: mail.subject,
+    ...(place && { field: place.field }),
+    ...(place && place.line !== null && { line: place.line }),
+    ...(mail.id !== undefined && { edit: `/admin/mails/${mail.id}` }),
+  };
+}
+
+/** `line 3 of “The first frost”` */
+export function placeInWords({ subject, field, line }: WrittenMailPlace): string {
+  const name = `“${subject}”`;
+  if (field === 'body') return line === undefined ? name : `line ${line} of ${name}`;
+  return field === undefined ? name : `the ${field} of ${name}`;
 }
 
 /** A mail of the usual look, as MJML; all three are taken as they are. */

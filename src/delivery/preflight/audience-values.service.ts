@@ -79,7 +79,6 @@ export class AudienceValues {
       faultOf: this.trying({ ...mail, template }),
       linksAreBad: false,
     };
-    const file = `templates/${mail.template}.mjml`;
     const findings = new Map<string, PreflightFinding>();
     for (const [nth, variable] of variables.entries()) {
       const left = (untilMs - performance.now()) / (variables.length - nth);
@@ -87,7 +86,7 @@ export class AudienceValues {
       const { fault } = tried;
       const about = fault?.variable ?? variable;
       const line = lineOfVariable(template.source, about);
-      const place = line === null ? { file } : { file, line };
+      const place = await this.templates.placeOf(mail.template, { source: template.source, line });
       if (fault !== null) {
         const message = `{{ ${about} }} breaks it for some readers, such as subscriber ${fault.reader.id}: ${fault.reason}`;
         const subscribers = [fault.reader.id];

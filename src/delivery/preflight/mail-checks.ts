@@ -1,9 +1,10 @@
 import { shownParts } from './shown-parts.js';
 import type { Level } from '../domains/finding.js';
 import { hrefOf } from '../mails/mail-links.js';
+import type { MailPlace } from '../mails/written-mail.js';
 import { urlOf } from '../../values/url.js';
 
-export interface PreflightFinding {
+export interface PreflightFinding extends MailPlace {
   check:
     | 'template'
     | 'variables'
@@ -18,9 +19,6 @@ export interface PreflightFinding {
     | 'signature';
   level: Level;
   message: string;
-  /** `templates/emails/welcome.mjml`, with the line where one can be named. */
-  file?: string;
-  line?: number;
   /** Ids of some of the people it is about. */
   subscribers?: string[];
 }

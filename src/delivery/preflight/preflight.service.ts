@@ -12,6 +12,7 @@ import type { MailTemplate } from '../mails/mjml.templates.js';
 import type { Sender } from '../ledger/message.js';
 import { unknownVariables, type MailKind } from '../mails/template-variables.js';
 import { TemplatesService } from '../mails/templates.service.js';
+import type { MailPlace } from '../mails/written-mail.js';
 import { AudienceQueries, EVERYBODY, ownField, type Lacking, type Readers } from './audience.queries.js';
 import { supportNotes } from './client-support.js';
 import { Drafts, isMarketing, type Draft } from './drafts.service.js';
@@ -107,12 +108,14 @@ export class PreflightService {
       );
     } catch (error) {
       if (!(error instanceof DomainError) || !error.code.startsWith('TEMPLATE_')) throw error;
-      const { file = `templates/${mail.template}.mjml`, line } = error.facts as {
-        file?: string;
-        line?: number;
-      };
-      const finding = { check: 'template', level: 'fail', message: error.message, file } as const;
-      return report(mail.template, null, [line === undefined ? finding : { ...finding, line }]);
+      const {
+        file = `templates/${mail.template}.mjml`,
+        line,
+        ...facts
+      } = error.facts as MailPlace & { reason?: string };
+      const place = facts.mail ? { mail: facts.mail } : { file, ...(line === undefined ? {} : { line }) };
+      const message = facts.reason ?? error.message;
+      return report(mail.template, null, [{ check: 'template', level: 'fail', message, ...place }]);
     }
   }
 
@@ -129,15 +132,11 @@ export class PreflightService {
     // A mail that cannot be filled in would only fail, as slowly, in each of the checks.
     const broken = rendered.some(({ check }) => check === 'template');
     const variables = broken ? [] : await this.variableFindings(draft, mail.readers ?? EVERYBODY);
-    const file = `templates/${mail.template}.mjml`;
-    return report(
-      mail.template,
-      kind,
-      [...variables, ...rendered].map(({ found, ...finding }) => {
-        const line = found === undefined ? null : lineMatching(source, found);
-        return { ...finding, file, ...(line === null ? {} : { line }) };
-      }),
-    );
+    const placed = [...variables, ...rendered].map(async ({ found, ...finding }) => {
+      const line = found === undefined ? null : lineMatching(source, found);
+      return { ...finding, ...(await this.templates.placeOf(mail.template, { source, line })) };
+    });
+    return report(mail.template, kind, await Promise.all(placed));
   }
 
   /**

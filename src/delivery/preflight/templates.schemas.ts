@@ -55,6 +55,15 @@ export const preflightResponse = z.object({
       message: z.string(),
       file: z.string().optional(),
       line: z.number().int().optional(),
+      mail: z
+        .object({
+          subject: z.string(),
+          field: z.enum(['subject', 'preview', 'body']).optional(),
+          line: z.number().int().optional(),
+          edit: z.string().optional(),
+        })
+        .optional()
+        .meta({ description: 'In place of `file` and `line`, for a mail that was written in the web app.' }),
       subscribers: z
         .array(z.string())
         .optional()

@@ -83,9 +83,7 @@ describe('a broadcast whose mail breaks on what some of its readers have', () =>
     const odd = await readers({ city: 'https://example.com/p' }, { city: value, nth: 13 });
     const id = await draft({ template: await written(`Hi {{ subscriber.name }}\n\n${body}`) });
     const { body: refused } = await post(`/${id}/start`).expect(422);
-    expect(refused.detail).toMatch(
-      /^templates\/written\/news\.mjml:\d+: \{\{ subscriber\.fields\.city \}\} breaks it/,
-    );
+    expect(refused.detail).toMatch(/^line 5 of “News”: \{\{ subscriber\.fields\.city \}\} breaks it/);
     expect(refused.detail).toContain(`subscriber ${odd}:`);
     expect(refused.detail).toMatch(reason);
     expect(refused.facts.findings).toHaveLength(1);
