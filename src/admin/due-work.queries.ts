@@ -25,7 +25,7 @@ export async function hasDueWork(
     `select exists (select 1 from enrollment where status = 'active' and next_at <= $1)
          or exists (select 1 from broadcast b where ${NEXT_OF_BROADCAST} <= $1)
          or exists (select 1 from message where state = 'ready' and due_at <= $2)
-         or exists (select 1 from message where state in ('leased', 'in_data')) as due`,
+         or exists (select 1 from message where state = 'leased') as due`,
     [stepsUntil, mailsUntil],
   );
   return rows[0]?.due ?? false;

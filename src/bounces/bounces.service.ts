@@ -1,3 +1,4 @@
+import type { MailProvider } from '../../config/mail-providers.js';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import {
@@ -23,7 +24,7 @@ import type { Finding, JudgedMail } from './judged-mail.js';
 import { OutcomesService } from './outcomes.service.js';
 import { messageByReturnPath, messageByUnsubscribeLink, messageIdHeaders } from './report-identity.js';
 
-export type BounceSource = 'smtp' | 'imap' | 'ses' | 'sendgrid' | 'postmark' | 'mailgun';
+export type BounceSource = 'smtp' | 'imap' | MailProvider;
 
 export interface IncomingReport {
   judged: JudgedMail;

@@ -1,9 +1,10 @@
 import { Controller, HttpCode, Param, Post, Req, type RawBodyRequest } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { HooksService, type Provider } from './hooks.service.js';
+import { PROVIDERS, type MailProvider } from '../../config/mail-providers.js';
+import { HooksService } from './hooks.service.js';
 
-const provider = z.enum(['ses', 'sendgrid', 'postmark', 'mailgun']);
+const provider = z.enum(PROVIDERS);
 
 /** Where mail providers tell of bounces and complaints. No key, no cookie: each call carries its own proof. */
 @Controller('api/public/hooks')
@@ -13,7 +14,7 @@ export class HooksController {
   @Post(':provider')
   @HttpCode(200)
   async receive(
-    @Param('provider', { schema: provider }) name: Provider,
+    @Param('provider', { schema: provider }) name: MailProvider,
     @Req() request: RawBodyRequest<FastifyRequest>,
   ): Promise<{ received: true }> {
     const { body, headers } = request;

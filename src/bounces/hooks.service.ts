@@ -1,9 +1,10 @@
+import type { MailProvider } from '../../config/mail-providers.js';
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { RateLimits } from '../infra/rate-limits/rate-limits.service.js';
 import { DomainError } from '../values/domain-error.js';
-import { BouncesService, type BounceSource } from './bounces.service.js';
+import { BouncesService } from './bounces.service.js';
 import type { JudgedMail } from './judged-mail.js';
 import { isSignedByMailgun, mailgunBody, readMailgunEvent } from './providers/mailgun.js';
 import { isFromPostmark, readPostmarkEvent } from './providers/postmark.js';
@@ -11,8 +12,6 @@ import { isSignedBySendgrid, readSendgridEvents } from './providers/sendgrid.js'
 import { readSesEvent } from './providers/ses.js';
 import { snsMessage } from './providers/sns.js';
 import { SnsVerifier } from './sns-verifier.service.js';
-
-export type Provider = Extract<BounceSource, 'ses' | 'sendgrid' | 'postmark' | 'mailgun'>;
 
 export interface HookCall {
   raw: Buffer;
@@ -52,7 +51,7 @@ export class HooksService {
    * Throws `HOOK_NOT_FOUND` for a provider without a key in the settings, `HOOK_FORBIDDEN` for a call that is not
    * genuine or too old, `HOOK_INVALID` for one that is no event, `HOOK_UNREACHABLE` for one that nobody can judge yet.
    */
-  async receive(provider: Provider, call: HookCall): Promise<void> {
+  async receive(provider: MailProvider, call: HookCall): Promise<void> {
     if (provider === 'mailgun') return this.receiveMailgun(call);
     const { reports, signedAt } = await this.read(provider, call);
     await this.bounces.takeAll(reports, { source: provider, signedAt });
@@ -72,7 +71,7 @@ export class HooksService {
     });
   }
 
-  private async read(provider: Exclude<Provider, 'mailgun'>, call: HookCall): Promise<SignedReports> {
+  private async read(provider: Exclude<MailProvider, 'mailgun'>, call: HookCall): Promise<SignedReports> {
     switch (provider) {
       case 'ses':
         return this.readSes(key(this.config.sesTopicArn), call);

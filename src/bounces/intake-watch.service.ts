@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
+import { putSetting } from '../infra/database/settings.js';
 
 const ALERT = 'bounces:no-intake';
 /** Written by every process that takes bounces in; others of the same installation need not. */
@@ -79,11 +80,7 @@ export class IntakeWatch implements BeforeApplicationShutdown {
   }
 
   private async note(intakes: readonly string[]): Promise<void> {
-    await this.dataSource.query(
-      `insert into setting (key, value, updated_at) values ($1, $2, $3)
-       on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
-      [NOTED, JSON.stringify({ intakes: intakes.join(', ') }), this.clock.now()],
-    );
+    await putSetting(this.dataSource, NOTED, { intakes: intakes.join(', ') }, this.clock.now());
   }
 }
 

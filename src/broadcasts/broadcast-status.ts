@@ -2,8 +2,6 @@
  * The life of a broadcast. `scheduled` waits for its hour, `planning` writes a mail for each recipient while the first
  * ones are already sent, `running` has all of them written, `done` has none of them open.
  */
-export type BroadcastState = 'draft' | 'scheduled' | 'planning' | 'running' | 'paused' | 'done' | 'cancelled';
-
 export const BROADCAST_STATES = [
   'draft',
   'scheduled',
@@ -12,7 +10,8 @@ export const BROADCAST_STATES = [
   'paused',
   'done',
   'cancelled',
-] as const satisfies readonly BroadcastState[];
+] as const;
+export type BroadcastState = (typeof BROADCAST_STATES)[number];
 
 /** What the owner asks for (start, pause, resume, cancel), and what the work itself reports. */
 export type BroadcastAction =

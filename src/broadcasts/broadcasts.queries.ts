@@ -1,7 +1,6 @@
 import { domainSql } from '../values/email-address.js';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { PLANNING_LOCK } from '../delivery/ledger/planning.queries.js';
 import type { SqlCondition } from '../segments/compile.js';
 import type { Condition } from '../segments/condition.js';
 import { SegmentsService } from '../segments/segments.service.js';
@@ -19,6 +18,7 @@ import type { Recipients } from './broadcast-batch.js';
 import type { PublishedWords } from './split.js';
 import type { BroadcastState } from './broadcast-status.js';
 import type { BroadcastTiming } from './timing.js';
+import { LOCKS } from '../infra/database/advisory-locks.js';
 
 /** What the transaction that writes a batch of mails says of it. */
 export interface CursorMove {
@@ -41,7 +41,7 @@ const BROADCAST = `select b.id, b.key, b.title, t.key as template, b.subject, b.
     b.created_at as "createdAt", b.started_at as "startedAt", b.planned_at as "plannedAt", b.ended_at as "endedAt"
   from broadcast b join email_template t on t.id = b.email_template_id`;
 
-const OPEN = `m.state in ('ready', 'held', 'leased', 'in_data')`;
+const OPEN = `m.state in ('ready', 'held', 'leased')`;
 
 /** The SQL of `broadcast`. Its mails are written by the delivery module. */
 @Injectable()
@@ -328,7 +328,7 @@ export class BroadcastsQueries {
          select pg_advisory_xact_lock_shared($3), set_config('synchronous_commit', 'off', true))
        select 1 from broadcast b, erasures
        where b.id = $1 and b.state = 'planning' and b.cursor_subscriber_id = $2 for update of b`,
-      [id, from, PLANNING_LOCK],
+      [id, from, LOCKS.planning],
     );
     return rows.length === 1;
   }

@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type { SystemClock } from './clock.js';
+import { putSetting, readSetting } from './database/settings.js';
 
 const KEY = 'clock.offset';
 
@@ -14,19 +15,11 @@ export class ClockOffset {
   ) {}
 
   async load(): Promise<void> {
-    const rows: { offsetMs: number }[] = await this.dataSource.query(
-      `select (value->>'offsetMs')::float8 as "offsetMs" from setting where key = $1`,
-      [KEY],
-    );
-    const offsetMs = rows[0]?.offsetMs ?? 0;
-    this.clock.restoreOffset(offsetMs);
+    const kept = await readSetting<{ offsetMs: number }>(this.dataSource, KEY);
+    this.clock.restoreOffset(kept?.offsetMs ?? 0);
   }
 
   async save(): Promise<void> {
-    await this.dataSource.query(
-      `insert into setting (key, value, updated_at) values ($1, $2, $3)
-       on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
-      [KEY, JSON.stringify({ offsetMs: this.clock.offsetMs }), this.clock.now()],
-    );
+    await putSetting(this.dataSource, KEY, { offsetMs: this.clock.offsetMs }, this.clock.now());
   }
 }

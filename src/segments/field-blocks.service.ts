@@ -1,12 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { VALUE } from './field-words.js';
+import { LOCKS } from '../infra/database/advisory-locks.js';
 
-/**
- * Any constant: two who renewed the same blocks would wait for each other's rows. Whoever defines a field takes it, too, in a
- * trigger. It is held before the statement that renews looks at anything.
- */
-const RENEWING = 7_311_402_616;
 /** Blocks times fields, a second or two. */
 const AT_ONCE = 8_000;
 
@@ -69,7 +65,7 @@ export class FieldBlocksService {
   private async renewSome(): Promise<boolean> {
     return this.dataSource.transaction(async (db) => {
       const [{ mine }]: [{ mine: boolean }] = await db.query('select pg_try_advisory_xact_lock($1) as mine', [
-        RENEWING,
+        LOCKS.fieldBlocks,
       ]);
       if (!mine) return false;
       // The planner does not know how few blocks are marked, and would rather read all; each is looked up by its key.

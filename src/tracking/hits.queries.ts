@@ -2,6 +2,7 @@ import type { EntityManager } from 'typeorm';
 import type { HitSource, KeptHit } from './hit-batch.js';
 import type { HitVerdict } from './hit-class.js';
 import { type NewVerdict, NOBODY, type StoredHit } from './stored-hit.js';
+import { putSetting } from '../infra/database/settings.js';
 
 /** How the hits of one client are judged: usually, and those that come sooner after their mail than anybody reads it. */
 export interface JudgedSource extends HitSource {
@@ -101,11 +102,7 @@ export async function markUnstored(
   db: EntityManager,
   { processId, sinceMs, now }: { processId: string; sinceMs: number | null; now: Date },
 ): Promise<void> {
-  await db.query(
-    `insert into setting (key, value, updated_at) values ($1, $2, $3)
-     on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
-    [UNSTORED + processId, JSON.stringify({ sinceMs }), now],
-  );
+  await putSetting(db, UNSTORED + processId, { sinceMs }, now);
 }
 
 /** Called by a job, hourly: processes that ended a day ago tell nothing any more. */

@@ -27,6 +27,7 @@ import {
   waitingAtDelivery,
 } from './hits.queries.js';
 import { isForgotten, type NewVerdict, replaced, type StoredHit, withFacts } from './stored-hit.js';
+import { putSetting, readSetting } from '../infra/database/settings.js';
 
 export const SETTLE_CLICKS = 'tracking.settle-clicks';
 export const RECLASSIFY = 'tracking.reclassify';
@@ -235,19 +236,12 @@ export class VerdictsService {
 
   /** A release with other rules begins at the first hit. */
   private async progress(manager: EntityManager): Promise<Progress> {
-    const rows: { value: Progress }[] = await manager.query('select value from setting where key = $1', [
-      PROGRESS,
-    ]);
-    const value = rows[0]?.value;
+    const value = await readSetting<Progress>(manager, PROGRESS);
     return value?.ruleVersion === HIT_RULE_VERSION ? value : { ruleVersion: HIT_RULE_VERSION, afterId: '0' };
   }
 
   private async saveProgress(manager: EntityManager, progress: Progress): Promise<void> {
-    await manager.query(
-      `insert into setting (key, value, updated_at) values ($1, $2, $3)
-       on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
-      [PROGRESS, JSON.stringify(progress), this.clock.now()],
-    );
+    await putSetting(manager, PROGRESS, progress, this.clock.now());
   }
 }
 

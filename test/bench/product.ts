@@ -146,7 +146,7 @@ export class Product {
     const deadline = Date.now() + LONGEST_RUN_MS;
     for (;;) {
       const rows: { open: boolean }[] = await this.context.dataSource.query(
-        `select exists (select 1 from message where state = 'ready') or exists (select 1 from message where state in ('leased', 'in_data'))
+        `select exists (select 1 from message where state = 'ready') or exists (select 1 from message where state = 'leased')
            as open`,
       );
       if (rows[0]?.open === false) return;

@@ -217,7 +217,7 @@ export class World {
   async ageLeases(): Promise<void> {
     await this.sql(
       `update message set lease_until = lease_until - interval '1 hour', data_at = data_at - interval '1 hour'
-       where state in ('leased', 'in_data')`,
+       where state = 'leased'`,
     );
   }
 
@@ -271,7 +271,7 @@ export class World {
   async openRows(): Promise<{ ready: number; held: number; leased: number }> {
     const [row] = await this.sql<{ ready: number; held: number; leased: number }>(
       `select count(*) filter (where state = 'ready')::int as ready, count(*) filter (where state = 'held')::int as held,
-         count(*) filter (where state in ('leased', 'in_data'))::int as leased from message`,
+         count(*) filter (where state = 'leased')::int as leased from message`,
     );
     return row ?? { ready: 0, held: 0, leased: 0 };
   }

@@ -5,6 +5,7 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { DomainCheckService, type CheckedBy, type DomainReport } from './domain-check.service.js';
 import { domainAlert } from './domain-alert.js';
+import { putSetting, readSetting } from '../../infra/database/settings.js';
 
 const DAY_MS = 86_400_000;
 /** A day, less what a tick may come early. */
@@ -30,17 +31,10 @@ export class DomainWatch {
   async checkDaily(options: CheckedBy = {}): Promise<void> {
     if (this.config.mailboxOn) return;
     const now = this.clock.now();
-    const rows: { at: string }[] = await this.dataSource.query(
-      `select value->>'at' as at from setting where key = $1`,
-      [CHECKED_KEY],
-    );
-    if (rows[0] && now.getTime() - Date.parse(rows[0].at) < CHECK_AFTER_MS) return;
+    const last = await readSetting<{ at: string }>(this.dataSource, CHECKED_KEY);
+    if (last !== null && now.getTime() - Date.parse(last.at) < CHECK_AFTER_MS) return;
     await this.check(options);
-    await this.dataSource.query(
-      `insert into setting (key, value, updated_at) values ($1, $2, $3)
-       on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
-      [CHECKED_KEY, JSON.stringify({ at: now.toISOString() }), now],
-    );
+    await putSetting(this.dataSource, CHECKED_KEY, { at: now.toISOString() }, now);
   }
 
   private async check(options: CheckedBy): Promise<void> {

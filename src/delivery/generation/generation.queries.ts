@@ -132,7 +132,7 @@ export class GenerationQueries {
       if (unsent === 'keep') return { held: 0, cancelled: 0, unknown: 0, atMs };
       const [, unknown]: [unknown[], number] = await manager.query(
         `update message set state = 'unknown', state_reason = $1, lease_until = null, settled_at = clock_timestamp()
-         where state in ('leased', 'in_data')`,
+         where state = 'leased'`,
         [RESTORED],
       );
       if (unsent === 'hold') await this.holdTests(manager, next.confirmed?.at ?? null);

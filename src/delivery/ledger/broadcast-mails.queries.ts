@@ -3,7 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { Wake } from '../../infra/jobs/wake.js';
 import { HELD_OUT } from '../../segments/held-out.js';
 import type { MailTimes } from './mail-batch.js';
-import { withoutSending } from './message.js';
+import { SHOWN_STATE, withoutSending } from './message.js';
 import { BROADCAST_CANCELLED, BROADCAST_PAUSED, WAITS_FOR_TEST } from './state-reasons.js';
 import { SEND_DUE } from './messages.service.js';
 import { resendOfBroadcast } from './unknown-mails.queries.js';
@@ -35,8 +35,7 @@ export class BroadcastMailsQueries {
   async counts(broadcastIds: readonly string[]): Promise<BroadcastMailCount[]> {
     return this.dataSource.query(
       `select m.broadcast_id as "broadcastId",
-         case when m.state = 'leased' and m.data_at is not null then 'in_data'
-           when m.state = 'suppressed' and m.state_reason = $2 then 'held_out' else m.state end as state, count(*)::int as count
+         case when m.state = 'suppressed' and m.state_reason = $2 then 'held_out' else ${SHOWN_STATE} end as state, count(*)::int as count
        from message m where m.broadcast_id = any ($1::bigint[]) group by 1, 2`,
       [broadcastIds, HELD_OUT],
     );

@@ -1,18 +1,21 @@
 import { channel } from 'node:diagnostics_channel';
 
 /** The moments of a mail's way at which a crash leaves something different behind. */
-export type DeliveryPoint =
-  | 'claimed'
-  | 'mail-from'
-  | 'rcpt'
-  | 'data-354'
-  | 'barrier-sent'
-  | 'barrier-done'
-  | 'body-half'
-  | 'body-sent'
-  | 'reply-250'
-  | 'settle-sent'
-  | 'settled';
+export const DELIVERY_POINTS = [
+  'claimed',
+  'mail-from',
+  'rcpt',
+  'data-354',
+  'barrier-sent',
+  'barrier-done',
+  'body-half',
+  'body-sent',
+  'reply-250',
+  'settle-sent',
+  'settled',
+] as const;
+
+type DeliveryPoint = (typeof DELIVERY_POINTS)[number];
 
 const probe = channel('wellspring:delivery');
 

@@ -9,9 +9,7 @@ import { OUTSIDE_HOURS } from './state-reasons.js';
 import { heldBack, LONGEST_SPAN_MS, type FrequencyCap, type HeldBack } from '../pacing/frequency-cap.js';
 import { FrequencyCapService } from '../pacing/frequency-cap.service.js';
 import { SendHours } from '../waiting/send-hours.service.js';
-
-/** Any constant: claims under a cap come one after the other. */
-const CAP_LOCK = 7_311_402_619;
+import { LOCKS } from '../../infra/database/advisory-locks.js';
 
 /**
  * Claims mails so that nobody gets more than the owner allows, over all sequences and broadcasts, and none outside of its
@@ -62,7 +60,7 @@ export class LedgerClaims {
     try {
       await client.query('begin');
       // Taken before the claim looks: its snapshot then holds what the claims before it have taken.
-      await client.query('select pg_advisory_xact_lock($1)', [CAP_LOCK]);
+      await client.query('select pg_advisory_xact_lock($1)', [LOCKS.frequencyCap]);
       const claimed = await this.ledger.claim(owner, order, client);
       const inTime = without(claimed.messages, await this.tooLate(client, claimed.messages, order.now));
       const held = await this.tooMany(client, inTime, cap, order.now);

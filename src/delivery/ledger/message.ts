@@ -17,6 +17,9 @@ export const withoutSending = (state: string): string =>
 /** In place of the address of somebody who was erased. */
 export const ERASED = 'erased';
 
+/** In SQL, of a mail `m`: its state as it is told. One that is leased is `in_data` once its body is under way, which no row says. */
+export const SHOWN_STATE = `case when m.state = 'leased' and m.data_at is not null then 'in_data' else m.state end`;
+
 /** In SQL: open, and no byte of the body has left. */
 export const NOT_BEGUN = `state in ('ready', 'held', 'leased') and data_at is null`;
 

@@ -1,8 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { ERASED, NOT_BEGUN, priorityOf, withoutSending, type PlannedMessage } from './message.js';
+import {
+  ERASED,
+  NOT_BEGUN,
+  SHOWN_STATE,
+  priorityOf,
+  withoutSending,
+  type PlannedMessage,
+} from './message.js';
 import { PAUSED_BY_READER } from './state-reasons.js';
-import { PLANNING_LOCK } from './planning.queries.js';
+import { LOCKS } from '../../infra/database/advisory-locks.js';
 
 export interface MessageRow {
   id: string;
@@ -25,9 +32,6 @@ export interface PlannedRow extends PlannedMessage {
   messageIdHeader: string;
   laneKey: string;
 }
-
-/** How things stand as they are told: a lease whose body is under way. */
-const STATE = `case when m.state = 'leased' and m.data_at is not null then 'in_data' else m.state end`;
 
 /** Planning, cancelling and listing messages; sending them is in `ledger.queries`. */
 @Injectable()
@@ -115,7 +119,7 @@ export class MessagesQueries {
   async forget(manager: EntityManager, subscriberId: string): Promise<void> {
     // Waits for what is being planned for them at this moment: its mail would not be seen yet.
     await manager.query('select 1 from enrollment where subscriber_id = $1 for update', [subscriberId]);
-    await manager.query('select pg_advisory_xact_lock($1)', [PLANNING_LOCK]);
+    await manager.query('select pg_advisory_xact_lock($1)', [LOCKS.planning]);
     await forgetWhere(manager, { condition: 'm.subscriber_id = $1', value: subscriberId });
   }
 
@@ -135,7 +139,7 @@ export class MessagesQueries {
     limit: number;
   }): Promise<MessageRow[]> {
     return this.dataSource.query(
-      `select m.id, m.kind, m.class, ${STATE} as state, m.state_reason as "stateReason", m.subscriber_id as "subscriberId",
+      `select m.id, m.kind, m.class, ${SHOWN_STATE} as state, m.state_reason as "stateReason", m.subscriber_id as "subscriberId",
          m.funnel_key as "funnelKey", m.step_key as "stepKey", t.key as template, m.message_id_header as "messageId",
          m.attempt as attempts, m.due_at as "dueAt", m.accepted_at as "acceptedAt", m.created_at as "createdAt"
        from message m join email_template t on t.id = m.email_template_id

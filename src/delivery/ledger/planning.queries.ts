@@ -6,9 +6,6 @@ import { ADDRESS_HASH_BYTES, type MailTimes, type PreparedBatch } from './mail-b
 import { MESSAGE_ID_BYTES, messageIdEnd } from '../mails/message-id.js';
 import type { NumberedMail } from '../waiting/send-hours.service.js';
 
-/** Advisory lock: shared by each batch of a broadcast, exclusive to an erasure. */
-export const PLANNING_LOCK = 7_311_402_617;
-
 type LanedMail = NumberedMail & { laneKey: string };
 
 /** A batch as it is written; `places` are those of the mails in `shared`. */

@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { Remembered } from '../../infra/remembered.js';
 import type { FrequencyCap } from './frequency-cap.js';
+import { putSetting, readSetting } from '../../infra/database/settings.js';
 
 const SETTING = 'sending.frequency';
 const REMEMBERED_MS = 1_000;
@@ -19,20 +20,12 @@ export class FrequencyCapService {
   ) {}
 
   async read(): Promise<FrequencyCap> {
-    const rows: { value: FrequencyCap }[] = await this.dataSource.query(
-      'select value from setting where key = $1',
-      [SETTING],
-    );
-    return rows[0]?.value ?? NO_CAP;
+    return (await readSetting<FrequencyCap>(this.dataSource, SETTING)) ?? NO_CAP;
   }
 
   /** Obeyed by all workers within a second. What waits for a cap that is gone looks again at its time. */
   async set(cap: FrequencyCap): Promise<void> {
-    await this.dataSource.query(
-      `insert into setting (key, value, updated_at) values ($1, $2, $3)
-       on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
-      [SETTING, JSON.stringify(cap), this.clock.now()],
-    );
+    await putSetting(this.dataSource, SETTING, cap, this.clock.now());
     this.#known.forget();
   }
 

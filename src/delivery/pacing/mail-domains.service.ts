@@ -5,6 +5,7 @@ import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { LaneMoves } from './lane-moves.queries.js';
 import { groupOfMx, recipientGroup, type RecipientGroup } from './recipient-group.js';
+import { putSetting } from '../../infra/database/settings.js';
 
 /** Injection token of {@link MxResolver}. */
 export const MX_RESOLVER = Symbol('MxResolver');
@@ -215,10 +216,6 @@ export class MailDomainsService {
   }
 
   private async moveCursor(subscriberId: string): Promise<void> {
-    await this.dataSource.query(
-      `insert into setting (key, value, updated_at) values ($1, $2, clock_timestamp())
-       on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
-      [CURSOR_KEY, JSON.stringify({ subscriberId })],
-    );
+    await putSetting(this.dataSource, CURSOR_KEY, { subscriberId });
   }
 }

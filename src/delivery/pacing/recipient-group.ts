@@ -5,9 +5,8 @@ import { domainOf } from '../../values/email-address.js';
  * Whose servers take the mail. The big three judge a sender by the pace at which mails arrive, each by itself, so each
  * has its own pace; all others share one.
  */
-export type RecipientGroup = 'gmail' | 'outlook' | 'yahoo' | 'other';
-
 export const RECIPIENT_GROUPS = ['gmail', 'outlook', 'yahoo', 'other'] as const;
+export type RecipientGroup = (typeof RECIPIENT_GROUPS)[number];
 
 /** Domains by name. Those of companies that let one of the three host their mail are found by their MX. */
 const BY_DOMAIN: readonly (readonly [RecipientGroup, RegExp])[] = [

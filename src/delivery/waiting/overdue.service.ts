@@ -14,6 +14,7 @@ import {
   type OverdueSettings,
 } from './overdue.js';
 import { RelaysService } from '../relays/relays.service.js';
+import { putSetting, readSetting } from '../../infra/database/settings.js';
 
 const SETTINGS_KEY = 'sending.overdue';
 const HEARTBEAT_KEY = 'sending.heartbeat';
@@ -92,11 +93,7 @@ export class OverdueService {
     settings: OverdueSettings,
     manager: EntityManager = this.dataSource.manager,
   ): Promise<void> {
-    await manager.query(
-      `insert into setting (key, value, updated_at) values ($1, $2, $3)
-       on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at`,
-      [SETTINGS_KEY, JSON.stringify(settings), this.clock.now()],
-    );
+    await putSetting(manager, SETTINGS_KEY, settings, this.clock.now());
     this.#cache = null;
   }
 
@@ -106,11 +103,8 @@ export class OverdueService {
   }
 
   private async read(): Promise<{ settings: OverdueSettings; chosen: boolean }> {
-    const rows: { value: OverdueSettings }[] = await this.dataSource.query(
-      'select value from setting where key = $1',
-      [SETTINGS_KEY],
-    );
-    return { settings: rows[0]?.value ?? DEFAULT_OVERDUE, chosen: rows.length > 0 };
+    const chosen = await readSetting<OverdueSettings>(this.dataSource, SETTINGS_KEY);
+    return { settings: chosen ?? DEFAULT_OVERDUE, chosen: chosen !== null };
   }
 
   private async given(
@@ -127,11 +121,7 @@ export class OverdueService {
   }
 
   private async heartbeat(): Promise<Heartbeat | null> {
-    const rows: { value: Heartbeat }[] = await this.dataSource.query(
-      'select value from setting where key = $1',
-      [HEARTBEAT_KEY],
-    );
-    return rows[0]?.value ?? null;
+    return readSetting<Heartbeat>(this.dataSource, HEARTBEAT_KEY);
   }
 
   /**

@@ -1,6 +1,6 @@
 /** What becomes of marketing mail that an outage has made late. */
-export type OverduePolicy = 'send' | 'skip' | 'ask';
 export const OVERDUE_POLICIES = ['send', 'skip', 'ask'] as const;
+export type OverduePolicy = (typeof OVERDUE_POLICIES)[number];
 
 export interface OverdueSettings {
   policy: OverduePolicy;

@@ -1,8 +1,6 @@
 import { DomainError } from '../../values/domain-error.js';
 import { isLockedOut } from './deadlock.js';
-
-/** Any constant that no other lock has. */
-const FUNNELS = 7_311_402_620;
+import { LOCKS } from './advisory-locks.js';
 
 interface Queries {
   query(sql: string, values?: unknown[]): Promise<unknown>;
@@ -13,7 +11,7 @@ interface Queries {
  * is what is there when the change is written. Held until the transaction ends; the first lock it takes.
  */
 export async function holdFunnels(manager: Queries): Promise<void> {
-  await manager.query('select pg_advisory_xact_lock($1)', [FUNNELS]);
+  await manager.query('select pg_advisory_xact_lock($1)', [LOCKS.funnels]);
 }
 
 /**

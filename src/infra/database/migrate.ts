@@ -3,9 +3,7 @@ import { DataSource, MigrationExecutor } from 'typeorm';
 import { dataSourceOptions } from '../../../config/data-source.js';
 import { DomainError } from '../../values/domain-error.js';
 import { isLockedOut } from './deadlock.js';
-
-/** Any constant; held while migrating, so that processes that start together migrate one after the other. */
-const MIGRATION_LOCK = 7_311_402_615;
+import { LOCKS } from './advisory-locks.js';
 
 /** Throws `DATABASE_UNREACHABLE` without the address, which holds a password. */
 export async function openDataSource(url: string): Promise<DataSource> {
@@ -46,7 +44,7 @@ export async function migrate(dataSource: DataSource, patience: Patience = PATIE
   await lock.connect();
   await runner.connect();
   try {
-    await lock.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await lock.query('select pg_advisory_lock($1)', [LOCKS.migration]);
     await runner.query(`select set_config('lock_timeout', $1, false)`, [`${patience.lockMs}ms`]);
     const executor = new MigrationExecutor(dataSource, runner);
     executor.transaction = 'each';
@@ -56,7 +54,7 @@ export async function migrate(dataSource: DataSource, patience: Patience = PATIE
   } finally {
     await runner.query('reset lock_timeout').catch(() => undefined);
     await runner.release();
-    await lock.query('select pg_advisory_unlock($1)', [MIGRATION_LOCK]).catch(() => undefined);
+    await lock.query('select pg_advisory_unlock($1)', [LOCKS.migration]).catch(() => undefined);
     await lock.release();
   }
 }

@@ -5,7 +5,7 @@ import { BroadcastPlanner } from '../../../src/broadcasts/broadcast-planner.serv
 import { BroadcastsQueries } from '../../../src/broadcasts/broadcasts.queries.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { HeldService } from '../../../src/delivery/waiting/held.service.js';
-import { PLANNING_LOCK } from '../../../src/delivery/ledger/planning.queries.js';
+import { LOCKS } from '../../../src/infra/database/advisory-locks.js';
 import { OPENED_AT, openPostOffice, SENDER, type PostOffice } from '../delivery/post-office.js';
 import { untilWaiting } from '../../support/database.js';
 
@@ -369,7 +369,7 @@ describe('a broadcast', () => {
       ((await t.db.query('select id from subscriber')) as { id: string }[])[0] ?? {};
     const planning = t.db.createQueryRunner();
     await planning.startTransaction();
-    await planning.query('select pg_advisory_xact_lock_shared($1)', [PLANNING_LOCK]);
+    await planning.query('select pg_advisory_xact_lock_shared($1)', [LOCKS.planning]);
     const forgotten = t.db.transaction(async (manager) => t.messages.forget(manager, subscriberId ?? ''));
     await untilWaiting(t.db, 1);
     await planning.query(

@@ -107,7 +107,7 @@ export const databaseScenarios: readonly Scenario[] = [
         await world.cluster.as(world.database, async (client) => {
           await client.query('begin');
           await client.query('set local lock_timeout = 0');
-          await client.query(`select 1 from message where state in ('leased', 'in_data') for update`);
+          await client.query(`select 1 from message where state = 'leased' for update`);
           await sleep(900);
           await client.query('rollback');
         });
@@ -207,7 +207,7 @@ async function changeUnderThem(world: World): Promise<void> {
     await client.query('begin isolation level read committed');
     await client.query(
       `update message set due_at = due_at where id in (
-         select id from message where state in ('leased', 'in_data') for update skip locked)`,
+         select id from message where state = 'leased' for update skip locked)`,
     );
     await sleep(200);
     await client.query('commit');

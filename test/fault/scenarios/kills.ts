@@ -3,21 +3,7 @@ import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import type { SinkStage } from '../../support/counting-sink.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
-
-/** As the product names them on its diagnostics channel. */
-export const POINTS = [
-  'claimed',
-  'mail-from',
-  'rcpt',
-  'data-354',
-  'barrier-sent',
-  'barrier-done',
-  'body-half',
-  'body-sent',
-  'reply-250',
-  'settle-sent',
-  'settled',
-] as const;
+import { DELIVERY_POINTS } from '../../../src/delivery/ledger/fault-points.js';
 
 const STAGES: readonly SinkStage[] = ['mail', 'rcpt', 'data', 'body', 'dot'];
 
@@ -28,9 +14,9 @@ export function killScenarios(short: boolean): Scenario[] {
     covers: 'F1',
     short: true,
     mails: 600,
-    run: async (world, seed) => killAtPoints(world, POINTS, seed),
+    run: async (world, seed) => killAtPoints(world, DELIVERY_POINTS, seed),
   };
-  const single = POINTS.map((point): Scenario => ({
+  const single = DELIVERY_POINTS.map((point): Scenario => ({
     name: `kill -9 at ${point}`,
     covers: 'F1',
     short: false,

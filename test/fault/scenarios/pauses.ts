@@ -4,7 +4,7 @@ import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import type { WorkerProcess } from '../../support/worker-process.js';
 import type { Scenario } from '../scenario.js';
 import type { World } from '../world.js';
-import { POINTS } from './kills.js';
+import { DELIVERY_POINTS } from '../../../src/delivery/ledger/fault-points.js';
 
 /** The one where a mail would be sent twice if the lease were not looked at again. */
 const SHORT_POINT = 'reply-250';
@@ -14,7 +14,7 @@ const SHORT_POINT = 'reply-250';
  * one goes on as if nothing had been.
  */
 export const pauseScenarios: readonly Scenario[] = [
-  ...POINTS.map((point): Scenario => ({
+  ...DELIVERY_POINTS.map((point): Scenario => ({
     name: `SIGSTOP beyond the lease at ${point}`,
     covers: 'F3',
     short: point === SHORT_POINT,

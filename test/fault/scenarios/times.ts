@@ -148,7 +148,7 @@ async function hoursPass(
   const due = async (): Promise<boolean> => {
     await world.wake();
     const rows = await world.sql(
-      `select 1 from message where state in ('leased', 'in_data') or (state = 'ready' and due_at <= clock_timestamp()) limit 1`,
+      `select 1 from message where state = 'leased' or (state = 'ready' and due_at <= clock_timestamp()) limit 1`,
     );
     return rows.length === 0;
   };
