@@ -15,10 +15,15 @@ const LONG = 'a'.repeat(3_000);
 async function pressed(
   html: string,
   { tracked, fields = {} }: { tracked: boolean; fields?: Record<string, unknown> },
-): Promise<{ href: string; opens: string | null }> {
+): Promise<{ href: string; opens: string | null; subject: string }> {
   const ids = new Map(linkTemplates(html).map((url, index) => [url, String(index + 1)]));
   const urls = new Map([...ids].map(([url, id]) => [id, url]));
-  const version = { id: '1', subject: 'Hello', text: '', html: markLinks(html, ids) };
+  const version = {
+    id: '1',
+    subject: 'It&apos;s caf&eacute; &amp; tea',
+    text: '',
+    html: markLinks(html, ids),
+  };
   const renderer = new MailRenderer({ version: async () => version }, CONFIG as never);
   const foot = `${SENDER.postalAddress} <a href="{{ unsubscribeUrl }}">out</a>`;
   version.html += foot;
@@ -38,13 +43,14 @@ async function pressed(
   const attribute = /<a[^>]*?\shref\s*=\s*(?:"([^"]*)"|'([^']*)')/.exec(mail.html);
   const href = attribute?.[1] ?? attribute?.[2] ?? '';
   const token = /^https:\/\/mail\.example\.com\/c\/(.+)$/.exec(href)?.[1];
-  if (token === undefined) return { href, opens: null };
+  const { subject } = mail;
+  if (token === undefined) return { href, opens: null, subject };
   const click = readClickToken(SECRET, token);
   if (click === null) throw new Error('no token of ours');
   const location = locationOf(click.url ?? urls.get(click.linkId) ?? '');
   if (location === null) throw new Error('the reader gets our page "No such link"');
   expect(location).toMatch(/^[\u0021-\u007e]+$/);
-  return { href, opens: new URL(location).href };
+  return { href, opens: new URL(location).href, subject };
 }
 
 /** As it stands in the HTML, and what a browser opens that gets it. */
@@ -126,6 +132,11 @@ describe('an odd link leads the tracked reader where it leads any other', () => 
   ])('%j stands in the mail as it is', async (attribute) => {
     const html = `<a href="${attribute}">x</a>`;
     for (const tracked of [true, false]) expect((await pressed(html, { tracked })).href).toBe(attribute);
+  });
+
+  it('its subject is read as it was written, whatever its letters are called', async () => {
+    const { subject } = await pressed('<p>x</p>', { tracked: true });
+    expect(subject).toBe("It's café & tea");
   });
 
   it('a variable with quotation marks within the address is part of it', async () => {
