@@ -30,6 +30,7 @@ import { freePort } from './infra/free-port.js';
 import { MailboxServer } from './infra/mailbox/mailbox.server.js';
 import { listenForClock } from './infra/clock-listener.js';
 import { ClockOffset } from './infra/clock-offset.js';
+import { DatabaseTime } from './infra/database-time.js';
 import { secretKey } from './infra/secret-key.js';
 import { undoAll, type Undo } from './infra/undo.js';
 
@@ -51,6 +52,11 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
     const { config, dataSource } = await openDatabase(env, print, undo);
     const clock = new SystemClock();
     const logger = pino({ level: config.logLevel });
+    if (!config.demo) {
+      const time = new DatabaseTime(dataSource, clock, (line) => logger.warn(line));
+      await time.measure();
+      undo.push(time.keep());
+    }
     const app = await createApp({ config, dataSource, clock, logger });
     undo.push(() => app.close());
     await app.get(DatabaseWatch, { strict: false }).look();
@@ -113,6 +119,7 @@ export async function openCommandContext(
     const beside = env.databaseUrl ?? (await findEmbeddedPostgresUrl(env.dataDir)) ?? null;
     const { config, dataSource, migrated } = await openDatabase({ ...env, databaseUrl: beside }, print, undo);
     const clock = new SystemClock();
+    if (!config.demo) await new DatabaseTime(dataSource, clock, print).measure();
     await new ClockOffset(dataSource, clock).load();
     const app = await NestFactory.createApplicationContext(
       AppModule.forRoot({ config, dataSource, clock, logger: quiet() }),

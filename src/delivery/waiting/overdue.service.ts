@@ -115,7 +115,7 @@ export class OverdueService {
     return overdueParameters({
       settings,
       // Where the owner moves the clock, silence is no outage unless they say so.
-      resumedAt: this.config.demo && !chosen ? null : resumedAt,
+      resumedAt: (this.config.demo && !chosen) || !isPast(resumedAt, this.clock.now()) ? null : resumedAt,
       confirmed: confirmed === null ? null : { at: new Date(confirmed.at), unsent: confirmed.unsent },
     });
   }
@@ -140,10 +140,12 @@ export class OverdueService {
         [HEARTBEAT_KEY],
       );
       const before = rows[0]?.value ?? { aliveAt: now.toISOString(), resumedAt: null };
-      const aliveAt = new Date(before.aliveAt);
+      // Of a clock that was wrong for a while: kept, the next outage would be noticed by nobody until then.
+      const aliveAt = new Date(Math.min(new Date(before.aliveAt).getTime(), now.getTime()));
       const outage = isOutage(aliveAt, now, settings);
-      const resumedAt = outage ? now.toISOString() : before.resumedAt;
-      const latest = works ? new Date(Math.max(aliveAt.getTime(), now.getTime())) : aliveAt;
+      const past = isPast(before.resumedAt, now) ? before.resumedAt : null;
+      const resumedAt = outage ? now.toISOString() : past;
+      const latest = works ? now : aliveAt;
       await manager.query('update setting set value = $2, updated_at = $3 where key = $1', [
         HEARTBEAT_KEY,
         JSON.stringify({ aliveAt: latest, resumedAt }),
@@ -168,6 +170,10 @@ export class OverdueService {
       return dateOf(resumedAt);
     });
   }
+}
+
+function isPast(at: string | Date | null, now: Date): boolean {
+  return at !== null && new Date(at) <= now;
 }
 
 function dateOf(at: string | null | undefined): Date | null {

@@ -6,6 +6,7 @@ import type { World } from '../world.js';
 
 const HOUR_MS = 3_600_000;
 const TICKS_WITHIN_MS = 90_000;
+const JUMPS_AFTER_MS = 4_000;
 
 async function nothingUnknown(world: World): Promise<string[]> {
   const { counts } = await world.verdict();
@@ -128,6 +129,10 @@ function together(name: string, count: number, mails: number, short: boolean): S
   };
 }
 
+/**
+ * A tenth is due in half an hour and a tenth is of use for half an hour more: an hour of one host's makes neither so. Only
+ * that host works while that shows.
+ */
 function clockJump(name: string, shiftMs: number, short: boolean): Scenario {
   return {
     name,
@@ -135,12 +140,32 @@ function clockJump(name: string, shiftMs: number, short: boolean): Scenario {
     short,
     mails: 500,
     run: async (world) => {
-      const env = { FAULT_CLOCK_MS: String(shiftMs), FAULT_CLOCK_AFTER_MS: '4000' };
+      const env = { FAULT_CLOCK_MS: String(shiftMs), FAULT_CLOCK_AFTER_MS: String(JUMPS_AFTER_MS) };
+      const jumped = sleep(JUMPS_AFTER_MS + 1_000);
       await world.start(1, { preload: ['shifted-clock'], env });
+      await jumped;
+      await world.sql(
+        `update message set due_at = clock_timestamp() + case when id % 10 = 0 then interval '30 minutes' else '0' end,
+           expires_at = case when id % 10 = 1 then clock_timestamp() + interval '30 minutes' end where state = 'ready'`,
+      );
+      const [row] = await world.sql<{ due: number }>(
+        `select count(*)::int as due from message where id % 10 <> 0 and state = 'ready'`,
+      );
+      await world.wake();
+      await world.takenReaches(row?.due ?? 0);
+      for (let look = 0; look < 6; look++) {
+        await world.wake();
+        await sleep(500);
+      }
+      const early = world.sink.takenTotal - (row?.due ?? 0);
       await world.start();
-      await world.release();
       await world.finish();
-      return nothingUnknown(world);
+      const { counts } = await world.verdict();
+      return [
+        ...expectThat(early === 0, `${early} went half an hour too early`),
+        ...expectThat(counts['expired'] === 0, `${counts['expired']} expired half an hour too early`),
+        ...(await nothingUnknown(world)),
+      ];
     },
   };
 }

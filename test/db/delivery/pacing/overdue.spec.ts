@@ -134,6 +134,20 @@ describe('mails that an outage has made late', () => {
     expect(await states()).toEqual(['held', 'leased', 'leased']);
   });
 
+  it('are noticed although a clock was a day ahead for a while, and none is taken for late by that', async () => {
+    await claim();
+    t.clock.set(at(30));
+    await claim();
+    t.clock.set(at(1));
+    await insertMessage(t.db, { due_at: at(0.5) });
+    await claim();
+    expect(await states()).toEqual(['leased']);
+    await insertMessage(t.db, { due_at: at(2) });
+    t.clock.set(at(28));
+    await claim();
+    expect(await states()).toEqual(['leased', 'held']);
+  });
+
   it('are no trouble where nothing was due', async () => {
     await claim();
     t.clock.set(at(72));
