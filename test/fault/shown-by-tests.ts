@@ -24,6 +24,12 @@ export const SHOWN_BY_TESTS: readonly ShownByTest[] = [
     title: 'is passed over for another relay',
   },
   {
+    covers: 'F23',
+    name: 'A relay with a certificate that nobody vouches for gets neither a mail nor the password.',
+    file: 'test/contract/relay-tls.spec.ts',
+    title: 'takes no other certificate, and gives it no password',
+  },
+  {
     covers: 'F32',
     name: 'One mailbox in two rows of the list gets one mail.',
     file: 'test/db/broadcasts/broadcasts.spec.ts',
