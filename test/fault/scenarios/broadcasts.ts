@@ -179,9 +179,10 @@ export async function stands(world: World, word: () => Promise<unknown>): Promis
   await world.ageLeases();
   await world.start();
   await world.wake('delivery.reap');
-  await world.hurry();
-  // Until nothing is claimable any more: then the new worker has looked at all that is due.
+  // Until nothing is claimable any more: then the new worker has looked at all that is due. What several kills have hit comes
+  // up apart, minutes later.
   const looked = async (): Promise<boolean> => {
+    await world.hurry();
     const { ready, leased } = await world.openRows();
     return ready + leased === 0;
   };

@@ -31,7 +31,10 @@ const JUDGING: readonly Place[] = [
 const GIVING = `update message m set state = 'ready', state_reason = null, email_template_id`;
 
 const RELEASING: readonly Place[] = [
-  { statement: 'select m.id, m.due_at as "dueAt"', moment: 'committed' },
+  {
+    statement: 'select m.id, m.subscriber_id as "subscriberId", m.due_at as "dueAt", (select s.time_zone',
+    moment: 'committed',
+  },
   { statement: GIVING, moment: 'sent' },
   { statement: GIVING, moment: 'committed' },
   { statement: GIVING, moment: 'sent', atEnd: true },

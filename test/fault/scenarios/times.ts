@@ -136,7 +136,6 @@ async function hoursPass(
   const taken = world.sink.takenTotal;
   await world.wake();
   await world.takenReaches(taken + 1 + Math.floor(world.random() * 300));
-  // A worker that lives through a crash of the database keeps its leases: it knows what has not gone.
   if (harm === 'kill -9') {
     await world.killAll();
     await world.ageLeases();
@@ -145,14 +144,23 @@ async function hoursPass(
     await world.cluster.restart();
   }
   if (world.live.length === 0) await world.start();
-  const due = async (): Promise<boolean> => {
-    await world.wake();
-    const rows = await world.sql(
-      `select 1 from message where state = 'leased' or (state = 'ready' and due_at <= clock_timestamp()) limit 1`,
-    );
-    return rows.length === 0;
-  };
-  const sent = await becomesTrue(due, 60_000);
+  const allGone = async (states: readonly string[]): Promise<boolean> =>
+    becomesTrue(async () => {
+      await world.wake();
+      const rows = await world.sql(
+        'select 1 from message where state = any($1::text[]) and due_at <= clock_timestamp() limit 1',
+        [states],
+      );
+      return rows.length === 0;
+    }, 60_000);
+  let sent = await allGone(['ready']);
+  // A worker that lives through a crash of the database goes on; what it has claimed, and the answer was lost, waits for its lease.
+  if (harm === 'PostgreSQL crash') {
+    await world.stopAll();
+    await world.ageLeases();
+    await world.start();
+  }
+  sent &&= await allGone(['ready', 'leased']);
   await sleep(200);
   const early = await world.sql<{ messageId: string }>(
     `select message_id_header as "messageId" from message where state = 'ready' and due_at > clock_timestamp()`,
