@@ -1,3 +1,4 @@
+import { decodeHTML } from 'entities';
 import { convert } from 'html-to-text';
 import { addressAsRead } from '../../values/url.js';
 
@@ -18,6 +19,9 @@ const OPTIONS = {
 /** Tags that print nothing themselves. */
 const SILENT =
   /^\{%-?\s*(?:#|(?:if|elsif|else|unless|case|when|for|break|continue|assign|capture|comment|raw|end[a-z]+)\b)/;
+const LOOP = /^\{%-?\s*for\b/;
+const LOOP_END = /^\{%-?\s*endfor\b/;
+const CONDITION = /^\{%-?\s*(?:if|elsif|unless|case|when)\b/;
 const LIQUID = /\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}/g;
 /** Of the last two planes of Unicode, which have no letters. */
 const FIRST_MARK = 0xf0000;
@@ -27,6 +31,8 @@ const MARK = /[\u{f0000}-\u{10fffd}]/gu;
 /** What prints is taken for a word of eight letters where lines are broken; a mark counts twice. */
 const AS_WORD = FILL.repeat(3);
 const SILENT_LINE = / *((?:[\u{f0000}-\u{10fffc}](?!\u{10fffd}) *)+)(\n+)/gu;
+/** In the beginning of a line: something that prints. */
+const PRINTS = /[^ \u{f0000}-\u{10fffc}]/u;
 const SILENT_LINES = new RegExp(`(^|(?<!\\n)\\n+)((?:${SILENT_LINE.source})+)`, 'gu');
 
 /**
@@ -42,10 +48,42 @@ export function textOfHtml(html: string): string {
     return marks.get(tag) ?? tag;
   });
   const tags = [...marks.keys()];
-  return convert(marked, OPTIONS)
+  const tagOf = (mark: string): string => tags[(mark.codePointAt(0) ?? 0) - FIRST_MARK] ?? '';
+  return withLoopLines(convert(marked, OPTIONS), tagOf)
     .replace(SILENT_LINES, joined)
-    .replace(MARK, (mark) => tags[(mark.codePointAt(0) ?? 0) - FIRST_MARK] ?? '')
+    .replace(MARK, (mark) => asRead(tagOf(mark)))
     .trim();
+}
+
+/**
+ * A loop that ends within a line parts what it repeats by the breaks behind its beginning alone: it is marked as one that
+ * prints, so that they stay. Without them two items would stand in one line, `- a- b`.
+ */
+function withLoopLines(text: string, tagOf: (mark: string) => string): string {
+  const open: number[] = [];
+  const parting: number[] = [];
+  for (const { 0: mark, index } of text.matchAll(MARK)) {
+    const tag = tagOf(mark);
+    if (LOOP.test(tag)) open.push(index + mark.length);
+    const begins = LOOP_END.test(tag) ? open.pop() : undefined;
+    if (begins === undefined) continue;
+    const line = text.lastIndexOf('\n', index) + 1;
+    if (line > begins && PRINTS.test(text.slice(line, index))) parting.push(begins);
+  }
+  const ends = [...parting.toSorted((a, b) => a - b), text.length];
+  return ends.map((end, at) => text.slice(ends[at - 1] ?? 0, end)).join(FILL);
+}
+
+/**
+ * What a tag prints is no HTML here. What it compares with stays as it is, as in the HTML, and a quotation mark would end
+ * the words it stands in.
+ */
+function asRead(tag: string): string {
+  if (CONDITION.test(tag)) return tag;
+  return tag.replace(/&#?\w{1,40};/g, (entity) => {
+    const character = decodeHTML(entity);
+    return /["'{}%]/.test(character) ? entity : character;
+  });
 }
 
 /**

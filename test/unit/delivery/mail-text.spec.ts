@@ -124,6 +124,34 @@ describe('the text part of a mail', () => {
     expect(fillIn(parseTextPart(text), { items: ['one', 'two'] }).trim()).toBe('* one\n * two\n\nAfter');
   });
 
+  it.each([
+    [
+      '<p>Hello</p><p>{% for x in xs %}<br />- {{ x }}{% endfor %}</p><p>Bye</p>',
+      /^Hello\n+- a\n- b\n\nBye$/,
+    ],
+    ['<p>Yours:</p>{% for x in xs %}<p>{{ x }}{% endfor %}</p>', /^Yours:\n+a\n\nb$/],
+    [
+      '<p>Hello</p><p>{% for x in xs %}{% if x %}<br />- {{ x }}{% endif %}{% endfor %}</p>',
+      /^Hello\n+- a\n- b$/,
+    ],
+    [
+      '<p>{% for x in xs %}<br />{% for y in xs %}{{ y }}<br />{% endfor %}= {{ x }}{% endfor %}</p>',
+      /^\na\nb\n= a\na\nb\n= b$/,
+    ],
+    ['<p>Hello</p>{% for x in xs %}<p>{{ x }}</p>{% endfor %}<p>Bye</p>', /^Hello\n\na\n\nb\n\nBye$/],
+    ['<p>Hello</p>{% for x in xs %}{% endfor %}<p>Bye</p>', /^Hello\n\nBye$/],
+  ])('keeps the items of a loop in lines of their own, which ran together: %s', async (content, expected) => {
+    const { text } = await compile(`<mj-text>${content}</mj-text>`);
+    expect(fillIn(parseTextPart(text), { xs: ['a', 'b'] })).toMatch(expected);
+  });
+
+  it('prints letters that are written as entities within a variable', async () => {
+    const content = `{{ name | default: "caf&eacute; &#38; &quot;bar&quot;" }}{% if name == "caf&eacute;" %}!{% endif %}`;
+    const { text } = await compile(`<mj-text>${content}</mj-text>`);
+    expect(fillIn(parseTextPart(text), {})).toBe('café & &quot;bar&quot;');
+    expect(fillIn(parseTextPart(text), { name: 'caf&eacute;' })).toBe('caf&eacute;!');
+  });
+
   it('takes no longer for a text of line breaks', async () => {
     const { text } = await compile(
       `<mj-text><pre>x${'\n'.repeat(200_000)}y{% if a %}z{% endif %}</pre></mj-text>`,
