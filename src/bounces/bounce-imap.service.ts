@@ -144,7 +144,7 @@ export class BounceImap {
     const key = keyOf(client, uid);
     const mail = await client.fetchOne(
       String(uid),
-      { source: { start: 0, maxLength: KEPT_BYTES } },
+      { source: { start: 0, maxLength: KEPT_BYTES }, internalDate: true },
       { uid: true },
     );
     if (!mail) return true;
@@ -153,6 +153,7 @@ export class BounceImap {
         raw: mail.source ?? Buffer.alloc(0),
         envelopeTo: [],
         source: 'imap',
+        arrivedAt: mail.internalDate instanceof Date ? mail.internalDate : undefined,
       });
       this.#read.set(key, taken === 'nothing' ? 'other' : 'counted');
       return true;

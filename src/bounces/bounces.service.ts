@@ -35,6 +35,8 @@ export interface IncomingReport {
   reporter?: string | null | undefined;
   /** When a provider signed it, where one did: told again, on whatever day, it is the same report. */
   signedAt?: Date | undefined;
+  /** When it came, where it is read later: a mailbox may not have been looked at for weeks. */
+  arrivedAt?: Date | undefined;
 }
 
 /**
@@ -183,11 +185,11 @@ export class BouncesService {
   private async weighed(
     manager: EntityManager,
     message: ReportedMessage,
-    { judged, source }: IncomingReport,
+    { judged, source, arrivedAt = this.clock.now() }: IncomingReport,
   ): Promise<Finding> {
     const found = findingFor(message, judged.findings);
     if (found.verdict !== 'hard' || !isByMail(source)) return found;
-    const since = new Date(this.clock.now().getTime() - QUEUES_LAST_MS);
+    const since = new Date(arrivedAt.getTime() - QUEUES_LAST_MS);
     return (await hasSurelyArrived(manager, message.id, since)) ? { ...found, verdict: 'soft' } : found;
   }
 

@@ -14,6 +14,8 @@ export interface IncomingMail {
   /** Recipients by the envelope; empty where it is not known. */
   envelopeTo: readonly string[];
   source: Extract<BounceSource, 'smtp' | 'imap'>;
+  /** When it came, where it has waited since in a mailbox. */
+  arrivedAt?: Date | undefined;
 }
 
 /** `fbl` is where providers are usually told to send their feedback reports. */
@@ -55,7 +57,7 @@ export class IntakeService {
   }
 
   /** In force when it returns. The From of an unsubscribe mail is anybody's word and is not looked at. */
-  async receive({ raw, envelopeTo, source }: IncomingMail): Promise<Taken | 'unsubscribed'> {
+  async receive({ raw, envelopeTo, source, arrivedAt }: IncomingMail): Promise<Taken | 'unsubscribed'> {
     const reports = await judgeReports(raw);
     const known = envelopeTo.length > 0 ? envelopeTo : reports.flatMap(({ addressedTo }) => addressedTo);
     const tokens = known
@@ -69,19 +71,19 @@ export class IntakeService {
     if (tokens.length > 0) return left ? 'unsubscribed' : 'nothing';
     const complained = reports.some(({ verdict }) => verdict === 'complaint');
     const reporter = complained ? await this.proof.provenReporter(raw) : null;
-    return this.takeAll(reports, { source, envelopeTo, reporter });
+    return this.takeAll(reports, { source, envelopeTo, reporter, arrivedAt });
   }
 
   /** The envelope names one mail of ours, and of several reports nobody knows which one is about that. */
   private async takeAll(
     reports: readonly JudgedMail[],
-    { source, envelopeTo, reporter }: Omit<IncomingReport, 'judged'>,
+    { envelopeTo, ...from }: Omit<IncomingReport, 'judged'>,
   ): Promise<Taken> {
     const taken: Taken[] = [];
     for (const judged of reports)
       taken.push(
         await this.bounces.take({
-          ...{ judged, source, reporter },
+          ...{ ...from, judged },
           envelopeTo: reports.length === 1 ? envelopeTo : [],
         }),
       );

@@ -90,7 +90,7 @@ describe('a bounce mailbox whose server misbehaves', () => {
       async (command) => {
         const email = `drip${user}@example.org`;
         const mail = await bounceOf(email);
-        await within(async (client) => client.append('INBOX', mail));
+        await within(async (client) => client.append('INBOX', mail, [], office.clock.now()));
         const asked: string[] = [];
         const proxy = await openImapProxy(url(), (said) => {
           if (!said.includes(` ${command} `)) return 'pass';
@@ -120,7 +120,7 @@ describe('a bounce mailbox whose server misbehaves', () => {
       const [first, second] = [await bounceOf(before), await bounceOf(after)];
       await within(async (client) => {
         await client.mailboxCreate('Bounces');
-        await client.append('Bounces', first);
+        await client.append('Bounces', first, [], office.clock.now());
       });
       const folder = url().replace('INBOX', 'Bounces');
       let anew = false;
@@ -132,7 +132,7 @@ describe('a bounce mailbox whose server misbehaves', () => {
             await within(async (client) => {
               await client.mailboxDelete('Bounces');
               await client.mailboxCreate('Bounces');
-              await client.append('Bounces', second);
+              await client.append('Bounces', second, [], office.clock.now());
             });
           }
           return taken;
@@ -153,7 +153,7 @@ describe('a bounce mailbox whose server misbehaves', () => {
     ])('a mailbox that %s has its mails put away all the same', async (_, change, flags) => {
       const email = `unmarked${user}@example.org`;
       const mail = await bounceOf(email);
-      await within(async (client) => client.append('INBOX', mail));
+      await within(async (client) => client.append('INBOX', mail, [], office.clock.now()));
       const proxy = await openImapProxy(
         url(),
         (said) => ({ instead: change(said) }),
@@ -183,7 +183,7 @@ describe('a bounce mailbox whose server misbehaves', () => {
         expect(await office.alertKeys()).not.toContain('bounces:imap');
         const email = `later${user}@example.org`;
         const mail = await bounceOf(email);
-        await within(async (client) => client.append('INBOX', mail));
+        await within(async (client) => client.append('INBOX', mail, [], office.clock.now()));
         wrong = true;
         expect(await worker.readNew(unaborted())).toBe(0);
         expect(await office.alertKeys()).toContain('bounces:imap');

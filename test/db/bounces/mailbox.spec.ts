@@ -47,7 +47,8 @@ describe.skipIf(!hasDovecot())('the bounce mailbox, read over IMAP from dovecot'
 
   async function put(...mails: (string | Buffer)[]): Promise<void> {
     await within(async (client) => {
-      for (const mail of mails) await client.append('INBOX', mail);
+      // Of the day that it is in the tests.
+      for (const mail of mails) await client.append('INBOX', mail, [], office.clock.now());
     });
   }
 
@@ -86,6 +87,19 @@ describe.skipIf(!hasDovecot())('the bounce mailbox, read over IMAP from dovecot'
     expect(await office.suppressed('first@example.org')).toEqual(['all hard_bounce']);
     expect(await contents()).toEqual({ INBOX: 0, 'INBOX.Other': 0, 'INBOX.Processed': 1 });
     expect(await read()).toBe(0);
+  });
+
+  it('one that waited in the mailbox for longer than queues last counts as on the day it came: it was taken for an odd one', async () => {
+    await put(await bounceOf('gap@example.org'));
+    office.clock.advance(10 * 86_400_000);
+    expect(await read()).toBe(1);
+    expect(await office.suppressed('gap@example.org')).toEqual(['all hard_bounce']);
+    // Of a mail that it is too late for even so.
+    const late = await bounceOf('late@example.org');
+    office.clock.advance(10 * 86_400_000);
+    await put(late);
+    expect(await read()).toBe(1);
+    expect(await office.suppressed('late@example.org')).toEqual([]);
   });
 
   it('so does one that somebody has looked at before', async () => {
