@@ -24,7 +24,8 @@ const REASON_WORDS: Readonly<Partial<Record<BounceReason, string>>> = {
   not_a_report: 'nothing any rule could read',
   opt_out: 'wants no more mail',
   fraud: 'reported as fraud',
-  other: 'a report of a kind no rule knows',
+  other: 'reported without a kind',
+  unknown_kind: 'a report of a kind no rule knows',
   unsubscribed: 'unsubscribed at the provider',
   unclear: 'no rule knows the words',
 };

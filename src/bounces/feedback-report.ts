@@ -2,11 +2,12 @@ import { addressesIn } from './addresses.js';
 import { field, parseHeaderBlock, type HeaderBlock } from './header-block.js';
 
 /** What a mailbox provider tells about a mail of ours (RFC 5965 §3, §7.3; RFC 6430 not-spam; RFC 6591 auth-failure). */
-export type FeedbackType = 'abuse' | 'opt_out' | 'fraud' | 'virus' | 'other' | 'not_spam' | 'auth_failure';
+export type FeedbackType =
+  'abuse' | 'opt_out' | 'fraud' | 'virus' | 'other' | 'not_spam' | 'auth_failure' | 'unknown_kind';
 
 /**
- * Nobody has complained who was told of a virus or a fraud in our mails: that is for the sender to look at. `other` is
- * any type that is not known here, and is kept for a person to read.
+ * A virus or a fraud in our mails is for the sender to look at. Any type that is not known here is kept for a person to
+ * read.
  */
 export const FEEDBACK_VERDICTS: Readonly<Record<FeedbackType, 'complaint' | 'ignore' | 'sender'>> = {
   abuse: 'complaint',
@@ -16,7 +17,14 @@ export const FEEDBACK_VERDICTS: Readonly<Record<FeedbackType, 'complaint' | 'ign
   other: 'ignore',
   not_spam: 'ignore',
   auth_failure: 'sender',
+  unknown_kind: 'ignore',
 };
+
+/**
+ * Real readers have pressed a button: "report as phishing", or one whose provider names no type. They want no more of it,
+ * and may have pressed the wrong one, so marketing mail ends as by their own link, and receipts still come.
+ */
+export const LEAVING_TYPES: ReadonlySet<string> = new Set<FeedbackType>(['fraud', 'other']);
 
 export interface FeedbackReport {
   type: FeedbackType;
@@ -34,13 +42,14 @@ const TYPES: Readonly<Record<string, FeedbackType>> = {
   'opt-out-list': 'opt_out',
   fraud: 'fraud',
   virus: 'virus',
+  other: 'other',
   'not-spam': 'not_spam',
   'auth-failure': 'auth_failure',
 };
 
 /** Of what stands behind the type, such as a comment, nothing is read. */
 export function feedbackType(name: string): FeedbackType {
-  return TYPES[/^[a-z-]+/.exec(name.trim().toLowerCase())?.[0] ?? ''] ?? 'other';
+  return TYPES[/^[a-z-]+/.exec(name.trim().toLowerCase())?.[0] ?? ''] ?? 'unknown_kind';
 }
 
 const TYPE_FIELD = /^feedback-type[ \t]*:/i;

@@ -8,6 +8,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { LeaveService } from '../subscribers/leave.service.js';
 import { UndeliverableService } from '../subscribers/undeliverable.service.js';
 import { BouncesQueries } from './bounces.queries.js';
+import { LEAVING_TYPES } from './feedback-report.js';
 import type { Finding } from './judged-mail.js';
 
 /** Five mails in a row within a month that could not be delivered: the mailbox is as good as gone. */
@@ -36,6 +37,7 @@ export class OutcomesService {
     if (isComplaint || (await this.isGone(manager, message, found)))
       await this.giveUp(manager, message, found, isComplaint ? 'complaint' : 'hard_bounce');
     if (found.reason === 'unsubscribed') await this.leaving.leaveByMail(manager, message, 'provider');
+    if (LEAVING_TYPES.has(found.reason)) await this.leaving.leaveByMail(manager, message, 'report');
     if (found.verdict === 'sender') await this.alertSender(manager, message, found);
     if (broadcastId !== null && found.verdict !== 'ignore' && found.verdict !== 'soft') {
       await this.guard.check(manager, broadcastId);
@@ -48,7 +50,11 @@ export class OutcomesService {
    */
   async leave(manager: EntityManager, message: ReportedMessage, { verdict, reason }: Finding): Promise<void> {
     if (reason === 'unsubscribed') await this.leaving.leaveByMail(manager, message, 'provider');
-    else if (verdict === 'complaint' || (verdict === 'hard' && reason !== 'host_unknown'))
+    else if (
+      verdict === 'complaint' ||
+      LEAVING_TYPES.has(reason) ||
+      (verdict === 'hard' && reason !== 'host_unknown')
+    )
       await this.leaving.leaveByMail(manager, message, 'report');
   }
 

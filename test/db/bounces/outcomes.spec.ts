@@ -352,6 +352,23 @@ describe('what comes back', () => {
     expect(await broadcastState(broadcastId)).toBe('paused');
   });
 
+  it.each([
+    ['other', [], 'unsubscribed'],
+    ['fraud', ['bounces:sender:example.com:fraud'], 'unsubscribed'],
+    ['x-something-new', [], 'active'],
+  ])(
+    'a reader whose provider reports "%s" gets receipts still, and marketing only where nobody knows what it means',
+    async (type, alerts, status) => {
+      const email = `${type}@example.org`;
+      const id = await office.sent(email);
+      const before = await office.alertKeys();
+      expect(await office.complains(id, type)).toBe('counted');
+      expect(await office.status(email)).toBe(status);
+      expect(await office.suppressed(email)).toEqual(status === 'active' ? [] : ['marketing unsubscribed']);
+      expect((await office.alertKeys()).filter((key) => !before.includes(key))).toEqual(alerts);
+    },
+  );
+
   async function broadcastState(id: string): Promise<string> {
     const rows: { state: string }[] = await office.db.query('select state from broadcast where id = $1', [
       id,

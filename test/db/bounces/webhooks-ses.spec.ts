@@ -147,6 +147,26 @@ describe('webhooks of Amazon SES', () => {
     ]);
   });
 
+  it.each([
+    ['abuse', 'complained'],
+    ['other', 'unsubscribed'],
+    ['fraud', 'unsubscribed'],
+    ['not-spam', 'active'],
+    ['something-new', 'active'],
+  ])(
+    'a complaint of the type %s leaves its reader %s: other and fraud ended nothing',
+    async (type, status) => {
+      const mail = await sent();
+      const complaint = {
+        complainedRecipients: [{ emailAddress: mail.email }],
+        complaintFeedbackType: type,
+      };
+      const about = { destination: [mail.email], tags: { wellspring: [mail.tag] } };
+      await receive(message({ Message: JSON.stringify({ eventType: 'Complaint', complaint, mail: about }) }));
+      expect(await statusOf(mail)).toBe(status);
+    },
+  );
+
   it('counts a repeated message once, also half an hour later', async () => {
     const mail = await sent();
     const raw = message({ Message: bounce(mail) });

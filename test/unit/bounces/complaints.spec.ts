@@ -87,7 +87,7 @@ describe('a report of another kind', () => {
     ['virus', 'sender virus'],
     ['fraud', 'sender fraud'],
     ['other', 'ignore other'],
-    ['x-something-new', 'ignore other'],
+    ['x-something-new', 'ignore unknown_kind'],
     ['opt-out', 'complaint opt_out'],
   ])('%s is no complaint of the reader, unless they want out', async (type, said) => {
     const { verdict, reason } = await judgeMail(Buffer.from(arf(WORDS, feedback(type), returned())));
