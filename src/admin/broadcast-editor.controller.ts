@@ -2,6 +2,7 @@ import { Body, Controller, Get, Param, Post, Query } from '@nestjs/common';
 import type { BroadcastDraft, BroadcastReport } from '../broadcasts/broadcast.js';
 import { BroadcastPreviews } from '../broadcasts/broadcast-previews.service.js';
 import { BroadcastsService } from '../broadcasts/broadcasts.service.js';
+import type { MailPlace } from '../delivery/mails/written-mail.js';
 import { DomainError } from '../values/domain-error.js';
 import { type Answer, MailFrame, Page, SeeOther } from './answer.js';
 import {
@@ -101,5 +102,6 @@ function fieldOf({ code, facts }: DomainError): string {
     return String(facts['field']).startsWith('offer') ? 'offer' : 'armOffer';
   if (code === 'BROADCAST_SPLIT_INVALID') return 'arms.0.subject';
   if (code === 'SEGMENT_NOT_FOUND') return 'audience';
+  if ((facts as MailPlace).mail?.ownSubject) return 'subject';
   return 'template';
 }

@@ -17,7 +17,7 @@ export async function compileWrittenMail(
   mail: WrittenSource,
   ownSubject: string | null,
 ): Promise<MailTemplate & { source: string }> {
-  checkVariables(mail);
+  checkVariables(mail, ownSubject);
   const folder = await mkdtemp(join(tmpdir(), 'wellspring-mail-'));
   try {
     const path = join(folder, `${mail.key}.mjml`);
@@ -26,14 +26,16 @@ export async function compileWrittenMail(
     await writeFile(path, mjmlOfWritten(mail));
     return await compileMail(folder, mail.key, ownSubject);
   } catch (error) {
-    throw inOwnersWords(error, mail);
+    throw inOwnersWords(error, mail, ownSubject);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
 /** Each field by itself: a variable that is left open would else swallow the beginning of the next field. */
-function checkVariables(mail: WrittenSource): void {
+function checkVariables(mail: WrittenSource, ownSubject: string | null): void {
+  const own = liquidFault(ownSubject ?? '');
+  if (own) throw invalid({ subject: mail.subject, ownSubject: true }, own.reason);
   for (const field of ['subject', 'preview', 'body'] as const) {
     const fault = liquidFault(mail[field].replaceAll('\r\n', '\n'));
     if (!fault) continue;
@@ -47,10 +49,14 @@ function invalid(mail: WrittenMailPlace, reason: string): DomainError {
 }
 
 /** An error in the mail itself, with what of the form is wrong in place of a line of MJML; any other as it is. */
-function inOwnersWords(error: unknown, mail: WrittenSource): unknown {
+function inOwnersWords(error: unknown, mail: WrittenSource, ownSubject: string | null): unknown {
   if (!(error instanceof DomainError)) return error;
   const { file, line } = error.facts as { file?: string; line?: number };
   if (error.code !== 'TEMPLATE_INVALID' || file !== `templates/${mail.key}.mjml` || line === undefined)
     return error;
-  return invalid(writtenPlace(mail, line), error.message.replace(`${file}:${line}: `, ''));
+  const reason = error.message.replace(`${file}:${line}: `, '');
+  const place = writtenPlace(mail, line);
+  // What is wrong with all of the mail's subject has no line.
+  const isOwn = ownSubject !== null && (place.field === 'subject' || reason.includes('<mj-title>'));
+  return invalid(isOwn ? { subject: mail.subject, ownSubject: true } : place, reason);
 }

@@ -28,6 +28,8 @@ export interface WrittenMailPlace {
   line?: number;
   /** Where it is edited; of one that is kept. */
   edit?: string;
+  /** In the subject that it is sent with in place of its own, which stands nowhere in its form. */
+  ownSubject?: true;
 }
 
 /** Where something stands. */
@@ -99,7 +101,8 @@ export function writtenPlace(mail: WrittenSource, mjmlLine: number | null): Writ
 }
 
 /** `line 3 of “The first frost”` */
-export function placeInWords({ subject, field, line }: WrittenMailPlace): string {
+export function placeInWords({ subject, field, line, ownSubject }: WrittenMailPlace): string {
+  if (ownSubject) return 'the broadcast’s own subject';
   const name = `“${subject}”`;
   if (field === 'body') return line === undefined ? name : `line ${line} of ${name}`;
   return field === undefined ? name : `the ${field} of ${name}`;

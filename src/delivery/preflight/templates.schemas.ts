@@ -61,6 +61,7 @@ export const preflightResponse = z.object({
           field: z.enum(['subject', 'preview', 'body']).optional(),
           line: z.number().int().optional(),
           edit: z.string().optional(),
+          ownSubject: z.literal(true).optional(),
         })
         .optional()
         .meta({ description: 'In place of `file` and `line`, for a mail that was written in the web app.' }),

@@ -23,11 +23,13 @@ async function kept(mail: typeof MAIL): Promise<string> {
   return id ?? '';
 }
 
+const draftOf = (template: string, subject = '') => ({
+  ...{ title: 'News', template, subject, audience: 'everybody' },
+  ...{ senderName: 'Ada', senderEmail: 'ada@example.com', senderPostalAddress: '1 Road, Town' },
+});
+
 async function broadcastOf(template: string): Promise<string> {
-  const made = await owner.post('/admin/broadcasts', {
-    ...{ title: 'News', template, audience: 'everybody' },
-    ...{ senderName: 'Ada', senderEmail: 'ada@example.com', senderPostalAddress: '1 Road, Town' },
-  });
+  const made = await owner.post('/admin/broadcasts', draftOf(template));
   return String(made.headers['location']);
 }
 
@@ -53,6 +55,23 @@ describe('what is wrong with a mail that was written in the web app', () => {
     );
     expect(JSON.stringify(report.body.findings)).not.toContain('.mjml');
   });
+
+  it.each(['Dear {{ subscriber.name', 'Dear {{ subscriber.name | shout }}'])(
+    'is not looked for in the form of the mail when the broadcast’s own subject is wrong: %s',
+    async (subject) => {
+      const fine = {
+        ...MAIL,
+        subject: 'Thaw',
+        body: 'Hi,\n\nthe frost is gone, and all the hives are well.',
+      };
+      if (!(await owner.get('/admin/mails')).includes('Thaw')) await kept(fine);
+      const refused = await owner.post('/admin/broadcasts', draftOf('written/thaw', subject)).expect(422);
+      expect(refused.text).toMatch(
+        /id="subject-error">the broadcast’s own subject: (?:output|undefined filter)/,
+      );
+      expect(refused.text).not.toContain('the subject of “Thaw”');
+    },
+  );
 
   it.each([
     [{ body: 'Hi,\n\n{% if subscriber.name %}you' }, /id="body-error">line 3: tag .* not closed/],
