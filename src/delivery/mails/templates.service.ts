@@ -82,14 +82,19 @@ export class TemplatesService {
 
   /**
    * Where what stands in a line of the MJML is found by its owner: in a file, or in the form of the web app, where no line
-   * is named that says something else by now.
+   * is named that says something else by now. `subject` took the place of the one in the mail.
    */
-  async placeOf(key: string, { source, line }: { source: string; line: number | null }): Promise<MailPlace> {
+  async placeOf(
+    { template: key, subject = null }: { template: string; subject?: string | null },
+    { source, line }: { source: string; line: number | null },
+  ): Promise<MailPlace> {
     const mail = key.startsWith(WRITTEN) ? await this.written(key) : undefined;
     if (mail) {
+      const own = writtenPlace(mail, line, subject);
+      if (own.ownSubject) return { mail: own };
       const stands =
         line !== null && mjmlOfWritten(mail).split('\n')[line - 1] === source.split('\n')[line - 1];
-      return { mail: writtenPlace(mail, stands ? line : null) };
+      return { mail: stands ? own : writtenPlace(mail, null, null) };
     }
     const file = `templates/${key}.mjml`;
     return line === null ? { file } : { file, line };

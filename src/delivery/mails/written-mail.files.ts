@@ -6,6 +6,7 @@ import { DomainError } from '../../values/domain-error.js';
 import { compileMail, liquidFault, type MailTemplate } from './mjml.templates.js';
 import {
   mjmlOfWritten,
+  ownSubjectOf,
   placeInWords,
   writtenPlace,
   type WrittenMailPlace,
@@ -35,11 +36,11 @@ export async function compileWrittenMail(
 /** Each field by itself: a variable that is left open would else swallow the beginning of the next field. */
 function checkVariables(mail: WrittenSource, ownSubject: string | null): void {
   const own = liquidFault(ownSubject ?? '');
-  if (own) throw invalid({ subject: mail.subject, ownSubject: true }, own.reason);
+  if (own) throw invalid(ownSubjectOf(mail), own.reason);
   for (const field of ['subject', 'preview', 'body'] as const) {
     const fault = liquidFault(mail[field].replaceAll('\r\n', '\n'));
     if (!fault) continue;
-    const place = { ...writtenPlace(mail, null), field, ...(field === 'body' && { line: fault.line }) };
+    const place = { ...writtenPlace(mail, null, null), field, ...(field === 'body' && { line: fault.line }) };
     throw invalid(place, fault.reason);
   }
 }
@@ -55,8 +56,7 @@ function inOwnersWords(error: unknown, mail: WrittenSource, ownSubject: string |
   if (error.code !== 'TEMPLATE_INVALID' || file !== `templates/${mail.key}.mjml` || line === undefined)
     return error;
   const reason = error.message.replace(`${file}:${line}: `, '');
-  const place = writtenPlace(mail, line);
-  // What is wrong with all of the mail's subject has no line.
-  const isOwn = ownSubject !== null && (place.field === 'subject' || reason.includes('<mj-title>'));
-  return invalid(isOwn ? { subject: mail.subject, ownSubject: true } : place, reason);
+  // What is wrong with the subject as a whole has no line.
+  const isOwn = ownSubject !== null && reason.includes('<mj-title>');
+  return invalid(isOwn ? ownSubjectOf(mail) : writtenPlace(mail, line, ownSubject), reason);
 }

@@ -89,15 +89,24 @@ export function placeInWritten({ subject, preview, body }: Words, mjmlLine: numb
   return block ? { field: 'body', line: block.line } : null;
 }
 
-/** Where its owner finds it. */
-export function writtenPlace(mail: WrittenSource, mjmlLine: number | null): WrittenMailPlace {
+/** Where its owner finds it; `ownSubject` is what it was sent with in place of its own. */
+export function writtenPlace(
+  mail: WrittenSource,
+  mjmlLine: number | null,
+  ownSubject: string | null,
+): WrittenMailPlace {
   const place = mjmlLine === null ? null : placeInWritten(mail, mjmlLine);
+  if (ownSubject !== null && place?.field === 'subject') return ownSubjectOf(mail);
   return {
     subject: mail.subject,
     ...(place && { field: place.field }),
     ...(place && place.line !== null && { line: place.line }),
     ...(mail.id !== undefined && { edit: `/admin/mails/${mail.id}` }),
   };
+}
+
+export function ownSubjectOf({ subject }: WrittenSource): WrittenMailPlace {
+  return { subject, ownSubject: true };
 }
 
 /** `line 3 of “The first frost”` */

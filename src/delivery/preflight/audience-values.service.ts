@@ -86,7 +86,7 @@ export class AudienceValues {
       const { fault } = tried;
       const about = fault?.variable ?? variable;
       const line = lineOfVariable(template.source, about);
-      const place = await this.templates.placeOf(mail.template, { source: template.source, line });
+      const place = await this.templates.placeOf(mail, { source: template.source, line });
       if (fault !== null) {
         const message = `{{ ${about} }} breaks it for some readers, such as subscriber ${fault.reader.id}: ${fault.reason}`;
         const subscribers = [fault.reader.id];

@@ -134,7 +134,7 @@ export class PreflightService {
     const variables = broken ? [] : await this.variableFindings(draft, mail.readers ?? EVERYBODY);
     const placed = [...variables, ...rendered].map(async ({ found, ...finding }) => {
       const line = found === undefined ? null : lineMatching(source, found);
-      return { ...finding, ...(await this.templates.placeOf(mail.template, { source, line })) };
+      return { ...finding, ...(await this.templates.placeOf(mail, { source, line })) };
     });
     return report(mail.template, kind, await Promise.all(placed));
   }

@@ -28,8 +28,8 @@ const draftOf = (template: string, subject = '') => ({
   ...{ senderName: 'Ada', senderEmail: 'ada@example.com', senderPostalAddress: '1 Road, Town' },
 });
 
-async function broadcastOf(template: string): Promise<string> {
-  const made = await owner.post('/admin/broadcasts', draftOf(template));
+async function broadcastOf(template: string, subject = ''): Promise<string> {
+  const made = await owner.post('/admin/broadcasts', draftOf(template, subject));
   return String(made.headers['location']);
 }
 
@@ -72,6 +72,22 @@ describe('what is wrong with a mail that was written in the web app', () => {
       expect(refused.text).not.toContain('the subject of “Thaw”');
     },
   );
+
+  it('links to no form either for a variable in the broadcast’s own subject that readers do not have', async () => {
+    const body = 'Hi,\n\nthe thaw has come, and all the hives are well.';
+    await kept({ ...MAIL, subject: 'Melting', body });
+    const page = await broadcastOf('written/melting', 'Your {{ subscriber.fields.colour }} hive');
+    const checked = await owner.get(`${page}?check=1`);
+    expect(checked).toMatch(
+      /subscriber\.fields\.colour[^<]*<span class="small muted break">the broadcast’s own subject</,
+    );
+    const report = await t.http
+      .post(`/api/v1/broadcasts/${page.split('/').at(-1)}/preflight`)
+      .set('Authorization', `Bearer ${API_KEY}`);
+    expect(report.body.findings).toContainEqual(
+      expect.objectContaining({ mail: { subject: 'Melting', ownSubject: true } }),
+    );
+  });
 
   it.each([
     [{ body: 'Hi,\n\n{% if subscriber.name %}you' }, /id="body-error">line 3: tag .* not closed/],
