@@ -13,6 +13,7 @@ import { BounceSmtpServer } from './bounces/bounce-smtp.server.js';
 import { DkimService } from './delivery/signing/dkim.service.js';
 import { ParkedLanes } from './delivery/relays/parked-lanes.service.js';
 import { DemoService } from './funnels/demo.service.js';
+import { AlertsService } from './infra/alerts/alerts.service.js';
 import { SystemClock } from './infra/clock.js';
 import type { Config } from './infra/config.js';
 import {
@@ -52,13 +53,11 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
     const { config, dataSource } = await openDatabase(env, print, undo);
     const clock = new SystemClock();
     const logger = pino({ level: config.logLevel });
-    if (!config.demo) {
-      const time = new DatabaseTime(dataSource, clock, (line) => logger.warn(line));
-      await time.measure();
-      undo.push(time.keep());
-    }
+    const time = new DatabaseTime(dataSource, clock, (line) => logger.warn(line));
+    if (!config.demo) await time.measure();
     const app = await createApp({ config, dataSource, clock, logger });
     undo.push(() => app.close());
+    if (!config.demo) undo.push(time.keep(clockAlert(app.get(AlertsService, { strict: false }))));
     await app.get(DatabaseWatch, { strict: false }).look();
     await app.get(IntakeWatch, { strict: false }).start();
     const offset = new ClockOffset(dataSource, clock);
@@ -150,6 +149,13 @@ export async function createApp(parts: AppParts): Promise<NestFastifyApplication
   await app.init();
   await app.getHttpAdapter().getInstance().ready();
   return app;
+}
+
+/** Each worker that is wrong says so again and again: another one that is right may have taken it for over. */
+function clockAlert(alerts: AlertsService): (wrong: string | null) => Promise<void> {
+  const key = 'machine:clock';
+  return async (message) =>
+    message === null ? alerts.resolve(key) : alerts.raise({ key, severity: 'warning', message });
 }
 
 async function openDatabase(

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { MailDomainsService } from '../delivery/pacing/mail-domains.service.js';
@@ -20,6 +21,12 @@ const MENDED = 'Go on with it on the page Broadcasts when that is mended.';
 const WITHOUT_THEM =
   'Put that right, and go on with it on the page Broadcasts; who has such a value still then gets no mail of it.';
 
+interface Bounds {
+  /** On the clock of `performance.now`. */
+  untilMs: number;
+  signal: AbortSignal;
+}
+
 /**
  * A broadcast may be started for next week: what its mails need of the DNS and of their readers is looked at again before
  * the first one.
@@ -27,6 +34,8 @@ const WITHOUT_THEM =
 @Injectable()
 export class BroadcastLastLook {
   readonly #logger = new Logger(BroadcastLastLook.name);
+  /** Settled when the trials that came before are through. */
+  #trials: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly dataSource: DataSource,
@@ -79,15 +88,17 @@ export class BroadcastLastLook {
   /**
    * Pauses one whose mail, as it was frozen, breaks on what one of its readers has, and names the line; an import since its
    * start may have brought it. Takes as long as there are values to try, minutes for a million of them, but no longer than
-   * `forMs`: of what is left the owner is told, and the broadcast begins. Safe to run twice at once.
+   * `forMs`: of what is left the owner is told, and the broadcast begins. One at a time in a process: each holds a connection
+   * of the pool, which sending needs, too. Safe to run twice at once.
    */
   async tryValues(id: string, signal: AbortSignal, forMs = LONGEST_TRIAL_MS): Promise<void> {
+    const bounds = { untilMs: performance.now() + forMs, signal };
     try {
-      const broadcast = await this.queries.find(id);
       // Their word counts here, too: readers whose mail cannot be made get none.
-      if (broadcast === null || (await this.alerts.wasRaised(VALUES_ALERT + id))) return;
-      const found = await this.tried(broadcast, { untilMs: performance.now() + forMs, signal });
-      if (signal.aborted) return;
+      if (await this.alerts.wasRaised(VALUES_ALERT + id)) return;
+      const tried = await this.tried(id, bounds);
+      if (tried === null || signal.aborted) return;
+      const { broadcast, found } = tried;
       const fault = found.find(({ level }) => level === 'fail');
       if (fault) await this.pause(broadcast, inWords(fault), { alert: VALUES_ALERT, todo: WITHOUT_THEM });
       else if (found.length > 0) await this.tellUntried(broadcast, found);
@@ -96,17 +107,32 @@ export class BroadcastLastLook {
     }
   }
 
-  /** The owner reads meanwhile what it waits for. Whoever is told to stop leaves the rest, and that, to the next worker. */
+  /**
+   * The owner reads meanwhile what it waits for. Whoever is told to stop leaves the rest, and that, to the next worker. Null
+   * when it is not to begin any more.
+   */
   private async tried(
-    broadcast: Broadcast,
-    bounds: { untilMs: number; signal: AbortSignal },
-  ): Promise<PreflightFinding[]> {
-    await this.queries.sayOfScheduled(broadcast.id, TRYING);
+    id: string,
+    bounds: Bounds,
+  ): Promise<{ broadcast: Broadcast; found: PreflightFinding[] } | null> {
+    await this.queries.sayOfScheduled(id, TRYING);
     try {
-      return await this.preflight.valueFaults(broadcast, bounds);
+      return await this.inTurn(bounds, async () => {
+        const broadcast = await this.queries.find(id);
+        if (broadcast?.state !== 'scheduled') return null;
+        return { broadcast, found: await this.preflight.valueFaults(broadcast, bounds) };
+      });
     } finally {
-      if (!bounds.signal.aborted) await this.queries.sayOfScheduled(broadcast.id, null);
+      if (!bounds.signal.aborted) await this.queries.sayOfScheduled(id, null);
     }
+  }
+
+  private async inTurn<T>(bounds: Bounds, work: () => Promise<T>): Promise<T> {
+    const before = this.#trials;
+    const mine = atMost(before, bounds).then(work);
+    // With no result: each would hold the one before, for as long as the process lives.
+    this.#trials = Promise.allSettled([before, mine]).then(() => undefined);
+    return mine;
   }
 
   private async tellUntried({ id, title }: Broadcast, found: readonly PreflightFinding[]): Promise<void> {
@@ -136,4 +162,13 @@ export class BroadcastLastLook {
   private tell(what: string, error: unknown): void {
     this.#logger.error(`${what}: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/** Waits for `others` only as long as its own bounds allow: the work after it then finds that they are passed. */
+async function atMost(others: Promise<unknown>, { untilMs, signal }: Bounds): Promise<void> {
+  const over = new AbortController();
+  const options = { signal: AbortSignal.any([signal, over.signal]), ref: false };
+  const bound = sleep(Math.max(0, untilMs - performance.now()), undefined, options);
+  await Promise.race([others, bound.catch(() => undefined)]);
+  over.abort();
 }

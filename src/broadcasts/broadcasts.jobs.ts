@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { CLOCK, type Clock } from '../infra/clock.js';
 import type { JobContext } from '../infra/jobs/job.js';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
 import { BroadcastLastLook } from './broadcast-last-look.service.js';
@@ -7,6 +8,8 @@ import { BroadcastPlanner } from './broadcast-planner.service.js';
 import { PLAN_BROADCASTS } from './broadcasts.service.js';
 
 const EVERY_SECONDS = 5;
+/** All else waits for a broadcast that is being planned: after this time it is looked anew at what is due. */
+const PLANNING_MS = 240_000;
 
 @Injectable()
 export class BroadcastsJobs implements OnModuleInit {
@@ -14,12 +17,14 @@ export class BroadcastsJobs implements OnModuleInit {
     private readonly registry: JobRegistry,
     private readonly planner: BroadcastPlanner,
     private readonly lastLook: BroadcastLastLook,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   onModuleInit(): void {
     this.registry.add({
       name: PLAN_BROADCASTS,
       everySeconds: EVERY_SECONDS,
+      // For what readers have to be tried, which takes minutes; the rest has a bound of its own.
       lockSeconds: 1_800,
       run: async (context) => this.plan(context),
     });
@@ -40,7 +45,8 @@ export class BroadcastsJobs implements OnModuleInit {
       for (const id of await this.lastLook.due())
         if (!looked.has(id) && !looks.has(id)) looks.set(id, look(id));
       const { size } = looks;
-      await this.planner.run({ ...context, mayBegin: (id) => looked.has(id) });
+      const deadline = Math.min(context.deadline, this.clock.now().getTime() + PLANNING_MS);
+      await this.planner.run({ deadline, signal, mayBegin: (id) => looked.has(id) });
       if (size === 0 || signal.aborted) return;
       if (looks.size > 0) await Promise.race([...looks.values(), soon(signal)]);
     }

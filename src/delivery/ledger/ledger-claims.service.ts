@@ -65,6 +65,7 @@ export class LedgerClaims {
       const inTime = without(claimed.messages, await this.tooLate(client, claimed.messages, order.now));
       const held = await this.tooMany(client, inTime, cap, order.now);
       await client.query('commit');
+      this.ledger.committed(claimed.messages);
       return { ...claimed, messages: without(inTime, held) };
     } catch (error) {
       await client.query('rollback').catch(() => undefined);

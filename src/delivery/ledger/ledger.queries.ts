@@ -76,15 +76,16 @@ export class LedgerQueries {
    * Called by delivery.send-due. Takes due rows of each lane and commits at once: a row lock held across SMTP would
    * stall every other worker. SKIP LOCKED gives two workers disjoint rows. What has arrived already, has expired, is late,
    * belongs to a broadcast that stands still or may not be sent changes its state here; `taken` counts it too. Served by
-   * `message_ready`. Takes nothing where the fence does not hold. `db` is the connection of a transaction that decides more before it commits.
+   * `message_ready`. Takes nothing where the fence does not hold. `db` is the connection of a transaction that decides more before it commits;
+   * whoever commits it says so by `committed`.
    */
   async claim(
     owner: string,
     { lanes, limit, now, overdue, fence }: ClaimOrder,
-    db: Pick<PoolClient, 'query'> = pgPool(this.dataSource),
+    db?: Pick<PoolClient, 'query'>,
   ): Promise<{ taken: number; messages: ClaimedMessage[] }> {
     this.#fence = fence;
-    const { rows } = await db.query<ClaimedRow>({
+    const { rows } = await (db ?? pgPool(this.dataSource)).query<ClaimedRow>({
       name: 'ledger-claim',
       text: CLAIM,
       values: [
@@ -107,9 +108,17 @@ export class LedgerQueries {
     const messages = rows
       .filter(({ state }) => state === 'leased')
       .map((row) => ({ ...row, sender: this.sender(row.sender), data: dataAt(row.data, now) }));
-    const last = messages.at(-1);
-    if (last !== undefined) this.told({ claimed: { id: last.id, epoch: last.epoch } });
+    if (db === undefined) this.committed(messages);
     return { taken: rows.length, messages };
+  }
+
+  /**
+   * What a transaction of somebody else's has claimed, once that is committed. A claim that was rolled back, as by a restart
+   * of PostgreSQL, is not in the ledger, which would then look older than what was sent, and be refused by every worker.
+   */
+  committed(claimed: readonly Claim[]): void {
+    const last = claimed.at(-1);
+    if (last !== undefined) this.told({ claimed: { id: last.id, epoch: last.epoch } });
   }
 
   /**
@@ -133,7 +142,7 @@ export class LedgerQueries {
   ): Promise<Set<string>> {
     const column = (of: (settlement: Settlement) => string | number | null): string =>
       arrayLiteral(settlements.map(of));
-    const { rows } = await pgPool(this.dataSource).query<{ id: string; server: null } | Answered>({
+    const { rows } = await pgPool(this.dataSource).query<Entered | Answered>({
       name: 'ledger-write',
       text: WRITE,
       values: [
@@ -149,13 +158,11 @@ export class LedgerQueries {
         again,
       ],
     });
-    const entered = new Set(rows.flatMap(({ id }) => (id === null ? [] : [id])));
-    const ended = settlements.at(-1);
-    const by = rows.find(({ server }) => server !== null)?.server;
+    const answer = rows.find((row) => row.server !== null);
     // What another run of the server says it has written proves nothing about what this one was told before.
-    if (ended !== undefined && by === this.#fence?.server)
-      this.told({ ended: { id: ended.id, epoch: ended.epoch } });
-    return entered;
+    if (answer !== undefined && answer.id !== null && answer.server === this.#fence?.server)
+      this.told({ ended: { id: answer.id, epoch: answer.epoch } });
+    return new Set(rows.flatMap(({ id, server }) => (server === null ? [id] : [])));
   }
 
   /** By the run of the server that was judged last. */
@@ -273,11 +280,15 @@ export class LedgerQueries {
   }
 }
 
-/** Which run of the server has answered. */
-interface Answered {
-  id: null;
-  server: string;
+/** May go. */
+interface Entered {
+  id: string;
+  epoch: null;
+  server: null;
 }
+
+/** Which run of the server has answered, and one of the mails that it has settled: an end may meet no row any more. */
+type Answered = { server: string } & (Claim | Record<keyof Claim, null>);
 
 type Reaped = Record<'returned' | 'unknown' | 'resent', number>;
 type ClaimedRow = Omit<ClaimedMessage, 'sender'> & { state: string; sender: string };
@@ -339,7 +350,7 @@ settled as (
     data_at = case when g.state in ('ready', 'held') then null else m.data_at end,
     accepted_at = coalesce(g.accepted_at, m.accepted_at), unknown_count = m.unknown_count + g.unknowns, relay = g.relay
   from given g where m.id = g.id and m.lease_epoch = g.epoch and m.state in ('leased', 'unknown')
-  returning m.id, m.address),
+  returning m.id, m.address, m.lease_epoch as epoch),
 attempts as (
   insert into message_attempt (message_id, epoch, started_at, finished_at, stage, outcome, reply_code, reply_text, relay, tls)
   select g.id, g.epoch, clock_timestamp() - duration_ms * interval '1 millisecond', clock_timestamp(), stage, g.state, code,
@@ -353,4 +364,5 @@ entered as (
   from asked a where m.id = a.id and m.lease_epoch = a.epoch and (m.data_at is null or $17::boolean)
     and ${IS_LEASED} and m.lease_until > clock_timestamp() + interval '1 second'
   returning m.id)
-select id, null as server from entered union all select null, ${SERVER}`;
+select id, null as epoch, null as server from entered
+union all select ended.id, ended.epoch, ${SERVER} from (select 1) one left join (select id, epoch from settled limit 1) ended on true`;

@@ -127,16 +127,15 @@ export class AudienceValues {
   ): Promise<Tried> {
     let count = 0;
     const tried = (all: boolean, fault: Tried['fault'] = null): Tried => ({ count, all, fault });
-    const withinMs = untilMs - performance.now();
-    if (withinMs <= 0) return tried(false);
+    const isOver = (): boolean => performance.now() > untilMs || signal?.aborted === true;
+    if (isOver()) return tried(false);
     try {
       let busySinceMs = performance.now();
       const value = valueSql(variable) ?? 'null';
-      for await (const readers of this.audience.byValue(value, trial.readers, { most: most + 1, withinMs }))
+      for await (const readers of this.audience.byValue(value, trial.readers, { most: most + 1, untilMs }))
         for (const reader of readers) {
-          const nowMs = performance.now();
-          if (count >= most || nowMs > untilMs || signal?.aborted === true) return tried(false);
-          if (nowMs - busySinceMs > BUSY_MS) {
+          if (count >= most || isOver()) return tried(false);
+          if (performance.now() - busySinceMs > BUSY_MS) {
             await new Promise(setImmediate);
             busySinceMs = performance.now();
           }

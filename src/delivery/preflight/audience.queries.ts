@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type QueryRunner } from 'typeorm';
 
 /** Those who would get a mail. */
 export interface Readers {
@@ -88,18 +88,21 @@ export class AudienceQueries {
    * In batches, one reader for each value of `valueSql` among the readers, `most` at the most; those first whose value is
    * empty or has a control character in it, which break most mails. Called when a broadcast starts, and before its first
    * mail. Locks nothing; one pass over the readers, then a cursor over their ids, outside of any transaction: one that is
-   * open for minutes would keep the ledger's old rows from being cleared away. Rejects with PostgreSQL's 57014 when that
-   * pass takes longer than `withinMs`.
+   * open for minutes would keep the ledger's old rows from being cleared away. Holds one connection and asks for no second:
+   * as many of them as there are connections would wait for each other for ever. Rejects with PostgreSQL's 57014 when that
+   * pass is not through by `untilMs`, which is on the clock of `performance.now`.
    */
   async *byValue(
     value: string,
     { condition: { text, parameters } }: Readers,
-    { most, withinMs }: { most: number; withinMs: number },
+    { most, untilMs }: { most: number; untilMs: number },
   ): AsyncGenerator<ValueReader[]> {
     const runner = this.dataSource.createQueryRunner();
     try {
       await runner.startTransaction();
-      await runner.query(`set local statement_timeout = ${Math.max(1, Math.ceil(withinMs))}`);
+      // Not before: there may have been a wait for the connection.
+      const withinMs = Math.max(1, Math.ceil(untilMs - performance.now()));
+      await runner.query(`set local statement_timeout = ${withinMs}`);
       await runner.query(
         `declare reader_value no scroll cursor with hold for
          select g.id, coalesce(btrim(g.value), '') = '' or g.value ~ '[[:cntrl:]\\u2028\\u2029]' as odd
@@ -111,7 +114,10 @@ export class AudienceQueries {
       for (;;) {
         const found: { id: string }[] = await runner.query(`fetch ${FETCHED} from reader_value`);
         if (found.length === 0) break;
-        yield await this.readers(found.map(({ id }) => id));
+        yield await readersOf(
+          runner,
+          found.map(({ id }) => id),
+        );
       }
     } finally {
       try {
@@ -121,15 +127,6 @@ export class AudienceQueries {
         await runner.release();
       }
     }
-  }
-
-  /** In the order of the ids given; who has been erased meanwhile is none. */
-  private async readers(ids: readonly string[]): Promise<ValueReader[]> {
-    return this.dataSource.query(
-      `select s.id::text as id, s.email, s.name, s.fields
-       from unnest($1::bigint[]) with ordinality as g (id, place) join subscriber s on s.id = g.id order by g.place`,
-      [ids],
-    );
   }
 
   private async count({
@@ -156,4 +153,13 @@ export class AudienceQueries {
     );
     return { total, empty, words, examples: rows.map(({ id }) => id) };
   }
+}
+
+/** In the order of the ids given; who has been erased meanwhile is none. */
+async function readersOf(runner: QueryRunner, ids: readonly string[]): Promise<ValueReader[]> {
+  return runner.query(
+    `select s.id::text as id, s.email, s.name, s.fields
+     from unnest($1::bigint[]) with ordinality as g (id, place) join subscriber s on s.id = g.id order by g.place`,
+    [ids],
+  );
 }

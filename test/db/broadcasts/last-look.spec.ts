@@ -1,7 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { BroadcastLastLook } from '../../../src/broadcasts/broadcast-last-look.service.js';
+import { pgPool } from '../../../src/infra/database/pg-pool.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
+import { untilWaiting } from '../../support/database.js';
 import { OPENED_AT } from '../delivery/post-office.js';
 import { openDesk, type Desk } from './desk.js';
 
@@ -101,6 +103,58 @@ describe('a broadcast that was started for later', () => {
     desk.t.clock.advance(HOUR_MS);
     await plan();
     expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'running', stateReason: null });
+  });
+
+  it('begins with others at the same time when a single connection is free for all their trials', async () => {
+    await desk.t.db.query(`update subscriber set fields = jsonb_build_object('city', 'Town ' || id)`);
+    const ids: string[] = [];
+    for (let n = 0; n < 3; n++) ids.push(await scheduled({ subject: SUBJECT, title: `News ${n}` }));
+    const look = desk.t.app.get(BroadcastLastLook, { strict: false });
+    const pool = pgPool(desk.t.db);
+    const taken = await Promise.all(Array.from({ length: pool.options.max - 1 }, async () => pool.connect()));
+    try {
+      const { signal } = new AbortController();
+      await Promise.all(ids.map(async (id) => look.tryValues(id, signal)));
+    } finally {
+      for (const one of taken) one.release();
+    }
+    expect(await alerts()).toEqual([]);
+    desk.t.clock.advance(HOUR_MS);
+    await plan();
+    for (const id of ids) expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'running' });
+  });
+
+  it('waits for its turn to be tried only until it is told to stop, or its time is over', async () => {
+    const ids = [await scheduled({ subject: SUBJECT }), await scheduled({ subject: SUBJECT })] as const;
+    const look = desk.t.app.get(BroadcastLastLook, { strict: false });
+    const [stop, go] = [new AbortController(), new AbortController()];
+    const lock = desk.t.db.createQueryRunner();
+    await lock.startTransaction();
+    await lock.query('lock subscriber');
+    const first = look.tryValues(ids[0], go.signal);
+    try {
+      await untilWaiting(desk.t.db, 1, first);
+      const second = look.tryValues(ids[1], stop.signal);
+      stop.abort();
+      await second;
+      await look.tryValues(ids[1], go.signal, -1);
+    } finally {
+      await lock.rollbackTransaction();
+      await lock.release();
+      await first;
+    }
+    expect((await alerts()).map(({ key }) => key)).toEqual([`broadcast:untried:${ids[1]}`]);
+  });
+
+  it('lets the planning of others have its four minutes, however long the trials may take', async () => {
+    const run = vi.spyOn(desk.planner, 'run');
+    try {
+      const now = desk.t.clock.now().getTime();
+      await plan();
+      expect(run).toHaveBeenCalledWith(expect.objectContaining({ deadline: now + 240_000 }));
+    } finally {
+      run.mockRestore();
+    }
   });
 
   it('begins when there is no time to try all, and the owner is told how much was not', async () => {

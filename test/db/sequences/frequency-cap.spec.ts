@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DueMessages } from '../../../src/delivery/ledger/due-messages.service.js';
+import { LedgerClaims } from '../../../src/delivery/ledger/ledger-claims.service.js';
 import { FrequencyCapService } from '../../../src/delivery/pacing/frequency-cap.service.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
@@ -127,6 +128,29 @@ describe('the cap on mails to one person', () => {
       perPerson.set(subscriberId, (perPerson.get(subscriberId) ?? 0) + 1);
     expect([...perPerson.values()].every((count) => count === 1)).toBe(true);
     expect(perPerson.size).toBeGreaterThan(0);
+  });
+
+  it('leaves the ledger as it is when PostgreSQL is restarted in the middle of a claim: no worker refuses it after', async () => {
+    await cap(1, null);
+    await two();
+    await t.run();
+    const claims = t.test.app.get(LedgerClaims, { strict: false });
+    const before = claims.witness;
+    await t.db.query(
+      `create function goes() returns trigger language plpgsql as $$ begin raise 'goes'; end $$`,
+    );
+    await t.db.query(`create constraint trigger goes after update on message deferrable initially deferred
+      for each row execute function goes()`);
+    try {
+      const due = t.test.app.get(DueMessages, { strict: false });
+      await expect(due.claim('worker', 20)).rejects.toThrow('goes');
+    } finally {
+      await t.db.query('drop function goes() cascade');
+    }
+    expect(claims.witness).toEqual(before);
+    await t.test.runDue();
+    const [sent] = await t.db.query(`select id, lease_epoch as epoch from message where state = 'accepted'`);
+    expect(claims.witness).toMatchObject({ ended: sent });
   });
 
   it('is read from the database again when another process has set it', async () => {

@@ -125,6 +125,17 @@ describe('a worker that lives while its database goes back to an earlier state',
     expect(t.ledger.witness).toMatchObject({ claimed: late, ended: first });
   });
 
+  it('does not take for its last mail one whose end has met no row, as after a restore that the owner has confirmed', async () => {
+    const first = await begin('first@example.com');
+    await end(first);
+    await end({ ...first, epoch: first.epoch + 1 });
+    await end({ id: '4000000000', epoch: 1 });
+    expect(t.ledger.witness).toMatchObject({ ended: first });
+    const second = await begin('second@example.com');
+    await t.ledger.write([accepted(second), accepted({ id: '4000000000', epoch: 1 })], []);
+    expect(t.ledger.witness).toMatchObject({ ended: second });
+  });
+
   it('goes on by itself after a crash of the server that lost nothing', async () => {
     await end(await begin('first@example.com'));
     await startedAnew();
