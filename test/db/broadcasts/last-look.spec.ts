@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 import { BroadcastLastLook } from '../../../src/broadcasts/broadcast-last-look.service.js';
 import { pgPool } from '../../../src/infra/database/pg-pool.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { untilWaiting } from '../../support/database.js';
 import { OPENED_AT } from '../delivery/post-office.js';
@@ -32,6 +33,13 @@ describe('a broadcast that was started for later', () => {
     const { id } = await desk.broadcasts.create(desk.draft(change));
     await desk.broadcasts.start(id, new Date(OPENED_AT.getTime() + HOUR_MS));
     return id;
+  };
+  const reasonOf = async (id: string): Promise<string | null | undefined> => {
+    const rows: { reason: string | null }[] = await desk.t.db.query(
+      'select state_reason as reason from broadcast where id = $1',
+      [id],
+    );
+    return rows[0]?.reason;
   };
   const plan = async (): Promise<unknown> =>
     desk.t.app.get(JobRunner, { strict: false }).run('broadcasts.plan');
@@ -135,6 +143,8 @@ describe('a broadcast that was started for later', () => {
     try {
       await untilWaiting(desk.t.db, 1, first);
       const second = look.tryValues(ids[1], stop.signal);
+      // Its readers would be asked for next, and would wait for the lock to the end of this test.
+      await becomesTrue(async () => (await reasonOf(ids[1])) !== null, 25_000);
       stop.abort();
       await second;
       await look.tryValues(ids[1], go.signal, -1);
