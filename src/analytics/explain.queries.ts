@@ -1,7 +1,12 @@
 import type { EntityManager } from 'typeorm';
 import { audienceParts, type Audience, segmentCondition } from '../broadcasts/audience.js';
-import { lateSql } from '../delivery/waiting/late.js';
-import { OVERDUE, RESTORED, restoredSql, type OverdueParameters } from '../delivery/waiting/overdue.js';
+import {
+  lateSql,
+  OVERDUE,
+  RESTORED,
+  restoredSql,
+  type OverdueParameters,
+} from '../delivery/waiting/overdue.js';
 import { compileConditions } from '../segments/compile.js';
 import type { Condition } from '../segments/condition.js';
 import type { SequenceDefinition } from '../sequences/definition.js';

@@ -10,8 +10,7 @@ import { fateSql, IS_LEASED, MAY_GO, MOMENT, PROOF } from './mail-moment.queries
 import { ARRIVED, EVIDENCE } from './message-evidence.queries.js';
 import { ERASED, withoutSending, type ClaimedMessage } from './message.js';
 import type { LaneReady } from '../pacing/token-bucket.js';
-import { lateSql } from '../waiting/late.js';
-import { OVERDUE, RESTORED, restoredSql, type OverdueParameters } from '../waiting/overdue.js';
+import { lateSql, OVERDUE, RESTORED, restoredSql, type OverdueParameters } from '../waiting/overdue.js';
 import type { Settlement } from './settlement.js';
 
 export interface Claim {
