@@ -1,5 +1,5 @@
 import { readCaFile } from './ca-file.js';
-import { PROVIDERS, providerOf, type MailProvider } from './mail-providers.js';
+import { PROVIDERS, providerOf, type MailProvider } from '../src/values/mail-providers.js';
 import { isDecodable, urlOf } from '../src/values/url.js';
 
 /** One SMTP relay of SMTP_URL. */

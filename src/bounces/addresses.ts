@@ -1,3 +1,5 @@
+import { wireAddress } from '../values/email-address.js';
+
 const LOCAL = /(?:"[^"\s\r\n]{1,62}"|[^\s<>"@:;,()[\]|]{1,64})/.source;
 const DOMAIN = /[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?/.source;
 
@@ -25,7 +27,5 @@ export function sameAddress(a: string, b: string): boolean {
 
 /** Quotes and dots that belong to the sentence, not to the address. */
 function tidy(address: string): string {
-  const at = address.lastIndexOf('@');
-  const local = address.slice(0, at).replace(/^[='`*]+/, '');
-  return `${local}@${address.slice(at + 1).toLowerCase()}`;
+  return wireAddress(address.replace(/^[='`*]+/, ''));
 }

@@ -1,4 +1,5 @@
 import { getDomain } from 'tldts';
+import { domainOf, localPartOf } from '../values/email-address.js';
 
 /**
  * Who sends feedback reports: whole domains that write nothing else, or one address where people have theirs beside it.
@@ -42,12 +43,8 @@ export function sameOrganisation(a: string, b: string): boolean {
   return a !== '' && organisation(a) === organisation(b);
 }
 
-export function domainOf(address: string): string {
-  return address.slice(address.lastIndexOf('@') + 1).toLowerCase();
-}
-
 function localOf(address: string): string {
-  return address.slice(0, address.lastIndexOf('@')).toLowerCase();
+  return localPartOf(address).toLowerCase();
 }
 
 function isKnown(from: string): boolean {

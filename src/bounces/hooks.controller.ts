@@ -1,7 +1,7 @@
 import { Controller, HttpCode, Param, Post, Req, type RawBodyRequest } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { PROVIDERS, type MailProvider } from '../../config/mail-providers.js';
+import { PROVIDERS, type MailProvider } from '../values/mail-providers.js';
 import { HooksService } from './hooks.service.js';
 
 const provider = z.enum(PROVIDERS);

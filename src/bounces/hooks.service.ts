@@ -1,4 +1,4 @@
-import type { MailProvider } from '../../config/mail-providers.js';
+import type { MailProvider } from '../values/mail-providers.js';
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';

@@ -3,10 +3,10 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { readUnsubscribeAddress, readVerp } from '../delivery/mails/verp.js';
 import { readLeaveToken } from '../subscribers/leave-token.js';
 import { LeaveService } from '../subscribers/leave.service.js';
+import { domainOf, localPartOf } from '../values/email-address.js';
 import { BouncesService, type BounceSource, type IncomingReport, type Taken } from './bounces.service.js';
 import { judgeReports } from './judge-mail.js';
 import type { JudgedMail } from './judged-mail.js';
-import { localPart } from './report-identity.js';
 import { ReporterProof } from './reporter-proof.service.js';
 
 export interface IncomingMail {
@@ -37,12 +37,12 @@ export class IntakeService {
    * far as the mail in it bears one.
    */
   accepts(address: string): boolean {
-    const domain = address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+    const domain = domainOf(address);
     if (this.config.bounceDomain === null) return false;
     // The one address that needs no domain (RFC 5321 §4.5.1).
     if (domain === 'postmaster') return true;
     if (domain !== this.config.bounceDomain) return false;
-    const local = localPart(address);
+    const local = localPartOf(address);
     return (
       EVERY_DOMAIN_HAS.has(local.toLowerCase()) ||
       address.toLowerCase() === this.config.cfblAddress?.toLowerCase() ||
@@ -62,7 +62,7 @@ export class IntakeService {
     const known = envelopeTo.length > 0 ? envelopeTo : reports.flatMap(({ addressedTo }) => addressedTo);
     const tokens = known
       .filter((address) => this.accepts(address))
-      .flatMap((address) => readUnsubscribeAddress(localPart(address)) ?? []);
+      .flatMap((address) => readUnsubscribeAddress(localPartOf(address)) ?? []);
     let left = false;
     for (const token of new Set(tokens)) {
       const leaving = await this.leave.leaveByToken(token, 'mailto');

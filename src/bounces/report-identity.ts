@@ -1,5 +1,6 @@
 import { readUnsubscribeAddress, readVerp } from '../delivery/mails/verp.js';
 import { readLeaveToken } from '../subscribers/leave-token.js';
+import { domainOf, localPartOf } from '../values/email-address.js';
 import { addressesIn } from './addresses.js';
 import { field, type HeaderBlock } from './header-block.js';
 
@@ -25,7 +26,7 @@ export function messageByReturnPath(secret: Buffer, { addressedTo, originals }: 
     ['return-path', 'x-envelope-from', 'errors-to'].map((name) => field(block, name)),
   );
   for (const address of [...addressedTo, ...returnPaths.flatMap(addressesIn)]) {
-    const found = readVerp(secret, localPart(address));
+    const found = readVerp(secret, localPartOf(address));
     if (found !== null) return found;
   }
   return null;
@@ -55,8 +56,8 @@ export function messageIdHeaders(originals: readonly HeaderBlock[]): string[] {
   return originals.flatMap((block) => {
     const given = /<[a-z2-7]{26}@[^\s<>]{1,255}>/.exec(field(block, 'message-id'))?.[0];
     const own = /^[a-z2-7]{26}$/.exec(field(block, 'x-wellspring-id'))?.[0];
-    const domain = addressesIn(field(block, 'from'))[0]?.replace(/^.*@/, '');
-    return [given, own === undefined || domain === undefined ? undefined : `<${own}@${domain}>`].filter(
+    const from = addressesIn(field(block, 'from'))[0];
+    return [given, own === undefined || from === undefined ? undefined : `<${own}@${domainOf(from)}>`].filter(
       (one) => one !== undefined,
     );
   });
@@ -67,8 +68,4 @@ function leaveToken(header: string): string | null {
   if (link !== undefined) return link;
   const mailto = /mailto:([^\s<>?@]{1,64})@/i.exec(header)?.[1];
   return mailto === undefined ? null : readUnsubscribeAddress(mailto);
-}
-
-export function localPart(address: string): string {
-  return address.slice(0, address.lastIndexOf('@'));
 }

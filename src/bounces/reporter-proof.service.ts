@@ -1,8 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DNS, type DnsResolver } from '../infra/dns.js';
+import { domainOf } from '../values/email-address.js';
 import { addressesIn } from './addresses.js';
-import { domainOf, isReporter, sameOrganisation } from './complaint-reporter.js';
+import { isReporter, sameOrganisation } from './complaint-reporter.js';
 import { parseHeaderBlock } from './header-block.js';
 
 /** A mail has one or two; each costs a question to the DNS. */

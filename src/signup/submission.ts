@@ -1,4 +1,4 @@
-import { parseEmailAddress, suggestDomain } from '../values/email-address.js';
+import { domainOf, parseEmailAddress, suggestDomain } from '../values/email-address.js';
 import { HEADER_TEXT } from '../values/header-text.js';
 import type { SubscriberFields } from '../subscribers/subscriber.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
@@ -64,7 +64,7 @@ export function checkSubmission(typed: Typed, asked: readonly FormField[] = []):
 }
 
 function emailHint(email: string, reason: string): string {
-  const domain = email.slice(email.lastIndexOf('@') + 1).trim();
+  const domain = domainOf(email.trim());
   const suggestion = domain === '' ? null : suggestDomain(domain);
   const words = sentence(`Please check the email address: ${reason}`);
   return suggestion === null ? words : `${words} Did you mean ${suggestion}?`;

@@ -90,9 +90,14 @@ export function domainOf(address: string): string {
 /** `domainOf` in SQL, of an address or a key as `parseEmailAddress` gives them, which is how they are kept. */
 export const domainSql = (address: string): string => `split_part(${address}, '@', -1)`;
 
-/** Everything before the last @. */
+/** Everything before the last @, which in a quoted local part may stand as well: `"a@b"@example.com`. */
 export function localPartOf(address: string): string {
   return address.slice(0, address.lastIndexOf('@'));
+}
+
+/** An address as the envelope and the headers carry it: its domain in A-labels (RFC 5891 §4.4). */
+export function wireAddress(address: string): string {
+  return `${localPartOf(address)}@${domainOf(address)}`;
 }
 
 /** `a***@example.com`, for logs and pages: enough to recognise one's own, too little to write to. */

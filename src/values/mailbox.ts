@@ -1,3 +1,5 @@
+import { domainOf, localPartOf } from './email-address.js';
+
 const GOOGLE = new Set(['gmail.com', 'googlemail.com']);
 
 /**
@@ -6,9 +8,8 @@ const GOOGLE = new Set(['gmail.com', 'googlemail.com']);
  * how often a mailbox is asked, not who is written to. `emailKey` is that of `parseEmailAddress`.
  */
 export function mailboxOf(emailKey: string): string {
-  const at = emailKey.lastIndexOf('@');
-  const [local = '', domain] = [emailKey.slice(0, at).split('+')[0], emailKey.slice(at + 1)];
+  const [local, domain] = [localPartOf(emailKey), domainOf(emailKey)];
   // "+news@example.com" has no name before the plus.
-  const name = local === '' ? emailKey.slice(0, at) : local;
+  const name = local.split('+')[0] || local;
   return GOOGLE.has(domain) ? `${name.replaceAll('.', '')}@gmail.com` : `${name}@${domain}`;
 }

@@ -1,5 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
+import { TAG } from '../../delivery/relays/provider-tag.js';
 import type { ReplyReason } from '../../delivery/replies/reply-reason.js';
 import type { JudgedMail } from '../judged-mail.js';
 import { bounceEvent, plainEvent, UNSUBSCRIBED, type ProviderEvent } from './provider-event.js';
@@ -36,7 +37,7 @@ const REASONS: Readonly<Record<string, ReplyReason>> = {
 /** Null for what says nothing about delivery. */
 export function readMailgunEvent({ 'event-data': given }: z.output<typeof mailgunBody>): JudgedMail | null {
   const status = given['delivery-status'];
-  const tag = given['user-variables']?.['wellspring'];
+  const tag = given['user-variables']?.[TAG];
   const words = status?.message || status?.description || '';
   const about: ProviderEvent = {
     recipient: given.recipient ?? '',

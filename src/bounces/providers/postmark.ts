@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
+import { TAG } from '../../delivery/relays/provider-tag.js';
 import type { ReplyReason } from '../../delivery/replies/reply-reason.js';
 import type { JudgedMail } from '../judged-mail.js';
 import { bounceEvent, droppedEvent, plainEvent, UNSUBSCRIBED, type ProviderEvent } from './provider-event.js';
@@ -37,7 +38,7 @@ const NO_BOUNCE = new Set(['Transient', 'AutoResponder', 'ChallengeVerification'
 /** Null for what says nothing about delivery. */
 export function readPostmarkEvent(body: unknown): JudgedMail | null {
   const given = event.parse(body);
-  const tag = given.Metadata?.['wellspring'];
+  const tag = given.Metadata?.[TAG];
   const kind = given.Type ?? '';
   const about: ProviderEvent = {
     recipient: given.Email ?? given.Recipient ?? '',

@@ -1,5 +1,6 @@
 import { createPublicKey, verify } from 'node:crypto';
 import { z } from 'zod';
+import { TAG } from '../../delivery/relays/provider-tag.js';
 import type { ReplyReason } from '../../delivery/replies/reply-reason.js';
 import type { JudgedMail } from '../judged-mail.js';
 import { bounceEvent, droppedEvent, plainEvent, UNSUBSCRIBED, type ProviderEvent } from './provider-event.js';
@@ -12,7 +13,7 @@ const event = z.object({
   status: z.string().nullish(),
   type: z.string().nullish(),
   'smtp-id': z.string().nullish(),
-  wellspring: z.string().nullish(),
+  [TAG]: z.string().nullish(),
 });
 
 /** Why SendGrid did not even try. */
@@ -41,7 +42,7 @@ function readEvent(given: z.output<typeof event>): JudgedMail | null {
     diagnostic: given.reason ?? given.response,
     status: given.status,
     messageId: given['smtp-id'],
-    tag: given.wellspring,
+    tag: given[TAG],
     reporter: 'sendgrid',
   };
   switch (given.event) {

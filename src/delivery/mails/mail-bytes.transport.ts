@@ -1,5 +1,4 @@
-import { localPartOf } from '../../values/email-address.js';
-import { domainToASCII } from 'node:url';
+import { localPartOf, wireAddress } from '../../values/email-address.js';
 import { encodeWord, foldLines } from 'nodemailer/lib/mime-funcs';
 import { Octets } from './octets.js';
 
@@ -88,13 +87,6 @@ export function wholeMail(head: string, { octets, spaced }: MailBody): Buffer {
 /** Cannot occur in quoted-printable: an underscore never follows `=` there. Named after the message, so the same each time. */
 export function boundaryFor(messageId: string): string {
   return `=_${messageId.slice(1, messageId.indexOf('@'))}`;
-}
-
-/** An address as the envelope and the headers carry it: the domain in A-labels (RFC 5891 §4.4). */
-export function wireAddress(address: string): string {
-  const at = address.lastIndexOf('@');
-  const domain = address.slice(at + 1);
-  return `${address.slice(0, at)}@${ASCII.test(domain) ? domain : domainToASCII(domain)}`;
 }
 
 /** Whether the part before the @ needs RFC 6531 on the whole way. */

@@ -1,10 +1,10 @@
-import { domainOf } from '../../values/email-address.js';
+import { domainOf, wireAddress } from '../../values/email-address.js';
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { DkimService } from '../signing/dkim.service.js';
 import { mailHeaders } from './headers.js';
-import { boundaryFor, headerBlock, needsSmtpUtf8, wholeMail, wireAddress } from './mail-bytes.transport.js';
+import { boundaryFor, headerBlock, needsSmtpUtf8, wholeMail } from './mail-bytes.transport.js';
 import { MailRenderer } from './mail-renderer.service.js';
 import type { ClaimedMessage } from '../ledger/message.js';
 import type { OutgoingMail } from '../relays/smtp-lane.transport.js';

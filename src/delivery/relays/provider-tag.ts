@@ -1,5 +1,4 @@
-/** As the configuration names them. */
-type MailProvider = 'ses' | 'sendgrid' | 'postmark' | 'mailgun';
+import type { MailProvider } from '../../values/mail-providers.js';
 
 /** The name our tag has at every provider. */
 export const TAG = 'wellspring';

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import type { MailProvider } from '../../../config/mail-providers.js';
+import type { MailProvider } from '../../values/mail-providers.js';
 import type { RelayTrust } from '../../../config/relays.js';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../infra/config.js';

@@ -1,5 +1,5 @@
 import type { RelayTrust } from '../../../config/relays.js';
-import type { MailProvider } from '../../../config/mail-providers.js';
+import type { MailProvider } from '../../values/mail-providers.js';
 import { isWatched, passing } from '../ledger/fault-points.js';
 import type { SendOutcome } from '../ledger/message.js';
 import { tagHeader } from './provider-tag.js';

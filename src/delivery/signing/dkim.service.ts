@@ -1,6 +1,6 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
-import { headersReplacedBy } from '../../../config/mail-providers.js';
+import { headersReplacedBy } from '../../values/mail-providers.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { publicHalf } from './dkim-keys.js';

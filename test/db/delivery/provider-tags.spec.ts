@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { PROVIDERS } from '../../../config/mail-providers.js';
+import { PROVIDERS } from '../../../src/values/mail-providers.js';
 import { SmtpLane } from '../../../src/delivery/relays/smtp-lane.transport.js';
 import { readVerp } from '../../../src/delivery/mails/verp.js';
 import { openSmtpSink, type SmtpSink } from '../../support/smtp-sink.js';

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { Liquid } from 'liquidjs';
-import { headersReplacedBy } from '../../../config/mail-providers.js';
+import { headersReplacedBy } from '../../../src/values/mail-providers.js';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import { beforeAll, describe, expect, it } from 'vitest';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PROVIDERS, providerOf } from '../../../config/mail-providers.js';
+import { PROVIDERS, providerOf } from '../../../src/values/mail-providers.js';
 import { parseRelays } from '../../../config/relays.js';
 import { tagHeader } from '../../../src/delivery/relays/provider-tag.js';
 

@@ -2,10 +2,13 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  domainOf,
   isRoleAccount,
+  localPartOf,
   maskEmailAddress,
   parseEmailAddress,
   suggestDomain,
+  wireAddress,
 } from '../../../src/values/email-address.js';
 import { corpusFolder } from '../../support/corpora.js';
 
@@ -46,6 +49,19 @@ describe('an email address', () => {
     expect(['ada@gmail', 'ada@org', 'ada@localhost'].filter((text) => parseEmailAddress(text).ok)).toEqual(
       [],
     );
+  });
+
+  it.each([
+    ['ada@example.com', 'ada', 'example.com'],
+    ['Ada+News@News.EXAMPLE.com', 'Ada+News', 'news.example.com'],
+    ['ada@Bücher.example', 'ada', 'xn--bcher-kva.example'],
+    ['用户@例子.test', '用户', 'xn--fsqu00a.test'],
+    ['"a@b"@Example.com', '"a@b"', 'example.com'],
+    ['"a b@c\\"@"@bücher.example', '"a b@c\\"@"', 'xn--bcher-kva.example'],
+    ['@example.com', '', 'example.com'],
+  ])('%s is cut into %s and %s, and goes over the wire so', (address, local, domain) => {
+    expect([localPartOf(address), domainOf(address)]).toEqual([local, domain]);
+    expect(wireAddress(address)).toBe(`${local}@${domain}`);
   });
 
   it('tells dots and tags apart: they may be different people', () => {
