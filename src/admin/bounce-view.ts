@@ -1,4 +1,5 @@
 import type { BounceReason, BounceVerdict } from '../bounces/judged-mail.js';
+import { replyWords } from '../delivery/replies/reply-words.js';
 
 /** What each verdict means for the person, in the owner's words. */
 export const VERDICT_WORDS: Readonly<Record<BounceVerdict, { label: string; badge: string }>> = {
@@ -13,26 +14,17 @@ export const VERDICT_WORDS: Readonly<Record<BounceVerdict, { label: string; badg
 export const LEFT = { label: 'left the list', badge: '' };
 
 const REASON_WORDS: Readonly<Partial<Record<BounceReason, string>>> = {
-  user_unknown: 'no such user',
-  host_unknown: 'no such domain',
-  no_mail_accepted: 'the domain takes no mail',
-  provider_suppressed: 'on the provider’s own list',
-  mailbox_full: 'mailbox full',
-  mailbox_busy: 'mailbox gets too much mail',
-  auth_failure: 'SPF, DKIM or DMARC failed',
-  bad_reputation: 'poor reputation',
-  not_a_report: 'nothing any rule could read',
   opt_out: 'wants no more mail',
   fraud: 'reported as fraud',
   other: 'reported without a kind',
   unknown_kind: 'a report of a kind no rule knows',
   unsubscribed: 'unsubscribed at the provider',
-  unclear: 'no rule knows the words',
 };
 
 /** `no such user`, or the name of the reason in words. */
 export function reasonWords(reason: string): string {
-  return Object.entries(REASON_WORDS).find(([name]) => name === reason)?.[1] ?? reason.replaceAll('_', ' ');
+  const own = Object.entries(REASON_WORDS).find(([name]) => name === reason)?.[1];
+  return own ?? replyWords(reason) ?? reason.replaceAll('_', ' ');
 }
 
 const SOURCES: Readonly<Record<string, string>> = {

@@ -1,5 +1,6 @@
 import { BROADCAST_CANCELLED } from '../delivery/ledger/state-reasons.js';
 import type { MessageClass } from '../delivery/ledger/message.js';
+import { replyWords } from '../delivery/replies/reply-words.js';
 import { LONGEST_WAIT_DAYS } from '../delivery/waiting/longest-wait.js';
 import { expiryOf, type Expiry } from '../delivery/waiting/expiry.js';
 import { HELD_OUT } from '../segments/held-out.js';
@@ -26,7 +27,7 @@ export function end({
   broadcast: BroadcastFacts | null;
 }): Rule[] {
   const { state, settledAt, acceptedAt } = message;
-  const reason = message.stateReason ?? 'no reason is written down';
+  const reason = inWords(message.stateReason ?? 'no reason is written down');
   switch (state) {
     case 'accepted':
       return [
@@ -62,6 +63,11 @@ export function end({
     default:
       return [];
   }
+}
+
+/** What a server's refusal was about, for people; other reasons are words already. */
+export function inWords(reason: string): string {
+  return replyWords(reason) ?? reason;
 }
 
 /** A code and words for each cause: whoever adds a cause is asked for them by the type. */

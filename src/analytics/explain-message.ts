@@ -11,9 +11,10 @@ import {
 import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
 import { LONGEST_WAIT_DAYS } from '../delivery/waiting/longest-wait.js';
 import { OVERDUE, RESTORED } from '../delivery/waiting/overdue.js';
+import type { ReplyReason } from '../delivery/replies/reply-reason.js';
 import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import type { StepTiming } from '../sequences/schedule.js';
-import { end } from './explain-end.js';
+import { end, inWords } from './explain-end.js';
 import {
   broadcastSplitRule,
   otherPathRules,
@@ -92,6 +93,8 @@ export interface MessageFacts {
   relays: { name: string; state: string; retryAt: Date | null; reason: string | null }[];
 }
 
+const GREYLISTED: ReplyReason = 'greylisted';
+
 /** Before the relay was asked; in the ledger's own words. */
 const OPEN = new Set(['ready', 'held', 'leased']);
 
@@ -110,7 +113,12 @@ export function explainMessage(facts: MessageFacts): Explanation {
     ...attemptRules(facts.attempts),
     ...end(facts),
     ...facts.reports.map(({ verdict, reason, at }) =>
-      rule(`REPORT_${verdict.toUpperCase()}`, 'info', `A report came back: ${verdict}, ${reason}.`, at),
+      rule(
+        `REPORT_${verdict.toUpperCase()}`,
+        'info',
+        `A report came back: ${verdict}, ${inWords(reason)}.`,
+        at,
+      ),
     ),
   ]);
 }
@@ -268,12 +276,15 @@ function waits(facts: MessageFacts): Rule[] {
     const days = LONGEST_WAIT_DAYS[message.class];
     const text = `Its sender's mail is signed, and the key is missing or bad: ${message.stateReason}. It is tried every few minutes, goes out when the key is put right, and expires after ${days} days.`;
     rules.push(rule('WAITS_FOR_KEY', 'waits', text, message.dueAt));
+  } else if (message.dueAt > now && message.stateReason === GREYLISTED) {
+    const text = `The receiver greylists: it puts off the first try of every sender it does not know, and takes a later one. It is tried again at ${instantText(message.dueAt)}.`;
+    rules.push(rule('GREYLISTED', 'waits', text, message.dueAt));
   } else if (message.dueAt > now) {
     const again = attempts.length > 0 || message.unknownCount > 0;
     const why = again
       ? `It is tried again at ${instantText(message.dueAt)}`
       : `It is due at ${instantText(message.dueAt)}`;
-    const reason = again && message.stateReason !== null ? `: ${message.stateReason}` : '';
+    const reason = again && message.stateReason !== null ? `: ${inWords(message.stateReason)}` : '';
     rules.push(rule(again ? 'RETRY_LATER' : 'NOT_DUE_YET', 'waits', `${why}${reason}.`, message.dueAt));
   }
   if (refusal !== null)

@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { end } from '../../../src/analytics/explain-end.js';
 import { EXPIRY, type Expiry } from '../../../src/delivery/waiting/expiry.js';
+import { replyWords } from '../../../src/delivery/replies/reply-words.js';
 import { VERDICT_OF } from '../../../src/delivery/replies/reply-reason.js';
 
 const AT = new Date('2026-01-07T12:00:00Z');
@@ -37,7 +38,9 @@ it.each(Object.keys(TOLD) as Expiry[])(
 
 it('a mail whose tries are used up tells what the relay said last', () => {
   for (const said of [...Object.keys(VERDICT_OF), 'the relay closed the connection'])
-    expect(expired(said)).toBe(`RETRIES_EXHAUSTED: It was tried for about a day without success: ${said}.`);
+    expect(expired(said)).toBe(
+      `RETRIES_EXHAUSTED: It was tried for about a day without success: ${replyWords(said) ?? said}.`,
+    );
 });
 
 it('nothing lets mails expire beside the claim, the watch over stale mails and the last try, whose causes are all known', () => {

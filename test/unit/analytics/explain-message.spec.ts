@@ -101,9 +101,14 @@ const CASES: [decidedBy: string, words: RegExp, change: Change][] = [
   ],
   ['NOT_DUE_YET', /due at Wed 7 Jan 2026, 15:00 UTC/, { message: { dueAt: LATER } }],
   [
-    'RETRY_LATER',
-    /tried again at .*: greylisted/,
+    'GREYLISTED',
+    /The receiver greylists: .* tried again at Wed 7 Jan 2026, 15:00 UTC/,
     { message: { dueAt: LATER, stateReason: 'greylisted' }, attempts: [attempt('ready')] },
+  ],
+  [
+    'RETRY_LATER',
+    /tried again at .*: mailbox full/,
+    { message: { dueAt: LATER, stateReason: 'mailbox_full' }, attempts: [attempt('ready')] },
   ],
   ['RETRY_LATER', /tried again/, { message: { dueAt: LATER, unknownCount: 1 } }],
   ['SEQUENCE_PAUSED', /its sequence are paused until the owner/, { sequencePaused: true }],
@@ -180,7 +185,11 @@ const CASES: [decidedBy: string, words: RegExp, change: Change][] = [
     /of use until/,
     { message: { ...ended('expired', 'too late to be sent'), expiresAt: EARLIER } },
   ],
-  ['RETRIES_EXHAUSTED', /without success: greylisted/, { message: ended('expired', 'greylisted') }],
+  [
+    'RETRIES_EXHAUSTED',
+    /without success: the receiver greylists/,
+    { message: ended('expired', 'greylisted') },
+  ],
   ['ACCEPTED', /took it at Wed 7 Jan/, { message: { state: 'accepted', acceptedAt: NOW } }],
   [
     'REJECTED',
