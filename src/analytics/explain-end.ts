@@ -122,7 +122,8 @@ function expired(message: Message, reason: string): Rule {
   );
 }
 
-function cancelled(reason: string, at: Date | null, broadcast: BroadcastFacts | null): Rule {
+/** Also of a mail that comes to this as soon as it is tried again. */
+export function cancelled(reason: string, at: Date | null, broadcast: BroadcastFacts | null): Rule {
   const bought = /^purchased (.+)$/.exec(reason)?.[1];
   if (bought !== undefined)
     return rule(

@@ -14,7 +14,7 @@ import { OVERDUE, RESTORED } from '../delivery/waiting/overdue.js';
 import type { ReplyReason } from '../delivery/replies/reply-reason.js';
 import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import type { StepTiming } from '../sequences/schedule.js';
-import { end, inWords } from './explain-end.js';
+import { cancelled, end, inWords } from './explain-end.js';
 import {
   broadcastSplitRule,
   otherPathRules,
@@ -71,6 +71,8 @@ export interface MessageFacts {
     settledAt: Date | null;
     acceptedAt: Date | null;
     unknownCount: number;
+    /** Why it is not tried once more; null as long as it is. */
+    withdrawn: string | null;
   } & OfferFacts;
   person: PersonFacts | null;
   suppressions: SuppressionFacts[];
@@ -196,8 +198,9 @@ function lifecycle(facts: MessageFacts): Rule[] {
   if (!OPEN.has(message.state)) return [];
   const stop = broadcast === null ? null : broadcastStop(broadcast);
   const rules = stop === null ? [] : [stop];
-  if (message.state === 'held') return [...rules, held(message.stateReason)];
   if (message.state === 'leased') return [...rules, underway(facts)];
+  if (message.withdrawn !== null) return [cancelled(message.withdrawn, null, broadcast)];
+  if (message.state === 'held') return [...rules, held(message.stateReason)];
   if (message.expiresAt !== null && message.expiresAt <= now)
     return [
       ...rules,

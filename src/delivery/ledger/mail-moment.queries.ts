@@ -57,11 +57,11 @@ interface Rule {
 }
 
 const literal = (text: string): string => `'${text}'`;
-const CANCELS: Rule = {
-  when: `moment.broadcast = 'cancelled'`,
-  state: literal('cancelled'),
-  why: literal(BROADCAST_CANCELLED),
-};
+const CANCELS: readonly Rule[] = [
+  { when: `moment.broadcast = 'cancelled'`, state: literal('cancelled'), why: literal(BROADCAST_CANCELLED) },
+  // While a try was under way, which has failed since.
+  { when: 'm.withdrawn is not null', state: literal('cancelled'), why: 'm.withdrawn' },
+];
 const PAUSES: readonly Rule[] = [
   { when: `moment.broadcast = 'paused'`, state: literal('held'), why: literal(BROADCAST_PAUSED) },
   { when: 'moment.paused', state: literal('held'), why: literal(SEQUENCE_PAUSED) },
@@ -69,7 +69,7 @@ const PAUSES: readonly Rule[] = [
 const anyOf = (rules: readonly Rule[]): string => `(${rules.map(({ when }) => when).join(' or ')}) is true`;
 
 /** What the barrier lets pass, where nothing has shown that the mail arrived already. */
-export const MAY_GO = `(${MAY_BE_SENT} and not ${anyOf([CANCELS, ...PAUSES])})`;
+export const MAY_GO = `(${MAY_BE_SENT} and not ${anyOf([...CANCELS, ...PAUSES])})`;
 
 /** Whether a pause of the owner's or of its reader's is what keeps the mail. */
 export const IS_PAUSED = `(${anyOf(PAUSES)} or (not ${MAY_BE_SENT} and ${WAITS_FOR_READER}))`;
@@ -96,7 +96,7 @@ export function fateSql(go: 'leased' | 'ready', atClaim?: AtClaim): { state: str
   ];
   if (atClaim)
     rules.push({ when: atClaim.isExpired, state: literal('expired'), why: literal(EXPIRY.tooLate()) });
-  rules.push(CANCELS);
+  rules.push(...CANCELS);
   if (atClaim) rules.push(atClaim.restored);
   rules.push(...PAUSES);
   if (atClaim) rules.push(atClaim.late);

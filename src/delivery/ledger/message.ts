@@ -23,6 +23,9 @@ export const SHOWN_STATE = `case when m.state = 'leased' and m.data_at is not nu
 /** In SQL: open, and no byte of the body has left. */
 export const NOT_BEGUN = `state in ('ready', 'held', 'leased') and data_at is null`;
 
+/** In SQL: it may go out still. Also while its body is under way or its end unclear, since the relay may put it off yet. */
+export const MAY_GO_YET = `state in ('ready', 'held', 'leased', 'unknown')`;
+
 /** The alert that mail of a domain waits so begins with this and ends with the domain. */
 export const DKIM_ALERT = 'dkim:';
 

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import {
   ERASED,
+  MAY_GO_YET,
   NOT_BEGUN,
   SHOWN_STATE,
   priorityOf,
@@ -82,18 +83,26 @@ export class MessagesQueries {
     await this.cancelWaiting(manager, { from, values: dedupeKeys, reason });
   }
 
-  /** In one order: two of these about the same people would wait for each other. */
+  /**
+   * What has not begun is cancelled; of what may be with the relay it is written down that there is no other try. In one
+   * order: two of these about the same people would wait for each other.
+   */
   private async cancelWaiting(
     manager: EntityManager,
     { from, values, reason }: { from: string; values: readonly string[]; reason: string },
   ): Promise<void> {
     const waiting: { id: string }[] = await manager.query(
-      `select m.id from ${from} and ${NOT_BEGUN} order by m.id for update of m`,
+      `select m.id from ${from} and ${MAY_GO_YET} order by m.id for update of m`,
       [values],
     );
     if (waiting.length === 0) return;
     await manager.query(
-      `update message m set state = ${withoutSending(`'cancelled'`)}, state_reason = $2, lease_until = null, settled_at = clock_timestamp()
+      `update message m set withdrawn = $2, ${ifNotBegun({
+        state: withoutSending(`'cancelled'`),
+        state_reason: '$2',
+        lease_until: 'null',
+        settled_at: 'clock_timestamp()',
+      })}
        where m.id = any($1::bigint[])`,
       [waiting.map(({ id }) => id), reason],
     );
@@ -150,6 +159,13 @@ export class MessagesQueries {
   }
 }
 
+/** In SQL, what is set of a mail `m` that has not begun. */
+function ifNotBegun(values: Readonly<Record<string, string>>): string {
+  return Object.entries(values)
+    .map(([column, value]) => `${column} = case when ${NOT_BEGUN} then ${value} else m.${column} end`)
+    .join(', ');
+}
+
 /** Takes what is personal out of the mails `m` that meet the condition on `$1`; one that has not begun is not sent. */
 async function forgetWhere(
   manager: EntityManager,
@@ -157,10 +173,12 @@ async function forgetWhere(
 ): Promise<void> {
   const [forgotten]: [{ id: string }[], number] = await manager.query(
     `update message m set address = '${ERASED}', data = '{}', reply_text = null, subscriber_id = null, enrollment_id = null,
-       state_reason = case when ${NOT_BEGUN} then 'erased' else state_reason end,
-       settled_at = case when ${NOT_BEGUN} then clock_timestamp() else settled_at end,
-       lease_until = case when ${NOT_BEGUN} then null else lease_until end,
-       state = case when ${NOT_BEGUN} then ${withoutSending(`'cancelled'`)} else state end
+       withdrawn = case when ${MAY_GO_YET} then 'erased' else m.withdrawn end, ${ifNotBegun({
+         state: withoutSending(`'cancelled'`),
+         state_reason: `'erased'`,
+         lease_until: 'null',
+         settled_at: 'clock_timestamp()',
+       })}
      where ${condition} returning id`,
     [value],
   );

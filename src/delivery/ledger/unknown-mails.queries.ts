@@ -21,7 +21,7 @@ export interface UnknownOfBroadcast {
 /** In SQL, of a mail `m` at the time `now`: tried once, still of use, and nothing has come back. Once, whatever comes of it. Erased people have no address any more. */
 const resendable = (
   now: string,
-): string => `m.state = 'unknown' and m.unknown_count <= 1 and m.address <> '${ERASED}'
+): string => `m.state = 'unknown' and m.unknown_count <= 1 and m.address <> '${ERASED}' and m.withdrawn is null
   and (m.expires_at is null or m.expires_at > ${now}) and (${EVIDENCE('m.id')}) is null
   and not exists (select 1 from message_attempt a where a.message_id = m.id and a.outcome = 'sent_again')`;
 

@@ -76,6 +76,7 @@ import { ToldUntil1765460000000 } from './migrations/1765460000000-told-until.js
 import { HoursOf1765461000000 } from './migrations/1765461000000-hours-of.js';
 import { BroadcastLists1765462000000 } from './migrations/1765462000000-broadcast-lists.js';
 import { LetGoAt1765490000000 } from './migrations/1765490000000-let-go-at.js';
+import { Withdrawn1765495000000 } from './migrations/1765495000000-withdrawn.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -157,4 +158,5 @@ export const migrations = [
   HoursOf1765461000000,
   BroadcastLists1765462000000,
   LetGoAt1765490000000,
+  Withdrawn1765495000000,
 ];
