@@ -22,24 +22,25 @@ export interface Breaker {
   state: BreakerState;
   /** Troubles in a row without a mail that was taken. */
   failures: number;
+  /** How long the relay was left alone last; of no meaning while it is closed. */
+  pauseSeconds: number;
 }
 
-/** The breaker after one more trouble; null when it is open already, which lanes under way are late to learn. */
-export function afterTrouble(
-  { state, failures }: Breaker,
-  kind: RelayTrouble,
-): (Breaker & { pauseSeconds: number }) | null {
+/**
+ * The breaker after one more trouble; null when it is open already, which lanes under way are late to learn. It opens with
+ * the first pause of the trouble's kind. Each failed try after that doubles the pause it follows, to no less than the first
+ * of its own kind: a port that is closed while a relay which has throttled us restarts is one more failed try, not ten.
+ */
+export function afterTrouble({ state, failures, pauseSeconds }: Breaker, kind: RelayTrouble): Breaker | null {
   if (state === 'open') return null;
   const { opensAfter, firstPauseSeconds } = RULES[kind];
-  const now = failures + 1;
-  if (state === 'closed' && now < opensAfter) return { state, failures: now, pauseSeconds: 0 };
-  // It opens with the count of its rule, so that each failed probe after that doubles the pause.
-  const counted = state === 'closed' ? opensAfter : now;
-  const doublings = Math.min(16, Math.max(0, counted - opensAfter));
+  const counted = failures + 1;
+  if (state === 'closed' && counted < opensAfter) return { state, failures: counted, pauseSeconds: 0 };
+  const doubled = state === 'closed' ? 0 : 2 * pauseSeconds;
   return {
     state: 'open',
     failures: counted,
-    pauseSeconds: Math.min(LONGEST_PAUSE_SECONDS, firstPauseSeconds * 2 ** doublings),
+    pauseSeconds: Math.min(LONGEST_PAUSE_SECONDS, Math.max(firstPauseSeconds, doubled)),
   };
 }
 

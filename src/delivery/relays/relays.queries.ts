@@ -62,7 +62,7 @@ export class RelaysQueries {
   async update(
     key: string,
     reason: string,
-    change: (breaker: Breaker) => (Breaker & { pauseSeconds: number }) | null,
+    change: (breaker: Breaker) => Breaker | null,
     opened: (manager: EntityManager, pauseSeconds: number) => Promise<void>,
   ): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
@@ -73,14 +73,14 @@ export class RelaysQueries {
       const now = this.clock.now();
       const [rows]: [Breaker[], number] = await manager.query(
         `update relay_state set out_since = case when tried_at >= $3 then coalesce(out_since, $2) else $2 end, tried_at = $2
-         where key = $1 returning state, failures`,
+         where key = $1 returning state, failures, pause_seconds as "pauseSeconds"`,
         [key, now, new Date(now.getTime() - GAP_MS)],
       );
       const next = rows[0] === undefined ? null : change(rows[0]);
       if (next === null) return;
       await manager.query(
-        `update relay_state set state = $2, failures = $3, reason = $4, updated_at = clock_timestamp(),
-           opened_until = case when $2 = 'open' then clock_timestamp() + $5 * interval '1 second' end where key = $1`,
+        `update relay_state set state = $2, failures = $3, reason = $4, pause_seconds = $5, updated_at = clock_timestamp(),
+           opened_until = case when $2 = 'open' then clock_timestamp() + $5::int * interval '1 second' end where key = $1`,
         [key, next.state, next.failures, reason, next.pauseSeconds],
       );
       if (next.state === 'open') await opened(manager, next.pauseSeconds);

@@ -77,6 +77,7 @@ import { HoursOf1765461000000 } from './migrations/1765461000000-hours-of.js';
 import { BroadcastLists1765462000000 } from './migrations/1765462000000-broadcast-lists.js';
 import { LetGoAt1765490000000 } from './migrations/1765490000000-let-go-at.js';
 import { Withdrawn1765495000000 } from './migrations/1765495000000-withdrawn.js';
+import { RelayPause1765560000000 } from './migrations/1765560000000-relay-pause.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -159,4 +160,5 @@ export const migrations = [
   BroadcastLists1765462000000,
   LetGoAt1765490000000,
   Withdrawn1765495000000,
+  RelayPause1765560000000,
 ];

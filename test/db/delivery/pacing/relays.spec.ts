@@ -116,6 +116,25 @@ describe('several relays', () => {
     expect(await pause('one')).toBe(10);
   });
 
+  it('waits a little longer, not a quarter of an hour, when the kind of trouble changes; and begins anew when it worked', async () => {
+    await fail('one', 'throttled', 10);
+    expect(await pause('one')).toBe(15);
+    const probe = async (kind: Parameters<RelaysService['failed']>[1]): Promise<number> => {
+      await endPause();
+      await relays.view();
+      await relays.choose();
+      await fail('one', kind, 1);
+      return pause('one');
+    };
+    expect([await probe('connect'), await probe('auth'), await probe('throttled')]).toEqual([30, 60, 120]);
+    await endPause();
+    await relays.view();
+    await relays.choose();
+    await relays.worked({ name: 'one' });
+    await fail('one', 'connect', 3);
+    expect(await pause('one')).toBe(5);
+  });
+
   it('works again after a probe that was taken', async () => {
     await fail('one', 'auth', 1);
     await endPause();

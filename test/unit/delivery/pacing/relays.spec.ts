@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EnvError, readConfig } from '../../../../config/env.js';
-import { afterTrouble, shownReply } from '../../../../src/delivery/relays/breaker.js';
+import {
+  afterTrouble,
+  shownReply,
+  type Breaker,
+  type RelayTrouble,
+} from '../../../../src/delivery/relays/breaker.js';
 import { chooseRelay } from '../../../../src/delivery/relays/relay-choice.js';
 
 const relay = (name: string, weight: number, usable = true) => ({ name, weight, usable });
@@ -38,15 +43,57 @@ describe('choosing a relay', () => {
 });
 
 describe('a breaker', () => {
+  const KINDS = ['connect', 'silent', 'stalled', 'auth', 'sender_refused', 'throttled'] as const;
+  const FRESH: Breaker = { state: 'closed', failures: 0, pauseSeconds: 0 };
+  /** Opened by one kind, then tried for nothing once for each of the others: the pauses in seconds. */
+  const pauses = (opening: RelayTrouble, probes: readonly RelayTrouble[]): number[] => {
+    let breaker = FRESH;
+    while (breaker.state === 'closed') breaker = afterTrouble(breaker, opening) ?? breaker;
+    const seconds = [breaker.pauseSeconds];
+    for (const kind of probes) {
+      breaker = afterTrouble({ ...breaker, state: 'half_open' }, kind) ?? breaker;
+      seconds.push(breaker.pauseSeconds);
+    }
+    return seconds;
+  };
+
   it('doubles its pause up to a quarter of an hour', () => {
-    let failures = 0;
-    const pauses = Array.from({ length: 12 }, () => {
-      const next = afterTrouble({ state: 'half_open', failures: Math.max(1, failures) }, 'auth');
-      failures = next?.failures ?? 0;
-      return next?.pauseSeconds;
-    });
-    expect(pauses.slice(0, 4)).toEqual([120, 240, 480, 900]);
-    expect(pauses.at(-1)).toBe(900);
+    expect(
+      pauses(
+        'auth',
+        Array.from({ length: 6 }, () => 'auth' as const),
+      ),
+    ).toEqual([60, 120, 240, 480, 900, 900, 900]);
+  });
+
+  it('is not closed for a quarter of an hour by the first try of a relay that is restarted after it throttled', () => {
+    expect(pauses('throttled', ['connect', 'connect'])).toEqual([15, 30, 60]);
+    expect(pauses('throttled', ['auth'])).toEqual([15, 60]);
+  });
+
+  it('does not ask again sooner, once it has begun to wait, as the kind of trouble changes', () => {
+    expect(pauses('auth', ['throttled', 'connect'])).toEqual([60, 120, 240]);
+  });
+
+  it('waits at least the first pause of what was wrong last, never shorter than before, and otherwise at most twice as long', () => {
+    const kind = fc.constantFrom(...KINDS);
+    fc.assert(
+      fc.property(kind, fc.array(kind, { maxLength: 12 }), (opening, probes) => {
+        const seconds = pauses(opening, probes);
+        probes.forEach((probe, index) => {
+          const [before = 0, after = 0] = seconds.slice(index, index + 2);
+          const [first = 0] = pauses(probe, []);
+          expect(after).toBeGreaterThanOrEqual(Math.max(before, first));
+          expect(after).toBeLessThanOrEqual(Math.min(900, Math.max(first, 2 * before)));
+        });
+      }),
+    );
+  });
+
+  it('begins anew after a mail that was taken, whatever it waited before', () => {
+    let breaker: Breaker = { ...FRESH, pauseSeconds: 900 };
+    while (breaker.state === 'closed') breaker = afterTrouble(breaker, 'connect') ?? breaker;
+    expect(breaker.pauseSeconds).toBe(5);
   });
 
   it('keeps no address of a reply', () => {
