@@ -19,7 +19,11 @@ const PHRASES: readonly (readonly [ReplyStage, RegExp])[] = [
     /delivery error: dd|doesn't have an? \S{1,80} account \(|inbound-smtp\.[a-z0-9-]{1,30}\.amazonaws\.com|end of data|final data|after i sent the message|\btext command|>>> \./i,
   ],
   ['data', /(?:in reply to|after|to|our|smtp:|-------smtp command\s{1,3})\s?data\b|\(data\)/i],
-  ['mail', /mail (?:from|command)|\[mail_from\]|sender was rejected|smtp:mail\b/i],
+  // The command, and not "your mail from Monday".
+  [
+    'mail',
+    /\bmail from(?:\s{0,3}[:<]| command)|\bmail command|\[mail_from\]|sender was rejected|smtp:mail\b/i,
+  ],
   ['rcpt', /rcpt (?:to|command)|smtp:rcpt|\[rcpt_to\]|does not like recipient/i],
   ['connect', /initial connection|\b(?:helo|ehlo)\b|\[connect\]|refused to talk to me|my name was rejected/i],
 ];

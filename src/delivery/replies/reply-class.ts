@@ -67,7 +67,14 @@ export function classifyInContext(
     byCode(replyCode ?? null);
   const doubtful = !stage && (Boolean(replyCode) || (own !== null && statuses.length > 0));
   if (reason === 'user_unknown' && doubtful && !isVouched(words, statuses)) return replyClass('filtered');
-  return replyClass(atStage(reason, statuses, stage ?? null));
+  return replyClass(
+    atStage(reason, { statuses, isFinal: isFinal(replyCode ?? null, statuses) }, stage ?? null),
+  );
+}
+
+/** A report of a mail that was given up after days quotes an answer that was for now. */
+function isFinal(code: number | null, statuses: readonly string[]): boolean {
+  return code === null ? statuses.some((one) => one.startsWith('5')) : code >= 500;
 }
 
 /**
@@ -146,13 +153,31 @@ function byCode(code: number | null): ReplyReason {
 }
 
 /**
+ * What a final answer may say about a mailbox or about nothing known, and cannot mean while no recipient was named: our
+ * server's address, name or sender is all there is to refuse. Held against the reader it would in time give up everybody
+ * at that provider.
+ */
+const NOT_BEFORE_RCPT: ReadonlySet<ReplyReason> = new Set<ReplyReason>([
+  'unclear',
+  'filtered',
+  'suspended',
+  'mailbox_full',
+  'system_error',
+]);
+
+/**
  * "No such user" after the body was sent is not what a directory says, which would have spoken at RCPT: it is a
  * recipient's filter in disguise, and the address may well live. The same beside x.2.1, a mailbox that is there and
  * disabled, and beside x.7, a policy. Before RCPT nobody knows the recipient yet, so there it is the sender that "does not exist".
  */
-function atStage(reason: ReplyReason, statuses: readonly string[], stage: ReplyStage | null): ReplyReason {
+function atStage(
+  reason: ReplyReason,
+  { statuses, isFinal: final }: { statuses: readonly string[]; isFinal: boolean },
+  stage: ReplyStage | null,
+): ReplyReason {
   if (stage === 'connect' || stage === 'auth' || stage === 'mail') {
-    return VERDICT_OF[reason] === 'hard' && reason !== 'no_mail_accepted' ? 'sender_rejected' : reason;
+    const isDead = VERDICT_OF[reason] === 'hard' && reason !== 'no_mail_accepted';
+    return isDead || (final && NOT_BEFORE_RCPT.has(reason)) ? 'sender_rejected' : reason;
   }
   if (reason !== 'user_unknown') return reason;
   if (statuses.some((status) => /^[45]\.7\./.test(status))) return 'filtered';

@@ -53,7 +53,8 @@ const ABOUT_THE_SENDER: Phrase[] = [
     /blocked (?:using|by|for|ip|due to (?:your|the) ip)|blocked .{0,30}\bip\b|\bip\b.{0,60}\b(?:blocked|banned|rejected|refused|denied|listed|not allowed|not accepted)|banned sending ip|(?:is|are) (?:currently )?listed (?:at|in|by|on)\b/,
     /client host .{0,80}(?:rejected|blocked|denied)|connections? (?:not accepted|refused by policy|rejected|from your)|may not be mail exchanger/,
     /reverse dns|\brdns\b|\bptr\b|ptr record|forward.confirmed|hostname .{0,40}(?:not resolve|lookup)|dynamic(?:ally)?[- ](?:ip|assigned|address)|\bhelo\b.{0,60}(?:reject|invalid|refus|denied|bad|need|not )|(?:bad|invalid) helo|your host ?name does not match|mismatches client ip/,
-    /\(<address>:\s?blocked\)|invalid ip (?:address )?for sending/,
+    // T-Online names the sender's address, and what is wrong with it in other words each time.
+    /\(<address>:\s?blocked\)|invalid ip (?:address )?for sending|\bip=[\da-f.:]{3,45} - /,
     /aup#|(?:refused|not accepted) from (?:your|this) (?:ip|host|server|network)|bad dns|your (?:server|host|network|isp) .{0,40}(?:blocked|banned|rejected)/,
   ),
   ...rule('virus', /\bvirus|malware|infected|trojan/),

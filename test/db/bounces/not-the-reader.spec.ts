@@ -1,0 +1,40 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { verpAddress } from '../../../src/delivery/mails/verp.js';
+import { report } from '../../support/returned-mails.js';
+import { SECRET } from '../delivery/post-office.js';
+import { BOUNCE_DOMAIN, openBounceOffice, type BounceOffice } from './bounce-office.js';
+
+const DAY_MS = 86_400_000;
+
+/** Five in a row give a mailbox up, see OutcomesService. */
+describe('five refusals in a row that are not about the reader', () => {
+  let office: BounceOffice;
+  beforeAll(async () => {
+    office = await openBounceOffice();
+  });
+  afterAll(async () => office.close());
+
+  const comesBack = async (messageId: string, said: string): Promise<void> => {
+    const words = `host mx.example.org[192.0.2.4] ${said}`;
+    const fields = `Final-Recipient: rfc822; bob@example.org\nAction: failed\nStatus: 5.0.0\nDiagnostic-Code: X-Postfix; ${words}`;
+    const raw = Buffer.from(report({ words: `<bob@example.org>: ${words}`, fields }));
+    const envelopeTo = [verpAddress(SECRET, messageId, BOUNCE_DOMAIN)];
+    expect(await office.intake.receive({ raw, envelopeTo, source: 'smtp' })).toBe('counted');
+  };
+
+  it.each([
+    ['listed', 'refused to talk to me: 554 IP=192.0.2.7 - A problem occurred. (Ask your postmaster)'],
+    ['unwelcome', 'refused to talk to me: 550 Access denied'],
+    ['sender', 'said: 550 Denied (in reply to MAIL FROM command)'],
+  ])('gave up a reader whose provider does not let us in: %s', async (name, said) => {
+    const email = `${name}@example.org`;
+    for (let count = 1; count <= 5; count++) {
+      const id = await office.sent(email);
+      office.clock.advance(DAY_MS);
+      await comesBack(id, said);
+    }
+    expect(await office.status(email)).toBe('active');
+    expect(await office.suppressed(email)).toEqual([]);
+    expect((await office.alertKeys()).join(' ')).toMatch(/bounces:sender:example.com:/);
+  });
+});
