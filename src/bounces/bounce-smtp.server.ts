@@ -160,6 +160,8 @@ export class BounceSmtpServer {
       raw: Buffer.concat(chunks),
       envelopeTo: session.envelope.rcptTo.map(({ address }) => address),
       source: 'smtp',
+      client: session.remoteAddress,
+      sender: session.envelope.mailFrom === false ? '' : session.envelope.mailFrom.address,
     });
   }
 

@@ -8,6 +8,7 @@ import { BouncesController } from './bounces.controller.js';
 import { BouncesJobs } from './bounces.jobs.js';
 import { BouncesQueries } from './bounces.queries.js';
 import { BouncesService } from './bounces.service.js';
+import { BringerProof } from './bringer-proof.service.js';
 import { HooksController } from './hooks.controller.js';
 import { HooksService } from './hooks.service.js';
 import { IntakeWatch } from './intake-watch.service.js';
@@ -31,6 +32,7 @@ import { SnsVerifier } from './sns-verifier.service.js';
     OutcomesService,
     RatesWatch,
     ReporterProof,
+    BringerProof,
     IntakeService,
     IntakeWatch,
     BounceSmtpServer,

@@ -2,6 +2,7 @@ import { domainSql } from '../values/email-address.js';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { ENOUGH_FOR, SEQUENCE_LEAST, type RefusedTally } from '../delivery/guards/sending-health.js';
+import { HARD_REASONS } from '../delivery/replies/reply-reason.js';
 import { PLAINLY_US, SENDER_REFUSALS } from '../delivery/replies/sender-refusal.js';
 import type { BounceReason, BounceVerdict } from './judged-mail.js';
 
@@ -63,9 +64,9 @@ export interface ReportsOf {
  * The reports of that kind about mails that were sent after the last one that arrived: accepted, and nothing has come back
  * of it in the time that the slowest of these reports took, a queue's six days at most. A relay that tries for five days
  * tells of today's mail in five days; until then, today's mail says nothing about those before it. Served by `bounce_address`, `message_subscriber` and
- * primary keys.
+ * primary keys. `arrival`: what else is asked of a mail that arrived.
  */
-const inARow = (which: string): string => `
+const inARow = (which: string, arrival = 'true'): string => `
   with reports as (
     select coalesce(b.message_id::text, b.dedupe_key) as mail, b.received_at,
       (select m.accepted_at from message m where m.id = b.message_id) as accepted_at
@@ -74,7 +75,7 @@ const inARow = (which: string): string => `
     select max(m.accepted_at) as at from message m
     where m.subscriber_id = $2 and m.address_hash = $1 and m.state = 'accepted'
       and m.accepted_at <= $4::timestamptz - least(interval '6 days', coalesce((select max(received_at - accepted_at) from reports), interval '0'))
-      and not exists (select 1 from bounce x where x.message_id = m.id and x.trusted and x.verdict in ('soft', 'hard'))),
+      and ${arrival} and not exists (select 1 from bounce x where x.message_id = m.id and x.trusted and x.verdict in ('soft', 'hard'))),
   in_a_row as (
     select r.* from reports r cross join arrived a where a.at is null or coalesce(r.accepted_at, r.received_at) > a.at)`;
 
@@ -118,6 +119,22 @@ export class BouncesQueries {
       [about.addressHash, about.subscriberId, about.since, about.now],
     );
     return rows[0]?.count ?? 0;
+  }
+
+  /**
+   * Whether another mail to the address was told dead before by a report that was doubted for who brought it, with none
+   * that arrived in between and nothing read since. Called for each such report; locks nothing. As `inARow`, and by
+   * `tracking_event_message`.
+   */
+  async wasDoubted(manager: EntityManager, about: ReportsOf & { id: string }): Promise<boolean> {
+    const rows: unknown[] = await manager.query(
+      `${inARow(`b.verdict = 'soft' and b.reason = any($5::text[]) and b.message_id <> $6`, 'm.id <> $6')}
+       select 1 from in_a_row r where r.received_at - r.accepted_at < interval '7 days'
+         and not exists (select 1 from message h join tracking_event t on t.message_id = h.id
+           where h.subscriber_id = $2 and t.class = 'human' and (t.at > r.received_at or h.id::text = r.mail)) limit 1`,
+      [about.addressHash, about.subscriberId, about.since, about.now, HARD_REASONS, about.id],
+    );
+    return rows.length > 0;
   }
 
   /** When the address's domain was first reported unknown, since the last mail that arrived there or `since`. */

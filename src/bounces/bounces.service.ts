@@ -33,6 +33,8 @@ export interface IncomingReport {
   envelopeTo: readonly string[];
   /** Who sent it by mail, where their domain vouches for it and feedback reports come from there. */
   reporter?: string | null | undefined;
+  /** It came by mail from where a true one about this mail would come from. */
+  vouched?: boolean | undefined;
   /** When a provider signed it, where one did: told again, on whatever day, it is the same report. */
   signedAt?: Date | undefined;
   /** When it came, where it is read later: a mailbox may not have been looked at for weeks. */
@@ -59,6 +61,8 @@ const UNTRUSTED_A_DAY = 1_000;
 const MAX_MTA_CHARS = 255;
 /** Servers try for five days as a rule (RFC 5321 §4.5.4.1). */
 const QUEUES_LAST_MS = 7 * DAY_MS;
+/** A monthly letter has its second report well within it. */
+const DOUBTS_LAST_MS = 90 * DAY_MS;
 
 /** The only writer of `bounce`. Every report is written down and takes effect in one transaction, once. */
 @Injectable()
@@ -71,6 +75,18 @@ export class BouncesService {
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
+
+  /** Whom the mail went to that the report is about, by what few but servers on its way see; null when it names none. */
+  async addressee(report: IncomingReport): Promise<string | null> {
+    const { manager } = this.dataSource;
+    const { secretKey } = this.config;
+    const { originals } = report.judged;
+    const clues = { addressedTo: [...report.envelopeTo, ...report.judged.addressedTo], originals };
+    const id =
+      messageByReturnPath(secretKey, clues) ??
+      (this.headersProve(report) ? await messageByHeader(manager, messageIdHeaders(originals)) : null);
+    return id === null ? null : ((await reportedMessage(manager, id))?.address ?? null);
+  }
 
   /** `before` runs first in the same transaction: when either throws, nothing of both has happened. */
   async take(report: IncomingReport, before?: (manager: EntityManager) => Promise<void>): Promise<Taken> {
@@ -180,17 +196,23 @@ export class BouncesService {
   /**
    * Bounces are seldom signed, so anybody may have written one who was passed the mail as a file. A dead address reads
    * nothing, and its server says so within the days that queues last: what contradicts that is counted, as any mail that
-   * did not arrive, and ends nothing by itself.
+   * did not arrive, and ends nothing by itself. So is what did not come from where a true one would: a dead address
+   * loses the next mail as well, and whoever was passed one mail has the return path of no other.
    */
   private async weighed(
     manager: EntityManager,
     message: ReportedMessage,
-    { judged, source, arrivedAt = this.clock.now() }: IncomingReport,
+    { judged, source, vouched = false, arrivedAt = this.clock.now() }: IncomingReport,
   ): Promise<Finding> {
     const found = findingFor(message, judged.findings);
     if (found.verdict !== 'hard' || !isByMail(source)) return found;
-    const since = new Date(arrivedAt.getTime() - QUEUES_LAST_MS);
-    return (await hasSurelyArrived(manager, message.id, since)) ? { ...found, verdict: 'soft' } : found;
+    const doubted: Finding = { ...found, verdict: 'soft' };
+    const before = new Date(arrivedAt.getTime() - QUEUES_LAST_MS);
+    if (await hasSurelyArrived(manager, message.id, before)) return doubted;
+    if (vouched) return found;
+    const now = this.clock.now();
+    const since = new Date(now.getTime() - DOUBTS_LAST_MS);
+    return (await this.bounces.wasDoubted(manager, { ...message, since, now })) ? found : doubted;
   }
 
   private async takeTrusted(
@@ -201,7 +223,10 @@ export class BouncesService {
   ): Promise<Taken> {
     const { judged, source } = report;
     await holdBroadcast(manager, message);
-    const found = await this.weighed(manager, message, report);
+    const found =
+      proof === 'server'
+        ? await this.weighed(manager, message, report)
+        : findingFor(message, report.judged.findings);
     if (found.reason === 'not_a_report') return this.keepUnread(manager, message, report);
     await this.messages.noteArrival(
       manager,

@@ -4,6 +4,7 @@ import { readUnsubscribeAddress, readVerp } from '../delivery/mails/verp.js';
 import { readLeaveToken } from '../subscribers/leave-token.js';
 import { LeaveService } from '../subscribers/leave.service.js';
 import { domainOf, localPartOf } from '../values/email-address.js';
+import { BringerProof, type Brought } from './bringer-proof.service.js';
 import { BouncesService, type BounceSource, type IncomingReport, type Taken } from './bounces.service.js';
 import { judgeReports } from './judge-mail.js';
 import type { JudgedMail } from './judged-mail.js';
@@ -14,6 +15,10 @@ export interface IncomingMail {
   /** Recipients by the envelope; empty where it is not known. */
   envelopeTo: readonly string[];
   source: Extract<BounceSource, 'smtp' | 'imap'>;
+  /** Who brought it to the listener. */
+  client?: string | undefined;
+  /** MAIL FROM, empty for `<>`. */
+  sender?: string | undefined;
   /** When it came, where it has waited since in a mailbox. */
   arrivedAt?: Date | undefined;
 }
@@ -28,6 +33,7 @@ export class IntakeService {
     private readonly bounces: BouncesService,
     private readonly leave: LeaveService,
     private readonly proof: ReporterProof,
+    private readonly bringer: BringerProof,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -57,7 +63,8 @@ export class IntakeService {
   }
 
   /** In force when it returns. The From of an unsubscribe mail is anybody's word and is not looked at. */
-  async receive({ raw, envelopeTo, source, arrivedAt }: IncomingMail): Promise<Taken | 'unsubscribed'> {
+  async receive(mail: IncomingMail): Promise<Taken | 'unsubscribed'> {
+    const { raw, envelopeTo, source, arrivedAt } = mail;
     const reports = await judgeReports(raw);
     const known = envelopeTo.length > 0 ? envelopeTo : reports.flatMap(({ addressedTo }) => addressedTo);
     const tokens = known
@@ -71,22 +78,29 @@ export class IntakeService {
     if (tokens.length > 0) return left ? 'unsubscribed' : 'nothing';
     const complained = reports.some(({ verdict }) => verdict === 'complaint');
     const reporter = complained ? await this.proof.provenReporter(raw) : null;
-    return this.takeAll(reports, { source, envelopeTo, reporter, arrivedAt });
+    const read = source === 'imap';
+    const brought = { raw, client: read ? null : (mail.client ?? ''), sender: mail.sender ?? null };
+    return this.takeAll(reports, { source, envelopeTo, reporter, arrivedAt }, brought);
+  }
+
+  /** Only what would end a reader at once is worth the questions. */
+  private async isVouched(report: IncomingReport, brought: Brought): Promise<boolean> {
+    if (report.judged.findings.every(({ verdict }) => verdict !== 'hard')) return false;
+    const address = await this.bounces.addressee(report);
+    return address !== null && this.bringer.vouchesFor(address, brought);
   }
 
   /** The envelope names one mail of ours, and of several reports nobody knows which one is about that. */
   private async takeAll(
     reports: readonly JudgedMail[],
     { envelopeTo, ...from }: Omit<IncomingReport, 'judged'>,
+    brought: Brought,
   ): Promise<Taken> {
     const taken: Taken[] = [];
-    for (const judged of reports)
-      taken.push(
-        await this.bounces.take({
-          ...{ ...from, judged },
-          envelopeTo: reports.length === 1 ? envelopeTo : [],
-        }),
-      );
+    for (const judged of reports) {
+      const report = { ...from, judged, envelopeTo: reports.length === 1 ? envelopeTo : [] };
+      taken.push(await this.bounces.take({ ...report, vouched: await this.isVouched(report, brought) }));
+    }
     return taken.find((one) => one !== 'nothing') ?? 'nothing';
   }
 }

@@ -2,6 +2,7 @@ import { BouncesService } from '../../../src/bounces/bounces.service.js';
 import { IntakeService } from '../../../src/bounces/intake.service.js';
 import { verpAddress } from '../../../src/delivery/mails/verp.js';
 import type { PlannedMessage } from '../../../src/delivery/ledger/message.js';
+import type { DnsResolver } from '../../../src/infra/dns.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { report } from '../../support/returned-mails.js';
@@ -19,6 +20,8 @@ export interface Said {
 }
 
 export const DEAD: Said = { status: '5.1.1', diagnostic: '550 5.1.1 <bob@example.org>: User unknown' };
+/** The relay of these tests, which has the same address, brings it back. */
+export const FROM_RELAY = { client: '127.0.0.1', sender: '' };
 export const FULL: Said = { status: '5.2.2', diagnostic: '552 5.2.2 Mailbox full' };
 export const UNSIGNED: Said = { status: '5.7.26', diagnostic: '550 5.7.26 neither SPF nor DKIM passed' };
 export const NO_HOST: Said = { status: '5.1.2', diagnostic: '550 5.1.2 Host unknown' };
@@ -38,8 +41,11 @@ export interface BounceOffice extends PostOffice {
   suppressed(email: string): Promise<string[]>;
 }
 
-export async function openBounceOffice(given: Record<string, string> = {}): Promise<BounceOffice> {
-  const office = await openPostOffice({ BOUNCE_DOMAIN, ...given }, REPORTERS_DNS);
+export async function openBounceOffice(
+  given: Record<string, string> = {},
+  dns: DnsResolver = REPORTERS_DNS,
+): Promise<BounceOffice> {
+  const office = await openPostOffice({ BOUNCE_DOMAIN, ...given }, dns);
   const { app, db, clock } = office;
   const [bounces, intake, alerts, suppressions] = [
     app.get(BouncesService, { strict: false }),
@@ -52,6 +58,7 @@ export async function openBounceOffice(given: Record<string, string> = {}): Prom
       raw: Buffer.from(mail),
       envelopeTo: [verpAddress(SECRET, messageId, BOUNCE_DOMAIN)],
       source: 'smtp',
+      ...FROM_RELAY,
     });
   let sent = 0;
   return {

@@ -4,7 +4,7 @@ import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { report } from '../../support/returned-mails.js';
 import { REPORTER, signedByExampleOrg } from '../../support/signed-reports.js';
 import { SECRET } from '../delivery/post-office.js';
-import { BOUNCE_DOMAIN, openBounceOffice, type BounceOffice } from './bounce-office.js';
+import { BOUNCE_DOMAIN, FROM_RELAY, openBounceOffice, type BounceOffice } from './bounce-office.js';
 
 const FIELDS = (email: string) =>
   `Final-Recipient: rfc822; ${email}\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 <${email}>: User unknown`;
@@ -180,7 +180,7 @@ Message-ID: <${'b'.repeat(26)}@example.com>
 --=b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nUser-Agent: Example/1\nVersion: 1\nOriginal-Mail-From: <${path}>\n
 --=b--\n`;
   const takes = async (raw: string | Buffer, path: string): Promise<string> =>
-    office.intake.receive({ raw: Buffer.from(raw), envelopeTo: [path], source: 'smtp' });
+    office.intake.receive({ raw: Buffer.from(raw), envelopeTo: [path], source: 'smtp', ...FROM_RELAY });
 
   it('a complaint by who was passed the mail, with its return path, does no more than its unsubscribe link: all mail ended', async () => {
     const email = 'passed.on@example.org';

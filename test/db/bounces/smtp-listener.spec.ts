@@ -52,6 +52,15 @@ describe('the SMTP listener for the bounce domain', () => {
     expect(await office.suppressed('dead@example.org')).toEqual(['all hard_bounce']);
   });
 
+  it('a report that a stranger brought to the server in front gives up nobody', async () => {
+    const mail = await sentFor('front@example.org');
+    const notice = returnedMail(mail.raw, '5.1.1', '550 5.1.1 no such user');
+    const path = 'Received: from mx.example.org (unknown [203.0.113.9]) by mail.example.com with ESMTP\n';
+    expect(await deliver(port, mail.from, path + notice)).toMatch(/^250 /);
+    expect(await office.status('front@example.org')).toBe('active');
+    expect(await office.suppressed('front@example.org')).toEqual([]);
+  });
+
   it('the return path is understood in capitals, and with no original in the report', async () => {
     const mail = await sentFor('shouted@example.org');
     const notice = report({

@@ -55,6 +55,8 @@ async function bounceBeforeReply(world: World, bounced: string[]): Promise<void>
         raw: deadAddress(),
         envelopeTo: [verpAddress(config.secretKey, row?.id ?? '', BOUNCE_DOMAIN)],
         source: 'smtp',
+        client: '127.0.0.1',
+        sender: '',
       });
       if (KILLED.has(hit)) await world.killAll();
     };
