@@ -20,13 +20,14 @@ const isReadable = (given: URL | null): boolean =>
 
 const DOMAIN = /^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+$/i;
 
+const port = z
+  .string()
+  .regex(/^\d{1,5}$/, 'use a port number from 0 to 65535')
+  .transform(Number)
+  .refine((number) => number <= 65_535, 'use a port number from 0 to 65535');
+
 const envSchema = z.object({
-  PORT: z
-    .string()
-    .regex(/^\d{1,5}$/, 'use a port number from 0 to 65535')
-    .transform(Number)
-    .refine((port) => port <= 65_535, 'use a port number from 0 to 65535')
-    .default(3000),
+  PORT: port.default(3000),
   HOST: z.string().min(1).optional(),
   BASE_URL: url(['http:', 'https:'])
     .transform((value) => value.replace(/\/+$/, ''))
@@ -36,12 +37,7 @@ const envSchema = z.object({
   DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
   MONGODB_URI: url(['mongodb:', 'mongodb+srv:']).optional(),
   BOUNCE_DOMAIN: z.string().regex(DOMAIN, 'use a domain such as bounce.example.com').toLowerCase().optional(),
-  BOUNCE_SMTP_PORT: z
-    .string()
-    .regex(/^\d{1,5}$/, 'use a port number from 0 to 65535')
-    .transform(Number)
-    .refine((port) => port <= 65_535, 'use a port number from 0 to 65535')
-    .optional(),
+  BOUNCE_SMTP_PORT: port.optional(),
   BOUNCE_TLS_CERT: z.string().min(1).optional(),
   BOUNCE_TLS_KEY: z.string().min(1).optional(),
   BOUNCE_IMAP_URL: url(['imap:', 'imaps:'])

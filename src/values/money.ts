@@ -44,7 +44,7 @@ export function minorDigits(currency: string): number {
   return MINOR_DIGITS.get(currency) ?? 2;
 }
 
-/** Checked construction; negative amounts are allowed (refunds in the ledger). Throws `CURRENCY_INVALID`, `MONEY_INVALID`. */
+/** Checked construction; negative amounts are allowed (what a refund takes back). Throws `CURRENCY_INVALID`, `MONEY_INVALID`. */
 export function moneyOf(amountMinor: number, currency: string): Money {
   minorDigits(currency);
   assertMinor(amountMinor);

@@ -34,12 +34,6 @@ export async function machineSeconds(): Promise<{ busy: number; stolen: number }
   };
 }
 
-/** Resident memory in MB; 0 without /proc. */
-export async function residentMb(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024;
-}
-
 async function allStats(): Promise<Map<number, { parent: number; ticks: number }>> {
   const stats = new Map<number, { parent: number; ticks: number }>();
   const names = await readdir('/proc').catch(() => []);
