@@ -13,16 +13,17 @@ import {
   type Standing,
   type Unsent,
   type Verdict,
-  type Witness,
 } from './generation.js';
 import { GenerationQueries } from './generation.queries.js';
 import { LedgerNoteFile } from './ledger-note.service.js';
+import { WitnessFiles, type LeftWitness } from './witness-files.service.js';
+import type { Witness } from './witness.js';
 
 const ALERT = 'ledger:generation';
 const NOTE_ALERT = 'ledger:note';
 /**
- * A worker that lives through it knows an older ledger by what it has sent. One that is started after it knows it by its
- * note: mails that went within this span before may go again.
+ * What a worker was told last shows at once that a ledger is older, to itself and to whoever is started on its data folder.
+ * Where that is lost, this shows it: mails that went within this span before may then go again.
  */
 const BUMP_EVERY_MS = 10_000;
 /** Claims in between see for themselves that it is the same run of the server and that nobody refuses. */
@@ -39,6 +40,7 @@ export interface ConfirmedLedger {
 interface Seen extends Omit<Standing, 'note'> {
   verdict: Verdict;
   note: LedgerNote | null;
+  left: LeftWitness[];
   /** What another worker is not sure of, and none has been since. */
   asked: string | null;
 }
@@ -61,6 +63,7 @@ export class GenerationGuard {
   constructor(
     private readonly queries: GenerationQueries,
     private readonly file: LedgerNoteFile,
+    private readonly witnesses: WitnessFiles,
     private readonly alerts: AlertsService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -149,17 +152,19 @@ export class GenerationGuard {
   private async look(witness: Witness | null = null): Promise<Seen> {
     // Before the database is asked: a beat of somebody else in between must not make its row look older than the note.
     const known = this.#known;
-    const [file, folder, place] = await Promise.all([
+    const [file, folder, place, left] = await Promise.all([
       this.file.read(),
       this.file.folder(),
       this.file.place(),
+      this.witnesses.left(),
     ]);
-    const read = await this.queries.read(witness);
+    const lefts = left.map((one) => one.witness);
+    const read = await this.queries.read(witness === null ? lefts : [witness, ...lefts]);
     const note = file === 'unreadable' ? file : furthest(file, known, read.row);
     const standing: Standing = { ...read, note, folder, place, kept: this.file.kept };
     const { row, beat } = read;
     const asked = row?.asked !== undefined && !isSameRun(row, beat) ? row.asked : null;
-    return { ...standing, note: note === 'unreadable' ? null : note, verdict: judge(standing), asked };
+    return { ...standing, left, note: note === 'unreadable' ? null : note, verdict: judge(standing), asked };
   }
 
   private async refuse(
@@ -211,22 +216,25 @@ export class GenerationGuard {
     if (beaten && isSameRun(row, seen.beat)) return row.counter;
     const bumped = await this.queries.bump(row);
     if (bumped === null) return row.counter;
-    await this.write({ ...row, counter: bumped.counter }, seen, bumped.atMs);
+    const isNoted = await this.write({ ...row, counter: bumped.counter }, seen, bumped.atMs);
+    if (isNoted) await this.witnesses.clear(seen.left, seen.beat.server);
+    await this.witnesses.beginAnew();
     this.#bumpedAtMs = nowMs;
     return bumped.counter;
   }
 
-  /** A full disk does not stop the mails, it weakens the guard: that is for the owner to know. */
+  /** False: a full disk does not stop the mails, it weakens the guard: that is for the owner to know. */
   private async write(
     { lineage, generation, counter }: LedgerToken,
     { folder, place }: Seen,
     atMs: number,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const note = { lineage, generation, counter, folder, place, atMs };
     this.#known = note;
     try {
       await this.file.write(note);
       if (this.#bumpedAtMs === null) await this.alerts.resolve(NOTE_ALERT);
+      return true;
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
       await this.alerts.raise({
@@ -235,6 +243,7 @@ export class GenerationGuard {
         message: 'ledger.json in the data folder cannot be written: a restored backup may not be noticed',
         facts: { code },
       });
+      return false;
     }
   }
 }

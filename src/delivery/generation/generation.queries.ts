@@ -3,7 +3,8 @@ import { DataSource, QueryFailedError, type EntityManager } from 'typeorm';
 import { withoutSending } from '../ledger/message.js';
 import { WAITS_FOR_TEST } from '../ledger/state-reasons.js';
 import { RESTORED } from '../waiting/overdue.js';
-import type { Beat, Fence, Fingerprint, LedgerRow, LedgerToken, Unsent, Witness } from './generation.js';
+import type { Beat, Fence, Fingerprint, LedgerRow, LedgerToken, Unsent } from './generation.js';
+import { TOLD, type Witness } from './witness.js';
 
 const KEY = 'ledger.generation';
 /** insufficient_privilege, feature_not_supported, undefined_function, object_not_in_prerequisite_state. */
@@ -28,12 +29,23 @@ export const RESTORED_UNTIL = `(select (value->'confirmed'->>'at')::timestamptz 
 
 const UPDATED_MS = 'extract(epoch from updated_at)::float8 * 1000';
 
+/**
+ * In SQL, beside the row `s`: whether it knows nothing of what a witness of another run of the server was told. One of an
+ * earlier generation says nothing: of that the owner has said what becomes of it. By primary key, a few at each look.
+ */
+const MISSING = `exists (select 1
+  from unnest($2::text[], $3::bigint[], $4::int[], $5::text[], $6::int[], $7::text[]) as w (what, id, epoch, lineage, generation, server)
+  where w.lineage = s.value->>'lineage' and w.generation = (s.value->>'generation')::int and w.server <> ${SERVER}
+    and (select case w.what when 'claimed' then m.lease_epoch >= w.epoch
+        else m.lease_epoch > w.epoch or m.state <> 'leased' or (w.what = 'entered' and m.data_at is not null) end
+      from message m where m.id = w.id) is not true)`;
+
 interface Read {
   row: LedgerRow | null;
   beat: Beat;
   actual: Fingerprint;
   hasMessages: boolean;
-  missing: number | null;
+  missing: boolean;
 }
 
 /** The SQL of the generation guard. It is the only writer of the setting `ledger.generation`. */
@@ -45,19 +57,28 @@ export class GenerationQueries {
 
   /**
    * Three small reads; asked at every run of delivery.send-due, and once a second while it claims. Row, server and whether
-   * the witness is missing are of one statement, so of one run of the server.
+   * a witness is missing are of one statement, so of one run of the server.
    */
-  async read(witness: Witness | null = null): Promise<Read> {
-    const rows: (Pick<Read, 'row' | 'hasMessages'> &
-      Pick<Fingerprint, 'database' | 'table'> & { atMs: number | null; server: string; known: boolean })[] =
+  async read(witnesses: readonly Witness[] = []): Promise<Read> {
+    const told = witnesses.flatMap(({ lineage, generation, server, ...mails }) =>
+      TOLD.flatMap((what) => {
+        const mail = mails[what];
+        return mail === null ? [] : [{ what, ...mail, lineage, generation, server }];
+      }),
+    );
+    const rows: (Pick<Read, 'row' | 'hasMessages' | 'missing'> &
+      Pick<Fingerprint, 'database' | 'table'> & { atMs: number | null; server: string })[] =
       await this.dataSource.query(
         `select s.value as row, ${UPDATED_MS} as "atMs", ${SERVER} as server,
            (select oid::text from pg_database where datname = current_database()) as database,
-           'setting'::regclass::oid::text as table, exists (select 1 from message) as "hasMessages",
-           ($2::bigint is null or exists (select 1 from message where id = $2 and lease_epoch >= $3)) and ($4::bigint is null
-             or exists (select 1 from message where id = $4 and (lease_epoch > $5 or state <> 'leased'))) as known
+           'setting'::regclass::oid::text as table, exists (select 1 from message) as "hasMessages", ${MISSING} as missing
          from (select 1) one left join setting s on s.key = $1`,
-        [KEY, ...[witness?.claimed, witness?.ended].flatMap((one) => [one?.id ?? null, one?.epoch ?? null])],
+        [
+          KEY,
+          ...(['what', 'id', 'epoch', 'lineage', 'generation', 'server'] as const).map((column) =>
+            told.map((one) => one[column]),
+          ),
+        ],
       );
     const [first] = rows;
     if (first === undefined) throw new Error('the database did not answer');
@@ -68,9 +89,8 @@ export class GenerationQueries {
     const timeline = await this.ifAllowed<number>(
       `select ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int as value`,
     );
-    const { row, hasMessages, atMs, server, database, table, known } = first;
+    const { row, hasMessages, atMs, server, database, table, missing } = first;
     const beat = { atMs: atMs ?? 0, server };
-    const missing = witness === null || witness.server === server || known ? null : witness.generation;
     return { row, beat, hasMessages, missing, actual: { system, timeline, database, table } };
   }
 

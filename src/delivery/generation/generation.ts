@@ -22,18 +22,6 @@ export interface Fence extends LedgerToken {
   server: string;
 }
 
-/**
- * What the ledger has told this process last, and which generation and run of the server that was: another run that does
- * not know of it is older than what was sent. Nothing that this process says later can make it known there: a mail is
- * claimed only within the fence, and has one end.
- */
-export interface Witness {
-  claimed: { id: string; epoch: number } | null;
-  ended: { id: string; epoch: number } | null;
-  generation: number;
-  server: string;
-}
-
 /** In the database. */
 export interface LedgerRow extends LedgerToken {
   fingerprint: Fingerprint;
@@ -95,8 +83,8 @@ export interface Standing {
   note: LedgerNote | null | 'unreadable';
   actual: Fingerprint;
   hasMessages: boolean;
-  /** The generation of the witness of an earlier run of the server that this one does not know. Null: it does, or there is none. */
-  missing: number | null;
+  /** Whether a witness of an earlier run of the server, and of this generation, tells of what this run does not know. */
+  missing: boolean;
   folder: string | null;
   place: string | null;
   /** Whether the data folder is the same from one start to the next. */
@@ -123,8 +111,7 @@ export function judge(standing: Standing): Verdict {
   // A note of another lineage is of a database this process worked on before.
   const known = note !== null && note.lineage === row.lineage ? note : null;
   if (known !== null && isBehind(row, known)) return { kind: 'refuse', reason: OLDER, shared: true };
-  // Of an earlier generation the owner has said what becomes of it.
-  if (standing.missing === row.generation) return { kind: 'refuse', reason: OLDER, shared: true };
+  if (standing.missing) return { kind: 'refuse', reason: OLDER, shared: true };
   if (known !== null && isAnother(known.folder, folder))
     return { kind: 'refuse', reason: FOLDER, shared: true };
   if (isSameRun(row, beat) || !hasMessages || !kept) return { kind: 'same' };

@@ -10,10 +10,21 @@ import { PacingService } from '../pacing/pacing.service.js';
 import { domainOf } from '../../values/email-address.js';
 import { blamesSender, isOfRecipient } from './settlement.js';
 
+/** As long as a lease. A claim may be committed after its connection was lost; later, the reaper takes up what it took. */
+const LOST_FOR_MS = 300_000;
+
+/** A claim whose answer never came. It may have been committed. */
+interface LostClaim {
+  owner: string;
+  atMs: number;
+}
+
 /** Which messages may go now: the right database, in time, at the pace that was set or that receivers bear. */
 @Injectable()
 export class DueMessages {
   readonly #logger = new Logger(DueMessages.name);
+  #claims = 0;
+  #lost: LostClaim[] = [];
 
   constructor(
     private readonly claims: LedgerClaims,
@@ -24,11 +35,16 @@ export class DueMessages {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** False while this may be a copy of the database or a restored backup; log and alert say why. */
+  /**
+   * To be asked before each run. False while this may be a copy of the database or a restored backup; log and alert say why.
+   */
   async maySend(): Promise<boolean> {
-    return (await this.guard.maySend(this.claims.witness)) === true;
+    if ((await this.guard.maySend(this.claims.witness)) !== true) return false;
+    await this.giveBackLost();
+    return true;
   }
 
+  /** `owner`: the process. */
   async claim(owner: string, limit: number): Promise<Claimed> {
     const fence = await this.guard.fence(this.claims.witness);
     if (fence === null) return { taken: 0, messages: [], waitMs: null };
@@ -45,9 +61,12 @@ export class DueMessages {
     }
     const wanted = [...allowed].map(([laneKey, most]) => ({ laneKey, limit: most }));
     let claimed: Awaited<ReturnType<LedgerClaims['claim']>>;
+    // Of this claim alone: what it took can be told from all else, should its answer be lost.
+    const claimedBy = `${owner}/${++this.#claims}`;
     try {
-      claimed = await this.claims.claim(owner, { lanes: wanted, limit, now, overdue, fence });
+      claimed = await this.claims.claim(claimedBy, { lanes: wanted, limit, now, overdue, fence });
     } catch (error) {
+      this.#lost.push({ owner: claimedBy, atMs: performance.now() });
       await this.returnUnused(allowed, [], paidAtMs);
       throw error;
     }
@@ -102,6 +121,17 @@ export class DueMessages {
   /** Its relay takes long to answer. */
   async slow({ laneKey }: ClaimedMessage): Promise<void> {
     await this.pacing.stalled(laneKey);
+  }
+
+  /**
+   * Claims whose answer was lost with the connection, and which had been committed: their mails are in nobody's hands, and
+   * would wait for their lease to run out. Nothing is asked while no claim has failed.
+   */
+  private async giveBackLost(): Promise<void> {
+    if (this.#lost.length === 0) return;
+    const found = await this.claims.releaseLost(this.#lost.map(({ owner }) => owner));
+    const since = performance.now() - LOST_FOR_MS;
+    this.#lost = this.#lost.filter(({ owner, atMs }) => !found.has(owner) && atMs > since);
   }
 
   private async returnUnused(

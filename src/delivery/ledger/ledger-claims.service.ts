@@ -39,6 +39,11 @@ export class LedgerClaims {
     return this.ledger.release(claims);
   }
 
+  /** As `LedgerQueries.releaseLost`. */
+  async releaseLost(owners: readonly string[]): Promise<Set<string>> {
+    return this.ledger.releaseLost(owners);
+  }
+
   /**
    * As `LedgerQueries.claim`; a mail that has waited until its hours were over is put back until they open, and one that
    * is too many for its reader until it is not.

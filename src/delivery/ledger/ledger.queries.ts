@@ -3,20 +3,20 @@ import type { PoolClient } from 'pg';
 import { DataSource } from 'typeorm';
 import { arrayLiteral } from '../../infra/database/array-literal.js';
 import { pgPool } from '../../infra/database/pg-pool.js';
-import type { Fence, Witness } from '../generation/generation.js';
+import type { Fence } from '../generation/generation.js';
 import { fenceSql, SERVER } from '../generation/generation.queries.js';
+import { WitnessFiles } from '../generation/witness-files.service.js';
+import type { ToldMail, Witness } from '../generation/witness.js';
 import { dataAt } from '../mails/data-at.js';
 import { fateSql, IS_LEASED, MAY_GO, MOMENT, PROOF } from './mail-moment.queries.js';
 import { ARRIVED, EVIDENCE } from './message-evidence.queries.js';
 import { ERASED, withoutSending, type ClaimedMessage } from './message.js';
+import { LEFT_BEHIND } from './state-reasons.js';
 import type { LaneReady } from '../pacing/token-bucket.js';
 import { lateSql, OVERDUE, RESTORED, restoredSql, type OverdueParameters } from '../waiting/overdue.js';
 import type { Settlement } from './settlement.js';
 
-export interface Claim {
-  id: string;
-  epoch: number;
-}
+export type Claim = ToldMail;
 
 export interface LaneWant {
   laneKey: string;
@@ -50,7 +50,10 @@ export class LedgerQueries {
   #fence: Fence | null = null;
   #witness: Witness | null = null;
 
-  constructor(private readonly dataSource: DataSource) {}
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly witnesses: WitnessFiles,
+  ) {}
 
   /** The lanes in which anything is due, how much up to `most`, and how much of that somebody waits for; one index look-up each. Served by `message_ready`. */
   async dueLanes(now: Date, most: number): Promise<LaneReady[]> {
@@ -158,19 +161,28 @@ export class LedgerQueries {
       ],
     });
     const answer = rows.find((row) => row.server !== null);
+    const entered = new Set(rows.flatMap(({ id, server }) => (server === null ? [id] : [])));
     // What another run of the server says it has written proves nothing about what this one was told before.
-    if (answer !== undefined && answer.id !== null && answer.server === this.#fence?.server)
-      this.told({ ended: { id: answer.id, epoch: answer.epoch } });
-    return new Set(rows.flatMap(({ id, server }) => (server === null ? [id] : [])));
+    if (answer !== undefined && answer.server === this.#fence?.server) {
+      const begun = barrier.find(({ id }) => entered.has(id));
+      this.told({
+        ...(answer.id !== null && { ended: { id: answer.id, epoch: answer.epoch } }),
+        ...(begun && { entered: { id: begun.id, epoch: begun.epoch } }),
+      });
+    }
+    return entered;
   }
 
   /** By the run of the server that was judged last. */
-  private told(what: Partial<Pick<Witness, 'claimed' | 'ended'>>): void {
-    if (this.#fence === null) return;
-    const { server, generation } = this.#fence;
-    const before =
-      this.#witness?.server === server && this.#witness.generation === generation ? this.#witness : null;
-    this.#witness = { claimed: null, ended: null, ...before, ...what, generation, server };
+  private told(what: Partial<Pick<Witness, 'claimed' | 'entered' | 'ended'>>): void {
+    if (this.#fence === null || Object.keys(what).length === 0) return;
+    const { server, lineage, generation } = this.#fence;
+    const last = this.#witness;
+    const isSame = last?.server === server && last.generation === generation && last.lineage === lineage;
+    const before = isSame ? last : null;
+    const nothing = { claimed: null, entered: null, ended: null };
+    this.#witness = { ...nothing, ...before, ...what, lineage, generation, server };
+    this.witnesses.tell(this.#witness);
   }
 
   get witness(): Witness | null {
@@ -217,6 +229,21 @@ export class LedgerQueries {
   }
 
   /**
+   * Gives back what claims have taken whose answers were lost, so that it is in nobody's hands; `owners`: theirs, each of one
+   * claim alone. Returns the owners whose claim was found. Served by `message_lease`.
+   */
+  async releaseLost(owners: readonly string[]): Promise<Set<string>> {
+    const [rows]: [{ owner: string }[], number] = await this.dataSource.query(
+      `update message m set state = 'ready', lease_owner = null, lease_until = null, attempt = attempt - 1
+       from (select id, lease_owner as owner, lease_epoch from message
+         where state = 'leased' and lease_owner = any($1::text[]) and data_at is null for update) lost
+       where m.id = lost.id and m.lease_epoch = lost.lease_epoch returning lost.owner`,
+      [owners],
+    );
+    return new Set(rows.map(({ owner }) => owner));
+  }
+
+  /**
    * Called every half minute for the mails whose relay takes long to answer: whoever waits for that is not dead. Fenced.
    * By primary key.
    */
@@ -253,7 +280,7 @@ export class LedgerQueries {
              then greatest(m.due_at, $2::timestamptz + random() * least(120, 5 * 2 ^ (l.deaths - 1)) * interval '1 minute') else m.due_at end,
            planned_for = case when l.unsent and l.deaths > 0 then coalesce(m.planned_for, m.due_at) else m.planned_for end,
            unknown_count = m.unknown_count + (not l.unsent)::int, data_at = case when l.again then null else m.data_at end,
-           state_reason = case when l.unsent then m.state_reason else 'the worker ended while the body was being sent' end,
+           state_reason = case when not l.unsent then 'the worker ended while the body was being sent' when l.deaths > 0 then '${LEFT_BEHIND}' else m.state_reason end,
            settled_at = case when l.unsent or l.again then null else clock_timestamp() end,
            reply_code = case when l.unsent then m.reply_code end, reply_text = case when l.unsent then m.reply_text end
          from left_behind l where m.id = l.id returning case when l.again then 'again' else m.state end as state),

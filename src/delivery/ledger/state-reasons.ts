@@ -18,6 +18,9 @@ export const NOT_ACTIVE = 'subscriber is not active';
 /** Begins so: it waits for a DKIM key. */
 export const WAITS_FOR_KEY = 'DKIM for ';
 
+/** Put off: its workers have ended more than once before they had begun with its body. */
+export const LEFT_BEHIND = 'its worker ended more than once';
+
 /** Held until the split test of its broadcast has a result. */
 export const WAITS_FOR_TEST = 'waits for the split test';
 

@@ -74,10 +74,13 @@ export class PacingQueries {
     );
   }
 
-  /** How many processes send in the lane at this moment, at least one. Asked once for each storm. Served by `message_lease`. */
+  /**
+   * How many processes send in the lane at this moment, at least one: each claim has an owner of its own, which begins with
+   * its process. Asked once for each storm. Served by `message_lease`.
+   */
   async workersIn(laneKey: string): Promise<number> {
     const rows: { count: number }[] = await this.dataSource.query(
-      `select count(distinct lease_owner)::int as count from message where state = 'leased' and lane_key = $1`,
+      `select count(distinct split_part(lease_owner, '/', 1))::int as count from message where state = 'leased' and lane_key = $1`,
       [laneKey],
     );
     return Math.max(1, rows[0]?.count ?? 1);

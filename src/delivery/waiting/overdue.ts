@@ -1,3 +1,5 @@
+import { LEFT_BEHIND } from '../ledger/state-reasons.js';
+
 /** What becomes of marketing mail that an outage has made late. */
 export const OVERDUE_POLICIES = ['send', 'skip', 'ask'] as const;
 export type OverduePolicy = (typeof OVERDUE_POLICIES)[number];
@@ -76,7 +78,8 @@ export function restoredSql(
 
 /**
  * The same after an outage. Somebody waits for a confirmation or a receipt however late it is. What was tried in the last
- * minutes of an outage comes up again shortly after it, and is as late as the others.
+ * minutes of an outage comes up again shortly after it, and is as late as the others. So is what the reaper puts off, which
+ * was due when its worker died: it comes up within two hours.
  */
 export function overdueSql(
   alias: string,
@@ -85,6 +88,7 @@ export function overdueSql(
   return `(${action}::text is not null and ${alias}.class = 'marketing'
     and coalesce(${alias}.planned_for, ${alias}.due_at) < ${overdueBefore}::timestamptz
     and (${alias}.due_at <= ${dueBy}::timestamptz
+      or ${alias}.state_reason = '${LEFT_BEHIND}'
       or (${alias}.relay is not null and ${alias}.due_at <= ${dueBy}::timestamptz + interval '1 hour')))`;
 }
 

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { OVERDUE } from '../../../src/delivery/waiting/overdue.js';
 import { openPostOffice, type PostOffice } from './post-office.js';
 
 const HOUR_MS = 3_600_000;
@@ -6,7 +7,7 @@ const HOUR_MS = 3_600_000;
 describe('mails whose worker dies before it has begun with their body', () => {
   let t: PostOffice;
   beforeEach(async () => {
-    t = await openPostOffice();
+    t = await openPostOffice({ DEMO: 'false' });
   });
   afterEach(async () => t.close());
 
@@ -66,5 +67,22 @@ describe('mails whose worker dies before it has begun with their body', () => {
     await workerDies();
     const rows: unknown[] = await t.db.query('select planned_for as at from message where id = $1', [id]);
     expect(rows).toEqual([{ at: dueAt }]);
+  });
+
+  it('are late like all others when an outage follows: taken up after it, they went out days late', async () => {
+    await t.sendDue();
+    const twice = await t.plan('twice@example.org');
+    await workerDies();
+    const once = await t.plan('once@example.org');
+    await t.claim('dies', 100);
+    t.clock.advance(72 * HOUR_MS);
+    await t.db.query(`update message set lease_until = clock_timestamp() - interval '1 second'`);
+    await t.ledger.reap({ now: t.clock.now() });
+    for (let half = 0; half < 6; half++) {
+      expect(await t.sendDue()).toBe(0);
+      t.clock.advance(HOUR_MS / 2);
+    }
+    for (const id of [twice, once])
+      expect(await t.state(id)).toMatchObject({ state: 'held', reason: OVERDUE });
   });
 });

@@ -66,12 +66,17 @@ export interface PostOffice {
   close(): Promise<void>;
 }
 
-/** The modules from template to relay on a database and an SMTP server of their own. `given`: further settings; `dns`: in place of the machine's. */
+/**
+ * The modules from template to relay on a database and an SMTP server of their own. `given`: further settings; `dns`: in place
+ * of the machine's; `through`: where the database at an address is reached.
+ */
 export async function openPostOffice(
   given: Record<string, string> = {},
   dns?: DnsResolver,
+  through: (url: string) => Promise<string> = async (url) => url,
 ): Promise<PostOffice> {
   const [database, sink] = await Promise.all([createTestDatabase(), openSmtpSink()]);
+  const databaseUrl = await through(database.url);
   const dataDir = await mkdtemp(join(tmpdir(), 'wellspring-post-office-'));
   const env = readConfig({
     BASE_URL,
@@ -80,15 +85,15 @@ export async function openPostOffice(
     API_KEY: 'test-key-of-sixteen-or-more',
     ...given,
   });
-  const config = { ...env, databaseUrl: database.url, secretKey: SECRET, smtpUrl: sink.url };
-  const db = await openDataSource(database.url);
+  const config = { ...env, databaseUrl, secretKey: SECRET, smtpUrl: sink.url };
+  const db = await openDataSource(databaseUrl);
   const clock = new FixedClock(OPENED_AT);
 
   @Module({
     imports: [
       SettingsModule.forRoot(config, clock, dns),
-      DatabaseModule.forRoot(db, database.url),
-      JobsModule.forRoot({ mongoUri: null, databaseUrl: database.url }, pino({ level: 'silent' })),
+      DatabaseModule.forRoot(db, databaseUrl),
+      JobsModule.forRoot({ mongoUri: null, databaseUrl }, pino({ level: 'silent' })),
       AlertsModule,
       DeliveryModule,
       PreflightModule,

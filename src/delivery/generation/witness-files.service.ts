@@ -1,0 +1,122 @@
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { mkdir, open, readdir, readFile, rm, stat, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { CONFIG, type Config } from '../../infra/config.js';
+import { readWitness, type Witness } from './witness.js';
+
+const SUFFIX = '.witness';
+/** Written over in place: each is as long as the one before. The longest has about 350 characters. */
+const LENGTH = 512;
+/** Who lives begins a file anew with each beat, so one that nobody has written to for so long is of somebody dead. */
+const LEFT_AFTER_MS = 3_600_000;
+
+/** What a process was told last, as it stands in the data folder. */
+export interface LeftWitness {
+  witness: Witness;
+  path: string;
+  writtenAtMs: number;
+}
+
+/**
+ * `DATA_DIR/witness`: what each process on this folder was told last by the ledger, for those that are started when it is
+ * gone. The counter in `ledger.json` grows every ten seconds; this grows with every group of mails that the ledger writes.
+ * So it is written without waiting for the disk, nor does anything wait for it: a process that is killed leaves all but what
+ * it was told in that very moment, a machine that loses its power all but the last seconds.
+ */
+@Injectable()
+export class WitnessFiles implements OnApplicationShutdown {
+  readonly #path: string;
+  #file: FileHandle | null = null;
+  #next: Witness | null = null;
+  #writing: Promise<void> | null = null;
+  #server: string | null = null;
+  /** On a disk that is full or read-only each try would cost, and fail. */
+  #broken = false;
+
+  constructor(@Inject(CONFIG) private readonly config: Config) {
+    this.#path = join(this.folder, `${randomUUID()}${SUFFIX}`);
+  }
+
+  /** Returns at once. What is told while the one before is being written takes the place of others that wait. */
+  tell(witness: Witness): void {
+    this.#next = witness;
+    this.#writing ??= this.#write().finally(() => (this.#writing = null));
+  }
+
+  /** The file may have been removed, as by a process that took us for dead: the next word makes it anew. */
+  async beginAnew(): Promise<void> {
+    await this.#writing;
+    await this.#close();
+    this.#broken = false;
+  }
+
+  /** Of all processes that have worked on this folder, the dead among them; nothing where it cannot be read. */
+  async left(): Promise<LeftWitness[]> {
+    const names = await readdir(this.folder).catch(() => []);
+    const read = names
+      .filter((name) => name.endsWith(SUFFIX))
+      .map(async (name): Promise<LeftWitness[]> => {
+        const path = join(this.folder, name);
+        try {
+          const [text, { mtimeMs }] = await Promise.all([readFile(path, 'utf8'), stat(path)]);
+          const witness = readWitness(text);
+          return witness === null ? [] : [{ witness, path, writtenAtMs: mtimeMs }];
+        } catch {
+          return [];
+        }
+      });
+    return (await Promise.all(read)).flat();
+  }
+
+  /**
+   * To be called once `ledger.json` is ahead of what was `left` when the database was asked: removes what is of another run
+   * of the server than `server`, and of processes that are long gone.
+   */
+  async clear(left: readonly LeftWitness[], server: string): Promise<void> {
+    // As the file system counts, which no test and no demo moves.
+    const before = Date.now() - LEFT_AFTER_MS;
+    for (const { path, witness, writtenAtMs } of left)
+      if (witness.server !== server || writtenAtMs < before)
+        await rm(path, { force: true }).catch(() => undefined);
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.beginAnew();
+    this.#broken = true;
+  }
+
+  private get folder(): string {
+    return join(this.config.dataDir, 'witness');
+  }
+
+  async #write(): Promise<void> {
+    for (let witness = this.#next; witness !== null; witness = this.#next) {
+      this.#next = null;
+      try {
+        // What was written under the run before may be removed by whoever has judged this one.
+        if (witness.server !== this.#server) await this.#close();
+        if (this.#broken) continue;
+        this.#file ??= await this.#open();
+        this.#server = witness.server;
+        await this.#file.write(JSON.stringify(witness).padEnd(LENGTH), 0);
+      } catch {
+        // The owner hears of such a folder by `ledger.json`, which is in it, too.
+        this.#broken = true;
+      }
+    }
+  }
+
+  async #open(): Promise<FileHandle> {
+    await mkdir(this.folder, { recursive: true, mode: 0o700 });
+    // Not emptied: until the first word is in it, the one before still holds.
+    return open(this.#path, constants.O_WRONLY | constants.O_CREAT, 0o600);
+  }
+
+  async #close(): Promise<void> {
+    const file = this.#file;
+    this.#file = null;
+    await file?.close().catch(() => undefined);
+  }
+}
