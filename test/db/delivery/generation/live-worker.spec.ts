@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GenerationGuard } from '../../../../src/delivery/generation/generation-guard.service.js';
-import type { Fence, Witness } from '../../../../src/delivery/generation/generation.js';
+import type { Fence } from '../../../../src/delivery/generation/generation.js';
+import type { Witness } from '../../../../src/delivery/generation/witness.js';
 import type { Claim } from '../../../../src/delivery/ledger/ledger.queries.js';
 import type { Settlement } from '../../../../src/delivery/ledger/settlement.js';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
