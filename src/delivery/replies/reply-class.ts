@@ -142,10 +142,15 @@ function byPhrase(words: string, statuses: readonly string[]): ReplyReason | nul
 /** The most telling status wins: a gateway's own `5.0.0` or `5.1.0` stands beside the one it quotes. */
 function byStatus(statuses: readonly string[]): ReplyReason | null {
   for (const status of statuses) {
-    const reason = STATUS_REASONS[status.slice(2)] ?? (/^[245]\.7\./.test(status) ? 'policy' : undefined);
+    const reason = STATUS_REASONS[status.slice(2)] ?? (isPolicy(status) ? 'policy' : undefined);
     if (reason) return reason;
   }
   return null;
+}
+
+/** x.7 is about security and policy (RFC 3463 §3.8). */
+function isPolicy(status: string): boolean {
+  return status.slice(1).startsWith('.7.');
 }
 
 function byCode(code: number | null): ReplyReason {
@@ -169,6 +174,11 @@ const NOT_BEFORE_RCPT: ReadonlySet<ReplyReason> = new Set<ReplyReason>([
  * "No such user" after the body was sent is not what a directory says, which would have spoken at RCPT: it is a
  * recipient's filter in disguise, and the address may well live. The same beside x.2.1, a mailbox that is there and
  * disabled, and beside x.7, a policy. Before RCPT nobody knows the recipient yet, so there it is the sender that "does not exist".
+ *
+ * The recipient was taken at RCPT, so what is refused for good at DATA and behind it is the mail, and by it us, wherever the
+ * answer names nothing: "554 Transaction failed: the identity is not verified" says a relay of every mail alike, and as the
+ * reader's fault it would give up one after the other. What does name a mailbox (full, suspended, a filter) stays with the
+ * reader, as only they can mend it, and a server's own trouble stays that unless its status is one of policy.
  */
 function atStage(
   reason: ReplyReason,
@@ -179,8 +189,12 @@ function atStage(
     const isDead = VERDICT_OF[reason] === 'hard' && reason !== 'no_mail_accepted';
     return isDead || (final && NOT_BEFORE_RCPT.has(reason)) ? 'sender_rejected' : reason;
   }
+  if (stage === 'data' || stage === 'body') {
+    const isOfMail = reason === 'unclear' || (reason === 'system_error' && statuses.some(isPolicy));
+    if (final && isOfMail) return 'policy';
+  }
   if (reason !== 'user_unknown') return reason;
-  if (statuses.some((status) => /^[45]\.7\./.test(status))) return 'filtered';
+  if (statuses.some(isPolicy)) return 'filtered';
   if (stage === 'rcpt') return reason;
   const disabled = statuses.some((status) => /^[45]\.2\.1$/.test(status));
   return stage !== null || disabled ? 'filtered' : reason;

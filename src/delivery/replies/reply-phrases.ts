@@ -170,7 +170,7 @@ const ABOUT_TIME: Phrase[] = [
   ),
   ...rule(
     'system_error',
-    /internal (?:system |server |software )?error|(?:system|service|server|resources?|system resources) (?:is |are |currently |temporarily )?(?:not available|unavailable|busy|error|failure|problem|insufficient|overload)|local (?:error|configuration)|transaction failed|temporar(?:y|ily)|try (?:again )?later|(?:insufficient|out of) (?:system )?(?:resources|memory)|i\/o error|unable to (?:open|write|create)|configuration error|mail system .{0,20}(?:full|error)/,
+    /internal (?:system |server |software )?error|(?:system|service|server|resources?|system resources) (?:is |are |currently |temporarily )?(?:not available|unavailable|busy|error|failure|problem|insufficient|overload)|local (?:error|configuration)|temporar(?:y|ily)|try (?:again )?later|(?:insufficient|out of) (?:system )?(?:resources|memory)|i\/o error|unable to (?:open|write|create)|configuration error|mail system .{0,20}(?:full|error)/,
   ),
 ];
 

@@ -26,7 +26,9 @@ describe('five refusals in a row that are not about the reader', () => {
     ['listed', 'refused to talk to me: 554 IP=192.0.2.7 - A problem occurred. (Ask your postmaster)'],
     ['unwelcome', 'refused to talk to me: 550 Access denied'],
     ['sender', 'said: 550 Denied (in reply to MAIL FROM command)'],
-  ])('gave up a reader whose provider does not let us in: %s', async (name, said) => {
+    ['rejected', 'said: 554 rejected (in reply to end of DATA command)'],
+    ['failed', 'said: 554 5.7.1 Transaction failed (in reply to end of DATA command)'],
+  ])('gave up a reader whose provider lets us or our mail not in: %s', async (name, said) => {
     const email = `${name}@example.org`;
     for (let count = 1; count <= 5; count++) {
       const id = await office.sent(email);

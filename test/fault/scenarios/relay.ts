@@ -4,6 +4,8 @@ import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 
 const reply = (code: number): SinkFault => ({ kind: 'reply', code });
+/** Of the one mailbox: without such words a final refusal of the body is about us, and its mail waits for the owner. */
+const full = (code: number): SinkFault => ({ kind: 'reply', code, text: '5.2.2 mailbox full' });
 const drop: SinkFault = { kind: 'drop' };
 const reset: SinkFault = { kind: 'reset' };
 
@@ -35,7 +37,7 @@ const STORM: readonly SinkRule[] = [
   { stage: 'data', fault: drop, chance: 0.02 },
   { stage: 'body', fault: reset, chance: 0.01 },
   { stage: 'dot', fault: reply(451), chance: 0.02 },
-  { stage: 'dot', fault: reply(554), chance: 0.01 },
+  { stage: 'dot', fault: full(554), chance: 0.01 },
   { stage: 'dot', fault: reset, chance: 0.01 },
   { stage: 'dot', fault: drop, chance: 0.01 },
   { stage: 'dot', fault: { kind: 'partial' }, chance: 0.01 },
@@ -81,7 +83,7 @@ export const relayScenarios: readonly Scenario[] = [
   at('rcpt', drop, 'F13', 'drop at RCPT'),
   at('data', drop, 'F14', 'drop at DATA'),
   at('data', reply(451), 'F14', '451 at DATA'),
-  at('data', reply(554), 'F14', '554 at DATA'),
+  at('data', full(554), 'F14', '554 at DATA'),
   at('body', drop, 'F15', 'drop in the body'),
   at('body', reset, 'F15', 'RST in the body'),
   at('dot', drop, 'F16', 'drop after the dot'),
@@ -90,7 +92,7 @@ export const relayScenarios: readonly Scenario[] = [
   at('dot', { kind: 'late', ms: 8_000 }, 'F18', '250 after our timeout'),
   at('dot', { kind: 'partial' }, 'F19', 'half a reply after the dot'),
   at('dot', reply(451), 'F20', '451 after the dot'),
-  at('dot', reply(550), 'F20', '550 after the dot'),
+  at('dot', full(550), 'F20', '550 after the dot'),
   at('dot', reply(421), 'F20', '421 after the dot'),
   {
     ...at('mail', reply(421), 'F21', '421 at the second mail of a connection'),

@@ -84,7 +84,17 @@ describe('during SMTP', () => {
     [550, 'mail', '5.1.1 User unknown', 'sender'],
     [535, 'auth', '5.7.8 Authentication failed', 'sender'],
     [550, 'body', '5.7.26 Unauthenticated mail', 'sender'],
-    [554, 'body', 'Transaction failed', 'person'],
+    [554, 'body', 'Transaction failed', 'sender'],
+    [554, 'body', '5.7.1 Transaction failed', 'sender'],
+    [554, 'body', 'Transaction failed: the identity example.com is not verified', 'sender'],
+    [554, 'data', 'rejected', 'sender'],
+    [550, 'body', '5.7.1 Service unavailable', 'sender'],
+    [550, 'rcpt', 'rejected', 'person'],
+    [552, 'body', '5.2.2 Mailbox full', 'person'],
+    [550, 'body', '5.2.1 Mailbox disabled', 'person'],
+    [550, 'body', 'rejected by recipient', 'person'],
+    [554, 'body', '5.3.0 Internal error', 'person'],
+    [451, 'body', 'Transaction failed', 'retry'],
   ] as const)('%i at %s (%s): %s', (replyCode, stage, text, action) => {
     expect(smtpConsequence({ replyCode, stage, text }).action).toBe(action);
   });
