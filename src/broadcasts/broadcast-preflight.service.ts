@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AudienceValues, type TriedMail } from '../delivery/preflight/audience-values.service.js';
+import { dutyFault } from '../delivery/preflight/duty-fault.templates.js';
 import type { PreflightFinding } from '../delivery/preflight/mail-checks.js';
 import {
   PreflightService,
@@ -32,6 +33,9 @@ const STOPS: ReadonlySet<PreflightFinding['check']> = new Set([
   'clients',
   'signature',
 ]);
+
+/** In these a mail fails whatever its readers have. */
+const FOR_ALL: ReadonlySet<PreflightFinding['check']> = new Set(['template', 'unsubscribe', 'sender']);
 
 /** For making the mail with the values of all readers; the owner waits for it. What is left is tried before the first mail. */
 const VALUES_MS = 20_000;
@@ -67,7 +71,7 @@ export class BroadcastPreflight {
    * Stores the words as they are now, those of each arm where arms are tried. Throws `TEMPLATE_NOT_FOUND`,
    * `TEMPLATE_INVALID`, `BROADCAST_SPLIT_INVALID` for a test of two arms that are one mail, and `BROADCAST_OFFER_INVALID`.
    */
-  async publish(manager: EntityManager, draft: Draft): Promise<PublishedWords> {
+  async publish(manager: EntityManager, draft: Draft & Pick<Broadcast, 'sender'>): Promise<PublishedWords> {
     const words = wordsOf(draft);
     const same = sameArms(words);
     if (same !== null) {
@@ -76,22 +80,33 @@ export class BroadcastPreflight {
     }
     await checkOffers(manager, draft);
     const { template, subject = null, split = null } = draft;
-    const templateId = await this.publishOne(manager, { template, subject });
+    const publishOne = async (one: Words): Promise<string> => this.publishOne(manager, one, draft.sender);
+    const templateId = await publishOne({ template, subject });
     if (split === null) return { templateId, armTemplateIds: null };
     const armTemplateIds: string[] = [];
     for (const one of words) {
       const isBase = one.template === template && one.subject === subject;
-      armTemplateIds.push(isBase ? templateId : await this.publishOne(manager, one));
+      armTemplateIds.push(isBase ? templateId : await publishOne(one));
     }
     return { templateId, armTemplateIds };
   }
 
-  private async publishOne(manager: EntityManager, { template, subject }: Words): Promise<string> {
+  private async publishOne(
+    manager: EntityManager,
+    { template, subject, offer }: Words,
+    sender: Broadcast['sender'],
+  ): Promise<string> {
     const compiled = await this.templates.compile(template, subject);
     if (!/\{\{-?\s*unsubscribeUrl\b/.test(compiled.html)) {
       const message = `templates/${template}.mjml has no link to unsubscribe: write {{ unsubscribeUrl }}, or include layouts/mail-foot-marketing.mjml`;
       throw new DomainError('TEMPLATE_INVALID', message, { field: 'template' });
     }
+    const kind = offer === undefined ? 'sequence' : 'offer';
+    const fault = dutyFault(compiled, { kind, sender, funnelTitle: '' });
+    if (fault !== null)
+      throw new DomainError('TEMPLATE_INVALID', `templates/${template}.mjml: ${fault}`, {
+        field: 'template',
+      });
     return this.templates.store(manager, template, compiled);
   }
 
@@ -175,7 +190,7 @@ export class BroadcastPreflight {
     report: PreflightReport,
     forMs: number,
   ): Promise<PreflightReport> {
-    if (report.findings.some(({ check, level }) => check === 'template' && level === 'fail')) return report;
+    if (report.findings.some(({ check, level }) => FOR_ALL.has(check) && level === 'fail')) return report;
     const found = await this.values.faults(mail, { untilMs: performance.now() + forMs, beyond: BEYOND });
     const ok = report.ok && found.every(({ level }) => level !== 'fail');
     return { ...report, ok, findings: [...report.findings, ...found] };

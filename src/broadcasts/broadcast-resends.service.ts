@@ -39,7 +39,7 @@ export class BroadcastResends {
           'subject: the first mail had these very words; give another subject or template',
           'subject',
         );
-      const { templateId } = await this.preflight.publish(manager, { ...words, offer });
+      const { templateId } = await this.preflight.publish(manager, { ...words, offer, sender });
       return this.queries.insert(
         manager,
         {

@@ -3,6 +3,7 @@ import { JobRegistry } from '../infra/jobs/job-registry.js';
 import { SEND_DUE } from './ledger/messages.service.js';
 import { Reaper } from './ledger/reaper.service.js';
 import { SenderService } from './sender.service.js';
+import { MailFlaws } from './guards/mail-flaws.service.js';
 import { UnmadeMails } from './guards/unmade-mails.service.js';
 
 @Injectable()
@@ -12,6 +13,7 @@ export class DeliveryJobs implements OnModuleInit {
     private readonly sender: SenderService,
     private readonly reaper: Reaper,
     private readonly unmade: UnmadeMails,
+    private readonly flaws: MailFlaws,
   ) {}
 
   onModuleInit(): void {
@@ -30,6 +32,7 @@ export class DeliveryJobs implements OnModuleInit {
       run: async () => {
         await this.reaper.run();
         await this.unmade.closeOld();
+        await this.flaws.closeOld();
       },
     });
   }

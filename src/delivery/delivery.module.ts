@@ -23,6 +23,7 @@ import { UsedDownloads } from './ledger/used-downloads.service.js';
 import { SmtpLanes } from './relays/smtp-lanes.service.js';
 import { TemplatesService } from './mails/templates.service.js';
 import { WrittenMailsService } from './mails/written-mails.service.js';
+import { MailFlaws } from './guards/mail-flaws.service.js';
 import { UnmadeMails } from './guards/unmade-mails.service.js';
 
 /**
@@ -52,6 +53,7 @@ import { UnmadeMails } from './guards/unmade-mails.service.js';
     Ledger,
     AcceptedJournal,
     UnmadeMails,
+    MailFlaws,
     UsedDownloads,
     SenderService,
     DeliveryJobs,

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { Texts } from '../values/template-texts.js';
+import { TemplatesService } from '../delivery/mails/templates.service.js';
 import { AffiliatesService } from '../affiliates/affiliates.service.js';
 import { affiliateProblems, affiliatesAsked } from './affiliate-problems.js';
 import { namesTaken } from './between-funnels.js';
@@ -12,7 +13,8 @@ import { elsewhere, fieldProblems, fieldsFilled } from './field-problems.js';
 import { fieldDefinitionsOf } from './field.schemas.js';
 import { readFunnelFile, type FunnelFile } from './funnel-file.js';
 import { FunnelConflicts } from './funnel-conflicts.service.js';
-import { FunnelSourcesService } from './funnel-sources.service.js';
+import type { FunnelParts } from './funnel-publisher.service.js';
+import { FunnelSourcesService, hiddenDutyOf, mailsOf } from './funnel-sources.service.js';
 import { listProblems } from './list-problems.js';
 import type { FunnelTemplates } from './funnel-templates.js';
 import { funnelSchema, type FunnelDefinition } from './funnel.schemas.js';
@@ -57,6 +59,7 @@ export class FunnelLintService {
     private readonly files: DeliveredFiles,
     private readonly conflicts: FunnelConflicts,
     private readonly affiliates: AffiliatesService,
+    private readonly templates: TemplatesService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -114,13 +117,13 @@ export class FunnelLintService {
   }
 
   /**
-   * A definition of then may use what is not allowed any more, or names that another funnel has taken since. `files`: the
-   * stored ones it was made of; null for a version of before these and its templates were kept, which takes those of now.
+   * A definition of then may use what is not allowed any more, or names that another funnel has taken since. `parts`: the
+   * stored ones it was made of; null for a version of before these were kept, which takes those of now.
    */
   async checkStored(
     manager: EntityManager,
     stored: FunnelDefinition,
-    files: Readonly<Record<string, string>> | null,
+    parts: FunnelParts | null,
   ): Promise<LintedFunnel> {
     const read = funnelSchema.safeParse(stored);
     if (!read.success) {
@@ -130,16 +133,32 @@ export class FunnelLintService {
       return { definition: null, templates: NO_TEMPLATES, findings };
     }
     const definition = read.data;
-    const sources = files === null ? await this.sources.read(definition, null) : null;
+    const sources = parts === null ? await this.sources.read(definition, null) : null;
     const problems = [
       ...(await this.problems(manager, definition, [], { isStored: true })).map(elsewhere),
       ...(sources?.problems ?? []),
-      ...(files === null
+      ...(parts === null
         ? await this.files.missing(manager, definition)
-        : await this.files.lost(manager, definition, files)),
+        : await this.files.lost(manager, definition, parts.files)),
+      ...(parts === null ? [] : await this.hiddenDuties(definition, parts.mails)),
     ];
     const findings = problems.map((problem) => findingOf(problem, null));
     return { definition, templates: sources?.templates ?? NO_TEMPLATES, findings };
+  }
+
+  /** In mails as they were then. */
+  private async hiddenDuties(
+    definition: FunnelDefinition,
+    mails: FunnelParts['mails'],
+  ): Promise<DefinitionProblem[]> {
+    const problems: DefinitionProblem[] = [];
+    for (const { name, path } of mailsOf(definition)) {
+      const id = mails[name];
+      if (id === undefined) continue;
+      const message = hiddenDutyOf(definition, name, await this.templates.compiled(id));
+      if (message !== null) problems.push({ rule: 'hidden-duty', path, message });
+    }
+    return problems;
   }
 
   private async problems(

@@ -1,5 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { compileMail } from '../delivery/mails/mjml.templates.js';
+import { dutyFault } from '../delivery/preflight/duty-fault.templates.js';
+import { isMarketing } from '../delivery/preflight/drafts.service.js';
+import { lineOfVariable } from '../delivery/preflight/variables.templates.js';
 import { MAIL_VARIABLES, unknownVariables, type MailKind } from '../delivery/mails/template-variables.js';
 import { partsOfPage } from '../values/page-parts.js';
 import { staysInTemplates } from '../values/template-paths.js';
@@ -72,35 +75,57 @@ export function mailsOf({ sequence }: FunnelDefinition): (NamedTemplate & { kind
   ];
 }
 
-/** Why a mail cannot be made, by its name. Each is made once, however many steps send it: five hundred took 18 seconds. */
+type MailFault = Pick<DefinitionProblem, 'rule' | 'message'>;
+
+/** Why a mail cannot be made, or must not be sent, by its name. Each is made once, however many steps send it: five hundred took 18 seconds. */
 async function faultsOfMails(
   definition: FunnelDefinition,
   texts: Texts,
   folder: string,
-): Promise<ReadonlyMap<string, string>> {
-  const faults = new Map<string, string>();
+): Promise<ReadonlyMap<string, MailFault>> {
+  const faults = new Map<string, MailFault>();
   for (const name of new Set(mailsOf(definition).map((mail) => mail.name))) {
     const file = `${name}.mjml`;
     if (texts[file] === undefined) continue;
-    await compileMail(folder, name).catch((error: unknown) =>
-      faults.set(
-        name,
-        error instanceof DomainError ? reasonOf(error) : `templates/${file}: ${reasonOf(error)}`,
-      ),
-    );
+    try {
+      const message = hiddenDutyOf(definition, name, await compileMail(folder, name));
+      if (message !== null) faults.set(name, { rule: 'hidden-duty', message });
+    } catch (error) {
+      const message =
+        error instanceof DomainError ? reasonOf(error) : `templates/${file}: ${reasonOf(error)}`;
+      faults.set(name, { rule: 'broken-template', message });
+    }
   }
   return faults;
+}
+
+/** What a mail of the sequence hides that the law wants shown; null: nothing, or it is no marketing mail. */
+export function hiddenDutyOf(
+  definition: FunnelDefinition,
+  name: string,
+  mail: { html: string; source: string },
+): string | null {
+  const { sender, title: funnelTitle } = definition;
+  const kinds = mailsOf(definition).flatMap((one) => (one.name === name ? [one.kind] : []));
+  const kind = kinds.find((one) => one === 'offer') ?? kinds.find((one) => one === 'sequence');
+  const fault = kind === undefined ? null : dutyFault(mail, { kind, sender, funnelTitle });
+  if (fault === null) return null;
+  const line = lineOfVariable(
+    mail.source,
+    fault.includes('unsubscribe') ? 'unsubscribeUrl' : 'postalAddress',
+  );
+  return `templates/${name}.mjml${line === null ? '' : `:${line}`}: ${fault}; layouts/mail-foot-marketing.mjml shows both`;
 }
 
 function mailProblems(
   { name, path, kind }: NamedTemplate & { kind: MailKind },
   texts: Texts,
-  fault: string | null,
+  fault: MailFault | null,
 ): DefinitionProblem[] {
   const file = `templates/${name}.mjml`;
   const source = texts[`${name}.mjml`];
   if (source === undefined) return [{ rule: 'unknown-template', path, message: `there is no ${file}` }];
-  if (fault !== null) return [{ rule: 'broken-template', path, message: fault }];
+  if (fault !== null && (fault.rule !== 'hidden-duty' || isMarketing(kind))) return [{ ...fault, path }];
   try {
     const allowed = MAIL_VARIABLES[kind].join(', ');
     return unknownVariables(source, kind).map(({ name: variable, line }) => ({

@@ -244,7 +244,7 @@ export class FunnelsService {
   ): Promise<{ wanted: WantedFunnel; warnings: Finding[]; words: string[] }> {
     const { version, state, parts } = found;
     const name = `${key} version ${version}`;
-    const linted = await this.linter.checkStored(manager, state.definition, parts?.files ?? null);
+    const linted = await this.linter.checkStored(manager, state.definition, parts);
     const {
       funnels: [{ definition, templates }],
       warnings,

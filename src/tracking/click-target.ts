@@ -77,6 +77,12 @@ export function isDeceptiveLink(href: string): boolean {
   return /^(?:javascript|vbscript|data|file|blob):|^[\\/]{2}|^\/\\|\\/i.test(asRead);
 }
 
+/** Whether a link in a mail leads anywhere that a reader may go to: a page, a mail, a call. */
+export function isOpenable(url: string): boolean {
+  if (/^https?:\/\//i.test(url)) return readTarget(url) !== null || urlOf(url) !== null;
+  return /^(?:mailto|tel):./i.test(url);
+}
+
 /** A safe address as a header may hold it: ASCII, and what is encoded already stays as it is. Null for an unsafe one. */
 export function locationOf(written: string): string | null {
   const target = readTarget(written);

@@ -22,8 +22,11 @@ import {
 } from './mail-steps.templates.js';
 import { quotedPrintable } from './quoted-printable.js';
 
-/** What becomes of a tracked link: its id and its address, filled in and not escaped, give the address in the mail. */
-export type LinkTarget = (linkId: string, url: string) => string;
+/**
+ * What becomes of a link: its id and its address, filled in and not escaped, give the address in the mail; null: its words
+ * stand there without one.
+ */
+export type LinkTarget = (linkId: string, url: string) => string | null;
 
 /**
  * Characters of a source, milliseconds of one mail, and values held by its filters and ranges: what ends a template that
@@ -40,7 +43,7 @@ export interface ParsedPart {
   fixed: ReadonlyMap<string, FixedText>;
 }
 
-/** `{% link <id> %}<address, escaped>{% endlink %}`: written by us around the addresses of tracked links. */
+/** `{% link <id> %}<address, escaped>{% endlink %}`: written by us in place of the attribute `href`. */
 class LinkTag extends Tag implements LinkLike {
   readonly id: string;
   readonly address: Template[] = [];
@@ -63,7 +66,7 @@ class LinkTag extends Tag implements LinkLike {
   override *render(context: Context, emitter: Emitter): Generator<unknown, void, string> {
     const address = yield this.liquid.renderer.renderTemplates(this.address, context);
     const target = (context.environments as Record<PropertyKey, unknown>)[LINK_TARGET] as LinkTarget;
-    emitter.write(linkAddress(this.id, address, target));
+    emitter.write(linkAttribute(this.id, address, target));
   }
 
   *children(): Generator<unknown, Template[]> {
@@ -101,7 +104,7 @@ export function emit<T>(
   else
     writeSteps(part.steps, scope, {
       emitter,
-      link: (id, address) => linkAddress(id, address, linkTarget),
+      link: (id, address) => linkAttribute(id, address, linkTarget),
       liquid: (template) => liquid([template]),
       turns: 0,
     });
@@ -127,8 +130,9 @@ function liquidRenderer(
   };
 }
 
-function linkAddress(id: string, escapedAddress: string, target: LinkTarget): string {
-  return escapeAttribute(target(id, hrefOf(escapedAddress)));
+function linkAttribute(id: string, escapedAddress: string, target: LinkTarget): string {
+  const address = target(id, hrefOf(escapedAddress));
+  return address === null ? '' : `href="${escapeAttribute(address)}"`;
 }
 
 function engine(options: { outputEscape?: 'escape' }): Liquid {

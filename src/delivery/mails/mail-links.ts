@@ -56,12 +56,65 @@ export function staticLinkIds(marked: string): Set<string> {
   );
 }
 
-/** Turns every mark into the tag that the renderer fills in with the address this recipient gets. */
+/** Links that are judged for each reader, beside those that are marked. */
+const ANY_HREF = new RegExp(`([\\s"'/])href\\s*=\\s*(?:${QUOTED}|((?:[^\\s"'>{]|${LIQUID})+))`, 'gi');
+const OWN_LINK = /^\{\{-?\s*(?:unsubscribeUrl|preferencesUrl|confirmUrl)\s*-?\}\}$/;
+const OPENS = /^(?:https?:\/\/|mailto:|tel:)/i;
+const OTHER_SCHEME = /^(?!https?:)[a-z][a-z0-9+.-]*:/i;
+/** The id of a link that is judged, and not tracked. */
+const JUDGED = 'u';
+
+/**
+ * Turns every mark into the tag that writes the attribute with the address this recipient gets, or leaves it out. So does
+ * any other link whose kind of address only its reader's values tell, or that is of a kind which no mail may have: one of
+ * `javascript:` may have been stored before it was refused.
+ */
 export function linkTags(html: string): string {
-  return html.replace(MARKED, (_, id1?: string, url1?: string, id2?: string, url2?: string) => {
-    const quote = id1 === undefined ? "'" : '"';
-    return `href=${quote}{% link ${id1 ?? id2} %}${url1 ?? url2}{% endlink %}${quote}`;
-  });
+  const tracked = html.replace(MARKED, (_, id1?: string, url1?: string, id2?: string, url2?: string) =>
+    linkTag(id1 ?? id2 ?? '', url1 ?? url2 ?? ''),
+  );
+  let count = 0;
+  return tracked.replace(
+    ANY_HREF,
+    (whole, before: string, double?: string, single?: string, bare?: string) => {
+      const value = double ?? single ?? bare ?? '';
+      return mustBeJudged(value.trim()) ? `${before}${linkTag(`${JUDGED}${++count}`, value)}` : whole;
+    },
+  );
+}
+
+function linkTag(id: string, value: string): string {
+  return `{% link ${id} %}${value}{% endlink %}`;
+}
+
+function mustBeJudged(value: string): boolean {
+  const href = hrefOf(value);
+  if (OPENS.test(href)) return false;
+  return HAS_LIQUID.test(href) ? !OWN_LINK.test(href) : OTHER_SCHEME.test(href);
+}
+
+/** Of {@link linkTags}: the addresses, as Liquid, of those that not all readers have alike, by their ids. */
+export function personalLinks(tagged: string): Map<string, string> {
+  const found = [...tagged.matchAll(/\{% link (\w+) %\}((?:(?!\{% endlink)[\s\S])*)/g)];
+  return new Map(
+    found.flatMap(([, id = '', value = '']) =>
+      id.startsWith(JUDGED) || HAS_LIQUID.test(value) ? [[id, value] as const] : [],
+    ),
+  );
+}
+
+/** The first link in a mail as its reader gets it that opens a script or the like; null when none does. */
+export function oddSchemeIn(html: string): string | null {
+  for (const [, , double, single, bare] of html.matchAll(ANY_HREF)) {
+    const href = hrefOf(double ?? single ?? bare ?? '');
+    if (OTHER_SCHEME.test(href) && !OPENS.test(href)) return href;
+  }
+  return null;
+}
+
+/** Whether a link is never tracked. */
+export function isJudgedOnly(linkId: string): boolean {
+  return linkId.startsWith(JUDGED);
 }
 
 /** As it was before `markLinks`. */

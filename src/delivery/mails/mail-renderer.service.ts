@@ -1,16 +1,27 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { decodeHTML } from 'entities';
 import { CONFIG, type Config } from '../../infra/config.js';
-import { isTrackable } from '../../tracking/click-target.js';
+import { isOpenable, isTrackable } from '../../tracking/click-target.js';
 import { clickToken, openToken } from '../../tracking/tracking-token.js';
 import { DomainError } from '../../values/domain-error.js';
 import { signIds } from '../../values/signed-token.js';
+import { MailFlaws } from '../guards/mail-flaws.service.js';
+import { alwaysShown, hiddenDuties, printsHtml } from './hidden-duties.js';
 import { emit, parseHtmlPart, parseTextPart, type LinkTarget, type ParsedPart } from './liquid.templates.js';
 import { alternativeBody, type MailBody } from './mail-bytes.transport.js';
 import { EncodedEmitter, PlainEmitter, type MailEmitter } from './mail-emitter.js';
-import { escapeAttribute, staticLinkIds } from './mail-links.js';
+import {
+  escapeAttribute,
+  isJudgedOnly,
+  linkTags,
+  oddSchemeIn,
+  personalLinks,
+  staticLinkIds,
+  unmarkLinks,
+} from './mail-links.js';
 import type { Scope } from './mail-steps.templates.js';
 import type { ClaimedMessage } from '../ledger/message.js';
+import { shownParts } from './shown-parts.js';
 import { TemplatesService } from './templates.service.js';
 
 interface MailHead {
@@ -21,6 +32,8 @@ interface MailHead {
 export interface RenderedMail extends MailHead {
   html: string;
   text: string;
+  /** Addresses of links that lead nowhere for this reader; their words stand in the mail without a link. */
+  leftOut: string[];
 }
 
 export interface EncodedMail extends MailHead {
@@ -35,7 +48,16 @@ interface ParsedVersion {
   html: ParsedPart;
   text: ParsedPart;
   staticLinks: ReadonlySet<string>;
+  /** Addresses, as Liquid, by their ids. */
+  personalLinks: ReadonlyMap<string, string>;
+  isJudged: boolean;
+  /** By the sender's postal address, whether nothing a reader has can hide it, or the way out. */
+  alwaysShown: (postalAddress: string) => boolean;
+  printsHtml: boolean;
 }
+
+/** By the address that leads nowhere, its link in the template. */
+type LeftOut = Map<string, string>;
 
 /** What rendering reads of a message; a preview brings its own. */
 export type RenderedMessage = Pick<
@@ -63,46 +85,59 @@ export class MailRenderer {
   constructor(
     @Inject(TemplatesService) private readonly templates: Pick<TemplatesService, 'version'>,
     @Inject(CONFIG) private readonly config: Config,
+    @Inject(MailFlaws) private readonly flaws: Pick<MailFlaws, 'hidden' | 'linksLeftOut'>,
   ) {}
 
   /** The mail as people read it. Throws `MAIL_UNSENDABLE` for one that must not leave, however often it is tried. */
   async render(message: RenderedMessage): Promise<RenderedMail> {
     const version = await this.parsed(message.templateId);
     const variables = this.variables(message);
-    return {
-      html: this.fillHtml(message, version, variables, (watched) => new PlainEmitter(watched)),
+    const leftOut: LeftOut = new Map();
+    const html = this.fillHtml(
+      message,
+      version,
+      { variables, leftOut },
+      (watched) => new PlainEmitter(watched),
+    );
+    const mail = {
+      html,
       text: emit(version.text, variables, new PlainEmitter()),
       ...headOf(version, variables),
     };
+    await this.judge(message, version, { variables, leftOut });
+    return { ...mail, leftOut: [...leftOut.keys()] };
   }
 
   /** As {@link render}, with both parts in a body that is ready for the wire. */
   async encode(message: RenderedMessage, boundary: string): Promise<EncodedMail> {
     const version = await this.parsed(message.templateId);
     const variables = this.variables(message);
+    const leftOut: LeftOut = new Map();
     const body = alternativeBody(boundary, {
       text: (octets) => emit(version.text, variables, new EncodedEmitter(version.text.fixed, [], octets)),
       html: (octets) =>
         this.fillHtml(
           message,
           version,
-          variables,
+          { variables, leftOut },
           (watched) => new EncodedEmitter(version.html.fixed, watched, octets),
         ),
     });
+    await this.judge(message, version, { variables, leftOut });
     return { body, ...headOf(version, variables) };
   }
 
   private fillHtml<T>(
     message: RenderedMessage,
-    { html, staticLinks }: ParsedVersion,
-    variables: Variables,
+    version: ParsedVersion,
+    { variables, leftOut }: { variables: Variables; leftOut: LeftOut },
     emitterFor: (watched: readonly string[]) => MailEmitter<T>,
   ): T {
     const { unsubscribeUrl } = variables.own;
+    const { html } = version;
     const address = escapeAttribute(message.sender.postalAddress);
     const emitter = emitterFor(message.class === 'marketing' ? [unsubscribeUrl, address] : []);
-    const filled = emit(html, variables, emitter, this.linkTarget(message, staticLinks));
+    const filled = emit(html, variables, emitter, this.linkTarget(message, version, leftOut));
     if (message.class === 'marketing') {
       if (!emitter.seen.has(unsubscribeUrl)) throw unsendable('the mail has no link to unsubscribe', message);
       const shown = emitter.seen.has(address) || isFixed(html, address);
@@ -110,6 +145,35 @@ export class MailRenderer {
         throw unsendable("the mail does not show the sender's postal address", message);
     }
     return filled;
+  }
+
+  /**
+   * Only where what a reader has may hide the way out or the address, or be HTML, is their mail looked at: that takes as long as to make
+   * it. A version of before this was judged goes on as it is, and its owner is told.
+   */
+  private async judge(
+    message: RenderedMessage,
+    version: ParsedVersion,
+    { variables, leftOut }: { variables: Variables; leftOut: LeftOut },
+  ): Promise<void> {
+    if (leftOut.size > 0) await this.flaws.linksLeftOut(message, [...leftOut.values()]);
+    const { postalAddress } = message.sender;
+    const isSure = message.class !== 'marketing' || version.alwaysShown(postalAddress);
+    if (isSure && !version.printsHtml) return;
+    const html = this.fillHtml(
+      message,
+      version,
+      { variables, leftOut },
+      (watched) => new PlainEmitter(watched),
+    );
+    if (oddSchemeIn(html) !== null)
+      throw unsendable('a link in it opens neither a page nor a mail nor a call', message);
+    if (isSure) return;
+    const duties = { unsubscribeUrl: variables.own.unsubscribeUrl, postalAddress };
+    const [hidden] = hiddenDuties(shownParts(html), duties);
+    if (hidden === undefined) return;
+    if (version.isJudged) throw unsendable(hidden.message, message);
+    await this.flaws.hidden(message, hidden);
   }
 
   private variables(message: RenderedMessage): Variables {
@@ -144,15 +208,25 @@ export class MailRenderer {
     return messageClass === 'marketing' && trackingConsent;
   }
 
-  private linkTarget(message: RenderedMessage, staticLinks: ReadonlySet<string>): LinkTarget {
+  /** A link that leads no reader anywhere is left out: of `javascript:`, of a word, of nothing at all. */
+  private linkTarget(
+    message: RenderedMessage,
+    { staticLinks, personalLinks: personal }: ParsedVersion,
+    leftOut: LeftOut,
+  ): LinkTarget {
     const { baseUrl, secretKey } = this.config;
-    if (!this.tracks(message)) return (_, url) => url;
+    const tracks = this.tracks(message);
     return (linkId, url) => {
-      if (!/^https?:\/\//i.test(url)) return url;
-      const personal = staticLinks.has(linkId) ? null : url;
+      const template = personal.get(linkId);
+      if (template !== undefined && !isOpenable(url)) {
+        leftOut.set(url, template);
+        return null;
+      }
+      if (!tracks || isJudgedOnly(linkId) || !/^https?:\/\//i.test(url)) return url;
+      const own = staticLinks.has(linkId) ? null : url;
       // Else the reader would meet our error page instead of what the link is for.
-      if (personal !== null && !isTrackable(personal)) return url;
-      return `${baseUrl}/c/${clickToken(secretKey, { messageId: message.id, linkId, url: personal })}`;
+      if (own !== null && !isTrackable(own)) return url;
+      return `${baseUrl}/c/${clickToken(secretKey, { messageId: message.id, linkId, url: own })}`;
     };
   }
 
@@ -168,12 +242,21 @@ export class MailRenderer {
   }
 
   private async parse(id: string): Promise<ParsedVersion> {
-    const { subject, html, text } = await this.templates.version(id);
+    const { subject, html, text, isJudged } = await this.templates.version(id);
+    const shown = new Map<string, boolean>();
     return {
       subject: parseTextPart(decodeHTML(subject)),
       html: parseHtmlPart(withPixel(html)),
       text: parseTextPart(text),
       staticLinks: staticLinkIds(html),
+      personalLinks: personalLinks(linkTags(html)),
+      isJudged,
+      printsHtml: printsHtml(html),
+      alwaysShown: (postalAddress) => {
+        const known = shown.get(postalAddress) ?? alwaysShown(unmarkLinks(html), postalAddress);
+        shown.set(postalAddress, known);
+        return known;
+      },
     };
   }
 }

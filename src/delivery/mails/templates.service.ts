@@ -20,6 +20,8 @@ import {
 
 export interface MailTemplateVersion extends MailTemplate {
   id: string;
+  /** Made since a mail is refused that hides its way out or its sender's address: one that does so for a reader is held. */
+  isJudged: boolean;
 }
 
 export interface TemplateRow {
@@ -152,8 +154,8 @@ export class TemplatesService {
       .update(text)
       .digest();
     const rows: { id: string }[] = await manager.query(
-      `insert into email_template (key, content_hash, mjml_source, subject, html, body_text, created_at)
-       values ($1, $2, $3, $4, $5, $6, $7)
+      `insert into email_template (key, content_hash, mjml_source, subject, html, body_text, created_at, is_judged)
+       values ($1, $2, $3, $4, $5, $6, $7, true)
        on conflict (key, content_hash) do update set mjml_source = excluded.mjml_source returning id`,
       [key, hash, source, subject, marked, text, this.clock.now()],
     );
@@ -165,7 +167,7 @@ export class TemplatesService {
     const known = this.#versions.get(id);
     if (known) return known;
     const rows: MailTemplateVersion[] = await this.dataSource.query(
-      'select id, subject, html, body_text as text from email_template where id = $1',
+      'select id, subject, html, body_text as text, is_judged as "isJudged" from email_template where id = $1',
       [id],
     );
     const version = rows[0];

@@ -2,8 +2,9 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { DomainError } from '../../values/domain-error.js';
+import { dutyFault } from '../preflight/duty-fault.templates.js';
 import { TemplatesService } from './templates.service.js';
-import { WRITTEN, type WrittenMail } from './written-mail.js';
+import { WRITTEN, type WrittenMail, writtenPlace } from './written-mail.js';
 
 export type StoredWrittenMail = WrittenMail & { id: string; updatedAt: Date };
 
@@ -35,7 +36,7 @@ export class WrittenMailsService {
 
   /** `name`: of its key, which gets a number where it is taken. Throws what compiling throws. */
   async create(name: string, mail: Omit<WrittenMail, 'key'>): Promise<string> {
-    await this.templates.compileWritten({ ...mail, key: `${WRITTEN}${name}` });
+    await this.check({ ...mail, key: `${WRITTEN}${name}` });
     for (let number = 1; ; number += 1) {
       const key = `${WRITTEN}${name}${number === 1 ? '' : `-${number}`}`;
       const rows: { id: string }[] = await this.dataSource.query(
@@ -50,11 +51,20 @@ export class WrittenMailsService {
   /** What was planned or sent keeps its words. Throws `MAIL_NOT_FOUND` and what compiling throws. */
   async update(id: string, mail: Omit<WrittenMail, 'key'>): Promise<void> {
     const { key } = await this.get(id);
-    await this.templates.compileWritten({ ...mail, key });
+    await this.check({ ...mail, key });
     await this.dataSource.query(
       'update written_mail set subject = $2, preview = $3, body = $4, updated_at = $5 where id = $1',
       [id, mail.subject, mail.preview, mail.body, this.clock.now()],
     );
+  }
+
+  /** Its foot shows a way out, which words with HTML of their own may hide. */
+  private async check(mail: WrittenMail): Promise<void> {
+    const compiled = await this.templates.compileWritten(mail);
+    const sender = { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St, Springfield' };
+    const fault = dutyFault(compiled, { kind: 'sequence', sender, funnelTitle: '' });
+    const place = { mail: writtenPlace(mail, null, null) };
+    if (fault !== null) throw new DomainError('TEMPLATE_INVALID', fault, { ...place, reason: fault });
   }
 
   /** Throws `MAIL_NOT_FOUND`, and `MAIL_IN_USE_CONFLICT` while a broadcast that is not over is made of it. */

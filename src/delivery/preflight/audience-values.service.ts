@@ -108,12 +108,14 @@ export class AudienceValues {
   }: Omit<TriedMail, 'template'> & {
     template: Awaited<ReturnType<TemplatesService['compile']>>;
   }): Trial['faultOf'] {
-    const fill = this.drafts.filler({ template, kind, sender, funnelTitle, data });
+    const fill = this.drafts.filler({ template, kind, sender, funnelTitle, data }, { isJudged: true });
     const ownOrigin = new URL(this.config.baseUrl).origin;
     return async (reader) => {
       try {
-        const { html } = await fill(reader, false);
-        return linksOf(html, ownOrigin).findings.some(({ level }) => level === 'fail') ? LINK_FAULT : null;
+        const { html, leftOut } = await fill(reader, false);
+        return linksOf(html, ownOrigin, leftOut).findings.some(({ level }) => level === 'fail')
+          ? LINK_FAULT
+          : null;
       } catch (error) {
         return faultOfError(error, reader);
       }

@@ -33,6 +33,8 @@ export interface MailPreview extends Pick<RenderedMail, 'subject' | 'html' | 'te
   invented: string[];
 }
 
+/** What is wrong with a draft is said to whoever asks for it. */
+const TELLS_NOBODY = { hidden: async () => undefined, linksLeftOut: async () => undefined };
 /** Stands in for a link's id; real ones are as long at ten million links. */
 const FIRST_DRAFT_LINK = 10_000_000;
 
@@ -69,12 +71,18 @@ export class Drafts {
     return this.filler(draft)(reader, tracked);
   }
 
-  /** As {@link render}, for many readers: the mail is parsed once. */
-  filler(draft: Draft): (reader: DraftReader, tracked: boolean) => Promise<RenderedMail> {
+  /**
+   * As {@link render}, for many readers: the mail is parsed once. `isJudged`: one that hides what every reader must see is
+   * unsendable, too.
+   */
+  filler(
+    draft: Draft,
+    { isJudged = false } = {},
+  ): (reader: DraftReader, tracked: boolean) => Promise<RenderedMail> {
     const { subject, html, text } = draft.template;
     const ids = linkTemplates(html).map((link, index) => [link, String(FIRST_DRAFT_LINK + index)] as const);
-    const version = { id: '0', subject, text, html: markLinks(html, new Map(ids)) };
-    const renderer = new MailRenderer({ version: async () => version }, this.config);
+    const version = { id: '0', subject, text, html: markLinks(html, new Map(ids)), isJudged };
+    const renderer = new MailRenderer({ version: async () => version }, this.config, TELLS_NOBODY);
     return async (reader, tracked) =>
       renderer.render({
         id: '0',

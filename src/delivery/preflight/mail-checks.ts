@@ -1,6 +1,7 @@
-import { shownParts } from './shown-parts.js';
 import type { Level } from '../domains/finding.js';
+import { flat, hiddenDuties } from '../mails/hidden-duties.js';
 import { hrefOf } from '../mails/mail-links.js';
+import { shownParts } from '../mails/shown-parts.js';
 import type { MailPlace } from '../mails/written-mail.js';
 import { urlOf } from '../../values/url.js';
 
@@ -54,42 +55,26 @@ export function mailFindings(mail: CheckedMail): PreflightFinding[] {
 /** Whether readers see what the law wants them to see: a way out, who writes, and where they are. */
 function duties({ html, unsubscribeUrl, senderName, postalAddress }: CheckedMail): PreflightFinding[] {
   const shown = shownParts(html);
-  const ways = shown.links.filter(({ href }) => leadsTo(href, unsubscribeUrl));
-  const findings: PreflightFinding[] = [];
-  if (ways.every(({ hidden }) => hidden !== null)) {
-    const why = ways[0]?.hidden ?? 'it stands in a comment, or is no link';
-    const message = `readers cannot see the link to unsubscribe: ${why}`;
-    findings.push({ check: 'unsubscribe', level: 'fail', message });
-  }
-  const shows = (words: string): boolean => flat(shown.text).includes(flat(words));
-  if (!shows(postalAddress))
-    findings.push({
-      check: 'sender',
+  const findings = hiddenDuties(shown, { unsubscribeUrl, postalAddress }).map(
+    ({ what, message }): PreflightFinding => ({
+      check: what === 'way out' ? 'unsubscribe' : 'sender',
       level: 'fail',
-      message: 'readers cannot see the postal address: it is hidden, or split up',
-    });
+      message,
+    }),
+  );
   if (PLACEHOLDER.test(postalAddress.trim()) || flat(postalAddress).length < SHORTEST_ADDRESS)
     findings.push({
       check: 'sender',
       level: 'warn',
       message: `"${postalAddress.trim()}" is no postal address that mail would reach`,
     });
-  if (!shows(senderName))
+  if (!flat(shown.text).includes(flat(senderName)))
     findings.push({
       check: 'sender',
       level: 'warn',
       message: `the mail does not say who it is from: print {{ sender.name }}, the name that you do business under`,
     });
   return findings;
-}
-
-/** Also with something of the owner's behind it, which changes nothing about where it leads. */
-function leadsTo(href: string, url: string): boolean {
-  return href === url || (href.startsWith(url) && /[?#&]/.test(href.charAt(url.length)));
-}
-
-function flat(words: string): string {
-  return words.replace(/\s+/g, ' ').trim().toLowerCase();
 }
 
 function sizeFindings({ html }: CheckedMail): PreflightFinding[] {
@@ -128,10 +113,20 @@ function imageFindings(html: string): PreflightFinding[] {
   return [{ check: 'clients', level: 'warn', message }];
 }
 
-/** Addresses in the mail that can be asked, and findings about those that no mail should hold. */
-export function linksOf(html: string, ownOrigin: string): { urls: string[]; findings: PreflightFinding[] } {
+/**
+ * Addresses in the mail that can be asked, and findings about those that no mail should hold, with those that were left out
+ * of it.
+ */
+export function linksOf(
+  html: string,
+  ownOrigin: string,
+  leftOut: readonly string[] = [],
+): { urls: string[]; findings: PreflightFinding[] } {
   const urls = new Set<string>();
-  const findings: PreflightFinding[] = [];
+  const findings = leftOut.map((url): PreflightFinding => ({
+    check: 'links',
+    ...(problemOf(url, true, ownOrigin) ?? { level: 'fail', message: `${url} is no address` }),
+  }));
   for (const [, attribute = '', double, single] of html.matchAll(
     /<(?:a|img)\b[^<>]{0,1000}?\s(href|src)\s*=\s*(?:"([^"]*)"|'([^']*)')/gi,
   )) {

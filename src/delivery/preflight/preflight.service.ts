@@ -232,7 +232,7 @@ export class PreflightService {
       ];
       const { name: senderName, postalAddress } = draft.sender;
       const ownOrigin = new URL(this.config.baseUrl).origin;
-      const links = linksOf(untracked.html, ownOrigin);
+      const links = linksOf(untracked.html, ownOrigin, untracked.leftOut);
       return [
         ...mailFindings({ ...tracked, senderName, postalAddress, marketing }),
         ...supportNotes(draft.template.html).map(({ level, message, found }) => ({
@@ -261,7 +261,7 @@ export class PreflightService {
     const fields = Object.fromEntries(names.flatMap((name) => (name === null ? [] : [[name, 'x']])));
     try {
       const other = await this.drafts.render(draft, { ...READER, fields }, false);
-      const again = linksOf(other.html, new URL(this.config.baseUrl).origin).findings;
+      const again = linksOf(other.html, new URL(this.config.baseUrl).origin, other.leftOut).findings;
       return findings.filter(({ message }) => again.some((one) => one.message === message));
     } catch {
       // No value to try it with: what is said without is all there is.

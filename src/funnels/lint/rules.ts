@@ -32,6 +32,7 @@ export const RULES = {
   'unknown-template': { severity: 'error', about: 'mails and pages that are named are there' },
   'unused-template': { severity: 'error', about: 'a text that is brought along is part of a mail or page' },
   'broken-template': { severity: 'error', about: 'mails and pages can be rendered' },
+  'hidden-duty': { severity: 'error', about: 'marketing mails show a way out and where their sender is' },
   'unknown-variable': { severity: 'error', about: 'mails print what they have' },
   'unknown-file': { severity: 'error', about: 'files that are promised or sold are there' },
   'page-without-form': { severity: 'error', about: 'one can sign up on the page, which prints the consent' },

@@ -75,6 +75,7 @@ import { FormAnswers1765420000000 } from './migrations/1765420000000-form-answer
 import { ToldUntil1765460000000 } from './migrations/1765460000000-told-until.js';
 import { HoursOf1765461000000 } from './migrations/1765461000000-hours-of.js';
 import { BroadcastLists1765462000000 } from './migrations/1765462000000-broadcast-lists.js';
+import { JudgedMails1765540000000 } from './migrations/1765540000000-judged-mails.js';
 import { LetGoAt1765490000000 } from './migrations/1765490000000-let-go-at.js';
 import { Withdrawn1765495000000 } from './migrations/1765495000000-withdrawn.js';
 import { RelayPause1765560000000 } from './migrations/1765560000000-relay-pause.js';
@@ -161,4 +162,5 @@ export const migrations = [
   LetGoAt1765490000000,
   Withdrawn1765495000000,
   RelayPause1765560000000,
+  JudgedMails1765540000000,
 ];

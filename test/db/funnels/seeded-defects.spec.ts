@@ -182,6 +182,13 @@ const DEFECTS: Readonly<Record<RuleName, Defect>> = {
     damage: template('emails/story.mjml', '<mjml><mj-body><mj-text>'),
     field: 'sequence.steps.1.email',
   },
+  'hidden-duty': {
+    damage: template(
+      'emails/story.mjml',
+      "<mjml><mj-head><mj-title>Hi</mj-title></mj-head><mj-body><mj-section><mj-column><mj-text>Words. <span style='display:none'>{{ sender.postalAddress }} <a href='{{ unsubscribeUrl }}'>out</a></span></mj-text></mj-column></mj-section></mj-body></mjml>",
+    ),
+    field: 'sequence.steps.1.email',
+  },
   'unknown-variable': {
     damage: mail('split: { judge: clicks, arms: [{ key: a }, { key: b, subject: "{{ order.number }}" }] }'),
     field: 'sequence.steps.2.split.arms.1.subject',

@@ -5,7 +5,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { emit, fillIn, parseHtmlPart, parseTextPart } from '../../../src/delivery/mails/liquid.templates.js';
 import { EncodedEmitter, PlainEmitter } from '../../../src/delivery/mails/mail-emitter.js';
 import { deceptiveLink } from '../../../src/delivery/mails/link-check.js';
-import { linkTemplates } from '../../../src/delivery/mails/mail-links.js';
+import { alwaysShown } from '../../../src/delivery/mails/hidden-duties.js';
+import {
+  linkTags,
+  linkTemplates,
+  oddSchemeIn,
+  personalLinks,
+} from '../../../src/delivery/mails/mail-links.js';
 import { compileMail } from '../../../src/delivery/mails/mjml.templates.js';
 import { supportNotes } from '../../../src/delivery/preflight/client-support.js';
 import { linksOf } from '../../../src/delivery/preflight/mail-checks.js';
@@ -145,6 +151,9 @@ describe('a source that is too much', () => {
     const html = repeated(text);
     for (const check of [
       () => linkTemplates(html),
+      () => personalLinks(linkTags(html)),
+      () => oddSchemeIn(html),
+      () => alwaysShown(html, '1 Main St, Springfield'),
       () => deceptiveLink(html),
       () => linksOf(html, 'https://own.example.com'),
       () => supportNotes(html),

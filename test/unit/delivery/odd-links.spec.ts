@@ -2,20 +2,40 @@ import { describe, expect, it } from 'vitest';
 import { readConfig } from '../../../config/env.js';
 import { deceptiveLink } from '../../../src/delivery/mails/link-check.js';
 import { linkTemplates, markLinks } from '../../../src/delivery/mails/mail-links.js';
-import { MailRenderer } from '../../../src/delivery/mails/mail-renderer.service.js';
+import { MailRenderer, type RenderedMail } from '../../../src/delivery/mails/mail-renderer.service.js';
 import { locationOf } from '../../../src/tracking/click-target.js';
 import { readClickToken } from '../../../src/tracking/tracking-token.js';
 
 const SECRET = Buffer.alloc(32, 7);
 const CONFIG = { ...readConfig({}), baseUrl: 'https://mail.example.com', secretKey: SECRET };
 const SENDER = { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St, Springfield' };
+const TELLS_NOBODY = { hidden: async () => undefined, linksLeftOut: async () => undefined };
 const LONG = 'a'.repeat(3_000);
 
 /** What the reader's mail program finds as the address of the link, and the page where it brings them. */
 async function pressed(
   html: string,
-  { tracked, fields = {} }: { tracked: boolean; fields?: Record<string, unknown> },
+  reader: { tracked: boolean; fields?: Record<string, unknown> },
 ): Promise<{ href: string; opens: string | null; subject: string }> {
+  const { urls, ...mail } = await mailOf(html, reader);
+  const attribute = /<a[^>]*?\shref\s*=\s*(?:"([^"]*)"|'([^']*)')/.exec(mail.html);
+  const href = attribute?.[1] ?? attribute?.[2] ?? '';
+  const token = /^https:\/\/mail\.example\.com\/c\/(.+)$/.exec(href)?.[1];
+  const { subject } = mail;
+  if (token === undefined) return { href, opens: null, subject };
+  const click = readClickToken(SECRET, token);
+  if (click === null) throw new Error('no token of ours');
+  const location = locationOf(click.url ?? urls.get(click.linkId) ?? '');
+  if (location === null) throw new Error('the reader gets our page "No such link"');
+  expect(location).toMatch(/^[\u0021-\u007e]+$/);
+  return { href, opens: new URL(location).href, subject };
+}
+
+/** With the addresses of its links by their ids. */
+async function mailOf(
+  html: string,
+  { tracked, fields = {} }: { tracked: boolean; fields?: Record<string, unknown> },
+): Promise<RenderedMail & { urls: Map<string, string> }> {
   const ids = new Map(linkTemplates(html).map((url, index) => [url, String(index + 1)]));
   const urls = new Map([...ids].map(([url, id]) => [id, url]));
   const version = {
@@ -23,8 +43,9 @@ async function pressed(
     subject: 'It&apos;s caf&eacute; &amp; tea',
     text: '',
     html: markLinks(html, ids),
+    isJudged: true,
   };
-  const renderer = new MailRenderer({ version: async () => version }, CONFIG as never);
+  const renderer = new MailRenderer({ version: async () => version }, CONFIG as never, TELLS_NOBODY);
   const foot = `${SENDER.postalAddress} <a href="{{ unsubscribeUrl }}">out</a>`;
   version.html += foot;
   const mail = await renderer.render({
@@ -40,17 +61,7 @@ async function pressed(
     trackingConsent: tracked,
     templateId: '1',
   });
-  const attribute = /<a[^>]*?\shref\s*=\s*(?:"([^"]*)"|'([^']*)')/.exec(mail.html);
-  const href = attribute?.[1] ?? attribute?.[2] ?? '';
-  const token = /^https:\/\/mail\.example\.com\/c\/(.+)$/.exec(href)?.[1];
-  const { subject } = mail;
-  if (token === undefined) return { href, opens: null, subject };
-  const click = readClickToken(SECRET, token);
-  if (click === null) throw new Error('no token of ours');
-  const location = locationOf(click.url ?? urls.get(click.linkId) ?? '');
-  if (location === null) throw new Error('the reader gets our page "No such link"');
-  expect(location).toMatch(/^[\u0021-\u007e]+$/);
-  return { href, opens: new URL(location).href, subject };
+  return { ...mail, urls };
 }
 
 /** As it stands in the HTML, and what a browser opens that gets it. */
@@ -145,6 +156,69 @@ describe('an odd link leads the tracked reader where it leads any other', () => 
     expect((await pressed(html, { tracked: true, fields: { plan: 'gold' } })).opens).toBe(
       'https://x.test/gold?a&b',
     );
+  });
+});
+
+/** Values of a reader that no link of a mail may lead to. */
+const NOWHERE = [
+  'javascript:alert(1)',
+  ' JaVaScRiPt:alert(1)',
+  'java\tscript:alert(1)',
+  'data:text/html,<script>alert(1)</script>',
+  'vbscript:x',
+  'file:///etc/passwd',
+  'ftp://files.example/x',
+  'my page',
+  '//x.test/a',
+  '#top',
+  'https://',
+  '',
+];
+
+describe('a link that leads nowhere for one reader', () => {
+  const links = [
+    '<a class="b" href="{{ subscriber.fields.site }}">your page</a>',
+    "<a href='{{ subscriber.fields.site }}'>your page</a>",
+    '<a href={{ subscriber.fields.site }}>your page</a>',
+    '<a class="{% if 2 > 1 %}b{% endif %}" href="{{ subscriber.fields.site }}">your page</a>',
+    '<area shape="rect" href="{{ subscriber.fields.site }}">your page',
+    '<a href="{% if subscriber.fields.none %}x{% endif %}{{ subscriber.fields.site }}">your page</a>',
+    '<a href="{{ subscriber.fields.site | default: unsubscribeUrl | replace: baseUrl, subscriber.fields.site }}">your page</a>',
+  ];
+
+  it.each(NOWHERE)('%j: its words stay, without it', async (site) => {
+    for (const html of links.slice(0, site === '' ? 6 : 7))
+      for (const tracked of [true, false]) {
+        const { html: mail, leftOut } = await mailOf(html, { tracked, fields: { site } });
+        expect(mail).toContain('your page');
+        expect(mail.match(/href=/g)).toHaveLength(1);
+        expect(leftOut).toHaveLength(1);
+      }
+  });
+
+  it('goes to who has an address, in all of these ways of writing it', async () => {
+    for (const html of links)
+      for (const site of ['https://x.test/a?b=1&c="', 'mailto:ada@example.com', 'tel:+431234567']) {
+        const { html: mail, leftOut } = await mailOf(html, { tracked: false, fields: { site } });
+        expect(mail).toContain(`href="${site.replace('&', '&amp;').replace('"', '&#34;')}"`);
+        expect(leftOut).toEqual([]);
+      }
+  });
+
+  it('was stored before it was refused: it is left out for everybody', async () => {
+    const { html } = await mailOf('<a href="java&#115;cript:alert(1)">x</a>', { tracked: true });
+    expect(html).not.toMatch(/script/);
+    expect(html).toContain('<a >x</a>');
+  });
+
+  it('cannot be told apart in HTML that a reader has typed: that mail is held', async () => {
+    const html = '{{ subscriber.fields.bio | raw }}';
+    const bio = '<a href="javascript:alert(1)">me</a>';
+    await expect(mailOf(html, { tracked: false, fields: { bio } })).rejects.toThrow(
+      'a link in it opens neither a page nor a mail nor a call',
+    );
+    const good = '<a href="https://x.test/">me</a>';
+    expect((await mailOf(html, { tracked: false, fields: { bio: good } })).html).toContain(good);
   });
 });
 

@@ -1,5 +1,5 @@
 import { decodeHTML } from 'entities';
-import { hrefOf } from '../mails/mail-links.js';
+import { hrefOf } from './mail-links.js';
 import { colourOf, contrast, type Colour } from './colour.js';
 
 /** What a reader can see of a mail. */
@@ -89,6 +89,8 @@ function framed(
   attributes: ReadonlyMap<string, string>,
   { top, classes }: { top: Frame; classes: ReadonlyMap<string, string> },
 ): Frame {
+  // Most elements of a hostile mail, and many of any other.
+  if (attributes.size === 0 && !NOT_SHOWN.test(tag)) return { ...top, tag };
   const ofClasses = (attributes.get('class') ?? '').split(/\s+/).map((one) => classes.get(one) ?? '');
   const style = declarations([...ofClasses, attributes.get('style') ?? ''].join(';'));
   const said = style.get('background-color') ?? style.get('background') ?? attributes.get('bgcolor');

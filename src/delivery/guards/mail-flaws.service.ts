@@ -1,0 +1,78 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { AlertsService } from '../../infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import type { HiddenDuty } from '../mails/hidden-duties.js';
+import { TemplatesService } from '../mails/templates.service.js';
+import { placeInWords } from '../mails/written-mail.js';
+
+const PREFIX = 'flaw:';
+/** There may be a million of them in a minute. */
+const AGAIN_AFTER_MS = 60_000;
+const OVER_AFTER_MS = 2 * 86_400_000;
+
+interface Flawed {
+  templateId: string;
+  subscriberId: string | null;
+}
+
+/** Mails that leave, but not as their owner would want them to. */
+@Injectable()
+export class MailFlaws {
+  readonly #toldAtMs = new Map<string, number>();
+
+  constructor(
+    private readonly templates: TemplatesService,
+    private readonly alerts: AlertsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Of a version that ran before such a mail was refused. */
+  async hidden({ templateId, subscriberId }: Flawed, { what, message }: HiddenDuty): Promise<void> {
+    const variable = what === 'way out' ? 'unsubscribeUrl' : 'postalAddress';
+    await this.tell(`${PREFIX}hidden ${what}:${templateId}`, { templateId, variable }, (place) => ({
+      severity: 'warning',
+      message: `${place}: ${message}. The mail goes out all the same, as it ran before this was refused; show it, and apply the funnel or start the broadcast again with it.`,
+      facts: { templateId, subscriberId },
+    }));
+  }
+
+  /** `links`: their addresses in the template. */
+  async linksLeftOut({ templateId, subscriberId }: Flawed, links: readonly string[]): Promise<void> {
+    for (const link of links)
+      await this.tell(`${PREFIX}link:${templateId}:${link}`, { templateId, variable: link }, (place) => ({
+        severity: 'warning',
+        message: `${place}: the link ${link} leads to no page for some readers, subscriber ${subscriberId ?? 'unknown'} among them: its words stand in their mails without a link. Put what they have right, or give it a default.`,
+        facts: { templateId, subscriberId },
+      }));
+  }
+
+  private async tell(
+    key: string,
+    { templateId, variable }: { templateId: string; variable: string },
+    alertAt: (place: string) => Omit<Parameters<AlertsService['raise']>[0], 'key'>,
+  ): Promise<void> {
+    const nowMs = this.clock.now().getTime();
+    if (nowMs - (this.#toldAtMs.get(key) ?? -Infinity) < AGAIN_AFTER_MS) return;
+    this.#toldAtMs.set(key, nowMs);
+    await this.alerts.raise({ key, ...alertAt(await this.placeOf(templateId, variable)) });
+  }
+
+  private async placeOf(templateId: string, variable: string): Promise<string> {
+    const version = await this.templates.byId(templateId);
+    if (version === null) return `mail version ${templateId}`;
+    const at = version.mjml.split('\n').findIndex((line) => line.includes(variable));
+    const { file, line, mail } = await this.templates.placeOf(
+      { template: version.key },
+      { source: version.mjml, line: at < 0 ? null : at + 1 },
+    );
+    if (mail) return placeInWords(mail);
+    return line === undefined ? (file ?? version.key) : `${file}:${line}`;
+  }
+
+  /** Alerts of which nothing was heard any more. */
+  async closeOld(): Promise<void> {
+    const before = this.clock.now().getTime() - OVER_AFTER_MS;
+    for (const { key, lastSeenAt } of await this.alerts.open())
+      if (key.startsWith(PREFIX) && lastSeenAt.getTime() < before) await this.alerts.resolve(key);
+  }
+}

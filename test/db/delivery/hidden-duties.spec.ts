@@ -1,0 +1,136 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { WrittenMailsService } from '../../../src/delivery/mails/written-mails.service.js';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
+import { JobRegistry } from '../../../src/infra/jobs/job-registry.js';
+import { openPostOffice, SENDER, type PostOffice } from './post-office.js';
+
+const OUT = '<a href="{{ unsubscribeUrl }}">Unsubscribe</a>';
+const WHERE = '{{ sender.name }}, {{ sender.postalAddress }}';
+const DAY_MS = 86_400_000;
+
+describe('a marketing mail that hides its way out or where its sender is', () => {
+  let t: PostOffice;
+  let folder: string;
+  let nth = 0;
+  beforeAll(async () => {
+    [t, folder] = await Promise.all([openPostOffice(), mkdtemp(join(tmpdir(), 'wellspring-duties-'))]);
+    await mkdir(join(folder, 'emails'));
+  });
+  beforeEach(async () => t.db.query('truncate message, message_attempt, alert cascade'));
+  afterAll(async () => {
+    await t.close();
+    await rm(folder, { recursive: true });
+  });
+
+  /** A version with this in its body. `before`: it was made before such a mail was refused. */
+  const version = async (body: string, { before = false, head = '' } = {}): Promise<string> => {
+    const key = `emails/letter-${++nth}`;
+    await writeFile(
+      join(folder, `${key}.mjml`),
+      `<mjml><mj-head><mj-title>Hello</mj-title>${head}</mj-head><mj-body><mj-section><mj-column><mj-text>
+A letter of some words for {{ subscriber.firstName | default: 'you' }}.
+${body}
+</mj-text></mj-column></mj-section></mj-body></mjml>`,
+    );
+    const id = await t.templates.publish(t.db.manager, key, null, folder);
+    if (before) await t.db.query('update email_template set is_judged = false where id = $1', [id]);
+    return id;
+  };
+  const reader = async (fields: object): Promise<string> => {
+    const id = await t.subscriber(`reader${++nth}@example.org`, { name: 'Grace' });
+    await t.db.query('update subscriber set fields = $2 where id = $1', [id, JSON.stringify(fields)]);
+    return id;
+  };
+  const send = async (templateId: string, fields: object = {}): Promise<Record<string, unknown>> => {
+    const subscriberId = await reader(fields);
+    const id = await t.plan(`to${++nth}@example.org`, { templateId, subscriberId });
+    await t.sendDue();
+    return { ...(await t.state(id)), subscriberId };
+  };
+  const alerts = async (): Promise<string[]> =>
+    (await t.app.get(AlertsService, { strict: false }).open()).map(({ message }) => message);
+
+  it.each([
+    [
+      'with its colour',
+      `<p style="color:{{ subscriber.fields.ink | default: '#333' }}">${OUT} ${WHERE}</p>`,
+      'white',
+    ],
+    ['in a class', `<p class="{{ subscriber.fields.ink }}">${OUT} ${WHERE}</p>`, 'away'],
+    [
+      'in a branch',
+      `{% if subscriber.fields.ink %}<p style="display:none">${OUT}</p>{% else %}${OUT}{% endif %} ${WHERE}`,
+      'x',
+    ],
+    [
+      'in an element that a branch opens',
+      `<div {% if subscriber.fields.ink %}style="display:none"{% endif %}>${OUT}</div> ${WHERE}`,
+      'x',
+    ],
+    [
+      'in a comment that comes from HTML of theirs',
+      `{{ subscriber.fields.ink | raw }} ${OUT} ${WHERE}`,
+      '<!--',
+    ],
+  ])('is held for the reader whose value does so, %s, and goes to all others', async (_, body, ink) => {
+    const templateId = await version(body, { head: '<mj-style>.away { display: none }</mj-style>' });
+    expect(await send(templateId)).toMatchObject({ state: 'accepted' });
+    expect(await send(templateId, { ink })).toMatchObject({
+      state: 'rejected',
+      reason: expect.stringMatching(/^readers cannot see the /),
+    });
+    expect(await send(templateId, { other: 'x' })).toMatchObject({ state: 'accepted' });
+  });
+
+  it('goes on where it ran before that was refused, and its owner reads once which mail, and in which line', async () => {
+    const hidden = await version(`<p>${WHERE}</p>\n<p style="font-size:0">${OUT}</p>`, { before: true });
+    for (const _ of [1, 2, 3]) expect(await send(hidden)).toMatchObject({ state: 'accepted' });
+    expect(await alerts()).toEqual([
+      `templates/emails/letter-${nth - 6}.mjml:4: readers cannot see the link to unsubscribe: its letters are 0 pixels high. The mail goes out all the same, as it ran before this was refused; show it, and apply the funnel or start the broadcast again with it.`,
+    ]);
+    t.clock.advance(3 * DAY_MS);
+    const job = t.app.get(JobRegistry, { strict: false }).get('delivery.reap');
+    await job?.run({ deadline: Number.MAX_SAFE_INTEGER, signal: new AbortController().signal });
+    expect(await alerts()).toEqual([]);
+  });
+
+  it('is no mail that shows both, whatever stands beside it', async () => {
+    for (const body of [
+      `<p>${OUT} ${WHERE}</p>`,
+      `<p style="display:none">${OUT}</p><p>${OUT} ${SENDER.postalAddress}</p>`,
+      `{% if subscriber.fields.vip %}<b>VIP</b>{% endif %}<p>${OUT}<br>${WHERE}</p>`,
+    ])
+      expect(await send(await version(body, { before: true }))).toMatchObject({ state: 'accepted' });
+    expect(await alerts()).toEqual([]);
+  });
+
+  it('is refused when it is written in the web app', async () => {
+    const mails = t.app.get(WrittenMailsService, { strict: false });
+    const words = { subject: 'News', preview: 'A line', body: "Hello\n\n{{ '<!--' | raw }} there" };
+    await expect(mails.create('news', words)).rejects.toMatchObject({
+      code: 'TEMPLATE_INVALID',
+      message: 'readers cannot see the link to unsubscribe: it stands in a comment, or is no link',
+    });
+    const id = await mails.create('news', { ...words, body: 'Hello' });
+    await expect(mails.update(id, words)).rejects.toMatchObject({ code: 'TEMPLATE_INVALID' });
+  });
+
+  it('is a mail with a link that leads nowhere for some: it goes without, and its owner reads where to mend it', async () => {
+    const templateId = await version(`<a href="{{ subscriber.fields.site }}">your page</a> ${OUT} ${WHERE}`);
+    const number = nth;
+    expect(await send(templateId, { site: 'https://x.test/' })).toMatchObject({ state: 'accepted' });
+    expect(t.sink.mails.at(-1)?.parsed.html).toMatch(/<a href="https:\/\/[^"]+">your page/);
+    expect(await alerts()).toEqual([]);
+    const { state, subscriberId } = await send(templateId, { site: 'javascript:alert(1)' });
+    expect(state).toBe('accepted');
+    const html = t.sink.mails.at(-1)?.parsed.html ?? '';
+    expect(html).toContain('your page');
+    expect(html).not.toMatch(/javascript|href=""/);
+    expect(await alerts()).toEqual([
+      `templates/emails/letter-${number}.mjml:3: the link {{ subscriber.fields.site }} leads to no page for some readers, subscriber ${String(subscriberId)} among them: its words stand in their mails without a link. Put what they have right, or give it a default.`,
+    ]);
+  });
+});
