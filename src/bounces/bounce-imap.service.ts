@@ -1,11 +1,10 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import type { ImapFlow, ListResponse } from 'imapflow';
+import type { FetchMessageObject, ImapFlow, ListResponse } from 'imapflow';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import type { JobContext } from '../infra/jobs/job.js';
-import { IntakeService } from './intake.service.js';
+import { FIRST_PAGES_BYTES, IntakeService } from './intake.service.js';
 
-const KEPT_BYTES = 512 * 1024;
 const CONNECT_TIMEOUT_MS = 15_000;
 const SOCKET_TIMEOUT_MS = 60_000;
 /** For the mail in hand when it is asked to stop. A server that sends an octet now and then would hold it for ever. */
@@ -142,13 +141,14 @@ export class BounceImap {
   /** False when the mail could not be taken. A mail that is gone was taken by another worker. */
   private async readOne(client: ImapFlow, uid: number): Promise<boolean> {
     const key = keyOf(client, uid);
-    const mail = await client.fetchOne(
-      String(uid),
-      { source: { start: 0, maxLength: KEPT_BYTES }, internalDate: true },
-      { uid: true },
-    );
-    if (!mail) return true;
+    const first = await fetchPages(client, uid, FIRST_PAGES_BYTES);
+    if (!first) return true;
     try {
+      const head = first.source ?? Buffer.alloc(0);
+      const isCut = head.length >= FIRST_PAGES_BYTES;
+      const wanted = isCut ? this.intake.bytesToKeep(head) : FIRST_PAGES_BYTES;
+      const mail = wanted > FIRST_PAGES_BYTES ? await fetchPages(client, uid, wanted) : first;
+      if (!mail) return true;
       const taken = await this.intake.receive({
         raw: mail.source ?? Buffer.alloc(0),
         envelopeTo: [],
@@ -202,6 +202,15 @@ const TOLD = {
   [NOT_PUT_AWAY]:
     'Mails in the bounce mailbox have been counted and cannot be put away: it is full, or its user may not change it. Make room there, or give the user the right to move mails.',
 } as const;
+
+async function fetchPages(
+  client: ImapFlow,
+  uid: number,
+  maxLength: number,
+): Promise<FetchMessageObject | false> {
+  const query = { source: { start: 0, maxLength }, internalDate: true };
+  return client.fetchOne(String(uid), query, { uid: true });
+}
 
 /** A mailbox that was made anew gives its numbers out once more. */
 function keyOf({ mailbox }: ImapFlow, uid: number): string {

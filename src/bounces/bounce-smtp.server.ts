@@ -4,11 +4,13 @@ import { createSecureContext } from 'node:tls';
 import { Injectable, Logger } from '@nestjs/common';
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
 import { DomainError } from '../values/domain-error.js';
-import { IntakeService } from './intake.service.js';
+import { FIRST_PAGES_BYTES, IntakeService } from './intake.service.js';
+import { KeptPages } from './kept-pages.js';
 
 /** A report may carry our whole mail back, which is far smaller; what it says stands in its first pages. */
 export const MAX_MAIL_BYTES = 10 * 1024 * 1024;
-const KEPT_BYTES = 512 * 1024;
+/** Reports that are kept as a whole at the same time, in all 16 MiB: another one is asked to come later. */
+export const MAX_WHOLE_REPORTS = 4;
 export const MAX_CLIENTS = 100;
 /** A provider has many hosts and opens few connections from each; nobody takes all the places. */
 export const MAX_CLIENTS_PER_ADDRESS = 10;
@@ -44,6 +46,7 @@ export class BounceSmtpServer {
   #server: SMTPServer | null = null;
   /** By peer, the oldest first. */
   readonly #callers = new Map<string, Caller>();
+  #wholeReports = 0;
   readonly #logger = new Logger(BounceSmtpServer.name);
 
   constructor(private readonly intake: IntakeService) {}
@@ -148,16 +151,28 @@ export class BounceSmtpServer {
   }
 
   private async receive(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<void> {
-    const chunks: Buffer[] = [];
-    let kept = 0;
-    for await (const chunk of stream) {
-      const bytes = Buffer.from(chunk as Uint8Array).subarray(0, KEPT_BYTES - kept);
-      kept += bytes.length;
-      if (bytes.length > 0) chunks.push(bytes);
-      if (stream.sizeExceeded) this.hangUp(session);
+    const kept = new KeptPages(FIRST_PAGES_BYTES, (head) => this.intake.bytesToKeep(head));
+    let place: 'none' | 'has' | 'refused' = 'none';
+    try {
+      for await (const chunk of stream) {
+        kept.add(Buffer.from(chunk as Uint8Array));
+        if (kept.wantsMore && place === 'none') {
+          place = this.#wholeReports < MAX_WHOLE_REPORTS ? 'has' : 'refused';
+          if (place === 'has') this.#wholeReports++;
+          else kept.drop();
+        }
+        if (stream.sizeExceeded) this.hangUp(session);
+      }
+      if (place === 'refused') throw refusal(451, '4.3.2 too many large reports at once, try again later');
+      await this.hand(kept.bytes(), session);
+    } finally {
+      if (place === 'has') this.#wholeReports--;
     }
+  }
+
+  private async hand(raw: Buffer, session: SMTPServerSession): Promise<void> {
     await this.intake.receive({
-      raw: Buffer.concat(chunks),
+      raw,
       envelopeTo: session.envelope.rcptTo.map(({ address }) => address),
       source: 'smtp',
       client: session.remoteAddress,

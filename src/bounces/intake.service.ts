@@ -8,7 +8,7 @@ import { BringerProof, type Brought } from './bringer-proof.service.js';
 import { BouncesService, type BounceSource, type IncomingReport, type Taken } from './bounces.service.js';
 import { judgeReports } from './judge-mail.js';
 import type { JudgedMail } from './judged-mail.js';
-import { ReporterProof } from './reporter-proof.service.js';
+import { reporterIn, ReporterProof } from './reporter-proof.service.js';
 
 export interface IncomingMail {
   raw: Uint8Array;
@@ -22,6 +22,14 @@ export interface IncomingMail {
   /** When it came, where it has waited since in a mailbox. */
   arrivedAt?: Date | undefined;
 }
+
+/** Of each mail: a report says what it has to say in its first pages; what follows is our own mail. */
+export const FIRST_PAGES_BYTES = 512 * 1024;
+/**
+ * Of a signed report of a complaint, which is checked as a whole; of a larger one nobody knows who wrote it, and it does
+ * what the unsubscribe link would.
+ */
+export const WHOLE_REPORT_BYTES = 4 * 1024 * 1024;
 
 /** `fbl` is where providers are usually told to send their feedback reports. */
 const EVERY_DOMAIN_HAS: ReadonlySet<string> = new Set(['postmaster', 'abuse', 'fbl']);
@@ -55,6 +63,11 @@ export class IntakeService {
       readVerp(this.config.secretKey, local) !== null ||
       this.isUnsubscribeAddress(local)
     );
+  }
+
+  /** How much of a mail is to be kept, by its first pages. */
+  bytesToKeep(head: Uint8Array): number {
+    return reporterIn(head) === null ? FIRST_PAGES_BYTES : WHOLE_REPORT_BYTES;
   }
 
   private isUnsubscribeAddress(local: string): boolean {

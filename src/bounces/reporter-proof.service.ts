@@ -9,6 +9,10 @@ import { parseHeaderBlock } from './header-block.js';
 /** A mail has one or two; each costs a question to the DNS. */
 const MAX_SIGNATURES = 5;
 const HEAD_BYTES = 64 * 1024;
+/** Far beyond what mail programs write; the work of the check grows with them. */
+const MAX_LINES = 100_000;
+const MAX_LINE_BYTES = 10_000;
+const LF = 10;
 
 /** Who wrote a mail, as far as the domain they write from vouches for it (DKIM, RFC 6376). */
 @Injectable()
@@ -23,15 +27,8 @@ export class ReporterProof {
    * DNS of such mails alone. When the DNS does not answer nobody is proven: the report then does no more than anybody's.
    */
   async provenReporter(raw: Uint8Array): Promise<string | null> {
-    const headers = parseHeaderBlock(new TextDecoder().decode(raw.subarray(0, HEAD_BYTES)));
-    const from = headers.get('from') ?? [];
-    const [address, other] = from.flatMap(addressesIn);
-    if (from.length !== 1 || address === undefined || other !== undefined || !isReporter(address))
-      return null;
-    const signatures = headers.get('dkim-signature') ?? [];
-    if (signatures.length === 0 || signatures.length > MAX_SIGNATURES) return null;
-    // Behind a signature of the first part alone anybody may add a report of their own.
-    if (signatures.some((one) => /(?:^|;)\s{0,9}l\s{0,9}=/.test(one))) return null;
+    const address = reporterIn(raw);
+    if (address === null || !isOrdinary(raw)) return null;
     // What cannot be checked is not proven, and the mail is to be taken all the same.
     const isSigned = await this.isSignedBy(raw, domainOf(address)).catch(() => false);
     return isSigned ? address : null;
@@ -48,4 +45,27 @@ export class ReporterProof {
       ({ status, signingDomain }) => status.result === 'pass' && sameOrganisation(signingDomain, domain),
     );
   }
+}
+
+/** Who says in `head`, the first pages of a mail, to have signed it all as a reporter; only such a mail is checked. */
+export function reporterIn(head: Uint8Array): string | null {
+  const headers = parseHeaderBlock(new TextDecoder().decode(head.subarray(0, HEAD_BYTES)));
+  const from = headers.get('from') ?? [];
+  const [address, other] = from.flatMap(addressesIn);
+  if (from.length !== 1 || address === undefined || other !== undefined || !isReporter(address)) return null;
+  const signatures = headers.get('dkim-signature') ?? [];
+  if (signatures.length === 0 || signatures.length > MAX_SIGNATURES) return null;
+  // Behind a signature of the first part alone anybody may add a report of their own.
+  return signatures.some((one) => /(?:^|;)\s{0,9}l\s{0,9}=/.test(one)) ? null : address;
+}
+
+function isOrdinary(raw: Uint8Array): boolean {
+  let lines = 0;
+  for (let at = 0; at < raw.length; lines++) {
+    const end = raw.indexOf(LF, at);
+    const next = end === -1 ? raw.length : end + 1;
+    if (next - at > MAX_LINE_BYTES || lines > MAX_LINES) return false;
+    at = next;
+  }
+  return true;
 }

@@ -35,7 +35,8 @@ export interface BounceOffice extends PostOffice {
   broadcast(): Promise<string>;
   /** The report comes to the return path of the mail. */
   comesBack(messageId: string, said: Said): Promise<string>;
-  /** The reader’s own provider says so, and signs it. */
+  /** What the reader’s own provider writes and signs; `letter`: the mail as it sends it back. */
+  complaint(messageId: string, type?: string, letter?: string): Promise<Buffer>;
   complains(messageId: string, type?: string): Promise<string>;
   status(email: string): Promise<string>;
   suppressed(email: string): Promise<string[]>;
@@ -60,6 +61,10 @@ export async function openBounceOffice(
       source: 'smtp',
       ...FROM_RELAY,
     });
+  const complaint: BounceOffice['complaint'] = async (messageId, type = 'abuse', letter = '') => {
+    const mail = feedback(type, verpAddress(SECRET, messageId, BOUNCE_DOMAIN), letter);
+    return signedByExampleOrg(mail, clock.now());
+  };
   let sent = 0;
   return {
     ...office,
@@ -92,11 +97,8 @@ export async function openBounceOffice(
       const fields = `Final-Recipient: rfc822; bob@example.org\nAction: ${action}\nStatus: ${status}\nDiagnostic-Code: smtp; ${diagnostic}`;
       return receive(messageId, report({ words, fields }).replace('dns; mx.example.net', `dns; ${mta}`));
     },
-    complains: async (messageId, type = 'abuse') =>
-      receive(
-        messageId,
-        await signedByExampleOrg(feedback(type, verpAddress(SECRET, messageId, BOUNCE_DOMAIN)), clock.now()),
-      ),
+    complaint,
+    complains: async (messageId, type) => receive(messageId, await complaint(messageId, type)),
     status: async (email) => {
       const rows: { status: string }[] = await db.query('select status from subscriber where email = $1', [
         email,
@@ -108,7 +110,7 @@ export async function openBounceOffice(
   };
 }
 
-function feedback(type: string, mailFrom: string): string {
+function feedback(type: string, mailFrom: string, letter: string): string {
   return `From: ${REPORTER}
 To: fbl@${BOUNCE_DOMAIN}
 Subject: FW: Hello
@@ -122,6 +124,12 @@ User-Agent: Example-FBL/1.0
 Version: 1
 Original-Mail-From: <${mailFrom}>
 
+--=b
+Content-Type: message/rfc822
+
+Subject: Hello
+
+${letter}
 --=b--
 `;
 }

@@ -112,6 +112,13 @@ describe.skipIf(!hasDovecot())('the bounce mailbox, read over IMAP from dovecot'
     expect(await office.suppressed('seen@example.org')).toEqual(['all hard_bounce']);
   });
 
+  it('a complaint with more in it than the first pages counts, as all of it is signed', async () => {
+    const letter = 'a line of the letter\n'.repeat(50_000);
+    await put(await office.complaint(await office.sent('mailbox.large@example.org'), 'abuse', letter));
+    expect(await read()).toBe(1);
+    expect(await office.status('mailbox.large@example.org')).toBe('complained');
+  });
+
   it('letters and forged reports change nothing and are put away apart', async () => {
     const fields = 'Final-Recipient: rfc822; first@example.org\nAction: failed\nStatus: 5.1.1';
     await put(
