@@ -253,7 +253,7 @@ export class SenderService {
     wire: SendOutcome,
     { run, taken, startedMs }: Pick<Way, 'run' | 'taken'> & { startedMs: number },
   ): { heard: Promise<boolean>; written: Promise<void> } {
-    const outcome = taken ? run.lanes.judged(taken, message.sender.email, wire) : wire;
+    const outcome = taken ? run.lanes.judged(taken, message, wire) : wire;
     // Not waited for: the ledger answers in order, so the next barrier of this lane comes after this end.
     const written = this.ledger.settle(
       settlementOf(message, outcome, {

@@ -109,7 +109,8 @@ export class DueMessages {
     else if (outcome.kind === 'held' || outcome.kind === 'not_sent' || outcome.kind === 'unsendable')
       await this.giveBack(laneKey, 1, paidAtMs);
     else if (outcome.kind === 'refused' && outcome.code < 500) {
-      if (!isOfRecipient(outcome)) await this.pacing.slowDown(laneKey, outcome.code, domainOf(address));
+      if (!isOfRecipient(outcome) && !outcome.ofRelay)
+        await this.pacing.slowDown(laneKey, outcome.code, domainOf(address));
     } else if (outcome.kind === 'refused') {
       const blames = blamesSender(outcome);
       // What stands behind the lane wants less of us: receipts go on, at a pace that does not make it worse.

@@ -115,6 +115,8 @@ export type SendOutcome =
       reply: string;
       /** The relay refuses this sender for now and goes on taking the mails of others. */
       senderAlone?: boolean;
+      /** The relay, which was known to be out, puts off one mail after the other: it is out still. */
+      ofRelay?: boolean;
     }
   /** The connection ended before the body began: the mail was certainly not sent. */
   | { kind: 'not_sent'; stage: string; reason: string }

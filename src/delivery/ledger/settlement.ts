@@ -54,6 +54,16 @@ const OF_RECIPIENT: ReadonlySet<ReplyReason> = new Set<ReplyReason>([
 /** Words and statuses that are about one recipient's mailbox, and those that are about our account there. */
 const THEIRS = /\b4\.2\.2\b|mail ?box|\buser|\brecipient/i;
 const OURS = /\byour (?:\w+ )?(?:account|ip)\b/i;
+/** What a system says of its own state: a full disk, a filter that does not answer. Receivers' systems have one, too. */
+const OF_SYSTEM: ReadonlySet<ReplyReason> = new Set<ReplyReason>([
+  'system_error',
+  'network_error',
+  'mailer_error',
+  'expired',
+  'unclear',
+]);
+/** RFC 3463: the mail system. At RCPT, where receivers greylist in words of their own, nothing less tells of one. */
+const SYSTEM_STATUS = /\b4\.3\.\d{1,3}\b/;
 /** What a relay says of one sender's domain, and not of its own state. */
 const NAMES_SENDER: ReadonlySet<ReplyReason> = new Set(['sender_rejected', 'auth_failure']);
 /** "Too many messages": the lane goes slower by itself, so this is only how soon the one mail asks again. */
@@ -132,6 +142,7 @@ export function relayTrouble(outcome: SendOutcome): RelayTrouble | null {
   if (outcome.kind === 'unknown') return 'silent';
   if (outcome.kind !== 'refused' || outcome.senderAlone) return null;
   if (isOfRecipient(outcome)) return null;
+  if (outcome.ofRelay) return 'throttled';
   const { action, reason } = consequence(outcome);
   if (outcome.code === 421 || (action === 'retry' && (reason === 'rate_limited' || isAtSender(outcome))))
     return 'throttled';
@@ -152,6 +163,18 @@ export function blamesSender(outcome: SendOutcome): boolean {
 /** Whether the reply speaks of this recipient alone: then no lane goes slower for it, nor is the relay in trouble. */
 export function isOfRecipient(outcome: SendOutcome): boolean {
   return outcome.kind === 'refused' && !isAtSender(outcome) && OF_RECIPIENT.has(consequence(outcome).reason);
+}
+
+/**
+ * Whether it is put off, behind MAIL FROM, for the state of a system: of the relay's own, or of the receiver's when that one
+ * is asked meanwhile. One such reply says nothing of a relay, see `PutOffs`.
+ */
+export function isOfSystem(outcome: SendOutcome): boolean {
+  if (outcome.kind !== 'refused' || isAtSender(outcome) || isOfRecipient(outcome)) return false;
+  const { stage, reply } = outcome;
+  if (stage === 'RCPT TO' ? !SYSTEM_STATUS.test(reply) : THEIRS.test(reply)) return false;
+  const { action, reason } = consequence(outcome);
+  return action === 'retry' && OF_SYSTEM.has(reason) && said(outcome).reason !== 'greylisted';
 }
 
 /**
@@ -225,7 +248,8 @@ function refused(
   if (blamesSender(outcome)) return { ...said, state: 'held', reason: senderRefusal(reason), dueAt: null };
   const ours = { ...said, state: 'ready', reason, countsAsAttempt: false } as const;
   // About the pace of all mails or the relay's own state, and no fault of the one that happened to be next.
-  if (action === 'retry' && (reason === 'rate_limited' || (isAtSender(outcome) && !outcome.senderAlone)))
+  const ofRelay = outcome.ofRelay || (isAtSender(outcome) && !outcome.senderAlone);
+  if (action === 'retry' && (reason === 'rate_limited' || ofRelay))
     return { ...ours, dueAt: inMinutes(now, LATER_MINUTES) };
   // Nor is it the mail's fault that its reader gets many: it is tried for as long as one that is put off, see StaleMails.
   if (action === 'retry' && reason === 'mailbox_busy' && !isAtSender(outcome))
@@ -247,10 +271,17 @@ function isAtSender({ stage }: Extract<SendOutcome, { kind: 'refused' }>): boole
   return stage === 'MAIL FROM';
 }
 
+function said({
+  stage,
+  code,
+  reply,
+}: Extract<SendOutcome, { kind: 'refused' }>): ReturnType<typeof smtpConsequence> {
+  return smtpConsequence({ stage: STAGES[stage] ?? null, replyCode: code, text: reply });
+}
+
 /** A refusal for now that seems to be of a recipient, and cannot be known to be, is about the relay or us. */
 function consequence(outcome: Extract<SendOutcome, { kind: 'refused' }>): ReturnType<typeof smtpConsequence> {
-  const { stage, code, reply } = outcome;
-  const judged = smtpConsequence({ stage: STAGES[stage] ?? null, replyCode: code, text: reply });
+  const judged = said(outcome);
   if (
     judged.action !== 'retry' ||
     !OF_RECIPIENT.has(judged.reason) ||

@@ -6,9 +6,10 @@ import type { ClaimedMessage, SendOutcome } from '../ledger/message.js';
 import { shownReply } from './breaker.js';
 import { RelaysService, type Relay } from './relays.service.js';
 import { ParkedLanes } from './parked-lanes.service.js';
+import { PutOffs } from './put-offs.js';
 import { SenderStandings } from './sender-standing.js';
 import { domainOf } from '../../values/email-address.js';
-import { namesSender, provesRelay, relayTrouble } from '../ledger/settlement.js';
+import { isOfSystem, namesSender, provesRelay, relayTrouble } from '../ledger/settlement.js';
 import type { SmtpLane } from './smtp-lane.transport.js';
 
 /** About twenty minutes after its first try: greylisting is over by then. */
@@ -53,7 +54,11 @@ export interface LaneSet {
    */
   mayFollow(): Promise<boolean>;
   /** The outcome, with what is known by now of whose trouble it is: the sender's alone, or the relay's. */
-  judged(taken: TakenLane, sender: string, outcome: SendOutcome): SendOutcome;
+  judged(
+    taken: TakenLane,
+    mail: Pick<ClaimedMessage, 'id' | 'address' | 'sender'>,
+    outcome: SendOutcome,
+  ): SendOutcome;
   /** What an outcome says of the relay and of the mail's sender. False: the next mail must ask again which relay works. */
   told(
     taken: TakenLane,
@@ -76,6 +81,7 @@ export class SmtpLanes {
   /** See `SmtpLane.losesBegun`. */
   readonly #losingBegun = new Set<string>();
   readonly #standings = new Map<string, SenderStandings>();
+  readonly #putOffs = new Map<string, PutOffs>();
 
   /** What was last said to the owner of a sender, by the key of the alert, so that not every mail says it anew. */
   readonly #said = new Map<string, { fine: boolean; atMs: number }>();
@@ -137,7 +143,7 @@ export class SmtpLanes {
         if (!relay || more.length > 0 || this.#losingBegun.has(relay.name)) return false;
         return this.relays.anyWorks();
       },
-      judged: ({ relay }, sender, outcome) => this.judged(relay.name, sender, outcome),
+      judged: ({ relay }, mail, outcome) => this.judged(relay, mail, outcome),
       told: async ({ relay, lane, parked }, outcome, mail) => {
         if (lane.losesBegun) this.#losingBegun.add(relay.name);
         await this.ofSender(relay.name, outcome, mail);
@@ -219,14 +225,26 @@ export class SmtpLanes {
     }
   }
 
-  private judged(relay: string, sender: string, outcome: SendOutcome): SendOutcome {
-    const standings = this.#standings.get(relay) ?? new SenderStandings();
-    this.#standings.set(relay, standings);
+  private judged(
+    { name, probe }: Relay,
+    { id, address, sender }: Pick<ClaimedMessage, 'id' | 'address' | 'sender'>,
+    outcome: SendOutcome,
+  ): SendOutcome {
+    const standings = this.#standings.get(name) ?? new SenderStandings();
+    this.#standings.set(name, standings);
+    const putOffs = this.#putOffs.get(name) ?? new PutOffs();
+    this.#putOffs.set(name, putOffs);
     const nowMs = performance.now();
-    if (provesRelay(outcome)) standings.taken(sender, nowMs);
+    if (provesRelay(outcome)) {
+      standings.taken(sender.email, nowMs);
+      putOffs.worked();
+    }
+    if (outcome.kind !== 'refused') return outcome;
+    // While the relay works, one mail in a hundred may be put off so, each for a receiver of its own.
+    if (probe && isOfSystem(outcome)) return { ...outcome, ofRelay: putOffs.add(id, domainOf(address)) };
     const named = namesSender(outcome);
-    if (named === null || outcome.kind !== 'refused') return outcome;
-    return { ...outcome, senderAlone: standings.refused(sender, { named, nowMs }) };
+    if (named === null) return outcome;
+    return { ...outcome, senderAlone: standings.refused(sender.email, { named, nowMs }) };
   }
 }
 

@@ -114,8 +114,8 @@ describe('a mail that is given back', () => {
         code === 250
           ? { kind: 'accepted', code, reply: '250 OK' }
           : { kind: 'refused', permanent: false, stage: 'MAIL FROM', code, reply: `${code} 4.3.0 not now` };
-      const outcome = lanes.judged(taken, email, wire);
       const sender = { name: 'Sender', email, postalAddress: '1 Main St' };
+      const outcome = lanes.judged(taken, { id: '1', address: 'reader@example.org', sender }, wire);
       await lanes.told(taken, outcome, { sender, attempt });
       return outcome;
     };

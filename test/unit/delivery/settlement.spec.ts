@@ -3,6 +3,7 @@ import type { SendOutcome } from '../../../src/delivery/ledger/message.js';
 import { refusedFor } from '../../../src/delivery/replies/sender-refusal.js';
 import {
   isOfRecipient,
+  isOfSystem,
   namesSender,
   provesRelay,
   relayTrouble,
@@ -120,6 +121,36 @@ describe('what an outcome says about the relay, and whether the mail has used up
       if (!expected) expect(settlementOf(MAIL, outcome, told).reason).toBe('system_error');
     },
   );
+
+  it.each([
+    ['BODY', 451, '4.3.0 Error: queue file write error', true],
+    ['BODY', 452, '4.3.1 Insufficient system storage', true],
+    ['BODY', 451, '4.7.1 Service unavailable - try again later', true],
+    ['DATA', 451, 'Temporary local problem, please try later', true],
+    ['RCPT TO', 451, '4.3.0 queue file write error', true],
+    ['RCPT TO', 451, '4.7.1 Please try again later', false],
+    ['RCPT TO', 450, '4.1.2 Recipient address rejected: Domain not found', false],
+    ['BODY', 451, '4.7.1 Greylisted', false],
+    ['BODY', 452, '4.2.2 over quota', false],
+    ['BODY', 450, '4.2.1 mailbox temporarily unavailable', false],
+    ['BODY', 451, '4.7.0 message looks like spam', false],
+    ['BODY', 451, '4.7.1 Too many messages, slow down', false],
+    ['BODY', 554, '5.3.0 Error: queue file write error', false],
+    ['MAIL FROM', 452, '4.3.1 Insufficient system storage', false],
+  ] as const)('may be of the relay’s own state, when every mail is told so: %s %i %s', (...row) => {
+    const [stage, code, reply, expected] = row;
+    const outcome = refused(stage, code, reply);
+    expect(isOfSystem(outcome)).toBe(expected);
+    if (!expected) return;
+    expect([relayTrouble(outcome), provesRelay(outcome)]).toEqual([null, false]);
+    const told = { now: NOW, durationMs: 1, relay: 'one', tls: null, probe: true };
+    expect(settlementOf(MAIL, outcome, told)).toMatchObject({ state: 'ready', countsAsAttempt: true });
+    const ofRelay = { ...outcome, ofRelay: true } as SendOutcome;
+    expect(relayTrouble(ofRelay)).toBe('throttled');
+    expect(settlementOf({ ...MAIL, attempt: 8 }, ofRelay, told)).toMatchObject({
+      ...{ state: 'ready', countsAsAttempt: false, dueAt: new Date('2026-03-02T09:05:00Z') },
+    });
+  });
 
   it.each(['RCPT TO', 'DATA', 'BODY'])(
     'tries nothing again that %s refused for good because of us: it waits for the owner',
