@@ -40,6 +40,15 @@ export const backupScenarios: readonly Scenario[] = [
     run: async (world) => underLiveWorkers(world, { promoted: false }),
   },
   {
+    name: 'base backup of seconds ago restored, workers killed before it and started after',
+    covers: 'F1 F11',
+    short: false,
+    mails: 1_200,
+    sink: { rules: SLOW },
+    crashesServer: true,
+    run: startedAfter,
+  },
+  {
     name: 'replica that lacks the last moments promoted under live workers, at the same address',
     covers: 'F11',
     short: false,
@@ -106,8 +115,8 @@ async function restored(world: World, meanwhile: () => Promise<void>): Promise<s
   return wrong;
 }
 
-/** Runs go on through it: nobody stops a worker when a database fails over. */
-async function underLiveWorkers(world: World, how: { promoted: boolean }): Promise<string[]> {
+/** Two workers send on after a base backup was made. */
+async function goOnAfterBackup(world: World): Promise<void> {
   await world.start(2);
   await world.release();
   await world.takenReaches(BEFORE);
@@ -117,6 +126,30 @@ async function underLiveWorkers(world: World, how: { promoted: boolean }): Promi
   for (const worker of world.live) worker.signal('SIGCONT');
   const inBackup = world.sink.takenTotal;
   await world.takenReaches(inBackup + AFTER);
+}
+
+/** All that is left to tell is what stands in the data folders, and no beat need lie in between. */
+async function startedAfter(world: World): Promise<string[]> {
+  await goOnAfterBackup(world);
+  await world.killAll();
+  await world.cluster.restoreBackup();
+  world.setBack = true;
+  world.leasedInBackup = (await world.openRows()).leased;
+  const taken = world.sink.takenTotal;
+  await world.start(2);
+  for (let n = 0; n < LOOKS; n++) {
+    await world.hurry();
+    await sleep(500);
+  }
+  const wrong = expectThat(world.sink.takenTotal === taken, 'it sent without being confirmed');
+  await world.command('ledger', 'confirm', '--unsent', 'cancel');
+  await world.finish();
+  return wrong;
+}
+
+/** Runs go on through it: nobody stops a worker when a database fails over. */
+async function underLiveWorkers(world: World, how: { promoted: boolean }): Promise<string[]> {
+  await goOnAfterBackup(world);
   await world.cluster.restoreBackup(how);
   world.setBack = true;
   const refused = await becomesTrue(async () => {
