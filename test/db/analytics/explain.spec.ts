@@ -51,7 +51,7 @@ describe('GET /api/v1/messages/:id/explain', () => {
     const id = await messageOf(reader, 'welcome');
     const again = () =>
       t.dataSource.query(
-        `update message set state = 'ready', data_at = null, accepted_at = null, settled_at = null where id = $1`,
+        `update message set state = 'ready', data_at = null, accepted_at = null, settled_at = null, withdrawn = null where id = $1`,
         [id],
       );
     const decided = async () => ((await get(`${id}/explain`).expect(200)).body as Answer).decidedBy;
