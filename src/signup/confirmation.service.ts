@@ -12,8 +12,16 @@ import { FormsService, type Form } from './forms.service.js';
 import type { Origin } from './origin.js';
 import type { Submission } from './submission.js';
 
-/** One confirmation mail a day and three before its button is pressed: nobody can use a form to flood somebody else's mailbox. */
-const MAX_CONFIRMATIONS = 3;
+/**
+ * One confirmation mail a day and three a month until its button is pressed: nobody can use a form to flood somebody else's
+ * mailbox, and nobody who has lost three mails is locked out for good.
+ */
+const MAX_A_MONTH = 3;
+/**
+ * Those that surely never came are no mails to flood with, so who was refused once may ask again at once. They are fewer
+ * than the five failures that give a mailbox up, or a stranger could do that to a full one in an hour.
+ */
+const MAX_FAILED_A_DAY = 4;
 const PURPOSE = 'confirm';
 
 export type Confirmation =
@@ -35,7 +43,7 @@ export class ConfirmationService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Plans the mail with the link, unless this address has had one within a day, or three, since it last confirmed. */
+  /** Plans the mail with the link, unless this address has had enough of them since it last confirmed. */
   async ask(
     manager: EntityManager,
     {
@@ -51,15 +59,7 @@ export class ConfirmationService {
     },
   ): Promise<void> {
     const now = this.clock.now();
-    const recent: { count: number; lastDay: number }[] = await manager.query(
-      `select count(*)::int as count, count(*) filter (where created_at > $2::timestamptz - interval '24 hours')::int as "lastDay"
-       from message where subscriber_id = $1 and kind = 'confirmation'
-         and created_at > coalesce(greatest((select confirmed_at from subscriber where id = $1),
-           (select max(confirmed_at) from signup where subscriber_id = $1)), '-infinity')`,
-      [subscriberId, now],
-    );
-    const { count = 0, lastDay = 0 } = recent[0] ?? {};
-    if (lastDay > 0 || count >= MAX_CONFIRMATIONS) return;
+    if (await this.hadEnough(manager, subscriberId, now)) return;
     await manager.query('update signup set confirmation_count = confirmation_count + 1 where id = $1', [
       signup.id,
     ]);
@@ -83,6 +83,21 @@ export class ConfirmationService {
         priority: 0,
       },
     ]);
+  }
+
+  /** Called by each sign-up; locks nothing. Served by message_subscriber. */
+  private async hadEnough(manager: EntityManager, subscriberId: string, now: Date): Promise<boolean> {
+    const rows: { today: number; month: number; failedToday: number }[] = await manager.query(
+      `select count(*) filter (where came and today)::int as today, count(*) filter (where came)::int as month,
+         count(*) filter (where failed and today)::int as "failedToday"
+       from (select state not in ('rejected', 'expired', 'suppressed', 'cancelled') as came, state in ('rejected', 'expired') as failed,
+           created_at > $2::timestamptz - interval '24 hours' as today
+         from message where subscriber_id = $1 and kind = 'confirmation' and created_at > greatest($2::timestamptz - interval '30 days',
+           (select confirmed_at from subscriber where id = $1), (select max(confirmed_at) from signup where subscriber_id = $1))) m`,
+      [subscriberId, now],
+    );
+    const { today = 0, month = 0, failedToday = 0 } = rows[0] ?? {};
+    return today > 0 || month >= MAX_A_MONTH || failedToday >= MAX_FAILED_A_DAY;
   }
 
   /** The form behind the link, for the page with the button; null for a link we did not write. Changes nothing. */

@@ -67,20 +67,57 @@ describe('the squeeze page', () => {
     expect(new Set(pages).size).toBe(1);
   });
 
-  it('sends one confirmation in 24 hours and three in all', async () => {
+  const asked = async (wait = 0): Promise<unknown> => {
+    t.clock.advance(wait);
+    await t.dataSource.query('delete from rate_limit');
+    await signUp({ email: reader }).expect(200);
+    return planned(reader);
+  };
+  const ended = (state: string) =>
+    t.dataSource.query(`update message set state = $2 where address = $1 and kind = 'confirmation'`, [
+      reader,
+      state,
+    ]);
+
+  it('sends one confirmation in 24 hours and three in a month: after three that got lost nobody was ever let in', async () => {
     for (const [wait, expected] of [
       [0, 1],
       [DAY_MS - 1, 1],
       [1, 2],
       [DAY_MS, 3],
       [DAY_MS, 3],
-    ] as const) {
-      t.clock.advance(wait);
-      await t.dataSource.query('delete from rate_limit');
-      await signUp({ email: reader }).expect(200);
-      expect(await planned(reader)).toBe(expected);
-    }
+      [26 * DAY_MS, 3],
+      [DAY_MS, 4],
+      [DAY_MS, 5],
+      [DAY_MS, 6],
+      [DAY_MS, 6],
+    ] as const)
+      expect(await asked(wait)).toBe(expected);
   });
+
+  it.each(['rejected', 'expired', 'suppressed', 'cancelled'])(
+    'asks again at once whose confirmation was %s and never came: it took a day, and three times locked them out',
+    async (state) => {
+      for (let count = 1; count <= 4; count++) {
+        expect(await asked()).toBe(count);
+        await ended(state);
+      }
+      // Enough of what a relay refuses, until tomorrow: five failures would give the mailbox up.
+      const failed = state === 'rejected' || state === 'expired';
+      expect(await asked()).toBe(failed ? 4 : 5);
+      expect(await asked(DAY_MS)).toBe(failed ? 5 : 6);
+    },
+  );
+
+  it.each(['unknown', 'held', 'accepted'])(
+    'asks nobody again on the same day whose confirmation is %s, as it may have come or may come',
+    async (state) => {
+      expect(await asked()).toBe(1);
+      await ended(state);
+      expect(await asked()).toBe(1);
+      expect(await asked(DAY_MS)).toBe(2);
+    },
+  );
 
   it('keeps what was typed, escaped, and says what to change', async () => {
     const answer = await signUp({ email: '<b>"no', name: 'A'.repeat(101) }).expect(422);
