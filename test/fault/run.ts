@@ -117,7 +117,7 @@ async function onOneServer(
 
 /** Never rejects: a scenario that cannot even open its world is a red line like any other, and the rest go on. */
 async function runOne(cluster: DurablePostgres, template: string, { scenario, seed }: Task): Promise<Result> {
-  const { name, covers, mails = DEFAULT_MAILS, sink = {} } = scenario;
+  const { name, covers, mails = DEFAULT_MAILS, sink = {}, relays = [sink] } = scenario;
   const startedMs = Date.now();
   const result: Result = { name, covers, seed, numbers: null, violations: [], leftOut: null };
   const noting = async (work: () => Promise<void>): Promise<void> => {
@@ -130,7 +130,7 @@ async function runOne(cluster: DurablePostgres, template: string, { scenario, se
   await noting(async () => {
     result.leftOut = (await scenario.leftOut?.()) ?? null;
     if (result.leftOut !== null) return;
-    const world = await World.open(cluster, template, { seed, mails, sink });
+    const world = await World.open(cluster, template, { seed, mails, relays });
     await noting(async () => {
       result.violations.push(...((await scenario.run(world, seed)) ?? []));
     });

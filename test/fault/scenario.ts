@@ -1,4 +1,4 @@
-import type { SinkOptions } from '../support/counting-sink.js';
+import type { RelayOptions } from './sinks.js';
 import type { World } from './world.js';
 
 export interface Scenario {
@@ -10,7 +10,9 @@ export interface Scenario {
   /** Nothing in it is left to chance, so one run says what three would. */
   sameForEverySeed?: boolean;
   mails?: number;
-  sink?: SinkOptions;
+  sink?: RelayOptions;
+  /** In place of `sink`, when there are several. */
+  relays?: readonly RelayOptions[];
   /** Crashes the server itself, so no other scenario may use it meanwhile. */
   crashesServer?: boolean;
   /** Why it cannot be had on this machine; null when it can. */

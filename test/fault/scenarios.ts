@@ -4,12 +4,14 @@ import { broadcastScenarios } from './scenarios/broadcasts.js';
 import { databaseScenarios } from './scenarios/database.js';
 import { diskScenarios } from './scenarios/disk.js';
 import { editScenarios } from './scenarios/edits.js';
+import { failoverScenarios } from './scenarios/failover.js';
 import { guardScenarios } from './scenarios/guards.js';
 import { importScenarios } from './scenarios/imports.js';
 import { killScenarios } from './scenarios/kills.js';
 import { logicScenarios } from './scenarios/logic.js';
 import { outageScenarios } from './scenarios/outages.js';
 import { parkedScenarios } from './scenarios/parked.js';
+import { pausedBackupScenarios } from './scenarios/paused-backups.js';
 import { pauseScenarios } from './scenarios/pauses.js';
 import { planningScenarios } from './scenarios/planning.js';
 import { relayScenarios } from './scenarios/relay.js';
@@ -26,10 +28,12 @@ export function scenarios(short: boolean): Scenario[] {
     ...pauseScenarios,
     ...databaseScenarios,
     ...backupScenarios,
+    ...pausedBackupScenarios,
     ...outageScenarios,
     ...diskScenarios,
     ...relayScenarios,
     ...parkedScenarios,
+    ...failoverScenarios,
     ...workerScenarios,
     ...logicScenarios,
     ...broadcastScenarios,

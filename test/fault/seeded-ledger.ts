@@ -10,7 +10,7 @@ import type { DurablePostgres } from '../support/durable-postgres.js';
 import { planMails, seedReaders, seedTemplate } from '../support/mail-seed.js';
 import { SECRET_KEY } from '../support/worker-process.js';
 
-const FAR_DAY = new Date('2100-01-01T00:00:00Z');
+export const FAR_DAY = new Date('2100-01-01T00:00:00Z');
 const MAILS = join(TEMPLATES_DIR, '../test/bench/mails');
 const EVERY = 10;
 

@@ -7,18 +7,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { QueryResultRow } from 'pg';
 import { readConfig } from '../../config/env.js';
 import { openCommandContext, type CommandContext } from '../../src/application.js';
-import { DEFAULT_LANES, MOST_PARKED } from '../../src/delivery/relays/smtp-lanes.service.js';
-import { CountingSink, randomFrom, type SinkOptions } from '../support/counting-sink.js';
+import { MOST_PARKED } from '../../src/delivery/relays/smtp-lanes.service.js';
+import { randomFrom, type CountingSink } from '../support/counting-sink.js';
 import type { DurablePostgres } from '../support/durable-postgres.js';
 import { SECRET_KEY, WorkerProcess, workersReady } from '../support/worker-process.js';
 import { DatabaseProxy } from './database-proxy.js';
 import { judge, type LedgerRow, type Verdict } from './oracle.js';
+import { Sinks, type RelayOptions } from './sinks.js';
 
 export interface WorldOptions {
   seed: number;
   /** Planned mails; every tenth is transactional. */
   mails: number;
-  sink?: SinkOptions;
+  relays?: readonly RelayOptions[];
 }
 
 export interface StartOptions {
@@ -44,7 +45,9 @@ const TAKEN_STANDSTILL_LOOKS = 6_000;
 
 /** What one scenario has to itself: a database behind a proxy, a relay that counts, and workers that may be killed. */
 export class World {
+  /** The first of its relays, and mostly the only one. */
   readonly sink: CountingSink;
+  readonly sinks: Sinks;
   readonly proxy: DatabaseProxy;
   readonly random: () => number;
   readonly workers: WorkerProcess[] = [];
@@ -66,10 +69,13 @@ export class World {
     /** Planned mails; a scenario that plans more says so here. */
     public mails: number,
     private readonly dataDir: string,
-    { seed, sink }: WorldOptions,
+    { seed, relays = [{}] }: WorldOptions,
   ) {
     this.random = randomFrom(seed);
-    this.sink = new CountingSink({ seed, ...sink });
+    this.sinks = new Sinks(relays, seed);
+    const [first] = this.sinks.all;
+    if (first === undefined) throw new Error('a scenario has one relay at least');
+    this.sink = first;
     this.proxy = new DatabaseProxy(() => cluster.address, randomFrom(seed + 1));
   }
 
@@ -78,7 +84,7 @@ export class World {
     const database = await cluster.createDatabase(template);
     const dataDir = await mkdtemp(join(tmpdir(), 'wellspring-fault-'));
     const world = new World(cluster, database, options.mails, dataDir, options);
-    await Promise.all([world.sink.listen(), world.proxy.listen()]);
+    await Promise.all([world.sinks.listen(), world.proxy.listen()]);
     await world.sql('delete from message where id > (select id from message order by id offset $1 limit 1)', [
       options.mails - 1,
     ]);
@@ -159,7 +165,7 @@ export class World {
   /** Waits for as long as mails are taken, however slowly. */
   async takenReaches(count: number): Promise<void> {
     let [before, looks] = [-1, 0];
-    for (let taken = this.sink.takenTotal; taken < count; taken = this.sink.takenTotal) {
+    for (let taken = this.sinks.takenTotal; taken < count; taken = this.sinks.takenTotal) {
       if (taken !== before) [before, looks] = [taken, 0];
       else if (++looks > TAKEN_STANDSTILL_LOOKS)
         throw new Error(
@@ -175,10 +181,10 @@ export class World {
    */
   async takenReachesAfterKills(count: number): Promise<void> {
     let [before, changedMs] = ['', Date.now()];
-    while (this.sink.takenTotal < count) {
+    while (this.sinks.takenTotal < count) {
       const open = await this.openRows();
       if (open.ready + open.held + open.leased === 0) return;
-      const now = `${JSON.stringify(open)} ${this.sink.takenTotal}`;
+      const now = `${JSON.stringify(open)} ${this.sinks.takenTotal}`;
       if (now !== before) [before, changedMs] = [now, Date.now()];
       else if (open.ready === 0 && open.leased > 0 && Date.now() - changedMs > QUIET_MS) {
         const workers = this.live.length;
@@ -207,7 +213,7 @@ export class World {
     return {
       DATABASE_URL: this.cluster.url(this.database),
       DATA_DIR: join(this.dataDir, 'worker-0'),
-      SMTP_URL: this.sink.url,
+      SMTP_URL: this.#smtpUrl(),
       SECRET_KEY,
       DEMO: 'false',
     };
@@ -245,7 +251,7 @@ export class World {
       await this.hurry();
       const open = await this.openRows();
       if (open.ready + open.held + open.leased === 0) return;
-      const now = `${JSON.stringify(open)} ${this.sink.hits.mail}`;
+      const now = `${JSON.stringify(open)} ${this.sinks.begun}`;
       if (now !== before) [before, changedMs, stopped] = [now, Date.now(), false];
       else if (!stopped && open.leased > 0 && open.ready === 0 && Date.now() - changedMs > QUIET_MS) {
         await this.stopAll();
@@ -290,7 +296,7 @@ export class World {
   }
 
   #smtpUrl(): string {
-    return this.#trusted ? `smtp://127.0.0.1:${this.sink.port}` : this.sink.url;
+    return this.#trusted ? `smtp://127.0.0.1:${this.sink.port}` : this.sinks.url;
   }
 
   /**
@@ -298,7 +304,7 @@ export class World {
    * happened to send while another had nothing to do.
    */
   get lanes(): number {
-    return Math.min(DEFAULT_LANES + (this.parks ? MOST_PARKED : 0), this.sink.mostOpen);
+    return this.sinks.lanes(this.parks ? MOST_PARKED : 0);
   }
 
   async kills(): Promise<number> {
@@ -312,8 +318,8 @@ export class World {
       `select message_id_header as "messageId", address, class, state, unknown_count as "unknownCount" from message`,
     );
     const kills = await this.kills();
-    const unknownBound = (kills + this.paused) * this.lanes + this.sink.unclear + this.leasedInBackup;
-    const { taken, recipients } = this.sink;
+    const unknownBound = (kills + this.paused) * this.lanes + this.sinks.unclear + this.leasedInBackup;
+    const { taken, recipients } = this.sinks;
     const { mails: planned, setBack } = this;
     return { ...judge({ rows, taken, recipients, unknownBound, planned, setBack }), unknownBound, kills };
   }
@@ -321,7 +327,7 @@ export class World {
   async close(): Promise<void> {
     // A process that stands still cannot end in order.
     await this.killAll();
-    await Promise.all([this.sink.close(), this.proxy.close()]);
+    await Promise.all([this.sinks.close(), this.proxy.close()]);
     await this.cluster.dropDatabase(this.database);
     await rm(this.dataDir, { recursive: true, force: true });
     for (const work of this.#afterClose) await work();

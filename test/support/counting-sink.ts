@@ -23,8 +23,8 @@ export type SinkFault =
   | { kind: 'partial' }
   /** The right code with a line of `bytes` octets, 8-bit ones and stray returns among them. */
   | { kind: 'noise'; bytes: number }
-  /** The right reply at one octet each `ms`. */
-  | { kind: 'trickle'; ms: number };
+  /** The right reply at one octet each `ms`; `more` stands behind it, as relays like to say a lot. */
+  | { kind: 'trickle'; ms: number; more?: string };
 
 /** A rule applies to the hits of its stage it names (`at`, counted from 1), to each `every`-th, or by chance. */
 export interface SinkRule {
@@ -97,7 +97,7 @@ export class CountingSink {
   onStage: ((facts: StageFacts) => Promise<void> | void) | null = null;
   rules: readonly SinkRule[];
   readonly #servers: Server[] = [];
-  readonly #sockets = new Set<Socket>();
+  readonly #sessions = new Map<Socket, SinkSession>();
   readonly #random: () => number;
   #windowStartMs = 0;
   #inWindow = 0;
@@ -128,14 +128,19 @@ export class CountingSink {
 
   /** Connections open now. */
   get open(): number {
-    return this.#sockets.size;
+    return this.#sessions.size;
+  }
+
+  /** Every connection ends in the middle of whatever was under way. */
+  hangUp(): void {
+    for (const session of this.#sessions.values()) session.hangUp();
   }
 
   async close(): Promise<void> {
     const closed = this.#servers.map(
       async (server) => new Promise<void>((resolve) => server.close(() => resolve())),
     );
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sessions.keys()) socket.destroy();
     await Promise.all(closed);
   }
 
@@ -167,10 +172,11 @@ export class CountingSink {
 
   async #listenOn(host: string, port: number): Promise<void> {
     const server = createServer({ noDelay: true }, (socket) => {
-      this.#sockets.add(socket);
-      this.mostOpen = Math.max(this.mostOpen, this.#sockets.size);
-      socket.on('close', () => this.#sockets.delete(socket));
-      new SinkSession(socket, this).begin();
+      const session = new SinkSession(socket, this);
+      this.#sessions.set(socket, session);
+      this.mostOpen = Math.max(this.mostOpen, this.#sessions.size);
+      socket.on('close', () => this.#sessions.delete(socket));
+      session.begin();
     });
     this.#servers.push(server);
     await new Promise<void>((resolve, reject) => {

@@ -22,6 +22,8 @@ export class SinkSession {
   /** The last bytes seen, as the end of a mail may lie across two packets. */
   #tail: Buffer = CRLF;
   #bodyBegun = false;
+  /** A mail that was taken is answered later, if the client is still there. */
+  #answerDue = false;
 
   constructor(
     private readonly socket: Socket,
@@ -30,13 +32,23 @@ export class SinkSession {
 
   begin(): void {
     this.socket.on('error', () => undefined);
-    this.socket.on('close', () => (this.#ended = true));
+    this.socket.on('close', () => {
+      this.#ended = true;
+      if (this.#answerDue) this.sink.unclear++;
+    });
     this.socket.on('data', (chunk: Buffer) => {
       this.#input = this.#input.length === 0 ? chunk : Buffer.concat([this.#input, chunk]);
       if (!this.#busy) this.#work();
     });
     this.#at('connect', '', '220 sink.example.test ESMTP');
     this.#flush();
+  }
+
+  /** As when the machine of the relay is cut off. The mail that was on its way, if one was, has no end that the client knows. */
+  hangUp(): void {
+    if (!this.#answerDue) this.sink.unclear++;
+    this.#ended = true;
+    this.socket.resetAndDestroy();
   }
 
   #work(): void {
@@ -190,7 +202,10 @@ export class SinkSession {
   }
 
   #misbehave(stage: SinkStage, fault: SinkFault, { reply, done }: { reply: string; done: () => void }): void {
-    if (fault.kind !== 'reply' && (stage === 'body' || stage === 'dot')) this.sink.unclear++;
+    const leavesUnclear = fault.kind !== 'reply' && (stage === 'body' || stage === 'dot');
+    // One that waits long enough gets its answer.
+    if (leavesUnclear && fault.kind === 'late') this.#answerDue = true;
+    else if (leavesUnclear) this.sink.unclear++;
     switch (fault.kind) {
       case 'reply':
         this.sink.refused++;
@@ -224,7 +239,7 @@ export class SinkSession {
         done();
         return this.#later(
           fault.ms,
-          [...Buffer.from(`${reply}\r\n`)].map((octet) => Buffer.from([octet])),
+          [...Buffer.from(`${reply}${fault.more ?? ''}\r\n`)].map((octet) => Buffer.from([octet])),
         );
     }
   }
@@ -236,6 +251,7 @@ export class SinkSession {
     const write = (): void => {
       const piece = pieces.shift();
       if (piece === undefined || this.#ended) {
+        this.#answerDue &&= this.#ended;
         this.#busy = false;
         this.#work();
         return;

@@ -12,6 +12,8 @@ const NOT_HERE = new Set(['42501', '0A000', '42883', '55000']);
 
 /** In SQL: which run of the server answers. */
 export const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
+/** In SQL: whether no worker refuses the ledger. Read once a statement. */
+export const NOT_REFUSED = `coalesce((select coalesce(value->'refused', 'null') = 'null' from setting where key = '${KEY}'), true)`;
 /**
  * In SQL: whether the server that runs the statement, and its ledger, are those that were judged; the others are parameters
  * such as `$4`. Read once a statement.

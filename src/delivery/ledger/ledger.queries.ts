@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import { arrayLiteral } from '../../infra/database/array-literal.js';
 import { pgPool } from '../../infra/database/pg-pool.js';
 import type { Fence } from '../generation/generation.js';
-import { fenceSql, SERVER } from '../generation/generation.queries.js';
+import { fenceSql, NOT_REFUSED, SERVER } from '../generation/generation.queries.js';
 import { WitnessFiles } from '../generation/witness-files.service.js';
 import type { ToldMail, Witness } from '../generation/witness.js';
 import { dataAt } from '../mails/data-at.js';
@@ -126,7 +126,8 @@ export class LedgerQueries {
   /**
    * One transaction for everything that waits: what became of the mails that are through, and the barrier for those
    * whose relay has said 354. Consent, suppression, cancellation and, of a mail that is sent once more, what has shown that
-   * the first arrived are looked at here, at the last possible moment.
+   * the first arrived are looked at here, at the last possible moment; and whether the ledger is refused, as a mail that was
+   * claimed before a backup was made is still claimed in it, and a pause of its broadcast since is not known there.
    * Returns the ids that may go; of any other not one byte of the body may be sent.
    *
    * Fenced by the lease's epoch: a worker that comes back late cannot undo what happened since. It may still say what
@@ -384,7 +385,8 @@ attempts as (
   from given g left join settled s on s.id = g.id on conflict do nothing),
 asked as materialized (
   select a.* from unnest($15::bigint[], $16::int[]) as b (id, epoch) cross join lateral (
-    select m.id, b.epoch from message m ${MOMENT} where m.id = b.id and ${MAY_GO} and ${ARRIVED} is null offset 0) a),
+    select m.id, b.epoch from message m ${MOMENT} where m.id = b.id and ${MAY_GO} and ${ARRIVED} is null offset 0) a
+  where ${NOT_REFUSED}),
 entered as (
   update message m set data_at = clock_timestamp()
   from asked a where m.id = a.id and m.lease_epoch = a.epoch and (m.data_at is null or $17::boolean)

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
-import { LanePool } from './lane-pool.transport.js';
+import { LanePools } from './lane-pool.transport.js';
 import type { Claim } from '../ledger/ledger.queries.js';
 import type { ClaimedMessage, SendOutcome } from '../ledger/message.js';
 import { shownReply } from './breaker.js';
@@ -115,28 +115,23 @@ export class SmtpLanes {
     return Math.max(0, lanes - Math.max(0, this.parked.count(relay.name) - mostParked(lanes)));
   }
 
-  open(): LaneSet {
-    const pools = new Map<string, LanePool>();
-    const poolOf = (relay: Relay): LanePool => {
-      const pool = pools.get(relay.name) ?? new LanePool(relay, () => this.room(relay));
-      pools.set(relay.name, pool);
-      return pool;
-    };
+  open(patienceMs?: number): LaneSet {
+    const pools = new LanePools((relay) => this.room(relay), patienceMs);
     const put = ({ lane, relay }: TakenLane): void => {
       lane.abandon();
-      poolOf(relay).put(lane);
+      pools.of(relay).put(lane);
     };
-    const forget = this.parked.whenFreed(() => pools.forEach((pool) => pool.look()));
+    const forget = this.parked.whenFreed(() => pools.look());
     return {
       size: this.relays.all().reduce((sum, relay) => sum + lanesOf(relay), 0),
-      take: async () => this.laneToAny(NONE, poolOf),
+      take: async () => this.laneToAny(NONE, pools),
       another: async (taken, beyond) => {
         if (this.relays.all().every(({ name }) => beyond.has(name))) return 'none';
         const relay = await this.relays.choose(new Set([...beyond, ...this.full()]));
         if (relay === null) return 'later';
         await this.relays.notTried(taken.relay);
         put(taken);
-        return (await this.laneTo(relay, poolOf)) ?? (await this.laneToAny(beyond, poolOf)) ?? 'gone';
+        return (await this.laneTo(relay, pools)) ?? (await this.laneToAny(beyond, pools)) ?? 'gone';
       },
       mayFollow: async () => {
         const [relay, ...more] = this.relays.all();
@@ -162,31 +157,32 @@ export class SmtpLanes {
           await this.relays.failed(relay, 'stalled', 'no reply to the end of a mail');
         } finally {
           // Not before: whoever has waited for a lane to this relay chooses anew.
-          poolOf(relay).leave();
+          pools.of(relay).leave();
         }
       },
       put,
       close: () => {
         forget();
-        for (const pool of pools.values()) pool.close();
+        pools.close();
       },
     };
   }
 
-  private async laneToAny(
-    beyond: ReadonlySet<string>,
-    poolOf: (relay: Relay) => LanePool,
-  ): Promise<TakenLane | null> {
+  private async laneToAny(beyond: ReadonlySet<string>, pools: LanePools): Promise<TakenLane | null> {
     for (;;) {
-      const relay = await this.relays.choose(new Set([...beyond, ...this.full()]));
+      const not = [...beyond, ...this.full()];
+      const stuck = pools.stuck();
+      const relay =
+        (await this.relays.choose(new Set([...not, ...stuck]))) ??
+        (stuck.length > 0 ? await this.relays.choose(new Set(not)) : null);
       if (relay === null) return null;
-      const taken = await this.laneTo(relay, poolOf);
+      const taken = await this.laneTo(relay, pools);
       if (taken) return taken;
     }
   }
 
-  private async laneTo(relay: Relay, poolOf: (relay: Relay) => LanePool): Promise<TakenLane | null> {
-    const lane = await poolOf(relay).take();
+  private async laneTo(relay: Relay, pools: LanePools): Promise<TakenLane | null> {
+    const lane = await pools.of(relay).take();
     // When the database does not take it, the relay is tried by the next worker after a minute and a half.
     if (lane === null) await this.relays.notTried(relay).catch(() => undefined);
     return lane === null ? null : { relay, lane };

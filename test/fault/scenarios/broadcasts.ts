@@ -93,7 +93,7 @@ export const broadcastScenarios: readonly Scenario[] = [
 ];
 
 /** A broadcast to `people` readers, started and being sent by one worker more. */
-async function withBroadcast(
+export async function withBroadcast(
   world: World,
   people: number,
   work: (broadcasts: BroadcastsService, id: string) => Promise<string[]>,

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import type { SinkFault, SinkRule, SinkStage } from '../../support/counting-sink.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
+import { mailedOnce, withBroadcast } from './broadcasts.js';
 
 const reply = (code: number): SinkFault => ({ kind: 'reply', code });
 /** Of the one mailbox: without such words a final refusal of the body is about us, and its mail waits for the owner. */
@@ -27,6 +29,10 @@ async function withShortTimeouts(world: World): Promise<void> {
   await world.release();
   await world.finish();
 }
+
+const WITH_LOGIN = { extensions: ['AUTH PLAIN LOGIN', '8BITMIME'], login: 'ada:secret' };
+const LOGIN_REFUSED: SinkRule = { stage: 'auth', fault: reply(535), every: 1 };
+const PEOPLE = 400;
 
 /** About one percent of each fault that leaves something unclear, and of each that does not. */
 const STORM: readonly SinkRule[] = [
@@ -115,15 +121,19 @@ export const relayScenarios: readonly Scenario[] = [
   ownTrouble({
     name: 'relay refuses the log-in',
     covers: 'F24',
-    sink: {
-      extensions: ['AUTH PLAIN LOGIN', '8BITMIME'],
-      login: 'ada:secret',
-      rules: [{ stage: 'auth', fault: reply(535), every: 1 }],
-    },
+    sink: { ...WITH_LOGIN, rules: [LOGIN_REFUSED] },
     repair: async (world) => {
       world.sink.rules = [];
     },
   }),
+  {
+    name: 'relay refuses the log-in in the middle of a broadcast, and takes it again',
+    covers: 'F24',
+    short: false,
+    mails: 1,
+    sink: WITH_LOGIN,
+    run: async (world) => withBroadcast(world, PEOPLE, async (_, id) => loginRefusedMeanwhile(world, id)),
+  },
   {
     name: 'relay that takes only small mails',
     covers: 'F25',
@@ -198,4 +208,35 @@ function ownTrouble({
       ];
     },
   };
+}
+
+/** As when the password has run out. Connections that are logged in are told to come back, as relays do before long. */
+async function loginRefusedMeanwhile(world: World, id: string): Promise<string[]> {
+  await world.takenReaches(50 + Math.floor(world.random() * 100));
+  world.sink.rules = [LOGIN_REFUSED, { stage: 'mail', fault: reply(421), every: 1 }];
+  const isOut = async (): Promise<boolean> =>
+    (await world.sql(`select 1 from relay_state where state = 'open'`)).length === 1;
+  const wrong = expectThat(await becomesTrue(isOut, 120_000), 'the relay was not left alone');
+  // Those that were under way are over, and nobody is hurried: an account that is tried again and again is locked.
+  await becomesTrue(async () => (await world.openRows()).leased === 0, 60_000);
+  const tries = world.sink.hits.auth;
+  for (let look = 0; look < 6; look++) {
+    await world.wake();
+    await sleep(500);
+  }
+  const more = world.sink.hits.auth - tries;
+  wrong.push(...expectThat(more <= 1, `it was asked ${more} times within seconds to let us log in`));
+  const spent = await world.sql(`select 1 from message where state = 'ready' and attempt > 0`);
+  wrong.push(...expectThat(spent.length === 0, `${spent.length} mails have used up a try`));
+  await world.hurry();
+  await becomesTrue(async () => world.sink.hits.auth > tries + more, 60_000);
+  world.sink.rules = [];
+  await world.finish();
+  const twice = await world.sql(`select 1 from message where attempt > 1`);
+  return [
+    ...wrong,
+    ...expectThat(twice.length === 0, `${twice.length} mails were tried more than once`),
+    ...expectThat(world.sink.takenTotal === world.mails, 'not every mail arrived after the repair'),
+    ...(await mailedOnce(world, id, PEOPLE)),
+  ];
 }

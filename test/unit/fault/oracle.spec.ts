@@ -49,6 +49,8 @@ describe('the oracle of the fault runs', () => {
     expect(once({ class: 'transactional', unknownCount: 1 })).toEqual([]);
     expect(once({ class: 'transactional' })).toEqual(['1 taken twice']);
     expect(once({ unknownCount: 1 })).toEqual(['1 taken twice']);
+    taken.set('<1@example.com>', 3);
+    expect(once({ class: 'transactional', unknownCount: 1 })).toEqual(['1 taken twice']);
   });
 
   it('sees a mail that is called accepted and never arrived', () => {
@@ -99,5 +101,21 @@ describe('the oracle of the fault runs', () => {
       '1 to the wrong address',
     ]);
     expect(violations({ rows: [row(1)], planned: 1 })).toEqual(['1 taken that were never planned']);
+  });
+
+  it('sees a mail that stands in two rows, and rows that nobody planned', () => {
+    expect(violations({ rows: [row(1), row(2), row(2)], planned: 3 })).toEqual([
+      '3 rows for 3 planned mails',
+    ]);
+    expect(violations({ planned: 1 })).toEqual(['2 rows for 1 planned mails']);
+  });
+
+  it('believes a ledger that was set back to have forgotten what was taken, and nothing else', () => {
+    const rows = [row(1), row(2, { state: 'cancelled' })];
+    expect(violations({ rows, setBack: true })).toEqual([]);
+    expect(violations({ rows, setBack: true, taken: new Map([['<2@example.com>', 2]]) })).toEqual([
+      '1 taken twice',
+      '1 accepted but never taken',
+    ]);
   });
 });

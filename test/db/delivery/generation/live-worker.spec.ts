@@ -47,6 +47,7 @@ describe('a worker that lives while its database goes back to an earlier state',
   const ofEarlierRun = (): Witness | null => t.ledger.witness && { ...t.ledger.witness, server: '12.5' };
   const startedAnew = async (): Promise<unknown> =>
     t.db.query(`update setting set value = value || '{"server": "12.5"}' where key = 'ledger.generation'`);
+  const REFUSED = `update setting set value = value || '{"refused": {"reason": "older", "generation": 1, "counter": 9}}' where key = 'ledger.generation'`;
   const COUNTER_BACK = `update setting set value = jsonb_set(value, '{counter}', '0') where key = 'ledger.generation'`;
   /** Claims one mail, and passes the barrier with it. */
   const begin = async (email: string): Promise<Claim> => {
@@ -94,10 +95,18 @@ describe('a worker that lives while its database goes back to an earlier state',
   it('claims nothing once another worker refuses, without looking anew', async () => {
     await t.plan('reader@example.com');
     await fence();
-    await t.db.query(
-      `update setting set value = value || '{"refused": {"reason": "older", "generation": 1, "counter": 9}}' where key = 'ledger.generation'`,
-    );
+    await t.db.query(REFUSED);
     expect(await t.claim('worker', 1)).toMatchObject({ taken: 0 });
+  });
+
+  it('lets out no mail that was claimed before a backup once another worker refuses, which waits for the owner', async () => {
+    const id = await t.plan('reader@example.com');
+    const [message] = (await t.claim('worker', 1)).messages;
+    const claim = { id, epoch: message?.epoch ?? 0 };
+    await t.db.query(REFUSED);
+    expect(await t.ledger.write([], [claim])).toEqual(new Set());
+    await t.ledger.settleHeld([{ ...claim, durationMs: 1, relay: null, tls: null }]);
+    expect(await t.state(id)).toMatchObject({ state: 'ready', attempt: 0 });
   });
 
   it.each(['claimed', 'ended'] as const)(
