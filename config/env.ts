@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseRelays, type RelaySettings } from './relays.js';
 import { readTrustedProxies, type TrustedProxies } from './trusted-proxies.js';
+import { domainOf, parseEmailAddress } from '../src/values/email-address.js';
 import { isDecodable, urlOf } from '../src/values/url.js';
 import { canonicalTimeZone } from '../src/values/zoned-time.js';
 
@@ -18,7 +19,17 @@ const url = (protocols: string[]) =>
 const isReadable = (given: URL | null): boolean =>
   given === null || [given.username, given.password, given.pathname].every(isDecodable);
 
-const DOMAIN = /^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+$/i;
+/** It goes into List-Unsubscribe, which knows no encoding: host in A-labels, path in %XX, and nothing behind it. */
+function asciiUrl(text: string): string {
+  const { origin, pathname } = new URL(text);
+  return origin + pathname.replace(/\/+$/, '');
+}
+
+/** In A-labels: it goes into headers and into the envelope, of which neither is sure to take other letters. */
+function asciiAddress(text: string): string | null {
+  const parsed = parseEmailAddress(text.trim());
+  return parsed.ok ? parsed.address : null;
+}
 
 const port = z
   .string()
@@ -29,14 +40,20 @@ const port = z
 const envSchema = z.object({
   PORT: port.default(3000),
   HOST: z.string().min(1).optional(),
-  BASE_URL: url(['http:', 'https:'])
-    .transform((value) => value.replace(/\/+$/, ''))
-    .optional(),
+  BASE_URL: url(['http:', 'https:']).transform(asciiUrl).optional(),
   DATA_DIR: z.string().min(1).default('./data'),
   DATA_DIR_KEPT: flag.default(true),
   DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
   MONGODB_URI: url(['mongodb:', 'mongodb+srv:']).optional(),
-  BOUNCE_DOMAIN: z.string().regex(DOMAIN, 'use a domain such as bounce.example.com').toLowerCase().optional(),
+  BOUNCE_DOMAIN: z
+    .string()
+    .transform((value, context) => {
+      const address = asciiAddress(`b@${value.trim()}`);
+      if (address !== null) return domainOf(address);
+      context.addIssue({ code: 'custom', message: 'use a domain such as bounce.example.com' });
+      return z.NEVER;
+    })
+    .optional(),
   BOUNCE_SMTP_PORT: port.optional(),
   BOUNCE_TLS_CERT: z.string().min(1).optional(),
   BOUNCE_TLS_KEY: z.string().min(1).optional(),
@@ -61,7 +78,8 @@ const envSchema = z.object({
     .default('wellspring'),
   CFBL_ADDRESS: z
     .string()
-    .regex(/^[\w.+-]{1,64}@[\w.-]{1,250}$/, 'use an address such as fbl@example.com')
+    .transform((value) => asciiAddress(value) ?? '')
+    .pipe(z.string().regex(/^[\w.+-]{1,64}@[\w.-]{1,250}$/, 'use an address such as fbl@example.com'))
     .optional(),
   SMTP_URL: z
     .string()

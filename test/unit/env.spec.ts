@@ -92,6 +92,34 @@ describe('the environment', () => {
   });
 });
 
+describe('addresses of ours', () => {
+  it.each([
+    [' https://müller.example/ ', 'https://xn--mller-kva.example'],
+    ['https://Mail.Example.com:443/a b/ü//', 'https://mail.example.com/a%20b/%C3%BC'],
+    ['http://localhost:3000', 'http://localhost:3000'],
+    ['https://mail.example.com/?a=b#c', 'https://mail.example.com'],
+  ])('are kept as headers and browsers read them: %j went out as it was typed', (given, kept) => {
+    expect(readConfig({ BASE_URL: given }).baseUrl).toBe(kept);
+  });
+
+  it.each(['müller.example', 'https://', 'ftp://müller.example'])('BASE_URL refuses %s', (given) => {
+    expect(refusal({ BASE_URL: given })).toMatch(/^BASE_URL: use a URL/);
+  });
+
+  it('take a domain in another script, which was refused, and nothing that is none', () => {
+    expect(
+      readConfig({ BOUNCE_DOMAIN: ' Bounce.Müller.example', CFBL_ADDRESS: 'fbl@müller.example ' }),
+    ).toMatchObject({
+      bounceDomain: 'bounce.xn--mller-kva.example',
+      cfblAddress: 'fbl@xn--mller-kva.example',
+    });
+    for (const none of ['bounce', 'a@bounce.example.com', 'müller.example/x', 'https://b.example.com'])
+      expect(refusal({ BOUNCE_DOMAIN: none })).toBe('BOUNCE_DOMAIN: use a domain such as bounce.example.com');
+    for (const none of ['fbl', 'fül@example.com', 'fbl@example.com, x@example.com'])
+      expect(refusal({ CFBL_ADDRESS: none })).toBe('CFBL_ADDRESS: use an address such as fbl@example.com');
+  });
+});
+
 describe('TIME_ZONE', () => {
   it('takes the name of a zone, in any spelling that is known', () => {
     expect(readConfig({ TIME_ZONE: 'europe/vienna' }).timeZone).toBe('Europe/Vienna');
