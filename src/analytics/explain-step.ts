@@ -52,6 +52,8 @@ export interface StepFacts {
   signup: { status: string; at: Date } | null;
   /** The latest one; null: never. */
   enrollment: EnrollmentFacts | null;
+  /** The last mail of the step from a time before that; null when there is none. */
+  earlierMail: { id: string; at: Date } | null;
 }
 
 /** Why there is no mail of this step for this person. Pure; every enrolment gets an answer. */
@@ -70,10 +72,24 @@ export function explainStep(facts: StepFacts): Explanation {
   const waits = rules.some(({ verdict }) => verdict === 'waits');
   return explanation([
     joined,
+    ...earlierRule(facts),
     ...splitRules(enrollment.splits),
     ...pauseRule(facts.person, { open: waits, stopped: false, broadcast: false }),
     ...rules,
   ]);
+}
+
+/** The person had a mail of the step, and there is no record of when they were in the sequence. */
+export function notKept({ title }: StepFacts['sequence']): Rule {
+  const text = `No record is kept of when the person was in ${quoted(title)}. This is the last mail of the step that they had.`;
+  return rule('ENROLLMENT_NOT_KEPT', 'info', text);
+}
+
+function earlierRule({ earlierMail, stepKey, sequence }: StepFacts): Rule[] {
+  if (earlierMail === null) return [];
+  const { id, at } = earlierMail;
+  const text = `The person was in ${quoted(sequence.title)} before. Of that time is the mail ${id} of ${quoted(stepKey)}, planned on ${instantText(at)}.`;
+  return [rule('EARLIER_MAIL', 'info', text, at)];
 }
 
 function notEnrolled({ person, signup, sequence }: StepFacts): Rule {

@@ -25,6 +25,12 @@ export type MessageRow = MessageFacts['message'] & {
   laneKey: string;
 };
 
+/** A mail, and when it was planned. */
+export interface MailAt {
+  id: string;
+  at: Date;
+}
+
 export type PersonRow = PersonFacts & { timeZone: string | null; addressKey: string };
 
 const BROADCAST = `b.title, b.state, b.state_reason as "stateReason", b.scheduled_at as "scheduledAt",
@@ -42,16 +48,23 @@ export async function messageRow(db: EntityManager, id: string): Promise<Message
   return rows[0] ?? null;
 }
 
-/** The latest mail of the step for the person. Served by message_subscriber. */
-export async function stepMessageId(
+/** The last mail of the step that the person had in the given time in the sequence, and the last of any other. Served by message_subscriber. */
+export async function stepMails(
   db: EntityManager,
-  { subscriberId, funnel, step }: { subscriberId: string; funnel: string; step: string },
-): Promise<string | null> {
-  const rows: { id: string }[] = await db.query(
-    `select id from message where subscriber_id = $1 and funnel_key = $2 and step_key = $3 order by id desc limit 1`,
-    [subscriberId, funnel, step],
+  {
+    subscriberId,
+    funnel,
+    step,
+    enrollmentId,
+  }: { subscriberId: string; funnel: string; step: string; enrollmentId: string | null },
+): Promise<{ ofTime: MailAt | null; other: MailAt | null }> {
+  const rows: (MailAt & { ofTime: boolean })[] = await db.query(
+    `select distinct on ("ofTime") coalesce(enrollment_id = $4, false) as "ofTime", id, created_at as at
+     from message where subscriber_id = $1 and funnel_key = $2 and step_key = $3 order by "ofTime", id desc`,
+    [subscriberId, funnel, step, enrollmentId],
   );
-  return rows[0]?.id ?? null;
+  const mail = (ofTime: boolean): MailAt | null => rows.find((row) => row.ofTime === ofTime) ?? null;
+  return { ofTime: mail(true), other: mail(false) };
 }
 
 /** Served by message_subscriber. */
@@ -239,10 +252,11 @@ export async function sequenceOf(
   return rows[0] ?? null;
 }
 
+/** The person's latest time in the sequence. */
 export async function enrollmentRow(
   db: EntityManager,
   { subscriberId, sequenceId, stepKey }: { subscriberId: string; sequenceId: string; stepKey: string },
-): Promise<EnrollmentFacts | null> {
+): Promise<(EnrollmentFacts & { id: string }) | null> {
   const rows: (Omit<EnrollmentFacts, 'outcomes' | 'splits' | 'toldLate'> & { id: string })[] = await db.query(
     `select e.id, e.status, e.exit_reason as "exitReason", e.step_key as "stepKey", e.next_at as "nextAt",
        e.planned_for as "plannedFor", e.started_at as "startedAt", e.ended_at as "endedAt", v.version, v.definition,
@@ -264,7 +278,7 @@ export async function enrollmentRow(
      where subscriber_id = $1 and at >= $2 and created_at > at order by at`,
     [subscriberId, enrollment.startedAt],
   );
-  return { ...enrollment, outcomes, splits, toldLate };
+  return { id, ...enrollment, outcomes, splits, toldLate };
 }
 
 /** The person's latest sign-up to the funnel. Served by signup_subscriber. */

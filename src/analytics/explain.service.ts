@@ -9,7 +9,7 @@ import { timeZoneOr } from '../values/zoned-time.js';
 import { explainBroadcast } from './explain-broadcast.js';
 import { explainMessage, type MessageFacts } from './explain-message.js';
 import { splitOfBroadcastMail, splitsAt } from './explain-split.queries.js';
-import { explainStep } from './explain-step.js';
+import { explainStep, notKept } from './explain-step.js';
 import {
   absenceRow,
   attemptRows,
@@ -25,7 +25,7 @@ import {
   reportRows,
   sequenceOf,
   signupRow,
-  stepMessageId,
+  stepMails,
   suppressionRows,
   versionOfEnrollment,
 } from './explain.queries.js';
@@ -54,7 +54,11 @@ export class ExplainService {
     return { messageId: id, ...explainMessage(await this.messageFacts(row)) };
   }
 
-  /** Throws `SUBSCRIBER_NOT_FOUND`, `FUNNEL_NOT_FOUND`, and `STEP_NOT_FOUND` when no version of the sequence has it. */
+  /**
+   * Of the person's latest time in the sequence: what an earlier time came to says nothing of that. Throws
+   * `SUBSCRIBER_NOT_FOUND`, `FUNNEL_NOT_FOUND`, and `STEP_NOT_FOUND` when no version of
+   * the sequence has it.
+   */
   async step(subscriberId: string, funnel: string, step: string): Promise<Answer> {
     const db = this.dataSource.manager;
     const person = await this.person(db, subscriberId);
@@ -65,9 +69,14 @@ export class ExplainService {
       const facts = { funnel, step, steps: sequence.steps };
       throw new DomainError('STEP_NOT_FOUND', `The funnel "${funnel}" has no step "${step}"`, facts);
     }
-    const id = await stepMessageId(db, { subscriberId, funnel, step });
-    if (id !== null) return this.message(id);
     const enrollment = await enrollmentRow(db, { subscriberId, sequenceId: sequence.id, stepKey: step });
+    const enrollmentId = enrollment?.id ?? null;
+    const { ofTime, other } = await stepMails(db, { subscriberId, funnel, step, enrollmentId });
+    if (ofTime !== null) return this.message(ofTime.id);
+    if (enrollment === null && other !== null) {
+      const { chain, ...answer } = await this.message(other.id);
+      return { ...answer, chain: [notKept(sequence), ...chain] };
+    }
     const fallback = enrollment?.definition.fallbackZone ?? FALLBACK_ZONE;
     const absence = explainStep({
       now: this.clock.now(),
@@ -76,6 +85,7 @@ export class ExplainService {
       person: { ...person, zone: timeZoneOr(person.timeZone, fallback).zone },
       signup: await signupRow(db, subscriberId, funnel),
       enrollment,
+      earlierMail: other,
     });
     return { messageId: null, ...absence };
   }

@@ -160,6 +160,55 @@ describe('GET /api/v1/messages/explain', () => {
       expect((await get(`${id}/explain`).expect(200)).body.answer.length).toBeGreaterThan(10);
   });
 
+  it('tells of people who are in the sequence for the second time what holds now, and not what their first time came to', async () => {
+    const reader = await newReader(t, 'again@example.com');
+    for (let day = 1; day <= 12; day++) {
+      t.clock.advance(DAY_MS);
+      await t.runDue();
+    }
+    const first = await messageOf(reader, 'nudge');
+    expect(await step(reader, 'nudge')).toMatchObject({ messageId: first, decidedBy: 'ACCEPTED' });
+    await t.dataSource.query(`update enrollment set status = 'completed' where subscriber_id = $1`, [
+      reader.id,
+    ]);
+    const again = await value(
+      `insert into enrollment (sequence_id, version_id, subscriber_id, occurrence, status, step_key, next_at, started_at)
+       select sequence_id, version_id, subscriber_id, 2, 'active', 'welcome', $2, $2 from enrollment
+       where subscriber_id = $1 returning id as v`,
+      [reader.id, t.clock.now()],
+    );
+    expect(await step(reader, 'welcome')).toMatchObject({ messageId: null, decidedBy: 'STEP_DUE' });
+    await t.runDue();
+    const second = await value(
+      `select id as v from message where enrollment_id = $1 and step_key = 'welcome'`,
+      [again],
+    );
+    expect(await step(reader, 'welcome')).toMatchObject({ messageId: second, decidedBy: 'ACCEPTED' });
+    const ahead = await step(reader, 'nudge');
+    expect(ahead).toMatchObject({ messageId: null, decidedBy: 'NOT_REACHED' });
+    expect(ahead.chain.map(({ code }) => code)).toEqual(['ENROLLED', 'EARLIER_MAIL', 'NOT_REACHED']);
+    expect(ahead.chain[1]?.text).toContain(`the mail ${first}`);
+
+    const outcome = (key: string, what: string): Promise<unknown> =>
+      t.dataSource.query(
+        `insert into enrollment_step (enrollment_id, step_key, outcome, at) values ($1, $2, $3, $4)`,
+        [again, key, what, t.clock.now()],
+      );
+    await outcome('story', 'holdout');
+    expect(await step(reader, 'story')).toMatchObject({ messageId: null, decidedBy: 'HELD_OUT' });
+    await outcome('pick', 'then');
+    await t.dataSource.query(`update enrollment set step_key = 'deep-dive' where id = $1`, [again]);
+    expect(await step(reader, 'nudge')).toMatchObject({
+      messageId: null,
+      decidedBy: 'BRANCH_WENT_OTHER_WAY',
+    });
+
+    await t.dataSource.query('delete from enrollment where subscriber_id = $1', [reader.id]);
+    const kept = await step(reader, 'nudge');
+    expect(kept).toMatchObject({ messageId: first, decidedBy: 'ACCEPTED' });
+    expect(kept.chain[0]).toMatchObject({ code: 'ENROLLMENT_NOT_KEPT', verdict: 'info' });
+  });
+
   it('tells of a broadcast without a mail', async () => {
     const reader = await newReader(t, 'cast@example.com');
     const id = await value(

@@ -69,6 +69,7 @@ const facts = (
   person: ACTIVE,
   signup: { status: 'confirmed', at: EARLIER },
   enrollment: enrollment === null ? null : { ...ENROLLMENT, ...enrollment },
+  earlierMail: null,
   ...rest,
 });
 const clicked = { outcomes: [ran('welcome'), ran('story'), ran('pick', 'then')], stepKey: 'deep-dive' };
