@@ -252,3 +252,23 @@ export async function forgetBuyer(
   ]);
   return theirs.map(({ id }) => id);
 }
+
+/** Called when a person does not want to be counted any more. Served by orders_subscriber. */
+export async function forgetMarks(db: EntityManager, subscriberId: string): Promise<void> {
+  await db.query('update orders set visitor_id = null where subscriber_id = $1 and visitor_id is not null', [
+    subscriberId,
+  ]);
+}
+
+/** Called once an order is paid; `people`: its buyer, and who got the mail that led to it. By primary keys. */
+export async function forgetMarkOfUncounted(
+  db: EntityManager,
+  orderId: string,
+  people: readonly (string | null)[],
+): Promise<void> {
+  await db.query(
+    `update orders set visitor_id = null where id = $1 and visitor_id is not null
+       and exists (select 1 from subscriber where id = any($2::bigint[]) and not tracking_consent)`,
+    [orderId, people.filter((one) => one !== null)],
+  );
+}

@@ -14,6 +14,8 @@ import {
   findLicence,
   findOrder,
   forgetBuyer,
+  forgetMarkOfUncounted,
+  forgetMarks,
   getLocked,
   getOrder,
   holdOrders,
@@ -74,6 +76,8 @@ export class OrdersService {
         [orderId, provider, providerRef, this.clock.now(), buyerId],
       );
       await this.effects.paid(manager, order, buyer);
+      // An open order is bound to its browser; a paid one needs that no longer.
+      await forgetMarkOfUncounted(manager, orderId, [buyerId, order.subscriberId]);
       const paid = await getOrder(manager, orderId);
       if (buyerId !== null) await this.receipts.plan(manager, { ...paid, subscriberId: buyerId });
       return paid;
@@ -98,6 +102,11 @@ export class OrdersService {
   /** Within the erasure of a person: the books keep their orders, without a way from the address to them. */
   async forget(manager: EntityManager, person: { subscriberId: string; email: string }): Promise<void> {
     await forgetClicks(manager, await forgetBuyer(manager, person));
+  }
+
+  /** The person is not counted any more: nothing ties their orders to what their browser looked at. */
+  async forgetMarks(manager: EntityManager, subscriberId: string): Promise<void> {
+    await forgetMarks(manager, subscriberId);
   }
 
   /**

@@ -1,13 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { EnrollmentsService } from '../sequences/enrollments.service.js';
+import { retriedAfterDeadlock } from '../infra/database/deadlock.js';
 import { UnsubscribeService } from '../signup/unsubscribe.service.js';
 import { LeaveService } from '../subscribers/leave.service.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import type { Topic } from '../subscribers/topic.js';
-import { TopicsService } from '../subscribers/topics.service.js';
-import { topicChanges, topicWords, TRACKING_WORDS, type PreferencesForm } from './preferences.js';
+import type { PreferencesForm } from './preferences.js';
+import { TopicChoicesService } from './topic-choices.service.js';
+import { TrackingChoiceService } from './tracking-choice.service.js';
 
 export interface Where {
   ip: string;
@@ -15,6 +16,7 @@ export interface Where {
 }
 
 const PAGE = 'preferences page';
+const TRIES = 5;
 
 /** What a person decides about themselves by the link in their mails. */
 @Injectable()
@@ -22,8 +24,8 @@ export class PreferencesService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly subscribers: SubscribersService,
-    private readonly topics: TopicsService,
-    private readonly enrollments: EnrollmentsService,
+    private readonly topics: TopicChoicesService,
+    private readonly tracking: TrackingChoiceService,
     private readonly unsubscribe: UnsubscribeService,
     private readonly leaving: LeaveService,
   ) {}
@@ -50,28 +52,16 @@ export class PreferencesService {
     return this.topics.of(subscriberId);
   }
 
-  /** In force at once: a topic's sequence ends with its opt-out, and the barrier reads it before the next mail's body. */
+  /** In force at once: the barrier reads it before the next mail's body. */
   async save(subscriberId: string, form: PreferencesForm, where: Where): Promise<void> {
     const evidence = { ...where, pageUrl: PAGE };
-    await this.dataSource.transaction(async (manager) => {
-      await this.subscribers.setTrackingConsent(manager, subscriberId, {
-        ...evidence,
-        allowed: form.trackingConsent,
-        consentText: TRACKING_WORDS,
-      });
-      for (const { topicKey, title, wanted } of topicChanges(
-        await this.topics.of(subscriberId, manager),
-        form,
-      )) {
-        await this.topics.set(manager, subscriberId, {
-          ...evidence,
-          topicKey,
-          wanted,
-          consentText: topicWords(title),
-        });
-        if (!wanted) await this.enrollments.exitOnTopicOptOut(manager, subscriberId, topicKey);
-      }
-    });
+    // Whoever judges hits holds some of them, and waits for others that go with a consent.
+    await retriedAfterDeadlock(TRIES, async () =>
+      this.dataSource.transaction(async (manager) => {
+        await this.tracking.save(manager, subscriberId, form.trackingConsent, evidence);
+        await this.topics.save(manager, subscriberId, form, evidence);
+      }),
+    );
   }
 
   async leave(subscriberId: string): Promise<void> {

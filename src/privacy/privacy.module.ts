@@ -18,6 +18,8 @@ import { PreferencesController } from './preferences.controller.js';
 import { PreferencesService } from './preferences.service.js';
 import { ReceiptKeyController } from './receipt-key.controller.js';
 import { SubscriberDataController } from './subscriber-data.controller.js';
+import { TopicChoicesService } from './topic-choices.service.js';
+import { TrackingChoiceService } from './tracking-choice.service.js';
 
 /**
  * What people decide about themselves: topics, pauses, being counted, a copy of their data, being forgotten. Late in the order,
@@ -42,6 +44,8 @@ import { SubscriberDataController } from './subscriber-data.controller.js';
   ],
   providers: [
     PreferencesService,
+    TopicChoicesService,
+    TrackingChoiceService,
     ListChoicesService,
     DataRequestService,
     PersonalDataService,

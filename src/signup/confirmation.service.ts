@@ -160,7 +160,8 @@ export class ConfirmationService {
     const outcome = await this.admission.admit(manager, admission);
     if (outcome !== 'admitted') return { kind: outcome, form };
     await manager.query(
-      `update signup set status = 'confirmed', confirmed_at = $2, answers = null where id = $1`,
+      // The mark of the browser says who may name an affiliate while it waits.
+      `update signup set status = 'confirmed', confirmed_at = $2, answers = null, visitor_id = null where id = $1`,
       [signupId, this.clock.now()],
     );
     return { kind: 'confirmed', form, download };

@@ -82,8 +82,8 @@ export class SignupService {
       await manager.query(
         `insert into signup (form_id, subscriber_id, status, visitor_id, created_at, answers) values ($1, $2, 'pending', $3, $4, $6)
        on conflict (form_id, subscriber_id) do update set
-         visitor_id = case when $5 and signup.status = 'confirmed' then excluded.visitor_id
-           else coalesce(signup.visitor_id, excluded.visitor_id) end,
+         visitor_id = case when signup.status = 'pending' then coalesce(signup.visitor_id, excluded.visitor_id)
+           when $5 then excluded.visitor_id end,
          answers = coalesce(signup.answers || excluded.answers, excluded.answers, signup.answers),
          status = case when $5 then 'pending' else signup.status end
        returning id, status, confirmation_count as confirmations`,

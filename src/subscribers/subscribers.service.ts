@@ -186,25 +186,26 @@ export class SubscribersService {
 
   /**
    * Whether opens and clicks of this person are recorded at all: a decision of its own beside that on mails, kept with the
-   * words it was made by. Throws `SUBSCRIBER_NOT_FOUND`.
+   * words it was made by. False when it was so before. Throws `SUBSCRIBER_NOT_FOUND`.
    */
   async setTrackingConsent(
     manager: EntityManager,
     subscriberId: string,
     { allowed, ...evidence }: { allowed: boolean } & ConsentWords,
-  ): Promise<void> {
+  ): Promise<boolean> {
     await this.lock(manager, subscriberId);
     const [changed]: [unknown[], number] = await manager.query(
       `update subscriber set tracking_consent = $2, updated_at = $3 where id = $1 and tracking_consent <> $2 returning id`,
       [subscriberId, allowed, this.clock.now()],
     );
-    if (changed.length === 0) return;
+    if (changed.length === 0) return false;
     await this.recordConsent(manager, {
       ...evidence,
       subscriberId,
       kind: allowed ? 'granted' : 'withdrawn',
       purpose: 'tracking',
     });
+    return true;
   }
 
   /**

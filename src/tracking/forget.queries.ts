@@ -1,6 +1,25 @@
 import type { EntityManager } from 'typeorm';
 
 /**
+ * Called when a person does not want to be counted any more: what was seen of them goes. Looks at pages stay as those of
+ * anybody, which they would have been without the consent; what was signed up for and bought stays, without the mark of
+ * the browser that ties it to those looks. Served by tracking_event_message, visit_subscriber, conversion_subscriber and
+ * conversion_message.
+ */
+export async function forgetSeen(db: EntityManager, subscriberId: string): Promise<void> {
+  const mails = 'select id from message where subscriber_id = $1';
+  await db.query(`delete from tracking_event where message_id in (${mails})`, [subscriberId]);
+  await db.query('update visit set subscriber_id = null, message_id = null where subscriber_id = $1', [
+    subscriberId,
+  ]);
+  await db.query(
+    `update conversion set visitor_id = null
+     where visitor_id is not null and (subscriber_id = $1 or message_id in (${mails}))`,
+    [subscriberId],
+  );
+}
+
+/**
  * Called by the erasure of a person, before their mails let go of them. Counts stay, what points at somebody goes. The
  * visitor's mark stays: it is a keyed hash of one day, and nothing that names anybody hangs on it any more.
  */

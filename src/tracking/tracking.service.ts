@@ -4,7 +4,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import type { Money } from '../values/money.js';
 import { dailyHash } from './daily-hash.js';
-import { forgetSubscriber } from './forget.queries.js';
+import { forgetSeen, forgetSubscriber } from './forget.queries.js';
 import { headerFacts, type RequestFacts } from './hit-batch.js';
 import { classifyHit, type HitVerdict, isLoopback } from './hit-class.js';
 import { type ConversionRow, listConversions } from './conversions.queries.js';
@@ -115,6 +115,11 @@ export class TrackingService {
   visitorId(ip: string, userAgent: string, now: Date): Buffer {
     const day = now.toISOString().slice(0, 10);
     return dailyHash(this.config.secretKey, { purpose: 'visitor', day, value: `${ip}\0${userAgent}` });
+  }
+
+  /** The person does not want to be counted any more, and what was seen of them is not kept. */
+  async forgetSeen(manager: EntityManager, subscriberId: string): Promise<void> {
+    await forgetSeen(manager, subscriberId);
   }
 
   /** The person is erased: their hits still count, and tell nothing about anybody. */

@@ -78,6 +78,7 @@ import { BroadcastLists1765462000000 } from './migrations/1765462000000-broadcas
 import { JudgedMails1765540000000 } from './migrations/1765540000000-judged-mails.js';
 import { LetGoAt1765490000000 } from './migrations/1765490000000-let-go-at.js';
 import { Withdrawn1765495000000 } from './migrations/1765495000000-withdrawn.js';
+import { Uncounted1765550000000 } from './migrations/1765550000000-uncounted.js';
 import { RelayPause1765560000000 } from './migrations/1765560000000-relay-pause.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
@@ -163,4 +164,5 @@ export const migrations = [
   Withdrawn1765495000000,
   RelayPause1765560000000,
   JudgedMails1765540000000,
+  Uncounted1765550000000,
 ];

@@ -1,0 +1,35 @@
+import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { EnrollmentsService } from '../sequences/enrollments.service.js';
+import type { Topic } from '../subscribers/topic.js';
+import { TopicsService } from '../subscribers/topics.service.js';
+import { topicChanges, topicWords, type PreferencesForm } from './preferences.js';
+import type { Evidence } from './tracking-choice.service.js';
+
+/** What people want to hear about. */
+@Injectable()
+export class TopicChoicesService {
+  constructor(
+    private readonly topics: TopicsService,
+    private readonly enrollments: EnrollmentsService,
+  ) {}
+
+  async of(subscriberId: string): Promise<Topic[]> {
+    return this.topics.of(subscriberId);
+  }
+
+  /** A topic's sequence ends with its opt-out. */
+  async save(
+    manager: EntityManager,
+    subscriberId: string,
+    form: PreferencesForm,
+    evidence: Evidence,
+  ): Promise<void> {
+    const known = await this.topics.of(subscriberId, manager);
+    for (const { topicKey, title, wanted } of topicChanges(known, form)) {
+      const decision = { ...evidence, topicKey, wanted, consentText: topicWords(title) };
+      await this.topics.set(manager, subscriberId, decision);
+      if (!wanted) await this.enrollments.exitOnTopicOptOut(manager, subscriberId, topicKey);
+    }
+  }
+}

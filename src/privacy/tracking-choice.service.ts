@@ -1,0 +1,41 @@
+import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { OrdersService } from '../orders/orders.service.js';
+import { SubscribersService } from '../subscribers/subscribers.service.js';
+import { TrackingService } from '../tracking/tracking.service.js';
+import { TRACKING_WORDS } from './preferences.js';
+
+/** Of a decision: where it was made. */
+export interface Evidence {
+  ip: string;
+  userAgent: string;
+  pageUrl: string;
+}
+
+/** Whether somebody is counted. */
+@Injectable()
+export class TrackingChoiceService {
+  constructor(
+    private readonly subscribers: SubscribersService,
+    private readonly tracking: TrackingService,
+    private readonly orders: OrdersService,
+  ) {}
+
+  /**
+   * In force at once. Who takes the consent back takes it back for what was seen under it as well: nothing else would
+   * allow to keep it (GDPR Art. 17(1)(b)). What stays has a ground of its own: sign-ups and orders, with the mail that led
+   * to them, and by whose link somebody came, which an affiliate is paid for. Throws `SUBSCRIBER_NOT_FOUND`.
+   */
+  async save(
+    manager: EntityManager,
+    subscriberId: string,
+    allowed: boolean,
+    evidence: Evidence,
+  ): Promise<void> {
+    const decision = { ...evidence, allowed, consentText: TRACKING_WORDS };
+    // As a payment does: their orders first, then the person. The other way round the two would wait for each other.
+    if (!allowed) await this.orders.forgetMarks(manager, subscriberId);
+    const isNew = await this.subscribers.setTrackingConsent(manager, subscriberId, decision);
+    if (isNew && !allowed) await this.tracking.forgetSeen(manager, subscriberId);
+  }
+}

@@ -1,0 +1,101 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CONFIG, type Config } from '../../../src/infra/config.js';
+import { Uncounted1765550000000 } from '../../../src/infra/database/migrations/1765550000000-uncounted.js';
+import { HitRecorder } from '../../../src/tracking/hit-recorder.service.js';
+import { encodeIds, signToken } from '../../../src/values/signed-token.js';
+import { linkIn, startTestApp, type TestApp } from '../../support/app.js';
+import { newReader, preferencesForm, type Reader } from './reader.js';
+
+const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
+
+let t: TestApp;
+beforeAll(async () => {
+  t = await startTestApp();
+});
+afterAll(async () => t.close());
+
+/** Whoever opens and clicks the welcome mail, looks at the offer and buys, all in one browser. */
+async function seenReader(email: string): Promise<Reader> {
+  const reader = await newReader(t, email);
+  for (const [path, status] of [
+    [linkIn(reader.welcome, /\/o\//), 200],
+    [linkIn(reader.welcome, /\/c\//), 302],
+  ] as const)
+    await t.http.get(path).set('User-Agent', BROWSER).expect(status);
+  await t.app.get(HitRecorder).flush();
+  const mail = await one('select max(id) as id from message where subscriber_id = $1', reader.id);
+  const m = signToken(t.app.get<Config>(CONFIG).secretKey, 'message', encodeIds([String(mail['id'])]));
+  await t.http.get(`/offer/launch-kit?m=${m}`).set('User-Agent', BROWSER).expect(200);
+  await buy(reader, m);
+  return reader;
+}
+
+async function buy({ email }: Reader, m: string): Promise<void> {
+  const order = { email, name: 'Rita Reader', m };
+  const checkout = t.http.post('/checkout/launch-kit').set('User-Agent', BROWSER).type('form');
+  const placed = await checkout.send(order).expect(303);
+  const pay = (placed.headers['location'] as string).replace(/^https?:\/\/[^/]+/, '');
+  await t.http.post(pay).type('form').send({ outcome: 'paid' }).expect(303);
+}
+
+const one = async (sql: string, value: string): Promise<Record<string, unknown>> =>
+  (await t.dataSource.query<Record<string, unknown>[]>(sql, [value]))[0] ?? {};
+
+/** What is known of a reader by being counted, and what is known because they signed up and bought. */
+const known = async ({ id }: Reader): Promise<Record<string, unknown>> =>
+  one(
+    `select (select count(*)::int from tracking_event e join message m on m.id = e.message_id where m.subscriber_id = $1) as hits,
+       (select count(*)::int from visit v where v.subscriber_id = $1
+          or v.message_id in (select m.id from message m where m.subscriber_id = $1)) as visits,
+       (select count(*)::int from (
+          select visitor_id, subscriber_id from conversion union all select visitor_id, subscriber_id from orders
+          union all select visitor_id, subscriber_id from signup) k where k.subscriber_id = $1 and k.visitor_id is not null) as marks,
+       (select count(*)::int from conversion c where c.subscriber_id = $1) as conversions`,
+    id,
+  );
+const looks = async (): Promise<unknown> => t.dataSource.query('select count(*) from visit');
+
+const form = (tracking: boolean) => preferencesForm({ topics: ['niche-ebook'], tracking });
+const save = async ({ preferences }: Reader, tracking: boolean): Promise<void> => {
+  await t.http.post(preferences).type('form').send(form(tracking)).expect(200);
+};
+const NOTHING = { hits: 0, visits: 0, marks: 0, conversions: 3 };
+
+describe('who does not want to be counted any more', () => {
+  it('is not known by what was seen before: hits, visits and the marks of their browser stayed', async () => {
+    const [reader, other] = [await seenReader('seen@example.com'), await seenReader('other@example.com')];
+    // Those of the sign-up and of the order; the sign-up itself needs none once it is confirmed.
+    expect(await known(reader)).toEqual({ hits: 2, visits: 1, marks: 3, conversions: 3 });
+    const before = await looks();
+    await save(reader, false);
+    expect(await known(reader)).toEqual(NOTHING);
+    expect(await looks()).toEqual(before);
+    expect(await known(other)).toEqual({ hits: 2, visits: 1, marks: 3, conversions: 3 });
+  });
+
+  it('leaves no mark by what they do then either', async () => {
+    const reader = await newReader(t, 'quiet@example.com');
+    await save(reader, false);
+    await t.http.get(linkIn(reader.welcome, /\/c\//)).set('User-Agent', BROWSER).expect(302);
+    await t.app.get(HitRecorder).flush();
+    await buy(reader, '');
+    await t.http.post('/p/niches').type('form').send({ email: reader.email }).expect(200);
+    expect(await known(reader)).toEqual(NOTHING);
+  });
+
+  it('nor does it stay when they had said so to an earlier release', async () => {
+    const [reader, other] = [await seenReader('early@example.com'), await seenReader('late@example.com')];
+    await t.dataSource.query(
+      `with declined as (update subscriber set tracking_consent = false where id = $1 returning id)
+       insert into consent_event (subscriber_id, kind, purpose, at) select id, 'withdrawn', 'tracking', now() from declined`,
+      [reader.id],
+    );
+    const runner = t.dataSource.createQueryRunner();
+    await runner.startTransaction();
+    await new Uncounted1765550000000().up(runner);
+    await runner.commitTransaction();
+    await runner.release();
+    expect(await known(reader)).toEqual(NOTHING);
+    expect(await known(other)).toMatchObject({ hits: 2, visits: 1 });
+  });
+});
