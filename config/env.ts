@@ -37,6 +37,8 @@ const port = z
   .transform(Number)
   .refine((number) => number <= 65_535, 'use a port number from 0 to 65535');
 
+const REPORTER = /^(?:[\w.+-]{1,64}@)?[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+$/;
+
 const envSchema = z.object({
   PORT: port.default(3000),
   HOST: z.string().min(1).optional(),
@@ -81,6 +83,18 @@ const envSchema = z.object({
     .transform((value) => asciiAddress(value) ?? '')
     .pipe(z.string().regex(/^[\w.+-]{1,64}@[\w.-]{1,250}$/, 'use an address such as fbl@example.com'))
     .optional(),
+  COMPLAINT_REPORTERS: z
+    .string()
+    .transform((value) =>
+      value
+        .toLowerCase()
+        .split(/[\s,]+/)
+        .filter(Boolean),
+    )
+    .refine((all) => all.every((one) => REPORTER.test(one)), {
+      error: 'use domains or addresses such as fbl.example.net, separated by commas',
+    })
+    .default([]),
   SMTP_URL: z
     .string()
     .transform((value, context) => {
@@ -165,6 +179,8 @@ export interface Config {
   sendingIps: readonly string[];
   feedbackSenderId: string;
   cfblAddress: string | null;
+  /** Who may report complaints beside those whom everybody knows: domains, with those below them, and addresses. */
+  complaintReporters: readonly string[];
   /** Every relay of SMTP_URL; empty when it is not set. */
   relays: readonly RelaySettings[];
   /**
@@ -247,6 +263,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     sendingIps: e.SENDING_IP,
     feedbackSenderId: e.FEEDBACK_SENDER_ID,
     cfblAddress: e.CFBL_ADDRESS ?? null,
+    complaintReporters: e.COMPLAINT_REPORTERS,
     smtpUrl: e.SMTP_URL?.[0]?.url ?? null,
     relays: e.SMTP_URL ?? [],
     dkimRecordCheck: e.DKIM_RECORD_CHECK,

@@ -19,10 +19,14 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { sameAddress } from './addresses.js';
 import { trustedKey, untrustedKey, withoutAddresses } from './bounce-key.js';
 import { BouncesQueries, type BounceFilter, type BounceRow, type NewBounce } from './bounces.queries.js';
-import { mayReportFor } from './complaint-reporter.js';
 import type { Finding, JudgedMail } from './judged-mail.js';
 import { OutcomesService } from './outcomes.service.js';
-import { messageByReturnPath, messageByUnsubscribeLink, messageIdHeaders } from './report-identity.js';
+import {
+  messageByReturnPath,
+  messageByUnsubscribeLink,
+  messageIdHeaders,
+  type ReportClues,
+} from './report-identity.js';
 
 export type BounceSource = 'smtp' | 'imap' | MailProvider;
 
@@ -31,9 +35,7 @@ export interface IncomingReport {
   source: BounceSource;
   /** Where the mail went by its envelope; empty where there was none. */
   envelopeTo: readonly string[];
-  /** Who sent it by mail, where their domain vouches for it and feedback reports come from there. */
-  reporter?: string | null | undefined;
-  /** It came by mail from where a true one about this mail would come from. */
+  /** It came by mail from where a true one about this mail would come from; a complaint is signed there. */
   vouched?: boolean | undefined;
   /** When a provider signed it, where one did: told again, on whatever day, it is the same report. */
   signedAt?: Date | undefined;
@@ -76,28 +78,18 @@ export class BouncesService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Whom the mail went to that the report is about, by what few but servers on its way see; null when it names none. */
+  /** Whom the mail went to that the report is about; null when it names none of ours. */
   async addressee(report: IncomingReport): Promise<string | null> {
     const { manager } = this.dataSource;
-    const { secretKey } = this.config;
-    const { originals } = report.judged;
-    const clues = { addressedTo: [...report.envelopeTo, ...report.judged.addressedTo], originals };
-    const id =
-      messageByReturnPath(secretKey, clues) ??
-      (this.headersProve(report) ? await messageByHeader(manager, messageIdHeaders(originals)) : null);
+    const { id } = await this.named(manager, cluesOf(report));
     return id === null ? null : ((await reportedMessage(manager, id))?.address ?? null);
   }
 
   /** `before` runs first in the same transaction: when either throws, nothing of both has happened. */
   async take(report: IncomingReport, before?: (manager: EntityManager) => Promise<void>): Promise<Taken> {
-    const { judged, envelopeTo } = report;
     return this.dataSource.transaction(async (manager) => {
       await before?.(manager);
-      const clues = { addressedTo: [...envelopeTo, ...judged.addressedTo], originals: judged.originals };
-      const { secretKey } = this.config;
-      const byPath = messageByReturnPath(secretKey, clues);
-      const byHeader = byPath ?? (await messageByHeader(manager, messageIdHeaders(judged.originals)));
-      const id = byHeader ?? messageByUnsubscribeLink(secretKey, clues);
+      const { id, byPath, byHeader } = await this.named(manager, cluesOf(report));
       const message = id === null ? null : await reportedMessage(manager, id);
       if (message === null) return this.takeUntrusted(manager, report);
       const ofServer = byPath ?? (this.headersProve(report) ? byHeader : null);
@@ -168,6 +160,17 @@ export class BouncesService {
     return this.bounces.list(filter);
   }
 
+  /** The mail that a report is about, by all it says. */
+  private async named(
+    manager: EntityManager,
+    clues: ReportClues,
+  ): Promise<Record<'id' | 'byPath' | 'byHeader', string | null>> {
+    const { secretKey } = this.config;
+    const byPath = messageByReturnPath(secretKey, clues);
+    const byHeader = byPath ?? (await messageByHeader(manager, messageIdHeaders(clues.originals)));
+    return { id: byHeader ?? messageByUnsubscribeLink(secretKey, clues), byPath, byHeader };
+  }
+
   /** Where mails have a return path of their own, a report by mail that does not know it knows too little. */
   private headersProve({ source }: IncomingReport): boolean {
     return this.config.bounceDomain === null || !isByMail(source);
@@ -180,17 +183,12 @@ export class BouncesService {
   /** By what the reporter has signed, which the envelope is not: an old report could be sent on to another return path. */
   private async isProvenComplaint(
     manager: EntityManager,
-    { id, address }: ReportedMessage,
-    { judged, reporter }: IncomingReport,
+    { id }: ReportedMessage,
+    { judged, vouched = false }: IncomingReport,
   ): Promise<boolean> {
-    if (!reporter || !mayReportFor(reporter, address)) return false;
-    const clues = { addressedTo: [], originals: judged.originals };
-    const { secretKey } = this.config;
-    const named =
-      messageByReturnPath(secretKey, clues) ??
-      (await messageByHeader(manager, messageIdHeaders(judged.originals))) ??
-      messageByUnsubscribeLink(secretKey, clues);
-    return named === id;
+    if (!vouched) return false;
+    const named = await this.named(manager, { addressedTo: [], originals: judged.originals });
+    return named.id === id;
   }
 
   /**
@@ -309,6 +307,10 @@ async function holdBroadcast(
 ): Promise<void> {
   if (broadcastId === null) return;
   await manager.query('select 1 from broadcast where id = $1 for key share', [broadcastId]);
+}
+
+function cluesOf({ judged: { addressedTo, originals }, envelopeTo }: IncomingReport): ReportClues {
+  return { addressedTo: [...envelopeTo, ...addressedTo], originals };
 }
 
 /** What a mail without any finding comes to. */

@@ -24,17 +24,26 @@ const OFFICES: ReadonlySet<string> = new Set(
   'abuse arf complaints fbl feedback feedback-loop feedbackloop mailer-daemon postmaster staff'.split(' '),
 );
 
-/** Whether feedback reports come from such an address: the others need not be looked at further. */
-export function isReporter(from: string): boolean {
-  return isKnown(from) || OFFICES.has(localOf(from));
+/**
+ * Whether feedback reports come from such an address: the others need not be looked at further. `more`: those whom the
+ * owner trusts beside the ones that everybody knows.
+ */
+export function isReporter(from: string, more: readonly string[]): boolean {
+  return isKnown(from, more) || OFFICES.has(localOf(from));
 }
 
 /**
- * Whether a report that was proven to come from `from` may speak for the person at `address`: reporters whom everybody
- * knows, and the office of the address's own domain.
+ * Whether a report that was proven to come from `from` may speak for the person at `address`: known reporters, and the
+ * office of the address's own domain, or of the provider whose servers, `mx`, take the mail of that domain.
  */
-export function mayReportFor(from: string, address: string): boolean {
-  return isKnown(from) || (OFFICES.has(localOf(from)) && sameOrganisation(domainOf(from), domainOf(address)));
+export function mayReportFor(
+  from: string,
+  { address, mx, more }: { address: string; mx: readonly string[]; more: readonly string[] },
+): boolean {
+  if (isKnown(from, more)) return true;
+  const domain = domainOf(from);
+  const isHost = mx.some((host) => isWithin(host.toLowerCase().replace(/\.$/, ''), domain));
+  return OFFICES.has(localOf(from)) && (isHost || sameOrganisation(domain, domainOf(address)));
 }
 
 export function sameOrganisation(a: string, b: string): boolean {
@@ -47,7 +56,11 @@ function localOf(address: string): string {
   return localPartOf(address).toLowerCase();
 }
 
-function isKnown(from: string): boolean {
+function isKnown(from: string, more: readonly string[]): boolean {
   const [address, domain] = [from.toLowerCase(), domainOf(from)];
-  return REPORTERS.some((one) => one === address || one === domain || domain.endsWith(`.${one}`));
+  return [...REPORTERS, ...more].some((one) => one === address || isWithin(domain, one));
+}
+
+function isWithin(domain: string, other: string): boolean {
+  return domain === other || domain.endsWith(`.${other}`);
 }

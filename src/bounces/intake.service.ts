@@ -7,8 +7,8 @@ import { domainOf, localPartOf } from '../values/email-address.js';
 import { BringerProof, type Brought } from './bringer-proof.service.js';
 import { BouncesService, type BounceSource, type IncomingReport, type Taken } from './bounces.service.js';
 import { judgeReports } from './judge-mail.js';
-import type { JudgedMail } from './judged-mail.js';
-import { reporterIn, ReporterProof } from './reporter-proof.service.js';
+import type { BounceVerdict, JudgedMail } from './judged-mail.js';
+import { ReporterProof } from './reporter-proof.service.js';
 
 export interface IncomingMail {
   raw: Uint8Array;
@@ -30,6 +30,13 @@ export const FIRST_PAGES_BYTES = 512 * 1024;
  * what the unsubscribe link would.
  */
 export const WHOLE_REPORT_BYTES = 4 * 1024 * 1024;
+
+/** Who stands behind a mail. */
+interface Origin {
+  brought: Brought;
+  /** Who has signed it, where feedback reports come from there. */
+  reporter: string | null;
+}
 
 /** `fbl` is where providers are usually told to send their feedback reports. */
 const EVERY_DOMAIN_HAS: ReadonlySet<string> = new Set(['postmaster', 'abuse', 'fbl']);
@@ -67,7 +74,7 @@ export class IntakeService {
 
   /** How much of a mail is to be kept, by its first pages. */
   bytesToKeep(head: Uint8Array): number {
-    return reporterIn(head) === null ? FIRST_PAGES_BYTES : WHOLE_REPORT_BYTES;
+    return this.proof.reporterIn(head) === null ? FIRST_PAGES_BYTES : WHOLE_REPORT_BYTES;
   }
 
   private isUnsubscribeAddress(local: string): boolean {
@@ -93,26 +100,30 @@ export class IntakeService {
     const reporter = complained ? await this.proof.provenReporter(raw) : null;
     const read = source === 'imap';
     const brought = { raw, client: read ? null : (mail.client ?? ''), sender: mail.sender ?? null };
-    return this.takeAll(reports, { source, envelopeTo, reporter, arrivedAt }, brought);
+    return this.takeAll(reports, { source, envelopeTo, arrivedAt }, { brought, reporter });
   }
 
   /** Only what would end a reader at once is worth the questions. */
-  private async isVouched(report: IncomingReport, brought: Brought): Promise<boolean> {
-    if (report.judged.findings.every(({ verdict }) => verdict !== 'hard')) return false;
+  private async isVouched(report: IncomingReport, { brought, reporter }: Origin): Promise<boolean> {
+    const says = (one: BounceVerdict): boolean =>
+      report.judged.findings.some(({ verdict }) => verdict === one);
+    const isComplaint = says('complaint') && reporter !== null;
+    if (!says('hard') && !isComplaint) return false;
     const address = await this.bounces.addressee(report);
-    return address !== null && this.bringer.vouchesFor(address, brought);
+    if (address === null) return false;
+    return isComplaint ? this.proof.speaksFor(reporter, address) : this.bringer.vouchesFor(address, brought);
   }
 
   /** The envelope names one mail of ours, and of several reports nobody knows which one is about that. */
   private async takeAll(
     reports: readonly JudgedMail[],
     { envelopeTo, ...from }: Omit<IncomingReport, 'judged'>,
-    brought: Brought,
+    origin: Origin,
   ): Promise<Taken> {
     const taken: Taken[] = [];
     for (const judged of reports) {
       const report = { ...from, judged, envelopeTo: reports.length === 1 ? envelopeTo : [] };
-      taken.push(await this.bounces.take({ ...report, vouched: await this.isVouched(report, brought) }));
+      taken.push(await this.bounces.take({ ...report, vouched: await this.isVouched(report, origin) }));
     }
     return taken.find((one) => one !== 'nothing') ?? 'nothing';
   }

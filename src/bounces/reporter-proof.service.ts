@@ -1,9 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { CONFIG, type Config } from '../infra/config.js';
 import { DNS, type DnsResolver } from '../infra/dns.js';
 import { domainOf } from '../values/email-address.js';
 import { addressesIn } from './addresses.js';
-import { isReporter, sameOrganisation } from './complaint-reporter.js';
+import { isReporter, mayReportFor, sameOrganisation } from './complaint-reporter.js';
 import { parseHeaderBlock } from './header-block.js';
 
 /** A mail has one or two; each costs a question to the DNS. */
@@ -19,6 +20,7 @@ const LF = 10;
 export class ReporterProof {
   constructor(
     @Inject(DNS) private readonly dns: DnsResolver,
+    @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -27,11 +29,25 @@ export class ReporterProof {
    * DNS of such mails alone. When the DNS does not answer nobody is proven: the report then does no more than anybody's.
    */
   async provenReporter(raw: Uint8Array): Promise<string | null> {
-    const address = reporterIn(raw);
+    const address = this.reporterIn(raw);
     if (address === null || !isOrdinary(raw)) return null;
     // What cannot be checked is not proven, and the mail is to be taken all the same.
     const isSigned = await this.isSignedBy(raw, domainOf(address)).catch(() => false);
     return isSigned ? address : null;
+  }
+
+  /** Who says in `head`, the first pages of a mail, to have signed it all as a reporter; only such a mail is checked. */
+  reporterIn(head: Uint8Array): string | null {
+    const address = signerIn(head);
+    return address !== null && isReporter(address, this.config.complaintReporters) ? address : null;
+  }
+
+  /** Whether the word of a proven reporter counts for the person at `address`. Asks the DNS for whose mailboxes these are. */
+  async speaksFor(reporter: string, address: string): Promise<boolean> {
+    const more = this.config.complaintReporters;
+    if (mayReportFor(reporter, { address, mx: [], more })) return true;
+    const hosts = await this.dns.resolveMx(domainOf(address)).catch(() => []);
+    return mayReportFor(reporter, { address, mx: hosts.map(({ exchange }) => exchange), more });
   }
 
   private async isSignedBy(raw: Uint8Array, domain: string): Promise<boolean> {
@@ -47,12 +63,12 @@ export class ReporterProof {
   }
 }
 
-/** Who says in `head`, the first pages of a mail, to have signed it all as a reporter; only such a mail is checked. */
-export function reporterIn(head: Uint8Array): string | null {
+/** The one who wrote a mail, as it says, when it has signatures over all of it. */
+function signerIn(head: Uint8Array): string | null {
   const headers = parseHeaderBlock(new TextDecoder().decode(head.subarray(0, HEAD_BYTES)));
   const from = headers.get('from') ?? [];
   const [address, other] = from.flatMap(addressesIn);
-  if (from.length !== 1 || address === undefined || other !== undefined || !isReporter(address)) return null;
+  if (from.length !== 1 || address === undefined || other !== undefined) return null;
   const signatures = headers.get('dkim-signature') ?? [];
   if (signatures.length === 0 || signatures.length > MAX_SIGNATURES) return null;
   // Behind a signature of the first part alone anybody may add a report of their own.

@@ -5,9 +5,12 @@ import { dnsOf } from './zone.js';
 const pair = generateKeyPairSync('ed25519');
 const KEY: DkimKey = { domain: 'example.org', selector: 'fbl', privateKey: pair.privateKey };
 
-/** Where the mailboxes of `example.org` are: its key stands in this DNS, and it reports as `REPORTER`. */
+/** Where the mailboxes of `example.org` and `hosted.example` are: its key stands in this DNS, and it reports as `REPORTER`. */
 export const REPORTER = 'fbl@example.org';
-export const REPORTERS_DNS = dnsOf({ [`TXT ${dkimRecordName(KEY)}`]: [dkimRecord(pair.publicKey)] });
+export const REPORTERS_DNS = dnsOf({
+  [`TXT ${dkimRecordName(KEY)}`]: [dkimRecord(pair.publicKey)],
+  'MX hosted.example': ['10 mx.example.org'],
+});
 
 /** The mail with its line ends as on the wire, and a signature of `example.org` over all of it. */
 export async function signedByExampleOrg(mail: string, at: Date): Promise<Buffer> {

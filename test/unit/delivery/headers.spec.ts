@@ -87,6 +87,8 @@ describe('the settings behind them', () => {
     ['BOUNCE_DOMAIN', 'b.example.com\r\nBcc: x'],
     ['BOUNCE_DOMAIN', 'localhost'],
     ['CFBL_ADDRESS', 'fbl@example.com, evil@example.net'],
+    ['COMPLAINT_REPORTERS', 'net'],
+    ['COMPLAINT_REPORTERS', 'fbl.example.net, @example.net'],
   ])('stop the start when %s is %j', (name, value) => {
     expect(() => readConfig({ [name]: value })).toThrow(`${name}: use `);
   });
