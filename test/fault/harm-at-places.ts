@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StatementFault } from './database-proxy.js';
+import { PATIENCE_MS } from './patience.js';
 import type { World } from './world.js';
 
 export type Harm = 'kill -9' | 'PostgreSQL crash';
@@ -21,7 +22,6 @@ export interface HarmOptions {
   isOver?: () => Promise<boolean>;
 }
 
-const REACHED_WITHIN_MS = 60_000;
 const ASK_EVERY_MS = 500;
 
 /**
@@ -45,7 +45,7 @@ export async function harmAtPlaces(
       await world.start().catch((error: unknown) => {
         if (harms.length === 0) throw error;
       });
-    const untilMs = performance.now() + REACHED_WITHIN_MS;
+    const untilMs = performance.now() + PATIENCE_MS;
     let over = false;
     while (harms.length === 0 && !over && performance.now() < untilMs) {
       await world.wake(job);

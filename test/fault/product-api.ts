@@ -1,5 +1,5 @@
-import { becomesTrue } from '../../src/infra/database/postmaster.js';
 import { freePort } from '../../src/infra/free-port.js';
+import { comesTrue } from './patience.js';
 import type { World } from './world.js';
 
 const API_KEY = 'the-key-of-the-fault-scenarios';
@@ -24,7 +24,7 @@ export async function startWithApi(world: World): Promise<ProductApi> {
       ({ ok }) => ok,
       () => false,
     );
-  if (!(await becomesTrue(answers, 60_000))) throw new Error(`nobody answers at ${base}`);
+  if (!(await comesTrue(answers))) throw new Error(`nobody answers at ${base}`);
   const good = async (answer: Response): Promise<string> => {
     const text = await answer.text();
     if (!answer.ok) throw new Error(`${answer.url} answered ${answer.status}: ${text.slice(0, 300)}`);

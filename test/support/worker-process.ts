@@ -23,6 +23,7 @@ export interface Exit {
 /** The same for every process on one database, as in production. */
 export const SECRET_KEY = 'a secret of the test programs, long enough';
 const START_TIMEOUT_MS = 180_000;
+const STOP_TIMEOUT_MS = 120_000;
 
 /** A worker of the product as it runs in production: a process of its own, told only by its environment. */
 export class WorkerProcess {
@@ -88,11 +89,11 @@ export class WorkerProcess {
     await this.exited;
   }
 
-  /** As an operator stops it; kills it when that takes over 40 s. */
+  /** As an operator stops it; kills it when that takes far longer than it may on a busy machine. */
   async stop(): Promise<Exit> {
     this.signal('SIGTERM');
     const timeout = new AbortController();
-    const late = sleep(40_000, null, { signal: timeout.signal, ref: false }).catch(() => null);
+    const late = sleep(STOP_TIMEOUT_MS, null, { signal: timeout.signal, ref: false }).catch(() => null);
     const exit = await Promise.race([this.exited, late]);
     timeout.abort();
     if (exit !== null) return exit;

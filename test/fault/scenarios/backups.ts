@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import type { SinkRule } from '../../support/counting-sink.js';
+import { comesTrue } from '../patience.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 
@@ -8,7 +8,6 @@ const BEFORE = 60;
 const AFTER = 200;
 /** Each is a full run of delivery.send-due, had it been allowed to send. */
 const LOOKS = 6;
-const REFUSES_WITHIN_MS = 90_000;
 /** The broadcast is to last longer than it takes to copy the database. */
 const SLOW: readonly SinkRule[] = [{ stage: 'dot', fault: { kind: 'late', ms: 1_000 }, every: 1 }];
 
@@ -147,16 +146,15 @@ export async function sendsNothing(world: World, why: string, underWay = 0): Pro
 
 /** Until a worker that lives knows that the ledger was set back; then what is leased in it stays so until the owner's word. */
 export async function isRefused(world: World): Promise<string[]> {
-  const refused = await becomesTrue(async () => {
+  const refused = await comesTrue(async () => {
     await world.hurry();
     await sleep(500);
     const [row] = await world.sql<{ refused: boolean }>(
       `select coalesce(value->'refused', 'null') <> 'null' as refused from setting where key = 'ledger.generation'`,
     );
     return row?.refused === true;
-  }, REFUSES_WITHIN_MS);
-  const begun = await world.sql(`select 1 from message where state = 'leased' and data_at is not null`);
-  const wrong = await sendsNothing(world, 'the ledger was set back', begun.length);
+  });
+  const wrong = await sendsNothing(world, 'the ledger was set back', await world.inBodies());
   world.leasedInBackup = (await world.openRows()).leased;
   return [...expectThat(refused, 'no worker refused'), ...wrong];
 }

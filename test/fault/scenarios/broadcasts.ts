@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CommandContext } from '../../../src/application.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { SENDER } from '../../support/mail-seed.js';
+import { comesTrue } from '../patience.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 
@@ -58,7 +58,7 @@ export const broadcastScenarios: readonly Scenario[] = [
         let kills = 0;
         for (let batches = 1; batches <= 3; batches++) {
           const reached = async (): Promise<boolean> => (await broadcasts.get(id)).planned >= batches * 2_000;
-          await becomesTrue(reached, 120_000);
+          await comesTrue(reached);
           await sleep(Math.floor(world.random() * 40));
           if ((await broadcasts.get(id)).state === 'planning') kills++;
           await world.killAll();
@@ -66,7 +66,7 @@ export const broadcastScenarios: readonly Scenario[] = [
           await world.start();
           await world.wake('broadcasts.plan');
         }
-        await becomesTrue(async () => (await broadcasts.get(id)).state !== 'planning', 120_000);
+        await comesTrue(async () => (await broadcasts.get(id)).state !== 'planning');
         await world.finish();
         return expectThat(kills > 0, 'planning was over before the first kill');
       }),
@@ -186,7 +186,7 @@ export async function stands(world: World, word: () => Promise<unknown>): Promis
     const { ready, leased } = await world.openRows();
     return ready + leased === 0;
   };
-  const ended = await becomesTrue(looked, 60_000);
+  const ended = await comesTrue(looked);
   const after = world.sink.takenTotal - taken;
   return [
     ...expectThat(ended, 'mails of a broadcast that stands still were neither held nor cancelled'),

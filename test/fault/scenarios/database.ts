@@ -1,10 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../../src/infra/free-port.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import { comes, comesTrue } from '../patience.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
-
-const STATEMENT_MS = 60_000;
 
 /** The relay's answers are known, so trouble with the database alone must leave nothing unknown. */
 async function nothingUnknown(world: World): Promise<string[]> {
@@ -297,11 +295,7 @@ function onTheWay(options: {
           world.proxy.statementFault = { statement, moment, hit, act: resolve };
         });
         await (done === 0 ? world.release() : world.hurry());
-        const isThere = await Promise.race([
-          came.then(() => true),
-          sleep(STATEMENT_MS, false, { ref: false }),
-        ]);
-        if (!isThere) break;
+        if (!(await comes(came))) break;
         await harm(world);
         done++;
         // Mails of a claim whose answer was lost belong to nobody; what is with the relay stays as it is.
@@ -341,7 +335,7 @@ function unreachable(name: string, ms: number, short: boolean): Scenario {
 
 const HANGS_MS = 45_000;
 /** Ten seconds of silence, ten for the question whether the server is there, and a new connection. */
-const ANSWERED_WITHIN_MS = 35_000;
+const ANSWERED_WITHIN_MS = 42_000;
 
 /** Nothing ends and nothing answers: a lane and a page get their error in bounded time, and go on afterwards. */
 function hangs(name: string, what: 'network' | 'connections' | 'server'): Scenario {
@@ -374,7 +368,7 @@ function hangs(name: string, what: 'network' | 'connections' | 'server'): Scenar
       }
       const taken = world.sink.takenTotal;
       if (what !== 'connections') world.proxy.speak();
-      const goesOn = await becomesTrue(async () => world.sink.takenTotal > taken, ANSWERED_WITHIN_MS);
+      const goesOn = await comesTrue(async () => world.sink.takenTotal > taken);
       wrong.push(...expectThat(goesOn, 'nothing was sent after it answered again'));
       await world.finish();
       return [...wrong, ...(await nothingUnknown(world))];

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { atSignal } from '../../support/at-signal.js';
+import { comesTrue } from '../patience.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 import { keepSome } from './broadcasts.js';
@@ -138,7 +138,7 @@ class SmallDisk {
           return false;
         })
         .catch(() => true);
-    return becomesTrue(write, 60_000);
+    return comesTrue(write);
   }
 
   async fill(): Promise<void> {

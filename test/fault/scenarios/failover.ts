@@ -1,12 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import type { CountingSink, SinkRule, SinkStage } from '../../support/counting-sink.js';
+import { comesTrue } from '../patience.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import { FAR_DAY } from '../seeded-ledger.js';
 import type { World } from '../world.js';
 
-/** Beyond a breaker's first pauses, on however busy a machine. */
-const WITHIN_MS = 180_000;
 const LOOKS = 6;
 const STOPPED: readonly SinkRule[] = [{ stage: 'connect', fault: { kind: 'reset' }, every: 1 }];
 const SLOWED: readonly SinkStage[] = ['helo', 'mail', 'data'];
@@ -136,7 +134,7 @@ async function takes(world: World, sink: CountingSink, more: number): Promise<st
 }
 
 async function becomes(what: () => Promise<boolean>, otherwise: string): Promise<string[]> {
-  return expectThat(await becomesTrue(what, WITHIN_MS), otherwise);
+  return expectThat(await comesTrue(what), otherwise);
 }
 
 /** So many of those that are planned for a far day. */

@@ -3,8 +3,8 @@ import { judgeMail } from '../../../src/bounces/judge-mail.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { DEFAULT_LANES } from '../../../src/delivery/relays/smtp-lanes.service.js';
 import { verpAddress } from '../../../src/delivery/mails/verp.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { complaint } from '../../support/returned-mails.js';
+import { comesTrue } from '../patience.js';
 import { harmAtPlaces, type Place } from '../harm-at-places.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
@@ -40,7 +40,7 @@ export const guardScenarios: readonly Scenario[] = [
           world.mails += PEOPLE;
           await world.release();
           await world.takenReaches(TAKEN_FIRST);
-          await becomesTrue(async () => (await accepted(world, id)).length >= TAKEN_FIRST, 60_000);
+          await comesTrue(async () => (await accepted(world, id)).length >= TAKEN_FIRST);
           const [one, other] = await accepted(world, id);
           const bounces = context.app.get(BouncesService, { strict: false });
           const judged = await judgeMail(Buffer.from(complaint('abuse')));
@@ -86,7 +86,7 @@ export const guardScenarios: readonly Scenario[] = [
           await world.wake('delivery.send-due');
           return (await broadcasts.get(id)).state === 'paused';
         };
-        await becomesTrue(paused, 60_000);
+        await comesTrue(paused);
         wrong.push(...(await isPaused(broadcasts, id, /addresses do not exist/)));
         const rejected = await world.sql(
           `select 1 from message where broadcast_id = $1 and state = 'rejected'`,

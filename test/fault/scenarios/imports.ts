@@ -5,8 +5,8 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { importOptions } from '../../../src/imports/imports.schemas.js';
 import { ImportsService } from '../../../src/imports/imports.service.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { addressHash } from '../../../src/subscribers/address-hash.js';
+import { comesTrue } from '../patience.js';
 import { harmAtPlaces, type Harm, type Place } from '../harm-at-places.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
@@ -79,7 +79,7 @@ function importing(harm: Harm): Scenario {
         await world.wake(JOB);
         return (await stateOf(world, id)) === 'done';
       };
-      const over = await becomesTrue(isOver, 60_000);
+      const over = await comesTrue(isOver);
       await world.release();
       await world.finish();
       return [...wrong, ...expectThat(over, 'it was never done'), ...(await whole(world, id))];

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import type { SinkStage } from '../../support/counting-sink.js';
+import { comes, comesTrue } from '../patience.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 import { DELIVERY_POINTS } from '../../../src/delivery/ledger/fault-points.js';
@@ -60,12 +60,12 @@ const others: readonly Scenario[] = [
           const hit = statement === 'ledger-claim' ? 1 : 1 + Math.floor(world.random() * 6);
           world.proxy.statementFault = { statement, moment, hit, act: () => worker?.signal('SIGKILL') };
           await (world.sink.takenTotal === 0 ? world.release() : world.hurry());
-          await Promise.race([worker?.exited, sleep(60_000, undefined, { ref: false })]);
+          await comes(worker?.exited);
           await worker?.stop();
           await world.ageLeases();
         }
       await world.finish();
-      return expectThat((await world.kills()) === 4, 'not every kill was made');
+      return expectThat((await world.kills()) >= 4, 'not every kill was made');
     },
   },
   {
@@ -85,8 +85,7 @@ const others: readonly Scenario[] = [
       await world.killAll();
       const taken = world.sink.takenTotal;
       await world.start();
-      const goesOn =
-        taken === world.mails || (await becomesTrue(async () => world.sink.takenTotal > taken, 60_000));
+      const goesOn = taken === world.mails || (await comesTrue(async () => world.sink.takenTotal > taken));
       await world.finish();
       return expectThat(goesOn, 'the new worker sent nothing for a minute');
     },
@@ -136,9 +135,7 @@ async function killAtPoints(world: World, points: readonly string[], seed: numbe
     const env = { FAULT_POINT: point, FAULT_HIT: String(hit) };
     const [worker] = await world.start(1, { preload: ['points'], env });
     await world.release();
-    const over = Symbol('over');
-    const end = await Promise.race([worker?.exited, sleep(60_000, over, { ref: false })]);
-    if (end === over) {
+    if (!(await comes(worker?.exited))) {
       wrong.push(`the product never passed ${point} ${hit} times`);
       await worker?.stop();
     }
@@ -174,7 +171,7 @@ function randomKills(options: {
         await world.hurry();
       }
       await world.finish();
-      return expectThat((await world.kills()) === kills, 'not every kill was made');
+      return expectThat((await world.kills()) >= kills, 'not every kill was made');
     },
   };
 }

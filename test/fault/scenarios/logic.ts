@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DemoService } from '../../../src/funnels/demo.service.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { secretKey } from '../../../src/infra/secret-key.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { SENDER } from '../../support/mail-seed.js';
 import { SECRET_KEY } from '../../support/worker-process.js';
+import { comesTrue } from '../patience.js';
 import { startWithApi, type ProductApi } from '../product-api.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
@@ -53,10 +53,10 @@ async function importLeft(api: ProductApi, addresses: readonly string[]): Promis
   const csv = ['email,status', ...addresses.map((address) => `${address},unsubscribed`)].join('\n');
   const { id } = await api.owner<{ id: string }>('POST', 'imports', { csv });
   let job = { state: '', counts: {} as Record<string, number> };
-  const done = await becomesTrue(async () => {
+  const done = await comesTrue(async () => {
     job = await api.owner('GET', `imports/${id}`);
     return job.state === 'done';
-  }, 60_000);
+  });
   if (!done) throw new Error(`the import is ${job.state}`);
   return job.counts;
 }
@@ -152,6 +152,7 @@ export const logicScenarios: readonly Scenario[] = [
         await api.owner('POST', `broadcasts/${id}/pause`).catch(() => undefined);
         // What had passed the barrier before is still on its way.
         await sleep(200);
+        await comesTrue(async () => (await world.inBodies()) === 0);
         const taken = world.sink.takenTotal;
         await world.wake();
         await sleep(100);
@@ -191,7 +192,7 @@ export const logicScenarios: readonly Scenario[] = [
             `select count(*)::int as count from message where kind = 'sequence'`,
           )
         )[0]?.count ?? 0;
-      await becomesTrue(async () => (await planned()) >= people, 20_000);
+      await comesTrue(async () => (await planned()) >= people);
       world.mails += people;
       await world.release();
       await world.finish();

@@ -1,5 +1,5 @@
 import { DEFAULT_LANES } from '../../../src/delivery/relays/smtp-lanes.service.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import { comesTrue } from '../patience.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 
@@ -89,7 +89,7 @@ async function untilManyHang(world: World): Promise<string[]> {
     await world.hurry();
     return world.sink.hits.dot - begun >= DEFAULT_LANES + 4;
   };
-  const many = await becomesTrue(hanging, 60_000);
+  const many = await comesTrue(hanging);
   return expectThat(many, `only ${world.sink.hits.dot - begun} mails hung`);
 }
 

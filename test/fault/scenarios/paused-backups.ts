@@ -1,6 +1,6 @@
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { HeldService } from '../../../src/delivery/waiting/held.service.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import { comesTrue } from '../patience.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 import { backUpLive, isRefused, sendsNothing } from './backups.js';
@@ -75,7 +75,7 @@ async function runningBroadcast(world: World): Promise<string> {
 async function pausedBroadcast(world: World): Promise<string> {
   const id = await runningBroadcast(world);
   await ofBroadcasts(world, async (broadcasts) => broadcasts.pause(id));
-  await becomesTrue(async () => (await world.openRows()).leased === 0, 120_000);
+  await comesTrue(async () => (await world.openRows()).leased === 0);
   return id;
 }
 
@@ -83,7 +83,7 @@ async function othersGoOut(world: World): Promise<string[]> {
   const before = world.sink.takenTotal;
   await world.release();
   await world.takenReaches(before + SINCE);
-  await becomesTrue(async () => (await world.openRows()).leased === 0, 120_000);
+  await comesTrue(async () => (await world.openRows()).leased === 0);
   return [
     ...(await sendsNothing(world, 'the broadcast is paused')),
     ...expectThat(world.sink.takenTotal === before + SINCE, 'mails of the broadcast went out as well'),

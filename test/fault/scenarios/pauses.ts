@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import type { WorkerProcess } from '../../support/worker-process.js';
+import { comesTrue } from '../patience.js';
 import type { Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 import { DELIVERY_POINTS } from '../../../src/delivery/ledger/fault-points.js';
@@ -23,7 +23,7 @@ export const pauseScenarios: readonly Scenario[] = [
       const env = { FAULT_POINT: point, FAULT_HIT: String(3 + ((seed * 7) % 20)), FAULT_SIGNAL: 'SIGSTOP' };
       const [worker] = await world.start(1, { preload: ['points'], env });
       await world.release();
-      if (!worker || !(await becomesTrue(async () => standsStill(worker), 60_000)))
+      if (!worker || !(await comesTrue(async () => standsStill(worker))))
         return [`the product never passed ${point}`];
       return takeOver(world, worker);
     },
@@ -42,7 +42,7 @@ export const pauseScenarios: readonly Scenario[] = [
         await sleep(Math.floor(world.random() * 50));
         worker.signal('SIGSTOP');
         world.paused++;
-        await becomesTrue(async () => standsStill(worker), 5_000);
+        await comesTrue(async () => standsStill(worker));
         await world.ageLeases();
         await world.start();
         await world.hurry();

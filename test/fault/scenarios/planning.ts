@@ -1,14 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SequenceDefinition } from '../../../src/sequences/definition.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { SENDER } from '../../support/mail-seed.js';
+import { comesTrue } from '../patience.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 import { audience, startBroadcast } from './broadcasts.js';
 
 const PEOPLE = 16_000;
 const CRASHES = 3;
-const PLANNING_TIMEOUT_MS = 120_000;
 
 /**
  * Planning commits without waiting for the disk, so a crash of PostgreSQL takes its latest batches back while the mails of
@@ -68,7 +67,7 @@ async function crashWhilePlanning(world: World, job: string): Promise<string[]> 
   const seen: number[] = [];
   for (let n = 1; n <= CRASHES; n++) {
     const enough = (n * PEOPLE) / (CRASHES + 2);
-    await becomesTrue(async () => (await planned()) >= enough, PLANNING_TIMEOUT_MS);
+    await comesTrue(async () => (await planned()) >= enough);
     await sleep(Math.floor(world.random() * 60));
     const before = await planned();
     await world.cluster.crash();
@@ -76,7 +75,7 @@ async function crashWhilePlanning(world: World, job: string): Promise<string[]> 
     if (before < PEOPLE) seen.push(before - (await planned()));
     await world.wake(job);
   }
-  const all = await becomesTrue(async () => (await planned()) >= PEOPLE, PLANNING_TIMEOUT_MS);
+  const all = await comesTrue(async () => (await planned()) >= PEOPLE);
   await world.finish();
   return [
     ...expectThat(seen.length > 0, 'planning was over before the first crash'),

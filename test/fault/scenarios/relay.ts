@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import type { SinkFault, SinkRule, SinkStage } from '../../support/counting-sink.js';
+import { comesTrue } from '../patience.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 import { mailedOnce, withBroadcast } from './broadcasts.js';
@@ -216,9 +216,9 @@ async function loginRefusedMeanwhile(world: World, id: string): Promise<string[]
   world.sink.rules = [LOGIN_REFUSED, { stage: 'mail', fault: reply(421), every: 1 }];
   const isOut = async (): Promise<boolean> =>
     (await world.sql(`select 1 from relay_state where state = 'open'`)).length === 1;
-  const wrong = expectThat(await becomesTrue(isOut, 120_000), 'the relay was not left alone');
+  const wrong = expectThat(await comesTrue(isOut), 'the relay was not left alone');
   // Those that were under way are over, and nobody is hurried: an account that is tried again and again is locked.
-  await becomesTrue(async () => (await world.openRows()).leased === 0, 60_000);
+  await comesTrue(async () => (await world.openRows()).leased === 0);
   const tries = world.sink.hits.auth;
   for (let look = 0; look < 6; look++) {
     await world.wake();
@@ -229,7 +229,7 @@ async function loginRefusedMeanwhile(world: World, id: string): Promise<string[]
   const spent = await world.sql(`select 1 from message where state = 'ready' and attempt > 0`);
   wrong.push(...expectThat(spent.length === 0, `${spent.length} mails have used up a try`));
   await world.hurry();
-  await becomesTrue(async () => world.sink.hits.auth > tries + more, 60_000);
+  await comesTrue(async () => world.sink.hits.auth > tries + more);
   world.sink.rules = [];
   await world.finish();
   const twice = await world.sql(`select 1 from message where attempt > 1`);

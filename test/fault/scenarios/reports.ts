@@ -1,7 +1,7 @@
 import { IntakeService } from '../../../src/bounces/intake.service.js';
 import { verpAddress } from '../../../src/delivery/mails/verp.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { report } from '../../support/returned-mails.js';
+import { comesTrue } from '../patience.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 
@@ -69,10 +69,10 @@ async function bounceBeforeReply(world: World, bounced: string[]): Promise<void>
     await world.start(1, { env });
     await world.finish();
     // Evidence is looked for after each reaping.
-    await becomesTrue(async () => {
+    await comesTrue(async () => {
       await world.wake('delivery.reap');
       return (await world.sql(`select 1 from message where state = 'unknown'`)).length === 0;
-    }, 20_000);
+    });
   }, env);
 }
 

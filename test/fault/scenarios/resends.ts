@@ -1,6 +1,6 @@
 import { BroadcastResends } from '../../../src/broadcasts/broadcast-resends.service.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import { comesTrue } from '../patience.js';
 import { harmAtPlaces, type Harm, type Place } from '../harm-at-places.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
@@ -46,7 +46,7 @@ function again(unless: 'opened' | 'clicked', harm: Harm): Scenario {
         ]);
         return rows.length === 1;
       };
-      await becomesTrue(isDone, 60_000);
+      await comesTrue(isDone);
       await act(world, first);
       const expected = await unreached(world, first, unless);
       await world.stopAll();
@@ -57,12 +57,12 @@ function again(unless: 'opened' | 'clicked', harm: Harm): Scenario {
       );
       await world.takenReaches(PEOPLE + Math.floor(world.random() * 500));
       if (harm === 'kill -9') await world.killAll();
-      await becomesTrue(async () => {
+      await comesTrue(async () => {
         if (world.live.length === 0) await world.start();
         await world.wake(JOB);
         const [row] = await world.sql<{ state: string }>('select state from broadcast where id = $1', [id]);
         return row?.state !== 'planning' && row?.state !== 'scheduled';
-      }, 60_000);
+      });
       await world.finish();
       const rows = await world.sql<{ id: string }>(
         'select subscriber_id as id from message where broadcast_id = $1',

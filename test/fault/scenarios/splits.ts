@@ -2,8 +2,8 @@ import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js
 import type { Split } from '../../../src/broadcasts/split.js';
 import type { SplitDecision } from '../../../src/broadcasts/split-results.js';
 import { AT_ONCE, type BroadcastTiming } from '../../../src/broadcasts/timing.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { SENDER } from '../../support/mail-seed.js';
+import { comesTrue } from '../patience.js';
 import { harmAtPlaces, type Harm, type Place } from '../harm-at-places.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
@@ -90,10 +90,10 @@ function splitTest(harm: Harm): Scenario {
         ...(await harmAtPlaces(world, { harm, places: RELEASING, job: JOB, after: oneArm(world, id) })),
       );
       if (world.live.length === 0) await world.start();
-      await becomesTrue(async () => {
+      await comesTrue(async () => {
         await world.wake(JOB);
         return (await world.openRows()).held === 0;
-      }, 60_000);
+      });
       await world.finish();
       const last = await decisionOf(world, id);
       return [
@@ -149,10 +149,10 @@ function railsTest(harm: Harm): Scenario {
       world.mails += people;
       await world.release();
       await world.start();
-      await becomesTrue(async () => {
+      await comesTrue(async () => {
         await world.wake(JOB);
         return isPlanned(world, id)();
-      }, 60_000);
+      });
       await harmful(world, id, WINNER);
       const wrong = await harmAtPlaces(world, { harm, places: STOPPING, job: JOB });
       const [stood] = await world.sql<{ stopped: number; alerts: number; left: number }>(
@@ -170,10 +170,10 @@ function railsTest(harm: Harm): Scenario {
         ...(await tried(world, id)),
       );
       await world.sql('update broadcast set decide_at = clock_timestamp() where id = $1', [id]);
-      await becomesTrue(async () => {
+      await comesTrue(async () => {
         await world.wake(JOB);
         return (await world.openRows()).held === 0;
-      }, 60_000);
+      });
       await world.finish();
       const decision = await decisionOf(world, id);
       return [
@@ -200,7 +200,7 @@ async function harmful(world: World, id: string, arm: number): Promise<void> {
     );
     return rows.length === 1;
   };
-  await becomesTrue(gone, 60_000);
+  await comesTrue(gone);
   await world.killAll();
   await world.sql(
     `insert into consent_event (subscriber_id, kind, purpose, at)
@@ -222,7 +222,7 @@ async function tried(world: World, id: string): Promise<string[]> {
     const rows = await world.sql('select 1 from broadcast where id = $1 and decide_at is not null', [id]);
     return rows.length === 1;
   };
-  return expectThat(await becomesTrue(begun, 120_000), 'the test never came to its wait');
+  return expectThat(await comesTrue(begun), 'the test never came to its wait');
 }
 
 /** Each `every`-th reader of an arm has clicked, as a person does. */

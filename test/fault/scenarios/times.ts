@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { mailTime, type BroadcastTiming, type LocalHour } from '../../../src/broadcasts/timing.js';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { SENDER } from '../../support/mail-seed.js';
+import { comesTrue } from '../patience.js';
 import { harmAtPlaces, type Harm, type Place } from '../harm-at-places.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
@@ -99,7 +99,7 @@ async function planned(world: World, id: string, timing: BroadcastTiming): Promi
     const done = await world.sql('select 1 from broadcast where id = $1 and planned_at is not null', [id]);
     return done.length === 1;
   };
-  if (!(await becomesTrue(isDone, 60_000))) return ['it was never planned to its end'];
+  if (!(await comesTrue(isDone))) return ['it was never planned to its end'];
   const [moments] = await world.sql<{ scheduledAt: Date; startedAt: Date }>(
     'select scheduled_at as "scheduledAt", started_at as "startedAt" from broadcast where id = $1',
     [id],
@@ -145,14 +145,14 @@ async function hoursPass(
   }
   if (world.live.length === 0) await world.start();
   const allGone = async (states: readonly string[]): Promise<boolean> =>
-    becomesTrue(async () => {
+    comesTrue(async () => {
       await world.wake();
       const rows = await world.sql(
         'select 1 from message where state = any($1::text[]) and due_at <= clock_timestamp() limit 1',
         [states],
       );
       return rows.length === 0;
-    }, 60_000);
+    });
   let sent = await allGone(['ready']);
   // A worker that lives through a crash of the database goes on; what it has claimed, and the answer was lost, waits for its lease.
   if (harm === 'PostgreSQL crash') {

@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import type { WorkerProcess } from '../../support/worker-process.js';
+import { comesTrue } from '../patience.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
 
 const HOUR_MS = 3_600_000;
-const TICKS_WITHIN_MS = 90_000;
 const JUMPS_AFTER_MS = 4_000;
 
 async function nothingUnknown(world: World): Promise<string[]> {
@@ -96,22 +95,22 @@ async function killTickHolder(world: World): Promise<boolean> {
     );
     return world.live.find(({ pid }) => row?.owner.includes(`-${pid}-`));
   };
-  return becomesTrue(async () => {
+  return comesTrue(async () => {
     await world.sql(
       `update message set due_at = clock_timestamp() + interval '6 seconds' where state = 'ready'`,
     );
     const holder = await held();
     await holder?.kill();
     return holder !== undefined;
-  }, 60_000);
+  });
 }
 
 /** Nobody is woken: what is due goes out because a tick finds it. */
 async function goesOnByTicks(world: World): Promise<string[]> {
   const taken = world.sink.takenTotal;
-  const goesOn = await becomesTrue(async () => world.sink.takenTotal > taken + 100, TICKS_WITHIN_MS);
+  const goesOn = await comesTrue(async () => world.sink.takenTotal > taken + 100);
   await world.finish();
-  return expectThat(goesOn, `nothing went out by ticks alone for ${TICKS_WITHIN_MS / 1000} s`);
+  return expectThat(goesOn, 'nothing went out by ticks alone');
 }
 
 function together(name: string, count: number, mails: number, short: boolean): Scenario {
