@@ -9,6 +9,9 @@ const MAX_VOID = 2;
 /** Twice what is allowed: enough to say by how much, and an end for circles. */
 const WALK_LIMIT = 20;
 
+/** In place of the qualifier of `all`, where the record that has it is another one for every mail. */
+const UNTOLD = 'untold';
+
 const TERM =
   /^(?:[+?~-]?(?:all|(?:include|exists):[^\s:]+|(?:a|mx|ptr)(?::[^\s/]+)?(?:\/\d{1,3})?(?:\/\/\d{1,3})?|ip4:[\d.]+(?:\/\d{1,2})?|ip6:[\da-f:.]+(?:\/\d{1,3})?)|(?:redirect|exp|[a-z][\w.-]*)=\S*)$/i;
 
@@ -103,7 +106,7 @@ async function spfRecord({ dns }: Walk, domain: string): Promise<string | NoReco
     : { kind: 'none', count: records.length };
 }
 
-/** Walks one record and what it includes. Returns the qualifier of its `all`, null without one. */
+/** Walks one record and what it includes. Returns the qualifier of its `all`, null without one, or `UNTOLD`. */
 async function terms(walk: Walk, record: string, domain: string): Promise<string | null> {
   let all: string | null = null;
   let redirect: string | null = null;
@@ -119,22 +122,28 @@ async function terms(walk: Walk, record: string, domain: string): Promise<string
       /^([+?~-])?([a-z0-9]+)(?:[:=]([^/]*))?/i.exec(term) ?? [];
     if (name.toLowerCase() === 'all') all = qualifier || '+';
     else if (name.toLowerCase() === 'redirect') redirect = argument ?? null;
-    else await mechanism(walk, name.toLowerCase(), argument || domain);
+    else await mechanism(walk, name.toLowerCase(), targetOf(argument || domain, domain));
     if (walk.lookups > WALK_LIMIT) return all;
   }
   if (redirect !== null && all === null) {
     walk.lookups++;
-    return nested(walk, redirect, 'redirect');
+    const target = targetOf(redirect, domain);
+    return target === null ? UNTOLD : nested(walk, target, 'redirect');
   }
   return all;
 }
 
-async function mechanism(walk: Walk, name: string, target: string): Promise<void> {
+/** A name that differs from mail to mail: what can be said is that it takes a lookup. `%{d}` is the record's own domain (RFC 7208 §7). */
+function targetOf(text: string, domain: string): string | null {
+  const target = text.replaceAll(/%\{d\}/gi, domain);
+  return target.includes('%') ? null : target;
+}
+
+async function mechanism(walk: Walk, name: string, target: string | null): Promise<void> {
   const { dns } = walk;
   if (!['include', 'a', 'mx', 'ptr', 'exists'].includes(name)) return;
   walk.lookups++;
-  // A macro is another name for every mail; what can be said is that it takes a lookup.
-  if (target.includes('%') || name === 'exists') return;
+  if (target === null || name === 'exists') return;
   if (name === 'include') await nested(walk, target, 'include');
   else if (name === 'ptr')
     walk.remarks.push({ level: 'warn', text: 'ptr is slow and many receivers skip it (RFC 7208 §5.5)' });

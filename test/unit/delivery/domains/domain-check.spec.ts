@@ -85,6 +85,19 @@ describe('D1 SPF', () => {
       { 'TXT example.com': ['v=spf1 include:example.com -all'] },
       /^fail it takes more than 20/,
     ],
+    [
+      'redirects by a macro, which was called broken',
+      { 'TXT example.com': ['v=spf1 redirect=%{i}._spf.relay.test'] },
+      /^ok one record, 1 of 10/,
+    ],
+    [
+      'redirects to a name of its own domain',
+      {
+        'TXT example.com': ['v=spf1 redirect=%{d}.relay.test'],
+        'TXT example.com.relay.test': ['v=spf1 +all'],
+      },
+      /^fail \+all lets anybody send/,
+    ],
     ['redirects', { 'TXT example.com': ['v=spf1 redirect=spf.relay.test'] }, /^ok one record, 1 of 10/],
     [
       'names three hosts that do not exist',
@@ -120,10 +133,18 @@ describe('D1 SPF', () => {
     ],
     ['198.51.100.9', 'v=spf1 include:spf.relay.test ~all', /^fail it does not allow .*\(softfail\)/],
     ['192.0.2.25', 'v=spf1 mx -all', /^ok /],
+    ['192.0.2.9', 'v=spf1 redirect=%{d}.relay.test', /^ok /],
+    ['198.51.100.9', 'v=spf1 redirect=%{d}.relay.test', /^fail it does not allow 198\.51\.100\.9/],
+    ['192.0.2.9', 'v=spf1 redirect=%{o}.relay.test', /^ok /],
+    ['198.51.100.9', 'v=spf1 redirect=%{o}.relay.test', /^fail it does not allow 198\.51\.100\.9/],
     ['2001:db8::25', 'v=spf1 a:six.test -all', /^ok /],
     ['192.0.2.25', 'v=spf1 +all', /^fail \+all lets anybody send; use ~all or -all$/],
   ])('mail that leaves from %s is judged by %s as a receiver would', async (ip, record, expected) => {
-    const zone = { 'TXT example.com': [record], 'AAAA six.test': ['2001:db8::25'] };
+    const zone = {
+      'TXT example.com': [record],
+      'AAAA six.test': ['2001:db8::25'],
+      'TXT example.com.relay.test': ['v=spf1 ip4:192.0.2.0/24 -all'],
+    };
     expect(await tried('D1', { zone, ips: [ip] })).toMatch(expected);
   });
 
