@@ -262,7 +262,9 @@ export class BouncesService {
   }
 
   private async takeUntrusted(manager: EntityManager, { judged, source }: IncomingReport): Promise<Taken> {
-    const reports = judged.findings.filter(({ verdict }) => verdict !== 'ignore').slice(0, 1);
+    const reports = judged.findings
+      .filter(({ verdict, isGuess }) => verdict !== 'ignore' && !isGuess)
+      .slice(0, 1);
     if (reports.length === 0) return 'nothing';
     if (await this.isFlooded(manager)) return 'untrusted';
     for (const found of reports) {
@@ -351,9 +353,9 @@ function ofMessage(
 
 /**
  * Each of our mails has one recipient, so a report about it is about that one, under whatever name it was forwarded to.
- * Where it names several, ours is the one with our address, else the first.
+ * Where it names several, ours is the one with our address, else the first that is more than a guess.
  */
 function findingFor(message: ReportedMessage, findings: readonly Finding[]): Finding {
   const own = findings.find(({ recipient }) => recipient !== null && sameAddress(recipient, message.address));
-  return own ?? findings[0] ?? UNREAD;
+  return own ?? findings.find(({ isGuess }) => !isGuess) ?? UNREAD;
 }

@@ -1,7 +1,7 @@
 import { classifyReply, replyClass } from '../delivery/replies/reply-class.js';
 import type { ReplyReason } from '../delivery/replies/reply-reason.js';
 import { addressesIn, sameAddress } from './addresses.js';
-import { isAutoReply } from './auto-reply.js';
+import { isAutoReply, looksLikeReport } from './auto-reply.js';
 import { parseDeliveryReport, replyCodeIn, statusIn, type RecipientReport } from './bounce-report.js';
 import {
   FEEDBACK_VERDICTS,
@@ -145,30 +145,26 @@ function recipientFinding(report: RecipientReport, told: TextReport, mta: string
 
 /** Somebody is away, or a program answers: nothing was refused. */
 function autoReply(parts: MailParts): JudgedMail | null {
-  if (!isAutoReply(parts)) return null;
+  return isAutoReply(parts) ? answerOf(parts) : null;
+}
+
+function answerOf(parts: MailParts): JudgedMail {
   const recipient = parts.from === '' ? null : parts.from;
   return judged([found({ recipient, ...NOTHING_QUOTED }, replyClass('auto_reply'))], null, parts.originals);
 }
 
-const REPORTER =
-  /mailer[-_.]?daemon|post[-_.]?master|mail[-_. ]?(?:delivery|deliver|system|admin)|(?:^|[^a-z])(?:no-?reply|bounces?|mailer|mta|root)(?:[^a-z]|$)|-(?:admin|owner|request|bounces)@/i;
-const REPORT_SUBJECT =
-  /undeliver|undelivered|returned? (?:mail|to sender)|(?:mail|message|delivery|sending) ?(?:system )?(?:status|fail|error|problem|delay|notification)|fail(?:ure|ed) (?:notice|delivery)|could(?: not|n't) (?:be )?(?:deliver|send|sent)|delivery (?:report|has)|unzustellbar|non remis|rejected|warning|error sending|not delivered|cannot send|unable to deliver/i;
 const STILL_TRYING =
   /warning message only|do(?:es)? not need to re-?send|(?:has|have) (?:not yet been delivered|been delayed)|(?:will|shall) (?:be (?:retried|re-?tried)|continue|keep trying|try again)|delivery attempts will continue|still (?:trying|being)|no action is required/i;
 
 function textReport(parts: MailParts): JudgedMail | null {
   const failed = (parts.headers.get('x-failed-recipients') ?? []).flatMap(addressesIn);
-  const from = (parts.headers.get('from') ?? []).join(' ');
-  const nobody = (parts.headers.get('return-path') ?? []).some((path) => /^<\s*>$|mailer-daemon/i.test(path));
-  const looksLikeOne =
-    failed.length > 0 ||
-    nobody ||
-    REPORTER.test(from) ||
-    REPORT_SUBJECT.test(parts.subject) ||
-    /<>\s*$/.test(from);
-  if (!looksLikeOne) return null;
-  const own = [...parts.to.flatMap(addressesIn), ...addressesIn(from)];
+  const from = (parts.headers.get('from') ?? []).flatMap(addressesIn);
+  const paths = parts.headers.get('return-path') ?? [];
+  const nobody = paths.some((path) => /^<\s*>$/.test(path));
+  const isPlain =
+    failed.length > 0 || looksLikeReport(parts) || paths.some((path) => /mailer-daemon/i.test(path));
+  if (!isPlain && !nobody) return null;
+  const own = [...parts.to.flatMap(addressesIn), ...from];
   const told = readTextReport(parts.text, failed, own);
   const returned = told.original === null ? parts.originals : [told.original, ...parts.originals];
   const recipients = told.recipients.length > 0 ? told.recipients : returnedRecipient(returned, own);
@@ -181,10 +177,16 @@ function textReport(parts: MailParts): JudgedMail | null {
       returned,
     );
   }
+  // Programs that answer for people leave the path empty as well, and who does not exist does not answer.
+  const answers = recipients.some(({ recipient }) => from.some((one) => sameAddress(one, recipient)));
+  if (!isPlain && answers) return answerOf(parts);
   const transcript = parts.returned.map(textStart).find((text) => /^<<< [45]\d\d /m.test(text)) ?? '';
-  const findings = recipients.map(({ recipient, text }) =>
-    textFinding(recipient, text, [told.notice, parts.subject, transcript]),
-  );
+  const isSure = isPlain || parts.originals.length > 0;
+  const sentTo = (told.original?.get('to') ?? []).flatMap(addressesIn);
+  const findings = recipients.map(({ recipient, text }) => ({
+    ...textFinding(recipient, text, [told.notice, parts.subject, transcript]),
+    ...(isSure || sentTo.some((one) => sameAddress(one, recipient)) ? {} : { isGuess: true }),
+  }));
   return judged(findings, null, returned);
 }
 

@@ -17,6 +17,11 @@ export interface Finding {
   replyCode: number | null;
   /** What the other server said, as far as the report quotes it. */
   diagnostic: string;
+  /**
+   * Nothing but an empty return path makes the mail a report, and no mail came back: an answer that says whom to write to
+   * instead looks the same. It is about our mail only where that went to `recipient`.
+   */
+  isGuess?: boolean;
 }
 
 export interface JudgedMail {

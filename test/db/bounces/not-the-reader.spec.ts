@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verpAddress } from '../../../src/delivery/mails/verp.js';
-import { report } from '../../support/returned-mails.js';
+import { report, text } from '../../support/returned-mails.js';
 import { SECRET } from '../delivery/post-office.js';
 import { BOUNCE_DOMAIN, openBounceOffice, type BounceOffice } from './bounce-office.js';
 
 const DAY_MS = 86_400_000;
 
 /** Five in a row give a mailbox up, see OutcomesService. */
-describe('five refusals in a row that are not about the reader', () => {
+describe('five returned mails in a row that are not about the reader', () => {
   let office: BounceOffice;
   beforeAll(async () => {
     office = await openBounceOffice();
@@ -38,5 +38,30 @@ describe('five refusals in a row that are not about the reader', () => {
     expect(await office.status(email)).toBe('active');
     expect(await office.suppressed(email)).toEqual([]);
     expect((await office.alertKeys()).join(' ')).toMatch(/bounces:sender:example.com:/);
+  });
+
+  /** The text of the mail, with nothing in its head that says what it is. */
+  const answers = async (messageId: string, body: string): Promise<string> =>
+    office.intake.receive({
+      raw: Buffer.from(text('Bob <office@example.org>', 'Hello', body)),
+      envelopeTo: [verpAddress(SECRET, messageId, BOUNCE_DOMAIN)],
+      source: 'smtp',
+    });
+
+  it('gave up a reader who is away and says whom to write to instead', async () => {
+    for (let count = 1; count <= 5; count++) {
+      const id = await office.sent('away@example.org');
+      office.clock.advance(DAY_MS);
+      const said = 'I am on leave. My account is disabled, please write to info@example.org';
+      expect(await answers(id, said)).toBe('nothing');
+      const kept = await office.bounces.list({ messageId: id, limit: 5 });
+      expect(kept.map(({ verdict, reason }) => `${verdict} ${reason}`)).toEqual(['ignore not_a_report']);
+    }
+    expect(await office.status('away@example.org')).toBe('active');
+  });
+
+  it('still counts such a text that names the reader', async () => {
+    const id = await office.sent('named@example.org');
+    expect(await answers(id, 'The mailbox named@example.org is disabled.')).toBe('counted');
   });
 });
