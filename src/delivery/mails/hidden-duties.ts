@@ -45,7 +45,10 @@ const SHEET = /<style\b[^<>]*>[\s\S]*?<\/style>/gi;
 const TAG = /<[a-z][^<>]{0,5000}>/gi;
 const PRINTS_HTML = /\|\s*raw\b/;
 /** Attributes that hide nothing, whatever is in them. */
-const HARMLESS = new RegExp(`\\s(?:href|src|alt|title)\\s*=\\s*${QUOTED}`, 'gi');
+const HARMLESS = new RegExp(
+  `\\s(?:href|src|alt|title|aria-[a-z]+|role|lang|dir|id|name|target|rel)\\s*=\\s*${QUOTED}`,
+  'gi',
+);
 const HAS_LIQUID = /\{[{%]/;
 const BLOCK = /^(?:if|unless|case|for|tablerow|capture|comment|raw)$/;
 

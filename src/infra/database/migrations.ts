@@ -162,7 +162,7 @@ export const migrations = [
   BroadcastLists1765462000000,
   LetGoAt1765490000000,
   Withdrawn1765495000000,
-  RelayPause1765560000000,
   JudgedMails1765540000000,
   Uncounted1765550000000,
+  RelayPause1765560000000,
 ];
