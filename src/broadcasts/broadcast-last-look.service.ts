@@ -87,7 +87,7 @@ export class BroadcastLastLook {
 
   /**
    * Pauses one whose mail, as it was frozen, breaks on what one of its readers has, and names the line; an import since its
-   * start may have brought it. Takes as long as there are values to try, minutes for a million of them, but no longer than
+   * start may have brought it. Takes seconds for a million readers, minutes where each value must be tried, but no longer than
    * `forMs`: of what is left the owner is told, and the broadcast begins. One at a time in a process: each holds a connection
    * of the pool, which sending needs, too. Safe to run twice at once.
    */

@@ -87,6 +87,11 @@ export function parseTextPart(source: string): ParsedPart {
   return parsePart(textEngine, source);
 }
 
+/** The templates of an address when it is one that we mark; else null. */
+export function addressOf(template: Template): readonly Template[] | null {
+  return template instanceof LinkTag ? template.address : null;
+}
+
 /** Fills in one person's variables; throws where Liquid's limits are passed. */
 export function fillIn(part: ParsedPart, scope: Record<string, unknown>, linkTarget?: LinkTarget): string {
   return emit(part, { own: scope, outer: null }, new PlainEmitter(), linkTarget);

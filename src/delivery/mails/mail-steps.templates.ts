@@ -177,7 +177,7 @@ function stepsOf(templates: readonly Template[], helpers: Helpers): MailStep[] |
 }
 
 /** What Liquid's own classes keep for themselves: its version is pinned, and the tests compare what comes out. */
-function inner<T>(of: object, name: string): T {
+export function inner<T>(of: object, name: string): T {
   return Reflect.get(of, name) as T;
 }
 
@@ -194,7 +194,7 @@ function textReader(templates: readonly Template[]): ReadText | null {
   return (scope) => reads.map((read) => read(scope)).join('');
 }
 
-interface FilterUse {
+export interface FilterUse {
   name: string;
   args: readonly unknown[];
   handler: unknown;
@@ -239,11 +239,11 @@ const COMPARISONS: Readonly<Record<string, (left: never, right: never) => boolea
   '<=': (left, right) => left <= right,
 };
 
-function postfixOf({ initial }: Value): readonly Token[] {
+export function postfixOf({ initial }: Value): readonly Token[] {
   return inner<readonly Token[]>(initial, 'postfix');
 }
 
-function literalOf(token: Token): string | number | null {
+export function literalOf(token: Token): string | number | null {
   const { content } = token as Token & { content?: unknown };
   if (token.kind === TokenKind.Quoted && typeof content === 'string') return content;
   return token.kind === TokenKind.Number && typeof content === 'number' ? content : null;

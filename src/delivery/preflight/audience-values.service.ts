@@ -1,13 +1,24 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { QueryFailedError } from 'typeorm';
+import { QueryFailedError, type EntityManager } from 'typeorm';
 import { CONFIG, type Config } from '../../infra/config.js';
+import type { MailTemplate } from '../mails/mjml.templates.js';
 import type { MailKind } from '../mails/template-variables.js';
 import { TemplatesService } from '../mails/templates.service.js';
-import { AudienceQueries, valueSql, type Readers, type ValueReader } from './audience.queries.js';
+import {
+  AudienceQueries,
+  eachValue,
+  hasKinds,
+  kindsOfValues,
+  valueSql,
+  type Grouping,
+  type Readers,
+  type ValueReader,
+} from './audience.queries.js';
 import { Drafts } from './drafts.service.js';
 import { linksOf, type PreflightFinding } from './mail-checks.js';
 import type { MailToCheck } from './preflight.service.js';
 import { culpritOf, faultOfError, LINK_FAULT, withoutValues, type ReaderFault } from './reader-fault.js';
+import { plainUses } from './value-uses.templates.js';
 import { lineOfVariable, variablesOf } from './variables.templates.js';
 
 export type TriedMail = MailToCheck & {
@@ -24,9 +35,10 @@ interface Bounds {
   /** Values of one variable. */
   most?: number;
   /** Ends the trial early; what it has found by then says nothing. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** What becomes of values that lie beyond the bounds. */
   beyond?: string;
+  within?: EntityManager;
 }
 
 interface Trial {
@@ -38,11 +50,24 @@ interface Trial {
   linksAreBad: boolean;
 }
 
-/** What one variable's values came to. */
+interface Fault {
+  variable: string;
+  reader: ValueReader;
+  reason: string;
+}
+
+/** What the values of some variables came to. */
 interface Tried {
   count: number;
   all: boolean;
-  fault: { variable: string; reader: ValueReader; reason: string } | null;
+  faults: Fault[];
+}
+
+/** One look at the readers. */
+interface Pass {
+  variables: string[];
+  grouping: Grouping;
+  isOfKinds: boolean;
 }
 
 const MOST_VALUES = 50_000;
@@ -65,9 +90,12 @@ export class AudienceValues {
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
-  /** At most one fault for each variable. Names no value and no address. Throws what compiling throws. */
+  /**
+   * At most one fault for each variable. Names no value and no address. Throws what compiling throws. `within`: a transaction
+   * to read in, which must hold few people.
+   */
   async faults(mail: TriedMail, bounds: Bounds): Promise<PreflightFinding[]> {
-    const { untilMs, most = MOST_VALUES, signal, beyond = BEYOND } = bounds;
+    const { untilMs, most = MOST_VALUES, beyond = BEYOND } = bounds;
     const template = await (mail.templateId === undefined
       ? this.templates.compile(mail.template, mail.subject, mail.folder)
       : this.templates.compiled(mail.templateId));
@@ -80,23 +108,26 @@ export class AudienceValues {
       linksAreBad: false,
     };
     const findings = new Map<string, PreflightFinding>();
-    for (const [nth, variable] of variables.entries()) {
-      const left = (untilMs - performance.now()) / (variables.length - nth);
-      const tried = await this.tryOut(variable, trial, { untilMs: performance.now() + left, most, signal });
-      const { fault } = tried;
-      const about = fault?.variable ?? variable;
-      const line = lineOfVariable(template.source, about);
-      const place = await this.templates.placeOf(mail, { source: template.source, line });
-      if (fault !== null) {
-        const message = `{{ ${about} }} breaks it for some readers, such as subscriber ${fault.reader.id}: ${fault.reason}`;
+    const passes = passesOf(template, variables, mail);
+    for (const [nth, pass] of passes.entries()) {
+      const left = (untilMs - performance.now()) / (passes.length - nth);
+      const tried = await this.tryOut(pass, trial, { ...bounds, untilMs: performance.now() + left, most });
+      for (const fault of tried.faults) {
+        const message = `{{ ${fault.variable} }} breaks it for some readers, such as subscriber ${fault.reader.id}: ${fault.reason}`;
         const subscribers = [fault.reader.id];
-        findings.set(about, { check: 'audience', level: 'fail', message, ...place, subscribers });
-      } else if (!tried.all && !findings.has(variable)) {
+        findings.set(fault.variable, { check: 'audience', level: 'fail', message, subscribers });
+      }
+      for (const variable of tried.all ? [] : pass.variables) {
+        if (findings.has(variable)) continue;
         const message = `only the first ${tried.count.toLocaleString('en')} values of {{ ${variable} }} were tried; ${beyond}`;
-        findings.set(variable, { check: 'audience', level: 'unknown', message, ...place });
+        findings.set(variable, { check: 'audience', level: 'unknown', message });
       }
     }
-    return [...findings.values()];
+    const placed = [...findings].map(async ([variable, finding]) => {
+      const line = lineOfVariable(template.source, variable);
+      return { ...finding, ...(await this.templates.placeOf(mail, { source: template.source, line })) };
+    });
+    return Promise.all(placed);
   }
 
   private trying({
@@ -123,18 +154,22 @@ export class AudienceValues {
   }
 
   private async tryOut(
-    variable: string,
+    { variables, grouping, isOfKinds }: Pass,
     trial: Trial,
-    { untilMs, most, signal }: { untilMs: number; most: number; signal: AbortSignal | undefined },
+    { untilMs, most, signal, within }: Bounds & { most: number },
   ): Promise<Tried> {
     let count = 0;
-    const tried = (all: boolean, fault: Tried['fault'] = null): Tried => ({ count, all, fault });
+    const faults = new Map<string, Fault>();
+    const tried = (all: boolean): Tried => ({ count, all, faults: [...faults.values()] });
     const isOver = (): boolean => performance.now() > untilMs || signal?.aborted === true;
     if (isOver()) return tried(false);
+    const bounds = { most: most + 1, untilMs };
+    const { readers: of } = trial;
     try {
       let busySinceMs = performance.now();
-      const value = valueSql(variable) ?? 'null';
-      for await (const readers of this.audience.byValue(value, trial.readers, { most: most + 1, untilMs }))
+      for await (const readers of within === undefined
+        ? this.audience.byValue(grouping, of, bounds)
+        : this.audience.byValueWithin(within, grouping, { readers: of, ...bounds }))
         for (const reader of readers) {
           if (count >= most || isOver()) return tried(false);
           if (performance.now() - busySinceMs > BUSY_MS) {
@@ -142,8 +177,10 @@ export class AudienceValues {
             busySinceMs = performance.now();
           }
           count++;
-          const fault = await faultAt(variable, reader, trial);
-          if (fault !== null) return tried(true, fault);
+          const fault = await faultAt(variables, reader, trial);
+          if (fault === null || faults.has(fault.variable)) continue;
+          faults.set(fault.variable, fault);
+          if (!isOfKinds || faults.size >= variables.length) return tried(true);
         }
       return tried(true);
     } catch (error) {
@@ -154,7 +191,25 @@ export class AudienceValues {
   }
 }
 
-async function faultAt(variable: string, reader: ValueReader, trial: Trial): Promise<Tried['fault']> {
+/** Most variables are tried by the kinds of their values, all at once, and then each of the others by its values. */
+function passesOf(
+  template: MailTemplate,
+  variables: readonly string[],
+  { readers, sender }: TriedMail,
+): Pass[] {
+  const plain = plainUses(template, sender.postalAddress);
+  const uses = new Map([...plain].filter(([name]) => variables.includes(name) && hasKinds(name)));
+  const grouping = kindsOfValues(uses, readers.condition.parameters.length);
+  const kinds = uses.size === 0 ? [] : [{ variables: [...uses.keys()], grouping, isOfKinds: true }];
+  const others = variables.flatMap((name): Pass[] => {
+    const each = uses.has(name) ? null : eachValue(name);
+    return each === null ? [] : [{ variables: [name], grouping: each, isOfKinds: false }];
+  });
+  return [...kinds, ...others];
+}
+
+/** `tried`: the variables that are in question first. */
+async function faultAt(tried: readonly string[], reader: ValueReader, trial: Trial): Promise<Fault | null> {
   const { variables, faultOf, linksAreBad } = trial;
   const first = await faultOf(reader);
   if (first === null || (first === LINK_FAULT && linksAreBad)) return null;
@@ -165,7 +220,7 @@ async function faultAt(variable: string, reader: ValueReader, trial: Trial): Pro
     trial.linksAreBad = true;
     return null;
   }
-  const others = variables.filter((name) => name !== variable);
-  const culprit = await culpritOf(reader, [variable, ...others], faultOf);
-  return { variable: culprit ?? variable, reader, reason: fault.reason };
+  const others = variables.filter((name) => !tried.includes(name));
+  const culprit = await culpritOf(reader, [...tried, ...others], faultOf);
+  return { variable: culprit ?? tried[0] ?? '', reader, reason: fault.reason };
 }

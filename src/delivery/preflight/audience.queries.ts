@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource, type QueryRunner } from 'typeorm';
+import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
+import type { PlainUse } from './value-uses.templates.js';
 
 /** Those who would get a mail. */
 export interface Readers {
@@ -59,6 +60,83 @@ export function valueSql(variable: string): string | null {
   return column === undefined ? 's.fields::text' : `s.${column}`;
 }
 
+/** Readers who are alike to a mail. */
+export interface Grouping {
+  /** As SQL over `subscriber s`. */
+  keys: string[];
+  /** Values whose odd ones come first, as SQL. */
+  values: string[];
+  /** Those of the keys, numbered behind those of the readers. */
+  parameters: unknown[];
+}
+
+/** Each value of the variable by itself; null when nothing of a reader decides how it comes out. */
+export function eachValue(variable: string): Grouping | null {
+  const value = valueSql(variable);
+  return value === null ? null : { keys: [value], values: [value], parameters: [] };
+}
+
+const BLANK = String.raw`'^\s*$'`;
+/** Controls, and those that turn the letters behind them round. */
+const UNSEEN = String.raw`[[:cntrl:]\u2028\u2029\u202a-\u202e\u2066-\u2069]`;
+const BREAK = String.raw`[\r\n\u2028\u2029]`;
+/** Longer values are tried each, as are lists and objects. */
+const LONG = 5_000;
+/** An address that is one whatever stands behind its host. */
+const OPENS = String.raw`'^https?://([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9](:[0-9]{1,4})?([/?#][!-~]*)?$'`;
+
+/**
+ * Values of one kind make one key: of all that are words, one stands for the others. Null when one of the variables is no
+ * field of its own. `numbered`: parameters that come before.
+ */
+export function kindsOfValues(uses: ReadonlyMap<string, PlainUse>, numbered: number): Grouping {
+  const parameters: unknown[] = [];
+  const grouping: Grouping = { keys: [], values: [], parameters };
+  for (const [variable, { literals, isAddress }] of uses) {
+    const value = valueSql(variable);
+    if (value === null) continue;
+    const field = ownField(variable);
+    const type = field === null ? `''` : `coalesce(jsonb_typeof(s.fields->'${field}'), '')`;
+    const equal = [...literals].map((literal) => {
+      parameters.push(String(literal));
+      return `when ${value} = $${numbered + parameters.length} then 'q${parameters.length}'`;
+    });
+    const words = `when ${value} !~ '${UNSEEN}' then 'z'
+      else 'c' || (${value} ~ '\\S\\s*${BREAK}\\s*\\S')::text || (${value} ~ '${BREAK}')::text || (${value} ~ '^(\\s|${UNSEEN})*$')::text`;
+    const address = `when ${value} ~* ${OPENS} and ${value} !~* 'xn--' then 'a' else ${value}`;
+    grouping.values.push(value);
+    grouping.keys
+      .push(`${type} || case when ${value} is null then 'n' when ${value} = '' then 'e' ${equal.join(' ')}
+      when ${type} in ('array', 'object', 'boolean') or length(${value}) > ${LONG} then ${value}
+      when ${value} ~ ${BLANK} then 'b' ${isAddress ? address : words} end`);
+  }
+  return grouping;
+}
+
+/** Whether a variable's values come to kinds at all. */
+export function hasKinds(variable: string): boolean {
+  return NAMED.has(variable) || variable === 'subscriber.email' || ownField(variable) !== null;
+}
+
+function groupsSql(
+  { keys, values, parameters: own }: Grouping,
+  { condition: { text, parameters } }: Readers,
+  most: number,
+): { text: string; parameters: unknown[] } {
+  const odd = values.map(
+    (value) => `coalesce(btrim(${value}), '') = '' or ${value} ~ '[[:cntrl:]\\u2028\\u2029]'`,
+  );
+  return {
+    text: `select g.id from (select min(s.id) as id, bool_or(${odd.join(' or ')}) as odd from subscriber s where ${text}
+      group by ${keys.join(', ')}) g order by g.odd desc, g.id limit ${most}`,
+    parameters: [...parameters, ...own],
+  };
+}
+
+function leftMs(untilMs: number): number {
+  return Math.max(1, Math.ceil(untilMs - performance.now()));
+}
+
 /** Who lacks what a mail prints, counted over all who would get it. Reads only. */
 @Injectable()
 export class AudienceQueries {
@@ -85,7 +163,7 @@ export class AudienceQueries {
   }
 
   /**
-   * In batches, one reader for each value of `valueSql` among the readers, `most` at the most; those first whose value is
+   * In batches, one reader for each group of values among the readers, `most` at the most; those first who have one that is
    * empty or has a control character in it, which break most mails. Called when a broadcast starts, and before its first
    * mail. Locks nothing; one pass over the readers, then a cursor over their ids, outside of any transaction: one that is
    * open for minutes would keep the ledger's old rows from being cleared away. Holds one connection and asks for no second:
@@ -93,23 +171,17 @@ export class AudienceQueries {
    * pass is not through by `untilMs`, which is on the clock of `performance.now`.
    */
   async *byValue(
-    value: string,
-    { condition: { text, parameters } }: Readers,
+    grouping: Grouping,
+    readers: Readers,
     { most, untilMs }: { most: number; untilMs: number },
   ): AsyncGenerator<ValueReader[]> {
     const runner = this.dataSource.createQueryRunner();
     try {
       await runner.startTransaction();
       // Not before: there may have been a wait for the connection.
-      const withinMs = Math.max(1, Math.ceil(untilMs - performance.now()));
-      await runner.query(`set local statement_timeout = ${withinMs}`);
-      await runner.query(
-        `declare reader_value no scroll cursor with hold for
-         select g.id, coalesce(btrim(g.value), '') = '' or g.value ~ '[[:cntrl:]\\u2028\\u2029]' as odd
-         from (select ${value} as value, min(s.id) as id from subscriber s where ${text} group by 1) g
-         order by 2 desc, 1 limit ${most}`,
-        parameters,
-      );
+      await runner.query(`set local statement_timeout = ${leftMs(untilMs)}`);
+      const { text, parameters } = groupsSql(grouping, readers, most);
+      await runner.query(`declare reader_value no scroll cursor with hold for ${text}`, parameters);
       await runner.commitTransaction();
       for (;;) {
         const found: { id: string }[] = await runner.query(`fetch ${FETCHED} from reader_value`);
@@ -127,6 +199,37 @@ export class AudienceQueries {
         await runner.release();
       }
     }
+  }
+
+  /**
+   * As {@link byValue}, within the transaction of a change that holds a connection already. Of few people: they are held at
+   * once. What it did before a timeout is taken back, and the transaction goes on.
+   */
+  async *byValueWithin(
+    manager: EntityManager,
+    grouping: Grouping,
+    { readers, most, untilMs }: { readers: Readers; most: number; untilMs: number },
+  ): AsyncGenerator<ValueReader[]> {
+    const { text, parameters } = groupsSql(grouping, readers, most);
+    const [before]: { limit: string }[] = await manager.query(
+      `select current_setting('statement_timeout') as "limit"`,
+    );
+    await manager.query('savepoint reader_values');
+    let found: { id: string }[];
+    try {
+      await manager.query(`set local statement_timeout = ${leftMs(untilMs)}`);
+      found = await manager.query(text, parameters);
+      await manager.query(`select set_config('statement_timeout', $1, true)`, [before?.limit ?? '0']);
+      await manager.query('release savepoint reader_values');
+    } catch (error) {
+      await manager.query('rollback to savepoint reader_values');
+      throw error;
+    }
+    for (let at = 0; at < found.length; at += FETCHED)
+      yield await readersOf(
+        manager,
+        found.slice(at, at + FETCHED).map(({ id }) => id),
+      );
   }
 
   private async count({
@@ -156,7 +259,7 @@ export class AudienceQueries {
 }
 
 /** In the order of the ids given; who has been erased meanwhile is none. */
-async function readersOf(runner: QueryRunner, ids: readonly string[]): Promise<ValueReader[]> {
+async function readersOf(runner: Pick<QueryRunner, 'query'>, ids: readonly string[]): Promise<ValueReader[]> {
   return runner.query(
     `select s.id::text as id, s.email, s.name, s.fields
      from unnest($1::bigint[]) with ordinality as g (id, place) join subscriber s on s.id = g.id order by g.place`,
