@@ -1,9 +1,11 @@
-import { BROADCAST_CANCELLED } from '../delivery/ledger/state-reasons.js';
+import { BROADCAST_CANCELLED, CANCELLED_BY_OWNER } from '../delivery/ledger/state-reasons.js';
 import type { MessageClass } from '../delivery/ledger/message.js';
 import { replyWords } from '../delivery/replies/reply-words.js';
 import { LONGEST_WAIT_DAYS } from '../delivery/waiting/longest-wait.js';
 import { expiryOf, type Expiry } from '../delivery/waiting/expiry.js';
+import { RESTORED } from '../delivery/waiting/overdue.js';
 import { HELD_OUT } from '../segments/held-out.js';
+import { exitCause, isOwners, withheldCause } from './explain-exit.js';
 import type { BroadcastFacts } from './explain-rules.js';
 import { instantText, quoted, rule, type Rule } from './explanation.js';
 
@@ -29,29 +31,17 @@ export function end({
   const { state, settledAt, acceptedAt } = message;
   const reason = inWords(message.stateReason ?? 'no reason is written down');
   switch (state) {
-    case 'accepted':
-      return [
-        rule(
-          'ACCEPTED',
-          'done',
-          `The relay took it${acceptedAt ? ` at ${instantText(acceptedAt)}` : ''}.`,
-          acceptedAt,
-        ),
-      ];
-    case 'rejected': {
-      const last = attempts.at(-1);
-      const code = last?.stage === 'render' ? 'UNSENDABLE' : 'REJECTED';
-      return [rule(code, 'stopped', `It was refused for good: ${reason}.`, settledAt)];
+    case 'accepted': {
+      const proof = message.stateReason === null ? '' : ` Its end was unclear at first: ${reason}.`;
+      const at = acceptedAt ? ` at ${instantText(acceptedAt)}` : '';
+      return [rule('ACCEPTED', 'done', `The relay took it${at}.${proof}`, acceptedAt)];
     }
+    case 'rejected':
+      return attempts.at(-1)?.stage === 'render'
+        ? [rule('UNSENDABLE', 'stopped', `It could not be sent as it is: ${reason}.`, settledAt)]
+        : [rule('REJECTED', 'stopped', `It was refused for good: ${reason}.`, settledAt)];
     case 'unknown':
-      return [
-        rule(
-          'UNKNOWN',
-          'stopped',
-          `The relay may have taken it or not: ${reason}. It is not sent again by itself.`,
-          settledAt,
-        ),
-      ];
+      return [unknown(message)];
     case 'expired':
       return [expired(message, reason)];
     case 'cancelled':
@@ -122,25 +112,49 @@ function expired(message: Message, reason: string): Rule {
   );
 }
 
+/** It was under way once without an answer. What it is not sent once more for stands in the reason then. */
+function unknown({ stateReason, settledAt }: Message): Rule {
+  const reason = stateReason ?? 'no reason is written down';
+  const says = (text: string): Rule => rule('UNKNOWN', 'stopped', text, settledAt);
+  if (reason === RESTORED)
+    return says(
+      'It was on its way, or waited to be sent once more, in the backup that was restored: the relay may have taken it or not. It is not sent again by itself.',
+    );
+  const withheld =
+    withheldCause(reason)?.what ?? (expiryOf(reason) === null ? null : `Then ${lateWords(reason)}`);
+  if (withheld !== null)
+    return says(
+      `The relay may have taken it or not at the first try. ${withheld}, so it was not sent once more.`,
+    );
+  const answered = replyWords(reason);
+  return answered === null
+    ? says(`The relay may have taken it or not: ${reason}. It is not sent again by itself.`)
+    : says(`The relay may have taken it or not at the first try. A later one was turned down: ${answered}.`);
+}
+
+function lateWords(reason: string): string {
+  const cause = expiryOf(reason);
+  return cause === 'unrelayed' || cause === 'unsigned' ? reason : `it was ${reason}`;
+}
+
 /** Also of a mail that comes to this as soon as it is tried again. */
 export function cancelled(reason: string, at: Date | null, broadcast: BroadcastFacts | null): Rule {
-  const bought = /^purchased (.+)$/.exec(reason)?.[1];
-  if (bought !== undefined)
-    return rule(
-      'EXITED_BY_PURCHASE',
-      'stopped',
-      `The person bought ${quoted(bought)}, which ends the sequence.`,
-      at,
-    );
-  if (reason === 'unsubscribed')
-    return rule('EXITED_BY_UNSUBSCRIBING', 'stopped', 'The person unsubscribed before its turn.', at);
-  if (reason === 'topic opt-out')
-    return rule('EXITED_BY_TOPIC', 'stopped', 'The person opted out of this topic before its turn.', at);
-  if (reason === 'erased')
-    return rule('PERSON_ERASED', 'stopped', 'The person was erased before its turn.', at);
   if (reason === BROADCAST_CANCELLED) {
     const name = broadcast === null ? '' : ` ${quoted(broadcast.title)}`;
     return rule('BROADCAST_CANCELLED', 'stopped', `The broadcast${name} was cancelled.`, at);
   }
-  return rule('CANCELLED', 'stopped', `It was cancelled: ${reason}.`, at);
+  if (reason === RESTORED) {
+    const text =
+      'It waited in the backup that was restored, and may have gone out already. The owner’s word was to cancel such mails.';
+    return rule('CANCELLED_RESTORED', 'stopped', text, at);
+  }
+  if (isOwners(reason)) {
+    const held = reason.slice(0, -CANCELLED_BY_OWNER.length).replace(/, $/, '');
+    const why = held === '' ? '' : ` (${held})`;
+    return rule('CANCELLED_BY_OWNER', 'stopped', `It was held${why}, and the owner cancelled it.`, at);
+  }
+  const cause = exitCause(reason);
+  if (cause === null) return rule('CANCELLED', 'stopped', `It was cancelled: ${reason}.`, at);
+  const { code, what, ends } = cause;
+  return rule(code, 'stopped', ends ? `${what}, which ends the sequence.` : `${what} before its turn.`, at);
 }

@@ -1,5 +1,6 @@
 import {
   BROADCAST_PAUSED,
+  LEFT_BEHIND,
   NOT_ACTIVE,
   ON_SUPPRESSION_LIST,
   OUTSIDE_HOURS,
@@ -230,13 +231,14 @@ function held(reason: string | null): Rule {
     const text = `It was ${why}, and not because of the person. It is held until the owner has mended that and sends it, on the page Sending.`;
     return rule('HELD_REFUSED', 'waits', text);
   }
-  const code = HELD_CODES[why] ?? 'HELD';
-  return rule(code, 'waits', `It is held until the owner decides: ${why}.`);
+  const [code, cause] = HELD[why] ?? [];
+  if (code === undefined) return rule('HELD', 'waits', `It is held until the owner decides: ${why}.`);
+  return rule(code, 'waits', `${cause}. It is held until the owner decides, on the page Sending.`);
 }
 
-const HELD_CODES: Readonly<Record<string, string>> = {
-  [OVERDUE]: 'HELD_OVERDUE',
-  [RESTORED]: 'HELD_RESTORED',
+const HELD: Readonly<Record<string, readonly [code: string, cause: string]>> = {
+  [OVERDUE]: ['HELD_OVERDUE', 'It is late by an outage'],
+  [RESTORED]: ['HELD_RESTORED', 'It waited in a backup that was restored, and may have gone out already'],
 };
 
 function underway({ message }: MessageFacts): Rule {
@@ -282,6 +284,10 @@ function waits(facts: MessageFacts): Rule[] {
   } else if (message.dueAt > now && message.stateReason === GREYLISTED) {
     const text = `The receiver greylists: it puts off the first try of every sender it does not know, and takes a later one. It is tried again at ${instantText(message.dueAt)}.`;
     rules.push(rule('GREYLISTED', 'waits', text, message.dueAt));
+  } else if (message.dueAt > now && message.stateReason === LEFT_BEHIND) {
+    const at = instantText(message.dueAt);
+    const text = `The worker that had it ended before it had begun, more than once. In case it is the mail that ends them it comes up apart from others, at ${at}.`;
+    rules.push(rule('LEFT_BEHIND', 'waits', text, message.dueAt));
   } else if (message.dueAt > now) {
     const again = attempts.length > 0 || message.unknownCount > 0;
     const why = again

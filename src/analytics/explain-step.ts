@@ -19,6 +19,7 @@ import {
   type Explanation,
   type Rule,
 } from './explanation.js';
+import { exitCause } from './explain-exit.js';
 import { splitRules, type SplitFacts } from './explain-split.js';
 import { consentText, pauseRule, statusText, type PersonFacts } from './explain-rules.js';
 
@@ -299,53 +300,11 @@ function ahead(
 
 function exited(reason: string, at: Date | null): Rule {
   const on = at === null ? '' : ` on ${instantText(at)}`;
-  const bought = /^purchased (.+)$/.exec(reason)?.[1];
-  if (bought !== undefined)
-    return rule(
-      'EXITED_BY_PURCHASE',
-      'stopped',
-      `The person bought ${quoted(bought)}${on}, which ended the sequence before this step.`,
-      at,
-    );
-  if (reason === 'unsubscribed')
-    return rule('EXITED_BY_UNSUBSCRIBING', 'stopped', `The person unsubscribed${on}, before this step.`, at);
-  if (reason === 'topic opt-out')
-    return rule(
-      'EXITED_BY_TOPIC',
-      'stopped',
-      `The person opted out of this topic${on}, before this step.`,
-      at,
-    );
-  const moved = /^moved to (.+)$/.exec(reason)?.[1];
-  if (moved !== undefined)
-    return rule('MOVED_ON', 'stopped', `The person moved on to ${quoted(moved)}${on}, before this step.`, at);
-  const tag = /^tagged (.+)$/.exec(reason)?.[1];
-  if (tag !== undefined) {
-    const text = `The person got the tag ${quoted(tag)}${on}, which ended the sequence before this step.`;
-    return rule('EXITED_BY_TAG', 'stopped', text, at);
-  }
-  const event = /^event (.+)$/.exec(reason)?.[1];
-  if (event !== undefined) {
-    const text = `The event ${quoted(event)}${on} ended the sequence before this step.`;
-    return rule('EXITED_BY_EVENT', 'stopped', text, at);
-  }
-  const hit = /^(clicked|opened) (.+)$/.exec(reason);
-  if (hit) {
-    const text = `The person ${hit[1] ?? ''} the mail ${quoted(hit[2] ?? '')}${on}, which ended the sequence before this step.`;
-    return rule('EXITED_BY_MAIL', 'stopped', text, at);
-  }
-  const field = /^field (.+)$/.exec(reason)?.[1];
-  if (field !== undefined) {
-    const text = `The field ${quoted(field)} took a value${on} that ended the sequence before this step.`;
-    return rule('EXITED_BY_FIELD', 'stopped', text, at);
-  }
-  const status = /^subscriber is (.+)$/.exec(reason)?.[1];
-  if (status !== undefined)
-    return rule(
-      'SUBSCRIBER_NOT_ACTIVE',
-      'stopped',
-      `The sequence ended${on}, because the person ${statusText(status)}.`,
-      at,
-    );
-  return rule('EXITED', 'stopped', `The sequence ended${on}: ${reason}.`, at);
+  const cause = exitCause(reason);
+  if (cause === null) return rule('EXITED', 'stopped', `The sequence ended${on}: ${reason}.`, at);
+  const { code, what, ends } = cause;
+  const text = ends
+    ? `${what}${on}, which ended the sequence before this step.`
+    : `${what}${on}, before this step.`;
+  return rule(code, 'stopped', text, at);
 }

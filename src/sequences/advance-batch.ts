@@ -4,6 +4,7 @@ import type { Assignment } from '../experiments/experiment-terms.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { emptyPlan, type BatchPlan, type NextState } from './batch-plan.js';
 import type { OfferSnapshot } from './definition.js';
+import { EXIT } from './exit-reasons.js';
 import { needsAt, readHad, type DueGroup } from './due-group.js';
 import { armKey, dateNeed, needKey, ownedKey, promiseKey, type PreparedSequence } from './prepared.js';
 import { advance, type Progress, type Promised, type Sent } from './progress.js';
@@ -111,7 +112,7 @@ function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batc
     stuckIds: [],
   };
   if (status !== 'active') {
-    peers.state = plan.states.push(ended('exited', `subscriber is ${status}`)) - 1;
+    peers.state = plan.states.push(ended('exited', EXIT.notActive(status))) - 1;
     return peers;
   }
   try {

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AdvanceService } from './advance.service.js';
 import { EnrollingService } from './enrolling.service.js';
+import { EXIT } from './exit-reasons.js';
 import { HitWaitsService } from './hit-waits.service.js';
 import type { Promised } from './progress.js';
 import { promisesSql } from './promises.queries.js';
@@ -93,7 +94,7 @@ export class EnrollmentsService {
   }
 
   async exitOnUnsubscribe(manager: EntityManager, subscriberId: string): Promise<void> {
-    await this.reactions.leave(manager, { subscriberId, funnelKey: null, reason: 'unsubscribed' });
+    await this.reactions.leave(manager, { subscriberId, funnelKey: null, reason: EXIT.unsubscribed() });
   }
 
   /**
@@ -134,14 +135,14 @@ export class EnrollmentsService {
         this.reactions.leave(manager, {
           subscriberId: id,
           funnelKey: null,
-          reason: `subscriber is ${status}`,
+          reason: EXIT.notActive(status),
         }),
       );
   }
 
   /** The person does not want this funnel's mails any more, but others'. */
   async exitOnTopicOptOut(manager: EntityManager, subscriberId: string, funnelKey: string): Promise<void> {
-    await this.reactions.leave(manager, { subscriberId, funnelKey, reason: 'topic opt-out' });
+    await this.reactions.leave(manager, { subscriberId, funnelKey, reason: EXIT.topic() });
   }
 
   /**

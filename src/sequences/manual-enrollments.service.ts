@@ -3,6 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { SuppressionsService } from '../subscribers/suppressions.service.js';
 import { DomainError } from '../values/domain-error.js';
 import { EnrollingService } from './enrolling.service.js';
+import { EXIT } from './exit-reasons.js';
 import { ReactionsService } from './reactions.service.js';
 import { SequencesService, type EnrollmentRow, type SequenceRow } from './sequences.service.js';
 
@@ -21,7 +22,6 @@ const REFUSALS: Readonly<Record<Exclude<EnrollOutcome, 'enrolled'>, [code: strin
     'the subscriber is or was in the sequence, and its reentry does not let them join again now',
   ],
 };
-export const REMOVED_BY_HAND = 'removed by hand';
 
 export interface Candidate {
   id: string;
@@ -96,7 +96,7 @@ export class ManualEnrollmentsService {
   /** What was planned for the person is not sent. Repeating it changes nothing. Throws `ENROLLMENT_NOT_FOUND`. */
   async remove(enrollmentId: string): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
-      if (await this.reactions.exit(manager, enrollmentId, REMOVED_BY_HAND)) return;
+      if (await this.reactions.exit(manager, enrollmentId, EXIT.removed())) return;
       const text = `there is no enrollment ${enrollmentId}`;
       throw new DomainError('ENROLLMENT_NOT_FOUND', text, { id: enrollmentId });
     });

@@ -18,6 +18,7 @@ import {
   type NotifyNode,
 } from './definition.js';
 import { dueAt, orExpiry } from './due-at.js';
+import { EXIT } from './exit-reasons.js';
 import { endOf, fieldMoment } from './moment.js';
 import { offerExpiry, promisedBefore } from './offer-expiry.js';
 import { ownedOf } from './owned-offer.js';
@@ -294,7 +295,7 @@ function run(turn: Turn, node: TimedNode, { wait, isDue }: { wait: Facts['wait']
       break;
     case 'move':
       effects.push({ kind: 'enter', sequence: node.sequence });
-      return { stop: { kind: 'exited', reason: `moved to ${node.sequence}`, ...doneBy(turn) } };
+      return { stop: { kind: 'exited', reason: EXIT.moved(node.sequence), ...doneBy(turn) } };
     case 'end':
       return { stop: { kind: 'completed', ...doneBy(turn) } };
     case 'wait':

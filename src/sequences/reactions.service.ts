@@ -5,6 +5,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { leafKey, sameTrigger, type EntryTrigger, type FieldTrigger, type Trigger } from './condition.js';
 import { ADVANCE_DUE, EnrollingService } from './enrolling.service.js';
+import { EXIT } from './exit-reasons.js';
 import {
   cameToHold,
   isToldOf,
@@ -162,7 +163,7 @@ export class ReactionsService {
     const versions = await this.versions.running(manager, places);
     const pitches = pitchesTo(places, versions, product, (slug, { offers }) => offers.get(slug)?.product);
     const keys = pitches.map(({ id, step }) => `seq:${id}:${step}`);
-    await this.messages.cancelPlanned(manager, keys, `already owns ${product}`);
+    await this.messages.cancelPlanned(manager, keys, EXIT.owns(product));
   }
 
   private async fieldsMet(
@@ -267,7 +268,7 @@ export class ReactionsService {
        where id = any($1::bigint[])`,
       [ids, to, nextAt, now],
     );
-    await this.messages.cancelForEnrollments(manager, ids, `goal ${goal} reached`);
+    await this.messages.cancelForEnrollments(manager, ids, EXIT.goal(goal));
   }
 
   /** Only who may be written to joins anything. */

@@ -117,7 +117,7 @@ export function pitchesTo<V extends { sequence: PreparedSequence }>(
 }
 
 /** As it stands in `exit_reason`. */
-function triggerText(trigger: Trigger): string {
+export function triggerText(trigger: Trigger): string {
   switch (trigger.kind) {
     case 'purchased':
     case 'refunded':

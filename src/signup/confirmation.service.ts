@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { MessagesService } from '../delivery/ledger/messages.service.js';
+import { CONFIRMED_ALREADY } from '../delivery/ledger/state-reasons.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { addressHash } from '../subscribers/address-hash.js';
 import type { SubscriberFields } from '../subscribers/subscriber.js';
@@ -171,7 +172,7 @@ export class ConfirmationService {
   private async mailCame(manager: EntityManager, signupId: string, confirmations: number): Promise<void> {
     const keys = Array.from({ length: confirmations }, (_, n) => `confirm:${signupId}:${n + 1}`);
     await this.messages.linkUsedOf(keys, manager);
-    await this.messages.cancelPlanned(manager, keys, 'confirmed already');
+    await this.messages.cancelPlanned(manager, keys, CONFIRMED_ALREADY);
   }
 
   /** They may have waited for weeks. */

@@ -11,7 +11,7 @@ import { dataAt } from '../mails/data-at.js';
 import { fateSql, IS_LEASED, MAY_GO, MOMENT, PROOF } from './mail-moment.queries.js';
 import { ARRIVED, EVIDENCE } from './message-evidence.queries.js';
 import { ERASED, withoutSending, type ClaimedMessage } from './message.js';
-import { LEFT_BEHIND } from './state-reasons.js';
+import { ENDED_IN_BODY, LEFT_BEHIND } from './state-reasons.js';
 import type { LaneReady } from '../pacing/token-bucket.js';
 import { lateSql, OVERDUE, RESTORED, restoredSql, type OverdueParameters } from '../waiting/overdue.js';
 import type { Settlement } from './settlement.js';
@@ -281,7 +281,7 @@ export class LedgerQueries {
              then greatest(m.due_at, $2::timestamptz + random() * least(120, 5 * 2 ^ (l.deaths - 1)) * interval '1 minute') else m.due_at end,
            planned_for = case when l.unsent and l.deaths > 0 then coalesce(m.planned_for, m.due_at) else m.planned_for end,
            unknown_count = m.unknown_count + (not l.unsent)::int, data_at = case when l.again then null else m.data_at end,
-           state_reason = case when not l.unsent then 'the worker ended while the body was being sent' when l.deaths > 0 then '${LEFT_BEHIND}' else m.state_reason end,
+           state_reason = case when not l.unsent then '${ENDED_IN_BODY}' when l.deaths > 0 then '${LEFT_BEHIND}' else m.state_reason end,
            settled_at = case when l.unsent or l.again then null else clock_timestamp() end,
            reply_code = case when l.unsent then m.reply_code end, reply_text = case when l.unsent then m.reply_text end
          from left_behind l where m.id = l.id returning case when l.again then 'again' else m.state end as state),

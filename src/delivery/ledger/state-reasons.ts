@@ -33,6 +33,18 @@ export const BROADCAST_PAUSED = 'broadcast paused';
 /** Cancelled with its broadcast. */
 export const BROADCAST_CANCELLED = 'broadcast cancelled';
 
+/** Cancelled: its reader has confirmed their address by another mail. */
+export const CONFIRMED_ALREADY = 'confirmed already';
+
+/** Cancelled where it was held; ends so, behind the reason for which it was held. */
+export const CANCELLED_BY_OWNER = 'cancelled by the owner';
+
+/** Unknown, or put off to be sent once more: nobody is left who could say what the relay answered. */
+export const ENDED_IN_BODY = 'the worker ended while the body was being sent';
+
+/** Ready: it was unknown, and the owner has said so. */
+export const SENT_AGAIN = 'sent once more by the owner';
+
 /** Held: the mails of its sequence are paused; it goes on with them. */
 export const SEQUENCE_PAUSED = 'sequence paused';
 

@@ -2,6 +2,7 @@ import type { EntityManager } from 'typeorm';
 import { MAY_BE_SENT, MOMENT } from './mail-moment.queries.js';
 import { EVIDENCE } from './message-evidence.queries.js';
 import { ERASED } from './message.js';
+import { SENT_AGAIN } from './state-reasons.js';
 
 export interface UnknownOfSequence {
   funnelKey: string;
@@ -46,7 +47,7 @@ const resend = (from: string): string => `
 with chosen as (
   select m.id from ${from} order by m.id for update of m),
 again as (
-  update message m set state = 'ready', state_reason = 'sent once more by the owner', due_at = greatest(m.due_at, $2),
+  update message m set state = 'ready', state_reason = '${SENT_AGAIN}', due_at = greatest(m.due_at, $2),
     planned_for = null, unknown_count = greatest(m.unknown_count, 1), lease_epoch = m.lease_epoch + 1,
     lease_owner = null, lease_until = null, data_at = null, settled_at = null, reply_code = null, reply_text = null
   from chosen c where m.id = c.id and m.state = 'unknown' returning m.id, m.lease_epoch as epoch),

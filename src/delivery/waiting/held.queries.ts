@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { EntityManager } from 'typeorm';
 import { withoutSending } from '../ledger/message.js';
-import { NOT_FOR_OWNER } from '../ledger/state-reasons.js';
+import { CANCELLED_BY_OWNER, NOT_FOR_OWNER } from '../ledger/state-reasons.js';
 
 export interface HeldFilter {
   /** As it stands in `state_reason`. */
@@ -51,7 +51,7 @@ export class HeldQueries {
   async cancel(manager: EntityManager, filter: HeldFilter): Promise<number> {
     return this.change(manager, filter, {
       set: `state = ${withoutSending(`'cancelled'`)}, state_reason = coalesce(m.state_reason || ', ', '') || $4::text, settled_at = clock_timestamp()`,
-      parameter: 'cancelled by the owner',
+      parameter: CANCELLED_BY_OWNER,
     });
   }
 

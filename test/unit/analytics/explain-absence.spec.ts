@@ -125,7 +125,7 @@ const STEPS: [decidedBy: string, words: RegExp, facts: StepFacts][] = [
   ['EXITED_BY_TOPIC', /opted out/, facts('offer', { ...out('topic opt-out') })],
   [
     'SUBSCRIBER_NOT_ACTIVE',
-    /because of a complaint/,
+    /complained about a mail on .*, before this step/,
     facts('offer', { ...out('subscriber is complained'), stepKey: null }),
   ],
   [
