@@ -10,7 +10,7 @@ export interface RelaySettings {
   url: string;
   /** Its share of the mails among relays that work; 0: used only when no other works. */
   weight: number;
-  /** Connections at the same time; null: as many as the sender opens by itself. */
+  /** Connections of each worker at the same time, so that two workers open twice as many; null: as many as the sender opens by itself. */
   lanes: number | null;
   /** Whose relay it is, as far as that is known: mails get the provider's tag, so that its webhooks name them. */
   provider: MailProvider | null;

@@ -153,7 +153,10 @@ export const sendingState = z.object({
       name: z.string(),
       host: z.string(),
       weight: z.number(),
-      lanes: z.number().nullable(),
+      lanes: z.number().nullable().meta({
+        description:
+          'Connections that each worker may have open at the same time, so that two workers open twice as many; null: 32. Every other limit here holds over all workers together.',
+      }),
       state: z.enum(['closed', 'open', 'half_open']),
       retryAt: z.string().nullable(),
       reason: z.string().nullable(),

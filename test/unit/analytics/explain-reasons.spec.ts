@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { explainMessage } from '../../../src/analytics/explain-message.js';
-import * as named from '../../../src/delivery/ledger/state-reasons.js';
+import * as stateReasons from '../../../src/delivery/ledger/state-reasons.js';
 import { FREQUENCY_CAP } from '../../../src/delivery/pacing/frequency-cap.js';
 import { replyWords } from '../../../src/delivery/replies/reply-words.js';
 import { VERDICT_OF } from '../../../src/delivery/replies/reply-reason.js';
@@ -14,6 +14,8 @@ import type { Trigger } from '../../../src/sequences/condition.js';
 import { EXIT, type ExitReason } from '../../../src/sequences/exit-reasons.js';
 import { triggerText } from '../../../src/sequences/reactions.js';
 import { factsWith, LATER, NOW } from './message-facts.js';
+
+const named = { ...stateReasons };
 
 type State = 'ready' | 'held' | 'suppressed' | 'cancelled' | 'rejected' | 'unknown' | 'accepted';
 type Told = readonly [reason: string, code: string, words: RegExp];

@@ -130,8 +130,12 @@ describe('the pace that all workers share', () => {
 
   it('slows a lane down from the pace of all that send in it, not of the one that heard of it', async () => {
     const leased = { state: 'leased', lane_key: GMAIL, lease_until: new Date() };
-    for (const n of [1, 2, 3, 3])
-      await insertMessage(t.db, { ...leased, lease_owner: `00000000-0000-0000-0000-00000000000${n}` });
+    // Each claim of a worker has an owner of its own.
+    for (const [claim, worker] of [1, 2, 3, 3].entries())
+      await insertMessage(t.db, {
+        ...leased,
+        lease_owner: `00000000-0000-0000-0000-00000000000${worker}/${claim}`,
+      });
     await pacing.sped(GMAIL, 30);
     for (let n = 0; n < 3; n++) await pacing.slowDown(GMAIL, 421);
     const rows: unknown[] = await t.db.query(
