@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { explainMessage, type MessageFacts } from '../../../src/analytics/explain-message.js';
+import { explainMessage } from '../../../src/analytics/explain-message.js';
 import { OVERDUE, RESTORED } from '../../../src/delivery/waiting/overdue.js';
 import { EARLIER, factsWith as with_, LATER, NOW, type Change } from './message-facts.js';
 
