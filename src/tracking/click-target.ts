@@ -63,24 +63,39 @@ export function isTrackable(url: string): boolean {
   return Buffer.byteLength(url) <= MAX_PERSONAL_URL_BYTES && safeClickTarget(url) !== null;
 }
 
+/** Any but those of pages: `mailto:`, `sms:`, `webcal:`. No redirect of ours goes there, and programs know what to do with it. */
+const OTHER_SCHEME = /^(?!https?:)[a-z][a-z0-9+.-]*:./i;
+/** `example.com:8080/a`: a page whose scheme was forgotten, and no scheme with dots in it. */
+const HOST_AND_PORT = /^[a-z0-9-]+(?:\.[a-z0-9-]+)+:\d/i;
+
+/** Whether a link would run a script, or open what stands in it or a file of its reader: no mail may have one. */
+export function opensScript(href: string): boolean {
+  return /^(?:javascript|vbscript|data|file|blob):/i.test(withoutBlanks(href));
+}
+
+/** Browsers skip these signs inside a scheme. */
+function withoutBlanks(href: string): string {
+  // oxlint-disable-next-line no-control-regex
+  return href.replace(/[\u0000-\u0020]/g, '');
+}
+
 /**
  * Whether a link must not be saved: it would run a script, or lead elsewhere than a person reads. Liquid in it is
- * judged when it is filled in; `mailto:`, `tel:`, anchors and the like are no redirects and are let through.
+ * judged when it is filled in; `mailto:`, `sms:`, anchors and the like are no redirects and are let through.
  */
 export function isDeceptiveLink(href: string): boolean {
   const text = addressAsRead(href);
-  if (/\{[{%]/.test(text)) return /^(?:javascript|vbscript|data):/i.test(text);
+  if (opensScript(text)) return true;
+  if (/\{[{%]/.test(text)) return false;
   if (/^https?:/i.test(text)) return safeClickTarget(text) === null;
-  // Browsers skip these signs inside a scheme, and read a backslash as a slash.
-  // oxlint-disable-next-line no-control-regex
-  const asRead = text.replace(/[\u0000-\u0020]/g, '');
-  return /^(?:javascript|vbscript|data|file|blob):|^[\\/]{2}|^\/\\|\\/i.test(asRead);
+  // Browsers read a backslash as a slash.
+  return /^[\\/]{2}|\\/.test(withoutBlanks(text));
 }
 
-/** Whether a link in a mail leads anywhere that a reader may go to: a page, a mail, a call. */
+/** Whether a link in a mail leads anywhere that a reader may go to: a page, or what a program of theirs opens, as a call. */
 export function isOpenable(url: string): boolean {
   if (/^https?:\/\//i.test(url)) return readTarget(url) !== null || urlOf(url) !== null;
-  return /^(?:mailto|tel):./i.test(url);
+  return OTHER_SCHEME.test(url) && !opensScript(url) && !HOST_AND_PORT.test(url);
 }
 
 /** A safe address as a header may hold it: ASCII, and what is encoded already stays as it is. Null for an unsafe one. */

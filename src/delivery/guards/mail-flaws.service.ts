@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import type { HiddenDuty } from '../mails/hidden-duties.js';
+import { isPersonal } from '../mails/mail-links.js';
 import { TemplatesService } from '../mails/templates.service.js';
 import { placeInWords } from '../mails/written-mail.js';
 
@@ -9,6 +10,9 @@ const PREFIX = 'flaw:';
 /** There may be a million of them in a minute. */
 const AGAIN_AFTER_MS = 60_000;
 const OVER_AFTER_MS = 2 * 86_400_000;
+
+/** In place of the address in the template: it came with HTML of what a reader has. */
+export const FROM_HTML = '| raw';
 
 interface Flawed {
   templateId: string;
@@ -36,12 +40,12 @@ export class MailFlaws {
     }));
   }
 
-  /** `links`: their addresses in the template. */
+  /** `links`: their addresses in the template, or `FROM_HTML`. */
   async linksLeftOut({ templateId, subscriberId }: Flawed, links: readonly string[]): Promise<void> {
     for (const link of links)
       await this.tell(`${PREFIX}link:${templateId}:${link}`, { templateId, variable: link }, (place) => ({
         severity: 'warning',
-        message: `${place}: the link ${link} leads to no page for some readers, subscriber ${subscriberId ?? 'unknown'} among them: its words stand in their mails without a link. Put what they have right, or give it a default.`,
+        message: `${place}: ${whatIsLeftOut(link, `subscriber ${subscriberId ?? 'unknown'}`)}`,
         facts: { templateId, subscriberId },
       }));
   }
@@ -75,4 +79,12 @@ export class MailFlaws {
     for (const { key, lastSeenAt } of await this.alerts.open())
       if (key.startsWith(PREFIX) && lastSeenAt.getTime() < before) await this.alerts.resolve(key);
   }
+}
+
+function whatIsLeftOut(link: string, reader: string): string {
+  if (link === FROM_HTML)
+    return `the HTML that it prints with the filter raw has a link that would run a script for some readers, ${reader} among them: its words stand in their mails without a link. Put what they have right, or print it without raw.`;
+  if (!isPersonal(link))
+    return `the link ${link} would run a script or open a file: its words stand in all mails without a link. Give it the address of a page.`;
+  return `the link ${link} leads to no page for some readers, ${reader} among them: its words stand in their mails without a link. Put what they have right, or give it a default.`;
 }

@@ -1,5 +1,5 @@
 import { decodeHTMLAttribute } from 'entities';
-import { safeClickTarget } from '../../tracking/click-target.js';
+import { opensScript, safeClickTarget } from '../../tracking/click-target.js';
 import { addressAsRead } from '../../values/url.js';
 
 /** Links that must work untouched: a redirect between a person and their way out is one step too many. */
@@ -59,8 +59,10 @@ export function staticLinkIds(marked: string): Set<string> {
 /** Links that are judged for each reader, beside those that are marked. */
 const ANY_HREF = new RegExp(`([\\s"'/])href\\s*=\\s*(?:${QUOTED}|((?:[^\\s"'>{]|${LIQUID})+))`, 'gi');
 const OWN_LINK = /^\{\{-?\s*(?:unsubscribeUrl|preferencesUrl|confirmUrl)\s*-?\}\}$/;
-const OPENS = /^(?:https?:\/\/|mailto:|tel:)/i;
-const OTHER_SCHEME = /^(?!https?:)[a-z][a-z0-9+.-]*:/i;
+/** Whatever comes behind it. `https:` alone is no address yet. */
+const KNOWN_KIND = /^(?:https?:\/\/|(?!https?:)[a-z][a-z0-9+.-]*:)/i;
+/** In a mail that is filled in. Looks ahead, as an attribute before it may hold what looks like one. */
+const FILLED_HREF = /([\s"'/])href\s*=\s*(?=("[^"]*"|'[^']*'|[^\s"'>]+))/gi;
 /** The id of a link that is judged, and not tracked. */
 const JUDGED = 'u';
 
@@ -89,11 +91,11 @@ function linkTag(id: string, value: string): string {
 
 function mustBeJudged(value: string): boolean {
   const href = hrefOf(value);
-  if (OPENS.test(href)) return false;
-  return HAS_LIQUID.test(href) ? !OWN_LINK.test(href) : OTHER_SCHEME.test(href);
+  if (opensScript(href)) return true;
+  return HAS_LIQUID.test(href) && !OWN_LINK.test(href) && !KNOWN_KIND.test(href);
 }
 
-/** Of {@link linkTags}: the addresses, as Liquid, of those that not all readers have alike, by their ids. */
+/** Of {@link linkTags}: the addresses, as Liquid, of those that not all readers have alike or nobody may have, by their ids. */
 export function personalLinks(tagged: string): Map<string, string> {
   const found = [...tagged.matchAll(/\{% link (\w+) %\}((?:(?!\{% endlink)[\s\S])*)/g)];
   return new Map(
@@ -103,13 +105,23 @@ export function personalLinks(tagged: string): Map<string, string> {
   );
 }
 
-/** The first link in a mail as its reader gets it that opens a script or the like; null when none does. */
-export function oddSchemeIn(html: string): string | null {
-  for (const [, , double, single, bare] of html.matchAll(ANY_HREF)) {
-    const href = hrefOf(double ?? single ?? bare ?? '');
-    if (OTHER_SCHEME.test(href) && !OPENS.test(href)) return href;
+/** A mail as its reader gets it, without the addresses of links that would run a script, and these. */
+export function withoutScriptLinks(html: string): { html: string; leftOut: string[] } {
+  const leftOut: string[] = [];
+  let [kept, from] = ['', 0];
+  for (const { 0: start, 1: before = '', 2: value = '', index } of html.matchAll(FILLED_HREF)) {
+    const href = hrefOf(value.replace(/^["']|["']$/g, ''));
+    if (index < from || !opensScript(href)) continue;
+    leftOut.push(href);
+    kept += html.slice(from, index) + before;
+    from = index + start.length + value.length;
   }
-  return null;
+  return { html: kept + html.slice(from), leftOut };
+}
+
+/** Whether an address in a template is another one for each reader. */
+export function isPersonal(address: string): boolean {
+  return HAS_LIQUID.test(address);
 }
 
 /** Whether a link is never tracked. */

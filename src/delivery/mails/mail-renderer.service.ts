@@ -5,7 +5,7 @@ import { isOpenable, isTrackable } from '../../tracking/click-target.js';
 import { clickToken, openToken } from '../../tracking/tracking-token.js';
 import { DomainError } from '../../values/domain-error.js';
 import { signIds } from '../../values/signed-token.js';
-import { MailFlaws } from '../guards/mail-flaws.service.js';
+import { FROM_HTML, MailFlaws } from '../guards/mail-flaws.service.js';
 import { alwaysShown, hiddenDuties, printsHtml } from './hidden-duties.js';
 import { emit, parseHtmlPart, parseTextPart, type LinkTarget, type ParsedPart } from './liquid.templates.js';
 import { alternativeBody, type MailBody } from './mail-bytes.transport.js';
@@ -14,10 +14,10 @@ import {
   escapeAttribute,
   isJudgedOnly,
   linkTags,
-  oddSchemeIn,
   personalLinks,
   staticLinkIds,
   unmarkLinks,
+  withoutScriptLinks,
 } from './mail-links.js';
 import type { Scope } from './mail-steps.templates.js';
 import type { ClaimedMessage } from '../ledger/message.js';
@@ -56,7 +56,7 @@ interface ParsedVersion {
   printsHtml: boolean;
 }
 
-/** By the address that leads nowhere, its link in the template. */
+/** By the address that leads nowhere, its link in the template, or `FROM_HTML`. */
 type LeftOut = Map<string, string>;
 
 /** What rendering reads of a message; a preview brings its own. */
@@ -137,7 +137,10 @@ export class MailRenderer {
     const { html } = version;
     const address = escapeAttribute(message.sender.postalAddress);
     const emitter = emitterFor(message.class === 'marketing' ? [unsubscribeUrl, address] : []);
-    const filled = emit(html, variables, emitter, this.linkTarget(message, version, leftOut));
+    const target = this.linkTarget(message, version, leftOut);
+    const filled = version.printsHtml
+      ? emitClean(html, { variables, target, emitter, leftOut })
+      : emit(html, variables, emitter, target);
     if (message.class === 'marketing') {
       if (!emitter.seen.has(unsubscribeUrl)) throw unsendable('the mail has no link to unsubscribe', message);
       const shown = emitter.seen.has(address) || isFixed(html, address);
@@ -148,7 +151,7 @@ export class MailRenderer {
   }
 
   /**
-   * Only where what a reader has may hide the way out or the address, or be HTML, is their mail looked at: that takes as long as to make
+   * Only where what a reader has may hide the way out or the address is their mail looked at: that takes as long as to make
    * it. A version of before this was judged goes on as it is, and its owner is told.
    */
   private async judge(
@@ -158,17 +161,13 @@ export class MailRenderer {
   ): Promise<void> {
     if (leftOut.size > 0) await this.flaws.linksLeftOut(message, [...leftOut.values()]);
     const { postalAddress } = message.sender;
-    const isSure = message.class !== 'marketing' || version.alwaysShown(postalAddress);
-    if (isSure && !version.printsHtml) return;
+    if (message.class !== 'marketing' || version.alwaysShown(postalAddress)) return;
     const html = this.fillHtml(
       message,
       version,
       { variables, leftOut },
       (watched) => new PlainEmitter(watched),
     );
-    if (oddSchemeIn(html) !== null)
-      throw unsendable('a link in it opens neither a page nor a mail nor a call', message);
-    if (isSure) return;
     const duties = { unsubscribeUrl: variables.own.unsubscribeUrl, postalAddress };
     const [hidden] = hiddenDuties(shownParts(html), duties);
     if (hidden === undefined) return;
@@ -259,6 +258,22 @@ export class MailRenderer {
       },
     };
   }
+}
+
+/** HTML of what a reader has cannot be told apart before it is filled in: its links of scripts are left out then. */
+function emitClean<T>(
+  html: ParsedPart,
+  {
+    variables,
+    target,
+    emitter,
+    leftOut,
+  }: { variables: Variables; target: LinkTarget; emitter: MailEmitter<T>; leftOut: LeftOut },
+): T {
+  const clean = withoutScriptLinks(emit(html, variables, new PlainEmitter(), target));
+  for (const href of clean.leftOut) leftOut.set(href, FROM_HTML);
+  emitter.writeText(clean.html);
+  return emitter.end();
 }
 
 function headOf({ subject }: ParsedVersion, variables: Variables): MailHead {

@@ -3,6 +3,7 @@ import { flat, hiddenDuties } from '../mails/hidden-duties.js';
 import { hrefOf } from '../mails/mail-links.js';
 import { shownParts } from '../mails/shown-parts.js';
 import type { MailPlace } from '../mails/written-mail.js';
+import { isOpenable } from '../../tracking/click-target.js';
 import { urlOf } from '../../values/url.js';
 
 export interface PreflightFinding extends MailPlace {
@@ -144,7 +145,7 @@ function problemOf(
   ownOrigin: string,
 ): { level: 'warn' | 'fail'; message: string } | null {
   if (url === '' || url === '#') return { level: 'fail', message: 'a link leads nowhere' };
-  if (isLink && /^(?:mailto|tel):./i.test(url)) return null;
+  if (isLink && !/^https?:/i.test(url) && isOpenable(url)) return null;
   if (/^http:/i.test(url) && !url.startsWith(ownOrigin))
     return { level: 'warn', message: `${url} is not https` };
   if (/^https?:/i.test(url))

@@ -9,7 +9,7 @@ import { alwaysShown } from '../../../src/delivery/mails/hidden-duties.js';
 import {
   linkTags,
   linkTemplates,
-  oddSchemeIn,
+  withoutScriptLinks,
   personalLinks,
 } from '../../../src/delivery/mails/mail-links.js';
 import { compileMail } from '../../../src/delivery/mails/mjml.templates.js';
@@ -152,7 +152,7 @@ describe('a source that is too much', () => {
     for (const check of [
       () => linkTemplates(html),
       () => personalLinks(linkTags(html)),
-      () => oddSchemeIn(html),
+      () => withoutScriptLinks(html),
       () => alwaysShown(html, '1 Main St, Springfield'),
       () => deceptiveLink(html),
       () => linksOf(html, 'https://own.example.com'),
