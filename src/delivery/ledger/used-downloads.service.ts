@@ -6,7 +6,7 @@ import { MessagesService } from './messages.service.js';
 const DOWNLOAD = '/download/';
 
 /**
- * A receipt hands over files by links that say from which mail they are (`m`): who uses one has the mail. The route is that
+ * A receipt hands over files, and a welcome mail what it promised, by links that say from which mail they are (`m`): who uses one has the mail. The route is that
  * of the files, which know nothing of mails, so this looks at the request before it.
  */
 @Injectable()

@@ -291,33 +291,46 @@ function withPixel(html: string): string {
 
 /**
  * Our own personal links hang on the message alone, so an offer's link can be made here and checked later. By that of an
- * order, and by those of its files, a receipt whose end is not known is known to have come.
+ * order, and by those of its files, a receipt whose end is not known is known to have come, and a welcome mail by that of what it
+ * hands over.
  */
 function withOwnLinks(
   { id, data }: RenderedMessage,
   baseUrl: string,
   secret: Buffer,
 ): Record<string, unknown> {
-  const { offer, order } = data;
+  const { offer, order, download } = data;
   const slug = typeof offer === 'object' && offer !== null && 'slug' in offer ? String(offer.slug) : null;
   const page = typeof order === 'object' && order !== null && 'url' in order ? String(order.url) : null;
-  if (slug === null && page === null) return data;
+  const file = ownFile(download, baseUrl);
+  if (slug === null && page === null && file === null) return data;
   const token = signIds(secret, 'message', [id]);
   return {
     ...data,
     ...(slug !== null && { offer: { ...(offer as object), url: `${baseUrl}/offer/${slug}?m=${token}` } }),
     ...(page !== null && { order: withMail(order as object, `?m=${token}`) }),
+    ...(file !== null && { download: linked(file, `?m=${token}`) }),
   };
 }
 
 /** The links of a receipt, each with the mail it stands in. */
 function withMail(order: object, query: string): object {
-  const linked = (one: object): object =>
-    'url' in one ? { ...one, url: `${String(one.url)}${query}` } : one;
   const files: readonly unknown[] =
     'downloads' in order && Array.isArray(order.downloads) ? order.downloads : [];
-  const downloads = files.map((file) => (typeof file === 'object' && file !== null ? linked(file) : file));
-  return { ...linked(order), ...('downloads' in order && { downloads }) };
+  const downloads = files.map((file) =>
+    typeof file === 'object' && file !== null ? linked(file, query) : file,
+  );
+  return { ...linked(order, query), ...('downloads' in order && { downloads }) };
+}
+
+/** What a form hands over, from our own files. */
+function ownFile(download: unknown, baseUrl: string): object | null {
+  if (typeof download !== 'object' || download === null || !('url' in download)) return null;
+  return String(download.url).startsWith(`${baseUrl}/download/`) ? download : null;
+}
+
+function linked(one: object, query: string): object {
+  return 'url' in one ? { ...one, url: `${String(one.url)}${query}` } : one;
 }
 
 /** Where an owner wrote it into the template itself. */

@@ -84,6 +84,21 @@ describe('a mail whose end was unclear', () => {
     },
   );
 
+  it('and welcomes is known to have come by the link to what it hands over, from whoever declined tracking', async () => {
+    const { email } = await reader({ tracking: false });
+    // As it would have been made for who declined before it.
+    await t.dataSource.query(
+      `update message set state = 'ready', accepted_at = null, settled_at = null, data_at = null
+       where id = (select max(id) from message where address = $1)`,
+      [email],
+    );
+    await t.runDue();
+    const welcome = await lastOf(email);
+    await loseReply(email);
+    await t.http.get(linkIn(welcome, /\/download\//)).expect(200);
+    expect((await states(email)).at(-1)).toBe('sequence accepted (proved by a link in it)');
+  });
+
   it.each([
     ['export', /\/my-data\//],
     ['erase', /\/erase\//],
