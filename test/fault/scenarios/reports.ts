@@ -71,7 +71,8 @@ async function bounceBeforeReply(world: World, bounced: string[]): Promise<void>
     // Evidence is looked for after each reaping.
     await comesTrue(async () => {
       await world.wake('delivery.reap');
-      return (await world.sql(`select 1 from message where state = 'unknown'`)).length === 0;
+      const open = `select 1 from message where state = 'unknown' and message_id_header = any($1)`;
+      return (await world.sql(open, [bounced])).length === 0;
     });
   }, env);
 }
