@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { OrdersService } from '../../../src/orders/orders.service.js';
 import { DataRequestService } from '../../../src/privacy/data-request.service.js';
+import { HitRecorder } from '../../../src/tracking/hit-recorder.service.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { API_KEY, linkIn, startTestApp, type TestApp } from '../../support/app.js';
@@ -205,6 +206,21 @@ describe('forgetting a person', () => {
     );
     expect(counts).toMatchObject({ hits: 2, orders: 1 });
     expect(counts['mails']).toBeGreaterThanOrEqual(2);
+  });
+
+  it('keeps nothing of what is opened or clicked afterwards: links lead on all the same', async () => {
+    const reader = await newReader(t, 'clicks-on@example.com');
+    const hits = async (): Promise<unknown> =>
+      one(`select count(*)::int as n from tracking_event where $1::text is not null`, reader.id);
+    await t.app.get(HitRecorder).flush();
+    const before = await hits();
+    const [open, click] = [linkIn(reader.welcome, /\/o\//), linkIn(reader.welcome, /\/c\//)];
+    await erase(reader);
+    await t.http.get(open).set('User-Agent', BROWSER).expect(200);
+    await t.http.head(click).set('User-Agent', BROWSER).expect(302);
+    await t.http.get(click).set('User-Agent', BROWSER).expect(302);
+    await t.app.get(HitRecorder).flush();
+    expect(await hits()).toEqual(before);
   });
 
   it('sends nothing that was waiting, and lets nobody write to them again', async () => {
