@@ -1,6 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { BroadcastGuard } from '../guards/broadcast-guard.service.js';
+import { lanesReady, placesWanted } from './due-places.js';
 import { passing } from './fault-points.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
 import { LedgerClaims } from './ledger-claims.service.js';
@@ -51,7 +52,8 @@ export class DueMessages {
     const now = this.clock.now();
     // First, also when nothing is due or allowed: its being asked is what tells sending from an outage.
     const overdue = await this.overdue.parameters();
-    const lanes = await this.claims.dueLanes(now, limit);
+    const places = await this.claims.duePlaces(now, limit);
+    const lanes = lanesReady(places, limit);
     if (lanes.length === 0) return { taken: 0, messages: [], waitMs: null };
     const paidAtMs = performance.now();
     const allowed = await this.pacing.allow(lanes, limit);
@@ -59,12 +61,12 @@ export class DueMessages {
       const waitMs = await this.pacing.waitMs(lanes);
       return { taken: 0, messages: [], waitMs };
     }
-    const wanted = [...allowed].map(([laneKey, most]) => ({ laneKey, limit: most }));
+    const wanted = placesWanted(places, allowed);
     let claimed: Awaited<ReturnType<LedgerClaims['claim']>>;
     // Of this claim alone: what it took can be told from all else, should its answer be lost.
     const claimedBy = `${owner}/${++this.#claims}`;
     try {
-      claimed = await this.claims.claim(claimedBy, { lanes: wanted, limit, now, overdue, fence });
+      claimed = await this.claims.claim(claimedBy, { places: wanted, limit, now, overdue, fence });
     } catch (error) {
       this.#lost.push({ owner: claimedBy, atMs: performance.now() });
       await this.returnUnused(allowed, [], paidAtMs);

@@ -2,6 +2,8 @@ import { Injectable } from '@nestjs/common';
 import type { PoolClient } from 'pg';
 import { DataSource } from 'typeorm';
 import { pgPool } from '../../infra/database/pg-pool.js';
+import type { DuePlace } from './due-places.js';
+import { duePlaces } from './due-places.queries.js';
 import { LedgerQueries, type Claim, type ClaimOrder } from './ledger.queries.js';
 import { IS_LEASED } from './mail-moment.queries.js';
 import type { ClaimedMessage } from './message.js';
@@ -24,9 +26,9 @@ export class LedgerClaims {
     private readonly hours: SendHours,
   ) {}
 
-  /** As `LedgerQueries.dueLanes`. */
-  async dueLanes(now: Date, most: number): ReturnType<LedgerQueries['dueLanes']> {
-    return this.ledger.dueLanes(now, most);
+  /** As `duePlaces`. */
+  async duePlaces(now: Date, most: number): Promise<DuePlace[]> {
+    return duePlaces(pgPool(this.dataSource), now, most);
   }
 
   /** As `LedgerQueries.witness`. */

@@ -8,24 +8,19 @@ import { fenceSql, NOT_REFUSED, SERVER } from '../generation/generation.queries.
 import { WitnessFiles } from '../generation/witness-files.service.js';
 import type { ToldMail, Witness } from '../generation/witness.js';
 import { dataAt } from '../mails/data-at.js';
+import type { PlaceWant } from './due-places.js';
 import { fateSql, IS_LEASED, MAY_GO, MOMENT, PROOF } from './mail-moment.queries.js';
 import { ARRIVED, EVIDENCE } from './message-evidence.queries.js';
 import { ERASED, withoutSending, type ClaimedMessage } from './message.js';
 import { ENDED_IN_BODY, LEFT_BEHIND } from './state-reasons.js';
-import type { LaneReady } from '../pacing/token-bucket.js';
 import { lateSql, OVERDUE, RESTORED, restoredSql, type OverdueParameters } from '../waiting/overdue.js';
 import type { Settlement } from './settlement.js';
 
 export type Claim = ToldMail;
 
-export interface LaneWant {
-  laneKey: string;
-  limit: number;
-}
-
 /** What a worker asks for. */
 export interface ClaimOrder {
-  lanes: LaneWant[];
+  places: PlaceWant[];
   limit: number;
   now: Date;
   overdue: OverdueParameters;
@@ -55,27 +50,8 @@ export class LedgerQueries {
     private readonly witnesses: WitnessFiles,
   ) {}
 
-  /** The lanes in which anything is due, how much up to `most`, and how much of that somebody waits for; one index look-up each. Served by `message_ready`. */
-  async dueLanes(now: Date, most: number): Promise<LaneReady[]> {
-    const { rows } = await pgPool(this.dataSource).query<LaneReady>({
-      name: 'ledger-lanes',
-      text: `with recursive lane as (
-          (select lane_key as key from message where state = 'ready' order by lane_key limit 1)
-          union all
-          select (select m.lane_key from message m where m.state = 'ready' and m.lane_key > lane.key order by m.lane_key limit 1)
-          from lane where lane.key is not null)
-        select key as "laneKey", waiting.count::int as ready, waiting.urgent::int from lane cross join lateral (
-          select count(*), count(*) filter (where priority = 0) as urgent from (
-            select m.priority from message m where m.state = 'ready' and m.lane_key = lane.key and m.due_at <= $1
-            order by m.priority limit $2) due) waiting
-        where key is not null and waiting.count > 0`,
-      values: [now, most],
-    });
-    return rows;
-  }
-
   /**
-   * Called by delivery.send-due. Takes due rows of each lane and commits at once: a row lock held across SMTP would
+   * Called by delivery.send-due. Takes due rows of each lane and priority and commits at once: a row lock held across SMTP would
    * stall every other worker. SKIP LOCKED gives two workers disjoint rows. What has arrived already, has expired, is late,
    * belongs to a broadcast that stands still or may not be sent changes its state here; `taken` counts it too. Served by
    * `message_ready`. Takes nothing where the fence does not hold. `db` is the connection of a transaction that decides more before it commits;
@@ -83,7 +59,7 @@ export class LedgerQueries {
    */
   async claim(
     owner: string,
-    { lanes, limit, now, overdue, fence }: ClaimOrder,
+    { places, limit, now, overdue, fence }: ClaimOrder,
     db?: Pick<PoolClient, 'query'>,
   ): Promise<{ taken: number; messages: ClaimedMessage[] }> {
     this.#fence = fence;
@@ -94,8 +70,8 @@ export class LedgerQueries {
         owner,
         limit,
         now,
-        lanes.map(({ laneKey }) => laneKey),
-        lanes.map((lane) => lane.limit),
+        places.map(({ laneKey }) => laneKey),
+        places.map((place) => place.limit),
         overdue.restored?.confirmedAt,
         overdue.restored?.action,
         overdue.late?.overdueBefore,
@@ -105,6 +81,7 @@ export class LedgerQueries {
         fence.generation,
         fence.counter,
         fence.server,
+        places.map(({ priority }) => priority),
       ],
     });
     const messages = rows
@@ -339,12 +316,12 @@ const FENCE = fenceSql({ lineage: '$11', generation: '$12', counter: '$13', serv
 
 const CLAIM = `
 with due as (
-  select d.* from unnest($4::text[], $5::int[]) as lane (key, most) cross join lateral (
+  select d.* from unnest($4::text[], $15::smallint[], $5::int[]) as place (lane, priority, most) cross join lateral (
     select m.id, m.priority, m.due_at,
       ${CLAIMED.state} as state,
       ${CLAIMED.why} as why
-    from message m ${MOMENT} ${PROOF} where m.state = 'ready' and m.lane_key = lane.key and m.due_at <= $3
-    order by m.priority, m.due_at, m.id limit lane.most for update of m skip locked) d
+    from message m ${MOMENT} ${PROOF} where m.state = 'ready' and m.lane_key = place.lane and m.priority = place.priority and m.due_at <= $3
+    order by m.due_at, m.id limit place.most for update of m skip locked) d
   where ${FENCE}
   order by d.priority, d.due_at, d.id limit $2),
 taken as (

@@ -15,7 +15,7 @@ import { DueMessages } from '../../../src/delivery/ledger/due-messages.service.j
 import { LedgerQueries } from '../../../src/delivery/ledger/ledger.queries.js';
 import { Ledger } from '../../../src/delivery/ledger/ledger.service.js';
 import { MailComposer } from '../../../src/delivery/mails/mail-composer.service.js';
-import type { PlannedMessage } from '../../../src/delivery/ledger/message.js';
+import { USUAL_PRIORITY, type PlannedMessage } from '../../../src/delivery/ledger/message.js';
 import { MessagesService } from '../../../src/delivery/ledger/messages.service.js';
 import { SenderService } from '../../../src/delivery/sender.service.js';
 import { SmtpLanes } from '../../../src/delivery/relays/smtp-lanes.service.js';
@@ -131,9 +131,11 @@ export async function openPostOffice(
     claim: async (owner, limit, client) => {
       const fence = await get(GenerationGuard).fence(null);
       if (fence === null) throw new Error('nothing may be sent');
-      const lanes = [{ laneKey: 'example.com|other', limit }];
+      const places = [0, USUAL_PRIORITY].map((priority) => ({
+        ...{ laneKey: 'example.com|other', priority, limit },
+      }));
       const overdue = { restored: null, late: null };
-      return ledger.claim(owner, { lanes, limit, now: clock.now(), overdue, fence }, client);
+      return ledger.claim(owner, { places, limit, now: clock.now(), overdue, fence }, client);
     },
     subscriber,
     sendDue: async (sender = newSender()) =>

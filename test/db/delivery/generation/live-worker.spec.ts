@@ -40,8 +40,8 @@ describe('a worker that lives while its database goes back to an earlier state',
     });
   const claimBehind = async (judged: Fence): ReturnType<PostOffice['claim']> => {
     const overdue = { restored: null, late: null };
-    const lanes = [{ laneKey: 'example.com|other', limit: 1 }];
-    return t.ledger.claim('worker', { lanes, limit: 1, now: t.clock.now(), overdue, fence: judged });
+    const places = [{ laneKey: 'example.com|other', priority: 5, limit: 1 }];
+    return t.ledger.claim('worker', { places, limit: 1, now: t.clock.now(), overdue, fence: judged });
   };
   /** What it sent last, as if it had been before the server was started. */
   const ofEarlierRun = (): Witness | null => t.ledger.witness && { ...t.ledger.witness, server: '12.5' };
