@@ -1,3 +1,4 @@
+import { UNFIT_REASONS } from '../delivery/ledger/state-reasons.js';
 import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import type { SendingState } from '../delivery/pacing/sending.schemas.js';
 
@@ -61,6 +62,8 @@ export interface SendingPage {
 
 /** What is to be done before mails that were held for `reason` are sent; null: nothing. */
 function adviceOn(reason: string): string | null {
+  if (UNFIT_REASONS.includes(reason))
+    return 'Mend the mail and apply its funnel, or mend what its readers have, and send them then: sooner, they are held again. Those of a sequence leave with the words that their step has then; those of a broadcast keep theirs.';
   if (refusedFor(reason) === null) return null;
   return 'Their servers said no for good, because of you and not of your readers. See what they said under Bounces, let doctor look at your domain, mend it, and send them then: sooner, they are refused again.';
 }

@@ -8,6 +8,7 @@ import {
   SEQUENCE_PAUSED,
   WAITS_FOR_KEY,
   WAITS_FOR_TEST,
+  UNFIT_REASONS,
 } from '../delivery/ledger/state-reasons.js';
 import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
 import { LONGEST_WAIT_DAYS } from '../delivery/waiting/longest-wait.js';
@@ -230,6 +231,10 @@ function held(reason: string | null): Rule {
   if (refusedFor(why) !== null) {
     const text = `It was ${why}, and not because of the person. It is held until the owner has mended that and sends it, on the page Sending.`;
     return rule('HELD_REFUSED', 'waits', text);
+  }
+  if (UNFIT_REASONS.includes(why)) {
+    const text = `It is held, as ${why}: mend the mail and apply its funnel, or mend what the person has, and send it on the page Sending.`;
+    return rule('HELD_UNFIT', 'waits', text);
   }
   const [code, cause] = HELD[why] ?? [];
   if (code === undefined) return rule('HELD', 'waits', `It is held until the owner decides: ${why}.`);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { UnfitMail } from './mails/unfit-mail.js';
 import { DomainError } from '../values/domain-error.js';
 import { ClaimedQueue } from './ledger/claimed-queue.js';
 import { SigningRefused } from './signing/dkim.service.js';
@@ -328,6 +329,7 @@ export class SenderService {
       return await this.composer.compose(message);
     } catch (error) {
       const reason = (error instanceof Error ? error.message : String(error)).slice(0, 500);
+      if (error instanceof UnfitMail) return { kind: 'unfit', reason: error.heldFor };
       if (error instanceof DomainError) return { kind: 'unsendable', reason };
       if (error instanceof SigningRefused) return { kind: 'not_sent', stage: 'signing', reason };
       // It is tried again, as the cause may be the database or a limit under load.

@@ -1,4 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import type { HiddenDuty } from '../mails/hidden-duties.js';
@@ -9,6 +9,7 @@ import { placeInWords } from '../mails/written-mail.js';
 const PREFIX = 'flaw:';
 /** There may be a million of them in a minute. */
 const AGAIN_AFTER_MS = 60_000;
+const AFTER_FAILURE_MS = 5_000;
 const OVER_AFTER_MS = 2 * 86_400_000;
 
 /** In place of the address in the template: it came with HTML of what a reader has. */
@@ -19,10 +20,11 @@ interface Flawed {
   subscriberId: string | null;
 }
 
-/** Mails that leave, but not as their owner would want them to. */
+/** Mails that leave, but not as their owner would want them to. An alert that cannot be written stops none of them. */
 @Injectable()
 export class MailFlaws {
-  readonly #toldAtMs = new Map<string, number>();
+  readonly #logger = new Logger(MailFlaws.name);
+  readonly #againAtMs = new Map<string, number>();
 
   constructor(
     private readonly templates: TemplatesService,
@@ -56,9 +58,15 @@ export class MailFlaws {
     alertAt: (place: string) => Omit<Parameters<AlertsService['raise']>[0], 'key'>,
   ): Promise<void> {
     const nowMs = this.clock.now().getTime();
-    if (nowMs - (this.#toldAtMs.get(key) ?? -Infinity) < AGAIN_AFTER_MS) return;
-    this.#toldAtMs.set(key, nowMs);
-    await this.alerts.raise({ key, ...alertAt(await this.placeOf(templateId, variable)) });
+    if (nowMs < (this.#againAtMs.get(key) ?? -Infinity)) return;
+    // Until it is told other lanes go on, and after a failure they do not all wait for the next.
+    this.#againAtMs.set(key, nowMs + AFTER_FAILURE_MS);
+    try {
+      await this.alerts.raise({ key, ...alertAt(await this.placeOf(templateId, variable)) });
+      this.#againAtMs.set(key, nowMs + AGAIN_AFTER_MS);
+    } catch (error) {
+      this.#logger.warn(`the alert ${key} could not be written: ${String(error)}`);
+    }
   }
 
   private async placeOf(templateId: string, variable: string): Promise<string> {

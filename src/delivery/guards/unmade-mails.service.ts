@@ -6,15 +6,18 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { DomainError } from '../../values/domain-error.js';
 import { pauseBroadcast } from './broadcast-pause.queries.js';
 import type { ClaimedMessage } from '../ledger/message.js';
+import { UNFIT_REASONS } from '../ledger/state-reasons.js';
+import { UnfitMail } from '../mails/unfit-mail.js';
 
 const PREFIX = 'unmade:';
 /** There may be a million of them in a minute. */
 const AGAIN_AFTER_MS = 60_000;
-/** A mail that cannot be made is tried for a day: two days later none is left. */
+/** A mail that cannot be made is tried for a day: two days later none is left but those that are held. */
 const OVER_AFTER_MS = 2 * 86_400_000;
 /** One reader's odd value is no reason to stop all others; this many with the same trouble are. */
 const PAUSE_AFTER = 5;
 const MOST_CAUSES = 1_000;
+const HELD = '. Their mails are held: mend it, or what they have, and send them on the page Sending.';
 
 type Unmade = Pick<
   ClaimedMessage,
@@ -51,13 +54,15 @@ export class UnmadeMails {
     if (!(error instanceof DomainError) && message.attempt < 2) return;
     const [key, name] = nameOf(message);
     const cause = error.message.slice(0, 300);
+    const held = error instanceof UnfitMail;
+    const what = held ? HELD : '';
     if (await this.pause(message, cause)) {
       const { broadcastId, subscriberId } = message;
       this.#toldAtMs.set(key, this.clock.now().getTime());
       await this.#telling.get(key)?.catch(() => undefined);
       await this.alerts.raise({
-        ...{ key, severity: 'critical', facts: { broadcastId, subscriberId } },
-        message: `Broadcast ${broadcastId} was paused: its mail cannot be made for some readers, subscriber ${subscriberId} among them: ${cause}`,
+        ...{ key, severity: 'critical', facts: { broadcastId, subscriberId, held } },
+        message: `Broadcast ${broadcastId} was paused: its mail cannot be made for some readers, subscriber ${subscriberId} among them: ${cause}${what}`,
       });
       return;
     }
@@ -67,8 +72,8 @@ export class UnmadeMails {
     const telling = this.alerts.raise({
       key,
       severity: 'warning',
-      message: `${name} cannot be made for some readers: ${cause}`,
-      facts: { broadcastId: message.broadcastId, funnel: message.funnelKey, step: message.stepKey },
+      message: `${name} cannot be made for some readers: ${cause}${what}`,
+      facts: { broadcastId: message.broadcastId, funnel: message.funnelKey, step: message.stepKey, held },
     });
     this.#telling.set(key, telling);
     await telling.finally(() => this.#telling.delete(key));
@@ -93,8 +98,20 @@ export class UnmadeMails {
   /** Alerts of which nothing was heard any more. */
   async closeOld(): Promise<void> {
     const before = this.clock.now().getTime() - OVER_AFTER_MS;
-    for (const { key, lastSeenAt } of await this.alerts.open())
-      if (key.startsWith(PREFIX) && lastSeenAt.getTime() < before) await this.alerts.resolve(key);
+    const old = (await this.alerts.open()).filter(
+      ({ key, lastSeenAt }) => key.startsWith(PREFIX) && lastSeenAt.getTime() < before,
+    );
+    const areHeld = old.some(({ facts }) => facts['held'] === true) && (await this.anyHeld());
+    for (const { key, facts } of old) if (facts['held'] !== true || !areHeld) await this.alerts.resolve(key);
+  }
+
+  /** Whether the owner has yet to decide about a mail that is unfit. Served by `message_held`. */
+  private async anyHeld(): Promise<boolean> {
+    const rows: unknown[] = await this.dataSource.query(
+      `select 1 from message where state = 'held' and state_reason = any($1::text[]) limit 1`,
+      [UNFIT_REASONS],
+    );
+    return rows.length > 0;
   }
 }
 

@@ -20,6 +20,9 @@ interface LostClaim {
   atMs: number;
 }
 
+/** Nothing of the mail has crossed the wire: its pace is another's. */
+const NOT_TRIED: ReadonlySet<SendOutcome['kind']> = new Set(['held', 'not_sent', 'unsendable', 'unfit']);
+
 /** Which messages may go now: the right database, in time, at the pace that was set or that receivers bear. */
 @Injectable()
 export class DueMessages {
@@ -108,8 +111,7 @@ export class DueMessages {
     if (outcome.kind === 'refused' && outcome.stage !== 'BODY')
       await this.orLost(1, this.pacing.giveBackDay(laneKey, msSince(paidAtMs)));
     if (outcome.kind === 'accepted') await this.pacing.sped(laneKey, 1, domainOf(address));
-    else if (outcome.kind === 'held' || outcome.kind === 'not_sent' || outcome.kind === 'unsendable')
-      await this.giveBack(laneKey, 1, paidAtMs);
+    else if (NOT_TRIED.has(outcome.kind)) await this.giveBack(laneKey, 1, paidAtMs);
     else if (outcome.kind === 'refused' && outcome.code < 500) {
       if (!isOfRecipient(outcome) && !outcome.ofRelay)
         await this.pacing.slowDown(laneKey, outcome.code, domainOf(address));

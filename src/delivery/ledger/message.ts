@@ -122,6 +122,8 @@ export type SendOutcome =
   | { kind: 'not_sent'; stage: string; reason: string }
   /** The mail itself is wrong; trying again would change nothing. `beyondRelay`: not this relay, but another may take it. */
   | { kind: 'unsendable'; reason: string; beyondRelay?: boolean }
+  /** It would hide from its reader what the law wants shown. `reason`: one of `UNFIT_REASONS`. */
+  | { kind: 'unfit'; reason: string }
   /** The barrier said no: suppressed, cancelled or the lease was lost. Nothing of the body was sent. */
   | { kind: 'held' }
   /** The body had begun and no reply came: it may or may not have been taken. */

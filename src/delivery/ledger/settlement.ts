@@ -121,6 +121,8 @@ export function settlementOf(
       return { ...base, state: 'held_back', stage: 'barrier', countsAsAttempt: false };
     case 'unsendable':
       return { ...base, state: 'rejected', reason: storable(outcome.reason), stage: 'render' };
+    case 'unfit':
+      return { ...base, state: 'held', reason: outcome.reason, stage: 'render', countsAsAttempt: false };
     case 'unknown':
       return { ...base, ...unknown(message, outcome.reason, now), stage: 'body' };
     case 'not_sent':

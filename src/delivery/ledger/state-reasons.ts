@@ -48,6 +48,11 @@ export const SENT_AGAIN = 'sent once more by the owner';
 /** Held: the mails of its sequence are paused; it goes on with them. */
 export const SEQUENCE_PAUSED = 'sequence paused';
 
+/** Held: made with what its reader has, it would hide from them what the law wants shown. */
+export const WAY_OUT_HIDDEN = 'its reader could not see the link to unsubscribe';
+export const ADDRESS_HIDDEN = 'its reader could not see the postal address';
+export const UNFIT_REASONS: readonly string[] = [WAY_OUT_HIDDEN, ADDRESS_HIDDEN];
+
 /** Held, and not for the owner's word: it is not theirs to release or to cancel one by one. */
 export const NOT_FOR_OWNER: readonly string[] = [
   PAUSED_BY_READER,

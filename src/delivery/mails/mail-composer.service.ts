@@ -26,8 +26,8 @@ export class MailComposer {
   ) {}
 
   /**
-   * Throws `MAIL_UNSENDABLE` for a mail that must not leave as it is, however often it is tried, and `SigningRefused`
-   * while a key is configured that cannot sign it.
+   * Throws `MAIL_UNSENDABLE` for a mail that must not leave as it is, however often it is tried, `UnfitMail` for one that
+   * its owner can mend, and `SigningRefused` while a key is configured that cannot sign it.
    */
   async compose(message: ClaimedMessage): Promise<OutgoingMail> {
     const boundary = boundaryFor(message.messageIdHeader);

@@ -23,6 +23,7 @@ import type { Scope } from './mail-steps.templates.js';
 import type { ClaimedMessage } from '../ledger/message.js';
 import { shownParts } from './shown-parts.js';
 import { TemplatesService } from './templates.service.js';
+import { UnfitMail } from './unfit-mail.js';
 
 interface MailHead {
   subject: string;
@@ -88,7 +89,7 @@ export class MailRenderer {
     @Inject(MailFlaws) private readonly flaws: Pick<MailFlaws, 'hidden' | 'linksLeftOut'>,
   ) {}
 
-  /** The mail as people read it. Throws `MAIL_UNSENDABLE` for one that must not leave, however often it is tried. */
+  /** The mail as people read it. Throws `MAIL_UNSENDABLE` for one that must not leave, however often it is tried, and `UnfitMail`. */
   async render(message: RenderedMessage): Promise<RenderedMail> {
     const version = await this.parsed(message.templateId);
     const variables = this.variables(message);
@@ -171,7 +172,7 @@ export class MailRenderer {
     const duties = { unsubscribeUrl: variables.own.unsubscribeUrl, postalAddress };
     const [hidden] = hiddenDuties(shownParts(html), duties);
     if (hidden === undefined) return;
-    if (version.isJudged) throw unsendable(hidden.message, message);
+    if (version.isJudged) throw new UnfitMail(hidden, message.id);
     await this.flaws.hidden(message, hidden);
   }
 

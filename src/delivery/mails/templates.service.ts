@@ -5,6 +5,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { TEMPLATES_DIR } from '../../infra/http/templates-dir.js';
+import { alwaysShown } from './hidden-duties.js';
 import { DomainError } from '../../values/domain-error.js';
 import { linkTemplates, markLinks, unmarkLinks } from './mail-links.js';
 import { compileMail, type MailTemplate } from './mjml.templates.js';
@@ -30,6 +31,12 @@ export interface TemplateRow {
   subject: string;
   createdAt: Date;
 }
+
+/**
+ * Part of what names a version that may hide from some readers what the law wants shown. The same words of before such mails
+ * were judged are a version of their own: sequences that run on them go on, and what is published anew is judged.
+ */
+const JUDGED = 'judged';
 
 /**
  * MJML is compiled once per version of a mail; a recipient costs Liquid only. A version is named by its content, so the
@@ -146,13 +153,8 @@ export class TemplatesService {
     { subject, html, text, source }: MailTemplate & { source: string },
   ): Promise<string> {
     const marked = markLinks(html, await this.linkIds(manager, linkTemplates(html)));
-    const hash = createHash('sha256')
-      .update(subject)
-      .update('\0')
-      .update(marked)
-      .update('\0')
-      .update(text)
-      .digest();
+    const words = [subject, marked, text, ...(mayHideDuties(html) ? [JUDGED] : [])];
+    const hash = createHash('sha256').update(words.join('\0')).digest();
     const rows: { id: string }[] = await manager.query(
       `insert into email_template (key, content_hash, mjml_source, subject, html, body_text, created_at, is_judged)
        values ($1, $2, $3, $4, $5, $6, $7, true)
@@ -217,6 +219,11 @@ export class TemplatesService {
     }
     return ids;
   }
+}
+
+/** Of a mail to readers who may leave; receipts have nothing to hide. */
+function mayHideDuties(html: string): boolean {
+  return html.includes('unsubscribeUrl') && !alwaysShown(html, '{{ sender.postalAddress }}');
 }
 
 function idOf(rows: { id: string }[]): string {

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { EntityManager } from 'typeorm';
 import { withoutSending } from '../ledger/message.js';
-import { CANCELLED_BY_OWNER, NOT_FOR_OWNER } from '../ledger/state-reasons.js';
+import { CANCELLED_BY_OWNER, NOT_FOR_OWNER, UNFIT_REASONS } from '../ledger/state-reasons.js';
 
 export interface HeldFilter {
   /** As it stands in `state_reason`. */
@@ -16,7 +16,14 @@ export interface HeldCount {
   count: number;
 }
 
-const FOR_OWNER = `(state_reason is null or state_reason not in (${NOT_FOR_OWNER.map((reason) => `'${reason}'`).join(', ')}))`;
+const FOR_OWNER = `(state_reason is null or state_reason not in (${listed(NOT_FOR_OWNER)}))`;
+/**
+ * The words of a sequence's step as they are since its owner has mended them; null for other mails. A step whose mails are
+ * tested has several, and one of them is the reader's.
+ */
+const WORDS_OF_NOW = `(select (n.node ->> 'templateId')::bigint from sequence q
+  join sequence_version v on v.id = q.current_version_id cross join lateral jsonb_array_elements(v.definition -> 'nodes') as n (node)
+  where q.funnel_key = m.funnel_key and m.enrollment_id is not null and n.node ->> 'key' = m.step_key and not n.node ? 'split' limit 1)`;
 
 /** So many rows in one transaction: others wait for none of them for long, and a restart loses little. */
 const BATCH = 5_000;
@@ -40,10 +47,11 @@ export class HeldQueries {
     return rows[0]?.count ?? 0;
   }
 
-  /** Ready and due from now on: it must not be taken for overdue once more. Returns how many; fewer than asked: no more. */
+  /** What is unfit leaves with the words of its step as they are now. Ready and due from now on: it must not be taken for overdue once more. Returns how many; fewer than asked: no more. */
   async release(manager: EntityManager, filter: HeldFilter, now: Date): Promise<number> {
     return this.change(manager, filter, {
-      set: `state = 'ready', state_reason = null, due_at = greatest(m.due_at, $4), planned_for = null`,
+      set: `state = 'ready', state_reason = null, due_at = greatest(m.due_at, $4), planned_for = null,
+        email_template_id = case when m.state_reason in (${listed(UNFIT_REASONS)}) then coalesce(${WORDS_OF_NOW}, m.email_template_id) else m.email_template_id end`,
       parameter: now,
     });
   }
@@ -69,4 +77,8 @@ export class HeldQueries {
     );
     return count;
   }
+}
+
+function listed(reasons: readonly string[]): string {
+  return reasons.map((reason) => `'${reason}'`).join(', ');
 }

@@ -2,14 +2,16 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { HeldService } from '../../../src/delivery/waiting/held.service.js';
 import { WrittenMailsService } from '../../../src/delivery/mails/written-mails.service.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { JobRegistry } from '../../../src/infra/jobs/job-registry.js';
-import { openPostOffice, SENDER, type PostOffice } from './post-office.js';
+import { enroll, insertFunnel, openPostOffice, SENDER, type PostOffice } from './post-office.js';
 
 const OUT = '<a href="{{ unsubscribeUrl }}">Unsubscribe</a>';
 const WHERE = '{{ sender.name }}, {{ sender.postalAddress }}';
 const DAY_MS = 86_400_000;
+const HELD = 'its reader could not see the link to unsubscribe';
 
 describe('a marketing mail that hides its way out or where its sender is', () => {
   let t: PostOffice;
@@ -53,6 +55,11 @@ ${body}
   const alerts = async (): Promise<string[]> =>
     (await t.app.get(AlertsService, { strict: false }).open()).map(({ message }) => message);
 
+  const reap = async (): Promise<void> => {
+    const job = t.app.get(JobRegistry, { strict: false }).get('delivery.reap');
+    await job?.run({ deadline: Number.MAX_SAFE_INTEGER, signal: new AbortController().signal });
+  };
+
   it.each([
     [
       'with its colour',
@@ -79,10 +86,76 @@ ${body}
     const templateId = await version(body, { head: '<mj-style>.away { display: none }</mj-style>' });
     expect(await send(templateId)).toMatchObject({ state: 'accepted' });
     expect(await send(templateId, { ink })).toMatchObject({
-      state: 'rejected',
-      reason: expect.stringMatching(/^readers cannot see the /),
+      state: 'held',
+      reason: expect.stringMatching(/^its reader could not see the /),
+      attempt: 0,
     });
     expect(await send(templateId, { other: 'x' })).toMatchObject({ state: 'accepted' });
+  });
+
+  it('was lost for good to the reader whose value does so: it goes once that, or its step, is mended', async () => {
+    const templateId = await version(`<p style="color:{{ subscriber.fields.ink }}">${OUT} ${WHERE}</p>`);
+    t.clock.advance(DAY_MS);
+    const [ada, grace] = [await reader({ ink: 'white' }), await reader({ ink: '#fff' })];
+    await insertFunnel(t.db, 'niche-ebook');
+    const enrollmentId = await enroll(t.db, grace);
+    const own = await t.plan('ada@example.org', { templateId, subscriberId: ada });
+    const ofStep = await t.plan('grace@example.org', { templateId, subscriberId: grace, enrollmentId });
+    await t.sendDue();
+    for (const id of [own, ofStep]) expect(await t.state(id)).toMatchObject({ state: 'held', reason: HELD });
+    expect(await alerts()).toEqual([
+      'The mail "welcome" of niche-ebook cannot be made for some readers: readers cannot see the link to unsubscribe: its colour is that of what is behind it. Their mails are held: mend it, or what they have, and send them on the page Sending.',
+    ]);
+    t.clock.advance(3 * DAY_MS);
+    await reap();
+    expect(await alerts()).toHaveLength(1);
+
+    const held = t.app.get(HeldService, { strict: false });
+    expect(await held.release({ reason: HELD })).toBe(2);
+    await t.sendDue();
+    for (const id of [own, ofStep]) expect(await t.state(id)).toMatchObject({ state: 'held', reason: HELD });
+
+    await t.db.query(`update subscriber set fields = '{}' where id = $1`, [ada]);
+    const mended = await version(`<p>Mended. ${OUT} ${WHERE}</p>`);
+    const nodes = [{ key: 'other' }, { key: 'welcome', templateId: mended }];
+    await t.db.query('update sequence_version set definition = $1', [JSON.stringify({ nodes })]);
+    await t.db.query('update sequence q set current_version_id = v.id from sequence_version v');
+    expect(await held.release({ reason: HELD })).toBe(2);
+    await t.sendDue();
+    for (const id of [own, ofStep]) expect(await t.state(id)).toMatchObject({ state: 'accepted' });
+    const sent = t.sink.mails.slice(-2).map(({ parsed }) => String(parsed.html).includes('Mended.'));
+    expect(new Set(sent)).toEqual(new Set([true, false]));
+    t.clock.advance(3 * DAY_MS);
+    await reap();
+    expect(await alerts()).toEqual([]);
+  });
+
+  it('went on unseen for ever under the same words that are published anew: now those are judged, and what runs goes on', async () => {
+    const body = `<p style="color:{{ subscriber.fields.ink }}">${OUT} ${WHERE}</p>`;
+    const runs = await version(body);
+    const key = `emails/letter-${nth}`;
+    // As it was stored before such mails were judged, and is by a worker of then.
+    await t.db.query(
+      `update email_template set is_judged = false, content_hash = sha256(convert_to(subject, 'UTF8') || '\\x00' || convert_to(html, 'UTF8') || '\\x00' || convert_to(body_text, 'UTF8')) where id = $1`,
+      [runs],
+    );
+    const anew = await t.templates.publish(t.db.manager, key, null, folder);
+    expect(await send(anew, { ink: 'white' })).toMatchObject({ state: 'held', reason: HELD });
+    expect(await send(runs, { ink: 'white' })).toMatchObject({ state: 'accepted' });
+    expect(await t.templates.publish(t.db.manager, key, null, folder)).toBe(anew);
+  });
+
+  it('was told of to nobody for a minute where the warning could not be written once: now it is told 5 seconds later', async () => {
+    const templateId = await version(`<p>${WHERE}</p><p style="font-size:0">${OUT}</p>`, { before: true });
+    await t.db.query('alter table alert rename to alert_away');
+    try {
+      for (const _ of [1, 2]) expect(await send(templateId)).toMatchObject({ state: 'accepted', attempt: 1 });
+    } finally {
+      await t.db.query('alter table alert_away rename to alert');
+    }
+    t.clock.advance(5_000);
+    expect(await send(templateId)).toMatchObject({ state: 'accepted' });
+    expect(await alerts()).toHaveLength(1);
   });
 
   it('goes on where it ran before that was refused, and its owner reads once which mail, and in which line', async () => {
@@ -92,8 +165,7 @@ ${body}
       `templates/emails/letter-${nth - 6}.mjml:4: readers cannot see the link to unsubscribe: its letters are 0 pixels high. The mail goes out all the same, as it ran before this was refused; show it, and apply the funnel or start the broadcast again with it.`,
     ]);
     t.clock.advance(3 * DAY_MS);
-    const job = t.app.get(JobRegistry, { strict: false }).get('delivery.reap');
-    await job?.run({ deadline: Number.MAX_SAFE_INTEGER, signal: new AbortController().signal });
+    await reap();
     expect(await alerts()).toEqual([]);
   });
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { ADDRESS_HIDDEN } from '../../../src/delivery/ledger/state-reasons.js';
 import { limitName, paceWords, sendingPage } from '../../../src/admin/sending-view.js';
 
 describe('sending in the owner’s words', () => {
@@ -43,5 +44,7 @@ describe('sending in the owner’s words', () => {
       ],
       heldTotal: 6,
     });
+    const unfit = [{ reason: ADDRESS_HIDDEN, broadcastId: null, count: 1 }];
+    expect(sendingPage({ ...state, held: unfit }).held[0]?.advice).toMatch(/^Mend the mail/);
   });
 });

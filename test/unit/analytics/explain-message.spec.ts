@@ -125,6 +125,11 @@ const CASES: [decidedBy: string, words: RegExp, change: Change][] = [
     /backup that was restored.*until the owner decides/,
     { message: held('restored backup') },
   ],
+  [
+    'HELD_UNFIT',
+    /could not see the postal address: mend/,
+    { message: held('its reader could not see the postal address') },
+  ],
   ['HELD', /some new reason/, { message: held('some new reason') }],
   ['HELD', /no reason/, { message: held(null) }],
   ['WAITS_FOR_TEST', /result of the split test/, { message: held('waits for the split test') }],

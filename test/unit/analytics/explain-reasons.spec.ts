@@ -29,7 +29,7 @@ function told(state: State, stateReason: string): { code: string; words: string 
 
 /** By the name of each reason that other code goes by: who adds one says here how it is told. */
 const NAMED: Readonly<
-  Record<Exclude<keyof typeof named, 'NOT_FOR_OWNER'>, readonly [State, string, RegExp]>
+  Record<Exclude<keyof typeof named, 'NOT_FOR_OWNER' | 'UNFIT_REASONS'>, readonly [State, string, RegExp]>
 > = {
   PAUSED_BY_READER: ['held', 'HELD_BY_READER', /pause is over that the reader asked for/],
   LEFT_LIST: ['suppressed', 'LEFT_LIST', /had left the list/],
@@ -46,6 +46,8 @@ const NAMED: Readonly<
   CANCELLED_BY_OWNER: ['cancelled', 'CANCELLED_BY_OWNER', /It was held, and the owner cancelled it/],
   ENDED_IN_BODY: ['unknown', 'UNKNOWN', /taken it or not: the worker ended while/],
   SENT_AGAIN: ['ready', 'NOT_DUE_YET', /due at/],
+  WAY_OUT_HIDDEN: ['held', 'HELD_UNFIT', /could not see the link to unsubscribe: mend/],
+  ADDRESS_HIDDEN: ['held', 'HELD_UNFIT', /could not see the postal address: mend/],
   SEQUENCE_PAUSED: ['held', 'SEQUENCE_PAUSED', /mails of its sequence are paused/],
 };
 
