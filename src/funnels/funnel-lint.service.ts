@@ -2,7 +2,6 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { Texts } from '../values/template-texts.js';
-import { TemplatesService } from '../delivery/mails/templates.service.js';
 import { AffiliatesService } from '../affiliates/affiliates.service.js';
 import { affiliateProblems, affiliatesAsked } from './affiliate-problems.js';
 import { namesTaken } from './between-funnels.js';
@@ -14,13 +13,14 @@ import { fieldDefinitionsOf } from './field.schemas.js';
 import { readFunnelFile, type FunnelFile } from './funnel-file.js';
 import { FunnelConflicts } from './funnel-conflicts.service.js';
 import type { FunnelParts } from './funnel-publisher.service.js';
-import { FunnelSourcesService, hiddenDutyOf, mailsOf } from './funnel-sources.service.js';
+import { FunnelMails } from './funnel-mails.service.js';
+import { FunnelSourcesService } from './funnel-sources.service.js';
 import { listProblems } from './list-problems.js';
 import type { FunnelTemplates } from './funnel-templates.js';
 import { funnelSchema, type FunnelDefinition } from './funnel.schemas.js';
 import { lintDefinition, outlineOf } from './lint/lint.js';
 import type { SequenceOutline } from './lint/loop-rules.js';
-import { byLine, findingOf, type DefinitionProblem, type Finding } from './lint/rules.js';
+import { byLine, findingOf, RULES, type DefinitionProblem, type Finding } from './lint/rules.js';
 import { located } from './yaml-file.js';
 
 export interface LintedFunnel {
@@ -59,7 +59,7 @@ export class FunnelLintService {
     private readonly files: DeliveredFiles,
     private readonly conflicts: FunnelConflicts,
     private readonly affiliates: AffiliatesService,
-    private readonly templates: TemplatesService,
+    private readonly mails: FunnelMails,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -113,6 +113,9 @@ export class FunnelLintService {
       ...(folder === null ? await this.files.missing(manager, file.definition, { given, spare }) : []),
     ];
     const { templates } = sources;
+    // Of mails that can be made at all.
+    if (!problems.some(({ rule }) => RULES[rule].severity === 'error'))
+      problems.push(...(await this.mails.brokenForReaders(manager, file.definition, templates)));
     return { definition: file.definition, templates, findings: located(file, problems).toSorted(byLine) };
   }
 
@@ -140,25 +143,10 @@ export class FunnelLintService {
       ...(parts === null
         ? await this.files.missing(manager, definition)
         : await this.files.lost(manager, definition, parts.files)),
-      ...(parts === null ? [] : await this.hiddenDuties(definition, parts.mails)),
+      ...(parts === null ? [] : await this.mails.hiddenDuties(definition, parts.mails)),
     ];
     const findings = problems.map((problem) => findingOf(problem, null));
     return { definition, templates: sources?.templates ?? NO_TEMPLATES, findings };
-  }
-
-  /** In mails as they were then. */
-  private async hiddenDuties(
-    definition: FunnelDefinition,
-    mails: FunnelParts['mails'],
-  ): Promise<DefinitionProblem[]> {
-    const problems: DefinitionProblem[] = [];
-    for (const { name, path } of mailsOf(definition)) {
-      const id = mails[name];
-      if (id === undefined) continue;
-      const message = hiddenDutyOf(definition, name, await this.templates.compiled(id));
-      if (message !== null) problems.push({ rule: 'hidden-duty', path, message });
-    }
-    return problems;
   }
 
   private async problems(

@@ -9,11 +9,9 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { inTemplateFolder } from './funnel-templates.files.js';
 import { mailsOf } from './funnel-sources.service.js';
 import type { FunnelDefinition } from './funnel.schemas.js';
-import { offerSnapshot } from './offer-snapshot.js';
+import { dataOf } from './step-data.js';
 import { stepMails, type FunnelEmailStep } from './step.schemas.js';
 import { FunnelsService } from './funnels.service.js';
-
-const DAY_MS = 86_400_000;
 
 export interface FunnelPreflight {
   funnel: string;
@@ -100,20 +98,4 @@ function distinctMails(definition: FunnelDefinition): FunnelMail[] {
   const keyOf = ({ name, kind, step, subject = '' }: FunnelMail): string =>
     `${name} ${kind} ${step?.offer ?? ''} ${subject}`;
   return [...new Map([...others, ...sent].map((mail) => [keyOf(mail), mail])).values()];
-}
-
-/** The sample, less what this funnel does not have, with the offer that the step makes. */
-function dataOf(
-  definition: FunnelDefinition,
-  { download, ...sample }: Record<string, unknown>,
-  step: FunnelEmailStep | undefined,
-  now: Date,
-): Record<string, unknown> {
-  const hasMagnet = definition.form.leadMagnet !== undefined && download !== undefined;
-  const data = { ...sample, ...(hasMagnet ? { download } : {}) };
-  const offer = step?.offer === undefined ? undefined : offerSnapshot(definition, step.offer);
-  if (offer === undefined) return data;
-  const endsAt =
-    step?.deadline === undefined ? {} : { expiresAt: new Date(now.getTime() + DAY_MS).toISOString() };
-  return { ...data, offer: { ...offer, ...endsAt } };
 }

@@ -13,6 +13,7 @@ import { DemoService } from './demo.service.js';
 import { FunnelChanges } from './funnel-changes.service.js';
 import { FunnelConflicts } from './funnel-conflicts.service.js';
 import { FunnelFolders } from './funnel-folders.service.js';
+import { FunnelMails } from './funnel-mails.service.js';
 import { FunnelLintService } from './funnel-lint.service.js';
 import { FunnelObjectsController } from './funnel-objects.controller.js';
 import { FunnelObjectsService } from './funnel-objects.service.js';
@@ -60,6 +61,7 @@ import { SimulationController } from './simulation/simulation.controller.js';
     FunnelStore,
     FunnelChanges,
     FunnelLintService,
+    FunnelMails,
     FunnelSourcesService,
     FunnelPublisher,
     FunnelConflicts,

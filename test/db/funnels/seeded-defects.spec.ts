@@ -98,11 +98,31 @@ const labelledTwice = async (t: TestApp): Promise<void> => {
   ])
     await t.dataSource.query(
       `insert into funnel (key, title, definition, definition_hash, version, created_at, updated_at)
-       values ($1, '', json_build_object('definition', json_build_object('fields', json_build_object('size',
+       values ($1, '', json_build_object('definition', json_build_object('sequence', '{"steps": []}'::json, 'fields', json_build_object('size',
          json_build_object('type', 'text', 'label', $2::text)))), '', 1, now(), now())`,
       [key, label],
     );
 };
+
+/** The funnel is there, and somebody is in it whose town has a line break in it. */
+const enrolled = async (t: TestApp): Promise<void> => {
+  await t.dataSource.query(
+    `insert into funnel (key, title, definition, definition_hash, version, created_at, updated_at)
+     values ('course', '', '{"definition": {"sequence": {"steps": []}}, "sources": {}}', '', 1, now(), now())`,
+  );
+  await t.dataSource.query(
+    `with q as (insert into sequence (key, funnel_key, title, sender, created_at, updated_at)
+       values ('course', 'course', '', '{}', now(), now()) returning id),
+     v as (insert into sequence_version (sequence_id, version, definition, definition_hash, created_at)
+       select id, 1, '{}', '', now() from q returning id, sequence_id),
+     s as (insert into subscriber (email, email_key, status, fields, created_at, updated_at)
+       values ('odd@example.com', 'odd@example.com', 'active', '{"town": "Ely\\nNorth"}', now(), now()) returning id)
+     insert into enrollment (sequence_id, version_id, subscriber_id, status, started_at)
+     select v.sequence_id, v.id, s.id, 'active', now() from v, s`,
+  );
+};
+const FOOT =
+  "{{ sender.name }}, {{ sender.postalAddress }} <a href='{{ unsubscribeUrl }}'>out</a></mj-text></mj-column></mj-section></mj-body></mjml>";
 
 /** One for every rule. */
 const DEFECTS: Readonly<Record<RuleName, Defect>> = {
@@ -193,6 +213,21 @@ const DEFECTS: Readonly<Record<RuleName, Defect>> = {
     damage: mail('split: { judge: clicks, arms: [{ key: a }, { key: b, subject: "{{ order.number }}" }] }'),
     field: 'sequence.steps.2.split.arms.1.subject',
   },
+  'reader-value': {
+    given: enrolled,
+    damage: mail(
+      'split: { judge: clicks, arms: [{ key: a }, { key: b, subject: "For {{ subscriber.fields.town }}" }] }',
+    ),
+    field: 'sequence.steps.2.split.arms.1.subject',
+  },
+  'reader-doubt': {
+    given: enrolled,
+    damage: template(
+      'emails/story.mjml',
+      `<mjml><mj-head><mj-title>Hi</mj-title></mj-head><mj-body><mj-section><mj-column><mj-text><a href='{{ subscriber.fields.town }}'>your page</a> ${FOOT}`,
+    ),
+    field: 'sequence.steps.1.email',
+  },
   'unknown-file': { damage: put('launch-kit.zip', 'none.zip'), field: 'products.0.delivers.0' },
   'page-without-form': { damage: put('pages/squeeze', 'pages/thanks'), field: 'form.template' },
   'date-passed': { damage: mail('until: 2020-01-01'), field: 'sequence.steps.2.until' },
@@ -282,7 +317,7 @@ describe('a defect that is put into a funnel with nothing wrong', () => {
     await rm(folder, { recursive: true, force: true });
   });
   beforeEach(async () => {
-    await t.dataSource.query('truncate affiliate, membership, funnel cascade');
+    await t.dataSource.query('truncate affiliate, membership, funnel, sequence, subscriber cascade');
     await t.dataSource.query(`delete from product where key = 'box'`);
   });
 
@@ -292,7 +327,7 @@ describe('a defect that is put into a funnel with nothing wrong', () => {
     }));
     if (!inFiles) {
       const linter = t.app.get(FunnelLintService, { strict: false });
-      const [linted] = await linter.checkAll(t.dataSource.manager, files);
+      const [linted] = await t.dataSource.transaction(async (manager) => linter.checkAll(manager, files));
       return linted?.findings ?? [];
     }
     const path = join(folder, 'course.yaml');
