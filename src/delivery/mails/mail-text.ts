@@ -1,18 +1,33 @@
 import { decodeHTML } from 'entities';
-import { convert } from 'html-to-text';
+import { convert, type FormatCallback } from 'html-to-text';
 import { addressAsRead } from '../../values/url.js';
+
+/** Cells that touch would be one word: "Course$10". */
+const cell: FormatCallback = (elem, walk, builder) => {
+  walk(elem.children, builder);
+  builder.addInline(' ');
+};
+
+/** Pictures are left out, but of one that is a link the words say where it leads. */
+const picture: FormatCallback = (elem, _walk, builder) => {
+  let around = elem.parent;
+  while (around && !(around.type === 'tag' && around.name === 'a')) around = around.parent;
+  if (around) builder.addInline(elem.attribs?.alt ?? '');
+};
 
 const HEADINGS = ['h1', 'h2', 'h3', 'h4', 'h5', 'h6'];
 const OPTIONS = {
   wordwrap: 78,
+  formatters: { cell, picture },
   selectors: [
-    { selector: 'img', format: 'skip' },
+    { selector: 'img', format: 'picture' },
     // The preview line, which the HTML hides as well.
     { selector: 'div[style^="display:none"]', format: 'skip' },
     { selector: 'a', options: { hideLinkHrefIfSameAsText: true, pathRewrite: addressAsRead } },
     ...HEADINGS.map((selector) => ({ selector, options: { uppercase: false } })),
     { selector: 'table', format: 'block' },
     { selector: 'tr', format: 'block', options: { leadingLineBreaks: 1, trailingLineBreaks: 1 } },
+    ...['td', 'th'].map((selector) => ({ selector, format: 'cell' })),
   ],
 };
 

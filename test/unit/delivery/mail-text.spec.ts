@@ -104,6 +104,34 @@ describe('the text part of a mail', () => {
   });
 
   it.each([
+    ['<tr><td>Course</td><td>$10</td></tr><tr><th>Sum</th><td>$10</td></tr>', 'Course $10\nSum $10'],
+    ['<tr>{% for x in xs %}<td>{{ x }}</td>{% endfor %}<td>end</td></tr>', 'a b end'],
+    ['<tr><td><p>One</p></td><td><p>Two</p></td></tr>', 'One\n\nTwo'],
+  ])('parts the cells of a row, which ran into one word: %s', async (rows, expected) => {
+    const { text } = await compile(`<mj-table>${rows}</mj-table>`);
+    expect(fillIn(parseTextPart(text), { xs: ['a', 'b'] })).toBe(expected);
+  });
+
+  it.each([
+    [
+      '<mj-image href="https://x.test/" src="https://x.test/a.png" alt="Our caf&eacute; {{ name }}" />',
+      'Our café Kit [https://x.test/]',
+    ],
+    [
+      '<mj-text><a href="https://x.test/"><img src="https://x.test/a.png" alt="Look" /> here</a></mj-text>',
+      'Look here [https://x.test/]',
+    ],
+    ['<mj-image href="https://x.test/" src="https://x.test/a.png" alt="" />', 'https://x.test/'],
+    ['<mj-image src="https://x.test/a.png" alt="Sand" /><mj-text>Hello</mj-text>', 'Hello'],
+  ])(
+    'says what a linked picture shows, of which the address alone was left: %s',
+    async (content, expected) => {
+      const { text } = await compile(content);
+      expect(fillIn(parseTextPart(text), { name: 'Kit' })).toBe(expected);
+    },
+  );
+
+  it.each([
     [{ a: true, b: true }, 'Before\n\nOne\n\nTwo\n\nAfter'],
     [{ a: true }, 'Before\n\nOne\n\nAfter'],
     [{ b: true }, 'Before\n\nTwo\n\nAfter'],
