@@ -1,19 +1,21 @@
 import type { EntityManager } from 'typeorm';
 
 /**
- * Called by the erasure of a person: their rows in tables that wait or were refused, of which only the cells say whose they
- * are. Reads the rows of the last 30 days.
+ * Condition on `r`, a row of `import_row`, in SQL: it is of the person with the key. Of a refused row only the cells say
+ * whose it is. Reads the rows of the last 30 days.
  */
-export async function forgetImportedRows(manager: EntityManager, emailKey: string): Promise<void> {
-  await manager.query(
-    `delete from import_row where email_key = $1
-       or (email_key is null and exists (select 1 from unnest(cells) cell where lower(cell) ~ $2))`,
-    [emailKey, wordOf(emailKey)],
-  );
+export function rowsOf(r: string, emailKey: string): string {
+  return `(${r}.email_key = ${emailKey}
+    or (${r}.email_key is null and exists (select 1 from unnest(${r}.cells) cell where lower(cell) ~ (${wordOf(emailKey)}))))`;
 }
 
 /** The address by itself, not as a part of another one. */
-function wordOf(address: string): string {
-  const escaped = address.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
-  return String.raw`(^|[^[:alnum:]._%+-])${escaped}($|[^[:alnum:]._-])`;
+function wordOf(emailKey: string): string {
+  const escaped = String.raw`regexp_replace(${emailKey}, '[].*+?^${'$'}{}()|[\\]', '\\\&', 'g')`;
+  return `'(^|[^[:alnum:]._%+-])' || ${escaped} || '($|[^[:alnum:]._-])'`;
+}
+
+/** Called by the erasure of a person: their rows in tables that wait or were refused. */
+export async function forgetImportedRows(manager: EntityManager, emailKey: string): Promise<void> {
+  await manager.query(`delete from import_row r where ${rowsOf('r', '$1::text')}`, [emailKey]);
 }

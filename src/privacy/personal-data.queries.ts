@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { rowsOf } from '../imports/forget.queries.js';
 
 export interface ConsentRecord {
   kind: string;
@@ -22,6 +23,9 @@ export async function consentsOf(db: EntityManager, subscriberId: string): Promi
   );
 }
 
+const THEIR_ORDER = `((o.subscriber_id = $1 and o.status in ('paid', 'refunded'))
+  or lower(o.email) = (select lower(email) from subscriber where id = $1))`;
+
 /** One question for each part of the file; `$1` is the subscriber. Read only, over everybody's tables. */
 const PARTS = {
   signups: `select f.slug as form, g.status, g.created_at as "createdAt", g.confirmed_at as "confirmedAt", g.answers
@@ -42,11 +46,27 @@ const PARTS = {
       union all select o.offer_slug, o.amount_minor, o.currency, o.expires_at, coalesce(m.accepted_at, m.data_at) from message m
         join broadcast_offer o on o.broadcast_id = m.broadcast_id and o.place::text = m.data ->> 'offerPlace'
         where m.subscriber_id = $1 and m.state in ('accepted', 'unknown')) granted order by created_at, offer_slug`,
-  affiliateLinks: `select a.code as affiliate, r.touched_at as "clickedAt", r.source as "keptBy"
-    from (select affiliate_id, touched_at, source from referral where subscriber_id = $1
-      union all select t.affiliate_id, t.touched_at, 'earlier click' from referral_touch t where t.subscriber_id = $1 and not exists
-        (select 1 from referral l where l.subscriber_id = $1 and (l.affiliate_id, l.touched_at) = (t.affiliate_id, t.touched_at))) r
-      join affiliate a on a.id = r.affiliate_id order by r.touched_at desc`,
+  affiliateLinks: `with clicks as (
+      select 1 as nth, affiliate_id, touched_at, source from referral where subscriber_id = $1
+      union all select 2, r.affiliate_id, r.touched_at, 'sign-up to be confirmed' from signup_referral r
+        join signup g on g.id = r.signup_id where g.subscriber_id = $1
+      union all select 3, r.affiliate_id, r.touched_at, 'order' from order_referral r
+        join orders o on o.id = r.order_id where ${THEIR_ORDER}
+      union all select 4, affiliate_id, touched_at, 'earlier click' from referral_touch where subscriber_id = $1
+      union all select 4, (c ->> 'affiliateId')::bigint, (c ->> 'at')::timestamptz, 'earlier click' from signup_referral r
+        join signup g on g.id = r.signup_id cross join jsonb_array_elements(r.touches) c where g.subscriber_id = $1
+      union all select 4, (c ->> 'affiliateId')::bigint, (c ->> 'at')::timestamptz, 'earlier click' from order_referral r
+        join orders o on o.id = r.order_id cross join jsonb_array_elements(r.touches) c where ${THEIR_ORDER}),
+    once as (select distinct on (affiliate_id, touched_at) * from clicks order by affiliate_id, touched_at, nth)
+    select a.code as affiliate, c.touched_at as "clickedAt", c.source as "keptBy"
+    from once c join affiliate a on a.id = c.affiliate_id order by c.touched_at desc`,
+  imports: `select j.file_name as file, r.line, r.email, r.name, r.status, r.time_zone as "timeZone", r.locale, r.fields, r.tags, r.lists,
+      r.created_at as "subscribedAt", r.consent_text as wording, r.consent_at as "consentAt", host(r.consent_ip) as "consentIp",
+      r.confirmed_at as "confirmedAt", host(r.confirmed_ip) as "confirmedIp", r.left_at as "leftAt",
+      r.tracking_consent as "trackingConsent", r.outcome, r.problem,
+      case when (select count(*) from unnest(r.cells) cell where cell like '%@%') < 2 then r.cells end as cells
+    from import_row r left join import_job j on j.id = r.import_id
+    where ${rowsOf('r', '(select email_key from subscriber where id = $1)')} order by r.import_id, r.line`,
   isAffiliate: `select a.code, a.name, a.email, a.state, a.created_at as "since",
       (select coalesce(sum(k.clicks), 0)::int from affiliate_click k where k.affiliate_id = a.id) as clicks,
       (select coalesce(jsonb_agg(jsonb_build_object('earnedAt', c.created_at, 'amountMinor', c.amount_minor,
@@ -82,7 +102,7 @@ const PARTS = {
       (select coalesce(jsonb_agg(jsonb_build_object('product', p.name, 'amountMinor', l.amount_minor, 'licence', k.key) order by l.id), '[]')
          from order_line l join product p on p.id = l.product_id left join licence k on k.order_line_id = l.id
         where l.order_id = o.id) as lines
-    from orders o where (o.subscriber_id = $1 and o.status in ('paid', 'refunded')) or lower(o.email) = (select lower(email) from subscriber where id = $1)
+    from orders o where ${THEIR_ORDER}
     order by o.id`,
 } as const;
 
