@@ -53,6 +53,8 @@ interface Seen extends Omit<Standing, 'note'> {
 export class GenerationGuard {
   readonly #logger = new Logger(GenerationGuard.name);
   #bumpedAtMs: number | null = null;
+  /** False: an alert that the note cannot be written may be open, of an earlier process until the first note. */
+  #isNoted = false;
   /** As the last note, for a data folder that is full, read-only or taken away while the process runs. */
   #known: LedgerNote | null = null;
   /** Undefined until the first look: an alert of an earlier process may still be open. */
@@ -158,7 +160,7 @@ export class GenerationGuard {
       this.file.place(),
       this.witnesses.left(),
     ]);
-    const lefts = left.map((one) => one.witness);
+    const lefts = left.flatMap((one) => one.witness ?? []);
     const read = await this.queries.read(witness === null ? lefts : [witness, ...lefts]);
     const note = file === 'unreadable' ? file : furthest(file, known, read.row);
     const standing: Standing = { ...read, note, folder, place, kept: this.file.kept };
@@ -216,10 +218,17 @@ export class GenerationGuard {
     if (beaten && isSameRun(row, seen.beat)) return row.counter;
     const bumped = await this.queries.bump(row);
     if (bumped === null) return row.counter;
-    const isNoted = await this.write({ ...row, counter: bumped.counter }, seen, bumped.atMs);
-    if (isNoted) await this.witnesses.clear(seen.left, seen.beat.server);
-    await this.witnesses.beginAnew();
+    // Before anything is waited for: who looks meanwhile would bump, too, and wait for the disk again.
     this.#bumpedAtMs = nowMs;
+    try {
+      const isNoted = await this.write({ ...row, counter: bumped.counter }, seen, bumped.atMs);
+      if (isNoted) await this.witnesses.clear(seen.left, seen.beat.server);
+    } catch (error) {
+      // Neither noted, nor the owner told: the next look tries again.
+      this.#bumpedAtMs = null;
+      throw error;
+    }
+    this.witnesses.beginAnew();
     return bumped.counter;
   }
 
@@ -233,8 +242,6 @@ export class GenerationGuard {
     this.#known = note;
     try {
       await this.file.write(note);
-      if (this.#bumpedAtMs === null) await this.alerts.resolve(NOTE_ALERT);
-      return true;
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
       await this.alerts.raise({
@@ -243,8 +250,12 @@ export class GenerationGuard {
         message: 'ledger.json in the data folder cannot be written: a restored backup may not be noticed',
         facts: { code },
       });
+      this.#isNoted = false;
       return false;
     }
+    if (!this.#isNoted) await this.alerts.resolve(NOTE_ALERT);
+    this.#isNoted = true;
+    return true;
   }
 }
 

@@ -17,7 +17,8 @@ const LEFT_AFTER_MS = 3_600_000;
 
 /** What a process was told last, as it stands in the data folder. */
 export interface LeftWitness {
-  witness: Witness;
+  /** Null: none of ours, or a half of one, as a disk that was full leaves them. */
+  witness: Witness | null;
   path: string;
   writtenAtMs: number;
 }
@@ -35,8 +36,10 @@ export class WitnessFiles implements OnApplicationShutdown {
   #next: Witness | null = null;
   #writing: Promise<void> | null = null;
   #server: string | null = null;
+  #anew = false;
   /** On a disk that is full or read-only each try would cost, and fail. */
   #broken = false;
+  #ended = false;
 
   constructor(@Inject(CONFIG) private readonly config: Config) {
     this.#path = join(this.folder, `${randomUUID()}${SUFFIX}`);
@@ -48,11 +51,17 @@ export class WitnessFiles implements OnApplicationShutdown {
     this.#writing ??= this.#write().finally(() => (this.#writing = null));
   }
 
-  /** The file may have been removed, as by a process that took us for dead: the next word makes it anew. */
-  async beginAnew(): Promise<void> {
+  /**
+   * The file may have been removed, as by a process that took us for dead: the next word makes it anew. Returns at once: under
+   * load there is always something to write, and who waited for the end of that would wait for the end of all mails.
+   */
+  beginAnew(): void {
+    this.#anew = true;
+  }
+
+  /** Until what was told stands in the file, and nothing more was told meanwhile. */
+  async written(): Promise<void> {
     await this.#writing;
-    await this.#close();
-    this.#broken = false;
   }
 
   /** Of all processes that have worked on this folder, the dead among them; nothing where it cannot be read. */
@@ -64,8 +73,7 @@ export class WitnessFiles implements OnApplicationShutdown {
         const path = join(this.folder, name);
         try {
           const [text, { mtimeMs }] = await Promise.all([readFile(path, 'utf8'), stat(path)]);
-          const witness = readWitness(text);
-          return witness === null ? [] : [{ witness, path, writtenAtMs: mtimeMs }];
+          return [{ witness: readWitness(text), path, writtenAtMs: mtimeMs }];
         } catch {
           return [];
         }
@@ -75,19 +83,20 @@ export class WitnessFiles implements OnApplicationShutdown {
 
   /**
    * To be called once `ledger.json` is ahead of what was `left` when the database was asked: removes what is of another run
-   * of the server than `server`, and of processes that are long gone.
+   * of the server than `server`, and of processes that are long gone, whether it can be read or not.
    */
   async clear(left: readonly LeftWitness[], server: string): Promise<void> {
     // As the file system counts, which no test and no demo moves.
     const before = Date.now() - LEFT_AFTER_MS;
     for (const { path, witness, writtenAtMs } of left)
-      if (witness.server !== server || writtenAtMs < before)
+      if ((witness !== null && witness.server !== server) || writtenAtMs < before)
         await rm(path, { force: true }).catch(() => undefined);
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.beginAnew();
-    this.#broken = true;
+    await this.written();
+    await this.#close();
+    this.#ended = true;
   }
 
   private get folder(): string {
@@ -99,8 +108,10 @@ export class WitnessFiles implements OnApplicationShutdown {
       this.#next = null;
       try {
         // What was written under the run before may be removed by whoever has judged this one.
-        if (witness.server !== this.#server) await this.#close();
-        if (this.#broken) continue;
+        if (this.#anew || witness.server !== this.#server) await this.#close();
+        if (this.#anew) this.#broken = false;
+        this.#anew = false;
+        if (this.#broken || this.#ended) continue;
         this.#file ??= await this.#open();
         this.#server = witness.server;
         await this.#file.write(JSON.stringify(witness).padEnd(LENGTH), 0);

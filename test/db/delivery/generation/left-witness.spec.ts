@@ -54,7 +54,7 @@ describe('a worker that is started when the database has gone back by seconds, o
   };
   /** It is killed, and the server started anew: as if all that it was told had been under the run before. */
   const killed = async (): Promise<void> => {
-    await t.app.get(WitnessFiles, { strict: false }).beginAnew();
+    await t.app.get(WitnessFiles, { strict: false }).written();
     for (const name of await files()) {
       const path = join(folder(), name);
       const told = JSON.parse(await readFile(path, 'utf8')) as object;
@@ -124,7 +124,7 @@ describe('a worker that is started when the database has gone back by seconds, o
 
   it('leaves the files of those that may live, and takes away what is an hour old', async () => {
     await begin('reader@example.com');
-    await t.app.get(WitnessFiles, { strict: false }).beginAnew();
+    await t.app.get(WitnessFiles, { strict: false }).written();
     const [own = ''] = await files();
     const told = await readFile(join(folder(), own), 'utf8');
     await writeFile(join(folder(), 'dead.witness'), told);
@@ -134,11 +134,30 @@ describe('a worker that is started when the database has gone back by seconds, o
     expect(await files()).toEqual([own]);
   });
 
+  it('takes away what a full disk has left empty or half written, too, an hour later: each look read it, for ever', async () => {
+    await begin('reader@example.com');
+    await t.app.get(WitnessFiles, { strict: false }).written();
+    const [own = ''] = await files();
+    const longAgo = new Date(Date.now() - 2 * 3_600_000);
+    for (const [name, text] of Object.entries({
+      empty: '',
+      half: '{"claimed": {"id": "7", "ep',
+      young: '',
+    })) {
+      const path = join(folder(), `${name}.witness`);
+      await writeFile(path, text);
+      if (name !== 'young') await utimes(path, longAgo, longAgo);
+    }
+    expect(await guard(await worker()).maySend()).toBe(true);
+    expect(await files()).toEqual([own, 'young.witness'].toSorted());
+  });
+
   it('is told by a worker whose file was taken away while it lived', async () => {
     const claim = await begin('reader@example.com');
     const witnesses = t.app.get(WitnessFiles, { strict: false });
+    await witnesses.written();
     await rm(folder(), { recursive: true });
-    await witnesses.beginAnew();
+    witnesses.beginAnew();
     await end(claim);
     await killed();
     await t.db.query(`update message set state = 'leased'`);
@@ -146,13 +165,15 @@ describe('a worker that is started when the database has gone back by seconds, o
   });
 
   it('sends from a folder in which nothing can be written', async () => {
+    const witnesses = t.app.get(WitnessFiles, { strict: false });
     await rm(folder(), { recursive: true, force: true });
     await writeFile(folder(), 'in its place');
     await end(await begin('reader@example.com'));
-    await t.app.get(WitnessFiles, { strict: false }).beginAnew();
+    await witnesses.written();
     await rm(folder());
+    witnesses.beginAnew();
     await end(await begin('another@example.com'));
-    await t.app.get(WitnessFiles, { strict: false }).beginAnew();
+    await witnesses.written();
     expect(await files()).toHaveLength(1);
   });
 });
