@@ -63,8 +63,8 @@ const UNTRUSTED_A_DAY = 1_000;
 const MAX_MTA_CHARS = 255;
 /** Servers try for five days as a rule (RFC 5321 §4.5.4.1). */
 const QUEUES_LAST_MS = 7 * DAY_MS;
-/** A monthly letter has its second report well within it. */
-const DOUBTS_LAST_MS = 90 * DAY_MS;
+/** A letter of every quarter has its second report well within it, one of every year just so. */
+const DOUBTS_LAST_MS = 400 * DAY_MS;
 
 /** The only writer of `bounce`. Every report is written down and takes effect in one transaction, once. */
 @Injectable()

@@ -5,7 +5,7 @@ import { DNS, type DnsResolver } from '../infra/dns.js';
 import { domainOf } from '../values/email-address.js';
 import { sameOrganisation } from './complaint-reporter.js';
 import { parseHeaderBlock } from './header-block.js';
-import { broughtBy, isMadeFromAddress, plainIp } from './mail-path.js';
+import { broughtBy, isMadeFromAddress, namesOfRelay, plainIp } from './mail-path.js';
 
 /** A mail as it came in, beside what it says. */
 export interface Brought {
@@ -77,7 +77,7 @@ export class BringerProof {
   private async writesFor(ip: string, domain: string): Promise<boolean> {
     const mx = (await this.dns.resolveMx(domain).catch(() => [])).slice(0, MAX_HOSTS);
     const hosts = mx.length > 0 ? mx.map(({ exchange }) => exchange) : [domain];
-    const known = [domain, ...hosts, ...this.relayHosts().filter((host) => isIP(host) === 0)];
+    const known = [domain, ...hosts, ...this.relayHosts().flatMap(namesOfRelay)];
     const proofs = [this.isHost(ip, hosts), this.isNamed(ip, known), this.isInSpf(ip, domain)];
     return (await Promise.all(proofs)).some(Boolean);
   }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 /** How a report came in. */
@@ -61,4 +62,20 @@ function isThisMachine(ip: string): boolean {
 /** No stranger connects from there. */
 function isNear(ip: string): boolean {
   return NEAR.has(ipaddr.process(ip).range());
+}
+
+/** By the domain of the host to submit to: that of the hosts which the provider's reports come from. */
+const REPORTS_FROM: Readonly<Record<string, string>> = {
+  'office365.com': 'outlook.com',
+  'gmail.com': 'google.com',
+  'amazonaws.com': 'amazonses.com',
+  'mailgun.org': 'mailgun.net',
+  'postmarkapp.com': 'mtasv.net',
+};
+
+/** The domains by which a host of a relay's may call itself; none for a relay that is given by its address. */
+export function namesOfRelay(host: string): string[] {
+  if (isIP(host) !== 0) return [];
+  const family = Object.entries(REPORTS_FROM).find(([domain]) => `.${host}`.endsWith(`.${domain}`));
+  return family ? [host, family[1]] : [host];
 }

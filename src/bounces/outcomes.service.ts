@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { BroadcastGuard } from '../delivery/guards/broadcast-guard.service.js';
 import type { ReportedMessage } from '../delivery/ledger/message-evidence.queries.js';
+import { HARD_REASONS } from '../delivery/replies/reply-reason.js';
 import { SENDER_ALERT } from '../delivery/replies/sender-refusal.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
@@ -39,7 +40,8 @@ export class OutcomesService {
     if (found.reason === 'unsubscribed') await this.leaving.leaveByMail(manager, message, 'provider');
     if (LEAVING_TYPES.has(found.reason)) await this.leaving.leaveByMail(manager, message, 'report');
     if (found.verdict === 'sender') await this.alertSender(manager, message, found);
-    if (broadcastId !== null && found.verdict !== 'ignore' && found.verdict !== 'soft') {
+    const isSoft = found.verdict === 'soft' && !HARD_REASONS.includes(found.reason);
+    if (broadcastId !== null && found.verdict !== 'ignore' && !isSoft) {
       await this.guard.check(manager, broadcastId);
     }
   }

@@ -253,11 +253,15 @@ export async function forgetBuyer(
   return theirs.map(({ id }) => id);
 }
 
-/** Called when a person does not want to be counted any more. Served by orders_subscriber. */
+/**
+ * Called when a person does not want to be counted any more. An order that is still open keeps the mark, by which their
+ * browser finds it again; it loses it when it is paid. Served by orders_subscriber.
+ */
 export async function forgetMarks(db: EntityManager, subscriberId: string): Promise<void> {
-  await db.query('update orders set visitor_id = null where subscriber_id = $1 and visitor_id is not null', [
-    subscriberId,
-  ]);
+  await db.query(
+    `update orders set visitor_id = null where subscriber_id = $1 and visitor_id is not null and status <> 'pending'`,
+    [subscriberId],
+  );
 }
 
 /** Called once an order is paid; `people`: its buyer, and who got the mail that led to it. By primary keys. */

@@ -42,7 +42,8 @@ export async function tallyBroadcast(
          count(*) filter (where state = 'held') as held
        from ended),
      reported as (
-       select count(distinct message_id) filter (where verdict = 'hard' and source <> 'smtp_reply') as hard,
+       -- One that may be forged gives up nobody, and is a dead address to the broadcast all the same.
+       select count(distinct message_id) filter (where (verdict = 'hard' or verdict = 'soft' and reason = any($2::text[])) and source <> 'smtp_reply') as hard,
          count(distinct message_id) filter (where verdict = 'sender' and source <> 'smtp_reply') as sender,
          count(distinct message_id) filter (where verdict = 'complaint' and reason <> 'opt_out') as complaints
        from bounce b join ended e on e.id = b.message_id where b.broadcast_id = $1 and b.trusted),

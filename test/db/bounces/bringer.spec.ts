@@ -124,6 +124,28 @@ describe('a report of a dead address', () => {
     expect(await kept(next)).toEqual(['hard']);
   });
 
+  it('from anywhere is believed when the letter of the next quarter comes back: it was forgotten by then', async () => {
+    const email = somebody();
+    await told(await office.sent(email), direct(STRANGER));
+    office.clock.advance(92 * DAY_MS);
+    await told(await office.sent(email), direct(STRANGER));
+    expect(await office.status(email)).toBe('bounced');
+  });
+
+  it('from anywhere pauses a broadcast to an old list, though it gives up nobody', async () => {
+    const broadcastId = await office.broadcast();
+    const ids: string[] = [];
+    for (let n = 0; n < 300; n++) ids.push(await office.sent(somebody()));
+    await office.db.query('update message set broadcast_id = $2 where id = any($1::bigint[])', [
+      ids,
+      broadcastId,
+    ]);
+    for (const id of ids.slice(0, 60)) await told(id, direct(STRANGER));
+    expect(await office.db.query('select state from broadcast where id = $1', [broadcastId])).toEqual([
+      { state: 'paused' },
+    ]);
+  });
+
   it('from anywhere is not believed when a mail in between has arrived', async () => {
     const email = somebody();
     await told(await office.sent(email), direct(STRANGER));

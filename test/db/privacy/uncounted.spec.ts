@@ -73,6 +73,21 @@ describe('who does not want to be counted any more', () => {
     expect(await known(other)).toEqual({ hits: 2, visits: 1, marks: 3, conversions: 3 });
   });
 
+  it('keeps the order that they have open: a second one was made beside it', async () => {
+    const reader = await newReader(t, 'between@example.com');
+    const order = { email: reader.email, name: 'Rita Reader' };
+    const checkout = async (): Promise<unknown> =>
+      t.http.post('/checkout/launch-kit').set('User-Agent', BROWSER).type('form').send(order).expect(303);
+    await checkout();
+    await save(reader, false);
+    await checkout();
+    expect(
+      await one('select count(*)::int as orders from orders where lower(email) = $1', reader.email),
+    ).toEqual({
+      orders: 1,
+    });
+  });
+
   it('leaves no mark by what they do then either', async () => {
     const reader = await newReader(t, 'quiet@example.com');
     await save(reader, false);

@@ -2,7 +2,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
  * Of people who had taken back their consent to be counted before this release, what was seen of them until then goes as
- * well. A sign-up keeps the mark of its browser only while it waits. Few people take it back, and their mails and hits are
+ * well. A sign-up of theirs keeps the mark of its browser only while it waits. Few people take it back, and their mails and hits are
  * found by index: one who never agreed has no hits.
  */
 export class Uncounted1765550000000 implements MigrationInterface {
@@ -24,10 +24,11 @@ export class Uncounted1765550000000 implements MigrationInterface {
       'update conversion c set visitor_id = null from uncounted_mail m where c.message_id = m.id and c.visitor_id is not null',
     );
     await runner.query(
-      'update orders o set visitor_id = null from uncounted u where o.subscriber_id = u.id and o.visitor_id is not null',
+      "update orders o set visitor_id = null from uncounted u where o.subscriber_id = u.id and o.visitor_id is not null and o.status <> 'pending'",
     );
     await runner.query(
-      `update signup set visitor_id = null where status = 'confirmed' and visitor_id is not null`,
+      `update signup s set visitor_id = null from uncounted u
+       where s.subscriber_id = u.id and s.status = 'confirmed' and s.visitor_id is not null`,
     );
   }
 
