@@ -9,7 +9,7 @@ import { SigningRefused } from './signing/dkim.service.js';
 import { DueMessages } from './ledger/due-messages.service.js';
 import { Ledger } from './ledger/ledger.service.js';
 import { MailComposer } from './mails/mail-composer.service.js';
-import type { ClaimedMessage, SendOutcome } from './ledger/message.js';
+import type { Claimed, ClaimedMessage, SendOutcome } from './ledger/message.js';
 import { OneAhead } from './relays/one-ahead.js';
 import { settlementOf } from './ledger/settlement.js';
 import type { OutgoingMail } from './relays/smtp-lane.transport.js';
@@ -91,7 +91,7 @@ export class SenderService {
     await this.giveBackUnsent();
     if (!(await this.due.maySend()) || !(await this.lanes.anyUsable())) return 0;
     const queue = new ClaimedQueue(
-      async () => this.due.claim(this.#owner, BATCH),
+      async () => this.claim(run),
       async (milliseconds) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
       () => this.goesOn(run),
       async () => this.moreMayCome(run),
@@ -109,6 +109,14 @@ export class SenderService {
     await this.giveBack(queue);
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     return run.accepted;
+  }
+
+  private async claim(run: Run): Promise<Claimed> {
+    const putOff = await this.lanes.putOff();
+    const claimed = await this.due.claim(this.#owner, BATCH, putOff);
+    if (putOff.length === 0 || claimed.taken > 0) return claimed;
+    // While another mail is on its way to try the relay, none of these may be there before it.
+    return run.underWay > 0 ? claimed : this.due.claim(this.#owner, BATCH);
   }
 
   private goesOn({ signal, stopped, deadline }: Run): boolean {

@@ -25,7 +25,7 @@ export interface SmtpSink {
   /** Before the reply to RCPT TO: the moment between claim and body. */
   onRecipient: (address: string) => Promise<SinkAnswer>;
   /** After the final dot, before the reply to it; `clientPort` tells which connection it came by. */
-  onBody: (clientPort: number) => Promise<SinkAnswer>;
+  onBody: (clientPort: number, to: readonly string[]) => Promise<SinkAnswer>;
   close(): Promise<void>;
 }
 
@@ -86,7 +86,8 @@ export async function openSmtpSink({ host = '127.0.0.1', smtpUtf8 = true } = {})
     const raw = await read(stream).catch(() => null);
     // Cut before the dot: there is nobody left to answer.
     if (raw === null) return;
-    const what = await sink.onBody(session.remotePort);
+    const to = session.envelope.rcptTo.map(({ address }) => address);
+    const what = await sink.onBody(session.remotePort, to);
     if (what === undefined || what === 'drop') sink.mails.push(await mailOf(raw, session));
     answer(session, what, done);
   }

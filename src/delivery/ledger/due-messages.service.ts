@@ -48,8 +48,8 @@ export class DueMessages {
     return true;
   }
 
-  /** `owner`: the process. */
-  async claim(owner: string, limit: number): Promise<Claimed> {
+  /** `owner`: the process. `putOff`: templates whose mails are passed over. */
+  async claim(owner: string, limit: number, putOff: readonly string[] = []): Promise<Claimed> {
     const fence = await this.guard.fence(this.claims.witness);
     if (fence === null) return { taken: 0, messages: [], waitMs: null };
     const now = this.clock.now();
@@ -69,7 +69,7 @@ export class DueMessages {
     // Of this claim alone: what it took can be told from all else, should its answer be lost.
     const claimedBy = `${owner}/${++this.#claims}`;
     try {
-      claimed = await this.claims.claim(claimedBy, { places: wanted, limit, now, overdue, fence });
+      claimed = await this.claims.claim(claimedBy, { places: wanted, limit, now, overdue, fence, putOff });
     } catch (error) {
       this.#lost.push({ owner: claimedBy, atMs: performance.now() });
       await this.returnUnused(allowed, [], paidAtMs);

@@ -4,16 +4,17 @@ import { DataSource } from 'typeorm';
 import { arrayLiteral } from '../../infra/database/array-literal.js';
 import { pgPool } from '../../infra/database/pg-pool.js';
 import type { Fence } from '../generation/generation.js';
-import { fenceSql, NOT_REFUSED, SERVER } from '../generation/generation.queries.js';
+import { NOT_REFUSED, SERVER } from '../generation/generation.queries.js';
 import { WitnessFiles } from '../generation/witness-files.service.js';
 import type { ToldMail, Witness } from '../generation/witness.js';
 import { dataAt } from '../mails/data-at.js';
+import { CLAIM, CLAIM_OTHERS, LEASE } from './claim.queries.js';
 import type { PlaceWant } from './due-places.js';
 import { fateSql, IS_LEASED, MAY_GO, MOMENT, PROOF } from './mail-moment.queries.js';
 import { ARRIVED, EVIDENCE } from './message-evidence.queries.js';
 import { ERASED, withoutSending, type ClaimedMessage } from './message.js';
 import { ENDED_IN_BODY, LEFT_BEHIND } from './state-reasons.js';
-import { lateSql, OVERDUE, RESTORED, restoredSql, type OverdueParameters } from '../waiting/overdue.js';
+import type { OverdueParameters } from '../waiting/overdue.js';
 import type { Settlement } from './settlement.js';
 
 export type Claim = ToldMail;
@@ -25,10 +26,10 @@ export interface ClaimOrder {
   now: Date;
   overdue: OverdueParameters;
   fence: Fence;
+  /** Templates whose mails are passed over. */
+  putOff?: readonly string[];
 }
 
-/** A relay that takes longer has its lease renewed. A process that stood still for a while must not be taken for dead. */
-const LEASE = `clock_timestamp() + interval '5 minutes'`;
 /** After the lease, for the reply of a mail whose body was begun in the lease's last moment. */
 const BODY_GRACE = `interval '5 minutes'`;
 
@@ -59,13 +60,12 @@ export class LedgerQueries {
    */
   async claim(
     owner: string,
-    { places, limit, now, overdue, fence }: ClaimOrder,
+    { places, limit, now, overdue, fence, putOff = [] }: ClaimOrder,
     db?: Pick<PoolClient, 'query'>,
   ): Promise<{ taken: number; messages: ClaimedMessage[] }> {
     this.#fence = fence;
     const { rows } = await (db ?? pgPool(this.dataSource)).query<ClaimedRow>({
-      name: 'ledger-claim',
-      text: CLAIM,
+      ...(putOff.length === 0 ? { name: 'ledger-claim', text: CLAIM } : { text: CLAIM_OTHERS }),
       values: [
         owner,
         limit,
@@ -82,6 +82,7 @@ export class LedgerQueries {
         fence.counter,
         fence.server,
         places.map(({ priority }) => priority),
+        ...(putOff.length === 0 ? [] : [putOff]),
       ],
     });
     const messages = rows
@@ -297,49 +298,7 @@ type Answered = { server: string } & (Claim | Record<keyof Claim, null>);
 type Reaped = Record<'returned' | 'unknown' | 'resent', number>;
 type ClaimedRow = Omit<ClaimedMessage, 'sender'> & { state: string; sender: string };
 
-const CLAIMED = fateSql('leased', {
-  isExpired: 'm.expires_at <= $3',
-  restored: {
-    when: restoredSql('m', { confirmedAt: '$6', action: '$7' }),
-    state: '$7::text',
-    why: `'${RESTORED}'`,
-  },
-  late: {
-    when: lateSql('m', { overdueBefore: '$8', dueBy: '$9', action: '$10' }),
-    state: '$10::text',
-    why: `'${OVERDUE}'`,
-  },
-});
 const HELD_BACK = fateSql('ready');
-
-const FENCE = fenceSql({ lineage: '$11', generation: '$12', counter: '$13', server: '$14' });
-
-const CLAIM = `
-with due as (
-  select d.* from unnest($4::text[], $15::smallint[], $5::int[]) as place (lane, priority, most) cross join lateral (
-    select m.id, m.priority, m.due_at,
-      ${CLAIMED.state} as state,
-      ${CLAIMED.why} as why
-    from message m ${MOMENT} ${PROOF} where m.state = 'ready' and m.lane_key = place.lane and m.priority = place.priority and m.due_at <= $3
-    order by m.due_at, m.id limit place.most for update of m skip locked) d
-  where ${FENCE}
-  order by d.priority, d.due_at, d.id limit $2),
-taken as (
-  update message m set state = ${withoutSending('due.state')}, lease_owner = $1, lease_epoch = lease_epoch + 1, data_at = null,
-    attempt = attempt + (due.state = 'leased')::int, state_reason = coalesce(due.why, m.state_reason),
-    settled_at = case when due.state in ('leased', 'held') then null else clock_timestamp() end,
-    accepted_at = case when due.state = 'accepted' then coalesce(m.accepted_at, $3) else m.accepted_at end,
-    lease_until = case when due.state = 'leased' then ${LEASE} end
-  from due where m.id = due.id returning m.*)
-select t.id, t.state, t.lease_epoch as epoch, t.attempt, t.class, t.kind, t.address, t.message_id_header as "messageIdHeader",
-  t.sender::text as sender, t.data, t.funnel_key as "funnelKey", f.title as "funnelTitle", t.step_key as "stepKey",
-  t.subscriber_id as "subscriberId", s.name as "subscriberName", s.fields as "subscriberFields", coalesce(s.tracking_consent, false) as "trackingConsent",
-  t.email_template_id as "templateId", t.created_at as "createdAt", t.lane_key as "laneKey",
-  t.broadcast_id as "broadcastId", t.unknown_count as "unknownCount", t.send_hours_id as "sendHoursId"
-from taken t
-  left join lateral (select name, fields, tracking_consent from subscriber where id = t.subscriber_id offset 0) s on true
-  left join funnel f on f.key = t.funnel_key
-order by t.priority, t.due_at, t.id`;
 
 const WRITE = `
 with given as (

@@ -56,7 +56,7 @@ export interface LaneSet {
   /** The outcome, with what is known by now of whose trouble it is: the sender's alone, or the relay's. */
   judged(
     taken: TakenLane,
-    mail: Pick<ClaimedMessage, 'id' | 'address' | 'sender'>,
+    mail: Pick<ClaimedMessage, 'id' | 'address' | 'templateId' | 'sender'>,
     outcome: SendOutcome,
   ): SendOutcome;
   /** What an outcome says of the relay and of the mail's sender. False: the next mail must ask again which relay works. */
@@ -98,6 +98,12 @@ export class SmtpLanes {
    */
   async anyUsable(): Promise<boolean> {
     return this.relays.anyUsable(this.full());
+  }
+
+  /** Templates that the next try of a relay is not to be made with, see `PutOffs`; none while any relay works. */
+  async putOff(): Promise<string[]> {
+    const templates = [...this.#putOffs.values()].flatMap((putOffs) => putOffs.templates);
+    return templates.length === 0 || (await this.relays.anyWorks()) ? [] : templates;
   }
 
   /** Relays that keep so many mails waiting that no lane more may be opened to them. */
@@ -223,13 +229,14 @@ export class SmtpLanes {
 
   private judged(
     { name, probe }: Relay,
-    { id, address, sender }: Pick<ClaimedMessage, 'id' | 'address' | 'sender'>,
+    mail: Pick<ClaimedMessage, 'id' | 'address' | 'templateId' | 'sender'>,
     outcome: SendOutcome,
   ): SendOutcome {
     const standings = this.#standings.get(name) ?? new SenderStandings();
     this.#standings.set(name, standings);
     const putOffs = this.#putOffs.get(name) ?? new PutOffs();
     this.#putOffs.set(name, putOffs);
+    const { sender } = mail;
     const nowMs = performance.now();
     if (provesRelay(outcome)) {
       standings.taken(sender.email, nowMs);
@@ -237,7 +244,7 @@ export class SmtpLanes {
     }
     if (outcome.kind !== 'refused') return outcome;
     // While the relay works, one mail in a hundred may be put off so, each for a receiver of its own.
-    if (probe && isOfSystem(outcome)) return { ...outcome, ofRelay: putOffs.add(id, domainOf(address)) };
+    if (probe && isOfSystem(outcome)) return { ...outcome, ofRelay: putOffs.add(mail) };
     const named = namesSender(outcome);
     if (named === null) return outcome;
     return { ...outcome, senderAlone: standings.refused(sender.email, { named, nowMs }) };

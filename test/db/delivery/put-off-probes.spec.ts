@@ -3,6 +3,7 @@ import { RelaysService } from '../../../src/delivery/relays/relays.service.js';
 import { openPostOffice, type PostOffice } from './post-office.js';
 
 const MINUTE_MS = 60_000;
+const FILTERED = { code: 451, text: '4.7.1 Service unavailable - try again later' };
 const FULL = { code: 451, text: '4.3.0 Error: queue file write error' };
 
 describe('a relay that comes back from an outage and puts mails off', () => {
@@ -82,6 +83,32 @@ describe('a relay that comes back from an outage and puts mails off', () => {
     expect(await relayState()).toBe('closed');
     expect(await t.state(fine)).toMatchObject({ state: 'accepted' });
     expect(await t.state(sick)).toMatchObject({ state: 'ready', attempt: 1 });
+  });
+
+  it('but only those of one or two broadcasts, for their words: the first other mail that falls due opens it, however many of them come before', async () => {
+    const crowd = async (subject: string, dueAt: Date): Promise<void> => {
+      const templateId = await t.templates.publish(t.db.manager, 'emails/story', subject);
+      const plans = Array.from({ length: 40 }, async (_, n) =>
+        t.plan(`${subject}@list${n}.example`, { kind: 'broadcast', templateId, dueAt }),
+      );
+      await Promise.all(plans);
+    };
+    t.sink.onBody = async (_, [to]) => (to === 'ada@example.org' ? undefined : FILTERED);
+    await crowd('wonders', t.clock.now());
+    while ((await tries()) < 2) await tryAgain();
+    // Nothing else is due: whether it is the relay cannot be told.
+    expect([await tryAgain(), await tries(), await attempts()]).toEqual([0, 3, 1]);
+    t.clock.advance(1);
+    await crowd('bargains', t.clock.now());
+    t.clock.advance(1);
+    const fine = await t.plan('ada@example.org');
+    expect([await tryAgain(), await tries(), await attempts()]).toEqual([0, 4, 1]);
+    expect(await tryAgain()).toBe(1);
+    expect(await t.state(fine)).toMatchObject({ state: 'accepted' });
+    expect(await relayState()).toBe('closed');
+    // Those of the broadcasts are put off for their own sake from now on, and come to an end by their own count.
+    await t.sendDue();
+    expect([await relayState(), (await attempts()) > 2]).toEqual(['closed', true]);
   });
 
   it('but only one mail, which is all there is: it comes to an end by its own count, and no pause grows', async () => {

@@ -115,7 +115,11 @@ describe('a mail that is given back', () => {
           ? { kind: 'accepted', code, reply: '250 OK' }
           : { kind: 'refused', permanent: false, stage: 'MAIL FROM', code, reply: `${code} 4.3.0 not now` };
       const sender = { name: 'Sender', email, postalAddress: '1 Main St' };
-      const outcome = lanes.judged(taken, { id: '1', address: 'reader@example.org', sender }, wire);
+      const outcome = lanes.judged(
+        taken,
+        { id: '1', address: 'reader@example.org', templateId: '1', sender },
+        wire,
+      );
       await lanes.told(taken, outcome, { sender, attempt });
       return outcome;
     };
