@@ -1,8 +1,14 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { Liquid } from 'liquidjs';
 import { describe, expect, it } from 'vitest';
 import { emit, fillIn, parseHtmlPart, parseTextPart } from '../../../src/delivery/mails/liquid.templates.js';
 import { EncodedEmitter } from '../../../src/delivery/mails/mail-emitter.js';
+import { compileMail } from '../../../src/delivery/mails/mjml.templates.js';
+import { TEMPLATES_DIR } from '../../../src/infra/http/templates-dir.js';
+
+const OURS = readdirSync(join(TEMPLATES_DIR, 'emails')).map((file) => `emails/${file.replace('.mjml', '')}`);
 
 const PATHS = [
   'name',
@@ -101,3 +107,12 @@ describe('a mail put together from its steps', () => {
     );
   });
 });
+
+it.each(OURS)(
+  '%s is put together from steps: a variable set in the foot sent all of it through Liquid',
+  async (key) => {
+    const { html, text } = await compileMail(TEMPLATES_DIR, key, 'Subject');
+    expect(parseHtmlPart(html).steps).not.toBeNull();
+    expect(parseTextPart(text).steps).not.toBeNull();
+  },
+);
