@@ -41,6 +41,8 @@ interface Run {
   stopped: boolean;
   /** Mails that lanes have taken from the queue and not brought to an end. */
   underWay: number;
+  /** Nothing was due that might try the relay beside what is under way: to ask again walks past all that is put off. */
+  nothingElse: boolean;
   /** To be called when the last of them has ended. */
   wake: () => void;
   accepted: number;
@@ -97,7 +99,7 @@ export class SenderService {
       async () => this.moreMayCome(run),
     );
     const lanes = this.lanes.open();
-    const nothing = { stopped: false, underWay: 0, wake: () => undefined, accepted: 0 };
+    const nothing = { stopped: false, nothingElse: false, underWay: 0, wake: () => undefined, accepted: 0 };
     const run: Run = { queue, lanes, deadline, signal, ...nothing };
     const stop = (): void => void this.giveBack(queue).catch(() => undefined);
     signal.addEventListener('abort', stop, { once: true });
@@ -113,10 +115,13 @@ export class SenderService {
 
   private async claim(run: Run): Promise<Claimed> {
     const putOff = await this.lanes.putOff();
+    if (putOff.length > 0 && run.nothingElse && run.underWay > 0)
+      return { taken: 0, messages: [], waitMs: null };
     const claimed = await this.due.claim(this.#owner, BATCH, putOff);
     if (putOff.length === 0 || claimed.taken > 0) return claimed;
     // While another mail is on its way to try the relay, none of these may be there before it.
-    return run.underWay > 0 ? claimed : this.due.claim(this.#owner, BATCH);
+    run.nothingElse = run.underWay > 0;
+    return run.nothingElse ? claimed : this.due.claim(this.#owner, BATCH);
   }
 
   private goesOn({ signal, stopped, deadline }: Run): boolean {
@@ -188,6 +193,7 @@ export class SenderService {
   }
 
   private ended(run: Run): void {
+    run.nothingElse = false;
     if (--run.underWay === 0) run.wake();
   }
 

@@ -125,14 +125,17 @@ function mailProblems(
   const file = `templates/${name}.mjml`;
   const source = texts[`${name}.mjml`];
   if (source === undefined) return [{ rule: 'unknown-template', path, message: `there is no ${file}` }];
-  if (fault !== null && (fault.rule !== 'hidden-duty' || isMarketing(kind))) return [{ ...fault, path }];
+  const found =
+    fault !== null && (fault.rule !== 'hidden-duty' || isMarketing(kind)) ? [{ ...fault, path }] : [];
+  if (fault !== null && fault.rule !== 'hidden-duty') return found;
   try {
     const allowed = MAIL_VARIABLES[kind].join(', ');
-    return unknownVariables(source, kind).map(({ name: variable, line }) => ({
-      rule: 'unknown-variable',
+    const unknown = unknownVariables(source, kind).map(({ name: variable, line }) => ({
+      rule: 'unknown-variable' as const,
       path,
       message: `${file}:${line} prints {{ ${variable} }}, which ${kind} mails do not have; they have: ${allowed}`,
     }));
+    return [...found, ...unknown];
   } catch (error) {
     return [{ rule: 'broken-template', path, message: `${file}: ${reasonOf(error)}` }];
   }

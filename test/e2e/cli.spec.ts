@@ -188,7 +188,7 @@ describe('wellspring, the command', () => {
     const rules = findings.filter(({ file }) => file === bad).map(({ rule, line }) => `${line} ${rule}`);
     expect(new Set(rules)).toEqual(
       new Set([
-        ...['11 name-taken', '24 unknown-file', '36 unknown-variable', '49 date-passed'],
+        ...['11 name-taken', '24 unknown-file', '36 hidden-duty', '36 unknown-variable', '49 date-passed'],
         ...['54 name-taken', '62 name-taken', '69 name-taken'],
       ]),
     );

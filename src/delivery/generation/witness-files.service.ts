@@ -87,7 +87,7 @@ export class WitnessFiles implements OnApplicationShutdown {
    */
   async clear(left: readonly LeftWitness[], server: string): Promise<void> {
     // As the file system counts, which no test and no demo moves.
-    const before = Date.now() - LEFT_AFTER_MS;
+    const before = performance.timeOrigin + performance.now() - LEFT_AFTER_MS;
     for (const { path, witness, writtenAtMs } of left)
       if ((witness !== null && witness.server !== server) || writtenAtMs < before)
         await rm(path, { force: true }).catch(() => undefined);

@@ -51,6 +51,6 @@ order by t.priority, t.due_at, t.id`;
 export const CLAIM = claimSql('');
 /**
  * As `CLAIM`, and no mail of the templates `$16`. A statement of its own, so that no claim of every day is planned by how many
- * mails those may be: once after each pause of a relay that is out, it may walk past all mails of a broadcast.
+ * mails those may be: after each pause of a relay that is out, and each end of a mail then, it may walk past all mails of a broadcast.
  */
 export const CLAIM_OTHERS = claimSql('and m.email_template_id <> all($16::bigint[])');

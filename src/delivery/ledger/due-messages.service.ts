@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { BroadcastGuard } from '../guards/broadcast-guard.service.js';
-import { lanesReady, placesWanted } from './due-places.js';
+import { lanesReady, oneOfEach, placesWanted } from './due-places.js';
 import { passing } from './fault-points.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
 import { LedgerClaims } from './ledger-claims.service.js';
@@ -48,8 +48,9 @@ export class DueMessages {
     return true;
   }
 
-  /** `owner`: the process. `putOff`: templates whose mails are passed over. */
+  /** `owner`: the process. `putOff`: templates whose mails are passed over; then one other mail at most. */
   async claim(owner: string, limit: number, putOff: readonly string[] = []): Promise<Claimed> {
+    const isTrial = putOff.length > 0;
     const fence = await this.guard.fence(this.claims.witness);
     if (fence === null) return { taken: 0, messages: [], waitMs: null };
     const now = this.clock.now();
@@ -64,12 +65,20 @@ export class DueMessages {
       const waitMs = await this.pacing.waitMs(lanes);
       return { taken: 0, messages: [], waitMs };
     }
-    const wanted = placesWanted(places, allowed);
+    const wanted = isTrial ? oneOfEach(places, allowed) : placesWanted(places, allowed);
+    const most = isTrial ? 1 : limit;
     let claimed: Awaited<ReturnType<LedgerClaims['claim']>>;
     // Of this claim alone: what it took can be told from all else, should its answer be lost.
     const claimedBy = `${owner}/${++this.#claims}`;
     try {
-      claimed = await this.claims.claim(claimedBy, { places: wanted, limit, now, overdue, fence, putOff });
+      claimed = await this.claims.claim(claimedBy, {
+        places: wanted,
+        limit: most,
+        now,
+        overdue,
+        fence,
+        putOff,
+      });
     } catch (error) {
       this.#lost.push({ owner: claimedBy, atMs: performance.now() });
       await this.returnUnused(allowed, [], paidAtMs);

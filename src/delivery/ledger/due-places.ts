@@ -28,6 +28,16 @@ export function lanesReady(places: readonly DuePlace[], most: number): LaneReady
   return [...lanes.values()];
 }
 
+/**
+ * One of each place whose lane may send anything: a single mail is to try the relay, and any that it has not put off will do,
+ * whatever stands before it. `placesWanted` would ask for the first priority of a lane alone.
+ */
+export function oneOfEach(places: readonly DuePlace[], allowed: ReadonlyMap<string, number>): PlaceWant[] {
+  return places
+    .filter(({ laneKey }) => (allowed.get(laneKey) ?? 0) > 0)
+    .map(({ laneKey, priority }) => ({ laneKey, priority, limit: 1 }));
+}
+
 /** The mails that a lane is allowed, from its first priority on. `places` in the order of their priorities. */
 export function placesWanted(places: readonly DuePlace[], allowed: ReadonlyMap<string, number>): PlaceWant[] {
   const left = new Map(allowed);

@@ -205,7 +205,7 @@ describe('a broadcast whose mail breaks on what some of its readers have', () =>
 
     it.each(USES)(
       '%s: it finds what trying each would find',
-      async (_, { subject = 'News', body = 'Hi' }) => {
+      async (use, { subject = 'News', body = 'Hi' }) => {
         const template = await written(`${LETTER}\n\n${body}`, subject);
         const values = t.app.get(AudienceValues, { strict: false });
         const mail = {
@@ -216,9 +216,15 @@ describe('a broadcast whose mail breaks on what some of its readers have', () =>
         const fill = t.app
           .get(Drafts, { strict: false })
           .filler({ ...mail, template: { subject, html, text } }, { isJudged: true });
-        for (const v of VALUES) {
-          await t.dataSource.query('truncate subscriber cascade');
-          const odd = await readers({ v: 'https://ok.test/page' }, v === null ? {} : { v });
+        await t.dataSource.query('truncate subscriber cascade');
+        const odd = await readers({ v: 'https://ok.test/page' }, { v: 'odd' });
+        const turn = USES.findIndex(([name]) => name === use);
+        // Each use has a third of them, as each costs a compilation.
+        for (const v of VALUES.filter((_, place) => (place + turn) % 3 === 0)) {
+          await t.dataSource.query('update subscriber set fields = $2 where id = $1', [
+            odd,
+            JSON.stringify(v === null ? {} : { v }),
+          ]);
           const works = await fill(
             { email: 'a@example.com', name: 'Odd', fields: v === null ? {} : { v } },
             false,

@@ -1,8 +1,11 @@
 import { acceptProven } from '../../../src/delivery/ledger/message-evidence.queries.js';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { SinkAnswer } from '../../support/smtp-sink.js';
 import { openPostOffice, type PostOffice } from './post-office.js';
 
 const HOUR_MS = 3_600_000;
+/** For good, and about this reader. */
+const FULL = { code: 550, text: '5.2.2 Mailbox full' };
 
 describe('a receipt whose link is used while its relay has not yet said whether it takes it', () => {
   let t: PostOffice;
@@ -17,7 +20,7 @@ describe('a receipt whose link is used while its relay has not yet said whether 
   });
 
   /** The link is used when the relay has the whole mail, and then the relay answers so. */
-  const tryOnce = async (answer: number | 'drop', use = true): Promise<void> => {
+  const tryOnce = async (answer: SinkAnswer, use = true): Promise<void> => {
     t.sink.onBody = async () => {
       if (use) await t.messages.linkUsed(id);
       return answer;
@@ -64,7 +67,7 @@ describe('a receipt whose link is used while its relay has not yet said whether 
     await tryOnce('drop', false);
     t.sink.onBody = async () => {
       await isOpened();
-      return 550;
+      return FULL;
     };
     t.clock.advance(HOUR_MS);
     await t.sendDue();
@@ -103,9 +106,9 @@ describe('a receipt whose link is used while its relay has not yet said whether 
 
   it('is not called accepted when the relay refuses it for good after an unclear end', async () => {
     await tryOnce('drop', false);
-    await tryOnce(550);
+    await tryOnce(FULL);
     expect(await acceptProven(t.db.manager)).toBe(0);
-    expect(await t.state(id)).toMatchObject({ state: 'unknown', code: 550 });
+    expect(await t.state(id)).toMatchObject({ state: 'unknown', code: FULL.code });
   });
 
   it('is not sent once more when the answer was lost after that', async () => {

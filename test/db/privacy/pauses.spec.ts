@@ -71,9 +71,9 @@ describe('a pause', () => {
   it('holds a step that was planned already, tells why, and lets it go when the reader ends the pause', async () => {
     const before = await mails();
     await rows(
-      `insert into message (dedupe_key, class, kind, subscriber_id, funnel_key, step_key, email_template_id, data, sender,
+      `insert into message (dedupe_key, class, kind, subscriber_id, enrollment_id, funnel_key, step_key, email_template_id, data, sender,
          address, address_hash, message_id_header, due_at, created_at, lane_key)
-       select 'again:' || id, class, kind, subscriber_id, funnel_key, step_key, email_template_id, data, sender, address,
+       select 'again:' || id, class, kind, subscriber_id, enrollment_id, funnel_key, step_key, email_template_id, data, sender, address,
          address_hash, '<again-' || message_id_header, due_at, created_at, lane_key
        from message where subscriber_id = $1 and step_key = 'welcome'`,
     );

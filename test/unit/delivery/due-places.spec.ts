@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { lanesReady, placesWanted } from '../../../src/delivery/ledger/due-places.js';
+import { lanesReady, oneOfEach, placesWanted } from '../../../src/delivery/ledger/due-places.js';
 
 const PLACES = [
   { laneKey: 'a', priority: 0, due: 3 },
@@ -26,5 +26,14 @@ describe('what is due, by lane and priority', () => {
     expect(wanted(10)).toEqual(['a0: 3', 'a5: 7']);
     expect(wanted(260, 4)).toEqual(['a0: 3', 'a5: 256', 'a9: 1', 'b5: 4']);
     expect(placesWanted(PLACES, new Map())).toEqual([]);
+  });
+
+  it('is one of each place when a relay is to be tried: what it puts off, at a better priority, hid all that stood behind', () => {
+    const wanted = oneOfEach(PLACES, new Map([['a', 2]]));
+    expect(wanted).toEqual([
+      { laneKey: 'a', priority: 0, limit: 1 },
+      { laneKey: 'a', priority: 5, limit: 1 },
+      { laneKey: 'a', priority: 9, limit: 1 },
+    ]);
   });
 });
