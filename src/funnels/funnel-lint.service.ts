@@ -13,7 +13,7 @@ import { fieldDefinitionsOf } from './field.schemas.js';
 import { readFunnelFile, type FunnelFile } from './funnel-file.js';
 import { FunnelConflicts } from './funnel-conflicts.service.js';
 import type { FunnelParts } from './funnel-publisher.service.js';
-import { FunnelMails } from './funnel-mails.service.js';
+import { FunnelMails, TRIED_FOR_MS } from './funnel-mails.service.js';
 import { FunnelSourcesService } from './funnel-sources.service.js';
 import { listProblems } from './list-problems.js';
 import type { FunnelTemplates } from './funnel-templates.js';
@@ -63,10 +63,14 @@ export class FunnelLintService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Each as `check`; what one of them names in another is there. */
+  /**
+   * Each as `check`; what one of them names in another is there. `untilMs`, on the clock of `performance.now`: for how long
+   * mails are tried with what readers have.
+   */
   async checkAll(
     manager: EntityManager,
     files: readonly FileText[],
+    untilMs = performance.now() + TRIED_FOR_MS,
   ): Promise<(LintedFunnel & { name: string })[]> {
     const linted: (LintedFunnel & { name: string })[] = [];
     const read = files.map(({ text, before }) => readFunnelFile(text, before));
@@ -74,7 +78,7 @@ export class FunnelLintService {
       const along = read.flatMap((other, nth) => (other.ok && nth !== place ? [other.definition] : []));
       const file = read[place];
       if (file !== undefined)
-        linted.push({ name, ...(await this.checkRead(manager, file, { ...from, along })) });
+        linted.push({ name, ...(await this.checkRead(manager, file, { ...from, along, untilMs })) });
     }
     return linted;
   }
@@ -89,7 +93,8 @@ export class FunnelLintService {
     folder: string | null,
     kept: Texts = {},
   ): Promise<LintedFunnel> {
-    return this.checkRead(manager, readFunnelFile(text), { folder, along: [], kept });
+    const untilMs = performance.now() + TRIED_FOR_MS;
+    return this.checkRead(manager, readFunnelFile(text), { folder, along: [], kept, untilMs });
   }
 
   /** `along`: funnels that are applied with this one. */
@@ -102,7 +107,11 @@ export class FunnelLintService {
       kept = {},
       given,
       spare,
-    }: Pick<FileText, 'folder' | 'kept' | 'given' | 'spare'> & { along: readonly FunnelDefinition[] },
+      untilMs,
+    }: Pick<FileText, 'folder' | 'kept' | 'given' | 'spare'> & {
+      along: readonly FunnelDefinition[];
+      untilMs: number;
+    },
   ): Promise<LintedFunnel> {
     if (!file.ok) return { definition: null, templates: NO_TEMPLATES, findings: file.problems };
     const sources = await this.sources.read(file.definition, folder, kept);
@@ -115,7 +124,7 @@ export class FunnelLintService {
     const { templates } = sources;
     // Of mails that can be made at all.
     if (!problems.some(({ rule }) => RULES[rule].severity === 'error'))
-      problems.push(...(await this.mails.brokenForReaders(manager, file.definition, templates)));
+      problems.push(...(await this.mails.brokenForReaders(manager, file.definition, templates, untilMs)));
     return { definition: file.definition, templates, findings: located(file, problems).toSorted(byLine) };
   }
 

@@ -18,10 +18,13 @@ import type { DefinitionProblem } from './lint/rules.js';
 import { dataOf } from './step-data.js';
 import { stepMails } from './step.schemas.js';
 
-/** Other changes of funnels wait meanwhile. */
-const TRIED_FOR_MS = 10_000;
+/** For all funnels of one change together: other changes of funnels wait meanwhile. */
+export const TRIED_FOR_MS = 10_000;
 const MOST_VALUES = 2_000;
-const BEYOND = 'should another one break the mail, an alert tells of it';
+const WORDS = {
+  breaks: 'may break',
+  beyond: 'should another one break the mail, an alert tells of it',
+} as const;
 
 type StepMail = ReturnType<typeof stepMails>[number];
 
@@ -52,21 +55,22 @@ export class FunnelMails {
   }
 
   /**
-   * What of those who are in the funnel now breaks its new and changed mails: one value of each kind is tried, for at most
-   * ten seconds, on the connection of the change. What lies beyond is said. Mails that run already are not looked at: nothing
-   * that a reader typed since may keep a funnel from being changed.
+   * What of those who are in the funnel now may break its new and changed mails: one value of each kind is tried until
+   * `untilMs`, on the connection of the change. What lies beyond is said. Refuses nothing: a branch may keep a reader from the
+   * mail, a step before it may set what they lack, or they may be past it. A mail that does break does not leave, and
+   * `UnmadeMails` tells of it. Mails that run already are not looked at: nobody wants to hear of them with each change.
    */
   async brokenForReaders(
     manager: EntityManager,
     definition: FunnelDefinition,
     { texts, hashes }: FunnelTemplates,
+    untilMs: number,
   ): Promise<DefinitionProblem[]> {
     // Not where a file is only looked through.
     if (manager.queryRunner?.isTransactionActive !== true) return [];
     const stored = await this.store.find(manager, definition.funnel);
     if (stored === null) return [];
     const changed = changedMails(definition, hashes, stored);
-    const untilMs = performance.now() + TRIED_FOR_MS;
     return changed.length === 0
       ? []
       : inTemplateFolder(texts, async (folder) => {
@@ -101,7 +105,7 @@ export class FunnelMails {
         funnelKey: definition.funnel,
       },
     };
-    return this.values.faults(mail, { untilMs, most: MOST_VALUES, beyond: BEYOND, within: manager });
+    return this.values.faults(mail, { untilMs, most: MOST_VALUES, ...WORDS, within: manager });
   }
 }
 
@@ -121,7 +125,7 @@ function changedMails(
   return [...new Map(changed.map((mail) => [keyOf(mail), mail])).values()];
 }
 
-/** Whose link leads nowhere gets the mail without it: no reason to keep it from all the others. */
+/** Whose link leads nowhere gets the mail without it. */
 function problemOf(
   { path, subject }: StepMail,
   { level, message, file, line }: PreflightFinding,

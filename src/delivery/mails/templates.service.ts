@@ -60,7 +60,7 @@ export class TemplatesService {
     subject: string | null = null,
     folder = TEMPLATES_DIR,
   ): Promise<MailTemplate & { source: string }> {
-    if (folder === TEMPLATES_DIR && key.startsWith(WRITTEN)) return this.compileStored(key, subject);
+    if (isWritten(key, folder)) return this.compileStored(key, subject);
     return compileMail(folder, key, subject);
   }
 
@@ -91,13 +91,18 @@ export class TemplatesService {
 
   /**
    * Where what stands in a line of the MJML is found by its owner: in a file, or in the form of the web app, where no line
-   * is named that says something else by now. `subject` took the place of the one in the mail.
+   * is named that says something else by now. `subject` took the place of the one in the mail. Asks for a connection only
+   * where `compile` does: a change of a funnel holds one, and tries its mails in a folder of its own.
    */
   async placeOf(
-    { template: key, subject = null }: { template: string; subject?: string | null },
+    {
+      template: key,
+      subject = null,
+      folder = TEMPLATES_DIR,
+    }: { template: string; subject?: string | null; folder?: string | undefined },
     { source, line }: { source: string; line: number | null },
   ): Promise<MailPlace> {
-    const mail = key.startsWith(WRITTEN) ? await this.written(key) : undefined;
+    const mail = isWritten(key, folder) ? await this.written(key) : undefined;
     if (mail) {
       const own = writtenPlace(mail, line, subject);
       if (own.ownSubject) return { mail: own };
@@ -219,6 +224,11 @@ export class TemplatesService {
     }
     return ids;
   }
+}
+
+/** Whether it is a mail of the web app: a funnel brings its own texts, which may have such a key. */
+function isWritten(key: string, folder: string): boolean {
+  return folder === TEMPLATES_DIR && key.startsWith(WRITTEN);
 }
 
 /** Of a mail to readers who may leave; receipts have nothing to hide. */

@@ -36,6 +36,8 @@ interface Bounds {
   most?: number;
   /** Ends the trial early; what it has found by then says nothing. */
   signal?: AbortSignal | undefined;
+  /** Whether a reader who is found gets the mail for sure. */
+  breaks?: 'breaks' | 'may break';
   /** What becomes of values that lie beyond the bounds. */
   beyond?: string;
   within?: EntityManager;
@@ -92,10 +94,11 @@ export class AudienceValues {
 
   /**
    * At most one fault for each variable. Names no value and no address. Throws what compiling throws. `within`: a transaction
-   * to read in, which must hold few people.
+   * to read in, which must hold few people; its mail lies in a folder, as those of the web app are read on a connection of
+   * their own.
    */
   async faults(mail: TriedMail, bounds: Bounds): Promise<PreflightFinding[]> {
-    const { untilMs, most = MOST_VALUES, beyond = BEYOND } = bounds;
+    const { untilMs, most = MOST_VALUES, breaks = 'breaks', beyond = BEYOND } = bounds;
     const template = await (mail.templateId === undefined
       ? this.templates.compile(mail.template, mail.subject, mail.folder)
       : this.templates.compiled(mail.templateId));
@@ -113,7 +116,7 @@ export class AudienceValues {
       const left = (untilMs - performance.now()) / (passes.length - nth);
       const tried = await this.tryOut(pass, trial, { ...bounds, untilMs: performance.now() + left, most });
       for (const fault of tried.faults) {
-        const message = `{{ ${fault.variable} }} breaks it for some readers, such as subscriber ${fault.reader.id}: ${fault.reason}`;
+        const message = `{{ ${fault.variable} }} ${breaks} it for some readers, such as subscriber ${fault.reader.id}: ${fault.reason}`;
         const subscribers = [fault.reader.id];
         findings.set(fault.variable, { check: 'audience', level: 'fail', message, subscribers });
       }

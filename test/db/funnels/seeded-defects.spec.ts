@@ -213,6 +213,8 @@ const DEFECTS: Readonly<Record<RuleName, Defect>> = {
     damage: mail('split: { judge: clicks, arms: [{ key: a }, { key: b, subject: "{{ order.number }}" }] }'),
     field: 'sequence.steps.2.split.arms.1.subject',
   },
+  'unknown-file': { damage: put('launch-kit.zip', 'none.zip'), field: 'products.0.delivers.0' },
+  'page-without-form': { damage: put('pages/squeeze', 'pages/thanks'), field: 'form.template' },
   'reader-value': {
     given: enrolled,
     damage: mail(
@@ -228,8 +230,6 @@ const DEFECTS: Readonly<Record<RuleName, Defect>> = {
     ),
     field: 'sequence.steps.1.email',
   },
-  'unknown-file': { damage: put('launch-kit.zip', 'none.zip'), field: 'products.0.delivers.0' },
-  'page-without-form': { damage: put('pages/squeeze', 'pages/thanks'), field: 'form.template' },
   'date-passed': { damage: mail('until: 2020-01-01'), field: 'sequence.steps.2.until' },
   'never-in-time': { damage: mail('delay: 30 days, expires: 2026-01-20'), field: 'sequence.steps.2.expires' },
   'condition-never-true': {
