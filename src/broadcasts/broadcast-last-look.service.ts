@@ -19,7 +19,7 @@ const LONGEST_TRIAL_MS = 600_000;
 const TRYING = 'what its readers have is tried in its mail; it begins when that is done';
 const MENDED = 'Go on with it on the page Broadcasts when that is mended.';
 const WITHOUT_THEM =
-  'Put that right, and go on with it on the page Broadcasts; who has such a value still then gets no mail of it, or one without that link.';
+  'Put that right, and go on with it on the page Broadcasts; who has such a value still then gets no mail of it, or one without that link; one whose reader could not see how to unsubscribe, or where you are, is held on the page Sending.';
 
 interface Bounds {
   /** On the clock of `performance.now`. */

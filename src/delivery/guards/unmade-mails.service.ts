@@ -1,4 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { LiquidError } from 'liquidjs';
 import { DataSource } from 'typeorm';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
@@ -12,6 +12,7 @@ import { UnfitMail } from '../mails/unfit-mail.js';
 const PREFIX = 'unmade:';
 /** There may be a million of them in a minute. */
 const AGAIN_AFTER_MS = 60_000;
+const AFTER_FAILURE_MS = 5_000;
 /** A mail that cannot be made is tried for a day: two days later none is left but those that are held. */
 const OVER_AFTER_MS = 2 * 86_400_000;
 /** One reader's odd value is no reason to stop all others; this many with the same trouble are. */
@@ -32,7 +33,8 @@ type Unmade = Pick<
  */
 @Injectable()
 export class UnmadeMails {
-  readonly #toldAtMs = new Map<string, number>();
+  readonly #logger = new Logger(UnmadeMails.name);
+  readonly #againAtMs = new Map<string, number>();
   /** Warnings under way: one that ends later than what is worse would take its place. */
   readonly #telling = new Map<string, Promise<void>>();
   /** By broadcast and cause: the first mails that it broke. */
@@ -46,19 +48,32 @@ export class UnmadeMails {
 
   /**
    * Raises the alert `unmade:…` of the mail's broadcast or step when it is the template's doing; else nothing. Pauses a
-   * broadcast whose template breaks on several readers, once for each cause: whose owner goes on has seen it.
+   * broadcast whose template breaks on several readers, once for each cause: whose owner goes on has seen it. Never throws:
+   * what becomes of the mail does not hang on whether its owner could be told.
    */
   async failed(message: Unmade, error: unknown): Promise<void> {
     if (!(error instanceof DomainError) && !LiquidError.is(error)) return;
     // The limit of time may be the machine's load, once.
     if (!(error instanceof DomainError) && message.attempt < 2) return;
+    try {
+      await this.tell(message, error);
+    } catch (failure) {
+      const [key] = nameOf(message);
+      this.#againAtMs.set(key, this.clock.now().getTime() + AFTER_FAILURE_MS);
+      this.#logger.warn(`the alert ${key} could not be written: ${String(failure)}`);
+    }
+  }
+
+  private async tell(message: Unmade, error: Error): Promise<void> {
     const [key, name] = nameOf(message);
     const cause = error.message.slice(0, 300);
     const held = error instanceof UnfitMail;
     const what = held ? HELD : '';
-    if (await this.pause(message, cause)) {
+    const isPaused = await this.pause(message, cause);
+    const nowMs = this.clock.now().getTime();
+    if (isPaused) {
       const { broadcastId, subscriberId } = message;
-      this.#toldAtMs.set(key, this.clock.now().getTime());
+      this.#againAtMs.set(key, nowMs + AGAIN_AFTER_MS);
       await this.#telling.get(key)?.catch(() => undefined);
       await this.alerts.raise({
         ...{ key, severity: 'critical', facts: { broadcastId, subscriberId, held } },
@@ -66,9 +81,8 @@ export class UnmadeMails {
       });
       return;
     }
-    const nowMs = this.clock.now().getTime();
-    if (nowMs - (this.#toldAtMs.get(key) ?? -Infinity) < AGAIN_AFTER_MS) return;
-    this.#toldAtMs.set(key, nowMs);
+    if (nowMs < (this.#againAtMs.get(key) ?? -Infinity)) return;
+    this.#againAtMs.set(key, nowMs + AGAIN_AFTER_MS);
     const telling = this.alerts.raise({
       key,
       severity: 'warning',
@@ -88,11 +102,14 @@ export class UnmadeMails {
     if (broken.has(id) || broken.size >= PAUSE_AFTER) return false;
     broken.add(id);
     if (broken.size < PAUSE_AFTER) return false;
-    return pauseBroadcast(
-      this.dataSource.manager,
-      broadcastId,
-      `its mail cannot be made for some readers: ${cause}`,
-    );
+    try {
+      const why = `its mail cannot be made for some readers: ${cause}`;
+      return await pauseBroadcast(this.dataSource.manager, broadcastId, why);
+    } catch (error) {
+      // The next mail that breaks pauses it.
+      broken.delete(id);
+      throw error;
+    }
   }
 
   /** Alerts of which nothing was heard any more. */

@@ -16,14 +16,40 @@ export interface HeldCount {
   count: number;
 }
 
+/** The mails that are held for one reason when somebody decides about them, and may be again by the time that they are changed. */
+export interface HeldPart extends Pick<HeldFilter, 'broadcastId'> {
+  reason: string | null;
+  /** The newest of them. */
+  untilId: string;
+}
+
+export interface HeldBatch {
+  count: number;
+  /** The last of them: the next batch begins after it. Null: there are no more. */
+  lastId: string | null;
+}
+
 const FOR_OWNER = `(state_reason is null or state_reason not in (${listed(NOT_FOR_OWNER)}))`;
 /**
- * The words of a sequence's step as they are since its owner has mended them; null for other mails. A step whose mails are
- * tested has several, and one of them is the reader's.
+ * The arm of the reader in the mail test of a step: of this enrollment or what it was replaced by there, else of the last
+ * form of the test, else the one that everybody gets since it was decided. There are few tests; by the keys of the others.
  */
-const WORDS_OF_NOW = `(select (n.node ->> 'templateId')::bigint from sequence q
-  join sequence_version v on v.id = q.current_version_id cross join lateral jsonb_array_elements(v.definition -> 'nodes') as n (node)
-  where q.funnel_key = m.funnel_key and m.enrollment_id is not null and n.node ->> 'key' = m.step_key and not n.node ? 'split' limit 1)`;
+const ARM_OF_READER = `(select coalesce(i.arm, a.arm, x.verdict ->> 'arm') from experiment x
+    left join experiment_assignment a on a.experiment_id = x.id and a.subscriber_id = m.subscriber_id
+    left join experiment_replacement i on i.experiment_id = x.id and i.enrollment_id = m.enrollment_id
+  where x.test = q.key || '/' || m.step_key and (a.arm is not null or x.verdict is not null)
+  order by i.arm is not null or a.enrollment_id is not distinct from m.enrollment_id desc, x.id desc limit 1)`;
+/**
+ * The words of a sequence's step as they are since its owner has mended them; null for other mails. Where its mails are
+ * tested, those of the reader's arm, and of the step where that arm is there no more.
+ */
+const WORDS_OF_NOW = `(select coalesce(
+    (select (own.arm ->> 'templateId')::bigint from jsonb_array_elements(n.node #> '{split,arms}') as own (arm)
+      where own.arm ->> 'key' = ${ARM_OF_READER}),
+    (n.node ->> 'templateId')::bigint)
+  from sequence q join sequence_version v on v.id = q.current_version_id
+    cross join lateral jsonb_array_elements(v.definition -> 'nodes') as n (node)
+  where q.funnel_key = m.funnel_key and m.enrollment_id is not null and n.node ->> 'key' = m.step_key limit 1)`;
 
 /** So many rows in one transaction: others wait for none of them for long, and a restart loses little. */
 const BATCH = 5_000;
@@ -47,35 +73,49 @@ export class HeldQueries {
     return rows[0]?.count ?? 0;
   }
 
-  /** What is unfit leaves with the words of its step as they are now. Ready and due from now on: it must not be taken for overdue once more. Returns how many; fewer than asked: no more. */
-  async release(manager: EntityManager, filter: HeldFilter, now: Date): Promise<number> {
-    return this.change(manager, filter, {
-      set: `state = 'ready', state_reason = null, due_at = greatest(m.due_at, $4), planned_for = null,
+  /** What is held now and matches. */
+  async parts({ reason, broadcastId }: HeldFilter): Promise<HeldPart[]> {
+    const parts: Pick<HeldPart, 'reason' | 'untilId'>[] = await this.dataSource.query(
+      `select state_reason as reason, max(id) as "untilId" from message where state = 'held' and ${FOR_OWNER}
+         and ($1::text is null or state_reason = $1) and ($2::bigint is null or broadcast_id = $2) group by 1 order by 1`,
+      [reason ?? null, broadcastId ?? null],
+    );
+    return parts.map((part) => ({ ...part, broadcastId }));
+  }
+
+  /** What is unfit leaves with the words of its step as they are now. Ready and due from now on: it must not be taken for overdue once more. */
+  async release(manager: EntityManager, part: HeldPart, afterId: string, now: Date): Promise<HeldBatch> {
+    return this.change(manager, part, {
+      afterId,
+      set: `state = 'ready', state_reason = null, due_at = greatest(m.due_at, $6), planned_for = null,
         email_template_id = case when m.state_reason in (${listed(UNFIT_REASONS)}) then coalesce(${WORDS_OF_NOW}, m.email_template_id) else m.email_template_id end`,
       parameter: now,
     });
   }
 
-  async cancel(manager: EntityManager, filter: HeldFilter): Promise<number> {
-    return this.change(manager, filter, {
-      set: `state = ${withoutSending(`'cancelled'`)}, state_reason = coalesce(m.state_reason || ', ', '') || $4::text, settled_at = clock_timestamp()`,
+  async cancel(manager: EntityManager, part: HeldPart, afterId: string): Promise<HeldBatch> {
+    return this.change(manager, part, {
+      afterId,
+      set: `state = ${withoutSending(`'cancelled'`)}, state_reason = coalesce(m.state_reason || ', ', '') || $6::text, settled_at = clock_timestamp()`,
       parameter: CANCELLED_BY_OWNER,
     });
   }
 
+  /** The next of them by their ids. Locks them, and leaves those that are being changed. */
   private async change(
     manager: EntityManager,
-    { reason, broadcastId }: HeldFilter,
-    { set, parameter }: { set: string; parameter: unknown },
-  ): Promise<number> {
-    const [, count]: [unknown[], number] = await manager.query(
-      `update message m set ${set} from (
-         select id from message where state = 'held' and ${FOR_OWNER} and ($1::text is null or state_reason = $1)
-           and ($2::bigint is null or broadcast_id = $2) order by state_reason, id limit $3 for update skip locked) h
-       where m.id = h.id`,
-      [reason ?? null, broadcastId ?? null, BATCH, parameter],
+    { reason, untilId, broadcastId }: HeldPart,
+    { afterId, set, parameter }: { afterId: string; set: string; parameter: unknown },
+  ): Promise<HeldBatch> {
+    const rows: HeldBatch[] = await manager.query(
+      `with h as (
+         select id from message where state = 'held' and (state_reason = $1 or $1::text is null and state_reason is null)
+           and ($2::bigint is null or broadcast_id = $2) and id > $3 and id <= $4 order by id limit $5 for update skip locked),
+       changed as (update message m set ${set} from h where m.id = h.id)
+       select count(*)::int as count, max(id) as "lastId" from h`,
+      [reason, broadcastId ?? null, afterId, untilId, BATCH, parameter],
     );
-    return count;
+    return rows[0] ?? { count: 0, lastId: null };
   }
 }
 

@@ -4,12 +4,20 @@ import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { Wake } from '../../infra/jobs/wake.js';
 import { SEND_DUE } from '../ledger/messages.service.js';
-import { HeldQueries, type HeldCount, type HeldFilter } from './held.queries.js';
+import {
+  HeldQueries,
+  type HeldBatch,
+  type HeldCount,
+  type HeldFilter,
+  type HeldPart,
+} from './held.queries.js';
 import { OVERDUE } from './overdue.js';
 import { SequencePauses, type SequencePause } from './sequence-pauses.service.js';
 import { OVERDUE_ALERT } from './overdue.service.js';
 import { unknownOfSequences, type UnknownOfSequence } from '../ledger/unknown-mails.queries.js';
 import { SENDER_ALERT, SENDER_REFUSALS } from '../replies/sender-refusal.js';
+
+type Change = (manager: EntityManager, part: HeldPart, afterId: string) => Promise<HeldBatch>;
 
 /** Mails that wait for the owner's decision: after an outage, after a restored backup, or because they are unclear. */
 @Injectable()
@@ -40,28 +48,40 @@ export class HeldService {
 
   /** Every held mail that matches goes out after all. Returns how many; those that are being changed are left. */
   async release(filter: HeldFilter): Promise<number> {
-    return this.inBatches(async (manager) => {
-      const count = await this.queries.release(manager, filter, this.clock.now());
-      if (count > 0) await this.wake.notify(manager, SEND_DUE);
-      return count;
+    return this.decide(filter, async (manager, part, afterId) => {
+      const batch = await this.queries.release(manager, part, afterId, this.clock.now());
+      if (batch.count > 0) await this.wake.notify(manager, SEND_DUE);
+      return batch;
     });
   }
 
   /** None of the held mails that match will ever go out. */
   async cancel(filter: HeldFilter): Promise<number> {
-    return this.inBatches(async (manager) => this.queries.cancel(manager, filter));
+    return this.decide(filter, async (manager, part, afterId) => this.queries.cancel(manager, part, afterId));
   }
 
-  private async inBatches(work: (manager: EntityManager) => Promise<number>): Promise<number> {
+  private async decide(filter: HeldFilter, change: Change): Promise<number> {
     let total = 0;
-    for (;;) {
-      const count = await this.dataSource.transaction(work);
-      if (count === 0) break;
-      total += count;
-    }
+    for (const part of await this.queries.parts(filter)) total += await this.inBatches(part, change);
     const left = new Set((await this.queries.counts()).map(({ reason }) => reason));
     if (!left.has(OVERDUE)) await this.alerts.resolve(OVERDUE_ALERT);
     if (total > 0 && !SENDER_REFUSALS.some((reason) => left.has(reason))) await this.closeSenderAlerts();
+    return total;
+  }
+
+  /**
+   * Each mail once, by their ids: workers may hold those of the last batch again while the next is changed, which would
+   * else never end. Those wait for the owner's next word.
+   */
+  private async inBatches(part: HeldPart, change: Change): Promise<number> {
+    let total = 0;
+    let afterId: string | null = '0';
+    while (afterId !== null) {
+      const after: string = afterId;
+      const batch = await this.dataSource.transaction(async (manager) => change(manager, part, after));
+      total += batch.count;
+      afterId = batch.lastId;
+    }
     return total;
   }
 

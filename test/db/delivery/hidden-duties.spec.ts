@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { HeldService } from '../../../src/delivery/waiting/held.service.js';
+import { MailComposer } from '../../../src/delivery/mails/mail-composer.service.js';
 import { WrittenMailsService } from '../../../src/delivery/mails/written-mails.service.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { JobRegistry } from '../../../src/infra/jobs/job-registry.js';
@@ -52,6 +53,14 @@ ${body}
     await t.sendDue();
     return { ...(await t.state(id)), subscriberId };
   };
+  const apply = async (sequence: string, nodes: object[]): Promise<void> => {
+    await t.db.query(
+      `with v as (update sequence_version v set definition = $2 from sequence q where q.id = v.sequence_id and q.key = $1
+         returning v.id, v.sequence_id)
+       update sequence q set current_version_id = v.id from v where q.id = v.sequence_id`,
+      [sequence, JSON.stringify({ nodes })],
+    );
+  };
   const alerts = async (): Promise<string[]> =>
     (await t.app.get(AlertsService, { strict: false }).open()).map(({ message }) => message);
 
@@ -98,7 +107,7 @@ ${body}
     t.clock.advance(DAY_MS);
     const [ada, grace] = [await reader({ ink: 'white' }), await reader({ ink: '#fff' })];
     await insertFunnel(t.db, 'niche-ebook');
-    const enrollmentId = await enroll(t.db, grace);
+    const enrollmentId = await enroll(t.db, grace, 'niche-ebook');
     const own = await t.plan('ada@example.org', { templateId, subscriberId: ada });
     const ofStep = await t.plan('grace@example.org', { templateId, subscriberId: grace, enrollmentId });
     await t.sendDue();
@@ -118,8 +127,7 @@ ${body}
     await t.db.query(`update subscriber set fields = '{}' where id = $1`, [ada]);
     const mended = await version(`<p>Mended. ${OUT} ${WHERE}</p>`);
     const nodes = [{ key: 'other' }, { key: 'welcome', templateId: mended }];
-    await t.db.query('update sequence_version set definition = $1', [JSON.stringify({ nodes })]);
-    await t.db.query('update sequence q set current_version_id = v.id from sequence_version v');
+    await apply('niche-ebook', nodes);
     expect(await held.release({ reason: HELD })).toBe(2);
     await t.sendDue();
     for (const id of [own, ofStep]) expect(await t.state(id)).toMatchObject({ state: 'accepted' });
@@ -128,6 +136,62 @@ ${body}
     t.clock.advance(3 * DAY_MS);
     await reap();
     expect(await alerts()).toEqual([]);
+  });
+
+  it('was held again for ever where the mails of its step are tested: each reader gets the mended mail of their arm', async () => {
+    const hidden = await version(`<p style="color:{{ subscriber.fields.ink }}">${OUT} ${WHERE}</p>`);
+    t.clock.advance(DAY_MS);
+    await insertFunnel(t.db, 'guide');
+    const tests: { id: string }[] = await t.db.query(
+      `insert into experiment (key, test, funnel_key, step_key, terms, started_at, verdict, decided_at)
+       values ('guide/welcome/1', 'guide/welcome', 'guide', 'welcome', '{}', now(), '{"kind": "stopped", "arm": "b"}', now()),
+         ('guide/welcome/2', 'guide/welcome', 'guide', 'welcome', '{}', now(), null, null) returning id`,
+    );
+    const to = ['a', 'b', 'gone', null].map((arm) => ({ arm, address: `${arm ?? 'decided'}@example.org` }));
+    for (const { arm, address } of to) {
+      const subscriberId = await reader({ ink: 'white' });
+      const enrollmentId = await enroll(t.db, subscriberId, 'guide');
+      if (arm !== null)
+        await t.db.query(
+          `insert into experiment_assignment (experiment_id, subscriber_id, arm, period, enrollment_id, carried, assigned_at)
+           values ($1, $2, $3, 0, $4, false, now())`,
+          [tests[0]?.id, subscriberId, arm, enrollmentId],
+        );
+      await t.plan(address, { templateId: hidden, funnelKey: 'guide', subscriberId, enrollmentId });
+    }
+    expect(await t.sendDue()).toBe(0);
+
+    const words = async (of: string): Promise<string> => version(`<p>Mended ${of}. ${OUT} ${WHERE}</p>`);
+    const [step, a, b] = [await words('step'), await words('a'), await words('b')];
+    const arms = [
+      { key: 'a', templateId: a },
+      { key: 'b', templateId: b },
+    ];
+    await apply('guide', [{ key: 'welcome', templateId: step, split: { arms } }]);
+    expect(await t.app.get(HeldService, { strict: false }).release({ reason: HELD })).toBe(4);
+    expect(await t.sendDue()).toBe(4);
+    const got = to.map(({ address }) => t.sink.mails.find((mail) => mail.to.includes(address))?.parsed.html);
+    expect(got.map((html) => /Mended (\w+)/.exec(String(html))?.[1])).toEqual(['a', 'b', 'step', 'b']);
+  });
+
+  it('was one to try again where the warning could not be written: it is held at once, and the next is told of 5 seconds later', async () => {
+    const templateId = await version(`<p style="color:{{ subscriber.fields.ink }}">${OUT} ${WHERE}</p>`);
+    t.clock.advance(DAY_MS);
+    const held = { state: 'held', reason: HELD, attempt: 0 };
+    await t.plan('ada@example.org', { templateId, subscriberId: await reader({ ink: 'white' }) });
+    const [message] = (await t.claim('worker', 1)).messages;
+    if (message === undefined) throw new Error('nothing was claimed');
+    await t.db.query('alter table alert rename to alert_away');
+    try {
+      const composer = t.app.get(MailComposer, { strict: false });
+      await expect(composer.compose(message)).rejects.toMatchObject({ heldFor: HELD });
+      expect(await send(templateId, { ink: 'white' })).toMatchObject(held);
+    } finally {
+      await t.db.query('alter table alert_away rename to alert');
+    }
+    t.clock.advance(5_000);
+    expect(await send(templateId, { ink: 'white' })).toMatchObject(held);
+    expect(await alerts()).toHaveLength(1);
   });
 
   it('went on unseen for ever under the same words that are published anew: now those are judged, and what runs goes on', async () => {

@@ -45,6 +45,30 @@ describe('sending after it could not be done', () => {
     ]);
   });
 
+  it('never came to the end of sending thousands that were held again meanwhile: each is released once', async () => {
+    await t.plan('reader@example.net');
+    await t.db.query(
+      `insert into message (dedupe_key, class, kind, email_template_id, sender, address, address_hash, message_id_header, due_at,
+         created_at, lane_key, state, state_reason)
+       select 'h:' || n, class, kind, email_template_id, sender, address, address_hash, '<' || n || '@example.com>', due_at,
+         created_at, lane_key, 'held', case n when 1 then 'another' else 'not mended' end
+       from message, generate_series(1, 5002) n`,
+    );
+    // What workers do that are as fast as the release. A second time for one mail breaks it.
+    await t.db.query(`create table held_again (id bigint primary key);
+      create function hold_again() returns trigger language plpgsql as $$ begin
+        insert into held_again values (old.id);
+        new.state := 'held';
+        new.state_reason := old.state_reason;
+        return new;
+      end $$;
+      create trigger hold_again before update on message for each row when (old.state = 'held' and new.state = 'ready')
+        execute function hold_again()`);
+    expect(await get(HeldService).release({})).toBe(5002);
+    expect(await t.db.query('select count(*)::int as n from held_again')).toEqual([{ n: 5002 }]);
+    expect((await get(HeldService).counts()).held.map(({ count }) => count)).toEqual([5001, 1]);
+  });
+
   it('takes three days without a working relay for the same, and burns no attempt of any mail', async () => {
     t.sink.onConnect = async () => 421;
     const id = await t.plan('old@example.net', { dueAt: at(1) });

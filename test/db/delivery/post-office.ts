@@ -197,12 +197,17 @@ export async function insertFunnel(db: Pick<DataSource, 'query'>, key: string): 
   );
 }
 
-/** Somebody who is in that sequence. Returns the id of the enrollment. */
-export async function enroll(db: Pick<DataSource, 'query'>, subscriberId: string): Promise<string> {
+/** Somebody who is in that sequence, the only one unless it is named. Returns the id of the enrollment. */
+export async function enroll(
+  db: Pick<DataSource, 'query'>,
+  subscriberId: string,
+  key: string | null = null,
+): Promise<string> {
   const rows: { id: string }[] = await db.query(
     `insert into enrollment (sequence_id, version_id, subscriber_id, status, started_at)
-     select sequence_id, id, $1, 'active', now() from sequence_version returning id`,
-    [subscriberId],
+     select v.sequence_id, v.id, $1, 'active', now() from sequence_version v join sequence q on q.id = v.sequence_id
+     where $2::text is null or q.key = $2 returning id`,
+    [subscriberId, key],
   );
   return rows[0]?.id ?? '';
 }
