@@ -1,3 +1,5 @@
+import { jsonObject } from '../../values/json-object.js';
+
 /** What is peculiar to one database: a copy or a restored dump differs in at least one of them. Null: cannot be read. */
 export interface Fingerprint {
   /** Of the cluster, given once by initdb. */
@@ -152,14 +154,9 @@ function differs(kept: Fingerprint, actual: Fingerprint): boolean {
 
 /** Null for anything that is not a note of ours. */
 export function readNote(json: string): LedgerNote | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    return null;
-  }
-  if (typeof value !== 'object' || value === null) return null;
-  const { lineage, generation, counter, ...rest } = value as Partial<Record<keyof LedgerNote, unknown>>;
+  const value = jsonObject(json);
+  if (value === null) return null;
+  const { lineage, generation, counter, ...rest } = value;
   const text = (one: unknown): string | null => (typeof one === 'string' ? one : null);
   const whole = (one: unknown): one is number =>
     typeof one === 'number' && Number.isSafeInteger(one) && one >= 0;

@@ -1,3 +1,5 @@
+import { jsonObject } from '../../values/json-object.js';
+
 /** One mail at one of its claims. */
 export interface ToldMail {
   id: string;
@@ -23,14 +25,9 @@ export const TOLD = ['claimed', 'entered', 'ended'] as const;
 
 /** Null for anything that is not a witness of ours: half of one, or of an earlier version. */
 export function readWitness(json: string): Witness | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    return null;
-  }
-  if (typeof value !== 'object' || value === null) return null;
-  const { lineage, generation, server, ...rest } = value as Partial<Record<keyof Witness, unknown>>;
+  const value = jsonObject(json);
+  if (value === null) return null;
+  const { lineage, generation, server, ...rest } = value;
   if (typeof lineage !== 'string' || typeof server !== 'string' || !isWhole(generation)) return null;
   const [claimed, entered, ended] = TOLD.map((what) => toldMail(rest[what]));
   if (claimed === undefined || entered === undefined || ended === undefined) return null;
