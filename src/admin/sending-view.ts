@@ -1,4 +1,5 @@
 import { UNFIT_REASONS } from '../delivery/ledger/state-reasons.js';
+import { DEFAULT_LANES } from '../delivery/relays/relay-choice.js';
 import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import type { SendingState } from '../delivery/pacing/sending.schemas.js';
 
@@ -81,7 +82,11 @@ export function sendingPage({ buckets, relays, held }: SendingState): SendingPag
       quota: quotaToday,
       warmUp: warmUpStartedOn,
     })),
-    relays: relays.map((relay) => ({ ...relay, state: RELAY_STATES[relay.state] })),
+    relays: relays.map((relay) => ({
+      ...relay,
+      state: RELAY_STATES[relay.state],
+      lanes: relay.lanes ?? DEFAULT_LANES,
+    })),
     held: [...byReason].map(([reason, count]) => ({ reason, count, advice: adviceOn(reason) })),
     heldTotal: held.reduce((sum, { count }) => sum + count, 0),
   };

@@ -1,4 +1,4 @@
-import { DEFAULT_LANES } from '../../src/delivery/relays/smtp-lanes.service.js';
+import { DEFAULT_LANES } from '../../src/delivery/relays/relay-choice.js';
 import { CountingSink, type SinkOptions } from '../support/counting-sink.js';
 
 export interface RelayOptions extends SinkOptions {

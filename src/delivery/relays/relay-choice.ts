@@ -1,3 +1,6 @@
+/** Connections to a relay at the same time unless SMTP_URL says otherwise. */
+export const DEFAULT_LANES = 32;
+
 /** What the choice needs to know of a relay. */
 export interface Candidate {
   name: string;

@@ -4,6 +4,7 @@ import { LanePools } from './lane-pool.transport.js';
 import type { Claim } from '../ledger/ledger.queries.js';
 import type { ClaimedMessage, SendOutcome } from '../ledger/message.js';
 import { shownReply } from './breaker.js';
+import { DEFAULT_LANES } from './relay-choice.js';
 import { RelaysService, type Relay } from './relays.service.js';
 import { ParkedLanes } from './parked-lanes.service.js';
 import { PutOffs } from './put-offs.js';
@@ -17,9 +18,6 @@ const TOLD_FROM_ATTEMPT = 4;
 
 /** Another process may have said otherwise meanwhile. */
 const SAID_AGAIN_MS = 60_000;
-
-/** Connections to a relay at the same time unless SMTP_URL says otherwise. */
-export const DEFAULT_LANES = 32;
 
 /**
  * So many lanes to a relay may wait for a slow reply beside those at work, and no more than half of those; further ones take

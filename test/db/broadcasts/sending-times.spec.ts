@@ -4,7 +4,7 @@ import type { Audience } from '../../../src/broadcasts/audience.js';
 import { BroadcastsQueries } from '../../../src/broadcasts/broadcasts.queries.js';
 import type { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { OverdueService } from '../../../src/delivery/waiting/overdue.service.js';
-import { DEFAULT_LANES } from '../../../src/delivery/relays/smtp-lanes.service.js';
+import { DEFAULT_LANES } from '../../../src/delivery/relays/relay-choice.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { SegmentsService } from '../../../src/segments/segments.service.js';
 import { SubscribersService } from '../../../src/subscribers/subscribers.service.js';

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { RelaysService } from '../../../src/delivery/relays/relays.service.js';
-import { DEFAULT_LANES } from '../../../src/delivery/relays/smtp-lanes.service.js';
+import { DEFAULT_LANES } from '../../../src/delivery/relays/relay-choice.js';
 import { addressHash } from '../../../src/subscribers/address-hash.js';
 import { openPostOffice, OPENED_AT, SECRET, SENDER, type PostOffice } from './post-office.js';
 

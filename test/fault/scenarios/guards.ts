@@ -1,7 +1,7 @@
 import { BouncesService } from '../../../src/bounces/bounces.service.js';
 import { judgeMail } from '../../../src/bounces/judge-mail.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
-import { DEFAULT_LANES } from '../../../src/delivery/relays/smtp-lanes.service.js';
+import { DEFAULT_LANES } from '../../../src/delivery/relays/relay-choice.js';
 import { verpAddress } from '../../../src/delivery/mails/verp.js';
 import { complaint } from '../../support/returned-mails.js';
 import { comesTrue } from '../patience.js';

@@ -1,4 +1,4 @@
-import { DEFAULT_LANES } from '../../../src/delivery/relays/smtp-lanes.service.js';
+import { DEFAULT_LANES } from '../../../src/delivery/relays/relay-choice.js';
 import { comesTrue } from '../patience.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
