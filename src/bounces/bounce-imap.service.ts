@@ -3,7 +3,7 @@ import type { FetchMessageObject, ImapFlow, ListResponse } from 'imapflow';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import type { JobContext } from '../infra/jobs/job.js';
-import { FIRST_PAGES_BYTES, IntakeService } from './intake.service.js';
+import { FIRST_BYTES, IntakeService } from './intake.service.js';
 
 const CONNECT_TIMEOUT_MS = 15_000;
 const SOCKET_TIMEOUT_MS = 60_000;
@@ -141,13 +141,13 @@ export class BounceImap {
   /** False when the mail could not be taken. A mail that is gone was taken by another worker. */
   private async readOne(client: ImapFlow, uid: number): Promise<boolean> {
     const key = keyOf(client, uid);
-    const first = await fetchPages(client, uid, FIRST_PAGES_BYTES);
+    const first = await fetchPages(client, uid, FIRST_BYTES);
     if (!first) return true;
     try {
       const head = first.source ?? Buffer.alloc(0);
-      const isCut = head.length >= FIRST_PAGES_BYTES;
-      const wanted = isCut ? this.intake.bytesToKeep(head) : FIRST_PAGES_BYTES;
-      const mail = wanted > FIRST_PAGES_BYTES ? await fetchPages(client, uid, wanted) : first;
+      const isCut = head.length >= FIRST_BYTES;
+      const wanted = isCut ? this.intake.bytesToKeep(head) : FIRST_BYTES;
+      const mail = wanted > FIRST_BYTES ? await fetchPages(client, uid, wanted) : first;
       if (!mail) return true;
       const taken = await this.intake.receive({
         raw: mail.source ?? Buffer.alloc(0),

@@ -4,8 +4,8 @@ import { createSecureContext } from 'node:tls';
 import { Injectable, Logger } from '@nestjs/common';
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
 import { DomainError } from '../values/domain-error.js';
-import { FIRST_PAGES_BYTES, IntakeService } from './intake.service.js';
-import { KeptPages } from './kept-pages.js';
+import { FIRST_BYTES, IntakeService } from './intake.service.js';
+import { MailBeginning } from './mail-beginning.js';
 
 /** A report may carry our whole mail back, which is far smaller; what it says stands in its first pages. */
 export const MAX_MAIL_BYTES = 10 * 1024 * 1024;
@@ -151,7 +151,7 @@ export class BounceSmtpServer {
   }
 
   private async receive(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<void> {
-    const kept = new KeptPages(FIRST_PAGES_BYTES, (head) => this.intake.bytesToKeep(head));
+    const kept = new MailBeginning(FIRST_BYTES, (head) => this.intake.bytesToKeep(head));
     let place: 'none' | 'has' | 'refused' = 'none';
     try {
       for await (const chunk of stream) {

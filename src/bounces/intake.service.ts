@@ -24,7 +24,7 @@ export interface IncomingMail {
 }
 
 /** Of each mail: a report says what it has to say in its first pages; what follows is our own mail. */
-export const FIRST_PAGES_BYTES = 512 * 1024;
+export const FIRST_BYTES = 512 * 1024;
 /**
  * Of a signed report of a complaint, which is checked as a whole; of a larger one nobody knows who wrote it, and it does
  * what the unsubscribe link would.
@@ -74,7 +74,7 @@ export class IntakeService {
 
   /** How much of a mail is to be kept, by its first pages. */
   bytesToKeep(head: Uint8Array): number {
-    return this.proof.reporterIn(head) === null ? FIRST_PAGES_BYTES : WHOLE_REPORT_BYTES;
+    return this.proof.reporterIn(head) === null ? FIRST_BYTES : WHOLE_REPORT_BYTES;
   }
 
   private isUnsubscribeAddress(local: string): boolean {

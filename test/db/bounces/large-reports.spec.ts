@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BounceSmtpServer, MAX_WHOLE_REPORTS } from '../../../src/bounces/bounce-smtp.server.js';
-import { FIRST_PAGES_BYTES, WHOLE_REPORT_BYTES } from '../../../src/bounces/intake.service.js';
+import { FIRST_BYTES, WHOLE_REPORT_BYTES } from '../../../src/bounces/intake.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { deliver, openSmtpClient, type SmtpClient } from '../../support/smtp-client.js';
 import { BOUNCE_DOMAIN, openBounceOffice, type BounceOffice } from './bounce-office.js';
@@ -30,21 +30,21 @@ describe('a complaint with more in it than the first pages', () => {
   }
 
   it('counts when its reporter has signed all of it: no signature over more than 512 KiB was looked at', async () => {
-    const mail = await complaintOf('large@example.org', 2 * FIRST_PAGES_BYTES);
+    const mail = await complaintOf('large@example.org', 2 * FIRST_BYTES);
     expect(await deliver(port, FBL, mail)).toMatch(/^250 /);
     expect(await office.status('large@example.org')).toBe('complained');
   });
 
   it('does no more than the unsubscribe link when its end was changed on the way', async () => {
-    const mail = await complaintOf('changed@example.org', 2 * FIRST_PAGES_BYTES);
+    const mail = await complaintOf('changed@example.org', 2 * FIRST_BYTES);
     expect(await deliver(port, FBL, mail.replace(/--=b--\r\n$/, 'more\r\n--=b--\r\n'))).toMatch(/^250 /);
     expect(await office.suppressed('changed@example.org')).toEqual(['marketing unsubscribed']);
   });
 
   it.each([
     ['is larger than any report', WHOLE_REPORT_BYTES, 'a line of the letter\n'],
-    ['is made to be slow to check, of one line', FIRST_PAGES_BYTES, 'x'],
-    ['is made to be slow to check, of empty lines', FIRST_PAGES_BYTES, '\n'],
+    ['is made to be slow to check, of one line', FIRST_BYTES, 'x'],
+    ['is made to be slow to check, of empty lines', FIRST_BYTES, '\n'],
   ])('does no more than the unsubscribe link when it %s', async (name, bytes, line) => {
     const email = `${name.length}.${line.length}@example.org`;
     expect(await deliver(port, FBL, await complaintOf(email, bytes, line))).toMatch(/^250 /);
@@ -52,7 +52,7 @@ describe('a complaint with more in it than the first pages', () => {
   });
 
   it('is put off when many come at once, so that they fill no memory, and counts later', async () => {
-    const large = async (email: string): Promise<string> => complaintOf(email, 2 * FIRST_PAGES_BYTES);
+    const large = async (email: string): Promise<string> => complaintOf(email, 2 * FIRST_BYTES);
     const [mail, next] = [await large('first@example.org'), await large('next@example.org')];
     const begun = async (): Promise<SmtpClient> => {
       const client = await openSmtpClient(port);

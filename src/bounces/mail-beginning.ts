@@ -1,11 +1,11 @@
-/** The first pages of a mail that comes in by pieces, or more of it where these ask for more. */
-export class KeptPages {
+/** The first bytes of a mail that comes in by pieces, or more of it where these ask for more. */
+export class MailBeginning {
   readonly #pieces: Uint8Array[] = [];
   #kept = 0;
   #limit: number;
   #asked = false;
 
-  /** `bytesToKeep` is asked once, when the first pages are full and more comes. */
+  /** `bytesToKeep` is asked once, when the first bytes are there and more comes. */
   constructor(
     private readonly firstBytes: number,
     private readonly bytesToKeep: (head: Uint8Array) => number,
